@@ -1,0 +1,49 @@
+# Every target is one line of help and one thing to run. CI calls the same targets.
+TOOL := go tool -modfile=.ci/tools.mod
+
+.PHONY: help
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+.PHONY: dev
+dev: ## Run everything on this machine: Postgres, a simulated Clerk, the service
+	go run ./cmd/rolecall dev
+
+.PHONY: test
+test: ## Run the tests
+	go test ./...
+
+.PHONY: race
+race: ## Run the tests in any order with the race detector
+	go test -race -shuffle=on ./...
+
+.PHONY: laws
+laws: ## Run the laws of the merge rule over 10,000 histories each
+	go test ./sync -run Law -count=1 -rapid.checks=10000
+
+.PHONY: bench
+bench: ## Run the benchmarks, each beside its floor
+	go test -run '^$$' -bench . -benchtime 1x -count 1 ./...
+
+.PHONY: lint
+lint: ## Run the linters
+	$(TOOL) golangci-lint run ./...
+
+.PHONY: fmt
+fmt: ## Format the code
+	$(TOOL) golangci-lint fmt ./...
+
+.PHONY: generate
+generate: schema ## Write what is generated: schema, queries, .env.example, the README's table
+	cd store && $(TOOL) sqlc generate
+	go test ./cmd/rolecall -run 'TestGenerated' -count=1 -update
+
+.PHONY: schema
+schema: ## Write migrations/schema.sql from the migrations
+	go test ./migrations -run TestSchemaIsDescribed -count=1 -update
+
+.PHONY: verify
+verify: ## Fail if generated code or go.mod is out of date
+	cd store && $(TOOL) sqlc diff
+	go mod tidy -diff
+	go mod verify

@@ -1,0 +1,128 @@
+package sync
+
+import (
+	"slices"
+	"time"
+)
+
+// Reason says why access is allowed or refused. The values are part of the API.
+type Reason string
+
+// The reasons of a decision (design §7). Where several hold, [Decide] gives the first in its own order.
+const (
+	ReasonAllowed           Reason = "allowed"
+	ReasonPermissionMissing Reason = "permission_missing"
+	ReasonUnknownRole       Reason = "unknown_role"
+	ReasonNotAMember        Reason = "not_a_member"
+	ReasonWorkspaceDeleted  Reason = "workspace_deleted"
+	ReasonUserDeleted       Reason = "user_deleted"
+	ReasonUserBanned        Reason = "user_banned"
+	ReasonUserDeprovisioned Reason = "user_deprovisioned"
+)
+
+// Standing is what the mirror knows about one user in one organization: all that a decision needs.
+type Standing struct {
+	UserID         string
+	OrganizationID string
+
+	OrganizationDead bool
+	User             UserStatus
+	EverMember       bool     // some membership of the pair is or was known
+	Member           bool     // the newest live membership of the pair exists; Role and Permissions are its
+	Role             string   // as Clerk sends it
+	Permissions      []string // Clerk's own permissions of the role
+
+	Revision int64     // counts the organization's changes; 0 if it is unknown
+	AsOf     time.Time // the last instant at which the mirror is known to have agreed with Clerk; zero if never
+}
+
+// UserStatus tells whether an account may do anything at all, in any organization.
+type UserStatus struct{ Dead, Banned, Deprovisioned bool }
+
+// Refusal returns why the account may do nothing, or "" if it may.
+func (s UserStatus) Refusal() Reason {
+	switch {
+	case s.Dead:
+		return ReasonUserDeleted
+	case s.Banned:
+		return ReasonUserBanned
+	case s.Deprovisioned:
+		return ReasonUserDeprovisioned
+	default:
+		return ""
+	}
+}
+
+// Decision answers whether a user may do something in an organization. Role is empty
+// unless the user is a member who may act.
+type Decision struct {
+	Allowed        bool
+	Reason         Reason
+	Role           string // canonical
+	Permission     string
+	OrganizationID string
+	UserID         string
+	Revision       int64
+	AsOf           time.Time
+}
+
+// Grants maps a canonical role key to the permissions that the policy gives it.
+type Grants map[string][]string
+
+// Decide answers whether the user may use the permission. The empty permission asks for membership alone.
+//
+// Liveness is derived here, not cascaded in the database: a membership counts if it is live, its organization is
+// not gone, and its user is neither gone, banned nor deprovisioned. An unknown parent doesn't hide it.
+func (g Grants) Decide(s Standing, permission string) Decision {
+	d := Decision{
+		Permission: permission, OrganizationID: s.OrganizationID, UserID: s.UserID, Revision: s.Revision, AsOf: s.AsOf,
+	}
+	permissions := g.Effective(s)
+	switch refusal := s.User.Refusal(); {
+	case !s.EverMember:
+		d.Reason = ReasonNotAMember
+	case s.OrganizationDead:
+		d.Reason = ReasonWorkspaceDeleted
+	case refusal != "":
+		d.Reason = refusal
+	case !s.Member:
+		d.Reason = ReasonNotAMember
+	case permission == "":
+		d.Allowed, d.Reason = true, ReasonAllowed
+	case len(permissions) == 0:
+		d.Reason = ReasonUnknownRole
+	case !slices.Contains(permissions, permission):
+		d.Reason = ReasonPermissionMissing
+	default:
+		d.Allowed, d.Reason = true, ReasonAllowed
+	}
+	if d.Allowed || d.Reason == ReasonUnknownRole || d.Reason == ReasonPermissionMissing {
+		d.Role = CanonicalRole(s.Role)
+	}
+	return d
+}
+
+// Effective lists what the member's role permits, sorted: the policy's grants and the role's own permissions at
+// Clerk, under Clerk's keys. It is empty for somebody who isn't a member, and for a role that nobody granted
+// anything.
+func (g Grants) Effective(s Standing) []string {
+	if !s.Member {
+		return nil
+	}
+	all := slices.Concat(g[CanonicalRole(s.Role)], s.Permissions)
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// CanonicalRole translates the role keys of instances from before custom roles, "admin" and "basic_member", to
+// today's. Every other key is its own.
+func CanonicalRole(key string) string {
+	switch key {
+	case "admin":
+		return "org:admin"
+	case "basic_member":
+		return "org:member"
+	default:
+		return key
+	}
+}

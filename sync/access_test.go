@@ -1,0 +1,87 @@
+package sync_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	clerksync "github.com/callmine/rolecall/sync"
+)
+
+var grants = clerksync.Grants{"org:member": {"reports:read"}, "org:admin": {"reports:read", "billing:manage"}}
+
+func TestDecide(t *testing.T) {
+	t.Parallel()
+	member := clerksync.Standing{UserID: "user_1", OrganizationID: "org_a", EverMember: true, Member: true, Role: "org:member"}
+	with := func(change func(*clerksync.Standing)) clerksync.Standing {
+		s := member
+		change(&s)
+		return s
+	}
+	for name, tc := range map[string]struct {
+		standing   clerksync.Standing
+		permission string
+		want       clerksync.Reason
+	}{
+		"member, granted":     {member, "reports:read", clerksync.ReasonAllowed},
+		"member, not granted": {member, "billing:manage", clerksync.ReasonPermissionMissing},
+		"membership alone":    {member, "", clerksync.ReasonAllowed},
+		"admin":               {with(func(s *clerksync.Standing) { s.Role = "org:admin" }), "billing:manage", clerksync.ReasonAllowed},
+		"legacy admin":        {with(func(s *clerksync.Standing) { s.Role = "admin" }), "billing:manage", clerksync.ReasonAllowed},
+		"legacy member":       {with(func(s *clerksync.Standing) { s.Role = "basic_member" }), "reports:read", clerksync.ReasonAllowed},
+		"custom role without any permission": {
+			with(func(s *clerksync.Standing) { s.Role = "org:guest" }), "reports:read", clerksync.ReasonUnknownRole,
+		},
+		"custom role is a member": {with(func(s *clerksync.Standing) { s.Role = "org:guest" }), "", clerksync.ReasonAllowed},
+		"custom role with Clerk's permission": {
+			with(func(s *clerksync.Standing) { s.Role = "org:clerk"; s.Permissions = []string{"org:invoices:read"} }),
+			"org:invoices:read", clerksync.ReasonAllowed,
+		},
+		"custom role with another permission": {
+			with(func(s *clerksync.Standing) { s.Role = "org:clerk"; s.Permissions = []string{"org:invoices:read"} }),
+			"reports:read", clerksync.ReasonPermissionMissing,
+		},
+		"left": {with(func(s *clerksync.Standing) { s.Member = false }), "reports:read", clerksync.ReasonNotAMember},
+		"never came, workspace gone, user gone": {
+			clerksync.Standing{OrganizationDead: true, User: clerksync.UserStatus{Dead: true}}, "reports:read", clerksync.ReasonNotAMember,
+		},
+		"everything at once: the workspace": {
+			with(func(s *clerksync.Standing) {
+				s.OrganizationDead, s.Member = true, false
+				s.User = clerksync.UserStatus{Dead: true, Banned: true, Deprovisioned: true}
+			}), "reports:read", clerksync.ReasonWorkspaceDeleted,
+		},
+		"user gone before banned": {
+			with(func(s *clerksync.Standing) {
+				s.User = clerksync.UserStatus{Dead: true, Banned: true, Deprovisioned: true}
+			}),
+			"reports:read", clerksync.ReasonUserDeleted,
+		},
+		"banned before deprovisioned": {
+			with(func(s *clerksync.Standing) { s.User = clerksync.UserStatus{Banned: true, Deprovisioned: true} }),
+			"reports:read", clerksync.ReasonUserBanned,
+		},
+		"deprovisioned before having left": {
+			with(func(s *clerksync.Standing) { s.User.Deprovisioned = true; s.Member = false }),
+			"reports:read", clerksync.ReasonUserDeprovisioned,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := grants.Decide(tc.standing, tc.permission)
+			require.Equal(t, tc.want, d.Reason)
+			require.Equal(t, tc.want == clerksync.ReasonAllowed, d.Allowed)
+			mayAct := tc.want == clerksync.ReasonAllowed || tc.want == clerksync.ReasonPermissionMissing || tc.want == clerksync.ReasonUnknownRole
+			require.Equal(t, mayAct, d.Role != "", "a role is told only of a member who may act")
+		})
+	}
+}
+
+func TestEffectivePermissionsAreTheUnionSortedOnce(t *testing.T) {
+	t.Parallel()
+	s := clerksync.Standing{Member: true, Role: "admin", Permissions: []string{"org:invoices:read", "reports:read"}}
+	require.Equal(t, []string{"billing:manage", "org:invoices:read", "reports:read"}, grants.Effective(s))
+	s.Member = false
+	require.Empty(t, grants.Effective(s))
+	require.Equal(t, []string{"reports:read", "billing:manage"}, grants["org:admin"], "the policy itself isn't sorted")
+}

@@ -1,0 +1,78 @@
+package sync_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	clerksync "github.com/callmine/rolecall/sync"
+)
+
+// Defects that other mirrors of Clerk have. The remaining ones (an unknown event, a repeat, a changed byte) are
+// tested where they would happen, over HTTP.
+
+func membershipMessage(id, event, membership, role string, updated, occurred int64) message {
+	pair := pairs[membership]
+	return message{ID: id, Type: "organizationMembership." + event, Timestamp: t0 + occurred, Data: map[string]any{
+		"id": membership, "role": role, "created_at": t0, "updated_at": t0 + updated,
+		"organization": map[string]any{"id": pair[0]}, "public_user_data": map[string]any{"user_id": pair[1]},
+	}}
+}
+
+func TestSecondUpdateInTheSameMillisecondIsNotLost(t *testing.T) {
+	t.Parallel()
+	first := membershipMessage("msg_9", "updated", "orgmem_a1", "org:admin", 1, 2)
+	second := membershipMessage("msg_1", "updated", "orgmem_a1", "org:member", 1, 3)
+	for _, order := range [][]message{{first, second}, {second, first}} {
+		require.Equal(t, "org:member", play(t, order...).Memberships["orgmem_a1"].Role.Value)
+	}
+}
+
+func TestUpdateInTheMillisecondOfCreationIsNotLost(t *testing.T) {
+	t.Parallel()
+	created := membershipMessage("msg_9", "created", "orgmem_a1", "org:admin", 1, 3)
+	updated := membershipMessage("msg_1", "updated", "orgmem_a1", "org:member", 1, 2)
+	for _, order := range [][]message{{created, updated}, {updated, created}} {
+		require.Equal(t, "org:member", play(t, order...).Memberships["orgmem_a1"].Role.Value)
+	}
+}
+
+func TestUpdateAfterDeletionDoesNotResurrect(t *testing.T) {
+	t.Parallel()
+	mirror := play(t, membershipMessage("msg_1", "deleted", "orgmem_a1", "org:member", 1, 2))
+	state, _ := apply(t, mirror, membershipMessage("msg_2", "updated", "orgmem_a1", "org:admin", 9, 9))
+	require.Equal(t, clerksync.StateSuperseded, state)
+	require.True(t, mirror.Memberships["orgmem_a1"].Tombstone.Dead())
+}
+
+func TestLateDeletionOfAnOldMembershipDoesNotRemoveTheRejoinedMember(t *testing.T) {
+	t.Parallel()
+	mirror := play(t,
+		membershipMessage("msg_1", "created", "orgmem_a1", "org:member", 1, 1),
+		membershipMessage("msg_3", "created", "orgmem_a1again", "org:member", 5, 5),
+		membershipMessage("msg_2", "deleted", "orgmem_a1", "org:member", 1, 3),
+	)
+	require.True(t, mirror.Memberships["orgmem_a1"].Tombstone.Dead())
+	require.False(t, mirror.Memberships["orgmem_a1again"].Tombstone.Dead())
+}
+
+func TestMembershipBeforeItsOrganizationAndUser(t *testing.T) {
+	t.Parallel()
+	stub := membershipMessage("msg_1", "created", "orgmem_a1", "org:member", 1, 1)
+	stub.Data["organization"].(map[string]any)["name"] = "Nested"
+	stub.Data["organization"].(map[string]any)["updated_at"] = t0 + 99
+	mirror := play(t, stub)
+	require.Equal(t, "Nested", mirror.Organizations["org_a"].Name.Value, "a stub where nothing is known")
+	require.Contains(t, mirror.Users, "user_1")
+	own := message{ID: "msg_2", Type: "organization.created", Timestamp: t0, Data: map[string]any{"id": "org_a", "name": "Own", "updated_at": t0}}
+	apply(t, mirror, own)
+	apply(t, mirror, membershipMessage("msg_3", "updated", "orgmem_a1", "org:admin", 100, 100))
+	require.Equal(t, "Own", mirror.Organizations["org_a"].Name.Value, "a stub never overwrites")
+}
+
+func TestStubsOfABannedUserRevoke(t *testing.T) {
+	t.Parallel()
+	m := membershipMessage("msg_1", "updated", "orgmem_a1", "org:member", 1, 1)
+	m.Data["public_user_data"].(map[string]any)["banned"] = true
+	require.True(t, play(t, m).Users["user_1"].Banned.Value, "as long as nothing better is known")
+}

@@ -1,0 +1,139 @@
+package sync
+
+import (
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+	"unicode/utf8"
+)
+
+// State is where a delivery stands in the ledger. A delivery starts as received (or quarantined) and ends in one
+// of the others; only a quarantined one can become received again.
+type State string
+
+// The states of a delivery.
+const (
+	StateReceived    State = "received"    // acknowledged, waiting to be applied
+	StateApplied     State = "applied"     // changed the mirror
+	StateSuperseded  State = "superseded"  // the mirror already knew something newer, or just this
+	StateIgnored     State = "ignored"     // an event that the mirror doesn't need
+	StateQuarantined State = "quarantined" // can't be applied; visible and replayable
+)
+
+// Delivery is one verified webhook message.
+type Delivery struct {
+	ID             string    // svix-id: the same on every retry, replay and endpoint
+	Type           EventType // "" if the body doesn't say
+	ObjectID       string    // data.id, "" if the body doesn't say
+	OrganizationID string    // org_… that the event is about, "" if none
+	InstanceID     string    // ins_…, "" in bodies from 2024 and earlier, which are ours
+	OccurredAt     int64     // the envelope's timestamp, epoch milliseconds
+	ReceivedAt     time.Time // when Rolecall received it
+	Body           []byte    // valid UTF-8, as received but with secrets redacted
+	BodySHA256     [32]byte  // of the bytes as received
+	State          State     // StateReceived, or StateQuarantined with Reason
+	Reason         string    // why it is quarantined
+}
+
+// Receipt says what became of one delivery that was put into the ledger.
+type Receipt struct {
+	Stored      bool // new, or in the place of a quarantined copy; false: a repeat, and nothing was done
+	Quarantined bool // stored, but set aside
+	Differs     bool // a copy with this svix-id was known, whose body was another one
+}
+
+// ErrUndecodable is wrapped by every error about a body that can't be read. No retry can help; an upgrade might.
+var ErrUndecodable = errors.New("undecodable delivery")
+
+// secondsLimit tells Clerk's two units of timestamp apart: real deliveries carry milliseconds, the dashboard's
+// examples carry seconds. As seconds it is the year 5138, as milliseconds March 1973.
+const secondsLimit = 100_000_000_000
+
+// NewDelivery reads the envelope of a verified message. signedAt is the svix-timestamp header, which stands in
+// for a missing timestamp.
+//
+// It never refuses a message: one whose envelope can't be read comes back in StateQuarantined, so that it can be
+// acknowledged, kept and replayed.
+func NewDelivery(id string, body []byte, signedAt, receivedAt time.Time) Delivery {
+	d := Delivery{
+		ID: id, OccurredAt: signedAt.UnixMilli(), ReceivedAt: receivedAt, BodySHA256: sha256.Sum256(body),
+		State: StateReceived, Body: body,
+	}
+	if err := d.readEnvelope(); err != nil {
+		d.Body = storable(redact("", body))
+		d.Quarantine(err.Error())
+	}
+	return d
+}
+
+// Quarantine sets the delivery aside for the given reason.
+func (d *Delivery) Quarantine(reason string) {
+	d.State, d.Reason = StateQuarantined, reason
+}
+
+func (d *Delivery) readEnvelope() error {
+	envelope, err := parseObject(d.Body)
+	if err != nil {
+		return err
+	}
+	eventType, data := envelope.text("type"), envelope.child("data")
+	instance, occurred := envelope.text("instance_id"), envelope.millis("timestamp")
+	if err := errors.Join(eventType.err, instance.err, occurred.err, data.err); err != nil {
+		return err
+	}
+	if eventType.value == "" {
+		return fmt.Errorf("%w: no event type", ErrUndecodable)
+	}
+	if data.value == nil {
+		return fmt.Errorf("%w: no data object", ErrUndecodable)
+	}
+	d.Type, d.InstanceID = EventType(eventType.value), instance.value
+	if occurred.value != 0 {
+		d.OccurredAt = occurred.value
+	}
+	d.ObjectID = data.value.text("id").value
+	d.OrganizationID = organizationOf(d.Type, data.value)
+	d.Body = redact(d.Type, d.Body)
+	return nil
+}
+
+// organizationOf finds the organization that an event is about, for the ledger's filters only.
+func organizationOf(t EventType, data object) string {
+	if t.object() == "organization" {
+		return data.text("id").value
+	}
+	if id := data.text("organization_id").value; id != "" {
+		return id
+	}
+	return data.child("organization").value.text("id").value
+}
+
+// storable makes any bytes fit for a text column, which holds UTF-8 without NUL. The digest keeps the original.
+func storable(body []byte) []byte {
+	out := make([]byte, 0, len(body))
+	for len(body) > 0 {
+		r, size := utf8.DecodeRune(body)
+		if r == 0 {
+			r = utf8.RuneError
+		}
+		out = utf8.AppendRune(out, r)
+		body = body[size:]
+	}
+	return out
+}
+
+func parseObject(raw []byte) (object, error) {
+	if !utf8.Valid(raw) {
+		return nil, fmt.Errorf("%w: not UTF-8", ErrUndecodable)
+	}
+	var o object
+	if err := json.Unmarshal(raw, &o); err != nil {
+		return nil, fmt.Errorf("%w: not a JSON object", ErrUndecodable)
+	}
+	if o == nil {
+		return nil, fmt.Errorf("%w: null instead of an object", ErrUndecodable)
+	}
+	return o, nil
+}

@@ -1,0 +1,81 @@
+package sync
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"strings"
+)
+
+// object is a JSON object whose members can be told apart as absent, null and present. Member names are
+// case-sensitive and unknown ones are never looked at, because Clerk adds fields at any time.
+type object map[string]json.RawMessage
+
+// member is what a JSON object holds under one name.
+type member[T any] struct {
+	value   T
+	present bool // false: absent
+	null    bool
+	err     error // wraps ErrUndecodable: the value is of another type
+}
+
+// read decodes the member called name. Absent and null leave the zero value.
+func read[T any](o object, name string) member[T] {
+	raw, ok := o[name]
+	if !ok {
+		return member[T]{}
+	}
+	m := member[T]{present: true, null: string(raw) == "null"}
+	if err := json.Unmarshal(raw, &m.value); err != nil {
+		m.err = fmt.Errorf("%w: member %q is not of the expected type", ErrUndecodable, name)
+	}
+	return m
+}
+
+func (o object) text(name string) member[string] {
+	m := read[string](o, name)
+	m.value = strings.ReplaceAll(m.value, "\x00", "\uFFFD") // Postgres text can't hold NUL
+	return m
+}
+
+func (o object) boolean(name string) member[bool] { return read[bool](o, name) }
+
+func (o object) child(name string) member[object] { return read[object](o, name) }
+
+func (o object) texts(name string) member[[]string] {
+	m := read[[]string](o, name)
+	for i, s := range m.value {
+		m.value[i] = strings.ReplaceAll(s, "\x00", "\uFFFD")
+	}
+	return m
+}
+
+// raw returns the member's own JSON text.
+func (o object) raw(name string) member[json.RawMessage] { return read[json.RawMessage](o, name) }
+
+// millis returns an instant in epoch milliseconds, whichever of Clerk's two units it is written in.
+func (o object) millis(name string) member[int64] {
+	m := read[float64](o, name) // exact up to 2^53, which is far beyond maxMillis
+	out := member[int64]{present: m.present, null: m.null, err: m.err}
+	if m.err == nil && (m.value < 0 || m.value > maxMillis || m.value != math.Trunc(m.value)) {
+		out.err = fmt.Errorf("%w: member %q is not an instant", ErrUndecodable, name)
+		return out
+	}
+	out.value = int64(m.value)
+	if out.value < secondsLimit {
+		out.value *= 1000
+	}
+	return out
+}
+
+// maxMillis is the end of the year 9999, the last that RFC 3339 can write.
+const maxMillis = 253_402_300_799_999
+
+// nullable turns a member into a pointer: nil for null.
+func nullable(m member[string]) member[*string] {
+	out := member[*string]{present: m.present, null: m.null, err: m.err}
+	if m.present && !m.null {
+		out.value = &m.value
+	}
+	return out
+}

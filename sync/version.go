@@ -1,0 +1,67 @@
+package sync
+
+import "cmp"
+
+// Kind orders two states of one object that Clerk stamped with the same updated_at: the state that an object
+// was created with is older than any state it was updated to, and a deletion repeats the last one.
+type Kind uint8
+
+// The kinds in rising order. They are stored; never renumber them.
+const (
+	KindCreated Kind = 1
+	KindUpdated Kind = 2
+	KindDeleted Kind = 3
+)
+
+// Rank tells how good a source is. A nested copy of an object inside another object's event (a stub) never
+// outranks the object's own event, however new it is: Clerk omits fields in nested copies and doesn't say how
+// old they are.
+type Rank uint8
+
+// The ranks in rising order. They are stored; never renumber them.
+const (
+	RankStub Rank = 1
+	RankFull Rank = 2
+)
+
+// Version orders two states of one object. It is total: two versions are equal only if one delivery carried
+// both. The zero Version is older than every other, and means that nothing is known.
+type Version struct {
+	Rank       Rank   `json:"r"`
+	UpdatedAt  int64  `json:"u"` // data.updated_at, epoch milliseconds
+	Kind       Kind   `json:"k"`
+	OccurredAt int64  `json:"o"` // the envelope's timestamp, epoch milliseconds
+	DeliveryID string `json:"d"` // svix-id: the last resort that makes the order total
+}
+
+// Compare returns -1, 0 or +1 as v is older than, the same as, or newer than o.
+func (v Version) Compare(o Version) int {
+	return cmp.Or(
+		cmp.Compare(v.Rank, o.Rank),
+		cmp.Compare(v.UpdatedAt, o.UpdatedAt),
+		cmp.Compare(v.Kind, o.Kind),
+		cmp.Compare(v.OccurredAt, o.OccurredAt),
+		cmp.Compare(v.DeliveryID, o.DeliveryID),
+	)
+}
+
+// IsZero reports whether nothing is known.
+func (v Version) IsZero() bool { return v == Version{} }
+
+// Tombstone records that an object is gone. It absorbs: once set, no event unsets it, because Clerk never
+// reuses an id. The zero Tombstone means alive.
+type Tombstone struct {
+	OccurredAt int64  // the envelope's timestamp of the deletion, epoch milliseconds
+	DeliveryID string // svix-id of the deletion
+}
+
+// Dead reports whether the object is gone.
+func (t Tombstone) Dead() bool { return t != Tombstone{} }
+
+// merge keeps the later of two deletions of one object, so that the result doesn't depend on their order.
+func (t Tombstone) merge(o Tombstone) Tombstone {
+	if cmp.Or(cmp.Compare(t.OccurredAt, o.OccurredAt), cmp.Compare(t.DeliveryID, o.DeliveryID)) < 0 {
+		return o
+	}
+	return t
+}
