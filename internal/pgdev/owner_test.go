@@ -1,0 +1,157 @@
+package pgdev
+
+import (
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestKilledOwnerTakesTheServerAlong(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(folder(t), "data")
+	o := runOwner(t, dir)
+	pid, _, url := o.ready(t)
+	execute(t, url, "CREATE TABLE committed AS SELECT 'yes' AS answer")
+
+	o.kill()
+	s := start(t, Config{DataDir: dir}) // at once, however far the old server is
+	requireGone(t, pid)
+	require.Equal(t, "yes", query(t, s.URL(""), "SELECT answer FROM committed"))
+}
+
+func TestTemporaryFoldersOfTheDeadAreSwept(t *testing.T) {
+	t.Parallel()
+	root := folder(t)
+	dead, living := runOwner(t, "temp:"+root), runOwner(t, "temp:"+root)
+	deadPID, deadDir, _ := dead.ready(t)
+	_, livingDir, livingURL := living.ready(t)
+	dead.kill()
+	requireGone(t, deadPID) // the kernel ends it without anybody's help
+	require.DirExists(t, deadDir)
+
+	start(t, Config{TempRoot: root})
+	require.NoDirExists(t, deadDir)
+	require.DirExists(t, livingDir)
+	require.Equal(t, "1", query(t, livingURL, "SELECT '1'"))
+}
+
+func TestOwnerKilledWhileCreatingTheCluster(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(folder(t), "data")
+	o := runOwner(t, dir)
+	require.Eventually(t, func() bool {
+		_, err := os.Stat(filepath.Join(dir, partialName, "PG_VERSION"))
+		return err == nil
+	}, 20*time.Second, time.Millisecond)
+	o.kill()
+	require.NoDirExists(t, filepath.Join(dir, pgdataName), "killed too late to show anything")
+
+	s := start(t, Config{DataDir: dir})
+	require.Equal(t, "1", query(t, s.URL(""), "SELECT '1'"))
+	require.NoDirExists(t, filepath.Join(dir, partialName))
+}
+
+// An owner that dies where there is no parent-death signal leaves an orphan; here one is made by starting it unowned.
+func TestOrphanIsEnded(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(folder(t), "data")
+	first := start(t, Config{DataDir: dir})
+	pid := first.PID()
+	// Let go of the folder as death would, with the server still running.
+	require.NoError(t, first.cluster.server.release())
+	require.NoError(t, first.cluster.owner.release())
+	first.process.stopping.Store(true)
+
+	acct, err := chooseAccount()
+	require.NoError(t, err)
+	_, err = tryExistingLock(filepath.Join(dir, serverLockName))
+	require.ErrorIs(t, err, errLocked, "the server itself holds this one")
+	require.NoError(t, syscall.Kill(pid, syscall.SIGSTOP)) // so that it can't be said to have gone by itself
+	c := &cluster{place: place{dir: dir}, acct: acct}
+	go func() { _ = syscall.Kill(pid, syscall.SIGCONT) }()
+	lock, err := c.awaitPredecessor(t.Context())
+	require.NoError(t, err)
+	require.NoError(t, lock.release())
+	<-first.Done()
+	requireGone(t, pid)
+	first.stopOnce.Do(func() {}) // its locks are released already
+}
+
+// TestAsOrdinaryUser runs the tests of this file and of server_test.go once more as nobody, when they run as root.
+func TestAsOrdinaryUser(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("the whole run is as an ordinary user already")
+	}
+	dir, err := os.MkdirTemp("", "pgdev-test-") // on disk: memory may be mounted noexec
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	require.NoError(t, os.Chmod(dir, 0o777))
+	binary := filepath.Join(dir, "pgdev.test")
+	copyFile(t, os.Args[0], binary)
+
+	const nobody = 65534
+	cmd := exec.CommandContext(t.Context(), binary, "-test.count=1", "-test.v",
+		"-test.run=^(TestStartAndStop|TestDataSurvives|TestKilledOwnerTakesTheServerAlong|TestTemporaryFoldersOfTheDeadAreSwept|"+
+			"TestKeptDataOpensAsSaid|TestFetchedBinariesAreTakenOver)$")
+	cmd.Dir = dir
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "TMPDIR=" + dir, "HOME=" + dir}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+	out, err := cmd.CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	require.Equal(t, 6, strings.Count(string(out), "--- PASS"), "%s", out)
+}
+
+func TestRootsPrivateFolderIsReplaced(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("only root starts servers as somebody else")
+	}
+	asked := filepath.Join(t.TempDir(), "data") // t.TempDir is root's alone
+	s := start(t, Config{DataDir: asked})
+	t.Cleanup(func() { _ = os.RemoveAll(s.DataDir()) })
+	require.Equal(t, rootDataDir, filepath.Dir(s.DataDir()))
+	require.Contains(t, s.Description(), "instead of "+asked)
+	require.Equal(t, "1", query(t, s.URL(""), "SELECT '1'"))
+	first := s.DataDir()
+	stop(t, s)
+	require.Equal(t, first, start(t, Config{DataDir: asked}).DataDir(), "the same folder again")
+}
+
+func copyFile(t *testing.T, from, to string) {
+	t.Helper()
+	in, err := os.Open(from)
+	require.NoError(t, err)
+	defer func() { _ = in.Close() }()
+	out, err := os.OpenFile(to, os.O_CREATE|os.O_WRONLY, 0o755)
+	require.NoError(t, err)
+	_, err = io.Copy(out, in)
+	require.NoError(t, err)
+	require.NoError(t, out.Close())
+}
+
+// syncBuffer is a log to read while it is written.
+type syncBuffer struct {
+	mu  sync.Mutex
+	buf strings.Builder
+}
+
+func (b *syncBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *syncBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}

@@ -1,0 +1,146 @@
+// Package migrations holds the database schema of Rolecall and brings a database to it.
+//
+// It guarantees that [Up] may be called by any number of instances at once and that a database is either at the
+// schema this binary was built for or recognized as older by [Check]. Everything lives in the schema "rolecall",
+// River's tables included.
+package migrations
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/database"
+	"github.com/riverqueue/river/riverdriver/riverpgxv5"
+	"github.com/riverqueue/river/rivermigrate"
+)
+
+// Schema is the Postgres schema that all tables live in.
+const Schema = "rolecall"
+
+// advisoryLock serializes instances that migrate at once. The number is arbitrary; it must never change.
+const advisoryLock = 0x726f6c6563616c6c // "rolecall"
+
+// ErrOutdated is returned by [Check] if the database's schema is older than this binary needs.
+var ErrOutdated = errors.New("database schema is outdated: run `rolecall migrate`")
+
+//go:embed 0*.sql
+var files embed.FS
+
+// Up brings the database to the schema that this binary was built for: Rolecall's own migrations first, then
+// River's. It holds an advisory lock meanwhile, on a connection of its own, so that it is safe to run from several
+// instances at once, also with a pool of one connection.
+func Up(ctx context.Context, pool *pgxpool.Pool) (err error) {
+	lock, err := pgx.ConnectConfig(ctx, pool.Config().ConnConfig)
+	if err != nil {
+		return fmt.Errorf("connect to migrate: %w", err)
+	}
+	// Closing the connection releases the lock, also when ctx has ended.
+	defer func() { err = errors.Join(err, lock.Close(context.WithoutCancel(ctx))) }()
+	if _, err := lock.Exec(ctx, "SELECT pg_advisory_lock($1)", int64(advisoryLock)); err != nil {
+		return fmt.Errorf("lock migrations: %w", err)
+	}
+	if _, err := lock.Exec(ctx, "CREATE SCHEMA IF NOT EXISTS "+Schema); err != nil {
+		return fmt.Errorf("create schema: %w", err)
+	}
+	if err := upOwn(ctx, pool); err != nil {
+		return err
+	}
+	river, err := riverMigrator(pool)
+	if err != nil {
+		return err
+	}
+	if _, err := river.Migrate(ctx, rivermigrate.DirectionUp, nil); err != nil {
+		return fmt.Errorf("migrate River's tables: %w", err)
+	}
+	return nil
+}
+
+func upOwn(ctx context.Context, pool *pgxpool.Pool) (err error) {
+	db := stdlib.OpenDBFromPool(pool)
+	defer func() { err = errors.Join(err, db.Close()) }()
+	versions, err := database.NewStore(database.DialectPostgres, Schema+".goose_db_version")
+	if err != nil {
+		return fmt.Errorf("open migration store: %w", err)
+	}
+	provider, err := goose.NewProvider("", db, files, goose.WithStore(versions), goose.WithSlog(slog.New(slog.DiscardHandler)))
+	if err != nil {
+		return fmt.Errorf("read migrations: %w", err)
+	}
+	if _, err := provider.Up(ctx); err != nil {
+		return fmt.Errorf("migrate: %w", err)
+	}
+	return nil
+}
+
+func riverMigrator(pool *pgxpool.Pool) (*rivermigrate.Migrator[pgx.Tx], error) {
+	m, err := rivermigrate.New(riverpgxv5.New(pool), &rivermigrate.Config{
+		Schema: Schema, Logger: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("open River's migrations: %w", err)
+	}
+	return m, nil
+}
+
+// querier is the part of a pool or connection that [Check] needs.
+type querier interface {
+	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
+}
+
+// undefinedTable is Postgres' SQLSTATE for a relation that doesn't exist: a database that was never migrated.
+const undefinedTable = "42P01"
+
+// Check returns [ErrOutdated] if the database's schema is older than this binary needs, and another error if the
+// database can't tell. A newer schema is fine: migrations only add, so that instances can be upgraded one by one.
+func Check(ctx context.Context, db querier) error {
+	var own, river int64
+	err := db.QueryRow(ctx, `SELECT
+		(SELECT coalesce(max(version_id), 0) FROM rolecall.goose_db_version WHERE is_applied),
+		(SELECT coalesce(max(version), 0) FROM rolecall.river_migration WHERE line = 'main')`).Scan(&own, &river)
+	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok && pgErr.Code == undefinedTable {
+		return ErrOutdated
+	}
+	if err != nil {
+		return fmt.Errorf("read schema version: %w", err)
+	}
+	wantOwn, wantRiver, err := wanted()
+	if err != nil {
+		return err
+	}
+	if own < wantOwn || river < wantRiver {
+		return ErrOutdated
+	}
+	return nil
+}
+
+// wanted returns the newest version of our own migrations and of River's.
+func wanted() (own, river int64, err error) {
+	names, err := fs.Glob(files, "*.sql")
+	if err != nil {
+		return 0, 0, fmt.Errorf("list migrations: %w", err)
+	}
+	for _, name := range names {
+		v, err := goose.NumericComponent(name)
+		if err != nil {
+			return 0, 0, fmt.Errorf("read version of %s: %w", name, err)
+		}
+		own = max(own, v)
+	}
+	migrator, err := riverMigrator(nil)
+	if err != nil {
+		return 0, 0, err
+	}
+	for _, m := range migrator.AllVersions() {
+		river = max(river, int64(m.Version))
+	}
+	return own, river, nil
+}

@@ -1,0 +1,97 @@
+package migrations_test
+
+import (
+	"flag"
+	"os"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/callmine/rolecall/internal/pgtest"
+	"github.com/callmine/rolecall/migrations"
+)
+
+var update = flag.Bool("update", false, "write schema.sql instead of comparing it")
+
+func TestMain(m *testing.M) { os.Exit(pgtest.Main(m)) }
+
+func TestSchemaIsDescribed(t *testing.T) {
+	t.Parallel()
+	got, err := describe(t.Context(), pgtest.New(t))
+	require.NoError(t, err)
+	if *update {
+		require.NoError(t, os.WriteFile("schema.sql", []byte(got), 0o600))
+	}
+	want, err := os.ReadFile("schema.sql")
+	require.NoError(t, err)
+	require.Equal(t, string(want), got, "run `make generate`")
+}
+
+func TestSchemaDescriptionMakesTheSchema(t *testing.T) {
+	t.Parallel()
+	ctx, pool := t.Context(), pgtest.NewEmpty(t)
+	ddl, err := os.ReadFile("schema.sql")
+	require.NoError(t, err)
+	_, err = pool.Exec(ctx, string(ddl))
+	require.NoError(t, err)
+	got, err := describe(ctx, pool)
+	require.NoError(t, err)
+	require.Equal(t, string(ddl), got)
+}
+
+func TestUpFromSeveralInstancesAtOnce(t *testing.T) {
+	t.Parallel()
+	ctx, pool := t.Context(), pgtest.NewEmpty(t)
+	require.ErrorIs(t, migrations.Check(ctx, pool), migrations.ErrOutdated)
+	var instances errgroup.Group
+	for range 4 {
+		instances.Go(func() error { return migrations.Up(ctx, pool) })
+	}
+	require.NoError(t, instances.Wait())
+	require.NoError(t, migrations.Check(ctx, pool))
+	require.NoError(t, migrations.Up(ctx, pool), "once more changes nothing")
+}
+
+func TestUpWithAPoolOfOneConnection(t *testing.T) {
+	t.Parallel()
+	cfg := pgtest.NewEmpty(t).Config()
+	cfg.MaxConns = 1
+	pool := open(t, cfg)
+	require.NoError(t, migrations.Up(t.Context(), pool))
+}
+
+func TestCheckSeesAnOlderSchema(t *testing.T) {
+	t.Parallel()
+	for name, older := range map[string]string{
+		"ours":    "UPDATE rolecall.goose_db_version SET is_applied = false WHERE version_id > 0",
+		"River's": "DELETE FROM rolecall.river_migration WHERE version = (SELECT max(version) FROM rolecall.river_migration)",
+		"none":    "DROP SCHEMA rolecall CASCADE",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			pool := pgtest.New(t)
+			require.NoError(t, migrations.Check(t.Context(), pool))
+			_, err := pool.Exec(t.Context(), older)
+			require.NoError(t, err)
+			require.ErrorIs(t, migrations.Check(t.Context(), pool), migrations.ErrOutdated)
+		})
+	}
+}
+
+func TestCheckTakesANewerSchema(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.New(t)
+	_, err := pool.Exec(t.Context(), "INSERT INTO rolecall.goose_db_version (version_id, is_applied) VALUES (99999, true)")
+	require.NoError(t, err)
+	require.NoError(t, migrations.Check(t.Context(), pool))
+}
+
+func TestCheckDoesNotMistakeADatabaseThatIsAway(t *testing.T) {
+	t.Parallel()
+	pool := open(t, pgtest.New(t).Config())
+	pool.Close()
+	err := migrations.Check(t.Context(), pool)
+	require.Error(t, err)
+	require.NotErrorIs(t, err, migrations.ErrOutdated)
+}
