@@ -1,0 +1,59 @@
+package jobs
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/callmine/rolecall/store"
+	clerksync "github.com/callmine/rolecall/sync"
+)
+
+// apply brings the named deliveries into the mirror, within the caller's transaction, and returns them with the
+// states that they ended in. The ledger's state is the guard: a delivery that somebody else has applied, or is
+// applying, is left out.
+func apply(ctx context.Context, tx pgx.Tx, svixIDs []string, now time.Time) (finished []clerksync.Delivery, err error) {
+	defer func() {
+		// A panic is one delivery's fault, like an error, and must not take its batch along for ever.
+		if p := recover(); p != nil {
+			err = fmt.Errorf("apply deliveries: panic: %v\n%s", p, debug.Stack())
+		}
+	}()
+	deliveries, err := store.LockReceived(ctx, tx, svixIDs)
+	if err != nil || len(deliveries) == 0 {
+		return nil, err
+	}
+	facts := make([]clerksync.Facts, len(deliveries))
+	for i := range deliveries {
+		d := &deliveries[i]
+		f, known, err := clerksync.Decode(*d)
+		switch {
+		case err != nil:
+			d.Quarantine(err.Error())
+		case !known:
+			d.State = clerksync.StateIgnored
+		default:
+			facts[i] = f
+		}
+	}
+	mirror, err := store.LockMirror(ctx, tx, facts)
+	if err != nil {
+		return nil, err
+	}
+	changed := clerksync.NewMirror()
+	for i := range deliveries {
+		if deliveries[i].State == clerksync.StateReceived {
+			deliveries[i].State = mirror.Apply(facts[i], changed)
+		}
+	}
+	if err := store.SaveMirror(ctx, tx, changed); err != nil {
+		return nil, err
+	}
+	if err := store.FinishDeliveries(ctx, tx, deliveries, now); err != nil {
+		return nil, err
+	}
+	return deliveries, nil
+}

@@ -1,0 +1,59 @@
+package jobs
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/riverqueue/river"
+
+	"github.com/callmine/rolecall/migrations"
+)
+
+// enqueue inserts jobs that apply the named deliveries, and wakes the workers at commit.
+//
+// River wakes them too, but decides that at insert and at most once per interval, so that a rolled-back insert can
+// swallow the next one's wake-up. So every commit sends its own notification, on River's channel and in its format;
+// Postgres folds it with River's where both are sent.
+func enqueue(ctx context.Context, client *river.Client[pgx.Tx], tx pgx.Tx, svixIDs []string) error {
+	if len(svixIDs) == 0 {
+		return nil
+	}
+	var params []river.InsertManyParams
+	for ids := range slices.Chunk(svixIDs, MaxBatch) {
+		params = append(params, river.InsertManyParams{Args: ApplyArgs{SvixIDs: ids}})
+	}
+	if _, err := client.InsertManyFastTx(ctx, tx, params); err != nil {
+		return fmt.Errorf("insert apply jobs: %w", err)
+	}
+	_, err := tx.Exec(ctx, "SELECT pg_notify($1, $2)", migrations.Schema+".river_insert", `{"queue": "`+QueueApply+`"}`)
+	if err != nil {
+		return fmt.Errorf("wake workers: %w", err)
+	}
+	return nil
+}
+
+// quiet passes on River's warnings and errors only: it logs every routine step at lower levels.
+func quiet(logger *slog.Logger) *slog.Logger {
+	return slog.New(levelHandler{Handler: logger.Handler(), least: slog.LevelWarn})
+}
+
+// levelHandler drops records below a level.
+type levelHandler struct {
+	slog.Handler
+	least slog.Level
+}
+
+func (h levelHandler) Enabled(ctx context.Context, level slog.Level) bool {
+	return level >= h.least && h.Handler.Enabled(ctx, level)
+}
+
+func (h levelHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return levelHandler{Handler: h.Handler.WithAttrs(attrs), least: h.least}
+}
+
+func (h levelHandler) WithGroup(name string) slog.Handler {
+	return levelHandler{Handler: h.Handler.WithGroup(name), least: h.least}
+}

@@ -1,0 +1,178 @@
+package jobs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/riverdriver/riverpgxv5"
+
+	"github.com/callmine/rolecall/migrations"
+	clerksync "github.com/callmine/rolecall/sync"
+)
+
+const (
+	// collectors is how many commits may be under way at once. Two keep the disk busy while the next batch gathers;
+	// four were slower in a trial, and so was waiting for a batch to fill.
+	collectors = 2
+	// inboxCapacity bounds how many deliveries wait for a commit. More mean that the database can't keep up: Clerk is
+	// then told to try again later, instead of waiting until its time-out.
+	inboxCapacity = 1024
+)
+
+// Errors of [Inbox.Accept]. Nothing is stored.
+var (
+	ErrInboxFull    = errors.New("inbox is full")
+	ErrInboxStopped = errors.New("inbox is stopped")
+)
+
+// InboxConfig configures an [Inbox].
+type InboxConfig struct {
+	// Pool is where deliveries are committed. It should serve nothing else, so that accepting never waits for others,
+	// and hold at least two connections.
+	Pool *pgxpool.Pool
+	// InstanceID is the Clerk instance whose deliveries are ours (ins_…). Those of others are quarantined. Empty takes
+	// every instance's.
+	InstanceID string
+	// Logger gets one line for each failed commit.
+	Logger *slog.Logger
+}
+
+func (c InboxConfig) validate() error {
+	if c.Pool == nil {
+		return errors.New("inbox: Pool is missing")
+	}
+	if c.Logger == nil {
+		return errors.New("inbox: Logger is missing")
+	}
+	return nil
+}
+
+// Inbox commits deliveries to the ledger together with the jobs that apply them. While one commit is under way the
+// deliveries that arrive gather, and share the next one: under load a commit carries many, idle it carries one at
+// once.
+type Inbox struct {
+	cfg     InboxConfig
+	client  *river.Client[pgx.Tx] // inserts only
+	waiting chan *entry
+	stopped chan struct{}
+	once    sync.Once
+	wg      sync.WaitGroup
+}
+
+// entry is a delivery that waits for its commit.
+type entry struct {
+	delivery clerksync.Delivery
+	receipt  clerksync.Receipt
+	err      error
+	done     chan struct{} // closed once receipt and err are set
+}
+
+// NewInbox starts an inbox. Stop ends it.
+func NewInbox(cfg InboxConfig) (*Inbox, error) {
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	client, err := river.NewClient(riverpgxv5.New(cfg.Pool), &river.Config{
+		Schema: migrations.Schema, SkipUnknownJobCheck: true, Logger: quiet(cfg.Logger),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("open queue for inserting: %w", err)
+	}
+	inbox := &Inbox{
+		cfg: cfg, client: client, waiting: make(chan *entry, inboxCapacity), stopped: make(chan struct{}),
+	}
+	for range collectors {
+		inbox.wg.Go(inbox.collect)
+	}
+	return inbox, nil
+}
+
+// Accept puts a delivery into the ledger and returns once that is committed. A delivery whose svix-id is known is a
+// repeat, and nothing is done, unless the known copy is quarantined: then the new one takes its place.
+//
+// With an error nothing is known to be stored, and the sender should try again.
+func (in *Inbox) Accept(ctx context.Context, d clerksync.Delivery) (clerksync.Receipt, error) {
+	if in.cfg.InstanceID != "" && d.InstanceID != "" && d.InstanceID != in.cfg.InstanceID && d.State == clerksync.StateReceived {
+		d.Quarantine("delivery of another Clerk instance: " + d.InstanceID)
+	}
+	e := &entry{delivery: d, done: make(chan struct{})}
+	select {
+	case <-in.stopped:
+		return clerksync.Receipt{}, ErrInboxStopped
+	default:
+	}
+	select {
+	case in.waiting <- e:
+	default:
+		return clerksync.Receipt{}, ErrInboxFull
+	}
+	select {
+	case <-e.done:
+		return e.receipt, e.err
+	case <-ctx.Done():
+		return clerksync.Receipt{}, fmt.Errorf("accept delivery: %w", ctx.Err())
+	}
+}
+
+// Stop commits what waits and ends the inbox. Callers must have stopped calling Accept, or get ErrInboxStopped.
+func (in *Inbox) Stop() {
+	in.once.Do(func() { close(in.stopped) })
+	in.wg.Wait()
+}
+
+// collect commits batches, one after the other, until the inbox is stopped and empty.
+func (in *Inbox) collect() {
+	for {
+		select {
+		case e := <-in.waiting:
+			in.commit(in.gather(e))
+		case <-in.stopped:
+			select {
+			case e := <-in.waiting:
+				in.commit(in.gather(e))
+			default:
+				return
+			}
+		}
+	}
+}
+
+// gather adds to the first delivery those that wait already.
+func (in *Inbox) gather(first *entry) []*entry {
+	batch := []*entry{first}
+	for len(batch) < MaxBatch {
+		select {
+		case e := <-in.waiting:
+			batch = append(batch, e)
+		default:
+			return batch
+		}
+	}
+	return batch
+}
+
+// commit stores a batch and answers its callers. If the database refuses one delivery of a batch, each is tried
+// alone, so that a failed commit fails exactly its own callers.
+func (in *Inbox) commit(batch []*entry) {
+	err := in.store(batch)
+	if _, refused := errors.AsType[*pgconn.PgError](err); refused && len(batch) > 1 {
+		for _, e := range batch {
+			in.commit([]*entry{e})
+		}
+		return
+	}
+	if err != nil {
+		in.cfg.Logger.Error("commit deliveries", "error", err, "count", len(batch))
+	}
+	for _, e := range batch {
+		e.err = err
+		close(e.done)
+	}
+}

@@ -1,0 +1,54 @@
+package jobs
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/callmine/rolecall/store"
+	clerksync "github.com/callmine/rolecall/sync"
+)
+
+// commitTimeout bounds one commit, so that a caller hears of a failure well before Clerk's own limit of 15 s.
+const commitTimeout = 10 * time.Second
+
+// store commits a batch: one row of the ledger for each delivery that is new, and one job for them all.
+func (in *Inbox) store(batch []*entry) error {
+	ctx, cancel := context.WithTimeout(context.Background(), commitTimeout)
+	defer cancel()
+	unique := make([]clerksync.Delivery, 0, len(batch))
+	first := make(map[string]*entry, len(batch))
+	for _, e := range batch {
+		if first[e.delivery.ID] == nil {
+			first[e.delivery.ID] = e
+			unique = append(unique, e.delivery)
+		}
+	}
+	var receipts map[string]clerksync.Receipt
+	err := pgx.BeginFunc(ctx, in.cfg.Pool, func(tx pgx.Tx) error {
+		var err error
+		if receipts, err = store.InsertDeliveries(ctx, tx, unique); err != nil {
+			return err
+		}
+		var ids []string
+		for _, d := range unique {
+			if d.State == clerksync.StateReceived && receipts[d.ID].Stored {
+				ids = append(ids, d.ID)
+			}
+		}
+		return enqueue(ctx, in.client, tx, ids)
+	})
+	if err != nil {
+		return fmt.Errorf("store deliveries: %w", err)
+	}
+	for _, e := range batch {
+		e.receipt = receipts[e.delivery.ID]
+		e.receipt.Quarantined = e.receipt.Stored && e.delivery.State == clerksync.StateQuarantined
+		if leader := first[e.delivery.ID]; leader != e { // a copy that came at the same moment
+			e.receipt = clerksync.Receipt{Differs: e.delivery.BodySHA256 != leader.delivery.BodySHA256}
+		}
+	}
+	return nil
+}

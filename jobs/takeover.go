@@ -1,0 +1,68 @@
+package jobs
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/callmine/rolecall/store"
+)
+
+const (
+	// takeOverEvery is how often an instance looks for deliveries that nobody will apply.
+	takeOverEvery = 2 * time.Second
+	// takeOverAfter is how long a delivery must have waited before anybody looks whether it has a job.
+	takeOverAfter = 5 * time.Second
+	// takeOverLimit bounds one round; the next one goes on.
+	takeOverLimit = 100 * MaxBatch
+)
+
+// takeOverLoop takes over now and every few seconds, until ctx ends. River's own rescue can wait for the lease of a
+// dead leader, and doesn't know of jobs that were discarded or deleted by hand.
+func (w *Workers) takeOverLoop(ctx context.Context) {
+	ticker := time.NewTicker(takeOverEvery)
+	defer ticker.Stop()
+	for {
+		if n, err := w.takeOver(ctx, time.Now()); err != nil && ctx.Err() == nil {
+			w.cfg.Logger.WarnContext(ctx, "take over stranded deliveries", "error", err)
+		} else if n > 0 {
+			w.cfg.Logger.WarnContext(ctx, "stranded deliveries taken over", "count", n)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+// takeOver enqueues again every delivery that has waited for long without a job that will apply it, and returns how
+// many. Enqueuing one twice does no harm: the ledger's state is the guard.
+func (w *Workers) takeOver(ctx context.Context, now time.Time) (int, error) {
+	oldest, err := store.OldestReceived(ctx, w.cfg.Pool)
+	if err != nil || oldest.IsZero() || oldest.After(now.Add(-takeOverAfter)) {
+		return 0, err
+	}
+	var ids []string
+	err = pgx.BeginFunc(ctx, w.cfg.Pool, func(tx pgx.Tx) error {
+		if locked, err := store.TryTakeOver(ctx, tx); err != nil || !locked {
+			return err
+		}
+		stranded, err := store.StrandedDeliveries(ctx, tx, store.Stranded{
+			Kind: applyKind, ReceivedBefore: now.Add(-takeOverAfter), AttemptedAfter: now.Add(-jobTimeout), Limit: takeOverLimit,
+		})
+		if err != nil {
+			return err
+		}
+		for _, d := range stranded {
+			ids = append(ids, d.ID)
+		}
+		return enqueue(ctx, w.client, tx, ids)
+	})
+	if err != nil {
+		return 0, fmt.Errorf("enqueue stranded deliveries: %w", err)
+	}
+	return len(ids), nil
+}

@@ -1,0 +1,130 @@
+package jobs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/riverdriver/riverpgxv5"
+
+	"github.com/callmine/rolecall/migrations"
+	clerksync "github.com/callmine/rolecall/sync"
+)
+
+// River's defaults are made for jobs of minutes. Ours take milliseconds, and somebody's access waits for them.
+const (
+	// fetchCooldown bounds how often a worker asks for jobs, and so the throughput; at 5 ms an idle system applies a
+	// delivery about 3 ms after its commit.
+	fetchCooldown = 5 * time.Millisecond
+	// fetchPollInterval is the wait if a wake-up is lost.
+	fetchPollInterval = 100 * time.Millisecond
+	// jobTimeout is far above what a batch takes. A job that runs for longer is its dead process'.
+	jobTimeout = 5 * time.Second
+	// rescueAfter must be above jobTimeout. Taking over is faster, see takeover.go.
+	rescueAfter = 20 * time.Second
+	// softStop is how long running jobs may go on once stopping began; then they are given back.
+	softStop = 5 * time.Second
+	// keepCompleted is how long done jobs stay: the ledger is the record, and the queue should stay small.
+	keepCompleted = 10 * time.Minute
+)
+
+// WorkersConfig configures [Workers].
+type WorkersConfig struct {
+	// Pool is where workers, River's own upkeep and its listener work. It should not be the inbox's.
+	Pool *pgxpool.Pool
+	// MaxWorkers is how many jobs run at once. Defaults to 16: more only wait for two cores and each other's locks.
+	MaxWorkers int
+	// Logger gets warnings, errors and quarantined deliveries.
+	Logger *slog.Logger
+	// Applied is told the state in which each delivery ended. Optional.
+	Applied func(clerksync.State)
+}
+
+func (c WorkersConfig) withDefaults() WorkersConfig {
+	if c.MaxWorkers == 0 {
+		c.MaxWorkers = 16
+	}
+	if c.Applied == nil {
+		c.Applied = func(clerksync.State) {}
+	}
+	return c
+}
+
+func (c WorkersConfig) validate() error {
+	if c.Pool == nil {
+		return errors.New("workers: Pool is missing")
+	}
+	if c.Logger == nil {
+		return errors.New("workers: Logger is missing")
+	}
+	if c.MaxWorkers < 1 {
+		return errors.New("workers: MaxWorkers must be positive")
+	}
+	return nil
+}
+
+// Workers applies deliveries in the background.
+type Workers struct {
+	client *river.Client[pgx.Tx]
+	cfg    WorkersConfig
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+}
+
+// NewWorkers returns workers that aren't started yet.
+func NewWorkers(cfg WorkersConfig) (*Workers, error) {
+	cfg = cfg.withDefaults()
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	bundle := river.NewWorkers()
+	river.AddWorker(bundle, &applyWorker{pool: cfg.Pool, logger: cfg.Logger, applied: cfg.Applied})
+	client, err := river.NewClient(riverpgxv5.New(cfg.Pool), &river.Config{
+		CompletedJobRetentionPeriod: keepCompleted,
+		FetchCooldown:               fetchCooldown,
+		FetchPollInterval:           fetchPollInterval,
+		JobTimeout:                  jobTimeout,
+		Logger:                      quiet(cfg.Logger),
+		Queues:                      map[string]river.QueueConfig{QueueApply: {MaxWorkers: cfg.MaxWorkers}},
+		RescueStuckJobsAfter:        rescueAfter,
+		RetryPolicy:                 retryPolicy{now: time.Now},
+		Schema:                      migrations.Schema,
+		SoftStopTimeout:             softStop,
+		Workers:                     bundle,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("open queue for working: %w", err)
+	}
+	return &Workers{client: client, cfg: cfg}, nil
+}
+
+// Start begins to work. It fails if the database can't be reached.
+func (w *Workers) Start(ctx context.Context) error {
+	ctx = context.WithoutCancel(ctx) // only Stop stops
+	if err := w.client.Start(ctx); err != nil {
+		return fmt.Errorf("start workers: %w", err)
+	}
+	ctx, w.cancel = context.WithCancel(ctx)
+	w.wg.Go(func() { w.takeOverLoop(ctx) })
+	return nil
+}
+
+// Stop lets running jobs finish for a few seconds, gives back those that don't, and returns once nothing runs any
+// more, or with an error at the end of ctx.
+func (w *Workers) Stop(ctx context.Context) error {
+	if w.cancel == nil { // never started
+		return nil
+	}
+	w.cancel()
+	w.wg.Wait()
+	if err := w.client.Stop(ctx); err != nil {
+		return fmt.Errorf("stop workers: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,139 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/callmine/rolecall/store/internal/dbsqlc"
+	clerksync "github.com/callmine/rolecall/sync"
+)
+
+// InsertDeliveries adds deliveries to the ledger, and returns a receipt for each by svix-id. Their svix-ids must
+// differ.
+func InsertDeliveries(ctx context.Context, db DBTX, deliveries []clerksync.Delivery) (map[string]clerksync.Receipt, error) {
+	var p dbsqlc.InsertDeliveriesParams
+	for _, d := range deliveries {
+		p.SvixIds = append(p.SvixIds, d.ID)
+		p.EventTypes = append(p.EventTypes, string(d.Type))
+		p.ObjectIds = append(p.ObjectIds, d.ObjectID)
+		p.OrganizationIds = append(p.OrganizationIds, d.OrganizationID)
+		p.InstanceIds = append(p.InstanceIds, d.InstanceID)
+		p.OccurredAt = append(p.OccurredAt, time.UnixMilli(d.OccurredAt))
+		p.ReceivedAt = append(p.ReceivedAt, d.ReceivedAt)
+		p.Bodies = append(p.Bodies, string(d.Body))
+		p.BodySha256 = append(p.BodySha256, d.BodySHA256[:])
+		p.States = append(p.States, string(d.State))
+		p.LastErrors = append(p.LastErrors, d.Reason)
+	}
+	rows, err := queries().InsertDeliveries(ctx, db, p)
+	if err != nil {
+		return nil, fmt.Errorf("insert deliveries: %w", err)
+	}
+	receipts := make(map[string]clerksync.Receipt, len(rows))
+	for _, r := range rows {
+		receipts[r.SvixID] = clerksync.Receipt{Stored: r.Stored, Differs: r.Differs}
+	}
+	return receipts, nil
+}
+
+// LockReceived returns those of the named deliveries that still wait to be applied, in the order of their svix-ids,
+// and locks them until the transaction ends. Whoever holds them applies them; whoever comes later finds none.
+func LockReceived(ctx context.Context, db DBTX, svixIDs []string) ([]clerksync.Delivery, error) {
+	rows, err := queries().LockReceivedDeliveries(ctx, db, svixIDs)
+	if err != nil {
+		return nil, fmt.Errorf("lock deliveries: %w", err)
+	}
+	deliveries := make([]clerksync.Delivery, len(rows))
+	for i, r := range rows {
+		deliveries[i] = clerksync.Delivery{
+			ID: r.SvixID, Type: clerksync.EventType(r.EventType), InstanceID: r.InstanceID,
+			OccurredAt: r.OccurredAt.UnixMilli(), ReceivedAt: r.ReceivedAt, State: clerksync.StateReceived,
+		}
+		if r.Body != nil {
+			deliveries[i].Body = []byte(*r.Body)
+		}
+	}
+	return deliveries, nil
+}
+
+// FinishDeliveries records the State that each delivery ended in, and the Reason of those that are quarantined.
+func FinishDeliveries(ctx context.Context, db DBTX, deliveries []clerksync.Delivery, at time.Time) error {
+	p := dbsqlc.FinishDeliveriesParams{AppliedAt: at}
+	for _, d := range deliveries {
+		p.SvixIds = append(p.SvixIds, d.ID)
+		p.States = append(p.States, string(d.State))
+		p.LastErrors = append(p.LastErrors, d.Reason)
+	}
+	if err := queries().FinishDeliveries(ctx, db, p); err != nil {
+		return fmt.Errorf("finish deliveries: %w", err)
+	}
+	return nil
+}
+
+// FailDelivery counts a failed attempt to apply a delivery and quarantines it at the limit. It returns the state
+// that the delivery is in now: received, quarantined, or "" if somebody else has finished it meanwhile.
+func FailDelivery(ctx context.Context, db DBTX, svixID string, cause error, maxAttempts int) (clerksync.State, error) {
+	state, err := queries().FailDelivery(ctx, db, dbsqlc.FailDeliveryParams{
+		SvixID: svixID, LastError: cause.Error(), MaxAttempts: int32(min(maxAttempts, 1<<30)), //nolint:gosec // bounded
+	})
+	if errors.Is(err, pgx.ErrNoRows) {
+		return "", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("count failed attempt of delivery %s: %w", svixID, err)
+	}
+	return clerksync.State(state), nil
+}
+
+// OldestReceived returns when the oldest delivery that still waits to be applied was received; zero if none waits.
+func OldestReceived(ctx context.Context, db DBTX) (time.Time, error) {
+	at, err := queries().OldestReceivedAt(ctx, db)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return time.Time{}, nil
+	}
+	if err != nil {
+		return time.Time{}, fmt.Errorf("read oldest received delivery: %w", err)
+	}
+	return at, nil
+}
+
+// Stranded asks for deliveries that wait without a job that will apply them.
+type Stranded struct {
+	Kind           string    // of the job that would apply them
+	ReceivedBefore time.Time // younger ones are left alone
+	AttemptedAfter time.Time // a job that was started before is its dead process'
+	Limit          int       // at most so many, the oldest first
+}
+
+// StrandedDeliveries returns the svix-ids and types of deliveries that wait without a job that will apply them.
+func StrandedDeliveries(ctx context.Context, db DBTX, q Stranded) ([]clerksync.Delivery, error) {
+	rows, err := queries().StrandedDeliveries(ctx, db, dbsqlc.StrandedDeliveriesParams{
+		Kind: q.Kind, ReceivedBefore: q.ReceivedBefore, AttemptedAfter: q.AttemptedAfter,
+		Batch: int32(min(q.Limit, 1<<30)), //nolint:gosec // bounded
+	})
+	if err != nil {
+		return nil, fmt.Errorf("find stranded deliveries: %w", err)
+	}
+	deliveries := make([]clerksync.Delivery, len(rows))
+	for i, r := range rows {
+		deliveries[i] = clerksync.Delivery{ID: r.SvixID, Type: clerksync.EventType(r.EventType)}
+	}
+	return deliveries, nil
+}
+
+// TryTakeOver reports whether this transaction is the only one that looks for stranded deliveries now. The lock ends
+// with the transaction.
+func TryTakeOver(ctx context.Context, db DBTX) (bool, error) {
+	locked, err := queries().TryTakeOver(ctx, db, takeOverLock)
+	if err != nil {
+		return false, fmt.Errorf("lock taking over: %w", err)
+	}
+	return locked, nil
+}
+
+// takeOverLock is the advisory lock of taking over. The number is arbitrary; it must never change.
+const takeOverLock = 0x726f6c6563616c6d // "rolecalm", next to the migrations' lock

@@ -1,0 +1,75 @@
+-- name: InsertDeliveries :many
+-- Adds what is new. A delivery that is known stays as it is, unless it is quarantined: then the copy that just came
+-- takes its place. One row for each input says what became of it.
+WITH input AS (
+    SELECT unnest(@svix_ids::text[]) AS svix_id, unnest(@event_types::text[]) AS event_type,
+        unnest(@object_ids::text[]) AS object_id, unnest(@organization_ids::text[]) AS organization_id,
+        unnest(@instance_ids::text[]) AS instance_id, unnest(@occurred_at::timestamptz[]) AS occurred_at,
+        unnest(@received_at::timestamptz[]) AS received_at, unnest(@bodies::text[]) AS body,
+        unnest(@body_sha256::bytea[]) AS body_sha256, unnest(@states::text[]) AS state,
+        unnest(@last_errors::text[]) AS last_error
+), inserted AS (
+    INSERT INTO rolecall.deliveries AS d (svix_id, event_type, object_id, organization_id, instance_id, occurred_at,
+        received_at, body, body_sha256, state, last_error)
+    SELECT svix_id, event_type, object_id, organization_id, instance_id, occurred_at,
+        received_at, body, body_sha256, state, last_error
+    FROM input ORDER BY svix_id
+    ON CONFLICT (svix_id) DO UPDATE SET event_type = excluded.event_type, object_id = excluded.object_id,
+        organization_id = excluded.organization_id, instance_id = excluded.instance_id,
+        occurred_at = excluded.occurred_at, received_at = excluded.received_at, body = excluded.body,
+        body_sha256 = excluded.body_sha256, state = excluded.state, last_error = excluded.last_error, attempts = 0
+    WHERE d.state = 'quarantined'
+    RETURNING d.svix_id
+)
+SELECT input.svix_id::text AS svix_id, (inserted.svix_id IS NOT NULL)::boolean AS stored,
+    coalesce(known.body_sha256 <> input.body_sha256, false)::boolean AS differs
+FROM input
+LEFT JOIN inserted ON inserted.svix_id = input.svix_id
+LEFT JOIN rolecall.deliveries known ON known.svix_id = input.svix_id; -- as before this statement
+
+-- name: LockReceivedDeliveries :many
+-- The guard of applying: whoever holds these rows applies them, and a second worker finds nothing left to do.
+SELECT svix_id, event_type, instance_id, occurred_at, received_at, body, attempts
+FROM rolecall.deliveries
+WHERE svix_id = ANY (@svix_ids::text[]) AND state = 'received'
+ORDER BY svix_id
+FOR UPDATE;
+
+-- name: FinishDeliveries :exec
+UPDATE rolecall.deliveries d
+SET state = r.state, last_error = r.last_error,
+    applied_at = CASE WHEN r.state <> 'quarantined' THEN @applied_at::timestamptz END
+FROM (SELECT unnest(@svix_ids::text[]) AS svix_id, unnest(@states::text[]) AS state,
+    unnest(@last_errors::text[]) AS last_error) r
+WHERE d.svix_id = r.svix_id;
+
+-- name: FailDelivery :one
+-- Counts a failed attempt, and quarantines the delivery at the limit.
+UPDATE rolecall.deliveries
+SET attempts = attempts + 1, last_error = @last_error,
+    state = CASE WHEN attempts + 1 >= @max_attempts::integer THEN 'quarantined' ELSE state END
+WHERE svix_id = @svix_id AND state = 'received'
+RETURNING state;
+
+-- name: OldestReceivedAt :one
+SELECT received_at FROM rolecall.deliveries WHERE state = 'received' ORDER BY received_at LIMIT 1;
+
+-- name: StrandedDeliveries :many
+-- Deliveries that wait without a job that will apply them: it was discarded, deleted by hand, or its process died.
+-- A job that has run for longer than its time-out is a dead process'.
+WITH live AS (
+    SELECT jsonb_array_elements_text(args -> 'svix_ids') AS svix_id
+    FROM rolecall.river_job
+    WHERE kind = @kind AND (state IN ('available', 'pending', 'retryable', 'scheduled')
+        OR state = 'running' AND attempted_at > @attempted_after::timestamptz)
+)
+SELECT d.svix_id, d.event_type
+FROM rolecall.deliveries d
+WHERE d.state = 'received' AND d.received_at < @received_before::timestamptz
+    AND NOT EXISTS (SELECT FROM live WHERE live.svix_id = d.svix_id)
+ORDER BY d.received_at
+LIMIT @batch::integer;
+
+-- name: TryTakeOver :one
+-- One instance at a time looks for stranded deliveries; the lock ends with the transaction.
+SELECT pg_try_advisory_xact_lock(@key::bigint) AS locked;

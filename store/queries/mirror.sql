@@ -1,0 +1,53 @@
+-- Locking and saving objects of the mirror. A lock query makes the row if there is none, so that two workers who
+-- first hear of one object at the same time wait for each other. Callers lock users first, then memberships, then
+-- organizations, each in the order of ids, so that they can't deadlock.
+
+-- name: LockUsers :many
+INSERT INTO rolecall.users (id) SELECT unnest(@ids::text[])
+ON CONFLICT (id) DO UPDATE SET id = excluded.id
+RETURNING *;
+
+-- name: LockMemberships :many
+INSERT INTO rolecall.memberships (id, organization_id, user_id)
+SELECT unnest(@ids::text[]), unnest(@organization_ids::text[]), unnest(@user_ids::text[])
+ON CONFLICT (id) DO UPDATE SET id = excluded.id
+RETURNING *;
+
+-- name: LockOrganizations :many
+INSERT INTO rolecall.organizations (id) SELECT unnest(@ids::text[])
+ON CONFLICT (id) DO UPDATE SET id = excluded.id
+RETURNING *;
+
+-- name: SaveUsers :batchexec
+UPDATE rolecall.users
+SET identifier = @identifier, first_name = @first_name, last_name = @last_name, image_url = @image_url,
+    banned = @banned, deprovisioned = @deprovisioned, created_at = @created_at, version = @version,
+    field_versions = @field_versions, deleted_at = @deleted_at, deleted_cause = @deleted_cause
+WHERE id = @id;
+
+-- name: SaveMemberships :batchexec
+UPDATE rolecall.memberships
+SET organization_id = @organization_id, user_id = @user_id, role = @role, role_name = @role_name,
+    permissions = @permissions, created_at = @created_at, public_metadata = @public_metadata, version = @version,
+    field_versions = @field_versions, deleted_at = @deleted_at, deleted_cause = @deleted_cause
+WHERE id = @id;
+
+-- name: SaveOrganizations :batchexec
+UPDATE rolecall.organizations
+SET name = @name, slug = @slug, image_url = @image_url, created_by = @created_by, created_at = @created_at,
+    public_metadata = @public_metadata, version = @version, field_versions = @field_versions,
+    deleted_at = @deleted_at, deleted_cause = @deleted_cause
+WHERE id = @id;
+
+-- name: BumpRevisions :exec
+-- Counts one change for each organization given, and for each that one of the given users belongs to.
+INSERT INTO rolecall.revisions AS r (organization_id, revision, as_of)
+SELECT id, 1, max(as_of) FROM (
+    SELECT unnest(@organization_ids::text[]) AS id, unnest(@as_of::timestamptz[]) AS as_of
+    UNION ALL
+    SELECT m.organization_id, u.as_of
+    FROM (SELECT unnest(@user_ids::text[]) AS id, unnest(@user_as_of::timestamptz[]) AS as_of) u
+    JOIN rolecall.memberships m ON m.user_id = u.id
+) changed
+GROUP BY id ORDER BY id
+ON CONFLICT (organization_id) DO UPDATE SET revision = r.revision + 1, as_of = greatest(r.as_of, excluded.as_of);

@@ -1,0 +1,144 @@
+package webhooks
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"time"
+
+	clerksync "github.com/callmine/rolecall/sync"
+)
+
+// maxBody is the largest body that is read: 1 MiB, many times what Clerk's largest object takes.
+const maxBody = 1 << 20
+
+// Inbox takes verified deliveries. When Accept returns without an error, the delivery is committed.
+type Inbox interface {
+	Accept(ctx context.Context, d clerksync.Delivery) (clerksync.Receipt, error)
+}
+
+// Outcome says what became of one request. The values are the labels of a metric.
+type Outcome string
+
+// The outcomes of a request.
+const (
+	OutcomeAccepted     Outcome = "accepted"      // committed; 200
+	OutcomeRepeated     Outcome = "repeated"      // known svix-id; 200
+	OutcomeDiffering    Outcome = "differing"     // known svix-id with another body, which is dropped; 200
+	OutcomeQuarantined  Outcome = "quarantined"   // committed, but can't be applied; 200
+	OutcomeTooLarge     Outcome = "too_large"     // 413
+	OutcomeUnreadable   Outcome = "unreadable"    // the body broke off; 400
+	OutcomeBadHeaders   Outcome = "bad_headers"   // 400
+	OutcomeBadSignature Outcome = "bad_signature" // 400
+	OutcomeUnavailable  Outcome = "unavailable"   // not committed; 503
+)
+
+// Config configures the handler.
+type Config struct {
+	// Verifier checks signatures.
+	Verifier *Verifier
+	// Inbox takes what was verified.
+	Inbox Inbox
+	// Logger gets one line for each refused request, without anything from its body.
+	Logger *slog.Logger
+	// Observe is told the outcome of each request and how long it took. Optional.
+	Observe func(Outcome, time.Duration)
+}
+
+func (c Config) withDefaults() Config {
+	if c.Observe == nil {
+		c.Observe = func(Outcome, time.Duration) {}
+	}
+	return c
+}
+
+func (c Config) validate() error {
+	switch {
+	case c.Verifier == nil:
+		return errors.New("webhooks: Verifier is missing")
+	case c.Inbox == nil:
+		return errors.New("webhooks: Inbox is missing")
+	case c.Logger == nil:
+		return errors.New("webhooks: Logger is missing")
+	default:
+		return nil
+	}
+}
+
+// NewHandler returns the handler of POST /webhooks/clerk.
+func NewHandler(cfg Config) (http.Handler, error) {
+	cfg = cfg.withDefaults()
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	return &handler{cfg: cfg}, nil
+}
+
+type handler struct{ cfg Config }
+
+// ServeHTTP limits, verifies, parses, hands over and answers, in this order.
+func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodPost {
+		w.Header().Set("Allow", http.MethodPost)
+		http.Error(w, "method not allowed", http.StatusMethodNotAllowed)
+		return
+	}
+	start := time.Now()
+	outcome, err := h.receive(w, r, start)
+	h.cfg.Observe(outcome, time.Since(start))
+	if err != nil {
+		h.cfg.Logger.WarnContext(r.Context(), "webhook refused", "outcome", outcome, "error", err)
+	}
+	status, text := answer(outcome)
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.WriteHeader(status)
+	_, _ = io.WriteString(w, text) // the sender has gone: nothing is left to do
+}
+
+// receive returns the outcome of a request, and for a refusal why.
+func (h *handler) receive(w http.ResponseWriter, r *http.Request, now time.Time) (Outcome, error) {
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
+		return OutcomeTooLarge, err
+	}
+	if err != nil {
+		return OutcomeUnreadable, err
+	}
+	signature, err := h.cfg.Verifier.Verify(r.Header, body)
+	if errors.Is(err, ErrHeaders) {
+		return OutcomeBadHeaders, err
+	}
+	if err != nil {
+		return OutcomeBadSignature, err
+	}
+	delivery := clerksync.NewDelivery(signature.ID, body, signature.SignedAt, now)
+	receipt, err := h.cfg.Inbox.Accept(r.Context(), delivery)
+	switch {
+	case err != nil:
+		return OutcomeUnavailable, err
+	case receipt.Differs && !receipt.Stored:
+		return OutcomeDiffering, nil
+	case !receipt.Stored:
+		return OutcomeRepeated, nil
+	case receipt.Quarantined:
+		return OutcomeQuarantined, nil
+	default:
+		return OutcomeAccepted, nil
+	}
+}
+
+// answer is the one place that turns outcomes into HTTP. What is refused gets one opaque text.
+func answer(o Outcome) (status int, text string) {
+	switch o {
+	case OutcomeAccepted, OutcomeRepeated, OutcomeDiffering, OutcomeQuarantined:
+		return http.StatusOK, "ok\n"
+	case OutcomeTooLarge:
+		return http.StatusRequestEntityTooLarge, "body too large\n"
+	case OutcomeUnavailable:
+		return http.StatusServiceUnavailable, "try again later\n"
+	default:
+		return http.StatusBadRequest, "bad request\n"
+	}
+}
