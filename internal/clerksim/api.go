@@ -1,0 +1,153 @@
+package clerksim
+
+import (
+	"crypto/subtle"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"hash/fnv"
+	"net/http"
+	"strings"
+
+	"github.com/gorilla/mux"
+)
+
+// api serves a world as Clerk's Backend API does.
+type api struct{ world *World }
+
+// route is one line of the API's table of contents. The handler's result is sent as JSON with 200, its error by
+// [api.fail].
+type route struct {
+	method, path string
+	handle       func(*http.Request) (any, error)
+	// parameters are the query parameters beside limit, offset and order_by of a list. Any other is refused.
+	parameters []string
+}
+
+func (a *api) routes() []route {
+	return []route{
+		{http.MethodGet, "/instance", a.instance, nil},
+		{http.MethodGet, "/jwks", a.jwks, nil},
+		{http.MethodGet, "/organizations", a.listOrganizations, append(listParameters(), "organization_id", includeCount)},
+		{http.MethodGet, "/organizations/{id}", a.organization, []string{includeCount}},
+		{http.MethodGet, "/organizations/{id}/memberships", a.listMembers, append(listParameters(), "user_id")},
+		{http.MethodGet, "/organization_memberships", a.listMemberships, listParameters()},
+		{http.MethodGet, "/organization_roles", a.listRoles, listParameters()},
+		{http.MethodGet, "/organization_permissions", a.listPermissions, listParameters()},
+		{http.MethodGet, "/users", a.listUsers, append(listParameters(), "user_id", startingAfter)},
+		{http.MethodGet, "/users/count", a.countUsers, []string{"user_id"}},
+		{http.MethodGet, "/users/{id}", a.user, nil},
+		{http.MethodGet, "/users/{id}/organization_memberships", a.listMembershipsOfUser, listParameters()},
+	}
+}
+
+// Handler serves the Backend API under /v1, which demands the secret key, and the public key set under
+// /.well-known/jwks.json. Middleware wraps all of it, the first outermost: a place to count, limit or break calls.
+func (w *World) Handler(middleware ...func(http.Handler) http.Handler) http.Handler {
+	a := &api{world: w}
+	router := mux.NewRouter()
+	router.Handle("/.well-known/jwks.json", a.endpoint(route{handle: a.jwks})).Methods(http.MethodGet)
+	for _, r := range a.routes() {
+		router.Handle("/v1"+r.path, a.authenticated(a.endpoint(r))).Methods(r.method)
+	}
+	router.NotFoundHandler = a.refusing(ErrNotFound, "no such path")
+	router.MethodNotAllowedHandler = a.refusing(ErrMethodNotAllowed, "no such method on this path")
+	var handler http.Handler = router
+	for i := len(middleware) - 1; i >= 0; i-- {
+		handler = middleware[i](handler)
+	}
+	return handler
+}
+
+func (a *api) endpoint(r route) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if err := checkParameters(req, r.parameters); err != nil {
+			a.fail(w, err)
+			return
+		}
+		body, err := r.handle(req)
+		if err != nil {
+			a.fail(w, err)
+			return
+		}
+		write(w, http.StatusOK, body)
+	})
+}
+
+func (a *api) authenticated(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		key, isBearer := strings.CutPrefix(req.Header.Get("Authorization"), "Bearer ")
+		if !isBearer || subtle.ConstantTimeCompare([]byte(key), []byte(a.world.cfg.SecretKey)) != 1 {
+			a.fail(w, refuse(ErrUnauthorized, "the secret key is missing or not this instance's"))
+			return
+		}
+		next.ServeHTTP(w, req)
+	})
+}
+
+func (a *api) refusing(code Code, detail string) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { a.fail(w, refuse(code, "%s", detail)) })
+}
+
+// errorsBody is how Clerk says no.
+type errorsBody struct {
+	Errors  []errorBody `json:"errors"`
+	TraceID string      `json:"clerk_trace_id"`
+}
+
+type errorBody struct {
+	Code        string            `json:"code"`
+	Message     string            `json:"message"`
+	LongMessage string            `json:"long_message"`
+	Meta        map[string]string `json:"meta"`
+}
+
+// fail is the one place where an error becomes a response.
+func (a *api) fail(w http.ResponseWriter, err error) {
+	refusal, ok := errors.AsType[*Error](err)
+	if !ok {
+		refusal = &Error{Code: "internal_clerk_error", Detail: err.Error()}
+	}
+	body := errorBody{
+		Code:        string(refusal.Code),
+		Message:     strings.ReplaceAll(string(refusal.Code), "_", " "),
+		LongMessage: refusal.Detail,
+		Meta:        map[string]string{},
+	}
+	if refusal.Param != "" {
+		body.Meta["param_name"] = refusal.Param
+	}
+	write(w, statusOf(refusal.Code), errorsBody{Errors: []errorBody{body}, TraceID: traceID(body)})
+}
+
+// traceID is the same for the same refusal, so that answers stay a function of the world.
+func traceID(body errorBody) string {
+	hash := fnv.New128a()
+	_, _ = hash.Write([]byte(body.Code + body.LongMessage)) // never fails, says package hash
+	return hex.EncodeToString(hash.Sum(nil))
+}
+
+func statusOf(code Code) int {
+	switch code {
+	case ErrUnauthorized:
+		return http.StatusUnauthorized
+	case ErrAlreadyMember:
+		return http.StatusBadRequest
+	case ErrLastAdmin, ErrQuota:
+		return http.StatusForbidden
+	case ErrNotFound:
+		return http.StatusNotFound
+	case ErrMethodNotAllowed:
+		return http.StatusMethodNotAllowed
+	case ErrInvalid, ErrDuplicate, ErrRoleInUse, ErrPermissionInUse, ErrUnsimulated:
+		return http.StatusUnprocessableEntity
+	default:
+		return http.StatusInternalServerError
+	}
+}
+
+func write(w http.ResponseWriter, status int, body any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(body) // a caller who hung up is no concern of ours
+}

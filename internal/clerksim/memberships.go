@@ -1,0 +1,164 @@
+package clerksim
+
+import (
+	"slices"
+	"time"
+)
+
+// Membership is a copy of one membership as the world knows it.
+type Membership struct {
+	// ID is "orgmem_" and 27 characters. Who leaves and joins again gets a new one.
+	ID string
+	// OrganizationID and UserID say who is a member of what.
+	OrganizationID, UserID string
+	// Role is the key of the role, such as "org:admin".
+	Role string
+	// CreatedAt and UpdatedAt have a resolution of milliseconds. A role's new permissions don't touch them.
+	CreatedAt, UpdatedAt time.Time
+}
+
+// membership is the row behind a [Membership].
+type membership struct {
+	entry
+	organization *organization
+	user         *user
+	role         *role
+	createdAt    time.Time
+	updatedAt    time.Time
+}
+
+func (m *membership) snapshot() Membership {
+	return Membership{
+		ID: m.id, OrganizationID: m.organization.id, UserID: m.user.id, Role: m.role.Key,
+		CreatedAt: m.createdAt, UpdatedAt: m.updatedAt,
+	}
+}
+
+// AddMember makes a user a member and emits organizationMembership.created. Role is a key; empty is [RoleMember].
+// It refuses unknown ids and roles (ErrNotFound), a second membership (ErrAlreadyMember) and a full organization
+// (ErrQuota). Like at Clerk, banned and deprovisioned users can be members.
+func (w *World) AddMember(organizationID, userID, roleKey string) (Membership, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	o, err := w.findOrganization(organizationID)
+	if err != nil {
+		return Membership{}, err
+	}
+	u, err := w.findUser(userID)
+	if err != nil {
+		return Membership{}, err
+	}
+	if roleKey == "" {
+		roleKey = RoleMember
+	}
+	r, err := w.findRoleByKey(roleKey)
+	if err != nil {
+		return Membership{}, err
+	}
+	if _, joined := o.byUser[u.id]; joined {
+		return Membership{}, refuse(ErrAlreadyMember, "%s is a member of %s already", u.id, o.id)
+	}
+	if o.MaxMembers > 0 && o.members.len() >= o.MaxMembers {
+		return Membership{}, refuse(ErrQuota, "%s allows %d members", o.id, o.MaxMembers)
+	}
+	return w.join(o, u, r, w.now()).snapshot(), nil
+}
+
+// SetRole promotes or demotes a member and emits organizationMembership.updated. It refuses somebody who isn't a
+// member and an unknown role (ErrNotFound), and to demote the last member who may manage the organization
+// (ErrLastAdmin).
+func (w *World) SetRole(organizationID, userID, roleKey string) (Membership, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	m, err := w.findMembership(organizationID, userID)
+	if err != nil {
+		return Membership{}, err
+	}
+	r, err := w.findRoleByKey(roleKey)
+	if err != nil {
+		return Membership{}, err
+	}
+	if !r.elevated() && m.isLastElevated() {
+		return Membership{}, refuse(ErrLastAdmin, "%s is the last who may manage %s", userID, organizationID)
+	}
+	m.role, m.updatedAt = r, w.now()
+	w.emit("organizationMembership.updated", m.id, m.updatedAt, w.membershipBody(m))
+	return m.snapshot(), nil
+}
+
+// RemoveMember ends a membership and emits organizationMembership.deleted: the membership in full, with the
+// updated_at that it had before. It refuses somebody who isn't a member (ErrNotFound), and to remove the last
+// member who may manage the organization (ErrLastAdmin).
+func (w *World) RemoveMember(organizationID, userID string) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	m, err := w.findMembership(organizationID, userID)
+	if err != nil {
+		return err
+	}
+	if m.isLastElevated() {
+		return refuse(ErrLastAdmin, "%s is the last who may manage %s", userID, organizationID)
+	}
+	w.leave(m)
+	w.emit("organizationMembership.deleted", m.id, w.now(), w.membershipBody(m))
+	return nil
+}
+
+// Membership returns the membership of a user in an organization; ok is false if there is none.
+func (w *World) Membership(organizationID, userID string) (found Membership, ok bool) {
+	w.mu.RLock()
+	defer w.mu.RUnlock()
+	m, err := w.findMembership(organizationID, userID)
+	if err != nil {
+		return Membership{}, false
+	}
+	return m.snapshot(), true
+}
+
+func (w *World) findMembership(organizationID, userID string) (*membership, error) {
+	o, err := w.findOrganization(organizationID)
+	if err != nil {
+		return nil, err
+	}
+	m, ok := o.byUser[userID]
+	if !ok {
+		return nil, refuse(ErrNotFound, "%s is not a member of %s", userID, organizationID)
+	}
+	return m, nil
+}
+
+// isLastElevated reports whether the organization would have nobody left to manage it without this member.
+func (m *membership) isLastElevated() bool {
+	return m.role.elevated() && !slices.ContainsFunc(m.organization.members.ordered, func(other *membership) bool {
+		return other != m && other.role.elevated()
+	})
+}
+
+func (w *World) join(o *organization, u *user, r *role, now time.Time) *membership {
+	m := &membership{
+		entry: w.newEntry("orgmem_", now), organization: o, user: u, role: r, createdAt: now, updatedAt: now,
+	}
+	w.memberships.insert(m)
+	o.members.insert(m)
+	o.byUser[u.id] = m
+	u.memberships.insert(m)
+	w.emit("organizationMembership.created", m.id, now, w.membershipBody(m))
+	return m
+}
+
+func (w *World) leave(m *membership) {
+	w.memberships.remove(m)
+	m.organization.members.remove(m)
+	delete(m.organization.byUser, m.user.id)
+	m.user.memberships.remove(m)
+}
+
+// removeWithParent ends the memberships of an organization or a user that is about to go.
+func (w *World) removeWithParent(members []*membership, now time.Time) {
+	for _, m := range slices.Clone(members) {
+		w.leave(m)
+		if w.cfg.MembershipEventsOnDelete {
+			w.emit("organizationMembership.deleted", m.id, now, w.membershipBody(m))
+		}
+	}
+}

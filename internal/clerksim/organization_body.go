@@ -1,0 +1,85 @@
+package clerksim
+
+import "encoding/json"
+
+// imageHost serves the pictures of this simulator, which nobody fetches.
+const imageHost = "https://img.callmine.test/"
+
+// organizationBody is an organization in events, in the Backend API and nested in a membership. Pointers and
+// omitzero fields are those that Clerk leaves out in some of these places.
+type organizationBody struct {
+	Object             string          `json:"object"`
+	ID                 string          `json:"id"`
+	Name               string          `json:"name"`
+	Slug               slugBody        `json:"slug,omitzero"`
+	ImageURL           string          `json:"image_url"`
+	LogoURL            *string         `json:"logo_url"` // legacy, always null
+	HasImage           bool            `json:"has_image"`
+	MembersCount       *int            `json:"members_count,omitempty"`
+	PendingInvitations *int            `json:"pending_invitations_count,omitempty"`
+	MaxMembers         int             `json:"max_allowed_memberships"`
+	AdminDeleteEnabled bool            `json:"admin_delete_enabled"`
+	PublicMetadata     json.RawMessage `json:"public_metadata"`
+	PrivateMetadata    json.RawMessage `json:"private_metadata,omitempty"`
+	CreatedBy          string          `json:"created_by,omitempty"`
+	RoleSetKey         string          `json:"role_set_key,omitempty"`
+	CreatedAt          int64           `json:"created_at"`
+	UpdatedAt          int64           `json:"updated_at"`
+}
+
+// slugBody is a slug that may be a string, null or absent. Its zero value is absent.
+type slugBody struct {
+	sent bool
+	slug *string
+}
+
+// IsZero reports whether the field is to be left out, as encoding/json asks for omitzero.
+func (s slugBody) IsZero() bool { return !s.sent }
+
+// MarshalJSON returns the string or null.
+func (s slugBody) MarshalJSON() ([]byte, error) { return json.Marshal(s.slug) }
+
+// value is the slug where there is one to say, else nil.
+func (s slugBody) value() *string { return s.slug }
+
+func slugField(o *organization) slugBody {
+	switch o.SlugForm {
+	case SlugAbsent:
+		return slugBody{}
+	case SlugEmpty:
+		return slugBody{sent: true, slug: new("")}
+	default:
+		return slugBody{sent: true, slug: nullable(o.Slug)}
+	}
+}
+
+// organizationBody is the whole organization. members_count is missing, as it mostly is.
+func (w *World) organizationBody(o *organization) organizationBody {
+	body := organizationBody{
+		Object:             "organization",
+		ID:                 o.id,
+		Name:               o.Name,
+		Slug:               slugField(o),
+		ImageURL:           imageHost + o.id,
+		MaxMembers:         o.MaxMembers,
+		AdminDeleteEnabled: true,
+		PublicMetadata:     o.PublicMetadata,
+		PrivateMetadata:    json.RawMessage("{}"),
+		CreatedBy:          o.CreatedBy,
+		CreatedAt:          o.CreatedAt.UnixMilli(),
+		UpdatedAt:          o.UpdatedAt.UnixMilli(),
+	}
+	if !w.cfg.Legacy {
+		body.RoleSetKey = "role_set:default"
+	}
+	return body
+}
+
+// nestedOrganizationBody is the organization in a membership: without its creator and its private metadata, and
+// with counts of this moment.
+func (w *World) nestedOrganizationBody(o *organization) organizationBody {
+	body := w.organizationBody(o)
+	body.CreatedBy, body.PrivateMetadata = "", nil
+	body.MembersCount, body.PendingInvitations = new(o.members.len()), new(0)
+	return body
+}

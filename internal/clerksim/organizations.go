@@ -1,0 +1,221 @@
+package clerksim
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+)
+
+// SlugForm is how an organization's bodies say that it has no slug. Clerk's deliveries were seen with each.
+type SlugForm int
+
+// The forms of a slug in bodies.
+const (
+	// SlugAsIs sends the slug, or null if it is empty.
+	SlugAsIs SlugForm = iota
+	// SlugAbsent leaves the field out, whatever the slug is.
+	SlugAbsent
+	// SlugEmpty sends the empty string, whatever the slug is.
+	SlugEmpty
+)
+
+// Organization is a copy of one organization as the world knows it.
+type Organization struct {
+	// ID is "org_" and 27 characters.
+	ID string
+	// Name is what people call it.
+	Name string
+	// Slug is unique among the living organizations, or empty. A slug that was given up may move to another one.
+	Slug string
+	// SlugForm is how bodies say the slug.
+	SlugForm SlugForm
+	// CreatedBy is the user who created it, or empty if the Backend API did. The user may be gone since.
+	CreatedBy string
+	// MaxMembers is the most members it may have; 0 is unlimited.
+	MaxMembers int
+	// Members is how many it has.
+	Members int
+	// Deleted is true only in a [Directory], which remembers what is gone.
+	Deleted bool
+	// PublicMetadata is a JSON object.
+	PublicMetadata json.RawMessage
+	// CreatedAt and UpdatedAt have a resolution of milliseconds.
+	CreatedAt, UpdatedAt time.Time
+}
+
+// NewOrganization says what to create. The zero value is one called "Organization N", made by the Backend API,
+// without a slug and without members.
+type NewOrganization struct {
+	// Name is invented if empty.
+	Name string
+	// Slug may be empty; Clerk makes none by itself since October 2025.
+	Slug string
+	// SlugForm is how bodies say the slug. Defaults to SlugAsIs.
+	SlugForm SlugForm
+	// CreatedBy is a user's id. That user becomes the first member, as [RoleAdmin].
+	CreatedBy string
+	// MaxMembers is the most members it may have. Defaults to 0, unlimited.
+	MaxMembers int
+	// PublicMetadata is a JSON object. Defaults to {}.
+	PublicMetadata json.RawMessage
+}
+
+// OrganizationUpdate says what to change; nil leaves a field as it is.
+type OrganizationUpdate struct {
+	// Name is the new name.
+	Name *string
+	// Slug is the new slug; the empty string gives it up.
+	Slug *string
+	// SlugForm is the new form of the slug in bodies.
+	SlugForm *SlugForm
+	// PublicMetadata replaces the whole object.
+	PublicMetadata json.RawMessage
+}
+
+// organization is the row behind an [Organization].
+type organization struct {
+	entry
+	Organization
+	members table[*membership]
+	byUser  map[string]*membership
+}
+
+func (o *organization) snapshot() Organization {
+	found := o.Organization
+	found.Members = o.members.len()
+	return found
+}
+
+// CreateOrganization adds an organization and emits organization.created; with CreatedBy also the creator's
+// membership and organizationMembership.created. It refuses an unknown creator (ErrNotFound), a slug that is taken
+// (ErrDuplicate) and invalid metadata (ErrInvalid).
+func (w *World) CreateOrganization(params NewOrganization) (Organization, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	metadata, err := checkMetadata(params.PublicMetadata)
+	if err != nil {
+		return Organization{}, err
+	}
+	var creator *user
+	if params.CreatedBy != "" {
+		if creator, err = w.findUser(params.CreatedBy); err != nil {
+			return Organization{}, err
+		}
+	}
+	if err := w.freeSlug(params.Slug, nil); err != nil {
+		return Organization{}, err
+	}
+	w.orgsMade++
+	if params.Name == "" {
+		params.Name = fmt.Sprintf("Organization %d", w.orgsMade)
+	}
+	now := w.now()
+	o := &organization{
+		entry:   w.newEntry("org_", now),
+		members: newTable[*membership](),
+		byUser:  make(map[string]*membership),
+	}
+	o.Organization = Organization{
+		ID: o.id, Name: params.Name, Slug: params.Slug, SlugForm: params.SlugForm, CreatedBy: params.CreatedBy,
+		MaxMembers: params.MaxMembers, PublicMetadata: metadata, CreatedAt: now, UpdatedAt: now,
+	}
+	w.organizations.insert(o)
+	w.moveSlug(o, "", o.Slug)
+	w.emit("organization.created", o.id, now, w.organizationBody(o))
+	if creator != nil {
+		w.join(o, creator, w.roleByKey(RoleAdmin), now)
+	}
+	return o.snapshot(), nil
+}
+
+// UpdateOrganization changes name, slug or metadata and emits organization.updated. It refuses an unknown
+// organization (ErrNotFound), a slug that is taken (ErrDuplicate) and invalid metadata (ErrInvalid).
+func (w *World) UpdateOrganization(organizationID string, update OrganizationUpdate) (Organization, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	o, err := w.findOrganization(organizationID)
+	if err != nil {
+		return Organization{}, err
+	}
+	changed := o.Organization
+	if update.Name != nil {
+		changed.Name = *update.Name
+	}
+	if update.Slug != nil {
+		changed.Slug = *update.Slug
+	}
+	if update.SlugForm != nil {
+		changed.SlugForm = *update.SlugForm
+	}
+	if update.PublicMetadata != nil {
+		if changed.PublicMetadata, err = checkMetadata(update.PublicMetadata); err != nil {
+			return Organization{}, err
+		}
+	}
+	if err := w.freeSlug(changed.Slug, o); err != nil {
+		return Organization{}, err
+	}
+	w.moveSlug(o, o.Slug, changed.Slug)
+	changed.UpdatedAt = w.now()
+	o.Organization = changed
+	w.emit("organization.updated", o.id, changed.UpdatedAt, w.organizationBody(o))
+	return o.snapshot(), nil
+}
+
+// DeleteOrganization removes an organization with its memberships and emits organization.deleted; see
+// [Config.MembershipEventsOnDelete]. It refuses an unknown organization (ErrNotFound).
+func (w *World) DeleteOrganization(organizationID string) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	o, err := w.findOrganization(organizationID)
+	if err != nil {
+		return err
+	}
+	now := w.now()
+	w.removeWithParent(o.members.ordered, now)
+	w.organizations.remove(o)
+	w.moveSlug(o, o.Slug, "")
+	gone := o.snapshot()
+	gone.Deleted = true
+	w.goneOrgs[o.id] = gone
+	w.emit("organization.deleted", o.id, now, deletedBody{
+		Object: "organization", ID: o.id, Deleted: true, Slug: slugField(o).value(),
+	})
+	return nil
+}
+
+// Organization returns an organization that exists; ok is false for one that never did or is gone.
+func (w *World) Organization(organizationID string) (found Organization, ok bool) {
+	w.mu.RLock()
+	defer w.mu.RUnlock()
+	o, ok := w.organizations.find(organizationID)
+	if !ok {
+		return Organization{}, false
+	}
+	return o.snapshot(), true
+}
+
+func (w *World) findOrganization(organizationID string) (*organization, error) {
+	o, ok := w.organizations.find(organizationID)
+	if !ok {
+		return nil, refuse(ErrNotFound, "no organization %s", organizationID)
+	}
+	return o, nil
+}
+
+// freeSlug refuses a slug that another organization than the given one has.
+func (w *World) freeSlug(slug string, except *organization) error {
+	if owner, taken := w.slugs[slug]; taken && owner != except {
+		return refuseParam(ErrDuplicate, "slug", "the slug %q is taken", slug)
+	}
+	return nil
+}
+
+func (w *World) moveSlug(o *organization, from, to string) {
+	if from != "" {
+		delete(w.slugs, from)
+	}
+	if to != "" {
+		w.slugs[to] = o
+	}
+}

@@ -1,0 +1,93 @@
+package clerksim
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"time"
+)
+
+// The streams of randomness that one seed feeds. Tokens have their own, so that signing somebody in does not
+// change the ids that come later.
+const (
+	streamWorld  = 1
+	streamTokens = 2
+)
+
+// World is one simulated Clerk instance: its objects, its outbox of webhook messages, and its keys.
+// Make one with [New]. All methods are safe for concurrent use; calls that must be repeatable have to be made in
+// one order.
+type World struct {
+	cfg  Config
+	keys *keyring
+
+	mu            sync.RWMutex
+	rng           *rand.Rand
+	sequence      uint64 // of rows, in order of creation; breaks ties of created_at in listings
+	users         table[*user]
+	organizations table[*organization]
+	memberships   table[*membership]
+	roles         table[*role]
+	permissions   table[*permission]
+	slugs         map[string]*organization
+	goneUsers     map[string]User
+	goneOrgs      map[string]Organization
+	usersMade     int // numbers the invented names
+	orgsMade      int
+
+	outbox outbox
+}
+
+// New makes a world that has the default roles [RoleAdmin] and [RoleMember], with the system permissions, and
+// nobody in it. Nothing is emitted for what is there from the start. An error names each invalid field of cfg.
+func New(cfg Config) (*World, error) {
+	cfg = cfg.withDefaults()
+	if err := cfg.validate(); err != nil {
+		return nil, fmt.Errorf("configure simulator: %w", err)
+	}
+	w := &World{
+		cfg:           cfg,
+		rng:           rand.New(rand.NewPCG(cfg.Seed, streamWorld)),
+		users:         newTable[*user](),
+		organizations: newTable[*organization](),
+		memberships:   newTable[*membership](),
+		roles:         newTable[*role](),
+		permissions:   newTable[*permission](),
+		slugs:         make(map[string]*organization),
+		goneUsers:     make(map[string]User),
+		goneOrgs:      make(map[string]Organization),
+		outbox:        newOutbox(),
+	}
+	if w.cfg.InstanceID == "" {
+		w.cfg.InstanceID = newID(w.rng, "ins_")
+	}
+	if w.cfg.SecretKey == "" {
+		w.cfg.SecretKey = newID(w.rng, "sk_test_")
+	}
+	w.keys = newKeyring(cfg.SigningKey, rand.New(rand.NewPCG(cfg.Seed, streamTokens)))
+	w.addSystemRoles()
+	return w, nil
+}
+
+// InstanceID returns the id of the instance, "ins_" and 27 characters unless it was configured.
+func (w *World) InstanceID() string { return w.cfg.InstanceID }
+
+// SecretKey returns the key that the Backend API demands as a bearer token.
+func (w *World) SecretKey() string { return w.cfg.SecretKey }
+
+// Issuer returns the iss that session tokens carry.
+func (w *World) Issuer() string { return w.cfg.Issuer }
+
+// AuthorizedParty returns the azp that session tokens carry unless told otherwise.
+func (w *World) AuthorizedParty() string { return w.cfg.AuthorizedParty }
+
+// now is the clock in the resolution that Clerk stores.
+func (w *World) now() time.Time {
+	return w.cfg.Now().UTC().Truncate(time.Millisecond)
+}
+
+// newEntry makes the identity of a row that is created at the given time.
+func (w *World) newEntry(prefix string, at time.Time) entry {
+	w.sequence++
+	return entry{id: newID(w.rng, prefix), createdAt: at.UnixMilli(), sequence: w.sequence}
+}
