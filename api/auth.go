@@ -1,0 +1,131 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Identity says who is calling: a user or a service, never both. It carries no role, permission or organization,
+// although a session token does: those are as old as the token, and only the mirror decides.
+type Identity struct {
+	// UserID is the user's Clerk id (user_…), or "" for a service.
+	UserID string
+	// Service is the service's configured name, or "" for a user.
+	Service string
+	// SessionID is the user's Clerk session (sess_…), or "" for a service and for a user's token that names none.
+	SessionID string
+}
+
+// defaultRememberedTokens is the number of verified tokens kept when the configuration doesn't say. Tokens live for a
+// minute, so it is also the number of active users per minute up to which each token is verified once. At roughly 400
+// bytes each it takes 20 MB.
+const defaultRememberedTokens = 50_000
+
+// AuthenticatorConfig is what an Authenticator needs.
+type AuthenticatorConfig struct {
+	// Issuer is the exact "iss" of the instance's session tokens, such as https://clerk.example.com. Required, without
+	// a slash at its end: Clerk's issuers have none, and the comparison is exact.
+	Issuer string
+	// JWKSURL is where the instance publishes its signing keys. Who can answer in its place can sign in as anybody, so
+	// use https outside a development machine. Defaults to Issuer + "/.well-known/jwks.json".
+	JWKSURL string
+	// AuthorizedParties are the origins whose tokens are accepted, compared exactly with "azp". If there are any, a
+	// token without azp is refused. Empty means that azp isn't checked.
+	AuthorizedParties []string
+	// ServiceTokens are the services' tokens, as ParseServiceTokens returns them. Empty means that no service gets in.
+	ServiceTokens []ServiceToken
+	// HTTPClient fetches the key set. Required. Its redirect policy isn't used: redirects aren't followed.
+	HTTPClient *http.Client
+	// Logger is told about refreshes of the key set that failed, which no caller notices while older keys last. Required.
+	Logger *slog.Logger
+	// MaxRememberedTokens bounds the verified tokens kept in memory. Defaults to 50,000.
+	MaxRememberedTokens int
+	// Now is the clock by which tokens and keys age. Defaults to time.Now.
+	Now func() time.Time
+}
+
+// withDefaults returns the configuration with every field set that has a default.
+func (c AuthenticatorConfig) withDefaults() AuthenticatorConfig {
+	if c.JWKSURL == "" {
+		c.JWKSURL = c.Issuer + "/.well-known/jwks.json"
+	}
+	if c.MaxRememberedTokens == 0 {
+		c.MaxRememberedTokens = defaultRememberedTokens
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	c.AuthorizedParties = slices.Clone(c.AuthorizedParties)
+	c.ServiceTokens = slices.Clone(c.ServiceTokens)
+	return c
+}
+
+// validate returns one sentence about every field that can't be right, joined.
+func (c AuthenticatorConfig) validate() error {
+	var problems []error
+	check := func(ok bool, sentence string) {
+		if !ok {
+			problems = append(problems, errors.New(sentence))
+		}
+	}
+	check(webURL(c.Issuer), "authenticator: Issuer must be an absolute http or https URL")
+	check(!strings.HasSuffix(c.Issuer, "/"), "authenticator: Issuer must not end with a slash, no token's issuer does")
+	check(webURL(c.JWKSURL), "authenticator: JWKSURL must be an absolute http or https URL")
+	check(!slices.Contains(c.AuthorizedParties, ""), "authenticator: AuthorizedParties must not contain an empty origin")
+	check(c.HTTPClient != nil, "authenticator: HTTPClient must be set")
+	check(c.Logger != nil, "authenticator: Logger must be set")
+	check(c.MaxRememberedTokens > 1, "authenticator: MaxRememberedTokens must be at least 2")
+	return errors.Join(append(problems, validateServiceTokens(c.ServiceTokens))...)
+}
+
+// webURL reports whether raw is an absolute http or https URL with a host.
+func webURL(raw string) bool {
+	u, err := url.Parse(raw)
+	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != ""
+}
+
+// Authenticator tells who sent a request, from its Authorization header alone. It is safe for concurrent use.
+type Authenticator struct {
+	services serviceTokens
+	keys     *keyCache
+	users    *tokenVerifier
+}
+
+// NewAuthenticator returns an authenticator, or an error that names every invalid field. It makes no request: keys are
+// fetched when the first user's token asks for one, so that a service starts while Clerk is down.
+func NewAuthenticator(config AuthenticatorConfig) (*Authenticator, error) {
+	config = config.withDefaults()
+	if err := config.validate(); err != nil {
+		return nil, err
+	}
+	keys := newKeyCache(config)
+	return &Authenticator{
+		services: config.ServiceTokens,
+		keys:     keys,
+		users:    newTokenVerifier(config, keys),
+	}, nil
+}
+
+// Authenticate returns the identity behind the request's Authorization header. It returns an *AuthError, which matches
+// ErrUnauthenticated, if there is none, and an error that matches ErrKeysUnavailable if a user's token can't be judged
+// because no key set can be had. It waits for a key set no longer than ctx and three seconds allow.
+func (a *Authenticator) Authenticate(ctx context.Context, r *http.Request) (Identity, error) {
+	token, err := bearerToken(r.Header)
+	if err != nil {
+		return Identity{}, err
+	}
+	if strings.HasPrefix(token, serviceTokenPrefix) {
+		return a.services.identify(token)
+	}
+	return a.users.identify(ctx, token)
+}
+
+// Close ends a refresh of the key set that is under way, waits for its goroutine, and lets none begin. Authenticate goes
+// on with the keys that there are.
+func (a *Authenticator) Close() { a.keys.close() }

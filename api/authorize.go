@@ -1,0 +1,142 @@
+package api
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/callmine/rolecall/store"
+	clerksync "github.com/callmine/rolecall/sync"
+)
+
+type decisionBody struct {
+	Allowed     bool             `json:"allowed"`
+	Reason      clerksync.Reason `json:"reason"`
+	Role        *string          `json:"role"` // null unless the user is a member who may act
+	Permission  string           `json:"permission"`
+	WorkspaceID string           `json:"workspace_id"`
+	UserID      string           `json:"user_id"`
+	Revision    int64            `json:"revision"`
+	AsOf        *time.Time       `json:"as_of"` // null if nothing is known of the workspace
+}
+
+func bodyOf(d clerksync.Decision) decisionBody {
+	body := decisionBody{
+		Allowed: d.Allowed, Reason: d.Reason, Permission: d.Permission, WorkspaceID: d.OrganizationID, UserID: d.UserID,
+		Revision: d.Revision,
+	}
+	if d.Role != "" {
+		body.Role = &d.Role
+	}
+	if !d.AsOf.IsZero() {
+		body.AsOf = new(d.AsOf.UTC())
+	}
+	return body
+}
+
+// authorize answers GET /v1/authorize: may the caller do this? A refusal is a status that a proxy understands.
+func (s *server) authorize(w http.ResponseWriter, r *http.Request, userID string) error {
+	workspaceID, err := required(r, "workspace_id")
+	if err != nil {
+		return err
+	}
+	permission, err := required(r, "permission")
+	if err != nil {
+		return err
+	}
+	standing, decision, err := s.decide(r, userID, workspaceID, permission)
+	if err != nil {
+		return err
+	}
+	writeFreshness(w, standing, decision)
+	if !decision.Allowed {
+		return refusal(decision, standing.User)
+	}
+	return write(w, bodyOf(decision))
+}
+
+func required(r *http.Request, name string) (string, error) {
+	value, ok, err := parameter(r, name)
+	if err != nil {
+		return "", err
+	}
+	if !ok || value == "" {
+		return "", badRequest(name + " is missing.")
+	}
+	return value, nil
+}
+
+const (
+	maxChecks     = 100
+	maxChecksBody = 1 << 20
+)
+
+type checksBody struct {
+	Checks []checkBody `json:"checks"`
+}
+
+type checkBody struct {
+	UserID      string `json:"user_id"`
+	WorkspaceID string `json:"workspace_id"`
+	Permission  string `json:"permission"`
+}
+
+type decisionsBody struct {
+	Decisions []decisionBody `json:"decisions"`
+}
+
+// authorizeMany answers POST /v1/authorize: a service asks about anybody. All decisions are made as of one moment.
+func (s *server) authorizeMany(w http.ResponseWriter, r *http.Request, _ string) error {
+	checks, err := readChecks(w, r)
+	if err != nil {
+		return err
+	}
+	pairs := make([]store.Pair, 0, len(checks))
+	asked := map[store.Pair]bool{}
+	for _, c := range checks {
+		if pair := (store.Pair{UserID: c.UserID, OrganizationID: c.WorkspaceID}); !asked[pair] {
+			asked[pair] = true
+			pairs = append(pairs, pair)
+		}
+	}
+	standings, err := store.Standings(r.Context(), s.cfg.DB, pairs)
+	if err != nil {
+		return err
+	}
+	body := decisionsBody{Decisions: make([]decisionBody, len(checks))}
+	for i, c := range checks {
+		d := s.cfg.Grants.Decide(standings[store.Pair{UserID: c.UserID, OrganizationID: c.WorkspaceID}], c.Permission)
+		s.cfg.Decided(d.Reason)
+		body.Decisions[i] = bodyOf(d)
+	}
+	return write(w, body)
+}
+
+// readChecks reads 1 to 100 checks. Unknown members are refused: one that was meant to change the answer must not be
+// overlooked.
+func readChecks(w http.ResponseWriter, r *http.Request) ([]checkBody, error) {
+	decoder := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxChecksBody))
+	decoder.DisallowUnknownFields()
+	var body checksBody
+	if err := decoder.Decode(&body); err != nil {
+		if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
+			return nil, &problem{Type: problemType + "too-large", Title: "Body too large", Status: http.StatusRequestEntityTooLarge}
+		}
+		return nil, badRequest(`The body must be {"checks":[{"user_id":"user_…","workspace_id":"org_…","permission":"…"}]}.`)
+	}
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
+		return nil, badRequest("The body must be one JSON object.")
+	}
+	if len(body.Checks) < 1 || len(body.Checks) > maxChecks {
+		return nil, badRequest("checks must have 1 to 100 elements.")
+	}
+	for i, c := range body.Checks {
+		if !storable(c.UserID) || !storable(c.WorkspaceID) || !storable(c.Permission) {
+			return nil, badRequest("checks[" + strconv.Itoa(i) + "] must have a user_id, a workspace_id and a permission of at most 255 bytes.")
+		}
+	}
+	return body.Checks, nil
+}

@@ -1,0 +1,122 @@
+package api
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/gorilla/mux"
+
+	"github.com/callmine/rolecall/store"
+	clerksync "github.com/callmine/rolecall/sync"
+)
+
+// headerOnBehalfOf is where a service names the user that it acts for.
+const headerOnBehalfOf = "Rolecall-On-Behalf-Of"
+
+// Headers of every answer about a workspace.
+const (
+	headerRevision = "Rolecall-Revision" // counts the workspace's changes
+	headerAsOf     = "Rolecall-As-Of"    // RFC 3339: when the mirror last agreed with Clerk
+)
+
+// The kinds of handlers, by what is known of the caller. A returned error becomes a problem; after one, nothing may
+// have been written.
+type (
+	serviceHandler func(w http.ResponseWriter, r *http.Request, service string) error
+	userHandler    func(w http.ResponseWriter, r *http.Request, userID string) error
+	memberHandler  func(w http.ResponseWriter, r *http.Request, member clerksync.Standing) error
+)
+
+// asService admits services only.
+func (s *server) asService(next serviceHandler) http.Handler {
+	return s.handle(func(w http.ResponseWriter, r *http.Request) error {
+		identity, err := s.cfg.Authenticator.Authenticate(r.Context(), r)
+		if err != nil {
+			return err
+		}
+		if identity.Service == "" {
+			return errServicesOnly
+		}
+		return next(w, r, identity.Service)
+	})
+}
+
+// asUser admits users, and services that act for one.
+func (s *server) asUser(next userHandler) http.Handler {
+	return s.handle(func(w http.ResponseWriter, r *http.Request) error {
+		identity, err := s.cfg.Authenticator.Authenticate(r.Context(), r)
+		if err != nil {
+			return err
+		}
+		if identity.Service == "" {
+			return next(w, r, identity.UserID)
+		}
+		named := r.Header.Values(headerOnBehalfOf)
+		if len(named) != 1 || !strings.HasPrefix(named[0], userIDPrefix) || named[0] == userIDPrefix || !storable(named[0]) {
+			return errUsersOnly
+		}
+		return next(w, r, named[0])
+	})
+}
+
+// asMember admits members of the workspace in the path whose role has the permission.
+func (s *server) asMember(permission string, next memberHandler) http.Handler {
+	return s.asUser(func(w http.ResponseWriter, r *http.Request, userID string) error {
+		standing, decision, err := s.decide(r, userID, mux.Vars(r)["workspace_id"], permission)
+		if err != nil {
+			return err
+		}
+		writeFreshness(w, standing, decision)
+		if !decision.Allowed {
+			return refusal(decision, standing.User)
+		}
+		return next(w, r, standing)
+	})
+}
+
+// handle turns a handler's error into a problem.
+func (s *server) handle(next func(http.ResponseWriter, *http.Request) error) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := next(w, r); err != nil {
+			s.fail(w, r, err)
+		}
+	})
+}
+
+// decide reads what the mirror knows about a user in a workspace, and decides.
+func (s *server) decide(r *http.Request, userID, workspaceID, permission string) (clerksync.Standing, clerksync.Decision, error) {
+	pair := store.Pair{UserID: userID, OrganizationID: workspaceID}
+	if !storable(workspaceID) { // no workspace has such an id: ask about none
+		pair.OrganizationID = ""
+	}
+	standings, err := store.Standings(r.Context(), s.cfg.DB, []store.Pair{pair})
+	if err != nil {
+		return clerksync.Standing{}, clerksync.Decision{}, err
+	}
+	decision := s.cfg.Grants.Decide(standings[pair], permission)
+	s.cfg.Decided(decision.Reason)
+	return standings[pair], decision, nil
+}
+
+// writeFreshness tells a member how fresh the answer is, also a refusal. Whoever isn't one, or may do nothing at all,
+// learns nothing of the workspace.
+func writeFreshness(w http.ResponseWriter, standing clerksync.Standing, decision clerksync.Decision) {
+	if decision.Reason == clerksync.ReasonNotAMember || decision.Reason == clerksync.ReasonWorkspaceDeleted || standing.User.Refusal() != "" {
+		return
+	}
+	w.Header().Set(headerRevision, strconv.FormatInt(standing.Revision, 10))
+	if !standing.AsOf.IsZero() {
+		w.Header().Set(headerAsOf, standing.AsOf.UTC().Format(time.RFC3339Nano))
+	}
+}
+
+// maxID bounds ids and permissions in requests; Clerk's ids have some 32 characters.
+const maxID = 255
+
+// storable reports whether a text from a request can be an id or a permission: Postgres refuses NUL and what isn't UTF-8.
+func storable(s string) bool {
+	return s != "" && len(s) <= maxID && utf8.ValidString(s) && !strings.ContainsRune(s, 0)
+}

@@ -1,0 +1,120 @@
+package api
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/getkin/kin-openapi/openapi3filter"
+	"github.com/getkin/kin-openapi/routers"
+	"github.com/getkin/kin-openapi/routers/gorillamux"
+	"github.com/stretchr/testify/require"
+)
+
+// contract is openapi.yaml, against which every request and answer of the tests is held.
+type contract struct {
+	doc    *openapi3.T
+	router routers.Router
+}
+
+// theContract is read once: the document is the same for all tests.
+var theContract = sync.OnceValues(func() (*contract, error) {
+	doc, err := openapi3.NewLoader().LoadFromData(openAPI)
+	if err != nil {
+		return nil, err
+	}
+	router, err := gorillamux.NewRouter(doc)
+	if err != nil {
+		return nil, err
+	}
+	return &contract{doc: doc, router: router}, nil
+})
+
+func loadContract(tb testing.TB) *contract {
+	tb.Helper()
+	c, err := theContract()
+	require.NoError(tb, err)
+	return c
+}
+
+// exchange is one request with its answer, bodies read.
+type exchange struct {
+	request     *http.Request
+	requestBody []byte
+	status      int
+	header      http.Header
+	body        []byte
+}
+
+// check requires that the exchange is as the document says, and as every answer must be.
+func (c *contract) check(tb testing.TB, x exchange) {
+	tb.Helper()
+	require.NoError(tb, c.violation(tb, x), "%s %s: %d %s", x.request.Method, x.request.URL, x.status, x.body)
+	require.Equal(tb, "no-store", x.header.Get("Cache-Control"))
+	require.Equal(tb, "nosniff", x.header.Get("X-Content-Type-Options"))
+	require.Equal(tb, x.status == http.StatusUnauthorized, x.header.Get("WWW-Authenticate") != "")
+	require.Equal(tb, x.status == http.StatusServiceUnavailable, x.header.Get("Retry-After") != "")
+	require.Equal(tb, x.status == http.StatusMethodNotAllowed, x.header.Get("Allow") != "")
+	if x.status == http.StatusNotFound {
+		require.Empty(tb, x.header.Get(headerRevision), "a 404 tells that the workspace exists")
+		require.Empty(tb, x.header.Get(headerAsOf), "a 404 tells that the workspace exists")
+	}
+}
+
+// violation returns what the document has against the exchange. What was answered with a success must have been asked
+// as the document says; what was refused may have been refused for not being so.
+func (c *contract) violation(tb testing.TB, x exchange) error {
+	tb.Helper()
+	request := x.request.Clone(tb.Context())
+	request.Body = io.NopCloser(bytes.NewReader(x.requestBody))
+	route, path, err := c.router.FindRoute(request)
+	if err != nil { // there is no such operation, so there is one answer to it
+		route, path = c.undocumented(x.status), nil
+	}
+	input := &openapi3filter.RequestValidationInput{
+		Request: request, PathParams: path, Route: route,
+		Options: &openapi3filter.Options{
+			AuthenticationFunc: openapi3filter.NoopAuthenticationFunc, IncludeResponseStatus: true, SkipSettingDefaults: true,
+			RejectWhenRequestBodyNotSpecified: true,
+		},
+	}
+	if x.status < http.StatusBadRequest {
+		if err := openapi3filter.ValidateRequest(tb.Context(), input); err != nil {
+			return err
+		}
+	}
+	answer := &openapi3filter.ResponseValidationInput{
+		RequestValidationInput: input, Status: x.status, Header: x.header, Options: input.Options,
+	}
+	return openapi3filter.ValidateResponse(tb.Context(), answer.SetBodyBytes(x.body))
+}
+
+// undocumented is the route of a request that no operation is for: 404 or 405.
+func (c *contract) undocumented(status int) *routers.Route {
+	responses := openapi3.NewResponsesWithCapacity(2)
+	for code, name := range map[string]string{"404": "NotFound", "405": "MethodNotAllowed"} {
+		responses.Set(code, &openapi3.ResponseRef{Value: c.doc.Components.Responses[name].Value})
+	}
+	return &routers.Route{Spec: c.doc, PathItem: &openapi3.PathItem{}, Operation: &openapi3.Operation{Responses: responses}}
+}
+
+// requireNothingInternal requires that the answer tells nothing about what is behind the API.
+func requireNothingInternal(tb testing.TB, x exchange, secrets ...string) {
+	tb.Helper()
+	for _, secret := range append(secrets, "pgx", "pgconn", "SQLSTATE", "goroutine", "panic", "dial tcp", "closed pool", "context canceled", "deadline") {
+		require.NotContains(tb, string(x.body), secret)
+		for name, values := range x.header {
+			require.NotContains(tb, strings.Join(values, " "), secret, name)
+		}
+	}
+	if x.status >= http.StatusBadRequest {
+		var body problem
+		require.NoError(tb, json.Unmarshal(x.body, &body))
+		require.Equal(tb, x.status, body.Status)
+	}
+}

@@ -1,0 +1,103 @@
+package api
+
+import (
+	"context"
+	"crypto/rsa"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+
+	"github.com/MicahParks/jwkset"
+	"github.com/clerk/clerk-sdk-go/v2"
+)
+
+const (
+	// maxKeySetBytes bounds the answer. A key takes about 500 bytes, and an instance has one or two.
+	maxKeySetBytes = 64 << 10
+
+	// minKeyBits is the least that RFC 7518 section 3.3 allows for RS256, and what Clerk uses.
+	minKeyBits = 2048
+)
+
+// signingKeys are public keys by their kid.
+type signingKeys map[string]*clerk.JSONWebKey
+
+// fetchSigningKeys gets a JSON Web Key Set (RFC 7517) and returns its keys for RS256 signatures. Anything but a 200 with
+// at least one such key is an error: an empty set or an error page must not replace keys that work.
+func fetchSigningKeys(ctx context.Context, client *http.Client, url string) (signingKeys, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
+	if err != nil {
+		return nil, fmt.Errorf("build key set request: %w", err)
+	}
+	req.Header.Set("Accept", "application/json")
+	resp, err := client.Do(req)
+	if err != nil {
+		return nil, fmt.Errorf("request key set: %w", err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	if resp.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("request key set: status %d", resp.StatusCode)
+	}
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxKeySetBytes+1))
+	if err != nil {
+		return nil, fmt.Errorf("read key set: %w", err)
+	}
+	if len(body) > maxKeySetBytes {
+		return nil, fmt.Errorf("read key set: it is larger than %d bytes", maxKeySetBytes)
+	}
+	return parseSigningKeys(body)
+}
+
+// parseSigningKeys returns a key set's keys for RS256 signatures. Keys of other kinds, and keys that are broken, are
+// left out: what somebody adds to the set for another purpose must not cost us the keys that we need.
+func parseSigningKeys(body []byte) (signingKeys, error) {
+	var set struct {
+		Keys []json.RawMessage `json:"keys"`
+	}
+	if err := json.Unmarshal(body, &set); err != nil {
+		return nil, fmt.Errorf("decode key set: %w", err)
+	}
+	keys := make(signingKeys, len(set.Keys))
+	for _, raw := range set.Keys {
+		if kid, public := parseSigningKey(raw); public != nil {
+			keys[kid] = &clerk.JSONWebKey{Key: public, KeyID: kid, Algorithm: string(jwkset.AlgRS256), Use: string(jwkset.UseSig)}
+		}
+	}
+	if len(keys) == 0 {
+		return nil, errors.New("decode key set: it holds no RSA key for signatures")
+	}
+	return keys, nil
+}
+
+// parseSigningKey returns one key's kid and public key, or nil for a key that isn't for RS256 signatures.
+func parseSigningKey(raw json.RawMessage) (string, *rsa.PublicKey) {
+	var jwk jwkset.JWKMarshal
+	if err := json.Unmarshal(raw, &jwk); err != nil {
+		return "", nil
+	}
+	if jwk.KID == "" || !forRS256(jwk) {
+		return "", nil
+	}
+	// Only the key itself is handed on: certificates beside it (x5c, x5u) would add nothing, because what vouches for
+	// the set is the TLS connection that it came by.
+	parsed, err := jwkset.NewJWKFromMarshal(
+		jwkset.JWKMarshal{KTY: jwk.KTY, KID: jwk.KID, N: jwk.N, E: jwk.E},
+		jwkset.JWKMarshalOptions{}, jwkset.JWKValidateOptions{})
+	if err != nil {
+		return "", nil
+	}
+	public, ok := parsed.Key().(*rsa.PublicKey)
+	if !ok || public.N.BitLen() < minKeyBits {
+		return "", nil
+	}
+	return jwk.KID, public
+}
+
+// forRS256 reports whether a key is of the kind that signs by RS256, and isn't declared to be for something else.
+func forRS256(jwk jwkset.JWKMarshal) bool {
+	return jwk.KTY == jwkset.KtyRSA &&
+		(jwk.USE == jwkset.UseSig || jwk.USE == "") &&
+		(jwk.ALG == jwkset.AlgRS256 || jwk.ALG == "")
+}

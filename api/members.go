@@ -1,0 +1,56 @@
+package api
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/callmine/rolecall/store"
+	clerksync "github.com/callmine/rolecall/sync"
+)
+
+// page is one page of a list. NextCursor is null on the last.
+type page[T any] struct {
+	Data       []T     `json:"data"`
+	NextCursor *string `json:"next_cursor"`
+}
+
+type memberBody struct {
+	UserID       string    `json:"user_id"`
+	MembershipID string    `json:"membership_id"`
+	Role         string    `json:"role"`
+	RoleName     *string   `json:"role_name"`
+	Identifier   *string   `json:"identifier"`
+	FirstName    *string   `json:"first_name"`
+	LastName     *string   `json:"last_name"`
+	JoinedAt     time.Time `json:"joined_at"`
+}
+
+// members answers GET /v1/workspaces/{workspace_id}/members, in the order of joining.
+func (s *server) members(w http.ResponseWriter, r *http.Request, caller clerksync.Standing) error {
+	limit, err := limitOf(r)
+	if err != nil {
+		return err
+	}
+	after, err := cursorOf(r)
+	if err != nil {
+		return err
+	}
+	members, err := store.Members(r.Context(), s.cfg.DB, caller.OrganizationID, after, limit+1) // one more tells whether there is a next page
+	if err != nil {
+		return err
+	}
+	var body page[memberBody]
+	if len(members) > limit {
+		members = members[:limit]
+		last := members[limit-1]
+		body.NextCursor = new(encodeCursor(store.Position{JoinedAt: last.JoinedAt, MembershipID: last.MembershipID}))
+	}
+	body.Data = make([]memberBody, len(members))
+	for i, m := range members {
+		body.Data[i] = memberBody{
+			UserID: m.UserID, MembershipID: m.MembershipID, Role: clerksync.CanonicalRole(m.Role), RoleName: m.RoleName,
+			Identifier: m.Identifier, FirstName: m.FirstName, LastName: m.LastName, JoinedAt: m.JoinedAt.UTC(),
+		}
+	}
+	return write(w, body)
+}

@@ -1,0 +1,110 @@
+package api
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"testing"
+
+	"github.com/gorilla/mux"
+	"github.com/stretchr/testify/require"
+)
+
+func TestDocumentIsValidWithItsExamples(t *testing.T) {
+	t.Parallel()
+	c := loadContract(t)
+	require.True(t, c.doc.IsOpenAPI31OrLater())
+	require.NoError(t, c.doc.Validate(t.Context()))
+}
+
+// TestDocumentHasExamples: an example for every success and every problem.
+func TestDocumentHasExamples(t *testing.T) {
+	t.Parallel()
+	c := loadContract(t)
+	for path, item := range c.doc.Paths.Map() {
+		for method, operation := range item.Operations() {
+			for status, response := range operation.Responses.Map() {
+				for kind, media := range response.Value.Content {
+					require.True(t, media.Example != nil || len(media.Examples) > 0, "%s %s %s %s", method, path, status, kind)
+				}
+			}
+		}
+	}
+}
+
+// TestDocumentListsTheRoutes holds the router and the document against each other, both ways.
+func TestDocumentListsTheRoutes(t *testing.T) {
+	t.Parallel()
+	const elsewhere = "POST /webhooks/clerk" // routed by whoever serves, and in the document for its readers
+	c := loadContract(t)
+	documented := []string{}
+	for path, item := range c.doc.Paths.Map() {
+		for method := range item.Operations() {
+			documented = append(documented, method+" "+path)
+		}
+	}
+	routed := []string{elsewhere}
+	s := &server{cfg: Config{}.withDefaults()}
+	require.NoError(t, s.router().Walk(func(route *mux.Route, _ *mux.Router, _ []*mux.Route) error {
+		path, err := route.GetPathTemplate()
+		require.NoError(t, err)
+		methods, err := route.GetMethods()
+		require.NoError(t, err, "%s takes any method", path)
+		for _, method := range methods {
+			routed = append(routed, method+" "+path)
+		}
+		return nil
+	}))
+	slices.Sort(documented)
+	slices.Sort(routed)
+	require.Equal(t, documented, routed)
+}
+
+// TestContractSeesDrift: the helper that every test goes through does fail.
+func TestContractSeesDrift(t *testing.T) {
+	t.Parallel()
+	c := loadContract(t)
+	const good = `{"user_id":"user_1","workspaces":[{"workspace_id":"org_1","name":"","slug":null,"role":"org:admin","permissions":[]}]}`
+	header := func(kind string) http.Header { return http.Header{"Content-Type": {kind}} }
+	tests := map[string]struct {
+		method, target string
+		status         int
+		header         http.Header
+		body           string
+		ok             bool
+	}{
+		"as documented":    {"GET", "/v1/me", 200, header("application/json"), good, true},
+		"additional":       {"GET", "/v1/me", 200, header("application/json"), `{"user_id":"user_1","workspaces":[],"x":1}`, false},
+		"missing":          {"GET", "/v1/me", 200, header("application/json"), `{"user_id":"user_1"}`, false},
+		"null":             {"GET", "/v1/me", 200, header("application/json"), `{"user_id":"user_1","workspaces":null}`, false},
+		"type":             {"GET", "/v1/me", 200, header("text/html"), good, false},
+		"status":           {"GET", "/v1/me", 204, header("application/json"), good, false},
+		"no revision":      {"GET", "/v1/workspaces/org_1/me", 200, header("application/json"), `{"user_id":"user_1","workspace_id":"org_1","role":"r","permissions":[]}`, false},
+		"another problem":  {"GET", "/v1/workspaces/org_1", 404, header("application/problem+json"), `{"type":"urn:rolecall:problem:internal","title":"","status":404}`, false},
+		"unknown problem":  {"GET", "/nowhere", 404, header("application/problem+json"), `{"type":"about:blank","title":"","status":404}`, false},
+		"success nowhere":  {"GET", "/nowhere", 200, header("application/json"), `{}`, false},
+		"no request input": {"GET", "/v1/authorize", 200, header("application/json"), `{}`, false},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			x := exchange{
+				request: httptest.NewRequestWithContext(t.Context(), test.method, test.target, http.NoBody),
+				status:  test.status, header: test.header, body: []byte(test.body),
+			}
+			if err := c.violation(t, x); test.ok {
+				require.NoError(t, err)
+			} else {
+				require.Error(t, err)
+			}
+		})
+	}
+}
+
+func TestDocumentIsServedToAnybody(t *testing.T) {
+	t.Parallel()
+	b := setupServer(t, nil)
+	x := b.get("", "/openapi.yaml")
+	require.Equal(t, http.StatusOK, x.status)
+	require.Equal(t, openAPI, x.body)
+}

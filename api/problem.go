@@ -1,0 +1,134 @@
+package api
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+
+	"github.com/callmine/rolecall/store"
+	clerksync "github.com/callmine/rolecall/sync"
+)
+
+// problem is an RFC 9457 problem, and an error that a handler returns to answer with it. Type is stable and meant for
+// programs; Title and Detail are for people, and never carry an internal error.
+type problem struct {
+	Type   string           `json:"type"`
+	Title  string           `json:"title"`
+	Status int              `json:"status"`
+	Detail string           `json:"detail,omitempty"`
+	Reason clerksync.Reason `json:"reason,omitempty"` // of a refusal that a decision made
+
+	retryAfter string // seconds, for the header of that name
+}
+
+// Error implements error.
+func (p *problem) Error() string { return p.Title }
+
+// problemType is the prefix of all types: a name, not an address.
+const problemType = "urn:rolecall:problem:"
+
+// The problems that don't depend on the request.
+var (
+	errUnauthenticated = &problem{
+		Type: problemType + "unauthenticated", Title: "No usable token", Status: http.StatusUnauthorized,
+		Detail: "Send a current Clerk session token or a service token as Authorization: Bearer.",
+	}
+	errNotFound = &problem{
+		Type: problemType + "not-found", Title: "Not found", Status: http.StatusNotFound,
+		Detail: "There is no such resource, or you have no access to it.",
+	}
+	errMethodNotAllowed = &problem{
+		Type: problemType + "method-not-allowed", Title: "Method not allowed", Status: http.StatusMethodNotAllowed,
+	}
+	errUsersOnly = &problem{
+		Type: problemType + "bad-request", Title: "No user named", Status: http.StatusBadRequest,
+		Detail: "A service must name the user it acts for in one Rolecall-On-Behalf-Of header (user_…).",
+	}
+	errServicesOnly = &problem{
+		Type: problemType + "forbidden", Title: "For services only", Status: http.StatusForbidden,
+		Detail: "This route takes a service token.",
+	}
+	errUnavailable = &problem{
+		Type: problemType + "unavailable", Title: "Temporarily unavailable", Status: http.StatusServiceUnavailable,
+		Detail: "Nothing was decided. Try again.", retryAfter: "1",
+	}
+	errInternal = &problem{
+		Type: problemType + "internal", Title: "Internal error", Status: http.StatusInternalServerError,
+		Detail: "Nothing was decided. The error has been logged.",
+	}
+)
+
+func badRequest(detail string) *problem {
+	return &problem{Type: problemType + "bad-request", Title: "Bad request", Status: http.StatusBadRequest, Detail: detail}
+}
+
+func forbidden(reason clerksync.Reason) *problem {
+	return &problem{
+		Type: problemType + "forbidden", Title: "Forbidden", Status: http.StatusForbidden, Reason: reason,
+		Detail: "You may not do this.",
+	}
+}
+
+// refusal turns the decision that refuses a user's own request into a problem. Whoever isn't a member learns nothing,
+// not even that the workspace exists; an account that may do nothing is told so on every route.
+func refusal(d clerksync.Decision, user clerksync.UserStatus) error {
+	if reason := user.Refusal(); reason != "" {
+		return forbidden(reason)
+	}
+	switch d.Reason {
+	case clerksync.ReasonNotAMember, clerksync.ReasonWorkspaceDeleted:
+		return errNotFound
+	default:
+		return forbidden(d.Reason)
+	}
+}
+
+// problemFor is the one place that turns errors into problems. ours says that the error should be logged.
+func problemFor(err error) (p *problem, ours bool) {
+	if p, ok := errors.AsType[*problem](err); ok {
+		return p, false
+	}
+	switch {
+	case errors.Is(err, ErrUnauthenticated):
+		return errUnauthenticated, false
+	case errors.Is(err, ErrKeysUnavailable), store.Unavailable(err):
+		return errUnavailable, true
+	default:
+		return errInternal, true
+	}
+}
+
+// fail answers a request with the problem that an error stands for.
+func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
+	p, ours := problemFor(err)
+	if ours && r.Context().Err() == nil || p == errInternal {
+		s.cfg.Logger.ErrorContext(r.Context(), "request failed", "method", r.Method, "status", p.Status, "error", err)
+	}
+	writeProblem(w, p)
+}
+
+func (s *server) failWith(p *problem) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { writeProblem(w, p) })
+}
+
+func writeProblem(w http.ResponseWriter, p *problem) {
+	if p.Status == http.StatusUnauthorized {
+		w.Header().Set("WWW-Authenticate", "Bearer")
+	}
+	if p.retryAfter != "" {
+		w.Header().Set("Retry-After", p.retryAfter)
+	}
+	writeBody(w, p.Status, "application/problem+json", p)
+}
+
+// write answers with 200 and a JSON body.
+func write(w http.ResponseWriter, body any) error {
+	writeBody(w, http.StatusOK, "application/json", body)
+	return nil
+}
+
+func writeBody(w http.ResponseWriter, status int, contentType string, body any) {
+	w.Header().Set("Content-Type", contentType)
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(body) // the caller has gone: nothing is left to do
+}

@@ -1,0 +1,176 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/stretchr/testify/require"
+
+	"github.com/callmine/rolecall/internal/pgtest"
+	clerksync "github.com/callmine/rolecall/sync"
+)
+
+// Tokens that the bundle's authenticator knows beside users' ids, each of which is that user's token.
+const (
+	serviceToken  = "rcs_billing"
+	keysAwayToken = "keys-away"
+	panicToken    = "panics"
+)
+
+// tokenAuthenticator tells who is calling by the token's text. The real authenticator has tests of its own.
+type tokenAuthenticator struct{}
+
+func (tokenAuthenticator) Authenticate(_ context.Context, r *http.Request) (Identity, error) {
+	token, err := bearerToken(r.Header)
+	switch {
+	case err != nil:
+		return Identity{}, err
+	case strings.HasPrefix(token, userIDPrefix):
+		return Identity{UserID: token, SessionID: "sess_1"}, nil
+	case token == serviceToken:
+		return Identity{Service: "billing"}, nil
+	case token == keysAwayToken:
+		return Identity{}, fmt.Errorf("%w: dial tcp: connection refused", ErrKeysUnavailable)
+	case token == panicToken:
+		panic("pgx: a secret of goroutine 1")
+	default:
+		return Identity{}, refuse(AuthReasonMalformed)
+	}
+}
+
+// logLines collects what is logged.
+type logLines struct {
+	mu    sync.Mutex
+	lines bytes.Buffer
+}
+
+func (l *logLines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.lines.Write(p)
+}
+
+// take returns what was logged since the last take.
+func (l *logLines) take() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	defer l.lines.Reset()
+	return l.lines.String()
+}
+
+// serverBundle is the API on a database of its own, behind real HTTP.
+type serverBundle struct {
+	tb       testing.TB
+	pool     *pgxpool.Pool
+	world    *world
+	contract *contract
+	logs     *logLines
+	handler  http.Handler
+	url      string
+	client   *http.Client
+}
+
+// setupServer serves the API with the default policy; change may alter its configuration. A test that leaves a line in
+// the log fails: it must take what it expects.
+func setupServer(tb testing.TB, change func(*Config)) *serverBundle {
+	tb.Helper()
+	pool := pgtest.New(tb)
+	grants, err := DefaultPolicy()
+	require.NoError(tb, err)
+	b := &serverBundle{
+		tb: tb, pool: pool, world: &world{tb: tb, pool: pool}, contract: loadContract(tb), logs: &logLines{},
+	}
+	config := Config{DB: pool, Authenticator: tokenAuthenticator{}, Grants: grants, Logger: slog.New(slog.NewTextHandler(b.logs, nil))}
+	if change != nil {
+		change(&config)
+	}
+	b.handler, err = NewHandler(config)
+	require.NoError(tb, err)
+	server := httptest.NewServer(b.handler)
+	tb.Cleanup(func() {
+		server.Close()
+		require.Empty(tb, b.logs.take())
+	})
+	b.url, b.client = server.URL, server.Client()
+	b.client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return b
+}
+
+// get sends a GET with the token ("" for none) and headers given as name, value, name, value …
+func (b *serverBundle) get(token, target string, headers ...string) exchange {
+	b.tb.Helper()
+	return b.send(token, http.MethodGet, target, "", headers...)
+}
+
+// post sends a POST with the token and a JSON body.
+func (b *serverBundle) post(token, target, body string) exchange {
+	b.tb.Helper()
+	return b.send(token, http.MethodPost, target, body, "Content-Type", "application/json")
+}
+
+// send exchanges one request for an answer, and holds both against the document.
+func (b *serverBundle) send(token, method, target, body string, headers ...string) exchange {
+	b.tb.Helper()
+	request, err := http.NewRequestWithContext(b.tb.Context(), method, b.url+target, strings.NewReader(body))
+	require.NoError(b.tb, err)
+	if token != "" {
+		request.Header.Set("Authorization", "Bearer "+token)
+	}
+	for i := 0; i < len(headers); i += 2 {
+		request.Header.Add(headers[i], headers[i+1])
+	}
+	response, err := b.client.Do(request)
+	require.NoError(b.tb, err)
+	answer, err := io.ReadAll(response.Body)
+	require.NoError(b.tb, errors.Join(err, response.Body.Close()))
+	x := exchange{request: request, requestBody: []byte(body), status: response.StatusCode, header: response.Header, body: answer}
+	b.held(x)
+	return x
+}
+
+// held holds an exchange against the document, and against what no answer may carry.
+func (b *serverBundle) held(x exchange) {
+	b.tb.Helper()
+	requireNothingInternal(b.tb, x, b.pool.Config().ConnConfig.Database)
+	b.contract.check(b.tb, x)
+}
+
+// serve exchanges a request for an answer without a network in between, for a request that is cancelled or for a
+// test in a bubble of time.
+func (b *serverBundle) serve(request *http.Request) exchange {
+	b.tb.Helper()
+	recorder := httptest.NewRecorder()
+	b.handler.ServeHTTP(recorder, request)
+	x := exchange{request: request, status: recorder.Code, header: recorder.Header(), body: recorder.Body.Bytes()}
+	b.held(x)
+	return x
+}
+
+// answerOf requires a success and returns its body.
+func answerOf[T any](tb testing.TB, x exchange) T {
+	tb.Helper()
+	require.Equal(tb, http.StatusOK, x.status, "%s", x.body)
+	var body T
+	require.NoError(tb, json.Unmarshal(x.body, &body))
+	return body
+}
+
+// requireProblem requires a problem of a status, of which there is one type each, and a reason ("" for none).
+func requireProblem(tb testing.TB, x exchange, status int, reason clerksync.Reason) {
+	tb.Helper()
+	require.Equal(tb, status, x.status, "%s", x.body)
+	var body problem
+	require.NoError(tb, json.Unmarshal(x.body, &body))
+	require.Equal(tb, reason, body.Reason, "%s", x.body)
+}

@@ -1,0 +1,98 @@
+package api
+
+import (
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/callmine/rolecall/store"
+	clerksync "github.com/callmine/rolecall/sync"
+)
+
+type meBody struct {
+	UserID     string     `json:"user_id"`
+	Workspaces []seatBody `json:"workspaces"`
+}
+
+type seatBody struct {
+	WorkspaceID string   `json:"workspace_id"`
+	Name        string   `json:"name"`
+	Slug        *string  `json:"slug"`
+	Role        string   `json:"role"`
+	Permissions []string `json:"permissions"`
+}
+
+// me answers GET /v1/me: the caller's workspaces, with role and permissions in each.
+func (s *server) me(w http.ResponseWriter, r *http.Request, userID string) error {
+	status, err := store.UserStatus(r.Context(), s.cfg.DB, userID)
+	if err != nil {
+		return err
+	}
+	if reason := status.Refusal(); reason != "" {
+		return forbidden(reason)
+	}
+	seats, err := store.Seats(r.Context(), s.cfg.DB, userID)
+	if err != nil {
+		return err
+	}
+	body := meBody{UserID: userID, Workspaces: make([]seatBody, len(seats))}
+	for i, seat := range seats {
+		body.Workspaces[i] = seatBody{
+			WorkspaceID: seat.OrganizationID, Name: seat.Name, Slug: seat.Slug,
+			Role: clerksync.CanonicalRole(seat.Role), Permissions: s.permissions(seat.Standing(userID)),
+		}
+	}
+	return write(w, body)
+}
+
+// permissions lists what a member may do; never null in JSON.
+func (s *server) permissions(standing clerksync.Standing) []string {
+	return append([]string{}, s.cfg.Grants.Effective(standing)...)
+}
+
+type workspaceBody struct {
+	WorkspaceID string     `json:"workspace_id"`
+	Name        string     `json:"name"`
+	Slug        *string    `json:"slug"`
+	ImageURL    *string    `json:"image_url"`
+	CreatedAt   *time.Time `json:"created_at"`
+	CreatedBy   *string    `json:"created_by"`
+	MemberCount int64      `json:"member_count"`
+}
+
+// workspace answers GET /v1/workspaces/{workspace_id}.
+func (s *server) workspace(w http.ResponseWriter, r *http.Request, member clerksync.Standing) error {
+	ws, err := store.FindWorkspace(r.Context(), s.cfg.DB, member.OrganizationID)
+	if errors.Is(err, store.ErrNotFound) { // deleted since the decision
+		return errNotFound
+	}
+	if err != nil {
+		return err
+	}
+	return write(w, workspaceBody{
+		WorkspaceID: ws.ID, Name: ws.Name, Slug: ws.Slug, ImageURL: ws.ImageURL, CreatedAt: utc(ws.CreatedAt),
+		CreatedBy: ws.CreatedBy, MemberCount: ws.MemberCount,
+	})
+}
+
+type workspaceMeBody struct {
+	UserID      string   `json:"user_id"`
+	WorkspaceID string   `json:"workspace_id"`
+	Role        string   `json:"role"`
+	Permissions []string `json:"permissions"`
+}
+
+// workspaceMe answers GET /v1/workspaces/{workspace_id}/me: what a user interface greys out.
+func (s *server) workspaceMe(w http.ResponseWriter, _ *http.Request, member clerksync.Standing) error {
+	return write(w, workspaceMeBody{
+		UserID: member.UserID, WorkspaceID: member.OrganizationID, Role: clerksync.CanonicalRole(member.Role),
+		Permissions: s.permissions(member),
+	})
+}
+
+func utc(t *time.Time) *time.Time {
+	if t == nil {
+		return nil
+	}
+	return new(t.UTC())
+}

@@ -1,0 +1,117 @@
+package api
+
+import (
+	"encoding/json"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/stretchr/testify/require"
+
+	"github.com/callmine/rolecall/store"
+	clerksync "github.com/callmine/rolecall/sync"
+)
+
+// worldBegan is when the first event of every world occurred. Its milliseconds aren't 0, so that losing them is seen.
+func worldBegan() time.Time { return time.Date(2026, 1, 2, 3, 4, 5, 678_000_000, time.UTC) }
+
+// world fills a mirror the way the service does: by applying deliveries that carry what Clerk would send. Each event
+// occurs a second after the one before.
+type world struct {
+	tb     testing.TB
+	pool   *pgxpool.Pool
+	events int
+}
+
+// now is when the newest event occurred.
+func (w *world) now() time.Time { return worldBegan().Add(time.Duration(w.events) * time.Second) }
+
+// delivery returns the next event.
+func (w *world) delivery(event clerksync.EventType, data map[string]any) clerksync.Delivery {
+	w.tb.Helper()
+	w.events++
+	body, err := json.Marshal(map[string]any{
+		"object": "event", "type": event, "timestamp": w.now().UnixMilli(), "instance_id": "ins_1", "data": data,
+	})
+	require.NoError(w.tb, err)
+	return clerksync.NewDelivery(fmt.Sprintf("msg_%06d", w.events), body, w.now(), w.now())
+}
+
+// apply brings deliveries into the mirror in one transaction, as the apply job does.
+func (w *world) apply(deliveries ...clerksync.Delivery) {
+	w.tb.Helper()
+	facts := make([]clerksync.Facts, len(deliveries))
+	for i, d := range deliveries {
+		var known bool
+		var err error
+		facts[i], known, err = clerksync.Decode(d)
+		require.NoError(w.tb, err)
+		require.True(w.tb, known)
+	}
+	require.NoError(w.tb, pgx.BeginFunc(w.tb.Context(), w.pool, func(tx pgx.Tx) error {
+		mirror, err := store.LockMirror(w.tb.Context(), tx, facts)
+		require.NoError(w.tb, err)
+		changed := clerksync.NewMirror()
+		for _, f := range facts {
+			mirror.Apply(f, changed)
+		}
+		return store.SaveMirror(w.tb.Context(), tx, changed)
+	}))
+}
+
+// organization makes an organization; changes replace what Clerk would send.
+func (w *world) organization(id, name string, changes map[string]any) {
+	w.tb.Helper()
+	w.apply(w.delivery(clerksync.OrganizationCreated, with(map[string]any{
+		"object": "organization", "id": id, "name": name, "slug": "slug-" + id, "image_url": "https://img.example.com/" + id,
+		"created_by": "user_founder", "created_at": w.now().UnixMilli(), "updated_at": w.now().UnixMilli(),
+	}, changes)))
+}
+
+func (w *world) deleteOrganization(id string) {
+	w.tb.Helper()
+	w.apply(w.delivery(clerksync.OrganizationDeleted, map[string]any{"object": "organization", "id": id, "deleted": true}))
+}
+
+// member makes a user a member; changes replace what Clerk would send.
+func (w *world) member(organization, user, role string, changes map[string]any) {
+	w.tb.Helper()
+	w.apply(w.membership(clerksync.MembershipCreated, organization, user, role, changes))
+}
+
+// remove ends the membership that member made.
+func (w *world) remove(organization, user string) {
+	w.tb.Helper()
+	w.apply(w.membership(clerksync.MembershipDeleted, organization, user, "org:member", nil))
+}
+
+func (w *world) membership(event clerksync.EventType, organization, user, role string, changes map[string]any) clerksync.Delivery {
+	w.tb.Helper()
+	at := w.now().UnixMilli()
+	return w.delivery(event, with(map[string]any{
+		"object": "organization_membership", "id": membershipID(organization, user), "role": role, "role_name": "Role " + role,
+		"permissions": []string{}, "created_at": at, "updated_at": at,
+		"organization": map[string]any{"object": "organization", "id": organization},
+		"public_user_data": map[string]any{
+			"user_id": user, "identifier": user + "@example.com", "first_name": "First", "last_name": nil,
+		},
+	}, changes))
+}
+
+func membershipID(organization, user string) string { return "orgmem_" + organization + "_" + user }
+
+// account tells something about a user, such as {"banned": true}.
+func (w *world) account(user string, changes map[string]any) {
+	w.tb.Helper()
+	at := w.now().UnixMilli()
+	w.apply(w.delivery(clerksync.UserUpdated, with(map[string]any{
+		"object": "user", "id": user, "created_at": at, "updated_at": at, "banned": false, "deprovisioned": false,
+	}, changes)))
+}
+
+func (w *world) deleteUser(id string) {
+	w.tb.Helper()
+	w.apply(w.delivery(clerksync.UserDeleted, map[string]any{"object": "user", "id": id, "deleted": true}))
+}

@@ -1,0 +1,40 @@
+package main
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/callmine/rolecall/migrations"
+)
+
+// checkTimeout bounds what /readyz and a scrape ask the database.
+const checkTimeout = time.Second
+
+// startAdmin serves what is for operators, on a listener of its own that faces no customer.
+func (p *program) startAdmin(ctx context.Context) (err error) {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
+	mux.HandleFunc("GET /readyz", p.ready)
+	mux.Handle("GET /metrics", promhttp.HandlerFor(p.metrics.registry, promhttp.HandlerOpts{Registry: p.metrics.registry}))
+	p.admin, err = p.listen(ctx, "admin", p.cfg.AdminAddr, mux)
+	return err
+}
+
+// ready answers 200 if this process should get traffic: it isn't stopping, and the database answers and has a schema
+// that fits.
+func (p *program) ready(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), checkTimeout)
+	defer cancel()
+	switch err := migrations.Check(ctx, p.read); {
+	case p.draining.Load():
+		http.Error(w, "stopping", http.StatusServiceUnavailable)
+	case err != nil:
+		p.logger.WarnContext(ctx, "not ready", "error", err)
+		http.Error(w, "database is away, or its schema is outdated", http.StatusServiceUnavailable)
+	default:
+		_, _ = w.Write([]byte("ok\n")) // the caller has gone: nothing is left to do
+	}
+}

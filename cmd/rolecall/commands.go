@@ -1,0 +1,95 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"runtime/debug"
+	"text/tabwriter"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/callmine/rolecall/migrations"
+)
+
+type serveCommand struct {
+	Web     bool `default:"true" negatable:"" help:"Receive webhooks and answer requests."`
+	Workers bool `default:"true" negatable:"" help:"Apply deliveries in the background."`
+}
+
+func (c *serveCommand) run(ctx context.Context, io streams) error {
+	if !c.Web && !c.Workers {
+		return errors.New("serve with --no-web and --no-workers would do nothing")
+	}
+	cfg, err := readConfig()
+	if err != nil {
+		return err
+	}
+	logger := slog.New(slog.NewJSONHandler(io.err, &slog.HandlerOptions{Level: cfg.LogLevel}))
+	p, err := start(ctx, cfg, parts{web: c.Web, workers: c.Workers}, logger)
+	if err != nil {
+		return err
+	}
+	logger.InfoContext(ctx, "serving", "web", p.webAddr, "admin", p.admin, "workers", c.Workers)
+	err = p.wait(ctx)
+	logger.InfoContext(ctx, "stopping")
+	return errors.Join(err, p.stop(context.WithoutCancel(ctx)))
+}
+
+type migrateCommand struct{}
+
+func (*migrateCommand) run(ctx context.Context, io streams) error {
+	cfg, err := readConfig()
+	if err != nil {
+		return err
+	}
+	if err := migrate(ctx, cfg.DatabaseURL); err != nil {
+		return err
+	}
+	fmt.Fprintln(io.out, "schema is current")
+	return nil
+}
+
+// migrate brings the database at a URL to the current schema.
+func migrate(ctx context.Context, databaseURL string) error {
+	if databaseURL == "" {
+		return errors.New("DATABASE_URL is missing: the Postgres to use")
+	}
+	pool, err := pgxpool.New(ctx, databaseURL)
+	if err != nil {
+		return errors.New("DATABASE_URL is not a Postgres URL") // the error itself would print the URL
+	}
+	defer pool.Close()
+	return migrations.Up(ctx, pool)
+}
+
+type configCommand struct{}
+
+func (*configCommand) run(_ context.Context, io streams) error {
+	cfg, err := readConfig()
+	if err != nil {
+		return err
+	}
+	return printConfig(io.out, cfg)
+}
+
+func printConfig(out io.Writer, cfg config) error {
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	for _, s := range cfg.settings() {
+		fmt.Fprintf(table, "%s\t%s\n", s.name, s.value)
+	}
+	return table.Flush()
+}
+
+type versionCommand struct{}
+
+func (*versionCommand) run(_ context.Context, io streams) error {
+	version := "unknown"
+	if info, ok := debug.ReadBuildInfo(); ok {
+		version = info.Main.Version + " " + info.GoVersion
+	}
+	_, err := fmt.Fprintln(io.out, "rolecall", version)
+	return err
+}

@@ -1,0 +1,116 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"os"
+	"reflect"
+	"strings"
+
+	"github.com/caarlos0/env/v11"
+
+	"github.com/callmine/rolecall/api"
+	clerksync "github.com/callmine/rolecall/sync"
+)
+
+// config is everything that can be configured, from the environment alone. The tag "secret" redacts a value where it
+// is printed; "help" is its line in .env.example and in the README.
+type config struct {
+	DatabaseURL       string     `env:"DATABASE_URL" secret:"url" help:"Postgres to use, as postgres://…; in dev, empty starts one"`
+	SigningSecrets    []string   `env:"CLERK_WEBHOOK_SIGNING_SECRET" secret:"all" help:"signing secret of the webhook endpoint (whsec_…); several, comma-separated, during a rotation"`
+	Issuer            string     `env:"CLERK_ISSUER" help:"exact issuer of session tokens, such as https://clerk.example.com"`
+	JWKSURL           string     `env:"CLERK_JWKS_URL" help:"where Clerk publishes its keys; default: the issuer's /.well-known/jwks.json"`
+	InstanceID        string     `env:"CLERK_INSTANCE_ID" help:"Clerk instance whose webhooks are ours (ins_…); empty takes every signed one"`
+	AuthorizedParties []string   `env:"CLERK_AUTHORIZED_PARTIES" help:"origins whose session tokens are accepted (azp), comma-separated; empty takes every one"`
+	ListenAddr        string     `env:"ROLECALL_LISTEN_ADDR" envDefault:":8080" help:"where webhooks and the API listen"`
+	AdminAddr         string     `env:"ROLECALL_ADMIN_ADDR" envDefault:"127.0.0.1:9090" help:"where /healthz, /readyz and /metrics listen"`
+	ServiceTokens     string     `env:"ROLECALL_SERVICE_TOKEN_HASHES" secret:"all" help:"services that may ask about anybody: name:SHA-256 of its token in hex, comma-separated"`
+	PolicyFile        string     `env:"ROLECALL_POLICY_FILE" help:"YAML file that says which role may do what; default: the built-in policy"`
+	LogLevel          slog.Level `env:"ROLECALL_LOG_LEVEL" envDefault:"info" help:"debug, info, warn or error"`
+}
+
+// readConfig reads the process environment.
+func readConfig() (config, error) {
+	cfg, err := env.ParseAs[config]()
+	if err != nil {
+		return config{}, fmt.Errorf("read configuration: %w", err)
+	}
+	return cfg, nil
+}
+
+// requireServing returns one sentence for each thing that serving needs and the configuration lacks.
+func (c config) requireServing() error {
+	var errs []error
+	need := func(present bool, name, what string) {
+		if !present {
+			errs = append(errs, fmt.Errorf("%s is missing: %s", name, what))
+		}
+	}
+	need(c.DatabaseURL != "", "DATABASE_URL", "the Postgres to use")
+	need(len(c.SigningSecrets) > 0, "CLERK_WEBHOOK_SIGNING_SECRET", "the signing secret of the webhook endpoint")
+	need(c.Issuer != "", "CLERK_ISSUER", "the issuer of session tokens")
+	return errors.Join(errs...)
+}
+
+// grants reads the policy.
+func (c config) grants() (clerksync.Grants, error) {
+	if c.PolicyFile == "" {
+		return api.DefaultPolicy()
+	}
+	text, err := os.ReadFile(c.PolicyFile)
+	if err != nil {
+		return nil, fmt.Errorf("read ROLECALL_POLICY_FILE: %w", err)
+	}
+	grants, err := api.ParsePolicy(text)
+	if err != nil {
+		return nil, fmt.Errorf("ROLECALL_POLICY_FILE %s: %w", c.PolicyFile, err)
+	}
+	return grants, nil
+}
+
+// setting is one field of the configuration as people see it.
+type setting struct{ name, value, fallback, help string }
+
+// settings lists all fields with their values redacted.
+func (c config) settings() []setting {
+	v := reflect.ValueOf(c)
+	out := make([]setting, v.NumField())
+	for i := range out {
+		field := v.Type().Field(i)
+		value := fmt.Sprint(v.Field(i).Interface())
+		if list, ok := reflect.TypeAssert[[]string](v.Field(i)); ok {
+			value = strings.Join(list, ",")
+		}
+		out[i] = setting{
+			name: field.Tag.Get("env"), value: redact(field.Tag.Get("secret"), value),
+			fallback: field.Tag.Get("envDefault"), help: field.Tag.Get("help"),
+		}
+	}
+	return out
+}
+
+// redact hides what must not be printed of a value.
+func redact(how, value string) string {
+	switch {
+	case how == "" || value == "":
+		return value
+	case how == "url":
+		if u, err := url.Parse(value); err == nil && u.Scheme != "" {
+			u.RawQuery, u.Fragment = "", "" // a query can hold a password too
+			return u.Redacted()
+		}
+	}
+	return "[redacted]"
+}
+
+// exampleFile writes .env.example: every setting with its help, and its default where there is one.
+func exampleFile() string {
+	var out strings.Builder
+	out.WriteString("# Rolecall's whole configuration. `rolecall dev` needs none of it; `rolecall serve` needs the first three.\n")
+	for _, s := range (config{}).settings() {
+		fmt.Fprintf(&out, "\n# %s\n%s=%s\n", s.help, s.name, s.fallback)
+	}
+	return out.String()
+}

@@ -1,0 +1,170 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	mathrand "math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/joho/godotenv"
+
+	"github.com/callmine/rolecall/api"
+	"github.com/callmine/rolecall/internal/clerksim"
+	"github.com/callmine/rolecall/internal/pgdev"
+)
+
+type devCommand struct {
+	Listen string `default:"127.0.0.1:8080" help:"Where webhooks and the API listen."`
+	Admin  string `default:"127.0.0.1:9090" help:"Where /healthz, /readyz and /metrics listen."`
+	Data   string `type:"path" help:"Folder for the database's files. Defaults to one in the user's cache folder."`
+}
+
+// run starts Postgres, the simulated Clerk and the service, shows them at work, and runs until ctx ends.
+func (c *devCommand) run(ctx context.Context, io streams) (err error) {
+	if err := godotenv.Load(); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("read .env: %w", err)
+	}
+	cfg, err := readConfig()
+	if err != nil {
+		return err
+	}
+	logger := slog.New(slog.NewTextHandler(io.err, &slog.HandlerOptions{Level: max(cfg.LogLevel, slog.LevelWarn)}))
+	var cleanup cleanup
+	defer func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*stopTimeout)
+		defer cancel()
+		err = errors.Join(err, cleanup.run(ctx))
+	}()
+	if err := c.startPostgres(ctx, &cfg, &cleanup, logger, io.out); err != nil {
+		return err
+	}
+	world, token, err := c.simulate(&cfg)
+	if err != nil {
+		return err
+	}
+	simulator, err := clerksim.Listen(ctx, "", world.clerk.Handler())
+	if err != nil {
+		return fmt.Errorf("start the simulated Clerk: %w", err)
+	}
+	cleanup.add("simulator", simulator.Close)
+	cfg.JWKSURL = simulator.URL + "/.well-known/jwks.json"
+	p, err := start(ctx, cfg, parts{web: true, workers: true}, logger)
+	if err != nil {
+		return err
+	}
+	cleanup.add("service", p.stop)
+	if err := deliver(ctx, world.clerk, p.webAddr, cfg.SigningSecrets, &cleanup, logger); err != nil {
+		return err
+	}
+	tour := tour{world: world, serviceToken: token, web: "http://" + p.webAddr, admin: "http://" + p.admin, clerk: simulator.URL, out: io.out}
+	if err := tour.show(ctx); err != nil {
+		return err
+	}
+	return p.wait(ctx)
+}
+
+// startPostgres sets cfg.DatabaseURL to a migrated database.
+func (c *devCommand) startPostgres(ctx context.Context, cfg *config, cleanup *cleanup, logger *slog.Logger, out io.Writer) error {
+	data := c.Data
+	if data == "" {
+		cache, err := os.UserCacheDir()
+		if err != nil {
+			return fmt.Errorf("find a folder for the database (or name one with --data): %w", err)
+		}
+		data = filepath.Join(cache, "rolecall", "postgres")
+	}
+	server, err := pgdev.Start(ctx, pgdev.Config{DatabaseURL: cfg.DatabaseURL, DataDir: data, Logger: logger})
+	if err != nil {
+		return err
+	}
+	cleanup.add("Postgres", server.Stop)
+	fmt.Fprintln(out, server.Description())
+	if cfg.DatabaseURL == "" {
+		if err := createDatabase(ctx, server.URL("postgres")); err != nil {
+			return err
+		}
+		cfg.DatabaseURL = server.URL(devDatabase)
+	}
+	return migrate(ctx, cfg.DatabaseURL)
+}
+
+const (
+	devDatabase       = "rolecall"
+	duplicateDatabase = "42P04" // SQLSTATE
+)
+
+func createDatabase(ctx context.Context, serverURL string) error {
+	conn, err := pgx.Connect(ctx, serverURL)
+	if err != nil {
+		return fmt.Errorf("connect to create the database: %w", err)
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }() // the connection has nothing to lose
+	_, err = conn.Exec(ctx, "CREATE DATABASE "+devDatabase)
+	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok && pgErr.Code == duplicateDatabase {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("create the database: %w", err)
+	}
+	return nil
+}
+
+// simulate makes the simulated Clerk with a small world, a service token, and the configuration that fits them.
+func (c *devCommand) simulate(cfg *config) (devWorld, string, error) {
+	// Another seed each time: ids of an earlier run are in the database, and its deliveries would be repeats.
+	var seed [8]byte
+	if _, err := rand.Read(seed[:]); err != nil {
+		return devWorld{}, "", fmt.Errorf("draw a seed: %w", err)
+	}
+	n := binary.LittleEndian.Uint64(seed[:])
+	clerk, err := clerksim.New(clerksim.Config{Seed: n})
+	if err != nil {
+		return devWorld{}, "", fmt.Errorf("simulate Clerk: %w", err)
+	}
+	world, err := newDevWorld(clerk)
+	if err != nil {
+		return devWorld{}, "", fmt.Errorf("make a small world: %w", err)
+	}
+	token, hash, err := api.NewServiceToken(rand.Reader)
+	if err != nil {
+		return devWorld{}, "", err
+	}
+	cfg.ListenAddr, cfg.AdminAddr = c.Listen, c.Admin
+	cfg.Issuer, cfg.InstanceID = clerk.Issuer(), clerk.InstanceID()
+	cfg.AuthorizedParties = []string{clerk.AuthorizedParty()}
+	cfg.SigningSecrets = []string{clerksim.NewSecret(mathrand.New(mathrand.NewPCG(n, n)))} //nolint:gosec // of a simulator on this machine
+	cfg.ServiceTokens = strings.Join([]string{"dev", hash}, ":")
+	return world, token, nil
+}
+
+// deliver sends the world's webhooks to the service while it runs.
+func deliver(ctx context.Context, world *clerksim.World, webAddr string, secrets []string, cleanup *cleanup, logger *slog.Logger) error {
+	courier, err := clerksim.NewCourier(clerksim.CourierConfig{
+		Endpoints: []clerksim.Endpoint{{URL: "http://" + webAddr + "/webhooks/clerk", Secrets: secrets}}, Logger: logger,
+	})
+	if err != nil {
+		return fmt.Errorf("start the courier: %w", err)
+	}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = courier.Run(ctx, world) // ends with ctx
+	}()
+	cleanup.add("courier", func(context.Context) error {
+		cancel()
+		<-done
+		courier.Close()
+		return nil
+	})
+	return nil
+}

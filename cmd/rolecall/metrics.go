@@ -1,0 +1,62 @@
+package main
+
+import (
+	"context"
+	"math"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/callmine/rolecall/store"
+)
+
+// metrics are what /metrics shows. No label carries anything of a person or a workspace.
+type metrics struct {
+	registry   *prometheus.Registry
+	deliveries *prometheus.CounterVec
+	accept     prometheus.Histogram
+	applied    *prometheus.CounterVec
+	decisions  *prometheus.CounterVec
+}
+
+func newMetrics(db *pgxpool.Pool) *metrics {
+	m := &metrics{
+		registry: prometheus.NewRegistry(),
+		deliveries: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "rolecall_webhook_requests_total", Help: "Webhook requests by outcome.",
+		}, []string{"outcome"}),
+		accept: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "rolecall_webhook_request_seconds", Help: "Time from a webhook request to its answer, commit included.",
+			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 15), // 0.5 ms to 8 s; Clerk gives up after 15 s
+		}),
+		applied: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "rolecall_deliveries_total", Help: "Deliveries by the state in which they ended.",
+		}, []string{"state"}),
+		decisions: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "rolecall_decisions_total", Help: "Decisions of the API by reason.",
+		}, []string{"reason"}),
+	}
+	oldest := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "rolecall_oldest_unapplied_seconds",
+		Help: "Age of the oldest acknowledged delivery that isn't applied yet; 0 if there is none, NaN if the database can't tell.",
+	}, func() float64 { return oldestUnapplied(db) })
+	m.registry.MustRegister(m.deliveries, m.accept, m.applied, m.decisions, oldest,
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m
+}
+
+func oldestUnapplied(db *pgxpool.Pool) float64 {
+	ctx, cancel := context.WithTimeout(context.Background(), checkTimeout)
+	defer cancel()
+	at, err := store.OldestReceived(ctx, db)
+	switch {
+	case err != nil:
+		return math.NaN()
+	case at.IsZero():
+		return 0
+	default:
+		return time.Since(at).Seconds()
+	}
+}

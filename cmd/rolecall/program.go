@@ -1,0 +1,248 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/callmine/rolecall/api"
+	"github.com/callmine/rolecall/jobs"
+	"github.com/callmine/rolecall/migrations"
+	clerksync "github.com/callmine/rolecall/sync"
+	"github.com/callmine/rolecall/webhooks"
+)
+
+// Sizes of the pools. Accepting, working and reading have one each, so that a flood of one starves no other.
+const (
+	acceptConns = 4
+	workers     = 16
+	workConns   = workers + 6 // and River's upkeep, its listener and taking over
+	readConns   = 16
+)
+
+// program is the whole service in one process.
+type program struct {
+	cfg     config
+	logger  *slog.Logger
+	metrics *metrics
+	cleanup cleanup
+
+	accept, work, read *pgxpool.Pool
+
+	draining atomic.Bool
+	webAddr  string // as bound; empty if the program has no web side
+	admin    string // as bound
+	failed   chan error
+}
+
+// parts says which sides of the service a process runs.
+type parts struct{ web, workers bool }
+
+// start runs the service until stop. It fails if the configuration is wrong, the database can't be reached, or its
+// schema is older than this binary's.
+func start(ctx context.Context, cfg config, which parts, logger *slog.Logger) (_ *program, err error) {
+	if err := cfg.requireServing(); err != nil {
+		return nil, err
+	}
+	p := &program{cfg: cfg, logger: logger, failed: make(chan error, 2)}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, p.stop(context.WithoutCancel(ctx)))
+		}
+	}()
+	if err := p.openPools(ctx); err != nil {
+		return nil, err
+	}
+	if err := migrations.Check(ctx, p.read); err != nil {
+		return nil, err
+	}
+	p.metrics = newMetrics(p.read)
+	if err := p.startAdmin(ctx); err != nil {
+		return nil, err
+	}
+	if which.workers {
+		if err := p.startWorkers(ctx); err != nil {
+			return nil, err
+		}
+	}
+	if which.web {
+		if err := p.startWeb(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return p, nil
+}
+
+// stopTimeout bounds stopping: requests, then jobs, then connections.
+const stopTimeout = 20 * time.Second
+
+// stop ends what start began in reverse: HTTP first, then River, then the pools. /readyz is red from the beginning.
+func (p *program) stop(ctx context.Context) error {
+	p.draining.Store(true)
+	ctx, cancel := context.WithTimeout(ctx, stopTimeout)
+	defer cancel()
+	return p.cleanup.run(ctx)
+}
+
+// wait returns when ctx ends, or with an error when a listener dies.
+func (p *program) wait(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	case err := <-p.failed:
+		return err
+	}
+}
+
+func (p *program) openPools(ctx context.Context) error {
+	for _, pool := range []struct {
+		name string
+		into **pgxpool.Pool
+		size int32
+	}{{"accept", &p.accept, acceptConns}, {"work", &p.work, workConns}, {"read", &p.read, readConns}} {
+		cfg, err := pgxpool.ParseConfig(p.cfg.DatabaseURL)
+		if err != nil {
+			return errors.New("DATABASE_URL is not a Postgres URL") // the error itself would print the URL
+		}
+		cfg.MaxConns = pool.size
+		cfg.ConnConfig.RuntimeParams["application_name"] = "rolecall " + pool.name
+		opened, err := pgxpool.NewWithConfig(ctx, cfg)
+		if err != nil {
+			return fmt.Errorf("open pool %s: %w", pool.name, err)
+		}
+		*pool.into = opened
+		p.cleanup.add(pool.name+" pool", func(context.Context) error { opened.Close(); return nil })
+	}
+	if err := p.read.Ping(ctx); err != nil {
+		return fmt.Errorf("reach the database: %w", err)
+	}
+	return nil
+}
+
+func (p *program) startWorkers(ctx context.Context) error {
+	w, err := jobs.NewWorkers(jobs.WorkersConfig{
+		Pool: p.work, MaxWorkers: workers, Logger: p.logger,
+		Applied: func(state clerksync.State) { p.metrics.applied.WithLabelValues(string(state)).Inc() },
+	})
+	if err != nil {
+		return err
+	}
+	if err := w.Start(ctx); err != nil {
+		return err
+	}
+	p.cleanup.add("workers", w.Stop)
+	return nil
+}
+
+func (p *program) startWeb(ctx context.Context) error {
+	handler, err := p.webHandler()
+	if err != nil {
+		return err
+	}
+	p.webAddr, err = p.listen(ctx, "web", p.cfg.ListenAddr, handler)
+	return err
+}
+
+// webHandler wires the two public sides: webhooks in, answers out.
+func (p *program) webHandler() (http.Handler, error) {
+	verifier, err := webhooks.NewVerifier(p.cfg.SigningSecrets)
+	if err != nil {
+		return nil, fmt.Errorf("CLERK_WEBHOOK_SIGNING_SECRET: %w", err)
+	}
+	inbox, err := jobs.NewInbox(jobs.InboxConfig{Pool: p.accept, InstanceID: p.cfg.InstanceID, Logger: p.logger})
+	if err != nil {
+		return nil, err
+	}
+	p.cleanup.add("inbox", func(context.Context) error { inbox.Stop(); return nil })
+	receive, err := webhooks.NewHandler(webhooks.Config{
+		Verifier: verifier, Inbox: inbox, Logger: p.logger,
+		Observe: func(o webhooks.Outcome, took time.Duration) {
+			p.metrics.deliveries.WithLabelValues(string(o)).Inc()
+			p.metrics.accept.Observe(took.Seconds())
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	answer, err := p.apiHandler()
+	if err != nil {
+		return nil, err
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/webhooks/clerk", receive)
+	mux.Handle("/", answer)
+	return mux, nil
+}
+
+func (p *program) apiHandler() (http.Handler, error) {
+	services, err := api.ParseServiceTokens(p.cfg.ServiceTokens)
+	if err != nil {
+		return nil, fmt.Errorf("ROLECALL_SERVICE_TOKEN_HASHES: %w", err)
+	}
+	transport := http.DefaultTransport.(*http.Transport).Clone() //nolint:forcetypeassert // it is one
+	authenticator, err := api.NewAuthenticator(api.AuthenticatorConfig{
+		Issuer: p.cfg.Issuer, JWKSURL: p.cfg.JWKSURL, AuthorizedParties: p.cfg.AuthorizedParties, ServiceTokens: services,
+		HTTPClient: &http.Client{Transport: transport}, Logger: p.logger,
+	})
+	if err != nil {
+		return nil, err
+	}
+	p.cleanup.add("authenticator", func(context.Context) error {
+		authenticator.Close()
+		transport.CloseIdleConnections()
+		return nil
+	})
+	grants, err := p.cfg.grants()
+	if err != nil {
+		return nil, err
+	}
+	return api.NewHandler(api.Config{
+		DB: p.read, Authenticator: authenticator, Grants: grants, Logger: p.logger,
+		Decided: func(r clerksync.Reason) { p.metrics.decisions.WithLabelValues(string(r)).Inc() },
+	})
+}
+
+// Limits of the listeners: above what Clerk and the API need, and low enough that a slow caller holds nothing for long.
+const (
+	readHeaderTimeout = 5 * time.Second
+	readTimeout       = 15 * time.Second // Clerk's own limit for a delivery
+	writeTimeout      = 20 * time.Second
+	idleTimeout       = 2 * time.Minute
+	maxHeaderBytes    = 32 << 10
+)
+
+// listen serves a handler in the background and returns the address that was bound.
+func (p *program) listen(ctx context.Context, name, addr string, handler http.Handler) (string, error) {
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
+	if err != nil {
+		return "", fmt.Errorf("listen for %s: %w", name, err)
+	}
+	server := &http.Server{
+		Handler: handler, ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
+		IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
+		ErrorLog: slog.NewLogLogger(p.logger.Handler(), slog.LevelWarn),
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			p.failed <- fmt.Errorf("serve %s: %w", name, err)
+		}
+	}()
+	p.cleanup.add(name+" listener", func(ctx context.Context) error {
+		err := server.Shutdown(ctx)
+		if err != nil {
+			err = errors.Join(err, server.Close()) // requests that outlive the deadline are cut
+		}
+		<-done
+		return err
+	})
+	return listener.Addr().String(), nil
+}
