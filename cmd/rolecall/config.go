@@ -114,3 +114,17 @@ func exampleFile() string {
 	}
 	return out.String()
 }
+
+// settingsTable writes the README's table of settings.
+func settingsTable() string {
+	var out strings.Builder
+	out.WriteString("| setting | default | what it is |\n|---|---|---|\n")
+	for _, s := range (config{}).settings() {
+		fallback := s.fallback
+		if fallback != "" {
+			fallback = "`" + fallback + "`"
+		}
+		fmt.Fprintf(&out, "| `%s` | %s | %s |\n", s.name, fallback, s.help)
+	}
+	return out.String()
+}

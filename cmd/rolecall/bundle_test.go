@@ -1,0 +1,180 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"log/slog"
+	mathrand "math/rand/v2"
+	"net/http"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/stretchr/testify/require"
+
+	"github.com/callmine/rolecall/api"
+	"github.com/callmine/rolecall/internal/clerksim"
+	"github.com/callmine/rolecall/internal/pgtest"
+)
+
+func TestMain(m *testing.M) { os.Exit(pgtest.Main(m)) }
+
+// signingKey is shared: making one takes a tenth of a second.
+var signingKey = sync.OnceValues(clerksim.NewSigningKey)
+
+// bundle is a whole service on free ports with a simulated Clerk beside it.
+type bundle struct {
+	clerk   *clerksim.World
+	courier *clerksim.Courier
+	program *program
+	db      *pgxpool.Pool
+	secret  string // of the webhook endpoint
+	service string // a service's token
+	log     *safeBuffer
+	client  *http.Client
+}
+
+// setup starts one. The clock of the simulated Clerk can be replaced.
+func setup(t testing.TB, clerkNow func() time.Time) *bundle {
+	t.Helper()
+	b := start0(t, pgtest.URL(t), clerkNow)
+	var err error
+	b.db, err = pgxpool.New(t.Context(), b.program.cfg.DatabaseURL)
+	require.NoError(t, err)
+	t.Cleanup(b.db.Close)
+	return b
+}
+
+func start0(t testing.TB, databaseURL string, clerkNow func() time.Time) *bundle {
+	t.Helper()
+	ctx := t.Context()
+	key, err := signingKey()
+	require.NoError(t, err)
+	b := &bundle{log: &safeBuffer{}}
+	b.clerk, err = clerksim.New(clerksim.Config{SigningKey: key, Now: clerkNow})
+	require.NoError(t, err)
+	simulator, err := clerksim.Listen(ctx, "", b.clerk.Handler())
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, simulator.Close(context.WithoutCancel(ctx))) })
+
+	rng := mathrand.New(mathrand.NewPCG(1, 2))
+	b.secret = clerksim.NewSecret(rng)
+	token, hash, err := api.NewServiceToken(strings.NewReader(strings.Repeat("entropy ", 8)))
+	require.NoError(t, err)
+	b.service = token
+	cfg := config{
+		DatabaseURL: databaseURL, SigningSecrets: []string{b.secret, clerksim.NewSecret(rng)}, Issuer: b.clerk.Issuer(),
+		JWKSURL: simulator.URL + "/.well-known/jwks.json", InstanceID: b.clerk.InstanceID(),
+		AuthorizedParties: []string{b.clerk.AuthorizedParty()}, ServiceTokens: "reports:" + hash,
+		ListenAddr: "127.0.0.1:0", AdminAddr: "127.0.0.1:0",
+	}
+	logger := slog.New(slog.NewJSONHandler(b.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	b.program, err = start(ctx, cfg, parts{web: true, workers: true}, logger)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, b.program.stop(context.WithoutCancel(ctx))) })
+
+	b.courier, err = clerksim.NewCourier(clerksim.CourierConfig{
+		Endpoints: []clerksim.Endpoint{{URL: b.web("/webhooks/clerk"), Secrets: []string{b.secret}}},
+	})
+	require.NoError(t, err)
+	t.Cleanup(b.courier.Close)
+	transport := &http.Transport{MaxIdleConnsPerHost: 64}
+	b.client = &http.Client{Transport: transport}
+	t.Cleanup(transport.CloseIdleConnections)
+	return b
+}
+
+func (b *bundle) web(path string) string   { return "http://" + b.program.webAddr + path }
+func (b *bundle) admin(path string) string { return "http://" + b.program.admin + path }
+
+// send delivers messages one after the other, each acknowledged before the next, and waits until all are applied.
+func (b *bundle) send(t testing.TB, messages ...clerksim.Message) {
+	t.Helper()
+	for _, m := range messages {
+		result, err := b.courier.Send(t.Context(), m)
+		require.NoError(t, err)
+		require.Equal(t, clerksim.Delivered, result.Outcome, m.Type)
+	}
+	b.applied(t)
+}
+
+// applied waits until nothing that was acknowledged is still to be applied. The queue has no signal for that.
+func (b *bundle) applied(t testing.TB) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		var waiting int
+		err := b.db.QueryRow(t.Context(), "SELECT count(*) FROM rolecall.deliveries WHERE state = 'received'").Scan(&waiting)
+		return err == nil && waiting == 0
+	}, 20*time.Second, 2*time.Millisecond)
+}
+
+// state returns where a delivery stands in the ledger.
+func (b *bundle) state(t testing.TB, id string) string {
+	t.Helper()
+	var state string
+	require.NoError(t, b.db.QueryRow(t.Context(), "SELECT state FROM rolecall.deliveries WHERE svix_id = $1", id).Scan(&state))
+	return state
+}
+
+// token makes a session token for a user.
+func (b *bundle) token(t testing.TB, userID string) string {
+	t.Helper()
+	token, err := b.clerk.SessionToken(userID, clerksim.TokenOptions{Lifetime: time.Hour})
+	require.NoError(t, err)
+	return token
+}
+
+// get asks as the bearer of a token and returns the status and the decoded answer.
+func (b *bundle) get(t testing.TB, url, token string) (int, map[string]any) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	require.NoError(t, err)
+	return b.do(t, request, token)
+}
+
+func (b *bundle) do(t testing.TB, request *http.Request, token string) (int, map[string]any) {
+	t.Helper()
+	if token != "" {
+		request.Header.Set("Authorization", "Bearer "+token)
+	}
+	response, err := b.client.Do(request)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, response.Body.Close()) }()
+	text, err := io.ReadAll(response.Body)
+	require.NoError(t, err)
+	var body map[string]any
+	if strings.Contains(response.Header.Get("Content-Type"), "json") {
+		require.NoError(t, json.Unmarshal(text, &body), string(text))
+	}
+	return response.StatusCode, body
+}
+
+// may asks as the bearer of a token whether it may do something in a workspace, and returns the status.
+func (b *bundle) may(t testing.TB, token, workspaceID, permission string) int {
+	t.Helper()
+	status, _ := b.get(t, b.web("/v1/authorize?workspace_id="+workspaceID+"&permission="+permission), token)
+	return status
+}
+
+// safeBuffer is a bytes.Buffer that several goroutines may use.
+type safeBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *safeBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *safeBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}

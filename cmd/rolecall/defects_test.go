@@ -1,0 +1,151 @@
+package main
+
+import (
+	"bytes"
+	"net/http"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	svix "github.com/svix/svix-webhooks/go"
+
+	"github.com/callmine/rolecall/internal/clerksim"
+)
+
+// The seven defects that other mirrors of Clerk have, each through the whole program.
+
+// still is a clock that stands: everything happens in one millisecond.
+func still() func() time.Time {
+	at := time.Now()
+	return func() time.Time { return at }
+}
+
+// team makes a workspace with an admin and a member, and returns the messages about them.
+func team(t *testing.T, b *bundle) (workspace, admin, member string, messages []clerksim.Message) {
+	t.Helper()
+	var ids [2]string
+	for i := range ids {
+		user, err := b.clerk.CreateUser(clerksim.NewUser{})
+		require.NoError(t, err)
+		ids[i] = user.ID
+	}
+	organization, err := b.clerk.CreateOrganization(clerksim.NewOrganization{CreatedBy: ids[0]})
+	require.NoError(t, err)
+	_, err = b.clerk.AddMember(organization.ID, ids[1], clerksim.RoleMember)
+	require.NoError(t, err)
+	return organization.ID, ids[0], ids[1], b.clerk.Drain()
+}
+
+func TestDefectSecondUpdateInTheSameMillisecondIsLost(t *testing.T) {
+	t.Parallel()
+	b := setup(t, still())
+	workspace, _, member, messages := team(t, b)
+	for _, role := range []string{clerksim.RoleAdmin, clerksim.RoleMember} {
+		_, err := b.clerk.SetRole(workspace, member, role)
+		require.NoError(t, err)
+	}
+	changes := b.clerk.Drain()
+	require.Len(t, changes, 2)
+	b.send(t, messages...)
+	b.send(t, changes[1], changes[0])
+	require.Equal(t, http.StatusForbidden, b.may(t, b.token(t, member), workspace, "billing:manage"), "demoted last")
+	require.Equal(t, "superseded", b.state(t, changes[0].ID))
+}
+
+func TestDefectUpdateAfterDeletionResurrects(t *testing.T) {
+	t.Parallel()
+	b := setup(t, nil)
+	workspace, _, member, messages := team(t, b)
+	_, err := b.clerk.SetRole(workspace, member, clerksim.RoleAdmin)
+	require.NoError(t, err)
+	update := b.clerk.Drain()
+	require.NoError(t, b.clerk.RemoveMember(workspace, member))
+	b.send(t, messages...)
+	b.send(t, b.clerk.Drain()...)
+	b.send(t, update...)
+	require.Equal(t, http.StatusNotFound, b.may(t, b.token(t, member), workspace, "reports:read"))
+	require.Equal(t, "superseded", b.state(t, update[0].ID))
+}
+
+func TestDefectLateDeletionOfAnOldMembershipRemovesTheRejoinedMember(t *testing.T) {
+	t.Parallel()
+	b := setup(t, nil)
+	workspace, _, member, messages := team(t, b)
+	require.NoError(t, b.clerk.RemoveMember(workspace, member))
+	removal := b.clerk.Drain()
+	_, err := b.clerk.AddMember(workspace, member, clerksim.RoleMember)
+	require.NoError(t, err)
+	b.send(t, messages...)
+	b.send(t, b.clerk.Drain()...)
+	b.send(t, removal...)
+	require.Equal(t, http.StatusOK, b.may(t, b.token(t, member), workspace, "reports:read"))
+}
+
+func TestDefectMembershipBeforeItsOrganizationAndUserFails(t *testing.T) {
+	t.Parallel()
+	b := setup(t, nil)
+	workspace, _, member, messages := team(t, b)
+	for _, m := range messages {
+		if m.Type == "organizationMembership.created" {
+			b.send(t, m)
+		}
+	}
+	require.Equal(t, http.StatusOK, b.may(t, b.token(t, member), workspace, "reports:read"))
+}
+
+func TestDefectUnknownEventIsRefused(t *testing.T) {
+	t.Parallel()
+	b := setup(t, nil)
+	require.NoError(t, b.clerk.Emit("starship.launched", "star_1", map[string]any{"id": "star_1"}))
+	messages := b.clerk.Drain()
+	b.send(t, messages...)
+	require.Equal(t, "ignored", b.state(t, messages[0].ID))
+}
+
+func TestDefectRepeatChangesSomething(t *testing.T) {
+	t.Parallel()
+	b := setup(t, nil)
+	workspace, admin, _, messages := team(t, b)
+	b.send(t, messages...)
+	url, token := b.web("/v1/authorize?workspace_id="+workspace+"&permission=reports:read"), b.token(t, admin)
+	_, before := b.get(t, url, token)
+	b.send(t, messages...)
+	_, after := b.get(t, url, token)
+	require.Equal(t, before, after, "the revision too")
+	var jobs, deliveries int
+	require.NoError(t, b.db.QueryRow(t.Context(), `SELECT (SELECT sum(jsonb_array_length(args -> 'svix_ids')) FROM rolecall.river_job),
+		(SELECT count(*) FROM rolecall.deliveries)`).Scan(&jobs, &deliveries))
+	require.Equal(t, []int{len(messages), len(messages)}, []int{jobs, deliveries})
+}
+
+func TestDefectBodyChangedByOneByteIsAccepted(t *testing.T) {
+	t.Parallel()
+	b := setup(t, nil)
+	_, _, _, messages := team(t, b)
+	good := messages[0]
+	signer, err := svix.NewWebhook(b.secret)
+	require.NoError(t, err)
+	now := time.Now()
+	signature, err := signer.Sign(good.ID, now, good.Body)
+	require.NoError(t, err)
+	send := func(body []byte) int {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, b.web("/webhooks/clerk"), bytes.NewReader(body))
+		require.NoError(t, err)
+		request.Header.Set("Svix-Id", good.ID)
+		request.Header.Set("Svix-Timestamp", strconv.FormatInt(now.Unix(), 10))
+		request.Header.Set("Svix-Signature", signature)
+		status, _ := b.do(t, request, "")
+		return status
+	}
+	for _, i := range []int{0, len(good.Body) / 2, len(good.Body) - 1} {
+		changed := bytes.Clone(good.Body)
+		changed[i] ^= 1
+		require.Equal(t, http.StatusBadRequest, send(changed))
+	}
+	require.Equal(t, http.StatusBadRequest, send(append(bytes.Clone(good.Body), '\n')))
+	var known int
+	require.NoError(t, b.db.QueryRow(t.Context(), "SELECT count(*) FROM rolecall.deliveries").Scan(&known))
+	require.Zero(t, known, "nothing of it is stored")
+	require.Equal(t, http.StatusOK, send(good.Body))
+}
