@@ -36,8 +36,11 @@ const (
 
 // WorkersConfig configures [Workers].
 type WorkersConfig struct {
-	// Pool is where workers, River's own upkeep and its listener work. It should not be the inbox's.
+	// Pool is where deliveries are applied. It should not be the inbox's, and hold MaxWorkers connections and two more.
 	Pool *pgxpool.Pool
+	// Queue is where River fetches jobs, listens and does its upkeep. It may commit asynchronously: what a crash of the
+	// database loses of that is done again. Defaults to Pool.
+	Queue *pgxpool.Pool
 	// MaxWorkers is how many jobs run at once. Defaults to 16: more only wait for two cores and each other's locks.
 	MaxWorkers int
 	// Logger gets warnings, errors and quarantined deliveries.
@@ -49,6 +52,9 @@ type WorkersConfig struct {
 func (c WorkersConfig) withDefaults() WorkersConfig {
 	if c.MaxWorkers == 0 {
 		c.MaxWorkers = 16
+	}
+	if c.Queue == nil {
+		c.Queue = c.Pool
 	}
 	if c.Applied == nil {
 		c.Applied = func(clerksync.State) {}
@@ -85,7 +91,7 @@ func NewWorkers(cfg WorkersConfig) (*Workers, error) {
 	}
 	bundle := river.NewWorkers()
 	river.AddWorker(bundle, &applyWorker{pool: cfg.Pool, logger: cfg.Logger, applied: cfg.Applied})
-	client, err := river.NewClient(riverpgxv5.New(cfg.Pool), &river.Config{
+	client, err := river.NewClient(riverpgxv5.New(cfg.Queue), &river.Config{
 		CompletedJobRetentionPeriod: keepCompleted,
 		FetchCooldown:               fetchCooldown,
 		FetchPollInterval:           fetchPollInterval,

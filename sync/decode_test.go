@@ -187,7 +187,7 @@ func TestInvitationURLIsNeverKept(t *testing.T) {
 		})
 	}
 	const other = `{"type":"organization.created","data":{"id":"org_a","url":"https://x.test"}}`
-	require.True(t, string(receive(other).Body) == other, "other events stay byte for byte")
+	require.Equal(t, []byte(other), receive(other).Body, "other events stay byte for byte")
 }
 
 func TestLedgerKnowsWhatADeliveryIsAbout(t *testing.T) {

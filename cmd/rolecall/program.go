@@ -23,7 +23,8 @@ import (
 const (
 	acceptConns = 4
 	workers     = 16
-	workConns   = workers + 6 // and River's upkeep, its listener and taking over
+	workConns   = workers + 2 // and taking over
+	queueConns  = 6           // River's fetching, upkeep and listener
 	readConns   = 16
 )
 
@@ -34,7 +35,7 @@ type program struct {
 	metrics *metrics
 	cleanup cleanup
 
-	accept, work, read *pgxpool.Pool
+	accept, work, queue, read *pgxpool.Pool
 
 	draining atomic.Bool
 	webAddr  string // as bound; empty if the program has no web side
@@ -106,13 +107,19 @@ func (p *program) openPools(ctx context.Context) error {
 		name string
 		into **pgxpool.Pool
 		size int32
-	}{{"accept", &p.accept, acceptConns}, {"work", &p.work, workConns}, {"read", &p.read, readConns}} {
+	}{
+		{"accept", &p.accept, acceptConns}, {"work", &p.work, workConns}, {"queue", &p.queue, queueConns}, {"read", &p.read, readConns},
+	} {
 		cfg, err := pgxpool.ParseConfig(p.cfg.DatabaseURL)
 		if err != nil {
 			return errors.New("DATABASE_URL is not a Postgres URL") // the error itself would print the URL
 		}
 		cfg.MaxConns = pool.size
 		cfg.ConnConfig.RuntimeParams["application_name"] = "rolecall " + pool.name
+		if pool.into == &p.queue {
+			// That a job is being worked needn't survive a crash of Postgres: it is then worked again.
+			cfg.ConnConfig.RuntimeParams["synchronous_commit"] = "off"
+		}
 		opened, err := pgxpool.NewWithConfig(ctx, cfg)
 		if err != nil {
 			return fmt.Errorf("open pool %s: %w", pool.name, err)
@@ -128,7 +135,7 @@ func (p *program) openPools(ctx context.Context) error {
 
 func (p *program) startWorkers(ctx context.Context) error {
 	w, err := jobs.NewWorkers(jobs.WorkersConfig{
-		Pool: p.work, MaxWorkers: workers, Logger: p.logger,
+		Pool: p.work, Queue: p.queue, MaxWorkers: workers, Logger: p.logger,
 		Applied: func(state clerksync.State) { p.metrics.applied.WithLabelValues(string(state)).Inc() },
 	})
 	if err != nil {

@@ -1,0 +1,241 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+
+	"github.com/callmine/rolecall/internal/pgtest"
+	"github.com/callmine/rolecall/migrations"
+)
+
+// runCommand runs a command line in an environment of its own and returns what it wrote.
+func runCommand(t *testing.T, env map[string]string, args ...string) (code int, out, errs string) {
+	t.Helper()
+	for _, s := range (config{}).settings() {
+		t.Setenv(s.name, env[s.name])
+	}
+	var stdout, stderr bytes.Buffer
+	code = run(t.Context(), args, streams{out: &stdout, err: &stderr})
+	return code, stdout.String(), stderr.String()
+}
+
+//nolint:paralleltest // the environment belongs to the process
+func TestCommandLine(t *testing.T) {
+	code, out, _ := runCommand(t, nil, "version")
+	require.Equal(t, exitOK, code)
+	require.Contains(t, out, "rolecall")
+	code, out, _ = runCommand(t, nil, "--help")
+	require.Equal(t, exitOK, code)
+	require.Contains(t, out, "serve")
+	code, _, errs := runCommand(t, nil, "nonsense")
+	require.Equal(t, exitUsage, code)
+	require.Contains(t, errs, "nonsense")
+	code, _, errs = runCommand(t, nil)
+	require.Equal(t, exitUsage, code)
+	require.Contains(t, errs, "expected one of")
+}
+
+//nolint:paralleltest // the environment belongs to the process
+func TestConfigIsPrintedRedacted(t *testing.T) {
+	code, out, _ := runCommand(t, map[string]string{
+		"DATABASE_URL":                  "postgres://user:opensesame@db.test/app?password=opensesame&sslmode=disable",
+		"CLERK_WEBHOOK_SIGNING_SECRET":  "whsec_b3BlbnNlc2FtZQ==,whsec_b3BlbnNlc2FtZTI=",
+		"ROLECALL_SERVICE_TOKEN_HASHES": "reports:opensesame",
+		"CLERK_AUTHORIZED_PARTIES":      "https://a.test,https://b.test",
+	}, "config")
+	require.Equal(t, exitOK, code)
+	require.NotContains(t, out, "opensesame")
+	require.NotContains(t, out, "b3BlbnNlc2FtZ")
+	require.Contains(t, out, "db.test")
+	require.Regexp(t, `CLERK_AUTHORIZED_PARTIES +https://a.test,https://b.test`, out)
+	require.Regexp(t, `ROLECALL_LISTEN_ADDR +:8080`, out, "an empty setting has its default")
+	require.Regexp(t, `ROLECALL_LOG_LEVEL +INFO`, out)
+}
+
+func TestRedactedURLsInKeyValueForm(t *testing.T) {
+	t.Parallel()
+	require.Equal(t, "[redacted]", redact("url", "host=db password=opensesame"))
+	require.Empty(t, redact("all", ""))
+}
+
+//nolint:paralleltest // the environment belongs to the process
+func TestServeSaysWhatIsMissing(t *testing.T) {
+	code, _, errs := runCommand(t, nil, "serve")
+	require.Equal(t, exitError, code)
+	for _, name := range []string{"DATABASE_URL", "CLERK_WEBHOOK_SIGNING_SECRET", "CLERK_ISSUER"} {
+		require.Contains(t, errs, name)
+	}
+	code, _, errs = runCommand(t, nil, "serve", "--no-web", "--no-workers")
+	require.Equal(t, exitError, code)
+	require.Contains(t, errs, "nothing")
+	code, _, errs = runCommand(t, map[string]string{"DATABASE_URL": "postgres://user:opensesame@%zz"}, "migrate")
+	require.Equal(t, exitError, code)
+	require.NotContains(t, errs, "opensesame")
+}
+
+func serving(t *testing.T, change func(*config)) config {
+	t.Helper()
+	cfg := config{
+		DatabaseURL: pgtest.URL(t), SigningSecrets: []string{"whsec_" + strings.Repeat("c2VjcmV0", 5)},
+		Issuer: "https://clerk.callmine.test", ListenAddr: "127.0.0.1:0", AdminAddr: "127.0.0.1:0",
+	}
+	change(&cfg)
+	return cfg
+}
+
+func TestStartRefusesWhatCannotWork(t *testing.T) {
+	t.Parallel()
+	taken, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, taken.Close()) })
+	policy := filepath.Join(t.TempDir(), "policy.yaml")
+	require.NoError(t, os.WriteFile(policy, []byte("roles:\n  org:admin: [a]\n  oops: 7\n"), 0o600))
+	for name, tc := range map[string]struct {
+		change func(*config)
+		want   string
+	}{
+		"empty secret":      {func(c *config) { c.SigningSecrets = []string{"whsec_"} }, "CLERK_WEBHOOK_SIGNING_SECRET"},
+		"short secret":      {func(c *config) { c.SigningSecrets = []string{"whsec_c2hvcnQ="} }, "at least 24"},
+		"issuer":            {func(c *config) { c.Issuer = "clerk" }, "Issuer"},
+		"service tokens":    {func(c *config) { c.ServiceTokens = "reports:nohash" }, "ROLECALL_SERVICE_TOKEN_HASHES"},
+		"no such policy":    {func(c *config) { c.PolicyFile = policy + ".missing" }, "ROLECALL_POLICY_FILE"},
+		"broken policy":     {func(c *config) { c.PolicyFile = policy }, "oops"},
+		"port taken":        {func(c *config) { c.ListenAddr = taken.Addr().String() }, "listen for web"},
+		"admin port taken":  {func(c *config) { c.AdminAddr = taken.Addr().String() }, "listen for admin"},
+		"no database there": {func(c *config) { c.DatabaseURL = "postgres://nobody@127.0.0.1:1/none" }, "reach the database"},
+		"not a URL":         {func(c *config) { c.DatabaseURL = "postgres://%zz" }, "DATABASE_URL"},
+		"never migrated":    {func(c *config) { c.DatabaseURL = pgtest.EmptyURL(t) }, "rolecall migrate"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, err := start(t.Context(), serving(t, tc.change), parts{web: true, workers: true}, slog.New(slog.DiscardHandler))
+			require.ErrorContains(t, err, tc.want)
+		})
+	}
+}
+
+//nolint:paralleltest // the environment belongs to the process
+func TestMigrateThenServeThenStop(t *testing.T) {
+	env := map[string]string{
+		"DATABASE_URL": pgtest.EmptyURL(t), "CLERK_WEBHOOK_SIGNING_SECRET": "whsec_" + strings.Repeat("c2VjcmV0", 5),
+		"CLERK_ISSUER": "https://clerk.callmine.test", "ROLECALL_LISTEN_ADDR": "127.0.0.1:0", "ROLECALL_ADMIN_ADDR": "127.0.0.1:0",
+	}
+	code, _, errs := runCommand(t, env, "serve")
+	require.Equal(t, exitError, code)
+	require.Contains(t, errs, migrations.ErrOutdated.Error())
+	for range 2 {
+		code, out, errs := runCommand(t, env, "migrate")
+		require.Equal(t, exitOK, code, errs)
+		require.Contains(t, out, "current")
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	log := &safeBuffer{}
+	done := make(chan int)
+	go func() { done <- run(ctx, []string{"serve"}, streams{out: io.Discard, err: log}) }()
+	require.Eventually(t, func() bool { return strings.Contains(log.String(), `"serving"`) }, 20*time.Second, 5*time.Millisecond, "it logs its address")
+	cancel()
+	require.Equal(t, exitOK, <-done, log.String())
+}
+
+// TestDev runs what the README's first command runs, and interrupts it.
+func TestDev(t *testing.T) {
+	for _, s := range (config{}).settings() {
+		t.Setenv(s.name, "")
+	}
+	t.Chdir(t.TempDir()) // no .env
+	data := filepath.Join(t.TempDir(), "postgres")
+	ctx, cancel := context.WithCancel(t.Context())
+	t.Cleanup(cancel)
+	out, errs := &safeBuffer{}, &safeBuffer{}
+	done := make(chan int, 1)
+	go func() {
+		done <- run(ctx, []string{"dev", "--listen=127.0.0.1:0", "--admin=127.0.0.1:0", "--data", data}, streams{out: out, err: errs})
+	}()
+	require.Eventually(t, func() bool { return strings.Contains(out.String(), "Ctrl-C") || len(done) > 0 }, time.Minute, 10*time.Millisecond)
+	text := out.String()
+	require.Contains(t, text, "Then Clerk removed the member: 404", errs.String())
+
+	tokens := map[string]string{}
+	for _, m := range regexp.MustCompile(`(?m)^  ([A-Z]+)=(\S+)$`).FindAllStringSubmatch(text, -1) {
+		tokens[m[1]] = m[2]
+	}
+	lines := regexp.MustCompile(`(?m)^  curl .*$`).FindAllString(text, -1)
+	statuses := make([]int, len(lines))
+	for i, line := range lines {
+		statuses[i] = curl(t, line, tokens)
+	}
+	require.Equal(t, []int{200, 403, 404, 200, 200, 200, 200, 200}, statuses[:8], "what the printed commands answer, the removal included")
+	require.Equal(t, http.StatusNotFound, afterRemoval(t, text, tokens))
+	cancel()
+	require.Equal(t, exitOK, <-done, errs.String())
+	pid := regexp.MustCompile(`process (\d+)`).FindStringSubmatch(text)
+	require.NotNil(t, pid, text)
+	require.Error(t, syscall.Kill(atoi(t, pid[1]), 0), "Postgres has ended")
+	_, err := os.Stat(filepath.Join(data, "postmaster.pid"))
+	require.Error(t, err)
+}
+
+// afterRemoval repeats the last printed command until the mirror has followed.
+func afterRemoval(t *testing.T, text string, tokens map[string]string) (status int) {
+	t.Helper()
+	lines := regexp.MustCompile(`(?m)^  curl .*$`).FindAllString(text, -1)
+	require.Eventually(t, func() bool {
+		status = curl(t, lines[len(lines)-1], tokens)
+		return status != http.StatusOK
+	}, 20*time.Second, 5*time.Millisecond)
+	return status
+}
+
+// curl does what a printed command line does and returns the status.
+func curl(t *testing.T, line string, tokens map[string]string) int {
+	t.Helper()
+	method, body := http.MethodGet, ""
+	if m := regexp.MustCompile(`-X (\S+)`).FindStringSubmatch(line); m != nil {
+		method = m[1]
+	}
+	if m := regexp.MustCompile(`-d '([^']*)'`).FindStringSubmatch(line); m != nil {
+		method, body = http.MethodPost, m[1]
+	}
+	header := regexp.MustCompile(`Authorization: (Bearer [^"]+)"`).FindStringSubmatch(line)
+	url := regexp.MustCompile(`'(http[^']*)'`).FindStringSubmatch(line)
+	request, err := http.NewRequestWithContext(t.Context(), method, url[1], strings.NewReader(body))
+	require.NoError(t, err)
+	request.Header.Set("Authorization", os.Expand(header[1], func(name string) string { return tokens[name] }))
+	response, err := http.DefaultClient.Do(request)
+	require.NoError(t, err)
+	require.NoError(t, response.Body.Close())
+	http.DefaultClient.CloseIdleConnections()
+	return response.StatusCode
+}
+
+func TestCleanupRunsAllInReverse(t *testing.T) {
+	t.Parallel()
+	var order []string
+	var c cleanup
+	for _, name := range []string{"first", "second", "third"} {
+		c.add(name, func(context.Context) error {
+			order = append(order, name)
+			if name == "second" {
+				return pgx.ErrTxClosed
+			}
+			return nil
+		})
+	}
+	require.ErrorContains(t, c.run(t.Context()), "stop second")
+	require.Equal(t, []string{"third", "second", "first"}, order)
+	require.NoError(t, c.run(t.Context()), "nothing is left")
+}

@@ -1,0 +1,158 @@
+package main
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"strconv"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/stretchr/testify/require"
+
+	"github.com/callmine/rolecall/internal/clerksim"
+	"github.com/callmine/rolecall/internal/pgdev"
+)
+
+func atoi(t *testing.T, s string) int {
+	t.Helper()
+	n, err := strconv.Atoi(s)
+	require.NoError(t, err)
+	return n
+}
+
+// text returns the status and text of a page for operators.
+func (b *bundle) text(t *testing.T, path string) (int, string) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, b.admin(path), nil)
+	require.NoError(t, err)
+	response, err := b.client.Do(request)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, response.Body.Close()) }()
+	text, err := io.ReadAll(response.Body)
+	require.NoError(t, err)
+	return response.StatusCode, string(text)
+}
+
+func TestMetricsCountWhatHappened(t *testing.T) {
+	t.Parallel()
+	b := setup(t, nil)
+	workspace, admin, member, messages := team(t, b)
+	require.NoError(t, b.clerk.Emit("starship.launched", "star_1", map[string]any{"id": "star_1"}))
+	messages = append(messages, b.clerk.Drain()...)
+	b.send(t, messages...)
+	b.send(t, messages[0])
+	b.may(t, b.token(t, admin), workspace, "billing:manage")
+	b.may(t, b.token(t, member), workspace, "billing:manage")
+	status, text := b.text(t, "/metrics")
+	require.Equal(t, http.StatusOK, status)
+	for _, line := range []string{
+		`rolecall_webhook_requests_total{outcome="accepted"} ` + strconv.Itoa(len(messages)),
+		`rolecall_webhook_requests_total{outcome="repeated"} 1`,
+		`rolecall_webhook_request_seconds_count ` + strconv.Itoa(len(messages)+1),
+		`rolecall_deliveries_total{state="ignored"} 1`,
+		`rolecall_decisions_total{reason="allowed"} 1`,
+		`rolecall_decisions_total{reason="permission_missing"} 1`,
+		`rolecall_oldest_unapplied_seconds 0`,
+	} {
+		require.Contains(t, text, line+"\n")
+	}
+	require.NotContains(t, text, workspace)
+	require.NotContains(t, text, member)
+}
+
+func TestReadyTurnsRedOnAnOldSchemaAndWhileStopping(t *testing.T) {
+	t.Parallel()
+	b := setup(t, nil)
+	status, _ := b.text(t, "/readyz")
+	require.Equal(t, http.StatusOK, status)
+	_, err := b.db.Exec(t.Context(), "UPDATE rolecall.goose_db_version SET is_applied = false WHERE version_id > 0")
+	require.NoError(t, err)
+	status, _ = b.text(t, "/readyz")
+	require.Equal(t, http.StatusServiceUnavailable, status)
+	_, err = b.db.Exec(t.Context(), "UPDATE rolecall.goose_db_version SET is_applied = true")
+	require.NoError(t, err)
+	b.program.draining.Store(true)
+	status, _ = b.text(t, "/readyz")
+	require.Equal(t, http.StatusServiceUnavailable, status)
+	status, _ = b.text(t, "/healthz")
+	require.Equal(t, http.StatusOK, status, "alive all the same")
+}
+
+func TestNothingSecretOrPersonalIsLogged(t *testing.T) {
+	t.Parallel()
+	b := setup(t, nil)
+	workspace, admin, _, messages := team(t, b)
+	b.send(t, messages...)
+	token := b.token(t, admin)
+	b.may(t, token, workspace, "reports:read")
+	b.may(t, token+"x", workspace, "reports:read")
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, b.web("/webhooks/clerk"), nil)
+	require.NoError(t, err)
+	status, _ := b.do(t, request, "")
+	require.Equal(t, http.StatusBadRequest, status)
+	log := b.log.String()
+	require.Contains(t, log, "bad_headers")
+	for _, secret := range []string{b.secret, token, b.service, "@callmine.test", b.program.cfg.DatabaseURL} {
+		require.NotContains(t, log, secret)
+	}
+}
+
+// TestServeOutlivesACrashOfPostgres kills the database under a running service and starts it again.
+func TestServeOutlivesACrashOfPostgres(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	data := t.TempDir()
+	postgres, err := pgdev.Start(ctx, pgdev.Config{DataDir: data})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, postgres.Stop(context.WithoutCancel(ctx))) })
+	url := postgres.URL("postgres")
+	require.NoError(t, migrate(ctx, url))
+	b := start0(t, url, nil)
+	workspace, admin, member, messages := team(t, b)
+	b.open(t, url)
+	b.send(t, messages...)
+	token := b.token(t, member)
+	require.Equal(t, http.StatusOK, b.may(t, token, workspace, "reports:read"))
+
+	require.NoError(t, syscall.Kill(postgres.PID(), syscall.SIGQUIT))
+	<-postgres.Done()
+	require.Equal(t, http.StatusServiceUnavailable, b.may(t, token, workspace, "reports:read"))
+	require.NoError(t, b.clerk.RemoveMember(workspace, member))
+	removal := b.clerk.Drain()[0]
+	result, err := b.courier.Send(ctx, removal)
+	require.NoError(t, err)
+	require.Equal(t, http.StatusServiceUnavailable, result.Attempts[0].Status)
+	status, _ := b.text(t, "/readyz")
+	require.Equal(t, http.StatusServiceUnavailable, status)
+
+	require.NoError(t, postgres.Stop(ctx))
+	again, err := pgdev.Start(ctx, pgdev.Config{DataDir: data})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, again.Stop(context.WithoutCancel(ctx))) })
+	require.Equal(t, url, again.URL("postgres"), "the same place")
+	back := time.Now()
+	require.Eventually(t, func() bool {
+		return b.may(t, b.token(t, admin), workspace, "reports:read") == http.StatusOK
+	}, 20*time.Second, 5*time.Millisecond)
+	answered := time.Since(back)
+	b.open(t, url)
+	require.Eventually(t, func() bool {
+		result, err := b.courier.Send(ctx, removal)
+		return err == nil && result.Outcome == clerksim.Delivered
+	}, 20*time.Second, 5*time.Millisecond)
+	b.applied(t)
+	require.Equal(t, http.StatusNotFound, b.may(t, token, workspace, "reports:read"))
+	t.Logf("answered %s and applied %s after the database was back", answered, time.Since(back))
+}
+
+// open gives the bundle a pool of its own for looking into the ledger.
+func (b *bundle) open(t testing.TB, url string) {
+	t.Helper()
+	var err error
+	b.db, err = pgxpool.New(t.Context(), url)
+	require.NoError(t, err)
+	t.Cleanup(b.db.Close)
+}
