@@ -87,7 +87,7 @@ func TestUnreachableRepository(t *testing.T) {
 func TestEmbeddedOnlyFetchesAndExtracts(t *testing.T) {
 	t.Parallel()
 	if _, err := exec.LookPath("xz"); err != nil {
-		t.Skip("no xz to make an archive with")
+		t.Skip("no xz to make an archive with") //nolint:forbidigo // CI installs it
 	}
 	content := t.TempDir()
 	bin := fakeInstallation(t, filepath.Join(content, "bin"), "15.13")

@@ -42,7 +42,7 @@ func playOwner(role string) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	fmt.Println(s.PID(), s.DataDir(), s.URL(""))
+	fmt.Fprintln(os.Stdout, s.PID(), s.DataDir(), s.URL(""))
 	<-s.Done()
 	os.Exit(1)
 }
@@ -91,7 +91,7 @@ func fast() map[string]string {
 // folder is a temporary folder, in memory if there is room, that any account can enter, which those of testing.T aren't.
 func folder(t *testing.T) string {
 	t.Helper()
-	dir, err := os.MkdirTemp(MemoryDir(2<<30), "pgdev-test-")
+	dir, err := os.MkdirTemp(MemoryDir(2<<30), "pgdev-test-") //nolint:usetesting // see above
 	require.NoError(t, err)
 	require.NoError(t, os.Chmod(dir, 0o755))
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })

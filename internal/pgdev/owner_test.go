@@ -89,9 +89,9 @@ func TestOrphanIsEnded(t *testing.T) {
 func TestAsOrdinaryUser(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {
-		t.Skip("the whole run is as an ordinary user already")
+		t.Skip("the whole run is as an ordinary user already") //nolint:forbidigo // nothing is left to check
 	}
-	dir, err := os.MkdirTemp("", "pgdev-test-") // on disk: memory may be mounted noexec
+	dir, err := os.MkdirTemp("", "pgdev-test-") //nolint:usetesting // others must enter it, on disk: memory may be mounted noexec
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	require.NoError(t, os.Chmod(dir, 0o777))
@@ -113,7 +113,7 @@ func TestAsOrdinaryUser(t *testing.T) {
 func TestRootsPrivateFolderIsReplaced(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {
-		t.Skip("only root starts servers as somebody else")
+		t.Skip("only root starts servers as somebody else") //nolint:forbidigo // CI runs as root
 	}
 	asked := filepath.Join(t.TempDir(), "data") // t.TempDir is root's alone
 	s := start(t, Config{DataDir: asked})
