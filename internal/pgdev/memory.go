@@ -12,7 +12,7 @@ const memoryRoot = "/dev/shm"
 // empty where there is none, or less than need bytes are free in it: containers often get 64 MB, less than a cluster takes.
 func MemoryDir(need uint64) string {
 	var stat syscall.Statfs_t
-	if err := syscall.Statfs(memoryRoot, &stat); err != nil || uint64(stat.Bavail)*uint64(stat.Bsize) < need {
+	if err := syscall.Statfs(memoryRoot, &stat); err != nil || stat.Bavail*uint64(stat.Bsize) < need {
 		return ""
 	}
 	probe, err := os.CreateTemp(memoryRoot, "rolecall-probe-")

@@ -64,10 +64,10 @@ func TestDurableIsDurable(t *testing.T) {
 	}
 }
 
-func TestURLSurvivesConnectionsLeftOpen(t *testing.T) {
+func TestURLSurvivesConnectionsLeftOpen(t *testing.T) { //nolint:tparallel // the end of its subtest is waited for
 	t.Parallel()
 	var name string
-	t.Run("leaves one open", func(t *testing.T) { //nolint:tparallel,paralleltest // its end is waited for
+	t.Run("leaves one open", func(t *testing.T) {
 		conn, err := pgx.Connect(t.Context(), URL(t))
 		require.NoError(t, err)
 		name = conn.Config().Database
