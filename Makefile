@@ -35,7 +35,7 @@ fmt: ## Format the code
 
 .PHONY: generate
 generate: schema ## Write what is generated: schema, queries, .env.example, the README's table
-	cd store && $(TOOL) sqlc generate
+	$(TOOL) sqlc generate -f store/sqlc.yaml
 	go test ./cmd/rolecall -run 'TestGenerated' -count=1 -update
 
 .PHONY: schema
@@ -44,6 +44,6 @@ schema: ## Write migrations/schema.sql from the migrations
 
 .PHONY: verify
 verify: ## Fail if generated code or go.mod is out of date
-	cd store && $(TOOL) sqlc diff
+	$(TOOL) sqlc diff -f store/sqlc.yaml
 	go mod tidy -diff
 	go mod verify

@@ -88,27 +88,23 @@ type decisionsBody struct {
 	Decisions []decisionBody `json:"decisions"`
 }
 
-// authorizeMany answers POST /v1/authorize: a service asks about anybody. All decisions are made as of one moment.
+// authorizeMany answers POST /v1/authorize: a service asks about anybody.
 func (s *server) authorizeMany(w http.ResponseWriter, r *http.Request, _ string) error {
 	checks, err := readChecks(w, r)
 	if err != nil {
 		return err
 	}
-	pairs := make([]store.Pair, 0, len(checks))
-	asked := map[store.Pair]bool{}
-	for _, c := range checks {
-		if pair := (store.Pair{UserID: c.UserID, OrganizationID: c.WorkspaceID}); !asked[pair] {
-			asked[pair] = true
-			pairs = append(pairs, pair)
-		}
+	pairs := make([]store.Pair, len(checks))
+	for i, c := range checks {
+		pairs[i] = store.Pair{UserID: c.UserID, OrganizationID: c.WorkspaceID}
 	}
-	standings, err := store.Standings(r.Context(), s.cfg.DB, pairs)
+	standings, err := store.Standings(r.Context(), s.cfg.DB, pairs...)
 	if err != nil {
 		return err
 	}
 	body := decisionsBody{Decisions: make([]decisionBody, len(checks))}
 	for i, c := range checks {
-		d := s.cfg.Grants.Decide(standings[store.Pair{UserID: c.UserID, OrganizationID: c.WorkspaceID}], c.Permission)
+		d := s.cfg.Grants.Decide(standings[i], c.Permission)
 		s.cfg.Decided(d.Reason)
 		body.Decisions[i] = bodyOf(d)
 	}
@@ -122,13 +118,10 @@ func readChecks(w http.ResponseWriter, r *http.Request) ([]checkBody, error) {
 	decoder.DisallowUnknownFields()
 	var body checksBody
 	if err := decoder.Decode(&body); err != nil {
-		if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
-			return nil, &problem{Type: problemType + "too-large", Title: "Body too large", Status: http.StatusRequestEntityTooLarge}
-		}
-		return nil, badRequest(`The body must be {"checks":[{"user_id":"user_…","workspace_id":"org_…","permission":"…"}]}.`)
+		return nil, unreadableChecks(err)
 	}
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		return nil, badRequest("The body must be one JSON object.")
+		return nil, unreadableChecks(err)
 	}
 	if len(body.Checks) < 1 || len(body.Checks) > maxChecks {
 		return nil, badRequest("checks must have 1 to 100 elements.")
@@ -139,4 +132,12 @@ func readChecks(w http.ResponseWriter, r *http.Request) ([]checkBody, error) {
 		}
 	}
 	return body.Checks, nil
+}
+
+// unreadableChecks tells a body that is too large from one that is something else than an object with checks.
+func unreadableChecks(err error) *problem {
+	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
+		return &problem{Type: problemType + "too-large", Title: "Body too large", Status: http.StatusRequestEntityTooLarge}
+	}
+	return badRequest(`The body must be one object {"checks":[{"user_id":"user_…","workspace_id":"org_…","permission":"…"}]}.`)
 }

@@ -92,13 +92,13 @@ func (s *server) decide(r *http.Request, userID, workspaceID, permission string)
 	if !storable(workspaceID) { // no workspace has such an id: ask about none
 		pair.OrganizationID = ""
 	}
-	standings, err := store.Standings(r.Context(), s.cfg.DB, []store.Pair{pair})
+	standings, err := store.Standings(r.Context(), s.cfg.DB, pair)
 	if err != nil {
 		return clerksync.Standing{}, clerksync.Decision{}, err
 	}
-	decision := s.cfg.Grants.Decide(standings[pair], permission)
+	decision := s.cfg.Grants.Decide(standings[0], permission)
 	s.cfg.Decided(decision.Reason)
-	return standings[pair], decision, nil
+	return standings[0], decision, nil
 }
 
 // writeFreshness tells a member how fresh the answer is, also a refusal. Whoever isn't one, or may do nothing at all,

@@ -74,7 +74,7 @@ func (c *contract) violation(tb testing.TB, x exchange) error {
 	request.Body = io.NopCloser(bytes.NewReader(x.requestBody))
 	route, path, err := c.router.FindRoute(request)
 	if err != nil { // there is no such operation, so there is one answer to it
-		route, path = c.undocumented(x.status), nil
+		route, path = c.undocumented(), nil
 	}
 	input := &openapi3filter.RequestValidationInput{
 		Request: request, PathParams: path, Route: route,
@@ -95,7 +95,7 @@ func (c *contract) violation(tb testing.TB, x exchange) error {
 }
 
 // undocumented is the route of a request that no operation is for: 404 or 405.
-func (c *contract) undocumented(status int) *routers.Route {
+func (c *contract) undocumented() *routers.Route {
 	responses := openapi3.NewResponsesWithCapacity(2)
 	for code, name := range map[string]string{"404": "NotFound", "405": "MethodNotAllowed"} {
 		responses.Set(code, &openapi3.ResponseRef{Value: c.doc.Components.Responses[name].Value})

@@ -19,7 +19,7 @@ func TestParseSigningKeysTakesOnlyWhatRS256Needs(t *testing.T) {
 	t.Parallel()
 	elliptical, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	require.NoError(t, err)
-	short, err := rsa.GenerateKey(rand.Reader, 1024) //nolint:gosec // the point is that it is too short
+	short, err := rsa.GenerateKey(rand.Reader, 1024)
 	require.NoError(t, err)
 	good := firstSigner().public()
 	named := func(kid string, change func(*jose.JSONWebKey)) json.RawMessage {

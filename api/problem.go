@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -91,6 +92,8 @@ func problemFor(err error) (p *problem, ours bool) {
 	switch {
 	case errors.Is(err, ErrUnauthenticated):
 		return errUnauthenticated, false
+	case errors.Is(err, context.Canceled): // the caller has gone, and nobody reads the answer
+		return errUnavailable, false
 	case errors.Is(err, ErrKeysUnavailable), store.Unavailable(err):
 		return errUnavailable, true
 	default:
@@ -101,7 +104,7 @@ func problemFor(err error) (p *problem, ours bool) {
 // fail answers a request with the problem that an error stands for.
 func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	p, ours := problemFor(err)
-	if ours && r.Context().Err() == nil || p == errInternal {
+	if ours {
 		s.cfg.Logger.ErrorContext(r.Context(), "request failed", "method", r.Method, "status", p.Status, "error", err)
 	}
 	writeProblem(w, p)
@@ -130,5 +133,5 @@ func write(w http.ResponseWriter, body any) error {
 func writeBody(w http.ResponseWriter, status int, contentType string, body any) {
 	w.Header().Set("Content-Type", contentType)
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(body) // the caller has gone: nothing is left to do
+	_ = json.NewEncoder(w).Encode(body) //nolint:errchkjson // the caller has gone: nothing is left to do
 }

@@ -123,7 +123,7 @@ func TestNoUsableToken(t *testing.T) {
 			require.Equal(t, []string{"Bearer"}, x.header.Values("WWW-Authenticate"))
 		}
 	}
-	requireProblem(t, b.post("", "/v1/authorize", `{}`), http.StatusUnauthorized, "")
+	requireProblem(t, b.post("", `{}`), http.StatusUnauthorized, "")
 }
 
 func TestServicesActForUsers(t *testing.T) {

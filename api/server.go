@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"runtime/debug"
 	"time"
 
 	"github.com/gorilla/mux"
@@ -97,7 +98,7 @@ func (s *server) guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer func() {
 			if p := recover(); p != nil {
-				s.cfg.Logger.ErrorContext(r.Context(), "request panicked", "method", r.Method, "panic", p)
+				s.cfg.Logger.ErrorContext(r.Context(), "request panicked", "method", r.Method, "panic", p, "stack", string(debug.Stack()))
 				writeProblem(w, errInternal)
 			}
 		}()
@@ -115,7 +116,8 @@ func (s *server) methodNotAllowed(routes *mux.Router) http.Handler {
 		for _, method := range []string{http.MethodGet, http.MethodPost} {
 			probe := r.Clone(r.Context())
 			probe.Method = method
-			if routes.Match(probe, &mux.RouteMatch{}) {
+			var match mux.RouteMatch // without an error: this very handler is a match, too
+			if routes.Match(probe, &match) && match.MatchErr == nil {
 				w.Header().Add("Allow", method)
 			}
 		}

@@ -107,16 +107,16 @@ func setupServer(tb testing.TB, change func(*Config)) *serverBundle {
 	return b
 }
 
-// get sends a GET with the token ("" for none) and headers given as name, value, name, value …
+// get sends a GET with the token ("" for none) and headers given as name, value, name, value.
 func (b *serverBundle) get(token, target string, headers ...string) exchange {
 	b.tb.Helper()
 	return b.send(token, http.MethodGet, target, "", headers...)
 }
 
-// post sends a POST with the token and a JSON body.
-func (b *serverBundle) post(token, target, body string) exchange {
+// post sends a POST /v1/authorize with the token and a JSON body.
+func (b *serverBundle) post(token, body string) exchange {
 	b.tb.Helper()
-	return b.send(token, http.MethodPost, target, body, "Content-Type", "application/json")
+	return b.send(token, http.MethodPost, "/v1/authorize", body, "Content-Type", "application/json")
 }
 
 // send exchanges one request for an answer, and holds both against the document.

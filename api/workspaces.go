@@ -64,6 +64,8 @@ type workspaceBody struct {
 func (s *server) workspace(w http.ResponseWriter, r *http.Request, member clerksync.Standing) error {
 	ws, err := store.FindWorkspace(r.Context(), s.cfg.DB, member.OrganizationID)
 	if errors.Is(err, store.ErrNotFound) { // deleted since the decision
+		w.Header().Del(headerRevision)
+		w.Header().Del(headerAsOf)
 		return errNotFound
 	}
 	if err != nil {

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,29 +15,28 @@ import (
 // Pair is one user in one organization.
 type Pair struct{ UserID, OrganizationID string }
 
-// Standings returns what the mirror knows about each pair: all that a decision needs, read in one statement and so
-// as of one moment. Every pair is in the result, also one of which nothing is known.
-func Standings(ctx context.Context, db DBTX, pairs []Pair) (map[Pair]clerksync.Standing, error) {
-	var p dbsqlc.StandingsParams
-	for _, pair := range pairs {
-		p.UserIds = append(p.UserIds, pair.UserID)
-		p.OrganizationIds = append(p.OrganizationIds, pair.OrganizationID)
+// Standings returns what the mirror knows about each pair, in their order: all that a decision needs. Each is read as of
+// one moment, all in one round trip.
+func Standings(ctx context.Context, db DBTX, pairs ...Pair) ([]clerksync.Standing, error) {
+	params := make([]dbsqlc.StandingsParams, len(pairs))
+	for i, p := range pairs {
+		params[i] = dbsqlc.StandingsParams{UserID: p.UserID, OrganizationID: p.OrganizationID}
 	}
-	rows, err := queries().Standings(ctx, db, p)
-	if err != nil {
-		return nil, fmt.Errorf("read standings: %w", err)
-	}
-	standings := make(map[Pair]clerksync.Standing, len(rows))
-	for _, r := range rows {
-		s := clerksync.Standing{
-			UserID: r.UserID, OrganizationID: r.OrganizationID, OrganizationDead: r.OrganizationDead,
+	standings := make([]clerksync.Standing, len(pairs))
+	var first error
+	queries().Standings(ctx, db, params).QueryRow(func(i int, r dbsqlc.StandingsRow, err error) {
+		first = cmp.Or(first, err)
+		standings[i] = clerksync.Standing{
+			UserID: pairs[i].UserID, OrganizationID: pairs[i].OrganizationID, OrganizationDead: r.OrganizationDead,
 			User:       clerksync.UserStatus{Dead: r.UserDead, Banned: r.UserBanned, Deprovisioned: r.UserDeprovisioned},
 			EverMember: r.EverMember, Member: r.Member, Role: r.Role, Permissions: r.Permissions, Revision: r.Revision,
 		}
 		if r.AsOf != nil {
-			s.AsOf = *r.AsOf
+			standings[i].AsOf = *r.AsOf
 		}
-		standings[Pair{UserID: r.UserID, OrganizationID: r.OrganizationID}] = s
+	})
+	if first != nil {
+		return nil, fmt.Errorf("read standings: %w", first)
 	}
 	return standings, nil
 }

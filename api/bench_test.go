@@ -1,0 +1,177 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/stretchr/testify/require"
+
+	"github.com/callmine/rolecall/internal/pgtest"
+)
+
+const (
+	benchCallers = 16
+	// benchConns is enough that neither side waits for a connection.
+	benchConns = 16
+	// benchRound is how many requests each caller makes before the other side's turn: about a second, which is long
+	// beside the moment that it takes 16 callers to start, and short beside whatever else the machine gets to do.
+	benchRound = 1000
+	// benchMembers and benchOrganizations are a small customer base: its indexes are as deep as a larger one's.
+	benchMembers, benchOrganizations = 20_000, 1_000
+)
+
+// authorizeBench is GET /v1/authorize, complete with tokens, beside the least that a service could do for an answer from
+// Postgres: net/http and one look-up by primary key, through the same pool, asked by the same callers.
+type authorizeBench struct {
+	client     *http.Client
+	api, floor []*http.Request // one for each caller
+}
+
+func setupAuthorizeBench(b *testing.B) *authorizeBench {
+	b.Helper()
+	config, err := pgxpool.ParseConfig(pgtest.DurableURL(b))
+	require.NoError(b, err)
+	config.MaxConns = benchConns
+	pool, err := pgxpool.NewWithConfig(context.WithoutCancel(b.Context()), config) // b's context ends before the pool is closed
+	require.NoError(b, err)
+	b.Cleanup(pool.Close)
+	fillBench(b, pool)
+	jwks, _ := keyServer(b)
+	authenticator, _ := realAuthenticator(b, jwks)
+	grants, err := DefaultPolicy()
+	require.NoError(b, err)
+	handler, err := NewHandler(Config{DB: pool, Authenticator: authenticator, Grants: grants, Logger: slog.New(slog.DiscardHandler)})
+	require.NoError(b, err)
+	api, floor := httptest.NewServer(handler), httptest.NewServer(primaryKeyLookUp(pool))
+	b.Cleanup(api.Close)
+	b.Cleanup(floor.Close)
+	bench := &authorizeBench{client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: benchCallers}}}
+	b.Cleanup(bench.client.CloseIdleConnections)
+	for i := range benchCallers {
+		claims := with(claimsAt(time.Now()), map[string]any{"sub": fmt.Sprintf("user_%d", i), "exp": time.Now().Add(time.Hour).Unix()})
+		ask := request(b, api.URL+authorizeTarget(fmt.Sprintf("org_%d", i%benchOrganizations), "members:read"))
+		ask.Header.Set("Authorization", "Bearer "+firstSigner().sign(b, claims))
+		bench.api = append(bench.api, ask)
+		bench.floor = append(bench.floor, request(b, floor.URL+"/?id=orgmem_"+strconv.Itoa(i)))
+	}
+	bench.run(b, bench.api) // tokens are remembered and connections open from here on
+	bench.run(b, bench.floor)
+	return bench
+}
+
+func request(b *testing.B, url string) *http.Request {
+	b.Helper()
+	r, err := http.NewRequestWithContext(b.Context(), http.MethodGet, url, http.NoBody)
+	require.NoError(b, err)
+	return r
+}
+
+// fillBench makes each user an admin of one organization.
+func fillBench(b *testing.B, pool *pgxpool.Pool) {
+	b.Helper()
+	for _, sql := range []string{
+		`INSERT INTO rolecall.organizations (id, name) SELECT 'org_' || i, 'Organization' FROM generate_series(0, $1 - 1) i WHERE $2 > 0`,
+		`INSERT INTO rolecall.revisions SELECT 'org_' || i, 1, now() FROM generate_series(0, $1 - 1) i WHERE $2 > 0`,
+		`INSERT INTO rolecall.users (id) SELECT 'user_' || i FROM generate_series(0, $2 - 1) i WHERE $1 > 0`,
+		`INSERT INTO rolecall.memberships (id, organization_id, user_id, role, created_at)
+			SELECT 'orgmem_' || i, 'org_' || i % $1, 'user_' || i, 'org:admin', now() FROM generate_series(0, $2 - 1) i`,
+	} {
+		_, err := pool.Exec(b.Context(), sql, benchOrganizations, benchMembers)
+		require.NoError(b, err)
+	}
+	_, err := pool.Exec(b.Context(), `VACUUM (ANALYZE) rolecall.organizations, rolecall.revisions, rolecall.users, rolecall.memberships`)
+	require.NoError(b, err)
+}
+
+// primaryKeyLookUp is the floor.
+func primaryKeyLookUp(pool *pgxpool.Pool) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var body struct {
+			Role string `json:"role"`
+		}
+		row := pool.QueryRow(r.Context(), `SELECT role FROM rolecall.memberships WHERE id = $1`, r.URL.Query().Get("id"))
+		if err := row.Scan(&body.Role); err != nil {
+			w.WriteHeader(http.StatusInternalServerError)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(w).Encode(body)
+	})
+}
+
+// run lets every caller ask benchRound times and returns requests per second.
+func (bench *authorizeBench) run(b *testing.B, asks []*http.Request) float64 {
+	b.Helper()
+	errs := make([]error, len(asks))
+	began := time.Now()
+	var callers sync.WaitGroup
+	for i, ask := range asks {
+		callers.Go(func() { errs[i] = bench.ask(ask) })
+	}
+	callers.Wait()
+	took := time.Since(began)
+	require.NoError(b, errors.Join(errs...))
+	return float64(len(asks)*benchRound) / took.Seconds()
+}
+
+func (bench *authorizeBench) ask(r *http.Request) error {
+	for range benchRound {
+		response, err := bench.client.Do(r)
+		if err != nil {
+			return err
+		}
+		_, err = io.Copy(io.Discard, response.Body)
+		if err := errors.Join(err, response.Body.Close()); err != nil {
+			return err
+		}
+		if response.StatusCode != http.StatusOK {
+			return fmt.Errorf("status %d", response.StatusCode)
+		}
+	}
+	return nil
+}
+
+// BenchmarkAuthorizeHTTP interleaves rounds of the API with rounds of its floor, so that whatever else the machine does
+// meets both, and reports medians. An operation is a round of both; run it for some ten of them:
+//
+//	go test -run '^$' -bench AuthorizeHTTP -benchtime 15s ./api
+func BenchmarkAuthorizeHTTP(b *testing.B) {
+	bench := setupAuthorizeBench(b)
+	var api, floor, ratio []float64
+	for b.Loop() {
+		f, a := bench.run(b, bench.floor), bench.run(b, bench.api)
+		api, floor, ratio = append(api, a), append(floor, f), append(ratio, a/f)
+	}
+	b.ReportMetric(median(api), "requests/s")
+	b.ReportMetric(median(floor), "floor_requests/s")
+	b.ReportMetric(median(ratio), "x_of_floor")
+	b.ReportMetric(0, "ns/op") // of a round of both: says nothing
+}
+
+// BenchmarkAuthorizeFloor is the floor alone, for a profile to compare with.
+func BenchmarkAuthorizeFloor(b *testing.B) {
+	bench := setupAuthorizeBench(b)
+	var floor []float64
+	for b.Loop() {
+		floor = append(floor, bench.run(b, bench.floor))
+	}
+	b.ReportMetric(median(floor), "requests/s")
+	b.ReportMetric(0, "ns/op")
+}
+
+func median(values []float64) float64 {
+	sorted := slices.Sorted(slices.Values(values))
+	return sorted[len(sorted)/2]
+}

@@ -1,0 +1,150 @@
+package api
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/callmine/rolecall/internal/pgtest"
+	"github.com/callmine/rolecall/store"
+	clerksync "github.com/callmine/rolecall/sync"
+)
+
+// smallWorld is a random mirror of two organizations and three users, any of which may be unknown.
+type smallWorld struct {
+	organizations, users, memberships []map[string]any
+}
+
+func smallOrganizations() []string { return []string{"org_0", "org_1"} }
+func smallUsers() []string         { return []string{"user_0", "user_1", "user_2"} }
+
+func drawSmallWorld(t *rapid.T) smallWorld {
+	var w smallWorld
+	instant := func(label string) any { // null, or one of two, so that ties are common
+		return rapid.SampledFrom([]any{nil, worldBegan(), worldBegan().Add(time.Millisecond)}).Draw(t, label)
+	}
+	rarely := func(label string) bool { return rapid.IntRange(0, 3).Draw(t, label) == 3 }
+	for _, id := range smallOrganizations() {
+		if !rarely("unknown " + id) {
+			w.organizations = append(w.organizations, map[string]any{"id": id, "deleted_at": dead(rarely("dead " + id))})
+		}
+	}
+	for _, id := range smallUsers() {
+		if !rarely("unknown " + id) {
+			w.users = append(w.users, map[string]any{
+				"id": id, "deleted_at": dead(rarely("dead " + id)), "banned": rarely("banned " + id), "deprovisioned": rarely("off " + id),
+			})
+		}
+	}
+	for i := range rapid.IntRange(0, 10).Draw(t, "memberships") {
+		w.memberships = append(w.memberships, map[string]any{
+			"id": fmt.Sprintf("orgmem_%d", i), "role": fmt.Sprintf("org:role%d", i), // tells which of a pair's counts
+			"organization_id": rapid.SampledFrom(smallOrganizations()).Draw(t, "organization"),
+			"user_id":         rapid.SampledFrom(smallUsers()).Draw(t, "user"),
+			"deleted_at":      dead(rarely("membership dead")), "created_at": instant("created"), "permissions": []string{},
+		})
+	}
+	return w
+}
+
+func dead(yes bool) any {
+	if yes {
+		return worldBegan()
+	}
+	return nil
+}
+
+// save writes the world as it is: worlds that no events can lead to must be judged alike, too.
+func (w smallWorld) save(ctx context.Context, tx pgx.Tx) error {
+	var errs []error
+	for table, rows := range map[string][]map[string]any{"organizations": w.organizations, "users": w.users, "memberships": w.memberships} {
+		for _, row := range rows {
+			_, err := tx.Exec(ctx, fmt.Sprintf(
+				`INSERT INTO rolecall.%[1]s SELECT (jsonb_populate_record(NULL::rolecall.%[1]s, '{"name":"","public_metadata":{},"version":{},"deleted_cause":""}' || $1::jsonb)).*`, table), row)
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// TestListsAgreeWithDecisions: the view behind all lists holds exactly the pairs, roles and memberships that
+// Grants.Decide lets in. The rule stands in both places.
+func TestListsAgreeWithDecisions(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.New(t)
+	ctx := t.Context()
+	var inside, outside int
+	rapid.Check(t, func(t *rapid.T) {
+		world := drawSmallWorld(t)
+		tx, err := pool.Begin(ctx)
+		require.NoError(t, err)
+		defer func() { require.NoError(t, tx.Rollback(ctx)) }()
+		require.NoError(t, world.save(ctx, tx))
+
+		decided := decidedMembers(ctx, t, tx)
+		require.Equal(t, decided, seatedMembers(ctx, t, tx))
+		require.Equal(t, decided, listedMembers(ctx, t, tx))
+		inside += len(decided)
+		outside += len(smallOrganizations())*len(smallUsers()) - len(decided)
+	})
+	require.Positive(t, inside, "no world had a member")
+	require.Positive(t, outside, "every world was full")
+}
+
+// roleOf is one member in one organization.
+type roleOf struct{ organization, user, role string }
+
+func sortedRoles(roles []roleOf) []roleOf {
+	slices.SortFunc(roles, func(a, b roleOf) int {
+		return cmp.Or(cmp.Compare(a.organization, b.organization), cmp.Compare(a.user, b.user))
+	})
+	return roles
+}
+
+func decidedMembers(ctx context.Context, t *rapid.T, db store.DBTX) (roles []roleOf) {
+	var pairs []store.Pair
+	for _, organization := range smallOrganizations() {
+		for _, user := range smallUsers() {
+			pairs = append(pairs, store.Pair{UserID: user, OrganizationID: organization})
+		}
+	}
+	standings, err := store.Standings(ctx, db, pairs...)
+	require.NoError(t, err)
+	require.Len(t, standings, len(pairs))
+	for i, standing := range standings {
+		if d := (clerksync.Grants{}).Decide(standing, permissionNone); d.Allowed {
+			roles = append(roles, roleOf{pairs[i].OrganizationID, pairs[i].UserID, d.Role})
+		}
+	}
+	return sortedRoles(roles)
+}
+
+func seatedMembers(ctx context.Context, t *rapid.T, db store.DBTX) (roles []roleOf) {
+	for _, user := range smallUsers() {
+		seats, err := store.Seats(ctx, db, user)
+		require.NoError(t, err)
+		for _, seat := range seats {
+			roles = append(roles, roleOf{seat.OrganizationID, user, seat.Role})
+		}
+	}
+	return sortedRoles(roles)
+}
+
+func listedMembers(ctx context.Context, t *rapid.T, db store.DBTX) (roles []roleOf) {
+	for _, organization := range smallOrganizations() {
+		members, err := store.Members(ctx, db, organization, store.Position{}, 100)
+		require.NoError(t, err)
+		for _, m := range members {
+			roles = append(roles, roleOf{organization, m.UserID, m.Role})
+		}
+	}
+	return sortedRoles(roles)
+}

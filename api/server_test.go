@@ -1,0 +1,323 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/stretchr/testify/require"
+
+	"github.com/callmine/rolecall/store"
+	clerksync "github.com/callmine/rolecall/sync"
+)
+
+func TestConfigNamesWhatIsMissing(t *testing.T) {
+	t.Parallel()
+	good := func() Config {
+		return Config{
+			DB: &hookedDB{}, Authenticator: tokenAuthenticator{}, Grants: clerksync.Grants{"org:admin": {"x"}},
+			Logger: slog.New(slog.DiscardHandler),
+		}
+	}
+	_, err := NewHandler(good())
+	require.NoError(t, err)
+	for missing, spoil := range map[string]func(*Config){
+		"DB":            func(c *Config) { c.DB = nil },
+		"Authenticator": func(c *Config) { c.Authenticator = nil },
+		"Grants":        func(c *Config) { c.Grants = nil },
+		"Logger":        func(c *Config) { c.Logger = nil },
+	} {
+		config := good()
+		spoil(&config)
+		_, err := NewHandler(config)
+		require.ErrorContains(t, err, missing)
+	}
+}
+
+func TestUnknownRoutes(t *testing.T) {
+	t.Parallel()
+	b := setupServer(t, nil)
+	b.world.member("org_1", "user_1", "org:admin", nil)
+	for _, target := range []string{
+		"/", "/v1", "/v1/", "/v1/me/", "/v1//me", "/V1/me", "/v1/workspaces", "/v1/workspaces/", "/v1/workspaces//me", "/v1/workspaces/org_1/",
+		"/v1/workspaces/org_1/members/", "/v1/workspaces/org_1/nothing", "/v1/workspaces/org_1/../org_1", "/v1/./me", "/openapi.json", "/v1/authorize/x",
+	} {
+		for _, token := range []string{"", "user_1"} {
+			x := b.get(token, target)
+			requireProblem(t, x, http.StatusNotFound, "")
+			require.Empty(t, x.header.Get("Location"), target)
+		}
+	}
+}
+
+func TestOtherMethods(t *testing.T) {
+	t.Parallel()
+	b := setupServer(t, nil)
+	for target, allowed := range map[string][]string{
+		"/v1/me": {"GET"}, "/v1/workspaces/org_1": {"GET"}, "/v1/workspaces/org_1/me": {"GET"}, "/v1/workspaces/org_1/members": {"GET"},
+		"/v1/authorize": {"GET", "POST"}, "/openapi.yaml": {"GET"},
+	} {
+		for _, method := range []string{"DELETE", "PUT", "PATCH", "OPTIONS", "BREW"} {
+			x := b.send("", method, target, "")
+			requireProblem(t, x, http.StatusMethodNotAllowed, "")
+			require.Equal(t, allowed, x.header.Values("Allow"), "%s %s", method, target)
+		}
+	}
+	requireProblem(t, b.send("", "POST", "/v1/me", ""), http.StatusMethodNotAllowed, "")
+}
+
+func TestPanicIsAnInternalError(t *testing.T) {
+	t.Parallel()
+	b := setupServer(t, func(c *Config) {
+		c.Decided = func(clerksync.Reason) { panic("pgx: SQLSTATE 42P01") }
+	})
+	for token, target := range map[string]string{panicToken: "/v1/me", "user_1": "/v1/workspaces/org_1"} {
+		requireProblem(t, b.get(token, target), http.StatusInternalServerError, "")
+		logged := b.logs.take()
+		require.Contains(t, logged, "request panicked")
+		require.Contains(t, logged, "pgx: ")
+		require.Contains(t, logged, "_test.go", "the log says where")
+	}
+	require.Equal(t, http.StatusOK, b.get("user_1", "/v1/me").status, "the next request is served")
+}
+
+func TestSigningKeysAway(t *testing.T) {
+	t.Parallel()
+	b := setupServer(t, nil)
+	for _, target := range append(userRoutes("org_1"), "/v1/me") {
+		x := b.get(keysAwayToken, target)
+		requireProblem(t, x, http.StatusServiceUnavailable, "")
+		require.Equal(t, "1", x.header.Get("Retry-After"))
+		require.Contains(t, b.logs.take(), "connection refused")
+	}
+	requireProblem(t, b.post(keysAwayToken, `{}`), http.StatusServiceUnavailable, "")
+	require.NotEmpty(t, b.logs.take())
+}
+
+// everyRequest asks each route that reads the database.
+func everyRequest(b *serverBundle, each func(exchange)) {
+	for _, target := range append(userRoutes("org_1"), "/v1/me") {
+		each(b.get("user_1", target))
+		each(b.get(serviceToken, target, headerOnBehalfOf, "user_1"))
+	}
+	each(b.post(serviceToken, checksJSON(b.tb, checkBody{"user_1", "org_1", "members:read"})))
+}
+
+// TestDatabaseAway: nobody listens where the database was.
+func TestDatabaseAway(t *testing.T) {
+	t.Parallel()
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	address := listener.Addr().String()
+	require.NoError(t, listener.Close())
+	away, err := pgxpool.New(t.Context(), "postgres://someone:secret@"+address+"/rolecall_test_gone?sslmode=disable")
+	require.NoError(t, err)
+	t.Cleanup(away.Close)
+	b := setupServer(t, func(c *Config) { c.DB = away })
+	everyRequest(b, func(x exchange) {
+		requireProblem(t, x, http.StatusServiceUnavailable, "")
+		requireNothingInternal(t, x, "rolecall_test_gone", "someone", "secret", address)
+		require.Contains(t, b.logs.take(), "request failed")
+	})
+}
+
+// TestDatabaseGoesAwayAndComesBack: connections that were good are cut.
+func TestDatabaseGoesAwayAndComesBack(t *testing.T) {
+	t.Parallel()
+	b := setupServer(t, nil)
+	b.world.member("org_1", "user_1", "org:admin", nil)
+	require.Equal(t, http.StatusOK, b.get("user_1", "/v1/workspaces/org_1").status)
+	_, err := b.pool.Exec(t.Context(), `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()`)
+	require.NoError(t, err)
+	for { // each broken connection is met once at most
+		x := b.get("user_1", "/v1/workspaces/org_1")
+		if x.status == http.StatusOK {
+			break
+		}
+		requireProblem(t, x, http.StatusServiceUnavailable, "")
+	}
+	b.logs.take()
+}
+
+// TestBrokenSchemaIsAnInternalError: the database answers, and what it says is our own fault.
+func TestBrokenSchemaIsAnInternalError(t *testing.T) {
+	t.Parallel()
+	b := setupServer(t, nil)
+	_, err := b.pool.Exec(t.Context(), `DROP SCHEMA rolecall CASCADE`)
+	require.NoError(t, err)
+	everyRequest(b, func(x exchange) {
+		requireProblem(t, x, http.StatusInternalServerError, "")
+		requireNothingInternal(t, x, "relation", "rolecall.", "schema")
+		require.Contains(t, b.logs.take(), "42P01")
+	})
+}
+
+// TestDatabaseThatDoesNotAnswer: a caller waits for requestTimeout and no longer, and the log tells.
+func TestDatabaseThatDoesNotAnswer(t *testing.T) {
+	t.Parallel()
+	b := setupServer(t, func(c *Config) { c.DB = &hookedDB{query: untilDone} })
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		requireProblem(t, b.serve(userRequest(t.Context(), "/v1/workspaces/org_1")), http.StatusServiceUnavailable, "")
+		require.Equal(t, requestTimeout, time.Since(began))
+	})
+	require.Contains(t, b.logs.take(), "request failed")
+}
+
+// TestGivingUpIsNobodysFault: a caller who goes away isn't an error of ours, wherever the request stands.
+func TestGivingUpIsNobodysFault(t *testing.T) {
+	t.Parallel()
+	t.Run("while the database works", func(t *testing.T) {
+		t.Parallel()
+		ctx, cancel := context.WithCancel(t.Context())
+		b := setupServer(t, nil)
+		locked := lockMemberships(t, b)
+		done := make(chan exchange)
+		go func() {
+			request := userRequest(ctx, "/v1/workspaces/org_1")
+			recorder := httptest.NewRecorder()
+			b.handler.ServeHTTP(recorder, request)
+			done <- exchange{request: request, status: recorder.Code, header: recorder.Header(), body: recorder.Body.Bytes()}
+		}()
+		require.Eventually(t, func() bool { return waiting(t, b) }, 10*time.Second, time.Millisecond)
+		cancel()
+		b.held(<-done)
+		require.Empty(t, b.logs.take())
+		require.NoError(t, locked.Rollback(t.Context()))
+	})
+	t.Run("while it waits for a connection", func(t *testing.T) {
+		t.Parallel()
+		ctx, cancel := context.WithCancel(t.Context())
+		b := setupServer(t, func(c *Config) {
+			c.DB = &hookedDB{query: func(ctx context.Context) error { cancel(); return untilDone(ctx) }}
+		})
+		b.serve(userRequest(ctx, "/v1/workspaces/org_1"))
+		require.Empty(t, b.logs.take())
+	})
+}
+
+// lockMemberships lets every reader of memberships wait until the transaction ends.
+func lockMemberships(t *testing.T, b *serverBundle) pgx.Tx {
+	t.Helper()
+	tx, err := b.pool.Begin(t.Context())
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = tx.Rollback(context.WithoutCancel(t.Context())) })
+	_, err = tx.Exec(t.Context(), `LOCK TABLE rolecall.memberships IN ACCESS EXCLUSIVE MODE`)
+	require.NoError(t, err)
+	return tx
+}
+
+// waiting reports whether somebody waits for a lock in the test's database.
+func waiting(t *testing.T, b *serverBundle) (yes bool) {
+	t.Helper()
+	err := b.pool.QueryRow(t.Context(), `SELECT EXISTS (
+		SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock')`).Scan(&yes)
+	require.NoError(t, err)
+	return yes
+}
+
+// TestWorkspaceDeletedMeanwhile: what is deleted between the decision and the answer is as unknown as ever.
+func TestWorkspaceDeletedMeanwhile(t *testing.T) {
+	t.Parallel()
+	db := &hookedDB{}
+	b := setupServer(t, func(c *Config) { db.DBTX = c.DB; c.DB = db })
+	b.world.member("org_1", "user_1", "org:admin", nil)
+	db.queryRow = func() { b.world.deleteOrganization("org_1") }
+	requireProblem(t, b.serve(userRequest(t.Context(), "/v1/workspaces/org_1")), http.StatusNotFound, "")
+}
+
+// userRequest is a GET of user_1's that [serverBundle.serve] takes.
+func userRequest(ctx context.Context, target string) *http.Request {
+	request := httptest.NewRequestWithContext(ctx, http.MethodGet, target, http.NoBody)
+	request.Header.Set("Authorization", "Bearer user_1")
+	return request
+}
+
+// TestDatabaseGoesAwayMeanwhile: after the decision was made.
+func TestDatabaseGoesAwayMeanwhile(t *testing.T) {
+	t.Parallel()
+	for target, queries := range map[string]int{"/v1/me": 2, "/v1/workspaces/org_1": 2, membersOfOne: 2} {
+		t.Run(target, func(t *testing.T) {
+			t.Parallel()
+			db := &hookedDB{}
+			b := setupServer(t, func(c *Config) { db.DBTX = c.DB; c.DB = db })
+			b.world.member("org_1", "user_1", "org:admin", nil)
+			require.Equal(t, http.StatusOK, b.get("user_1", target).status)
+			var asked int
+			db.query = func(context.Context) error {
+				if asked++; asked == queries {
+					return &net.OpError{Op: "read", Err: errors.New("connection reset")}
+				}
+				return nil
+			}
+			db.queryRow = func() {
+				if asked++; asked == queries {
+					_, err := b.pool.Exec(t.Context(), `DROP SCHEMA rolecall CASCADE`)
+					require.NoError(t, err)
+				}
+			}
+			x := b.serve(userRequest(t.Context(), target))
+			require.Contains(t, []int{http.StatusServiceUnavailable, http.StatusInternalServerError}, x.status)
+			require.Contains(t, b.logs.take(), "request failed")
+		})
+	}
+}
+
+// hookedDB is a database with something happening before its queries.
+type hookedDB struct {
+	store.DBTX
+	query    func(context.Context) error
+	queryRow func()
+}
+
+func (db *hookedDB) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error) {
+	if db.query != nil {
+		if err := db.query(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return db.DBTX.Query(ctx, sql, args...)
+}
+
+func (db *hookedDB) SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults {
+	if db.query != nil {
+		if err := db.query(ctx); err != nil {
+			return failedBatch{err: err}
+		}
+	}
+	return db.DBTX.SendBatch(ctx, b)
+}
+
+// failedBatch is a batch that no database answered.
+type failedBatch struct {
+	pgx.BatchResults
+	err error
+}
+
+func (b failedBatch) QueryRow() pgx.Row { return failedRow{b.err} }
+func (b failedBatch) Close() error      { return b.err }
+
+type failedRow struct{ err error }
+
+func (r failedRow) Scan(...any) error { return r.err }
+
+func (db *hookedDB) QueryRow(ctx context.Context, sql string, args ...any) pgx.Row {
+	if db.queryRow != nil {
+		db.queryRow()
+	}
+	return db.DBTX.QueryRow(ctx, sql, args...)
+}
+
+// untilDone waits like a query that is never answered.
+func untilDone(ctx context.Context) error {
+	<-ctx.Done()
+	return errors.Join(errors.New("query"), ctx.Err())
+}
