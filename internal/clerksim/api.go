@@ -31,6 +31,8 @@ func (a *api) routes() []route {
 		{http.MethodGet, "/organizations", a.listOrganizations, append(listParameters(), "organization_id", includeCount)},
 		{http.MethodGet, "/organizations/{id}", a.organization, []string{includeCount}},
 		{http.MethodGet, "/organizations/{id}/memberships", a.listMembers, append(listParameters(), "user_id")},
+		{http.MethodPatch, "/organizations/{id}/memberships/{user_id}", a.updateMember, nil},
+		{http.MethodDelete, "/organizations/{id}/memberships/{user_id}", a.removeMember, nil},
 		{http.MethodGet, "/organization_memberships", a.listMemberships, listParameters()},
 		{http.MethodGet, "/organization_roles", a.listRoles, listParameters()},
 		{http.MethodGet, "/organization_permissions", a.listPermissions, listParameters()},

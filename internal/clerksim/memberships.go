@@ -70,20 +70,29 @@ func (w *World) AddMember(organizationID, userID, roleKey string) (Membership, e
 func (w *World) SetRole(organizationID, userID, roleKey string) (Membership, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	m, err := w.findMembership(organizationID, userID)
+	m, err := w.setRole(organizationID, userID, roleKey)
 	if err != nil {
 		return Membership{}, err
+	}
+	return m.snapshot(), nil
+}
+
+// setRole must be called with w.mu held.
+func (w *World) setRole(organizationID, userID, roleKey string) (*membership, error) {
+	m, err := w.findMembership(organizationID, userID)
+	if err != nil {
+		return nil, err
 	}
 	r, err := w.findRoleByKey(roleKey)
 	if err != nil {
-		return Membership{}, err
+		return nil, err
 	}
 	if !r.elevated() && m.isLastElevated() {
-		return Membership{}, refuse(ErrLastAdmin, "%s is the last who may manage %s", userID, organizationID)
+		return nil, refuse(ErrLastAdmin, "%s is the last who may manage %s", userID, organizationID)
 	}
 	m.role, m.updatedAt = r, w.now()
 	w.emit("organizationMembership.updated", m.id, m.updatedAt, w.membershipBody(m))
-	return m.snapshot(), nil
+	return m, nil
 }
 
 // RemoveMember ends a membership and emits organizationMembership.deleted: the membership in full, with the
@@ -92,16 +101,22 @@ func (w *World) SetRole(organizationID, userID, roleKey string) (Membership, err
 func (w *World) RemoveMember(organizationID, userID string) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	_, err := w.removeMember(organizationID, userID)
+	return err
+}
+
+// removeMember returns the membership that it ended. It must be called with w.mu held.
+func (w *World) removeMember(organizationID, userID string) (*membership, error) {
 	m, err := w.findMembership(organizationID, userID)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if m.isLastElevated() {
-		return refuse(ErrLastAdmin, "%s is the last who may manage %s", userID, organizationID)
+		return nil, refuse(ErrLastAdmin, "%s is the last who may manage %s", userID, organizationID)
 	}
 	w.leave(m)
 	w.emit("organizationMembership.deleted", m.id, w.now(), w.membershipBody(m))
-	return nil
+	return m, nil
 }
 
 // Membership returns the membership of a user in an organization; ok is false if there is none.

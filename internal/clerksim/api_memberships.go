@@ -1,0 +1,45 @@
+package clerksim
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+
+	"github.com/gorilla/mux"
+)
+
+// maxRequest bounds a request's body: many times what a change of role takes.
+const maxRequest = 64 << 10
+
+// updateMember gives a member another role and answers the membership as it is now.
+func (a *api) updateMember(req *http.Request) (any, error) {
+	var change struct {
+		Role string `json:"role"`
+	}
+	decoder := json.NewDecoder(io.LimitReader(req.Body, maxRequest))
+	decoder.DisallowUnknownFields() // Clerk may know them; an answer that ignored one would be a lie
+	if err := decoder.Decode(&change); err != nil {
+		return nil, refuse(ErrInvalid, "the body must be a JSON object with a role: %v", err)
+	}
+	if change.Role == "" {
+		return nil, refuseParam(ErrInvalid, "role", "role is missing")
+	}
+	return a.changeMember(req, func(organizationID, userID string) (*membership, error) {
+		return a.world.setRole(organizationID, userID, change.Role)
+	})
+}
+
+// removeMember ends a membership and answers it as it was.
+func (a *api) removeMember(req *http.Request) (any, error) {
+	return a.changeMember(req, a.world.removeMember)
+}
+
+func (a *api) changeMember(req *http.Request, change func(organizationID, userID string) (*membership, error)) (any, error) {
+	a.world.mu.Lock()
+	defer a.world.mu.Unlock()
+	m, err := change(mux.Vars(req)["id"], mux.Vars(req)["user_id"])
+	if err != nil {
+		return nil, err
+	}
+	return withUnknownField(m.id, a.membershipBody(m)), nil
+}
