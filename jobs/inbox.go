@@ -14,6 +14,7 @@ import (
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 
 	"github.com/callmine/rolecall/migrations"
+	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
@@ -61,9 +62,11 @@ type Inbox struct {
 	cfg     InboxConfig
 	client  *river.Client[pgx.Tx] // inserts only
 	waiting chan *entry
-	stopped chan struct{}
-	once    sync.Once
-	wg      sync.WaitGroup
+	wg      sync.WaitGroup // of the collectors
+
+	// mu makes sure that nothing is put into waiting once it is closed: whoever waits there is waited for by Stop.
+	mu      sync.RWMutex
+	stopped bool
 }
 
 // entry is a delivery that waits for its commit.
@@ -85,9 +88,7 @@ func NewInbox(cfg InboxConfig) (*Inbox, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open queue for inserting: %w", err)
 	}
-	inbox := &Inbox{
-		cfg: cfg, client: client, waiting: make(chan *entry, inboxCapacity), stopped: make(chan struct{}),
-	}
+	inbox := &Inbox{cfg: cfg, client: client, waiting: make(chan *entry, inboxCapacity)}
 	for range collectors {
 		inbox.wg.Go(inbox.collect)
 	}
@@ -103,15 +104,8 @@ func (in *Inbox) Accept(ctx context.Context, d clerksync.Delivery) (clerksync.Re
 		d.Quarantine("delivery of another Clerk instance: " + d.InstanceID)
 	}
 	e := &entry{delivery: d, done: make(chan struct{})}
-	select {
-	case <-in.stopped:
-		return clerksync.Receipt{}, ErrInboxStopped
-	default:
-	}
-	select {
-	case in.waiting <- e:
-	default:
-		return clerksync.Receipt{}, ErrInboxFull
+	if err := in.enter(e); err != nil {
+		return clerksync.Receipt{}, err
 	}
 	select {
 	case <-e.done:
@@ -121,26 +115,40 @@ func (in *Inbox) Accept(ctx context.Context, d clerksync.Delivery) (clerksync.Re
 	}
 }
 
-// Stop commits what waits and ends the inbox. Callers must have stopped calling Accept, or get ErrInboxStopped.
+// enter puts an entry into the queue without waiting.
+func (in *Inbox) enter(e *entry) error {
+	in.mu.RLock()
+	defer in.mu.RUnlock()
+	if in.stopped {
+		return ErrInboxStopped
+	}
+	select {
+	case in.waiting <- e:
+		return nil
+	default:
+		return ErrInboxFull
+	}
+}
+
+// Stop commits what waits and ends the inbox. Whoever calls Accept from then on gets [ErrInboxStopped].
 func (in *Inbox) Stop() {
-	in.once.Do(func() { close(in.stopped) })
+	in.close()
 	in.wg.Wait()
+}
+
+func (in *Inbox) close() {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if !in.stopped {
+		in.stopped = true
+		close(in.waiting)
+	}
 }
 
 // collect commits batches, one after the other, until the inbox is stopped and empty.
 func (in *Inbox) collect() {
-	for {
-		select {
-		case e := <-in.waiting:
-			in.commit(in.gather(e))
-		case <-in.stopped:
-			select {
-			case e := <-in.waiting:
-				in.commit(in.gather(e))
-			default:
-				return
-			}
-		}
+	for e := range in.waiting {
+		in.commit(in.gather(e))
 	}
 }
 
@@ -149,7 +157,10 @@ func (in *Inbox) gather(first *entry) []*entry {
 	batch := []*entry{first}
 	for len(batch) < MaxBatch {
 		select {
-		case e := <-in.waiting:
+		case e, open := <-in.waiting:
+			if !open {
+				return batch
+			}
 			batch = append(batch, e)
 		default:
 			return batch
@@ -159,10 +170,11 @@ func (in *Inbox) gather(first *entry) []*entry {
 }
 
 // commit stores a batch and answers its callers. If the database refuses one delivery of a batch, each is tried
-// alone, so that a failed commit fails exactly its own callers.
+// alone, so that a failed commit fails exactly its own callers. If the database itself is in trouble, they aren't:
+// each could take as long as the batch did.
 func (in *Inbox) commit(batch []*entry) {
 	err := in.store(batch)
-	if _, refused := errors.AsType[*pgconn.PgError](err); refused && len(batch) > 1 {
+	if _, refused := errors.AsType[*pgconn.PgError](err); refused && !store.Unavailable(err) && len(batch) > 1 {
 		for _, e := range batch {
 			in.commit([]*entry{e})
 		}

@@ -18,11 +18,10 @@ const commitTimeout = 10 * time.Second
 func (in *Inbox) store(batch []*entry) error {
 	ctx, cancel := context.WithTimeout(context.Background(), commitTimeout)
 	defer cancel()
-	unique := make([]clerksync.Delivery, 0, len(batch))
-	first := make(map[string]*entry, len(batch))
+	first := leaders(batch)
+	unique := make([]clerksync.Delivery, 0, len(first))
 	for _, e := range batch {
-		if first[e.delivery.ID] == nil {
-			first[e.delivery.ID] = e
+		if first[e.delivery.ID] == e {
 			unique = append(unique, e.delivery)
 		}
 	}
@@ -51,4 +50,17 @@ func (in *Inbox) store(batch []*entry) error {
 		}
 	}
 	return nil
+}
+
+// leaders picks one entry for each svix-id: the first, unless that is quarantined and a later copy isn't. The others
+// are copies that came at the same moment.
+func leaders(batch []*entry) map[string]*entry {
+	first := make(map[string]*entry, len(batch))
+	for _, e := range batch {
+		known := first[e.delivery.ID]
+		if known == nil || known.delivery.State == clerksync.StateQuarantined && e.delivery.State == clerksync.StateReceived {
+			first[e.delivery.ID] = e
+		}
+	}
+	return first
 }

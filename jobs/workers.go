@@ -89,21 +89,29 @@ func NewWorkers(cfg WorkersConfig) (*Workers, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	bundle := river.NewWorkers()
-	river.AddWorker(bundle, &applyWorker{pool: cfg.Pool, logger: cfg.Logger, applied: cfg.Applied})
-	client, err := river.NewClient(riverpgxv5.New(cfg.Queue), &river.Config{
+	return newWorkers(cfg, cfg.river())
+}
+
+// river is River's configuration, without the workers themselves.
+func (c WorkersConfig) river() *river.Config {
+	return &river.Config{
 		CompletedJobRetentionPeriod: keepCompleted,
 		FetchCooldown:               fetchCooldown,
 		FetchPollInterval:           fetchPollInterval,
 		JobTimeout:                  jobTimeout,
-		Logger:                      quiet(cfg.Logger),
-		Queues:                      map[string]river.QueueConfig{QueueApply: {MaxWorkers: cfg.MaxWorkers}},
+		Logger:                      quiet(c.Logger),
+		Queues:                      map[string]river.QueueConfig{QueueApply: {MaxWorkers: c.MaxWorkers}},
 		RescueStuckJobsAfter:        rescueAfter,
 		RetryPolicy:                 retryPolicy{now: time.Now},
 		Schema:                      migrations.Schema,
 		SoftStopTimeout:             softStop,
-		Workers:                     bundle,
-	})
+	}
+}
+
+func newWorkers(cfg WorkersConfig, riverCfg *river.Config) (*Workers, error) {
+	riverCfg.Workers = river.NewWorkers()
+	river.AddWorker(riverCfg.Workers, &applyWorker{pool: cfg.Pool, logger: cfg.Logger, applied: cfg.Applied})
+	client, err := river.NewClient(riverpgxv5.New(cfg.Queue), riverCfg)
 	if err != nil {
 		return nil, fmt.Errorf("open queue for working: %w", err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -78,7 +79,7 @@ func FinishDeliveries(ctx context.Context, db DBTX, deliveries []clerksync.Deliv
 // that the delivery is in now: received, quarantined, or "" if somebody else has finished it meanwhile.
 func FailDelivery(ctx context.Context, db DBTX, svixID string, cause error, maxAttempts int) (clerksync.State, error) {
 	state, err := queries().FailDelivery(ctx, db, dbsqlc.FailDeliveryParams{
-		SvixID: svixID, LastError: cause.Error(), MaxAttempts: int32(min(maxAttempts, 1<<30)), //nolint:gosec // bounded
+		SvixID: svixID, LastError: storable(cause.Error()), MaxAttempts: int32(min(maxAttempts, 1<<30)), //nolint:gosec // bounded
 	})
 	if errors.Is(err, pgx.ErrNoRows) {
 		return "", nil
@@ -87,6 +88,11 @@ func FailDelivery(ctx context.Context, db DBTX, svixID string, cause error, maxA
 		return "", fmt.Errorf("count failed attempt of delivery %s: %w", svixID, err)
 	}
 	return clerksync.State(state), nil
+}
+
+// storable makes any text fit for Postgres, which holds UTF-8 without NUL: an error may quote what it choked on.
+func storable(s string) string {
+	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD")
 }
 
 // OldestReceived returns when the oldest delivery that still waits to be applied was received; zero if none waits.

@@ -36,7 +36,11 @@ func membershipOf(r dbsqlc.RolecallMembership) (clerksync.Membership, error) {
 	}
 	m.Role.Value, m.RoleName.Value, m.Permissions.Value = r.Role, r.RoleName, r.Permissions
 	m.CreatedAt.Value, m.PublicMetadata.Value = millis(r.CreatedAt), r.PublicMetadata
-	return m, unpackVersions(m.Registers(), r.Version, r.FieldVersions)
+	err := unpackVersions(m.Registers(), r.Version, r.FieldVersions)
+	if !m.Permissions.Written() {
+		m.Permissions.Value = nil // the column has no null
+	}
+	return m, err
 }
 
 func membershipRow(m clerksync.Membership) (dbsqlc.SaveMembershipsParams, error) {

@@ -9,6 +9,10 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
+// readOnly is Postgres' SQLSTATE for a write where none is allowed: on a standby that was just the primary, or where a
+// provider stops writes because the disk is nearly full.
+const readOnly = "25006"
+
 // Unavailable reports whether an error says something about the database and nothing about what was asked of it, so
 // that the same will succeed once the database is well again.
 func Unavailable(err error) bool {
@@ -19,7 +23,10 @@ func Unavailable(err error) bool {
 		return network || connecting || pgconn.SafeToRetry(err) || errors.Is(err, context.DeadlineExceeded) ||
 			errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
 	}
-	switch pgErr.Code[:2] {
+	if pgErr.Code == readOnly {
+		return true
+	}
+	switch pgErr.Code[:min(2, len(pgErr.Code))] {
 	case "08", // connection exception
 		"40", // transaction rollback: serialization failure, deadlock
 		"53", // insufficient resources: disk full, too many connections

@@ -1,0 +1,234 @@
+package jobs
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+
+	"github.com/callmine/rolecall/internal/clerksim"
+	clerksync "github.com/callmine/rolecall/sync"
+)
+
+// lifetime returns the deliveries of a small history in which every kind of event occurs that the mirror needs.
+func lifetime(t *testing.T) []clerksync.Delivery {
+	t.Helper()
+	world, err := clerksim.New(clerksim.Config{Seed: 1})
+	require.NoError(t, err)
+	must := func(_ any, err error) {
+		t.Helper()
+		require.NoError(t, err)
+	}
+	admin, err := world.CreateUser(clerksim.NewUser{})
+	require.NoError(t, err)
+	member, err := world.CreateUser(clerksim.NewUser{})
+	require.NoError(t, err)
+	o, err := world.CreateOrganization(clerksim.NewOrganization{CreatedBy: admin.ID})
+	require.NoError(t, err)
+	must(world.AddMember(o.ID, member.ID, ""))
+	must(world.SetRole(o.ID, member.ID, clerksim.RoleAdmin))
+	must(world.UpdateOrganization(o.ID, clerksim.OrganizationUpdate{Name: new("Renamed")}))
+	must(world.BanUser(member.ID))
+	must(nil, world.RemoveMember(o.ID, member.ID))
+	must(nil, world.DeleteUser(member.ID))
+	other, err := world.CreateOrganization(clerksim.NewOrganization{CreatedBy: admin.ID})
+	require.NoError(t, err)
+	must(nil, world.DeleteOrganization(other.ID))
+
+	var deliveries []clerksync.Delivery
+	for _, m := range world.Drain() {
+		deliveries = append(deliveries, clerksync.NewDelivery(m.ID, m.Body, time.Now(), time.Now()))
+	}
+	return deliveries
+}
+
+func TestEveryKindOfEventIsApplied(t *testing.T) {
+	t.Parallel()
+	deliveries := lifetime(t)
+	types := map[string]bool{}
+	for _, d := range deliveries {
+		types[string(d.Type)] = true
+	}
+	require.Equal(t, []string{
+		"organization.created", "organization.deleted", "organization.updated", "organizationMembership.created",
+		"organizationMembership.deleted", "organizationMembership.updated", "user.created", "user.deleted", "user.updated",
+	}, sortedKeys(types))
+
+	for name, size := range map[string]int{"one by one": 1, "all in one batch": len(deliveries)} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			b.insert(t, deliveries...)
+			for batch := range slices.Chunk(svixIDs(deliveries), size) {
+				finished, err := b.apply(t.Context(), batch...)
+				require.NoError(t, err)
+				require.Len(t, finished, len(batch))
+			}
+			require.Equal(t, play(t, deliveries...), b.mirror(t), "as without a database")
+			for _, d := range deliveries {
+				got := b.ledger(t, d.ID)
+				require.Contains(t, []string{"applied", "superseded"}, got.State)
+				require.NotNil(t, got.AppliedAt)
+			}
+		})
+	}
+}
+
+func TestMixedBatch(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	deliveries := []clerksync.Delivery{
+		userNamed(t, "msg_1", "user_1", "New", 2),
+		userNamed(t, "msg_2", "user_1", "Old", 1),
+		event(t, "msg_3", "session.created", 1, map[string]any{"id": "sess_1"}),
+		event(t, "msg_4", "user.updated", 1, map[string]any{"id": "org_1"}),
+		userNamed(t, "msg_5", "user_2", "Robin", 1),
+	}
+	b.insert(t, deliveries...)
+	finished, err := b.apply(t.Context(), append(svixIDs(deliveries), "msg_unknown")...)
+	require.NoError(t, err)
+	require.Equal(t, map[string]clerksync.State{
+		"msg_1": clerksync.StateApplied, "msg_2": clerksync.StateSuperseded, "msg_3": clerksync.StateIgnored,
+		"msg_4": clerksync.StateQuarantined, "msg_5": clerksync.StateApplied,
+	}, states(finished))
+	for id, state := range states(finished) {
+		require.Equal(t, string(state), b.ledger(t, id).State)
+	}
+	undecodable := b.ledger(t, "msg_4")
+	require.Contains(t, undecodable.LastError, `member "id" is not a user_… id`)
+	require.Nil(t, undecodable.AppliedAt)
+	require.NotNil(t, b.ledger(t, "msg_3").AppliedAt)
+	require.Equal(t, []string{"user_1", "user_2"}, sortedKeys(b.mirror(t).Users))
+	require.Equal(t, "New", *b.mirror(t).Users["user_1"].FirstName.Value)
+}
+
+func TestAJobThatRunsTwiceFindsNothing(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.insert(t, joined(t, "msg_1", "orgmem_1", "org_1", "user_1"))
+	finished, err := b.apply(t.Context(), "msg_1")
+	require.NoError(t, err)
+	require.Len(t, finished, 1)
+	appliedAt := b.ledger(t, "msg_1").AppliedAt
+	finished, err = b.apply(t.Context(), "msg_1")
+	require.NoError(t, err)
+	require.Empty(t, finished)
+	require.Equal(t, appliedAt, b.ledger(t, "msg_1").AppliedAt)
+	require.Equal(t, 1, b.count(t, "SELECT revision FROM rolecall.revisions WHERE organization_id = 'org_1'"))
+}
+
+// TestOverlappingJobs has two jobs with some deliveries in common at the same time: each delivery is one's.
+func TestOverlappingJobs(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	var ids []string
+	for n := range 12 {
+		d := joined(t, fmt.Sprintf("msg_%02d", n), fmt.Sprintf("orgmem_%d", n), "org_1", fmt.Sprintf("user_%d", n%3))
+		b.insert(t, d)
+		ids = append(ids, d.ID)
+	}
+	release := b.hold(t, "SELECT FROM rolecall.deliveries WHERE svix_id = 'msg_05' FOR UPDATE")
+	finished := make([][]clerksync.Delivery, 2)
+	var wg sync.WaitGroup
+	for i, share := range [][]string{ids[:8], ids[4:]} {
+		wg.Go(func() {
+			var err error
+			if finished[i], err = b.apply(t.Context(), share...); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	b.untilBlocked(t, 2)
+	release()
+	wg.Wait()
+	require.Len(t, slices.Concat(finished...), len(ids))
+	require.Len(t, states(slices.Concat(finished...)), len(ids), "no delivery was applied twice")
+	require.Len(t, b.mirror(t).Memberships, len(ids))
+}
+
+// TestTwoWorkersFirstHearOfOneObject: neither finds a row to lock, and neither may overwrite what the other wrote.
+func TestTwoWorkersFirstHearOfOneObject(t *testing.T) {
+	t.Parallel()
+	deliveries := []clerksync.Delivery{
+		event(t, "msg_1", "user.updated", 1, map[string]any{"id": "user_1", "first_name": "Kim", "updated_at": t0}),
+		event(t, "msg_2", "user.updated", 2, map[string]any{"id": "user_1", "last_name": "Doe", "updated_at": t0}),
+	}
+	b := setup(t)
+	b.insert(t, deliveries...)
+	firstTx, err := b.pool.Begin(t.Context())
+	require.NoError(t, err)
+	defer func() { _ = firstTx.Rollback(context.Background()) }()
+	_, err = apply(t.Context(), firstTx, []string{"msg_1"}, time.Now())
+	require.NoError(t, err)
+
+	done := make(chan error)
+	go func() {
+		_, err := b.apply(t.Context(), "msg_2")
+		done <- err
+	}()
+	b.untilBlocked(t, 1)
+	require.NoError(t, firstTx.Commit(t.Context()))
+	require.NoError(t, <-done)
+	require.Equal(t, play(t, deliveries...), b.mirror(t))
+}
+
+// TestWorkersDoNotDeadlock sends many deliveries about few objects through small batches and many workers, in orders
+// that differ from batch to batch.
+func TestWorkersDoNotDeadlock(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	var deliveries []clerksync.Delivery
+	for n := range 120 {
+		m := n / 2 % 6
+		d := joined(t, fmt.Sprintf("msg_%03d", (n*37)%120), fmt.Sprintf("orgmem_%d", m), fmt.Sprintf("org_%d", m%2), fmt.Sprintf("user_%d", m%3))
+		if n%2 == 0 {
+			d = userNamed(t, d.ID, fmt.Sprintf("user_%d", n%3), "Kim", int64(n))
+		}
+		deliveries = append(deliveries, d)
+	}
+	b.insert(t, deliveries...)
+	batches := make(chan []string)
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for batch := range batches {
+				if _, err := b.apply(t.Context(), batch...); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	for batch := range slices.Chunk(svixIDs(deliveries), 10) {
+		batches <- batch
+	}
+	close(batches)
+	wg.Wait()
+	require.Equal(t, play(t, deliveries...), b.mirror(t))
+}
+
+// brokenTx panics where the mirror would be locked.
+type brokenTx struct{ pgx.Tx }
+
+func (tx brokenTx) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error) {
+	if ids, ok := args[0].([]string); ok && slices.Contains(ids, "user_poison") {
+		panic("out of range")
+	}
+	return tx.Tx.Query(ctx, sql, args...)
+}
+
+func TestAPanicIsAnError(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.insert(t, userNamed(t, "msg_1", "user_poison", "Kim", 1))
+	err := pgx.BeginFunc(t.Context(), b.pool, func(tx pgx.Tx) error {
+		_, err := apply(t.Context(), brokenTx{Tx: tx}, []string{"msg_1"}, time.Now())
+		return err
+	})
+	require.ErrorContains(t, err, "panic: out of range")
+	require.Equal(t, "received", b.ledger(t, "msg_1").State)
+}

@@ -1,0 +1,88 @@
+package jobs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/riverqueue/river/rivertype"
+	"github.com/stretchr/testify/require"
+
+	clerksync "github.com/callmine/rolecall/sync"
+)
+
+func TestOutcome(t *testing.T) {
+	t.Parallel()
+	stopping, cancel := context.WithCancel(t.Context())
+	cancel()
+	late, cancel := context.WithDeadline(t.Context(), time.Now().Add(-time.Second))
+	t.Cleanup(cancel)
+	away := fmt.Errorf("apply: %w", &pgconn.PgError{Code: "57P01"})
+	poison := fmt.Errorf("apply: %w", &pgconn.PgError{Code: "22P02"})
+
+	require.NoError(t, outcome(t.Context(), nil))
+	require.NoError(t, outcome(stopping, nil), "done is done")
+	require.Equal(t, poison, outcome(t.Context(), poison), "the delivery's own fault")
+	require.Equal(t, errors.ErrUnsupported, outcome(t.Context(), errors.ErrUnsupported))
+	for name, tc := range map[string]struct {
+		ctx   context.Context
+		err   error
+		after time.Duration
+	}{
+		"the database is away":      {t.Context(), away, databasePause},
+		"the job took too long":     {late, fmt.Errorf("apply: %w", late.Err()), databasePause},
+		"stopping":                  {stopping, fmt.Errorf("apply: %w", stopping.Err()), 0},
+		"stopping, away":            {stopping, away, 0},
+		"stopping, whatever it was": {stopping, poison, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			snooze, ok := errors.AsType[*rivertype.JobSnoozeError](outcome(tc.ctx, tc.err))
+			require.True(t, ok)
+			require.Equal(t, tc.after, snooze.Duration)
+		})
+	}
+}
+
+func TestRetriesWaitForSecondsOnly(t *testing.T) {
+	t.Parallel()
+	now := time.UnixMilli(t0)
+	p := retryPolicy{now: func() time.Time { return now }}
+	var waits []time.Duration
+	var until time.Duration
+	for failed := range maxJobAttempts {
+		wait := p.NextRetry(&rivertype.JobRow{Errors: make([]rivertype.AttemptError, failed)}).Sub(now)
+		waits = append(waits, wait)
+		if failed < maxDeliveryAttempts-1 {
+			until += wait
+		}
+	}
+	const s = time.Second
+	require.Equal(t, []time.Duration{s, 2 * s, 4 * s, 8 * s, 16 * s, 30 * s, 30 * s, 30 * s, 30 * s, 30 * s, 30 * s, 30 * s}, waits)
+	require.Equal(t, 15*s, until, "what the comment on maxDeliveryAttempts says")
+	require.Equal(t, now.Add(30*s), p.NextRetry(&rivertype.JobRow{Errors: make([]rivertype.AttemptError, 1000)}))
+}
+
+// TestTroubleOfTheDatabaseCostsNoAttempt keeps a job from its rows for longer than it may run.
+func TestTroubleOfTheDatabaseCostsNoAttempt(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	accept(t, b.inbox(t), userNamed(t, "msg_1", "user_1", "Kim", 1))
+	release := b.hold(t, "SELECT FROM rolecall.deliveries FOR UPDATE")
+	cfg := b.workersConfig()
+	riverCfg := cfg.river()
+	riverCfg.JobTimeout = 50 * time.Millisecond
+	w, err := newWorkers(cfg, riverCfg)
+	require.NoError(t, err)
+	start(t, w)
+	eventually(t, func() bool {
+		return b.count(t, "SELECT count(*) FROM rolecall.river_job WHERE (metadata ->> 'snoozes')::int >= 2") == 1
+	})
+	require.Zero(t, b.ledger(t, "msg_1").Attempts)
+	release()
+	b.untilState(t, "msg_1", clerksync.StateApplied)
+	require.Zero(t, b.ledger(t, "msg_1").Attempts)
+}

@@ -1,0 +1,247 @@
+package jobs
+
+import (
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	clerksync "github.com/callmine/rolecall/sync"
+)
+
+func TestAcceptCommitsDeliveryAndJobTogether(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	in := b.inbox(t)
+	d := userNamed(t, "msg_1", "user_1", "Kim", 1)
+	require.Equal(t, clerksync.Receipt{Stored: true}, accept(t, in, d))
+	require.Equal(t, row{State: "received", Body: string(d.Body)}, b.ledger(t, "msg_1"))
+	jobs := b.jobs(t)
+	require.Len(t, jobs, 1)
+	require.Equal(t, job{ID: jobs[0].ID, State: "available", SvixIDs: []string{"msg_1"}}, jobs[0])
+}
+
+func TestWithoutAJobThereIsNoDelivery(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	in := b.inbox(t)
+	b.exec(t, raising("rolecall.river_job", `NEW.args ->> 'svix_ids' LIKE '%msg_1%'`))
+	_, err := in.Accept(t.Context(), userNamed(t, "msg_1", "user_1", "Kim", 1))
+	require.ErrorContains(t, err, "poison")
+	require.Zero(t, b.ledger(t, "msg_1"))
+	b.exec(t, "DROP TRIGGER poison ON rolecall.river_job")
+	accept(t, in, userNamed(t, "msg_1", "user_1", "Kim", 1))
+	require.Equal(t, "received", b.ledger(t, "msg_1").State)
+}
+
+// raising returns SQL that makes Postgres refuse rows of a table.
+func raising(table, when string) string {
+	return `CREATE OR REPLACE FUNCTION rolecall.poison() RETURNS trigger LANGUAGE plpgsql AS
+		$$ BEGIN RAISE EXCEPTION 'poison'; END $$;
+		CREATE TRIGGER poison BEFORE INSERT OR UPDATE ON ` + table + ` FOR EACH ROW WHEN (` + when + `)
+		EXECUTE FUNCTION rolecall.poison()`
+}
+
+func TestARepeatDoesNothing(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	in := b.inbox(t)
+	d := userNamed(t, "msg_1", "user_1", "Kim", 1)
+	accept(t, in, d)
+	require.Equal(t, clerksync.Receipt{}, accept(t, in, d))
+	other := userNamed(t, "msg_1", "user_1", "Robin", 1)
+	require.Equal(t, clerksync.Receipt{Differs: true}, accept(t, in, other))
+	require.Equal(t, string(d.Body), b.ledger(t, "msg_1").Body, "the first body is kept")
+
+	_, err := b.apply(t.Context(), "msg_1")
+	require.NoError(t, err)
+	require.Equal(t, clerksync.Receipt{}, accept(t, in, d), "also once it is applied")
+	require.Equal(t, "applied", b.ledger(t, "msg_1").State)
+	require.Len(t, b.jobs(t), 1)
+}
+
+// occupy gives each collector one delivery while commits are held, so that what comes next has to wait.
+func (b *bundle) occupy(t *testing.T, in *Inbox, wg *sync.WaitGroup) {
+	t.Helper()
+	for n := range collectors {
+		d := userNamed(t, fmt.Sprintf("msg_before%d", n), "user_before", "Kim", 1)
+		wg.Go(func() {
+			if _, err := in.Accept(t.Context(), d); err != nil {
+				t.Error(err)
+			}
+		})
+		b.untilBlocked(t, n+1)
+	}
+}
+
+// batch makes the inbox commit the given deliveries in one transaction: two others occupy its collectors meanwhile.
+func (b *bundle) batch(t *testing.T, in *Inbox, deliveries ...clerksync.Delivery) (receipts []clerksync.Receipt, errs []error) {
+	t.Helper()
+	release := b.holdCommits(t)
+	var wg sync.WaitGroup
+	receipts, errs = make([]clerksync.Receipt, len(deliveries)), make([]error, len(deliveries))
+	b.occupy(t, in, &wg)
+	for i, d := range deliveries {
+		wg.Go(func() { receipts[i], errs[i] = in.Accept(t.Context(), d) })
+		eventually(t, func() bool { return len(in.waiting) == i+1 })
+	}
+	release()
+	wg.Wait()
+	return receipts, errs
+}
+
+// requireJobs checks which deliveries the jobs carry; commits of two collectors have no order.
+func requireJobs(t *testing.T, b *bundle, want ...[]string) {
+	t.Helper()
+	jobs := b.jobs(t)
+	got := make([][]string, len(jobs))
+	for i, j := range jobs {
+		got[i] = j.SvixIDs
+	}
+	require.ElementsMatch(t, want, got)
+}
+
+func TestCopiesInOneBatch(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	first, other := userNamed(t, "msg_1", "user_1", "Kim", 1), userNamed(t, "msg_1", "user_1", "Robin", 1)
+	second := userNamed(t, "msg_2", "user_2", "Robin", 1)
+	receipts, errs := b.batch(t, b.inbox(t), first, first, other, second)
+	require.Equal(t, make([]error, 4), errs)
+	require.Equal(t, []clerksync.Receipt{{Stored: true}, {}, {Differs: true}, {Stored: true}}, receipts)
+	require.Equal(t, string(first.Body), b.ledger(t, "msg_1").Body)
+	requireJobs(t, b, []string{"msg_before0"}, []string{"msg_before1"}, []string{"msg_1", "msg_2"})
+}
+
+// TestAGoodCopyIsNotLostBehindAQuarantinedOne: both are acknowledged, and nobody would send the good one again.
+func TestAGoodCopyIsNotLostBehindAQuarantinedOne(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	good := userNamed(t, "msg_1", "user_1", "Kim", 1)
+	broken := clerksync.NewDelivery("msg_1", []byte("{"), good.ReceivedAt, good.ReceivedAt)
+	receipts, errs := b.batch(t, b.inbox(t), broken, good)
+	require.Equal(t, make([]error, 2), errs)
+	require.Equal(t, []clerksync.Receipt{{Differs: true}, {Stored: true}}, receipts)
+	require.Equal(t, row{State: "received", Body: string(good.Body)}, b.ledger(t, "msg_1"))
+	requireJobs(t, b, []string{"msg_before0"}, []string{"msg_before1"}, []string{"msg_1"})
+}
+
+func TestOnlyTheRefusedDeliveryOfABatchFails(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	in := b.inbox(t)
+	b.exec(t, raising("rolecall.deliveries", "NEW.svix_id = 'msg_3'"))
+	var deliveries []clerksync.Delivery
+	for i := range 6 {
+		deliveries = append(deliveries, userNamed(t, fmt.Sprintf("msg_%d", i), "user_1", "Kim", 1))
+	}
+	receipts, errs := b.batch(t, in, deliveries...)
+	for i, d := range deliveries {
+		if d.ID == "msg_3" {
+			require.ErrorContains(t, errs[i], "poison")
+			require.Zero(t, b.ledger(t, d.ID))
+			continue
+		}
+		require.NoError(t, errs[i])
+		require.Equal(t, clerksync.Receipt{Stored: true}, receipts[i])
+		require.Equal(t, "received", b.ledger(t, d.ID).State)
+	}
+	require.Len(t, b.jobs(t), collectors+len(deliveries)-1)
+}
+
+func TestAQuarantinedCopyIsReplacedAndApplied(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	in := b.inbox(t)
+	good := userNamed(t, "msg_1", "user_1", "Kim", 1)
+	broken := clerksync.NewDelivery("msg_1", []byte(`{"type":`), good.ReceivedAt, good.ReceivedAt)
+	require.Equal(t, clerksync.Receipt{Stored: true, Quarantined: true}, accept(t, in, broken))
+	require.Equal(t, "quarantined", b.ledger(t, "msg_1").State)
+	require.NotEmpty(t, b.ledger(t, "msg_1").LastError)
+	require.Empty(t, b.jobs(t), "there is nothing to apply")
+
+	require.Equal(t, clerksync.Receipt{Stored: true, Differs: true}, accept(t, in, good))
+	require.Equal(t, row{State: "received", Body: string(good.Body)}, b.ledger(t, "msg_1"))
+	b.work(t)
+	b.untilState(t, "msg_1", clerksync.StateApplied)
+	require.Equal(t, "Kim", *b.mirror(t).Users["user_1"].FirstName.Value)
+}
+
+func TestInstances(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	in := b.inbox(t)
+	from := func(id, instance string) clerksync.Delivery {
+		body := `{"type":"user.deleted","timestamp":1790000000000,"data":{"id":"user_1"}` + instance + `}`
+		return clerksync.NewDelivery(id, []byte(body), time.Now(), time.Now())
+	}
+	require.Equal(t, clerksync.Receipt{Stored: true, Quarantined: true}, accept(t, in, from("msg_foreign", `,"instance_id":"ins_2"`)))
+	require.Contains(t, b.ledger(t, "msg_foreign").LastError, "ins_2")
+	require.Equal(t, clerksync.Receipt{Stored: true}, accept(t, in, from("msg_own", `,"instance_id":"ins_1"`)))
+	require.Equal(t, clerksync.Receipt{Stored: true}, accept(t, in, from("msg_old", ``)), "a body of 2024 says nothing")
+
+	anyInstance, err := NewInbox(InboxConfig{Pool: b.pool, Logger: b.logs.logger()})
+	require.NoError(t, err)
+	t.Cleanup(anyInstance.Stop)
+	require.Equal(t, clerksync.Receipt{Stored: true}, accept(t, anyInstance, from("msg_any", `,"instance_id":"ins_2"`)))
+	require.Equal(t, clerksync.Receipt{Stored: true}, accept(t, anyInstance, from("msg_foreign", `,"instance_id":"ins_2"`)),
+		"once the instance is known to be ours, a replay gets in")
+}
+
+func TestTwoInboxesShareADatabase(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	inboxes := []*Inbox{b.inbox(t), b.inbox(t)}
+	var stored [20]int
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	for _, in := range inboxes {
+		for n := range stored {
+			wg.Go(func() {
+				receipt, err := in.Accept(t.Context(), userNamed(t, fmt.Sprintf("msg_%02d", n), fmt.Sprintf("user_%d", n), "Kim", 1))
+				if err != nil {
+					t.Error(err)
+				}
+				if receipt.Stored {
+					mu.Lock()
+					defer mu.Unlock()
+					stored[n]++
+				}
+			})
+		}
+	}
+	wg.Wait()
+	for n, times := range stored {
+		require.Equal(t, 1, times, "msg_%02d", n)
+	}
+	seen := map[string]int{}
+	for _, j := range b.jobs(t) {
+		for _, id := range j.SvixIDs {
+			seen[id]++
+		}
+	}
+	require.Len(t, seen, len(stored))
+	for id, times := range seen {
+		require.Equal(t, 1, times, id)
+	}
+	b.work(t)
+	eventually(t, func() bool {
+		return b.count(t, "SELECT count(*) FROM rolecall.deliveries WHERE state = 'applied'") == len(stored)
+	})
+}
+
+func TestInboxConfigNamesWhatIsMissing(t *testing.T) {
+	t.Parallel()
+	_, err := NewInbox(InboxConfig{Logger: (&logLines{}).logger()})
+	require.ErrorContains(t, err, "Pool")
+	_, err = NewInbox(InboxConfig{Pool: setup(t).pool})
+	require.ErrorContains(t, err, "Logger")
+	_, err = NewWorkers(WorkersConfig{Logger: (&logLines{}).logger()})
+	require.ErrorContains(t, err, "Pool")
+	_, err = NewWorkers(WorkersConfig{Pool: setup(t).pool})
+	require.ErrorContains(t, err, "Logger")
+	_, err = NewWorkers(WorkersConfig{Pool: setup(t).pool, Logger: (&logLines{}).logger(), MaxWorkers: -1})
+	require.ErrorContains(t, err, "MaxWorkers")
+}

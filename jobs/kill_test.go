@@ -1,0 +1,75 @@
+package jobs
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/stretchr/testify/require"
+
+	clerksync "github.com/callmine/rolecall/sync"
+)
+
+// childEnv makes the test binary a process that is to be killed: it names the database to work on.
+const childEnv = "ROLECALL_JOBS_TEST_CHILD"
+
+// runChild accepts one delivery and applies it, until it is killed.
+func runChild(url string) int {
+	if err := acceptAndWork(context.Background(), url); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	select {}
+}
+
+func acceptAndWork(ctx context.Context, url string) error {
+	pool, err := pgxpool.New(ctx, url)
+	if err != nil {
+		return err
+	}
+	in, err := NewInbox(InboxConfig{Pool: pool, InstanceID: ownInstance, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		return err
+	}
+	body := `{"type":"organizationMembership.created","timestamp":1790000000000,"data":{"id":"orgmem_1","role":"org:member",
+		"organization":{"id":"org_1"},"public_user_data":{"user_id":"user_1"}}}`
+	if _, err := in.Accept(ctx, clerksync.NewDelivery("msg_1", []byte(body), time.Now(), time.Now())); err != nil {
+		return err
+	}
+	w, err := NewWorkers(WorkersConfig{Pool: pool, MaxWorkers: 1, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		return err
+	}
+	return w.Start(ctx)
+}
+
+// TestKilledWhileApplying kills a process with -9 in the middle of applying what it acknowledged. Another instance
+// applies it within twenty seconds (design §5), and once.
+func TestKilledWhileApplying(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.exec(t, "INSERT INTO rolecall.users (id) VALUES ('user_1')")
+	release := b.hold(t, "SELECT FROM rolecall.users FOR UPDATE")
+	child := exec.CommandContext(t.Context(), os.Args[0])
+	child.Env = append(os.Environ(), childEnv+"="+b.url)
+	child.Stderr = os.Stderr
+	require.NoError(t, child.Start())
+	b.untilBlocked(t, 1)
+	require.NoError(t, child.Process.Kill())
+	require.Error(t, child.Wait(), "it was killed")
+	release()
+	require.Equal(t, "received", b.ledger(t, "msg_1").State)
+	require.Equal(t, "running", b.jobs(t)[0].State, "nobody told the queue")
+
+	began := time.Now()
+	b.work(t)
+	b.untilState(t, "msg_1", clerksync.StateApplied)
+	require.Less(t, time.Since(began), 20*time.Second)
+	require.Contains(t, b.mirror(t).Memberships, "orgmem_1")
+	require.Equal(t, 1, b.count(t, "SELECT revision FROM rolecall.revisions WHERE organization_id = 'org_1'"))
+}

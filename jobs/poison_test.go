@@ -1,0 +1,134 @@
+package jobs
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/stretchr/testify/require"
+
+	"github.com/callmine/rolecall/store"
+	clerksync "github.com/callmine/rolecall/sync"
+)
+
+// acceptMembers accepts n memberships, of which msg_042 is the one of orgmem_poison.
+func acceptMembers(t *testing.T, b *bundle, n int) {
+	t.Helper()
+	in := b.inbox(t)
+	var wg sync.WaitGroup
+	for i := range n {
+		wg.Go(func() {
+			membership, user := fmt.Sprintf("orgmem_%d", i), fmt.Sprintf("user_%d", i)
+			if i == 42 {
+				membership, user = "orgmem_poison", "user_poison"
+			}
+			if _, err := in.Accept(t.Context(), joined(t, fmt.Sprintf("msg_%03d", i), membership, "org_1", user)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// hurry makes jobs that wait for another attempt due: the waits themselves are the retry policy's.
+func (b *bundle) hurry(t *testing.T) {
+	t.Helper()
+	b.exec(t, `UPDATE rolecall.river_job SET state = 'available', scheduled_at = now()
+		WHERE state IN ('available', 'retryable', 'scheduled') AND scheduled_at > now()`)
+}
+
+// untilQuarantined hurries until the poison is set aside.
+func (b *bundle) untilQuarantined(t *testing.T, svixID string) {
+	t.Helper()
+	eventually(t, func() bool {
+		b.hurry(t)
+		return b.ledger(t, svixID).State == "quarantined"
+	})
+}
+
+func (b *bundle) untilApplied(t *testing.T, n int) {
+	t.Helper()
+	eventually(t, func() bool {
+		return b.count(t, "SELECT count(*) FROM rolecall.deliveries WHERE state = 'applied'") == n
+	})
+}
+
+func TestOnePoisonAmongAHundred(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.exec(t, raising("rolecall.memberships", "NEW.id = 'orgmem_poison'"))
+	acceptMembers(t, b, 100)
+	w := b.work(t)
+	b.untilApplied(t, 99)
+	require.Less(t, b.ledger(t, "msg_042").Attempts, maxDeliveryAttempts, "the others didn't wait for its end")
+
+	b.untilQuarantined(t, "msg_042")
+	poison := b.ledger(t, "msg_042")
+	require.Equal(t, maxDeliveryAttempts, poison.Attempts)
+	require.Contains(t, poison.LastError, "poison")
+	eventually(t, func() bool {
+		return !slices.ContainsFunc(b.jobs(t), func(j job) bool { return j.State != "completed" })
+	}, "every job ends")
+	require.Equal(t, 1, strings.Count(b.logs.String(), `"msg":"delivery quarantined"`))
+	require.NotContains(t, b.mirror(t).Memberships, "orgmem_poison")
+
+	b.exec(t, "DROP TRIGGER poison ON rolecall.memberships")
+	b.exec(t, "UPDATE rolecall.deliveries SET state = 'received', attempts = 0 WHERE svix_id = 'msg_042'")
+	_, err := w.takeOver(t.Context(), time.Now().Add(takeOverAfter))
+	require.NoError(t, err)
+	b.untilState(t, "msg_042", clerksync.StateApplied)
+	require.Contains(t, b.mirror(t).Memberships, "orgmem_poison")
+}
+
+// panicking is a tracer that panics while the mirror is locked for the poison's user.
+type panicking struct{}
+
+func (panicking) TraceQueryStart(ctx context.Context, _ *pgx.Conn, q pgx.TraceQueryStartData) context.Context {
+	if strings.Contains(q.SQL, "LockUsers") && slices.Contains(q.Args[0].([]string), "user_poison") {
+		panic("out of range")
+	}
+	return ctx
+}
+
+func (panicking) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
+
+func TestAPanicOfOneDeliveryStopsNoOther(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	acceptMembers(t, b, 50)
+	watch := b.pool
+	b.pool = openPool(t, b.url, func(cfg *pgxpool.Config) { cfg.ConnConfig.Tracer = panicking{} })
+	b.work(t)
+	b.pool = watch
+	b.untilApplied(t, 49)
+	b.untilQuarantined(t, "msg_042")
+	require.Contains(t, b.ledger(t, "msg_042").LastError, "panic: out of range")
+}
+
+// TestTakenApartByHand counts attempts without River: the delivery is kept until its last one.
+func TestTakenApartByHand(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.exec(t, raising("rolecall.users", "NEW.id = 'user_poison'"))
+	b.insert(t, userNamed(t, "msg_1", "user_1", "Kim", 1), userNamed(t, "msg_2", "user_poison", "Kim", 1), userNamed(t, "msg_3", "user_3", "Kim", 1))
+	var reported []clerksync.State
+	w := &applyWorker{pool: b.pool, logger: b.logs.logger(), applied: func(s clerksync.State) { reported = append(reported, s) }}
+	for attempt := 1; attempt < maxDeliveryAttempts; attempt++ {
+		err := w.takeApart(t.Context(), []string{"msg_1", "msg_2", "msg_3"})
+		require.ErrorContains(t, err, "delivery msg_2")
+		require.NotContains(t, err.Error(), "msg_1")
+		require.False(t, store.Unavailable(err))
+		require.Equal(t, attempt, b.ledger(t, "msg_2").Attempts)
+		require.Equal(t, "received", b.ledger(t, "msg_2").State)
+		require.Equal(t, "applied", b.ledger(t, "msg_3").State, "behind the poison")
+	}
+	require.NoError(t, w.takeApart(t.Context(), []string{"msg_1", "msg_2", "msg_3"}))
+	require.Equal(t, "quarantined", b.ledger(t, "msg_2").State)
+	require.Equal(t, []clerksync.State{clerksync.StateApplied, clerksync.StateApplied, clerksync.StateQuarantined}, reported)
+}

@@ -1,0 +1,138 @@
+package jobs
+
+import (
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	clerksync "github.com/callmine/rolecall/sync"
+)
+
+// later is when a delivery of now may be taken over.
+func later() time.Time { return time.Now().Add(takeOverAfter + time.Second) }
+
+func TestTakingOver(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		job  string // what became of the delivery's job; $1 is the moment of taking over
+		want int
+	}{
+		"its job waits":                    {"UPDATE rolecall.river_job SET queue = queue WHERE $1::timestamptz IS NOT NULL", 0},
+		"its job waits for another try":    {"UPDATE rolecall.river_job SET state = 'retryable', scheduled_at = $1", 0},
+		"its job is snoozed":               {"UPDATE rolecall.river_job SET state = 'scheduled', scheduled_at = $1", 0},
+		"its job began a moment ago":       {"UPDATE rolecall.river_job SET state = 'running', attempted_at = $1::timestamptz - interval '4.9 seconds'", 0},
+		"its job's process is dead":        {"UPDATE rolecall.river_job SET state = 'running', attempted_at = $1::timestamptz - interval '5.1 seconds'", 1},
+		"its job was deleted":              {"DELETE FROM rolecall.river_job WHERE $1::timestamptz IS NOT NULL", 1},
+		"its job was discarded":            {"UPDATE rolecall.river_job SET state = 'discarded', finalized_at = $1", 1},
+		"its job was cancelled":            {"UPDATE rolecall.river_job SET state = 'cancelled', finalized_at = $1", 1},
+		"its job ended without it":         {"UPDATE rolecall.river_job SET state = 'completed', finalized_at = $1", 1},
+		"its job is of another kind":       {"UPDATE rolecall.river_job SET kind = 'other' WHERE $1::timestamptz IS NOT NULL", 1},
+		"its job is another delivery's":    {`UPDATE rolecall.river_job SET args = '{"svix_ids": ["msg_2"]}' WHERE $1::timestamptz IS NOT NULL`, 1},
+		"it was quarantined in the mean":   {"UPDATE rolecall.deliveries SET state = 'quarantined', received_at = $1::timestamptz - interval '1 minute'", 0},
+		"its job shares it with unrelated": {`UPDATE rolecall.river_job SET args = '{"svix_ids": ["msg_0", "msg_1", "msg_2"]}' WHERE $1::timestamptz IS NOT NULL`, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			accept(t, b.inbox(t), userNamed(t, "msg_1", "user_1", "Kim", 1))
+			at := later()
+			b.exec(t, tc.job, at)
+			w := b.idle(t)
+			n, err := w.takeOver(t.Context(), at)
+			require.NoError(t, err)
+			require.Equal(t, tc.want, n)
+			n, err = w.takeOver(t.Context(), at)
+			require.NoError(t, err)
+			require.Zero(t, n, "now it has a job")
+			if tc.want > 0 {
+				jobs := b.jobs(t)
+				require.Equal(t, []string{"msg_1"}, jobs[len(jobs)-1].SvixIDs)
+				require.Equal(t, "available", jobs[len(jobs)-1].State)
+			}
+		})
+	}
+}
+
+func TestYoungDeliveriesAreLeftAlone(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	w := b.idle(t)
+	n, err := w.takeOver(t.Context(), later())
+	require.NoError(t, err)
+	require.Zero(t, n, "nothing waits")
+
+	old, young := userNamed(t, "msg_old", "user_1", "Kim", 1), userNamed(t, "msg_young", "user_1", "Kim", 1)
+	now := time.Now()
+	young.ReceivedAt = now.Add(-takeOverAfter + time.Millisecond)
+	b.insert(t, young)
+	n, err = w.takeOver(t.Context(), now)
+	require.NoError(t, err)
+	require.Zero(t, n)
+
+	old.ReceivedAt = now.Add(-takeOverAfter - time.Millisecond)
+	b.insert(t, old)
+	n, err = w.takeOver(t.Context(), now)
+	require.NoError(t, err)
+	require.Equal(t, 1, n)
+	require.Equal(t, []string{"msg_old"}, b.jobs(t)[0].SvixIDs)
+}
+
+func TestManyInstancesTakeOverOnce(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	const stranded = 3 * MaxBatch
+	for n := range stranded {
+		b.insert(t, userNamed(t, fmt.Sprintf("msg_%03d", n), "user_1", "Kim", 1))
+	}
+	at := later()
+	var taken atomic.Int64
+	var wg sync.WaitGroup
+	for range 6 {
+		w := b.idle(t)
+		wg.Go(func() {
+			n, err := w.takeOver(t.Context(), at)
+			if err != nil {
+				t.Error(err)
+			}
+			taken.Add(int64(n))
+		})
+	}
+	wg.Wait()
+	require.EqualValues(t, stranded, taken.Load())
+	require.Len(t, b.jobs(t), stranded/MaxBatch)
+}
+
+func TestARoundOfTakingOverIsBounded(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.exec(t, `INSERT INTO rolecall.deliveries (svix_id, event_type, object_id, organization_id, instance_id, occurred_at,
+			received_at, body, body_sha256, state)
+		SELECT 'msg_' || n, 'user.updated', '', '', '', 'epoch', now(), '{}', '', 'received' FROM generate_series(1, $1::int) n`,
+		takeOverLimit+1)
+	w, at := b.idle(t), later()
+	for _, want := range []int{takeOverLimit, 1, 0} {
+		n, err := w.takeOver(t.Context(), at)
+		require.NoError(t, err)
+		require.Equal(t, want, n)
+	}
+}
+
+// TestWorkersTakeOverByThemselves: at start, and again while they run.
+func TestWorkersTakeOverByThemselves(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	strand := func(id string) {
+		d := userNamed(t, id, "user_1", "Kim", 1)
+		d.ReceivedAt = time.Now().Add(-time.Hour)
+		b.insert(t, d)
+	}
+	strand("msg_1")
+	b.work(t)
+	b.untilState(t, "msg_1", clerksync.StateApplied)
+	strand("msg_2")
+	eventually(t, func() bool { return b.ledger(t, "msg_2").AppliedAt != nil })
+}

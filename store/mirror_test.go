@@ -1,0 +1,140 @@
+package store_test
+
+import (
+	"context"
+	"encoding/json"
+	"maps"
+	"slices"
+	"testing"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/callmine/rolecall/internal/pgtest"
+	"github.com/callmine/rolecall/store"
+	clerksync "github.com/callmine/rolecall/sync"
+)
+
+const t0 = int64(1_790_000_000_000)
+
+// factsOf is what locks the objects of a mirror.
+func factsOf(m clerksync.Mirror) []clerksync.Facts {
+	return []clerksync.Facts{{
+		Memberships:   slices.Collect(maps.Values(m.Memberships)),
+		Users:         slices.Collect(maps.Values(m.Users)),
+		Organizations: slices.Collect(maps.Values(m.Organizations)),
+	}}
+}
+
+func lock(t require.TestingT, db store.DBTX, m clerksync.Mirror) clerksync.Mirror {
+	known, err := store.LockMirror(context.Background(), db, factsOf(m))
+	require.NoError(t, err)
+	return known
+}
+
+// save writes a mirror as a worker does: it locks first.
+func save(t require.TestingT, db store.DBTX, m clerksync.Mirror) {
+	lock(t, db, m)
+	require.NoError(t, store.SaveMirror(context.Background(), db, m))
+}
+
+func truncate(t require.TestingT, pool *pgxpool.Pool) {
+	_, err := pool.Exec(context.Background(),
+		"TRUNCATE rolecall.organizations, rolecall.users, rolecall.memberships, rolecall.revisions")
+	require.NoError(t, err)
+}
+
+func TestLawAnyMirrorIsReadAsItWasSaved(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.New(t)
+	rapid.Check(t, func(r *rapid.T) {
+		truncate(r, pool)
+		first, second := genMirror(r), genMirror(r)
+		require.Equal(r, clerksync.NewMirror(), lock(r, pool, first), "nothing is known of a row that was only locked")
+		save(r, pool, first)
+		require.Equal(r, first, lock(r, pool, first))
+		save(r, pool, second) // over the first
+		require.Equal(r, second, lock(r, pool, second))
+	})
+}
+
+// genMirror draws one object of each kind or none; each field is unwritten, or written by one of a few deliveries, so
+// that an object's fields have one version in common or several.
+func genMirror(r *rapid.T) clerksync.Mirror {
+	m := clerksync.NewMirror()
+	if o := genOrganization(r); o.Known() && rapid.Bool().Draw(r, "organization") {
+		m.Organizations[o.ID] = o
+	}
+	if u := genUser(r); u.Known() && rapid.Bool().Draw(r, "user") {
+		m.Users[u.ID] = u
+	}
+	if s := genMembership(r); s.Known() && rapid.Bool().Draw(r, "membership") {
+		m.Memberships[s.ID] = s
+	}
+	return m
+}
+
+// field draws a register.
+func field[T any](r *rapid.T, values *rapid.Generator[T]) clerksync.Field[T] {
+	version := rapid.SampledFrom([]clerksync.Version{
+		{},
+		{Rank: clerksync.RankStub, UpdatedAt: t0 + 9, Kind: clerksync.KindUpdated, OccurredAt: t0 + 10, DeliveryID: "msg_stub"},
+		{Rank: clerksync.RankFull, UpdatedAt: t0, Kind: clerksync.KindCreated, OccurredAt: t0 + 1, DeliveryID: "msg_1"},
+		{Rank: clerksync.RankFull, UpdatedAt: t0, Kind: clerksync.KindDeleted, OccurredAt: t0 + 1, DeliveryID: "msg_2"},
+	}).Draw(r, "version")
+	if version.IsZero() {
+		return clerksync.Field[T]{}
+	}
+	return clerksync.Field[T]{Value: values.Draw(r, "value"), Version: version}
+}
+
+// genText draws what Postgres can hold.
+func genText() *rapid.Generator[string] {
+	return rapid.OneOf(rapid.SampledFrom([]string{"", "null", "{}", `"`, "\u2028é😀"}), rapid.StringMatching(`[^\x00]{0,20}`))
+}
+
+func nullable(values *rapid.Generator[string]) *rapid.Generator[*string] {
+	return rapid.Ptr(values, true)
+}
+
+func genMillis() *rapid.Generator[int64] { return rapid.Int64Range(0, 253_402_300_799_999) }
+
+func genJSON() *rapid.Generator[json.RawMessage] {
+	return rapid.Custom(func(r *rapid.T) json.RawMessage {
+		return json.RawMessage(rapid.SampledFrom([]string{
+			`{}`, `{ "b" : 1, "a":1.50 }`, `{"a":1,"a":2}`, `{"k":"\u0000\ud800"}`, `[]`, `"text"`, `7e400`,
+		}).Draw(r, "json"))
+	})
+}
+
+func genTombstone(r *rapid.T) clerksync.Tombstone {
+	if rapid.Bool().Draw(r, "alive") {
+		return clerksync.Tombstone{}
+	}
+	return clerksync.Tombstone{OccurredAt: max(1, genMillis().Draw(r, "deleted")), DeliveryID: "msg_deleted"}
+}
+
+func genOrganization(r *rapid.T) clerksync.Organization {
+	return clerksync.Organization{
+		ID: "org_1", Name: field(r, genText()), Slug: field(r, nullable(genText())), ImageURL: field(r, nullable(genText())),
+		CreatedBy: field(r, nullable(genText())), CreatedAt: field(r, genMillis()), PublicMetadata: field(r, genJSON()),
+		Tombstone: genTombstone(r),
+	}
+}
+
+func genUser(r *rapid.T) clerksync.User {
+	return clerksync.User{
+		ID: "user_1", Identifier: field(r, nullable(genText())), FirstName: field(r, nullable(genText())),
+		LastName: field(r, nullable(genText())), ImageURL: field(r, nullable(genText())), Banned: field(r, rapid.Bool()),
+		Deprovisioned: field(r, rapid.Bool()), CreatedAt: field(r, genMillis()), Tombstone: genTombstone(r),
+	}
+}
+
+func genMembership(r *rapid.T) clerksync.Membership {
+	return clerksync.Membership{
+		ID: "orgmem_1", OrganizationID: "org_1", UserID: "user_1", Role: field(r, genText()), RoleName: field(r, nullable(genText())),
+		Permissions: field(r, rapid.SliceOfN(genText(), 0, 3)), CreatedAt: field(r, genMillis()),
+		PublicMetadata: field(r, genJSON()), Tombstone: genTombstone(r),
+	}
+}

@@ -1,0 +1,71 @@
+package webhooks_test
+
+import (
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/callmine/rolecall/internal/clerksim"
+	clerksync "github.com/callmine/rolecall/sync"
+	"github.com/callmine/rolecall/webhooks"
+)
+
+// TestRotationOfSecrets goes over real HTTP, once in each of the two ways in which secrets are rotated: both signatures
+// in one request, and two endpoints with one URL.
+func TestRotationOfSecrets(t *testing.T) {
+	t.Parallel()
+	old, young := newSecret(1), newSecret(2)
+	for name, secrets := range map[string][][]string{
+		"both signatures": {{old, young}}, "two endpoints": {{old}, {young}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for _, known := range [][]string{{old, young}, {young, old}} {
+				b := setup(t)
+				results := deliver(t, b.handlerFor(t, known...), secrets)
+				require.Equal(t, clerksim.Delivered, results[0].Outcome)
+				require.Len(t, b.inbox.got, len(secrets))
+				for _, d := range b.inbox.got {
+					require.Equal(t, results[0].MessageID, d.ID)
+					require.Equal(t, clerksync.UserCreated, d.Type)
+					require.Equal(t, clerksync.StateReceived, d.State)
+				}
+			}
+		})
+	}
+}
+
+// handlerFor is the bundle's handler with other secrets.
+func (b *bundle) handlerFor(t *testing.T, secrets ...string) http.Handler {
+	t.Helper()
+	handler, err := webhooks.NewHandler(webhooks.Config{
+		Verifier: newVerifier(t, secrets...), Inbox: b.inbox, Logger: slog.New(slog.DiscardHandler),
+	})
+	require.NoError(t, err)
+	return handler
+}
+
+// deliver sends one event to an endpoint for each list of secrets, all at the handler's URL.
+func deliver(t *testing.T, handler http.Handler, secrets [][]string) []clerksim.Result {
+	t.Helper()
+	server := httptest.NewServer(handler)
+	defer server.Close()
+	world, err := clerksim.New(clerksim.Config{})
+	require.NoError(t, err)
+	_, err = world.CreateUser(clerksim.NewUser{})
+	require.NoError(t, err)
+	endpoints := make([]clerksim.Endpoint, 0, len(secrets))
+	for _, list := range secrets {
+		endpoints = append(endpoints, clerksim.Endpoint{URL: server.URL, Secrets: list})
+	}
+	courier, err := clerksim.NewCourier(clerksim.CourierConfig{Endpoints: endpoints, Schedule: []time.Duration{0}})
+	require.NoError(t, err)
+	defer courier.Close()
+	results, err := courier.Deliver(t.Context(), world.Drain(), clerksim.Faults{})
+	require.NoError(t, err)
+	return results
+}
