@@ -3,10 +3,10 @@ package clerksim
 import (
 	"crypto/subtle"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"hash/fnv"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/gorilla/mux"
@@ -33,6 +33,12 @@ func (a *api) routes() []route {
 		{http.MethodGet, "/organizations/{id}/memberships", a.listMembers, append(listParameters(), "user_id")},
 		{http.MethodPatch, "/organizations/{id}/memberships/{user_id}", a.updateMember, nil},
 		{http.MethodDelete, "/organizations/{id}/memberships/{user_id}", a.removeMember, nil},
+		{http.MethodGet, "/organizations/{id}/invitations", a.listInvitationsOf, append(listParameters(), "status", "email_address")},
+		{http.MethodPost, "/organizations/{id}/invitations", a.createInvitation, nil},
+		{http.MethodGet, "/organizations/{id}/invitations/{invitation_id}", a.invitation, nil},
+		{http.MethodPost, "/organizations/{id}/invitations/{invitation_id}/revoke", a.revokeInvitation, nil},
+		{http.MethodGet, "/organization_invitations", a.listInvitations, append(listParameters(), "status", "query")},
+		{http.MethodGet, "/organization_domains", a.listDomains, append(listParameters(), "organization_id", "verified")},
 		{http.MethodGet, "/organization_memberships", a.listMemberships, listParameters()},
 		{http.MethodGet, "/organization_roles", a.listRoles, listParameters()},
 		{http.MethodGet, "/organization_permissions", a.listPermissions, listParameters()},
@@ -55,8 +61,8 @@ func (w *World) Handler(middleware ...func(http.Handler) http.Handler) http.Hand
 	router.NotFoundHandler = a.refusing(ErrNotFound, "no such path")
 	router.MethodNotAllowedHandler = a.refusing(ErrMethodNotAllowed, "no such method on this path")
 	var handler http.Handler = router
-	for i := len(middleware) - 1; i >= 0; i-- {
-		handler = middleware[i](handler)
+	for _, layer := range slices.Backward(middleware) {
+		handler = layer(handler)
 	}
 	return handler
 }
@@ -133,9 +139,9 @@ func statusOf(code Code) int {
 	switch code {
 	case ErrUnauthorized:
 		return http.StatusUnauthorized
-	case ErrAlreadyMember:
+	case ErrAlreadyMember, ErrInvitationNotUnique, ErrInvitationNotPending:
 		return http.StatusBadRequest
-	case ErrLastAdmin, ErrQuota:
+	case ErrLastAdmin, ErrNotAdmin, ErrQuota:
 		return http.StatusForbidden
 	case ErrNotFound:
 		return http.StatusNotFound
@@ -151,5 +157,5 @@ func statusOf(code Code) int {
 func write(w http.ResponseWriter, status int, body any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(body) // a caller who hung up is no concern of ours
+	_, _ = w.Write(mustMarshal(body)) // a caller who hung up is no concern of ours
 }

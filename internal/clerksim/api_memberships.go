@@ -1,25 +1,18 @@
 package clerksim
 
 import (
-	"encoding/json"
-	"io"
 	"net/http"
 
 	"github.com/gorilla/mux"
 )
-
-// maxRequest bounds a request's body: many times what a change of role takes.
-const maxRequest = 64 << 10
 
 // updateMember gives a member another role and answers the membership as it is now.
 func (a *api) updateMember(req *http.Request) (any, error) {
 	var change struct {
 		Role string `json:"role"`
 	}
-	decoder := json.NewDecoder(io.LimitReader(req.Body, maxRequest))
-	decoder.DisallowUnknownFields() // Clerk may know them; an answer that ignored one would be a lie
-	if err := decoder.Decode(&change); err != nil {
-		return nil, refuse(ErrInvalid, "the body must be a JSON object with a role: %v", err)
+	if err := readBody(req, &change); err != nil {
+		return nil, err
 	}
 	if change.Role == "" {
 		return nil, refuseParam(ErrInvalid, "role", "role is missing")

@@ -46,13 +46,18 @@ type Config struct {
 	// Defaults to false, the harder case.
 	MembershipEventsOnDelete bool
 
+	// InvitationsWithoutUser leaves user_id out of organizationInvitation.accepted, like Clerk before September 2025:
+	// then only organizationMembership.created tells who joined. Defaults to false.
+	InvitationsWithoutUser bool
+
 	// LooseTimestamps draws every envelope timestamp on its own, so that for two changes of one object within one
 	// millisecond of updated_at the timestamps may contradict the order of the changes: then nothing in the
 	// deliveries tells it. Defaults to false: the timestamps of one object's events increase.
 	LooseTimestamps bool
 
 	// Legacy makes an instance from before roles were configurable: bodies and tokens say "admin" and
-	// "basic_member" for [RoleAdmin] and [RoleMember], and envelopes have no instance_id. Method arguments and the
+	// "basic_member" for [RoleAdmin] and [RoleMember], and envelopes have no instance_id. Invitations have no url,
+	// inviter or accepting user in their bodies, and by default never expire. Method arguments and the
 	// [Directory] keep the modern keys. Defaults to false.
 	Legacy bool
 }

@@ -9,6 +9,10 @@ type Directory struct {
 	Organizations map[string]Organization
 	// Roles are by key, and only those that exist.
 	Roles map[string]Role
+	// Invitations are by id, each with its status of this moment. Those of a deleted organization don't exist.
+	Invitations map[string]Invitation
+	// Domains are by id, and only those that exist.
+	Domains map[string]Domain
 
 	memberships map[pair]Membership
 }
@@ -23,6 +27,8 @@ func (w *World) Directory() Directory {
 		Users:         maps.Clone(w.goneUsers),
 		Organizations: maps.Clone(w.goneOrgs),
 		Roles:         make(map[string]Role, w.roles.len()),
+		Invitations:   make(map[string]Invitation, w.invitations.len()),
+		Domains:       make(map[string]Domain, w.domains.len()),
 		memberships:   make(map[pair]Membership, w.memberships.len()),
 	}
 	for _, u := range w.users.ordered {
@@ -33,6 +39,13 @@ func (w *World) Directory() Directory {
 	}
 	for _, r := range w.roles.ordered {
 		d.Roles[r.Key] = r.snapshot()
+	}
+	now := w.now()
+	for _, i := range w.invitations.ordered {
+		d.Invitations[i.id] = i.snapshot(now)
+	}
+	for _, row := range w.domains.ordered {
+		d.Domains[row.id] = row.Domain
 	}
 	for _, m := range w.memberships.ordered {
 		d.memberships[pair{m.organization.id, m.user.id}] = m.snapshot()

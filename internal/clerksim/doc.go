@@ -1,6 +1,6 @@
 // Package clerksim is a simulator of Clerk and of Svix, its webhook sender: a world of users, organizations,
-// memberships and roles that can be changed by method call, the Backend API and signing keys over it, session
-// tokens for its users, and a courier that sends what happened as signed webhooks.
+// memberships, invitations, domains and roles that can be changed by method call, the Backend API and signing keys
+// over it, session tokens for its users, and a courier that sends what happened as signed webhooks.
 //
 // It follows what Clerk publishes and what its deliveries were seen to contain, not what a decoder would like:
 // slugs may be null, empty or missing, unknown fields turn up, the primary address is not always the first, a

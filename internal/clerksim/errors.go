@@ -4,7 +4,7 @@ import "fmt"
 
 // Code is one of Clerk's error codes. Each mutation that Clerk would refuse returns an [*Error] whose code
 // errors.Is finds: errors.Is(err, clerksim.ErrLastAdmin).
-type Code string
+type Code string //nolint:errname // what callers read is clerksim.Code, and ErrX names its values
 
 // The codes that this package returns, in Clerk's spelling where Clerk's is known.
 const (
@@ -14,13 +14,20 @@ const (
 	ErrAlreadyMember Code = "already_a_member_in_organization"
 	// ErrLastAdmin is returned when a change would leave an organization without anybody who may manage it.
 	ErrLastAdmin Code = "organization_minimum_permissions_needed"
-	// ErrQuota is returned when an organization already has as many members as it allows.
+	// ErrQuota is returned when an organization already has as many members as it allows. For one more invitation,
+	// pending ones count as members.
 	ErrQuota Code = "organization_membership_quota_exceeded"
+	// ErrInvitationNotUnique is returned when an address is invited that has a pending invitation already.
+	ErrInvitationNotUnique Code = "organization_invitation_not_unique"
+	// ErrInvitationNotPending is returned when an invitation is accepted or revoked that was before, or has expired.
+	ErrInvitationNotPending Code = "organization_invitation_not_pending"
+	// ErrNotAdmin is returned when somebody is to act for an organization who may not manage its members.
+	ErrNotAdmin Code = "not_an_admin_in_organization"
 	// ErrInvalid is returned when an argument has a value that Clerk would not take.
 	ErrInvalid Code = "form_param_value_invalid"
-	// ErrDuplicate is returned when a slug, a role key or a permission key is taken.
+	// ErrDuplicate is returned when a slug, a role key, a permission key or an organization's domain is taken.
 	ErrDuplicate Code = "form_identifier_exists"
-	// ErrRoleInUse is returned when a role is deleted that somebody has, or that Clerk itself gives out.
+	// ErrRoleInUse is returned when a role is deleted that somebody has or is invited to, or that Clerk itself gives out.
 	ErrRoleInUse Code = "organization_role_in_use"
 	// ErrPermissionInUse is returned when a permission is deleted that Clerk owns or a role has.
 	ErrPermissionInUse Code = "organization_permission_in_use"

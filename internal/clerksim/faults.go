@@ -10,6 +10,9 @@ import (
 // streamFaults is the stream of randomness that makes plans.
 const streamFaults = 3
 
+// replayAfter is the default of [Faults.ReplayAfter]: somebody looks at the dashboard after lunch.
+const replayAfter = 6 * time.Hour
+
 // maxRepeats is how many times at most a repeated message is sent again.
 const maxRepeats = 3
 
@@ -26,6 +29,11 @@ type Faults struct {
 	Delay float64
 	// MaxDelay is on the courier's clock. Defaults to a minute.
 	MaxDelay time.Duration
+	// Replay is the rate of messages that somebody sends again by hand, in the dashboard: long after, acknowledged or
+	// not, with the old id and body, stamped and signed anew.
+	Replay float64
+	// ReplayAfter is how long after its first send a message is replayed, on the courier's clock. Defaults to 6 hours.
+	ReplayAfter time.Duration
 	// Window shuffles the sends within each so many, one after the other; a window as long as everything gives
 	// any order. Defaults to 0: no shuffling.
 	Window int
@@ -61,6 +69,7 @@ func (f Faults) Plan(messages []Message) []Step {
 	steps = f.repeat(rng, steps)
 	f.shuffle(rng, steps)
 	f.delay(rng, steps)
+	steps = f.replay(rng, steps) // draws last, so that it changes nothing before it
 	slices.SortStableFunc(steps, func(a, b Step) int { return cmp.Compare(a.At, b.At) })
 	return steps
 }
@@ -105,4 +114,29 @@ func (f Faults) delay(rng *rand.Rand, steps []Step) {
 			steps[i].At = 1 + time.Duration(rng.Int64N(int64(longest)))
 		}
 	}
+}
+
+// replay appends the replays. A message that occurs several times is replayed after the earliest.
+func (f Faults) replay(rng *rand.Rand, steps []Step) []Step {
+	if f.Replay <= 0 {
+		return steps
+	}
+	first := make(map[string]time.Duration, len(steps))
+	for _, step := range steps {
+		if at, sent := first[step.Message.ID]; !sent || step.At < at {
+			first[step.Message.ID] = step.At
+		}
+	}
+	var replays []Step
+	for _, step := range steps {
+		at, undecided := first[step.Message.ID]
+		if !undecided {
+			continue
+		}
+		delete(first, step.Message.ID)
+		if rng.Float64() < f.Replay {
+			replays = append(replays, Step{Message: step.Message, At: at + cmp.Or(f.ReplayAfter, replayAfter)})
+		}
+	}
+	return append(steps, replays...)
 }

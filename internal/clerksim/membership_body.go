@@ -39,7 +39,7 @@ func (w *World) membershipBody(m *membership) membershipBody {
 		Role:           w.wireRole(m.role.Key),
 		RoleName:       m.role.Name,
 		Permissions:    m.role.permissionKeys(),
-		PublicMetadata: json.RawMessage("{}"),
+		PublicMetadata: m.publicMetadata,
 		Organization:   w.nestedOrganizationBody(m.organization),
 		PublicUserData: publicUserDataBody{
 			UserID:          m.user.id,

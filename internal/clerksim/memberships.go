@@ -1,6 +1,7 @@
 package clerksim
 
 import (
+	"encoding/json"
 	"slices"
 	"time"
 )
@@ -13,6 +14,8 @@ type Membership struct {
 	OrganizationID, UserID string
 	// Role is the key of the role, such as "org:admin".
 	Role string
+	// PublicMetadata is a JSON object: that of the invitation by which the user came, else {}.
+	PublicMetadata json.RawMessage
 	// CreatedAt and UpdatedAt have a resolution of milliseconds. A role's new permissions don't touch them.
 	CreatedAt, UpdatedAt time.Time
 }
@@ -20,17 +23,18 @@ type Membership struct {
 // membership is the row behind a [Membership].
 type membership struct {
 	entry
-	organization *organization
-	user         *user
-	role         *role
-	createdAt    time.Time
-	updatedAt    time.Time
+	organization   *organization
+	user           *user
+	role           *role
+	publicMetadata json.RawMessage
+	createdAt      time.Time
+	updatedAt      time.Time
 }
 
 func (m *membership) snapshot() Membership {
 	return Membership{
 		ID: m.id, OrganizationID: m.organization.id, UserID: m.user.id, Role: m.role.Key,
-		CreatedAt: m.createdAt, UpdatedAt: m.updatedAt,
+		PublicMetadata: m.publicMetadata, CreatedAt: m.createdAt, UpdatedAt: m.updatedAt,
 	}
 }
 
@@ -55,13 +59,21 @@ func (w *World) AddMember(organizationID, userID, roleKey string) (Membership, e
 	if err != nil {
 		return Membership{}, err
 	}
+	if err := o.admit(u); err != nil {
+		return Membership{}, err
+	}
+	return w.join(o, u, r, emptyMetadata(), w.now()).snapshot(), nil
+}
+
+// admit refuses a second membership, and one too many.
+func (o *organization) admit(u *user) error {
 	if _, joined := o.byUser[u.id]; joined {
-		return Membership{}, refuse(ErrAlreadyMember, "%s is a member of %s already", u.id, o.id)
+		return refuse(ErrAlreadyMember, "%s is a member of %s already", u.id, o.id)
 	}
 	if o.MaxMembers > 0 && o.members.len() >= o.MaxMembers {
-		return Membership{}, refuse(ErrQuota, "%s allows %d members", o.id, o.MaxMembers)
+		return refuse(ErrQuota, "%s allows %d members", o.id, o.MaxMembers)
 	}
-	return w.join(o, u, r, w.now()).snapshot(), nil
+	return nil
 }
 
 // SetRole promotes or demotes a member and emits organizationMembership.updated. It refuses somebody who isn't a
@@ -149,9 +161,10 @@ func (m *membership) isLastElevated() bool {
 	})
 }
 
-func (w *World) join(o *organization, u *user, r *role, now time.Time) *membership {
+func (w *World) join(o *organization, u *user, r *role, metadata json.RawMessage, now time.Time) *membership {
 	m := &membership{
-		entry: w.newEntry("orgmem_", now), organization: o, user: u, role: r, createdAt: now, updatedAt: now,
+		entry: w.newEntry("orgmem_", now), organization: o, user: u, role: r, publicMetadata: metadata,
+		createdAt: now, updatedAt: now,
 	}
 	w.memberships.insert(m)
 	o.members.insert(m)

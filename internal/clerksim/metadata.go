@@ -9,7 +9,7 @@ import (
 // metadata is always an object.
 func checkMetadata(raw json.RawMessage) (json.RawMessage, error) {
 	if len(raw) == 0 {
-		return json.RawMessage("{}"), nil
+		return emptyMetadata(), nil
 	}
 	trimmed := bytes.TrimSpace(raw)
 	if !json.Valid(trimmed) || trimmed[0] != '{' {
@@ -17,6 +17,8 @@ func checkMetadata(raw json.RawMessage) (json.RawMessage, error) {
 	}
 	return bytes.Clone(trimmed), nil
 }
+
+func emptyMetadata() json.RawMessage { return json.RawMessage("{}") }
 
 // nullable returns nil for the empty string.
 func nullable(s string) *string {

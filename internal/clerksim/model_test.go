@@ -18,23 +18,27 @@ import (
 
 // replay is the simplest mirror there is: it takes every message once and in order.
 type replay struct {
-	users, organizations, memberships map[string]object
+	users, organizations, memberships, invitations, domains map[string]object
 }
 
 func newReplay() *replay {
-	return &replay{users: map[string]object{}, organizations: map[string]object{}, memberships: map[string]object{}}
+	return &replay{
+		users: map[string]object{}, organizations: map[string]object{}, memberships: map[string]object{},
+		invitations: map[string]object{}, domains: map[string]object{},
+	}
 }
 
 func (r *replay) apply(t require.TestingT, m clerksim.Message) {
 	var envelope struct {
-		Type string
-		Data object
+		Type string `json:"type"`
+		Data object `json:"data"`
 	}
 	require.NoError(t, json.Unmarshal(m.Body, &envelope))
 	require.Equal(t, m.Type, envelope.Type)
 	kind, what, _ := strings.Cut(m.Type, ".")
 	table := map[string]map[string]object{
 		"user": r.users, "organization": r.organizations, "organizationMembership": r.memberships,
+		"organizationInvitation": r.invitations, "organizationDomain": r.domains,
 	}[kind]
 	require.Equal(t, m.ObjectID, envelope.Data["id"])
 	if what == "deleted" {
@@ -60,11 +64,54 @@ func (r *replay) role(organizationID, userID string) string {
 	return ""
 }
 
+// states says of each invitation and domain of an organization that exists what the directory says of it.
+func (r *replay) states(now time.Time) map[string]string {
+	states := map[string]string{}
+	for id, i := range r.invitations {
+		status := fmt.Sprint(i["status"])
+		if expires, _ := i["expires_at"].(float64); status == "pending" && expires <= float64(now.UnixMilli()) {
+			status = "expired"
+		}
+		states[id] = fmt.Sprint(status, i["role"], i["email_address"], i["user_id"])
+	}
+	for id, d := range r.domains {
+		verification, _ := d["verification"].(map[string]any)
+		states[id] = fmt.Sprint(d["name"], d["enrollment_mode"], verification["status"])
+	}
+	for _, table := range []map[string]object{r.invitations, r.domains} {
+		for id, o := range table {
+			if _, exists := r.organizations[fmt.Sprint(o["organization_id"])]; !exists {
+				delete(states, id)
+			}
+		}
+	}
+	return states
+}
+
+// states is the truth in the words of [replay.states].
+func states(d clerksim.Directory) map[string]string {
+	orNil := func(s string) any {
+		if s == "" {
+			return nil
+		}
+		return s
+	}
+	states := map[string]string{}
+	for id, i := range d.Invitations {
+		states[id] = fmt.Sprint(i.Status, i.Role, i.Email, orNil(i.UserID))
+	}
+	for id, d := range d.Domains {
+		states[id] = fmt.Sprint(d.Name, d.EnrollmentMode, orNil(string(d.Verification)))
+	}
+	return states
+}
+
 // machine makes random changes and remembers whom it may make them to.
 type machine struct {
 	w                    *clerksim.World
 	c                    *clock
 	users, organizations []string
+	invitations, domains []string
 }
 
 func (m *machine) user(t *rapid.T) string { return rapid.SampledFrom(m.users).Draw(t, "user") }
@@ -76,7 +123,7 @@ func (m *machine) organization(t *rapid.T) string {
 func (m *machine) change(t *rapid.T) {
 	m.c.advance(time.Duration(rapid.IntRange(0, 1).Draw(t, "ms")) * time.Millisecond)
 	var err error
-	switch rapid.IntRange(0, 10).Draw(t, "change") {
+	switch rapid.IntRange(0, 12).Draw(t, "change") {
 	case 0:
 		u, created := m.w.CreateUser(clerksim.NewUser{})
 		m.users, err = append(m.users, u.ID), created
@@ -102,9 +149,53 @@ func (m *machine) change(t *rapid.T) {
 		err = m.w.DeleteUser(m.user(t))
 	case 10:
 		err = m.w.DeleteOrganization(m.organization(t))
+	case 11:
+		err = m.changeInvitation(t)
+	case 12:
+		err = m.changeDomain(t)
 	}
 	if _, refused := errors.AsType[*clerksim.Error](err); err != nil {
 		require.True(t, refused, "%v", err)
+	}
+}
+
+func (m *machine) changeInvitation(t *rapid.T) error {
+	id := rapid.SampledFrom(m.invitations).Draw(t, "invitation")
+	switch rapid.IntRange(0, 3).Draw(t, "what") {
+	case 0:
+		_, err := m.w.Accept(id, m.user(t))
+		return err
+	case 1:
+		_, err := m.w.Revoke(id)
+		return err
+	default:
+		i, err := m.w.CreateInvitation(clerksim.NewInvitation{
+			OrganizationID: m.organization(t),
+			InviterID:      rapid.SampledFrom([]string{"", m.user(t)}).Draw(t, "inviter"),
+			Email:          rapid.SampledFrom([]string{"user-1@callmine.test", "guest@callmine.test"}).Draw(t, "address"),
+			Lifetime:       time.Duration(rapid.IntRange(0, 20).Draw(t, "life")) * time.Millisecond,
+		})
+		if err == nil {
+			m.invitations = append(m.invitations, i.ID)
+		}
+		return err
+	}
+}
+
+func (m *machine) changeDomain(t *rapid.T) error {
+	id := rapid.SampledFrom(m.domains).Draw(t, "domain")
+	switch rapid.IntRange(0, 3).Draw(t, "what") {
+	case 0:
+		return m.w.DeleteDomain(id)
+	case 1:
+		_, err := m.w.UpdateDomain(id, clerksim.DomainUpdate{Verified: new(rapid.Bool().Draw(t, "verified"))})
+		return err
+	default:
+		d, err := m.w.AddDomain(m.organization(t), rapid.SampledFrom([]string{"a.test", "b.test"}).Draw(t, "name"))
+		if err == nil {
+			m.domains = append(m.domains, d.ID)
+		}
+		return err
 	}
 }
 
@@ -118,7 +209,10 @@ func TestMessagesAndAPIBothTellTheTruth(t *testing.T) {
 			Seed: rapid.Uint64().Draw(t, "seed"), Now: c.Now, MembershipEventsOnDelete: rapid.Bool().Draw(t, "per row"),
 		})
 		require.NoError(t, err)
-		m := &machine{w: w, c: c, users: []string{"user_unknown"}, organizations: []string{"org_unknown"}}
+		m := &machine{
+			w: w, c: c, users: []string{"user_unknown"}, organizations: []string{"org_unknown"},
+			invitations: []string{"orginv_unknown"}, domains: []string{"orgdmn_unknown"},
+		}
 		for range rapid.IntRange(0, 60).Draw(t, "changes") {
 			m.change(t)
 		}
@@ -131,7 +225,10 @@ func TestMessagesAndAPIBothTellTheTruth(t *testing.T) {
 				require.Equal(t, truth.Role(organizationID, userID), mirror.role(organizationID, userID))
 			}
 		}
-		require.Equal(t, memberships(truth), sweep(t, w))
+		require.Equal(t, states(truth), mirror.states(c.Now()))
+		require.Equal(t, memberships(truth), sweep(t, w, "/v1/organization_memberships", "role"))
+		require.Equal(t, invitations(truth), sweep(t, w, "/v1/organization_invitations", "status"))
+		require.Equal(t, domains(truth), sweep(t, w, "/v1/organization_domains", "name"))
 	})
 }
 
@@ -143,11 +240,27 @@ func memberships(d clerksim.Directory) map[string]string {
 	return roles
 }
 
-// sweep reads every membership, a few a page.
-func sweep(t *rapid.T, w *clerksim.World) map[string]string {
-	handler, roles := w.Handler(), map[string]string{}
+func invitations(d clerksim.Directory) map[string]string {
+	statuses := map[string]string{}
+	for id, i := range d.Invitations {
+		statuses[id] = string(i.Status)
+	}
+	return statuses
+}
+
+func domains(d clerksim.Directory) map[string]string {
+	names := map[string]string{}
+	for id, d := range d.Domains {
+		names[id] = d.Name
+	}
+	return names
+}
+
+// sweep reads every row of a list, a few a page, and returns one field of each by id.
+func sweep(t *rapid.T, w *clerksim.World, list, field string) map[string]string {
+	handler, rows := w.Handler(), map[string]string{}
 	for {
-		path := fmt.Sprintf("/v1/organization_memberships?limit=3&order_by=%%2Bcreated_at&offset=%d", len(roles))
+		path := fmt.Sprintf("%s?limit=3&order_by=%%2Bcreated_at&offset=%d", list, len(rows))
 		req := httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil)
 		req.Header.Set("Authorization", "Bearer "+w.SecretKey())
 		recorder := httptest.NewRecorder()
@@ -156,11 +269,11 @@ func sweep(t *rapid.T, w *clerksim.World) map[string]string {
 		var p page
 		require.NoError(t, json.Unmarshal(recorder.Body.Bytes(), &p))
 		if len(p.Data) == 0 {
-			require.Equal(t, p.TotalCount, len(roles))
-			return roles
+			require.Len(t, rows, p.TotalCount)
+			return rows
 		}
-		for _, m := range p.Data {
-			roles[fmt.Sprint(m["id"])] = fmt.Sprint(m["role"])
+		for _, row := range p.Data {
+			rows[fmt.Sprint(row["id"])] = fmt.Sprint(row[field])
 		}
 	}
 }

@@ -80,6 +80,6 @@ func (w *World) organizationBody(o *organization) organizationBody {
 func (w *World) nestedOrganizationBody(o *organization) organizationBody {
 	body := w.organizationBody(o)
 	body.CreatedBy, body.PrivateMetadata = "", nil
-	body.MembersCount, body.PendingInvitations = new(o.members.len()), new(0)
+	body.MembersCount, body.PendingInvitations = new(o.members.len()), new(o.pendingAt(w.now()))
 	return body
 }

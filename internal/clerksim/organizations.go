@@ -76,8 +76,11 @@ type OrganizationUpdate struct {
 type organization struct {
 	entry
 	Organization
-	members table[*membership]
-	byUser  map[string]*membership
+	members     table[*membership]
+	byUser      map[string]*membership
+	invitations table[*invitation]
+	pending     map[string]*invitation // by address in lower case: what nobody settled, so that some have expired
+	domains     table[*domain]
 }
 
 func (o *organization) snapshot() Organization {
@@ -111,9 +114,12 @@ func (w *World) CreateOrganization(params NewOrganization) (Organization, error)
 	}
 	now := w.now()
 	o := &organization{
-		entry:   w.newEntry("org_", now),
-		members: newTable[*membership](),
-		byUser:  make(map[string]*membership),
+		entry:       w.newEntry("org_", now),
+		members:     newTable[*membership](),
+		byUser:      make(map[string]*membership),
+		invitations: newTable[*invitation](),
+		pending:     make(map[string]*invitation),
+		domains:     newTable[*domain](),
 	}
 	o.Organization = Organization{
 		ID: o.id, Name: params.Name, Slug: params.Slug, SlugForm: params.SlugForm, CreatedBy: params.CreatedBy,
@@ -123,7 +129,7 @@ func (w *World) CreateOrganization(params NewOrganization) (Organization, error)
 	w.moveSlug(o, "", o.Slug)
 	w.emit("organization.created", o.id, now, w.organizationBody(o))
 	if creator != nil {
-		w.join(o, creator, w.roleByKey(RoleAdmin), now)
+		w.join(o, creator, w.roleByKey(RoleAdmin), emptyMetadata(), now)
 	}
 	return o.snapshot(), nil
 }
@@ -162,8 +168,8 @@ func (w *World) UpdateOrganization(organizationID string, update OrganizationUpd
 	return o.snapshot(), nil
 }
 
-// DeleteOrganization removes an organization with its memberships and emits organization.deleted; see
-// [Config.MembershipEventsOnDelete]. It refuses an unknown organization (ErrNotFound).
+// DeleteOrganization removes an organization with its memberships, invitations and domains and emits
+// organization.deleted. Invitations and domains go silently; for memberships see [Config.MembershipEventsOnDelete]. It refuses an unknown organization (ErrNotFound).
 func (w *World) DeleteOrganization(organizationID string) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -173,6 +179,12 @@ func (w *World) DeleteOrganization(organizationID string) error {
 	}
 	now := w.now()
 	w.removeWithParent(o.members.ordered, now)
+	for _, i := range o.invitations.ordered {
+		w.invitations.remove(i)
+	}
+	for _, d := range o.domains.ordered {
+		w.domains.remove(d)
+	}
 	w.organizations.remove(o)
 	w.moveSlug(o, o.Slug, "")
 	gone := o.snapshot()

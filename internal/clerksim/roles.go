@@ -144,12 +144,16 @@ func (w *World) DeleteRole(roleID string) error {
 	if !ok {
 		return refuse(ErrNotFound, "no role %s", roleID)
 	}
-	inUse := slices.ContainsFunc(w.memberships.ordered, func(m *membership) bool { return m.role == r })
+	now := w.now()
+	inUse := slices.ContainsFunc(w.memberships.ordered, func(m *membership) bool { return m.role == r }) ||
+		slices.ContainsFunc(w.invitations.ordered, func(i *invitation) bool {
+			return i.role == r && i.statusAt(now) == InvitationPending
+		})
 	if inUse || isDefaultRole(r.Key) {
-		return refuse(ErrRoleInUse, "%s is given to members", r.Key)
+		return refuse(ErrRoleInUse, "%s is given to members, or promised to invited people", r.Key)
 	}
 	w.roles.remove(r)
-	w.emit("role.deleted", r.id, w.now(), deletedBody{Object: "role", ID: r.id, Deleted: true})
+	w.emit("role.deleted", r.id, now, deletedBody{Object: "role", ID: r.id, Deleted: true})
 	return nil
 }
 

@@ -29,6 +29,8 @@ type World struct {
 	memberships   table[*membership]
 	roles         table[*role]
 	permissions   table[*permission]
+	invitations   table[*invitation]
+	domains       table[*domain]
 	slugs         map[string]*organization
 	goneUsers     map[string]User
 	goneOrgs      map[string]Organization
@@ -53,6 +55,8 @@ func New(cfg Config) (*World, error) {
 		memberships:   newTable[*membership](),
 		roles:         newTable[*role](),
 		permissions:   newTable[*permission](),
+		invitations:   newTable[*invitation](),
+		domains:       newTable[*domain](),
 		slugs:         make(map[string]*organization),
 		goneUsers:     make(map[string]User),
 		goneOrgs:      make(map[string]Organization),

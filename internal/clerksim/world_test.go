@@ -2,7 +2,6 @@ package clerksim_test
 
 import (
 	"fmt"
-	"regexp"
 	"sync"
 	"testing"
 	"time"
@@ -67,7 +66,7 @@ func TestIDsLookLikeClerks(t *testing.T) {
 		"user": u.ID, "org": o.ID, "orgmem": m.ID, "role": r.ID, "perm": p.ID, "idn": u.PrimaryEmailID,
 		"msg": w.Drain()[0].ID, "ins": w.InstanceID(), "sk_test": w.SecretKey(),
 	} {
-		require.Regexp(t, regexp.MustCompile("^"+prefix+"_[0-9A-Za-z]{27}$"), id)
+		require.Regexp(t, "^"+prefix+"_[0-9A-Za-z]{27}$", id)
 	}
 }
 

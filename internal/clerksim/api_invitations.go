@@ -1,0 +1,173 @@
+package clerksim
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/gorilla/mux"
+)
+
+// maxInvitationDays is the longest that an invitation may live (Backend API document, expires_in_days).
+const maxInvitationDays = 365
+
+// invitationRequest is what the simulator knows of a request to invite. What only changes the e-mail that nobody gets
+// here is taken and forgotten.
+type invitationRequest struct {
+	EmailAddress   string          `json:"email_address"`
+	InviterUserID  *string         `json:"inviter_user_id"`
+	Role           string          `json:"role"`
+	PublicMetadata json.RawMessage `json:"public_metadata"`
+	ExpiresInDays  *int            `json:"expires_in_days"`
+	RedirectURL    *string         `json:"redirect_url"`
+	Notify         *bool           `json:"notify"`
+}
+
+func (r invitationRequest) params(organizationID string) (NewInvitation, error) {
+	params := NewInvitation{OrganizationID: organizationID, Email: r.EmailAddress, Role: r.Role}
+	if r.EmailAddress == "" {
+		return params, refuseParam(ErrInvalid, "email_address", "email_address is missing")
+	}
+	if r.Role == "" {
+		return params, refuseParam(ErrInvalid, "role", "role is missing")
+	}
+	if r.InviterUserID != nil {
+		params.InviterID = *r.InviterUserID
+	}
+	if string(r.PublicMetadata) != "null" {
+		params.PublicMetadata = r.PublicMetadata
+	}
+	if days := r.ExpiresInDays; days != nil {
+		if *days < 1 || *days > maxInvitationDays {
+			return params, refuseParam(ErrInvalid, "expires_in_days", "expires_in_days must be 1 to %d", maxInvitationDays)
+		}
+		params.Lifetime = time.Duration(*days) * 24 * time.Hour
+	}
+	return params, nil
+}
+
+func (a *api) createInvitation(req *http.Request) (any, error) {
+	var wanted invitationRequest
+	if err := readBody(req, &wanted); err != nil {
+		return nil, err
+	}
+	params, err := wanted.params(mux.Vars(req)["id"])
+	if err != nil {
+		return nil, err
+	}
+	a.world.mu.Lock()
+	defer a.world.mu.Unlock()
+	i, err := a.world.invite(params)
+	if err != nil {
+		return nil, err
+	}
+	return a.invitationAnswer(i), nil
+}
+
+// revokeInvitation takes an invitation back in the name of a member who may manage the organization, or of nobody.
+func (a *api) revokeInvitation(req *http.Request) (any, error) {
+	var by struct {
+		RequestingUserID string `json:"requesting_user_id"`
+	}
+	if err := readOptionalBody(req, &by); err != nil {
+		return nil, err
+	}
+	a.world.mu.Lock()
+	defer a.world.mu.Unlock()
+	i, err := a.findInvitation(req)
+	if err != nil {
+		return nil, err
+	}
+	if err := a.world.checkManager(i.organization, by.RequestingUserID); err != nil {
+		return nil, err
+	}
+	if i, err = a.world.revoke(i.id); err != nil {
+		return nil, err
+	}
+	return a.invitationAnswer(i), nil
+}
+
+func (a *api) invitation(req *http.Request) (any, error) {
+	a.world.mu.RLock()
+	defer a.world.mu.RUnlock()
+	i, err := a.findInvitation(req)
+	if err != nil {
+		return nil, err
+	}
+	return a.invitationAnswer(i), nil
+}
+
+// listInvitations lists those of the whole instance. Its query is a part of the address.
+func (a *api) listInvitations(req *http.Request) (any, error) {
+	a.world.mu.RLock()
+	defer a.world.mu.RUnlock()
+	part := strings.ToLower(req.URL.Query().Get("query"))
+	rows, err := a.filteredInvitations(req.URL.Query(), a.world.invitations.ordered, func(i *invitation) bool {
+		return strings.Contains(strings.ToLower(i.Email), part)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return list(req, rows, func(i *invitation) any { return a.world.listedInvitationBody(i) })
+}
+
+// listInvitationsOf lists those of one organization. Its email_address is a whole address.
+func (a *api) listInvitationsOf(req *http.Request) (any, error) {
+	a.world.mu.RLock()
+	defer a.world.mu.RUnlock()
+	o, err := a.world.findOrganization(mux.Vars(req)["id"])
+	if err != nil {
+		return nil, err
+	}
+	address := req.URL.Query().Get("email_address")
+	rows, err := a.filteredInvitations(req.URL.Query(), o.invitations.ordered, func(i *invitation) bool {
+		return address == "" || strings.EqualFold(i.Email, address)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return list(req, rows, func(i *invitation) any { return a.world.currentInvitationBody(i) })
+}
+
+// filteredInvitations returns the rows that match and have one of the statuses asked for, if any is.
+func (a *api) filteredInvitations(
+	query url.Values, rows []*invitation, matches func(*invitation) bool,
+) ([]*invitation, error) {
+	statuses := query["status"]
+	for _, status := range statuses {
+		switch InvitationStatus(status) {
+		case InvitationPending, InvitationAccepted, InvitationRevoked, InvitationExpired:
+		default:
+			return nil, refuseParam(ErrInvalid, "status", "an invitation can't be %q", status)
+		}
+	}
+	now := a.world.now()
+	var matching []*invitation
+	for _, i := range rows {
+		if matches(i) && (len(statuses) == 0 || slices.Contains(statuses, string(i.statusAt(now)))) {
+			matching = append(matching, i)
+		}
+	}
+	return matching, nil
+}
+
+// findInvitation finds what a path names: an invitation under another organization's path does not exist.
+func (a *api) findInvitation(req *http.Request) (*invitation, error) {
+	o, err := a.world.findOrganization(mux.Vars(req)["id"])
+	if err != nil {
+		return nil, err
+	}
+	id := mux.Vars(req)["invitation_id"]
+	i, ok := o.invitations.find(id)
+	if !ok {
+		return nil, refuse(ErrNotFound, "no invitation %s in %s", id, o.id)
+	}
+	return i, nil
+}
+
+func (a *api) invitationAnswer(i *invitation) any {
+	return withUnknownField(i.id, a.world.currentInvitationBody(i))
+}

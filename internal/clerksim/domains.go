@@ -1,0 +1,148 @@
+package clerksim
+
+import (
+	"regexp"
+	"slices"
+	"time"
+)
+
+// domainPattern is the shape of a domain's name, two labels or more.
+const domainPattern = `^([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,}$`
+
+// Verification is how far an organization has proved that it belongs to a domain.
+type Verification string
+
+// The states of a verification that this package brings about.
+const (
+	// VerificationNone is null in bodies: nobody tried.
+	VerificationNone Verification = ""
+	// VerificationDone is "verified".
+	VerificationDone Verification = "verified"
+	// VerificationUndone is "unverified": it was taken back.
+	VerificationUndone Verification = "unverified"
+)
+
+// The modes in which people with an address of a domain may enroll (Backend API document, OrganizationDomain).
+const (
+	EnrollByHand       = "manual_invitation"
+	EnrollByInvitation = "automatic_invitation"
+	EnrollBySuggestion = "automatic_suggestion"
+	EnrollByEnterprise = "enterprise_sso"
+)
+
+// Domain is a copy of one e-mail domain of an organization as the world knows it.
+type Domain struct {
+	// ID is "orgdmn_" and 27 characters.
+	ID string
+	// OrganizationID says whose it is.
+	OrganizationID string
+	// Name is such as "callmine.test".
+	Name string
+	// EnrollmentMode is one of the four modes, such as [EnrollByHand].
+	EnrollmentMode string
+	// Verification is how far it is proved.
+	Verification Verification
+	// VerifiedAt is when it last was verified, or zero.
+	VerifiedAt time.Time
+	// CreatedAt and UpdatedAt have a resolution of milliseconds.
+	CreatedAt, UpdatedAt time.Time
+}
+
+// DomainUpdate says what to change; nil leaves a field as it is.
+type DomainUpdate struct {
+	// EnrollmentMode is the new mode.
+	EnrollmentMode *string
+	// Verified verifies the domain, or takes that back.
+	Verified *bool
+}
+
+// domain is the row behind a [Domain].
+type domain struct {
+	entry
+	Domain
+	organization *organization
+}
+
+// AddDomain adds an unverified domain whose people enroll by hand and emits organizationDomain.created. It refuses an
+// unknown organization (ErrNotFound), a malformed name (ErrInvalid) and one that the organization has already
+// (ErrDuplicate). Another organization may have the same.
+func (w *World) AddDomain(organizationID, name string) (Domain, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	o, err := w.findOrganization(organizationID)
+	if err != nil {
+		return Domain{}, err
+	}
+	if valid, err := regexp.MatchString(domainPattern, name); err != nil || !valid {
+		return Domain{}, refuseParam(ErrInvalid, "name", "%q is no domain in lower case", name)
+	}
+	if slices.ContainsFunc(o.domains.ordered, func(d *domain) bool { return d.Name == name }) {
+		return Domain{}, refuseParam(ErrDuplicate, "name", "%s has the domain %q already", o.id, name)
+	}
+	now := w.now()
+	d := &domain{entry: w.newEntry("orgdmn_", now), organization: o}
+	d.Domain = Domain{
+		ID: d.id, OrganizationID: o.id, Name: name, EnrollmentMode: EnrollByHand, CreatedAt: now, UpdatedAt: now,
+	}
+	w.domains.insert(d)
+	o.domains.insert(d)
+	w.emit("organizationDomain.created", d.id, now, domainEventBody(d))
+	return d.Domain, nil
+}
+
+// UpdateDomain verifies a domain, or takes that back, or changes how people enroll, and emits
+// organizationDomain.updated. It refuses an unknown domain (ErrNotFound) and an unknown mode (ErrInvalid).
+func (w *World) UpdateDomain(domainID string, update DomainUpdate) (Domain, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	d, err := w.findDomain(domainID)
+	if err != nil {
+		return Domain{}, err
+	}
+	now := w.now()
+	if mode := update.EnrollmentMode; mode != nil {
+		switch *mode {
+		case EnrollByHand, EnrollByInvitation, EnrollBySuggestion, EnrollByEnterprise:
+			d.EnrollmentMode = *mode
+		default:
+			return Domain{}, refuseParam(ErrInvalid, "enrollment_mode", "nobody enrolls by %q", *mode)
+		}
+	}
+	if update.Verified != nil {
+		d.verify(*update.Verified, now)
+	}
+	d.UpdatedAt = now
+	w.emit("organizationDomain.updated", d.id, now, domainEventBody(d))
+	return d.Domain, nil
+}
+
+// DeleteDomain removes a domain and emits organizationDomain.deleted, which has only its id. It refuses an unknown
+// domain (ErrNotFound).
+func (w *World) DeleteDomain(domainID string) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	d, err := w.findDomain(domainID)
+	if err != nil {
+		return err
+	}
+	w.domains.remove(d)
+	d.organization.domains.remove(d)
+	w.emit("organizationDomain.deleted", d.id, w.now(), deletedBody{Object: domainObject, ID: d.id, Deleted: true})
+	return nil
+}
+
+func (w *World) findDomain(domainID string) (*domain, error) {
+	d, ok := w.domains.find(domainID)
+	if !ok {
+		return nil, refuse(ErrNotFound, "no domain %s", domainID)
+	}
+	return d, nil
+}
+
+func (d *domain) verify(verified bool, now time.Time) {
+	if verified {
+		d.Verification, d.VerifiedAt = VerificationDone, now
+	} else {
+		d.Verification, d.VerifiedAt = VerificationUndone, time.Time{}
+	}
+}
