@@ -39,11 +39,15 @@ func bodyOf(d clerksync.Decision) decisionBody {
 
 // authorize answers GET /v1/authorize: may the caller do this? A refusal is a status that a proxy understands.
 func (s *server) authorize(w http.ResponseWriter, r *http.Request, userID string) error {
-	workspaceID, err := required(r, "workspace_id")
+	q, err := queryOf(r, "workspace_id", "permission")
 	if err != nil {
 		return err
 	}
-	permission, err := required(r, "permission")
+	workspaceID, err := q.required("workspace_id")
+	if err != nil {
+		return err
+	}
+	permission, err := q.required("permission")
 	if err != nil {
 		return err
 	}
@@ -56,17 +60,6 @@ func (s *server) authorize(w http.ResponseWriter, r *http.Request, userID string
 		return refusal(decision, standing.User)
 	}
 	return write(w, bodyOf(decision))
-}
-
-func required(r *http.Request, name string) (string, error) {
-	value, ok, err := parameter(r, name)
-	if err != nil {
-		return "", err
-	}
-	if !ok || value == "" {
-		return "", badRequest(name + " is missing.")
-	}
-	return value, nil
 }
 
 const (

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"errors"
 	"net/http"
 	"strconv"
 	"strings"
@@ -33,7 +34,7 @@ type (
 // asService admits services only.
 func (s *server) asService(next serviceHandler) http.Handler {
 	return s.handle(func(w http.ResponseWriter, r *http.Request) error {
-		identity, err := s.cfg.Authenticator.Authenticate(r.Context(), r)
+		identity, err := s.authenticate(r)
 		if err != nil {
 			return err
 		}
@@ -47,7 +48,7 @@ func (s *server) asService(next serviceHandler) http.Handler {
 // asUser admits users, and services that act for one.
 func (s *server) asUser(next userHandler) http.Handler {
 	return s.handle(func(w http.ResponseWriter, r *http.Request) error {
-		identity, err := s.cfg.Authenticator.Authenticate(r.Context(), r)
+		identity, err := s.authenticate(r)
 		if err != nil {
 			return err
 		}
@@ -75,6 +76,15 @@ func (s *server) asMember(permission string, next memberHandler) http.Handler {
 		}
 		return next(w, r, standing)
 	})
+}
+
+// authenticate tells who is calling, and counts refusals: the caller isn't told why.
+func (s *server) authenticate(r *http.Request) (Identity, error) {
+	identity, err := s.cfg.Authenticator.Authenticate(r.Context(), r)
+	if refused, ok := errors.AsType[*AuthError](err); ok {
+		s.cfg.Refused(refused.Reason)
+	}
+	return identity, err
 }
 
 // handle turns a handler's error into a problem.

@@ -27,11 +27,15 @@ type memberBody struct {
 
 // members answers GET /v1/workspaces/{workspace_id}/members, in the order of joining.
 func (s *server) members(w http.ResponseWriter, r *http.Request, caller clerksync.Standing) error {
-	limit, err := limitOf(r)
+	q, err := queryOf(r, "limit", "cursor")
 	if err != nil {
 		return err
 	}
-	after, err := cursorOf(r)
+	limit, err := limitOf(q)
+	if err != nil {
+		return err
+	}
+	after, err := cursorOf(q)
 	if err != nil {
 		return err
 	}
@@ -48,7 +52,7 @@ func (s *server) members(w http.ResponseWriter, r *http.Request, caller clerksyn
 	body.Data = make([]memberBody, len(members))
 	for i, m := range members {
 		body.Data[i] = memberBody{
-			UserID: m.UserID, MembershipID: m.MembershipID, Role: clerksync.CanonicalRole(m.Role), RoleName: m.RoleName,
+			UserID: m.UserID, MembershipID: m.MembershipID, Role: m.Role, RoleName: m.RoleName,
 			Identifier: m.Identifier, FirstName: m.FirstName, LastName: m.LastName, JoinedAt: m.JoinedAt.UTC(),
 		}
 	}

@@ -2,8 +2,6 @@ package api
 
 import (
 	"encoding/base64"
-	"net/http"
-	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -17,33 +15,16 @@ const (
 )
 
 // limitOf reads the query parameter limit.
-func limitOf(r *http.Request) (int, error) {
-	raw, ok, err := parameter(r, "limit")
-	if err != nil || !ok {
-		return defaultLimit, err
+func limitOf(q query) (int, error) {
+	raw, ok := q["limit"]
+	if !ok {
+		return defaultLimit, nil
 	}
 	limit, err := strconv.Atoi(raw)
 	if err != nil || limit < 1 || limit > maxLimit {
 		return 0, badRequest("limit must be a whole number from 1 to 200.")
 	}
 	return limit, nil
-}
-
-// parameter returns a query parameter that may be given once; ok is false if it isn't. A query that can't be read in full is
-// refused, because a parameter that was meant to change the answer must not be overlooked.
-func parameter(r *http.Request, name string) (value string, ok bool, err error) {
-	query, err := url.ParseQuery(r.URL.RawQuery)
-	if err != nil {
-		return "", false, badRequest("The query is malformed.")
-	}
-	switch values := query[name]; len(values) {
-	case 0:
-		return "", false, nil
-	case 1:
-		return values[0], true, nil
-	default:
-		return "", false, badRequest(name + " must be given once.")
-	}
 }
 
 // A cursor is the position after which a page begins, as base64url of "milliseconds:membership". It isn't secret: it
@@ -54,11 +35,11 @@ func encodeCursor(p store.Position) string {
 }
 
 // cursorOf reads the query parameter cursor.
-func cursorOf(r *http.Request) (store.Position, error) {
+func cursorOf(q query) (store.Position, error) {
 	invalid := badRequest("cursor must be the next_cursor of an earlier answer.")
-	raw, ok, err := parameter(r, "cursor")
-	if err != nil || !ok {
-		return store.Position{}, err
+	raw, ok := q["cursor"]
+	if !ok {
+		return store.Position{}, nil
 	}
 	decoded, err := base64.RawURLEncoding.DecodeString(raw)
 	if err != nil {

@@ -42,11 +42,16 @@ type Config struct {
 	Logger *slog.Logger
 	// Decided is told the reason of each decision. Optional.
 	Decided func(clerksync.Reason)
+	// Refused is told why credentials were refused. Optional.
+	Refused func(AuthReason)
 }
 
 func (c Config) withDefaults() Config {
 	if c.Decided == nil {
 		c.Decided = func(clerksync.Reason) {}
+	}
+	if c.Refused == nil {
+		c.Refused = func(AuthReason) {}
 	}
 	return c
 }

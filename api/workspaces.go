@@ -39,7 +39,7 @@ func (s *server) me(w http.ResponseWriter, r *http.Request, userID string) error
 	for i, seat := range seats {
 		body.Workspaces[i] = seatBody{
 			WorkspaceID: seat.OrganizationID, Name: seat.Name, Slug: seat.Slug,
-			Role: clerksync.CanonicalRole(seat.Role), Permissions: s.permissions(seat.Standing(userID)),
+			Role: seat.Role, Permissions: s.permissions(seat.Standing(userID)),
 		}
 	}
 	return write(w, body)
@@ -87,7 +87,7 @@ type workspaceMeBody struct {
 // workspaceMe answers GET /v1/workspaces/{workspace_id}/me: what a user interface greys out.
 func (s *server) workspaceMe(w http.ResponseWriter, _ *http.Request, member clerksync.Standing) error {
 	return write(w, workspaceMeBody{
-		UserID: member.UserID, WorkspaceID: member.OrganizationID, Role: clerksync.CanonicalRole(member.Role),
+		UserID: member.UserID, WorkspaceID: member.OrganizationID, Role: member.Role,
 		Permissions: s.permissions(member),
 	})
 }

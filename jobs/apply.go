@@ -43,13 +43,11 @@ func apply(ctx context.Context, tx pgx.Tx, svixIDs []string, now time.Time) (fin
 	if err != nil {
 		return nil, err
 	}
-	changed := clerksync.NewMirror()
-	for i := range deliveries {
-		if deliveries[i].State == clerksync.StateReceived {
-			deliveries[i].State = mirror.Apply(facts[i], changed)
-		}
-	}
+	changed, entries := mirror.ApplyAll(deliveries, facts)
 	if err := store.SaveMirror(ctx, tx, changed); err != nil {
+		return nil, err
+	}
+	if err := store.AppendAudit(ctx, tx, entries); err != nil {
 		return nil, err
 	}
 	if err := store.FinishDeliveries(ctx, tx, deliveries, now); err != nil {

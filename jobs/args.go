@@ -2,8 +2,12 @@ package jobs
 
 import "github.com/riverqueue/river"
 
-// QueueApply is the queue of jobs that apply deliveries.
-const QueueApply = "apply"
+// The queues of jobs that apply deliveries. What takes access away has one of its own, with its own workers, so that
+// no backlog of anything else delays it.
+const (
+	QueueApply       = "apply"
+	QueueRevocations = "revocations"
+)
 
 // MaxBatch is how many deliveries one commit accepts and one job applies at most: as many as callers are busy at
 // once in the measured range, and few enough that a job stays far below its time-out.
@@ -23,5 +27,5 @@ func (ApplyArgs) Kind() string { return applyKind }
 
 // InsertOpts implements river.JobArgsWithInsertOpts.
 func (ApplyArgs) InsertOpts() river.InsertOpts {
-	return river.InsertOpts{Queue: QueueApply, MaxAttempts: maxJobAttempts}
+	return river.InsertOpts{MaxAttempts: maxJobAttempts}
 }

@@ -19,7 +19,8 @@ func TestWireFormatOfApplyArgs(t *testing.T) {
 	args := ApplyArgs{SvixIDs: []string{"msg_1", "msg_2"}}
 	opts := args.InsertOpts()
 	got, err := json.MarshalIndent(map[string]any{
-		"kind": args.Kind(), "queue": opts.Queue, "max_attempts": opts.MaxAttempts, "args": args,
+		"kind": args.Kind(), "queues": []string{QueueApply, QueueRevocations}, "max_attempts": opts.MaxAttempts, "args": args,
+		"prune": map[string]any{"kind": PruneArgs{}.Kind(), "queue": PruneArgs{}.InsertOpts().Queue, "args": PruneArgs{}},
 	}, "", "  ")
 	require.NoError(t, err)
 	golden := filepath.Join("testdata", "apply_args.golden.json")

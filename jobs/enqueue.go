@@ -10,27 +10,42 @@ import (
 	"github.com/riverqueue/river"
 
 	"github.com/callmine/rolecall/migrations"
+	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// enqueue inserts jobs that apply the named deliveries, and wakes the workers at commit.
+// enqueue inserts jobs that apply the deliveries, and wakes the workers at commit.
 //
 // River wakes them too, but decides that at insert and at most once per interval, so that a rolled-back insert can
 // swallow the next one's wake-up. So every commit sends its own notification, on River's channel and in its format;
 // Postgres folds it with River's where both are sent.
-func enqueue(ctx context.Context, client *river.Client[pgx.Tx], tx pgx.Tx, svixIDs []string) error {
-	if len(svixIDs) == 0 {
-		return nil
+func enqueue(ctx context.Context, client *river.Client[pgx.Tx], tx pgx.Tx, deliveries []clerksync.Delivery) error {
+	ids := map[string][]string{}
+	for _, d := range deliveries {
+		queue := QueueApply
+		if d.Revokes {
+			queue = QueueRevocations
+		}
+		ids[queue] = append(ids[queue], d.ID)
 	}
 	var params []river.InsertManyParams
-	for ids := range slices.Chunk(svixIDs, MaxBatch) {
-		params = append(params, river.InsertManyParams{Args: ApplyArgs{SvixIDs: ids}})
+	for queue, ids := range ids {
+		for batch := range slices.Chunk(ids, MaxBatch) {
+			params = append(params, river.InsertManyParams{
+				Args: ApplyArgs{SvixIDs: batch}, InsertOpts: &river.InsertOpts{Queue: queue},
+			})
+		}
+	}
+	if len(params) == 0 {
+		return nil
 	}
 	if _, err := client.InsertManyFastTx(ctx, tx, params); err != nil {
 		return fmt.Errorf("insert apply jobs: %w", err)
 	}
-	_, err := tx.Exec(ctx, "SELECT pg_notify($1, $2)", migrations.Schema+".river_insert", `{"queue": "`+QueueApply+`"}`)
-	if err != nil {
-		return fmt.Errorf("wake workers: %w", err)
+	for queue := range ids {
+		_, err := tx.Exec(ctx, "SELECT pg_notify($1, $2)", migrations.Schema+".river_insert", `{"queue": "`+queue+`"}`)
+		if err != nil {
+			return fmt.Errorf("wake workers: %w", err)
+		}
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"testing"
 	"time"
 
@@ -20,12 +21,14 @@ func TestOutcome(t *testing.T) {
 	cancel()
 	late, cancel := context.WithDeadline(t.Context(), time.Now().Add(-time.Second))
 	t.Cleanup(cancel)
+	tooLong := fmt.Errorf("apply: %w", late.Err())
 	away := fmt.Errorf("apply: %w", &pgconn.PgError{Code: "57P01"})
 	poison := fmt.Errorf("apply: %w", &pgconn.PgError{Code: "22P02"})
 
 	require.NoError(t, outcome(t.Context(), nil))
 	require.NoError(t, outcome(stopping, nil), "done is done")
 	require.Equal(t, poison, outcome(t.Context(), poison), "the delivery's own fault")
+	require.Equal(t, tooLong, outcome(late, tooLong), "somebody's lock: tried again, and taken over at last")
 	require.Equal(t, errors.ErrUnsupported, outcome(t.Context(), errors.ErrUnsupported))
 	for name, tc := range map[string]struct {
 		ctx   context.Context
@@ -33,7 +36,6 @@ func TestOutcome(t *testing.T) {
 		after time.Duration
 	}{
 		"the database is away":      {t.Context(), away, databasePause},
-		"the job took too long":     {late, fmt.Errorf("apply: %w", late.Err()), databasePause},
 		"stopping":                  {stopping, fmt.Errorf("apply: %w", stopping.Err()), 0},
 		"stopping, away":            {stopping, away, 0},
 		"stopping, whatever it was": {stopping, poison, 0},
@@ -66,8 +68,8 @@ func TestRetriesWaitForSecondsOnly(t *testing.T) {
 	require.Equal(t, now.Add(30*s), p.NextRetry(&rivertype.JobRow{Errors: make([]rivertype.AttemptError, 1000)}))
 }
 
-// TestTroubleOfTheDatabaseCostsNoAttempt keeps a job from its rows for longer than it may run.
-func TestTroubleOfTheDatabaseCostsNoAttempt(t *testing.T) {
+// TestWaitingForALockCostsADeliveryNoAttempt keeps a job from its rows for longer than it may run.
+func TestWaitingForALockCostsADeliveryNoAttempt(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	accept(t, b.inbox(t), userNamed(t, "msg_1", "user_1", "Kim", 1))
@@ -79,9 +81,46 @@ func TestTroubleOfTheDatabaseCostsNoAttempt(t *testing.T) {
 	require.NoError(t, err)
 	start(t, w)
 	eventually(t, func() bool {
-		return b.count(t, "SELECT count(*) FROM rolecall.river_job WHERE (metadata ->> 'snoozes')::int >= 2") == 1
+		return b.count(t, "SELECT count(*) FROM rolecall.river_job WHERE cardinality(errors) >= 2") == 1
 	})
 	require.Zero(t, b.ledger(t, "msg_1").Attempts)
+	release()
+	b.untilState(t, "msg_1", clerksync.StateApplied)
+	require.Zero(t, b.ledger(t, "msg_1").Attempts)
+}
+
+func TestBlame(t *testing.T) {
+	t.Parallel()
+	for code, want := range map[string]blame{
+		"22P02": ofDelivery, "22021": ofDelivery, "23505": ofDelivery, "54000": ofDelivery, "P0001": ofDelivery,
+		"40P01": ofCircumstances, "40001": ofCircumstances, "55P03": ofCircumstances, "57014": ofCircumstances,
+		"42P01": ofCircumstances, "42501": ofCircumstances, "XX000": ofCircumstances, "": ofCircumstances,
+		"57P01": ofDatabase, "53300": ofDatabase, "08006": ofDatabase, "25006": ofDatabase,
+	} {
+		require.Equal(t, want, blameFor(fmt.Errorf("apply: %w", &pgconn.PgError{Code: code})), code)
+	}
+	require.Equal(t, ofDelivery, blameFor(errors.New("panic")))
+	require.Equal(t, ofCircumstances, blameFor(fmt.Errorf("apply: %w", context.DeadlineExceeded)))
+	require.Equal(t, ofDatabase, blameFor(fmt.Errorf("apply: %w", io.ErrUnexpectedEOF)))
+}
+
+// TestADeliveryThatWaitsForALockStopsNoOther has one row locked for longer than a batch may take.
+func TestADeliveryThatWaitsForALockStopsNoOther(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.insert(t, userNamed(t, "msg_0", "user_1", "Kim", 1))
+	_, err := b.apply(t.Context(), "msg_0")
+	require.NoError(t, err)
+	b.insert(t, userNamed(t, "msg_1", "user_1", "Kim", 2), userNamed(t, "msg_2", "user_2", "Robin", 2))
+	release := b.hold(t, "SELECT FROM rolecall.users WHERE id = 'user_1' FOR UPDATE")
+	w, err := newWorkers(b.workersConfig(), b.workersConfig().river())
+	require.NoError(t, err)
+	n, err := w.takeOver(t.Context(), later())
+	require.NoError(t, err)
+	require.Equal(t, 2, n, "in one job")
+	start(t, w)
+	b.untilState(t, "msg_2", clerksync.StateApplied)
+	require.Equal(t, string(clerksync.StateReceived), b.ledger(t, "msg_1").State)
 	release()
 	b.untilState(t, "msg_1", clerksync.StateApplied)
 	require.Zero(t, b.ledger(t, "msg_1").Attempts)

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -25,6 +27,8 @@ const (
 	// inboxCapacity bounds how many deliveries wait for a commit. More mean that the database can't keep up: Clerk is
 	// then told to try again later, instead of waiting until its time-out.
 	inboxCapacity = 1024
+	// acceptTimeout is how long a caller waits at most, so that it hears of a failure before Clerk's own limit of 15 s.
+	acceptTimeout = 10 * time.Second
 )
 
 // Errors of [Inbox.Accept]. Nothing is stored.
@@ -41,8 +45,10 @@ type InboxConfig struct {
 	// InstanceID is the Clerk instance whose deliveries are ours (ins_…). Those of others are quarantined. Empty takes
 	// every instance's.
 	InstanceID string
-	// Logger gets one line for each failed commit.
+	// Logger gets one line for each failed commit and each quarantined delivery.
 	Logger *slog.Logger
+	// Ended is told the state of each delivery that ends at the door: ignored or quarantined. Optional.
+	Ended func(clerksync.State)
 }
 
 func (c InboxConfig) validate() error {
@@ -71,6 +77,7 @@ type Inbox struct {
 
 // entry is a delivery that waits for its commit.
 type entry struct {
+	caller   context.Context //nolint:containedctx // tells whether anybody waits for the answer still
 	delivery clerksync.Delivery
 	receipt  clerksync.Receipt
 	err      error
@@ -81,6 +88,9 @@ type entry struct {
 func NewInbox(cfg InboxConfig) (*Inbox, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
+	}
+	if cfg.Ended == nil {
+		cfg.Ended = func(clerksync.State) {}
 	}
 	client, err := river.NewClient(riverpgxv5.New(cfg.Pool), &river.Config{
 		Schema: migrations.Schema, SkipUnknownJobCheck: true, Logger: quiet(cfg.Logger),
@@ -98,12 +108,13 @@ func NewInbox(cfg InboxConfig) (*Inbox, error) {
 // Accept puts a delivery into the ledger and returns once that is committed. A delivery whose svix-id is known is a
 // repeat, and nothing is done, unless the known copy is quarantined: then the new one takes its place.
 //
-// With an error nothing is known to be stored, and the sender should try again.
+// With an error nothing is known to be stored, and the sender should try again. It comes after [acceptTimeout] at the
+// latest, however long the queue is.
 func (in *Inbox) Accept(ctx context.Context, d clerksync.Delivery) (clerksync.Receipt, error) {
-	if in.cfg.InstanceID != "" && d.InstanceID != "" && d.InstanceID != in.cfg.InstanceID && d.State == clerksync.StateReceived {
-		d.Quarantine("delivery of another Clerk instance: " + d.InstanceID)
-	}
-	e := &entry{delivery: d, done: make(chan struct{})}
+	admit(&d, in.cfg.InstanceID)
+	ctx, cancel := context.WithTimeout(ctx, acceptTimeout)
+	defer cancel()
+	e := &entry{caller: ctx, delivery: d, done: make(chan struct{})}
 	if err := in.enter(e); err != nil {
 		return clerksync.Receipt{}, err
 	}
@@ -173,6 +184,10 @@ func (in *Inbox) gather(first *entry) []*entry {
 // alone, so that a failed commit fails exactly its own callers. If the database itself is in trouble, they aren't:
 // each could take as long as the batch did.
 func (in *Inbox) commit(batch []*entry) {
+	batch = slices.DeleteFunc(batch, func(e *entry) bool { return e.caller.Err() != nil }) // nobody waits any more
+	if len(batch) == 0 {
+		return
+	}
 	err := in.store(batch)
 	if _, refused := errors.AsType[*pgconn.PgError](err); refused && !store.Unavailable(err) && len(batch) > 1 {
 		for _, e := range batch {
@@ -186,5 +201,13 @@ func (in *Inbox) commit(batch []*entry) {
 	for _, e := range batch {
 		e.err = err
 		close(e.done)
+	}
+}
+
+// admit quarantines a delivery of another Clerk instance: the dashboard's examples are such. One that names no instance
+// is ours, and so is every one if ours isn't known.
+func admit(d *clerksync.Delivery, instanceID string) {
+	if instanceID != "" && d.InstanceID != "" && d.InstanceID != instanceID && d.State == clerksync.StateReceived {
+		d.Quarantine("delivery of another Clerk instance: " + d.InstanceID)
 	}
 }

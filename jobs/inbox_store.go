@@ -3,7 +3,6 @@ package jobs
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -11,12 +10,9 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// commitTimeout bounds one commit, so that a caller hears of a failure well before Clerk's own limit of 15 s.
-const commitTimeout = 10 * time.Second
-
 // store commits a batch: one row of the ledger for each delivery that is new, and one job for them all.
 func (in *Inbox) store(batch []*entry) error {
-	ctx, cancel := context.WithTimeout(context.Background(), commitTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), acceptTimeout)
 	defer cancel()
 	first := leaders(batch)
 	unique := make([]clerksync.Delivery, 0, len(first))
@@ -31,16 +27,22 @@ func (in *Inbox) store(batch []*entry) error {
 		if receipts, err = store.InsertDeliveries(ctx, tx, unique); err != nil {
 			return err
 		}
-		var ids []string
+		var fresh []clerksync.Delivery
 		for _, d := range unique {
 			if d.State == clerksync.StateReceived && receipts[d.ID].Stored {
-				ids = append(ids, d.ID)
+				fresh = append(fresh, d)
 			}
 		}
-		return enqueue(ctx, in.client, tx, ids)
+		return enqueue(ctx, in.client, tx, fresh)
 	})
 	if err != nil {
 		return fmt.Errorf("store deliveries: %w", err)
+	}
+	for _, d := range unique {
+		if d.State != clerksync.StateReceived && receipts[d.ID].Stored { // it ends at the door
+			in.cfg.Ended(d.State)
+			logQuarantine(ctx, in.cfg.Logger, d)
+		}
 	}
 	for _, e := range batch {
 		e.receipt = receipts[e.delivery.ID]

@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/callmine/rolecall/store"
+	clerksync "github.com/callmine/rolecall/sync"
 )
 
 const (
@@ -41,28 +42,27 @@ func (w *Workers) takeOverLoop(ctx context.Context) {
 // takeOver enqueues again every delivery that has waited for long without a job that will apply it, and returns how
 // many. Enqueuing one twice does no harm: the ledger's state is the guard.
 func (w *Workers) takeOver(ctx context.Context, now time.Time) (int, error) {
+	ctx, cancel := context.WithTimeout(ctx, jobTimeout)
+	defer cancel()
 	oldest, err := store.OldestReceived(ctx, w.cfg.Pool)
 	if err != nil || oldest.IsZero() || oldest.After(now.Add(-takeOverAfter)) {
 		return 0, err
 	}
-	var ids []string
+	var stranded []clerksync.Delivery
 	err = pgx.BeginFunc(ctx, w.cfg.Pool, func(tx pgx.Tx) error {
 		if locked, err := store.TryTakeOver(ctx, tx); err != nil || !locked {
 			return err
 		}
-		stranded, err := store.StrandedDeliveries(ctx, tx, store.Stranded{
+		stranded, err = store.StrandedDeliveries(ctx, tx, store.Stranded{
 			Kind: applyKind, ReceivedBefore: now.Add(-takeOverAfter), AttemptedAfter: now.Add(-jobTimeout), Limit: takeOverLimit,
 		})
 		if err != nil {
 			return err
 		}
-		for _, d := range stranded {
-			ids = append(ids, d.ID)
-		}
-		return enqueue(ctx, w.client, tx, ids)
+		return enqueue(ctx, w.client, tx, stranded)
 	})
 	if err != nil {
 		return 0, fmt.Errorf("enqueue stranded deliveries: %w", err)
 	}
-	return len(ids), nil
+	return len(stranded), nil
 }

@@ -20,26 +20,31 @@ import (
 type applyWorker struct {
 	river.WorkerDefaults[ApplyArgs]
 
-	pool    *pgxpool.Pool
-	logger  *slog.Logger
-	applied func(clerksync.State)
+	pool   *pgxpool.Pool
+	logger *slog.Logger
+	ended  func(clerksync.State)
 }
 
-// Work implements river.Worker. Mirror, ledger and job change in one transaction. If that fails for another reason
-// than the database, the batch is taken apart: each delivery is tried alone, and only those that fail are kept.
+// Work implements river.Worker. Mirror, audit log, ledger and job change in one transaction. If that fails while the
+// database is there, the batch is taken apart, so that one delivery stops no other.
 func (w *applyWorker) Work(ctx context.Context, job *river.Job[ApplyArgs]) error {
 	err := w.inTx(ctx, job.Args.SvixIDs, func(tx pgx.Tx) error {
 		_, err := river.JobCompleteTx[*riverpgxv5.Driver](ctx, tx, job)
 		return err
 	})
-	if err == nil || ctx.Err() != nil || store.Unavailable(err) {
-		return outcome(ctx, err)
+	if err != nil && ctx.Err() == nil && blameFor(err) != ofDatabase {
+		err = w.takeApart(ctx, job.Args.SvixIDs)
 	}
-	return outcome(ctx, w.takeApart(ctx, job.Args.SvixIDs))
+	if err != nil {
+		w.logger.WarnContext(ctx, "apply deliveries", "error", err, "count", len(job.Args.SvixIDs))
+	}
+	return outcome(ctx, err)
 }
 
 // inTx applies deliveries and runs also in one transaction.
 func (w *applyWorker) inTx(ctx context.Context, svixIDs []string, also func(pgx.Tx) error) error {
+	ctx, cancel := context.WithTimeout(ctx, applyTimeout)
+	defer cancel()
 	var finished []clerksync.Delivery
 	err := pgx.BeginFunc(ctx, w.pool, func(tx pgx.Tx) (err error) {
 		if finished, err = apply(ctx, tx, svixIDs, time.Now()); err != nil {
@@ -47,11 +52,15 @@ func (w *applyWorker) inTx(ctx context.Context, svixIDs []string, also func(pgx.
 		}
 		return also(tx)
 	})
+	if ctx.Err() != nil && err != nil {
+		err = errors.Join(ctx.Err(), err)
+	}
 	if err != nil {
 		return fmt.Errorf("apply %d deliveries: %w", len(svixIDs), err)
 	}
 	for _, d := range finished {
-		w.report(ctx, d)
+		w.ended(d.State)
+		logQuarantine(ctx, w.logger, d)
 	}
 	return nil
 }
@@ -65,26 +74,29 @@ func (w *applyWorker) takeApart(ctx context.Context, svixIDs []string) error {
 		if err == nil {
 			continue
 		}
-		if ctx.Err() != nil || store.Unavailable(err) {
+		err = fmt.Errorf("delivery %s: %w", id, err)
+		if ctx.Err() != nil || blameFor(err) == ofDatabase {
 			return err
 		}
-		state, failErr := store.FailDelivery(ctx, w.pool, id, err, maxDeliveryAttempts)
-		switch {
-		case failErr != nil:
-			return failErr
-		case state == clerksync.StateQuarantined:
-			w.report(ctx, clerksync.Delivery{ID: id, State: state, Reason: err.Error()})
-		case state == clerksync.StateReceived:
-			errs = append(errs, fmt.Errorf("delivery %s: %w", id, err))
+		if blameFor(err) == ofDelivery {
+			state, failErr := store.FailDelivery(ctx, w.pool, id, err, maxDeliveryAttempts)
+			if failErr != nil {
+				return failErr
+			}
+			if state != clerksync.StateReceived {
+				w.ended(state)
+				logQuarantine(ctx, w.logger, clerksync.Delivery{ID: id, State: state, Reason: err.Error()})
+				continue
+			}
 		}
+		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
 }
 
-// report counts a delivery that ended, and logs one that is set aside: somebody should look at it.
-func (w *applyWorker) report(ctx context.Context, d clerksync.Delivery) {
-	w.applied(d.State)
+// logQuarantine tells that a delivery was set aside: somebody should look at it.
+func logQuarantine(ctx context.Context, logger *slog.Logger, d clerksync.Delivery) {
 	if d.State == clerksync.StateQuarantined {
-		w.logger.ErrorContext(ctx, "delivery quarantined", "svix_id", d.ID, "event_type", d.Type, "error", d.Reason)
+		logger.ErrorContext(ctx, "delivery quarantined", "svix_id", d.ID, "event_type", d.Type, "error", d.Reason)
 	}
 }

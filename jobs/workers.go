@@ -24,10 +24,14 @@ const (
 	fetchCooldown = 5 * time.Millisecond
 	// fetchPollInterval is the wait if a wake-up is lost.
 	fetchPollInterval = 100 * time.Millisecond
-	// jobTimeout is far above what a batch takes. A job that runs for longer is its dead process'.
-	jobTimeout = 5 * time.Second
+	// applyTimeout is far above what applying a batch takes: whoever reaches it waits for somebody's locks.
+	applyTimeout = 3 * time.Second
+	// jobTimeout leaves time for taking a batch apart. A job that runs for longer is its dead process'.
+	jobTimeout = 10 * time.Second
 	// rescueAfter must be above jobTimeout. Taking over is faster, see takeover.go.
 	rescueAfter = 20 * time.Second
+	// revocationWorkers is how many jobs of revocations run at once, beside all others.
+	revocationWorkers = 4
 	// softStop is how long running jobs may go on once stopping began; then they are given back.
 	softStop = 5 * time.Second
 	// keepCompleted is how long done jobs stay: the ledger is the record, and the queue should stay small.
@@ -36,17 +40,19 @@ const (
 
 // WorkersConfig configures [Workers].
 type WorkersConfig struct {
-	// Pool is where deliveries are applied. It should not be the inbox's, and hold MaxWorkers connections and two more.
+	// Pool is where deliveries are applied. It should not be the inbox's, and hold MaxWorkers connections and seven more.
 	Pool *pgxpool.Pool
 	// Queue is where River fetches jobs, listens and does its upkeep. It may commit asynchronously: what a crash of the
 	// database loses of that is done again. Defaults to Pool.
 	Queue *pgxpool.Pool
-	// MaxWorkers is how many jobs run at once. Defaults to 16: more only wait for two cores and each other's locks.
+	// MaxWorkers is how many jobs run at once that take no access away. Defaults to 16: more only wait for two cores and each other's locks.
 	MaxWorkers int
 	// Logger gets warnings, errors and quarantined deliveries.
 	Logger *slog.Logger
-	// Applied is told the state in which each delivery ended. Optional.
-	Applied func(clerksync.State)
+	// BodyRetention is how long the bodies of deliveries that ended are kept. 0 keeps them for ever.
+	BodyRetention time.Duration
+	// Ended is told the state in which each delivery ended. Optional.
+	Ended func(clerksync.State)
 }
 
 func (c WorkersConfig) withDefaults() WorkersConfig {
@@ -56,8 +62,8 @@ func (c WorkersConfig) withDefaults() WorkersConfig {
 	if c.Queue == nil {
 		c.Queue = c.Pool
 	}
-	if c.Applied == nil {
-		c.Applied = func(clerksync.State) {}
+	if c.Ended == nil {
+		c.Ended = func(clerksync.State) {}
 	}
 	return c
 }
@@ -100,17 +106,21 @@ func (c WorkersConfig) river() *river.Config {
 		FetchPollInterval:           fetchPollInterval,
 		JobTimeout:                  jobTimeout,
 		Logger:                      quiet(c.Logger),
-		Queues:                      map[string]river.QueueConfig{QueueApply: {MaxWorkers: c.MaxWorkers}},
-		RescueStuckJobsAfter:        rescueAfter,
-		RetryPolicy:                 retryPolicy{now: time.Now},
-		Schema:                      migrations.Schema,
-		SoftStopTimeout:             softStop,
+		PeriodicJobs:                pruning(c.BodyRetention),
+		Queues: map[string]river.QueueConfig{
+			QueueApply: {MaxWorkers: c.MaxWorkers}, QueueRevocations: {MaxWorkers: revocationWorkers}, QueueUpkeep: {MaxWorkers: 1},
+		},
+		RescueStuckJobsAfter: rescueAfter,
+		RetryPolicy:          retryPolicy{now: time.Now},
+		Schema:               migrations.Schema,
+		SoftStopTimeout:      softStop,
 	}
 }
 
 func newWorkers(cfg WorkersConfig, riverCfg *river.Config) (*Workers, error) {
 	riverCfg.Workers = river.NewWorkers()
-	river.AddWorker(riverCfg.Workers, &applyWorker{pool: cfg.Pool, logger: cfg.Logger, applied: cfg.Applied})
+	river.AddWorker(riverCfg.Workers, &applyWorker{pool: cfg.Pool, logger: cfg.Logger, ended: cfg.Ended})
+	river.AddWorker(riverCfg.Workers, &pruneWorker{pool: cfg.Pool, retention: cfg.BodyRetention})
 	client, err := river.NewClient(riverpgxv5.New(cfg.Queue), riverCfg)
 	if err != nil {
 		return nil, fmt.Errorf("open queue for working: %w", err)

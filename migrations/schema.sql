@@ -4,6 +4,15 @@ CREATE SCHEMA rolecall;
 
 CREATE TYPE rolecall.river_job_state AS ENUM ('available', 'cancelled', 'completed', 'discarded', 'pending', 'retryable', 'running', 'scheduled');
 
+CREATE OR REPLACE FUNCTION rolecall.refuse_change()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+BEGIN
+    RAISE EXCEPTION 'the audit log is append-only' USING ERRCODE = 'insufficient_privilege';
+END
+$function$;
+
 CREATE OR REPLACE FUNCTION rolecall.river_job_state_in_bitmask(bitmask bit, state rolecall.river_job_state)
  RETURNS boolean
  LANGUAGE sql
@@ -26,6 +35,19 @@ CREATE SEQUENCE rolecall.river_job_id_seq;
 
 CREATE SEQUENCE rolecall.river_notification_id_seq;
 
+CREATE TABLE rolecall.audit_log (
+    id bigint GENERATED ALWAYS AS IDENTITY NOT NULL,
+    organization_id text NOT NULL,
+    actor text,
+    action text NOT NULL,
+    target text NOT NULL,
+    before json,
+    after json,
+    at timestamp with time zone NOT NULL,
+    cause text NOT NULL,
+    CONSTRAINT audit_log_pkey PRIMARY KEY (id)
+);
+
 CREATE TABLE rolecall.deliveries (
     svix_id text NOT NULL,
     event_type text NOT NULL,
@@ -44,12 +66,43 @@ CREATE TABLE rolecall.deliveries (
     CONSTRAINT deliveries_state_check CHECK ((state = ANY (ARRAY['received'::text, 'applied'::text, 'superseded'::text, 'ignored'::text, 'quarantined'::text])))
 );
 
+CREATE TABLE rolecall.domains (
+    id text NOT NULL,
+    organization_id text DEFAULT ''::text NOT NULL,
+    name text DEFAULT ''::text NOT NULL,
+    enrollment_mode text DEFAULT ''::text NOT NULL,
+    verification text DEFAULT ''::text NOT NULL,
+    created_at timestamp with time zone,
+    version json DEFAULT '{}'::json NOT NULL,
+    field_versions json,
+    deleted_at timestamp with time zone,
+    deleted_cause text DEFAULT ''::text NOT NULL,
+    CONSTRAINT domains_pkey PRIMARY KEY (id)
+);
+
 CREATE TABLE rolecall.goose_db_version (
     id integer GENERATED ALWAYS AS IDENTITY NOT NULL,
     version_id bigint NOT NULL,
     is_applied boolean NOT NULL,
     tstamp timestamp without time zone DEFAULT now() NOT NULL,
     CONSTRAINT goose_db_version_pkey PRIMARY KEY (id)
+);
+
+CREATE TABLE rolecall.invitations (
+    id text NOT NULL,
+    organization_id text DEFAULT ''::text NOT NULL,
+    email text DEFAULT ''::text NOT NULL,
+    role text DEFAULT ''::text NOT NULL,
+    status text DEFAULT ''::text NOT NULL,
+    inviter_id text,
+    user_id text,
+    created_at timestamp with time zone,
+    expires_at timestamp with time zone,
+    version json DEFAULT '{}'::json NOT NULL,
+    field_versions json,
+    deleted_at timestamp with time zone,
+    deleted_cause text DEFAULT ''::text NOT NULL,
+    CONSTRAINT invitations_pkey PRIMARY KEY (id)
 );
 
 CREATE TABLE rolecall.memberships (
@@ -59,7 +112,7 @@ CREATE TABLE rolecall.memberships (
     role text DEFAULT ''::text NOT NULL,
     role_name text,
     permissions text[] DEFAULT '{}'::text[] NOT NULL,
-    created_at timestamp with time zone,
+    created_at timestamp with time zone DEFAULT '1970-01-01 00:00:00+00'::timestamp with time zone NOT NULL,
     public_metadata json,
     version json DEFAULT '{}'::json NOT NULL,
     field_versions json,
@@ -81,6 +134,17 @@ CREATE TABLE rolecall.organizations (
     deleted_at timestamp with time zone,
     deleted_cause text DEFAULT ''::text NOT NULL,
     CONSTRAINT organizations_pkey PRIMARY KEY (id)
+);
+
+CREATE TABLE rolecall.permissions (
+    id text NOT NULL,
+    key text DEFAULT ''::text NOT NULL,
+    name text DEFAULT ''::text NOT NULL,
+    version json DEFAULT '{}'::json NOT NULL,
+    field_versions json,
+    deleted_at timestamp with time zone,
+    deleted_cause text DEFAULT ''::text NOT NULL,
+    CONSTRAINT permissions_pkey PRIMARY KEY (id)
 );
 
 CREATE TABLE rolecall.revisions (
@@ -154,6 +218,19 @@ CREATE TABLE rolecall.river_queue (
     CONSTRAINT river_queue_pkey PRIMARY KEY (name)
 );
 
+CREATE TABLE rolecall.roles (
+    id text NOT NULL,
+    key text DEFAULT ''::text NOT NULL,
+    keys text[] DEFAULT '{}'::text[] NOT NULL,
+    name text DEFAULT ''::text NOT NULL,
+    permission_ids text[] DEFAULT '{}'::text[] NOT NULL,
+    version json DEFAULT '{}'::json NOT NULL,
+    field_versions json,
+    deleted_at timestamp with time zone,
+    deleted_cause text DEFAULT ''::text NOT NULL,
+    CONSTRAINT roles_pkey PRIMARY KEY (id)
+);
+
 CREATE TABLE rolecall.users (
     id text NOT NULL,
     identifier text,
@@ -170,7 +247,19 @@ CREATE TABLE rolecall.users (
     CONSTRAINT users_pkey PRIMARY KEY (id)
 );
 
+CREATE INDEX audit_log_organization ON rolecall.audit_log USING btree (organization_id, id);
+
+CREATE INDEX deliveries_by_time ON rolecall.deliveries USING brin (received_at);
+
+CREATE INDEX deliveries_quarantined ON rolecall.deliveries USING btree (received_at) WHERE (state = 'quarantined'::text);
+
 CREATE INDEX deliveries_received ON rolecall.deliveries USING btree (received_at) WHERE (state = 'received'::text);
+
+CREATE INDEX deliveries_with_body ON rolecall.deliveries USING btree (received_at) WHERE (body IS NOT NULL);
+
+CREATE INDEX invitations_organization ON rolecall.invitations USING btree (organization_id, created_at, id);
+
+CREATE INDEX memberships_joined ON rolecall.memberships USING btree (organization_id, created_at, id) WHERE (deleted_at IS NULL);
 
 CREATE INDEX memberships_pair ON rolecall.memberships USING btree (organization_id, user_id);
 
@@ -192,19 +281,47 @@ CREATE INDEX river_notification_created_at_idx ON rolecall.river_notification US
 
 CREATE INDEX river_notification_topic_id_idx ON rolecall.river_notification USING btree (topic, id);
 
+CREATE VIEW rolecall.effective_memberships AS
+ SELECT m.id,
+    m.organization_id,
+    m.user_id,
+    COALESCE(r.key, m.role) AS role,
+    m.role_name,
+        CASE
+            WHEN (r.id IS NULL) THEN m.permissions
+            WHEN (r.deleted_at IS NOT NULL) THEN '{}'::text[]
+            ELSE ARRAY( SELECT p.key
+               FROM rolecall.permissions p
+              WHERE ((p.id = ANY (r.permission_ids)) AND (p.deleted_at IS NULL)))
+        END AS permissions,
+    m.created_at,
+    m.deleted_at
+   FROM (rolecall.memberships m
+     LEFT JOIN LATERAL ( SELECT c.id,
+            c.key,
+            c.deleted_at,
+            c.permission_ids
+           FROM rolecall.roles c
+          WHERE (m.role = ANY (c.keys))
+          ORDER BY (c.deleted_at IS NULL) DESC, (c.key = m.role) DESC, c.id
+         LIMIT 1) r ON (true));
+
 CREATE VIEW rolecall.live_members AS
- SELECT DISTINCT ON (m.organization_id, m.user_id) m.id,
+ SELECT m.id,
     m.organization_id,
     m.user_id,
     m.role,
     m.role_name,
     m.permissions,
-    COALESCE(m.created_at, '1970-01-01 00:00:00+00'::timestamp with time zone) AS joined_at,
+    m.created_at AS joined_at,
     u.identifier,
     u.first_name,
     u.last_name
-   FROM ((rolecall.memberships m
+   FROM ((rolecall.effective_memberships m
      LEFT JOIN rolecall.organizations o ON ((o.id = m.organization_id)))
      LEFT JOIN rolecall.users u ON ((u.id = m.user_id)))
-  WHERE ((m.deleted_at IS NULL) AND (o.deleted_at IS NULL) AND (u.deleted_at IS NULL) AND (u.banned IS NOT TRUE) AND (u.deprovisioned IS NOT TRUE))
-  ORDER BY m.organization_id, m.user_id, m.created_at DESC NULLS LAST, m.id DESC;
+  WHERE ((m.deleted_at IS NULL) AND (o.deleted_at IS NULL) AND (u.deleted_at IS NULL) AND (u.banned IS NOT TRUE) AND (u.deprovisioned IS NOT TRUE) AND (NOT (EXISTS ( SELECT
+           FROM rolecall.memberships n
+          WHERE ((n.organization_id = m.organization_id) AND (n.user_id = m.user_id) AND (ROW(n.created_at, (n.deleted_at IS NULL), n.id) > ROW(m.created_at, true, m.id)))))));
+
+CREATE TRIGGER audit_log_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON rolecall.audit_log FOR EACH STATEMENT EXECUTE FUNCTION rolecall.refuse_change();

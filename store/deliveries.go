@@ -126,7 +126,8 @@ func StrandedDeliveries(ctx context.Context, db DBTX, q Stranded) ([]clerksync.D
 	}
 	deliveries := make([]clerksync.Delivery, len(rows))
 	for i, r := range rows {
-		deliveries[i] = clerksync.Delivery{ID: r.SvixID, Type: clerksync.EventType(r.EventType)}
+		t := clerksync.EventType(r.EventType)
+		deliveries[i] = clerksync.Delivery{ID: r.SvixID, Type: t, Revokes: t.MayRevoke()}
 	}
 	return deliveries, nil
 }

@@ -1,8 +1,8 @@
 package store
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -13,114 +13,130 @@ import (
 )
 
 // LockMirror returns what the mirror knows of the objects that the facts are about, and locks them until the
-// transaction ends, also those of which nothing is known yet. Locks are taken in one order everywhere (users,
-// memberships, organizations, each by id), so that two transactions can't deadlock.
+// transaction ends, also those of which nothing is known yet. Locks are taken in one order everywhere (see
+// queries/mirror.sql), so that two transactions can't deadlock.
 func LockMirror(ctx context.Context, db DBTX, facts []clerksync.Facts) (clerksync.Mirror, error) {
-	wanted := clerksync.NewMirror()
-	for _, f := range facts {
-		wanted.Apply(f, clerksync.NewMirror())
-	}
+	wanted := wantedBy(facts)
 	known := clerksync.NewMirror()
-	err := lock(known.Users, ids(wanted.Users), userOf, func(ids []string) ([]dbsqlc.RolecallUser, error) {
-		return queries().LockUsers(ctx, db, ids)
-	})
-	if err != nil {
-		return known, fmt.Errorf("lock users: %w", err)
-	}
-	err = lock(known.Memberships, ids(wanted.Memberships), membershipOf, func(ids []string) ([]dbsqlc.RolecallMembership, error) {
+	q, w := queries(), &work{db: db}
+	lock(ctx, w, wanted.Users, known.Users, q.LockUsers, userOf)
+	lock(ctx, w, wanted.Memberships, known.Memberships, func(ctx context.Context, db DBTX, ids []string) ([]dbsqlc.RolecallMembership, error) {
 		p := dbsqlc.LockMembershipsParams{Ids: ids}
 		for _, id := range ids {
 			p.OrganizationIds = append(p.OrganizationIds, wanted.Memberships[id].OrganizationID)
 			p.UserIds = append(p.UserIds, wanted.Memberships[id].UserID)
 		}
-		return queries().LockMemberships(ctx, db, p)
-	})
-	if err != nil {
-		return known, fmt.Errorf("lock memberships: %w", err)
-	}
-	err = lock(known.Organizations, ids(wanted.Organizations), organizationOf, func(ids []string) ([]dbsqlc.RolecallOrganization, error) {
-		return queries().LockOrganizations(ctx, db, ids)
-	})
-	if err != nil {
-		return known, fmt.Errorf("lock organizations: %w", err)
-	}
-	return known, nil
+		return q.LockMemberships(ctx, db, p)
+	}, membershipOf)
+	lock(ctx, w, wanted.Invitations, known.Invitations, q.LockInvitations, invitationOf)
+	lock(ctx, w, wanted.Domains, known.Domains, q.LockDomains, domainOf)
+	lock(ctx, w, wanted.Permissions, known.Permissions, q.LockPermissions, permissionOf)
+	lock(ctx, w, wanted.Roles, known.Roles, q.LockRoles, roleOf)
+	lock(ctx, w, wanted.Organizations, known.Organizations, q.LockOrganizations, organizationOf)
+	return known, w.err
 }
 
-// lock runs one lock query and adds those objects of which something is known.
-func lock[T clerksync.Object, R any](known map[string]T, ids []string, object func(R) (T, error), query func([]string) ([]R, error)) error {
-	if len(ids) == 0 {
-		return nil
+// wantedBy names every object that facts are about, stubs of which only the id is known included.
+func wantedBy(facts []clerksync.Facts) clerksync.Mirror {
+	wanted := clerksync.NewMirror()
+	for _, f := range facts {
+		want(wanted.Users, f.Users)
+		want(wanted.Memberships, f.Memberships)
+		want(wanted.Invitations, f.Invitations)
+		want(wanted.Domains, f.Domains)
+		want(wanted.Permissions, f.Permissions)
+		want(wanted.Roles, f.Roles)
+		want(wanted.Organizations, f.Organizations)
 	}
-	rows, err := query(ids)
+	return wanted
+}
+
+func want[T interface {
+	clerksync.Object
+	Merge(in T) T
+}](wanted map[string]T, said []T) {
+	for _, o := range said {
+		wanted[o.ObjectID()] = wanted[o.ObjectID()].Merge(o)
+	}
+}
+
+// work is a sequence of statements that ends at the first error.
+type work struct {
+	db  DBTX
+	err error
+}
+
+// lock locks the wanted objects of one kind, and adds those of which something is known.
+func lock[T clerksync.Object, R any](ctx context.Context, w *work, wanted, known map[string]T,
+	query func(context.Context, DBTX, []string) ([]R, error), object func(R) (T, error),
+) {
+	if len(wanted) == 0 || w.err != nil {
+		return
+	}
+	rows, err := query(ctx, w.db, ids(wanted))
 	if err != nil {
-		return err
+		w.err = fmt.Errorf("lock mirror: %w", err)
+		return
 	}
 	for _, row := range rows {
 		o, err := object(row)
 		if err != nil {
-			return fmt.Errorf("read %s: %w", o.Key(), err)
+			w.err = fmt.Errorf("read %s: %w", o.ObjectID(), err)
+			return
 		}
 		if o.Known() {
-			known[o.Key()] = o
+			known[o.ObjectID()] = o
 		}
 	}
-	return nil
 }
 
 func ids[T any](objects map[string]T) []string { return slices.Sorted(maps.Keys(objects)) }
 
 // SaveMirror writes objects that [LockMirror] locked, and counts a change for each organization that they concern.
 func SaveMirror(ctx context.Context, db DBTX, changed clerksync.Mirror) error {
-	users, err := rowsOf(changed.Users, userRow)
-	if err != nil {
-		return err
-	}
-	memberships, err := rowsOf(changed.Memberships, membershipRow)
-	if err != nil {
-		return err
-	}
-	organizations, err := rowsOf(changed.Organizations, organizationRow)
-	if err != nil {
-		return err
-	}
-	if len(users) > 0 {
-		if err := execAll(queries().SaveUsers(ctx, db, users)); err != nil {
-			return fmt.Errorf("save users: %w", err)
-		}
-	}
-	if len(memberships) > 0 {
-		if err := execAll(queries().SaveMemberships(ctx, db, memberships)); err != nil {
-			return fmt.Errorf("save memberships: %w", err)
-		}
-	}
-	if len(organizations) > 0 {
-		if err := execAll(queries().SaveOrganizations(ctx, db, organizations)); err != nil {
-			return fmt.Errorf("save organizations: %w", err)
-		}
+	q, w := queries(), &work{db: db}
+	save(ctx, w, changed.Users, userRow, q.SaveUsers)
+	save(ctx, w, changed.Memberships, membershipRow, q.SaveMemberships)
+	save(ctx, w, changed.Invitations, invitationRow, q.SaveInvitations)
+	save(ctx, w, changed.Domains, domainRow, q.SaveDomains)
+	save(ctx, w, changed.Permissions, permissionRow, q.SavePermissions)
+	save(ctx, w, changed.Roles, roleRow, q.SaveRoles)
+	save(ctx, w, changed.Organizations, organizationRow, q.SaveOrganizations)
+	if w.err != nil {
+		return w.err
 	}
 	return bumpRevisions(ctx, db, changed)
 }
 
-// rowsOf turns objects into rows in the order of ids.
-func rowsOf[T, R any](objects map[string]T, row func(T) (R, error)) ([]R, error) {
+// save writes objects of one kind in the order of ids.
+func save[T, R any, B interface{ Exec(func(int, error)) }](ctx context.Context, w *work, objects map[string]T,
+	row func(T) (R, error), query func(context.Context, DBTX, []R) B,
+) {
+	if len(objects) == 0 || w.err != nil {
+		return
+	}
 	rows := make([]R, 0, len(objects))
 	for _, id := range ids(objects) {
 		r, err := row(objects[id])
 		if err != nil {
-			return nil, fmt.Errorf("write %s: %w", id, err)
+			w.err = fmt.Errorf("write %s: %w", id, err)
+			return
 		}
 		rows = append(rows, r)
 	}
-	return rows, nil
+	if err := execAll(query(ctx, w.db, rows)); err != nil {
+		w.err = fmt.Errorf("save mirror: %w", err)
+	}
 }
 
-// execAll runs every statement of a batch and returns their errors.
-func execAll(batch interface{ Exec(func(int, error)) }) error {
-	var errs []error
-	batch.Exec(func(_ int, err error) { errs = append(errs, err) })
-	return errors.Join(errs...)
+// execAll runs every statement of a batch and returns the first error, which makes the others fail.
+func execAll(batch interface{ Exec(func(int, error)) }) (first error) {
+	batch.Exec(func(_ int, err error) { first = cmp.Or(first, err) })
+	return first
 }
+
+// allOrganizations stands for every organization: what changes for all of them is counted once, beside each one's own.
+const allOrganizations = ""
 
 // bumpRevisions counts one change for each organization that a changed object concerns: a user's, for every
 // organization that the user is or was in.
@@ -131,6 +147,18 @@ func bumpRevisions(ctx context.Context, db DBTX, changed clerksync.Mirror) error
 	}
 	for _, m := range changed.Memberships {
 		asOf[m.OrganizationID] = max(asOf[m.OrganizationID], m.AsOf())
+	}
+	for _, i := range changed.Invitations {
+		asOf[i.OrganizationID] = max(asOf[i.OrganizationID], i.AsOf())
+	}
+	for _, d := range changed.Domains {
+		asOf[d.OrganizationID] = max(asOf[d.OrganizationID], d.AsOf())
+	}
+	for _, r := range changed.Roles {
+		asOf[allOrganizations] = max(asOf[allOrganizations], r.AsOf())
+	}
+	for _, p := range changed.Permissions {
+		asOf[allOrganizations] = max(asOf[allOrganizations], p.AsOf())
 	}
 	var p dbsqlc.BumpRevisionsParams
 	for _, id := range ids(asOf) {

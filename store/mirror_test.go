@@ -24,6 +24,10 @@ func factsOf(m clerksync.Mirror) []clerksync.Facts {
 		Memberships:   slices.Collect(maps.Values(m.Memberships)),
 		Users:         slices.Collect(maps.Values(m.Users)),
 		Organizations: slices.Collect(maps.Values(m.Organizations)),
+		Invitations:   slices.Collect(maps.Values(m.Invitations)),
+		Domains:       slices.Collect(maps.Values(m.Domains)),
+		Roles:         slices.Collect(maps.Values(m.Roles)),
+		Permissions:   slices.Collect(maps.Values(m.Permissions)),
 	}}
 }
 
@@ -41,7 +45,8 @@ func save(t require.TestingT, db store.DBTX, m clerksync.Mirror) {
 
 func truncate(t require.TestingT, pool *pgxpool.Pool) {
 	_, err := pool.Exec(context.Background(),
-		"TRUNCATE rolecall.organizations, rolecall.users, rolecall.memberships, rolecall.revisions")
+		"TRUNCATE rolecall.organizations, rolecall.users, rolecall.memberships, rolecall.revisions, rolecall.invitations, "+
+			"rolecall.domains, rolecall.roles, rolecall.permissions")
 	require.NoError(t, err)
 }
 
@@ -71,6 +76,18 @@ func genMirror(r *rapid.T) clerksync.Mirror {
 	}
 	if s := genMembership(r); s.Known() && rapid.Bool().Draw(r, "membership") {
 		m.Memberships[s.ID] = s
+	}
+	if i := genInvitation(r); i.Known() && rapid.Bool().Draw(r, "invitation") {
+		m.Invitations[i.ID] = i
+	}
+	if d := genDomain(r); d.Known() && rapid.Bool().Draw(r, "domain") {
+		m.Domains[d.ID] = d
+	}
+	if o := genRole(r); o.Known() && rapid.Bool().Draw(r, "role") {
+		m.Roles[o.ID] = o
+	}
+	if p := genPermission(r); p.Known() && rapid.Bool().Draw(r, "permission") {
+		m.Permissions[p.ID] = p
 	}
 	return m
 }
@@ -137,4 +154,31 @@ func genMembership(r *rapid.T) clerksync.Membership {
 		Permissions: field(r, rapid.SliceOfN(genText(), 0, 3)), CreatedAt: field(r, genMillis()),
 		PublicMetadata: field(r, genJSON()), Tombstone: genTombstone(r),
 	}
+}
+
+func genInvitation(r *rapid.T) clerksync.Invitation {
+	return clerksync.Invitation{
+		ID: "orginv_1", OrganizationID: "org_1", Email: field(r, genText()), Role: field(r, genText()), Status: field(r, genText()),
+		InviterID: field(r, nullable(genText())), UserID: field(r, nullable(genText())), CreatedAt: field(r, genMillis()),
+		ExpiresAt: field(r, rapid.Ptr(genMillis(), true)), Tombstone: genTombstone(r),
+	}
+}
+
+func genDomain(r *rapid.T) clerksync.Domain {
+	return clerksync.Domain{
+		ID: "orgdmn_1", OrganizationID: rapid.SampledFrom([]string{"", "org_1"}).Draw(r, "of"), Name: field(r, genText()),
+		EnrollmentMode: field(r, genText()), Verification: field(r, genText()), CreatedAt: field(r, genMillis()),
+		Tombstone: genTombstone(r),
+	}
+}
+
+func genRole(r *rapid.T) clerksync.Role {
+	return clerksync.Role{
+		ID: "role_1", Key: field(r, genText()), Keys: rapid.SampledFrom([][]string{nil, {"org:a"}, {"org:a", "org:b"}}).Draw(r, "keys"),
+		Name: field(r, genText()), PermissionIDs: field(r, rapid.SliceOfN(genText(), 0, 3)), Tombstone: genTombstone(r),
+	}
+}
+
+func genPermission(r *rapid.T) clerksync.Permission {
+	return clerksync.Permission{ID: "perm_1", Key: field(r, genText()), Name: field(r, genText()), Tombstone: genTombstone(r)}
 }

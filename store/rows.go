@@ -1,6 +1,8 @@
 package store
 
 import (
+	"time"
+
 	"github.com/callmine/rolecall/store/internal/dbsqlc"
 	clerksync "github.com/callmine/rolecall/sync"
 )
@@ -35,7 +37,7 @@ func membershipOf(r dbsqlc.RolecallMembership) (clerksync.Membership, error) {
 		Tombstone: tombstone(millis(r.DeletedAt), r.DeletedCause),
 	}
 	m.Role.Value, m.RoleName.Value, m.Permissions.Value = r.Role, r.RoleName, r.Permissions
-	m.CreatedAt.Value, m.PublicMetadata.Value = millis(r.CreatedAt), r.PublicMetadata
+	m.CreatedAt.Value, m.PublicMetadata.Value = r.CreatedAt.UnixMilli(), r.PublicMetadata
 	err := unpackVersions(m.Registers(), r.Version, r.FieldVersions)
 	if !m.Permissions.Written() {
 		m.Permissions.Value = nil // the column has no null
@@ -45,13 +47,9 @@ func membershipOf(r dbsqlc.RolecallMembership) (clerksync.Membership, error) {
 
 func membershipRow(m clerksync.Membership) (dbsqlc.SaveMembershipsParams, error) {
 	version, fieldVersions, err := packVersions(m.Registers())
-	permissions := m.Permissions.Value
-	if permissions == nil {
-		permissions = []string{}
-	}
 	return dbsqlc.SaveMembershipsParams{
 		ID: m.ID, OrganizationID: m.OrganizationID, UserID: m.UserID, Role: m.Role.Value, RoleName: m.RoleName.Value,
-		Permissions: permissions, CreatedAt: instant(m.CreatedAt.Value), PublicMetadata: m.PublicMetadata.Value,
+		Permissions: notNull(m.Permissions.Value), CreatedAt: time.UnixMilli(m.CreatedAt.Value), PublicMetadata: m.PublicMetadata.Value,
 		Version: version, FieldVersions: fieldVersions,
 		DeletedAt: instant(m.Tombstone.OccurredAt), DeletedCause: m.Tombstone.DeliveryID,
 	}, err
@@ -73,3 +71,83 @@ func organizationRow(o clerksync.Organization) (dbsqlc.SaveOrganizationsParams, 
 		DeletedAt: instant(o.Tombstone.OccurredAt), DeletedCause: o.Tombstone.DeliveryID,
 	}, err
 }
+
+func invitationOf(r dbsqlc.RolecallInvitation) (clerksync.Invitation, error) {
+	i := clerksync.Invitation{ID: r.ID, OrganizationID: r.OrganizationID, Tombstone: tombstone(millis(r.DeletedAt), r.DeletedCause)}
+	i.Email.Value, i.Role.Value, i.Status.Value = r.Email, r.Role, r.Status
+	i.InviterID.Value, i.UserID.Value, i.CreatedAt.Value = r.InviterID, r.UserID, millis(r.CreatedAt)
+	if r.ExpiresAt != nil {
+		i.ExpiresAt.Value = new(r.ExpiresAt.UnixMilli())
+	}
+	return i, unpackVersions(i.Registers(), r.Version, r.FieldVersions)
+}
+
+func invitationRow(i clerksync.Invitation) (dbsqlc.SaveInvitationsParams, error) {
+	version, fieldVersions, err := packVersions(i.Registers())
+	p := dbsqlc.SaveInvitationsParams{
+		ID: i.ID, OrganizationID: i.OrganizationID, Email: i.Email.Value, Role: i.Role.Value, Status: i.Status.Value,
+		InviterID: i.InviterID.Value, UserID: i.UserID.Value, CreatedAt: instant(i.CreatedAt.Value),
+		Version: version, FieldVersions: fieldVersions,
+		DeletedAt: instant(i.Tombstone.OccurredAt), DeletedCause: i.Tombstone.DeliveryID,
+	}
+	if i.ExpiresAt.Value != nil {
+		p.ExpiresAt = new(time.UnixMilli(*i.ExpiresAt.Value).UTC())
+	}
+	return p, err
+}
+
+func domainOf(r dbsqlc.RolecallDomain) (clerksync.Domain, error) {
+	d := clerksync.Domain{ID: r.ID, OrganizationID: r.OrganizationID, Tombstone: tombstone(millis(r.DeletedAt), r.DeletedCause)}
+	d.Name.Value, d.EnrollmentMode.Value, d.Verification.Value = r.Name, r.EnrollmentMode, r.Verification
+	d.CreatedAt.Value = millis(r.CreatedAt)
+	return d, unpackVersions(d.Registers(), r.Version, r.FieldVersions)
+}
+
+func domainRow(d clerksync.Domain) (dbsqlc.SaveDomainsParams, error) {
+	version, fieldVersions, err := packVersions(d.Registers())
+	return dbsqlc.SaveDomainsParams{
+		ID: d.ID, OrganizationID: d.OrganizationID, Name: d.Name.Value, EnrollmentMode: d.EnrollmentMode.Value,
+		Verification: d.Verification.Value, CreatedAt: instant(d.CreatedAt.Value),
+		Version: version, FieldVersions: fieldVersions,
+		DeletedAt: instant(d.Tombstone.OccurredAt), DeletedCause: d.Tombstone.DeliveryID,
+	}, err
+}
+
+func roleOf(r dbsqlc.RolecallRole) (clerksync.Role, error) {
+	o := clerksync.Role{ID: r.ID, Tombstone: tombstone(millis(r.DeletedAt), r.DeletedCause)}
+	o.Key.Value, o.Name.Value, o.PermissionIDs.Value = r.Key, r.Name, r.PermissionIds
+	if len(r.Keys) > 0 {
+		o.Keys = r.Keys
+	}
+	err := unpackVersions(o.Registers(), r.Version, r.FieldVersions)
+	if !o.PermissionIDs.Written() {
+		o.PermissionIDs.Value = nil // the column has no null
+	}
+	return o, err
+}
+
+func roleRow(o clerksync.Role) (dbsqlc.SaveRolesParams, error) {
+	version, fieldVersions, err := packVersions(o.Registers())
+	return dbsqlc.SaveRolesParams{
+		ID: o.ID, Key: o.Key.Value, Keys: notNull(o.Keys), Name: o.Name.Value, PermissionIds: notNull(o.PermissionIDs.Value),
+		Version: version, FieldVersions: fieldVersions,
+		DeletedAt: instant(o.Tombstone.OccurredAt), DeletedCause: o.Tombstone.DeliveryID,
+	}, err
+}
+
+func permissionOf(r dbsqlc.RolecallPermission) (clerksync.Permission, error) {
+	p := clerksync.Permission{ID: r.ID, Tombstone: tombstone(millis(r.DeletedAt), r.DeletedCause)}
+	p.Key.Value, p.Name.Value = r.Key, r.Name
+	return p, unpackVersions(p.Registers(), r.Version, r.FieldVersions)
+}
+
+func permissionRow(p clerksync.Permission) (dbsqlc.SavePermissionsParams, error) {
+	version, fieldVersions, err := packVersions(p.Registers())
+	return dbsqlc.SavePermissionsParams{
+		ID: p.ID, Key: p.Key.Value, Name: p.Name.Value, Version: version, FieldVersions: fieldVersions,
+		DeletedAt: instant(p.Tombstone.OccurredAt), DeletedCause: p.Tombstone.DeliveryID,
+	}, err
+}
+
+// notNull makes an empty list of none: array columns hold no null.
+func notNull(list []string) []string { return append([]string{}, list...) }

@@ -103,7 +103,7 @@ func Members(ctx context.Context, db DBTX, organizationID string, after Position
 	for i, r := range rows {
 		members[i] = Member{
 			MembershipID: r.ID, UserID: r.UserID, Role: r.Role, RoleName: r.RoleName, Identifier: r.Identifier,
-			FirstName: r.FirstName, LastName: r.LastName, JoinedAt: *r.JoinedAt,
+			FirstName: r.FirstName, LastName: r.LastName, JoinedAt: r.JoinedAt,
 		}
 	}
 	return members, nil

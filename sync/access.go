@@ -29,7 +29,7 @@ type Standing struct {
 	User             UserStatus
 	EverMember       bool     // some membership of the pair is or was known
 	Member           bool     // the newest live membership of the pair exists; Role and Permissions are its
-	Role             string   // as Clerk sends it
+	Role             string   // canonical key that the role has now
 	Permissions      []string // Clerk's own permissions of the role
 
 	Revision int64     // counts the organization's changes; 0 if it is unknown
@@ -97,7 +97,7 @@ func (g Grants) Decide(s Standing, permission string) Decision {
 		d.Allowed, d.Reason = true, ReasonAllowed
 	}
 	if d.Allowed || d.Reason == ReasonUnknownRole || d.Reason == ReasonPermissionMissing {
-		d.Role = CanonicalRole(s.Role)
+		d.Role = s.Role
 	}
 	return d
 }
@@ -109,7 +109,7 @@ func (g Grants) Effective(s Standing) []string {
 	if !s.Member {
 		return nil
 	}
-	all := slices.Concat(g[CanonicalRole(s.Role)], s.Permissions)
+	all := slices.Concat(g[s.Role], s.Permissions)
 	slices.Sort(all)
 	return slices.Compact(all)
 }

@@ -27,8 +27,6 @@ func TestDecide(t *testing.T) {
 		"member, not granted": {member, "billing:manage", clerksync.ReasonPermissionMissing},
 		"membership alone":    {member, "", clerksync.ReasonAllowed},
 		"admin":               {with(func(s *clerksync.Standing) { s.Role = "org:admin" }), "billing:manage", clerksync.ReasonAllowed},
-		"legacy admin":        {with(func(s *clerksync.Standing) { s.Role = "admin" }), "billing:manage", clerksync.ReasonAllowed},
-		"legacy member":       {with(func(s *clerksync.Standing) { s.Role = "basic_member" }), "reports:read", clerksync.ReasonAllowed},
 		"custom role without any permission": {
 			with(func(s *clerksync.Standing) { s.Role = "org:guest" }), "reports:read", clerksync.ReasonUnknownRole,
 		},
@@ -79,7 +77,7 @@ func TestDecide(t *testing.T) {
 
 func TestEffectivePermissionsAreTheUnionSortedOnce(t *testing.T) {
 	t.Parallel()
-	s := clerksync.Standing{Member: true, Role: "admin", Permissions: []string{"org:invoices:read", "reports:read"}}
+	s := clerksync.Standing{Member: true, Role: "org:admin", Permissions: []string{"org:invoices:read", "reports:read"}}
 	require.Equal(t, []string{"billing:manage", "org:invoices:read", "reports:read"}, grants.Effective(s))
 	s.Member = false
 	require.Empty(t, grants.Effective(s))

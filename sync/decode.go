@@ -1,16 +1,22 @@
 package sync
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
 )
 
-// Facts is what one delivery says: the states of the objects that it carries. The object that the event is about is
-// its membership, else its user or organization; whatever else it carries are stubs, made of nested copies.
+// Facts is what one delivery says: the states of the objects that it carries. Subject is the id of the one that the
+// event is about; the others are stubs, made of nested copies.
 type Facts struct {
-	Memberships   []Membership
+	Subject       string
 	Users         []User
+	Memberships   []Membership
+	Invitations   []Invitation
+	Domains       []Domain
+	Permissions   []Permission
+	Roles         []Role
 	Organizations []Organization
 }
 
@@ -18,18 +24,14 @@ type Facts struct {
 // them at once.
 type decoder struct {
 	version Version
-	errs    []error
+	errs    *[]error // of this decoder and of the stubs that it reads
 }
 
 // Decode reads what a delivery says about the mirror. known is false for an event that the mirror doesn't need.
 // Errors wrap [ErrUndecodable].
 func Decode(d Delivery) (facts Facts, known bool, err error) {
-	decode, ok := map[EventType]func(*decoder, EventType, object) Facts{
-		OrganizationCreated: organizationEvent, OrganizationUpdated: organizationEvent, OrganizationDeleted: organizationEvent,
-		MembershipCreated: membershipEvent, MembershipUpdated: membershipEvent, MembershipDeleted: membershipEvent,
-		UserCreated: userEvent, UserUpdated: userEvent, UserDeleted: userEvent,
-	}[d.Type]
-	if !ok {
+	decode := decoderOf(d.Type)
+	if decode == nil {
 		return Facts{}, false, nil
 	}
 	envelope, err := parseObject(d.Body)
@@ -37,15 +39,12 @@ func Decode(d Delivery) (facts Facts, known bool, err error) {
 		return Facts{}, true, err
 	}
 	data := envelope.child("data").value
-	dec := &decoder{version: Version{Rank: RankFull, Kind: d.Type.kind(), OccurredAt: d.OccurredAt, DeliveryID: d.ID}}
-	updated := data.millis("updated_at")
-	dec.check(updated.err)
-	dec.version.UpdatedAt = updated.value
-	if updated.value == 0 {
-		dec.version.UpdatedAt = d.OccurredAt
+	dec := &decoder{
+		version: Version{Rank: RankFull, Kind: d.Type.kind(), OccurredAt: d.OccurredAt, DeliveryID: d.ID}, errs: new([]error),
 	}
-	facts = decode(dec, d.Type, data)
-	if err := errors.Join(dec.errs...); err != nil {
+	dec.version.UpdatedAt = cmp.Or(data.millis("updated_at").value, d.OccurredAt)
+	facts = decode(dec, data)
+	if err := errors.Join(*dec.errs...); err != nil {
 		return Facts{}, true, err
 	}
 	return facts, true, nil
@@ -53,7 +52,7 @@ func Decode(d Delivery) (facts Facts, known bool, err error) {
 
 func (dec *decoder) check(err error) {
 	if err != nil {
-		dec.errs = append(dec.errs, err)
+		*dec.errs = append(*dec.errs, err)
 	}
 }
 
@@ -75,16 +74,17 @@ func (dec *decoder) tombstone() Tombstone {
 	return Tombstone{OccurredAt: dec.version.OccurredAt, DeliveryID: dec.version.DeliveryID}
 }
 
-// stub lowers the decoder's version to that of nested copies.
+// stub lowers the decoder's version to that of a nested copy. A copy shows its object as of the event: the event's own
+// updated_at is of the object around it, and a deletion even repeats an old one.
 func (dec *decoder) stub() *decoder {
 	v := dec.version
-	v.Rank = RankStub
-	return &decoder{version: v}
+	v.Rank, v.UpdatedAt = RankStub, v.OccurredAt
+	return &decoder{version: v, errs: dec.errs}
 }
 
-// set makes a register of a member: absent writes nothing.
+// set makes a register of a member: absent writes nothing, and neither does a value of an unexpected type, because a
+// strict reading must never keep an event out that says something else too.
 func set[T any](dec *decoder, m member[T]) Field[T] {
-	dec.check(m.err)
 	if !m.present || m.err != nil {
 		return Field[T]{}
 	}
@@ -99,72 +99,9 @@ func setNonNull[T any](dec *decoder, m member[T]) Field[T] {
 	return set(dec, m)
 }
 
-func organizationEvent(dec *decoder, _ EventType, data object) Facts {
-	o := dec.organization(data)
-	o.Tombstone = dec.tombstone()
-	return Facts{Organizations: []Organization{o}}
-}
-
-func (dec *decoder) organization(o object) Organization {
-	org := Organization{
-		ID:             dec.id(o, "id", "org_"),
-		Name:           setNonNull(dec, o.text("name")),
-		Slug:           set(dec, nullable(o.text("slug"))),
-		ImageURL:       set(dec, nullable(o.text("image_url"))),
-		CreatedBy:      set(dec, nullable(o.text("created_by"))),
-		CreatedAt:      setNonNull(dec, o.millis("created_at")),
-		PublicMetadata: setNonNull(dec, o.raw("public_metadata")),
-	}
-	return org
-}
-
-func membershipEvent(dec *decoder, _ EventType, data object) Facts {
-	stub := dec.stub()
-	organization := stub.organization(data.child("organization").value)
-	user := stub.publicUserData(data.child("public_user_data").value)
-	dec.check(errors.Join(stub.errs...))
-	m := Membership{
-		ID:             dec.id(data, "id", "orgmem_"),
-		OrganizationID: organization.ID,
-		UserID:         user.ID,
-		Role:           setNonNull(dec, data.text("role")),
-		RoleName:       set(dec, nullable(data.text("role_name"))),
-		Permissions:    setNonNull(dec, data.texts("permissions")),
-		CreatedAt:      setNonNull(dec, data.millis("created_at")),
-		PublicMetadata: setNonNull(dec, data.raw("public_metadata")),
-		Tombstone:      dec.tombstone(),
-	}
-	if m.Role.Value == "" && !m.Tombstone.Dead() {
-		dec.check(fmt.Errorf("%w: membership without a role", ErrUndecodable))
-	}
-	return Facts{Memberships: []Membership{m}, Users: []User{user}, Organizations: []Organization{organization}}
-}
-
-func (dec *decoder) publicUserData(o object) User {
-	return User{
-		ID:            dec.id(o, "user_id", "user_"),
-		Identifier:    set(dec, nullable(o.text("identifier"))),
-		FirstName:     set(dec, nullable(o.text("first_name"))),
-		LastName:      set(dec, nullable(o.text("last_name"))),
-		ImageURL:      set(dec, nullable(o.text("image_url"))),
-		Banned:        setNonNull(dec, o.boolean("banned")),
-		Deprovisioned: setNonNull(dec, o.boolean("deprovisioned")),
-	}
-}
-
-func userEvent(dec *decoder, _ EventType, data object) Facts {
-	u := User{
-		ID:            dec.id(data, "id", "user_"),
-		FirstName:     set(dec, nullable(data.text("first_name"))),
-		LastName:      set(dec, nullable(data.text("last_name"))),
-		ImageURL:      set(dec, nullable(data.text("image_url"))),
-		Banned:        setNonNull(dec, data.boolean("banned")),
-		Deprovisioned: setNonNull(dec, data.boolean("deprovisioned")),
-		CreatedAt:     setNonNull(dec, data.millis("created_at")),
-		Tombstone:     dec.tombstone(),
-	}
-	if !u.Tombstone.Dead() {
-		u.Identifier = Field[*string]{Value: dec.identifier(data), Version: dec.version}
-	}
-	return Facts{Users: []User{u}}
+// setStrict is setNonNull for members that decide access: what can't be read of them keeps the whole event out, so that
+// somebody looks at it.
+func setStrict[T any](dec *decoder, m member[T]) Field[T] {
+	dec.check(m.err)
+	return setNonNull(dec, m)
 }

@@ -40,7 +40,7 @@ func TestUpdateInTheMillisecondOfCreationIsNotLost(t *testing.T) {
 func TestUpdateAfterDeletionDoesNotResurrect(t *testing.T) {
 	t.Parallel()
 	mirror := play(t, membershipMessage("msg_1", "deleted", "orgmem_a1", "org:member", 1, 2))
-	state, _ := apply(t, mirror, membershipMessage("msg_2", "updated", "orgmem_a1", "org:admin", 9, 9))
+	state, _, _ := apply(t, mirror, membershipMessage("msg_2", "updated", "orgmem_a1", "org:admin", 9, 9))
 	require.Equal(t, clerksync.StateSuperseded, state)
 	require.True(t, mirror.Memberships["orgmem_a1"].Tombstone.Dead())
 }
@@ -60,7 +60,7 @@ func TestMembershipBeforeItsOrganizationAndUser(t *testing.T) {
 	t.Parallel()
 	stub := membershipMessage("msg_1", "created", "orgmem_a1", "org:member", 1, 1)
 	stub.Data["organization"].(map[string]any)["name"] = "Nested"
-	stub.Data["organization"].(map[string]any)["updated_at"] = t0 + 99
+	stub.Data["public_user_data"].(map[string]any)["first_name"] = "Kim"
 	mirror := play(t, stub)
 	require.Equal(t, "Nested", mirror.Organizations["org_a"].Name.Value, "a stub where nothing is known")
 	require.Contains(t, mirror.Users, "user_1")
@@ -75,4 +75,34 @@ func TestStubsOfABannedUserRevoke(t *testing.T) {
 	m := membershipMessage("msg_1", "updated", "orgmem_a1", "org:member", 1, 1)
 	m.Data["public_user_data"].(map[string]any)["banned"] = true
 	require.True(t, play(t, m).Users["user_1"].Banned.Value, "as long as nothing better is known")
+}
+
+func TestANestedCopyIsAsOfItsEvent(t *testing.T) {
+	t.Parallel()
+	older := membershipMessage("msg_1", "updated", "orgmem_a1", "org:member", 9, 1)
+	newer := membershipMessage("msg_2", "deleted", "orgmem_a1", "org:member", 1, 9) // with its old updated_at
+	newer.Data["public_user_data"].(map[string]any)["banned"] = true
+	older.Data["public_user_data"].(map[string]any)["banned"] = false
+	for _, order := range [][]message{{older, newer}, {newer, older}} {
+		require.True(t, play(t, order...).Users["user_1"].Banned.Value)
+	}
+}
+
+func TestADeletionNeedsNothingButTheID(t *testing.T) {
+	t.Parallel()
+	for _, rest := range []string{
+		``, `,"public_user_data":null`, `,"updated_at":"now"`, `,"permissions":[{}]`, `,"role":7`, `,"organization":[]`,
+	} {
+		facts := decode(t, `{"type":"organizationMembership.deleted","data":{"id":"orgmem_a1"`+rest+`}}`)
+		require.True(t, facts.Memberships[0].Tombstone.Dead(), rest)
+		require.Equal(t, "orgmem_a1", facts.Subject)
+	}
+}
+
+func TestAStrangeFieldThatDecidesNothingKeepsNothingOut(t *testing.T) {
+	t.Parallel()
+	for _, strange := range []string{`"name":{}`, `"slug":7`, `"image_url":[]`, `"created_at":"now"`, `"updated_at":1.5`, `"created_by":{}`} {
+		org := decode(t, organizationBody(`,"slug":"kept",`+strange)).Organizations[0]
+		require.Equal(t, "org_a", org.ID, strange)
+	}
 }

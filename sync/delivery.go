@@ -31,9 +31,10 @@ type Delivery struct {
 	InstanceID     string    // ins_…, "" in bodies from 2024 and earlier, which are ours
 	OccurredAt     int64     // the envelope's timestamp, epoch milliseconds
 	ReceivedAt     time.Time // when Rolecall received it
-	Body           []byte    // valid UTF-8, as received but with secrets redacted
+	Revokes        bool      // may take access away, and so goes first
+	Body           []byte    // valid UTF-8, as received but with secrets redacted; nil if it isn't to be kept
 	BodySHA256     [32]byte  // of the bytes as received
-	State          State     // StateReceived, or StateQuarantined with Reason
+	State          State     // StateReceived, StateIgnored, or StateQuarantined with Reason
 	Reason         string    // why it is quarantined
 }
 
@@ -95,7 +96,13 @@ func (d *Delivery) readEnvelope() error {
 	}
 	d.ObjectID = data.value.text("id").value
 	d.OrganizationID = organizationOf(d.Type, data.value)
-	d.Body = redact(d.Type, d.Body)
+	d.Revokes = revokes(d.Type, data.value)
+	if d.Body = redact(d.Type, d.Body); !d.Type.keepsBody() {
+		d.Body = nil
+	}
+	if decoderOf(d.Type) == nil {
+		d.State = StateIgnored
+	}
 	return nil
 }
 

@@ -13,10 +13,44 @@ const (
 	MembershipCreated   EventType = "organizationMembership.created"
 	MembershipUpdated   EventType = "organizationMembership.updated"
 	MembershipDeleted   EventType = "organizationMembership.deleted"
+	InvitationCreated   EventType = "organizationInvitation.created"
+	InvitationAccepted  EventType = "organizationInvitation.accepted"
+	InvitationRevoked   EventType = "organizationInvitation.revoked"
+	DomainCreated       EventType = "organizationDomain.created"
+	DomainUpdated       EventType = "organizationDomain.updated"
+	DomainDeleted       EventType = "organizationDomain.deleted"
+	RoleCreated         EventType = "role.created"
+	RoleUpdated         EventType = "role.updated"
+	RoleDeleted         EventType = "role.deleted"
+	PermissionCreated   EventType = "permission.created"
+	PermissionUpdated   EventType = "permission.updated"
+	PermissionDeleted   EventType = "permission.deleted"
 	UserCreated         EventType = "user.created"
 	UserUpdated         EventType = "user.updated"
 	UserDeleted         EventType = "user.deleted"
 )
+
+// decoderOf returns what reads an event of a type, or nil for a type that the mirror doesn't need.
+func decoderOf(t EventType) func(*decoder, object) Facts {
+	switch t {
+	case OrganizationCreated, OrganizationUpdated, OrganizationDeleted:
+		return organizationEvent
+	case MembershipCreated, MembershipUpdated, MembershipDeleted:
+		return membershipEvent
+	case InvitationCreated, InvitationAccepted, InvitationRevoked:
+		return invitationEvent
+	case DomainCreated, DomainUpdated, DomainDeleted:
+		return domainEvent
+	case RoleCreated, RoleUpdated, RoleDeleted:
+		return roleEvent
+	case PermissionCreated, PermissionUpdated, PermissionDeleted:
+		return permissionEvent
+	case UserCreated, UserUpdated, UserDeleted:
+		return userEvent
+	default:
+		return nil
+	}
+}
 
 // object returns the part before the dot: what the event is about.
 func (t EventType) object() string {

@@ -44,13 +44,28 @@ var pairs = map[string][2]string{
 // genMessage draws one message. Instants come from a handful of milliseconds, so that every tie occurs.
 func genMessage(n int) *rapid.Generator[message] {
 	return rapid.Custom(func(t *rapid.T) message {
-		object := rapid.SampledFrom([]string{"organization", "organizationMembership", "user"}).Draw(t, "object")
+		object := rapid.SampledFrom([]string{
+			"organization", "organizationMembership", "organizationMembership", "user", "organizationInvitation",
+			"organizationDomain", "role", "permission",
+		}).Draw(t, "object")
+		events := []string{".created", ".updated", ".updated", ".deleted"}
+		if object == "organizationInvitation" {
+			events = []string{".created", ".accepted", ".revoked"}
+		}
 		m := message{
 			ID:        fmt.Sprintf("msg_%02d", n),
-			Type:      object + rapid.SampledFrom([]string{".created", ".updated", ".updated", ".deleted"}).Draw(t, "what"),
+			Type:      object + rapid.SampledFrom(events).Draw(t, "what"),
 			Timestamp: t0 + rapid.Int64Range(0, 3).Draw(t, "occurred"),
 		}
 		switch object {
+		case "organizationInvitation":
+			m.Data = genInvitation(t)
+		case "organizationDomain":
+			m.Data = genDomain(t)
+		case "role":
+			m.Data = genRole(t)
+		case "permission":
+			m.Data = genPermission(t, rapid.SampledFrom([]string{"perm_1", "perm_2"}).Draw(t, "id"))
 		case "organization":
 			m.Data = genOrganization(t, rapid.SampledFrom([]string{"org_a", "org_b"}).Draw(t, "id"))
 		case "user":
@@ -58,7 +73,7 @@ func genMessage(n int) *rapid.Generator[message] {
 		default:
 			m.Data = genMembership(t, rapid.SampledFrom(slices.Sorted(maps.Keys(pairs))).Draw(t, "id"))
 		}
-		if m.Type == "organization.deleted" || m.Type == "user.deleted" {
+		if strings.HasSuffix(m.Type, ".deleted") && object != "organizationMembership" {
 			m.Data = map[string]any{"object": object, "id": m.Data["id"], "deleted": true}
 		}
 		return m
@@ -112,6 +127,45 @@ func genMembership(t *rapid.T, id string) map[string]any {
 	return data
 }
 
+func genInvitation(t *rapid.T) map[string]any {
+	data := map[string]any{
+		"id": "orginv_1", "updated_at": t0 + rapid.Int64Range(0, 3).Draw(t, "updated"), "organization_id": "org_a",
+		"email_address": "kim@callmine.test", "role": "org:member", "created_at": t0,
+		"status": rapid.SampledFrom([]string{"pending", "accepted", "revoked"}).Draw(t, "status"),
+		"url":    "https://secret.test",
+	}
+	maybe(t, data, "inviter_id", nil, "user_1")
+	maybe(t, data, "user_id", nil, "user_2")
+	maybe(t, data, "expires_at", nil, t0+1)
+	public := map[string]any{"id": "org_a", "name": rapid.SampledFrom([]string{"North", "South"}).Draw(t, "name")}
+	maybe(t, data, "public_organization_data", public)
+	return data
+}
+
+func genDomain(t *rapid.T) map[string]any {
+	data := map[string]any{
+		"id": "orgdmn_1", "updated_at": t0 + rapid.Int64Range(0, 3).Draw(t, "updated"), "organization_id": "org_a",
+		"name": rapid.SampledFrom([]string{"a.test", "b.test"}).Draw(t, "name"),
+	}
+	maybe(t, data, "enrollment_mode", "manual_invitation", "automatic_invitation")
+	return data
+}
+
+func genRole(t *rapid.T) map[string]any {
+	data := map[string]any{"id": "role_1", "updated_at": t0 + rapid.Int64Range(0, 3).Draw(t, "updated")}
+	maybe(t, data, "key", "org:clerk", "org:accountant", "admin")
+	maybe(t, data, "name", "Clerk", "Accountant")
+	maybe(t, data, "permissions", []any{}, []any{genPermission(t, "perm_2"), genPermission(t, "perm_1")})
+	return data
+}
+
+func genPermission(t *rapid.T, id string) map[string]any {
+	return map[string]any{
+		"id": id, "updated_at": t0 + rapid.Int64Range(0, 3).Draw(t, "updated"),
+		"key": rapid.SampledFrom([]string{"org:a:read", "org:b:read"}).Draw(t, "key"), "name": id,
+	}
+}
+
 // genHistory draws up to 12 messages.
 func genHistory(t *rapid.T) []message {
 	history := make([]message, rapid.IntRange(1, 12).Draw(t, "length"))
@@ -136,12 +190,13 @@ func play(t require.TestingT, messages ...message) clerksync.Mirror {
 	return mirror
 }
 
-func apply(t require.TestingT, mirror clerksync.Mirror, m message) (state clerksync.State, changed clerksync.Mirror) {
+func apply(t require.TestingT, mirror clerksync.Mirror, m message) (state clerksync.State, changed clerksync.Mirror, entries []clerksync.AuditEntry) {
 	facts, known, err := clerksync.Decode(m.delivery(t))
 	require.NoError(t, err)
 	require.True(t, known)
 	changed = clerksync.NewMirror()
-	return mirror.Apply(facts, changed), changed
+	state, entries = mirror.Apply(facts, changed)
+	return state, changed, entries
 }
 
 // oracle says what each object must look like after a history, from the JSON alone and by brute force: of all
@@ -155,20 +210,32 @@ func oracle(history []message) map[string]map[string]any {
 	var writes []write
 	dead := map[string]bool{}
 	for _, m := range history {
-		kind := map[string]int{"created": 1, "updated": 2, "deleted": 3}[m.Type[strings.Index(m.Type, ".")+1:]]
-		updated, ok := m.Data["updated_at"].(int64)
-		if !ok {
-			updated = m.Timestamp
+		kind := map[string]int{"created": 1, "updated": 2, "accepted": 2, "revoked": 2, "deleted": 3}[m.Type[strings.Index(m.Type, ".")+1:]]
+		add := func(rank int, id string, data map[string]any) {
+			updated, ok := data["updated_at"].(int64)
+			if !ok || rank == 1 { // a nested copy is as of the event
+				updated = m.Timestamp
+			}
+			writes = append(writes, write{id, data, []any{rank, updated, kind, m.Timestamp, m.ID}})
 		}
-		order := func(rank int) []any { return []any{rank, updated, kind, m.Timestamp, m.ID} }
 		id := m.Data["id"].(string)
 		dead[id] = dead[id] || kind == 3
-		writes = append(writes, write{id, m.Data, order(2)})
-		if org, ok := m.Data["organization"].(map[string]any); ok {
-			writes = append(writes, write{org["id"].(string), org, order(1)})
+		add(2, id, m.Data)
+		for _, nested := range []string{"organization", "public_organization_data"} {
+			if org, ok := m.Data[nested].(map[string]any); ok {
+				add(1, org["id"].(string), org)
+			}
+		}
+		if id, ok := m.Data["organization_id"].(string); ok {
+			add(1, id, nil)
 		}
 		if user, ok := m.Data["public_user_data"].(map[string]any); ok {
-			writes = append(writes, write{user["user_id"].(string), user, order(1)})
+			add(1, user["user_id"].(string), user)
+		}
+		if permissions, ok := m.Data["permissions"].([]any); ok && strings.HasPrefix(id, "role_") {
+			for _, p := range permissions {
+				add(1, p.(map[string]any)["id"].(string), p.(map[string]any))
+			}
 		}
 	}
 	slices.SortFunc(writes, func(a, b write) int {
@@ -184,8 +251,11 @@ func oracle(history []message) map[string]map[string]any {
 			state[w.object] = map[string]any{}
 		}
 		for name, value := range w.data {
-			if slices.Contains(watched, name) {
-				state[w.object][name] = value
+			if name == "username" { // the users of these histories have neither addresses nor numbers
+				name = "identifier"
+			}
+			if slices.Contains(watched, name) && (name != "user_id" || strings.HasPrefix(w.object, "orginv_")) {
+				state[w.object][name] = canonical(w.object, name, value)
 			}
 		}
 	}
@@ -194,13 +264,33 @@ func oracle(history []message) map[string]map[string]any {
 			state[id]["dead"] = true
 		}
 	}
+	maps.DeleteFunc(state, func(_ string, object map[string]any) bool { return len(object) == 0 })
 	return state
+}
+
+// canonical writes a value as the mirror holds it.
+func canonical(object, name string, value any) any {
+	switch {
+	case name == "role" && value == "basic_member":
+		return "org:member"
+	case name == "key" && value == "admin":
+		return "org:admin"
+	case name == "permissions" && strings.HasPrefix(object, "role_"):
+		ids := []string{}
+		for _, p := range value.([]any) {
+			ids = append(ids, p.(map[string]any)["id"].(string))
+		}
+		slices.Sort(ids)
+		return ids
+	default:
+		return value
+	}
 }
 
 // watched are the members that oracle and mirror are compared by.
 var watched = []string{
 	"name", "slug", "created_by", "image_url", "public_metadata", "first_name", "banned", "deprovisioned", "role",
-	"role_name", "permissions",
+	"role_name", "permissions", "status", "inviter_id", "user_id", "expires_at", "enrollment_mode", "key", "identifier",
 }
 
 // view writes a mirror in the oracle's form.
@@ -218,6 +308,7 @@ func view(t require.TestingT, m clerksync.Mirror) map[string]map[string]any {
 	for id, u := range m.Users {
 		out[id] = map[string]any{}
 		put(out[id], "first_name", u.FirstName)
+		put(out[id], "identifier", u.Identifier)
 		put(out[id], "banned", u.Banned)
 		put(out[id], "deprovisioned", u.Deprovisioned)
 		bury(out[id], u.Tombstone)
@@ -229,6 +320,34 @@ func view(t require.TestingT, m clerksync.Mirror) map[string]map[string]any {
 		put(out[id], "permissions", s.Permissions)
 		bury(out[id], s.Tombstone)
 		require.Equal(t, pairs[s.ID], [2]string{s.OrganizationID, s.UserID}) //nolint:testifylint // both are computed
+	}
+	for id, i := range m.Invitations {
+		out[id] = map[string]any{}
+		put(out[id], "role", i.Role)
+		put(out[id], "status", i.Status)
+		put(out[id], "inviter_id", i.InviterID)
+		put(out[id], "user_id", i.UserID)
+		put(out[id], "expires_at", i.ExpiresAt)
+		require.Equal(t, "org_a", i.OrganizationID)
+	}
+	for id, d := range m.Domains {
+		out[id] = map[string]any{}
+		put(out[id], "name", d.Name)
+		put(out[id], "enrollment_mode", d.EnrollmentMode)
+		bury(out[id], d.Tombstone)
+	}
+	for id, r := range m.Roles {
+		out[id] = map[string]any{}
+		put(out[id], "key", r.Key)
+		put(out[id], "name", r.Name)
+		put(out[id], "permissions", r.PermissionIDs)
+		bury(out[id], r.Tombstone)
+	}
+	for id, p := range m.Permissions {
+		out[id] = map[string]any{}
+		put(out[id], "key", p.Key)
+		put(out[id], "name", p.Name)
+		bury(out[id], p.Tombstone)
 	}
 	return out
 }

@@ -79,3 +79,13 @@ func nullable(m member[string]) member[*string] {
 	}
 	return out
 }
+
+// maybeMillis is millis for an instant that may be null.
+func (o object) maybeMillis(name string) member[*int64] {
+	m := o.millis(name)
+	out := member[*int64]{present: m.present, null: m.null, err: m.err}
+	if m.present && !m.null {
+		out.value = &m.value
+	}
+	return out
+}

@@ -31,8 +31,9 @@ func TestLawARepeatChangesNothing(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		history := genHistory(t)
 		mirror := play(t, history...)
-		state, changed := apply(t, mirror, rapid.SampledFrom(history).Draw(t, "repeat"))
+		state, changed, entries := apply(t, mirror, rapid.SampledFrom(history).Draw(t, "repeat"))
 		require.Equal(t, clerksync.StateSuperseded, state)
+		require.Empty(t, entries)
 		require.Equal(t, clerksync.NewMirror(), changed)
 	})
 }
@@ -42,10 +43,13 @@ func TestLawATombstoneAbsorbs(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		mirror, dead := clerksync.NewMirror(), map[string]bool{}
 		for _, m := range shuffled(t, genHistory(t)) {
-			state, _ := apply(t, mirror, m)
+			state, _, entries := apply(t, mirror, m)
 			id := m.Data["id"].(string)
 			if dead[id] {
 				require.Equal(t, clerksync.StateSuperseded, state, "%s was gone", id)
+				for _, e := range entries {
+					require.NotEqual(t, id, e.Target, "%s was gone", id)
+				}
 			}
 			for id, object := range view(t, mirror) {
 				require.False(t, dead[id] && object["dead"] == nil, "%s came back", id)
@@ -87,6 +91,12 @@ func TestLawMergingGroupsIsMergingAll(t *testing.T) {
 		for id, o := range whole.Organizations {
 			require.Equal(t, o, join(left.Organizations, right.Organizations, id))
 		}
+		for id, r := range whole.Roles {
+			require.Equal(t, r, join(left.Roles, right.Roles, id))
+		}
+		for id, i := range whole.Invitations {
+			require.Equal(t, i, join(left.Invitations, right.Invitations, id))
+		}
 	})
 }
 
@@ -119,6 +129,18 @@ func registers(m clerksync.Mirror) map[string]clerksync.Version {
 	}
 	for id, s := range m.Memberships {
 		add(id, s.Registers())
+	}
+	for id, i := range m.Invitations {
+		add(id, i.Registers())
+	}
+	for id, d := range m.Domains {
+		add(id, d.Registers())
+	}
+	for id, r := range m.Roles {
+		add(id, r.Registers())
+	}
+	for id, p := range m.Permissions {
+		add(id, p.Registers())
 	}
 	return out
 }

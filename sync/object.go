@@ -2,32 +2,53 @@ package sync
 
 // Object is what all objects of the mirror have in common.
 type Object interface {
-	// Key returns the id at Clerk.
-	Key() string
+	// ObjectID returns the id at Clerk.
+	ObjectID() string
 	// Known reports whether anything is known of the object beyond its id.
 	Known() bool
 	// AsOf returns when the newest event that the state reflects occurred, in epoch milliseconds.
 	AsOf() int64
 }
 
-var (
-	_ mergeable[Organization] = Organization{}
-	_ mergeable[User]         = User{}
-	_ mergeable[Membership]   = Membership{}
-)
+// mergeable is an object whose states form a join-semilattice under Merge.
+type mergeable[T any] interface {
+	Object
+	Merge(in T) T
+	dead() bool
+}
 
-// Key returns the organization's id.
-func (o Organization) Key() string { return o.ID }
+func known(registers []Register, t Tombstone) bool { return t.Dead() || !Newest(registers).IsZero() }
 
-// Key returns the user's id.
-func (u User) Key() string { return u.ID }
+func asOf(registers []Register, t Tombstone) int64 {
+	newest := t.OccurredAt
+	for _, r := range registers {
+		newest = max(newest, r.Version.OccurredAt)
+	}
+	return newest
+}
 
-// Key returns the membership's id.
-func (m Membership) Key() string { return m.ID }
+// What follows is the same for each kind of object.
 
-func (o Organization) dead() bool { return o.Tombstone.Dead() }
-func (u User) dead() bool         { return u.Tombstone.Dead() }
-func (m Membership) dead() bool   { return m.Tombstone.Dead() }
+// ObjectID implements [Object].
+func (o Organization) ObjectID() string { return o.ID }
+
+// ObjectID implements [Object].
+func (u User) ObjectID() string { return u.ID }
+
+// ObjectID implements [Object].
+func (m Membership) ObjectID() string { return m.ID }
+
+// ObjectID implements [Object].
+func (i Invitation) ObjectID() string { return i.ID }
+
+// ObjectID implements [Object].
+func (d Domain) ObjectID() string { return d.ID }
+
+// ObjectID implements [Object].
+func (r Role) ObjectID() string { return r.ID }
+
+// ObjectID implements [Object].
+func (p Permission) ObjectID() string { return p.ID }
 
 // Known implements [Object].
 func (o Organization) Known() bool { return known(o.Registers(), o.Tombstone) }
@@ -38,7 +59,17 @@ func (u User) Known() bool { return known(u.Registers(), u.Tombstone) }
 // Known implements [Object].
 func (m Membership) Known() bool { return known(m.Registers(), m.Tombstone) }
 
-func known(registers []Register, t Tombstone) bool { return t.Dead() || !Newest(registers).IsZero() }
+// Known implements [Object].
+func (i Invitation) Known() bool { return known(i.Registers(), i.Tombstone) }
+
+// Known implements [Object].
+func (d Domain) Known() bool { return known(d.Registers(), d.Tombstone) }
+
+// Known implements [Object].
+func (r Role) Known() bool { return known(r.Registers(), r.Tombstone) }
+
+// Known implements [Object].
+func (p Permission) Known() bool { return known(p.Registers(), p.Tombstone) }
 
 // AsOf implements [Object].
 func (o Organization) AsOf() int64 { return asOf(o.Registers(), o.Tombstone) }
@@ -49,10 +80,22 @@ func (u User) AsOf() int64 { return asOf(u.Registers(), u.Tombstone) }
 // AsOf implements [Object].
 func (m Membership) AsOf() int64 { return asOf(m.Registers(), m.Tombstone) }
 
-func asOf(registers []Register, t Tombstone) int64 {
-	newest := t.OccurredAt
-	for _, r := range registers {
-		newest = max(newest, r.Version.OccurredAt)
-	}
-	return newest
-}
+// AsOf implements [Object].
+func (i Invitation) AsOf() int64 { return asOf(i.Registers(), i.Tombstone) }
+
+// AsOf implements [Object].
+func (d Domain) AsOf() int64 { return asOf(d.Registers(), d.Tombstone) }
+
+// AsOf implements [Object].
+func (r Role) AsOf() int64 { return asOf(r.Registers(), r.Tombstone) }
+
+// AsOf implements [Object].
+func (p Permission) AsOf() int64 { return asOf(p.Registers(), p.Tombstone) }
+
+func (o Organization) dead() bool { return o.Tombstone.Dead() }
+func (u User) dead() bool         { return u.Tombstone.Dead() }
+func (m Membership) dead() bool   { return m.Tombstone.Dead() }
+func (i Invitation) dead() bool   { return i.Tombstone.Dead() }
+func (d Domain) dead() bool       { return d.Tombstone.Dead() }
+func (r Role) dead() bool         { return r.Tombstone.Dead() }
+func (p Permission) dead() bool   { return p.Tombstone.Dead() }

@@ -1,18 +1,87 @@
 package sync
 
 import (
+	"bytes"
+	"encoding/json"
 	"regexp"
+	"slices"
 	"strings"
 )
 
-// invitationURL matches the member "url" of any object in a JSON text, whole or broken off.
-var invitationURL = regexp.MustCompile(`("url"\s*:\s*)"(?:[^"\\]|\\.)*"?`)
+// keepsBody reports whether the ledger keeps the bodies of an event: those that the mirror reads, or might read one day.
+// Others carry one-time codes, sign-in links and sessions, and nobody would ever replay them.
+func (t EventType) keepsBody() bool {
+	return slices.Contains([]string{
+		"organization", "organizationMembership", "organizationInvitation", "organizationDomain", "role", "roleSet",
+		"permission", "user",
+	}, t.object())
+}
 
-// redact blanks what must not be left behind in the ledger: the url of an invitation, which lets whoever holds it
-// join the organization. All other bytes stay as received. An event of unreadable type might be an invitation's.
-func redact(t EventType, body []byte) []byte {
-	if t != "" && !strings.HasSuffix(strings.ToLower(t.object()), "invitation") {
-		return body
+// secretMembers are the members of a body that must not be left behind in the ledger, at any depth: private metadata is
+// private, and the url of an invitation lets whoever holds it join.
+func secretMembers(t EventType) []string {
+	if strings.HasSuffix(strings.ToLower(t.object()), "invitation") || t == "" { // an unreadable type might be one
+		return []string{"private_metadata", "url"}
 	}
-	return invitationURL.ReplaceAll(body, []byte(`${1}"[redacted]"`))
+	return []string{"private_metadata"}
+}
+
+// broken matches the secrets in what isn't JSON, where they may break off.
+var broken = regexp.MustCompile(`("(?:url|private_metadata)"\s*:\s*)(?:"(?:[^"\\]|\\.)*"?|\{[^}]*\}?)`)
+
+// redact replaces the values of secret members. All other bytes stay as received.
+func redact(t EventType, body []byte) []byte {
+	const redacted = `"[redacted]"`
+	if !json.Valid(body) {
+		return broken.ReplaceAll(body, []byte(`${1}`+redacted))
+	}
+	var out bytes.Buffer
+	done := 0
+	for _, s := range valuesOf(body, secretMembers(t)) {
+		out.Write(body[done:s.start])
+		out.WriteString(redacted)
+		done = s.end
+	}
+	out.Write(body[done:])
+	return out.Bytes()
+}
+
+// span is where a value stands in a text: from start up to, without, end.
+type span struct{ start, end int }
+
+// valuesOf finds every value in a valid JSON text, at any depth, whose name is one of the given ones and that isn't null
+// or empty. Nothing inside such a value is searched.
+func valuesOf(body []byte, names []string) []span {
+	var spans []span
+	dec := json.NewDecoder(bytes.NewReader(body))
+	var objects []bool // for each open bracket: is it an object's?
+	wantName := false
+	for {
+		token, err := dec.Token()
+		if err != nil { // the end: the text is valid
+			return spans
+		}
+		name, isText := token.(string)
+		switch {
+		case token == json.Delim('{') || token == json.Delim('['):
+			objects = append(objects, token == json.Delim('{'))
+			wantName = token == json.Delim('{')
+			continue
+		case token == json.Delim('}') || token == json.Delim(']'):
+			objects = objects[:len(objects)-1]
+		case wantName && isText && slices.Contains(names, name):
+			var value json.RawMessage
+			if dec.Decode(&value) != nil {
+				return spans
+			}
+			if end := int(dec.InputOffset()); !slices.Contains([]string{"null", "{}", `""`}, string(value)) {
+				spans = append(spans, span{end - len(value), end})
+			}
+			continue
+		case wantName:
+			wantName = false
+			continue
+		}
+		wantName = len(objects) > 0 && objects[len(objects)-1]
+	}
 }

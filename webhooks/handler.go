@@ -32,8 +32,27 @@ const (
 	OutcomeUnreadable   Outcome = "unreadable"    // the body broke off; 400
 	OutcomeBadHeaders   Outcome = "bad_headers"   // 400
 	OutcomeBadSignature Outcome = "bad_signature" // 400
-	OutcomeUnavailable  Outcome = "unavailable"   // not committed; 503
+	OutcomeUnavailable  Outcome = "unavailable"   // not known to be committed; 503
+	OutcomeAbandoned    Outcome = "abandoned"     // the sender went away before the commit
 )
+
+// Outcomes lists all outcomes.
+func Outcomes() []Outcome {
+	return []Outcome{
+		OutcomeAccepted, OutcomeRepeated, OutcomeDiffering, OutcomeQuarantined, OutcomeTooLarge, OutcomeUnreadable,
+		OutcomeBadHeaders, OutcomeBadSignature, OutcomeUnavailable, OutcomeAbandoned,
+	}
+}
+
+// Committed reports whether the delivery is in the ledger: the request was answered with 200.
+func (o Outcome) Committed() bool {
+	switch o {
+	case OutcomeAccepted, OutcomeRepeated, OutcomeDiffering, OutcomeQuarantined:
+		return true
+	default:
+		return false
+	}
+}
 
 // Config configures the handler.
 type Config struct {
@@ -99,6 +118,9 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // receive returns the outcome of a request, and for a refusal why.
 func (h *handler) receive(w http.ResponseWriter, r *http.Request, now time.Time) (Outcome, error) {
+	if _, _, err := readHeaders(r.Header, now); err != nil { // before a body is read for somebody who can't be Clerk
+		return unverified(err), err
+	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
 		return OutcomeTooLarge, err
@@ -107,15 +129,14 @@ func (h *handler) receive(w http.ResponseWriter, r *http.Request, now time.Time)
 		return OutcomeUnreadable, err
 	}
 	signature, err := h.cfg.Verifier.Verify(r.Header, body)
-	if errors.Is(err, ErrHeaders) {
-		return OutcomeBadHeaders, err
-	}
 	if err != nil {
-		return OutcomeBadSignature, err
+		return unverified(err), err
 	}
 	delivery := clerksync.NewDelivery(signature.ID, body, signature.SignedAt, now)
 	receipt, err := h.cfg.Inbox.Accept(r.Context(), delivery)
 	switch {
+	case errors.Is(err, context.Canceled):
+		return OutcomeAbandoned, err
 	case err != nil:
 		return OutcomeUnavailable, err
 	case receipt.Differs && !receipt.Stored:
@@ -129,14 +150,21 @@ func (h *handler) receive(w http.ResponseWriter, r *http.Request, now time.Time)
 	}
 }
 
+func unverified(err error) Outcome {
+	if errors.Is(err, ErrHeaders) {
+		return OutcomeBadHeaders
+	}
+	return OutcomeBadSignature
+}
+
 // answer is the one place that turns outcomes into HTTP. What is refused gets one opaque text.
 func answer(o Outcome) (status int, text string) {
-	switch o {
-	case OutcomeAccepted, OutcomeRepeated, OutcomeDiffering, OutcomeQuarantined:
+	switch {
+	case o.Committed():
 		return http.StatusOK, "ok\n"
-	case OutcomeTooLarge:
+	case o == OutcomeTooLarge:
 		return http.StatusRequestEntityTooLarge, "body too large\n"
-	case OutcomeUnavailable:
+	case o == OutcomeUnavailable || o == OutcomeAbandoned:
 		return http.StatusServiceUnavailable, "try again later\n"
 	default:
 		return http.StatusBadRequest, "bad request\n"

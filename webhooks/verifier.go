@@ -72,32 +72,48 @@ const (
 	maxID = 255
 )
 
-// Verify checks the raw bytes of a request. Its errors wrap [ErrHeaders] or [ErrSignature]; a timestamp more than five
-// minutes off counts as a bad signature.
+// Verify checks the raw bytes of a request. Its errors wrap [ErrHeaders] or [ErrSignature].
 func (v *Verifier) Verify(header http.Header, body []byte) (Signature, error) {
-	only := make(http.Header, 3)
-	for _, name := range []string{headerID, headerTimestamp, headerSignature} {
-		values := header.Values(name)
-		if len(values) != 1 || values[0] == "" {
-			return Signature{}, fmt.Errorf("%w: %d values of %s", ErrHeaders, len(values), name)
-		}
-		only.Set(name, values[0])
-	}
-	id := only.Get(headerID)
-	if len(id) > maxID || strings.ContainsFunc(id, func(r rune) bool { return r <= ' ' || r >= 0x7f }) {
-		return Signature{}, fmt.Errorf("%w: %s isn't an id", ErrHeaders, headerID)
-	}
-	seconds, err := strconv.ParseInt(only.Get(headerTimestamp), 10, 64)
+	signature, only, err := readHeaders(header, time.Now())
 	if err != nil {
-		return Signature{}, fmt.Errorf("%w: %s isn't a number", ErrHeaders, headerTimestamp)
+		return Signature{}, err
 	}
 	var errs []error
 	for _, wh := range v.webhooks {
 		err := wh.Verify(body, only)
 		if err == nil {
-			return Signature{ID: id, SignedAt: time.Unix(seconds, 0)}, nil
+			return signature, nil
 		}
 		errs = append(errs, err)
 	}
 	return Signature{}, fmt.Errorf("%w: %w", ErrSignature, errors.Join(errs...))
+}
+
+// tolerance is how far a timestamp may be off, as in the svix library.
+const tolerance = 5 * time.Minute
+
+// readHeaders reads what can be judged without the body: whether there is one of each header, of the right form, and
+// with a timestamp of now. It returns the headers that count, alone.
+func readHeaders(header http.Header, now time.Time) (s Signature, only http.Header, err error) {
+	only = make(http.Header, 3)
+	for _, name := range []string{headerID, headerTimestamp, headerSignature} {
+		values := header.Values(name)
+		if len(values) != 1 || values[0] == "" {
+			return s, nil, fmt.Errorf("%w: %d values of %s", ErrHeaders, len(values), name)
+		}
+		only.Set(name, values[0])
+	}
+	s.ID = only.Get(headerID)
+	if len(s.ID) > maxID || strings.ContainsFunc(s.ID, func(r rune) bool { return r <= ' ' || r >= 0x7f }) {
+		return s, nil, fmt.Errorf("%w: %s isn't an id", ErrHeaders, headerID)
+	}
+	seconds, err := strconv.ParseInt(only.Get(headerTimestamp), 10, 64)
+	if err != nil {
+		return s, nil, fmt.Errorf("%w: %s isn't a number", ErrHeaders, headerTimestamp)
+	}
+	s.SignedAt = time.Unix(seconds, 0)
+	if off := now.Sub(s.SignedAt).Abs(); off > tolerance+time.Second { // the library cuts the fraction
+		return s, nil, fmt.Errorf("%w: %s is too far off", ErrSignature, headerTimestamp)
+	}
+	return s, only, nil
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"time"
 
@@ -23,17 +24,20 @@ func (p *program) startAdmin(ctx context.Context) (err error) {
 	return err
 }
 
-// ready answers 200 if this process should get traffic: it isn't stopping, and the database answers and has a schema
-// that fits.
+// ready answers 200 if this process should get traffic: it isn't stopping, and the database answers, can be written to
+// and has a schema that fits.
 func (p *program) ready(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), checkTimeout)
 	defer cancel()
-	switch err := migrations.Check(ctx, p.read); {
+	var readOnly bool
+	err := errors.Join(migrations.Check(ctx, p.admins),
+		p.admins.QueryRow(ctx, "SELECT current_setting('transaction_read_only')::boolean").Scan(&readOnly))
+	switch {
 	case p.draining.Load():
 		http.Error(w, "stopping", http.StatusServiceUnavailable)
-	case err != nil:
-		p.logger.WarnContext(ctx, "not ready", "error", err)
-		http.Error(w, "database is away, or its schema is outdated", http.StatusServiceUnavailable)
+	case err != nil || readOnly:
+		p.logger.WarnContext(ctx, "not ready", "error", err, "read_only", readOnly)
+		http.Error(w, "the database is away or read-only, or its schema is outdated", http.StatusServiceUnavailable)
 	default:
 		_, _ = w.Write([]byte("ok\n")) // the caller has gone: nothing is left to do
 	}

@@ -3,20 +3,24 @@ package main
 import (
 	"net/http"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/callmine/rolecall/internal/clerksim"
 	"github.com/callmine/rolecall/internal/pgtest"
+	"github.com/callmine/rolecall/jobs"
+	clerksync "github.com/callmine/rolecall/sync"
 )
 
 // BenchmarkAcceptedToEnforced measures how long after a delivery's 200 the API enforces it, over HTTP, on a durable
 // Postgres, with one change every 20 ms. It reports percentiles in milliseconds.
 func BenchmarkAcceptedToEnforced(b *testing.B) {
 	const changes, pause = 500, 20 * time.Millisecond
-	s := start0(b, pgtest.DurableURL(b), nil)
+	s := startBundle(b, pgtest.DurableURL(b), nil, parts{web: true, workers: true})
 	s.open(b, s.program.cfg.DatabaseURL)
 	admin, err := s.clerk.CreateUser(clerksim.NewUser{})
 	require.NoError(b, err)
@@ -61,4 +65,104 @@ func BenchmarkAcceptedToEnforced(b *testing.B) {
 	report(0.5, "p50-ms")
 	report(0.99, "p99-ms")
 	b.ReportMetric(0, "ns/op")
+}
+
+// BenchmarkRemovalBehindABacklog measures how long after a removal's 200 the API enforces it while 20,000 ordinary
+// deliveries wait and are being worked. It reports the median and the worst of several removals in milliseconds.
+func BenchmarkRemovalBehindABacklog(b *testing.B) {
+	const backlog, organizations, removals = 20_000, 200, 20
+	s := startBundle(b, pgtest.DurableURL(b), nil, parts{web: true})
+	s.open(b, s.program.cfg.DatabaseURL)
+	var took []time.Duration
+	for b.Loop() {
+		workspace, people := s.crowd(b, removals)
+		s.pile(b, backlog, organizations)
+		workers, err := start(b.Context(), s.program.cfg, parts{workers: true}, s.program.logger)
+		require.NoError(b, err)
+		asking := time.NewTicker(500 * time.Microsecond)
+		for _, person := range people {
+			require.Eventually(b, func() bool {
+				return s.may(b, person.token, workspace, "reports:read") == http.StatusOK
+			}, time.Minute, time.Millisecond)
+			require.NoError(b, s.clerk.RemoveMember(workspace, person.id))
+			_, err := s.courier.Send(b.Context(), s.clerk.Drain()[0])
+			require.NoError(b, err)
+			acknowledged := time.Now()
+			for s.may(b, person.token, workspace, "reports:read") != http.StatusNotFound {
+				<-asking.C
+			}
+			took = append(took, time.Since(acknowledged))
+		}
+		asking.Stop()
+		var waiting int
+		require.NoError(b, s.db.QueryRow(b.Context(), "SELECT count(*) FROM rolecall.deliveries WHERE state = 'received'").Scan(&waiting))
+		b.ReportMetric(float64(waiting), "still-waiting")
+		s.drained(b)
+		require.NoError(b, workers.stop(b.Context()))
+	}
+	slices.Sort(took)
+	b.ReportMetric(took[len(took)/2].Seconds()*1000, "p50-ms")
+	b.ReportMetric(took[len(took)-1].Seconds()*1000, "max-ms")
+	b.ReportMetric(0, "ns/op")
+}
+
+type person struct{ id, token string }
+
+// crowd makes a workspace with members, and brings them into the mirror.
+func (s *bundle) crowd(b *testing.B, n int) (workspace string, people []person) {
+	b.Helper()
+	admin, err := s.clerk.CreateUser(clerksim.NewUser{})
+	require.NoError(b, err)
+	organization, err := s.clerk.CreateOrganization(clerksim.NewOrganization{CreatedBy: admin.ID})
+	require.NoError(b, err)
+	for range n {
+		user, err := s.clerk.CreateUser(clerksim.NewUser{})
+		require.NoError(b, err)
+		_, err = s.clerk.AddMember(organization.ID, user.ID, clerksim.RoleMember)
+		require.NoError(b, err)
+		people = append(people, person{user.ID, s.token(b, user.ID)})
+	}
+	workers, err := start(b.Context(), s.program.cfg, parts{workers: true}, s.program.logger)
+	require.NoError(b, err)
+	s.send(b, s.clerk.Drain()...)
+	require.NoError(b, workers.stop(b.Context()))
+	return organization.ID, people
+}
+
+// pile accepts ordinary deliveries that nobody works yet.
+func (s *bundle) pile(b *testing.B, n, organizations int) {
+	b.Helper()
+	var ids []string
+	for range organizations {
+		organization, err := s.clerk.CreateOrganization(clerksim.NewOrganization{})
+		require.NoError(b, err)
+		ids = append(ids, organization.ID)
+	}
+	for i := range n - organizations {
+		name := "Organization " + strconv.Itoa(i)
+		_, err := s.clerk.UpdateOrganization(ids[i%organizations], clerksim.OrganizationUpdate{Name: &name})
+		require.NoError(b, err)
+	}
+	inbox, err := jobs.NewInbox(jobs.InboxConfig{Pool: s.program.accept, Logger: s.program.logger})
+	require.NoError(b, err)
+	var callers errgroup.Group
+	callers.SetLimit(64)
+	for _, m := range s.clerk.Drain() {
+		callers.Go(func() error {
+			_, err := inbox.Accept(b.Context(), clerksync.NewDelivery(m.ID, m.Body, m.OccurredAt, time.Now()))
+			return err
+		})
+	}
+	require.NoError(b, callers.Wait())
+	inbox.Stop()
+}
+
+// drained waits until a backlog is gone, however long that takes.
+func (s *bundle) drained(b *testing.B) {
+	b.Helper()
+	require.Eventually(b, func() bool {
+		var waiting bool
+		err := s.db.QueryRow(b.Context(), "SELECT EXISTS (SELECT FROM rolecall.deliveries WHERE state = 'received')").Scan(&waiting)
+		return err == nil && !waiting
+	}, 5*time.Minute, 10*time.Millisecond)
 }

@@ -42,7 +42,7 @@ type bundle struct {
 // setup starts one. The clock of the simulated Clerk can be replaced.
 func setup(t testing.TB, clerkNow func() time.Time) *bundle {
 	t.Helper()
-	b := start0(t, pgtest.URL(t), clerkNow)
+	b := startBundle(t, pgtest.URL(t), clerkNow, parts{web: true, workers: true})
 	var err error
 	b.db, err = pgxpool.New(t.Context(), b.program.cfg.DatabaseURL)
 	require.NoError(t, err)
@@ -50,7 +50,8 @@ func setup(t testing.TB, clerkNow func() time.Time) *bundle {
 	return b
 }
 
-func start0(t testing.TB, databaseURL string, clerkNow func() time.Time) *bundle {
+// startBundle starts one on a given database.
+func startBundle(t testing.TB, databaseURL string, clerkNow func() time.Time, which parts) *bundle {
 	t.Helper()
 	ctx := t.Context()
 	key, err := signingKey()
@@ -74,7 +75,7 @@ func start0(t testing.TB, databaseURL string, clerkNow func() time.Time) *bundle
 		ListenAddr: "127.0.0.1:0", AdminAddr: "127.0.0.1:0",
 	}
 	logger := slog.New(slog.NewJSONHandler(b.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	b.program, err = start(ctx, cfg, parts{web: true, workers: true}, logger)
+	b.program, err = start(ctx, cfg, which, logger)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, b.program.stop(context.WithoutCancel(ctx))) })
 

@@ -8,6 +8,7 @@ import (
 	"os"
 	"reflect"
 	"strings"
+	"time"
 
 	"github.com/caarlos0/env/v11"
 
@@ -18,17 +19,18 @@ import (
 // config is everything that can be configured, from the environment alone. The tag "secret" redacts a value where it
 // is printed; "help" is its line in .env.example and in the README.
 type config struct {
-	DatabaseURL       string     `env:"DATABASE_URL" secret:"url" help:"Postgres to use, as postgres://…; in dev, empty starts one"`
-	SigningSecrets    []string   `env:"CLERK_WEBHOOK_SIGNING_SECRET" secret:"all" help:"signing secret of the webhook endpoint (whsec_…); several, comma-separated, during a rotation"`
-	Issuer            string     `env:"CLERK_ISSUER" help:"exact issuer of session tokens, such as https://clerk.example.com"`
-	JWKSURL           string     `env:"CLERK_JWKS_URL" help:"where Clerk publishes its keys; default: the issuer's /.well-known/jwks.json"`
-	InstanceID        string     `env:"CLERK_INSTANCE_ID" help:"Clerk instance whose webhooks are ours (ins_…); empty takes every signed one"`
-	AuthorizedParties []string   `env:"CLERK_AUTHORIZED_PARTIES" help:"origins whose session tokens are accepted (azp), comma-separated; empty takes every one"`
-	ListenAddr        string     `env:"ROLECALL_LISTEN_ADDR" envDefault:":8080" help:"where webhooks and the API listen"`
-	AdminAddr         string     `env:"ROLECALL_ADMIN_ADDR" envDefault:"127.0.0.1:9090" help:"where /healthz, /readyz and /metrics listen"`
-	ServiceTokens     string     `env:"ROLECALL_SERVICE_TOKEN_HASHES" secret:"all" help:"services that may ask about anybody: name:SHA-256 of its token in hex, comma-separated"`
-	PolicyFile        string     `env:"ROLECALL_POLICY_FILE" help:"YAML file that says which role may do what; default: the built-in policy"`
-	LogLevel          slog.Level `env:"ROLECALL_LOG_LEVEL" envDefault:"info" help:"debug, info, warn or error"`
+	DatabaseURL       string        `env:"DATABASE_URL" secret:"url" help:"Postgres to use, as postgres://…; in dev, empty starts one"`
+	SigningSecrets    []string      `env:"CLERK_WEBHOOK_SIGNING_SECRET" secret:"all" help:"signing secret of the webhook endpoint (whsec_…); several, comma-separated, during a rotation"`
+	Issuer            string        `env:"CLERK_ISSUER" help:"exact issuer of session tokens, such as https://clerk.example.com"`
+	JWKSURL           string        `env:"CLERK_JWKS_URL" help:"where Clerk publishes its keys; default: the issuer's /.well-known/jwks.json"`
+	InstanceID        string        `env:"CLERK_INSTANCE_ID" help:"Clerk instance whose webhooks are ours (ins_…); empty takes every signed one"`
+	AuthorizedParties []string      `env:"CLERK_AUTHORIZED_PARTIES" help:"origins whose session tokens are accepted (azp), comma-separated; empty takes every one"`
+	ListenAddr        string        `env:"ROLECALL_LISTEN_ADDR" envDefault:":8080" help:"where webhooks and the API listen"`
+	AdminAddr         string        `env:"ROLECALL_ADMIN_ADDR" envDefault:"127.0.0.1:9090" help:"where /healthz, /readyz and /metrics listen"`
+	ServiceTokens     string        `env:"ROLECALL_SERVICE_TOKEN_HASHES" secret:"all" help:"services that may ask about anybody: name:SHA-256 of its token in hex, comma-separated"`
+	BodyRetention     time.Duration `env:"ROLECALL_BODY_RETENTION" envDefault:"2160h" help:"how long the bodies of webhooks are kept, as a Go duration; 0 keeps them for ever"`
+	PolicyFile        string        `env:"ROLECALL_POLICY_FILE" help:"YAML file that says which role may do what; default: the built-in policy"`
+	LogLevel          slog.Level    `env:"ROLECALL_LOG_LEVEL" envDefault:"info" help:"debug, info, warn or error"`
 }
 
 // readConfig reads the process environment.
@@ -37,11 +39,17 @@ func readConfig() (config, error) {
 	if err != nil {
 		return config{}, fmt.Errorf("read configuration: %w", err)
 	}
+	for _, list := range [][]string{cfg.SigningSecrets, cfg.AuthorizedParties} {
+		for i := range list {
+			list[i] = strings.TrimSpace(list[i])
+		}
+	}
+	cfg.InstanceID = strings.TrimSpace(cfg.InstanceID)
 	return cfg, nil
 }
 
-// requireServing returns one sentence for each thing that serving needs and the configuration lacks.
-func (c config) requireServing() error {
+// requireServing returns one sentence for each thing that serving needs and the configuration lacks or has wrong.
+func (c config) requireServing(which parts) error {
 	var errs []error
 	need := func(present bool, name, what string) {
 		if !present {
@@ -49,8 +57,16 @@ func (c config) requireServing() error {
 		}
 	}
 	need(c.DatabaseURL != "", "DATABASE_URL", "the Postgres to use")
-	need(len(c.SigningSecrets) > 0, "CLERK_WEBHOOK_SIGNING_SECRET", "the signing secret of the webhook endpoint")
-	need(c.Issuer != "", "CLERK_ISSUER", "the issuer of session tokens")
+	need(!which.web || len(c.SigningSecrets) > 0, "CLERK_WEBHOOK_SIGNING_SECRET", "the signing secret of the webhook endpoint")
+	need(!which.web || c.Issuer != "", "CLERK_ISSUER", "the issuer of session tokens")
+	if c.InstanceID != "" && !strings.HasPrefix(c.InstanceID, "ins_") {
+		errs = append(errs, errors.New("CLERK_INSTANCE_ID is not an instance: it begins with ins_"))
+	}
+	for _, party := range c.AuthorizedParties {
+		if u, err := url.Parse(party); err != nil || u.Host == "" || u.Path != "" {
+			errs = append(errs, fmt.Errorf("CLERK_AUTHORIZED_PARTIES: %q is not an origin such as https://app.example.com", party))
+		}
+	}
 	return errors.Join(errs...)
 }
 

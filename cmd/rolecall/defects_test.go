@@ -48,7 +48,8 @@ func TestDefectSecondUpdateInTheSameMillisecondIsLost(t *testing.T) {
 	changes := b.clerk.Drain()
 	require.Len(t, changes, 2)
 	b.send(t, messages...)
-	b.send(t, changes[1], changes[0])
+	b.send(t, changes[1])
+	b.send(t, changes[0]) // each applied before the next
 	require.Equal(t, http.StatusForbidden, b.may(t, b.token(t, member), workspace, "billing:manage"), "demoted last")
 	require.Equal(t, "superseded", b.state(t, changes[0].ID))
 }

@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	mathrand "math/rand/v2"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -25,6 +26,7 @@ import (
 type devCommand struct {
 	Listen string `default:"127.0.0.1:8080" help:"Where webhooks and the API listen."`
 	Admin  string `default:"127.0.0.1:9090" help:"Where /healthz, /readyz and /metrics listen."`
+	Remote bool   `help:"Use DATABASE_URL also if it isn't on this machine."`
 	Data   string `type:"path" help:"Folder for the database's files. Defaults to one in the user's cache folder."`
 }
 
@@ -82,6 +84,9 @@ func (c *devCommand) startPostgres(ctx context.Context, cfg *config, cleanup *cl
 		}
 		data = filepath.Join(cache, "rolecall", "postgres")
 	}
+	if err := c.refuseRemote(cfg.DatabaseURL); err != nil {
+		return err
+	}
 	server, err := pgdev.Start(ctx, pgdev.Config{DatabaseURL: cfg.DatabaseURL, DataDir: data, Logger: logger})
 	if err != nil {
 		return err
@@ -95,6 +100,22 @@ func (c *devCommand) startPostgres(ctx context.Context, cfg *config, cleanup *cl
 		cfg.DatabaseURL = server.URL(devDatabase)
 	}
 	return migrate(ctx, cfg.DatabaseURL)
+}
+
+// refuseRemote keeps invented people out of a database that others may use.
+func (c *devCommand) refuseRemote(databaseURL string) error {
+	if databaseURL == "" || c.Remote {
+		return nil
+	}
+	parsed, err := pgx.ParseConfig(databaseURL)
+	if err != nil {
+		return errors.New("DATABASE_URL is not a Postgres URL") // the error itself would print the URL
+	}
+	ip := net.ParseIP(parsed.Host)
+	if parsed.Host != "localhost" && !strings.HasPrefix(parsed.Host, "/") && (ip == nil || !ip.IsLoopback()) {
+		return fmt.Errorf("DATABASE_URL is on %s, and dev writes invented people into it: unset it, or say --remote", parsed.Host)
+	}
+	return nil
 }
 
 const (

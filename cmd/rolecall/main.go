@@ -17,6 +17,7 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the process at once
 	code := run(ctx, os.Args[1:], streams{out: os.Stdout, err: os.Stderr})
 	stop()
 	os.Exit(code)
@@ -27,11 +28,12 @@ type streams struct{ out, err io.Writer }
 
 // cli is the grammar of the command line.
 type cli struct {
-	Dev     devCommand     `cmd:"" help:"Run everything on this machine: Postgres, a simulated Clerk, the service. Prints what to try."`
-	Serve   serveCommand   `cmd:"" help:"Receive webhooks, apply them, answer requests."`
-	Migrate migrateCommand `cmd:"" help:"Bring the database to the schema that this binary needs."`
-	Config  configCommand  `cmd:"" help:"Print the configuration in force, secrets redacted."`
-	Version versionCommand `cmd:"" help:"Print the version."`
+	Dev        devCommand        `cmd:"" help:"Run everything on this machine: Postgres, a simulated Clerk, the service. Prints what to try."`
+	Serve      serveCommand      `cmd:"" help:"Receive webhooks, apply them, answer requests."`
+	Deliveries deliveriesCommand `cmd:"" help:"List, show or replay deliveries of the ledger."`
+	Migrate    migrateCommand    `cmd:"" help:"Bring the database to the schema that this binary needs."`
+	Config     configCommand     `cmd:"" help:"Print the configuration in force, secrets redacted."`
+	Version    versionCommand    `cmd:"" help:"Print the version."`
 }
 
 // command is what each subcommand does.

@@ -10,6 +10,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/callmine/rolecall/store"
+	clerksync "github.com/callmine/rolecall/sync"
+	"github.com/callmine/rolecall/webhooks"
 )
 
 // metrics are what /metrics shows. No label carries anything of a person or a workspace.
@@ -19,6 +21,7 @@ type metrics struct {
 	accept     prometheus.Histogram
 	applied    *prometheus.CounterVec
 	decisions  *prometheus.CounterVec
+	refused    *prometheus.CounterVec
 }
 
 func newMetrics(db *pgxpool.Pool) *metrics {
@@ -28,7 +31,7 @@ func newMetrics(db *pgxpool.Pool) *metrics {
 			Name: "rolecall_webhook_requests_total", Help: "Webhook requests by outcome.",
 		}, []string{"outcome"}),
 		accept: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: "rolecall_webhook_request_seconds", Help: "Time from a webhook request to its answer, commit included.",
+			Name: "rolecall_webhook_accept_seconds", Help: "Time from a webhook request to its 200, commit included.",
 			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 15), // 0.5 ms to 8 s; Clerk gives up after 15 s
 		}),
 		applied: prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -37,12 +40,24 @@ func newMetrics(db *pgxpool.Pool) *metrics {
 		decisions: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "rolecall_decisions_total", Help: "Decisions of the API by reason.",
 		}, []string{"reason"}),
+		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "rolecall_unauthenticated_total", Help: "Requests with credentials that were refused (401), by reason.",
+		}, []string{"reason"}),
+	}
+	// A counter that isn't there until it counts hides its first count from a rate.
+	for _, outcome := range webhooks.Outcomes() {
+		m.deliveries.WithLabelValues(string(outcome))
+	}
+	for _, state := range []clerksync.State{
+		clerksync.StateApplied, clerksync.StateSuperseded, clerksync.StateIgnored, clerksync.StateQuarantined,
+	} {
+		m.applied.WithLabelValues(string(state))
 	}
 	oldest := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "rolecall_oldest_unapplied_seconds",
 		Help: "Age of the oldest acknowledged delivery that isn't applied yet; 0 if there is none, NaN if the database can't tell.",
 	}, func() float64 { return oldestUnapplied(db) })
-	m.registry.MustRegister(m.deliveries, m.accept, m.applied, m.decisions, oldest,
+	m.registry.MustRegister(m.deliveries, m.accept, m.applied, m.decisions, m.refused, oldest,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }

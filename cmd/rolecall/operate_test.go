@@ -51,7 +51,7 @@ func TestMetricsCountWhatHappened(t *testing.T) {
 	for _, line := range []string{
 		`rolecall_webhook_requests_total{outcome="accepted"} ` + strconv.Itoa(len(messages)),
 		`rolecall_webhook_requests_total{outcome="repeated"} 1`,
-		`rolecall_webhook_request_seconds_count ` + strconv.Itoa(len(messages)+1),
+		`rolecall_webhook_accept_seconds_count ` + strconv.Itoa(len(messages)+1),
 		`rolecall_deliveries_total{state="ignored"} 1`,
 		`rolecall_decisions_total{reason="allowed"} 1`,
 		`rolecall_decisions_total{reason="permission_missing"} 1`,
@@ -110,7 +110,7 @@ func TestServeOutlivesACrashOfPostgres(t *testing.T) {
 	t.Cleanup(func() { require.NoError(t, postgres.Stop(context.WithoutCancel(ctx))) })
 	url := postgres.URL("postgres")
 	require.NoError(t, migrate(ctx, url))
-	b := start0(t, url, nil)
+	b := startBundle(t, url, nil, parts{web: true, workers: true})
 	workspace, admin, member, messages := team(t, b)
 	b.open(t, url)
 	b.send(t, messages...)

@@ -23,9 +23,10 @@ import (
 const (
 	acceptConns = 4
 	workers     = 16
-	workConns   = workers + 2 // and taking over
+	workConns   = workers + 7 // and revocations, taking over, upkeep
 	queueConns  = 6           // River's fetching, upkeep and listener
 	readConns   = 16
+	adminConns  = 2 // so that a busy API turns nothing red
 )
 
 // program is the whole service in one process.
@@ -35,7 +36,7 @@ type program struct {
 	metrics *metrics
 	cleanup cleanup
 
-	accept, work, queue, read *pgxpool.Pool
+	accept, work, queue, read, admins *pgxpool.Pool
 
 	draining atomic.Bool
 	webAddr  string // as bound; empty if the program has no web side
@@ -49,7 +50,7 @@ type parts struct{ web, workers bool }
 // start runs the service until stop. It fails if the configuration is wrong, the database can't be reached, or its
 // schema is older than this binary's.
 func start(ctx context.Context, cfg config, which parts, logger *slog.Logger) (_ *program, err error) {
-	if err := cfg.requireServing(); err != nil {
+	if err := cfg.requireServing(which); err != nil {
 		return nil, err
 	}
 	p := &program{cfg: cfg, logger: logger, failed: make(chan error, 2)}
@@ -61,10 +62,10 @@ func start(ctx context.Context, cfg config, which parts, logger *slog.Logger) (_
 	if err := p.openPools(ctx); err != nil {
 		return nil, err
 	}
-	if err := migrations.Check(ctx, p.read); err != nil {
+	if err := migrations.Check(ctx, p.admins); err != nil {
 		return nil, err
 	}
-	p.metrics = newMetrics(p.read)
+	p.metrics = newMetrics(p.admins)
 	if err := p.startAdmin(ctx); err != nil {
 		return nil, err
 	}
@@ -108,7 +109,11 @@ func (p *program) openPools(ctx context.Context) error {
 		into **pgxpool.Pool
 		size int32
 	}{
-		{"accept", &p.accept, acceptConns}, {"work", &p.work, workConns}, {"queue", &p.queue, queueConns}, {"read", &p.read, readConns},
+		{"accept", &p.accept, acceptConns},
+		{"work", &p.work, workConns},
+		{"queue", &p.queue, queueConns},
+		{"read", &p.read, readConns},
+		{"admin", &p.admins, adminConns},
 	} {
 		cfg, err := pgxpool.ParseConfig(p.cfg.DatabaseURL)
 		if err != nil {
@@ -125,7 +130,7 @@ func (p *program) openPools(ctx context.Context) error {
 			return fmt.Errorf("open pool %s: %w", pool.name, err)
 		}
 		*pool.into = opened
-		p.cleanup.add(pool.name+" pool", func(context.Context) error { opened.Close(); return nil })
+		p.cleanup.add(pool.name+" pool", func(ctx context.Context) error { return closePool(ctx, opened) })
 	}
 	if err := p.read.Ping(ctx); err != nil {
 		return fmt.Errorf("reach the database: %w", err)
@@ -133,10 +138,24 @@ func (p *program) openPools(ctx context.Context) error {
 	return nil
 }
 
+// closePool waits for a pool's connections to come back, but not for ever: a database that hangs never answers.
+func closePool(ctx context.Context, pool *pgxpool.Pool) error {
+	closed := make(chan struct{})
+	go func() {
+		defer close(closed)
+		pool.Close()
+	}()
+	select {
+	case <-closed:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
 func (p *program) startWorkers(ctx context.Context) error {
 	w, err := jobs.NewWorkers(jobs.WorkersConfig{
-		Pool: p.work, Queue: p.queue, MaxWorkers: workers, Logger: p.logger,
-		Applied: func(state clerksync.State) { p.metrics.applied.WithLabelValues(string(state)).Inc() },
+		Pool: p.work, Queue: p.queue, MaxWorkers: workers, Logger: p.logger, BodyRetention: p.cfg.BodyRetention, Ended: p.countEnded,
 	})
 	if err != nil {
 		return err
@@ -146,6 +165,10 @@ func (p *program) startWorkers(ctx context.Context) error {
 	}
 	p.cleanup.add("workers", w.Stop)
 	return nil
+}
+
+func (p *program) countEnded(state clerksync.State) {
+	p.metrics.applied.WithLabelValues(string(state)).Inc()
 }
 
 func (p *program) startWeb(ctx context.Context) error {
@@ -163,7 +186,7 @@ func (p *program) webHandler() (http.Handler, error) {
 	if err != nil {
 		return nil, fmt.Errorf("CLERK_WEBHOOK_SIGNING_SECRET: %w", err)
 	}
-	inbox, err := jobs.NewInbox(jobs.InboxConfig{Pool: p.accept, InstanceID: p.cfg.InstanceID, Logger: p.logger})
+	inbox, err := jobs.NewInbox(jobs.InboxConfig{Pool: p.accept, InstanceID: p.cfg.InstanceID, Logger: p.logger, Ended: p.countEnded})
 	if err != nil {
 		return nil, err
 	}
@@ -172,7 +195,9 @@ func (p *program) webHandler() (http.Handler, error) {
 		Verifier: verifier, Inbox: inbox, Logger: p.logger,
 		Observe: func(o webhooks.Outcome, took time.Duration) {
 			p.metrics.deliveries.WithLabelValues(string(o)).Inc()
-			p.metrics.accept.Observe(took.Seconds())
+			if o.Committed() {
+				p.metrics.accept.Observe(took.Seconds())
+			}
 		},
 	})
 	if err != nil {
@@ -182,10 +207,13 @@ func (p *program) webHandler() (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	mux := http.NewServeMux()
-	mux.Handle("/webhooks/clerk", receive)
-	mux.Handle("/", answer)
-	return mux, nil
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/webhooks/clerk" {
+			receive.ServeHTTP(w, r)
+			return
+		}
+		answer.ServeHTTP(w, r)
+	}), nil
 }
 
 func (p *program) apiHandler() (http.Handler, error) {
@@ -213,6 +241,7 @@ func (p *program) apiHandler() (http.Handler, error) {
 	return api.NewHandler(api.Config{
 		DB: p.read, Authenticator: authenticator, Grants: grants, Logger: p.logger,
 		Decided: func(r clerksync.Reason) { p.metrics.decisions.WithLabelValues(string(r)).Inc() },
+		Refused: func(r api.AuthReason) { p.metrics.refused.WithLabelValues(string(r)).Inc() },
 	})
 }
 

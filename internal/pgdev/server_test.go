@@ -44,7 +44,7 @@ func TestStartAndStop(t *testing.T) {
 func TestDefaultsAreDurable(t *testing.T) {
 	t.Parallel()
 	s := start(t, Config{TempRoot: folder(t), Settings: map[string]string{}})
-	require.Equal(t, "on ", query(t, s.URL(""),
+	require.Equal(t, "on on on", query(t, s.URL(""),
 		"SELECT current_setting('fsync') || ' ' || current_setting('synchronous_commit') || ' ' || current_setting('full_page_writes')"))
 }
 

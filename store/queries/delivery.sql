@@ -9,22 +9,27 @@ WITH input AS (
         unnest(@body_sha256::bytea[]) AS body_sha256, unnest(@states::text[]) AS state,
         unnest(@last_errors::text[]) AS last_error
 ), inserted AS (
-    INSERT INTO rolecall.deliveries AS d (svix_id, event_type, object_id, organization_id, instance_id, occurred_at,
+    INSERT INTO rolecall.deliveries (svix_id, event_type, object_id, organization_id, instance_id, occurred_at,
         received_at, body, body_sha256, state, last_error)
     SELECT svix_id, event_type, object_id, organization_id, instance_id, occurred_at,
-        received_at, body, body_sha256, state, last_error
+        received_at, nullif(body, ''), body_sha256, state, last_error
     FROM input ORDER BY svix_id
-    ON CONFLICT (svix_id) DO UPDATE SET event_type = excluded.event_type, object_id = excluded.object_id,
-        organization_id = excluded.organization_id, instance_id = excluded.instance_id,
-        occurred_at = excluded.occurred_at, received_at = excluded.received_at, body = excluded.body,
-        body_sha256 = excluded.body_sha256, state = excluded.state, last_error = excluded.last_error, attempts = 0
-    WHERE d.state = 'quarantined'
+    ON CONFLICT (svix_id) DO NOTHING -- and no lock: a repeat must not wait for whoever applies the first copy
+    RETURNING svix_id
+), replaced AS (
+    UPDATE rolecall.deliveries d SET event_type = input.event_type, object_id = input.object_id,
+        organization_id = input.organization_id, instance_id = input.instance_id, occurred_at = input.occurred_at,
+        received_at = input.received_at, body = nullif(input.body, ''), body_sha256 = input.body_sha256, state = input.state,
+        last_error = input.last_error, attempts = 0
+    FROM input WHERE d.svix_id = input.svix_id AND d.state = 'quarantined'
     RETURNING d.svix_id
 )
-SELECT input.svix_id::text AS svix_id, (inserted.svix_id IS NOT NULL)::boolean AS stored,
+SELECT input.svix_id::text AS svix_id,
+    (inserted.svix_id IS NOT NULL OR replaced.svix_id IS NOT NULL)::boolean AS stored,
     coalesce(known.body_sha256 <> input.body_sha256, false)::boolean AS differs
 FROM input
 LEFT JOIN inserted ON inserted.svix_id = input.svix_id
+LEFT JOIN replaced ON replaced.svix_id = input.svix_id
 LEFT JOIN rolecall.deliveries known ON known.svix_id = input.svix_id; -- as before this statement
 
 -- name: LockReceivedDeliveries :many
@@ -73,3 +78,39 @@ LIMIT @batch::integer;
 -- name: TryTakeOver :one
 -- One instance at a time looks for stranded deliveries; the lock ends with the transaction.
 SELECT pg_try_advisory_xact_lock(@key::bigint) AS locked;
+
+-- name: LockEntry :one
+SELECT svix_id, event_type, object_id, organization_id, instance_id, occurred_at, received_at, body, body_sha256, state,
+    attempts, last_error, applied_at
+FROM rolecall.deliveries WHERE svix_id = @svix_id FOR UPDATE;
+
+-- name: FindEntry :one
+SELECT svix_id, event_type, object_id, organization_id, instance_id, occurred_at, received_at, body, body_sha256, state,
+    attempts, last_error, applied_at
+FROM rolecall.deliveries WHERE svix_id = @svix_id;
+
+-- name: ListEntries :many
+-- The newest first, without their bodies. Empty texts filter nothing.
+SELECT svix_id, event_type, object_id, organization_id, instance_id, occurred_at, received_at, body_sha256, state,
+    attempts, last_error, applied_at
+FROM rolecall.deliveries
+WHERE (@state::text = '' OR state = @state) AND (@event_type::text = '' OR event_type = @event_type)
+    AND (@organization_id::text = '' OR organization_id = @organization_id)
+    AND received_at >= @since AND received_at < @until
+ORDER BY received_at DESC, svix_id DESC
+LIMIT @page_size::integer;
+
+-- name: ReceiveAgain :exec
+UPDATE rolecall.deliveries
+SET event_type = @event_type, object_id = @object_id, organization_id = @organization_id, instance_id = @instance_id,
+    occurred_at = @occurred_at, received_at = @received_at, state = 'received', attempts = 0, last_error = '', applied_at = NULL
+WHERE svix_id = @svix_id;
+
+-- name: PruneBodies :execrows
+-- Forgets the bodies of deliveries that ended. Those that wait, or are set aside, keep theirs.
+UPDATE rolecall.deliveries SET body = NULL
+WHERE svix_id IN (
+    SELECT old.svix_id FROM rolecall.deliveries old
+    WHERE old.body IS NOT NULL AND old.received_at < @received_before AND old.state IN ('applied', 'superseded', 'ignored')
+    ORDER BY old.received_at LIMIT @batch::integer FOR UPDATE SKIP LOCKED
+);

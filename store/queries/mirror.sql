@@ -1,6 +1,6 @@
 -- Locking and saving objects of the mirror. A lock query makes the row if there is none, so that two workers who
--- first hear of one object at the same time wait for each other. Callers lock users first, then memberships, then
--- organizations, each in the order of ids, so that they can't deadlock.
+-- first hear of one object at the same time wait for each other. Callers lock users, memberships, invitations, domains,
+-- permissions, roles, organizations, in this order and each by id, so that they can't deadlock.
 
 -- name: LockUsers :many
 INSERT INTO rolecall.users (id) SELECT unnest(@ids::text[])
@@ -39,8 +39,55 @@ SET name = @name, slug = @slug, image_url = @image_url, created_by = @created_by
     deleted_at = @deleted_at, deleted_cause = @deleted_cause
 WHERE id = @id;
 
+-- name: LockInvitations :many
+INSERT INTO rolecall.invitations (id) SELECT unnest(@ids::text[])
+ON CONFLICT (id) DO UPDATE SET id = excluded.id
+RETURNING *;
+
+-- name: LockDomains :many
+INSERT INTO rolecall.domains (id) SELECT unnest(@ids::text[])
+ON CONFLICT (id) DO UPDATE SET id = excluded.id
+RETURNING *;
+
+-- name: LockPermissions :many
+INSERT INTO rolecall.permissions (id) SELECT unnest(@ids::text[])
+ON CONFLICT (id) DO UPDATE SET id = excluded.id
+RETURNING *;
+
+-- name: LockRoles :many
+INSERT INTO rolecall.roles (id) SELECT unnest(@ids::text[])
+ON CONFLICT (id) DO UPDATE SET id = excluded.id
+RETURNING *;
+
+-- name: SaveInvitations :batchexec
+UPDATE rolecall.invitations
+SET organization_id = @organization_id, email = @email, role = @role, status = @status, inviter_id = @inviter_id,
+    user_id = @user_id, created_at = @created_at, expires_at = @expires_at, version = @version,
+    field_versions = @field_versions, deleted_at = @deleted_at, deleted_cause = @deleted_cause
+WHERE id = @id;
+
+-- name: SaveDomains :batchexec
+UPDATE rolecall.domains
+SET organization_id = @organization_id, name = @name, enrollment_mode = @enrollment_mode, verification = @verification,
+    created_at = @created_at, version = @version, field_versions = @field_versions, deleted_at = @deleted_at,
+    deleted_cause = @deleted_cause
+WHERE id = @id;
+
+-- name: SavePermissions :batchexec
+UPDATE rolecall.permissions
+SET key = @key, name = @name, version = @version, field_versions = @field_versions, deleted_at = @deleted_at,
+    deleted_cause = @deleted_cause
+WHERE id = @id;
+
+-- name: SaveRoles :batchexec
+UPDATE rolecall.roles
+SET key = @key, keys = @keys, name = @name, permission_ids = @permission_ids, version = @version,
+    field_versions = @field_versions, deleted_at = @deleted_at, deleted_cause = @deleted_cause
+WHERE id = @id;
+
 -- name: BumpRevisions :exec
--- Counts one change for each organization given, and for each that one of the given users belongs to.
+-- Counts one change for each organization given, and for each that one of the given users belongs to. The organization ''
+-- counts changes of what concerns all of them.
 INSERT INTO rolecall.revisions AS r (organization_id, revision, as_of)
 SELECT id, 1, max(as_of) FROM (
     SELECT unnest(@organization_ids::text[]) AS id, unnest(@as_of::timestamptz[]) AS as_of

@@ -1,6 +1,7 @@
 -- name: Standings :batchone
--- What the mirror knows about a user in an organization: all that a decision needs. If the pair has two live
--- memberships, the newest counts (design §3). It is one pair for each execution, because Postgres remembers the plan of
+-- What the mirror knows about a user in an organization: all that a decision needs. The pair's newest
+-- membership counts, also if it is gone: Clerk has at most one at a time, so an older one that seems to live was ended by
+-- an event that didn't come yet. It is one pair for each execution, because Postgres remembers the plan of
 -- this form; for arrays, of which it can't guess the length, it plans anew each time, which takes five times as long
 -- as the answer.
 SELECT (o.deleted_at IS NOT NULL)::boolean AS organization_dead,
@@ -10,17 +11,18 @@ SELECT (o.deleted_at IS NOT NULL)::boolean AS organization_dead,
     (m.id IS NOT NULL)::boolean AS ever_member,
     (m.id IS NOT NULL AND m.deleted_at IS NULL)::boolean AS member,
     coalesce(m.role, '')::text AS role,
-    m.permissions,
-    coalesce(r.revision, 0)::bigint AS revision,
+    coalesce(m.permissions, '{}')::text[] AS permissions,
+    coalesce(r.revision + coalesce(i.revision, 0), 0)::bigint AS revision,
     r.as_of
 FROM (SELECT 1) one
 LEFT JOIN rolecall.organizations o ON o.id = @organization_id
 LEFT JOIN rolecall.users u ON u.id = @user_id
 LEFT JOIN rolecall.revisions r ON r.organization_id = @organization_id
+LEFT JOIN rolecall.revisions i ON i.organization_id = '' -- of what concerns all: roles and permissions
 LEFT JOIN LATERAL (
-    SELECT id, role, permissions, deleted_at FROM rolecall.memberships
+    SELECT id, role, permissions, deleted_at FROM rolecall.effective_memberships
     WHERE organization_id = @organization_id AND user_id = @user_id
-    ORDER BY deleted_at IS NULL DESC, created_at DESC NULLS LAST, id DESC LIMIT 1
+    ORDER BY created_at DESC, deleted_at IS NULL DESC, id DESC LIMIT 1
 ) m ON true;
 
 -- name: UserStatus :one
@@ -29,7 +31,8 @@ SELECT (deleted_at IS NOT NULL)::boolean AS dead, banned, deprovisioned FROM rol
 
 -- name: WorkspacesOfUser :many
 -- The organizations that a user is a live member of, oldest membership first.
-SELECT l.organization_id, coalesce(o.name, '')::text AS name, o.slug, l.role, l.permissions
+SELECT l.organization_id, coalesce(o.name, '')::text AS name, o.slug, l.role::text AS role,
+    l.permissions::text[] AS permissions
 FROM rolecall.live_members l
 LEFT JOIN rolecall.organizations o ON o.id = l.organization_id
 WHERE l.user_id = @user_id

@@ -6,7 +6,7 @@ WHERE o.id = @id AND o.deleted_at IS NULL;
 
 -- name: Members :many
 -- One page of an organization's live members in the order of joining, after the given position.
-SELECT id, user_id, role, role_name, identifier, first_name, last_name, joined_at
+SELECT id, user_id, role::text AS role, role_name, identifier, first_name, last_name, joined_at
 FROM rolecall.live_members
 WHERE organization_id = @organization_id AND (joined_at, id) > (@after_joined_at::timestamptz, @after_id::text)
 ORDER BY joined_at, id

@@ -17,6 +17,150 @@ var (
 	ErrBatchAlreadyClosed = errors.New("batch already closed")
 )
 
+const saveDomains = `-- name: SaveDomains :batchexec
+UPDATE rolecall.domains
+SET organization_id = $1, name = $2, enrollment_mode = $3, verification = $4,
+    created_at = $5, version = $6, field_versions = $7, deleted_at = $8,
+    deleted_cause = $9
+WHERE id = $10
+`
+
+type SaveDomainsBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type SaveDomainsParams struct {
+	OrganizationID string     `json:"organization_id"`
+	Name           string     `json:"name"`
+	EnrollmentMode string     `json:"enrollment_mode"`
+	Verification   string     `json:"verification"`
+	CreatedAt      *time.Time `json:"created_at"`
+	Version        []byte     `json:"version"`
+	FieldVersions  []byte     `json:"field_versions"`
+	DeletedAt      *time.Time `json:"deleted_at"`
+	DeletedCause   string     `json:"deleted_cause"`
+	ID             string     `json:"id"`
+}
+
+func (q *Queries) SaveDomains(ctx context.Context, db DBTX, arg []SaveDomainsParams) *SaveDomainsBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.OrganizationID,
+			a.Name,
+			a.EnrollmentMode,
+			a.Verification,
+			a.CreatedAt,
+			a.Version,
+			a.FieldVersions,
+			a.DeletedAt,
+			a.DeletedCause,
+			a.ID,
+		}
+		batch.Queue(saveDomains, vals...)
+	}
+	br := db.SendBatch(ctx, batch)
+	return &SaveDomainsBatchResults{br, len(arg), false}
+}
+
+func (b *SaveDomainsBatchResults) Exec(f func(int, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		if b.closed {
+			if f != nil {
+				f(t, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		_, err := b.br.Exec()
+		if f != nil {
+			f(t, err)
+		}
+	}
+}
+
+func (b *SaveDomainsBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const saveInvitations = `-- name: SaveInvitations :batchexec
+UPDATE rolecall.invitations
+SET organization_id = $1, email = $2, role = $3, status = $4, inviter_id = $5,
+    user_id = $6, created_at = $7, expires_at = $8, version = $9,
+    field_versions = $10, deleted_at = $11, deleted_cause = $12
+WHERE id = $13
+`
+
+type SaveInvitationsBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type SaveInvitationsParams struct {
+	OrganizationID string     `json:"organization_id"`
+	Email          string     `json:"email"`
+	Role           string     `json:"role"`
+	Status         string     `json:"status"`
+	InviterID      *string    `json:"inviter_id"`
+	UserID         *string    `json:"user_id"`
+	CreatedAt      *time.Time `json:"created_at"`
+	ExpiresAt      *time.Time `json:"expires_at"`
+	Version        []byte     `json:"version"`
+	FieldVersions  []byte     `json:"field_versions"`
+	DeletedAt      *time.Time `json:"deleted_at"`
+	DeletedCause   string     `json:"deleted_cause"`
+	ID             string     `json:"id"`
+}
+
+func (q *Queries) SaveInvitations(ctx context.Context, db DBTX, arg []SaveInvitationsParams) *SaveInvitationsBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.OrganizationID,
+			a.Email,
+			a.Role,
+			a.Status,
+			a.InviterID,
+			a.UserID,
+			a.CreatedAt,
+			a.ExpiresAt,
+			a.Version,
+			a.FieldVersions,
+			a.DeletedAt,
+			a.DeletedCause,
+			a.ID,
+		}
+		batch.Queue(saveInvitations, vals...)
+	}
+	br := db.SendBatch(ctx, batch)
+	return &SaveInvitationsBatchResults{br, len(arg), false}
+}
+
+func (b *SaveInvitationsBatchResults) Exec(f func(int, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		if b.closed {
+			if f != nil {
+				f(t, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		_, err := b.br.Exec()
+		if f != nil {
+			f(t, err)
+		}
+	}
+}
+
+func (b *SaveInvitationsBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
 const saveMemberships = `-- name: SaveMemberships :batchexec
 UPDATE rolecall.memberships
 SET organization_id = $1, user_id = $2, role = $3, role_name = $4,
@@ -37,7 +181,7 @@ type SaveMembershipsParams struct {
 	Role           string     `json:"role"`
 	RoleName       *string    `json:"role_name"`
 	Permissions    []string   `json:"permissions"`
-	CreatedAt      *time.Time `json:"created_at"`
+	CreatedAt      time.Time  `json:"created_at"`
 	PublicMetadata []byte     `json:"public_metadata"`
 	Version        []byte     `json:"version"`
 	FieldVersions  []byte     `json:"field_versions"`
@@ -161,6 +305,134 @@ func (b *SaveOrganizationsBatchResults) Close() error {
 	return b.br.Close()
 }
 
+const savePermissions = `-- name: SavePermissions :batchexec
+UPDATE rolecall.permissions
+SET key = $1, name = $2, version = $3, field_versions = $4, deleted_at = $5,
+    deleted_cause = $6
+WHERE id = $7
+`
+
+type SavePermissionsBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type SavePermissionsParams struct {
+	Key           string     `json:"key"`
+	Name          string     `json:"name"`
+	Version       []byte     `json:"version"`
+	FieldVersions []byte     `json:"field_versions"`
+	DeletedAt     *time.Time `json:"deleted_at"`
+	DeletedCause  string     `json:"deleted_cause"`
+	ID            string     `json:"id"`
+}
+
+func (q *Queries) SavePermissions(ctx context.Context, db DBTX, arg []SavePermissionsParams) *SavePermissionsBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.Key,
+			a.Name,
+			a.Version,
+			a.FieldVersions,
+			a.DeletedAt,
+			a.DeletedCause,
+			a.ID,
+		}
+		batch.Queue(savePermissions, vals...)
+	}
+	br := db.SendBatch(ctx, batch)
+	return &SavePermissionsBatchResults{br, len(arg), false}
+}
+
+func (b *SavePermissionsBatchResults) Exec(f func(int, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		if b.closed {
+			if f != nil {
+				f(t, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		_, err := b.br.Exec()
+		if f != nil {
+			f(t, err)
+		}
+	}
+}
+
+func (b *SavePermissionsBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const saveRoles = `-- name: SaveRoles :batchexec
+UPDATE rolecall.roles
+SET key = $1, keys = $2, name = $3, permission_ids = $4, version = $5,
+    field_versions = $6, deleted_at = $7, deleted_cause = $8
+WHERE id = $9
+`
+
+type SaveRolesBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type SaveRolesParams struct {
+	Key           string     `json:"key"`
+	Keys          []string   `json:"keys"`
+	Name          string     `json:"name"`
+	PermissionIds []string   `json:"permission_ids"`
+	Version       []byte     `json:"version"`
+	FieldVersions []byte     `json:"field_versions"`
+	DeletedAt     *time.Time `json:"deleted_at"`
+	DeletedCause  string     `json:"deleted_cause"`
+	ID            string     `json:"id"`
+}
+
+func (q *Queries) SaveRoles(ctx context.Context, db DBTX, arg []SaveRolesParams) *SaveRolesBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.Key,
+			a.Keys,
+			a.Name,
+			a.PermissionIds,
+			a.Version,
+			a.FieldVersions,
+			a.DeletedAt,
+			a.DeletedCause,
+			a.ID,
+		}
+		batch.Queue(saveRoles, vals...)
+	}
+	br := db.SendBatch(ctx, batch)
+	return &SaveRolesBatchResults{br, len(arg), false}
+}
+
+func (b *SaveRolesBatchResults) Exec(f func(int, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		if b.closed {
+			if f != nil {
+				f(t, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		_, err := b.br.Exec()
+		if f != nil {
+			f(t, err)
+		}
+	}
+}
+
+func (b *SaveRolesBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
 const saveUsers = `-- name: SaveUsers :batchexec
 UPDATE rolecall.users
 SET identifier = $1, first_name = $2, last_name = $3, image_url = $4,
@@ -242,17 +514,18 @@ SELECT (o.deleted_at IS NOT NULL)::boolean AS organization_dead,
     (m.id IS NOT NULL)::boolean AS ever_member,
     (m.id IS NOT NULL AND m.deleted_at IS NULL)::boolean AS member,
     coalesce(m.role, '')::text AS role,
-    m.permissions,
-    coalesce(r.revision, 0)::bigint AS revision,
+    coalesce(m.permissions, '{}')::text[] AS permissions,
+    coalesce(r.revision + coalesce(i.revision, 0), 0)::bigint AS revision,
     r.as_of
 FROM (SELECT 1) one
 LEFT JOIN rolecall.organizations o ON o.id = $1
 LEFT JOIN rolecall.users u ON u.id = $2
 LEFT JOIN rolecall.revisions r ON r.organization_id = $1
+LEFT JOIN rolecall.revisions i ON i.organization_id = '' -- of what concerns all: roles and permissions
 LEFT JOIN LATERAL (
-    SELECT id, role, permissions, deleted_at FROM rolecall.memberships
+    SELECT id, role, permissions, deleted_at FROM rolecall.effective_memberships
     WHERE organization_id = $1 AND user_id = $2
-    ORDER BY deleted_at IS NULL DESC, created_at DESC NULLS LAST, id DESC LIMIT 1
+    ORDER BY created_at DESC, deleted_at IS NULL DESC, id DESC LIMIT 1
 ) m ON true
 `
 
@@ -280,8 +553,9 @@ type StandingsRow struct {
 	AsOf              *time.Time `json:"as_of"`
 }
 
-// What the mirror knows about a user in an organization: all that a decision needs. If the pair has two live
-// memberships, the newest counts (design §3). It is one pair for each execution, because Postgres remembers the plan of
+// What the mirror knows about a user in an organization: all that a decision needs. The pair's newest
+// membership counts, also if it is gone: Clerk has at most one at a time, so an older one that seems to live was ended by
+// an event that didn't come yet. It is one pair for each execution, because Postgres remembers the plan of
 // this form; for arrays, of which it can't guess the length, it plans anew each time, which takes five times as long
 // as the answer.
 func (q *Queries) Standings(ctx context.Context, db DBTX, arg []StandingsParams) *StandingsBatchResults {

@@ -32,6 +32,33 @@ func (q *Queries) FailDelivery(ctx context.Context, db DBTX, arg FailDeliveryPar
 	return state, err
 }
 
+const findEntry = `-- name: FindEntry :one
+SELECT svix_id, event_type, object_id, organization_id, instance_id, occurred_at, received_at, body, body_sha256, state,
+    attempts, last_error, applied_at
+FROM rolecall.deliveries WHERE svix_id = $1
+`
+
+func (q *Queries) FindEntry(ctx context.Context, db DBTX, svixID string) (RolecallDelivery, error) {
+	row := db.QueryRow(ctx, findEntry, svixID)
+	var i RolecallDelivery
+	err := row.Scan(
+		&i.SvixID,
+		&i.EventType,
+		&i.ObjectID,
+		&i.OrganizationID,
+		&i.InstanceID,
+		&i.OccurredAt,
+		&i.ReceivedAt,
+		&i.Body,
+		&i.BodySha256,
+		&i.State,
+		&i.Attempts,
+		&i.LastError,
+		&i.AppliedAt,
+	)
+	return i, err
+}
+
 const finishDeliveries = `-- name: FinishDeliveries :exec
 UPDATE rolecall.deliveries d
 SET state = r.state, last_error = r.last_error,
@@ -67,22 +94,27 @@ WITH input AS (
         unnest($9::bytea[]) AS body_sha256, unnest($10::text[]) AS state,
         unnest($11::text[]) AS last_error
 ), inserted AS (
-    INSERT INTO rolecall.deliveries AS d (svix_id, event_type, object_id, organization_id, instance_id, occurred_at,
+    INSERT INTO rolecall.deliveries (svix_id, event_type, object_id, organization_id, instance_id, occurred_at,
         received_at, body, body_sha256, state, last_error)
     SELECT svix_id, event_type, object_id, organization_id, instance_id, occurred_at,
-        received_at, body, body_sha256, state, last_error
+        received_at, nullif(body, ''), body_sha256, state, last_error
     FROM input ORDER BY svix_id
-    ON CONFLICT (svix_id) DO UPDATE SET event_type = excluded.event_type, object_id = excluded.object_id,
-        organization_id = excluded.organization_id, instance_id = excluded.instance_id,
-        occurred_at = excluded.occurred_at, received_at = excluded.received_at, body = excluded.body,
-        body_sha256 = excluded.body_sha256, state = excluded.state, last_error = excluded.last_error, attempts = 0
-    WHERE d.state = 'quarantined'
+    ON CONFLICT (svix_id) DO NOTHING -- and no lock: a repeat must not wait for whoever applies the first copy
+    RETURNING svix_id
+), replaced AS (
+    UPDATE rolecall.deliveries d SET event_type = input.event_type, object_id = input.object_id,
+        organization_id = input.organization_id, instance_id = input.instance_id, occurred_at = input.occurred_at,
+        received_at = input.received_at, body = nullif(input.body, ''), body_sha256 = input.body_sha256, state = input.state,
+        last_error = input.last_error, attempts = 0
+    FROM input WHERE d.svix_id = input.svix_id AND d.state = 'quarantined'
     RETURNING d.svix_id
 )
-SELECT input.svix_id::text AS svix_id, (inserted.svix_id IS NOT NULL)::boolean AS stored,
+SELECT input.svix_id::text AS svix_id,
+    (inserted.svix_id IS NOT NULL OR replaced.svix_id IS NOT NULL)::boolean AS stored,
     coalesce(known.body_sha256 <> input.body_sha256, false)::boolean AS differs
 FROM input
 LEFT JOIN inserted ON inserted.svix_id = input.svix_id
+LEFT JOIN replaced ON replaced.svix_id = input.svix_id
 LEFT JOIN rolecall.deliveries known ON known.svix_id = input.svix_id
 `
 
@@ -138,6 +170,109 @@ func (q *Queries) InsertDeliveries(ctx context.Context, db DBTX, arg InsertDeliv
 		return nil, err
 	}
 	return items, nil
+}
+
+const listEntries = `-- name: ListEntries :many
+SELECT svix_id, event_type, object_id, organization_id, instance_id, occurred_at, received_at, body_sha256, state,
+    attempts, last_error, applied_at
+FROM rolecall.deliveries
+WHERE ($1::text = '' OR state = $1) AND ($2::text = '' OR event_type = $2)
+    AND ($3::text = '' OR organization_id = $3)
+    AND received_at >= $4 AND received_at < $5
+ORDER BY received_at DESC, svix_id DESC
+LIMIT $6::integer
+`
+
+type ListEntriesParams struct {
+	State          string    `json:"state"`
+	EventType      string    `json:"event_type"`
+	OrganizationID string    `json:"organization_id"`
+	Since          time.Time `json:"since"`
+	Until          time.Time `json:"until"`
+	PageSize       int32     `json:"page_size"`
+}
+
+type ListEntriesRow struct {
+	SvixID         string     `json:"svix_id"`
+	EventType      string     `json:"event_type"`
+	ObjectID       string     `json:"object_id"`
+	OrganizationID string     `json:"organization_id"`
+	InstanceID     string     `json:"instance_id"`
+	OccurredAt     time.Time  `json:"occurred_at"`
+	ReceivedAt     time.Time  `json:"received_at"`
+	BodySha256     []byte     `json:"body_sha256"`
+	State          string     `json:"state"`
+	Attempts       int32      `json:"attempts"`
+	LastError      string     `json:"last_error"`
+	AppliedAt      *time.Time `json:"applied_at"`
+}
+
+// The newest first, without their bodies. Empty texts filter nothing.
+func (q *Queries) ListEntries(ctx context.Context, db DBTX, arg ListEntriesParams) ([]ListEntriesRow, error) {
+	rows, err := db.Query(ctx, listEntries,
+		arg.State,
+		arg.EventType,
+		arg.OrganizationID,
+		arg.Since,
+		arg.Until,
+		arg.PageSize,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ListEntriesRow
+	for rows.Next() {
+		var i ListEntriesRow
+		if err := rows.Scan(
+			&i.SvixID,
+			&i.EventType,
+			&i.ObjectID,
+			&i.OrganizationID,
+			&i.InstanceID,
+			&i.OccurredAt,
+			&i.ReceivedAt,
+			&i.BodySha256,
+			&i.State,
+			&i.Attempts,
+			&i.LastError,
+			&i.AppliedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const lockEntry = `-- name: LockEntry :one
+SELECT svix_id, event_type, object_id, organization_id, instance_id, occurred_at, received_at, body, body_sha256, state,
+    attempts, last_error, applied_at
+FROM rolecall.deliveries WHERE svix_id = $1 FOR UPDATE
+`
+
+func (q *Queries) LockEntry(ctx context.Context, db DBTX, svixID string) (RolecallDelivery, error) {
+	row := db.QueryRow(ctx, lockEntry, svixID)
+	var i RolecallDelivery
+	err := row.Scan(
+		&i.SvixID,
+		&i.EventType,
+		&i.ObjectID,
+		&i.OrganizationID,
+		&i.InstanceID,
+		&i.OccurredAt,
+		&i.ReceivedAt,
+		&i.Body,
+		&i.BodySha256,
+		&i.State,
+		&i.Attempts,
+		&i.LastError,
+		&i.AppliedAt,
+	)
+	return i, err
 }
 
 const lockReceivedDeliveries = `-- name: LockReceivedDeliveries :many
@@ -198,6 +333,59 @@ func (q *Queries) OldestReceivedAt(ctx context.Context, db DBTX) (time.Time, err
 	var received_at time.Time
 	err := row.Scan(&received_at)
 	return received_at, err
+}
+
+const pruneBodies = `-- name: PruneBodies :execrows
+UPDATE rolecall.deliveries SET body = NULL
+WHERE svix_id IN (
+    SELECT old.svix_id FROM rolecall.deliveries old
+    WHERE old.body IS NOT NULL AND old.received_at < $1 AND old.state IN ('applied', 'superseded', 'ignored')
+    ORDER BY old.received_at LIMIT $2::integer FOR UPDATE SKIP LOCKED
+)
+`
+
+type PruneBodiesParams struct {
+	ReceivedBefore time.Time `json:"received_before"`
+	Batch          int32     `json:"batch"`
+}
+
+// Forgets the bodies of deliveries that ended. Those that wait, or are set aside, keep theirs.
+func (q *Queries) PruneBodies(ctx context.Context, db DBTX, arg PruneBodiesParams) (int64, error) {
+	result, err := db.Exec(ctx, pruneBodies, arg.ReceivedBefore, arg.Batch)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const receiveAgain = `-- name: ReceiveAgain :exec
+UPDATE rolecall.deliveries
+SET event_type = $1, object_id = $2, organization_id = $3, instance_id = $4,
+    occurred_at = $5, received_at = $6, state = 'received', attempts = 0, last_error = '', applied_at = NULL
+WHERE svix_id = $7
+`
+
+type ReceiveAgainParams struct {
+	EventType      string    `json:"event_type"`
+	ObjectID       string    `json:"object_id"`
+	OrganizationID string    `json:"organization_id"`
+	InstanceID     string    `json:"instance_id"`
+	OccurredAt     time.Time `json:"occurred_at"`
+	ReceivedAt     time.Time `json:"received_at"`
+	SvixID         string    `json:"svix_id"`
+}
+
+func (q *Queries) ReceiveAgain(ctx context.Context, db DBTX, arg ReceiveAgainParams) error {
+	_, err := db.Exec(ctx, receiveAgain,
+		arg.EventType,
+		arg.ObjectID,
+		arg.OrganizationID,
+		arg.InstanceID,
+		arg.OccurredAt,
+		arg.ReceivedAt,
+		arg.SvixID,
+	)
+	return err
 }
 
 const strandedDeliveries = `-- name: StrandedDeliveries :many

@@ -30,7 +30,8 @@ type BumpRevisionsParams struct {
 	UserAsOf        []time.Time `json:"user_as_of"`
 }
 
-// Counts one change for each organization given, and for each that one of the given users belongs to.
+// Counts one change for each organization given, and for each that one of the given users belongs to. The organization ”
+// counts changes of what concerns all of them.
 func (q *Queries) BumpRevisions(ctx context.Context, db DBTX, arg BumpRevisionsParams) error {
 	_, err := db.Exec(ctx, bumpRevisions,
 		arg.OrganizationIds,
@@ -39,6 +40,83 @@ func (q *Queries) BumpRevisions(ctx context.Context, db DBTX, arg BumpRevisionsP
 		arg.UserAsOf,
 	)
 	return err
+}
+
+const lockDomains = `-- name: LockDomains :many
+INSERT INTO rolecall.domains (id) SELECT unnest($1::text[])
+ON CONFLICT (id) DO UPDATE SET id = excluded.id
+RETURNING id, organization_id, name, enrollment_mode, verification, created_at, version, field_versions, deleted_at, deleted_cause
+`
+
+func (q *Queries) LockDomains(ctx context.Context, db DBTX, ids []string) ([]RolecallDomain, error) {
+	rows, err := db.Query(ctx, lockDomains, ids)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []RolecallDomain
+	for rows.Next() {
+		var i RolecallDomain
+		if err := rows.Scan(
+			&i.ID,
+			&i.OrganizationID,
+			&i.Name,
+			&i.EnrollmentMode,
+			&i.Verification,
+			&i.CreatedAt,
+			&i.Version,
+			&i.FieldVersions,
+			&i.DeletedAt,
+			&i.DeletedCause,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const lockInvitations = `-- name: LockInvitations :many
+INSERT INTO rolecall.invitations (id) SELECT unnest($1::text[])
+ON CONFLICT (id) DO UPDATE SET id = excluded.id
+RETURNING id, organization_id, email, role, status, inviter_id, user_id, created_at, expires_at, version, field_versions, deleted_at, deleted_cause
+`
+
+func (q *Queries) LockInvitations(ctx context.Context, db DBTX, ids []string) ([]RolecallInvitation, error) {
+	rows, err := db.Query(ctx, lockInvitations, ids)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []RolecallInvitation
+	for rows.Next() {
+		var i RolecallInvitation
+		if err := rows.Scan(
+			&i.ID,
+			&i.OrganizationID,
+			&i.Email,
+			&i.Role,
+			&i.Status,
+			&i.InviterID,
+			&i.UserID,
+			&i.CreatedAt,
+			&i.ExpiresAt,
+			&i.Version,
+			&i.FieldVersions,
+			&i.DeletedAt,
+			&i.DeletedCause,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const lockMemberships = `-- name: LockMemberships :many
@@ -125,6 +203,76 @@ func (q *Queries) LockOrganizations(ctx context.Context, db DBTX, ids []string) 
 	return items, nil
 }
 
+const lockPermissions = `-- name: LockPermissions :many
+INSERT INTO rolecall.permissions (id) SELECT unnest($1::text[])
+ON CONFLICT (id) DO UPDATE SET id = excluded.id
+RETURNING id, key, name, version, field_versions, deleted_at, deleted_cause
+`
+
+func (q *Queries) LockPermissions(ctx context.Context, db DBTX, ids []string) ([]RolecallPermission, error) {
+	rows, err := db.Query(ctx, lockPermissions, ids)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []RolecallPermission
+	for rows.Next() {
+		var i RolecallPermission
+		if err := rows.Scan(
+			&i.ID,
+			&i.Key,
+			&i.Name,
+			&i.Version,
+			&i.FieldVersions,
+			&i.DeletedAt,
+			&i.DeletedCause,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const lockRoles = `-- name: LockRoles :many
+INSERT INTO rolecall.roles (id) SELECT unnest($1::text[])
+ON CONFLICT (id) DO UPDATE SET id = excluded.id
+RETURNING id, key, keys, name, permission_ids, version, field_versions, deleted_at, deleted_cause
+`
+
+func (q *Queries) LockRoles(ctx context.Context, db DBTX, ids []string) ([]RolecallRole, error) {
+	rows, err := db.Query(ctx, lockRoles, ids)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []RolecallRole
+	for rows.Next() {
+		var i RolecallRole
+		if err := rows.Scan(
+			&i.ID,
+			&i.Key,
+			&i.Keys,
+			&i.Name,
+			&i.PermissionIds,
+			&i.Version,
+			&i.FieldVersions,
+			&i.DeletedAt,
+			&i.DeletedCause,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const lockUsers = `-- name: LockUsers :many
 
 INSERT INTO rolecall.users (id) SELECT unnest($1::text[])
@@ -133,8 +281,8 @@ RETURNING id, identifier, first_name, last_name, image_url, banned, deprovisione
 `
 
 // Locking and saving objects of the mirror. A lock query makes the row if there is none, so that two workers who
-// first hear of one object at the same time wait for each other. Callers lock users first, then memberships, then
-// organizations, each in the order of ids, so that they can't deadlock.
+// first hear of one object at the same time wait for each other. Callers lock users, memberships, invitations, domains,
+// permissions, roles, organizations, in this order and each by id, so that they can't deadlock.
 func (q *Queries) LockUsers(ctx context.Context, db DBTX, ids []string) ([]RolecallUser, error) {
 	rows, err := db.Query(ctx, lockUsers, ids)
 	if err != nil {

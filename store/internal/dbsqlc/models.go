@@ -8,6 +8,51 @@ import (
 	"time"
 )
 
+type RolecallDelivery struct {
+	SvixID         string     `json:"svix_id"`
+	EventType      string     `json:"event_type"`
+	ObjectID       string     `json:"object_id"`
+	OrganizationID string     `json:"organization_id"`
+	InstanceID     string     `json:"instance_id"`
+	OccurredAt     time.Time  `json:"occurred_at"`
+	ReceivedAt     time.Time  `json:"received_at"`
+	Body           *string    `json:"body"`
+	BodySha256     []byte     `json:"body_sha256"`
+	State          string     `json:"state"`
+	Attempts       int32      `json:"attempts"`
+	LastError      string     `json:"last_error"`
+	AppliedAt      *time.Time `json:"applied_at"`
+}
+
+type RolecallDomain struct {
+	ID             string     `json:"id"`
+	OrganizationID string     `json:"organization_id"`
+	Name           string     `json:"name"`
+	EnrollmentMode string     `json:"enrollment_mode"`
+	Verification   string     `json:"verification"`
+	CreatedAt      *time.Time `json:"created_at"`
+	Version        []byte     `json:"version"`
+	FieldVersions  []byte     `json:"field_versions"`
+	DeletedAt      *time.Time `json:"deleted_at"`
+	DeletedCause   string     `json:"deleted_cause"`
+}
+
+type RolecallInvitation struct {
+	ID             string     `json:"id"`
+	OrganizationID string     `json:"organization_id"`
+	Email          string     `json:"email"`
+	Role           string     `json:"role"`
+	Status         string     `json:"status"`
+	InviterID      *string    `json:"inviter_id"`
+	UserID         *string    `json:"user_id"`
+	CreatedAt      *time.Time `json:"created_at"`
+	ExpiresAt      *time.Time `json:"expires_at"`
+	Version        []byte     `json:"version"`
+	FieldVersions  []byte     `json:"field_versions"`
+	DeletedAt      *time.Time `json:"deleted_at"`
+	DeletedCause   string     `json:"deleted_cause"`
+}
+
 type RolecallMembership struct {
 	ID             string     `json:"id"`
 	OrganizationID string     `json:"organization_id"`
@@ -15,7 +60,7 @@ type RolecallMembership struct {
 	Role           string     `json:"role"`
 	RoleName       *string    `json:"role_name"`
 	Permissions    []string   `json:"permissions"`
-	CreatedAt      *time.Time `json:"created_at"`
+	CreatedAt      time.Time  `json:"created_at"`
 	PublicMetadata []byte     `json:"public_metadata"`
 	Version        []byte     `json:"version"`
 	FieldVersions  []byte     `json:"field_versions"`
@@ -35,6 +80,28 @@ type RolecallOrganization struct {
 	FieldVersions  []byte     `json:"field_versions"`
 	DeletedAt      *time.Time `json:"deleted_at"`
 	DeletedCause   string     `json:"deleted_cause"`
+}
+
+type RolecallPermission struct {
+	ID            string     `json:"id"`
+	Key           string     `json:"key"`
+	Name          string     `json:"name"`
+	Version       []byte     `json:"version"`
+	FieldVersions []byte     `json:"field_versions"`
+	DeletedAt     *time.Time `json:"deleted_at"`
+	DeletedCause  string     `json:"deleted_cause"`
+}
+
+type RolecallRole struct {
+	ID            string     `json:"id"`
+	Key           string     `json:"key"`
+	Keys          []string   `json:"keys"`
+	Name          string     `json:"name"`
+	PermissionIds []string   `json:"permission_ids"`
+	Version       []byte     `json:"version"`
+	FieldVersions []byte     `json:"field_versions"`
+	DeletedAt     *time.Time `json:"deleted_at"`
+	DeletedCause  string     `json:"deleted_cause"`
 }
 
 type RolecallUser struct {

@@ -28,7 +28,8 @@ func (q *Queries) UserStatus(ctx context.Context, db DBTX, id string) (UserStatu
 }
 
 const workspacesOfUser = `-- name: WorkspacesOfUser :many
-SELECT l.organization_id, coalesce(o.name, '')::text AS name, o.slug, l.role, l.permissions
+SELECT l.organization_id, coalesce(o.name, '')::text AS name, o.slug, l.role::text AS role,
+    l.permissions::text[] AS permissions
 FROM rolecall.live_members l
 LEFT JOIN rolecall.organizations o ON o.id = l.organization_id
 WHERE l.user_id = $1

@@ -11,7 +11,7 @@ import (
 )
 
 const members = `-- name: Members :many
-SELECT id, user_id, role, role_name, identifier, first_name, last_name, joined_at
+SELECT id, user_id, role::text AS role, role_name, identifier, first_name, last_name, joined_at
 FROM rolecall.live_members
 WHERE organization_id = $1 AND (joined_at, id) > ($2::timestamptz, $3::text)
 ORDER BY joined_at, id
@@ -26,14 +26,14 @@ type MembersParams struct {
 }
 
 type MembersRow struct {
-	ID         string     `json:"id"`
-	UserID     string     `json:"user_id"`
-	Role       string     `json:"role"`
-	RoleName   *string    `json:"role_name"`
-	Identifier *string    `json:"identifier"`
-	FirstName  *string    `json:"first_name"`
-	LastName   *string    `json:"last_name"`
-	JoinedAt   *time.Time `json:"joined_at"`
+	ID         string    `json:"id"`
+	UserID     string    `json:"user_id"`
+	Role       string    `json:"role"`
+	RoleName   *string   `json:"role_name"`
+	Identifier *string   `json:"identifier"`
+	FirstName  *string   `json:"first_name"`
+	LastName   *string   `json:"last_name"`
+	JoinedAt   time.Time `json:"joined_at"`
 }
 
 // One page of an organization's live members in the order of joining, after the given position.

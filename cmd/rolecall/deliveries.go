@@ -1,0 +1,231 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"text/tabwriter"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/callmine/rolecall/jobs"
+	"github.com/callmine/rolecall/migrations"
+	"github.com/callmine/rolecall/store"
+	clerksync "github.com/callmine/rolecall/sync"
+)
+
+type deliveriesCommand struct {
+	List   listDeliveries   `cmd:"" help:"List deliveries, the newest first."`
+	Show   showDelivery     `cmd:"" help:"Show one delivery with its body, secrets redacted."`
+	Replay replayDeliveries `cmd:"" help:"Read deliveries anew and apply them: one or more by id, or all that the filters select."`
+}
+
+// filters select deliveries.
+type filters struct {
+	State        string `enum:",received,applied,superseded,ignored,quarantined" default:"" help:"Only in this state: received, applied, superseded, ignored or quarantined."`
+	Type         string `help:"Only of this event type, such as organization.created."`
+	Organization string `help:"Only about this organization (org_…)."`
+	Since        string `help:"Only received since then: RFC 3339, or so long ago (90m, 24h)."`
+	Until        string `help:"Only received before then: RFC 3339, or so long ago."`
+	Limit        int    `default:"50" help:"At most so many."`
+}
+
+func (f filters) given() bool {
+	return f.State != "" || f.Type != "" || f.Organization != "" || f.Since != "" || f.Until != ""
+}
+
+func (f filters) filter(now time.Time) (store.Filter, error) {
+	since, err := moment(f.Since, now)
+	if err != nil {
+		return store.Filter{}, fmt.Errorf("--since: %w", err)
+	}
+	until, err := moment(f.Until, now)
+	if err != nil {
+		return store.Filter{}, fmt.Errorf("--until: %w", err)
+	}
+	if f.Limit < 1 {
+		return store.Filter{}, errors.New("--limit must be positive")
+	}
+	return store.Filter{
+		State: clerksync.State(f.State), EventType: clerksync.EventType(f.Type), OrganizationID: f.Organization,
+		Since: since, Until: until, Limit: f.Limit,
+	}, nil
+}
+
+// moment reads an instant, or how long ago it was; zero for none.
+func moment(s string, now time.Time) (time.Time, error) {
+	if s == "" {
+		return time.Time{}, nil
+	}
+	if ago, err := time.ParseDuration(s); err == nil {
+		return now.Add(-ago), nil
+	}
+	at, err := time.Parse(time.RFC3339, s)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("%q is neither an instant (2026-01-02T15:04:05Z) nor a duration (90m)", s)
+	}
+	return at, nil
+}
+
+// withLedger opens the database for one command.
+func withLedger(ctx context.Context, do func(cfg config, db *pgxpool.Pool) error) error {
+	cfg, err := readConfig()
+	if err != nil {
+		return err
+	}
+	if cfg.DatabaseURL == "" {
+		return errors.New("DATABASE_URL is missing: the Postgres to use")
+	}
+	db, err := pgxpool.New(ctx, cfg.DatabaseURL)
+	if err != nil {
+		return errors.New("DATABASE_URL is not a Postgres URL") // the error itself would print the URL
+	}
+	defer db.Close()
+	if err := migrations.Check(ctx, db); err != nil {
+		return err
+	}
+	return do(cfg, db)
+}
+
+type listDeliveries struct {
+	filters
+
+	JSON bool `name:"json" help:"Print a JSON list."`
+}
+
+func (c *listDeliveries) run(ctx context.Context, io streams) error {
+	filter, err := c.filter(time.Now())
+	if err != nil {
+		return err
+	}
+	return withLedger(ctx, func(_ config, db *pgxpool.Pool) error {
+		entries, err := store.ListEntries(ctx, db, filter)
+		if err != nil {
+			return err
+		}
+		if c.JSON {
+			return printJSON(io.out, entries)
+		}
+		table := tabwriter.NewWriter(io.out, 0, 0, 2, ' ', 0)
+		fmt.Fprintln(table, "RECEIVED\tSTATE\tTYPE\tORGANIZATION\tSVIX ID\tERROR")
+		for _, e := range entries {
+			fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", e.ReceivedAt.Format(time.RFC3339), e.State, e.EventType,
+				e.OrganizationID, e.SvixID, oneLine(e.LastError))
+		}
+		return table.Flush()
+	})
+}
+
+// oneLine makes an error fit into a table.
+func oneLine(s string) string {
+	const longest = 80
+	for i, r := range s {
+		if r == '\n' || i >= longest {
+			return s[:i] + "…"
+		}
+	}
+	return s
+}
+
+type showDelivery struct {
+	ID   string `arg:"" help:"The svix-id (msg_…)."`
+	JSON bool   `name:"json" help:"Print a JSON object."`
+}
+
+func (c *showDelivery) run(ctx context.Context, io streams) error {
+	return withLedger(ctx, func(_ config, db *pgxpool.Pool) error {
+		e, err := store.FindEntry(ctx, db, c.ID)
+		if errors.Is(err, store.ErrNotFound) {
+			return fmt.Errorf("no delivery %s is in the ledger", c.ID)
+		}
+		if err != nil {
+			return err
+		}
+		if c.JSON {
+			return printJSON(io.out, e)
+		}
+		table := tabwriter.NewWriter(io.out, 0, 0, 2, ' ', 0)
+		for _, row := range [][2]string{
+			{"svix id", e.SvixID},
+			{"event type", string(e.EventType)},
+			{"object", e.ObjectID},
+			{"organization", e.OrganizationID},
+			{"instance", e.InstanceID},
+			{"occurred at", e.OccurredAt.Format(time.RFC3339Nano)},
+			{"received at", e.ReceivedAt.Format(time.RFC3339Nano)},
+			{"state", string(e.State)},
+			{"failed attempts", strconv.Itoa(e.Attempts)},
+			{"last error", e.LastError},
+			{"SHA-256 of the body", e.BodySHA256},
+		} {
+			fmt.Fprintf(table, "%s\t%s\n", row[0], row[1])
+		}
+		if err := table.Flush(); err != nil {
+			return fmt.Errorf("print delivery: %w", err)
+		}
+		body := "(the ledger has no body of it)"
+		if e.Body != nil {
+			body = *e.Body
+		}
+		_, err = fmt.Fprintf(io.out, "\n%s\n", body)
+		return err
+	})
+}
+
+type replayDeliveries struct {
+	filters
+
+	IDs  []string `arg:"" optional:"" name:"svix-id" help:"The svix-ids (msg_…)."`
+	JSON bool     `name:"json" help:"Print a JSON list."`
+}
+
+func (c *replayDeliveries) run(ctx context.Context, io streams) error {
+	if len(c.IDs) > 0 == c.given() {
+		return errors.New("say which deliveries to replay: by their svix-ids, or by filters such as --state quarantined")
+	}
+	filter, err := c.filter(time.Now())
+	if err != nil {
+		return err
+	}
+	return withLedger(ctx, func(cfg config, db *pgxpool.Pool) error {
+		ids := c.IDs
+		if len(ids) == 0 {
+			entries, err := store.ListEntries(ctx, db, filter)
+			if err != nil {
+				return err
+			}
+			for _, e := range entries {
+				ids = append(ids, e.SvixID)
+			}
+		}
+		results, err := jobs.Replay(ctx, db, cfg.InstanceID, ids)
+		if err != nil {
+			return err
+		}
+		if c.JSON {
+			return printJSON(io.out, results)
+		}
+		for _, r := range results {
+			if r.Enqueued {
+				fmt.Fprintln(io.out, r.SvixID, "enqueued")
+			} else {
+				fmt.Fprintln(io.out, r.SvixID, "not replayed:", r.Why)
+			}
+		}
+		return nil
+	})
+}
+
+// printJSON prints a value for programs.
+func printJSON(out io.Writer, v any) error {
+	enc := json.NewEncoder(out)
+	enc.SetIndent("", "  ")
+	if err := enc.Encode(v); err != nil {
+		return fmt.Errorf("print JSON: %w", err)
+	}
+	return nil
+}

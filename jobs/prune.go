@@ -1,0 +1,63 @@
+package jobs
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/riverqueue/river"
+
+	"github.com/callmine/rolecall/store"
+)
+
+// QueueUpkeep is the queue of jobs that nobody waits for.
+const QueueUpkeep = "upkeep"
+
+const (
+	// pruneEvery is how often the leader prunes bodies; it also does when it becomes leader.
+	pruneEvery = time.Hour
+	// pruneBatch bounds one statement, so that it locks nothing for long.
+	pruneBatch = 1000
+	// pruneTimeout bounds one job; the next one goes on.
+	pruneTimeout = 10 * time.Minute
+)
+
+// PruneArgs tells a job to forget the bodies of old deliveries. Their rows in the ledger stay for ever.
+type PruneArgs struct{}
+
+// Kind implements river.JobArgs. It is stored with every job; it must never change.
+func (PruneArgs) Kind() string { return "prune_bodies" }
+
+// InsertOpts implements river.JobArgsWithInsertOpts.
+func (PruneArgs) InsertOpts() river.InsertOpts {
+	return river.InsertOpts{Queue: QueueUpkeep, MaxAttempts: 1}
+}
+
+// pruning makes the leader prune now and then, if bodies are to be pruned at all.
+func pruning(retention time.Duration) []*river.PeriodicJob {
+	if retention <= 0 {
+		return nil
+	}
+	return []*river.PeriodicJob{river.NewPeriodicJob(river.PeriodicInterval(pruneEvery),
+		func() (river.JobArgs, *river.InsertOpts) { return PruneArgs{}, nil }, &river.PeriodicJobOpts{RunOnStart: true})}
+}
+
+type pruneWorker struct {
+	river.WorkerDefaults[PruneArgs]
+
+	pool      *pgxpool.Pool
+	retention time.Duration
+}
+
+// Timeout implements river.Worker.
+func (*pruneWorker) Timeout(*river.Job[PruneArgs]) time.Duration { return pruneTimeout }
+
+// Work implements river.Worker. Each batch is a transaction of its own, so that an end at any moment loses nothing.
+func (w *pruneWorker) Work(ctx context.Context, _ *river.Job[PruneArgs]) error {
+	for {
+		pruned, err := store.PruneBodies(ctx, w.pool, time.Now().Add(-w.retention), pruneBatch)
+		if err != nil || pruned < pruneBatch {
+			return outcome(ctx, err)
+		}
+	}
+}

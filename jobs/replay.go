@@ -1,0 +1,76 @@
+package jobs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/riverdriver/riverpgxv5"
+
+	"github.com/callmine/rolecall/migrations"
+	"github.com/callmine/rolecall/store"
+	clerksync "github.com/callmine/rolecall/sync"
+)
+
+// Replayed says what became of one delivery that was to be replayed.
+type Replayed struct {
+	SvixID   string `json:"svix_id"`
+	Enqueued bool   `json:"enqueued"`
+	Why      string `json:"why,omitempty"` // not enqueued
+}
+
+// Replay reads deliveries anew, as if they had just come, and enqueues those that can be read: also ones that an older
+// version ignored or quarantined. To replay what is applied already changes nothing. instanceID is as in [InboxConfig].
+func Replay(ctx context.Context, pool *pgxpool.Pool, instanceID string, svixIDs []string) ([]Replayed, error) {
+	client, err := river.NewClient(riverpgxv5.New(pool), &river.Config{
+		Schema: migrations.Schema, SkipUnknownJobCheck: true, Logger: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("open queue for replaying: %w", err)
+	}
+	results := make([]Replayed, len(svixIDs))
+	for i, id := range svixIDs {
+		results[i] = Replayed{SvixID: id, Enqueued: true}
+		err := pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error { return replay(ctx, client, tx, instanceID, id) })
+		if refused, ok := errors.AsType[*notReplayableError](err); ok {
+			results[i] = Replayed{SvixID: id, Why: refused.why}
+		} else if err != nil {
+			return nil, fmt.Errorf("replay delivery %s: %w", id, err)
+		}
+	}
+	return results, nil
+}
+
+// notReplayableError says why a delivery can't be replayed.
+type notReplayableError struct{ why string }
+
+// Error implements error.
+func (e *notReplayableError) Error() string { return e.why }
+
+func replay(ctx context.Context, client *river.Client[pgx.Tx], tx pgx.Tx, instanceID, id string) error {
+	entry, err := store.LockEntry(ctx, tx, id)
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return &notReplayableError{"not in the ledger"}
+	case err != nil:
+		return err
+	case entry.State == clerksync.StateReceived:
+		return &notReplayableError{"it waits to be applied already"}
+	case entry.Body == nil:
+		return &notReplayableError{"the ledger has no body of it: it was pruned, or never kept"}
+	}
+	d := clerksync.NewDelivery(id, []byte(*entry.Body), entry.OccurredAt, time.Now())
+	admit(&d, instanceID)
+	if d.State == clerksync.StateQuarantined {
+		return &notReplayableError{d.Reason}
+	}
+	if err := store.ReceiveAgain(ctx, tx, d); err != nil {
+		return err
+	}
+	return enqueue(ctx, client, tx, []clerksync.Delivery{d})
+}

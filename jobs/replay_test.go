@@ -1,0 +1,106 @@
+package jobs
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	clerksync "github.com/callmine/rolecall/sync"
+)
+
+func TestReplayAppliesWhatCanBeRead(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	good := userNamed(t, "msg_foreign", "user_1", "Kim", 1)
+	good.Quarantine("an older version did not know better")
+	unreadable := clerksync.NewDelivery("msg_unreadable", []byte(`{"type":`), time.UnixMilli(t0), time.Now())
+	secret := event(t, "msg_secret", "email.created", 1, map[string]any{"id": "ema_1", "otp_code": "123456"})
+	b.insert(t, good, unreadable, secret, userNamed(t, "msg_waiting", "user_2", "Robin", 1))
+	replayed, err := Replay(t.Context(), b.pool, ownInstance, []string{"msg_foreign", "msg_unreadable", "msg_secret", "msg_waiting", "msg_none"})
+	require.NoError(t, err)
+	require.Equal(t, []Replayed{
+		{SvixID: "msg_foreign", Enqueued: true},
+		{SvixID: "msg_unreadable", Why: "undecodable delivery: not a JSON object"},
+		{SvixID: "msg_secret", Why: "the ledger has no body of it: it was pruned, or never kept"},
+		{SvixID: "msg_waiting", Why: "it waits to be applied already"},
+		{SvixID: "msg_none", Why: "not in the ledger"},
+	}, replayed)
+	b.work(t)
+	b.untilState(t, "msg_foreign", clerksync.StateApplied)
+	require.Equal(t, "Kim", *b.mirror(t).Users["user_1"].FirstName.Value)
+
+	replayed, err = Replay(t.Context(), b.pool, "ins_other", []string{"msg_foreign"})
+	require.NoError(t, err)
+	require.Equal(t, []Replayed{{SvixID: "msg_foreign", Why: "delivery of another Clerk instance: ins_1"}}, replayed)
+
+	_, err = Replay(t.Context(), b.pool, ownInstance, []string{"msg_foreign"})
+	require.NoError(t, err)
+	b.untilState(t, "msg_foreign", clerksync.StateSuperseded)
+}
+
+func TestBodiesArePrunedByAge(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	old := time.Now().Add(-48 * time.Hour)
+	for id, state := range map[string]clerksync.State{
+		"msg_applied": clerksync.StateApplied, "msg_superseded": clerksync.StateSuperseded, "msg_ignored": clerksync.StateIgnored,
+		"msg_quarantined": clerksync.StateQuarantined, "msg_young": clerksync.StateApplied,
+	} {
+		d := userNamed(t, id, "user_1", "Kim", 1)
+		d.State, d.ReceivedAt = state, old
+		if id == "msg_young" {
+			d.ReceivedAt = time.Now()
+		}
+		b.insert(t, d)
+	}
+	cfg := b.workersConfig()
+	cfg.BodyRetention = 24 * time.Hour
+	w, err := NewWorkers(cfg)
+	require.NoError(t, err)
+	start(t, w) // whoever becomes leader prunes
+	eventually(t, func() bool { return b.count(t, "SELECT count(*) FROM rolecall.deliveries WHERE body IS NULL") == 3 })
+	require.Equal(t, 3, b.count(t, "SELECT count(*) FROM rolecall.deliveries WHERE body IS NULL AND svix_id IN ('msg_applied', 'msg_superseded', 'msg_ignored')"))
+	require.Equal(t, 5, b.count(t, "SELECT count(*) FROM rolecall.deliveries"), "the rows stay")
+}
+
+func TestRevocationsHaveAQueueOfTheirOwn(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	in := b.inbox(t)
+	member := func(id, event_, role string) clerksync.Delivery {
+		return event(t, id, "organizationMembership."+event_, 1, map[string]any{
+			"id": "orgmem_1", "role": role, "organization": map[string]any{"id": "org_1"}, "public_user_data": map[string]any{"user_id": "user_1"},
+		})
+	}
+	user := func(id string, data map[string]any) clerksync.Delivery {
+		data["id"] = "user_1"
+		return event(t, id, "user.updated", 1, data)
+	}
+	for queue, deliveries := range map[string][]clerksync.Delivery{
+		QueueRevocations: {
+			member("msg_removed", "deleted", "org:member"), member("msg_demoted", "updated", "org:member"),
+			user("msg_banned", map[string]any{"banned": true}), user("msg_deprovisioned", map[string]any{"deprovisioned": true}),
+			event(t, "msg_user_deleted", "user.deleted", 1, map[string]any{"id": "user_1"}),
+			event(t, "msg_org_deleted", "organization.deleted", 1, map[string]any{"id": "org_1"}),
+			event(t, "msg_role", "role.updated", 1, map[string]any{"id": "role_1"}),
+		},
+		QueueApply: {
+			member("msg_joined", "created", "org:member"), member("msg_promoted", "updated", "org:admin"),
+			user("msg_named", map[string]any{"first_name": "Kim", "banned": false}),
+			event(t, "msg_org", "organization.updated", 1, map[string]any{"id": "org_1"}),
+		},
+	} {
+		for _, d := range deliveries {
+			accept(t, in, d)
+			var got string
+			require.NoError(t, b.pool.QueryRow(t.Context(),
+				"SELECT queue FROM rolecall.river_job WHERE args @> jsonb_build_object('svix_ids', jsonb_build_array($1::text))", d.ID).Scan(&got))
+			require.Equal(t, queue, got, d.ID)
+		}
+	}
+	b.work(t)
+	eventually(t, func() bool {
+		return b.count(t, "SELECT count(*) FROM rolecall.deliveries WHERE state = 'received'") == 0
+	}, "both are worked")
+}

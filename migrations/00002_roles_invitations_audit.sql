@@ -1,0 +1,137 @@
+-- Roles and permissions of the instance, invitations, domains, and the audit log (design §3).
+
+-- +goose Up
+SET LOCAL lock_timeout = '5s'; -- never queue behind a long transaction: everybody else would queue behind us
+
+CREATE TABLE rolecall.roles (
+    id             text   PRIMARY KEY,
+    key            text   NOT NULL DEFAULT '',
+    keys           text[] NOT NULL DEFAULT '{}', -- every key it ever had
+    name           text   NOT NULL DEFAULT '',
+    permission_ids text[] NOT NULL DEFAULT '{}',
+    version        json   NOT NULL DEFAULT '{}',
+    field_versions json,
+    deleted_at     timestamptz,
+    deleted_cause  text   NOT NULL DEFAULT ''
+);
+
+CREATE TABLE rolecall.permissions (
+    id             text PRIMARY KEY,
+    key            text NOT NULL DEFAULT '',
+    name           text NOT NULL DEFAULT '',
+    version        json NOT NULL DEFAULT '{}',
+    field_versions json,
+    deleted_at     timestamptz,
+    deleted_cause  text NOT NULL DEFAULT ''
+);
+
+CREATE TABLE rolecall.invitations (
+    id              text PRIMARY KEY,
+    organization_id text NOT NULL DEFAULT '',
+    email           text NOT NULL DEFAULT '',
+    role            text NOT NULL DEFAULT '',
+    status          text NOT NULL DEFAULT '',
+    inviter_id      text,
+    user_id         text,
+    created_at      timestamptz,
+    expires_at      timestamptz,
+    version         json NOT NULL DEFAULT '{}',
+    field_versions  json,
+    deleted_at      timestamptz,
+    deleted_cause   text NOT NULL DEFAULT ''
+);
+CREATE INDEX invitations_organization ON rolecall.invitations (organization_id, created_at, id);
+
+CREATE TABLE rolecall.domains (
+    id              text PRIMARY KEY,
+    organization_id text NOT NULL DEFAULT '',
+    name            text NOT NULL DEFAULT '',
+    enrollment_mode text NOT NULL DEFAULT '',
+    verification    text NOT NULL DEFAULT '',
+    created_at      timestamptz,
+    version         json NOT NULL DEFAULT '{}',
+    field_versions  json,
+    deleted_at      timestamptz,
+    deleted_cause   text NOT NULL DEFAULT ''
+);
+
+CREATE TABLE rolecall.audit_log (
+    id              bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    organization_id text        NOT NULL, -- '' for what concerns the instance: users and roles
+    actor           text,                 -- user_… or service:NAME; null if Clerk doesn't say
+    action          text        NOT NULL,
+    target          text        NOT NULL,
+    before          json,
+    after           json,
+    at              timestamptz NOT NULL,
+    cause           text        NOT NULL  -- svix id of the delivery that told
+);
+CREATE INDEX audit_log_organization ON rolecall.audit_log (organization_id, id);
+
+-- +goose StatementBegin
+CREATE FUNCTION rolecall.refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'the audit log is append-only' USING ERRCODE = 'insufficient_privilege';
+END
+$$;
+-- +goose StatementEnd
+CREATE TRIGGER audit_log_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON rolecall.audit_log
+    FOR EACH STATEMENT EXECUTE FUNCTION rolecall.refuse_change();
+
+-- The ledger, for its operators.
+CREATE INDEX deliveries_with_body ON rolecall.deliveries (received_at) WHERE body IS NOT NULL; -- what can be pruned
+CREATE INDEX deliveries_by_time ON rolecall.deliveries USING brin (received_at); -- costs next to nothing
+CREATE INDEX deliveries_quarantined ON rolecall.deliveries (received_at) WHERE state = 'quarantined';
+
+-- Memberships with the role that they have now and its permissions at Clerk. A membership names its role by a key that
+-- may have changed since, without an event for each member: then the role that once had the key counts. A known role's
+-- own permissions count, none if it is gone; only for an unknown role the membership's snapshot does.
+CREATE VIEW rolecall.effective_memberships AS
+SELECT m.id, m.organization_id, m.user_id, coalesce(r.key, m.role) AS role, m.role_name, CASE
+        WHEN r.id IS NULL THEN m.permissions
+        WHEN r.deleted_at IS NOT NULL THEN '{}'::text[]
+        ELSE ARRAY(SELECT p.key FROM rolecall.permissions p WHERE p.id = ANY (r.permission_ids) AND p.deleted_at IS NULL)
+    END AS permissions, m.created_at, m.deleted_at
+FROM rolecall.memberships m
+LEFT JOIN LATERAL (
+    SELECT c.id, c.key, c.deleted_at, c.permission_ids FROM rolecall.roles c
+    WHERE m.role = ANY (c.keys)
+    ORDER BY c.deleted_at IS NULL DESC, c.key = m.role DESC, c.id LIMIT 1
+) r ON true;
+
+-- As before, with the role that they have now. Who counts as a member (design §3): the membership is live and the pair's newest, its organization isn't gone, and its
+-- user is neither gone, banned nor deprovisioned; unknown parents don't hide it. Clerk has at most one membership of a pair
+-- at a time, so a newer one, also a dead one, proves that an older one ended. The rule for one pair stands in
+-- sync.Grants.Decide and queries/standing.sql; a test holds the two against each other.
+CREATE OR REPLACE VIEW rolecall.live_members AS
+SELECT m.id, m.organization_id, m.user_id, m.role, m.role_name, m.permissions, m.created_at AS joined_at,
+    u.identifier, u.first_name, u.last_name
+FROM rolecall.effective_memberships m
+LEFT JOIN rolecall.organizations o ON o.id = m.organization_id
+LEFT JOIN rolecall.users u ON u.id = m.user_id
+WHERE m.deleted_at IS NULL AND o.deleted_at IS NULL AND u.deleted_at IS NULL
+  AND u.banned IS NOT TRUE AND u.deprovisioned IS NOT TRUE
+  AND NOT EXISTS (
+    SELECT FROM rolecall.memberships n
+    WHERE n.organization_id = m.organization_id AND n.user_id = m.user_id
+      AND (n.created_at, n.deleted_at IS NULL, n.id) > (m.created_at, true, m.id)
+  );
+
+-- +goose Down
+CREATE OR REPLACE VIEW rolecall.live_members AS
+SELECT m.id, m.organization_id, m.user_id, m.role, m.role_name, m.permissions, m.created_at AS joined_at,
+    u.identifier, u.first_name, u.last_name
+FROM rolecall.memberships m
+LEFT JOIN rolecall.organizations o ON o.id = m.organization_id
+LEFT JOIN rolecall.users u ON u.id = m.user_id
+WHERE m.deleted_at IS NULL AND o.deleted_at IS NULL AND u.deleted_at IS NULL
+  AND u.banned IS NOT TRUE AND u.deprovisioned IS NOT TRUE
+  AND NOT EXISTS (
+    SELECT FROM rolecall.memberships n
+    WHERE n.organization_id = m.organization_id AND n.user_id = m.user_id
+      AND (n.created_at, n.deleted_at IS NULL, n.id) > (m.created_at, true, m.id)
+  );
+DROP VIEW rolecall.effective_memberships;
+DROP INDEX rolecall.deliveries_with_body, rolecall.deliveries_by_time, rolecall.deliveries_quarantined;
+DROP TABLE rolecall.audit_log, rolecall.domains, rolecall.invitations, rolecall.permissions, rolecall.roles;
+DROP FUNCTION rolecall.refuse_change;

@@ -1,0 +1,148 @@
+package sync
+
+import "slices"
+
+// Action says what an audit entry records. The values are part of the API.
+type Action string
+
+// The actions that changes of the mirror record (design §7). Products add dotted actions of their own.
+const (
+	ActionWorkspaceCreated   Action = "workspace.created"
+	ActionWorkspaceRenamed   Action = "workspace.renamed"
+	ActionWorkspaceDeleted   Action = "workspace.deleted"
+	ActionMemberJoined       Action = "member.joined"
+	ActionMemberRoleChanged  Action = "member.role_changed"
+	ActionMemberRemoved      Action = "member.removed"
+	ActionInvitationSent     Action = "invitation.sent"
+	ActionInvitationAccepted Action = "invitation.accepted"
+	ActionInvitationRevoked  Action = "invitation.revoked"
+	ActionInvitationExpired  Action = "invitation.expired"
+	ActionUserBanned         Action = "user.banned"
+	ActionUserUnbanned       Action = "user.unbanned"
+	ActionUserDeprovisioned  Action = "user.deprovisioned"
+	ActionUserRestored       Action = "user.restored"
+	ActionUserDeleted        Action = "user.deleted"
+	ActionRoleChanged        Action = "role.changed"
+)
+
+// Details are what an audit entry tells of a state: names of members and their values. Nil means that there was none.
+type Details map[string]any
+
+// AuditEntry records one effective change of the mirror. A repeated or superseded delivery makes none.
+type AuditEntry struct {
+	OrganizationID string // "" for what concerns the instance: users and roles
+	Actor          string // user_… or service:NAME; "" if Clerk doesn't say
+	Action         Action
+	Target         string // id of what changed: of the user for memberships, else of the object
+	Before, After  Details
+	At             int64  // when it happened, epoch milliseconds; 0: when the event occurred
+	Cause          string // svix-id of the delivery that told
+}
+
+// The functions below compare two states of one object. They say nothing of changes to a dead object: filling in
+// fields of it changes nothing for anybody.
+
+func auditOrganization(before, after Organization) []AuditEntry {
+	e := AuditEntry{OrganizationID: after.ID, Target: after.ID}
+	told := func(o Organization) bool { return o.Name.Version.Rank == RankFull }
+	details := func(o Organization) Details { return Details{"name": o.Name.Value, "slug": o.Slug.Value} }
+	switch {
+	case after.dead():
+		e.Action, e.Before = ActionWorkspaceDeleted, details(before)
+	case !told(before) && told(after):
+		e.Action, e.After, e.At = ActionWorkspaceCreated, details(after), after.CreatedAt.Value
+		e.Actor = deref(after.CreatedBy.Value)
+	case told(before) && (before.Name.Value != after.Name.Value || deref(before.Slug.Value) != deref(after.Slug.Value)):
+		e.Action, e.Before, e.After = ActionWorkspaceRenamed, details(before), details(after)
+	default:
+		return nil
+	}
+	return []AuditEntry{e}
+}
+
+func auditMembership(before, after Membership) []AuditEntry {
+	e := AuditEntry{OrganizationID: after.OrganizationID, Target: after.UserID}
+	details := func(m Membership) Details {
+		if m.Role.Value == "" {
+			return nil
+		}
+		return Details{"membership_id": m.ID, "role": m.Role.Value}
+	}
+	switch {
+	case after.dead():
+		e.Action, e.Before = ActionMemberRemoved, details(before)
+	case !before.Role.Written():
+		e.Action, e.After, e.At = ActionMemberJoined, details(after), after.CreatedAt.Value
+	case before.Role.Value != after.Role.Value:
+		e.Action, e.Before, e.After = ActionMemberRoleChanged, details(before), details(after)
+	default:
+		return nil
+	}
+	return []AuditEntry{e}
+}
+
+func auditInvitation(before, after Invitation) []AuditEntry {
+	if before.Status.Value == after.Status.Value {
+		return nil
+	}
+	e := AuditEntry{
+		OrganizationID: after.OrganizationID, Target: after.ID,
+		After: Details{"email": after.Email.Value, "role": after.Role.Value},
+	}
+	switch after.Status.Value {
+	case InvitationPending:
+		e.Action, e.Actor, e.At = ActionInvitationSent, deref(after.InviterID.Value), after.CreatedAt.Value
+	case InvitationWasAccepted:
+		e.Action, e.Actor = ActionInvitationAccepted, deref(after.UserID.Value)
+	case InvitationWasRevoked:
+		e.Action = ActionInvitationRevoked
+	case InvitationExpired:
+		e.Action = ActionInvitationExpired
+	default:
+		return nil
+	}
+	return []AuditEntry{e}
+}
+
+func auditUser(before, after User) []AuditEntry {
+	if after.dead() {
+		return []AuditEntry{{Action: ActionUserDeleted, Target: after.ID}}
+	}
+	var entries []AuditEntry
+	add := func(was, is bool, set, unset Action) {
+		if was != is {
+			action := unset
+			if is {
+				action = set
+			}
+			entries = append(entries, AuditEntry{Action: action, Target: after.ID})
+		}
+	}
+	add(before.Banned.Value, after.Banned.Value, ActionUserBanned, ActionUserUnbanned)
+	add(before.Deprovisioned.Value, after.Deprovisioned.Value, ActionUserDeprovisioned, ActionUserRestored)
+	return entries
+}
+
+func auditRole(before, after Role) []AuditEntry {
+	details := func(r Role) Details {
+		if !r.Key.Written() || r.dead() {
+			return nil
+		}
+		return Details{"key": r.Key.Value, "name": r.Name.Value, "permission_ids": r.PermissionIDs.Value}
+	}
+	if !after.dead() && before.Key.Value == after.Key.Value && before.Name.Value == after.Name.Value &&
+		slices.Equal(before.PermissionIDs.Value, after.PermissionIDs.Value) {
+		return nil
+	}
+	return []AuditEntry{{Action: ActionRoleChanged, Target: after.ID, Before: details(before), After: details(after)}}
+}
+
+// noAudit is for objects that grant nobody anything by themselves.
+func noAudit[T any](_, _ T) []AuditEntry { return nil }
+
+func deref(s *string) string {
+	if s == nil {
+		return ""
+	}
+	return *s
+}

@@ -1,0 +1,53 @@
+package sync
+
+// Domain is what the mirror knows of an e-mail domain of an organization.
+type Domain struct {
+	ID             string
+	OrganizationID string // "" if only the deletion is known
+	Name           Field[string]
+	EnrollmentMode Field[string]
+	Verification   Field[string] // status: "unverified", "verified" …
+	CreatedAt      Field[int64]  // epoch milliseconds
+	Tombstone      Tombstone
+}
+
+// Registers lists the domain's fields by name, for those who store their versions.
+func (d *Domain) Registers() []Register {
+	return []Register{
+		{"name", &d.Name.Version},
+		{"enrollment_mode", &d.EnrollmentMode.Version},
+		{"verification", &d.Verification.Version},
+		{"created_at", &d.CreatedAt.Version},
+	}
+}
+
+// Merge returns the least state that is at least as new as both.
+func (d Domain) Merge(in Domain) Domain {
+	return Domain{
+		ID:             in.ID,
+		OrganizationID: max(d.OrganizationID, in.OrganizationID),
+		Name:           d.Name.merge(in.Name),
+		EnrollmentMode: d.EnrollmentMode.merge(in.EnrollmentMode),
+		Verification:   d.Verification.merge(in.Verification),
+		CreatedAt:      d.CreatedAt.merge(in.CreatedAt),
+		Tombstone:      d.Tombstone.merge(in.Tombstone),
+	}
+}
+
+func domainEvent(dec *decoder, data object) Facts {
+	d := Domain{ID: dec.id(data, "id", "orgdmn_"), Tombstone: dec.tombstone()}
+	facts := Facts{Subject: d.ID}
+	if !d.Tombstone.Dead() { // a deletion has only the id
+		organization := dec.publicOrganizationData(data)
+		d.OrganizationID = organization.ID
+		facts.Organizations = []Organization{organization}
+	}
+	d.Name = setNonNull(dec, data.text("name"))
+	d.EnrollmentMode = setNonNull(dec, data.text("enrollment_mode"))
+	d.CreatedAt = setNonNull(dec, data.millis("created_at"))
+	if verification := data.child("verification"); verification.value != nil {
+		d.Verification = setNonNull(dec, verification.value.text("status"))
+	}
+	facts.Domains = []Domain{d}
+	return facts
+}

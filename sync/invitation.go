@@ -1,0 +1,99 @@
+package sync
+
+// Statuses of an invitation. Clerk sends no event when one expires: see [Invitation.StatusAt].
+const (
+	InvitationPending     = "pending"
+	InvitationWasAccepted = "accepted"
+	InvitationWasRevoked  = "revoked"
+	InvitationExpired     = "expired"
+)
+
+// Invitation is what the mirror knows of an invitation to join an organization. Its url, which lets whoever holds it
+// join, is never read.
+type Invitation struct {
+	ID             string
+	OrganizationID string
+	Email          Field[string]
+	Role           Field[string] // canonical key
+	Status         Field[string]
+	InviterID      Field[*string] // user_…; null if the Backend API made it without one
+	UserID         Field[*string] // user_… who accepted; absent in events from before 2025-09
+	CreatedAt      Field[int64]   // epoch milliseconds
+	ExpiresAt      Field[*int64]  // epoch milliseconds
+	Tombstone      Tombstone      // Clerk has no event for it: only a sweep sets it
+}
+
+// StatusAt returns the status at an instant in epoch milliseconds: a pending invitation expires by itself.
+func (i Invitation) StatusAt(now int64) string {
+	if expires := i.ExpiresAt.Value; i.Status.Value == InvitationPending && expires != nil && *expires <= now {
+		return InvitationExpired
+	}
+	return i.Status.Value
+}
+
+// Registers lists the invitation's fields by name, for those who store their versions.
+func (i *Invitation) Registers() []Register {
+	return []Register{
+		{"email", &i.Email.Version},
+		{"role", &i.Role.Version},
+		{"status", &i.Status.Version},
+		{"inviter_id", &i.InviterID.Version},
+		{"user_id", &i.UserID.Version},
+		{"created_at", &i.CreatedAt.Version},
+		{"expires_at", &i.ExpiresAt.Version},
+	}
+}
+
+// Merge returns the least state that is at least as new as both.
+func (i Invitation) Merge(in Invitation) Invitation {
+	return Invitation{
+		ID:             in.ID,
+		OrganizationID: max(i.OrganizationID, in.OrganizationID),
+		Email:          i.Email.merge(in.Email),
+		Role:           i.Role.merge(in.Role),
+		Status:         i.Status.merge(in.Status),
+		InviterID:      i.InviterID.merge(in.InviterID),
+		UserID:         i.UserID.merge(in.UserID),
+		CreatedAt:      i.CreatedAt.merge(in.CreatedAt),
+		ExpiresAt:      i.ExpiresAt.merge(in.ExpiresAt),
+		Tombstone:      i.Tombstone.merge(in.Tombstone),
+	}
+}
+
+func invitationEvent(dec *decoder, data object) Facts {
+	facts := Facts{Subject: dec.id(data, "id", "orginv_")}
+	i := Invitation{
+		ID:        facts.Subject,
+		Email:     setNonNull(dec, data.text("email_address")),
+		Role:      setStrict(dec, data.role()),
+		Status:    setStrict(dec, data.text("status")),
+		InviterID: set(dec, nullable(data.text("inviter_id"))),
+		UserID:    set(dec, nullable(data.text("user_id"))),
+		CreatedAt: setNonNull(dec, data.millis("created_at")),
+		ExpiresAt: set(dec, data.maybeMillis("expires_at")),
+	}
+	organization := dec.publicOrganizationData(data)
+	i.OrganizationID = organization.ID
+	facts.Invitations, facts.Organizations = []Invitation{i}, []Organization{organization}
+	if inviter := data.child("public_inviter_data"); len(inviter.value) > 0 && inviter.value.text("user_id").value != "" {
+		facts.Users = []User{dec.stub().publicUserData(inviter.value)}
+	}
+	return facts
+}
+
+// publicOrganizationData reads the stub of the organization that an invitation or domain belongs to. The nested copy
+// may sit in data or in data.data, and may be missing: then organization_id alone names the organization.
+func (dec *decoder) publicOrganizationData(data object) Organization {
+	nested, inner := data.child("public_organization_data"), data.child("data")
+	if nested.value == nil && inner.value != nil {
+		nested = inner.value.child("public_organization_data")
+	}
+	var organization Organization
+	if nested.value != nil {
+		organization = dec.stub().organization(nested.value)
+	}
+	if _, named := data["organization_id"]; named || nested.value == nil {
+		organization.ID = dec.id(data, "organization_id", "org_")
+	}
+	return organization
+}

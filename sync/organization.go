@@ -1,0 +1,60 @@
+package sync
+
+import "encoding/json"
+
+// Organization is what the mirror knows of a Clerk organization, which callers of the API name a workspace.
+type Organization struct {
+	ID             string
+	Name           Field[string]
+	Slug           Field[*string] // null where slugs are off; "" is passed on as Clerk sends it
+	ImageURL       Field[*string]
+	CreatedBy      Field[*string] // user_…; absent if the Backend API made the organization, and in nested copies
+	CreatedAt      Field[int64]   // epoch milliseconds
+	PublicMetadata Field[json.RawMessage]
+	Tombstone      Tombstone
+}
+
+// Registers lists the organization's fields by name, for those who store their versions.
+func (o *Organization) Registers() []Register {
+	return []Register{
+		{"name", &o.Name.Version},
+		{"slug", &o.Slug.Version},
+		{"image_url", &o.ImageURL.Version},
+		{"created_by", &o.CreatedBy.Version},
+		{"created_at", &o.CreatedAt.Version},
+		{"public_metadata", &o.PublicMetadata.Version},
+	}
+}
+
+// Merge returns the least state that is at least as new as both.
+func (o Organization) Merge(in Organization) Organization {
+	return Organization{
+		ID:             in.ID,
+		Name:           o.Name.merge(in.Name),
+		Slug:           o.Slug.merge(in.Slug),
+		ImageURL:       o.ImageURL.merge(in.ImageURL),
+		CreatedBy:      o.CreatedBy.merge(in.CreatedBy),
+		CreatedAt:      o.CreatedAt.merge(in.CreatedAt),
+		PublicMetadata: o.PublicMetadata.merge(in.PublicMetadata),
+		Tombstone:      o.Tombstone.merge(in.Tombstone),
+	}
+}
+
+func organizationEvent(dec *decoder, data object) Facts {
+	o := dec.organization(data)
+	o.Tombstone = dec.tombstone()
+	return Facts{Subject: o.ID, Organizations: []Organization{o}}
+}
+
+func (dec *decoder) organization(o object) Organization {
+	org := Organization{
+		ID:             dec.id(o, "id", "org_"),
+		Name:           setNonNull(dec, o.text("name")),
+		Slug:           set(dec, nullable(o.text("slug"))),
+		ImageURL:       set(dec, nullable(o.text("image_url"))),
+		CreatedBy:      set(dec, nullable(o.text("created_by"))),
+		CreatedAt:      setNonNull(dec, o.millis("created_at")),
+		PublicMetadata: setNonNull(dec, o.raw("public_metadata")),
+	}
+	return org
+}
