@@ -18,8 +18,17 @@ race: ## Run the tests in any order with the race detector
 	go test -race -shuffle=on ./...
 
 .PHONY: laws
-laws: ## Run the laws of the merge rule over 10,000 histories each
+laws: ## Run the laws of the merge rule over 10,000 histories each, and 200 through the whole program
 	go test ./sync -run Law -count=1 -rapid.checks=10000
+	go test ./cmd/rolecall -run TestHostileCourier -count=1 -rapid.checks=200
+
+.PHONY: fuzz
+fuzz: ## Run each fuzz test for a few seconds
+	@for package in sync webhooks api; do \
+		for test in $$(go test ./$$package -list '^Fuzz' | grep '^Fuzz'); do \
+			echo "$$package $$test"; go test ./$$package -run '^$$' -fuzz "^$$test\$$" -fuzztime 3s -parallel 2 || exit 1; \
+		done; \
+	done
 
 .PHONY: bench
 bench: ## Run the benchmarks, each beside its floor
