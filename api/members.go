@@ -8,12 +8,6 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// page is one page of a list. NextCursor is null on the last.
-type page[T any] struct {
-	Data       []T     `json:"data"`
-	NextCursor *string `json:"next_cursor"`
-}
-
 type memberBody struct {
 	UserID       string    `json:"user_id"`
 	MembershipID string    `json:"membership_id"`
@@ -39,22 +33,16 @@ func (s *server) members(w http.ResponseWriter, r *http.Request, caller clerksyn
 	if err != nil {
 		return err
 	}
-	members, err := store.Members(r.Context(), s.cfg.DB, caller.OrganizationID, after, limit+1) // one more tells whether there is a next page
+	members, err := store.Members(r.Context(), s.cfg.DB, caller.OrganizationID, after, limit+1)
 	if err != nil {
 		return err
 	}
-	var body page[memberBody]
-	if len(members) > limit {
-		members = members[:limit]
-		last := members[limit-1]
-		body.NextCursor = new(encodeCursor(store.Position{JoinedAt: last.JoinedAt, MembershipID: last.MembershipID}))
-	}
-	body.Data = make([]memberBody, len(members))
-	for i, m := range members {
-		body.Data[i] = memberBody{
-			UserID: m.UserID, MembershipID: m.MembershipID, Role: m.Role, RoleName: m.RoleName,
-			Identifier: m.Identifier, FirstName: m.FirstName, LastName: m.LastName, JoinedAt: m.JoinedAt.UTC(),
+	return write(w, pageOf(members, limit, func(m store.Member) store.Position {
+		return store.Position{At: m.JoinedAt, ID: m.MembershipID}
+	}, func(m store.Member) memberBody {
+		return memberBody{
+			UserID: m.UserID, MembershipID: m.MembershipID, Role: m.Role, RoleName: m.RoleName, Identifier: m.Identifier,
+			FirstName: m.FirstName, LastName: m.LastName, JoinedAt: m.JoinedAt.UTC(),
 		}
-	}
-	return write(w, body)
+	}))
 }

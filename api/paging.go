@@ -14,6 +14,25 @@ const (
 	maxLimit     = 200
 )
 
+// page is one page of a list. NextCursor is null on the last.
+type page[T any] struct {
+	Data       []T     `json:"data"`
+	NextCursor *string `json:"next_cursor"`
+}
+
+// pageOf makes a page of what was found: up to limit rows, and one more if there is a next page.
+func pageOf[R, T any](found []R, limit int, position func(R) store.Position, body func(R) T) page[T] {
+	p := page[T]{Data: []T{}}
+	if len(found) > limit {
+		found = found[:limit]
+		p.NextCursor = new(encodeCursor(position(found[limit-1])))
+	}
+	for _, row := range found {
+		p.Data = append(p.Data, body(row))
+	}
+	return p
+}
+
 // limitOf reads the query parameter limit.
 func limitOf(q query) (int, error) {
 	raw, ok := q["limit"]
@@ -27,11 +46,11 @@ func limitOf(q query) (int, error) {
 	return limit, nil
 }
 
-// A cursor is the position after which a page begins, as base64url of "milliseconds:membership". It isn't secret: it
+// A cursor is the position after which a page begins, as base64url of "milliseconds:id". It isn't secret: it
 // only selects among what its bearer may read.
 
 func encodeCursor(p store.Position) string {
-	return base64.RawURLEncoding.EncodeToString([]byte(strconv.FormatInt(p.JoinedAt.UnixMilli(), 10) + ":" + p.MembershipID))
+	return base64.RawURLEncoding.EncodeToString([]byte(strconv.FormatInt(p.At.UnixMilli(), 10) + ":" + p.ID))
 }
 
 // cursorOf reads the query parameter cursor.
@@ -50,7 +69,7 @@ func cursorOf(q query) (store.Position, error) {
 	if err != nil || millis < 0 || millis > maxMillis || !storable(id) {
 		return store.Position{}, invalid
 	}
-	return store.Position{JoinedAt: time.UnixMilli(millis), MembershipID: id}, nil
+	return store.Position{At: time.UnixMilli(millis), ID: id}, nil
 }
 
 // maxMillis is the end of the year 9999 in epoch milliseconds, far inside what Postgres can hold.

@@ -17,8 +17,9 @@ import (
 
 // Permissions of the policy that routes ask for themselves.
 const (
-	permissionNone        = "" // membership alone
-	permissionMembersRead = "members:read"
+	permissionNone          = "" // membership alone
+	permissionMembersRead   = "members:read"
+	permissionMembersManage = "members:manage"
 )
 
 // requestTimeout bounds one request, most of which take a millisecond: what waits for longer waits for a database
@@ -90,6 +91,7 @@ func (s *server) router() *mux.Router {
 	r.Handle("/v1/workspaces/{workspace_id}", s.asMember(permissionNone, s.workspace)).Methods(http.MethodGet)
 	r.Handle("/v1/workspaces/{workspace_id}/me", s.asMember(permissionNone, s.workspaceMe)).Methods(http.MethodGet)
 	r.Handle("/v1/workspaces/{workspace_id}/members", s.asMember(permissionMembersRead, s.members)).Methods(http.MethodGet)
+	r.Handle("/v1/workspaces/{workspace_id}/invitations", s.asMember(permissionMembersManage, s.invitations)).Methods(http.MethodGet)
 	r.Handle("/v1/authorize", s.asUser(s.authorize)).Methods(http.MethodGet)
 	r.Handle("/v1/authorize", s.asService(s.authorizeMany)).Methods(http.MethodPost)
 	r.Handle("/openapi.yaml", http.HandlerFunc(serveOpenAPI)).Methods(http.MethodGet)

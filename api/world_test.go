@@ -115,3 +115,12 @@ func (w *world) deleteUser(id string) {
 	w.tb.Helper()
 	w.apply(w.delivery(clerksync.UserDeleted, map[string]any{"object": "user", "id": id, "deleted": true}))
 }
+
+// invitation makes an invitation; changes replace what Clerk would send.
+func (w *world) invitation(id, organization string, changes map[string]any) {
+	w.tb.Helper()
+	w.apply(w.delivery(clerksync.InvitationCreated, with(map[string]any{
+		"object": "organization_invitation", "id": id, "organization_id": organization, "email_address": "guest@callmine.test",
+		"role": "org:member", "status": "pending", "updated_at": w.now().UnixMilli(), "url": "https://example.com/ticket",
+	}, changes)))
+}

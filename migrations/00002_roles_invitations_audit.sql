@@ -33,7 +33,7 @@ CREATE TABLE rolecall.invitations (
     status          text NOT NULL DEFAULT '',
     inviter_id      text,
     user_id         text,
-    created_at      timestamptz,
+    created_at      timestamptz NOT NULL DEFAULT 'epoch', -- epoch: Clerk hasn't told
     expires_at      timestamptz,
     version         json NOT NULL DEFAULT '{}',
     field_versions  json,

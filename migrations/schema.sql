@@ -96,7 +96,7 @@ CREATE TABLE rolecall.invitations (
     status text DEFAULT ''::text NOT NULL,
     inviter_id text,
     user_id text,
-    created_at timestamp with time zone,
+    created_at timestamp with time zone DEFAULT '1970-01-01 00:00:00+00'::timestamp with time zone NOT NULL,
     expires_at timestamp with time zone,
     version json DEFAULT '{}'::json NOT NULL,
     field_versions json,

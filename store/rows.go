@@ -75,7 +75,7 @@ func organizationRow(o clerksync.Organization) (dbsqlc.SaveOrganizationsParams, 
 func invitationOf(r dbsqlc.RolecallInvitation) (clerksync.Invitation, error) {
 	i := clerksync.Invitation{ID: r.ID, OrganizationID: r.OrganizationID, Tombstone: tombstone(millis(r.DeletedAt), r.DeletedCause)}
 	i.Email.Value, i.Role.Value, i.Status.Value = r.Email, r.Role, r.Status
-	i.InviterID.Value, i.UserID.Value, i.CreatedAt.Value = r.InviterID, r.UserID, millis(r.CreatedAt)
+	i.InviterID.Value, i.UserID.Value, i.CreatedAt.Value = r.InviterID, r.UserID, r.CreatedAt.UnixMilli()
 	if r.ExpiresAt != nil {
 		i.ExpiresAt.Value = new(r.ExpiresAt.UnixMilli())
 	}
@@ -86,7 +86,7 @@ func invitationRow(i clerksync.Invitation) (dbsqlc.SaveInvitationsParams, error)
 	version, fieldVersions, err := packVersions(i.Registers())
 	p := dbsqlc.SaveInvitationsParams{
 		ID: i.ID, OrganizationID: i.OrganizationID, Email: i.Email.Value, Role: i.Role.Value, Status: i.Status.Value,
-		InviterID: i.InviterID.Value, UserID: i.UserID.Value, CreatedAt: instant(i.CreatedAt.Value),
+		InviterID: i.InviterID.Value, UserID: i.UserID.Value, CreatedAt: time.UnixMilli(i.CreatedAt.Value),
 		Version: version, FieldVersions: fieldVersions,
 		DeletedAt: instant(i.Tombstone.OccurredAt), DeletedCause: i.Tombstone.DeliveryID,
 	}

@@ -83,17 +83,17 @@ type Member struct {
 	JoinedAt     time.Time
 }
 
-// Position is a place in a list of members, which is ordered by time of joining, then by membership. The zero
-// Position is before the first.
+// Position is a place in a list that is ordered by an instant, then by id: members by when they joined, invitations by
+// when they were made. The zero Position is before the first.
 type Position struct {
-	JoinedAt     time.Time
-	MembershipID string
+	At time.Time
+	ID string
 }
 
 // Members lists at most limit live members of an organization after the given position.
 func Members(ctx context.Context, db DBTX, organizationID string, after Position, limit int) ([]Member, error) {
 	rows, err := queries().Members(ctx, db, dbsqlc.MembersParams{
-		OrganizationID: organizationID, AfterJoinedAt: after.JoinedAt, AfterID: after.MembershipID,
+		OrganizationID: organizationID, AfterJoinedAt: after.At, AfterID: after.ID,
 		PageSize: int32(min(limit, 1<<30)), //nolint:gosec // bounded
 	})
 	if err != nil {

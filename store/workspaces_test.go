@@ -39,7 +39,7 @@ func TestMembersArePagedInOrderOfJoining(t *testing.T) {
 			require.LessOrEqual(t, len(got), len(want), "somebody came twice")
 			for _, member := range page {
 				got = append(got, member.MembershipID)
-				after = store.Position{JoinedAt: member.JoinedAt, MembershipID: member.MembershipID}
+				after = store.Position{At: member.JoinedAt, ID: member.MembershipID}
 			}
 			if len(page) < limit {
 				break

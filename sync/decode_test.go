@@ -238,12 +238,3 @@ func TestOrganizationOfAnInvitationInEitherPlace(t *testing.T) {
 	_, _, err := clerksync.Decode(receive(`{"type":"organizationInvitation.created","data":{"id":"orginv_1"}}`))
 	require.ErrorIs(t, err, clerksync.ErrUndecodable)
 }
-
-func TestPendingInvitationsExpireByThemselves(t *testing.T) {
-	t.Parallel()
-	i := decode(t, `{"type":"organizationInvitation.created","data":{"id":"orginv_1","organization_id":"org_a","status":"pending","expires_at":1790000000000}}`).Invitations[0]
-	require.Equal(t, clerksync.InvitationPending, i.StatusAt(t0-1))
-	require.Equal(t, clerksync.InvitationExpired, i.StatusAt(t0))
-	i.Status.Value = clerksync.InvitationWasAccepted
-	require.Equal(t, clerksync.InvitationWasAccepted, i.StatusAt(t0))
-}

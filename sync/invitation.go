@@ -1,6 +1,6 @@
 package sync
 
-// Statuses of an invitation. Clerk sends no event when one expires: see [Invitation.StatusAt].
+// Statuses of an invitation. Clerk sends no event when one expires: a pending one whose expires_at has passed is expired.
 const (
 	InvitationPending     = "pending"
 	InvitationWasAccepted = "accepted"
@@ -21,14 +21,6 @@ type Invitation struct {
 	CreatedAt      Field[int64]   // epoch milliseconds
 	ExpiresAt      Field[*int64]  // epoch milliseconds
 	Tombstone      Tombstone      // Clerk has no event for it: only a sweep sets it
-}
-
-// StatusAt returns the status at an instant in epoch milliseconds: a pending invitation expires by itself.
-func (i Invitation) StatusAt(now int64) string {
-	if expires := i.ExpiresAt.Value; i.Status.Value == InvitationPending && expires != nil && *expires <= now {
-		return InvitationExpired
-	}
-	return i.Status.Value
 }
 
 // Registers lists the invitation's fields by name, for those who store their versions.

@@ -23,7 +23,7 @@ type config struct {
 	SigningSecrets    []string      `env:"CLERK_WEBHOOK_SIGNING_SECRET" secret:"all" help:"signing secret of the webhook endpoint (whsec_…); several, comma-separated, during a rotation"`
 	Issuer            string        `env:"CLERK_ISSUER" help:"exact issuer of session tokens, such as https://clerk.example.com"`
 	JWKSURL           string        `env:"CLERK_JWKS_URL" help:"where Clerk publishes its keys; default: the issuer's /.well-known/jwks.json"`
-	InstanceID        string        `env:"CLERK_INSTANCE_ID" help:"Clerk instance whose webhooks are ours (ins_…); empty takes every signed one"`
+	InstanceID        string        `env:"CLERK_INSTANCE_ID" help:"Clerk instance whose webhooks are ours (ins_…); others, and the examples that Clerk's dashboard sends, are quarantined; empty takes every signed one"`
 	AuthorizedParties []string      `env:"CLERK_AUTHORIZED_PARTIES" help:"origins whose session tokens are accepted (azp), comma-separated; empty takes every one"`
 	ListenAddr        string        `env:"ROLECALL_LISTEN_ADDR" envDefault:":8080" help:"where webhooks and the API listen"`
 	AdminAddr         string        `env:"ROLECALL_ADMIN_ADDR" envDefault:"127.0.0.1:9090" help:"where /healthz, /readyz and /metrics listen"`
@@ -124,7 +124,7 @@ func redact(how, value string) string {
 // exampleFile writes .env.example: every setting with its help, and its default where there is one.
 func exampleFile() string {
 	var out strings.Builder
-	out.WriteString("# Rolecall's whole configuration. `rolecall dev` needs none of it; `rolecall serve` needs the first three.\n")
+	out.WriteString("# Rolecall's whole configuration. `rolecall dev` needs none of it; `rolecall serve` needs the first three and should\n# have CLERK_INSTANCE_ID.\n")
 	for _, s := range (config{}).settings() {
 		fmt.Fprintf(&out, "\n# %s\n%s=%s\n", s.help, s.name, s.fallback)
 	}

@@ -182,6 +182,9 @@ func (p *program) startWeb(ctx context.Context) error {
 
 // webHandler wires the two public sides: webhooks in, answers out.
 func (p *program) webHandler() (http.Handler, error) {
+	if p.cfg.InstanceID == "" {
+		p.logger.Warn("CLERK_INSTANCE_ID is not set: examples that Clerk's dashboard sends would be applied")
+	}
 	verifier, err := webhooks.NewVerifier(p.cfg.SigningSecrets)
 	if err != nil {
 		return nil, fmt.Errorf("CLERK_WEBHOOK_SIGNING_SECRET: %w", err)

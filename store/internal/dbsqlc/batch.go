@@ -107,7 +107,7 @@ type SaveInvitationsParams struct {
 	Status         string     `json:"status"`
 	InviterID      *string    `json:"inviter_id"`
 	UserID         *string    `json:"user_id"`
-	CreatedAt      *time.Time `json:"created_at"`
+	CreatedAt      time.Time  `json:"created_at"`
 	ExpiresAt      *time.Time `json:"expires_at"`
 	Version        []byte     `json:"version"`
 	FieldVersions  []byte     `json:"field_versions"`
