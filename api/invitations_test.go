@@ -24,8 +24,11 @@ func TestInvitationsByStatus(t *testing.T) {
 		status  string
 		expires any
 	}{
-		{"pending", now.Add(time.Hour).UnixMilli()}, {"pending", nil}, {"pending", now.Add(-time.Hour).UnixMilli()},
-		{"accepted", now.Add(-time.Hour).UnixMilli()}, {"revoked", nil},
+		{"pending", now.Add(time.Hour).UnixMilli()},
+		{"pending", nil},
+		{"pending", now.Add(-time.Hour).UnixMilli()},
+		{"accepted", now.Add(-time.Hour).UnixMilli()},
+		{"revoked", nil},
 	} {
 		b.world.invitation(fmt.Sprintf("orginv_%d", i), "org_1", map[string]any{
 			"status": tc.status, "expires_at": tc.expires, "created_at": worldBegan().UnixMilli() + int64(i), "inviter_id": "user_admin",
