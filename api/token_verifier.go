@@ -132,7 +132,7 @@ func (v *tokenVerifier) judge(claims *clerk.SessionClaims, session sessionClaims
 		return refuseBecause(AuthReasonAuthorizedParty, fmt.Errorf("azp is %q", claims.AuthorizedParty))
 	case session.Status != "" && session.Status != activeSession:
 		return refuseBecause(AuthReasonSessionStatus, fmt.Errorf("sts is %q", session.Status))
-	case !isUser || userID == "":
+	case !isUser || userID == "" || !storable(userID):
 		return refuse(AuthReasonSubject)
 	default:
 		return nil

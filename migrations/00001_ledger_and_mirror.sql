@@ -60,7 +60,7 @@ CREATE TABLE rolecall.memberships (
     role            text   NOT NULL DEFAULT '',
     role_name       text,
     permissions     text[] NOT NULL DEFAULT '{}',
-    created_at      timestamptz NOT NULL DEFAULT 'epoch', -- epoch: Clerk hasn't told
+    created_at      timestamptz,
     public_metadata json,
     version         json   NOT NULL DEFAULT '{}',
     field_versions  json,
@@ -68,7 +68,6 @@ CREATE TABLE rolecall.memberships (
     deleted_cause   text   NOT NULL DEFAULT '' -- svix id of the deletion
 );
 CREATE INDEX memberships_pair ON rolecall.memberships (organization_id, user_id);
-CREATE INDEX memberships_joined ON rolecall.memberships (organization_id, created_at, id) WHERE deleted_at IS NULL;
 CREATE INDEX memberships_user ON rolecall.memberships (user_id);
 
 -- One row for each organization that anything is known of: the counter of its changes, and the newest instant at
@@ -79,23 +78,18 @@ CREATE TABLE rolecall.revisions (
     as_of           timestamptz NOT NULL
 ) WITH (fillfactor = 50); -- rewritten by every change: leave room for heap-only updates
 
--- Who counts as a member (design §3): the membership is live and the pair's newest, its organization isn't gone, and its
--- user is neither gone, banned nor deprovisioned; unknown parents don't hide it. Clerk has at most one membership of a pair
--- at a time, so a newer one, also a dead one, proves that an older one ended. The rule for one pair stands in
--- sync.Grants.Decide and queries/standing.sql; a test holds the two against each other.
+-- Who counts as a member (design §3): the membership is live, its organization isn't gone, and its user is neither
+-- gone, banned nor deprovisioned; unknown parents don't hide it; of two live rows for one pair, the newest counts.
+-- The rule of one pair stands in sync.Grants.Decide; a test holds the two against each other.
 CREATE VIEW rolecall.live_members AS
-SELECT m.id, m.organization_id, m.user_id, m.role, m.role_name, m.permissions, m.created_at AS joined_at,
-    u.identifier, u.first_name, u.last_name
+SELECT DISTINCT ON (m.organization_id, m.user_id) m.id, m.organization_id, m.user_id, m.role, m.role_name, m.permissions,
+    coalesce(m.created_at, 'epoch') AS joined_at, u.identifier, u.first_name, u.last_name
 FROM rolecall.memberships m
 LEFT JOIN rolecall.organizations o ON o.id = m.organization_id
 LEFT JOIN rolecall.users u ON u.id = m.user_id
 WHERE m.deleted_at IS NULL AND o.deleted_at IS NULL AND u.deleted_at IS NULL
   AND u.banned IS NOT TRUE AND u.deprovisioned IS NOT TRUE
-  AND NOT EXISTS (
-    SELECT FROM rolecall.memberships n
-    WHERE n.organization_id = m.organization_id AND n.user_id = m.user_id
-      AND (n.created_at, n.deleted_at IS NULL, n.id) > (m.created_at, true, m.id)
-  );
+ORDER BY m.organization_id, m.user_id, m.created_at DESC NULLS LAST, m.id DESC;
 
 -- +goose Down
 DROP VIEW rolecall.live_members;

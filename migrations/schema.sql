@@ -221,7 +221,7 @@ CREATE TABLE rolecall.river_queue (
 CREATE TABLE rolecall.roles (
     id text NOT NULL,
     key text DEFAULT ''::text NOT NULL,
-    keys text[] DEFAULT '{}'::text[] NOT NULL,
+    keys jsonb DEFAULT '{}'::jsonb NOT NULL,
     name text DEFAULT ''::text NOT NULL,
     permission_ids text[] DEFAULT '{}'::text[] NOT NULL,
     version json DEFAULT '{}'::json NOT NULL,
@@ -301,9 +301,12 @@ CREATE VIEW rolecall.effective_memberships AS
             c.key,
             c.deleted_at,
             c.permission_ids
-           FROM rolecall.roles c
-          WHERE (m.role = ANY (c.keys))
-          ORDER BY (c.deleted_at IS NULL) DESC, (c.key = m.role) DESC, c.id
+           FROM rolecall.roles c,
+            LATERAL ( SELECT max((at.value)::bigint) FILTER (WHERE ((at.value)::bigint <= (COALESCE(((m.field_versions -> 'role'::text) ->> 'u'::text), (m.version ->> 'u'::text)))::bigint)) AS by_then,
+                    min((at.value)::bigint) AS first
+                   FROM jsonb_array_elements_text((c.keys -> m.role)) at(value)) seen
+          WHERE (c.keys ? m.role)
+          ORDER BY seen.by_then DESC NULLS LAST, seen.first, c.id
          LIMIT 1) r ON (true));
 
 CREATE VIEW rolecall.live_members AS

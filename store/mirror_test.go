@@ -174,7 +174,7 @@ func genDomain(r *rapid.T) clerksync.Domain {
 
 func genRole(r *rapid.T) clerksync.Role {
 	return clerksync.Role{
-		ID: "role_1", Key: field(r, genText()), Keys: rapid.SampledFrom([][]string{nil, {"org:a"}, {"org:a", "org:b"}}).Draw(r, "keys"),
+		ID: "role_1", Key: field(r, genText()), Keys: rapid.SampledFrom([]map[string][]int64{nil, {"org:a": {1}}, {"org:a": {1, 5}, "org:b": {t0}}}).Draw(r, "keys"),
 		Name: field(r, genText()), PermissionIDs: field(r, rapid.SliceOfN(genText(), 0, 3)), Tombstone: genTombstone(r),
 	}
 }

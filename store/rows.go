@@ -1,6 +1,8 @@
 package store
 
 import (
+	"encoding/json"
+	"fmt"
 	"time"
 
 	"github.com/callmine/rolecall/store/internal/dbsqlc"
@@ -116,8 +118,11 @@ func domainRow(d clerksync.Domain) (dbsqlc.SaveDomainsParams, error) {
 func roleOf(r dbsqlc.RolecallRole) (clerksync.Role, error) {
 	o := clerksync.Role{ID: r.ID, Tombstone: tombstone(millis(r.DeletedAt), r.DeletedCause)}
 	o.Key.Value, o.Name.Value, o.PermissionIDs.Value = r.Key, r.Name, r.PermissionIds
-	if len(r.Keys) > 0 {
-		o.Keys = r.Keys
+	if err := json.Unmarshal(r.Keys, &o.Keys); err != nil {
+		return o, fmt.Errorf("read keys of role: %w", err)
+	}
+	if len(o.Keys) == 0 {
+		o.Keys = nil
 	}
 	err := unpackVersions(o.Registers(), r.Version, r.FieldVersions)
 	if !o.PermissionIDs.Written() {
@@ -128,8 +133,12 @@ func roleOf(r dbsqlc.RolecallRole) (clerksync.Role, error) {
 
 func roleRow(o clerksync.Role) (dbsqlc.SaveRolesParams, error) {
 	version, fieldVersions, err := packVersions(o.Registers())
+	keys := []byte("{}")
+	if err == nil && len(o.Keys) > 0 {
+		keys, err = json.Marshal(o.Keys)
+	}
 	return dbsqlc.SaveRolesParams{
-		ID: o.ID, Key: o.Key.Value, Keys: notNull(o.Keys), Name: o.Name.Value, PermissionIds: notNull(o.PermissionIDs.Value),
+		ID: o.ID, Key: o.Key.Value, Keys: keys, Name: o.Name.Value, PermissionIds: notNull(o.PermissionIDs.Value),
 		Version: version, FieldVersions: fieldVersions,
 		DeletedAt: instant(o.Tombstone.OccurredAt), DeletedCause: o.Tombstone.DeliveryID,
 	}, err

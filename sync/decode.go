@@ -44,6 +44,10 @@ func Decode(d Delivery) (facts Facts, known bool, err error) {
 	}
 	dec.version.UpdatedAt = cmp.Or(data.millis("updated_at").value, d.OccurredAt)
 	facts = decode(dec, data)
+	if len(*dec.errs) > 0 && dec.version.Kind == KindDeleted { // to end access, the id is enough
+		*dec.errs = nil
+		facts = decode(dec, object{"id": data["id"]})
+	}
 	if err := errors.Join(*dec.errs...); err != nil {
 		return Facts{}, true, err
 	}

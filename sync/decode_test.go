@@ -217,7 +217,7 @@ func TestLegacyRoleKeysAreReadAsTodays(t *testing.T) {
 		require.Equal(t, want, invited.Invitations[0].Role.Value)
 		role := decode(t, `{"type":"role.created","data":{"id":"role_1","key":"`+legacy+`"}}`)
 		require.Equal(t, want, role.Roles[0].Key.Value)
-		require.Equal(t, []string{want}, role.Roles[0].Keys)
+		require.Equal(t, map[string][]int64{want: {t0}}, role.Roles[0].Keys)
 	}
 }
 

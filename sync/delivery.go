@@ -63,7 +63,7 @@ func NewDelivery(id string, body []byte, signedAt, receivedAt time.Time) Deliver
 		State: StateReceived, Body: body,
 	}
 	if err := d.readEnvelope(); err != nil {
-		d.Body = storable(redact("", body))
+		d.Body = keepable(d.Type, body)
 		d.Quarantine(err.Error())
 	}
 	return d
@@ -80,6 +80,7 @@ func (d *Delivery) readEnvelope() error {
 		return err
 	}
 	eventType, data := envelope.text("type"), envelope.child("data")
+	d.Type = EventType(eventType.value)
 	instance, occurred := envelope.text("instance_id"), envelope.millis("timestamp")
 	if err := errors.Join(eventType.err, instance.err, occurred.err, data.err); err != nil {
 		return err
@@ -90,16 +91,14 @@ func (d *Delivery) readEnvelope() error {
 	if data.value == nil {
 		return fmt.Errorf("%w: no data object", ErrUndecodable)
 	}
-	d.Type, d.InstanceID = EventType(eventType.value), instance.value
+	d.InstanceID = instance.value
 	if occurred.value != 0 {
 		d.OccurredAt = occurred.value
 	}
 	d.ObjectID = data.value.text("id").value
 	d.OrganizationID = organizationOf(d.Type, data.value)
 	d.Revokes = revokes(d.Type, data.value)
-	if d.Body = redact(d.Type, d.Body); !d.Type.keepsBody() {
-		d.Body = nil
-	}
+	d.Body = keepable(d.Type, d.Body)
 	if decoderOf(d.Type) == nil {
 		d.State = StateIgnored
 	}
@@ -117,18 +116,13 @@ func organizationOf(t EventType, data object) string {
 	return data.child("organization").value.text("id").value
 }
 
-// storable makes any bytes fit for a text column, which holds UTF-8 without NUL. The digest keeps the original.
-func storable(body []byte) []byte {
-	out := make([]byte, 0, len(body))
-	for len(body) > 0 {
-		r, size := utf8.DecodeRune(body)
-		if r == 0 {
-			r = utf8.RuneError
-		}
-		out = utf8.AppendRune(out, r)
-		body = body[size:]
+// keepable returns what the ledger may keep of a body: nothing of an event that the mirror never reads, and nothing of
+// what isn't JSON, since no secret can be found in it and no later version could read it. The digest stays.
+func keepable(t EventType, body []byte) []byte {
+	if t != "" && !t.keepsBody() || !utf8.Valid(body) || !json.Valid(body) {
+		return nil
 	}
-	return out
+	return redact(t, body)
 }
 
 func parseObject(raw []byte) (object, error) {

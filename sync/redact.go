@@ -3,7 +3,6 @@ package sync
 import (
 	"bytes"
 	"encoding/json"
-	"regexp"
 	"slices"
 	"strings"
 )
@@ -26,15 +25,9 @@ func secretMembers(t EventType) []string {
 	return []string{"private_metadata"}
 }
 
-// broken matches the secrets in what isn't JSON, where they may break off.
-var broken = regexp.MustCompile(`("(?:url|private_metadata)"\s*:\s*)(?:"(?:[^"\\]|\\.)*"?|\{[^}]*\}?)`)
-
-// redact replaces the values of secret members. All other bytes stay as received.
+// redact replaces the values of secret members in a valid JSON text. All other bytes stay as received.
 func redact(t EventType, body []byte) []byte {
 	const redacted = `"[redacted]"`
-	if !json.Valid(body) {
-		return broken.ReplaceAll(body, []byte(`${1}`+redacted))
-	}
 	var out bytes.Buffer
 	done := 0
 	for _, s := range valuesOf(body, secretMembers(t)) {
@@ -69,7 +62,7 @@ func valuesOf(body []byte, names []string) []span {
 			continue
 		case token == json.Delim('}') || token == json.Delim(']'):
 			objects = objects[:len(objects)-1]
-		case wantName && isText && slices.Contains(names, name):
+		case wantName && isText && slices.Contains(names, strings.ToLower(name)):
 			var value json.RawMessage
 			if dec.Decode(&value) != nil {
 				return spans

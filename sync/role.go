@@ -1,15 +1,19 @@
 package sync
 
-import "slices"
+import (
+	"maps"
+	"slices"
+)
 
 // Role is what the mirror knows of a role of the Clerk instance. Roles belong to no organization.
 //
 // A role's key can change, and then Clerk tells of the role alone, not of each member who has it. So a role remembers
-// every key that it ever had: a membership that names a former key has the role under its present one.
+// every key that it ever had, and when: a membership that names a former key has the role under its present one, unless
+// another role had taken that key by the time at which the membership was written.
 type Role struct {
 	ID            string
 	Key           Field[string] // canonical
-	Keys          []string      // every key it ever had, sorted; only grows
+	Keys          map[string][]int64 // every key it ever had: when events showed it so, sorted epoch milliseconds
 	Name          Field[string]
 	PermissionIDs Field[[]string] // perm_…
 	Tombstone     Tombstone
@@ -32,11 +36,21 @@ func (r Role) Merge(in Role) Role {
 	}
 }
 
-// union returns the sorted union of two sets; nil if both are empty.
-func union(a, b []string) []string {
-	all := slices.Concat(a, b)
-	slices.Sort(all)
-	return slices.Compact(all)
+// union returns, for each key, the sorted union of its instants; nil if there are none.
+func union(a, b map[string][]int64) map[string][]int64 {
+	if len(b) == 0 {
+		return a
+	}
+	all := maps.Clone(a)
+	if all == nil {
+		all = map[string][]int64{}
+	}
+	for key, instants := range b {
+		both := slices.Concat(all[key], instants)
+		slices.Sort(both)
+		all[key] = slices.Compact(both)
+	}
+	return all
 }
 
 func roleEvent(dec *decoder, data object) Facts {
@@ -47,7 +61,7 @@ func roleEvent(dec *decoder, data object) Facts {
 		Tombstone: dec.tombstone(),
 	}
 	if r.Key.Value != "" {
-		r.Keys = []string{r.Key.Value}
+		r.Keys = map[string][]int64{r.Key.Value: {dec.version.UpdatedAt}}
 	}
 	facts := Facts{Subject: r.ID}
 	nested := read[[]object](data, "permissions")

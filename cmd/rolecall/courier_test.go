@@ -109,9 +109,11 @@ func (h *history) actions() map[string]func(*rapid.T) {
 		"edit permissions": h.editPermissions,
 		"rename a role's key": func(t *rapid.T) {
 			if len(h.roles) > 0 {
-				key := "org:renamed_" + rapid.StringMatching("[a-z]{6}").Draw(t, "key")
+				h.tick() // within one millisecond nothing tells which role had a key first
+				key := h.roleKey(t)
 				_, err := h.clerk.UpdateRole(rapid.SampledFrom(h.roles).Draw(t, "role").ID, clerksim.RoleUpdate{Key: &key})
 				h.allowed(err)
+				h.tick()
 			}
 		},
 		"time passes": func(t *rapid.T) {
@@ -205,15 +207,24 @@ func (h *history) createRole(t *rapid.T) {
 		h.allowed(err)
 		return
 	}
+	h.tick()
 	role, err := h.clerk.CreateRole(clerksim.NewRole{
-		Key: "org:role_" + rapid.StringMatching("[a-z]{6}").Draw(t, "key"), Permissions: []string{permission.Key},
+		Key: h.roleKey(t), Permissions: []string{permission.Key},
 	})
+	h.tick()
 	if err != nil {
 		h.allowed(err)
 		return
 	}
 	h.roles = append(h.roles, role)
 }
+
+// roleKey draws one of a few keys, so that they are reused and swapped.
+func (h *history) roleKey(t *rapid.T) string {
+	return rapid.SampledFrom([]string{"org:clerk", "org:guest", "org:lead"}).Draw(t, "key")
+}
+
+func (h *history) tick() { h.now = h.now.Add(time.Millisecond) }
 
 func (h *history) editPermissions(t *rapid.T) {
 	if len(h.roles) == 0 {

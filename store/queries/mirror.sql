@@ -89,7 +89,7 @@ WHERE id = @id;
 -- Counts one change for each organization given, and for each that one of the given users belongs to. The organization ''
 -- counts changes of what concerns all of them.
 INSERT INTO rolecall.revisions AS r (organization_id, revision, as_of)
-SELECT id, 1, max(as_of) FROM (
+SELECT id, 1, least(max(as_of), now()) FROM ( -- whatever an event says of its time, nobody knows the future
     SELECT unnest(@organization_ids::text[]) AS id, unnest(@as_of::timestamptz[]) AS as_of
     UNION ALL
     SELECT m.organization_id, u.as_of

@@ -382,7 +382,7 @@ type SaveRolesBatchResults struct {
 
 type SaveRolesParams struct {
 	Key           string     `json:"key"`
-	Keys          []string   `json:"keys"`
+	Keys          []byte     `json:"keys"`
 	Name          string     `json:"name"`
 	PermissionIds []string   `json:"permission_ids"`
 	Version       []byte     `json:"version"`

@@ -12,7 +12,7 @@ import (
 
 const bumpRevisions = `-- name: BumpRevisions :exec
 INSERT INTO rolecall.revisions AS r (organization_id, revision, as_of)
-SELECT id, 1, max(as_of) FROM (
+SELECT id, 1, least(max(as_of), now()) FROM ( -- whatever an event says of its time, nobody knows the future
     SELECT unnest($1::text[]) AS id, unnest($2::timestamptz[]) AS as_of
     UNION ALL
     SELECT m.organization_id, u.as_of

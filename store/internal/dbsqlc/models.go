@@ -95,7 +95,7 @@ type RolecallPermission struct {
 type RolecallRole struct {
 	ID            string     `json:"id"`
 	Key           string     `json:"key"`
-	Keys          []string   `json:"keys"`
+	Keys          []byte     `json:"keys"`
 	Name          string     `json:"name"`
 	PermissionIds []string   `json:"permission_ids"`
 	Version       []byte     `json:"version"`
