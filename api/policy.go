@@ -4,6 +4,9 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
+	"unicode"
 
 	"github.com/goccy/go-yaml"
 
@@ -17,7 +20,7 @@ var defaultPolicy []byte
 func DefaultPolicy() (clerksync.Grants, error) { return ParsePolicy(defaultPolicy) }
 
 // ParsePolicy reads a policy: YAML with one key, "roles", under which each role key (org:…) lists the permissions that
-// it grants. Errors name the line.
+// it grants. Errors name the line, or the role.
 func ParsePolicy(text []byte) (clerksync.Grants, error) {
 	var policy struct {
 		Roles clerksync.Grants `yaml:"roles"`
@@ -32,9 +35,15 @@ func ParsePolicy(text []byte) (clerksync.Grants, error) {
 		if role != clerksync.CanonicalRole(role) {
 			return nil, fmt.Errorf("read policy: role %q is written %q", role, clerksync.CanonicalRole(role))
 		}
-		for _, p := range permissions {
-			if !storable(p) {
-				return nil, fmt.Errorf("read policy: role %q grants an empty or overlong permission", role)
+		if !strings.HasPrefix(role, "org:") {
+			return nil, fmt.Errorf("read policy: role %q: a role's key begins with org:, such as org:admin", role)
+		}
+		for i, p := range permissions {
+			if strings.ContainsFunc(p, unicode.IsSpace) || !storable(p) {
+				return nil, fmt.Errorf("read policy: role %q: %q is not a permission, such as reports:read", role, p)
+			}
+			if slices.Contains(permissions[:i], p) {
+				return nil, fmt.Errorf("read policy: role %q: %q is granted twice", role, p)
 			}
 		}
 	}

@@ -37,9 +37,9 @@ func TestDefaultPolicyIsFresh(t *testing.T) {
 
 func TestParsePolicy(t *testing.T) {
 	t.Parallel()
-	grants, err := ParsePolicy([]byte("roles:\n  org:admin: [a, b]\n  org:guest: []\n  anything: [c]\n"))
+	grants, err := ParsePolicy([]byte("roles:\n  org:admin: [a, b]\n  org:guest: []\n  org:anything: [c]\n"))
 	require.NoError(t, err)
-	require.Equal(t, clerksync.Grants{"org:admin": {"a", "b"}, "org:guest": {}, "anything": {"c"}}, grants)
+	require.Equal(t, clerksync.Grants{"org:admin": {"a", "b"}, "org:guest": {}, "org:anything": {"c"}}, grants)
 }
 
 func TestParsePolicyRefuses(t *testing.T) {

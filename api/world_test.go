@@ -57,7 +57,8 @@ func (w *world) apply(deliveries ...clerksync.Delivery) {
 		for _, f := range facts {
 			mirror.Apply(f, changed)
 		}
-		return store.SaveMirror(w.tb.Context(), tx, changed)
+		require.NoError(w.tb, store.SaveMirror(w.tb.Context(), tx, changed))
+		return store.CountChanges(w.tb.Context(), tx, changed)
 	}))
 }
 

@@ -13,9 +13,9 @@ import (
 )
 
 // apply brings the named deliveries into the mirror, within the caller's transaction, and returns them with the
-// states that they ended in. The ledger's state is the guard: a delivery that somebody else has applied, or is
+// states that they ended in, and what changed: the caller counts that at the end of the transaction. The ledger's state is the guard: a delivery that somebody else has applied, or is
 // applying, is left out.
-func apply(ctx context.Context, tx pgx.Tx, svixIDs []string, now time.Time) (finished []clerksync.Delivery, err error) {
+func apply(ctx context.Context, tx pgx.Tx, svixIDs []string, now time.Time) (finished []clerksync.Delivery, changed clerksync.Mirror, err error) {
 	defer func() {
 		// A panic is one delivery's fault, like an error, and must not take its batch along for ever.
 		if p := recover(); p != nil {
@@ -24,7 +24,7 @@ func apply(ctx context.Context, tx pgx.Tx, svixIDs []string, now time.Time) (fin
 	}()
 	deliveries, err := store.LockReceived(ctx, tx, svixIDs)
 	if err != nil || len(deliveries) == 0 {
-		return nil, err
+		return nil, changed, err
 	}
 	facts := make([]clerksync.Facts, len(deliveries))
 	for i := range deliveries {
@@ -41,17 +41,17 @@ func apply(ctx context.Context, tx pgx.Tx, svixIDs []string, now time.Time) (fin
 	}
 	mirror, err := store.LockMirror(ctx, tx, facts)
 	if err != nil {
-		return nil, err
+		return nil, changed, err
 	}
 	changed, entries := mirror.ApplyAll(deliveries, facts)
 	if err := store.SaveMirror(ctx, tx, changed); err != nil {
-		return nil, err
+		return nil, changed, err
 	}
 	if err := store.AppendAudit(ctx, tx, entries); err != nil {
-		return nil, err
+		return nil, changed, err
 	}
 	if err := store.FinishDeliveries(ctx, tx, deliveries, now); err != nil {
-		return nil, err
+		return nil, changed, err
 	}
-	return deliveries, nil
+	return deliveries, changed, nil
 }

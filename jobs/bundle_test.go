@@ -137,8 +137,11 @@ func (b *bundle) insert(t *testing.T, deliveries ...clerksync.Delivery) {
 // apply applies deliveries in one transaction.
 func (b *bundle) apply(ctx context.Context, svixIDs ...string) (finished []clerksync.Delivery, err error) {
 	err = pgx.BeginFunc(ctx, b.pool, func(tx pgx.Tx) (err error) {
-		finished, err = apply(ctx, tx, svixIDs, time.Now())
-		return err
+		var changed clerksync.Mirror
+		if finished, changed, err = apply(ctx, tx, svixIDs, time.Now()); err != nil {
+			return err
+		}
+		return store.CountChanges(ctx, tx, changed)
 	})
 	return finished, err
 }
@@ -154,7 +157,7 @@ type row struct {
 func (b *bundle) ledger(t *testing.T, svixID string) row {
 	t.Helper()
 	rows, err := b.pool.Query(t.Context(),
-		"SELECT state, last_error, body, attempts, applied_at FROM rolecall.deliveries WHERE svix_id = $1", svixID)
+		"SELECT state, last_error, coalesce(body, ''), attempts, applied_at FROM rolecall.deliveries WHERE svix_id = $1", svixID)
 	require.NoError(t, err)
 	found, err := pgx.CollectRows(rows, pgx.RowToStructByPos[row])
 	require.NoError(t, err)

@@ -19,20 +19,17 @@ import (
 // swallow the next one's wake-up. So every commit sends its own notification, on River's channel and in its format;
 // Postgres folds it with River's where both are sent.
 func enqueue(ctx context.Context, client *river.Client[pgx.Tx], tx pgx.Tx, deliveries []clerksync.Delivery) error {
-	ids := map[string][]string{}
+	ids := map[clerksync.Urgency][]string{}
 	for _, d := range deliveries {
-		queue := QueueApply
-		if d.Revokes {
-			queue = QueueRevocations
-		}
-		ids[queue] = append(ids[queue], d.ID)
+		ids[d.Urgency] = append(ids[d.Urgency], d.ID)
 	}
 	var params []river.InsertManyParams
-	for queue, ids := range ids {
+	queues := map[string]bool{}
+	for urgency, ids := range ids {
+		opts := insertOpts(urgency)
+		queues[opts.Queue] = true
 		for batch := range slices.Chunk(ids, MaxBatch) {
-			params = append(params, river.InsertManyParams{
-				Args: ApplyArgs{SvixIDs: batch}, InsertOpts: &river.InsertOpts{Queue: queue},
-			})
+			params = append(params, river.InsertManyParams{Args: ApplyArgs{SvixIDs: batch}, InsertOpts: opts})
 		}
 	}
 	if len(params) == 0 {
@@ -41,13 +38,25 @@ func enqueue(ctx context.Context, client *river.Client[pgx.Tx], tx pgx.Tx, deliv
 	if _, err := client.InsertManyFastTx(ctx, tx, params); err != nil {
 		return fmt.Errorf("insert apply jobs: %w", err)
 	}
-	for queue := range ids {
+	for queue := range queues {
 		_, err := tx.Exec(ctx, "SELECT pg_notify($1, $2)", migrations.Schema+".river_insert", `{"queue": "`+queue+`"}`)
 		if err != nil {
 			return fmt.Errorf("wake workers: %w", err)
 		}
 	}
 	return nil
+}
+
+// insertOpts says which queue a job goes into, and how soon its turn there comes.
+func insertOpts(u clerksync.Urgency) *river.InsertOpts {
+	switch u {
+	case clerksync.DoesRevoke:
+		return &river.InsertOpts{Queue: QueueRevocations, Priority: 1}
+	case clerksync.MayRevoke:
+		return &river.InsertOpts{Queue: QueueRevocations, Priority: 2}
+	default:
+		return &river.InsertOpts{Queue: QueueApply}
+	}
 }
 
 // quiet passes on River's warnings and errors only: it logs every routine step at lower levels.

@@ -49,7 +49,7 @@ func acceptAndWork(ctx context.Context, url string) error {
 }
 
 // TestKilledWhileApplying kills a process with -9 in the middle of applying what it acknowledged. Another instance
-// applies it within twenty seconds (design §5), and once.
+// applies it within twenty seconds, and once.
 func TestKilledWhileApplying(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

@@ -14,14 +14,14 @@ func TestReplayAppliesWhatCanBeRead(t *testing.T) {
 	b := setup(t)
 	good := userNamed(t, "msg_foreign", "user_1", "Kim", 1)
 	good.Quarantine("an older version did not know better")
-	unreadable := clerksync.NewDelivery("msg_unreadable", []byte(`{"type":`), time.UnixMilli(t0), time.Now())
+	unreadable := clerksync.NewDelivery("msg_unreadable", []byte(`{"type":7,"data":{}}`), time.UnixMilli(t0), time.Now())
 	secret := event(t, "msg_secret", "email.created", 1, map[string]any{"id": "ema_1", "otp_code": "123456"})
 	b.insert(t, good, unreadable, secret, userNamed(t, "msg_waiting", "user_2", "Robin", 1))
 	replayed, err := Replay(t.Context(), b.pool, ownInstance, []string{"msg_foreign", "msg_unreadable", "msg_secret", "msg_waiting", "msg_none"})
 	require.NoError(t, err)
 	require.Equal(t, []Replayed{
 		{SvixID: "msg_foreign", Enqueued: true},
-		{SvixID: "msg_unreadable", Why: "undecodable delivery: not a JSON object"},
+		{SvixID: "msg_unreadable", Why: `undecodable delivery: member "type" is not of the expected type`},
 		{SvixID: "msg_secret", Why: "the ledger has no body of it: it was pruned, or never kept"},
 		{SvixID: "msg_waiting", Why: "it waits to be applied already"},
 		{SvixID: "msg_none", Why: "not in the ledger"},

@@ -32,7 +32,7 @@ func (w *applyWorker) Work(ctx context.Context, job *river.Job[ApplyArgs]) error
 		_, err := river.JobCompleteTx[*riverpgxv5.Driver](ctx, tx, job)
 		return err
 	})
-	if err != nil && ctx.Err() == nil && blameFor(err) != ofDatabase {
+	if err != nil && ctx.Err() == nil { // a cut connection says nothing about the next one
 		err = w.takeApart(ctx, job.Args.SvixIDs)
 	}
 	if err != nil {
@@ -47,10 +47,14 @@ func (w *applyWorker) inTx(ctx context.Context, svixIDs []string, also func(pgx.
 	defer cancel()
 	var finished []clerksync.Delivery
 	err := pgx.BeginFunc(ctx, w.pool, func(tx pgx.Tx) (err error) {
-		if finished, err = apply(ctx, tx, svixIDs, time.Now()); err != nil {
+		var changed clerksync.Mirror
+		if finished, changed, err = apply(ctx, tx, svixIDs, time.Now()); err != nil {
 			return err
 		}
-		return also(tx)
+		if err := also(tx); err != nil {
+			return err
+		}
+		return store.CountChanges(ctx, tx, changed)
 	})
 	if ctx.Err() != nil && err != nil {
 		err = errors.Join(ctx.Err(), err)

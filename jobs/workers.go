@@ -45,7 +45,7 @@ type WorkersConfig struct {
 	// Queue is where River fetches jobs, listens and does its upkeep. It may commit asynchronously: what a crash of the
 	// database loses of that is done again. Defaults to Pool.
 	Queue *pgxpool.Pool
-	// MaxWorkers is how many jobs run at once that take no access away. Defaults to 16: more only wait for two cores and each other's locks.
+	// MaxWorkers is how many jobs run at once that take no access away. Defaults to 8: more mostly wait for each other's locks.
 	MaxWorkers int
 	// Logger gets warnings, errors and quarantined deliveries.
 	Logger *slog.Logger
@@ -57,7 +57,7 @@ type WorkersConfig struct {
 
 func (c WorkersConfig) withDefaults() WorkersConfig {
 	if c.MaxWorkers == 0 {
-		c.MaxWorkers = 16
+		c.MaxWorkers = 8
 	}
 	if c.Queue == nil {
 		c.Queue = c.Pool

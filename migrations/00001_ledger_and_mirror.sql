@@ -1,4 +1,4 @@
--- The ledger of deliveries and the mirror of organizations, users and memberships (design §3).
+-- The ledger of deliveries and the mirror of organizations, users and memberships.
 --
 -- Versions are json, because only package sync compares them: SQL never decides what is newer.
 -- There are no foreign keys between mirror tables and no unique slug: events come in any order, and slugs move.
@@ -78,7 +78,7 @@ CREATE TABLE rolecall.revisions (
     as_of           timestamptz NOT NULL
 ) WITH (fillfactor = 50); -- rewritten by every change: leave room for heap-only updates
 
--- Who counts as a member (design §3): the membership is live, its organization isn't gone, and its user is neither
+-- Who counts as a member: the membership is live, its organization isn't gone, and its user is neither
 -- gone, banned nor deprovisioned; unknown parents don't hide it; of two live rows for one pair, the newest counts.
 -- The rule of one pair stands in sync.Grants.Decide; a test holds the two against each other.
 CREATE VIEW rolecall.live_members AS

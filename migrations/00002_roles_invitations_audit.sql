@@ -1,4 +1,4 @@
--- Roles and permissions of the instance, invitations, domains, and the audit log (design §3).
+-- Roles and permissions of the instance, invitations, domains, and the audit log.
 
 -- +goose Up
 SET LOCAL lock_timeout = '5s'; -- never queue behind a long transaction: everybody else would queue behind us
@@ -111,7 +111,7 @@ LEFT JOIN LATERAL (
     ORDER BY seen.by_then DESC NULLS LAST, seen.first, c.id LIMIT 1
 ) r ON true;
 
--- Who counts as a member (design §3): the membership is live and the pair's newest, its organization isn't gone, and its
+-- Who counts as a member: the membership is live and the pair's newest, its organization isn't gone, and its
 -- user is neither gone, banned nor deprovisioned; unknown parents don't hide it. Clerk has at most one membership of a pair
 -- at a time, so a newer one, also a dead one, proves that an older one ended. The rule for one pair stands in
 -- sync.Grants.Decide and queries/standing.sql; a test holds the two against each other.

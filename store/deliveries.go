@@ -1,9 +1,11 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -14,8 +16,46 @@ import (
 )
 
 // InsertDeliveries adds deliveries to the ledger, and returns a receipt for each by svix-id. Their svix-ids must
-// differ.
+// differ. A delivery whose svix-id is known stays as it is, unless it is quarantined: then the new copy takes its place.
 func InsertDeliveries(ctx context.Context, db DBTX, deliveries []clerksync.Delivery) (map[string]clerksync.Receipt, error) {
+	receipts := make(map[string]clerksync.Receipt, len(deliveries))
+	repeats, err := insertNew(ctx, db, deliveries, receipts)
+	if err != nil || len(repeats) == 0 {
+		return receipts, err
+	}
+	ids := make([]string, len(repeats))
+	for i, d := range repeats {
+		ids[i] = d.ID
+	}
+	known, err := queries().KnownDigests(ctx, db, ids)
+	if err != nil {
+		return nil, fmt.Errorf("read digests of deliveries: %w", err)
+	}
+	digests := make(map[string][]byte, len(known))
+	for _, k := range known {
+		digests[k.SvixID] = k.BodySha256
+	}
+	gone, err := queries().DeleteQuarantined(ctx, db, ids)
+	if err != nil {
+		return nil, fmt.Errorf("replace quarantined deliveries: %w", err)
+	}
+	again := slices.DeleteFunc(slices.Clone(repeats), func(d clerksync.Delivery) bool { return !slices.Contains(gone, d.ID) })
+	if _, err := insertNew(ctx, db, again, receipts); err != nil {
+		return nil, err
+	}
+	for _, d := range repeats {
+		r := receipts[d.ID]
+		r.Differs = !bytes.Equal(digests[d.ID], d.BodySHA256[:])
+		receipts[d.ID] = r
+	}
+	return receipts, nil
+}
+
+// insertNew inserts deliveries that the ledger doesn't have, marks their receipts as stored, and returns the others.
+func insertNew(ctx context.Context, db DBTX, deliveries []clerksync.Delivery, receipts map[string]clerksync.Receipt) (repeats []clerksync.Delivery, err error) {
+	if len(deliveries) == 0 {
+		return nil, nil
+	}
 	var p dbsqlc.InsertDeliveriesParams
 	for _, d := range deliveries {
 		p.SvixIds = append(p.SvixIds, d.ID)
@@ -30,15 +70,19 @@ func InsertDeliveries(ctx context.Context, db DBTX, deliveries []clerksync.Deliv
 		p.States = append(p.States, string(d.State))
 		p.LastErrors = append(p.LastErrors, d.Reason)
 	}
-	rows, err := queries().InsertDeliveries(ctx, db, p)
+	inserted, err := queries().InsertDeliveries(ctx, db, p)
 	if err != nil {
 		return nil, fmt.Errorf("insert deliveries: %w", err)
 	}
-	receipts := make(map[string]clerksync.Receipt, len(rows))
-	for _, r := range rows {
-		receipts[r.SvixID] = clerksync.Receipt{Stored: r.Stored, Differs: r.Differs}
+	for _, id := range inserted {
+		receipts[id] = clerksync.Receipt{Stored: true}
 	}
-	return receipts, nil
+	for _, d := range deliveries {
+		if !receipts[d.ID].Stored {
+			repeats = append(repeats, d)
+		}
+	}
+	return repeats, nil
 }
 
 // LockReceived returns those of the named deliveries that still wait to be applied, in the order of their svix-ids,
@@ -127,7 +171,7 @@ func StrandedDeliveries(ctx context.Context, db DBTX, q Stranded) ([]clerksync.D
 	deliveries := make([]clerksync.Delivery, len(rows))
 	for i, r := range rows {
 		t := clerksync.EventType(r.EventType)
-		deliveries[i] = clerksync.Delivery{ID: r.SvixID, Type: t, Revokes: t.MayRevoke()}
+		deliveries[i] = clerksync.Delivery{ID: r.SvixID, Type: t, Urgency: t.Urgency()}
 	}
 	return deliveries, nil
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"time"
 
@@ -18,7 +19,13 @@ import (
 func LockMirror(ctx context.Context, db DBTX, facts []clerksync.Facts) (clerksync.Mirror, error) {
 	wanted := wantedBy(facts)
 	known := clerksync.NewMirror()
-	q, w := queries(), &work{db: db}
+	q, w := queries(), &work{db: db, subjects: map[string]bool{}}
+	for _, f := range facts {
+		w.subjects[f.Subject] = true
+	}
+	settle(ctx, w, wanted.Users, known.Users, q.ReadUsers, userOf)
+	settle(ctx, w, wanted.Permissions, known.Permissions, q.ReadPermissions, permissionOf)
+	settle(ctx, w, wanted.Organizations, known.Organizations, q.ReadOrganizations, organizationOf)
 	lock(ctx, w, wanted.Users, known.Users, q.LockUsers, userOf)
 	lock(ctx, w, wanted.Memberships, known.Memberships, func(ctx context.Context, db DBTX, ids []string) ([]dbsqlc.RolecallMembership, error) {
 		p := dbsqlc.LockMembershipsParams{Ids: ids}
@@ -51,10 +58,7 @@ func wantedBy(facts []clerksync.Facts) clerksync.Mirror {
 	return wanted
 }
 
-func want[T interface {
-	clerksync.Object
-	Merge(in T) T
-}](wanted map[string]T, said []T) {
+func want[T mergeable[T]](wanted map[string]T, said []T) {
 	for _, o := range said {
 		wanted[o.ObjectID()] = wanted[o.ObjectID()].Merge(o)
 	}
@@ -62,11 +66,35 @@ func want[T interface {
 
 // work is a sequence of statements that ends at the first error.
 type work struct {
-	db  DBTX
-	err error
+	db       DBTX
+	subjects map[string]bool // ids that the deliveries are about; all others are of stubs
+	err      error
 }
 
-// lock locks the wanted objects of one kind, and adds those of which something is known.
+// settle reads stubs without a lock, and takes out of wanted those that change nothing: versions only grow, so what is
+// known now is known for ever. Else every membership event of an organization would wait for the one before.
+func settle[T mergeable[T], R any](ctx context.Context, w *work, wanted, known map[string]T,
+	query func(context.Context, DBTX, []string) ([]R, error), object func(R) (T, error),
+) {
+	stubs := maps.Clone(wanted)
+	maps.DeleteFunc(stubs, func(id string, _ T) bool { return w.subjects[id] })
+	read := map[string]T{}
+	lock(ctx, w, stubs, read, query, object)
+	for id, stub := range stubs {
+		if before, ok := read[id]; ok && reflect.DeepEqual(before, before.Merge(stub)) {
+			known[id] = before
+			delete(wanted, id)
+		}
+	}
+}
+
+// mergeable is an object of the mirror.
+type mergeable[T any] interface {
+	clerksync.Object
+	Merge(in T) T
+}
+
+// lock runs a query for the wanted objects of one kind, and adds those of which something is known.
 func lock[T clerksync.Object, R any](ctx context.Context, w *work, wanted, known map[string]T,
 	query func(context.Context, DBTX, []string) ([]R, error), object func(R) (T, error),
 ) {
@@ -92,7 +120,7 @@ func lock[T clerksync.Object, R any](ctx context.Context, w *work, wanted, known
 
 func ids[T any](objects map[string]T) []string { return slices.Sorted(maps.Keys(objects)) }
 
-// SaveMirror writes objects that [LockMirror] locked, and counts a change for each organization that they concern.
+// SaveMirror writes objects that [LockMirror] locked.
 func SaveMirror(ctx context.Context, db DBTX, changed clerksync.Mirror) error {
 	q, w := queries(), &work{db: db}
 	save(ctx, w, changed.Users, userRow, q.SaveUsers)
@@ -102,10 +130,7 @@ func SaveMirror(ctx context.Context, db DBTX, changed clerksync.Mirror) error {
 	save(ctx, w, changed.Permissions, permissionRow, q.SavePermissions)
 	save(ctx, w, changed.Roles, roleRow, q.SaveRoles)
 	save(ctx, w, changed.Organizations, organizationRow, q.SaveOrganizations)
-	if w.err != nil {
-		return w.err
-	}
-	return bumpRevisions(ctx, db, changed)
+	return w.err
 }
 
 // save writes objects of one kind in the order of ids.
@@ -138,9 +163,10 @@ func execAll(batch interface{ Exec(func(int, error)) }) (first error) {
 // allOrganizations stands for every organization: what changes for all of them is counted once, beside each one's own.
 const allOrganizations = ""
 
-// bumpRevisions counts one change for each organization that a changed object concerns: a user's, for every
-// organization that the user is or was in.
-func bumpRevisions(ctx context.Context, db DBTX, changed clerksync.Mirror) error {
+// CountChanges counts one change for each organization that a changed object concerns: a user's, for every organization
+// that the user is or was in. It belongs at the end of the transaction: every change of an organization waits for its
+// counter.
+func CountChanges(ctx context.Context, db DBTX, changed clerksync.Mirror) error {
 	asOf := map[string]int64{}
 	for id, o := range changed.Organizations {
 		asOf[id] = max(asOf[id], o.AsOf())

@@ -41,6 +41,7 @@ func lock(t require.TestingT, db store.DBTX, m clerksync.Mirror) clerksync.Mirro
 func save(t require.TestingT, db store.DBTX, m clerksync.Mirror) {
 	lock(t, db, m)
 	require.NoError(t, store.SaveMirror(context.Background(), db, m))
+	require.NoError(t, store.CountChanges(context.Background(), db, m))
 }
 
 func truncate(t require.TestingT, pool *pgxpool.Pool) {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/callmine/rolecall/internal/pgtest"
 	"github.com/callmine/rolecall/store"
+	clerksync "github.com/callmine/rolecall/sync"
 )
 
 func TestUnavailableByCode(t *testing.T) {
@@ -92,7 +93,7 @@ func TestUnavailableForReal(t *testing.T) {
 
 	readOnly, err := pool.BeginTx(ctx, pgx.TxOptions{AccessMode: pgx.ReadOnly})
 	require.NoError(t, err)
-	_, err = store.InsertDeliveries(ctx, readOnly, nil)
+	_, err = store.InsertDeliveries(ctx, readOnly, []clerksync.Delivery{delivery("msg_1", "{}", clerksync.StateReceived)})
 	require.NoError(t, readOnly.Rollback(ctx))
 	require.True(t, store.Unavailable(err), "read only: %v", err)
 

@@ -8,7 +8,7 @@ import (
 // Reason says why access is allowed or refused. The values are part of the API.
 type Reason string
 
-// The reasons of a decision (design §7). Where several hold, [Decide] gives the first in its own order.
+// The reasons of a decision (see api/openapi.yaml). Where several hold, [Decide] gives the first in its own order.
 const (
 	ReasonAllowed           Reason = "allowed"
 	ReasonPermissionMissing Reason = "permission_missing"

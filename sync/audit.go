@@ -5,7 +5,7 @@ import "slices"
 // Action says what an audit entry records. The values are part of the API.
 type Action string
 
-// The actions that changes of the mirror record (design §7). Products add dotted actions of their own.
+// The actions that changes of the mirror record (see api/openapi.yaml). Products add dotted actions of their own.
 const (
 	ActionWorkspaceCreated   Action = "workspace.created"
 	ActionWorkspaceRenamed   Action = "workspace.renamed"

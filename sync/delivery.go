@@ -31,7 +31,7 @@ type Delivery struct {
 	InstanceID     string    // ins_…, "" in bodies from 2024 and earlier, which are ours
 	OccurredAt     int64     // the envelope's timestamp, epoch milliseconds
 	ReceivedAt     time.Time // when Rolecall received it
-	Revokes        bool      // may take access away, and so goes first
+	Urgency        Urgency   // of what may take access away
 	Body           []byte    // valid UTF-8, as received but with secrets redacted; nil if it isn't to be kept
 	BodySHA256     [32]byte  // of the bytes as received
 	State          State     // StateReceived, StateIgnored, or StateQuarantined with Reason
@@ -97,7 +97,7 @@ func (d *Delivery) readEnvelope() error {
 	}
 	d.ObjectID = data.value.text("id").value
 	d.OrganizationID = organizationOf(d.Type, data.value)
-	d.Revokes = revokes(d.Type, data.value)
+	d.Urgency = urgencyOf(d.Type, data.value)
 	d.Body = keepable(d.Type, d.Body)
 	if decoderOf(d.Type) == nil {
 		d.State = StateIgnored

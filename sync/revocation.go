@@ -1,25 +1,37 @@
 package sync
 
-// MayRevoke reports whether an event of the type can take access away from anybody.
-func (t EventType) MayRevoke() bool {
+// Urgency says how urgently a delivery has to be applied. What takes access away overtakes everything else on its way
+// into the mirror.
+type Urgency int
+
+// The urgencies in rising order.
+const (
+	Ordinary   Urgency = iota
+	MayRevoke          // an update that may take access away from somebody: only the mirror could tell
+	DoesRevoke         // a deletion, a ban, an offboarding
+)
+
+// Urgency returns the highest urgency that an event of the type can have.
+func (t EventType) Urgency() Urgency {
 	switch t {
-	case OrganizationDeleted, MembershipUpdated, MembershipDeleted, UserUpdated, UserDeleted, RoleUpdated, RoleDeleted,
-		PermissionUpdated, PermissionDeleted:
-		return true
+	case OrganizationDeleted, MembershipDeleted, UserUpdated, UserDeleted, RoleDeleted, PermissionDeleted:
+		return DoesRevoke
+	case MembershipUpdated, RoleUpdated, PermissionUpdated:
+		return MayRevoke
 	default:
-		return false
+		return Ordinary
 	}
 }
 
-// revokes reports whether an event may take access away, as far as its data tells: a promotion to admin doesn't, nor
-// does a new name of a user. What takes access away overtakes everything else on its way into the mirror.
-func revokes(t EventType, data object) bool {
-	switch t {
-	case MembershipUpdated:
-		return data.role().value != "org:admin"
-	case UserUpdated:
-		return data.boolean("banned").value || data.boolean("deprovisioned").value
+// urgencyOf returns the urgency of an event as far as its data tells: a promotion to admin takes nothing away, nor does
+// a new name of a user.
+func urgencyOf(t EventType, data object) Urgency {
+	switch {
+	case t == MembershipUpdated && data.role().value == "org:admin":
+		return Ordinary
+	case t == UserUpdated && !data.boolean("banned").value && !data.boolean("deprovisioned").value:
+		return Ordinary
 	default:
-		return t.MayRevoke()
+		return t.Urgency()
 	}
 }

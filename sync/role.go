@@ -12,7 +12,7 @@ import (
 // another role had taken that key by the time at which the membership was written.
 type Role struct {
 	ID            string
-	Key           Field[string] // canonical
+	Key           Field[string]      // canonical
 	Keys          map[string][]int64 // every key it ever had: when events showed it so, sorted epoch milliseconds
 	Name          Field[string]
 	PermissionIDs Field[[]string] // perm_…

@@ -157,7 +157,7 @@ func TestDev(t *testing.T) {
 		t.Setenv(s.name, "")
 	}
 	t.Chdir(t.TempDir()) // no .env
-	data := filepath.Join(t.TempDir(), "postgres")
+	data := dataFolder(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	t.Cleanup(cancel)
 	out, errs := &safeBuffer{}, &safeBuffer{}

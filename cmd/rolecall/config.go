@@ -63,9 +63,12 @@ func (c config) requireServing(which parts) error {
 		errs = append(errs, errors.New("CLERK_INSTANCE_ID is not an instance: it begins with ins_"))
 	}
 	for _, party := range c.AuthorizedParties {
-		if u, err := url.Parse(party); err != nil || u.Host == "" || u.Path != "" {
+		if u, err := url.Parse(party); err != nil || u.Host == "" || u.Scheme+"://"+u.Host != party {
 			errs = append(errs, fmt.Errorf("CLERK_AUTHORIZED_PARTIES: %q is not an origin such as https://app.example.com", party))
 		}
+	}
+	if c.BodyRetention < 0 {
+		errs = append(errs, errors.New("ROLECALL_BODY_RETENTION must not be negative"))
 	}
 	return errors.Join(errs...)
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"strconv"
 	"text/tabwriter"
 	"time"
@@ -31,7 +32,6 @@ type filters struct {
 	Organization string `help:"Only about this organization (org_…)."`
 	Since        string `help:"Only received since then: RFC 3339, or so long ago (90m, 24h)."`
 	Until        string `help:"Only received before then: RFC 3339, or so long ago."`
-	Limit        int    `default:"50" help:"At most so many."`
 }
 
 func (f filters) given() bool {
@@ -47,12 +47,9 @@ func (f filters) filter(now time.Time) (store.Filter, error) {
 	if err != nil {
 		return store.Filter{}, fmt.Errorf("--until: %w", err)
 	}
-	if f.Limit < 1 {
-		return store.Filter{}, errors.New("--limit must be positive")
-	}
 	return store.Filter{
 		State: clerksync.State(f.State), EventType: clerksync.EventType(f.Type), OrganizationID: f.Organization,
-		Since: since, Until: until, Limit: f.Limit,
+		Since: since, Until: until,
 	}, nil
 }
 
@@ -94,6 +91,8 @@ func withLedger(ctx context.Context, do func(cfg config, db *pgxpool.Pool) error
 type listDeliveries struct {
 	filters
 
+	Limit int `default:"50" help:"At most so many, the newest."`
+
 	JSON bool `name:"json" help:"Print a JSON list."`
 }
 
@@ -101,6 +100,9 @@ func (c *listDeliveries) run(ctx context.Context, io streams) error {
 	filter, err := c.filter(time.Now())
 	if err != nil {
 		return err
+	}
+	if filter.Limit = c.Limit; filter.Limit < 1 {
+		return errors.New("--limit must be positive")
 	}
 	return withLedger(ctx, func(_ config, db *pgxpool.Pool) error {
 		entries, err := store.ListEntries(ctx, db, filter)
@@ -191,6 +193,7 @@ func (c *replayDeliveries) run(ctx context.Context, io streams) error {
 	if err != nil {
 		return err
 	}
+	filter.Limit = math.MaxInt32 // all that match: a limit would leave some behind unsaid
 	return withLedger(ctx, func(cfg config, db *pgxpool.Pool) error {
 		ids := c.IDs
 		if len(ids) == 0 {
@@ -209,15 +212,28 @@ func (c *replayDeliveries) run(ctx context.Context, io streams) error {
 		if c.JSON {
 			return printJSON(io.out, results)
 		}
-		for _, r := range results {
-			if r.Enqueued {
-				fmt.Fprintln(io.out, r.SvixID, "enqueued")
-			} else {
-				fmt.Fprintln(io.out, r.SvixID, "not replayed:", r.Why)
-			}
-		}
-		return nil
+		return printReplayed(io.out, results)
 	})
+}
+
+// printReplayed tells people what became of each delivery. It fails if any was not replayed.
+func printReplayed(out io.Writer, results []jobs.Replayed) error {
+	if len(results) == 0 {
+		return errors.New("no delivery matches")
+	}
+	refused := 0
+	for _, r := range results {
+		if r.Enqueued {
+			fmt.Fprintln(out, r.SvixID, "enqueued")
+		} else {
+			refused++
+			fmt.Fprintln(out, r.SvixID, "not replayed:", r.Why)
+		}
+	}
+	if refused > 0 {
+		return fmt.Errorf("%d of %d deliveries were not replayed", refused, len(results))
+	}
+	return nil
 }
 
 // printJSON prints a value for programs.

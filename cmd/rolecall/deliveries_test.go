@@ -56,8 +56,11 @@ func TestDeliveriesCanBeListedShownAndReplayed(t *testing.T) {
 	}
 
 	code, out, _ = runCommand(t, env, "deliveries", "replay", "--state", "quarantined")
-	require.Equal(t, exitOK, code)
+	require.Equal(t, exitError, code, "nothing was replayed")
 	require.Contains(t, out, "not replayed: delivery of another Clerk instance")
+	code, _, errs = runCommand(t, env, "deliveries", "replay", "--type", "no.such")
+	require.Equal(t, exitError, code)
+	require.Contains(t, errs, "no delivery matches")
 	env["CLERK_INSTANCE_ID"] = "ins_examples" // it was a wrong setting
 	code, out, _ = runCommand(t, env, "deliveries", "replay", "--state", "quarantined")
 	require.Equal(t, exitOK, code)

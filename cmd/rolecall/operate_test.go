@@ -4,6 +4,8 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strconv"
 	"syscall"
 	"testing"
@@ -21,6 +23,17 @@ func atoi(t *testing.T, s string) int {
 	n, err := strconv.Atoi(s)
 	require.NoError(t, err)
 	return n
+}
+
+// dataFolder is a temporary folder that any account can enter, which those of testing.T aren't: as root, Postgres runs as
+// another one.
+func dataFolder(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "rolecall-test-") //nolint:usetesting // see above
+	require.NoError(t, err)
+	require.NoError(t, os.Chmod(dir, 0o755))
+	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
+	return filepath.Join(dir, "postgres")
 }
 
 // text returns the status and text of a page for operators.
@@ -104,7 +117,7 @@ func TestNothingSecretOrPersonalIsLogged(t *testing.T) {
 func TestServeOutlivesACrashOfPostgres(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
-	data := t.TempDir()
+	data := dataFolder(t)
 	postgres, err := pgdev.Start(ctx, pgdev.Config{DataDir: data})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, postgres.Stop(context.WithoutCancel(ctx))) })

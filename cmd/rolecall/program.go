@@ -22,7 +22,7 @@ import (
 // Sizes of the pools. Accepting, working and reading have one each, so that a flood of one starves no other.
 const (
 	acceptConns = 4
-	workers     = 16
+	workers     = 8
 	workConns   = workers + 7 // and revocations, taking over, upkeep
 	queueConns  = 6           // River's fetching, upkeep and listener
 	readConns   = 16
@@ -69,13 +69,19 @@ func start(ctx context.Context, cfg config, which parts, logger *slog.Logger) (_
 	if err := p.startAdmin(ctx); err != nil {
 		return nil, err
 	}
+	var web http.Handler
+	if which.web { // before the workers: nothing works with a wrong setting
+		if web, err = p.webHandler(); err != nil {
+			return nil, err
+		}
+	}
 	if which.workers {
 		if err := p.startWorkers(ctx); err != nil {
 			return nil, err
 		}
 	}
 	if which.web {
-		if err := p.startWeb(ctx); err != nil {
+		if p.webAddr, err = p.listen(ctx, "web", p.cfg.ListenAddr, web); err != nil {
 			return nil, err
 		}
 	}
@@ -121,6 +127,10 @@ func (p *program) openPools(ctx context.Context) error {
 		}
 		cfg.MaxConns = pool.size
 		cfg.ConnConfig.RuntimeParams["application_name"] = "rolecall " + pool.name
+		if pool.into == &p.work {
+			// Whoever waits longer for somebody's lock gives up and tries again, so that a locked row holds few workers.
+			cfg.ConnConfig.RuntimeParams["lock_timeout"] = "1s"
+		}
 		if pool.into == &p.queue {
 			// That a job is being worked needn't survive a crash of Postgres: it is then worked again.
 			cfg.ConnConfig.RuntimeParams["synchronous_commit"] = "off"
@@ -169,15 +179,6 @@ func (p *program) startWorkers(ctx context.Context) error {
 
 func (p *program) countEnded(state clerksync.State) {
 	p.metrics.applied.WithLabelValues(string(state)).Inc()
-}
-
-func (p *program) startWeb(ctx context.Context) error {
-	handler, err := p.webHandler()
-	if err != nil {
-		return err
-	}
-	p.webAddr, err = p.listen(ctx, "web", p.cfg.ListenAddr, handler)
-	return err
 }
 
 // webHandler wires the two public sides: webhooks in, answers out.
@@ -230,7 +231,7 @@ func (p *program) apiHandler() (http.Handler, error) {
 		HTTPClient: &http.Client{Transport: transport}, Logger: p.logger,
 	})
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("CLERK_ISSUER, CLERK_JWKS_URL: %w", err)
 	}
 	p.cleanup.add("authenticator", func(context.Context) error {
 		authenticator.Close()
@@ -261,7 +262,7 @@ const (
 func (p *program) listen(ctx context.Context, name, addr string, handler http.Handler) (string, error) {
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
 	if err != nil {
-		return "", fmt.Errorf("listen for %s: %w", name, err)
+		return "", fmt.Errorf("listen for %s (ROLECALL_LISTEN_ADDR, ROLECALL_ADMIN_ADDR): %w", name, err)
 	}
 	server := &http.Server{
 		Handler: handler, ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,

@@ -1,36 +1,34 @@
 -- name: InsertDeliveries :many
--- Adds what is new. A delivery that is known stays as it is, unless it is quarantined: then the copy that just came
--- takes its place. One row for each input says what became of it.
-WITH input AS (
+-- Adds what is new and returns its ids. A repeat takes no lock: it must not wait for whoever applies the first copy.
+INSERT INTO rolecall.deliveries (svix_id, event_type, object_id, organization_id, instance_id, occurred_at, received_at,
+    body, body_sha256, state, last_error)
+SELECT input.svix_id, event_type, object_id, organization_id, instance_id, occurred_at, received_at, nullif(body, ''),
+    body_sha256, state, last_error
+FROM (
     SELECT unnest(@svix_ids::text[]) AS svix_id, unnest(@event_types::text[]) AS event_type,
         unnest(@object_ids::text[]) AS object_id, unnest(@organization_ids::text[]) AS organization_id,
         unnest(@instance_ids::text[]) AS instance_id, unnest(@occurred_at::timestamptz[]) AS occurred_at,
         unnest(@received_at::timestamptz[]) AS received_at, unnest(@bodies::text[]) AS body,
         unnest(@body_sha256::bytea[]) AS body_sha256, unnest(@states::text[]) AS state,
         unnest(@last_errors::text[]) AS last_error
-), inserted AS (
-    INSERT INTO rolecall.deliveries (svix_id, event_type, object_id, organization_id, instance_id, occurred_at,
-        received_at, body, body_sha256, state, last_error)
-    SELECT svix_id, event_type, object_id, organization_id, instance_id, occurred_at,
-        received_at, nullif(body, ''), body_sha256, state, last_error
-    FROM input ORDER BY svix_id
-    ON CONFLICT (svix_id) DO NOTHING -- and no lock: a repeat must not wait for whoever applies the first copy
-    RETURNING svix_id
-), replaced AS (
-    UPDATE rolecall.deliveries d SET event_type = input.event_type, object_id = input.object_id,
-        organization_id = input.organization_id, instance_id = input.instance_id, occurred_at = input.occurred_at,
-        received_at = input.received_at, body = nullif(input.body, ''), body_sha256 = input.body_sha256, state = input.state,
-        last_error = input.last_error, attempts = 0
-    FROM input WHERE d.svix_id = input.svix_id AND d.state = 'quarantined'
-    RETURNING d.svix_id
+) input
+ORDER BY input.svix_id
+ON CONFLICT (svix_id) DO NOTHING
+RETURNING svix_id;
+
+-- name: KnownDigests :many
+SELECT svix_id, body_sha256 FROM rolecall.deliveries WHERE svix_id = ANY (@svix_ids::text[]);
+
+-- name: DeleteQuarantined :many
+-- Makes room for new copies of deliveries that are quarantined. It is a statement of its own, after the insert, so that
+-- it sees what another commit has just inserted; it locks in one order, so that two commits can't deadlock.
+DELETE FROM rolecall.deliveries
+WHERE svix_id IN (
+    SELECT old.svix_id FROM rolecall.deliveries old
+    WHERE old.svix_id = ANY (@svix_ids::text[]) AND old.state = 'quarantined'
+    ORDER BY old.svix_id FOR UPDATE
 )
-SELECT input.svix_id::text AS svix_id,
-    (inserted.svix_id IS NOT NULL OR replaced.svix_id IS NOT NULL)::boolean AS stored,
-    coalesce(known.body_sha256 <> input.body_sha256, false)::boolean AS differs
-FROM input
-LEFT JOIN inserted ON inserted.svix_id = input.svix_id
-LEFT JOIN replaced ON replaced.svix_id = input.svix_id
-LEFT JOIN rolecall.deliveries known ON known.svix_id = input.svix_id; -- as before this statement
+RETURNING svix_id;
 
 -- name: LockReceivedDeliveries :many
 -- The guard of applying: whoever holds these rows applies them, and a second worker finds nothing left to do.

@@ -2,6 +2,15 @@
 -- first hear of one object at the same time wait for each other. Callers lock users, memberships, invitations, domains,
 -- permissions, roles, organizations, in this order and each by id, so that they can't deadlock.
 
+-- name: ReadUsers :many
+SELECT * FROM rolecall.users WHERE id = ANY (@ids::text[]);
+
+-- name: ReadPermissions :many
+SELECT * FROM rolecall.permissions WHERE id = ANY (@ids::text[]);
+
+-- name: ReadOrganizations :many
+SELECT * FROM rolecall.organizations WHERE id = ANY (@ids::text[]);
+
 -- name: LockUsers :many
 INSERT INTO rolecall.users (id) SELECT unnest(@ids::text[])
 ON CONFLICT (id) DO UPDATE SET id = excluded.id

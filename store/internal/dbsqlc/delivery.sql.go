@@ -10,6 +10,38 @@ import (
 	"time"
 )
 
+const deleteQuarantined = `-- name: DeleteQuarantined :many
+DELETE FROM rolecall.deliveries
+WHERE svix_id IN (
+    SELECT old.svix_id FROM rolecall.deliveries old
+    WHERE old.svix_id = ANY ($1::text[]) AND old.state = 'quarantined'
+    ORDER BY old.svix_id FOR UPDATE
+)
+RETURNING svix_id
+`
+
+// Makes room for new copies of deliveries that are quarantined. It is a statement of its own, after the insert, so that
+// it sees what another commit has just inserted; it locks in one order, so that two commits can't deadlock.
+func (q *Queries) DeleteQuarantined(ctx context.Context, db DBTX, svixIds []string) ([]string, error) {
+	rows, err := db.Query(ctx, deleteQuarantined, svixIds)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []string
+	for rows.Next() {
+		var svix_id string
+		if err := rows.Scan(&svix_id); err != nil {
+			return nil, err
+		}
+		items = append(items, svix_id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const failDelivery = `-- name: FailDelivery :one
 UPDATE rolecall.deliveries
 SET attempts = attempts + 1, last_error = $1,
@@ -86,36 +118,21 @@ func (q *Queries) FinishDeliveries(ctx context.Context, db DBTX, arg FinishDeliv
 }
 
 const insertDeliveries = `-- name: InsertDeliveries :many
-WITH input AS (
+INSERT INTO rolecall.deliveries (svix_id, event_type, object_id, organization_id, instance_id, occurred_at, received_at,
+    body, body_sha256, state, last_error)
+SELECT input.svix_id, event_type, object_id, organization_id, instance_id, occurred_at, received_at, nullif(body, ''),
+    body_sha256, state, last_error
+FROM (
     SELECT unnest($1::text[]) AS svix_id, unnest($2::text[]) AS event_type,
         unnest($3::text[]) AS object_id, unnest($4::text[]) AS organization_id,
         unnest($5::text[]) AS instance_id, unnest($6::timestamptz[]) AS occurred_at,
         unnest($7::timestamptz[]) AS received_at, unnest($8::text[]) AS body,
         unnest($9::bytea[]) AS body_sha256, unnest($10::text[]) AS state,
         unnest($11::text[]) AS last_error
-), inserted AS (
-    INSERT INTO rolecall.deliveries (svix_id, event_type, object_id, organization_id, instance_id, occurred_at,
-        received_at, body, body_sha256, state, last_error)
-    SELECT svix_id, event_type, object_id, organization_id, instance_id, occurred_at,
-        received_at, nullif(body, ''), body_sha256, state, last_error
-    FROM input ORDER BY svix_id
-    ON CONFLICT (svix_id) DO NOTHING -- and no lock: a repeat must not wait for whoever applies the first copy
-    RETURNING svix_id
-), replaced AS (
-    UPDATE rolecall.deliveries d SET event_type = input.event_type, object_id = input.object_id,
-        organization_id = input.organization_id, instance_id = input.instance_id, occurred_at = input.occurred_at,
-        received_at = input.received_at, body = nullif(input.body, ''), body_sha256 = input.body_sha256, state = input.state,
-        last_error = input.last_error, attempts = 0
-    FROM input WHERE d.svix_id = input.svix_id AND d.state = 'quarantined'
-    RETURNING d.svix_id
-)
-SELECT input.svix_id::text AS svix_id,
-    (inserted.svix_id IS NOT NULL OR replaced.svix_id IS NOT NULL)::boolean AS stored,
-    coalesce(known.body_sha256 <> input.body_sha256, false)::boolean AS differs
-FROM input
-LEFT JOIN inserted ON inserted.svix_id = input.svix_id
-LEFT JOIN replaced ON replaced.svix_id = input.svix_id
-LEFT JOIN rolecall.deliveries known ON known.svix_id = input.svix_id
+) input
+ORDER BY input.svix_id
+ON CONFLICT (svix_id) DO NOTHING
+RETURNING svix_id
 `
 
 type InsertDeliveriesParams struct {
@@ -132,15 +149,8 @@ type InsertDeliveriesParams struct {
 	LastErrors      []string    `json:"last_errors"`
 }
 
-type InsertDeliveriesRow struct {
-	SvixID  string `json:"svix_id"`
-	Stored  bool   `json:"stored"`
-	Differs bool   `json:"differs"`
-}
-
-// Adds what is new. A delivery that is known stays as it is, unless it is quarantined: then the copy that just came
-// takes its place. One row for each input says what became of it.
-func (q *Queries) InsertDeliveries(ctx context.Context, db DBTX, arg InsertDeliveriesParams) ([]InsertDeliveriesRow, error) {
+// Adds what is new and returns its ids. A repeat takes no lock: it must not wait for whoever applies the first copy.
+func (q *Queries) InsertDeliveries(ctx context.Context, db DBTX, arg InsertDeliveriesParams) ([]string, error) {
 	rows, err := db.Query(ctx, insertDeliveries,
 		arg.SvixIds,
 		arg.EventTypes,
@@ -158,10 +168,39 @@ func (q *Queries) InsertDeliveries(ctx context.Context, db DBTX, arg InsertDeliv
 		return nil, err
 	}
 	defer rows.Close()
-	var items []InsertDeliveriesRow
+	var items []string
 	for rows.Next() {
-		var i InsertDeliveriesRow
-		if err := rows.Scan(&i.SvixID, &i.Stored, &i.Differs); err != nil {
+		var svix_id string
+		if err := rows.Scan(&svix_id); err != nil {
+			return nil, err
+		}
+		items = append(items, svix_id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const knownDigests = `-- name: KnownDigests :many
+SELECT svix_id, body_sha256 FROM rolecall.deliveries WHERE svix_id = ANY ($1::text[])
+`
+
+type KnownDigestsRow struct {
+	SvixID     string `json:"svix_id"`
+	BodySha256 []byte `json:"body_sha256"`
+}
+
+func (q *Queries) KnownDigests(ctx context.Context, db DBTX, svixIds []string) ([]KnownDigestsRow, error) {
+	rows, err := db.Query(ctx, knownDigests, svixIds)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []KnownDigestsRow
+	for rows.Next() {
+		var i KnownDigestsRow
+		if err := rows.Scan(&i.SvixID, &i.BodySha256); err != nil {
 			return nil, err
 		}
 		items = append(items, i)
@@ -276,7 +315,6 @@ func (q *Queries) LockEntry(ctx context.Context, db DBTX, svixID string) (Roleca
 }
 
 const lockReceivedDeliveries = `-- name: LockReceivedDeliveries :many
-
 SELECT svix_id, event_type, instance_id, occurred_at, received_at, body, attempts
 FROM rolecall.deliveries
 WHERE svix_id = ANY ($1::text[]) AND state = 'received'
@@ -294,7 +332,6 @@ type LockReceivedDeliveriesRow struct {
 	Attempts   int32     `json:"attempts"`
 }
 
-// as before this statement
 // The guard of applying: whoever holds these rows applies them, and a second worker finds nothing left to do.
 func (q *Queries) LockReceivedDeliveries(ctx context.Context, db DBTX, svixIds []string) ([]LockReceivedDeliveriesRow, error) {
 	rows, err := db.Query(ctx, lockReceivedDeliveries, svixIds)

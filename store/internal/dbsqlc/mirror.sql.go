@@ -274,17 +274,122 @@ func (q *Queries) LockRoles(ctx context.Context, db DBTX, ids []string) ([]Rolec
 }
 
 const lockUsers = `-- name: LockUsers :many
-
 INSERT INTO rolecall.users (id) SELECT unnest($1::text[])
 ON CONFLICT (id) DO UPDATE SET id = excluded.id
 RETURNING id, identifier, first_name, last_name, image_url, banned, deprovisioned, created_at, version, field_versions, deleted_at, deleted_cause
 `
 
+func (q *Queries) LockUsers(ctx context.Context, db DBTX, ids []string) ([]RolecallUser, error) {
+	rows, err := db.Query(ctx, lockUsers, ids)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []RolecallUser
+	for rows.Next() {
+		var i RolecallUser
+		if err := rows.Scan(
+			&i.ID,
+			&i.Identifier,
+			&i.FirstName,
+			&i.LastName,
+			&i.ImageUrl,
+			&i.Banned,
+			&i.Deprovisioned,
+			&i.CreatedAt,
+			&i.Version,
+			&i.FieldVersions,
+			&i.DeletedAt,
+			&i.DeletedCause,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const readOrganizations = `-- name: ReadOrganizations :many
+SELECT id, name, slug, image_url, created_by, created_at, public_metadata, version, field_versions, deleted_at, deleted_cause FROM rolecall.organizations WHERE id = ANY ($1::text[])
+`
+
+func (q *Queries) ReadOrganizations(ctx context.Context, db DBTX, ids []string) ([]RolecallOrganization, error) {
+	rows, err := db.Query(ctx, readOrganizations, ids)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []RolecallOrganization
+	for rows.Next() {
+		var i RolecallOrganization
+		if err := rows.Scan(
+			&i.ID,
+			&i.Name,
+			&i.Slug,
+			&i.ImageUrl,
+			&i.CreatedBy,
+			&i.CreatedAt,
+			&i.PublicMetadata,
+			&i.Version,
+			&i.FieldVersions,
+			&i.DeletedAt,
+			&i.DeletedCause,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const readPermissions = `-- name: ReadPermissions :many
+SELECT id, key, name, version, field_versions, deleted_at, deleted_cause FROM rolecall.permissions WHERE id = ANY ($1::text[])
+`
+
+func (q *Queries) ReadPermissions(ctx context.Context, db DBTX, ids []string) ([]RolecallPermission, error) {
+	rows, err := db.Query(ctx, readPermissions, ids)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []RolecallPermission
+	for rows.Next() {
+		var i RolecallPermission
+		if err := rows.Scan(
+			&i.ID,
+			&i.Key,
+			&i.Name,
+			&i.Version,
+			&i.FieldVersions,
+			&i.DeletedAt,
+			&i.DeletedCause,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const readUsers = `-- name: ReadUsers :many
+
+SELECT id, identifier, first_name, last_name, image_url, banned, deprovisioned, created_at, version, field_versions, deleted_at, deleted_cause FROM rolecall.users WHERE id = ANY ($1::text[])
+`
+
 // Locking and saving objects of the mirror. A lock query makes the row if there is none, so that two workers who
 // first hear of one object at the same time wait for each other. Callers lock users, memberships, invitations, domains,
 // permissions, roles, organizations, in this order and each by id, so that they can't deadlock.
-func (q *Queries) LockUsers(ctx context.Context, db DBTX, ids []string) ([]RolecallUser, error) {
-	rows, err := db.Query(ctx, lockUsers, ids)
+func (q *Queries) ReadUsers(ctx context.Context, db DBTX, ids []string) ([]RolecallUser, error) {
+	rows, err := db.Query(ctx, readUsers, ids)
 	if err != nil {
 		return nil, err
 	}
