@@ -1,0 +1,68 @@
+package main
+
+import (
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/callmine/rolecall/internal/clerksim"
+)
+
+// Ways in which somebody was once let in, found by reviews and attacks.
+
+// TestOlderMembershipWhoseDeletionNeverCame: a member leaves, rejoins with less, and leaves again. The first deletion is
+// lost; the newer membership proves that the older one ended.
+func TestOlderMembershipWhoseDeletionNeverCame(t *testing.T) {
+	t.Parallel()
+	at := time.Now().Add(-time.Minute)
+	b := setup(t, func() time.Time { at = at.Add(time.Second); return at })
+	workspace, _, person, messages := team(t, b)
+	_, err := b.clerk.SetRole(workspace, person, clerksim.RoleAdmin)
+	require.NoError(t, err)
+	b.send(t, append(messages, b.clerk.Drain()...)...)
+	token := b.token(t, person)
+	require.Equal(t, http.StatusOK, b.may(t, token, workspace, "billing:manage"))
+
+	require.NoError(t, b.clerk.RemoveMember(workspace, person))
+	b.clerk.Drain() // lost
+	_, err = b.clerk.AddMember(workspace, person, clerksim.RoleMember)
+	require.NoError(t, err)
+	b.send(t, b.clerk.Drain()...)
+	require.Equal(t, http.StatusForbidden, b.may(t, token, workspace, "billing:manage"))
+	require.NoError(t, b.clerk.RemoveMember(workspace, person))
+	b.send(t, b.clerk.Drain()...)
+	require.Equal(t, http.StatusNotFound, b.may(t, token, workspace, "reports:read"))
+	me, body := b.get(t, b.web("/v1/me"), token)
+	require.Equal(t, http.StatusOK, me)
+	require.Empty(t, body["workspaces"])
+}
+
+// TestRoleKeyTakenByAnotherRole: a role's key changes, and another role takes the old one. Clerk tells nothing of the
+// members, who keep their role.
+func TestRoleKeyTakenByAnotherRole(t *testing.T) {
+	t.Parallel()
+	at := time.Now().Add(-time.Minute)
+	b := setup(t, func() time.Time { at = at.Add(time.Second); return at })
+	workspace, _, person, _ := team(t, b)
+	for _, permission := range []string{"org:things:read", "org:money:move"} {
+		_, err := b.clerk.CreatePermission(permission, "")
+		require.NoError(t, err)
+	}
+	first, err := b.clerk.CreateRole(clerksim.NewRole{Key: "org:manager", Permissions: []string{"org:things:read"}})
+	require.NoError(t, err)
+	_, err = b.clerk.SetRole(workspace, person, "org:manager")
+	require.NoError(t, err)
+	renamed := "org:clerk"
+	_, err = b.clerk.UpdateRole(first.ID, clerksim.RoleUpdate{Key: &renamed})
+	require.NoError(t, err)
+	_, err = b.clerk.CreateRole(clerksim.NewRole{Key: "org:manager", Permissions: []string{"org:money:move"}})
+	require.NoError(t, err)
+	b.send(t, b.clerk.Drain()...)
+	token := b.token(t, person)
+	require.Equal(t, http.StatusOK, b.may(t, token, workspace, "org:things:read"))
+	require.Equal(t, http.StatusForbidden, b.may(t, token, workspace, "org:money:move"))
+	_, body := b.get(t, b.web("/v1/workspaces/"+workspace+"/me"), token)
+	require.Equal(t, "org:clerk", body["role"])
+}

@@ -1,0 +1,73 @@
+package jobs
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
+
+	clerksync "github.com/callmine/rolecall/sync"
+)
+
+// TestARemovalDoesNotWaitForItsOrganizationsRow: the nested copy of the organization changes nothing, so whoever holds
+// its row delays no removal.
+func TestARemovalDoesNotWaitForItsOrganizationsRow(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.insert(t, event(t, "msg_0", "organization.created", 1, map[string]any{"id": "org_1", "name": "North", "updated_at": t0}),
+		event(t, "msg_1", "user.created", 1, map[string]any{"id": "user_1", "first_name": "Kim", "updated_at": t0}),
+		joined(t, "msg_2", "orgmem_1", "org_1", "user_1"))
+	_, err := b.apply(t.Context(), "msg_0", "msg_1", "msg_2")
+	require.NoError(t, err)
+	b.hold(t, "SELECT FROM rolecall.organizations FOR UPDATE")
+	b.insert(t, event(t, "msg_3", "organizationMembership.deleted", 9, map[string]any{
+		"id": "orgmem_1", "role": "org:member", "organization": map[string]any{"id": "org_1", "name": "North"},
+		"public_user_data": map[string]any{"user_id": "user_1", "first_name": "Kim"},
+	}))
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	finished, err := b.apply(ctx, "msg_3")
+	require.NoError(t, err)
+	require.Equal(t, map[string]clerksync.State{"msg_3": clerksync.StateApplied}, states(finished))
+}
+
+// TestQuarantinedDeliveriesComeAgainAllAtOnce: as after "replay failed" in Clerk's dashboard. None may be lost, and
+// commits that replace the same ones may not deadlock.
+func TestQuarantinedDeliveriesComeAgainAllAtOnce(t *testing.T) {
+	t.Parallel()
+	const n = 150
+	b := setup(t)
+	for i := range n {
+		bad := userNamed(t, fmt.Sprintf("msg_%03d", i), "user_1", "Kim", int64(i))
+		bad.Quarantine("an older version did not know better")
+		b.insert(t, bad)
+	}
+	in := b.inbox(t)
+	var callers errgroup.Group
+	callers.SetLimit(64)
+	for range 4 {
+		for i := range n {
+			callers.Go(func() error {
+				_, err := in.Accept(t.Context(), userNamed(t, fmt.Sprintf("msg_%03d", (i*37)%n), "user_1", "Kim", int64(i)))
+				return err
+			})
+		}
+	}
+	require.NoError(t, callers.Wait())
+	require.Equal(t, n, b.count(t, "SELECT count(*) FROM rolecall.deliveries WHERE state = 'received'"))
+}
+
+// TestNobodyKnowsTheFuture: an event of the year 9999 doesn't make a workspace look current for ever.
+func TestNobodyKnowsTheFuture(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.insert(t, event(t, "msg_1", "organization.created", 250_000_000_000_000-t0, map[string]any{"id": "org_1", "name": "North"}))
+	_, err := b.apply(t.Context(), "msg_1")
+	require.NoError(t, err)
+	var asOf time.Time
+	require.NoError(t, b.pool.QueryRow(t.Context(), "SELECT as_of FROM rolecall.revisions WHERE organization_id = 'org_1'").Scan(&asOf))
+	require.WithinDuration(t, time.Now(), asOf, time.Minute)
+}
