@@ -111,9 +111,14 @@ func (c *devCommand) refuseRemote(databaseURL string) error {
 	if err != nil {
 		return errors.New("DATABASE_URL is not a Postgres URL") // the error itself would print the URL
 	}
-	ip := net.ParseIP(parsed.Host)
-	if parsed.Host != "localhost" && !strings.HasPrefix(parsed.Host, "/") && (ip == nil || !ip.IsLoopback()) {
-		return fmt.Errorf("DATABASE_URL is on %s, and dev writes invented people into it: unset it, or say --remote", parsed.Host)
+	hosts := []string{parsed.Host}
+	for _, fallback := range parsed.Fallbacks {
+		hosts = append(hosts, fallback.Host)
+	}
+	for _, host := range hosts {
+		if ip := net.ParseIP(host); host != "localhost" && !strings.HasPrefix(host, "/") && (ip == nil || !ip.IsLoopback()) {
+			return fmt.Errorf("DATABASE_URL is on %s, and dev writes invented people into it: unset it, or say --remote", host)
+		}
 	}
 	return nil
 }

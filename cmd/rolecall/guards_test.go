@@ -1,0 +1,84 @@
+package main
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/stretchr/testify/require"
+
+	"github.com/callmine/rolecall/internal/pgtest"
+)
+
+// TestDevKeepsOutOfOthersDatabases: it writes invented people.
+func TestDevKeepsOutOfOthersDatabases(t *testing.T) {
+	t.Parallel()
+	for _, url := range []string{
+		"", "postgres://u@localhost/app", "postgres://u@127.0.0.1:5433/app", "postgres://u@[::1]/app",
+		"postgres:///app?host=/var/run/postgresql", "host=127.0.0.1 dbname=app",
+	} {
+		require.NoError(t, (&devCommand{}).refuseRemote(url), url)
+	}
+	for _, url := range []string{
+		"postgres://u:opensesame@db.example.com/app", "postgres://u:opensesame@10.0.0.7/app",
+		"host=db.example.com user=u password=opensesame", "postgres://u:opensesame@%zz",
+		"postgres://u:opensesame@localhost,db.example.com/app", "postgres://u:opensesame@127.0.0.1:1,10.0.0.7:5432/app",
+	} {
+		err := (&devCommand{}).refuseRemote(url)
+		require.Error(t, err, url)
+		require.NotContains(t, err.Error(), "opensesame")
+	}
+	require.NoError(t, (&devCommand{Remote: true}).refuseRemote("postgres://u@db.example.com/app"), "said explicitly")
+}
+
+// TestReadyTurnsRedOnAReadOnlyDatabase, such as a standby that a failover left behind.
+func TestReadyTurnsRedOnAReadOnlyDatabase(t *testing.T) {
+	t.Parallel()
+	url := pgtest.URL(t)
+	separator := "?"
+	if strings.Contains(url, "?") {
+		separator = "&"
+	}
+	b := startBundle(t, url+separator+"default_transaction_read_only=on", nil, parts{web: true})
+	status, _ := b.text(t, "/readyz")
+	require.Equal(t, http.StatusServiceUnavailable, status)
+	status, _ = b.text(t, "/healthz")
+	require.Equal(t, http.StatusOK, status)
+}
+
+// TestAPoolThatHangsIsGivenUp at the deadline of stopping: a connection that never comes back keeps nobody.
+func TestAPoolThatHangsIsGivenUp(t *testing.T) {
+	t.Parallel()
+	pool, err := pgxpool.New(t.Context(), pgtest.URL(t))
+	require.NoError(t, err)
+	conn, err := pool.Acquire(t.Context())
+	require.NoError(t, err)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	t.Cleanup(cancel)
+	closed := make(chan error, 1)
+	go func() { closed <- closePool(ctx, pool) }()
+	select {
+	case err := <-closed:
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+	case <-time.After(10 * time.Second):
+		t.Error("it waits for ever")
+	}
+	conn.Release()
+	pool.Close() // waits for the goroutine that was left behind
+}
+
+// TestStopTurnsReadyRedFirst: whoever sends traffic hears of it before the listeners go.
+func TestStopTurnsReadyRedFirst(t *testing.T) {
+	t.Parallel()
+	b := startBundle(t, pgtest.URL(t), nil, parts{web: true})
+	seen := 0
+	b.program.cleanup.add("probe", func(context.Context) error { // ends first
+		seen, _ = b.text(t, "/readyz")
+		return nil
+	})
+	require.NoError(t, b.program.stop(t.Context()))
+	require.Equal(t, http.StatusServiceUnavailable, seen)
+}

@@ -1,0 +1,20 @@
+package jobs
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	clerksync "github.com/callmine/rolecall/sync"
+)
+
+// TestAdmitJudgesOnlyWhatWouldBeApplied: what ends at the door anyway keeps its state and its reason.
+func TestAdmitJudgesOnlyWhatWouldBeApplied(t *testing.T) {
+	t.Parallel()
+	ignored := clerksync.Delivery{InstanceID: "ins_other", State: clerksync.StateIgnored}
+	admit(&ignored, ownInstance)
+	require.Equal(t, clerksync.StateIgnored, ignored.State)
+	unreadable := clerksync.Delivery{InstanceID: "ins_other", State: clerksync.StateQuarantined, Reason: "no data object"}
+	admit(&unreadable, ownInstance)
+	require.Equal(t, "no data object", unreadable.Reason)
+}

@@ -1,0 +1,95 @@
+package store_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/callmine/rolecall/internal/pgtest"
+	"github.com/callmine/rolecall/store"
+	clerksync "github.com/callmine/rolecall/sync"
+)
+
+func text(value string, after int64) clerksync.Field[string] {
+	return clerksync.Field[string]{Value: value, Version: at(after)}
+}
+
+// TestRolesAndPermissionsCountForEveryOrganization: they change what its members may do.
+func TestRolesAndPermissionsCountForEveryOrganization(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.New(t)
+	save(t, pool, mirrorOf(organization("org_1", 1), organization("org_2", 1)))
+	changed := clerksync.NewMirror()
+	changed.Roles["role_1"] = clerksync.Role{ID: "role_1", Key: text("org:clerk", 2)}
+	save(t, pool, changed)
+	require.EqualValues(t, 2, revisionOf(t, pool, "org_1").count)
+	require.EqualValues(t, 2, revisionOf(t, pool, "org_2").count)
+	changed = clerksync.NewMirror()
+	changed.Permissions["perm_1"] = clerksync.Permission{ID: "perm_1", Key: text("org:a:read", 3)}
+	save(t, pool, changed)
+	require.EqualValues(t, 3, revisionOf(t, pool, "org_1").count)
+	require.EqualValues(t, 3, revisionOf(t, pool, "org_2").count)
+	require.Equal(t, revision{}, revisionOf(t, pool, "org_unknown"), "of which nothing is known")
+}
+
+func TestInvitationsAndDomainsCountForTheirOrganization(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.New(t)
+	save(t, pool, mirrorOf(organization("org_1", 1), organization("org_2", 1)))
+	changed := clerksync.NewMirror()
+	changed.Invitations["orginv_1"] = clerksync.Invitation{ID: "orginv_1", OrganizationID: "org_1", Status: text("pending", 2)}
+	save(t, pool, changed)
+	require.Equal(t, revision{2, 2}, revisionOf(t, pool, "org_1"))
+	changed = clerksync.NewMirror()
+	changed.Domains["orgdmn_1"] = clerksync.Domain{ID: "orgdmn_1", OrganizationID: "org_1", Name: text("a.test", 3)}
+	save(t, pool, changed)
+	require.Equal(t, revision{3, 3}, revisionOf(t, pool, "org_1"))
+	require.Equal(t, revision{1, 1}, revisionOf(t, pool, "org_2"))
+}
+
+func texts(after int64, values ...string) clerksync.Field[[]string] {
+	return clerksync.Field[[]string]{Value: values, Version: at(after)}
+}
+
+// TestAMemberHasTheRoleAsItIsNow: Clerk tells of a role's change alone, not of each member who has it.
+func TestAMemberHasTheRoleAsItIsNow(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.New(t)
+	m := membership("orgmem_1", "org_1", "user_1", 1)
+	m.Role, m.Permissions = text("org:clerk", 1), texts(1, "org:snapshot:read")
+	save(t, pool, mirrorOf(m))
+	requireRole := func(role string, permissions ...string) {
+		t.Helper()
+		standings, err := store.Standings(t.Context(), pool, store.Pair{UserID: "user_1", OrganizationID: "org_1"})
+		require.NoError(t, err)
+		require.Equal(t, role, standings[0].Role)
+		require.ElementsMatch(t, permissions, standings[0].Permissions)
+		seats, err := store.Seats(t.Context(), pool, "user_1")
+		require.NoError(t, err)
+		require.Equal(t, role, seats[0].Role, "lists agree")
+		require.ElementsMatch(t, permissions, seats[0].Permissions)
+	}
+	requireRole("org:clerk", "org:snapshot:read") // as long as nothing is known of the role
+
+	gone := clerksync.Tombstone{OccurredAt: t0 + 2, DeliveryID: "msg_9"}
+	changed := clerksync.NewMirror()
+	role := clerksync.Role{
+		ID: "role_1", Key: text("org:accountant", 2), Keys: map[string][]int64{"org:clerk": {t0}, "org:accountant": {t0 + 2}},
+		PermissionIDs: texts(2, "perm_1", "perm_2", "perm_unknown"),
+	}
+	changed.Roles["role_1"] = role
+	changed.Permissions["perm_1"] = clerksync.Permission{ID: "perm_1", Key: text("org:a:read", 2)}
+	changed.Permissions["perm_2"] = clerksync.Permission{ID: "perm_2", Key: text("org:b:read", 2), Tombstone: gone}
+	save(t, pool, changed)
+	requireRole("org:accountant", "org:a:read") // its present key, and neither the snapshot nor a permission that is gone
+
+	changed = clerksync.NewMirror()
+	changed.Roles["role_2"] = clerksync.Role{ID: "role_2", Key: text("org:clerk", 3), Keys: map[string][]int64{"org:clerk": {t0 + 3}}}
+	save(t, pool, changed)
+	requireRole("org:accountant", "org:a:read") // who took the key later isn't meant
+
+	role.Tombstone = gone
+	changed.Roles["role_1"] = role
+	save(t, pool, changed)
+	requireRole("org:accountant") // a role that is gone permits nothing, not even the snapshot
+}

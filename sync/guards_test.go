@@ -1,0 +1,153 @@
+package sync_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	clerksync "github.com/callmine/rolecall/sync"
+)
+
+// TestAValueOfAStrangeTypeWritesNothing: it must not look like an empty one that came, and overwrite what is known.
+func TestAValueOfAStrangeTypeWritesNothing(t *testing.T) {
+	t.Parallel()
+	org := decode(t, organizationBody(
+		`,"name":{},"slug":7,"image_url":[],"created_by":{},"created_at":"now"`)).Organizations[0]
+	for _, r := range org.Registers() {
+		require.True(t, r.Version.IsZero(), r.Name)
+	}
+}
+
+// TestNullSaysNoMoreThanAbsence of members that have no null at Clerk.
+func TestNullSaysNoMoreThanAbsence(t *testing.T) {
+	t.Parallel()
+	org := decode(t, organizationBody(`,"name":null,"created_at":null,"public_metadata":null`)).Organizations[0]
+	require.False(t, org.Name.Written())
+	require.False(t, org.CreatedAt.Written())
+	require.False(t, org.PublicMetadata.Written())
+	user := decode(t, `{"type":"user.updated","data":{"id":"user_1","banned":null,"deprovisioned":null}}`).Users[0]
+	require.False(t, user.Banned.Written(), "a ban isn't lifted by null")
+	require.False(t, user.Deprovisioned.Written())
+}
+
+// TestTheLaterOfTwoDeletionsIsKept: as_of is the newest instant that the mirror agreed with Clerk.
+func TestTheLaterOfTwoDeletionsIsKept(t *testing.T) {
+	t.Parallel()
+	earlier := membershipMessage("msg_2", "deleted", "orgmem_a1", "org:member", 1, 2)
+	later := membershipMessage("msg_1", "deleted", "orgmem_a1", "org:member", 1, 3)
+	for _, order := range [][]message{{earlier, later}, {later, earlier}} {
+		m := play(t, order...).Memberships["orgmem_a1"]
+		require.Equal(t, clerksync.Tombstone{OccurredAt: t0 + 3, DeliveryID: "msg_1"}, m.Tombstone)
+		require.Equal(t, t0+3, m.AsOf())
+	}
+}
+
+// TestUrgencyOfATypeIsItsHighest: by it deliveries are taken over; the queue of new ones looks closer.
+func TestUrgencyOfATypeIsItsHighest(t *testing.T) {
+	t.Parallel()
+	for urgency, types := range map[clerksync.Urgency][]clerksync.EventType{
+		clerksync.DoesRevoke: {
+			clerksync.OrganizationDeleted, clerksync.MembershipDeleted, clerksync.UserUpdated, clerksync.UserDeleted,
+			clerksync.RoleDeleted, clerksync.PermissionDeleted,
+		},
+		clerksync.MayRevoke: {clerksync.MembershipUpdated, clerksync.RoleUpdated, clerksync.PermissionUpdated},
+		clerksync.Ordinary: {
+			clerksync.OrganizationCreated, clerksync.OrganizationUpdated, clerksync.MembershipCreated, clerksync.InvitationRevoked,
+			clerksync.DomainDeleted, clerksync.RoleCreated, clerksync.PermissionCreated, clerksync.UserCreated, "session.removed", "",
+		},
+	} {
+		for _, e := range types {
+			require.Equal(t, urgency, e.Urgency(), e)
+		}
+	}
+}
+
+func TestPrivateMetadataIsNeverKept(t *testing.T) {
+	t.Parallel()
+	const secret = "opensesame"
+	for _, body := range []string{
+		`{"type":"user.updated","data":{"id":"user_1","private_metadata":{"pin":"` + secret + `"},"public_metadata":{"tier":"pro"}}}`,
+		`{"type":"organization.updated","data":{"id":"org_a","private_metadata" : { "deep": ["` + secret + `"] }}}`,
+		`{"type":"organizationInvitation.created","data":{"id":"orginv_1","data":{"private_metadata":{"pin":"` + secret + `"}}}}`,
+		`{"type":"organizationMembership.created","data":{"organization":{"id":"org_a","private_metadata":{"pin":"` + secret + `"}}}}`,
+		`{"data":{"private_metadata":"` + secret + `"}}`,
+		`{"data":{"private_metadata":{"pin":"` + secret,
+	} {
+		require.NotContains(t, string(receive(body).Body), secret, body)
+	}
+	const empty = `{"type":"user.updated","data":{"id":"user_1","private_metadata":{}}}`
+	require.Equal(t, empty, string(receive(empty).Body), "there is nothing to hide") //nolint:testifylint // byte for byte
+}
+
+// TestBodiesThatNobodyReplaysAreNotKept: they carry codes, links and sessions.
+func TestBodiesThatNobodyReplaysAreNotKept(t *testing.T) {
+	t.Parallel()
+	for _, eventType := range []string{"session.created", "email.created", "sms.created", "invitation.created", "waitlistEntry.created", "users.created"} {
+		d := receive(`{"type":"` + eventType + `","data":{"id":"x","otp_code":"424242"}}`)
+		require.Equal(t, clerksync.StateIgnored, d.State, eventType)
+		require.Nil(t, d.Body, eventType)
+		require.NotZero(t, d.BodySHA256)
+	}
+	for _, eventType := range []string{
+		"user.created", "organization.created", "organizationMembership.created", "organizationInvitation.created",
+		"organizationDomain.created", "role.created", "permission.created",
+		"roleSet.updated", "user.future", // the mirror might read them one day
+	} {
+		require.NotNil(t, receive(`{"type":"`+eventType+`","data":{"id":"x"}}`).Body, eventType)
+	}
+}
+
+// TestWhoLeftIsNoMember also where membership alone is asked for.
+func TestWhoLeftIsNoMember(t *testing.T) {
+	t.Parallel()
+	left := clerksync.Standing{UserID: "user_1", OrganizationID: "org_a", EverMember: true, Role: "org:admin"}
+	for _, permission := range []string{"", "reports:read"} {
+		d := grants.Decide(left, permission)
+		require.Equal(t, clerksync.ReasonNotAMember, d.Reason)
+		require.False(t, d.Allowed)
+		require.Empty(t, d.Role)
+	}
+}
+
+// TestDeliveriesOfOneInstantAreAppliedInTheOrderOfTheirIDs, so that the audit log doesn't depend on how they came.
+func TestDeliveriesOfOneInstantAreAppliedInTheOrderOfTheirIDs(t *testing.T) {
+	t.Parallel()
+	var deliveries []clerksync.Delivery
+	var facts []clerksync.Facts
+	for _, id := range []string{"msg_3", "msg_1", "msg_2"} {
+		d := message{ID: id, Type: "user.updated", Timestamp: t0, Data: map[string]any{"id": "user_" + id, "banned": true}}.delivery(t)
+		f, _, err := clerksync.Decode(d)
+		require.NoError(t, err)
+		deliveries, facts = append(deliveries, d), append(facts, f)
+	}
+	_, entries := clerksync.NewMirror().ApplyAll(deliveries, facts)
+	var causes []string
+	for _, e := range entries {
+		causes = append(causes, e.Cause)
+	}
+	require.Equal(t, []string{"msg_1", "msg_2", "msg_3"}, causes)
+}
+
+// TestARoleRemembersEveryKey in whatever order its events come.
+func TestARoleRemembersEveryKey(t *testing.T) {
+	t.Parallel()
+	role := func(id, key string, at int64) message {
+		return message{ID: id, Type: "role.updated", Timestamp: t0 + at, Data: map[string]any{"id": "role_1", "key": key, "updated_at": t0 + at}}
+	}
+	first, second := role("msg_1", "org:clerk", 1), role("msg_2", "org:accountant", 2)
+	for _, order := range [][]message{{first, second}, {second, first}} {
+		r := play(t, order...).Roles["role_1"]
+		require.Equal(t, "org:accountant", r.Key.Value)
+		require.Len(t, r.Keys, 2)
+		require.Contains(t, r.Keys, "org:clerk")
+		require.Contains(t, r.Keys, "org:accountant")
+	}
+}
+
+// TestASweptInvitationStaysGone although Clerk has no event for it.
+func TestASweptInvitationStaysGone(t *testing.T) {
+	t.Parallel()
+	swept := clerksync.Invitation{ID: "orginv_1", Tombstone: clerksync.Tombstone{OccurredAt: t0, DeliveryID: "sweep_1"}}
+	require.Equal(t, swept.Tombstone, clerksync.Invitation{ID: "orginv_1"}.Merge(swept).Tombstone)
+	require.Equal(t, swept.Tombstone, swept.Merge(clerksync.Invitation{ID: "orginv_1"}).Tombstone)
+}
