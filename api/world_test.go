@@ -58,7 +58,7 @@ func (w *world) apply(deliveries ...clerksync.Delivery) {
 			mirror.Apply(f, changed)
 		}
 		require.NoError(w.tb, store.SaveMirror(w.tb.Context(), tx, changed))
-		return store.CountChanges(w.tb.Context(), tx, changed)
+		return store.Finish(w.tb.Context(), tx, store.Outcome{Changed: changed}, time.Now())
 	}))
 }
 

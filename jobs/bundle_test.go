@@ -137,11 +137,12 @@ func (b *bundle) insert(t *testing.T, deliveries ...clerksync.Delivery) {
 // apply applies deliveries in one transaction.
 func (b *bundle) apply(ctx context.Context, svixIDs ...string) (finished []clerksync.Delivery, err error) {
 	err = pgx.BeginFunc(ctx, b.pool, func(tx pgx.Tx) (err error) {
-		var changed clerksync.Mirror
-		if finished, changed, err = apply(ctx, tx, svixIDs, time.Now()); err != nil {
+		outcome, err := apply(ctx, tx, svixIDs)
+		if err != nil {
 			return err
 		}
-		return store.CountChanges(ctx, tx, changed)
+		finished = outcome.Deliveries
+		return store.Finish(ctx, tx, outcome, time.Now())
 	})
 	return finished, err
 }

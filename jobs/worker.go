@@ -45,16 +45,15 @@ func (w *applyWorker) Work(ctx context.Context, job *river.Job[ApplyArgs]) error
 func (w *applyWorker) inTx(ctx context.Context, svixIDs []string, also func(pgx.Tx) error) error {
 	ctx, cancel := context.WithTimeout(ctx, applyTimeout)
 	defer cancel()
-	var finished []clerksync.Delivery
+	var outcome store.Outcome
 	err := pgx.BeginFunc(ctx, w.pool, func(tx pgx.Tx) (err error) {
-		var changed clerksync.Mirror
-		if finished, changed, err = apply(ctx, tx, svixIDs, time.Now()); err != nil {
+		if outcome, err = apply(ctx, tx, svixIDs); err != nil {
 			return err
 		}
 		if err := also(tx); err != nil {
 			return err
 		}
-		return store.CountChanges(ctx, tx, changed)
+		return store.Finish(ctx, tx, outcome, time.Now())
 	})
 	if ctx.Err() != nil && err != nil {
 		err = errors.Join(ctx.Err(), err)
@@ -62,7 +61,7 @@ func (w *applyWorker) inTx(ctx context.Context, svixIDs []string, also func(pgx.
 	if err != nil {
 		return fmt.Errorf("apply %d deliveries: %w", len(svixIDs), err)
 	}
-	for _, d := range finished {
+	for _, d := range outcome.Deliveries {
 		w.ended(d.State)
 		logQuarantine(ctx, w.logger, d)
 	}

@@ -21,7 +21,7 @@ import (
 const (
 	// fetchCooldown bounds how often a worker asks for jobs, and so the throughput; at 5 ms an idle system applies a
 	// delivery about 3 ms after its commit.
-	fetchCooldown = 5 * time.Millisecond
+	fetchCooldown = time.Millisecond
 	// fetchPollInterval is the wait if a wake-up is lost.
 	fetchPollInterval = 100 * time.Millisecond
 	// applyTimeout is far above what applying a batch takes: whoever reaches it waits for somebody's locks.

@@ -105,20 +105,6 @@ func LockReceived(ctx context.Context, db DBTX, svixIDs []string) ([]clerksync.D
 	return deliveries, nil
 }
 
-// FinishDeliveries records the State that each delivery ended in, and the Reason of those that are quarantined.
-func FinishDeliveries(ctx context.Context, db DBTX, deliveries []clerksync.Delivery, at time.Time) error {
-	p := dbsqlc.FinishDeliveriesParams{AppliedAt: at}
-	for _, d := range deliveries {
-		p.SvixIds = append(p.SvixIds, d.ID)
-		p.States = append(p.States, string(d.State))
-		p.LastErrors = append(p.LastErrors, d.Reason)
-	}
-	if err := queries().FinishDeliveries(ctx, db, p); err != nil {
-		return fmt.Errorf("finish deliveries: %w", err)
-	}
-	return nil
-}
-
 // FailDelivery counts a failed attempt to apply a delivery and quarantines it at the limit. It returns the state
 // that the delivery is in now: received, quarantined, or "" if somebody else has finished it meanwhile.
 func FailDelivery(ctx context.Context, db DBTX, svixID string, cause error, maxAttempts int) (clerksync.State, error) {

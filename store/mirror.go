@@ -7,7 +7,6 @@ import (
 	"maps"
 	"reflect"
 	"slices"
-	"time"
 
 	"github.com/callmine/rolecall/store/internal/dbsqlc"
 	clerksync "github.com/callmine/rolecall/sync"
@@ -158,48 +157,4 @@ func save[T, R any, B interface{ Exec(func(int, error)) }](ctx context.Context, 
 func execAll(batch interface{ Exec(func(int, error)) }) (first error) {
 	batch.Exec(func(_ int, err error) { first = cmp.Or(first, err) })
 	return first
-}
-
-// allOrganizations stands for every organization: what changes for all of them is counted once, beside each one's own.
-const allOrganizations = ""
-
-// CountChanges counts one change for each organization that a changed object concerns: a user's, for every organization
-// that the user is or was in. It belongs at the end of the transaction: every change of an organization waits for its
-// counter.
-func CountChanges(ctx context.Context, db DBTX, changed clerksync.Mirror) error {
-	asOf := map[string]int64{}
-	for id, o := range changed.Organizations {
-		asOf[id] = max(asOf[id], o.AsOf())
-	}
-	for _, m := range changed.Memberships {
-		asOf[m.OrganizationID] = max(asOf[m.OrganizationID], m.AsOf())
-	}
-	for _, i := range changed.Invitations {
-		asOf[i.OrganizationID] = max(asOf[i.OrganizationID], i.AsOf())
-	}
-	for _, d := range changed.Domains {
-		asOf[d.OrganizationID] = max(asOf[d.OrganizationID], d.AsOf())
-	}
-	for _, r := range changed.Roles {
-		asOf[allOrganizations] = max(asOf[allOrganizations], r.AsOf())
-	}
-	for _, p := range changed.Permissions {
-		asOf[allOrganizations] = max(asOf[allOrganizations], p.AsOf())
-	}
-	var p dbsqlc.BumpRevisionsParams
-	for _, id := range ids(asOf) {
-		p.OrganizationIds = append(p.OrganizationIds, id)
-		p.AsOf = append(p.AsOf, time.UnixMilli(asOf[id]))
-	}
-	for _, id := range ids(changed.Users) {
-		p.UserIds = append(p.UserIds, id)
-		p.UserAsOf = append(p.UserAsOf, time.UnixMilli(changed.Users[id].AsOf()))
-	}
-	if len(p.OrganizationIds)+len(p.UserIds) == 0 {
-		return nil
-	}
-	if err := queries().BumpRevisions(ctx, db, p); err != nil {
-		return fmt.Errorf("count changes: %w", err)
-	}
-	return nil
 }

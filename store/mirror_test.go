@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
@@ -41,7 +42,7 @@ func lock(t require.TestingT, db store.DBTX, m clerksync.Mirror) clerksync.Mirro
 func save(t require.TestingT, db store.DBTX, m clerksync.Mirror) {
 	lock(t, db, m)
 	require.NoError(t, store.SaveMirror(context.Background(), db, m))
-	require.NoError(t, store.CountChanges(context.Background(), db, m))
+	require.NoError(t, store.Finish(context.Background(), db, store.Outcome{Changed: m}, time.Now()))
 }
 
 func truncate(t require.TestingT, pool *pgxpool.Pool) {

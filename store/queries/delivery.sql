@@ -38,13 +38,33 @@ WHERE svix_id = ANY (@svix_ids::text[]) AND state = 'received'
 ORDER BY svix_id
 FOR UPDATE;
 
--- name: FinishDeliveries :exec
+-- name: Finish :exec
+-- Ends applying, in one round trip: appends to the audit log, counts one change for each organization given and for each
+-- that one of the given users belongs to (the organization '' counts what concerns all of them), and records what became
+-- of the deliveries.
+WITH audited AS (
+    INSERT INTO rolecall.audit_log (organization_id, actor, action, target, before, after, at, cause)
+    SELECT unnest(@audit_organization_ids::text[]), nullif(unnest(@actors::text[]), ''), unnest(@actions::text[]),
+        unnest(@targets::text[]), nullif(unnest(@befores::text[]), '')::json, nullif(unnest(@afters::text[]), '')::json,
+        unnest(@at::timestamptz[]), unnest(@causes::text[])
+), counted AS (
+    INSERT INTO rolecall.revisions AS r (organization_id, revision, as_of)
+    SELECT id, 1, least(max(as_of), now()) FROM ( -- whatever an event says of its time, nobody knows the future
+        SELECT unnest(@organization_ids::text[]) AS id, unnest(@as_of::timestamptz[]) AS as_of
+        UNION ALL
+        SELECT m.organization_id, u.as_of
+        FROM (SELECT unnest(@user_ids::text[]) AS id, unnest(@user_as_of::timestamptz[]) AS as_of) u
+        JOIN rolecall.memberships m ON m.user_id = u.id
+    ) changed
+    GROUP BY id ORDER BY id
+    ON CONFLICT (organization_id) DO UPDATE SET revision = r.revision + 1, as_of = greatest(r.as_of, excluded.as_of)
+)
 UPDATE rolecall.deliveries d
-SET state = r.state, last_error = r.last_error,
-    applied_at = CASE WHEN r.state <> 'quarantined' THEN @applied_at::timestamptz END
+SET state = ended.state, last_error = ended.last_error,
+    applied_at = CASE WHEN ended.state <> 'quarantined' THEN @applied_at::timestamptz END
 FROM (SELECT unnest(@svix_ids::text[]) AS svix_id, unnest(@states::text[]) AS state,
-    unnest(@last_errors::text[]) AS last_error) r
-WHERE d.svix_id = r.svix_id;
+    unnest(@last_errors::text[]) AS last_error) ended
+WHERE d.svix_id = ended.svix_id;
 
 -- name: FailDelivery :one
 -- Counts a failed attempt, and quarantines the delivery at the limit.

@@ -93,17 +93,3 @@ UPDATE rolecall.roles
 SET key = @key, keys = @keys, name = @name, permission_ids = @permission_ids, version = @version,
     field_versions = @field_versions, deleted_at = @deleted_at, deleted_cause = @deleted_cause
 WHERE id = @id;
-
--- name: BumpRevisions :exec
--- Counts one change for each organization given, and for each that one of the given users belongs to. The organization ''
--- counts changes of what concerns all of them.
-INSERT INTO rolecall.revisions AS r (organization_id, revision, as_of)
-SELECT id, 1, least(max(as_of), now()) FROM ( -- whatever an event says of its time, nobody knows the future
-    SELECT unnest(@organization_ids::text[]) AS id, unnest(@as_of::timestamptz[]) AS as_of
-    UNION ALL
-    SELECT m.organization_id, u.as_of
-    FROM (SELECT unnest(@user_ids::text[]) AS id, unnest(@user_as_of::timestamptz[]) AS as_of) u
-    JOIN rolecall.memberships m ON m.user_id = u.id
-) changed
-GROUP BY id ORDER BY id
-ON CONFLICT (organization_id) DO UPDATE SET revision = r.revision + 1, as_of = greatest(r.as_of, excluded.as_of);

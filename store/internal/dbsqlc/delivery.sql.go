@@ -91,28 +91,72 @@ func (q *Queries) FindEntry(ctx context.Context, db DBTX, svixID string) (Roleca
 	return i, err
 }
 
-const finishDeliveries = `-- name: FinishDeliveries :exec
+const finish = `-- name: Finish :exec
+WITH audited AS (
+    INSERT INTO rolecall.audit_log (organization_id, actor, action, target, before, after, at, cause)
+    SELECT unnest($5::text[]), nullif(unnest($6::text[]), ''), unnest($7::text[]),
+        unnest($8::text[]), nullif(unnest($9::text[]), '')::json, nullif(unnest($10::text[]), '')::json,
+        unnest($11::timestamptz[]), unnest($12::text[])
+), counted AS (
+    INSERT INTO rolecall.revisions AS r (organization_id, revision, as_of)
+    SELECT id, 1, least(max(as_of), now()) FROM ( -- whatever an event says of its time, nobody knows the future
+        SELECT unnest($13::text[]) AS id, unnest($14::timestamptz[]) AS as_of
+        UNION ALL
+        SELECT m.organization_id, u.as_of
+        FROM (SELECT unnest($15::text[]) AS id, unnest($16::timestamptz[]) AS as_of) u
+        JOIN rolecall.memberships m ON m.user_id = u.id
+    ) changed
+    GROUP BY id ORDER BY id
+    ON CONFLICT (organization_id) DO UPDATE SET revision = r.revision + 1, as_of = greatest(r.as_of, excluded.as_of)
+)
 UPDATE rolecall.deliveries d
-SET state = r.state, last_error = r.last_error,
-    applied_at = CASE WHEN r.state <> 'quarantined' THEN $1::timestamptz END
+SET state = ended.state, last_error = ended.last_error,
+    applied_at = CASE WHEN ended.state <> 'quarantined' THEN $1::timestamptz END
 FROM (SELECT unnest($2::text[]) AS svix_id, unnest($3::text[]) AS state,
-    unnest($4::text[]) AS last_error) r
-WHERE d.svix_id = r.svix_id
+    unnest($4::text[]) AS last_error) ended
+WHERE d.svix_id = ended.svix_id
 `
 
-type FinishDeliveriesParams struct {
-	AppliedAt  time.Time `json:"applied_at"`
-	SvixIds    []string  `json:"svix_ids"`
-	States     []string  `json:"states"`
-	LastErrors []string  `json:"last_errors"`
+type FinishParams struct {
+	AppliedAt            time.Time   `json:"applied_at"`
+	SvixIds              []string    `json:"svix_ids"`
+	States               []string    `json:"states"`
+	LastErrors           []string    `json:"last_errors"`
+	AuditOrganizationIds []string    `json:"audit_organization_ids"`
+	Actors               []string    `json:"actors"`
+	Actions              []string    `json:"actions"`
+	Targets              []string    `json:"targets"`
+	Befores              []string    `json:"befores"`
+	Afters               []string    `json:"afters"`
+	At                   []time.Time `json:"at"`
+	Causes               []string    `json:"causes"`
+	OrganizationIds      []string    `json:"organization_ids"`
+	AsOf                 []time.Time `json:"as_of"`
+	UserIds              []string    `json:"user_ids"`
+	UserAsOf             []time.Time `json:"user_as_of"`
 }
 
-func (q *Queries) FinishDeliveries(ctx context.Context, db DBTX, arg FinishDeliveriesParams) error {
-	_, err := db.Exec(ctx, finishDeliveries,
+// Ends applying, in one round trip: appends to the audit log, counts one change for each organization given and for each
+// that one of the given users belongs to (the organization ” counts what concerns all of them), and records what became
+// of the deliveries.
+func (q *Queries) Finish(ctx context.Context, db DBTX, arg FinishParams) error {
+	_, err := db.Exec(ctx, finish,
 		arg.AppliedAt,
 		arg.SvixIds,
 		arg.States,
 		arg.LastErrors,
+		arg.AuditOrganizationIds,
+		arg.Actors,
+		arg.Actions,
+		arg.Targets,
+		arg.Befores,
+		arg.Afters,
+		arg.At,
+		arg.Causes,
+		arg.OrganizationIds,
+		arg.AsOf,
+		arg.UserIds,
+		arg.UserAsOf,
 	)
 	return err
 }

@@ -7,40 +7,7 @@ package dbsqlc
 
 import (
 	"context"
-	"time"
 )
-
-const bumpRevisions = `-- name: BumpRevisions :exec
-INSERT INTO rolecall.revisions AS r (organization_id, revision, as_of)
-SELECT id, 1, least(max(as_of), now()) FROM ( -- whatever an event says of its time, nobody knows the future
-    SELECT unnest($1::text[]) AS id, unnest($2::timestamptz[]) AS as_of
-    UNION ALL
-    SELECT m.organization_id, u.as_of
-    FROM (SELECT unnest($3::text[]) AS id, unnest($4::timestamptz[]) AS as_of) u
-    JOIN rolecall.memberships m ON m.user_id = u.id
-) changed
-GROUP BY id ORDER BY id
-ON CONFLICT (organization_id) DO UPDATE SET revision = r.revision + 1, as_of = greatest(r.as_of, excluded.as_of)
-`
-
-type BumpRevisionsParams struct {
-	OrganizationIds []string    `json:"organization_ids"`
-	AsOf            []time.Time `json:"as_of"`
-	UserIds         []string    `json:"user_ids"`
-	UserAsOf        []time.Time `json:"user_as_of"`
-}
-
-// Counts one change for each organization given, and for each that one of the given users belongs to. The organization ”
-// counts changes of what concerns all of them.
-func (q *Queries) BumpRevisions(ctx context.Context, db DBTX, arg BumpRevisionsParams) error {
-	_, err := db.Exec(ctx, bumpRevisions,
-		arg.OrganizationIds,
-		arg.AsOf,
-		arg.UserIds,
-		arg.UserAsOf,
-	)
-	return err
-}
 
 const lockDomains = `-- name: LockDomains :many
 INSERT INTO rolecall.domains (id) SELECT unnest($1::text[])

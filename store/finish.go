@@ -1,0 +1,106 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/callmine/rolecall/store/internal/dbsqlc"
+	clerksync "github.com/callmine/rolecall/sync"
+)
+
+// Outcome is what applying deliveries amounts to.
+type Outcome struct {
+	Deliveries []clerksync.Delivery // with the State that each ended in, and the Reason of those that are quarantined
+	Entries    []clerksync.AuditEntry
+	Changed    clerksync.Mirror
+}
+
+// Finish records the outcome of applying deliveries: in the ledger, in the audit log, and in the counter of each
+// organization that a changed object concerns (a user's: of every one that the user is or was in). It belongs at the end
+// of the transaction, because every change of an organization waits for its counter.
+func Finish(ctx context.Context, db DBTX, o Outcome, now time.Time) error {
+	p := dbsqlc.FinishParams{AppliedAt: now}
+	for _, d := range o.Deliveries {
+		p.SvixIds = append(p.SvixIds, d.ID)
+		p.States = append(p.States, string(d.State))
+		p.LastErrors = append(p.LastErrors, d.Reason)
+	}
+	if err := addEntries(&p, o.Entries); err != nil {
+		return err
+	}
+	addChanges(&p, o.Changed)
+	if err := queries().Finish(ctx, db, p); err != nil {
+		return fmt.Errorf("finish deliveries: %w", err)
+	}
+	return nil
+}
+
+func addEntries(p *dbsqlc.FinishParams, entries []clerksync.AuditEntry) error {
+	for _, e := range entries {
+		before, err := detailsJSON(e.Before)
+		if err != nil {
+			return err
+		}
+		after, err := detailsJSON(e.After)
+		if err != nil {
+			return err
+		}
+		p.AuditOrganizationIds = append(p.AuditOrganizationIds, e.OrganizationID)
+		p.Actors = append(p.Actors, e.Actor)
+		p.Actions = append(p.Actions, string(e.Action))
+		p.Targets = append(p.Targets, e.Target)
+		p.Befores = append(p.Befores, before)
+		p.Afters = append(p.Afters, after)
+		p.At = append(p.At, time.UnixMilli(e.At))
+		p.Causes = append(p.Causes, e.Cause)
+	}
+	return nil
+}
+
+// detailsJSON writes details as JSON; "" for none.
+func detailsJSON(d clerksync.Details) (string, error) {
+	if d == nil {
+		return "", nil
+	}
+	text, err := json.Marshal(d)
+	if err != nil {
+		return "", fmt.Errorf("write audit details: %w", err)
+	}
+	return string(text), nil
+}
+
+// allOrganizations stands for every organization: what changes for all of them is counted once, beside each one's own.
+const allOrganizations = ""
+
+func addChanges(p *dbsqlc.FinishParams, changed clerksync.Mirror) {
+	asOf := map[string]int64{}
+	concern := func(organizationID string, at int64) { asOf[organizationID] = max(asOf[organizationID], at) }
+	for id, o := range changed.Organizations {
+		concern(id, o.AsOf())
+	}
+	for _, m := range changed.Memberships {
+		concern(m.OrganizationID, m.AsOf())
+	}
+	for _, i := range changed.Invitations {
+		concern(i.OrganizationID, i.AsOf())
+	}
+	for _, d := range changed.Domains {
+		concern(d.OrganizationID, d.AsOf())
+	}
+	for _, r := range changed.Roles {
+		concern(allOrganizations, r.AsOf())
+	}
+	for _, permission := range changed.Permissions {
+		concern(allOrganizations, permission.AsOf())
+	}
+	for _, id := range ids(asOf) {
+		p.OrganizationIds = append(p.OrganizationIds, id)
+		p.AsOf = append(p.AsOf, time.UnixMilli(asOf[id]))
+	}
+	for _, id := range ids(changed.Users) {
+		p.UserIds = append(p.UserIds, id)
+		p.UserAsOf = append(p.UserAsOf, time.UnixMilli(changed.Users[id].AsOf()))
+	}
+}
