@@ -9,8 +9,9 @@ import (
 	"unicode/utf8"
 )
 
-// State is where a delivery stands in the ledger. A delivery starts as received (or quarantined) and ends in one
-// of the others; only a quarantined one can become received again.
+// State is where a delivery stands in the ledger. A delivery starts as received, or ends at the door as ignored or
+// quarantined; a received one ends in any of the others. A replay makes it received again, and so does a new copy of a
+// quarantined one.
 type State string
 
 // The states of a delivery.
@@ -56,7 +57,7 @@ const secondsLimit = 100_000_000_000
 // for a missing timestamp.
 //
 // It never refuses a message: one whose envelope can't be read comes back in StateQuarantined, so that it can be
-// acknowledged, kept and replayed.
+// acknowledged and seen, and replayed if it is JSON; the body of anything else isn't kept.
 func NewDelivery(id string, body []byte, signedAt, receivedAt time.Time) Delivery {
 	d := Delivery{
 		ID: id, OccurredAt: signedAt.UnixMilli(), ReceivedAt: receivedAt, BodySHA256: sha256.Sum256(body),
