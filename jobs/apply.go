@@ -42,9 +42,9 @@ func apply(ctx context.Context, tx pgx.Tx, svixIDs []string) (outcome store.Outc
 	if err != nil {
 		return outcome, err
 	}
-	changed, entries := mirror.ApplyAll(deliveries, facts)
-	if err := store.SaveMirror(ctx, tx, changed); err != nil {
+	changes := mirror.ApplyAll(deliveries, facts)
+	if err := store.SaveMirror(ctx, tx, changes.Mirror); err != nil {
 		return outcome, err
 	}
-	return store.Outcome{Deliveries: deliveries, Entries: entries, Changed: changed}, nil
+	return store.Outcome{Deliveries: deliveries, Entries: changes.Entries, Changed: changes.Mirror}, nil
 }

@@ -36,7 +36,7 @@ type AuditEntry struct {
 	Target         string // id of what changed: of the user for memberships, else of the object
 	Before, After  Details
 	At             int64  // when it happened, epoch milliseconds; 0: when the event occurred
-	Cause          string // svix-id of the delivery that told
+	Cause          string // svix-id of the delivery, or the sweep or look-up, that told
 }
 
 // The functions below compare two states of one object. They say nothing of changes to a dead object: filling in
@@ -49,6 +49,8 @@ func auditOrganization(before, after Organization) []AuditEntry {
 	switch {
 	case after.dead():
 		e.Action, e.Before = ActionWorkspaceDeleted, details(before)
+	case before.dead():
+		e.Action, e.After = ActionWorkspaceCreated, details(after)
 	case !told(before) && told(after):
 		e.Action, e.After, e.At = ActionWorkspaceCreated, details(after), after.CreatedAt.Value
 		e.Actor = deref(after.CreatedBy.Value)
@@ -71,6 +73,8 @@ func auditMembership(before, after Membership) []AuditEntry {
 	switch {
 	case after.dead():
 		e.Action, e.Before = ActionMemberRemoved, details(before)
+	case before.dead():
+		e.Action, e.After = ActionMemberJoined, details(after)
 	case !before.Role.Written():
 		e.Action, e.After, e.At = ActionMemberJoined, details(after), after.CreatedAt.Value
 	case before.Role.Value != after.Role.Value:
@@ -107,6 +111,9 @@ func auditInvitation(before, after Invitation) []AuditEntry {
 func auditUser(before, after User) []AuditEntry {
 	if after.dead() {
 		return []AuditEntry{{Action: ActionUserDeleted, Target: after.ID}}
+	}
+	if before.dead() {
+		return []AuditEntry{{Action: ActionUserRestored, Target: after.ID}}
 	}
 	var entries []AuditEntry
 	add := func(was, is bool, set, unset Action) {

@@ -23,8 +23,9 @@ type Facts struct {
 // decoder reads one event's data into facts. Errors are collected, so that a reader of the quarantine sees all of
 // them at once.
 type decoder struct {
-	version Version
-	errs    *[]error // of this decoder and of the stubs that it reads
+	version    Version
+	receivedAt int64    // when a deletion became known here, epoch milliseconds
+	errs       *[]error // of this decoder and of the stubs that it reads
 }
 
 // Decode reads what a delivery says about the mirror. known is false for an event that the mirror doesn't need.
@@ -40,7 +41,8 @@ func Decode(d Delivery) (facts Facts, known bool, err error) {
 	}
 	data := envelope.child("data").value
 	dec := &decoder{
-		version: Version{Rank: RankFull, Kind: d.Type.kind(), OccurredAt: d.OccurredAt, DeliveryID: d.ID}, errs: new([]error),
+		version:    Version{Rank: RankFull, Kind: d.Type.kind(), OccurredAt: d.OccurredAt, DeliveryID: d.ID},
+		receivedAt: d.ReceivedAt.UnixMilli(), errs: new([]error),
 	}
 	dec.version.UpdatedAt = cmp.Or(data.millis("updated_at").value, d.OccurredAt)
 	facts = decode(dec, data)
@@ -75,7 +77,7 @@ func (dec *decoder) tombstone() Tombstone {
 	if dec.version.Kind != KindDeleted {
 		return Tombstone{}
 	}
-	return Tombstone{OccurredAt: dec.version.OccurredAt, DeliveryID: dec.version.DeliveryID}
+	return Tombstone{OccurredAt: dec.version.OccurredAt, DeliveryID: dec.version.DeliveryID, ReceivedAt: dec.receivedAt}
 }
 
 // stub lowers the decoder's version to that of a nested copy. A copy shows its object as of the event: the event's own

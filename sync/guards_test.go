@@ -37,7 +37,7 @@ func TestTheLaterOfTwoDeletionsIsKept(t *testing.T) {
 	later := membershipMessage("msg_1", "deleted", "orgmem_a1", "org:member", 1, 3)
 	for _, order := range [][]message{{earlier, later}, {later, earlier}} {
 		m := play(t, order...).Memberships["orgmem_a1"]
-		require.Equal(t, clerksync.Tombstone{OccurredAt: t0 + 3, DeliveryID: "msg_1"}, m.Tombstone)
+		require.Equal(t, clerksync.Tombstone{OccurredAt: t0 + 3, DeliveryID: "msg_1", ReceivedAt: t0}, m.Tombstone)
 		require.Equal(t, t0+3, m.AsOf())
 	}
 }
@@ -120,7 +120,7 @@ func TestDeliveriesOfOneInstantAreAppliedInTheOrderOfTheirIDs(t *testing.T) {
 		require.NoError(t, err)
 		deliveries, facts = append(deliveries, d), append(facts, f)
 	}
-	_, entries := clerksync.NewMirror().ApplyAll(deliveries, facts)
+	entries := clerksync.NewMirror().ApplyAll(deliveries, facts).Entries
 	var causes []string
 	for _, e := range entries {
 		causes = append(causes, e.Cause)

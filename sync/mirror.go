@@ -26,9 +26,33 @@ func NewMirror() Mirror {
 	}
 }
 
+// Changes is what applying deliveries or observations amounts to.
+type Changes struct {
+	Mirror                      // the objects that changed, as they are now
+	Entries    []AuditEntry     // of the changes
+	Drift      []Drift          // what observations showed to be wrong
+	RolesMoved bool             // members may have other roles or permissions now, of which no event tells
+}
+
+// Difference says how the mirror and what Clerk's API shows differ in one object.
+type Difference string
+
+// The differences. The values are stored and shown; never change them.
+const (
+	Missing Difference = "missing" // Clerk has it; here nothing is known of it but from others' nested copies, or it is dead
+	Stale   Difference = "stale"   // known here, with other values
+	Extra   Difference = "extra"   // alive here, and Clerk doesn't list it
+)
+
+// Drift is one object in which mirror and Clerk differ.
+type Drift struct {
+	ID         string
+	Difference Difference
+}
+
 // ApplyAll applies deliveries that are in StateReceived, each with what it says, in the order in which they occurred. It
-// sets their states, and returns the objects that changed and the audit entries of the changes.
-func (m Mirror) ApplyAll(deliveries []Delivery, facts []Facts) (changed Mirror, entries []AuditEntry) {
+// sets their states, and returns what changed.
+func (m Mirror) ApplyAll(deliveries []Delivery, facts []Facts) Changes {
 	order := make([]int, len(deliveries))
 	for i := range order {
 		order[i] = i
@@ -36,23 +60,39 @@ func (m Mirror) ApplyAll(deliveries []Delivery, facts []Facts) (changed Mirror, 
 	slices.SortFunc(order, func(a, b int) int {
 		return cmp.Or(cmp.Compare(deliveries[a].OccurredAt, deliveries[b].OccurredAt), cmp.Compare(deliveries[a].ID, deliveries[b].ID))
 	})
-	changed = NewMirror()
+	changes := Changes{Mirror: NewMirror()}
 	for _, i := range order {
 		d := &deliveries[i]
 		if d.State != StateReceived {
 			continue
 		}
-		var made []AuditEntry
-		d.State, made = m.Apply(facts[i], changed)
-		for _, e := range made {
-			e.Cause = d.ID
-			if e.At == 0 {
-				e.At = d.OccurredAt
-			}
-			entries = append(entries, e)
+		a := m.apply(application{}, facts[i], changes.Mirror)
+		d.State = a.state
+		changes.add(a, d.ID, d.OccurredAt)
+	}
+	return changes
+}
+
+// ObserveAll merges what one page or look-up of Clerk's API showed, asked for at the given instant (epoch milliseconds).
+// What the mirror knows already is left as it is, so that a sweep that finds nothing writes nothing.
+func (m Mirror) ObserveAll(facts []Facts, askedAt int64, cause string) Changes {
+	changes := Changes{Mirror: NewMirror()}
+	for _, f := range facts {
+		a := m.apply(application{observed: true}, f, changes.Mirror)
+		changes.add(a, cause, askedAt)
+		if a.difference != "" {
+			changes.Drift = append(changes.Drift, Drift{ID: f.Subject, Difference: a.difference})
 		}
 	}
-	return changed, entries
+	return changes
+}
+
+func (c *Changes) add(a application, cause string, at int64) {
+	for _, e := range a.entries {
+		e.Cause, e.At = cause, cmp.Or(e.At, at)
+		c.Entries = append(c.Entries, e)
+	}
+	c.RolesMoved = c.RolesMoved || a.rolesMoved
 }
 
 // Apply merges what one delivery says into the mirror, and adds every object that this changed to changed. It returns
@@ -62,7 +102,12 @@ func (m Mirror) ApplyAll(deliveries []Delivery, facts []Facts) (changed Mirror, 
 // delivery had overtaken it, or the object was gone. A late event of a deleted object still fills in fields that
 // nobody had written, so that the result doesn't depend on the order, but it never brings the object back.
 func (m Mirror) Apply(f Facts, changed Mirror) (State, []AuditEntry) {
-	a := application{subject: f.Subject, state: StateSuperseded}
+	a := m.apply(application{}, f, changed)
+	return a.state, a.entries
+}
+
+func (m Mirror) apply(a application, f Facts, changed Mirror) application {
+	a.subject, a.state = f.Subject, StateSuperseded
 	merge(&a, f.Users, m.Users, changed.Users, auditUser)
 	merge(&a, f.Memberships, m.Memberships, changed.Memberships, auditMembership)
 	merge(&a, f.Invitations, m.Invitations, changed.Invitations, auditInvitation)
@@ -70,32 +115,100 @@ func (m Mirror) Apply(f Facts, changed Mirror) (State, []AuditEntry) {
 	merge(&a, f.Permissions, m.Permissions, changed.Permissions, noAudit)
 	merge(&a, f.Roles, m.Roles, changed.Roles, auditRole)
 	merge(&a, f.Organizations, m.Organizations, changed.Organizations, auditOrganization)
-	return a.state, a.entries
+	return a
 }
 
-// application is what applying one delivery amounts to.
+// application is what applying one delivery or observation amounts to.
 type application struct {
-	subject string
-	state   State
-	entries []AuditEntry
+	observed   bool // Clerk's API showed it
+	subject    string
+	state      State
+	entries    []AuditEntry
+	difference Difference // of the subject; "" if there is none
+	rolesMoved bool
 }
 
-// merge brings what a delivery says of objects of one kind into the mirror.
-func merge[T mergeable[T]](a *application, said []T, objects, changed map[string]T, audit func(before, after T) []AuditEntry) {
+// merge brings what is said of objects of one kind into the mirror.
+func merge[T mergeable[T], P registered[T]](a *application, said []T, objects, changed map[string]T, audit func(before, after T) []AuditEntry) {
 	for _, in := range said {
 		id := in.ObjectID()
 		before := objects[id]
 		after := before.Merge(in)
-		if !after.Known() || reflect.DeepEqual(before, after) {
+		if !after.Known() || reflect.DeepEqual(before, after) || a.observed && nothingNew[T, P](before, after) {
 			continue
 		}
 		objects[id], changed[id] = after, after
-		if before.dead() {
+		if before.dead() && after.dead() {
 			continue
 		}
 		if id == a.subject {
 			a.state = StateApplied
+			a.difference = differenceOf[T, P](before, after)
 		}
 		a.entries = append(a.entries, audit(before, after)...)
+		a.rolesMoved = a.rolesMoved || movesRoles(before, after)
+	}
+}
+
+// registered is a pointer to an object whose fields are registers.
+type registered[T any] interface {
+	*T
+	Registers() []Register
+}
+
+// nothingNew reports whether two states of an object have the same values, last updated at the same instant: then it
+// doesn't matter who said so. Of nested copies, which say no instant, the values alone count.
+func nothingNew[T any, P registered[T]](before, after T) bool {
+	return reflect.DeepEqual(before, withVersionsOf[T, P](before, after, func(was, is Version) bool {
+		return was.Rank == is.Rank && (was.UpdatedAt == is.UpdatedAt || is.Rank == RankStub)
+	}))
+}
+
+// differenceOf says how an object that Clerk showed differs from what was known.
+func differenceOf[T mergeable[T], P registered[T]](before, after T) Difference {
+	anyVersion := func(Version, Version) bool { return true }
+	switch {
+	case after.dead():
+		return "" // found to be gone, which whoever looked for it counts
+	case before.dead() || Newest(P(&before).Registers()).Rank < RankFull:
+		return Missing
+	case reflect.DeepEqual(withoutHistory(before), withVersionsOf[T, P](before, withoutHistory(after), anyVersion)):
+		return ""
+	default:
+		return Stale
+	}
+}
+
+// withVersionsOf returns after, with the version of before for each register whose two versions are the same for the caller.
+func withVersionsOf[T any, P registered[T]](before, after T, same func(was, is Version) bool) T {
+	was, is := P(&before).Registers(), P(&after).Registers()
+	for i := range is {
+		if same(*was[i].Version, *is[i].Version) {
+			*is[i].Version = *was[i].Version
+		}
+	}
+	return after
+}
+
+// withoutHistory leaves out what a role had before.
+func withoutHistory[T any](object T) T {
+	if r, ok := any(&object).(*Role); ok {
+		r.Keys = nil
+	}
+	return object
+}
+
+// movesRoles reports whether a change may give members other roles or permissions without an event for each of them.
+func movesRoles(before, after any) bool {
+	switch before := before.(type) {
+	case Role:
+		after := after.(Role) //nolint:forcetypeassert // both are states of one object
+		return before.Known() && (after.dead() || before.Key.Value != after.Key.Value ||
+			!slices.Equal(before.PermissionIDs.Value, after.PermissionIDs.Value))
+	case Organization:
+		after := after.(Organization) //nolint:forcetypeassert // both are states of one object
+		return before.RoleSetKey.Written() && deref(before.RoleSetKey.Value) != deref(after.RoleSetKey.Value)
+	default:
+		return false
 	}
 }

@@ -8,6 +8,7 @@ type Organization struct {
 	Name           Field[string]
 	Slug           Field[*string] // null where slugs are off; "" is passed on as Clerk sends it
 	ImageURL       Field[*string]
+	RoleSetKey     Field[*string] // the set of roles that its members can have
 	CreatedBy      Field[*string] // user_…; absent if the Backend API made the organization, and in nested copies
 	CreatedAt      Field[int64]   // epoch milliseconds
 	PublicMetadata Field[json.RawMessage]
@@ -20,6 +21,7 @@ func (o *Organization) Registers() []Register {
 		{"name", &o.Name.Version},
 		{"slug", &o.Slug.Version},
 		{"image_url", &o.ImageURL.Version},
+		{"role_set_key", &o.RoleSetKey.Version},
 		{"created_by", &o.CreatedBy.Version},
 		{"created_at", &o.CreatedAt.Version},
 		{"public_metadata", &o.PublicMetadata.Version},
@@ -33,6 +35,7 @@ func (o Organization) Merge(in Organization) Organization {
 		Name:           o.Name.merge(in.Name),
 		Slug:           o.Slug.merge(in.Slug),
 		ImageURL:       o.ImageURL.merge(in.ImageURL),
+		RoleSetKey:     o.RoleSetKey.merge(in.RoleSetKey),
 		CreatedBy:      o.CreatedBy.merge(in.CreatedBy),
 		CreatedAt:      o.CreatedAt.merge(in.CreatedAt),
 		PublicMetadata: o.PublicMetadata.merge(in.PublicMetadata),
@@ -52,6 +55,7 @@ func (dec *decoder) organization(o object) Organization {
 		Name:           setNonNull(dec, o.text("name")),
 		Slug:           set(dec, nullable(o.text("slug"))),
 		ImageURL:       set(dec, nullable(o.text("image_url"))),
+		RoleSetKey:     set(dec, nullable(o.text("role_set_key"))),
 		CreatedBy:      set(dec, nullable(o.text("created_by"))),
 		CreatedAt:      setNonNull(dec, o.millis("created_at")),
 		PublicMetadata: setNonNull(dec, o.raw("public_metadata")),

@@ -11,7 +11,17 @@ const (
 	KindCreated Kind = 1
 	KindUpdated Kind = 2
 	KindDeleted Kind = 3
+	// KindObserved is the kind of a state that Clerk's API showed. It orders as KindUpdated does, by when it was asked for.
+	KindObserved Kind = 4
 )
+
+// order is the kind's place in the order of versions.
+func (k Kind) order() Kind {
+	if k == KindObserved {
+		return KindUpdated
+	}
+	return k
+}
 
 // Rank tells how good a source is. A nested copy of an object inside another object's event (a stub) never
 // outranks the object's own event, however new it is: Clerk omits fields in nested copies and doesn't say how
@@ -30,38 +40,22 @@ type Version struct {
 	Rank       Rank   `json:"r"`
 	UpdatedAt  int64  `json:"u"` // data.updated_at, epoch milliseconds
 	Kind       Kind   `json:"k"`
-	OccurredAt int64  `json:"o"` // the envelope's timestamp, epoch milliseconds
-	DeliveryID string `json:"d"` // svix-id: the last resort that makes the order total
+	OccurredAt int64  `json:"o"` // the envelope's timestamp, or when the API was asked, epoch milliseconds
+	DeliveryID string `json:"d"` // svix-id, or the sweep or look-up that asked: the last resort that makes the order total
 }
 
-// Compare returns -1, 0 or +1 as v is older than, the same as, or newer than o.
+// Compare returns -1, 0 or +1 as v is older than, the same as, or newer than o. An event of the very millisecond in which
+// the API was asked counts as later than the answer.
 func (v Version) Compare(o Version) int {
 	return cmp.Or(
 		cmp.Compare(v.Rank, o.Rank),
 		cmp.Compare(v.UpdatedAt, o.UpdatedAt),
-		cmp.Compare(v.Kind, o.Kind),
+		cmp.Compare(v.Kind.order(), o.Kind.order()),
 		cmp.Compare(v.OccurredAt, o.OccurredAt),
+		-cmp.Compare(v.Kind, o.Kind),
 		cmp.Compare(v.DeliveryID, o.DeliveryID),
 	)
 }
 
 // IsZero reports whether nothing is known.
 func (v Version) IsZero() bool { return v == Version{} }
-
-// Tombstone records that an object is gone. It absorbs: once set, no event unsets it, because Clerk never
-// reuses an id. The zero Tombstone means alive.
-type Tombstone struct {
-	OccurredAt int64  // the envelope's timestamp of the deletion, epoch milliseconds
-	DeliveryID string // svix-id of the deletion
-}
-
-// Dead reports whether the object is gone.
-func (t Tombstone) Dead() bool { return t != Tombstone{} }
-
-// merge keeps the later of two deletions of one object, so that the result doesn't depend on their order.
-func (t Tombstone) merge(o Tombstone) Tombstone {
-	if cmp.Or(cmp.Compare(t.OccurredAt, o.OccurredAt), cmp.Compare(t.DeliveryID, o.DeliveryID)) < 0 {
-		return o
-	}
-	return t
-}

@@ -1,0 +1,130 @@
+package sync
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+)
+
+// Observation is one object as Clerk's API showed it.
+type Observation struct {
+	Resource Resource
+	Object   json.RawMessage // as Clerk sent it
+	AskedAt  int64           // when the request for it began, epoch milliseconds: the state is not older
+	Cause    string          // the sweep or look-up that asked
+}
+
+// ObservedID reads the id of an object that Clerk's API showed. Errors wrap [ErrUndecodable].
+func ObservedID(raw json.RawMessage) (string, error) {
+	o, err := parseObject(raw)
+	if err != nil {
+		return "", err
+	}
+	id := o.text("id")
+	if id.err == nil && id.value == "" {
+		id.err = fmt.Errorf("%w: object without id", ErrUndecodable)
+	}
+	return id.value, id.err
+}
+
+// DecodeObservation reads what an object from Clerk's API says. Its version orders by the same rule as an event's: by
+// updated_at, and for states of one updated_at by when it was asked for. Errors wrap [ErrUndecodable].
+func DecodeObservation(o Observation) (Facts, error) {
+	data, err := parseObject(o.Object)
+	if err != nil {
+		return Facts{}, err
+	}
+	dec := &decoder{
+		version: Version{Rank: RankFull, Kind: KindObserved, OccurredAt: o.AskedAt, DeliveryID: o.Cause}, errs: new([]error),
+	}
+	dec.version.UpdatedAt = cmp.Or(data.millis("updated_at").value, o.AskedAt)
+	facts := resourceDecoder(o.Resource)(dec, data)
+	if err := errors.Join(*dec.errs...); err != nil {
+		return Facts{}, err
+	}
+	return facts, nil
+}
+
+// resourceDecoder returns what reads an object of a resource: an object from the API has the shape of an event's data.
+func resourceDecoder(r Resource) func(*decoder, object) Facts {
+	switch r {
+	case ResourceOrganization:
+		return organizationEvent
+	case ResourceUser:
+		return userEvent
+	case ResourceMembership:
+		return membershipEvent
+	case ResourceInvitation:
+		return invitationEvent
+	case ResourceDomain:
+		return domainEvent
+	case ResourceRole:
+		return roleEvent
+	case ResourcePermission:
+		return permissionEvent
+	default:
+		return func(dec *decoder, _ object) Facts {
+			dec.check(fmt.Errorf("%w: unknown resource %q", ErrUndecodable, r))
+			return Facts{}
+		}
+	}
+}
+
+// Alive returns the facts with the word that their subject lives, as of when Clerk was asked: what lifts a tombstone that
+// became known before. It is for point look-ups only.
+func (f Facts) Alive(askedAt int64) Facts { return f.mark(Tombstone{LiftedAt: askedAt}) }
+
+// Gone returns the facts that an object is gone, as a point look-up that began at askedAt found.
+func Gone(r Resource, ref Reference, askedAt int64, cause string) Facts {
+	f := Facts{Subject: ref.ID}
+	switch r {
+	case ResourceOrganization:
+		f.Organizations = []Organization{{ID: ref.ID}}
+	case ResourceUser:
+		f.Users = []User{{ID: ref.ID}}
+	case ResourceMembership:
+		f.Memberships = []Membership{{ID: ref.ID, OrganizationID: ref.OrganizationID, UserID: ref.UserID}}
+	case ResourceInvitation:
+		f.Invitations = []Invitation{{ID: ref.ID, OrganizationID: ref.OrganizationID}}
+	case ResourceDomain:
+		f.Domains = []Domain{{ID: ref.ID, OrganizationID: ref.OrganizationID}}
+	case ResourceRole:
+		f.Roles = []Role{{ID: ref.ID}}
+	case ResourcePermission:
+		f.Permissions = []Permission{{ID: ref.ID}}
+	}
+	return f.mark(Tombstone{OccurredAt: askedAt, DeliveryID: cause, ReceivedAt: askedAt})
+}
+
+// mark sets the tombstone of the facts' subject.
+func (f Facts) mark(t Tombstone) Facts {
+	for i := range f.Organizations {
+		if f.Organizations[i].ID == f.Subject {
+			f.Organizations[i].Tombstone = t
+		}
+	}
+	for i := range f.Users {
+		if f.Users[i].ID == f.Subject {
+			f.Users[i].Tombstone = t
+		}
+	}
+	for i := range f.Memberships {
+		f.Memberships[i].Tombstone = t
+	}
+	for i := range f.Invitations {
+		f.Invitations[i].Tombstone = t
+	}
+	for i := range f.Domains {
+		f.Domains[i].Tombstone = t
+	}
+	for i := range f.Roles {
+		f.Roles[i].Tombstone = t
+	}
+	for i := range f.Permissions {
+		if f.Permissions[i].ID == f.Subject {
+			f.Permissions[i].Tombstone = t
+		}
+	}
+	return f
+}
