@@ -68,7 +68,8 @@ const (
 )
 
 type checksBody struct {
-	Checks []checkBody `json:"checks"`
+	Checks  []checkBody `json:"checks"`
+	Refresh bool        `json:"refresh"` // look up at Clerk who isn't a member
 }
 
 type checkBody struct {
@@ -83,20 +84,24 @@ type decisionsBody struct {
 
 // authorizeMany answers POST /v1/authorize: a service asks about anybody.
 func (s *server) authorizeMany(w http.ResponseWriter, r *http.Request, _ string) error {
-	checks, err := readChecks(w, r)
+	asked, err := readChecks(w, r)
 	if err != nil {
 		return err
 	}
-	pairs := make([]store.Pair, len(checks))
-	for i, c := range checks {
+	pairs := make([]store.Pair, len(asked.Checks))
+	for i, c := range asked.Checks {
 		pairs[i] = store.Pair{UserID: c.UserID, OrganizationID: c.WorkspaceID}
 	}
-	standings, err := store.Standings(r.Context(), s.cfg.DB, pairs...)
+	read := s.standings
+	if asked.Refresh {
+		read = s.freshStandings
+	}
+	standings, err := read(r.Context(), pairs...)
 	if err != nil {
 		return err
 	}
-	body := decisionsBody{Decisions: make([]decisionBody, len(checks))}
-	for i, c := range checks {
+	body := decisionsBody{Decisions: make([]decisionBody, len(asked.Checks))}
+	for i, c := range asked.Checks {
 		d := s.cfg.Grants.Decide(standings[i], c.Permission)
 		s.cfg.Decided(d.Reason)
 		body.Decisions[i] = bodyOf(d)
@@ -106,25 +111,25 @@ func (s *server) authorizeMany(w http.ResponseWriter, r *http.Request, _ string)
 
 // readChecks reads 1 to 100 checks. Unknown members are refused: one that was meant to change the answer must not be
 // overlooked.
-func readChecks(w http.ResponseWriter, r *http.Request) ([]checkBody, error) {
+func readChecks(w http.ResponseWriter, r *http.Request) (checksBody, error) {
 	decoder := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxChecksBody))
 	decoder.DisallowUnknownFields()
 	var body checksBody
 	if err := decoder.Decode(&body); err != nil {
-		return nil, unreadableChecks(err)
+		return checksBody{}, unreadableChecks(err)
 	}
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		return nil, unreadableChecks(err)
+		return checksBody{}, unreadableChecks(err)
 	}
 	if len(body.Checks) < 1 || len(body.Checks) > maxChecks {
-		return nil, badRequest("checks must have 1 to 100 elements.")
+		return checksBody{}, badRequest("checks must have 1 to 100 elements.")
 	}
 	for i, c := range body.Checks {
 		if !storable(c.UserID) || !storable(c.WorkspaceID) || !storable(c.Permission) {
-			return nil, badRequest("checks[" + strconv.Itoa(i) + "] must have a user_id, a workspace_id and a permission of at most 255 bytes.")
+			return checksBody{}, badRequest("checks[" + strconv.Itoa(i) + "] must have a user_id, a workspace_id and a permission of at most 255 bytes.")
 		}
 	}
-	return body.Checks, nil
+	return body, nil
 }
 
 // unreadableChecks tells a body that is too large from one that is something else than an object with checks.
@@ -132,5 +137,5 @@ func unreadableChecks(err error) *problem {
 	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
 		return &problem{Type: problemType + "too-large", Title: "Body too large", Status: http.StatusRequestEntityTooLarge}
 	}
-	return badRequest(`The body must be one object {"checks":[{"user_id":"user_…","workspace_id":"org_…","permission":"…"}]}.`)
+	return badRequest(`The body must be one object {"checks":[{"user_id":"user_…","workspace_id":"org_…","permission":"…"}]}, which may have "refresh":true.`)
 }

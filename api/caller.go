@@ -96,13 +96,14 @@ func (s *server) handle(next func(http.ResponseWriter, *http.Request) error) htt
 	})
 }
 
-// decide reads what the mirror knows about a user in a workspace, and decides.
+// decide reads what the mirror knows about a user in a workspace, after a look-up at Clerk if that isn't a membership,
+// and decides.
 func (s *server) decide(r *http.Request, userID, workspaceID, permission string) (clerksync.Standing, clerksync.Decision, error) {
 	pair := store.Pair{UserID: userID, OrganizationID: workspaceID}
 	if !storable(workspaceID) { // no workspace has such an id: ask about none
 		pair.OrganizationID = ""
 	}
-	standings, err := store.Standings(r.Context(), s.cfg.DB, pair)
+	standings, err := s.freshStandings(r.Context(), pair)
 	if err != nil {
 		return clerksync.Standing{}, clerksync.Decision{}, err
 	}
@@ -129,4 +130,24 @@ const maxID = 255
 // storable reports whether a text from a request can be an id or a permission: Postgres refuses NUL and what isn't UTF-8.
 func storable(s string) bool {
 	return s != "" && len(s) <= maxID && utf8.ValidString(s) && !strings.ContainsRune(s, 0)
+}
+
+// organizationIDPrefix begins every Clerk organization's id.
+const organizationIDPrefix = "org_"
+
+// clerkID reports whether Clerk could have made the id: its prefix and up to 64 letters and digits. Any other one names
+// nothing at Clerk, and might change the address that it becomes a part of.
+func clerkID(prefix, id string) bool {
+	rest, found := strings.CutPrefix(id, prefix)
+	if !found || rest == "" || len(rest) > 64 {
+		return false
+	}
+	for i := range len(rest) {
+		switch c := rest[i]; {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9':
+		default:
+			return false
+		}
+	}
+	return true
 }

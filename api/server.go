@@ -45,6 +45,14 @@ type Config struct {
 	Decided func(clerksync.Reason)
 	// Refused is told why credentials were refused. Optional.
 	Refused func(AuthReason)
+	// Refresher asks Clerk about somebody whom the mirror doesn't know as a member, before they are refused. Optional:
+	// without one, refusals stand at once.
+	Refresher Refresher
+	// Refreshed is told what came of asking, as each RefreshOutcome says. Optional. It must not block, and must be
+	// safe for concurrent use.
+	Refreshed func(RefreshOutcome)
+	// Now is the clock by which answers of the Refresher are remembered. Defaults to time.Now.
+	Now func() time.Time
 }
 
 func (c Config) withDefaults() Config {
@@ -53,6 +61,12 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Refused == nil {
 		c.Refused = func(AuthReason) {}
+	}
+	if c.Refreshed == nil {
+		c.Refreshed = func(RefreshOutcome) {}
+	}
+	if c.Now == nil {
+		c.Now = time.Now
 	}
 	return c
 }
@@ -72,7 +86,10 @@ func (c Config) validate() error {
 	}
 }
 
-type server struct{ cfg Config }
+type server struct {
+	cfg     Config
+	lookups *lookups // nil without a Refresher
+}
 
 // NewHandler returns the handler of all routes under /v1 and of /openapi.yaml.
 func NewHandler(cfg Config) (http.Handler, error) {
@@ -80,7 +97,7 @@ func NewHandler(cfg Config) (http.Handler, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	s := &server{cfg: cfg}
+	s := &server{cfg: cfg, lookups: newLookups(cfg)}
 	return s.guard(s.router()), nil
 }
 

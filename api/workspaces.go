@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"time"
@@ -24,14 +25,10 @@ type seatBody struct {
 
 // me answers GET /v1/me: the caller's workspaces, with role and permissions in each.
 func (s *server) me(w http.ResponseWriter, r *http.Request, userID string) error {
-	status, err := store.UserStatus(r.Context(), s.cfg.DB, userID)
-	if err != nil {
-		return err
+	seats, err := s.seats(r.Context(), userID)
+	if err == nil && len(seats) == 0 && s.lookups.refreshUser(r.Context(), userID) {
+		seats, err = s.seats(r.Context(), userID)
 	}
-	if reason := status.Refusal(); reason != "" {
-		return forbidden(reason)
-	}
-	seats, err := store.Seats(r.Context(), s.cfg.DB, userID)
 	if err != nil {
 		return err
 	}
@@ -43,6 +40,18 @@ func (s *server) me(w http.ResponseWriter, r *http.Request, userID string) error
 		}
 	}
 	return write(w, body)
+}
+
+// seats reads where a user is a member, and refuses an account that may do nothing.
+func (s *server) seats(ctx context.Context, userID string) ([]store.Seat, error) {
+	status, err := store.UserStatus(ctx, s.cfg.DB, userID)
+	if err != nil {
+		return nil, err
+	}
+	if reason := status.Refusal(); reason != "" {
+		return nil, forbidden(reason)
+	}
+	return store.Seats(ctx, s.cfg.DB, userID)
 }
 
 // permissions lists what a member may do; never null in JSON.

@@ -57,7 +57,7 @@ func (w *world) apply(deliveries ...clerksync.Delivery) {
 		for _, f := range facts {
 			mirror.Apply(f, changed)
 		}
-		require.NoError(w.tb, store.SaveMirror(w.tb.Context(), tx, changed))
+		require.NoError(w.tb, store.SaveMirror(w.tb.Context(), tx, mirror, changed))
 		return store.Finish(w.tb.Context(), tx, store.Outcome{Changed: changed}, time.Now())
 	}))
 }

@@ -38,12 +38,12 @@ func apply(ctx context.Context, tx pgx.Tx, svixIDs []string) (outcome store.Outc
 			facts[i] = f
 		}
 	}
-	mirror, err := store.LockMirror(ctx, tx, facts)
+	locked, err := store.LockMirror(ctx, tx, facts)
 	if err != nil {
 		return outcome, err
 	}
-	changes := mirror.ApplyAll(deliveries, facts)
-	if err := store.SaveMirror(ctx, tx, changes.Mirror); err != nil {
+	changes := locked.ApplyAll(deliveries, facts)
+	if err := store.SaveMirror(ctx, tx, locked, changes.Mirror); err != nil {
 		return outcome, err
 	}
 	return store.Outcome{Deliveries: deliveries, Entries: changes.Entries, Changed: changes.Mirror}, nil

@@ -134,17 +134,10 @@ func (b *bundle) insert(t *testing.T, deliveries ...clerksync.Delivery) {
 	require.NoError(t, err)
 }
 
-// apply applies deliveries in one transaction.
+// apply applies deliveries in one transaction, as a worker does.
 func (b *bundle) apply(ctx context.Context, svixIDs ...string) (finished []clerksync.Delivery, err error) {
-	err = pgx.BeginFunc(ctx, b.pool, func(tx pgx.Tx) (err error) {
-		outcome, err := apply(ctx, tx, svixIDs)
-		if err != nil {
-			return err
-		}
-		finished = outcome.Deliveries
-		return store.Finish(ctx, tx, outcome, time.Now())
-	})
-	return finished, err
+	outcome, err := (&applyWorker{pool: b.pool}).commit(ctx, svixIDs)
+	return outcome.Deliveries, err
 }
 
 // row is one delivery as the ledger has it.
@@ -264,9 +257,9 @@ func (b *bundle) mirror(t require.TestingT) clerksync.Mirror {
 	for _, id := range ids("memberships") {
 		facts.Memberships = append(facts.Memberships, clerksync.Membership{ID: id})
 	}
-	mirror, err := store.LockMirror(ctx, b.pool, []clerksync.Facts{facts})
+	locked, err := store.LockMirror(ctx, b.pool, []clerksync.Facts{facts})
 	require.NoError(t, err)
-	return mirror
+	return locked.Mirror
 }
 
 // play is what package sync makes of deliveries, without a database. Objects of which only the id is known are left

@@ -20,6 +20,9 @@ const (
 	maxDeliveryAttempts = 5
 	// maxJobAttempts bounds a job that waits for locks or for somebody to mend the schema. What it leaves is taken over.
 	maxJobAttempts = 12
+	// maxRaces is how often in a row somebody else may be first to hear of an object. The next attempt locks what made the
+	// last one fail, so that even twice is rare.
+	maxRaces = 5
 	// databasePause is how long a job waits for a database that is away. It costs no attempt.
 	databasePause = time.Second
 )
@@ -30,7 +33,7 @@ type blame int
 const (
 	// ofDatabase: it gives no answer or says that it can't work now. Nothing else would succeed either.
 	ofDatabase blame = iota
-	// ofCircumstances: of a lock, a deadlock, a missing table or privilege. Something else might succeed, and the same
+	// ofCircumstances: of a lock, a race, a deadlock, a missing table or privilege. Something else might succeed, and the same
 	// will once somebody has mended it.
 	ofCircumstances
 	// ofDelivery: the same will always fail.
@@ -42,7 +45,8 @@ const (
 func blameFor(err error) blame {
 	pgErr, answered := errors.AsType[*pgconn.PgError](err)
 	switch {
-	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled): // somebody's lock, or a stop
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled), // somebody's lock, or a stop
+		errors.Is(err, store.ErrRaced): // somebody is always first
 		return ofCircumstances
 	case !answered && store.Unavailable(err):
 		return ofDatabase

@@ -12,6 +12,7 @@ import (
 	"github.com/riverqueue/river/rivertype"
 	"github.com/stretchr/testify/require"
 
+	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
@@ -101,6 +102,7 @@ func TestBlame(t *testing.T) {
 	}
 	require.Equal(t, ofDelivery, blameFor(errors.New("panic")))
 	require.Equal(t, ofCircumstances, blameFor(fmt.Errorf("apply: %w", context.DeadlineExceeded)))
+	require.Equal(t, ofCircumstances, blameFor(fmt.Errorf("apply: %w", store.ErrRaced)))
 	require.Equal(t, ofDatabase, blameFor(fmt.Errorf("apply: %w", io.ErrUnexpectedEOF)))
 }
 
@@ -124,4 +126,24 @@ func TestADeliveryThatWaitsForALockStopsNoOther(t *testing.T) {
 	release()
 	b.untilState(t, "msg_1", clerksync.StateApplied)
 	require.Zero(t, b.ledger(t, "msg_1").Attempts)
+}
+
+// TestALostRaceIsRunAgainAFewTimes has somebody else always be first: no row is ever added.
+func TestALostRaceIsRunAgainAFewTimes(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.exec(t, `CREATE SEQUENCE rolecall.races;
+		CREATE FUNCTION rolecall.lose() RETURNS trigger LANGUAGE plpgsql AS
+			$$ BEGIN PERFORM nextval('rolecall.races'); RETURN NULL; END $$;
+		CREATE TRIGGER lose BEFORE INSERT ON rolecall.users FOR EACH ROW EXECUTE FUNCTION rolecall.lose()`)
+	b.insert(t, userNamed(t, "msg_1", "user_1", "Kim", 1))
+	w := &applyWorker{pool: b.pool, logger: b.logs.logger(), ended: func(clerksync.State) {}}
+	require.ErrorIs(t, w.takeApart(t.Context(), []string{"msg_1"}), store.ErrRaced)
+	require.Equal(t, maxRaces, b.count(t, "SELECT last_value FROM rolecall.races"))
+	require.Equal(t, "received", b.ledger(t, "msg_1").State)
+	require.Zero(t, b.ledger(t, "msg_1").Attempts, "not its fault")
+
+	b.exec(t, "DROP TRIGGER lose ON rolecall.users")
+	require.NoError(t, w.takeApart(t.Context(), []string{"msg_1"}))
+	require.Equal(t, "applied", b.ledger(t, "msg_1").State)
 }

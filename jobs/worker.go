@@ -44,13 +44,7 @@ func (w *applyWorker) Work(ctx context.Context, job *river.Job[ApplyArgs]) error
 func (w *applyWorker) inTx(ctx context.Context, svixIDs []string) error {
 	ctx, cancel := context.WithTimeout(ctx, applyTimeout)
 	defer cancel()
-	var outcome store.Outcome
-	err := pgx.BeginFunc(ctx, w.pool, func(tx pgx.Tx) (err error) {
-		if outcome, err = apply(ctx, tx, svixIDs); err != nil {
-			return err
-		}
-		return store.Finish(ctx, tx, outcome, time.Now())
-	})
+	outcome, err := w.commit(ctx, svixIDs)
 	if ctx.Err() != nil && err != nil {
 		err = errors.Join(ctx.Err(), err)
 	}
@@ -62,6 +56,22 @@ func (w *applyWorker) inTx(ctx context.Context, svixIDs []string) error {
 		logQuarantine(ctx, w.logger, d)
 	}
 	return nil
+}
+
+// commit begins the transaction and ends it. It does so again, at once, if somebody else was first to hear of an object.
+func (w *applyWorker) commit(ctx context.Context, svixIDs []string) (outcome store.Outcome, err error) {
+	for range maxRaces {
+		err = pgx.BeginFunc(ctx, w.pool, func(tx pgx.Tx) (err error) {
+			if outcome, err = apply(ctx, tx, svixIDs); err != nil {
+				return err
+			}
+			return store.Finish(ctx, tx, outcome, time.Now())
+		})
+		if !errors.Is(err, store.ErrRaced) {
+			break
+		}
+	}
+	return outcome, err
 }
 
 // takeApart applies each delivery in a transaction of its own. It returns an error while any of them waits for

@@ -1,24 +1,29 @@
 package store
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"maps"
 	"reflect"
 	"slices"
 
-	"github.com/callmine/rolecall/store/internal/dbsqlc"
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// LockMirror returns what the mirror knows of the objects that the facts are about, and locks them until the
-// transaction ends, also those of which nothing is known yet. Locks are taken in one order everywhere (see
+// Locked is what [LockMirror] found. Facts may be applied to its Mirror; which rows are locked stays as it was found.
+type Locked struct {
+	clerksync.Mirror // what is known
+
+	rows map[string]bool // ids of all kinds, as an id of Clerk's names its kind; also of rows in which nothing is known
+}
+
+// LockMirror returns what the mirror knows of the objects that the facts are about, and locks their rows until the
+// transaction ends. What has no row yet can't be locked: see [ErrRaced]. Locks are taken in one order everywhere (see
 // queries/mirror.sql), so that two transactions can't deadlock.
-func LockMirror(ctx context.Context, db DBTX, facts []clerksync.Facts) (clerksync.Mirror, error) {
+func LockMirror(ctx context.Context, db DBTX, facts []clerksync.Facts) (Locked, error) {
 	wanted := wantedBy(facts)
-	known := clerksync.NewMirror()
-	q, w := queries(), &work{db: db, subjects: map[string]bool{}}
+	known := Locked{Mirror: clerksync.NewMirror(), rows: map[string]bool{}}
+	q, w := queries(), &work{db: db, subjects: map[string]bool{}, rows: known.rows}
 	for _, f := range facts {
 		w.subjects[f.Subject] = true
 	}
@@ -26,14 +31,7 @@ func LockMirror(ctx context.Context, db DBTX, facts []clerksync.Facts) (clerksyn
 	settle(ctx, w, wanted.Permissions, known.Permissions, q.ReadPermissions, permissionOf)
 	settle(ctx, w, wanted.Organizations, known.Organizations, q.ReadOrganizations, organizationOf)
 	lock(ctx, w, wanted.Users, known.Users, q.LockUsers, userOf)
-	lock(ctx, w, wanted.Memberships, known.Memberships, func(ctx context.Context, db DBTX, ids []string) ([]dbsqlc.RolecallMembership, error) {
-		p := dbsqlc.LockMembershipsParams{Ids: ids}
-		for _, id := range ids {
-			p.OrganizationIds = append(p.OrganizationIds, wanted.Memberships[id].OrganizationID)
-			p.UserIds = append(p.UserIds, wanted.Memberships[id].UserID)
-		}
-		return q.LockMemberships(ctx, db, p)
-	}, membershipOf)
+	lock(ctx, w, wanted.Memberships, known.Memberships, q.LockMemberships, membershipOf)
 	lock(ctx, w, wanted.Invitations, known.Invitations, q.LockInvitations, invitationOf)
 	lock(ctx, w, wanted.Domains, known.Domains, q.LockDomains, domainOf)
 	lock(ctx, w, wanted.Permissions, known.Permissions, q.LockPermissions, permissionOf)
@@ -67,6 +65,7 @@ func want[T mergeable[T]](wanted map[string]T, said []T) {
 type work struct {
 	db       DBTX
 	subjects map[string]bool // ids that the deliveries are about; all others are of stubs
+	rows     map[string]bool // ids of the rows that are locked
 	err      error
 }
 
@@ -78,9 +77,9 @@ func settle[T mergeable[T], R any](ctx context.Context, w *work, wanted, known m
 	stubs := maps.Clone(wanted)
 	maps.DeleteFunc(stubs, func(id string, _ T) bool { return w.subjects[id] })
 	read := map[string]T{}
-	lock(ctx, w, stubs, read, query, object)
+	find(ctx, w, stubs, query, object, func(o T) { read[o.ObjectID()] = o })
 	for id, stub := range stubs {
-		if before, ok := read[id]; ok && reflect.DeepEqual(before, before.Merge(stub)) {
+		if before, ok := read[id]; ok && before.Known() && reflect.DeepEqual(before, before.Merge(stub)) {
 			known[id] = before
 			delete(wanted, id)
 		}
@@ -93,9 +92,22 @@ type mergeable[T any] interface {
 	Merge(in T) T
 }
 
-// lock runs a query for the wanted objects of one kind, and adds those of which something is known.
+// lock locks the rows of the wanted objects of one kind, and adds to known those of which something is known: a row may
+// be there without (earlier versions left such rows).
 func lock[T clerksync.Object, R any](ctx context.Context, w *work, wanted, known map[string]T,
 	query func(context.Context, DBTX, []string) ([]R, error), object func(R) (T, error),
+) {
+	find(ctx, w, wanted, query, object, func(o T) {
+		w.rows[o.ObjectID()] = true
+		if o.Known() {
+			known[o.ObjectID()] = o
+		}
+	})
+}
+
+// find runs a query for the wanted objects of one kind.
+func find[T clerksync.Object, R any](ctx context.Context, w *work, wanted map[string]T,
+	query func(context.Context, DBTX, []string) ([]R, error), object func(R) (T, error), found func(T),
 ) {
 	if len(wanted) == 0 || w.err != nil {
 		return
@@ -111,50 +123,8 @@ func lock[T clerksync.Object, R any](ctx context.Context, w *work, wanted, known
 			w.err = fmt.Errorf("read %s: %w", o.ObjectID(), err)
 			return
 		}
-		if o.Known() {
-			known[o.ObjectID()] = o
-		}
+		found(o)
 	}
 }
 
 func ids[T any](objects map[string]T) []string { return slices.Sorted(maps.Keys(objects)) }
-
-// SaveMirror writes objects that [LockMirror] locked.
-func SaveMirror(ctx context.Context, db DBTX, changed clerksync.Mirror) error {
-	q, w := queries(), &work{db: db}
-	save(ctx, w, changed.Users, userRow, q.SaveUsers)
-	save(ctx, w, changed.Memberships, membershipRow, q.SaveMemberships)
-	save(ctx, w, changed.Invitations, invitationRow, q.SaveInvitations)
-	save(ctx, w, changed.Domains, domainRow, q.SaveDomains)
-	save(ctx, w, changed.Permissions, permissionRow, q.SavePermissions)
-	save(ctx, w, changed.Roles, roleRow, q.SaveRoles)
-	save(ctx, w, changed.Organizations, organizationRow, q.SaveOrganizations)
-	return w.err
-}
-
-// save writes objects of one kind in the order of ids.
-func save[T, R any, B interface{ Exec(func(int, error)) }](ctx context.Context, w *work, objects map[string]T,
-	row func(T) (R, error), query func(context.Context, DBTX, []R) B,
-) {
-	if len(objects) == 0 || w.err != nil {
-		return
-	}
-	rows := make([]R, 0, len(objects))
-	for _, id := range ids(objects) {
-		r, err := row(objects[id])
-		if err != nil {
-			w.err = fmt.Errorf("write %s: %w", id, err)
-			return
-		}
-		rows = append(rows, r)
-	}
-	if err := execAll(query(ctx, w.db, rows)); err != nil {
-		w.err = fmt.Errorf("save mirror: %w", err)
-	}
-}
-
-// execAll runs every statement of a batch and returns the first error, which makes the others fail.
-func execAll(batch interface{ Exec(func(int, error)) }) (first error) {
-	batch.Exec(func(_ int, err error) { first = cmp.Or(first, err) })
-	return first
-}

@@ -19,29 +19,35 @@ import (
 
 const t0 = int64(1_790_000_000_000)
 
-// factsOf is what locks the objects of a mirror.
+// factsOf is what locks the objects of a mirror: each is what some delivery is about.
 func factsOf(m clerksync.Mirror) []clerksync.Facts {
-	return []clerksync.Facts{{
-		Memberships:   slices.Collect(maps.Values(m.Memberships)),
-		Users:         slices.Collect(maps.Values(m.Users)),
-		Organizations: slices.Collect(maps.Values(m.Organizations)),
-		Invitations:   slices.Collect(maps.Values(m.Invitations)),
-		Domains:       slices.Collect(maps.Values(m.Domains)),
-		Roles:         slices.Collect(maps.Values(m.Roles)),
-		Permissions:   slices.Collect(maps.Values(m.Permissions)),
-	}}
+	var facts []clerksync.Facts
+	for id, o := range m.Users {
+		facts = append(facts, clerksync.Facts{Subject: id, Users: []clerksync.User{o}})
+	}
+	for id, o := range m.Organizations {
+		facts = append(facts, clerksync.Facts{Subject: id, Organizations: []clerksync.Organization{o}})
+	}
+	for id, o := range m.Permissions {
+		facts = append(facts, clerksync.Facts{Subject: id, Permissions: []clerksync.Permission{o}})
+	}
+	return append(facts, clerksync.Facts{
+		Memberships: slices.Collect(maps.Values(m.Memberships)),
+		Invitations: slices.Collect(maps.Values(m.Invitations)),
+		Domains:     slices.Collect(maps.Values(m.Domains)),
+		Roles:       slices.Collect(maps.Values(m.Roles)),
+	})
 }
 
-func lock(t require.TestingT, db store.DBTX, m clerksync.Mirror) clerksync.Mirror {
-	known, err := store.LockMirror(context.Background(), db, factsOf(m))
+func lock(t require.TestingT, db store.DBTX, m clerksync.Mirror) store.Locked {
+	locked, err := store.LockMirror(context.Background(), db, factsOf(m))
 	require.NoError(t, err)
-	return known
+	return locked
 }
 
 // save writes a mirror as a worker does: it locks first.
 func save(t require.TestingT, db store.DBTX, m clerksync.Mirror) {
-	lock(t, db, m)
-	require.NoError(t, store.SaveMirror(context.Background(), db, m))
+	require.NoError(t, store.SaveMirror(context.Background(), db, lock(t, db, m), m))
 	require.NoError(t, store.Finish(context.Background(), db, store.Outcome{Changed: m}, time.Now()))
 }
 
@@ -58,11 +64,11 @@ func TestLawAnyMirrorIsReadAsItWasSaved(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
 		truncate(r, pool)
 		first, second := genMirror(r), genMirror(r)
-		require.Equal(r, clerksync.NewMirror(), lock(r, pool, first), "nothing is known of a row that was only locked")
+		require.Equal(r, clerksync.NewMirror(), lock(r, pool, first).Mirror, "nothing is known yet")
 		save(r, pool, first)
-		require.Equal(r, first, lock(r, pool, first))
+		require.Equal(r, first, lock(r, pool, first).Mirror)
 		save(r, pool, second) // over the first
-		require.Equal(r, second, lock(r, pool, second))
+		require.Equal(r, second, lock(r, pool, second).Mirror)
 	})
 }
 

@@ -9,7 +9,7 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// What turns rows of the mirror into objects of package sync, and back.
+// What turns rows of the mirror into objects of package sync, and back. The JSON of a row is what a save query takes.
 
 func tombstone(at int64, cause string) clerksync.Tombstone {
 	return clerksync.Tombstone{OccurredAt: at, DeliveryID: cause}
@@ -23,9 +23,9 @@ func userOf(r dbsqlc.RolecallUser) (clerksync.User, error) {
 	return u, unpackVersions(u.Registers(), r.Version, r.FieldVersions)
 }
 
-func userRow(u clerksync.User) (dbsqlc.SaveUsersParams, error) {
+func userRow(u clerksync.User) (dbsqlc.RolecallUser, error) {
 	version, fieldVersions, err := packVersions(u.Registers())
-	return dbsqlc.SaveUsersParams{
+	return dbsqlc.RolecallUser{
 		ID: u.ID, Identifier: u.Identifier.Value, FirstName: u.FirstName.Value, LastName: u.LastName.Value,
 		ImageUrl: u.ImageURL.Value, Banned: u.Banned.Value, Deprovisioned: u.Deprovisioned.Value,
 		CreatedAt: instant(u.CreatedAt.Value), Version: version, FieldVersions: fieldVersions,
@@ -39,7 +39,7 @@ func membershipOf(r dbsqlc.RolecallMembership) (clerksync.Membership, error) {
 		Tombstone: tombstone(millis(r.DeletedAt), r.DeletedCause),
 	}
 	m.Role.Value, m.RoleName.Value, m.Permissions.Value = r.Role, r.RoleName, r.Permissions
-	m.CreatedAt.Value, m.PublicMetadata.Value = r.CreatedAt.UnixMilli(), r.PublicMetadata
+	m.CreatedAt.Value, m.PublicMetadata.Value = r.CreatedAt.UnixMilli(), rawOf(r.PublicMetadata)
 	err := unpackVersions(m.Registers(), r.Version, r.FieldVersions)
 	if !m.Permissions.Written() {
 		m.Permissions.Value = nil // the column has no null
@@ -47,12 +47,13 @@ func membershipOf(r dbsqlc.RolecallMembership) (clerksync.Membership, error) {
 	return m, err
 }
 
-func membershipRow(m clerksync.Membership) (dbsqlc.SaveMembershipsParams, error) {
+func membershipRow(m clerksync.Membership) (dbsqlc.RolecallMembership, error) {
 	version, fieldVersions, err := packVersions(m.Registers())
-	return dbsqlc.SaveMembershipsParams{
+	return dbsqlc.RolecallMembership{
 		ID: m.ID, OrganizationID: m.OrganizationID, UserID: m.UserID, Role: m.Role.Value, RoleName: m.RoleName.Value,
-		Permissions: notNull(m.Permissions.Value), CreatedAt: time.UnixMilli(m.CreatedAt.Value), PublicMetadata: m.PublicMetadata.Value,
-		Version: version, FieldVersions: fieldVersions,
+		Permissions: notNull(m.Permissions.Value), CreatedAt: time.UnixMilli(m.CreatedAt.Value).UTC(),
+		PublicMetadata: textOf(m.PublicMetadata.Value),
+		Version:        version, FieldVersions: fieldVersions,
 		DeletedAt: instant(m.Tombstone.OccurredAt), DeletedCause: m.Tombstone.DeliveryID,
 	}, err
 }
@@ -60,15 +61,15 @@ func membershipRow(m clerksync.Membership) (dbsqlc.SaveMembershipsParams, error)
 func organizationOf(r dbsqlc.RolecallOrganization) (clerksync.Organization, error) {
 	o := clerksync.Organization{ID: r.ID, Tombstone: tombstone(millis(r.DeletedAt), r.DeletedCause)}
 	o.Name.Value, o.Slug.Value, o.ImageURL.Value, o.CreatedBy.Value = r.Name, r.Slug, r.ImageUrl, r.CreatedBy
-	o.CreatedAt.Value, o.PublicMetadata.Value = millis(r.CreatedAt), r.PublicMetadata
+	o.CreatedAt.Value, o.PublicMetadata.Value = millis(r.CreatedAt), rawOf(r.PublicMetadata)
 	return o, unpackVersions(o.Registers(), r.Version, r.FieldVersions)
 }
 
-func organizationRow(o clerksync.Organization) (dbsqlc.SaveOrganizationsParams, error) {
+func organizationRow(o clerksync.Organization) (dbsqlc.RolecallOrganization, error) {
 	version, fieldVersions, err := packVersions(o.Registers())
-	return dbsqlc.SaveOrganizationsParams{
+	return dbsqlc.RolecallOrganization{
 		ID: o.ID, Name: o.Name.Value, Slug: o.Slug.Value, ImageUrl: o.ImageURL.Value, CreatedBy: o.CreatedBy.Value,
-		CreatedAt: instant(o.CreatedAt.Value), PublicMetadata: o.PublicMetadata.Value,
+		CreatedAt: instant(o.CreatedAt.Value), PublicMetadata: textOf(o.PublicMetadata.Value),
 		Version: version, FieldVersions: fieldVersions,
 		DeletedAt: instant(o.Tombstone.OccurredAt), DeletedCause: o.Tombstone.DeliveryID,
 	}, err
@@ -84,11 +85,11 @@ func invitationOf(r dbsqlc.RolecallInvitation) (clerksync.Invitation, error) {
 	return i, unpackVersions(i.Registers(), r.Version, r.FieldVersions)
 }
 
-func invitationRow(i clerksync.Invitation) (dbsqlc.SaveInvitationsParams, error) {
+func invitationRow(i clerksync.Invitation) (dbsqlc.RolecallInvitation, error) {
 	version, fieldVersions, err := packVersions(i.Registers())
-	p := dbsqlc.SaveInvitationsParams{
+	p := dbsqlc.RolecallInvitation{
 		ID: i.ID, OrganizationID: i.OrganizationID, Email: i.Email.Value, Role: i.Role.Value, Status: i.Status.Value,
-		InviterID: i.InviterID.Value, UserID: i.UserID.Value, CreatedAt: time.UnixMilli(i.CreatedAt.Value),
+		InviterID: i.InviterID.Value, UserID: i.UserID.Value, CreatedAt: time.UnixMilli(i.CreatedAt.Value).UTC(),
 		Version: version, FieldVersions: fieldVersions,
 		DeletedAt: instant(i.Tombstone.OccurredAt), DeletedCause: i.Tombstone.DeliveryID,
 	}
@@ -105,9 +106,9 @@ func domainOf(r dbsqlc.RolecallDomain) (clerksync.Domain, error) {
 	return d, unpackVersions(d.Registers(), r.Version, r.FieldVersions)
 }
 
-func domainRow(d clerksync.Domain) (dbsqlc.SaveDomainsParams, error) {
+func domainRow(d clerksync.Domain) (dbsqlc.RolecallDomain, error) {
 	version, fieldVersions, err := packVersions(d.Registers())
-	return dbsqlc.SaveDomainsParams{
+	return dbsqlc.RolecallDomain{
 		ID: d.ID, OrganizationID: d.OrganizationID, Name: d.Name.Value, EnrollmentMode: d.EnrollmentMode.Value,
 		Verification: d.Verification.Value, CreatedAt: instant(d.CreatedAt.Value),
 		Version: version, FieldVersions: fieldVersions,
@@ -131,13 +132,13 @@ func roleOf(r dbsqlc.RolecallRole) (clerksync.Role, error) {
 	return o, err
 }
 
-func roleRow(o clerksync.Role) (dbsqlc.SaveRolesParams, error) {
+func roleRow(o clerksync.Role) (dbsqlc.RolecallRole, error) {
 	version, fieldVersions, err := packVersions(o.Registers())
-	keys := []byte("{}")
+	keys := json.RawMessage("{}")
 	if err == nil && len(o.Keys) > 0 {
 		keys, err = json.Marshal(o.Keys)
 	}
-	return dbsqlc.SaveRolesParams{
+	return dbsqlc.RolecallRole{
 		ID: o.ID, Key: o.Key.Value, Keys: keys, Name: o.Name.Value, PermissionIds: notNull(o.PermissionIDs.Value),
 		Version: version, FieldVersions: fieldVersions,
 		DeletedAt: instant(o.Tombstone.OccurredAt), DeletedCause: o.Tombstone.DeliveryID,
@@ -150,9 +151,9 @@ func permissionOf(r dbsqlc.RolecallPermission) (clerksync.Permission, error) {
 	return p, unpackVersions(p.Registers(), r.Version, r.FieldVersions)
 }
 
-func permissionRow(p clerksync.Permission) (dbsqlc.SavePermissionsParams, error) {
+func permissionRow(p clerksync.Permission) (dbsqlc.RolecallPermission, error) {
 	version, fieldVersions, err := packVersions(p.Registers())
-	return dbsqlc.SavePermissionsParams{
+	return dbsqlc.RolecallPermission{
 		ID: p.ID, Key: p.Key.Value, Name: p.Name.Value, Version: version, FieldVersions: fieldVersions,
 		DeletedAt: instant(p.Tombstone.OccurredAt), DeletedCause: p.Tombstone.DeliveryID,
 	}, err
@@ -160,3 +161,19 @@ func permissionRow(p clerksync.Permission) (dbsqlc.SavePermissionsParams, error)
 
 // notNull makes an empty list of none: array columns hold no null.
 func notNull(list []string) []string { return append([]string{}, list...) }
+
+// textOf turns JSON that is stored as it came into the text that a row has of it; nil for none.
+func textOf(raw json.RawMessage) *string {
+	if raw == nil {
+		return nil
+	}
+	return new(string(raw))
+}
+
+// rawOf is the inverse of textOf.
+func rawOf(text *string) json.RawMessage {
+	if text == nil {
+		return nil
+	}
+	return json.RawMessage(*text)
+}

@@ -11,7 +11,7 @@ import (
 // delivery wrote. Nearly every delivery writes all fields, so that the second is nearly always null.
 
 // packVersions turns the versions of an object's registers into the two columns of its row.
-func packVersions(registers []clerksync.Register) (version, fieldVersions []byte, err error) {
+func packVersions(registers []clerksync.Register) (version, fieldVersions json.RawMessage, err error) {
 	newest := clerksync.Newest(registers)
 	others := map[string]clerksync.Version{}
 	for _, r := range registers {
@@ -31,7 +31,7 @@ func packVersions(registers []clerksync.Register) (version, fieldVersions []byte
 }
 
 // unpackVersions is the inverse of packVersions.
-func unpackVersions(registers []clerksync.Register, version, fieldVersions []byte) error {
+func unpackVersions(registers []clerksync.Register, version, fieldVersions json.RawMessage) error {
 	var newest clerksync.Version
 	if err := json.Unmarshal(version, &newest); err != nil {
 		return fmt.Errorf("unpack version: %w", err)

@@ -73,6 +73,18 @@ func TestWorkspace(t *testing.T) {
 	require.Empty(t, seats)
 }
 
+// TestAWorkspaceOfWhichOnlyAMemberTells is there as well, under no name.
+func TestAWorkspaceOfWhichOnlyAMemberTells(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.New(t)
+	save(t, pool, mirrorOf(membership("orgmem_1", "org_1", "user_1", 1)))
+	found, err := store.FindWorkspace(t.Context(), pool, "org_1")
+	require.NoError(t, err)
+	require.Equal(t, store.Workspace{ID: "org_1", MemberCount: 1}, found)
+	_, err = store.FindWorkspace(t.Context(), pool, "org_2")
+	require.ErrorIs(t, err, store.ErrNotFound)
+}
+
 // TestTheNewestOfTwoLiveMembershipsCounts where the deletion of the older one never arrived.
 func TestTheNewestOfTwoLiveMembershipsCounts(t *testing.T) {
 	t.Parallel()

@@ -3,6 +3,7 @@ package clerksim
 import (
 	"crypto/subtle"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"hash/fnv"
 	"net/http"
@@ -10,6 +11,12 @@ import (
 	"strings"
 
 	"github.com/gorilla/mux"
+)
+
+// Where things are served.
+const (
+	apiPrefix  = "/v1"
+	keySetPath = "/.well-known/jwks.json"
 )
 
 // api serves a world as Clerk's Backend API does.
@@ -28,24 +35,36 @@ func (a *api) routes() []route {
 	return []route{
 		{http.MethodGet, "/instance", a.instance, nil},
 		{http.MethodGet, "/jwks", a.jwks, nil},
-		{http.MethodGet, "/organizations", a.listOrganizations, append(listParameters(), "organization_id", includeCount)},
+		{http.MethodGet, "/organizations", a.listOrganizations, append(listParameters(), organizationFilters()...)},
+		{http.MethodPost, "/organizations", a.createOrganization, nil},
 		{http.MethodGet, "/organizations/{id}", a.organization, []string{includeCount}},
-		{http.MethodGet, "/organizations/{id}/memberships", a.listMembers, append(listParameters(), "user_id")},
+		{http.MethodPatch, "/organizations/{id}", a.updateOrganization, nil},
+		{http.MethodDelete, "/organizations/{id}", a.deleteOrganization, nil},
+		{http.MethodGet, "/organizations/{id}/memberships", a.listMembers, append(listParameters(), "user_id", "role")},
+		{http.MethodPost, "/organizations/{id}/memberships", a.addMember, nil},
 		{http.MethodPatch, "/organizations/{id}/memberships/{user_id}", a.updateMember, nil},
 		{http.MethodDelete, "/organizations/{id}/memberships/{user_id}", a.removeMember, nil},
 		{http.MethodGet, "/organizations/{id}/invitations", a.listInvitationsOf, append(listParameters(), "status", "email_address")},
 		{http.MethodPost, "/organizations/{id}/invitations", a.createInvitation, nil},
 		{http.MethodGet, "/organizations/{id}/invitations/{invitation_id}", a.invitation, nil},
 		{http.MethodPost, "/organizations/{id}/invitations/{invitation_id}/revoke", a.revokeInvitation, nil},
+		{http.MethodGet, "/organizations/{id}/domains", a.listDomainsOf, append(unorderedParameters(), "verified")},
 		{http.MethodGet, "/organization_invitations", a.listInvitations, append(listParameters(), "status", "query")},
 		{http.MethodGet, "/organization_domains", a.listDomains, append(listParameters(), "organization_id", "verified")},
 		{http.MethodGet, "/organization_memberships", a.listMemberships, listParameters()},
 		{http.MethodGet, "/organization_roles", a.listRoles, listParameters()},
+		{http.MethodGet, "/organization_roles/{id}", a.role, nil},
 		{http.MethodGet, "/organization_permissions", a.listPermissions, listParameters()},
-		{http.MethodGet, "/users", a.listUsers, append(listParameters(), "user_id", startingAfter)},
-		{http.MethodGet, "/users/count", a.countUsers, []string{"user_id"}},
+		{http.MethodGet, "/organization_permissions/{id}", a.permission, nil},
+		{http.MethodGet, "/role_sets", a.listRoleSets, listParameters()},
+		{http.MethodGet, "/users", a.listUsers, append(listParameters(), append(userFilters(), startingAfter)...)},
+		{http.MethodPost, "/users", a.createUser, nil},
+		{http.MethodGet, "/users/count", a.countUsers, userFilters()},
 		{http.MethodGet, "/users/{id}", a.user, nil},
-		{http.MethodGet, "/users/{id}/organization_memberships", a.listMembershipsOfUser, listParameters()},
+		{http.MethodDelete, "/users/{id}", a.deleteUser, nil},
+		{http.MethodPost, "/users/{id}/ban", a.banUser, nil},
+		{http.MethodPost, "/users/{id}/unban", a.unbanUser, nil},
+		{http.MethodGet, "/users/{id}/organization_memberships", a.listMembershipsOfUser, unorderedParameters()},
 	}
 }
 
@@ -54,9 +73,9 @@ func (a *api) routes() []route {
 func (w *World) Handler(middleware ...func(http.Handler) http.Handler) http.Handler {
 	a := &api{world: w}
 	router := mux.NewRouter()
-	router.Handle("/.well-known/jwks.json", a.endpoint(route{handle: a.jwks})).Methods(http.MethodGet)
+	router.Handle(keySetPath, a.endpoint(route{handle: a.jwks})).Methods(http.MethodGet)
 	for _, r := range a.routes() {
-		router.Handle("/v1"+r.path, a.authenticated(a.endpoint(r))).Methods(r.method)
+		router.Handle(apiPrefix+r.path, a.authenticated(a.endpoint(r))).Methods(r.method)
 	}
 	router.NotFoundHandler = a.refusing(ErrNotFound, "no such path")
 	router.MethodNotAllowedHandler = a.refusing(ErrMethodNotAllowed, "no such method on this path")
@@ -114,8 +133,12 @@ type errorBody struct {
 func (a *api) fail(w http.ResponseWriter, err error) {
 	refusal, ok := errors.AsType[*Error](err)
 	if !ok {
-		refusal = &Error{Code: "internal_clerk_error", Detail: err.Error()}
+		refusal = refuse(codeOf(http.StatusInternalServerError), "%v", err)
 	}
+	write(w, statusOf(refusal.Code), errorsBodyOf(refusal))
+}
+
+func errorsBodyOf(refusal *Error) errorsBody {
 	body := errorBody{
 		Code:        string(refusal.Code),
 		Message:     strings.ReplaceAll(string(refusal.Code), "_", " "),
@@ -125,7 +148,7 @@ func (a *api) fail(w http.ResponseWriter, err error) {
 	if refusal.Param != "" {
 		body.Meta["param_name"] = refusal.Param
 	}
-	write(w, statusOf(refusal.Code), errorsBody{Errors: []errorBody{body}, TraceID: traceID(body)})
+	return errorsBody{Errors: []errorBody{body}, TraceID: traceID(body)}
 }
 
 // traceID is the same for the same refusal, so that answers stay a function of the world.
@@ -141,7 +164,7 @@ func statusOf(code Code) int {
 		return http.StatusUnauthorized
 	case ErrAlreadyMember, ErrInvitationNotUnique, ErrInvitationNotPending:
 		return http.StatusBadRequest
-	case ErrLastAdmin, ErrNotAdmin, ErrQuota:
+	case ErrLastAdmin, ErrNotAdmin, ErrQuota, ErrManagedBySCIM:
 		return http.StatusForbidden
 	case ErrNotFound:
 		return http.StatusNotFound
@@ -154,8 +177,14 @@ func statusOf(code Code) int {
 	}
 }
 
+// write sends a body as JSON. What is JSON already is sent as it is: looking at each byte again would double the price
+// of a list.
 func write(w http.ResponseWriter, status int, body any) {
+	raw, ready := body.(json.RawMessage)
+	if !ready {
+		raw = mustMarshal(body)
+	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_, _ = w.Write(mustMarshal(body)) // a caller who hung up is no concern of ours
+	_, _ = w.Write(raw) // a caller who hung up is no concern of ours
 }

@@ -20,6 +20,14 @@ func readBody(req *http.Request, into any) error {
 	return nil
 }
 
+// unlessNull returns nothing for a field that is null: Clerk takes it as one that isn't there.
+func unlessNull(raw json.RawMessage) json.RawMessage {
+	if string(raw) == "null" {
+		return nil
+	}
+	return raw
+}
+
 // readOptionalBody is [readBody] where the request may have none.
 func readOptionalBody(req *http.Request, into any) error {
 	if req.ContentLength == 0 {

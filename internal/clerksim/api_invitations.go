@@ -37,9 +37,7 @@ func (r invitationRequest) params(organizationID string) (NewInvitation, error) 
 	if r.InviterUserID != nil {
 		params.InviterID = *r.InviterUserID
 	}
-	if string(r.PublicMetadata) != "null" {
-		params.PublicMetadata = r.PublicMetadata
-	}
+	params.PublicMetadata = unlessNull(r.PublicMetadata)
 	if days := r.ExpiresInDays; days != nil {
 		if *days < 1 || *days > maxInvitationDays {
 			return params, refuseParam(ErrInvalid, "expires_in_days", "expires_in_days must be 1 to %d", maxInvitationDays)
@@ -97,21 +95,28 @@ func (a *api) invitation(req *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return a.invitationAnswer(i), nil
+	return a.invitationAnswer(i), checkVisible(req, i.id)
+}
+
+// invitationOrders are what the Backend API document lists beside created_at.
+func invitationOrders() orders[*invitation] {
+	return orders[*invitation]{
+		"email_address": func(x, y *invitation) int { return strings.Compare(x.Email, y.Email) },
+	}
 }
 
 // listInvitations lists those of the whole instance. Its query is a part of the address.
 func (a *api) listInvitations(req *http.Request) (any, error) {
 	a.world.mu.RLock()
 	defer a.world.mu.RUnlock()
-	part := strings.ToLower(req.URL.Query().Get("query"))
+	part := req.URL.Query().Get("query")
 	rows, err := a.filteredInvitations(req.URL.Query(), a.world.invitations.ordered, func(i *invitation) bool {
-		return strings.Contains(strings.ToLower(i.Email), part)
+		return containsFold(i.Email, part)
 	})
 	if err != nil {
 		return nil, err
 	}
-	return list(req, rows, func(i *invitation) any { return a.world.listedInvitationBody(i) })
+	return list(a, req, rows, invitationOrders(), func(i *invitation) any { return a.world.listedInvitationBody(i) })
 }
 
 // listInvitationsOf lists those of one organization. Its email_address is a whole address.
@@ -129,7 +134,7 @@ func (a *api) listInvitationsOf(req *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return list(req, rows, func(i *invitation) any { return a.world.currentInvitationBody(i) })
+	return list(a, req, rows, invitationOrders(), func(i *invitation) any { return a.world.currentInvitationBody(i) })
 }
 
 // filteredInvitations returns the rows that match and have one of the statuses asked for, if any is.
@@ -145,13 +150,9 @@ func (a *api) filteredInvitations(
 		}
 	}
 	now := a.world.now()
-	var matching []*invitation
-	for _, i := range rows {
-		if matches(i) && (len(statuses) == 0 || slices.Contains(statuses, string(i.statusAt(now)))) {
-			matching = append(matching, i)
-		}
-	}
-	return matching, nil
+	return matching(rows, func(i *invitation) bool {
+		return matches(i) && (len(statuses) == 0 || slices.Contains(statuses, string(i.statusAt(now))))
+	}), nil
 }
 
 // findInvitation finds what a path names: an invitation under another organization's path does not exist.

@@ -1,40 +1,140 @@
 package clerksim
 
 import (
+	"cmp"
 	"encoding/json"
 	"net/http"
+	"regexp"
+	"strings"
 
 	"github.com/gorilla/mux"
 )
 
-// list answers one page of rows in the usual form. It must be called with the world's lock held.
-func list[R row](req *http.Request, rows []R, body func(R) any) (any, error) {
-	page, err := parsePage(req.URL.Query())
+const includeCount = "include_members_count"
+
+func organizationFilters() []string {
+	return []string{"organization_id", "user_id", "query", includeCount}
+}
+
+// What an organization may be called (Backend API document, POST /organizations).
+const (
+	maxName     = 256
+	slugPattern = `^[a-z0-9-]*$`
+)
+
+// organizationRequest is what the simulator knows of a request to create or to update an organization.
+type organizationRequest struct {
+	Name       *string `json:"name"`
+	Slug       *string `json:"slug"`
+	MaxMembers *int    `json:"max_allowed_memberships"`
+}
+
+func (r organizationRequest) validate() error {
+	if r.Name != nil && (*r.Name == "" || len(*r.Name) > maxName) {
+		return refuseParam(ErrInvalid, "name", "name must have 1 to %d characters", maxName)
+	}
+	if r.Slug != nil {
+		if valid, err := regexp.MatchString(slugPattern, *r.Slug); err != nil || !valid {
+			return refuseParam(ErrInvalid, "slug", "a slug must match %s", slugPattern)
+		}
+	}
+	if r.MaxMembers != nil && *r.MaxMembers < 0 {
+		return refuseParam(ErrInvalid, "max_allowed_memberships", "max_allowed_memberships must be 0 or more")
+	}
+	return nil
+}
+
+// creationRequest is an [organizationRequest] with what can only be said at the creation.
+type creationRequest struct {
+	organizationRequest
+	CreatedBy      *string         `json:"created_by"`
+	PublicMetadata json.RawMessage `json:"public_metadata"`
+}
+
+func (a *api) createOrganization(req *http.Request) (any, error) {
+	var wanted creationRequest
+	if err := readBody(req, &wanted); err != nil {
+		return nil, err
+	}
+	if wanted.Name == nil {
+		return nil, refuseParam(ErrInvalid, "name", "name is missing")
+	}
+	if err := wanted.validate(); err != nil {
+		return nil, err
+	}
+	params := NewOrganization{Name: *wanted.Name, PublicMetadata: unlessNull(wanted.PublicMetadata)}
+	params.Slug = *cmp.Or(wanted.Slug, new(""))
+	params.CreatedBy = *cmp.Or(wanted.CreatedBy, new(""))
+	params.MaxMembers = *cmp.Or(wanted.MaxMembers, new(0))
+	a.world.mu.Lock()
+	defer a.world.mu.Unlock()
+	o, err := a.world.createOrganization(params)
 	if err != nil {
 		return nil, err
 	}
-	return listBody{Data: bodiesOf(take(rows, page), body), TotalCount: len(rows)}, nil
+	return withUnknownField(o.id, a.world.organizationBody(o)), nil
 }
 
-func bodiesOf[R row](rows []R, body func(R) any) []json.RawMessage {
-	bodies := make([]json.RawMessage, len(rows))
-	for i, r := range rows {
-		bodies[i] = withUnknownField(r.place().id, body(r))
+func (a *api) updateOrganization(req *http.Request) (any, error) {
+	var wanted organizationRequest
+	if err := readBody(req, &wanted); err != nil {
+		return nil, err
 	}
-	return bodies
+	if err := wanted.validate(); err != nil {
+		return nil, err
+	}
+	a.world.mu.Lock()
+	defer a.world.mu.Unlock()
+	o, err := a.world.updateOrganization(mux.Vars(req)["id"], OrganizationUpdate{
+		Name: wanted.Name, Slug: wanted.Slug, MaxMembers: wanted.MaxMembers,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return withUnknownField(o.id, a.world.organizationBody(o)), nil
 }
 
-func rowID[R row](r R) string { return r.place().id }
+func (a *api) deleteOrganization(req *http.Request) (any, error) {
+	a.world.mu.Lock()
+	defer a.world.mu.Unlock()
+	return a.world.deleteOrganization(mux.Vars(req)["id"])
+}
 
 func (a *api) listOrganizations(req *http.Request) (any, error) {
 	a.world.mu.RLock()
 	defer a.world.mu.RUnlock()
-	filter, err := parseIDFilter(req.URL.Query(), "organization_id")
+	query := req.URL.Query()
+	byID, err := parseIDFilter(query, "organization_id")
 	if err != nil {
 		return nil, err
 	}
-	rows := filterRows(a.world.organizations.ordered, filter, rowID)
-	return list(req, rows, func(o *organization) any { return a.organizationBody(req, o) })
+	byUser, err := parseIDFilter(query, "user_id")
+	if err != nil {
+		return nil, err
+	}
+	rows := a.world.organizations.pick(byID)
+	if part := query.Get("query"); part != "" || !byUser.empty() {
+		rows = matching(rows, func(o *organization) bool { return byUser.matchesAny(o.hasMember) && o.answersTo(part) })
+	}
+	return list(a, req, rows, organizationOrders(), func(o *organization) any { return a.organizationBody(req, o) })
+}
+
+// organizationOrders are what the Backend API document lists beside created_at.
+func organizationOrders() orders[*organization] {
+	return orders[*organization]{
+		"name":          func(x, y *organization) int { return strings.Compare(x.Name, y.Name) },
+		"members_count": func(x, y *organization) int { return cmp.Compare(x.members.len(), y.members.len()) },
+	}
+}
+
+func (o *organization) hasMember(userID string) bool {
+	_, joined := o.byUser[userID]
+	return joined
+}
+
+// answersTo reports whether a query finds the organization: by its whole id, or a part of its name or slug.
+func (o *organization) answersTo(query string) bool {
+	return query == o.id || containsFold(o.Name, query) || containsFold(o.Slug, query)
 }
 
 func (a *api) organization(req *http.Request) (any, error) {
@@ -48,7 +148,7 @@ func (a *api) organization(req *http.Request) (any, error) {
 			return nil, err
 		}
 	}
-	return withUnknownField(o.id, a.organizationBody(req, o)), nil
+	return withUnknownField(o.id, a.organizationBody(req, o)), checkVisible(req, o.id)
 }
 
 func (a *api) organizationBody(req *http.Request, o *organization) organizationBody {
@@ -58,36 +158,3 @@ func (a *api) organizationBody(req *http.Request, o *organization) organizationB
 	}
 	return body
 }
-
-func (a *api) listMemberships(req *http.Request) (any, error) {
-	a.world.mu.RLock()
-	defer a.world.mu.RUnlock()
-	return list(req, a.world.memberships.ordered, a.membershipBody)
-}
-
-func (a *api) listMembers(req *http.Request) (any, error) {
-	a.world.mu.RLock()
-	defer a.world.mu.RUnlock()
-	o, err := a.world.findOrganization(mux.Vars(req)["id"])
-	if err != nil {
-		return nil, err
-	}
-	filter, err := parseIDFilter(req.URL.Query(), "user_id")
-	if err != nil {
-		return nil, err
-	}
-	rows := filterRows(o.members.ordered, filter, func(m *membership) string { return m.user.id })
-	return list(req, rows, a.membershipBody)
-}
-
-func (a *api) listMembershipsOfUser(req *http.Request) (any, error) {
-	a.world.mu.RLock()
-	defer a.world.mu.RUnlock()
-	u, err := a.world.findUser(mux.Vars(req)["id"])
-	if err != nil {
-		return nil, err
-	}
-	return list(req, u.memberships.ordered, a.membershipBody)
-}
-
-func (a *api) membershipBody(m *membership) any { return a.world.membershipBody(m) }

@@ -1,23 +1,31 @@
 package clerksim
 
 import (
+	"cmp"
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 
 	"github.com/gorilla/mux"
 )
+
+const startingAfter = "starting_after"
+
+// userFilters are the parameters that narrow the list of users and their count alike.
+func userFilters() []string { return []string{"user_id", "organization_id", "email_address"} }
 
 type totalCountBody struct {
 	Object     string `json:"object"`
 	TotalCount int    `json:"total_count"`
 }
 
-// listUsers answers a bare array, unlike every other list.
+// listUsers answers a bare array, unlike every other list. Clerk promises that a walk with a cursor neither skips nor
+// repeats, so this order is the same in every call, whatever [Config.UnstableTies] says.
 func (a *api) listUsers(req *http.Request) (any, error) {
 	a.world.mu.RLock()
 	defer a.world.mu.RUnlock()
-	query := req.URL.Query()
+	query, distorted := req.URL.Query(), distortionOf(req)
 	page, err := parsePage(query)
 	if err != nil {
 		return nil, err
@@ -26,18 +34,68 @@ func (a *api) listUsers(req *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	if rows, err = userOrders().sorted(visible(rows, distorted), page); err != nil {
+		return nil, err
+	}
 	if rows, err = a.usersAfter(rows, query.Get(startingAfter), page); err != nil {
 		return nil, err
 	}
-	return bodiesOf(take(rows, page), func(u *user) any { return a.world.userBody(u) }), nil
+	return arrayOf("[", shorten(take(rows, page), distorted), func(u *user) any { return a.world.userBody(u) }, "]"), nil
+}
+
+// userOrders are those that the Backend API document lists beside created_at and the simulator has data for.
+func userOrders() orders[*user] {
+	all := identityOrders()
+	all["updated_at"] = func(x, y *user) int { return x.UpdatedAt.Compare(y.UpdatedAt) }
+	return all
+}
+
+// identityOrders compare users by who they are. What somebody doesn't have comes first.
+func identityOrders() orders[*user] {
+	return orders[*user]{
+		"first_name":    byField(func(u *user) *string { return u.FirstName }),
+		"last_name":     byField(func(u *user) *string { return u.LastName }),
+		"username":      byField(func(u *user) *string { return u.Username }),
+		"email_address": byField(func(u *user) *string { return valueOf(u.Emails, u.PrimaryEmailID) }),
+		"phone_number":  byField(func(u *user) *string { return valueOf(u.Phones, u.PrimaryPhoneID) }),
+	}
+}
+
+func byField(field func(*user) *string) func(x, y *user) int {
+	return func(x, y *user) int {
+		return strings.Compare(*cmp.Or(field(x), new("")), *cmp.Or(field(y), new("")))
+	}
 }
 
 func (a *api) filteredUsers(query url.Values) ([]*user, error) {
-	filter, err := parseIDFilter(query, "user_id")
+	byID, err := parseIDFilter(query, "user_id")
 	if err != nil {
 		return nil, err
 	}
-	return filterRows(a.world.users.ordered, filter, rowID), nil
+	byOrganization, err := parseIDFilter(query, "organization_id")
+	if err != nil {
+		return nil, err
+	}
+	addresses, err := manyValues(query, "email_address")
+	if err != nil {
+		return nil, err
+	}
+	rows := a.world.users.pick(byID)
+	if !byOrganization.empty() {
+		rows = matching(rows, func(u *user) bool { return byOrganization.matchesAny(u.isIn) })
+	}
+	if len(addresses) > 0 {
+		rows = matching(rows, func(u *user) bool { return slices.ContainsFunc(addresses, u.hasAddress) })
+	}
+	return rows, nil
+}
+
+func (u *user) isIn(organizationID string) bool {
+	return slices.ContainsFunc(u.memberships.ordered, func(m *membership) bool { return m.organization.id == organizationID })
+}
+
+func (u *user) hasAddress(address string) bool {
+	return slices.ContainsFunc(u.Emails, func(e Identification) bool { return strings.EqualFold(e.Value, address) })
 }
 
 // usersAfter cuts rows behind the cursor, the last user of the page before. Clerk doesn't say what a cursor does
@@ -49,12 +107,15 @@ func (a *api) usersAfter(rows []*user, cursor string, page pageRequest) ([]*user
 	if page.offset != 0 {
 		return nil, refuseParam(ErrInvalid, startingAfter, "a cursor can't be combined with an offset")
 	}
+	if page.by != byCreation {
+		return nil, refuseParam(ErrInvalid, startingAfter, "a cursor can't be combined with an order by %s", page.by)
+	}
 	last, ok := a.world.users.find(cursor)
 	if !ok {
 		return nil, refuseParam(ErrInvalid, startingAfter, "no user %s", cursor)
 	}
 	at, found := slices.BinarySearchFunc(rows, last, compareRows[*user])
-	if !page.oldestFirst {
+	if page.descending {
 		return rows[:at], nil
 	}
 	if found {
@@ -70,7 +131,8 @@ func (a *api) countUsers(req *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return totalCountBody{Object: "total_count", TotalCount: len(rows)}, nil
+	distorted := distortionOf(req)
+	return totalCountBody{Object: "total_count", TotalCount: len(visible(rows, distorted)) + distorted.miscount}, nil
 }
 
 func (a *api) user(req *http.Request) (any, error) {
@@ -80,5 +142,56 @@ func (a *api) user(req *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return withUnknownField(u.id, a.world.userBody(u)), nil
+	return a.userAnswer(u), checkVisible(req, u.id)
 }
+
+// createUser knows what identifies somebody. Nobody signs in here, so that nobody needs a password.
+func (a *api) createUser(req *http.Request) (any, error) {
+	var wanted struct {
+		EmailAddress            []string `json:"email_address"`
+		Username                *string  `json:"username"`
+		FirstName               *string  `json:"first_name"`
+		LastName                *string  `json:"last_name"`
+		SkipPasswordRequirement *bool    `json:"skip_password_requirement"`
+	}
+	if err := readBody(req, &wanted); err != nil {
+		return nil, err
+	}
+	if len(wanted.EmailAddress) == 0 && wanted.Username == nil {
+		return nil, refuseParam(ErrInvalid, "email_address", "email_address or username is missing")
+	}
+	a.world.mu.Lock()
+	defer a.world.mu.Unlock()
+	u, err := a.world.createUser(NewUser{
+		Emails:    wanted.EmailAddress,
+		Username:  *cmp.Or(wanted.Username, new("")),
+		FirstName: *cmp.Or(wanted.FirstName, new("")),
+		LastName:  *cmp.Or(wanted.LastName, new("")),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return a.userAnswer(u), nil
+}
+
+func (a *api) deleteUser(req *http.Request) (any, error) {
+	a.world.mu.Lock()
+	defer a.world.mu.Unlock()
+	return a.world.deleteUser(mux.Vars(req)["id"])
+}
+
+func (a *api) banUser(req *http.Request) (any, error) { return a.setBanned(req, true) }
+
+func (a *api) unbanUser(req *http.Request) (any, error) { return a.setBanned(req, false) }
+
+func (a *api) setBanned(req *http.Request, banned bool) (any, error) {
+	a.world.mu.Lock()
+	defer a.world.mu.Unlock()
+	u, err := a.world.setBanned(mux.Vars(req)["id"], banned)
+	if err != nil {
+		return nil, err
+	}
+	return a.userAnswer(u), nil
+}
+
+func (a *api) userAnswer(u *user) any { return withUnknownField(u.id, a.world.userBody(u)) }

@@ -79,7 +79,7 @@ type Result struct {
 func (c *Courier) Send(ctx context.Context, message Message) (Result, error) {
 	result := Result{MessageID: message.ID}
 	for i, r := range c.receivers {
-		if r.isDisabled() {
+		if r.skips(message) {
 			result.Outcome = max(result.Outcome, Disabled)
 			continue
 		}
@@ -103,7 +103,7 @@ func (c *Courier) attempt(ctx context.Context, endpoint int, message Message, nu
 	if ctx.Err() != nil {
 		return attempt
 	}
-	r.note(attempt, c.scaled(disableAfter))
+	r.note(message, attempt, c.scaled(disableAfter))
 	if !attempt.Acknowledged() {
 		c.cfg.Logger.InfoContext(ctx, "webhook attempt failed", "svix_id", message.ID, "event_type", message.Type,
 			"attempt", number, "status", attempt.Status, "error", attempt.Err)

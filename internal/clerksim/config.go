@@ -55,6 +55,11 @@ type Config struct {
 	// deliveries tells it. Defaults to false: the timestamps of one object's events increase.
 	LooseTimestamps bool
 
+	// UnstableTies orders objects of one millisecond differently in each list that is ordered by created_at, as a
+	// database may: pages by offset then repeat some of them and skip others, although nothing changed. The list of
+	// users is spared, because its cursor needs one order. Defaults to false: what was created first comes first.
+	UnstableTies bool
+
 	// Legacy makes an instance from before roles were configurable: bodies and tokens say "admin" and
 	// "basic_member" for [RoleAdmin] and [RoleMember], and envelopes have no instance_id. Invitations have no url,
 	// inviter or accepting user in their bodies, and by default never expire. Method arguments and the

@@ -56,11 +56,17 @@ func (c *Courier) Close() {
 // Disable makes an endpoint, by its index, get nothing more, as Svix does silently after five days of failures.
 func (c *Courier) Disable(endpoint int) { c.receivers[endpoint].set(true) }
 
-// Enable makes a disabled endpoint get messages again. What it missed stays missed.
+// Enable makes a disabled endpoint get messages again. What it missed stays missed until [Courier.Recover].
 func (c *Courier) Enable(endpoint int) { c.receivers[endpoint].set(false) }
 
 // Disabled reports whether an endpoint, by its index, is disabled.
 func (c *Courier) Disabled(endpoint int) bool { return c.receivers[endpoint].isDisabled() }
+
+// TurnedOff returns a channel that is closed once an endpoint, by its index, is disabled: at once if it is already. After
+// an Enable, ask again.
+func (c *Courier) TurnedOff(endpoint int) <-chan struct{} {
+	return c.receivers[endpoint].whenDisabled()
+}
 
 // wait waits on the courier's clock.
 func (c *Courier) wait(ctx context.Context, wait time.Duration) error {

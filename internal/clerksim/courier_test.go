@@ -58,6 +58,13 @@ func (b *inbox) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	w.WriteHeader(status)
 }
 
+// answer makes the inbox answer with one status from now on.
+func (b *inbox) answer(status int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.statuses = []int{status}
+}
+
 func (b *inbox) all() []received {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -128,7 +128,7 @@ func (p *play) run(ctx context.Context) error {
 func (s send) pointless() bool { return s.try > 0 && s.parcel.acknowledged[s.endpoint] }
 
 func (p *play) make(ctx context.Context, s send) error {
-	if p.courier.receivers[s.endpoint].isDisabled() {
+	if p.courier.receivers[s.endpoint].skips(s.parcel.message) {
 		s.parcel.disabled[s.endpoint] = true
 		return nil
 	}

@@ -29,7 +29,9 @@ type receiver struct {
 
 	mu           sync.Mutex
 	disabled     bool
-	failingSince time.Time // zero after a success
+	turnedOff    chan struct{} // closed while disabled
+	failingSince time.Time     // zero after a success
+	missed       missed
 }
 
 func newReceiver(endpoint Endpoint) (*receiver, error) {
@@ -43,7 +45,7 @@ func newReceiver(endpoint Endpoint) (*receiver, error) {
 	if len(endpoint.Secrets) == 0 {
 		return nil, errors.New("no Secrets")
 	}
-	r := &receiver{url: endpoint.URL}
+	r := &receiver{url: endpoint.URL, turnedOff: make(chan struct{}), missed: newMissed()}
 	for _, secret := range endpoint.Secrets {
 		signer, err := svix.NewWebhook(secret)
 		if err != nil {
@@ -57,7 +59,20 @@ func newReceiver(endpoint Endpoint) (*receiver, error) {
 func (r *receiver) set(disabled bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.disabled, r.failingSince = disabled, time.Time{}
+	r.failingSince = time.Time{}
+	if disabled {
+		r.disable()
+	} else if r.disabled {
+		r.disabled, r.turnedOff = false, make(chan struct{})
+	}
+}
+
+// disable must be called with r.mu held.
+func (r *receiver) disable() {
+	if !r.disabled {
+		r.disabled = true
+		close(r.turnedOff)
+	}
 }
 
 func (r *receiver) isDisabled() bool {
@@ -66,18 +81,35 @@ func (r *receiver) isDisabled() bool {
 	return r.disabled
 }
 
-// note remembers how an attempt ended, and disables an endpoint that failed for too long or asked for it.
-func (r *receiver) note(attempt Attempt, patience time.Duration) {
+func (r *receiver) whenDisabled() <-chan struct{} {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	return r.turnedOff
+}
+
+// note remembers how an attempt ended, and disables an endpoint that failed for too long or asked for it.
+func (r *receiver) note(message Message, attempt Attempt, patience time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.missed.note(message, attempt.Acknowledged())
 	switch {
 	case attempt.disable:
-		r.disabled = true
+		r.disable()
 	case attempt.Acknowledged():
 		r.failingSince = time.Time{}
 	case r.failingSince.IsZero():
 		r.failingSince = attempt.At
 	case attempt.At.Sub(r.failingSince) >= patience:
-		r.disabled = true
+		r.disable()
 	}
+}
+
+// skips reports whether the endpoint is disabled, and remembers that it missed the message if so.
+func (r *receiver) skips(message Message) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.disabled {
+		r.missed.note(message, false)
+	}
+	return r.disabled
 }

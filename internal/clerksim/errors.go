@@ -21,6 +21,9 @@ const (
 	ErrInvitationNotUnique Code = "organization_invitation_not_unique"
 	// ErrInvitationNotPending is returned when an invitation is accepted or revoked that was before, or has expired.
 	ErrInvitationNotPending Code = "organization_invitation_not_pending"
+	// ErrManagedBySCIM is returned by the Backend API when a membership is changed or ended that a company's directory
+	// manages; see [World.ManageByDirectory].
+	ErrManagedBySCIM Code = "organization_membership_managed_by_scim"
 	// ErrNotAdmin is returned when somebody is to act for an organization who may not manage its members.
 	ErrNotAdmin Code = "not_an_admin_in_organization"
 	// ErrInvalid is returned when an argument has a value that Clerk would not take.

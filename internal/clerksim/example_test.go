@@ -2,9 +2,37 @@ package clerksim_test
 
 import (
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 
 	"github.com/callmine/rolecall/internal/clerksim"
 )
+
+// Faults break the Backend API for whom they match, and count the calls.
+func ExampleAPIFaults() {
+	world, err := clerksim.New(clerksim.Config{})
+	if err != nil {
+		panic(err)
+	}
+	faults := clerksim.NewAPIFaults()
+	handler := world.Handler(faults.Middleware)
+	lift := faults.Fail(http.StatusBadGateway, clerksim.OnRoute("GET /organizations"))
+	list := func() int {
+		req := httptest.NewRequest(http.MethodGet, "/v1/organizations", http.NoBody)
+		req.Header.Set("Authorization", "Bearer "+world.SecretKey())
+		recorder := httptest.NewRecorder()
+		handler.ServeHTTP(recorder, req)
+		return recorder.Code
+	}
+	fmt.Println(list())
+	lift()
+	fmt.Println(list())
+	fmt.Println(faults.Calls())
+	// Output:
+	// 502
+	// 200
+	// map[GET /organizations:2]
+}
 
 // A world tells what happened by messages, and what is true by its directory.
 func Example() {

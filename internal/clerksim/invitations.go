@@ -52,7 +52,9 @@ func (w *World) Accept(invitationID, userID string) (Membership, error) {
 	}
 	i.UserID = u.id
 	w.settle(i, InvitationAccepted, now)
-	return w.join(i.organization, u, i.role, i.PublicMetadata, now).snapshot(), nil
+	m := w.join(i.organization, u, i.role, i.PublicMetadata, now)
+	w.emit("organizationMembership.created", m.id, now, w.membershipBody(m))
+	return m.snapshot(), nil
 }
 
 // Revoke takes an invitation back and emits organizationInvitation.revoked. It refuses an unknown id (ErrNotFound) and

@@ -32,7 +32,7 @@ func (c *Courier) deliverLive(ctx context.Context, endpoint int, message Message
 		if wait > 0 && c.wait(ctx, wait) != nil {
 			return
 		}
-		if c.receivers[endpoint].isDisabled() || c.attemptInTurn(ctx, endpoint, message, i+1) {
+		if c.receivers[endpoint].skips(message) || c.attemptInTurn(ctx, endpoint, message, i+1) {
 			return
 		}
 	}

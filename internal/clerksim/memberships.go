@@ -1,6 +1,7 @@
 package clerksim
 
 import (
+	"cmp"
 	"encoding/json"
 	"slices"
 	"time"
@@ -29,6 +30,7 @@ type membership struct {
 	publicMetadata json.RawMessage
 	createdAt      time.Time
 	updatedAt      time.Time
+	scim           bool // a directory manages it
 }
 
 func (m *membership) snapshot() Membership {
@@ -44,25 +46,36 @@ func (m *membership) snapshot() Membership {
 func (w *World) AddMember(organizationID, userID, roleKey string) (Membership, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	o, err := w.findOrganization(organizationID)
+	m, err := w.addMember(organizationID, userID, cmp.Or(roleKey, RoleMember), nil)
 	if err != nil {
 		return Membership{}, err
+	}
+	return m.snapshot(), nil
+}
+
+// addMember must be called with w.mu held.
+func (w *World) addMember(organizationID, userID, roleKey string, metadata json.RawMessage) (*membership, error) {
+	o, err := w.findOrganization(organizationID)
+	if err != nil {
+		return nil, err
 	}
 	u, err := w.findUser(userID)
 	if err != nil {
-		return Membership{}, err
-	}
-	if roleKey == "" {
-		roleKey = RoleMember
+		return nil, err
 	}
 	r, err := w.findRoleByKey(roleKey)
 	if err != nil {
-		return Membership{}, err
+		return nil, err
+	}
+	if metadata, err = checkMetadata(metadata); err != nil {
+		return nil, err
 	}
 	if err := o.admit(u); err != nil {
-		return Membership{}, err
+		return nil, err
 	}
-	return w.join(o, u, r, emptyMetadata(), w.now()).snapshot(), nil
+	m := w.join(o, u, r, metadata, w.now())
+	w.emit("organizationMembership.created", m.id, m.createdAt, w.membershipBody(m))
+	return m, nil
 }
 
 // admit refuses a second membership, and one too many.
@@ -161,6 +174,7 @@ func (m *membership) isLastElevated() bool {
 	})
 }
 
+// join adds what was checked and emits nothing.
 func (w *World) join(o *organization, u *user, r *role, metadata json.RawMessage, now time.Time) *membership {
 	m := &membership{
 		entry: w.newEntry("orgmem_", now), organization: o, user: u, role: r, publicMetadata: metadata,
@@ -170,7 +184,6 @@ func (w *World) join(o *organization, u *user, r *role, metadata json.RawMessage
 	o.members.insert(m)
 	o.byUser[u.id] = m
 	u.memberships.insert(m)
-	w.emit("organizationMembership.created", m.id, now, w.membershipBody(m))
 	return m
 }
 

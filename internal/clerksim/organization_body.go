@@ -70,7 +70,7 @@ func (w *World) organizationBody(o *organization) organizationBody {
 		UpdatedAt:          o.UpdatedAt.UnixMilli(),
 	}
 	if !w.cfg.Legacy {
-		body.RoleSetKey = "role_set:default"
+		body.RoleSetKey = defaultRoleSet
 	}
 	return body
 }

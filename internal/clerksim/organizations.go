@@ -68,6 +68,8 @@ type OrganizationUpdate struct {
 	Slug *string
 	// SlugForm is the new form of the slug in bodies.
 	SlugForm *SlugForm
+	// MaxMembers is the new limit; 0 is unlimited. Who is too many stays.
+	MaxMembers *int
 	// PublicMetadata replaces the whole object.
 	PublicMetadata json.RawMessage
 }
@@ -81,6 +83,7 @@ type organization struct {
 	invitations table[*invitation]
 	pending     map[string]*invitation // by address in lower case: what nobody settled, so that some have expired
 	domains     table[*domain]
+	scim        bool // a directory manages all memberships
 }
 
 func (o *organization) snapshot() Organization {
@@ -95,24 +98,45 @@ func (o *organization) snapshot() Organization {
 func (w *World) CreateOrganization(params NewOrganization) (Organization, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	metadata, err := checkMetadata(params.PublicMetadata)
+	o, err := w.createOrganization(params)
 	if err != nil {
 		return Organization{}, err
+	}
+	return o.snapshot(), nil
+}
+
+// createOrganization must be called with w.mu held.
+func (w *World) createOrganization(params NewOrganization) (*organization, error) {
+	metadata, err := checkMetadata(params.PublicMetadata)
+	if err != nil {
+		return nil, err
 	}
 	var creator *user
 	if params.CreatedBy != "" {
 		if creator, err = w.findUser(params.CreatedBy); err != nil {
-			return Organization{}, err
+			return nil, err
 		}
 	}
 	if err := w.freeSlug(params.Slug, nil); err != nil {
-		return Organization{}, err
+		return nil, err
 	}
+	now := w.now()
+	params.PublicMetadata = metadata
+	o := w.addOrganization(params, now)
+	w.emit("organization.created", o.id, now, w.organizationBody(o))
+	if creator != nil {
+		m := w.join(o, creator, w.roleByKey(RoleAdmin), emptyMetadata(), now)
+		w.emit("organizationMembership.created", m.id, now, w.membershipBody(m))
+	}
+	return o, nil
+}
+
+// addOrganization adds what was checked, without its creator, and emits nothing.
+func (w *World) addOrganization(params NewOrganization, now time.Time) *organization {
 	w.orgsMade++
 	if params.Name == "" {
 		params.Name = fmt.Sprintf("Organization %d", w.orgsMade)
 	}
-	now := w.now()
 	o := &organization{
 		entry:       w.newEntry("org_", now),
 		members:     newTable[*membership](),
@@ -123,25 +147,30 @@ func (w *World) CreateOrganization(params NewOrganization) (Organization, error)
 	}
 	o.Organization = Organization{
 		ID: o.id, Name: params.Name, Slug: params.Slug, SlugForm: params.SlugForm, CreatedBy: params.CreatedBy,
-		MaxMembers: params.MaxMembers, PublicMetadata: metadata, CreatedAt: now, UpdatedAt: now,
+		MaxMembers: params.MaxMembers, PublicMetadata: params.PublicMetadata, CreatedAt: now, UpdatedAt: now,
 	}
 	w.organizations.insert(o)
 	w.moveSlug(o, "", o.Slug)
-	w.emit("organization.created", o.id, now, w.organizationBody(o))
-	if creator != nil {
-		w.join(o, creator, w.roleByKey(RoleAdmin), emptyMetadata(), now)
-	}
-	return o.snapshot(), nil
+	return o
 }
 
-// UpdateOrganization changes name, slug or metadata and emits organization.updated. It refuses an unknown
+// UpdateOrganization changes name, slug, limit or metadata and emits organization.updated. It refuses an unknown
 // organization (ErrNotFound), a slug that is taken (ErrDuplicate) and invalid metadata (ErrInvalid).
 func (w *World) UpdateOrganization(organizationID string, update OrganizationUpdate) (Organization, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	o, err := w.findOrganization(organizationID)
+	o, err := w.updateOrganization(organizationID, update)
 	if err != nil {
 		return Organization{}, err
+	}
+	return o.snapshot(), nil
+}
+
+// updateOrganization must be called with w.mu held.
+func (w *World) updateOrganization(organizationID string, update OrganizationUpdate) (*organization, error) {
+	o, err := w.findOrganization(organizationID)
+	if err != nil {
+		return nil, err
 	}
 	changed := o.Organization
 	if update.Name != nil {
@@ -153,29 +182,39 @@ func (w *World) UpdateOrganization(organizationID string, update OrganizationUpd
 	if update.SlugForm != nil {
 		changed.SlugForm = *update.SlugForm
 	}
+	if update.MaxMembers != nil {
+		changed.MaxMembers = *update.MaxMembers
+	}
 	if update.PublicMetadata != nil {
 		if changed.PublicMetadata, err = checkMetadata(update.PublicMetadata); err != nil {
-			return Organization{}, err
+			return nil, err
 		}
 	}
 	if err := w.freeSlug(changed.Slug, o); err != nil {
-		return Organization{}, err
+		return nil, err
 	}
 	w.moveSlug(o, o.Slug, changed.Slug)
 	changed.UpdatedAt = w.now()
 	o.Organization = changed
 	w.emit("organization.updated", o.id, changed.UpdatedAt, w.organizationBody(o))
-	return o.snapshot(), nil
+	return o, nil
 }
 
 // DeleteOrganization removes an organization with its memberships, invitations and domains and emits
-// organization.deleted. Invitations and domains go silently; for memberships see [Config.MembershipEventsOnDelete]. It refuses an unknown organization (ErrNotFound).
+// organization.deleted. Invitations and domains go silently; for memberships see [Config.MembershipEventsOnDelete]. It
+// refuses an unknown organization (ErrNotFound).
 func (w *World) DeleteOrganization(organizationID string) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	_, err := w.deleteOrganization(organizationID)
+	return err
+}
+
+// deleteOrganization returns what Clerk answers, which is also the event's data. It must be called with w.mu held.
+func (w *World) deleteOrganization(organizationID string) (deletedBody, error) {
 	o, err := w.findOrganization(organizationID)
 	if err != nil {
-		return err
+		return deletedBody{}, err
 	}
 	now := w.now()
 	w.removeWithParent(o.members.ordered, now)
@@ -190,10 +229,9 @@ func (w *World) DeleteOrganization(organizationID string) error {
 	gone := o.snapshot()
 	gone.Deleted = true
 	w.goneOrgs[o.id] = gone
-	w.emit("organization.deleted", o.id, now, deletedBody{
-		Object: "organization", ID: o.id, Deleted: true, Slug: slugField(o).value(),
-	})
-	return nil
+	deleted := deletedBody{Object: "organization", ID: o.id, Deleted: true, Slug: slugField(o).value()}
+	w.emit("organization.deleted", o.id, now, deleted)
+	return deleted, nil
 }
 
 // Organization returns an organization that exists; ok is false for one that never did or is gone.

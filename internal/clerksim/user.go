@@ -1,6 +1,7 @@
 package clerksim
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -45,17 +46,17 @@ type Identification struct {
 // Identifier returns what Clerk shows of a user in a membership: the primary address, else the primary number,
 // else the username, else nil.
 func (u User) Identifier() *string {
-	for _, email := range u.Emails {
-		if email.ID == u.PrimaryEmailID {
-			return &email.Value
+	return cmp.Or(valueOf(u.Emails, u.PrimaryEmailID), valueOf(u.Phones, u.PrimaryPhoneID), u.Username)
+}
+
+// valueOf returns the address or number with an id, or nil.
+func valueOf(all []Identification, id string) *string {
+	for _, i := range all {
+		if i.ID == id {
+			return &i.Value
 		}
 	}
-	for _, phone := range u.Phones {
-		if phone.ID == u.PrimaryPhoneID {
-			return &phone.Value
-		}
-	}
-	return u.Username
+	return nil
 }
 
 func (u User) clone() User {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -21,6 +22,8 @@ type World struct {
 	cfg  Config
 	keys *keyring
 
+	listings atomic.Uint64 // counts lists, for [Config.UnstableTies]
+
 	mu            sync.RWMutex
 	rng           *rand.Rand
 	sequence      uint64 // of rows, in order of creation; breaks ties of created_at in listings
@@ -31,6 +34,7 @@ type World struct {
 	permissions   table[*permission]
 	invitations   table[*invitation]
 	domains       table[*domain]
+	roleSets      table[*roleSet]
 	slugs         map[string]*organization
 	goneUsers     map[string]User
 	goneOrgs      map[string]Organization
@@ -57,6 +61,7 @@ func New(cfg Config) (*World, error) {
 		permissions:   newTable[*permission](),
 		invitations:   newTable[*invitation](),
 		domains:       newTable[*domain](),
+		roleSets:      newTable[*roleSet](),
 		slugs:         make(map[string]*organization),
 		goneUsers:     make(map[string]User),
 		goneOrgs:      make(map[string]Organization),
@@ -70,6 +75,9 @@ func New(cfg Config) (*World, error) {
 	}
 	w.keys = newKeyring(cfg.SigningKey, rand.New(rand.NewPCG(cfg.Seed, streamTokens)))
 	w.addSystemRoles()
+	if !w.cfg.Legacy {
+		w.addDefaultRoleSet()
+	}
 	return w, nil
 }
 

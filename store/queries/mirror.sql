@@ -1,6 +1,17 @@
--- Locking and saving objects of the mirror. A lock query makes the row if there is none, so that two workers who
--- first hear of one object at the same time wait for each other. Callers lock users, memberships, invitations, domains,
--- permissions, roles, organizations, in this order and each by id, so that they can't deadlock.
+-- Locking and saving objects of the mirror.
+--
+-- A transaction locks the rows that it wants to change, then saves: kind after kind in the order users, memberships,
+-- invitations, domains, permissions, roles, organizations, and by id within a kind. What has no row yet can't be locked. It
+-- is added, and if somebody else adds it first, nothing happens to their row and the count falls short.
+--
+-- Waits can't form a cycle. Whoever still locks holds locks only, and nobody who saves waits for those: to change is to
+-- write rows of one's own lock, and DO NOTHING waits for who has written the row, never for who has locked it (DO UPDATE
+-- would). So who locks waits for one who is further on in the one order, or who saves; and who saves waits, while adding,
+-- for one who has written that row, and who is therefore as far or further in the order: a statement adds before it changes.
+--
+-- Rows travel as JSON, because an array of lists has no other form. Of a kind's statement only the added rows are counted.
+-- Clerk's own JSON is a text in it: Postgres reads every string of a JSON document that it takes apart, and refuses the
+-- \u0000 that it would keep in one that it only stores.
 
 -- name: ReadUsers :many
 SELECT * FROM rolecall.users WHERE id = ANY (@ids::text[]);
@@ -12,84 +23,137 @@ SELECT * FROM rolecall.permissions WHERE id = ANY (@ids::text[]);
 SELECT * FROM rolecall.organizations WHERE id = ANY (@ids::text[]);
 
 -- name: LockUsers :many
-INSERT INTO rolecall.users (id) SELECT unnest(@ids::text[])
-ON CONFLICT (id) DO UPDATE SET id = excluded.id
-RETURNING *;
+SELECT * FROM rolecall.users WHERE id = ANY (@ids::text[]) ORDER BY id FOR UPDATE;
 
 -- name: LockMemberships :many
-INSERT INTO rolecall.memberships (id, organization_id, user_id)
-SELECT unnest(@ids::text[]), unnest(@organization_ids::text[]), unnest(@user_ids::text[])
-ON CONFLICT (id) DO UPDATE SET id = excluded.id
-RETURNING *;
-
--- name: LockOrganizations :many
-INSERT INTO rolecall.organizations (id) SELECT unnest(@ids::text[])
-ON CONFLICT (id) DO UPDATE SET id = excluded.id
-RETURNING *;
-
--- name: SaveUsers :batchexec
-UPDATE rolecall.users
-SET identifier = @identifier, first_name = @first_name, last_name = @last_name, image_url = @image_url,
-    banned = @banned, deprovisioned = @deprovisioned, created_at = @created_at, version = @version,
-    field_versions = @field_versions, deleted_at = @deleted_at, deleted_cause = @deleted_cause
-WHERE id = @id;
-
--- name: SaveMemberships :batchexec
-UPDATE rolecall.memberships
-SET organization_id = @organization_id, user_id = @user_id, role = @role, role_name = @role_name,
-    permissions = @permissions, created_at = @created_at, public_metadata = @public_metadata, version = @version,
-    field_versions = @field_versions, deleted_at = @deleted_at, deleted_cause = @deleted_cause
-WHERE id = @id;
-
--- name: SaveOrganizations :batchexec
-UPDATE rolecall.organizations
-SET name = @name, slug = @slug, image_url = @image_url, created_by = @created_by, created_at = @created_at,
-    public_metadata = @public_metadata, version = @version, field_versions = @field_versions,
-    deleted_at = @deleted_at, deleted_cause = @deleted_cause
-WHERE id = @id;
+SELECT * FROM rolecall.memberships WHERE id = ANY (@ids::text[]) ORDER BY id FOR UPDATE;
 
 -- name: LockInvitations :many
-INSERT INTO rolecall.invitations (id) SELECT unnest(@ids::text[])
-ON CONFLICT (id) DO UPDATE SET id = excluded.id
-RETURNING *;
+SELECT * FROM rolecall.invitations WHERE id = ANY (@ids::text[]) ORDER BY id FOR UPDATE;
 
 -- name: LockDomains :many
-INSERT INTO rolecall.domains (id) SELECT unnest(@ids::text[])
-ON CONFLICT (id) DO UPDATE SET id = excluded.id
-RETURNING *;
+SELECT * FROM rolecall.domains WHERE id = ANY (@ids::text[]) ORDER BY id FOR UPDATE;
 
 -- name: LockPermissions :many
-INSERT INTO rolecall.permissions (id) SELECT unnest(@ids::text[])
-ON CONFLICT (id) DO UPDATE SET id = excluded.id
-RETURNING *;
+SELECT * FROM rolecall.permissions WHERE id = ANY (@ids::text[]) ORDER BY id FOR UPDATE;
 
 -- name: LockRoles :many
-INSERT INTO rolecall.roles (id) SELECT unnest(@ids::text[])
-ON CONFLICT (id) DO UPDATE SET id = excluded.id
-RETURNING *;
+SELECT * FROM rolecall.roles WHERE id = ANY (@ids::text[]) ORDER BY id FOR UPDATE;
 
--- name: SaveInvitations :batchexec
-UPDATE rolecall.invitations
-SET organization_id = @organization_id, email = @email, role = @role, status = @status, inviter_id = @inviter_id,
-    user_id = @user_id, created_at = @created_at, expires_at = @expires_at, version = @version,
-    field_versions = @field_versions, deleted_at = @deleted_at, deleted_cause = @deleted_cause
-WHERE id = @id;
+-- name: LockOrganizations :many
+SELECT * FROM rolecall.organizations WHERE id = ANY (@ids::text[]) ORDER BY id FOR UPDATE;
 
--- name: SaveDomains :batchexec
-UPDATE rolecall.domains
-SET organization_id = @organization_id, name = @name, enrollment_mode = @enrollment_mode, verification = @verification,
-    created_at = @created_at, version = @version, field_versions = @field_versions, deleted_at = @deleted_at,
-    deleted_cause = @deleted_cause
-WHERE id = @id;
+-- name: SaveUsers :execrows
+WITH changed AS (
+    UPDATE rolecall.users o
+    SET identifier = r.identifier, first_name = r.first_name, last_name = r.last_name, image_url = r.image_url,
+        banned = r.banned, deprovisioned = r.deprovisioned, created_at = r.created_at, version = r.version,
+        field_versions = r.field_versions, deleted_at = r.deleted_at, deleted_cause = r.deleted_cause
+    FROM json_populate_recordset(null::rolecall.users, @changed::json) r
+    WHERE o.id = r.id
+)
+INSERT INTO rolecall.users (id, identifier, first_name, last_name, image_url, banned, deprovisioned, created_at,
+    version, field_versions, deleted_at, deleted_cause)
+SELECT r.id, r.identifier, r.first_name, r.last_name, r.image_url, r.banned, r.deprovisioned, r.created_at, r.version,
+    r.field_versions, r.deleted_at, r.deleted_cause
+FROM json_populate_recordset(null::rolecall.users, @added::json) r
+ORDER BY r.id
+ON CONFLICT (id) DO NOTHING;
 
--- name: SavePermissions :batchexec
-UPDATE rolecall.permissions
-SET key = @key, name = @name, version = @version, field_versions = @field_versions, deleted_at = @deleted_at,
-    deleted_cause = @deleted_cause
-WHERE id = @id;
+-- name: SaveMemberships :execrows
+WITH changed AS (
+    UPDATE rolecall.memberships o
+    SET organization_id = r.organization_id, user_id = r.user_id, role = r.role, role_name = r.role_name,
+        permissions = r.permissions, created_at = r.created_at, public_metadata = (r.public_metadata #>> '{}')::json,
+        version = r.version, field_versions = r.field_versions, deleted_at = r.deleted_at,
+        deleted_cause = r.deleted_cause
+    FROM json_populate_recordset(null::rolecall.memberships, @changed::json) r
+    WHERE o.id = r.id
+)
+INSERT INTO rolecall.memberships (id, organization_id, user_id, role, role_name, permissions, created_at,
+    public_metadata, version, field_versions, deleted_at, deleted_cause)
+SELECT r.id, r.organization_id, r.user_id, r.role, r.role_name, r.permissions, r.created_at,
+    (r.public_metadata #>> '{}')::json, r.version, r.field_versions, r.deleted_at, r.deleted_cause
+FROM json_populate_recordset(null::rolecall.memberships, @added::json) r
+ORDER BY r.id
+ON CONFLICT (id) DO NOTHING;
 
--- name: SaveRoles :batchexec
-UPDATE rolecall.roles
-SET key = @key, keys = @keys, name = @name, permission_ids = @permission_ids, version = @version,
-    field_versions = @field_versions, deleted_at = @deleted_at, deleted_cause = @deleted_cause
-WHERE id = @id;
+-- name: SaveInvitations :execrows
+WITH changed AS (
+    UPDATE rolecall.invitations o
+    SET organization_id = r.organization_id, email = r.email, role = r.role, status = r.status,
+        inviter_id = r.inviter_id, user_id = r.user_id, created_at = r.created_at, expires_at = r.expires_at,
+        version = r.version, field_versions = r.field_versions, deleted_at = r.deleted_at,
+        deleted_cause = r.deleted_cause
+    FROM json_populate_recordset(null::rolecall.invitations, @changed::json) r
+    WHERE o.id = r.id
+)
+INSERT INTO rolecall.invitations (id, organization_id, email, role, status, inviter_id, user_id, created_at,
+    expires_at, version, field_versions, deleted_at, deleted_cause)
+SELECT r.id, r.organization_id, r.email, r.role, r.status, r.inviter_id, r.user_id, r.created_at, r.expires_at,
+    r.version, r.field_versions, r.deleted_at, r.deleted_cause
+FROM json_populate_recordset(null::rolecall.invitations, @added::json) r
+ORDER BY r.id
+ON CONFLICT (id) DO NOTHING;
+
+-- name: SaveDomains :execrows
+WITH changed AS (
+    UPDATE rolecall.domains o
+    SET organization_id = r.organization_id, name = r.name, enrollment_mode = r.enrollment_mode,
+        verification = r.verification, created_at = r.created_at, version = r.version,
+        field_versions = r.field_versions, deleted_at = r.deleted_at, deleted_cause = r.deleted_cause
+    FROM json_populate_recordset(null::rolecall.domains, @changed::json) r
+    WHERE o.id = r.id
+)
+INSERT INTO rolecall.domains (id, organization_id, name, enrollment_mode, verification, created_at, version,
+    field_versions, deleted_at, deleted_cause)
+SELECT r.id, r.organization_id, r.name, r.enrollment_mode, r.verification, r.created_at, r.version, r.field_versions,
+    r.deleted_at, r.deleted_cause
+FROM json_populate_recordset(null::rolecall.domains, @added::json) r
+ORDER BY r.id
+ON CONFLICT (id) DO NOTHING;
+
+-- name: SavePermissions :execrows
+WITH changed AS (
+    UPDATE rolecall.permissions o
+    SET key = r.key, name = r.name, version = r.version, field_versions = r.field_versions, deleted_at = r.deleted_at,
+        deleted_cause = r.deleted_cause
+    FROM json_populate_recordset(null::rolecall.permissions, @changed::json) r
+    WHERE o.id = r.id
+)
+INSERT INTO rolecall.permissions (id, key, name, version, field_versions, deleted_at, deleted_cause)
+SELECT r.id, r.key, r.name, r.version, r.field_versions, r.deleted_at, r.deleted_cause
+FROM json_populate_recordset(null::rolecall.permissions, @added::json) r
+ORDER BY r.id
+ON CONFLICT (id) DO NOTHING;
+
+-- name: SaveRoles :execrows
+WITH changed AS (
+    UPDATE rolecall.roles o
+    SET key = r.key, keys = r.keys, name = r.name, permission_ids = r.permission_ids, version = r.version,
+        field_versions = r.field_versions, deleted_at = r.deleted_at, deleted_cause = r.deleted_cause
+    FROM json_populate_recordset(null::rolecall.roles, @changed::json) r
+    WHERE o.id = r.id
+)
+INSERT INTO rolecall.roles (id, key, keys, name, permission_ids, version, field_versions, deleted_at, deleted_cause)
+SELECT r.id, r.key, r.keys, r.name, r.permission_ids, r.version, r.field_versions, r.deleted_at, r.deleted_cause
+FROM json_populate_recordset(null::rolecall.roles, @added::json) r
+ORDER BY r.id
+ON CONFLICT (id) DO NOTHING;
+
+-- name: SaveOrganizations :execrows
+WITH changed AS (
+    UPDATE rolecall.organizations o
+    SET name = r.name, slug = r.slug, image_url = r.image_url, created_by = r.created_by, created_at = r.created_at,
+        public_metadata = (r.public_metadata #>> '{}')::json, version = r.version, field_versions = r.field_versions,
+        deleted_at = r.deleted_at, deleted_cause = r.deleted_cause
+    FROM json_populate_recordset(null::rolecall.organizations, @changed::json) r
+    WHERE o.id = r.id
+)
+INSERT INTO rolecall.organizations (id, name, slug, image_url, created_by, created_at, public_metadata, version,
+    field_versions, deleted_at, deleted_cause)
+SELECT r.id, r.name, r.slug, r.image_url, r.created_by, r.created_at, (r.public_metadata #>> '{}')::json, r.version,
+    r.field_versions, r.deleted_at, r.deleted_cause
+FROM json_populate_recordset(null::rolecall.organizations, @added::json) r
+ORDER BY r.id
+ON CONFLICT (id) DO NOTHING;

@@ -1,8 +1,11 @@
 -- name: Workspace :one
-SELECT o.id, o.name, o.slug, o.image_url, o.created_at, o.created_by,
-    (SELECT count(*) FROM rolecall.live_members l WHERE l.organization_id = o.id) AS member_count
-FROM rolecall.organizations o
-WHERE o.id = @id AND o.deleted_at IS NULL;
+-- An organization that is known by a member only is there as well, without a name.
+SELECT @id::text AS id, coalesce(o.name, '')::text AS name, o.slug, o.image_url, o.created_at, o.created_by,
+    (SELECT count(*) FROM rolecall.live_members l WHERE l.organization_id = @id) AS member_count
+FROM (SELECT 1) one
+LEFT JOIN rolecall.organizations o ON o.id = @id
+WHERE o.deleted_at IS NULL
+    AND (o.id IS NOT NULL OR EXISTS (SELECT FROM rolecall.memberships m WHERE m.organization_id = @id));
 
 -- name: Members :many
 -- One page of an organization's live members in the order of joining, after the given position.

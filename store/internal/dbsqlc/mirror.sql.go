@@ -7,12 +7,11 @@ package dbsqlc
 
 import (
 	"context"
+	"encoding/json"
 )
 
 const lockDomains = `-- name: LockDomains :many
-INSERT INTO rolecall.domains (id) SELECT unnest($1::text[])
-ON CONFLICT (id) DO UPDATE SET id = excluded.id
-RETURNING id, organization_id, name, enrollment_mode, verification, created_at, version, field_versions, deleted_at, deleted_cause
+SELECT id, organization_id, name, enrollment_mode, verification, created_at, version, field_versions, deleted_at, deleted_cause FROM rolecall.domains WHERE id = ANY ($1::text[]) ORDER BY id FOR UPDATE
 `
 
 func (q *Queries) LockDomains(ctx context.Context, db DBTX, ids []string) ([]RolecallDomain, error) {
@@ -47,9 +46,7 @@ func (q *Queries) LockDomains(ctx context.Context, db DBTX, ids []string) ([]Rol
 }
 
 const lockInvitations = `-- name: LockInvitations :many
-INSERT INTO rolecall.invitations (id) SELECT unnest($1::text[])
-ON CONFLICT (id) DO UPDATE SET id = excluded.id
-RETURNING id, organization_id, email, role, status, inviter_id, user_id, created_at, expires_at, version, field_versions, deleted_at, deleted_cause
+SELECT id, organization_id, email, role, status, inviter_id, user_id, created_at, expires_at, version, field_versions, deleted_at, deleted_cause FROM rolecall.invitations WHERE id = ANY ($1::text[]) ORDER BY id FOR UPDATE
 `
 
 func (q *Queries) LockInvitations(ctx context.Context, db DBTX, ids []string) ([]RolecallInvitation, error) {
@@ -87,20 +84,11 @@ func (q *Queries) LockInvitations(ctx context.Context, db DBTX, ids []string) ([
 }
 
 const lockMemberships = `-- name: LockMemberships :many
-INSERT INTO rolecall.memberships (id, organization_id, user_id)
-SELECT unnest($1::text[]), unnest($2::text[]), unnest($3::text[])
-ON CONFLICT (id) DO UPDATE SET id = excluded.id
-RETURNING id, organization_id, user_id, role, role_name, permissions, created_at, public_metadata, version, field_versions, deleted_at, deleted_cause
+SELECT id, organization_id, user_id, role, role_name, permissions, created_at, public_metadata, version, field_versions, deleted_at, deleted_cause FROM rolecall.memberships WHERE id = ANY ($1::text[]) ORDER BY id FOR UPDATE
 `
 
-type LockMembershipsParams struct {
-	Ids             []string `json:"ids"`
-	OrganizationIds []string `json:"organization_ids"`
-	UserIds         []string `json:"user_ids"`
-}
-
-func (q *Queries) LockMemberships(ctx context.Context, db DBTX, arg LockMembershipsParams) ([]RolecallMembership, error) {
-	rows, err := db.Query(ctx, lockMemberships, arg.Ids, arg.OrganizationIds, arg.UserIds)
+func (q *Queries) LockMemberships(ctx context.Context, db DBTX, ids []string) ([]RolecallMembership, error) {
+	rows, err := db.Query(ctx, lockMemberships, ids)
 	if err != nil {
 		return nil, err
 	}
@@ -133,9 +121,7 @@ func (q *Queries) LockMemberships(ctx context.Context, db DBTX, arg LockMembersh
 }
 
 const lockOrganizations = `-- name: LockOrganizations :many
-INSERT INTO rolecall.organizations (id) SELECT unnest($1::text[])
-ON CONFLICT (id) DO UPDATE SET id = excluded.id
-RETURNING id, name, slug, image_url, created_by, created_at, public_metadata, version, field_versions, deleted_at, deleted_cause
+SELECT id, name, slug, image_url, created_by, created_at, public_metadata, version, field_versions, deleted_at, deleted_cause FROM rolecall.organizations WHERE id = ANY ($1::text[]) ORDER BY id FOR UPDATE
 `
 
 func (q *Queries) LockOrganizations(ctx context.Context, db DBTX, ids []string) ([]RolecallOrganization, error) {
@@ -171,9 +157,7 @@ func (q *Queries) LockOrganizations(ctx context.Context, db DBTX, ids []string) 
 }
 
 const lockPermissions = `-- name: LockPermissions :many
-INSERT INTO rolecall.permissions (id) SELECT unnest($1::text[])
-ON CONFLICT (id) DO UPDATE SET id = excluded.id
-RETURNING id, key, name, version, field_versions, deleted_at, deleted_cause
+SELECT id, key, name, version, field_versions, deleted_at, deleted_cause FROM rolecall.permissions WHERE id = ANY ($1::text[]) ORDER BY id FOR UPDATE
 `
 
 func (q *Queries) LockPermissions(ctx context.Context, db DBTX, ids []string) ([]RolecallPermission, error) {
@@ -205,9 +189,7 @@ func (q *Queries) LockPermissions(ctx context.Context, db DBTX, ids []string) ([
 }
 
 const lockRoles = `-- name: LockRoles :many
-INSERT INTO rolecall.roles (id) SELECT unnest($1::text[])
-ON CONFLICT (id) DO UPDATE SET id = excluded.id
-RETURNING id, key, keys, name, permission_ids, version, field_versions, deleted_at, deleted_cause
+SELECT id, key, keys, name, permission_ids, version, field_versions, deleted_at, deleted_cause FROM rolecall.roles WHERE id = ANY ($1::text[]) ORDER BY id FOR UPDATE
 `
 
 func (q *Queries) LockRoles(ctx context.Context, db DBTX, ids []string) ([]RolecallRole, error) {
@@ -241,9 +223,7 @@ func (q *Queries) LockRoles(ctx context.Context, db DBTX, ids []string) ([]Rolec
 }
 
 const lockUsers = `-- name: LockUsers :many
-INSERT INTO rolecall.users (id) SELECT unnest($1::text[])
-ON CONFLICT (id) DO UPDATE SET id = excluded.id
-RETURNING id, identifier, first_name, last_name, image_url, banned, deprovisioned, created_at, version, field_versions, deleted_at, deleted_cause
+SELECT id, identifier, first_name, last_name, image_url, banned, deprovisioned, created_at, version, field_versions, deleted_at, deleted_cause FROM rolecall.users WHERE id = ANY ($1::text[]) ORDER BY id FOR UPDATE
 `
 
 func (q *Queries) LockUsers(ctx context.Context, db DBTX, ids []string) ([]RolecallUser, error) {
@@ -352,9 +332,20 @@ const readUsers = `-- name: ReadUsers :many
 SELECT id, identifier, first_name, last_name, image_url, banned, deprovisioned, created_at, version, field_versions, deleted_at, deleted_cause FROM rolecall.users WHERE id = ANY ($1::text[])
 `
 
-// Locking and saving objects of the mirror. A lock query makes the row if there is none, so that two workers who
-// first hear of one object at the same time wait for each other. Callers lock users, memberships, invitations, domains,
-// permissions, roles, organizations, in this order and each by id, so that they can't deadlock.
+// Locking and saving objects of the mirror.
+//
+// A transaction locks the rows that it wants to change, then saves: kind after kind in the order users, memberships,
+// invitations, domains, permissions, roles, organizations, and by id within a kind. What has no row yet can't be locked. It
+// is added, and if somebody else adds it first, nothing happens to their row and the count falls short.
+//
+// Waits can't form a cycle. Whoever still locks holds locks only, and nobody who saves waits for those: to change is to
+// write rows of one's own lock, and DO NOTHING waits for who has written the row, never for who has locked it (DO UPDATE
+// would). So who locks waits for one who is further on in the one order, or who saves; and who saves waits, while adding,
+// for one who has written that row, and who is therefore as far or further in the order: a statement adds before it changes.
+//
+// Rows travel as JSON, because an array of lists has no other form. Of a kind's statement only the added rows are counted.
+// Clerk's own JSON is a text in it: Postgres reads every string of a JSON document that it takes apart, and refuses the
+// \u0000 that it would keep in one that it only stores.
 func (q *Queries) ReadUsers(ctx context.Context, db DBTX, ids []string) ([]RolecallUser, error) {
 	rows, err := db.Query(ctx, readUsers, ids)
 	if err != nil {
@@ -386,4 +377,217 @@ func (q *Queries) ReadUsers(ctx context.Context, db DBTX, ids []string) ([]Rolec
 		return nil, err
 	}
 	return items, nil
+}
+
+const saveDomains = `-- name: SaveDomains :execrows
+WITH changed AS (
+    UPDATE rolecall.domains o
+    SET organization_id = r.organization_id, name = r.name, enrollment_mode = r.enrollment_mode,
+        verification = r.verification, created_at = r.created_at, version = r.version,
+        field_versions = r.field_versions, deleted_at = r.deleted_at, deleted_cause = r.deleted_cause
+    FROM json_populate_recordset(null::rolecall.domains, $2::json) r
+    WHERE o.id = r.id
+)
+INSERT INTO rolecall.domains (id, organization_id, name, enrollment_mode, verification, created_at, version,
+    field_versions, deleted_at, deleted_cause)
+SELECT r.id, r.organization_id, r.name, r.enrollment_mode, r.verification, r.created_at, r.version, r.field_versions,
+    r.deleted_at, r.deleted_cause
+FROM json_populate_recordset(null::rolecall.domains, $1::json) r
+ORDER BY r.id
+ON CONFLICT (id) DO NOTHING
+`
+
+type SaveDomainsParams struct {
+	Added   json.RawMessage `json:"added"`
+	Changed json.RawMessage `json:"changed"`
+}
+
+func (q *Queries) SaveDomains(ctx context.Context, db DBTX, arg SaveDomainsParams) (int64, error) {
+	result, err := db.Exec(ctx, saveDomains, arg.Added, arg.Changed)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const saveInvitations = `-- name: SaveInvitations :execrows
+WITH changed AS (
+    UPDATE rolecall.invitations o
+    SET organization_id = r.organization_id, email = r.email, role = r.role, status = r.status,
+        inviter_id = r.inviter_id, user_id = r.user_id, created_at = r.created_at, expires_at = r.expires_at,
+        version = r.version, field_versions = r.field_versions, deleted_at = r.deleted_at,
+        deleted_cause = r.deleted_cause
+    FROM json_populate_recordset(null::rolecall.invitations, $2::json) r
+    WHERE o.id = r.id
+)
+INSERT INTO rolecall.invitations (id, organization_id, email, role, status, inviter_id, user_id, created_at,
+    expires_at, version, field_versions, deleted_at, deleted_cause)
+SELECT r.id, r.organization_id, r.email, r.role, r.status, r.inviter_id, r.user_id, r.created_at, r.expires_at,
+    r.version, r.field_versions, r.deleted_at, r.deleted_cause
+FROM json_populate_recordset(null::rolecall.invitations, $1::json) r
+ORDER BY r.id
+ON CONFLICT (id) DO NOTHING
+`
+
+type SaveInvitationsParams struct {
+	Added   json.RawMessage `json:"added"`
+	Changed json.RawMessage `json:"changed"`
+}
+
+func (q *Queries) SaveInvitations(ctx context.Context, db DBTX, arg SaveInvitationsParams) (int64, error) {
+	result, err := db.Exec(ctx, saveInvitations, arg.Added, arg.Changed)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const saveMemberships = `-- name: SaveMemberships :execrows
+WITH changed AS (
+    UPDATE rolecall.memberships o
+    SET organization_id = r.organization_id, user_id = r.user_id, role = r.role, role_name = r.role_name,
+        permissions = r.permissions, created_at = r.created_at, public_metadata = (r.public_metadata #>> '{}')::json,
+        version = r.version, field_versions = r.field_versions, deleted_at = r.deleted_at,
+        deleted_cause = r.deleted_cause
+    FROM json_populate_recordset(null::rolecall.memberships, $2::json) r
+    WHERE o.id = r.id
+)
+INSERT INTO rolecall.memberships (id, organization_id, user_id, role, role_name, permissions, created_at,
+    public_metadata, version, field_versions, deleted_at, deleted_cause)
+SELECT r.id, r.organization_id, r.user_id, r.role, r.role_name, r.permissions, r.created_at,
+    (r.public_metadata #>> '{}')::json, r.version, r.field_versions, r.deleted_at, r.deleted_cause
+FROM json_populate_recordset(null::rolecall.memberships, $1::json) r
+ORDER BY r.id
+ON CONFLICT (id) DO NOTHING
+`
+
+type SaveMembershipsParams struct {
+	Added   json.RawMessage `json:"added"`
+	Changed json.RawMessage `json:"changed"`
+}
+
+func (q *Queries) SaveMemberships(ctx context.Context, db DBTX, arg SaveMembershipsParams) (int64, error) {
+	result, err := db.Exec(ctx, saveMemberships, arg.Added, arg.Changed)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const saveOrganizations = `-- name: SaveOrganizations :execrows
+WITH changed AS (
+    UPDATE rolecall.organizations o
+    SET name = r.name, slug = r.slug, image_url = r.image_url, created_by = r.created_by, created_at = r.created_at,
+        public_metadata = (r.public_metadata #>> '{}')::json, version = r.version, field_versions = r.field_versions,
+        deleted_at = r.deleted_at, deleted_cause = r.deleted_cause
+    FROM json_populate_recordset(null::rolecall.organizations, $2::json) r
+    WHERE o.id = r.id
+)
+INSERT INTO rolecall.organizations (id, name, slug, image_url, created_by, created_at, public_metadata, version,
+    field_versions, deleted_at, deleted_cause)
+SELECT r.id, r.name, r.slug, r.image_url, r.created_by, r.created_at, (r.public_metadata #>> '{}')::json, r.version,
+    r.field_versions, r.deleted_at, r.deleted_cause
+FROM json_populate_recordset(null::rolecall.organizations, $1::json) r
+ORDER BY r.id
+ON CONFLICT (id) DO NOTHING
+`
+
+type SaveOrganizationsParams struct {
+	Added   json.RawMessage `json:"added"`
+	Changed json.RawMessage `json:"changed"`
+}
+
+func (q *Queries) SaveOrganizations(ctx context.Context, db DBTX, arg SaveOrganizationsParams) (int64, error) {
+	result, err := db.Exec(ctx, saveOrganizations, arg.Added, arg.Changed)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const savePermissions = `-- name: SavePermissions :execrows
+WITH changed AS (
+    UPDATE rolecall.permissions o
+    SET key = r.key, name = r.name, version = r.version, field_versions = r.field_versions, deleted_at = r.deleted_at,
+        deleted_cause = r.deleted_cause
+    FROM json_populate_recordset(null::rolecall.permissions, $2::json) r
+    WHERE o.id = r.id
+)
+INSERT INTO rolecall.permissions (id, key, name, version, field_versions, deleted_at, deleted_cause)
+SELECT r.id, r.key, r.name, r.version, r.field_versions, r.deleted_at, r.deleted_cause
+FROM json_populate_recordset(null::rolecall.permissions, $1::json) r
+ORDER BY r.id
+ON CONFLICT (id) DO NOTHING
+`
+
+type SavePermissionsParams struct {
+	Added   json.RawMessage `json:"added"`
+	Changed json.RawMessage `json:"changed"`
+}
+
+func (q *Queries) SavePermissions(ctx context.Context, db DBTX, arg SavePermissionsParams) (int64, error) {
+	result, err := db.Exec(ctx, savePermissions, arg.Added, arg.Changed)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const saveRoles = `-- name: SaveRoles :execrows
+WITH changed AS (
+    UPDATE rolecall.roles o
+    SET key = r.key, keys = r.keys, name = r.name, permission_ids = r.permission_ids, version = r.version,
+        field_versions = r.field_versions, deleted_at = r.deleted_at, deleted_cause = r.deleted_cause
+    FROM json_populate_recordset(null::rolecall.roles, $2::json) r
+    WHERE o.id = r.id
+)
+INSERT INTO rolecall.roles (id, key, keys, name, permission_ids, version, field_versions, deleted_at, deleted_cause)
+SELECT r.id, r.key, r.keys, r.name, r.permission_ids, r.version, r.field_versions, r.deleted_at, r.deleted_cause
+FROM json_populate_recordset(null::rolecall.roles, $1::json) r
+ORDER BY r.id
+ON CONFLICT (id) DO NOTHING
+`
+
+type SaveRolesParams struct {
+	Added   json.RawMessage `json:"added"`
+	Changed json.RawMessage `json:"changed"`
+}
+
+func (q *Queries) SaveRoles(ctx context.Context, db DBTX, arg SaveRolesParams) (int64, error) {
+	result, err := db.Exec(ctx, saveRoles, arg.Added, arg.Changed)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const saveUsers = `-- name: SaveUsers :execrows
+WITH changed AS (
+    UPDATE rolecall.users o
+    SET identifier = r.identifier, first_name = r.first_name, last_name = r.last_name, image_url = r.image_url,
+        banned = r.banned, deprovisioned = r.deprovisioned, created_at = r.created_at, version = r.version,
+        field_versions = r.field_versions, deleted_at = r.deleted_at, deleted_cause = r.deleted_cause
+    FROM json_populate_recordset(null::rolecall.users, $2::json) r
+    WHERE o.id = r.id
+)
+INSERT INTO rolecall.users (id, identifier, first_name, last_name, image_url, banned, deprovisioned, created_at,
+    version, field_versions, deleted_at, deleted_cause)
+SELECT r.id, r.identifier, r.first_name, r.last_name, r.image_url, r.banned, r.deprovisioned, r.created_at, r.version,
+    r.field_versions, r.deleted_at, r.deleted_cause
+FROM json_populate_recordset(null::rolecall.users, $1::json) r
+ORDER BY r.id
+ON CONFLICT (id) DO NOTHING
+`
+
+type SaveUsersParams struct {
+	Added   json.RawMessage `json:"added"`
+	Changed json.RawMessage `json:"changed"`
+}
+
+func (q *Queries) SaveUsers(ctx context.Context, db DBTX, arg SaveUsersParams) (int64, error) {
+	result, err := db.Exec(ctx, saveUsers, arg.Added, arg.Changed)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
 }

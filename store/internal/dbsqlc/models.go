@@ -5,6 +5,7 @@
 package dbsqlc
 
 import (
+	"encoding/json"
 	"time"
 )
 
@@ -25,96 +26,96 @@ type RolecallDelivery struct {
 }
 
 type RolecallDomain struct {
-	ID             string     `json:"id"`
-	OrganizationID string     `json:"organization_id"`
-	Name           string     `json:"name"`
-	EnrollmentMode string     `json:"enrollment_mode"`
-	Verification   string     `json:"verification"`
-	CreatedAt      *time.Time `json:"created_at"`
-	Version        []byte     `json:"version"`
-	FieldVersions  []byte     `json:"field_versions"`
-	DeletedAt      *time.Time `json:"deleted_at"`
-	DeletedCause   string     `json:"deleted_cause"`
+	ID             string          `json:"id"`
+	OrganizationID string          `json:"organization_id"`
+	Name           string          `json:"name"`
+	EnrollmentMode string          `json:"enrollment_mode"`
+	Verification   string          `json:"verification"`
+	CreatedAt      *time.Time      `json:"created_at"`
+	Version        json.RawMessage `json:"version"`
+	FieldVersions  json.RawMessage `json:"field_versions"`
+	DeletedAt      *time.Time      `json:"deleted_at"`
+	DeletedCause   string          `json:"deleted_cause"`
 }
 
 type RolecallInvitation struct {
-	ID             string     `json:"id"`
-	OrganizationID string     `json:"organization_id"`
-	Email          string     `json:"email"`
-	Role           string     `json:"role"`
-	Status         string     `json:"status"`
-	InviterID      *string    `json:"inviter_id"`
-	UserID         *string    `json:"user_id"`
-	CreatedAt      time.Time  `json:"created_at"`
-	ExpiresAt      *time.Time `json:"expires_at"`
-	Version        []byte     `json:"version"`
-	FieldVersions  []byte     `json:"field_versions"`
-	DeletedAt      *time.Time `json:"deleted_at"`
-	DeletedCause   string     `json:"deleted_cause"`
+	ID             string          `json:"id"`
+	OrganizationID string          `json:"organization_id"`
+	Email          string          `json:"email"`
+	Role           string          `json:"role"`
+	Status         string          `json:"status"`
+	InviterID      *string         `json:"inviter_id"`
+	UserID         *string         `json:"user_id"`
+	CreatedAt      time.Time       `json:"created_at"`
+	ExpiresAt      *time.Time      `json:"expires_at"`
+	Version        json.RawMessage `json:"version"`
+	FieldVersions  json.RawMessage `json:"field_versions"`
+	DeletedAt      *time.Time      `json:"deleted_at"`
+	DeletedCause   string          `json:"deleted_cause"`
 }
 
 type RolecallMembership struct {
-	ID             string     `json:"id"`
-	OrganizationID string     `json:"organization_id"`
-	UserID         string     `json:"user_id"`
-	Role           string     `json:"role"`
-	RoleName       *string    `json:"role_name"`
-	Permissions    []string   `json:"permissions"`
-	CreatedAt      time.Time  `json:"created_at"`
-	PublicMetadata []byte     `json:"public_metadata"`
-	Version        []byte     `json:"version"`
-	FieldVersions  []byte     `json:"field_versions"`
-	DeletedAt      *time.Time `json:"deleted_at"`
-	DeletedCause   string     `json:"deleted_cause"`
+	ID             string          `json:"id"`
+	OrganizationID string          `json:"organization_id"`
+	UserID         string          `json:"user_id"`
+	Role           string          `json:"role"`
+	RoleName       *string         `json:"role_name"`
+	Permissions    []string        `json:"permissions"`
+	CreatedAt      time.Time       `json:"created_at"`
+	PublicMetadata *string         `json:"public_metadata"`
+	Version        json.RawMessage `json:"version"`
+	FieldVersions  json.RawMessage `json:"field_versions"`
+	DeletedAt      *time.Time      `json:"deleted_at"`
+	DeletedCause   string          `json:"deleted_cause"`
 }
 
 type RolecallOrganization struct {
-	ID             string     `json:"id"`
-	Name           string     `json:"name"`
-	Slug           *string    `json:"slug"`
-	ImageUrl       *string    `json:"image_url"`
-	CreatedBy      *string    `json:"created_by"`
-	CreatedAt      *time.Time `json:"created_at"`
-	PublicMetadata []byte     `json:"public_metadata"`
-	Version        []byte     `json:"version"`
-	FieldVersions  []byte     `json:"field_versions"`
-	DeletedAt      *time.Time `json:"deleted_at"`
-	DeletedCause   string     `json:"deleted_cause"`
+	ID             string          `json:"id"`
+	Name           string          `json:"name"`
+	Slug           *string         `json:"slug"`
+	ImageUrl       *string         `json:"image_url"`
+	CreatedBy      *string         `json:"created_by"`
+	CreatedAt      *time.Time      `json:"created_at"`
+	PublicMetadata *string         `json:"public_metadata"`
+	Version        json.RawMessage `json:"version"`
+	FieldVersions  json.RawMessage `json:"field_versions"`
+	DeletedAt      *time.Time      `json:"deleted_at"`
+	DeletedCause   string          `json:"deleted_cause"`
 }
 
 type RolecallPermission struct {
-	ID            string     `json:"id"`
-	Key           string     `json:"key"`
-	Name          string     `json:"name"`
-	Version       []byte     `json:"version"`
-	FieldVersions []byte     `json:"field_versions"`
-	DeletedAt     *time.Time `json:"deleted_at"`
-	DeletedCause  string     `json:"deleted_cause"`
+	ID            string          `json:"id"`
+	Key           string          `json:"key"`
+	Name          string          `json:"name"`
+	Version       json.RawMessage `json:"version"`
+	FieldVersions json.RawMessage `json:"field_versions"`
+	DeletedAt     *time.Time      `json:"deleted_at"`
+	DeletedCause  string          `json:"deleted_cause"`
 }
 
 type RolecallRole struct {
-	ID            string     `json:"id"`
-	Key           string     `json:"key"`
-	Keys          []byte     `json:"keys"`
-	Name          string     `json:"name"`
-	PermissionIds []string   `json:"permission_ids"`
-	Version       []byte     `json:"version"`
-	FieldVersions []byte     `json:"field_versions"`
-	DeletedAt     *time.Time `json:"deleted_at"`
-	DeletedCause  string     `json:"deleted_cause"`
+	ID            string          `json:"id"`
+	Key           string          `json:"key"`
+	Keys          json.RawMessage `json:"keys"`
+	Name          string          `json:"name"`
+	PermissionIds []string        `json:"permission_ids"`
+	Version       json.RawMessage `json:"version"`
+	FieldVersions json.RawMessage `json:"field_versions"`
+	DeletedAt     *time.Time      `json:"deleted_at"`
+	DeletedCause  string          `json:"deleted_cause"`
 }
 
 type RolecallUser struct {
-	ID            string     `json:"id"`
-	Identifier    *string    `json:"identifier"`
-	FirstName     *string    `json:"first_name"`
-	LastName      *string    `json:"last_name"`
-	ImageUrl      *string    `json:"image_url"`
-	Banned        bool       `json:"banned"`
-	Deprovisioned bool       `json:"deprovisioned"`
-	CreatedAt     *time.Time `json:"created_at"`
-	Version       []byte     `json:"version"`
-	FieldVersions []byte     `json:"field_versions"`
-	DeletedAt     *time.Time `json:"deleted_at"`
-	DeletedCause  string     `json:"deleted_cause"`
+	ID            string          `json:"id"`
+	Identifier    *string         `json:"identifier"`
+	FirstName     *string         `json:"first_name"`
+	LastName      *string         `json:"last_name"`
+	ImageUrl      *string         `json:"image_url"`
+	Banned        bool            `json:"banned"`
+	Deprovisioned bool            `json:"deprovisioned"`
+	CreatedAt     *time.Time      `json:"created_at"`
+	Version       json.RawMessage `json:"version"`
+	FieldVersions json.RawMessage `json:"field_versions"`
+	DeletedAt     *time.Time      `json:"deleted_at"`
+	DeletedCause  string          `json:"deleted_cause"`
 }

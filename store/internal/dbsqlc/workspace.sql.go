@@ -72,10 +72,12 @@ func (q *Queries) Members(ctx context.Context, db DBTX, arg MembersParams) ([]Me
 }
 
 const workspace = `-- name: Workspace :one
-SELECT o.id, o.name, o.slug, o.image_url, o.created_at, o.created_by,
-    (SELECT count(*) FROM rolecall.live_members l WHERE l.organization_id = o.id) AS member_count
-FROM rolecall.organizations o
-WHERE o.id = $1 AND o.deleted_at IS NULL
+SELECT $1::text AS id, coalesce(o.name, '')::text AS name, o.slug, o.image_url, o.created_at, o.created_by,
+    (SELECT count(*) FROM rolecall.live_members l WHERE l.organization_id = $1) AS member_count
+FROM (SELECT 1) one
+LEFT JOIN rolecall.organizations o ON o.id = $1
+WHERE o.deleted_at IS NULL
+    AND (o.id IS NOT NULL OR EXISTS (SELECT FROM rolecall.memberships m WHERE m.organization_id = $1))
 `
 
 type WorkspaceRow struct {
@@ -88,6 +90,7 @@ type WorkspaceRow struct {
 	MemberCount int64      `json:"member_count"`
 }
 
+// An organization that is known by a member only is there as well, without a name.
 func (q *Queries) Workspace(ctx context.Context, db DBTX, id string) (WorkspaceRow, error) {
 	row := db.QueryRow(ctx, workspace, id)
 	var i WorkspaceRow

@@ -1,0 +1,250 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/time/rate"
+
+	"github.com/callmine/rolecall/store"
+)
+
+// TestManyAtOnceCostOneLookUp: Clerk answers when all have begun to read the mirror.
+func TestManyAtOnceCostOneLookUp(t *testing.T) {
+	t.Parallel()
+	const callers = 50
+	b := setupRefresh(t)
+	all := b.afterReads(callers)
+	b.directory.answers(func(ctx context.Context, pair store.Pair) error {
+		select {
+		case <-all:
+			b.world.member(pair.OrganizationID, pair.UserID, "org:admin", nil)
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	})
+	var answers []<-chan exchange
+	for i := range callers {
+		routes := userRoutes("org_1")[1:]
+		answers = append(answers, b.later(t.Context(), "user_new", routes[i%len(routes)]))
+	}
+	for _, answer := range answers {
+		x := <-answer
+		b.held(x)
+		require.Equal(t, http.StatusOK, x.status)
+	}
+	require.Len(t, b.directory.takeAsked(), 1)
+}
+
+// TestLookUpThatJustEnded: whoever read the mirror before it ended, and comes after, doesn't ask once more.
+func TestLookUpThatJustEnded(t *testing.T) {
+	t.Parallel()
+	b := setupRefresh(t)
+	l := newLookups(Config{DB: b.pool, Refresher: b.directory, Refreshed: b.directory.told, Now: b.clock.Now})
+	b.joins()
+	pair := store.Pair{UserID: "user_new", OrganizationID: "org_1"}
+	l.lookUp(t.Context(), pair)
+	l.lookUp(t.Context(), pair)
+	require.Len(t, b.directory.takeAsked(), 1)
+	require.True(t, l.refresh(t.Context(), []store.Pair{pair}), "what it read is out of date")
+	require.Equal(t, []RefreshOutcome{RefreshAdmitted, RefreshRemembered, RefreshRemembered}, b.directory.takeSaid())
+	require.Empty(t, b.directory.takeAsked())
+	b.clock.advance(answeredFor)
+	l.lookUp(t.Context(), pair)
+	require.Len(t, b.directory.takeAsked(), 1)
+}
+
+// TestCallerWhoGoesAwayEndsNoLookUp: another one waits for it.
+func TestCallerWhoGoesAwayEndsNoLookUp(t *testing.T) {
+	t.Parallel()
+	b := setupRefresh(t)
+	b.directory.begun = make(chan store.Pair)
+	answer := make(chan struct{})
+	b.directory.answers(func(ctx context.Context, pair store.Pair) error {
+		select {
+		case <-answer:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		b.world.member(pair.OrganizationID, pair.UserID, "org:admin", nil)
+		return nil
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	first := b.later(ctx, "user_new", "/v1/workspaces/org_1/me")
+	<-b.directory.begun
+	cancel()
+	b.held(<-first)
+	read := b.afterReads(1)
+	second := b.later(t.Context(), "user_new", "/v1/workspaces/org_1/me")
+	<-read
+	close(answer)
+	x := <-second
+	b.held(x)
+	require.Equal(t, http.StatusOK, x.status)
+	require.Len(t, b.directory.takeAsked(), 1)
+}
+
+// stubborn breaks a Refresher's promise to end with its context: it hangs until it is released.
+func stubborn(released <-chan struct{}) func(context.Context, store.Pair) error {
+	return func(context.Context, store.Pair) error { <-released; return errClerkAway }
+}
+
+// TestHangingLookUp: a stranger is refused in time, and members never notice.
+func TestHangingLookUp(t *testing.T) {
+	t.Parallel()
+	b := setupRefresh(t)
+	b.world.member("org_1", "user_old", "org:admin", nil)
+	b.directory.begun = make(chan store.Pair)
+	released := make(chan struct{})
+	b.directory.answers(stubborn(released))
+	began := time.Now()
+	stranger := b.later(t.Context(), "user_new", "/v1/workspaces/org_1")
+	<-b.directory.begun
+	for _, target := range append(userRoutes("org_1"), "/v1/me") {
+		require.Equal(t, http.StatusOK, b.get("user_old", target).status)
+	}
+	x := <-stranger
+	require.Less(t, time.Since(began), patience)
+	b.held(x)
+	requireProblem(t, x, http.StatusNotFound, "")
+	close(released)
+	require.Eventually(t, func() bool { return len(b.directory.takeSaid()) == 1 }, 10*time.Second, time.Millisecond)
+	require.Contains(t, b.logs.take(), "look-up at Clerk failed")
+}
+
+// TestLookUpsEndOnTime: all of one request in one second, whatever the Refresher does.
+func TestLookUpsEndOnTime(t *testing.T) {
+	t.Parallel()
+	for _, keepsItsPromise := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			released := make(chan struct{})
+			d := &directory{merge: hang}
+			if !keepsItsPromise {
+				d.merge = stubborn(released)
+			}
+			l := newLookups(Config{Refresher: d, Refreshed: d.told, Now: time.Now, Logger: slog.New(slog.DiscardHandler)})
+			began := time.Now()
+			require.True(t, l.refresh(t.Context(), []store.Pair{
+				{UserID: "user_1", OrganizationID: "org_1"}, {UserID: "user_2", OrganizationID: "org_1"}, {UserID: "user_3", OrganizationID: "org_1"},
+			}))
+			require.Equal(t, time.Second, time.Since(began))
+			require.True(t, l.refreshUser(t.Context(), "user_4"))
+			require.Equal(t, 2*time.Second, time.Since(began))
+			close(released)
+			synctest.Wait()
+			require.Equal(t, map[RefreshOutcome]int{RefreshFailed: 4}, counts(d.takeSaid()))
+		})
+	}
+}
+
+// TestFailureIsRememberedForASecond: while Clerk is away, not every request waits for it.
+func TestFailureIsRememberedForASecond(t *testing.T) {
+	t.Parallel()
+	b := setupRefresh(t)
+	b.directory.answers(func(context.Context, store.Pair) error { return errClerkAway })
+	requireProblem(t, b.get("user_new", "/v1/workspaces/org_1"), http.StatusNotFound, "")
+	b.clock.advance(time.Second - time.Nanosecond)
+	requireProblem(t, b.get("user_new", "/v1/workspaces/org_1"), http.StatusNotFound, "")
+	require.Equal(t, []RefreshOutcome{RefreshFailed, RefreshRemembered}, b.directory.takeSaid())
+	b.clock.advance(time.Nanosecond)
+	b.joins()
+	require.Equal(t, http.StatusOK, b.get("user_new", "/v1/workspaces/org_1").status, "Clerk is back")
+	require.Contains(t, b.logs.take(), "look-up at Clerk failed")
+}
+
+// TestFailuresAreLoggedOnceASecond, without the ids that their errors name.
+func TestFailuresAreLoggedOnceASecond(t *testing.T) {
+	t.Parallel()
+	b := setupRefresh(t)
+	b.directory.answers(func(context.Context, store.Pair) error { return errClerkAway })
+	requireProblem(t, b.get("user_new", "/v1/workspaces/org_1"), http.StatusNotFound, "")
+	logged := b.logs.take()
+	require.Contains(t, logged, "level=WARN")
+	require.Contains(t, logged, "GET /organizations/{organization_id}/memberships?user_id={user_id}: 500")
+	require.NotContains(t, logged, "user_new")
+	for i := range 3 {
+		requireProblem(t, b.get(fmt.Sprintf("user_%d", i), "/v1/workspaces/org_1"), http.StatusNotFound, "")
+	}
+	require.Empty(t, b.logs.take())
+	b.clock.advance(time.Second)
+	b.get("user_3", "/v1/me")
+	require.Equal(t, 1, strings.Count(b.logs.take(), "\n"))
+}
+
+// TestMirrorAwayAfterLookUp: an answer that can't be read back is none.
+func TestMirrorAwayAfterLookUp(t *testing.T) {
+	t.Parallel()
+	b := setupRefresh(t)
+	reads := 0
+	b.db.query = func(context.Context) error {
+		if reads++; reads == 2 {
+			return errors.New("connection reset")
+		}
+		return nil
+	}
+	b.joins()
+	require.Equal(t, http.StatusOK, b.get("user_new", "/v1/workspaces/org_1/me").status)
+	require.Equal(t, []RefreshOutcome{RefreshFailed}, b.directory.takeSaid())
+	require.Contains(t, b.logs.take(), "connection reset")
+}
+
+// TestUserWhoTriesWorkspaces has five look-ups, and one more every two seconds; nobody else is limited.
+func TestUserWhoTriesWorkspaces(t *testing.T) {
+	t.Parallel()
+	b := setupRefresh(t)
+	var answers []<-chan exchange
+	for i := range 20 {
+		answers = append(answers, b.later(t.Context(), "user_1", fmt.Sprintf("/v1/workspaces/org_%d", i)))
+	}
+	for _, answer := range answers {
+		requireProblem(t, <-answer, http.StatusNotFound, "")
+	}
+	require.Len(t, b.directory.takeAsked(), 5)
+	require.Equal(t, map[RefreshOutcome]int{RefreshRefused: 5, RefreshLimited: 15}, counts(b.directory.takeSaid()))
+
+	b.get("user_1", "/v1/me")
+	require.Empty(t, b.directory.takeAsked(), "the same limit for all look-ups of a user")
+	b.get("user_2", "/v1/workspaces/org_0")
+	require.Len(t, b.directory.takeAsked(), 1)
+	b.clock.advance(2 * time.Second)
+	for i := range 3 {
+		b.get("user_1", fmt.Sprintf("/v1/workspaces/org_later%d", i))
+	}
+	require.Len(t, b.directory.takeAsked(), 1)
+}
+
+// TestPanicOfALookUp: there is no guard of a request's around it, and the service lives on.
+func TestPanicOfALookUp(t *testing.T) {
+	t.Parallel()
+	b := setupRefresh(t)
+	b.directory.answers(func(context.Context, store.Pair) error { panic("a secret of goroutine 1") })
+	requireProblem(t, b.get("user_new", "/v1/workspaces/org_1"), http.StatusNotFound, "")
+	logged := b.logs.take()
+	require.Contains(t, logged, "look-up panicked")
+	require.Contains(t, logged, "_test.go", "the log says where")
+	b.joins()
+	require.Equal(t, http.StatusOK, b.get("user_new", "/v1/workspaces/org_1/me").status)
+}
+
+// TestLookUpsAreBounded: what is remembered, and of how many users.
+func TestLookUpsAreBounded(t *testing.T) {
+	t.Parallel()
+	b := setupRefresh(t)
+	l := newLookups(Config{DB: b.pool, Refresher: b.directory, Refreshed: b.directory.told, Now: b.clock.Now})
+	l.answered, l.users = newGenerations[store.Pair, lookup](10), newGenerations[string, *rate.Limiter](10)
+	for i := range 30 {
+		l.lookUp(t.Context(), store.Pair{UserID: fmt.Sprintf("user_%d", i), OrganizationID: "org_1"})
+		require.LessOrEqual(t, l.answered.size(), 10)
+		require.LessOrEqual(t, l.users.size(), 10)
+	}
+	require.Len(t, b.directory.takeAsked(), 30)
+}

@@ -1,0 +1,150 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/callmine/rolecall/store"
+)
+
+// errClerkAway is what a look-up fails with. It names ids, as errors of Clerk's do.
+var errClerkAway = errors.New("GET /organizations/org_1/memberships?user_id=user_new: 500")
+
+// directory is a Refresher that knows what a test tells it.
+type directory struct {
+	mu    sync.Mutex
+	asked []store.Pair                            // a user without an organization: all memberships
+	said  []RefreshOutcome                        // told by the API
+	merge func(context.Context, store.Pair) error // the answer; nil for "no such membership"
+	begun chan store.Pair                         // if there is one, told the beginning of each look-up
+}
+
+func (d *directory) Refresh(ctx context.Context, userID, organizationID string) error {
+	return d.look(ctx, store.Pair{UserID: userID, OrganizationID: organizationID})
+}
+
+func (d *directory) RefreshUser(ctx context.Context, userID string) error {
+	return d.look(ctx, store.Pair{UserID: userID})
+}
+
+func (d *directory) look(ctx context.Context, pair store.Pair) error {
+	d.mu.Lock()
+	d.asked = append(d.asked, pair)
+	merge := d.merge
+	d.mu.Unlock()
+	if d.begun != nil {
+		d.begun <- pair
+	}
+	if merge == nil {
+		return nil
+	}
+	return merge(ctx, pair)
+}
+
+// answers sets what the next look-ups do.
+func (d *directory) answers(merge func(context.Context, store.Pair) error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.merge = merge
+}
+
+// told is the API's Refreshed.
+func (d *directory) told(o RefreshOutcome) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.said = append(d.said, o)
+}
+
+// takeAsked returns the pairs asked about since the last call.
+func (d *directory) takeAsked() []store.Pair {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	asked := d.asked
+	d.asked = nil
+	return asked
+}
+
+// takeSaid returns the outcomes since the last call.
+func (d *directory) takeSaid() []RefreshOutcome {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	said := d.said
+	d.said = nil
+	return said
+}
+
+// refreshBundle is the API with a directory behind it.
+type refreshBundle struct {
+	*serverBundle
+	directory *directory
+	clock     *testClock
+	db        *hookedDB
+}
+
+func setupRefresh(tb testing.TB) *refreshBundle {
+	tb.Helper()
+	b := &refreshBundle{directory: &directory{}, clock: &testClock{now: worldBegan()}, db: &hookedDB{}}
+	b.serverBundle = setupServer(tb, func(c *Config) {
+		b.db.DBTX = c.DB
+		c.DB, c.Refresher, c.Refreshed, c.Now = b.db, b.directory, b.directory.told, b.clock.Now
+	})
+	return b
+}
+
+// joins lets the directory know everybody that is asked about as a member: of org_1, if all memberships are.
+func (b *refreshBundle) joins() {
+	var mu sync.Mutex
+	b.directory.answers(func(_ context.Context, pair store.Pair) error {
+		mu.Lock()
+		defer mu.Unlock()
+		organization := pair.OrganizationID
+		if organization == "" {
+			organization = "org_1"
+		}
+		b.world.member(organization, pair.UserID, "org:admin", nil)
+		return nil
+	})
+}
+
+// later serves a user's request in the background.
+func (b *refreshBundle) later(ctx context.Context, user, target string) <-chan exchange {
+	answer := make(chan exchange, 1)
+	go func() {
+		request := httptest.NewRequestWithContext(ctx, http.MethodGet, target, http.NoBody)
+		request.Header.Set("Authorization", "Bearer "+user)
+		recorder := httptest.NewRecorder()
+		b.handler.ServeHTTP(recorder, request)
+		answer <- exchange{request: request, status: recorder.Code, header: recorder.Header(), body: recorder.Body.Bytes()}
+	}()
+	return answer
+}
+
+// afterReads returns a channel that is closed when the n-th read of the mirror from now on begins.
+func (b *refreshBundle) afterReads(n int) <-chan struct{} {
+	var mu sync.Mutex
+	reached := make(chan struct{})
+	b.db.query = func(context.Context) error {
+		mu.Lock()
+		defer mu.Unlock()
+		if n--; n == 0 {
+			close(reached)
+		}
+		return nil
+	}
+	return reached
+}
+
+// hang never answers, and ends when its context does.
+func hang(ctx context.Context, _ store.Pair) error {
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+// patience bounds what a stranger waits while Clerk hangs: the look-up's second, and room for a busy machine.
+// TestLookUpsEndOnTime measures by a clock that knows no load.
+const patience = 3 * time.Second

@@ -1,0 +1,78 @@
+package clerkapi
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+const (
+	// attemptTimeout bounds one attempt, from the connection to the last byte. Clerk's own SDK gives up after 5 s; a
+	// page of 500 may take longer.
+	attemptTimeout = 10 * time.Second
+	// maxBody bounds an answer: 64 KiB for each of 500 objects, of which none has more metadata than 8 KB each.
+	maxBody = 32 << 20
+)
+
+// attempt is the innermost layer: it sends a request once and reads the whole answer, so that the layers around it
+// judge what really arrived. Its response has a status 2xx and a body in memory; everything else is an error, mostly an
+// [*Error]; also a redirect, which isn't an answer of Clerk's and could lead the key elsewhere. An error of the caller's
+// context is returned as it is.
+type attempt struct {
+	next   http.RoundTripper
+	secret string
+}
+
+// RoundTrip implements [http.RoundTripper].
+func (a *attempt) RoundTrip(req *http.Request) (*http.Response, error) {
+	trip := tripOf(req.Context())
+	trip.attempts++
+	trip.status = 0
+	ctx, cancel := context.WithTimeout(req.Context(), attemptTimeout)
+	defer cancel()
+	resp, err := a.next.RoundTrip(req.WithContext(ctx))
+	if err != nil {
+		return nil, a.lost(req, err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	trip.status = resp.StatusCode
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
+	switch {
+	case resp.StatusCode/100 != 2:
+		return nil, refusal(req.Method, resp, body, a.secret) // what can be read of it
+	case err != nil:
+		trip.status = 0
+		return nil, a.lost(req, err)
+	case len(body) > maxBody:
+		return nil, malformed("the answer is larger than %d bytes", maxBody)
+	}
+	resp.Body = io.NopCloser(bytes.NewReader(body))
+	return resp, nil
+}
+
+// lost is an attempt to which no answer, or only a part of one, arrived.
+func (a *attempt) lost(req *http.Request, err error) error {
+	if ended := req.Context().Err(); ended != nil {
+		return ended
+	}
+	return unavailable(excerpt(err.Error(), a.secret), err)
+}
+
+// maxRetryAfter bounds what a header may ask for; the longest window of a limit of Clerk's is an hour.
+const maxRetryAfter = time.Hour
+
+// retryAfter reads the header of that name: seconds or a date (RFC 9110, section 10.2.3). It is 0 if there is none, or
+// none that makes sense.
+func retryAfter(header http.Header, now time.Time) time.Duration {
+	raw := header.Get("Retry-After")
+	if seconds, err := strconv.ParseUint(raw, 10, 31); err == nil {
+		return min(time.Duration(seconds)*time.Second, maxRetryAfter)
+	}
+	if date, err := http.ParseTime(raw); err == nil {
+		return min(max(date.Sub(now), 0), maxRetryAfter)
+	}
+	return 0
+}

@@ -1,0 +1,81 @@
+package clerkapi
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/failsafe-go/failsafe-go/circuitbreaker"
+)
+
+const (
+	// breakerThreshold is how many attempts in a row must fail before Clerk counts as down: more than one call makes.
+	breakerThreshold = 5
+	// breakerDelay is how long nothing is sent then, before one call tries whether Clerk is back.
+	breakerDelay = 10 * time.Second
+	// patience is how long an attempt must have taken before a caller's deadline says something about Clerk.
+	patience = 250 * time.Millisecond
+)
+
+// breaker stops calls while Clerk is down. The library's policy would count an attempt that its caller gave up as a
+// success, so the results are recorded here.
+type breaker struct {
+	circuit circuitbreaker.CircuitBreaker[any]
+}
+
+func newBreaker(logger *slog.Logger) *breaker {
+	return &breaker{circuit: circuitbreaker.NewBuilder[any]().
+		WithFailureThreshold(breakerThreshold).
+		WithSuccessThreshold(1).
+		WithDelay(breakerDelay).
+		OnStateChanged(func(e circuitbreaker.StateChangedEvent) {
+			level := slog.LevelInfo
+			if e.NewState == circuitbreaker.OpenState {
+				level = slog.LevelWarn
+			}
+			logger.Log(context.Background(), level, "circuit breaker for Clerk changed",
+				"from", e.OldState.String(), "to", e.NewState.String())
+		}).
+		Build()}
+}
+
+// refused returns an error while calls make no sense. It takes no permit.
+func (b *breaker) refused() error {
+	if b.circuit.IsOpen() && b.circuit.RemainingDelay() > 0 {
+		return b.open()
+	}
+	return nil
+}
+
+// acquire returns an error unless a call may be sent now. Every call that was let through must be recorded.
+func (b *breaker) acquire() error {
+	if !b.circuit.TryAcquirePermit() {
+		return b.open()
+	}
+	return nil
+}
+
+func (b *breaker) open() *Error {
+	return &Error{
+		Message: "the circuit breaker is open", RetryAfter: b.circuit.RemainingDelay(),
+		kind: ErrUnavailable, cause: circuitbreaker.ErrOpen,
+	}
+}
+
+// record judges an attempt. Any answer below 500 shows that Clerk is there, also a 429.
+func (b *breaker) record(err error, took time.Duration) {
+	switch {
+	case errors.Is(err, ErrUnavailable):
+		b.circuit.RecordFailure()
+	case errors.Is(err, context.DeadlineExceeded) && took >= patience:
+		b.circuit.RecordFailure()
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		// It says nothing, but the permit of a trial must be given back.
+		if b.circuit.IsHalfOpen() {
+			b.circuit.RecordFailure()
+		}
+	default:
+		b.circuit.RecordSuccess()
+	}
+}

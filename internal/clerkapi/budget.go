@@ -1,0 +1,138 @@
+package clerkapi
+
+import (
+	"context"
+	"math"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+)
+
+// Calls per second that the budget has by default: a fifth of Clerk's limits, which are 100 calls in 10 s for a
+// development instance and 1000 for a production instance (clerk.com, "Rate limits"). The rest is the application's.
+const (
+	developmentRate = 100.0 / 10 / 5
+	productionRate  = 1000.0 / 10 / 5
+)
+
+const (
+	// interactiveShare is what part of the budget interactive calls may take: a sweep keeps going beside them.
+	interactiveShare = 0.5
+	// interactiveBurst is how many people may knock at once.
+	interactiveBurst = 5
+	// maxPause is how long a background call waits for the end of a pause. Its caller can put off work for longer
+	// without holding anything.
+	maxPause = 30 * time.Second
+)
+
+// budget says when a call may be sent.
+type budget struct {
+	shared      *rate.Limiter // of all calls; may be in debt to interactive ones
+	interactive *rate.Limiter
+	fixed       bool // whether the rate was configured
+
+	mu          sync.Mutex
+	pausedUntil time.Time // after a 429: no background call before
+}
+
+func newBudget(callsPerSecond float64) *budget {
+	fixed := callsPerSecond > 0
+	if !fixed {
+		callsPerSecond = developmentRate
+	}
+	return &budget{
+		shared:      rate.NewLimiter(rate.Limit(callsPerSecond), burst(callsPerSecond)),
+		interactive: rate.NewLimiter(rate.Limit(callsPerSecond*interactiveShare), interactiveBurst),
+		fixed:       fixed,
+	}
+}
+
+// burst is a second's worth of calls, so that a caller that was slow for a moment catches up.
+func burst(callsPerSecond float64) int { return max(1, int(math.Ceil(callsPerSecond))) }
+
+// fit sets the rate by the kind of the instance, unless a rate was configured.
+func (b *budget) fit(environment string) {
+	switch {
+	case b.fixed:
+	case environment == environmentProduction:
+		b.setRate(productionRate)
+	default:
+		b.setRate(developmentRate)
+	}
+}
+
+func (b *budget) setRate(callsPerSecond float64) {
+	b.shared.SetLimit(rate.Limit(callsPerSecond))
+	b.shared.SetBurst(burst(callsPerSecond))
+	b.interactive.SetLimit(rate.Limit(callsPerSecond * interactiveShare))
+}
+
+// admit takes one token for a call. A background call waits for it, and for the end of a pause. An interactive call
+// never waits.
+func (b *budget) admit(ctx context.Context) error {
+	if isInteractive(ctx) {
+		return b.admitInteractive()
+	}
+	if err := b.waitForPause(ctx); err != nil {
+		return err
+	}
+	if err := b.shared.Wait(ctx); err != nil {
+		if ended := ctx.Err(); ended != nil {
+			return ended
+		}
+		return rateLimited("the budget has no call left before the caller's deadline", 0)
+	}
+	return b.waitForPause(ctx) // it may have begun meanwhile
+}
+
+func (b *budget) admitInteractive() error {
+	if !b.interactive.Allow() {
+		oneCall := time.Duration(float64(time.Second) / float64(b.interactive.Limit()))
+		return rateLimited("the budget for interactive calls has none left", oneCall)
+	}
+	b.shared.Reserve() // without waiting for it: the next background call waits longer
+	return nil
+}
+
+// pause holds all background calls for a while. A shorter pause doesn't end a longer one.
+func (b *budget) pause(d time.Duration) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if until := time.Now().Add(d); until.After(b.pausedUntil) {
+		b.pausedUntil = until
+	}
+}
+
+func (b *budget) pauseLeft() time.Duration {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return time.Until(b.pausedUntil)
+}
+
+func (b *budget) waitForPause(ctx context.Context) error {
+	for {
+		left := b.pauseLeft()
+		if left <= 0 {
+			return nil
+		}
+		if !worthWaiting(ctx, left) {
+			return rateLimited("Clerk asked to wait", left)
+		}
+		timer := time.NewTimer(left)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return ctx.Err()
+		}
+	}
+}
+
+// worthWaiting reports whether d is short enough to wait for, and over before ctx ends.
+func worthWaiting(ctx context.Context, d time.Duration) bool {
+	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= d {
+		return false
+	}
+	return d <= maxPause
+}

@@ -1,0 +1,240 @@
+package clerkapi_test
+
+import (
+	"context"
+	"net/http"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/callmine/rolecall/internal/clerkapi"
+)
+
+// sweep calls n times in a row from each of some workers, and returns when all are done.
+func sweep(t *testing.T, client *clerkapi.Client, workers, n int) {
+	t.Helper()
+	var wg sync.WaitGroup
+	for range workers {
+		wg.Go(func() {
+			for range n {
+				if _, err := client.Instance(t.Context()); err != nil {
+					t.Errorf("call: %v", err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// mostWithin returns how many of the times lie within one window of that length.
+func mostWithin(window time.Duration, times []time.Time) int {
+	most := 0
+	for i := range times {
+		n := 0
+		for _, later := range times[i:] {
+			if later.Sub(times[i]) < window {
+				n++
+			}
+		}
+		most = max(most, n)
+	}
+	return most
+}
+
+// TestBudgetIsShared: however many call, a fifth of Clerk's limit in ten seconds isn't exceeded by more than a second's
+// worth, and what there is gets used.
+func TestBudgetIsShared(t *testing.T) {
+	t.Parallel()
+	for environment, rate := range map[string]float64{"development": 2, "production": 20, "staging": 2} {
+		t.Run(environment, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				w := always(http.StatusOK, `{"id":"ins_1","environment_type":"`+environment+`"}`)
+				client := newClient(t, clerkapi.Config{Transport: w})
+				began := time.Now()
+				sweep(t, client, 8, 25)
+				sent := w.times()
+				require.Len(t, sent, 200)
+				require.LessOrEqual(t, mostWithin(10*time.Second, sent), int(11*rate))
+				require.InDelta(t, 200/rate, time.Since(began).Seconds(), 8, "200 calls at %v a second", rate)
+			})
+		})
+	}
+}
+
+func TestBudgetMayBeConfigured(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := always(http.StatusOK, okInstance) // production, which doesn't count then
+		client := newClient(t, clerkapi.Config{Transport: w, CallsPerSecond: 0.5})
+		began := time.Now()
+		sweep(t, client, 1, 5)
+		require.Equal(t, 8*time.Second, time.Since(began))
+	})
+}
+
+// TestBudgetCountsRetries: an attempt costs a token, whatever comes of it.
+func TestBudgetCountsRetries(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := firstThen(2, func() (*http.Response, error) { return reply(http.StatusBadGateway, ""), nil })
+		client := newClient(t, clerkapi.Config{Transport: w, CallsPerSecond: 0.125})
+		began := time.Now()
+		_, err := client.Instance(t.Context())
+		require.NoError(t, err)
+		require.InDelta(t, 16, time.Since(began).Seconds(), 0.001)
+	})
+}
+
+func TestBudgetThatLastsLongerThanTheCaller(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := always(http.StatusOK, okInstance)
+		client := newClient(t, clerkapi.Config{Transport: w, CallsPerSecond: 0.1})
+		sweep(t, client, 1, 1)
+		began := time.Now()
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		_, err := client.Instance(ctx)
+		require.ErrorIs(t, err, clerkapi.ErrRateLimited)
+		require.Equal(t, began, time.Now(), "at once")
+		require.Len(t, w.times(), 1)
+	})
+}
+
+// TestWaitingEndsWithTheCaller: for a token, and for the end of a pause.
+func TestWaitingEndsWithTheCaller(t *testing.T) {
+	t.Parallel()
+	for name, first := range map[string]*wire{
+		"token": always(http.StatusOK, okInstance),
+		"pause": always(http.StatusTooManyRequests, tooMany, "Retry-After", "30"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				client := newClient(t, clerkapi.Config{Transport: first, CallsPerSecond: 0.1})
+				_ = ask(t, client)
+				began := time.Now()
+				ctx, cancel := context.WithCancel(t.Context())
+				time.AfterFunc(time.Second, cancel)
+				_, err := client.Instance(ctx)
+				require.ErrorIs(t, err, context.Canceled)
+				require.Equal(t, time.Second, time.Since(began))
+				require.Len(t, first.times(), 1)
+			})
+		})
+	}
+}
+
+// TestInteractiveCallsDoNotWait: with a sweep that always has callers waiting, half the budget is for people, at once;
+// and the sum of both stays what it was.
+func TestInteractiveCallsDoNotWait(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := always(http.StatusOK, okInstance)
+		client := newClient(t, clerkapi.Config{Transport: w, CallsPerSecond: 20})
+		began := time.Now()
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			sweep(t, client, 8, 25)
+		}()
+		wait(2 * time.Second) // the first burst is over
+		served := 0
+		for range 60 { // 20 a second for three seconds, twice what they may
+			asked := time.Now()
+			if err := ask(t, client); err == nil {
+				served++
+			} else {
+				require.ErrorIs(t, err, clerkapi.ErrRateLimited)
+			}
+			require.Equal(t, asked, time.Now(), "served or not, at once")
+			wait(50 * time.Millisecond)
+		}
+		require.InDelta(t, 5+3*10, served, 1)
+		<-done
+		// 200 calls of the sweep and the people's, less a second's worth at the beginning.
+		require.InDelta(t, float64(200+served-20)/20, time.Since(began).Seconds(), 0.6)
+		require.LessOrEqual(t, mostWithin(10*time.Second, w.times()), 200+20+6)
+	})
+}
+
+func TestInteractiveCallsHaveALimit(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := always(http.StatusOK, okInstance)
+		client := newClient(t, clerkapi.Config{Transport: w, CallsPerSecond: 2})
+		for range 5 {
+			require.NoError(t, ask(t, client))
+		}
+		err := ask(t, client)
+		var refusal *clerkapi.Error
+		require.ErrorAs(t, err, &refusal)
+		require.ErrorIs(t, err, clerkapi.ErrRateLimited)
+		require.Equal(t, time.Second, refusal.RetryAfter)
+		wait(time.Second)
+		require.NoError(t, ask(t, client))
+		require.Len(t, w.times(), 6)
+	})
+}
+
+// TestPauseIsForAllBackgroundCalls: one is told to slow down, and none is sent before that is over.
+func TestPauseIsForAllBackgroundCalls(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := firstThen(1, func() (*http.Response, error) { return reply(429, tooMany, "Retry-After", "20"), nil })
+		client := newClient(t, clerkapi.Config{Transport: w, CallsPerSecond: 100})
+		require.ErrorIs(t, ask(t, client), clerkapi.ErrRateLimited)
+		sweep(t, client, 8, 2)
+		sent := w.times()
+		require.Len(t, sent, 17)
+		for _, at := range sent[1:] {
+			require.GreaterOrEqual(t, at.Sub(sent[0]), 20*time.Second)
+		}
+	})
+}
+
+// TestPauseIsNotCutShort: a second 429 asks for less than the first one.
+func TestPauseIsNotCutShort(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := &wire{answer: func(n int, _ *http.Request) (*http.Response, error) {
+			if n <= 2 {
+				return reply(429, tooMany, "Retry-After", []string{"20", "5"}[n-1]), nil
+			}
+			return reply(http.StatusOK, okInstance), nil
+		}}
+		client := newClient(t, clerkapi.Config{Transport: w, CallsPerSecond: 100})
+		require.Error(t, ask(t, client))
+		require.Error(t, ask(t, client))
+		sweep(t, client, 1, 1)
+		sent := w.times()
+		require.Equal(t, 20*time.Second, sent[2].Sub(sent[0]))
+	})
+}
+
+// TestPauseAlsoHoldsWhoAlreadyWaits: a call that has its place in the queue goes when the pause is over, not before.
+func TestPauseAlsoHoldsWhoAlreadyWaits(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := &wire{answer: func(n int, _ *http.Request) (*http.Response, error) {
+			if n == 2 {
+				return reply(429, tooMany, "Retry-After", "20"), nil
+			}
+			return reply(http.StatusOK, okInstance), nil
+		}}
+		client := newClient(t, clerkapi.Config{Transport: w, CallsPerSecond: 1})
+		sweep(t, client, 1, 1)
+		var wg sync.WaitGroup
+		wg.Go(func() { sweep(t, client, 1, 1) }) // waits for the next second
+		synctest.Wait()
+		require.ErrorIs(t, ask(t, client), clerkapi.ErrRateLimited)
+		require.NoError(t, ask(t, client), "people may still try")
+		wg.Wait()
+		sent := w.times()
+		require.Equal(t, 20*time.Second, sent[3].Sub(sent[1]))
+	})
+}

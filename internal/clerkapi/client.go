@@ -1,0 +1,52 @@
+package clerkapi
+
+import (
+	"fmt"
+	"net/http"
+
+	"github.com/clerk/clerk-sdk-go/v2"
+	"github.com/failsafe-go/failsafe-go/failsafehttp"
+)
+
+// Client calls the Backend API of one Clerk instance. It is safe for concurrent use; all callers of an instance must
+// share one, because the budget is the client's. Make one with [New].
+type Client struct {
+	backend   clerk.Backend
+	budget    *budget
+	transport http.RoundTripper
+	observe   func(Call)
+}
+
+// New returns a client. It makes no call. It fails if the configuration is invalid; the error doesn't contain the key.
+// The caller must close the client.
+func New(cfg Config) (*Client, error) {
+	cfg = cfg.withDefaults()
+	if err := cfg.validate(); err != nil {
+		return nil, fmt.Errorf("configure client for Clerk: %w", err)
+	}
+	budget := newBudget(cfg.CallsPerSecond)
+	// From the caller to the wire: tries again, asks budget and breaker, reads one whole answer.
+	transport := failsafehttp.NewRoundTripper(&gate{
+		budget:  budget,
+		breaker: newBreaker(cfg.Logger),
+		logger:  cfg.Logger,
+		next:    &attempt{next: cfg.Transport, secret: cfg.SecretKey},
+	}, newRetryPolicy()) //nolint:bodyclose // no response comes from here
+	return &Client{
+		backend: clerk.NewBackend(&clerk.BackendConfig{
+			URL:        &cfg.URL,
+			Key:        &cfg.SecretKey,
+			HTTPClient: &http.Client{Transport: transport}, // without a time-out: each attempt has one
+		}),
+		budget:    budget,
+		transport: cfg.Transport,
+		observe:   cfg.Observe,
+	}, nil
+}
+
+// Close closes the connections that are idle. Calls under way go on.
+func (c *Client) Close() {
+	if t, ok := c.transport.(interface{ CloseIdleConnections() }); ok {
+		t.CloseIdleConnections()
+	}
+}

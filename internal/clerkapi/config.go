@@ -1,0 +1,101 @@
+package clerkapi
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/clerk/clerk-sdk-go/v2"
+)
+
+// Config describes a [Client].
+type Config struct {
+	// URL is where the Backend API is, with its version. It must be https, unless the host is this machine: the secret
+	// key travels to it. Defaults to https://api.clerk.com/v1.
+	URL string
+
+	// SecretKey is the instance's secret key, "sk_test_…" or "sk_live_…". It is required.
+	SecretKey string
+
+	// Transport sends the requests. Defaults to a clone of http.DefaultTransport.
+	Transport http.RoundTripper
+
+	// CallsPerSecond is the budget of all calls together, retries included. Defaults to 0: a fifth of Clerk's limit for
+	// the instance, once [Client.Instance] told which kind it is, and for a development instance until then.
+	CallsPerSecond float64
+
+	// Logger is told when the circuit breaker opens and closes, and when Clerk's rate limit was met. It is required.
+	Logger *slog.Logger
+
+	// Observe is told of every call when it is over; it must not block. It may be nil.
+	Observe func(Call)
+}
+
+// Call is what a call was like, for metrics.
+type Call struct {
+	Route    string        // the path's pattern, such as "/users/{user_id}"; never an id
+	Status   int           // of Clerk's last answer; 0 if there was none
+	Took     time.Duration // with waiting for the budget, and with retries
+	Attempts int           // requests sent; 0 if the budget or the circuit breaker refused the call
+}
+
+func (c Config) withDefaults() Config {
+	if c.URL == "" {
+		c.URL = clerk.APIURL
+	}
+	if c.Transport == nil {
+		c.Transport = http.DefaultTransport.(*http.Transport).Clone() //nolint:forcetypeassert // it is one
+	}
+	if c.Observe == nil {
+		c.Observe = func(Call) {}
+	}
+	return c
+}
+
+func (c Config) validate() error {
+	var errs []error
+	if err := validateURL(c.URL); err != nil {
+		errs = append(errs, fmt.Errorf("invalid URL: %w", err))
+	}
+	switch {
+	case c.SecretKey == "":
+		errs = append(errs, errors.New("no SecretKey"))
+	case strings.ContainsFunc(c.SecretKey, func(r rune) bool { return r <= ' ' || r >= 0x7f }):
+		errs = append(errs, errors.New("invalid SecretKey: it contains a blank or another character that no key has"))
+	}
+	if c.CallsPerSecond < 0 || math.IsNaN(c.CallsPerSecond) || math.IsInf(c.CallsPerSecond, 0) {
+		errs = append(errs, fmt.Errorf("invalid CallsPerSecond %v, want 0 or more", c.CallsPerSecond))
+	}
+	if c.Logger == nil {
+		errs = append(errs, errors.New("no Logger"))
+	}
+	return errors.Join(errs...)
+}
+
+// validateURL names no part of the URL in its errors: it may contain a password.
+func validateURL(raw string) error {
+	parsed, err := url.Parse(raw)
+	switch {
+	case err != nil || parsed.Host == "":
+		return errors.New("it must be absolute, such as " + clerk.APIURL)
+	case parsed.User != nil || parsed.RawQuery != "" || parsed.Fragment != "":
+		return errors.New("it must have a host and a path only")
+	case parsed.Scheme == "https":
+		return nil
+	case parsed.Scheme == "http" && isLoopback(parsed.Hostname()):
+		return nil
+	default:
+		return errors.New("it must be https, unless the host is this machine")
+	}
+}
+
+func isLoopback(host string) bool {
+	address, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && address.IsLoopback()
+}

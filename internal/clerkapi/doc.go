@@ -1,0 +1,14 @@
+// Package clerkapi reads Clerk's Backend API: what exists, page by page, and whether one object still does.
+//
+// It guarantees that
+//
+//   - an empty answer means that Clerk said so: a refusal, an outage, a page of a proxy, a listing without its count or
+//     a look-up that shows another object are errors, never "nothing there";
+//   - objects are handed on as Clerk sent them, with their nulls and with fields that nobody here knows yet;
+//   - all calls of one [Client] together keep to one budget, a fifth of what Clerk allows the instance, because the
+//     customer's own application shares that limit. A retry costs as much as a first try;
+//   - calls that somebody waits for (see [Interactive]) never wait behind a sweep: they go at once or fail at once;
+//   - when Clerk says that it is too much (429 with Retry-After), no background call is sent until that time is over;
+//   - when Clerk doesn't answer, a circuit breaker stops asking it, and every caller is told so without waiting;
+//   - the secret key is in no error and in no line of a log.
+package clerkapi

@@ -1,0 +1,152 @@
+package clerkapi
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+	"unicode"
+)
+
+// What may be wrong, for errors.Is. A refusal that is none of these is an [*Error] with its status and code only.
+var (
+	// ErrUnauthorized means that Clerk doesn't let this key read: a wrong key, one of a deleted instance, or a feature
+	// that the instance doesn't have. Trying again can't help; somebody has to change the configuration.
+	ErrUnauthorized = errors.New("CLERK_SECRET_KEY was refused by Clerk")
+	// ErrUnavailable means that there is no answer of Clerk's: the network, a time-out, a 5xx, or the circuit breaker is
+	// open because of these.
+	ErrUnavailable = errors.New("the service of Clerk is unavailable")
+	// ErrRateLimited means that Clerk's rate limit, or our share of it, is used up.
+	ErrRateLimited = errors.New("the rate limit for Clerk is used up")
+	// ErrMalformed means that something answered, but not as Clerk would.
+	ErrMalformed = errors.New("the answer isn't Clerk's")
+)
+
+// Error is a call that brought no usable answer.
+type Error struct {
+	// Status is the HTTP status of the answer; 0 if there was none.
+	Status int
+	// Code is Clerk's code of the first error, such as "resource_not_found"; "" if the body wasn't of Clerk's form.
+	Code string
+	// Message is for people: Clerk's own, or the beginning of another body, at most 200 bytes.
+	Message string
+	// TraceID is what Clerk's support asks for. It may be empty.
+	TraceID string
+	// RetryAfter is how long to wait before another call; 0 if nobody knows.
+	RetryAfter time.Duration
+
+	kind  error // one of the sentinels, or nil
+	cause error // what happened below, or nil
+	retry bool  // whether the call may be tried again
+}
+
+// Error returns one line for people, without the secret key.
+func (e *Error) Error() string {
+	var b strings.Builder
+	if e.kind != nil {
+		b.WriteString(e.kind.Error() + ": ")
+	}
+	if e.Status != 0 {
+		fmt.Fprintf(&b, "status %d ", e.Status)
+	}
+	if e.Code != "" {
+		b.WriteString(e.Code + " ")
+	}
+	b.WriteString(e.Message)
+	if e.TraceID != "" {
+		fmt.Fprintf(&b, " (trace %s)", e.TraceID)
+	}
+	return strings.TrimSpace(b.String())
+}
+
+// Unwrap returns the sentinel and the cause, as far as there are any.
+func (e *Error) Unwrap() []error {
+	var errs []error
+	for _, err := range []error{e.kind, e.cause} {
+		if err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return errs
+}
+
+// saysGone reports whether Clerk itself said that an object doesn't exist. The 404 of a proxy, or of a wrong path,
+// doesn't say so.
+func saysGone(err error) bool {
+	refusal, ok := errors.AsType[*Error](err)
+	return ok && refusal.Status == http.StatusNotFound && refusal.Code != ""
+}
+
+func unavailable(message string, cause error) *Error {
+	return &Error{Message: message, kind: ErrUnavailable, cause: cause}
+}
+
+func rateLimited(message string, retryAfter time.Duration) *Error {
+	return &Error{Message: message, RetryAfter: retryAfter, kind: ErrRateLimited}
+}
+
+// malformed is an answer with a good status and a bad content.
+func malformed(format string, args ...any) *Error {
+	return &Error{Status: http.StatusOK, Message: fmt.Sprintf(format, args...), kind: ErrMalformed}
+}
+
+// refusal reads an answer whose status isn't 2xx (contract: {"errors":[{code,message}],"clerk_trace_id"}).
+func refusal(method string, resp *http.Response, body []byte, secret string) *Error {
+	var clerks struct {
+		Errors []struct {
+			Code    string `json:"code"`
+			Message string `json:"message"`
+		} `json:"errors"`
+		TraceID string `json:"clerk_trace_id"`
+	}
+	e := &Error{
+		Status: resp.StatusCode, TraceID: excerpt(resp.Header.Get("Clerk-Trace-Id"), secret),
+		RetryAfter: retryAfter(resp.Header, time.Now()),
+	}
+	if err := json.Unmarshal(body, &clerks); err == nil && len(clerks.Errors) > 0 && clerks.Errors[0].Code != "" {
+		e.Code, e.Message = excerpt(clerks.Errors[0].Code, secret), excerpt(clerks.Errors[0].Message, secret)
+		if clerks.TraceID != "" {
+			e.TraceID = excerpt(clerks.TraceID, secret)
+		}
+	} else {
+		e.Message = excerpt(string(body), secret)
+	}
+	e.kind = kindOf(method, e.Status, e.Code)
+	return e
+}
+
+func kindOf(method string, status int, code string) error {
+	switch {
+	case status == http.StatusUnauthorized, status == http.StatusForbidden && method == http.MethodGet:
+		return ErrUnauthorized // a 403 for a write may concern the user that it is made for
+	case status == http.StatusTooManyRequests:
+		return ErrRateLimited
+	case status >= http.StatusInternalServerError:
+		return ErrUnavailable
+	case code == "": // a redirect, or an error page of something between Clerk and us
+		return ErrMalformed
+	default:
+		return nil
+	}
+}
+
+// maxExcerpt is how many bytes of a foreign text an error may contain: enough to recognize a proxy's error page.
+const maxExcerpt = 200
+
+// excerpt returns the beginning of a text on one line, without the secret.
+func excerpt(text, secret string) string {
+	text = redact(text, secret) // before it is cut: half a key is no key to look for
+	if len(text) > maxExcerpt {
+		text = text[:maxExcerpt]
+	}
+	return strings.TrimSpace(strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8(text, "")))
+}
+
+func redact(text, secret string) string { return strings.ReplaceAll(text, secret, "[secret key]") }

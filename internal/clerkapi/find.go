@@ -1,0 +1,156 @@
+package clerkapi
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/url"
+
+	clerksync "github.com/callmine/rolecall/sync"
+)
+
+// Find asks whether one object exists now, and returns it as Clerk sends it. Nothing and no error means that Clerk said
+// that there is no such object: by a 404 of its own, or by a complete list without it. For a membership, all of the pair
+// of organization and user are returned, or the one with the reference's id.
+func (c *Client) Find(ctx context.Context, resource clerksync.Resource, ref clerksync.Reference) ([]json.RawMessage, error) {
+	found, err := c.find(ctx, resource, ref)
+	if err != nil {
+		return nil, fmt.Errorf("look %s up: %w", resource, err)
+	}
+	return found, nil
+}
+
+func (c *Client) find(ctx context.Context, resource clerksync.Resource, ref clerksync.Reference) ([]json.RawMessage, error) {
+	switch resource {
+	case clerksync.ResourceOrganization:
+		return c.findOne(ctx, "/organizations/{organization_id}", ref.ID)
+	case clerksync.ResourceUser:
+		return c.findOne(ctx, "/users/{user_id}", ref.ID)
+	case clerksync.ResourceRole:
+		return c.findOne(ctx, "/organization_roles/{role_id}", ref.ID)
+	case clerksync.ResourcePermission:
+		return c.findOne(ctx, "/organization_permissions/{permission_id}", ref.ID)
+	case clerksync.ResourceInvitation:
+		return c.findOne(ctx, "/organizations/{organization_id}/invitations/{invitation_id}", ref.OrganizationID, ref.ID)
+	case clerksync.ResourceMembership:
+		return c.findMemberships(ctx, ref)
+	case clerksync.ResourceDomain:
+		return c.findDomain(ctx, ref)
+	default:
+		return nil, fmt.Errorf("unknown resource %q", resource)
+	}
+}
+
+// findOne gets an object by its path, whose last id is the object's own.
+func (c *Client) findOne(ctx context.Context, route string, ids ...string) ([]json.RawMessage, error) {
+	for _, id := range ids {
+		if err := checkID(id); err != nil {
+			return nil, err
+		}
+	}
+	var object json.RawMessage
+	err := c.get(ctx, at(route, ids...), &object)
+	if saysGone(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	// Clerk also takes an organization's slug for its id.
+	if id, err := idOf(object); err != nil || id != ids[len(ids)-1] {
+		return nil, malformed("the answer is another object")
+	}
+	return []json.RawMessage{object}, nil
+}
+
+// findMemberships lists those of a user in an organization: there is no path for one membership. It doesn't rely on
+// Clerk's filter, because a membership of somebody else must not pass for this user's.
+func (c *Client) findMemberships(ctx context.Context, ref clerksync.Reference) ([]json.RawMessage, error) {
+	for _, id := range []string{ref.OrganizationID, ref.UserID} {
+		if err := checkID(id); err != nil {
+			return nil, err
+		}
+	}
+	filter := url.Values{"user_id": {ref.UserID}}
+	return c.search(ctx, clerksync.ResourceMembership, ref.OrganizationID, filter, func(object json.RawMessage) (bool, error) {
+		var membership struct {
+			ID   string `json:"id"`
+			User struct {
+				ID string `json:"user_id"`
+			} `json:"public_user_data"`
+		}
+		if err := json.Unmarshal(object, &membership); err != nil || membership.User.ID == "" {
+			return false, malformed("a membership doesn't say whose it is")
+		}
+		return membership.User.ID == ref.UserID && (ref.ID == "" || membership.ID == ref.ID), nil
+	})
+}
+
+// findDomain searches the organization's domains: Clerk has no path for one of them.
+func (c *Client) findDomain(ctx context.Context, ref clerksync.Reference) ([]json.RawMessage, error) {
+	for _, id := range []string{ref.OrganizationID, ref.ID} {
+		if err := checkID(id); err != nil {
+			return nil, err
+		}
+	}
+	return c.search(ctx, clerksync.ResourceDomain, ref.OrganizationID, nil, func(object json.RawMessage) (bool, error) {
+		id, err := idOf(object)
+		return id == ref.ID, err
+	})
+}
+
+// search pages through an organization's list and returns what matches. A list that didn't show as many objects as it
+// says there are proves nothing: pages shift when objects go while they are read.
+func (c *Client) search(
+	ctx context.Context, resource clerksync.Resource, organizationID string, filter url.Values,
+	matches func(json.RawMessage) (bool, error),
+) ([]json.RawMessage, error) {
+	var found []json.RawMessage
+	seen := map[string]bool{}
+	for offset := 0; ; offset += maxLimit {
+		page, err := c.searchPage(ctx, resource, organizationID, filter, offset)
+		if saysGone(err) && offset == 0 {
+			return nil, nil // so is the organization
+		}
+		if err != nil {
+			return nil, err
+		}
+		for _, object := range page.Objects {
+			id, err := idOf(object)
+			if err != nil {
+				return nil, err
+			}
+			match, err := matches(object)
+			if err != nil {
+				return nil, err
+			}
+			if match && !seen[id] {
+				found = append(found, object)
+			}
+			seen[id] = true
+		}
+		switch {
+		case len(seen) >= page.Total:
+			return found, nil
+		case len(page.Objects) < maxLimit:
+			return nil, malformed("the list shows %d of %d objects", len(seen), page.Total)
+		}
+	}
+}
+
+func (c *Client) searchPage(
+	ctx context.Context, resource clerksync.Resource, organizationID string, filter url.Values, offset int,
+) (clerksync.Page, error) {
+	e, err := listEndpoint(resource, organizationID)
+	if err != nil {
+		return clerksync.Page{}, err
+	}
+	maps.Copy(e.query, filter)
+	addPage(e.query, clerksync.PageRequest{Limit: maxLimit, Offset: offset})
+	var body listBody
+	if err := c.get(ctx, e, &body); err != nil {
+		return clerksync.Page{}, err
+	}
+	return body.page(maxLimit)
+}

@@ -1,0 +1,54 @@
+package clerkapi
+
+import (
+	"errors"
+	"log/slog"
+	"net/http"
+	"time"
+)
+
+// pauseWithoutHint is how long background calls pause after a 429 without Retry-After: a fifth of Clerk's window.
+const pauseWithoutHint = 2 * time.Second
+
+// gate lets an attempt through if breaker and budget agree, and tells both what came of it.
+type gate struct {
+	budget  *budget
+	breaker *breaker
+	logger  *slog.Logger
+	next    http.RoundTripper
+}
+
+// RoundTrip implements [http.RoundTripper]. An [*Error] that it returns says whether the call may be tried again.
+func (g *gate) RoundTrip(req *http.Request) (*http.Response, error) {
+	// Asked twice: while it is open no token is spent, and a trial's permit isn't held while waiting for one.
+	if err := g.breaker.refused(); err != nil {
+		return nil, err
+	}
+	if err := g.budget.admit(req.Context()); err != nil {
+		return nil, err
+	}
+	if err := g.breaker.acquire(); err != nil {
+		return nil, err
+	}
+	began := time.Now()
+	resp, err := g.next.RoundTrip(req)
+	g.breaker.record(err, time.Since(began))
+	if refusal, ok := errors.AsType[*Error](err); ok {
+		g.slowDown(req, refusal)
+		refusal.retry = mayRetry(req, refusal)
+	}
+	return resp, err
+}
+
+// slowDown pauses the background calls if Clerk asks for it.
+func (g *gate) slowDown(req *http.Request, refusal *Error) {
+	if refusal.Status == http.StatusTooManyRequests && refusal.RetryAfter == 0 {
+		refusal.RetryAfter = pauseWithoutHint
+	}
+	if refusal.RetryAfter == 0 {
+		return
+	}
+	g.budget.pause(refusal.RetryAfter)
+	g.logger.WarnContext(req.Context(), "Clerk asks to slow down",
+		"status", refusal.Status, "retry_after", refusal.RetryAfter)
+}

@@ -1,0 +1,52 @@
+package clerkapi
+
+import (
+	"errors"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/failsafe-go/failsafe-go/retrypolicy"
+)
+
+const (
+	maxAttempts = 3
+	// The delays before the second and the third attempt are 0.5 s and 1 s, each give or take half: a restart of a
+	// server behind a load balancer takes about that long. A Retry-After is kept by the budget's pause, exactly.
+	firstDelay  = 500 * time.Millisecond
+	maxDelay    = time.Second
+	delayJitter = 0.5
+)
+
+// newRetryPolicy tries again what [gate] says may be.
+//
+//nolint:bodyclose // no response comes from here
+func newRetryPolicy() retrypolicy.RetryPolicy[*http.Response] {
+	return retrypolicy.NewBuilder[*http.Response]().
+		HandleIf(func(_ *http.Response, err error) bool {
+			failure, ok := errors.AsType[*Error](err)
+			return ok && failure.retry
+		}).
+		WithMaxAttempts(maxAttempts).
+		WithBackoff(firstDelay, maxDelay).
+		WithJitterFactor(delayJitter).
+		ReturnLastFailure().
+		Build()
+}
+
+// mayRetry decides whether a call that failed so may be sent again. A write may not if Clerk could have done it.
+func mayRetry(req *http.Request, e *Error) bool {
+	if isInteractive(req.Context()) || !worthWaiting(req.Context(), e.RetryAfter) {
+		return false
+	}
+	if e.Status == http.StatusTooManyRequests || neverSent(e) {
+		return true
+	}
+	return req.Method == http.MethodGet && errors.Is(e, ErrUnavailable)
+}
+
+// neverSent reports whether there wasn't even a connection.
+func neverSent(err error) bool {
+	failed, ok := errors.AsType[*net.OpError](err)
+	return ok && failed.Op == "dial"
+}

@@ -1,0 +1,69 @@
+package clerkapi
+
+import (
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"testing/synctest"
+
+	"github.com/clerk/clerk-sdk-go/v2"
+	"github.com/stretchr/testify/require"
+)
+
+type roundTrip func(*http.Request) (*http.Response, error)
+
+func (f roundTrip) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
+
+func answerOf(status int, body string) *http.Response {
+	recorder := httptest.NewRecorder()
+	recorder.WriteHeader(status)
+	_, _ = recorder.WriteString(body)
+	return recorder.Result()
+}
+
+// TestWritesAreNotRepeated: what Clerk may have done already must not be done again, as an invitation would be.
+func TestWritesAreNotRepeated(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		fail     func() (*http.Response, error)
+		attempts int
+	}{
+		"refused for now": {func() (*http.Response, error) { return answerOf(429, ""), nil }, 3},
+		"no connection": {func() (*http.Response, error) {
+			return nil, &net.OpError{Op: "dial", Err: errors.New("connection refused")}
+		}, 3},
+		"lost on the way": {func() (*http.Response, error) {
+			return nil, &net.OpError{Op: "read", Err: errors.New("connection reset")}
+		}, 1},
+		"server error": {func() (*http.Response, error) { return answerOf(500, ""), nil }, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				attempts := 0
+				client, err := New(Config{
+					SecretKey: "sk_test_1", CallsPerSecond: 100, Logger: slog.New(slog.DiscardHandler),
+					Transport: roundTrip(func(*http.Request) (*http.Response, error) {
+						attempts++
+						return c.fail()
+					}),
+				})
+				require.NoError(t, err)
+				request := clerk.NewAPIRequest(http.MethodPost, "/organizations")
+				require.Error(t, client.backend.Call(t.Context(), request, &answer{}))
+				require.Equal(t, c.attempts, attempts)
+			})
+		})
+	}
+}
+
+// TestForbiddenWritesAreNoMatterOfTheKey: a 403 for the last admin of an organization is about the admin.
+func TestForbiddenWritesAreNoMatterOfTheKey(t *testing.T) {
+	t.Parallel()
+	require.NoError(t, kindOf(http.MethodDelete, http.StatusForbidden, "organization_minimum_permissions_needed"))
+	require.ErrorIs(t, kindOf(http.MethodGet, http.StatusForbidden, "x"), ErrUnauthorized)
+	require.ErrorIs(t, kindOf(http.MethodDelete, http.StatusUnauthorized, "x"), ErrUnauthorized)
+}

@@ -1,0 +1,43 @@
+package clerksim
+
+import (
+	"context"
+	"net/http"
+	"slices"
+)
+
+// distortion is what [APIFaults] do to the content of one answer; its zero value is the truth. The handlers apply it,
+// because only they know the rows before they are a page: what is left out doesn't count either.
+type distortion struct {
+	hidden     []string // ids of objects that the answer doesn't know
+	short      int      // how many objects a page lacks at its end
+	miscount   int      // added to total_count
+	instanceID string   // instead of the world's, unless empty
+}
+
+type distortionKey struct{}
+
+func (d distortion) into(req *http.Request) *http.Request {
+	return req.WithContext(context.WithValue(req.Context(), distortionKey{}, d))
+}
+
+func distortionOf(req *http.Request) distortion {
+	d, _ := req.Context().Value(distortionKey{}).(distortion)
+	return d
+}
+
+func visible[R row](rows []R, d distortion) []R {
+	return filterRows(rows, idFilter{exclude: d.hidden}, rowID)
+}
+
+func shorten[R any](page []R, d distortion) []R {
+	return page[:max(0, len(page)-d.short)]
+}
+
+// checkVisible refuses to show one object that is to be hidden.
+func checkVisible(req *http.Request, id string) error {
+	if slices.Contains(distortionOf(req).hidden, id) {
+		return refuse(ErrNotFound, "%s is hidden by a fault", id)
+	}
+	return nil
+}

@@ -1,0 +1,82 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	clerksync "github.com/callmine/rolecall/sync"
+)
+
+// ErrRaced is returned when an object that had no row when it was to be locked has one by now: somebody else heard of it
+// first. The transaction must be rolled back and tried again; it will then see the other's row.
+var ErrRaced = errors.New("somebody else added the object first")
+
+// SaveMirror writes objects that changed since [LockMirror]: over the rows that it locked, beside them what had none.
+// Nobody else's row is ever written over; where one is in the way, the error is [ErrRaced].
+func SaveMirror(ctx context.Context, db DBTX, locked Locked, changed clerksync.Mirror) error {
+	q, w := queries(), &work{db: db, rows: locked.rows}
+	save(ctx, w, changed.Users, userRow, q.SaveUsers)
+	save(ctx, w, changed.Memberships, membershipRow, q.SaveMemberships)
+	save(ctx, w, changed.Invitations, invitationRow, q.SaveInvitations)
+	save(ctx, w, changed.Domains, domainRow, q.SaveDomains)
+	save(ctx, w, changed.Permissions, permissionRow, q.SavePermissions)
+	save(ctx, w, changed.Roles, roleRow, q.SaveRoles)
+	save(ctx, w, changed.Organizations, organizationRow, q.SaveOrganizations)
+	return w.err
+}
+
+// rowsToSave is what each save query takes: lists of rows.
+type rowsToSave interface {
+	~struct {
+		Added   json.RawMessage `json:"added"`
+		Changed json.RawMessage `json:"changed"`
+	}
+}
+
+// save writes objects of one kind with one statement, in the order of ids.
+func save[T, R any, P rowsToSave](ctx context.Context, w *work, objects map[string]T,
+	row func(T) (R, error), query func(context.Context, DBTX, P) (int64, error),
+) {
+	if len(objects) == 0 || w.err != nil {
+		return
+	}
+	added, changed := []R{}, []R{}
+	for _, id := range ids(objects) {
+		r, err := row(objects[id])
+		switch {
+		case err != nil:
+			w.err = fmt.Errorf("write %s: %w", id, err)
+			return
+		case w.rows[id]:
+			changed = append(changed, r)
+		default:
+			added = append(added, r)
+		}
+	}
+	params, err := paramsOf[P](added, changed)
+	if err != nil {
+		w.err = err
+		return
+	}
+	n, err := query(ctx, w.db, params)
+	if err == nil && n < int64(len(added)) {
+		err = ErrRaced
+	}
+	if err != nil {
+		w.err = fmt.Errorf("save mirror: %w", err)
+	}
+}
+
+func paramsOf[P rowsToSave, R any](added, changed []R) (P, error) {
+	addedJSON, err := json.Marshal(added)
+	if err != nil {
+		return P{}, fmt.Errorf("write added rows: %w", err)
+	}
+	changedJSON, err := json.Marshal(changed)
+	if err != nil {
+		return P{}, fmt.Errorf("write changed rows: %w", err)
+	}
+	return P{Added: addedJSON, Changed: changedJSON}, nil
+}

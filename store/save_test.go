@@ -1,0 +1,145 @@
+package store_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/stretchr/testify/require"
+
+	"github.com/callmine/rolecall/internal/pgtest"
+	"github.com/callmine/rolecall/store"
+	clerksync "github.com/callmine/rolecall/sync"
+)
+
+// begin begins a transaction that waits for nobody's lock for long, and is rolled back at the test's end.
+func begin(t *testing.T, pool *pgxpool.Pool) pgx.Tx {
+	t.Helper()
+	tx, err := pool.Begin(t.Context())
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = tx.Rollback(context.Background()) })
+	_, err = tx.Exec(t.Context(), "SET LOCAL lock_timeout = '1s'")
+	require.NoError(t, err)
+	return tx
+}
+
+// oneOfEachKind makes mirrors of one object each, as a delivery that occurred after t0 tells of it.
+func oneOfEachKind(after int64) map[string]clerksync.Mirror {
+	kinds := map[string]clerksync.Mirror{
+		"user":         mirrorOf(user("user_1", after)),
+		"membership":   mirrorOf(membership("orgmem_1", "org_1", "user_1", after)),
+		"organization": mirrorOf(organization("org_1", after)),
+		"invitation":   clerksync.NewMirror(),
+		"domain":       clerksync.NewMirror(),
+		"role":         clerksync.NewMirror(),
+		"permission":   clerksync.NewMirror(),
+	}
+	kinds["invitation"].Invitations["orginv_1"] = clerksync.Invitation{
+		ID: "orginv_1", OrganizationID: "org_1", Status: text("pending", after), CreatedAt: clerksync.Field[int64]{Version: at(after)},
+	}
+	kinds["domain"].Domains["orgdmn_1"] = clerksync.Domain{ID: "orgdmn_1", OrganizationID: "org_1", Name: text("a.test", after)}
+	kinds["role"].Roles["role_1"] = clerksync.Role{ID: "role_1", Key: text("org:clerk", after)}
+	kinds["permission"].Permissions["perm_1"] = clerksync.Permission{ID: "perm_1", Key: text("org:a:read", after)}
+	return kinds
+}
+
+// TestWhoIsSecondToHearOfAnObjectWritesNothing and sees the first one's row when trying again.
+func TestWhoIsSecondToHearOfAnObjectWritesNothing(t *testing.T) {
+	t.Parallel()
+	later := oneOfEachKind(2)
+	for kind, first := range oneOfEachKind(1) {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			pool := pgtest.New(t)
+			second := later[kind]
+			tx := begin(t, pool)
+			locked := lock(t, tx, second)
+			require.Equal(t, clerksync.NewMirror(), locked.Mirror)
+			save(t, pool, first)
+			require.ErrorIs(t, store.SaveMirror(t.Context(), tx, locked, second), store.ErrRaced)
+			require.NoError(t, tx.Rollback(t.Context()))
+
+			tx = begin(t, pool)
+			locked = lock(t, tx, second)
+			require.Equal(t, first, locked.Mirror, "not written over")
+			require.NoError(t, store.SaveMirror(t.Context(), tx, locked, second))
+			require.Equal(t, second, lock(t, tx, second).Mirror)
+		})
+	}
+}
+
+// TestWhoAddsWaitsForNoLock: whoever holds one may be waiting for who adds.
+func TestWhoAddsWaitsForNoLock(t *testing.T) {
+	t.Parallel()
+	for kind, m := range oneOfEachKind(1) {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			pool := pgtest.New(t)
+			adding, locking := begin(t, pool), begin(t, pool)
+			locked := lock(t, adding, m)
+			save(t, pool, m)
+			require.Equal(t, m, lock(t, locking, m).Mirror)
+			require.ErrorIs(t, store.SaveMirror(t.Context(), adding, locked, m), store.ErrRaced)
+		})
+	}
+}
+
+// TestLockedRowsAreLocked until the transaction ends.
+func TestLockedRowsAreLocked(t *testing.T) {
+	t.Parallel()
+	for kind, m := range oneOfEachKind(1) {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			pool := pgtest.New(t)
+			save(t, pool, m)
+			first, second := begin(t, pool), begin(t, pool)
+			lock(t, first, m)
+			_, err := store.LockMirror(t.Context(), second, factsOf(m))
+			require.Equal(t, "55P03", codeOf(err), "lock not available")
+		})
+	}
+}
+
+// codeOf returns the SQLSTATE of an error.
+func codeOf(err error) string {
+	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return pgErr.Code
+	}
+	return ""
+}
+
+// TestNewAndKnownAreSavedTogether, also over a row in which nothing is known: earlier versions made such rows to lock.
+func TestNewAndKnownAreSavedTogether(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.New(t)
+	save(t, pool, mirrorOf(user("user_b", 1), user("user_d", 1)))
+	_, err := pool.Exec(t.Context(), "INSERT INTO rolecall.users (id) VALUES ('user_empty')")
+	require.NoError(t, err)
+	changed := mirrorOf(user("user_a", 2), user("user_b", 2), user("user_c", 2), user("user_empty", 2))
+	require.NotContains(t, lock(t, pool, changed).Users, "user_empty")
+	save(t, pool, changed)
+	require.Equal(t, changed, lock(t, pool, changed).Mirror)
+	require.Equal(t, mirrorOf(user("user_d", 1)), lock(t, pool, mirrorOf(user("user_d", 1))).Mirror, "left alone")
+}
+
+// TestTextThatPostgresCannotHoldIsADataError, which is the delivery's own fault.
+func TestTextThatPostgresCannotHoldIsADataError(t *testing.T) {
+	t.Parallel()
+	for name, before := range map[string]clerksync.Mirror{
+		"added": clerksync.NewMirror(), "changed": mirrorOf(organization("org_1", 1)),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			pool := pgtest.New(t)
+			tx := begin(t, pool)
+			save(t, tx, before)
+			poison := mirrorOf(clerksync.Organization{ID: "org_1", Name: text("a\x00", 2)})
+			err := store.SaveMirror(t.Context(), tx, lock(t, tx, poison), poison)
+			require.Equal(t, "22P05", codeOf(err), "%v", err)
+			require.False(t, store.Unavailable(err))
+		})
+	}
+}
