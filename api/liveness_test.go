@@ -68,7 +68,7 @@ func (w smallWorld) save(ctx context.Context, tx pgx.Tx) error {
 	for table, rows := range map[string][]map[string]any{"organizations": w.organizations, "users": w.users, "memberships": w.memberships} {
 		for _, row := range rows {
 			_, err := tx.Exec(ctx, fmt.Sprintf(
-				`INSERT INTO rolecall.%[1]s SELECT (jsonb_populate_record(NULL::rolecall.%[1]s, '{"name":"","public_metadata":{},"version":{},"deleted_cause":""}' || $1::jsonb)).*`, table), row)
+				`INSERT INTO rolecall.%[1]s SELECT (jsonb_populate_record(NULL::rolecall.%[1]s, '{"name":"","public_metadata":{},"version":{},"deleted_cause":"","changed_at":"epoch"}' || $1::jsonb)).*`, table), row)
 			errs = append(errs, err)
 		}
 	}

@@ -12,9 +12,9 @@ import (
 )
 
 // apply brings the named deliveries into the mirror, within the caller's transaction, and returns the outcome, with which
-// the caller finishes the transaction. The ledger's state is the guard: a delivery that somebody else has applied, or is
+// the caller finishes the transaction, and whether members may have other roles now without an event. The ledger's state is the guard: a delivery that somebody else has applied, or is
 // applying, is left out.
-func apply(ctx context.Context, tx pgx.Tx, svixIDs []string) (outcome store.Outcome, err error) {
+func apply(ctx context.Context, tx pgx.Tx, svixIDs []string) (outcome store.Outcome, rolesMoved bool, err error) {
 	defer func() {
 		// A panic is one delivery's fault, like an error, and must not take its batch along for ever.
 		if p := recover(); p != nil {
@@ -23,7 +23,7 @@ func apply(ctx context.Context, tx pgx.Tx, svixIDs []string) (outcome store.Outc
 	}()
 	deliveries, err := store.LockReceived(ctx, tx, svixIDs)
 	if err != nil || len(deliveries) == 0 {
-		return outcome, err
+		return outcome, false, err
 	}
 	facts := make([]clerksync.Facts, len(deliveries))
 	for i := range deliveries {
@@ -40,11 +40,11 @@ func apply(ctx context.Context, tx pgx.Tx, svixIDs []string) (outcome store.Outc
 	}
 	locked, err := store.LockMirror(ctx, tx, facts)
 	if err != nil {
-		return outcome, err
+		return outcome, false, err
 	}
 	changes := locked.ApplyAll(deliveries, facts)
 	if err := store.SaveMirror(ctx, tx, locked, changes.Mirror); err != nil {
-		return outcome, err
+		return outcome, false, err
 	}
-	return store.Outcome{Deliveries: deliveries, Entries: changes.Entries, Changed: changes.Mirror}, nil
+	return store.Outcome{Deliveries: deliveries, Entries: changes.Entries, Changed: changes.Mirror}, changes.RolesMoved, nil
 }

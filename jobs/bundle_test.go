@@ -79,7 +79,7 @@ func (l *logLines) logger() *slog.Logger { return slog.New(slog.NewJSONHandler(l
 // inbox starts an inbox that is stopped at the test's end.
 func (b *bundle) inbox(t *testing.T) *Inbox {
 	t.Helper()
-	in, err := NewInbox(InboxConfig{Pool: b.pool, InstanceID: ownInstance, Logger: b.logs.logger()})
+	in, err := NewInbox(InboxConfig{Pool: b.pool, InstanceID: func() string { return ownInstance }, Logger: b.logs.logger()})
 	require.NoError(t, err)
 	t.Cleanup(in.Stop)
 	return in
@@ -324,3 +324,9 @@ func states(deliveries []clerksync.Delivery) map[string]clerksync.State {
 
 // sortedKeys lists the keys of a map in order.
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
+
+func mustJSON(t require.TestingT, v any) json.RawMessage {
+	raw, err := json.Marshal(v)
+	require.NoError(t, err)
+	return raw
+}

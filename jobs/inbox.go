@@ -42,9 +42,9 @@ type InboxConfig struct {
 	// Pool is where deliveries are committed. It should serve nothing else, so that accepting never waits for others,
 	// and hold at least two connections.
 	Pool *pgxpool.Pool
-	// InstanceID is the Clerk instance whose deliveries are ours (ins_…). Those of others are quarantined. Empty takes
-	// every instance's.
-	InstanceID string
+	// InstanceID returns the Clerk instance whose deliveries are ours (ins_…). Those of others are quarantined. Empty
+	// takes every instance's, and so does nil.
+	InstanceID func() string
 	// Logger gets one line for each failed commit and each quarantined delivery.
 	Logger *slog.Logger
 	// Ended is told the state of each delivery that ends at the door: ignored or quarantined. Optional.
@@ -92,6 +92,9 @@ func NewInbox(cfg InboxConfig) (*Inbox, error) {
 	if cfg.Ended == nil {
 		cfg.Ended = func(clerksync.State) {}
 	}
+	if cfg.InstanceID == nil {
+		cfg.InstanceID = func() string { return "" }
+	}
 	client, err := river.NewClient(riverpgxv5.New(cfg.Pool), &river.Config{
 		Schema: migrations.Schema, SkipUnknownJobCheck: true, Logger: quiet(cfg.Logger),
 	})
@@ -111,7 +114,7 @@ func NewInbox(cfg InboxConfig) (*Inbox, error) {
 // With an error nothing is known to be stored, and the sender should try again. It comes after [acceptTimeout] at the
 // latest, however long the queue is.
 func (in *Inbox) Accept(ctx context.Context, d clerksync.Delivery) (clerksync.Receipt, error) {
-	admit(&d, in.cfg.InstanceID)
+	admit(&d, in.cfg.InstanceID())
 	ctx, cancel := context.WithTimeout(ctx, acceptTimeout)
 	defer cancel()
 	e := &entry{caller: ctx, delivery: d, done: make(chan struct{})}

@@ -32,7 +32,7 @@ func acceptAndWork(ctx context.Context, url string) error {
 	if err != nil {
 		return err
 	}
-	in, err := NewInbox(InboxConfig{Pool: pool, InstanceID: ownInstance, Logger: slog.New(slog.DiscardHandler)})
+	in, err := NewInbox(InboxConfig{Pool: pool, InstanceID: func() string { return ownInstance }, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return err
 	}

@@ -47,8 +47,8 @@ func TestLawApplyingInBatchesIsMergingInMemory(t *testing.T) {
 func insertFor(r *rapid.T, b *bundle, d clerksync.Delivery) {
 	_, err := b.pool.Exec(context.Background(), `INSERT INTO rolecall.deliveries (svix_id, event_type, object_id, organization_id,
 			instance_id, occurred_at, received_at, body, body_sha256, state)
-		VALUES ($1, $2, '', '', '', to_timestamp($3::bigint / 1000.0), now(), $4, '', 'received')`,
-		d.ID, string(d.Type), d.OccurredAt, string(d.Body))
+		VALUES ($1, $2, '', '', '', to_timestamp($3::bigint / 1000.0), $5, $4, '', 'received')`,
+		d.ID, string(d.Type), d.OccurredAt, string(d.Body), d.ReceivedAt)
 	require.NoError(r, err)
 }
 

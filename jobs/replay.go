@@ -25,7 +25,7 @@ type Replayed struct {
 }
 
 // Replay reads deliveries anew, as if they had just come, and enqueues those that can be read: also ones that an older
-// version ignored or quarantined. To replay what is applied already changes nothing. instanceID is as in [InboxConfig].
+// version ignored or quarantined. To replay what is applied already changes nothing. instanceID is the Clerk instance whose deliveries are ours; empty takes every one's.
 func Replay(ctx context.Context, pool *pgxpool.Pool, instanceID string, svixIDs []string) ([]Replayed, error) {
 	client, err := river.NewClient(riverpgxv5.New(pool), &river.Config{
 		Schema: migrations.Schema, SkipUnknownJobCheck: true, Logger: slog.New(slog.DiscardHandler),

@@ -22,6 +22,7 @@ type applyWorker struct {
 	pool   *pgxpool.Pool
 	logger *slog.Logger
 	ended  func(clerksync.State)
+	sweeps bool // sweep soon after roles moved
 }
 
 // Work implements river.Worker. Mirror, audit log and ledger change in one transaction. If that fails while the database
@@ -62,8 +63,14 @@ func (w *applyWorker) inTx(ctx context.Context, svixIDs []string) error {
 func (w *applyWorker) commit(ctx context.Context, svixIDs []string) (outcome store.Outcome, err error) {
 	for range maxRaces {
 		err = pgx.BeginFunc(ctx, w.pool, func(tx pgx.Tx) (err error) {
-			if outcome, err = apply(ctx, tx, svixIDs); err != nil {
+			var rolesMoved bool
+			if outcome, rolesMoved, err = apply(ctx, tx, svixIDs); err != nil {
 				return err
+			}
+			if rolesMoved && w.sweeps {
+				if err := sweepSoon(ctx, tx, time.Now()); err != nil {
+					return err
+				}
 			}
 			return store.Finish(ctx, tx, outcome, time.Now())
 		})

@@ -53,6 +53,10 @@ type WorkersConfig struct {
 	BodyRetention time.Duration
 	// Ended is told the state in which each delivery ended. Optional.
 	Ended func(clerksync.State)
+	// Sweeper compares the mirror with Clerk, each SweepInterval, at the start, and soon after roles changed. Optional.
+	Sweeper *Sweeper
+	// SweepInterval is the time from one sweep to the next. 0 leaves only those after a change of roles.
+	SweepInterval time.Duration
 }
 
 func (c WorkersConfig) withDefaults() WorkersConfig {
@@ -106,21 +110,38 @@ func (c WorkersConfig) river() *river.Config {
 		FetchPollInterval:           fetchPollInterval,
 		JobTimeout:                  jobTimeout,
 		Logger:                      quiet(c.Logger),
-		PeriodicJobs:                pruning(c.BodyRetention),
-		Queues: map[string]river.QueueConfig{
-			QueueApply: {MaxWorkers: c.MaxWorkers}, QueueRevocations: {MaxWorkers: revocationWorkers}, QueueUpkeep: {MaxWorkers: 1},
-		},
-		RescueStuckJobsAfter: rescueAfter,
-		RetryPolicy:          retryPolicy{now: time.Now},
-		Schema:               migrations.Schema,
-		SoftStopTimeout:      softStop,
+		PeriodicJobs:                c.periodic(),
+		Queues:                      c.queues(),
+		RescueStuckJobsAfter:        rescueAfter,
+		RetryPolicy:                 retryPolicy{now: time.Now},
+		Schema:                      migrations.Schema,
+		SoftStopTimeout:             softStop,
 	}
+}
+
+func (c WorkersConfig) periodic() []*river.PeriodicJob {
+	jobs := pruning(c.BodyRetention)
+	if c.Sweeper != nil {
+		jobs = append(jobs, sweeping(c.SweepInterval)...)
+	}
+	return jobs
+}
+
+func (c WorkersConfig) queues() map[string]river.QueueConfig {
+	queues := map[string]river.QueueConfig{
+		QueueApply: {MaxWorkers: c.MaxWorkers}, QueueRevocations: {MaxWorkers: revocationWorkers}, QueueUpkeep: {MaxWorkers: 1},
+	}
+	if c.Sweeper != nil {
+		queues[QueueSweeps] = river.QueueConfig{MaxWorkers: 1}
+	}
+	return queues
 }
 
 func newWorkers(cfg WorkersConfig, riverCfg *river.Config) (*Workers, error) {
 	riverCfg.Workers = river.NewWorkers()
-	river.AddWorker(riverCfg.Workers, &applyWorker{pool: cfg.Pool, logger: cfg.Logger, ended: cfg.Ended})
+	river.AddWorker(riverCfg.Workers, &applyWorker{pool: cfg.Pool, logger: cfg.Logger, ended: cfg.Ended, sweeps: cfg.Sweeper != nil})
 	river.AddWorker(riverCfg.Workers, &pruneWorker{pool: cfg.Pool, retention: cfg.BodyRetention})
+	river.AddWorker(riverCfg.Workers, &sweepWorker{pool: cfg.Pool, sweeper: cfg.Sweeper, logger: cfg.Logger})
 	client, err := river.NewClient(riverpgxv5.New(cfg.Queue), riverCfg)
 	if err != nil {
 		return nil, fmt.Errorf("open queue for working: %w", err)

@@ -77,7 +77,18 @@ CREATE TABLE rolecall.domains (
     field_versions json,
     deleted_at timestamp with time zone,
     deleted_cause text DEFAULT ''::text NOT NULL,
+    changed_at timestamp with time zone DEFAULT now() NOT NULL,
+    deleted_received_at timestamp with time zone,
+    lifted_at timestamp with time zone,
     CONSTRAINT domains_pkey PRIMARY KEY (id)
+);
+
+CREATE TABLE rolecall.drift (
+    resource text NOT NULL,
+    difference text NOT NULL,
+    cause text NOT NULL,
+    count bigint NOT NULL,
+    CONSTRAINT drift_pkey PRIMARY KEY (resource, difference, cause)
 );
 
 CREATE TABLE rolecall.goose_db_version (
@@ -102,6 +113,9 @@ CREATE TABLE rolecall.invitations (
     field_versions json,
     deleted_at timestamp with time zone,
     deleted_cause text DEFAULT ''::text NOT NULL,
+    changed_at timestamp with time zone DEFAULT now() NOT NULL,
+    deleted_received_at timestamp with time zone,
+    lifted_at timestamp with time zone,
     CONSTRAINT invitations_pkey PRIMARY KEY (id)
 );
 
@@ -118,6 +132,9 @@ CREATE TABLE rolecall.memberships (
     field_versions json,
     deleted_at timestamp with time zone,
     deleted_cause text DEFAULT ''::text NOT NULL,
+    changed_at timestamp with time zone DEFAULT now() NOT NULL,
+    deleted_received_at timestamp with time zone,
+    lifted_at timestamp with time zone,
     CONSTRAINT memberships_pkey PRIMARY KEY (id)
 );
 
@@ -133,6 +150,10 @@ CREATE TABLE rolecall.organizations (
     field_versions json,
     deleted_at timestamp with time zone,
     deleted_cause text DEFAULT ''::text NOT NULL,
+    role_set_key text,
+    changed_at timestamp with time zone DEFAULT now() NOT NULL,
+    deleted_received_at timestamp with time zone,
+    lifted_at timestamp with time zone,
     CONSTRAINT organizations_pkey PRIMARY KEY (id)
 );
 
@@ -144,6 +165,9 @@ CREATE TABLE rolecall.permissions (
     field_versions json,
     deleted_at timestamp with time zone,
     deleted_cause text DEFAULT ''::text NOT NULL,
+    changed_at timestamp with time zone DEFAULT now() NOT NULL,
+    deleted_received_at timestamp with time zone,
+    lifted_at timestamp with time zone,
     CONSTRAINT permissions_pkey PRIMARY KEY (id)
 );
 
@@ -151,6 +175,7 @@ CREATE TABLE rolecall.revisions (
     organization_id text NOT NULL,
     revision bigint NOT NULL,
     as_of timestamp with time zone NOT NULL,
+    verified_at timestamp with time zone,
     CONSTRAINT revisions_pkey PRIMARY KEY (organization_id)
 ) WITH (fillfactor=50);
 
@@ -228,7 +253,34 @@ CREATE TABLE rolecall.roles (
     field_versions json,
     deleted_at timestamp with time zone,
     deleted_cause text DEFAULT ''::text NOT NULL,
+    changed_at timestamp with time zone DEFAULT now() NOT NULL,
+    deleted_received_at timestamp with time zone,
+    lifted_at timestamp with time zone,
     CONSTRAINT roles_pkey PRIMARY KEY (id)
+);
+
+CREATE TABLE rolecall.sweep_seen (
+    sweep_id bigint NOT NULL,
+    resource text NOT NULL,
+    id text NOT NULL,
+    CONSTRAINT sweep_seen_pkey PRIMARY KEY (sweep_id, resource, id)
+);
+
+CREATE TABLE rolecall.sweeps (
+    id bigint GENERATED ALWAYS AS IDENTITY NOT NULL,
+    trigger text NOT NULL,
+    organization_id text NOT NULL,
+    dry_run boolean NOT NULL,
+    instance_id text NOT NULL,
+    started_at timestamp with time zone NOT NULL,
+    updated_at timestamp with time zone NOT NULL,
+    finished_at timestamp with time zone,
+    state text NOT NULL,
+    reason text DEFAULT ''::text NOT NULL,
+    progress json NOT NULL,
+    report json NOT NULL,
+    CONSTRAINT sweeps_pkey PRIMARY KEY (id),
+    CONSTRAINT sweeps_state_check CHECK ((state = ANY (ARRAY['running'::text, 'clean'::text, 'aborted'::text, 'abandoned'::text])))
 );
 
 CREATE TABLE rolecall.users (
@@ -244,6 +296,9 @@ CREATE TABLE rolecall.users (
     field_versions json,
     deleted_at timestamp with time zone,
     deleted_cause text DEFAULT ''::text NOT NULL,
+    changed_at timestamp with time zone DEFAULT now() NOT NULL,
+    deleted_received_at timestamp with time zone,
+    lifted_at timestamp with time zone,
     CONSTRAINT users_pkey PRIMARY KEY (id)
 );
 
@@ -281,6 +336,63 @@ CREATE INDEX river_notification_created_at_idx ON rolecall.river_notification US
 
 CREATE INDEX river_notification_topic_id_idx ON rolecall.river_notification USING btree (topic, id);
 
+CREATE VIEW rolecall.dead_objects AS
+ SELECT 'organization'::text AS resource,
+    organizations.id,
+    organizations.id AS organization_id,
+    ''::text AS user_id,
+    COALESCE(organizations.deleted_received_at, organizations.deleted_at) AS known_at
+   FROM rolecall.organizations
+  WHERE (organizations.deleted_at IS NOT NULL)
+UNION ALL
+ SELECT 'user'::text AS resource,
+    users.id,
+    ''::text AS organization_id,
+    users.id AS user_id,
+    COALESCE(users.deleted_received_at, users.deleted_at) AS known_at
+   FROM rolecall.users
+  WHERE (users.deleted_at IS NOT NULL)
+UNION ALL
+ SELECT 'role'::text AS resource,
+    roles.id,
+    ''::text AS organization_id,
+    ''::text AS user_id,
+    COALESCE(roles.deleted_received_at, roles.deleted_at) AS known_at
+   FROM rolecall.roles
+  WHERE (roles.deleted_at IS NOT NULL)
+UNION ALL
+ SELECT 'permission'::text AS resource,
+    permissions.id,
+    ''::text AS organization_id,
+    ''::text AS user_id,
+    COALESCE(permissions.deleted_received_at, permissions.deleted_at) AS known_at
+   FROM rolecall.permissions
+  WHERE (permissions.deleted_at IS NOT NULL)
+UNION ALL
+ SELECT 'membership'::text AS resource,
+    memberships.id,
+    memberships.organization_id,
+    memberships.user_id,
+    COALESCE(memberships.deleted_received_at, memberships.deleted_at) AS known_at
+   FROM rolecall.memberships
+  WHERE (memberships.deleted_at IS NOT NULL)
+UNION ALL
+ SELECT 'invitation'::text AS resource,
+    invitations.id,
+    invitations.organization_id,
+    ''::text AS user_id,
+    COALESCE(invitations.deleted_received_at, invitations.deleted_at) AS known_at
+   FROM rolecall.invitations
+  WHERE (invitations.deleted_at IS NOT NULL)
+UNION ALL
+ SELECT 'domain'::text AS resource,
+    domains.id,
+    domains.organization_id,
+    ''::text AS user_id,
+    COALESCE(domains.deleted_received_at, domains.deleted_at) AS known_at
+   FROM rolecall.domains
+  WHERE (domains.deleted_at IS NOT NULL);
+
 CREATE VIEW rolecall.effective_memberships AS
  SELECT m.id,
     m.organization_id,
@@ -302,7 +414,11 @@ CREATE VIEW rolecall.effective_memberships AS
             c.deleted_at,
             c.permission_ids
            FROM rolecall.roles c,
-            LATERAL ( SELECT max((at.value)::bigint) FILTER (WHERE ((at.value)::bigint <= (COALESCE(((m.field_versions -> 'role'::text) ->> 'u'::text), (m.version ->> 'u'::text)))::bigint)) AS by_then,
+            LATERAL ( SELECT max((at.value)::bigint) FILTER (WHERE ((at.value)::bigint <= ((COALESCE((m.field_versions -> 'role'::text), m.version) ->>
+                        CASE (COALESCE((m.field_versions -> 'role'::text), m.version) ->> 'k'::text)
+                            WHEN '4'::text THEN 'o'::text
+                            ELSE 'u'::text
+                        END))::bigint)) AS by_then,
                     min((at.value)::bigint) AS first
                    FROM jsonb_array_elements_text((c.keys -> m.role)) at(value)) seen
           WHERE (c.keys ? m.role)
@@ -326,5 +442,66 @@ CREATE VIEW rolecall.live_members AS
   WHERE ((m.deleted_at IS NULL) AND (o.deleted_at IS NULL) AND (u.deleted_at IS NULL) AND (u.banned IS NOT TRUE) AND (u.deprovisioned IS NOT TRUE) AND (NOT (EXISTS ( SELECT
            FROM rolecall.memberships n
           WHERE ((n.organization_id = m.organization_id) AND (n.user_id = m.user_id) AND (ROW(n.created_at, (n.deleted_at IS NULL), n.id) > ROW(m.created_at, true, m.id)))))));
+
+CREATE VIEW rolecall.live_objects AS
+ SELECT 'organization'::text AS resource,
+    organizations.id,
+    organizations.id AS organization_id,
+    ''::text AS user_id,
+    organizations.changed_at
+   FROM rolecall.organizations
+  WHERE (organizations.deleted_at IS NULL)
+UNION ALL
+ SELECT 'user'::text AS resource,
+    users.id,
+    ''::text AS organization_id,
+    users.id AS user_id,
+    users.changed_at
+   FROM rolecall.users
+  WHERE (users.deleted_at IS NULL)
+UNION ALL
+ SELECT 'role'::text AS resource,
+    roles.id,
+    ''::text AS organization_id,
+    ''::text AS user_id,
+    roles.changed_at
+   FROM rolecall.roles
+  WHERE (roles.deleted_at IS NULL)
+UNION ALL
+ SELECT 'permission'::text AS resource,
+    permissions.id,
+    ''::text AS organization_id,
+    ''::text AS user_id,
+    permissions.changed_at
+   FROM rolecall.permissions
+  WHERE (permissions.deleted_at IS NULL)
+UNION ALL
+ SELECT 'membership'::text AS resource,
+    m.id,
+    m.organization_id,
+    m.user_id,
+    m.changed_at
+   FROM ((rolecall.memberships m
+     LEFT JOIN rolecall.organizations o ON ((o.id = m.organization_id)))
+     LEFT JOIN rolecall.users u ON ((u.id = m.user_id)))
+  WHERE ((m.deleted_at IS NULL) AND (o.deleted_at IS NULL) AND (u.deleted_at IS NULL))
+UNION ALL
+ SELECT 'invitation'::text AS resource,
+    i.id,
+    i.organization_id,
+    ''::text AS user_id,
+    i.changed_at
+   FROM (rolecall.invitations i
+     LEFT JOIN rolecall.organizations o ON ((o.id = i.organization_id)))
+  WHERE ((i.deleted_at IS NULL) AND (o.deleted_at IS NULL))
+UNION ALL
+ SELECT 'domain'::text AS resource,
+    d.id,
+    d.organization_id,
+    ''::text AS user_id,
+    d.changed_at
+   FROM (rolecall.domains d
+     LEFT JOIN rolecall.organizations o ON ((o.id = d.organization_id)))
+  WHERE ((d.deleted_at IS NULL) AND (o.deleted_at IS NULL));
 
 CREATE TRIGGER audit_log_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON rolecall.audit_log FOR EACH STATEMENT EXECUTE FUNCTION rolecall.refuse_change();

@@ -40,6 +40,21 @@ func LockMirror(ctx context.Context, db DBTX, facts []clerksync.Facts) (Locked, 
 	return known, w.err
 }
 
+// ReadMirror returns what [LockMirror] would, without a lock: it is out of date as soon as somebody else commits.
+func ReadMirror(ctx context.Context, db DBTX, facts []clerksync.Facts) (Locked, error) {
+	wanted := wantedBy(facts)
+	known := Locked{Mirror: clerksync.NewMirror(), rows: map[string]bool{}}
+	q, w := queries(), &work{db: db, rows: known.rows}
+	lock(ctx, w, wanted.Users, known.Users, q.ReadUsers, userOf)
+	lock(ctx, w, wanted.Memberships, known.Memberships, q.ReadMemberships, membershipOf)
+	lock(ctx, w, wanted.Invitations, known.Invitations, q.ReadInvitations, invitationOf)
+	lock(ctx, w, wanted.Domains, known.Domains, q.ReadDomains, domainOf)
+	lock(ctx, w, wanted.Permissions, known.Permissions, q.ReadPermissions, permissionOf)
+	lock(ctx, w, wanted.Roles, known.Roles, q.ReadRoles, roleOf)
+	lock(ctx, w, wanted.Organizations, known.Organizations, q.ReadOrganizations, organizationOf)
+	return known, w.err
+}
+
 // wantedBy names every object that facts are about, stubs of which only the id is known included.
 func wantedBy(facts []clerksync.Facts) clerksync.Mirror {
 	wanted := clerksync.NewMirror()

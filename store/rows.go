@@ -11,12 +11,14 @@ import (
 
 // What turns rows of the mirror into objects of package sync, and back. The JSON of a row is what a save query takes.
 
-func tombstone(at int64, cause string) clerksync.Tombstone {
-	return clerksync.Tombstone{OccurredAt: at, DeliveryID: cause}
+func tombstone(deletedAt *time.Time, cause string, receivedAt, liftedAt *time.Time) clerksync.Tombstone {
+	return clerksync.Tombstone{
+		OccurredAt: millis(deletedAt), DeliveryID: cause, ReceivedAt: millis(receivedAt), LiftedAt: millis(liftedAt),
+	}
 }
 
 func userOf(r dbsqlc.RolecallUser) (clerksync.User, error) {
-	u := clerksync.User{ID: r.ID, Tombstone: tombstone(millis(r.DeletedAt), r.DeletedCause)}
+	u := clerksync.User{ID: r.ID, Tombstone: tombstone(r.DeletedAt, r.DeletedCause, r.DeletedReceivedAt, r.LiftedAt)}
 	u.Identifier.Value, u.FirstName.Value, u.LastName.Value = r.Identifier, r.FirstName, r.LastName
 	u.ImageURL.Value, u.Banned.Value, u.Deprovisioned.Value = r.ImageUrl, r.Banned, r.Deprovisioned
 	u.CreatedAt.Value = millis(r.CreatedAt)
@@ -30,13 +32,14 @@ func userRow(u clerksync.User) (dbsqlc.RolecallUser, error) {
 		ImageUrl: u.ImageURL.Value, Banned: u.Banned.Value, Deprovisioned: u.Deprovisioned.Value,
 		CreatedAt: instant(u.CreatedAt.Value), Version: version, FieldVersions: fieldVersions,
 		DeletedAt: instant(u.Tombstone.OccurredAt), DeletedCause: u.Tombstone.DeliveryID,
+		DeletedReceivedAt: instant(u.Tombstone.ReceivedAt), LiftedAt: instant(u.Tombstone.LiftedAt),
 	}, err
 }
 
 func membershipOf(r dbsqlc.RolecallMembership) (clerksync.Membership, error) {
 	m := clerksync.Membership{
 		ID: r.ID, OrganizationID: r.OrganizationID, UserID: r.UserID,
-		Tombstone: tombstone(millis(r.DeletedAt), r.DeletedCause),
+		Tombstone: tombstone(r.DeletedAt, r.DeletedCause, r.DeletedReceivedAt, r.LiftedAt),
 	}
 	m.Role.Value, m.RoleName.Value, m.Permissions.Value = r.Role, r.RoleName, r.Permissions
 	m.CreatedAt.Value, m.PublicMetadata.Value = r.CreatedAt.UnixMilli(), rawOf(r.PublicMetadata)
@@ -55,12 +58,14 @@ func membershipRow(m clerksync.Membership) (dbsqlc.RolecallMembership, error) {
 		PublicMetadata: textOf(m.PublicMetadata.Value),
 		Version:        version, FieldVersions: fieldVersions,
 		DeletedAt: instant(m.Tombstone.OccurredAt), DeletedCause: m.Tombstone.DeliveryID,
+		DeletedReceivedAt: instant(m.Tombstone.ReceivedAt), LiftedAt: instant(m.Tombstone.LiftedAt),
 	}, err
 }
 
 func organizationOf(r dbsqlc.RolecallOrganization) (clerksync.Organization, error) {
-	o := clerksync.Organization{ID: r.ID, Tombstone: tombstone(millis(r.DeletedAt), r.DeletedCause)}
+	o := clerksync.Organization{ID: r.ID, Tombstone: tombstone(r.DeletedAt, r.DeletedCause, r.DeletedReceivedAt, r.LiftedAt)}
 	o.Name.Value, o.Slug.Value, o.ImageURL.Value, o.CreatedBy.Value = r.Name, r.Slug, r.ImageUrl, r.CreatedBy
+	o.RoleSetKey.Value = r.RoleSetKey
 	o.CreatedAt.Value, o.PublicMetadata.Value = millis(r.CreatedAt), rawOf(r.PublicMetadata)
 	return o, unpackVersions(o.Registers(), r.Version, r.FieldVersions)
 }
@@ -68,15 +73,17 @@ func organizationOf(r dbsqlc.RolecallOrganization) (clerksync.Organization, erro
 func organizationRow(o clerksync.Organization) (dbsqlc.RolecallOrganization, error) {
 	version, fieldVersions, err := packVersions(o.Registers())
 	return dbsqlc.RolecallOrganization{
-		ID: o.ID, Name: o.Name.Value, Slug: o.Slug.Value, ImageUrl: o.ImageURL.Value, CreatedBy: o.CreatedBy.Value,
+		ID: o.ID, Name: o.Name.Value, Slug: o.Slug.Value, ImageUrl: o.ImageURL.Value, RoleSetKey: o.RoleSetKey.Value,
+		CreatedBy: o.CreatedBy.Value,
 		CreatedAt: instant(o.CreatedAt.Value), PublicMetadata: textOf(o.PublicMetadata.Value),
 		Version: version, FieldVersions: fieldVersions,
 		DeletedAt: instant(o.Tombstone.OccurredAt), DeletedCause: o.Tombstone.DeliveryID,
+		DeletedReceivedAt: instant(o.Tombstone.ReceivedAt), LiftedAt: instant(o.Tombstone.LiftedAt),
 	}, err
 }
 
 func invitationOf(r dbsqlc.RolecallInvitation) (clerksync.Invitation, error) {
-	i := clerksync.Invitation{ID: r.ID, OrganizationID: r.OrganizationID, Tombstone: tombstone(millis(r.DeletedAt), r.DeletedCause)}
+	i := clerksync.Invitation{ID: r.ID, OrganizationID: r.OrganizationID, Tombstone: tombstone(r.DeletedAt, r.DeletedCause, r.DeletedReceivedAt, r.LiftedAt)}
 	i.Email.Value, i.Role.Value, i.Status.Value = r.Email, r.Role, r.Status
 	i.InviterID.Value, i.UserID.Value, i.CreatedAt.Value = r.InviterID, r.UserID, r.CreatedAt.UnixMilli()
 	if r.ExpiresAt != nil {
@@ -92,6 +99,7 @@ func invitationRow(i clerksync.Invitation) (dbsqlc.RolecallInvitation, error) {
 		InviterID: i.InviterID.Value, UserID: i.UserID.Value, CreatedAt: time.UnixMilli(i.CreatedAt.Value).UTC(),
 		Version: version, FieldVersions: fieldVersions,
 		DeletedAt: instant(i.Tombstone.OccurredAt), DeletedCause: i.Tombstone.DeliveryID,
+		DeletedReceivedAt: instant(i.Tombstone.ReceivedAt), LiftedAt: instant(i.Tombstone.LiftedAt),
 	}
 	if i.ExpiresAt.Value != nil {
 		p.ExpiresAt = new(time.UnixMilli(*i.ExpiresAt.Value).UTC())
@@ -100,7 +108,7 @@ func invitationRow(i clerksync.Invitation) (dbsqlc.RolecallInvitation, error) {
 }
 
 func domainOf(r dbsqlc.RolecallDomain) (clerksync.Domain, error) {
-	d := clerksync.Domain{ID: r.ID, OrganizationID: r.OrganizationID, Tombstone: tombstone(millis(r.DeletedAt), r.DeletedCause)}
+	d := clerksync.Domain{ID: r.ID, OrganizationID: r.OrganizationID, Tombstone: tombstone(r.DeletedAt, r.DeletedCause, r.DeletedReceivedAt, r.LiftedAt)}
 	d.Name.Value, d.EnrollmentMode.Value, d.Verification.Value = r.Name, r.EnrollmentMode, r.Verification
 	d.CreatedAt.Value = millis(r.CreatedAt)
 	return d, unpackVersions(d.Registers(), r.Version, r.FieldVersions)
@@ -113,11 +121,12 @@ func domainRow(d clerksync.Domain) (dbsqlc.RolecallDomain, error) {
 		Verification: d.Verification.Value, CreatedAt: instant(d.CreatedAt.Value),
 		Version: version, FieldVersions: fieldVersions,
 		DeletedAt: instant(d.Tombstone.OccurredAt), DeletedCause: d.Tombstone.DeliveryID,
+		DeletedReceivedAt: instant(d.Tombstone.ReceivedAt), LiftedAt: instant(d.Tombstone.LiftedAt),
 	}, err
 }
 
 func roleOf(r dbsqlc.RolecallRole) (clerksync.Role, error) {
-	o := clerksync.Role{ID: r.ID, Tombstone: tombstone(millis(r.DeletedAt), r.DeletedCause)}
+	o := clerksync.Role{ID: r.ID, Tombstone: tombstone(r.DeletedAt, r.DeletedCause, r.DeletedReceivedAt, r.LiftedAt)}
 	o.Key.Value, o.Name.Value, o.PermissionIDs.Value = r.Key, r.Name, r.PermissionIds
 	if err := json.Unmarshal(r.Keys, &o.Keys); err != nil {
 		return o, fmt.Errorf("read keys of role: %w", err)
@@ -142,11 +151,12 @@ func roleRow(o clerksync.Role) (dbsqlc.RolecallRole, error) {
 		ID: o.ID, Key: o.Key.Value, Keys: keys, Name: o.Name.Value, PermissionIds: notNull(o.PermissionIDs.Value),
 		Version: version, FieldVersions: fieldVersions,
 		DeletedAt: instant(o.Tombstone.OccurredAt), DeletedCause: o.Tombstone.DeliveryID,
+		DeletedReceivedAt: instant(o.Tombstone.ReceivedAt), LiftedAt: instant(o.Tombstone.LiftedAt),
 	}, err
 }
 
 func permissionOf(r dbsqlc.RolecallPermission) (clerksync.Permission, error) {
-	p := clerksync.Permission{ID: r.ID, Tombstone: tombstone(millis(r.DeletedAt), r.DeletedCause)}
+	p := clerksync.Permission{ID: r.ID, Tombstone: tombstone(r.DeletedAt, r.DeletedCause, r.DeletedReceivedAt, r.LiftedAt)}
 	p.Key.Value, p.Name.Value = r.Key, r.Name
 	return p, unpackVersions(p.Registers(), r.Version, r.FieldVersions)
 }
@@ -156,6 +166,7 @@ func permissionRow(p clerksync.Permission) (dbsqlc.RolecallPermission, error) {
 	return dbsqlc.RolecallPermission{
 		ID: p.ID, Key: p.Key.Value, Name: p.Name.Value, Version: version, FieldVersions: fieldVersions,
 		DeletedAt: instant(p.Tombstone.OccurredAt), DeletedCause: p.Tombstone.DeliveryID,
+		DeletedReceivedAt: instant(p.Tombstone.ReceivedAt), LiftedAt: instant(p.Tombstone.LiftedAt),
 	}, err
 }
 

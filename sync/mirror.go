@@ -28,10 +28,10 @@ func NewMirror() Mirror {
 
 // Changes is what applying deliveries or observations amounts to.
 type Changes struct {
-	Mirror                      // the objects that changed, as they are now
-	Entries    []AuditEntry     // of the changes
-	Drift      []Drift          // what observations showed to be wrong
-	RolesMoved bool             // members may have other roles or permissions now, of which no event tells
+	Mirror                  // the objects that changed, as they are now
+	Entries    []AuditEntry // of the changes
+	Drift      []Drift      // what observations showed to be wrong
+	RolesMoved bool         // members may have other roles or permissions now, of which no event tells
 }
 
 // Difference says how the mirror and what Clerk's API shows differ in one object.

@@ -128,3 +128,73 @@ func (f Facts) mark(t Tombstone) Facts {
 	}
 	return f
 }
+
+// Own returns what the facts say of their subject alone, without the nested copies of other objects.
+func (f Facts) Own() Facts {
+	if len(f.Memberships)+len(f.Invitations)+len(f.Domains) > 0 {
+		f.Users, f.Organizations = nil, nil
+	}
+	if len(f.Roles) > 0 {
+		f.Permissions = nil
+	}
+	return f
+}
+
+// Version returns the newest version that the facts give to their subject: of an object that the API showed, when it was
+// last updated.
+func (f Facts) Version() Version {
+	var registers []Register
+	switch {
+	case len(f.Memberships) > 0:
+		registers = f.Memberships[0].Registers()
+	case len(f.Invitations) > 0:
+		registers = f.Invitations[0].Registers()
+	case len(f.Domains) > 0:
+		registers = f.Domains[0].Registers()
+	case len(f.Roles) > 0:
+		registers = f.Roles[0].Registers()
+	case len(f.Permissions) > 0:
+		registers = f.Permissions[0].Registers()
+	case len(f.Users) > 0:
+		registers = f.Users[0].Registers()
+	case len(f.Organizations) > 0:
+		registers = f.Organizations[0].Registers()
+	}
+	return Newest(registers)
+}
+
+// News returns what of the facts, which Clerk's API showed, the mirror doesn't know. It merges them into the mirror.
+func (m Mirror) News(facts []Facts) []Facts {
+	var news []Facts
+	for _, f := range facts {
+		changed := NewMirror()
+		m.apply(application{observed: true}, f, changed)
+		if of := f.of(changed); !of.empty() {
+			news = append(news, of)
+		}
+	}
+	return news
+}
+
+// of returns what of the facts is about objects of the mirror.
+func (f Facts) of(m Mirror) Facts {
+	return Facts{
+		Subject: f.Subject, Users: in(f.Users, m.Users), Memberships: in(f.Memberships, m.Memberships),
+		Invitations: in(f.Invitations, m.Invitations), Domains: in(f.Domains, m.Domains),
+		Permissions: in(f.Permissions, m.Permissions), Roles: in(f.Roles, m.Roles), Organizations: in(f.Organizations, m.Organizations),
+	}
+}
+
+func in[T Object](said []T, objects map[string]T) []T {
+	var kept []T
+	for _, o := range said {
+		if _, ok := objects[o.ObjectID()]; ok {
+			kept = append(kept, o)
+		}
+	}
+	return kept
+}
+
+func (f Facts) empty() bool {
+	return len(f.Users)+len(f.Memberships)+len(f.Invitations)+len(f.Domains)+len(f.Permissions)+len(f.Roles)+len(f.Organizations) == 0
+}

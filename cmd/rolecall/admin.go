@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/callmine/rolecall/migrations"
+	"github.com/callmine/rolecall/store"
 )
 
 // checkTimeout bounds what /readyz and a scrape ask the database.
@@ -19,18 +20,22 @@ func (p *program) startAdmin(ctx context.Context) (err error) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
 	mux.HandleFunc("GET /readyz", p.ready)
+	p.metrics.registry.MustRegister(newStatusCollector(p.admins, p.cfg.sweepsEvery()))
 	mux.Handle("GET /metrics", promhttp.HandlerFor(p.metrics.registry, promhttp.HandlerOpts{Registry: p.metrics.registry}))
 	p.admin, err = p.listen(ctx, "admin", p.cfg.AdminAddr, mux)
 	return err
 }
 
-// ready answers 200 if this process should get traffic: it isn't stopping, and the database answers, can be written to
-// and has a schema that fits.
+// ready answers 200 if this process should get traffic: it isn't stopping, the database answers, can be written to and has
+// a schema that fits, and the mirror was compared with Clerk at least once, if this process is to compare it. Before, it
+// may be empty, and would refuse everybody. That a later comparison is overdue turns nothing red: answers go on, and
+// say how old they are.
 func (p *program) ready(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), checkTimeout)
 	defer cancel()
 	var readOnly bool
-	err := errors.Join(migrations.Check(ctx, p.admins),
+	unfilled, err := p.unfilled(ctx)
+	err = errors.Join(err, migrations.Check(ctx, p.admins),
 		p.admins.QueryRow(ctx, "SELECT current_setting('transaction_read_only')::boolean").Scan(&readOnly))
 	switch {
 	case p.draining.Load():
@@ -38,7 +43,26 @@ func (p *program) ready(w http.ResponseWriter, r *http.Request) {
 	case err != nil || readOnly:
 		p.logger.WarnContext(ctx, "not ready", "error", err, "read_only", readOnly)
 		http.Error(w, "the database is away or read-only, or its schema is outdated", http.StatusServiceUnavailable)
+	case unfilled:
+		http.Error(w, "the mirror has never been compared with Clerk and would refuse everybody: `rolecall status` says why",
+			http.StatusServiceUnavailable)
 	default:
 		_, _ = w.Write([]byte("ok\n")) // the caller has gone: nothing is left to do
 	}
+}
+
+// unfilled reports whether the mirror still waits for its first sweep.
+func (p *program) unfilled(ctx context.Context) (bool, error) {
+	if p.cfg.sweepsEvery() <= 0 {
+		return false, nil
+	}
+	now := situation{sweepsEvery: p.cfg.sweepsEvery()}
+	clean, err := store.LastCleanSweep(ctx, p.admins)
+	if err == nil {
+		now.LastClean = &clean
+	}
+	if errors.Is(err, store.ErrNotFound) {
+		err = nil
+	}
+	return has(now.alarms(), alarmNeverSwept), err
 }

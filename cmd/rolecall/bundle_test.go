@@ -30,6 +30,8 @@ var signingKey = sync.OnceValues(clerksim.NewSigningKey)
 // bundle is a whole service on free ports with a simulated Clerk beside it.
 type bundle struct {
 	clerk   *clerksim.World
+	faults  *clerksim.APIFaults // of the simulated Clerk's API
+	api     string              // its address
 	courier *clerksim.Courier
 	program *program
 	db      *pgxpool.Pool
@@ -51,16 +53,17 @@ func setup(t testing.TB, clerkNow func() time.Time) *bundle {
 }
 
 // startBundle starts one on a given database.
-func startBundle(t testing.TB, databaseURL string, clerkNow func() time.Time, which parts) *bundle {
+func startBundle(t testing.TB, databaseURL string, clerkNow func() time.Time, which parts, changes ...func(*bundle, *config)) *bundle {
 	t.Helper()
 	ctx := t.Context()
 	key, err := signingKey()
 	require.NoError(t, err)
-	b := &bundle{log: &safeBuffer{}}
+	b := &bundle{log: &safeBuffer{}, faults: clerksim.NewAPIFaults()}
 	b.clerk, err = clerksim.New(clerksim.Config{SigningKey: key, Now: clerkNow})
 	require.NoError(t, err)
-	simulator, err := clerksim.Listen(ctx, "", b.clerk.Handler())
+	simulator, err := clerksim.Listen(ctx, "", b.clerk.Handler(b.faults.Middleware))
 	require.NoError(t, err)
+	b.api = simulator.URL + "/v1"
 	t.Cleanup(func() { require.NoError(t, simulator.Close(context.WithoutCancel(ctx))) })
 
 	rng := mathrand.New(mathrand.NewPCG(1, 2))
@@ -72,7 +75,10 @@ func startBundle(t testing.TB, databaseURL string, clerkNow func() time.Time, wh
 		DatabaseURL: databaseURL, SigningSecrets: []string{b.secret, clerksim.NewSecret(rng)}, Issuer: b.clerk.Issuer(),
 		JWKSURL: simulator.URL + "/.well-known/jwks.json", InstanceID: b.clerk.InstanceID(),
 		AuthorizedParties: []string{b.clerk.AuthorizedParty()}, ServiceTokens: "reports:" + hash,
-		ListenAddr: "127.0.0.1:0", AdminAddr: "127.0.0.1:0",
+		ListenAddr: "127.0.0.1:0", AdminAddr: "127.0.0.1:0", MaxRemovalRatio: 0.05,
+	}
+	for _, change := range changes {
+		change(b, &cfg)
 	}
 	logger := slog.New(slog.NewJSONHandler(b.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	b.program, err = start(ctx, cfg, which, logger)

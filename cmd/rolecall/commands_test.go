@@ -91,7 +91,7 @@ func serving(t *testing.T, change func(*config)) config {
 	t.Helper()
 	cfg := config{
 		DatabaseURL: pgtest.URL(t), SigningSecrets: []string{"whsec_" + strings.Repeat("c2VjcmV0", 5)},
-		Issuer: "https://clerk.callmine.test", ListenAddr: "127.0.0.1:0", AdminAddr: "127.0.0.1:0",
+		Issuer: "https://clerk.callmine.test", ListenAddr: "127.0.0.1:0", AdminAddr: "127.0.0.1:0", MaxRemovalRatio: 0.05,
 	}
 	change(&cfg)
 	return cfg

@@ -23,11 +23,16 @@ type config struct {
 	SigningSecrets    []string      `env:"CLERK_WEBHOOK_SIGNING_SECRET" secret:"all" help:"signing secret of the webhook endpoint (whsec_…); several, comma-separated, during a rotation"`
 	Issuer            string        `env:"CLERK_ISSUER" help:"exact issuer of session tokens, such as https://clerk.example.com"`
 	JWKSURL           string        `env:"CLERK_JWKS_URL" help:"where Clerk publishes its keys; default: the issuer's /.well-known/jwks.json"`
-	InstanceID        string        `env:"CLERK_INSTANCE_ID" help:"Clerk instance whose webhooks are ours (ins_…); others, and the examples that Clerk's dashboard sends, are quarantined; empty takes every signed one"`
+	SecretKey         string        `env:"CLERK_SECRET_KEY" secret:"all" help:"secret key of the Clerk instance (sk_…): without it nothing is compared with Clerk, and what no webhook told stays unknown"`
+	APIURL            string        `env:"CLERK_API_URL" envDefault:"https://api.clerk.com/v1" help:"where Clerk's Backend API is"`
+	InstanceID        string        `env:"CLERK_INSTANCE_ID" help:"Clerk instance whose webhooks are ours (ins_…); others, and the examples that Clerk's dashboard sends, are quarantined; default: the secret key's"`
 	AuthorizedParties []string      `env:"CLERK_AUTHORIZED_PARTIES" help:"origins whose session tokens are accepted (azp), comma-separated; empty takes every one"`
 	ListenAddr        string        `env:"ROLECALL_LISTEN_ADDR" envDefault:":8080" help:"where webhooks and the API listen"`
 	AdminAddr         string        `env:"ROLECALL_ADMIN_ADDR" envDefault:"127.0.0.1:9090" help:"where /healthz, /readyz and /metrics listen"`
 	ServiceTokens     string        `env:"ROLECALL_SERVICE_TOKEN_HASHES" secret:"all" help:"services that may ask about anybody: name:SHA-256 of its token in hex, comma-separated"`
+	SweepInterval     time.Duration `env:"ROLECALL_SWEEP_INTERVAL" envDefault:"1h" help:"time from one comparison with Clerk to the next, as a Go duration; the first is at the start; 0 turns both off"`
+	MaxRemovalRatio   float64       `env:"ROLECALL_MAX_REMOVAL_RATIO" envDefault:"0.05" help:"part of all memberships that a comparison may remove without being told to; ten it may always"`
+	ClerkRate         float64       `env:"ROLECALL_CLERK_RATE" envDefault:"0" help:"calls to Clerk's API per second; 0 takes a fifth of Clerk's own limit, which your application shares"`
 	BodyRetention     time.Duration `env:"ROLECALL_BODY_RETENTION" envDefault:"2160h" help:"how long the bodies of webhooks are kept, as a Go duration; 0 keeps them for ever"`
 	PolicyFile        string        `env:"ROLECALL_POLICY_FILE" help:"YAML file that says which role may do what; default: the built-in policy"`
 	LogLevel          slog.Level    `env:"ROLECALL_LOG_LEVEL" envDefault:"info" help:"debug, info, warn or error"`
@@ -44,7 +49,7 @@ func readConfig() (config, error) {
 			list[i] = strings.TrimSpace(list[i])
 		}
 	}
-	cfg.InstanceID = strings.TrimSpace(cfg.InstanceID)
+	cfg.InstanceID, cfg.SecretKey = strings.TrimSpace(cfg.InstanceID), strings.TrimSpace(cfg.SecretKey)
 	return cfg, nil
 }
 
@@ -59,9 +64,6 @@ func (c config) requireServing(which parts) error {
 	need(c.DatabaseURL != "", "DATABASE_URL", "the Postgres to use")
 	need(!which.web || len(c.SigningSecrets) > 0, "CLERK_WEBHOOK_SIGNING_SECRET", "the signing secret of the webhook endpoint")
 	need(!which.web || c.Issuer != "", "CLERK_ISSUER", "the issuer of session tokens")
-	if c.InstanceID != "" && !strings.HasPrefix(c.InstanceID, "ins_") {
-		errs = append(errs, errors.New("CLERK_INSTANCE_ID is not an instance: it begins with ins_"))
-	}
 	for _, party := range c.AuthorizedParties {
 		if u, err := url.Parse(party); err != nil || u.Host == "" || u.Scheme+"://"+u.Host != party {
 			errs = append(errs, fmt.Errorf("CLERK_AUTHORIZED_PARTIES: %q is not an origin such as https://app.example.com", party))
@@ -70,7 +72,33 @@ func (c config) requireServing(which parts) error {
 	if c.BodyRetention < 0 {
 		errs = append(errs, errors.New("ROLECALL_BODY_RETENTION must not be negative"))
 	}
+	return errors.Join(append(errs, c.checkSweeping())...)
+}
+
+// checkSweeping returns one sentence for each thing that the configuration has wrong about comparing with Clerk.
+func (c config) checkSweeping() error {
+	var errs []error
+	if c.InstanceID != "" && !strings.HasPrefix(c.InstanceID, "ins_") {
+		errs = append(errs, errors.New("CLERK_INSTANCE_ID is not an instance: it begins with ins_"))
+	}
+	if c.SweepInterval < 0 {
+		errs = append(errs, errors.New("ROLECALL_SWEEP_INTERVAL must not be negative"))
+	}
+	if !(c.MaxRemovalRatio > 0 && c.MaxRemovalRatio <= 1) {
+		errs = append(errs, errors.New("ROLECALL_MAX_REMOVAL_RATIO must be above 0 and at most 1"))
+	}
+	if !(c.ClerkRate >= 0) {
+		errs = append(errs, errors.New("ROLECALL_CLERK_RATE must not be negative"))
+	}
 	return errors.Join(errs...)
+}
+
+// sweepsEvery is how often a serving process of this configuration compares the mirror with Clerk; 0 for never.
+func (c config) sweepsEvery() time.Duration {
+	if c.SecretKey == "" {
+		return 0
+	}
+	return c.SweepInterval
 }
 
 // grants reads the policy.
@@ -127,7 +155,7 @@ func redact(how, value string) string {
 // exampleFile writes .env.example: every setting with its help, and its default where there is one.
 func exampleFile() string {
 	var out strings.Builder
-	out.WriteString("# Rolecall's whole configuration. `rolecall dev` needs none of it; `rolecall serve` needs the first three and should\n# have CLERK_INSTANCE_ID.\n")
+	out.WriteString("# Rolecall's whole configuration. `rolecall dev` needs none of it. `rolecall serve` needs the first three, and\n# CLERK_SECRET_KEY to compare the mirror with Clerk; so do `rolecall backfill` and `rolecall reconcile`, with DATABASE_URL.\n")
 	for _, s := range (config{}).settings() {
 		fmt.Fprintf(&out, "\n# %s\n%s=%s\n", s.help, s.name, s.fallback)
 	}

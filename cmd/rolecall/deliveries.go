@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"strconv"
 	"text/tabwriter"
@@ -74,18 +75,33 @@ func withLedger(ctx context.Context, do func(cfg config, db *pgxpool.Pool) error
 	if err != nil {
 		return err
 	}
-	if cfg.DatabaseURL == "" {
-		return errors.New("DATABASE_URL is missing: the Postgres to use")
-	}
-	db, err := pgxpool.New(ctx, cfg.DatabaseURL)
+	db, err := cfg.openLedger(ctx, nil)
 	if err != nil {
-		return errors.New("DATABASE_URL is not a Postgres URL") // the error itself would print the URL
-	}
-	defer db.Close()
-	if err := migrations.Check(ctx, db); err != nil {
 		return err
 	}
+	defer db.Close()
 	return do(cfg, db)
+}
+
+// openLedger opens the database, whose schema must be current. The parameters are of each session. The caller closes it.
+func (c config) openLedger(ctx context.Context, parameters map[string]string) (*pgxpool.Pool, error) {
+	if c.DatabaseURL == "" {
+		return nil, errors.New("DATABASE_URL is missing: the Postgres to use")
+	}
+	pool, err := pgxpool.ParseConfig(c.DatabaseURL)
+	if err != nil {
+		return nil, errors.New("DATABASE_URL is not a Postgres URL") // the error itself would print the URL
+	}
+	maps.Copy(pool.ConnConfig.RuntimeParams, parameters)
+	db, err := pgxpool.NewWithConfig(ctx, pool)
+	if err != nil {
+		return nil, fmt.Errorf("open the database: %w", err)
+	}
+	if err := migrations.Check(ctx, db); err != nil {
+		db.Close()
+		return nil, err
+	}
+	return db, nil
 }
 
 type listDeliveries struct {

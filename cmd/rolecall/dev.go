@@ -58,7 +58,7 @@ func (c *devCommand) run(ctx context.Context, io streams) (err error) {
 		return fmt.Errorf("start the simulated Clerk: %w", err)
 	}
 	cleanup.add("simulator", simulator.Close)
-	cfg.JWKSURL = simulator.URL + "/.well-known/jwks.json"
+	cfg.JWKSURL, cfg.APIURL = simulator.URL+"/.well-known/jwks.json", simulator.URL+"/v1"
 	p, err := start(ctx, cfg, parts{web: true, workers: true}, logger)
 	if err != nil {
 		return err
@@ -144,6 +144,9 @@ func createDatabase(ctx context.Context, serverURL string) error {
 	return nil
 }
 
+// devClerkRate is how often the simulated Clerk is asked per second: it has no limit.
+const devClerkRate = 100
+
 // simulate makes the simulated Clerk with a small world, a service token, and the configuration that fits them.
 func (c *devCommand) simulate(cfg *config) (devWorld, string, error) {
 	// Another seed each time: ids of an earlier run are in the database, and its deliveries would be repeats.
@@ -167,6 +170,9 @@ func (c *devCommand) simulate(cfg *config) (devWorld, string, error) {
 	cfg.ListenAddr, cfg.AdminAddr = c.Listen, c.Admin
 	cfg.Issuer, cfg.InstanceID = clerk.Issuer(), clerk.InstanceID()
 	cfg.AuthorizedParties = []string{clerk.AuthorizedParty()}
+	cfg.SecretKey, cfg.ClerkRate = clerk.SecretKey(), devClerkRate
+	// Each run has a Clerk of its own: the first sweep finds all people of earlier runs to be gone.
+	cfg.MaxRemovalRatio = 1
 	cfg.SigningSecrets = []string{clerksim.NewSecret(mathrand.New(mathrand.NewPCG(n, n)))} //nolint:gosec // of a simulator on this machine
 	cfg.ServiceTokens = strings.Join([]string{"dev", hash}, ":")
 	return world, token, nil

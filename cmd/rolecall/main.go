@@ -30,6 +30,9 @@ type streams struct{ out, err io.Writer }
 type cli struct {
 	Dev        devCommand        `cmd:"" help:"Run everything on this machine: Postgres, a simulated Clerk, the service. Prints what to try."`
 	Serve      serveCommand      `cmd:"" help:"Receive webhooks, apply them, answer requests."`
+	Backfill   reconcileCommand  `cmd:"" help:"Fill the mirror from Clerk: the first reconcile, after the webhook endpoint is enabled."`
+	Reconcile  reconcileCommand  `cmd:"" help:"Compare the mirror with everything that Clerk lists, and repair it. Exit code 3: a guard stopped it."`
+	Status     statusCommand     `cmd:"" help:"Say how well the mirror follows Clerk, and what needs somebody's attention."`
 	Deliveries deliveriesCommand `cmd:"" help:"List, show or replay deliveries of the ledger."`
 	Migrate    migrateCommand    `cmd:"" help:"Bring the database to the schema that this binary needs."`
 	Config     configCommand     `cmd:"" help:"Print the configuration in force, secrets redacted."`
@@ -46,7 +49,32 @@ const (
 	exitOK    = 0
 	exitError = 1
 	exitUsage = 2
+	exitGuard = 3 // a guard stopped a sweep: somebody has to look
 )
+
+// codedError ends the process with an exit code of its own.
+type codedError struct {
+	code int
+	err  error
+}
+
+// Error implements error.
+func (e *codedError) Error() string { return e.err.Error() }
+
+// Unwrap returns the error without its code.
+func (e *codedError) Unwrap() error { return e.err }
+
+// exitCode returns the exit code that an error of a command stands for. Being told to stop is no failure, unless the
+// command says so by a code.
+func exitCode(err error) int {
+	if coded, ok := errors.AsType[*codedError](err); ok {
+		return coded.code
+	}
+	if err == nil || errors.Is(err, context.Canceled) {
+		return exitOK
+	}
+	return exitError
+}
 
 // run parses the command line, runs the command, and returns the exit code.
 func run(ctx context.Context, args []string, io streams) (code int) {
@@ -72,9 +100,9 @@ func run(ctx context.Context, args []string, io streams) (code int) {
 		fmt.Fprintln(io.err, "rolecall: command isn't wired:", parsed.Command())
 		return exitError
 	}
-	if err := selected.run(ctx, io); err != nil && !errors.Is(err, context.Canceled) {
+	err = selected.run(ctx, io)
+	if code = exitCode(err); code != exitOK {
 		fmt.Fprintln(io.err, "rolecall:", err)
-		return exitError
 	}
-	return exitOK
+	return code
 }

@@ -3,12 +3,15 @@ package main
 import (
 	"context"
 	"math"
+	"strconv"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
+	"github.com/callmine/rolecall/api"
+	"github.com/callmine/rolecall/internal/clerkapi"
 	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
 	"github.com/callmine/rolecall/webhooks"
@@ -22,6 +25,8 @@ type metrics struct {
 	applied    *prometheus.CounterVec
 	decisions  *prometheus.CounterVec
 	refused    *prometheus.CounterVec
+	refreshed  *prometheus.CounterVec
+	calls      *prometheus.HistogramVec
 }
 
 func newMetrics(db *pgxpool.Pool) *metrics {
@@ -44,9 +49,24 @@ func newMetrics(db *pgxpool.Pool) *metrics {
 			Name: "rolecall_unauthenticated_total", Help: "Requests with credentials that were refused (401), by reason.",
 		}, []string{"reason"}),
 	}
+	m.refreshed = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "rolecall_refreshes_total", Help: "Strangers whom Clerk was asked about, by outcome.",
+	}, []string{"outcome"})
+	m.calls = prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name: "rolecall_clerk_call_seconds", Help: "Calls to Clerk's API by route and status (0: no answer), with waiting for the budget.",
+		Buckets: prometheus.ExponentialBuckets(0.02, 2, 11), // 20 ms to 20 s
+	}, []string{"route", "status"})
+	for _, outcome := range []api.RefreshOutcome{
+		api.RefreshAdmitted, api.RefreshRefused, api.RefreshFailed, api.RefreshRemembered, api.RefreshLimited,
+	} {
+		m.refreshed.WithLabelValues(string(outcome))
+	}
 	// A counter that isn't there until it counts hides its first count from a rate.
 	for _, outcome := range webhooks.Outcomes() {
 		m.deliveries.WithLabelValues(string(outcome))
+	}
+	for _, reason := range authReasons() {
+		m.refused.WithLabelValues(string(reason))
 	}
 	for _, state := range []clerksync.State{
 		clerksync.StateApplied, clerksync.StateSuperseded, clerksync.StateIgnored, clerksync.StateQuarantined,
@@ -57,9 +77,24 @@ func newMetrics(db *pgxpool.Pool) *metrics {
 		Name: "rolecall_oldest_unapplied_seconds",
 		Help: "Age of the oldest acknowledged delivery that isn't applied yet; 0 if there is none, NaN if the database can't tell.",
 	}, func() float64 { return oldestUnapplied(db) })
-	m.registry.MustRegister(m.deliveries, m.accept, m.applied, m.decisions, m.refused, oldest,
+	m.registry.MustRegister(m.deliveries, m.accept, m.applied, m.decisions, m.refused, m.refreshed, m.calls, oldest,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
+}
+
+// authReasons are the reasons for which credentials are refused. A request without any isn't counted.
+func authReasons() []api.AuthReason {
+	return []api.AuthReason{
+		api.AuthReasonMissing, api.AuthReasonHeader, api.AuthReasonTooLarge, api.AuthReasonMalformed, api.AuthReasonAlgorithm, api.AuthReasonType,
+		api.AuthReasonUnknownKey, api.AuthReasonSignature, api.AuthReasonExpired, api.AuthReasonNotYetValid,
+		api.AuthReasonIssuedInFuture, api.AuthReasonNoExpiry, api.AuthReasonIssuer, api.AuthReasonAuthorizedParty,
+		api.AuthReasonSessionStatus, api.AuthReasonSubject, api.AuthReasonServiceToken,
+	}
+}
+
+// called counts a call to Clerk.
+func (m *metrics) called(c clerkapi.Call) {
+	m.calls.WithLabelValues(c.Route, strconv.Itoa(c.Status)).Observe(c.Took.Seconds())
 }
 
 func oldestUnapplied(db *pgxpool.Pool) float64 {

@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/callmine/rolecall/api"
+	"github.com/callmine/rolecall/internal/clerkapi"
 	"github.com/callmine/rolecall/jobs"
 	"github.com/callmine/rolecall/migrations"
 	clerksync "github.com/callmine/rolecall/sync"
@@ -23,8 +24,8 @@ import (
 const (
 	acceptConns = 4
 	workers     = 8
-	workConns   = workers + 7 // and revocations, taking over, upkeep
-	queueConns  = 6           // River's fetching, upkeep and listener
+	workConns   = workers + 10 // and revocations, taking over, upkeep, a sweep, refreshing on miss
+	queueConns  = 6            // River's fetching, upkeep and listener
 	readConns   = 16
 	adminConns  = 2 // so that a busy API turns nothing red
 )
@@ -37,6 +38,9 @@ type program struct {
 	cleanup cleanup
 
 	accept, work, queue, read, admins *pgxpool.Pool
+
+	clerk    *clerkapi.Client // nil without a secret key
+	instance instanceID
 
 	draining atomic.Bool
 	webAddr  string // as bound; empty if the program has no web side
@@ -67,6 +71,9 @@ func start(ctx context.Context, cfg config, which parts, logger *slog.Logger) (_
 	}
 	p.metrics = newMetrics(p.admins)
 	if err := p.startAdmin(ctx); err != nil {
+		return nil, err
+	}
+	if err := p.startClerk(ctx); err != nil {
 		return nil, err
 	}
 	var web http.Handler
@@ -164,8 +171,13 @@ func closePool(ctx context.Context, pool *pgxpool.Pool) error {
 }
 
 func (p *program) startWorkers(ctx context.Context) error {
+	sweeper, err := p.sweeper()
+	if err != nil {
+		return err
+	}
 	w, err := jobs.NewWorkers(jobs.WorkersConfig{
 		Pool: p.work, Queue: p.queue, MaxWorkers: workers, Logger: p.logger, BodyRetention: p.cfg.BodyRetention, Ended: p.countEnded,
+		Sweeper: sweeper, SweepInterval: p.cfg.SweepInterval,
 	})
 	if err != nil {
 		return err
@@ -183,14 +195,11 @@ func (p *program) countEnded(state clerksync.State) {
 
 // webHandler wires the two public sides: webhooks in, answers out.
 func (p *program) webHandler() (http.Handler, error) {
-	if p.cfg.InstanceID == "" {
-		p.logger.Warn("CLERK_INSTANCE_ID is not set: examples that Clerk's dashboard sends would be applied")
-	}
 	verifier, err := webhooks.NewVerifier(p.cfg.SigningSecrets)
 	if err != nil {
 		return nil, fmt.Errorf("CLERK_WEBHOOK_SIGNING_SECRET: %w", err)
 	}
-	inbox, err := jobs.NewInbox(jobs.InboxConfig{Pool: p.accept, InstanceID: p.cfg.InstanceID, Logger: p.logger, Ended: p.countEnded})
+	inbox, err := jobs.NewInbox(jobs.InboxConfig{Pool: p.accept, InstanceID: p.instance.String, Logger: p.logger, Ended: p.countEnded})
 	if err != nil {
 		return nil, err
 	}
@@ -242,11 +251,18 @@ func (p *program) apiHandler() (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	return api.NewHandler(api.Config{
+	cfg := api.Config{
 		DB: p.read, Authenticator: authenticator, Grants: grants, Logger: p.logger,
-		Decided: func(r clerksync.Reason) { p.metrics.decisions.WithLabelValues(string(r)).Inc() },
-		Refused: func(r api.AuthReason) { p.metrics.refused.WithLabelValues(string(r)).Inc() },
-	})
+		Decided:   func(r clerksync.Reason) { p.metrics.decisions.WithLabelValues(string(r)).Inc() },
+		Refused:   func(r api.AuthReason) { p.metrics.refused.WithLabelValues(string(r)).Inc() },
+		Refreshed: func(o api.RefreshOutcome) { p.metrics.refreshed.WithLabelValues(string(o)).Inc() },
+	}
+	if p.clerk != nil {
+		if cfg.Refresher, err = p.refresher(); err != nil {
+			return nil, err
+		}
+	}
+	return api.NewHandler(cfg)
 }
 
 // Limits of the listeners: above what Clerk and the API need, and low enough that a slow caller holds nothing for long.

@@ -5,7 +5,6 @@ import (
 	"net/http"
 
 	"github.com/clerk/clerk-sdk-go/v2"
-	"github.com/failsafe-go/failsafe-go/failsafehttp"
 )
 
 // Client calls the Backend API of one Clerk instance. It is safe for concurrent use; all callers of an instance must
@@ -26,12 +25,12 @@ func New(cfg Config) (*Client, error) {
 	}
 	budget := newBudget(cfg.CallsPerSecond)
 	// From the caller to the wire: tries again, asks budget and breaker, reads one whole answer.
-	transport := failsafehttp.NewRoundTripper(&gate{
+	transport := &retrier{policy: newRetryPolicy(), next: &gate{ //nolint:bodyclose // no response comes from here
 		budget:  budget,
 		breaker: newBreaker(cfg.Logger),
 		logger:  cfg.Logger,
 		next:    &attempt{next: cfg.Transport, secret: cfg.SecretKey},
-	}, newRetryPolicy()) //nolint:bodyclose // no response comes from here
+	}}
 	return &Client{
 		backend: clerk.NewBackend(&clerk.BackendConfig{
 			URL:        &cfg.URL,

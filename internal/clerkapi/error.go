@@ -8,18 +8,20 @@ import (
 	"strings"
 	"time"
 	"unicode"
+
+	clerksync "github.com/callmine/rolecall/sync"
 )
 
 // What may be wrong, for errors.Is. A refusal that is none of these is an [*Error] with its status and code only.
 var (
 	// ErrUnauthorized means that Clerk doesn't let this key read: a wrong key, one of a deleted instance, or a feature
 	// that the instance doesn't have. Trying again can't help; somebody has to change the configuration.
-	ErrUnauthorized = errors.New("CLERK_SECRET_KEY was refused by Clerk")
+	ErrUnauthorized = clerksync.ErrUnauthorized
 	// ErrUnavailable means that there is no answer of Clerk's: the network, a time-out, a 5xx, or the circuit breaker is
 	// open because of these.
-	ErrUnavailable = errors.New("the service of Clerk is unavailable")
+	ErrUnavailable = clerksync.ErrUnavailable
 	// ErrRateLimited means that Clerk's rate limit, or our share of it, is used up.
-	ErrRateLimited = errors.New("the rate limit for Clerk is used up")
+	ErrRateLimited = clerksync.ErrRateLimited
 	// ErrMalformed means that something answered, but not as Clerk would.
 	ErrMalformed = errors.New("the answer isn't Clerk's")
 )

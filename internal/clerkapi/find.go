@@ -4,8 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"maps"
-	"net/url"
+	"strconv"
 
 	clerksync "github.com/callmine/rolecall/sync"
 )
@@ -72,19 +71,45 @@ func (c *Client) findMemberships(ctx context.Context, ref clerksync.Reference) (
 			return nil, err
 		}
 	}
-	filter := url.Values{"user_id": {ref.UserID}}
-	return c.search(ctx, clerksync.ResourceMembership, ref.OrganizationID, filter, func(object json.RawMessage) (bool, error) {
-		var membership struct {
-			ID   string `json:"id"`
-			User struct {
-				ID string `json:"user_id"`
-			} `json:"public_user_data"`
-		}
-		if err := json.Unmarshal(object, &membership); err != nil || membership.User.ID == "" {
-			return false, malformed("a membership doesn't say whose it is")
-		}
-		return membership.User.ID == ref.UserID && (ref.ID == "" || membership.ID == ref.ID), nil
+	e, err := listEndpoint(clerksync.ResourceMembership, ref.OrganizationID)
+	if err != nil {
+		return nil, err
+	}
+	e.query.Set("order_by", oldestFirst)
+	e.query.Set("user_id", ref.UserID)
+	return c.search(ctx, e, func(object json.RawMessage) (bool, error) {
+		id, userID, err := membershipOf(object)
+		return userID == ref.UserID && (ref.ID == "" || id == ref.ID), err
 	})
+}
+
+// UserMemberships returns all memberships of a user, as Clerk sends them; none if Clerk says that there is no such user.
+func (c *Client) UserMemberships(ctx context.Context, userID string) ([]json.RawMessage, error) {
+	if err := checkID(userID); err != nil {
+		return nil, fmt.Errorf("list memberships of user: %w", err)
+	}
+	found, err := c.search(ctx, at("/users/{user_id}/organization_memberships", userID), func(object json.RawMessage) (bool, error) {
+		_, of, err := membershipOf(object)
+		return of == userID, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list memberships of user: %w", err)
+	}
+	return found, nil
+}
+
+// membershipOf reads the id of a membership, and whose it is.
+func membershipOf(object json.RawMessage) (id, userID string, err error) {
+	var membership struct {
+		ID   string `json:"id"`
+		User struct {
+			ID string `json:"user_id"`
+		} `json:"public_user_data"`
+	}
+	if err := json.Unmarshal(object, &membership); err != nil || membership.User.ID == "" {
+		return "", "", malformed("a membership doesn't say whose it is")
+	}
+	return membership.ID, membership.User.ID, nil
 }
 
 // findDomain searches the organization's domains: Clerk has no path for one of them.
@@ -94,42 +119,42 @@ func (c *Client) findDomain(ctx context.Context, ref clerksync.Reference) ([]jso
 			return nil, err
 		}
 	}
-	return c.search(ctx, clerksync.ResourceDomain, ref.OrganizationID, nil, func(object json.RawMessage) (bool, error) {
+	e, err := listEndpoint(clerksync.ResourceDomain, ref.OrganizationID)
+	if err != nil {
+		return nil, err
+	}
+	e.query.Set("order_by", oldestFirst)
+	return c.search(ctx, e, func(object json.RawMessage) (bool, error) {
 		id, err := idOf(object)
 		return id == ref.ID, err
 	})
 }
 
-// search pages through an organization's list and returns what matches. A list that didn't show as many objects as it
-// says there are proves nothing: pages shift when objects go while they are read.
-func (c *Client) search(
-	ctx context.Context, resource clerksync.Resource, organizationID string, filter url.Values,
-	matches func(json.RawMessage) (bool, error),
-) ([]json.RawMessage, error) {
+// search pages through a list and returns what matches. A list that didn't show as many objects as it says there are
+// proves nothing: pages shift when objects go while they are read.
+func (c *Client) search(ctx context.Context, e endpoint, matches func(json.RawMessage) (bool, error)) ([]json.RawMessage, error) {
 	var found []json.RawMessage
 	seen := map[string]bool{}
 	for offset := 0; ; offset += maxLimit {
-		page, err := c.searchPage(ctx, resource, organizationID, filter, offset)
+		e.query.Set("limit", strconv.Itoa(maxLimit))
+		e.query.Set("offset", strconv.Itoa(offset))
+		var body listBody
+		err := c.get(ctx, e, &body)
 		if saysGone(err) && offset == 0 {
-			return nil, nil // so is the organization
+			return nil, nil // so is what the list is of
 		}
 		if err != nil {
 			return nil, err
 		}
-		for _, object := range page.Objects {
-			id, err := idOf(object)
-			if err != nil {
-				return nil, err
-			}
-			match, err := matches(object)
-			if err != nil {
-				return nil, err
-			}
-			if match && !seen[id] {
-				found = append(found, object)
-			}
-			seen[id] = true
+		page, err := body.page(maxLimit)
+		if err != nil {
+			return nil, err
 		}
+		fresh, err := matching(page.Objects, seen, matches)
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, fresh...)
 		switch {
 		case len(seen) >= page.Total:
 			return found, nil
@@ -139,18 +164,22 @@ func (c *Client) search(
 	}
 }
 
-func (c *Client) searchPage(
-	ctx context.Context, resource clerksync.Resource, organizationID string, filter url.Values, offset int,
-) (clerksync.Page, error) {
-	e, err := listEndpoint(resource, organizationID)
-	if err != nil {
-		return clerksync.Page{}, err
+// matching returns those of the objects that match and weren't seen before, and marks all as seen.
+func matching(objects []json.RawMessage, seen map[string]bool, matches func(json.RawMessage) (bool, error)) ([]json.RawMessage, error) {
+	var found []json.RawMessage
+	for _, object := range objects {
+		id, err := idOf(object)
+		if err != nil {
+			return nil, err
+		}
+		match, err := matches(object)
+		if err != nil {
+			return nil, err
+		}
+		if match && !seen[id] {
+			found = append(found, object)
+		}
+		seen[id] = true
 	}
-	maps.Copy(e.query, filter)
-	addPage(e.query, clerksync.PageRequest{Limit: maxLimit, Offset: offset})
-	var body listBody
-	if err := c.get(ctx, e, &body); err != nil {
-		return clerksync.Page{}, err
-	}
-	return body.page(maxLimit)
+	return found, nil
 }

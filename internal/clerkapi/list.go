@@ -3,6 +3,7 @@ package clerkapi
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	clerksync "github.com/callmine/rolecall/sync"
@@ -12,7 +13,8 @@ import (
 // may change between pages: it is for the caller to compare with the total.
 //
 // Invitations are listed in all their states. Users come without a total (-1), except on the page that is shorter than its
-// limit: it is the last one, and then they are counted. An organization listed by its own id is a page of one, or an empty
+// limit: it is the last one, and then they are counted. If the user to begin after is gone, or Clerk doesn't know such a
+// cursor, the error is clerksync.ErrCursorGone. An organization listed by its own id is a page of one, or an empty
 // one. Roles and permissions belong to the whole instance, so that one organization's is an error.
 func (c *Client) List(ctx context.Context, resource clerksync.Resource, r clerksync.PageRequest) (clerksync.Page, error) {
 	if err := checkPageRequest(resource, r); err != nil {
@@ -90,6 +92,9 @@ func (c *Client) listUsers(ctx context.Context, resource clerksync.Resource, r c
 	addPage(e.query, r)
 	var users []json.RawMessage
 	if err := c.get(ctx, e, &users); err != nil {
+		if refused, ok := errors.AsType[*Error](err); ok && r.After != "" && refused.kind == nil {
+			err = fmt.Errorf("%w: %w", clerksync.ErrCursorGone, err)
+		}
 		return clerksync.Page{}, err
 	}
 	if err := checkObjects(users, r.Limit); err != nil {

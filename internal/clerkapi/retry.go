@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/failsafe-go/failsafe-go"
 	"github.com/failsafe-go/failsafe-go/retrypolicy"
 )
 
@@ -17,6 +18,29 @@ const (
 	maxDelay    = time.Second
 	delayJitter = 0.5
 )
+
+// retrier sends a request until it succeeds or mayn't be sent again.
+type retrier struct {
+	policy retrypolicy.RetryPolicy[*http.Response]
+	next   http.RoundTripper
+}
+
+// RoundTrip implements [http.RoundTripper].
+func (r *retrier) RoundTrip(req *http.Request) (*http.Response, error) {
+	return failsafe.With(r.policy).WithContext(req.Context()).GetWithExecution(
+		func(exec failsafe.Execution[*http.Response]) (*http.Response, error) {
+			if exec.IsFirstAttempt() || req.GetBody == nil {
+				return r.next.RoundTrip(req)
+			}
+			body, err := req.GetBody()
+			if err != nil {
+				return nil, err
+			}
+			again := req.Clone(req.Context())
+			again.Body = body
+			return r.next.RoundTrip(again)
+		})
+}
 
 // newRetryPolicy tries again what [gate] says may be.
 //

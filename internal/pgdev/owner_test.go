@@ -1,7 +1,6 @@
 package pgdev
 
 import (
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -128,14 +127,11 @@ func TestRootsPrivateFolderIsReplaced(t *testing.T) {
 
 func copyFile(t *testing.T, from, to string) {
 	t.Helper()
-	in, err := os.Open(from)
-	require.NoError(t, err)
-	defer func() { _ = in.Close() }()
-	out, err := os.OpenFile(to, os.O_CREATE|os.O_WRONLY, 0o755)
-	require.NoError(t, err)
-	_, err = io.Copy(out, in)
-	require.NoError(t, err)
-	require.NoError(t, out.Close())
+	// In a process of its own: what another test starts while this one writes would inherit the open file, and nobody can
+	// run a file that somebody has open for writing.
+	out, err := exec.CommandContext(t.Context(), "cp", from, to).CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	require.NoError(t, os.Chmod(to, 0o755))
 }
 
 // syncBuffer is a log to read while it is written.

@@ -22,6 +22,18 @@ SELECT * FROM rolecall.permissions WHERE id = ANY (@ids::text[]);
 -- name: ReadOrganizations :many
 SELECT * FROM rolecall.organizations WHERE id = ANY (@ids::text[]);
 
+-- name: ReadMemberships :many
+SELECT * FROM rolecall.memberships WHERE id = ANY (@ids::text[]);
+
+-- name: ReadInvitations :many
+SELECT * FROM rolecall.invitations WHERE id = ANY (@ids::text[]);
+
+-- name: ReadDomains :many
+SELECT * FROM rolecall.domains WHERE id = ANY (@ids::text[]);
+
+-- name: ReadRoles :many
+SELECT * FROM rolecall.roles WHERE id = ANY (@ids::text[]);
+
 -- name: LockUsers :many
 SELECT * FROM rolecall.users WHERE id = ANY (@ids::text[]) ORDER BY id FOR UPDATE;
 
@@ -48,14 +60,17 @@ WITH changed AS (
     UPDATE rolecall.users o
     SET identifier = r.identifier, first_name = r.first_name, last_name = r.last_name, image_url = r.image_url,
         banned = r.banned, deprovisioned = r.deprovisioned, created_at = r.created_at, version = r.version,
-        field_versions = r.field_versions, deleted_at = r.deleted_at, deleted_cause = r.deleted_cause
+        field_versions = r.field_versions, deleted_at = r.deleted_at, deleted_cause = r.deleted_cause,
+        deleted_received_at = r.deleted_received_at, lifted_at = r.lifted_at, changed_at = clock_timestamp()
     FROM json_populate_recordset(null::rolecall.users, @changed::json) r
     WHERE o.id = r.id
 )
 INSERT INTO rolecall.users (id, identifier, first_name, last_name, image_url, banned, deprovisioned, created_at,
-    version, field_versions, deleted_at, deleted_cause)
+    version, field_versions, deleted_at, deleted_cause,
+    deleted_received_at, lifted_at, changed_at)
 SELECT r.id, r.identifier, r.first_name, r.last_name, r.image_url, r.banned, r.deprovisioned, r.created_at, r.version,
-    r.field_versions, r.deleted_at, r.deleted_cause
+    r.field_versions, r.deleted_at, r.deleted_cause,
+    r.deleted_received_at, r.lifted_at, clock_timestamp()
 FROM json_populate_recordset(null::rolecall.users, @added::json) r
 ORDER BY r.id
 ON CONFLICT (id) DO NOTHING;
@@ -66,14 +81,17 @@ WITH changed AS (
     SET organization_id = r.organization_id, user_id = r.user_id, role = r.role, role_name = r.role_name,
         permissions = r.permissions, created_at = r.created_at, public_metadata = (r.public_metadata #>> '{}')::json,
         version = r.version, field_versions = r.field_versions, deleted_at = r.deleted_at,
-        deleted_cause = r.deleted_cause
+        deleted_cause = r.deleted_cause,
+        deleted_received_at = r.deleted_received_at, lifted_at = r.lifted_at, changed_at = clock_timestamp()
     FROM json_populate_recordset(null::rolecall.memberships, @changed::json) r
     WHERE o.id = r.id
 )
 INSERT INTO rolecall.memberships (id, organization_id, user_id, role, role_name, permissions, created_at,
-    public_metadata, version, field_versions, deleted_at, deleted_cause)
+    public_metadata, version, field_versions, deleted_at, deleted_cause,
+    deleted_received_at, lifted_at, changed_at)
 SELECT r.id, r.organization_id, r.user_id, r.role, r.role_name, r.permissions, r.created_at,
-    (r.public_metadata #>> '{}')::json, r.version, r.field_versions, r.deleted_at, r.deleted_cause
+    (r.public_metadata #>> '{}')::json, r.version, r.field_versions, r.deleted_at, r.deleted_cause,
+    r.deleted_received_at, r.lifted_at, clock_timestamp()
 FROM json_populate_recordset(null::rolecall.memberships, @added::json) r
 ORDER BY r.id
 ON CONFLICT (id) DO NOTHING;
@@ -84,14 +102,17 @@ WITH changed AS (
     SET organization_id = r.organization_id, email = r.email, role = r.role, status = r.status,
         inviter_id = r.inviter_id, user_id = r.user_id, created_at = r.created_at, expires_at = r.expires_at,
         version = r.version, field_versions = r.field_versions, deleted_at = r.deleted_at,
-        deleted_cause = r.deleted_cause
+        deleted_cause = r.deleted_cause,
+        deleted_received_at = r.deleted_received_at, lifted_at = r.lifted_at, changed_at = clock_timestamp()
     FROM json_populate_recordset(null::rolecall.invitations, @changed::json) r
     WHERE o.id = r.id
 )
 INSERT INTO rolecall.invitations (id, organization_id, email, role, status, inviter_id, user_id, created_at,
-    expires_at, version, field_versions, deleted_at, deleted_cause)
+    expires_at, version, field_versions, deleted_at, deleted_cause,
+    deleted_received_at, lifted_at, changed_at)
 SELECT r.id, r.organization_id, r.email, r.role, r.status, r.inviter_id, r.user_id, r.created_at, r.expires_at,
-    r.version, r.field_versions, r.deleted_at, r.deleted_cause
+    r.version, r.field_versions, r.deleted_at, r.deleted_cause,
+    r.deleted_received_at, r.lifted_at, clock_timestamp()
 FROM json_populate_recordset(null::rolecall.invitations, @added::json) r
 ORDER BY r.id
 ON CONFLICT (id) DO NOTHING;
@@ -101,14 +122,17 @@ WITH changed AS (
     UPDATE rolecall.domains o
     SET organization_id = r.organization_id, name = r.name, enrollment_mode = r.enrollment_mode,
         verification = r.verification, created_at = r.created_at, version = r.version,
-        field_versions = r.field_versions, deleted_at = r.deleted_at, deleted_cause = r.deleted_cause
+        field_versions = r.field_versions, deleted_at = r.deleted_at, deleted_cause = r.deleted_cause,
+        deleted_received_at = r.deleted_received_at, lifted_at = r.lifted_at, changed_at = clock_timestamp()
     FROM json_populate_recordset(null::rolecall.domains, @changed::json) r
     WHERE o.id = r.id
 )
 INSERT INTO rolecall.domains (id, organization_id, name, enrollment_mode, verification, created_at, version,
-    field_versions, deleted_at, deleted_cause)
+    field_versions, deleted_at, deleted_cause,
+    deleted_received_at, lifted_at, changed_at)
 SELECT r.id, r.organization_id, r.name, r.enrollment_mode, r.verification, r.created_at, r.version, r.field_versions,
-    r.deleted_at, r.deleted_cause
+    r.deleted_at, r.deleted_cause,
+    r.deleted_received_at, r.lifted_at, clock_timestamp()
 FROM json_populate_recordset(null::rolecall.domains, @added::json) r
 ORDER BY r.id
 ON CONFLICT (id) DO NOTHING;
@@ -117,12 +141,15 @@ ON CONFLICT (id) DO NOTHING;
 WITH changed AS (
     UPDATE rolecall.permissions o
     SET key = r.key, name = r.name, version = r.version, field_versions = r.field_versions, deleted_at = r.deleted_at,
-        deleted_cause = r.deleted_cause
+        deleted_cause = r.deleted_cause,
+        deleted_received_at = r.deleted_received_at, lifted_at = r.lifted_at, changed_at = clock_timestamp()
     FROM json_populate_recordset(null::rolecall.permissions, @changed::json) r
     WHERE o.id = r.id
 )
-INSERT INTO rolecall.permissions (id, key, name, version, field_versions, deleted_at, deleted_cause)
-SELECT r.id, r.key, r.name, r.version, r.field_versions, r.deleted_at, r.deleted_cause
+INSERT INTO rolecall.permissions (id, key, name, version, field_versions, deleted_at, deleted_cause,
+    deleted_received_at, lifted_at, changed_at)
+SELECT r.id, r.key, r.name, r.version, r.field_versions, r.deleted_at, r.deleted_cause,
+    r.deleted_received_at, r.lifted_at, clock_timestamp()
 FROM json_populate_recordset(null::rolecall.permissions, @added::json) r
 ORDER BY r.id
 ON CONFLICT (id) DO NOTHING;
@@ -131,12 +158,15 @@ ON CONFLICT (id) DO NOTHING;
 WITH changed AS (
     UPDATE rolecall.roles o
     SET key = r.key, keys = r.keys, name = r.name, permission_ids = r.permission_ids, version = r.version,
-        field_versions = r.field_versions, deleted_at = r.deleted_at, deleted_cause = r.deleted_cause
+        field_versions = r.field_versions, deleted_at = r.deleted_at, deleted_cause = r.deleted_cause,
+        deleted_received_at = r.deleted_received_at, lifted_at = r.lifted_at, changed_at = clock_timestamp()
     FROM json_populate_recordset(null::rolecall.roles, @changed::json) r
     WHERE o.id = r.id
 )
-INSERT INTO rolecall.roles (id, key, keys, name, permission_ids, version, field_versions, deleted_at, deleted_cause)
-SELECT r.id, r.key, r.keys, r.name, r.permission_ids, r.version, r.field_versions, r.deleted_at, r.deleted_cause
+INSERT INTO rolecall.roles (id, key, keys, name, permission_ids, version, field_versions, deleted_at, deleted_cause,
+    deleted_received_at, lifted_at, changed_at)
+SELECT r.id, r.key, r.keys, r.name, r.permission_ids, r.version, r.field_versions, r.deleted_at, r.deleted_cause,
+    r.deleted_received_at, r.lifted_at, clock_timestamp()
 FROM json_populate_recordset(null::rolecall.roles, @added::json) r
 ORDER BY r.id
 ON CONFLICT (id) DO NOTHING;
@@ -144,16 +174,19 @@ ON CONFLICT (id) DO NOTHING;
 -- name: SaveOrganizations :execrows
 WITH changed AS (
     UPDATE rolecall.organizations o
-    SET name = r.name, slug = r.slug, image_url = r.image_url, created_by = r.created_by, created_at = r.created_at,
+    SET name = r.name, slug = r.slug, image_url = r.image_url, role_set_key = r.role_set_key, created_by = r.created_by, created_at = r.created_at,
         public_metadata = (r.public_metadata #>> '{}')::json, version = r.version, field_versions = r.field_versions,
-        deleted_at = r.deleted_at, deleted_cause = r.deleted_cause
+        deleted_at = r.deleted_at, deleted_cause = r.deleted_cause,
+        deleted_received_at = r.deleted_received_at, lifted_at = r.lifted_at, changed_at = clock_timestamp()
     FROM json_populate_recordset(null::rolecall.organizations, @changed::json) r
     WHERE o.id = r.id
 )
-INSERT INTO rolecall.organizations (id, name, slug, image_url, created_by, created_at, public_metadata, version,
-    field_versions, deleted_at, deleted_cause)
-SELECT r.id, r.name, r.slug, r.image_url, r.created_by, r.created_at, (r.public_metadata #>> '{}')::json, r.version,
-    r.field_versions, r.deleted_at, r.deleted_cause
+INSERT INTO rolecall.organizations (id, name, slug, image_url, role_set_key, created_by, created_at, public_metadata, version,
+    field_versions, deleted_at, deleted_cause,
+    deleted_received_at, lifted_at, changed_at)
+SELECT r.id, r.name, r.slug, r.image_url, r.role_set_key, r.created_by, r.created_at, (r.public_metadata #>> '{}')::json, r.version,
+    r.field_versions, r.deleted_at, r.deleted_cause,
+    r.deleted_received_at, r.lifted_at, clock_timestamp()
 FROM json_populate_recordset(null::rolecall.organizations, @added::json) r
 ORDER BY r.id
 ON CONFLICT (id) DO NOTHING;

@@ -13,7 +13,7 @@ SELECT (o.deleted_at IS NOT NULL)::boolean AS organization_dead,
     coalesce(m.role, '')::text AS role,
     coalesce(m.permissions, '{}')::text[] AS permissions,
     coalesce(r.revision + coalesce(i.revision, 0), 0)::bigint AS revision,
-    r.as_of
+    r.as_of, r.verified_at, i.verified_at AS all_verified_at
 FROM (SELECT 1) one
 LEFT JOIN rolecall.organizations o ON o.id = @organization_id
 LEFT JOIN rolecall.users u ON u.id = @user_id

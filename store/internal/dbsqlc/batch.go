@@ -27,7 +27,7 @@ SELECT (o.deleted_at IS NOT NULL)::boolean AS organization_dead,
     coalesce(m.role, '')::text AS role,
     coalesce(m.permissions, '{}')::text[] AS permissions,
     coalesce(r.revision + coalesce(i.revision, 0), 0)::bigint AS revision,
-    r.as_of
+    r.as_of, r.verified_at, i.verified_at AS all_verified_at
 FROM (SELECT 1) one
 LEFT JOIN rolecall.organizations o ON o.id = $1
 LEFT JOIN rolecall.users u ON u.id = $2
@@ -62,6 +62,8 @@ type StandingsRow struct {
 	Permissions       []string   `json:"permissions"`
 	Revision          int64      `json:"revision"`
 	AsOf              *time.Time `json:"as_of"`
+	VerifiedAt        *time.Time `json:"verified_at"`
+	AllVerifiedAt     *time.Time `json:"all_verified_at"`
 }
 
 // What the mirror knows about a user in an organization: all that a decision needs. The pair's newest
@@ -104,6 +106,8 @@ func (b *StandingsBatchResults) QueryRow(f func(int, StandingsRow, error)) {
 			&i.Permissions,
 			&i.Revision,
 			&i.AsOf,
+			&i.VerifiedAt,
+			&i.AllVerifiedAt,
 		)
 		if f != nil {
 			f(t, i, err)

@@ -11,7 +11,7 @@ import (
 )
 
 const lockDomains = `-- name: LockDomains :many
-SELECT id, organization_id, name, enrollment_mode, verification, created_at, version, field_versions, deleted_at, deleted_cause FROM rolecall.domains WHERE id = ANY ($1::text[]) ORDER BY id FOR UPDATE
+SELECT id, organization_id, name, enrollment_mode, verification, created_at, version, field_versions, deleted_at, deleted_cause, changed_at, deleted_received_at, lifted_at FROM rolecall.domains WHERE id = ANY ($1::text[]) ORDER BY id FOR UPDATE
 `
 
 func (q *Queries) LockDomains(ctx context.Context, db DBTX, ids []string) ([]RolecallDomain, error) {
@@ -34,6 +34,9 @@ func (q *Queries) LockDomains(ctx context.Context, db DBTX, ids []string) ([]Rol
 			&i.FieldVersions,
 			&i.DeletedAt,
 			&i.DeletedCause,
+			&i.ChangedAt,
+			&i.DeletedReceivedAt,
+			&i.LiftedAt,
 		); err != nil {
 			return nil, err
 		}
@@ -46,7 +49,7 @@ func (q *Queries) LockDomains(ctx context.Context, db DBTX, ids []string) ([]Rol
 }
 
 const lockInvitations = `-- name: LockInvitations :many
-SELECT id, organization_id, email, role, status, inviter_id, user_id, created_at, expires_at, version, field_versions, deleted_at, deleted_cause FROM rolecall.invitations WHERE id = ANY ($1::text[]) ORDER BY id FOR UPDATE
+SELECT id, organization_id, email, role, status, inviter_id, user_id, created_at, expires_at, version, field_versions, deleted_at, deleted_cause, changed_at, deleted_received_at, lifted_at FROM rolecall.invitations WHERE id = ANY ($1::text[]) ORDER BY id FOR UPDATE
 `
 
 func (q *Queries) LockInvitations(ctx context.Context, db DBTX, ids []string) ([]RolecallInvitation, error) {
@@ -72,6 +75,9 @@ func (q *Queries) LockInvitations(ctx context.Context, db DBTX, ids []string) ([
 			&i.FieldVersions,
 			&i.DeletedAt,
 			&i.DeletedCause,
+			&i.ChangedAt,
+			&i.DeletedReceivedAt,
+			&i.LiftedAt,
 		); err != nil {
 			return nil, err
 		}
@@ -84,7 +90,7 @@ func (q *Queries) LockInvitations(ctx context.Context, db DBTX, ids []string) ([
 }
 
 const lockMemberships = `-- name: LockMemberships :many
-SELECT id, organization_id, user_id, role, role_name, permissions, created_at, public_metadata, version, field_versions, deleted_at, deleted_cause FROM rolecall.memberships WHERE id = ANY ($1::text[]) ORDER BY id FOR UPDATE
+SELECT id, organization_id, user_id, role, role_name, permissions, created_at, public_metadata, version, field_versions, deleted_at, deleted_cause, changed_at, deleted_received_at, lifted_at FROM rolecall.memberships WHERE id = ANY ($1::text[]) ORDER BY id FOR UPDATE
 `
 
 func (q *Queries) LockMemberships(ctx context.Context, db DBTX, ids []string) ([]RolecallMembership, error) {
@@ -109,6 +115,9 @@ func (q *Queries) LockMemberships(ctx context.Context, db DBTX, ids []string) ([
 			&i.FieldVersions,
 			&i.DeletedAt,
 			&i.DeletedCause,
+			&i.ChangedAt,
+			&i.DeletedReceivedAt,
+			&i.LiftedAt,
 		); err != nil {
 			return nil, err
 		}
@@ -121,7 +130,7 @@ func (q *Queries) LockMemberships(ctx context.Context, db DBTX, ids []string) ([
 }
 
 const lockOrganizations = `-- name: LockOrganizations :many
-SELECT id, name, slug, image_url, created_by, created_at, public_metadata, version, field_versions, deleted_at, deleted_cause FROM rolecall.organizations WHERE id = ANY ($1::text[]) ORDER BY id FOR UPDATE
+SELECT id, name, slug, image_url, created_by, created_at, public_metadata, version, field_versions, deleted_at, deleted_cause, role_set_key, changed_at, deleted_received_at, lifted_at FROM rolecall.organizations WHERE id = ANY ($1::text[]) ORDER BY id FOR UPDATE
 `
 
 func (q *Queries) LockOrganizations(ctx context.Context, db DBTX, ids []string) ([]RolecallOrganization, error) {
@@ -145,6 +154,10 @@ func (q *Queries) LockOrganizations(ctx context.Context, db DBTX, ids []string) 
 			&i.FieldVersions,
 			&i.DeletedAt,
 			&i.DeletedCause,
+			&i.RoleSetKey,
+			&i.ChangedAt,
+			&i.DeletedReceivedAt,
+			&i.LiftedAt,
 		); err != nil {
 			return nil, err
 		}
@@ -157,7 +170,7 @@ func (q *Queries) LockOrganizations(ctx context.Context, db DBTX, ids []string) 
 }
 
 const lockPermissions = `-- name: LockPermissions :many
-SELECT id, key, name, version, field_versions, deleted_at, deleted_cause FROM rolecall.permissions WHERE id = ANY ($1::text[]) ORDER BY id FOR UPDATE
+SELECT id, key, name, version, field_versions, deleted_at, deleted_cause, changed_at, deleted_received_at, lifted_at FROM rolecall.permissions WHERE id = ANY ($1::text[]) ORDER BY id FOR UPDATE
 `
 
 func (q *Queries) LockPermissions(ctx context.Context, db DBTX, ids []string) ([]RolecallPermission, error) {
@@ -177,6 +190,9 @@ func (q *Queries) LockPermissions(ctx context.Context, db DBTX, ids []string) ([
 			&i.FieldVersions,
 			&i.DeletedAt,
 			&i.DeletedCause,
+			&i.ChangedAt,
+			&i.DeletedReceivedAt,
+			&i.LiftedAt,
 		); err != nil {
 			return nil, err
 		}
@@ -189,7 +205,7 @@ func (q *Queries) LockPermissions(ctx context.Context, db DBTX, ids []string) ([
 }
 
 const lockRoles = `-- name: LockRoles :many
-SELECT id, key, keys, name, permission_ids, version, field_versions, deleted_at, deleted_cause FROM rolecall.roles WHERE id = ANY ($1::text[]) ORDER BY id FOR UPDATE
+SELECT id, key, keys, name, permission_ids, version, field_versions, deleted_at, deleted_cause, changed_at, deleted_received_at, lifted_at FROM rolecall.roles WHERE id = ANY ($1::text[]) ORDER BY id FOR UPDATE
 `
 
 func (q *Queries) LockRoles(ctx context.Context, db DBTX, ids []string) ([]RolecallRole, error) {
@@ -211,6 +227,9 @@ func (q *Queries) LockRoles(ctx context.Context, db DBTX, ids []string) ([]Rolec
 			&i.FieldVersions,
 			&i.DeletedAt,
 			&i.DeletedCause,
+			&i.ChangedAt,
+			&i.DeletedReceivedAt,
+			&i.LiftedAt,
 		); err != nil {
 			return nil, err
 		}
@@ -223,7 +242,7 @@ func (q *Queries) LockRoles(ctx context.Context, db DBTX, ids []string) ([]Rolec
 }
 
 const lockUsers = `-- name: LockUsers :many
-SELECT id, identifier, first_name, last_name, image_url, banned, deprovisioned, created_at, version, field_versions, deleted_at, deleted_cause FROM rolecall.users WHERE id = ANY ($1::text[]) ORDER BY id FOR UPDATE
+SELECT id, identifier, first_name, last_name, image_url, banned, deprovisioned, created_at, version, field_versions, deleted_at, deleted_cause, changed_at, deleted_received_at, lifted_at FROM rolecall.users WHERE id = ANY ($1::text[]) ORDER BY id FOR UPDATE
 `
 
 func (q *Queries) LockUsers(ctx context.Context, db DBTX, ids []string) ([]RolecallUser, error) {
@@ -248,6 +267,128 @@ func (q *Queries) LockUsers(ctx context.Context, db DBTX, ids []string) ([]Rolec
 			&i.FieldVersions,
 			&i.DeletedAt,
 			&i.DeletedCause,
+			&i.ChangedAt,
+			&i.DeletedReceivedAt,
+			&i.LiftedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const readDomains = `-- name: ReadDomains :many
+SELECT id, organization_id, name, enrollment_mode, verification, created_at, version, field_versions, deleted_at, deleted_cause, changed_at, deleted_received_at, lifted_at FROM rolecall.domains WHERE id = ANY ($1::text[])
+`
+
+func (q *Queries) ReadDomains(ctx context.Context, db DBTX, ids []string) ([]RolecallDomain, error) {
+	rows, err := db.Query(ctx, readDomains, ids)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []RolecallDomain
+	for rows.Next() {
+		var i RolecallDomain
+		if err := rows.Scan(
+			&i.ID,
+			&i.OrganizationID,
+			&i.Name,
+			&i.EnrollmentMode,
+			&i.Verification,
+			&i.CreatedAt,
+			&i.Version,
+			&i.FieldVersions,
+			&i.DeletedAt,
+			&i.DeletedCause,
+			&i.ChangedAt,
+			&i.DeletedReceivedAt,
+			&i.LiftedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const readInvitations = `-- name: ReadInvitations :many
+SELECT id, organization_id, email, role, status, inviter_id, user_id, created_at, expires_at, version, field_versions, deleted_at, deleted_cause, changed_at, deleted_received_at, lifted_at FROM rolecall.invitations WHERE id = ANY ($1::text[])
+`
+
+func (q *Queries) ReadInvitations(ctx context.Context, db DBTX, ids []string) ([]RolecallInvitation, error) {
+	rows, err := db.Query(ctx, readInvitations, ids)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []RolecallInvitation
+	for rows.Next() {
+		var i RolecallInvitation
+		if err := rows.Scan(
+			&i.ID,
+			&i.OrganizationID,
+			&i.Email,
+			&i.Role,
+			&i.Status,
+			&i.InviterID,
+			&i.UserID,
+			&i.CreatedAt,
+			&i.ExpiresAt,
+			&i.Version,
+			&i.FieldVersions,
+			&i.DeletedAt,
+			&i.DeletedCause,
+			&i.ChangedAt,
+			&i.DeletedReceivedAt,
+			&i.LiftedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const readMemberships = `-- name: ReadMemberships :many
+SELECT id, organization_id, user_id, role, role_name, permissions, created_at, public_metadata, version, field_versions, deleted_at, deleted_cause, changed_at, deleted_received_at, lifted_at FROM rolecall.memberships WHERE id = ANY ($1::text[])
+`
+
+func (q *Queries) ReadMemberships(ctx context.Context, db DBTX, ids []string) ([]RolecallMembership, error) {
+	rows, err := db.Query(ctx, readMemberships, ids)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []RolecallMembership
+	for rows.Next() {
+		var i RolecallMembership
+		if err := rows.Scan(
+			&i.ID,
+			&i.OrganizationID,
+			&i.UserID,
+			&i.Role,
+			&i.RoleName,
+			&i.Permissions,
+			&i.CreatedAt,
+			&i.PublicMetadata,
+			&i.Version,
+			&i.FieldVersions,
+			&i.DeletedAt,
+			&i.DeletedCause,
+			&i.ChangedAt,
+			&i.DeletedReceivedAt,
+			&i.LiftedAt,
 		); err != nil {
 			return nil, err
 		}
@@ -260,7 +401,7 @@ func (q *Queries) LockUsers(ctx context.Context, db DBTX, ids []string) ([]Rolec
 }
 
 const readOrganizations = `-- name: ReadOrganizations :many
-SELECT id, name, slug, image_url, created_by, created_at, public_metadata, version, field_versions, deleted_at, deleted_cause FROM rolecall.organizations WHERE id = ANY ($1::text[])
+SELECT id, name, slug, image_url, created_by, created_at, public_metadata, version, field_versions, deleted_at, deleted_cause, role_set_key, changed_at, deleted_received_at, lifted_at FROM rolecall.organizations WHERE id = ANY ($1::text[])
 `
 
 func (q *Queries) ReadOrganizations(ctx context.Context, db DBTX, ids []string) ([]RolecallOrganization, error) {
@@ -284,6 +425,10 @@ func (q *Queries) ReadOrganizations(ctx context.Context, db DBTX, ids []string) 
 			&i.FieldVersions,
 			&i.DeletedAt,
 			&i.DeletedCause,
+			&i.RoleSetKey,
+			&i.ChangedAt,
+			&i.DeletedReceivedAt,
+			&i.LiftedAt,
 		); err != nil {
 			return nil, err
 		}
@@ -296,7 +441,7 @@ func (q *Queries) ReadOrganizations(ctx context.Context, db DBTX, ids []string) 
 }
 
 const readPermissions = `-- name: ReadPermissions :many
-SELECT id, key, name, version, field_versions, deleted_at, deleted_cause FROM rolecall.permissions WHERE id = ANY ($1::text[])
+SELECT id, key, name, version, field_versions, deleted_at, deleted_cause, changed_at, deleted_received_at, lifted_at FROM rolecall.permissions WHERE id = ANY ($1::text[])
 `
 
 func (q *Queries) ReadPermissions(ctx context.Context, db DBTX, ids []string) ([]RolecallPermission, error) {
@@ -316,6 +461,46 @@ func (q *Queries) ReadPermissions(ctx context.Context, db DBTX, ids []string) ([
 			&i.FieldVersions,
 			&i.DeletedAt,
 			&i.DeletedCause,
+			&i.ChangedAt,
+			&i.DeletedReceivedAt,
+			&i.LiftedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const readRoles = `-- name: ReadRoles :many
+SELECT id, key, keys, name, permission_ids, version, field_versions, deleted_at, deleted_cause, changed_at, deleted_received_at, lifted_at FROM rolecall.roles WHERE id = ANY ($1::text[])
+`
+
+func (q *Queries) ReadRoles(ctx context.Context, db DBTX, ids []string) ([]RolecallRole, error) {
+	rows, err := db.Query(ctx, readRoles, ids)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []RolecallRole
+	for rows.Next() {
+		var i RolecallRole
+		if err := rows.Scan(
+			&i.ID,
+			&i.Key,
+			&i.Keys,
+			&i.Name,
+			&i.PermissionIds,
+			&i.Version,
+			&i.FieldVersions,
+			&i.DeletedAt,
+			&i.DeletedCause,
+			&i.ChangedAt,
+			&i.DeletedReceivedAt,
+			&i.LiftedAt,
 		); err != nil {
 			return nil, err
 		}
@@ -329,7 +514,7 @@ func (q *Queries) ReadPermissions(ctx context.Context, db DBTX, ids []string) ([
 
 const readUsers = `-- name: ReadUsers :many
 
-SELECT id, identifier, first_name, last_name, image_url, banned, deprovisioned, created_at, version, field_versions, deleted_at, deleted_cause FROM rolecall.users WHERE id = ANY ($1::text[])
+SELECT id, identifier, first_name, last_name, image_url, banned, deprovisioned, created_at, version, field_versions, deleted_at, deleted_cause, changed_at, deleted_received_at, lifted_at FROM rolecall.users WHERE id = ANY ($1::text[])
 `
 
 // Locking and saving objects of the mirror.
@@ -368,6 +553,9 @@ func (q *Queries) ReadUsers(ctx context.Context, db DBTX, ids []string) ([]Rolec
 			&i.FieldVersions,
 			&i.DeletedAt,
 			&i.DeletedCause,
+			&i.ChangedAt,
+			&i.DeletedReceivedAt,
+			&i.LiftedAt,
 		); err != nil {
 			return nil, err
 		}
@@ -384,14 +572,17 @@ WITH changed AS (
     UPDATE rolecall.domains o
     SET organization_id = r.organization_id, name = r.name, enrollment_mode = r.enrollment_mode,
         verification = r.verification, created_at = r.created_at, version = r.version,
-        field_versions = r.field_versions, deleted_at = r.deleted_at, deleted_cause = r.deleted_cause
+        field_versions = r.field_versions, deleted_at = r.deleted_at, deleted_cause = r.deleted_cause,
+        deleted_received_at = r.deleted_received_at, lifted_at = r.lifted_at, changed_at = clock_timestamp()
     FROM json_populate_recordset(null::rolecall.domains, $2::json) r
     WHERE o.id = r.id
 )
 INSERT INTO rolecall.domains (id, organization_id, name, enrollment_mode, verification, created_at, version,
-    field_versions, deleted_at, deleted_cause)
+    field_versions, deleted_at, deleted_cause,
+    deleted_received_at, lifted_at, changed_at)
 SELECT r.id, r.organization_id, r.name, r.enrollment_mode, r.verification, r.created_at, r.version, r.field_versions,
-    r.deleted_at, r.deleted_cause
+    r.deleted_at, r.deleted_cause,
+    r.deleted_received_at, r.lifted_at, clock_timestamp()
 FROM json_populate_recordset(null::rolecall.domains, $1::json) r
 ORDER BY r.id
 ON CONFLICT (id) DO NOTHING
@@ -416,14 +607,17 @@ WITH changed AS (
     SET organization_id = r.organization_id, email = r.email, role = r.role, status = r.status,
         inviter_id = r.inviter_id, user_id = r.user_id, created_at = r.created_at, expires_at = r.expires_at,
         version = r.version, field_versions = r.field_versions, deleted_at = r.deleted_at,
-        deleted_cause = r.deleted_cause
+        deleted_cause = r.deleted_cause,
+        deleted_received_at = r.deleted_received_at, lifted_at = r.lifted_at, changed_at = clock_timestamp()
     FROM json_populate_recordset(null::rolecall.invitations, $2::json) r
     WHERE o.id = r.id
 )
 INSERT INTO rolecall.invitations (id, organization_id, email, role, status, inviter_id, user_id, created_at,
-    expires_at, version, field_versions, deleted_at, deleted_cause)
+    expires_at, version, field_versions, deleted_at, deleted_cause,
+    deleted_received_at, lifted_at, changed_at)
 SELECT r.id, r.organization_id, r.email, r.role, r.status, r.inviter_id, r.user_id, r.created_at, r.expires_at,
-    r.version, r.field_versions, r.deleted_at, r.deleted_cause
+    r.version, r.field_versions, r.deleted_at, r.deleted_cause,
+    r.deleted_received_at, r.lifted_at, clock_timestamp()
 FROM json_populate_recordset(null::rolecall.invitations, $1::json) r
 ORDER BY r.id
 ON CONFLICT (id) DO NOTHING
@@ -448,14 +642,17 @@ WITH changed AS (
     SET organization_id = r.organization_id, user_id = r.user_id, role = r.role, role_name = r.role_name,
         permissions = r.permissions, created_at = r.created_at, public_metadata = (r.public_metadata #>> '{}')::json,
         version = r.version, field_versions = r.field_versions, deleted_at = r.deleted_at,
-        deleted_cause = r.deleted_cause
+        deleted_cause = r.deleted_cause,
+        deleted_received_at = r.deleted_received_at, lifted_at = r.lifted_at, changed_at = clock_timestamp()
     FROM json_populate_recordset(null::rolecall.memberships, $2::json) r
     WHERE o.id = r.id
 )
 INSERT INTO rolecall.memberships (id, organization_id, user_id, role, role_name, permissions, created_at,
-    public_metadata, version, field_versions, deleted_at, deleted_cause)
+    public_metadata, version, field_versions, deleted_at, deleted_cause,
+    deleted_received_at, lifted_at, changed_at)
 SELECT r.id, r.organization_id, r.user_id, r.role, r.role_name, r.permissions, r.created_at,
-    (r.public_metadata #>> '{}')::json, r.version, r.field_versions, r.deleted_at, r.deleted_cause
+    (r.public_metadata #>> '{}')::json, r.version, r.field_versions, r.deleted_at, r.deleted_cause,
+    r.deleted_received_at, r.lifted_at, clock_timestamp()
 FROM json_populate_recordset(null::rolecall.memberships, $1::json) r
 ORDER BY r.id
 ON CONFLICT (id) DO NOTHING
@@ -477,16 +674,19 @@ func (q *Queries) SaveMemberships(ctx context.Context, db DBTX, arg SaveMembersh
 const saveOrganizations = `-- name: SaveOrganizations :execrows
 WITH changed AS (
     UPDATE rolecall.organizations o
-    SET name = r.name, slug = r.slug, image_url = r.image_url, created_by = r.created_by, created_at = r.created_at,
+    SET name = r.name, slug = r.slug, image_url = r.image_url, role_set_key = r.role_set_key, created_by = r.created_by, created_at = r.created_at,
         public_metadata = (r.public_metadata #>> '{}')::json, version = r.version, field_versions = r.field_versions,
-        deleted_at = r.deleted_at, deleted_cause = r.deleted_cause
+        deleted_at = r.deleted_at, deleted_cause = r.deleted_cause,
+        deleted_received_at = r.deleted_received_at, lifted_at = r.lifted_at, changed_at = clock_timestamp()
     FROM json_populate_recordset(null::rolecall.organizations, $2::json) r
     WHERE o.id = r.id
 )
-INSERT INTO rolecall.organizations (id, name, slug, image_url, created_by, created_at, public_metadata, version,
-    field_versions, deleted_at, deleted_cause)
-SELECT r.id, r.name, r.slug, r.image_url, r.created_by, r.created_at, (r.public_metadata #>> '{}')::json, r.version,
-    r.field_versions, r.deleted_at, r.deleted_cause
+INSERT INTO rolecall.organizations (id, name, slug, image_url, role_set_key, created_by, created_at, public_metadata, version,
+    field_versions, deleted_at, deleted_cause,
+    deleted_received_at, lifted_at, changed_at)
+SELECT r.id, r.name, r.slug, r.image_url, r.role_set_key, r.created_by, r.created_at, (r.public_metadata #>> '{}')::json, r.version,
+    r.field_versions, r.deleted_at, r.deleted_cause,
+    r.deleted_received_at, r.lifted_at, clock_timestamp()
 FROM json_populate_recordset(null::rolecall.organizations, $1::json) r
 ORDER BY r.id
 ON CONFLICT (id) DO NOTHING
@@ -509,12 +709,15 @@ const savePermissions = `-- name: SavePermissions :execrows
 WITH changed AS (
     UPDATE rolecall.permissions o
     SET key = r.key, name = r.name, version = r.version, field_versions = r.field_versions, deleted_at = r.deleted_at,
-        deleted_cause = r.deleted_cause
+        deleted_cause = r.deleted_cause,
+        deleted_received_at = r.deleted_received_at, lifted_at = r.lifted_at, changed_at = clock_timestamp()
     FROM json_populate_recordset(null::rolecall.permissions, $2::json) r
     WHERE o.id = r.id
 )
-INSERT INTO rolecall.permissions (id, key, name, version, field_versions, deleted_at, deleted_cause)
-SELECT r.id, r.key, r.name, r.version, r.field_versions, r.deleted_at, r.deleted_cause
+INSERT INTO rolecall.permissions (id, key, name, version, field_versions, deleted_at, deleted_cause,
+    deleted_received_at, lifted_at, changed_at)
+SELECT r.id, r.key, r.name, r.version, r.field_versions, r.deleted_at, r.deleted_cause,
+    r.deleted_received_at, r.lifted_at, clock_timestamp()
 FROM json_populate_recordset(null::rolecall.permissions, $1::json) r
 ORDER BY r.id
 ON CONFLICT (id) DO NOTHING
@@ -537,12 +740,15 @@ const saveRoles = `-- name: SaveRoles :execrows
 WITH changed AS (
     UPDATE rolecall.roles o
     SET key = r.key, keys = r.keys, name = r.name, permission_ids = r.permission_ids, version = r.version,
-        field_versions = r.field_versions, deleted_at = r.deleted_at, deleted_cause = r.deleted_cause
+        field_versions = r.field_versions, deleted_at = r.deleted_at, deleted_cause = r.deleted_cause,
+        deleted_received_at = r.deleted_received_at, lifted_at = r.lifted_at, changed_at = clock_timestamp()
     FROM json_populate_recordset(null::rolecall.roles, $2::json) r
     WHERE o.id = r.id
 )
-INSERT INTO rolecall.roles (id, key, keys, name, permission_ids, version, field_versions, deleted_at, deleted_cause)
-SELECT r.id, r.key, r.keys, r.name, r.permission_ids, r.version, r.field_versions, r.deleted_at, r.deleted_cause
+INSERT INTO rolecall.roles (id, key, keys, name, permission_ids, version, field_versions, deleted_at, deleted_cause,
+    deleted_received_at, lifted_at, changed_at)
+SELECT r.id, r.key, r.keys, r.name, r.permission_ids, r.version, r.field_versions, r.deleted_at, r.deleted_cause,
+    r.deleted_received_at, r.lifted_at, clock_timestamp()
 FROM json_populate_recordset(null::rolecall.roles, $1::json) r
 ORDER BY r.id
 ON CONFLICT (id) DO NOTHING
@@ -566,14 +772,17 @@ WITH changed AS (
     UPDATE rolecall.users o
     SET identifier = r.identifier, first_name = r.first_name, last_name = r.last_name, image_url = r.image_url,
         banned = r.banned, deprovisioned = r.deprovisioned, created_at = r.created_at, version = r.version,
-        field_versions = r.field_versions, deleted_at = r.deleted_at, deleted_cause = r.deleted_cause
+        field_versions = r.field_versions, deleted_at = r.deleted_at, deleted_cause = r.deleted_cause,
+        deleted_received_at = r.deleted_received_at, lifted_at = r.lifted_at, changed_at = clock_timestamp()
     FROM json_populate_recordset(null::rolecall.users, $2::json) r
     WHERE o.id = r.id
 )
 INSERT INTO rolecall.users (id, identifier, first_name, last_name, image_url, banned, deprovisioned, created_at,
-    version, field_versions, deleted_at, deleted_cause)
+    version, field_versions, deleted_at, deleted_cause,
+    deleted_received_at, lifted_at, changed_at)
 SELECT r.id, r.identifier, r.first_name, r.last_name, r.image_url, r.banned, r.deprovisioned, r.created_at, r.version,
-    r.field_versions, r.deleted_at, r.deleted_cause
+    r.field_versions, r.deleted_at, r.deleted_cause,
+    r.deleted_received_at, r.lifted_at, clock_timestamp()
 FROM json_populate_recordset(null::rolecall.users, $1::json) r
 ORDER BY r.id
 ON CONFLICT (id) DO NOTHING

@@ -1,0 +1,149 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/callmine/rolecall/internal/clerkapi"
+	"github.com/callmine/rolecall/jobs"
+	"github.com/callmine/rolecall/store"
+	clerksync "github.com/callmine/rolecall/sync"
+)
+
+// openClerk returns a client of Clerk's Backend API, as it is configured.
+func (c config) openClerk(logger *slog.Logger, observe func(clerkapi.Call)) (*clerkapi.Client, error) {
+	client, err := clerkapi.New(clerkapi.Config{
+		URL: c.APIURL, SecretKey: c.SecretKey, CallsPerSecond: c.ClerkRate, Logger: logger, Observe: observe,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("CLERK_API_URL, CLERK_SECRET_KEY, ROLECALL_CLERK_RATE: %w", err)
+	}
+	return client, nil
+}
+
+// startClerk opens the client, and learns the instance whose deliveries are ours. Without a secret key there is none.
+func (p *program) startClerk(ctx context.Context) (err error) {
+	p.instance.Store(&p.cfg.InstanceID)
+	if p.cfg.SecretKey == "" {
+		p.logger.WarnContext(ctx, "CLERK_SECRET_KEY is not set: the mirror is never compared with Clerk")
+		if p.cfg.InstanceID == "" {
+			p.logger.WarnContext(ctx, "CLERK_INSTANCE_ID is not set: examples that Clerk's dashboard sends would be applied")
+		}
+		return nil
+	}
+	if p.clerk, err = p.cfg.openClerk(p.logger, p.metrics.called); err != nil {
+		return err
+	}
+	p.cleanup.add("client of Clerk", func(context.Context) error { p.clerk.Close(); return nil })
+	if p.cfg.InstanceID == "" {
+		p.learnInstance(ctx)
+	}
+	return nil
+}
+
+const (
+	// learnTimeout is how long a start waits for Clerk to tell the instance.
+	learnTimeout = 3 * time.Second
+	// learnEvery is how often Clerk is asked again while it doesn't.
+	learnEvery = 10 * time.Second
+)
+
+// learnInstance asks Clerk which instance the secret key is of. If the mirror is of another one the mirror's counts, and the
+// sweeps say so. While Clerk doesn't answer, the mirror's counts too; if there is none, every delivery is ours.
+func (p *program) learnInstance(ctx context.Context) {
+	known, err := store.KnownInstance(ctx, p.admins)
+	if err != nil {
+		p.logger.WarnContext(ctx, "read the mirror's instance", "error", err)
+	}
+	if known != "" {
+		p.instance.Store(&known)
+		return
+	}
+	if p.askInstance(ctx) {
+		return
+	}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	var asking sync.WaitGroup
+	asking.Go(func() {
+		ticker := time.NewTicker(learnEvery)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-ticker.C:
+				if p.askInstance(ctx) {
+					return
+				}
+			}
+		}
+	})
+	p.cleanup.add("asking for the instance", func(context.Context) error { cancel(); asking.Wait(); return nil })
+}
+
+// askInstance reports whether Clerk told the instance.
+func (p *program) askInstance(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, learnTimeout)
+	defer cancel()
+	instance, err := p.clerk.Instance(ctx)
+	if err != nil {
+		p.logger.WarnContext(ctx, "Clerk doesn't tell the instance: until it does, examples that its dashboard sends would be applied", "error", err)
+		return false
+	}
+	p.logger.InfoContext(ctx, "instance learnt from Clerk", "instance_id", instance.ID)
+	p.instance.Store(&instance.ID)
+	return true
+}
+
+// sweeper returns what compares the mirror with Clerk, or nil without a secret key.
+func (p *program) sweeper() (*jobs.Sweeper, error) {
+	if p.clerk == nil {
+		return nil, nil //nolint:nilnil // there is none, and that is no error
+	}
+	return jobs.NewSweeper(jobs.SweeperConfig{
+		Pool: p.work, Directory: p.clerk, InstanceID: p.cfg.InstanceID, MaxRemovalRatio: p.cfg.MaxRemovalRatio, Logger: p.logger,
+	})
+}
+
+// refresher returns what asks Clerk about a stranger, who waits for the answer.
+func (p *program) refresher() (*jobs.Refresher, error) {
+	return jobs.NewRefresher(jobs.RefresherConfig{
+		Pool: p.work, Directory: interactive{p.clerk},
+		UserMemberships: func(ctx context.Context, userID string) ([]json.RawMessage, error) {
+			return p.clerk.UserMemberships(clerkapi.Interactive(ctx), userID)
+		},
+	})
+}
+
+// interactive asks Clerk on behalf of somebody who waits: no sweep is before them.
+type interactive struct{ jobs.Directory }
+
+// Find implements [jobs.Directory].
+func (i interactive) Find(ctx context.Context, r clerksync.Resource, ref clerksync.Reference) ([]json.RawMessage, error) {
+	return i.Directory.Find(clerkapi.Interactive(ctx), r, ref)
+}
+
+// requireClerk returns an error unless Clerk can be asked.
+func (c config) requireClerk() error {
+	if c.SecretKey == "" {
+		return errors.New("CLERK_SECRET_KEY is missing: the secret key of the Clerk instance")
+	}
+	return nil
+}
+
+// instanceID is the Clerk instance whose deliveries are ours; "" while nobody knows.
+type instanceID struct{ atomic.Pointer[string] }
+
+func (i *instanceID) String() string {
+	if id := i.Load(); id != nil {
+		return strings.TrimSpace(*id)
+	}
+	return ""
+}

@@ -1,0 +1,164 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/callmine/rolecall/jobs"
+	"github.com/callmine/rolecall/store"
+	clerksync "github.com/callmine/rolecall/sync"
+)
+
+// sweepPoll is how often a command looks whether the sweep that it waits for has ended.
+const sweepPoll = 500 * time.Millisecond
+
+// reconcileCommand is `rolecall backfill` and `rolecall reconcile`: a backfill is the first sweep.
+type reconcileCommand struct {
+	Organization string `help:"Only this organization (org_…)."`
+	DryRun       bool   `help:"Print each difference and change nothing."`
+	Confirm      bool   `help:"Remove as many memberships as it takes."`
+	JSON         bool   `name:"json" help:"Print the report as a JSON object."`
+}
+
+func (c *reconcileCommand) run(ctx context.Context, io streams) error {
+	if c.Organization != "" && !strings.HasPrefix(c.Organization, "org_") {
+		return errors.New("--organization is not an organization: it begins with org_")
+	}
+	cfg, err := readConfig()
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(cfg.requireClerk(), cfg.checkSweeping()); err != nil {
+		return err
+	}
+	db, err := cfg.openLedger(ctx, sweepSession())
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	display := newDisplay(io.err, cfg.LogLevel)
+	clerk, err := cfg.openClerk(display.logger, nil)
+	if err != nil {
+		return err
+	}
+	defer clerk.Close()
+	sweeper, err := jobs.NewSweeper(jobs.SweeperConfig{
+		Pool: db, Directory: clerk, InstanceID: cfg.InstanceID, MaxRemovalRatio: cfg.MaxRemovalRatio, Logger: display.logger,
+	})
+	if err != nil {
+		return err
+	}
+	report, err := sweepWhenFree(ctx, sweeper, c.options(io, display), display)
+	display.end()
+	return c.conclude(ctx, io.out, report, err)
+}
+
+// sweepSession are the parameters of the command's sessions: whoever waits longer for somebody's lock gives up and tries again,
+// as the workers of serve do.
+func sweepSession() map[string]string {
+	return map[string]string{"lock_timeout": "1s", "application_name": "rolecall reconcile"}
+}
+
+func (c *reconcileCommand) options(io streams, display *display) jobs.SweepOptions {
+	opts := jobs.SweepOptions{
+		Trigger: jobs.TriggerCommand, OrganizationID: c.Organization, DryRun: c.DryRun, Confirm: c.Confirm, Progress: display.progress,
+	}
+	if !c.DryRun {
+		return opts
+	}
+	opts.Found = func(d store.FoundDrift) {
+		out := io.out
+		if c.JSON { // stdout is the report's
+			out = io.err
+		}
+		_, _ = display.writeTo(out, fmt.Appendf(nil, "%s %s %s (%s)\n", d.Difference, d.Resource, d.ID, d.Cause))
+	}
+	return opts
+}
+
+// sweepWhenFree sweeps, if need be after the sweep that is running: of this command, or of a process that serves.
+func sweepWhenFree(ctx context.Context, sweeper *jobs.Sweeper, opts jobs.SweepOptions, display *display) (jobs.SweepReport, error) {
+	said := false
+	for {
+		report, err := sweeper.Run(ctx, opts)
+		if !errors.Is(err, jobs.ErrSweepRunning) {
+			return report, err
+		}
+		if !said {
+			said = true
+			fmt.Fprintln(display, "another sweep is running: this one begins after it")
+		}
+		select {
+		case <-ctx.Done():
+			return report, fmt.Errorf("wait for the sweep that is running: %w", ctx.Err())
+		case <-time.After(sweepPoll):
+		}
+	}
+}
+
+// conclude prints the report, if a sweep began, and says by the exit code how it ended.
+func (c *reconcileCommand) conclude(ctx context.Context, out io.Writer, report jobs.SweepReport, err error) error {
+	if report.SweepID != "" {
+		if err := c.print(out, report); err != nil {
+			return err
+		}
+	}
+	switch {
+	case report.Aborted:
+		return &codedError{exitGuard, fmt.Errorf("stopped (%s): %s: %s", report.Reason, report.Detail, adviceFor(report.Reason))}
+	case err != nil && ctx.Err() != nil:
+		return &codedError{exitError, errors.New(c.whatCutOffMeans(report))}
+	default:
+		return err
+	}
+}
+
+// whatCutOffMeans tells whoever interrupted a sweep what becomes of it.
+func (c *reconcileCommand) whatCutOffMeans(report jobs.SweepReport) string {
+	switch {
+	case report.SweepID == "":
+		return "cut off before the sweep began"
+	case c.DryRun || c.Organization != "":
+		return "cut off: the next one begins anew"
+	default:
+		return "cut off: the next one, also that of a process that serves, goes on from there within an hour"
+	}
+}
+
+func (c *reconcileCommand) print(out io.Writer, report jobs.SweepReport) error {
+	report = withKinds(report)
+	if c.JSON {
+		return printJSON(out, report)
+	}
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "KIND\tMISSING\tSTALE\tEXTRA")
+	for _, kind := range clerksync.Resources() {
+		if n := report.ByKind[kind]; n != nil {
+			fmt.Fprintf(table, "%s\t%d\t%d\t%d\n", kind, n.Missing, n.Stale, n.Extra)
+		}
+	}
+	fmt.Fprintf(table, "all\t%d\t%d\t%d\n", report.Missing, report.Stale, report.Extra)
+	if err := table.Flush(); err != nil {
+		return fmt.Errorf("print report: %w", err)
+	}
+	repaired := fmt.Sprintf("%d repaired (%d added, %d updated, %d removed)", report.Repaired, report.Added, report.Updated, report.Removed)
+	if report.DryRun {
+		repaired = "nothing changed (dry run)"
+	}
+	_, err := fmt.Fprintf(out, "%s: %d listed, %s, calls to Clerk: %d, %s\n", report.SweepID, report.Listed, repaired, report.Calls,
+		time.Duration(report.DurationMS)*time.Millisecond)
+	return err
+}
+
+// withKinds returns a report whose kinds are an object in JSON, also if nothing differed.
+func withKinds(report jobs.SweepReport) jobs.SweepReport {
+	if report.ByKind == nil {
+		report.ByKind = map[clerksync.Resource]*jobs.KindOfReport{}
+	}
+	return report
+}

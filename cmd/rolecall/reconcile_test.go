@@ -1,0 +1,391 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/stretchr/testify/require"
+
+	"github.com/callmine/rolecall/internal/clerksim"
+	"github.com/callmine/rolecall/internal/pgtest"
+	"github.com/callmine/rolecall/jobs"
+	"github.com/callmine/rolecall/store"
+)
+
+// sweepBundle is a Clerk with one workspace, a database, and the environment of a command between them.
+type sweepBundle struct {
+	clerk     *clerksim.World
+	db        *pgxpool.Pool
+	env       map[string]string
+	workspace string
+	users     []string // its members, the first its admin
+	// spoil is asked before Clerk is; it answers itself if it returns true.
+	spoil atomic.Pointer[func(http.ResponseWriter, *http.Request) bool]
+}
+
+// sweeping makes a workspace with so many members, of which nothing was told.
+func sweeping(t *testing.T, members int) *sweepBundle {
+	t.Helper()
+	b := &sweepBundle{}
+	var err error
+	b.clerk, err = clerksim.New(clerksim.Config{})
+	require.NoError(t, err)
+	handler := b.clerk.Handler()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if spoil := b.spoil.Load(); spoil == nil || !(*spoil)(w, r) {
+			handler.ServeHTTP(w, r)
+		}
+	}))
+	t.Cleanup(server.Close)
+	url := pgtest.URL(t)
+	b.db, err = pgxpool.New(t.Context(), url)
+	require.NoError(t, err)
+	t.Cleanup(b.db.Close)
+	b.env = map[string]string{
+		"DATABASE_URL": url, "CLERK_SECRET_KEY": b.clerk.SecretKey(), "CLERK_API_URL": server.URL + "/v1", "ROLECALL_CLERK_RATE": "10000",
+	}
+	for range members {
+		b.user(t)
+	}
+	organization, err := b.clerk.CreateOrganization(clerksim.NewOrganization{Name: "North", CreatedBy: b.users[0]})
+	require.NoError(t, err)
+	b.workspace = organization.ID
+	for _, id := range b.users[1:] {
+		_, err = b.clerk.AddMember(b.workspace, id, clerksim.RoleMember)
+		require.NoError(t, err)
+	}
+	return b
+}
+
+func (b *sweepBundle) user(t *testing.T) string {
+	t.Helper()
+	user, err := b.clerk.CreateUser(clerksim.NewUser{})
+	require.NoError(t, err)
+	b.users = append(b.users, user.ID)
+	return user.ID
+}
+
+// spoiled lets a function answer in Clerk's place, until it is nil.
+func (b *sweepBundle) spoiled(f func(http.ResponseWriter, *http.Request) bool) {
+	if f == nil {
+		b.spoil.Store(nil)
+		return
+	}
+	b.spoil.Store(&f)
+}
+
+// report runs a command with --json, which must end with the code, and returns the report.
+func (b *sweepBundle) report(t *testing.T, want int, args ...string) (jobs.SweepReport, string) {
+	t.Helper()
+	code, out, errs := runCommand(t, b.env, append(args, "--json")...)
+	require.Equal(t, want, code, errs)
+	decoder := json.NewDecoder(strings.NewReader(out))
+	var report jobs.SweepReport
+	require.NoError(t, decoder.Decode(&report), out)
+	require.ErrorIs(t, decoder.Decode(&report), io.EOF, "one JSON object, and nothing else")
+	return report, errs
+}
+
+// members counts the live members in the mirror.
+func (b *sweepBundle) members(t *testing.T) (n int) {
+	t.Helper()
+	require.NoError(t, b.db.QueryRow(t.Context(), "SELECT count(*) FROM rolecall.live_members").Scan(&n))
+	return n
+}
+
+// background runs a command whose environment is set already, and returns what it writes to stderr and its exit code.
+func (b *sweepBundle) background(ctx context.Context, t *testing.T, args ...string) (*safeBuffer, <-chan int) {
+	t.Helper()
+	for _, s := range (config{}).settings() {
+		t.Setenv(s.name, b.env[s.name])
+	}
+	errs, code := &safeBuffer{}, make(chan int, 1)
+	go func() { code <- run(ctx, args, streams{out: io.Discard, err: errs}) }()
+	return errs, code
+}
+
+//nolint:paralleltest // the environment belongs to the process
+func TestBackfillFillsTheMirror(t *testing.T) {
+	b := sweeping(t, 4)
+	report, errs := b.report(t, exitOK, "backfill")
+	require.Equal(t, 4, report.ByKind["membership"].Missing)
+	require.Equal(t, report.Missing, report.Repaired)
+	require.Equal(t, b.clerk.InstanceID(), report.InstanceID)
+	require.Equal(t, 4, b.members(t))
+	require.Contains(t, errs, "sweep ended", "the log goes to stderr")
+
+	code, out, errs := runCommand(t, b.env, "reconcile", "--json")
+	require.Equal(t, exitOK, code, errs)
+	var fields map[string]any
+	require.NoError(t, json.Unmarshal([]byte(out), &fields))
+	for _, name := range []string{"missing", "extra", "stale", "repaired", "removed"} {
+		require.InDelta(t, 0, fields[name], 0, name)
+	}
+	require.Equal(t, "sweep_2", fields["sweep_id"])
+	require.Equal(t, map[string]any{}, fields["by_kind"])
+	require.Equal(t, false, fields["aborted"])
+	require.Empty(t, fields["reason"])
+	require.Positive(t, fields["calls"])
+	require.Contains(t, fields, "duration_ms")
+
+	require.NoError(t, b.clerk.RemoveMember(b.workspace, b.users[3]))
+	code, out, errs = runCommand(t, b.env, "reconcile")
+	require.Equal(t, exitOK, code, errs)
+	require.Regexp(t, `membership +0 +0 +1\n`, out)
+	require.Regexp(t, `all +0 +0 +1\n`, out)
+	require.Contains(t, out, "1 repaired (0 added, 0 updated, 1 removed)")
+	require.Equal(t, 3, b.members(t))
+}
+
+//nolint:paralleltest // the environment belongs to the process
+func TestADryRunPrintsDriftAndChangesNothing(t *testing.T) {
+	b := sweeping(t, 3)
+	b.report(t, exitOK, "backfill")
+	_, err := b.clerk.SetRole(b.workspace, b.users[1], clerksim.RoleAdmin)
+	require.NoError(t, err)
+	promoted, ok := b.clerk.Membership(b.workspace, b.users[1])
+	require.True(t, ok)
+	removed, ok := b.clerk.Membership(b.workspace, b.users[2])
+	require.True(t, ok)
+	require.NoError(t, b.clerk.RemoveMember(b.workspace, b.users[2]))
+	joined := b.user(t)
+	lines := []string{
+		"missing user " + joined + " (undelivered)", "stale membership " + promoted.ID + " (undelivered)",
+		"extra membership " + removed.ID + " (undelivered)",
+	}
+
+	code, out, errs := runCommand(t, b.env, "reconcile", "--dry-run")
+	require.Equal(t, exitOK, code, errs)
+	for _, line := range lines {
+		require.Contains(t, out, line+"\n")
+	}
+	require.Contains(t, out, "nothing changed (dry run)")
+	report, errs := b.report(t, exitOK, "reconcile", "--dry-run")
+	require.Equal(t, []int{1, 1, 1, 0}, []int{report.Missing, report.Stale, report.Extra, report.Repaired})
+	for _, line := range lines {
+		require.Contains(t, errs, line+"\n", "stdout is the report's")
+	}
+	require.Equal(t, 3, b.members(t))
+	report, _ = b.report(t, exitOK, "reconcile")
+	require.Equal(t, 3, report.Repaired, "the dry runs changed nothing")
+	require.Equal(t, 2, b.members(t))
+}
+
+//nolint:paralleltest // the environment belongs to the process
+func TestGuardsEndWithACodeOfTheirOwn(t *testing.T) {
+	b := sweeping(t, 25)
+	b.report(t, exitOK, "backfill")
+	for _, id := range b.users[10:] {
+		require.NoError(t, b.clerk.RemoveMember(b.workspace, id))
+	}
+	report, errs := b.report(t, exitGuard, "reconcile")
+	require.True(t, report.Aborted)
+	require.Equal(t, jobs.ReasonRemovalRatio, report.Reason)
+	require.Contains(t, errs, "15 of 25 memberships would go")
+	require.Contains(t, errs, "reconcile --confirm")
+	require.Equal(t, 25, b.members(t))
+
+	key := b.env["CLERK_SECRET_KEY"]
+	b.env["CLERK_SECRET_KEY"] = "sk_test_of_another_instance"
+	report, errs = b.report(t, exitGuard, "reconcile", "--confirm")
+	require.Equal(t, jobs.ReasonUnauthorized, report.Reason)
+	require.Contains(t, errs, "dashboard")
+	require.NotContains(t, errs, b.env["CLERK_SECRET_KEY"])
+	b.env["CLERK_SECRET_KEY"] = key
+
+	b.env["CLERK_INSTANCE_ID"] = "ins_another"
+	report, _ = b.report(t, exitGuard, "reconcile", "--confirm")
+	require.Equal(t, jobs.ReasonWrongInstance, report.Reason)
+	delete(b.env, "CLERK_INSTANCE_ID")
+	require.Equal(t, 25, b.members(t))
+
+	code, out, errs := runCommand(t, b.env, "reconcile")
+	require.Equal(t, exitGuard, code)
+	require.Regexp(t, `membership +0 +0 +15\n`, out, "the report is printed all the same")
+	require.Contains(t, errs, "stopped (removal_ratio)")
+	report, _ = b.report(t, exitOK, "reconcile", "--confirm")
+	require.Equal(t, 15, report.Removed)
+	require.Equal(t, 10, b.members(t))
+}
+
+//nolint:paralleltest // the environment belongs to the process
+func TestClerkAwayIsAnErrorOrAGuard(t *testing.T) {
+	b := sweeping(t, 2)
+	b.spoiled(func(w http.ResponseWriter, r *http.Request) bool {
+		if strings.HasSuffix(r.URL.Path, "/organization_memberships") {
+			http.Error(w, "out of order", http.StatusBadGateway)
+			return true
+		}
+		return false
+	})
+	report, errs := b.report(t, exitGuard, "backfill")
+	require.Equal(t, jobs.ReasonListingIncomplete, report.Reason, "Clerk cut it off")
+	require.Contains(t, errs, "clerk is unavailable")
+	b.spoiled(nil)
+	again, _ := b.report(t, exitOK, "backfill")
+	require.Equal(t, report.SweepID, again.SweepID, "it went on")
+	require.False(t, again.Aborted)
+
+	b.env["CLERK_API_URL"] = "http://127.0.0.1:1/v1"
+	code, out, errs := runCommand(t, b.env, "reconcile", "--json")
+	require.Equal(t, exitError, code)
+	require.Contains(t, errs, "clerk is unavailable")
+	require.Empty(t, out, "no sweep began")
+}
+
+//nolint:paralleltest // the environment belongs to the process
+func TestACommandWaitsForTheSweepThatIsRunning(t *testing.T) {
+	b := sweeping(t, 2)
+	other, err := b.db.Acquire(t.Context())
+	require.NoError(t, err)
+	t.Cleanup(other.Release)
+	locked, err := store.TryLockSweeps(t.Context(), other)
+	require.NoError(t, err)
+	require.True(t, locked)
+	const waits = "another sweep is running"
+
+	ctx, cancel := context.WithCancel(t.Context())
+	t.Cleanup(cancel)
+	errs, code := b.background(ctx, t, "backfill")
+	require.Eventually(t, func() bool { return strings.Contains(errs.String(), waits) }, 20*time.Second, 5*time.Millisecond)
+	cancel()
+	require.Equal(t, exitError, <-code)
+	require.Contains(t, errs.String(), "cut off before the sweep began")
+
+	errs, code = b.background(t.Context(), t, "backfill")
+	require.Eventually(t, func() bool { return strings.Contains(errs.String(), waits) }, 20*time.Second, 5*time.Millisecond)
+	require.Zero(t, b.members(t))
+	require.NoError(t, store.UnlockSweeps(t.Context(), other))
+	require.Equal(t, exitOK, <-code, errs.String())
+	require.Equal(t, 1, strings.Count(errs.String(), waits), "said once")
+	require.Equal(t, 2, b.members(t))
+}
+
+//nolint:paralleltest // the environment belongs to the process
+func TestAnInterruptedSweepGoesOn(t *testing.T) {
+	b := sweeping(t, 2)
+	ctx, cancel := context.WithCancel(t.Context())
+	t.Cleanup(cancel)
+	b.spoiled(func(_ http.ResponseWriter, r *http.Request) bool {
+		if strings.HasSuffix(r.URL.Path, "/organization_memberships") {
+			cancel()
+			<-r.Context().Done()
+			return true
+		}
+		return false
+	})
+	errs, code := b.background(ctx, t, "backfill")
+	require.Equal(t, exitError, <-code)
+	require.Contains(t, errs.String(), "goes on from there")
+	b.spoiled(nil)
+	report, _ := b.report(t, exitOK, "reconcile")
+	require.Equal(t, "sweep_1", report.SweepID)
+	require.Equal(t, 2, b.members(t))
+
+	cut := &reconcileCommand{DryRun: true}
+	require.Contains(t, cut.whatCutOffMeans(report), "anew")
+}
+
+//nolint:paralleltest // the environment belongs to the process
+func TestOneOrganizationIsReconciled(t *testing.T) {
+	b := sweeping(t, 2)
+	other, err := b.clerk.CreateOrganization(clerksim.NewOrganization{Name: "South", CreatedBy: b.user(t)})
+	require.NoError(t, err)
+	b.spoiled(func(_ http.ResponseWriter, r *http.Request) bool { // the simulator lists the users of all organizations
+		query := r.URL.Query()
+		if strings.HasPrefix(r.URL.Path, "/v1/users") {
+			query.Del("organization_id")
+		}
+		r.URL.RawQuery = query.Encode()
+		return false
+	})
+	report, _ := b.report(t, exitOK, "backfill", "--organization", other.ID)
+	require.Equal(t, other.ID, report.OrganizationID)
+	require.Equal(t, 1, report.ByKind["organization"].Missing)
+	require.Equal(t, 1, b.members(t), "of the other one nothing is known")
+}
+
+//nolint:paralleltest // the environment belongs to the process
+func TestReconcileSaysWhatIsMissing(t *testing.T) {
+	for _, command := range []string{"backfill", "reconcile"} {
+		code, _, errs := runCommand(t, map[string]string{"ROLECALL_MAX_REMOVAL_RATIO": "7"}, command)
+		require.Equal(t, exitError, code)
+		require.Contains(t, errs, "CLERK_SECRET_KEY is missing")
+		require.Contains(t, errs, "ROLECALL_MAX_REMOVAL_RATIO")
+		code, _, errs = runCommand(t, map[string]string{"CLERK_SECRET_KEY": "sk_test_1"}, command)
+		require.Equal(t, exitError, code)
+		require.Contains(t, errs, "DATABASE_URL is missing")
+		code, _, errs = runCommand(t, nil, command, "--organization", "north")
+		require.Equal(t, exitError, code)
+		require.Contains(t, errs, "org_")
+	}
+	code, _, errs := runCommand(t, map[string]string{"CLERK_SECRET_KEY": "sk_test_1", "DATABASE_URL": pgtest.EmptyURL(t)}, "reconcile")
+	require.Equal(t, exitError, code)
+	require.Contains(t, errs, "rolecall migrate")
+	_, out, _ := runCommand(t, nil, "--help")
+	require.Contains(t, out, "first reconcile")
+}
+
+// TestProgressIsShownAsTheStreamCanShowIt: a bar where it can be drawn over, else few lines.
+func TestProgressIsShownAsTheStreamCanShowIt(t *testing.T) {
+	t.Parallel()
+	steps := []jobs.SweepProgress{
+		{Resource: "user", Listed: 500, Total: -1},
+		{Resource: "membership", Listed: 500, Total: 1000},
+		{Resource: "membership", Listed: 1000, Total: 1000},
+		{Resource: "membership", Confirming: true, LookedUp: 1, Total: -1},
+	}
+	var terminal bytes.Buffer
+	bar := newDisplay(&terminal, 0)
+	bar.terminal = true
+	for _, p := range steps {
+		bar.progress(p)
+	}
+	_, err := bar.Write([]byte("a line\n"))
+	require.NoError(t, err)
+	bar.end()
+	for _, part := range []string{"listing user", "listing membership", "(500/1000", "looking up membership", "\ra line\n"} {
+		require.Contains(t, terminal.String(), part)
+	}
+	require.True(t, strings.HasSuffix(terminal.String(), " \r"), "nothing of the bar is left: %q", terminal.String())
+
+	var log bytes.Buffer
+	lines := newDisplay(&log, 0)
+	require.False(t, lines.terminal)
+	for _, p := range steps {
+		lines.progress(p)
+	}
+	require.Equal(t, 1, strings.Count(log.String(), "\n"), log.String())
+	require.Contains(t, log.String(), "resource=user listed=500")
+	lines.logged = time.Now().Add(-logEvery)
+	lines.progress(steps[3])
+	require.Contains(t, log.String(), "looked_up=1")
+}
+
+// TestACommandWaitsForNobodysLockForLong: what holds up a sweep would hold up webhooks behind it.
+func TestACommandWaitsForNobodysLockForLong(t *testing.T) {
+	t.Parallel()
+	db, err := config{DatabaseURL: pgtest.URL(t)}.openLedger(t.Context(), sweepSession())
+	require.NoError(t, err)
+	t.Cleanup(db.Close)
+	var timeout string
+	require.NoError(t, db.QueryRow(t.Context(), "SHOW lock_timeout").Scan(&timeout))
+	require.Equal(t, "1s", timeout)
+}
+
+func TestExitCodes(t *testing.T) {
+	t.Parallel()
+	require.Equal(t, exitOK, exitCode(nil))
+	require.Equal(t, exitOK, exitCode(context.Canceled), "somebody stopped it")
+	require.Equal(t, exitError, exitCode(io.EOF))
+	require.Equal(t, exitGuard, exitCode(&codedError{exitGuard, context.Canceled}))
+}

@@ -1,0 +1,242 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"math"
+	"net/http"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/stretchr/testify/require"
+
+	"github.com/callmine/rolecall/internal/pgtest"
+	"github.com/callmine/rolecall/store"
+)
+
+// status runs `rolecall status --json`.
+func (b *sweepBundle) status(t *testing.T) (s status) {
+	t.Helper()
+	code, out, errs := runCommand(t, b.env, "status", "--json")
+	require.Equal(t, exitOK, code, errs)
+	require.NoError(t, json.Unmarshal([]byte(out), &s), out)
+	return s
+}
+
+//nolint:paralleltest // the environment belongs to the process
+func TestStatusSaysHowThingsStand(t *testing.T) {
+	b := sweeping(t, 25)
+	fresh := b.status(t)
+	require.Nil(t, fresh.LastDeliveryAt)
+	require.Nil(t, fresh.LastClean)
+	require.Nil(t, fresh.LastSweep)
+	require.Nil(t, fresh.CurrentSweep)
+	require.Empty(t, fresh.Drift)
+	require.NotNil(t, fresh.Drift, "a list all the same")
+	require.True(t, has(fresh.Alarms, alarmNeverSwept))
+	code, out, _ := runCommand(t, b.env, "status")
+	require.Equal(t, exitOK, code, "an alarm is no failure")
+	require.Regexp(t, `last delivery +never\n`, out)
+	require.Contains(t, out, "ALARM never_swept")
+
+	b.report(t, exitOK, "backfill")
+	filled := b.status(t)
+	require.Empty(t, filled.Alarms, "what is older than the webhook endpoint is no silence")
+	require.Equal(t, "sweep_1", filled.LastSweep.SweepID)
+	require.Equal(t, store.SweepClean, filled.LastSweep.State)
+	require.Equal(t, "command", filled.LastSweep.Trigger)
+	require.Equal(t, 25, filled.LastSweep.Report.ByKind["membership"].Missing)
+	require.Less(t, *filled.LastClean, 60.0)
+	require.Contains(t, filled.Drift, driftCount{"membership", "missing", "undelivered", 25})
+	_, out, _ = runCommand(t, b.env, "status")
+	require.Regexp(t, `alarms +none\n`, out)
+	require.Contains(t, out, "25 membership missing (undelivered)")
+
+	for _, id := range b.users[10:] {
+		require.NoError(t, b.clerk.RemoveMember(b.workspace, id))
+	}
+	b.user(t)
+	b.report(t, exitGuard, "reconcile")
+	aborted := b.status(t)
+	require.Equal(t, store.SweepAborted, aborted.LastSweep.State)
+	require.Equal(t, "removal_ratio", aborted.LastSweep.Reason)
+	require.Equal(t, filled.LastCleanAt, aborted.LastCleanAt)
+	require.True(t, has(aborted.Alarms, alarmAborted))
+	require.True(t, has(aborted.Alarms, alarmSilent), "a user came, and no delivery told of it")
+
+	b.env["ROLECALL_SWEEP_INTERVAL"] = "1us"
+	require.True(t, has(b.status(t).Alarms, alarmOverdue))
+	b.env["CLERK_SECRET_KEY"] = ""
+	require.False(t, has(b.status(t).Alarms, alarmOverdue))
+}
+
+//nolint:paralleltest // the environment belongs to the process
+func TestStatusSaysHowFarASweepIs(t *testing.T) {
+	b := sweeping(t, 2)
+	reached, proceed := make(chan struct{}), make(chan struct{})
+	b.spoiled(func(_ http.ResponseWriter, r *http.Request) bool {
+		if strings.HasSuffix(r.URL.Path, "/organization_memberships") {
+			close(reached)
+			<-proceed
+		}
+		return false
+	})
+	_, code := b.background(t.Context(), t, "backfill")
+	<-reached
+	running := b.status(t)
+	require.True(t, running.SweepRunning)
+	require.Equal(t, "sweep_1", running.CurrentSweep.SweepID)
+	require.EqualValues(t, "membership", running.CurrentSweep.Resource)
+	require.Positive(t, running.CurrentSweep.Listed)
+	require.False(t, running.CurrentSweep.Confirming)
+	_, out, _ := runCommand(t, b.env, "status")
+	require.Contains(t, out, "sweep_1 lists membership")
+	close(proceed)
+	require.Equal(t, exitOK, <-code)
+	ended := b.status(t)
+	require.False(t, ended.SweepRunning)
+	require.Nil(t, ended.CurrentSweep)
+
+	cut := status{CurrentSweep: &sweepPlace{SweepID: "sweep_9", Resource: "user", Confirming: true, LookedUp: 3}}
+	require.Equal(t, "sweep_9 was cut off when it looks up what differs, 3 objects so far", cut.sweepNow())
+	require.Equal(t, "about to begin", status{SweepRunning: true}.sweepNow())
+}
+
+//nolint:paralleltest // the environment belongs to the process
+func TestStatusNeedsADatabase(t *testing.T) {
+	code, _, errs := runCommand(t, nil, "status")
+	require.Equal(t, exitError, code)
+	require.Contains(t, errs, "DATABASE_URL")
+}
+
+// served starts a service beside the bundle's Clerk, which compares its mirror at intervals.
+func (b *sweepBundle) served(t *testing.T, interval time.Duration, which parts) *bundle {
+	t.Helper()
+	p, err := start(t.Context(), config{
+		DatabaseURL: b.env["DATABASE_URL"], SigningSecrets: []string{"whsec_" + strings.Repeat("c2VjcmV0", 5)}, Issuer: b.clerk.Issuer(),
+		SecretKey: b.clerk.SecretKey(), APIURL: b.env["CLERK_API_URL"], ClerkRate: 10000, InstanceID: b.clerk.InstanceID(),
+		SweepInterval: interval, MaxRemovalRatio: 0.05, ListenAddr: "127.0.0.1:0", AdminAddr: "127.0.0.1:0",
+	}, which, slog.New(slog.DiscardHandler))
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, p.stop(context.WithoutCancel(t.Context()))) })
+	transport := &http.Transport{}
+	t.Cleanup(transport.CloseIdleConnections)
+	return &bundle{program: p, db: b.db, client: &http.Client{Transport: transport}}
+}
+
+// TestReadyWaitsForTheFirstSweep, and for no later one.
+func TestReadyWaitsForTheFirstSweep(t *testing.T) {
+	t.Parallel()
+	b := sweeping(t, 2)
+	proceed := make(chan struct{})
+	b.spoiled(func(http.ResponseWriter, *http.Request) bool {
+		<-proceed
+		return false
+	})
+	s := b.served(t, time.Hour, parts{web: true, workers: true})
+	status, text := s.text(t, "/readyz")
+	require.Equal(t, http.StatusServiceUnavailable, status)
+	require.Contains(t, text, "never been compared with Clerk")
+	close(proceed)
+	require.Eventually(t, func() bool {
+		status, _ = s.text(t, "/readyz")
+		return status == http.StatusOK
+	}, 20*time.Second, 5*time.Millisecond)
+	require.Equal(t, 2, b.members(t))
+	_, err := b.db.Exec(t.Context(), "UPDATE rolecall.sweeps SET started_at = now() - interval '90 days'")
+	require.NoError(t, err)
+	status, _ = s.text(t, "/readyz")
+	require.Equal(t, http.StatusOK, status, "answers go on, and say how old they are")
+	_, err = b.db.Exec(t.Context(), "DELETE FROM rolecall.sweeps")
+	require.NoError(t, err)
+	status, _ = b.served(t, 0, parts{web: true}).text(t, "/readyz")
+	require.Equal(t, http.StatusOK, status, "sweeps are off: no first one is to come")
+}
+
+func TestMetricsTellOfSweepsAndAlarms(t *testing.T) {
+	t.Parallel()
+	b := sweeping(t, 2)
+	s := b.served(t, time.Hour, parts{web: true})
+	_, fresh := s.text(t, "/metrics")
+	for _, line := range []string{
+		`rolecall_last_delivery_age_seconds +Inf`, `rolecall_last_clean_sweep_age_seconds +Inf`, `rolecall_sweep_running 0`,
+		`rolecall_alarm{name="never_swept"} 1`, `rolecall_alarm{name="sweep_overdue"} 0`, `rolecall_alarm{name="sweep_aborted"} 0`,
+		`rolecall_alarm{name="endpoint_silent"} 0`, `rolecall_alarm{name="deliveries_stuck"} 0`, `rolecall_alarm{name="deliveries_quarantined"} 0`,
+		`rolecall_drift_total{cause="undelivered",difference="missing",kind="membership"} 0`,
+		`rolecall_unauthenticated_total{reason="issuer"} 0`, `rolecall_unauthenticated_total{reason="missing"} 0`,
+	} {
+		require.Contains(t, fresh, line+"\n")
+	}
+	_, err := b.db.Exec(t.Context(), `INSERT INTO rolecall.deliveries (svix_id, event_type, object_id, organization_id, instance_id,
+			occurred_at, received_at, body_sha256, state) VALUES
+			('msg_1', 'user.created', 'user_1', 'org_1', '', now(), now() - interval '50 seconds', '', 'received'),
+			('msg_2', 'user.created', 'user_1', 'org_1', '', now(), now() - interval '40 seconds', '', 'quarantined')`)
+	require.NoError(t, err)
+	_, err = b.db.Exec(t.Context(), `INSERT INTO rolecall.sweeps (trigger, organization_id, dry_run, instance_id, started_at, updated_at,
+			finished_at, state, progress, report) VALUES ('command', '', false, 'ins_1', now() - interval '3 hours', now(), now(), 'clean', '{}', '{}')`)
+	require.NoError(t, err)
+	_, err = b.db.Exec(t.Context(), "INSERT INTO rolecall.drift VALUES ('membership', 'missing', 'undelivered', 7)")
+	require.NoError(t, err)
+	conn, err := b.db.Acquire(t.Context())
+	require.NoError(t, err)
+	defer conn.Release()
+	locked, err := store.TryLockSweeps(t.Context(), conn)
+	require.NoError(t, err)
+	require.True(t, locked)
+
+	_, kept := s.text(t, "/metrics")
+	require.Contains(t, kept, `rolecall_alarm{name="never_swept"} 1`+"\n", "as of a moment ago")
+	s = b.served(t, time.Hour, parts{web: true})
+	_, text := s.text(t, "/metrics")
+	for _, line := range []string{
+		`rolecall_sweep_running 1`, `rolecall_alarm{name="never_swept"} 0`, `rolecall_alarm{name="sweep_overdue"} 1`,
+		`rolecall_alarm{name="deliveries_stuck"} 1`, `rolecall_alarm{name="deliveries_quarantined"} 1`,
+		`rolecall_drift_total{cause="undelivered",difference="missing",kind="membership"} 7`,
+	} {
+		require.Contains(t, text, line+"\n")
+	}
+	require.InDelta(t, 3*60*60, gauge(t, text, "rolecall_last_clean_sweep_age_seconds"), 60)
+	require.InDelta(t, 40, gauge(t, text, "rolecall_last_delivery_age_seconds"), 30)
+	require.NotContains(t, text, b.workspace)
+	require.NotContains(t, text, "org_1")
+	require.NoError(t, store.UnlockSweeps(t.Context(), conn))
+}
+
+// gauge returns a value on a page of metrics.
+func gauge(t *testing.T, page, name string) float64 {
+	t.Helper()
+	m := regexp.MustCompile(`(?m)^` + name + ` (\S+)$`).FindStringSubmatch(page)
+	require.NotNil(t, m, name)
+	value, err := strconv.ParseFloat(m[1], 64)
+	require.NoError(t, err)
+	return value
+}
+
+// TestMetricsSayThatTheDatabaseIsAway: neither zero nor what it said last.
+func TestMetricsSayThatTheDatabaseIsAway(t *testing.T) {
+	t.Parallel()
+	db, err := pgxpool.New(t.Context(), pgtest.EmptyURL(t))
+	require.NoError(t, err)
+	t.Cleanup(db.Close)
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(newStatusCollector(db, time.Hour))
+	families, err := registry.Gather()
+	require.NoError(t, err)
+	seen := map[string]int{}
+	for _, family := range families {
+		for _, metric := range family.GetMetric() {
+			seen[family.GetName()]++
+			require.True(t, math.IsNaN(metric.GetGauge().GetValue()), family.GetName())
+		}
+	}
+	require.Equal(t, map[string]int{
+		"rolecall_last_delivery_age_seconds": 1, "rolecall_last_clean_sweep_age_seconds": 1, "rolecall_sweep_running": 1,
+		"rolecall_alarm": len(alarmNames()),
+	}, seen, "and no drift")
+}

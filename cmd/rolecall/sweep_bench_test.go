@@ -1,0 +1,105 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http/httptest"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/stretchr/testify/require"
+
+	"github.com/callmine/rolecall/internal/clerkapi"
+	"github.com/callmine/rolecall/internal/clerksim"
+	"github.com/callmine/rolecall/internal/pgtest"
+	"github.com/callmine/rolecall/jobs"
+)
+
+// BenchmarkSweep measures sweeps from the simulated Clerk over HTTP into a durable Postgres: the first, which fills the
+// mirror, and the next, which finds nothing to do. With the budget lifted it reports memberships per second; with a budget of 20
+// calls per second, a production instance's, the time as a multiple of its floor, calls ÷ budget. peak-MB is how
+// far the heap of the whole process rose, the simulator's answers included: it should be the same for ten times as many.
+func BenchmarkSweep(b *testing.B) {
+	for _, c := range []struct {
+		organizations, members int
+		rate                   float64
+	}{{500, 10_000, 0}, {5_000, 100_000, 0}, {5_000, 100_000, 20}} {
+		name := fmt.Sprintf("%d", c.members)
+		if c.rate > 0 {
+			name += fmt.Sprintf("/at-%g-calls-per-second", c.rate)
+		}
+		b.Run(name, func(b *testing.B) {
+			s := newSweepBench(b, c.organizations, c.members, c.rate)
+			for b.Loop() {
+				for _, pass := range []string{"first", "next"} {
+					report, took, peak := s.run(b)
+					if c.rate > 0 {
+						b.ReportMetric(took.Seconds()/(float64(report.Calls)/c.rate), pass+"-x-floor")
+						continue
+					}
+					b.ReportMetric(float64(c.members)/took.Seconds(), pass+"-memberships/s")
+					b.ReportMetric(peak, pass+"-peak-MB")
+				}
+			}
+			b.ReportMetric(0, "ns/op")
+		})
+	}
+}
+
+type sweepBench struct{ sweeper *jobs.Sweeper }
+
+func newSweepBench(b *testing.B, organizations, members int, rate float64) sweepBench {
+	b.Helper()
+	world, err := clerksim.New(clerksim.Config{EnvironmentType: "production"})
+	require.NoError(b, err)
+	world.Populate(organizations, members)
+	server := httptest.NewServer(world.Handler())
+	b.Cleanup(server.Close)
+	if rate == 0 {
+		rate = 1e6
+	}
+	client, err := clerkapi.New(clerkapi.Config{
+		URL: server.URL + "/v1", SecretKey: world.SecretKey(), CallsPerSecond: rate, Logger: slog.New(slog.DiscardHandler),
+	})
+	require.NoError(b, err)
+	b.Cleanup(client.Close)
+	pool, err := pgxpool.New(context.Background(), pgtest.DurableURL(b))
+	require.NoError(b, err)
+	b.Cleanup(pool.Close)
+	sweeper, err := jobs.NewSweeper(jobs.SweeperConfig{Pool: pool, Directory: client, Logger: slog.New(slog.DiscardHandler)})
+	require.NoError(b, err)
+	return sweepBench{sweeper}
+}
+
+// run sweeps once, and watches the heap.
+func (s sweepBench) run(b *testing.B) (report jobs.SweepReport, took time.Duration, peakMB float64) {
+	b.Helper()
+	runtime.GC()
+	var stats runtime.MemStats
+	runtime.ReadMemStats(&stats)
+	before, peak := stats.HeapAlloc, stats.HeapAlloc
+	done := make(chan error)
+	go func() {
+		began := time.Now()
+		var err error
+		report, err = s.sweeper.Run(b.Context(), jobs.SweepOptions{Trigger: jobs.TriggerCommand})
+		took = time.Since(began)
+		done <- err
+	}()
+	ticker := time.NewTicker(20 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+			runtime.ReadMemStats(&stats)
+			peak = max(peak, stats.HeapAlloc)
+		case err := <-done:
+			require.NoError(b, err)
+			require.False(b, report.Aborted, report.Detail)
+			return report, took, float64(peak-before) / (1 << 20)
+		}
+	}
+}

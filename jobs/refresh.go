@@ -1,0 +1,105 @@
+package jobs
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/callmine/rolecall/store"
+	clerksync "github.com/callmine/rolecall/sync"
+)
+
+// RefresherConfig configures a [Refresher].
+type RefresherConfig struct {
+	// Pool is where the mirror is changed.
+	Pool *pgxpool.Pool
+	// Directory is Clerk.
+	Directory Directory
+	// UserMemberships lists what one user belongs to.
+	UserMemberships func(ctx context.Context, userID string) ([]json.RawMessage, error)
+}
+
+// Refresher asks Clerk about one user at the moment at which the answer matters: somebody who has just joined is here before
+// the webhook is. It never lifts a tombstone: a look-up made right after a removal may still show the member.
+type Refresher struct{ cfg RefresherConfig }
+
+// NewRefresher returns a refresher.
+func NewRefresher(cfg RefresherConfig) (*Refresher, error) {
+	switch {
+	case cfg.Pool == nil:
+		return nil, errors.New("refresher: Pool is missing")
+	case cfg.Directory == nil:
+		return nil, errors.New("refresher: Directory is missing")
+	case cfg.UserMemberships == nil:
+		return nil, errors.New("refresher: UserMemberships is missing")
+	}
+	return &Refresher{cfg: cfg}, nil
+}
+
+// Refresh brings what Clerk knows of a user in an organization into the mirror. It returns nil once that is done, whatever
+// it is.
+func (r *Refresher) Refresh(ctx context.Context, userID, organizationID string) error {
+	return r.refresh(ctx, func(ctx context.Context) ([]json.RawMessage, error) {
+		return r.cfg.Directory.Find(ctx, clerksync.ResourceMembership, clerksync.Reference{OrganizationID: organizationID, UserID: userID})
+	})
+}
+
+// RefreshUser brings all of a user's memberships at Clerk into the mirror.
+func (r *Refresher) RefreshUser(ctx context.Context, userID string) error {
+	return r.refresh(ctx, func(ctx context.Context) ([]json.RawMessage, error) { return r.cfg.UserMemberships(ctx, userID) })
+}
+
+func (r *Refresher) refresh(ctx context.Context, ask func(context.Context) ([]json.RawMessage, error)) error {
+	askedAt, err := store.Now(ctx, r.cfg.Pool)
+	if err != nil {
+		return err
+	}
+	objects, err := ask(ctx)
+	if err != nil {
+		return fmt.Errorf("look up memberships: %w", err)
+	}
+	cause := "lookup_" + rand.Text()
+	facts := make([]clerksync.Facts, len(objects))
+	for i, raw := range objects {
+		facts[i], err = clerksync.DecodeObservation(clerksync.Observation{
+			Resource: clerksync.ResourceMembership, Object: raw, AskedAt: askedAt.UnixMilli(), Cause: cause,
+		})
+		if err != nil {
+			return fmt.Errorf("read membership: %w", err)
+		}
+	}
+	for range maxRaces {
+		err = pgx.BeginFunc(ctx, r.cfg.Pool, func(tx pgx.Tx) error { return observe(ctx, tx, facts, askedAt, cause) })
+		if !errors.Is(err, store.ErrRaced) {
+			break
+		}
+	}
+	return err
+}
+
+// observe merges what a look-up showed into the mirror.
+func observe(ctx context.Context, tx pgx.Tx, facts []clerksync.Facts, askedAt time.Time, cause string) error {
+	known, err := store.ReadMirror(ctx, tx, facts)
+	if err != nil {
+		return err
+	}
+	news := known.News(facts)
+	if len(news) == 0 {
+		return nil
+	}
+	locked, err := store.LockMirror(ctx, tx, news)
+	if err != nil {
+		return err
+	}
+	changes := locked.ObserveAll(news, askedAt.UnixMilli(), cause)
+	if err := store.SaveMirror(ctx, tx, locked, changes.Mirror); err != nil {
+		return err
+	}
+	return store.Finish(ctx, tx, store.Outcome{Entries: changes.Entries, Changed: changes.Mirror}, askedAt)
+}

@@ -1,0 +1,358 @@
+package jobs
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/callmine/rolecall/store"
+	clerksync "github.com/callmine/rolecall/sync"
+)
+
+// Directory is what Clerk's Backend API says. Its errors wrap those of package sync.
+type Directory interface {
+	// Instance returns the instance that the secret key belongs to.
+	Instance(ctx context.Context) (clerksync.Instance, error)
+	// List returns one page of a resource, oldest objects first.
+	List(ctx context.Context, r clerksync.Resource, page clerksync.PageRequest) (clerksync.Page, error)
+	// Find looks one object up. It returns none only if Clerk says that there is none.
+	Find(ctx context.Context, r clerksync.Resource, ref clerksync.Reference) ([]json.RawMessage, error)
+}
+
+// ErrSweepRunning says that another sweep is under way, in this process or in another one.
+var ErrSweepRunning = errors.New("another sweep is running")
+
+const (
+	// resumeWithin is how old a sweep that was cut off may be to go on. An older one is given up: much of what it saw
+	// would have changed.
+	resumeWithin = time.Hour
+	// minRemovals is how many memberships a sweep may always remove: of a small instance, a few are a large part.
+	minRemovals = 10
+	// defaultRemovalRatio is the part of all memberships that a sweep may remove without being asked.
+	defaultRemovalRatio = 0.05
+)
+
+// SweeperConfig configures a [Sweeper].
+type SweeperConfig struct {
+	// Pool is where the mirror is compared and repaired. A sweep takes one connection of it for as long as it lasts.
+	Pool *pgxpool.Pool
+	// Directory is Clerk.
+	Directory Directory
+	// InstanceID is the Clerk instance of the mirror (ins_…). Empty takes the one of the deliveries so far.
+	InstanceID string
+	// MaxRemovalRatio is the part of the live memberships that a sweep may remove without being told to (ten it may
+	// always). Defaults to 0.05.
+	MaxRemovalRatio float64
+	// PageSize is how many objects one call asks for. Defaults to 500, the most that Clerk gives.
+	PageSize int
+	// Logger gets one line for each sweep, and one for each object that can't be read.
+	Logger *slog.Logger
+}
+
+func (c SweeperConfig) withDefaults() SweeperConfig {
+	if c.MaxRemovalRatio == 0 {
+		c.MaxRemovalRatio = defaultRemovalRatio
+	}
+	if c.PageSize == 0 {
+		c.PageSize = maxPageSize
+	}
+	return c
+}
+
+func (c SweeperConfig) validate() error {
+	switch {
+	case c.PageSize < 2 || c.PageSize > maxPageSize:
+		return fmt.Errorf("sweeper: PageSize must be from 2 to %d", maxPageSize)
+	case c.Pool == nil:
+		return errors.New("sweeper: Pool is missing")
+	case c.Directory == nil:
+		return errors.New("sweeper: Directory is missing")
+	case c.Logger == nil:
+		return errors.New("sweeper: Logger is missing")
+	case c.MaxRemovalRatio < 0 || c.MaxRemovalRatio > 1:
+		return errors.New("sweeper: MaxRemovalRatio must be from 0 to 1")
+	default:
+		return nil
+	}
+}
+
+// Sweeper compares the mirror with everything that Clerk lists, and repairs it: a backfill is the first sweep.
+//
+// A page is merged by the same rule as webhooks, so a sweep and deliveries may run at once. What Clerk doesn't list is looked
+// up one by one before it gets a tombstone, and so is what Clerk lists and has one. A listing that fails or falls
+// short removes nothing.
+type Sweeper struct{ cfg SweeperConfig }
+
+// NewSweeper returns a sweeper.
+func NewSweeper(cfg SweeperConfig) (*Sweeper, error) {
+	cfg = cfg.withDefaults()
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	return &Sweeper{cfg: cfg}, nil
+}
+
+// Trigger says why a sweep began.
+type Trigger string
+
+// The triggers. They are stored; never change them.
+const (
+	TriggerInterval Trigger = "interval" // or the start of the service
+	TriggerRoles    Trigger = "roles"    // a role, or an organization's set of roles, changed
+	TriggerCommand  Trigger = "command"  // somebody asked for it
+)
+
+// SweepOptions say what to sweep, and how.
+type SweepOptions struct {
+	Trigger        Trigger
+	OrganizationID string // only this organization; "" for all
+	DryRun         bool   // compare and change nothing
+	Confirm        bool   // remove as many memberships as it takes
+	// Progress is told of each page and look-up. Optional.
+	Progress func(SweepProgress)
+	// Found is told of each object that differs. Optional.
+	Found func(store.FoundDrift)
+}
+
+// Run sweeps. An end of ctx, or whatever error it returns, cuts it off; the next whole sweep goes on from its last page.
+// A sweep that a guard stopped is over; it returns no error, and a report that says so. While another one
+// runs it is [ErrSweepRunning].
+func (s *Sweeper) Run(ctx context.Context, opts SweepOptions) (SweepReport, error) {
+	conn, err := s.cfg.Pool.Acquire(ctx)
+	if err != nil {
+		return SweepReport{}, fmt.Errorf("connect to sweep: %w", err)
+	}
+	defer conn.Release()
+	if locked, err := store.TryLockSweeps(ctx, conn); err != nil || !locked {
+		return SweepReport{}, errors.Join(err, whyNot(locked))
+	}
+	defer unlock(ctx, conn)
+	run := &sweepRun{cfg: s.cfg, opts: opts, conn: conn}
+	run.directory = counting{s.cfg.Directory, &run.calls}
+	err = run.begin(ctx)
+	if err == nil {
+		err = run.compare(ctx)
+	}
+	run.stopAhead(true)
+	return run.end(ctx, err)
+}
+
+func whyNot(locked bool) error {
+	if locked {
+		return nil
+	}
+	return ErrSweepRunning
+}
+
+// unlock lets others sweep. If the database doesn't hear of it, the end of the session says so.
+func unlock(ctx context.Context, conn *pgxpool.Conn) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	if err := store.UnlockSweeps(ctx, conn); err != nil {
+		_ = conn.Conn().Close(ctx) // it is broken already
+	}
+}
+
+// sweepRun is a sweep that this process works on.
+type sweepRun struct {
+	cfg       SweeperConfig
+	opts      SweepOptions
+	conn      *pgxpool.Conn // holds the lock: whoever loses it can't write
+	directory Directory
+	sweep     store.Sweep
+	progress  progress
+	report    SweepReport
+	calls     atomic.Int64
+
+	ahead       chan pageResult // the page after the one that is being merged; nil if nobody asks for it
+	cancelAhead context.CancelFunc
+
+	lastClean time.Time // when the newest sweep began that went through; zero if none did
+}
+
+// begin goes on with a sweep that was cut off, or begins one. It refuses a secret key of another instance before
+// anything else is asked of Clerk.
+func (r *sweepRun) begin(ctx context.Context) error {
+	now, err := store.Now(ctx, r.conn)
+	if err != nil {
+		return err
+	}
+	clean, err := store.LastCleanSweep(ctx, r.conn)
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return err
+	}
+	r.lastClean = clean.StartedAt
+	instance, refused := r.directory.Instance(ctx)
+	if refused == nil {
+		refused = r.checkInstance(ctx, instance.ID)
+	}
+	if refused != nil && guardOf(refused) == nil {
+		return refused
+	}
+	if refused == nil && r.opts.OrganizationID == "" && !r.opts.DryRun {
+		unfinished, err := store.UnfinishedSweep(ctx, r.conn, now.Add(-resumeWithin))
+		if err == nil && unfinished.InstanceID == instance.ID {
+			return r.resume(unfinished)
+		}
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
+			return err
+		}
+	}
+	return errors.Join(refused, r.start(ctx, instance.ID))
+}
+
+// checkInstance refuses a secret key of another instance than the mirror's.
+func (r *sweepRun) checkInstance(ctx context.Context, id string) (err error) {
+	want := r.cfg.InstanceID
+	if want == "" {
+		if want, err = store.KnownInstance(ctx, r.conn); err != nil {
+			return err
+		}
+	}
+	if want == "" || want == id {
+		return nil
+	}
+	return &guardError{ReasonWrongInstance, fmt.Sprintf("the secret key is of instance %s, and the mirror of %s", id, want)}
+}
+
+func (r *sweepRun) start(ctx context.Context, instanceID string) error {
+	r.progress = progress{Resource: r.resources()[0]}
+	r.sweep = store.Sweep{
+		Trigger: string(r.opts.Trigger), OrganizationID: r.opts.OrganizationID, DryRun: r.opts.DryRun, InstanceID: instanceID,
+	}
+	if err := r.pack(r.progress, r.report); err != nil {
+		return err
+	}
+	return pgx.BeginFunc(ctx, r.conn, func(tx pgx.Tx) (err error) {
+		if r.sweep, err = store.StartSweep(ctx, tx, r.sweep); err != nil {
+			return err
+		}
+		r.report.SweepID = sweepName(r.sweep.ID)
+		r.report.InstanceID, r.report.OrganizationID, r.report.DryRun = instanceID, r.opts.OrganizationID, r.opts.DryRun
+		return nil
+	})
+}
+
+func (r *sweepRun) resume(s store.Sweep) error {
+	r.sweep = s
+	if err := errors.Join(json.Unmarshal(s.Progress, &r.progress), json.Unmarshal(s.Report, &r.report)); err != nil {
+		return fmt.Errorf("read where sweep %d stands: %w", s.ID, err)
+	}
+	r.calls.Add(int64(r.report.Calls))
+	r.report.SweepID = sweepName(s.ID)
+	return nil
+}
+
+// sweepName is what a sweep is called in audit entries, versions and reports.
+func sweepName(id int64) string { return fmt.Sprintf("sweep_%d", id) }
+
+// pack writes where the sweep stands into its row.
+func (r *sweepRun) pack(p progress, report SweepReport) (err error) {
+	report.Calls = int(r.calls.Load())
+	if r.sweep.Progress, err = json.Marshal(p); err != nil {
+		return fmt.Errorf("write progress of sweep: %w", err)
+	}
+	if r.sweep.Report, err = json.Marshal(report); err != nil {
+		return fmt.Errorf("write report of sweep: %w", err)
+	}
+	return nil
+}
+
+// resources are what the sweep lists: of one organization, only what belongs to it.
+func (r *sweepRun) resources() []clerksync.Resource {
+	if r.opts.OrganizationID == "" {
+		return clerksync.Resources()
+	}
+	return []clerksync.Resource{
+		clerksync.ResourceOrganization, clerksync.ResourceUser, clerksync.ResourceMembership, clerksync.ResourceInvitation,
+		clerksync.ResourceDomain,
+	}
+}
+
+// compare lists everything, decides whether to go on, and confirms what differs.
+func (r *sweepRun) compare(ctx context.Context) error {
+	if err := r.list(ctx); err != nil {
+		return err
+	}
+	if err := r.brake(ctx); err != nil {
+		return err
+	}
+	return r.confirm(ctx)
+}
+
+// end records how the sweep ended, and returns its report. One that was cut off stays as its last page left it.
+func (r *sweepRun) end(ctx context.Context, err error) (SweepReport, error) {
+	if r.sweep.ID == 0 { // it didn't begin
+		return r.report, err
+	}
+	r.report.Calls = int(r.calls.Load())
+	if now, clockErr := store.Now(ctx, r.conn); clockErr == nil {
+		r.report.DurationMS = now.Sub(r.sweep.StartedAt).Milliseconds()
+	}
+	guard := guardOf(err)
+	switch {
+	case guard != nil:
+		r.sweep.State, r.sweep.Reason = store.SweepAborted, string(guard.reason)
+		r.report.Aborted, r.report.Reason, r.report.Detail = true, guard.reason, guard.detail
+	case err != nil:
+		r.report.cutOff(err)
+		return r.report, err
+	case r.report.Unreadable > 0:
+		r.sweep.State, r.sweep.Reason = store.SweepAborted, "unreadable"
+	default:
+		r.sweep.State = store.SweepClean
+	}
+	if err := r.pack(r.progress, r.report); err != nil {
+		return r.report, err
+	}
+	if err := pgx.BeginFunc(ctx, r.conn, func(tx pgx.Tx) error { return store.FinishSweep(ctx, tx, r.sweep) }); err != nil {
+		return r.report, err
+	}
+	r.log(ctx)
+	if r.report.Unreadable > 0 && guard == nil {
+		return r.report, fmt.Errorf("%d objects from Clerk can't be read: see the log", r.report.Unreadable)
+	}
+	return r.report, nil
+}
+
+func (r *sweepRun) log(ctx context.Context) {
+	level := slog.LevelInfo
+	if r.report.Aborted || r.report.Unreadable > 0 {
+		level = slog.LevelError
+	}
+	r.cfg.Logger.Log(ctx, level, "sweep ended", "sweep_id", r.report.SweepID, "trigger", r.sweep.Trigger, "state", r.sweep.State,
+		"reason", r.sweep.Reason, "detail", r.report.Detail, "missing", r.report.Missing, "stale", r.report.Stale, "extra", r.report.Extra,
+		"repaired", r.report.Repaired, "unreadable", r.report.Unreadable, "calls", r.report.Calls, "duration_ms", r.report.DurationMS)
+}
+
+// counting counts the calls of a directory.
+type counting struct {
+	Directory
+
+	calls *atomic.Int64
+}
+
+// Instance implements [Directory].
+func (c counting) Instance(ctx context.Context) (clerksync.Instance, error) {
+	c.calls.Add(1)
+	return c.Directory.Instance(ctx)
+}
+
+// List implements [Directory].
+func (c counting) List(ctx context.Context, r clerksync.Resource, page clerksync.PageRequest) (clerksync.Page, error) {
+	c.calls.Add(1)
+	return c.Directory.List(ctx, r, page)
+}
+
+// Find implements [Directory].
+func (c counting) Find(ctx context.Context, r clerksync.Resource, ref clerksync.Reference) ([]json.RawMessage, error) {
+	c.calls.Add(1)
+	return c.Directory.Find(ctx, r, ref)
+}

@@ -1,0 +1,231 @@
+package jobs
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/callmine/rolecall/store"
+	clerksync "github.com/callmine/rolecall/sync"
+)
+
+const (
+	// confirmBatch is how many objects to look up are read at once.
+	confirmBatch = 100
+	// liftAfter is how long a deletion must have been known here before a look-up may contradict it: an answer given
+	// sooner could be of before the deletion.
+	liftAfter = 2 * time.Second
+)
+
+// brake stops a sweep that would remove more memberships than is plausible, before it looks anything up: those that weren't
+// listed, and those whose organization or user wasn't. Somebody has to confirm it.
+func (r *sweepRun) brake(ctx context.Context) error {
+	if r.progress.Decided {
+		return nil
+	}
+	var live, atStake int
+	err := r.compareAll(ctx, func(tx pgx.Tx) (err error) {
+		live, atStake, err = store.MembershipsAtStake(ctx, tx, r.sweep)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	limit := max(minRemovals, int(r.cfg.MaxRemovalRatio*float64(live)))
+	r.report.Memberships, r.report.AtStake, r.report.RemovalLimit = live, atStake, limit
+	if atStake > limit && !r.opts.Confirm {
+		r.report.Extra += atStake
+		r.report.kind(clerksync.ResourceMembership).Extra += atStake
+		return &guardError{ReasonRemovalRatio, fmt.Sprintf(
+			"%d of %d memberships would go, and at most %d may without being confirmed", atStake, live, limit)}
+	}
+	return r.save(ctx, progress{Listed: true, Decided: true, Resource: r.confirmed()[0]})
+}
+
+// compareAll runs a query over everything that was seen, in a read-only transaction of its own.
+func (r *sweepRun) compareAll(ctx context.Context, ask func(pgx.Tx) error) error {
+	return pgx.BeginTxFunc(ctx, r.conn, pgx.TxOptions{AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
+		if err := store.PlanForManyRows(ctx, tx); err != nil {
+			return err
+		}
+		return ask(tx)
+	})
+}
+
+// confirmed are the resources in the order in which what differs is looked up: what takes others along comes first.
+func (r *sweepRun) confirmed() []clerksync.Resource {
+	first := []clerksync.Resource{clerksync.ResourceOrganization, clerksync.ResourceUser}
+	rest := slices.DeleteFunc(r.resources(), func(x clerksync.Resource) bool { return slices.Contains(first, x) })
+	return append(first, rest...)
+}
+
+// confirm looks up, resource by resource, what lives here and wasn't listed, then what has a tombstone here and was listed.
+func (r *sweepRun) confirm(ctx context.Context) error {
+	resources := r.confirmed()
+	for i := slices.Index(resources, r.progress.Resource); i < len(resources); i++ {
+		if resource := resources[i]; resource != r.progress.Resource {
+			if err := r.save(ctx, r.lookUpNext(resource, "", false, 0)); err != nil {
+				return err
+			}
+		}
+		if !r.progress.Lifting {
+			if err := r.confirmUnseen(ctx, resources[i]); err != nil {
+				return err
+			}
+		}
+		if err := r.confirmBuried(ctx, resources[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// lookUpNext is where confirming goes on.
+func (r *sweepRun) lookUpNext(resource clerksync.Resource, after string, lifting bool, lookedUp int) progress {
+	return progress{
+		Listed: true, Decided: true, Resource: resource, After: after, Lifting: lifting, LookedUp: r.progress.LookedUp + lookedUp,
+	}
+}
+
+func (r *sweepRun) confirmUnseen(ctx context.Context, resource clerksync.Resource) error {
+	for {
+		var refs []clerksync.Reference
+		err := r.compareAll(ctx, func(tx pgx.Tx) (err error) {
+			refs, err = store.Unseen(ctx, tx, r.sweep, resource, r.progress.After, confirmBatch)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		for _, ref := range refs {
+			if err := r.lookUp(ctx, resource, ref); err != nil {
+				return err
+			}
+		}
+		if len(refs) < confirmBatch {
+			return r.save(ctx, r.lookUpNext(resource, "", true, 0))
+		}
+	}
+}
+
+// lookUp asks Clerk for one object that wasn't listed. If there is none, it gets a tombstone. Whatever
+// else the look-up shows is merged.
+func (r *sweepRun) lookUp(ctx context.Context, resource clerksync.Resource, ref clerksync.Reference) error {
+	a, err := r.find(ctx, resource, ref)
+	if err != nil {
+		return err
+	}
+	report := r.report.clone()
+	if slices.Contains(a.ids, ref.ID) {
+		report.Vindicated++
+	} else {
+		if err := r.countGone(ctx, resource, ref, &report); err != nil {
+			return err
+		}
+		a.facts = append(a.facts, clerksync.Gone(resource, ref, a.askedAt.UnixMilli(), report.SweepID))
+	}
+	next := r.lookUpNext(resource, ref.ID, false, 1)
+	if err := r.commit(ctx, a, next, report); err != nil {
+		return err
+	}
+	r.tell(SweepProgress{Resource: resource, Confirming: true, LookedUp: next.LookedUp, Total: -1})
+	return nil
+}
+
+// countGone counts an object that is gone, and what goes with it: what hangs on an organization or a user needs no
+// tombstone of its own.
+func (r *sweepRun) countGone(ctx context.Context, resource clerksync.Resource, ref clerksync.Reference, report *SweepReport) error {
+	gone := map[clerksync.Resource]int{}
+	var err error
+	switch {
+	case r.sweep.DryRun: // nothing gets a tombstone, so that each of them is looked up itself
+	case resource == clerksync.ResourceOrganization:
+		gone, err = store.HangingOn(ctx, r.conn, r.sweep, ref.ID, "")
+	case resource == clerksync.ResourceUser:
+		gone, err = store.HangingOn(ctx, r.conn, r.sweep, "", ref.ID)
+	}
+	if err != nil {
+		return err
+	}
+	gone[resource]++
+	for kind, n := range gone {
+		report.count(kind, clerksync.Extra, n)
+	}
+	found, err := store.RecordDrift(ctx, r.conn, resource, []clerksync.Drift{{ID: ref.ID, Difference: clerksync.Extra}}, !r.sweep.DryRun)
+	if err != nil {
+		return err
+	}
+	report.noteNewest(found, map[string]time.Time{ref.ID: r.lastClean})
+	r.found(found)
+	return nil
+}
+
+func (r *sweepRun) confirmBuried(ctx context.Context, resource clerksync.Resource) error {
+	for {
+		var graves []store.Grave
+		err := r.compareAll(ctx, func(tx pgx.Tx) (err error) {
+			graves, err = store.Buried(ctx, tx, r.sweep, resource, r.progress.After, confirmBatch)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		for _, grave := range graves {
+			if err := r.exhume(ctx, resource, grave); err != nil {
+				return err
+			}
+		}
+		if len(graves) < confirmBatch {
+			return nil
+		}
+	}
+}
+
+// exhume asks Clerk for one object that has a tombstone and was listed. If it lives after all, the tombstone is lifted.
+func (r *sweepRun) exhume(ctx context.Context, resource clerksync.Resource, grave store.Grave) error {
+	if err := r.waitUntil(ctx, grave.KnownAt.Add(liftAfter)); err != nil {
+		return err
+	}
+	a, err := r.find(ctx, resource, grave.Reference)
+	if err != nil {
+		return err
+	}
+	for i, f := range a.facts {
+		if f.Subject == grave.ID {
+			a.facts[i] = f.Alive(a.askedAt.UnixMilli())
+		}
+	}
+	return r.commit(ctx, a, r.lookUpNext(resource, grave.ID, true, 1), r.report.clone())
+}
+
+// find looks an object up.
+func (r *sweepRun) find(ctx context.Context, resource clerksync.Resource, ref clerksync.Reference) (answer, error) {
+	askedAt, err := store.Now(ctx, r.conn)
+	if err != nil {
+		return answer{}, err
+	}
+	objects, err := r.directory.Find(ctx, resource, ref)
+	if err := askingError(ctx, resource, err); err != nil {
+		return answer{}, err
+	}
+	return r.read(ctx, resource, askedAt, objects)
+}
+
+// waitUntil waits until an instant by the database's clock.
+func (r *sweepRun) waitUntil(ctx context.Context, at time.Time) error {
+	now, err := store.Now(ctx, r.conn)
+	if err != nil {
+		return err
+	}
+	timer := time.NewTimer(at.Sub(now))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

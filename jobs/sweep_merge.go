@@ -1,0 +1,188 @@
+package jobs
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/callmine/rolecall/store"
+	clerksync "github.com/callmine/rolecall/sync"
+)
+
+// maxMergeAttempts is how often a page is merged again at once because a webhook was first, or held a row for long.
+const maxMergeAttempts = 5
+
+// answer is what Clerk showed at one time, of objects of one resource.
+type answer struct {
+	resource clerksync.Resource
+	askedAt  time.Time // by the database's clock, before the request
+	facts    []clerksync.Facts
+	ids      []string // of all objects, in Clerk's order
+	listed   bool     // they were listed, not looked up
+	unread   int      // objects that can't be read
+}
+
+// merge merges a page, and records it as seen and the sweep's progress, in one transaction.
+func (r *sweepRun) merge(ctx context.Context, a answer, next progress, total int) error {
+	report := r.report.clone()
+	report.Listed += len(a.ids)
+	a.listed = true
+	err := r.commit(ctx, a, next, report)
+	if err == nil {
+		r.tell(SweepProgress{Resource: a.resource, Listed: next.Offset, Total: total})
+	}
+	return err
+}
+
+// read decodes objects from Clerk. One that can't be read is logged and counted; it was seen all the same, so it isn't
+// removed. One that doesn't even say its id makes the whole answer useless.
+func (r *sweepRun) read(ctx context.Context, resource clerksync.Resource, askedAt time.Time, objects []json.RawMessage) (answer, error) {
+	a := answer{resource: resource, askedAt: askedAt, ids: make([]string, len(objects)), facts: make([]clerksync.Facts, 0, len(objects))}
+	for i, raw := range objects {
+		f, err := clerksync.DecodeObservation(clerksync.Observation{
+			Resource: resource, Object: raw, AskedAt: askedAt.UnixMilli(), Cause: sweepName(r.sweep.ID),
+		})
+		if err == nil {
+			a.ids[i], a.facts = f.Subject, append(a.facts, f.Own()) // what is nested was listed itself, before
+			continue
+		}
+		id, idErr := clerksync.ObservedID(raw)
+		if idErr != nil {
+			return a, incomplete(resource, "%v", idErr)
+		}
+		r.cfg.Logger.ErrorContext(ctx, "object from Clerk can't be read", "resource", resource, "object_id", id, "error", err)
+		a.ids[i], a.unread = id, a.unread+1
+	}
+	return a, nil
+}
+
+// commit merges an answer, and records what it showed, where the sweep goes on and what it has counted so far.
+func (r *sweepRun) commit(ctx context.Context, a answer, next progress, report SweepReport) error {
+	var found []store.FoundDrift
+	report.Unreadable += a.unread
+	var counted SweepReport
+	err := r.inTx(ctx, func(tx pgx.Tx) (err error) {
+		counted = report.clone()
+		if found, err = r.apply(ctx, tx, a, &counted); err != nil {
+			return err
+		}
+		if a.listed {
+			if err := store.See(ctx, tx, r.sweep, a.resource, a.ids); err != nil {
+				return err
+			}
+		}
+		if err := r.pack(next, counted); err != nil {
+			return err
+		}
+		return store.SaveSweep(ctx, tx, r.sweep)
+	})
+	if err != nil {
+		return fmt.Errorf("merge %s: %w", a.resource, err)
+	}
+	r.progress, r.report = next, counted
+	r.found(found)
+	return nil
+}
+
+// save records where the sweep goes on.
+func (r *sweepRun) save(ctx context.Context, next progress) error {
+	if err := r.pack(next, r.report); err != nil {
+		return err
+	}
+	r.progress = next
+	return store.SaveSweep(ctx, r.conn, r.sweep)
+}
+
+// inTx runs a transaction on the connection that holds the lock, again if it was in the way of webhooks, or they of it.
+func (r *sweepRun) inTx(ctx context.Context, do func(pgx.Tx) error) error {
+	for attempt := 1; ; attempt++ {
+		err := pgx.BeginFunc(ctx, r.conn, do)
+		if err == nil || attempt == maxMergeAttempts || ctx.Err() != nil || r.conn.Conn().IsClosed() || blameFor(err) != ofCircumstances {
+			return err
+		}
+	}
+}
+
+// apply merges an answer into the mirror, and counts what it showed to differ. What changed after Clerk was asked is
+// left alone.
+func (r *sweepRun) apply(ctx context.Context, tx pgx.Tx, a answer, report *SweepReport) ([]store.FoundDrift, error) {
+	known, err := store.ReadMirror(ctx, tx, a.facts)
+	if err != nil {
+		return nil, err
+	}
+	news := known.News(a.facts)
+	if len(news) == 0 {
+		return nil, nil
+	}
+	locked, news, err := r.take(ctx, tx, a, news)
+	if err != nil {
+		return nil, err
+	}
+	changes := locked.ObserveAll(news, a.askedAt.UnixMilli(), report.SweepID)
+	for _, d := range changes.Drift {
+		report.count(a.resource, d.Difference, 1)
+	}
+	found, err := store.RecordDrift(ctx, tx, a.resource, changes.Drift, !r.sweep.DryRun)
+	if err != nil {
+		return nil, err
+	}
+	report.noteNewest(found, updatedAt(news))
+	if r.sweep.DryRun {
+		return found, nil
+	}
+	if err := store.SaveMirror(ctx, tx, locked, changes.Mirror); err != nil {
+		return nil, err
+	}
+	return found, store.Finish(ctx, tx, store.Outcome{Entries: changes.Entries, Changed: changes.Mirror}, a.askedAt)
+}
+
+// take returns what the mirror knows of what is new, locked unless nothing is to be changed, and what of the news may be merged.
+func (r *sweepRun) take(ctx context.Context, tx pgx.Tx, a answer, news []clerksync.Facts) (store.Locked, []clerksync.Facts, error) {
+	lock := store.LockMirror
+	if r.sweep.DryRun {
+		lock = store.ReadMirror
+	}
+	locked, err := lock(ctx, tx, news)
+	if err != nil {
+		return locked, nil, err
+	}
+	subjects := make([]string, len(news))
+	for i, f := range news {
+		subjects[i] = f.Subject
+	}
+	changed, err := store.ChangedAfter(ctx, tx, subjects, a.askedAt)
+	if err != nil {
+		return locked, nil, err
+	}
+	return locked, slices.DeleteFunc(news, func(f clerksync.Facts) bool { return slices.Contains(changed, f.Subject) }), nil
+}
+
+// updatedAt returns when the subjects of facts were last updated at Clerk.
+func updatedAt(facts []clerksync.Facts) map[string]time.Time {
+	at := make(map[string]time.Time, len(facts))
+	for _, f := range facts {
+		at[f.Subject] = time.UnixMilli(f.Version().UpdatedAt)
+	}
+	return at
+}
+
+// found tells whoever asked of drift.
+func (r *sweepRun) found(drift []store.FoundDrift) {
+	if r.opts.Found == nil {
+		return
+	}
+	for _, d := range drift {
+		r.opts.Found(d)
+	}
+}
+
+// tell tells whoever asked of progress.
+func (r *sweepRun) tell(p SweepProgress) {
+	if r.opts.Progress != nil {
+		r.opts.Progress(p)
+	}
+}

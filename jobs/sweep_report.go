@@ -1,0 +1,164 @@
+package jobs
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/callmine/rolecall/store"
+	clerksync "github.com/callmine/rolecall/sync"
+)
+
+// GuardReason says which guard stopped a sweep. The values are part of the command line's answers.
+type GuardReason string
+
+// The guards.
+const (
+	ReasonRemovalRatio      GuardReason = "removal_ratio"      // too many memberships would go
+	ReasonListingIncomplete GuardReason = "listing_incomplete" // a listing failed, fell short, or contradicted itself
+	ReasonWrongInstance     GuardReason = "wrong_instance"     // the secret key is of another instance than the mirror
+	ReasonUnauthorized      GuardReason = "unauthorized"       // Clerk refused the secret key
+	ReasonBudget            GuardReason = "budget"             // Clerk's rate limit is used up
+)
+
+// guardError ends a sweep: going on could do harm, or nothing at all.
+type guardError struct {
+	reason GuardReason
+	detail string // for people
+}
+
+// Error implements error.
+func (e *guardError) Error() string { return e.detail }
+
+// guardOf returns the guard that an error stands for, or nil for any other error.
+func guardOf(err error) *guardError {
+	if guard, ok := errors.AsType[*guardError](err); ok {
+		return guard
+	}
+	switch {
+	case errors.Is(err, clerksync.ErrUnauthorized):
+		return &guardError{ReasonUnauthorized, clerksync.ErrUnauthorized.Error()}
+	default:
+		return nil
+	}
+}
+
+// incomplete stops a sweep because a listing can't be relied on.
+func incomplete(r clerksync.Resource, format string, args ...any) error {
+	return &guardError{ReasonListingIncomplete, string(r) + " listing: " + fmt.Sprintf(format, args...)}
+}
+
+// SweepReport is what a sweep found and did.
+type SweepReport struct {
+	SweepID        string                               `json:"sweep_id"`
+	InstanceID     string                               `json:"instance_id"`
+	OrganizationID string                               `json:"organization_id,omitempty"` // of a sweep of one
+	DryRun         bool                                 `json:"dry_run"`
+	Missing        int                                  `json:"missing"` // objects that Clerk has and the mirror hadn't
+	Extra          int                                  `json:"extra"`   // objects that the mirror had and Clerk hasn't
+	Stale          int                                  `json:"stale"`   // objects of which the mirror had other values
+	ByKind         map[clerksync.Resource]*KindOfReport `json:"by_kind"`
+	Repaired       int                                  `json:"repaired"` // added, updated and removed
+	Added          int                                  `json:"added"`
+	Updated        int                                  `json:"updated"`
+	Removed        int                                  `json:"removed"`
+	Listed         int                                  `json:"listed"`                    // objects that Clerk listed
+	Vindicated     int                                  `json:"vindicated"`                // objects that Clerk didn't list, and a look-up showed alive
+	Unreadable     int                                  `json:"unreadable"`                // objects that Clerk listed in a form that can't be read
+	Memberships    int                                  `json:"memberships,omitempty"`     // alive here when the listing was complete
+	AtStake        int                                  `json:"at_stake,omitempty"`        // of them, those that would go
+	RemovalLimit   int                                  `json:"removal_limit,omitempty"`   // how many may go without being confirmed
+	NewestDrift    *time.Time                           `json:"newest_drift_at,omitempty"` // when the newest change happened that no delivery told
+	Calls          int                                  `json:"calls"`
+	DurationMS     int64                                `json:"duration_ms"`
+	Aborted        bool                                 `json:"aborted"` // a guard stopped it
+	Reason         GuardReason                          `json:"reason"`
+	Detail         string                               `json:"detail,omitempty"` // the reason in words
+}
+
+// cutOff notes that Clerk's failing cut the sweep off. The next one goes on.
+func (r *SweepReport) cutOff(err error) {
+	switch {
+	case errors.Is(err, clerksync.ErrRateLimited):
+		r.Aborted, r.Reason, r.Detail = true, ReasonBudget, err.Error()
+	case errors.Is(err, clerksync.ErrUnavailable):
+		r.Aborted, r.Reason, r.Detail = true, ReasonListingIncomplete, err.Error()
+	}
+}
+
+// KindOfReport splits a report's counts by the kind of object.
+type KindOfReport struct {
+	Missing int `json:"missing"`
+	Extra   int `json:"extra"`
+	Stale   int `json:"stale"`
+}
+
+// clone returns a report that can be counted on without changing this one: a page that fails is counted again.
+func (r *SweepReport) clone() SweepReport {
+	kinds := map[clerksync.Resource]*KindOfReport{}
+	for kind, counts := range r.ByKind {
+		kinds[kind] = new(*counts)
+	}
+	copied := *r
+	copied.ByKind = kinds
+	return copied
+}
+
+// kind returns the counts of one kind of object.
+func (r *SweepReport) kind(kind clerksync.Resource) *KindOfReport {
+	if r.ByKind == nil {
+		r.ByKind = map[clerksync.Resource]*KindOfReport{}
+	}
+	if r.ByKind[kind] == nil {
+		r.ByKind[kind] = &KindOfReport{}
+	}
+	return r.ByKind[kind]
+}
+
+// count adds objects of one kind that differ, and their repair unless the sweep is a dry run.
+func (r *SweepReport) count(kind clerksync.Resource, d clerksync.Difference, n int) {
+	if n == 0 {
+		return
+	}
+	repaired := n
+	if r.DryRun {
+		repaired = 0
+	}
+	r.Repaired += repaired
+	switch counts := r.kind(kind); d {
+	case clerksync.Missing:
+		r.Missing, counts.Missing, r.Added = r.Missing+n, counts.Missing+n, r.Added+repaired
+	case clerksync.Extra:
+		r.Extra, counts.Extra, r.Removed = r.Extra+n, counts.Extra+n, r.Removed+repaired
+	case clerksync.Stale:
+		r.Stale, counts.Stale, r.Updated = r.Stale+n, counts.Stale+n, r.Updated+repaired
+	}
+}
+
+// SweepProgress says how far a sweep has come.
+type SweepProgress struct {
+	Resource   clerksync.Resource // that is being listed, or looked up
+	Listed     int                // objects of the resource that were listed
+	Total      int                // objects of the resource that Clerk has; -1 if it doesn't say
+	Confirming bool               // the listing is complete, and what differs is looked up
+	LookedUp   int                // objects
+}
+
+// noteNewest notes when the newest change happened of which no delivery told. at says when each object changed.
+func (r *SweepReport) noteNewest(found []store.FoundDrift, at map[string]time.Time) {
+	for _, f := range found {
+		if t := at[f.ID]; f.Cause == store.CauseUndelivered && !t.IsZero() && (r.NewestDrift == nil || t.After(*r.NewestDrift)) {
+			r.NewestDrift = &t
+		}
+	}
+}
+
+// ReadProgress reads how far a stored sweep has come.
+func ReadProgress(s store.Sweep) (SweepProgress, error) {
+	var p progress
+	if err := json.Unmarshal(s.Progress, &p); err != nil {
+		return SweepProgress{}, fmt.Errorf("read progress of sweep %d: %w", s.ID, err)
+	}
+	return SweepProgress{Resource: p.Resource, Listed: p.Offset, Total: -1, Confirming: p.Listed, LookedUp: p.LookedUp}, nil
+}

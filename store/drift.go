@@ -1,0 +1,131 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/callmine/rolecall/store/internal/dbsqlc"
+	clerksync "github.com/callmine/rolecall/sync"
+)
+
+// DriftCause says why an object differed from Clerk.
+type DriftCause string
+
+// The causes of drift. The values are stored and shown; never change them.
+const (
+	CauseUndelivered DriftCause = "undelivered" // nothing that waits here tells of it: the event was lost, or never sent
+	CauseWaiting     DriftCause = "waiting"     // a delivery about the object came, and isn't applied yet
+	CauseQuarantined DriftCause = "quarantined" // a delivery about the object came, and is set aside
+)
+
+// FoundDrift is one object that differed from Clerk.
+type FoundDrift struct {
+	clerksync.Drift
+
+	Resource clerksync.Resource
+	Cause    DriftCause
+}
+
+// RecordDrift finds the causes of drift of one resource, and adds it to the totals if it is to be counted.
+func RecordDrift(ctx context.Context, db DBTX, r clerksync.Resource, drift []clerksync.Drift, count bool) ([]FoundDrift, error) {
+	if len(drift) == 0 {
+		return nil, nil
+	}
+	ids := make([]string, len(drift))
+	for i, d := range drift {
+		ids[i] = d.ID
+	}
+	rows, err := queries().Unapplied(ctx, db, ids)
+	if err != nil {
+		return nil, fmt.Errorf("find causes of drift: %w", err)
+	}
+	causes := map[string]DriftCause{}
+	for _, row := range rows {
+		causes[row.ObjectID] = CauseWaiting
+		if clerksync.State(row.State) == clerksync.StateQuarantined {
+			causes[row.ObjectID] = CauseQuarantined
+		}
+	}
+	var p dbsqlc.AddDriftParams
+	found := make([]FoundDrift, len(drift))
+	for i, d := range drift {
+		cause, known := causes[d.ID]
+		if !known {
+			cause = CauseUndelivered
+		}
+		found[i] = FoundDrift{Drift: d, Resource: r, Cause: cause}
+		p.Resources = append(p.Resources, string(r))
+		p.Differences = append(p.Differences, string(d.Difference))
+		p.Causes = append(p.Causes, string(cause))
+	}
+	if !count {
+		return found, nil
+	}
+	if err := queries().AddDrift(ctx, db, p); err != nil {
+		return nil, fmt.Errorf("count drift: %w", err)
+	}
+	return found, nil
+}
+
+// DriftTotal is how often objects of a resource were found to differ from Clerk, ever.
+type DriftTotal struct {
+	Resource   clerksync.Resource   `json:"resource"`
+	Difference clerksync.Difference `json:"difference"`
+	Cause      DriftCause           `json:"cause"`
+	Count      int64                `json:"count"`
+}
+
+// DriftTotals returns all drift that sweeps ever found.
+func DriftTotals(ctx context.Context, db DBTX) ([]DriftTotal, error) {
+	rows, err := queries().Drift(ctx, db)
+	if err != nil {
+		return nil, fmt.Errorf("read drift: %w", err)
+	}
+	totals := make([]DriftTotal, len(rows))
+	for i, r := range rows {
+		totals[i] = DriftTotal{
+			Resource: clerksync.Resource(r.Resource), Difference: clerksync.Difference(r.Difference), Cause: DriftCause(r.Cause), Count: r.Count,
+		}
+	}
+	return totals, nil
+}
+
+// LastDelivery returns when the newest delivery came; zero if none ever did.
+func LastDelivery(ctx context.Context, db DBTX) (time.Time, error) {
+	at, err := queries().LastDelivery(ctx, db)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("read newest delivery: %w", err)
+	}
+	if at.Unix() == 0 {
+		return time.Time{}, nil
+	}
+	return at, nil
+}
+
+// LedgerCounts returns how many deliveries wait to be applied, and how many are set aside.
+func LedgerCounts(ctx context.Context, db DBTX) (waiting, quarantined int64, err error) {
+	r, err := queries().LedgerCounts(ctx, db)
+	if err != nil {
+		return 0, 0, fmt.Errorf("count deliveries: %w", err)
+	}
+	return r.Waiting, r.Quarantined, nil
+}
+
+// KnownInstance returns the Clerk instance that the mirror is of (ins_…), as its deliveries and sweeps say; "" if nothing does.
+func KnownInstance(ctx context.Context, db DBTX) (string, error) {
+	id, err := queries().InstanceOfDeliveries(ctx, db)
+	if errors.Is(err, pgx.ErrNoRows) {
+		id, err = queries().InstanceOfSweeps(ctx, db)
+	}
+	if errors.Is(err, pgx.ErrNoRows) {
+		return "", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("read instance of the mirror: %w", err)
+	}
+	return id, nil
+}

@@ -1,0 +1,26 @@
+-- What operators ask: how well the mirror follows Clerk.
+
+-- name: SweepRunning :one
+-- Whether some session holds the lock of sweeping. Postgres shows a 64-bit key in two halves.
+SELECT EXISTS (
+    SELECT FROM pg_catalog.pg_locks
+    WHERE locktype = 'advisory' AND granted AND objsubid = 1
+        AND database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
+        AND classid = (@key::bigint >> 32)::oid AND objid = (@key::bigint & 4294967295)::oid
+) AS running;
+
+-- name: CurrentSweep :one
+-- The sweep that is under way, or was cut off, whatever it covers.
+SELECT * FROM rolecall.sweeps WHERE state = 'running' ORDER BY id DESC LIMIT 1;
+
+-- name: LastEndedSweep :one
+-- The newest whole sweep that went through, or that a guard stopped.
+SELECT * FROM rolecall.sweeps
+WHERE state IN ('clean', 'aborted') AND NOT dry_run AND organization_id = ''
+ORDER BY id DESC LIMIT 1;
+
+-- name: SweptBefore :one
+-- Whether a whole sweep had gone through before another one began.
+SELECT EXISTS (
+    SELECT FROM rolecall.sweeps WHERE state = 'clean' AND NOT dry_run AND organization_id = '' AND id < @id
+) AS swept;

@@ -1,0 +1,147 @@
+-- What sweeps know of themselves, and what they ask of the mirror.
+
+-- name: Now :one
+-- The database's clock: what changed_at is compared with.
+SELECT clock_timestamp()::timestamptz AS now;
+
+-- name: TryLockSweeps :one
+-- One sweep at a time, over all instances. The lock ends with the session.
+SELECT pg_try_advisory_lock(@key::bigint) AS locked;
+
+-- name: UnlockSweeps :exec
+SELECT pg_advisory_unlock(@key::bigint);
+
+-- name: StartSweep :one
+INSERT INTO rolecall.sweeps (trigger, organization_id, dry_run, instance_id, started_at, updated_at, state, progress, report)
+VALUES (@trigger, @organization_id, @dry_run, @instance_id, clock_timestamp(), clock_timestamp(), 'running', @progress, @report)
+RETURNING *;
+
+-- name: ForgetSeen :exec
+TRUNCATE rolecall.sweep_seen;
+
+-- name: UnfinishedSweep :one
+SELECT * FROM rolecall.sweeps
+WHERE state = 'running' AND organization_id = '' AND NOT dry_run AND started_at > @since
+ORDER BY id DESC LIMIT 1;
+
+-- name: AbandonSweeps :exec
+UPDATE rolecall.sweeps SET state = 'abandoned', finished_at = clock_timestamp() WHERE state = 'running' AND id <> @except_id;
+
+-- name: SaveSweep :exec
+UPDATE rolecall.sweeps SET progress = @progress, report = @report, updated_at = clock_timestamp() WHERE id = @id;
+
+-- name: FinishSweep :exec
+UPDATE rolecall.sweeps
+SET state = @state, reason = @reason, progress = @progress, report = @report, updated_at = clock_timestamp(), finished_at = clock_timestamp()
+WHERE id = @id;
+
+-- name: Verify :exec
+-- As of then, mirror and Clerk were equal: in one organization, or, for '', everywhere.
+INSERT INTO rolecall.revisions AS r (organization_id, revision, as_of, verified_at)
+VALUES (@organization_id, 0, 'epoch', @verified_at::timestamptz)
+ON CONFLICT (organization_id) DO UPDATE SET verified_at = greatest(r.verified_at, excluded.verified_at);
+
+-- name: LastSweep :one
+SELECT * FROM rolecall.sweeps WHERE NOT dry_run AND organization_id = '' ORDER BY id DESC LIMIT 1;
+
+-- name: LastCleanSweep :one
+SELECT * FROM rolecall.sweeps WHERE state = 'clean' AND NOT dry_run AND organization_id = '' ORDER BY id DESC LIMIT 1;
+
+-- name: See :exec
+INSERT INTO rolecall.sweep_seen (sweep_id, resource, id)
+SELECT @sweep_id, @resource, unnest(@ids::text[])
+ON CONFLICT DO NOTHING;
+
+-- name: CountSeen :one
+SELECT count(*) FROM rolecall.sweep_seen WHERE sweep_id = @sweep_id AND resource = @resource;
+
+-- name: Unseen :many
+-- What lives here, was there before the sweep began, hasn't changed since, and wasn't listed.
+SELECT l.id::text AS id, l.organization_id::text AS organization_id, l.user_id::text AS user_id
+FROM rolecall.live_objects l
+WHERE l.resource = @resource AND l.id > @after AND l.changed_at < @began
+    AND (@organization_id::text = '' OR l.organization_id = @organization_id)
+    AND NOT EXISTS (SELECT FROM rolecall.sweep_seen s WHERE s.sweep_id = @sweep_id AND s.resource = l.resource AND s.id = l.id)
+ORDER BY l.id LIMIT @page_size::integer;
+
+-- name: PlanForManyRows :exec
+-- Postgres knows nothing yet of how much a sweep has just written, guesses few rows, and would compare each with each.
+SELECT set_config('enable_nestloop', 'off', true);
+
+-- name: HangingOn :many
+-- What lives here and goes when an organization or a user goes, as far as the sweep didn't see it.
+SELECT l.resource::text AS resource, count(*) AS count
+FROM rolecall.live_objects l
+WHERE (@organization_id::text <> '' AND l.organization_id = @organization_id OR @user_id::text <> '' AND l.user_id = @user_id)
+    AND l.resource IN ('membership', 'invitation', 'domain') AND l.changed_at < @began
+    AND NOT EXISTS (SELECT FROM rolecall.sweep_seen s WHERE s.sweep_id = @sweep_id AND s.resource = l.resource AND s.id = l.id)
+GROUP BY l.resource;
+
+-- name: MembershipsAtStake :one
+-- How many memberships live here, and how many of them would go: those that weren't listed, and those whose organization or
+-- user wasn't.
+WITH unseen AS (
+    SELECT l.resource, l.id FROM rolecall.live_objects l
+    WHERE l.resource IN ('organization', 'user', 'membership') AND l.changed_at < @began
+        AND (@organization_id::text = '' OR l.organization_id = @organization_id)
+        AND NOT EXISTS (SELECT FROM rolecall.sweep_seen s WHERE s.sweep_id = @sweep_id AND s.resource = l.resource AND s.id = l.id)
+)
+SELECT count(*) AS live, count(*) FILTER (
+    WHERE m.id IN (SELECT u.id FROM unseen u WHERE u.resource = 'membership')
+        OR m.organization_id IN (SELECT u.id FROM unseen u WHERE u.resource = 'organization')
+        OR m.user_id IN (SELECT u.id FROM unseen u WHERE u.resource = 'user')) AS at_stake
+FROM rolecall.live_objects m
+WHERE m.resource = 'membership' AND (@organization_id::text = '' OR m.organization_id = @organization_id);
+
+-- name: Buried :many
+-- What has had a tombstone since before the sweep began, and was listed all the same.
+SELECT d.id::text AS id, d.organization_id::text AS organization_id, d.user_id::text AS user_id, d.known_at::timestamptz AS known_at
+FROM rolecall.dead_objects d
+JOIN rolecall.sweep_seen s ON s.sweep_id = @sweep_id AND s.resource = d.resource AND s.id = d.id
+WHERE d.resource = @resource AND d.id > @after AND d.known_at < @began::timestamptz
+ORDER BY d.id LIMIT @page_size::integer;
+
+-- name: ChangedAfter :many
+SELECT u.id FROM rolecall.users u WHERE u.id = ANY (@ids::text[]) AND u.changed_at > @asked_at
+UNION ALL SELECT o.id FROM rolecall.organizations o WHERE o.id = ANY (@ids) AND o.changed_at > @asked_at
+UNION ALL SELECT m.id FROM rolecall.memberships m WHERE m.id = ANY (@ids) AND m.changed_at > @asked_at
+UNION ALL SELECT i.id FROM rolecall.invitations i WHERE i.id = ANY (@ids) AND i.changed_at > @asked_at
+UNION ALL SELECT d.id FROM rolecall.domains d WHERE d.id = ANY (@ids) AND d.changed_at > @asked_at
+UNION ALL SELECT r.id FROM rolecall.roles r WHERE r.id = ANY (@ids) AND r.changed_at > @asked_at
+UNION ALL SELECT p.id FROM rolecall.permissions p WHERE p.id = ANY (@ids) AND p.changed_at > @asked_at;
+
+-- name: Unapplied :many
+-- The objects of which a delivery came that isn't applied: it waits, or is set aside.
+SELECT object_id, max(state)::text AS state FROM rolecall.deliveries
+WHERE state IN ('received', 'quarantined') AND object_id = ANY (@object_ids::text[])
+GROUP BY object_id;
+
+-- name: AddDrift :exec
+INSERT INTO rolecall.drift AS d (resource, difference, cause, count)
+SELECT resource, difference, cause, count(*)
+FROM (SELECT unnest(@resources::text[]) AS resource, unnest(@differences::text[]) AS difference, unnest(@causes::text[]) AS cause) found
+GROUP BY resource, difference, cause ORDER BY resource, difference, cause
+ON CONFLICT (resource, difference, cause) DO UPDATE SET count = d.count + excluded.count;
+
+-- name: Drift :many
+SELECT resource, difference, cause, count FROM rolecall.drift ORDER BY resource, difference, cause;
+
+-- name: LastDelivery :one
+-- When the newest delivery came. The index is of blocks, so the search begins with the newest ones.
+SELECT coalesce(
+    (SELECT max(received_at) FROM rolecall.deliveries WHERE received_at > now() - interval '1 hour'),
+    (SELECT max(received_at) FROM rolecall.deliveries WHERE received_at > now() - interval '2 days'),
+    (SELECT max(received_at) FROM rolecall.deliveries), 'epoch')::timestamptz AS received_at;
+
+-- name: InstanceOfDeliveries :one
+-- The Clerk instance whose deliveries were applied.
+SELECT instance_id FROM rolecall.deliveries
+WHERE body IS NOT NULL AND instance_id <> '' AND state IN ('applied', 'superseded')
+ORDER BY received_at DESC LIMIT 1;
+
+-- name: InstanceOfSweeps :one
+SELECT instance_id FROM rolecall.sweeps WHERE state = 'clean' ORDER BY id DESC LIMIT 1;
+
+-- name: LedgerCounts :one
+SELECT count(*) FILTER (WHERE state = 'received') AS waiting, count(*) FILTER (WHERE state = 'quarantined') AS quarantined
+FROM rolecall.deliveries WHERE state IN ('received', 'quarantined');

@@ -1,0 +1,75 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Status is what the database knows of how well the mirror follows Clerk. Instants are zero, and sweeps nil, where there
+// is nothing yet.
+type Status struct {
+	At            time.Time // of this status, by the database's clock
+	LastDelivery  time.Time // when the newest delivery came
+	OldestWaiting time.Time // when the oldest delivery came that isn't applied yet
+	Waiting       int64     // deliveries that aren't applied yet
+	Quarantined   int64     // deliveries that are set aside
+	LastSweep     *Sweep    // the newest whole sweep that went through, or that a guard stopped
+	SweptBefore   bool      // whether a whole sweep had gone through before LastSweep
+	LastClean     *Sweep    // the newest whole sweep that went through
+	CurrentSweep  *Sweep    // the sweep that is under way or, unless SweepRunning, was cut off
+	SweepRunning  bool      // whether any process sweeps now
+	Drift         []DriftTotal
+}
+
+// ReadStatus reads the status. It asks several questions, none of which needs to see what another one saw.
+func ReadStatus(ctx context.Context, db DBTX) (s Status, err error) {
+	if s.At, err = Now(ctx, db); err != nil {
+		return s, err
+	}
+	if s.LastDelivery, err = LastDelivery(ctx, db); err != nil {
+		return s, err
+	}
+	if s.OldestWaiting, err = OldestReceived(ctx, db); err != nil {
+		return s, err
+	}
+	if s.Waiting, s.Quarantined, err = LedgerCounts(ctx, db); err != nil {
+		return s, err
+	}
+	if err := s.readSweeps(ctx, db); err != nil {
+		return s, err
+	}
+	s.Drift, err = DriftTotals(ctx, db)
+	return s, err
+}
+
+func (s *Status) readSweeps(ctx context.Context, db DBTX) (err error) {
+	if s.LastSweep, err = ifAny(oneSweep(queries().LastEndedSweep(ctx, db))); err != nil {
+		return err
+	}
+	if s.LastClean, err = ifAny(LastCleanSweep(ctx, db)); err != nil {
+		return err
+	}
+	if s.CurrentSweep, err = ifAny(oneSweep(queries().CurrentSweep(ctx, db))); err != nil {
+		return err
+	}
+	if s.SweepRunning, err = queries().SweepRunning(ctx, db, sweepLock); err != nil {
+		return fmt.Errorf("read lock of sweeping: %w", err)
+	}
+	if s.LastSweep == nil {
+		return nil
+	}
+	if s.SweptBefore, err = queries().SweptBefore(ctx, db, s.LastSweep.ID); err != nil {
+		return fmt.Errorf("find earlier sweep: %w", err)
+	}
+	return nil
+}
+
+// ifAny makes no sweep out of [ErrNotFound].
+func ifAny(s Sweep, err error) (*Sweep, error) {
+	if errors.Is(err, ErrNotFound) {
+		return nil, nil //nolint:nilnil // there is none, and that is no error
+	}
+	return &s, err
+}

@@ -1,0 +1,221 @@
+package sync_test
+
+import (
+	"encoding/json"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	clerksync "github.com/callmine/rolecall/sync"
+)
+
+// observed reads an object as Clerk's API shows it when asked so many milliseconds after t0.
+func observed(t require.TestingT, r clerksync.Resource, after int64, object map[string]any) clerksync.Facts {
+	raw, err := json.Marshal(object)
+	require.NoError(t, err)
+	facts, err := clerksync.DecodeObservation(clerksync.Observation{Resource: r, Object: raw, AskedAt: t0 + after, Cause: "sweep_1"})
+	require.NoError(t, err)
+	return facts
+}
+
+// observe merges one observation.
+func observe(mirror clerksync.Mirror, f clerksync.Facts, after int64) clerksync.Changes {
+	return mirror.ObserveAll([]clerksync.Facts{f}, t0+after, "sweep_1")
+}
+
+func membershipShown(role string, updatedAt int64) map[string]any {
+	return map[string]any{
+		"id": "orgmem_a1", "role": role, "created_at": t0, "updated_at": t0 + updatedAt,
+		"organization": map[string]any{"id": "org_a"}, "public_user_data": map[string]any{"user_id": "user_1"},
+	}
+}
+
+// TestAnswersAndEventsHaveOneOrder: by updated_at, then by when it occurred or was asked for; an event of that very
+// millisecond is later.
+func TestAnswersAndEventsHaveOneOrder(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		eventUpdated, eventOccurred int64
+		shownUpdated, asked         int64
+		want                        string
+	}{
+		"updated later at Clerk":              {1, 1, 2, 5, "answer"},
+		"a stale answer":                      {2, 3, 1, 9, "event"},
+		"asked after the event":               {1, 3, 1, 4, "answer"},
+		"asked before the event":              {1, 4, 1, 3, "event"},
+		"asked in the event's millisecond":    {1, 4, 1, 4, "event"},
+		"an event that says nothing of when":  {0, 4, 1, 9, "answer"},
+		"an event older in every way, though": {1, 1, 1, 1, "event"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			event := membershipMessage("msg_1", "updated", "orgmem_a1", "org:event", c.eventUpdated, c.eventOccurred)
+			answer := observed(t, clerksync.ResourceMembership, c.asked, membershipShown("org:answer", c.shownUpdated))
+			one := play(t, event)
+			observe(one, answer, c.asked)
+			other := clerksync.NewMirror()
+			observe(other, answer, c.asked)
+			apply(t, other, event)
+			require.Equal(t, "org:"+c.want, one.Memberships["orgmem_a1"].Role.Value)
+			require.Equal(t, one.Memberships["orgmem_a1"].Role, other.Memberships["orgmem_a1"].Role, "in either order")
+		})
+	}
+}
+
+func TestAnAnswerThatSaysNothingNewChangesNothing(t *testing.T) {
+	t.Parallel()
+	mirror := play(t, membershipMessage("msg_1", "updated", "orgmem_a1", "org:member", 1, 1))
+	before := mirror.Memberships["orgmem_a1"]
+	changes := observe(mirror, observed(t, clerksync.ResourceMembership, 9, membershipShown("org:member", 1)), 9)
+	require.Empty(t, changes.Memberships)
+	require.Empty(t, changes.Drift)
+	require.Equal(t, before, mirror.Memberships["orgmem_a1"])
+
+	// Updated again since, to the same values: not drift, but whatever was lost in between must not come in late.
+	changes = observe(mirror, observed(t, clerksync.ResourceMembership, 9, membershipShown("org:member", 5)), 9)
+	require.Len(t, changes.Memberships, 1)
+	require.Empty(t, changes.Drift)
+	apply(t, mirror, membershipMessage("msg_2", "updated", "orgmem_a1", "org:admin", 3, 3))
+	require.Equal(t, "org:member", mirror.Memberships["orgmem_a1"].Role.Value)
+}
+
+func TestDriftIsToldApart(t *testing.T) {
+	t.Parallel()
+	mirror := clerksync.NewMirror()
+	asked := int64(9)
+	drift := func(f clerksync.Facts) (found []clerksync.Difference) {
+		asked++
+		for _, d := range observe(mirror, f, asked).Drift {
+			found = append(found, d.Difference)
+		}
+		return found
+	}
+	member := func(role string, updated int64) clerksync.Facts {
+		return observed(t, clerksync.ResourceMembership, asked+1, membershipShown(role, updated))
+	}
+	organization := observed(t, clerksync.ResourceOrganization, 9, map[string]any{"id": "org_a", "name": "North", "updated_at": t0})
+	require.Equal(t, []clerksync.Difference{clerksync.Missing}, drift(member("org:member", 1)))
+	require.Empty(t, drift(member("org:member", 1)))
+	require.Equal(t, []clerksync.Difference{clerksync.Stale}, drift(member("org:admin", 1)))
+	apply(t, mirror, message{ID: "msg_1", Type: "organizationInvitation.created", Timestamp: t0, Data: map[string]any{
+		"id": "orginv_1", "organization_id": "org_a", "status": "pending", "role": "org:member", "email_address": "kim@callmine.test",
+		"public_organization_data": map[string]any{"id": "org_a", "name": "North"},
+	}})
+	require.Equal(t, []clerksync.Difference{clerksync.Missing}, drift(organization), "known only from a nested copy")
+	require.Empty(t, drift(organization))
+}
+
+// TestOnlyALaterLookUpLiftsATombstone, and nothing but a later deletion brings it back.
+func TestOnlyALaterLookUpLiftsATombstone(t *testing.T) {
+	t.Parallel()
+	shown := func(after int64) clerksync.Facts {
+		return observed(t, clerksync.ResourceMembership, after, membershipShown("org:member", 1))
+	}
+	deleted := func(id string, occurred, received int64) clerksync.Facts {
+		m := membershipMessage(id, "deleted", "orgmem_a1", "org:member", 1, occurred)
+		d := m.delivery(t)
+		d.ReceivedAt = time.UnixMilli(t0 + received)
+		facts, _, err := clerksync.Decode(d)
+		require.NoError(t, err)
+		return facts
+	}
+	dead := func(m clerksync.Mirror) bool { return m.Memberships["orgmem_a1"].Tombstone.Dead() }
+
+	mirror := clerksync.NewMirror()
+	mirror.Apply(deleted("msg_1", 10, 20), clerksync.NewMirror())
+	require.True(t, dead(mirror))
+	observe(mirror, shown(100_000), 100_000)
+	require.True(t, dead(mirror), "a listing doesn't")
+	observe(mirror, shown(20).Alive(t0+20), 20)
+	require.True(t, dead(mirror), "an answer asked for before the deletion was known doesn't")
+	changes := observe(mirror, shown(100_000).Alive(t0+100_000), 100_000)
+	require.False(t, dead(mirror))
+	require.Equal(t, clerksync.ActionMemberJoined, changes.Entries[0].Action)
+	require.Equal(t, t0+100_000, changes.Entries[0].At)
+
+	mirror.Apply(deleted("msg_1", 10, 20), clerksync.NewMirror())
+	require.False(t, dead(mirror), "the lifted deletion again")
+	mirror.Apply(deleted("msg_1", 10, 200_000), clerksync.NewMirror())
+	require.False(t, dead(mirror), "replayed by hand")
+	mirror.Apply(deleted("msg_2", 100_000-59_000, 100_001), clerksync.NewMirror())
+	require.True(t, dead(mirror), "another one, by a clock that is behind ours")
+}
+
+// TestLawTombstonesAndLiftsHaveNoOrder: of deletions, and look-ups that are clear of them, any order gives one result.
+func TestLawTombstonesAndLiftsHaveNoOrder(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		var all []clerksync.Membership
+		for range rapid.IntRange(1, 6).Draw(t, "length") {
+			at := t0 + rapid.Int64Range(0, 5).Draw(t, "at")*1_000_000
+			tombstone := clerksync.Tombstone{OccurredAt: at, ReceivedAt: at + 100, DeliveryID: rapid.SampledFrom([]string{"msg_1", "msg_2"}).Draw(t, "id")}
+			if rapid.Bool().Draw(t, "alive") {
+				tombstone = clerksync.Tombstone{LiftedAt: at + 500_000}
+			}
+			all = append(all, clerksync.Membership{ID: "orgmem_a1", Tombstone: tombstone})
+		}
+		merged := func(order []clerksync.Membership) clerksync.Tombstone {
+			m := clerksync.Membership{ID: "orgmem_a1"}
+			for _, in := range order {
+				m = m.Merge(in)
+			}
+			return m.Tombstone
+		}
+		require.Equal(t, merged(all), merged(rapid.Permutation(all).Draw(t, "order")))
+	})
+}
+
+// TestWhatAnAnswerShowsOfNestedObjectsIsAStub: it never outranks what the object's own answer said.
+func TestWhatAnAnswerShowsOfNestedObjectsIsAStub(t *testing.T) {
+	t.Parallel()
+	mirror := clerksync.NewMirror()
+	observe(mirror, observed(t, clerksync.ResourceUser, 1, map[string]any{"id": "user_1", "first_name": "Kim", "updated_at": t0}), 1)
+	shown := membershipShown("org:member", 1)
+	shown["public_user_data"] = map[string]any{"user_id": "user_1", "first_name": "Somebody else"}
+	observe(mirror, observed(t, clerksync.ResourceMembership, 9, shown), 9)
+	require.Equal(t, "Kim", *mirror.Users["user_1"].FirstName.Value)
+}
+
+func TestRolesThatMoveAreTold(t *testing.T) {
+	t.Parallel()
+	mirror := clerksync.NewMirror()
+	moved := func(r clerksync.Resource, after int64, object map[string]any) bool {
+		return observe(mirror, observed(t, r, after, object), after).RolesMoved
+	}
+	role := func(key string, updated int64, permissions ...any) map[string]any {
+		return map[string]any{"id": "role_1", "key": key, "name": "Clerk", "permissions": append([]any{}, permissions...), "updated_at": t0 + updated}
+	}
+	set := func(key any, updated int64) map[string]any {
+		return map[string]any{"id": "org_a", "name": "North", "role_set_key": key, "updated_at": t0 + updated}
+	}
+	permission := map[string]any{"id": "perm_1", "key": "org:a:b", "name": "A"}
+	require.False(t, moved(clerksync.ResourceRole, 1, role("org:clerk", 1)), "a new one moves nobody")
+	require.True(t, moved(clerksync.ResourceRole, 2, role("org:clerk", 2, permission)))
+	require.True(t, moved(clerksync.ResourceRole, 3, role("org:guest", 3, permission)))
+	require.False(t, moved(clerksync.ResourceOrganization, 4, set("role_set:default", 1)))
+	require.True(t, moved(clerksync.ResourceOrganization, 5, set("role_set:other", 2)))
+	require.False(t, moved(clerksync.ResourceOrganization, 6, set("role_set:other", 3)))
+}
+
+func TestUnreadableAnswersAreRefused(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		resource clerksync.Resource
+		object   string
+	}{
+		{clerksync.ResourceMembership, `[]`},
+		{clerksync.ResourceMembership, `{"id":"orgmem_1"}`},
+		{clerksync.ResourceOrganization, `{"id":"user_1"}`},
+		{clerksync.ResourceUser, `{"id":7}`},
+		{"session", `{"id":"sess_1"}`},
+	} {
+		_, err := clerksync.DecodeObservation(clerksync.Observation{Resource: c.resource, Object: json.RawMessage(c.object)})
+		require.ErrorIs(t, err, clerksync.ErrUndecodable, c.object)
+	}
+	for _, text := range []string{`{}`, `{"id":""}`, `{"id":7}`, `null`, `[`} {
+		_, err := clerksync.ObservedID(json.RawMessage(text))
+		require.ErrorIs(t, err, clerksync.ErrUndecodable, text)
+	}
+}
