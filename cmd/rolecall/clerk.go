@@ -130,6 +130,14 @@ func (i interactive) Find(ctx context.Context, r clerksync.Resource, ref clerksy
 	return i.Directory.Find(clerkapi.Interactive(ctx), r, ref)
 }
 
+// mirrored returns the Clerk instance that the mirror is of; "" if nobody knows.
+func (c config) mirrored(ctx context.Context, db store.DBTX) (string, error) {
+	if c.InstanceID != "" {
+		return c.InstanceID, nil
+	}
+	return store.KnownInstance(ctx, db)
+}
+
 // requireClerk returns an error unless Clerk can be asked.
 func (c config) requireClerk() error {
 	if c.SecretKey == "" {

@@ -221,7 +221,11 @@ func (c *replayDeliveries) run(ctx context.Context, io streams) error {
 				ids = append(ids, e.SvixID)
 			}
 		}
-		results, err := jobs.Replay(ctx, db, cfg.InstanceID, ids)
+		instance, err := cfg.mirrored(ctx, db)
+		if err != nil {
+			return err
+		}
+		results, err := jobs.Replay(ctx, db, instance, ids)
 		if err != nil {
 			return err
 		}
