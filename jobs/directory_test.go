@@ -136,7 +136,7 @@ func (d *directory) Find(_ context.Context, r clerksync.Resource, ref clerksync.
 // sweeper returns a sweeper of the directory into the bundle's database.
 func (b *bundle) sweeper(t *testing.T, d Directory) *Sweeper {
 	t.Helper()
-	s, err := NewSweeper(SweeperConfig{Pool: b.pool, Directory: d, Logger: b.logs.logger()})
+	s, err := NewSweeper(SweeperConfig{Pool: b.pool, Directory: d, Logger: b.logs.logger(), Settle: 50 * time.Millisecond})
 	require.NoError(t, err)
 	return s
 }

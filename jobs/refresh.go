@@ -21,6 +21,8 @@ type RefresherConfig struct {
 	Pool *pgxpool.Pool
 	// Directory is Clerk.
 	Directory Directory
+	// Allowed says whether Clerk may be asked: the secret key must be of the mirror's instance. It is asked each time.
+	Allowed func() error
 	// UserMemberships lists what one user belongs to.
 	UserMemberships func(ctx context.Context, userID string) ([]json.RawMessage, error)
 }
@@ -36,6 +38,8 @@ func NewRefresher(cfg RefresherConfig) (*Refresher, error) {
 		return nil, errors.New("refresher: Pool is missing")
 	case cfg.Directory == nil:
 		return nil, errors.New("refresher: Directory is missing")
+	case cfg.Allowed == nil:
+		return nil, errors.New("refresher: Allowed is missing")
 	case cfg.UserMemberships == nil:
 		return nil, errors.New("refresher: UserMemberships is missing")
 	}
@@ -56,6 +60,9 @@ func (r *Refresher) RefreshUser(ctx context.Context, userID string) error {
 }
 
 func (r *Refresher) refresh(ctx context.Context, ask func(context.Context) ([]json.RawMessage, error)) error {
+	if err := r.cfg.Allowed(); err != nil {
+		return err
+	}
 	askedAt, err := store.Now(ctx, r.cfg.Pool)
 	if err != nil {
 		return err
@@ -65,15 +72,15 @@ func (r *Refresher) refresh(ctx context.Context, ask func(context.Context) ([]js
 		return fmt.Errorf("look up memberships: %w", err)
 	}
 	cause := "lookup_" + rand.Text()
-	facts := make([]clerksync.Facts, len(objects))
-	for i, raw := range objects {
-		facts[i], err = clerksync.DecodeObservation(clerksync.Observation{
-			Resource: clerksync.ResourceMembership, Object: raw, AskedAt: askedAt.UnixMilli(), Cause: cause,
-		})
-		if err != nil {
-			return fmt.Errorf("read membership: %w", err)
-		}
+	facts, err := read(clerksync.ResourceMembership, objects, askedAt, cause)
+	if err != nil {
+		return err
 	}
+	users, err := r.strangers(ctx, facts, askedAt, cause)
+	if err != nil {
+		return err
+	}
+	facts = append(users, facts...)
 	for range maxRaces {
 		err = pgx.BeginFunc(ctx, r.cfg.Pool, func(tx pgx.Tx) error { return observe(ctx, tx, facts, askedAt, cause) })
 		if !errors.Is(err, store.ErrRaced) {
@@ -81,6 +88,47 @@ func (r *Refresher) refresh(ctx context.Context, ask func(context.Context) ([]js
 		}
 	}
 	return err
+}
+
+// strangers looks up the users of whom the mirror knows at most nested copies: those needn't say that somebody is banned.
+func (r *Refresher) strangers(ctx context.Context, memberships []clerksync.Facts, askedAt time.Time, cause string) ([]clerksync.Facts, error) {
+	if len(memberships) == 0 {
+		return nil, nil
+	}
+	userID := memberships[0].Reference().UserID // all are of one user
+	known, err := store.ReadMirror(ctx, r.cfg.Pool, memberships)
+	if err != nil {
+		return nil, err
+	}
+	user := known.Users[userID]
+	if clerksync.Newest(user.Registers()).Rank == clerksync.RankFull {
+		return nil, nil
+	}
+	objects, err := r.cfg.Directory.Find(ctx, clerksync.ResourceUser, clerksync.Reference{ID: userID})
+	if err != nil {
+		return nil, fmt.Errorf("look up user: %w", err)
+	}
+	return read(clerksync.ResourceUser, objects, askedAt, cause)
+}
+
+// read decodes what a look-up showed. What can't be read is left out, unless it is all of it.
+func read(resource clerksync.Resource, objects []json.RawMessage, askedAt time.Time, cause string) ([]clerksync.Facts, error) {
+	var facts []clerksync.Facts
+	var unreadable error
+	for _, raw := range objects {
+		f, err := clerksync.DecodeObservation(clerksync.Observation{
+			Resource: resource, Object: raw, AskedAt: askedAt.UnixMilli(), Cause: cause,
+		})
+		if err != nil {
+			unreadable = fmt.Errorf("read %s: %w", resource, err)
+			continue
+		}
+		facts = append(facts, f)
+	}
+	if len(facts) == 0 {
+		return nil, unreadable
+	}
+	return facts, nil
 }
 
 // observe merges what a look-up showed into the mirror.

@@ -29,10 +29,15 @@ type Directory interface {
 // ErrSweepRunning says that another sweep is under way, in this process or in another one.
 var ErrSweepRunning = errors.New("another sweep is running")
 
+// ErrUnreadable says that a sweep went through but for some objects that can't be read. To sweep again doesn't help.
+var ErrUnreadable = errors.New("objects from Clerk can't be read")
+
 const (
-	// resumeWithin is how old a sweep that was cut off may be to go on. An older one is given up: much of what it saw
-	// would have changed.
+	// resumeWithin is how long ago a sweep may have been cut off to go on. An older one is given up: much of what it saw would
+	// have changed.
 	resumeWithin = time.Hour
+	// resumeLimit is how old it may be altogether.
+	resumeLimit = 24 * time.Hour
 	// minRemovals is how many memberships a sweep may always remove: of a small instance, a few are a large part.
 	minRemovals = 10
 	// defaultRemovalRatio is the part of all memberships that a sweep may remove without being asked.
@@ -50,6 +55,9 @@ type SweeperConfig struct {
 	// MaxRemovalRatio is the part of the live memberships that a sweep may remove without being told to (ten it may
 	// always). Defaults to 0.05.
 	MaxRemovalRatio float64
+	// Settle is how long something must have been known here before a look-up may contradict it: longer than it takes until
+	// all of Clerk knows. Defaults to 10 s.
+	Settle time.Duration
 	// PageSize is how many objects one call asks for. Defaults to 500, the most that Clerk gives.
 	PageSize int
 	// Logger gets one line for each sweep, and one for each object that can't be read.
@@ -59,6 +67,9 @@ type SweeperConfig struct {
 func (c SweeperConfig) withDefaults() SweeperConfig {
 	if c.MaxRemovalRatio == 0 {
 		c.MaxRemovalRatio = defaultRemovalRatio
+	}
+	if c.Settle == 0 {
+		c.Settle = defaultSettle
 	}
 	if c.PageSize == 0 {
 		c.PageSize = maxPageSize
@@ -171,6 +182,9 @@ type sweepRun struct {
 	report    SweepReport
 	calls     atomic.Int64
 
+	fresh        int                   // objects of the last page that this sweep hadn't seen before
+	contradicted []clerksync.Reference // objects of the last answer that Clerk showed otherwise than newer versions here say
+
 	ahead       chan pageResult // the page after the one that is being merged; nil if nobody asks for it
 	cancelAhead context.CancelFunc
 
@@ -189,6 +203,9 @@ func (r *sweepRun) begin(ctx context.Context) error {
 		return err
 	}
 	r.lastClean = clean.StartedAt
+	if r.report.NewestDrift, err = newestDriftSoFar(ctx, r.conn); err != nil {
+		return err
+	}
 	instance, refused := r.directory.Instance(ctx)
 	if refused == nil {
 		refused = r.checkInstance(ctx, instance.ID)
@@ -197,7 +214,7 @@ func (r *sweepRun) begin(ctx context.Context) error {
 		return refused
 	}
 	if refused == nil && r.opts.OrganizationID == "" && !r.opts.DryRun {
-		unfinished, err := store.UnfinishedSweep(ctx, r.conn, now.Add(-resumeWithin))
+		unfinished, err := store.UnfinishedSweep(ctx, r.conn, now.Add(-resumeWithin), now.Add(-resumeLimit))
 		if err == nil && unfinished.InstanceID == instance.ID {
 			return r.resume(unfinished)
 		}
@@ -205,7 +222,24 @@ func (r *sweepRun) begin(ctx context.Context) error {
 			return err
 		}
 	}
-	return errors.Join(refused, r.start(ctx, instance.ID))
+	return errors.Join(refused, r.start(ctx, instance.ID, refused == nil && r.opts.OrganizationID == "" && !r.opts.DryRun))
+}
+
+// newestDriftSoFar returns the newest change that no delivery told, as far as the sweep before knows: silence doesn't end because a
+// sweep has repaired what it hid.
+func newestDriftSoFar(ctx context.Context, db store.DBTX) (*time.Time, error) {
+	last, err := store.LastSweep(ctx, db)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, nil //nolint:nilnil // nothing is known
+	}
+	if err != nil {
+		return nil, err
+	}
+	var report SweepReport
+	if err := json.Unmarshal(last.Report, &report); err != nil {
+		return nil, fmt.Errorf("read report of sweep %d: %w", last.ID, err)
+	}
+	return report.NewestDrift, nil
 }
 
 // checkInstance refuses a secret key of another instance than the mirror's.
@@ -222,7 +256,8 @@ func (r *sweepRun) checkInstance(ctx context.Context, id string) (err error) {
 	return &guardError{ReasonWrongInstance, fmt.Sprintf("the secret key is of instance %s, and the mirror of %s", id, want)}
 }
 
-func (r *sweepRun) start(ctx context.Context, instanceID string) error {
+// start begins a sweep. A whole one, which may write, is in the place of any that was cut off.
+func (r *sweepRun) start(ctx context.Context, instanceID string, whole bool) error {
 	r.progress = progress{Resource: r.resources()[0]}
 	r.sweep = store.Sweep{
 		Trigger: string(r.opts.Trigger), OrganizationID: r.opts.OrganizationID, DryRun: r.opts.DryRun, InstanceID: instanceID,
@@ -231,7 +266,7 @@ func (r *sweepRun) start(ctx context.Context, instanceID string) error {
 		return err
 	}
 	return pgx.BeginFunc(ctx, r.conn, func(tx pgx.Tx) (err error) {
-		if r.sweep, err = store.StartSweep(ctx, tx, r.sweep); err != nil {
+		if r.sweep, err = store.StartSweep(ctx, tx, r.sweep, whole); err != nil {
 			return err
 		}
 		r.report.SweepID = sweepName(r.sweep.ID)
@@ -290,11 +325,15 @@ func (r *sweepRun) compare(ctx context.Context) error {
 // end records how the sweep ended, and returns its report. One that was cut off stays as its last page left it.
 func (r *sweepRun) end(ctx context.Context, err error) (SweepReport, error) {
 	if r.sweep.ID == 0 { // it didn't begin
+		r.report.cutOff(err)
 		return r.report, err
 	}
 	r.report.Calls = int(r.calls.Load())
 	if now, clockErr := store.Now(ctx, r.conn); clockErr == nil {
 		r.report.DurationMS = now.Sub(r.sweep.StartedAt).Milliseconds()
+	}
+	if errors.Is(err, clerksync.ErrUnavailable) {
+		err = r.failed(ctx, err)
 	}
 	guard := guardOf(err)
 	switch {
@@ -305,7 +344,7 @@ func (r *sweepRun) end(ctx context.Context, err error) (SweepReport, error) {
 		r.report.cutOff(err)
 		return r.report, err
 	case r.report.Unreadable > 0:
-		r.sweep.State, r.sweep.Reason = store.SweepAborted, "unreadable"
+		r.sweep.State, r.sweep.Reason = store.SweepAborted, store.ReasonUnreadable
 	default:
 		r.sweep.State = store.SweepClean
 	}
@@ -317,9 +356,19 @@ func (r *sweepRun) end(ctx context.Context, err error) (SweepReport, error) {
 	}
 	r.log(ctx)
 	if r.report.Unreadable > 0 && guard == nil {
-		return r.report, fmt.Errorf("%d objects from Clerk can't be read: see the log", r.report.Unreadable)
+		return r.report, fmt.Errorf("%w: %d, see the log", ErrUnreadable, r.report.Unreadable)
 	}
 	return r.report, nil
+}
+
+// failed notes that Clerk failed at this place, and gives the sweep up if it goes on doing so.
+func (r *sweepRun) failed(ctx context.Context, err error) error {
+	next := r.progress
+	next.Failures++
+	if next.Failures >= maxFailures {
+		return &guardError{ReasonListingIncomplete, fmt.Sprintf("Clerk failed %d times in a row: %v", next.Failures, err)}
+	}
+	return errors.Join(err, r.save(ctx, next))
 }
 
 func (r *sweepRun) log(ctx context.Context) {

@@ -14,10 +14,10 @@ import (
 
 const (
 	// confirmBatch is how many objects to look up are read at once.
-	confirmBatch = 100
-	// liftAfter is how long a deletion must have been known here before a look-up may contradict it: an answer given
-	// sooner could be of before the deletion.
-	liftAfter = 2 * time.Second
+	confirmBatch = 1000
+	// defaultSettle is how long something must have been known here before a look-up may contradict it: an answer given
+	// sooner could be of before, if not all of Clerk knows at once.
+	defaultSettle = 10 * time.Second
 )
 
 // brake stops a sweep that would remove more memberships than is plausible, before it looks anything up: those that weren't
@@ -114,7 +114,7 @@ func (r *sweepRun) confirmUnseen(ctx context.Context, resource clerksync.Resourc
 // lookUp asks Clerk for one object that wasn't listed. If there is none, it gets a tombstone. Whatever
 // else the look-up shows is merged.
 func (r *sweepRun) lookUp(ctx context.Context, resource clerksync.Resource, ref clerksync.Reference) error {
-	a, err := r.find(ctx, resource, ref)
+	a, err := r.findSettled(ctx, resource, ref)
 	if err != nil {
 		return err
 	}
@@ -122,7 +122,7 @@ func (r *sweepRun) lookUp(ctx context.Context, resource clerksync.Resource, ref 
 	if slices.Contains(a.ids, ref.ID) {
 		report.Vindicated++
 	} else {
-		if err := r.countGone(ctx, resource, ref, &report); err != nil {
+		if a.gone, err = r.goingWith(ctx, resource, ref); err != nil {
 			return err
 		}
 		a.facts = append(a.facts, clerksync.Gone(resource, ref, a.askedAt.UnixMilli(), report.SweepID))
@@ -135,9 +135,26 @@ func (r *sweepRun) lookUp(ctx context.Context, resource clerksync.Resource, ref 
 	return nil
 }
 
-// countGone counts an object that is gone, and what goes with it: what hangs on an organization or a user needs no
+// findSettled looks an object up. If there is none, but it changed here a moment ago, it waits and asks again: perhaps not all of
+// Clerk knows of it yet.
+func (r *sweepRun) findSettled(ctx context.Context, resource clerksync.Resource, ref clerksync.Reference) (answer, error) {
+	a, err := r.find(ctx, resource, ref)
+	if err != nil || slices.Contains(a.ids, ref.ID) {
+		return a, err
+	}
+	recent, err := store.ChangedAfter(ctx, r.conn, []string{ref.ID}, a.askedAt.Add(-r.cfg.Settle))
+	if err != nil || len(recent) == 0 {
+		return a, err
+	}
+	if err := r.waitUntil(ctx, a.askedAt.Add(r.cfg.Settle)); err != nil {
+		return a, err
+	}
+	return r.find(ctx, resource, ref)
+}
+
+// goingWith counts what goes with an object that is gone, itself included: what hangs on an organization or a user needs no
 // tombstone of its own.
-func (r *sweepRun) countGone(ctx context.Context, resource clerksync.Resource, ref clerksync.Reference, report *SweepReport) error {
+func (r *sweepRun) goingWith(ctx context.Context, resource clerksync.Resource, ref clerksync.Reference) (map[clerksync.Resource]int, error) {
 	gone := map[clerksync.Resource]int{}
 	var err error
 	switch {
@@ -148,19 +165,10 @@ func (r *sweepRun) countGone(ctx context.Context, resource clerksync.Resource, r
 		gone, err = store.HangingOn(ctx, r.conn, r.sweep, "", ref.ID)
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
 	gone[resource]++
-	for kind, n := range gone {
-		report.count(kind, clerksync.Extra, n)
-	}
-	found, err := store.RecordDrift(ctx, r.conn, resource, []clerksync.Drift{{ID: ref.ID, Difference: clerksync.Extra}}, !r.sweep.DryRun)
-	if err != nil {
-		return err
-	}
-	report.noteNewest(found, map[string]time.Time{ref.ID: r.lastClean})
-	r.found(found)
-	return nil
+	return gone, nil
 }
 
 func (r *sweepRun) confirmBuried(ctx context.Context, resource clerksync.Resource) error {
@@ -186,7 +194,7 @@ func (r *sweepRun) confirmBuried(ctx context.Context, resource clerksync.Resourc
 
 // exhume asks Clerk for one object that has a tombstone and was listed. If it lives after all, the tombstone is lifted.
 func (r *sweepRun) exhume(ctx context.Context, resource clerksync.Resource, grave store.Grave) error {
-	if err := r.waitUntil(ctx, grave.KnownAt.Add(liftAfter)); err != nil {
+	if err := r.waitUntil(ctx, grave.KnownAt.Add(r.cfg.Settle)); err != nil {
 		return err
 	}
 	a, err := r.find(ctx, resource, grave.Reference)
@@ -199,6 +207,34 @@ func (r *sweepRun) exhume(ctx context.Context, resource clerksync.Resource, grav
 		}
 	}
 	return r.commit(ctx, a, r.lookUpNext(resource, grave.ID, true, 1), r.report.clone())
+}
+
+// overrule looks up what Clerk listed with other values than newer versions here say. If Clerk goes on saying so, its word is
+// final: the version was wrong.
+func (r *sweepRun) overrule(ctx context.Context, resource clerksync.Resource, ref clerksync.Reference) error {
+	for range 2 {
+		a, err := r.find(ctx, resource, ref)
+		if err != nil {
+			return err
+		}
+		a.facts = slices.DeleteFunc(a.facts, func(f clerksync.Facts) bool { return f.Subject != ref.ID })
+		known, err := store.ReadMirror(ctx, r.conn, a.facts)
+		if err != nil || len(a.facts) == 0 || !known.Contradicted(a.facts[0]) {
+			return err
+		}
+		recent, err := store.ChangedAfter(ctx, r.conn, []string{ref.ID}, a.askedAt.Add(-r.cfg.Settle))
+		if err != nil {
+			return err
+		}
+		if len(recent) == 0 {
+			a.final = true
+			return r.commit(ctx, a, r.progress, r.report.clone())
+		}
+		if err := r.waitUntil(ctx, a.askedAt.Add(r.cfg.Settle)); err != nil { // perhaps not all of Clerk knows yet
+			return err
+		}
+	}
+	return nil // it changes all the time: the next sweep will see
 }
 
 // find looks an object up.

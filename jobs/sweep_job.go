@@ -12,6 +12,7 @@ import (
 	"github.com/riverqueue/river"
 
 	"github.com/callmine/rolecall/store"
+	clerksync "github.com/callmine/rolecall/sync"
 )
 
 // QueueSweeps is the queue of sweeps.
@@ -25,16 +26,26 @@ const (
 	sweepTimeout = 45 * time.Second
 	// sweepPause is how long a sweep waits while another one runs, or while Clerk is away.
 	sweepPause = 5 * time.Second
+	// sweepAgain is how long a sweep waits that an unreliable listing stopped. Every other guard waits for somebody.
+	sweepAgain = 5 * time.Minute
 	// rolesSettle is how long a sweep waits after a role changed: Clerk moves members to other roles in the background.
 	rolesSettle = 10 * time.Second
 	// maxSweepAttempts bounds a sweep that fails for another reason than Clerk. The next interval brings another one.
 	maxSweepAttempts = 5
 )
 
-// SweepArgs tells a job to see that a whole sweep that began after RequestedAt has gone through.
+// SweepArgs tells a job to see that a whole sweep has gone through that began after the job was made; with [TriggerRoles],
+// rolesSettle later.
 type SweepArgs struct {
-	Trigger     Trigger   `json:"trigger"`
-	RequestedAt time.Time `json:"requested_at"`
+	Trigger Trigger `json:"trigger"`
+}
+
+// since returns when the sweep must have begun at the earliest, by the database's clock, as all instants of sweeps.
+func (a SweepArgs) since(made time.Time) time.Time {
+	if a.Trigger == TriggerRoles {
+		return made.Add(rolesSettle)
+	}
+	return made
 }
 
 // Kind implements river.JobArgs. It is stored with every job; it must never change.
@@ -45,14 +56,26 @@ func (SweepArgs) InsertOpts() river.InsertOpts {
 	return river.InsertOpts{Queue: QueueSweeps, MaxAttempts: maxSweepAttempts}
 }
 
-// sweeping makes the leader sweep when it becomes one, and then at intervals. An interval of 0 turns both off.
+// sweeping makes the leader sweep at intervals. The first sweep is enqueued by each process at its start: the leader may be one
+// that doesn't sweep.
 func sweeping(interval time.Duration) []*river.PeriodicJob {
 	if interval <= 0 {
 		return nil
 	}
 	return []*river.PeriodicJob{river.NewPeriodicJob(river.PeriodicInterval(interval), func() (river.JobArgs, *river.InsertOpts) {
-		return SweepArgs{Trigger: TriggerInterval, RequestedAt: time.Now()}, nil
-	}, &river.PeriodicJobOpts{RunOnStart: true})}
+		return SweepArgs{Trigger: TriggerInterval}, nil
+	}, nil)}
+}
+
+// sweepAtStart enqueues a sweep, unless that is turned off.
+func (w *Workers) sweepAtStart(ctx context.Context) error {
+	if w.cfg.Sweeper == nil || w.cfg.SweepInterval <= 0 {
+		return nil
+	}
+	if _, err := w.client.Insert(ctx, SweepArgs{Trigger: TriggerInterval}, nil); err != nil {
+		return fmt.Errorf("enqueue sweep: %w", err)
+	}
+	return nil
 }
 
 // sweepSoon enqueues a sweep because roles changed, of which Clerk sends no event for each member.
@@ -63,7 +86,7 @@ func sweepSoon(ctx context.Context, tx pgx.Tx, now time.Time) error {
 	}
 	opts := SweepArgs{}.InsertOpts()
 	opts.ScheduledAt = now.Add(rolesSettle)
-	if _, err := client.InsertTx(ctx, tx, SweepArgs{Trigger: TriggerRoles, RequestedAt: now}, &opts); err != nil {
+	if _, err := client.InsertTx(ctx, tx, SweepArgs{Trigger: TriggerRoles}, &opts); err != nil {
 		return fmt.Errorf("enqueue sweep: %w", err)
 	}
 	return nil
@@ -87,22 +110,26 @@ func (w *sweepWorker) Work(ctx context.Context, job *river.Job[SweepArgs]) error
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return outcome(ctx, err)
 	}
-	if clean.StartedAt.After(job.Args.RequestedAt) {
+	if clean.StartedAt.After(job.Args.since(job.CreatedAt)) {
 		return nil
 	}
 	slice, cancel := context.WithTimeout(ctx, sweepSlice)
 	defer cancel()
 	report, err := w.sweeper.Run(slice, SweepOptions{Trigger: job.Args.Trigger})
 	switch {
+	case err == nil && report.Reason == ReasonListingIncomplete:
+		return river.JobSnooze(sweepAgain)
 	case err == nil && report.Aborted:
 		return nil
 	case err == nil: // a sweep that went on may have begun too early
 		return river.JobSnooze(0)
+	case errors.Is(err, ErrUnreadable): // somebody has to look
+		return nil
 	case errors.Is(err, ErrSweepRunning):
 		return river.JobSnooze(sweepPause)
-	case slice.Err() != nil && ctx.Err() == nil:
+	case (slice.Err() != nil || errors.Is(err, context.DeadlineExceeded)) && ctx.Err() == nil: // or it would have, before the next call
 		return river.JobSnooze(0)
-	case report.Aborted: // Clerk is away, or at its limit
+	case errors.Is(err, clerksync.ErrUnavailable), errors.Is(err, clerksync.ErrRateLimited):
 		w.logger.WarnContext(ctx, "sweep waits for Clerk", "sweep_id", report.SweepID, "reason", report.Reason, "error", err)
 		return river.JobSnooze(sweepPause)
 	default:

@@ -22,6 +22,9 @@ const (
 	// maxStalls is how many pages of one pass may bring nothing on: they are empty, or the list has shifted by more than the
 	// overlap. Each of them looks a page further back.
 	maxStalls = 20
+	// maxFailures is how often in a row Clerk may fail at one place of a sweep that goes on each time. It is then given up, so that
+	// one object that Clerk can't show doesn't keep all others from being compared, unnoticed.
+	maxFailures = 60
 	// tailLength is how many ids of a page are remembered to be found again in the next one.
 	tailLength = 50
 )
@@ -37,6 +40,7 @@ type progress struct {
 	NoCursor bool               `json:"no_cursor,omitempty"` // Clerk doesn't know the cursor of users: offsets it is
 	Listed   bool               `json:"listed,omitempty"`    // everything is listed
 	Decided  bool               `json:"decided,omitempty"`   // the brake has let it go on
+	Failures int                `json:"failures,omitempty"`  // of Clerk's, in a row at this place
 	Lifting  bool               `json:"lifting,omitempty"`   // what wasn't seen is confirmed; what has a tombstone and was seen is next
 	LookedUp int                `json:"looked_up,omitempty"` // objects
 }
@@ -94,7 +98,13 @@ func (r *sweepRun) nextPage(ctx context.Context, resource clerksync.Resource) er
 	if next.Stalls > maxStalls {
 		return incomplete(resource, "page at %d brings nothing on", request.Offset)
 	}
-	return r.merge(ctx, a, next, page.Total)
+	if err := r.merge(ctx, a, next, page.Total); err != nil {
+		return err
+	}
+	if r.fresh == 0 && len(ids) > 0 && next.Pass == 0 { // the same objects again
+		r.progress.Stalls++
+	}
+	return nil
 }
 
 // pageRequest asks for one page of a resource.
@@ -134,6 +144,9 @@ func (r *sweepRun) finishListing(ctx context.Context, a answer, next progress, t
 	if err != nil {
 		return err
 	}
+	if seen < total && r.fresh > 0 && a.resource == clerksync.ResourceUser && !next.NoCursor {
+		return nil // some have signed up since: there is a page after this one
+	}
 	if total < 0 || seen < total {
 		return r.repeat(ctx, a.resource, next.NoCursor)
 	}
@@ -160,7 +173,7 @@ func askingError(ctx context.Context, resource clerksync.Resource, err error) er
 	switch {
 	case err == nil:
 		return nil
-	case ctx.Err() != nil, guardOf(err) != nil, errors.Is(err, clerksync.ErrCursorGone), errors.Is(err, clerksync.ErrUnavailable), errors.Is(err, clerksync.ErrRateLimited):
+	case ctx.Err() != nil, errors.Is(err, context.DeadlineExceeded), guardOf(err) != nil, errors.Is(err, clerksync.ErrCursorGone), errors.Is(err, clerksync.ErrUnavailable), errors.Is(err, clerksync.ErrRateLimited):
 		return fmt.Errorf("ask for %s: %w", resource, err)
 	default:
 		return incomplete(resource, "%v", err)

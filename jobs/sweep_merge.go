@@ -24,6 +24,9 @@ type answer struct {
 	ids      []string // of all objects, in Clerk's order
 	listed   bool     // they were listed, not looked up
 	unread   int      // objects that can't be read
+	final    bool     // whatever the versions say, as a look-up has confirmed
+
+	gone map[clerksync.Resource]int // what goes with the object of the last facts, which is gone; nil if it isn't
 }
 
 // merge merges a page, and records it as seen and the sweep's progress, in one transaction.
@@ -31,11 +34,16 @@ func (r *sweepRun) merge(ctx context.Context, a answer, next progress, total int
 	report := r.report.clone()
 	report.Listed += len(a.ids)
 	a.listed = true
-	err := r.commit(ctx, a, next, report)
-	if err == nil {
-		r.tell(SweepProgress{Resource: a.resource, Listed: next.Offset, Total: total})
+	if err := r.commit(ctx, a, next, report); err != nil {
+		return err
 	}
-	return err
+	r.tell(SweepProgress{Resource: a.resource, Listed: next.Offset, Total: total})
+	for _, ref := range r.contradicted {
+		if err := r.overrule(ctx, a.resource, ref); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // read decodes objects from Clerk. One that can't be read is logged and counted; it was seen all the same, so it isn't
@@ -63,15 +71,18 @@ func (r *sweepRun) read(ctx context.Context, resource clerksync.Resource, askedA
 // commit merges an answer, and records what it showed, where the sweep goes on and what it has counted so far.
 func (r *sweepRun) commit(ctx context.Context, a answer, next progress, report SweepReport) error {
 	var found []store.FoundDrift
+	var contradicted []clerksync.Reference
+	var fresh int
 	report.Unreadable += a.unread
+	next.Failures = 0
 	var counted SweepReport
 	err := r.inTx(ctx, func(tx pgx.Tx) (err error) {
 		counted = report.clone()
-		if found, err = r.apply(ctx, tx, a, &counted); err != nil {
+		if found, contradicted, err = r.apply(ctx, tx, a, &counted); err != nil {
 			return err
 		}
 		if a.listed {
-			if err := store.See(ctx, tx, r.sweep, a.resource, a.ids); err != nil {
+			if fresh, err = store.See(ctx, tx, r.sweep, a.resource, a.ids); err != nil {
 				return err
 			}
 		}
@@ -83,7 +94,7 @@ func (r *sweepRun) commit(ctx context.Context, a answer, next progress, report S
 	if err != nil {
 		return fmt.Errorf("merge %s: %w", a.resource, err)
 	}
-	r.progress, r.report = next, counted
+	r.progress, r.report, r.fresh, r.contradicted = next, counted, fresh, contradicted
 	r.found(found)
 	return nil
 }
@@ -108,29 +119,65 @@ func (r *sweepRun) inTx(ctx context.Context, do func(pgx.Tx) error) error {
 }
 
 // apply merges an answer into the mirror, and counts what it showed to differ. What changed after Clerk was asked is
-// left alone.
-func (r *sweepRun) apply(ctx context.Context, tx pgx.Tx, a answer, report *SweepReport) ([]store.FoundDrift, error) {
+// left alone. It returns which objects Clerk showed with other values than newer versions here say.
+func (r *sweepRun) apply(ctx context.Context, tx pgx.Tx, a answer, report *SweepReport) ([]store.FoundDrift, []clerksync.Reference, error) {
 	known, err := store.ReadMirror(ctx, tx, a.facts)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	news := known.News(a.facts)
+	news := a.facts
+	if !a.final {
+		news = known.News(a.facts)
+	}
+	contradicted, err := r.contradictedBy(ctx, tx, a, known.Mirror)
+	if err != nil {
+		return nil, nil, err
+	}
 	if len(news) == 0 {
+		return nil, contradicted, nil
+	}
+	found, err := r.change(ctx, tx, a, news, report)
+	return found, contradicted, err
+}
+
+// contradictedBy returns which objects Clerk showed with other values than newer versions here say, unless they changed after it
+// was asked.
+func (r *sweepRun) contradictedBy(ctx context.Context, tx pgx.Tx, a answer, known clerksync.Mirror) ([]clerksync.Reference, error) {
+	if a.final {
 		return nil, nil
 	}
+	var refs []clerksync.Reference
+	var ids []string
+	for _, f := range a.facts {
+		if known.Contradicted(f) {
+			refs, ids = append(refs, f.Reference()), append(ids, f.Subject)
+		}
+	}
+	if len(refs) == 0 {
+		return nil, nil
+	}
+	changed, err := store.ChangedAfter(ctx, tx, ids, a.askedAt)
+	return slices.DeleteFunc(refs, func(ref clerksync.Reference) bool { return slices.Contains(changed, ref.ID) }), err
+}
+
+// change merges what is new.
+func (r *sweepRun) change(ctx context.Context, tx pgx.Tx, a answer, news []clerksync.Facts, report *SweepReport) ([]store.FoundDrift, error) {
 	locked, news, err := r.take(ctx, tx, a, news)
 	if err != nil {
 		return nil, err
 	}
-	changes := locked.ObserveAll(news, a.askedAt.UnixMilli(), report.SweepID)
-	for _, d := range changes.Drift {
-		report.count(a.resource, d.Difference, 1)
+	merge := locked.ObserveAll
+	if a.final {
+		merge = locked.OverruleAll
 	}
+	changes := merge(news, a.askedAt.UnixMilli(), report.SweepID)
+	at := updatedAt(news)
+	r.count(a, news, &changes, at, report)
 	found, err := store.RecordDrift(ctx, tx, a.resource, changes.Drift, !r.sweep.DryRun)
 	if err != nil {
 		return nil, err
 	}
-	report.noteNewest(found, updatedAt(news))
+	report.noteNewest(found, at)
 	if r.sweep.DryRun {
 		return found, nil
 	}
@@ -138,6 +185,27 @@ func (r *sweepRun) apply(ctx context.Context, tx pgx.Tx, a answer, report *Sweep
 		return nil, err
 	}
 	return found, store.Finish(ctx, tx, store.Outcome{Entries: changes.Entries, Changed: changes.Mirror}, a.askedAt)
+}
+
+// count counts what differed. An object that is gone is drift too, and takes others along.
+func (r *sweepRun) count(a answer, news []clerksync.Facts, changes *clerksync.Changes, at map[string]time.Time, report *SweepReport) {
+	if r.sweep.DryRun && a.listed { // nothing is written, so that what two pages share is found twice
+		changes.Drift = slices.DeleteFunc(changes.Drift, func(d clerksync.Drift) bool { return slices.Contains(r.progress.Tail, d.ID) })
+	}
+	for _, d := range changes.Drift {
+		report.count(a.resource, d.Difference, 1)
+	}
+	if a.gone == nil {
+		return
+	}
+	id := a.facts[len(a.facts)-1].Subject
+	if !slices.ContainsFunc(news, func(f clerksync.Facts) bool { return f.Subject == id }) {
+		return // it changed here meanwhile, and is left alone
+	}
+	for kind, n := range a.gone {
+		report.count(kind, clerksync.Extra, n)
+	}
+	changes.Drift, at[id] = append(changes.Drift, clerksync.Drift{ID: id, Difference: clerksync.Extra}), r.lastClean
 }
 
 // take returns what the mirror knows of what is new, locked unless nothing is to be changed, and what of the news may be merged.

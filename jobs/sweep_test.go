@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/rivertype"
 	"github.com/stretchr/testify/require"
 
 	"github.com/callmine/rolecall/store"
@@ -513,8 +515,9 @@ func TestTheLeaderSweepsAtTheStart(t *testing.T) {
 func TestARefreshLetsInWhoJustJoined(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), populated(2)
+	var allowed error
 	refresher, err := NewRefresher(RefresherConfig{
-		Pool: b.pool, Directory: d,
+		Pool: b.pool, Directory: d, Allowed: func() error { return allowed },
 		UserMemberships: func(ctx context.Context, userID string) ([]json.RawMessage, error) {
 			return d.Find(ctx, clerksync.ResourceMembership, clerksync.Reference{UserID: userID})
 		},
@@ -531,6 +534,229 @@ func TestARefreshLetsInWhoJustJoined(t *testing.T) {
 	b.deliver(t, event(t, "msg_1", "organizationMembership.deleted", 1, membershipObject(0, "org:member", 0)))
 	require.NoError(t, refresher.Refresh(t.Context(), "user_00000", "org_1"))
 	require.NotContains(t, b.roles(t), "orgmem_00000", "an answer right after a removal may be of before")
+	d.member(7, "org:member")
+	d.set(clerksync.ResourceUser, map[string]any{"id": "user_00007", "banned": true, "created_at": t0, "updated_at": t0})
+	require.NoError(t, refresher.Refresh(t.Context(), "user_00007", "org_1"))
+	require.NotContains(t, b.roles(t), "orgmem_00007", "of whose ban only the user itself tells")
+
 	d.err = clerksync.ErrUnavailable
 	require.ErrorIs(t, refresher.Refresh(t.Context(), "user_00000", "org_1"), clerksync.ErrUnavailable)
+	d.finds, allowed = nil, errors.New("a key of another instance")
+	require.ErrorIs(t, refresher.Refresh(t.Context(), "user_00000", "org_1"), allowed)
+	require.Empty(t, d.finds)
+}
+
+// TestClerksWordIsFinal: what a delivery from the future says wins against every later one, but not against Clerk.
+func TestClerksWordIsFinal(t *testing.T) {
+	t.Parallel()
+	b, d := setup(t), populated(3)
+	b.sweep(t, d, SweepOptions{})
+	const century = 100 * 365 * 24 * 3600 * 1000
+	b.deliver(t, event(t, "msg_1", "organizationMembership.updated", 1, membershipObject(0, "org:admin", century)))
+	b.deliver(t, event(t, "msg_2", "user.updated", 1, map[string]any{"id": "user_00001", "banned": true, "created_at": t0, "updated_at": t0 + century}))
+	moved := membershipObject(2, "org:member", 0)
+	moved["organization"] = map[string]any{"id": "org_zzz"}
+	b.deliver(t, event(t, "msg_3", "organizationMembership.updated", 1, moved))
+	require.Equal(t, "org:admin", b.roles(t)["orgmem_00000"])
+	require.NotContains(t, b.roles(t), "orgmem_00001")
+
+	report := b.sweep(t, d, SweepOptions{})
+	require.Equal(t, 3, report.Stale)
+	require.Equal(t, map[string]string{"orgmem_00000": "org:member", "orgmem_00001": "org:member", "orgmem_00002": "org:member"}, b.roles(t))
+	standings, err := store.Standings(t.Context(), b.pool, store.Pair{UserID: "user_00002", OrganizationID: "org_1"})
+	require.NoError(t, err)
+	require.True(t, standings[0].Member)
+	require.Zero(t, b.sweep(t, d, SweepOptions{}).Stale)
+
+	b.deliver(t, event(t, "msg_4", "organizationMembership.updated", 9, membershipObject(0, "org:admin", 9)))
+	require.Equal(t, "org:admin", b.roles(t)["orgmem_00000"], "real deliveries count again")
+}
+
+// TestASweepOfADeletedOrganizationEndsIt.
+func TestASweepOfADeletedOrganizationEndsIt(t *testing.T) {
+	t.Parallel()
+	b, d := setup(t), populated(3)
+	b.sweep(t, d, SweepOptions{})
+	d.mu.Lock()
+	clear(d.objects)
+	d.mu.Unlock()
+	report := b.sweep(t, d, SweepOptions{OrganizationID: "org_1"})
+	require.False(t, report.Aborted, report.Detail)
+	require.Equal(t, 4, report.Removed, "with its three members")
+	require.Empty(t, b.roles(t))
+}
+
+// TestPagesThatBringNothingNewEndTheSweep, instead of going on for ever.
+func TestPagesThatBringNothingNewEndTheSweep(t *testing.T) {
+	t.Parallel()
+	for _, r := range []clerksync.Resource{clerksync.ResourceUser, clerksync.ResourceMembership} {
+		t.Run(string(r), func(t *testing.T) {
+			t.Parallel()
+			b, d := setup(t), populated(1500)
+			d.tamper = func(of clerksync.Resource, p clerksync.PageRequest, page *clerksync.Page) {
+				if of == r && len(page.Objects) < p.Limit { // instead of the last page, the first one once more
+					page.Objects = nil
+					for _, o := range d.objects[r][:500] {
+						page.Objects = append(page.Objects, mustJSON(t, o))
+					}
+					page.Total = 1_000_000
+				}
+			}
+			report := b.sweep(t, d, SweepOptions{})
+			require.Equal(t, ReasonListingIncomplete, report.Reason)
+		})
+	}
+}
+
+// TestADryRunLeavesACutOffSweepAsItIs.
+func TestADryRunLeavesACutOffSweepAsItIs(t *testing.T) {
+	t.Parallel()
+	b, d := setup(t), populated(3)
+	d.listing = func(r clerksync.Resource, _ clerksync.PageRequest) error {
+		if r == clerksync.ResourceDomain {
+			return clerksync.ErrUnavailable
+		}
+		return nil
+	}
+	cutOff, err := b.sweeper(t, d).Run(t.Context(), SweepOptions{})
+	require.ErrorIs(t, err, clerksync.ErrUnavailable)
+	require.True(t, cutOff.Aborted)
+	d.listing = nil
+	b.sweep(t, d, SweepOptions{DryRun: true})
+	b.sweep(t, d, SweepOptions{OrganizationID: "org_1"})
+	d.pages = nil
+	report := b.sweep(t, d, SweepOptions{})
+	require.Equal(t, cutOff.SweepID, report.SweepID)
+	require.Equal(t, []string{"domain@0"}, d.pages)
+	require.Zero(t, report.Extra)
+}
+
+// TestASweepOutlivesAnOutageOfClerk: the job goes on trying, from its first call to its last.
+func TestASweepOutlivesAnOutageOfClerk(t *testing.T) {
+	t.Parallel()
+	b, d := setup(t), populated(3)
+	d.err = clerksync.ErrUnavailable
+	worker := &sweepWorker{pool: b.pool, sweeper: b.sweeper(t, d), logger: b.logs.logger()}
+	job := &river.Job[SweepArgs]{JobRow: &rivertype.JobRow{CreatedAt: time.Now()}, Args: SweepArgs{Trigger: TriggerInterval}}
+	for range maxSweepAttempts + 1 {
+		snooze, ok := errors.AsType[*river.JobSnoozeError](worker.Work(t.Context(), job))
+		require.True(t, ok, "no attempt is used up")
+		require.Equal(t, sweepPause, snooze.Duration)
+	}
+	d.err = nil
+	d.listing = func(r clerksync.Resource, _ clerksync.PageRequest) error {
+		if r == clerksync.ResourceInvitation {
+			return clerksync.ErrRateLimited
+		}
+		return nil
+	}
+	_, ok := errors.AsType[*river.JobSnoozeError](worker.Work(t.Context(), job))
+	require.True(t, ok)
+	d.listing = nil
+	_, ok = errors.AsType[*river.JobSnoozeError](worker.Work(t.Context(), job)) // clean, and looked at once more
+	require.True(t, ok)
+	require.NoError(t, worker.Work(t.Context(), job))
+	require.Equal(t, 1, b.count(t, "SELECT count(*) FROM rolecall.sweeps WHERE state = 'clean'"))
+	require.Equal(t, 1, b.count(t, "SELECT count(*) FROM rolecall.sweeps"), "it was one sweep all the time")
+}
+
+// TestOneObjectThatClerkCannotShowDoesNotKeepASweepForEver.
+func TestOneObjectThatClerkCannotShowDoesNotKeepASweepForEver(t *testing.T) {
+	t.Parallel()
+	b, d := setup(t), populated(3)
+	b.sweep(t, d, SweepOptions{})
+	d.listing = func(r clerksync.Resource, _ clerksync.PageRequest) error {
+		if r == clerksync.ResourceMembership {
+			return clerksync.ErrUnavailable
+		}
+		return nil
+	}
+	for range maxFailures - 1 {
+		_, err := b.sweeper(t, d).Run(t.Context(), SweepOptions{})
+		require.ErrorIs(t, err, clerksync.ErrUnavailable)
+	}
+	report := b.sweep(t, d, SweepOptions{})
+	require.Equal(t, ReasonListingIncomplete, report.Reason)
+	require.Equal(t, 1, b.count(t, "SELECT count(*) FROM rolecall.sweeps WHERE state = 'aborted'"))
+}
+
+// TestWhoJustJoinedIsNotRemovedByAnAnswerFromBefore: Clerk's lists and look-ups may lag behind its webhooks.
+func TestWhoJustJoinedIsNotRemovedByAnAnswerFromBefore(t *testing.T) {
+	t.Parallel()
+	b, d := setup(t), populated(2)
+	b.sweep(t, d, SweepOptions{})
+	b.deliver(t, event(t, "msg_1", "organizationMembership.created", 1, membershipObject(7, "org:member", 1)))
+	looked := 0
+	slow, err := NewSweeper(SweeperConfig{Pool: b.pool, Directory: lagging{d, &looked}, Logger: b.logs.logger(), Settle: time.Second})
+	require.NoError(t, err)
+	report, err := slow.Run(t.Context(), SweepOptions{})
+	require.NoError(t, err)
+	require.Equal(t, 1, report.Vindicated)
+	require.Zero(t, report.Removed)
+	require.Len(t, b.roles(t), 3)
+}
+
+// lagging is a directory whose first look-up shows nothing yet.
+type lagging struct {
+	*directory
+
+	looked *int
+}
+
+func (l lagging) Find(ctx context.Context, r clerksync.Resource, ref clerksync.Reference) ([]json.RawMessage, error) {
+	if *l.looked++; *l.looked == 1 {
+		return nil, nil
+	}
+	l.set(r, membershipObject(7, "org:member", 1))
+	return l.directory.Find(ctx, r, ref)
+}
+
+// TestADryRunSaysNothingOfWhichInstanceTheMirrorIsOf.
+func TestADryRunSaysNothingOfWhichInstanceTheMirrorIsOf(t *testing.T) {
+	t.Parallel()
+	b, staging, d := setup(t), populated(1), populated(1)
+	staging.instance = "ins_staging"
+	b.sweep(t, staging, SweepOptions{DryRun: true})
+	report := b.sweep(t, d, SweepOptions{})
+	require.False(t, report.Aborted, report.Detail)
+	known, err := store.KnownInstance(t.Context(), b.pool)
+	require.NoError(t, err)
+	require.Equal(t, ownInstance, known)
+}
+
+// TestSilenceLastsUntilADeliveryComes, not until a sweep has repaired what it hid.
+func TestSilenceLastsUntilADeliveryComes(t *testing.T) {
+	t.Parallel()
+	b, d := setup(t), populated(1)
+	b.sweep(t, d, SweepOptions{})
+	changed := time.Now().UnixMilli() - t0
+	d.set(clerksync.ResourceMembership, membershipObject(0, "org:admin", changed))
+	found := b.sweep(t, d, SweepOptions{})
+	require.Equal(t, t0+changed, found.NewestDrift.UnixMilli())
+	require.Equal(t, found.NewestDrift.UnixMilli(), b.sweep(t, d, SweepOptions{}).NewestDrift.UnixMilli())
+}
+
+// TestADryRunCountsEachObjectOnce, though pages overlap.
+func TestADryRunCountsEachObjectOnce(t *testing.T) {
+	t.Parallel()
+	b, d := setup(t), populated(1200)
+	require.Equal(t, 2401, b.sweep(t, d, SweepOptions{DryRun: true}).Missing)
+}
+
+// TestSignUpsDuringTheSweepDoNotStopIt: users are counted after they were listed.
+func TestSignUpsDuringTheSweepDoNotStopIt(t *testing.T) {
+	t.Parallel()
+	b, d := setup(t), populated(3)
+	signUps := 0
+	d.tamper = func(r clerksync.Resource, p clerksync.PageRequest, page *clerksync.Page) {
+		if r == clerksync.ResourceUser && len(page.Objects) < p.Limit && signUps < 6 {
+			id := fmt.Sprintf("user_new_%d", signUps)
+			d.objects[r] = append(d.objects[r], map[string]any{"id": id, "created_at": t0, "updated_at": t0})
+			signUps++
+			page.Total++
+		}
+	}
+	report := b.sweep(t, d, SweepOptions{})
+	require.False(t, report.Aborted, report.Detail)
+	require.Equal(t, 9, b.count(t, "SELECT count(*) FROM rolecall.users"))
 }

@@ -155,6 +155,9 @@ func (w *Workers) Start(ctx context.Context) error {
 	if err := w.client.Start(ctx); err != nil {
 		return fmt.Errorf("start workers: %w", err)
 	}
+	if err := w.sweepAtStart(ctx); err != nil {
+		return errors.Join(err, w.client.Stop(ctx))
+	}
 	ctx, w.cancel = context.WithCancel(ctx)
 	w.wg.Go(func() { w.takeOverLoop(ctx) })
 	return nil

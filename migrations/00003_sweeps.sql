@@ -3,6 +3,10 @@
 -- +goose Up
 SET LOCAL lock_timeout = '5s'; -- never queue behind a long transaction: everybody else would queue behind us
 
+-- In the order in which workers lock: else migrating and working could wait for each other.
+LOCK TABLE rolecall.users, rolecall.memberships, rolecall.invitations, rolecall.domains, rolecall.permissions, rolecall.roles,
+    rolecall.organizations, rolecall.revisions IN ACCESS EXCLUSIVE MODE;
+
 -- changed_at: when the row was last written, by the database's clock: a sweep leaves alone what changed after it asked.
 -- deleted_received_at: when the deletion became known here. lifted_at: when Clerk was asked and showed the object alive after all.
 ALTER TABLE rolecall.organizations ADD role_set_key text,

@@ -115,11 +115,12 @@ func LedgerCounts(ctx context.Context, db DBTX) (waiting, quarantined int64, err
 	return r.Waiting, r.Quarantined, nil
 }
 
-// KnownInstance returns the Clerk instance that the mirror is of (ins_…), as its deliveries and sweeps say; "" if nothing does.
+// KnownInstance returns the Clerk instance that the mirror is of (ins_…): of the last clean sweep, else of most of the newest
+// deliveries that were applied; "" if nothing tells.
 func KnownInstance(ctx context.Context, db DBTX) (string, error) {
-	id, err := queries().InstanceOfDeliveries(ctx, db)
+	id, err := queries().InstanceOfSweeps(ctx, db)
 	if errors.Is(err, pgx.ErrNoRows) {
-		id, err = queries().InstanceOfSweeps(ctx, db)
+		id, err = queries().InstanceOfDeliveries(ctx, db)
 	}
 	if errors.Is(err, pgx.ErrNoRows) {
 		return "", nil

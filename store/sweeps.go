@@ -78,8 +78,12 @@ func Now(ctx context.Context, db DBTX) (time.Time, error) {
 	return now, nil
 }
 
-// StartSweep records that a sweep begins, of which nothing is known yet, and gives up whatever was cut off before.
-func StartSweep(ctx context.Context, db DBTX, s Sweep) (Sweep, error) {
+// ReasonUnreadable is the reason of a sweep that went through but for some objects that can't be read.
+const ReasonUnreadable = "unreadable"
+
+// StartSweep records that a sweep begins, of which nothing is known yet, and gives up whatever was cut off before and can't go
+// on: a whole one goes on later, unless this one is one that may write.
+func StartSweep(ctx context.Context, db DBTX, s Sweep, whole bool) (Sweep, error) {
 	r, err := queries().StartSweep(ctx, db, dbsqlc.StartSweepParams{
 		Trigger: s.Trigger, OrganizationID: s.OrganizationID, DryRun: s.DryRun, InstanceID: s.InstanceID,
 		Progress: s.Progress, Report: s.Report,
@@ -87,19 +91,25 @@ func StartSweep(ctx context.Context, db DBTX, s Sweep) (Sweep, error) {
 	if err != nil {
 		return Sweep{}, fmt.Errorf("start sweep: %w", err)
 	}
-	if err := queries().AbandonSweeps(ctx, db, r.ID); err != nil {
+	err = queries().AbandonSweeps(ctx, db, dbsqlc.AbandonSweepsParams{ExceptID: r.ID, Whole: whole})
+	if err != nil {
 		return Sweep{}, fmt.Errorf("abandon sweeps: %w", err)
 	}
-	if err := queries().ForgetSeen(ctx, db); err != nil {
-		return Sweep{}, fmt.Errorf("forget what was seen: %w", err)
-	}
-	return sweepOf(r), nil
+	return sweepOf(r), forgetSeen(ctx, db)
 }
 
-// UnfinishedSweep returns the whole sweep that was cut off and can go on, if one began after the given instant; else
-// [ErrNotFound].
-func UnfinishedSweep(ctx context.Context, db DBTX, since time.Time) (Sweep, error) {
-	return oneSweep(queries().UnfinishedSweep(ctx, db, since))
+// forgetSeen forgets what sweeps that can't go on have seen.
+func forgetSeen(ctx context.Context, db DBTX) error {
+	if err := queries().ForgetSeen(ctx, db); err != nil {
+		return fmt.Errorf("forget what was seen: %w", err)
+	}
+	return nil
+}
+
+// UnfinishedSweep returns the whole sweep that was cut off and can go on, if one was at work and began after the given instants;
+// else [ErrNotFound].
+func UnfinishedSweep(ctx context.Context, db DBTX, workedAfter, beganAfter time.Time) (Sweep, error) {
+	return oneSweep(queries().UnfinishedSweep(ctx, db, dbsqlc.UnfinishedSweepParams{WorkedAfter: workedAfter, BeganAfter: beganAfter}))
 }
 
 // LastSweep returns the newest whole sweep, or [ErrNotFound].
@@ -138,8 +148,8 @@ func FinishSweep(ctx context.Context, db DBTX, s Sweep) error {
 	if err != nil {
 		return fmt.Errorf("finish sweep: %w", err)
 	}
-	if err := queries().ForgetSeen(ctx, db); err != nil {
-		return fmt.Errorf("forget what was seen: %w", err)
+	if err := forgetSeen(ctx, db); err != nil {
+		return err
 	}
 	if s.State != SweepClean || s.DryRun {
 		return nil
@@ -150,12 +160,13 @@ func FinishSweep(ctx context.Context, db DBTX, s Sweep) error {
 	return nil
 }
 
-// See records that a sweep saw objects in a listing.
-func See(ctx context.Context, db DBTX, s Sweep, r clerksync.Resource, ids []string) error {
-	if err := queries().See(ctx, db, dbsqlc.SeeParams{SweepID: s.ID, Resource: string(r), Ids: ids}); err != nil {
-		return fmt.Errorf("record what was seen: %w", err)
+// See records that a sweep saw objects in a listing, and returns how many of them it hadn't seen before.
+func See(ctx context.Context, db DBTX, s Sweep, r clerksync.Resource, ids []string) (int, error) {
+	fresh, err := queries().See(ctx, db, dbsqlc.SeeParams{SweepID: s.ID, Resource: string(r), Ids: ids})
+	if err != nil {
+		return 0, fmt.Errorf("record what was seen: %w", err)
 	}
-	return nil
+	return int(fresh), nil
 }
 
 // CountSeen returns how many objects of a resource a sweep has seen.

@@ -76,9 +76,13 @@ func (m Mirror) ApplyAll(deliveries []Delivery, facts []Facts) Changes {
 // ObserveAll merges what one page or look-up of Clerk's API showed, asked for at the given instant (epoch milliseconds).
 // What the mirror knows already is left as it is, so that a sweep that finds nothing writes nothing.
 func (m Mirror) ObserveAll(facts []Facts, askedAt int64, cause string) Changes {
+	return m.observeAll(application{observed: true}, facts, askedAt, cause)
+}
+
+func (m Mirror) observeAll(how application, facts []Facts, askedAt int64, cause string) Changes {
 	changes := Changes{Mirror: NewMirror()}
 	for _, f := range facts {
-		a := m.apply(application{observed: true}, f, changes.Mirror)
+		a := m.apply(how, f, changes.Mirror)
 		changes.add(a, cause, askedAt)
 		if a.difference != "" {
 			changes.Drift = append(changes.Drift, Drift{ID: f.Subject, Difference: a.difference})
@@ -121,6 +125,7 @@ func (m Mirror) apply(a application, f Facts, changed Mirror) application {
 // application is what applying one delivery or observation amounts to.
 type application struct {
 	observed   bool // Clerk's API showed it
+	overruling bool // and it counts for the subject, whatever the versions say
 	subject    string
 	state      State
 	entries    []AuditEntry
@@ -134,6 +139,9 @@ func merge[T mergeable[T], P registered[T]](a *application, said []T, objects, c
 		id := in.ObjectID()
 		before := objects[id]
 		after := before.Merge(in)
+		if a.overruling && id == a.subject {
+			after = overrule[T, P](before, in)
+		}
 		if !after.Known() || reflect.DeepEqual(before, after) || a.observed && nothingNew[T, P](before, after) {
 			continue
 		}

@@ -44,7 +44,7 @@ func (p *program) ready(w http.ResponseWriter, r *http.Request) {
 		p.logger.WarnContext(ctx, "not ready", "error", err, "read_only", readOnly)
 		http.Error(w, "the database is away or read-only, or its schema is outdated", http.StatusServiceUnavailable)
 	case unfilled:
-		http.Error(w, "the mirror has never been compared with Clerk and would refuse everybody: `rolecall status` says why",
+		http.Error(w, "the first comparison with Clerk hasn't gone through, so that the mirror may lack members: `rolecall status` says why",
 			http.StatusServiceUnavailable)
 	default:
 		_, _ = w.Write([]byte("ok\n")) // the caller has gone: nothing is left to do
@@ -58,6 +58,11 @@ func (p *program) unfilled(ctx context.Context) (bool, error) {
 	}
 	now := situation{sweepsEvery: p.cfg.sweepsEvery()}
 	clean, err := store.LastCleanSweep(ctx, p.admins)
+	if errors.Is(err, store.ErrNotFound) { // one that only met objects that it can't read has filled the mirror, too
+		if clean, err = store.LastSweep(ctx, p.admins); err == nil && clean.Reason != store.ReasonUnreadable {
+			err = store.ErrNotFound
+		}
+	}
 	if err == nil {
 		now.LastClean = &clean
 	}

@@ -22,7 +22,12 @@ import (
 	"github.com/callmine/rolecall/internal/pgtest"
 )
 
-func TestMain(m *testing.M) { os.Exit(pgtest.Main(m)) }
+func TestMain(m *testing.M) {
+	if size := os.Getenv(populatedClerk); size != "" {
+		os.Exit(servePopulated(size))
+	}
+	os.Exit(pgtest.Main(m))
+}
 
 // signingKey is shared: making one takes a tenth of a second.
 var signingKey = sync.OnceValues(clerksim.NewSigningKey)

@@ -42,9 +42,7 @@ func (p *program) startClerk(ctx context.Context) (err error) {
 		return err
 	}
 	p.cleanup.add("client of Clerk", func(context.Context) error { p.clerk.Close(); return nil })
-	if p.cfg.InstanceID == "" {
-		p.learnInstance(ctx)
-	}
+	p.checkInstance(ctx)
 	return nil
 }
 
@@ -55,17 +53,10 @@ const (
 	learnEvery = 10 * time.Second
 )
 
-// learnInstance asks Clerk which instance the secret key is of. If the mirror is of another one the mirror's counts, and the
-// sweeps say so. While Clerk doesn't answer, the mirror's counts too; if there is none, every delivery is ours.
-func (p *program) learnInstance(ctx context.Context) {
-	known, err := store.KnownInstance(ctx, p.admins)
-	if err != nil {
-		p.logger.WarnContext(ctx, "read the mirror's instance", "error", err)
-	}
-	if known != "" {
-		p.instance.Store(&known)
-		return
-	}
+// checkInstance asks Clerk which instance the secret key is of, and which kind, which decides how often Clerk may be asked. If
+// the mirror is of another instance the mirror's counts, and Clerk isn't asked about strangers; the sweeps say so. While
+// Clerk doesn't answer, the mirror's counts too; if there is none, every delivery is ours.
+func (p *program) checkInstance(ctx context.Context) {
 	if p.askInstance(ctx) {
 		return
 	}
@@ -92,14 +83,39 @@ func (p *program) learnInstance(ctx context.Context) {
 func (p *program) askInstance(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, learnTimeout)
 	defer cancel()
-	instance, err := p.clerk.Instance(ctx)
+	want, err := p.cfg.mirrored(ctx, p.admins)
 	if err != nil {
-		p.logger.WarnContext(ctx, "Clerk doesn't tell the instance: until it does, examples that its dashboard sends would be applied", "error", err)
+		p.logger.WarnContext(ctx, "read the mirror's instance", "error", err)
 		return false
 	}
-	p.logger.InfoContext(ctx, "instance learnt from Clerk", "instance_id", instance.ID)
-	p.instance.Store(&instance.ID)
+	if want != "" {
+		p.instance.Store(&want)
+	}
+	instance, err := p.clerk.Instance(ctx)
+	switch {
+	case err != nil:
+		p.logger.WarnContext(ctx, "Clerk doesn't tell the instance of the secret key", "error", err, "instance_id", want)
+		return false
+	case want == "":
+		p.logger.InfoContext(ctx, "instance learnt from Clerk", "instance_id", instance.ID)
+		p.instance.Store(&instance.ID)
+	case want != instance.ID:
+		p.logger.ErrorContext(ctx, "the secret key is of another instance than the mirror", "instance_id", instance.ID, "mirror", want)
+		return true
+	}
+	p.ownKey.Store(true)
 	return true
+}
+
+// errForeignKey keeps Clerk from being asked about strangers.
+var errForeignKey = errors.New("the secret key isn't known to be of the mirror's instance")
+
+// mayAsk returns an error unless the secret key is of the mirror's instance.
+func (p *program) mayAsk() error {
+	if !p.ownKey.Load() {
+		return errForeignKey
+	}
+	return nil
 }
 
 // sweeper returns what compares the mirror with Clerk, or nil without a secret key.
@@ -115,7 +131,7 @@ func (p *program) sweeper() (*jobs.Sweeper, error) {
 // refresher returns what asks Clerk about a stranger, who waits for the answer.
 func (p *program) refresher() (*jobs.Refresher, error) {
 	return jobs.NewRefresher(jobs.RefresherConfig{
-		Pool: p.work, Directory: interactive{p.clerk},
+		Pool: p.work, Directory: interactive{p.clerk}, Allowed: p.mayAsk,
 		UserMemberships: func(ctx context.Context, userID string) ([]json.RawMessage, error) {
 			return p.clerk.UserMemberships(clerkapi.Interactive(ctx), userID)
 		},

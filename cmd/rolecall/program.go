@@ -41,6 +41,7 @@ type program struct {
 
 	clerk    *clerkapi.Client // nil without a secret key
 	instance instanceID
+	ownKey   atomic.Bool // the secret key is of the mirror's instance
 
 	draining atomic.Bool
 	webAddr  string // as bound; empty if the program has no web side

@@ -1,10 +1,14 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http/httptest"
+	"os"
+	"os/exec"
 	"runtime"
 	"testing"
 	"time"
@@ -21,7 +25,7 @@ import (
 // BenchmarkSweep measures sweeps from the simulated Clerk over HTTP into a durable Postgres: the first, which fills the
 // mirror, and the next, which finds nothing to do. With the budget lifted it reports memberships per second; with a budget of 20
 // calls per second, a production instance's, the time as a multiple of its floor, calls ÷ budget. peak-MB is how
-// far the heap of the whole process rose, the simulator's answers included: it should be the same for ten times as many.
+// far the heap rose: it should be the same for ten times as many.
 func BenchmarkSweep(b *testing.B) {
 	for _, c := range []struct {
 		organizations, members int
@@ -53,16 +57,12 @@ type sweepBench struct{ sweeper *jobs.Sweeper }
 
 func newSweepBench(b *testing.B, organizations, members int, rate float64) sweepBench {
 	b.Helper()
-	world, err := clerksim.New(clerksim.Config{EnvironmentType: "production"})
-	require.NoError(b, err)
-	world.Populate(organizations, members)
-	server := httptest.NewServer(world.Handler())
-	b.Cleanup(server.Close)
+	url, key := startPopulated(b, organizations, members)
 	if rate == 0 {
 		rate = 1e6
 	}
 	client, err := clerkapi.New(clerkapi.Config{
-		URL: server.URL + "/v1", SecretKey: world.SecretKey(), CallsPerSecond: rate, Logger: slog.New(slog.DiscardHandler),
+		URL: url + "/v1", SecretKey: key, CallsPerSecond: rate, Logger: slog.New(slog.DiscardHandler),
 	})
 	require.NoError(b, err)
 	b.Cleanup(client.Close)
@@ -72,6 +72,47 @@ func newSweepBench(b *testing.B, organizations, members int, rate float64) sweep
 	sweeper, err := jobs.NewSweeper(jobs.SweeperConfig{Pool: pool, Directory: client, Logger: slog.New(slog.DiscardHandler)})
 	require.NoError(b, err)
 	return sweepBench{sweeper}
+}
+
+// populatedClerk names, in the environment, how large a world the simulated Clerk of a process of its own has.
+const populatedClerk = "ROLECALL_TEST_POPULATED_CLERK"
+
+// startPopulated starts a simulated Clerk in a process of its own, so that its memory isn't counted, and returns where it is and
+// its secret key.
+func startPopulated(b *testing.B, organizations, members int) (url, key string) {
+	b.Helper()
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d %d", populatedClerk, organizations, members))
+	stdin, err := cmd.StdinPipe() // its end ends the process, also if this one dies
+	require.NoError(b, err)
+	stdout, err := cmd.StdoutPipe()
+	require.NoError(b, err)
+	require.NoError(b, cmd.Start())
+	b.Cleanup(func() {
+		_ = stdin.Close()
+		_ = cmd.Wait()
+	})
+	_, err = fmt.Fscanln(bufio.NewReader(stdout), &url, &key)
+	require.NoError(b, err)
+	return url, key
+}
+
+// servePopulated is that process. It ends with its standard input.
+func servePopulated(size string) int {
+	var organizations, members int
+	if _, err := fmt.Sscan(size, &organizations, &members); err != nil {
+		return 1
+	}
+	world, err := clerksim.New(clerksim.Config{EnvironmentType: "production"})
+	if err != nil {
+		return 1
+	}
+	world.Populate(organizations, members)
+	server := httptest.NewServer(world.Handler())
+	defer server.Close()
+	fmt.Fprintln(os.Stdout, server.URL, world.SecretKey())
+	_, _ = io.Copy(io.Discard, os.Stdin)
+	return 0
 }
 
 // run sweeps once, and watches the heap.

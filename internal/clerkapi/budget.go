@@ -2,6 +2,7 @@ package clerkapi
 
 import (
 	"context"
+	"fmt"
 	"math"
 	"sync"
 	"time"
@@ -19,7 +20,7 @@ const (
 const (
 	// interactiveShare is what part of the budget interactive calls may take: a sweep keeps going beside them.
 	interactiveShare = 0.5
-	// interactiveBurst is how many people may knock at once.
+	// interactiveBurst is how many people may knock at once, or, with a higher rate, as many as it lets in within a second.
 	interactiveBurst = 5
 	// maxPause is how long a background call waits for the end of a pause. Its caller can put off work for longer
 	// without holding anything.
@@ -43,13 +44,17 @@ func newBudget(callsPerSecond float64) *budget {
 	}
 	return &budget{
 		shared:      rate.NewLimiter(rate.Limit(callsPerSecond), burst(callsPerSecond)),
-		interactive: rate.NewLimiter(rate.Limit(callsPerSecond*interactiveShare), interactiveBurst),
+		interactive: rate.NewLimiter(rate.Limit(callsPerSecond*interactiveShare), knocks(callsPerSecond)),
 		fixed:       fixed,
 	}
 }
 
 // burst is a second's worth of calls, so that a caller that was slow for a moment catches up.
 func burst(callsPerSecond float64) int { return max(1, int(math.Ceil(callsPerSecond))) }
+
+func knocks(callsPerSecond float64) int {
+	return max(interactiveBurst, burst(callsPerSecond*interactiveShare))
+}
 
 // fit sets the rate by the kind of the instance, unless a rate was configured.
 func (b *budget) fit(environment string) {
@@ -66,6 +71,7 @@ func (b *budget) setRate(callsPerSecond float64) {
 	b.shared.SetLimit(rate.Limit(callsPerSecond))
 	b.shared.SetBurst(burst(callsPerSecond))
 	b.interactive.SetLimit(rate.Limit(callsPerSecond * interactiveShare))
+	b.interactive.SetBurst(knocks(callsPerSecond))
 }
 
 // admit takes one token for a call. A background call waits for it, and for the end of a pause. An interactive call
@@ -81,12 +87,15 @@ func (b *budget) admit(ctx context.Context) error {
 		if ended := ctx.Err(); ended != nil {
 			return ended
 		}
-		return rateLimited("the budget has no call left before the caller's deadline", 0)
+		return fmt.Errorf("the budget has no call left before: %w", context.DeadlineExceeded)
 	}
 	return b.waitForPause(ctx) // it may have begun meanwhile
 }
 
 func (b *budget) admitInteractive() error {
+	if left := b.pauseLeft(); left > 0 {
+		return rateLimited("Clerk asked to wait", left)
+	}
 	if !b.interactive.Allow() {
 		oneCall := time.Duration(float64(time.Second) / float64(b.interactive.Limit()))
 		return rateLimited("the budget for interactive calls has none left", oneCall)

@@ -78,8 +78,11 @@ func (c *Client) findMemberships(ctx context.Context, ref clerksync.Reference) (
 	e.query.Set("order_by", oldestFirst)
 	e.query.Set("user_id", ref.UserID)
 	return c.search(ctx, e, func(object json.RawMessage) (bool, error) {
-		id, userID, err := membershipOf(object)
-		return userID == ref.UserID && (ref.ID == "" || id == ref.ID), err
+		m, err := membershipOf(object)
+		if err == nil && m.Organization.ID != ref.OrganizationID {
+			err = malformed("a membership of another organization")
+		}
+		return m.User.ID == ref.UserID && (ref.ID == "" || m.ID == ref.ID), err
 	})
 }
 
@@ -89,8 +92,8 @@ func (c *Client) UserMemberships(ctx context.Context, userID string) ([]json.Raw
 		return nil, fmt.Errorf("list memberships of user: %w", err)
 	}
 	found, err := c.search(ctx, at("/users/{user_id}/organization_memberships", userID), func(object json.RawMessage) (bool, error) {
-		_, of, err := membershipOf(object)
-		return of == userID, err
+		m, err := membershipOf(object)
+		return m.User.ID == userID, err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("list memberships of user: %w", err)
@@ -98,18 +101,22 @@ func (c *Client) UserMemberships(ctx context.Context, userID string) ([]json.Raw
 	return found, nil
 }
 
-// membershipOf reads the id of a membership, and whose it is.
-func membershipOf(object json.RawMessage) (id, userID string, err error) {
-	var membership struct {
-		ID   string `json:"id"`
-		User struct {
-			ID string `json:"user_id"`
-		} `json:"public_user_data"`
+// membership is what a look-up checks of one.
+type membership struct {
+	ID           string `json:"id"`
+	Organization struct {
+		ID string `json:"id"`
+	} `json:"organization"`
+	User struct {
+		ID string `json:"user_id"`
+	} `json:"public_user_data"`
+}
+
+func membershipOf(object json.RawMessage) (m membership, err error) {
+	if err := json.Unmarshal(object, &m); err != nil || m.User.ID == "" {
+		return m, malformed("a membership doesn't say whose it is")
 	}
-	if err := json.Unmarshal(object, &membership); err != nil || membership.User.ID == "" {
-		return "", "", malformed("a membership doesn't say whose it is")
-	}
-	return membership.ID, membership.User.ID, nil
+	return m, nil
 }
 
 // findDomain searches the organization's domains: Clerk has no path for one of them.

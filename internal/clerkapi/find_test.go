@@ -69,6 +69,35 @@ func TestFindMembershipOfAPair(t *testing.T) {
 	}
 }
 
+// TestFindRefusesAnotherOrganizationsMembership: it must not become a membership of anybody here.
+func TestFindRefusesAnotherOrganizationsMembership(t *testing.T) {
+	t.Parallel()
+	client := serve(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write([]byte(list("1", `{"id":"orgmem_1","organization":{"id":"org_2"},"public_user_data":{"user_id":"user_1"}}`)))
+	}))
+	_, err := client.Find(t.Context(), clerksync.ResourceMembership, clerksync.Reference{OrganizationID: "org_1", UserID: "user_1"})
+	require.ErrorIs(t, err, clerkapi.ErrMalformed)
+}
+
+// TestUserMemberships lists what one user belongs to.
+func TestUserMemberships(t *testing.T) {
+	t.Parallel()
+	client := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/users/user_1/organization_memberships" && r.URL.Path != "/v1/users/user_1/organization_memberships" {
+			w.WriteHeader(http.StatusNotFound)
+			_, _ = w.Write([]byte(`{"errors":[{"code":"resource_not_found","message":"gone"}]}`))
+			return
+		}
+		_, _ = w.Write([]byte(list("1", `{"id":"orgmem_1","organization":{"id":"org_2"},"public_user_data":{"user_id":"user_1"}}`)))
+	}))
+	found, err := client.UserMemberships(t.Context(), "user_1")
+	require.NoError(t, err)
+	require.Equal(t, []string{"orgmem_1"}, idsOf(t, found))
+	found, err = client.UserMemberships(t.Context(), "user_gone")
+	require.NoError(t, err)
+	require.Empty(t, found)
+}
+
 // TestFindDoesNotTrustTheFilter: "any user ids not found are ignored", says Clerk; then others' memberships come back.
 func TestFindDoesNotTrustTheFilter(t *testing.T) {
 	t.Parallel()
@@ -77,7 +106,7 @@ func TestFindDoesNotTrustTheFilter(t *testing.T) {
 		offset, _ := strconv.Atoi(r.URL.Query().Get("offset"))
 		var objects []string
 		for i := offset; i < min(offset+500, members); i++ {
-			objects = append(objects, fmt.Sprintf(`{"id":"orgmem_%d","public_user_data":{"user_id":"user_%d"}}`, i, i%1200))
+			objects = append(objects, fmt.Sprintf(`{"id":"orgmem_%d","organization":{"id":"org_1"},"public_user_data":{"user_id":"user_%d"}}`, i, i%1200))
 		}
 		_, _ = w.Write([]byte(list(strconv.Itoa(members), objects...)))
 	}))
@@ -94,7 +123,7 @@ func TestFindDoesNotTrustTheFilter(t *testing.T) {
 // TestFindCountsARowOnce: a list that shifts shows one twice.
 func TestFindCountsARowOnce(t *testing.T) {
 	t.Parallel()
-	const row = `{"id":"orgmem_1","public_user_data":{"user_id":"user_1"}}`
+	const row = `{"id":"orgmem_1","organization":{"id":"org_1"},"public_user_data":{"user_id":"user_1"}}`
 	ref := clerksync.Reference{OrganizationID: "org_1", UserID: "user_1"}
 	found, err := answering(t, http.StatusOK, list("1", row, row)).Find(t.Context(), clerksync.ResourceMembership, ref)
 	require.NoError(t, err)

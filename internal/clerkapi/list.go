@@ -15,7 +15,7 @@ import (
 // Invitations are listed in all their states. Users come without a total (-1), except on the page that is shorter than its
 // limit: it is the last one, and then they are counted. If the user to begin after is gone, or Clerk doesn't know such a
 // cursor, the error is clerksync.ErrCursorGone. An organization listed by its own id is a page of one, or an empty
-// one. Roles and permissions belong to the whole instance, so that one organization's is an error.
+// one; of one that is gone, all lists are empty. Roles and permissions belong to the whole instance, so that one organization's is an error.
 func (c *Client) List(ctx context.Context, resource clerksync.Resource, r clerksync.PageRequest) (clerksync.Page, error) {
 	if err := checkPageRequest(resource, r); err != nil {
 		return clerksync.Page{}, fmt.Errorf("list %s: %w", resource, err)
@@ -78,6 +78,9 @@ func (c *Client) listPage(ctx context.Context, resource clerksync.Resource, r cl
 	addPage(e.query, r)
 	var body listBody
 	if err := c.get(ctx, e, &body); err != nil {
+		if r.OrganizationID != "" && saysGone(err) {
+			return clerksync.Page{}, nil // so is the organization
+		}
 		return clerksync.Page{}, err
 	}
 	return body.page(r.Limit)

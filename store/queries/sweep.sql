@@ -17,15 +17,16 @@ VALUES (@trigger, @organization_id, @dry_run, @instance_id, clock_timestamp(), c
 RETURNING *;
 
 -- name: ForgetSeen :exec
-TRUNCATE rolecall.sweep_seen;
+DELETE FROM rolecall.sweep_seen WHERE sweep_id NOT IN (SELECT id FROM rolecall.sweeps WHERE state = 'running');
 
 -- name: UnfinishedSweep :one
 SELECT * FROM rolecall.sweeps
-WHERE state = 'running' AND organization_id = '' AND NOT dry_run AND started_at > @since
+WHERE state = 'running' AND organization_id = '' AND NOT dry_run AND updated_at > @worked_after AND started_at > @began_after
 ORDER BY id DESC LIMIT 1;
 
 -- name: AbandonSweeps :exec
-UPDATE rolecall.sweeps SET state = 'abandoned', finished_at = clock_timestamp() WHERE state = 'running' AND id <> @except_id;
+UPDATE rolecall.sweeps SET state = 'abandoned', finished_at = clock_timestamp()
+WHERE state = 'running' AND id <> @except_id AND (@whole::boolean OR organization_id <> '' OR dry_run);
 
 -- name: SaveSweep :exec
 UPDATE rolecall.sweeps SET progress = @progress, report = @report, updated_at = clock_timestamp() WHERE id = @id;
@@ -47,7 +48,7 @@ SELECT * FROM rolecall.sweeps WHERE NOT dry_run AND organization_id = '' ORDER B
 -- name: LastCleanSweep :one
 SELECT * FROM rolecall.sweeps WHERE state = 'clean' AND NOT dry_run AND organization_id = '' ORDER BY id DESC LIMIT 1;
 
--- name: See :exec
+-- name: See :execrows
 INSERT INTO rolecall.sweep_seen (sweep_id, resource, id)
 SELECT @sweep_id, @resource, unnest(@ids::text[])
 ON CONFLICT DO NOTHING;
@@ -112,9 +113,9 @@ UNION ALL SELECT p.id FROM rolecall.permissions p WHERE p.id = ANY (@ids) AND p.
 
 -- name: Unapplied :many
 -- The objects of which a delivery came that isn't applied: it waits, or is set aside.
-SELECT object_id, max(state)::text AS state FROM rolecall.deliveries
-WHERE state IN ('received', 'quarantined') AND object_id = ANY (@object_ids::text[])
-GROUP BY object_id;
+-- One branch for each partial index: the ledger is kept for ever.
+SELECT w.object_id, w.state FROM rolecall.deliveries w WHERE w.state = 'received' AND w.object_id = ANY (@object_ids::text[])
+UNION SELECT q.object_id, q.state FROM rolecall.deliveries q WHERE q.state = 'quarantined' AND q.object_id = ANY (@object_ids);
 
 -- name: AddDrift :exec
 INSERT INTO rolecall.drift AS d (resource, difference, cause, count)
@@ -131,17 +132,21 @@ SELECT resource, difference, cause, count FROM rolecall.drift ORDER BY resource,
 SELECT coalesce(
     (SELECT max(received_at) FROM rolecall.deliveries WHERE received_at > now() - interval '1 hour'),
     (SELECT max(received_at) FROM rolecall.deliveries WHERE received_at > now() - interval '2 days'),
+    (SELECT received_at FROM rolecall.deliveries WHERE body IS NOT NULL ORDER BY received_at DESC LIMIT 1),
     (SELECT max(received_at) FROM rolecall.deliveries), 'epoch')::timestamptz AS received_at;
 
 -- name: InstanceOfDeliveries :one
--- The Clerk instance whose deliveries were applied.
-SELECT instance_id FROM rolecall.deliveries
-WHERE body IS NOT NULL AND instance_id <> '' AND state IN ('applied', 'superseded')
-ORDER BY received_at DESC LIMIT 1;
+-- The Clerk instance of most of the newest deliveries that were applied: an example of the dashboard's may be among them.
+SELECT newest.instance_id FROM (
+    SELECT d.instance_id FROM rolecall.deliveries d
+    WHERE d.body IS NOT NULL AND d.instance_id <> '' AND d.state IN ('applied', 'superseded')
+    ORDER BY d.received_at DESC LIMIT 1000
+) newest
+GROUP BY newest.instance_id ORDER BY count(*) DESC, newest.instance_id LIMIT 1;
 
 -- name: InstanceOfSweeps :one
-SELECT instance_id FROM rolecall.sweeps WHERE state = 'clean' ORDER BY id DESC LIMIT 1;
+SELECT instance_id FROM rolecall.sweeps WHERE state = 'clean' AND NOT dry_run AND organization_id = '' ORDER BY id DESC LIMIT 1;
 
 -- name: LedgerCounts :one
-SELECT count(*) FILTER (WHERE state = 'received') AS waiting, count(*) FILTER (WHERE state = 'quarantined') AS quarantined
-FROM rolecall.deliveries WHERE state IN ('received', 'quarantined');
+SELECT (SELECT count(*) FROM rolecall.deliveries WHERE state = 'received') AS waiting,
+    (SELECT count(*) FROM rolecall.deliveries WHERE state = 'quarantined') AS quarantined;

@@ -12,11 +12,17 @@ import (
 )
 
 const abandonSweeps = `-- name: AbandonSweeps :exec
-UPDATE rolecall.sweeps SET state = 'abandoned', finished_at = clock_timestamp() WHERE state = 'running' AND id <> $1
+UPDATE rolecall.sweeps SET state = 'abandoned', finished_at = clock_timestamp()
+WHERE state = 'running' AND id <> $1 AND ($2::boolean OR organization_id <> '' OR dry_run)
 `
 
-func (q *Queries) AbandonSweeps(ctx context.Context, db DBTX, exceptID int64) error {
-	_, err := db.Exec(ctx, abandonSweeps, exceptID)
+type AbandonSweepsParams struct {
+	ExceptID int64 `json:"except_id"`
+	Whole    bool  `json:"whole"`
+}
+
+func (q *Queries) AbandonSweeps(ctx context.Context, db DBTX, arg AbandonSweepsParams) error {
+	_, err := db.Exec(ctx, abandonSweeps, arg.ExceptID, arg.Whole)
 	return err
 }
 
@@ -200,7 +206,7 @@ func (q *Queries) FinishSweep(ctx context.Context, db DBTX, arg FinishSweepParam
 }
 
 const forgetSeen = `-- name: ForgetSeen :exec
-TRUNCATE rolecall.sweep_seen
+DELETE FROM rolecall.sweep_seen WHERE sweep_id NOT IN (SELECT id FROM rolecall.sweeps WHERE state = 'running')
 `
 
 func (q *Queries) ForgetSeen(ctx context.Context, db DBTX) error {
@@ -256,12 +262,15 @@ func (q *Queries) HangingOn(ctx context.Context, db DBTX, arg HangingOnParams) (
 }
 
 const instanceOfDeliveries = `-- name: InstanceOfDeliveries :one
-SELECT instance_id FROM rolecall.deliveries
-WHERE body IS NOT NULL AND instance_id <> '' AND state IN ('applied', 'superseded')
-ORDER BY received_at DESC LIMIT 1
+SELECT newest.instance_id FROM (
+    SELECT d.instance_id FROM rolecall.deliveries d
+    WHERE d.body IS NOT NULL AND d.instance_id <> '' AND d.state IN ('applied', 'superseded')
+    ORDER BY d.received_at DESC LIMIT 1000
+) newest
+GROUP BY newest.instance_id ORDER BY count(*) DESC, newest.instance_id LIMIT 1
 `
 
-// The Clerk instance whose deliveries were applied.
+// The Clerk instance of most of the newest deliveries that were applied: an example of the dashboard's may be among them.
 func (q *Queries) InstanceOfDeliveries(ctx context.Context, db DBTX) (string, error) {
 	row := db.QueryRow(ctx, instanceOfDeliveries)
 	var instance_id string
@@ -270,7 +279,7 @@ func (q *Queries) InstanceOfDeliveries(ctx context.Context, db DBTX) (string, er
 }
 
 const instanceOfSweeps = `-- name: InstanceOfSweeps :one
-SELECT instance_id FROM rolecall.sweeps WHERE state = 'clean' ORDER BY id DESC LIMIT 1
+SELECT instance_id FROM rolecall.sweeps WHERE state = 'clean' AND NOT dry_run AND organization_id = '' ORDER BY id DESC LIMIT 1
 `
 
 func (q *Queries) InstanceOfSweeps(ctx context.Context, db DBTX) (string, error) {
@@ -308,6 +317,7 @@ const lastDelivery = `-- name: LastDelivery :one
 SELECT coalesce(
     (SELECT max(received_at) FROM rolecall.deliveries WHERE received_at > now() - interval '1 hour'),
     (SELECT max(received_at) FROM rolecall.deliveries WHERE received_at > now() - interval '2 days'),
+    (SELECT received_at FROM rolecall.deliveries WHERE body IS NOT NULL ORDER BY received_at DESC LIMIT 1),
     (SELECT max(received_at) FROM rolecall.deliveries), 'epoch')::timestamptz AS received_at
 `
 
@@ -344,8 +354,8 @@ func (q *Queries) LastSweep(ctx context.Context, db DBTX) (RolecallSweep, error)
 }
 
 const ledgerCounts = `-- name: LedgerCounts :one
-SELECT count(*) FILTER (WHERE state = 'received') AS waiting, count(*) FILTER (WHERE state = 'quarantined') AS quarantined
-FROM rolecall.deliveries WHERE state IN ('received', 'quarantined')
+SELECT (SELECT count(*) FROM rolecall.deliveries WHERE state = 'received') AS waiting,
+    (SELECT count(*) FROM rolecall.deliveries WHERE state = 'quarantined') AS quarantined
 `
 
 type LedgerCountsRow struct {
@@ -434,7 +444,7 @@ func (q *Queries) SaveSweep(ctx context.Context, db DBTX, arg SaveSweepParams) e
 	return err
 }
 
-const see = `-- name: See :exec
+const see = `-- name: See :execrows
 INSERT INTO rolecall.sweep_seen (sweep_id, resource, id)
 SELECT $1, $2, unnest($3::text[])
 ON CONFLICT DO NOTHING
@@ -446,9 +456,12 @@ type SeeParams struct {
 	Ids      []string `json:"ids"`
 }
 
-func (q *Queries) See(ctx context.Context, db DBTX, arg SeeParams) error {
-	_, err := db.Exec(ctx, see, arg.SweepID, arg.Resource, arg.Ids)
-	return err
+func (q *Queries) See(ctx context.Context, db DBTX, arg SeeParams) (int64, error) {
+	result, err := db.Exec(ctx, see, arg.SweepID, arg.Resource, arg.Ids)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
 }
 
 const startSweep = `-- name: StartSweep :one
@@ -506,9 +519,8 @@ func (q *Queries) TryLockSweeps(ctx context.Context, db DBTX, key int64) (bool, 
 }
 
 const unapplied = `-- name: Unapplied :many
-SELECT object_id, max(state)::text AS state FROM rolecall.deliveries
-WHERE state IN ('received', 'quarantined') AND object_id = ANY ($1::text[])
-GROUP BY object_id
+SELECT w.object_id, w.state FROM rolecall.deliveries w WHERE w.state = 'received' AND w.object_id = ANY ($1::text[])
+UNION SELECT q.object_id, q.state FROM rolecall.deliveries q WHERE q.state = 'quarantined' AND q.object_id = ANY ($1)
 `
 
 type UnappliedRow struct {
@@ -517,6 +529,7 @@ type UnappliedRow struct {
 }
 
 // The objects of which a delivery came that isn't applied: it waits, or is set aside.
+// One branch for each partial index: the ledger is kept for ever.
 func (q *Queries) Unapplied(ctx context.Context, db DBTX, objectIds []string) ([]UnappliedRow, error) {
 	rows, err := db.Query(ctx, unapplied, objectIds)
 	if err != nil {
@@ -539,12 +552,17 @@ func (q *Queries) Unapplied(ctx context.Context, db DBTX, objectIds []string) ([
 
 const unfinishedSweep = `-- name: UnfinishedSweep :one
 SELECT id, trigger, organization_id, dry_run, instance_id, started_at, updated_at, finished_at, state, reason, progress, report FROM rolecall.sweeps
-WHERE state = 'running' AND organization_id = '' AND NOT dry_run AND started_at > $1
+WHERE state = 'running' AND organization_id = '' AND NOT dry_run AND updated_at > $1 AND started_at > $2
 ORDER BY id DESC LIMIT 1
 `
 
-func (q *Queries) UnfinishedSweep(ctx context.Context, db DBTX, since time.Time) (RolecallSweep, error) {
-	row := db.QueryRow(ctx, unfinishedSweep, since)
+type UnfinishedSweepParams struct {
+	WorkedAfter time.Time `json:"worked_after"`
+	BeganAfter  time.Time `json:"began_after"`
+}
+
+func (q *Queries) UnfinishedSweep(ctx context.Context, db DBTX, arg UnfinishedSweepParams) (RolecallSweep, error) {
+	row := db.QueryRow(ctx, unfinishedSweep, arg.WorkedAfter, arg.BeganAfter)
 	var i RolecallSweep
 	err := row.Scan(
 		&i.ID,
