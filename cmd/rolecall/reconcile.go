@@ -103,7 +103,7 @@ func sweepWhenFree(ctx context.Context, sweeper *jobs.Sweeper, opts jobs.SweepOp
 
 // conclude prints the report, if a sweep began, and says by the exit code how it ended.
 func (c *reconcileCommand) conclude(ctx context.Context, out io.Writer, report jobs.SweepReport, err error) error {
-	if report.SweepID != "" {
+	if report.SweepID != "" || report.Aborted {
 		if err := c.print(out, report); err != nil {
 			return err
 		}

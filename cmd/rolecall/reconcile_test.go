@@ -236,10 +236,10 @@ func TestClerkAwayIsAnErrorOrAGuard(t *testing.T) {
 	require.False(t, again.Aborted)
 
 	b.env["CLERK_API_URL"] = "http://127.0.0.1:1/v1"
-	code, out, errs := runCommand(t, b.env, "reconcile", "--json")
-	require.Equal(t, exitError, code)
+	report, errs = b.report(t, exitGuard, "reconcile")
 	require.Contains(t, errs, "clerk is unavailable")
-	require.Empty(t, out, "no sweep began")
+	require.Equal(t, jobs.ReasonListingIncomplete, report.Reason)
+	require.Empty(t, report.SweepID, "no sweep began")
 }
 
 //nolint:paralleltest // the environment belongs to the process

@@ -142,7 +142,7 @@ func TestReadyWaitsForTheFirstSweep(t *testing.T) {
 	s := b.served(t, time.Hour, parts{web: true, workers: true})
 	status, text := s.text(t, "/readyz")
 	require.Equal(t, http.StatusServiceUnavailable, status)
-	require.Contains(t, text, "never been compared with Clerk")
+	require.Contains(t, text, "the first comparison with Clerk hasn't gone through")
 	close(proceed)
 	require.Eventually(t, func() bool {
 		status, _ = s.text(t, "/readyz")
