@@ -51,16 +51,28 @@ func (s *server) authorize(w http.ResponseWriter, r *http.Request, userID string
 	if err != nil {
 		return err
 	}
-	standing, decision, err := s.decide(r, userID, workspaceID, permission)
+	v, err := s.judge(r, userID, workspaceID, permission)
 	if err != nil {
 		return err
 	}
-	writeFreshness(w, standing, decision)
-	if !decision.Allowed {
-		return refusal(decision, standing.User)
+	writeFreshness(w, v.standing, v.decision)
+	if v.refused != nil {
+		return v.refused
 	}
-	return write(w, bodyOf(decision))
+	w.Header().Set(headerUser, v.decision.UserID)
+	w.Header().Set(headerWorkspace, v.decision.OrganizationID)
+	w.Header().Set(headerRole, v.decision.Role)
+	w.Header().Set(headerPermission, v.decision.Permission)
+	return write(w, bodyOf(v.decision))
 }
+
+// Headers by which a proxy tells the service behind it who was let in.
+const (
+	headerUser       = "Rolecall-User"
+	headerWorkspace  = "Rolecall-Workspace"
+	headerRole       = "Rolecall-Role"
+	headerPermission = "Rolecall-Permission"
+)
 
 const (
 	maxChecks     = 100
@@ -70,6 +82,9 @@ const (
 type checksBody struct {
 	Checks  []checkBody `json:"checks"`
 	Refresh bool        `json:"refresh"` // look up at Clerk who isn't a member
+
+	MinRevision  *int64 `json:"min_revision,omitempty"`  // that each workspace must have reached
+	MaxStaleness *int64 `json:"max_staleness,omitempty"` // seconds
 }
 
 type checkBody struct {
@@ -88,6 +103,10 @@ func (s *server) authorizeMany(w http.ResponseWriter, r *http.Request, _ string)
 	if err != nil {
 		return err
 	}
+	demand, err := demandOf(asked.MinRevision, asked.MaxStaleness)
+	if err != nil {
+		return err
+	}
 	pairs := make([]store.Pair, len(asked.Checks))
 	for i, c := range asked.Checks {
 		pairs[i] = store.Pair{UserID: c.UserID, OrganizationID: c.WorkspaceID}
@@ -100,9 +119,13 @@ func (s *server) authorizeMany(w http.ResponseWriter, r *http.Request, _ string)
 	if err != nil {
 		return err
 	}
+	if standings, err = s.awaitRevision(r.Context(), demand.MinRevision, standings, pairs...); err != nil {
+		return err
+	}
+	grants, now := s.cfg.Grants(), s.cfg.Now()
 	body := decisionsBody{Decisions: make([]decisionBody, len(asked.Checks))}
 	for i, c := range asked.Checks {
-		d := s.cfg.Grants.Decide(standings[i], c.Permission)
+		d := demand.Judge(grants.Decide(standings[i], c.Permission), now)
 		s.cfg.Decided(d.Reason)
 		body.Decisions[i] = bodyOf(d)
 	}
@@ -135,7 +158,7 @@ func readChecks(w http.ResponseWriter, r *http.Request) (checksBody, error) {
 // unreadableChecks tells a body that is too large from one that is something else than an object with checks.
 func unreadableChecks(err error) *problem {
 	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
-		return &problem{Type: problemType + "too-large", Title: "Body too large", Status: http.StatusRequestEntityTooLarge}
+		return errTooLarge
 	}
-	return badRequest(`The body must be one object {"checks":[{"user_id":"user_…","workspace_id":"org_…","permission":"…"}]}, which may have "refresh":true.`)
+	return badRequest(`The body must be one object {"checks":[{"user_id":"user_…","workspace_id":"org_…","permission":"…"}]}, which may have "refresh":true, and min_revision and max_staleness as whole numbers.`)
 }

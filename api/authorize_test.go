@@ -167,7 +167,7 @@ func TestAuthorizeManyRefusesBadBodies(t *testing.T) {
 	for name, body := range map[string]string{
 		"empty": "", "space": " ", "null": "null", "list": "[" + good + "]", "text": `"checks"`, "broken": `{"checks":[` + good,
 		"no checks": `{}`, "null checks": `{"checks":null}`, "none": `{"checks":[]}`, "null check": `{"checks":[null]}`,
-		"list of text": `{"checks":["user_1"]}`, "unknown field": `{"checks":[` + good + `],"min_revision":3}`,
+		"list of text": `{"checks":["user_1"]}`, "unknown field": `{"checks":[` + good + `],"min_revison":3}`,
 		"unknown field of a check": `{"checks":[{"user_id":"user_1","workspace_id":"org_1","permission":"p","x":1}]}`,
 		"trailing garbage":         `{"checks":[` + good + `]}x`, "two objects": `{"checks":[` + good + `]}{}`,
 		"trailing bracket": `{"checks":[` + good + `]}]`,

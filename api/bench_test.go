@@ -52,7 +52,7 @@ func setupAuthorizeBench(b *testing.B) *authorizeBench {
 	authenticator, _ := realAuthenticator(b, jwks)
 	grants, err := DefaultPolicy()
 	require.NoError(b, err)
-	handler, err := NewHandler(Config{DB: pool, Authenticator: authenticator, Grants: grants, Logger: slog.New(slog.DiscardHandler)})
+	handler, err := NewHandler(Config{DB: pool, Authenticator: authenticator, Grants: fixed(grants), Logger: slog.New(slog.DiscardHandler)})
 	require.NoError(b, err)
 	api, floor := httptest.NewServer(handler), httptest.NewServer(primaryKeyLookUp(pool))
 	b.Cleanup(api.Close)

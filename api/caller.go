@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"strconv"
@@ -66,15 +67,15 @@ func (s *server) asUser(next userHandler) http.Handler {
 // asMember admits members of the workspace in the path whose role has the permission.
 func (s *server) asMember(permission string, next memberHandler) http.Handler {
 	return s.asUser(func(w http.ResponseWriter, r *http.Request, userID string) error {
-		standing, decision, err := s.decide(r, userID, mux.Vars(r)["workspace_id"], permission)
+		v, err := s.judge(r, userID, mux.Vars(r)["workspace_id"], permission)
 		if err != nil {
 			return err
 		}
-		writeFreshness(w, standing, decision)
-		if !decision.Allowed {
-			return refusal(decision, standing.User)
+		writeFreshness(w, v.standing, v.decision)
+		if v.refused != nil {
+			return v.refused
 		}
-		return next(w, r, standing)
+		return next(w, r, v.standing)
 	})
 }
 
@@ -96,20 +97,28 @@ func (s *server) handle(next func(http.ResponseWriter, *http.Request) error) htt
 	})
 }
 
-// decide reads what the mirror knows about a user in a workspace, after a look-up at Clerk if that isn't a membership,
-// and decides.
-func (s *server) decide(r *http.Request, userID, workspaceID, permission string) (clerksync.Standing, clerksync.Decision, error) {
+// standing reads what the mirror knows about a user in a workspace, after a look-up at Clerk if that isn't a membership.
+func (s *server) standing(ctx context.Context, userID, workspaceID string) (clerksync.Standing, error) {
 	pair := store.Pair{UserID: userID, OrganizationID: workspaceID}
 	if !storable(workspaceID) { // no workspace has such an id: ask about none
 		pair.OrganizationID = ""
 	}
-	standings, err := s.freshStandings(r.Context(), pair)
+	standings, err := s.freshStandings(ctx, pair)
 	if err != nil {
-		return clerksync.Standing{}, clerksync.Decision{}, err
+		return clerksync.Standing{}, err
 	}
-	decision := s.cfg.Grants.Decide(standings[0], permission)
+	return standings[0], nil
+}
+
+// decide decides whether a user may do something in a workspace, by the mirror as it is.
+func (s *server) decide(ctx context.Context, userID, workspaceID, permission string) (clerksync.Decision, error) {
+	standing, err := s.standing(ctx, userID, workspaceID)
+	if err != nil {
+		return clerksync.Decision{}, err
+	}
+	decision := s.cfg.Grants().Decide(standing, permission)
 	s.cfg.Decided(decision.Reason)
-	return standings[0], decision, nil
+	return decision, nil
 }
 
 // writeFreshness tells a member how fresh the answer is, also a refusal. Whoever isn't one, or may do nothing at all,

@@ -46,12 +46,14 @@ func (s *server) invitations(w http.ResponseWriter, r *http.Request, caller cler
 	if err != nil {
 		return err
 	}
-	return write(w, pageOf(invitations, limit, func(i store.Invitation) store.Position {
+	return writeTagged(w, r, pageOf(invitations, limit, func(i store.Invitation) store.Position {
 		return store.Position{At: i.CreatedAt, ID: i.ID}
-	}, func(i store.Invitation) invitationBody {
-		return invitationBody{
-			ID: i.ID, Email: i.Email, Role: i.Role, Status: status, InvitedBy: i.InviterID, CreatedAt: i.CreatedAt.UTC(),
-			ExpiresAt: utc(i.ExpiresAt),
-		}
-	}))
+	}, func(i store.Invitation) invitationBody { return bodyOfInvitation(i, status) }))
+}
+
+func bodyOfInvitation(i store.Invitation, status string) invitationBody {
+	return invitationBody{
+		ID: i.ID, Email: i.Email, Role: i.Role, Status: status, InvitedBy: i.InviterID, CreatedAt: i.CreatedAt.UTC(),
+		ExpiresAt: utc(i.ExpiresAt),
+	}
 }

@@ -64,8 +64,13 @@ func dead(yes bool) any {
 
 // save writes the world as it is: worlds that no events can lead to must be judged alike, too.
 func (w smallWorld) save(ctx context.Context, tx pgx.Tx) error {
+	return saveRows(ctx, tx, map[string][]map[string]any{"organizations": w.organizations, "users": w.users, "memberships": w.memberships})
+}
+
+// saveRows writes rows of the mirror by their tables. What a row doesn't say has a value that means nothing.
+func saveRows(ctx context.Context, tx pgx.Tx, tables map[string][]map[string]any) error {
 	var errs []error
-	for table, rows := range map[string][]map[string]any{"organizations": w.organizations, "users": w.users, "memberships": w.memberships} {
+	for table, rows := range tables {
 		for _, row := range rows {
 			_, err := tx.Exec(ctx, fmt.Sprintf(
 				`INSERT INTO rolecall.%[1]s SELECT (jsonb_populate_record(NULL::rolecall.%[1]s, '{"name":"","public_metadata":{},"version":{},"deleted_cause":"","changed_at":"epoch"}' || $1::jsonb)).*`, table), row)

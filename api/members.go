@@ -37,12 +37,14 @@ func (s *server) members(w http.ResponseWriter, r *http.Request, caller clerksyn
 	if err != nil {
 		return err
 	}
-	return write(w, pageOf(members, limit, func(m store.Member) store.Position {
+	return writeTagged(w, r, pageOf(members, limit, func(m store.Member) store.Position {
 		return store.Position{At: m.JoinedAt, ID: m.MembershipID}
-	}, func(m store.Member) memberBody {
-		return memberBody{
-			UserID: m.UserID, MembershipID: m.MembershipID, Role: m.Role, RoleName: m.RoleName, Identifier: m.Identifier,
-			FirstName: m.FirstName, LastName: m.LastName, JoinedAt: m.JoinedAt.UTC(),
-		}
-	}))
+	}, bodyOfMember))
+}
+
+func bodyOfMember(m store.Member) memberBody {
+	return memberBody{
+		UserID: m.UserID, MembershipID: m.MembershipID, Role: m.Role, RoleName: m.RoleName, Identifier: m.Identifier,
+		FirstName: m.FirstName, LastName: m.LastName, JoinedAt: m.JoinedAt.UTC(),
+	}
 }

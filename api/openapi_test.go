@@ -65,7 +65,9 @@ func TestContractSeesDrift(t *testing.T) {
 	t.Parallel()
 	c := loadContract(t)
 	const good = `{"user_id":"user_1","workspaces":[{"workspace_id":"org_1","name":"","slug":null,"role":"org:admin","permissions":[]}]}`
-	header := func(kind string) http.Header { return http.Header{"Content-Type": {kind}} }
+	header := func(kind string) http.Header {
+		return http.Header{"Content-Type": {kind}, "Etag": {`"a"`}, "Cache-Control": {"private, no-cache"}, "Vary": {"Authorization, " + headerOnBehalfOf}}
+	}
 	tests := map[string]struct {
 		method, target string
 		status         int
@@ -74,6 +76,7 @@ func TestContractSeesDrift(t *testing.T) {
 		ok             bool
 	}{
 		"as documented":    {"GET", "/v1/me", 200, header("application/json"), good, true},
+		"no tag":           {"GET", "/v1/me", 200, http.Header{"Content-Type": {"application/json"}}, good, false},
 		"additional":       {"GET", "/v1/me", 200, header("application/json"), `{"user_id":"user_1","workspaces":[],"x":1}`, false},
 		"missing":          {"GET", "/v1/me", 200, header("application/json"), `{"user_id":"user_1"}`, false},
 		"null":             {"GET", "/v1/me", 200, header("application/json"), `{"user_id":"user_1","workspaces":null}`, false},

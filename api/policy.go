@@ -2,11 +2,7 @@ package api
 
 import (
 	_ "embed"
-	"errors"
 	"fmt"
-	"slices"
-	"strings"
-	"unicode"
 
 	"github.com/goccy/go-yaml"
 
@@ -16,36 +12,37 @@ import (
 //go:embed policy.yaml
 var defaultPolicy []byte
 
-// DefaultPolicy returns the policy of the product that Rolecall was made for: members work, admins also manage.
-func DefaultPolicy() (clerksync.Grants, error) { return ParsePolicy(defaultPolicy) }
+// BuiltInPolicy is the name that the policy of [DefaultPolicy] goes by in messages.
+const BuiltInPolicy = "built-in policy"
 
-// ParsePolicy reads a policy: YAML with one key, "roles", under which each role key (org:…) lists the permissions that
-// it grants. Errors name the line, or the role.
-func ParsePolicy(text []byte) (clerksync.Grants, error) {
-	var policy struct {
-		Roles clerksync.Grants `yaml:"roles"`
+// Policy says what each role may do, beside what it may at Clerk.
+type Policy struct {
+	Grants clerksync.Grants
+	// Warnings tell what is probably a mistake, each beginning with the file's name and the line.
+	Warnings []string
+}
+
+// DefaultPolicy returns the policy of the product that Rolecall was made for: members work, admins also manage.
+func DefaultPolicy() (clerksync.Grants, error) {
+	policy, err := ParsePolicy(BuiltInPolicy, defaultPolicy)
+	return policy.Grants, err
+}
+
+// ParsePolicy reads a policy: YAML with one key, "roles", under which each role's key (org:…) lists the permissions that
+// it grants. The name is the file's. The error tells everything that is wrong, a line for each, as name:line: what.
+func ParsePolicy(name string, text []byte) (Policy, error) {
+	r := policyReader{name: name, grants: clerksync.Grants{}}
+	if roles := r.read(text); len(r.errs) == 0 {
+		return Policy{Grants: r.grants, Warnings: r.warnings(roles)}, nil
 	}
-	if err := yaml.UnmarshalWithOptions(text, &policy, yaml.Strict()); err != nil {
-		return nil, fmt.Errorf("read policy: %w", err)
+	return Policy{}, r.failure()
+}
+
+// YAML writes the policy in the form that [ParsePolicy] reads, roles sorted and without comments.
+func (p Policy) YAML() ([]byte, error) {
+	text, err := yaml.Marshal(map[string]clerksync.Grants{"roles": p.Grants})
+	if err != nil {
+		return nil, fmt.Errorf("write policy: %w", err)
 	}
-	if len(policy.Roles) == 0 {
-		return nil, errors.New("read policy: no roles: nobody could do anything")
-	}
-	for role, permissions := range policy.Roles {
-		if role != clerksync.CanonicalRole(role) {
-			return nil, fmt.Errorf("read policy: role %q is written %q", role, clerksync.CanonicalRole(role))
-		}
-		if !strings.HasPrefix(role, "org:") {
-			return nil, fmt.Errorf("read policy: role %q: a role's key begins with org:, such as org:admin", role)
-		}
-		for i, p := range permissions {
-			if strings.ContainsFunc(p, unicode.IsSpace) || !storable(p) {
-				return nil, fmt.Errorf("read policy: role %q: %q is not a permission, such as reports:read", role, p)
-			}
-			if slices.Contains(permissions[:i], p) {
-				return nil, fmt.Errorf("read policy: role %q: %q is granted twice", role, p)
-			}
-		}
-	}
-	return policy.Roles, nil
+	return text, nil
 }

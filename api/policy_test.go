@@ -12,14 +12,14 @@ import (
 // TestDefaultPolicy is the product's split of roles, in full: a change here is a change of who may do what.
 func TestDefaultPolicy(t *testing.T) {
 	t.Parallel()
-	grants, err := DefaultPolicy()
+	policy, err := ParsePolicy(BuiltInPolicy, defaultPolicy)
 	require.NoError(t, err)
 	member := strings.Fields("workspace:read analyses:run reports:read prompts:read prompts:write")
-	require.Equal(t, clerksync.Grants{
+	require.Equal(t, Policy{Grants: clerksync.Grants{
 		"org:member": member,
 		"org:admin": append(member,
 			strings.Fields("workspace:update billing:manage integrations:manage schedules:manage audit:read members:read members:manage")...),
-	}, grants)
+	}}, policy, "and nothing to warn of")
 }
 
 // TestDefaultPolicyIsFresh: whoever changes the policy that they were given changes nobody else's.
@@ -37,34 +37,86 @@ func TestDefaultPolicyIsFresh(t *testing.T) {
 
 func TestParsePolicy(t *testing.T) {
 	t.Parallel()
-	grants, err := ParsePolicy([]byte("roles:\n  org:admin: [a, b]\n  org:guest: []\n  org:anything: [c]\n"))
+	policy, err := ParsePolicy("p.yaml", []byte("# ours\nroles:\n  org:admin: &all [a, b-c.d:e_F]\n  org:owner: *all\n  'org:any:thing': [\"c\"]\n"))
 	require.NoError(t, err)
-	require.Equal(t, clerksync.Grants{"org:admin": {"a", "b"}, "org:guest": {}, "org:anything": {"c"}}, grants)
+	all := []string{"a", "b-c.d:e_F"}
+	require.Equal(t, clerksync.Grants{"org:admin": all, "org:owner": all, "org:any:thing": {"c"}}, policy.Grants)
+}
+
+func TestPolicyIsReadAsItIsWritten(t *testing.T) {
+	t.Parallel()
+	want := Policy{Grants: clerksync.Grants{"org:admin": {"z:1", "a", "true", "7", "null"}, "org:b-c": {"x"}}}
+	text, err := want.YAML()
+	require.NoError(t, err)
+	got, err := ParsePolicy("p.yaml", text)
+	require.NoError(t, err, string(text))
+	require.Equal(t, want.Grants, got.Grants)
 }
 
 func TestParsePolicyRefuses(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct{ text, want string }{
-		"nothing":          {"", "no roles"},
-		"no roles":         {"roles: {}", "no roles"},
-		"null roles":       {"roles:", "no roles"},
-		"another key":      {"roles:\n  org:admin: [a]\nrole:\n  org:member: [a]\n", "[3:1]"},
-		"a role twice":     {"roles:\n  org:admin: [a]\n  org:admin: [b]\n", "[3:3]"},
-		"not YAML":         {"roles: [", "[1:"},
-		"text for a list":  {"roles:\n  org:admin: abc\n", "[2:14]"},
-		"list for a map":   {"roles: [a]\n", "[1:"},
-		"object for text":  {"roles:\n  org:admin: [{a: b}]\n", "[2:"},
-		"legacy role":      {"roles:\n  admin: [a]\n", `role "admin" is written "org:admin"`},
-		"other legacy":     {"roles:\n  basic_member: [a]\n", `role "basic_member" is written "org:member"`},
-		"empty permission": {"roles:\n  org:admin: ['']\n", `role "org:admin"`},
-		"null permission":  {"roles:\n  org:admin: [null]\n", `role "org:admin"`},
-		"long permission":  {"roles:\n  org:admin: [" + strings.Repeat("x", maxID+1) + "]\n", `role "org:admin"`},
+		"nothing":             {"", "p.yaml:1: no roles"},
+		"comments":            {"# roles\n# of nobody\n", "p.yaml:1: no roles"},
+		"no roles":            {"\nroles: {}", "p.yaml:2: no roles"},
+		"null roles":          {"roles:", "p.yaml:1: no roles"},
+		"another key":         {"roles:\n  org:admin: [a]\nrole:\n  org:member: [a]\n", `p.yaml:3: unknown key "role"`},
+		"only another key":    {"# ours\nrole:\n  org:member: [a]\n", `p.yaml:2: unknown key "role"`},
+		"a key that isn't":    {"7: [a]\n", `p.yaml:1: unknown key "<7>"`},
+		"roles twice":         {"roles:\n  org:admin: [a]\nroles:\n  org:b: [a]\n", "p.yaml:3: "},
+		"a role twice":        {"roles:\n  org:admin: [a]\n  org:admin: [b]\n", "p.yaml:3: "},
+		"a permission twice":  {"roles:\n  org:admin:\n  - a\n  - b\n  - a\n", `p.yaml:5: role "org:admin": "a" is granted twice`},
+		"twice by an alias":   {"roles:\n  org:admin:\n  - &a a\n  - *a\n", `p.yaml:4: role "org:admin": "a" is granted twice`},
+		"not YAML":            {"roles: [", "p.yaml:1: "},
+		"tabs":                {"roles:\n\torg:admin: [a]\n", "p.yaml:2: "},
+		"two documents":       {"roles:\n  org:admin: [a]\n---\nroles:\n  org:b: [b]\n", "a policy is one YAML document"},
+		"text for all":        {"roles\n", "p.yaml:1: a policy: a mapping"},
+		"text for a list":     {"roles:\n  org:admin: abc\n", `p.yaml:2: role "org:admin": permissions are a list`},
+		"list for a map":      {"\nroles: [a]\n", "p.yaml:2: roles: a mapping"},
+		"object for text":     {"roles:\n  org:admin:\n  - a: b\n", `p.yaml:3: role "org:admin": "<a: b>" is not`},
+		"number for text":     {"roles:\n  org:admin: [7]\n", `p.yaml:2: role "org:admin": "<7>" is not`},
+		"unknown alias":       {"roles:\n  org:admin: *nobody\n", "p.yaml:2: "},
+		"merge":               {"roles:\n  org:admin: [a]\n  <<: {org:b: [b]}\n", "p.yaml:3: "},
+		"legacy role":         {"roles:\n  admin: [a]\n", `p.yaml:2: role "admin" is written "org:admin"`},
+		"other legacy":        {"roles:\n  basic_member: [a]\n", `p.yaml:2: role "basic_member" is written "org:member"`},
+		"role without prefix": {"roles:\n  org:a: [a]\n  owner: [a]\n", `p.yaml:3: "owner" is not a role`},
+		"role with a space":   {"roles:\n  org:a b: [a]\n", `p.yaml:2: "org:a b" is not a role`},
+		"empty grants":        {"roles:\n  org:admin: [a]\n  org:guest: []\n", `p.yaml:3: role "org:guest" grants nothing`},
+		"null grants":         {"roles:\n  org:guest:\n  org:admin: [a]\n", `p.yaml:2: role "org:guest" grants nothing`},
+		"empty permission":    {"roles:\n  org:admin: ['']\n", `p.yaml:2: role "org:admin": ""`},
+		"null permission":     {"roles:\n  org:admin: [null]\n", `p.yaml:2: role "org:admin"`},
+		"wildcard":            {"roles:\n  org:admin:\n  - a\n  - 'reports:*'\n", "p.yaml:4: "},
+		"several in one":      {"roles:\n  org:admin: ['a b']\n", `p.yaml:2: role "org:admin": "a b" is not`},
+		"long permission":     {"roles:\n  org:admin: [" + strings.Repeat("x", maxID+1) + "]\n", `p.yaml:2: role "org:admin"`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			_, err := ParsePolicy([]byte(test.text))
+			policy, err := ParsePolicy("p.yaml", []byte(test.text))
 			require.ErrorContains(t, err, "read policy: ")
 			require.ErrorContains(t, err, test.want)
+			require.Zero(t, policy)
 		})
+	}
+}
+
+func TestParsePolicyTellsEverythingAtOnce(t *testing.T) {
+	t.Parallel()
+	_, err := ParsePolicy("p.yaml", []byte("role: x\nroles:\n  org:guest: []\n  owner: ['*']\n"))
+	for _, place := range []string{"p.yaml:1: ", "p.yaml:3: ", "p.yaml:4: \"owner\"", "p.yaml:4: role"} {
+		require.ErrorContains(t, err, place)
+	}
+}
+
+// TestPolicyWarnings: what a route asks for and nobody is granted, is refused to everybody.
+func TestPolicyWarnings(t *testing.T) {
+	t.Parallel()
+	policy, err := ParsePolicy("p.yaml", []byte("# ours\n\nroles:\n  org:admin: [members:read, audit:read]\n  org:owner: [workspace:update]\n"))
+	require.NoError(t, err)
+	require.Equal(t, []string{"p.yaml:3: no role grants members:manage: nobody can invite, promote or remove anybody"}, policy.Warnings)
+	policy, err = ParsePolicy("p.yaml", []byte("roles:\n  org:admin: [a]\n"))
+	require.NoError(t, err)
+	require.Len(t, policy.Warnings, 4)
+	for _, warning := range policy.Warnings {
+		require.Contains(t, warning, "p.yaml:1: no role grants ")
 	}
 }

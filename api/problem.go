@@ -53,6 +53,15 @@ var (
 		Type: problemType + "unavailable", Title: "Temporarily unavailable", Status: http.StatusServiceUnavailable,
 		Detail: "Nothing was decided. Try again.", retryAfter: "1",
 	}
+	errRevisionNotReached = &problem{
+		Type: problemType + "revision-not-reached", Title: "Revision not reached", Status: http.StatusConflict,
+		Detail: "The mirror hasn't seen this revision of the workspace yet. Try again.", Reason: clerksync.ReasonStale,
+	}
+	errStale = &problem{
+		Type: problemType + "stale", Title: "Not fresh enough", Status: http.StatusServiceUnavailable,
+		Detail: "The mirror hasn't been compared with Clerk for longer than max_staleness.", Reason: clerksync.ReasonStale,
+		retryAfter: "5",
+	}
 	errInternal = &problem{
 		Type: problemType + "internal", Title: "Internal error", Status: http.StatusInternalServerError,
 		Detail: "Nothing was decided. The error has been logged.",
@@ -79,6 +88,8 @@ func refusal(d clerksync.Decision, user clerksync.UserStatus) error {
 	switch d.Reason {
 	case clerksync.ReasonNotAMember, clerksync.ReasonWorkspaceDeleted:
 		return errNotFound
+	case clerksync.ReasonStale:
+		return errStale
 	default:
 		return forbidden(d.Reason)
 	}
@@ -88,6 +99,9 @@ func refusal(d clerksync.Decision, user clerksync.UserStatus) error {
 func problemFor(err error) (p *problem, ours bool) {
 	if p, ok := errors.AsType[*problem](err); ok {
 		return p, false
+	}
+	if p, ours := commandProblemFor(err); p != nil {
+		return p, ours
 	}
 	switch {
 	case errors.Is(err, ErrUnauthenticated):
@@ -106,6 +120,10 @@ func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	p, ours := problemFor(err)
 	if ours {
 		s.cfg.Logger.ErrorContext(r.Context(), "request failed", "method", r.Method, "status", p.Status, "error", err)
+	}
+	if p.Status == http.StatusNotFound { // nothing tells that the workspace exists
+		w.Header().Del(headerRevision)
+		w.Header().Del(headerAsOf)
 	}
 	writeProblem(w, p)
 }

@@ -9,7 +9,7 @@ import (
 // query holds the query parameters of a request, each given once.
 type query map[string]string
 
-// queryOf reads the query of a request that may have the given parameters. Any other one, one given twice and what can't
+// queryOf reads the query of a request about a workspace that may have the given parameters, beside those of freshness. Any other one, one given twice and what can't
 // be read are refused: a parameter that was meant to change the answer must not be overlooked.
 func queryOf(r *http.Request, allowed ...string) (query, error) {
 	values, err := url.ParseQuery(r.URL.RawQuery)
@@ -19,6 +19,8 @@ func queryOf(r *http.Request, allowed ...string) (query, error) {
 	q := query{}
 	for name, given := range values {
 		switch {
+		case name == paramMinRevision, name == paramMaxStaleness: // read by freshnessOf
+			continue
 		case !slices.Contains(allowed, name):
 			return nil, badRequest("The query has a parameter that this route doesn't take.")
 		case len(given) > 1:

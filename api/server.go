@@ -20,6 +20,9 @@ const (
 	permissionNone          = "" // membership alone
 	permissionMembersRead   = "members:read"
 	permissionMembersManage = "members:manage"
+	permissionAuditRead     = "audit:read"
+
+	permissionWorkspaceUpdate = "workspace:update"
 )
 
 // requestTimeout bounds one request, most of which take a millisecond: what waits for longer waits for a database
@@ -33,12 +36,15 @@ var openAPI []byte
 type Config struct {
 	// DB is where the mirror is read. It should serve nothing else, so that reading never waits for writing.
 	DB store.DBTX
+	// EventDB is where services' entries of the audit log are appended: DB may be read-only. Defaults to DB.
+	EventDB store.DBTX
 	// Authenticator tells who is calling.
 	Authenticator interface {
 		Authenticate(ctx context.Context, r *http.Request) (Identity, error)
 	}
-	// Grants is the policy: which role may do what.
-	Grants clerksync.Grants
+	// Grants returns the policy in force: which role may do what. It may return another one at any time, and nobody may
+	// change one that it returned. It must be safe for concurrent use.
+	Grants func() clerksync.Grants
 	// Logger gets one line for each answer that is our own fault.
 	Logger *slog.Logger
 	// Decided is told the reason of each decision. Optional.
@@ -51,7 +57,13 @@ type Config struct {
 	// Refreshed is told what came of asking, as each RefreshOutcome says. Optional. It must not block, and must be
 	// safe for concurrent use.
 	Refreshed func(RefreshOutcome)
-	// Now is the clock by which answers of the Refresher are remembered. Defaults to time.Now.
+	// Commander carries commands out. Optional: without one, they are refused.
+	Commander Commander
+	// ExportStall is how long the reader of an export may take for a few hundred entries before it is cut. Defaults to
+	// 30 seconds.
+	ExportStall time.Duration
+	// Now is the clock by which answers of the Refresher are remembered, the mirror is too old for a caller, and events may
+	// not be in the future. Defaults to time.Now.
 	Now func() time.Time
 }
 
@@ -68,6 +80,12 @@ func (c Config) withDefaults() Config {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
+	if c.EventDB == nil {
+		c.EventDB = c.DB
+	}
+	if c.ExportStall == 0 {
+		c.ExportStall = defaultExportStall
+	}
 	return c
 }
 
@@ -77,7 +95,7 @@ func (c Config) validate() error {
 		return errors.New("api: DB is missing")
 	case c.Authenticator == nil:
 		return errors.New("api: Authenticator is missing")
-	case len(c.Grants) == 0:
+	case c.Grants == nil || len(c.Grants()) == 0:
 		return errors.New("api: Grants are missing: nobody could do anything")
 	case c.Logger == nil:
 		return errors.New("api: Logger is missing")
@@ -106,9 +124,18 @@ func (s *server) router() *mux.Router {
 	r := mux.NewRouter().SkipClean(true)
 	r.Handle("/v1/me", s.asUser(s.me)).Methods(http.MethodGet)
 	r.Handle("/v1/workspaces/{workspace_id}", s.asMember(permissionNone, s.workspace)).Methods(http.MethodGet)
+	r.Handle("/v1/workspaces", s.asUser(s.createWorkspace)).Methods(http.MethodPost)
+	r.Handle("/v1/workspaces/{workspace_id}", s.asMember(permissionWorkspaceUpdate, s.renameWorkspace)).Methods(http.MethodPatch)
+	r.Handle("/v1/workspaces/{workspace_id}/members/{user_id}", s.asManager(permissionMembersManage, s.setRole)).Methods(http.MethodPatch)
+	r.Handle("/v1/workspaces/{workspace_id}/members/{user_id}", s.asManager(permissionNone, s.removeMember)).Methods(http.MethodDelete)
+	r.Handle("/v1/workspaces/{workspace_id}/invitations", s.asMember(permissionMembersManage, s.invite)).Methods(http.MethodPost)
+	r.Handle("/v1/workspaces/{workspace_id}/invitations/{invitation_id}", s.asMember(permissionMembersManage, s.revoke)).Methods(http.MethodDelete)
 	r.Handle("/v1/workspaces/{workspace_id}/me", s.asMember(permissionNone, s.workspaceMe)).Methods(http.MethodGet)
 	r.Handle("/v1/workspaces/{workspace_id}/members", s.asMember(permissionMembersRead, s.members)).Methods(http.MethodGet)
 	r.Handle("/v1/workspaces/{workspace_id}/invitations", s.asMember(permissionMembersManage, s.invitations)).Methods(http.MethodGet)
+	r.Handle("/v1/workspaces/{workspace_id}/audit", s.asMember(permissionAuditRead, s.audit)).Methods(http.MethodGet)
+	r.Handle("/v1/workspaces/{workspace_id}/audit/export", s.asMember(permissionAuditRead, s.exportAudit)).Methods(http.MethodGet)
+	r.Handle("/v1/workspaces/{workspace_id}/audit", s.asService(s.appendAudit)).Methods(http.MethodPost)
 	r.Handle("/v1/authorize", s.asUser(s.authorize)).Methods(http.MethodGet)
 	r.Handle("/v1/authorize", s.asService(s.authorizeMany)).Methods(http.MethodPost)
 	r.Handle("/openapi.yaml", http.HandlerFunc(serveOpenAPI)).Methods(http.MethodGet)
@@ -122,6 +149,9 @@ func (s *server) guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer func() {
 			if p := recover(); p != nil {
+				if p == http.ErrAbortHandler { //nolint:errorlint // the very value, as net/http says
+					panic(p)
+				}
 				s.cfg.Logger.ErrorContext(r.Context(), "request panicked", "method", r.Method, "panic", p, "stack", string(debug.Stack()))
 				writeProblem(w, errInternal)
 			}
@@ -137,7 +167,7 @@ func (s *server) guard(next http.Handler) http.Handler {
 // methodNotAllowed answers 405 and names the methods that the path has.
 func (s *server) methodNotAllowed(routes *mux.Router) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		for _, method := range []string{http.MethodGet, http.MethodPost} {
+		for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPatch, http.MethodDelete} {
 			probe := r.Clone(r.Context())
 			probe.Method = method
 			var match mux.RouteMatch // without an error: this very handler is a match, too

@@ -81,6 +81,11 @@ type serverBundle struct {
 	client   *http.Client
 }
 
+// fixed is a policy that never changes.
+func fixed(grants clerksync.Grants) func() clerksync.Grants {
+	return func() clerksync.Grants { return grants }
+}
+
 // setupServer serves the API with the default policy; change may alter its configuration. A test that leaves a line in
 // the log fails: it must take what it expects.
 func setupServer(tb testing.TB, change func(*Config)) *serverBundle {
@@ -91,7 +96,7 @@ func setupServer(tb testing.TB, change func(*Config)) *serverBundle {
 	b := &serverBundle{
 		tb: tb, pool: pool, world: &world{tb: tb, pool: pool}, contract: loadContract(tb), logs: &logLines{},
 	}
-	config := Config{DB: pool, Authenticator: tokenAuthenticator{}, Grants: grants, Logger: slog.New(slog.NewTextHandler(b.logs, nil))}
+	config := Config{DB: pool, Authenticator: tokenAuthenticator{}, Grants: fixed(grants), Logger: slog.New(slog.NewTextHandler(b.logs, nil))}
 	if change != nil {
 		change(&config)
 	}

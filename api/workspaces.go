@@ -32,14 +32,14 @@ func (s *server) me(w http.ResponseWriter, r *http.Request, userID string) error
 	if err != nil {
 		return err
 	}
-	body := meBody{UserID: userID, Workspaces: make([]seatBody, len(seats))}
+	grants, body := s.cfg.Grants(), meBody{UserID: userID, Workspaces: make([]seatBody, len(seats))}
 	for i, seat := range seats {
 		body.Workspaces[i] = seatBody{
 			WorkspaceID: seat.OrganizationID, Name: seat.Name, Slug: seat.Slug,
-			Role: seat.Role, Permissions: s.permissions(seat.Standing(userID)),
+			Role: seat.Role, Permissions: permissionsIn(grants, seat.Standing(userID)),
 		}
 	}
-	return write(w, body)
+	return writeTagged(w, r, body)
 }
 
 // seats reads where a user is a member, and refuses an account that may do nothing.
@@ -54,9 +54,9 @@ func (s *server) seats(ctx context.Context, userID string) ([]store.Seat, error)
 	return store.Seats(ctx, s.cfg.DB, userID)
 }
 
-// permissions lists what a member may do; never null in JSON.
-func (s *server) permissions(standing clerksync.Standing) []string {
-	return append([]string{}, s.cfg.Grants.Effective(standing)...)
+// permissionsIn lists what a policy lets a member do; never null in JSON.
+func permissionsIn(grants clerksync.Grants, standing clerksync.Standing) []string {
+	return append([]string{}, grants.Effective(standing)...)
 }
 
 type workspaceBody struct {
@@ -71,6 +71,9 @@ type workspaceBody struct {
 
 // workspace answers GET /v1/workspaces/{workspace_id}.
 func (s *server) workspace(w http.ResponseWriter, r *http.Request, member clerksync.Standing) error {
+	if _, err := queryOf(r); err != nil {
+		return err
+	}
 	ws, err := store.FindWorkspace(r.Context(), s.cfg.DB, member.OrganizationID)
 	if errors.Is(err, store.ErrNotFound) { // deleted since the decision
 		w.Header().Del(headerRevision)
@@ -80,10 +83,14 @@ func (s *server) workspace(w http.ResponseWriter, r *http.Request, member clerks
 	if err != nil {
 		return err
 	}
-	return write(w, workspaceBody{
+	return writeTagged(w, r, bodyOfWorkspace(ws))
+}
+
+func bodyOfWorkspace(ws store.Workspace) workspaceBody {
+	return workspaceBody{
 		WorkspaceID: ws.ID, Name: ws.Name, Slug: ws.Slug, ImageURL: ws.ImageURL, CreatedAt: utc(ws.CreatedAt),
 		CreatedBy: ws.CreatedBy, MemberCount: ws.MemberCount,
-	})
+	}
 }
 
 type workspaceMeBody struct {
@@ -94,10 +101,13 @@ type workspaceMeBody struct {
 }
 
 // workspaceMe answers GET /v1/workspaces/{workspace_id}/me: what a user interface greys out.
-func (s *server) workspaceMe(w http.ResponseWriter, _ *http.Request, member clerksync.Standing) error {
-	return write(w, workspaceMeBody{
+func (s *server) workspaceMe(w http.ResponseWriter, r *http.Request, member clerksync.Standing) error {
+	if _, err := queryOf(r); err != nil {
+		return err
+	}
+	return writeTagged(w, r, workspaceMeBody{
 		UserID: member.UserID, WorkspaceID: member.OrganizationID, Role: member.Role,
-		Permissions: s.permissions(member),
+		Permissions: permissionsIn(s.cfg.Grants(), member),
 	})
 }
 

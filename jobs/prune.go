@@ -14,7 +14,7 @@ import (
 const QueueUpkeep = "upkeep"
 
 const (
-	// pruneEvery is how often the leader prunes bodies; it also does when it becomes leader.
+	// pruneEvery is how often the leader prunes; it also does when it becomes leader.
 	pruneEvery = time.Hour
 	// pruneBatch bounds one statement, so that it locks nothing for long.
 	pruneBatch = 1000
@@ -22,7 +22,7 @@ const (
 	pruneTimeout = 10 * time.Minute
 )
 
-// PruneArgs tells a job to forget the bodies of old deliveries. Their rows in the ledger stay for ever.
+// PruneArgs tells a job to forget the bodies of old deliveries, whose rows in the ledger stay for ever, and old commands.
 type PruneArgs struct{}
 
 // Kind implements river.JobArgs. It is stored with every job; it must never change.
@@ -33,11 +33,8 @@ func (PruneArgs) InsertOpts() river.InsertOpts {
 	return river.InsertOpts{Queue: QueueUpkeep, MaxAttempts: 1}
 }
 
-// pruning makes the leader prune now and then, if bodies are to be pruned at all.
-func pruning(retention time.Duration) []*river.PeriodicJob {
-	if retention <= 0 {
-		return nil
-	}
+// pruning makes the leader prune now and then.
+func pruning() []*river.PeriodicJob {
 	return []*river.PeriodicJob{river.NewPeriodicJob(river.PeriodicInterval(pruneEvery),
 		func() (river.JobArgs, *river.InsertOpts) { return PruneArgs{}, nil }, &river.PeriodicJobOpts{RunOnStart: true})}
 }
@@ -54,10 +51,21 @@ func (*pruneWorker) Timeout(*river.Job[PruneArgs]) time.Duration { return pruneT
 
 // Work implements river.Worker. Each batch is a transaction of its own, so that an end at any moment loses nothing.
 func (w *pruneWorker) Work(ctx context.Context, _ *river.Job[PruneArgs]) error {
-	for {
-		pruned, err := store.PruneBodies(ctx, w.pool, time.Now().Add(-w.retention), pruneBatch)
-		if err != nil || pruned < pruneBatch {
+	if w.retention > 0 {
+		if err := prune(func() (int, error) {
+			return store.PruneBodies(ctx, w.pool, time.Now().Add(-w.retention), pruneBatch)
+		}); err != nil {
 			return outcome(ctx, err)
+		}
+	}
+	return outcome(ctx, prune(func() (int, error) { return store.PruneCommands(ctx, w.pool, pruneBatch) }))
+}
+
+// prune repeats what forgets at most pruneBatch things until nothing is left to forget.
+func prune(batch func() (int, error)) error {
+	for {
+		if pruned, err := batch(); err != nil || pruned < pruneBatch {
+			return err
 		}
 	}
 }

@@ -120,7 +120,7 @@ func (c WorkersConfig) river() *river.Config {
 }
 
 func (c WorkersConfig) periodic() []*river.PeriodicJob {
-	jobs := pruning(c.BodyRetention)
+	jobs := pruning()
 	if c.Sweeper != nil {
 		jobs = append(jobs, sweeping(c.SweepInterval)...)
 	}

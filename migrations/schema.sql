@@ -4,6 +4,71 @@ CREATE SCHEMA rolecall;
 
 CREATE TYPE rolecall.river_job_state AS ENUM ('available', 'cancelled', 'completed', 'discarded', 'pending', 'retryable', 'running', 'scheduled');
 
+CREATE OR REPLACE FUNCTION rolecall.audit_content(organization_id text, actor text, action text, target text, before text, after text, data text, at timestamp with time zone, cause text)
+ RETURNS text
+ LANGUAGE plpgsql
+ IMMUTABLE PARALLEL SAFE
+AS $function$
+DECLARE
+    micros text := (extract(epoch FROM at) * 1000000)::bigint::text;
+BEGIN
+    RETURN octet_length(organization_id) || ':' || organization_id
+        || coalesce(octet_length(actor) || ':' || actor, '-')
+        || octet_length(action) || ':' || action
+        || octet_length(target) || ':' || target
+        || coalesce(octet_length(before) || ':' || before, '-')
+        || coalesce(octet_length(after) || ':' || after, '-')
+        || coalesce(octet_length(data) || ':' || data, '-')
+        || octet_length(micros) || ':' || micros
+        || octet_length(cause) || ':' || cause;
+END
+$function$;
+
+CREATE OR REPLACE FUNCTION rolecall.audit_hash(seq bigint, prev_hash bytea, content text)
+ RETURNS bytea
+ LANGUAGE plpgsql
+ IMMUTABLE PARALLEL SAFE
+AS $function$
+BEGIN
+    RETURN sha256(convert_to('17:rolecall.audit.v1' || octet_length(prev_hash) * 2 || ':' || encode(prev_hash, 'hex')
+        || length(seq::text) || ':' || seq || content, 'UTF8'));
+END
+$function$;
+
+CREATE OR REPLACE FUNCTION rolecall.can(user_id text, workspace_id text, permission text)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ STABLE PARALLEL SAFE SECURITY DEFINER COST 1000
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+BEGIN
+    RETURN EXISTS (
+        SELECT FROM rolecall.live_members m
+        WHERE m.organization_id = can.workspace_id AND m.user_id = can.user_id AND (
+            can.permission = '' OR can.permission = ANY (m.permissions)
+            OR EXISTS (SELECT FROM rolecall.grants g WHERE g.role = m.role AND g.permission = can.permission)
+        )
+    );
+END
+$function$;
+
+CREATE OR REPLACE FUNCTION rolecall.chain_audit_entry()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+DECLARE
+    content text := rolecall.audit_content(NEW.organization_id, NEW.actor, NEW.action, NEW.target, NEW.before::text,
+        NEW.after::text, NEW.data::text, NEW.at, NEW.cause);
+BEGIN
+    INSERT INTO rolecall.audit_heads AS head (organization_id, seq, prev_hash, hash)
+    VALUES (NEW.organization_id, 1, '', rolecall.audit_hash(1, '', content))
+    ON CONFLICT (organization_id) DO UPDATE
+    SET seq = head.seq + 1, prev_hash = head.hash, hash = rolecall.audit_hash(head.seq + 1, head.hash, content)
+    RETURNING head.seq, head.prev_hash, head.hash INTO NEW.seq, NEW.prev_hash, NEW.hash;
+    RETURN NEW;
+END
+$function$;
+
 CREATE OR REPLACE FUNCTION rolecall.refuse_change()
  RETURNS trigger
  LANGUAGE plpgsql
@@ -31,9 +96,35 @@ AS $function$
     END = 1;
 $function$;
 
+CREATE OR REPLACE FUNCTION rolecall.workspaces_of(user_id text)
+ RETURNS SETOF text
+ LANGUAGE plpgsql
+ STABLE PARALLEL SAFE SECURITY DEFINER COST 1000 ROWS 10
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+BEGIN
+    RETURN QUERY SELECT m.organization_id FROM rolecall.live_members m WHERE m.user_id = workspaces_of.user_id;
+END
+$function$;
+
 CREATE SEQUENCE rolecall.river_job_id_seq;
 
 CREATE SEQUENCE rolecall.river_notification_id_seq;
+
+CREATE TABLE rolecall.audit_heads (
+    organization_id text NOT NULL,
+    seq bigint NOT NULL,
+    prev_hash bytea NOT NULL,
+    hash bytea NOT NULL,
+    CONSTRAINT audit_heads_pkey PRIMARY KEY (organization_id)
+) WITH (fillfactor=50);
+
+CREATE TABLE rolecall.audit_keys (
+    key bytea NOT NULL,
+    request bytea NOT NULL,
+    entry_id bigint NOT NULL,
+    CONSTRAINT audit_keys_pkey PRIMARY KEY (key)
+);
 
 CREATE TABLE rolecall.audit_log (
     id bigint GENERATED ALWAYS AS IDENTITY NOT NULL,
@@ -45,8 +136,31 @@ CREATE TABLE rolecall.audit_log (
     after json,
     at timestamp with time zone NOT NULL,
     cause text NOT NULL,
+    data json,
+    seq bigint NOT NULL,
+    prev_hash bytea NOT NULL,
+    hash bytea NOT NULL,
     CONSTRAINT audit_log_pkey PRIMARY KEY (id)
 );
+
+CREATE TABLE rolecall.commands (
+    id text NOT NULL,
+    actor text NOT NULL,
+    action text NOT NULL,
+    organization_id text NOT NULL,
+    target text NOT NULL,
+    outcome text NOT NULL,
+    state text NOT NULL,
+    begun_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    tried_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    audited_at timestamp with time zone,
+    key bytea,
+    request bytea,
+    answer json,
+    CONSTRAINT commands_key_key UNIQUE (key),
+    CONSTRAINT commands_pkey PRIMARY KEY (id),
+    CONSTRAINT commands_state_check CHECK ((state = ANY (ARRAY['begun'::text, 'unknown'::text, 'done'::text, 'failed'::text])))
+) WITH (fillfactor=80);
 
 CREATE TABLE rolecall.deliveries (
     svix_id text NOT NULL,
@@ -97,6 +211,12 @@ CREATE TABLE rolecall.goose_db_version (
     is_applied boolean NOT NULL,
     tstamp timestamp without time zone DEFAULT now() NOT NULL,
     CONSTRAINT goose_db_version_pkey PRIMARY KEY (id)
+);
+
+CREATE TABLE rolecall.grants (
+    role text NOT NULL,
+    permission text NOT NULL,
+    CONSTRAINT grants_pkey PRIMARY KEY (role, permission)
 );
 
 CREATE TABLE rolecall.invitations (
@@ -302,7 +422,19 @@ CREATE TABLE rolecall.users (
     CONSTRAINT users_pkey PRIMARY KEY (id)
 );
 
-CREATE INDEX audit_log_organization ON rolecall.audit_log USING btree (organization_id, id);
+CREATE INDEX audit_log_action ON rolecall.audit_log USING btree (organization_id, action, at, seq);
+
+CREATE INDEX audit_log_actor ON rolecall.audit_log USING btree (organization_id, actor, at, seq);
+
+CREATE INDEX audit_log_at ON rolecall.audit_log USING btree (organization_id, at, seq);
+
+CREATE UNIQUE INDEX audit_log_chain ON rolecall.audit_log USING btree (organization_id, seq);
+
+CREATE INDEX audit_log_target ON rolecall.audit_log USING btree (organization_id, target, at, seq);
+
+CREATE INDEX commands_by_time ON rolecall.commands USING btree (begun_at);
+
+CREATE INDEX commands_open ON rolecall.commands USING btree (organization_id) WHERE (state = ANY (ARRAY['begun'::text, 'unknown'::text]));
 
 CREATE INDEX deliveries_by_time ON rolecall.deliveries USING brin (received_at);
 
@@ -505,3 +637,5 @@ UNION ALL
   WHERE ((d.deleted_at IS NULL) AND (o.deleted_at IS NULL));
 
 CREATE TRIGGER audit_log_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON rolecall.audit_log FOR EACH STATEMENT EXECUTE FUNCTION rolecall.refuse_change();
+
+CREATE TRIGGER audit_log_chain BEFORE INSERT ON rolecall.audit_log FOR EACH ROW EXECUTE FUNCTION rolecall.chain_audit_entry();

@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/callmine/rolecall/store/internal/dbsqlc"
@@ -27,7 +29,11 @@ func Finish(ctx context.Context, db DBTX, o Outcome, now time.Time) error {
 		p.States = append(p.States, string(d.State))
 		p.LastErrors = append(p.LastErrors, d.Reason)
 	}
-	if err := addEntries(&p, o.Entries); err != nil {
+	entries, err := sign(ctx, db, o.Entries)
+	if err != nil {
+		return err
+	}
+	if err := addEntries(&p, entries); err != nil {
 		return err
 	}
 	addChanges(&p, o.Changed)
@@ -37,8 +43,13 @@ func Finish(ctx context.Context, db DBTX, o Outcome, now time.Time) error {
 	return nil
 }
 
+// addEntries adds entries in the order of organizations: each waits for its organization's chain (migration 00005), and
+// whoever writes to several must wait in the same order as everybody else.
 func addEntries(p *dbsqlc.FinishParams, entries []clerksync.AuditEntry) error {
-	for _, e := range entries {
+	sorted := slices.SortedStableFunc(slices.Values(entries), func(a, b clerksync.AuditEntry) int {
+		return strings.Compare(a.OrganizationID, b.OrganizationID)
+	})
+	for _, e := range sorted {
 		before, err := detailsJSON(e.Before)
 		if err != nil {
 			return err

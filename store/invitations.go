@@ -2,8 +2,11 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"github.com/callmine/rolecall/store/internal/dbsqlc"
 )
@@ -35,4 +38,18 @@ func Invitations(ctx context.Context, db DBTX, organizationID, status string, no
 		}
 	}
 	return invitations, nil
+}
+
+// FindInvitation returns one invitation with its status, or ErrNotFound.
+func FindInvitation(ctx context.Context, db DBTX, id string) (i Invitation, status string, err error) {
+	r, err := queries().Invitation(ctx, db, id)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return Invitation{}, "", ErrNotFound
+	}
+	if err != nil {
+		return Invitation{}, "", fmt.Errorf("read invitation: %w", err)
+	}
+	return Invitation{
+		ID: r.ID, Email: r.Email, Role: r.Role, InviterID: r.InviterID, CreatedAt: r.CreatedAt, ExpiresAt: r.ExpiresAt,
+	}, r.Status, nil
 }

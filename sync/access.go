@@ -18,6 +18,7 @@ const (
 	ReasonUserDeleted       Reason = "user_deleted"
 	ReasonUserBanned        Reason = "user_banned"
 	ReasonUserDeprovisioned Reason = "user_deprovisioned"
+	ReasonStale             Reason = "stale" // given by [Freshness.Judge] alone
 )
 
 // Standing is what the mirror knows about one user in one organization: all that a decision needs.
@@ -98,6 +99,23 @@ func (g Grants) Decide(s Standing, permission string) Decision {
 	}
 	if d.Allowed || d.Reason == ReasonUnknownRole || d.Reason == ReasonPermissionMissing {
 		d.Role = s.Role
+	}
+	return d
+}
+
+// Freshness is what a caller demands of the mirror before it may allow anything. The zero value demands nothing.
+type Freshness struct {
+	MinRevision  int64         // that the organization must have reached
+	MaxStaleness time.Duration // since the mirror is known to have agreed with Clerk; 0 is any
+}
+
+// Judge takes back a decision that allows something on a mirror that isn't as fresh as demanded. A refusal stands as it
+// is: no demand changes whom the mirror refuses, or why.
+func (f Freshness) Judge(d Decision, now time.Time) Decision {
+	behind := d.Revision < f.MinRevision
+	old := f.MaxStaleness > 0 && (d.AsOf.IsZero() || now.Sub(d.AsOf) > f.MaxStaleness)
+	if d.Allowed && (behind || old) {
+		d.Allowed, d.Reason = false, ReasonStale
 	}
 	return d
 }

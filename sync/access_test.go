@@ -2,6 +2,7 @@ package sync_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -71,6 +72,42 @@ func TestDecide(t *testing.T) {
 			require.Equal(t, tc.want == clerksync.ReasonAllowed, d.Allowed)
 			mayAct := tc.want == clerksync.ReasonAllowed || tc.want == clerksync.ReasonPermissionMissing || tc.want == clerksync.ReasonUnknownRole
 			require.Equal(t, mayAct, d.Role != "", "a role is told only of a member who may act")
+		})
+	}
+}
+
+func TestStaleMirrorAllowsNothing(t *testing.T) {
+	t.Parallel()
+	asOf := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	standing := clerksync.Standing{EverMember: true, Member: true, Role: "org:member", Revision: 7, AsOf: asOf}
+	never := standing
+	never.AsOf = time.Time{}
+	for name, tc := range map[string]struct {
+		demand clerksync.Freshness
+		of     clerksync.Standing
+		stale  bool
+	}{
+		"nothing demanded":        {clerksync.Freshness{}, standing, false},
+		"nothing demanded, never": {clerksync.Freshness{}, never, false},
+		"revision reached":        {clerksync.Freshness{MinRevision: 7}, standing, false},
+		"revision not reached":    {clerksync.Freshness{MinRevision: 8}, standing, true},
+		"just fresh enough":       {clerksync.Freshness{MaxStaleness: time.Minute}, standing, false},
+		"a moment too old":        {clerksync.Freshness{MaxStaleness: time.Minute - 1}, standing, true},
+		"never agreed":            {clerksync.Freshness{MaxStaleness: 1 << 62}, never, true},
+		"one of two":              {clerksync.Freshness{MinRevision: 7, MaxStaleness: time.Second}, standing, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			now := asOf.Add(time.Minute)
+			for _, permission := range []string{"reports:read", "", "billing:manage"} {
+				want := grants.Decide(tc.of, permission)
+				if tc.stale && want.Allowed {
+					want.Allowed, want.Reason = false, clerksync.ReasonStale
+				}
+				require.Equal(t, want, tc.demand.Judge(grants.Decide(tc.of, permission), now))
+			}
+			stranger := grants.Decide(clerksync.Standing{}, "reports:read")
+			require.Equal(t, stranger, tc.demand.Judge(stranger, now), "a refusal stands")
 		})
 	}
 }

@@ -138,6 +138,29 @@ func (p *program) refresher() (*jobs.Refresher, error) {
 	})
 }
 
+// commander returns what carries commands out, on behalf of somebody who waits.
+func (p *program) commander() (*jobs.Commander, error) {
+	return jobs.NewCommander(jobs.CommanderConfig{Pool: p.work, Clerk: commands{p.clerk}, Allowed: p.mayAsk, Logger: p.logger})
+}
+
+// commands changes things at Clerk, and looks up beside it what it must know. The changes are interactive by themselves.
+type commands struct{ *clerkapi.Client }
+
+// Find implements [jobs.Commands].
+func (c commands) Find(ctx context.Context, r clerksync.Resource, ref clerksync.Reference) ([]json.RawMessage, error) {
+	return c.Client.Find(clerkapi.Interactive(ctx), r, ref)
+}
+
+// UserMemberships implements [jobs.Commands].
+func (c commands) UserMemberships(ctx context.Context, userID string) ([]json.RawMessage, error) {
+	return c.Client.UserMemberships(clerkapi.Interactive(ctx), userID)
+}
+
+// PendingInvitations implements [jobs.Commands].
+func (c commands) PendingInvitations(ctx context.Context, organizationID, email string) ([]json.RawMessage, error) {
+	return c.Client.PendingInvitations(clerkapi.Interactive(ctx), organizationID, email)
+}
+
 // interactive asks Clerk on behalf of somebody who waits: no sweep is before them.
 type interactive struct{ jobs.Directory }
 

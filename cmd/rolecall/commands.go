@@ -6,7 +6,10 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
+	"os/signal"
 	"runtime/debug"
+	"syscall"
 	"text/tabwriter"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -27,13 +30,16 @@ func (c *serveCommand) run(ctx context.Context, io streams) error {
 	if err != nil {
 		return err
 	}
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP) // before the start, which one would end otherwise
+	defer signal.Stop(hangups)
 	logger := slog.New(slog.NewJSONHandler(io.err, &slog.HandlerOptions{Level: cfg.LogLevel}))
 	p, err := start(ctx, cfg, parts{web: c.Web, workers: c.Workers}, logger)
 	if err != nil {
 		return err
 	}
 	logger.InfoContext(ctx, "serving", "web", p.webAddr, "admin", p.admin, "workers", c.Workers)
-	err = p.wait(ctx)
+	err = p.wait(ctx, hangups)
 	logger.InfoContext(ctx, "stopping")
 	return errors.Join(err, p.stop(context.WithoutCancel(ctx)))
 }
@@ -72,7 +78,27 @@ func (*configCommand) run(_ context.Context, io streams) error {
 	if err != nil {
 		return err
 	}
-	return printConfig(io.out, cfg)
+	if err := printConfig(io.out, cfg); err != nil {
+		return err
+	}
+	return printPolicy(io, cfg)
+}
+
+// printPolicy writes the policy as a file could have it, and its warnings beside it.
+func printPolicy(io streams, cfg config) error {
+	policy, err := cfg.policy()
+	if err != nil {
+		return err
+	}
+	for _, warning := range policy.Warnings {
+		fmt.Fprintln(io.err, "rolecall: warning:", warning)
+	}
+	text, err := policy.YAML()
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(io.out, "\n# policy, from: %s\n%s", cfg.policySource(), text)
+	return err
 }
 
 func printConfig(out io.Writer, cfg config) error {

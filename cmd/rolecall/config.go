@@ -5,21 +5,18 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
-	"os"
 	"reflect"
 	"strings"
 	"time"
 
 	"github.com/caarlos0/env/v11"
-
-	"github.com/callmine/rolecall/api"
-	clerksync "github.com/callmine/rolecall/sync"
 )
 
 // config is everything that can be configured, from the environment alone. The tag "secret" redacts a value where it
 // is printed; "help" is its line in .env.example and in the README.
 type config struct {
 	DatabaseURL       string        `env:"DATABASE_URL" secret:"url" help:"Postgres to use, as postgres://…; in dev, empty starts one"`
+	ReadDatabaseURL   string        `env:"ROLECALL_READ_DATABASE_URL" secret:"url" help:"the same Postgres as a role that may only read, for what the API reads; default: DATABASE_URL"`
 	SigningSecrets    []string      `env:"CLERK_WEBHOOK_SIGNING_SECRET" secret:"all" help:"signing secret of the webhook endpoint (whsec_…); several, comma-separated, during a rotation"`
 	Issuer            string        `env:"CLERK_ISSUER" help:"exact issuer of session tokens, such as https://clerk.example.com"`
 	JWKSURL           string        `env:"CLERK_JWKS_URL" help:"where Clerk publishes its keys; default: the issuer's /.well-known/jwks.json"`
@@ -99,22 +96,6 @@ func (c config) sweepsEvery() time.Duration {
 		return 0
 	}
 	return c.SweepInterval
-}
-
-// grants reads the policy.
-func (c config) grants() (clerksync.Grants, error) {
-	if c.PolicyFile == "" {
-		return api.DefaultPolicy()
-	}
-	text, err := os.ReadFile(c.PolicyFile)
-	if err != nil {
-		return nil, fmt.Errorf("read ROLECALL_POLICY_FILE: %w", err)
-	}
-	grants, err := api.ParsePolicy(text)
-	if err != nil {
-		return nil, fmt.Errorf("ROLECALL_POLICY_FILE %s: %w", c.PolicyFile, err)
-	}
-	return grants, nil
 }
 
 // setting is one field of the configuration as people see it.

@@ -358,9 +358,7 @@ func (h *history) compareInvitations(directory clerksim.Directory) {
 }
 
 func (h *history) grants() map[string][]string {
-	grants, err := h.b.program.cfg.grants()
-	require.NoError(h.rt, err)
-	return grants
+	return h.b.program.policy.grants()
 }
 
 func (h *history) allPermissions(directory clerksim.Directory) (keys []string) {

@@ -71,7 +71,7 @@ func (c *devCommand) run(ctx context.Context, io streams) (err error) {
 	if err := tour.show(ctx); err != nil {
 		return err
 	}
-	return p.wait(ctx)
+	return p.wait(ctx, nil)
 }
 
 // startPostgres sets cfg.DatabaseURL to a migrated database.
@@ -97,7 +97,7 @@ func (c *devCommand) startPostgres(ctx context.Context, cfg *config, cleanup *cl
 		if err := createDatabase(ctx, server.URL("postgres")); err != nil {
 			return err
 		}
-		cfg.DatabaseURL = server.URL(devDatabase)
+		cfg.DatabaseURL, cfg.ReadDatabaseURL = server.URL(devDatabase), ""
 	}
 	return migrate(ctx, cfg.DatabaseURL)
 }

@@ -34,6 +34,7 @@ type cli struct {
 	Reconcile  reconcileCommand  `cmd:"" help:"Compare the mirror with everything that Clerk lists, and repair it. Exit code 3: a guard stopped it."`
 	Status     statusCommand     `cmd:"" help:"Say how well the mirror follows Clerk, and what needs somebody's attention."`
 	Deliveries deliveriesCommand `cmd:"" help:"List, show or replay deliveries of the ledger."`
+	Audit      auditCommand      `cmd:"" help:"Verify the audit log."`
 	Migrate    migrateCommand    `cmd:"" help:"Bring the database to the schema that this binary needs."`
 	Config     configCommand     `cmd:"" help:"Print the configuration in force, secrets redacted."`
 	Version    versionCommand    `cmd:"" help:"Print the version."`
@@ -49,7 +50,7 @@ const (
 	exitOK    = 0
 	exitError = 1
 	exitUsage = 2
-	exitGuard = 3 // a guard stopped a sweep: somebody has to look
+	exitGuard = 3 // a guard stopped a sweep, or the audit log was tampered with: somebody has to look
 )
 
 // codedError ends the process with an exit code of its own.

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"sync/atomic"
 	"time"
 
@@ -27,6 +28,7 @@ const (
 	workConns   = workers + 10 // and revocations, taking over, upkeep, a sweep, refreshing on miss
 	queueConns  = 6            // River's fetching, upkeep and listener
 	readConns   = 16
+	eventConns  = 4 // services' entries of the audit log
 	adminConns  = 2 // so that a busy API turns nothing red
 )
 
@@ -37,8 +39,9 @@ type program struct {
 	metrics *metrics
 	cleanup cleanup
 
-	accept, work, queue, read, admins *pgxpool.Pool
+	accept, work, queue, read, events, admins *pgxpool.Pool
 
+	policy   *policyKeeper    // nil if the program has no web side
 	clerk    *clerkapi.Client // nil without a secret key
 	instance instanceID
 	ownKey   atomic.Bool // the secret key is of the mirror's instance
@@ -79,6 +82,9 @@ func start(ctx context.Context, cfg config, which parts, logger *slog.Logger) (_
 	}
 	var web http.Handler
 	if which.web { // before the workers: nothing works with a wrong setting
+		if err = p.startPolicy(ctx); err != nil {
+			return nil, err
+		}
 		if web, err = p.webHandler(); err != nil {
 			return nil, err
 		}
@@ -107,13 +113,17 @@ func (p *program) stop(ctx context.Context) error {
 	return p.cleanup.run(ctx)
 }
 
-// wait returns when ctx ends, or with an error when a listener dies.
-func (p *program) wait(ctx context.Context) error {
-	select {
-	case <-ctx.Done():
-		return nil
-	case err := <-p.failed:
-		return err
+// wait returns when ctx ends, or with an error when a listener dies. A hang-up has the policy read anew.
+func (p *program) wait(ctx context.Context, hangups <-chan os.Signal) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case err := <-p.failed:
+			return err
+		case <-hangups:
+			p.reload(ctx)
+		}
 	}
 }
 
@@ -127,17 +137,26 @@ func (p *program) openPools(ctx context.Context) error {
 		{"work", &p.work, workConns},
 		{"queue", &p.queue, queueConns},
 		{"read", &p.read, readConns},
+		{"events", &p.events, eventConns},
 		{"admin", &p.admins, adminConns},
 	} {
-		cfg, err := pgxpool.ParseConfig(p.cfg.DatabaseURL)
+		name, url := "DATABASE_URL", p.cfg.DatabaseURL
+		if pool.into == &p.read && p.cfg.ReadDatabaseURL != "" {
+			name, url = "ROLECALL_READ_DATABASE_URL", p.cfg.ReadDatabaseURL
+		}
+		cfg, err := pgxpool.ParseConfig(url)
 		if err != nil {
-			return errors.New("DATABASE_URL is not a Postgres URL") // the error itself would print the URL
+			return fmt.Errorf("%s is not a Postgres URL", name) // the error itself would print the URL
 		}
 		cfg.MaxConns = pool.size
 		cfg.ConnConfig.RuntimeParams["application_name"] = "rolecall " + pool.name
 		if pool.into == &p.work {
 			// Whoever waits longer for somebody's lock gives up and tries again, so that a locked row holds few workers.
 			cfg.ConnConfig.RuntimeParams["lock_timeout"] = "1s"
+		}
+		if pool.into == &p.read {
+			// Whatever a request makes of a query, it can't change anything.
+			cfg.ConnConfig.RuntimeParams["default_transaction_read_only"] = "on"
 		}
 		if pool.into == &p.queue {
 			// That a job is being worked needn't survive a crash of Postgres: it is then worked again.
@@ -150,8 +169,25 @@ func (p *program) openPools(ctx context.Context) error {
 		*pool.into = opened
 		p.cleanup.add(pool.name+" pool", func(ctx context.Context) error { return closePool(ctx, opened) })
 	}
-	if err := p.read.Ping(ctx); err != nil {
-		return fmt.Errorf("reach the database: %w", err)
+	return p.checkDatabase(ctx)
+}
+
+// checkDatabase reports whether the database can be reached, and whether what is read from it is what is written to it: a
+// standby would let people in who were removed.
+func (p *program) checkDatabase(ctx context.Context) error {
+	var read, written string
+	for _, db := range []struct {
+		pool *pgxpool.Pool
+		into *string
+	}{{p.read, &read}, {p.work, &written}} {
+		err := db.pool.QueryRow(ctx, `SELECT concat(oid, ' of the server of ', extract(epoch FROM pg_postmaster_start_time()))
+			FROM pg_database WHERE datname = current_database()`).Scan(db.into)
+		if err != nil {
+			return fmt.Errorf("reach the database: %w", err)
+		}
+	}
+	if read != written {
+		return errors.New("ROLECALL_READ_DATABASE_URL is another database than DATABASE_URL: what it tells would be out of date")
 	}
 	return nil
 }
@@ -248,18 +284,17 @@ func (p *program) apiHandler() (http.Handler, error) {
 		transport.CloseIdleConnections()
 		return nil
 	})
-	grants, err := p.cfg.grants()
-	if err != nil {
-		return nil, err
-	}
 	cfg := api.Config{
-		DB: p.read, Authenticator: authenticator, Grants: grants, Logger: p.logger,
+		DB: p.read, EventDB: p.events, Authenticator: authenticator, Grants: p.policy.grants, Logger: p.logger,
 		Decided:   func(r clerksync.Reason) { p.metrics.decisions.WithLabelValues(string(r)).Inc() },
 		Refused:   func(r api.AuthReason) { p.metrics.refused.WithLabelValues(string(r)).Inc() },
 		Refreshed: func(o api.RefreshOutcome) { p.metrics.refreshed.WithLabelValues(string(o)).Inc() },
 	}
 	if p.clerk != nil {
 		if cfg.Refresher, err = p.refresher(); err != nil {
+			return nil, err
+		}
+		if cfg.Commander, err = p.commander(); err != nil {
 			return nil, err
 		}
 	}

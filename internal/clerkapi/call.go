@@ -12,7 +12,7 @@ import (
 	"github.com/clerk/clerk-sdk-go/v2"
 )
 
-// endpoint is one thing to GET.
+// endpoint is one thing to call.
 type endpoint struct {
 	route string // the path's pattern, for metrics
 	path  string
@@ -30,12 +30,16 @@ func at(route string, ids ...string) endpoint {
 	return endpoint{route: route, path: path, query: url.Values{}}
 }
 
-// get makes one call and decodes its answer into into. All its errors are an [*Error], or an error of ctx.
+// get asks once and decodes the answer into into. All its errors are an [*Error], or an error of ctx.
 func (c *Client) get(ctx context.Context, e endpoint, into any) error {
-	trip := &trip{}
+	return c.call(ctx, &trip{}, http.MethodGet, e, &parameters{values: e.query}, into)
+}
+
+// call makes one call, as get does. A call that isn't a GET sends its parameters as JSON.
+func (c *Client) call(ctx context.Context, trip *trip, method string, e endpoint, params clerk.Params, into any) error {
 	ctx = context.WithValue(ctx, tripKey{}, trip)
-	request := clerk.NewAPIRequest(http.MethodGet, e.path)
-	request.SetParams(&parameters{values: e.query})
+	request := clerk.NewAPIRequest(method, e.path)
+	request.SetParams(params)
 	var answer answer
 	began := time.Now()
 	err := c.backend.Call(ctx, request, &answer)

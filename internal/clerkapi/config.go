@@ -39,7 +39,7 @@ type Config struct {
 
 // Call is what a call was like, for metrics.
 type Call struct {
-	Route    string        // the path's pattern, such as "/users/{user_id}"; never an id
+	Route    string        // the path's pattern, such as "/users/{user_id}", after its method if that isn't GET; never an id
 	Status   int           // of Clerk's last answer; 0 if there was none
 	Took     time.Duration // with waiting for the budget, and with retries
 	Attempts int           // requests sent; 0 if the budget or the circuit breaker refused the call

@@ -1,4 +1,5 @@
-// Package clerkapi reads Clerk's Backend API: what exists, page by page, and whether one object still does.
+// Package clerkapi calls Clerk's Backend API: it lists what exists, page by page, looks up whether one object still does, and
+// carries out commands.
 //
 // It guarantees that
 //
@@ -8,7 +9,8 @@
 //   - all calls of one [Client] together keep to one budget, a fifth of what Clerk allows the instance, because the
 //     customer's own application shares that limit. A retry costs as much as a first try;
 //   - calls that somebody waits for (see [Interactive]) never wait behind a sweep: they go at once or fail at once;
-//   - when Clerk says that it is too much (429 with Retry-After), no background call is sent until that time is over;
+//   - when Clerk says that we read too much (429 with Retry-After), no background call is sent until that time is over;
+//   - a command is sent once, and an error of one that may have been carried out says so (ErrOutcomeUnknown of package sync);
 //   - when Clerk doesn't answer, a circuit breaker stops asking it, and every caller is told so without waiting;
 //   - the secret key is in no error and in no line of a log.
 package clerkapi

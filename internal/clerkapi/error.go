@@ -32,6 +32,8 @@ type Error struct {
 	Status int
 	// Code is Clerk's code of the first error, such as "resource_not_found"; "" if the body wasn't of Clerk's form.
 	Code string
+	// Param is the parameter that Clerk finds fault with, as Clerk calls it; "" if it names none.
+	Param string
 	// Message is for people: Clerk's own, or the beginning of another body, at most 200 bytes.
 	Message string
 	// TraceID is what Clerk's support asks for. It may be empty.
@@ -100,6 +102,9 @@ func refusal(method string, resp *http.Response, body []byte, secret string) *Er
 		Errors []struct {
 			Code    string `json:"code"`
 			Message string `json:"message"`
+			Meta    struct {
+				Param string `json:"param_name"`
+			} `json:"meta"`
 		} `json:"errors"`
 		TraceID string `json:"clerk_trace_id"`
 	}
@@ -108,7 +113,8 @@ func refusal(method string, resp *http.Response, body []byte, secret string) *Er
 		RetryAfter: retryAfter(resp.Header, time.Now()),
 	}
 	if err := json.Unmarshal(body, &clerks); err == nil && len(clerks.Errors) > 0 && clerks.Errors[0].Code != "" {
-		e.Code, e.Message = excerpt(clerks.Errors[0].Code, secret), excerpt(clerks.Errors[0].Message, secret)
+		first := clerks.Errors[0]
+		e.Code, e.Message, e.Param = excerpt(first.Code, secret), excerpt(first.Message, secret), excerpt(first.Meta.Param, secret)
 		if clerks.TraceID != "" {
 			e.TraceID = excerpt(clerks.TraceID, secret)
 		}
@@ -116,6 +122,9 @@ func refusal(method string, resp *http.Response, body []byte, secret string) *Er
 		e.Message = excerpt(string(body), secret)
 	}
 	e.kind = kindOf(method, e.Status, e.Code)
+	if e.kind == nil && method != http.MethodGet {
+		e.kind = refusalOf(e)
+	}
 	return e
 }
 

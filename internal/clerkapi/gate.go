@@ -45,8 +45,8 @@ func (g *gate) slowDown(req *http.Request, refusal *Error) {
 	if refusal.Status == http.StatusTooManyRequests && refusal.RetryAfter == 0 {
 		refusal.RetryAfter = pauseWithoutHint
 	}
-	if refusal.RetryAfter == 0 {
-		return
+	if refusal.RetryAfter == 0 || req.Method != http.MethodGet {
+		return // what changes something has limits of its own, of up to an hour
 	}
 	g.budget.pause(refusal.RetryAfter)
 	g.logger.WarnContext(req.Context(), "Clerk asks to slow down",

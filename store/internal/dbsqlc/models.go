@@ -9,6 +9,22 @@ import (
 	"time"
 )
 
+type RolecallAuditLog struct {
+	ID             int64           `json:"id"`
+	OrganizationID string          `json:"organization_id"`
+	Actor          *string         `json:"actor"`
+	Action         string          `json:"action"`
+	Target         string          `json:"target"`
+	Before         json.RawMessage `json:"before"`
+	After          json.RawMessage `json:"after"`
+	At             time.Time       `json:"at"`
+	Cause          string          `json:"cause"`
+	Data           json.RawMessage `json:"data"`
+	Seq            int64           `json:"seq"`
+	PrevHash       []byte          `json:"prev_hash"`
+	Hash           []byte          `json:"hash"`
+}
+
 type RolecallDelivery struct {
 	SvixID         string     `json:"svix_id"`
 	EventType      string     `json:"event_type"`
@@ -46,6 +62,11 @@ type RolecallDrift struct {
 	Difference string `json:"difference"`
 	Cause      string `json:"cause"`
 	Count      int64  `json:"count"`
+}
+
+type RolecallGrant struct {
+	Role       string `json:"role"`
+	Permission string `json:"permission"`
 }
 
 type RolecallInvitation struct {

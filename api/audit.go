@@ -1,0 +1,122 @@
+package api
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/callmine/rolecall/store"
+	clerksync "github.com/callmine/rolecall/sync"
+)
+
+type auditBody struct {
+	ID     int64           `json:"id"` // counts the workspace's entries
+	At     time.Time       `json:"at"`
+	Actor  *string         `json:"actor"` // null if Clerk doesn't say
+	Action string          `json:"action"`
+	Target string          `json:"target"`
+	Before json.RawMessage `json:"before"`
+	After  json.RawMessage `json:"after"`
+	Data   json.RawMessage `json:"data,omitempty"` // of a product's entry
+	Cause  string          `json:"cause"`
+}
+
+func auditBodyOf(e clerksync.LoggedEntry) auditBody {
+	return auditBody{
+		ID: e.Seq, At: e.At.UTC(), Actor: e.Actor, Action: string(e.Action), Target: e.Target, Before: e.Before, After: e.After,
+		Data: e.Data, Cause: e.Cause,
+	}
+}
+
+// audit answers GET /v1/workspaces/{workspace_id}/audit, the newest first.
+func (s *server) audit(w http.ResponseWriter, r *http.Request, caller clerksync.Standing) error {
+	q, err := queryOf(r, "actor", "action", "target", "since", "until", "limit", "cursor")
+	if err != nil {
+		return err
+	}
+	selected, err := auditQueryOf(q, caller.OrganizationID)
+	if err != nil {
+		return err
+	}
+	limit, err := limitOf(q)
+	if err != nil {
+		return err
+	}
+	if selected.Before, err = auditCursorOf(q); err != nil {
+		return err
+	}
+	entries, err := store.AuditEntries(r.Context(), s.cfg.DB, selected, limit+1)
+	if err != nil {
+		return err
+	}
+	body := page[auditBody]{Data: []auditBody{}}
+	if len(entries) > limit {
+		entries = entries[:limit]
+		body.NextCursor = new(encodeAuditCursor(positionOf(entries[limit-1])))
+	}
+	for _, e := range entries {
+		body.Data = append(body.Data, auditBodyOf(e))
+	}
+	return write(w, body)
+}
+
+// auditQueryOf reads the filters of a workspace's audit log.
+func auditQueryOf(q query, workspaceID string) (store.AuditQuery, error) {
+	selected := store.AuditQuery{OrganizationID: workspaceID}
+	for name, into := range map[string]*string{"actor": &selected.Actor, "action": &selected.Action, "target": &selected.Target} {
+		value, given := q[name]
+		if given && !storable(value) {
+			return selected, badRequest(name + " must have 1 to 255 bytes.")
+		}
+		*into = value
+	}
+	for name, into := range map[string]*time.Time{"since": &selected.Since, "until": &selected.Until} {
+		value, given := q[name]
+		if !given {
+			continue
+		}
+		at, err := time.Parse(time.RFC3339, value)
+		if err != nil {
+			return selected, badRequest(name + " must be an instant such as 2026-01-02T03:04:05Z. A + in a query is written %2B.")
+		}
+		*into = at
+	}
+	return selected, nil
+}
+
+func positionOf(e clerksync.LoggedEntry) store.AuditPosition {
+	return store.AuditPosition{At: e.At, Seq: e.Seq}
+}
+
+// A cursor of the audit log is the position after which a page begins, as base64url of "microseconds:id". Like any other one,
+// it isn't secret, and selects only among what its bearer may read: another workspace's is as good as any position.
+
+func encodeAuditCursor(p store.AuditPosition) string {
+	return base64.RawURLEncoding.EncodeToString([]byte(strconv.FormatInt(p.At.UnixMicro(), 10) + ":" + strconv.FormatInt(p.Seq, 10)))
+}
+
+// auditCursorOf reads the query parameter cursor.
+func auditCursorOf(q query) (store.AuditPosition, error) {
+	invalid := badRequest("cursor must be the next_cursor of an earlier answer.")
+	raw, ok := q["cursor"]
+	if !ok {
+		return store.AuditPosition{}, nil
+	}
+	decoded, err := base64.RawURLEncoding.DecodeString(raw)
+	if err != nil {
+		return store.AuditPosition{}, invalid
+	}
+	at, id, _ := strings.Cut(string(decoded), ":")
+	micros, err := strconv.ParseInt(at, 10, 64)
+	if err != nil || micros < 0 || micros > maxMillis*1000 {
+		return store.AuditPosition{}, invalid
+	}
+	seq, err := strconv.ParseInt(id, 10, 64)
+	if err != nil || seq < 1 {
+		return store.AuditPosition{}, invalid
+	}
+	return store.AuditPosition{At: time.UnixMicro(micros), Seq: seq}, nil
+}

@@ -1,0 +1,151 @@
+package api
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/http"
+	"regexp"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/gorilla/mux"
+
+	"github.com/callmine/rolecall/store"
+	clerksync "github.com/callmine/rolecall/sync"
+)
+
+type eventInput struct {
+	Actor  *string         `json:"actor"`
+	Action string          `json:"action"`
+	Target string          `json:"target"`
+	Data   json.RawMessage `json:"data"`
+	At     *string         `json:"at"`
+}
+
+const (
+	// maxEventData bounds what a product tells with an entry: enough to say what happened, too little to be a store.
+	maxEventData = 16 << 10
+	// maxEventDepth bounds how deep it is nested, far below what the parsers of those who read it later bear.
+	maxEventDepth = 100
+	// maxClockSkew is how far a service's clock may be ahead of ours.
+	maxClockSkew = 5 * time.Minute
+)
+
+// appendAudit answers POST /v1/workspaces/{workspace_id}/audit: a service records what happened in its product. Whom it names as the
+// actor stays the author, whatever becomes of the user.
+func (s *server) appendAudit(w http.ResponseWriter, r *http.Request, service string) error {
+	var input eventInput
+	said, err := readCommand(w, r, &input)
+	if err != nil {
+		return err
+	}
+	event, err := input.event(service, s.cfg.Now())
+	if err != nil {
+		return err
+	}
+	key, err := keyOf(r, event.Cause, said)
+	if err != nil {
+		return err
+	}
+	event.OrganizationID = mux.Vars(r)["workspace_id"]
+	if !storable(event.OrganizationID) {
+		return errNotFound
+	}
+	standings, err := s.standings(r.Context(), store.Pair{OrganizationID: event.OrganizationID})
+	if err != nil {
+		return err
+	}
+	if standings[0].OrganizationDead || standings[0].Revision == 0 { // nothing is known of it
+		return errNotFound
+	}
+	entry, repeated, err := store.AppendEvent(r.Context(), s.cfg.EventDB, event, key)
+	if err != nil {
+		return err
+	}
+	writeFreshness(w, standings[0], clerksync.Decision{})
+	if repeated {
+		w.Header().Set(headerReplayed, "true")
+	}
+	writeBody(w, http.StatusCreated, "application/json", auditBodyOf(entry))
+	return nil
+}
+
+// event reads what a service wants to be recorded.
+func (in eventInput) event(service string, now time.Time) (store.Event, error) {
+	e := store.Event{Actor: servicePrefix + service, Action: in.Action, Target: in.Target, Cause: servicePrefix + service}
+	if in.Actor != nil {
+		e.Actor = *in.Actor
+		if !strings.HasPrefix(e.Actor, userIDPrefix) || e.Actor == userIDPrefix || !storable(e.Actor) {
+			return e, badRequest("actor must be a user (user_…), or be left out: then it is the service.")
+		}
+	}
+	if err := checkAction(in.Action); err != nil {
+		return e, err
+	}
+	if !storable(in.Target) {
+		return e, badRequest("target must have 1 to 255 bytes.")
+	}
+	var err error
+	if e.Data, err = eventData(in.Data); err != nil {
+		return e, err
+	}
+	if in.At == nil {
+		return e, nil
+	}
+	if e.At, err = time.Parse(time.RFC3339, *in.At); err != nil || e.At.Unix() < 0 {
+		return e, badRequest("at must be an instant such as 2026-01-02T03:04:05Z, from 1970 on.")
+	}
+	if e.At.After(now.Add(maxClockSkew)) {
+		return e, badRequest("at must not be in the future.")
+	}
+	return e, nil
+}
+
+// servicePrefix begins the name of a service where a user's id could stand.
+const servicePrefix = "service:"
+
+// checkAction refuses what isn't a dotted name, and names that only Rolecall itself may write: nobody forges a removal.
+func checkAction(action string) error {
+	if len(action) > maxID || !regexp.MustCompile(`^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+$`).MatchString(action) {
+		return badRequest("action must be a dotted name of at most 255 lower-case letters, digits and underscores, such as report.run.")
+	}
+	switch area, _, _ := strings.Cut(action, "."); area {
+	case "workspace", "member", "invitation", "user", "role":
+		return badRequest("action must not begin with workspace, member, invitation, user or role: those are recorded by themselves.")
+	}
+	return nil
+}
+
+// eventData returns what goes with the entry without the spaces in it; nil for none.
+func eventData(raw json.RawMessage) (json.RawMessage, error) {
+	if raw == nil || string(raw) == "null" {
+		return nil, nil
+	}
+	var compact bytes.Buffer
+	err := json.Compact(&compact, raw)
+	if err != nil || compact.Bytes()[0] != '{' || compact.Len() > maxEventData || !utf8.Valid(raw) || depth(compact.Bytes()) > maxEventDepth {
+		return nil, badRequest("data must be a JSON object of at most 16 KiB, nested at most 100 deep.")
+	}
+	return compact.Bytes(), nil
+}
+
+// depth returns how deep valid JSON is nested.
+func depth(valid []byte) (deepest int) {
+	now, quoted := 0, false
+	for i := 0; i < len(valid); i++ {
+		switch c := valid[i]; {
+		case quoted && c == '\\':
+			i++
+		case c == '"':
+			quoted = !quoted
+		case quoted:
+		case c == '{' || c == '[':
+			now++
+			deepest = max(deepest, now)
+		case c == '}' || c == ']':
+			now--
+		}
+	}
+	return deepest
+}

@@ -1,0 +1,190 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"encoding/csv"
+	"encoding/json"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/callmine/rolecall/store"
+	clerksync "github.com/callmine/rolecall/sync"
+)
+
+const (
+	// exportBatch is how many entries are read, written and flushed at a time: of the largest ones a few megabytes.
+	exportBatch = 200
+	// defaultExportStall is how long a reader may take for one batch.
+	defaultExportStall = 30 * time.Second
+)
+
+// exportFormat writes entries one after the other, and at the end how many they were.
+type exportFormat struct {
+	contentType, fileName string
+	begin                 func(*bytes.Buffer)
+	entry                 func(*bytes.Buffer, auditBody)
+	end                   func(*bytes.Buffer, int)
+}
+
+// exportAudit answers GET /v1/workspaces/{workspace_id}/audit/export: all entries that the filters select, as of when it begins, in
+// flat memory. It takes as long as its reader goes on reading, and holds nothing of the database's meanwhile. The last line says
+// that it is complete: an answer that is cut off has none.
+func (s *server) exportAudit(w http.ResponseWriter, r *http.Request, caller clerksync.Standing) error {
+	q, err := queryOf(r, "format", "actor", "action", "target", "since", "until")
+	if err != nil {
+		return err
+	}
+	format, err := exportFormatOf(q)
+	if err != nil {
+		return err
+	}
+	selected, err := auditQueryOf(q, caller.OrganizationID)
+	if err != nil {
+		return err
+	}
+	if selected.Through, err = store.LastAuditSeq(r.Context(), s.cfg.DB, caller.OrganizationID); err != nil {
+		return err
+	}
+	selected.Through = max(selected.Through, 1) // 0 wouldn't bound anything
+	entries, err := store.AuditEntries(r.Context(), s.cfg.DB, selected, exportBatch)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", format.contentType)
+	w.Header().Set("Content-Disposition", `attachment; filename="`+format.fileName+`"`)
+	if err := s.stream(w, r, caller, selected, entries, format); err != nil {
+		if _, ours := problemFor(err); ours {
+			s.cfg.Logger.ErrorContext(r.Context(), "export cut off", "error", err)
+		}
+		panic(http.ErrAbortHandler) // so that the connection is cut: the status has been sent
+	}
+	return nil
+}
+
+// stream writes the entries that were read, then reads and writes batch after batch to the end.
+func (s *server) stream(w http.ResponseWriter, r *http.Request, caller clerksync.Standing, selected store.AuditQuery,
+	entries []clerksync.LoggedEntry, format exportFormat,
+) (err error) {
+	var out bytes.Buffer
+	format.begin(&out)
+	for written := 0; ; {
+		for _, e := range entries {
+			format.entry(&out, auditBodyOf(e))
+		}
+		written += len(entries)
+		last := len(entries) < exportBatch
+		if last {
+			format.end(&out, written)
+		}
+		if err := s.flush(w, &out); err != nil || last {
+			return err
+		}
+		selected.Before = positionOf(entries[len(entries)-1])
+		if entries, err = s.nextBatch(r, caller, selected); err != nil {
+			return err
+		}
+	}
+}
+
+// flush sends what was written. A reader that doesn't take it in time is cut.
+func (s *server) flush(w http.ResponseWriter, out *bytes.Buffer) error {
+	connection := http.NewResponseController(w)
+	if err := connection.SetWriteDeadline(time.Now().Add(s.cfg.ExportStall)); err != nil {
+		return err
+	}
+	if _, err := out.WriteTo(w); err != nil {
+		return errReaderGone
+	}
+	if err := connection.Flush(); err != nil {
+		return errReaderGone
+	}
+	return connection.SetWriteDeadline(time.Time{}) // the connection may serve another request
+}
+
+// errReaderGone is answered to nobody: it ends an export without a line in the log.
+var errReaderGone = &problem{Type: problemType + "unavailable", Title: "Reader has gone", Status: http.StatusServiceUnavailable}
+
+// nextBatch reads on, if the caller still may: who is removed meanwhile gets no more. The request's own time is over by then, or
+// soon, so that each batch has a time of its own.
+func (s *server) nextBatch(r *http.Request, caller clerksync.Standing, selected store.AuditQuery) ([]clerksync.LoggedEntry, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), requestTimeout)
+	defer cancel()
+	decision, err := s.decide(ctx, caller.UserID, caller.OrganizationID, permissionAuditRead)
+	if err != nil {
+		return nil, err
+	}
+	if !decision.Allowed {
+		return nil, forbidden(decision.Reason)
+	}
+	return store.AuditEntries(ctx, s.cfg.DB, selected, exportBatch)
+}
+
+func exportFormatOf(q query) (exportFormat, error) {
+	format, given := q["format"]
+	switch {
+	case !given || format == "jsonl":
+		return jsonLines(), nil
+	case format == "csv":
+		return commaSeparated(), nil
+	default:
+		return exportFormat{}, badRequest("format must be jsonl or csv.")
+	}
+}
+
+type exportEnd struct {
+	Complete bool `json:"complete"`
+	Entries  int  `json:"entries"`
+}
+
+func jsonLines() exportFormat {
+	line := func(out *bytes.Buffer, v any) {
+		_ = json.NewEncoder(out).Encode(v) //nolint:errchkjson // a buffer takes all, and what Postgres took is JSON
+	}
+	return exportFormat{
+		contentType: "application/jsonl", fileName: "audit.jsonl",
+		begin: func(*bytes.Buffer) {},
+		entry: func(out *bytes.Buffer, e auditBody) { line(out, e) },
+		end:   func(out *bytes.Buffer, entries int) { line(out, exportEnd{Complete: true, Entries: entries}) },
+	}
+}
+
+// commaSeparated is RFC 4180's format with bare line feeds: encoding/csv would also rewrite those within a cell.
+func commaSeparated() exportFormat {
+	record := func(out *bytes.Buffer, cells ...string) {
+		for i, cell := range cells {
+			cells[i] = harmless(cell)
+		}
+		to := csv.NewWriter(out)
+		_ = to.Write(cells) // a buffer takes all
+		to.Flush()
+	}
+	return exportFormat{
+		contentType: "text/csv; charset=utf-8", fileName: "audit.csv",
+		begin: func(out *bytes.Buffer) {
+			record(out, "id", "at", "actor", "action", "target", "before", "after", "data", "cause")
+		},
+		entry: func(out *bytes.Buffer, e auditBody) {
+			actor := ""
+			if e.Actor != nil {
+				actor = *e.Actor
+			}
+			record(out, strconv.FormatInt(e.ID, 10), e.At.Format(time.RFC3339Nano), actor, e.Action, e.Target,
+				string(e.Before), string(e.After), string(e.Data), e.Cause)
+		},
+		end: func(out *bytes.Buffer, entries int) {
+			record(out, "complete", strconv.Itoa(entries), "", "", "", "", "", "", "")
+		},
+	}
+}
+
+// harmless keeps a spreadsheet from running a cell as a formula (OWASP, CSV injection): whatever could begin one gets an
+// apostrophe before it.
+func harmless(cell string) string {
+	if cell != "" && strings.ContainsRune("=+-@\t\r\n＝＋－＠", []rune(cell)[0]) {
+		return "'" + cell
+	}
+	return cell
+}

@@ -1,0 +1,191 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+const (
+	// defaultTimeout leaves room for Rolecall's own look-up at Clerk of somebody who just joined, which takes a second at
+	// most. A decision about a member takes a millisecond.
+	defaultTimeout = 2 * time.Second
+
+	// defaultRetries bridges the restart of one instance, or a connection that was closed at the wrong moment.
+	defaultRetries = 1
+
+	// retryPause is between two tries.
+	retryPause = 50 * time.Millisecond
+
+	// maxAnswer bounds what is read of an answer: a hundred decisions of the longest ids fit many times over.
+	maxAnswer = 1 << 20
+
+	// maxChecks is the most that Rolecall takes at once.
+	maxChecks = 100
+)
+
+// Config configures a client.
+type Config struct {
+	// URL is where Rolecall is, such as https://rolecall.internal:8080, without a path of the API.
+	URL string
+	// ServiceToken is the service's own token, rcs_…. It is needed to ask about others (Authorize, AuthorizeMany, RequireFor)
+	// and not to pass on what users send (Require).
+	ServiceToken string
+	// HTTPClient sends the requests. Its own redirects are never followed. Defaults to one with http.DefaultTransport.
+	HTTPClient *http.Client
+	// Timeout bounds one decision, retries included. Defaults to 2 seconds.
+	Timeout time.Duration
+	// Retries is how often a decision is asked for again after a network error, a 502, a 503 or a 504. Asking changes
+	// nothing, so that is safe. Defaults to 1; a negative number is none.
+	Retries int
+	// MaxStaleness refuses what a mirror would allow that hasn't been compared with Clerk for longer, in whole seconds.
+	// Defaults to no limit.
+	MaxStaleness time.Duration
+	// Failed is told why the middleware answered 503. Optional. It must be safe for concurrent use.
+	Failed func(r *http.Request, err error)
+}
+
+func (c Config) withDefaults() Config {
+	if c.HTTPClient == nil {
+		c.HTTPClient = &http.Client{}
+	}
+	if c.Timeout == 0 {
+		c.Timeout = defaultTimeout
+	}
+	if c.Retries == 0 {
+		c.Retries = defaultRetries
+	}
+	if c.Failed == nil {
+		c.Failed = func(*http.Request, error) {}
+	}
+	return c
+}
+
+func (c Config) validate() error {
+	var problems []error
+	base, err := url.Parse(c.URL)
+	if err != nil || (base.Scheme != "http" && base.Scheme != "https") || base.Host == "" || base.RawQuery != "" || base.Fragment != "" {
+		problems = append(problems, errors.New("client: URL must be an absolute http or https URL without a query"))
+	}
+	if c.ServiceToken != "" && !strings.HasPrefix(c.ServiceToken, serviceTokenPrefix) {
+		problems = append(problems, errors.New("client: ServiceToken must begin with rcs_"))
+	}
+	if c.Timeout < 0 {
+		problems = append(problems, errors.New("client: Timeout must not be negative"))
+	}
+	if c.MaxStaleness < 0 || c.MaxStaleness%time.Second != 0 {
+		problems = append(problems, errors.New("client: MaxStaleness must be whole seconds"))
+	}
+	return errors.Join(problems...)
+}
+
+// serviceTokenPrefix begins every service's token.
+const serviceTokenPrefix = "rcs_"
+
+// Client asks Rolecall for decisions. It is safe for concurrent use.
+type Client struct {
+	cfg  Config
+	http *http.Client
+	base string
+}
+
+// New returns a client, or an error that names every invalid field. It makes no request.
+func New(cfg Config) (*Client, error) {
+	cfg = cfg.withDefaults()
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	own := *cfg.HTTPClient
+	own.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse } // whom it leads to decides nothing
+	return &Client{cfg: cfg, http: &own, base: strings.TrimRight(cfg.URL, "/")}, nil
+}
+
+// Check asks whether a user may do something in a workspace.
+type Check struct {
+	UserID      string `json:"user_id"`      // user_…
+	WorkspaceID string `json:"workspace_id"` // org_…
+	Permission  string `json:"permission"`   // of the policy, or Clerk's own key of one
+}
+
+// Decision is Rolecall's answer to a check. The zero value allows nothing.
+type Decision struct {
+	Allowed     bool       `json:"allowed"`
+	Reason      string     `json:"reason"` // "allowed", or why not
+	Role        string     `json:"role"`   // Clerk's full key; empty unless the user is a member who may act
+	Permission  string     `json:"permission"`
+	WorkspaceID string     `json:"workspace_id"`
+	UserID      string     `json:"user_id"`
+	Revision    int64      `json:"revision"` // counts the workspace's changes
+	AsOf        *time.Time `json:"as_of"`    // when the mirror last agreed with Clerk; nil if nothing is known
+}
+
+// Error is a problem that Rolecall answered instead of decisions.
+type Error struct {
+	Status int    // of HTTP
+	Type   string // such as "urn:rolecall:problem:unauthenticated"; empty if something else answered
+	Title  string
+	Reason string // of a refusal
+}
+
+// Error implements error.
+func (e *Error) Error() string {
+	if e.Type == "" {
+		return fmt.Sprintf("answered %d", e.Status)
+	}
+	return fmt.Sprintf("answered %d: %s (%s)", e.Status, e.Title, e.Type)
+}
+
+// ErrNotADecision means that an answer with a success wasn't what was asked for: something else than Rolecall is at URL.
+var ErrNotADecision = errors.New("the answer isn't the decision that was asked for")
+
+// Authorize asks, as the service, whether a user may do something. A refusal is a Decision, not an error; with an error,
+// the Decision is the zero value, which allows nothing.
+func (c *Client) Authorize(ctx context.Context, check Check) (Decision, error) {
+	decisions, err := c.AuthorizeMany(ctx, []Check{check})
+	if err != nil {
+		return Decision{}, err
+	}
+	return decisions[0], nil
+}
+
+// AuthorizeMany asks about 1 to 100 checks at once, all decided as of one moment, and returns a decision for each in their
+// order. Who isn't a member is looked up at Clerk first, as if they had asked themselves. Errors are an *Error, one that
+// matches ErrNotADecision, or the network's.
+func (c *Client) AuthorizeMany(ctx context.Context, checks []Check) ([]Decision, error) {
+	if len(checks) < 1 || len(checks) > maxChecks {
+		return nil, fmt.Errorf("authorize: %d checks, must be 1 to %d", len(checks), maxChecks)
+	}
+	if c.cfg.ServiceToken == "" {
+		return nil, errors.New("authorize: the client has no ServiceToken")
+	}
+	asked := struct {
+		Checks       []Check `json:"checks"`
+		Refresh      bool    `json:"refresh"`
+		MaxStaleness int64   `json:"max_staleness,omitempty"`
+	}{checks, true, int64(c.cfg.MaxStaleness / time.Second)}
+	var answer struct {
+		Decisions []Decision `json:"decisions"`
+	}
+	if err := c.exchange(ctx, request{method: http.MethodPost, token: c.cfg.ServiceToken, body: asked}, &answer); err != nil {
+		return nil, fmt.Errorf("authorize: %w", err)
+	}
+	if len(answer.Decisions) != len(checks) {
+		return nil, fmt.Errorf("authorize: %w", ErrNotADecision)
+	}
+	for i, check := range checks {
+		if !answer.Decisions[i].answers(check) {
+			return nil, fmt.Errorf("authorize: %w", ErrNotADecision)
+		}
+	}
+	return answer.Decisions, nil
+}
+
+// answers reports whether the decision is one on the check, and agrees with itself.
+func (d Decision) answers(check Check) bool {
+	return d.UserID == check.UserID && d.WorkspaceID == check.WorkspaceID && d.Permission == check.Permission &&
+		d.Allowed == (d.Reason == "allowed") && d.Reason != ""
+}

@@ -1,0 +1,160 @@
+package client_test
+
+import (
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/callmine/rolecall/api/client"
+	clerksync "github.com/callmine/rolecall/sync"
+)
+
+func always(id string) func(*http.Request) string { return func(*http.Request) string { return id } }
+
+func TestAuthorize(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	c := newClient(t, b.url, nil)
+	d, err := c.Authorize(t.Context(), client.Check{UserID: "user_admin", WorkspaceID: "org_1", Permission: "billing:manage"})
+	require.NoError(t, err)
+	require.NotNil(t, d.AsOf)
+	d.AsOf = nil
+	require.Equal(t, client.Decision{
+		Allowed: true, Reason: "allowed", Role: "org:admin", Permission: "billing:manage", WorkspaceID: "org_1", UserID: "user_admin", Revision: 2,
+	}, d)
+
+	decisions, err := c.AuthorizeMany(t.Context(), []client.Check{
+		{UserID: "user_member", WorkspaceID: "org_1", Permission: "billing:manage"}, {UserID: "user_x", WorkspaceID: "org_1", Permission: "reports:read"},
+	})
+	require.NoError(t, err)
+	require.Equal(t, []string{"permission_missing", "not_a_member"}, []string{decisions[0].Reason, decisions[1].Reason})
+	require.False(t, decisions[0].Allowed || decisions[1].Allowed)
+
+	for _, checks := range [][]client.Check{nil, make([]client.Check, 101), make([]client.Check, 1)} {
+		_, err = c.AuthorizeMany(t.Context(), checks)
+		require.Error(t, err)
+	}
+	users := newClient(t, b.url, func(c *client.Config) { c.ServiceToken = "" })
+	_, err = users.Authorize(t.Context(), client.Check{UserID: "user_admin", WorkspaceID: "org_1", Permission: "reports:read"})
+	require.ErrorContains(t, err, "ServiceToken")
+	wrong := newClient(t, b.url, func(c *client.Config) { c.ServiceToken = "rcs_wrong" })
+	d, err = wrong.Authorize(t.Context(), client.Check{UserID: "user_admin", WorkspaceID: "org_1", Permission: "reports:read"})
+	var refused *client.Error
+	require.ErrorAs(t, err, &refused)
+	require.Equal(t, http.StatusUnauthorized, refused.Status)
+	require.Zero(t, d)
+}
+
+// TestRequire: both kinds of middleware, on the real API, agree on everybody.
+func TestRequire(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	c := newClient(t, b.url, nil)
+	for name, ask := range map[string]func(user, workspace, permission string) (int, *client.Decision){
+		"by their token": func(user, workspace, permission string) (int, *client.Decision) {
+			answer, seen := ask(t, c.Require(permission, always(workspace)), "Authorization", "Bearer "+user)
+			if seen == nil {
+				requireRefused(t, answer.Code, answer, seen)
+			}
+			return answer.Code, seen
+		},
+		"by the service's": func(user, workspace, permission string) (int, *client.Decision) {
+			answer, seen := ask(t, c.RequireFor(permission, always(workspace), always(user)))
+			if seen == nil {
+				requireRefused(t, answer.Code, answer, seen)
+			}
+			return answer.Code, seen
+		},
+	} {
+		for _, test := range []struct {
+			user, workspace, permission string
+			status                      int
+		}{
+			{"user_admin", "org_1", "billing:manage", http.StatusOK},
+			{"user_member", "org_1", "reports:read", http.StatusOK},
+			{"user_member", "org_1", "billing:manage", http.StatusForbidden},
+			{"user_stranger", "org_1", "reports:read", http.StatusNotFound},
+			{"user_admin", "org_none", "reports:read", http.StatusNotFound},
+			{"user_admin", "org_1&permission=reports:read", "billing:manage", http.StatusNotFound},
+			{"user_admin", "", "reports:read", http.StatusNotFound},
+			{"", "org_1", "reports:read", http.StatusUnauthorized},
+		} {
+			status, seen := ask(test.user, test.workspace, test.permission)
+			require.Equal(t, test.status, status, "%s %+v", name, test)
+			require.Equal(t, test.status == http.StatusOK, seen != nil)
+			if seen != nil {
+				require.Equal(t, []string{test.user, test.workspace, test.permission}, []string{seen.UserID, seen.WorkspaceID, seen.Permission})
+				require.NotEmpty(t, seen.Role)
+			}
+		}
+	}
+	_, seen := ask(t, c.Require("reports:read", always("org_1")), "authorization", "bearer user_member")
+	require.NotNil(t, seen, "a scheme has no case")
+
+	b.tell(t, clerksync.MembershipDeleted, "user_member", "org:member")
+	answer, seen := ask(t, c.Require("reports:read", always("org_1")), "Authorization", "Bearer user_member")
+	requireRefused(t, http.StatusNotFound, answer, seen)
+}
+
+// TestRequireTakesOneSessionToken: and no service's, with which anybody could be named.
+func TestRequireTakesOneSessionToken(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	c := newClient(t, b.url, nil)
+	for _, headers := range [][]string{
+		nil,
+		{"Authorization", ""},
+		{"Authorization", "Bearer"},
+		{"Authorization", "Bearer "},
+		{"Authorization", "user_admin"},
+		{"Authorization", "Basic user_admin"},
+		{"Authorization", "Bearer nobody"},
+		{"Authorization", "Bearer user_admin", "Authorization", "Bearer user_admin"},
+		{"Cookie", "__session=user_admin"},
+		{"Authorization", "Bearer " + serviceToken, "Rolecall-On-Behalf-Of", "user_admin"},
+		{"Authorization", "Bearer  " + serviceToken, "Rolecall-On-Behalf-Of", "user_admin"},
+	} {
+		answer, seen := ask(t, c.Require("reports:read", always("org_1")), headers...)
+		requireRefused(t, http.StatusUnauthorized, answer, seen)
+	}
+	_, ok := client.FromContext(t.Context())
+	require.False(t, ok)
+}
+
+// TestStaleMirrorLetsNobodyIn: the events of this world are older than the demand.
+func TestStaleMirrorLetsNobodyIn(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	for staleness, status := range map[time.Duration]int{time.Second: http.StatusServiceUnavailable, 0: http.StatusOK} {
+		c := newClient(t, b.url, func(c *client.Config) { c.MaxStaleness = staleness; c.Retries = -1 })
+		for _, middleware := range []func(http.Handler) http.Handler{
+			c.Require("reports:read", always("org_1")), c.RequireFor("reports:read", always("org_1"), always("user_admin")),
+		} {
+			answer, seen := ask(t, middleware, "Authorization", "Bearer user_admin")
+			require.Equal(t, status, answer.Code)
+			require.Equal(t, status == http.StatusOK, seen != nil)
+		}
+	}
+}
+
+func TestConfigIsChecked(t *testing.T) {
+	t.Parallel()
+	for _, cfg := range []client.Config{
+		{},
+		{URL: "rolecall:8080"},
+		{URL: "ftp://rolecall"},
+		{URL: "http://"},
+		{URL: "http://rolecall?x=1"},
+		{URL: "http://rolecall", ServiceToken: "x"},
+		{URL: "http://rolecall", Timeout: -1},
+		{URL: "http://rolecall", MaxStaleness: 1500 * time.Millisecond},
+		{URL: "http://rolecall", MaxStaleness: -time.Second},
+	} {
+		_, err := client.New(cfg)
+		require.Error(t, err, "%+v", cfg)
+	}
+	_, err := client.New(client.Config{URL: "https://rolecall.internal:8080/"})
+	require.NoError(t, err)
+}

@@ -1,0 +1,108 @@
+package client
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"time"
+)
+
+// request is one question to /v1/authorize.
+type request struct {
+	method string
+	token  string
+	query  url.Values
+	body   any // as JSON; nil for none
+}
+
+// exchange asks, as often as Retries says and no longer than Timeout, and decodes an answer of 200.
+func (c *Client) exchange(ctx context.Context, q request, into any) error {
+	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
+	defer cancel()
+	var body []byte
+	if q.body != nil {
+		var err error
+		if body, err = json.Marshal(q.body); err != nil {
+			return err
+		}
+	}
+	for tries := 0; ; tries++ {
+		answer, err := c.try(ctx, q, body)
+		if err == nil {
+			if json.Unmarshal(answer, into) != nil {
+				return ErrNotADecision
+			}
+			return nil
+		}
+		if tries >= c.cfg.Retries || !passing(err) || !pause(ctx) {
+			return err
+		}
+	}
+}
+
+// passing reports whether an error may be gone at the next try: any but an answer that says otherwise.
+func passing(err error) bool {
+	answered, ok := errors.AsType[*Error](err)
+	if !ok {
+		return true
+	}
+	switch answered.Status {
+	case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		return true
+	default:
+		return false
+	}
+}
+
+// pause waits before another try, and reports whether there is time for one.
+func pause(ctx context.Context) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(retryPause):
+		return true
+	}
+}
+
+// try sends the request once and returns the body of an answer of 200. Any other answer is an *Error.
+func (c *Client) try(ctx context.Context, q request, body []byte) ([]byte, error) {
+	target := c.base + "/v1/authorize"
+	if q.query != nil {
+		target += "?" + q.query.Encode()
+	}
+	r, err := http.NewRequestWithContext(ctx, q.method, target, bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	r.Header.Set("Authorization", "Bearer "+q.token)
+	r.Header.Set("Accept", "application/json, application/problem+json")
+	if q.body != nil {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	response, err := c.http.Do(r)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = response.Body.Close() }()
+	answer, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer+1))
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("read the answer: %w", err)
+	case len(answer) > maxAnswer:
+		return nil, ErrNotADecision
+	case response.StatusCode == http.StatusOK:
+		return answer, nil
+	}
+	var refused struct {
+		Type   string `json:"type"`
+		Title  string `json:"title"`
+		Reason string `json:"reason"`
+	}
+	_ = json.Unmarshal(answer, &refused) // a proxy's page: the status says what there is to know
+	return nil, &Error{Status: response.StatusCode, Type: refused.Type, Title: refused.Title, Reason: refused.Reason}
+}

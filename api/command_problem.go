@@ -1,0 +1,124 @@
+package api
+
+import (
+	"errors"
+	"math"
+	"net/http"
+	"strconv"
+	"time"
+
+	clerksync "github.com/callmine/rolecall/sync"
+)
+
+// The problems that only commands have.
+var (
+	errMediaType = &problem{
+		Type: problemType + "unsupported-media-type", Title: "Unsupported media type", Status: http.StatusUnsupportedMediaType,
+		Detail: "Send the body as Content-Type: application/json.",
+	}
+	errTooLarge = &problem{
+		Type: problemType + "too-large", Title: "Body too large", Status: http.StatusRequestEntityTooLarge,
+	}
+	errNoCommands = &problem{
+		Type: problemType + "commands-unavailable", Title: "Commands are switched off", Status: http.StatusServiceUnavailable,
+		Detail: "This service has no key of Clerk's to change anything with. Nothing has changed.", retryAfter: "60",
+	}
+	errKeyReused = &problem{
+		Type: problemType + "idempotency-key-reused", Title: "Idempotency key reused", Status: http.StatusUnprocessableEntity,
+		Detail: "The key was used for a request with another body. Use a new one.",
+	}
+	errInProgress = &problem{
+		Type: problemType + "idempotency-in-progress", Title: "Still in progress", Status: http.StatusConflict,
+		Detail: "The request with this key hasn't ended yet. Send it again later.", retryAfter: "1",
+	}
+	errNotRecorded = &problem{
+		Type: problemType + "accepted-not-recorded", Title: "Done, but not recorded", Status: http.StatusBadGateway,
+		Detail: "Clerk has made the change, but it couldn't be recorded here. It will be, without your doing anything.",
+	}
+	errClerkUnavailable = &problem{
+		Type: problemType + "clerk-unavailable", Title: "Clerk doesn't answer", Status: http.StatusBadGateway,
+		Detail: "Nothing has changed. Try again.",
+	}
+	errOutcomeUnknown = &problem{
+		Type: problemType + "clerk-unavailable", Title: "Clerk doesn't answer", Status: http.StatusBadGateway,
+		Detail: "Nobody knows whether Clerk has made the change. If it has, that will show here soon. Look before you try again, or try again with the same Idempotency-Key.",
+	}
+)
+
+// conflict is a problem with the state of things at Clerk. Nothing has changed.
+func conflict(name, title, detail string) *problem {
+	return &problem{Type: problemType + name, Title: title, Status: http.StatusConflict, Detail: detail}
+}
+
+// The conflicts.
+var (
+	errAlreadyMember = conflict("already-a-member", "Already a member", "The address is that of a member of this workspace.")
+	errNotUnique     = conflict("invitation-not-unique", "Already invited", "The address has a pending invitation to this workspace.")
+	errQuota         = conflict("quota-exceeded", "Workspace is full", "The workspace can't have more members, invitations included.")
+	errLastAdmin     = conflict("last-admin", "The last admin", "Nobody would be left to manage the workspace. Make somebody else an admin first.")
+	errDirectory     = conflict("managed-by-directory", "Managed by a directory", "A directory manages this membership. Change it there.")
+	errNotPending    = conflict("invitation-not-pending", "Not pending", "The invitation was accepted or revoked before, or has expired.")
+	errSlugTaken     = conflict("slug-taken", "Slug is taken", "Another workspace has this slug.")
+	errNotAdmin      = conflict("not-an-admin-at-clerk", "Not an admin for Clerk", "Clerk lets only those manage invitations whose role there may manage members.")
+)
+
+// commandProblemFor turns what package sync says of commands into problems; nil for any other error. ours is as in problemFor,
+// whose part it is.
+func commandProblemFor(err error) (p *problem, ours bool) {
+	for _, known := range []struct {
+		err  error
+		p    *problem
+		ours bool
+	}{
+		{clerksync.ErrNotRecorded, errNotRecorded, false}, // logged by whoever couldn't record it
+		{clerksync.ErrOutcomeUnknown, errOutcomeUnknown, true},
+		{clerksync.ErrKeyReused, errKeyReused, false},
+		{clerksync.ErrInProgress, errInProgress, false},
+		{clerksync.ErrAlreadyMember, errAlreadyMember, false},
+		{clerksync.ErrInvitationNotUnique, errNotUnique, false},
+		{clerksync.ErrQuotaExceeded, errQuota, false},
+		{clerksync.ErrLastAdmin, errLastAdmin, false},
+		{clerksync.ErrManagedByDirectory, errDirectory, false},
+		{clerksync.ErrInvitationNotPending, errNotPending, false},
+		{clerksync.ErrSlugTaken, errSlugTaken, false},
+		{clerksync.ErrNotAdminAtClerk, errNotAdmin, false},
+		{clerksync.ErrGone, errNotFound, false},
+		{clerksync.ErrUnauthorized, errClerkUnavailable, true},
+	} {
+		if errors.Is(err, known.err) {
+			return known.p, known.ours
+		}
+	}
+	refusal, explained := errors.AsType[clerksync.Refusal](err)
+	switch {
+	case errors.Is(err, clerksync.ErrInvalidInput):
+		return invalidInput(refusal), false
+	case errors.Is(err, clerksync.ErrRateLimited):
+		return rateLimited(refusal), false
+	case explained, errors.Is(err, clerksync.ErrUnavailable):
+		return errClerkUnavailable, true
+	default:
+		return nil, false
+	}
+}
+
+// invalidInput names the member of the body that Clerk takes no such value for. Clerk's own words aren't passed on.
+func invalidInput(refusal clerksync.Refusal) *problem {
+	if refusal == nil || refusal.Field() == "" {
+		return badRequest("Clerk doesn't accept this.")
+	}
+	return badRequest("Clerk doesn't accept this " + refusal.Field() + ".")
+}
+
+// rateLimited says when to try again. Clerk's longest limits are of an hour.
+func rateLimited(refusal clerksync.Refusal) *problem {
+	wait := time.Second
+	if refusal != nil {
+		wait = min(max(refusal.Wait(), time.Second), time.Hour)
+	}
+	return &problem{
+		Type: problemType + "rate-limited", Title: "Too many changes", Status: http.StatusServiceUnavailable,
+		Detail:     "Clerk's limit, or our share of it, is used up for now. Nothing has changed.",
+		retryAfter: strconv.Itoa(int(math.Ceil(wait.Seconds()))),
+	}
+}

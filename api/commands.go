@@ -1,0 +1,206 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/gorilla/mux"
+
+	"github.com/callmine/rolecall/store"
+	clerksync "github.com/callmine/rolecall/sync"
+)
+
+// Commander carries commands out: at Clerk first, then in the mirror.
+type Commander interface {
+	// Run carries a command out and returns the answer that is made then, or what was answered to it before; repeated tells which.
+	// Its errors are what package sync says of commands, and the database's.
+	Run(ctx context.Context, c clerksync.Command, key store.CommandKey, answer store.AnswerCommand) (answered json.RawMessage, repeated bool, err error)
+	// Answered returns what was answered to the actor's own command about themselves, if it is done.
+	Answered(ctx context.Context, actor string, key store.CommandKey) (json.RawMessage, bool, error)
+}
+
+const (
+	// headerKey is where a caller makes a command repeatable (draft-ietf-httpapi-idempotency-key-header).
+	headerKey = "Idempotency-Key"
+	// headerReplayed says that an answer is one of before.
+	headerReplayed = "Idempotency-Replayed"
+	// maxKey bounds a key.
+	maxKey = 255
+	// maxCommandBody bounds what a command says, many times over.
+	maxCommandBody = 64 << 10
+)
+
+// commandAnswer is the answer to a command, as it is stored for those who repeat it.
+type commandAnswer struct {
+	Status  int               `json:"status"`
+	Headers map[string]string `json:"headers"`
+	Body    json.RawMessage   `json:"body,omitempty"`
+}
+
+// answerWith returns what makes the answer to a command: its body from the mirror, and how fresh the workspace is after it.
+func answerWith(status int, body func(context.Context, store.DBTX, clerksync.Command) (any, error)) store.AnswerCommand {
+	return func(ctx context.Context, db store.DBTX, done clerksync.Command) (json.RawMessage, error) {
+		standings, err := store.Standings(ctx, db, store.Pair{UserID: done.Actor, OrganizationID: done.OrganizationID})
+		if err != nil {
+			return nil, err
+		}
+		a := commandAnswer{Status: status, Headers: map[string]string{headerRevision: strconv.FormatInt(standings[0].Revision, 10)}}
+		if at := standings[0].AsOf; !at.IsZero() {
+			a.Headers[headerAsOf] = at.UTC().Format(time.RFC3339Nano)
+		}
+		if done.Action == clerksync.ActionWorkspaceCreated {
+			a.Headers["Location"] = "/v1/workspaces/" + done.OrganizationID
+		}
+		if body != nil {
+			shown, err := body(ctx, db, done)
+			if err != nil {
+				return nil, err
+			}
+			if a.Body, err = json.Marshal(shown); err != nil {
+				return nil, err
+			}
+		}
+		return json.Marshal(a)
+	}
+}
+
+// run carries a command out and answers.
+func (s *server) run(w http.ResponseWriter, r *http.Request, c clerksync.Command, said []byte, answer store.AnswerCommand) error {
+	if s.cfg.Commander == nil {
+		return errNoCommands
+	}
+	key, err := keyOf(r, c.Actor, said)
+	if err != nil {
+		return err
+	}
+	answered, repeated, err := s.cfg.Commander.Run(r.Context(), c, key, answer)
+	if err != nil {
+		return err
+	}
+	return writeAnswer(w, answered, repeated)
+}
+
+func writeAnswer(w http.ResponseWriter, stored json.RawMessage, repeated bool) error {
+	var a commandAnswer
+	if err := json.Unmarshal(stored, &a); err != nil {
+		return err
+	}
+	for name, value := range a.Headers {
+		w.Header().Set(name, value)
+	}
+	if repeated {
+		w.Header().Set(headerReplayed, "true")
+	}
+	if a.Body == nil {
+		w.WriteHeader(a.Status)
+		return nil
+	}
+	writeBody(w, a.Status, "application/json", a.Body)
+	return nil
+}
+
+// asManager admits whoever may change the membership in the path: members with members:manage, and for their own the member with
+// the permission for oneself. Who has changed their own so that they may not any more is told so again.
+func (s *server) asManager(forOneself string, next memberHandler) http.Handler {
+	return s.asUser(func(w http.ResponseWriter, r *http.Request, userID string) error {
+		permission, oneself := permissionMembersManage, mux.Vars(r)["user_id"] == userID
+		if oneself {
+			permission = forOneself
+		}
+		v, err := s.judge(r, userID, mux.Vars(r)["workspace_id"], permission)
+		if err != nil {
+			return err
+		}
+		if v.refused != nil && oneself && v.standing.User.Refusal() == "" {
+			if done, err := s.answerAgain(w, r, userID); done || err != nil {
+				return err
+			}
+		}
+		writeFreshness(w, v.standing, v.decision)
+		if v.refused != nil {
+			return v.refused
+		}
+		return next(w, r, v.standing)
+	})
+}
+
+// answerAgain answers a command of a user about themselves as it was answered before, if it was. What can't be read wasn't: the
+// refusal stands.
+func (s *server) answerAgain(w http.ResponseWriter, r *http.Request, userID string) (done bool, err error) {
+	if s.cfg.Commander == nil || r.Header.Get(headerKey) == "" {
+		return false, nil
+	}
+	var said []byte
+	if r.Method != http.MethodDelete {
+		said, err = io.ReadAll(http.MaxBytesReader(w, r.Body, maxCommandBody))
+	}
+	key, invalid := keyOf(r, userID, said)
+	if err != nil || invalid != nil {
+		return false, nil //nolint:nilerr // see above
+	}
+	answered, done, err := s.cfg.Commander.Answered(r.Context(), userID, key)
+	if !done || err != nil {
+		return false, err
+	}
+	return true, writeAnswer(w, answered, true)
+}
+
+// keyOf reads the header of a key that makes the request repeatable. It is unique within caller, method and path.
+func keyOf(r *http.Request, userID string, said []byte) (store.CommandKey, error) {
+	keys := r.Header.Values(headerKey)
+	if len(keys) == 0 {
+		return store.CommandKey{}, nil
+	}
+	invalid := len(keys) > 1 || keys[0] == "" || len(keys[0]) > maxKey
+	for _, c := range []byte(keys[0]) {
+		invalid = invalid || c < ' ' || c > '~'
+	}
+	if invalid {
+		return store.CommandKey{}, badRequest("Idempotency-Key must be given once, with 1 to 255 printable ASCII characters.")
+	}
+	return store.CommandKey{Digest: digest(userID, r.Method, r.URL.Path, keys[0]), Request: digest(string(said))}, nil
+}
+
+// digest returns a hash of some texts that no others have.
+func digest(texts ...string) []byte {
+	h := sha256.New()
+	for _, text := range texts {
+		h.Write(binary.BigEndian.AppendUint64(nil, uint64(len(text))))
+		h.Write([]byte(text))
+	}
+	return h.Sum(nil)
+}
+
+// readCommand reads a request's body, one JSON object, into into. Unknown members are refused: one that was meant to change
+// something must not be overlooked. It returns the bytes.
+func readCommand(w http.ResponseWriter, r *http.Request, into any) ([]byte, error) {
+	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
+		return nil, errMediaType
+	}
+	said, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxCommandBody))
+	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
+		return nil, errTooLarge
+	}
+	unreadable := badRequest("The body must be one JSON object with the members of this route and no others.")
+	if err != nil {
+		return nil, unreadable
+	}
+	decoder := json.NewDecoder(bytes.NewReader(said))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(into); err != nil {
+		return nil, unreadable
+	}
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) || bytes.HasPrefix(bytes.TrimSpace(said), []byte("null")) {
+		return nil, unreadable
+	}
+	return said, nil
+}

@@ -1,0 +1,144 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/stretchr/testify/require"
+
+	"github.com/callmine/rolecall/internal/clerkapi"
+	"github.com/callmine/rolecall/internal/clerksim"
+	"github.com/callmine/rolecall/jobs"
+	"github.com/callmine/rolecall/store"
+	clerksync "github.com/callmine/rolecall/sync"
+)
+
+// commandBundle is the API with a simulated Clerk behind it that it may change. No webhook tells of anything.
+type commandBundle struct {
+	*serverBundle
+
+	clerk  *clerksim.World
+	faults *clerksim.APIFaults
+	pool   *pgxpool.Pool
+}
+
+func setupCommands(t *testing.T) *commandBundle {
+	t.Helper()
+	b := &commandBundle{faults: clerksim.NewAPIFaults()}
+	var err error
+	b.clerk, err = clerksim.New(clerksim.Config{})
+	require.NoError(t, err)
+	clerk := httptest.NewServer(b.clerk.Handler(b.faults.Middleware))
+	t.Cleanup(clerk.Close)
+	client, err := clerkapi.New(clerkapi.Config{
+		URL: clerk.URL + "/v1", SecretKey: b.clerk.SecretKey(), Transport: &http.Transport{}, CallsPerSecond: 1e6,
+		Logger: slog.New(slog.DiscardHandler),
+	})
+	require.NoError(t, err)
+	t.Cleanup(client.Close)
+	b.serverBundle = setupServer(t, func(c *Config) {
+		b.pool = c.DB.(*pgxpool.Pool)
+		c.Commander, err = jobs.NewCommander(jobs.CommanderConfig{Pool: b.pool, Clerk: client, Logger: c.Logger})
+		require.NoError(t, err)
+	})
+	return b
+}
+
+// person makes a user at Clerk.
+func (b *commandBundle) person(emails ...string) string {
+	b.tb.Helper()
+	u, err := b.clerk.CreateUser(clerksim.NewUser{Emails: emails})
+	require.NoError(b.tb, err)
+	return u.ID
+}
+
+// team makes a workspace with an admin and a member through the API, and returns all three. The member's membership reaches the
+// mirror as a look-up would bring it.
+func (b *commandBundle) team() (workspace, admin, member string) {
+	b.tb.Helper()
+	admin, member = b.person("admin@callmine.test"), b.person("member@callmine.test")
+	x := b.say(admin, http.MethodPost, "/v1/workspaces", `{"name":"North"}`)
+	require.Equal(b.tb, http.StatusCreated, x.status, "%s", x.body)
+	workspace = b.told(x)["workspace_id"].(string)
+	b.join(workspace, member, clerksim.RoleMember)
+	return workspace, admin, member
+}
+
+// join makes a user a member at Clerk and in the mirror.
+func (b *commandBundle) join(workspace, user, role string) {
+	b.tb.Helper()
+	m, err := b.clerk.AddMember(workspace, user, role)
+	require.NoError(b.tb, err)
+	raw, err := json.Marshal(map[string]any{
+		"id": m.ID, "role": role, "permissions": []string{}, "created_at": m.CreatedAt.UnixMilli(), "updated_at": m.UpdatedAt.UnixMilli(),
+		"organization": map[string]any{"id": workspace}, "public_user_data": map[string]any{"user_id": user},
+	})
+	require.NoError(b.tb, err)
+	facts, err := clerksync.DecodeObservation(clerksync.Observation{
+		Resource: clerksync.ResourceMembership, Object: raw, AskedAt: time.Now().UnixMilli(), Cause: "test",
+	})
+	require.NoError(b.tb, err)
+	locked, err := store.LockMirror(b.tb.Context(), b.pool, []clerksync.Facts{facts})
+	require.NoError(b.tb, err)
+	changes := locked.ObserveAll([]clerksync.Facts{facts}, time.Now().UnixMilli(), "test")
+	require.NoError(b.tb, store.SaveMirror(b.tb.Context(), b.pool, locked, changes.Mirror))
+	require.NoError(b.tb, store.Finish(b.tb.Context(), b.pool, store.Outcome{Entries: changes.Entries, Changed: changes.Mirror}, time.Now()))
+}
+
+// say sends a command with a JSON body.
+func (b *commandBundle) say(token, method, target, body string, headers ...string) exchange {
+	b.tb.Helper()
+	if body != "" {
+		headers = append(headers, "Content-Type", "application/json")
+	}
+	return b.send(token, method, target, body, headers...)
+}
+
+// told returns an answer's body.
+func (b *commandBundle) told(x exchange) map[string]any {
+	b.tb.Helper()
+	var body map[string]any
+	require.NoError(b.tb, json.Unmarshal(x.body, &body), "%s", x.body)
+	return body
+}
+
+// requireType requires a problem of a status and a type.
+func (b *commandBundle) requireType(x exchange, status int, problem string) {
+	b.tb.Helper()
+	require.Equal(b.tb, status, x.status, "%s", x.body)
+	require.Equal(b.tb, problemType+problem, b.told(x)["type"])
+}
+
+// changes counts the calls that change something at Clerk.
+func (b *commandBundle) changes() int {
+	n := 0
+	for route, calls := range b.faults.Calls() {
+		if len(route) > 3 && route[:3] != http.MethodGet {
+			n += calls
+		}
+	}
+	return n
+}
+
+// audit lists the workspace's audit entries: action, actor, target.
+func (b *commandBundle) audit(workspace string) [][3]string {
+	b.tb.Helper()
+	rows, err := b.pool.Query(context.Background(),
+		"SELECT action, coalesce(actor, ''), target FROM rolecall.audit_log WHERE organization_id = $1 ORDER BY id", workspace)
+	require.NoError(b.tb, err)
+	defer rows.Close()
+	var entries [][3]string
+	for rows.Next() {
+		var e [3]string
+		require.NoError(b.tb, rows.Scan(&e[0], &e[1], &e[2]))
+		entries = append(entries, e)
+	}
+	require.NoError(b.tb, rows.Err())
+	return entries
+}

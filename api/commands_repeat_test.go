@@ -1,0 +1,161 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/callmine/rolecall/internal/clerksim"
+)
+
+// TestARepeatedCommandIsHarmless: the same key with the same body gets the same answer, and Clerk isn't asked again.
+func TestARepeatedCommandIsHarmless(t *testing.T) {
+	t.Parallel()
+	b := setupCommands(t)
+	workspace, admin, member := b.team()
+	path := "/v1/workspaces/" + workspace
+	for _, c := range []struct{ token, method, path, body string }{
+		{admin, http.MethodPost, "/v1/workspaces", `{"name":"Once"}`},
+		{admin, http.MethodPost, path + "/invitations", `{"email":"robin@callmine.test","role":"member"}`},
+		{admin, http.MethodPatch, path, `{"name":"South"}`},
+		{admin, http.MethodPatch, path + "/members/" + member, `{"role":"admin"}`},
+		{member, http.MethodPatch, path + "/members/" + member, `{"role":"member"}`}, // and may not do so any more
+		{member, http.MethodDelete, path + "/members/" + member, ``},
+	} {
+		first := b.say(c.token, c.method, c.path, c.body, headerKey, "key 1")
+		require.Less(t, first.status, 300, "%s", first.body)
+		require.Empty(t, first.header.Get(headerReplayed))
+		asked := b.changes()
+		again := b.say(c.token, c.method, c.path, c.body, headerKey, "key 1")
+		require.Equal(t, first.status, again.status, "%s %s: %s", c.method, c.path, again.body)
+		require.Equal(t, first.body, again.body)
+		for _, name := range []string{headerRevision, headerAsOf, "Location"} {
+			require.Equal(t, first.header.Get(name), again.header.Get(name), name)
+		}
+		require.Equal(t, "true", again.header.Get(headerReplayed))
+		require.Equal(t, asked, b.changes())
+	}
+	b.requireType(b.say(admin, http.MethodPatch, path, `{"name":"West"}`, headerKey, "key 1"), 422, "idempotency-key-reused")
+	require.Equal(t, http.StatusOK, b.say(admin, http.MethodPatch, path, `{"name":"West"}`, headerKey, "key 2").status)
+	require.Equal(t, http.StatusNotFound, b.say(member, http.MethodDelete, path+"/members/"+member, "", headerKey, "key 9").status)
+
+	// Another user's key is another key, and it is forgotten after a day.
+	b.join(workspace, member, clerksim.RoleAdmin)
+	require.Equal(t, http.StatusOK, b.say(member, http.MethodPatch, path, `{"name":"East"}`, headerKey, "key 1").status)
+	_, err := b.pool.Exec(t.Context(), "UPDATE rolecall.commands SET begun_at = begun_at - interval '25 hours'")
+	require.NoError(t, err)
+	require.Equal(t, http.StatusOK, b.say(admin, http.MethodPatch, path, `{"name":"Later"}`, headerKey, "key 1").status)
+}
+
+// TestARefusedCommandMayBeTriedAgain: the key isn't used up.
+func TestARefusedCommandMayBeTriedAgain(t *testing.T) {
+	t.Parallel()
+	b := setupCommands(t)
+	workspace, admin, member := b.team()
+	path := "/v1/workspaces/" + workspace
+	step := func() exchange {
+		return b.say(admin, http.MethodPatch, path+"/members/"+admin, `{"role":"member"}`, headerKey, "k")
+	}
+	b.requireType(step(), 409, "last-admin")
+	require.Equal(t, http.StatusOK, b.say(admin, http.MethodPatch, path+"/members/"+member, `{"role":"admin"}`).status)
+	require.Equal(t, http.StatusOK, step().status)
+}
+
+// TestOneKeyAtOnce: of many requests with one key at the same time, one is carried out, and the others are told to wait.
+func TestOneKeyAtOnce(t *testing.T) {
+	t.Parallel()
+	b := setupCommands(t)
+	user := b.person()
+	release := make(chan struct{})
+	b.faults.Slow(func(ctx context.Context) error {
+		select {
+		case <-release:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}, clerksim.OnRoute("POST /organizations"))
+	create := func() exchange {
+		return b.say(user, http.MethodPost, "/v1/workspaces", `{"name":"One"}`, headerKey, "k")
+	}
+	answers := make(chan exchange, 1)
+	var wg sync.WaitGroup
+	wg.Go(func() { answers <- create() })
+	<-b.faults.Reached("POST /organizations", 1)
+	refused := make(chan exchange, 8)
+	for range cap(refused) {
+		wg.Go(func() { refused <- create() })
+	}
+	for range cap(refused) {
+		b.requireType(<-refused, 409, "idempotency-in-progress")
+	}
+	b.requireType(b.say(user, http.MethodPost, "/v1/workspaces", `{"name":"Two"}`, headerKey, "k"), 422, "idempotency-key-reused")
+	close(release)
+	first := <-answers
+	wg.Wait()
+	require.Equal(t, http.StatusCreated, first.status)
+	require.Equal(t, first.body, create().body)
+	require.Equal(t, 1, b.faults.Calls()["POST /organizations"])
+}
+
+// TestTwoAdminsDemoteEachOther at once: Clerk decides, and one stays.
+func TestTwoAdminsDemoteEachOther(t *testing.T) {
+	t.Parallel()
+	b := setupCommands(t)
+	workspace, first, second := b.team()
+	path := "/v1/workspaces/" + workspace
+	require.Equal(t, http.StatusOK, b.say(first, http.MethodPatch, path+"/members/"+second, `{"role":"admin"}`).status)
+	statuses := make([]int, 2)
+	var wg sync.WaitGroup
+	for i, pair := range [][2]string{{first, second}, {second, first}} {
+		wg.Go(func() {
+			statuses[i] = b.say(pair[0], http.MethodPatch, path+"/members/"+pair[1], `{"role":"member"}`).status
+		})
+	}
+	wg.Wait()
+	admins := 0
+	for _, user := range []string{first, second} {
+		if b.get(user, path+"/members").status == http.StatusOK {
+			admins++
+		}
+	}
+	require.Equal(t, 1, admins, "%v", statuses)
+	demoted := 0
+	for _, e := range b.audit(workspace) {
+		if e[0] == "member.role_changed" {
+			demoted++
+			require.NotEmpty(t, e[1])
+		}
+	}
+	require.Equal(t, 2, demoted, "one promotion, one demotion")
+}
+
+// TestDoneButNotRecorded: Clerk has made the change, and the database fails before it is recorded. The answer says so, and the
+// same key brings it to its end.
+func TestDoneButNotRecorded(t *testing.T) {
+	t.Parallel()
+	b := setupCommands(t)
+	workspace, admin, _ := b.team()
+	path := "/v1/workspaces/" + workspace
+	rename := func() exchange { return b.say(admin, http.MethodPatch, path, `{"name":"South"}`, headerKey, "k") }
+	lift := b.faults.AfterAnswer(func(clerksim.Call) {
+		if _, err := b.pool.Exec(context.Background(), "ALTER TABLE rolecall.audit_log RENAME TO audit_log_away"); err != nil {
+			t.Error(err)
+		}
+	}, clerksim.OnRoute("PATCH /organizations/{id}"))
+	b.requireType(rename(), 502, "accepted-not-recorded")
+	require.Contains(t, b.logs.take(), "record command")
+	lift()
+	_, err := b.pool.Exec(t.Context(), "ALTER TABLE rolecall.audit_log_away RENAME TO audit_log")
+	require.NoError(t, err)
+	o, _ := b.clerk.Organization(workspace)
+	require.Equal(t, "South", o.Name)
+	require.Equal(t, "North", b.told(b.get(admin, path))["name"])
+	require.Equal(t, http.StatusOK, rename().status)
+	require.Equal(t, "South", b.told(b.get(admin, path))["name"])
+	entries := b.audit(workspace)
+	require.Equal(t, [3]string{"workspace.renamed", admin, workspace}, entries[len(entries)-1])
+}

@@ -1,0 +1,254 @@
+package api
+
+import (
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/callmine/rolecall/internal/clerksim"
+	clerksync "github.com/callmine/rolecall/sync"
+)
+
+// TestCommandsThroughout: each command changes Clerk, is read back at once without any webhook, and is audited once with its actor.
+func TestCommandsThroughout(t *testing.T) {
+	t.Parallel()
+	b := setupCommands(t)
+	workspace, admin, member := b.team()
+	path := "/v1/workspaces/" + workspace
+	revision := func(x exchange) int {
+		n, err := strconv.Atoi(x.header.Get(headerRevision))
+		require.NoError(t, err)
+		return n
+	}
+	require.Equal(t, http.StatusOK, b.get(admin, path+"/members").status, "whoever creates is the admin")
+	before := revision(b.get(admin, path))
+
+	x := b.say(admin, http.MethodPatch, path, `{"name":" South "}`)
+	require.Equal(t, http.StatusOK, x.status, "%s", x.body)
+	require.Equal(t, "South", b.told(x)["name"])
+	require.Greater(t, revision(x), before, "of after the change")
+	require.Equal(t, revision(x), revision(b.get(admin, path)))
+	o, _ := b.clerk.Organization(workspace)
+	require.Equal(t, "South", o.Name)
+
+	x = b.say(admin, http.MethodPatch, path+"/members/"+member, `{"role":"admin"}`)
+	require.Equal(t, http.StatusOK, x.status, "%s", x.body)
+	require.Equal(t, []any{member, "org:admin"}, []any{b.told(x)["user_id"], b.told(x)["role"]})
+	require.Equal(t, http.StatusOK, b.get(member, path+"/members").status, "at the next request")
+
+	x = b.say(member, http.MethodPost, path+"/invitations", `{"email":"robin@callmine.test","role":"org:member"}`)
+	require.Equal(t, http.StatusCreated, x.status, "%s", x.body)
+	invitation := b.told(x)["id"].(string)
+	require.Equal(t, []any{"pending", member}, []any{b.told(x)["status"], b.told(x)["invited_by"]})
+	require.Contains(t, string(b.get(admin, path+"/invitations").body), invitation)
+	require.Equal(t, http.StatusNoContent, b.say(admin, http.MethodDelete, path+"/invitations/"+invitation, "").status)
+	require.NotContains(t, string(b.get(admin, path+"/invitations").body), invitation)
+
+	require.Equal(t, http.StatusNoContent, b.say(member, http.MethodDelete, path+"/members/"+admin, "").status)
+	require.Equal(t, http.StatusNotFound, b.get(admin, path).status)
+	b.join(workspace, admin, clerksim.RoleMember)
+	x = b.say(admin, http.MethodDelete, path+"/members/"+admin, "")
+	require.Equal(t, http.StatusNoContent, x.status, "who may do nothing may leave")
+	require.NotEmpty(t, x.header.Get(headerRevision))
+	_, ok := b.clerk.Membership(workspace, admin)
+	require.False(t, ok)
+
+	require.Equal(t, [][3]string{
+		{"workspace.created", admin, workspace},
+		{"member.joined", admin, admin},
+		{"member.joined", "", member},
+		{"workspace.renamed", admin, workspace},
+		{"member.role_changed", admin, member},
+		{"invitation.sent", member, invitation},
+		{"invitation.revoked", admin, invitation},
+		{"member.removed", member, admin},
+		{"member.joined", "", admin},
+		{"member.left", admin, admin},
+	}, b.audit(workspace))
+}
+
+// TestAServiceActsForAUser: the user is the actor.
+func TestAServiceActsForAUser(t *testing.T) {
+	t.Parallel()
+	b := setupCommands(t)
+	user := b.person()
+	require.Equal(t, http.StatusBadRequest, b.say(serviceToken, http.MethodPost, "/v1/workspaces", `{"name":"North"}`).status)
+	x := b.say(serviceToken, http.MethodPost, "/v1/workspaces", `{"name":"North"}`, headerOnBehalfOf, user)
+	require.Equal(t, http.StatusCreated, x.status)
+	workspace := b.told(x)["workspace_id"].(string)
+	require.Equal(t, "/v1/workspaces/"+workspace, x.header.Get("Location"))
+	require.Equal(t, user, b.told(x)["created_by"])
+	require.Equal(t, "workspace.created", b.audit(workspace)[0][0])
+	require.Equal(t, user, b.audit(workspace)[0][1])
+}
+
+// TestClerksRefusalsAreProblems: each with a type of its own, and nothing changes.
+func TestClerksRefusalsAreProblems(t *testing.T) {
+	t.Parallel()
+	b := setupCommands(t)
+	workspace, admin, member := b.team()
+	path := "/v1/workspaces/" + workspace
+	invite := func(email string) exchange {
+		return b.say(admin, http.MethodPost, path+"/invitations", `{"email":"`+email+`","role":"member"}`)
+	}
+	b.requireType(invite("member@callmine.test"), 409, "already-a-member")
+	x := invite("robin@callmine.test")
+	require.Equal(t, http.StatusCreated, x.status)
+	invitation := b.told(x)["id"].(string)
+	b.requireType(invite("robin@callmine.test"), 409, "invitation-not-unique")
+	_, err := b.clerk.UpdateOrganization(workspace, clerksim.OrganizationUpdate{MaxMembers: new(3)})
+	require.NoError(t, err)
+	b.requireType(invite("kim@callmine.test"), 409, "quota-exceeded")
+	for _, change := range []exchange{
+		b.say(admin, http.MethodPatch, path+"/members/"+admin, `{"role":"member"}`), b.say(admin, http.MethodDelete, path+"/members/"+admin, ""),
+	} {
+		b.requireType(change, 409, "last-admin")
+		require.NotEmpty(t, change.header.Get(headerRevision), "a member learns how fresh the workspace is")
+	}
+	require.NoError(t, b.clerk.ManageByDirectory(workspace, member, true))
+	b.requireType(b.say(admin, http.MethodDelete, path+"/members/"+member, ""), 409, "managed-by-directory")
+	require.Equal(t, http.StatusNoContent, b.say(admin, http.MethodDelete, path+"/invitations/"+invitation, "").status)
+	b.requireType(b.say(admin, http.MethodDelete, path+"/invitations/"+invitation, ""), 409, "invitation-not-pending")
+	b.requireType(b.say(admin, http.MethodDelete, path+"/members/"+b.person(), ""), 404, "not-found")
+	create := func() exchange { return b.say(admin, http.MethodPost, "/v1/workspaces", `{"name":"A","slug":"one"}`) }
+	require.Equal(t, http.StatusCreated, create().status)
+	b.requireType(create(), 409, "slug-taken")
+}
+
+// TestClerkIsAway: what Clerk doesn't do is no success, and says whether anything may have changed.
+func TestClerkIsAway(t *testing.T) {
+	t.Parallel()
+	b := setupCommands(t)
+	workspace, admin, _ := b.team()
+	path := "/v1/workspaces/" + workspace
+	rename := func() exchange { return b.say(admin, http.MethodPatch, path, `{"name":"South"}`) }
+	lift := b.faults.FailWithRetryAfter(http.StatusTooManyRequests, "17", nil)
+	x := rename()
+	b.requireType(x, 503, "rate-limited")
+	require.Equal(t, "17", x.header.Get("Retry-After"))
+	lift()
+	lift = b.faults.Fail(http.StatusBadGateway, nil)
+	x = rename()
+	b.requireType(x, 502, "clerk-unavailable")
+	require.Contains(t, string(x.body), "Nobody knows")
+	lift()
+	lift = b.faults.Fail(http.StatusUnauthorized, nil)
+	x = rename()
+	b.requireType(x, 502, "clerk-unavailable")
+	require.Contains(t, string(x.body), "Nothing has changed")
+	lift()
+	require.Contains(t, b.logs.take(), "request failed")
+	require.Equal(t, http.StatusOK, rename().status)
+}
+
+// TestCommandsWithoutAKeyOfClerks: they are refused, and nothing else is.
+func TestCommandsWithoutAKeyOfClerks(t *testing.T) {
+	t.Parallel()
+	b := setupServer(t, nil)
+	b.world.member("org_1", "user_1", "org:admin", nil)
+	x := b.send("user_1", http.MethodPatch, "/v1/workspaces/org_1", `{"name":"A"}`, "Content-Type", "application/json")
+	require.Equal(t, http.StatusServiceUnavailable, x.status)
+	require.Contains(t, string(x.body), "commands-unavailable")
+}
+
+// TestBadCommandsDontReachClerk: what can't be right is refused here.
+func TestBadCommandsDontReachClerk(t *testing.T) {
+	t.Parallel()
+	b := setupCommands(t)
+	workspace, admin, member := b.team()
+	path := "/v1/workspaces/" + workspace
+	asked := b.changes()
+	for _, c := range []struct {
+		method, path, body string
+		status             int
+	}{
+		{http.MethodPost, "/v1/workspaces", `{}`, 400},
+		{http.MethodPost, "/v1/workspaces", `{"name":"  "}`, 400},
+		{http.MethodPost, "/v1/workspaces", `{"name":"` + strings.Repeat("ä", 257) + `"}`, 400},
+		{http.MethodPost, "/v1/workspaces", `{"name":"a\u0000b"}`, 400},
+		{http.MethodPost, "/v1/workspaces", `{"name":"A","slug":"Big One"}`, 400},
+		{http.MethodPost, "/v1/workspaces", `{"name":"A","slug":""}`, 400},
+		{http.MethodPost, "/v1/workspaces", `{"name":"A","x":1}`, 400},
+		{http.MethodPost, "/v1/workspaces", `{"name":"A"} {}`, 400},
+		{http.MethodPost, "/v1/workspaces", `null`, 400},
+		{http.MethodPost, "/v1/workspaces", `[]`, 400},
+		{http.MethodPost, "/v1/workspaces", `{"name":"A`, 400},
+		{http.MethodPost, "/v1/workspaces", `{"name":"` + strings.Repeat("a", 70_000) + `"}`, 413},
+		{http.MethodPatch, path, `{"name":null}`, 400},
+		{http.MethodPatch, path + "/members/" + member, `{"role":"emperor"}`, 400},
+		{http.MethodPatch, path + "/members/" + member, `{"role":""}`, 400},
+		{http.MethodPatch, path + "/members/" + member, `{"role":7}`, 400},
+		{http.MethodPatch, path + "/members/nobody", `{"role":"admin"}`, 404},
+		{http.MethodDelete, path + "/members/user_a%2Fb", ``, 404},
+		{http.MethodPost, path + "/invitations", `{"email":"x","role":"member"}`, 400},
+		{http.MethodPost, path + "/invitations", `{"email":"A B <a@b.test>","role":"member"}`, 400},
+		{http.MethodPost, path + "/invitations", `{"email":"a@b.test"}`, 400},
+		{http.MethodDelete, path + "/invitations/nonsense", ``, 404},
+	} {
+		x := b.say(admin, c.method, c.path, c.body)
+		require.Equal(t, c.status, x.status, "%s %s %.80s: %s", c.method, c.path, c.body, x.body)
+	}
+	for _, kind := range []string{"", "text/plain", "application/x-www-form-urlencoded", "application/jsonx"} {
+		x := b.send(admin, http.MethodPatch, path, `{"name":"A"}`, "Content-Type", kind)
+		b.requireType(x, 415, "unsupported-media-type")
+	}
+	for _, keys := range [][]string{{""}, {"a", "b"}, {"ä"}, {strings.Repeat("k", 256)}} {
+		headers := []string{}
+		for _, key := range keys {
+			headers = append(headers, headerKey, key)
+		}
+		require.Equal(t, 400, b.say(admin, http.MethodPatch, path, `{"name":"A"}`, headers...).status, "%q", keys)
+	}
+	require.Equal(t, asked, b.changes())
+}
+
+// TestWhoMayCommand: the matrix of roles, and that a stranger learns nothing.
+func TestWhoMayCommand(t *testing.T) {
+	t.Parallel()
+	b := setupCommands(t)
+	workspace, admin, member := b.team()
+	path := "/v1/workspaces/" + workspace
+	other := b.say(admin, http.MethodPost, "/v1/workspaces", `{"name":"Other"}`)
+	elsewhere := "/v1/workspaces/" + b.told(other)["workspace_id"].(string)
+	x := b.say(admin, http.MethodPost, elsewhere+"/invitations", `{"email":"robin@callmine.test","role":"member"}`)
+	invitation := b.told(x)["id"].(string)
+	stranger, banned := b.person(), b.person()
+	b.world.account(banned, map[string]any{"banned": true})
+	commands := []struct{ method, path, body string }{
+		{http.MethodPatch, "", `{"name":"Taken over"}`},
+		{http.MethodPatch, "/members/" + admin, `{"role":"member"}`},
+		{http.MethodDelete, "/members/" + admin, ``},
+		{http.MethodPost, "/invitations", `{"email":"kim@callmine.test","role":"admin"}`},
+		{http.MethodDelete, "/invitations/" + invitation, ``},
+	}
+	asked := b.changes()
+	for _, c := range commands {
+		requireProblem(t, b.say(member, c.method, path+c.path, c.body), http.StatusForbidden, clerksync.ReasonPermissionMissing)
+		unknown := b.say(stranger, c.method, "/v1/workspaces/org_unknown"+c.path, c.body)
+		refused := b.say(stranger, c.method, path+c.path, c.body)
+		require.Equal(t, http.StatusNotFound, refused.status)
+		require.Equal(t, unknown.body, refused.body)
+		require.Equal(t, fmt.Sprint(undated(unknown.header)), fmt.Sprint(undated(refused.header)))
+		require.Equal(t, http.StatusUnauthorized, b.say("", c.method, path+c.path, c.body).status)
+		requireProblem(t, b.say(banned, c.method, path+c.path, c.body), http.StatusForbidden, clerksync.ReasonUserBanned)
+	}
+	requireProblem(t, b.say(banned, http.MethodPost, "/v1/workspaces", `{"name":"A"}`), http.StatusForbidden, clerksync.ReasonUserBanned)
+	require.Equal(t, asked, b.changes(), "Clerk isn't asked")
+
+	// An admin of both: an invitation under the wrong workspace is as unknown as nonsense.
+	wrong := b.say(admin, http.MethodDelete, path+"/invitations/"+invitation, "")
+	nonsense := b.say(admin, http.MethodDelete, path+"/invitations/orginv_nonsense", "")
+	require.Equal(t, http.StatusNotFound, wrong.status)
+	require.Equal(t, nonsense.body, wrong.body)
+	require.Equal(t, fmt.Sprint(undated(nonsense.header)), fmt.Sprint(undated(wrong.header)))
+}
+
+func undated(h http.Header) http.Header {
+	h = h.Clone()
+	h.Del("Date")
+	return h
+}

@@ -1,0 +1,43 @@
+package api
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"net/http"
+	"strings"
+)
+
+// writeTagged answers a read with 200 and a JSON body, or with 304 if the caller has that very body already. The tag is
+// the body's hash, so it can't be out of date; a cache may keep the answer, and must ask before each use of it.
+func writeTagged(w http.ResponseWriter, r *http.Request, body any) error {
+	content, err := json.Marshal(body)
+	if err != nil {
+		return err
+	}
+	content = append(content, '\n')
+	hash := sha256.Sum256(content)
+	tag := `"` + base64.RawURLEncoding.EncodeToString(hash[:16]) + `"`
+	w.Header().Set("ETag", tag)
+	w.Header().Set("Cache-Control", "private, no-cache")
+	w.Header().Set("Vary", "Authorization, "+headerOnBehalfOf) // who asks decides what is told
+	if matches(r.Header.Values("If-None-Match"), tag) {
+		w.WriteHeader(http.StatusNotModified)
+		return nil
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = w.Write(content) // the caller has gone: nothing is left to do
+	return nil
+}
+
+// matches reports whether a tag is among those of If-None-Match, which compares weakly (RFC 9110, section 13.1.2): a
+// proxy that compresses answers makes tags weak.
+func matches(fields []string, tag string) bool {
+	for given := range strings.SplitSeq(strings.Join(fields, ","), ",") {
+		given = strings.TrimSpace(given)
+		if given == "*" || strings.TrimPrefix(given, "W/") == tag {
+			return true
+		}
+	}
+	return false
+}

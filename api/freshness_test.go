@@ -1,0 +1,218 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strconv"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+
+	"github.com/callmine/rolecall/store"
+	clerksync "github.com/callmine/rolecall/sync"
+)
+
+// requireType requires a problem of a status and a type.
+func requireType(tb testing.TB, x exchange, status int, kind string) {
+	tb.Helper()
+	require.Equal(tb, status, x.status, "%s", x.body)
+	var body problem
+	require.NoError(tb, json.Unmarshal(x.body, &body))
+	require.Equal(tb, problemType+kind, body.Type)
+}
+
+// memberTargets are reads that an admin may make, each about the workspace.
+func memberTargets(workspaceID string) []string {
+	base := "/v1/workspaces/" + workspaceID
+	return []string{
+		base + "?", base + "/me?", base + "/members?", base + "/invitations?", base + "/audit?", base + "/audit/export?",
+		authorizeTarget(workspaceID, "members:read") + "&",
+	}
+}
+
+// readDB tells a test when the mirror is read: the signal of a poll.
+type readDB struct {
+	store.DBTX
+
+	reads chan struct{}
+}
+
+func (d readDB) SendBatch(ctx context.Context, batch *pgx.Batch) pgx.BatchResults {
+	results := d.DBTX.SendBatch(ctx, batch)
+	select {
+	case d.reads <- struct{}{}:
+	default:
+	}
+	return results
+}
+
+// TestMinRevisionWaitsForIt: the answer is held back until the revision is there, and then is made anew.
+func TestMinRevisionWaitsForIt(t *testing.T) {
+	t.Parallel()
+	reads := make(chan struct{})
+	b := setupServer(t, func(c *Config) { c.DB = readDB{DBTX: c.DB, reads: reads} })
+	b.world.member("org_1", "user_1", "org:member", nil) // revision 1
+
+	for i, get := range []func(query string) exchange{
+		func(query string) exchange { return b.get("user_1", "/v1/workspaces/org_1/me?"+query) },
+		func(query string) exchange {
+			return b.get("user_1", authorizeTarget("org_1", "reports:read")+"&"+query)
+		},
+	} {
+		next := strconv.Itoa(i + 2)
+		answered := make(chan exchange, 1)
+		go func() { answered <- get("min_revision=" + next) }()
+		<-reads // it has seen that the revision isn't there
+		b.world.member("org_1", "user_other"+next, "org:member", nil)
+		x := <-answered
+		require.Equal(t, http.StatusOK, x.status, "%s", x.body)
+		require.Equal(t, next, x.header.Get(headerRevision))
+	}
+
+	answered := make(chan exchange, 1)
+	go func() { answered <- b.get("user_1", "/v1/workspaces/org_1/me?min_revision=4") }()
+	<-reads
+	b.world.remove("org_1", "user_1") // revision 4
+	requireType(t, <-answered, http.StatusNotFound, "not-found")
+}
+
+func TestMinRevisionThatNeverComes(t *testing.T) {
+	t.Parallel()
+	b := setupServer(t, nil)
+	b.world.member("org_1", "user_1", "org:admin", nil)
+	b.world.member("org_1", "user_member", "org:member", nil)
+	for _, target := range memberTargets("org_1") {
+		t.Run(target, func(t *testing.T) {
+			t.Parallel()
+			require.Equal(t, http.StatusOK, b.get("user_1", target+"min_revision=2").status)
+			began := time.Now()
+			x := b.get("user_1", target+"min_revision=3")
+			requireType(t, x, http.StatusConflict, "revision-not-reached")
+			require.GreaterOrEqual(t, time.Since(began), revisionWait)
+			require.Equal(t, "2", x.header.Get(headerRevision))
+			require.NotEmpty(t, x.header.Get(headerAsOf))
+		})
+	}
+	t.Run("a refusal stands", func(t *testing.T) {
+		t.Parallel()
+		x := b.get("user_member", authorizeTarget("org_1", "billing:manage")+"&min_revision=3")
+		requireProblem(t, x, http.StatusForbidden, clerksync.ReasonPermissionMissing)
+		require.Equal(t, "2", x.header.Get(headerRevision))
+	})
+	t.Run("commands, too", func(t *testing.T) {
+		t.Parallel()
+		x := b.send("user_1", http.MethodDelete, "/v1/workspaces/org_1/members/user_member?min_revision=3", "")
+		requireType(t, x, http.StatusConflict, "revision-not-reached")
+	})
+}
+
+// TestStrangerLearnsNothingByDemands: the same 404 as without, at once, for a workspace that exists and for none.
+func TestStrangerLearnsNothingByDemands(t *testing.T) {
+	t.Parallel()
+	b := setupServer(t, nil)
+	b.world.member("org_1", "user_1", "org:admin", nil)
+	b.world.member("org_gone", "user_stranger", "org:admin", nil)
+	b.world.deleteOrganization("org_gone")
+	want := b.get("user_stranger", "/v1/workspaces/org_none")
+	began := time.Now()
+	for _, workspaceID := range []string{"org_1", "org_none", "org_gone"} {
+		for _, target := range memberTargets(workspaceID) {
+			for _, demand := range []string{"min_revision=9", "max_staleness=1", "min_revision=x", "min_revision=1&min_revision=2"} {
+				if demand == "min_revision=1&min_revision=2" && target == memberTargets(workspaceID)[6] {
+					continue // that route reads its own parameters before anything is decided, for everybody alike
+				}
+				x := b.get("user_stranger", target+demand)
+				require.Equal(t, http.StatusNotFound, x.status, target+demand)
+				require.Equal(t, want.body, x.body)
+				x.header.Del("Date")
+				require.Len(t, x.header, len(want.header)-1)
+			}
+		}
+	}
+	require.Less(t, time.Since(began), 30*revisionWait, "84 requests, none of which waits")
+}
+
+func TestMaxStaleness(t *testing.T) {
+	t.Parallel()
+	var ahead atomic.Int64 // of the clock before the newest event
+	var now func() time.Time
+	b := setupServer(t, func(c *Config) { c.Now = func() time.Time { return now() } })
+	now = func() time.Time { return b.world.now().Add(time.Duration(ahead.Load())) }
+	b.world.member("org_1", "user_member", "org:member", nil)
+	b.world.member("org_1", "user_1", "org:admin", nil)
+
+	ahead.Store(int64(10 * time.Second))
+	for _, target := range memberTargets("org_1") {
+		require.Equal(t, http.StatusOK, b.get("user_1", target+"max_staleness=10").status, target)
+		x := b.get("user_1", target+"max_staleness=9")
+		requireType(t, x, http.StatusServiceUnavailable, "stale")
+		require.Equal(t, "2", x.header.Get(headerRevision))
+		require.NotEmpty(t, x.header.Get(headerAsOf))
+	}
+	x := b.get("user_member", authorizeTarget("org_1", "billing:manage")+"&max_staleness=1")
+	requireProblem(t, x, http.StatusForbidden, clerksync.ReasonPermissionMissing)
+	b.world.member("org_1", "user_third", "org:member", nil) // a webhook makes it fresh again
+	ahead.Store(int64(time.Second))
+	require.Equal(t, http.StatusOK, b.get("user_1", "/v1/workspaces/org_1?max_staleness=1").status)
+}
+
+func TestBadDemands(t *testing.T) {
+	t.Parallel()
+	b := setupServer(t, nil)
+	b.world.member("org_1", "user_1", "org:admin", nil)
+	for _, query := range []string{
+		"min_revision=", "min_revision=-1", "min_revision=x", "min_revision=1.0", "min_revision=9223372036854775808", "min_revision=1&min_revision=1",
+		"max_staleness=0", "max_staleness=-1", "max_staleness=1.5", "max_staleness=31622401", "max_staleness=10s", "max_staleness=5&max_staleness=6",
+		"min_revision=%zz", "min_revison=1",
+	} {
+		for _, target := range memberTargets("org_1") {
+			requireProblem(t, b.get("user_1", target+query), http.StatusBadRequest, "")
+		}
+		const check = `"checks":[{"user_id":"user_1","workspace_id":"org_1","permission":"members:read"}]`
+		for _, field := range []string{`"min_revision":-1`, `"min_revision":"1"`, `"min_revision":1.5`, `"max_staleness":0`, `"max_staleness":31622401`} {
+			requireProblem(t, b.post(serviceToken, "{"+check+","+field+"}"), http.StatusBadRequest, "")
+		}
+	}
+}
+
+func TestChecksThatDemandFreshness(t *testing.T) {
+	t.Parallel()
+	reads := make(chan struct{})
+	var now func() time.Time
+	b := setupServer(t, func(c *Config) {
+		c.DB = readDB{DBTX: c.DB, reads: reads}
+		c.Now = func() time.Time { return now() }
+	})
+	now = func() time.Time { return b.world.now().Add(time.Minute) }
+	b.world.member("org_1", "user_1", "org:admin", nil)
+	b.world.member("org_2", "user_1", "org:admin", nil)
+	ask := func(demand string) []clerksync.Reason {
+		const check = `{"user_id":%q,"workspace_id":%q,"permission":"members:read"}`
+		x := b.post(serviceToken, `{"checks":[`+fmt.Sprintf(check, "user_1", "org_1")+","+fmt.Sprintf(check, "user_1", "org_2")+","+
+			fmt.Sprintf(check, "user_2", "org_1")+`],`+demand+`}`)
+		var reasons []clerksync.Reason
+		for _, d := range answerOf[decisionsBody](t, x).Decisions {
+			reasons = append(reasons, d.Reason)
+			require.Equal(t, d.Reason == clerksync.ReasonAllowed, d.Allowed)
+		}
+		return reasons
+	}
+	const allowed, stale, stranger = clerksync.ReasonAllowed, clerksync.ReasonStale, clerksync.ReasonNotAMember
+	require.Equal(t, []clerksync.Reason{allowed, allowed, stranger}, ask(`"min_revision":1,"max_staleness":61`))
+	require.Equal(t, []clerksync.Reason{allowed, allowed, stranger}, ask(`"min_revision":null,"max_staleness":null`))
+	require.Equal(t, []clerksync.Reason{stale, stale, stranger}, ask(`"max_staleness":59`))
+	require.Equal(t, []clerksync.Reason{allowed, stale, stranger}, ask(`"min_revision":2`), "each workspace has its own")
+
+	answered := make(chan []clerksync.Reason, 1)
+	go func() { answered <- ask(`"min_revision":3`) }()
+	<-reads
+	b.world.member("org_1", "user_2", "org:admin", nil)
+	b.world.member("org_2", "user_3", "org:admin", nil)
+	b.world.member("org_2", "user_4", "org:admin", nil)
+	require.Equal(t, []clerksync.Reason{allowed, allowed, allowed}, <-answered)
+}

@@ -1,0 +1,161 @@
+package api
+
+import (
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/stretchr/testify/require"
+)
+
+// operation is one of the document's, of those that this package serves.
+type operation struct {
+	method, path string
+	item         *openapi3.PathItem
+	*openapi3.Operation
+}
+
+// target is the operation's path with ids of nothing in it.
+func (o operation) target() string {
+	return strings.NewReplacer("{workspace_id}", "org_none", "{user_id}", "user_none", "{invitation_id}", "orginv_none").Replace(o.path)
+}
+
+// takes tells which kinds of tokens the document has the operation take.
+func (o operation) takes(doc *openapi3.T) (users, services bool) {
+	required := &doc.Security
+	if o.Security != nil {
+		required = o.Security
+	}
+	for _, one := range *required {
+		_, user := one["sessionToken"]
+		_, service := one["serviceToken"]
+		users, services = users || user, services || service
+	}
+	return users, services
+}
+
+func operations(t *testing.T) (*openapi3.T, []operation) {
+	t.Helper()
+	c := loadContract(t)
+	all := []operation{}
+	for path, item := range c.doc.Paths.Map() {
+		for method, o := range item.Operations() {
+			if path != "/webhooks/clerk" { // served by package webhooks
+				all = append(all, operation{method: method, path: path, item: item, Operation: o})
+			}
+		}
+	}
+	require.NotEmpty(t, all)
+	return c.doc, all
+}
+
+// TestRoutesTakeTheTokensThatTheDocumentSays: nothing is served without a token that the document doesn't leave open, and what
+// is for services only is told to users.
+func TestRoutesTakeTheTokensThatTheDocumentSays(t *testing.T) {
+	t.Parallel()
+	b := setupServer(t, nil)
+	doc, all := operations(t)
+	for _, o := range all {
+		users, services := o.takes(doc)
+		name := o.method + " " + o.path
+		anonymous := b.send("", o.method, o.target(), "")
+		if !users && !services {
+			require.Equal(t, http.StatusOK, anonymous.status, name)
+			continue
+		}
+		require.True(t, services, "%s: services may act for anybody", name)
+		requireProblem(t, anonymous, http.StatusUnauthorized, "")
+		asUser := b.send("user_anybody", o.method, o.target(), "", "Content-Type", "application/json")
+		require.NotEqual(t, http.StatusUnauthorized, asUser.status, name)
+		require.Equal(t, !users, strings.Contains(string(asUser.body), errServicesOnly.Title), "%s: %s", name, asUser.body)
+		asService := b.send(serviceToken, o.method, o.target(), "", "Content-Type", "application/json")
+		require.Equal(t, users, strings.Contains(string(asService.body), errUsersOnly.Title), "%s: %s", name, asService.body)
+	}
+}
+
+// TestRoutesTakeTheMethodsThatTheDocumentSays, and tell which these are.
+func TestRoutesTakeTheMethodsThatTheDocumentSays(t *testing.T) {
+	t.Parallel()
+	b := setupServer(t, nil)
+	_, all := operations(t)
+	for _, o := range all {
+		has := []string{}
+		for method := range o.item.Operations() {
+			has = append(has, method)
+		}
+		for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions, "PROPFIND"} {
+			if slices.Contains(has, method) {
+				continue
+			}
+			refused := b.send("user_anybody", method, o.target(), "")
+			requireProblem(t, refused, http.StatusMethodNotAllowed, "")
+			require.ElementsMatch(t, has, refused.header.Values("Allow"), "%s %s", method, o.path)
+		}
+	}
+}
+
+// TestPathsAreTakenLiterally: none of a route's look-alikes is one, so that a proxy's rules about paths hold. The caller is
+// somebody to whom the route itself is known.
+func TestPathsAreTakenLiterally(t *testing.T) {
+	t.Parallel()
+	b := setupServer(t, nil)
+	_, all := operations(t)
+	b.world.organization("org_none", "North", nil)
+	b.world.member("org_none", "user_1", "org:admin", nil)
+	unknown := []int{http.StatusNotFound, http.StatusMethodNotAllowed}
+	for _, o := range all {
+		target := o.target()
+		send := func(target string) exchange {
+			return b.send("user_1", o.method, target, "", "Content-Type", "application/json")
+		}
+		itself := send(target)
+		require.NotContains(t, unknown, itself.status, "%s %s: %s", o.method, target, itself.body)
+		lookAlikes := []string{
+			target + "/", "/" + target, target + "/.", "/x/.." + target, strings.ToUpper(target), strings.Replace(target, "/", "/./", 1),
+		}
+		if !strings.HasSuffix(o.path, "}") { // otherwise it is another id
+			lookAlikes = append(lookAlikes, target+";x", target+"%20", target+"%2F", target+"%00")
+		}
+		for _, lookAlike := range lookAlikes {
+			x := send(lookAlike)
+			require.Contains(t, unknown, x.status, "%s %s: %s", o.method, lookAlike, x.body)
+		}
+	}
+}
+
+// TestDocumentDescribesEachRouteWhole: its path's parameters, whom a service acts for, and the answers that every route has.
+func TestDocumentDescribesEachRouteWhole(t *testing.T) {
+	t.Parallel()
+	doc, all := operations(t)
+	ids := map[string]string{}
+	for _, o := range all {
+		name := o.method + " " + o.path
+		declared, headers := []string{}, []string{}
+		for _, p := range slices.Concat(o.item.Parameters, o.Parameters) {
+			switch p.Value.In {
+			case openapi3.ParameterInPath:
+				declared = append(declared, "{"+p.Value.Name+"}")
+			case openapi3.ParameterInHeader:
+				headers = append(headers, p.Value.Name)
+			}
+		}
+		require.ElementsMatch(t, regexp.MustCompile(`\{[a-z_]+\}`).FindAllString(o.path, -1), declared, name)
+		require.NotEmpty(t, o.OperationID, name)
+		require.Empty(t, ids[o.OperationID], name)
+		ids[o.OperationID] = name
+		users, services := o.takes(doc)
+		require.Equal(t, users && services, slices.Contains(headers, headerOnBehalfOf), name)
+		if !services {
+			continue
+		}
+		for _, status := range []int{http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusInternalServerError, http.StatusServiceUnavailable} {
+			require.NotNil(t, o.Responses.Status(status), "%s: %d", name, status)
+		}
+		if len(declared) > 0 {
+			require.NotNil(t, o.Responses.Status(http.StatusNotFound), name)
+		}
+	}
+}

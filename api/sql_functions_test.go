@@ -1,0 +1,210 @@
+package api
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/callmine/rolecall/internal/pgtest"
+	"github.com/callmine/rolecall/store"
+	clerksync "github.com/callmine/rolecall/sync"
+)
+
+// grantedWorld is a small world with roles and a policy. Its memberships have one of three roles: org:a, of which nothing
+// is known but the policy, org:b, which may be a role of Clerk's, and org:c, which is the former key of that role.
+type grantedWorld struct {
+	smallWorld
+
+	roles, permissions []map[string]any
+	grants             clerksync.Grants
+}
+
+func somePermissions() []string { return []string{"p:1", "p:2", "org:snap", "org:perm"} }
+
+func drawGrantedWorld(t *rapid.T) grantedWorld {
+	w := grantedWorld{smallWorld: drawSmallWorld(t), grants: clerksync.Grants{}}
+	for _, m := range w.memberships {
+		m["role"] = rapid.SampledFrom([]string{"org:a", "org:b", "org:c"}).Draw(t, "role")
+		m["version"] = map[string]any{"u": worldBegan().UnixMilli(), "k": 2}
+		m["permissions"] = rapid.SampledFrom([][]string{{}, {"org:snap"}, {"org:snap", "p:2"}}).Draw(t, "snapshot")
+	}
+	if rapid.Bool().Draw(t, "role known") {
+		w.roles = append(w.roles, map[string]any{
+			"id": "role_b", "key": "org:b", "keys": map[string]any{"org:b": []int64{1}, "org:c": []int64{1}},
+			"permission_ids": rapid.SampledFrom([][]string{{}, {"perm_1"}, {"perm_1", "perm_2", "perm_unknown"}}).Draw(t, "permissions"),
+			"deleted_at":     dead(rapid.IntRange(0, 3).Draw(t, "role dead") == 3),
+		})
+		w.permissions = append(w.permissions,
+			map[string]any{"id": "perm_1", "key": "org:perm", "deleted_at": dead(rapid.IntRange(0, 3).Draw(t, "permission dead") == 3)},
+			map[string]any{"id": "perm_2", "key": "p:1"})
+	}
+	for _, role := range []string{"org:a", "org:b", "org:c"} {
+		granted := rapid.SliceOfDistinct(rapid.SampledFrom(somePermissions()[:2]), rapid.ID[string]).Draw(t, "granted to "+role)
+		if len(granted) > 0 {
+			w.grants[role] = granted
+		}
+	}
+	w.grants["org:nobody"] = []string{"p:1"} // a handler wants a policy
+	return w
+}
+
+func (w grantedWorld) save(ctx context.Context, tx pgx.Tx) error {
+	if err := w.smallWorld.save(ctx, tx); err != nil {
+		return err
+	}
+	if err := saveRows(ctx, tx, map[string][]map[string]any{"roles": w.roles, "permissions": w.permissions}); err != nil {
+		return err
+	}
+	_, _, err := store.SaveGrants(ctx, tx, w.grants)
+	return err
+}
+
+// standing says what the world means for a pair, without SQL.
+func (w grantedWorld) standing(user, organization string) clerksync.Standing {
+	s := clerksync.Standing{UserID: user, OrganizationID: organization}
+	for _, o := range w.organizations {
+		s.OrganizationDead = s.OrganizationDead || o["id"] == organization && o["deleted_at"] != nil
+	}
+	for _, u := range w.users {
+		if u["id"] == user {
+			s.User = clerksync.UserStatus{Dead: u["deleted_at"] != nil, Banned: u["banned"].(bool), Deprovisioned: u["deprovisioned"].(bool)}
+		}
+	}
+	var pair []map[string]any
+	for _, m := range w.memberships {
+		if m["user_id"] == user && m["organization_id"] == organization {
+			pair = append(pair, m)
+		}
+	}
+	if len(pair) == 0 {
+		return s
+	}
+	newest := slices.MaxFunc(pair, func(a, b map[string]any) int {
+		alive := func(m map[string]any) int {
+			if m["deleted_at"] == nil {
+				return 1
+			}
+			return 0
+		}
+		return cmp.Or(a["created_at"].(time.Time).Compare(b["created_at"].(time.Time)), cmp.Compare(alive(a), alive(b)),
+			cmp.Compare(a["id"].(string), b["id"].(string)))
+	})
+	s.EverMember = true
+	if newest["deleted_at"] == nil {
+		s.Member, s.Role, s.Permissions = true, newest["role"].(string), newest["permissions"].([]string)
+	}
+	if s.Member && s.Role != "org:a" && len(w.roles) > 0 {
+		s.Role, s.Permissions = "org:b", w.permissionsAtClerk()
+	}
+	return s
+}
+
+// permissionsAtClerk are those of the one role that is known.
+func (w grantedWorld) permissionsAtClerk() (keys []string) {
+	if w.roles[0]["deleted_at"] != nil {
+		return nil
+	}
+	for _, p := range w.permissions {
+		if slices.Contains(w.roles[0]["permission_ids"].([]string), p["id"].(string)) && p["deleted_at"] == nil {
+			keys = append(keys, p["key"].(string))
+		}
+	}
+	return keys
+}
+
+// TestSQLFunctionsSayWhatTheAPISays, and the oracle: on every user, workspace and permission of random worlds.
+func TestSQLFunctionsSayWhatTheAPISays(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.New(t)
+	ctx := t.Context()
+	reasons := map[clerksync.Reason]int{}
+	rapid.Check(t, func(t *rapid.T) {
+		world := drawGrantedWorld(t)
+		tx, err := pool.Begin(ctx)
+		require.NoError(t, err)
+		defer func() { require.NoError(t, tx.Rollback(ctx)) }()
+		require.NoError(t, world.save(ctx, tx))
+
+		var checks []checkBody
+		var want []bool
+		for _, organization := range append(smallOrganizations(), "org_unknown") {
+			for _, user := range append(smallUsers(), "user_unknown") {
+				for _, permission := range append(somePermissions(), "p:nobody") {
+					checks = append(checks, checkBody{UserID: user, WorkspaceID: organization, Permission: permission})
+					d := world.grants.Decide(world.standing(user, organization), permission)
+					want = append(want, d.Allowed)
+					reasons[d.Reason]++
+				}
+			}
+		}
+		require.Equal(t, want, answered(ctx, t, tx, world.grants, checks), "the API and the oracle")
+		require.Equal(t, want, selected(ctx, t, tx, checks), "rolecall.can and the oracle")
+		for _, user := range append(smallUsers(), "user_unknown") {
+			var member []string
+			for _, organization := range append(smallOrganizations(), "org_unknown") {
+				in := world.grants.Decide(world.standing(user, organization), permissionNone).Allowed
+				require.Equal(t, []bool{in}, selected(ctx, t, tx, []checkBody{{UserID: user, WorkspaceID: organization}}), "membership alone")
+				if in {
+					member = append(member, organization)
+				}
+			}
+			rows, err := tx.Query(ctx, "SELECT * FROM rolecall.workspaces_of($1)", user)
+			require.NoError(t, err)
+			workspaces, err := pgx.CollectRows(rows, pgx.RowTo[string])
+			require.NoError(t, err)
+			require.ElementsMatch(t, member, workspaces, "rolecall.workspaces_of and the oracle")
+		}
+	})
+	for _, reason := range []clerksync.Reason{
+		clerksync.ReasonAllowed, clerksync.ReasonPermissionMissing, clerksync.ReasonUnknownRole, clerksync.ReasonNotAMember,
+		clerksync.ReasonWorkspaceDeleted, clerksync.ReasonUserDeleted, clerksync.ReasonUserBanned, clerksync.ReasonUserDeprovisioned,
+	} {
+		require.Positive(t, reasons[reason], reason)
+	}
+}
+
+// answered asks POST /v1/authorize.
+func answered(ctx context.Context, t *rapid.T, db store.DBTX, grants clerksync.Grants, checks []checkBody) (allowed []bool) {
+	handler, err := NewHandler(Config{DB: db, Authenticator: tokenAuthenticator{}, Grants: fixed(grants), Logger: slog.New(slog.DiscardHandler)})
+	require.NoError(t, err)
+	for chunk := range slices.Chunk(checks, maxChecks) {
+		body, err := json.Marshal(map[string]any{"checks": chunk})
+		require.NoError(t, err)
+		request := httptest.NewRequestWithContext(ctx, http.MethodPost, "/v1/authorize", strings.NewReader(string(body)))
+		request.Header.Set("Authorization", "Bearer "+serviceToken)
+		request.Header.Set("Content-Type", "application/json")
+		recorder := httptest.NewRecorder()
+		handler.ServeHTTP(recorder, request)
+		require.Equal(t, http.StatusOK, recorder.Code, recorder.Body)
+		var answer decisionsBody
+		require.NoError(t, json.Unmarshal(recorder.Body.Bytes(), &answer))
+		require.Len(t, answer.Decisions, len(chunk))
+		for _, d := range answer.Decisions {
+			allowed = append(allowed, d.Allowed)
+		}
+	}
+	return allowed
+}
+
+// selected asks rolecall.can.
+func selected(ctx context.Context, t *rapid.T, db store.DBTX, checks []checkBody) []bool {
+	text, err := json.Marshal(checks)
+	require.NoError(t, err)
+	rows, err := db.Query(ctx, `SELECT rolecall.can(c ->> 'user_id', c ->> 'workspace_id', c ->> 'permission')
+		FROM json_array_elements($1::json) WITH ORDINALITY AS checks (c, n) ORDER BY n`, text)
+	require.NoError(t, err)
+	allowed, err := pgx.CollectRows(rows, pgx.RowTo[bool])
+	require.NoError(t, err)
+	return allowed
+}

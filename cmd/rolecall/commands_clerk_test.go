@@ -1,0 +1,89 @@
+package main
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/stretchr/testify/require"
+
+	"github.com/callmine/rolecall/internal/clerksim"
+	"github.com/callmine/rolecall/internal/pgtest"
+)
+
+// say sends a command as the bearer of a token.
+func (b *bundle) say(t testing.TB, token, method, path, body string) (int, map[string]any) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), method, b.web(path), strings.NewReader(body))
+	require.NoError(t, err)
+	request.Header.Set("Content-Type", "application/json")
+	return b.do(t, request, token)
+}
+
+// TestCommandsReachClerk: through the whole program, with signed tokens, and the webhooks of what the commands changed
+// afterwards. Without a secret key, commands are refused.
+func TestCommandsReachClerk(t *testing.T) {
+	t.Parallel()
+	b := startBundle(t, pgtest.URL(t), nil, parts{web: true, workers: true})
+	admin, err := b.clerk.CreateUser(clerksim.NewUser{})
+	require.NoError(t, err)
+	status, problem := b.say(t, b.token(t, admin.ID), http.MethodPost, "/v1/workspaces", `{"name":"North"}`)
+	require.Equal(t, http.StatusServiceUnavailable, status)
+	require.Equal(t, "urn:rolecall:problem:commands-unavailable", problem["type"])
+
+	server := httptest.NewServer(b.clerk.Handler())
+	t.Cleanup(server.Close)
+	cfg := b.program.cfg
+	cfg.SecretKey, cfg.APIURL, cfg.ClerkRate = b.clerk.SecretKey(), server.URL+"/v1", 1000
+	require.NoError(t, b.program.stop(t.Context()))
+	b.program, err = start(t.Context(), cfg, parts{web: true, workers: true}, b.program.logger)
+	require.NoError(t, err)
+	b.db, err = pgxpool.New(t.Context(), cfg.DatabaseURL)
+	require.NoError(t, err)
+	t.Cleanup(b.db.Close)
+	endpoint := clerksim.Endpoint{URL: b.web("/webhooks/clerk"), Secrets: []string{b.secret}}
+	b.courier, err = clerksim.NewCourier(clerksim.CourierConfig{Endpoints: []clerksim.Endpoint{endpoint}})
+	require.NoError(t, err)
+	t.Cleanup(b.courier.Close)
+
+	guest, err := b.clerk.CreateUser(clerksim.NewUser{Emails: []string{"robin@callmine.test"}})
+	require.NoError(t, err)
+	adminToken, guestToken := b.token(t, admin.ID), b.token(t, guest.ID)
+	status, workspace := b.say(t, adminToken, http.MethodPost, "/v1/workspaces", `{"name":"North"}`)
+	require.Equal(t, http.StatusCreated, status, "%v", workspace)
+	id, _ := workspace["workspace_id"].(string)
+	require.Equal(t, http.StatusOK, b.may(t, adminToken, id, "billing:manage"), "the first admin")
+
+	status, invitation := b.say(t, adminToken, http.MethodPost, "/v1/workspaces/"+id+"/invitations", `{"email":"robin@callmine.test","role":"member"}`)
+	require.Equal(t, http.StatusCreated, status, "%v", invitation)
+	invitationID, _ := invitation["id"].(string)
+	_, err = b.clerk.Accept(invitationID, guest.ID)
+	require.NoError(t, err)
+	require.Equal(t, http.StatusOK, b.may(t, guestToken, id, "reports:read"), "in at once")
+	require.Equal(t, http.StatusForbidden, b.may(t, guestToken, id, "members:manage"))
+	status, _ = b.say(t, guestToken, http.MethodDelete, "/v1/workspaces/"+id+"/members/"+admin.ID, "")
+	require.Equal(t, http.StatusForbidden, status)
+	status, _ = b.say(t, adminToken, http.MethodPatch, "/v1/workspaces/"+id+"/members/"+guest.ID, `{"role":"admin"}`)
+	require.Equal(t, http.StatusOK, status)
+	require.Equal(t, http.StatusOK, b.may(t, guestToken, id, "members:manage"), "with the old token")
+	status, _ = b.say(t, guestToken, http.MethodDelete, "/v1/workspaces/"+id+"/members/"+guest.ID, "")
+	require.Equal(t, http.StatusNoContent, status)
+	require.Equal(t, http.StatusNotFound, b.may(t, guestToken, id, "reports:read"))
+
+	b.send(t, b.clerk.Drain()...)
+	var entries []string
+	rows, err := b.db.Query(t.Context(), "SELECT action || ' ' || coalesce(actor, '') FROM rolecall.audit_log WHERE organization_id = $1 ORDER BY id", id)
+	require.NoError(t, err)
+	defer rows.Close()
+	for rows.Next() {
+		var line string
+		require.NoError(t, rows.Scan(&line))
+		entries = append(entries, line)
+	}
+	require.ElementsMatch(t, []string{
+		"workspace.created " + admin.ID, "member.joined " + admin.ID, "invitation.sent " + admin.ID, "invitation.accepted " + guest.ID,
+		"member.joined ", "member.role_changed " + admin.ID, "member.left " + guest.ID,
+	}, entries)
+}

@@ -1,0 +1,197 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/callmine/rolecall/internal/clerksim"
+)
+
+// nginxBinary finds nginx, and installs it where it may. It fails rather than leave the test out.
+func nginxBinary(t *testing.T) string {
+	t.Helper()
+	const usual = "/usr/sbin/nginx" // not on everybody's path
+	find := func() string {
+		if path, err := exec.LookPath("nginx"); err == nil {
+			return path
+		}
+		if _, err := os.Stat(usual); err == nil {
+			return usual
+		}
+		return ""
+	}
+	if path := find(); path != "" {
+		return path
+	}
+	const plainly = "nginx is missing, and this test proves forward authentication with a real one: install it (apt-get install nginx-light, brew install nginx)"
+	require.Zero(t, os.Geteuid(), plainly)
+	for _, args := range [][]string{{"update", "-q"}, {"install", "-qy", "--no-install-recommends", "nginx-light"}} {
+		install := exec.CommandContext(t.Context(), "apt-get", args...)
+		install.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive", "RUNLEVEL=1") // installed, not started
+		output, err := install.CombinedOutput()
+		require.NoError(t, err, "%s\n%s", plainly, output)
+	}
+	path := find()
+	require.NotEmpty(t, path, plainly)
+	return path
+}
+
+// nginx runs the documented configuration before a service, and returns a client whose every connection leads to it.
+func nginx(t *testing.T, rolecall, service string) *http.Client {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "nginx") //nolint:usetesting // a socket's path must be short
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
+	socket := filepath.Join(dir, "socket")
+	text, err := os.ReadFile("testdata/nginx.conf")
+	require.NoError(t, err)
+	config := string(text)
+	for documented, here := range map[string]string{
+		"127.0.0.1:8080": rolecall, "127.0.0.1:3000": service, "127.0.0.1:8000": "unix:" + socket,
+		"http {\n": "http {\naccess_log off;\nclient_body_temp_path b; proxy_temp_path p; fastcgi_temp_path f; uwsgi_temp_path u; scgi_temp_path s;\n",
+	} {
+		require.Equal(t, 1, strings.Count(config, documented), documented)
+		config = strings.Replace(config, documented, here, 1)
+	}
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "nginx.conf"), []byte(config), 0o600))
+
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	command := exec.CommandContext(ctx, nginxBinary(t), "-p", dir, "-c", "nginx.conf", "-e", "stderr",
+		"-g", "daemon off; master_process off; error_log stderr; pid "+filepath.Join(dir, "pid")+";")
+	command.Cancel = func() error { return command.Process.Signal(syscall.SIGTERM) }
+	command.WaitDelay = 5 * time.Second
+	var said safeBuffer
+	command.Stdout, command.Stderr = &said, &said
+	require.NoError(t, command.Start())
+	t.Cleanup(func() {
+		cancel()
+		_ = command.Wait() // ended by us
+		if t.Failed() {
+			t.Log(said.String())
+		}
+	})
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", socket)
+	}
+	require.Eventually(t, func() bool { // nginx gives no signal
+		connection, err := dial(t.Context(), "", "")
+		if err != nil {
+			return false
+		}
+		return connection.Close() == nil
+	}, 10*time.Second, 5*time.Millisecond)
+	transport := &http.Transport{DialContext: dial}
+	t.Cleanup(transport.CloseIdleConnections)
+	return &http.Client{Transport: transport}
+}
+
+// TestNginxEnforcesWhatRolecallSays: a real nginx, by auth_request, before a service that knows nothing of tokens.
+func TestNginxEnforcesWhatRolecallSays(t *testing.T) {
+	t.Parallel()
+	b := setup(t, nil)
+	admin, err := b.clerk.CreateUser(clerksim.NewUser{})
+	require.NoError(t, err)
+	member, err := b.clerk.CreateUser(clerksim.NewUser{})
+	require.NoError(t, err)
+	banned, err := b.clerk.CreateUser(clerksim.NewUser{})
+	require.NoError(t, err)
+	stranger, err := b.clerk.CreateUser(clerksim.NewUser{})
+	require.NoError(t, err)
+	organization, err := b.clerk.CreateOrganization(clerksim.NewOrganization{CreatedBy: admin.ID})
+	require.NoError(t, err)
+	for _, id := range []string{member.ID, banned.ID} {
+		_, err = b.clerk.AddMember(organization.ID, id, clerksim.RoleMember)
+		require.NoError(t, err)
+	}
+	_, err = b.clerk.BanUser(banned.ID)
+	require.NoError(t, err)
+	b.send(t, b.clerk.Drain()...)
+
+	var served atomic.Int64
+	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		served.Add(1)
+		body, _ := io.ReadAll(r.Body)
+		seen := http.Header{}
+		for name, values := range r.Header {
+			if strings.HasPrefix(name, "Rolecall") {
+				seen[name] = values
+			}
+		}
+		_ = seen.Write(w)
+		_, _ = w.Write(body)
+	}))
+	t.Cleanup(service.Close)
+	client := nginx(t, b.program.webAddr, service.Listener.Addr().String())
+	send := func(token, path string, headers ...string) (int, string) {
+		t.Helper()
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://nginx"+path, bytes.NewBufferString("the body"))
+		require.NoError(t, err)
+		if token != "" {
+			request.Header.Set("Authorization", "Bearer "+token)
+		}
+		for i := 0; i < len(headers); i += 2 {
+			request.Header.Add(headers[i], headers[i+1])
+		}
+		response, err := client.Do(request)
+		require.NoError(t, err)
+		defer func() { require.NoError(t, response.Body.Close()) }()
+		body, err := io.ReadAll(response.Body)
+		require.NoError(t, err)
+		return response.StatusCode, string(body)
+	}
+	refused := func(want int, token, path string, headers ...string) {
+		t.Helper()
+		before := served.Load()
+		status, body := send(token, path, headers...)
+		require.Equal(t, want, status, body)
+		require.Equal(t, before, served.Load(), "it didn't get through")
+	}
+
+	reports := "/w/" + organization.ID + "/reports"
+	memberToken := b.token(t, member.ID)
+	let := "Rolecall-Role: org:member\r\nRolecall-User: " + member.ID + "\r\nRolecall-Workspace: " + organization.ID + "\r\nthe body"
+	status, body := send(memberToken, reports+"/81?q=1")
+	require.Equal(t, http.StatusOK, status, body)
+	require.Equal(t, let, body)
+
+	forged := []string{
+		"Rolecall-User", admin.ID, "rolecall-role", "org:admin", "Rolecall-Role", "org:admin", "Rolecall-Workspace", "org_other",
+		"Rolecall-Permission", "billing:manage", "Rolecall-On-Behalf-Of", admin.ID, "Rolecall_User", admin.ID,
+	}
+	status, body = send(memberToken, reports, forged...)
+	require.Equal(t, http.StatusOK, status, body)
+	require.Equal(t, let, body, "what a client says of itself doesn't count")
+
+	refused(http.StatusUnauthorized, "", reports, forged...)
+	refused(http.StatusUnauthorized, memberToken+"x", reports, forged...)
+	refused(http.StatusForbidden, b.token(t, banned.ID), reports, forged...)
+	refused(http.StatusNotFound, b.token(t, stranger.ID), reports, forged...)
+	refused(http.StatusNotFound, memberToken, "/w/org_none/reports")
+	refused(http.StatusNotFound, memberToken, "/w/"+organization.ID+"%26permission=/reports")
+	refused(http.StatusNotFound, memberToken, "/_rolecall?workspace_id="+organization.ID)
+	refused(http.StatusServiceUnavailable, b.service, reports, "Rolecall-On-Behalf-Of", admin.ID)
+
+	require.NoError(t, b.clerk.RemoveMember(organization.ID, member.ID))
+	b.send(t, b.clerk.Drain()...)
+	refused(http.StatusNotFound, memberToken, reports)
+
+	adminToken := b.token(t, admin.ID)
+	status, _ = send(adminToken, reports)
+	require.Equal(t, http.StatusOK, status)
+	require.NoError(t, b.program.stop(t.Context()))
+	refused(http.StatusServiceUnavailable, adminToken, reports, forged...)
+}

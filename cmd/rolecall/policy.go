@@ -1,0 +1,152 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/callmine/rolecall/api"
+	"github.com/callmine/rolecall/store"
+	clerksync "github.com/callmine/rolecall/sync"
+)
+
+// policySource names where the policy stands.
+func (c config) policySource() string {
+	if c.PolicyFile == "" {
+		return api.BuiltInPolicy
+	}
+	return c.PolicyFile
+}
+
+// policy reads the policy.
+func (c config) policy() (api.Policy, error) {
+	if c.PolicyFile == "" {
+		grants, err := api.DefaultPolicy()
+		return api.Policy{Grants: grants}, err
+	}
+	text, err := os.ReadFile(c.PolicyFile)
+	if err != nil {
+		return api.Policy{}, fmt.Errorf("read ROLECALL_POLICY_FILE: %w", err)
+	}
+	policy, err := api.ParsePolicy(c.PolicyFile, text)
+	if err != nil {
+		return api.Policy{}, fmt.Errorf("ROLECALL_POLICY_FILE: %w", err)
+	}
+	return policy, nil
+}
+
+const (
+	// policySaveTimeout bounds one try to save the policy. It takes a millisecond.
+	policySaveTimeout = 3 * time.Second
+	// policySaveEvery is how often it is tried again while the database can't be written to.
+	policySaveEvery = 10 * time.Second
+)
+
+// policyKeeper holds the policy that a process answers by, and tells it to the database's SQL functions.
+type policyKeeper struct {
+	cfg    config
+	db     *pgxpool.Pool
+	logger *slog.Logger
+	every  time.Duration // to try again after
+
+	current atomic.Pointer[api.Policy]
+	reloads chan struct{} // holds one: reading once more after several calls is enough
+	known   bool          // the database has had a policy of this process
+}
+
+// startPolicy reads the policy and saves it. A database that can't be written to stops nobody from answering: saving goes
+// on in the background.
+func (p *program) startPolicy(ctx context.Context) error {
+	k := &policyKeeper{cfg: p.cfg, db: p.work, logger: p.logger, every: policySaveEvery, reloads: make(chan struct{}, 1)}
+	policy, err := p.cfg.policy()
+	if err != nil {
+		return err
+	}
+	k.use(ctx, policy)
+	saved := k.save(ctx)
+	p.policy = k
+
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	var keeping sync.WaitGroup
+	keeping.Go(func() { k.run(ctx, saved) })
+	p.cleanup.add("policy", func(context.Context) error { cancel(); keeping.Wait(); return nil })
+	return nil
+}
+
+// reload has the policy read anew, in the background. It never blocks.
+func (p *program) reload(ctx context.Context) {
+	if p.policy == nil {
+		p.logger.InfoContext(ctx, "nothing to reload: this process answers nobody, and has no policy")
+		return
+	}
+	select {
+	case p.policy.reloads <- struct{}{}:
+	default:
+	}
+}
+
+// grants returns the policy in force.
+func (k *policyKeeper) grants() clerksync.Grants { return k.current.Load().Grants }
+
+func (k *policyKeeper) use(ctx context.Context, policy api.Policy) {
+	for _, warning := range policy.Warnings {
+		k.logger.WarnContext(ctx, "policy: "+warning)
+	}
+	k.current.Store(&policy)
+	k.logger.InfoContext(ctx, "policy read", "source", k.cfg.policySource(), "roles", len(policy.Grants))
+}
+
+// run reads the policy whenever it is told to, and tries again to save it as long as that fails.
+func (k *policyKeeper) run(ctx context.Context, saved bool) {
+	ticker := time.NewTicker(k.every)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-k.reloads:
+			policy, err := k.cfg.policy()
+			if err != nil {
+				k.logger.ErrorContext(ctx, "policy not read: the one in force stays", "error", err)
+				continue
+			}
+			k.use(ctx, policy)
+			saved = k.save(ctx)
+		case <-ticker.C:
+			if !saved {
+				saved = k.save(ctx)
+			}
+		}
+	}
+}
+
+// save makes the database's SQL functions go by the policy in force, and reports whether they do.
+func (k *policyKeeper) save(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, policySaveTimeout)
+	defer cancel()
+	var before clerksync.Grants
+	var changed bool
+	err := pgx.BeginFunc(ctx, k.db, func(tx pgx.Tx) (err error) {
+		before, changed, err = store.SaveGrants(ctx, tx, k.grants())
+		return err
+	})
+	switch {
+	case err != nil:
+		k.logger.WarnContext(ctx, "policy not saved: until it is, the database's SQL functions go by an earlier one", "error", err)
+		return false
+	case changed && !k.known && len(before) > 0:
+		k.logger.WarnContext(ctx, "the database had another policy: its SQL functions go by this one from now on. "+
+			"Other instances that still have the other one should read theirs anew", "source", k.cfg.policySource())
+	case changed:
+		k.logger.InfoContext(ctx, "policy saved", "source", k.cfg.policySource())
+	}
+	k.known = true
+	return true
+}

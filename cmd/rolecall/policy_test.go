@@ -1,0 +1,273 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/stretchr/testify/require"
+
+	"github.com/callmine/rolecall/api"
+	"github.com/callmine/rolecall/internal/pgtest"
+	"github.com/callmine/rolecall/store"
+	clerksync "github.com/callmine/rolecall/sync"
+)
+
+// Policies that differ in what a member may do.
+const (
+	policyReading = "roles:\n  org:member: [reports:read]\n  org:admin: [members:read, members:manage, workspace:update, audit:read]\n"
+	policyRunning = "roles:\n  org:member: [analyses:run]\n  org:admin: [members:read, members:manage, workspace:update, audit:read]\n"
+)
+
+// policyBundle is a database with one member in it, a policy file, and a service that asks.
+type policyBundle struct {
+	db    *pgxpool.Pool
+	url   string
+	file  string
+	token string
+	hash  string
+}
+
+func setupPolicy(t *testing.T) *policyBundle {
+	t.Helper()
+	b := &policyBundle{url: pgtest.URL(t), file: filepath.Join(t.TempDir(), "policy.yaml")}
+	var err error
+	b.db, err = pgxpool.New(t.Context(), b.url)
+	require.NoError(t, err)
+	t.Cleanup(b.db.Close)
+	_, err = b.db.Exec(t.Context(), "INSERT INTO rolecall.memberships (id, organization_id, user_id, role) VALUES ('orgmem_1', 'org_1', 'user_1', 'org:member')")
+	require.NoError(t, err)
+	b.token, b.hash, err = api.NewServiceToken(strings.NewReader(strings.Repeat("entropy ", 8)))
+	require.NoError(t, err)
+	b.write(t, policyReading)
+	return b
+}
+
+func (b *policyBundle) write(t *testing.T, policy string) {
+	t.Helper()
+	require.NoError(t, os.WriteFile(b.file, []byte(policy), 0o600))
+}
+
+// start serves with the policy file, and returns the program and its log.
+func (b *policyBundle) start(t *testing.T, which parts) (*program, *safeBuffer) {
+	t.Helper()
+	log := &safeBuffer{}
+	cfg := serving(t, func(c *config) { c.DatabaseURL, c.PolicyFile, c.ServiceTokens = b.url, b.file, "reports:"+b.hash })
+	p, err := start(t.Context(), cfg, which, slog.New(slog.NewJSONHandler(log, nil)))
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, p.stop(context.WithoutCancel(t.Context()))) })
+	return p, log
+}
+
+// ask asks the API at an address what the member may do, and returns the answer as it came.
+func (b *policyBundle) ask(ctx context.Context, client *http.Client, addr string, permissions ...string) (string, error) {
+	var checks []string
+	for _, p := range permissions {
+		checks = append(checks, `{"user_id":"user_1","workspace_id":"org_1","permission":"`+p+`"}`)
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+addr+"/v1/authorize",
+		strings.NewReader(`{"checks":[`+strings.Join(checks, ",")+`]}`))
+	if err != nil {
+		return "", err
+	}
+	request.Header.Set("Authorization", "Bearer "+b.token)
+	response, err := client.Do(request)
+	if err != nil {
+		return "", err
+	}
+	text, err := io.ReadAll(response.Body)
+	if err == nil && response.StatusCode != http.StatusOK {
+		err = errors.New(response.Status)
+	}
+	return string(text), errors.Join(err, response.Body.Close())
+}
+
+// allowed asks the API whether the member may do one thing.
+func (b *policyBundle) allowed(t *testing.T, client *http.Client, addr, permission string) bool {
+	t.Helper()
+	text, err := b.ask(t.Context(), client, addr, permission)
+	require.NoError(t, err, text)
+	return strings.Contains(text, `"allowed":true`)
+}
+
+// sql asks rolecall.can the same.
+func (b *policyBundle) sql(t *testing.T, permission string) (allowed bool) {
+	t.Helper()
+	require.NoError(t, b.db.QueryRow(t.Context(), "SELECT rolecall.can('user_1', 'org_1', $1)", permission).Scan(&allowed))
+	return allowed
+}
+
+func newClient(t *testing.T) *http.Client {
+	t.Helper()
+	transport := &http.Transport{}
+	t.Cleanup(transport.CloseIdleConnections)
+	return &http.Client{Transport: transport}
+}
+
+// TestPolicyIsReloadedOnHangUp without a request that fails, and a file that can't be used changes nothing.
+//
+//nolint:paralleltest // the environment, and the signal, belong to the process
+func TestPolicyIsReloadedOnHangUp(t *testing.T) {
+	b := setupPolicy(t)
+	for _, s := range (config{}).settings() {
+		t.Setenv(s.name, map[string]string{
+			"DATABASE_URL": b.url, "CLERK_WEBHOOK_SIGNING_SECRET": "whsec_" + strings.Repeat("c2VjcmV0", 5), "ROLECALL_POLICY_FILE": b.file,
+			"CLERK_ISSUER": "https://clerk.callmine.test", "ROLECALL_LISTEN_ADDR": "127.0.0.1:0", "ROLECALL_ADMIN_ADDR": "127.0.0.1:0",
+			"ROLECALL_SERVICE_TOKEN_HASHES": "reports:" + b.hash,
+		}[s.name])
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	t.Cleanup(cancel)
+	log := &safeBuffer{}
+	done := make(chan int, 1)
+	go func() { done <- run(ctx, []string{"serve"}, streams{out: io.Discard, err: log}) }()
+	logged := func(text string, times int) {
+		t.Helper()
+		require.Eventually(t, func() bool { return strings.Count(log.String(), text) >= times }, 20*time.Second, 2*time.Millisecond, log)
+	}
+	logged(`"serving"`, 1)
+	_, addr, _ := strings.Cut(log.String(), `"web":"`)
+	addr, _, _ = strings.Cut(addr, `"`)
+	client := newClient(t)
+	require.True(t, b.allowed(t, client, addr, "reports:read"))
+	require.True(t, b.sql(t, "reports:read"))
+
+	// Both permissions in one request are decided by one policy, and each policy has one of them.
+	ended, asked := make(chan struct{}), make(chan error, 1)
+	go func() {
+		for {
+			text, err := b.ask(t.Context(), client, addr, "reports:read", "analyses:run")
+			if err == nil && strings.Count(text, `"allowed":true`) != 1 {
+				err = errors.New(text)
+			}
+			select {
+			case <-ended:
+				asked <- err
+				return
+			default:
+			}
+			if err != nil {
+				asked <- err
+				return
+			}
+		}
+	}()
+	b.write(t, policyRunning)
+	hangUp(t)
+	logged(`"policy saved"`, 2)
+	require.False(t, b.allowed(t, newClient(t), addr, "reports:read"))
+	require.True(t, b.allowed(t, newClient(t), addr, "analyses:run"))
+	require.False(t, b.sql(t, "reports:read"))
+	require.True(t, b.sql(t, "analyses:run"))
+
+	b.write(t, "roles:\n  org:member: [reports:read]\n  org:guest: []\n")
+	hangUp(t)
+	logged(b.file+`:3: role \"org:guest\" grants nothing`, 1)
+	require.True(t, b.allowed(t, newClient(t), addr, "analyses:run"))
+	require.True(t, b.sql(t, "analyses:run"))
+
+	close(ended)
+	require.NoError(t, <-asked)
+	cancel()
+	require.Equal(t, exitOK, <-done, log.String())
+	require.NotContains(t, log.String(), `"WARN","msg":"the database had another policy`, "it was this process's own")
+}
+
+func hangUp(t *testing.T) {
+	t.Helper()
+	require.NoError(t, syscall.Kill(os.Getpid(), syscall.SIGHUP))
+}
+
+// TestInstancesWithDifferentPolicies: the last to start counts for the SQL functions, and says so; each answers by its own.
+func TestInstancesWithDifferentPolicies(t *testing.T) {
+	t.Parallel()
+	b := setupPolicy(t)
+	first, log := b.start(t, parts{web: true})
+	require.NotContains(t, log.String(), "another policy", "the database had none")
+	_, log = b.start(t, parts{web: true})
+	require.NotContains(t, log.String(), "another policy")
+	require.NotContains(t, log.String(), "policy saved", "nothing to write")
+
+	b.write(t, policyRunning)
+	_, log = b.start(t, parts{workers: true})
+	require.NotContains(t, log.String(), "policy", "whoever answers nobody has none")
+	require.True(t, b.sql(t, "reports:read"))
+
+	second, log := b.start(t, parts{web: true})
+	require.Contains(t, log.String(), `"level":"WARN","msg":"the database had another policy`)
+	require.True(t, b.sql(t, "analyses:run"))
+	require.False(t, b.sql(t, "reports:read"))
+	client := newClient(t)
+	require.True(t, b.allowed(t, client, first.webAddr, "reports:read"))
+	require.True(t, b.allowed(t, client, second.webAddr, "analyses:run"))
+
+	first.reload(t.Context())
+	require.Eventually(t, func() bool { return b.allowed(t, client, first.webAddr, "analyses:run") }, 20*time.Second, 2*time.Millisecond)
+}
+
+func TestReloadWithoutAPolicy(t *testing.T) {
+	t.Parallel()
+	p, log := setupPolicy(t).start(t, parts{workers: true})
+	p.reload(t.Context())
+	require.Contains(t, log.String(), "nothing to reload")
+}
+
+// TestPolicyIsSavedOnceItCanBe: whoever starts beside a database that can't be written to doesn't give up.
+func TestPolicyIsSavedOnceItCanBe(t *testing.T) {
+	t.Parallel()
+	b := setupPolicy(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	log := &safeBuffer{}
+	k := &policyKeeper{db: b.db, logger: slog.New(slog.NewJSONHandler(log, nil)), every: time.Millisecond}
+	k.use(ctx, api.Policy{Grants: clerksync.Grants{"org:member": {"a"}}})
+	_, err := b.db.Exec(ctx, "ALTER TABLE rolecall.grants RENAME TO away")
+	require.NoError(t, err)
+	require.False(t, k.save(ctx))
+	require.Contains(t, log.String(), "policy not saved")
+	var keeping sync.WaitGroup
+	keeping.Go(func() { k.run(ctx, false) })
+	_, err = b.db.Exec(ctx, "ALTER TABLE rolecall.away RENAME TO grants")
+	require.NoError(t, err)
+	require.Eventually(t, func() bool {
+		saved, err := store.Grants(ctx, b.db)
+		return err == nil && len(saved["org:member"]) == 1
+	}, 20*time.Second, time.Millisecond)
+	cancel()
+	keeping.Wait()
+}
+
+//nolint:paralleltest // the environment belongs to the process
+func TestConfigShowsThePolicy(t *testing.T) {
+	code, out, errs := runCommand(t, nil, "config")
+	require.Equal(t, exitOK, code)
+	require.Empty(t, errs)
+	_, text, found := strings.Cut(out, "# policy, from: built-in policy\n")
+	require.True(t, found, out)
+	shown, err := api.ParsePolicy("shown", []byte(text))
+	require.NoError(t, err)
+	want, err := api.DefaultPolicy()
+	require.NoError(t, err)
+	require.Equal(t, want, shown.Grants)
+
+	file := filepath.Join(t.TempDir(), "policy.yaml")
+	require.NoError(t, os.WriteFile(file, []byte("# of ours\nroles:\n  org:admin: [members:read, workspace:update, audit:read]\n"), 0o600))
+	code, out, errs = runCommand(t, map[string]string{"ROLECALL_POLICY_FILE": file}, "config")
+	require.Equal(t, exitOK, code)
+	require.Contains(t, out, "# policy, from: "+file+"\nroles:\n  org:admin:\n")
+	require.Contains(t, errs, file+":2: no role grants members:manage")
+
+	require.NoError(t, os.WriteFile(file, []byte("roles:\n  org:admin: [a]\n  admin: [b]\n"), 0o600))
+	code, _, errs = runCommand(t, map[string]string{"ROLECALL_POLICY_FILE": file}, "config")
+	require.Equal(t, exitError, code)
+	require.Contains(t, errs, file+`:3: role "admin" is written "org:admin"`)
+}

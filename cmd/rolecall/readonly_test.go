@@ -1,0 +1,99 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/stretchr/testify/require"
+
+	"github.com/callmine/rolecall/internal/pgtest"
+)
+
+// TestWhatTheAPIReadsWithCannotWrite.
+func TestWhatTheAPIReadsWithCannotWrite(t *testing.T) {
+	t.Parallel()
+	p, _ := setupPolicy(t).start(t, parts{web: true})
+	for _, sql := range []string{
+		"DELETE FROM rolecall.memberships", "INSERT INTO rolecall.grants VALUES ('org:member', 'billing:manage')",
+		"CREATE TABLE rolecall.mine ()", "SELECT 1 FROM rolecall.memberships FOR UPDATE", "SELECT nextval('rolecall.river_job_id_seq')",
+	} {
+		_, err := p.read.Exec(t.Context(), sql)
+		refused := new(pgconn.PgError)
+		require.ErrorAs(t, err, &refused, sql)
+		require.Equal(t, "25006", refused.Code, sql) // read_only_sql_transaction
+	}
+	_, err := p.work.Exec(t.Context(), "DELETE FROM rolecall.memberships")
+	require.NoError(t, err, "others can")
+}
+
+// TestTheAPIAsARoleThatMayOnlyRead, as the example makes it, answers on every route that reads.
+func TestTheAPIAsARoleThatMayOnlyRead(t *testing.T) {
+	t.Parallel()
+	b := setupPolicy(t)
+	ctx := t.Context()
+	_, err := b.db.Exec(ctx, "UPDATE rolecall.memberships SET role = 'org:admin'")
+	require.NoError(t, err)
+	role := "rolecall_test_api_" + strings.ToLower(rand.Text()[:10])
+	example, err := os.ReadFile("testdata/read_only_role.sql")
+	require.NoError(t, err)
+	_, err = b.db.Exec(ctx, strings.ReplaceAll(string(example), "rolecall_api", role))
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		_, err := b.db.Exec(context.WithoutCancel(ctx), "DROP OWNED BY "+role+"; DROP ROLE "+role)
+		require.NoError(t, err)
+	})
+	reading, err := url.Parse(b.url)
+	require.NoError(t, err)
+	reading.User = url.UserPassword(role, "change-me")
+
+	cfg := serving(t, func(c *config) {
+		c.DatabaseURL, c.ReadDatabaseURL, c.ServiceTokens = b.url, reading.String(), "reports:"+b.hash
+	})
+	p, err := start(ctx, cfg, parts{web: true}, slog.New(slog.DiscardHandler))
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, p.stop(context.WithoutCancel(ctx))) })
+	var user string
+	require.NoError(t, p.read.QueryRow(ctx, "SELECT current_user").Scan(&user))
+	require.Equal(t, role, user)
+	err = pgx.BeginTxFunc(ctx, p.read, pgx.TxOptions{AccessMode: pgx.ReadWrite}, func(tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, "DELETE FROM rolecall.memberships")
+		return err
+	})
+	require.ErrorContains(t, err, "permission denied", "also if it tries")
+
+	client := newClient(t)
+	require.True(t, b.allowed(t, client, p.webAddr, "members:manage"))
+	for _, path := range []string{
+		"/v1/me", "/v1/workspaces/org_1", "/v1/workspaces/org_1/me", "/v1/workspaces/org_1/members", "/v1/workspaces/org_1/invitations",
+		"/v1/authorize?workspace_id=org_1&permission=members:manage",
+	} {
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+p.webAddr+path, nil)
+		require.NoError(t, err)
+		request.Header.Set("Authorization", "Bearer "+b.token)
+		request.Header.Set("Rolecall-On-Behalf-Of", "user_1")
+		response, err := client.Do(request)
+		require.NoError(t, err)
+		require.NoError(t, response.Body.Close())
+		require.Equal(t, http.StatusOK, response.StatusCode, path)
+	}
+}
+
+// TestReadingFromAnotherDatabaseIsRefused: a copy, or a standby, would let people in who were removed.
+func TestReadingFromAnotherDatabaseIsRefused(t *testing.T) {
+	t.Parallel()
+	cfg := serving(t, func(c *config) { c.ReadDatabaseURL = pgtest.URL(t) })
+	_, err := start(t.Context(), cfg, parts{web: true}, slog.New(slog.DiscardHandler))
+	require.ErrorContains(t, err, "ROLECALL_READ_DATABASE_URL is another database")
+	cfg.ReadDatabaseURL = "postgres://u:opensesame@%zz"
+	_, err = start(t.Context(), cfg, parts{web: true}, slog.New(slog.DiscardHandler))
+	require.ErrorContains(t, err, "ROLECALL_READ_DATABASE_URL is not a Postgres URL")
+	require.NotContains(t, err.Error(), "opensesame")
+}

@@ -1,0 +1,108 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/callmine/rolecall/store/internal/dbsqlc"
+	clerksync "github.com/callmine/rolecall/sync"
+)
+
+// chainBatch is how many entries are verified at a time: of the largest entries a few megabytes.
+const chainBatch = 200
+
+// ChainReport is what came of verifying one organization's audit log.
+type ChainReport struct {
+	OrganizationID string // "" for what concerns the instance
+	Entries        int64  // that fitted
+	Hash           []byte // of the last one that fitted
+	Broken         *clerksync.Break
+}
+
+// VerifyChain computes the hashes of an organization's audit log anew, in flat memory, and reports the first entry that
+// doesn't fit. The transaction must see one state of the database throughout (repeatable read): the log grows meanwhile.
+func VerifyChain(ctx context.Context, db DBTX, organizationID string) (ChainReport, error) {
+	head, err := queries().ChainHead(ctx, db, organizationID)
+	if err != nil && !errors.Is(err, pgx.ErrNoRows) { // without one, entries are too many
+		return ChainReport{}, fmt.Errorf("read head of audit log: %w", err)
+	}
+	chain := &clerksync.Chain{}
+	broken, err := followChain(ctx, db, organizationID, chain)
+	if err != nil {
+		return ChainReport{}, fmt.Errorf("verify audit log: %w", err)
+	}
+	return ChainReport{
+		OrganizationID: organizationID, Entries: chain.Seq, Hash: chain.Hash, Broken: chain.End(broken, head.Seq, head.Hash),
+	}, nil
+}
+
+// followChain takes entry after entry until one doesn't fit.
+func followChain(ctx context.Context, db DBTX, organizationID string, chain *clerksync.Chain) (*clerksync.Break, error) {
+	p := dbsqlc.ChainLinksParams{OrganizationID: organizationID, AfterSeq: minSeq, PageSize: chainBatch}
+	for {
+		rows, err := queries().ChainLinks(ctx, db, p)
+		if err != nil {
+			return nil, err
+		}
+		for _, row := range rows {
+			entry := link(row)
+			broken, displaced := chain.Next(entry)
+			if displaced {
+				return displacedBy(ctx, db, chain, entry)
+			}
+			if broken != nil {
+				return broken, nil
+			}
+			p.AfterSeq, p.AfterID = row.Seq, row.ID
+		}
+		if len(rows) < chainBatch {
+			return nil, nil
+		}
+	}
+}
+
+func link(r dbsqlc.ChainLinksRow) clerksync.LoggedEntry {
+	return clerksync.LoggedEntry{
+		ID: r.ID, Seq: r.Seq, OrganizationID: r.OrganizationID, Actor: r.Actor, Action: clerksync.Action(r.Action), Target: r.Target,
+		Before: jsonText(r.Before), After: jsonText(r.After), Data: jsonText(r.Data), At: r.At, Cause: r.Cause,
+		PrevHash: r.PrevHash, Hash: r.Hash,
+	}
+}
+
+// jsonText returns nil for "", which is no JSON.
+func jsonText(text string) json.RawMessage {
+	if text == "" {
+		return nil
+	}
+	return json.RawMessage(text)
+}
+
+// minSeq is below any number, also below what somebody may have forged.
+const minSeq = -1 << 63
+
+func displacedBy(ctx context.Context, db DBTX, chain *clerksync.Chain, entry clerksync.LoggedEntry) (*clerksync.Break, error) {
+	near, err := queries().Neighbours(ctx, db, dbsqlc.NeighboursParams{
+		OrganizationID: entry.OrganizationID, Followed: append([]byte{}, chain.Hash...), Hash: entry.PrevHash, // never null
+	})
+	if err != nil {
+		return nil, err
+	}
+	return new(chain.Displaced(entry, near.Follower, near.Bearer)), nil
+}
+
+// NextChain returns the organization whose audit log is verified after the given one, and [ErrNotFound] after the last. The
+// first is "", which stands for what concerns the instance.
+func NextChain(ctx context.Context, db DBTX, after string) (string, error) {
+	next, err := queries().NextChain(ctx, db, after)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return "", ErrNotFound
+	}
+	if err != nil {
+		return "", fmt.Errorf("find next audit log: %w", err)
+	}
+	return next, nil
+}

@@ -1,0 +1,190 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/callmine/rolecall/store/internal/dbsqlc"
+	clerksync "github.com/callmine/rolecall/sync"
+)
+
+// CommandKey makes a repeated command harmless. The zero key is none.
+type CommandKey struct {
+	Digest  []byte // of the caller's key, and of what it is unique within
+	Request []byte // digest of what is asked: one key may stand for one request only
+}
+
+// CommandState says how far a command is. The values are stored; never change them.
+type CommandState string
+
+// The states of a command.
+const (
+	CommandBegun   CommandState = "begun"   // Clerk may be asked at this moment, or the process died
+	CommandUnknown CommandState = "unknown" // Clerk was asked, and may have carried it out
+	CommandDone    CommandState = "done"    // in the mirror, and answered
+	CommandFailed  CommandState = "failed"  // nothing has changed
+)
+
+// AnswerCommand makes the answer to a command from the mirror as it is after it, in the same transaction. The command has all its
+// ids by then.
+type AnswerCommand func(ctx context.Context, db DBTX, done clerksync.Command) (json.RawMessage, error)
+
+// EarlierCommand is the command that a key was used for before.
+type EarlierCommand struct {
+	ID      string
+	State   CommandState
+	BegunAt time.Time
+	Recent  bool // tried so lately that it may be running
+	Same    bool // the same request
+	Answer  json.RawMessage
+}
+
+// BeginCommand records that a command is about to be given. If its key was used before, nothing is recorded: the earlier command is
+// returned, locked until the transaction ends.
+func BeginCommand(ctx context.Context, db DBTX, id string, c clerksync.Command, key CommandKey) (*EarlierCommand, error) {
+	q := queries()
+	if key.Digest != nil {
+		if err := q.ForgetKey(ctx, db, key.Digest); err != nil {
+			return nil, fmt.Errorf("forget command: %w", err)
+		}
+	}
+	added, err := q.AddCommand(ctx, db, dbsqlc.AddCommandParams{
+		ID: id, Actor: c.Actor, Action: string(c.Action), OrganizationID: c.OrganizationID, Target: c.Target, Outcome: c.Outcome(),
+		Key: key.Digest, Request: key.Request,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("begin command: %w", err)
+	}
+	if added == 1 {
+		return nil, nil //nolint:nilnil // there is none, and that is no error
+	}
+	r, err := q.LockCommand(ctx, db, key.Digest)
+	if err != nil {
+		return nil, fmt.Errorf("find earlier command: %w", err)
+	}
+	return &EarlierCommand{
+		ID: r.ID, State: CommandState(r.State), BegunAt: r.BegunAt, Recent: r.Recent, Same: bytes.Equal(r.Request, key.Request),
+		Answer: r.Answer,
+	}, nil
+}
+
+// TryCommandAgain records that an earlier command is about to be given once more.
+func TryCommandAgain(ctx context.Context, db DBTX, id string) error {
+	if err := queries().TryCommandAgain(ctx, db, id); err != nil {
+		return fmt.Errorf("try command again: %w", err)
+	}
+	return nil
+}
+
+// NameCommand records the ids of what Clerk made. It locks the command, which must come after the locks of [LockMirror].
+func NameCommand(ctx context.Context, db DBTX, id string, c clerksync.Command) error {
+	err := queries().NameCommand(ctx, db, dbsqlc.NameCommandParams{ID: id, OrganizationID: c.OrganizationID, Target: c.Target})
+	if err != nil {
+		return fmt.Errorf("name command: %w", err)
+	}
+	return nil
+}
+
+// EndCommand records how a command ended, and what was answered if it is done.
+func EndCommand(ctx context.Context, db DBTX, id string, state CommandState, answer json.RawMessage) error {
+	if err := queries().EndCommand(ctx, db, dbsqlc.EndCommandParams{ID: id, State: string(state), Answer: answer}); err != nil {
+		return fmt.Errorf("end command: %w", err)
+	}
+	return nil
+}
+
+// FindAnswer returns what was answered to the same request with the same key, and whom or what it was about, or ErrNotFound.
+func FindAnswer(ctx context.Context, db DBTX, key CommandKey) (answer json.RawMessage, target string, err error) {
+	r, err := queries().FindAnswer(ctx, db, key.Digest)
+	if errors.Is(err, pgx.ErrNoRows) || err == nil && !bytes.Equal(r.Request, key.Request) {
+		return nil, "", ErrNotFound
+	}
+	if err != nil {
+		return nil, "", fmt.Errorf("find answer: %w", err)
+	}
+	return r.Answer, r.Target, nil
+}
+
+// PruneCommands forgets at most limit commands whose keys don't count any more, and returns how many it forgot. Whoever made a
+// change stands in the audit log.
+func PruneCommands(ctx context.Context, db DBTX, limit int) (int, error) {
+	n, err := queries().PruneCommands(ctx, db, int32(min(limit, 1<<30))) //nolint:gosec // bounded
+	if err != nil {
+		return 0, fmt.Errorf("prune commands: %w", err)
+	}
+	return int(n), nil
+}
+
+// RoleKeys returns the keys of the roles that Clerk has, as far as the mirror knows.
+func RoleKeys(ctx context.Context, db DBTX) ([]string, error) {
+	keys, err := queries().RoleKeys(ctx, db)
+	if err != nil {
+		return nil, fmt.Errorf("list role keys: %w", err)
+	}
+	return keys, nil
+}
+
+// MembershipOf returns the membership that counts of a pair, also one of a banned user, and whether it has ended, or ErrNotFound.
+func MembershipOf(ctx context.Context, db DBTX, p Pair) (m Member, ended bool, err error) {
+	r, err := queries().MembershipOfPair(ctx, db, dbsqlc.MembershipOfPairParams{OrganizationID: p.OrganizationID, UserID: p.UserID})
+	if errors.Is(err, pgx.ErrNoRows) {
+		return Member{}, false, ErrNotFound
+	}
+	if err != nil {
+		return Member{}, false, fmt.Errorf("read membership: %w", err)
+	}
+	return Member{
+		MembershipID: r.ID, UserID: r.UserID, Role: r.Role, RoleName: r.RoleName, Identifier: r.Identifier,
+		FirstName: r.FirstName, LastName: r.LastName, JoinedAt: r.JoinedAt,
+	}, r.Dead, nil
+}
+
+// signable are the actions of changes that commands make and that Clerk may not sign.
+func signable(a clerksync.Action) bool {
+	return slices.Contains([]clerksync.Action{
+		clerksync.ActionWorkspaceCreated, clerksync.ActionWorkspaceRenamed, clerksync.ActionMemberJoined,
+		clerksync.ActionMemberRoleChanged, clerksync.ActionMemberRemoved, clerksync.ActionInvitationSent, clerksync.ActionInvitationRevoked,
+	}, a)
+}
+
+// sign returns the entries with the actors of the commands that made the changes. It locks these commands, so it comes after the
+// locks of [LockMirror] and before those of [Finish]. Without an entry that may be a command's, it asks nothing.
+func sign(ctx context.Context, db DBTX, entries []clerksync.AuditEntry) ([]clerksync.AuditEntry, error) {
+	var p dbsqlc.OpenCommandsParams
+	for _, e := range entries {
+		if e.Actor == "" && signable(e.Action) {
+			p.OrganizationIds, p.Targets = append(p.OrganizationIds, e.OrganizationID), append(p.Targets, e.Target)
+			p.Actions = append(p.Actions, string(e.Action))
+		}
+	}
+	if len(p.Targets) == 0 {
+		return entries, nil
+	}
+	rows, err := queries().OpenCommands(ctx, db, p)
+	if err != nil {
+		return nil, fmt.Errorf("find commands: %w", err)
+	}
+	if len(rows) == 0 {
+		return entries, nil
+	}
+	open := make([]clerksync.OpenCommand, len(rows))
+	for i, r := range rows {
+		open[i] = clerksync.OpenCommand{ID: r.ID, Result: r.Outcome, Command: clerksync.Command{
+			Actor: r.Actor, Action: clerksync.Action(r.Action), OrganizationID: r.OrganizationID, Target: r.Target,
+		}}
+	}
+	signed, used := clerksync.Attribute(entries, open)
+	if len(used) > 0 {
+		if err := queries().MarkAudited(ctx, db, used); err != nil {
+			return nil, fmt.Errorf("mark commands: %w", err)
+		}
+	}
+	return signed, nil
+}

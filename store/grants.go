@@ -1,0 +1,72 @@
+package store
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/callmine/rolecall/store/internal/dbsqlc"
+	clerksync "github.com/callmine/rolecall/sync"
+)
+
+// Grants returns the policy that the SQL functions rolecall.can and rolecall.workspaces_of go by, each role's permissions
+// sorted. It is empty until some process has saved one. A role that grants nothing isn't in it.
+func Grants(ctx context.Context, db DBTX) (clerksync.Grants, error) {
+	rows, err := queries().Grants(ctx, db)
+	if err != nil {
+		return nil, fmt.Errorf("read grants: %w", err)
+	}
+	policy := clerksync.Grants{}
+	for _, row := range rows {
+		policy[row.Role] = append(policy[row.Role], row.Permission)
+	}
+	return policy, nil
+}
+
+// SaveGrants makes the SQL functions go by a policy, and returns the one that they went by before. It writes only what
+// differs from it, so that instances with one policy don't disturb each other; of several that differ, the last to come
+// counts. It must be called in a transaction, whose end the others wait for if something is written.
+func SaveGrants(ctx context.Context, tx DBTX, policy clerksync.Grants) (before clerksync.Grants, changed bool, err error) {
+	if before, err = Grants(ctx, tx); err != nil || same(before, policy) {
+		return before, false, err
+	}
+	if err = queries().LockGrants(ctx, tx); err != nil {
+		return nil, false, fmt.Errorf("lock grants: %w", err)
+	}
+	if before, err = Grants(ctx, tx); err != nil || same(before, policy) { // somebody else was first
+		return before, false, err
+	}
+	return before, true, replaceGrants(ctx, tx, grantRows(policy))
+}
+
+// same reports whether two policies grant the same.
+func same(a, b clerksync.Grants) bool { return slices.Equal(grantRows(a), grantRows(b)) }
+
+func replaceGrants(ctx context.Context, tx DBTX, rows []dbsqlc.RolecallGrant) error {
+	var params dbsqlc.InsertGrantsParams
+	for _, row := range rows {
+		params.Roles, params.Permissions = append(params.Roles, row.Role), append(params.Permissions, row.Permission)
+	}
+	if err := queries().DeleteGrants(ctx, tx); err != nil {
+		return fmt.Errorf("delete grants: %w", err)
+	}
+	if err := queries().InsertGrants(ctx, tx, params); err != nil {
+		return fmt.Errorf("insert grants: %w", err)
+	}
+	return nil
+}
+
+// grantRows lists a policy row by row, in one order whatever the database's.
+func grantRows(policy clerksync.Grants) []dbsqlc.RolecallGrant {
+	var rows []dbsqlc.RolecallGrant
+	for role, permissions := range policy {
+		for _, permission := range permissions {
+			rows = append(rows, dbsqlc.RolecallGrant{Role: role, Permission: permission})
+		}
+	}
+	slices.SortFunc(rows, func(a, b dbsqlc.RolecallGrant) int {
+		return cmp.Or(cmp.Compare(a.Role, b.Role), cmp.Compare(a.Permission, b.Permission))
+	})
+	return slices.Compact(rows)
+}

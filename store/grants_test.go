@@ -1,0 +1,208 @@
+package store_test
+
+import (
+	"context"
+	"strconv"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/callmine/rolecall/internal/pgtest"
+	"github.com/callmine/rolecall/store"
+	clerksync "github.com/callmine/rolecall/sync"
+)
+
+// saveGrants saves a policy in a transaction of its own.
+func saveGrants(ctx context.Context, pool *pgxpool.Pool, policy clerksync.Grants) (before clerksync.Grants, changed bool, err error) {
+	err = pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) (err error) {
+		before, changed, err = store.SaveGrants(ctx, tx, policy)
+		return err
+	})
+	return before, changed, err
+}
+
+// rowVersions tells every writing of the table of grants from the one before.
+func rowVersions(t *testing.T, pool *pgxpool.Pool) (versions string) {
+	t.Helper()
+	require.NoError(t, pool.QueryRow(t.Context(),
+		"SELECT coalesce(string_agg(xmin::text || ctid::text, ' ' ORDER BY role, permission), '') FROM rolecall.grants").Scan(&versions))
+	return versions
+}
+
+func TestGrantsAreSavedIfTheyDiffer(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.New(t)
+	first := clerksync.Grants{"org:admin": {"b", "a"}, "org:member": {"a"}, "org:guest": {}}
+	before, changed, err := saveGrants(t.Context(), pool, first)
+	require.NoError(t, err)
+	require.True(t, changed)
+	require.Empty(t, before)
+	saved, err := store.Grants(t.Context(), pool)
+	require.NoError(t, err)
+	require.Equal(t, clerksync.Grants{"org:admin": {"a", "b"}, "org:member": {"a"}}, saved)
+
+	written := rowVersions(t, pool)
+	before, changed, err = saveGrants(t.Context(), pool, clerksync.Grants{"org:member": {"a"}, "org:admin": {"a", "b", "a"}})
+	require.NoError(t, err)
+	require.False(t, changed, "the order and repeats say nothing")
+	require.Equal(t, saved, before)
+	require.Equal(t, written, rowVersions(t, pool), "nothing was written")
+
+	before, changed, err = saveGrants(t.Context(), pool, clerksync.Grants{"org:member": {"c"}})
+	require.NoError(t, err)
+	require.True(t, changed)
+	require.Equal(t, saved, before)
+	saved, err = store.Grants(t.Context(), pool)
+	require.NoError(t, err)
+	require.Equal(t, clerksync.Grants{"org:member": {"c"}}, saved)
+}
+
+// TestInstancesThatStartAtOnce end with the policy of one of them, whole, and only one writes it if they have the same.
+func TestInstancesThatStartAtOnce(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.New(t)
+	policies := make([]clerksync.Grants, 4)
+	for i := range policies {
+		for p := range 50 {
+			role := "org:role" + strconv.Itoa(p%5)
+			if policies[i] == nil {
+				policies[i] = clerksync.Grants{}
+			}
+			policies[i][role] = append(policies[i][role], strconv.Itoa(i)+":"+strconv.Itoa(100+p))
+		}
+	}
+	for range 5 {
+		var instances errgroup.Group
+		for _, policy := range policies {
+			instances.Go(func() error {
+				_, _, err := saveGrants(t.Context(), pool, policy)
+				return err
+			})
+		}
+		require.NoError(t, instances.Wait())
+		saved, err := store.Grants(t.Context(), pool)
+		require.NoError(t, err)
+		require.Contains(t, policies, saved)
+	}
+	var wrote [4]bool
+	var instances errgroup.Group
+	same := clerksync.Grants{"org:admin": {"a"}}
+	for i := range wrote {
+		instances.Go(func() (err error) {
+			_, wrote[i], err = saveGrants(t.Context(), pool, same)
+			return err
+		})
+	}
+	require.NoError(t, instances.Wait())
+	writers := 0
+	for _, did := range wrote {
+		if did {
+			writers++
+		}
+	}
+	require.Equal(t, 1, writers)
+}
+
+// TestReadersDoNotWaitForANewPolicy: they have the old one until it is committed.
+func TestReadersDoNotWaitForANewPolicy(t *testing.T) {
+	t.Parallel()
+	ctx, pool := t.Context(), pgtest.New(t)
+	save(t, pool, mirrorOf(membership("orgmem_1", "org_1", "user_1", 1)))
+	_, _, err := saveGrants(ctx, pool, clerksync.Grants{"org:member": {"old"}})
+	require.NoError(t, err)
+	tx, err := pool.Begin(ctx)
+	require.NoError(t, err)
+	_, changed, err := store.SaveGrants(ctx, tx, clerksync.Grants{"org:member": {"new"}})
+	require.NoError(t, err)
+	require.True(t, changed)
+	require.True(t, can(t, pool, "user_1", "org_1", "old"))
+	require.False(t, can(t, pool, "user_1", "org_1", "new"))
+	require.NoError(t, tx.Commit(ctx))
+	require.False(t, can(t, pool, "user_1", "org_1", "old"))
+	require.True(t, can(t, pool, "user_1", "org_1", "new"))
+}
+
+// can asks the SQL function. What is nil is null.
+func can(t *testing.T, db store.DBTX, user, workspace, permission any) (yes bool) {
+	t.Helper()
+	require.NoError(t, db.QueryRow(t.Context(), "SELECT rolecall.can($1, $2, $3)", user, workspace, permission).Scan(&yes))
+	return yes
+}
+
+// TestNullMayNothing: a setting that nobody made is null, and `NOT can(…)` must not be.
+func TestNullMayNothing(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.New(t)
+	save(t, pool, mirrorOf(membership("orgmem_1", "org_1", "user_1", 1)))
+	require.True(t, can(t, pool, "user_1", "org_1", ""))
+	for _, args := range [][]any{{nil, "org_1", ""}, {"user_1", nil, ""}, {"user_1", "org_1", nil}, {"", "org_1", ""}, {"user_1", "", ""}} {
+		require.False(t, can(t, pool, args[0], args[1], args[2]), args)
+	}
+	var workspaces int
+	require.NoError(t, pool.QueryRow(t.Context(), "SELECT count(*) FROM rolecall.workspaces_of(NULL)").Scan(&workspaces))
+	require.Zero(t, workspaces)
+}
+
+// TestTheReaderMayAskAndDoNothingElse.
+func TestTheReaderMayAskAndDoNothingElse(t *testing.T) {
+	t.Parallel()
+	ctx, pool := t.Context(), pgtest.New(t)
+	save(t, pool, mirrorOf(membership("orgmem_1", "org_1", "user_1", 1)))
+	as := func(role, query string) error {
+		return pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error {
+			_, err := tx.Exec(ctx, "SET LOCAL ROLE "+role)
+			require.NoError(t, err)
+			_, err = tx.Exec(ctx, query)
+			return err
+		})
+	}
+	functions := []string{"SELECT rolecall.can('user_1', 'org_1', '')", "SELECT * FROM rolecall.workspaces_of('user_1')"}
+	nobody := newRole(t, pool, "nobody")
+	_, err := pool.Exec(ctx, "GRANT USAGE ON SCHEMA rolecall TO "+nobody)
+	require.NoError(t, err)
+	for _, query := range functions {
+		require.NoError(t, as("rolecall_reader", query))
+		require.ErrorContains(t, as(nobody, query), "permission denied for function", "not everybody")
+	}
+	requireNone := func(query string) {
+		t.Helper()
+		rows, err := pool.Query(ctx, query)
+		require.NoError(t, err)
+		names, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		require.NoError(t, err)
+		require.Empty(t, names)
+	}
+	requireNone(`SELECT relname FROM pg_class WHERE relnamespace = 'rolecall'::regnamespace AND relkind IN ('r', 'v')
+		AND has_table_privilege('rolecall_reader', oid, 'SELECT, INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER')`)
+	requireNone(`SELECT proname FROM pg_proc WHERE pronamespace = 'rolecall'::regnamespace AND prosecdef
+		AND has_function_privilege('rolecall_reader', oid, 'EXECUTE') AND proname NOT IN ('can', 'workspaces_of')`)
+	require.ErrorContains(t, as("rolecall_reader", "SELECT FROM rolecall.memberships"), "permission denied")
+	require.ErrorContains(t, as("rolecall_reader", "CREATE TABLE rolecall.mine ()"), "permission denied")
+	var attributes bool
+	require.NoError(t, pool.QueryRow(ctx, `SELECT rolsuper OR rolcanlogin OR rolcreaterole OR rolcreatedb OR rolbypassrls
+		FROM pg_roles WHERE rolname = 'rolecall_reader'`).Scan(&attributes))
+	require.False(t, attributes)
+}
+
+// TestTheFunctionsMeanWhatTheySay, whatever their caller calls by the same names.
+func TestTheFunctionsMeanWhatTheySay(t *testing.T) {
+	t.Parallel()
+	ctx, pool := t.Context(), pgtest.New(t)
+	save(t, pool, mirrorOf(membership("orgmem_1", "org_1", "user_1", 1)))
+	tx, err := pool.Begin(ctx)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, tx.Rollback(ctx)) }()
+	_, err = tx.Exec(ctx, `CREATE SCHEMA mine
+		CREATE VIEW live_members AS SELECT 'org_2' AS organization_id, 'user_1' AS user_id, 'x' AS role, '{}'::text[] AS permissions;
+		CREATE FUNCTION mine.yes(text, text) RETURNS boolean LANGUAGE sql AS 'SELECT true';
+		CREATE OPERATOR mine.= (LEFTARG = text, RIGHTARG = text, FUNCTION = mine.yes);
+		SET LOCAL search_path = mine, pg_catalog`)
+	require.NoError(t, err)
+	require.True(t, can(t, tx, "user_1", "org_1", ""))
+	require.False(t, can(t, tx, "user_1", "org_2", ""))
+	require.False(t, can(t, tx, "user_1", "org_1", "x"))
+	require.Empty(t, listed(t, tx, "SELECT * FROM rolecall.workspaces_of('user_2')"))
+}

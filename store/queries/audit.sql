@@ -1,0 +1,90 @@
+-- The audit log: pages of it, entries that products append, and its chains. See migration 00005.
+--
+-- One query for each filter that an index answers: of a single one for all, Postgres would make a plan that uses none.
+-- Empty texts filter nothing.
+
+-- name: AuditPage :many
+-- One page of an organization's entries, the newest first, before the given position.
+SELECT id, organization_id, actor, action, target, before, after, at, cause, data, seq, prev_hash, hash
+FROM rolecall.audit_log
+WHERE organization_id = @organization_id AND seq <= @through AND at >= @since AND at < @until
+    AND (at, seq) < (@before_at::timestamptz, @before_seq::bigint)
+ORDER BY at DESC, seq DESC
+LIMIT @page_size::integer;
+
+-- name: AuditPageOfTarget :many
+SELECT id, organization_id, actor, action, target, before, after, at, cause, data, seq, prev_hash, hash
+FROM rolecall.audit_log
+WHERE organization_id = @organization_id AND target = @target AND seq <= @through AND at >= @since AND at < @until
+    AND (at, seq) < (@before_at::timestamptz, @before_seq::bigint)
+    AND (@actor::text = '' OR actor = @actor) AND (@action::text = '' OR action = @action)
+ORDER BY at DESC, seq DESC
+LIMIT @page_size::integer;
+
+-- name: AuditPageOfActor :many
+SELECT id, organization_id, actor, action, target, before, after, at, cause, data, seq, prev_hash, hash
+FROM rolecall.audit_log
+WHERE organization_id = @organization_id AND actor = @actor AND seq <= @through AND at >= @since AND at < @until
+    AND (at, seq) < (@before_at::timestamptz, @before_seq::bigint)
+    AND (@action::text = '' OR action = @action)
+ORDER BY at DESC, seq DESC
+LIMIT @page_size::integer;
+
+-- name: AuditPageOfAction :many
+SELECT id, organization_id, actor, action, target, before, after, at, cause, data, seq, prev_hash, hash
+FROM rolecall.audit_log
+WHERE organization_id = @organization_id AND action = @action AND seq <= @through AND at >= @since AND at < @until
+    AND (at, seq) < (@before_at::timestamptz, @before_seq::bigint)
+ORDER BY at DESC, seq DESC
+LIMIT @page_size::integer;
+
+-- name: AppendEvent :many
+-- Appends an entry unless the key, if there is one, was used before: then there is no row. The trigger does the rest. The
+-- entry's id is drawn first, because it is kept with the key.
+WITH drawn AS (
+    SELECT nextval('rolecall.audit_log_id_seq') AS id
+), kept AS (
+    INSERT INTO rolecall.audit_keys (key, request, entry_id)
+    SELECT @key, @request, id FROM drawn WHERE @key::bytea IS NOT NULL
+    ON CONFLICT (key) DO NOTHING
+    RETURNING entry_id
+)
+INSERT INTO rolecall.audit_log (id, organization_id, actor, action, target, data, at, cause)
+OVERRIDING SYSTEM VALUE
+SELECT drawn.id, @organization_id, @actor, @action, @target, @data, coalesce(sqlc.narg('at')::timestamptz, clock_timestamp()), @cause
+FROM drawn WHERE @key IS NULL OR EXISTS (SELECT FROM kept)
+RETURNING id, organization_id, actor, action, target, before, after, at, cause, data, seq, prev_hash, hash;
+
+-- name: EventOfKey :one
+SELECT k.request, sqlc.embed(l)
+FROM rolecall.audit_keys k
+JOIN rolecall.audit_log l ON l.id = k.entry_id
+WHERE k.key = @key::bytea;
+
+-- name: NextChain :one
+-- The first organization after the given one that has entries or a head. The organization '' is the first of all.
+SELECT organization_id::text AS organization_id FROM (
+    (SELECT l.organization_id FROM rolecall.audit_log l WHERE l.organization_id > @after ORDER BY l.organization_id LIMIT 1)
+    UNION ALL
+    (SELECT h.organization_id FROM rolecall.audit_heads h WHERE h.organization_id > @after ORDER BY h.organization_id LIMIT 1)
+) next
+ORDER BY organization_id LIMIT 1;
+
+-- name: ChainHead :one
+SELECT seq, hash FROM rolecall.audit_heads WHERE organization_id = @organization_id;
+
+-- name: ChainLinks :many
+-- Entries of a chain as they stand, from a position on. Whoever tampered may have used a number twice. JSON comes as its very
+-- text, of which pgx would take the spaces around it, and can't tell null from the JSON null; '' is no JSON, so it is null.
+SELECT id, organization_id, actor, action, target, coalesce(before::text, '')::text AS before,
+    coalesce(after::text, '')::text AS after, coalesce(data::text, '')::text AS data, at, cause, seq, prev_hash, hash
+FROM rolecall.audit_log
+WHERE organization_id = @organization_id AND (seq, id) > (@after_seq::bigint, @after_id::bigint)
+ORDER BY seq, id
+LIMIT @page_size::integer;
+
+-- name: Neighbours :one
+-- Numbers of the entry that says to follow the one with a hash, and of the one that has another hash; 0 for none.
+SELECT coalesce(min(seq) FILTER (WHERE prev_hash = @followed), 0)::bigint AS follower,
+    coalesce(min(seq) FILTER (WHERE hash = @hash), 0)::bigint AS bearer
+FROM rolecall.audit_log WHERE organization_id = @organization_id;

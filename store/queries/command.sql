@@ -1,0 +1,77 @@
+-- Commands and their idempotency keys. A key counts for 24 hours, as clients of such interfaces expect. A command runs for 20 s at
+-- most (jobs.commandTimeout is below): one that didn't end by then lost its process. An open command signs changes for ten minutes:
+-- a webhook that is later than that is one of Clerk's retries, of which the next sweep was faster.
+
+-- name: AddCommand :execrows
+-- No row: another command has the key.
+INSERT INTO rolecall.commands (id, actor, action, organization_id, target, outcome, state, key, request)
+VALUES (@id, @actor, @action, @organization_id, @target, @outcome, 'begun', @key, @request)
+ON CONFLICT (key) DO NOTHING;
+
+-- name: ForgetKey :exec
+-- Makes room for a key that was used too long ago to count.
+DELETE FROM rolecall.commands WHERE key = @key::bytea AND begun_at < clock_timestamp() - interval '24 hours';
+
+-- name: LockCommand :one
+SELECT id, state, request, answer, begun_at, (clock_timestamp() - tried_at < interval '20 seconds')::boolean AS recent
+FROM rolecall.commands WHERE key = @key::bytea FOR UPDATE;
+
+-- name: FindAnswer :one
+SELECT request, answer, target FROM rolecall.commands
+WHERE key = @key::bytea AND state = 'done' AND begun_at > clock_timestamp() - interval '24 hours';
+
+-- name: TryCommandAgain :exec
+UPDATE rolecall.commands SET state = 'begun', tried_at = clock_timestamp() WHERE id = @id;
+
+-- name: NameCommand :exec
+-- What Clerk made has ids now.
+UPDATE rolecall.commands SET organization_id = @organization_id, target = @target WHERE id = @id;
+
+-- name: EndCommand :exec
+UPDATE rolecall.commands SET state = @state, answer = @answer WHERE id = @id;
+
+-- name: OpenCommands :many
+-- The commands that may have made changes, locked, the oldest first. Each signs one change. Who creates a workspace joins it, too.
+SELECT id, actor, action, organization_id, target, outcome
+FROM (
+    SELECT id, actor, action, organization_id, target, outcome, begun_at FROM rolecall.commands
+    WHERE state IN ('begun', 'unknown') AND tried_at > clock_timestamp() - interval '10 minutes' AND (
+        organization_id = ANY (@organization_ids::text[]) AND action = ANY (@actions::text[])
+            AND (target = ANY (@targets::text[]) OR target = '') AND audited_at IS NULL
+        OR (organization_id = '' OR organization_id = ANY (@organization_ids)) AND action = 'workspace.created' AND actor = ANY (@targets))
+    ORDER BY id
+    FOR UPDATE
+) open
+ORDER BY begun_at, id;
+
+-- name: MarkAudited :exec
+UPDATE rolecall.commands SET audited_at = clock_timestamp() WHERE id = ANY (@ids::text[]);
+
+-- name: PruneCommands :execrows
+DELETE FROM rolecall.commands
+WHERE id IN (
+    SELECT old.id FROM rolecall.commands old
+    WHERE old.begun_at < clock_timestamp() - interval '24 hours'
+    ORDER BY old.begun_at LIMIT @batch::integer FOR UPDATE SKIP LOCKED
+);
+
+-- name: RoleKeys :many
+-- The keys of the roles that Clerk has.
+SELECT key FROM rolecall.roles WHERE deleted_at IS NULL AND key <> '' ORDER BY key;
+
+-- name: MembershipOfPair :one
+-- The membership that counts of a user in an organization, also one that has ended or is a banned user's.
+SELECT m.id, (m.deleted_at IS NOT NULL)::boolean AS dead, m.user_id, m.role::text AS role, m.role_name, m.created_at AS joined_at,
+    u.identifier, u.first_name, u.last_name
+FROM rolecall.effective_memberships m
+LEFT JOIN rolecall.users u ON u.id = m.user_id
+WHERE m.organization_id = @organization_id AND m.user_id = @user_id
+ORDER BY m.created_at DESC, m.deleted_at IS NULL DESC, m.id DESC
+LIMIT 1;
+
+-- name: Invitation :one
+SELECT i.id, i.email, i.role,
+    (CASE WHEN i.status = 'pending' AND i.expires_at <= now() THEN 'expired' ELSE i.status END)::text AS status,
+    i.inviter_id, i.created_at, i.expires_at
+FROM rolecall.invitations i
+WHERE i.id = @id;

@@ -1,0 +1,150 @@
+package sync
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"strconv"
+	"time"
+)
+
+// LoggedEntry is an entry of the audit log as it is stored, in the chain of its organization.
+//
+// Its Hash is the SHA-256 of these values, one after the other: the text "rolecall.audit.v1", PrevHash in lower-case hex, Seq,
+// OrganizationID, Actor, Action, Target, Before, After, Data, At in microseconds since 1970, and Cause. Each value is
+// written as its length in bytes, a colon and its UTF-8; numbers in decimal; JSON as the very text that is stored; "-" stands
+// for null. Migration 00005 computes the same in SQL, when the entry is inserted.
+type LoggedEntry struct {
+	ID             int64  // of the row; says nothing of the order
+	Seq            int64  // counts the organization's entries from 1, in the order of recording
+	OrganizationID string // "" for what concerns the instance
+	Actor          *string
+	Action         Action
+	Target         string
+	Before, After  json.RawMessage // nil for null
+	Data           json.RawMessage // what a product told with an entry of its own
+	At             time.Time       // to the microsecond
+	Cause          string
+	PrevHash, Hash []byte // PrevHash is empty in the first entry
+}
+
+// chainVersion begins what is hashed, so that another encoding can follow some day.
+const chainVersion = "rolecall.audit.v1"
+
+// Sum returns the hash that the entry should have.
+func (e LoggedEntry) Sum() [sha256.Size]byte { return e.sumAs(e.Seq) }
+
+// sumAs returns the hash that the entry would have with another number.
+func (e LoggedEntry) sumAs(seq int64) [sha256.Size]byte {
+	var b []byte
+	for _, v := range []*string{
+		new(chainVersion), new(hex.EncodeToString(e.PrevHash)), new(strconv.FormatInt(seq, 10)), &e.OrganizationID, e.Actor,
+		(*string)(&e.Action), &e.Target, jsonText(e.Before), jsonText(e.After), jsonText(e.Data),
+		new(strconv.FormatInt(e.At.UnixMicro(), 10)), &e.Cause,
+	} {
+		if v == nil {
+			b = append(b, '-')
+			continue
+		}
+		b = strconv.AppendInt(b, int64(len(*v)), 10)
+		b = append(b, ':')
+		b = append(b, *v...)
+	}
+	return sha256.Sum256(b)
+}
+
+func jsonText(raw json.RawMessage) *string {
+	if raw == nil {
+		return nil
+	}
+	return new(string(raw))
+}
+
+// intactAs reports whether the entry is what was recorded under a number.
+func (e LoggedEntry) intactAs(seq int64) bool {
+	sum := e.sumAs(seq)
+	return bytes.Equal(sum[:], e.Hash)
+}
+
+// Tampering says what was done to a chain of entries. The values are part of the command line's output.
+type Tampering string
+
+// What can be told of an entry that doesn't fit.
+const (
+	TamperedChanged   Tampering = "changed"
+	TamperedMissing   Tampering = "missing"
+	TamperedInserted  Tampering = "inserted"
+	TamperedReordered Tampering = "reordered"
+)
+
+// Break is the first place at which a chain isn't as it was recorded.
+type Break struct {
+	Tampering Tampering
+	Seq       int64  // of the entry that was changed, is missing, was inserted, or where another one stands now
+	Detail    string // one sentence for people
+}
+
+// Chain checks the entries of one organization, given in the order of their numbers. Its zero value is at the beginning.
+type Chain struct {
+	Seq  int64  // of the last entry that fitted; 0 at the beginning
+	Hash []byte // its
+}
+
+// Next takes the next entry and returns nil if it fits. Where the entry alone doesn't tell what was done, displaced is true,
+// and [Chain.Displaced] tells from its neighbours.
+func (c *Chain) Next(e LoggedEntry) (broken *Break, displaced bool) {
+	next := c.Seq + 1
+	follows, intact := bytes.Equal(e.PrevHash, c.Hash), e.intactAs(e.Seq)
+	switch {
+	case e.Seq > next:
+		return &Break{TamperedMissing, next, "There is no entry of this number, but there are later ones."}, false
+	case e.Seq < next:
+		return &Break{TamperedInserted, e.Seq, "There is another entry of this number, or there can be none."}, false
+	case follows && intact:
+		c.Seq, c.Hash = e.Seq, e.Hash
+		return nil, false
+	case follows:
+		return &Break{TamperedChanged, next, "The entry's content doesn't match its hash."}, false
+	case intact: // whoever forged the entry before this one computed that one's hash anew
+		return &Break{TamperedChanged, max(next-1, 1), "The entry isn't the one that the next entry follows."}, false
+	case next > 1 && e.intactAs(next-1):
+		return &Break{TamperedInserted, next - 1, "The entry that was recorded under this number has the next one now."}, false
+	default:
+		return nil, true
+	}
+}
+
+// Displaced tells what was done where the given entry stands, which doesn't belong there. It takes the number of the entry
+// that says to follow the last one that fitted, and of the one that the given entry says to follow; 0 for none.
+func (c *Chain) Displaced(e LoggedEntry, follower, followed int64) Break {
+	next := c.Seq + 1
+	genuine := e.intactAs(next+1) || followed > 0 && e.intactAs(followed+1)
+	switch {
+	case follower > 0 && genuine:
+		return Break{TamperedReordered, next, "The entry that was recorded under this number has the number " + strconv.FormatInt(follower, 10) + " now."}
+	case follower > 0:
+		return Break{TamperedInserted, next, "The entry that was recorded under this number has the number " + strconv.FormatInt(follower, 10) + " now, and the one that has it was never recorded."}
+	case genuine:
+		return Break{TamperedMissing, next, "The entry is gone, and a later one has its number."}
+	default:
+		return Break{TamperedChanged, next, "The entry was replaced by one that was never recorded."}
+	}
+}
+
+// End judges the whole log by the chain's head, which is the number and hash of the last entry; 0 without a head. It takes what
+// was found to be broken before, and returns nil if nothing is.
+func (c *Chain) End(broken *Break, seq int64, hash []byte) *Break {
+	switch {
+	case broken != nil && broken.Seq > seq, broken == nil && c.Seq > seq:
+		return &Break{TamperedInserted, seq + 1, "The log goes on with this entry, but fewer were recorded."}
+	case broken != nil:
+		return broken
+	case c.Seq < seq:
+		return &Break{TamperedMissing, c.Seq + 1, "The log ends before this entry, but more were recorded."}
+	case !bytes.Equal(c.Hash, hash):
+		return &Break{TamperedChanged, c.Seq, "The last entry isn't the one that was recorded last."}
+	default:
+		return nil
+	}
+}

@@ -1,0 +1,145 @@
+package sync
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"time"
+)
+
+// ActionMemberLeft is a [ActionMemberRemoved] that the member asked for. Clerk doesn't tell the two apart; only a command does.
+const ActionMemberLeft Action = "member.left"
+
+// Command is a change that somebody asks Clerk for through Rolecall. Its Action says which, and which fields count.
+type Command struct {
+	Actor          string // user_… who asks
+	Action         Action // of the audit entry that it makes; leaving is [ActionMemberRemoved] of oneself
+	OrganizationID string // "" for [ActionWorkspaceCreated] until Clerk has answered
+	Target         string // id of the user or invitation; "" for what is made anew until Clerk has answered
+	Name           string // of the workspace
+	Slug           string // of a new workspace; "" for none
+	Role           string // canonical key
+	Email          string // to invite
+}
+
+// Outcome returns what the audit entry of the change says of the state that it made, as far as the command decides it: by this
+// two changes of one target are told apart.
+func (c Command) Outcome() string {
+	switch c.Action {
+	case ActionWorkspaceCreated, ActionWorkspaceRenamed:
+		return c.Name
+	case ActionMemberRoleChanged:
+		return c.Role
+	case ActionInvitationSent:
+		return c.Email
+	default:
+		return ""
+	}
+}
+
+// Outcome returns what [Command.Outcome] does for the command that made the entry.
+func (e AuditEntry) Outcome() string {
+	var detail string
+	switch e.Action {
+	case ActionWorkspaceCreated, ActionWorkspaceRenamed:
+		detail = "name"
+	case ActionMemberRoleChanged:
+		detail = "role"
+	case ActionInvitationSent:
+		detail = "email"
+	default:
+		return ""
+	}
+	text, _ := e.After[detail].(string) // or none
+	return text
+}
+
+// Why Clerk refuses a command, as it is about the state of things, for errors.Is. Nothing has changed then.
+var (
+	ErrAlreadyMember        = errors.New("the address is a member's already")
+	ErrInvitationNotUnique  = errors.New("the address has a pending invitation")
+	ErrQuotaExceeded        = errors.New("the organization can't have more members")
+	ErrLastAdmin            = errors.New("nobody would be left who may manage the organization")
+	ErrManagedByDirectory   = errors.New("a directory manages the membership")
+	ErrInvitationNotPending = errors.New("the invitation isn't pending any more")
+	ErrSlugTaken            = errors.New("another organization has the slug")
+	ErrNotAdminAtClerk      = errors.New("the user may not manage the organization at clerk")
+	ErrGone                 = errors.New("clerk knows no such object")
+	ErrInvalidInput         = errors.New("clerk takes no such value")
+)
+
+// ErrOutcomeUnknown says that a command was sent to Clerk and no usable answer came: it may have been carried out.
+var ErrOutcomeUnknown = errors.New("clerk may have carried the command out")
+
+// Refusal is an error of a command that Clerk explains.
+type Refusal interface {
+	error
+	// Field names the member of the request that is at fault: name, slug, role or email; "" if none is, or another one.
+	Field() string
+	// Wait is how long to wait before trying again; 0 if nobody knows.
+	Wait() time.Duration
+}
+
+// What else a command may end with.
+var (
+	// ErrKeyReused says that the idempotency key stands for another request.
+	ErrKeyReused = errors.New("the idempotency key was used for another request")
+	// ErrInProgress says that the command with this idempotency key hasn't ended yet.
+	ErrInProgress = errors.New("the command is still running")
+	// ErrNotRecorded says that Clerk has carried the command out, and the mirror doesn't know yet. A webhook or a sweep will tell
+	// it, and the audit log will name the actor.
+	ErrNotRecorded = errors.New("clerk has carried the command out, but it isn't recorded")
+)
+
+// OpenCommand is a command that was begun and hasn't signed a change yet.
+type OpenCommand struct {
+	Command
+
+	ID     string
+	Result string // its [Command.Outcome]
+}
+
+// Attribute returns the entries signed by the commands that made the changes, the oldest command first, and the ids of those
+// that signed: each signs one change, and whoever creates a workspace also signs for joining it. What Clerk itself signed stays as it
+// is. The open commands may be of any organization and action.
+//
+// It doesn't matter who tells of the change: the command itself, a webhook or a sweep. Whoever is first makes the entry.
+func Attribute(entries []AuditEntry, open []OpenCommand) (signed []AuditEntry, used []string) {
+	signed = slices.Clone(entries)
+	free := slices.Clone(open)
+	for i := range signed {
+		e := &signed[i]
+		if e.Actor != "" {
+			continue
+		}
+		made := slices.IndexFunc(free, func(c OpenCommand) bool { return c.ID == e.Cause && c.Action == e.Action })
+		if made < 0 {
+			made = slices.IndexFunc(free, func(c OpenCommand) bool { return c.made(*e) })
+		}
+		switch {
+		case made >= 0:
+			e.Actor = free[made].Actor
+			used = append(used, free[made].ID)
+			free = slices.Delete(free, made, made+1)
+		case slices.ContainsFunc(open, func(c OpenCommand) bool { return c.joins(*e) }):
+			e.Actor = e.Target
+		}
+		if e.Action == ActionMemberRemoved && e.Actor == e.Target {
+			e.Action = ActionMemberLeft
+		}
+	}
+	return signed, used
+}
+
+// made reports whether the entry is of the change that the command asks for.
+func (c OpenCommand) made(e AuditEntry) bool {
+	return c.Action == e.Action && c.OrganizationID == e.OrganizationID && (c.Target == e.Target || c.Target == "") &&
+		strings.EqualFold(c.Result, e.Outcome())
+}
+
+// joins reports whether the entry is of the creator's joining of the workspace that the command creates. While Clerk hasn't told
+// which one that is, it may be another one: who joins by an invitation does so by themselves, too.
+func (c OpenCommand) joins(e AuditEntry) bool {
+	return c.Action == ActionWorkspaceCreated && e.Action == ActionMemberJoined && c.Actor == e.Target &&
+		(c.OrganizationID == "" || c.OrganizationID == e.OrganizationID)
+}

@@ -1,0 +1,81 @@
+package sync_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	clerksync "github.com/callmine/rolecall/sync"
+)
+
+// TestAttribute: which entries a command signs.
+func TestAttribute(t *testing.T) {
+	t.Parallel()
+	open := func(id, actor string, action clerksync.Action, organization, target, result string) clerksync.OpenCommand {
+		return clerksync.OpenCommand{ID: id, Result: result, Command: clerksync.Command{
+			Actor: actor, Action: action, OrganizationID: organization, Target: target,
+		}}
+	}
+	changed := func(organization, target, role, cause string) clerksync.AuditEntry {
+		return clerksync.AuditEntry{
+			OrganizationID: organization, Action: clerksync.ActionMemberRoleChanged, Target: target, After: clerksync.Details{"role": role}, Cause: cause,
+		}
+	}
+	removed := clerksync.AuditEntry{OrganizationID: "org_1", Action: clerksync.ActionMemberRemoved, Target: "user_2"}
+	joined := clerksync.AuditEntry{OrganizationID: "org_1", Action: clerksync.ActionMemberJoined, Target: "user_1"}
+	byClerk := clerksync.AuditEntry{OrganizationID: "org_1", Action: clerksync.ActionMemberRemoved, Target: "user_2", Actor: "user_9"}
+	promote := open("cmd_1", "user_1", clerksync.ActionMemberRoleChanged, "org_1", "user_2", "org:admin")
+	for name, c := range map[string]struct {
+		entries []clerksync.AuditEntry
+		open    []clerksync.OpenCommand
+		actors  []string
+		used    []string
+	}{
+		"its change":           {[]clerksync.AuditEntry{changed("org_1", "user_2", "org:admin", "msg_1")}, []clerksync.OpenCommand{promote}, []string{"user_1"}, []string{"cmd_1"}},
+		"another organization": {[]clerksync.AuditEntry{changed("org_2", "user_2", "org:admin", "msg_1")}, []clerksync.OpenCommand{promote}, []string{""}, nil},
+		"another target":       {[]clerksync.AuditEntry{changed("org_1", "user_3", "org:admin", "msg_1")}, []clerksync.OpenCommand{promote}, []string{""}, nil},
+		"another role":         {[]clerksync.AuditEntry{changed("org_1", "user_2", "org:clerk", "msg_1")}, []clerksync.OpenCommand{promote}, []string{""}, nil},
+		"another action":       {[]clerksync.AuditEntry{removed}, []clerksync.OpenCommand{promote}, []string{""}, nil},
+		"once": {
+			[]clerksync.AuditEntry{changed("org_1", "user_2", "org:admin", "msg_1"), changed("org_1", "user_2", "org:admin", "msg_2")},
+			[]clerksync.OpenCommand{promote},
+			[]string{"user_1", ""},
+			[]string{"cmd_1"},
+		},
+		"the one that tells, not the oldest": {
+			[]clerksync.AuditEntry{changed("org_1", "user_2", "org:admin", "cmd_2")},
+			[]clerksync.OpenCommand{promote, open("cmd_2", "user_4", clerksync.ActionMemberRoleChanged, "org_1", "user_2", "org:admin")},
+			[]string{"user_4"},
+			[]string{"cmd_2"},
+		},
+		"what Clerk signed": {
+			[]clerksync.AuditEntry{byClerk},
+			[]clerksync.OpenCommand{open("cmd_1", "user_1", clerksync.ActionMemberRemoved, "org_1", "user_2", "")},
+			[]string{"user_9"},
+			nil,
+		},
+		"creator joins": {
+			[]clerksync.AuditEntry{joined},
+			[]clerksync.OpenCommand{open("cmd_1", "user_1", clerksync.ActionWorkspaceCreated, "", "", "North")},
+			[]string{"user_1"},
+			nil,
+		},
+		"creator of another": {
+			[]clerksync.AuditEntry{joined},
+			[]clerksync.OpenCommand{open("cmd_1", "user_1", clerksync.ActionWorkspaceCreated, "org_2", "org_2", "North")},
+			[]string{""},
+			nil,
+		},
+	} {
+		signed, used := clerksync.Attribute(c.entries, c.open)
+		require.Equal(t, c.used, used, name)
+		for i, e := range signed {
+			require.Equal(t, c.actors[i], e.Actor, name)
+		}
+	}
+	left, _ := clerksync.Attribute([]clerksync.AuditEntry{removed}, []clerksync.OpenCommand{
+		open("cmd_1", "user_2", clerksync.ActionMemberRemoved, "org_1", "user_2", ""),
+	})
+	require.Equal(t, clerksync.ActionMemberLeft, left[0].Action)
+	require.Equal(t, clerksync.ActionMemberRemoved, removed.Action, "the caller's entries stay as they are")
+}
