@@ -99,7 +99,7 @@ func (s *server) awaitRevision(ctx context.Context, revision int64, standings []
 
 func behind(standings []clerksync.Standing, revision int64) bool {
 	for _, standing := range standings {
-		if standing.Revision < revision {
+		if standing.Member && standing.Revision < revision { // a stranger's refusal waits for nothing
 			return true
 		}
 	}

@@ -183,6 +183,9 @@ func TestNginxEnforcesWhatRolecallSays(t *testing.T) {
 	refused(http.StatusNotFound, memberToken, "/w/org_none/reports")
 	refused(http.StatusNotFound, memberToken, "/w/"+organization.ID+"%26permission=/reports")
 	refused(http.StatusNotFound, memberToken, "/_rolecall?workspace_id="+organization.ID)
+	for _, up := range []string{"/../../..", "/%2e%2e/%2E%2e/..", "//../../.."} { // the service must get the workspace that was asked about
+		refused(http.StatusNotFound, memberToken, "/w/org_other/reports"+up+reports)
+	}
 	refused(http.StatusServiceUnavailable, b.service, reports, "Rolecall-On-Behalf-Of", admin.ID)
 
 	require.NoError(t, b.clerk.RemoveMember(organization.ID, member.ID))

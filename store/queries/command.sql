@@ -31,10 +31,10 @@ UPDATE rolecall.commands SET organization_id = @organization_id, target = @targe
 UPDATE rolecall.commands SET state = @state, answer = @answer WHERE id = @id;
 
 -- name: OpenCommands :many
--- The commands that may have made changes, locked, the oldest first. Each signs one change. Who creates a workspace joins it, too.
+-- The commands that may have made changes, locked: those under way first, then those of which nobody knows, each the oldest first. Each signs one change. Who creates a workspace joins it, too.
 SELECT id, actor, action, organization_id, target, outcome
 FROM (
-    SELECT id, actor, action, organization_id, target, outcome, begun_at FROM rolecall.commands
+    SELECT id, actor, action, organization_id, target, outcome, begun_at, state FROM rolecall.commands
     WHERE state IN ('begun', 'unknown') AND tried_at > clock_timestamp() - interval '10 minutes' AND (
         organization_id = ANY (@organization_ids::text[]) AND action = ANY (@actions::text[])
             AND (target = ANY (@targets::text[]) OR target = '') AND audited_at IS NULL
@@ -42,7 +42,7 @@ FROM (
     ORDER BY id
     FOR UPDATE
 ) open
-ORDER BY begun_at, id;
+ORDER BY state = 'unknown', begun_at, id;
 
 -- name: MarkAudited :exec
 UPDATE rolecall.commands SET audited_at = clock_timestamp() WHERE id = ANY (@ids::text[]);

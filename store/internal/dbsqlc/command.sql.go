@@ -227,7 +227,7 @@ func (q *Queries) NameCommand(ctx context.Context, db DBTX, arg NameCommandParam
 const openCommands = `-- name: OpenCommands :many
 SELECT id, actor, action, organization_id, target, outcome
 FROM (
-    SELECT id, actor, action, organization_id, target, outcome, begun_at FROM rolecall.commands
+    SELECT id, actor, action, organization_id, target, outcome, begun_at, state FROM rolecall.commands
     WHERE state IN ('begun', 'unknown') AND tried_at > clock_timestamp() - interval '10 minutes' AND (
         organization_id = ANY ($1::text[]) AND action = ANY ($2::text[])
             AND (target = ANY ($3::text[]) OR target = '') AND audited_at IS NULL
@@ -235,7 +235,7 @@ FROM (
     ORDER BY id
     FOR UPDATE
 ) open
-ORDER BY begun_at, id
+ORDER BY state = 'unknown', begun_at, id
 `
 
 type OpenCommandsParams struct {
@@ -253,7 +253,7 @@ type OpenCommandsRow struct {
 	Outcome        string `json:"outcome"`
 }
 
-// The commands that may have made changes, locked, the oldest first. Each signs one change. Who creates a workspace joins it, too.
+// The commands that may have made changes, locked: those under way first, then those of which nobody knows, each the oldest first. Each signs one change. Who creates a workspace joins it, too.
 func (q *Queries) OpenCommands(ctx context.Context, db DBTX, arg OpenCommandsParams) ([]OpenCommandsRow, error) {
 	rows, err := db.Query(ctx, openCommands, arg.OrganizationIds, arg.Actions, arg.Targets)
 	if err != nil {
