@@ -252,3 +252,23 @@ func undated(h http.Header) http.Header {
 	h.Del("Date")
 	return h
 }
+
+// TestNobodyTakesBackARoleThatWasTakenAway: Clerk has demoted an admin, and the mirror doesn't know yet.
+func TestNobodyTakesBackARoleThatWasTakenAway(t *testing.T) {
+	t.Parallel()
+	b := setupCommands(t)
+	workspace, admin, _ := b.team()
+	other := b.person("other@callmine.test")
+	b.join(workspace, other, clerksim.RoleAdmin)
+	_, err := b.clerk.SetRole(workspace, admin, clerksim.RoleMember)
+	require.NoError(t, err)
+	before := b.changes()
+	own := "/v1/workspaces/" + workspace + "/members/" + admin
+	x := b.say(admin, http.MethodPatch, own, `{"role":"admin"}`)
+	require.Equal(t, http.StatusOK, x.status, "%s", x.body)
+	require.Equal(t, before, b.changes(), "Clerk isn't asked to confirm it")
+	require.Equal(t, clerksim.RoleMember, b.clerk.Directory().Role(workspace, admin))
+
+	own = "/v1/workspaces/" + workspace + "/members/" + other
+	require.Equal(t, http.StatusOK, b.say(other, http.MethodPatch, own, `{"role":"admin"}`).status)
+}

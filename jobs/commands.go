@@ -126,6 +126,7 @@ type commandRun struct {
 	askedAt time.Time // by the database's clock, before Clerk is asked
 	// since is when a command began that was cut short, so that Clerk may have carried it out; zero for a first try.
 	since time.Time
+	made  bool // somebody has told of what it changed when it was cut short
 }
 
 // begin records the command, or returns what was answered to an earlier one with the same key.
@@ -159,7 +160,7 @@ func (r *commandRun) resume(ctx context.Context, tx pgx.Tx, earlier store.Earlie
 	case earlier.State == store.CommandBegun && earlier.Recent:
 		return nil, clerksync.ErrInProgress
 	case earlier.State != store.CommandFailed:
-		r.since = earlier.BegunAt
+		r.since, r.made = earlier.BegunAt, earlier.Audited
 	}
 	r.id = earlier.ID
 	return nil, store.TryCommandAgain(ctx, tx, r.id)
@@ -195,10 +196,11 @@ func (r *commandRun) recordIn(ctx context.Context, tx pgx.Tx, facts []clerksync.
 			return nil, err
 		}
 	}
-	if err := store.NameCommand(ctx, tx, r.id, r.command); err != nil {
+	if err := store.Finish(ctx, tx, store.Outcome{Entries: changes.Entries, Changed: changes.Mirror}, r.askedAt); err != nil {
 		return nil, err
 	}
-	if err := store.Finish(ctx, tx, store.Outcome{Entries: changes.Entries, Changed: changes.Mirror}, r.askedAt); err != nil {
+	// After Finish, which locks all commands that may sign, by id: so this one's lock can't be in another's way.
+	if err := store.NameCommand(ctx, tx, r.id, r.command); err != nil {
 		return nil, err
 	}
 	answered, err := r.answer(ctx, tx, r.command)

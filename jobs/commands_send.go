@@ -11,8 +11,16 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// send gives the command to Clerk and returns what it says then, as facts. The command has all its ids afterwards.
+// send gives the command to Clerk and returns what it says then, as facts. The command has all its ids afterwards. What was cut
+// short and is known to have been carried out isn't asked for again where that would undo what somebody has done since.
 func (r *commandRun) send(ctx context.Context) ([]clerksync.Facts, error) {
+	switch r.command.Action {
+	case clerksync.ActionWorkspaceRenamed, clerksync.ActionMemberRoleChanged, clerksync.ActionMemberRemoved:
+		if r.made {
+			return nil, nil
+		}
+	default:
+	}
 	switch c := r.command; c.Action {
 	case clerksync.ActionWorkspaceCreated:
 		return r.create(ctx)
@@ -136,6 +144,9 @@ func (r *commandRun) created(ctx context.Context) (json.RawMessage, error) {
 
 // remove ends a membership. The mirror gets a tombstone for the one that Clerk ended.
 func (r *commandRun) remove(ctx context.Context) ([]clerksync.Facts, error) {
+	if again, err := r.rejoined(ctx); again || err != nil {
+		return nil, err
+	}
 	raw, err := r.cfg.Clerk.DeleteMembership(ctx, r.command.OrganizationID, r.command.Target)
 	if errors.Is(err, clerksync.ErrGone) && !r.since.IsZero() {
 		return r.removed(ctx, err)
@@ -148,6 +159,31 @@ func (r *commandRun) remove(ctx context.Context) ([]clerksync.Facts, error) {
 		return nil, fmt.Errorf("%w: %w", clerksync.ErrOutcomeUnknown, err)
 	}
 	return r.gone(id), nil
+}
+
+// rejoined reports whether the user has become a member again since the removal was cut short: that membership isn't meant. In doubt,
+// within the difference of the clocks, it is.
+func (r *commandRun) rejoined(ctx context.Context) (bool, error) {
+	if r.since.IsZero() {
+		return false, nil
+	}
+	found, err := r.cfg.Clerk.Find(ctx, clerksync.ResourceMembership,
+		clerksync.Reference{OrganizationID: r.command.OrganizationID, UserID: r.command.Target})
+	if err != nil {
+		return false, err
+	}
+	for _, raw := range found {
+		var membership struct {
+			CreatedAt int64 `json:"created_at"`
+		}
+		if err := json.Unmarshal(raw, &membership); err != nil {
+			return false, fmt.Errorf("read membership: %w", err)
+		}
+		if membership.CreatedAt > r.since.Add(clockSkew).UnixMilli() {
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 func (r *commandRun) gone(membershipID string) []clerksync.Facts {

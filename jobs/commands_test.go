@@ -362,3 +362,57 @@ func TestManyCommandsAndWebhooksAtOnce(t *testing.T) {
 	}
 	require.Len(t, got, members*rounds)
 }
+
+// TestALateRepeatUndoesNothing: the command was carried out, which its webhook told, and somebody has changed things since.
+func TestALateRepeatUndoesNothing(t *testing.T) {
+	t.Parallel()
+	b := setupCommands(t)
+	organization, admin, _, member := b.team()
+	lift := b.faults.CutBody(func(c clerksim.Call) bool { return c.Request.Method != http.MethodGet })
+	promote := clerksync.Command{
+		Actor: admin, Action: clerksync.ActionMemberRoleChanged, OrganizationID: organization, Target: member, Role: clerksim.RoleAdmin,
+	}
+	remove := clerksync.Command{Actor: admin, Action: clerksync.ActionMemberRemoved, OrganizationID: organization, Target: member}
+	for i, c := range []clerksync.Command{promote, remove} {
+		require.ErrorIs(t, b.run(c, "key"+strconv.Itoa(i)), clerksync.ErrOutcomeUnknown)
+		require.NoError(t, b.webhooks())
+	}
+	lift()
+	_, err := b.clerk.AddMember(organization, member, clerksim.RoleMember) // invited again
+	require.NoError(t, err)
+	require.NoError(t, b.webhooks())
+	before := len(b.entriesOf(organization))
+	require.NoError(t, b.run(promote, "key0"))
+	require.NoError(t, b.run(remove, "key1"))
+	require.Equal(t, clerksim.RoleMember, b.clerk.Directory().Role(organization, member))
+	require.Len(t, b.entriesOf(organization), before)
+}
+
+// TestALateRepeatRemovesNoNewMembership, also if nobody told that the first try was carried out.
+func TestALateRepeatRemovesNoNewMembership(t *testing.T) {
+	t.Parallel()
+	b := setupCommands(t)
+	organization, admin, _, member := b.team()
+	remove := clerksync.Command{Actor: admin, Action: clerksync.ActionMemberRemoved, OrganizationID: organization, Target: member}
+	lift := b.faults.CutBody(func(c clerksim.Call) bool { return c.Request.Method != http.MethodGet })
+	require.ErrorIs(t, b.run(remove, "key"), clerksync.ErrOutcomeUnknown)
+	lift()
+	b.exec(t, "UPDATE rolecall.commands SET begun_at = begun_at - interval '5 hours'")
+	_, err := b.clerk.AddMember(organization, member, clerksim.RoleMember)
+	require.NoError(t, err)
+	require.NoError(t, b.run(remove, "key"))
+	require.Equal(t, clerksim.RoleMember, b.clerk.Directory().Role(organization, member))
+}
+
+// TestTheCreatorSignsForJoiningAlsoAMomentLater: Clerk shows the creator's membership after the command is done.
+func TestTheCreatorSignsForJoiningAlsoAMomentLater(t *testing.T) {
+	t.Parallel()
+	b := setupCommands(t)
+	admin := b.person()
+	lift := b.faults.Fail(http.StatusServiceUnavailable, clerksim.Lookups)
+	require.NoError(t, b.run(clerksync.Command{Actor: admin, Action: clerksync.ActionWorkspaceCreated, Name: "North"}, ""))
+	lift()
+	require.NoError(t, b.webhooks())
+	created := b.newest(admin)
+	require.ElementsMatch(t, []signed{{admin, "workspace.created", created}, {admin, "member.joined", admin}}, b.entriesOf(created))
+}

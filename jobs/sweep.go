@@ -16,16 +16,6 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// Directory is what Clerk's Backend API says. Its errors wrap those of package sync.
-type Directory interface {
-	// Instance returns the instance that the secret key belongs to.
-	Instance(ctx context.Context) (clerksync.Instance, error)
-	// List returns one page of a resource, oldest objects first.
-	List(ctx context.Context, r clerksync.Resource, page clerksync.PageRequest) (clerksync.Page, error)
-	// Find looks one object up. It returns none only if Clerk says that there is none.
-	Find(ctx context.Context, r clerksync.Resource, ref clerksync.Reference) ([]json.RawMessage, error)
-}
-
 // ErrSweepRunning says that another sweep is under way, in this process or in another one.
 var ErrSweepRunning = errors.New("another sweep is running")
 
@@ -379,29 +369,4 @@ func (r *sweepRun) log(ctx context.Context) {
 	r.cfg.Logger.Log(ctx, level, "sweep ended", "sweep_id", r.report.SweepID, "trigger", r.sweep.Trigger, "state", r.sweep.State,
 		"reason", r.sweep.Reason, "detail", r.report.Detail, "missing", r.report.Missing, "stale", r.report.Stale, "extra", r.report.Extra,
 		"repaired", r.report.Repaired, "unreadable", r.report.Unreadable, "calls", r.report.Calls, "duration_ms", r.report.DurationMS)
-}
-
-// counting counts the calls of a directory.
-type counting struct {
-	Directory
-
-	calls *atomic.Int64
-}
-
-// Instance implements [Directory].
-func (c counting) Instance(ctx context.Context) (clerksync.Instance, error) {
-	c.calls.Add(1)
-	return c.Directory.Instance(ctx)
-}
-
-// List implements [Directory].
-func (c counting) List(ctx context.Context, r clerksync.Resource, page clerksync.PageRequest) (clerksync.Page, error) {
-	c.calls.Add(1)
-	return c.Directory.List(ctx, r, page)
-}
-
-// Find implements [Directory].
-func (c counting) Find(ctx context.Context, r clerksync.Resource, ref clerksync.Reference) ([]json.RawMessage, error) {
-	c.calls.Add(1)
-	return c.Directory.Find(ctx, r, ref)
 }

@@ -42,6 +42,7 @@ type EarlierCommand struct {
 	State   CommandState
 	BegunAt time.Time
 	Recent  bool // tried so lately that it may be running
+	Audited bool // somebody has told of what it changed
 	Same    bool // the same request
 	Answer  json.RawMessage
 }
@@ -70,7 +71,7 @@ func BeginCommand(ctx context.Context, db DBTX, id string, c clerksync.Command, 
 		return nil, fmt.Errorf("find earlier command: %w", err)
 	}
 	return &EarlierCommand{
-		ID: r.ID, State: CommandState(r.State), BegunAt: r.BegunAt, Recent: r.Recent, Same: bytes.Equal(r.Request, key.Request),
+		ID: r.ID, State: CommandState(r.State), BegunAt: r.BegunAt, Recent: r.Recent, Audited: r.Audited, Same: bytes.Equal(r.Request, key.Request),
 		Answer: r.Answer,
 	}, nil
 }

@@ -10,10 +10,12 @@ ON CONFLICT (key) DO NOTHING;
 
 -- name: ForgetKey :exec
 -- Makes room for a key that was used too long ago to count.
-DELETE FROM rolecall.commands WHERE key = @key::bytea AND begun_at < clock_timestamp() - interval '24 hours';
+DELETE FROM rolecall.commands
+WHERE key = @key::bytea AND begun_at < clock_timestamp() - interval '24 hours'
+    AND NOT (state = 'begun' AND tried_at > clock_timestamp() - interval '20 seconds'); -- a repeat that runs
 
 -- name: LockCommand :one
-SELECT id, state, request, answer, begun_at, (clock_timestamp() - tried_at < interval '20 seconds')::boolean AS recent
+SELECT id, state, request, answer, begun_at, (audited_at IS NOT NULL)::boolean AS audited, (clock_timestamp() - tried_at < interval '20 seconds')::boolean AS recent
 FROM rolecall.commands WHERE key = @key::bytea FOR UPDATE;
 
 -- name: FindAnswer :one
@@ -31,14 +33,19 @@ UPDATE rolecall.commands SET organization_id = @organization_id, target = @targe
 UPDATE rolecall.commands SET state = @state, answer = @answer WHERE id = @id;
 
 -- name: OpenCommands :many
--- The commands that may have made changes, locked: those under way first, then those of which nobody knows, each the oldest first. Each signs one change. Who creates a workspace joins it, too.
+-- The commands that may have made changes, locked: those under way first, then those of which nobody knows, each the oldest first.
+-- Each signs one change. Who creates a workspace joins it, too, perhaps a moment after the command is done.
 SELECT id, actor, action, organization_id, target, outcome
 FROM (
     SELECT id, actor, action, organization_id, target, outcome, begun_at, state FROM rolecall.commands
-    WHERE state IN ('begun', 'unknown') AND tried_at > clock_timestamp() - interval '10 minutes' AND (
-        organization_id = ANY (@organization_ids::text[]) AND action = ANY (@actions::text[])
-            AND (target = ANY (@targets::text[]) OR target = '') AND audited_at IS NULL
-        OR (organization_id = '' OR organization_id = ANY (@organization_ids)) AND action = 'workspace.created' AND actor = ANY (@targets))
+    WHERE tried_at > clock_timestamp() - interval '10 minutes' AND (
+        state IN ('begun', 'unknown') AND (
+            organization_id = ANY (@organization_ids::text[]) AND action = ANY (@actions::text[])
+                AND (target = ANY (@targets::text[]) OR target = '') AND audited_at IS NULL
+            OR (organization_id = '' OR organization_id = ANY (@organization_ids)) AND action = 'workspace.created' AND actor = ANY (@targets))
+        OR state = 'done' AND organization_id = ANY (@organization_ids) AND action = 'workspace.created' AND actor = ANY (@targets)
+            AND NOT EXISTS (SELECT FROM rolecall.audit_log l
+                WHERE l.organization_id = commands.organization_id AND l.action = 'member.joined' AND l.target = commands.actor))
     ORDER BY id
     FOR UPDATE
 ) open
@@ -52,6 +59,7 @@ DELETE FROM rolecall.commands
 WHERE id IN (
     SELECT old.id FROM rolecall.commands old
     WHERE old.begun_at < clock_timestamp() - interval '24 hours'
+        AND NOT (old.state = 'begun' AND old.tried_at > clock_timestamp() - interval '20 seconds')
     ORDER BY old.begun_at LIMIT @batch::integer FOR UPDATE SKIP LOCKED
 );
 

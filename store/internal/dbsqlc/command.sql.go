@@ -84,7 +84,9 @@ func (q *Queries) FindAnswer(ctx context.Context, db DBTX, key []byte) (FindAnsw
 }
 
 const forgetKey = `-- name: ForgetKey :exec
-DELETE FROM rolecall.commands WHERE key = $1::bytea AND begun_at < clock_timestamp() - interval '24 hours'
+DELETE FROM rolecall.commands
+WHERE key = $1::bytea AND begun_at < clock_timestamp() - interval '24 hours'
+    AND NOT (state = 'begun' AND tried_at > clock_timestamp() - interval '20 seconds')
 `
 
 // Makes room for a key that was used too long ago to count.
@@ -127,7 +129,8 @@ func (q *Queries) Invitation(ctx context.Context, db DBTX, id string) (Invitatio
 }
 
 const lockCommand = `-- name: LockCommand :one
-SELECT id, state, request, answer, begun_at, (clock_timestamp() - tried_at < interval '20 seconds')::boolean AS recent
+
+SELECT id, state, request, answer, begun_at, (audited_at IS NOT NULL)::boolean AS audited, (clock_timestamp() - tried_at < interval '20 seconds')::boolean AS recent
 FROM rolecall.commands WHERE key = $1::bytea FOR UPDATE
 `
 
@@ -137,9 +140,11 @@ type LockCommandRow struct {
 	Request []byte          `json:"request"`
 	Answer  json.RawMessage `json:"answer"`
 	BegunAt time.Time       `json:"begun_at"`
+	Audited bool            `json:"audited"`
 	Recent  bool            `json:"recent"`
 }
 
+// a repeat that runs
 func (q *Queries) LockCommand(ctx context.Context, db DBTX, key []byte) (LockCommandRow, error) {
 	row := db.QueryRow(ctx, lockCommand, key)
 	var i LockCommandRow
@@ -149,6 +154,7 @@ func (q *Queries) LockCommand(ctx context.Context, db DBTX, key []byte) (LockCom
 		&i.Request,
 		&i.Answer,
 		&i.BegunAt,
+		&i.Audited,
 		&i.Recent,
 	)
 	return i, err
@@ -228,10 +234,14 @@ const openCommands = `-- name: OpenCommands :many
 SELECT id, actor, action, organization_id, target, outcome
 FROM (
     SELECT id, actor, action, organization_id, target, outcome, begun_at, state FROM rolecall.commands
-    WHERE state IN ('begun', 'unknown') AND tried_at > clock_timestamp() - interval '10 minutes' AND (
-        organization_id = ANY ($1::text[]) AND action = ANY ($2::text[])
-            AND (target = ANY ($3::text[]) OR target = '') AND audited_at IS NULL
-        OR (organization_id = '' OR organization_id = ANY ($1)) AND action = 'workspace.created' AND actor = ANY ($3))
+    WHERE tried_at > clock_timestamp() - interval '10 minutes' AND (
+        state IN ('begun', 'unknown') AND (
+            organization_id = ANY ($1::text[]) AND action = ANY ($2::text[])
+                AND (target = ANY ($3::text[]) OR target = '') AND audited_at IS NULL
+            OR (organization_id = '' OR organization_id = ANY ($1)) AND action = 'workspace.created' AND actor = ANY ($3))
+        OR state = 'done' AND organization_id = ANY ($1) AND action = 'workspace.created' AND actor = ANY ($3)
+            AND NOT EXISTS (SELECT FROM rolecall.audit_log l
+                WHERE l.organization_id = commands.organization_id AND l.action = 'member.joined' AND l.target = commands.actor))
     ORDER BY id
     FOR UPDATE
 ) open
@@ -253,7 +263,8 @@ type OpenCommandsRow struct {
 	Outcome        string `json:"outcome"`
 }
 
-// The commands that may have made changes, locked: those under way first, then those of which nobody knows, each the oldest first. Each signs one change. Who creates a workspace joins it, too.
+// The commands that may have made changes, locked: those under way first, then those of which nobody knows, each the oldest first.
+// Each signs one change. Who creates a workspace joins it, too, perhaps a moment after the command is done.
 func (q *Queries) OpenCommands(ctx context.Context, db DBTX, arg OpenCommandsParams) ([]OpenCommandsRow, error) {
 	rows, err := db.Query(ctx, openCommands, arg.OrganizationIds, arg.Actions, arg.Targets)
 	if err != nil {
@@ -286,6 +297,7 @@ DELETE FROM rolecall.commands
 WHERE id IN (
     SELECT old.id FROM rolecall.commands old
     WHERE old.begun_at < clock_timestamp() - interval '24 hours'
+        AND NOT (old.state = 'begun' AND old.tried_at > clock_timestamp() - interval '20 seconds')
     ORDER BY old.begun_at LIMIT $1::integer FOR UPDATE SKIP LOCKED
 )
 `
