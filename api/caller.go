@@ -60,8 +60,16 @@ func (s *server) asUser(next userHandler) http.Handler {
 		if len(named) != 1 || !strings.HasPrefix(named[0], userIDPrefix) || named[0] == userIDPrefix || !storable(named[0]) {
 			return errUsersOnly
 		}
-		return next(w, r, named[0])
+		return next(w, r.WithContext(context.WithValue(r.Context(), serviceKey{}, identity.Service)), named[0])
 	})
+}
+
+type serviceKey struct{}
+
+// serviceOf returns the service that acts for the user, or "" if the user asks themselves.
+func serviceOf(r *http.Request) string {
+	service, _ := r.Context().Value(serviceKey{}).(string) // or none
+	return service
 }
 
 // asMember admits members of the workspace in the path whose role has the permission.

@@ -23,6 +23,10 @@ var (
 		Type: problemType + "commands-unavailable", Title: "Commands are switched off", Status: http.StatusServiceUnavailable,
 		Detail: "This service has no key of Clerk's to change anything with. Nothing has changed.", retryAfter: "60",
 	}
+	errTooManyCommands = &problem{
+		Type: problemType + "too-many-changes", Title: "Too many changes", Status: http.StatusTooManyRequests,
+		Detail: "You have asked for many changes in a short time. Nothing has changed. Try again.", retryAfter: "1",
+	}
 	errKeyReused = &problem{
 		Type: problemType + "idempotency-key-reused", Title: "Idempotency key reused", Status: http.StatusUnprocessableEntity,
 		Detail: "The key was used for a request with another body. Use a new one.",

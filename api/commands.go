@@ -22,8 +22,8 @@ import (
 // Commander carries commands out: at Clerk first, then in the mirror.
 type Commander interface {
 	// Run carries a command out and returns the answer that is made then, or what was answered to it before; repeated tells which.
-	// Its errors are what package sync says of commands, and the database's.
-	Run(ctx context.Context, c clerksync.Command, key store.CommandKey, answer store.AnswerCommand) (answered json.RawMessage, repeated bool, err error)
+	// Its errors are what package sync says of commands, the hooks' and the database's.
+	Run(ctx context.Context, c clerksync.Command, key store.CommandKey, hooks store.CommandHooks) (answered json.RawMessage, repeated bool, err error)
 	// Answered returns what was answered to the actor's own command about themselves, if it is done.
 	Answered(ctx context.Context, actor string, key store.CommandKey) (json.RawMessage, bool, error)
 }
@@ -37,6 +37,11 @@ const (
 	maxKey = 255
 	// maxCommandBody bounds what a command says, many times over.
 	maxCommandBody = 64 << 10
+
+	// commandsPerUser in commandsWindow are what one user may ask for: a whole team at once is invited without noticing it, and
+	// nobody uses up the calls to Clerk that everybody's commands share.
+	commandsPerUser = 30
+	commandsWindow  = 30 * time.Second
 )
 
 // commandAnswer is the answer to a command, as it is stored for those who repeat it.
@@ -82,11 +87,38 @@ func (s *server) run(w http.ResponseWriter, r *http.Request, c clerksync.Command
 	if err != nil {
 		return err
 	}
-	answered, repeated, err := s.cfg.Commander.Run(r.Context(), c, key, answer)
+	if !s.commands.allows(c.Actor) {
+		return errTooManyCommands
+	}
+	answered, repeated, err := s.cfg.Commander.Run(r.Context(), c, key, store.CommandHooks{May: s.stillMay(c), Answer: answer})
 	if err != nil {
 		return err
 	}
 	return writeAnswer(w, answered, repeated)
+}
+
+// stillMay returns what asks the mirror once more whether the actor may give the command, after Clerk has shown their membership. It
+// returns nil for what Clerk doesn't need to be asked about: it checks itself who invites and who revokes, everybody may leave, and
+// create a workspace.
+func (s *server) stillMay(c clerksync.Command) func(context.Context, store.DBTX) error {
+	permission := permissionMembersManage
+	switch {
+	case c.Action == clerksync.ActionWorkspaceRenamed:
+		permission = permissionWorkspaceUpdate
+	case c.Action == clerksync.ActionMemberRoleChanged, c.Action == clerksync.ActionMemberRemoved && c.Target != c.Actor:
+	default:
+		return nil
+	}
+	return func(ctx context.Context, db store.DBTX) error {
+		standings, err := store.Standings(ctx, db, store.Pair{UserID: c.Actor, OrganizationID: c.OrganizationID})
+		if err != nil {
+			return err
+		}
+		if decision := s.cfg.Grants().Decide(standings[0], permission); !decision.Allowed {
+			return refusal(decision, standings[0].User)
+		}
+		return nil
+	}
 }
 
 func writeAnswer(w http.ResponseWriter, stored json.RawMessage, repeated bool) error {
@@ -154,7 +186,8 @@ func (s *server) answerAgain(w http.ResponseWriter, r *http.Request, userID stri
 	return true, writeAnswer(w, answered, true)
 }
 
-// keyOf reads the header of a key that makes the request repeatable. It is unique within caller, method and path.
+// keyOf reads the header of a key that makes the request repeatable. It is unique within caller, method and path: what a user asks for
+// and what a service asks for on the user's behalf are different.
 func keyOf(r *http.Request, userID string, said []byte) (store.CommandKey, error) {
 	keys := r.Header.Values(headerKey)
 	if len(keys) == 0 {
@@ -167,7 +200,7 @@ func keyOf(r *http.Request, userID string, said []byte) (store.CommandKey, error
 	if invalid {
 		return store.CommandKey{}, badRequest("Idempotency-Key must be given once, with 1 to 255 printable ASCII characters.")
 	}
-	return store.CommandKey{Digest: digest(userID, r.Method, r.URL.Path, keys[0]), Request: digest(string(said))}, nil
+	return store.CommandKey{Digest: digest(serviceOf(r), userID, r.Method, r.URL.Path, keys[0]), Request: digest(string(said))}, nil
 }
 
 // digest returns a hash of some texts that no others have.

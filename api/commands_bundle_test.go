@@ -115,6 +115,21 @@ func (b *commandBundle) requireType(x exchange, status int, problem string) {
 	require.Equal(b.tb, problemType+problem, b.told(x)["type"])
 }
 
+// settle makes the mirror have known everything for a while.
+func (b *commandBundle) settle() {
+	b.tb.Helper()
+	_, err := b.pool.Exec(b.tb.Context(), "UPDATE rolecall.memberships SET changed_at = changed_at - interval '1 minute'")
+	require.NoError(b.tb, err)
+}
+
+// membershipID returns the id of a user's membership at Clerk.
+func (b *commandBundle) membershipID(workspace, user string) string {
+	b.tb.Helper()
+	m, ok := b.clerk.Membership(workspace, user)
+	require.True(b.tb, ok)
+	return m.ID
+}
+
 // changes counts the calls that change something at Clerk.
 func (b *commandBundle) changes() int {
 	n := 0

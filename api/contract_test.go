@@ -63,7 +63,7 @@ func (c *contract) check(tb testing.TB, x exchange) {
 	require.Equal(tb, caching, x.header.Get("Cache-Control"))
 	require.Equal(tb, "nosniff", x.header.Get("X-Content-Type-Options"))
 	require.Equal(tb, x.status == http.StatusUnauthorized, x.header.Get("WWW-Authenticate") != "")
-	waits := x.status == http.StatusServiceUnavailable || x.status == http.StatusConflict && bytes.Contains(x.body, []byte(errInProgress.Type))
+	waits := x.status == http.StatusServiceUnavailable || x.status == http.StatusTooManyRequests || x.status == http.StatusConflict && bytes.Contains(x.body, []byte(errInProgress.Type))
 	require.Equal(tb, waits, x.header.Get("Retry-After") != "")
 	require.Equal(tb, x.status == http.StatusMethodNotAllowed, x.header.Get("Allow") != "")
 	if x.status == http.StatusNotFound {

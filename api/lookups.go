@@ -5,7 +5,6 @@ import (
 	"log/slog"
 	"runtime/debug"
 	"strings"
-	"sync"
 	"time"
 
 	"golang.org/x/sync/singleflight"
@@ -35,7 +34,7 @@ const (
 	// maxLookups is the most look-ups of one request, which run at the same time.
 	maxLookups = 5
 
-	// maxRemembered bounds the answers and the users that are remembered. At some 200 bytes each they take 20 MB, and
+	// maxRemembered bounds the answers, and the users, that are remembered. At some 200 bytes each they take 20 MB, and
 	// 10,000 strangers a second are needed to push one out early.
 	maxRemembered = 100_000
 )
@@ -54,8 +53,7 @@ type lookups struct {
 	flights  singleflight.Group
 	answered *generations[store.Pair, lookup] // those that have ended
 
-	mu    sync.Mutex // between finding a user's limiter and remembering a new one
-	users *generations[string, *rate.Limiter]
+	users *perUser
 }
 
 // lookup is what came of one, and until when it isn't made again.
@@ -77,7 +75,7 @@ func newLookups(cfg Config) *lookups {
 		logger:    cfg.Logger,
 		warnings:  rate.NewLimiter(rate.Every(time.Second), 1),
 		answered:  newGenerations[store.Pair, lookup](maxRemembered),
-		users:     newGenerations[string, *rate.Limiter](maxRemembered),
+		users:     newPerUser(lookupsPerUser, lookupsWindow, cfg.Now),
 	}
 }
 
@@ -151,7 +149,7 @@ func (l *lookups) lookUp(ctx context.Context, pair store.Pair) {
 	switch {
 	case l.lately(pair) != "":
 		l.told(RefreshRemembered)
-	case !l.allows(pair.UserID):
+	case !l.users.allows(pair.UserID):
 		l.told(RefreshLimited)
 	default:
 		outcome, memory := l.ask(ctx, pair), answeredFor
@@ -206,18 +204,6 @@ func (l *lookups) lately(pair store.Pair) RefreshOutcome {
 		return last.outcome
 	}
 	return ""
-}
-
-// allows reports whether the user may cause one more look-up, and counts it.
-func (l *lookups) allows(userID string) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	limiter := l.users.find(userID)
-	if limiter == nil {
-		limiter = rate.NewLimiter(rate.Every(lookupsWindow/lookupsPerUser), lookupsPerUser)
-		l.users.remember(userID, limiter)
-	}
-	return limiter.AllowN(l.now(), 1)
 }
 
 // knows asks the mirror whether the pair's membership, or any of the user's, counts.

@@ -240,11 +240,11 @@ func TestLookUpsAreBounded(t *testing.T) {
 	t.Parallel()
 	b := setupRefresh(t)
 	l := newLookups(Config{DB: b.pool, Refresher: b.directory, Refreshed: b.directory.told, Now: b.clock.Now})
-	l.answered, l.users = newGenerations[store.Pair, lookup](10), newGenerations[string, *rate.Limiter](10)
+	l.answered, l.users.limiters = newGenerations[store.Pair, lookup](10), newGenerations[string, *rate.Limiter](10)
 	for i := range 30 {
 		l.lookUp(t.Context(), store.Pair{UserID: fmt.Sprintf("user_%d", i), OrganizationID: "org_1"})
 		require.LessOrEqual(t, l.answered.size(), 10)
-		require.LessOrEqual(t, l.users.size(), 10)
+		require.LessOrEqual(t, l.users.limiters.size(), 10)
 	}
 	require.Len(t, b.directory.takeAsked(), 30)
 }

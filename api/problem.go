@@ -49,10 +49,6 @@ var (
 		Type: problemType + "forbidden", Title: "For services only", Status: http.StatusForbidden,
 		Detail: "This route takes a service token.",
 	}
-	errOwnRole = &problem{
-		Type: problemType + "forbidden", Title: "Forbidden", Status: http.StatusForbidden,
-		Detail: "You may step down from your own role. Another role that manages members must come from somebody else.",
-	}
 	errUnavailable = &problem{
 		Type: problemType + "unavailable", Title: "Temporarily unavailable", Status: http.StatusServiceUnavailable,
 		Detail: "Nothing was decided. Try again.", retryAfter: "1",

@@ -105,8 +105,9 @@ func (c Config) validate() error {
 }
 
 type server struct {
-	cfg     Config
-	lookups *lookups // nil without a Refresher
+	cfg      Config
+	lookups  *lookups // nil without a Refresher
+	commands *perUser
 }
 
 // NewHandler returns the handler of all routes under /v1 and of /openapi.yaml.
@@ -115,7 +116,7 @@ func NewHandler(cfg Config) (http.Handler, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	s := &server{cfg: cfg, lookups: newLookups(cfg)}
+	s := &server{cfg: cfg, lookups: newLookups(cfg), commands: newPerUser(commandsPerUser, commandsWindow, cfg.Now)}
 	return s.guard(s.router()), nil
 }
 

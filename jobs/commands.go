@@ -75,13 +75,13 @@ func NewCommander(cfg CommanderConfig) (*Commander, error) {
 
 // Run carries a command out and returns the answer that was made from the mirror after it, or what was answered before to the same
 // request with the same key (repeated is true then). Its errors are Clerk's refusals, and clerksync.ErrKeyReused, ErrInProgress,
-// ErrOutcomeUnknown and ErrNotRecorded. Once it is recorded, a command goes on when ctx ends.
-func (c *Commander) Run(ctx context.Context, command clerksync.Command, key store.CommandKey, answer store.AnswerCommand,
+// ErrOutcomeUnknown and ErrNotRecorded, and those of the hooks. Once it is recorded, a command goes on when ctx ends.
+func (c *Commander) Run(ctx context.Context, command clerksync.Command, key store.CommandKey, hooks store.CommandHooks,
 ) (answered json.RawMessage, repeated bool, err error) {
 	if err := c.cfg.Allowed(); err != nil {
 		return nil, false, fmt.Errorf("%w: %w", clerksync.ErrUnavailable, err)
 	}
-	r := &commandRun{Commander: c, command: command, id: "cmd_" + rand.Text(), answer: answer}
+	r := &commandRun{Commander: c, command: command, id: "cmd_" + rand.Text(), hooks: hooks}
 	answered, err = r.begin(ctx, key)
 	if answered != nil || err != nil {
 		return answered, err == nil, err
@@ -122,8 +122,8 @@ type commandRun struct {
 
 	id      string
 	command clerksync.Command
-	answer  store.AnswerCommand
-	askedAt time.Time // by the database's clock, before Clerk is asked
+	hooks   store.CommandHooks
+	askedAt time.Time // by the database's clock, before Clerk is asked; no two tries of a command have the same
 	// since is when a command began that was cut short, so that Clerk may have carried it out; zero for a first try.
 	since time.Time
 	made  bool // somebody has told of what it changed when it was cut short
@@ -132,16 +132,10 @@ type commandRun struct {
 // begin records the command, or returns what was answered to an earlier one with the same key.
 func (r *commandRun) begin(ctx context.Context, key store.CommandKey) (answered json.RawMessage, err error) {
 	err = pgx.BeginFunc(ctx, r.cfg.Pool, func(tx pgx.Tx) error {
-		earlier, err := store.BeginCommand(ctx, tx, r.id, r.command, key)
-		if err != nil {
-			return err
+		var earlier *store.EarlierCommand
+		if r.askedAt, earlier, err = store.BeginCommand(ctx, tx, r.id, r.command, key); err == nil && earlier != nil {
+			answered, err = r.resume(ctx, tx, *earlier)
 		}
-		if earlier != nil {
-			if answered, err = r.resume(ctx, tx, *earlier); answered != nil || err != nil {
-				return err
-			}
-		}
-		r.askedAt, err = store.Now(ctx, tx)
 		return err
 	})
 	if err != nil {
@@ -151,7 +145,7 @@ func (r *commandRun) begin(ctx context.Context, key store.CommandKey) (answered 
 }
 
 // resume decides what a key that comes again means. One that was cut short is tried once more, under its first name.
-func (r *commandRun) resume(ctx context.Context, tx pgx.Tx, earlier store.EarlierCommand) (json.RawMessage, error) {
+func (r *commandRun) resume(ctx context.Context, tx pgx.Tx, earlier store.EarlierCommand) (answered json.RawMessage, err error) {
 	switch {
 	case !earlier.Same:
 		return nil, clerksync.ErrKeyReused
@@ -163,7 +157,8 @@ func (r *commandRun) resume(ctx context.Context, tx pgx.Tx, earlier store.Earlie
 		r.since, r.made = earlier.BegunAt, earlier.Audited
 	}
 	r.id = earlier.ID
-	return nil, store.TryCommandAgain(ctx, tx, r.id)
+	r.askedAt, err = store.TryCommandAgain(ctx, tx, r.id)
+	return nil, err
 }
 
 // record brings what Clerk answered into the mirror, audits it and ends the command, in one transaction.
@@ -200,14 +195,14 @@ func (r *commandRun) recordIn(ctx context.Context, tx pgx.Tx, facts []clerksync.
 		return nil, err
 	}
 	// After Finish, which locks all commands that may sign, by id: so this one's lock can't be in another's way.
-	if err := store.NameCommand(ctx, tx, r.id, r.command); err != nil {
+	if err := store.NameCommand(ctx, tx, r.id, r.askedAt, r.command); err != nil {
 		return nil, err
 	}
-	answered, err := r.answer(ctx, tx, r.command)
+	answered, err := r.hooks.Answer(ctx, tx, r.command)
 	if err != nil {
 		return nil, err
 	}
-	return answered, store.EndCommand(ctx, tx, r.id, store.CommandDone, answered)
+	return answered, store.EndCommand(ctx, tx, r.id, r.askedAt, store.CommandDone, answered)
 }
 
 // fail records that a command ended without an effect, or that nobody knows.
@@ -223,7 +218,7 @@ func (r *commandRun) fail(ctx context.Context, err error) {
 func (r *commandRun) end(ctx context.Context, state store.CommandState) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
 	defer cancel()
-	if err := store.EndCommand(ctx, r.cfg.Pool, r.id, state, nil); err != nil {
+	if err := store.EndCommand(ctx, r.cfg.Pool, r.id, r.askedAt, state, nil); err != nil {
 		r.cfg.Logger.WarnContext(ctx, "record the end of a command", "command_id", r.id, "error", err)
 	}
 }

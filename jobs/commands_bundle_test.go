@@ -26,6 +26,7 @@ type commandBundle struct {
 	faults    *clerksim.APIFaults
 	client    *clerkapi.Client
 	commander *Commander
+	may       func(context.Context, store.DBTX) error // nil: everybody may
 }
 
 func setupCommands(t *testing.T) *commandBundle {
@@ -94,7 +95,7 @@ func (b *commandBundle) run(c clerksync.Command, key string) error {
 	if key != "" {
 		k = store.CommandKey{Digest: []byte(key), Request: []byte("request")}
 	}
-	_, _, err := b.commander.Run(b.t.Context(), c, k, answerDone)
+	_, _, err := b.commander.Run(b.t.Context(), c, k, store.CommandHooks{May: b.may, Answer: answerDone})
 	return err
 }
 

@@ -14,6 +14,9 @@ import (
 // send gives the command to Clerk and returns what it says then, as facts. The command has all its ids afterwards. What was cut
 // short and is known to have been carried out isn't asked for again where that would undo what somebody has done since.
 func (r *commandRun) send(ctx context.Context) ([]clerksync.Facts, error) {
+	if err := r.confirmActor(ctx); err != nil {
+		return nil, err
+	}
 	switch r.command.Action {
 	case clerksync.ActionWorkspaceRenamed, clerksync.ActionMemberRoleChanged, clerksync.ActionMemberRemoved:
 		if r.made {

@@ -216,7 +216,7 @@ func TestNotRecorded(t *testing.T) {
 			organization, admin, second, member := b.team()
 			before := len(b.entriesOf(organization))
 			for _, command := range b.allCommands(organization, admin, second, member) {
-				_, _, err := b.commander.Run(t.Context(), command(), store.CommandKey{}, unrecorded)
+				_, _, err := b.commander.Run(t.Context(), command(), store.CommandKey{}, store.CommandHooks{Answer: unrecorded})
 				require.ErrorIs(t, err, clerksync.ErrNotRecorded)
 				complete(b)
 			}
@@ -280,13 +280,13 @@ func TestAKeyInUse(t *testing.T) {
 	admin := b.person()
 	c := clerksync.Command{Actor: admin, Action: clerksync.ActionWorkspaceCreated, Name: "North"}
 	key := store.CommandKey{Digest: []byte("key"), Request: []byte("request")}
-	_, err := store.BeginCommand(t.Context(), b.pool, "cmd_1", c, key)
+	_, _, err := store.BeginCommand(t.Context(), b.pool, "cmd_1", c, key)
 	require.NoError(t, err)
 	require.ErrorIs(t, b.run(c, "key"), clerksync.ErrInProgress)
 	b.abandon()
 	require.NoError(t, b.run(c, "key"))
 	key.Request = []byte("another")
-	_, _, err = b.commander.Run(t.Context(), c, key, answerDone)
+	_, _, err = b.commander.Run(t.Context(), c, key, store.CommandHooks{Answer: answerDone})
 	require.ErrorIs(t, err, clerksync.ErrKeyReused)
 	require.Equal(t, 1, b.faults.Calls()["POST /organizations"])
 }
@@ -415,4 +415,51 @@ func TestTheCreatorSignsForJoiningAlsoAMomentLater(t *testing.T) {
 	require.NoError(t, b.webhooks())
 	created := b.newest(admin)
 	require.ElementsMatch(t, []signed{{admin, "workspace.created", created}, {admin, "member.joined", admin}}, b.entriesOf(created))
+}
+
+// TestAnOutlivedTryEndsNothing: its process was away for so long that the same key was tried again. What the later try answered stays.
+func TestAnOutlivedTryEndsNothing(t *testing.T) {
+	t.Parallel()
+	b := setupCommands(t)
+	organization, admin, _, _ := b.team()
+	rename := clerksync.Command{
+		Actor: admin, Action: clerksync.ActionWorkspaceRenamed, OrganizationID: organization, Target: organization, Name: "South",
+	}
+	key := store.CommandKey{Digest: []byte("key"), Request: []byte("request")}
+	answered := func(text string) store.CommandHooks {
+		return store.CommandHooks{Answer: func(context.Context, store.DBTX, clerksync.Command) (json.RawMessage, error) {
+			return json.RawMessage(text), nil
+		}}
+	}
+	lift := b.faults.AfterAnswer(func(clerksim.Call) { // the first try has reached Clerk
+		b.faults.Clear()
+		b.abandon()
+		_, _, err := b.commander.Run(context.Background(), rename, key, answered(`"second"`))
+		if err != nil {
+			t.Error(err)
+		}
+	}, func(c clerksim.Call) bool { return c.Request.Method != http.MethodGet })
+	defer lift()
+	_, _, err := b.commander.Run(t.Context(), rename, key, answered(`"first"`))
+	require.NoError(t, err)
+	again, repeated, err := b.commander.Run(t.Context(), rename, key, answered(`"third"`))
+	require.NoError(t, err)
+	require.True(t, repeated)
+	require.JSONEq(t, `"second"`, string(again))
+}
+
+// TestAJoinIsNotSignedByACreationOfSomethingElse: while nobody knows whether Clerk made the workspace, its creator is added to an older one.
+func TestAJoinIsNotSignedByACreationOfSomethingElse(t *testing.T) {
+	t.Parallel()
+	b := setupCommands(t)
+	organization, _, _, _ := b.team()
+	b.exec(t, "UPDATE rolecall.organizations SET created_at = created_at - interval '1 hour'")
+	user := b.person()
+	lift := b.faults.Fail(http.StatusBadGateway, func(c clerksim.Call) bool { return c.Request.Method != http.MethodGet })
+	require.ErrorIs(t, b.run(clerksync.Command{Actor: user, Action: clerksync.ActionWorkspaceCreated, Name: "Mine"}, ""), clerksync.ErrOutcomeUnknown)
+	lift()
+	_, err := b.clerk.AddMember(organization, user, clerksim.RoleMember)
+	require.NoError(t, err)
+	require.NoError(t, b.webhooks())
+	require.Contains(t, b.entriesOf(organization), signed{"", "member.joined", user})
 }

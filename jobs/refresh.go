@@ -80,14 +80,7 @@ func (r *Refresher) refresh(ctx context.Context, ask func(context.Context) ([]js
 	if err != nil {
 		return err
 	}
-	facts = append(users, facts...)
-	for range maxRaces {
-		err = pgx.BeginFunc(ctx, r.cfg.Pool, func(tx pgx.Tx) error { return observe(ctx, tx, facts, askedAt, cause) })
-		if !errors.Is(err, store.ErrRaced) {
-			break
-		}
-	}
-	return err
+	return observe(ctx, r.cfg.Pool, append(users, facts...), askedAt, cause)
 }
 
 // strangers looks up the users of whom the mirror knows at most nested copies: those needn't say that somebody is banned.
@@ -132,7 +125,17 @@ func read(resource clerksync.Resource, objects []json.RawMessage, askedAt time.T
 }
 
 // observe merges what a look-up showed into the mirror.
-func observe(ctx context.Context, tx pgx.Tx, facts []clerksync.Facts, askedAt time.Time, cause string) error {
+func observe(ctx context.Context, pool *pgxpool.Pool, facts []clerksync.Facts, askedAt time.Time, cause string) (err error) {
+	for range maxRaces {
+		err = pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error { return observeIn(ctx, tx, facts, askedAt, cause) })
+		if !errors.Is(err, store.ErrRaced) {
+			break
+		}
+	}
+	return err
+}
+
+func observeIn(ctx context.Context, tx pgx.Tx, facts []clerksync.Facts, askedAt time.Time, cause string) error {
 	known, err := store.ReadMirror(ctx, tx, facts)
 	if err != nil {
 		return err

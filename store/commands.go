@@ -32,6 +32,15 @@ const (
 	CommandFailed  CommandState = "failed"  // nothing has changed
 )
 
+// CommandHooks are what a command asks of who gives it.
+type CommandHooks struct {
+	// May returns an error if the mirror, which has the actor's membership as Clerk shows it by then, doesn't let them give the
+	// command. Nil if Clerk checks that itself, or everybody may.
+	May func(ctx context.Context, db DBTX) error
+	// Answer makes what is answered.
+	Answer AnswerCommand
+}
+
 // AnswerCommand makes the answer to a command from the mirror as it is after it, in the same transaction. The command has all its
 // ids by then.
 type AnswerCommand func(ctx context.Context, db DBTX, done clerksync.Command) (json.RawMessage, error)
@@ -47,55 +56,60 @@ type EarlierCommand struct {
 	Answer  json.RawMessage
 }
 
-// BeginCommand records that a command is about to be given. If its key was used before, nothing is recorded: the earlier command is
-// returned, locked until the transaction ends.
-func BeginCommand(ctx context.Context, db DBTX, id string, c clerksync.Command, key CommandKey) (*EarlierCommand, error) {
+// BeginCommand records that a command is about to be given, and returns when, which names this try. If its key was used before,
+// nothing is recorded: the earlier command is returned, locked until the transaction ends.
+func BeginCommand(ctx context.Context, db DBTX, id string, c clerksync.Command, key CommandKey) (triedAt time.Time, earlier *EarlierCommand, err error) {
 	q := queries()
 	if key.Digest != nil {
 		if err := q.ForgetKey(ctx, db, key.Digest); err != nil {
-			return nil, fmt.Errorf("forget command: %w", err)
+			return time.Time{}, nil, fmt.Errorf("forget command: %w", err)
 		}
 	}
-	added, err := q.AddCommand(ctx, db, dbsqlc.AddCommandParams{
+	triedAt, err = q.AddCommand(ctx, db, dbsqlc.AddCommandParams{
 		ID: id, Actor: c.Actor, Action: string(c.Action), OrganizationID: c.OrganizationID, Target: c.Target, Outcome: c.Outcome(),
 		Key: key.Digest, Request: key.Request,
 	})
-	if err != nil {
-		return nil, fmt.Errorf("begin command: %w", err)
+	if err == nil {
+		return triedAt, nil, nil
 	}
-	if added == 1 {
-		return nil, nil //nolint:nilnil // there is none, and that is no error
+	if !errors.Is(err, pgx.ErrNoRows) {
+		return time.Time{}, nil, fmt.Errorf("begin command: %w", err)
 	}
 	r, err := q.LockCommand(ctx, db, key.Digest)
 	if err != nil {
-		return nil, fmt.Errorf("find earlier command: %w", err)
+		return time.Time{}, nil, fmt.Errorf("find earlier command: %w", err)
 	}
-	return &EarlierCommand{
+	return time.Time{}, &EarlierCommand{
 		ID: r.ID, State: CommandState(r.State), BegunAt: r.BegunAt, Recent: r.Recent, Audited: r.Audited, Same: bytes.Equal(r.Request, key.Request),
 		Answer: r.Answer,
 	}, nil
 }
 
-// TryCommandAgain records that an earlier command is about to be given once more.
-func TryCommandAgain(ctx context.Context, db DBTX, id string) error {
-	if err := queries().TryCommandAgain(ctx, db, id); err != nil {
-		return fmt.Errorf("try command again: %w", err)
+// TryCommandAgain records that an earlier command is about to be given once more, and returns when.
+func TryCommandAgain(ctx context.Context, db DBTX, id string) (triedAt time.Time, err error) {
+	if triedAt, err = queries().TryCommandAgain(ctx, db, id); err != nil {
+		return time.Time{}, fmt.Errorf("try command again: %w", err)
 	}
-	return nil
+	return triedAt, nil
 }
 
-// NameCommand records the ids of what Clerk made. It locks the command, which must come after the locks of [LockMirror].
-func NameCommand(ctx context.Context, db DBTX, id string, c clerksync.Command) error {
-	err := queries().NameCommand(ctx, db, dbsqlc.NameCommandParams{ID: id, OrganizationID: c.OrganizationID, Target: c.Target})
+// NameCommand records the ids of what Clerk made, unless a later try has begun. It locks the command, which must come after the
+// locks of [LockMirror].
+func NameCommand(ctx context.Context, db DBTX, id string, triedAt time.Time, c clerksync.Command) error {
+	err := queries().NameCommand(ctx, db, dbsqlc.NameCommandParams{
+		ID: id, OrganizationID: c.OrganizationID, Target: c.Target, TriedAt: triedAt,
+	})
 	if err != nil {
 		return fmt.Errorf("name command: %w", err)
 	}
 	return nil
 }
 
-// EndCommand records how a command ended, and what was answered if it is done.
-func EndCommand(ctx context.Context, db DBTX, id string, state CommandState, answer json.RawMessage) error {
-	if err := queries().EndCommand(ctx, db, dbsqlc.EndCommandParams{ID: id, State: string(state), Answer: answer}); err != nil {
+// EndCommand records how a try of a command ended, and what was answered if it is done. Once a later try has begun, only that one's
+// end counts.
+func EndCommand(ctx context.Context, db DBTX, id string, triedAt time.Time, state CommandState, answer json.RawMessage) error {
+	p := dbsqlc.EndCommandParams{ID: id, State: string(state), Answer: answer, TriedAt: triedAt}
+	if err := queries().EndCommand(ctx, db, p); err != nil {
 		return fmt.Errorf("end command: %w", err)
 	}
 	return nil

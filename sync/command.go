@@ -137,9 +137,7 @@ func (c OpenCommand) made(e AuditEntry) bool {
 		strings.EqualFold(c.Result, e.Outcome())
 }
 
-// joins reports whether the entry is of the creator's joining of the workspace that the command creates. While Clerk hasn't told
-// which one that is, it may be another one: who joins by an invitation does so by themselves, too.
+// joins reports whether the entry is of the creator's joining of the workspace that the command creates.
 func (c OpenCommand) joins(e AuditEntry) bool {
-	return c.Action == ActionWorkspaceCreated && e.Action == ActionMemberJoined && c.Actor == e.Target &&
-		(c.OrganizationID == "" || c.OrganizationID == e.OrganizationID)
+	return c.Action == ActionWorkspaceCreated && e.Action == ActionMemberJoined && c.Actor == e.Target && c.OrganizationID == e.OrganizationID
 }

@@ -56,7 +56,7 @@ func TestAttribute(t *testing.T) {
 		},
 		"creator joins": {
 			[]clerksync.AuditEntry{joined},
-			[]clerksync.OpenCommand{open("cmd_1", "user_1", clerksync.ActionWorkspaceCreated, "", "", "North")},
+			[]clerksync.OpenCommand{open("cmd_1", "user_1", clerksync.ActionWorkspaceCreated, "org_1", "", "North")},
 			[]string{"user_1"},
 			nil,
 		},

@@ -133,7 +133,7 @@ func (p *program) refresher() (*jobs.Refresher, error) {
 	return jobs.NewRefresher(jobs.RefresherConfig{
 		Pool: p.work, Directory: interactive{p.clerk}, Allowed: p.mayAsk,
 		UserMemberships: func(ctx context.Context, userID string) ([]json.RawMessage, error) {
-			return p.clerk.UserMemberships(clerkapi.Interactive(ctx), userID)
+			return p.clerk.UserMemberships(clerkapi.Interactive(ctx, clerkapi.ForStranger), userID)
 		},
 	})
 }
@@ -148,17 +148,17 @@ type commands struct{ *clerkapi.Client }
 
 // Find implements [jobs.Commands].
 func (c commands) Find(ctx context.Context, r clerksync.Resource, ref clerksync.Reference) ([]json.RawMessage, error) {
-	return c.Client.Find(clerkapi.Interactive(ctx), r, ref)
+	return c.Client.Find(clerkapi.Interactive(ctx, clerkapi.ForMembership), r, ref)
 }
 
 // UserMemberships implements [jobs.Commands].
 func (c commands) UserMemberships(ctx context.Context, userID string) ([]json.RawMessage, error) {
-	return c.Client.UserMemberships(clerkapi.Interactive(ctx), userID)
+	return c.Client.UserMemberships(clerkapi.Interactive(ctx, clerkapi.ForCommand), userID)
 }
 
 // PendingInvitations implements [jobs.Commands].
 func (c commands) PendingInvitations(ctx context.Context, organizationID, email string) ([]json.RawMessage, error) {
-	return c.Client.PendingInvitations(clerkapi.Interactive(ctx), organizationID, email)
+	return c.Client.PendingInvitations(clerkapi.Interactive(ctx, clerkapi.ForCommand), organizationID, email)
 }
 
 // interactive asks Clerk on behalf of somebody who waits: no sweep is before them.
@@ -166,7 +166,7 @@ type interactive struct{ jobs.Directory }
 
 // Find implements [jobs.Directory].
 func (i interactive) Find(ctx context.Context, r clerksync.Resource, ref clerksync.Reference) ([]json.RawMessage, error) {
-	return i.Directory.Find(clerkapi.Interactive(ctx), r, ref)
+	return i.Directory.Find(clerkapi.Interactive(ctx, clerkapi.ForStranger), r, ref)
 }
 
 // mirrored returns the Clerk instance that the mirror is of; "" if nobody knows.

@@ -20,7 +20,7 @@ import (
 // ask makes one call without retries.
 func ask(t *testing.T, client *clerkapi.Client) error {
 	t.Helper()
-	_, err := client.Instance(clerkapi.Interactive(t.Context()))
+	_, err := client.Instance(clerkapi.Interactive(t.Context(), clerkapi.ForStranger))
 	return err
 }
 

@@ -21,7 +21,7 @@ const (
 	// interactiveShare is what part of the budget interactive calls may take: a sweep keeps going beside them.
 	interactiveShare = 0.5
 	// interactiveBurst is how many people may knock at once, or, with a higher rate, as many as it lets in within a second.
-	interactiveBurst = 5
+	interactiveBurst = 10
 	// maxPause is how long a background call waits for the end of a pause. Its caller can put off work for longer
 	// without holding anything.
 	maxPause = 30 * time.Second
@@ -33,8 +33,8 @@ type budget struct {
 	interactive *rate.Limiter
 	fixed       bool // whether the rate was configured
 
-	mu          sync.Mutex
-	pausedUntil time.Time // after a 429: no background call before
+	mu          sync.Mutex // of pausedUntil, and from looking at the interactive tokens to taking one
+	pausedUntil time.Time  // after a 429: no background call before
 }
 
 func newBudget(callsPerSecond float64) *budget {
@@ -77,8 +77,8 @@ func (b *budget) setRate(callsPerSecond float64) {
 // admit takes one token for a call. A background call waits for it, and for the end of a pause. An interactive call
 // never waits.
 func (b *budget) admit(ctx context.Context) error {
-	if isInteractive(ctx) {
-		return b.admitInteractive()
+	if purpose := purposeOf(ctx); purpose != 0 {
+		return b.admitInteractive(purpose)
 	}
 	if err := b.waitForPause(ctx); err != nil {
 		return err
@@ -92,16 +92,23 @@ func (b *budget) admit(ctx context.Context) error {
 	return b.waitForPause(ctx) // it may have begun meanwhile
 }
 
-func (b *budget) admitInteractive() error {
+func (b *budget) admitInteractive(purpose Purpose) error {
 	if left := b.pauseLeft(); left > 0 {
 		return rateLimited("Clerk asked to wait", left)
 	}
-	if !b.interactive.Allow() {
+	if !b.takeInteractive(purpose) {
 		oneCall := time.Duration(float64(time.Second) / float64(b.interactive.Limit()))
 		return rateLimited("the budget for interactive calls has none left", oneCall)
 	}
 	b.shared.Reserve() // without waiting for it: the next background call waits longer
 	return nil
+}
+
+// takeInteractive takes a token, if enough are left then for calls that go before this one.
+func (b *budget) takeInteractive(purpose Purpose) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.interactive.Tokens() >= 1+purpose.left(b.interactive.Burst()) && b.interactive.Allow()
 }
 
 // pause holds all background calls for a while. A shorter pause doesn't end a longer one.

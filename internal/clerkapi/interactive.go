@@ -2,16 +2,40 @@ package clerkapi
 
 import "context"
 
+// Purpose says what an interactive call is for.
+type Purpose int
+
+// The purposes of interactive calls. While their part of the budget is short, a later one goes before an earlier one.
+const (
+	ForStranger   Purpose = iota + 1 // to look somebody up whom nobody knows yet
+	ForCommand                       // to change an organization or an invitation
+	ForMembership                    // to change or end a membership, or to learn who may
+)
+
+// left is how much of the interactive burst a purpose leaves for those that go before it: so strangers who knock don't keep anybody
+// from changing something, nor whoever creates many organizations an admin from removing somebody, which takes two calls.
+func (p Purpose) left(burst int) float64 {
+	switch p {
+	case ForMembership:
+		return 0
+	case ForCommand:
+		return float64(burst) / 5
+	default:
+		return float64(burst) * 2 / 5
+	}
+}
+
 type interactiveKey struct{}
 
 // Interactive marks the calls made with the returned context as ones that somebody waits for. They don't wait for the
 // budget but take from what a sweep would get next, at most half of it; beyond that they fail with [ErrRateLimited]. They
 // aren't tried again.
-func Interactive(ctx context.Context) context.Context {
-	return context.WithValue(ctx, interactiveKey{}, true)
+func Interactive(ctx context.Context, purpose Purpose) context.Context {
+	return context.WithValue(ctx, interactiveKey{}, purpose)
 }
 
-func isInteractive(ctx context.Context) bool {
-	marked, _ := ctx.Value(interactiveKey{}).(bool)
-	return marked
+// purposeOf returns what an interactive call is for, or 0 for a background call.
+func purposeOf(ctx context.Context) Purpose {
+	purpose, _ := ctx.Value(interactiveKey{}).(Purpose)
+	return purpose
 }

@@ -126,7 +126,7 @@ func TestRetryAfterOfEitherForm(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				w := always(http.StatusTooManyRequests, tooMany, "Retry-After", c.header)
-				_, err := newClient(t, clerkapi.Config{Transport: w}).Instance(clerkapi.Interactive(t.Context()))
+				_, err := newClient(t, clerkapi.Config{Transport: w}).Instance(clerkapi.Interactive(t.Context(), clerkapi.ForStranger))
 				var refusal *clerkapi.Error
 				require.ErrorAs(t, err, &refusal)
 				require.ErrorIs(t, err, clerkapi.ErrRateLimited)

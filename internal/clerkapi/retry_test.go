@@ -75,7 +75,7 @@ func TestRetryEnds(t *testing.T) {
 				require.ErrorIs(t, err, clerkapi.ErrUnavailable)
 				require.Len(t, w.times(), 3)
 
-				_, err = client.Instance(clerkapi.Interactive(t.Context()))
+				_, err = client.Instance(clerkapi.Interactive(t.Context(), clerkapi.ForStranger))
 				require.ErrorIs(t, err, clerkapi.ErrUnavailable)
 				require.Len(t, w.times(), 4, "somebody waits")
 			})
@@ -195,7 +195,7 @@ func TestTruncatedOnTheWire(t *testing.T) {
 	}))
 	t.Cleanup(server.Close)
 	client := newClient(t, clerkapi.Config{URL: server.URL, Transport: &http.Transport{}})
-	_, err := client.List(clerkapi.Interactive(t.Context()), clerksync.ResourceRole, clerksync.PageRequest{Limit: 1})
+	_, err := client.List(clerkapi.Interactive(t.Context(), clerkapi.ForStranger), clerksync.ResourceRole, clerksync.PageRequest{Limit: 1})
 	require.ErrorIs(t, err, clerkapi.ErrUnavailable)
 	require.ErrorIs(t, err, io.ErrUnexpectedEOF)
 }

@@ -2,11 +2,12 @@
 -- most (jobs.commandTimeout is below): one that didn't end by then lost its process. An open command signs changes for ten minutes:
 -- a webhook that is later than that is one of Clerk's retries, of which the next sweep was faster.
 
--- name: AddCommand :execrows
--- No row: another command has the key.
+-- name: AddCommand :one
+-- Returns when it was tried. No row: another command has the key.
 INSERT INTO rolecall.commands (id, actor, action, organization_id, target, outcome, state, key, request)
 VALUES (@id, @actor, @action, @organization_id, @target, @outcome, 'begun', @key, @request)
-ON CONFLICT (key) DO NOTHING;
+ON CONFLICT (key) DO NOTHING
+RETURNING tried_at;
 
 -- name: ForgetKey :exec
 -- Makes room for a key that was used too long ago to count.
@@ -22,20 +23,22 @@ FROM rolecall.commands WHERE key = @key::bytea FOR UPDATE;
 SELECT request, answer, target FROM rolecall.commands
 WHERE key = @key::bytea AND state = 'done' AND begun_at > clock_timestamp() - interval '24 hours';
 
--- name: TryCommandAgain :exec
-UPDATE rolecall.commands SET state = 'begun', tried_at = clock_timestamp() WHERE id = @id;
+-- name: TryCommandAgain :one
+-- Returns when it was tried. A try that outlives its time doesn't end the next one: NameCommand and EndCommand tell them apart by this.
+UPDATE rolecall.commands SET state = 'begun', tried_at = clock_timestamp() WHERE id = @id RETURNING tried_at;
 
 -- name: NameCommand :exec
 -- What Clerk made has ids now.
-UPDATE rolecall.commands SET organization_id = @organization_id, target = @target WHERE id = @id;
+UPDATE rolecall.commands SET organization_id = @organization_id, target = @target WHERE id = @id AND tried_at = @tried_at;
 
 -- name: EndCommand :exec
-UPDATE rolecall.commands SET state = @state, answer = @answer WHERE id = @id;
+UPDATE rolecall.commands SET state = @state, answer = @answer WHERE id = @id AND tried_at = @tried_at;
 
 -- name: OpenCommands :many
 -- The commands that may have made changes, locked: those under way first, then those of which nobody knows, each the oldest first.
--- Each signs one change. Who creates a workspace joins it, too, perhaps a moment after the command is done.
-SELECT id, actor, action, organization_id, target, outcome
+-- Each signs one change. Who creates a workspace joins it, too, perhaps a moment after the command is done. A creation whose
+-- workspace Clerk hasn't told yet may be that of any one that is as young as the command, give or take how far the clocks differ.
+SELECT open.id, open.actor, open.action, coalesce(nullif(open.organization_id, ''), young.id, '')::text AS organization_id, open.target, open.outcome
 FROM (
     SELECT id, actor, action, organization_id, target, outcome, begun_at, state FROM rolecall.commands
     WHERE tried_at > clock_timestamp() - interval '10 minutes' AND (
@@ -49,7 +52,9 @@ FROM (
     ORDER BY id
     FOR UPDATE
 ) open
-ORDER BY state = 'unknown', begun_at, id;
+LEFT JOIN rolecall.organizations young
+    ON open.organization_id = '' AND young.id = ANY (@organization_ids) AND young.created_at > open.begun_at - interval '1 minute'
+ORDER BY open.state = 'unknown', open.begun_at, open.id;
 
 -- name: MarkAudited :exec
 UPDATE rolecall.commands SET audited_at = clock_timestamp() WHERE id = ANY (@ids::text[]);

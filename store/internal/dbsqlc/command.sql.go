@@ -11,11 +11,12 @@ import (
 	"time"
 )
 
-const addCommand = `-- name: AddCommand :execrows
+const addCommand = `-- name: AddCommand :one
 
 INSERT INTO rolecall.commands (id, actor, action, organization_id, target, outcome, state, key, request)
 VALUES ($1, $2, $3, $4, $5, $6, 'begun', $7, $8)
 ON CONFLICT (key) DO NOTHING
+RETURNING tried_at
 `
 
 type AddCommandParams struct {
@@ -32,9 +33,9 @@ type AddCommandParams struct {
 // Commands and their idempotency keys. A key counts for 24 hours, as clients of such interfaces expect. A command runs for 20 s at
 // most (jobs.commandTimeout is below): one that didn't end by then lost its process. An open command signs changes for ten minutes:
 // a webhook that is later than that is one of Clerk's retries, of which the next sweep was faster.
-// No row: another command has the key.
-func (q *Queries) AddCommand(ctx context.Context, db DBTX, arg AddCommandParams) (int64, error) {
-	result, err := db.Exec(ctx, addCommand,
+// Returns when it was tried. No row: another command has the key.
+func (q *Queries) AddCommand(ctx context.Context, db DBTX, arg AddCommandParams) (time.Time, error) {
+	row := db.QueryRow(ctx, addCommand,
 		arg.ID,
 		arg.Actor,
 		arg.Action,
@@ -44,24 +45,29 @@ func (q *Queries) AddCommand(ctx context.Context, db DBTX, arg AddCommandParams)
 		arg.Key,
 		arg.Request,
 	)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected(), nil
+	var tried_at time.Time
+	err := row.Scan(&tried_at)
+	return tried_at, err
 }
 
 const endCommand = `-- name: EndCommand :exec
-UPDATE rolecall.commands SET state = $1, answer = $2 WHERE id = $3
+UPDATE rolecall.commands SET state = $1, answer = $2 WHERE id = $3 AND tried_at = $4
 `
 
 type EndCommandParams struct {
-	State  string          `json:"state"`
-	Answer json.RawMessage `json:"answer"`
-	ID     string          `json:"id"`
+	State   string          `json:"state"`
+	Answer  json.RawMessage `json:"answer"`
+	ID      string          `json:"id"`
+	TriedAt time.Time       `json:"tried_at"`
 }
 
 func (q *Queries) EndCommand(ctx context.Context, db DBTX, arg EndCommandParams) error {
-	_, err := db.Exec(ctx, endCommand, arg.State, arg.Answer, arg.ID)
+	_, err := db.Exec(ctx, endCommand,
+		arg.State,
+		arg.Answer,
+		arg.ID,
+		arg.TriedAt,
+	)
 	return err
 }
 
@@ -215,23 +221,29 @@ func (q *Queries) MembershipOfPair(ctx context.Context, db DBTX, arg MembershipO
 }
 
 const nameCommand = `-- name: NameCommand :exec
-UPDATE rolecall.commands SET organization_id = $1, target = $2 WHERE id = $3
+UPDATE rolecall.commands SET organization_id = $1, target = $2 WHERE id = $3 AND tried_at = $4
 `
 
 type NameCommandParams struct {
-	OrganizationID string `json:"organization_id"`
-	Target         string `json:"target"`
-	ID             string `json:"id"`
+	OrganizationID string    `json:"organization_id"`
+	Target         string    `json:"target"`
+	ID             string    `json:"id"`
+	TriedAt        time.Time `json:"tried_at"`
 }
 
 // What Clerk made has ids now.
 func (q *Queries) NameCommand(ctx context.Context, db DBTX, arg NameCommandParams) error {
-	_, err := db.Exec(ctx, nameCommand, arg.OrganizationID, arg.Target, arg.ID)
+	_, err := db.Exec(ctx, nameCommand,
+		arg.OrganizationID,
+		arg.Target,
+		arg.ID,
+		arg.TriedAt,
+	)
 	return err
 }
 
 const openCommands = `-- name: OpenCommands :many
-SELECT id, actor, action, organization_id, target, outcome
+SELECT open.id, open.actor, open.action, coalesce(nullif(open.organization_id, ''), young.id, '')::text AS organization_id, open.target, open.outcome
 FROM (
     SELECT id, actor, action, organization_id, target, outcome, begun_at, state FROM rolecall.commands
     WHERE tried_at > clock_timestamp() - interval '10 minutes' AND (
@@ -245,7 +257,9 @@ FROM (
     ORDER BY id
     FOR UPDATE
 ) open
-ORDER BY state = 'unknown', begun_at, id
+LEFT JOIN rolecall.organizations young
+    ON open.organization_id = '' AND young.id = ANY ($1) AND young.created_at > open.begun_at - interval '1 minute'
+ORDER BY open.state = 'unknown', open.begun_at, open.id
 `
 
 type OpenCommandsParams struct {
@@ -264,7 +278,8 @@ type OpenCommandsRow struct {
 }
 
 // The commands that may have made changes, locked: those under way first, then those of which nobody knows, each the oldest first.
-// Each signs one change. Who creates a workspace joins it, too, perhaps a moment after the command is done.
+// Each signs one change. Who creates a workspace joins it, too, perhaps a moment after the command is done. A creation whose
+// workspace Clerk hasn't told yet may be that of any one that is as young as the command, give or take how far the clocks differ.
 func (q *Queries) OpenCommands(ctx context.Context, db DBTX, arg OpenCommandsParams) ([]OpenCommandsRow, error) {
 	rows, err := db.Query(ctx, openCommands, arg.OrganizationIds, arg.Actions, arg.Targets)
 	if err != nil {
@@ -335,11 +350,14 @@ func (q *Queries) RoleKeys(ctx context.Context, db DBTX) ([]string, error) {
 	return items, nil
 }
 
-const tryCommandAgain = `-- name: TryCommandAgain :exec
-UPDATE rolecall.commands SET state = 'begun', tried_at = clock_timestamp() WHERE id = $1
+const tryCommandAgain = `-- name: TryCommandAgain :one
+UPDATE rolecall.commands SET state = 'begun', tried_at = clock_timestamp() WHERE id = $1 RETURNING tried_at
 `
 
-func (q *Queries) TryCommandAgain(ctx context.Context, db DBTX, id string) error {
-	_, err := db.Exec(ctx, tryCommandAgain, id)
-	return err
+// Returns when it was tried. A try that outlives its time doesn't end the next one: NameCommand and EndCommand tell them apart by this.
+func (q *Queries) TryCommandAgain(ctx context.Context, db DBTX, id string) (time.Time, error) {
+	row := db.QueryRow(ctx, tryCommandAgain, id)
+	var tried_at time.Time
+	err := row.Scan(&tried_at)
+	return tried_at, err
 }
