@@ -20,7 +20,7 @@ type decisionBody struct {
 	WorkspaceID string           `json:"workspace_id"`
 	UserID      string           `json:"user_id"`
 	Revision    int64            `json:"revision"`
-	AsOf        *time.Time       `json:"as_of"` // null if nothing is known of the workspace
+	AsOf        *time.Time       `json:"as_of"` // null if it never was known to agree with Clerk
 }
 
 func bodyOf(d clerksync.Decision) decisionBody {

@@ -23,6 +23,7 @@ func TestAuthorize(t *testing.T) {
 	b := setupServer(t, nil)
 	b.world.member("org_1", "user_admin", "admin", nil)
 	b.world.member("org_1", "user_member", "org:member", map[string]any{"permissions": []string{"org:invoices:create"}})
+	b.world.swept()
 	asOf := b.world.now()
 
 	require.Equal(t, decisionBody{
@@ -83,6 +84,7 @@ func TestAuthorizeManyAnswersInOrder(t *testing.T) {
 	b.world.remove("org_1", "user_left")
 	b.world.member("org_gone", "user_admin", "org:admin", nil)
 	b.world.deleteOrganization("org_gone")
+	b.world.swept()
 
 	const read = "members:read"
 	tests := []struct {

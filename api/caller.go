@@ -21,7 +21,7 @@ const headerOnBehalfOf = "Rolecall-On-Behalf-Of"
 // Headers of every answer about a workspace.
 const (
 	headerRevision = "Rolecall-Revision" // counts the workspace's changes
-	headerAsOf     = "Rolecall-As-Of"    // RFC 3339: when the mirror last agreed with Clerk
+	headerAsOf     = "Rolecall-As-Of"    // RFC 3339: see sync.Standing; absent if never
 )
 
 // The kinds of handlers, by what is known of the caller. A returned error becomes a problem; after one, nothing may

@@ -86,6 +86,7 @@ func TestMinRevisionThatNeverComes(t *testing.T) {
 	b := setupServer(t, nil)
 	b.world.member("org_1", "user_1", "org:admin", nil)
 	b.world.member("org_1", "user_member", "org:member", nil)
+	b.world.swept()
 	for _, target := range memberTargets("org_1") {
 		t.Run(target, func(t *testing.T) {
 			t.Parallel()
@@ -139,12 +140,13 @@ func TestStrangerLearnsNothingByDemands(t *testing.T) {
 
 func TestMaxStaleness(t *testing.T) {
 	t.Parallel()
-	var ahead atomic.Int64 // of the clock before the newest event
+	var ahead atomic.Int64 // of the clock before the sweep
 	var now func() time.Time
 	b := setupServer(t, func(c *Config) { c.Now = func() time.Time { return now() } })
 	now = func() time.Time { return b.world.now().Add(time.Duration(ahead.Load())) }
 	b.world.member("org_1", "user_member", "org:member", nil)
 	b.world.member("org_1", "user_1", "org:admin", nil)
+	b.world.swept()
 
 	ahead.Store(int64(10 * time.Second))
 	for _, target := range memberTargets("org_1") {
@@ -156,9 +158,43 @@ func TestMaxStaleness(t *testing.T) {
 	}
 	x := b.get("user_member", authorizeTarget("org_1", "billing:manage")+"&max_staleness=1")
 	requireProblem(t, x, http.StatusForbidden, clerksync.ReasonPermissionMissing)
-	b.world.member("org_1", "user_third", "org:member", nil) // a webhook makes it fresh again
 	ahead.Store(int64(time.Second))
 	require.Equal(t, http.StatusOK, b.get("user_1", "/v1/workspaces/org_1?max_staleness=1").status)
+}
+
+// TestALostDemotionIsStale, although the mirror heard of the same workspace just now, until a sweep has looked.
+func TestALostDemotionIsStale(t *testing.T) {
+	t.Parallel()
+	var now func() time.Time
+	b := setupServer(t, func(c *Config) { c.Now = func() time.Time { return now() } })
+	now = b.world.now
+	b.world.organization("org_1", "North", nil)
+	began := b.world.now().Add(-time.Second).Format(time.RFC3339Nano)
+	b.world.member("org_1", "user_demoted", "org:admin", nil)
+	b.world.member("org_1", "user_admin", "org:admin", nil)
+	demotion := b.world.membership(clerksync.MembershipUpdated, "org_1", "user_demoted", "org:member", nil)
+
+	b.world.events += 3600
+	b.world.organization("org_1", "North, renamed", map[string]any{"created_at": nil})
+	may := func(user, workspace string) exchange {
+		return b.get(user, authorizeTarget(workspace, "billing:manage")+"&max_staleness=300")
+	}
+	x := may("user_demoted", "org_1")
+	requireType(t, x, http.StatusServiceUnavailable, "stale")
+	require.Equal(t, began, x.header.Get(headerAsOf))
+	checked := answerOf[decisionsBody](t, b.post(serviceToken,
+		`{"checks":[{"user_id":"user_demoted","workspace_id":"org_1","permission":"billing:manage"}],"max_staleness":300}`)).Decisions[0]
+	require.Equal(t, clerksync.ReasonStale, checked.Reason)
+	require.False(t, checked.Allowed)
+
+	b.world.organization("org_new", "South", nil)
+	b.world.member("org_new", "user_demoted", "org:admin", nil)
+	require.Equal(t, http.StatusOK, may("user_demoted", "org_new").status, "before it began, nothing could be missed")
+
+	b.world.apply(demotion) // what the sweep finds
+	b.world.swept()
+	requireProblem(t, may("user_demoted", "org_1"), http.StatusForbidden, clerksync.ReasonPermissionMissing)
+	require.Equal(t, http.StatusOK, may("user_admin", "org_1").status)
 }
 
 func TestBadDemands(t *testing.T) {
@@ -191,6 +227,7 @@ func TestChecksThatDemandFreshness(t *testing.T) {
 	now = func() time.Time { return b.world.now().Add(time.Minute) }
 	b.world.member("org_1", "user_1", "org:admin", nil)
 	b.world.member("org_2", "user_1", "org:admin", nil)
+	b.world.swept()
 	ask := func(demand string) []clerksync.Reason {
 		const check = `{"user_id":%q,"workspace_id":%q,"permission":"members:read"}`
 		x := b.post(serviceToken, `{"checks":[`+fmt.Sprintf(check, "user_1", "org_1")+","+fmt.Sprintf(check, "user_1", "org_2")+","+

@@ -128,6 +128,8 @@ func TestFreshnessFollowsTheMirror(t *testing.T) {
 	t.Parallel()
 	b := setupServer(t, nil)
 	b.world.member("org_1", "user_1", "org:admin", nil)
+	require.Empty(t, b.get("user_1", "/v1/workspaces/org_1").header.Get(headerAsOf), "nothing was ever compared")
+	b.world.swept()
 	for _, target := range []string{"/v1/workspaces/org_1", "/v1/workspaces/org_1/me", "/v1/workspaces/org_1/members", "/v1/authorize?workspace_id=org_1&permission=members:read"} {
 		x := b.get("user_1", target)
 		require.Equal(t, http.StatusOK, x.status)
@@ -138,7 +140,7 @@ func TestFreshnessFollowsTheMirror(t *testing.T) {
 	b.world.member("org_2", "user_3", "org:admin", nil) // another workspace
 	x := b.get("user_1", "/v1/workspaces/org_1")
 	require.Equal(t, "2", x.header.Get(headerRevision))
-	require.Equal(t, b.world.now().Add(-time.Second).Format(time.RFC3339Nano), x.header.Get(headerAsOf))
+	require.Equal(t, b.world.now().Add(-2*time.Second).Format(time.RFC3339Nano), x.header.Get(headerAsOf))
 
 	// A member's refusal is an answer about the workspace, too.
 	for _, target := range []string{"/v1/workspaces/org_1/members", "/v1/authorize?workspace_id=org_1&permission=members:read"} {

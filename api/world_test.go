@@ -62,6 +62,14 @@ func (w *world) apply(deliveries ...clerksync.Delivery) {
 	}))
 }
 
+// swept records that a sweep ended now and found, or made, the mirror equal to Clerk.
+func (w *world) swept() {
+	w.tb.Helper()
+	require.NoError(w.tb, store.FinishSweep(w.tb.Context(), w.pool, store.Sweep{
+		State: store.SweepClean, StartedAt: w.now(), Progress: json.RawMessage("{}"), Report: json.RawMessage("{}"),
+	}))
+}
+
 // organization makes an organization; changes replace what Clerk would send.
 func (w *world) organization(id, name string, changes map[string]any) {
 	w.tb.Helper()

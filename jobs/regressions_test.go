@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sync/errgroup"
@@ -58,16 +57,4 @@ func TestQuarantinedDeliveriesComeAgainAllAtOnce(t *testing.T) {
 	}
 	require.NoError(t, callers.Wait())
 	require.Equal(t, n, b.count(t, "SELECT count(*) FROM rolecall.deliveries WHERE state = 'received'"))
-}
-
-// TestNobodyKnowsTheFuture: an event of the year 9999 doesn't make a workspace look current for ever.
-func TestNobodyKnowsTheFuture(t *testing.T) {
-	t.Parallel()
-	b := setup(t)
-	b.insert(t, event(t, "msg_1", "organization.created", 250_000_000_000_000-t0, map[string]any{"id": "org_1", "name": "North"}))
-	_, err := b.apply(t.Context(), "msg_1")
-	require.NoError(t, err)
-	var asOf time.Time
-	require.NoError(t, b.pool.QueryRow(t.Context(), "SELECT as_of FROM rolecall.revisions WHERE organization_id = 'org_1'").Scan(&asOf))
-	require.WithinDuration(t, time.Now(), asOf, time.Minute)
 }

@@ -294,7 +294,7 @@ CREATE TABLE rolecall.permissions (
 CREATE TABLE rolecall.revisions (
     organization_id text NOT NULL,
     revision bigint NOT NULL,
-    as_of timestamp with time zone NOT NULL,
+    as_of timestamp with time zone DEFAULT '1970-01-01 00:00:00+00'::timestamp with time zone NOT NULL,
     verified_at timestamp with time zone,
     CONSTRAINT revisions_pkey PRIMARY KEY (organization_id)
 ) WITH (fillfactor=50);

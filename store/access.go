@@ -32,24 +32,14 @@ func Standings(ctx context.Context, db DBTX, pairs ...Pair) ([]clerksync.Standin
 			User:       clerksync.UserStatus{Dead: r.UserDead, Banned: r.UserBanned, Deprovisioned: r.UserDeprovisioned},
 			EverMember: r.EverMember, Member: r.Member, Role: r.Role, Permissions: r.Permissions, Revision: r.Revision,
 		}
-		if r.AsOf != nil {
-			standings[i].AsOf = latest(*r.AsOf, r.VerifiedAt, r.AllVerifiedAt)
+		if r.AsOf.After(time.Unix(0, 0)) {
+			standings[i].AsOf = r.AsOf
 		}
 	})
 	if first != nil {
 		return nil, fmt.Errorf("read standings: %w", first)
 	}
 	return standings, nil
-}
-
-// latest returns the latest of some instants, of which all but the first may be missing.
-func latest(at time.Time, others ...*time.Time) time.Time {
-	for _, other := range others {
-		if other != nil && other.After(at) {
-			at = *other
-		}
-	}
-	return at
 }
 
 // UserStatus returns whether an account may do anything at all. Of an unknown one nothing is held against it.

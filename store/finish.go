@@ -86,32 +86,22 @@ func detailsJSON(d clerksync.Details) (string, error) {
 const allOrganizations = ""
 
 func addChanges(p *dbsqlc.FinishParams, changed clerksync.Mirror) {
-	asOf := map[string]int64{}
-	concern := func(organizationID string, at int64) { asOf[organizationID] = max(asOf[organizationID], at) }
-	for id, o := range changed.Organizations {
-		concern(id, o.AsOf())
+	organizations := map[string]struct{}{}
+	for id := range changed.Organizations {
+		organizations[id] = struct{}{}
 	}
 	for _, m := range changed.Memberships {
-		concern(m.OrganizationID, m.AsOf())
+		organizations[m.OrganizationID] = struct{}{}
 	}
 	for _, i := range changed.Invitations {
-		concern(i.OrganizationID, i.AsOf())
+		organizations[i.OrganizationID] = struct{}{}
 	}
 	for _, d := range changed.Domains {
-		concern(d.OrganizationID, d.AsOf())
+		organizations[d.OrganizationID] = struct{}{}
 	}
-	for _, r := range changed.Roles {
-		concern(allOrganizations, r.AsOf())
+	if len(changed.Roles) > 0 || len(changed.Permissions) > 0 {
+		organizations[allOrganizations] = struct{}{}
 	}
-	for _, permission := range changed.Permissions {
-		concern(allOrganizations, permission.AsOf())
-	}
-	for _, id := range ids(asOf) {
-		p.OrganizationIds = append(p.OrganizationIds, id)
-		p.AsOf = append(p.AsOf, time.UnixMilli(asOf[id]))
-	}
-	for _, id := range ids(changed.Users) {
-		p.UserIds = append(p.UserIds, id)
-		p.UserAsOf = append(p.UserAsOf, time.UnixMilli(changed.Users[id].AsOf()))
-	}
+	p.OrganizationIds = ids(organizations)
+	p.UserIds = ids(changed.Users)
 }

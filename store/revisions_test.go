@@ -48,37 +48,37 @@ func mirrorOf(objects ...clerksync.Object) clerksync.Mirror {
 	return m
 }
 
-// revision is what the API would tell about an organization.
-type revision struct {
-	count int64
-	asOf  int64 // milliseconds after t0
-}
-
-func revisionOf(t *testing.T, db store.DBTX, organizationID string) revision {
+func standingOf(t *testing.T, db store.DBTX, organizationID string) clerksync.Standing {
 	t.Helper()
 	standings, err := store.Standings(t.Context(), db, store.Pair{UserID: "user_any", OrganizationID: organizationID})
 	require.NoError(t, err)
-	s := standings[0]
-	if s.AsOf.IsZero() {
-		return revision{count: s.Revision}
-	}
-	return revision{s.Revision, s.AsOf.UnixMilli() - t0}
+	return standings[0]
+}
+
+// revisionOf is what the API would tell about an organization.
+func revisionOf(t *testing.T, db store.DBTX, organizationID string) int {
+	t.Helper()
+	return int(standingOf(t, db, organizationID).Revision)
 }
 
 func TestEveryChangeCounts(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.New(t)
-	require.Equal(t, revision{}, revisionOf(t, pool, "org_1"), "unknown")
+	require.Zero(t, revisionOf(t, pool, "org_1"), "unknown")
 	save(t, pool, mirrorOf(organization("org_1", 1)))
-	require.Equal(t, revision{1, 1}, revisionOf(t, pool, "org_1"))
+	require.Equal(t, 1, revisionOf(t, pool, "org_1"))
 	save(t, pool, mirrorOf(membership("orgmem_1", "org_1", "user_1", 2)))
-	require.Equal(t, revision{2, 2}, revisionOf(t, pool, "org_1"))
+	require.Equal(t, 2, revisionOf(t, pool, "org_1"))
 	save(t, pool, mirrorOf(organization("org_1", 3), membership("orgmem_1", "org_1", "user_1", 3), user("user_1", 4)))
-	require.Equal(t, revision{3, 4}, revisionOf(t, pool, "org_1"), "one transaction, one change, its newest instant")
+	require.Equal(t, 3, revisionOf(t, pool, "org_1"), "one transaction, one change")
 	save(t, pool, mirrorOf(membership("orgmem_2", "org_2", "user_1", 5)))
-	require.Equal(t, revision{3, 4}, revisionOf(t, pool, "org_1"), "another's change")
+	require.Equal(t, 3, revisionOf(t, pool, "org_1"), "another's change")
 	save(t, pool, clerksync.NewMirror())
-	require.Equal(t, revision{3, 4}, revisionOf(t, pool, "org_1"), "no change")
+	require.Equal(t, 3, revisionOf(t, pool, "org_1"), "no change")
+	gone := membership("orgmem_1", "org_1", "user_1", 3)
+	gone.Tombstone = clerksync.Tombstone{OccurredAt: t0 + 60_000, DeliveryID: "msg_2"}
+	save(t, pool, mirrorOf(gone))
+	require.Equal(t, 4, revisionOf(t, pool, "org_1"), "a deletion")
 }
 
 func TestAUserCountsWhereverTheUserBelongs(t *testing.T) {
@@ -91,34 +91,67 @@ func TestAUserCountsWhereverTheUserBelongs(t *testing.T) {
 		membership("orgmem_4", "org_4", "user_2", 1),
 	))
 	save(t, pool, mirrorOf(user("user_1", 7)))
-	require.Equal(t, revision{2, 7}, revisionOf(t, pool, "org_1"))
-	require.Equal(t, revision{2, 7}, revisionOf(t, pool, "org_2"))
-	require.Equal(t, revision{2, 7}, revisionOf(t, pool, "org_3"), "where the user was")
-	require.Equal(t, revision{1, 1}, revisionOf(t, pool, "org_4"))
+	require.Equal(t, 2, revisionOf(t, pool, "org_1"))
+	require.Equal(t, 2, revisionOf(t, pool, "org_2"))
+	require.Equal(t, 2, revisionOf(t, pool, "org_3"), "where the user was")
+	require.Equal(t, 1, revisionOf(t, pool, "org_4"))
 	save(t, pool, mirrorOf(user("user_3", 8)))
-	require.Equal(t, revision{1, 1}, revisionOf(t, pool, "org_4"), "a user without an organization")
+	require.Equal(t, 1, revisionOf(t, pool, "org_4"), "a user without an organization")
 }
 
-func TestAsOfNeverGoesBack(t *testing.T) {
+// TestAsOfIsTheLastCleanSweep, or the organization's beginning, and no event's instant.
+func TestAsOfIsTheLastCleanSweep(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.New(t)
-	save(t, pool, mirrorOf(membership("orgmem_1", "org_1", "user_1", 9)))
-	for _, late := range []clerksync.Mirror{
-		mirrorOf(organization("org_1", 3)), mirrorOf(membership("orgmem_2", "org_1", "user_2", 2)), mirrorOf(user("user_1", 1)),
-	} {
-		save(t, pool, late)
-		require.EqualValues(t, 9, revisionOf(t, pool, "org_1").asOf)
+	requireAsOf := func(organizationID string, want int64) {
+		t.Helper()
+		require.True(t, standingOf(t, pool, organizationID).AsOf.Equal(time.UnixMilli(t0+want)), "%s", standingOf(t, pool, organizationID).AsOf)
 	}
-	require.EqualValues(t, 4, revisionOf(t, pool, "org_1").count)
+	verify := func(organizationID string, after int64) {
+		t.Helper()
+		require.NoError(t, store.FinishSweep(t.Context(), pool, store.Sweep{
+			OrganizationID: organizationID, State: store.SweepClean, StartedAt: time.UnixMilli(t0 + after),
+			Progress: []byte("{}"), Report: []byte("{}"),
+		}))
+	}
+	save(t, pool, mirrorOf(organization("org_2", 5), membership("orgmem_1", "org_1", "user_1", 9)))
+	require.Zero(t, standingOf(t, pool, "org_2").AsOf, "an event says nothing about another one")
+	created := organization("org_1", 20)
+	created.CreatedAt = clerksync.Field[int64]{Value: t0 + 4, Version: at(20)}
+	save(t, pool, mirrorOf(created))
+	requireAsOf("org_1", 4)
+	verify("org_1", 3)
+	requireAsOf("org_1", 4)
+	verify("org_1", 6)
+	requireAsOf("org_1", 6)
+	require.Zero(t, standingOf(t, pool, "org_2").AsOf, "another's sweep")
+	verify("", 8)
+	requireAsOf("org_1", 8)
+	requireAsOf("org_2", 8)
+	verify("org_1", 7)
+	requireAsOf("org_1", 8)
+	verify("", 1)
+	requireAsOf("org_2", 8)
+	require.Equal(t, 2, revisionOf(t, pool, "org_1"), "a sweep that finds nothing changes nothing")
+	require.Zero(t, standingOf(t, pool, "org_unknown").AsOf)
 }
 
-// TestADeletionIsANewInstant although a deleted membership repeats its old updated_at.
-func TestADeletionIsANewInstant(t *testing.T) {
+// TestNobodyKnowsTheFuture: an organization of a far year doesn't look current for ever, nor ever more than current.
+func TestNobodyKnowsTheFuture(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.New(t)
-	m := membership("orgmem_1", "org_1", "user_1", 1)
-	save(t, pool, mirrorOf(m))
-	m.Tombstone = clerksync.Tombstone{OccurredAt: t0 + 60_000, DeliveryID: "msg_2"}
-	save(t, pool, mirrorOf(m))
-	require.Equal(t, revision{2, time.Minute.Milliseconds()}, revisionOf(t, pool, "org_1"))
+	now, err := store.Now(t.Context(), pool)
+	require.NoError(t, err)
+	for ahead, asOf := range map[time.Duration]bool{-time.Second: true, 20 * time.Second: true, 2 * time.Minute: false, 200 * 8760 * time.Hour: false} {
+		o := organization("org_"+ahead.String(), 1)
+		o.CreatedAt = clerksync.Field[int64]{Value: now.Add(ahead).UnixMilli(), Version: at(1)}
+		save(t, pool, mirrorOf(o))
+		got := standingOf(t, pool, o.ID).AsOf
+		require.Equal(t, asOf, !got.IsZero(), "%s", ahead)
+		if asOf {
+			then, err := store.Now(t.Context(), pool)
+			require.NoError(t, err)
+			require.WithinRange(t, got, now.Add(min(ahead, 0)).Truncate(time.Millisecond), then)
+		}
+	}
 }

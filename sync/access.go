@@ -33,8 +33,10 @@ type Standing struct {
 	Role             string   // canonical key that the role has now
 	Permissions      []string // Clerk's own permissions of the role
 
-	Revision int64     // counts the organization's changes; 0 if it is unknown
-	AsOf     time.Time // the last instant at which the mirror is known to have agreed with Clerk; zero if never
+	Revision int64 // counts the organization's changes; 0 if it is unknown
+	// AsOf is the last instant at which all that the mirror has of the organization is known to have agreed with Clerk: the
+	// beginning of the last clean sweep, or the organization's own; zero if there is none. No event moves it.
+	AsOf time.Time
 }
 
 // UserStatus tells whether an account may do anything at all, in any organization.

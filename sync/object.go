@@ -6,8 +6,6 @@ type Object interface {
 	ObjectID() string
 	// Known reports whether anything is known of the object beyond its id.
 	Known() bool
-	// AsOf returns when the newest event that the state reflects occurred, in epoch milliseconds.
-	AsOf() int64
 }
 
 // mergeable is an object whose states form a join-semilattice under Merge.
@@ -18,14 +16,6 @@ type mergeable[T any] interface {
 }
 
 func known(registers []Register, t Tombstone) bool { return t.Dead() || !Newest(registers).IsZero() }
-
-func asOf(registers []Register, t Tombstone) int64 {
-	newest := t.OccurredAt
-	for _, r := range registers {
-		newest = max(newest, r.Version.OccurredAt)
-	}
-	return newest
-}
 
 // What follows is the same for each kind of object.
 
@@ -70,27 +60,6 @@ func (r Role) Known() bool { return known(r.Registers(), r.Tombstone) }
 
 // Known implements [Object].
 func (p Permission) Known() bool { return known(p.Registers(), p.Tombstone) }
-
-// AsOf implements [Object].
-func (o Organization) AsOf() int64 { return asOf(o.Registers(), o.Tombstone) }
-
-// AsOf implements [Object].
-func (u User) AsOf() int64 { return asOf(u.Registers(), u.Tombstone) }
-
-// AsOf implements [Object].
-func (m Membership) AsOf() int64 { return asOf(m.Registers(), m.Tombstone) }
-
-// AsOf implements [Object].
-func (i Invitation) AsOf() int64 { return asOf(i.Registers(), i.Tombstone) }
-
-// AsOf implements [Object].
-func (d Domain) AsOf() int64 { return asOf(d.Registers(), d.Tombstone) }
-
-// AsOf implements [Object].
-func (r Role) AsOf() int64 { return asOf(r.Registers(), r.Tombstone) }
-
-// AsOf implements [Object].
-func (p Permission) AsOf() int64 { return asOf(p.Registers(), p.Tombstone) }
 
 func (o Organization) dead() bool { return o.Tombstone.Dead() }
 func (u User) dead() bool         { return u.Tombstone.Dead() }

@@ -71,7 +71,7 @@ func (b *bundle) tell(t *testing.T, event clerksync.EventType, user, role string
 	body, err := json.Marshal(map[string]any{
 		"object": "event", "type": event, "timestamp": at.UnixMilli(), "instance_id": "ins_1", "data": map[string]any{
 			"object": "organization_membership", "id": "orgmem_" + user, "role": role, "permissions": []string{},
-			"created_at": at.UnixMilli(), "updated_at": at.UnixMilli(), "organization": map[string]any{"id": "org_1"},
+			"created_at": at.UnixMilli(), "updated_at": at.UnixMilli(), "organization": map[string]any{"id": "org_1", "created_at": at.UnixMilli()},
 			"public_user_data": map[string]any{"user_id": user},
 		},
 	})

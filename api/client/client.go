@@ -42,8 +42,8 @@ type Config struct {
 	// Retries is how often a decision is asked for again after a network error, a 502, a 503 or a 504. Asking changes
 	// nothing, so that is safe. Defaults to 1; a negative number is none.
 	Retries int
-	// MaxStaleness refuses what a mirror would allow that hasn't been compared with Clerk for longer, in whole seconds.
-	// Defaults to no limit.
+	// MaxStaleness refuses what a mirror would allow that hasn't been compared with Clerk for longer, in whole seconds, unless
+	// the workspace is younger. It must be longer than Rolecall's time between two sweeps. Defaults to no limit.
 	MaxStaleness time.Duration
 	// Failed is told why the middleware answered 503. Optional. It must be safe for concurrent use.
 	Failed func(r *http.Request, err error)
@@ -120,7 +120,7 @@ type Decision struct {
 	WorkspaceID string     `json:"workspace_id"`
 	UserID      string     `json:"user_id"`
 	Revision    int64      `json:"revision"` // counts the workspace's changes
-	AsOf        *time.Time `json:"as_of"`    // when the mirror last agreed with Clerk; nil if nothing is known
+	AsOf        *time.Time `json:"as_of"`    // of the last comparison with Clerk, or of the workspace's creation; nil if neither is known
 }
 
 // Error is a problem that Rolecall answered instead of decisions.

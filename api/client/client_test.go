@@ -123,7 +123,7 @@ func TestRequireTakesOneSessionToken(t *testing.T) {
 	require.False(t, ok)
 }
 
-// TestStaleMirrorLetsNobodyIn: the events of this world are older than the demand.
+// TestStaleMirrorLetsNobodyIn: this world was last compared with Clerk long ago.
 func TestStaleMirrorLetsNobodyIn(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

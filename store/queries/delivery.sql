@@ -48,16 +48,14 @@ WITH audited AS (
         unnest(@targets::text[]), nullif(unnest(@befores::text[]), '')::json, nullif(unnest(@afters::text[]), '')::json,
         unnest(@at::timestamptz[]), unnest(@causes::text[])
 ), counted AS (
-    INSERT INTO rolecall.revisions AS r (organization_id, revision, as_of)
-    SELECT id, 1, least(max(as_of), now()) FROM ( -- whatever an event says of its time, nobody knows the future
-        SELECT unnest(@organization_ids::text[]) AS id, unnest(@as_of::timestamptz[]) AS as_of
-        UNION ALL
-        SELECT m.organization_id, u.as_of
-        FROM (SELECT unnest(@user_ids::text[]) AS id, unnest(@user_as_of::timestamptz[]) AS as_of) u
-        JOIN rolecall.memberships m ON m.user_id = u.id
+    INSERT INTO rolecall.revisions AS r (organization_id, revision)
+    SELECT id, 1 FROM (
+        SELECT unnest(@organization_ids::text[]) AS id
+        UNION
+        SELECT organization_id FROM rolecall.memberships WHERE user_id = ANY (@user_ids::text[])
     ) changed
-    GROUP BY id ORDER BY id
-    ON CONFLICT (organization_id) DO UPDATE SET revision = r.revision + 1, as_of = greatest(r.as_of, excluded.as_of)
+    ORDER BY id
+    ON CONFLICT (organization_id) DO UPDATE SET revision = r.revision + 1
 )
 UPDATE rolecall.deliveries d
 SET state = ended.state, last_error = ended.last_error,

@@ -38,8 +38,8 @@ WHERE id = @id;
 
 -- name: Verify :exec
 -- As of then, mirror and Clerk were equal: in one organization, or, for '', everywhere.
-INSERT INTO rolecall.revisions AS r (organization_id, revision, as_of, verified_at)
-VALUES (@organization_id, 0, 'epoch', @verified_at::timestamptz)
+INSERT INTO rolecall.revisions AS r (organization_id, revision, verified_at)
+VALUES (@organization_id, 0, @verified_at::timestamptz)
 ON CONFLICT (organization_id) DO UPDATE SET verified_at = greatest(r.verified_at, excluded.verified_at);
 
 -- name: LastSweep :one

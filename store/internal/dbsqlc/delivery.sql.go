@@ -98,16 +98,14 @@ WITH audited AS (
         unnest($8::text[]), nullif(unnest($9::text[]), '')::json, nullif(unnest($10::text[]), '')::json,
         unnest($11::timestamptz[]), unnest($12::text[])
 ), counted AS (
-    INSERT INTO rolecall.revisions AS r (organization_id, revision, as_of)
-    SELECT id, 1, least(max(as_of), now()) FROM ( -- whatever an event says of its time, nobody knows the future
-        SELECT unnest($13::text[]) AS id, unnest($14::timestamptz[]) AS as_of
-        UNION ALL
-        SELECT m.organization_id, u.as_of
-        FROM (SELECT unnest($15::text[]) AS id, unnest($16::timestamptz[]) AS as_of) u
-        JOIN rolecall.memberships m ON m.user_id = u.id
+    INSERT INTO rolecall.revisions AS r (organization_id, revision)
+    SELECT id, 1 FROM (
+        SELECT unnest($13::text[]) AS id
+        UNION
+        SELECT organization_id FROM rolecall.memberships WHERE user_id = ANY ($14::text[])
     ) changed
-    GROUP BY id ORDER BY id
-    ON CONFLICT (organization_id) DO UPDATE SET revision = r.revision + 1, as_of = greatest(r.as_of, excluded.as_of)
+    ORDER BY id
+    ON CONFLICT (organization_id) DO UPDATE SET revision = r.revision + 1
 )
 UPDATE rolecall.deliveries d
 SET state = ended.state, last_error = ended.last_error,
@@ -131,9 +129,7 @@ type FinishParams struct {
 	At                   []time.Time `json:"at"`
 	Causes               []string    `json:"causes"`
 	OrganizationIds      []string    `json:"organization_ids"`
-	AsOf                 []time.Time `json:"as_of"`
 	UserIds              []string    `json:"user_ids"`
-	UserAsOf             []time.Time `json:"user_as_of"`
 }
 
 // Ends applying, in one round trip: appends to the audit log, counts one change for each organization given and for each
@@ -154,9 +150,7 @@ func (q *Queries) Finish(ctx context.Context, db DBTX, arg FinishParams) error {
 		arg.At,
 		arg.Causes,
 		arg.OrganizationIds,
-		arg.AsOf,
 		arg.UserIds,
-		arg.UserAsOf,
 	)
 	return err
 }

@@ -643,8 +643,8 @@ func (q *Queries) Unseen(ctx context.Context, db DBTX, arg UnseenParams) ([]Unse
 }
 
 const verify = `-- name: Verify :exec
-INSERT INTO rolecall.revisions AS r (organization_id, revision, as_of, verified_at)
-VALUES ($1, 0, 'epoch', $2::timestamptz)
+INSERT INTO rolecall.revisions AS r (organization_id, revision, verified_at)
+VALUES ($1, 0, $2::timestamptz)
 ON CONFLICT (organization_id) DO UPDATE SET verified_at = greatest(r.verified_at, excluded.verified_at)
 `
 
