@@ -106,11 +106,17 @@ func behind(standings []clerksync.Standing, revision int64) bool {
 	return false
 }
 
-// freshnessOf reads what a request's query demands of the mirror.
+// freshnessOf reads what a request's query demands of the mirror. A command's may say nothing else; each read looks for
+// parameters of its own.
 func freshnessOf(r *http.Request) (clerksync.Freshness, error) {
+	if r.Method != http.MethodGet {
+		if _, err := queryOf(r); err != nil {
+			return clerksync.Freshness{}, err
+		}
+	}
 	values, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
-		return clerksync.Freshness{}, badRequest("The query is malformed.")
+		return clerksync.Freshness{}, errQueryMalformed
 	}
 	numbers := map[string]*int64{}
 	for _, name := range []string{paramMinRevision, paramMaxStaleness} {

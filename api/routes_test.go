@@ -159,3 +159,35 @@ func TestDocumentDescribesEachRouteWhole(t *testing.T) {
 		}
 	}
 }
+
+// TestRoutesTakeTheParametersThatTheDocumentSays: any other one is refused, but tells nobody that a workspace exists.
+func TestRoutesTakeTheParametersThatTheDocumentSays(t *testing.T) {
+	t.Parallel()
+	b := setupServer(t, nil)
+	b.world.member("org_1", "user_1", "org:admin", nil)
+	doc, all := operations(t)
+	for _, o := range all {
+		users, services := o.takes(doc)
+		if !users && !services {
+			continue
+		}
+		token, target := "user_1", strings.ReplaceAll(o.target(), "org_none", "org_1")
+		if !users {
+			token = serviceToken
+		}
+		refused := []string{"no_such=1", "%zz", "a;b"}
+		if o.Parameters.GetByInAndName(openapi3.ParameterInQuery, paramMinRevision) == nil {
+			refused = append(refused, paramMinRevision+"=0", paramMaxStaleness+"=1")
+		}
+		for _, query := range refused {
+			requireProblem(t, b.send(token, o.method, target+"?"+query, ""), http.StatusBadRequest, "")
+			if users && strings.Contains(o.path, "{workspace_id}") {
+				want := b.send("user_stranger", o.method, target, "")
+				require.Equal(t, http.StatusNotFound, want.status)
+				x := b.send("user_stranger", o.method, target+"?"+query, "")
+				require.Equal(t, want.body, x.body)
+				require.Equal(t, want.status, x.status)
+			}
+		}
+	}
+}

@@ -123,9 +123,9 @@ func NewHandler(cfg Config) (http.Handler, error) {
 // router is the table of contents of the API: one line a route, who may use it, and what answers.
 func (s *server) router() *mux.Router {
 	r := mux.NewRouter().SkipClean(true)
-	r.Handle("/v1/me", s.asUser(s.me)).Methods(http.MethodGet)
+	r.Handle("/v1/me", s.asUser(withoutQuery(s.me))).Methods(http.MethodGet)
 	r.Handle("/v1/workspaces/{workspace_id}", s.asMember(permissionNone, s.workspace)).Methods(http.MethodGet)
-	r.Handle("/v1/workspaces", s.asUser(s.createWorkspace)).Methods(http.MethodPost)
+	r.Handle("/v1/workspaces", s.asUser(withoutQuery(s.createWorkspace))).Methods(http.MethodPost)
 	r.Handle("/v1/workspaces/{workspace_id}", s.asMember(permissionWorkspaceUpdate, s.renameWorkspace)).Methods(http.MethodPatch)
 	r.Handle("/v1/workspaces/{workspace_id}/members/{user_id}", s.asManager(permissionMembersManage, s.setRole)).Methods(http.MethodPatch)
 	r.Handle("/v1/workspaces/{workspace_id}/members/{user_id}", s.asManager(permissionNone, s.removeMember)).Methods(http.MethodDelete)
@@ -136,9 +136,9 @@ func (s *server) router() *mux.Router {
 	r.Handle("/v1/workspaces/{workspace_id}/invitations", s.asMember(permissionMembersManage, s.invitations)).Methods(http.MethodGet)
 	r.Handle("/v1/workspaces/{workspace_id}/audit", s.asMember(permissionAuditRead, s.audit)).Methods(http.MethodGet)
 	r.Handle("/v1/workspaces/{workspace_id}/audit/export", s.asMember(permissionAuditRead, s.exportAudit)).Methods(http.MethodGet)
-	r.Handle("/v1/workspaces/{workspace_id}/audit", s.asService(s.appendAudit)).Methods(http.MethodPost)
+	r.Handle("/v1/workspaces/{workspace_id}/audit", s.asService(withoutQuery(s.appendAudit))).Methods(http.MethodPost)
 	r.Handle("/v1/authorize", s.asUser(s.authorize)).Methods(http.MethodGet)
-	r.Handle("/v1/authorize", s.asService(s.authorizeMany)).Methods(http.MethodPost)
+	r.Handle("/v1/authorize", s.asService(withoutQuery(s.authorizeMany))).Methods(http.MethodPost)
 	r.Handle("/openapi.yaml", http.HandlerFunc(serveOpenAPI)).Methods(http.MethodGet)
 	r.NotFoundHandler = s.failWith(errNotFound)
 	r.MethodNotAllowedHandler = s.methodNotAllowed(r)
