@@ -434,6 +434,8 @@ CREATE INDEX audit_log_target ON rolecall.audit_log USING btree (organization_id
 
 CREATE INDEX commands_by_time ON rolecall.commands USING btree (begun_at);
 
+CREATE INDEX commands_creations ON rolecall.commands USING btree (organization_id) WHERE (action = 'workspace.created'::text);
+
 CREATE INDEX commands_open ON rolecall.commands USING btree (organization_id) WHERE (state = ANY (ARRAY['begun'::text, 'unknown'::text]));
 
 CREATE INDEX deliveries_by_time ON rolecall.deliveries USING brin (received_at);
