@@ -18,9 +18,9 @@ const (
 )
 
 const (
-	// revisionWait is how long a request waits for min_revision. A webhook is in the mirror within milliseconds of being
+	// defaultRevisionWait is how long a request waits for min_revision. A webhook is in the mirror within milliseconds of being
 	// acknowledged: what takes longer is stuck, and the caller is told.
-	revisionWait = time.Second
+	defaultRevisionWait = time.Second
 
 	// The mirror is read again after firstPoll, then after ever longer, up to lastPoll: some twenty times in all, so that
 	// a revision that never comes costs little.
@@ -74,12 +74,12 @@ func (s *server) judge(r *http.Request, userID, workspaceID, permission string) 
 func mayAct(s clerksync.Standing) bool { return reasonFor(s) == clerksync.ReasonAllowed }
 
 // awaitRevision returns the standings of the pairs once all of their organizations have reached a revision, or as they are
-// after revisionWait.
+// after Config.RevisionWait.
 func (s *server) awaitRevision(ctx context.Context, revision int64, standings []clerksync.Standing, pairs ...store.Pair) ([]clerksync.Standing, error) {
 	if !behind(standings, revision) {
 		return standings, nil
 	}
-	deadline := time.NewTimer(revisionWait)
+	deadline := time.NewTimer(s.cfg.RevisionWait)
 	defer deadline.Stop()
 	for pause := firstPoll; behind(standings, revision); pause = min(pause*3/2, lastPoll) {
 		select {

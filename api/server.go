@@ -62,6 +62,8 @@ type Config struct {
 	// ExportStall is how long the reader of an export may take for a few hundred entries before it is cut. Defaults to
 	// 30 seconds.
 	ExportStall time.Duration
+	// RevisionWait is how long a request waits for min_revision. Defaults to one second.
+	RevisionWait time.Duration
 	// Now is the clock by which answers of the Refresher are remembered, the mirror is too old for a caller, and events may
 	// not be in the future. Defaults to time.Now.
 	Now func() time.Time
@@ -82,6 +84,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.EventDB == nil {
 		c.EventDB = c.DB
+	}
+	if c.RevisionWait == 0 {
+		c.RevisionWait = defaultRevisionWait
 	}
 	if c.ExportStall == 0 {
 		c.ExportStall = defaultExportStall
