@@ -1,9 +1,7 @@
 package api
 
 import (
-	"encoding/json"
 	"errors"
-	"io"
 	"net/http"
 	"strconv"
 	"time"
@@ -132,17 +130,13 @@ func (s *server) authorizeMany(w http.ResponseWriter, r *http.Request, _ string)
 	return write(w, body)
 }
 
-// readChecks reads 1 to 100 checks. Unknown members are refused: one that was meant to change the answer must not be
-// overlooked.
+// readChecks reads 1 to 100 checks.
 func readChecks(w http.ResponseWriter, r *http.Request) (checksBody, error) {
-	decoder := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxChecksBody))
-	decoder.DisallowUnknownFields()
 	var body checksBody
-	if err := decoder.Decode(&body); err != nil {
-		return checksBody{}, unreadableChecks(err)
-	}
-	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		return checksBody{}, unreadableChecks(err)
+	if _, err := readObject(w, r, maxChecksBody, &body); errors.Is(err, errNotThisObject) {
+		return checksBody{}, badRequest(`The body must be one object {"checks":[{"user_id":"user_…","workspace_id":"org_…","permission":"…"}]}, which may have "refresh":true, and min_revision and max_staleness as whole numbers; each member once.`)
+	} else if err != nil {
+		return checksBody{}, err
 	}
 	if len(body.Checks) < 1 || len(body.Checks) > maxChecks {
 		return checksBody{}, badRequest("checks must have 1 to 100 elements.")
@@ -153,12 +147,4 @@ func readChecks(w http.ResponseWriter, r *http.Request) (checksBody, error) {
 		}
 	}
 	return body, nil
-}
-
-// unreadableChecks tells a body that is too large from one that is something else than an object with checks.
-func unreadableChecks(err error) *problem {
-	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
-		return errTooLarge
-	}
-	return badRequest(`The body must be one object {"checks":[{"user_id":"user_…","workspace_id":"org_…","permission":"…"}]}, which may have "refresh":true, and min_revision and max_staleness as whole numbers.`)
 }

@@ -21,10 +21,20 @@ const (
 // workspaceName reads the name of a workspace. Blanks around it don't count.
 func workspaceName(raw string) (string, error) {
 	name := strings.TrimSpace(raw)
-	if name == "" || utf8.RuneCountInString(name) > maxName || strings.ContainsFunc(name, unicode.IsControl) {
-		return "", badRequest("name must have 1 to 256 characters.")
+	if utf8.RuneCountInString(name) > maxName || strings.ContainsFunc(name, misleads) || !strings.ContainsFunc(name, shows) {
+		return "", badRequest("name must have 1 to 256 characters, of which one can be seen and none is a control character.")
 	}
 	return name, nil
+}
+
+// misleads reports whether a character breaks a line, or changes how those around it are shown.
+func misleads(r rune) bool {
+	return unicode.IsControl(r) || unicode.In(r, unicode.Bidi_Control, unicode.Zl, unicode.Zp)
+}
+
+// shows reports whether somebody can see a character. The fillers of Hangul and the blank of Braille are letters and symbols for Unicode.
+func shows(r rune) bool {
+	return unicode.IsGraphic(r) && !unicode.IsSpace(r) && !unicode.Is(unicode.M, r) && !strings.ContainsRune("\u115f\u1160\u2800\u3164\uffa0", r)
 }
 
 // slug reads the slug of a new workspace; nil is none.
@@ -39,10 +49,12 @@ func slug(raw *string) (string, error) {
 	return *raw, nil
 }
 
-// email reads an address to invite.
+// email reads an address to invite: of a mailbox in a named domain, and without a character that nobody sees, by which it could
+// pass for another one.
 func email(raw string) (string, error) {
 	address, err := mail.ParseAddress(raw)
-	if err != nil || address.Address != raw || len(raw) > maxEmail || !storable(raw) {
+	hidden := func(r rune) bool { return !shows(r) && !unicode.Is(unicode.M, r) }
+	if err != nil || address.Address != raw || len(raw) > maxEmail || !storable(raw) || strings.ContainsFunc(raw, hidden) || strings.HasSuffix(raw, "]") {
 		return "", badRequest("email must be an e-mail address.")
 	}
 	return raw, nil

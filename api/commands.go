@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"time"
 
+	strictjson "github.com/go-json-experiment/json"
 	"github.com/gorilla/mux"
 
 	"github.com/callmine/rolecall/store"
@@ -213,27 +214,31 @@ func digest(texts ...string) []byte {
 	return h.Sum(nil)
 }
 
-// readCommand reads a request's body, one JSON object, into into. Unknown members are refused: one that was meant to change
-// something must not be overlooked. It returns the bytes.
+// readCommand reads a request's body, one JSON object, into into. It returns the bytes.
 func readCommand(w http.ResponseWriter, r *http.Request, into any) ([]byte, error) {
 	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
 		return nil, errMediaType
 	}
-	said, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxCommandBody))
+	said, err := readObject(w, r, maxCommandBody, into)
+	if errors.Is(err, errNotThisObject) {
+		return nil, badRequest("The body must be one JSON object with the members of this route and no others, each once.")
+	}
+	return said, err
+}
+
+// errNotThisObject says that a body isn't what its route takes.
+var errNotThisObject = errors.New("the body isn't an object of this route")
+
+// readObject reads a request's body of at most limit bytes, one JSON object, into into, and returns it. A member that is unknown, or
+// known but for its case, or given twice is refused: what was meant to change something must not be overlooked, nor mean one thing
+// here and another to whoever has looked at it on the way. Errors are errTooLarge and errNotThisObject.
+func readObject(w http.ResponseWriter, r *http.Request, limit int64, into any) ([]byte, error) {
+	said, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
 	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
 		return nil, errTooLarge
 	}
-	unreadable := badRequest("The body must be one JSON object with the members of this route and no others.")
-	if err != nil {
-		return nil, unreadable
-	}
-	decoder := json.NewDecoder(bytes.NewReader(said))
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(into); err != nil {
-		return nil, unreadable
-	}
-	if _, err := decoder.Token(); !errors.Is(err, io.EOF) || bytes.HasPrefix(bytes.TrimSpace(said), []byte("null")) {
-		return nil, unreadable
+	if err != nil || !bytes.HasPrefix(bytes.TrimSpace(said), []byte("{")) || strictjson.Unmarshal(said, into, strictjson.RejectUnknownMembers(true)) != nil {
+		return nil, errNotThisObject
 	}
 	return said, nil
 }

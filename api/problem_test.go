@@ -77,9 +77,8 @@ func TestProblemsAreDocumented(t *testing.T) {
 	for _, value := range schemas["Problem"].Value.Properties["type"].Value.Enum {
 		documented = append(documented, value.(string))
 	}
-	tooLarge := unreadableChecks(&http.MaxBytesError{})
 	for _, p := range []*problem{
-		errUnauthenticated, errNotFound, errMethodNotAllowed, errUsersOnly, errServicesOnly, errUnavailable, errInternal, tooLarge, badRequest("x"), forbidden("x"),
+		errUnauthenticated, errNotFound, errMethodNotAllowed, errUsersOnly, errServicesOnly, errUnavailable, errInternal, errTooLarge, badRequest("x"), forbidden("x"),
 	} {
 		require.Contains(t, documented, p.Type)
 		text, err := json.Marshal(p)

@@ -1,12 +1,14 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -197,4 +199,61 @@ func TestNginxEnforcesWhatRolecallSays(t *testing.T) {
 	require.Equal(t, http.StatusOK, status)
 	require.NoError(t, b.program.stop(t.Context()))
 	refused(http.StatusServiceUnavailable, adminToken, reports, forged...)
+}
+
+// rawly sends a request whose target nobody cleans before nginx does, and returns the status and what the service answered.
+func rawly(t *testing.T, nginx *http.Client, target, token string) (int, string) {
+	t.Helper()
+	transport, ok := nginx.Transport.(*http.Transport)
+	require.True(t, ok)
+	connection, err := transport.DialContext(t.Context(), "", "")
+	require.NoError(t, err)
+	defer func() { require.NoError(t, connection.Close()) }()
+	_, err = io.WriteString(connection, "GET "+target+" HTTP/1.1\r\nHost: nginx\r\nConnection: close\r\nAuthorization: Bearer "+token+"\r\n\r\n")
+	require.NoError(t, err)
+	response, err := http.ReadResponse(bufio.NewReader(connection), nil)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, response.Body.Close()) }()
+	body, err := io.ReadAll(response.Body)
+	require.NoError(t, err)
+	return response.StatusCode, string(body)
+}
+
+// TestNginxLetsNoPathThroughThatNamesTwoWorkspaces: services clean paths by other rules than nginx. RFC 3986 keeps empty segments,
+// which nginx merges; browsers' URLs (WHATWG, so Node's, Deno's and Bun's) take \ for /; Tomcat and Jetty drop ;… from a segment
+// before they look for dots; nginx ends a path at # and passes on what follows.
+func TestNginxLetsNoPathThroughThatNamesTwoWorkspaces(t *testing.T) {
+	t.Parallel()
+	b := setup(t, nil)
+	admin, err := b.clerk.CreateUser(clerksim.NewUser{})
+	require.NoError(t, err)
+	organization, err := b.clerk.CreateOrganization(clerksim.NewOrganization{CreatedBy: admin.ID})
+	require.NoError(t, err)
+	b.send(t, b.clerk.Drain()...)
+	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		base, err := url.Parse("http://service/")
+		if err != nil {
+			panic(err)
+		}
+		_, _ = io.WriteString(w, base.ResolveReference(r.URL).Path) // RFC 3986, section 5.2.4, as Go has it
+	}))
+	t.Cleanup(service.Close)
+	client, token := nginx(t, b.program.webAddr, service.Listener.Addr().String()), b.token(t, admin.ID)
+	own := "/w/" + organization.ID + "/reports"
+	status, seen := rawly(t, client, own+"/81", token)
+	require.Equal(t, http.StatusOK, status)
+	require.Equal(t, own+"/81", seen)
+	status, seen = rawly(t, client, own+"/81/v1.2_a~b-c/?page=2&next=/../x", token)
+	require.Equal(t, http.StatusOK, status)
+	require.Equal(t, own+"/81/v1.2_a~b-c/", seen)
+	for rule, target := range map[string]string{
+		"RFC 3986":   own + "/../../../w/org_other/reports/////../../../" + own[1:],
+		"WHATWG":     own + `/..\..\..\w\org_other\reports`,
+		"encoded":    own + `/..%5c..%5c..%5cw/org_other/reports`,
+		"parameters": own + "/..;/..;/..;/w/org_other/reports",
+		"fragment":   own + "/#/../../../../w/org_other/reports",
+	} {
+		status, seen := rawly(t, client, target, token)
+		require.Equal(t, http.StatusNotFound, status, "%s: %s got through, and the service may read it as %s", rule, target, seen)
+	}
 }

@@ -1,5 +1,6 @@
 -- A table of your own whose rows belong to workspaces, in Rolecall's database. Only members see rows, and only of their own
--- workspaces, whatever a query asks for. Run it as the owner of the table; rolecall_reader is the role that may ask
+-- workspaces, also where a query forgets to ask for them alone. (Whoever can put SQL of their own into your queries can also
+-- call set_config, and be somebody else: this is no protection against that.) Run it as the owner of the table; rolecall_reader is the role that may ask
 -- Rolecall who may do what.
 
 CREATE SCHEMA app;
