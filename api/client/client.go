@@ -45,7 +45,8 @@ type Config struct {
 	// MaxStaleness refuses what a mirror would allow that hasn't been compared with Clerk for longer, in whole seconds, unless
 	// the workspace is younger. It must be longer than Rolecall's time between two sweeps. Defaults to no limit.
 	MaxStaleness time.Duration
-	// Failed is told why the middleware answered 503. Optional. It must be safe for concurrent use.
+	// Failed is told why the middleware answered 503, such as by the *Error of a Rolecall that refused ServiceToken. Optional.
+	// It must be safe for concurrent use.
 	Failed func(r *http.Request, err error)
 }
 
@@ -126,7 +127,7 @@ type Decision struct {
 // Error is a problem that Rolecall answered instead of decisions.
 type Error struct {
 	Status int    // of HTTP
-	Type   string // such as "urn:rolecall:problem:unauthenticated"; empty if something else answered
+	Type   string // such as "urn:rolecall:problem:unauthenticated"; whatever else answered has another, or none
 	Title  string
 	Reason string // of a refusal
 }

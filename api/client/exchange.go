@@ -47,6 +47,9 @@ func (c *Client) exchange(ctx context.Context, q request, into any) error {
 
 // passing reports whether an error may be gone at the next try: any but an answer that says otherwise.
 func passing(err error) bool {
+	if errors.Is(err, ErrNotADecision) {
+		return false
+	}
 	answered, ok := errors.AsType[*Error](err)
 	if !ok {
 		return true
@@ -93,7 +96,7 @@ func (c *Client) try(ctx context.Context, q request, body []byte) ([]byte, error
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("read the answer: %w", err)
-	case len(answer) > maxAnswer:
+	case response.StatusCode == http.StatusOK && len(answer) > maxAnswer:
 		return nil, ErrNotADecision
 	case response.StatusCode == http.StatusOK:
 		return answer, nil

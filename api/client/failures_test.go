@@ -100,7 +100,7 @@ func TestStrangeAnswersLetNobodyIn(t *testing.T) {
 			requireFailsClosed(t, url, nil)
 		})
 	}
-	for _, status := range []int{201, 204, 301, 302, 307, 400, 409, 418, 429, 500, 502, 503, 504} {
+	for _, status := range []int{201, 204, 301, 302, 307, 400, 401, 403, 404, 409, 418, 429, 500, 502, 503, 504} {
 		elsewhere, asked := fake(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(yes)) })
 		url, _ := fake(t, func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Location", elsewhere)
@@ -110,12 +110,57 @@ func TestStrangeAnswersLetNobodyIn(t *testing.T) {
 		requireFailsClosed(t, url, nil)
 		require.Zero(t, asked.Load(), "a redirect is followed")
 	}
-	url, _ := fake(t, func(w http.ResponseWriter, _ *http.Request) {
+	url, asked := fake(t, func(w http.ResponseWriter, _ *http.Request) {
 		for range 1 << 10 {
 			_, _ = w.Write(make([]byte, 2<<10))
 		}
 	})
 	requireFailsClosed(t, url, nil)
+	require.Equal(t, int64(3), asked.Load(), "what was answered is asked for again")
+}
+
+// TestOthersRefusalsAreOutages: a status alone says nothing of the user. It may be a proxy's, or another server's.
+func TestOthersRefusalsAreOutages(t *testing.T) {
+	t.Parallel()
+	for _, answer := range []struct {
+		status int
+		body   string
+	}{
+		{http.StatusUnauthorized, `{"type":"about:blank"}`},
+		{http.StatusForbidden, "<html>Forbidden</html>"},
+		{http.StatusNotFound, "404 page not found\n"},
+		{http.StatusNotFound, `{"type":"urn:rolecall:problem:method-not-allowed"}`},
+		{http.StatusNotFound, `{"type":"urn:rolecall:problem:unauthenticated"}`},
+		{http.StatusInternalServerError, `{"type":"urn:rolecall:problem:not-found"}`},
+	} {
+		url, _ := fake(t, func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(answer.status)
+			_, _ = io.WriteString(w, answer.body)
+		})
+		requireFailsClosed(t, url, nil)
+	}
+}
+
+// TestARefusedServiceIsAnOutage: what Rolecall answers to the service itself says nothing of the user. A token that was
+// rotated away must not tell every user to sign in again, nor a wrong address that nothing is there, unheard by Failed.
+func TestARefusedServiceIsAnOutage(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	for what, change := range map[string]func(*client.Config){
+		"a token of before": func(cfg *client.Config) { cfg.ServiceToken = "rcs_rotated" },
+		"another path":      func(cfg *client.Config) { cfg.URL += "/elsewhere" },
+	} {
+		var failed []error
+		c := newClient(t, b.url, func(cfg *client.Config) {
+			cfg.Failed = func(_ *http.Request, err error) { failed = append(failed, err) }
+			change(cfg)
+		})
+		answer, seen := ask(t, c.RequireFor("reports:read", always("org_1"), always("user_member")))
+		requireRefused(t, http.StatusServiceUnavailable, answer, seen)
+		require.Len(t, failed, 1, what)
+		var refused *client.Error
+		require.ErrorAs(t, failed[0], &refused, "what Rolecall said")
+	}
 }
 
 // TestRetries: what may pass is tried again, as often as configured; what won't isn't.

@@ -1,0 +1,77 @@
+package client
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+)
+
+// problem is what the middleware answers, in the form in which Rolecall does, and an error that says so. The texts are
+// this package's own, so that nothing of Rolecall's answer reaches the sender but its type and, of a 403, its reason.
+type problem struct {
+	Type   string `json:"type"`
+	Title  string `json:"title"`
+	Status int    `json:"status"`
+	Reason string `json:"reason,omitempty"`
+}
+
+// Error implements error.
+func (p *problem) Error() string { return p.Title }
+
+// problemType is the prefix of Rolecall's types.
+const problemType = "urn:rolecall:problem:"
+
+// The problems that don't depend on the request.
+var (
+	errUnauthenticated = &problem{Type: problemType + "unauthenticated", Title: "No usable token", Status: http.StatusUnauthorized}
+	errNotFound        = &problem{Type: problemType + "not-found", Title: "Not found", Status: http.StatusNotFound}
+	errUnavailable     = &problem{Type: problemType + "unavailable", Title: "Temporarily unavailable", Status: http.StatusServiceUnavailable}
+)
+
+func forbidden(reason string) *problem {
+	return &problem{Type: problemType + "forbidden", Title: "Forbidden", Status: http.StatusForbidden, Reason: reason}
+}
+
+// refusal turns a decision's reason not to allow into what Rolecall itself would answer the user.
+func refusal(reason string) error {
+	switch reason {
+	case "not_a_member", "workspace_deleted":
+		return errNotFound
+	case "stale":
+		return &Error{Status: http.StatusServiceUnavailable, Type: problemType + "stale", Title: "Not fresh enough", Reason: reason}
+	default:
+		return forbidden(reason)
+	}
+}
+
+// ofUser turns Rolecall's refusal of a user's own token into that user's problem. Type and status must both say so: a mere
+// 401, 403 or 404 may be a proxy's, or of whatever else is at URL, and says nothing of the user.
+func ofUser(err error) error {
+	answered, ok := errors.AsType[*Error](err)
+	if !ok {
+		return err
+	}
+	for _, p := range []*problem{errUnauthenticated, forbidden(answered.Reason), errNotFound} {
+		if answered.Type == p.Type && answered.Status == p.Status {
+			return p
+		}
+	}
+	return err
+}
+
+// refuse answers a request that isn't let through: with the problem that err is, or else with an outage.
+func (c *Client) refuse(w http.ResponseWriter, r *http.Request, err error) {
+	p, ok := errors.AsType[*problem](err)
+	if !ok {
+		p = errUnavailable
+		w.Header().Set("Retry-After", "1")
+		c.cfg.Failed(r, err)
+	}
+	if p.Status == http.StatusUnauthorized {
+		w.Header().Set("WWW-Authenticate", "Bearer")
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(p.Status)
+	_ = json.NewEncoder(w).Encode(p) //nolint:errchkjson // the sender has gone: nothing is left to do
+}
