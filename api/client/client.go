@@ -1,7 +1,6 @@
 package client
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -23,9 +22,6 @@ const (
 
 	// maxAnswer bounds what is read of an answer: a hundred decisions of the longest ids fit many times over.
 	maxAnswer = 1 << 20
-
-	// maxChecks is the most that Rolecall takes at once.
-	maxChecks = 100
 )
 
 // Config configures a client.
@@ -105,25 +101,6 @@ func New(cfg Config) (*Client, error) {
 	return &Client{cfg: cfg, http: &own, base: strings.TrimRight(cfg.URL, "/")}, nil
 }
 
-// Check asks whether a user may do something in a workspace.
-type Check struct {
-	UserID      string `json:"user_id"`      // user_…
-	WorkspaceID string `json:"workspace_id"` // org_…
-	Permission  string `json:"permission"`   // of the policy, or Clerk's own key of one
-}
-
-// Decision is Rolecall's answer to a check. The zero value allows nothing.
-type Decision struct {
-	Allowed     bool       `json:"allowed"`
-	Reason      string     `json:"reason"` // "allowed", or why not
-	Role        string     `json:"role"`   // Clerk's full key; empty unless the user is a member who may act
-	Permission  string     `json:"permission"`
-	WorkspaceID string     `json:"workspace_id"`
-	UserID      string     `json:"user_id"`
-	Revision    int64      `json:"revision"` // counts the workspace's changes
-	AsOf        *time.Time `json:"as_of"`    // of the last comparison with Clerk, or of the workspace's creation; nil if neither is known
-}
-
 // Error is a problem that Rolecall answered instead of decisions.
 type Error struct {
 	Status int    // of HTTP
@@ -142,51 +119,3 @@ func (e *Error) Error() string {
 
 // ErrNotADecision means that an answer with a success wasn't what was asked for: something else than Rolecall is at URL.
 var ErrNotADecision = errors.New("the answer isn't the decision that was asked for")
-
-// Authorize asks, as the service, whether a user may do something. A refusal is a Decision, not an error; with an error,
-// the Decision is the zero value, which allows nothing.
-func (c *Client) Authorize(ctx context.Context, check Check) (Decision, error) {
-	decisions, err := c.AuthorizeMany(ctx, []Check{check})
-	if err != nil {
-		return Decision{}, err
-	}
-	return decisions[0], nil
-}
-
-// AuthorizeMany asks about 1 to 100 checks at once, all decided as of one moment, and returns a decision for each in their
-// order. Who isn't a member is looked up at Clerk first, as if they had asked themselves. Errors are an *Error, one that
-// matches ErrNotADecision, or the network's.
-func (c *Client) AuthorizeMany(ctx context.Context, checks []Check) ([]Decision, error) {
-	if len(checks) < 1 || len(checks) > maxChecks {
-		return nil, fmt.Errorf("authorize: %d checks, must be 1 to %d", len(checks), maxChecks)
-	}
-	if c.cfg.ServiceToken == "" {
-		return nil, errors.New("authorize: the client has no ServiceToken")
-	}
-	asked := struct {
-		Checks       []Check `json:"checks"`
-		Refresh      bool    `json:"refresh"`
-		MaxStaleness int64   `json:"max_staleness,omitempty"`
-	}{checks, true, int64(c.cfg.MaxStaleness / time.Second)}
-	var answer struct {
-		Decisions []Decision `json:"decisions"`
-	}
-	if err := c.exchange(ctx, request{method: http.MethodPost, token: c.cfg.ServiceToken, body: asked}, &answer); err != nil {
-		return nil, fmt.Errorf("authorize: %w", err)
-	}
-	if len(answer.Decisions) != len(checks) {
-		return nil, fmt.Errorf("authorize: %w", ErrNotADecision)
-	}
-	for i, check := range checks {
-		if !answer.Decisions[i].answers(check) {
-			return nil, fmt.Errorf("authorize: %w", ErrNotADecision)
-		}
-	}
-	return answer.Decisions, nil
-}
-
-// answers reports whether the decision is one on the check, and agrees with itself.
-func (d Decision) answers(check Check) bool {
-	return d.UserID == check.UserID && d.WorkspaceID == check.WorkspaceID && d.Permission == check.Permission &&
-		d.Allowed == (d.Reason == "allowed") && d.Reason != ""
-}

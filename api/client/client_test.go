@@ -2,6 +2,7 @@ package client_test
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -98,6 +99,63 @@ func TestRequire(t *testing.T) {
 	requireRefused(t, http.StatusNotFound, answer, seen)
 }
 
+// oddIDs are what no id can be, and what anybody can write into a path.
+func oddIDs(prefix string) []string {
+	return []string{prefix + "\xff", prefix + "\x00", prefix + strings.Repeat("a", 256-len(prefix)), prefix + strings.Repeat("a", 1<<20)}
+}
+
+// TestOddIDsAreNobodys: who writes nonsense into a path isn't a member, and that is no outage.
+func TestOddIDsAreNobodys(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	c := newClient(t, b.url, func(cfg *client.Config) {
+		cfg.Failed = func(_ *http.Request, err error) { t.Errorf("told as an outage: %v", err) }
+	})
+	for _, workspace := range append(oddIDs("org_"), "org_"+strings.Repeat("é", 125)+"x") { // the last one has 255 bytes, and is asked about
+		answer, seen := ask(t, c.Require("reports:read", always(workspace)), "Authorization", "Bearer user_member")
+		requireRefused(t, http.StatusNotFound, answer, seen)
+		answer, seen = ask(t, c.RequireFor("reports:read", always(workspace), always("user_member")))
+		requireRefused(t, http.StatusNotFound, answer, seen)
+	}
+	for _, user := range oddIDs("user_") {
+		answer, seen := ask(t, c.RequireFor("reports:read", always("org_1"), always(user)))
+		requireRefused(t, http.StatusNotFound, answer, seen)
+	}
+}
+
+// TestOddIDsSpoilNoBatch: the other checks beside them are decided, each in its place.
+func TestOddIDsSpoilNoBatch(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	c := newClient(t, b.url, nil)
+	var checks []client.Check
+	for _, workspace := range append(oddIDs("org_"), "") {
+		checks = append(checks, client.Check{UserID: "user_admin", WorkspaceID: workspace, Permission: "reports:read"},
+			client.Check{UserID: "user_admin", WorkspaceID: "org_1", Permission: "billing:manage"})
+	}
+	for _, user := range append(oddIDs("user_"), "") {
+		checks = append(checks, client.Check{UserID: user, WorkspaceID: "org_1", Permission: "reports:read"},
+			client.Check{UserID: "user_member", WorkspaceID: "org_1", Permission: "reports:read"})
+	}
+	decisions, err := c.AuthorizeMany(t.Context(), checks)
+	require.NoError(t, err)
+	for i, d := range decisions {
+		require.Equal(t, checks[i], client.Check{UserID: d.UserID, WorkspaceID: d.WorkspaceID, Permission: d.Permission})
+		require.Equal(t, i%2 == 1, d.Allowed)
+		require.Equal(t, map[bool]string{true: "allowed", false: "not_a_member"}[d.Allowed], d.Reason)
+	}
+
+	nowhere := newClient(t, "http://127.0.0.1:1", nil)
+	d, err := nowhere.Authorize(t.Context(), checks[0])
+	require.NoError(t, err, "nothing is left to ask about")
+	require.Equal(t, "not_a_member", d.Reason)
+	for _, permission := range append(oddIDs("reports:"), "") {
+		checks[1].Permission = permission
+		_, err = c.AuthorizeMany(t.Context(), checks)
+		require.ErrorContains(t, err, "checks[1]", "a permission is the program's own")
+	}
+}
+
 // TestRequireTakesOneSessionToken: and no service's, with which anybody could be named.
 func TestRequireTakesOneSessionToken(t *testing.T) {
 	t.Parallel()
@@ -115,6 +173,7 @@ func TestRequireTakesOneSessionToken(t *testing.T) {
 		{"Cookie", "__session=user_admin"},
 		{"Authorization", "Bearer " + serviceToken, "Rolecall-On-Behalf-Of", "user_admin"},
 		{"Authorization", "Bearer  " + serviceToken, "Rolecall-On-Behalf-Of", "user_admin"},
+		{"Authorization", "Bearer user_" + strings.Repeat("a", 8<<10)},
 	} {
 		answer, seen := ask(t, c.Require("reports:read", always("org_1")), headers...)
 		requireRefused(t, http.StatusUnauthorized, answer, seen)

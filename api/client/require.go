@@ -22,7 +22,7 @@ func (c *Client) Require(permission string, workspaceID func(*http.Request) stri
 			return Decision{}, errUnauthenticated
 		}
 		workspace := workspaceID(r)
-		if workspace == "" {
+		if !nameable(workspace) {
 			return Decision{}, errNotFound
 		}
 		return c.own(r.Context(), token, workspace, permission)
@@ -35,11 +35,8 @@ func (c *Client) Require(permission string, workspaceID func(*http.Request) stri
 func (c *Client) RequireFor(permission string, workspaceID, user func(*http.Request) string) func(http.Handler) http.Handler {
 	return c.middleware(func(r *http.Request) (Decision, error) {
 		check := Check{UserID: user(r), WorkspaceID: workspaceID(r), Permission: permission}
-		switch {
-		case check.UserID == "":
+		if check.UserID == "" {
 			return Decision{}, errUnauthenticated
-		case check.WorkspaceID == "":
-			return Decision{}, errNotFound
 		}
 		d, err := c.Authorize(r.Context(), check)
 		if err == nil && !d.Allowed {
@@ -87,11 +84,15 @@ func (c *Client) own(ctx context.Context, token, workspace, permission string) (
 	return d, nil
 }
 
+// maxAuthorization bounds the Authorization header, in bytes, as Rolecall does: a much longer one would be refused by the
+// server before Rolecall, as if there were an outage.
+const maxAuthorization = 8 << 10
+
 // sessionToken returns the one bearer token of a request. A service's token is none: who sends one here has taken it from
 // where it belongs, and it would speak for anybody.
 func sessionToken(r *http.Request) (string, bool) {
 	given := r.Header.Values("Authorization")
-	if len(given) != 1 {
+	if len(given) != 1 || len(given[0]) > maxAuthorization {
 		return "", false
 	}
 	scheme, token, _ := strings.Cut(given[0], " ")
