@@ -140,7 +140,8 @@ func TestOddIDsSpoilNoBatch(t *testing.T) {
 	decisions, err := c.AuthorizeMany(t.Context(), checks)
 	require.NoError(t, err)
 	for i, d := range decisions {
-		require.Equal(t, checks[i], client.Check{UserID: d.UserID, WorkspaceID: d.WorkspaceID, Permission: d.Permission})
+		about := client.Check{UserID: d.UserID, WorkspaceID: d.WorkspaceID, Permission: d.Permission}
+		require.Equal(t, checks[i], about)
 		require.Equal(t, i%2 == 1, d.Allowed)
 		require.Equal(t, map[bool]string{true: "allowed", false: "not_a_member"}[d.Allowed], d.Reason)
 	}
@@ -206,6 +207,9 @@ func TestConfigIsChecked(t *testing.T) {
 		{URL: "ftp://rolecall"},
 		{URL: "http://"},
 		{URL: "http://rolecall?x=1"},
+		{URL: "http://rolecall/v1"},
+		{URL: "http://rolecall/v1/"},
+		{URL: "http://rolecall/v1/authorize"},
 		{URL: "http://rolecall", ServiceToken: "x"},
 		{URL: "http://rolecall", Timeout: -1},
 		{URL: "http://rolecall", MaxStaleness: 1500 * time.Millisecond},
@@ -214,6 +218,17 @@ func TestConfigIsChecked(t *testing.T) {
 		_, err := client.New(cfg)
 		require.Error(t, err, "%+v", cfg)
 	}
-	_, err := client.New(client.Config{URL: "https://rolecall.internal:8080/"})
-	require.NoError(t, err)
+	for _, url := range []string{"https://rolecall.internal:8080/", "https://gateway.internal/rolecall"} {
+		_, err := client.New(client.Config{URL: url})
+		require.NoError(t, err)
+	}
+}
+
+// TestMiddlewareWithoutAFunctionIsRefusedWhenItIsMade: and not by a panic of each request.
+func TestMiddlewareWithoutAFunctionIsRefusedWhenItIsMade(t *testing.T) {
+	t.Parallel()
+	c := newClient(t, "http://127.0.0.1:1", nil)
+	require.Panics(t, func() { c.Require("reports:read", nil) })
+	require.Panics(t, func() { c.RequireFor("reports:read", nil, always("user_1")) })
+	require.Panics(t, func() { c.RequireFor("reports:read", always("org_1"), nil) })
 }

@@ -14,8 +14,12 @@ import (
 // workspaceID finds in it, by the Clerk session token that the request carries as Authorization: Bearer. The handler
 // behind it finds the decision in the request's context (FromContext). Others are answered with a problem (RFC 9457): 401
 // without a usable token, 403 without the permission, 404 who isn't a member, 503 if there is no decision to be had. The
-// first three are only ever Rolecall's word: who else answers them, a proxy or another server, makes a 503.
+// first three are only ever Rolecall's word: who else answers them, a proxy or another server, makes a 503. Without
+// workspaceID, Require panics.
 func (c *Client) Require(permission string, workspaceID func(*http.Request) string) func(http.Handler) http.Handler {
+	if workspaceID == nil {
+		panic("client: Require needs a function that finds the workspace")
+	}
 	return c.middleware(func(r *http.Request) (Decision, error) {
 		token, ok := sessionToken(r)
 		if !ok {
@@ -31,8 +35,11 @@ func (c *Client) Require(permission string, workspaceID func(*http.Request) stri
 
 // RequireFor returns middleware like that of Require for a service that knows its users by itself: user tells whose
 // request it is (user_…, or "" for nobody's, which is a 401), and the client's ServiceToken asks about them. If Rolecall
-// refuses the service itself, that is a 503.
+// refuses the service itself, that is a 503. Without both functions, RequireFor panics.
 func (c *Client) RequireFor(permission string, workspaceID, user func(*http.Request) string) func(http.Handler) http.Handler {
+	if workspaceID == nil || user == nil {
+		panic("client: RequireFor needs functions that find the workspace and the user")
+	}
 	return c.middleware(func(r *http.Request) (Decision, error) {
 		check := Check{UserID: user(r), WorkspaceID: workspaceID(r), Permission: permission}
 		if check.UserID == "" {
