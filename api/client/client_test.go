@@ -101,8 +101,11 @@ func TestRequire(t *testing.T) {
 
 // oddIDs are what no id can be, and what anybody can write into a path.
 func oddIDs(prefix string) []string {
-	return []string{prefix + "\xff", prefix + "\x00", prefix + strings.Repeat("a", 256-len(prefix)), prefix + strings.Repeat("a", 1<<20)}
+	return []string{prefix + "\xff", prefix + "\x00", prefix + strings.Repeat("a", 256-len(prefix)), prefix + strings.Repeat("a", 2<<20)}
 }
+
+// longestID has 255 bytes, the most that Rolecall takes.
+func longestID() string { return "org_" + strings.Repeat("é", 125) + "x" }
 
 // TestOddIDsAreNobodys: who writes nonsense into a path isn't a member, and that is no outage.
 func TestOddIDsAreNobodys(t *testing.T) {
@@ -111,7 +114,7 @@ func TestOddIDsAreNobodys(t *testing.T) {
 	c := newClient(t, b.url, func(cfg *client.Config) {
 		cfg.Failed = func(_ *http.Request, err error) { t.Errorf("told as an outage: %v", err) }
 	})
-	for _, workspace := range append(oddIDs("org_"), "org_"+strings.Repeat("é", 125)+"x") { // the last one has 255 bytes, and is asked about
+	for _, workspace := range append(oddIDs("org_"), longestID()) {
 		answer, seen := ask(t, c.Require("reports:read", always(workspace)), "Authorization", "Bearer user_member")
 		requireRefused(t, http.StatusNotFound, answer, seen)
 		answer, seen = ask(t, c.RequireFor("reports:read", always(workspace), always("user_member")))
@@ -150,6 +153,8 @@ func TestOddIDsSpoilNoBatch(t *testing.T) {
 	d, err := nowhere.Authorize(t.Context(), checks[0])
 	require.NoError(t, err, "nothing is left to ask about")
 	require.Equal(t, "not_a_member", d.Reason)
+	_, err = nowhere.Authorize(t.Context(), client.Check{UserID: "user_admin", WorkspaceID: longestID(), Permission: "reports:read"})
+	require.Error(t, err, "it is asked about")
 	for _, permission := range append(oddIDs("reports:"), "") {
 		checks[1].Permission = permission
 		_, err = c.AuthorizeMany(t.Context(), checks)
