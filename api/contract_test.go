@@ -3,8 +3,11 @@ package api
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -97,7 +100,49 @@ func (c *contract) violation(tb testing.TB, x exchange) error {
 	answer := &openapi3filter.ResponseValidationInput{
 		RequestValidationInput: input, Status: x.status, Header: x.header, Options: input.Options,
 	}
-	return openapi3filter.ValidateResponse(tb.Context(), answer.SetBodyBytes(x.body))
+	if err := openapi3filter.ValidateResponse(tb.Context(), answer.SetBodyBytes(x.body)); err != nil {
+		return err
+	}
+	return beyondTheDocument(route, x)
+}
+
+// everywhere are the headers of HTTP itself, and those that [contract.check] holds for all answers alike.
+func everywhere() []string {
+	return []string{"Content-Type", "Content-Length", "Date", "Cache-Control", "X-Content-Type-Options"}
+}
+
+// beyondTheDocument returns what kin-openapi lets pass: an answer of 304, whatever it is, a body where none is documented, and
+// headers and query parameters of which the document doesn't know.
+func beyondTheDocument(route *routers.Route, x exchange) error {
+	response := route.Operation.Responses.Status(x.status)
+	if response == nil {
+		return fmt.Errorf("status %d isn't documented", x.status)
+	}
+	if len(response.Value.Content) == 0 && len(x.body) > 0 {
+		return errors.New("a body isn't documented")
+	}
+	documented := everywhere()
+	for name, header := range response.Value.Headers {
+		documented = append(documented, http.CanonicalHeaderKey(name))
+		if given := len(x.header.Values(name)); given == 0 && header.Value.Required || given > 1 && name != "Allow" {
+			return fmt.Errorf("header %s must be there once", name) // or is a list
+		}
+	}
+	for name := range x.header {
+		if !slices.Contains(documented, name) {
+			return fmt.Errorf("header %s isn't documented", name)
+		}
+	}
+	if x.status >= http.StatusBadRequest {
+		return nil
+	}
+	for name := range x.request.URL.Query() {
+		if route.Operation.Parameters.GetByInAndName(openapi3.ParameterInQuery, name) == nil &&
+			route.PathItem.Parameters.GetByInAndName(openapi3.ParameterInQuery, name) == nil {
+			return fmt.Errorf("parameter %s isn't documented", name)
+		}
+	}
+	return nil
 }
 
 // undocumented is the route of a request that no operation is for: 404 or 405.

@@ -65,6 +65,11 @@ func TestContractSeesDrift(t *testing.T) {
 	t.Parallel()
 	c := loadContract(t)
 	const good = `{"user_id":"user_1","workspaces":[{"workspace_id":"org_1","name":"","slug":null,"role":"org:admin","permissions":[]}]}`
+	const notFound = `{"type":"urn:rolecall:problem:not-found","title":"","status":404}`
+	and := func(header http.Header, name, value string) http.Header {
+		header.Add(name, value)
+		return header
+	}
 	header := func(kind string) http.Header {
 		return http.Header{"Content-Type": {kind}, "Etag": {`"a"`}, "Cache-Control": {"private, no-cache"}, "Vary": {"Authorization, " + headerOnBehalfOf}}
 	}
@@ -87,6 +92,17 @@ func TestContractSeesDrift(t *testing.T) {
 		"unknown problem":  {"GET", "/nowhere", 404, header("application/problem+json"), `{"type":"about:blank","title":"","status":404}`, false},
 		"success nowhere":  {"GET", "/nowhere", 200, header("application/json"), `{}`, false},
 		"no request input": {"GET", "/v1/authorize", 200, header("application/json"), `{}`, false},
+		"another header":   {"GET", "/v1/me", 200, and(header("application/json"), "X-Other", "1"), good, false},
+		"header of a 404":  {"GET", "/nowhere", 404, http.Header{"Content-Type": {"application/problem+json"}, "Etag": {`"a"`}}, notFound, false},
+		"a tag twice":      {"GET", "/v1/me", 200, and(header("application/json"), "Etag", `"b"`), good, false},
+		"the tag alone":    {"GET", "/v1/me", 304, header("application/json"), "", true},
+		"304 without it":   {"GET", "/v1/me", 304, http.Header{}, "", false},
+		"304 with a body":  {"GET", "/v1/me", 304, header("application/json"), good, false},
+		"304 of an export": {"GET", "/v1/workspaces/org_1/audit/export", 304, header("application/json"), "", false},
+		"204 with a body":  {"DELETE", "/v1/workspaces/org_1/members/user_1", 204, http.Header{"Rolecall-Revision": {"1"}}, good, false},
+		"204":              {"DELETE", "/v1/workspaces/org_1/members/user_1", 204, http.Header{"Rolecall-Revision": {"1"}}, "", true},
+		"a parameter":      {"GET", "/v1/me?x=1", 200, header("application/json"), good, false},
+		"another status":   {"GET", "/nowhere", 404, header("application/problem+json"), `{"type":"urn:rolecall:problem:not-found","title":"","status":403}`, false},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
