@@ -55,6 +55,59 @@ func TestWhoAcceptsAnInvitationIsInAtOnce(t *testing.T) {
 	h.requireEntry(entries, robin.id, "invitation.accepted", invitation)
 }
 
+// TestAnInvitationJoinsThatWorkspaceAndNoOther, in the role that it was sent for. Clerk sends it: the link in it is nobody else's.
+func TestAnInvitationJoinsThatWorkspaceAndNoOther(t *testing.T) {
+	t.Parallel()
+	h := openHouse(t, nil)
+	alex := h.person("Alex")
+	north, west := h.create(alex, "North"), h.create(alex, "West")
+	for role, guest := range map[string]somebody{"admin": h.person("Robin"), "member": h.person("Kim")} {
+		invitation := h.invite(alex, north, guest.email, role)
+		sent := h.clerk.Directory().Invitations[invitation]
+		require.Equal(t, []string{north, guest.email, "org:" + role}, []string{sent.OrganizationID, sent.Email, sent.Role})
+		require.NotEmpty(t, sent.URL)
+		require.Equal(t, http.StatusNotFound, h.may(t, guest.token, north, "reports:read"), "invited isn't in")
+		_, err := h.clerk.Accept(invitation, guest.id)
+		require.NoError(t, err)
+		for _, when := range []string{"before the webhooks", "after them"} {
+			me := h.must(http.StatusOK, guest.token, http.MethodGet, "/v1/me", "")
+			seats, _ := me.body["workspaces"].([]any)
+			require.Len(t, seats, 1, when)
+			require.Equal(t, []any{north, "org:" + role}, []any{seats[0].(map[string]any)["workspace_id"], seats[0].(map[string]any)["role"]}, when)
+			may := map[bool]int{true: http.StatusOK, false: http.StatusForbidden}[role == "admin"]
+			require.Equal(t, may, h.may(t, guest.token, north, "billing:manage"), when)
+			h.must(http.StatusNotFound, guest.token, http.MethodGet, at(west), "")
+			require.Equal(t, http.StatusNotFound, h.may(t, guest.token, west, "reports:read"), when)
+			h.told()
+		}
+	}
+	members := h.must(http.StatusOK, alex.token, http.MethodGet, at(west, "members"), "")
+	require.Len(t, members.body["data"], 1)
+	for _, a := range h.answers {
+		require.NotContains(t, a.text, "ticket=")
+	}
+}
+
+// TestSeatsAreNotMetered: no number of members, or of invitations, is too many for Rolecall, and it sets no limit at Clerk.
+func TestSeatsAreNotMetered(t *testing.T) {
+	t.Parallel()
+	h := openHouse(t, nil)
+	alex := h.person("Alex")
+	north := h.create(alex, "North")
+	const many = 25
+	for i := range many {
+		guest := h.person("Guest" + strings.Repeat("x", i+1))
+		_, err := h.clerk.Accept(h.invite(alex, north, guest.email, "member"), guest.id)
+		require.NoError(t, err)
+		h.must(http.StatusOK, guest.token, http.MethodGet, at(north), "")
+	}
+	o, ok := h.clerk.Organization(north)
+	require.True(t, ok)
+	require.Zero(t, o.MaxMembers)
+	shown := h.must(http.StatusOK, alex.token, http.MethodGet, at(north), "")
+	require.InDelta(t, many+1, shown.body["member_count"], 0)
+}
+
 func TestMemberIsRefusedWhatOnlyAdminsMay(t *testing.T) {
 	t.Parallel()
 	h := openHouse(t, nil)
@@ -100,6 +153,7 @@ func TestAdminsAndMembersMayDoWhatTheyMay(t *testing.T) {
 	h.join(alex, north, robin, "member")
 	for _, permission := range []string{"workspace:read", "analyses:run", "reports:read", "prompts:read", "prompts:write"} {
 		require.Equal(t, http.StatusOK, h.may(t, robin.token, north, permission), permission)
+		require.Equal(t, http.StatusOK, h.may(t, alex.token, north, permission), "admins, too: %s", permission)
 	}
 	h.must(http.StatusOK, robin.token, http.MethodGet, at(north), "")
 

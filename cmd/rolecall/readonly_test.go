@@ -73,6 +73,7 @@ func TestTheAPIAsARoleThatMayOnlyRead(t *testing.T) {
 	require.True(t, b.allowed(t, client, p.webAddr, "members:manage"))
 	for _, path := range []string{
 		"/v1/me", "/v1/workspaces/org_1", "/v1/workspaces/org_1/me", "/v1/workspaces/org_1/members", "/v1/workspaces/org_1/invitations",
+		"/v1/workspaces/org_1/audit", "/v1/workspaces/org_1/audit?actor=user_1", "/v1/workspaces/org_1/audit/export",
 		"/v1/authorize?workspace_id=org_1&permission=members:manage",
 	} {
 		request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+p.webAddr+path, nil)
