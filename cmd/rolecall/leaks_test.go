@@ -145,7 +145,7 @@ func (l *leaks) theDatabaseGoesAway() {
 			<-l.postgres.Done()
 		}
 	}, clerksim.OnRoute("PATCH /organizations/{id}"))
-	a := l.ask(l.alex.token, http.MethodPatch, at(l.ours.workspace), `{"name":"Northern"}`)
+	a := l.ask(l.alex.token, http.MethodPatch, at(l.ours.workspace), `{"name":"Northernmost"}`) // a name that is looked for
 	cure()
 	require.Equal(l.t, "urn:rolecall:problem:accepted-not-recorded", a.body["type"], a.text)
 	for _, r := range routes() {
