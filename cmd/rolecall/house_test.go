@@ -79,7 +79,7 @@ func (h *house) person(name string) somebody {
 	return somebody{id: user.ID, name: name, email: email, token: h.token(h.t, user.ID)}
 }
 
-// ask sends a request as the bearer of a token. Headers are pairs of a name and a value.
+// ask sends a request as the bearer of a token, and holds the answer against the document. Headers are pairs of a name and a value.
 func (h *house) ask(token, method, path, body string, headers ...string) answer {
 	h.t.Helper()
 	request, err := http.NewRequestWithContext(h.t.Context(), method, h.web(path), strings.NewReader(body))
@@ -103,6 +103,7 @@ func (h *house) ask(token, method, path, body string, headers ...string) answer 
 		require.NoError(h.t, json.Unmarshal(text, &a.body), a.text)
 	}
 	h.answers = append(h.answers, a)
+	require.NoError(h.t, beyondTheDocument(h.t.Context(), request, a), "%s %s: %d %s", method, path, a.status, a.text)
 	return a
 }
 
