@@ -89,6 +89,26 @@ func TestAuditInPagesTheNewestFirst(t *testing.T) {
 	require.Len(t, answerOf[page[auditBody]](t, b.get("user_admin", auditOfOne)).Data, 21, "50 by default")
 }
 
+// TestPagesOfTheAuditLogBearAppends: what is recorded between two pages moves nothing from one to the other.
+func TestPagesOfTheAuditLogBearAppends(t *testing.T) {
+	t.Parallel()
+	b := setupAudit(t, nil)
+	b.runs("org_1", 10)
+	query, ids := url.Values{"limit": {"3"}}, []int64{}
+	for {
+		body := answerOf[page[auditBody]](t, b.get("user_admin", auditOfOne+"?"+query.Encode()))
+		for _, e := range body.Data {
+			ids = append(ids, e.ID)
+		}
+		if body.NextCursor == nil {
+			break
+		}
+		query.Set("cursor", *body.NextCursor)
+		b.append("org_1", `{"action":"a.b","target":"newer"}`, http.StatusCreated)
+	}
+	require.Equal(t, []int64{10, 9, 8, 7, 6, 5, 4, 3, 2, 1}, ids)
+}
+
 func TestAuditFilters(t *testing.T) {
 	t.Parallel()
 	b := setupAudit(t, nil)

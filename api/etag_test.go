@@ -52,9 +52,18 @@ func TestReadsAreTagged(t *testing.T) {
 
 	b.world.remove("org_1", "user_1")
 	for _, target := range targets[1:] {
-		x := b.get("user_1", target, "If-None-Match", tags[target])
-		require.Equal(t, http.StatusNotFound, x.status, "who has the answer isn't let in by it")
-		require.Empty(t, x.header.Get("ETag"))
+		for _, had := range []string{tags[target], "*"} {
+			x := b.get("user_1", target, "If-None-Match", had)
+			require.Equal(t, http.StatusNotFound, x.status, "who has the answer isn't let in by it")
+			require.Empty(t, x.header.Get("ETag"))
+		}
+	}
+	require.Equal(t, http.StatusOK, b.get("user_1", "/v1/me", "If-None-Match", tags["/v1/me"]).status, "the list is another one")
+	b.world.account("user_1", map[string]any{"banned": true})
+	for _, target := range targets {
+		for _, had := range []string{tags[target], "*"} {
+			require.Equal(t, http.StatusForbidden, b.get("user_1", target, "If-None-Match", had).status, target)
+		}
 	}
 }
 

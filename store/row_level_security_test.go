@@ -233,3 +233,21 @@ func TestAStatementAsksOnce(t *testing.T) {
 		require.Contains(t, plan, "Index Cond: (workspace_id = ANY")
 	})
 }
+
+// TestTheOwnerIsBoundToo: the policies are forced.
+func TestTheOwnerIsBoundToo(t *testing.T) {
+	t.Parallel()
+	r := setupReports(t)
+	owner := newRole(t, r.Pool, "owner")
+	_, err := r.Exec(t.Context(), "GRANT rolecall_reader TO "+owner+"; GRANT ALL ON SCHEMA app TO "+owner+"; ALTER TABLE app.reports OWNER TO "+owner)
+	require.NoError(t, err)
+	r.role = owner
+	for user, seen := range map[string][]string{"": nil, "user_stranger": nil, "user_2": {"org_2"}} {
+		r.as(t, user, func(tx pgx.Tx) {
+			require.ElementsMatch(t, seen, listed(t, tx, "SELECT DISTINCT workspace_id FROM app.reports"), user)
+			tag, err := tx.Exec(t.Context(), "DELETE FROM app.reports WHERE workspace_id <> 'org_2'")
+			require.NoError(t, err)
+			require.Zero(t, tag.RowsAffected())
+		})
+	}
+}
