@@ -271,3 +271,17 @@ func TestConfigShowsThePolicy(t *testing.T) {
 	require.Equal(t, exitError, code)
 	require.Contains(t, errs, file+`:3: role "admin" is written "org:admin"`)
 }
+
+// TestServeWarnsOfAPolicy that leaves nobody to manage members, with the line, at its start and when it is read anew.
+func TestServeWarnsOfAPolicy(t *testing.T) {
+	t.Parallel()
+	b := setupPolicy(t)
+	b.write(t, "# ours\nroles:\n  org:member: [reports:read]\n")
+	p, log := b.start(t, parts{web: true})
+	warning := `"level":"WARN","msg":"policy: ` + b.file + `:2: no role grants members:manage`
+	require.Equal(t, 1, strings.Count(log.String(), warning), log)
+	b.write(t, "roles:\n  org:member: [analyses:run]\n")
+	p.reload(t.Context())
+	require.Eventually(t, func() bool { return b.allowed(t, newClient(t), p.webAddr, "analyses:run") }, 20*time.Second, 2*time.Millisecond)
+	require.Equal(t, 1, strings.Count(log.String(), strings.Replace(warning, ":2:", ":1:", 1)), log)
+}
