@@ -6,6 +6,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/gorilla/mux"
 	"github.com/stretchr/testify/require"
 )
@@ -17,12 +18,17 @@ func TestDocumentIsValidWithItsExamples(t *testing.T) {
 	require.NoError(t, c.doc.Validate(t.Context()))
 }
 
-// TestDocumentHasExamples: an example for every success and every problem.
+// TestDocumentHasExamples: an example for every request, every success and every problem.
 func TestDocumentHasExamples(t *testing.T) {
 	t.Parallel()
 	c := loadContract(t)
 	for path, item := range c.doc.Paths.Map() {
 		for method, operation := range item.Operations() {
+			if operation.RequestBody != nil && path != "/webhooks/clerk" { // Clerk's own
+				for kind, media := range operation.RequestBody.Value.Content {
+					require.True(t, media.Example != nil || len(media.Examples) > 0, "%s %s %s", method, path, kind)
+				}
+			}
 			for status, response := range operation.Responses.Map() {
 				for kind, media := range response.Value.Content {
 					require.True(t, media.Example != nil || len(media.Examples) > 0, "%s %s %s %s", method, path, status, kind)
@@ -30,6 +36,22 @@ func TestDocumentHasExamples(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestExamplesOfParametersAreValid: kin-openapi leaves those within schemas unread.
+func TestExamplesOfParametersAreValid(t *testing.T) {
+	t.Parallel()
+	_, all := operations(t)
+	seen := 0
+	for _, o := range all {
+		for _, p := range slices.Concat(o.item.Parameters, o.Parameters) {
+			for _, example := range p.Value.Schema.Value.Examples {
+				seen++
+				require.NoError(t, p.Value.Schema.Value.VisitJSON(example, openapi3.EnableJSONSchema2020()), "%s %s: %s", o.method, o.path, p.Value.Name)
+			}
+		}
+	}
+	require.Positive(t, seen)
 }
 
 // TestDocumentListsTheRoutes holds the router and the document against each other, both ways.
