@@ -122,6 +122,9 @@ func (l *leaks) clerkAnswersGarbage() {
 		"Cut":   func() func() { return l.faults.CutBody(every) },
 		"Field": func() func() { return l.faults.Fail(http.StatusUnprocessableEntity, every) },
 		"Key":   func() func() { return l.faults.Fail(http.StatusUnauthorized, every) },
+		"Reads": func() func() {
+			return l.faults.FailWithHTML(http.StatusOK, func(c clerksim.Call) bool { return c.Request.Method == http.MethodGet })
+		},
 		"Limit": func() func() { // of writes: one that reads meet holds everything
 			return l.faults.FailWithRetryAfter(http.StatusTooManyRequests, "1", func(c clerksim.Call) bool { return c.Request.Method != http.MethodGet })
 		},
@@ -130,6 +133,7 @@ func (l *leaks) clerkAnswersGarbage() {
 		l.useAll(l.person("Ill"+strings.ToLower(name)), l.ours)
 		require.Greater(l.t, l.faults.Calls()["GET /organizations/{id}/memberships"], reads, name)
 		l.useAll(l.alex, l.ours)
+		l.ask(l.alex.token, http.MethodPost, "/v1/workspaces", `{"name":"Northernmost"}`)
 		require.Greater(l.t, l.writes(), before, name)
 		cure()
 		l.restart(l.program.cfg)
@@ -148,6 +152,8 @@ func (l *leaks) theDatabaseGoesAway() {
 	a := l.ask(l.alex.token, http.MethodPatch, at(l.ours.workspace), `{"name":"Northernmost"}`) // a name that is looked for
 	cure()
 	require.Equal(l.t, "urn:rolecall:problem:accepted-not-recorded", a.body["type"], a.text)
+	webhook := l.webhook("msg_away", []byte(`{"type":"user.updated","data":{"id":"user_Zebulonia"}}`))
+	require.Equal(l.t, http.StatusServiceUnavailable, webhook.status, webhook.text)
 	for _, r := range routes() {
 		a := l.call(r, l.ours, l.alex.token)
 		if r.kind == forMembers {

@@ -81,8 +81,12 @@ func TestAnInvitationJoinsThatWorkspaceAndNoOther(t *testing.T) {
 			h.told()
 		}
 	}
-	members := h.must(http.StatusOK, alex.token, http.MethodGet, at(west, "members"), "")
-	require.Len(t, members.body["data"], 1)
+	for workspace, many := range map[string]int{north: 3, west: 1} {
+		members := h.must(http.StatusOK, alex.token, http.MethodGet, at(workspace, "members"), "")
+		require.Len(t, members.body["data"], many)
+		shown := h.must(http.StatusOK, alex.token, http.MethodGet, at(workspace), "")
+		require.InDelta(t, many, shown.body["member_count"], 0)
+	}
 	for _, a := range h.answers {
 		require.NotContains(t, a.text, "ticket=")
 	}
