@@ -63,6 +63,7 @@ var (
 	errDirectory     = conflict("managed-by-directory", "Managed by a directory", "A directory manages this membership. Change it there.")
 	errNotPending    = conflict("invitation-not-pending", "Not pending", "The invitation was accepted or revoked before, or has expired.")
 	errSlugTaken     = conflict("slug-taken", "Slug is taken", "Another workspace has this slug.")
+	errOvertaken     = conflict("overtaken", "Overtaken", "Somebody has changed this since you first asked. Look, and if you still want it, ask with another Idempotency-Key.")
 	errNotAdmin      = conflict("not-an-admin-at-clerk", "Not an admin for Clerk", "Clerk lets only those manage invitations whose role there may manage members.")
 )
 
@@ -86,6 +87,7 @@ func commandProblemFor(err error) (p *problem, ours bool) {
 		{clerksync.ErrInvitationNotPending, errNotPending, false},
 		{clerksync.ErrSlugTaken, errSlugTaken, false},
 		{clerksync.ErrNotAdminAtClerk, errNotAdmin, false},
+		{clerksync.ErrOvertaken, errOvertaken, false},
 		{clerksync.ErrGone, errNotFound, false},
 		{clerksync.ErrUnauthorized, errClerkUnavailable, true},
 	} {

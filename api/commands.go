@@ -25,8 +25,6 @@ type Commander interface {
 	// Run carries a command out and returns the answer that is made then, or what was answered to it before; repeated tells which.
 	// Its errors are what package sync says of commands, the hooks' and the database's.
 	Run(ctx context.Context, c clerksync.Command, key store.CommandKey, hooks store.CommandHooks) (answered json.RawMessage, repeated bool, err error)
-	// Answered returns what was answered to the actor's own command about themselves, if it is done.
-	Answered(ctx context.Context, actor string, key store.CommandKey) (json.RawMessage, bool, error)
 }
 
 const (
@@ -39,8 +37,9 @@ const (
 	// maxCommandBody bounds what a command says, many times over.
 	maxCommandBody = 64 << 10
 
-	// commandsPerUser in commandsWindow are what one user may ask for: a whole team at once is invited without noticing it, and
-	// nobody uses up the calls to Clerk that everybody's commands share.
+	// commandsPerUser in commandsWindow are what one user may ask for: a whole team at once is invited without noticing it, and for
+	// long nobody takes more than a part of the calls to Clerk that all commands share. (What goes before what while they are used
+	// up, the Commander says.)
 	commandsPerUser = 30
 	commandsWindow  = 30 * time.Second
 )
@@ -154,8 +153,12 @@ func (s *server) asManager(forOneself string, next memberHandler) http.Handler {
 			return err
 		}
 		if v.refused != nil && oneself && v.standing.User.Refusal() == "" {
-			if done, err := s.answerAgain(w, r, userID); done || err != nil {
+			again, err := s.asksAgain(w, r, userID)
+			if err != nil {
 				return err
+			}
+			if again {
+				return next(w, r, v.standing) // the Commander doesn't carry it out again
 			}
 		}
 		writeFreshness(w, v.standing, v.decision)
@@ -166,25 +169,25 @@ func (s *server) asManager(forOneself string, next memberHandler) http.Handler {
 	})
 }
 
-// answerAgain answers a command of a user about themselves as it was answered before, if it was. What can't be read wasn't: the
-// refusal stands.
-func (s *server) answerAgain(w http.ResponseWriter, r *http.Request, userID string) (done bool, err error) {
+// asksAgain reports whether the request is one that the user made before about themselves, and that was carried out. What can't be read
+// wasn't. The body can be read again.
+func (s *server) asksAgain(w http.ResponseWriter, r *http.Request, userID string) (bool, error) {
 	if s.cfg.Commander == nil || r.Header.Get(headerKey) == "" {
 		return false, nil
 	}
 	var said []byte
 	if r.Method != http.MethodDelete {
-		said, err = io.ReadAll(http.MaxBytesReader(w, r.Body, maxCommandBody))
+		var err error
+		if said, err = io.ReadAll(http.MaxBytesReader(w, r.Body, maxCommandBody)); err != nil {
+			return false, nil //nolint:nilerr // see above
+		}
+		r.Body = io.NopCloser(bytes.NewReader(said))
 	}
-	key, invalid := keyOf(r, userID, said)
-	if err != nil || invalid != nil {
+	key, err := keyOf(r, userID, said)
+	if err != nil {
 		return false, nil //nolint:nilerr // see above
 	}
-	answered, done, err := s.cfg.Commander.Answered(r.Context(), userID, key)
-	if !done || err != nil {
-		return false, err
-	}
-	return true, writeAnswer(w, answered, true)
+	return store.OwnCommand(r.Context(), s.cfg.DB, userID, key)
 }
 
 // keyOf reads the header of a key that makes the request repeatable. It is unique within caller, method and path: what a user asks for

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"net/http"
 	"strings"
 	"testing"
@@ -9,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/callmine/rolecall/internal/clerksim"
+	clerksync "github.com/callmine/rolecall/sync"
 )
 
 // TestClerkConfirmsWhoCommands: Clerk has demoted or removed an admin, and the mirror doesn't know yet. It is asked before anything is
@@ -104,4 +106,84 @@ func TestKeysOfAUserAndOfServicesAreDifferent(t *testing.T) {
 		require.NotEqual(t, own.header.Get("Location"), behalf.header.Get("Location"))
 	}
 	require.Equal(t, 2, b.faults.Calls()["POST /organizations"])
+}
+
+// TestAnAdminOfOldIsNeverYoung: whatever an admin does to their own membership, Clerk's word that it has ended counts.
+func TestAnAdminOfOldIsNeverYoung(t *testing.T) {
+	t.Parallel()
+	b := setupCommands(t)
+	b.behind.Store(int64(time.Hour))
+	workspace, admin, accomplice := b.team()
+	b.join(workspace, b.person("other@callmine.test"), clerksim.RoleAdmin)
+	b.behind.Store(0)
+	path := "/v1/workspaces/" + workspace + "/members/"
+	require.Equal(t, http.StatusOK, b.say(admin, http.MethodPatch, path+admin, `{"role":"admin"}`).status)
+	require.NoError(t, b.clerk.RemoveMember(workspace, admin))
+	b.requireType(b.say(admin, http.MethodPatch, path+accomplice, `{"role":"admin"}`), http.StatusNotFound, "not-found")
+	require.Equal(t, clerksim.RoleMember, b.clerk.Directory().Role(workspace, accomplice))
+}
+
+// TestABannedAdminCommandsNothing, though the webhook of the ban is late.
+func TestABannedAdminCommandsNothing(t *testing.T) {
+	t.Parallel()
+	b := setupCommands(t)
+	workspace, admin, accomplice := b.team()
+	_, err := b.clerk.BanUser(admin)
+	require.NoError(t, err)
+	x := b.say(admin, http.MethodPatch, "/v1/workspaces/"+workspace+"/members/"+accomplice, `{"role":"admin"}`)
+	requireProblem(t, x, http.StatusForbidden, clerksync.ReasonUserBanned)
+	require.Equal(t, clerksim.RoleMember, b.clerk.Directory().Role(workspace, accomplice))
+}
+
+// TestWhoWasDemotedDidNotDoItThemselves, although they asked for the same when Clerk told of it.
+func TestWhoWasDemotedDidNotDoItThemselves(t *testing.T) {
+	t.Parallel()
+	b := setupCommands(t)
+	workspace, admin, _ := b.team()
+	b.join(workspace, b.person("other@callmine.test"), clerksim.RoleAdmin)
+	_, err := b.clerk.SetRole(workspace, admin, clerksim.RoleMember)
+	require.NoError(t, err)
+	x := b.say(admin, http.MethodPatch, "/v1/workspaces/"+workspace+"/members/"+admin, `{"role":"member"}`)
+	requireProblem(t, x, http.StatusForbidden, clerksync.ReasonPermissionMissing)
+	entries := b.audit(workspace)
+	require.Equal(t, [3]string{"member.role_changed", "", admin}, entries[len(entries)-1])
+}
+
+// TestSteppingDownThatWasCutShortGoesOn: whoever has stepped down may not ask for it any more, but may learn that it is done.
+func TestSteppingDownThatWasCutShortGoesOn(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		method, body string
+		status       int
+	}{
+		"role":  {http.MethodPatch, `{"role":"member"}`, http.StatusOK},
+		"leave": {http.MethodDelete, "", http.StatusNoContent},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setupCommands(t)
+			workspace, admin, _ := b.team()
+			b.join(workspace, b.person("other@callmine.test"), clerksim.RoleAdmin)
+			own := "/v1/workspaces/" + workspace + "/members/" + admin
+			lift := b.faults.AfterAnswer(func(clerksim.Call) {
+				if _, err := b.pool.Exec(context.Background(), "ALTER TABLE rolecall.audit_log RENAME TO audit_log_away"); err != nil {
+					t.Error(err)
+				}
+			}, func(c clerksim.Call) bool { return c.Request.Method != http.MethodGet })
+			b.requireType(b.say(admin, c.method, own, c.body, headerKey, "k"), http.StatusBadGateway, "accepted-not-recorded")
+			lift()
+			b.logs.take()
+			_, err := b.pool.Exec(t.Context(), "ALTER TABLE rolecall.audit_log_away RENAME TO audit_log")
+			require.NoError(t, err)
+			b.hear(workspace, admin)
+			require.NotEqual(t, c.status, b.say(admin, c.method, own, c.body).status, "without the key")
+			require.NotEqual(t, c.status, b.say(admin, c.method, own, c.body, headerKey, "another").status)
+			for range 2 {
+				x := b.say(admin, c.method, own, c.body, headerKey, "k")
+				require.Equal(t, c.status, x.status, "%s", x.body)
+			}
+			entries := b.audit(workspace)
+			require.Equal(t, admin, entries[len(entries)-1][1])
+		})
+	}
 }

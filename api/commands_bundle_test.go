@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -24,6 +25,8 @@ type commandBundle struct {
 	*serverBundle
 
 	clerk  *clerksim.World
+	behind atomic.Int64 // how far Clerk's clock is behind, as a time.Duration: what happens there then is older
+	client *clerkapi.Client
 	faults *clerksim.APIFaults
 	pool   *pgxpool.Pool
 }
@@ -32,19 +35,19 @@ func setupCommands(t *testing.T) *commandBundle {
 	t.Helper()
 	b := &commandBundle{faults: clerksim.NewAPIFaults()}
 	var err error
-	b.clerk, err = clerksim.New(clerksim.Config{})
+	b.clerk, err = clerksim.New(clerksim.Config{Now: func() time.Time { return time.Now().Add(-time.Duration(b.behind.Load())) }})
 	require.NoError(t, err)
 	clerk := httptest.NewServer(b.clerk.Handler(b.faults.Middleware))
 	t.Cleanup(clerk.Close)
-	client, err := clerkapi.New(clerkapi.Config{
+	b.client, err = clerkapi.New(clerkapi.Config{
 		URL: clerk.URL + "/v1", SecretKey: b.clerk.SecretKey(), Transport: &http.Transport{}, CallsPerSecond: 1e6,
 		Logger: slog.New(slog.DiscardHandler),
 	})
 	require.NoError(t, err)
-	t.Cleanup(client.Close)
+	t.Cleanup(b.client.Close)
 	b.serverBundle = setupServer(t, func(c *Config) {
 		b.pool = c.DB.(*pgxpool.Pool)
-		c.Commander, err = jobs.NewCommander(jobs.CommanderConfig{Pool: b.pool, Clerk: client, Logger: c.Logger})
+		c.Commander, err = jobs.NewCommander(jobs.CommanderConfig{Pool: b.pool, Clerk: b.client, Logger: c.Logger})
 		require.NoError(t, err)
 	})
 	return b
@@ -84,6 +87,30 @@ func (b *commandBundle) join(workspace, user, role string) {
 		Resource: clerksync.ResourceMembership, Object: raw, AskedAt: time.Now().UnixMilli(), Cause: "test",
 	})
 	require.NoError(b.tb, err)
+	b.observe(facts)
+}
+
+// hear tells the mirror what has become of a user's membership at Clerk, as a webhook or a sweep would.
+func (b *commandBundle) hear(workspace, user string) {
+	b.tb.Helper()
+	found, err := b.client.Find(b.tb.Context(), clerksync.ResourceMembership, clerksync.Reference{OrganizationID: workspace, UserID: user})
+	require.NoError(b.tb, err)
+	if len(found) == 0 {
+		m, _, err := store.MembershipOf(b.tb.Context(), b.pool, store.Pair{UserID: user, OrganizationID: workspace})
+		require.NoError(b.tb, err)
+		ref := clerksync.Reference{ID: m.MembershipID, OrganizationID: workspace, UserID: user}
+		b.observe(clerksync.Gone(clerksync.ResourceMembership, ref, time.Now().UnixMilli(), "test"))
+		return
+	}
+	facts, err := clerksync.DecodeObservation(clerksync.Observation{
+		Resource: clerksync.ResourceMembership, Object: found[0], AskedAt: time.Now().UnixMilli(), Cause: "test",
+	})
+	require.NoError(b.tb, err)
+	b.observe(facts)
+}
+
+func (b *commandBundle) observe(facts clerksync.Facts) {
+	b.tb.Helper()
 	locked, err := store.LockMirror(b.tb.Context(), b.pool, []clerksync.Facts{facts})
 	require.NoError(b.tb, err)
 	changes := locked.ObserveAll([]clerksync.Facts{facts}, time.Now().UnixMilli(), "test")
@@ -118,7 +145,7 @@ func (b *commandBundle) requireType(x exchange, status int, problem string) {
 // settle makes the mirror have known everything for a while.
 func (b *commandBundle) settle() {
 	b.tb.Helper()
-	_, err := b.pool.Exec(b.tb.Context(), "UPDATE rolecall.memberships SET changed_at = changed_at - interval '1 minute'")
+	_, err := b.pool.Exec(b.tb.Context(), "UPDATE rolecall.memberships SET created_at = created_at - interval '1 minute'")
 	require.NoError(b.tb, err)
 }
 

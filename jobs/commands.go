@@ -33,6 +33,8 @@ type Commands interface {
 	DeleteMembership(ctx context.Context, organizationID, userID string) (json.RawMessage, error)
 	CreateInvitation(ctx context.Context, organizationID, inviterUserID, email, role string) (json.RawMessage, error)
 	RevokeInvitation(ctx context.Context, organizationID, id, requestingUserID string) (json.RawMessage, error)
+	// Actor looks up the membership of who gives a command, which removes somebody or does not, in its organization.
+	Actor(ctx context.Context, organizationID, userID string, removes bool) ([]json.RawMessage, error)
 	// Find looks one object up, as [Directory] does.
 	Find(ctx context.Context, r clerksync.Resource, ref clerksync.Reference) ([]json.RawMessage, error)
 	// UserMemberships lists what a user belongs to.
@@ -103,19 +105,6 @@ func (c *Commander) Run(ctx context.Context, command clerksync.Command, key stor
 	return answered, false, nil
 }
 
-// Answered returns what was answered to the same request with the same key, if that was about the user who asked: who has left, or
-// has stepped down, may not ask again, but may learn that it is done.
-func (c *Commander) Answered(ctx context.Context, actor string, key store.CommandKey) (json.RawMessage, bool, error) {
-	if key.Digest == nil {
-		return nil, false, nil
-	}
-	answered, target, err := store.FindAnswer(ctx, c.cfg.Pool, key)
-	if errors.Is(err, store.ErrNotFound) || err == nil && target != actor {
-		return nil, false, nil
-	}
-	return answered, err == nil, err
-}
-
 // commandRun is one command under way.
 type commandRun struct {
 	*Commander
@@ -126,7 +115,7 @@ type commandRun struct {
 	askedAt time.Time // by the database's clock, before Clerk is asked; no two tries of a command have the same
 	// since is when a command began that was cut short, so that Clerk may have carried it out; zero for a first try.
 	since time.Time
-	made  bool // somebody has told of what it changed when it was cut short
+	made  bool // somebody has told of what it changed then
 }
 
 // begin records the command, or returns what was answered to an earlier one with the same key.
@@ -155,6 +144,9 @@ func (r *commandRun) resume(ctx context.Context, tx pgx.Tx, earlier store.Earlie
 		return nil, clerksync.ErrInProgress
 	case earlier.State != store.CommandFailed:
 		r.since, r.made = earlier.BegunAt, earlier.Audited
+	}
+	if r.made {
+		r.command.OrganizationID, r.command.Target = earlier.OrganizationID, earlier.Target
 	}
 	r.id = earlier.ID
 	r.askedAt, err = store.TryCommandAgain(ctx, tx, r.id)
@@ -191,10 +183,10 @@ func (r *commandRun) recordIn(ctx context.Context, tx pgx.Tx, facts []clerksync.
 			return nil, err
 		}
 	}
-	if err := store.Finish(ctx, tx, store.Outcome{Entries: changes.Entries, Changed: changes.Mirror}, r.askedAt); err != nil {
+	outcome := store.Outcome{Entries: changes.Entries, Changed: changes.Mirror, Recorded: r.id}
+	if err := store.Finish(ctx, tx, outcome, r.askedAt); err != nil {
 		return nil, err
 	}
-	// After Finish, which locks all commands that may sign, by id: so this one's lock can't be in another's way.
 	if err := store.NameCommand(ctx, tx, r.id, r.askedAt, r.command); err != nil {
 		return nil, err
 	}

@@ -3,6 +3,7 @@ package jobs
 import (
 	"context"
 	"crypto/rand"
+	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -11,45 +12,72 @@ import (
 )
 
 // confirmActor brings the actor's own membership, as Clerk shows it, into the mirror and asks whether they still may: Clerk doesn't ask
-// who renames an organization, sets a role or removes somebody, and the webhook that took the actor's role away may be late.
+// who renames an organization, sets a role or removes somebody, and the webhook that took the actor's power away may be late.
 func (r *commandRun) confirmActor(ctx context.Context) error {
 	if r.hooks.May == nil {
 		return nil
 	}
 	pair := store.Pair{UserID: r.command.Actor, OrganizationID: r.command.OrganizationID}
-	found, err := r.cfg.Clerk.Find(ctx, clerksync.ResourceMembership,
-		clerksync.Reference{OrganizationID: pair.OrganizationID, UserID: pair.UserID})
+	found, err := r.cfg.Clerk.Actor(ctx, pair.OrganizationID, pair.UserID, r.command.Action == clerksync.ActionMemberRemoved)
 	if err != nil {
 		return fmt.Errorf("look up actor: %w", err)
 	}
 	cause := "lookup_" + rand.Text()
-	facts, err := read(clerksync.ResourceMembership, found, r.askedAt, cause)
-	if err != nil {
-		return fmt.Errorf("%w: %w", clerksync.ErrUnavailable, err)
-	}
+	var facts []clerksync.Facts
 	if len(found) == 0 {
-		if facts, err = r.unseen(ctx, pair, cause); err != nil {
-			return err
-		}
+		facts, err = r.unseen(ctx, pair, cause)
+	} else {
+		facts, err = r.seen(ctx, pair, found, cause)
 	}
-	if err := observe(ctx, r.cfg.Pool, facts, r.askedAt, cause); err != nil {
+	if err != nil {
+		return err
+	}
+	unsent := ""
+	if r.since.IsZero() {
+		unsent = r.id // what the look-up tells isn't this command's doing
+	}
+	if err := observe(ctx, r.cfg.Pool, facts, r.askedAt, cause, unsent); err != nil {
 		return fmt.Errorf("record actor: %w", err)
 	}
 	return r.hooks.May(ctx, r.cfg.Pool)
 }
 
-// unseen returns the fact that a membership which Clerk doesn't show has ended, or none if the mirror has known it for so short a time
-// that Clerk's reads may lag behind.
+// seen reads a membership that Clerk shows, and looks the user up unless it says that the account may act: not every answer says so,
+// and as a nested copy it doesn't count.
+func (r *commandRun) seen(ctx context.Context, pair store.Pair, found []json.RawMessage, cause string) ([]clerksync.Facts, error) {
+	facts, err := read(clerksync.ResourceMembership, found, r.askedAt, cause)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", clerksync.ErrUnavailable, err)
+	}
+	var membership struct {
+		User struct {
+			Banned        *bool `json:"banned"`
+			Deprovisioned *bool `json:"deprovisioned"`
+		} `json:"public_user_data"`
+	}
+	isFalse := func(b *bool) bool { return b != nil && !*b }
+	if json.Unmarshal(found[0], &membership) == nil && isFalse(membership.User.Banned) && isFalse(membership.User.Deprovisioned) {
+		return facts, nil
+	}
+	user, err := r.cfg.Clerk.Find(ctx, clerksync.ResourceUser, clerksync.Reference{ID: pair.UserID})
+	if err != nil {
+		return nil, fmt.Errorf("look up actor: %w", err)
+	}
+	account, err := read(clerksync.ResourceUser, user, r.askedAt, cause)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", clerksync.ErrUnavailable, err)
+	}
+	return append(account, facts...), nil
+}
+
+// unseen returns the fact that a membership which Clerk doesn't show has ended, or none if it is so young that Clerk's reads may lag
+// behind.
 func (r *commandRun) unseen(ctx context.Context, pair store.Pair, cause string) ([]clerksync.Facts, error) {
 	m, ended, err := store.MembershipOf(ctx, r.cfg.Pool, pair)
-	if ended || errors.Is(err, store.ErrNotFound) {
+	if ended || errors.Is(err, store.ErrNotFound) || err == nil && m.JoinedAt.After(r.askedAt.Add(-defaultSettle)) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, err
-	}
-	young, err := store.ChangedAfter(ctx, r.cfg.Pool, []string{m.MembershipID}, r.askedAt.Add(-defaultSettle))
-	if err != nil || len(young) > 0 {
 		return nil, err
 	}
 	ref := clerksync.Reference{ID: m.MembershipID, OrganizationID: pair.OrganizationID, UserID: pair.UserID}

@@ -12,24 +12,27 @@ import (
 )
 
 // send gives the command to Clerk and returns what it says then, as facts. The command has all its ids afterwards. What was cut
-// short and is known to have been carried out isn't asked for again where that would undo what somebody has done since.
+// short and is known to have been carried out isn't asked for again: that would undo what somebody has done since.
 func (r *commandRun) send(ctx context.Context) ([]clerksync.Facts, error) {
+	if r.made {
+		return nil, nil
+	}
 	if err := r.confirmActor(ctx); err != nil {
 		return nil, err
-	}
-	switch r.command.Action {
-	case clerksync.ActionWorkspaceRenamed, clerksync.ActionMemberRoleChanged, clerksync.ActionMemberRemoved:
-		if r.made {
-			return nil, nil
-		}
-	default:
 	}
 	switch c := r.command; c.Action {
 	case clerksync.ActionWorkspaceCreated:
 		return r.create(ctx)
 	case clerksync.ActionWorkspaceRenamed:
+		if facts, err := r.asAsked(ctx, clerksync.ResourceOrganization, clerksync.Reference{ID: c.OrganizationID}); facts != nil || err != nil {
+			return facts, err
+		}
 		return r.observed(clerksync.ResourceOrganization)(r.cfg.Clerk.UpdateOrganization(ctx, c.OrganizationID, c.Name))
 	case clerksync.ActionMemberRoleChanged:
+		pair := clerksync.Reference{OrganizationID: c.OrganizationID, UserID: c.Target}
+		if facts, err := r.asAsked(ctx, clerksync.ResourceMembership, pair); facts != nil || err != nil {
+			return facts, err
+		}
 		return r.observed(clerksync.ResourceMembership)(r.cfg.Clerk.UpdateMembership(ctx, c.OrganizationID, c.Target, c.Role))
 	case clerksync.ActionMemberRemoved:
 		return r.remove(ctx)
@@ -55,6 +58,38 @@ func (r *commandRun) observed(resource clerksync.Resource) func(json.RawMessage,
 			return nil, fmt.Errorf("%w: %w", clerksync.ErrOutcomeUnknown, err)
 		}
 		return []clerksync.Facts{facts}, nil
+	}
+}
+
+// asAsked looks at what a command that was cut short should have changed. It returns the object if it is as asked for, and ErrOvertaken
+// if it isn't and was changed since: carried out now, the command would undo that. At a first try it looks at nothing.
+func (r *commandRun) asAsked(ctx context.Context, resource clerksync.Resource, ref clerksync.Reference) ([]clerksync.Facts, error) {
+	if r.since.IsZero() {
+		return nil, nil
+	}
+	found, err := r.cfg.Clerk.Find(ctx, resource, ref)
+	if err != nil || len(found) == 0 {
+		return nil, err
+	}
+	var object struct {
+		Name      string `json:"name"`
+		Role      string `json:"role"`
+		UpdatedAt int64  `json:"updated_at"`
+	}
+	if err := json.Unmarshal(found[0], &object); err != nil {
+		return nil, fmt.Errorf("read %s: %w", resource, err)
+	}
+	asked := object.Name == r.command.Name
+	if resource == clerksync.ResourceMembership {
+		asked = clerksync.CanonicalRole(object.Role) == r.command.Role
+	}
+	switch {
+	case asked:
+		return r.observed(resource)(found[0], nil)
+	case object.UpdatedAt > r.since.UnixMilli():
+		return nil, clerksync.ErrOvertaken
+	default:
+		return nil, nil
 	}
 }
 

@@ -54,6 +54,8 @@ type EarlierCommand struct {
 	Audited bool // somebody has told of what it changed
 	Same    bool // the same request
 	Answer  json.RawMessage
+
+	OrganizationID, Target string // of what it changed, as far as anybody has told
 }
 
 // BeginCommand records that a command is about to be given, and returns when, which names this try. If its key was used before,
@@ -81,7 +83,7 @@ func BeginCommand(ctx context.Context, db DBTX, id string, c clerksync.Command, 
 	}
 	return time.Time{}, &EarlierCommand{
 		ID: r.ID, State: CommandState(r.State), BegunAt: r.BegunAt, Recent: r.Recent, Audited: r.Audited, Same: bytes.Equal(r.Request, key.Request),
-		Answer: r.Answer,
+		Answer: r.Answer, OrganizationID: r.OrganizationID, Target: r.Target,
 	}, nil
 }
 
@@ -93,8 +95,7 @@ func TryCommandAgain(ctx context.Context, db DBTX, id string) (triedAt time.Time
 	return triedAt, nil
 }
 
-// NameCommand records the ids of what Clerk made, unless a later try has begun. It locks the command, which must come after the
-// locks of [LockMirror].
+// NameCommand records the ids of what Clerk made, unless a later try has begun. [Finish] has locked the command (Outcome.Recorded).
 func NameCommand(ctx context.Context, db DBTX, id string, triedAt time.Time, c clerksync.Command) error {
 	err := queries().NameCommand(ctx, db, dbsqlc.NameCommandParams{
 		ID: id, OrganizationID: c.OrganizationID, Target: c.Target, TriedAt: triedAt,
@@ -115,16 +116,14 @@ func EndCommand(ctx context.Context, db DBTX, id string, triedAt time.Time, stat
 	return nil
 }
 
-// FindAnswer returns what was answered to the same request with the same key, and whom or what it was about, or ErrNotFound.
-func FindAnswer(ctx context.Context, db DBTX, key CommandKey) (answer json.RawMessage, target string, err error) {
-	r, err := queries().FindAnswer(ctx, db, key.Digest)
-	if errors.Is(err, pgx.ErrNoRows) || err == nil && !bytes.Equal(r.Request, key.Request) {
-		return nil, "", ErrNotFound
-	}
+// OwnCommand reports whether a key stands for the same request of an actor about themselves, and that one is done, or was carried out by
+// all that is known: such a one may be repeated by somebody who has changed themselves so that they may not ask any more.
+func OwnCommand(ctx context.Context, db DBTX, actor string, key CommandKey) (bool, error) {
+	own, err := queries().OwnCommand(ctx, db, dbsqlc.OwnCommandParams{Key: key.Digest, Request: key.Request, Actor: actor})
 	if err != nil {
-		return nil, "", fmt.Errorf("find answer: %w", err)
+		return false, fmt.Errorf("find own command: %w", err)
 	}
-	return r.Answer, r.Target, nil
+	return own, nil
 }
 
 // PruneCommands forgets at most limit commands whose keys don't count any more, and returns how many it forgot. Whoever made a
@@ -161,7 +160,7 @@ func MembershipOf(ctx context.Context, db DBTX, p Pair) (m Member, ended bool, e
 	}, r.Dead, nil
 }
 
-// signable are the actions of changes that commands make and that Clerk may not sign.
+// signable are the actions of changes that commands make.
 func signable(a clerksync.Action) bool {
 	return slices.Contains([]clerksync.Action{
 		clerksync.ActionWorkspaceCreated, clerksync.ActionWorkspaceRenamed, clerksync.ActionMemberJoined,
@@ -169,37 +168,51 @@ func signable(a clerksync.Action) bool {
 	}, a)
 }
 
-// sign returns the entries with the actors of the commands that made the changes. It locks these commands, so it comes after the
-// locks of [LockMirror] and before those of [Finish]. Without an entry that may be a command's, it asks nothing.
-func sign(ctx context.Context, db DBTX, entries []clerksync.AuditEntry) ([]clerksync.AuditEntry, error) {
-	var p dbsqlc.OpenCommandsParams
-	for _, e := range entries {
-		if e.Actor == "" && signable(e.Action) {
-			p.OrganizationIds, p.Targets = append(p.OrganizationIds, e.OrganizationID), append(p.Targets, e.Target)
-			p.Actions = append(p.Actions, string(e.Action))
+// sign returns the outcome's entries with the actors of the commands that made the changes. It locks these commands, and the one that
+// is being recorded, so it comes after the locks of [LockMirror] and before those of [Finish]. Without an entry that may be a
+// command's, it asks nothing.
+func sign(ctx context.Context, db DBTX, o Outcome) ([]clerksync.AuditEntry, error) {
+	p := dbsqlc.OpenCommandsParams{Unsent: o.Unsent, Recorded: o.Recorded}
+	for _, e := range o.Entries {
+		if !signable(e.Action) {
+			continue
+		}
+		p.OrganizationIds, p.Targets = append(p.OrganizationIds, e.OrganizationID), append(p.Targets, e.Target)
+		p.Actions = append(p.Actions, string(e.Action))
+		switch e.Action {
+		case clerksync.ActionWorkspaceCreated:
+			p.Creators = append(p.Creators, e.Actor)
+		case clerksync.ActionMemberJoined:
+			p.Creators = append(p.Creators, e.Target)
+		default:
 		}
 	}
-	if len(p.Targets) == 0 {
-		return entries, nil
+	if len(p.Targets) == 0 && p.Recorded == "" {
+		return o.Entries, nil
 	}
 	rows, err := queries().OpenCommands(ctx, db, p)
 	if err != nil {
 		return nil, fmt.Errorf("find commands: %w", err)
 	}
 	if len(rows) == 0 {
-		return entries, nil
+		return o.Entries, nil
 	}
 	open := make([]clerksync.OpenCommand, len(rows))
 	for i, r := range rows {
-		open[i] = clerksync.OpenCommand{ID: r.ID, Result: r.Outcome, Command: clerksync.Command{
+		open[i] = clerksync.OpenCommand{ID: r.ID, Result: r.Outcome, Audited: r.Audited, Command: clerksync.Command{
 			Actor: r.Actor, Action: clerksync.Action(r.Action), OrganizationID: r.OrganizationID, Target: r.Target,
 		}}
 	}
-	signed, used := clerksync.Attribute(entries, open)
-	if len(used) > 0 {
-		if err := queries().MarkAudited(ctx, db, used); err != nil {
-			return nil, fmt.Errorf("mark commands: %w", err)
-		}
+	signed, signatures := clerksync.Attribute(o.Entries, open)
+	if len(signatures) == 0 {
+		return signed, nil
+	}
+	var m dbsqlc.MarkAuditedParams
+	for _, s := range signatures {
+		m.Ids, m.OrganizationIds, m.Targets = append(m.Ids, s.CommandID), append(m.OrganizationIds, s.OrganizationID), append(m.Targets, s.Target)
+	}
+	if err := queries().MarkAudited(ctx, db, m); err != nil {
+		return nil, fmt.Errorf("mark commands: %w", err)
 	}
 	return signed, nil
 }

@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"context"
 	"testing"
 	"time"
 
@@ -37,4 +38,42 @@ SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_xact_user_tables WHERE schemana
 		require.Less(t, read, 100, "rows of commands read")
 		return nil
 	}))
+}
+
+// TestARecordIsInNobodysWay: it locks its command with those that may sign, before the counters. In another order a webhook, which
+// waits for the counter with the command in its hands, and the record would wait for each other.
+func TestARecordIsInNobodysWay(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.New(t)
+	c := clerksync.Command{Actor: "user_1", Action: clerksync.ActionInvitationSent, OrganizationID: "org_1", Email: "kim@callmine.test"}
+	triedAt, _, err := store.BeginCommand(t.Context(), pool, "cmd_1", c, store.CommandKey{})
+	require.NoError(t, err)
+	sent := func(actor, target string) store.Outcome {
+		changed := clerksync.NewMirror()
+		changed.Invitations[target] = clerksync.Invitation{ID: target, OrganizationID: "org_1"}
+		return store.Outcome{Changed: changed, Entries: []clerksync.AuditEntry{{
+			OrganizationID: "org_1", Actor: actor, Action: clerksync.ActionInvitationSent, Target: target, At: time.Now().UnixMilli(), Cause: "msg_1",
+			After: clerksync.Details{"email": target + "@callmine.test"},
+		}}}
+	}
+	heard := make(chan error, 1)
+	require.NoError(t, pgx.BeginFunc(t.Context(), pool, func(tx pgx.Tx) error {
+		own := sent("user_9", "orginv_1") // as Clerk signed it
+		own.Recorded = "cmd_1"
+		require.NoError(t, store.Finish(t.Context(), tx, own, time.Now()))
+		go func() { // of an invitation that names nobody
+			heard <- pgx.BeginFunc(context.WithoutCancel(t.Context()), pool, func(tx pgx.Tx) error {
+				return store.Finish(context.WithoutCancel(t.Context()), tx, sent("", "orginv_2"), time.Now())
+			})
+		}()
+		require.Eventually(t, func() bool {
+			var waits bool
+			err := pool.QueryRow(t.Context(), `SELECT EXISTS (SELECT FROM pg_stat_activity
+				WHERE datname = current_database() AND wait_event_type = 'Lock')`).Scan(&waits)
+			return err == nil && waits
+		}, 10*time.Second, 2*time.Millisecond)
+		c.Target = "orginv_1"
+		return store.NameCommand(t.Context(), tx, "cmd_1", triedAt, c)
+	}))
+	require.NoError(t, <-heard)
 }

@@ -17,6 +17,9 @@ type Outcome struct {
 	Deliveries []clerksync.Delivery // with the State that each ended in, and the Reason of those that are quarantined
 	Entries    []clerksync.AuditEntry
 	Changed    clerksync.Mirror
+
+	Recorded string // the command that this is the outcome of; "" for none
+	Unsent   string // a command that Clerk hasn't been given yet, so that no change is its; "" for none
 }
 
 // Finish records the outcome of applying deliveries: in the ledger, in the audit log, and in the counter of each
@@ -29,7 +32,7 @@ func Finish(ctx context.Context, db DBTX, o Outcome, now time.Time) error {
 		p.States = append(p.States, string(d.State))
 		p.LastErrors = append(p.LastErrors, d.Reason)
 	}
-	entries, err := sign(ctx, db, o.Entries)
+	entries, err := sign(ctx, db, o)
 	if err != nil {
 		return err
 	}

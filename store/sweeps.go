@@ -140,7 +140,7 @@ func SaveSweep(ctx context.Context, db DBTX, s Sweep) error {
 	return nil
 }
 
-// FinishSweep records how a sweep ended. If it was clean, what it covers is verified as of its beginning.
+// FinishSweep records how a sweep ended. If it was clean, and of everything, the mirror is verified as of its beginning.
 func FinishSweep(ctx context.Context, db DBTX, s Sweep) error {
 	err := queries().FinishSweep(ctx, db, dbsqlc.FinishSweepParams{
 		ID: s.ID, State: string(s.State), Reason: s.Reason, Progress: s.Progress, Report: s.Report,
@@ -151,10 +151,10 @@ func FinishSweep(ctx context.Context, db DBTX, s Sweep) error {
 	if err := forgetSeen(ctx, db); err != nil {
 		return err
 	}
-	if s.State != SweepClean || s.DryRun {
+	if s.State != SweepClean || s.DryRun || s.OrganizationID != "" {
 		return nil
 	}
-	if err := queries().Verify(ctx, db, dbsqlc.VerifyParams{OrganizationID: s.OrganizationID, VerifiedAt: s.StartedAt}); err != nil {
+	if err := queries().Verify(ctx, db, s.StartedAt); err != nil {
 		return fmt.Errorf("record that the mirror is verified: %w", err)
 	}
 	return nil

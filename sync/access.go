@@ -35,7 +35,7 @@ type Standing struct {
 
 	Revision int64 // counts the organization's changes; 0 if it is unknown
 	// AsOf is the last instant at which all that the mirror has of the organization is known to have agreed with Clerk: the
-	// beginning of the last clean sweep, or the organization's own; zero if there is none. No event moves it.
+	// beginning of the last clean sweep of everything or, before there was one, the organization's own; zero if there is none. No event moves it.
 	AsOf time.Time
 }
 

@@ -64,6 +64,7 @@ var (
 	ErrInvitationNotPending = errors.New("the invitation isn't pending any more")
 	ErrSlugTaken            = errors.New("another organization has the slug")
 	ErrNotAdminAtClerk      = errors.New("the user may not manage the organization at clerk")
+	ErrOvertaken            = errors.New("somebody has changed it since the command was first given")
 	ErrGone                 = errors.New("clerk knows no such object")
 	ErrInvalidInput         = errors.New("clerk takes no such value")
 )
@@ -91,45 +92,51 @@ var (
 	ErrNotRecorded = errors.New("clerk has carried the command out, but it isn't recorded")
 )
 
-// OpenCommand is a command that was begun and hasn't signed a change yet.
+// OpenCommand is a command that was begun and may have made a change that isn't audited yet.
 type OpenCommand struct {
 	Command
 
-	ID     string
-	Result string // its [Command.Outcome]
+	ID      string
+	Result  string // its [Command.Outcome]
+	Audited bool   // it has signed its change: what it may still sign for is its actor's joining
 }
 
-// Attribute returns the entries signed by the commands that made the changes, the oldest command first, and the ids of those
-// that signed: each signs one change, and whoever creates a workspace also signs for joining it. What Clerk itself signed stays as it
-// is. The open commands may be of any organization and action.
+// Signature says which change a command made.
+type Signature struct{ CommandID, OrganizationID, Target string }
+
+// Attribute returns the entries signed by the commands that made the changes, the oldest command first, and their signatures: each
+// signs one change, and whoever creates a workspace also signs for joining it. An entry that Clerk signed keeps its actor, and
+// takes the signature of that actor's command alone. The open commands may be of any organization and action; one that may stand for
+// several organizations is there once for each.
 //
 // It doesn't matter who tells of the change: the command itself, a webhook or a sweep. Whoever is first makes the entry.
-func Attribute(entries []AuditEntry, open []OpenCommand) (signed []AuditEntry, used []string) {
+func Attribute(entries []AuditEntry, open []OpenCommand) (signed []AuditEntry, signatures []Signature) {
 	signed = slices.Clone(entries)
-	free := slices.Clone(open)
+	free := slices.DeleteFunc(slices.Clone(open), func(c OpenCommand) bool { return c.Audited })
 	for i := range signed {
 		e := &signed[i]
-		if e.Actor != "" {
-			continue
-		}
-		made := slices.IndexFunc(free, func(c OpenCommand) bool { return c.ID == e.Cause && c.Action == e.Action })
+		made := slices.IndexFunc(free, func(c OpenCommand) bool { return c.ID == e.Cause && c.Action == e.Action && c.maySign(*e) })
 		if made < 0 {
-			made = slices.IndexFunc(free, func(c OpenCommand) bool { return c.made(*e) })
+			made = slices.IndexFunc(free, func(c OpenCommand) bool { return c.made(*e) && c.maySign(*e) })
 		}
 		switch {
 		case made >= 0:
-			e.Actor = free[made].Actor
-			used = append(used, free[made].ID)
-			free = slices.Delete(free, made, made+1)
-		case slices.ContainsFunc(open, func(c OpenCommand) bool { return c.joins(*e) }):
+			by := free[made]
+			e.Actor = by.Actor
+			signatures = append(signatures, Signature{CommandID: by.ID, OrganizationID: e.OrganizationID, Target: e.Target})
+			free = slices.DeleteFunc(free, func(c OpenCommand) bool { return c.ID == by.ID })
+		case e.Actor == "" && slices.ContainsFunc(open, func(c OpenCommand) bool { return c.joins(*e) }):
 			e.Actor = e.Target
 		}
 		if e.Action == ActionMemberRemoved && e.Actor == e.Target {
 			e.Action = ActionMemberLeft
 		}
 	}
-	return signed, used
+	return signed, signatures
 }
+
+// maySign reports whether Clerk leaves open who made the change, or says that the command's actor did.
+func (c OpenCommand) maySign(e AuditEntry) bool { return e.Actor == "" || e.Actor == c.Actor }
 
 // made reports whether the entry is of the change that the command asks for.
 func (c OpenCommand) made(e AuditEntry) bool {

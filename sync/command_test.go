@@ -22,6 +22,11 @@ func TestAttribute(t *testing.T) {
 		}
 	}
 	removed := clerksync.AuditEntry{OrganizationID: "org_1", Action: clerksync.ActionMemberRemoved, Target: "user_2"}
+	created := func(organization string) clerksync.AuditEntry {
+		return clerksync.AuditEntry{
+			OrganizationID: organization, Action: clerksync.ActionWorkspaceCreated, Target: organization, After: clerksync.Details{"name": "North"},
+		}
+	}
 	joined := clerksync.AuditEntry{OrganizationID: "org_1", Action: clerksync.ActionMemberJoined, Target: "user_1"}
 	byClerk := clerksync.AuditEntry{OrganizationID: "org_1", Action: clerksync.ActionMemberRemoved, Target: "user_2", Actor: "user_9"}
 	promote := open("cmd_1", "user_1", clerksync.ActionMemberRoleChanged, "org_1", "user_2", "org:admin")
@@ -54,6 +59,27 @@ func TestAttribute(t *testing.T) {
 			[]string{"user_9"},
 			nil,
 		},
+		"what Clerk signed with the actor of the command": {
+			[]clerksync.AuditEntry{byClerk},
+			[]clerksync.OpenCommand{open("cmd_1", "user_9", clerksync.ActionMemberRemoved, "org_1", "user_2", "")},
+			[]string{"user_9"},
+			[]string{"cmd_1"},
+		},
+		"one that may stand for two": {
+			[]clerksync.AuditEntry{created("org_1"), created("org_2")},
+			[]clerksync.OpenCommand{
+				open("cmd_1", "user_1", clerksync.ActionWorkspaceCreated, "org_1", "", "North"),
+				open("cmd_1", "user_1", clerksync.ActionWorkspaceCreated, "org_2", "", "North"),
+			},
+			[]string{"user_1", ""},
+			[]string{"cmd_1"},
+		},
+		"one that has signed": {
+			[]clerksync.AuditEntry{changed("org_1", "user_2", "org:admin", "msg_1")},
+			[]clerksync.OpenCommand{{ID: promote.ID, Result: promote.Result, Command: promote.Command, Audited: true}},
+			[]string{""},
+			nil,
+		},
 		"creator joins": {
 			[]clerksync.AuditEntry{joined},
 			[]clerksync.OpenCommand{open("cmd_1", "user_1", clerksync.ActionWorkspaceCreated, "org_1", "", "North")},
@@ -67,7 +93,11 @@ func TestAttribute(t *testing.T) {
 			nil,
 		},
 	} {
-		signed, used := clerksync.Attribute(c.entries, c.open)
+		signed, signatures := clerksync.Attribute(c.entries, c.open)
+		var used []string
+		for _, s := range signatures {
+			used = append(used, s.CommandID)
+		}
 		require.Equal(t, c.used, used, name)
 		for i, e := range signed {
 			require.Equal(t, c.actors[i], e.Actor, name)

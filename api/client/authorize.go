@@ -34,7 +34,7 @@ type Decision struct {
 	WorkspaceID string     `json:"workspace_id"`
 	UserID      string     `json:"user_id"`
 	Revision    int64      `json:"revision"` // counts the workspace's changes
-	AsOf        *time.Time `json:"as_of"`    // of the last comparison with Clerk, or of the workspace's creation; nil if neither is known
+	AsOf        *time.Time `json:"as_of"`    // of the last comparison with Clerk or, before any, of the workspace's creation; nil if neither is known
 }
 
 // Authorize asks, as the service, whether a user may do something. A refusal is a Decision, not an error; with an error,

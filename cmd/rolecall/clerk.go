@@ -148,7 +148,7 @@ type commands struct{ *clerkapi.Client }
 
 // Find implements [jobs.Commands].
 func (c commands) Find(ctx context.Context, r clerksync.Resource, ref clerksync.Reference) ([]json.RawMessage, error) {
-	return c.Client.Find(clerkapi.Interactive(ctx, clerkapi.ForMembership), r, ref)
+	return c.Client.Find(clerkapi.Interactive(ctx, clerkapi.ForCommand), r, ref)
 }
 
 // UserMemberships implements [jobs.Commands].

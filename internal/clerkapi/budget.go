@@ -20,8 +20,9 @@ const (
 const (
 	// interactiveShare is what part of the budget interactive calls may take: a sweep keeps going beside them.
 	interactiveShare = 0.5
-	// interactiveBurst is how many people may knock at once, or, with a higher rate, as many as it lets in within a second.
-	interactiveBurst = 10
+	// interactiveBurst is how many interactive calls may be made at once, or, with a higher rate, as many as it lets in within two
+	// seconds. Strangers have six of twelve (see Purpose.left).
+	interactiveBurst = 12
 	// maxPause is how long a background call waits for the end of a pause. Its caller can put off work for longer
 	// without holding anything.
 	maxPause = 30 * time.Second
@@ -53,7 +54,7 @@ func newBudget(callsPerSecond float64) *budget {
 func burst(callsPerSecond float64) int { return max(1, int(math.Ceil(callsPerSecond))) }
 
 func knocks(callsPerSecond float64) int {
-	return max(interactiveBurst, burst(callsPerSecond*interactiveShare))
+	return max(interactiveBurst, burst(2*callsPerSecond*interactiveShare))
 }
 
 // fit sets the rate by the kind of the instance, unless a rate was configured.
@@ -108,7 +109,7 @@ func (b *budget) admitInteractive(purpose Purpose) error {
 func (b *budget) takeInteractive(purpose Purpose) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.interactive.Tokens() >= 1+purpose.left(b.interactive.Burst()) && b.interactive.Allow()
+	return b.interactive.Tokens() >= 1+purpose.left() && b.interactive.Allow()
 }
 
 // pause holds all background calls for a while. A shorter pause doesn't end a longer one.

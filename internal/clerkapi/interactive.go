@@ -9,21 +9,16 @@ type Purpose int
 const (
 	ForStranger   Purpose = iota + 1 // to look somebody up whom nobody knows yet
 	ForCommand                       // to change an organization or an invitation
-	ForMembership                    // to change or end a membership, or to learn who may
+	ForMembership                    // to change a membership, or to learn who may
+	ForRemoval                       // to end a membership, or to learn who may
 )
 
-// left is how much of the interactive burst a purpose leaves for those that go before it: so strangers who knock don't keep anybody
-// from changing something, nor whoever creates many organizations an admin from removing somebody, which takes two calls.
-func (p Purpose) left(burst int) float64 {
-	switch p {
-	case ForMembership:
-		return 0
-	case ForCommand:
-		return float64(burst) / 5
-	default:
-		return float64(burst) * 2 / 5
-	}
-}
+// callsOfAChange is how many calls one change takes: who may, and the change.
+const callsOfAChange = 2
+
+// left is how much of the interactive burst a purpose leaves for those that go before it, one change for each: so strangers who
+// knock don't keep anybody from changing something, nor whoever changes much an admin from removing somebody.
+func (p Purpose) left() float64 { return float64(callsOfAChange * (ForRemoval - p)) }
 
 type interactiveKey struct{}
 

@@ -44,8 +44,17 @@ func (c *Client) UpdateMembership(ctx context.Context, organizationID, userID, r
 
 // DeleteMembership ends a membership.
 func (c *Client) DeleteMembership(ctx context.Context, organizationID, userID string) (json.RawMessage, error) {
-	return c.write(ctx, ForMembership, "delete membership", http.MethodDelete, at(membershipRoute, organizationID, userID),
+	return c.write(ctx, ForRemoval, "delete membership", http.MethodDelete, at(membershipRoute, organizationID, userID),
 		body{}, isOf(userID), organizationID, userID)
+}
+
+// Actor looks up the membership of a user who gives a command, so that a removal goes before everything else.
+func (c *Client) Actor(ctx context.Context, organizationID, userID string, removes bool) ([]json.RawMessage, error) {
+	purpose := ForMembership
+	if removes {
+		purpose = ForRemoval
+	}
+	return c.Find(Interactive(ctx, purpose), clerksync.ResourceMembership, clerksync.Reference{OrganizationID: organizationID, UserID: userID})
 }
 
 // CreateInvitation invites an address in the name of a user, who must be an admin for Clerk, too.

@@ -16,16 +16,25 @@ WHERE key = @key::bytea AND begun_at < clock_timestamp() - interval '24 hours'
     AND NOT (state = 'begun' AND tried_at > clock_timestamp() - interval '20 seconds'); -- a repeat that runs
 
 -- name: LockCommand :one
-SELECT id, state, request, answer, begun_at, (audited_at IS NOT NULL)::boolean AS audited, (clock_timestamp() - tried_at < interval '20 seconds')::boolean AS recent
+SELECT id, state, organization_id, target, request, answer, begun_at, (audited_at IS NOT NULL)::boolean AS audited,
+    (clock_timestamp() - tried_at < interval '20 seconds')::boolean AS recent
 FROM rolecall.commands WHERE key = @key::bytea FOR UPDATE;
 
--- name: FindAnswer :one
-SELECT request, answer, target FROM rolecall.commands
-WHERE key = @key::bytea AND state = 'done' AND begun_at > clock_timestamp() - interval '24 hours';
+-- name: OwnCommand :one
+-- Whether the key stands for the same request of an actor about themselves that is done, or was carried out by all that is known.
+SELECT EXISTS (
+    SELECT FROM rolecall.commands
+    WHERE key = @key::bytea AND request = @request::bytea AND actor = @actor AND target = actor
+        AND (state = 'done' OR state IN ('begun', 'unknown') AND audited_at IS NOT NULL)
+        AND begun_at > clock_timestamp() - interval '24 hours'
+)::boolean;
 
 -- name: TryCommandAgain :one
 -- Returns when it was tried. A try that outlives its time doesn't end the next one: NameCommand and EndCommand tell them apart by this.
-UPDATE rolecall.commands SET state = 'begun', tried_at = clock_timestamp() WHERE id = @id RETURNING tried_at;
+-- What one that has failed signed was somebody else's change.
+UPDATE rolecall.commands
+SET state = 'begun', tried_at = clock_timestamp(), audited_at = CASE WHEN state = 'failed' THEN NULL ELSE audited_at END
+WHERE id = @id RETURNING tried_at;
 
 -- name: NameCommand :exec
 -- What Clerk made has ids now.
@@ -35,20 +44,23 @@ UPDATE rolecall.commands SET organization_id = @organization_id, target = @targe
 UPDATE rolecall.commands SET state = @state, answer = @answer WHERE id = @id AND tried_at = @tried_at;
 
 -- name: OpenCommands :many
--- The commands that may have made changes, locked: those under way first, then those of which nobody knows, each the oldest first.
--- Each signs one change. Who creates a workspace joins it, too, perhaps a moment after the command is done. A creation whose
--- workspace Clerk hasn't told yet may be that of any one that is as young as the command, give or take how far the clocks differ.
-SELECT open.id, open.actor, open.action, coalesce(nullif(open.organization_id, ''), young.id, '')::text AS organization_id, open.target, open.outcome
+-- The commands that may have made changes, and the one that is being recorded, locked: those under way first, then those of which
+-- nobody knows, each the oldest first. Each signs one change. Who creates a workspace joins it, too, perhaps a moment after the command
+-- is done. A creation whose workspace Clerk hasn't told yet may be that of any one that is as young as the command, give or take how far
+-- the clocks differ. One that wasn't sent to Clerk yet made none.
+SELECT open.id, open.actor, open.action, coalesce(nullif(open.organization_id, ''), young.id, '')::text AS organization_id, open.target,
+    open.outcome, open.audited
 FROM (
-    SELECT id, actor, action, organization_id, target, outcome, begun_at, state FROM rolecall.commands
-    WHERE tried_at > clock_timestamp() - interval '10 minutes' AND (
+    SELECT id, actor, action, organization_id, target, outcome, begun_at, state, (audited_at IS NOT NULL)::boolean AS audited
+    FROM rolecall.commands
+    WHERE id <> @unsent::text AND (id = @recorded::text OR tried_at > clock_timestamp() - interval '10 minutes' AND (
         state IN ('begun', 'unknown') AND (
             organization_id = ANY (@organization_ids::text[]) AND action = ANY (@actions::text[])
                 AND (target = ANY (@targets::text[]) OR target = '') AND audited_at IS NULL
-            OR (organization_id = '' OR organization_id = ANY (@organization_ids)) AND action = 'workspace.created' AND actor = ANY (@targets))
-        OR state = 'done' AND organization_id = ANY (@organization_ids) AND action = 'workspace.created' AND actor = ANY (@targets)
+            OR (organization_id = '' OR organization_id = ANY (@organization_ids)) AND action = 'workspace.created' AND actor = ANY (@creators::text[]))
+        OR state = 'done' AND organization_id = ANY (@organization_ids) AND action = 'workspace.created' AND actor = ANY (@creators)
             AND NOT EXISTS (SELECT FROM rolecall.audit_log l
-                WHERE l.organization_id = commands.organization_id AND l.action = 'member.joined' AND l.target = commands.actor))
+                WHERE l.organization_id = commands.organization_id AND l.action = 'member.joined' AND l.target = commands.actor)))
     ORDER BY id
     FOR UPDATE
 ) open
@@ -57,7 +69,10 @@ LEFT JOIN rolecall.organizations young
 ORDER BY open.state = 'unknown', open.begun_at, open.id;
 
 -- name: MarkAudited :exec
-UPDATE rolecall.commands SET audited_at = clock_timestamp() WHERE id = ANY (@ids::text[]);
+-- The commands have signed, and what they made has ids.
+UPDATE rolecall.commands c SET audited_at = clock_timestamp(), organization_id = s.organization_id, target = s.target
+FROM (SELECT unnest(@ids::text[]) AS id, unnest(@organization_ids::text[]) AS organization_id, unnest(@targets::text[]) AS target) s
+WHERE c.id = s.id;
 
 -- name: PruneCommands :execrows
 DELETE FROM rolecall.commands

@@ -37,9 +37,9 @@ SET state = @state, reason = @reason, progress = @progress, report = @report, up
 WHERE id = @id;
 
 -- name: Verify :exec
--- As of then, mirror and Clerk were equal: in one organization, or, for '', everywhere.
+-- As of then, mirror and Clerk were equal.
 INSERT INTO rolecall.revisions AS r (organization_id, revision, verified_at)
-VALUES (@organization_id, 0, @verified_at::timestamptz)
+VALUES ('', 0, @verified_at::timestamptz)
 ON CONFLICT (organization_id) DO UPDATE SET verified_at = greatest(r.verified_at, excluded.verified_at);
 
 -- name: LastSweep :one

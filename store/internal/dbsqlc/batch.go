@@ -27,17 +27,21 @@ SELECT (o.deleted_at IS NOT NULL)::boolean AS organization_dead,
     coalesce(m.role, '')::text AS role,
     coalesce(m.permissions, '{}')::text[] AS permissions,
     coalesce(r.revision + coalesce(i.revision, 0), 0)::bigint AS revision,
-    coalesce(agreed.at, 'epoch')::timestamptz AS as_of -- 'epoch' for never
+    -- As of when the workspace here, roles and accounts included, is known to have agreed with Clerk: the last clean sweep of everything.
+    -- No event counts: it says nothing about another one that was lost; nor does a sweep of one organization, which lists no roles.
+    -- Before there was any sweep it is the workspace's beginning, unless that is in the future, which is a clock's error or worse.
+    -- 'epoch' for never, and for an unknown workspace, whatever was swept.
+    (CASE
+        WHEN r.organization_id IS NULL THEN 'epoch'
+        WHEN i.verified_at IS NOT NULL THEN i.verified_at
+        WHEN o.created_at < now() + interval '1 minute' THEN least(o.created_at, now())
+        ELSE 'epoch'
+    END)::timestamptz AS as_of
 FROM (SELECT 1) one
 LEFT JOIN rolecall.organizations o ON o.id = $1
 LEFT JOIN rolecall.users u ON u.id = $2
 LEFT JOIN rolecall.revisions r ON r.organization_id = $1
 LEFT JOIN rolecall.revisions i ON i.organization_id = '' -- of what concerns all: roles and permissions
-LEFT JOIN LATERAL (
-    SELECT greatest(r.verified_at, i.verified_at,
-        CASE WHEN o.created_at < now() + interval '1 minute' THEN least(o.created_at, now()) END) AS at
-    WHERE r.organization_id IS NOT NULL -- of an unknown one nothing is known, whatever else was swept
-) agreed ON true
 LEFT JOIN LATERAL (
     SELECT id, role, permissions, deleted_at FROM rolecall.effective_memberships
     WHERE organization_id = $1 AND user_id = $2
@@ -74,9 +78,6 @@ type StandingsRow struct {
 // an event that didn't come yet. It is one pair for each execution, because Postgres remembers the plan of
 // this form; for arrays, of which it can't guess the length, it plans anew each time, which takes five times as long
 // as the answer.
-// As of when the whole workspace here is known to have agreed with Clerk: the last clean sweep, or the workspace's beginning,
-// before which nothing could be missed. No event counts: it says nothing about another one that was lost. A beginning in the
-// future is a clock's error, if it isn't far off; else it says nothing, or the workspace would look current for ever.
 func (q *Queries) Standings(ctx context.Context, db DBTX, arg []StandingsParams) *StandingsBatchResults {
 	batch := &pgx.Batch{}
 	for _, a := range arg {

@@ -71,24 +71,6 @@ func (q *Queries) EndCommand(ctx context.Context, db DBTX, arg EndCommandParams)
 	return err
 }
 
-const findAnswer = `-- name: FindAnswer :one
-SELECT request, answer, target FROM rolecall.commands
-WHERE key = $1::bytea AND state = 'done' AND begun_at > clock_timestamp() - interval '24 hours'
-`
-
-type FindAnswerRow struct {
-	Request []byte          `json:"request"`
-	Answer  json.RawMessage `json:"answer"`
-	Target  string          `json:"target"`
-}
-
-func (q *Queries) FindAnswer(ctx context.Context, db DBTX, key []byte) (FindAnswerRow, error) {
-	row := db.QueryRow(ctx, findAnswer, key)
-	var i FindAnswerRow
-	err := row.Scan(&i.Request, &i.Answer, &i.Target)
-	return i, err
-}
-
 const forgetKey = `-- name: ForgetKey :exec
 DELETE FROM rolecall.commands
 WHERE key = $1::bytea AND begun_at < clock_timestamp() - interval '24 hours'
@@ -136,18 +118,21 @@ func (q *Queries) Invitation(ctx context.Context, db DBTX, id string) (Invitatio
 
 const lockCommand = `-- name: LockCommand :one
 
-SELECT id, state, request, answer, begun_at, (audited_at IS NOT NULL)::boolean AS audited, (clock_timestamp() - tried_at < interval '20 seconds')::boolean AS recent
+SELECT id, state, organization_id, target, request, answer, begun_at, (audited_at IS NOT NULL)::boolean AS audited,
+    (clock_timestamp() - tried_at < interval '20 seconds')::boolean AS recent
 FROM rolecall.commands WHERE key = $1::bytea FOR UPDATE
 `
 
 type LockCommandRow struct {
-	ID      string          `json:"id"`
-	State   string          `json:"state"`
-	Request []byte          `json:"request"`
-	Answer  json.RawMessage `json:"answer"`
-	BegunAt time.Time       `json:"begun_at"`
-	Audited bool            `json:"audited"`
-	Recent  bool            `json:"recent"`
+	ID             string          `json:"id"`
+	State          string          `json:"state"`
+	OrganizationID string          `json:"organization_id"`
+	Target         string          `json:"target"`
+	Request        []byte          `json:"request"`
+	Answer         json.RawMessage `json:"answer"`
+	BegunAt        time.Time       `json:"begun_at"`
+	Audited        bool            `json:"audited"`
+	Recent         bool            `json:"recent"`
 }
 
 // a repeat that runs
@@ -157,6 +142,8 @@ func (q *Queries) LockCommand(ctx context.Context, db DBTX, key []byte) (LockCom
 	err := row.Scan(
 		&i.ID,
 		&i.State,
+		&i.OrganizationID,
+		&i.Target,
 		&i.Request,
 		&i.Answer,
 		&i.BegunAt,
@@ -167,11 +154,20 @@ func (q *Queries) LockCommand(ctx context.Context, db DBTX, key []byte) (LockCom
 }
 
 const markAudited = `-- name: MarkAudited :exec
-UPDATE rolecall.commands SET audited_at = clock_timestamp() WHERE id = ANY ($1::text[])
+UPDATE rolecall.commands c SET audited_at = clock_timestamp(), organization_id = s.organization_id, target = s.target
+FROM (SELECT unnest($1::text[]) AS id, unnest($2::text[]) AS organization_id, unnest($3::text[]) AS target) s
+WHERE c.id = s.id
 `
 
-func (q *Queries) MarkAudited(ctx context.Context, db DBTX, ids []string) error {
-	_, err := db.Exec(ctx, markAudited, ids)
+type MarkAuditedParams struct {
+	Ids             []string `json:"ids"`
+	OrganizationIds []string `json:"organization_ids"`
+	Targets         []string `json:"targets"`
+}
+
+// The commands have signed, and what they made has ids.
+func (q *Queries) MarkAudited(ctx context.Context, db DBTX, arg MarkAuditedParams) error {
+	_, err := db.Exec(ctx, markAudited, arg.Ids, arg.OrganizationIds, arg.Targets)
 	return err
 }
 
@@ -243,29 +239,34 @@ func (q *Queries) NameCommand(ctx context.Context, db DBTX, arg NameCommandParam
 }
 
 const openCommands = `-- name: OpenCommands :many
-SELECT open.id, open.actor, open.action, coalesce(nullif(open.organization_id, ''), young.id, '')::text AS organization_id, open.target, open.outcome
+SELECT open.id, open.actor, open.action, coalesce(nullif(open.organization_id, ''), young.id, '')::text AS organization_id, open.target,
+    open.outcome, open.audited
 FROM (
-    SELECT id, actor, action, organization_id, target, outcome, begun_at, state FROM rolecall.commands
-    WHERE tried_at > clock_timestamp() - interval '10 minutes' AND (
+    SELECT id, actor, action, organization_id, target, outcome, begun_at, state, (audited_at IS NOT NULL)::boolean AS audited
+    FROM rolecall.commands
+    WHERE id <> $1::text AND (id = $2::text OR tried_at > clock_timestamp() - interval '10 minutes' AND (
         state IN ('begun', 'unknown') AND (
-            organization_id = ANY ($1::text[]) AND action = ANY ($2::text[])
-                AND (target = ANY ($3::text[]) OR target = '') AND audited_at IS NULL
-            OR (organization_id = '' OR organization_id = ANY ($1)) AND action = 'workspace.created' AND actor = ANY ($3))
-        OR state = 'done' AND organization_id = ANY ($1) AND action = 'workspace.created' AND actor = ANY ($3)
+            organization_id = ANY ($3::text[]) AND action = ANY ($4::text[])
+                AND (target = ANY ($5::text[]) OR target = '') AND audited_at IS NULL
+            OR (organization_id = '' OR organization_id = ANY ($3)) AND action = 'workspace.created' AND actor = ANY ($6::text[]))
+        OR state = 'done' AND organization_id = ANY ($3) AND action = 'workspace.created' AND actor = ANY ($6)
             AND NOT EXISTS (SELECT FROM rolecall.audit_log l
-                WHERE l.organization_id = commands.organization_id AND l.action = 'member.joined' AND l.target = commands.actor))
+                WHERE l.organization_id = commands.organization_id AND l.action = 'member.joined' AND l.target = commands.actor)))
     ORDER BY id
     FOR UPDATE
 ) open
 LEFT JOIN rolecall.organizations young
-    ON open.organization_id = '' AND young.id = ANY ($1) AND young.created_at > open.begun_at - interval '1 minute'
+    ON open.organization_id = '' AND young.id = ANY ($3) AND young.created_at > open.begun_at - interval '1 minute'
 ORDER BY open.state = 'unknown', open.begun_at, open.id
 `
 
 type OpenCommandsParams struct {
+	Unsent          string   `json:"unsent"`
+	Recorded        string   `json:"recorded"`
 	OrganizationIds []string `json:"organization_ids"`
 	Actions         []string `json:"actions"`
 	Targets         []string `json:"targets"`
+	Creators        []string `json:"creators"`
 }
 
 type OpenCommandsRow struct {
@@ -275,13 +276,22 @@ type OpenCommandsRow struct {
 	OrganizationID string `json:"organization_id"`
 	Target         string `json:"target"`
 	Outcome        string `json:"outcome"`
+	Audited        bool   `json:"audited"`
 }
 
-// The commands that may have made changes, locked: those under way first, then those of which nobody knows, each the oldest first.
-// Each signs one change. Who creates a workspace joins it, too, perhaps a moment after the command is done. A creation whose
-// workspace Clerk hasn't told yet may be that of any one that is as young as the command, give or take how far the clocks differ.
+// The commands that may have made changes, and the one that is being recorded, locked: those under way first, then those of which
+// nobody knows, each the oldest first. Each signs one change. Who creates a workspace joins it, too, perhaps a moment after the command
+// is done. A creation whose workspace Clerk hasn't told yet may be that of any one that is as young as the command, give or take how far
+// the clocks differ. One that wasn't sent to Clerk yet made none.
 func (q *Queries) OpenCommands(ctx context.Context, db DBTX, arg OpenCommandsParams) ([]OpenCommandsRow, error) {
-	rows, err := db.Query(ctx, openCommands, arg.OrganizationIds, arg.Actions, arg.Targets)
+	rows, err := db.Query(ctx, openCommands,
+		arg.Unsent,
+		arg.Recorded,
+		arg.OrganizationIds,
+		arg.Actions,
+		arg.Targets,
+		arg.Creators,
+	)
 	if err != nil {
 		return nil, err
 	}
@@ -296,6 +306,7 @@ func (q *Queries) OpenCommands(ctx context.Context, db DBTX, arg OpenCommandsPar
 			&i.OrganizationID,
 			&i.Target,
 			&i.Outcome,
+			&i.Audited,
 		); err != nil {
 			return nil, err
 		}
@@ -305,6 +316,29 @@ func (q *Queries) OpenCommands(ctx context.Context, db DBTX, arg OpenCommandsPar
 		return nil, err
 	}
 	return items, nil
+}
+
+const ownCommand = `-- name: OwnCommand :one
+SELECT EXISTS (
+    SELECT FROM rolecall.commands
+    WHERE key = $1::bytea AND request = $2::bytea AND actor = $3 AND target = actor
+        AND (state = 'done' OR state IN ('begun', 'unknown') AND audited_at IS NOT NULL)
+        AND begun_at > clock_timestamp() - interval '24 hours'
+)::boolean
+`
+
+type OwnCommandParams struct {
+	Key     []byte `json:"key"`
+	Request []byte `json:"request"`
+	Actor   string `json:"actor"`
+}
+
+// Whether the key stands for the same request of an actor about themselves that is done, or was carried out by all that is known.
+func (q *Queries) OwnCommand(ctx context.Context, db DBTX, arg OwnCommandParams) (bool, error) {
+	row := db.QueryRow(ctx, ownCommand, arg.Key, arg.Request, arg.Actor)
+	var column_1 bool
+	err := row.Scan(&column_1)
+	return column_1, err
 }
 
 const pruneCommands = `-- name: PruneCommands :execrows
@@ -351,10 +385,13 @@ func (q *Queries) RoleKeys(ctx context.Context, db DBTX) ([]string, error) {
 }
 
 const tryCommandAgain = `-- name: TryCommandAgain :one
-UPDATE rolecall.commands SET state = 'begun', tried_at = clock_timestamp() WHERE id = $1 RETURNING tried_at
+UPDATE rolecall.commands
+SET state = 'begun', tried_at = clock_timestamp(), audited_at = CASE WHEN state = 'failed' THEN NULL ELSE audited_at END
+WHERE id = $1 RETURNING tried_at
 `
 
 // Returns when it was tried. A try that outlives its time doesn't end the next one: NameCommand and EndCommand tell them apart by this.
+// What one that has failed signed was somebody else's change.
 func (q *Queries) TryCommandAgain(ctx context.Context, db DBTX, id string) (time.Time, error) {
 	row := db.QueryRow(ctx, tryCommandAgain, id)
 	var tried_at time.Time

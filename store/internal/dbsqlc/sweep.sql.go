@@ -644,17 +644,12 @@ func (q *Queries) Unseen(ctx context.Context, db DBTX, arg UnseenParams) ([]Unse
 
 const verify = `-- name: Verify :exec
 INSERT INTO rolecall.revisions AS r (organization_id, revision, verified_at)
-VALUES ($1, 0, $2::timestamptz)
+VALUES ('', 0, $1::timestamptz)
 ON CONFLICT (organization_id) DO UPDATE SET verified_at = greatest(r.verified_at, excluded.verified_at)
 `
 
-type VerifyParams struct {
-	OrganizationID string    `json:"organization_id"`
-	VerifiedAt     time.Time `json:"verified_at"`
-}
-
-// As of then, mirror and Clerk were equal: in one organization, or, for ”, everywhere.
-func (q *Queries) Verify(ctx context.Context, db DBTX, arg VerifyParams) error {
-	_, err := db.Exec(ctx, verify, arg.OrganizationID, arg.VerifiedAt)
+// As of then, mirror and Clerk were equal.
+func (q *Queries) Verify(ctx context.Context, db DBTX, verifiedAt time.Time) error {
+	_, err := db.Exec(ctx, verify, verifiedAt)
 	return err
 }

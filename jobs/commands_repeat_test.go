@@ -1,0 +1,215 @@
+package jobs
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"strconv"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/callmine/rolecall/internal/clerksim"
+	"github.com/callmine/rolecall/store"
+	clerksync "github.com/callmine/rolecall/sync"
+)
+
+// changes matches what changes something at Clerk.
+func changes(c clerksim.Call) bool { return c.Request.Method != http.MethodGet }
+
+// TestALateRepeatUndoesNothing: the command was carried out, which its webhook told, and somebody has changed things since.
+func TestALateRepeatUndoesNothing(t *testing.T) {
+	t.Parallel()
+	b := setupCommands(t)
+	organization, admin, _, member := b.team()
+	lift := b.faults.CutBody(changes)
+	promote := clerksync.Command{
+		Actor: admin, Action: clerksync.ActionMemberRoleChanged, OrganizationID: organization, Target: member, Role: clerksim.RoleAdmin,
+	}
+	remove := clerksync.Command{Actor: admin, Action: clerksync.ActionMemberRemoved, OrganizationID: organization, Target: member}
+	for i, c := range []clerksync.Command{promote, remove} {
+		require.ErrorIs(t, b.run(c, "key"+strconv.Itoa(i)), clerksync.ErrOutcomeUnknown)
+		require.NoError(t, b.webhooks())
+	}
+	lift()
+	_, err := b.clerk.AddMember(organization, member, clerksim.RoleMember) // invited again
+	require.NoError(t, err)
+	require.NoError(t, b.webhooks())
+	before := len(b.entriesOf(organization))
+	require.NoError(t, b.run(promote, "key0"))
+	require.NoError(t, b.run(remove, "key1"))
+	require.Equal(t, clerksim.RoleMember, b.clerk.Directory().Role(organization, member))
+	require.Len(t, b.entriesOf(organization), before)
+}
+
+// TestALateRepeatRemovesNoNewMembership, also if nobody told that the first try was carried out.
+func TestALateRepeatRemovesNoNewMembership(t *testing.T) {
+	t.Parallel()
+	b := setupCommands(t)
+	organization, admin, _, member := b.team()
+	remove := clerksync.Command{Actor: admin, Action: clerksync.ActionMemberRemoved, OrganizationID: organization, Target: member}
+	lift := b.faults.CutBody(changes)
+	require.ErrorIs(t, b.run(remove, "key"), clerksync.ErrOutcomeUnknown)
+	lift()
+	b.exec(t, "UPDATE rolecall.commands SET begun_at = begun_at - interval '5 hours'")
+	_, err := b.clerk.AddMember(organization, member, clerksim.RoleMember)
+	require.NoError(t, err)
+	require.NoError(t, b.run(remove, "key"))
+	require.Equal(t, clerksim.RoleMember, b.clerk.Directory().Role(organization, member))
+}
+
+// TestTheCreatorSignsForJoiningAlsoAMomentLater: Clerk shows the creator's membership after the command is done.
+func TestTheCreatorSignsForJoiningAlsoAMomentLater(t *testing.T) {
+	t.Parallel()
+	b := setupCommands(t)
+	admin := b.person()
+	lift := b.faults.Fail(http.StatusServiceUnavailable, clerksim.Lookups)
+	require.NoError(t, b.run(clerksync.Command{Actor: admin, Action: clerksync.ActionWorkspaceCreated, Name: "North"}, ""))
+	lift()
+	require.NoError(t, b.webhooks())
+	created := b.newest(admin)
+	require.ElementsMatch(t, []signed{{admin, "workspace.created", created}, {admin, "member.joined", admin}}, b.entriesOf(created))
+}
+
+// TestAnOutlivedTryEndsNothing: its process was away for so long that the same key was tried again. What the later try answered stays.
+func TestAnOutlivedTryEndsNothing(t *testing.T) {
+	t.Parallel()
+	b := setupCommands(t)
+	organization, admin, _, _ := b.team()
+	rename := clerksync.Command{
+		Actor: admin, Action: clerksync.ActionWorkspaceRenamed, OrganizationID: organization, Target: organization, Name: "South",
+	}
+	key := store.CommandKey{Digest: []byte("key"), Request: []byte("request")}
+	answered := func(text string) store.CommandHooks {
+		return store.CommandHooks{Answer: func(context.Context, store.DBTX, clerksync.Command) (json.RawMessage, error) {
+			return json.RawMessage(text), nil
+		}}
+	}
+	lift := b.faults.AfterAnswer(func(clerksim.Call) { // the first try has reached Clerk
+		b.faults.Clear()
+		b.abandon()
+		_, _, err := b.commander.Run(context.Background(), rename, key, answered(`"second"`))
+		if err != nil {
+			t.Error(err)
+		}
+	}, changes)
+	defer lift()
+	_, _, err := b.commander.Run(t.Context(), rename, key, answered(`"first"`))
+	require.NoError(t, err)
+	again, repeated, err := b.commander.Run(t.Context(), rename, key, answered(`"third"`))
+	require.NoError(t, err)
+	require.True(t, repeated)
+	require.JSONEq(t, `"second"`, string(again))
+}
+
+// TestAJoinIsNotSignedByACreationOfSomethingElse: while nobody knows whether Clerk made the workspace, its creator is added to an older one.
+func TestAJoinIsNotSignedByACreationOfSomethingElse(t *testing.T) {
+	t.Parallel()
+	b := setupCommands(t)
+	organization, _, _, _ := b.team()
+	b.exec(t, "UPDATE rolecall.organizations SET created_at = created_at - interval '1 hour'")
+	user := b.person()
+	lift := b.faults.Fail(http.StatusBadGateway, changes)
+	require.ErrorIs(t, b.run(clerksync.Command{Actor: user, Action: clerksync.ActionWorkspaceCreated, Name: "Mine"}, ""), clerksync.ErrOutcomeUnknown)
+	lift()
+	_, err := b.clerk.AddMember(organization, user, clerksim.RoleMember)
+	require.NoError(t, err)
+	require.NoError(t, b.webhooks())
+	require.Contains(t, b.entriesOf(organization), signed{"", "member.joined", user})
+}
+
+// TestALateRepeatMakesNothingTwice: an invitation that was revoked since, and a workspace that has another name since. Their webhooks
+// are signed by Clerk, and still tell that the commands were carried out.
+func TestALateRepeatMakesNothingTwice(t *testing.T) {
+	t.Parallel()
+	b := setupCommands(t)
+	organization, admin, second, _ := b.team()
+	invite := clerksync.Command{
+		Actor: admin, Action: clerksync.ActionInvitationSent, OrganizationID: organization, Email: "kim@callmine.test", Role: clerksim.RoleAdmin,
+	}
+	create := clerksync.Command{Actor: admin, Action: clerksync.ActionWorkspaceCreated, Name: "North"}
+	lift := b.faults.CutBody(changes)
+	require.ErrorIs(t, b.run(invite, "invite"), clerksync.ErrOutcomeUnknown)
+	require.ErrorIs(t, b.run(create, "create"), clerksync.ErrOutcomeUnknown)
+	lift()
+	require.NoError(t, b.webhooks())
+	created := b.newest(admin)
+	pending, err := b.client.PendingInvitations(t.Context(), organization, "kim@callmine.test")
+	require.NoError(t, err)
+	require.Len(t, pending, 1)
+	invitation, err := clerksync.ObservedID(pending[0])
+	require.NoError(t, err)
+	require.NoError(t, b.run(clerksync.Command{Actor: second, Action: clerksync.ActionInvitationRevoked, OrganizationID: organization, Target: invitation}, ""))
+	require.NoError(t, b.run(clerksync.Command{Actor: admin, Action: clerksync.ActionWorkspaceRenamed, OrganizationID: created, Target: created, Name: "South"}, ""))
+	b.exec(t, "UPDATE rolecall.commands SET begun_at = begun_at - interval '5 hours', tried_at = tried_at - interval '5 hours'")
+	before := len(b.audit(t))
+	for key, c := range map[string]clerksync.Command{"invite": invite, "create": create} {
+		var done clerksync.Command
+		hooks := store.CommandHooks{Answer: func(_ context.Context, _ store.DBTX, d clerksync.Command) (json.RawMessage, error) {
+			done = d
+			return json.RawMessage(`"done"`), nil
+		}}
+		_, _, err := b.commander.Run(t.Context(), c, store.CommandKey{Digest: []byte(key), Request: []byte("request")}, hooks)
+		require.NoError(t, err)
+		require.Equal(t, map[string]string{"invite": invitation, "create": created}[key], done.Target)
+	}
+	pending, err = b.client.PendingInvitations(t.Context(), organization, "kim@callmine.test")
+	require.NoError(t, err)
+	require.Empty(t, pending)
+	require.Equal(t, 1, b.faults.Calls()["POST /organizations"])
+	require.Len(t, b.audit(t), before)
+}
+
+// TestALateRepeatIsOvertaken: somebody has changed the same since, and the webhook of the command itself never made an entry.
+func TestALateRepeatIsOvertaken(t *testing.T) {
+	t.Parallel()
+	b := setupCommands(t)
+	organization, admin, _, member := b.team()
+	promote := clerksync.Command{
+		Actor: admin, Action: clerksync.ActionMemberRoleChanged, OrganizationID: organization, Target: member, Role: clerksim.RoleAdmin,
+	}
+	rename := clerksync.Command{
+		Actor: admin, Action: clerksync.ActionWorkspaceRenamed, OrganizationID: organization, Target: organization, Name: "South",
+	}
+	lift := b.faults.CutBody(changes)
+	require.ErrorIs(t, b.run(promote, "promote"), clerksync.ErrOutcomeUnknown)
+	require.ErrorIs(t, b.run(rename, "rename"), clerksync.ErrOutcomeUnknown)
+	lift()
+	b.clerk.Drain() // lost
+	_, err := b.clerk.SetRole(organization, member, clerksim.RoleMember)
+	require.NoError(t, err)
+	_, err = b.client.UpdateOrganization(t.Context(), organization, "West")
+	require.NoError(t, err)
+	require.ErrorIs(t, b.run(promote, "promote"), clerksync.ErrOvertaken)
+	require.ErrorIs(t, b.run(rename, "rename"), clerksync.ErrOvertaken)
+	require.Equal(t, clerksim.RoleMember, b.clerk.Directory().Role(organization, member))
+	o, _ := b.clerk.Organization(organization)
+	require.Equal(t, "West", o.Name)
+}
+
+// TestWhatAFailedTrySignedWasNotIts: somebody did the same in the dashboard, Clerk refused the command, and its repeat signs its own.
+func TestWhatAFailedTrySignedWasNotIts(t *testing.T) {
+	t.Parallel()
+	b := setupCommands(t)
+	organization, admin, _, member := b.team()
+	promote := clerksync.Command{
+		Actor: admin, Action: clerksync.ActionMemberRoleChanged, OrganizationID: organization, Target: member, Role: clerksim.RoleAdmin,
+	}
+	inTheDashboard := func(role string) {
+		_, err := b.clerk.SetRole(organization, member, role)
+		require.NoError(t, err)
+		require.NoError(t, b.webhooks())
+	}
+	lift := b.faults.FailWithRetryAfter(http.StatusTooManyRequests, "0", func(c clerksim.Call) bool {
+		if changes(c) {
+			inTheDashboard(clerksim.RoleAdmin)
+		}
+		return changes(c)
+	})
+	require.ErrorIs(t, b.run(promote, "key"), clerksync.ErrRateLimited)
+	lift()
+	inTheDashboard(clerksim.RoleMember)
+	before := len(b.entriesOf(organization))
+	require.NoError(t, b.run(promote, "key"))
+	require.Equal(t, []signed{{admin, "member.role_changed", member}}, b.entriesOf(organization)[before:])
+}
