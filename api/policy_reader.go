@@ -3,11 +3,11 @@ package api
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/lexer"
 	"github.com/goccy/go-yaml/parser"
 	"github.com/goccy/go-yaml/token"
 
@@ -16,15 +16,20 @@ import (
 
 // policyReader reads a policy node by node, because only nodes know their lines.
 type policyReader struct {
-	name    string
-	grants  clerksync.Grants
-	anchors map[string]ast.Node
-	errs    []error
+	name     string
+	grants   clerksync.Grants
+	errs     []error
+	warnings []string
 }
 
 // fail notes what is wrong at a place of the file; nil for the file's beginning.
 func (r *policyReader) fail(at *token.Token, format string, args ...any) {
 	r.errs = append(r.errs, fmt.Errorf("%s: %s", r.place(at), fmt.Sprintf(format, args...)))
+}
+
+// warn notes what is probably a mistake.
+func (r *policyReader) warn(at *token.Token, format string, args ...any) {
+	r.warnings = append(r.warnings, fmt.Sprintf("%s: %s", r.place(at), fmt.Sprintf(format, args...)))
 }
 
 func (r *policyReader) place(at *token.Token) string {
@@ -39,30 +44,41 @@ func (r *policyReader) failure() error {
 	return fmt.Errorf("read policy: %w", errors.Join(r.errs...))
 }
 
-// read fills the grants and returns where the roles begin.
-func (r *policyReader) read(text []byte) *token.Token {
-	file, err := parser.ParseBytes(text, 0)
+// read fills the grants and the warnings.
+func (r *policyReader) read(text []byte) {
+	tokens := lexer.Tokenize(string(text))
+	if r.refuseAliases(tokens); len(r.errs) > 0 {
+		return
+	}
+	file, err := parser.Parse(tokens, 0)
 	if broken, ok := errors.AsType[yaml.Error](err); ok {
 		r.fail(broken.GetToken(), "%s", broken.GetMessage())
-		return nil
+		return
 	}
-	if err != nil {
+	switch {
+	case err != nil:
 		r.fail(nil, "%v", err)
-		return nil
-	}
-	r.anchors = anchorsOf(file)
-	if len(file.Docs) > 1 {
+	case len(file.Docs) > 1:
 		r.fail(file.Docs[1].Start, "a policy is one YAML document")
-		return nil
+	case len(file.Docs) == 0:
+		r.root(nil)
+	default:
+		r.root(file.Docs[0].Body)
 	}
-	if len(file.Docs) == 0 {
-		return r.root(nil)
-	}
-	return r.root(file.Docs[0].Body)
 }
 
-func (r *policyReader) root(body ast.Node) (begin *token.Token) {
+// refuseAliases finds what stands for something that is written elsewhere: whoever reads what a role may do should see it.
+func (r *policyReader) refuseAliases(tokens token.Tokens) {
+	for _, t := range tokens {
+		if t.Type == token.AnchorType || t.Type == token.AliasType {
+			r.fail(t, "a policy has no anchors and aliases (& and *), and no wildcards: write each permission out")
+		}
+	}
+}
+
+func (r *policyReader) root(body ast.Node) {
 	var roles ast.Node
+	var begin *token.Token
 	for _, entry := range r.entries(body, nil, "a policy") {
 		at := entry.Key.GetToken()
 		if key := r.text(entry.Key); key != "roles" {
@@ -72,7 +88,7 @@ func (r *policyReader) root(body ast.Node) (begin *token.Token) {
 		begin, roles = at, entry.Value
 	}
 	if begin == nil && len(r.errs) > 0 {
-		return nil
+		return
 	}
 	for _, entry := range r.entries(roles, begin, "roles") {
 		r.role(entry)
@@ -80,18 +96,18 @@ func (r *policyReader) root(body ast.Node) (begin *token.Token) {
 	if len(r.grants) == 0 && len(r.errs) == 0 {
 		r.fail(begin, "no roles: nobody could do anything")
 	}
-	return begin
+	r.warnOfRoutes(begin)
 }
 
 func (r *policyReader) role(entry *ast.MappingValueNode) {
 	at, key := entry.Key.GetToken(), r.text(entry.Key)
 	if canonical := clerksync.CanonicalRole(key); key != canonical {
 		r.fail(at, "role %q is written %q", key, canonical)
-	} else if !strings.HasPrefix(key, "org:") || !policyName(key) {
-		r.fail(at, "%q is not a role: its key begins with org:, such as org:admin", key)
+	} else if !isRoleKey(key) {
+		r.fail(at, "%q is not a role: its key at Clerk is org: and lower-case letters, digits or underscores, such as org:admin", key)
 	}
-	list, ok := r.resolve(entry.Value).(*ast.SequenceNode)
-	if _, null := r.resolve(entry.Value).(*ast.NullNode); null || ok && len(list.Values) == 0 {
+	list, ok := entry.Value.(*ast.SequenceNode)
+	if _, null := entry.Value.(*ast.NullNode); null || ok && len(list.Values) == 0 {
 		r.fail(at, "role %q grants nothing: leave it out", key)
 		return
 	}
@@ -99,23 +115,25 @@ func (r *policyReader) role(entry *ast.MappingValueNode) {
 		r.fail(entry.Value.GetToken(), "role %q: permissions are a list", key)
 		return
 	}
-	var permissions []string
+	granted := map[string]bool{}
 	for _, value := range list.Values {
-		p := r.text(value)
+		at, p := value.GetToken(), r.text(value)
 		switch {
-		case !policyName(p):
-			r.fail(value.GetToken(), "role %q: %q is not a permission such as reports:read; there are no wildcards", key, p)
-		case slices.Contains(permissions, p):
-			r.fail(value.GetToken(), "role %q: %q is granted twice", key, p)
+		case !isPermission(p):
+			r.fail(at, "role %q: %q is not a permission such as reports:read; there are no wildcards", key, p)
+		case granted[p]:
+			r.fail(at, "role %q: %q is granted twice", key, p)
+		case strings.HasPrefix(p, "org:") && !isClerkPermission(p):
+			r.warn(at, "role %q: %q can't be a permission at Clerk: they are written org:feature:action, in lower-case letters, digits and underscores", key, p)
 		}
-		permissions = append(permissions, p)
+		granted[p] = true
+		r.grants[key] = append(r.grants[key], p)
 	}
-	r.grants[key] = permissions
 }
 
 // entries returns the keys and values of a mapping; none of what is missing or null.
 func (r *policyReader) entries(node ast.Node, at *token.Token, what string) []*ast.MappingValueNode {
-	switch mapping := r.resolve(node).(type) {
+	switch mapping := node.(type) {
 	case nil, *ast.NullNode:
 		return nil
 	case *ast.MappingNode:
@@ -131,7 +149,7 @@ func (r *policyReader) entries(node ast.Node, at *token.Token, what string) []*a
 
 // text returns a text, or what stands in its place as it is written; "" for an empty one.
 func (r *policyReader) text(node ast.Node) string {
-	switch value := r.resolve(node).(type) {
+	switch value := node.(type) {
 	case nil:
 		return ""
 	case *ast.StringNode:
@@ -141,52 +159,41 @@ func (r *policyReader) text(node ast.Node) string {
 	}
 }
 
-// resolve returns what an anchor or an alias stands for.
-func (r *policyReader) resolve(node ast.Node) ast.Node {
-	switch n := node.(type) {
-	case *ast.AnchorNode:
-		return n.Value
-	case *ast.AliasNode:
-		return r.anchors[n.Value.String()]
-	default:
-		return node
-	}
+// isRoleKey reports whether a text can be a role's key at Clerk, as its Backend API (2026-05-12) describes them. Nobody could
+// ever have another one.
+func isRoleKey(s string) bool {
+	word, ok := strings.CutPrefix(s, "org:")
+	return ok && isClerkWord(word) && len(s) <= maxID
 }
 
-func anchorsOf(file *ast.File) map[string]ast.Node {
-	anchors := anchorVisitor{}
-	for _, doc := range file.Docs {
-		ast.Walk(anchors, doc)
-	}
-	return anchors
-}
-
-type anchorVisitor map[string]ast.Node
-
-// Visit implements [ast.Visitor].
-func (v anchorVisitor) Visit(node ast.Node) ast.Visitor {
-	if anchor, ok := node.(*ast.AnchorNode); ok {
-		v[anchor.Name.String()] = anchor.Value
-	}
-	return v
-}
-
-// policyName reports whether a text can name a role or a permission. An asterisk or a comma can't be in one: both
-// would be meant as something that a policy doesn't know.
-func policyName(s string) bool {
-	for i := range len(s) {
-		switch c := s[i]; {
-		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', strings.IndexByte("_-.:", c) >= 0:
-		default:
+// isPermission reports whether a text can name a permission: words with a colon or a dot between them. An asterisk or a comma
+// can't be in one: both would be meant as something that a policy doesn't know.
+func isPermission(s string) bool {
+	for word := range strings.SplitSeq(strings.ReplaceAll(s, ".", ":"), ":") {
+		if strings.Trim(word, "-_") == "" || strings.ContainsFunc(word, func(c rune) bool { return !isWordChar(c) }) {
 			return false
 		}
 	}
-	return s != "" && len(s) <= maxID
+	return len(s) <= maxID
 }
 
-// warnings names the permissions that a route asks for and no role grants: the route would refuse everybody, for Clerk's
+func isWordChar(c rune) bool {
+	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_' || c == '-'
+}
+
+// isClerkPermission reports whether a text can be a permission's key at Clerk, one of its own (org:sys_…) included.
+func isClerkPermission(s string) bool {
+	words := strings.Split(s, ":")
+	return len(words) == 3 && words[0] == "org" && isClerkWord(words[1]) && isClerkWord(words[2])
+}
+
+func isClerkWord(s string) bool {
+	return s != "" && !strings.ContainsFunc(s, func(c rune) bool { return (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '_' })
+}
+
+// warnOfRoutes names the permissions that a route asks for and no role grants: the route would refuse everybody, for Clerk's
 // own permissions are all called org:….
-func (r *policyReader) warnings(roles *token.Token) (warnings []string) {
+func (r *policyReader) warnOfRoutes(roles *token.Token) {
 	granted := map[string]bool{}
 	for _, permissions := range r.grants {
 		for _, p := range permissions {
@@ -200,8 +207,7 @@ func (r *policyReader) warnings(roles *token.Token) (warnings []string) {
 		{"audit:read", "read the audit log"},
 	} {
 		if !granted[route.permission] {
-			warnings = append(warnings, fmt.Sprintf("%s: no role grants %s: nobody can %s", r.place(roles), route.permission, route.does))
+			r.warn(roles, "no role grants %s: nobody can %s", route.permission, route.does)
 		}
 	}
-	return warnings
 }

@@ -37,15 +37,14 @@ func TestDefaultPolicyIsFresh(t *testing.T) {
 
 func TestParsePolicy(t *testing.T) {
 	t.Parallel()
-	policy, err := ParsePolicy("p.yaml", []byte("# ours\nroles:\n  org:admin: &all [a, b-c.d:e_F]\n  org:owner: *all\n  'org:any:thing': [\"c\"]\n"))
+	policy, err := ParsePolicy("p.yaml", []byte("# ours & yours *\nroles:\n  org:admin: [a, b-c.d:e_F, org:x_1:read]\n  'org:any_2': [\"c\"]\n"))
 	require.NoError(t, err)
-	all := []string{"a", "b-c.d:e_F"}
-	require.Equal(t, clerksync.Grants{"org:admin": all, "org:owner": all, "org:any:thing": {"c"}}, policy.Grants)
+	require.Equal(t, clerksync.Grants{"org:admin": {"a", "b-c.d:e_F", "org:x_1:read"}, "org:any_2": {"c"}}, policy.Grants)
 }
 
 func TestPolicyIsReadAsItIsWritten(t *testing.T) {
 	t.Parallel()
-	want := Policy{Grants: clerksync.Grants{"org:admin": {"z:1", "a", "true", "7", "null"}, "org:b-c": {"x"}}}
+	want := Policy{Grants: clerksync.Grants{"org:admin": {"z:1", "a", "true", "7", "null"}, "org:b_c": {"x"}}}
 	text, err := want.YAML()
 	require.NoError(t, err)
 	got, err := ParsePolicy("p.yaml", text)
@@ -66,7 +65,11 @@ func TestParsePolicyRefuses(t *testing.T) {
 		"roles twice":         {"roles:\n  org:admin: [a]\nroles:\n  org:b: [a]\n", "p.yaml:3: "},
 		"a role twice":        {"roles:\n  org:admin: [a]\n  org:admin: [b]\n", "p.yaml:3: "},
 		"a permission twice":  {"roles:\n  org:admin:\n  - a\n  - b\n  - a\n", `p.yaml:5: role "org:admin": "a" is granted twice`},
-		"twice by an alias":   {"roles:\n  org:admin:\n  - &a a\n  - *a\n", `p.yaml:4: role "org:admin": "a" is granted twice`},
+		"twice by an alias":   {"roles:\n  org:admin:\n  - &a a\n  - *a\n", "p.yaml:4: a policy has no anchors and aliases"},
+		"role by an alias":    {"roles:\n  &r org:admin: [a]\n  *r : [b]\n", "p.yaml:3: a policy has no anchors and aliases"},
+		"anchors of a name":   {"roles:\n  org:guest: &l [a]\n  org:member: *l\n  org:admin: &l [b]\n", "p.yaml:3: a policy has no anchors and aliases"},
+		"anchor of a role":    {"roles:\n  org:admin: &all [a]\n", "p.yaml:2: a policy has no anchors and aliases"},
+		"anchor of all":       {"&all roles:\n  org:admin: [a]\n", "p.yaml:1: a policy has no anchors and aliases"},
 		"not YAML":            {"roles: [", "p.yaml:1: "},
 		"tabs":                {"roles:\n\torg:admin: [a]\n", "p.yaml:2: "},
 		"two documents":       {"roles:\n  org:admin: [a]\n---\nroles:\n  org:b: [b]\n", "a policy is one YAML document"},
@@ -75,17 +78,29 @@ func TestParsePolicyRefuses(t *testing.T) {
 		"list for a map":      {"\nroles: [a]\n", "p.yaml:2: roles: a mapping"},
 		"object for text":     {"roles:\n  org:admin:\n  - a: b\n", `p.yaml:3: role "org:admin": "<a: b>" is not`},
 		"number for text":     {"roles:\n  org:admin: [7]\n", `p.yaml:2: role "org:admin": "<7>" is not`},
-		"unknown alias":       {"roles:\n  org:admin: *nobody\n", "p.yaml:2: "},
+		"unknown alias":       {"roles:\n  org:admin: *nobody\n", "p.yaml:2: a policy has no anchors and aliases"},
 		"merge":               {"roles:\n  org:admin: [a]\n  <<: {org:b: [b]}\n", "p.yaml:3: "},
 		"legacy role":         {"roles:\n  admin: [a]\n", `p.yaml:2: role "admin" is written "org:admin"`},
 		"other legacy":        {"roles:\n  basic_member: [a]\n", `p.yaml:2: role "basic_member" is written "org:member"`},
 		"role without prefix": {"roles:\n  org:a: [a]\n  owner: [a]\n", `p.yaml:3: "owner" is not a role`},
 		"role with a space":   {"roles:\n  org:a b: [a]\n", `p.yaml:2: "org:a b" is not a role`},
+		"role of no name":     {"roles:\n  'org:': [a]\n", `p.yaml:2: "org:" is not a role`},
+		"role of nobody":      {"roles:\n  org:admin: [a]\n  org:Admin: [b]\n", `p.yaml:3: "org:Admin" is not a role`},
+		"role with a dash":    {"roles:\n  org:a-b: [a]\n", `p.yaml:2: "org:a-b" is not a role`},
+		"role that is a key":  {"roles:\n  org:a:read: [a]\n", `p.yaml:2: "org:a:read" is not a role`},
+		"long role":           {"roles:\n  org:" + strings.Repeat("x", maxID-3) + ": [a]\n", "p.yaml:2: "},
 		"empty grants":        {"roles:\n  org:admin: [a]\n  org:guest: []\n", `p.yaml:3: role "org:guest" grants nothing`},
 		"null grants":         {"roles:\n  org:guest:\n  org:admin: [a]\n", `p.yaml:2: role "org:guest" grants nothing`},
 		"empty permission":    {"roles:\n  org:admin: ['']\n", `p.yaml:2: role "org:admin": ""`},
 		"null permission":     {"roles:\n  org:admin: [null]\n", `p.yaml:2: role "org:admin"`},
 		"wildcard":            {"roles:\n  org:admin:\n  - a\n  - 'reports:*'\n", "p.yaml:4: "},
+		"bare wildcard":       {"roles:\n  org:admin:\n  - *\n", "p.yaml:3: "},
+		"wildcard of some":    {"roles:\n  org:admin:\n  - reports:*\n", `p.yaml:3: role "org:admin": "reports:*" is not`},
+		"dot":                 {"roles:\n  org:admin: [.]\n", `p.yaml:2: role "org:admin": "." is not`},
+		"nothing to do":       {"roles:\n  org:admin: ['reports:']\n", `p.yaml:2: role "org:admin": "reports:" is not`},
+		"nothing to do it to": {"roles:\n  org:admin: [':read']\n", `p.yaml:2: role "org:admin": ":read" is not`},
+		"a word left out":     {"roles:\n  org:admin: ['org::read']\n", `p.yaml:2: role "org:admin": "org::read" is not`},
+		"a word of dashes":    {"roles:\n  org:admin: [a.--]\n", `p.yaml:2: role "org:admin": "a.--" is not`},
 		"several in one":      {"roles:\n  org:admin: ['a b']\n", `p.yaml:2: role "org:admin": "a b" is not`},
 		"long permission":     {"roles:\n  org:admin: [" + strings.Repeat("x", maxID+1) + "]\n", `p.yaml:2: role "org:admin"`},
 	} {
@@ -118,5 +133,27 @@ func TestPolicyWarnings(t *testing.T) {
 	require.Len(t, policy.Warnings, 4)
 	for _, warning := range policy.Warnings {
 		require.Contains(t, warning, "p.yaml:1: no role grants ")
+	}
+}
+
+// TestPolicyWarnsOfKeysThatClerkCannotHave: such a permission is one of the policy's alone, though its name says that it is Clerk's.
+func TestPolicyWarnsOfKeysThatClerkCannotHave(t *testing.T) {
+	t.Parallel()
+	policy, err := ParsePolicy("p.yaml", []byte(`roles:
+  org:admin: [members:read, members:manage, workspace:update, audit:read, org:invoices:read, org:sys_memberships:manage]
+  org:member:
+  - org:Invoices:read
+  - org:invoices
+  - org:a:b:c
+  - Org:invoices:read
+`))
+	require.NoError(t, err)
+	require.Len(t, policy.Grants["org:member"], 4)
+	require.Len(t, policy.Warnings, 3)
+	for i, want := range []string{
+		`p.yaml:4: role "org:member": "org:Invoices:read" can't be a permission at Clerk`,
+		`p.yaml:5: role "org:member": "org:invoices" can't`, `p.yaml:6: role "org:member": "org:a:b:c" can't`,
+	} {
+		require.Contains(t, policy.Warnings[i], want)
 	}
 }
