@@ -73,7 +73,7 @@ func migrate(ctx context.Context, databaseURL string) error {
 
 type configCommand struct{}
 
-func (*configCommand) run(_ context.Context, io streams) error {
+func (*configCommand) run(ctx context.Context, io streams) error {
 	cfg, err := readConfig()
 	if err != nil {
 		return err
@@ -81,12 +81,12 @@ func (*configCommand) run(_ context.Context, io streams) error {
 	if err := printConfig(io.out, cfg); err != nil {
 		return err
 	}
-	return printPolicy(io, cfg)
+	return printPolicy(ctx, io, cfg)
 }
 
 // printPolicy writes the policy as a file could have it, and its warnings beside it.
-func printPolicy(io streams, cfg config) error {
-	policy, err := cfg.policy()
+func printPolicy(ctx context.Context, io streams, cfg config) error {
+	policy, err := cfg.policy(ctx)
 	if err != nil {
 		return err
 	}

@@ -2,9 +2,7 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
-	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -16,31 +14,6 @@ import (
 	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
 )
-
-// policySource names where the policy stands.
-func (c config) policySource() string {
-	if c.PolicyFile == "" {
-		return api.BuiltInPolicy
-	}
-	return c.PolicyFile
-}
-
-// policy reads the policy.
-func (c config) policy() (api.Policy, error) {
-	if c.PolicyFile == "" {
-		grants, err := api.DefaultPolicy()
-		return api.Policy{Grants: grants}, err
-	}
-	text, err := os.ReadFile(c.PolicyFile)
-	if err != nil {
-		return api.Policy{}, fmt.Errorf("read ROLECALL_POLICY_FILE: %w", err)
-	}
-	policy, err := api.ParsePolicy(c.PolicyFile, text)
-	if err != nil {
-		return api.Policy{}, fmt.Errorf("ROLECALL_POLICY_FILE: %w", err)
-	}
-	return policy, nil
-}
 
 const (
 	// policySaveTimeout bounds one try to save the policy. It takes a millisecond.
@@ -65,7 +38,7 @@ type policyKeeper struct {
 // on in the background.
 func (p *program) startPolicy(ctx context.Context) error {
 	k := &policyKeeper{cfg: p.cfg, db: p.work, logger: p.logger, every: policySaveEvery, reloads: make(chan struct{}, 1)}
-	policy, err := p.cfg.policy()
+	policy, err := p.cfg.policy(ctx)
 	if err != nil {
 		return err
 	}
@@ -112,7 +85,10 @@ func (k *policyKeeper) run(ctx context.Context, saved bool) {
 		case <-ctx.Done():
 			return
 		case <-k.reloads:
-			policy, err := k.cfg.policy()
+			policy, err := k.cfg.policy(ctx)
+			if ctx.Err() != nil {
+				return
+			}
 			if err != nil {
 				k.logger.ErrorContext(ctx, "policy not read: the one in force stays", "error", err)
 				continue
