@@ -66,7 +66,7 @@ func (w grantedWorld) save(ctx context.Context, tx pgx.Tx) error {
 	if err := saveRows(ctx, tx, map[string][]map[string]any{"roles": w.roles, "permissions": w.permissions}); err != nil {
 		return err
 	}
-	_, _, err := store.SaveGrants(ctx, tx, w.grants)
+	_, err := store.SaveGrants(ctx, tx, w.grants, 0)
 	return err
 }
 

@@ -291,6 +291,13 @@ CREATE TABLE rolecall.permissions (
     CONSTRAINT permissions_pkey PRIMARY KEY (id)
 );
 
+CREATE TABLE rolecall.policy_reading (
+    one boolean DEFAULT true NOT NULL,
+    read_at timestamp with time zone NOT NULL,
+    CONSTRAINT policy_reading_one_check CHECK (one),
+    CONSTRAINT policy_reading_pkey PRIMARY KEY (one)
+);
+
 CREATE TABLE rolecall.revisions (
     organization_id text NOT NULL,
     revision bigint NOT NULL,

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/callmine/rolecall/store/internal/dbsqlc"
 	clerksync "github.com/callmine/rolecall/sync"
@@ -24,20 +25,32 @@ func Grants(ctx context.Context, db DBTX) (clerksync.Grants, error) {
 	return policy, nil
 }
 
-// SaveGrants makes the SQL functions go by a policy, and returns the one that they went by before. It writes only what
-// differs from it, so that instances with one policy don't disturb each other; of several that differ, the last to come
-// counts. It must be called in a transaction, whose end the others wait for if something is written.
-func SaveGrants(ctx context.Context, tx DBTX, policy clerksync.Grants) (before clerksync.Grants, changed bool, err error) {
-	if before, err = Grants(ctx, tx); err != nil || same(before, policy) {
-		return before, false, err
+// SavedGrants says what [SaveGrants] did.
+type SavedGrants struct {
+	// Before is the policy that the SQL functions went by.
+	Before clerksync.Grants
+	// Changed says that they go by another one from now on.
+	Changed bool
+	// Overtaken says that they go by a policy that was read later than this one, and differs from it: it stays.
+	Overtaken bool
+}
+
+// SaveGrants makes the SQL functions go by a policy that was read so long ago. It writes only the grants that differ, so that
+// instances with one policy don't disturb each other; of several that differ, the one that was read last counts. It must be
+// called in a transaction, whose end the others wait for.
+func SaveGrants(ctx context.Context, tx DBTX, policy clerksync.Grants, age time.Duration) (SavedGrants, error) {
+	last, err := queries().SavePolicyReading(ctx, tx, age.Seconds())
+	if err != nil {
+		return SavedGrants{}, fmt.Errorf("save when the policy was read: %w", err)
 	}
-	if err = queries().LockGrants(ctx, tx); err != nil {
-		return nil, false, fmt.Errorf("lock grants: %w", err)
+	before, err := Grants(ctx, tx)
+	if err != nil || same(before, policy) {
+		return SavedGrants{Before: before}, err
 	}
-	if before, err = Grants(ctx, tx); err != nil || same(before, policy) { // somebody else was first
-		return before, false, err
+	if last == 0 {
+		return SavedGrants{Before: before, Overtaken: true}, nil
 	}
-	return before, true, replaceGrants(ctx, tx, grantRows(policy))
+	return SavedGrants{Before: before, Changed: true}, replaceGrants(ctx, tx, grantRows(policy))
 }
 
 // same reports whether two policies grant the same.

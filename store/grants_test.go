@@ -4,6 +4,7 @@ import (
 	"context"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -15,13 +16,17 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// saveGrants saves a policy in a transaction of its own.
-func saveGrants(ctx context.Context, pool *pgxpool.Pool, policy clerksync.Grants) (before clerksync.Grants, changed bool, err error) {
+// saveGrants saves a policy that was just read, in a transaction of its own.
+func saveGrants(ctx context.Context, pool *pgxpool.Pool, policy clerksync.Grants) (store.SavedGrants, error) {
+	return saveGrantsReadBefore(ctx, pool, policy, 0)
+}
+
+func saveGrantsReadBefore(ctx context.Context, pool *pgxpool.Pool, policy clerksync.Grants, age time.Duration) (saved store.SavedGrants, err error) {
 	err = pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) (err error) {
-		before, changed, err = store.SaveGrants(ctx, tx, policy)
+		saved, err = store.SaveGrants(ctx, tx, policy, age)
 		return err
 	})
-	return before, changed, err
+	return saved, err
 }
 
 // rowVersions tells every writing of the table of grants from the one before.
@@ -36,28 +41,55 @@ func TestGrantsAreSavedIfTheyDiffer(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.New(t)
 	first := clerksync.Grants{"org:admin": {"b", "a"}, "org:member": {"a"}, "org:guest": {}}
-	before, changed, err := saveGrants(t.Context(), pool, first)
+	did, err := saveGrants(t.Context(), pool, first)
 	require.NoError(t, err)
-	require.True(t, changed)
-	require.Empty(t, before)
+	require.Equal(t, store.SavedGrants{Before: clerksync.Grants{}, Changed: true}, did)
 	saved, err := store.Grants(t.Context(), pool)
 	require.NoError(t, err)
 	require.Equal(t, clerksync.Grants{"org:admin": {"a", "b"}, "org:member": {"a"}}, saved)
 
 	written := rowVersions(t, pool)
-	before, changed, err = saveGrants(t.Context(), pool, clerksync.Grants{"org:member": {"a"}, "org:admin": {"a", "b", "a"}})
+	did, err = saveGrants(t.Context(), pool, clerksync.Grants{"org:member": {"a"}, "org:admin": {"a", "b", "a"}})
 	require.NoError(t, err)
-	require.False(t, changed, "the order and repeats say nothing")
-	require.Equal(t, saved, before)
+	require.Equal(t, store.SavedGrants{Before: saved}, did, "the order and repeats say nothing")
 	require.Equal(t, written, rowVersions(t, pool), "nothing was written")
 
-	before, changed, err = saveGrants(t.Context(), pool, clerksync.Grants{"org:member": {"c"}})
+	did, err = saveGrants(t.Context(), pool, clerksync.Grants{"org:member": {"c"}})
 	require.NoError(t, err)
-	require.True(t, changed)
-	require.Equal(t, saved, before)
+	require.Equal(t, store.SavedGrants{Before: saved, Changed: true}, did)
 	saved, err = store.Grants(t.Context(), pool)
 	require.NoError(t, err)
 	require.Equal(t, clerksync.Grants{"org:member": {"c"}}, saved)
+}
+
+// TestThePolicyThatWasReadLastCounts, whichever is saved last, and also if it granted what was granted already.
+func TestThePolicyThatWasReadLastCounts(t *testing.T) {
+	t.Parallel()
+	ctx, pool := t.Context(), pgtest.New(t)
+	was, is, other := clerksync.Grants{"org:member": {"was"}}, clerksync.Grants{"org:member": {"is"}}, clerksync.Grants{"org:member": {"other"}}
+	for _, step := range []struct {
+		why    string
+		policy clerksync.Grants
+		age    time.Duration
+		want   store.SavedGrants
+	}{
+		{"the first", is, 3 * time.Hour, store.SavedGrants{Before: clerksync.Grants{}, Changed: true}},
+		{"read later", was, 2 * time.Hour, store.SavedGrants{Before: is, Changed: true}},
+		{"read before", is, 150 * time.Minute, store.SavedGrants{Before: was, Overtaken: true}},
+		{"read before, and the same", was, 150 * time.Minute, store.SavedGrants{Before: was}},
+		{"read just now, and the same", was, 0, store.SavedGrants{Before: was}},
+		{"read between those two", other, time.Hour, store.SavedGrants{Before: was, Overtaken: true}},
+		{"read anew", is, 0, store.SavedGrants{Before: was, Changed: true}},
+	} {
+		did, err := saveGrantsReadBefore(ctx, pool, step.policy, step.age)
+		require.NoError(t, err, step.why)
+		require.Equal(t, step.want, did, step.why)
+	}
+	_, err := pool.Exec(ctx, "UPDATE rolecall.policy_reading SET read_at = now() + interval '1 hour'")
+	require.NoError(t, err)
+	did, err := saveGrants(ctx, pool, other)
+	require.NoError(t, err)
+	require.True(t, did.Changed, "the database's clock was set back")
 }
 
 // TestInstancesThatStartAtOnce end with the policy of one of them, whole, and only one writes it if they have the same.
@@ -78,7 +110,7 @@ func TestInstancesThatStartAtOnce(t *testing.T) {
 		var instances errgroup.Group
 		for _, policy := range policies {
 			instances.Go(func() error {
-				_, _, err := saveGrants(t.Context(), pool, policy)
+				_, err := saveGrants(t.Context(), pool, policy)
 				return err
 			})
 		}
@@ -91,8 +123,9 @@ func TestInstancesThatStartAtOnce(t *testing.T) {
 	var instances errgroup.Group
 	same := clerksync.Grants{"org:admin": {"a"}}
 	for i := range wrote {
-		instances.Go(func() (err error) {
-			_, wrote[i], err = saveGrants(t.Context(), pool, same)
+		instances.Go(func() error {
+			did, err := saveGrants(t.Context(), pool, same)
+			wrote[i] = did.Changed
 			return err
 		})
 	}
@@ -111,13 +144,13 @@ func TestReadersDoNotWaitForANewPolicy(t *testing.T) {
 	t.Parallel()
 	ctx, pool := t.Context(), pgtest.New(t)
 	save(t, pool, mirrorOf(membership("orgmem_1", "org_1", "user_1", 1)))
-	_, _, err := saveGrants(ctx, pool, clerksync.Grants{"org:member": {"old"}})
+	_, err := saveGrants(ctx, pool, clerksync.Grants{"org:member": {"old"}})
 	require.NoError(t, err)
 	tx, err := pool.Begin(ctx)
 	require.NoError(t, err)
-	_, changed, err := store.SaveGrants(ctx, tx, clerksync.Grants{"org:member": {"new"}})
+	did, err := store.SaveGrants(ctx, tx, clerksync.Grants{"org:member": {"new"}}, 0)
 	require.NoError(t, err)
-	require.True(t, changed)
+	require.True(t, did.Changed)
 	require.True(t, can(t, pool, "user_1", "org_1", "old"))
 	require.False(t, can(t, pool, "user_1", "org_1", "new"))
 	require.NoError(t, tx.Commit(ctx))

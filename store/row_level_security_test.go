@@ -56,7 +56,7 @@ func setupReports(t *testing.T) reports {
 	_, err = pool.Exec(ctx, `INSERT INTO app.reports (workspace_id, title)
 		SELECT 'org_' || w, 'report ' || n || ' of org_' || w FROM generate_series(1, 3) w, generate_series(1, 5) n`)
 	require.NoError(t, err)
-	_, _, err = saveGrants(ctx, pool, clerksync.Grants{
+	_, err = saveGrants(ctx, pool, clerksync.Grants{
 		"org:admin": {"reports:read", "analyses:run", "workspace:update"}, "org:member": {"reports:read", "analyses:run"}, "org:guest": {"x"},
 	})
 	require.NoError(t, err)
@@ -207,11 +207,11 @@ func TestARemovalCountsInTheNextStatement(t *testing.T) {
 		save(t, r, mirrorOf(removed))
 		require.Equal(t, []string{"org_2"}, seen())
 
-		_, _, err := saveGrants(t.Context(), r.Pool, clerksync.Grants{"org:member": {"analyses:run"}})
+		_, err := saveGrants(t.Context(), r.Pool, clerksync.Grants{"org:member": {"analyses:run"}})
 		require.NoError(t, err)
 		require.Empty(t, seen(), "the policy changed")
 
-		_, _, err = saveGrants(t.Context(), r.Pool, clerksync.Grants{"org:member": {"reports:read"}})
+		_, err = saveGrants(t.Context(), r.Pool, clerksync.Grants{"org:member": {"reports:read"}})
 		require.NoError(t, err)
 		require.Equal(t, []string{"org_2"}, seen())
 		banned := user("user_1", 3)

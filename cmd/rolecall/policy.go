@@ -31,6 +31,7 @@ type policyKeeper struct {
 
 	current atomic.Pointer[api.Policy]
 	reloads chan struct{} // holds one: reading once more after several calls is enough
+	readAt  time.Time     // when the current one was read
 	known   bool          // the database has had a policy of this process
 }
 
@@ -38,11 +39,9 @@ type policyKeeper struct {
 // on in the background.
 func (p *program) startPolicy(ctx context.Context) error {
 	k := &policyKeeper{cfg: p.cfg, db: p.work, logger: p.logger, every: policySaveEvery, reloads: make(chan struct{}, 1)}
-	policy, err := p.cfg.policy(ctx)
-	if err != nil {
+	if err := k.read(ctx); err != nil {
 		return err
 	}
-	k.use(ctx, policy)
 	saved := k.save(ctx)
 	p.policy = k
 
@@ -68,11 +67,23 @@ func (p *program) reload(ctx context.Context) {
 // grants returns the policy in force.
 func (k *policyKeeper) grants() clerksync.Grants { return k.current.Load().Grants }
 
-func (k *policyKeeper) use(ctx context.Context, policy api.Policy) {
+// read reads the policy, and has it in force from then on.
+func (k *policyKeeper) read(ctx context.Context) error {
+	began := time.Now() // not the end: the file may have been changed meanwhile
+	policy, err := k.cfg.policy(ctx)
+	if err != nil {
+		return err
+	}
+	k.use(ctx, policy, began)
+	return nil
+}
+
+func (k *policyKeeper) use(ctx context.Context, policy api.Policy, readAt time.Time) {
 	for _, warning := range policy.Warnings {
 		k.logger.WarnContext(ctx, "policy: "+warning)
 	}
 	k.current.Store(&policy)
+	k.readAt = readAt
 	k.logger.InfoContext(ctx, "policy read", "source", k.cfg.policySource(), "roles", len(policy.Grants))
 }
 
@@ -85,7 +96,7 @@ func (k *policyKeeper) run(ctx context.Context, saved bool) {
 		case <-ctx.Done():
 			return
 		case <-k.reloads:
-			policy, err := k.cfg.policy(ctx)
+			err := k.read(ctx)
 			if ctx.Err() != nil {
 				return
 			}
@@ -93,7 +104,6 @@ func (k *policyKeeper) run(ctx context.Context, saved bool) {
 				k.logger.ErrorContext(ctx, "policy not read: the one in force stays", "error", err)
 				continue
 			}
-			k.use(ctx, policy)
 			saved = k.save(ctx)
 		case <-ticker.C:
 			if !saved {
@@ -103,24 +113,28 @@ func (k *policyKeeper) run(ctx context.Context, saved bool) {
 	}
 }
 
-// save makes the database's SQL functions go by the policy in force, and reports whether they do.
+// save makes the database's SQL functions go by the policy in force, unless another process has read another one since. It reports
+// whether there is nothing left to do.
 func (k *policyKeeper) save(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, policySaveTimeout)
 	defer cancel()
-	var before clerksync.Grants
-	var changed bool
+	var saved store.SavedGrants
 	err := pgx.BeginFunc(ctx, k.db, func(tx pgx.Tx) (err error) {
-		before, changed, err = store.SaveGrants(ctx, tx, k.grants())
+		saved, err = store.SaveGrants(ctx, tx, k.grants(), time.Since(k.readAt))
 		return err
 	})
 	switch {
 	case err != nil:
-		k.logger.WarnContext(ctx, "policy not saved: until it is, the database's SQL functions go by an earlier one", "error", err)
+		k.logger.WarnContext(ctx, "policy not saved: until it is, the database's SQL functions may go by another one", "error", err)
 		return false
-	case changed && !k.known && len(before) > 0:
+	case saved.Overtaken:
+		k.logger.WarnContext(ctx, "policy not saved: another instance has read another one since, which the database's SQL functions go by",
+			"source", k.cfg.policySource())
+		return true
+	case saved.Changed && !k.known && len(saved.Before) > 0:
 		k.logger.WarnContext(ctx, "the database had another policy: its SQL functions go by this one from now on. "+
 			"Other instances that still have the other one should read theirs anew", "source", k.cfg.policySource())
-	case changed:
+	case saved.Changed:
 		k.logger.InfoContext(ctx, "policy saved", "source", k.cfg.policySource())
 	}
 	k.known = true

@@ -229,7 +229,7 @@ func TestPolicyIsSavedOnceItCanBe(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	log := &safeBuffer{}
 	k := &policyKeeper{db: b.db, logger: slog.New(slog.NewJSONHandler(log, nil)), every: time.Millisecond}
-	k.use(ctx, api.Policy{Grants: clerksync.Grants{"org:member": {"a"}}})
+	k.use(ctx, api.Policy{Grants: clerksync.Grants{"org:member": {"a"}}}, time.Now())
 	_, err := b.db.Exec(ctx, "ALTER TABLE rolecall.grants RENAME TO away")
 	require.NoError(t, err)
 	require.False(t, k.save(ctx))
@@ -244,6 +244,32 @@ func TestPolicyIsSavedOnceItCanBe(t *testing.T) {
 	}, 20*time.Second, time.Millisecond)
 	cancel()
 	keeping.Wait()
+}
+
+// TestAPolicyThatCouldNotBeSavedDoesNotReplaceALaterOne: whoever takes a permission away doesn't have it come back by itself, from an
+// instance that read its policy before and couldn't save it until now.
+func TestAPolicyThatCouldNotBeSavedDoesNotReplaceALaterOne(t *testing.T) {
+	t.Parallel()
+	b := setupPolicy(t)
+	ctx, log := t.Context(), &safeBuffer{}
+	earlier := &policyKeeper{db: b.db, logger: slog.New(slog.NewJSONHandler(log, nil))}
+	earlier.use(ctx, api.Policy{Grants: clerksync.Grants{"org:member": {"billing:manage"}}}, time.Now())
+	_, err := b.db.Exec(ctx, "ALTER TABLE rolecall.grants RENAME TO away")
+	require.NoError(t, err)
+	require.False(t, earlier.save(ctx), "the database can't be written to")
+	_, err = b.db.Exec(ctx, "ALTER TABLE rolecall.away RENAME TO grants")
+	require.NoError(t, err)
+
+	later := &policyKeeper{db: b.db, logger: slog.New(slog.DiscardHandler)}
+	later.use(ctx, api.Policy{Grants: clerksync.Grants{"org:member": {"reports:read"}}}, time.Now()) // billing was taken from members
+	require.True(t, later.save(ctx))
+	require.True(t, earlier.save(ctx), "it needn't try again")
+	require.True(t, b.sql(t, "reports:read"))
+	require.False(t, b.sql(t, "billing:manage"))
+	require.Contains(t, log.String(), "another instance has read another one since")
+	require.NoError(t, earlier.read(ctx)) // the built-in policy: it is the last to read now
+	require.True(t, earlier.save(ctx))
+	require.True(t, b.sql(t, "analyses:run"))
 }
 
 //nolint:paralleltest // the environment belongs to the process

@@ -59,12 +59,18 @@ func (q *Queries) InsertGrants(ctx context.Context, db DBTX, arg InsertGrantsPar
 	return err
 }
 
-const lockGrants = `-- name: LockGrants :exec
-LOCK TABLE rolecall.grants IN SHARE ROW EXCLUSIVE MODE
+const savePolicyReading = `-- name: SavePolicyReading :execrows
+INSERT INTO rolecall.policy_reading AS last (read_at) VALUES (clock_timestamp() - make_interval(secs => $1::float8))
+ON CONFLICT (one) DO UPDATE SET read_at = excluded.read_at
+WHERE last.read_at <= excluded.read_at OR last.read_at > clock_timestamp()
 `
 
-// Others can read meanwhile.
-func (q *Queries) LockGrants(ctx context.Context, db DBTX) error {
-	_, err := db.Exec(ctx, lockGrants)
-	return err
+// None is saved if the policy in the table was read later. Whoever saves holds the row, and other savers wait; readers of the grants
+// don't. A time to come is of a clock that was set back since, and says nothing.
+func (q *Queries) SavePolicyReading(ctx context.Context, db DBTX, ageSeconds float64) (int64, error) {
+	result, err := db.Exec(ctx, savePolicyReading, ageSeconds)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
 }
