@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
+	"strings"
 	"testing"
 	"time"
 
@@ -159,8 +161,14 @@ func TestTamperingIsFoundAndNamed(t *testing.T) {
 		"put between, hashed": {want{"inserted", 4}, []string{
 			up, fmt.Sprintf(forge, 4, `hash, '\x02'`, 3), rehash,
 		}},
-		"twice":               {want{"inserted", 3}, []string{fmt.Sprintf(forge, 3, "prev_hash, hash", 3)}},
-		"below the first":     {want{"inserted", -5}, []string{fmt.Sprintf(forge, -5, "prev_hash, hash", 3)}},
+		"twice":           {want{"inserted", 3}, []string{fmt.Sprintf(forge, 3, "prev_hash, hash", 3)}},
+		"below the first": {want{"inserted", -5}, []string{fmt.Sprintf(forge, -5, "prev_hash, hash", 3)}},
+		"below all numbers": {want{"inserted", math.MinInt64}, []string{`INSERT INTO rolecall.audit_log (id, organization_id, action, target, at, cause, seq, prev_hash, hash)
+			OVERRIDING SYSTEM VALUE VALUES (-9223372036854775808, 'org_1', 'a.b', 'x', now(), 'x', -9223372036854775808, '', '')`}},
+		"no instant":          {want{"changed", 4}, []string{set("at = 'infinity'")}},
+		"no text":             {want{"changed", 4}, []string{"ALTER TABLE rolecall.audit_log ALTER cause DROP NOT NULL", set("cause = NULL")}},
+		"no instant on top":   {want{"inserted", 10}, []string{strings.Replace(fmt.Sprintf(forge, 10, "hash, hash", 9), "action, 'forged', at", "action, 'forged', 'infinity'", 1)}},
+		"no head to read":     {want{"inserted", 1}, []string{"ALTER TABLE rolecall.audit_heads ALTER seq DROP NOT NULL", "UPDATE rolecall.audit_heads SET seq = NULL WHERE organization_id = 'org_1'"}},
 		"neighbours swapped":  {want{"reordered", 4}, []string{fmt.Sprintf(swap, 4, 5)}},
 		"swapped":             {want{"reordered", 3}, []string{fmt.Sprintf(swap, 3, 8)}},
 		"first and last":      {want{"reordered", 1}, []string{fmt.Sprintf(swap, 1, 9)}},
@@ -180,6 +188,22 @@ func TestTamperingIsFoundAndNamed(t *testing.T) {
 			require.Equal(t, test.want, want{broken.Tampering, broken.Seq}, broken.Detail)
 		})
 	}
+}
+
+// TestAnUnreadableEntryIsNamed however many can be read, and keeps nobody from reading those.
+func TestAnUnreadableEntryIsNamed(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.New(t)
+	appendEvents(t, pool, "org_1", 250) // more than one batch
+	tampering(t, pool, "UPDATE rolecall.audit_log SET at = '-infinity' WHERE seq = 230")
+	report := verify(t, pool, "org_1")
+	require.NotNil(t, report.Broken)
+	require.Equal(t, clerksync.TamperedChanged, report.Broken.Tampering)
+	require.EqualValues(t, 230, report.Broken.Seq)
+	require.EqualValues(t, 229, report.Entries)
+	listed, err := store.AuditEntries(t.Context(), pool, store.AuditQuery{OrganizationID: "org_1"}, 1000)
+	require.NoError(t, err)
+	require.Len(t, listed, 249)
 }
 
 // TestWhateverIsInsertedIsChained: also what nobody meant to be, or meant to be elsewhere.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 
 	"github.com/jackc/pgx/v5"
 
@@ -27,7 +28,7 @@ type ChainReport struct {
 // doesn't fit. The transaction must see one state of the database throughout (repeatable read): the log grows meanwhile.
 func VerifyChain(ctx context.Context, db DBTX, organizationID string) (ChainReport, error) {
 	head, err := queries().ChainHead(ctx, db, organizationID)
-	if err != nil && !errors.Is(err, pgx.ErrNoRows) { // without one, entries are too many
+	if err != nil && !errors.Is(err, pgx.ErrNoRows) && !unreadable(err) { // without one, entries are too many
 		return ChainReport{}, fmt.Errorf("read head of audit log: %w", err)
 	}
 	chain := &clerksync.Chain{}
@@ -40,12 +41,18 @@ func VerifyChain(ctx context.Context, db DBTX, organizationID string) (ChainRepo
 	}, nil
 }
 
-// followChain takes entry after entry until one doesn't fit.
+// followChain takes entry after entry until one doesn't fit. Where one of many can't be read, it goes on one by one.
 func followChain(ctx context.Context, db DBTX, organizationID string, chain *clerksync.Chain) (*clerksync.Break, error) {
-	p := dbsqlc.ChainLinksParams{OrganizationID: organizationID, AfterSeq: minSeq, PageSize: chainBatch}
+	p := dbsqlc.ChainLinksParams{OrganizationID: organizationID, FromSeq: math.MinInt64, FromID: math.MinInt64, PageSize: chainBatch}
 	for {
 		rows, err := queries().ChainLinks(ctx, db, p)
-		if err != nil {
+		switch {
+		case unreadable(err) && p.PageSize > 1:
+			p.PageSize = 1
+			continue
+		case unreadable(err):
+			return new(chain.Unreadable()), nil
+		case err != nil:
 			return nil, err
 		}
 		for _, row := range rows {
@@ -57,12 +64,19 @@ func followChain(ctx context.Context, db DBTX, organizationID string, chain *cle
 			if broken != nil {
 				return broken, nil
 			}
-			p.AfterSeq, p.AfterID = row.Seq, row.ID
+			p.FromSeq, p.FromID = row.Seq, row.ID+1
 		}
-		if len(rows) < chainBatch {
+		if len(rows) < int(p.PageSize) {
 			return nil, nil
 		}
 	}
+}
+
+// unreadable reports whether the database has values that nobody could have recorded: null where there is none, an instant that
+// is infinite. That is tampering, too, and mustn't keep anybody from finding it.
+func unreadable(err error) bool {
+	_, scanned := errors.AsType[pgx.ScanArgError](err)
+	return scanned
 }
 
 func link(r dbsqlc.ChainLinksRow) clerksync.LoggedEntry {
@@ -80,9 +94,6 @@ func jsonText(text string) json.RawMessage {
 	}
 	return json.RawMessage(text)
 }
-
-// minSeq is below any number, also below what somebody may have forged.
-const minSeq = -1 << 63
 
 func displacedBy(ctx context.Context, db DBTX, chain *clerksync.Chain, entry clerksync.LoggedEntry) (*clerksync.Break, error) {
 	near, err := queries().Neighbours(ctx, db, dbsqlc.NeighboursParams{

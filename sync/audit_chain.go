@@ -132,6 +132,11 @@ func (c *Chain) Displaced(e LoggedEntry, follower, followed int64) Break {
 	}
 }
 
+// Unreadable tells of an entry after the last one that fitted which has values that can't be read.
+func (c *Chain) Unreadable() Break {
+	return Break{TamperedChanged, c.Seq + 1, "The entry has values that none is recorded with."}
+}
+
 // End judges the whole log by the chain's head, which is the number and hash of the last entry; 0 without a head. It takes what
 // was found to be broken before, and returns nil if nothing is.
 func (c *Chain) End(broken *Break, seq int64, hash []byte) *Break {

@@ -74,12 +74,12 @@ ORDER BY organization_id LIMIT 1;
 SELECT seq, hash FROM rolecall.audit_heads WHERE organization_id = @organization_id;
 
 -- name: ChainLinks :many
--- Entries of a chain as they stand, from a position on. Whoever tampered may have used a number twice. JSON comes as its very
+-- Entries of a chain as they stand, from a position on, that one included: no position is before all. Whoever tampered may have used a number twice. JSON comes as its very
 -- text, of which pgx would take the spaces around it, and can't tell null from the JSON null; '' is no JSON, so it is null.
 SELECT id, organization_id, actor, action, target, coalesce(before::text, '')::text AS before,
     coalesce(after::text, '')::text AS after, coalesce(data::text, '')::text AS data, at, cause, seq, prev_hash, hash
 FROM rolecall.audit_log
-WHERE organization_id = @organization_id AND (seq, id) > (@after_seq::bigint, @after_id::bigint)
+WHERE organization_id = @organization_id AND (seq, id) >= (@from_seq::bigint, @from_id::bigint)
 ORDER BY seq, id
 LIMIT @page_size::integer;
 

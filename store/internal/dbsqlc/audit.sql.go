@@ -369,15 +369,15 @@ const chainLinks = `-- name: ChainLinks :many
 SELECT id, organization_id, actor, action, target, coalesce(before::text, '')::text AS before,
     coalesce(after::text, '')::text AS after, coalesce(data::text, '')::text AS data, at, cause, seq, prev_hash, hash
 FROM rolecall.audit_log
-WHERE organization_id = $1 AND (seq, id) > ($2::bigint, $3::bigint)
+WHERE organization_id = $1 AND (seq, id) >= ($2::bigint, $3::bigint)
 ORDER BY seq, id
 LIMIT $4::integer
 `
 
 type ChainLinksParams struct {
 	OrganizationID string `json:"organization_id"`
-	AfterSeq       int64  `json:"after_seq"`
-	AfterID        int64  `json:"after_id"`
+	FromSeq        int64  `json:"from_seq"`
+	FromID         int64  `json:"from_id"`
 	PageSize       int32  `json:"page_size"`
 }
 
@@ -397,13 +397,13 @@ type ChainLinksRow struct {
 	Hash           []byte    `json:"hash"`
 }
 
-// Entries of a chain as they stand, from a position on. Whoever tampered may have used a number twice. JSON comes as its very
+// Entries of a chain as they stand, from a position on, that one included: no position is before all. Whoever tampered may have used a number twice. JSON comes as its very
 // text, of which pgx would take the spaces around it, and can't tell null from the JSON null; ” is no JSON, so it is null.
 func (q *Queries) ChainLinks(ctx context.Context, db DBTX, arg ChainLinksParams) ([]ChainLinksRow, error) {
 	rows, err := db.Query(ctx, chainLinks,
 		arg.OrganizationID,
-		arg.AfterSeq,
-		arg.AfterID,
+		arg.FromSeq,
+		arg.FromID,
 		arg.PageSize,
 	)
 	if err != nil {
