@@ -18,6 +18,7 @@ import (
 	"github.com/callmine/rolecall/internal/pgtest"
 	"github.com/callmine/rolecall/migrations"
 	"github.com/callmine/rolecall/store"
+	clerksync "github.com/callmine/rolecall/sync"
 )
 
 // chained is the migration that chains the audit log.
@@ -57,7 +58,7 @@ func requireChained(t *testing.T, pool *pgxpool.Pool, want map[string]int64) {
 	t.Helper()
 	for organization, entries := range want {
 		require.NoError(t, pgx.BeginTxFunc(t.Context(), pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead}, func(tx pgx.Tx) error {
-			report, err := store.VerifyChain(t.Context(), tx, organization)
+			report, err := store.VerifyChain(t.Context(), tx, organization, clerksync.Mark{})
 			require.NoError(t, err)
 			require.Nil(t, report.Broken, organization)
 			require.Equal(t, entries, report.Entries, organization)

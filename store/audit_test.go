@@ -37,7 +37,7 @@ func appendEvents(t *testing.T, db store.DBTX, organizationID string, n int) {
 func verify(t require.TestingT, pool *pgxpool.Pool, organizationID string) (report store.ChainReport) {
 	ctx := context.Background()
 	require.NoError(t, pgx.BeginTxFunc(ctx, pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) (err error) {
-		report, err = store.VerifyChain(ctx, tx, organizationID)
+		report, err = store.VerifyChain(ctx, tx, organizationID, clerksync.Mark{})
 		return err
 	}))
 	return report

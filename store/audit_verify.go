@@ -25,13 +25,14 @@ type ChainReport struct {
 }
 
 // VerifyChain computes the hashes of an organization's audit log anew, in flat memory, and reports the first entry that
-// doesn't fit. The transaction must see one state of the database throughout (repeatable read): the log grows meanwhile.
-func VerifyChain(ctx context.Context, db DBTX, organizationID string) (ChainReport, error) {
+// doesn't fit. Up to what was noted earlier, it finds also what the chain alone can't show: that it was written anew, or cut off.
+// The transaction must see one state of the database throughout (repeatable read): the log grows meanwhile.
+func VerifyChain(ctx context.Context, db DBTX, organizationID string, noted clerksync.Mark) (ChainReport, error) {
 	head, err := queries().ChainHead(ctx, db, organizationID)
 	if err != nil && !errors.Is(err, pgx.ErrNoRows) && !unreadable(err) { // without one, entries are too many
 		return ChainReport{}, fmt.Errorf("read head of audit log: %w", err)
 	}
-	chain := &clerksync.Chain{}
+	chain := &clerksync.Chain{Noted: noted}
 	broken, err := followChain(ctx, db, organizationID, chain)
 	if err != nil {
 		return ChainReport{}, fmt.Errorf("verify audit log: %w", err)

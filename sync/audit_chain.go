@@ -85,10 +85,17 @@ type Break struct {
 	Detail    string // one sentence for people
 }
 
+// Mark is the number and the hash of an entry, as they were noted where nobody with the database could change them.
+type Mark struct {
+	Seq  int64 // 0: nothing was noted
+	Hash []byte
+}
+
 // Chain checks the entries of one organization, given in the order of their numbers. Its zero value is at the beginning.
 type Chain struct {
-	Seq  int64  // of the last entry that fitted; 0 at the beginning
-	Hash []byte // its
+	Seq   int64  // of the last entry that fitted; 0 at the beginning
+	Hash  []byte // its
+	Noted Mark   // of an entry that there must be
 }
 
 // Next takes the next entry and returns nil if it fits. Where the entry alone doesn't tell what was done, displaced is true,
@@ -101,6 +108,8 @@ func (c *Chain) Next(e LoggedEntry) (broken *Break, displaced bool) {
 		return &Break{TamperedMissing, next, "There is no entry of this number, but there are later ones."}, false
 	case e.Seq < next:
 		return &Break{TamperedInserted, e.Seq, "There is another entry of this number, or there can be none."}, false
+	case follows && intact && next == c.Noted.Seq && !bytes.Equal(e.Hash, c.Noted.Hash):
+		return &Break{TamperedChanged, next, "This entry or one before it was changed, and the chain was written anew: it had another hash."}, false
 	case follows && intact:
 		c.Seq, c.Hash = e.Seq, e.Hash
 		return nil, false
@@ -145,7 +154,7 @@ func (c *Chain) End(broken *Break, seq int64, hash []byte) *Break {
 		return &Break{TamperedInserted, seq + 1, "The log goes on with this entry, but fewer were recorded."}
 	case broken != nil:
 		return broken
-	case c.Seq < seq:
+	case c.Seq < max(seq, c.Noted.Seq):
 		return &Break{TamperedMissing, c.Seq + 1, "The log ends before this entry, but more were recorded."}
 	case !bytes.Equal(c.Hash, hash):
 		return &Break{TamperedChanged, c.Seq, "The last entry isn't the one that was recorded last."}

@@ -3,14 +3,19 @@ package main
 import (
 	"context"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"os"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/callmine/rolecall/store"
+	clerksync "github.com/callmine/rolecall/sync"
 )
 
 type auditCommand struct {
@@ -19,6 +24,7 @@ type auditCommand struct {
 
 type verifyAudit struct {
 	Workspace string `help:"Only this workspace (org_…)."`
+	Since     string `type:"existingfile" placeholder:"FILE" help:"What an earlier run printed with --json, kept out of the database's reach: what has been written anew or cut off since is found, too."`
 	JSON      bool   `name:"json" help:"Print a JSON object."`
 }
 
@@ -27,10 +33,15 @@ type verifiedAudit struct {
 	Chains  int64         `json:"chains"`  // of workspaces, and of what concerns the instance
 	Entries int64         `json:"entries"` // that are as they were recorded
 	Broken  []brokenChain `json:"broken"`
-	// Of the last entry that is as it was recorded, if one workspace was asked about: to be kept elsewhere, since who owns the
-	// database can write all of a chain anew.
-	LastID   int64  `json:"last_id,omitempty"`
-	LastHash string `json:"last_hash,omitempty"`
+	// The last entry of each chain that is as it was recorded: to be kept elsewhere, since who owns the database can write a
+	// chain anew, or cut it off.
+	Heads []chainHead `json:"heads"`
+}
+
+type chainHead struct {
+	WorkspaceID string `json:"workspace_id"` // empty for what concerns the instance
+	LastID      int64  `json:"last_id"`      // as the API gives it, and the number of entries
+	LastHash    string `json:"last_hash"`    // in hex
 }
 
 type brokenChain struct {
@@ -58,47 +69,86 @@ func (c *verifyAudit) run(ctx context.Context, io streams) error {
 
 // verify takes chain after chain.
 func (c *verifyAudit) verify(ctx context.Context, db *pgxpool.Pool) (verifiedAudit, error) {
-	result := verifiedAudit{Broken: []brokenChain{}}
+	result := verifiedAudit{Broken: []brokenChain{}, Heads: []chainHead{}}
+	noted, err := c.noted()
+	if err != nil {
+		return result, err
+	}
 	if c.Workspace != "" {
-		report, err := result.add(ctx, db, c.Workspace)
-		if err == nil && report.Entries == 0 && report.Broken == nil {
+		err := result.add(ctx, db, c.Workspace, noted[c.Workspace])
+		if err == nil && result.Chains == 0 {
 			err = fmt.Errorf("the audit log has no entries of a workspace %s", c.Workspace)
 		}
-		result.LastID, result.LastHash = report.Entries, hex.EncodeToString(report.Hash)
 		return result, err
 	}
 	for organization := ""; ; {
-		if _, err := result.add(ctx, db, organization); err != nil {
+		if err := result.add(ctx, db, organization, noted[organization]); err != nil {
 			return result, err
 		}
+		delete(noted, organization)
 		next, err := store.NextChain(ctx, db, organization)
 		if errors.Is(err, store.ErrNotFound) {
-			return result, nil
+			break
 		}
 		if err != nil {
 			return result, err
 		}
 		organization = next
 	}
+	for _, organization := range slices.Sorted(maps.Keys(noted)) { // of which nothing is left
+		if err := result.add(ctx, db, organization, noted[organization]); err != nil {
+			return result, err
+		}
+	}
+	return result, nil
+}
+
+// noted reads what an earlier run printed.
+func (c *verifyAudit) noted() (map[string]clerksync.Mark, error) {
+	noted := map[string]clerksync.Mark{}
+	if c.Since == "" {
+		return noted, nil
+	}
+	var earlier verifiedAudit
+	text, err := os.ReadFile(c.Since)
+	if err == nil {
+		err = json.Unmarshal(text, &earlier)
+	}
+	if err == nil && earlier.Heads == nil {
+		err = errors.New("it isn't what a run with --json printed")
+	}
+	for _, head := range earlier.Heads {
+		hash, malformed := hex.DecodeString(head.LastHash)
+		err = errors.Join(err, malformed)
+		noted[head.WorkspaceID] = clerksync.Mark{Seq: head.LastID, Hash: hash}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("--since %s: %w", c.Since, err)
+	}
+	return noted, nil
 }
 
 // add verifies one chain, as of one moment: services go on writing.
-func (v *verifiedAudit) add(ctx context.Context, db *pgxpool.Pool, organizationID string) (report store.ChainReport, err error) {
-	err = pgx.BeginTxFunc(ctx, db, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
-		report, err = store.VerifyChain(ctx, tx, organizationID)
+func (v *verifiedAudit) add(ctx context.Context, db *pgxpool.Pool, organizationID string, noted clerksync.Mark) error {
+	var report store.ChainReport
+	err := pgx.BeginTxFunc(ctx, db, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) (err error) {
+		report, err = store.VerifyChain(ctx, tx, organizationID, noted)
 		return err
 	})
 	if err != nil {
-		return report, err
+		return err
 	}
 	if report.Entries > 0 || report.Broken != nil {
 		v.Chains++
+	}
+	if report.Entries > 0 {
+		v.Heads = append(v.Heads, chainHead{organizationID, report.Entries, hex.EncodeToString(report.Hash)})
 	}
 	v.Entries += report.Entries
 	if b := report.Broken; b != nil {
 		v.Broken = append(v.Broken, brokenChain{WorkspaceID: organizationID, Tampering: string(b.Tampering), ID: b.Seq, Detail: b.Detail})
 	}
-	return report, nil
+	return nil
 }
 
 func (c *verifyAudit) print(out io.Writer, result verifiedAudit) error {
@@ -113,8 +163,8 @@ func (c *verifyAudit) print(out io.Writer, result verifiedAudit) error {
 		fmt.Fprintf(out, "%s entry %d: %s. %s\n", whose, b.ID, b.Tampering, b.Detail)
 	}
 	_, err := fmt.Fprintf(out, "%d entries of %d chains are as they were recorded, %d chains are broken\n", result.Entries, result.Chains, len(result.Broken))
-	if err == nil && result.LastID > 0 {
-		_, err = fmt.Fprintf(out, "last entry: %d, hash %s\n", result.LastID, result.LastHash)
+	if err == nil && c.Workspace != "" && len(result.Heads) > 0 {
+		_, err = fmt.Fprintf(out, "last entry: %d, hash %s\n", result.Heads[0].LastID, result.Heads[0].LastHash)
 	}
 	if err != nil {
 		return fmt.Errorf("print what was verified: %w", err)

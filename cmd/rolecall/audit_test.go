@@ -1,13 +1,15 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 )
 
@@ -45,30 +47,96 @@ func TestTheAuditLogIsVerified(t *testing.T) {
 	require.Equal(t, entries, all.Entries)
 	one := verify(exitOK, "--workspace", workspace)
 	require.EqualValues(t, 1, one.Chains)
-	require.Equal(t, one.Entries, one.LastID)
-	require.Len(t, one.LastHash, 64)
+	require.Equal(t, one.Entries, one.Heads[0].LastID)
+	require.Len(t, one.Heads[0].LastHash, 64)
+	require.Contains(t, all.Heads, one.Heads[0])
 	code, _, errs := runCommand(t, env, "audit", "verify", "--workspace", "org_unknown")
 	require.Equal(t, exitError, code)
 	require.Contains(t, errs, "org_unknown")
 
-	connection, err := b.db.Acquire(t.Context())
+	// Also in a chain before this one, and there such that it can't even be read.
+	_, err := b.db.Exec(t.Context(), `INSERT INTO rolecall.audit_log (organization_id, action, target, at, cause) VALUES ('org_0', 'a.b', 'c', now(), 'd')`)
 	require.NoError(t, err)
-	for _, sql := range []string{
-		"SET session_replication_role = replica", // a superuser's way around triggers
-		"UPDATE rolecall.audit_log SET actor = 'user_2' WHERE target = 'report_1'", "RESET session_replication_role",
-	} {
-		_, err := connection.Exec(context.WithoutCancel(t.Context()), sql)
-		require.NoError(t, err)
-	}
-	connection.Release()
+	b.tamper(t, "UPDATE rolecall.audit_log SET at = 'infinity' WHERE organization_id = 'org_0'",
+		"UPDATE rolecall.audit_log SET actor = 'user_2' WHERE target = 'report_1'")
+	last := one.Heads[0].LastID
 	broken := verify(exitGuard)
-	require.Equal(t, all.Chains, broken.Chains)
-	require.Len(t, broken.Broken, 1)
-	require.Equal(t, workspace, broken.Broken[0].WorkspaceID)
-	require.Equal(t, "changed", broken.Broken[0].Tampering)
-	require.Equal(t, one.LastID-1, broken.Broken[0].ID)
+	require.Equal(t, all.Chains+1, broken.Chains)
+	require.Len(t, broken.Broken, 2)
+	require.Equal(t, "org_0", broken.Broken[0].WorkspaceID)
+	require.Equal(t, workspace, broken.Broken[1].WorkspaceID)
+	require.Equal(t, "changed", broken.Broken[1].Tampering)
+	require.Equal(t, last-1, broken.Broken[1].ID)
 	code, out, errs := runCommand(t, env, "audit", "verify")
 	require.Equal(t, exitGuard, code)
-	require.Contains(t, out, fmt.Sprintf("%s entry %d: changed", workspace, one.LastID-1))
-	require.Contains(t, errs, "1 of ")
+	require.Contains(t, out, fmt.Sprintf("%s entry %d: changed", workspace, last-1))
+	require.Contains(t, errs, "2 of ")
+}
+
+// tamper changes the audit log by a superuser's way around triggers.
+func (b *bundle) tamper(t *testing.T, statements ...string) {
+	t.Helper()
+	require.NoError(t, pgx.BeginFunc(t.Context(), b.db, func(tx pgx.Tx) error {
+		for _, sql := range append([]string{"SET LOCAL session_replication_role = replica"}, statements...) {
+			if _, err := tx.Exec(t.Context(), sql); err != nil {
+				return fmt.Errorf("%s: %w", sql, err)
+			}
+		}
+		return nil
+	}))
+}
+
+// TestAuditLogsAreComparedWithAnEarlierRun: a chain that was written anew from its middle, one that was cut off, and one that is gone
+// with its head are each like one that nobody touched, but not what they were.
+//
+//nolint:paralleltest // the environment belongs to the process
+func TestAuditLogsAreComparedWithAnEarlierRun(t *testing.T) {
+	b := setup(t, nil)
+	insert := func(organizations ...string) {
+		for _, organization := range organizations {
+			_, err := b.db.Exec(t.Context(), `INSERT INTO rolecall.audit_log (organization_id, action, target, at, cause)
+				SELECT $1, 'report.run', 'report_' || n, '2026-01-02', 'service:reports' FROM generate_series(1, 4) n`, organization)
+			require.NoError(t, err)
+		}
+	}
+	insert("org_anew", "org_cut", "org_gone", "org_grown")
+	env := map[string]string{"DATABASE_URL": b.program.cfg.DatabaseURL}
+	verify := func(want int, args ...string) (result verifiedAudit, out string) {
+		code, out, errs := runCommand(t, env, append([]string{"audit", "verify", "--json"}, args...)...)
+		require.Equal(t, want, code, errs)
+		require.NoError(t, json.Unmarshal([]byte(out), &result))
+		return result, out
+	}
+	_, printed := verify(exitOK)
+	earlier := filepath.Join(t.TempDir(), "earlier.json")
+	require.NoError(t, os.WriteFile(earlier, []byte(printed), 0o600))
+	verify(exitOK, "--since", earlier)
+
+	b.tamper(t, `CREATE TEMP TABLE kept ON COMMIT DROP AS SELECT * FROM rolecall.audit_log WHERE organization_id = 'org_anew' ORDER BY seq`,
+		"DELETE FROM rolecall.audit_log WHERE organization_id IN ('org_anew', 'org_gone')",
+		"DELETE FROM rolecall.audit_heads WHERE organization_id IN ('org_anew', 'org_gone')",
+		"SET LOCAL session_replication_role = origin", // the trigger itself writes the chain
+		`INSERT INTO rolecall.audit_log (organization_id, action, target, at, cause)
+			SELECT organization_id, action, CASE seq WHEN 2 THEN 'forged' ELSE target END, at, cause FROM kept ORDER BY seq`,
+		"SET LOCAL session_replication_role = replica",
+		"DELETE FROM rolecall.audit_log WHERE organization_id = 'org_cut' AND seq > 2",
+		`UPDATE rolecall.audit_heads h SET (seq, prev_hash, hash) =
+			(SELECT seq, prev_hash, hash FROM rolecall.audit_log WHERE organization_id = 'org_cut' AND seq = 2) WHERE organization_id = 'org_cut'`)
+	insert("org_grown", "org_new")
+	verify(exitOK) // no chain shows any of it by itself
+	compared, _ := verify(exitGuard, "--since", earlier)
+	found := map[string]string{}
+	for _, broken := range compared.Broken {
+		found[broken.WorkspaceID] = fmt.Sprint(broken.Tampering, " ", broken.ID)
+	}
+	require.Equal(t, map[string]string{"org_anew": "changed 4", "org_cut": "missing 3", "org_gone": "missing 1"}, found)
+	verify(exitOK, "--since", earlier, "--workspace", "org_grown")
+	verify(exitGuard, "--since", earlier, "--workspace", "org_gone")
+
+	for _, text := range []string{"", "{}", `{"heads":[{"workspace_id":"org_1","last_id":1,"last_hash":"x"}]}`} {
+		require.NoError(t, os.WriteFile(earlier, []byte(text), 0o600))
+		code, _, errs := runCommand(t, env, "audit", "verify", "--since", earlier)
+		require.Equal(t, exitError, code)
+		require.Contains(t, errs, "--since")
+	}
 }
