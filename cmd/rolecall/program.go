@@ -150,8 +150,9 @@ func (p *program) openPools(ctx context.Context) error {
 		}
 		cfg.MaxConns = pool.size
 		cfg.ConnConfig.RuntimeParams["application_name"] = "rolecall " + pool.name
-		if pool.into == &p.work {
-			// Whoever waits longer for somebody's lock gives up and tries again, so that a locked row holds few workers.
+		if pool.into == &p.work || pool.into == &p.events {
+			// Whoever waits longer for somebody's lock gives up and tries again, or has its caller do so, so that a locked row
+			// holds few workers, and the log of one workspace no other one's events.
 			cfg.ConnConfig.RuntimeParams["lock_timeout"] = "1s"
 		}
 		if pool.into == &p.read {
