@@ -6,8 +6,8 @@ import (
 	"encoding/csv"
 	"encoding/json"
 	"net/http"
+	"regexp"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/callmine/rolecall/store"
@@ -152,10 +152,14 @@ func jsonLines() exportFormat {
 }
 
 // commaSeparated is RFC 4180's format with bare line feeds: encoding/csv would also rewrite those within a cell.
+//
+// An apostrophe keeps a spreadsheet from seeing a formula (OWASP, CSV injection) at the beginning of a cell, or of what it takes for
+// one after a separator of other countries: there, quotation marks don't hold our cells together. Some drop what nobody sees first.
 func commaSeparated() exportFormat {
+	formula := regexp.MustCompile(`(^|[;\t\r\n])([\pZ\pC"]*)([=+\-@＝＋－＠])`)
 	record := func(out *bytes.Buffer, cells ...string) {
 		for i, cell := range cells {
-			cells[i] = harmless(cell)
+			cells[i] = formula.ReplaceAllString(cell, "$1$2'$3")
 		}
 		to := csv.NewWriter(out)
 		_ = to.Write(cells) // a buffer takes all
@@ -178,13 +182,4 @@ func commaSeparated() exportFormat {
 			record(out, "complete", strconv.Itoa(entries), "", "", "", "", "", "", "")
 		},
 	}
-}
-
-// harmless keeps a spreadsheet from running a cell as a formula (OWASP, CSV injection): whatever could begin one gets an
-// apostrophe before it.
-func harmless(cell string) string {
-	if cell != "" && strings.ContainsRune("=+-@\t\r\n＝＋－＠", []rune(cell)[0]) {
-		return "'" + cell
-	}
-	return cell
 }
