@@ -3,6 +3,7 @@ package api
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"regexp"
 	"strings"
@@ -35,6 +36,9 @@ const (
 // appendAudit answers POST /v1/workspaces/{workspace_id}/audit: a service records what happened in its product. Whom it names as the
 // actor stays the author, whatever becomes of the user.
 func (s *server) appendAudit(w http.ResponseWriter, r *http.Request, service string) error {
+	if r.Header.Values(headerOnBehalfOf) != nil {
+		return badRequest("Rolecall-On-Behalf-Of isn't taken here: actor says who did it.")
+	}
 	var input eventInput
 	said, err := readCommand(w, r, &input)
 	if err != nil {
@@ -123,9 +127,10 @@ func eventData(raw json.RawMessage) (json.RawMessage, error) {
 		return nil, nil
 	}
 	var compact bytes.Buffer
-	err := json.Compact(&compact, raw)
-	if err != nil || compact.Bytes()[0] != '{' || compact.Len() > maxEventData || !utf8.Valid(raw) || depth(compact.Bytes()) > maxEventDepth {
-		return nil, badRequest("data must be a JSON object of at most 16 KiB, nested at most 100 deep.")
+	var object map[string]any // with numbers that everybody can read: of one like 1e999, many can't read the whole page it is on
+	err := errors.Join(json.Compact(&compact, raw), json.Unmarshal(raw, &object))
+	if err != nil || compact.Len() > maxEventData || !utf8.Valid(raw) || depth(compact.Bytes()) > maxEventDepth {
+		return nil, badRequest("data must be a JSON object of at most 16 KiB, nested at most 100 deep, with numbers that fit a double.")
 	}
 	return compact.Bytes(), nil
 }

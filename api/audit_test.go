@@ -238,6 +238,7 @@ func TestServicesAppend(t *testing.T) {
 		return `{"action":"a.b","target":"r","data":` + strings.Repeat(`{"a":`, n-1) + `{"\"{":"[[[["}` + strings.Repeat("}", n-1) + "}"
 	}
 	b.append("org_1", deep(100), http.StatusCreated)
+	b.append("org_1", `{"action":"a.b","target":"r","data":{"rows":123456789012345678901234567890,"share":1.5e-400,"name":"1e999"}}`, http.StatusCreated)
 	for name, body := range map[string]string{
 		"no object": `[]`, "null": `null`, "empty": ``, "two": `{"action":"a.b","target":"r"}{}`, "unknown member": `{"action":"a.b","target":"r","before":{}}`,
 		"no action": `{"target":"r"}`, "no dot": `{"action":"run","target":"r"}`, "upper case": `{"action":"Report.run","target":"r"}`,
@@ -250,6 +251,7 @@ func TestServicesAppend(t *testing.T) {
 		"actor":       `{"action":"a.b","target":"r","actor":"service:other"}`, "empty actor": `{"action":"a.b","target":"r","actor":""}`,
 		"half an actor": `{"action":"a.b","target":"r","actor":"user_"}`, "NUL actor": `{"action":"a.b","target":"r","actor":"user_\u0000"}`,
 		"data list": `{"action":"a.b","target":"r","data":[]}`, "data text": `{"action":"a.b","target":"r","data":"{}"}`,
+		"a number too large": `{"action":"a.b","target":"r","data":{"rows":1e999}}`, "one within": `{"action":"a.b","target":"r","data":{"rows":[{"n":-1e400}]}}`,
 		"data": large(16<<10 + 1), "deep data": deep(101), "data not UTF-8": "{\"action\":\"a.b\",\"target\":\"r\",\"data\":{\"x\":\"\xff\"}}",
 		"future": fmt.Sprintf(`{"action":"a.b","target":"r","at":%q}`, soon.Add(time.Second).Format(time.RFC3339)),
 		"at":     `{"action":"a.b","target":"r","at":"now"}`, "before 1970": `{"action":"a.b","target":"r","at":"1969-12-31T23:59:59Z"}`, "number": `{"action":"a.b","target":"r","at":1}`,
@@ -257,13 +259,16 @@ func TestServicesAppend(t *testing.T) {
 		t.Log(name)
 		b.append("org_1", body, http.StatusBadRequest)
 	}
+	for _, user := range []string{"user_member", ""} { // who did it is the actor, and nobody else
+		b.append("org_1", `{"action":"a.b","target":"r"}`, http.StatusBadRequest, headerOnBehalfOf, user)
+	}
 	b.append("org_1", large(65<<10), http.StatusRequestEntityTooLarge)
 	require.Equal(t, http.StatusUnsupportedMediaType, b.send(serviceToken, http.MethodPost, auditOfOne, `{}`, "Content-Type", "text/plain").status)
 	b.append("org_unknown", `{"action":"a.b","target":"r"}`, http.StatusNotFound)
 	b.append("%00", `{"action":"a.b","target":"r"}`, http.StatusNotFound)
 	b.world.deleteOrganization("org_2")
 	b.append("org_2", `{"action":"a.b","target":"r"}`, http.StatusNotFound)
-	require.Len(t, answerOf[page[auditBody]](t, b.get("user_admin", auditOfOne)).Data, 5)
+	require.Len(t, answerOf[page[auditBody]](t, b.get("user_admin", auditOfOne)).Data, 6)
 }
 
 // TestAppendingIsRepeatable with a key, for one workspace.
