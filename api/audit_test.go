@@ -345,11 +345,35 @@ func TestNoCellOfAnExportBeginsAFormula(t *testing.T) {
 	t.Parallel()
 	b := setupAudit(t, nil)
 	tests := []struct{ target, want string }{
-		{"=1+1", "'=1+1"}, {"+1", "'+1"}, {"-1", "'-1"}, {"@SUM(A1)", "'@SUM(A1)"}, {"＝1", "'＝1"}, {"＠a", "'＠a"}, {"==1", "'==1"},
-		{" =1", " '=1"}, {"\t=1", "\t'=1"}, {"\r=1", "\r'=1"}, {"\n=1", "\n'=1"}, {"\v=1", "\v'=1"},
-		{"\u00a0=1", "\u00a0'=1"}, {"\ufeff=1", "\ufeff'=1"}, {"\u200b =1", "\u200b '=1"}, {`"=1"`, `"'=1"`},
-		{"a;=cmd|'/c calc'!A0", "a;'=cmd|'/c calc'!A0"}, {"a\t+1", "a\t'+1"}, {"a\n-1", "a\n'-1"}, {"=1;;\t =2", "'=1;;\t '=2"}, {`a;"=1"`, `a;"'=1"`},
-		{`a"b,c`, `a"b,c`}, {"two\nlines", "two\nlines"}, {"a-b", "a-b"}, {"1+1=2", "1+1=2"}, {"a; b", "a; b"}, {"'=1", "'=1"}, {"é", "é"}, {"a,=1", "a,=1"},
+		{"=1+1", "'=1+1"},
+		{"+1", "'+1"},
+		{"-1", "'-1"},
+		{"@SUM(A1)", "'@SUM(A1)"},
+		{"＝1", "'＝1"},
+		{"＠a", "'＠a"},
+		{"==1", "'==1"},
+		{" =1", " '=1"},
+		{"\t=1", "\t'=1"},
+		{"\r=1", "\r'=1"},
+		{"\n=1", "\n'=1"},
+		{"\v=1", "\v'=1"},
+		{"\u00a0=1", "\u00a0'=1"},
+		{"\ufeff=1", "\ufeff'=1"},
+		{"\u200b =1", "\u200b '=1"},
+		{`"=1"`, `"'=1"`},
+		{"a;=cmd|'/c calc'!A0", "a;'=cmd|'/c calc'!A0"},
+		{"a\t+1", "a\t'+1"},
+		{"a\n-1", "a\n'-1"},
+		{"=1;;\t =2", "'=1;;\t '=2"},
+		{`a;"=1"`, `a;"'=1"`},
+		{`a"b,c`, `a"b,c`},
+		{"two\nlines", "two\nlines"},
+		{"a-b", "a-b"},
+		{"1+1=2", "1+1=2"},
+		{"a; b", "a; b"},
+		{"'=1", "'=1"},
+		{"é", "é"},
+		{"a,=1", "a,=1"},
 	}
 	for _, test := range tests {
 		input, err := json.Marshal(map[string]any{"action": "a.b", "target": test.target, "data": map[string]any{"n": -1, "x": "a;=1"}})
@@ -364,7 +388,7 @@ func TestNoCellOfAnExportBeginsAFormula(t *testing.T) {
 	for i, test := range tests {
 		record := records[len(tests)-1-i]
 		require.Equal(t, test.want, record[4], "of %q", test.target)
-		require.Equal(t, `{"n":-1,"x":"a;'=1"}`, record[7])
+		require.JSONEq(t, `{"n":-1,"x":"a;'=1"}`, record[7])
 	}
 	for _, separator := range []string{";", "\t", "\n", "\r"} {
 		for cell := range strings.SplitSeq(body, separator) {
