@@ -40,6 +40,7 @@ type route struct {
 	spends       bool   // success uses its target up
 	oneself      bool   // the target is the caller
 	dead         int    // status for services about a deleted workspace; 0 is that of success
+	alone        bool   // services may name nobody to act for
 }
 
 // site is what a request is about.
@@ -80,7 +81,7 @@ func routes() []route {
 		{method: http.MethodDelete, path: invitations + "/{invitation_id}", kind: forMembers, permission: "members:manage", status: http.StatusNoContent, spends: true},
 		{method: http.MethodGet, path: workspace + "/audit", kind: forMembers, permission: "audit:read", status: http.StatusOK},
 		{method: http.MethodGet, path: workspace + "/audit/export", kind: forMembers, permission: "audit:read", status: http.StatusOK},
-		{method: http.MethodPost, path: workspace + "/audit", body: `{"action":"report.run","target":"report_1"}`, kind: forServices, status: http.StatusCreated, dead: http.StatusNotFound},
+		{method: http.MethodPost, path: workspace + "/audit", body: `{"action":"report.run","target":"report_1"}`, kind: forServices, status: http.StatusCreated, dead: http.StatusNotFound, alone: true},
 		{
 			method: http.MethodPost, path: "/v1/authorize", kind: forServices, status: http.StatusOK,
 			body: `{"checks":[{"user_id":"{user_id}","workspace_id":"{workspace_id}","permission":"reports:read"}]}`,
@@ -136,6 +137,8 @@ func expected(c caller, r route) (status int, problem, reason string) {
 		return http.StatusUnauthorized, "unauthenticated", ""
 	case r.kind == forServices && !c.service:
 		return http.StatusForbidden, "forbidden", ""
+	case r.alone && c.onBehalf != "":
+		return http.StatusBadRequest, "bad-request", ""
 	case r.kind == forServices && c.workspace != "" && r.dead != 0:
 		return r.dead, "not-found", ""
 	case r.kind == forServices:
