@@ -453,6 +453,8 @@ CREATE INDEX deliveries_received ON rolecall.deliveries USING btree (received_at
 
 CREATE INDEX deliveries_with_body ON rolecall.deliveries USING btree (received_at) WHERE (body IS NOT NULL);
 
+CREATE INDEX domains_organization ON rolecall.domains USING btree (organization_id);
+
 CREATE INDEX invitations_organization ON rolecall.invitations USING btree (organization_id, created_at, id);
 
 CREATE INDEX memberships_joined ON rolecall.memberships USING btree (organization_id, created_at, id) WHERE (deleted_at IS NULL);
@@ -476,6 +478,17 @@ CREATE UNIQUE INDEX river_job_unique_idx ON rolecall.river_job USING btree (uniq
 CREATE INDEX river_notification_created_at_idx ON rolecall.river_notification USING btree (created_at);
 
 CREATE INDEX river_notification_topic_id_idx ON rolecall.river_notification USING btree (topic, id);
+
+CREATE VIEW rolecall.current_memberships AS
+ SELECT m.id,
+    m.organization_id,
+    m.user_id
+   FROM ((rolecall.memberships m
+     LEFT JOIN rolecall.organizations o ON ((o.id = m.organization_id)))
+     LEFT JOIN rolecall.users u ON ((u.id = m.user_id)))
+  WHERE ((m.deleted_at IS NULL) AND (o.deleted_at IS NULL) AND (u.deleted_at IS NULL) AND (u.banned IS NOT TRUE) AND (u.deprovisioned IS NOT TRUE) AND (NOT (EXISTS ( SELECT
+           FROM rolecall.memberships n
+          WHERE ((n.organization_id = m.organization_id) AND (n.user_id = m.user_id) AND (ROW(n.created_at, (n.deleted_at IS NULL), n.id) > ROW(m.created_at, true, m.id)))))));
 
 CREATE VIEW rolecall.dead_objects AS
  SELECT 'organization'::text AS resource,
@@ -577,12 +590,10 @@ CREATE VIEW rolecall.live_members AS
     u.identifier,
     u.first_name,
     u.last_name
-   FROM ((rolecall.effective_memberships m
-     LEFT JOIN rolecall.organizations o ON ((o.id = m.organization_id)))
-     LEFT JOIN rolecall.users u ON ((u.id = m.user_id)))
-  WHERE ((m.deleted_at IS NULL) AND (o.deleted_at IS NULL) AND (u.deleted_at IS NULL) AND (u.banned IS NOT TRUE) AND (u.deprovisioned IS NOT TRUE) AND (NOT (EXISTS ( SELECT
-           FROM rolecall.memberships n
-          WHERE ((n.organization_id = m.organization_id) AND (n.user_id = m.user_id) AND (ROW(n.created_at, (n.deleted_at IS NULL), n.id) > ROW(m.created_at, true, m.id)))))));
+   FROM ((rolecall.current_memberships l
+     JOIN rolecall.effective_memberships m ON ((m.id = l.id)))
+     LEFT JOIN rolecall.users u ON ((u.id = l.user_id)))
+  WHERE (m.deleted_at IS NULL);
 
 CREATE VIEW rolecall.live_objects AS
  SELECT 'organization'::text AS resource,

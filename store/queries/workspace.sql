@@ -1,7 +1,7 @@
 -- name: Workspace :one
 -- An organization that is known by a member only is there as well, without a name.
 SELECT @id::text AS id, coalesce(o.name, '')::text AS name, o.slug, o.image_url, o.created_at, o.created_by,
-    (SELECT count(*) FROM rolecall.live_members l WHERE l.organization_id = @id) AS member_count
+    (SELECT count(*) FROM rolecall.current_memberships l WHERE l.organization_id = @id) AS member_count
 FROM (SELECT 1) one
 LEFT JOIN rolecall.organizations o ON o.id = @id
 WHERE o.deleted_at IS NULL

@@ -73,7 +73,7 @@ func (q *Queries) Members(ctx context.Context, db DBTX, arg MembersParams) ([]Me
 
 const workspace = `-- name: Workspace :one
 SELECT $1::text AS id, coalesce(o.name, '')::text AS name, o.slug, o.image_url, o.created_at, o.created_by,
-    (SELECT count(*) FROM rolecall.live_members l WHERE l.organization_id = $1) AS member_count
+    (SELECT count(*) FROM rolecall.current_memberships l WHERE l.organization_id = $1) AS member_count
 FROM (SELECT 1) one
 LEFT JOIN rolecall.organizations o ON o.id = $1
 WHERE o.deleted_at IS NULL
