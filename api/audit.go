@@ -60,7 +60,7 @@ func (s *server) audit(w http.ResponseWriter, r *http.Request, caller clerksync.
 	for _, e := range entries {
 		body.Data = append(body.Data, auditBodyOf(e))
 	}
-	return write(w, body)
+	return writeTagged(w, r, body)
 }
 
 // auditQueryOf reads the filters of a workspace's audit log.
@@ -79,7 +79,7 @@ func auditQueryOf(q query, workspaceID string) (store.AuditQuery, error) {
 			continue
 		}
 		at, err := time.Parse(time.RFC3339, value)
-		if err != nil {
+		if err != nil || at.IsZero() { // that stands for no bound
 			return selected, badRequest(name + " must be an instant such as 2026-01-02T03:04:05Z. A + in a query is written %2B.")
 		}
 		*into = at

@@ -36,9 +36,6 @@ const (
 // appendAudit answers POST /v1/workspaces/{workspace_id}/audit: a service records what happened in its product. Whom it names as the
 // actor stays the author, whatever becomes of the user.
 func (s *server) appendAudit(w http.ResponseWriter, r *http.Request, service string) error {
-	if r.Header.Values(headerOnBehalfOf) != nil {
-		return badRequest("Rolecall-On-Behalf-Of isn't taken here: actor says who did it.")
-	}
 	var input eventInput
 	said, err := readCommand(w, r, &input)
 	if err != nil {
@@ -109,9 +106,11 @@ func (in eventInput) event(service string, now time.Time) (store.Event, error) {
 // servicePrefix begins the name of a service where a user's id could stand.
 const servicePrefix = "service:"
 
+var dottedName = regexp.MustCompile(`^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+$`)
+
 // checkAction refuses what isn't a dotted name, and names that only Rolecall itself may write: nobody forges a removal.
 func checkAction(action string) error {
-	if len(action) > maxID || !regexp.MustCompile(`^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+$`).MatchString(action) {
+	if len(action) > maxID || !dottedName.MatchString(action) {
 		return badRequest("action must be a dotted name of at most 255 lower-case letters, digits and underscores, such as report.run.")
 	}
 	switch area, _, _ := strings.Cut(action, "."); area {

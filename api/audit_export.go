@@ -101,7 +101,7 @@ func (s *server) flush(w http.ResponseWriter, out *bytes.Buffer) error {
 	if err := connection.Flush(); err != nil {
 		return errReaderGone
 	}
-	return connection.SetWriteDeadline(time.Time{}) // the connection may serve another request
+	return nil // net/http sets the deadline anew for the next request
 }
 
 // errReaderGone is answered to nobody: it ends an export without a line in the log.

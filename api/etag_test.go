@@ -15,7 +15,7 @@ func TestReadsAreTagged(t *testing.T) {
 	b.world.member("org_1", "user_2", "org:member", nil)
 	b.world.invitation("orginv_1", "org_1", nil)
 	const base = "/v1/workspaces/org_1"
-	targets := []string{"/v1/me", base, base + "/me", base + "/members", base + "/members?limit=1", base + "/invitations"}
+	targets := []string{"/v1/me", base, base + "/me", base + "/members", base + "/members?limit=1", base + "/invitations", base + "/audit", base + "/audit?limit=1"}
 	tags := map[string]string{}
 	for _, target := range targets {
 		first := b.get("user_1", target)
@@ -71,7 +71,7 @@ func TestOnlyReadsOfAWorkspaceAreTagged(t *testing.T) {
 	t.Parallel()
 	b := setupServer(t, nil)
 	b.world.member("org_1", "user_1", "org:admin", nil)
-	for _, target := range []string{authorizeTarget("org_1", "members:read"), "/v1/workspaces/org_1/audit", "/v1/workspaces/org_none"} {
+	for _, target := range []string{authorizeTarget("org_1", "members:read"), "/v1/workspaces/org_1/audit/export", "/v1/workspaces/org_none"} {
 		require.Empty(t, b.get("user_1", target, "If-None-Match", "*").header.Get("ETag"), target)
 	}
 }

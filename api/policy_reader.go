@@ -204,7 +204,7 @@ func (r *policyReader) warnOfRoutes(roles *token.Token) {
 		{permissionMembersManage, "invite, promote or remove anybody"},
 		{permissionMembersRead, "list the members"},
 		{permissionWorkspaceUpdate, "rename a workspace"},
-		{"audit:read", "read the audit log"},
+		{permissionAuditRead, "read the audit log"},
 	} {
 		if !granted[route.permission] {
 			r.warn(roles, "no role grants %s: nobody can %s", route.permission, route.does)
