@@ -36,6 +36,9 @@ const (
 // appendAudit answers POST /v1/workspaces/{workspace_id}/audit: a service records what happened in its product. Whom it names as the
 // actor stays the author, whatever becomes of the user.
 func (s *server) appendAudit(w http.ResponseWriter, r *http.Request, service string) error {
+	if r.Header.Values(headerOnBehalfOf) != nil {
+		return badRequest("Rolecall-On-Behalf-Of isn't taken here: actor says who did it.")
+	}
 	var input eventInput
 	said, err := readCommand(w, r, &input)
 	if err != nil {

@@ -32,7 +32,7 @@ type (
 	memberHandler  func(w http.ResponseWriter, r *http.Request, member clerksync.Standing) error
 )
 
-// asService admits services only, in their own name.
+// asService admits services only.
 func (s *server) asService(next serviceHandler) http.Handler {
 	return s.handle(func(w http.ResponseWriter, r *http.Request) error {
 		identity, err := s.authenticate(r)
@@ -41,9 +41,6 @@ func (s *server) asService(next serviceHandler) http.Handler {
 		}
 		if identity.Service == "" {
 			return errServicesOnly
-		}
-		if r.Header.Values(headerOnBehalfOf) != nil {
-			return errOnNobodysBehalf
 		}
 		return next(w, r, identity.Service)
 	})

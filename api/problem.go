@@ -45,8 +45,7 @@ var (
 		Type: problemType + "bad-request", Title: "No user named", Status: http.StatusBadRequest,
 		Detail: "A service must name the user it acts for in one Rolecall-On-Behalf-Of header (user_…).",
 	}
-	errOnNobodysBehalf = badRequest("Rolecall-On-Behalf-Of isn't taken here: the body says whom this is about.")
-	errServicesOnly    = &problem{
+	errServicesOnly = &problem{
 		Type: problemType + "forbidden", Title: "For services only", Status: http.StatusForbidden,
 		Detail: "This route takes a service token.",
 	}

@@ -140,7 +140,7 @@ func (p *program) refresher() (*jobs.Refresher, error) {
 
 // commander returns what carries commands out, on behalf of somebody who waits.
 func (p *program) commander() (*jobs.Commander, error) {
-	return jobs.NewCommander(jobs.CommanderConfig{Pool: p.work, Clerk: commands{p.clerk}, Allowed: p.mayAsk, Logger: p.logger})
+	return jobs.NewCommander(jobs.CommanderConfig{Pool: p.changes, Clerk: commands{p.clerk}, Allowed: p.mayAsk, Logger: p.logger})
 }
 
 // commands changes things at Clerk, and looks up beside it what it must know. The changes are interactive by themselves.

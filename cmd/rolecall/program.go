@@ -29,6 +29,7 @@ const (
 	queueConns  = 6            // River's fetching, upkeep and listener
 	readConns   = 16
 	eventConns  = 4 // services' entries of the audit log
+	changeConns = 4 // commands
 	adminConns  = 2 // so that a busy API turns nothing red
 )
 
@@ -39,7 +40,7 @@ type program struct {
 	metrics *metrics
 	cleanup cleanup
 
-	accept, work, queue, read, events, admins *pgxpool.Pool
+	accept, work, queue, read, events, changes, admins *pgxpool.Pool
 
 	policy   *policyKeeper    // nil if the program has no web side
 	clerk    *clerkapi.Client // nil without a secret key
@@ -138,6 +139,7 @@ func (p *program) openPools(ctx context.Context) error {
 		{"queue", &p.queue, queueConns},
 		{"read", &p.read, readConns},
 		{"events", &p.events, eventConns},
+		{"changes", &p.changes, changeConns},
 		{"admin", &p.admins, adminConns},
 	} {
 		name, url := "DATABASE_URL", p.cfg.DatabaseURL
@@ -150,7 +152,7 @@ func (p *program) openPools(ctx context.Context) error {
 		}
 		cfg.MaxConns = pool.size
 		cfg.ConnConfig.RuntimeParams["application_name"] = "rolecall " + pool.name
-		if pool.into == &p.work || pool.into == &p.events {
+		if pool.into == &p.work || pool.into == &p.events || pool.into == &p.changes {
 			// Whoever waits longer for somebody's lock gives up and tries again, or has its caller do so, so that a locked row
 			// holds few workers, and the log of one workspace no other one's events.
 			cfg.ConnConfig.RuntimeParams["lock_timeout"] = "1s"
