@@ -25,7 +25,7 @@ var (
 	}
 	errTooManyCommands = &problem{
 		Type: problemType + "too-many-changes", Title: "Too many changes", Status: http.StatusTooManyRequests,
-		Detail: "You have asked for many changes in a short time. Nothing has changed. Try again.", retryAfter: "1",
+		Detail: "You have asked for many changes in a short time. This request wasn't looked at. Try again.", retryAfter: "1",
 	}
 	errKeyReused = &problem{
 		Type: problemType + "idempotency-key-reused", Title: "Idempotency key reused", Status: http.StatusUnprocessableEntity,

@@ -37,9 +37,9 @@ const (
 	// maxCommandBody bounds what a command says, many times over.
 	maxCommandBody = 64 << 10
 
-	// commandsPerUser in commandsWindow are what one user may ask for: a whole team at once is invited without noticing it, and for
-	// long nobody takes more than a part of the calls to Clerk that all commands share. (What goes before what while they are used
-	// up, the Commander says.)
+	// commandsPerUser in commandsWindow are what one user may ask for, and each service for them: a whole team at once is invited
+	// without noticing it. Of a production instance's calls, which all commands share, that is a fifth in the long run. (What goes
+	// before what while they are used up, the Commander says.)
 	commandsPerUser = 30
 	commandsWindow  = 30 * time.Second
 )
@@ -87,7 +87,7 @@ func (s *server) run(w http.ResponseWriter, r *http.Request, c clerksync.Command
 	if err != nil {
 		return err
 	}
-	if !s.commands.allows(c.Actor) {
+	if !s.commands.allows(serviceOf(r) + " " + c.Actor) { // so that no service uses up what the user may
 		return errTooManyCommands
 	}
 	answered, repeated, err := s.cfg.Commander.Run(r.Context(), c, key, store.CommandHooks{May: s.stillMay(c), Answer: answer})

@@ -33,8 +33,8 @@ type Commands interface {
 	DeleteMembership(ctx context.Context, organizationID, userID string) (json.RawMessage, error)
 	CreateInvitation(ctx context.Context, organizationID, inviterUserID, email, role string) (json.RawMessage, error)
 	RevokeInvitation(ctx context.Context, organizationID, id, requestingUserID string) (json.RawMessage, error)
-	// Actor looks up the membership of who gives a command, which removes somebody or does not, in its organization.
-	Actor(ctx context.Context, organizationID, userID string, removes bool) ([]json.RawMessage, error)
+	// Begin returns a context for all calls of one command.
+	Begin(ctx context.Context, action clerksync.Action) context.Context
 	// Find looks one object up, as [Directory] does.
 	Find(ctx context.Context, r clerksync.Resource, ref clerksync.Reference) ([]json.RawMessage, error)
 	// UserMemberships lists what a user belongs to.
@@ -92,12 +92,17 @@ func (c *Commander) Run(ctx context.Context, command clerksync.Command, key stor
 	defer cancel()
 	asking, cancel := context.WithTimeout(ctx, commandTimeout-recordTimeout)
 	defer cancel()
-	facts, err := r.send(asking)
+	facts, err := r.send(c.cfg.Clerk.Begin(asking, command.Action))
 	if err != nil {
 		r.fail(ctx, err)
 		return nil, false, err
 	}
-	if answered, err = r.record(ctx, facts); err != nil {
+	answered, err = r.record(ctx, facts)
+	if r.made && errors.Is(err, store.ErrNotFound) { // and is gone again
+		r.end(ctx, store.CommandUnknown)
+		return nil, false, fmt.Errorf("repeat command: %w", clerksync.ErrGone)
+	}
+	if err != nil {
 		c.cfg.Logger.ErrorContext(ctx, "record command", "command_id", r.id, "action", string(command.Action), "error", err)
 		r.end(ctx, store.CommandUnknown)
 		return nil, false, fmt.Errorf("%w: %w", clerksync.ErrNotRecorded, err)
@@ -142,7 +147,7 @@ func (r *commandRun) resume(ctx context.Context, tx pgx.Tx, earlier store.Earlie
 		return earlier.Answer, nil
 	case earlier.State == store.CommandBegun && earlier.Recent:
 		return nil, clerksync.ErrInProgress
-	case earlier.State != store.CommandFailed:
+	case earlier.State != store.CommandFailed && earlier.Sent:
 		r.since, r.made = earlier.BegunAt, earlier.Audited
 	}
 	if r.made {

@@ -18,7 +18,8 @@ func (r *commandRun) confirmActor(ctx context.Context) error {
 		return nil
 	}
 	pair := store.Pair{UserID: r.command.Actor, OrganizationID: r.command.OrganizationID}
-	found, err := r.cfg.Clerk.Actor(ctx, pair.OrganizationID, pair.UserID, r.command.Action == clerksync.ActionMemberRemoved)
+	found, err := r.cfg.Clerk.Find(ctx, clerksync.ResourceMembership,
+		clerksync.Reference{OrganizationID: pair.OrganizationID, UserID: pair.UserID})
 	if err != nil {
 		return fmt.Errorf("look up actor: %w", err)
 	}
@@ -32,11 +33,7 @@ func (r *commandRun) confirmActor(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	unsent := ""
-	if r.since.IsZero() {
-		unsent = r.id // what the look-up tells isn't this command's doing
-	}
-	if err := observe(ctx, r.cfg.Pool, facts, r.askedAt, cause, unsent); err != nil {
+	if err := observe(ctx, r.cfg.Pool, facts, r.askedAt, cause); err != nil {
 		return fmt.Errorf("record actor: %w", err)
 	}
 	return r.hooks.May(ctx, r.cfg.Pool)

@@ -3,8 +3,11 @@ package jobs
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"strconv"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -212,4 +215,108 @@ func TestWhatAFailedTrySignedWasNotIts(t *testing.T) {
 	before := len(b.entriesOf(organization))
 	require.NoError(t, b.run(promote, "key"))
 	require.Equal(t, []signed{{admin, "member.role_changed", member}}, b.entriesOf(organization)[before:])
+}
+
+// TestACommandThatIsNotSentSignsNothing: while Clerk is asked for the actor, somebody else makes the same change, and their webhook is here.
+func TestACommandThatIsNotSentSignsNothing(t *testing.T) {
+	t.Parallel()
+	b := setupCommands(t)
+	organization, admin, second, member := b.team()
+	promote := func(actor string) clerksync.Command {
+		return clerksync.Command{
+			Actor: actor, Action: clerksync.ActionMemberRoleChanged, OrganizationID: organization, Target: member, Role: clerksim.RoleAdmin,
+		}
+	}
+	b.may = func(context.Context, store.DBTX) error { return nil }
+	before := len(b.entriesOf(organization))
+	var once sync.Once
+	lift := b.faults.BeforeAnswer(func(clerksim.Call) {
+		once.Do(func() {
+			_, err := b.clerk.SetRole(organization, member, clerksim.RoleAdmin) // in the dashboard
+			if err == nil {
+				err = b.webhooks()
+			}
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}, clerksim.Lookups)
+	require.NoError(t, b.run(promote(admin), ""))
+	lift()
+	require.Equal(t, []signed{{"", "member.role_changed", member}}, b.entriesOf(organization)[before:])
+
+	// Its process dies at this point. What others did meanwhile wasn't it: its key is tried as if for the first time.
+	_, _, err := store.BeginCommand(t.Context(), b.pool, "cmd_dead", promote(second), store.CommandKey{Digest: []byte("key"), Request: []byte("request")})
+	require.NoError(t, err)
+	for _, role := range []string{clerksim.RoleMember, clerksim.RoleAdmin, clerksim.RoleMember} {
+		_, err := b.clerk.SetRole(organization, member, role)
+		require.NoError(t, err)
+		require.NoError(t, b.webhooks())
+	}
+	b.abandon()
+	before = len(b.entriesOf(organization))
+	require.NoError(t, b.run(promote(second), "key"))
+	require.Equal(t, clerksim.RoleAdmin, b.clerk.Directory().Role(organization, member))
+	require.Equal(t, []signed{{second, "member.role_changed", member}}, b.entriesOf(organization)[before:])
+}
+
+// TestTwoCreationsOfOneName at once by one user, one of which is cut short: each makes a workspace of its own.
+func TestTwoCreationsOfOneName(t *testing.T) {
+	t.Parallel()
+	b := setupCommands(t)
+	user := b.person()
+	create := clerksync.Command{Actor: user, Action: clerksync.ActionWorkspaceCreated, Name: "North"}
+	made := map[string]bool{}
+	run := func(key string) error {
+		_, _, err := b.commander.Run(t.Context(), create, store.CommandKey{Digest: []byte(key), Request: []byte("request")}, store.CommandHooks{
+			Answer: func(_ context.Context, _ store.DBTX, done clerksync.Command) (json.RawMessage, error) {
+				made[done.OrganizationID] = true
+				return json.RawMessage(`"done"`), nil
+			},
+		})
+		return err
+	}
+	var nested atomic.Bool
+	lift := b.faults.BeforeAnswer(func(clerksim.Call) { // the first is under way
+		if nested.Swap(true) {
+			return
+		}
+		cut := b.faults.CutBody(changes)
+		if err := run("second"); !errors.Is(err, clerksync.ErrOutcomeUnknown) {
+			t.Errorf("second: %v", err)
+		}
+		cut()
+		if err := b.webhooks(); err != nil {
+			t.Error(err)
+		}
+	}, changes)
+	require.NoError(t, run("first"))
+	lift()
+	require.NoError(t, run("second"))
+	require.NoError(t, b.webhooks())
+	require.Len(t, made, 2)
+	require.Equal(t, 2, b.faults.Calls()["POST /organizations"])
+	for id := range made {
+		require.ElementsMatch(t, []signed{{user, "workspace.created", id}, {user, "member.joined", user}}, b.entriesOf(id))
+	}
+}
+
+// TestARepeatOfWhatIsGoneAgain: the workspace was made, of which the webhook told, and was deleted since.
+func TestARepeatOfWhatIsGoneAgain(t *testing.T) {
+	t.Parallel()
+	b := setupCommands(t)
+	create := clerksync.Command{Actor: b.person(), Action: clerksync.ActionWorkspaceCreated, Name: "North"}
+	lift := b.faults.CutBody(changes)
+	require.ErrorIs(t, b.run(create, "key"), clerksync.ErrOutcomeUnknown)
+	lift()
+	require.NoError(t, b.webhooks())
+	require.NoError(t, b.clerk.DeleteOrganization(b.newest(create.Actor)))
+	require.NoError(t, b.webhooks())
+	hooks := store.CommandHooks{Answer: func(ctx context.Context, db store.DBTX, done clerksync.Command) (json.RawMessage, error) {
+		_, err := store.FindWorkspace(ctx, db, done.OrganizationID)
+		return json.RawMessage(`"done"`), err
+	}}
+	_, _, err := b.commander.Run(t.Context(), create, store.CommandKey{Digest: []byte("key"), Request: []byte("request")}, hooks)
+	require.ErrorIs(t, err, clerksync.ErrGone)
+	require.Equal(t, 1, b.faults.Calls()["POST /organizations"])
 }

@@ -17,22 +17,23 @@ func (r *commandRun) send(ctx context.Context) ([]clerksync.Facts, error) {
 	if r.made {
 		return nil, nil
 	}
+	if facts, err := r.asAsked(ctx); facts != nil || err != nil {
+		return facts, err
+	}
 	if err := r.confirmActor(ctx); err != nil {
+		return nil, err
+	}
+	if err := store.SendCommand(ctx, r.cfg.Pool, r.id, r.askedAt); errors.Is(err, store.ErrOutlived) {
+		return nil, clerksync.ErrInProgress
+	} else if err != nil {
 		return nil, err
 	}
 	switch c := r.command; c.Action {
 	case clerksync.ActionWorkspaceCreated:
 		return r.create(ctx)
 	case clerksync.ActionWorkspaceRenamed:
-		if facts, err := r.asAsked(ctx, clerksync.ResourceOrganization, clerksync.Reference{ID: c.OrganizationID}); facts != nil || err != nil {
-			return facts, err
-		}
 		return r.observed(clerksync.ResourceOrganization)(r.cfg.Clerk.UpdateOrganization(ctx, c.OrganizationID, c.Name))
 	case clerksync.ActionMemberRoleChanged:
-		pair := clerksync.Reference{OrganizationID: c.OrganizationID, UserID: c.Target}
-		if facts, err := r.asAsked(ctx, clerksync.ResourceMembership, pair); facts != nil || err != nil {
-			return facts, err
-		}
 		return r.observed(clerksync.ResourceMembership)(r.cfg.Clerk.UpdateMembership(ctx, c.OrganizationID, c.Target, c.Role))
 	case clerksync.ActionMemberRemoved:
 		return r.remove(ctx)
@@ -61,10 +62,23 @@ func (r *commandRun) observed(resource clerksync.Resource) func(json.RawMessage,
 	}
 }
 
-// asAsked looks at what a command that was cut short should have changed. It returns the object if it is as asked for, and ErrOvertaken
-// if it isn't and was changed since: carried out now, the command would undo that. At a first try it looks at nothing.
-func (r *commandRun) asAsked(ctx context.Context, resource clerksync.Resource, ref clerksync.Reference) ([]clerksync.Facts, error) {
-	if r.since.IsZero() {
+// clockError is how far Clerk's clock is from the database's, where both are set by the network.
+const clockError = time.Second
+
+// asAsked looks at the name or role that a command that was cut short should have set. It returns the object if that is as asked
+// for, and ErrOvertaken if it isn't and the object was changed since: carried out now, the command would undo that. At a first try it
+// looks at nothing. It comes before the actor is confirmed, who may have taken the power for it from themselves by it.
+func (r *commandRun) asAsked(ctx context.Context) ([]clerksync.Facts, error) {
+	var resource clerksync.Resource
+	var ref clerksync.Reference
+	switch c := r.command; {
+	case r.since.IsZero():
+		return nil, nil
+	case c.Action == clerksync.ActionWorkspaceRenamed:
+		resource, ref = clerksync.ResourceOrganization, clerksync.Reference{ID: c.OrganizationID}
+	case c.Action == clerksync.ActionMemberRoleChanged:
+		resource, ref = clerksync.ResourceMembership, clerksync.Reference{OrganizationID: c.OrganizationID, UserID: c.Target}
+	default:
 		return nil, nil
 	}
 	found, err := r.cfg.Clerk.Find(ctx, resource, ref)
@@ -86,7 +100,7 @@ func (r *commandRun) asAsked(ctx context.Context, resource clerksync.Resource, r
 	switch {
 	case asked:
 		return r.observed(resource)(found[0], nil)
-	case object.UpdatedAt > r.since.UnixMilli():
+	case object.UpdatedAt > r.since.Add(-clockError).UnixMilli():
 		return nil, clerksync.ErrOvertaken
 	default:
 		return nil, nil
@@ -141,8 +155,8 @@ func (r *commandRun) seat(ctx context.Context) ([]clerksync.Facts, error) {
 // clockSkew is how far Clerk's clock may be behind the database's.
 const clockSkew = time.Minute
 
-// created looks for the organization that a command made before it was cut short: one of the name, that the user created since. It
-// returns nil if there is none, and at a first try.
+// created looks for the organization that a command made before it was cut short: one of the name, that the user created since, and no
+// other command made. It returns nil if there is none, and at a first try.
 func (r *commandRun) created(ctx context.Context) (json.RawMessage, error) {
 	if r.since.IsZero() {
 		return nil, nil
@@ -164,6 +178,12 @@ func (r *commandRun) created(ctx context.Context) (json.RawMessage, error) {
 		}
 		o := membership.Organization
 		if o.Name != r.command.Name || o.CreatedAt < r.since.Add(-clockSkew).UnixMilli() {
+			continue
+		}
+		if others, err := store.MadeByAnother(ctx, r.cfg.Pool, r.id, o.ID); others || err != nil {
+			if err != nil {
+				return nil, err
+			}
 			continue
 		}
 		found, err := r.cfg.Clerk.Find(ctx, clerksync.ResourceOrganization, clerksync.Reference{ID: o.ID})

@@ -80,7 +80,7 @@ func (r *Refresher) refresh(ctx context.Context, ask func(context.Context) ([]js
 	if err != nil {
 		return err
 	}
-	return observe(ctx, r.cfg.Pool, append(users, facts...), askedAt, cause, "")
+	return observe(ctx, r.cfg.Pool, append(users, facts...), askedAt, cause)
 }
 
 // strangers looks up the users of whom the mirror knows at most nested copies: those needn't say that somebody is banned.
@@ -124,10 +124,10 @@ func read(resource clerksync.Resource, objects []json.RawMessage, askedAt time.T
 	return facts, nil
 }
 
-// observe merges what a look-up showed into the mirror. It isn't the doing of the command unsent, if one is named.
-func observe(ctx context.Context, pool *pgxpool.Pool, facts []clerksync.Facts, askedAt time.Time, cause, unsent string) (err error) {
+// observe merges what a look-up showed into the mirror.
+func observe(ctx context.Context, pool *pgxpool.Pool, facts []clerksync.Facts, askedAt time.Time, cause string) (err error) {
 	for range maxRaces {
-		err = pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error { return observeIn(ctx, tx, facts, askedAt, cause, unsent) })
+		err = pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error { return observeIn(ctx, tx, facts, askedAt, cause) })
 		if !errors.Is(err, store.ErrRaced) {
 			break
 		}
@@ -135,7 +135,7 @@ func observe(ctx context.Context, pool *pgxpool.Pool, facts []clerksync.Facts, a
 	return err
 }
 
-func observeIn(ctx context.Context, tx pgx.Tx, facts []clerksync.Facts, askedAt time.Time, cause, unsent string) error {
+func observeIn(ctx context.Context, tx pgx.Tx, facts []clerksync.Facts, askedAt time.Time, cause string) error {
 	known, err := store.ReadMirror(ctx, tx, facts)
 	if err != nil {
 		return err
@@ -152,5 +152,5 @@ func observeIn(ctx context.Context, tx pgx.Tx, facts []clerksync.Facts, askedAt 
 	if err := store.SaveMirror(ctx, tx, locked, changes.Mirror); err != nil {
 		return err
 	}
-	return store.Finish(ctx, tx, store.Outcome{Entries: changes.Entries, Changed: changes.Mirror, Unsent: unsent}, askedAt)
+	return store.Finish(ctx, tx, store.Outcome{Entries: changes.Entries, Changed: changes.Mirror}, askedAt)
 }

@@ -157,6 +157,7 @@ CREATE TABLE rolecall.commands (
     key bytea,
     request bytea,
     answer json,
+    sent_at timestamp with time zone DEFAULT clock_timestamp(),
     CONSTRAINT commands_key_key UNIQUE (key),
     CONSTRAINT commands_pkey PRIMARY KEY (id),
     CONSTRAINT commands_state_check CHECK ((state = ANY (ARRAY['begun'::text, 'unknown'::text, 'done'::text, 'failed'::text])))

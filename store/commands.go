@@ -51,6 +51,7 @@ type EarlierCommand struct {
 	State   CommandState
 	BegunAt time.Time
 	Recent  bool // tried so lately that it may be running
+	Sent    bool // Clerk may have been given it
 	Audited bool // somebody has told of what it changed
 	Same    bool // the same request
 	Answer  json.RawMessage
@@ -82,7 +83,7 @@ func BeginCommand(ctx context.Context, db DBTX, id string, c clerksync.Command, 
 		return time.Time{}, nil, fmt.Errorf("find earlier command: %w", err)
 	}
 	return time.Time{}, &EarlierCommand{
-		ID: r.ID, State: CommandState(r.State), BegunAt: r.BegunAt, Recent: r.Recent, Audited: r.Audited, Same: bytes.Equal(r.Request, key.Request),
+		ID: r.ID, State: CommandState(r.State), BegunAt: r.BegunAt, Recent: r.Recent, Sent: r.Sent, Audited: r.Audited, Same: bytes.Equal(r.Request, key.Request),
 		Answer: r.Answer, OrganizationID: r.OrganizationID, Target: r.Target,
 	}, nil
 }
@@ -93,6 +94,31 @@ func TryCommandAgain(ctx context.Context, db DBTX, id string) (triedAt time.Time
 		return time.Time{}, fmt.Errorf("try command again: %w", err)
 	}
 	return triedAt, nil
+}
+
+// MadeByAnother reports whether another command than the given one made an organization.
+func MadeByAnother(ctx context.Context, db DBTX, id, organizationID string) (bool, error) {
+	made, err := queries().MadeByAnother(ctx, db, dbsqlc.MadeByAnotherParams{OrganizationID: organizationID, ID: id})
+	if err != nil {
+		return false, fmt.Errorf("find who made organization: %w", err)
+	}
+	return made, nil
+}
+
+// ErrOutlived says that a later try of a command has begun.
+var ErrOutlived = errors.New("a later try of the command has begun")
+
+// SendCommand records that Clerk is about to be given a command: what it looks like from now on may be its doing. Errors wrap
+// [ErrOutlived].
+func SendCommand(ctx context.Context, db DBTX, id string, triedAt time.Time) error {
+	sent, err := queries().SendCommand(ctx, db, dbsqlc.SendCommandParams{ID: id, TriedAt: triedAt})
+	if err == nil && sent == 0 {
+		err = ErrOutlived
+	}
+	if err != nil {
+		return fmt.Errorf("send command: %w", err)
+	}
+	return nil
 }
 
 // NameCommand records the ids of what Clerk made, unless a later try has begun. [Finish] has locked the command (Outcome.Recorded).
@@ -172,7 +198,7 @@ func signable(a clerksync.Action) bool {
 // is being recorded, so it comes after the locks of [LockMirror] and before those of [Finish]. Without an entry that may be a
 // command's, it asks nothing.
 func sign(ctx context.Context, db DBTX, o Outcome) ([]clerksync.AuditEntry, error) {
-	p := dbsqlc.OpenCommandsParams{Unsent: o.Unsent, Recorded: o.Recorded}
+	p := dbsqlc.OpenCommandsParams{Recorded: o.Recorded}
 	for _, e := range o.Entries {
 		if !signable(e.Action) {
 			continue

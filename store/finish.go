@@ -19,7 +19,6 @@ type Outcome struct {
 	Changed    clerksync.Mirror
 
 	Recorded string // the command that this is the outcome of; "" for none
-	Unsent   string // a command that Clerk hasn't been given yet, so that no change is its; "" for none
 }
 
 // Finish records the outcome of applying deliveries: in the ledger, in the audit log, and in the counter of each

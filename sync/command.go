@@ -31,7 +31,7 @@ func (c Command) Outcome() string {
 	case ActionMemberRoleChanged:
 		return c.Role
 	case ActionInvitationSent:
-		return c.Email
+		return c.Email + " " + c.Role
 	default:
 		return ""
 	}
@@ -39,19 +39,20 @@ func (c Command) Outcome() string {
 
 // Outcome returns what [Command.Outcome] does for the command that made the entry.
 func (e AuditEntry) Outcome() string {
-	var detail string
+	detail := func(name string) string {
+		text, _ := e.After[name].(string) // or none
+		return text
+	}
 	switch e.Action {
 	case ActionWorkspaceCreated, ActionWorkspaceRenamed:
-		detail = "name"
+		return detail("name")
 	case ActionMemberRoleChanged:
-		detail = "role"
+		return CanonicalRole(detail("role"))
 	case ActionInvitationSent:
-		detail = "email"
+		return detail("email") + " " + CanonicalRole(detail("role"))
 	default:
 		return ""
 	}
-	text, _ := e.After[detail].(string) // or none
-	return text
 }
 
 // Why Clerk refuses a command, as it is about the state of things, for errors.Is. Nothing has changed then.
@@ -115,13 +116,9 @@ func Attribute(entries []AuditEntry, open []OpenCommand) (signed []AuditEntry, s
 	free := slices.DeleteFunc(slices.Clone(open), func(c OpenCommand) bool { return c.Audited })
 	for i := range signed {
 		e := &signed[i]
-		made := slices.IndexFunc(free, func(c OpenCommand) bool { return c.ID == e.Cause && c.Action == e.Action && c.maySign(*e) })
-		if made < 0 {
-			made = slices.IndexFunc(free, func(c OpenCommand) bool { return c.made(*e) && c.maySign(*e) })
-		}
+		by, made := whoMade(*e, free)
 		switch {
-		case made >= 0:
-			by := free[made]
+		case made:
 			e.Actor = by.Actor
 			signatures = append(signatures, Signature{CommandID: by.ID, OrganizationID: e.OrganizationID, Target: e.Target})
 			free = slices.DeleteFunc(free, func(c OpenCommand) bool { return c.ID == by.ID })
@@ -133,6 +130,25 @@ func Attribute(entries []AuditEntry, open []OpenCommand) (signed []AuditEntry, s
 		}
 	}
 	return signed, signatures
+}
+
+// whoMade returns the command that made the change: the one that tells of it, or else the first that asks for it. Where Clerk itself names
+// the actor, and several of that actor's ask for it, nobody knows which: then it is none, and each finds out by itself.
+func whoMade(e AuditEntry, free []OpenCommand) (by OpenCommand, found bool) {
+	tells := func(c OpenCommand) bool { return c.ID == e.Cause && c.Action == e.Action && c.maySign(e) }
+	if i := slices.IndexFunc(free, tells); i >= 0 {
+		return free[i], true
+	}
+	asks := func(c OpenCommand) bool { return c.made(e) && c.maySign(e) }
+	i := slices.IndexFunc(free, asks)
+	if i < 0 {
+		return OpenCommand{}, false
+	}
+	another := func(c OpenCommand) bool { return c.ID != free[i].ID && asks(c) }
+	if e.Actor != "" && slices.ContainsFunc(free, another) {
+		return OpenCommand{}, false
+	}
+	return free[i], true
 }
 
 // maySign reports whether Clerk leaves open who made the change, or says that the command's actor did.

@@ -74,6 +74,17 @@ func TestAttribute(t *testing.T) {
 			[]string{"user_1", ""},
 			[]string{"cmd_1"},
 		},
+		"which of two, Clerk doesn't say": {
+			[]clerksync.AuditEntry{{
+				OrganizationID: "org_1", Action: clerksync.ActionWorkspaceCreated, Target: "org_1", Actor: "user_1", After: clerksync.Details{"name": "North"},
+			}},
+			[]clerksync.OpenCommand{
+				open("cmd_1", "user_1", clerksync.ActionWorkspaceCreated, "org_1", "", "North"),
+				open("cmd_2", "user_1", clerksync.ActionWorkspaceCreated, "org_1", "", "North"),
+			},
+			[]string{"user_1"},
+			nil,
+		},
 		"one that has signed": {
 			[]clerksync.AuditEntry{changed("org_1", "user_2", "org:admin", "msg_1")},
 			[]clerksync.OpenCommand{{ID: promote.ID, Result: promote.Result, Command: promote.Command, Audited: true}},

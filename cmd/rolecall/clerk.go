@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -11,10 +10,10 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/callmine/rolecall/api"
 	"github.com/callmine/rolecall/internal/clerkapi"
 	"github.com/callmine/rolecall/jobs"
 	"github.com/callmine/rolecall/store"
-	clerksync "github.com/callmine/rolecall/sync"
 )
 
 // openClerk returns a client of Clerk's Backend API, as it is configured.
@@ -128,45 +127,30 @@ func (p *program) sweeper() (*jobs.Sweeper, error) {
 	})
 }
 
-// refresher returns what asks Clerk about a stranger, who waits for the answer.
-func (p *program) refresher() (*jobs.Refresher, error) {
-	return jobs.NewRefresher(jobs.RefresherConfig{
-		Pool: p.work, Directory: interactive{p.clerk}, Allowed: p.mayAsk,
-		UserMemberships: func(ctx context.Context, userID string) ([]json.RawMessage, error) {
-			return p.clerk.UserMemberships(clerkapi.Interactive(ctx, clerkapi.ForStranger), userID)
-		},
+// refresher returns what asks Clerk about a stranger.
+func (p *program) refresher() (api.Refresher, error) {
+	r, err := jobs.NewRefresher(jobs.RefresherConfig{
+		Pool: p.work, Directory: p.clerk, Allowed: p.mayAsk, UserMemberships: p.clerk.UserMemberships,
 	})
+	return refresher{r}, err
+}
+
+// refresher asks Clerk on behalf of a stranger who waits: no sweep is before them.
+type refresher struct{ *jobs.Refresher }
+
+// Refresh implements [api.Refresher].
+func (r refresher) Refresh(ctx context.Context, userID, organizationID string) error {
+	return r.Refresher.Refresh(clerkapi.Interactive(ctx, clerkapi.ForStranger), userID, organizationID)
+}
+
+// RefreshUser implements [api.Refresher].
+func (r refresher) RefreshUser(ctx context.Context, userID string) error {
+	return r.Refresher.RefreshUser(clerkapi.Interactive(ctx, clerkapi.ForStranger), userID)
 }
 
 // commander returns what carries commands out, on behalf of somebody who waits.
 func (p *program) commander() (*jobs.Commander, error) {
-	return jobs.NewCommander(jobs.CommanderConfig{Pool: p.changes, Clerk: commands{p.clerk}, Allowed: p.mayAsk, Logger: p.logger})
-}
-
-// commands changes things at Clerk, and looks up beside it what it must know. The changes are interactive by themselves.
-type commands struct{ *clerkapi.Client }
-
-// Find implements [jobs.Commands].
-func (c commands) Find(ctx context.Context, r clerksync.Resource, ref clerksync.Reference) ([]json.RawMessage, error) {
-	return c.Client.Find(clerkapi.Interactive(ctx, clerkapi.ForCommand), r, ref)
-}
-
-// UserMemberships implements [jobs.Commands].
-func (c commands) UserMemberships(ctx context.Context, userID string) ([]json.RawMessage, error) {
-	return c.Client.UserMemberships(clerkapi.Interactive(ctx, clerkapi.ForCommand), userID)
-}
-
-// PendingInvitations implements [jobs.Commands].
-func (c commands) PendingInvitations(ctx context.Context, organizationID, email string) ([]json.RawMessage, error) {
-	return c.Client.PendingInvitations(clerkapi.Interactive(ctx, clerkapi.ForCommand), organizationID, email)
-}
-
-// interactive asks Clerk on behalf of somebody who waits: no sweep is before them.
-type interactive struct{ jobs.Directory }
-
-// Find implements [jobs.Directory].
-func (i interactive) Find(ctx context.Context, r clerksync.Resource, ref clerksync.Reference) ([]json.RawMessage, error) {
-	return i.Directory.Find(clerkapi.Interactive(ctx, clerkapi.ForStranger), r, ref)
+	return jobs.NewCommander(jobs.CommanderConfig{Pool: p.changes, Clerk: p.clerk, Allowed: p.mayAsk, Logger: p.logger})
 }
 
 // mirrored returns the Clerk instance that the mirror is of; "" if nobody knows.

@@ -21,8 +21,8 @@ const (
 	// interactiveShare is what part of the budget interactive calls may take: a sweep keeps going beside them.
 	interactiveShare = 0.5
 	// interactiveBurst is how many interactive calls may be made at once, or, with a higher rate, as many as it lets in within two
-	// seconds. Strangers have six of twelve (see Purpose.left).
-	interactiveBurst = 12
+	// seconds. Six strangers may knock at once; the others are for commands (see Purpose.left).
+	interactiveBurst = 15
 	// maxPause is how long a background call waits for the end of a pause. Its caller can put off work for longer
 	// without holding anything.
 	maxPause = 30 * time.Second
@@ -78,8 +78,8 @@ func (b *budget) setRate(callsPerSecond float64) {
 // admit takes one token for a call. A background call waits for it, and for the end of a pause. An interactive call
 // never waits.
 func (b *budget) admit(ctx context.Context) error {
-	if purpose := purposeOf(ctx); purpose != 0 {
-		return b.admitInteractive(purpose)
+	if i := interactiveOf(ctx); i != nil {
+		return b.admitInteractive(i)
 	}
 	if err := b.waitForPause(ctx); err != nil {
 		return err
@@ -93,23 +93,33 @@ func (b *budget) admit(ctx context.Context) error {
 	return b.waitForPause(ctx) // it may have begun meanwhile
 }
 
-func (b *budget) admitInteractive(purpose Purpose) error {
+func (b *budget) admitInteractive(i *interactive) error {
 	if left := b.pauseLeft(); left > 0 {
 		return rateLimited("Clerk asked to wait", left)
 	}
-	if !b.takeInteractive(purpose) {
-		oneCall := time.Duration(float64(time.Second) / float64(b.interactive.Limit()))
-		return rateLimited("the budget for interactive calls has none left", oneCall)
+	if missing := b.takeInteractive(i); missing > 0 {
+		wait := time.Duration(missing / float64(b.interactive.Limit()) * float64(time.Second))
+		return rateLimited("the budget for interactive calls has none left", wait)
 	}
 	b.shared.Reserve() // without waiting for it: the next background call waits longer
 	return nil
 }
 
-// takeInteractive takes a token, if enough are left then for calls that go before this one.
-func (b *budget) takeInteractive(purpose Purpose) bool {
+// takeInteractive takes a token, or returns how many are missing. What begins must leave enough for what goes before it, and find
+// enough for all its calls; what has begun is brought to its end first: else calls would be spent on what isn't, again and again.
+func (b *budget) takeInteractive(i *interactive) (missing float64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.interactive.Tokens() >= 1+purpose.left() && b.interactive.Allow()
+	need := 1.0
+	if !i.begun.Load() {
+		need = i.purpose.calls() + i.purpose.left()
+	}
+	if missing := need - b.interactive.Tokens(); missing > 0 {
+		return missing
+	}
+	i.begun.Store(true)
+	b.interactive.Allow()
+	return 0
 }
 
 // pause holds all background calls for a while. A shorter pause doesn't end a longer one.

@@ -1,36 +1,70 @@
 package clerkapi
 
-import "context"
+import (
+	"context"
+	"sync/atomic"
 
-// Purpose says what an interactive call is for.
+	clerksync "github.com/callmine/rolecall/sync"
+)
+
+// Purpose says what interactive calls are for.
 type Purpose int
 
 // The purposes of interactive calls. While their part of the budget is short, a later one goes before an earlier one.
 const (
 	ForStranger   Purpose = iota + 1 // to look somebody up whom nobody knows yet
 	ForCommand                       // to change an organization or an invitation
-	ForMembership                    // to change a membership, or to learn who may
-	ForRemoval                       // to end a membership, or to learn who may
+	ForMembership                    // to change a membership
+	ForRemoval                       // to end a membership
 )
 
-// callsOfAChange is how many calls one change takes: who may, and the change.
-const callsOfAChange = 2
+// calls is how many calls a purpose takes, as a rule: of a stranger the membership and the account; to rename an organization who may
+// and the change, to make one that and who is in it; for a membership also whether the account of who asks may act.
+func (p Purpose) calls() float64 {
+	if p <= ForCommand {
+		return 2
+	}
+	return 3
+}
 
-// left is how much of the interactive burst a purpose leaves for those that go before it, one change for each: so strangers who
+// left is how much of the interactive burst a purpose leaves for those that go before it, enough for one of each: so strangers who
 // knock don't keep anybody from changing something, nor whoever changes much an admin from removing somebody.
-func (p Purpose) left() float64 { return float64(callsOfAChange * (ForRemoval - p)) }
+func (p Purpose) left() (left float64) {
+	for before := p + 1; before <= ForRemoval; before++ {
+		left += before.calls()
+	}
+	return left
+}
+
+// interactive is what some calls are for that somebody waits for.
+type interactive struct {
+	purpose Purpose
+	begun   atomic.Bool // one of them was let through
+}
 
 type interactiveKey struct{}
 
-// Interactive marks the calls made with the returned context as ones that somebody waits for. They don't wait for the
-// budget but take from what a sweep would get next, at most half of it; beyond that they fail with [ErrRateLimited]. They
-// aren't tried again.
+// Interactive marks the calls made with the returned context as ones that somebody waits for, and that belong together. They don't
+// wait for the budget but take from what a sweep would get next, at most half of it; beyond that they fail with [ErrRateLimited], the
+// first of them if there may not be enough for all. They aren't tried again.
 func Interactive(ctx context.Context, purpose Purpose) context.Context {
-	return context.WithValue(ctx, interactiveKey{}, purpose)
+	return context.WithValue(ctx, interactiveKey{}, &interactive{purpose: purpose})
 }
 
-// purposeOf returns what an interactive call is for, or 0 for a background call.
-func purposeOf(ctx context.Context) Purpose {
-	purpose, _ := ctx.Value(interactiveKey{}).(Purpose)
-	return purpose
+// Begin marks the calls that carry out a command as [Interactive] ones.
+func (c *Client) Begin(ctx context.Context, action clerksync.Action) context.Context {
+	switch action {
+	case clerksync.ActionMemberRemoved:
+		return Interactive(ctx, ForRemoval)
+	case clerksync.ActionMemberRoleChanged:
+		return Interactive(ctx, ForMembership)
+	default:
+		return Interactive(ctx, ForCommand)
+	}
+}
+
+// interactiveOf returns what an interactive call is part of, or nil for a background call.
+func interactiveOf(ctx context.Context) *interactive {
+	i, _ := ctx.Value(interactiveKey{}).(*interactive)
+	return i
 }

@@ -60,7 +60,7 @@ func newRetryPolicy() retrypolicy.RetryPolicy[*http.Response] {
 
 // mayRetry decides whether a call that failed so may be sent again. A write may not if Clerk could have done it.
 func mayRetry(req *http.Request, e *Error) bool {
-	if purposeOf(req.Context()) != 0 || !worthWaiting(req.Context(), e.RetryAfter) {
+	if interactiveOf(req.Context()) != nil || !worthWaiting(req.Context(), e.RetryAfter) {
 		return false
 	}
 	if e.Status == http.StatusTooManyRequests || neverSent(e) {

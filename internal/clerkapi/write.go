@@ -14,7 +14,7 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// The methods below change something, each with one request that somebody waits for (see [Interactive]). They return the
+// The methods below change something, each with one request that somebody waits for (see [Client.Begin]). They return the
 // object as Clerk sends it after the change, of a membership that ended as it was before. An error that wraps
 // clerksync.ErrOutcomeUnknown says that the change may have been made; after any other one, nothing has changed. Refusals
 // wrap what package sync calls them.
@@ -25,12 +25,12 @@ func (c *Client) CreateOrganization(ctx context.Context, name, createdBy, slug s
 	if slug != "" {
 		fields["slug"] = slug
 	}
-	return c.write(ctx, ForCommand, "create organization", http.MethodPost, at("/organizations"), fields, hasID(""))
+	return c.write(ctx, "create organization", http.MethodPost, at("/organizations"), fields, hasID(""))
 }
 
 // UpdateOrganization gives an organization another name.
 func (c *Client) UpdateOrganization(ctx context.Context, id, name string) (json.RawMessage, error) {
-	return c.write(ctx, ForCommand, "update organization", http.MethodPatch, at("/organizations/{organization_id}", id),
+	return c.write(ctx, "update organization", http.MethodPatch, at("/organizations/{organization_id}", id),
 		body{"name": name}, hasID(id), id)
 }
 
@@ -38,34 +38,25 @@ const membershipRoute = "/organizations/{organization_id}/memberships/{user_id}"
 
 // UpdateMembership gives a member another role.
 func (c *Client) UpdateMembership(ctx context.Context, organizationID, userID, role string) (json.RawMessage, error) {
-	return c.write(ctx, ForMembership, "update membership", http.MethodPatch, at(membershipRoute, organizationID, userID),
+	return c.write(ctx, "update membership", http.MethodPatch, at(membershipRoute, organizationID, userID),
 		body{"role": role}, isOf(userID), organizationID, userID)
 }
 
 // DeleteMembership ends a membership.
 func (c *Client) DeleteMembership(ctx context.Context, organizationID, userID string) (json.RawMessage, error) {
-	return c.write(ctx, ForRemoval, "delete membership", http.MethodDelete, at(membershipRoute, organizationID, userID),
+	return c.write(ctx, "delete membership", http.MethodDelete, at(membershipRoute, organizationID, userID),
 		body{}, isOf(userID), organizationID, userID)
-}
-
-// Actor looks up the membership of a user who gives a command, so that a removal goes before everything else.
-func (c *Client) Actor(ctx context.Context, organizationID, userID string, removes bool) ([]json.RawMessage, error) {
-	purpose := ForMembership
-	if removes {
-		purpose = ForRemoval
-	}
-	return c.Find(Interactive(ctx, purpose), clerksync.ResourceMembership, clerksync.Reference{OrganizationID: organizationID, UserID: userID})
 }
 
 // CreateInvitation invites an address in the name of a user, who must be an admin for Clerk, too.
 func (c *Client) CreateInvitation(ctx context.Context, organizationID, inviterUserID, email, role string) (json.RawMessage, error) {
-	return c.write(ctx, ForCommand, "create invitation", http.MethodPost, at("/organizations/{organization_id}/invitations", organizationID),
+	return c.write(ctx, "create invitation", http.MethodPost, at("/organizations/{organization_id}/invitations", organizationID),
 		body{"email_address": email, "role": role, "inviter_user_id": inviterUserID}, hasID(""), organizationID)
 }
 
 // RevokeInvitation takes a pending invitation back in the name of a user, who must be an admin for Clerk, too.
 func (c *Client) RevokeInvitation(ctx context.Context, organizationID, id, requestingUserID string) (json.RawMessage, error) {
-	return c.write(ctx, ForCommand, "revoke invitation", http.MethodPost,
+	return c.write(ctx, "revoke invitation", http.MethodPost,
 		at("/organizations/{organization_id}/invitations/{invitation_id}/revoke", organizationID, id),
 		body{"requesting_user_id": requestingUserID}, hasID(id), organizationID, id)
 }
@@ -100,7 +91,7 @@ type bodyParameters struct {
 func (p *bodyParameters) MarshalJSON() ([]byte, error) { return json.Marshal(p.body) }
 
 // write sends a command once, if all ids are some of Clerk's, and checks that the answer is about the right object.
-func (c *Client) write(ctx context.Context, purpose Purpose, what, method string, e endpoint, fields body,
+func (c *Client) write(ctx context.Context, what, method string, e endpoint, fields body,
 	check func(json.RawMessage) error, ids ...string,
 ) (json.RawMessage, error) {
 	for _, id := range ids {
@@ -111,7 +102,10 @@ func (c *Client) write(ctx context.Context, purpose Purpose, what, method string
 	trip := &trip{}
 	e.route = method + " " + e.route
 	var object json.RawMessage
-	err := c.call(Interactive(ctx, purpose), trip, method, e, &bodyParameters{body: fields}, &object)
+	if interactiveOf(ctx) == nil {
+		ctx = Interactive(ctx, ForCommand)
+	}
+	err := c.call(ctx, trip, method, e, &bodyParameters{body: fields}, &object)
 	if err == nil {
 		err = check(object)
 	}

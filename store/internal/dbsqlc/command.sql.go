@@ -13,8 +13,8 @@ import (
 
 const addCommand = `-- name: AddCommand :one
 
-INSERT INTO rolecall.commands (id, actor, action, organization_id, target, outcome, state, key, request)
-VALUES ($1, $2, $3, $4, $5, $6, 'begun', $7, $8)
+INSERT INTO rolecall.commands (id, actor, action, organization_id, target, outcome, state, key, request, sent_at)
+VALUES ($1, $2, $3, $4, $5, $6, 'begun', $7, $8, NULL)
 ON CONFLICT (key) DO NOTHING
 RETURNING tried_at
 `
@@ -118,7 +118,7 @@ func (q *Queries) Invitation(ctx context.Context, db DBTX, id string) (Invitatio
 
 const lockCommand = `-- name: LockCommand :one
 
-SELECT id, state, organization_id, target, request, answer, begun_at, (audited_at IS NOT NULL)::boolean AS audited,
+SELECT id, state, organization_id, target, request, answer, begun_at, (audited_at IS NOT NULL)::boolean AS audited, (sent_at IS NOT NULL)::boolean AS sent,
     (clock_timestamp() - tried_at < interval '20 seconds')::boolean AS recent
 FROM rolecall.commands WHERE key = $1::bytea FOR UPDATE
 `
@@ -132,6 +132,7 @@ type LockCommandRow struct {
 	Answer         json.RawMessage `json:"answer"`
 	BegunAt        time.Time       `json:"begun_at"`
 	Audited        bool            `json:"audited"`
+	Sent           bool            `json:"sent"`
 	Recent         bool            `json:"recent"`
 }
 
@@ -148,9 +149,29 @@ func (q *Queries) LockCommand(ctx context.Context, db DBTX, key []byte) (LockCom
 		&i.Answer,
 		&i.BegunAt,
 		&i.Audited,
+		&i.Sent,
 		&i.Recent,
 	)
 	return i, err
+}
+
+const madeByAnother = `-- name: MadeByAnother :one
+SELECT EXISTS (
+    SELECT FROM rolecall.commands WHERE organization_id = $1 AND action = 'workspace.created' AND id <> $2
+)::boolean
+`
+
+type MadeByAnotherParams struct {
+	OrganizationID string `json:"organization_id"`
+	ID             string `json:"id"`
+}
+
+// Whether another command made an organization.
+func (q *Queries) MadeByAnother(ctx context.Context, db DBTX, arg MadeByAnotherParams) (bool, error) {
+	row := db.QueryRow(ctx, madeByAnother, arg.OrganizationID, arg.ID)
+	var column_1 bool
+	err := row.Scan(&column_1)
+	return column_1, err
 }
 
 const markAudited = `-- name: MarkAudited :exec
@@ -244,24 +265,23 @@ SELECT open.id, open.actor, open.action, coalesce(nullif(open.organization_id, '
 FROM (
     SELECT id, actor, action, organization_id, target, outcome, begun_at, state, (audited_at IS NOT NULL)::boolean AS audited
     FROM rolecall.commands
-    WHERE id <> $1::text AND (id = $2::text OR tried_at > clock_timestamp() - interval '10 minutes' AND (
+    WHERE id = $1::text OR sent_at IS NOT NULL AND tried_at > clock_timestamp() - interval '10 minutes' AND (
         state IN ('begun', 'unknown') AND (
-            organization_id = ANY ($3::text[]) AND action = ANY ($4::text[])
-                AND (target = ANY ($5::text[]) OR target = '') AND audited_at IS NULL
-            OR (organization_id = '' OR organization_id = ANY ($3)) AND action = 'workspace.created' AND actor = ANY ($6::text[]))
-        OR state = 'done' AND organization_id = ANY ($3) AND action = 'workspace.created' AND actor = ANY ($6)
+            organization_id = ANY ($2::text[]) AND action = ANY ($3::text[])
+                AND (target = ANY ($4::text[]) OR target = '') AND audited_at IS NULL
+            OR (organization_id = '' OR organization_id = ANY ($2)) AND action = 'workspace.created' AND actor = ANY ($5::text[]))
+        OR state = 'done' AND organization_id = ANY ($2) AND action = 'workspace.created' AND actor = ANY ($5)
             AND NOT EXISTS (SELECT FROM rolecall.audit_log l
-                WHERE l.organization_id = commands.organization_id AND l.action = 'member.joined' AND l.target = commands.actor)))
+                WHERE l.organization_id = commands.organization_id AND l.action = 'member.joined' AND l.target = commands.actor))
     ORDER BY id
     FOR UPDATE
 ) open
 LEFT JOIN rolecall.organizations young
-    ON open.organization_id = '' AND young.id = ANY ($3) AND young.created_at > open.begun_at - interval '1 minute'
+    ON open.organization_id = '' AND young.id = ANY ($2) AND young.created_at > open.begun_at - interval '1 minute'
 ORDER BY open.state = 'unknown', open.begun_at, open.id
 `
 
 type OpenCommandsParams struct {
-	Unsent          string   `json:"unsent"`
 	Recorded        string   `json:"recorded"`
 	OrganizationIds []string `json:"organization_ids"`
 	Actions         []string `json:"actions"`
@@ -282,10 +302,9 @@ type OpenCommandsRow struct {
 // The commands that may have made changes, and the one that is being recorded, locked: those under way first, then those of which
 // nobody knows, each the oldest first. Each signs one change. Who creates a workspace joins it, too, perhaps a moment after the command
 // is done. A creation whose workspace Clerk hasn't told yet may be that of any one that is as young as the command, give or take how far
-// the clocks differ. One that wasn't sent to Clerk yet made none.
+// the clocks differ. One that Clerk wasn't given yet made none.
 func (q *Queries) OpenCommands(ctx context.Context, db DBTX, arg OpenCommandsParams) ([]OpenCommandsRow, error) {
 	rows, err := db.Query(ctx, openCommands,
-		arg.Unsent,
 		arg.Recorded,
 		arg.OrganizationIds,
 		arg.Actions,
@@ -384,9 +403,28 @@ func (q *Queries) RoleKeys(ctx context.Context, db DBTX) ([]string, error) {
 	return items, nil
 }
 
+const sendCommand = `-- name: SendCommand :execrows
+UPDATE rolecall.commands SET sent_at = coalesce(sent_at, clock_timestamp()) WHERE id = $1 AND tried_at = $2
+`
+
+type SendCommandParams struct {
+	ID      string    `json:"id"`
+	TriedAt time.Time `json:"tried_at"`
+}
+
+// Clerk is given it now. No row: a later try has begun.
+func (q *Queries) SendCommand(ctx context.Context, db DBTX, arg SendCommandParams) (int64, error) {
+	result, err := db.Exec(ctx, sendCommand, arg.ID, arg.TriedAt)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
 const tryCommandAgain = `-- name: TryCommandAgain :one
 UPDATE rolecall.commands
-SET state = 'begun', tried_at = clock_timestamp(), audited_at = CASE WHEN state = 'failed' THEN NULL ELSE audited_at END
+SET state = 'begun', tried_at = clock_timestamp(), audited_at = CASE WHEN state = 'failed' THEN NULL ELSE audited_at END,
+    sent_at = CASE WHEN state = 'failed' THEN NULL ELSE sent_at END
 WHERE id = $1 RETURNING tried_at
 `
 
