@@ -16,8 +16,8 @@ type Status struct {
 	Waiting       int64     // deliveries that aren't applied yet
 	Quarantined   int64     // deliveries that are set aside
 	LastSweep     *Sweep    // the newest whole sweep that went through, or that a guard stopped
-	SweptBefore   bool      // whether a whole sweep had gone through before LastSweep
-	LastClean     *Sweep    // the newest whole sweep that went through
+	FirstClean    *Sweep    // the oldest whole sweep that went through
+	LastClean     *Sweep    // the newest
 	CurrentSweep  *Sweep    // the sweep that is under way or, unless SweepRunning, was cut off
 	SweepRunning  bool      // whether any process sweeps now
 	Drift         []DriftTotal
@@ -48,6 +48,9 @@ func (s *Status) readSweeps(ctx context.Context, db DBTX) (err error) {
 	if s.LastSweep, err = ifAny(oneSweep(queries().LastEndedSweep(ctx, db))); err != nil {
 		return err
 	}
+	if s.FirstClean, err = ifAny(oneSweep(queries().FirstCleanSweep(ctx, db))); err != nil {
+		return err
+	}
 	if s.LastClean, err = ifAny(LastCleanSweep(ctx, db)); err != nil {
 		return err
 	}
@@ -56,12 +59,6 @@ func (s *Status) readSweeps(ctx context.Context, db DBTX) (err error) {
 	}
 	if s.SweepRunning, err = queries().SweepRunning(ctx, db, sweepLock); err != nil {
 		return fmt.Errorf("read lock of sweeping: %w", err)
-	}
-	if s.LastSweep == nil {
-		return nil
-	}
-	if s.SweptBefore, err = queries().SweptBefore(ctx, db, s.LastSweep.ID); err != nil {
-		return fmt.Errorf("find earlier sweep: %w", err)
 	}
 	return nil
 }

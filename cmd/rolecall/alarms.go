@@ -112,11 +112,14 @@ func (s situation) aborted() (alarm, bool) {
 	return alarm{alarmAborted, detail, adviceFor(jobs.GuardReason(s.LastSweep.Reason))}, true
 }
 
-// silent: the newest sweep found a change that no delivery told, and after which none came. The first sweep of a mirror that
-// never got a delivery proves nothing: it finds what is older than the endpoint.
+// silent: sweeps found a change that no delivery told, and after which none came. Where no delivery ever came, what happened
+// before the first sweep that went through proves nothing: it may be older than the endpoint.
 func (s situation) silent() (alarm, bool) {
 	at := s.report.NewestDrift
-	if at == nil || !at.After(s.LastDelivery) || s.LastDelivery.IsZero() && !s.SweptBefore {
+	if at == nil || !at.After(s.LastDelivery) {
+		return alarm{}, false
+	}
+	if s.LastDelivery.IsZero() && (s.FirstClean == nil || !at.After(s.FirstClean.StartedAt)) {
 		return alarm{}, false
 	}
 	last := "none ever came"

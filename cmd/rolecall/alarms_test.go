@@ -79,10 +79,14 @@ func TestAlarms(t *testing.T) {
 				swept(s, store.SweepClean, "", jobs.SweepReport{NewestDrift: new(ago(time.Hour))})
 			}, []alarmName{alarmSilent}, []string{"none ever came"},
 		},
-		"the first sweep finds what is older than the endpoint": {change: func(s *situation) {
-			s.LastDelivery, s.SweptBefore = time.Time{}, false
-			swept(s, store.SweepClean, "", jobs.SweepReport{NewestDrift: new(ago(time.Hour))})
+		"no delivery ever came, and the change is older than the first sweep": {change: func(s *situation) {
+			s.LastDelivery = time.Time{}
+			swept(s, store.SweepClean, "", jobs.SweepReport{NewestDrift: new(s.FirstClean.StartedAt)})
 		}},
+		"no delivery ever came, and no sweep went through": {func(s *situation) {
+			s.LastDelivery, s.FirstClean, s.LastClean = time.Time{}, nil, nil
+			swept(s, store.SweepAborted, store.ReasonUnreadable, jobs.SweepReport{NewestDrift: new(ago(time.Hour))})
+		}, []alarmName{alarmNeverSwept, alarmAborted}, nil},
 		"almost stuck": {change: func(s *situation) { s.Waiting, s.OldestWaiting = 3, ago(30*time.Second) }},
 		"stuck": {
 			func(s *situation) { s.Waiting, s.OldestWaiting = 3, ago(31*time.Second) }, []alarmName{alarmStuck}, []string{"3 deliveries", "31s"},
@@ -98,7 +102,8 @@ func TestAlarms(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := situation{Status: store.Status{
-				At: at, LastDelivery: ago(time.Minute), LastClean: &store.Sweep{StartedAt: ago(time.Hour)}, SweptBefore: true,
+				At: at, LastDelivery: ago(time.Minute), LastClean: &store.Sweep{StartedAt: ago(time.Hour)},
+				FirstClean: &store.Sweep{StartedAt: ago(9 * time.Hour)},
 			}, sweepsEvery: time.Hour}
 			swept(&s, store.SweepClean, "", jobs.SweepReport{})
 			tc.change(&s)

@@ -19,8 +19,5 @@ SELECT * FROM rolecall.sweeps
 WHERE state IN ('clean', 'aborted') AND NOT dry_run AND organization_id = ''
 ORDER BY id DESC LIMIT 1;
 
--- name: SweptBefore :one
--- Whether a whole sweep had gone through before another one began.
-SELECT EXISTS (
-    SELECT FROM rolecall.sweeps WHERE state = 'clean' AND NOT dry_run AND organization_id = '' AND id < @id
-) AS swept;
+-- name: FirstCleanSweep :one
+SELECT * FROM rolecall.sweeps WHERE state = 'clean' AND NOT dry_run AND organization_id = '' ORDER BY id LIMIT 1;

@@ -34,6 +34,30 @@ func (q *Queries) CurrentSweep(ctx context.Context, db DBTX) (RolecallSweep, err
 	return i, err
 }
 
+const firstCleanSweep = `-- name: FirstCleanSweep :one
+SELECT id, trigger, organization_id, dry_run, instance_id, started_at, updated_at, finished_at, state, reason, progress, report FROM rolecall.sweeps WHERE state = 'clean' AND NOT dry_run AND organization_id = '' ORDER BY id LIMIT 1
+`
+
+func (q *Queries) FirstCleanSweep(ctx context.Context, db DBTX) (RolecallSweep, error) {
+	row := db.QueryRow(ctx, firstCleanSweep)
+	var i RolecallSweep
+	err := row.Scan(
+		&i.ID,
+		&i.Trigger,
+		&i.OrganizationID,
+		&i.DryRun,
+		&i.InstanceID,
+		&i.StartedAt,
+		&i.UpdatedAt,
+		&i.FinishedAt,
+		&i.State,
+		&i.Reason,
+		&i.Progress,
+		&i.Report,
+	)
+	return i, err
+}
+
 const lastEndedSweep = `-- name: LastEndedSweep :one
 SELECT id, trigger, organization_id, dry_run, instance_id, started_at, updated_at, finished_at, state, reason, progress, report FROM rolecall.sweeps
 WHERE state IN ('clean', 'aborted') AND NOT dry_run AND organization_id = ''
@@ -78,18 +102,4 @@ func (q *Queries) SweepRunning(ctx context.Context, db DBTX, key int64) (bool, e
 	var running bool
 	err := row.Scan(&running)
 	return running, err
-}
-
-const sweptBefore = `-- name: SweptBefore :one
-SELECT EXISTS (
-    SELECT FROM rolecall.sweeps WHERE state = 'clean' AND NOT dry_run AND organization_id = '' AND id < $1
-) AS swept
-`
-
-// Whether a whole sweep had gone through before another one began.
-func (q *Queries) SweptBefore(ctx context.Context, db DBTX, id int64) (bool, error) {
-	row := db.QueryRow(ctx, sweptBefore, id)
-	var swept bool
-	err := row.Scan(&swept)
-	return swept, err
 }
