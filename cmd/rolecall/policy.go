@@ -35,21 +35,24 @@ type policyKeeper struct {
 	known   bool          // the database has had a policy of this process
 }
 
-// startPolicy reads the policy and saves it. A database that can't be written to stops nobody from answering: saving goes
-// on in the background.
-func (p *program) startPolicy(ctx context.Context) error {
+// readPolicy reads the policy, and tells nobody yet.
+func (p *program) readPolicy(ctx context.Context) error {
 	k := &policyKeeper{cfg: p.cfg, db: p.work, logger: p.logger, every: policySaveEvery, reloads: make(chan struct{}, 1)}
 	if err := k.read(ctx); err != nil {
 		return err
 	}
-	saved := k.save(ctx)
 	p.policy = k
+	return nil
+}
 
+// keepPolicy saves the policy that was read, and follows it from then on. A database that can't be written to stops nobody from
+// answering: saving goes on in the background.
+func (p *program) keepPolicy(ctx context.Context) {
+	saved := p.policy.save(ctx)
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	var keeping sync.WaitGroup
-	keeping.Go(func() { k.run(ctx, saved) })
+	keeping.Go(func() { p.policy.run(ctx, saved) })
 	p.cleanup.add("policy", func(context.Context) error { cancel(); keeping.Wait(); return nil })
-	return nil
 }
 
 // reload has the policy read anew, in the background. It never blocks.

@@ -215,6 +215,28 @@ func TestInstancesWithDifferentPolicies(t *testing.T) {
 	require.Eventually(t, func() bool { return b.allowed(t, client, first.webAddr, "analyses:run") }, 20*time.Second, 2*time.Millisecond)
 }
 
+// TestAStartThatFailsLeavesThePolicyInForce: what refuses to answer changes nothing that Postgres answers.
+func TestAStartThatFailsLeavesThePolicyInForce(t *testing.T) {
+	t.Parallel()
+	b := setupPolicy(t)
+	running, _ := b.start(t, parts{web: true})
+	b.write(t, policyRunning)
+	good := serving(t, func(c *config) { c.DatabaseURL, c.PolicyFile = b.url, b.file })
+	for name, change := range map[string]func(*config){
+		"service tokens":  func(c *config) { c.ServiceTokens = "reports:nohash" },
+		"signing secrets": func(c *config) { c.SigningSecrets = []string{"whsec_c2hvcnQ="} },
+		"issuer":          func(c *config) { c.Issuer = "clerk" },
+		"address":         func(c *config) { c.ListenAddr = running.webAddr },
+	} {
+		cfg := good
+		change(&cfg)
+		_, err := start(t.Context(), cfg, parts{web: true, workers: true}, slog.New(slog.DiscardHandler))
+		require.Error(t, err, name)
+		require.True(t, b.sql(t, "reports:read"), name)
+		require.False(t, b.sql(t, "analyses:run"), name)
+	}
+}
+
 func TestReloadWithoutAPolicy(t *testing.T) {
 	t.Parallel()
 	p, log := setupPolicy(t).start(t, parts{workers: true})

@@ -83,7 +83,7 @@ func start(ctx context.Context, cfg config, which parts, logger *slog.Logger) (_
 	}
 	var web http.Handler
 	if which.web { // before the workers: nothing works with a wrong setting
-		if err = p.startPolicy(ctx); err != nil {
+		if err = p.readPolicy(ctx); err != nil {
 			return nil, err
 		}
 		if web, err = p.webHandler(); err != nil {
@@ -99,6 +99,7 @@ func start(ctx context.Context, cfg config, which parts, logger *slog.Logger) (_
 		if p.webAddr, err = p.listen(ctx, "web", p.cfg.ListenAddr, web); err != nil {
 			return nil, err
 		}
+		p.keepPolicy(ctx) // last: a start that fails has changed nothing that the database's SQL functions answer
 	}
 	return p, nil
 }
