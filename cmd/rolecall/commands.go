@@ -73,6 +73,7 @@ func migrate(ctx context.Context, databaseURL string) error {
 
 type configCommand struct{}
 
+// run prints what is in force, also if it is wrong.
 func (*configCommand) run(ctx context.Context, io streams) error {
 	cfg, err := readConfig()
 	if err != nil {
@@ -81,7 +82,7 @@ func (*configCommand) run(ctx context.Context, io streams) error {
 	if err := printConfig(io.out, cfg); err != nil {
 		return err
 	}
-	return printPolicy(ctx, io, cfg)
+	return errors.Join(printPolicy(ctx, io, cfg), cfg.check(parts{web: true, workers: true}))
 }
 
 // printPolicy writes the policy as a file could have it, and its warnings beside it.

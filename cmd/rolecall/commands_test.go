@@ -51,24 +51,59 @@ func TestCommandLine(t *testing.T) {
 
 //nolint:paralleltest // the environment belongs to the process
 func TestConfigIsPrintedRedacted(t *testing.T) {
-	code, out, _ := runCommand(t, map[string]string{
+	code, out, errs := runCommand(t, map[string]string{
 		"DATABASE_URL":                  "postgres://user:opensesame@db.test/app?password=opensesame&sslmode=disable",
-		"CLERK_WEBHOOK_SIGNING_SECRET":  "whsec_b3BlbnNlc2FtZQ==,whsec_b3BlbnNlc2FtZTI=",
-		"ROLECALL_SERVICE_TOKEN_HASHES": "reports:opensesame",
+		"CLERK_WEBHOOK_SIGNING_SECRET":  "whsec_" + strings.Repeat("b3BlbnNlc2FtZTIz", 2) + ",whsec_" + strings.Repeat("b3BlbnNlc2FtZTI0", 2),
+		"ROLECALL_SERVICE_TOKEN_HASHES": "reports:" + strings.Repeat("0123456789abcdef", 4),
 		"CLERK_AUTHORIZED_PARTIES":      "https://a.test,https://b.test",
 	}, "config")
-	require.Equal(t, exitOK, code)
+	require.Equal(t, exitOK, code, errs)
 	require.NotContains(t, out, "opensesame")
 	require.NotContains(t, out, "b3BlbnNlc2FtZ")
+	require.NotContains(t, out, "0123456789abcdef")
 	require.Contains(t, out, "db.test")
 	require.Regexp(t, `CLERK_AUTHORIZED_PARTIES +https://a.test,https://b.test`, out)
 	require.Regexp(t, `ROLECALL_LISTEN_ADDR +:8080`, out, "an empty setting has its default")
 	require.Regexp(t, `ROLECALL_LOG_LEVEL +INFO`, out)
 }
 
-func TestRedactedURLsInKeyValueForm(t *testing.T) {
+// TestConfigRefusesWhatServeRefuses, and shows it all the same.
+//
+//nolint:paralleltest // the environment belongs to the process
+func TestConfigRefusesWhatServeRefuses(t *testing.T) {
+	for name, value := range map[string]string{
+		"ROLECALL_SERVICE_TOKEN_HASHES": "reports:opensesame", "CLERK_WEBHOOK_SIGNING_SECRET": "opensesame", "CLERK_AUTHORIZED_PARTIES": "a.test",
+		"CLERK_INSTANCE_ID": "app_1", "ROLECALL_BODY_RETENTION": "-1h", "ROLECALL_MAX_REMOVAL_RATIO": "2",
+	} {
+		code, out, errs := runCommand(t, map[string]string{name: value}, "config")
+		require.Equal(t, exitError, code, name)
+		require.Contains(t, errs, name)
+		require.Contains(t, out, "ROLECALL_LISTEN_ADDR")
+		require.NotContains(t, out+errs, "opensesame")
+	}
+}
+
+// TestURLsAreRedacted: two servers can be told apart, and no password is printed, wherever it stands.
+func TestURLsAreRedacted(t *testing.T) {
 	t.Parallel()
-	require.Equal(t, "[redacted]", redact("url", "host=db password=opensesame"))
+	for value, want := range map[string]string{
+		"postgres://u:opensesame@db.test:5433/app?sslmode=disable": "postgres://u:xxxxx@db.test:5433/app?sslmode=disable",
+		"postgres:///app?host=%2Fvar%2Fone&port=5433&user=u":       "postgres:///app?host=%2Fvar%2Fone&port=5433&user=u",
+		"postgres://db/app?password=opensesame&sslmode=require":    "postgres://db/app?password=xxxxx&sslmode=require",
+		"postgres://db/app?sslkey=k&ss%6Cpassword=opensesame":      "postgres://db/app?sslkey=k&sslpassword=xxxxx",
+		"postgres://db/app?Password=open;sesame&sslmode=require":   "postgres://db/app?sslmode=require",
+		"postgres://db/app#opensesame":                             "postgres://db/app",
+		// A password with characters that must be escaped ends where a URL's host, path or query does.
+		"postgres://u:12?opensesame@db/app": "[redacted]",
+		"postgres://u:12/opensesame@db/app": "[redacted]",
+		"postgres://u:12#opensesame@db/app": "[redacted]",
+		"postgres://u:opensesame?1@db/app":  "[redacted]",
+		"host=db password=opensesame":       "[redacted]",
+		"postgres:u:opensesame":             "[redacted]",
+		"":                                  "",
+	} {
+		require.Equal(t, want, redact("url", value), value)
+	}
 	require.Empty(t, redact("all", ""))
 }
 

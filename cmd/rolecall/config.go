@@ -10,6 +10,9 @@ import (
 	"time"
 
 	"github.com/caarlos0/env/v11"
+
+	"github.com/callmine/rolecall/api"
+	"github.com/callmine/rolecall/webhooks"
 )
 
 // config is everything that can be configured, from the environment alone. The tag "secret" redacts a value where it
@@ -50,7 +53,7 @@ func readConfig() (config, error) {
 	return cfg, nil
 }
 
-// requireServing returns one sentence for each thing that serving needs and the configuration lacks or has wrong.
+// requireServing returns an error for each thing that serving needs and the configuration lacks or has wrong.
 func (c config) requireServing(which parts) error {
 	var errs []error
 	need := func(present bool, name, what string) {
@@ -61,6 +64,20 @@ func (c config) requireServing(which parts) error {
 	need(c.DatabaseURL != "", "DATABASE_URL", "the Postgres to use")
 	need(!which.web || len(c.SigningSecrets) > 0, "CLERK_WEBHOOK_SIGNING_SECRET", "the signing secret of the webhook endpoint")
 	need(!which.web || c.Issuer != "", "CLERK_ISSUER", "the issuer of session tokens")
+	return errors.Join(append(errs, c.check(which))...)
+}
+
+// check returns an error for each thing that is configured and wrong. What isn't configured is right.
+func (c config) check(which parts) error {
+	var errs []error
+	if which.web {
+		_, err := c.serviceTokens()
+		errs = append(errs, err)
+	}
+	if which.web && len(c.SigningSecrets) > 0 {
+		_, err := c.verifier()
+		errs = append(errs, err)
+	}
 	for _, party := range c.AuthorizedParties {
 		if u, err := url.Parse(party); err != nil || u.Host == "" || u.Scheme+"://"+u.Host != party {
 			errs = append(errs, fmt.Errorf("CLERK_AUTHORIZED_PARTIES: %q is not an origin such as https://app.example.com", party))
@@ -70,6 +87,24 @@ func (c config) requireServing(which parts) error {
 		errs = append(errs, errors.New("ROLECALL_BODY_RETENTION must not be negative"))
 	}
 	return errors.Join(append(errs, c.checkSweeping())...)
+}
+
+// serviceTokens reads the services that may ask about anybody.
+func (c config) serviceTokens() ([]api.ServiceToken, error) {
+	tokens, err := api.ParseServiceTokens(c.ServiceTokens)
+	if err != nil {
+		return nil, fmt.Errorf("ROLECALL_SERVICE_TOKEN_HASHES: %w", err)
+	}
+	return tokens, nil
+}
+
+// verifier returns what checks the signatures of webhooks.
+func (c config) verifier() (*webhooks.Verifier, error) {
+	verifier, err := webhooks.NewVerifier(c.SigningSecrets)
+	if err != nil {
+		return nil, fmt.Errorf("CLERK_WEBHOOK_SIGNING_SECRET: %w", err)
+	}
+	return verifier, nil
 }
 
 // checkSweeping returns one sentence for each thing that the configuration has wrong about comparing with Clerk.
@@ -125,12 +160,30 @@ func redact(how, value string) string {
 	case how == "" || value == "":
 		return value
 	case how == "url":
-		if u, err := url.Parse(value); err == nil && u.Scheme != "" {
-			u.RawQuery, u.Fragment = "", "" // a query can hold a password too
-			return u.Redacted()
+		return redactURL(value)
+	default:
+		return "[redacted]"
+	}
+}
+
+// redactURL hides the passwords of a Postgres URL, also those in its query, and all of what can't be relied on to be one.
+func redactURL(value string) string {
+	u, err := url.Parse(value)
+	_, rest, found := strings.Cut(value, "://")
+	if err != nil || !found {
+		return "[redacted]"
+	}
+	if end := strings.IndexAny(rest, "/?#"); end >= 0 && strings.Contains(rest[end:], "@") {
+		return "[redacted]" // a password that isn't escaped may go on in the path, the query or the fragment
+	}
+	query := u.Query()
+	for name := range query {
+		if lower := strings.ToLower(name); lower == "password" || lower == "sslpassword" {
+			query.Set(name, "xxxxx") // as Redacted has it
 		}
 	}
-	return "[redacted]"
+	u.RawQuery, u.Fragment, u.RawFragment = query.Encode(), "", ""
+	return u.Redacted()
 }
 
 // exampleFile writes .env.example: every setting with its help, and its default where there is one.

@@ -36,7 +36,7 @@ type cli struct {
 	Deliveries deliveriesCommand `cmd:"" help:"List, show or replay deliveries of the ledger."`
 	Audit      auditCommand      `cmd:"" help:"Verify the audit log."`
 	Migrate    migrateCommand    `cmd:"" help:"Bring the database to the schema that this binary needs."`
-	Config     configCommand     `cmd:"" help:"Print the configuration in force, secrets redacted."`
+	Config     configCommand     `cmd:"" help:"Print the configuration in force, secrets redacted, and check it."`
 	Version    versionCommand    `cmd:"" help:"Print the version."`
 }
 

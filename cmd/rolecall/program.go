@@ -236,9 +236,9 @@ func (p *program) countEnded(state clerksync.State) {
 
 // webHandler wires the two public sides: webhooks in, answers out.
 func (p *program) webHandler() (http.Handler, error) {
-	verifier, err := webhooks.NewVerifier(p.cfg.SigningSecrets)
+	verifier, err := p.cfg.verifier()
 	if err != nil {
-		return nil, fmt.Errorf("CLERK_WEBHOOK_SIGNING_SECRET: %w", err)
+		return nil, err
 	}
 	inbox, err := jobs.NewInbox(jobs.InboxConfig{Pool: p.accept, InstanceID: p.instance.String, Logger: p.logger, Ended: p.countEnded})
 	if err != nil {
@@ -271,9 +271,9 @@ func (p *program) webHandler() (http.Handler, error) {
 }
 
 func (p *program) apiHandler() (http.Handler, error) {
-	services, err := api.ParseServiceTokens(p.cfg.ServiceTokens)
+	services, err := p.cfg.serviceTokens()
 	if err != nil {
-		return nil, fmt.Errorf("ROLECALL_SERVICE_TOKEN_HASHES: %w", err)
+		return nil, err
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone() //nolint:forcetypeassert // it is one
 	authenticator, err := api.NewAuthenticator(api.AuthenticatorConfig{
