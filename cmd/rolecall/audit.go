@@ -10,6 +10,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strconv"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -30,11 +31,13 @@ type verifyAudit struct {
 
 // verifiedAudit is what came of verifying.
 type verifiedAudit struct {
-	Chains  int64         `json:"chains"`  // of workspaces, and of what concerns the instance
-	Entries int64         `json:"entries"` // that are as they were recorded
-	Broken  []brokenChain `json:"broken"`
+	Chains   int64         `json:"chains"`   // of workspaces, and of what concerns the instance
+	Compared int64         `json:"compared"` // chains that an earlier run noted
+	Entries  int64         `json:"entries"`  // that are as they were recorded
+	Broken   []brokenChain `json:"broken"`
 	// The last entry of each chain that is as it was recorded: to be kept elsewhere, since who owns the database can write a
-	// chain anew, or cut it off.
+	// chain anew, or cut it off. Of a chain that lacks what an earlier run noted, that again: whatever is compared with this run
+	// lacks it, too.
 	Heads []chainHead `json:"heads"`
 }
 
@@ -61,7 +64,7 @@ func (c *verifyAudit) run(ctx context.Context, io streams) error {
 			return err
 		}
 		if n := len(result.Broken); n > 0 {
-			return &codedError{exitGuard, fmt.Errorf("%d of %d chains are broken", n, result.Chains)}
+			return &codedError{exitGuard, fmt.Errorf("broken: %d of %s", n, counted(result.Chains, "chain", "chains"))}
 		}
 		return nil
 	})
@@ -75,6 +78,9 @@ func (c *verifyAudit) verify(ctx context.Context, db *pgxpool.Pool) (verifiedAud
 		return result, err
 	}
 	if c.Workspace != "" {
+		if c.Since != "" && noted[c.Workspace].Seq == 0 {
+			return result, fmt.Errorf("--since %s: it says nothing of %s", c.Since, c.Workspace)
+		}
 		err := result.add(ctx, db, c.Workspace, noted[c.Workspace])
 		if err == nil && result.Chains == 0 {
 			err = fmt.Errorf("the audit log has no entries of a workspace %s", c.Workspace)
@@ -109,21 +115,19 @@ func (c *verifyAudit) noted() (map[string]clerksync.Mark, error) {
 	if c.Since == "" {
 		return noted, nil
 	}
-	var earlier verifiedAudit
 	text, err := os.ReadFile(c.Since)
-	if err == nil {
-		err = json.Unmarshal(text, &earlier)
+	if err != nil {
+		return nil, fmt.Errorf("--since: %w", err)
 	}
-	if err == nil && earlier.Heads == nil {
-		err = errors.New("it isn't what a run with --json printed")
-	}
+	var earlier verifiedAudit
+	malformed := json.Unmarshal(text, &earlier)
 	for _, head := range earlier.Heads {
-		hash, malformed := hex.DecodeString(head.LastHash)
-		err = errors.Join(err, malformed)
+		hash, err := hex.DecodeString(head.LastHash)
+		malformed = errors.Join(malformed, err)
 		noted[head.WorkspaceID] = clerksync.Mark{Seq: head.LastID, Hash: hash}
 	}
-	if err != nil {
-		return nil, fmt.Errorf("--since %s: %w", c.Since, err)
+	if malformed != nil || earlier.Heads == nil {
+		return nil, fmt.Errorf("--since %s: it isn't what a run with --json printed", c.Since)
 	}
 	return noted, nil
 }
@@ -141,8 +145,15 @@ func (v *verifiedAudit) add(ctx context.Context, db *pgxpool.Pool, organizationI
 	if report.Entries > 0 || report.Broken != nil {
 		v.Chains++
 	}
-	if report.Entries > 0 {
-		v.Heads = append(v.Heads, chainHead{organizationID, report.Entries, hex.EncodeToString(report.Hash)})
+	if noted.Seq > 0 {
+		v.Compared++
+	}
+	head := clerksync.Mark{Seq: report.Entries, Hash: report.Hash}
+	if report.Entries < noted.Seq {
+		head = noted
+	}
+	if head.Seq > 0 {
+		v.Heads = append(v.Heads, chainHead{organizationID, head.Seq, hex.EncodeToString(head.Hash)})
 	}
 	v.Entries += report.Entries
 	if b := report.Broken; b != nil {
@@ -162,12 +173,25 @@ func (c *verifyAudit) print(out io.Writer, result verifiedAudit) error {
 		}
 		fmt.Fprintf(out, "%s entry %d: %s. %s\n", whose, b.ID, b.Tampering, b.Detail)
 	}
-	_, err := fmt.Fprintf(out, "%d entries of %d chains are as they were recorded, %d chains are broken\n", result.Entries, result.Chains, len(result.Broken))
-	if err == nil && c.Workspace != "" && len(result.Heads) > 0 {
+	chains := counted(result.Chains, "chain", "chains")
+	_, err := fmt.Fprintf(out, "as recorded: %s of %s\nbroken: %s\n", counted(result.Entries, "entry", "entries"), chains,
+		counted(int64(len(result.Broken)), "chain", "chains"))
+	if err == nil && c.Since != "" {
+		_, err = fmt.Fprintf(out, "compared with %s: %d of %s\n", c.Since, result.Compared, chains)
+	}
+	if err == nil && c.Workspace != "" && len(result.Broken) == 0 {
 		_, err = fmt.Fprintf(out, "last entry: %d, hash %s\n", result.Heads[0].LastID, result.Heads[0].LastHash)
 	}
 	if err != nil {
 		return fmt.Errorf("print what was verified: %w", err)
 	}
 	return nil
+}
+
+// counted writes a number of things.
+func counted(n int64, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return strconv.FormatInt(n, 10) + " " + many
 }

@@ -127,20 +127,37 @@ func TestAuditLogsAreComparedWithAnEarlierRun(t *testing.T) {
 			(SELECT seq, prev_hash, hash FROM rolecall.audit_log WHERE organization_id = 'org_cut' AND seq = 2) WHERE organization_id = 'org_cut'`)
 	insert("org_grown", "org_new")
 	verify(exitOK) // no chain shows any of it by itself
-	compared, _ := verify(exitGuard, "--since", earlier)
+	compared, printed := verify(exitGuard, "--since", earlier)
+	require.EqualValues(t, 4, compared.Compared, "org_new is of today")
+	require.EqualValues(t, 5, compared.Chains)
 	found := map[string]string{}
 	for _, broken := range compared.Broken {
 		found[broken.WorkspaceID] = fmt.Sprint(broken.Tampering, " ", broken.ID)
 	}
 	require.Equal(t, map[string]string{"org_anew": "changed 4", "org_cut": "missing 3", "org_gone": "missing 1"}, found)
-	verify(exitOK, "--since", earlier, "--workspace", "org_grown")
+	one, _ := verify(exitOK, "--since", earlier, "--workspace", "org_grown")
+	require.EqualValues(t, 1, one.Compared)
+	require.Equal(t, []chainHead{{"org_grown", 8, one.Heads[0].LastHash}}, one.Heads, "of a chain that is whole, as of now")
 	verify(exitGuard, "--since", earlier, "--workspace", "org_gone")
+	code, out, _ := runCommand(t, env, "audit", "verify", "--since", earlier, "--workspace", "org_grown")
+	require.Equal(t, exitOK, code)
+	require.Contains(t, out, "as recorded: 8 entries of 1 chain\nbroken: 0 chains\ncompared with "+earlier+": 1 of 1 chain\nlast entry: 8,")
 
-	for _, text := range []string{"", "{}", `{"heads":[{"workspace_id":"org_1","last_id":1,"last_hash":"x"}]}`} {
+	// What a run prints that failed can be compared with all the same: the next one fails, too.
+	require.NoError(t, os.WriteFile(earlier, []byte(printed), 0o600))
+	again, _ := verify(exitGuard, "--since", earlier)
+	require.Equal(t, compared.Broken, again.Broken)
+	require.Equal(t, compared.Heads, again.Heads)
+	require.EqualValues(t, 5, again.Compared)
+
+	code, _, errs := runCommand(t, env, "audit", "verify", "--since", earlier, "--workspace", "org_unknown")
+	require.Equal(t, exitError, code, "nothing would be compared")
+	require.Contains(t, errs, earlier+": it says nothing of org_unknown")
+	for _, text := range []string{"", "{}", "entries: 5", `{"heads":[{"workspace_id":"org_1","last_id":1,"last_hash":"x"}]}`} {
 		require.NoError(t, os.WriteFile(earlier, []byte(text), 0o600))
 		code, _, errs := runCommand(t, env, "audit", "verify", "--since", earlier)
 		require.Equal(t, exitError, code)
-		require.Contains(t, errs, "--since")
+		require.Contains(t, errs, "--since "+earlier+": it isn't what a run with --json printed")
 	}
 }
 
