@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -24,8 +23,9 @@ type Replayed struct {
 	Why      string `json:"why,omitempty"` // not enqueued
 }
 
-// Replay reads deliveries anew, as if they had just come, and enqueues those that can be read: also ones that an older
-// version ignored or quarantined. To replay what is applied already changes nothing. instanceID is the Clerk instance whose deliveries are ours; empty takes every one's.
+// Replay reads deliveries anew, and enqueues those that can be read: also ones that an older version ignored or quarantined. To
+// replay what is applied already changes nothing in the mirror; the delivery ends as superseded. When it came stays known.
+// instanceID is the Clerk instance whose deliveries are ours; empty takes every one's.
 func Replay(ctx context.Context, pool *pgxpool.Pool, instanceID string, svixIDs []string) ([]Replayed, error) {
 	client, err := river.NewClient(riverpgxv5.New(pool), &river.Config{
 		Schema: migrations.Schema, SkipUnknownJobCheck: true, Logger: slog.New(slog.DiscardHandler),
@@ -64,7 +64,7 @@ func replay(ctx context.Context, client *river.Client[pgx.Tx], tx pgx.Tx, instan
 	case entry.Body == nil:
 		return &notReplayableError{"the ledger has no body of it: it was pruned, or never kept"}
 	}
-	d := clerksync.NewDelivery(id, []byte(*entry.Body), entry.OccurredAt, time.Now())
+	d := clerksync.NewDelivery(id, []byte(*entry.Body), entry.OccurredAt, entry.ReceivedAt)
 	admit(&d, instanceID)
 	if d.State == clerksync.StateQuarantined {
 		return &notReplayableError{d.Reason}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
@@ -37,6 +38,40 @@ func TestReplayAppliesWhatCanBeRead(t *testing.T) {
 	_, err = Replay(t.Context(), b.pool, ownInstance, []string{"msg_foreign"})
 	require.NoError(t, err)
 	b.untilState(t, "msg_foreign", clerksync.StateSuperseded)
+}
+
+// TestAReplayTellsNothingNew: of what is applied nothing changes but its state, also not when the endpoint was last heard of.
+func TestAReplayTellsNothingNew(t *testing.T) {
+	t.Parallel()
+	b, ctx := setup(t), t.Context()
+	came := time.Now().Add(-48 * time.Hour).Truncate(time.Millisecond)
+	named, deleted := userNamed(t, "msg_1", "user_1", "Kim", 1), event(t, "msg_2", "user.deleted", 2, map[string]any{"id": "user_1"})
+	named.ReceivedAt, deleted.ReceivedAt = came, came
+	b.insert(t, named, deleted)
+	for _, id := range []string{"msg_1", "msg_2"} {
+		_, err := b.apply(ctx, id)
+		require.NoError(t, err)
+	}
+	before := b.mirror(t)
+	require.True(t, before.Users["user_1"].Tombstone.Dead())
+
+	replayed, err := Replay(ctx, b.pool, ownInstance, []string{"msg_1", "msg_2"})
+	require.NoError(t, err)
+	require.True(t, replayed[0].Enqueued && replayed[1].Enqueued)
+	status, err := store.ReadStatus(ctx, b.pool)
+	require.NoError(t, err)
+	require.True(t, status.LastDelivery.Equal(came), status.LastDelivery)
+	require.EqualValues(t, 2, status.Waiting)
+	require.Less(t, status.At.Sub(status.OldestWaiting), time.Hour, "it doesn't wait since it came")
+	b.work(t)
+	for _, id := range []string{"msg_1", "msg_2"} {
+		b.untilState(t, id, clerksync.StateSuperseded)
+		entry, err := store.FindEntry(ctx, b.pool, id)
+		require.NoError(t, err)
+		require.True(t, entry.ReceivedAt.Equal(came))
+		require.WithinRange(t, *entry.ReplayedAt, status.At.Add(-time.Hour), status.At)
+	}
+	require.Equal(t, before, b.mirror(t))
 }
 
 func TestBodiesArePrunedByAge(t *testing.T) {

@@ -177,6 +177,7 @@ CREATE TABLE rolecall.deliveries (
     attempts integer DEFAULT 0 NOT NULL,
     last_error text DEFAULT ''::text NOT NULL,
     applied_at timestamp with time zone,
+    replayed_at timestamp with time zone,
     CONSTRAINT deliveries_pkey PRIMARY KEY (svix_id),
     CONSTRAINT deliveries_state_check CHECK ((state = ANY (ARRAY['received'::text, 'applied'::text, 'superseded'::text, 'ignored'::text, 'quarantined'::text])))
 );

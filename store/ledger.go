@@ -22,6 +22,7 @@ type Entry struct {
 	InstanceID     string              `json:"instance_id"`
 	OccurredAt     time.Time           `json:"occurred_at"`
 	ReceivedAt     time.Time           `json:"received_at"`
+	ReplayedAt     *time.Time          `json:"replayed_at"` // the last time
 	State          clerksync.State     `json:"state"`
 	Attempts       int                 `json:"attempts"` // that failed
 	LastError      string              `json:"last_error"`
@@ -50,7 +51,7 @@ func entryOf(r dbsqlc.RolecallDelivery, err error) (Entry, error) {
 	return Entry{
 		SvixID: r.SvixID, EventType: clerksync.EventType(r.EventType), ObjectID: r.ObjectID, OrganizationID: r.OrganizationID,
 		InstanceID: r.InstanceID, OccurredAt: r.OccurredAt.UTC(), ReceivedAt: r.ReceivedAt.UTC(), State: clerksync.State(r.State),
-		Attempts: int(r.Attempts), LastError: r.LastError, AppliedAt: inUTC(r.AppliedAt),
+		Attempts: int(r.Attempts), LastError: r.LastError, AppliedAt: inUTC(r.AppliedAt), ReplayedAt: inUTC(r.ReplayedAt),
 		BodySHA256: hex.EncodeToString(r.BodySha256), Body: r.Body,
 	}, nil
 }
@@ -82,7 +83,8 @@ func ListEntries(ctx context.Context, db DBTX, f Filter) ([]Entry, error) {
 		entries[i] = Entry{
 			SvixID: r.SvixID, EventType: clerksync.EventType(r.EventType), ObjectID: r.ObjectID, OrganizationID: r.OrganizationID,
 			InstanceID: r.InstanceID, OccurredAt: r.OccurredAt.UTC(), ReceivedAt: r.ReceivedAt.UTC(), State: clerksync.State(r.State),
-			Attempts: int(r.Attempts), LastError: r.LastError, AppliedAt: inUTC(r.AppliedAt), BodySHA256: hex.EncodeToString(r.BodySha256),
+			Attempts: int(r.Attempts), LastError: r.LastError, AppliedAt: inUTC(r.AppliedAt), ReplayedAt: inUTC(r.ReplayedAt),
+			BodySHA256: hex.EncodeToString(r.BodySha256),
 		}
 	}
 	return entries, nil
@@ -98,12 +100,12 @@ func inUTC(t *time.Time) *time.Time {
 	return new(t.UTC())
 }
 
-// ReceiveAgain puts a delivery that ended back among those that wait, with what was now read of it. The caller has
-// locked it, and enqueues it.
+// ReceiveAgain puts a delivery that ended back among those that wait, with what was now read of it. It came when it
+// came. The caller has locked it, and enqueues it.
 func ReceiveAgain(ctx context.Context, db DBTX, d clerksync.Delivery) error {
 	err := queries().ReceiveAgain(ctx, db, dbsqlc.ReceiveAgainParams{
 		SvixID: d.ID, EventType: string(d.Type), ObjectID: d.ObjectID, OrganizationID: d.OrganizationID,
-		InstanceID: d.InstanceID, OccurredAt: time.UnixMilli(d.OccurredAt), ReceivedAt: d.ReceivedAt,
+		InstanceID: d.InstanceID, OccurredAt: time.UnixMilli(d.OccurredAt),
 	})
 	if err != nil {
 		return fmt.Errorf("receive delivery again: %w", err)

@@ -12,7 +12,7 @@ import (
 type Status struct {
 	At            time.Time // of this status, by the database's clock
 	LastDelivery  time.Time // when the newest delivery came
-	OldestWaiting time.Time // when the oldest delivery came that isn't applied yet
+	OldestWaiting time.Time // since when the delivery waits that waits the longest
 	Waiting       int64     // deliveries that aren't applied yet
 	Quarantined   int64     // deliveries that are set aside
 	LastSweep     *Sweep    // the newest whole sweep that went through, or that a guard stopped
@@ -31,7 +31,7 @@ func ReadStatus(ctx context.Context, db DBTX) (s Status, err error) {
 	if s.LastDelivery, err = LastDelivery(ctx, db); err != nil {
 		return s, err
 	}
-	if s.OldestWaiting, err = OldestReceived(ctx, db); err != nil {
+	if s.OldestWaiting, err = WaitsSince(ctx, db); err != nil {
 		return s, err
 	}
 	if s.Waiting, s.Quarantined, err = LedgerCounts(ctx, db); err != nil {

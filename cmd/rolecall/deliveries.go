@@ -166,6 +166,10 @@ func (c *showDelivery) run(ctx context.Context, io streams) error {
 		if c.JSON {
 			return printJSON(io.out, e)
 		}
+		replayed := "never"
+		if e.ReplayedAt != nil {
+			replayed = e.ReplayedAt.Format(time.RFC3339Nano)
+		}
 		table := tabwriter.NewWriter(io.out, 0, 0, 2, ' ', 0)
 		for _, row := range [][2]string{
 			{"svix id", e.SvixID},
@@ -175,6 +179,7 @@ func (c *showDelivery) run(ctx context.Context, io streams) error {
 			{"instance", e.InstanceID},
 			{"occurred at", e.OccurredAt.Format(time.RFC3339Nano)},
 			{"received at", e.ReceivedAt.Format(time.RFC3339Nano)},
+			{"replayed at", replayed},
 			{"state", string(e.State)},
 			{"failed attempts", strconv.Itoa(e.Attempts)},
 			{"last error", e.LastError},

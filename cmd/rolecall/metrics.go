@@ -75,7 +75,7 @@ func newMetrics(db *pgxpool.Pool) *metrics {
 	}
 	oldest := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "rolecall_oldest_unapplied_seconds",
-		Help: "Age of the oldest acknowledged delivery that isn't applied yet; 0 if there is none, NaN if the database can't tell.",
+		Help: "How long the oldest acknowledged delivery has waited to be applied; 0 if there is none, NaN if the database can't tell.",
 	}, func() float64 { return oldestUnapplied(db) })
 	m.registry.MustRegister(m.deliveries, m.accept, m.applied, m.decisions, m.refused, m.refreshed, m.calls, oldest,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
@@ -100,7 +100,7 @@ func (m *metrics) called(c clerkapi.Call) {
 func oldestUnapplied(db *pgxpool.Pool) float64 {
 	ctx, cancel := context.WithTimeout(context.Background(), checkTimeout)
 	defer cancel()
-	at, err := store.OldestReceived(ctx, db)
+	at, err := store.WaitsSince(ctx, db)
 	switch {
 	case err != nil:
 		return math.NaN()

@@ -75,6 +75,10 @@ RETURNING state;
 -- name: OldestReceivedAt :one
 SELECT received_at FROM rolecall.deliveries WHERE state = 'received' ORDER BY received_at LIMIT 1;
 
+-- name: WaitsSince :one
+-- Since when the delivery waits that waits the longest. Nothing sorts replayed ones among the others: this reads all that wait.
+SELECT coalesce(replayed_at, received_at)::timestamptz AS since FROM rolecall.deliveries WHERE state = 'received' ORDER BY 1 LIMIT 1;
+
 -- name: StrandedDeliveries :many
 -- Deliveries that wait without a job that will apply them: it was discarded, deleted by hand, or its process died.
 -- A job that has run for longer than its time-out is a dead process'.
@@ -97,18 +101,18 @@ SELECT pg_try_advisory_xact_lock(@key::bigint) AS locked;
 
 -- name: LockEntry :one
 SELECT svix_id, event_type, object_id, organization_id, instance_id, occurred_at, received_at, body, body_sha256, state,
-    attempts, last_error, applied_at
+    attempts, last_error, applied_at, replayed_at
 FROM rolecall.deliveries WHERE svix_id = @svix_id FOR UPDATE;
 
 -- name: FindEntry :one
 SELECT svix_id, event_type, object_id, organization_id, instance_id, occurred_at, received_at, body, body_sha256, state,
-    attempts, last_error, applied_at
+    attempts, last_error, applied_at, replayed_at
 FROM rolecall.deliveries WHERE svix_id = @svix_id;
 
 -- name: ListEntries :many
 -- The newest first, without their bodies. Empty texts filter nothing.
 SELECT svix_id, event_type, object_id, organization_id, instance_id, occurred_at, received_at, body_sha256, state,
-    attempts, last_error, applied_at
+    attempts, last_error, applied_at, replayed_at
 FROM rolecall.deliveries
 WHERE (@state::text = '' OR state = @state) AND (@event_type::text = '' OR event_type = @event_type)
     AND (@organization_id::text = '' OR organization_id = @organization_id)
@@ -119,7 +123,7 @@ LIMIT @page_size::integer;
 -- name: ReceiveAgain :exec
 UPDATE rolecall.deliveries
 SET event_type = @event_type, object_id = @object_id, organization_id = @organization_id, instance_id = @instance_id,
-    occurred_at = @occurred_at, received_at = @received_at, state = 'received', attempts = 0, last_error = '', applied_at = NULL
+    occurred_at = @occurred_at, replayed_at = clock_timestamp(), state = 'received', attempts = 0, last_error = '', applied_at = NULL
 WHERE svix_id = @svix_id;
 
 -- name: PruneBodies :execrows

@@ -66,7 +66,7 @@ func (q *Queries) FailDelivery(ctx context.Context, db DBTX, arg FailDeliveryPar
 
 const findEntry = `-- name: FindEntry :one
 SELECT svix_id, event_type, object_id, organization_id, instance_id, occurred_at, received_at, body, body_sha256, state,
-    attempts, last_error, applied_at
+    attempts, last_error, applied_at, replayed_at
 FROM rolecall.deliveries WHERE svix_id = $1
 `
 
@@ -87,6 +87,7 @@ func (q *Queries) FindEntry(ctx context.Context, db DBTX, svixID string) (Roleca
 		&i.Attempts,
 		&i.LastError,
 		&i.AppliedAt,
+		&i.ReplayedAt,
 	)
 	return i, err
 }
@@ -251,7 +252,7 @@ func (q *Queries) KnownDigests(ctx context.Context, db DBTX, svixIds []string) (
 
 const listEntries = `-- name: ListEntries :many
 SELECT svix_id, event_type, object_id, organization_id, instance_id, occurred_at, received_at, body_sha256, state,
-    attempts, last_error, applied_at
+    attempts, last_error, applied_at, replayed_at
 FROM rolecall.deliveries
 WHERE ($1::text = '' OR state = $1) AND ($2::text = '' OR event_type = $2)
     AND ($3::text = '' OR organization_id = $3)
@@ -282,6 +283,7 @@ type ListEntriesRow struct {
 	Attempts       int32      `json:"attempts"`
 	LastError      string     `json:"last_error"`
 	AppliedAt      *time.Time `json:"applied_at"`
+	ReplayedAt     *time.Time `json:"replayed_at"`
 }
 
 // The newest first, without their bodies. Empty texts filter nothing.
@@ -314,6 +316,7 @@ func (q *Queries) ListEntries(ctx context.Context, db DBTX, arg ListEntriesParam
 			&i.Attempts,
 			&i.LastError,
 			&i.AppliedAt,
+			&i.ReplayedAt,
 		); err != nil {
 			return nil, err
 		}
@@ -327,7 +330,7 @@ func (q *Queries) ListEntries(ctx context.Context, db DBTX, arg ListEntriesParam
 
 const lockEntry = `-- name: LockEntry :one
 SELECT svix_id, event_type, object_id, organization_id, instance_id, occurred_at, received_at, body, body_sha256, state,
-    attempts, last_error, applied_at
+    attempts, last_error, applied_at, replayed_at
 FROM rolecall.deliveries WHERE svix_id = $1 FOR UPDATE
 `
 
@@ -348,6 +351,7 @@ func (q *Queries) LockEntry(ctx context.Context, db DBTX, svixID string) (Roleca
 		&i.Attempts,
 		&i.LastError,
 		&i.AppliedAt,
+		&i.ReplayedAt,
 	)
 	return i, err
 }
@@ -436,8 +440,8 @@ func (q *Queries) PruneBodies(ctx context.Context, db DBTX, arg PruneBodiesParam
 const receiveAgain = `-- name: ReceiveAgain :exec
 UPDATE rolecall.deliveries
 SET event_type = $1, object_id = $2, organization_id = $3, instance_id = $4,
-    occurred_at = $5, received_at = $6, state = 'received', attempts = 0, last_error = '', applied_at = NULL
-WHERE svix_id = $7
+    occurred_at = $5, replayed_at = clock_timestamp(), state = 'received', attempts = 0, last_error = '', applied_at = NULL
+WHERE svix_id = $6
 `
 
 type ReceiveAgainParams struct {
@@ -446,7 +450,6 @@ type ReceiveAgainParams struct {
 	OrganizationID string    `json:"organization_id"`
 	InstanceID     string    `json:"instance_id"`
 	OccurredAt     time.Time `json:"occurred_at"`
-	ReceivedAt     time.Time `json:"received_at"`
 	SvixID         string    `json:"svix_id"`
 }
 
@@ -457,7 +460,6 @@ func (q *Queries) ReceiveAgain(ctx context.Context, db DBTX, arg ReceiveAgainPar
 		arg.OrganizationID,
 		arg.InstanceID,
 		arg.OccurredAt,
-		arg.ReceivedAt,
 		arg.SvixID,
 	)
 	return err
@@ -527,4 +529,16 @@ func (q *Queries) TryTakeOver(ctx context.Context, db DBTX, key int64) (bool, er
 	var locked bool
 	err := row.Scan(&locked)
 	return locked, err
+}
+
+const waitsSince = `-- name: WaitsSince :one
+SELECT coalesce(replayed_at, received_at)::timestamptz AS since FROM rolecall.deliveries WHERE state = 'received' ORDER BY 1 LIMIT 1
+`
+
+// Since when the delivery waits that waits the longest. Nothing sorts replayed ones among the others: this reads all that wait.
+func (q *Queries) WaitsSince(ctx context.Context, db DBTX) (time.Time, error) {
+	row := db.QueryRow(ctx, waitsSince)
+	var since time.Time
+	err := row.Scan(&since)
+	return since, err
 }

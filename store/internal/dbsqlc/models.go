@@ -39,6 +39,7 @@ type RolecallDelivery struct {
 	Attempts       int32      `json:"attempts"`
 	LastError      string     `json:"last_error"`
 	AppliedAt      *time.Time `json:"applied_at"`
+	ReplayedAt     *time.Time `json:"replayed_at"`
 }
 
 type RolecallDomain struct {
