@@ -193,6 +193,32 @@ func (p *program) checkDatabase(ctx context.Context) error {
 	if read != written {
 		return errors.New("ROLECALL_READ_DATABASE_URL is another database than DATABASE_URL: what it tells would be out of date")
 	}
+	return p.checkReader(ctx)
+}
+
+// checkReader looks whether the role of ROLECALL_READ_DATABASE_URL may read: what was granted to it doesn't hold for a view that a
+// later migration added. It only warns of single ones, since the API doesn't need all of them.
+func (p *program) checkReader(ctx context.Context) error {
+	if p.cfg.ReadDatabaseURL == "" {
+		return nil
+	}
+	var role string
+	var usable bool
+	var unreadable []string
+	err := p.read.QueryRow(ctx, `SELECT current_user::text, coalesce(bool_and(has_schema_privilege(n.oid, 'USAGE')), true),
+			array_agg(c.relname::text ORDER BY c.relname) FILTER (WHERE NOT has_table_privilege(c.oid, 'SELECT'))
+		FROM pg_namespace n JOIN pg_class c ON c.relnamespace = n.oid
+		WHERE n.nspname = $1 AND c.relkind IN ('r', 'v') AND c.relname NOT LIKE 'river%' AND c.relname <> 'goose_db_version'`,
+		migrations.Schema).Scan(&role, &usable, &unreadable)
+	switch {
+	case err != nil:
+		return fmt.Errorf("look at the rights of ROLECALL_READ_DATABASE_URL: %w", err)
+	case !usable:
+		return fmt.Errorf("ROLECALL_READ_DATABASE_URL: the role %s may not use the schema %s", role, migrations.Schema)
+	case len(unreadable) > 0:
+		p.logger.WarnContext(ctx, "the role of ROLECALL_READ_DATABASE_URL may not read all: what the API needs of it, it can't answer",
+			"role", role, "tables", unreadable)
+	}
 	return nil
 }
 

@@ -34,6 +34,45 @@ func TestWhatTheAPIReadsWithCannotWrite(t *testing.T) {
 	require.NoError(t, err, "others can")
 }
 
+// reader makes a role as the example does, and returns its name and a configuration that reads as it.
+func (b *policyBundle) reader(t *testing.T) (string, config) {
+	t.Helper()
+	role := "rolecall_test_api_" + strings.ToLower(rand.Text()[:10])
+	example, err := os.ReadFile("testdata/read_only_role.sql")
+	require.NoError(t, err)
+	_, err = b.db.Exec(t.Context(), strings.ReplaceAll(string(example), "rolecall_api", role))
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		_, err := b.db.Exec(context.WithoutCancel(t.Context()), "DROP OWNED BY "+role+"; DROP ROLE "+role)
+		require.NoError(t, err)
+	})
+	reading, err := url.Parse(b.url)
+	require.NoError(t, err)
+	reading.User = url.UserPassword(role, "change-me")
+	return role, serving(t, func(c *config) {
+		c.DatabaseURL, c.ReadDatabaseURL, c.ServiceTokens = b.url, reading.String(), "reports:"+b.hash
+	})
+}
+
+// TestStartSaysWhatTheReadingRoleMayNotRead: it was made by an older version's example, or has lost a right.
+func TestStartSaysWhatTheReadingRoleMayNotRead(t *testing.T) {
+	t.Parallel()
+	b := setupPolicy(t)
+	role, cfg := b.reader(t)
+	_, err := b.db.Exec(t.Context(), "REVOKE SELECT ON rolecall.current_memberships, rolecall.users, rolecall.river_job FROM "+role)
+	require.NoError(t, err)
+	log := &safeBuffer{}
+	p, err := start(t.Context(), cfg, parts{web: true}, slog.New(slog.NewJSONHandler(log, nil)))
+	require.NoError(t, err, "it may be none that the API needs")
+	require.NoError(t, p.stop(t.Context()))
+	require.Contains(t, log.String(), `"tables":["current_memberships","users"]`)
+
+	_, err = b.db.Exec(t.Context(), "REVOKE USAGE ON SCHEMA rolecall FROM "+role)
+	require.NoError(t, err)
+	_, err = start(t.Context(), cfg, parts{web: true}, slog.New(slog.DiscardHandler))
+	require.ErrorContains(t, err, "ROLECALL_READ_DATABASE_URL: the role "+role+" may not use the schema rolecall")
+}
+
 // TestTheAPIAsARoleThatMayOnlyRead, as the example makes it, answers on every route that reads.
 func TestTheAPIAsARoleThatMayOnlyRead(t *testing.T) {
 	t.Parallel()
@@ -41,25 +80,16 @@ func TestTheAPIAsARoleThatMayOnlyRead(t *testing.T) {
 	ctx := t.Context()
 	_, err := b.db.Exec(ctx, "UPDATE rolecall.memberships SET role = 'org:admin'")
 	require.NoError(t, err)
-	role := "rolecall_test_api_" + strings.ToLower(rand.Text()[:10])
-	example, err := os.ReadFile("testdata/read_only_role.sql")
+	role, cfg := b.reader(t)
+	_, err = b.db.Exec(ctx, "CREATE VIEW rolecall.of_a_later_version AS SELECT id FROM rolecall.users; CREATE TABLE rolecall.later (id text)")
 	require.NoError(t, err)
-	_, err = b.db.Exec(ctx, strings.ReplaceAll(string(example), "rolecall_api", role))
-	require.NoError(t, err)
-	t.Cleanup(func() {
-		_, err := b.db.Exec(context.WithoutCancel(ctx), "DROP OWNED BY "+role+"; DROP ROLE "+role)
-		require.NoError(t, err)
-	})
-	reading, err := url.Parse(b.url)
-	require.NoError(t, err)
-	reading.User = url.UserPassword(role, "change-me")
-
-	cfg := serving(t, func(c *config) {
-		c.DatabaseURL, c.ReadDatabaseURL, c.ServiceTokens = b.url, reading.String(), "reports:"+b.hash
-	})
-	p, err := start(ctx, cfg, parts{web: true}, slog.New(slog.DiscardHandler))
+	log := &safeBuffer{}
+	p, err := start(ctx, cfg, parts{web: true}, slog.New(slog.NewJSONHandler(log, nil)))
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, p.stop(context.WithoutCancel(ctx))) })
+	require.NotContains(t, log.String(), "ROLECALL_READ_DATABASE_URL", "it may read what a later migration adds, too")
+	_, err = p.read.Exec(ctx, "SELECT FROM rolecall.of_a_later_version, rolecall.later")
+	require.NoError(t, err)
 	var user string
 	require.NoError(t, p.read.QueryRow(ctx, "SELECT current_user").Scan(&user))
 	require.Equal(t, role, user)
