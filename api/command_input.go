@@ -27,9 +27,11 @@ func workspaceName(raw string) (string, error) {
 	return name, nil
 }
 
-// misleads reports whether a character breaks a line, or changes how those around it are shown.
+// misleads reports whether a character breaks a line, or changes how those around it are shown. The marks of direction (U+200E,
+// U+200F, U+061C) don't: they reorder no letter, and come along when a Hebrew or Arabic name is pasted.
 func misleads(r rune) bool {
-	return unicode.IsControl(r) || unicode.In(r, unicode.Bidi_Control, unicode.Zl, unicode.Zp)
+	embeds := r >= '\u202a' && r <= '\u202e' || r >= '\u2066' && r <= '\u2069' // embeddings, overrides and isolates
+	return embeds || unicode.IsControl(r) || unicode.In(r, unicode.Zl, unicode.Zp)
 }
 
 // shows reports whether somebody can see a character. The fillers of Hangul and the blank of Braille are letters and symbols for Unicode.

@@ -12,12 +12,13 @@ func TestInvisibleNamesAreNone(t *testing.T) {
 	t.Parallel()
 	for what, name := range map[string]string{
 		"zero width": "\u200b", "byte order mark": "\ufeff", "joiners": "\u200d\u200c", "right to left": "invoice\u202etxt.exe", "isolate": "a\u2066b",
+		"embedding": "a\u202ab", "end of an embedding": "a\u202cb", "end of an isolate": "a\u2069b", "marks alone": "\u200e\u200f\u061c",
 		"line separator": "North\u2028Admin", "filler": "\u3164", "accent alone": "\u0301", "bell": "a\ab",
 	} {
 		_, err := workspaceName(name)
 		require.Error(t, err, what)
 	}
-	for _, name := range []string{"North", "  北 ", "👨\u200d👩\u200d👧", "Zoë & Söhne", "क्षत्रिय", "שלום", "-"} {
+	for _, name := range []string{"North", "  北 ", "👨\u200d👩\u200d👧", "Zoë & Söhne", "क्षत्रिय", "שלום", "-", "\u200fשלום\u200e (2)", "\u061cسلام"} {
 		_, err := workspaceName(name)
 		require.NoError(t, err, name)
 	}
