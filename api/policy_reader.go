@@ -32,12 +32,13 @@ func (r *policyReader) warn(at *token.Token, format string, args ...any) {
 	r.warnings = append(r.warnings, fmt.Sprintf("%s: %s", r.place(at), fmt.Sprintf(format, args...)))
 }
 
-func (r *policyReader) place(at *token.Token) string {
-	line := 1
-	if at != nil && at.Position != nil {
-		line = at.Position.Line
+func (r *policyReader) place(at *token.Token) string { return fmt.Sprintf("%s:%d", r.name, lineOf(at)) }
+
+func lineOf(at *token.Token) int {
+	if at == nil || at.Position == nil {
+		return 1
 	}
-	return fmt.Sprintf("%s:%d", r.name, line)
+	return at.Position.Line
 }
 
 func (r *policyReader) failure() error {
@@ -50,9 +51,9 @@ func (r *policyReader) read(text []byte) {
 	if r.refuseAliases(tokens); len(r.errs) > 0 {
 		return
 	}
-	file, err := parser.Parse(tokens, 0)
+	file, err := parser.Parse(tokens, 0, parser.AllowDuplicateMapKey()) // which entries finds, and says more plainly
 	if broken, ok := errors.AsType[yaml.Error](err); ok {
-		r.fail(broken.GetToken(), "%s", broken.GetMessage())
+		r.broken(broken)
 		return
 	}
 	switch {
@@ -64,6 +65,15 @@ func (r *policyReader) read(text []byte) {
 		r.root(nil)
 	default:
 		r.root(file.Docs[0].Body)
+	}
+}
+
+// broken notes what can't be read at all. The library has several sentences about tabs, which nobody sees in an editor.
+func (r *policyReader) broken(err yaml.Error) {
+	if message := err.GetMessage(); strings.Contains(message, "\t") || strings.Contains(message, "tab character") {
+		r.fail(err.GetToken(), "a tab stands where YAML takes blanks only: indent with blanks")
+	} else {
+		r.fail(err.GetToken(), "it isn't YAML: %s", message)
 	}
 }
 
@@ -81,16 +91,26 @@ func (r *policyReader) root(body ast.Node) {
 	var begin *token.Token
 	for _, entry := range r.entries(body, nil, "a policy") {
 		at := entry.Key.GetToken()
-		if key := r.text(entry.Key); key != "roles" {
+		switch key := r.text(entry.Key); {
+		case key != "roles":
 			r.fail(at, `unknown key %q: a policy has "roles" alone`, key)
-			continue
+		case begin != nil:
+			r.fail(at, `"roles" is given twice, first on line %d`, lineOf(begin))
+		default:
+			begin, roles = at, entry.Value
 		}
-		begin, roles = at, entry.Value
 	}
 	if begin == nil && len(r.errs) > 0 {
 		return
 	}
+	first := map[string]*token.Token{}
 	for _, entry := range r.entries(roles, begin, "roles") {
+		at, key := entry.Key.GetToken(), r.text(entry.Key)
+		if first[key] != nil {
+			r.fail(at, "role %q is given twice, first on line %d", key, lineOf(first[key]))
+		} else {
+			first[key] = at
+		}
 		r.role(entry)
 	}
 	if len(r.grants) == 0 && len(r.errs) == 0 {

@@ -62,16 +62,17 @@ func TestParsePolicyRefuses(t *testing.T) {
 		"another key":         {"roles:\n  org:admin: [a]\nrole:\n  org:member: [a]\n", `p.yaml:3: unknown key "role"`},
 		"only another key":    {"# ours\nrole:\n  org:member: [a]\n", `p.yaml:2: unknown key "role"`},
 		"a key that isn't":    {"7: [a]\n", `p.yaml:1: unknown key "<7>"`},
-		"roles twice":         {"roles:\n  org:admin: [a]\nroles:\n  org:b: [a]\n", "p.yaml:3: "},
-		"a role twice":        {"roles:\n  org:admin: [a]\n  org:admin: [b]\n", "p.yaml:3: "},
+		"roles twice":         {"roles:\n  org:admin: [a]\nroles:\n  org:b: [a]\n", `p.yaml:3: "roles" is given twice, first on line 1`},
+		"a role twice":        {"roles:\n  org:admin: [a]\n  'org:admin': [b]\n", `p.yaml:3: role "org:admin" is given twice, first on line 2`},
 		"a permission twice":  {"roles:\n  org:admin:\n  - a\n  - b\n  - a\n", `p.yaml:5: role "org:admin": "a" is granted twice`},
 		"twice by an alias":   {"roles:\n  org:admin:\n  - &a a\n  - *a\n", "p.yaml:4: a policy has no anchors and aliases"},
 		"role by an alias":    {"roles:\n  &r org:admin: [a]\n  *r : [b]\n", "p.yaml:3: a policy has no anchors and aliases"},
 		"anchors of a name":   {"roles:\n  org:guest: &l [a]\n  org:member: *l\n  org:admin: &l [b]\n", "p.yaml:3: a policy has no anchors and aliases"},
 		"anchor of a role":    {"roles:\n  org:admin: &all [a]\n", "p.yaml:2: a policy has no anchors and aliases"},
 		"anchor of all":       {"&all roles:\n  org:admin: [a]\n", "p.yaml:1: a policy has no anchors and aliases"},
-		"not YAML":            {"roles: [", "p.yaml:1: "},
-		"tabs":                {"roles:\n\torg:admin: [a]\n", "p.yaml:2: "},
+		"not YAML":            {"roles: [", "p.yaml:1: it isn't YAML: "},
+		"tabs":                {"roles:\n\torg:admin: [a]\n", "p.yaml:2: a tab stands where YAML takes blanks only"},
+		"a tab at first":      {"\troles:\n  org:admin: [a]\n", "p.yaml:1: a tab stands where YAML takes blanks only"},
 		"two documents":       {"roles:\n  org:admin: [a]\n---\nroles:\n  org:b: [b]\n", "a policy is one YAML document"},
 		"text for all":        {"roles\n", "p.yaml:1: a policy: a mapping"},
 		"text for a list":     {"roles:\n  org:admin: abc\n", `p.yaml:2: role "org:admin": permissions are a list`},
@@ -116,8 +117,8 @@ func TestParsePolicyRefuses(t *testing.T) {
 
 func TestParsePolicyTellsEverythingAtOnce(t *testing.T) {
 	t.Parallel()
-	_, err := ParsePolicy("p.yaml", []byte("role: x\nroles:\n  org:guest: []\n  owner: ['*']\n"))
-	for _, place := range []string{"p.yaml:1: ", "p.yaml:3: ", "p.yaml:4: \"owner\"", "p.yaml:4: role"} {
+	_, err := ParsePolicy("p.yaml", []byte("role: x\nroles:\n  org:guest: []\n  owner: ['*']\n  org:b: [a]\n  org:b: [.]\n"))
+	for _, place := range []string{"p.yaml:1: ", "p.yaml:3: ", "p.yaml:4: \"owner\"", "p.yaml:4: role", `p.yaml:6: role "org:b" is given twice`, `p.yaml:6: role "org:b": "."`} {
 		require.ErrorContains(t, err, place)
 	}
 }
