@@ -29,8 +29,12 @@ const Schema = "rolecall"
 // advisoryLock serializes instances that migrate at once. The number is arbitrary; it must never change.
 const advisoryLock = 0x726f6c6563616c6c // "rolecall"
 
-// ErrOutdated is returned by [Check] if the database's schema is older than this binary needs.
-var ErrOutdated = errors.New("database schema is outdated: run `rolecall migrate`")
+var (
+	// ErrOutdated is returned by [Check] if the database's schema is older than this binary needs.
+	ErrOutdated = errors.New("database schema is outdated: run `rolecall migrate`")
+	// ErrNoSchema is returned by [Check] if the database was never migrated.
+	ErrNoSchema = errors.New("there is no schema `rolecall` in the database yet: run `rolecall migrate`")
+)
 
 //go:embed 0*.sql
 var files embed.FS
@@ -96,18 +100,18 @@ type querier interface {
 	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
 }
 
-// undefinedTable is Postgres' SQLSTATE for a relation that doesn't exist: a database that was never migrated.
+// undefinedTable is Postgres' SQLSTATE for a relation that doesn't exist.
 const undefinedTable = "42P01"
 
-// Check returns [ErrOutdated] if the database's schema is older than this binary needs, and another error if the
-// database can't tell. A newer schema is fine: migrations only add, so that instances can be upgraded one by one.
+// Check returns [ErrOutdated] if the database's schema is older than this binary needs, [ErrNoSchema] if there is none, and
+// another error if the database can't tell. A newer schema is fine: migrations only add, so that instances can be upgraded one by one.
 func Check(ctx context.Context, db querier) error {
 	var own, river int64
 	err := db.QueryRow(ctx, `SELECT
 		(SELECT coalesce(max(version_id), 0) FROM rolecall.goose_db_version WHERE is_applied),
 		(SELECT coalesce(max(version), 0) FROM rolecall.river_migration WHERE line = 'main')`).Scan(&own, &river)
 	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok && pgErr.Code == undefinedTable {
-		return ErrOutdated
+		return withoutVersion(ctx, db)
 	}
 	if err != nil {
 		return fmt.Errorf("read schema version: %w", err)
@@ -120,6 +124,18 @@ func Check(ctx context.Context, db querier) error {
 		return ErrOutdated
 	}
 	return nil
+}
+
+// withoutVersion says why a database has no version: it was never migrated, or only half.
+func withoutVersion(ctx context.Context, db querier) error {
+	var never bool
+	if err := db.QueryRow(ctx, "SELECT to_regclass('rolecall.goose_db_version') IS NULL").Scan(&never); err != nil {
+		return fmt.Errorf("look for the schema: %w", err)
+	}
+	if never {
+		return ErrNoSchema
+	}
+	return ErrOutdated
 }
 
 // wanted returns the newest version of our own migrations and of River's.

@@ -43,7 +43,7 @@ func TestSchemaDescriptionMakesTheSchema(t *testing.T) {
 func TestUpFromSeveralInstancesAtOnce(t *testing.T) {
 	t.Parallel()
 	ctx, pool := t.Context(), pgtest.NewEmpty(t)
-	require.ErrorIs(t, migrations.Check(ctx, pool), migrations.ErrOutdated)
+	require.ErrorIs(t, migrations.Check(ctx, pool), migrations.ErrNoSchema)
 	var instances errgroup.Group
 	for range 4 {
 		instances.Go(func() error { return migrations.Up(ctx, pool) })
@@ -63,18 +63,22 @@ func TestUpWithAPoolOfOneConnection(t *testing.T) {
 
 func TestCheckSeesAnOlderSchema(t *testing.T) {
 	t.Parallel()
-	for name, older := range map[string]string{
-		"ours":    "UPDATE rolecall.goose_db_version SET is_applied = false WHERE version_id > 0",
-		"River's": "DELETE FROM rolecall.river_migration WHERE version = (SELECT max(version) FROM rolecall.river_migration)",
-		"none":    "DROP SCHEMA rolecall CASCADE",
+	for name, tc := range map[string]struct {
+		older string
+		want  error
+	}{
+		"ours":         {"UPDATE rolecall.goose_db_version SET is_applied = false WHERE version_id > 0", migrations.ErrOutdated},
+		"River's":      {"DELETE FROM rolecall.river_migration WHERE version = (SELECT max(version) FROM rolecall.river_migration)", migrations.ErrOutdated},
+		"half of them": {"DROP TABLE rolecall.river_migration", migrations.ErrOutdated},
+		"none":         {"DROP SCHEMA rolecall CASCADE", migrations.ErrNoSchema},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			pool := pgtest.New(t)
 			require.NoError(t, migrations.Check(t.Context(), pool))
-			_, err := pool.Exec(t.Context(), older)
+			_, err := pool.Exec(t.Context(), tc.older)
 			require.NoError(t, err)
-			require.ErrorIs(t, migrations.Check(t.Context(), pool), migrations.ErrOutdated)
+			require.ErrorIs(t, migrations.Check(t.Context(), pool), tc.want)
 		})
 	}
 }

@@ -38,6 +38,12 @@ func TestCommandLine(t *testing.T) {
 	code, out, _ := runCommand(t, nil, "version")
 	require.Equal(t, exitOK, code)
 	require.Contains(t, out, "rolecall")
+	_, whole, _ := runCommand(t, nil, "--help")
+	code, out, _ = runCommand(t, nil, "help")
+	require.Equal(t, exitOK, code)
+	require.Equal(t, whole, out)
+	_, out, _ = runCommand(t, nil, "help", "deliveries", "list")
+	require.Contains(t, out, "Usage: rolecall deliveries list")
 	code, out, _ = runCommand(t, nil, "--help")
 	require.Equal(t, exitOK, code)
 	require.Contains(t, out, "serve")
@@ -171,7 +177,7 @@ func TestMigrateThenServeThenStop(t *testing.T) {
 	}
 	code, _, errs := runCommand(t, env, "serve")
 	require.Equal(t, exitError, code)
-	require.Contains(t, errs, migrations.ErrOutdated.Error())
+	require.Contains(t, errs, migrations.ErrNoSchema.Error())
 	for range 2 {
 		code, out, errs := runCommand(t, env, "migrate")
 		require.Equal(t, exitOK, code, errs)

@@ -28,11 +28,23 @@ type deliveriesCommand struct {
 
 // filters select deliveries.
 type filters struct {
-	State        string `enum:",received,applied,superseded,ignored,quarantined" default:"" help:"Only in this state: received, applied, superseded, ignored or quarantined."`
-	Type         string `help:"Only of this event type, such as organization.created."`
-	Organization string `help:"Only about this organization (org_…)."`
-	Since        string `help:"Only received since then: RFC 3339, or so long ago (90m, 24h)."`
-	Until        string `help:"Only received before then: RFC 3339, or so long ago."`
+	State        stateName `help:"Only in this state: received, applied, superseded, ignored or quarantined."`
+	Type         string    `help:"Only of this event type, such as organization.created."`
+	Organization string    `help:"Only about this organization (org_…)."`
+	Since        string    `help:"Only received since then: RFC 3339, or so long ago (90m, 24h)."`
+	Until        string    `help:"Only received before then: RFC 3339, or so long ago."`
+}
+
+// stateName is a state of the ledger as somebody gives it; empty for none.
+type stateName string
+
+// Validate refuses what is no state. The parser's own list of choices would have to name the empty one too.
+func (s stateName) Validate() error {
+	switch clerksync.State(s) {
+	case clerksync.StateReceived, clerksync.StateApplied, clerksync.StateSuperseded, clerksync.StateIgnored, clerksync.StateQuarantined:
+		return nil
+	}
+	return errors.New("must be one of received, applied, superseded, ignored or quarantined")
 }
 
 func (f filters) given() bool {

@@ -55,6 +55,10 @@ func TestDeliveriesCanBeListedShownAndReplayed(t *testing.T) {
 		require.NotEmpty(t, errs)
 	}
 
+	code, _, errs = runCommand(t, env, "deliveries", "list", "--state", "foo")
+	require.Equal(t, exitUsage, code)
+	require.Contains(t, errs, "--state: must be one of received, applied,")
+
 	code, out, _ = runCommand(t, env, "deliveries", "replay", "--state", "quarantined")
 	require.Equal(t, exitError, code, "nothing was replayed")
 	require.Contains(t, out, "not replayed: delivery of another Clerk instance")

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"reflect"
+	"slices"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -87,6 +88,9 @@ func run(ctx context.Context, args []string, io streams) (code int) {
 	if err != nil {
 		fmt.Fprintln(io.err, "rolecall:", err)
 		return exitError
+	}
+	if len(args) > 0 && args[0] == "help" { // of everything, or of the command that follows
+		args = append(slices.Clone(args[1:]), "--help")
 	}
 	parsed, err := parser.Parse(args)
 	if exit >= 0 {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -157,7 +158,7 @@ func (s status) print(out io.Writer) error {
 	fmt.Fprintf(table, "\nquarantined\t%d\n", s.Quarantined)
 	fmt.Fprintf(table, "last clean sweep\t%s\n", ago(s.LastCleanAt, s.LastClean))
 	if last := s.LastSweep; last != nil {
-		fmt.Fprintf(table, "last sweep\t%s, trigger %s: %s %s\n", last.SweepID, last.Trigger, last.State, last.Reason)
+		fmt.Fprintf(table, "last sweep\t%s, trigger %s: %s\n", last.SweepID, last.Trigger, strings.TrimSpace(string(last.State)+" "+last.Reason))
 		fmt.Fprintf(table, "\tfrom %s to %s\n", instant(last.StartedAt), ago(last.FinishedAt, nil))
 		fmt.Fprintf(table, "\tmissing %d, stale %d, extra %d, repaired %d, calls %d\n", last.Report.Missing, last.Report.Stale,
 			last.Report.Extra, last.Report.Repaired, last.Report.Calls)
@@ -190,14 +191,14 @@ func (s status) sweepNow() string {
 	case at == nil:
 		return "none"
 	}
-	doing := fmt.Sprintf("lists %s, %d objects so far", at.Resource, at.Listed)
+	doing := fmt.Sprintf("listing %ss, %d objects so far", at.Resource, at.Listed)
 	if at.Confirming {
-		doing = fmt.Sprintf("looks up what differs, %d objects so far", at.LookedUp)
+		doing = fmt.Sprintf("looking up what differs, %d objects so far", at.LookedUp)
 	}
 	if !s.SweepRunning {
-		return at.SweepID + " was cut off when it " + doing
+		return at.SweepID + " was cut off while " + doing
 	}
-	return at.SweepID + " " + doing
+	return at.SweepID + " is " + doing
 }
 
 // ago tells people an instant and, if given, its age in seconds.

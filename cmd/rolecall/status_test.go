@@ -57,6 +57,8 @@ func TestStatusSaysHowThingsStand(t *testing.T) {
 	_, out, _ = runCommand(t, b.env, "status")
 	require.Regexp(t, `alarms +none\n`, out)
 	require.Contains(t, out, "25 membership missing (undelivered)")
+	require.Contains(t, out, "trigger command: clean\n")
+	require.NotRegexp(t, `(?m) $`, out, "no blanks at the end of a line")
 	b.report(t, exitOK, "reconcile")
 	compared := b.status(t)
 	require.Empty(t, compared.Alarms, "nor is it one for the sweeps after the first")
@@ -99,7 +101,7 @@ func TestStatusSaysHowFarASweepIs(t *testing.T) {
 	require.Positive(t, running.CurrentSweep.Listed)
 	require.False(t, running.CurrentSweep.Confirming)
 	_, out, _ := runCommand(t, b.env, "status")
-	require.Contains(t, out, "sweep_1 lists membership")
+	require.Contains(t, out, "sweep_1 is listing memberships, ")
 	close(proceed)
 	require.Equal(t, exitOK, <-code)
 	ended := b.status(t)
@@ -107,7 +109,7 @@ func TestStatusSaysHowFarASweepIs(t *testing.T) {
 	require.Nil(t, ended.CurrentSweep)
 
 	cut := status{CurrentSweep: &sweepPlace{SweepID: "sweep_9", Resource: "user", Confirming: true, LookedUp: 3}}
-	require.Equal(t, "sweep_9 was cut off when it looks up what differs, 3 objects so far", cut.sweepNow())
+	require.Equal(t, "sweep_9 was cut off while looking up what differs, 3 objects so far", cut.sweepNow())
 	require.Equal(t, "about to begin", status{SweepRunning: true}.sweepNow())
 }
 
