@@ -20,6 +20,7 @@ import (
 
 	"github.com/callmine/rolecall/internal/pgtest"
 	"github.com/callmine/rolecall/migrations"
+	clerksync "github.com/callmine/rolecall/sync"
 )
 
 // runCommand runs a command line in an environment of its own and returns what it wrote.
@@ -221,6 +222,11 @@ func TestDev(t *testing.T) {
 	}
 	require.Equal(t, []int{200, 403, 404, 200, 200, 200, 200, 200}, statuses[:8], "what the printed commands answer, the removal included")
 	require.Equal(t, http.StatusNotFound, afterRemoval(t, text, tokens))
+	database := regexp.MustCompile(`(?m)^  export DATABASE_URL='(\S+)'   # then: rolecall status`).FindStringSubmatch(text)
+	require.NotNil(t, database, text)
+	code, status, complaint := runCommand(t, map[string]string{"DATABASE_URL": database[1]}, "status")
+	require.Equal(t, exitOK, code, complaint)
+	require.Regexp(t, `last delivery +2`, status)
 	cancel()
 	require.Equal(t, exitOK, <-done, errs.String())
 	pid := regexp.MustCompile(`process (\d+)`).FindStringSubmatch(text)
@@ -228,6 +234,46 @@ func TestDev(t *testing.T) {
 	require.Error(t, syscall.Kill(atoi(t, pid[1]), 0), "Postgres has ended")
 	_, err := os.Stat(filepath.Join(data, "postmaster.pid"))
 	require.Error(t, err)
+}
+
+// TestDevSaysWhatIsInItsWay at once, in words that fit its own command line.
+//
+//nolint:paralleltest // the environment belongs to the process
+func TestDevSaysWhatIsInItsWay(t *testing.T) {
+	t.Chdir(t.TempDir()) // no .env
+	dir := t.TempDir()
+	policy := filepath.Join(dir, "policy.yaml")
+	require.NoError(t, os.WriteFile(policy, []byte("roles:\n  org:admin: [a]\n"), 0o600))
+	code, out, errs := runCommand(t, map[string]string{"ROLECALL_POLICY_FILE": policy}, "dev", "--data", filepath.Join(dir, "none"))
+	require.Equal(t, exitError, code)
+	require.Contains(t, errs, "ROLECALL_POLICY_FILE: dev has nothing to show by this policy")
+	require.Empty(t, out, "nothing was started")
+
+	taken, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, taken.Close()) })
+	code, _, errs = runCommand(t, map[string]string{"DATABASE_URL": pgtest.EmptyURL(t)}, "dev", "--listen=127.0.0.1:0", "--admin", taken.Addr().String())
+	require.Equal(t, exitError, code)
+	require.Contains(t, errs, "address already in use: choose other addresses with --listen and --admin")
+	require.NotContains(t, errs, "ROLECALL_")
+}
+
+// TestTheTourShowsWhatThePolicyGrants, whatever that is.
+func TestTheTourShowsWhatThePolicyGrants(t *testing.T) {
+	t.Parallel()
+	for want, grants := range map[showcase]clerksync.Grants{
+		{"reports:read", "billing:manage"}: {"org:member": {"a", "reports:read"}, "org:admin": {"a", "b", "billing:manage"}},
+		{"a", "b"}:                         {"org:member": {"a"}, "org:admin": {"a", "b", "reports:read"}},
+		{"billing:manage", "x"}:            {"org:member": {"billing:manage"}, "org:admin": {"billing:manage", "x"}},
+	} {
+		shown, err := newShowcase(grants)
+		require.NoError(t, err)
+		require.Equal(t, want, shown)
+	}
+	for _, grants := range []clerksync.Grants{{}, {"org:admin": {"a"}}, {"org:member": {"a"}}, {"org:member": {"a"}, "org:admin": {"a"}}} {
+		_, err := newShowcase(grants)
+		require.ErrorContains(t, err, "must grant org:member a permission, and org:admin another one")
+	}
 }
 
 // afterRemoval repeats the last printed command until the mirror has followed.

@@ -21,6 +21,8 @@ import (
 	"github.com/callmine/rolecall/api"
 	"github.com/callmine/rolecall/internal/clerksim"
 	"github.com/callmine/rolecall/internal/pgdev"
+	"github.com/callmine/rolecall/migrations"
+	"github.com/callmine/rolecall/store"
 )
 
 type devCommand struct {
@@ -39,14 +41,23 @@ func (c *devCommand) run(ctx context.Context, io streams) (err error) {
 	if err != nil {
 		return err
 	}
-	logger := slog.New(slog.NewTextHandler(io.err, &slog.HandlerOptions{Level: max(cfg.LogLevel, slog.LevelWarn)}))
+	policy, err := cfg.policy(ctx)
+	if err != nil {
+		return err
+	}
+	show, err := newShowcase(policy.Grants) // before anything is started
+	if err != nil {
+		return fmt.Errorf("ROLECALL_POLICY_FILE: %w", err)
+	}
+	logger := slog.New(slog.NewTextHandler(io.err, &slog.HandlerOptions{Level: devLogLevel(cfg)}))
 	var cleanup cleanup
 	defer func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*stopTimeout)
 		defer cancel()
 		err = errors.Join(err, cleanup.run(ctx))
 	}()
-	if err := c.startPostgres(ctx, &cfg, &cleanup, logger, io.out); err != nil {
+	database, err := c.startPostgres(ctx, &cfg, &cleanup, logger, io.out)
+	if err != nil {
 		return err
 	}
 	world, token, err := c.simulate(&cfg)
@@ -60,6 +71,9 @@ func (c *devCommand) run(ctx context.Context, io streams) (err error) {
 	cleanup.add("simulator", simulator.Close)
 	cfg.JWKSURL, cfg.APIURL = simulator.URL+"/.well-known/jwks.json", simulator.URL+"/v1"
 	p, err := start(ctx, cfg, parts{web: true, workers: true}, logger)
+	if taken, ok := errors.AsType[*net.OpError](err); ok && taken.Op == "listen" { // the error itself names settings that dev doesn't take
+		return fmt.Errorf("%w: choose other addresses with --listen and --admin", taken)
+	}
 	if err != nil {
 		return err
 	}
@@ -67,39 +81,78 @@ func (c *devCommand) run(ctx context.Context, io streams) (err error) {
 	if err := deliver(ctx, world.clerk, p.webAddr, cfg.SigningSecrets, &cleanup, logger); err != nil {
 		return err
 	}
-	tour := tour{world: world, serviceToken: token, web: "http://" + p.webAddr, admin: "http://" + p.admin, clerk: simulator.URL, out: io.out}
+	tour := tour{
+		world: world, showcase: show, serviceToken: token,
+		web: "http://" + p.webAddr, admin: "http://" + p.admin, clerk: simulator.URL, database: database, out: io.out,
+	}
 	if err := tour.show(ctx); err != nil {
 		return err
 	}
 	return p.wait(ctx, nil)
 }
 
-// startPostgres sets cfg.DatabaseURL to a migrated database.
-func (c *devCommand) startPostgres(ctx context.Context, cfg *config, cleanup *cleanup, logger *slog.Logger, out io.Writer) error {
+// devLogLevel is what dev logs: what is wrong, unless it was told.
+func devLogLevel(cfg config) slog.Level {
+	if os.Getenv("ROLECALL_LOG_LEVEL") == "" {
+		return slog.LevelWarn // what the tour prints is to be read
+	}
+	return cfg.LogLevel
+}
+
+// startPostgres sets cfg.DatabaseURL to a migrated database. It returns the URL of one that it started, which has no secret in it;
+// "" for a given one.
+func (c *devCommand) startPostgres(ctx context.Context, cfg *config, cleanup *cleanup, logger *slog.Logger, out io.Writer) (started string, err error) {
 	data := c.Data
 	if data == "" {
 		cache, err := os.UserCacheDir()
 		if err != nil {
-			return fmt.Errorf("find a folder for the database (or name one with --data): %w", err)
+			return "", fmt.Errorf("find a folder for the database (or name one with --data): %w", err)
 		}
 		data = filepath.Join(cache, "rolecall", "postgres")
 	}
 	if err := c.refuseRemote(cfg.DatabaseURL); err != nil {
-		return err
+		return "", err
 	}
 	server, err := pgdev.Start(ctx, pgdev.Config{DatabaseURL: cfg.DatabaseURL, DataDir: data, Logger: logger})
 	if err != nil {
-		return err
+		return "", err
 	}
 	cleanup.add("Postgres", server.Stop)
 	fmt.Fprintln(out, server.Description())
 	if cfg.DatabaseURL == "" {
 		if err := createDatabase(ctx, server.URL("postgres")); err != nil {
-			return err
+			return "", err
 		}
-		cfg.DatabaseURL, cfg.ReadDatabaseURL = server.URL(devDatabase), ""
+		started = server.URL(devDatabase)
+		cfg.DatabaseURL, cfg.ReadDatabaseURL = started, ""
+	} else if err := refuseForeign(ctx, cfg.DatabaseURL); err != nil {
+		return "", err
 	}
-	return migrate(ctx, cfg.DatabaseURL)
+	return started, migrate(ctx, cfg.DatabaseURL)
+}
+
+// devInstance begins the ids of simulated instances. Clerk's own have 27 characters after ins_, so that none is mistaken for one.
+const devInstance = "ins_dev"
+
+// refuseForeign keeps dev out of a mirror of a real Clerk, all of which its first sweep would take away.
+func refuseForeign(ctx context.Context, databaseURL string) error {
+	conn, err := pgx.Connect(ctx, databaseURL)
+	if err != nil {
+		return errors.New("DATABASE_URL can't be connected to") // the error itself could print the URL
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }() // the connection has nothing to lose
+	if err := migrations.Check(ctx, conn); errors.Is(err, migrations.ErrNoSchema) {
+		return nil
+	}
+	known, err := store.KnownInstance(ctx, conn)
+	if err != nil {
+		return err
+	}
+	if known != "" && !strings.HasPrefix(known, devInstance) {
+		return fmt.Errorf("the database in DATABASE_URL is the mirror of the Clerk instance %s, and dev would sweep it empty: "+
+			"unset DATABASE_URL (is it in .env?), or name another database", known)
+	}
+	return nil
 }
 
 // refuseRemote keeps invented people out of a database that others may use.
@@ -155,7 +208,7 @@ func (c *devCommand) simulate(cfg *config) (devWorld, string, error) {
 		return devWorld{}, "", fmt.Errorf("draw a seed: %w", err)
 	}
 	n := binary.LittleEndian.Uint64(seed[:])
-	clerk, err := clerksim.New(clerksim.Config{Seed: n})
+	clerk, err := clerksim.New(clerksim.Config{Seed: n, InstanceID: fmt.Sprintf("%s%016x", devInstance, n)})
 	if err != nil {
 		return devWorld{}, "", fmt.Errorf("simulate Clerk: %w", err)
 	}

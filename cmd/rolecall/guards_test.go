@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
+	"github.com/callmine/rolecall/internal/clerksim"
 	"github.com/callmine/rolecall/internal/pgtest"
 )
 
@@ -32,6 +33,21 @@ func TestDevKeepsOutOfOthersDatabases(t *testing.T) {
 		require.NotContains(t, err.Error(), "opensesame")
 	}
 	require.NoError(t, (&devCommand{Remote: true}).refuseRemote("postgres://u@db.example.com/app"), "said explicitly")
+}
+
+// TestDevKeepsOutOfTheMirrorOfAClerk: its first sweep would take everybody away.
+func TestDevKeepsOutOfTheMirrorOfAClerk(t *testing.T) {
+	t.Parallel()
+	require.NoError(t, refuseForeign(t.Context(), pgtest.EmptyURL(t)))
+	b := setup(t, nil)
+	require.NoError(t, refuseForeign(t.Context(), b.program.cfg.DatabaseURL), "nothing is in it")
+	_, err := b.clerk.CreateUser(clerksim.NewUser{})
+	require.NoError(t, err)
+	b.send(t, b.clerk.Drain()...)
+	require.ErrorContains(t, refuseForeign(t.Context(), b.program.cfg.DatabaseURL), "mirror of the Clerk instance "+b.clerk.InstanceID())
+	_, err = b.db.Exec(t.Context(), "UPDATE rolecall.deliveries SET instance_id = $1", devInstance+"0123456789abcdef")
+	require.NoError(t, err)
+	require.NoError(t, refuseForeign(t.Context(), b.program.cfg.DatabaseURL), "an earlier run's")
 }
 
 // TestReadyTurnsRedOnAReadOnlyDatabase, such as a standby that a failover left behind.

@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/callmine/rolecall/internal/clerksim"
+	clerksync "github.com/callmine/rolecall/sync"
 )
 
 // devWorld is the small world of `rolecall dev`: a workspace, its admin, two members, and a stranger.
@@ -44,11 +46,34 @@ func newDevWorld(clerk *clerksim.World) (devWorld, error) {
 	return w, nil
 }
 
+// showcase is what the tour asks for: a permission that members have, and one that only admins have.
+type showcase struct{ forMembers, forAdmins string }
+
+// newShowcase takes the permissions that the README speaks of, if the policy grants them so, else the first that do as well.
+func newShowcase(grants clerksync.Grants) (s showcase, err error) {
+	member, admin := grants[clerksim.RoleMember], grants[clerksim.RoleAdmin]
+	adminOnly := slices.DeleteFunc(slices.Clone(admin), func(p string) bool { return slices.Contains(member, p) })
+	if len(member) == 0 || len(adminOnly) == 0 {
+		return s, errors.New("dev has nothing to show by this policy, which must grant org:member a permission, and org:admin another one: " +
+			"add that, or unset it (is it in .env?)")
+	}
+	s = showcase{member[0], adminOnly[0]}
+	if slices.Contains(member, "reports:read") {
+		s.forMembers = "reports:read"
+	}
+	if slices.Contains(adminOnly, "billing:manage") {
+		s.forAdmins = "billing:manage"
+	}
+	return s, nil
+}
+
 // tour shows the service at work, over HTTP as anybody would see it, and prints what to try.
 type tour struct {
 	world             devWorld
+	showcase          showcase
 	serviceToken      string
 	web, admin, clerk string
+	database          string // that dev started; else ""
 	out               io.Writer
 }
 
@@ -67,15 +92,15 @@ func (t tour) show(ctx context.Context) error {
 		}
 		tokens[id] = token
 	}
-	reports := t.may("reports:read")
+	allowed := t.may(t.showcase.forMembers)
 	leaver := tokens[t.world.leaver]
-	if _, err := t.until(ctx, leaver, reports, http.StatusOK); err != nil {
+	if _, err := t.until(ctx, leaver, allowed, http.StatusOK); err != nil {
 		return err
 	}
 	if err := t.world.clerk.RemoveMember(t.world.workspace, t.world.leaver); err != nil {
 		return fmt.Errorf("remove a member: %w", err)
 	}
-	took, err := t.until(ctx, leaver, reports, http.StatusNotFound)
+	took, err := t.until(ctx, leaver, allowed, http.StatusNotFound)
 	if err != nil {
 		return err
 	}
@@ -95,7 +120,7 @@ Try it. An admin, a member, a stranger; 200, 403 and 404:
   curl -i -H "Authorization: Bearer $STRANGER" '%[8]s'
   curl -i -H "Authorization: Bearer $ADMIN"    '%[1]s/v1/workspaces/%[9]s/members'
   curl -i -H "Authorization: Bearer $MEMBER"   '%[1]s/v1/me'
-  curl -i -H "Authorization: Bearer $SERVICE" -d '{"checks":[{"user_id":"%[10]s","workspace_id":"%[9]s","permission":"reports:read"}]}' '%[1]s/v1/authorize'
+  curl -i -H "Authorization: Bearer $SERVICE" -d '{"checks":[{"user_id":"%[10]s","workspace_id":"%[9]s","permission":"%[2]s"}]}' '%[1]s/v1/authorize'
 
 Remove the member at Clerk, then ask again as the member: 200 becomes 404.
 
@@ -103,12 +128,24 @@ Remove the member at Clerk, then ask again as the member: 200 becomes 404.
   curl -i -X DELETE -H "Authorization: Bearer %[12]s" '%[13]s/v1/organizations/%[9]s/memberships/%[10]s'
   curl -i -H "Authorization: Bearer $MEMBER"   '%[11]s'
 
-For operators: %[14]s/readyz and %[14]s/metrics. Ctrl-C ends everything.
+%[15]sFor operators: %[14]s/readyz and %[14]s/metrics. Ctrl-C ends everything.
 `,
-		t.web, "reports:read", took.Round(100*time.Microsecond), tokens[t.world.admin], tokens[t.world.member],
-		tokens[t.world.stranger], t.serviceToken, t.may("billing:manage"), t.world.workspace, t.world.member, reports,
-		t.world.clerk.SecretKey(), t.clerk, t.admin)
+		t.web, t.showcase.forMembers, took.Round(100*time.Microsecond), tokens[t.world.admin], tokens[t.world.member],
+		tokens[t.world.stranger], t.serviceToken, t.may(t.showcase.forAdmins), t.world.workspace, t.world.member, allowed,
+		t.world.clerk.SecretKey(), t.clerk, t.admin, t.databaseHint())
 	return err
+}
+
+// databaseHint is how other commands find the database that dev started.
+func (t tour) databaseHint() string {
+	if t.database == "" {
+		return ""
+	}
+	return fmt.Sprintf(`The database, for other commands in another terminal:
+
+  export DATABASE_URL='%s'   # then: rolecall status, psql "$DATABASE_URL"
+
+`, t.database)
 }
 
 func (t tour) may(permission string) string {
