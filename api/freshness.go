@@ -11,7 +11,8 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// The parameters by which a request says how fresh the mirror must be. Every route about a workspace takes them.
+// The parameters by which a request says how fresh the mirror must be. Every route about a workspace takes them, but for the one by
+// which services write to the audit log.
 const (
 	paramMinRevision  = "min_revision"
 	paramMaxStaleness = "max_staleness"

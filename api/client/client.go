@@ -38,8 +38,9 @@ type Config struct {
 	// Retries is how often a decision is asked for again after a network error, a 502, a 503 or a 504. Asking changes
 	// nothing, so that is safe. Defaults to 1; a negative number is none.
 	Retries int
-	// MaxStaleness refuses what a mirror would allow that hasn't been compared with Clerk for longer, in whole seconds, unless
-	// the workspace is younger. It must be longer than Rolecall's time between two sweeps. Defaults to no limit.
+	// MaxStaleness refuses what a mirror would allow that hasn't been compared with Clerk for longer, in whole seconds: as_of is when
+	// the last clean sweep of everything began, for workspaces made since, too; only before there was one it is the workspace's
+	// creation. It must be longer than Rolecall's time between two sweeps and what a sweep takes. Defaults to no limit.
 	MaxStaleness time.Duration
 	// Failed is told why the middleware answered 503, such as by the *Error of a Rolecall that refused ServiceToken. Optional.
 	// It must be safe for concurrent use.

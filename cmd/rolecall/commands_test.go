@@ -237,8 +237,6 @@ func TestDev(t *testing.T) {
 }
 
 // TestDevSaysWhatIsInItsWay at once, in words that fit its own command line.
-//
-//nolint:paralleltest // the environment belongs to the process
 func TestDevSaysWhatIsInItsWay(t *testing.T) {
 	t.Chdir(t.TempDir()) // no .env
 	dir := t.TempDir()

@@ -3,6 +3,7 @@ package main
 import (
 	"flag"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -28,6 +29,29 @@ func TestGeneratedTableOfSettings(t *testing.T) {
 	_, after, ok := strings.Cut(rest, end)
 	require.True(t, ok, "README.md has no %s", end)
 	sameFile(t, "../../README.md", before+begin+settingsTable()+end+after)
+}
+
+// TestTheReadmesNginxIsTheTestedOne, but for its comments and what is around it.
+func TestTheReadmesNginxIsTheTestedOne(t *testing.T) {
+	t.Parallel()
+	directives := func(path, from, to string) (lines []string) {
+		text, err := os.ReadFile(path)
+		require.NoError(t, err)
+		_, rest, ok := strings.Cut(string(text), from)
+		require.True(t, ok, "%s has no %s", path, from)
+		rest, _, ok = strings.Cut(rest, to)
+		require.True(t, ok, "%s has no %s", path, to)
+		for line := range strings.Lines(rest) {
+			line, _, _ = strings.Cut(line, "# ")
+			if line = strings.TrimSpace(line); line != "" && line != "…" {
+				lines = append(lines, line)
+			}
+		}
+		return lines
+	}
+	tested := directives("testdata/nginx.conf", "http {", "location / {")
+	tested = slices.DeleteFunc(tested, func(line string) bool { return line == "server {" || strings.HasPrefix(line, "listen ") })
+	require.ElementsMatch(t, tested, directives("../../README.md", "which a test runs in a real one):", "Set every `Rolecall-*` header"))
 }
 
 func sameFile(t *testing.T, path, want string) {
