@@ -118,7 +118,7 @@ type commandRun struct {
 	command clerksync.Command
 	hooks   store.CommandHooks
 	askedAt time.Time // by the database's clock, before Clerk is asked; no two tries of a command have the same
-	// since is when a command began that was cut short, so that Clerk may have carried it out; zero for a first try.
+	// since is when Clerk was first given a command that was cut short, so that it may have carried it out; zero for a first try.
 	since time.Time
 	made  bool // somebody has told of what it changed then
 }
@@ -147,8 +147,8 @@ func (r *commandRun) resume(ctx context.Context, tx pgx.Tx, earlier store.Earlie
 		return earlier.Answer, nil
 	case earlier.State == store.CommandBegun && earlier.Recent:
 		return nil, clerksync.ErrInProgress
-	case earlier.State != store.CommandFailed && earlier.Sent:
-		r.since, r.made = earlier.BegunAt, earlier.Audited
+	case earlier.State != store.CommandFailed:
+		r.since, r.made = earlier.SentAt, earlier.Audited
 	}
 	if r.made {
 		r.command.OrganizationID, r.command.Target = earlier.OrganizationID, earlier.Target

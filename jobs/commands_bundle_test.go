@@ -117,7 +117,7 @@ func (b *commandBundle) entriesOf(organization string) []signed {
 // abandon makes every command that didn't end look as if its process had died a while ago.
 func (b *commandBundle) abandon() {
 	b.t.Helper()
-	b.exec(b.t, "UPDATE rolecall.commands SET tried_at = tried_at - interval '21 seconds', begun_at = begun_at - interval '21 seconds' WHERE state = 'begun'")
+	b.exec(b.t, "UPDATE rolecall.commands SET tried_at = tried_at - interval '21 seconds', begun_at = begun_at - interval '21 seconds', sent_at = sent_at - interval '21 seconds' WHERE state = 'begun'")
 }
 
 func (b *commandBundle) states() map[string]int {

@@ -54,7 +54,7 @@ func TestALateRepeatRemovesNoNewMembership(t *testing.T) {
 	lift := b.faults.CutBody(changes)
 	require.ErrorIs(t, b.run(remove, "key"), clerksync.ErrOutcomeUnknown)
 	lift()
-	b.exec(t, "UPDATE rolecall.commands SET begun_at = begun_at - interval '5 hours'")
+	b.exec(t, "UPDATE rolecall.commands SET begun_at = begun_at - interval '5 hours', sent_at = sent_at - interval '5 hours'")
 	_, err := b.clerk.AddMember(organization, member, clerksim.RoleMember)
 	require.NoError(t, err)
 	require.NoError(t, b.run(remove, "key"))
@@ -144,7 +144,7 @@ func TestALateRepeatMakesNothingTwice(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, b.run(clerksync.Command{Actor: second, Action: clerksync.ActionInvitationRevoked, OrganizationID: organization, Target: invitation}, ""))
 	require.NoError(t, b.run(clerksync.Command{Actor: admin, Action: clerksync.ActionWorkspaceRenamed, OrganizationID: created, Target: created, Name: "South"}, ""))
-	b.exec(t, "UPDATE rolecall.commands SET begun_at = begun_at - interval '5 hours', tried_at = tried_at - interval '5 hours'")
+	b.exec(t, "UPDATE rolecall.commands SET begun_at = begun_at - interval '5 hours', tried_at = tried_at - interval '5 hours', sent_at = sent_at - interval '5 hours'")
 	before := len(b.audit(t))
 	for key, c := range map[string]clerksync.Command{"invite": invite, "create": create} {
 		var done clerksync.Command
@@ -319,4 +319,48 @@ func TestARepeatOfWhatIsGoneAgain(t *testing.T) {
 	_, _, err := b.commander.Run(t.Context(), create, store.CommandKey{Digest: []byte("key"), Request: []byte("request")}, hooks)
 	require.ErrorIs(t, err, clerksync.ErrGone)
 	require.Equal(t, 1, b.faults.Calls()["POST /organizations"])
+}
+
+// TestWhatWasNeverSentBeginsAnew: what happened between a try that Clerk refused and the next one isn't after the command.
+func TestWhatWasNeverSentBeginsAnew(t *testing.T) {
+	t.Parallel()
+	b := setupCommands(t)
+	organization, admin, _, member := b.team()
+	remove := clerksync.Command{Actor: admin, Action: clerksync.ActionMemberRemoved, OrganizationID: organization, Target: member}
+	lift := b.faults.FailWithRetryAfter(http.StatusTooManyRequests, "0", changes)
+	require.ErrorIs(t, b.run(remove, "key"), clerksync.ErrRateLimited)
+	lift()
+	b.exec(t, "UPDATE rolecall.commands SET begun_at = begun_at - interval '5 minutes', sent_at = sent_at - interval '5 minutes'")
+	require.NoError(t, b.clerk.RemoveMember(organization, member))
+	_, err := b.clerk.AddMember(organization, member, clerksim.RoleMember)
+	require.NoError(t, err)
+	lift = b.faults.Fail(http.StatusBadGateway, changes)
+	require.ErrorIs(t, b.run(remove, "key"), clerksync.ErrOutcomeUnknown)
+	lift()
+	require.NoError(t, b.run(remove, "key"))
+	require.Empty(t, b.clerk.Directory().Role(organization, member))
+}
+
+// TestARefusedRepeatSignsNothing: its command was sent long ago, and what somebody does today isn't its doing.
+func TestARefusedRepeatSignsNothing(t *testing.T) {
+	t.Parallel()
+	b := setupCommands(t)
+	organization, admin, _, member := b.team()
+	promote := clerksync.Command{
+		Actor: admin, Action: clerksync.ActionMemberRoleChanged, OrganizationID: organization, Target: member, Role: clerksim.RoleAdmin,
+	}
+	lift := b.faults.Fail(http.StatusBadGateway, changes)
+	require.ErrorIs(t, b.run(promote, "key"), clerksync.ErrOutcomeUnknown)
+	lift()
+	b.exec(t, `UPDATE rolecall.commands SET begun_at = begun_at - interval '1 hour', tried_at = tried_at - interval '1 hour',
+		sent_at = sent_at - interval '1 hour', last_sent_at = last_sent_at - interval '1 hour'`)
+	b.may = func(context.Context, store.DBTX) error { return errors.New("not any more") }
+	_, err := b.clerk.SetRole(organization, member, clerksim.RoleMember) // so that it was changed since
+	require.NoError(t, err)
+	require.Error(t, b.run(promote, "key"))
+	before := len(b.entriesOf(organization))
+	_, err = b.clerk.SetRole(organization, member, clerksim.RoleAdmin)
+	require.NoError(t, err)
+	require.NoError(t, b.webhooks())
+	require.Equal(t, []signed{{"", "member.role_changed", member}}, b.entriesOf(organization)[before:])
 }

@@ -158,6 +158,7 @@ CREATE TABLE rolecall.commands (
     request bytea,
     answer json,
     sent_at timestamp with time zone DEFAULT clock_timestamp(),
+    last_sent_at timestamp with time zone DEFAULT clock_timestamp(),
     CONSTRAINT commands_key_key UNIQUE (key),
     CONSTRAINT commands_pkey PRIMARY KEY (id),
     CONSTRAINT commands_state_check CHECK ((state = ANY (ARRAY['begun'::text, 'unknown'::text, 'done'::text, 'failed'::text])))

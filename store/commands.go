@@ -49,11 +49,10 @@ type AnswerCommand func(ctx context.Context, db DBTX, done clerksync.Command) (j
 type EarlierCommand struct {
 	ID      string
 	State   CommandState
-	BegunAt time.Time
-	Recent  bool // tried so lately that it may be running
-	Sent    bool // Clerk may have been given it
-	Audited bool // somebody has told of what it changed
-	Same    bool // the same request
+	SentAt  time.Time // when Clerk was first given it; zero if it wasn't
+	Recent  bool      // tried so lately that it may be running
+	Audited bool      // somebody has told of what it changed
+	Same    bool      // the same request
 	Answer  json.RawMessage
 
 	OrganizationID, Target string // of what it changed, as far as anybody has told
@@ -82,10 +81,14 @@ func BeginCommand(ctx context.Context, db DBTX, id string, c clerksync.Command, 
 	if err != nil {
 		return time.Time{}, nil, fmt.Errorf("find earlier command: %w", err)
 	}
-	return time.Time{}, &EarlierCommand{
-		ID: r.ID, State: CommandState(r.State), BegunAt: r.BegunAt, Recent: r.Recent, Sent: r.Sent, Audited: r.Audited, Same: bytes.Equal(r.Request, key.Request),
+	earlier = &EarlierCommand{
+		ID: r.ID, State: CommandState(r.State), Recent: r.Recent, Audited: r.Audited, Same: bytes.Equal(r.Request, key.Request),
 		Answer: r.Answer, OrganizationID: r.OrganizationID, Target: r.Target,
-	}, nil
+	}
+	if r.SentAt != nil {
+		earlier.SentAt = *r.SentAt
+	}
+	return time.Time{}, earlier, nil
 }
 
 // TryCommandAgain records that an earlier command is about to be given once more, and returns when.

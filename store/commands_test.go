@@ -18,9 +18,9 @@ func TestSigningCostsNothing(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.New(t)
 	_, err := pool.Exec(t.Context(), `
-INSERT INTO rolecall.commands (id, actor, action, organization_id, target, outcome, state, tried_at, begun_at)
+INSERT INTO rolecall.commands (id, actor, action, organization_id, target, outcome, state, tried_at, begun_at, sent_at, last_sent_at)
 SELECT 'cmd_' || i, 'user_' || i % 100, CASE WHEN i % 10 = 0 THEN 'workspace.created' ELSE 'member.role_changed' END, 'org_' || i % 5000,
-    'user_' || i / 2, 'org:admin', CASE WHEN i % 100 = 1 THEN 'unknown' ELSE 'done' END, at, at
+    'user_' || i / 2, 'org:admin', CASE WHEN i % 100 = 1 THEN 'unknown' ELSE 'done' END, at, at, at, at
 FROM (SELECT i, now() - i * interval '1 second' AS at FROM generate_series(1, 20000) i) c`)
 	require.NoError(t, err)
 	_, err = pool.Exec(t.Context(), "ANALYZE rolecall.commands")

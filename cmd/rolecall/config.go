@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/url"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -166,19 +167,19 @@ func redact(how, value string) string {
 	}
 }
 
-// redactURL hides the passwords of a Postgres URL, also those in its query, and all of what can't be relied on to be one.
+// redactURL hides all of a Postgres URL that might be a secret, and all of what can't be relied on to be one.
 func redactURL(value string) string {
 	u, err := url.Parse(value)
-	_, rest, found := strings.Cut(value, "://")
-	if err != nil || !found {
+	if err != nil || u.Scheme != "postgres" && u.Scheme != "postgresql" || !strings.HasPrefix(value, u.Scheme+"://") {
 		return "[redacted]"
 	}
+	_, rest, _ := strings.Cut(value, "://")
 	if end := strings.IndexAny(rest, "/?#"); end >= 0 && strings.Contains(rest[end:], "@") {
 		return "[redacted]" // a password that isn't escaped may go on in the path, the query or the fragment
 	}
 	query := u.Query()
 	for name := range query {
-		if lower := strings.ToLower(name); lower == "password" || lower == "sslpassword" {
+		if !slices.Contains([]string{"host", "hostaddr", "port", "dbname", "user", "sslmode", "application_name"}, name) {
 			query.Set(name, "xxxxx") // as Redacted has it
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -131,8 +132,11 @@ func (c *devCommand) startPostgres(ctx context.Context, cfg *config, cleanup *cl
 	return started, migrate(ctx, cfg.DatabaseURL)
 }
 
-// devInstance begins the ids of simulated instances. Clerk's own have 27 characters after ins_, so that none is mistaken for one.
+// devInstance begins the ids of simulated instances, which have 16 hexadecimal digits more. Clerk's own have 27 characters after ins_,
+// so that none is mistaken for one.
 const devInstance = "ins_dev"
+
+var simulatedInstance = regexp.MustCompile("^" + devInstance + "[0-9a-f]{16}$")
 
 // refuseForeign keeps dev out of a mirror of a real Clerk, all of which its first sweep would take away.
 func refuseForeign(ctx context.Context, databaseURL string) error {
@@ -148,7 +152,15 @@ func refuseForeign(ctx context.Context, databaseURL string) error {
 	if err != nil {
 		return err
 	}
-	if known != "" && !strings.HasPrefix(known, devInstance) {
+	if known == "" { // nothing was ever compared, and no webhook is kept
+		var empty bool
+		err := conn.QueryRow(ctx, "SELECT NOT EXISTS (SELECT FROM rolecall.organizations) AND NOT EXISTS (SELECT FROM rolecall.users)").Scan(&empty)
+		if err != nil || empty {
+			return err
+		}
+		known = "(which one, it doesn't say)"
+	}
+	if !simulatedInstance.MatchString(known) {
 		return fmt.Errorf("the database in DATABASE_URL is the mirror of the Clerk instance %s, and dev would sweep it empty: "+
 			"unset DATABASE_URL (is it in .env?), or name another database", known)
 	}

@@ -48,6 +48,14 @@ func TestDevKeepsOutOfTheMirrorOfAClerk(t *testing.T) {
 	_, err = b.db.Exec(t.Context(), "UPDATE rolecall.deliveries SET instance_id = $1", devInstance+"0123456789abcdef")
 	require.NoError(t, err)
 	require.NoError(t, refuseForeign(t.Context(), b.program.cfg.DatabaseURL), "an earlier run's")
+	for _, id := range []string{devInstance + "0123456789abcdef0123", devInstance + "XYZ"} {
+		_, err = b.db.Exec(t.Context(), "UPDATE rolecall.deliveries SET instance_id = $1", id)
+		require.NoError(t, err)
+		require.ErrorContains(t, refuseForeign(t.Context(), b.program.cfg.DatabaseURL), id)
+	}
+	_, err = b.db.Exec(t.Context(), "UPDATE rolecall.deliveries SET body = NULL")
+	require.NoError(t, err)
+	require.Error(t, refuseForeign(t.Context(), b.program.cfg.DatabaseURL), "nobody's known isn't nobody's")
 }
 
 // TestReadyTurnsRedOnAReadOnlyDatabase, such as a standby that a failover left behind.

@@ -20,7 +20,9 @@ import (
 // ask makes one call without retries.
 func ask(t *testing.T, client *clerkapi.Client) error {
 	t.Helper()
-	_, err := client.Instance(clerkapi.Interactive(t.Context(), clerkapi.ForStranger))
+	ctx, end := context.WithCancel(t.Context())
+	defer end()
+	_, err := client.Instance(clerkapi.Interactive(ctx, clerkapi.ForStranger))
 	return err
 }
 

@@ -22,7 +22,7 @@ const (
 	interactiveShare = 0.5
 	// interactiveBurst is how many interactive calls may be made at once, or, with a higher rate, as many as it lets in within two
 	// seconds. Six strangers may knock at once; the others are for commands (see Purpose.left).
-	interactiveBurst = 15
+	interactiveBurst = 20
 	// maxPause is how long a background call waits for the end of a pause. Its caller can put off work for longer
 	// without holding anything.
 	maxPause = 30 * time.Second
@@ -34,8 +34,9 @@ type budget struct {
 	interactive *rate.Limiter
 	fixed       bool // whether the rate was configured
 
-	mu          sync.Mutex // of pausedUntil, and from looking at the interactive tokens to taking one
-	pausedUntil time.Time  // after a 429: no background call before
+	mu          sync.Mutex
+	saved       float64   // interactive calls that are kept for what has begun
+	pausedUntil time.Time // after a 429: no background call before
 }
 
 func newBudget(callsPerSecond float64) *budget {
@@ -106,20 +107,35 @@ func (b *budget) admitInteractive(i *interactive) error {
 }
 
 // takeInteractive takes a token, or returns how many are missing. What begins must leave enough for what goes before it, and find
-// enough for all its calls; what has begun is brought to its end first: else calls would be spent on what isn't, again and again.
+// enough for all its calls, which are kept for it until it ends: else calls would be spent on what can't be brought to its end.
 func (b *budget) takeInteractive(i *interactive) (missing float64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	need := 1.0
-	if !i.begun.Load() {
+	need, free := 1.0, b.interactive.Tokens()-(b.saved-i.saved)
+	if !i.begun {
 		need = i.purpose.calls() + i.purpose.left()
 	}
-	if missing := need - b.interactive.Tokens(); missing > 0 {
+	if missing := need - free; missing > 0 {
 		return missing
 	}
-	i.begun.Store(true)
+	if !i.begun {
+		i.begun, i.saved = true, i.purpose.calls()
+		b.saved += i.saved
+		i.atEnd(func() { b.giveBack(i) })
+	}
+	if i.saved > 0 {
+		i.saved--
+		b.saved--
+	}
 	b.interactive.Allow()
 	return 0
+}
+
+// giveBack frees the calls that were kept for what has ended.
+func (b *budget) giveBack(i *interactive) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.saved, i.saved = b.saved-i.saved, 0
 }
 
 // pause holds all background calls for a while. A shorter pause doesn't end a longer one.

@@ -168,8 +168,10 @@ func TestInteractiveCallsHaveALimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := always(http.StatusOK, okInstance)
 		client := newClient(t, clerkapi.Config{Transport: w, CallsPerSecond: 2})
-		for range 6 {
+		const strangers = 11 // one after the other
+		for range strangers {
 			require.NoError(t, ask(t, client))
+			synctest.Wait() // what was kept for the look-up is free again
 		}
 		err := ask(t, client)
 		var refusal *clerkapi.Error
@@ -178,7 +180,7 @@ func TestInteractiveCallsHaveALimit(t *testing.T) {
 		require.Equal(t, time.Second, refusal.RetryAfter)
 		wait(time.Second)
 		require.NoError(t, ask(t, client))
-		require.Len(t, w.times(), 7)
+		require.Len(t, w.times(), strangers+1)
 	})
 }
 
@@ -187,37 +189,51 @@ func TestRemovalsGoFirst(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		client := newClient(t, clerkapi.Config{Transport: always(http.StatusOK, okInstance), CallsPerSecond: 2})
-		begin := func(purpose clerkapi.Purpose) error {
-			_, err := client.Instance(clerkapi.Interactive(t.Context(), purpose))
-			return err
-		}
 		purposes := []clerkapi.Purpose{clerkapi.ForStranger, clerkapi.ForCommand, clerkapi.ForMembership, clerkapi.ForRemoval}
+		begin := func(ctx context.Context, purpose clerkapi.Purpose) (context.Context, error) {
+			ctx = clerkapi.Interactive(ctx, purpose)
+			_, err := client.Instance(ctx)
+			return ctx, err
+		}
 		for range 3 {
+			ctx, end := context.WithCancel(t.Context())
+			var begun []context.Context
 			for i, purpose := range purposes {
-				require.NoError(t, begin(purpose))
-				for begin(purpose) == nil { // a flood
+				for n := 0; ; n++ { // a flood
+					one, err := begin(ctx, purpose)
+					if err != nil {
+						require.Positive(t, n)
+						break
+					}
+					begun = append(begun, one)
 				}
 				for _, other := range purposes[:i] {
-					require.Error(t, begin(other))
+					_, err := begin(ctx, other)
+					require.Error(t, err)
 				}
 			}
-			wait(20 * time.Second)
+			for _, one := range begun { // what was let in is brought to its end
+				_, err := client.Instance(one)
+				require.NoError(t, err)
+			}
+			end()
+			wait(30 * time.Second)
 		}
 	})
 }
 
-// TestWhatHasBegunIsBroughtToItsEnd, and nothing begins that can't be: whoever waits as long as they are told, and tries again, succeeds
-// with the least of calls.
-func TestWhatHasBegunIsBroughtToItsEnd(t *testing.T) {
+// TestNothingBeginsThatCannotBeBroughtToItsEnd: whoever waits as long as they are told, and tries again, succeeds with the least of calls.
+func TestNothingBeginsThatCannotBeBroughtToItsEnd(t *testing.T) {
 	t.Parallel()
 	for _, purpose := range []clerkapi.Purpose{clerkapi.ForStranger, clerkapi.ForCommand, clerkapi.ForMembership, clerkapi.ForRemoval} {
 		synctest.Test(t, func(t *testing.T) {
 			w := always(http.StatusOK, okInstance)
 			client := newClient(t, clerkapi.Config{Transport: w, CallsPerSecond: 2})
-			for {
-				if _, err := client.Instance(clerkapi.Interactive(t.Context(), clerkapi.ForRemoval)); err != nil {
-					break
-				}
+			for err := error(nil); err == nil; {
+				ctx, end := context.WithCancel(t.Context())
+				_, err = client.Instance(clerkapi.Interactive(ctx, clerkapi.ForRemoval))
+				end()
+				synctest.Wait() // what was kept for it is free again
 			}
 			spent := len(w.times())
 			_, err := client.Instance(clerkapi.Interactive(t.Context(), purpose))

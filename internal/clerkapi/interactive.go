@@ -2,7 +2,6 @@ package clerkapi
 
 import (
 	"context"
-	"sync/atomic"
 
 	clerksync "github.com/callmine/rolecall/sync"
 )
@@ -36,22 +35,26 @@ func (p Purpose) left() (left float64) {
 	return left
 }
 
-// interactive is what some calls are for that somebody waits for.
+// interactive is what some calls are for that somebody waits for. The budget's lock guards it.
 type interactive struct {
 	purpose Purpose
-	begun   atomic.Bool // one of them was let through
+	atEnd   func(func()) // does something once the calls have ended
+	begun   bool         // one of them was let through
+	saved   float64      // calls that are kept for it until the end
 }
 
 type interactiveKey struct{}
 
-// Interactive marks the calls made with the returned context as ones that somebody waits for, and that belong together. They don't
-// wait for the budget but take from what a sweep would get next, at most half of it; beyond that they fail with [ErrRateLimited], the
-// first of them if there may not be enough for all. They aren't tried again.
+// Interactive marks the calls made with the returned context as ones that somebody waits for, and that belong together: they end with
+// ctx. They don't wait for the budget but take from what a sweep would get next, at most half of it; beyond that they fail with
+// [ErrRateLimited], the first of them if there isn't enough for all. They aren't tried again.
 func Interactive(ctx context.Context, purpose Purpose) context.Context {
-	return context.WithValue(ctx, interactiveKey{}, &interactive{purpose: purpose})
+	return context.WithValue(ctx, interactiveKey{}, &interactive{
+		purpose: purpose, atEnd: func(do func()) { context.AfterFunc(ctx, do) },
+	})
 }
 
-// Begin marks the calls that carry out a command as [Interactive] ones.
+// Begin marks the calls that carry out a command, and end with ctx, as [Interactive] ones.
 func (c *Client) Begin(ctx context.Context, action clerksync.Action) context.Context {
 	switch action {
 	case clerksync.ActionMemberRemoved:

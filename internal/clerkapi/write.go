@@ -103,7 +103,7 @@ func (c *Client) write(ctx context.Context, what, method string, e endpoint, fie
 	e.route = method + " " + e.route
 	var object json.RawMessage
 	if interactiveOf(ctx) == nil {
-		ctx = Interactive(ctx, ForCommand)
+		ctx = context.WithValue(ctx, interactiveKey{}, &interactive{purpose: ForCommand, begun: true}) // nothing follows
 	}
 	err := c.call(ctx, trip, method, e, &bodyParameters{body: fields}, &object)
 	if err == nil {

@@ -4,8 +4,8 @@
 
 -- name: AddCommand :one
 -- Returns when it was tried. No row: another command has the key.
-INSERT INTO rolecall.commands (id, actor, action, organization_id, target, outcome, state, key, request, sent_at)
-VALUES (@id, @actor, @action, @organization_id, @target, @outcome, 'begun', @key, @request, NULL)
+INSERT INTO rolecall.commands (id, actor, action, organization_id, target, outcome, state, key, request, sent_at, last_sent_at)
+VALUES (@id, @actor, @action, @organization_id, @target, @outcome, 'begun', @key, @request, NULL, NULL)
 ON CONFLICT (key) DO NOTHING
 RETURNING tried_at;
 
@@ -16,7 +16,7 @@ WHERE key = @key::bytea AND begun_at < clock_timestamp() - interval '24 hours'
     AND NOT (state = 'begun' AND tried_at > clock_timestamp() - interval '20 seconds'); -- a repeat that runs
 
 -- name: LockCommand :one
-SELECT id, state, organization_id, target, request, answer, begun_at, (audited_at IS NOT NULL)::boolean AS audited, (sent_at IS NOT NULL)::boolean AS sent,
+SELECT id, state, organization_id, target, request, answer, sent_at, (audited_at IS NOT NULL)::boolean AS audited,
     (clock_timestamp() - tried_at < interval '20 seconds')::boolean AS recent
 FROM rolecall.commands WHERE key = @key::bytea FOR UPDATE;
 
@@ -31,15 +31,18 @@ SELECT EXISTS (
 
 -- name: TryCommandAgain :one
 -- Returns when it was tried. A try that outlives its time doesn't end the next one: NameCommand and EndCommand tell them apart by this.
--- What one that has failed signed was somebody else's change.
+-- One that has failed begins anew: what it signed was somebody else's change.
 UPDATE rolecall.commands
-SET state = 'begun', tried_at = clock_timestamp(), audited_at = CASE WHEN state = 'failed' THEN NULL ELSE audited_at END,
-    sent_at = CASE WHEN state = 'failed' THEN NULL ELSE sent_at END
+SET state = 'begun', tried_at = clock_timestamp(), audited_at = CASE WHEN state <> 'failed' THEN audited_at END,
+    sent_at = CASE WHEN state <> 'failed' THEN sent_at END, last_sent_at = CASE WHEN state <> 'failed' THEN last_sent_at END,
+    organization_id = CASE WHEN state = 'failed' AND action = 'workspace.created' THEN '' ELSE organization_id END,
+    target = CASE WHEN state = 'failed' AND action IN ('workspace.created', 'invitation.sent') THEN '' ELSE target END
 WHERE id = @id RETURNING tried_at;
 
 -- name: SendCommand :execrows
 -- Clerk is given it now. No row: a later try has begun.
-UPDATE rolecall.commands SET sent_at = coalesce(sent_at, clock_timestamp()) WHERE id = @id AND tried_at = @tried_at;
+UPDATE rolecall.commands SET sent_at = coalesce(sent_at, clock_timestamp()), last_sent_at = clock_timestamp()
+WHERE id = @id AND tried_at = @tried_at;
 
 -- name: NameCommand :exec
 -- What Clerk made has ids now.
@@ -56,9 +59,9 @@ UPDATE rolecall.commands SET state = @state, answer = @answer WHERE id = @id AND
 SELECT open.id, open.actor, open.action, coalesce(nullif(open.organization_id, ''), young.id, '')::text AS organization_id, open.target,
     open.outcome, open.audited
 FROM (
-    SELECT id, actor, action, organization_id, target, outcome, begun_at, state, (audited_at IS NOT NULL)::boolean AS audited
+    SELECT id, actor, action, organization_id, target, outcome, coalesce(sent_at, begun_at) AS sent_at, state, (audited_at IS NOT NULL)::boolean AS audited
     FROM rolecall.commands
-    WHERE id = @recorded::text OR sent_at IS NOT NULL AND tried_at > clock_timestamp() - interval '10 minutes' AND (
+    WHERE id = @recorded::text OR last_sent_at > clock_timestamp() - interval '10 minutes' AND (
         state IN ('begun', 'unknown') AND (
             organization_id = ANY (@organization_ids::text[]) AND action = ANY (@actions::text[])
                 AND (target = ANY (@targets::text[]) OR target = '') AND audited_at IS NULL
@@ -70,13 +73,13 @@ FROM (
     FOR UPDATE
 ) open
 LEFT JOIN rolecall.organizations young
-    ON open.organization_id = '' AND young.id = ANY (@organization_ids) AND young.created_at > open.begun_at - interval '1 minute'
-ORDER BY open.state = 'unknown', open.begun_at, open.id;
+    ON open.organization_id = '' AND young.id = ANY (@organization_ids) AND young.created_at > open.sent_at - interval '1 minute'
+ORDER BY open.state = 'unknown', open.sent_at, open.id;
 
 -- name: MadeByAnother :one
 -- Whether another command made an organization.
 SELECT EXISTS (
-    SELECT FROM rolecall.commands WHERE organization_id = @organization_id AND action = 'workspace.created' AND id <> @id
+    SELECT FROM rolecall.commands WHERE organization_id = @organization_id AND action = 'workspace.created' AND state <> 'failed' AND id <> @id
 )::boolean;
 
 -- name: MarkAudited :exec

@@ -13,8 +13,8 @@ import (
 
 const addCommand = `-- name: AddCommand :one
 
-INSERT INTO rolecall.commands (id, actor, action, organization_id, target, outcome, state, key, request, sent_at)
-VALUES ($1, $2, $3, $4, $5, $6, 'begun', $7, $8, NULL)
+INSERT INTO rolecall.commands (id, actor, action, organization_id, target, outcome, state, key, request, sent_at, last_sent_at)
+VALUES ($1, $2, $3, $4, $5, $6, 'begun', $7, $8, NULL, NULL)
 ON CONFLICT (key) DO NOTHING
 RETURNING tried_at
 `
@@ -118,7 +118,7 @@ func (q *Queries) Invitation(ctx context.Context, db DBTX, id string) (Invitatio
 
 const lockCommand = `-- name: LockCommand :one
 
-SELECT id, state, organization_id, target, request, answer, begun_at, (audited_at IS NOT NULL)::boolean AS audited, (sent_at IS NOT NULL)::boolean AS sent,
+SELECT id, state, organization_id, target, request, answer, sent_at, (audited_at IS NOT NULL)::boolean AS audited,
     (clock_timestamp() - tried_at < interval '20 seconds')::boolean AS recent
 FROM rolecall.commands WHERE key = $1::bytea FOR UPDATE
 `
@@ -130,9 +130,8 @@ type LockCommandRow struct {
 	Target         string          `json:"target"`
 	Request        []byte          `json:"request"`
 	Answer         json.RawMessage `json:"answer"`
-	BegunAt        time.Time       `json:"begun_at"`
+	SentAt         *time.Time      `json:"sent_at"`
 	Audited        bool            `json:"audited"`
-	Sent           bool            `json:"sent"`
 	Recent         bool            `json:"recent"`
 }
 
@@ -147,9 +146,8 @@ func (q *Queries) LockCommand(ctx context.Context, db DBTX, key []byte) (LockCom
 		&i.Target,
 		&i.Request,
 		&i.Answer,
-		&i.BegunAt,
+		&i.SentAt,
 		&i.Audited,
-		&i.Sent,
 		&i.Recent,
 	)
 	return i, err
@@ -157,7 +155,7 @@ func (q *Queries) LockCommand(ctx context.Context, db DBTX, key []byte) (LockCom
 
 const madeByAnother = `-- name: MadeByAnother :one
 SELECT EXISTS (
-    SELECT FROM rolecall.commands WHERE organization_id = $1 AND action = 'workspace.created' AND id <> $2
+    SELECT FROM rolecall.commands WHERE organization_id = $1 AND action = 'workspace.created' AND state <> 'failed' AND id <> $2
 )::boolean
 `
 
@@ -263,9 +261,9 @@ const openCommands = `-- name: OpenCommands :many
 SELECT open.id, open.actor, open.action, coalesce(nullif(open.organization_id, ''), young.id, '')::text AS organization_id, open.target,
     open.outcome, open.audited
 FROM (
-    SELECT id, actor, action, organization_id, target, outcome, begun_at, state, (audited_at IS NOT NULL)::boolean AS audited
+    SELECT id, actor, action, organization_id, target, outcome, coalesce(sent_at, begun_at) AS sent_at, state, (audited_at IS NOT NULL)::boolean AS audited
     FROM rolecall.commands
-    WHERE id = $1::text OR sent_at IS NOT NULL AND tried_at > clock_timestamp() - interval '10 minutes' AND (
+    WHERE id = $1::text OR last_sent_at > clock_timestamp() - interval '10 minutes' AND (
         state IN ('begun', 'unknown') AND (
             organization_id = ANY ($2::text[]) AND action = ANY ($3::text[])
                 AND (target = ANY ($4::text[]) OR target = '') AND audited_at IS NULL
@@ -277,8 +275,8 @@ FROM (
     FOR UPDATE
 ) open
 LEFT JOIN rolecall.organizations young
-    ON open.organization_id = '' AND young.id = ANY ($2) AND young.created_at > open.begun_at - interval '1 minute'
-ORDER BY open.state = 'unknown', open.begun_at, open.id
+    ON open.organization_id = '' AND young.id = ANY ($2) AND young.created_at > open.sent_at - interval '1 minute'
+ORDER BY open.state = 'unknown', open.sent_at, open.id
 `
 
 type OpenCommandsParams struct {
@@ -404,7 +402,8 @@ func (q *Queries) RoleKeys(ctx context.Context, db DBTX) ([]string, error) {
 }
 
 const sendCommand = `-- name: SendCommand :execrows
-UPDATE rolecall.commands SET sent_at = coalesce(sent_at, clock_timestamp()) WHERE id = $1 AND tried_at = $2
+UPDATE rolecall.commands SET sent_at = coalesce(sent_at, clock_timestamp()), last_sent_at = clock_timestamp()
+WHERE id = $1 AND tried_at = $2
 `
 
 type SendCommandParams struct {
@@ -423,13 +422,15 @@ func (q *Queries) SendCommand(ctx context.Context, db DBTX, arg SendCommandParam
 
 const tryCommandAgain = `-- name: TryCommandAgain :one
 UPDATE rolecall.commands
-SET state = 'begun', tried_at = clock_timestamp(), audited_at = CASE WHEN state = 'failed' THEN NULL ELSE audited_at END,
-    sent_at = CASE WHEN state = 'failed' THEN NULL ELSE sent_at END
+SET state = 'begun', tried_at = clock_timestamp(), audited_at = CASE WHEN state <> 'failed' THEN audited_at END,
+    sent_at = CASE WHEN state <> 'failed' THEN sent_at END, last_sent_at = CASE WHEN state <> 'failed' THEN last_sent_at END,
+    organization_id = CASE WHEN state = 'failed' AND action = 'workspace.created' THEN '' ELSE organization_id END,
+    target = CASE WHEN state = 'failed' AND action IN ('workspace.created', 'invitation.sent') THEN '' ELSE target END
 WHERE id = $1 RETURNING tried_at
 `
 
 // Returns when it was tried. A try that outlives its time doesn't end the next one: NameCommand and EndCommand tell them apart by this.
-// What one that has failed signed was somebody else's change.
+// One that has failed begins anew: what it signed was somebody else's change.
 func (q *Queries) TryCommandAgain(ctx context.Context, db DBTX, id string) (time.Time, error) {
 	row := db.QueryRow(ctx, tryCommandAgain, id)
 	var tried_at time.Time
