@@ -123,6 +123,19 @@ func TestAnAdminOfOldIsNeverYoung(t *testing.T) {
 	require.Equal(t, clerksim.RoleMember, b.clerk.Directory().Role(workspace, accomplice))
 }
 
+// TestAnAdminFromTheFutureIsNotYoungForEver: by the mirror, or by a clock that was wrong, they join tomorrow.
+func TestAnAdminFromTheFutureIsNotYoungForEver(t *testing.T) {
+	t.Parallel()
+	b := setupCommands(t)
+	workspace, admin, accomplice := b.team()
+	b.join(workspace, b.person("other@callmine.test"), clerksim.RoleAdmin)
+	_, err := b.pool.Exec(t.Context(), "UPDATE rolecall.memberships SET created_at = created_at + interval '1 day'")
+	require.NoError(t, err)
+	require.NoError(t, b.clerk.RemoveMember(workspace, admin))
+	path := "/v1/workspaces/" + workspace + "/members/" + accomplice
+	b.requireType(b.say(admin, http.MethodPatch, path, `{"role":"admin"}`), http.StatusNotFound, "not-found")
+}
+
 // TestABannedAdminCommandsNothing, though the webhook of the ban is late.
 func TestABannedAdminCommandsNothing(t *testing.T) {
 	t.Parallel()

@@ -71,11 +71,13 @@ func (r *commandRun) seen(ctx context.Context, pair store.Pair, found []json.Raw
 // behind.
 func (r *commandRun) unseen(ctx context.Context, pair store.Pair, cause string) ([]clerksync.Facts, error) {
 	m, ended, err := store.MembershipOf(ctx, r.cfg.Pool, pair)
-	if ended || errors.Is(err, store.ErrNotFound) || err == nil && m.JoinedAt.After(r.askedAt.Add(-defaultSettle)) {
+	switch {
+	case ended || errors.Is(err, store.ErrNotFound):
 		return nil, nil
-	}
-	if err != nil {
+	case err != nil:
 		return nil, err
+	case m.JoinedAt.Sub(r.askedAt).Abs() < defaultSettle: // one from the future isn't young for ever
+		return nil, nil
 	}
 	ref := clerksync.Reference{ID: m.MembershipID, OrganizationID: pair.OrganizationID, UserID: pair.UserID}
 	return []clerksync.Facts{clerksync.Gone(clerksync.ResourceMembership, ref, r.askedAt.UnixMilli(), cause)}, nil

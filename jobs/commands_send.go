@@ -62,8 +62,13 @@ func (r *commandRun) observed(resource clerksync.Resource) func(json.RawMessage,
 	}
 }
 
-// clockError is how far Clerk's clock is from the database's, where both are set by the network.
-const clockError = time.Second
+// How far Clerk's clock may be from the database's, when something at Clerk is compared with when a command was sent.
+const (
+	// clockSkew is where a doubt does no harm: what is found is taken for the command's own.
+	clockSkew = time.Minute
+	// clockError is where it keeps a command from being carried out: clocks that the network sets don't differ by more.
+	clockError = time.Second
+)
 
 // asAsked looks at the name or role that a command that was cut short should have set. It returns the object if that is as asked
 // for, and ErrOvertaken if it isn't and the object was changed since: carried out now, the command would undo that. At a first try it
@@ -152,9 +157,6 @@ func (r *commandRun) seat(ctx context.Context) ([]clerksync.Facts, error) {
 	}
 }
 
-// clockSkew is how far Clerk's clock may be behind the database's.
-const clockSkew = time.Minute
-
 // created looks for the organization that a command made before it was cut short: one of the name, that the user created since, and no
 // other command made. It returns nil if there is none, and at a first try.
 func (r *commandRun) created(ctx context.Context) (json.RawMessage, error) {
@@ -180,10 +182,11 @@ func (r *commandRun) created(ctx context.Context) (json.RawMessage, error) {
 		if o.Name != r.command.Name || o.CreatedAt < r.since.Add(-clockSkew).UnixMilli() {
 			continue
 		}
-		if others, err := store.MadeByAnother(ctx, r.cfg.Pool, r.id, o.ID); others || err != nil {
-			if err != nil {
-				return nil, err
-			}
+		others, err := store.MadeByAnother(ctx, r.cfg.Pool, r.id, o.ID)
+		if err != nil {
+			return nil, err
+		}
+		if others {
 			continue
 		}
 		found, err := r.cfg.Clerk.Find(ctx, clerksync.ResourceOrganization, clerksync.Reference{ID: o.ID})

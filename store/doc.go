@@ -1,4 +1,5 @@
-// Package store is everything in Rolecall that knows SQL: the ledger of deliveries and the mirror of Clerk.
+// Package store is everything in Rolecall that knows SQL: the ledger of deliveries, the mirror of Clerk, the audit log, and
+// the commands that were given.
 //
 // It guarantees nothing by itself about atomicity: every function takes the connection, pool or transaction to work
 // on, and never begins a transaction. The caller owns it. What is newer than what is never decided here but in

@@ -2,6 +2,7 @@ package main
 
 import (
 	"flag"
+	"fmt"
 	"os"
 	"slices"
 	"strings"
@@ -29,6 +30,15 @@ func TestGeneratedTableOfSettings(t *testing.T) {
 	_, after, ok := strings.Cut(rest, end)
 	require.True(t, ok, "README.md has no %s", end)
 	sameFile(t, "../../README.md", before+begin+settingsTable()+end+after)
+}
+
+// TestTheReadmeSaysHowManyConnections a process opens, for whoever sizes the server.
+func TestTheReadmeSaysHowManyConnections(t *testing.T) {
+	t.Parallel()
+	readme, err := os.ReadFile("../../README.md")
+	require.NoError(t, err)
+	const all = acceptConns + workConns + queueConns + readConns + eventConns + changeConns + adminConns
+	require.Contains(t, string(readme), fmt.Sprintf("at most %d connections", all))
 }
 
 // TestTheReadmesNginxIsTheTestedOne, but for its comments and what is around it.
