@@ -3,10 +3,8 @@
 -- +goose Up
 SET LOCAL lock_timeout = '5s'; -- never queue behind a long transaction: everybody else would queue behind us
 
--- When Clerk was given it, first and last. An instance of an older version doesn't say so, and gives it to Clerk at once.
-ALTER TABLE rolecall.commands
-    ADD sent_at timestamptz DEFAULT clock_timestamp(),
-    ADD last_sent_at timestamptz DEFAULT clock_timestamp();
+-- When Clerk was first given it. An instance of an older version doesn't say so, and gives it to Clerk at once.
+ALTER TABLE rolecall.commands ADD sent_at timestamptz DEFAULT clock_timestamp();
 
 -- +goose Down
-ALTER TABLE rolecall.commands DROP sent_at, DROP last_sent_at;
+ALTER TABLE rolecall.commands DROP sent_at;
