@@ -47,7 +47,7 @@ func setupCommands(t *testing.T) *commandBundle {
 	t.Cleanup(b.client.Close)
 	b.serverBundle = setupServer(t, func(c *Config) {
 		b.pool = c.DB.(*pgxpool.Pool)
-		c.Commander, err = jobs.NewCommander(jobs.CommanderConfig{Pool: b.pool, Clerk: b.client, Logger: c.Logger})
+		c.Commander, err = jobs.NewCommander(jobs.CommanderConfig{Pool: b.pool, Clerk: b.client, LookAgainAfter: time.Millisecond, Logger: c.Logger})
 		require.NoError(t, err)
 	})
 	return b

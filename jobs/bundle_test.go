@@ -287,7 +287,7 @@ func event(t require.TestingT, svixID, eventType string, after int64, data map[s
 		"object": "event", "type": eventType, "timestamp": t0 + after, "instance_id": ownInstance, "data": data,
 	})
 	require.NoError(t, err)
-	return clerksync.NewDelivery(svixID, body, time.UnixMilli(t0), time.Now())
+	return clerksync.NewDelivery(svixID, body, time.UnixMilli(t0+after), time.Now())
 }
 
 // userNamed is a user.updated that gives a user a first name.

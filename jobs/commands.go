@@ -22,6 +22,8 @@ const (
 	commandTimeout = 15 * time.Second
 	// recordTimeout is what of it recording may take, so that an answer of Clerk's that came late is recorded still.
 	recordTimeout = 3 * time.Second
+	// defaultLookAgainAfter tells an empty answer that passes from an end: a fault of one of Clerk's servers is over by then.
+	defaultLookAgainAfter = 2 * time.Second
 )
 
 // Commands changes things at Clerk. Each returns the object as it is after the change (of a membership that ended, as it was); its
@@ -51,6 +53,9 @@ type CommanderConfig struct {
 	Clerk Commands
 	// Allowed says whether Clerk may be asked: the secret key must be of the mirror's instance. Optional.
 	Allowed func() error
+	// LookAgainAfter is how long a command waits, after Clerk didn't show its actor's membership, before it asks once more.
+	// Defaults to 2 s.
+	LookAgainAfter time.Duration
 	// Logger gets what of a command goes wrong after Clerk has carried it out.
 	Logger *slog.Logger
 }
@@ -71,6 +76,9 @@ func NewCommander(cfg CommanderConfig) (*Commander, error) {
 	}
 	if cfg.Allowed == nil {
 		cfg.Allowed = func() error { return nil }
+	}
+	if cfg.LookAgainAfter == 0 {
+		cfg.LookAgainAfter = defaultLookAgainAfter
 	}
 	return &Commander{cfg: cfg}, nil
 }

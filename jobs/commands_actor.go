@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
@@ -23,11 +24,12 @@ func (r *commandRun) confirmActor(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("look up actor: %w", err)
 	}
-	cause := "lookup_" + rand.Text()
+	cause := clerksync.LookupCause(rand.Text())
 	var facts []clerksync.Facts
 	if len(found) == 0 {
-		facts, err = r.unseen(ctx, pair, cause)
-	} else {
+		found, facts, err = r.unseen(ctx, pair, cause)
+	}
+	if err == nil && len(found) > 0 {
 		facts, err = r.seen(ctx, pair, found, cause)
 	}
 	if err != nil {
@@ -67,18 +69,41 @@ func (r *commandRun) seen(ctx context.Context, pair store.Pair, found []json.Raw
 	return append(account, facts...), nil
 }
 
-// unseen returns the fact that a membership which Clerk doesn't show has ended, or none if it is so young that Clerk's reads may lag
-// behind.
-func (r *commandRun) unseen(ctx context.Context, pair store.Pair, cause string) ([]clerksync.Facts, error) {
+// unseen decides what it means that Clerk doesn't show the actor's membership. A membership so young that Clerk's reads may lag
+// behind it counts. Of any other the user's own memberships are asked for, a moment later: one empty answer ends nobody's
+// membership. It returns what they show, or else the fact that the membership has ended.
+func (r *commandRun) unseen(ctx context.Context, pair store.Pair, cause string) ([]json.RawMessage, []clerksync.Facts, error) {
 	m, ended, err := store.MembershipOf(ctx, r.cfg.Pool, pair)
 	switch {
 	case ended || errors.Is(err, store.ErrNotFound):
-		return nil, nil
+		return nil, nil, nil
 	case err != nil:
-		return nil, err
+		return nil, nil, err
 	case m.JoinedAt.Sub(r.askedAt).Abs() < defaultSettle: // one from the future isn't young for ever
-		return nil, nil
+		return nil, nil, nil
+	}
+	select {
+	case <-time.After(r.cfg.LookAgainAfter):
+	case <-ctx.Done():
+		return nil, nil, fmt.Errorf("look up actor again: %w", ctx.Err())
+	}
+	all, err := r.cfg.Clerk.UserMemberships(ctx, pair.UserID)
+	if err != nil {
+		return nil, nil, fmt.Errorf("look up actor again: %w", err)
+	}
+	for _, raw := range all {
+		var shown struct {
+			Organization struct {
+				ID string `json:"id"`
+			} `json:"organization"`
+		}
+		if err := json.Unmarshal(raw, &shown); err != nil {
+			return nil, nil, fmt.Errorf("read membership of actor: %w", err)
+		}
+		if shown.Organization.ID == pair.OrganizationID {
+			return []json.RawMessage{raw}, nil, nil
+		}
 	}
 	ref := clerksync.Reference{ID: m.MembershipID, OrganizationID: pair.OrganizationID, UserID: pair.UserID}
-	return []clerksync.Facts{clerksync.Gone(clerksync.ResourceMembership, ref, r.askedAt.UnixMilli(), cause)}, nil
+	return nil, []clerksync.Facts{clerksync.Gone(clerksync.ResourceMembership, ref, r.askedAt.UnixMilli(), cause)}, nil
 }

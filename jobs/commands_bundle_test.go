@@ -43,7 +43,7 @@ func setupCommands(t *testing.T) *commandBundle {
 	})
 	require.NoError(t, err)
 	t.Cleanup(b.client.Close)
-	b.commander, err = NewCommander(CommanderConfig{Pool: b.pool, Clerk: b.client, Logger: b.logs.logger()})
+	b.commander, err = NewCommander(CommanderConfig{Pool: b.pool, Clerk: b.client, LookAgainAfter: time.Millisecond, Logger: b.logs.logger()})
 	require.NoError(t, err)
 	return b
 }

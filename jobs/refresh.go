@@ -71,7 +71,7 @@ func (r *Refresher) refresh(ctx context.Context, ask func(context.Context) ([]js
 	if err != nil {
 		return fmt.Errorf("look up memberships: %w", err)
 	}
-	cause := "lookup_" + rand.Text()
+	cause := clerksync.LookupCause(rand.Text())
 	facts, err := read(clerksync.ResourceMembership, objects, askedAt, cause)
 	if err != nil {
 		return err
@@ -136,6 +136,11 @@ func observe(ctx context.Context, pool *pgxpool.Pool, facts []clerksync.Facts, a
 }
 
 func observeIn(ctx context.Context, tx pgx.Tx, facts []clerksync.Facts, askedAt time.Time, cause string) error {
+	followed, err := followers(ctx, tx, answer{facts: facts, askedAt: askedAt}, lags{settle: defaultSettle, reads: defaultReadLag})
+	if err != nil {
+		return err
+	}
+	facts = followed.facts
 	known, err := store.ReadMirror(ctx, tx, facts)
 	if err != nil {
 		return err

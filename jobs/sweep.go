@@ -48,6 +48,9 @@ type SweeperConfig struct {
 	// Settle is how long something must have been known here before a look-up may contradict it: longer than it takes until
 	// all of Clerk knows. Defaults to 10 s.
 	Settle time.Duration
+	// ReadLag is how long something must have been known here before a look-up's answer that is dated earlier may contradict
+	// it at all: longer than Clerk's reads are ever behind. Defaults to 10 min.
+	ReadLag time.Duration
 	// PageSize is how many objects one call asks for. Defaults to 500, the most that Clerk gives.
 	PageSize int
 	// Logger gets one line for each sweep, and one for each object that can't be read.
@@ -60,6 +63,9 @@ func (c SweeperConfig) withDefaults() SweeperConfig {
 	}
 	if c.Settle == 0 {
 		c.Settle = defaultSettle
+	}
+	if c.ReadLag == 0 {
+		c.ReadLag = defaultReadLag
 	}
 	if c.PageSize == 0 {
 		c.PageSize = maxPageSize
@@ -116,6 +122,7 @@ type SweepOptions struct {
 	OrganizationID string // only this organization; "" for all
 	DryRun         bool   // compare and change nothing
 	Confirm        bool   // remove as many memberships as it takes
+	TrustClerk     bool   // take what Clerk shows for true, also where it is older than what is applied
 	// Progress is told of each page and look-up. Optional.
 	Progress func(SweepProgress)
 	// Found is told of each object that differs. Optional.
@@ -172,8 +179,8 @@ type sweepRun struct {
 	report    SweepReport
 	calls     atomic.Int64
 
-	fresh        int                   // objects of the last page that this sweep hadn't seen before
-	contradicted []clerksync.Reference // objects of the last answer that Clerk showed otherwise than newer versions here say
+	fresh    int                   // objects of the last page that this sweep hadn't seen before
+	doubtful []clerksync.Reference // objects of the last answer that Clerk showed otherwise than later versions here say
 
 	ahead       chan pageResult // the page after the one that is being merged; nil if nobody asks for it
 	cancelAhead context.CancelFunc
@@ -276,7 +283,7 @@ func (r *sweepRun) resume(s store.Sweep) error {
 }
 
 // sweepName is what a sweep is called in audit entries, versions and reports.
-func sweepName(id int64) string { return fmt.Sprintf("sweep_%d", id) }
+func sweepName(id int64) string { return clerksync.SweepCause(id) }
 
 // pack writes where the sweep stands into its row.
 func (r *sweepRun) pack(p progress, report SweepReport) (err error) {
@@ -335,6 +342,10 @@ func (r *sweepRun) end(ctx context.Context, err error) (SweepReport, error) {
 		return r.report, err
 	case r.report.Unreadable > 0:
 		r.sweep.State, r.sweep.Reason = store.SweepAborted, store.ReasonUnreadable
+	case r.report.Behind > 0:
+		r.sweep.State, r.sweep.Reason = store.SweepAborted, store.ReasonReadsBehind
+		r.report.Aborted, r.report.Reason = true, ReasonReadsBehind
+		r.report.Detail = fmt.Sprintf("Clerk showed %d objects as they were before what is applied here", r.report.Behind)
 	default:
 		r.sweep.State = store.SweepClean
 	}
@@ -368,5 +379,5 @@ func (r *sweepRun) log(ctx context.Context) {
 	}
 	r.cfg.Logger.Log(ctx, level, "sweep ended", "sweep_id", r.report.SweepID, "trigger", r.sweep.Trigger, "state", r.sweep.State,
 		"reason", r.sweep.Reason, "detail", r.report.Detail, "missing", r.report.Missing, "stale", r.report.Stale, "extra", r.report.Extra,
-		"repaired", r.report.Repaired, "unreadable", r.report.Unreadable, "calls", r.report.Calls, "duration_ms", r.report.DurationMS)
+		"behind", r.report.Behind, "repaired", r.report.Repaired, "unreadable", r.report.Unreadable, "calls", r.report.Calls, "duration_ms", r.report.DurationMS)
 }

@@ -2,6 +2,7 @@ package jobs
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -118,8 +119,16 @@ func (r *sweepRun) lookUp(ctx context.Context, resource clerksync.Resource, ref 
 	if err != nil {
 		return err
 	}
+	shown := slices.Contains(a.ids, ref.ID)
+	if !shown {
+		if young, err := r.tooYoung(ctx, ref.ID, a.askedAt); err != nil {
+			return err
+		} else if young {
+			return errors.Join(r.noteBehind(ctx, resource, ref.ID), r.save(ctx, r.lookUpNext(resource, ref.ID, false, 1)))
+		}
+	}
 	report := r.report.clone()
-	if slices.Contains(a.ids, ref.ID) {
+	if shown {
 		report.Vindicated++
 	} else {
 		if a.gone, err = r.goingWith(ctx, resource, ref); err != nil {
@@ -192,7 +201,8 @@ func (r *sweepRun) confirmBuried(ctx context.Context, resource clerksync.Resourc
 	}
 }
 
-// exhume asks Clerk for one object that has a tombstone and was listed. If it lives after all, the tombstone is lifted.
+// exhume asks Clerk for one object that has a tombstone and was listed. If it lives after all, the tombstone is lifted. If that
+// is final, or Clerk's reads are behind anyway, the answer is of before the deletion.
 func (r *sweepRun) exhume(ctx context.Context, resource clerksync.Resource, grave store.Grave) error {
 	if err := r.waitUntil(ctx, grave.KnownAt.Add(r.cfg.Settle)); err != nil {
 		return err
@@ -202,39 +212,15 @@ func (r *sweepRun) exhume(ctx context.Context, resource clerksync.Resource, grav
 		return err
 	}
 	for i, f := range a.facts {
-		if f.Subject == grave.ID {
-			a.facts[i] = f.Alive(a.askedAt.UnixMilli())
+		if f.Subject != grave.ID {
+			continue
 		}
+		if grave.Final || r.report.Behind > 0 {
+			return errors.Join(r.noteBehind(ctx, resource, grave.ID), r.save(ctx, r.lookUpNext(resource, grave.ID, true, 1)))
+		}
+		a.facts[i] = f.Alive(a.askedAt.UnixMilli())
 	}
 	return r.commit(ctx, a, r.lookUpNext(resource, grave.ID, true, 1), r.report.clone())
-}
-
-// overrule looks up what Clerk listed with other values than newer versions here say. If Clerk goes on saying so, its word is
-// final: the version was wrong.
-func (r *sweepRun) overrule(ctx context.Context, resource clerksync.Resource, ref clerksync.Reference) error {
-	for range 2 {
-		a, err := r.find(ctx, resource, ref)
-		if err != nil {
-			return err
-		}
-		a.facts = slices.DeleteFunc(a.facts, func(f clerksync.Facts) bool { return f.Subject != ref.ID })
-		known, err := store.ReadMirror(ctx, r.conn, a.facts)
-		if err != nil || len(a.facts) == 0 || !known.Contradicted(a.facts[0]) {
-			return err
-		}
-		recent, err := store.ChangedAfter(ctx, r.conn, []string{ref.ID}, a.askedAt.Add(-r.cfg.Settle))
-		if err != nil {
-			return err
-		}
-		if len(recent) == 0 {
-			a.final = true
-			return r.commit(ctx, a, r.progress, r.report.clone())
-		}
-		if err := r.waitUntil(ctx, a.askedAt.Add(r.cfg.Settle)); err != nil { // perhaps not all of Clerk knows yet
-			return err
-		}
-	}
-	return nil // it changes all the time: the next sweep will see
 }
 
 // find looks an object up.

@@ -38,8 +38,8 @@ func (r *sweepRun) merge(ctx context.Context, a answer, next progress, total int
 		return err
 	}
 	r.tell(SweepProgress{Resource: a.resource, Listed: next.Offset, Total: total})
-	for _, ref := range r.contradicted {
-		if err := r.overrule(ctx, a.resource, ref); err != nil {
+	for _, ref := range r.doubtful {
+		if err := r.settleDoubt(ctx, a.resource, ref); err != nil {
 			return err
 		}
 	}
@@ -71,14 +71,14 @@ func (r *sweepRun) read(ctx context.Context, resource clerksync.Resource, askedA
 // commit merges an answer, and records what it showed, where the sweep goes on and what it has counted so far.
 func (r *sweepRun) commit(ctx context.Context, a answer, next progress, report SweepReport) error {
 	var found []store.FoundDrift
-	var contradicted []clerksync.Reference
+	var doubtful []clerksync.Reference
 	var fresh int
 	report.Unreadable += a.unread
 	next.Failures = 0
 	var counted SweepReport
 	err := r.inTx(ctx, func(tx pgx.Tx) (err error) {
 		counted = report.clone()
-		if found, contradicted, err = r.apply(ctx, tx, a, &counted); err != nil {
+		if found, doubtful, err = r.apply(ctx, tx, a, &counted); err != nil {
 			return err
 		}
 		if a.listed {
@@ -94,7 +94,7 @@ func (r *sweepRun) commit(ctx context.Context, a answer, next progress, report S
 	if err != nil {
 		return fmt.Errorf("merge %s: %w", a.resource, err)
 	}
-	r.progress, r.report, r.fresh, r.contradicted = next, counted, fresh, contradicted
+	r.progress, r.report, r.fresh, r.doubtful = next, counted, fresh, doubtful
 	r.found(found)
 	return nil
 }
@@ -119,37 +119,37 @@ func (r *sweepRun) inTx(ctx context.Context, do func(pgx.Tx) error) error {
 }
 
 // apply merges an answer into the mirror, and counts what it showed to differ. What changed after Clerk was asked is
-// left alone. It returns which objects Clerk showed with other values than newer versions here say.
+// left alone. It returns which objects Clerk showed otherwise than later versions here say.
 func (r *sweepRun) apply(ctx context.Context, tx pgx.Tx, a answer, report *SweepReport) ([]store.FoundDrift, []clerksync.Reference, error) {
+	if a.final {
+		found, err := r.change(ctx, tx, a, a.facts, report)
+		return found, nil, err
+	}
+	followed, err := followers(ctx, tx, a, r.lags())
+	if err != nil {
+		return nil, nil, err
+	}
+	a.facts = followed.facts
 	known, err := store.ReadMirror(ctx, tx, a.facts)
 	if err != nil {
 		return nil, nil, err
 	}
-	news := a.facts
-	if !a.final {
-		news = known.News(a.facts)
-	}
-	contradicted, err := r.contradictedBy(ctx, tx, a, known.Mirror)
-	if err != nil {
-		return nil, nil, err
-	}
-	if len(news) == 0 {
-		return nil, contradicted, nil
+	news := known.News(a.facts)
+	doubtful, err := r.doubtfulOf(ctx, tx, a, known.Mirror, followed.doubtful)
+	if err != nil || len(news) == 0 {
+		return nil, doubtful, err
 	}
 	found, err := r.change(ctx, tx, a, news, report)
-	return found, contradicted, err
+	return found, doubtful, err
 }
 
-// contradictedBy returns which objects Clerk showed with other values than newer versions here say, unless they changed after it
-// was asked.
-func (r *sweepRun) contradictedBy(ctx context.Context, tx pgx.Tx, a answer, known clerksync.Mirror) ([]clerksync.Reference, error) {
-	if a.final {
-		return nil, nil
-	}
+// doubtfulOf returns which objects Clerk showed otherwise than later versions here say, or shadowed by another one that
+// ended, unless they changed after it was asked.
+func (r *sweepRun) doubtfulOf(ctx context.Context, tx pgx.Tx, a answer, known clerksync.Mirror, shadowed []string) ([]clerksync.Reference, error) {
 	var refs []clerksync.Reference
 	var ids []string
 	for _, f := range a.facts {
-		if known.Contradicted(f) {
+		if known.Contradicted(f) || slices.Contains(shadowed, f.Subject) {
 			refs, ids = append(refs, f.Reference()), append(ids, f.Subject)
 		}
 	}

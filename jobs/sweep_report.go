@@ -20,6 +20,8 @@ const (
 	ReasonWrongInstance     GuardReason = "wrong_instance"     // the secret key is of another instance than the mirror
 	ReasonUnauthorized      GuardReason = "unauthorized"       // Clerk refused the secret key
 	ReasonBudget            GuardReason = "budget"             // Clerk's rate limit is used up
+	// ReasonReadsBehind stops nothing: the sweep went through, and Clerk showed states from before what is applied.
+	ReasonReadsBehind GuardReason = store.ReasonReadsBehind
 )
 
 // guardError ends a sweep: going on could do harm, or nothing at all.
@@ -58,6 +60,7 @@ type SweepReport struct {
 	Missing        int                                  `json:"missing"` // objects that Clerk has and the mirror hadn't
 	Extra          int                                  `json:"extra"`   // objects that the mirror had and Clerk hasn't
 	Stale          int                                  `json:"stale"`   // objects of which the mirror had other values
+	Behind         int                                  `json:"behind"`  // objects that Clerk showed as they were before what is applied
 	ByKind         map[clerksync.Resource]*KindOfReport `json:"by_kind"`
 	Repaired       int                                  `json:"repaired"` // added, updated and removed
 	Added          int                                  `json:"added"`
@@ -92,6 +95,7 @@ type KindOfReport struct {
 	Missing int `json:"missing"`
 	Extra   int `json:"extra"`
 	Stale   int `json:"stale"`
+	Behind  int `json:"behind"`
 }
 
 // clone returns a report that can be counted on without changing this one: a page that fails is counted again.

@@ -258,6 +258,7 @@ CREATE TABLE rolecall.memberships (
     changed_at timestamp with time zone DEFAULT now() NOT NULL,
     deleted_received_at timestamp with time zone,
     lifted_at timestamp with time zone,
+    alive_at timestamp with time zone,
     CONSTRAINT memberships_pkey PRIMARY KEY (id)
 );
 
@@ -491,14 +492,15 @@ CREATE VIEW rolecall.current_memberships AS
      LEFT JOIN rolecall.users u ON ((u.id = m.user_id)))
   WHERE ((m.deleted_at IS NULL) AND (o.deleted_at IS NULL) AND (u.deleted_at IS NULL) AND (u.banned IS NOT TRUE) AND (u.deprovisioned IS NOT TRUE) AND (NOT (EXISTS ( SELECT
            FROM rolecall.memberships n
-          WHERE ((n.organization_id = m.organization_id) AND (n.user_id = m.user_id) AND (ROW(n.created_at, (n.deleted_at IS NULL), n.id) > ROW(m.created_at, true, m.id)))))));
+          WHERE ((n.organization_id = m.organization_id) AND (n.user_id = m.user_id) AND (ROW(GREATEST(n.created_at, n.alive_at), (n.deleted_at IS NULL), n.id) > ROW(GREATEST(m.created_at, m.alive_at), true, m.id)))))));
 
 CREATE VIEW rolecall.dead_objects AS
  SELECT 'organization'::text AS resource,
     organizations.id,
     organizations.id AS organization_id,
     ''::text AS user_id,
-    COALESCE(organizations.deleted_received_at, organizations.deleted_at) AS known_at
+    COALESCE(organizations.deleted_received_at, organizations.deleted_at) AS known_at,
+    organizations.deleted_cause AS cause
    FROM rolecall.organizations
   WHERE (organizations.deleted_at IS NOT NULL)
 UNION ALL
@@ -506,7 +508,8 @@ UNION ALL
     users.id,
     ''::text AS organization_id,
     users.id AS user_id,
-    COALESCE(users.deleted_received_at, users.deleted_at) AS known_at
+    COALESCE(users.deleted_received_at, users.deleted_at) AS known_at,
+    users.deleted_cause AS cause
    FROM rolecall.users
   WHERE (users.deleted_at IS NOT NULL)
 UNION ALL
@@ -514,7 +517,8 @@ UNION ALL
     roles.id,
     ''::text AS organization_id,
     ''::text AS user_id,
-    COALESCE(roles.deleted_received_at, roles.deleted_at) AS known_at
+    COALESCE(roles.deleted_received_at, roles.deleted_at) AS known_at,
+    roles.deleted_cause AS cause
    FROM rolecall.roles
   WHERE (roles.deleted_at IS NOT NULL)
 UNION ALL
@@ -522,7 +526,8 @@ UNION ALL
     permissions.id,
     ''::text AS organization_id,
     ''::text AS user_id,
-    COALESCE(permissions.deleted_received_at, permissions.deleted_at) AS known_at
+    COALESCE(permissions.deleted_received_at, permissions.deleted_at) AS known_at,
+    permissions.deleted_cause AS cause
    FROM rolecall.permissions
   WHERE (permissions.deleted_at IS NOT NULL)
 UNION ALL
@@ -530,7 +535,8 @@ UNION ALL
     memberships.id,
     memberships.organization_id,
     memberships.user_id,
-    COALESCE(memberships.deleted_received_at, memberships.deleted_at) AS known_at
+    COALESCE(memberships.deleted_received_at, memberships.deleted_at) AS known_at,
+    memberships.deleted_cause AS cause
    FROM rolecall.memberships
   WHERE (memberships.deleted_at IS NOT NULL)
 UNION ALL
@@ -538,7 +544,8 @@ UNION ALL
     invitations.id,
     invitations.organization_id,
     ''::text AS user_id,
-    COALESCE(invitations.deleted_received_at, invitations.deleted_at) AS known_at
+    COALESCE(invitations.deleted_received_at, invitations.deleted_at) AS known_at,
+    invitations.deleted_cause AS cause
    FROM rolecall.invitations
   WHERE (invitations.deleted_at IS NOT NULL)
 UNION ALL
@@ -546,7 +553,8 @@ UNION ALL
     domains.id,
     domains.organization_id,
     ''::text AS user_id,
-    COALESCE(domains.deleted_received_at, domains.deleted_at) AS known_at
+    COALESCE(domains.deleted_received_at, domains.deleted_at) AS known_at,
+    domains.deleted_cause AS cause
    FROM rolecall.domains
   WHERE (domains.deleted_at IS NOT NULL);
 
@@ -564,7 +572,8 @@ CREATE VIEW rolecall.effective_memberships AS
               WHERE ((p.id = ANY (r.permission_ids)) AND (p.deleted_at IS NULL)))
         END AS permissions,
     m.created_at,
-    m.deleted_at
+    m.deleted_at,
+    GREATEST(m.created_at, m.alive_at) AS ranked_at
    FROM (rolecall.memberships m
      LEFT JOIN LATERAL ( SELECT c.id,
             c.key,

@@ -20,6 +20,7 @@ const (
 	CauseUndelivered DriftCause = "undelivered" // nothing that waits here tells of it: the event was lost, or never sent
 	CauseWaiting     DriftCause = "waiting"     // a delivery about the object came, and isn't applied yet
 	CauseQuarantined DriftCause = "quarantined" // a delivery about the object came, and is set aside
+	CauseLag         DriftCause = "lag"         // Clerk's API answered from before what is applied: nothing is wrong here
 )
 
 // FoundDrift is one object that differed from Clerk.
@@ -54,7 +55,10 @@ func RecordDrift(ctx context.Context, db DBTX, r clerksync.Resource, drift []cle
 	found := make([]FoundDrift, len(drift))
 	for i, d := range drift {
 		cause, known := causes[d.ID]
-		if !known {
+		switch {
+		case d.Difference == clerksync.Behind:
+			cause = CauseLag
+		case !known:
 			cause = CauseUndelivered
 		}
 		found[i] = FoundDrift{Drift: d, Resource: r, Cause: cause}

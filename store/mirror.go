@@ -6,7 +6,9 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+	"time"
 
+	"github.com/callmine/rolecall/store/internal/dbsqlc"
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
@@ -53,6 +55,29 @@ func ReadMirror(ctx context.Context, db DBTX, facts []clerksync.Facts) (Locked, 
 	lock(ctx, w, wanted.Roles, known.Roles, q.ReadRoles, roleOf)
 	lock(ctx, w, wanted.Organizations, known.Organizations, q.ReadOrganizations, organizationOf)
 	return known, w.err
+}
+
+// EndedAfter returns, by the id of each membership that Clerk showed, the memberships of the same pair that have ended and
+// rank above it. It leaves out those that are known to have ended themselves.
+func EndedAfter(ctx context.Context, db DBTX, shown []clerksync.Membership) (map[string][]clerksync.Membership, error) {
+	var p dbsqlc.EndedAfterParams
+	for _, m := range shown {
+		p.Ids, p.OrganizationIds, p.UserIds = append(p.Ids, m.ID), append(p.OrganizationIds, m.OrganizationID), append(p.UserIds, m.UserID)
+		p.CreatedAt = append(p.CreatedAt, time.UnixMilli(m.CreatedAt.Value))
+	}
+	rows, err := queries().EndedAfter(ctx, db, p)
+	if err != nil {
+		return nil, fmt.Errorf("read memberships that ended: %w", err)
+	}
+	ended := map[string][]clerksync.Membership{}
+	for _, r := range rows {
+		m := clerksync.Membership{
+			ID: r.ID, AliveAt: millis(r.AliveAt), Tombstone: tombstone(r.DeletedAt, r.DeletedCause, r.DeletedReceivedAt, nil),
+		}
+		m.CreatedAt.Value = r.CreatedAt.UnixMilli()
+		ended[r.ShownID] = append(ended[r.ShownID], m)
+	}
+	return ended, nil
 }
 
 // wantedBy names every object that facts are about, stubs of which only the id is known included.

@@ -42,7 +42,7 @@ func membershipOf(r dbsqlc.RolecallMembership) (clerksync.Membership, error) {
 		Tombstone: tombstone(r.DeletedAt, r.DeletedCause, r.DeletedReceivedAt, r.LiftedAt),
 	}
 	m.Role.Value, m.RoleName.Value, m.Permissions.Value = r.Role, r.RoleName, r.Permissions
-	m.CreatedAt.Value, m.PublicMetadata.Value = r.CreatedAt.UnixMilli(), rawOf(r.PublicMetadata)
+	m.CreatedAt.Value, m.PublicMetadata.Value, m.AliveAt = r.CreatedAt.UnixMilli(), rawOf(r.PublicMetadata), millis(r.AliveAt)
 	err := unpackVersions(m.Registers(), r.Version, r.FieldVersions)
 	if !m.Permissions.Written() {
 		m.Permissions.Value = nil // the column has no null
@@ -55,8 +55,8 @@ func membershipRow(m clerksync.Membership) (dbsqlc.RolecallMembership, error) {
 	return dbsqlc.RolecallMembership{
 		ID: m.ID, OrganizationID: m.OrganizationID, UserID: m.UserID, Role: m.Role.Value, RoleName: m.RoleName.Value,
 		Permissions: notNull(m.Permissions.Value), CreatedAt: time.UnixMilli(m.CreatedAt.Value).UTC(),
-		PublicMetadata: textOf(m.PublicMetadata.Value),
-		Version:        version, FieldVersions: fieldVersions,
+		PublicMetadata: textOf(m.PublicMetadata.Value), AliveAt: instant(m.AliveAt),
+		Version: version, FieldVersions: fieldVersions,
 		DeletedAt: instant(m.Tombstone.OccurredAt), DeletedCause: m.Tombstone.DeliveryID,
 		DeletedReceivedAt: instant(m.Tombstone.ReceivedAt), LiftedAt: instant(m.Tombstone.LiftedAt),
 	}, err

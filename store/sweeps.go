@@ -81,6 +81,9 @@ func Now(ctx context.Context, db DBTX) (time.Time, error) {
 // ReasonUnreadable is the reason of a sweep that went through but for some objects that can't be read.
 const ReasonUnreadable = "unreadable"
 
+// ReasonReadsBehind is the reason of a sweep that went through, and to which Clerk showed states from before what is applied.
+const ReasonReadsBehind = "reads_behind"
+
 // StartSweep records that a sweep begins, of which nothing is known yet, and gives up whatever was cut off before and can't go
 // on: a whole one goes on later, unless this one is one that may write.
 func StartSweep(ctx context.Context, db DBTX, s Sweep, whole bool) (Sweep, error) {
@@ -208,6 +211,7 @@ type Grave struct {
 	clerksync.Reference
 
 	KnownAt time.Time // when its deletion became known here
+	Final   bool      // nothing lifts its tombstone
 }
 
 // Buried returns at most limit objects after the given id that had a tombstone before the sweep began and were listed all
@@ -223,7 +227,8 @@ func Buried(ctx context.Context, db DBTX, s Sweep, r clerksync.Resource, after s
 	graves := make([]Grave, len(rows))
 	for i, row := range rows {
 		ref := clerksync.Reference{ID: row.ID, OrganizationID: row.OrganizationID, UserID: row.UserID}
-		graves[i] = Grave{Reference: ref, KnownAt: row.KnownAt}
+		final := clerksync.Tombstone{OccurredAt: row.KnownAt.UnixMilli(), DeliveryID: row.Cause}.Final()
+		graves[i] = Grave{Reference: ref, KnownAt: row.KnownAt, Final: final}
 	}
 	return graves, nil
 }

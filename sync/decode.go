@@ -1,7 +1,6 @@
 package sync
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"strings"
@@ -44,7 +43,7 @@ func Decode(d Delivery) (facts Facts, known bool, err error) {
 		version:    Version{Rank: RankFull, Kind: d.Type.kind(), OccurredAt: d.OccurredAt, DeliveryID: d.ID},
 		receivedAt: d.ReceivedAt.UnixMilli(), errs: new([]error),
 	}
-	dec.version.UpdatedAt = cmp.Or(data.millis("updated_at").value, d.OccurredAt)
+	dec.version = dec.version.dated(data.millis("updated_at"))
 	facts = decode(dec, data)
 	if len(*dec.errs) > 0 && dec.version.Kind == KindDeleted { // to end access, the id is enough
 		*dec.errs = nil
@@ -84,7 +83,7 @@ func (dec *decoder) tombstone() Tombstone {
 // updated_at is of the object around it, and a deletion even repeats an old one.
 func (dec *decoder) stub() *decoder {
 	v := dec.version
-	v.Rank, v.UpdatedAt = RankStub, v.OccurredAt
+	v.Rank, v.UpdatedAt, v.Undated = RankStub, v.OccurredAt, false
 	return &decoder{version: v, errs: dec.errs}
 }
 
@@ -103,6 +102,15 @@ func setNonNull[T any](dec *decoder, m member[T]) Field[T] {
 		return Field[T]{}
 	}
 	return set(dec, m)
+}
+
+// setCreated makes a register of a created_at. One from the future is an error of a clock, and writes nothing.
+func setCreated(dec *decoder, o object) Field[int64] {
+	m := o.millis("created_at")
+	if !dec.version.plausible(m.value) {
+		return Field[int64]{}
+	}
+	return setNonNull(dec, m)
 }
 
 // setStrict is setNonNull for members that decide access: what can't be read of them keeps the whole event out, so that

@@ -54,7 +54,7 @@ var ErrUndecodable = errors.New("undecodable delivery")
 const secondsLimit = 100_000_000_000
 
 // NewDelivery reads the envelope of a verified message. signedAt is the svix-timestamp header, which stands in
-// for a missing timestamp.
+// for a timestamp that is missing or lies in its future.
 //
 // It never refuses a message: one whose envelope can't be read comes back in StateQuarantined, so that it can be
 // acknowledged and seen, and replayed if it is JSON; the body of anything else isn't kept.
@@ -93,7 +93,7 @@ func (d *Delivery) readEnvelope() error {
 		return fmt.Errorf("%w: no data object", ErrUndecodable)
 	}
 	d.InstanceID = instance.value
-	if occurred.value != 0 {
+	if occurred.value != 0 && occurred.value <= d.OccurredAt+ownSkew { // no event is later than its message's signature
 		d.OccurredAt = occurred.value
 	}
 	d.ObjectID = data.value.text("id").value

@@ -44,7 +44,7 @@ func domainEvent(dec *decoder, data object) Facts {
 	}
 	d.Name = setNonNull(dec, data.text("name"))
 	d.EnrollmentMode = setNonNull(dec, data.text("enrollment_mode"))
-	d.CreatedAt = setNonNull(dec, data.millis("created_at"))
+	d.CreatedAt = setCreated(dec, data)
 	if verification := data.child("verification"); verification.value != nil {
 		d.Verification = setNonNull(dec, verification.value.text("status"))
 	}

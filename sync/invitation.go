@@ -61,7 +61,7 @@ func invitationEvent(dec *decoder, data object) Facts {
 		Status:    setStrict(dec, data.text("status")),
 		InviterID: set(dec, nullable(data.text("inviter_id"))),
 		UserID:    set(dec, nullable(data.text("user_id"))),
-		CreatedAt: setNonNull(dec, data.millis("created_at")),
+		CreatedAt: setCreated(dec, data),
 		ExpiresAt: set(dec, data.maybeMillis("expires_at")),
 	}
 	organization := dec.publicOrganizationData(data)

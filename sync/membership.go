@@ -16,6 +16,7 @@ type Membership struct {
 	Permissions    Field[[]string] // Clerk's snapshot of the role's permissions
 	CreatedAt      Field[int64]    // epoch milliseconds
 	PublicMetadata Field[json.RawMessage]
+	AliveAt        int64 // the newest instant at which a signed event showed it alive, epoch milliseconds; see Follows
 	Tombstone      Tombstone
 }
 
@@ -42,6 +43,7 @@ func (m Membership) Merge(in Membership) Membership {
 		Permissions:    m.Permissions.merge(in.Permissions),
 		CreatedAt:      m.CreatedAt.merge(in.CreatedAt),
 		PublicMetadata: m.PublicMetadata.merge(in.PublicMetadata),
+		AliveAt:        max(m.AliveAt, in.AliveAt),
 		Tombstone:      m.Tombstone.merge(in.Tombstone),
 	}
 }
@@ -54,6 +56,9 @@ func membershipEvent(dec *decoder, data object) Facts {
 		facts = Facts{Memberships: []Membership{{}}}
 	} else {
 		*dec.errs = append(*dec.errs, *rest.errs...)
+	}
+	if dec.version.Kind == KindCreated || dec.version.Kind == KindUpdated {
+		facts.Memberships[0].AliveAt = dec.version.OccurredAt
 	}
 	facts.Subject = id
 	facts.Memberships[0].ID, facts.Memberships[0].Tombstone = id, tombstone
@@ -69,7 +74,7 @@ func (dec *decoder) membership(data object) Facts {
 		Role:           setStrict(dec, data.role()),
 		RoleName:       set(dec, nullable(data.text("role_name"))),
 		Permissions:    setStrict(dec, data.texts("permissions")),
-		CreatedAt:      setNonNull(dec, data.millis("created_at")),
+		CreatedAt:      setCreated(dec, data),
 		PublicMetadata: setNonNull(dec, data.raw("public_metadata")),
 	}
 	if m.Role.Value == "" {

@@ -42,6 +42,7 @@ const (
 	Missing Difference = "missing" // Clerk has it; here nothing is known of it but from others' nested copies, or it is dead
 	Stale   Difference = "stale"   // known here, with other values
 	Extra   Difference = "extra"   // alive here, and Clerk doesn't list it
+	Behind  Difference = "behind"  // Clerk shows it as it was before what is applied here: nothing is wrong here
 )
 
 // Drift is one object in which mirror and Clerk differ.
@@ -138,6 +139,9 @@ func merge[T mergeable[T], P registered[T]](a *application, said []T, objects, c
 	for _, in := range said {
 		id := in.ObjectID()
 		before := objects[id]
+		if a.observed && !a.overruling {
+			in = yieldTo(before, in)
+		}
 		after := before.Merge(in)
 		if a.overruling && id == a.subject {
 			after = overrule[T, P](before, in)
@@ -174,13 +178,12 @@ func nothingNew[T any, P registered[T]](before, after T) bool {
 
 // differenceOf says how an object that Clerk showed differs from what was known.
 func differenceOf[T mergeable[T], P registered[T]](before, after T) Difference {
-	anyVersion := func(Version, Version) bool { return true }
 	switch {
 	case after.dead():
 		return "" // found to be gone, which whoever looked for it counts
 	case before.dead() || Newest(P(&before).Registers()).Rank < RankFull:
 		return Missing
-	case reflect.DeepEqual(withoutHistory(before), withVersionsOf[T, P](before, withoutHistory(after), anyVersion)):
+	case sameValues[T, P](before, after):
 		return ""
 	default:
 		return Stale

@@ -1,7 +1,6 @@
 package sync
 
 import (
-	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -38,7 +37,7 @@ func DecodeObservation(o Observation) (Facts, error) {
 	dec := &decoder{
 		version: Version{Rank: RankFull, Kind: KindObserved, OccurredAt: o.AskedAt, DeliveryID: o.Cause}, errs: new([]error),
 	}
-	dec.version.UpdatedAt = cmp.Or(data.millis("updated_at").value, o.AskedAt)
+	dec.version = dec.version.dated(data.millis("updated_at"))
 	facts := resourceDecoder(o.Resource)(dec, data)
 	if err := errors.Join(*dec.errs...); err != nil {
 		return Facts{}, err

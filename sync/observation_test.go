@@ -3,7 +3,6 @@ package sync_test
 import (
 	"encoding/json"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
@@ -107,40 +106,76 @@ func TestDriftIsToldApart(t *testing.T) {
 	require.Empty(t, drift(organization))
 }
 
-// TestOnlyALaterLookUpLiftsATombstone, and nothing but a later deletion brings it back.
+// TestOnlyALaterLookUpLiftsATombstone that a read set, and nothing but a later deletion brings it back.
 func TestOnlyALaterLookUpLiftsATombstone(t *testing.T) {
 	t.Parallel()
-	shown := func(after int64) clerksync.Facts {
-		return observed(t, clerksync.ResourceMembership, after, membershipShown("org:member", 1))
+	gone := func(asked int64) clerksync.Facts {
+		ref := clerksync.Reference{ID: "orgmem_a1", OrganizationID: "org_a", UserID: "user_1"}
+		return clerksync.Gone(clerksync.ResourceMembership, ref, t0+asked, clerksync.SweepCause(asked))
 	}
-	deleted := func(id string, occurred, received int64) clerksync.Facts {
-		m := membershipMessage(id, "deleted", "orgmem_a1", "org:member", 1, occurred)
-		d := m.delivery(t)
-		d.ReceivedAt = time.UnixMilli(t0 + received)
-		facts, _, err := clerksync.Decode(d)
-		require.NoError(t, err)
-		return facts
-	}
-	dead := func(m clerksync.Mirror) bool { return m.Memberships["orgmem_a1"].Tombstone.Dead() }
-
 	mirror := clerksync.NewMirror()
-	mirror.Apply(deleted("msg_1", 10, 20), clerksync.NewMirror())
-	require.True(t, dead(mirror))
-	observe(mirror, shown(100_000), 100_000)
-	require.True(t, dead(mirror), "a listing doesn't")
-	observe(mirror, shown(20).Alive(t0+20), 20)
-	require.True(t, dead(mirror), "an answer asked for before the deletion was known doesn't")
-	changes := observe(mirror, shown(100_000).Alive(t0+100_000), 100_000)
-	require.False(t, dead(mirror))
+	observe(mirror, gone(20), 20)
+	require.True(t, gravestone(mirror).Dead())
+	observe(mirror, shownAlive(t, 100_000), 100_000)
+	require.True(t, gravestone(mirror).Dead(), "a listing doesn't lift it")
+	observe(mirror, shownAlive(t, 20).Alive(t0+20), 20)
+	require.True(t, gravestone(mirror).Dead(), "an answer asked for before the deletion was known doesn't lift it")
+	changes := observe(mirror, shownAlive(t, 100_000).Alive(t0+100_000), 100_000)
+	require.False(t, gravestone(mirror).Dead())
 	require.Equal(t, clerksync.ActionMemberJoined, changes.Entries[0].Action)
 	require.Equal(t, t0+100_000, changes.Entries[0].At)
 
-	mirror.Apply(deleted("msg_1", 10, 20), clerksync.NewMirror())
-	require.False(t, dead(mirror), "the lifted deletion again")
-	mirror.Apply(deleted("msg_1", 10, 200_000), clerksync.NewMirror())
-	require.False(t, dead(mirror), "replayed by hand")
-	mirror.Apply(deleted("msg_2", 100_000-59_000, 100_001), clerksync.NewMirror())
-	require.True(t, dead(mirror), "another one, by a clock that is behind ours")
+	observe(mirror, gone(20), 20)
+	require.False(t, gravestone(mirror).Dead(), "the lifted deletion again")
+	observe(mirror, gone(200_000), 200_000)
+	require.True(t, gravestone(mirror).Dead(), "another one")
+}
+
+// TestASignedDeletionIsFinal, in whichever order it and the answers come, and whoever read it before.
+func TestASignedDeletionIsFinal(t *testing.T) {
+	t.Parallel()
+	deletion, known, err := clerksync.Decode(membershipMessage("msg_1", "deleted", "orgmem_a1", "org:member", 1, 10).delivery(t))
+	require.NoError(t, err)
+	require.True(t, known)
+	ref := clerksync.Reference{ID: "orgmem_a1", OrganizationID: "org_a", UserID: "user_1"}
+	rapid.Check(t, func(rt *rapid.T) {
+		facts := []clerksync.Facts{deletion}
+		for range rapid.IntRange(1, 5).Draw(rt, "answers") {
+			asked := rapid.Int64Range(0, 10_000_000).Draw(rt, "asked")
+			switch rapid.IntRange(0, 3).Draw(rt, "what") {
+			case 0:
+				facts = append(facts, shownAlive(t, asked).Alive(t0+asked))
+			case 1:
+				facts = append(facts, clerksync.Gone(clerksync.ResourceMembership, ref, t0+asked, clerksync.SweepCause(asked)))
+			case 2:
+				facts = append(facts, clerksync.Gone(clerksync.ResourceMembership, ref, t0+asked, clerksync.LookupCause("A")))
+			default:
+				facts = append(facts, shownAlive(t, asked))
+			}
+		}
+		mirror := clerksync.NewMirror()
+		for _, f := range rapid.Permutation(facts).Draw(rt, "order") {
+			mirror.OverruleAll([]clerksync.Facts{f}, t0, "sweep_1")
+		}
+		require.True(rt, gravestone(mirror).Dead())
+		require.True(rt, gravestone(mirror).Final())
+		require.Equal(rt, "msg_1", gravestone(mirror).DeliveryID)
+	})
+}
+
+// TestTheAnswerToACommandIsFinal as a signed deletion is: Clerk carried it out.
+func TestTheAnswerToACommandIsFinal(t *testing.T) {
+	t.Parallel()
+	require.True(t, clerksync.Tombstone{OccurredAt: t0, DeliveryID: "cmd_A", ReceivedAt: t0, LiftedAt: t0 + 1}.Dead())
+	require.False(t, clerksync.Tombstone{OccurredAt: t0, DeliveryID: "lookup_A", ReceivedAt: t0, LiftedAt: t0 + 1}.Dead())
+	require.False(t, clerksync.Tombstone{LiftedAt: t0}.Final())
+}
+
+func gravestone(m clerksync.Mirror) clerksync.Tombstone { return m.Memberships["orgmem_a1"].Tombstone }
+
+// shownAlive is an answer that shows a membership, asked for some milliseconds after t0.
+func shownAlive(t require.TestingT, after int64) clerksync.Facts {
+	return observed(t, clerksync.ResourceMembership, after, membershipShown("org:member", 1))
 }
 
 // TestLawTombstonesAndLiftsHaveNoOrder: of deletions, and look-ups that are clear of them, any order gives one result.
@@ -150,7 +185,7 @@ func TestLawTombstonesAndLiftsHaveNoOrder(t *testing.T) {
 		var all []clerksync.Membership
 		for range rapid.IntRange(1, 6).Draw(t, "length") {
 			at := t0 + rapid.Int64Range(0, 5).Draw(t, "at")*1_000_000
-			tombstone := clerksync.Tombstone{OccurredAt: at, ReceivedAt: at + 100, DeliveryID: rapid.SampledFrom([]string{"msg_1", "msg_2"}).Draw(t, "id")}
+			tombstone := clerksync.Tombstone{OccurredAt: at, ReceivedAt: at + 100, DeliveryID: rapid.SampledFrom([]string{"sweep_1", "lookup_A", "msg_1"}).Draw(t, "id")}
 			if rapid.Bool().Draw(t, "alive") {
 				tombstone = clerksync.Tombstone{LiftedAt: at + 500_000}
 			}

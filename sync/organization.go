@@ -57,7 +57,7 @@ func (dec *decoder) organization(o object) Organization {
 		ImageURL:       set(dec, nullable(o.text("image_url"))),
 		RoleSetKey:     set(dec, nullable(o.text("role_set_key"))),
 		CreatedBy:      set(dec, nullable(o.text("created_by"))),
-		CreatedAt:      setNonNull(dec, o.millis("created_at")),
+		CreatedAt:      setCreated(dec, o),
 		PublicMetadata: setNonNull(dec, o.raw("public_metadata")),
 	}
 	return org

@@ -2,12 +2,14 @@ package sync
 
 import "cmp"
 
-// Tombstone records that an object is gone. It absorbs: once set, no event unsets it, because Clerk never reuses an id.
-// Only an answer of Clerk's API, asked for after the deletion was known here, that shows the very id alive, lifts it: the
-// deletion was another instance's, or a look-up erred. The zero Tombstone means alive.
+// Tombstone records that an object is gone. The zero Tombstone means alive.
+//
+// A deletion that a signed event or the answer to a command told is final: Clerk never reuses an id, so a later read that
+// shows the object was answered from an old state. A deletion that a read found is Clerk's word of that moment alone: a
+// look-up that was asked later, and shows the very id, lifts it.
 type Tombstone struct {
 	OccurredAt int64  // the envelope's timestamp of the deletion, or when the API was asked, epoch milliseconds
-	DeliveryID string // svix-id of the deletion, or the sweep that found it
+	DeliveryID string // the cause: svix-id, command, or the sweep or look-up that found the object gone
 	ReceivedAt int64  // when the deletion became known here, epoch milliseconds by Rolecall's clock
 	LiftedAt   int64  // when the API was asked that showed the object alive after all; 0: never
 }
@@ -18,15 +20,20 @@ const liftSkew = 60_000
 
 // Dead reports whether the object is gone.
 func (t Tombstone) Dead() bool {
-	deleted := t.OccurredAt != 0 || t.DeliveryID != ""
-	return deleted && (t.LiftedAt == 0 || t.ReceivedAt >= t.LiftedAt && t.OccurredAt >= t.LiftedAt-liftSkew)
+	return t.Final() || t.told() && (t.LiftedAt == 0 || t.ReceivedAt >= t.LiftedAt && t.OccurredAt >= t.LiftedAt-liftSkew)
 }
 
-// merge keeps the later of two deletions of one object and the later of two answers that it lives, so that the result
-// doesn't depend on their order. A deletion that was lifted is forgotten.
+// Final reports whether nothing lifts the tombstone.
+func (t Tombstone) Final() bool { return t.told() && !wasRead(t.DeliveryID) }
+
+// told reports whether any deletion is recorded.
+func (t Tombstone) told() bool { return t.OccurredAt != 0 || t.DeliveryID != "" }
+
+// merge keeps a final deletion before one that was read, the later of two alike, and the later of two answers that the
+// object lives, so that the result doesn't depend on their order. A deletion that was lifted is forgotten.
 func (t Tombstone) merge(o Tombstone) Tombstone {
 	lifted := max(t.LiftedAt, o.LiftedAt)
-	if cmp.Or(cmp.Compare(t.OccurredAt, o.OccurredAt), cmp.Compare(t.DeliveryID, o.DeliveryID), cmp.Compare(t.ReceivedAt, o.ReceivedAt)) < 0 {
+	if t.compare(o) < 0 {
 		t = o
 	}
 	t.LiftedAt = lifted
@@ -34,4 +41,15 @@ func (t Tombstone) merge(o Tombstone) Tombstone {
 		return Tombstone{LiftedAt: lifted}
 	}
 	return t
+}
+
+func (t Tombstone) compare(o Tombstone) int {
+	final := func(t Tombstone) int {
+		if t.Final() {
+			return 1
+		}
+		return 0
+	}
+	return cmp.Or(cmp.Compare(final(t), final(o)), cmp.Compare(t.OccurredAt, o.OccurredAt),
+		cmp.Compare(t.DeliveryID, o.DeliveryID), cmp.Compare(t.ReceivedAt, o.ReceivedAt))
 }

@@ -49,7 +49,7 @@ func userEvent(dec *decoder, data object) Facts {
 		ImageURL:      set(dec, nullable(data.text("image_url"))),
 		Banned:        setStrict(dec, data.boolean("banned")),
 		Deprovisioned: setStrict(dec, data.boolean("deprovisioned")),
-		CreatedAt:     setNonNull(dec, data.millis("created_at")),
+		CreatedAt:     setCreated(dec, data),
 		Tombstone:     dec.tombstone(),
 	}
 	u.Identifier = dec.identifier(data)

@@ -42,6 +42,37 @@ type Version struct {
 	Kind       Kind   `json:"k"`
 	OccurredAt int64  `json:"o"` // the envelope's timestamp, or when the API was asked, epoch milliseconds
 	DeliveryID string `json:"d"` // svix-id, or the sweep or look-up that asked: the last resort that makes the order total
+	// Undated says that Clerk's updated_at wasn't believed, so that UpdatedAt is OccurredAt. The state counts as one of
+	// its event's time, and any later answer of Clerk's API overrules it (see [Mirror.Judge]).
+	Undated bool `json:"undated,omitempty"`
+}
+
+// How far two clocks may be apart before an instant counts as wrong.
+const (
+	// clerkSkew is between Clerk's own machines: an updated_at lies a few milliseconds before its event's timestamp.
+	clerkSkew = int64(60_000)
+	// ownSkew is between Clerk's clocks and ours: the Svix library accepts signatures up to five minutes old or new.
+	ownSkew = int64(300_000)
+	// ClockError is the largest difference, in milliseconds, of clocks that the network sets.
+	ClockError = int64(1_000)
+)
+
+// plausible reports whether an instant lies in the past of the version's event or answer, as far as clocks can tell.
+func (v Version) plausible(at int64) bool {
+	if v.Kind == KindObserved {
+		return at <= v.OccurredAt+ownSkew
+	}
+	return at <= v.OccurredAt+clerkSkew
+}
+
+// dated returns the version with an object's updated_at, or with the time of the event where there is none. A date
+// from the future would win against every later event, so it isn't believed; neither is one that can't be read.
+func (v Version) dated(updatedAt member[int64]) Version {
+	v.UpdatedAt = cmp.Or(updatedAt.value, v.OccurredAt)
+	if updatedAt.err != nil || !v.plausible(v.UpdatedAt) {
+		v.UpdatedAt, v.Undated = v.OccurredAt, true
+	}
+	return v
 }
 
 // Compare returns -1, 0 or +1 as v is older than, the same as, or newer than o. An event of the very millisecond in which

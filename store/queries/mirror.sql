@@ -34,6 +34,19 @@ SELECT * FROM rolecall.domains WHERE id = ANY (@ids::text[]);
 -- name: ReadRoles :many
 SELECT * FROM rolecall.roles WHERE id = ANY (@ids::text[]);
 
+-- name: EndedAfter :many
+-- The memberships that have ended, and that rank above one of the same pair which Clerk showed and which isn't known to have
+-- ended.
+SELECT shown.id::text AS shown_id, n.id, n.created_at, n.alive_at, n.deleted_at, n.deleted_cause, n.deleted_received_at
+FROM (
+    SELECT unnest(@ids::text[]) AS id, unnest(@organization_ids::text[]) AS organization_id, unnest(@user_ids::text[]) AS user_id,
+        unnest(@created_at::timestamptz[]) AS created_at
+) shown
+LEFT JOIN rolecall.memberships m ON m.id = shown.id
+JOIN rolecall.memberships n ON n.organization_id = shown.organization_id AND n.user_id = shown.user_id AND n.id <> shown.id
+WHERE n.deleted_at IS NOT NULL AND m.deleted_at IS NULL
+    AND greatest(n.created_at, n.alive_at) > greatest(shown.created_at, m.created_at, m.alive_at);
+
 -- name: LockUsers :many
 SELECT * FROM rolecall.users WHERE id = ANY (@ids::text[]) ORDER BY id FOR UPDATE;
 
@@ -80,17 +93,17 @@ WITH changed AS (
     UPDATE rolecall.memberships o
     SET organization_id = r.organization_id, user_id = r.user_id, role = r.role, role_name = r.role_name,
         permissions = r.permissions, created_at = r.created_at, public_metadata = (r.public_metadata #>> '{}')::json,
-        version = r.version, field_versions = r.field_versions, deleted_at = r.deleted_at,
+        alive_at = r.alive_at, version = r.version, field_versions = r.field_versions, deleted_at = r.deleted_at,
         deleted_cause = r.deleted_cause,
         deleted_received_at = r.deleted_received_at, lifted_at = r.lifted_at, changed_at = clock_timestamp()
     FROM json_populate_recordset(null::rolecall.memberships, @changed::json) r
     WHERE o.id = r.id
 )
 INSERT INTO rolecall.memberships (id, organization_id, user_id, role, role_name, permissions, created_at,
-    public_metadata, version, field_versions, deleted_at, deleted_cause,
+    public_metadata, alive_at, version, field_versions, deleted_at, deleted_cause,
     deleted_received_at, lifted_at, changed_at)
 SELECT r.id, r.organization_id, r.user_id, r.role, r.role_name, r.permissions, r.created_at,
-    (r.public_metadata #>> '{}')::json, r.version, r.field_versions, r.deleted_at, r.deleted_cause,
+    (r.public_metadata #>> '{}')::json, r.alive_at, r.version, r.field_versions, r.deleted_at, r.deleted_cause,
     r.deleted_received_at, r.lifted_at, clock_timestamp()
 FROM json_populate_recordset(null::rolecall.memberships, @added::json) r
 ORDER BY r.id

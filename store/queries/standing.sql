@@ -1,5 +1,5 @@
 -- name: Standings :batchone
--- What the mirror knows about a user in an organization: all that a decision needs. The pair's newest
+-- What the mirror knows about a user in an organization: all that a decision needs. The pair's last
 -- membership counts, also if it is gone: Clerk has at most one at a time, so an older one that seems to live was ended by
 -- an event that didn't come yet. It is one pair for each execution, because Postgres remembers the plan of
 -- this form; for arrays, of which it can't guess the length, it plans anew each time, which takes five times as long
@@ -31,7 +31,7 @@ LEFT JOIN rolecall.revisions i ON i.organization_id = '' -- of what concerns all
 LEFT JOIN LATERAL (
     SELECT id, role, permissions, deleted_at FROM rolecall.effective_memberships
     WHERE organization_id = @organization_id AND user_id = @user_id
-    ORDER BY created_at DESC, deleted_at IS NULL DESC, id DESC LIMIT 1
+    ORDER BY ranked_at DESC, deleted_at IS NULL DESC, id DESC LIMIT 1
 ) m ON true;
 
 -- name: UserStatus :one

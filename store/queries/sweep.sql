@@ -103,7 +103,7 @@ WHERE m.resource = 'membership' AND (@organization_id::text = '' OR m.organizati
 
 -- name: Buried :many
 -- What has had a tombstone since before the sweep began, and was listed all the same.
-SELECT d.id::text AS id, d.organization_id::text AS organization_id, d.user_id::text AS user_id, d.known_at::timestamptz AS known_at
+SELECT d.id::text AS id, d.organization_id::text AS organization_id, d.user_id::text AS user_id, d.known_at::timestamptz AS known_at, d.cause::text AS cause
 FROM rolecall.dead_objects d
 JOIN rolecall.sweep_seen s ON s.sweep_id = @sweep_id AND s.resource = d.resource AND s.id = d.id
 WHERE d.resource = @resource AND d.id > @after AND d.known_at < @began::timestamptz

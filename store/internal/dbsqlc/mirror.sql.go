@@ -8,7 +8,72 @@ package dbsqlc
 import (
 	"context"
 	"encoding/json"
+	"time"
 )
+
+const endedAfter = `-- name: EndedAfter :many
+SELECT shown.id::text AS shown_id, n.id, n.created_at, n.alive_at, n.deleted_at, n.deleted_cause, n.deleted_received_at
+FROM (
+    SELECT unnest($1::text[]) AS id, unnest($2::text[]) AS organization_id, unnest($3::text[]) AS user_id,
+        unnest($4::timestamptz[]) AS created_at
+) shown
+LEFT JOIN rolecall.memberships m ON m.id = shown.id
+JOIN rolecall.memberships n ON n.organization_id = shown.organization_id AND n.user_id = shown.user_id AND n.id <> shown.id
+WHERE n.deleted_at IS NOT NULL AND m.deleted_at IS NULL
+    AND greatest(n.created_at, n.alive_at) > greatest(shown.created_at, m.created_at, m.alive_at)
+`
+
+type EndedAfterParams struct {
+	Ids             []string    `json:"ids"`
+	OrganizationIds []string    `json:"organization_ids"`
+	UserIds         []string    `json:"user_ids"`
+	CreatedAt       []time.Time `json:"created_at"`
+}
+
+type EndedAfterRow struct {
+	ShownID           string     `json:"shown_id"`
+	ID                string     `json:"id"`
+	CreatedAt         time.Time  `json:"created_at"`
+	AliveAt           *time.Time `json:"alive_at"`
+	DeletedAt         *time.Time `json:"deleted_at"`
+	DeletedCause      string     `json:"deleted_cause"`
+	DeletedReceivedAt *time.Time `json:"deleted_received_at"`
+}
+
+// The memberships that have ended, and that rank above one of the same pair which Clerk showed and which isn't known to have
+// ended.
+func (q *Queries) EndedAfter(ctx context.Context, db DBTX, arg EndedAfterParams) ([]EndedAfterRow, error) {
+	rows, err := db.Query(ctx, endedAfter,
+		arg.Ids,
+		arg.OrganizationIds,
+		arg.UserIds,
+		arg.CreatedAt,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []EndedAfterRow
+	for rows.Next() {
+		var i EndedAfterRow
+		if err := rows.Scan(
+			&i.ShownID,
+			&i.ID,
+			&i.CreatedAt,
+			&i.AliveAt,
+			&i.DeletedAt,
+			&i.DeletedCause,
+			&i.DeletedReceivedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
 
 const lockDomains = `-- name: LockDomains :many
 SELECT id, organization_id, name, enrollment_mode, verification, created_at, version, field_versions, deleted_at, deleted_cause, changed_at, deleted_received_at, lifted_at FROM rolecall.domains WHERE id = ANY ($1::text[]) ORDER BY id FOR UPDATE
@@ -90,7 +155,7 @@ func (q *Queries) LockInvitations(ctx context.Context, db DBTX, ids []string) ([
 }
 
 const lockMemberships = `-- name: LockMemberships :many
-SELECT id, organization_id, user_id, role, role_name, permissions, created_at, public_metadata, version, field_versions, deleted_at, deleted_cause, changed_at, deleted_received_at, lifted_at FROM rolecall.memberships WHERE id = ANY ($1::text[]) ORDER BY id FOR UPDATE
+SELECT id, organization_id, user_id, role, role_name, permissions, created_at, public_metadata, version, field_versions, deleted_at, deleted_cause, changed_at, deleted_received_at, lifted_at, alive_at FROM rolecall.memberships WHERE id = ANY ($1::text[]) ORDER BY id FOR UPDATE
 `
 
 func (q *Queries) LockMemberships(ctx context.Context, db DBTX, ids []string) ([]RolecallMembership, error) {
@@ -118,6 +183,7 @@ func (q *Queries) LockMemberships(ctx context.Context, db DBTX, ids []string) ([
 			&i.ChangedAt,
 			&i.DeletedReceivedAt,
 			&i.LiftedAt,
+			&i.AliveAt,
 		); err != nil {
 			return nil, err
 		}
@@ -361,7 +427,7 @@ func (q *Queries) ReadInvitations(ctx context.Context, db DBTX, ids []string) ([
 }
 
 const readMemberships = `-- name: ReadMemberships :many
-SELECT id, organization_id, user_id, role, role_name, permissions, created_at, public_metadata, version, field_versions, deleted_at, deleted_cause, changed_at, deleted_received_at, lifted_at FROM rolecall.memberships WHERE id = ANY ($1::text[])
+SELECT id, organization_id, user_id, role, role_name, permissions, created_at, public_metadata, version, field_versions, deleted_at, deleted_cause, changed_at, deleted_received_at, lifted_at, alive_at FROM rolecall.memberships WHERE id = ANY ($1::text[])
 `
 
 func (q *Queries) ReadMemberships(ctx context.Context, db DBTX, ids []string) ([]RolecallMembership, error) {
@@ -389,6 +455,7 @@ func (q *Queries) ReadMemberships(ctx context.Context, db DBTX, ids []string) ([
 			&i.ChangedAt,
 			&i.DeletedReceivedAt,
 			&i.LiftedAt,
+			&i.AliveAt,
 		); err != nil {
 			return nil, err
 		}
@@ -641,17 +708,17 @@ WITH changed AS (
     UPDATE rolecall.memberships o
     SET organization_id = r.organization_id, user_id = r.user_id, role = r.role, role_name = r.role_name,
         permissions = r.permissions, created_at = r.created_at, public_metadata = (r.public_metadata #>> '{}')::json,
-        version = r.version, field_versions = r.field_versions, deleted_at = r.deleted_at,
+        alive_at = r.alive_at, version = r.version, field_versions = r.field_versions, deleted_at = r.deleted_at,
         deleted_cause = r.deleted_cause,
         deleted_received_at = r.deleted_received_at, lifted_at = r.lifted_at, changed_at = clock_timestamp()
     FROM json_populate_recordset(null::rolecall.memberships, $2::json) r
     WHERE o.id = r.id
 )
 INSERT INTO rolecall.memberships (id, organization_id, user_id, role, role_name, permissions, created_at,
-    public_metadata, version, field_versions, deleted_at, deleted_cause,
+    public_metadata, alive_at, version, field_versions, deleted_at, deleted_cause,
     deleted_received_at, lifted_at, changed_at)
 SELECT r.id, r.organization_id, r.user_id, r.role, r.role_name, r.permissions, r.created_at,
-    (r.public_metadata #>> '{}')::json, r.version, r.field_versions, r.deleted_at, r.deleted_cause,
+    (r.public_metadata #>> '{}')::json, r.alive_at, r.version, r.field_versions, r.deleted_at, r.deleted_cause,
     r.deleted_received_at, r.lifted_at, clock_timestamp()
 FROM json_populate_recordset(null::rolecall.memberships, $1::json) r
 ORDER BY r.id

@@ -105,6 +105,7 @@ type RolecallMembership struct {
 	ChangedAt         time.Time       `json:"changed_at"`
 	DeletedReceivedAt *time.Time      `json:"deleted_received_at"`
 	LiftedAt          *time.Time      `json:"lifted_at"`
+	AliveAt           *time.Time      `json:"alive_at"`
 }
 
 type RolecallOrganization struct {

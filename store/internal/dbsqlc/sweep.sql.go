@@ -46,7 +46,7 @@ func (q *Queries) AddDrift(ctx context.Context, db DBTX, arg AddDriftParams) err
 }
 
 const buried = `-- name: Buried :many
-SELECT d.id::text AS id, d.organization_id::text AS organization_id, d.user_id::text AS user_id, d.known_at::timestamptz AS known_at
+SELECT d.id::text AS id, d.organization_id::text AS organization_id, d.user_id::text AS user_id, d.known_at::timestamptz AS known_at, d.cause::text AS cause
 FROM rolecall.dead_objects d
 JOIN rolecall.sweep_seen s ON s.sweep_id = $1 AND s.resource = d.resource AND s.id = d.id
 WHERE d.resource = $2 AND d.id > $3 AND d.known_at < $4::timestamptz
@@ -66,6 +66,7 @@ type BuriedRow struct {
 	OrganizationID string    `json:"organization_id"`
 	UserID         string    `json:"user_id"`
 	KnownAt        time.Time `json:"known_at"`
+	Cause          string    `json:"cause"`
 }
 
 // What has had a tombstone since before the sweep began, and was listed all the same.
@@ -89,6 +90,7 @@ func (q *Queries) Buried(ctx context.Context, db DBTX, arg BuriedParams) ([]Buri
 			&i.OrganizationID,
 			&i.UserID,
 			&i.KnownAt,
+			&i.Cause,
 		); err != nil {
 			return nil, err
 		}

@@ -1,0 +1,191 @@
+package jobs
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/callmine/rolecall/store"
+	clerksync "github.com/callmine/rolecall/sync"
+)
+
+const (
+	// defaultReadLag is how long Clerk's reads may be behind before two of its dates that contradict each other are taken for
+	// an error of clocks. Replicas lag by seconds.
+	defaultReadLag = 10 * time.Minute
+	// maxBehind is how many objects a sweep looks up because Clerk listed them in an old state. Of the others the listing
+	// itself counts: so many mean that Clerk's reads are behind as a whole.
+	maxBehind = 50
+)
+
+// doubt is what keeps an answer about one object from being believed.
+type doubt struct {
+	judgement clerksync.Judgement
+	shadowed  bool // a membership of the same pair ended here, and ranks above the one that Clerk shows
+	follows   bool // the membership that Clerk shows proves to have come after those that ended
+	recent    bool // what contradicts the answer became known here a moment ago
+}
+
+// settleDoubt looks up an object that Clerk listed otherwise than later versions here say. Where a lag of Clerk's reads
+// explains the difference, nothing changes and the object counts as behind; else Clerk's word counts.
+func (r *sweepRun) settleDoubt(ctx context.Context, resource clerksync.Resource, ref clerksync.Reference) error {
+	if r.report.Behind >= maxBehind {
+		return r.noteBehind(ctx, resource, ref.ID)
+	}
+	for range 2 {
+		a, err := r.find(ctx, resource, ref)
+		if err != nil {
+			return err
+		}
+		a.facts = slices.DeleteFunc(a.facts, func(f clerksync.Facts) bool { return f.Subject != ref.ID })
+		if len(a.facts) == 0 {
+			return nil
+		}
+		d, err := r.doubtAbout(ctx, a)
+		if err != nil {
+			return err
+		}
+		if !d.recent {
+			return r.conclude(ctx, a, d)
+		}
+		if err := r.waitUntil(ctx, a.askedAt.Add(r.cfg.Settle)); err != nil { // perhaps not all of Clerk knows yet
+			return err
+		}
+	}
+	return nil // it changes all the time: the next sweep will see
+}
+
+// doubtAbout compares a look-up's answer about one object with the mirror.
+func (r *sweepRun) doubtAbout(ctx context.Context, a answer) (doubt, error) {
+	known, err := store.ReadMirror(ctx, r.conn, a.facts)
+	if err != nil {
+		return doubt{}, err
+	}
+	lately, err := r.changedSince(ctx, a, r.cfg.ReadLag)
+	if err != nil {
+		return doubt{}, err
+	}
+	justNow, err := r.changedSince(ctx, a, r.cfg.Settle)
+	if err != nil {
+		return doubt{}, err
+	}
+	followed, err := followers(ctx, r.conn, a, r.lags())
+	d := doubt{
+		judgement: known.Judge(a.facts[0], clerksync.Circumstances{
+			AskedAt: a.askedAt.UnixMilli(), Settled: !lately, Trusted: r.opts.TrustClerk,
+		}),
+		shadowed: len(followed.doubtful) > 0, follows: followed.marked,
+	}
+	contradicts := d.judgement.Behind || d.judgement.Overruling.Subject != ""
+	d.recent = contradicts && justNow || followed.recent
+	return d, err
+}
+
+// changedSince reports whether the object of a look-up's answer changed here less than a while before it was asked for.
+func (r *sweepRun) changedSince(ctx context.Context, a answer, ago time.Duration) (bool, error) {
+	changed, err := store.ChangedAfter(ctx, r.conn, []string{a.facts[0].Subject}, a.askedAt.Add(-ago))
+	return len(changed) > 0, err
+}
+
+// conclude changes what the answer proves, and reports what it doesn't.
+func (r *sweepRun) conclude(ctx context.Context, a answer, d doubt) error {
+	if d.follows {
+		if err := r.commit(ctx, a, r.progress, r.report.clone()); err != nil {
+			return err
+		}
+	}
+	if d.judgement.Overruling.Subject != "" {
+		a.facts, a.final = []clerksync.Facts{d.judgement.Overruling}, true
+		if err := r.commit(ctx, a, r.progress, r.report.clone()); err != nil {
+			return err
+		}
+	}
+	if d.judgement.Behind || d.shadowed {
+		return r.noteBehind(ctx, a.resource, a.facts[0].Subject)
+	}
+	return nil
+}
+
+// noteBehind reports that Clerk showed an object as it was before what is applied here.
+func (r *sweepRun) noteBehind(ctx context.Context, resource clerksync.Resource, id string) error {
+	var found []store.FoundDrift
+	report := r.report.clone()
+	report.Behind++
+	report.kind(resource).Behind++
+	err := r.inTx(ctx, func(tx pgx.Tx) (err error) {
+		drift := []clerksync.Drift{{ID: id, Difference: clerksync.Behind}}
+		if found, err = store.RecordDrift(ctx, tx, resource, drift, !r.sweep.DryRun); err != nil {
+			return err
+		}
+		if err := r.pack(r.progress, report); err != nil {
+			return err
+		}
+		return store.SaveSweep(ctx, tx, r.sweep)
+	})
+	if err != nil {
+		return fmt.Errorf("record what Clerk showed of before: %w", err)
+	}
+	r.report = report
+	r.found(found)
+	return nil
+}
+
+// tooYoung reports whether reads that are known to be behind explain why an object isn't there: it changed here not long
+// ago, so it may have been made after the state that they show.
+func (r *sweepRun) tooYoung(ctx context.Context, id string, askedAt time.Time) (bool, error) {
+	if r.report.Behind == 0 {
+		return false, nil
+	}
+	changed, err := store.ChangedAfter(ctx, r.conn, []string{id}, askedAt.Add(-r.cfg.ReadLag))
+	return len(changed) > 0, err
+}
+
+func (r *sweepRun) lags() lags { return lags{settle: r.cfg.Settle, reads: r.cfg.ReadLag} }
+
+// lags are how long after something became known here an answer may contradict it, at all and also against its dates.
+type lags struct{ settle, reads time.Duration }
+
+// followed is what Clerk's answer says of memberships whose pair has another one that ended and ranks above them.
+type followed struct {
+	facts    []clerksync.Facts // with the word that those that follow are alive
+	marked   bool              // some follow
+	doubtful []string          // the others
+	recent   bool              // an end became known here a moment ago, so that the answer may be from before it
+}
+
+// followers finds out which memberships that Clerk shows came after others of their pair, although these rank above them.
+func followers(ctx context.Context, db store.DBTX, a answer, l lags) (followed, error) {
+	out := followed{facts: slices.Clone(a.facts)}
+	var shown []clerksync.Membership
+	for _, f := range a.facts {
+		shown = append(shown, f.Memberships...)
+	}
+	if len(shown) == 0 {
+		return out, nil
+	}
+	ended, err := store.EndedAfter(ctx, db, shown)
+	if err != nil {
+		return out, err
+	}
+	for i, f := range a.facts {
+		others := ended[f.Subject]
+		if len(others) == 0 || len(f.Memberships) == 0 {
+			continue
+		}
+		follows := true
+		for _, o := range others {
+			age := a.askedAt.Sub(time.UnixMilli(o.Tombstone.ReceivedAt))
+			out.recent = out.recent || age < l.settle
+			follows = follows && age >= l.settle && f.Memberships[0].Follows(o, age > l.reads)
+		}
+		if follows {
+			out.facts[i], out.marked = f.AliveAfter(a.askedAt.UnixMilli(), others...), true
+		} else {
+			out.doubtful = append(out.doubtful, f.Subject)
+		}
+	}
+	return out, nil
+}

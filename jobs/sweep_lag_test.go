@@ -1,0 +1,221 @@
+package jobs
+
+import (
+	"context"
+	"encoding/json"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/callmine/rolecall/store"
+	clerksync "github.com/callmine/rolecall/sync"
+)
+
+// TestAnOldAnswerLetsNobodyIn: signed events removed, demoted, banned and deleted four admins, and Clerk goes on showing, in
+// lists and look-ups, what was true before. Once Clerk has caught up, one sweep makes the mirror equal.
+func TestAnOldAnswerLetsNobodyIn(t *testing.T) {
+	t.Parallel()
+	b, d := setup(t), newDirectory()
+	for n := range 5 {
+		d.member(n, "org:admin")
+	}
+	b.sweep(t, d, SweepOptions{})
+	require.Len(t, b.roles(t), 5)
+	demoted := membershipObject(1, "org:member", 9000)
+	banned := map[string]any{"id": "user_00002", "banned": true, "created_at": t0, "updated_at": t0 + 9000}
+	b.deliver(t, event(t, "msg_1", "organizationMembership.deleted", 9001, membershipObject(0, "org:admin", 0)))
+	b.deliver(t, event(t, "msg_2", "organizationMembership.updated", 9001, demoted))
+	b.deliver(t, event(t, "msg_3", "user.updated", 9001, banned))
+	b.deliver(t, event(t, "msg_4", "user.deleted", 9001, map[string]any{"id": "user_00003", "deleted": true}))
+	want := map[string]string{"orgmem_00001": "org:member", "orgmem_00004": "org:admin"}
+	require.Equal(t, want, b.roles(t))
+	entries := len(b.audit(t))
+
+	for range 2 {
+		report := b.sweep(t, d, SweepOptions{})
+		require.Equal(t, want, b.roles(t))
+		require.Equal(t, 4, report.Behind)
+		require.Zero(t, report.Missing+report.Stale+report.Extra+report.Repaired)
+		require.True(t, report.Aborted)
+		require.Equal(t, ReasonReadsBehind, report.Reason)
+		require.Equal(t, 2, report.ByKind[clerksync.ResourceMembership].Behind)
+	}
+	require.Len(t, b.audit(t), entries, "nothing changed")
+	totals, err := store.DriftTotals(t.Context(), b.pool)
+	require.NoError(t, err)
+	require.Contains(t, totals, store.DriftTotal{Resource: clerksync.ResourceMembership, Difference: clerksync.Behind, Cause: store.CauseLag, Count: 4})
+	last, err := store.LastSweep(t.Context(), b.pool)
+	require.NoError(t, err)
+	require.Equal(t, store.SweepAborted, last.State)
+
+	d.remove(clerksync.ResourceMembership, "orgmem_00000", "orgmem_00003")
+	d.remove(clerksync.ResourceUser, "user_00003")
+	d.set(clerksync.ResourceMembership, demoted)
+	d.set(clerksync.ResourceUser, banned)
+	report := b.sweep(t, d, SweepOptions{Confirm: true})
+	require.False(t, report.Aborted, report.Detail)
+	require.Zero(t, report.Behind)
+	require.Equal(t, want, b.roles(t))
+	last, err = store.LastSweep(t.Context(), b.pool)
+	require.NoError(t, err)
+	require.Equal(t, store.SweepClean, last.State)
+}
+
+// TestADryRunReportsAnOldAnswer, and counts nothing.
+func TestADryRunReportsAnOldAnswer(t *testing.T) {
+	t.Parallel()
+	b, d := setup(t), populated(2)
+	b.sweep(t, d, SweepOptions{})
+	b.deliver(t, event(t, "msg_1", "organizationMembership.deleted", 9001, membershipObject(0, "org:member", 0)))
+	b.deliver(t, event(t, "msg_2", "organizationMembership.updated", 9001, membershipObject(1, "org:admin", 9000)))
+	var found []store.FoundDrift
+	report := b.sweep(t, d, SweepOptions{DryRun: true, Found: func(f store.FoundDrift) { found = append(found, f) }})
+	require.Equal(t, 2, report.Behind)
+	require.Len(t, found, 2)
+	require.Equal(t, store.CauseLag, found[0].Cause)
+	totals, err := store.DriftTotals(t.Context(), b.pool)
+	require.NoError(t, err)
+	for _, total := range totals {
+		require.NotEqual(t, clerksync.Behind, total.Difference)
+	}
+}
+
+// TestAnOperatorMayTrustClerk: Clerk itself has gone back, and an operator says so. A signed deletion stays.
+func TestAnOperatorMayTrustClerk(t *testing.T) {
+	t.Parallel()
+	b, d := setup(t), populated(2)
+	b.sweep(t, d, SweepOptions{})
+	b.deliver(t, event(t, "msg_1", "organizationMembership.updated", 9001, membershipObject(0, "org:admin", 9000)))
+	b.deliver(t, event(t, "msg_2", "organizationMembership.deleted", 9001, membershipObject(1, "org:member", 0)))
+	report := b.sweep(t, d, SweepOptions{TrustClerk: true})
+	require.Equal(t, map[string]string{"orgmem_00000": "org:member"}, b.roles(t))
+	require.Equal(t, 1, report.Stale)
+	require.Equal(t, 1, report.Behind)
+}
+
+// TestASweepDoesNotLiftWhileClerksReadsAreBehind: whether a read that shows a member again is newer than the one that didn't
+// can't be told then.
+func TestASweepDoesNotLiftWhileClerksReadsAreBehind(t *testing.T) {
+	t.Parallel()
+	b, d := setup(t), populated(3)
+	b.sweep(t, d, SweepOptions{})
+	d.remove(clerksync.ResourceMembership, "orgmem_00000")
+	require.Equal(t, 1, b.sweep(t, d, SweepOptions{}).Removed, "its event was lost")
+	b.deliver(t, event(t, "msg_1", "organizationMembership.updated", 9001, membershipObject(1, "org:guest", 9000)))
+	d.set(clerksync.ResourceMembership, membershipObject(0, "org:member", 0)) // as before both
+	report := b.sweep(t, d, SweepOptions{})
+	require.Equal(t, 2, report.Behind)
+	require.NotContains(t, b.roles(t), "orgmem_00000")
+
+	d.set(clerksync.ResourceMembership, membershipObject(1, "org:guest", 9000))
+	require.Equal(t, 1, b.sweep(t, d, SweepOptions{}).Added, "Clerk has caught up, and the first read erred")
+}
+
+// TestAnOldAnswerRemovesNobodyWhoJoinedLately: a read from before the membership doesn't show it.
+func TestAnOldAnswerRemovesNobodyWhoJoinedLately(t *testing.T) {
+	t.Parallel()
+	b, d := setup(t), populated(3)
+	b.sweep(t, d, SweepOptions{})
+	b.deliver(t, event(t, "msg_1", "organizationMembership.updated", 9001, membershipObject(1, "org:guest", 9000)))
+	b.deliver(t, event(t, "msg_2", "organizationMembership.created", 9001, membershipObject(7, "org:member", 9000)))
+	report := b.sweep(t, d, SweepOptions{})
+	require.Equal(t, 2, report.Behind)
+	require.Zero(t, report.Removed)
+	require.Contains(t, b.roles(t), "orgmem_00007")
+}
+
+// TestAMembershipThatClerkDatesBeforeTheEndedOne counts: one of Clerk's machines has a clock that is behind.
+func TestAMembershipThatClerkDatesBeforeTheEndedOne(t *testing.T) {
+	t.Parallel()
+	again := func(created, updated int64) map[string]any {
+		m := membershipObject(0, "org:member", updated)
+		m["id"], m["created_at"] = "orgmem_again", t0+created
+		return m
+	}
+	first := func() map[string]any {
+		m := membershipObject(0, "org:admin", 100_000)
+		m["created_at"] = t0 + 100_000
+		return m
+	}
+	for name, c := range map[string]struct {
+		created, updated int64
+		event            bool          // it comes by a webhook alone
+		readLag          time.Duration // that is assumed
+		counts           bool
+	}{
+		"by its own event":              {created: 50_000, updated: 50_000, event: true, counts: true},
+		"listed, 50 ms apart":           {created: 99_950, updated: 99_950, counts: true},
+		"listed, updated since":         {created: 50_000, updated: 200_000, counts: true},
+		"listed, as before the other":   {created: 50_000, updated: 50_000},
+		"listed, long after the other":  {created: 50_000, updated: 50_000, readLag: time.Nanosecond, counts: true},
+		"listed, before a longer life?": {created: 98_000, updated: 98_000},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b, d := setup(t), newDirectory()
+			d.member(0, "org:admin")
+			d.remove(clerksync.ResourceMembership, "orgmem_00000")
+			b.deliver(t, event(t, "msg_1", "organizationMembership.created", 100_001, first()))
+			b.deliver(t, event(t, "msg_2", "organizationMembership.deleted", 150_000, first()))
+			shown := again(c.created, c.updated)
+			if c.event {
+				b.deliver(t, event(t, "msg_3", "organizationMembership.created", 160_000, shown))
+				require.Equal(t, map[string]string{"orgmem_again": "org:member"}, b.roles(t))
+				return
+			}
+			d.set(clerksync.ResourceMembership, shown)
+			s := b.sweeper(t, d)
+			if c.readLag > 0 {
+				s.cfg.ReadLag = c.readLag
+			}
+			report, err := s.Run(t.Context(), SweepOptions{})
+			require.NoError(t, err)
+			require.Equal(t, c.counts, len(b.roles(t)) == 1, "%+v", report)
+			require.Equal(t, c.counts, report.Behind == 0)
+			if c.counts { // also from then on, and the next sweep finds nothing
+				next := b.sweep(t, d, SweepOptions{})
+				require.Zero(t, next.Repaired+next.Behind)
+				standings, err := store.Standings(t.Context(), b.pool, store.Pair{UserID: "user_00000", OrganizationID: "org_1"})
+				require.NoError(t, err)
+				require.True(t, standings[0].Member)
+			}
+		})
+	}
+}
+
+// TestAReadOfBeforeShowsNoEarlierMembership: a member left, came back and left again; the first deletion was lost, and Clerk's
+// reads show the first membership.
+func TestAReadOfBeforeShowsNoEarlierMembership(t *testing.T) {
+	t.Parallel()
+	b, d := setup(t), newDirectory()
+	d.member(0, "org:admin")
+	b.sweep(t, d, SweepOptions{})
+	again := membershipObject(0, "org:member", 60_000)
+	again["id"], again["created_at"] = "orgmem_again", t0+60_000
+	b.deliver(t, event(t, "msg_1", "organizationMembership.created", 60_001, again))
+	b.deliver(t, event(t, "msg_2", "organizationMembership.deleted", 70_000, again))
+	require.Empty(t, b.roles(t))
+	require.Equal(t, 1, b.sweep(t, d, SweepOptions{}).Behind)
+	require.Empty(t, b.roles(t))
+	refresher, err := NewRefresher(RefresherConfig{
+		Pool: b.pool, Directory: d, Allowed: func() error { return nil },
+		UserMemberships: func(context.Context, string) ([]json.RawMessage, error) { return nil, nil },
+	})
+	require.NoError(t, err)
+	require.NoError(t, refresher.Refresh(t.Context(), "user_00000", "org_1"))
+	require.Empty(t, b.roles(t), "a look-up shows the same")
+}
+
+// TestManyOldAnswersAreNotLookedUpEach: Clerk's reads are behind as a whole.
+func TestManyOldAnswersAreNotLookedUpEach(t *testing.T) {
+	t.Parallel()
+	b, d := setup(t), populated(maxBehind+20)
+	b.sweep(t, d, SweepOptions{})
+	for n := range maxBehind + 20 {
+		b.deliver(t, event(t, "msg_"+membershipObject(n, "", 0)["id"].(string), "organizationMembership.updated", 9001, membershipObject(n, "org:guest", 9000)))
+	}
+	d.finds = nil
+	require.Equal(t, maxBehind+20, b.sweep(t, d, SweepOptions{}).Behind)
+	require.Len(t, d.finds, maxBehind)
+}

@@ -1,0 +1,24 @@
+package sync
+
+import (
+	"strconv"
+	"strings"
+)
+
+// A cause names what told of a change: the svix-id of a delivery, a command (cmd_…), or a read of Clerk's API. Only reads
+// may be answered from an old state, so the two kinds of read have names of their own.
+const (
+	sweepPrefix  = "sweep_"
+	lookupPrefix = "lookup_"
+)
+
+// SweepCause names a sweep as a cause.
+func SweepCause(id int64) string { return sweepPrefix + strconv.FormatInt(id, 10) }
+
+// LookupCause names a look-up as a cause.
+func LookupCause(id string) string { return lookupPrefix + id }
+
+// wasRead reports whether a read of Clerk's API is the cause.
+func wasRead(cause string) bool {
+	return strings.HasPrefix(cause, sweepPrefix) || strings.HasPrefix(cause, lookupPrefix)
+}

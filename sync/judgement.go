@@ -1,0 +1,188 @@
+package sync
+
+import (
+	"math"
+	"reflect"
+)
+
+// What Clerk's API shows and what signed events told may contradict each other. This file says which counts.
+//
+// An answer may come from an old state: Clerk's reads can lag behind its events by any time. So an answer that is dated
+// before what is applied here changes nothing, and is reported: Clerk's reads are behind. It is a choice between two
+// wrongs: an account that was refused stays refused. An answer overrules what is applied only where a lag can't explain
+// the difference; each case is one in [Version.yields].
+
+// Circumstances say how much a look-up's answer may be trusted.
+type Circumstances struct {
+	AskedAt int64 // when the API was asked, epoch milliseconds
+	Settled bool  // the object hasn't changed here for longer than Clerk's reads lag behind
+	Trusted bool  // an operator says that Clerk's answers are true, whatever their dates
+}
+
+// Judgement says what is to be done with an answer of Clerk's API that the mirror contradicts.
+type Judgement struct {
+	Overruling Facts // what of the answer counts although the mirror has later versions; no subject if nothing does
+	Behind     bool  // some of the answer is older than what is applied here
+}
+
+// Contradicted reports whether the mirror has other values for the subject of the facts, which Clerk's API showed, than these, and
+// would keep them because of their versions. The facts must have been merged before.
+func (m Mirror) Contradicted(f Facts) bool {
+	j := m.Judge(f, Circumstances{})
+	return j.Behind || j.Overruling.Subject != ""
+}
+
+// Judge says what of an answer of Clerk's API about the subject of the facts counts. The facts must have been merged before.
+func (m Mirror) Judge(f Facts, c Circumstances) Judgement {
+	f = f.Own()
+	j := Judgement{Overruling: Facts{Subject: f.Subject}}
+	o := &j.Overruling
+	o.Users = judge(&j, c, f.Users, m.Users)
+	o.Memberships = judge(&j, c, f.Memberships, m.Memberships)
+	o.Invitations = judge(&j, c, f.Invitations, m.Invitations)
+	o.Domains = judge(&j, c, f.Domains, m.Domains)
+	o.Permissions = judge(&j, c, f.Permissions, m.Permissions)
+	o.Roles = judge(&j, c, f.Roles, m.Roles)
+	o.Organizations = judge(&j, c, f.Organizations, m.Organizations)
+	if o.empty() {
+		o.Subject = ""
+	}
+	return j
+}
+
+// judge returns what of an answer about objects of one kind overrules the mirror: the objects without the registers in
+// which they agree, or are older.
+func judge[T mergeable[T], P registered[T]](j *Judgement, c Circumstances, said []T, objects map[string]T) []T {
+	var overruling []T
+	for _, in := range said {
+		before, known := objects[in.ObjectID()]
+		if !known || in.ObjectID() != j.Overruling.Subject || before.dead() {
+			continue
+		}
+		if sameValues[T, P](before, overrule[T, P](before, in)) {
+			continue
+		}
+		// A membership, invitation or domain never moves to another organization: no lag explains the difference.
+		counts := !reflect.DeepEqual(before, withParentsOf(before, in))
+		kept := in
+		mine, theirs := P(&before).Registers(), P(&kept).Registers()
+		for i := range theirs {
+			switch {
+			case !differs[T, P](before, in, i):
+				*theirs[i].Version = Version{}
+			case mine[i].Version.yields(*theirs[i].Version, c):
+				counts = true
+			default:
+				*theirs[i].Version = Version{}
+				j.Behind = true
+			}
+		}
+		if counts {
+			overruling = append(overruling, kept)
+		}
+	}
+	return overruling
+}
+
+// differs reports whether an answer has another value of one register than the mirror.
+func differs[T mergeable[T], P registered[T]](before, in T, register int) bool {
+	only := withParentsOf(in, before)
+	for i, r := range P(&only).Registers() {
+		if i != register {
+			*r.Version = Version{}
+		}
+	}
+	return !sameValues[T, P](before, overrule[T, P](before, only))
+}
+
+// sameValues reports whether two states of an object differ in nothing but their versions and their history.
+func sameValues[T any, P registered[T]](before, after T) bool {
+	anyVersion := func(Version, Version) bool { return true }
+	return reflect.DeepEqual(withoutHistory(before), withVersionsOf[T, P](before, withoutHistory(after), anyVersion))
+}
+
+// yields reports whether a register that the version wrote takes the value that an answer of another version shows.
+func (v Version) yields(answer Version, c Circumstances) bool {
+	switch {
+	case c.Trusted, v.Undated, v.UpdatedAt > c.AskedAt+ownSkew: // the version isn't to be believed
+		return true
+	case answer.UpdatedAt >= v.UpdatedAt: // the answer isn't older
+		return true
+	case c.Settled: // a nested copy may be old itself, and Clerk's machines may stamp two updates in the wrong order
+		return v.Rank < RankFull || v.UpdatedAt-answer.UpdatedAt <= ClockError
+	default:
+		return false
+	}
+}
+
+// OverruleAll puts what a look-up showed into the mirror, whatever the versions of what it says of its subjects. The
+// facts are those of a [Judgement].
+func (m Mirror) OverruleAll(facts []Facts, askedAt int64, cause string) Changes {
+	return m.observeAll(application{observed: true, overruling: true}, facts, askedAt, cause)
+}
+
+// overrule merges as if what is said had the highest version, and leaves it with its own.
+func overrule[T mergeable[T], P registered[T]](before, in T) T {
+	raised := in
+	for _, r := range P(&raised).Registers() {
+		if !r.Version.IsZero() {
+			r.Version.Rank, r.Version.UpdatedAt = RankFull, math.MaxInt64
+		}
+	}
+	after := before.Merge(raised)
+	own, registers := P(&in).Registers(), P(&after).Registers()
+	for i, r := range registers {
+		if r.Version.UpdatedAt == math.MaxInt64 {
+			*r.Version = *own[i].Version
+		}
+	}
+	return withParentsOf(after, in)
+}
+
+// withParentsOf returns after, in the organization and of the user that in names.
+func withParentsOf[T any](after, in T) T {
+	switch after := any(&after).(type) {
+	case *Membership:
+		in := any(&in).(*Membership) //nolint:forcetypeassert // both are states of one object
+		after.OrganizationID, after.UserID = in.OrganizationID, in.UserID
+	case *Invitation:
+		after.OrganizationID = any(&in).(*Invitation).OrganizationID //nolint:forcetypeassert // as above
+	case *Domain:
+		after.OrganizationID = any(&in).(*Domain).OrganizationID //nolint:forcetypeassert // as above
+	}
+	return after
+}
+
+// yieldTo returns what an answer says, without the words that would lift a ban or an offboarding which a newer nested copy
+// told. A nested copy never outranks the account's own word, but an older word doesn't let an account in again.
+func yieldTo[T any](before, in T) T {
+	was, ok := any(&before).(*User)
+	if !ok {
+		return in
+	}
+	user := any(&in).(*User) //nolint:forcetypeassert // both are states of one object
+	user.Banned, user.Deprovisioned = yieldFlag(was.Banned, user.Banned), yieldFlag(was.Deprovisioned, user.Deprovisioned)
+	return in
+}
+
+// yieldFlag is yieldTo for one register that refuses an account everything.
+func yieldFlag(before, in Field[bool]) Field[bool] {
+	if before.Value && before.Version.Rank < RankFull && in.Version.UpdatedAt < before.Version.UpdatedAt {
+		return Field[bool]{}
+	}
+	return in
+}
+
+// Reference returns what a point look-up of the subject of the facts needs.
+func (f Facts) Reference() Reference {
+	ref := Reference{ID: f.Subject}
+	switch {
+	case len(f.Memberships) > 0:
+		ref.OrganizationID, ref.UserID = f.Memberships[0].OrganizationID, f.Memberships[0].UserID
+	case len(f.Invitations) > 0:
+		ref.OrganizationID = f.Invitations[0].OrganizationID
+	case len(f.Domains) > 0:
+		ref.OrganizationID = f.Domains[0].OrganizationID
+	}
+	return ref
+}

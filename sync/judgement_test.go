@@ -1,0 +1,219 @@
+package sync_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	clerksync "github.com/callmine/rolecall/sync"
+)
+
+const minute = int64(60_000)
+
+// TestAnOlderAnswerChangesNothing, and a look-up that contradicts the mirror is judged by what a lag can explain.
+func TestAnOlderAnswerChangesNothing(t *testing.T) {
+	t.Parallel()
+	const hour = 60 * minute
+	for name, c := range map[string]struct {
+		event, answer    int64 // updated_at
+		asked            int64
+		settled, trusted bool
+		behind, counts   bool
+	}{
+		"an answer from before the event":           {event: 10_000, answer: 0, asked: 23_000, behind: true},
+		"long after":                                {event: 10_000, answer: 0, asked: 24 * hour, settled: true, behind: true},
+		"two updates that lie within clocks' error": {event: 10_000, answer: 9_500, asked: 23_000, behind: true},
+		"and Clerk goes on saying so":               {event: 10_000, answer: 9_500, asked: hour, settled: true, counts: true},
+		"an operator says that Clerk is right":      {event: 10_000, answer: 0, asked: 23_000, trusted: true, counts: true},
+	} {
+		mirror := clerksync.NewMirror()
+		apply(t, mirror, membershipMessage("msg_1", "updated", "orgmem_a1", "org:member", c.event, c.event))
+		answer := observed(t, clerksync.ResourceMembership, c.asked, membershipShown("org:admin", c.answer))
+		require.Empty(t, observe(mirror, answer, c.asked).Drift, name)
+		require.Equal(t, "org:member", mirror.Memberships["orgmem_a1"].Role.Value, name)
+		require.True(t, mirror.Contradicted(answer), name)
+		j := mirror.Judge(answer, clerksync.Circumstances{AskedAt: t0 + c.asked, Settled: c.settled, Trusted: c.trusted})
+		require.Equal(t, c.behind, j.Behind, name)
+		require.Equal(t, c.counts, j.Overruling.Subject != "", name)
+		if c.counts {
+			mirror.OverruleAll([]clerksync.Facts{j.Overruling}, t0+c.asked, "sweep_2")
+			require.Equal(t, "org:admin", mirror.Memberships["orgmem_a1"].Role.Value, name)
+			require.False(t, mirror.Contradicted(answer), name)
+		}
+	}
+}
+
+// TestOnlyWhatCountsOverrules: of one answer, some registers are older than what is applied, and others aren't.
+func TestOnlyWhatCountsOverrules(t *testing.T) {
+	t.Parallel()
+	mirror := clerksync.NewMirror()
+	for _, m := range []message{
+		{ID: "msg_1", Type: "user.updated", Timestamp: t0 + 9000, Data: map[string]any{"id": "user_1", "updated_at": t0 + 9000, "banned": true}},
+		{ID: "msg_2", Type: "user.updated", Timestamp: t0 + 1, Data: map[string]any{"id": "user_1", "updated_at": math.MaxInt64, "first_name": "Kim"}},
+	} {
+		apply(t, mirror, m)
+	}
+	answer := observed(t, clerksync.ResourceUser, 20_000, map[string]any{"id": "user_1", "updated_at": t0, "banned": false, "first_name": "Lee"})
+	j := mirror.Judge(answer, clerksync.Circumstances{AskedAt: t0 + 20_000})
+	require.True(t, j.Behind)
+	mirror.OverruleAll([]clerksync.Facts{j.Overruling}, t0+20_000, "sweep_2")
+	require.True(t, mirror.Users["user_1"].Banned.Value)
+	require.Equal(t, "Lee", *mirror.Users["user_1"].FirstName.Value)
+}
+
+// TestAMembershipNeverMoves: whatever an event said, an answer tells whose it is.
+func TestAMembershipNeverMoves(t *testing.T) {
+	t.Parallel()
+	mirror := clerksync.NewMirror()
+	moved := membershipMessage("msg_1", "updated", "orgmem_a1", "org:member", 9000, 9000)
+	moved.Data["organization"] = map[string]any{"id": "org_zzz"}
+	apply(t, mirror, moved)
+	answer := observed(t, clerksync.ResourceMembership, 20_000, membershipShown("org:admin", 0))
+	j := mirror.Judge(answer, clerksync.Circumstances{AskedAt: t0 + 20_000})
+	require.True(t, j.Behind, "the role")
+	mirror.OverruleAll([]clerksync.Facts{j.Overruling}, t0+20_000, "sweep_2")
+	require.Equal(t, "org_a", mirror.Memberships["orgmem_a1"].OrganizationID)
+	require.Equal(t, "org:member", mirror.Memberships["orgmem_a1"].Role.Value)
+}
+
+// TestANestedBanIsNotLiftedByAnOlderWord of the account's own.
+func TestANestedBanIsNotLiftedByAnOlderWord(t *testing.T) {
+	t.Parallel()
+	for _, flag := range []string{"banned", "deprovisioned"} {
+		mirror := clerksync.NewMirror()
+		nested := membershipMessage("msg_1", "updated", "orgmem_a1", "org:member", 9000, 9000)
+		nested.Data["public_user_data"].(map[string]any)[flag] = true
+		apply(t, mirror, nested)
+		refused := func() bool {
+			u := mirror.Users["user_1"]
+			return u.Banned.Value || u.Deprovisioned.Value
+		}
+		answer := func(updated int64) clerksync.Facts {
+			return observed(t, clerksync.ResourceUser, 20_000, map[string]any{
+				"id": "user_1", "updated_at": t0 + updated, "banned": false, "deprovisioned": false, "first_name": "Kim",
+			})
+		}
+		observe(mirror, answer(0), 20_000)
+		require.True(t, refused(), flag)
+		require.Equal(t, "Kim", *mirror.Users["user_1"].FirstName.Value, "the rest counts")
+		require.True(t, mirror.Judge(answer(0), clerksync.Circumstances{AskedAt: t0 + 20_000}).Behind)
+		require.False(t, mirror.Judge(answer(0), clerksync.Circumstances{AskedAt: t0 + 20_000, Settled: true}).Behind, "a copy may be old itself")
+		observe(mirror, answer(9001), 20_000)
+		require.False(t, refused(), "a newer word")
+	}
+}
+
+// TestDatesFromTheFutureAreNotBelieved, because they would win against every later event.
+func TestDatesFromTheFutureAreNotBelieved(t *testing.T) {
+	t.Parallel()
+	later := []int64{2 * minute, 365 * 24 * 60 * minute, math.MaxInt64 - t0}
+	for _, ahead := range later {
+		t.Run(fmt.Sprint(ahead), func(t *testing.T) {
+			t.Parallel()
+			updated := membershipMessage("msg_1", "updated", "orgmem_a1", "org:admin", ahead, 1)
+			occurred := membershipMessage("msg_1", "updated", "orgmem_a1", "org:admin", ahead, min(ahead, 1<<47)+6*minute)
+			created := membershipMessage("msg_1", "created", "orgmem_a1", "org:admin", 1, 1)
+			created.Data["created_at"] = t0 + ahead
+			for _, wrong := range []message{updated, occurred, created} {
+				mirror := play(t, wrong, membershipMessage("msg_2", "updated", "orgmem_a1", "org:member", 2, 2))
+				require.Equal(t, "org:member", mirror.Memberships["orgmem_a1"].Role.Value, "a later demotion counts")
+				require.LessOrEqual(t, mirror.Memberships["orgmem_a1"].CreatedAt.Value, t0)
+
+				mirror = play(t, wrong)
+				answer := observed(t, clerksync.ResourceMembership, 20_000, membershipShown("org:guest", 0))
+				if wrong.Data["updated_at"].(int64) > t0+1 {
+					require.NotEmpty(t, mirror.Judge(answer, clerksync.Circumstances{AskedAt: t0 + 20_000}).Overruling.Subject)
+				}
+			}
+		})
+	}
+}
+
+// TestDatesWithinClocksErrorAreBelieved, since what two of Clerk's machines write may differ by some of it.
+func TestDatesWithinClocksErrorAreBelieved(t *testing.T) {
+	t.Parallel()
+	ahead := membershipMessage("msg_1", "updated", "orgmem_a1", "org:admin", minute, 1)
+	mirror := play(t, ahead, membershipMessage("msg_2", "updated", "orgmem_a1", "org:member", 2, 2))
+	require.Equal(t, "org:admin", mirror.Memberships["orgmem_a1"].Role.Value)
+	require.Equal(t, t0+minute, mirror.Memberships["orgmem_a1"].Role.Version.UpdatedAt)
+	require.False(t, mirror.Memberships["orgmem_a1"].Role.Version.Undated)
+}
+
+// TestAnAnswersDateFromTheFutureIsNotBelieved either.
+func TestAnAnswersDateFromTheFutureIsNotBelieved(t *testing.T) {
+	t.Parallel()
+	mirror := clerksync.NewMirror()
+	answer := observed(t, clerksync.ResourceMembership, 1, membershipShown("org:admin", 10*minute))
+	observe(mirror, answer, 1)
+	apply(t, mirror, membershipMessage("msg_1", "updated", "orgmem_a1", "org:member", 5, 5))
+	require.Equal(t, "org:member", mirror.Memberships["orgmem_a1"].Role.Value)
+}
+
+// TestFollows: which of two memberships of a pair came last, where an answer's dates contradict the mirror's.
+func TestFollows(t *testing.T) {
+	t.Parallel()
+	membership := func(created, updated int64) clerksync.Membership {
+		raw, err := json.Marshal(map[string]any{
+			"id": "orgmem_b", "role": "org:member", "created_at": t0 + created, "updated_at": t0 + updated,
+			"organization": map[string]any{"id": "org_a"}, "public_user_data": map[string]any{"user_id": "user_1"},
+		})
+		require.NoError(t, err)
+		f, err := clerksync.DecodeObservation(clerksync.Observation{
+			Resource: clerksync.ResourceMembership, Object: raw, AskedAt: t0 + 20*minute, Cause: "sweep_1",
+		})
+		require.NoError(t, err)
+		return f.Memberships[0]
+	}
+	ended := play(t, membershipMessage("msg_1", "deleted", "orgmem_a1", "org:member", 10_000, 15_000)).Memberships["orgmem_a1"]
+	ended.CreatedAt.Value = t0 + 10_000
+	read := ended
+	read.Tombstone = clerksync.Tombstone{OccurredAt: t0 + 19*minute, DeliveryID: "sweep_1", ReceivedAt: t0 + 19*minute}
+	for name, c := range map[string]struct {
+		shown   clerksync.Membership
+		ended   clerksync.Membership
+		settled bool
+		want    bool
+	}{
+		"a membership of before, as a lagging read shows it": {shown: membership(1000, 8000), ended: ended},
+		"dated by a clock that is 50 ms behind":              {shown: membership(9950, 9950), ended: ended, want: true},
+		"updated after the other's end":                      {shown: membership(1000, 15_001), ended: ended, want: true},
+		"updated before the other's end":                     {shown: membership(1000, 14_999), ended: ended},
+		"long after the end":                                 {shown: membership(1000, 8000), ended: ended, settled: true, want: true},
+		"after an end that a read found":                     {shown: membership(1000, 10_001), ended: read, want: true},
+		"before a membership whose end a read found":         {shown: membership(1000, 9000), ended: read},
+	} {
+		require.Equal(t, c.want, c.shown.Follows(c.ended, c.settled), name)
+	}
+	facts := clerksync.Facts{Subject: "orgmem_b", Memberships: []clerksync.Membership{membership(0, 0)}}
+	require.Equal(t, t0+5, facts.AliveAfter(t0 + 5).Memberships[0].AliveAt)
+	require.Equal(t, t0+10_001, facts.AliveAfter(t0+5, ended).Memberships[0].AliveAt, "it counts in any case")
+	require.Zero(t, facts.Memberships[0].AliveAt, "the facts stay as they are")
+}
+
+// TestASignedEventShowsAMembershipAlive, also if its date contradicts another one's.
+func TestASignedEventShowsAMembershipAlive(t *testing.T) {
+	t.Parallel()
+	for kind, want := range map[string]int64{"created": t0 + 7, "updated": t0 + 7, "deleted": 0} {
+		m := play(t, membershipMessage("msg_1", kind, "orgmem_a1", "org:member", 1, 7)).Memberships["orgmem_a1"]
+		require.Equal(t, want, m.AliveAt, kind)
+	}
+	mirror := clerksync.NewMirror()
+	observe(mirror, shownAlive(t, 9), 9)
+	require.Zero(t, mirror.Memberships["orgmem_a1"].AliveAt, "an answer may be old")
+}
+
+// TestAnEnvelopeFromTheFutureIsNotBelieved: the message was signed before.
+func TestAnEnvelopeFromTheFutureIsNotBelieved(t *testing.T) {
+	t.Parallel()
+	for stamp, want := range map[int64]int64{
+		t0 + 5*minute: t0 + 5*minute, t0 + 5*minute + 1: t0, 4102444800000: t0, 4102444800: t0,
+	} {
+		d := clerksync.NewDelivery("msg_1", fmt.Appendf(nil, `{"type":"user.updated","timestamp":%d,"data":{"id":"user_1"}}`, stamp),
+			time.UnixMilli(t0), time.UnixMilli(t0))
+		require.Equal(t, want, d.OccurredAt, stamp)
+	}
+}
