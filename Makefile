@@ -18,9 +18,9 @@ race: ## Run the tests in any order with the race detector
 	go test -race -shuffle=on ./...
 
 .PHONY: laws
-laws: ## Run the laws of the merge rule over 10,000 histories each, and 400 through the whole program
+laws: ## Run the laws of the merge rule over 10,000 histories each, and 600 through the whole program
 	go test ./sync -run Law -count=1 -rapid.checks=10000
-	go test ./cmd/rolecall -run 'TestHostileCourier|TestLossyCourier' -count=1 -rapid.checks=200
+	go test ./cmd/rolecall -run 'TestHostileCourier|TestLossyCourier|TestLaggingCourier' -count=1 -rapid.checks=200
 
 .PHONY: fuzz
 fuzz: ## Run each fuzz test for a few seconds

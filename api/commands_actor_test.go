@@ -64,10 +64,33 @@ func TestWhoHasJustJoinedMayCommand(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)
 	workspace, admin, _ := b.team()
-	defer b.faults.Omit(clerksim.Lookups, b.membershipID(workspace, admin))()
+	defer b.faults.Omit(nil, b.membershipID(workspace, admin))()
 	require.Equal(t, http.StatusOK, b.say(admin, http.MethodPatch, "/v1/workspaces/"+workspace, `{"name":"South"}`).status)
 	b.settle()
 	b.requireType(b.say(admin, http.MethodPatch, "/v1/workspaces/"+workspace, `{"name":"West"}`), http.StatusNotFound, "not-found")
+}
+
+// TestOneEmptyAnswerEndsNoMembership: Clerk's look-up of who commands was empty once, and nothing had changed.
+func TestOneEmptyAnswerEndsNoMembership(t *testing.T) {
+	t.Parallel()
+	for name, match := range map[string]clerksim.Match{
+		"of the pair":              clerksim.Times(1, clerksim.OnRoute("GET /organizations/{id}/memberships")),
+		"of the pair, all day":     clerksim.OnRoute("GET /organizations/{id}/memberships"),
+		"of the user's own, later": clerksim.OnRoute("GET /users/{id}/organization_memberships"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setupCommands(t)
+			workspace, admin, accomplice := b.team()
+			b.settle()
+			entries := len(b.audit(workspace))
+			defer b.faults.Empty(match)()
+			path := "/v1/workspaces/" + workspace
+			require.Equal(t, http.StatusOK, b.say(admin, http.MethodPatch, path+"/members/"+accomplice, `{"role":"admin"}`).status)
+			require.Equal(t, http.StatusOK, b.get(admin, path+"/members").status)
+			require.Len(t, b.audit(workspace), entries+1, "the change of the role alone")
+		})
+	}
 }
 
 // TestCommandsAreLimitedPerUser: whoever asks for too much waits, and nobody else does.

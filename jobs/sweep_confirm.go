@@ -220,7 +220,10 @@ func (r *sweepRun) exhume(ctx context.Context, resource clerksync.Resource, grav
 		}
 		a.facts[i] = f.Alive(a.askedAt.UnixMilli())
 	}
-	return r.commit(ctx, a, r.lookUpNext(resource, grave.ID, true, 1), r.report.clone())
+	if err := r.commit(ctx, a, r.lookUpNext(resource, grave.ID, true, 1), r.report.clone()); err != nil {
+		return err
+	}
+	return r.settleDoubts(ctx, resource)
 }
 
 // find looks an object up.

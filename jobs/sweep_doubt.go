@@ -29,6 +29,16 @@ type doubt struct {
 	recent    bool // what contradicts the answer became known here a moment ago
 }
 
+// settleDoubts looks up what the last answer showed otherwise than later versions here say.
+func (r *sweepRun) settleDoubts(ctx context.Context, resource clerksync.Resource) error {
+	for _, ref := range r.doubtful {
+		if err := r.settleDoubt(ctx, resource, ref); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // settleDoubt looks up an object that Clerk listed otherwise than later versions here say. Where a lag of Clerk's reads
 // explains the difference, nothing changes and the object counts as behind; else Clerk's word counts.
 func (r *sweepRun) settleDoubt(ctx context.Context, resource clerksync.Resource, ref clerksync.Reference) error {

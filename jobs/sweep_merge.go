@@ -38,12 +38,7 @@ func (r *sweepRun) merge(ctx context.Context, a answer, next progress, total int
 		return err
 	}
 	r.tell(SweepProgress{Resource: a.resource, Listed: next.Offset, Total: total})
-	for _, ref := range r.doubtful {
-		if err := r.settleDoubt(ctx, a.resource, ref); err != nil {
-			return err
-		}
-	}
-	return nil
+	return r.settleDoubts(ctx, a.resource)
 }
 
 // read decodes objects from Clerk. One that can't be read is logged and counted; it was seen all the same, so it isn't

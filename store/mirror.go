@@ -58,12 +58,12 @@ func ReadMirror(ctx context.Context, db DBTX, facts []clerksync.Facts) (Locked, 
 }
 
 // EndedAfter returns, by the id of each membership that Clerk showed, the memberships of the same pair that have ended and
-// rank above it. It leaves out those that are known to have ended themselves.
+// rank above it. It leaves out those shown that have ended themselves, unless a look-up has just found them alive.
 func EndedAfter(ctx context.Context, db DBTX, shown []clerksync.Membership) (map[string][]clerksync.Membership, error) {
 	var p dbsqlc.EndedAfterParams
 	for _, m := range shown {
 		p.Ids, p.OrganizationIds, p.UserIds = append(p.Ids, m.ID), append(p.OrganizationIds, m.OrganizationID), append(p.UserIds, m.UserID)
-		p.CreatedAt = append(p.CreatedAt, time.UnixMilli(m.CreatedAt.Value))
+		p.CreatedAt, p.Lifted = append(p.CreatedAt, time.UnixMilli(m.CreatedAt.Value)), append(p.Lifted, m.Tombstone.LiftedAt != 0)
 	}
 	rows, err := queries().EndedAfter(ctx, db, p)
 	if err != nil {

@@ -40,6 +40,11 @@ type Sweep struct {
 	Report         json.RawMessage // counts so far
 }
 
+// WentThrough reports whether the sweep compared everything, though it may have met answers that it couldn't go by.
+func (s Sweep) WentThrough() bool {
+	return s.State == SweepClean || s.State == SweepAborted && (s.Reason == ReasonUnreadable || s.Reason == ReasonReadsBehind)
+}
+
 func sweepOf(r dbsqlc.RolecallSweep) Sweep {
 	return Sweep{
 		ID: r.ID, Trigger: r.Trigger, OrganizationID: r.OrganizationID, DryRun: r.DryRun, InstanceID: r.InstanceID,

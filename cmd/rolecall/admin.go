@@ -58,8 +58,8 @@ func (p *program) unfilled(ctx context.Context) (bool, error) {
 	}
 	now := situation{sweepsEvery: p.cfg.sweepsEvery()}
 	clean, err := store.LastCleanSweep(ctx, p.admins)
-	if errors.Is(err, store.ErrNotFound) { // one that only met objects that it can't read has filled the mirror, too
-		if clean, err = store.LastSweep(ctx, p.admins); err == nil && clean.Reason != store.ReasonUnreadable {
+	if errors.Is(err, store.ErrNotFound) { // one that went through has filled the mirror, too
+		if clean, err = store.LastSweep(ctx, p.admins); err == nil && !clean.WentThrough() {
 			err = store.ErrNotFound
 		}
 	}

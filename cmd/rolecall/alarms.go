@@ -18,13 +18,14 @@ const (
 	alarmNeverSwept  alarmName = "never_swept"
 	alarmOverdue     alarmName = "sweep_overdue"
 	alarmAborted     alarmName = "sweep_aborted"
+	alarmBehind      alarmName = "reads_behind"
 	alarmSilent      alarmName = "endpoint_silent"
 	alarmStuck       alarmName = "deliveries_stuck"
 	alarmQuarantined alarmName = "deliveries_quarantined"
 )
 
 func alarmNames() []alarmName {
-	return []alarmName{alarmNeverSwept, alarmOverdue, alarmAborted, alarmSilent, alarmStuck, alarmQuarantined}
+	return []alarmName{alarmNeverSwept, alarmOverdue, alarmAborted, alarmBehind, alarmSilent, alarmStuck, alarmQuarantined}
 }
 
 const (
@@ -67,7 +68,7 @@ func (s situation) age(at time.Time) time.Duration { return max(0, s.At.Sub(at))
 // alarms returns what needs attention now, in the order of [alarmNames].
 func (s situation) alarms() []alarm {
 	found := []alarm{} // in JSON a list, also without any
-	for _, check := range []func() (alarm, bool){s.neverSwept, s.overdue, s.aborted, s.silent, s.stuck, s.quarantined} {
+	for _, check := range []func() (alarm, bool){s.neverSwept, s.overdue, s.aborted, s.behind, s.silent, s.stuck, s.quarantined} {
 		if a, ok := check(); ok {
 			found = append(found, a)
 		}
@@ -102,7 +103,7 @@ func (s situation) overdue() (alarm, bool) {
 }
 
 func (s situation) aborted() (alarm, bool) {
-	if s.LastSweep == nil || s.LastSweep.State != store.SweepAborted {
+	if s.LastSweep == nil || s.LastSweep.State != store.SweepAborted || s.LastSweep.Reason == store.ReasonReadsBehind {
 		return alarm{}, false
 	}
 	detail := fmt.Sprintf("sweep_%d was stopped: %s", s.LastSweep.ID, s.LastSweep.Reason)
@@ -110,6 +111,18 @@ func (s situation) aborted() (alarm, bool) {
 		detail += ": " + s.report.Detail
 	}
 	return alarm{alarmAborted, detail, adviceFor(jobs.GuardReason(s.LastSweep.Reason))}, true
+}
+
+// behind: the newest sweep went through, but Clerk answered it from before what is applied.
+func (s situation) behind() (alarm, bool) {
+	if s.LastSweep == nil || s.LastSweep.Reason != store.ReasonReadsBehind {
+		return alarm{}, false
+	}
+	return alarm{
+		alarmBehind, fmt.Sprintf("Clerk's reads are behind: sweep_%d was shown %d objects as they were before newer signed events, and left them alone",
+			s.LastSweep.ID, s.report.Behind),
+		adviceFor(jobs.ReasonReadsBehind),
+	}, true
 }
 
 // silent: sweeps found a change that no delivery told, and after which none came. Where no delivery ever came, what happened
@@ -158,6 +171,9 @@ func adviceFor(reason jobs.GuardReason) string {
 		return "check CLERK_SECRET_KEY, CLERK_INSTANCE_ID and DATABASE_URL: one of them is of another environment"
 	case jobs.ReasonUnauthorized:
 		return "take a secret key of this instance from Clerk's dashboard"
+	case jobs.ReasonReadsBehind:
+		return "another sweep looks again within minutes; if it stays so, see Clerk's status page, and if Clerk's own state has gone back, " +
+			"`rolecall reconcile --trust-clerk` takes it over"
 	case jobs.ReasonBudget:
 		return "run it again later: it goes on; if it stays so, your application uses up Clerk's limit, or lower ROLECALL_CLERK_RATE"
 	default:

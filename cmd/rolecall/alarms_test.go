@@ -65,6 +65,11 @@ func TestAlarms(t *testing.T) {
 			[]alarmName{alarmAborted},
 			[]string{"the log"},
 		},
+		"answered from before": {
+			func(s *situation) { swept(s, store.SweepAborted, store.ReasonReadsBehind, jobs.SweepReport{Behind: 4}) },
+			[]alarmName{alarmBehind},
+			[]string{"sweep_7", "4 objects", "--trust-clerk"},
+		},
 		"changed and told nothing": {
 			func(s *situation) {
 				swept(s, store.SweepClean, "", jobs.SweepReport{NewestDrift: new(s.LastDelivery.Add(time.Millisecond))})

@@ -43,14 +43,18 @@ type history struct {
 	orgs  []string
 	roles []clerksim.Role
 	late  []clerksim.Message // lost so far
+	heard []clerksim.Message // delivered so far
+
+	readLag time.Duration // that sweeps reckon with; 0 for the default
 }
 
-func newHistory(t *testing.T, rt *rapid.T, b *bundle, seed uint64) *history {
+// newHistory begins a history. clocks are how far those of Clerk's machines are off.
+func newHistory(t *testing.T, rt *rapid.T, b *bundle, seed uint64, clocks ...time.Duration) *history {
 	t.Helper()
 	h := &history{t: t, rt: rt, b: b, now: time.Now().Add(-time.Hour).Truncate(time.Millisecond)}
 	clerk, err := clerksim.New(clerksim.Config{
 		Seed: seed, InstanceID: b.clerk.InstanceID(), Now: func() time.Time { return h.now },
-		MembershipEventsOnDelete: rapid.Bool().Draw(rt, "membership events on delete"),
+		MembershipEventsOnDelete: rapid.Bool().Draw(rt, "membership events on delete"), Clocks: clocks,
 	})
 	require.NoError(rt, err)
 	h.clerk = clerk
@@ -259,6 +263,8 @@ func (h *history) deliver(faults clerksim.Faults) {
 	for i, r := range results {
 		if r.Outcome == clerksim.Dropped {
 			h.late = append(h.late, messages[i])
+		} else {
+			h.heard = append(h.heard, messages[i])
 		}
 		require.True(h.rt, r.Outcome == clerksim.Delivered || faults.Drop > 0 && r.Outcome == clerksim.Dropped)
 	}

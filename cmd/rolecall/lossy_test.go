@@ -60,7 +60,7 @@ func (h *history) sweep(url string, clerk *movingClerk) {
 	defer client.Close()
 	sweeper, err := jobs.NewSweeper(jobs.SweeperConfig{
 		Pool: h.b.db, Directory: client, InstanceID: h.clerk.InstanceID(), Logger: slog.New(slog.DiscardHandler),
-		PageSize: rapid.IntRange(2, 6).Draw(h.rt, "page size"), Settle: time.Millisecond,
+		PageSize: rapid.IntRange(2, 6).Draw(h.rt, "page size"), Settle: time.Millisecond, ReadLag: h.readLag,
 	})
 	require.NoError(h.rt, err)
 	cutOffAt := rapid.IntRange(0, 20).Draw(h.rt, "cut off at call")

@@ -22,6 +22,7 @@ type reconcileCommand struct {
 	Organization string `help:"Only this organization (org_…)."`
 	DryRun       bool   `help:"Print each difference and change nothing."`
 	Confirm      bool   `help:"Remove as many memberships as it takes."`
+	TrustClerk   bool   `help:"Take what Clerk shows for true, also where newer signed events say otherwise. Signed deletions stay."`
 	JSON         bool   `name:"json" help:"Print the report as a JSON object."`
 }
 
@@ -66,7 +67,8 @@ func sweepSession() map[string]string {
 
 func (c *reconcileCommand) options(io streams, display *display) jobs.SweepOptions {
 	opts := jobs.SweepOptions{
-		Trigger: jobs.TriggerCommand, OrganizationID: c.Organization, DryRun: c.DryRun, Confirm: c.Confirm, Progress: display.progress,
+		Trigger: jobs.TriggerCommand, OrganizationID: c.Organization, DryRun: c.DryRun, Confirm: c.Confirm, TrustClerk: c.TrustClerk,
+		Progress: display.progress,
 	}
 	if !c.DryRun {
 		return opts
@@ -145,6 +147,9 @@ func (c *reconcileCommand) print(out io.Writer, report jobs.SweepReport) error {
 	fmt.Fprintf(table, "all\t%d\t%d\t%d\n", report.Missing, report.Stale, report.Extra)
 	if err := table.Flush(); err != nil {
 		return fmt.Errorf("print report: %w", err)
+	}
+	if report.Behind > 0 {
+		fmt.Fprintf(out, "%d shown as they were before newer signed events, and left alone\n", report.Behind)
 	}
 	repaired := fmt.Sprintf("%d repaired (%d added, %d updated, %d removed)", report.Repaired, report.Added, report.Updated, report.Removed)
 	if report.DryRun {

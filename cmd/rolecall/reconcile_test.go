@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
@@ -19,6 +20,7 @@ import (
 	"github.com/callmine/rolecall/internal/pgtest"
 	"github.com/callmine/rolecall/jobs"
 	"github.com/callmine/rolecall/store"
+	clerksync "github.com/callmine/rolecall/sync"
 )
 
 // sweepBundle is a Clerk with one workspace, a database, and the environment of a command between them.
@@ -215,6 +217,68 @@ func TestGuardsEndWithACodeOfTheirOwn(t *testing.T) {
 	report, _ = b.report(t, exitOK, "reconcile", "--confirm")
 	require.Equal(t, 15, report.Removed)
 	require.Equal(t, 10, b.members(t))
+}
+
+//nolint:paralleltest // the environment belongs to the process
+func TestAnOldAnswerIsReportedAndChangesNothing(t *testing.T) {
+	b := sweeping(t, 4)
+	b.report(t, exitOK, "backfill")
+	before := b.clerk.Snapshot().Handler()
+	require.NoError(t, b.clerk.RemoveMember(b.workspace, b.users[1]))
+	_, err := b.clerk.BanUser(b.users[2])
+	require.NoError(t, err)
+	b.apply(t, b.clerk.Drain())
+	b.spoil.Store(new(func(w http.ResponseWriter, r *http.Request) bool { before.ServeHTTP(w, r); return true }))
+	b.settle(t)
+	report, errs := b.report(t, exitGuard, "reconcile")
+	require.Equal(t, jobs.ReasonReadsBehind, report.Reason)
+	require.Equal(t, 2, report.Behind)
+	require.Zero(t, report.Repaired)
+	require.Contains(t, errs, "--trust-clerk")
+	require.Equal(t, 2, b.members(t))
+
+	code, out, _ := runCommand(t, b.env, "status")
+	require.Equal(t, exitOK, code)
+	require.Contains(t, out, "ALARM reads_behind")
+	report, _ = b.report(t, exitGuard, "reconcile", "--trust-clerk")
+	require.Equal(t, 1, report.Updated, "the ban, as an operator says")
+	require.Equal(t, 1, report.Behind, "the signed deletion stays")
+	require.Equal(t, 3, b.members(t))
+
+	b.spoil.Store(nil)
+	report, _ = b.report(t, exitOK, "reconcile")
+	require.Zero(t, report.Behind)
+	require.Equal(t, 2, b.members(t))
+	_, out, _ = runCommand(t, b.env, "status")
+	require.NotContains(t, out, "ALARM reads_behind")
+}
+
+// apply brings messages of Clerk into the mirror, as workers do.
+func (b *sweepBundle) apply(t *testing.T, messages []clerksim.Message) {
+	t.Helper()
+	for _, m := range messages {
+		f, known, err := clerksync.Decode(clerksync.NewDelivery(m.ID, m.Body, m.OccurredAt, time.Now()))
+		require.NoError(t, err)
+		require.True(t, known)
+		require.NoError(t, pgx.BeginFunc(t.Context(), b.db, func(tx pgx.Tx) error {
+			locked, err := store.LockMirror(t.Context(), tx, []clerksync.Facts{f})
+			require.NoError(t, err)
+			changed := clerksync.NewMirror()
+			locked.Apply(f, changed)
+			require.NoError(t, store.SaveMirror(t.Context(), tx, locked, changed))
+			return store.Finish(t.Context(), tx, store.Outcome{Changed: changed}, time.Now())
+		}))
+	}
+}
+
+// settle makes what is in the mirror older than a sweep waits for.
+func (b *sweepBundle) settle(t *testing.T) {
+	t.Helper()
+	for _, table := range []string{"users", "memberships"} {
+		_, err := b.db.Exec(t.Context(), "UPDATE rolecall."+table+
+			" SET changed_at = changed_at - interval '1 minute', deleted_received_at = deleted_received_at - interval '1 minute'")
+		require.NoError(t, err)
+	}
 }
 
 //nolint:paralleltest // the environment belongs to the process

@@ -160,8 +160,8 @@ func (s status) print(out io.Writer) error {
 	if last := s.LastSweep; last != nil {
 		fmt.Fprintf(table, "last sweep\t%s, trigger %s: %s\n", last.SweepID, last.Trigger, strings.TrimSpace(string(last.State)+" "+last.Reason))
 		fmt.Fprintf(table, "\tfrom %s to %s\n", instant(last.StartedAt), ago(last.FinishedAt, nil))
-		fmt.Fprintf(table, "\tmissing %d, stale %d, extra %d, repaired %d, calls %d\n", last.Report.Missing, last.Report.Stale,
-			last.Report.Extra, last.Report.Repaired, last.Report.Calls)
+		fmt.Fprintf(table, "\tmissing %d, stale %d, extra %d, behind %d, repaired %d, calls %d\n", last.Report.Missing, last.Report.Stale,
+			last.Report.Extra, last.Report.Behind, last.Report.Repaired, last.Report.Calls)
 	}
 	fmt.Fprintf(table, "sweep now\t%s\n", s.sweepNow())
 	for i, d := range s.Drift {

@@ -90,6 +90,7 @@ func (c *statusCollector) collectDrift(metrics chan<- prometheus.Metric, totals 
 				counts[store.DriftTotal{Resource: kind, Difference: difference, Cause: cause}] = 0
 			}
 		}
+		counts[store.DriftTotal{Resource: kind, Difference: clerksync.Behind, Cause: store.CauseLag}] = 0
 	}
 	for _, t := range totals {
 		counts[store.DriftTotal{Resource: t.Resource, Difference: t.Difference, Cause: t.Cause}] = t.Count

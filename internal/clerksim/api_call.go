@@ -62,6 +62,21 @@ func Times(n int, when Match) Match {
 	}
 }
 
+// EveryOther matches the first, third, fifth … call that when matches: answers flap.
+func EveryOther(when Match) Match {
+	var mu sync.Mutex
+	matched := false
+	return func(c Call) bool {
+		mu.Lock()
+		defer mu.Unlock()
+		if !when.matches(c) {
+			return false
+		}
+		matched = !matched
+		return matched
+	}
+}
+
 // Lookups matches the GETs that ask for objects by their ids: one object by its path, or a list narrowed by user_id or
 // organization_id, as the look-up of a membership is.
 func Lookups(c Call) bool {

@@ -10,6 +10,7 @@ import (
 // because only they know the rows before they are a page: what is left out doesn't count either.
 type distortion struct {
 	hidden     []string // ids of objects that the answer doesn't know
+	empty      bool     // the answer knows no object at all
 	short      int      // how many objects a page lacks at its end
 	miscount   int      // added to total_count
 	instanceID string   // instead of the world's, unless empty
@@ -27,6 +28,9 @@ func distortionOf(req *http.Request) distortion {
 }
 
 func visible[R row](rows []R, d distortion) []R {
+	if d.empty {
+		return nil
+	}
 	return filterRows(rows, idFilter{exclude: d.hidden}, rowID)
 }
 
@@ -36,7 +40,7 @@ func shorten[R any](page []R, d distortion) []R {
 
 // checkVisible refuses to show one object that is to be hidden.
 func checkVisible(req *http.Request, id string) error {
-	if slices.Contains(distortionOf(req).hidden, id) {
+	if d := distortionOf(req); d.empty || slices.Contains(d.hidden, id) {
 		return refuse(ErrNotFound, "%s is hidden by a fault", id)
 	}
 	return nil

@@ -86,6 +86,19 @@ func (f *APIFaults) Omit(when Match, ids ...string) (lift func()) {
 	return f.add(fault{when: when, distort: func(d *distortion) { d.hidden = append(d.hidden, ids...) }})
 }
 
+// Empty makes calls know no object at all: lists are empty and count none, and one object asked for by its id is not found.
+func (f *APIFaults) Empty(when Match) (lift func()) {
+	return f.add(fault{when: when, distort: func(d *distortion) { d.empty = true }})
+}
+
+// AnswerFrom answers reads from an earlier state of the world, as a replica does that is behind. What changes something is
+// answered from the world itself. See [World.Snapshot].
+func (f *APIFaults) AnswerFrom(earlier *World, when Match) (lift func()) {
+	return f.add(fault{
+		when: func(c Call) bool { return c.reads() && when.matches(c) }, from: earlier.Handler(),
+	})
+}
+
 // PoseAs makes GET /instance tell another instance's id.
 func (f *APIFaults) PoseAs(instanceID string) (lift func()) {
 	return f.add(fault{distort: func(d *distortion) { d.instanceID = instanceID }})

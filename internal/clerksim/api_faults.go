@@ -39,6 +39,7 @@ type fault struct {
 	distort func(*distortion)                   // changes what the answer says
 	after   func(Call)                          // the world changes, between making the answer and sending it
 	cut     func(complete []byte) (sent []byte) // changes the bytes
+	from    http.Handler                        // makes the answer instead of the world
 }
 
 // waiter is somebody who waits for a route's calls to reach a number.
@@ -90,8 +91,13 @@ func (f *APIFaults) Middleware(next http.Handler) http.Handler {
 				return
 			}
 		}
-		answer := newHeldAnswer()
-		next.ServeHTTP(answer, distorted.into(req))
+		answer, made := newHeldAnswer(), next
+		for _, fault := range faults {
+			if fault.from != nil {
+				made = fault.from
+			}
+		}
+		made.ServeHTTP(answer, distorted.into(req))
 		for _, fault := range faults {
 			fault.finish(call, answer)
 		}

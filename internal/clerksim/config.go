@@ -21,6 +21,10 @@ type Config struct {
 	// several changes one updated_at. Defaults to time.Now.
 	Now func() time.Time
 
+	// Clocks are how far the clocks of Clerk's machines are off. Each instant is read from one of them, in a fixed but
+	// irregular order, so that the dates of two changes may contradict their order. Defaults to one clock that is right.
+	Clocks []time.Duration
+
 	// InstanceID is the id that envelopes, and GET /v1/instance, carry. Defaults to one made from the seed.
 	InstanceID string
 

@@ -15,11 +15,11 @@ const endedAfter = `-- name: EndedAfter :many
 SELECT shown.id::text AS shown_id, n.id, n.created_at, n.alive_at, n.deleted_at, n.deleted_cause, n.deleted_received_at
 FROM (
     SELECT unnest($1::text[]) AS id, unnest($2::text[]) AS organization_id, unnest($3::text[]) AS user_id,
-        unnest($4::timestamptz[]) AS created_at
+        unnest($4::timestamptz[]) AS created_at, unnest($5::boolean[]) AS lifted
 ) shown
 LEFT JOIN rolecall.memberships m ON m.id = shown.id
 JOIN rolecall.memberships n ON n.organization_id = shown.organization_id AND n.user_id = shown.user_id AND n.id <> shown.id
-WHERE n.deleted_at IS NOT NULL AND m.deleted_at IS NULL
+WHERE n.deleted_at IS NOT NULL AND (m.deleted_at IS NULL OR shown.lifted)
     AND greatest(n.created_at, n.alive_at) > greatest(shown.created_at, m.created_at, m.alive_at)
 `
 
@@ -28,6 +28,7 @@ type EndedAfterParams struct {
 	OrganizationIds []string    `json:"organization_ids"`
 	UserIds         []string    `json:"user_ids"`
 	CreatedAt       []time.Time `json:"created_at"`
+	Lifted          []bool      `json:"lifted"`
 }
 
 type EndedAfterRow struct {
@@ -40,14 +41,15 @@ type EndedAfterRow struct {
 	DeletedReceivedAt *time.Time `json:"deleted_received_at"`
 }
 
-// The memberships that have ended, and that rank above one of the same pair which Clerk showed and which isn't known to have
-// ended.
+// The memberships that have ended, and that rank above one of the same pair which Clerk showed and which lives, or is just
+// found to live after all.
 func (q *Queries) EndedAfter(ctx context.Context, db DBTX, arg EndedAfterParams) ([]EndedAfterRow, error) {
 	rows, err := db.Query(ctx, endedAfter,
 		arg.Ids,
 		arg.OrganizationIds,
 		arg.UserIds,
 		arg.CreatedAt,
+		arg.Lifted,
 	)
 	if err != nil {
 		return nil, err
