@@ -96,7 +96,7 @@ func (w grantedWorld) standing(user, organization string) clerksync.Standing {
 			}
 			return 0
 		}
-		return cmp.Or(a["created_at"].(time.Time).Compare(b["created_at"].(time.Time)), cmp.Compare(alive(a), alive(b)),
+		return cmp.Or(rankedAt(a).Compare(rankedAt(b)), cmp.Compare(alive(a), alive(b)),
 			cmp.Compare(a["id"].(string), b["id"].(string)))
 	})
 	s.EverMember = true
@@ -107,6 +107,15 @@ func (w grantedWorld) standing(user, organization string) clerksync.Standing {
 		s.Role, s.Permissions = "org:b", w.permissionsAtClerk()
 	}
 	return s
+}
+
+// rankedAt is what memberships of a pair are ordered by: when one was created or, if later, shown alive.
+func rankedAt(membership map[string]any) time.Time {
+	created := membership["created_at"].(time.Time)
+	if alive, ok := membership["alive_at"].(time.Time); ok && alive.After(created) {
+		return alive
+	}
+	return created
 }
 
 // permissionsAtClerk are those of the one role that is known.
