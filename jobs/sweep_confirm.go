@@ -119,29 +119,43 @@ func (r *sweepRun) lookUp(ctx context.Context, resource clerksync.Resource, ref 
 	if err != nil {
 		return err
 	}
-	shown := slices.Contains(a.ids, ref.ID)
-	if !shown {
-		if young, err := r.tooYoung(ctx, ref.ID, a.askedAt); err != nil {
-			return err
-		} else if young {
-			return errors.Join(r.noteBehind(ctx, resource, ref.ID), r.save(ctx, r.lookUpNext(resource, ref.ID, false, 1)))
-		}
-	}
-	report := r.report.clone()
-	if shown {
-		report.Vindicated++
-	} else {
-		if a.gone, err = r.goingWith(ctx, resource, ref); err != nil {
-			return err
-		}
-		a.facts = append(a.facts, clerksync.Gone(resource, ref, a.askedAt.UnixMilli(), report.SweepID))
-	}
 	next := r.lookUpNext(resource, ref.ID, false, 1)
-	if err := r.commit(ctx, a, next, report); err != nil {
+	if slices.Contains(a.ids, ref.ID) {
+		report := r.report.clone()
+		report.Vindicated++
+		err = r.commit(ctx, a, next, report)
+	} else {
+		err = r.bury(ctx, a, ref, next)
+	}
+	if err != nil {
 		return err
 	}
 	r.tell(SweepProgress{Resource: resource, Confirming: true, LookedUp: next.LookedUp, Total: -1})
 	return nil
+}
+
+// bury gives an object that a look-up didn't show its tombstone, unless reads that are behind explain why it isn't there.
+func (r *sweepRun) bury(ctx context.Context, a answer, ref clerksync.Reference, next progress) error {
+	young, err := r.tooYoung(ctx, ref.ID, a.askedAt)
+	if err != nil {
+		return err
+	}
+	if young {
+		return errors.Join(r.noteBehind(ctx, a.resource, ref.ID), r.save(ctx, next))
+	}
+	others := a
+	if a.gone, err = r.goingWith(ctx, a.resource, ref); err != nil {
+		return err
+	}
+	a.facts = append(slices.Clone(a.facts), clerksync.Gone(a.resource, ref, a.askedAt.UnixMilli(), r.report.SweepID))
+	if err := r.commit(ctx, a, next, r.report.clone()); err != nil || len(others.facts) == 0 {
+		return err
+	}
+	// What else the look-up showed of the pair may rank below what has just ended.
+	if err := r.commit(ctx, others, next, r.report.clone()); err != nil {
+		return err
+	}
+	return r.settleDoubts(ctx, a.resource)
 }
 
 // findSettled looks an object up. If there is none, but it changed here a moment ago, it waits and asks again: perhaps not all of

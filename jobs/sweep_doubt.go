@@ -188,8 +188,9 @@ func followers(ctx context.Context, db store.DBTX, a answer, l lags) (followed, 
 		follows := true
 		for _, o := range others {
 			age := a.askedAt.Sub(time.UnixMilli(o.Tombstone.ReceivedAt))
-			out.recent = out.recent || age < l.settle
-			follows = follows && age >= l.settle && f.Memberships[0].Follows(o, age > l.reads)
+			recent := o.Tombstone.Final() && age < l.settle // an answer that doesn't show the other isn't of before its end
+			out.recent = out.recent || recent
+			follows = follows && !recent && f.Memberships[0].Follows(o, age > l.reads)
 		}
 		if follows {
 			out.facts[i], out.marked = f.AliveAfter(a.askedAt.UnixMilli(), others...), true
