@@ -122,7 +122,7 @@ func (d *directory) Find(_ context.Context, r clerksync.Resource, ref clerksync.
 	var found []json.RawMessage
 	for _, o := range d.objects[r] {
 		user, _ := o["public_user_data"].(map[string]any)
-		if o["id"] == ref.ID || r == clerksync.ResourceMembership && user["user_id"] == ref.UserID {
+		if o["id"] == ref.ID || r == clerksync.ResourceMembership && ref.ID == "" && user["user_id"] == ref.UserID {
 			raw, err := json.Marshal(o)
 			if err != nil {
 				return nil, err

@@ -143,19 +143,30 @@ func (r *sweepRun) bury(ctx context.Context, a answer, ref clerksync.Reference, 
 	if young {
 		return errors.Join(r.noteBehind(ctx, a.resource, ref.ID), r.save(ctx, next))
 	}
-	others := a
 	if a.gone, err = r.goingWith(ctx, a.resource, ref); err != nil {
 		return err
 	}
 	a.facts = append(slices.Clone(a.facts), clerksync.Gone(a.resource, ref, a.askedAt.UnixMilli(), r.report.SweepID))
-	if err := r.commit(ctx, a, next, r.report.clone()); err != nil || len(others.facts) == 0 {
+	if err := r.commit(ctx, a, next, r.report.clone()); err != nil || a.resource != clerksync.ResourceMembership {
 		return err
 	}
-	// What else the look-up showed of the pair may rank below what has just ended.
-	if err := r.commit(ctx, others, next, r.report.clone()); err != nil {
+	return r.settleMates(ctx, ref)
+}
+
+// settleMates looks up the memberships of a pair that live here, after another one of it was found to have ended: it may rank
+// above the one that Clerk has.
+func (r *sweepRun) settleMates(ctx context.Context, ended clerksync.Reference) error {
+	ids, err := store.LiveMates(ctx, r.conn, ended)
+	if err != nil {
 		return err
 	}
-	return r.settleDoubts(ctx, a.resource)
+	for _, id := range ids {
+		mate := clerksync.Reference{ID: id, OrganizationID: ended.OrganizationID, UserID: ended.UserID}
+		if err := r.settleDoubt(ctx, clerksync.ResourceMembership, mate); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // findSettled looks an object up. If there is none, but it changed here a moment ago, it waits and asks again: perhaps not all of

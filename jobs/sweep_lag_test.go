@@ -219,3 +219,20 @@ func TestManyOldAnswersAreNotLookedUpEach(t *testing.T) {
 	require.Equal(t, maxBehind+20, b.sweep(t, d, SweepOptions{}).Behind)
 	require.Len(t, d.finds, maxBehind)
 }
+
+// TestAMembershipInTheShadowOfALostEnd: two memberships of a pair seem to live, and Clerk shows the one that it dates earlier.
+func TestAMembershipInTheShadowOfALostEnd(t *testing.T) {
+	t.Parallel()
+	b, d := setup(t), newDirectory()
+	d.member(0, "org:admin")
+	d.remove(clerksync.ResourceMembership, "orgmem_00000")
+	last, ended := membershipObject(0, "org:member", 8), membershipObject(0, "org:admin", 48)
+	last["id"], last["created_at"], ended["created_at"] = "orgmem_last", t0+8, t0+48
+	b.deliver(t, event(t, "msg_1", "organizationMembership.created", 56, ended))
+	b.deliver(t, event(t, "msg_2", "organizationMembership.created", 22, last))
+	require.Equal(t, map[string]string{"orgmem_00000": "org:admin"}, b.roles(t))
+	d.set(clerksync.ResourceMembership, last)
+	report := b.sweep(t, d, SweepOptions{})
+	require.Equal(t, map[string]string{"orgmem_last": "org:member"}, b.roles(t), "%+v", report)
+	require.Zero(t, report.Behind)
+}

@@ -80,6 +80,17 @@ func EndedAfter(ctx context.Context, db DBTX, shown []clerksync.Membership) (map
 	return ended, nil
 }
 
+// LiveMates returns the ids of the other memberships of a pair that live here, in order.
+func LiveMates(ctx context.Context, db DBTX, ended clerksync.Reference) ([]string, error) {
+	ids, err := queries().LiveMates(ctx, db, dbsqlc.LiveMatesParams{
+		OrganizationID: ended.OrganizationID, UserID: ended.UserID, ExceptID: ended.ID,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read memberships of a pair: %w", err)
+	}
+	return ids, nil
+}
+
 // wantedBy names every object that facts are about, stubs of which only the id is known included.
 func wantedBy(facts []clerksync.Facts) clerksync.Mirror {
 	wanted := clerksync.NewMirror()

@@ -47,6 +47,12 @@ JOIN rolecall.memberships n ON n.organization_id = shown.organization_id AND n.u
 WHERE n.deleted_at IS NOT NULL AND (m.deleted_at IS NULL OR shown.lifted)
     AND greatest(n.created_at, n.alive_at) > greatest(shown.created_at, m.created_at, m.alive_at);
 
+-- name: LiveMates :many
+-- The other memberships of a pair that live here.
+SELECT id FROM rolecall.memberships
+WHERE organization_id = @organization_id AND user_id = @user_id AND id <> @except_id AND deleted_at IS NULL
+ORDER BY id;
+
 -- name: LockUsers :many
 SELECT * FROM rolecall.users WHERE id = ANY (@ids::text[]) ORDER BY id FOR UPDATE;
 

@@ -77,6 +77,39 @@ func (q *Queries) EndedAfter(ctx context.Context, db DBTX, arg EndedAfterParams)
 	return items, nil
 }
 
+const liveMates = `-- name: LiveMates :many
+SELECT id FROM rolecall.memberships
+WHERE organization_id = $1 AND user_id = $2 AND id <> $3 AND deleted_at IS NULL
+ORDER BY id
+`
+
+type LiveMatesParams struct {
+	OrganizationID string `json:"organization_id"`
+	UserID         string `json:"user_id"`
+	ExceptID       string `json:"except_id"`
+}
+
+// The other memberships of a pair that live here.
+func (q *Queries) LiveMates(ctx context.Context, db DBTX, arg LiveMatesParams) ([]string, error) {
+	rows, err := db.Query(ctx, liveMates, arg.OrganizationID, arg.UserID, arg.ExceptID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []string
+	for rows.Next() {
+		var id string
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const lockDomains = `-- name: LockDomains :many
 SELECT id, organization_id, name, enrollment_mode, verification, created_at, version, field_versions, deleted_at, deleted_cause, changed_at, deleted_received_at, lifted_at FROM rolecall.domains WHERE id = ANY ($1::text[]) ORDER BY id FOR UPDATE
 `
