@@ -61,7 +61,8 @@ func (o *ownRepeat) deleteWorkspace() {
 	o.observe(clerksync.Gone(clerksync.ResourceOrganization, clerksync.Reference{ID: o.workspace}, time.Now().UnixMilli(), "test"))
 }
 
-// TestRepeatOfAStepDown is answered as long as the step down is the newest change of the membership.
+// TestRepeatOfAStepDown is answered as long as the step down is the newest change of the
+// membership.
 func TestRepeatOfAStepDown(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
@@ -123,7 +124,8 @@ func TestRepeatOfLeaving(t *testing.T) {
 	}
 }
 
-// TestRepeatForAUserThroughAService is judged as the user's own, and a service's key isn't the user's.
+// TestRepeatForAUserThroughAService is judged as the user's own, and a service's key isn't the
+// user's.
 func TestRepeatForAUserThroughAService(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)
@@ -140,7 +142,8 @@ func TestRepeatForAUserThroughAService(t *testing.T) {
 	require.Equal(t, http.StatusNotFound, repeat().status)
 }
 
-// TestRepeatOfACreation is answered to members of the workspace alone, and to a creator whose membership Clerk doesn't show yet.
+// TestRepeatOfACreation is answered to members of the workspace alone, and to a creator whose
+// membership Clerk doesn't show yet.
 func TestRepeatOfACreation(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)

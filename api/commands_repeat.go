@@ -14,11 +14,12 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// A repeat is answered to the caller who may still have the answer. A caller who may not ask any more is answered only if the
-// repeated command itself took that right: a member who left, or an admin who stepped down.
+// A repeat is answered to the caller who may still have the answer. A caller who may not ask any
+// more is answered only if the repeated command itself took that right: a member who left, or an
+// admin who stepped down.
 
-// asManager admits callers who may change the membership in the path: members with members:manage, and for their own the member with
-// the permission for oneself.
+// asManager admits callers who may change the membership in the path: members with members:manage,
+// and for their own the member with the permission for oneself.
 func (s *server) asManager(forOneself string, next memberHandler) http.Handler {
 	return s.asUser(func(w http.ResponseWriter, r *http.Request, userID string) error {
 		permission, oneself := permissionMembersManage, mux.Vars(r)["user_id"] == userID
@@ -46,8 +47,9 @@ func (s *server) asManager(forOneself string, next memberHandler) http.Handler {
 	})
 }
 
-// mayBeOwnDoing reports whether a command with the method, about its own actor, can have led to the refusal: a role change leaves a
-// member whose role lacks the permission, and leaving leaves no member.
+// mayBeOwnDoing reports whether a command with the method, about its own actor, can have led to the
+// refusal: a role change leaves a member whose role lacks the permission, and leaving leaves no
+// member.
 func mayBeOwnDoing(method string, v verdict) bool {
 	if v.standing.User.Refusal() != "" {
 		return false
@@ -62,8 +64,9 @@ func mayBeOwnDoing(method string, v verdict) bool {
 	}
 }
 
-// asksAgain reports whether the request is one that the user made before about themselves, and that is why they may not make it any
-// more. A request that can't be read is none. The body can be read again.
+// asksAgain reports whether the request is one that the user made before about themselves, and that
+// is why they may not make it any more. A request that can't be read is none. The body can be read
+// again.
 func (s *server) asksAgain(w http.ResponseWriter, r *http.Request, userID string) (bool, error) {
 	if s.cfg.Commander == nil || r.Header.Get(headerKey) == "" {
 		return false, nil
@@ -90,8 +93,9 @@ const (
 	workspacesPath = "/v1/workspaces/"
 )
 
-// stillTheirs returns an error if the creator of a workspace isn't a member of it any more, so that the answer isn't theirs to have. A
-// creator whom the mirror never saw as a member is one: Clerk may show that membership a moment late.
+// stillTheirs returns an error if the creator of a workspace isn't a member of it any more, so that
+// the answer isn't theirs to have. A creator whom the mirror never saw as a member is one: Clerk
+// may show that membership a moment late.
 func (s *server) stillTheirs(ctx context.Context, creator string, answered json.RawMessage) error {
 	var a commandAnswer
 	if err := json.Unmarshal(answered, &a); err != nil {

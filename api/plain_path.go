@@ -8,8 +8,8 @@ import (
 	"unicode/utf8"
 )
 
-// plainPaths refuses each path that two programs could read as two: one between the caller and here may have decided by another
-// reading. Such a path names nothing, so it is 404, whoever asks.
+// plainPaths refuses each path that two programs could read as two: one between the caller and here
+// may have decided by another reading. Such a path names nothing, so it is 404, whoever asks.
 func (s *server) plainPaths(next http.Handler) http.Handler {
 	refuse := s.failWith(errNotFound)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -21,8 +21,8 @@ func (s *server) plainPaths(next http.Handler) http.Handler {
 	})
 }
 
-// isPlain reports whether a path has one reading: no separator, dot or percent sign that is written as an escape, no backslash or
-// control character, and no segment that is empty or made of dots.
+// isPlain reports whether a path has one reading: no separator, dot or percent sign that is written
+// as an escape, no backslash or control character, and no segment that is empty or made of dots.
 func isPlain(u *url.URL) bool {
 	written := strings.ToLower(u.EscapedPath())
 	for _, escape := range []string{"%2f", "%2e", "%5c", "%25"} {

@@ -7,7 +7,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestPathsWithTwoReadingsNameNothing, whoever asks: an encoded slash isn't a separator, and nothing is cleaned up.
+// TestPathsWithTwoReadingsNameNothing, whoever asks: an encoded slash isn't a separator, and
+// nothing is cleaned up.
 func TestPathsWithTwoReadingsNameNothing(t *testing.T) {
 	t.Parallel()
 	b := setupServer(t, nil)

@@ -3,14 +3,16 @@ package api
 import "github.com/goccy/go-yaml/token"
 
 const (
-	// maxNesting is how deep a policy may be nested: it needs three levels. The time that parsing takes grows faster than the depth.
+	// maxNesting is how deep a policy may be nested: it needs three levels. The time that parsing
+	// takes grows faster than the depth.
 	maxNesting = 8
-	// maxEntries bounds the keys of a policy, and whatever else makes parsing slow: its time grows with the square of their number.
-	// Clerk's instances have ten roles of their own.
+	// maxEntries bounds the keys of a policy, and whatever else makes parsing slow: its time grows
+	// with the square of their number. Clerk's instances have ten roles of their own.
 	maxEntries = 2000
 )
 
-// refuseExcess finds, before anything is parsed, what would keep the parser busy for seconds: nothing can interrupt it.
+// refuseExcess finds, before anything is parsed, what would keep the parser busy for seconds:
+// nothing can interrupt it.
 func (r *policyReader) refuseExcess(tokens token.Tokens) {
 	entries, nesting := 0, nesting{}
 	for _, t := range tokens {

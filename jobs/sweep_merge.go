@@ -187,7 +187,8 @@ func (r *sweepRun) change(ctx context.Context, tx pgx.Tx, a answer, news []clerk
 	return found, store.Finish(ctx, tx, store.Outcome{Entries: changes.Entries, Changed: changes.Mirror}, a.askedAt)
 }
 
-// untold returns the cause of drift that no delivery tells of. Until one sweep of everything went through, the mirror is being filled.
+// untold returns the cause of drift that no delivery tells of. Until one sweep of everything went
+// through, the mirror is being filled.
 func (r *sweepRun) untold() store.DriftCause {
 	if r.lastClean.IsZero() {
 		return store.CauseFirstFill

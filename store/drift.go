@@ -18,7 +18,7 @@ type DriftCause string
 // The causes of drift. The values are stored and shown; never change them.
 const (
 	CauseUndelivered DriftCause = "undelivered" // nothing that waits here tells of it: the event was lost, or never sent
-	CauseFirstFill   DriftCause = "first_fill"  // the same, before the mirror was ever equal to Clerk: it is older than the webhooks, mostly
+	CauseFirstFill   DriftCause = "first_fill"  // the same, before the first clean sweep: mostly older than the webhooks
 	CauseWaiting     DriftCause = "waiting"     // a delivery about the object came, and isn't applied yet
 	CauseQuarantined DriftCause = "quarantined" // a delivery about the object came, and is set aside
 )
@@ -39,8 +39,8 @@ type FoundDrift struct {
 	Cause    DriftCause
 }
 
-// RecordDrift finds the causes of drift of one resource, and adds it to the totals if it is to be counted. The cause of what no delivery
-// tells of is untold.
+// RecordDrift finds the causes of drift of one resource, and adds it to the totals if it is to be
+// counted. The cause of what no delivery tells of is untold.
 func RecordDrift(ctx context.Context, db DBTX, r clerksync.Resource, drift []clerksync.Drift, untold DriftCause, count bool) ([]FoundDrift, error) {
 	if len(drift) == 0 {
 		return nil, nil

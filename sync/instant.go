@@ -12,12 +12,12 @@ import (
 // maxMillis is the end of the year 9999, the last that RFC 3339 can write.
 const maxMillis = 253_402_300_799_999
 
-// secondsLimit tells Clerk's two units of timestamp apart: real deliveries carry milliseconds, the dashboard's
-// examples carry seconds. As seconds it is the year 5138, as milliseconds March 1973.
+// secondsLimit tells Clerk's two units of timestamp apart: real deliveries carry milliseconds, the
+// dashboard's examples carry seconds. As seconds it is the year 5138, as milliseconds March 1973.
 const secondsLimit = 100_000_000_000
 
-// millis returns an instant in epoch milliseconds. It may be written as a number of milliseconds or of seconds, as a string of the
-// same digits, or as RFC 3339: one rule for every instant in a body.
+// millis returns an instant in epoch milliseconds. It may be written as a number of milliseconds or
+// of seconds, as a string of the same digits, or as RFC 3339: one rule for every instant in a body.
 func (o object) millis(name string) member[int64] {
 	raw := read[json.RawMessage](o, name)
 	out := member[int64]{present: raw.present, null: string(raw.value) == "null", err: raw.err}

@@ -22,7 +22,8 @@ func standard(h http.Header) http.Header {
 	return out
 }
 
-// TestStandardWebhooksHeaders: the same signature counts under either family of names, and the two are never mixed.
+// TestStandardWebhooksHeaders: the same signature counts under either family of names, and the two
+// are never mixed.
 func TestStandardWebhooksHeaders(t *testing.T) {
 	t.Parallel()
 	const body = `{"type":"user.created"}`

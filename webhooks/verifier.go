@@ -65,7 +65,8 @@ var (
 // headerNames are the headers of one signature.
 type headerNames struct{ id, timestamp, signature string }
 
-// svixHeaders are the names under which Svix signs for Clerk. Whatever was signed is verified under them.
+// svixHeaders are the names under which Svix signs for Clerk. Whatever was signed is verified under
+// them.
 func svixHeaders() headerNames { return headerNames{"svix-id", "svix-timestamp", "svix-signature"} }
 
 // standardHeaders are the names of the Standard Webhooks specification, for the same signature.
@@ -73,8 +74,9 @@ func standardHeaders() headerNames {
 	return headerNames{"webhook-id", "webhook-timestamp", "webhook-signature"}
 }
 
-// headersOf returns the names that count in a request: Svix' if it has any of them, else the standard's. The two are never mixed,
-// and the other ones are never looked at: the id that deliveries are deduplicated by is the id that was signed.
+// headersOf returns the names that count in a request: Svix' if it has any of them, else the
+// standard's. The two are never mixed, and the other ones are never looked at: the id that
+// deliveries are deduplicated by is the id that was signed.
 func headersOf(header http.Header) headerNames {
 	for _, name := range svixHeaders().all() {
 		if len(header.Values(name)) > 0 {
@@ -114,8 +116,9 @@ func (v *Verifier) Verify(header http.Header, body []byte) (Signature, error) {
 // tolerance is how far a timestamp may be off, as in the svix library.
 const tolerance = 5 * time.Minute
 
-// readHeaders reads what can be judged without the body: whether there is one of each header, of the right form, and
-// with a timestamp of now. It returns the headers that count, alone and under Svix' names.
+// readHeaders reads what can be judged without the body: whether there is one of each header, of
+// the right form, and with a timestamp of now. It returns the headers that count, alone and under
+// Svix' names.
 func readHeaders(header http.Header, now time.Time) (s Signature, only http.Header, err error) {
 	only = make(http.Header, 3)
 	names, svixNames := headersOf(header), svixHeaders().all()

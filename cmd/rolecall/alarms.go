@@ -34,7 +34,8 @@ const (
 	// stuckAfter is how long a delivery may wait. Applying takes milliseconds, and taking over from a process that died
 	// 20 seconds.
 	stuckAfter = 30 * time.Second
-	// noWebhookAfter is how long a mirror that was filled may be without any delivery: time to set the endpoint up after the first sweep.
+	// noWebhookAfter is how long a mirror that was filled may be without any delivery: time to set
+	// the endpoint up after the first sweep.
 	noWebhookAfter = 15 * time.Minute
 )
 
@@ -135,7 +136,8 @@ func (s situation) silent() (alarm, bool) {
 	}, true
 }
 
-// noWebhook: the mirror is filled, and nothing shows that webhooks reach it. A silent endpoint is an alarm of its own.
+// noWebhook: the mirror is filled, and nothing shows that webhooks reach it. A silent endpoint is
+// an alarm of its own.
 func (s situation) noWebhook() (alarm, bool) {
 	if _, silent := s.silent(); silent || s.FirstClean == nil || !s.LastDelivery.IsZero() {
 		return alarm{}, false

@@ -33,7 +33,8 @@ func TestAPolicyFileThatNeverEndsKeepsTheServiceFromNothing(t *testing.T) {
 	require.ErrorContains(t, err, "ROLECALL_POLICY_FILE: read "+b.file+": it is not a regular file")
 }
 
-// TestADeeplyNestedPolicyIsRefusedUnparsed: the policy in force stays, and no parser goes on in the background.
+// TestADeeplyNestedPolicyIsRefusedUnparsed: the policy in force stays, and no parser goes on in the
+// background.
 func TestADeeplyNestedPolicyIsRefusedUnparsed(t *testing.T) {
 	t.Parallel()
 	b := setupPolicy(t)

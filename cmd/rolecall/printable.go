@@ -11,8 +11,9 @@ import (
 	"unicode/utf8"
 )
 
-// printable is the writer between every command and the operator's terminal. It spells out each character that can't be seen: names,
-// ids and bodies are other people's, and a terminal obeys some of what they may contain. What is spelled out stays valid JSON.
+// printable is the writer between every command and the operator's terminal. It spells out each
+// character that can't be seen: names, ids and bodies are other people's, and a terminal obeys some
+// of what they may contain. What is spelled out stays valid JSON.
 type printable struct {
 	mu      sync.Mutex
 	out     io.Writer
@@ -62,10 +63,12 @@ func beneath(out io.Writer) io.Writer {
 	return out
 }
 
-// line returns a text of other people's as a part of one line: line breaks and tabs, too, are spelled out.
+// line returns a text of other people's as a part of one line: line breaks and tabs, too, are
+// spelled out.
 func line(text string) string { return string(appendPrintable(nil, []byte(text), false)) }
 
-// complain tells people what is wrong. Each further line of it is indented, so that none passes for one of the program's own.
+// complain tells people what is wrong. Each further line of it is indented, so that none passes for
+// one of the program's own.
 func complain(out io.Writer, text string) {
 	lines := strings.Split(text, "\n")
 	for i := range lines {
@@ -87,7 +90,8 @@ func wholeRunes(text []byte) int {
 	return len(text)
 }
 
-// appendPrintable appends a text in which everything can be seen. Line breaks and tabs stay if the text may have several lines.
+// appendPrintable appends a text in which everything can be seen. Line breaks and tabs stay if the
+// text may have several lines.
 func appendPrintable(to, text []byte, lines bool) []byte {
 	for len(text) > 0 {
 		r, size := utf8.DecodeRune(text)
@@ -113,8 +117,9 @@ func appendPrintable(to, text []byte, lines bool) []byte {
 // brailleBlank is a letter without dots.
 const brailleBlank = '\u2800'
 
-// isVisible reports whether a character shows itself as what it is. Controls don't, nor what sets the direction of text, spaces other
-// than the one, and characters of no width. The joiner of emoji is one of these: two names that look the same must not be two.
+// isVisible reports whether a character shows itself as what it is. Controls don't, nor what sets
+// the direction of text, spaces other than the one, and characters of no width. The joiner of emoji
+// is one of these: two names that look the same must not be two.
 func isVisible(r rune) bool {
 	return unicode.IsPrint(r) && r != brailleBlank && !unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
 }

@@ -7,7 +7,8 @@ import (
 	"text/tabwriter"
 )
 
-// table prints aligned columns for people. A cell is one line, whatever was put into it: no name makes a row of its own.
+// table prints aligned columns for people. A cell is one line, whatever was put into it: no name
+// makes a row of its own.
 type table struct{ out *tabwriter.Writer }
 
 func newTable(out io.Writer) table { return table{tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)} }

@@ -13,7 +13,8 @@ import (
 	"github.com/callmine/rolecall/store"
 )
 
-// requireShown runs a command and requires that it prints what can be seen alone. It returns both streams.
+// requireShown runs a command and requires that it prints what can be seen alone. It returns both
+// streams.
 func requireShown(t *testing.T, env map[string]string, want int, args ...string) string {
 	t.Helper()
 	code, out, errs := runCommand(t, env, args...)
@@ -23,7 +24,8 @@ func requireShown(t *testing.T, env map[string]string, want int, args ...string)
 	return out + errs
 }
 
-// TestTerminalsAreSafeFromTheLedger: everything that a sender, or Clerk's users, choose in a delivery.
+// TestTerminalsAreSafeFromTheLedger: everything that a sender, or Clerk's users, choose in a
+// delivery.
 //
 //nolint:paralleltest // the environment belongs to the process
 func TestTerminalsAreSafeFromTheLedger(t *testing.T) {

@@ -11,7 +11,8 @@ import (
 	svix "github.com/svix/svix-webhooks/go"
 )
 
-// TestWebhooksComeByOnePathAlone: a path that a proxy may read as another one takes no delivery, however well it is signed.
+// TestWebhooksComeByOnePathAlone: a path that a proxy may read as another one takes no delivery,
+// however well it is signed.
 func TestWebhooksComeByOnePathAlone(t *testing.T) {
 	t.Parallel()
 	b := setup(t, nil)

@@ -21,9 +21,9 @@ SELECT id, state, organization_id, target, request, answer, sent_at, (audited_at
 FROM rolecall.commands WHERE key = @key::bytea FOR UPDATE;
 
 -- name: OwnCommand :one
--- Whether the key stands for the same request of an actor about themselves that is done, or was carried out by all that is known, and
--- that made the newest change of the actor's membership. Once another one has changed it since, the command doesn't explain any more
--- why the actor may not ask.
+-- Whether the key stands for the same request of an actor about themselves that is done, or was
+-- carried out by all that is known, and that made the newest change of the actor's membership. Once
+-- another one has changed it since, the command doesn't explain any more why the actor may not ask.
 SELECT EXISTS (
     SELECT FROM rolecall.commands c
     CROSS JOIN LATERAL (

@@ -359,9 +359,9 @@ type OwnCommandParams struct {
 	Actor   string `json:"actor"`
 }
 
-// Whether the key stands for the same request of an actor about themselves that is done, or was carried out by all that is known, and
-// that made the newest change of the actor's membership. Once another one has changed it since, the command doesn't explain any more
-// why the actor may not ask.
+// Whether the key stands for the same request of an actor about themselves that is done, or was
+// carried out by all that is known, and that made the newest change of the actor's membership. Once
+// another one has changed it since, the command doesn't explain any more why the actor may not ask.
 func (q *Queries) OwnCommand(ctx context.Context, db DBTX, arg OwnCommandParams) (bool, error) {
 	row := db.QueryRow(ctx, ownCommand, arg.Key, arg.Request, arg.Actor)
 	var column_1 bool
