@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"unicode"
@@ -30,14 +31,11 @@ func printed(to streams) (through streams, end func()) {
 func (p *printable) Write(text []byte) (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	all := text
-	if len(p.partial) > 0 {
-		all = append(p.partial, text...)
-	}
+	all := slices.Concat(p.partial, text)
 	whole := wholeRunes(all)
-	p.partial = append([]byte(nil), all[whole:]...)
+	p.partial = all[whole:]
 	if _, err := p.out.Write(appendPrintable(nil, all[:whole], true)); err != nil {
-		return 0, err //nolint:wrapcheck // it is the stream's
+		return 0, err
 	}
 	return len(text), nil
 }
