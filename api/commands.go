@@ -14,7 +14,6 @@ import (
 	"time"
 
 	strictjson "github.com/go-json-experiment/json"
-	"github.com/gorilla/mux"
 
 	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
@@ -63,7 +62,7 @@ func answerWith(status int, body func(context.Context, store.DBTX, clerksync.Com
 			a.Headers[headerAsOf] = at.UTC().Format(time.RFC3339Nano)
 		}
 		if done.Action == clerksync.ActionWorkspaceCreated {
-			a.Headers["Location"] = "/v1/workspaces/" + done.OrganizationID
+			a.Headers[headerLocation] = workspacesPath + done.OrganizationID
 		}
 		if body != nil {
 			shown, err := body(ctx, db, done)
@@ -93,6 +92,11 @@ func (s *server) run(w http.ResponseWriter, r *http.Request, c clerksync.Command
 	answered, repeated, err := s.cfg.Commander.Run(r.Context(), c, key, store.CommandHooks{May: s.stillMay(c), Answer: answer})
 	if err != nil {
 		return err
+	}
+	if c.Action == clerksync.ActionWorkspaceCreated {
+		if err := s.stillTheirs(r.Context(), c.Actor, answered); err != nil {
+			return err
+		}
 	}
 	return writeAnswer(w, answered, repeated)
 }
@@ -138,56 +142,6 @@ func writeAnswer(w http.ResponseWriter, stored json.RawMessage, repeated bool) e
 	}
 	writeBody(w, a.Status, "application/json", a.Body)
 	return nil
-}
-
-// asManager admits whoever may change the membership in the path: members with members:manage, and for their own the member with
-// the permission for oneself. Who has changed their own so that they may not any more is told so again.
-func (s *server) asManager(forOneself string, next memberHandler) http.Handler {
-	return s.asUser(func(w http.ResponseWriter, r *http.Request, userID string) error {
-		permission, oneself := permissionMembersManage, mux.Vars(r)["user_id"] == userID
-		if oneself {
-			permission = forOneself
-		}
-		v, err := s.judge(r, userID, mux.Vars(r)["workspace_id"], permission)
-		if err != nil {
-			return err
-		}
-		if v.refused != nil && oneself && v.standing.User.Refusal() == "" {
-			again, err := s.asksAgain(w, r, userID)
-			if err != nil {
-				return err
-			}
-			if again {
-				return next(w, r, v.standing) // the Commander doesn't carry it out again
-			}
-		}
-		writeFreshness(w, v.standing, v.decision)
-		if v.refused != nil {
-			return v.refused
-		}
-		return next(w, r, v.standing)
-	})
-}
-
-// asksAgain reports whether the request is one that the user made before about themselves, and that was carried out. What can't be read
-// wasn't. The body can be read again.
-func (s *server) asksAgain(w http.ResponseWriter, r *http.Request, userID string) (bool, error) {
-	if s.cfg.Commander == nil || r.Header.Get(headerKey) == "" {
-		return false, nil
-	}
-	var said []byte
-	if r.Method != http.MethodDelete {
-		var err error
-		if said, err = io.ReadAll(http.MaxBytesReader(w, r.Body, maxCommandBody)); err != nil {
-			return false, nil //nolint:nilerr // see above
-		}
-		r.Body = io.NopCloser(bytes.NewReader(said))
-	}
-	key, err := keyOf(r, userID, said)
-	if err != nil {
-		return false, nil //nolint:nilerr // see above
-	}
-	return store.OwnCommand(r.Context(), s.cfg.DB, userID, key)
 }
 
 // keyOf reads the header of a key that makes the request repeatable. It is unique within caller, method and path: what a user asks for

@@ -41,14 +41,24 @@ func lineOf(at *token.Token) int {
 	return at.Position.Line
 }
 
+// maxFailures is how many lines an error has: who mends these sees the others then.
+const maxFailures = 50
+
 func (r *policyReader) failure() error {
-	return fmt.Errorf("read policy: %w", errors.Join(r.errs...))
+	errs := r.errs
+	if more := len(errs) - maxFailures; more > 0 {
+		errs = append(errs[:maxFailures:maxFailures], fmt.Errorf("%s: and %d more", r.name, more))
+	}
+	return fmt.Errorf("read policy: %w", errors.Join(errs...))
 }
 
 // read fills the grants and the warnings.
 func (r *policyReader) read(text []byte) {
 	tokens := lexer.Tokenize(string(text))
 	if r.refuseAliases(tokens); len(r.errs) > 0 {
+		return
+	}
+	if r.refuseExcess(tokens); len(r.errs) > 0 {
 		return
 	}
 	file, err := parser.Parse(tokens, 0, parser.AllowDuplicateMapKey()) // which entries finds, and says more plainly

@@ -122,7 +122,7 @@ func NewHandler(cfg Config) (http.Handler, error) {
 		return nil, err
 	}
 	s := &server{cfg: cfg, lookups: newLookups(cfg), commands: newPerUser(commandsPerUser, commandsWindow, cfg.Now)}
-	return s.guard(s.router()), nil
+	return s.guard(s.plainPaths(s.router())), nil
 }
 
 // router is the table of contents of the API: one line a route, who may use it, and what answers.

@@ -127,7 +127,7 @@ func (r *sweepRun) noteBehind(ctx context.Context, resource clerksync.Resource, 
 	report.kind(resource).Behind++
 	err := r.inTx(ctx, func(tx pgx.Tx) (err error) {
 		drift := []clerksync.Drift{{ID: id, Difference: clerksync.Behind}}
-		if found, err = store.RecordDrift(ctx, tx, resource, drift, !r.sweep.DryRun); err != nil {
+		if found, err = store.RecordDrift(ctx, tx, resource, drift, store.CauseLag, !r.sweep.DryRun); err != nil {
 			return err
 		}
 		if err := r.pack(r.progress, report); err != nil {

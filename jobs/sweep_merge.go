@@ -168,7 +168,7 @@ func (r *sweepRun) change(ctx context.Context, tx pgx.Tx, a answer, news []clerk
 	changes := merge(news, a.askedAt.UnixMilli(), report.SweepID)
 	at := updatedAt(news)
 	r.count(a, news, &changes, at, report)
-	found, err := store.RecordDrift(ctx, tx, a.resource, changes.Drift, !r.sweep.DryRun)
+	found, err := store.RecordDrift(ctx, tx, a.resource, changes.Drift, r.untold(), !r.sweep.DryRun)
 	if err != nil {
 		return nil, err
 	}
@@ -180,6 +180,15 @@ func (r *sweepRun) change(ctx context.Context, tx pgx.Tx, a answer, news []clerk
 		return nil, err
 	}
 	return found, store.Finish(ctx, tx, store.Outcome{Entries: changes.Entries, Changed: changes.Mirror}, a.askedAt)
+}
+
+// untold returns the cause of drift that no delivery tells of. Until one sweep of everything went
+// through, the mirror is being filled.
+func (r *sweepRun) untold() store.DriftCause {
+	if r.lastClean.IsZero() {
+		return store.CauseFirstFill
+	}
+	return store.CauseUndelivered
 }
 
 // count counts what differed. An object that is gone is drift too, and takes others along.

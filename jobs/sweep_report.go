@@ -152,7 +152,7 @@ type SweepProgress struct {
 // noteNewest notes when the newest change happened of which no delivery told. at says when each object changed.
 func (r *SweepReport) noteNewest(found []store.FoundDrift, at map[string]time.Time) {
 	for _, f := range found {
-		if t := at[f.ID]; f.Cause == store.CauseUndelivered && !t.IsZero() && (r.NewestDrift == nil || t.After(*r.NewestDrift)) {
+		if t := at[f.ID]; f.Cause.Untold() && !t.IsZero() && (r.NewestDrift == nil || t.After(*r.NewestDrift)) {
 			r.NewestDrift = &t
 		}
 	}

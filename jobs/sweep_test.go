@@ -41,6 +41,8 @@ func TestASweepFillsAnEmptyMirror(t *testing.T) {
 	require.Equal(t, 3, report.ByKind[clerksync.ResourceMembership].Missing)
 	require.False(t, report.Aborted)
 	require.Len(t, b.roles(t), 3)
+	require.Equal(t, 3, b.count(t, "SELECT count FROM rolecall.drift WHERE resource = 'membership' AND cause = 'first_fill'"))
+	require.Zero(t, b.count(t, "SELECT count(*) FROM rolecall.drift WHERE cause = 'undelivered'"), "nothing was lost: it is older than the mirror")
 
 	again := b.sweep(t, d, SweepOptions{Trigger: TriggerCommand})
 	require.Zero(t, again.Missing+again.Stale+again.Extra+again.Repaired, "nothing is left to do")

@@ -145,8 +145,9 @@ func EndCommand(ctx context.Context, db DBTX, id string, triedAt time.Time, stat
 	return nil
 }
 
-// OwnCommand reports whether a key stands for the same request of an actor about themselves, and that one is done, or was carried out by
-// all that is known: such a one may be repeated by somebody who has changed themselves so that they may not ask any more.
+// OwnCommand reports whether a key stands for the same request of an actor about themselves, and
+// that one is why the actor may not ask any more: it is done, or was carried out by all that is
+// known, and nothing has changed the actor's membership since.
 func OwnCommand(ctx context.Context, db DBTX, actor string, key CommandKey) (bool, error) {
 	own, err := queries().OwnCommand(ctx, db, dbsqlc.OwnCommandParams{Key: key.Digest, Request: key.Request, Actor: actor})
 	if err != nil {

@@ -18,10 +18,19 @@ type DriftCause string
 // The causes of drift. The values are stored and shown; never change them.
 const (
 	CauseUndelivered DriftCause = "undelivered" // nothing that waits here tells of it: the event was lost, or never sent
+	CauseFirstFill   DriftCause = "first_fill"  // the same, before the first clean sweep: mostly older than the webhooks
 	CauseWaiting     DriftCause = "waiting"     // a delivery about the object came, and isn't applied yet
 	CauseQuarantined DriftCause = "quarantined" // a delivery about the object came, and is set aside
 	CauseLag         DriftCause = "lag"         // Clerk's API answered from before what is applied: nothing is wrong here
 )
+
+// DriftCauses lists all causes.
+func DriftCauses() []DriftCause {
+	return []DriftCause{CauseUndelivered, CauseFirstFill, CauseWaiting, CauseQuarantined}
+}
+
+// Untold reports whether no delivery that came tells of the difference.
+func (c DriftCause) Untold() bool { return c == CauseUndelivered || c == CauseFirstFill }
 
 // FoundDrift is one object that differed from Clerk.
 type FoundDrift struct {
@@ -31,8 +40,9 @@ type FoundDrift struct {
 	Cause    DriftCause
 }
 
-// RecordDrift finds the causes of drift of one resource, and adds it to the totals if it is to be counted.
-func RecordDrift(ctx context.Context, db DBTX, r clerksync.Resource, drift []clerksync.Drift, count bool) ([]FoundDrift, error) {
+// RecordDrift finds the causes of drift of one resource, and adds it to the totals if it is to be
+// counted. The cause of what no delivery tells of is untold.
+func RecordDrift(ctx context.Context, db DBTX, r clerksync.Resource, drift []clerksync.Drift, untold DriftCause, count bool) ([]FoundDrift, error) {
 	if len(drift) == 0 {
 		return nil, nil
 	}
@@ -55,11 +65,8 @@ func RecordDrift(ctx context.Context, db DBTX, r clerksync.Resource, drift []cle
 	found := make([]FoundDrift, len(drift))
 	for i, d := range drift {
 		cause, known := causes[d.ID]
-		switch {
-		case d.Difference == clerksync.Behind:
-			cause = CauseLag
-		case !known:
-			cause = CauseUndelivered
+		if !known {
+			cause = untold
 		}
 		found[i] = FoundDrift{Drift: d, Resource: r, Cause: cause}
 		p.Resources = append(p.Resources, string(r))

@@ -49,10 +49,6 @@ type Receipt struct {
 // ErrUndecodable is wrapped by every error about a body that can't be read. No retry can help; an upgrade might.
 var ErrUndecodable = errors.New("undecodable delivery")
 
-// secondsLimit tells Clerk's two units of timestamp apart: real deliveries carry milliseconds, the dashboard's
-// examples carry seconds. As seconds it is the year 5138, as milliseconds March 1973.
-const secondsLimit = 100_000_000_000
-
 // NewDelivery reads the envelope of a verified message. signedAt is the svix-timestamp header, which stands in
 // for a timestamp that is missing or lies in its future.
 //

@@ -3,7 +3,6 @@ package sync
 import (
 	"encoding/json"
 	"fmt"
-	"math"
 	"strings"
 )
 
@@ -52,24 +51,6 @@ func (o object) texts(name string) member[[]string] {
 
 // raw returns the member's own JSON text.
 func (o object) raw(name string) member[json.RawMessage] { return read[json.RawMessage](o, name) }
-
-// millis returns an instant in epoch milliseconds, whichever of Clerk's two units it is written in.
-func (o object) millis(name string) member[int64] {
-	m := read[float64](o, name) // exact up to 2^53, which is far beyond maxMillis
-	out := member[int64]{present: m.present, null: m.null, err: m.err}
-	if m.err == nil && (m.value < 0 || m.value > maxMillis || m.value != math.Trunc(m.value)) {
-		out.err = fmt.Errorf("%w: member %q is not an instant", ErrUndecodable, name)
-		return out
-	}
-	out.value = int64(m.value)
-	if out.value < secondsLimit {
-		out.value *= 1000
-	}
-	return out
-}
-
-// maxMillis is the end of the year 9999, the last that RFC 3339 can write.
-const maxMillis = 253_402_300_799_999
 
 // nullable turns a member into a pointer: nil for null.
 func nullable(m member[string]) member[*string] {

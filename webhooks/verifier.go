@@ -52,7 +52,7 @@ func NewVerifier(secrets []string) (*Verifier, error) {
 
 // Signature is what the headers of a verified request say.
 type Signature struct {
-	ID       string    // svix-id
+	ID       string    // svix-id, or webhook-id
 	SignedAt time.Time // svix-timestamp: of this attempt, not of the event
 }
 
@@ -62,15 +62,39 @@ var (
 	ErrSignature = errors.New("no signature is valid")
 )
 
-// The headers that carry Svix' signature. The library would also take "webhook-…" in their place; here the id that
-// deliveries are deduplicated by must be the id that was signed, so exactly these count.
-const (
-	headerID        = "svix-id"
-	headerTimestamp = "svix-timestamp"
-	headerSignature = "svix-signature"
-	// maxID bounds the ledger's primary key; Svix' ids have 31 characters.
-	maxID = 255
-)
+// headerNames are the headers of one signature.
+type headerNames struct{ id, timestamp, signature string }
+
+// svixHeaders are the names under which Svix signs for Clerk. Whatever was signed is verified under
+// them.
+func svixHeaders() headerNames { return headerNames{"svix-id", "svix-timestamp", "svix-signature"} }
+
+// standardHeaders are the names of the Standard Webhooks specification, for the same signature.
+func standardHeaders() headerNames {
+	return headerNames{"webhook-id", "webhook-timestamp", "webhook-signature"}
+}
+
+// headersOf returns the names that count in a request: Svix' if it has any of them, else the
+// standard's. The two are never mixed, and the other ones are never looked at: the id that
+// deliveries are deduplicated by is the id that was signed.
+func headersOf(header http.Header) headerNames {
+	for _, name := range svixHeaders().all() {
+		if len(header.Values(name)) > 0 {
+			return svixHeaders()
+		}
+	}
+	for _, name := range standardHeaders().all() {
+		if len(header.Values(name)) > 0 {
+			return standardHeaders()
+		}
+	}
+	return svixHeaders()
+}
+
+func (n headerNames) all() []string { return []string{n.id, n.timestamp, n.signature} }
+
+// maxID bounds the ledger's primary key; Svix' ids have 31 characters.
+const maxID = 255
 
 // Verify checks the raw bytes of a request. Its errors wrap [ErrHeaders] or [ErrSignature].
 func (v *Verifier) Verify(header http.Header, body []byte) (Signature, error) {
@@ -92,28 +116,30 @@ func (v *Verifier) Verify(header http.Header, body []byte) (Signature, error) {
 // tolerance is how far a timestamp may be off, as in the svix library.
 const tolerance = 5 * time.Minute
 
-// readHeaders reads what can be judged without the body: whether there is one of each header, of the right form, and
-// with a timestamp of now. It returns the headers that count, alone.
+// readHeaders reads what can be judged without the body: whether there is one of each header, of
+// the right form, and with a timestamp of now. It returns the headers that count, alone and under
+// Svix' names.
 func readHeaders(header http.Header, now time.Time) (s Signature, only http.Header, err error) {
 	only = make(http.Header, 3)
-	for _, name := range []string{headerID, headerTimestamp, headerSignature} {
+	names, svixNames := headersOf(header), svixHeaders().all()
+	for i, name := range names.all() {
 		values := header.Values(name)
 		if len(values) != 1 || values[0] == "" {
 			return s, nil, fmt.Errorf("%w: %d values of %s", ErrHeaders, len(values), name)
 		}
-		only.Set(name, values[0])
+		only.Set(svixNames[i], values[0])
 	}
-	s.ID = only.Get(headerID)
+	s.ID = header.Get(names.id)
 	if len(s.ID) > maxID || strings.ContainsFunc(s.ID, func(r rune) bool { return r <= ' ' || r >= 0x7f }) {
-		return s, nil, fmt.Errorf("%w: %s isn't an id", ErrHeaders, headerID)
+		return s, nil, fmt.Errorf("%w: %s isn't an id", ErrHeaders, names.id)
 	}
-	seconds, err := strconv.ParseInt(only.Get(headerTimestamp), 10, 64)
+	seconds, err := strconv.ParseInt(header.Get(names.timestamp), 10, 64)
 	if err != nil {
-		return s, nil, fmt.Errorf("%w: %s isn't a number", ErrHeaders, headerTimestamp)
+		return s, nil, fmt.Errorf("%w: %s isn't a number", ErrHeaders, names.timestamp)
 	}
 	s.SignedAt = time.Unix(seconds, 0)
 	if off := now.Sub(s.SignedAt).Abs(); off > tolerance+time.Second { // the library cuts the fraction
-		return s, nil, fmt.Errorf("%w: %s is too far off", ErrSignature, headerTimestamp)
+		return s, nil, fmt.Errorf("%w: %s is too far off", ErrSignature, names.timestamp)
 	}
 	return s, only, nil
 }

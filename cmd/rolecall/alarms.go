@@ -20,12 +20,15 @@ const (
 	alarmAborted     alarmName = "sweep_aborted"
 	alarmBehind      alarmName = "reads_behind"
 	alarmSilent      alarmName = "endpoint_silent"
+	alarmNoWebhook   alarmName = "no_webhook_ever"
 	alarmStuck       alarmName = "deliveries_stuck"
 	alarmQuarantined alarmName = "deliveries_quarantined"
 )
 
 func alarmNames() []alarmName {
-	return []alarmName{alarmNeverSwept, alarmOverdue, alarmAborted, alarmBehind, alarmSilent, alarmStuck, alarmQuarantined}
+	return []alarmName{
+		alarmNeverSwept, alarmOverdue, alarmAborted, alarmBehind, alarmSilent, alarmNoWebhook, alarmStuck, alarmQuarantined,
+	}
 }
 
 const (
@@ -34,6 +37,9 @@ const (
 	// stuckAfter is how long a delivery may wait. Applying takes milliseconds, and taking over from a process that died
 	// 20 seconds.
 	stuckAfter = 30 * time.Second
+	// noWebhookAfter is how long a mirror that was filled may be without any delivery: time to set
+	// the endpoint up after the first sweep.
+	noWebhookAfter = 15 * time.Minute
 )
 
 // alarm is one thing that needs somebody's attention.
@@ -68,7 +74,9 @@ func (s situation) age(at time.Time) time.Duration { return max(0, s.At.Sub(at))
 // alarms returns what needs attention now, in the order of [alarmNames].
 func (s situation) alarms() []alarm {
 	found := []alarm{} // in JSON a list, also without any
-	for _, check := range []func() (alarm, bool){s.neverSwept, s.overdue, s.aborted, s.behind, s.silent, s.stuck, s.quarantined} {
+	for _, check := range []func() (alarm, bool){
+		s.neverSwept, s.overdue, s.aborted, s.behind, s.silent, s.noWebhook, s.stuck, s.quarantined,
+	} {
 		if a, ok := check(); ok {
 			found = append(found, a)
 		}
@@ -143,6 +151,19 @@ func (s situation) silent() (alarm, bool) {
 		alarmSilent, fmt.Sprintf("something changed at Clerk at %s and no delivery told of it: %s", instant(*at), last),
 		"the webhook endpoint is probably disabled: look at it in Clerk's dashboard, enable it, and replay what failed there",
 	}, true
+}
+
+// noWebhook: the mirror is filled, and nothing shows that webhooks reach it. A silent endpoint is
+// an alarm of its own.
+func (s situation) noWebhook() (alarm, bool) {
+	if _, silent := s.silent(); silent || s.FirstClean == nil || !s.LastDelivery.IsZero() {
+		return alarm{}, false
+	}
+	age := s.age(s.FirstClean.StartedAt)
+	return alarm{
+		alarmNoWebhook, fmt.Sprintf("no webhook has ever come, and the mirror was filled %s ago: only sweeps keep it up", seconds(age)),
+		"look at the webhook endpoint in Clerk's dashboard: its URL, that it is enabled, and its events; then change something at Clerk, such as a user's name",
+	}, age > noWebhookAfter
 }
 
 func (s situation) stuck() (alarm, bool) {

@@ -85,9 +85,16 @@ func TestAlarms(t *testing.T) {
 			}, []alarmName{alarmSilent}, []string{"none ever came"},
 		},
 		"no delivery ever came, and the change is older than the first sweep": {change: func(s *situation) {
-			s.LastDelivery = time.Time{}
+			s.LastDelivery, s.FirstClean.StartedAt = time.Time{}, ago(15*time.Minute)
 			swept(s, store.SweepClean, "", jobs.SweepReport{NewestDrift: new(s.FirstClean.StartedAt)})
 		}},
+		"no delivery ever came since the mirror was filled": {
+			func(s *situation) {
+				s.LastDelivery, s.FirstClean.StartedAt = time.Time{}, ago(15*time.Minute+time.Second)
+			},
+			[]alarmName{alarmNoWebhook},
+			[]string{"15m1s ago", "dashboard"},
+		},
 		"no delivery ever came, and no sweep went through": {func(s *situation) {
 			s.LastDelivery, s.FirstClean, s.LastClean = time.Time{}, nil, nil
 			swept(s, store.SweepAborted, store.ReasonUnreadable, jobs.SweepReport{NewestDrift: new(ago(time.Hour))})

@@ -171,7 +171,7 @@ func (c *verifyAudit) print(out io.Writer, result verifiedAudit) error {
 		if whose == "" {
 			whose = "the instance's"
 		}
-		fmt.Fprintf(out, "%s entry %d: %s. %s\n", whose, b.ID, b.Tampering, b.Detail)
+		fmt.Fprintf(out, "%s entry %d: %s. %s\n", line(whose), b.ID, b.Tampering, line(b.Detail))
 	}
 	chains := counted(result.Chains, "chain", "chains")
 	_, err := fmt.Fprintf(out, "as recorded: %s of %s\nbroken: %s\n", counted(result.Entries, "entry", "entries"), chains,

@@ -10,7 +10,6 @@ import (
 	"os/signal"
 	"runtime/debug"
 	"syscall"
-	"text/tabwriter"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
@@ -92,22 +91,22 @@ func printPolicy(ctx context.Context, io streams, cfg config) error {
 		return err
 	}
 	for _, warning := range policy.Warnings {
-		fmt.Fprintln(io.err, "rolecall: warning:", warning)
+		fmt.Fprintln(io.err, "rolecall: warning:", line(warning))
 	}
 	text, err := policy.YAML()
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(io.out, "\n# policy, from: %s\n%s", cfg.policySource(), text)
+	_, err = fmt.Fprintf(io.out, "\n# policy, from: %s\n%s", line(cfg.policySource()), text)
 	return err
 }
 
 func printConfig(out io.Writer, cfg config) error {
-	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	table := newTable(out)
 	for _, s := range cfg.settings() {
-		fmt.Fprintf(table, "%s\t%s\n", s.name, s.value)
+		table.row(s.name, s.value)
 	}
-	return table.Flush()
+	return table.print("configuration")
 }
 
 type versionCommand struct{}

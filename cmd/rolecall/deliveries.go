@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,7 +10,6 @@ import (
 	"maps"
 	"math"
 	"strconv"
-	"text/tabwriter"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -140,13 +140,12 @@ func (c *listDeliveries) run(ctx context.Context, io streams) error {
 		if c.JSON {
 			return printJSON(io.out, entries)
 		}
-		table := tabwriter.NewWriter(io.out, 0, 0, 2, ' ', 0)
-		fmt.Fprintln(table, "RECEIVED\tSTATE\tTYPE\tORGANIZATION\tSVIX ID\tERROR")
+		table := newTable(io.out)
+		table.row("RECEIVED", "STATE", "TYPE", "ORGANIZATION", "SVIX ID", "ERROR")
 		for _, e := range entries {
-			fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", e.ReceivedAt.Format(time.RFC3339), e.State, e.EventType,
-				e.OrganizationID, e.SvixID, oneLine(e.LastError))
+			table.row(e.ReceivedAt.Format(time.RFC3339), string(e.State), string(e.EventType), e.OrganizationID, e.SvixID, oneLine(e.LastError))
 		}
-		return table.Flush()
+		return table.print("deliveries")
 	})
 }
 
@@ -182,7 +181,7 @@ func (c *showDelivery) run(ctx context.Context, io streams) error {
 		if e.ReplayedAt != nil {
 			replayed = e.ReplayedAt.Format(time.RFC3339Nano)
 		}
-		table := tabwriter.NewWriter(io.out, 0, 0, 2, ' ', 0)
+		table := newTable(io.out)
 		for _, row := range [][2]string{
 			{"svix id", e.SvixID},
 			{"event type", string(e.EventType)},
@@ -197,10 +196,10 @@ func (c *showDelivery) run(ctx context.Context, io streams) error {
 			{"last error", e.LastError},
 			{"SHA-256 of the body", e.BodySHA256},
 		} {
-			fmt.Fprintf(table, "%s\t%s\n", row[0], row[1])
+			table.row(row[0], row[1])
 		}
-		if err := table.Flush(); err != nil {
-			return fmt.Errorf("print delivery: %w", err)
+		if err := table.print("delivery"); err != nil {
+			return err
 		}
 		body := "(the ledger has no body of it)"
 		if e.Body != nil {
@@ -261,10 +260,10 @@ func printReplayed(out io.Writer, results []jobs.Replayed) error {
 	refused := 0
 	for _, r := range results {
 		if r.Enqueued {
-			fmt.Fprintln(out, r.SvixID, "enqueued")
+			fmt.Fprintln(out, line(r.SvixID), "enqueued")
 		} else {
 			refused++
-			fmt.Fprintln(out, r.SvixID, "not replayed:", r.Why)
+			fmt.Fprintln(out, line(r.SvixID), "not replayed:", line(r.Why))
 		}
 	}
 	if refused > 0 {
@@ -275,9 +274,11 @@ func printReplayed(out io.Writer, results []jobs.Replayed) error {
 
 // printJSON prints a value for programs.
 func printJSON(out io.Writer, v any) error {
-	enc := json.NewEncoder(out)
-	enc.SetIndent("", "  ")
-	if err := enc.Encode(v); err != nil {
+	text, err := json.MarshalIndent(v, "", "  ")
+	if err == nil {
+		_, err = out.Write(append(bytes.ToValidUTF8(text, []byte(`\ufffd`)), '\n'))
+	}
+	if err != nil {
 		return fmt.Errorf("print JSON: %w", err)
 	}
 	return nil

@@ -5,7 +5,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"os/signal"
@@ -80,13 +79,15 @@ func exitCode(err error) int {
 
 // run parses the command line, runs the command, and returns the exit code.
 func run(ctx context.Context, args []string, io streams) (code int) {
+	io, end := printed(io)
+	defer end()
 	var grammar cli
 	exit := -1
 	parser, err := kong.New(&grammar, kong.Name("rolecall"), kong.Writers(io.out, io.err), kong.UsageOnError(),
 		kong.Description("Who is in this workspace, in which role, and may they do this?"),
 		kong.Exit(func(code int) { exit = code })) // --help wants to exit: it gets to, below
 	if err != nil {
-		fmt.Fprintln(io.err, "rolecall:", err)
+		complain(io.err, err.Error())
 		return exitError
 	}
 	if len(args) > 0 && args[0] == "help" { // of everything, or of the command that follows
@@ -97,17 +98,17 @@ func run(ctx context.Context, args []string, io streams) (code int) {
 		return exit
 	}
 	if err != nil {
-		fmt.Fprintln(io.err, "rolecall:", err)
+		complain(io.err, err.Error())
 		return exitUsage
 	}
 	selected, ok := reflect.TypeAssert[command](parsed.Selected().Target.Addr())
 	if !ok {
-		fmt.Fprintln(io.err, "rolecall: command isn't wired:", parsed.Command())
+		complain(io.err, "command isn't wired: "+parsed.Command())
 		return exitError
 	}
 	err = selected.run(ctx, io)
 	if code = exitCode(err); code != exitOK {
-		fmt.Fprintln(io.err, "rolecall:", err)
+		complain(io.err, err.Error())
 	}
 	return code
 }

@@ -13,8 +13,9 @@ import (
 )
 
 const (
-	// maxPolicyFile is, in bytes, far above any policy: Clerk's instances have ten roles of their own. The time that parsing takes
-	// grows with the square of the number of roles: for a file of this size that is about a second.
+	// maxPolicyFile is, in bytes, far above any policy: Clerk's instances have ten roles of their
+	// own. Package api bounds what a file of this size may hold, so that parsing takes a second at
+	// most.
 	maxPolicyFile = 256 << 10
 	// policyReadTimeout bounds one reading of the file. It takes a millisecond, but a network's file system may never answer.
 	policyReadTimeout = 10 * time.Second

@@ -33,6 +33,19 @@ func TestAPolicyFileThatNeverEndsKeepsTheServiceFromNothing(t *testing.T) {
 	require.ErrorContains(t, err, "ROLECALL_POLICY_FILE: read "+b.file+": it is not a regular file")
 }
 
+// TestADeeplyNestedPolicyIsRefusedUnparsed: the policy in force stays, and no parser goes on in the
+// background.
+func TestADeeplyNestedPolicyIsRefusedUnparsed(t *testing.T) {
+	t.Parallel()
+	b := setupPolicy(t)
+	p, log := b.start(t, parts{web: true})
+	require.NoError(t, os.WriteFile(b.file, []byte("roles: "+strings.Repeat("[", 250_000)), 0o600))
+	p.reload(t.Context())
+	require.Eventually(t, func() bool { return strings.Contains(log.String(), "policy not read: the one in force stays") }, 20*time.Second, 2*time.Millisecond, log)
+	require.Contains(t, log.String(), "nested deeper than 8 levels")
+	require.True(t, b.allowed(t, newClient(t), p.webAddr, "reports:read"))
+}
+
 // TestAFileSystemThatHangsIsNotWaitedFor longer than whoever asks: nothing can interrupt a reading from it.
 func TestAFileSystemThatHangsIsNotWaitedFor(t *testing.T) {
 	t.Parallel()

@@ -288,7 +288,7 @@ func (p *program) webHandler() (http.Handler, error) {
 		return nil, err
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/webhooks/clerk" {
+		if r.URL.EscapedPath() == "/webhooks/clerk" { // as it is written: /webhooks%2Fclerk is another path
 			receive.ServeHTTP(w, r)
 			return
 		}

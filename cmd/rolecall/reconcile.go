@@ -5,8 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/callmine/rolecall/jobs"
@@ -78,7 +78,7 @@ func (c *reconcileCommand) options(io streams, display *display) jobs.SweepOptio
 		if c.JSON { // stdout is the report's
 			out = io.err
 		}
-		_, _ = display.writeTo(out, fmt.Appendf(nil, "%s %s %s (%s)\n", d.Difference, d.Resource, d.ID, d.Cause))
+		_, _ = display.writeTo(out, fmt.Appendf(nil, "%s %s %s (%s)\n", d.Difference, d.Resource, line(d.ID), d.Cause))
 	}
 	return opts
 }
@@ -112,7 +112,7 @@ func (c *reconcileCommand) conclude(ctx context.Context, out io.Writer, report j
 	}
 	switch {
 	case report.Aborted:
-		return &codedError{exitGuard, fmt.Errorf("stopped (%s): %s: %s", report.Reason, report.Detail, adviceFor(report.Reason))}
+		return &codedError{exitGuard, fmt.Errorf("stopped (%s): %s: %s", report.Reason, line(report.Detail), adviceFor(report.Reason))}
 	case err != nil && ctx.Err() != nil:
 		return &codedError{exitError, errors.New(c.whatCutOffMeans(report))}
 	default:
@@ -137,16 +137,16 @@ func (c *reconcileCommand) print(out io.Writer, report jobs.SweepReport) error {
 	if c.JSON {
 		return printJSON(out, report)
 	}
-	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "KIND\tMISSING\tSTALE\tEXTRA")
+	table := newTable(out)
+	table.row("KIND", "MISSING", "STALE", "EXTRA")
 	for _, kind := range clerksync.Resources() {
 		if n := report.ByKind[kind]; n != nil {
-			fmt.Fprintf(table, "%s\t%d\t%d\t%d\n", kind, n.Missing, n.Stale, n.Extra)
+			table.row(string(kind), strconv.Itoa(n.Missing), strconv.Itoa(n.Stale), strconv.Itoa(n.Extra))
 		}
 	}
-	fmt.Fprintf(table, "all\t%d\t%d\t%d\n", report.Missing, report.Stale, report.Extra)
-	if err := table.Flush(); err != nil {
-		return fmt.Errorf("print report: %w", err)
+	table.row("all", strconv.Itoa(report.Missing), strconv.Itoa(report.Stale), strconv.Itoa(report.Extra))
+	if err := table.print("report"); err != nil {
+		return err
 	}
 	if report.Behind > 0 {
 		fmt.Fprintf(out, "%d shown as they were before newer signed events, and left alone\n", report.Behind)

@@ -5,8 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -149,36 +149,38 @@ func placeOf(s store.Sweep) (*sweepPlace, error) {
 
 // print tells people. What needs attention comes last, where they look.
 func (s status) print(out io.Writer) error {
-	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(table, "last delivery\t%s\n", ago(s.LastDeliveryAt, s.LastDelivery))
-	fmt.Fprintf(table, "waiting\t%d", s.Waiting)
+	table := newTable(out)
+	table.row("last delivery", ago(s.LastDeliveryAt, s.LastDelivery))
+	waiting := strconv.FormatInt(s.Waiting, 10)
 	if s.OldestWaiting != nil {
-		fmt.Fprintf(table, ", the oldest for %s", fromSeconds(*s.OldestWaiting))
+		waiting += ", the oldest for " + fromSeconds(*s.OldestWaiting)
 	}
-	fmt.Fprintf(table, "\nquarantined\t%d\n", s.Quarantined)
-	fmt.Fprintf(table, "last clean sweep\t%s\n", ago(s.LastCleanAt, s.LastClean))
+	table.row("waiting", waiting)
+	table.row("quarantined", strconv.FormatInt(s.Quarantined, 10))
+	table.row("last clean sweep", ago(s.LastCleanAt, s.LastClean))
 	if last := s.LastSweep; last != nil {
-		fmt.Fprintf(table, "last sweep\t%s, trigger %s: %s\n", last.SweepID, last.Trigger, strings.TrimSpace(string(last.State)+" "+last.Reason))
-		fmt.Fprintf(table, "\tfrom %s to %s\n", instant(last.StartedAt), ago(last.FinishedAt, nil))
-		fmt.Fprintf(table, "\tmissing %d, stale %d, extra %d, behind %d, repaired %d, calls %d\n", last.Report.Missing, last.Report.Stale,
-			last.Report.Extra, last.Report.Behind, last.Report.Repaired, last.Report.Calls)
+		ended := strings.TrimSpace(string(last.State) + " " + last.Reason)
+		table.row("last sweep", fmt.Sprintf("%s, trigger %s: %s", last.SweepID, last.Trigger, ended))
+		table.row("", fmt.Sprintf("from %s to %s", instant(last.StartedAt), ago(last.FinishedAt, nil)))
+		table.row("", fmt.Sprintf("missing %d, stale %d, extra %d, behind %d, repaired %d, calls %d", last.Report.Missing, last.Report.Stale,
+			last.Report.Extra, last.Report.Behind, last.Report.Repaired, last.Report.Calls))
 	}
-	fmt.Fprintf(table, "sweep now\t%s\n", s.sweepNow())
+	table.row("sweep now", s.sweepNow())
 	for i, d := range s.Drift {
 		title := ""
 		if i == 0 {
 			title = "drift, ever"
 		}
-		fmt.Fprintf(table, "%s\t%d %s %s (%s)\n", title, d.Count, d.Kind, d.Difference, d.Cause)
+		table.row(title, fmt.Sprintf("%d %s %s (%s)", d.Count, d.Kind, d.Difference, d.Cause))
 	}
 	if len(s.Alarms) == 0 {
-		fmt.Fprintln(table, "alarms\tnone")
+		table.row("alarms", "none")
 	}
-	if err := table.Flush(); err != nil {
-		return fmt.Errorf("print status: %w", err)
+	if err := table.print("status"); err != nil {
+		return err
 	}
 	for _, a := range s.Alarms {
-		fmt.Fprintf(out, "\nALARM %s: %s.\n  %s.\n", a.Name, a.Detail, a.Advice)
+		fmt.Fprintf(out, "\nALARM %s: %s.\n  %s.\n", a.Name, line(a.Detail), line(a.Advice))
 	}
 	return nil
 }

@@ -86,7 +86,7 @@ func (c *statusCollector) collectDrift(metrics chan<- prometheus.Metric, totals 
 	counts := map[store.DriftTotal]int64{}
 	for _, kind := range clerksync.Resources() {
 		for _, difference := range []clerksync.Difference{clerksync.Missing, clerksync.Stale, clerksync.Extra} {
-			for _, cause := range []store.DriftCause{store.CauseUndelivered, store.CauseWaiting, store.CauseQuarantined} {
+			for _, cause := range store.DriftCauses() {
 				counts[store.DriftTotal{Resource: kind, Difference: difference, Cause: cause}] = 0
 			}
 		}

@@ -40,7 +40,7 @@ type display struct {
 // newDisplay returns a display on a stream, and its logger. A terminal is told only what is wrong: the rest it sees.
 func newDisplay(out io.Writer, level slog.Level) *display {
 	d := &display{out: out}
-	if file, ok := out.(*os.File); ok {
+	if file, ok := beneath(out).(*os.File); ok {
 		d.terminal = term.IsTerminal(int(file.Fd()))
 	}
 	if d.terminal {
@@ -93,7 +93,7 @@ func (d *display) show(p jobs.SweepProgress) {
 	if d.bar == nil || p.Resource != d.resource || p.Confirming != d.confirming {
 		d.clear()
 		d.resource, d.confirming = p.Resource, p.Confirming
-		d.bar = newBar(d.out, p)
+		d.bar = newBar(beneath(d.out), p) // which moves the cursor
 	}
 	done := p.Listed
 	if p.Confirming {

@@ -21,12 +21,23 @@ SELECT id, state, organization_id, target, request, answer, sent_at, (audited_at
 FROM rolecall.commands WHERE key = @key::bytea FOR UPDATE;
 
 -- name: OwnCommand :one
--- Whether the key stands for the same request of an actor about themselves that is done, or was carried out by all that is known.
+-- Whether the key stands for the same request of an actor about themselves that is done, or was
+-- carried out by all that is known, and that made the newest change of the actor's membership. Once
+-- another one has changed it since, the command doesn't explain any more why the actor may not ask.
 SELECT EXISTS (
-    SELECT FROM rolecall.commands
-    WHERE key = @key::bytea AND request = @request::bytea AND actor = @actor AND target = actor
-        AND (state = 'done' OR state IN ('begun', 'unknown') AND audited_at IS NOT NULL)
-        AND begun_at > clock_timestamp() - interval '24 hours'
+    SELECT FROM rolecall.commands c
+    CROSS JOIN LATERAL (
+        SELECT l.actor, l.action, l.after ->> 'role' AS role FROM rolecall.audit_log l
+        WHERE l.organization_id = c.organization_id AND l.target = c.target
+            AND l.action IN ('member.joined', 'member.role_changed', 'member.removed', 'member.left')
+        ORDER BY l.seq DESC LIMIT 1
+    ) newest
+    WHERE c.key = @key::bytea AND c.request = @request::bytea AND c.actor = @actor AND c.target = c.actor
+        AND (c.state = 'done' OR c.state IN ('begun', 'unknown') AND c.audited_at IS NOT NULL)
+        AND c.begun_at > clock_timestamp() - interval '24 hours'
+        AND newest.actor = c.actor AND (
+            c.action = 'member.removed' AND newest.action = 'member.left'
+            OR c.action = 'member.role_changed' AND newest.action = c.action AND newest.role = c.outcome)
 )::boolean;
 
 -- name: TryCommandAgain :one

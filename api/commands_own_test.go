@@ -1,0 +1,181 @@
+package api
+
+import (
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/callmine/rolecall/internal/clerksim"
+	clerksync "github.com/callmine/rolecall/sync"
+)
+
+// ownRepeat is a keyed request of a member about themselves that was carried out.
+type ownRepeat struct {
+	*commandBundle
+
+	workspace, admin, user string
+	path                   string
+	method, body           string
+}
+
+const (
+	stepDown = `{"role":"member"}`
+	ownKey   = "own"
+)
+
+// setupOwn makes a team whose second person is an admin, too, and has them step down or leave.
+func setupOwn(t *testing.T, method string) *ownRepeat {
+	t.Helper()
+	o := &ownRepeat{commandBundle: setupCommands(t), method: method}
+	o.workspace, o.admin, o.user = o.team()
+	o.path = "/v1/workspaces/" + o.workspace + "/members/" + o.user
+	o.give(`{"role":"admin"}`)
+	if method == http.MethodPatch {
+		o.body = stepDown
+	}
+	require.Less(t, o.repeat().status, 300)
+	return o
+}
+
+func (o *ownRepeat) repeat() exchange {
+	return o.say(o.user, o.method, o.path, o.body, headerKey, ownKey)
+}
+
+// give has the admin give the user a role.
+func (o *ownRepeat) give(body string) {
+	o.tb.Helper()
+	require.Equal(o.tb, http.StatusOK, o.say(o.admin, http.MethodPatch, o.path, body).status)
+}
+
+// remove has the admin remove the user.
+func (o *ownRepeat) remove() {
+	o.tb.Helper()
+	require.Equal(o.tb, http.StatusNoContent, o.say(o.admin, http.MethodDelete, o.path, "").status)
+}
+
+// deleteWorkspace tells the mirror that the workspace is gone.
+func (o *ownRepeat) deleteWorkspace() {
+	o.tb.Helper()
+	o.observe(clerksync.Gone(clerksync.ResourceOrganization, clerksync.Reference{ID: o.workspace}, time.Now().UnixMilli(), "test"))
+}
+
+// TestRepeatOfAStepDown is answered as long as the step down is the newest change of the
+// membership.
+func TestRepeatOfAStepDown(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		then func(*ownRepeat)
+		want int
+	}{
+		"nothing else happened":  {func(*ownRepeat) {}, http.StatusOK},
+		"removed by another":     {(*ownRepeat).remove, http.StatusNotFound},
+		"removed, and rejoined":  {func(o *ownRepeat) { o.remove(); o.join(o.workspace, o.user, clerksim.RoleMember) }, http.StatusForbidden},
+		"demoted by another":     {func(o *ownRepeat) { o.give(`{"role":"admin"}`); o.give(stepDown) }, http.StatusForbidden},
+		"promoted by another":    {func(o *ownRepeat) { o.give(`{"role":"admin"}`) }, http.StatusOK},
+		"the workspace is gone":  {(*ownRepeat).deleteWorkspace, http.StatusNotFound},
+		"left afterwards":        {func(o *ownRepeat) { o.say(o.user, http.MethodDelete, o.path, "") }, http.StatusNotFound},
+		"banned":                 {func(o *ownRepeat) { o.ban(o.user) }, http.StatusForbidden},
+		"removed, workspace too": {func(o *ownRepeat) { o.remove(); o.deleteWorkspace() }, http.StatusNotFound},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			o := setupOwn(t, http.MethodPatch)
+			tc.then(o)
+			x := o.repeat()
+			require.Equal(t, tc.want, x.status, "%s", x.body)
+			if tc.want == http.StatusOK {
+				require.Equal(t, "true", x.header.Get(headerReplayed))
+				return
+			}
+			require.NotContains(t, string(x.body), "membership_id")
+			require.Empty(t, x.header.Get(headerReplayed))
+			if tc.want == http.StatusNotFound {
+				require.Empty(t, x.header.Get(headerRevision))
+			}
+		})
+	}
+}
+
+// TestRepeatOfLeaving is answered until the membership changes once more.
+func TestRepeatOfLeaving(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		then func(*ownRepeat)
+		want int
+	}{
+		"nothing else happened": {func(*ownRepeat) {}, http.StatusNoContent},
+		"rejoined":              {func(o *ownRepeat) { o.join(o.workspace, o.user, clerksim.RoleMember) }, http.StatusNoContent},
+		"rejoined, and removed by another": {func(o *ownRepeat) {
+			o.join(o.workspace, o.user, clerksim.RoleMember)
+			o.remove()
+		}, http.StatusNotFound},
+		"banned": {func(o *ownRepeat) { o.ban(o.user) }, http.StatusForbidden},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			o := setupOwn(t, http.MethodDelete)
+			tc.then(o)
+			x := o.repeat()
+			require.Equal(t, tc.want, x.status, "%s", x.body)
+			require.Equal(t, tc.want == http.StatusNoContent, x.header.Get(headerReplayed) == "true")
+		})
+	}
+}
+
+// TestRepeatForAUserThroughAService is judged as the user's own, and a service's key isn't the
+// user's.
+func TestRepeatForAUserThroughAService(t *testing.T) {
+	t.Parallel()
+	b := setupCommands(t)
+	workspace, admin, user := b.team()
+	path := "/v1/workspaces/" + workspace + "/members/" + user
+	require.Equal(t, http.StatusOK, b.say(admin, http.MethodPatch, path, `{"role":"admin"}`).status)
+	repeat := func() exchange {
+		return b.say(serviceToken, http.MethodPatch, path, stepDown, headerKey, ownKey, headerOnBehalfOf, user)
+	}
+	require.Equal(t, http.StatusOK, repeat().status)
+	require.Equal(t, http.StatusOK, repeat().status)
+	require.Equal(t, http.StatusForbidden, b.say(user, http.MethodPatch, path, stepDown, headerKey, ownKey).status)
+	require.Equal(t, http.StatusNoContent, b.say(admin, http.MethodDelete, path, "").status)
+	require.Equal(t, http.StatusNotFound, repeat().status)
+}
+
+// TestRepeatOfACreation is answered to members of the workspace alone, and to a creator whose
+// membership Clerk doesn't show yet.
+func TestRepeatOfACreation(t *testing.T) {
+	t.Parallel()
+	b := setupCommands(t)
+	creator := b.person("creator@callmine.test")
+	create := func() exchange {
+		return b.say(creator, http.MethodPost, "/v1/workspaces", `{"name":"Theirs"}`, headerKey, ownKey)
+	}
+	first := create()
+	require.Equal(t, http.StatusCreated, first.status, "%s", first.body)
+	workspace := b.told(first)["workspace_id"].(string)
+	require.Equal(t, first.body, create().body)
+	_, err := b.pool.Exec(t.Context(), "DELETE FROM rolecall.memberships WHERE organization_id = $1", workspace)
+	require.NoError(t, err)
+	require.Equal(t, http.StatusCreated, create().status, "the mirror never saw the membership")
+	b.hear(workspace, creator)
+	require.Equal(t, http.StatusCreated, create().status)
+	second := b.person("second@callmine.test")
+	b.join(workspace, second, clerksim.RoleAdmin)
+	x := b.say(second, http.MethodDelete, "/v1/workspaces/"+workspace+"/members/"+creator, "")
+	require.Equal(t, http.StatusNoContent, x.status, "%s", x.body)
+	x = create()
+	require.Equal(t, http.StatusNotFound, x.status, "%s", x.body)
+	require.Empty(t, x.header.Get(headerLocation))
+	require.Empty(t, x.header.Get(headerRevision))
+}
+
+// ban bans a user in the mirror.
+func (b *commandBundle) ban(user string) {
+	b.tb.Helper()
+	facts, err := clerksync.DecodeObservation(clerksync.Observation{
+		Resource: clerksync.ResourceUser, Object: []byte(`{"id":"` + user + `","banned":true,"updated_at":4102444800000}`), AskedAt: 4102444800000, Cause: "test",
+	})
+	require.NoError(b.tb, err)
+	b.observe(facts)
+}

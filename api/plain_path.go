@@ -1,0 +1,41 @@
+package api
+
+import (
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+// plainPaths refuses each path that two programs could read as two: one between the caller and here
+// may have decided by another reading. Such a path names nothing, so it is 404, whoever asks.
+func (s *server) plainPaths(next http.Handler) http.Handler {
+	refuse := s.failWith(errNotFound)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !isPlain(r.URL) {
+			refuse.ServeHTTP(w, r)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// isPlain reports whether a path has one reading: no separator, dot or percent sign that is written
+// as an escape, no backslash or control character, and no segment that is empty or made of dots.
+func isPlain(u *url.URL) bool {
+	written := strings.ToLower(u.EscapedPath())
+	for _, escape := range []string{"%2f", "%2e", "%5c", "%25"} {
+		if strings.Contains(written, escape) {
+			return false
+		}
+	}
+	if !utf8.ValidString(u.Path) || strings.ContainsFunc(u.Path, func(r rune) bool { return r < ' ' || r == 0x7f || r == '\\' }) {
+		return false
+	}
+	rest, rooted := strings.CutPrefix(u.Path, "/")
+	segments := strings.Split(strings.TrimSuffix(rest, "/"), "/") // the last slash makes another path, which no route has
+	return rooted && (rest == "" || !slices.ContainsFunc(segments, isDots))
+}
+
+func isDots(segment string) bool { return segment == "" || segment == "." || segment == ".." }
