@@ -65,7 +65,7 @@ func newMetrics(db *pgxpool.Pool) *metrics {
 	for _, outcome := range webhooks.Outcomes() {
 		m.deliveries.WithLabelValues(string(outcome))
 	}
-	for _, reason := range authReasons() {
+	for _, reason := range api.AuthReasons() {
 		m.refused.WithLabelValues(string(reason))
 	}
 	for _, state := range []clerksync.State{
@@ -80,16 +80,6 @@ func newMetrics(db *pgxpool.Pool) *metrics {
 	m.registry.MustRegister(m.deliveries, m.accept, m.applied, m.decisions, m.refused, m.refreshed, m.calls, oldest,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
-}
-
-// authReasons are the reasons for which credentials are refused. A request without any isn't counted.
-func authReasons() []api.AuthReason {
-	return []api.AuthReason{
-		api.AuthReasonMissing, api.AuthReasonHeader, api.AuthReasonTooLarge, api.AuthReasonMalformed, api.AuthReasonAlgorithm, api.AuthReasonType,
-		api.AuthReasonUnknownKey, api.AuthReasonSignature, api.AuthReasonExpired, api.AuthReasonNotYetValid,
-		api.AuthReasonIssuedInFuture, api.AuthReasonNoExpiry, api.AuthReasonIssuer, api.AuthReasonAuthorizedParty,
-		api.AuthReasonSessionStatus, api.AuthReasonSubject, api.AuthReasonServiceToken,
-	}
 }
 
 // called counts a call to Clerk.

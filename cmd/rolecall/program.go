@@ -304,7 +304,7 @@ func (p *program) apiHandler() (http.Handler, error) {
 	transport := http.DefaultTransport.(*http.Transport).Clone() //nolint:forcetypeassert // it is one
 	authenticator, err := api.NewAuthenticator(api.AuthenticatorConfig{
 		Issuer: p.cfg.Issuer, JWKSURL: p.cfg.JWKSURL, AuthorizedParties: p.cfg.AuthorizedParties, ServiceTokens: services,
-		HTTPClient: &http.Client{Transport: transport}, Logger: p.logger,
+		AcceptTemplateTokens: p.cfg.TemplateTokens, HTTPClient: &http.Client{Transport: transport}, Logger: p.logger,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("CLERK_ISSUER, CLERK_JWKS_URL: %w", err)
