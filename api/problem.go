@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 
+	"github.com/callmine/rolecall/edge"
 	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
 )
@@ -106,6 +107,8 @@ func problemFor(err error) (p *problem, ours bool) {
 	switch {
 	case errors.Is(err, ErrUnauthenticated):
 		return errUnauthenticated, false
+	case errors.Is(err, edge.ErrCrowded): // counted where it was cut
+		return errUnavailable, false
 	case errors.Is(err, context.Canceled): // the caller has gone, and nobody reads the answer
 		return errUnavailable, false
 	case errors.Is(err, ErrKeysUnavailable), store.Unavailable(err):

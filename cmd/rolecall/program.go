@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/callmine/rolecall/api"
+	"github.com/callmine/rolecall/edge"
 	"github.com/callmine/rolecall/internal/clerkapi"
 	"github.com/callmine/rolecall/jobs"
 	"github.com/callmine/rolecall/migrations"
@@ -38,6 +39,7 @@ type program struct {
 	cfg     config
 	logger  *slog.Logger
 	metrics *metrics
+	lines   *edge.Sampler // of the listeners
 	cleanup cleanup
 
 	accept, work, queue, read, events, changes, admins *pgxpool.Pool
@@ -62,7 +64,7 @@ func start(ctx context.Context, cfg config, which parts, logger *slog.Logger) (_
 	if err := cfg.requireServing(which); err != nil {
 		return nil, err
 	}
-	p := &program{cfg: cfg, logger: logger, failed: make(chan error, 2)}
+	p := &program{cfg: cfg, logger: logger, lines: edge.NewSampler(nil), failed: make(chan error, 2)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, p.stop(context.WithoutCancel(ctx)))
@@ -349,8 +351,9 @@ func (p *program) listen(ctx context.Context, name, addr string, handler http.Ha
 	server := &http.Server{
 		Handler: handler, ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
 		IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
-		ErrorLog: slog.NewLogLogger(p.logger.Handler(), slog.LevelWarn),
+		ErrorLog: edge.ErrorLog(p.logger, p.lines),
 	}
+	listener = p.guard(name).Protect(server, listener)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
