@@ -7,7 +7,7 @@ import (
 
 var (
 	// ErrUnauthenticated means that a request carries no credentials that identify a caller: 401. Every error that
-	// matches it is an *AuthError, whose Reason is for logs and metrics only.
+	// matches it is an *AuthError, whose Reason is for logs, metrics and the challenge in the answer.
 	ErrUnauthenticated = errors.New("unauthenticated")
 
 	// ErrKeysUnavailable means that Clerk's signing keys can't be had, so that nothing can be said about a user's
@@ -16,7 +16,8 @@ var (
 )
 
 // AuthReason says why credentials were refused, as a value that is safe for a metric's label: the set is closed and
-// nothing in it comes from the request. It must not reach the caller, to whom it would be an oracle.
+// nothing in it comes from the request. The caller is told it in other words: what is judged after the signature
+// is told to whoever holds a token that Clerk signed, and what is judged before it tells nothing of ours.
 type AuthReason string
 
 // The reasons for which Authenticate refuses a request. [AuthReasons] lists them.

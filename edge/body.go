@@ -21,7 +21,7 @@ func (b *body) Read(p []byte) (int, error) {
 	if !b.begun {
 		b.begun = true
 		b.guard.enter(b.conn, stepReceiving)
-		if !b.guard.hasRoom(b.context, b.conn, b.conn.head+b.size()) {
+		if !b.guard.hasRoom(b.context, b.conn, b.conn.head+b.size(), patience) {
 			return 0, ErrCrowded
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"time"
 )
 
 // admit makes a caller of a new connection. If there are too many, the one goes that has been waited for the longest.
@@ -64,7 +65,7 @@ func (g *Guard) begin(c *conn, r *http.Request) bool {
 	c.headBytes, c.headLines = 0, 0
 	c.head = headCost(r)
 	g.enter(c, stepAnswering)
-	return g.hasRoom(r.Context(), c, c.head)
+	return g.hasRoom(r.Context(), c, c.head, 0) // it has been parsed, and must not take its room while it waits for some
 }
 
 // headCost is what the head of a request takes. The bytes that were read don't tell: a part of the body came along.
@@ -81,14 +82,14 @@ func headCost(r *http.Request) int64 {
 }
 
 // hasRoom reports whether a request may take so many bytes in all, once it may.
-func (g *Guard) hasRoom(ctx context.Context, c *conn, bytes int64) bool {
+func (g *Guard) hasRoom(ctx context.Context, c *conn, bytes int64, patience time.Duration) bool {
 	if bytes <= ownRoom {
 		return true
 	}
 	g.mu.Lock()
 	more := bytes - c.granted
 	g.mu.Unlock()
-	return more <= 0 || g.acquire(ctx, c, more)
+	return more <= 0 || g.acquire(ctx, c, more, patience)
 }
 
 // finish is told that the handler is through.

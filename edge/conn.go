@@ -50,18 +50,22 @@ type conn struct {
 	grantedAt time.Time
 }
 
-// Read implements [net.Conn]. A head that comes in one piece is read without asking. From the second read on, the caller is
-// one that we wait for, and what it has sent counts.
+// Read implements [net.Conn]. Lines of a head are handed on once there is room for what net/http makes of them: some short
+// lines in one packet would become twenty times as much.
 func (c *conn) Read(p []byte) (int, error) {
-	if !c.heading.Load() {
-		return c.Conn.Read(p)
+	n, err := c.Conn.Read(p)
+	if !c.heading.Load() || n == 0 {
+		return n, err
 	}
-	if c.headBytes > 0 && !c.guard.hasRoom(context.Background(), c, c.headCost()) {
+	head := p[:n]
+	if end := bytes.Index(head, []byte("\r\n\r\n")); end >= 0 { // what follows is of a body
+		head = head[:end]
+	}
+	c.headBytes += int64(len(head))
+	c.headLines += int64(bytes.Count(head, []byte{'\n'}))
+	if !c.guard.hasRoom(context.Background(), c, c.headCost(), patience) {
 		return 0, os.ErrDeadlineExceeded // net/http then closes the connection without an answer
 	}
-	n, err := c.Conn.Read(p)
-	c.headBytes += int64(n)
-	c.headLines += int64(bytes.Count(p[:n], []byte{'\n'}))
 	return n, err
 }
 

@@ -17,7 +17,7 @@ type waiter struct {
 
 // acquire waits for room for a request that needs more than what each has, and reports whether it got it. A request that
 // didn't is cut.
-func (g *Guard) acquire(ctx context.Context, c *conn, bytes int64) bool {
+func (g *Guard) acquire(ctx context.Context, c *conn, bytes int64, patience time.Duration) bool {
 	w := g.wait(c, bytes)
 	if w == nil {
 		return false

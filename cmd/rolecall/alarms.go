@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/callmine/rolecall/api"
 	"github.com/callmine/rolecall/jobs"
 	"github.com/callmine/rolecall/store"
 )
@@ -21,10 +22,11 @@ const (
 	alarmSilent      alarmName = "endpoint_silent"
 	alarmStuck       alarmName = "deliveries_stuck"
 	alarmQuarantined alarmName = "deliveries_quarantined"
+	alarmNobody      alarmName = "nobody_gets_in"
 )
 
 func alarmNames() []alarmName {
-	return []alarmName{alarmNeverSwept, alarmOverdue, alarmAborted, alarmSilent, alarmStuck, alarmQuarantined}
+	return []alarmName{alarmNeverSwept, alarmOverdue, alarmAborted, alarmSilent, alarmStuck, alarmQuarantined, alarmNobody}
 }
 
 const (
@@ -48,6 +50,7 @@ type situation struct {
 
 	report      jobs.SweepReport // of LastSweep
 	sweepsEvery time.Duration    // 0 if the mirror isn't compared by itself
+	lockout     *api.Lockout     // of this process; nil if there is none, or none is known
 }
 
 // newSituation reads a status as a process with this configuration sees it.
@@ -67,7 +70,7 @@ func (s situation) age(at time.Time) time.Duration { return max(0, s.At.Sub(at))
 // alarms returns what needs attention now, in the order of [alarmNames].
 func (s situation) alarms() []alarm {
 	found := []alarm{} // in JSON a list, also without any
-	for _, check := range []func() (alarm, bool){s.neverSwept, s.overdue, s.aborted, s.silent, s.stuck, s.quarantined} {
+	for _, check := range []func() (alarm, bool){s.neverSwept, s.overdue, s.aborted, s.silent, s.stuck, s.quarantined, s.nobody} {
 		if a, ok := check(); ok {
 			found = append(found, a)
 		}

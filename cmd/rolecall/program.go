@@ -40,6 +40,7 @@ type program struct {
 	logger  *slog.Logger
 	metrics *metrics
 	lines   *edge.Sampler // of the listeners
+	entries *api.Entries
 	cleanup cleanup
 
 	accept, work, queue, read, events, changes, admins *pgxpool.Pool
@@ -64,7 +65,7 @@ func start(ctx context.Context, cfg config, which parts, logger *slog.Logger) (_
 	if err := cfg.requireServing(which); err != nil {
 		return nil, err
 	}
-	p := &program{cfg: cfg, logger: logger, lines: edge.NewSampler(nil), failed: make(chan error, 2)}
+	p := &program{cfg: cfg, logger: logger, lines: edge.NewSampler(nil), entries: api.NewEntries(nil), failed: make(chan error, 2)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, p.stop(context.WithoutCancel(ctx)))
@@ -318,6 +319,7 @@ func (p *program) apiHandler() (http.Handler, error) {
 	})
 	cfg := api.Config{
 		DB: p.read, EventDB: p.events, Authenticator: authenticator, Grants: p.policy.grants, Logger: p.logger,
+		Entries:   p.entries,
 		Decided:   func(r clerksync.Reason) { p.metrics.decisions.WithLabelValues(string(r)).Inc() },
 		Refused:   func(r api.AuthReason) { p.metrics.refused.WithLabelValues(string(r)).Inc() },
 		Refreshed: func(o api.RefreshOutcome) { p.metrics.refreshed.WithLabelValues(string(o)).Inc() },
