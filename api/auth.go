@@ -18,7 +18,7 @@ type Identity struct {
 	UserID string
 	// Service is the service's configured name, or "" for a user.
 	Service string
-	// SessionID is the user's Clerk session (sess_…), or "" for a service and for a user's token that names none.
+	// SessionID is the user's Clerk session (sess_…), or "" for a service and for a template's token that names none.
 	SessionID string
 }
 
@@ -38,6 +38,10 @@ type AuthenticatorConfig struct {
 	// AuthorizedParties are the origins whose tokens are accepted, compared exactly with "azp". If there are any, a
 	// token without azp is refused. Empty means that azp isn't checked.
 	AuthorizedParties []string
+	// AcceptTemplateTokens also admits tokens that aren't of a session: those of JWT templates, which may have an audience
+	// and any lifetime and name no session. Every token that the instance signs about a user for another service counts
+	// as that user then, except OAuth and OIDC tokens that say that they are. Defaults to false.
+	AcceptTemplateTokens bool
 	// ServiceTokens are the services' tokens, as ParseServiceTokens returns them. Empty means that no service gets in.
 	ServiceTokens []ServiceToken
 	// HTTPClient fetches the key set. Required. Its redirect policy isn't used: redirects aren't followed.

@@ -7,7 +7,7 @@ import (
 
 var (
 	// ErrUnauthenticated means that a request carries no credentials that identify a caller: 401. Every error that
-	// matches it is an *AuthError, whose Reason is for logs and metrics only.
+	// matches it is an *AuthError, whose Reason is for logs, metrics and the challenge in the answer.
 	ErrUnauthenticated = errors.New("unauthenticated")
 
 	// ErrKeysUnavailable means that Clerk's signing keys can't be had, so that nothing can be said about a user's
@@ -16,10 +16,11 @@ var (
 )
 
 // AuthReason says why credentials were refused, as a value that is safe for a metric's label: the set is closed and
-// nothing in it comes from the request. It must not reach the caller, to whom it would be an oracle.
+// nothing in it comes from the request. The caller is told it in other words: what is judged after the signature
+// is told to whoever holds a token that Clerk signed, and what is judged before it tells nothing of ours.
 type AuthReason string
 
-// The reasons for which Authenticate refuses a request.
+// The reasons for which Authenticate refuses a request. [AuthReasons] lists them.
 const (
 	// AuthReasonMissing: no Authorization header.
 	AuthReasonMissing AuthReason = "missing"
@@ -51,11 +52,29 @@ const (
 	AuthReasonAuthorizedParty AuthReason = "authorized_party"
 	// AuthReasonSessionStatus: sts is something else than "active", such as "pending".
 	AuthReasonSessionStatus AuthReason = "session_status"
+	// AuthReasonSession: no sid, or one that isn't a session's id, as of a JWT template.
+	AuthReasonSession AuthReason = "session"
+	// AuthReasonAudience: an aud, which no session token has: the token was made for another service.
+	AuthReasonAudience AuthReason = "audience"
+	// AuthReasonPurpose: an OAuth or OIDC token of a third-party client, by nonce, at_hash, c_hash or client_id.
+	AuthReasonPurpose AuthReason = "purpose"
+	// AuthReasonLifetime: more than 24 hours from iat to exp.
+	AuthReasonLifetime AuthReason = "lifetime"
 	// AuthReasonSubject: no sub, or one that isn't a user's id.
 	AuthReasonSubject AuthReason = "subject"
 	// AuthReasonServiceToken: no configured service has this token.
 	AuthReasonServiceToken AuthReason = "service_token"
 )
+
+// AuthReasons lists all reasons.
+func AuthReasons() []AuthReason {
+	return []AuthReason{
+		AuthReasonMissing, AuthReasonHeader, AuthReasonTooLarge, AuthReasonMalformed, AuthReasonAlgorithm, AuthReasonType,
+		AuthReasonUnknownKey, AuthReasonSignature, AuthReasonExpired, AuthReasonNotYetValid, AuthReasonIssuedInFuture,
+		AuthReasonNoExpiry, AuthReasonLifetime, AuthReasonPurpose, AuthReasonAudience, AuthReasonSession, AuthReasonIssuer,
+		AuthReasonAuthorizedParty, AuthReasonSessionStatus, AuthReasonSubject, AuthReasonServiceToken,
+	}
+}
 
 // AuthError is the refusal of a request's credentials. It matches ErrUnauthenticated. Its text may name a configured
 // value or a claim of a token with a good signature, never a token and never whom it identifies.

@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"strconv"
 	"strings"
@@ -85,15 +84,6 @@ func (s *server) asMember(permission string, next memberHandler) http.Handler {
 		}
 		return next(w, r, v.standing)
 	})
-}
-
-// authenticate tells who is calling, and counts refusals: the caller isn't told why.
-func (s *server) authenticate(r *http.Request) (Identity, error) {
-	identity, err := s.cfg.Authenticator.Authenticate(r.Context(), r)
-	if refused, ok := errors.AsType[*AuthError](err); ok {
-		s.cfg.Refused(refused.Reason)
-	}
-	return identity, err
 }
 
 // handle turns a handler's error into a problem.

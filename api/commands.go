@@ -15,6 +15,7 @@ import (
 
 	strictjson "github.com/go-json-experiment/json"
 
+	"github.com/callmine/rolecall/edge"
 	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
 )
@@ -188,11 +189,15 @@ var errNotThisObject = errors.New("the body isn't an object of this route")
 
 // readObject reads a request's body of at most limit bytes, one JSON object, into into, and returns it. A member that is unknown, or
 // known but for its case, or given twice is refused: what was meant to change something must not be overlooked, nor mean one thing
-// here and another to whoever has looked at it on the way. Errors are errTooLarge and errNotThisObject.
+// here and another to whoever has looked at it on the way. Errors are errTooLarge,
+// errNotThisObject and edge.ErrCrowded.
 func readObject(w http.ResponseWriter, r *http.Request, limit int64, into any) ([]byte, error) {
 	said, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
 	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
 		return nil, errTooLarge
+	}
+	if errors.Is(err, edge.ErrCrowded) {
+		return nil, err
 	}
 	if err != nil || !bytes.HasPrefix(bytes.TrimSpace(said), []byte("{")) || strictjson.Unmarshal(said, into, strictjson.RejectUnknownMembers(true)) != nil {
 		return nil, errNotThisObject

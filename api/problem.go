@@ -1,11 +1,13 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"net/http"
 
+	"github.com/callmine/rolecall/edge"
 	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
 )
@@ -20,6 +22,7 @@ type problem struct {
 	Reason clerksync.Reason `json:"reason,omitempty"` // of a refusal that a decision made
 
 	retryAfter string // seconds, for the header of that name
+	challenge  string // for the header WWW-Authenticate
 }
 
 // Error implements error.
@@ -105,7 +108,9 @@ func problemFor(err error) (p *problem, ours bool) {
 	}
 	switch {
 	case errors.Is(err, ErrUnauthenticated):
-		return errUnauthenticated, false
+		return unauthenticated(err), false
+	case errors.Is(err, edge.ErrCrowded): // counted where it was cut
+		return errUnavailable, false
 	case errors.Is(err, context.Canceled): // the caller has gone, and nobody reads the answer
 		return errUnavailable, false
 	case errors.Is(err, ErrKeysUnavailable), store.Unavailable(err):
@@ -115,11 +120,20 @@ func problemFor(err error) (p *problem, ours bool) {
 	}
 }
 
+// unauthenticated names the error to the caller.
+func unauthenticated(err error) *problem {
+	p := *errUnauthenticated
+	if refused, ok := errors.AsType[*AuthError](err); ok {
+		p.challenge = challenge(refused.Reason)
+	}
+	return &p
+}
+
 // fail answers a request with the problem that an error stands for.
 func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	p, ours := problemFor(err)
 	if ours {
-		s.cfg.Logger.ErrorContext(r.Context(), "request failed", "method", r.Method, "status", p.Status, "error", err)
+		s.report(r, p, err)
 	}
 	if p.Status == http.StatusNotFound { // nothing tells that the workspace exists
 		w.Header().Del(headerRevision)
@@ -128,13 +142,24 @@ func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	writeProblem(w, p)
 }
 
+// report logs an error of ours. Without keys, each invented token causes one.
+func (s *server) report(r *http.Request, p *problem, err error) {
+	suppressed, write := 0, true
+	if errors.Is(err, ErrKeysUnavailable) {
+		suppressed, write = s.lines.Take("keys unavailable")
+	}
+	if write {
+		s.cfg.Logger.ErrorContext(r.Context(), "request failed", "method", r.Method, "status", p.Status, "error", err, "suppressed", suppressed)
+	}
+}
+
 func (s *server) failWith(p *problem) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { writeProblem(w, p) })
 }
 
 func writeProblem(w http.ResponseWriter, p *problem) {
 	if p.Status == http.StatusUnauthorized {
-		w.Header().Set("WWW-Authenticate", "Bearer")
+		w.Header().Set("WWW-Authenticate", cmp.Or(p.challenge, "Bearer"))
 	}
 	if p.retryAfter != "" {
 		w.Header().Set("Retry-After", p.retryAfter)

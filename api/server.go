@@ -10,7 +10,9 @@ import (
 	"time"
 
 	"github.com/gorilla/mux"
+	"golang.org/x/time/rate"
 
+	"github.com/callmine/rolecall/edge"
 	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
 )
@@ -45,12 +47,15 @@ type Config struct {
 	// Grants returns the policy in force: which role may do what. It may return another one at any time, and nobody may
 	// change one that it returned. It must be safe for concurrent use.
 	Grants func() clerksync.Grants
-	// Logger gets one line for each answer that is our own fault.
+	// Logger gets one line for each answer that is our own fault, and of those that outsiders cause the first and then one
+	// a minute of each kind.
 	Logger *slog.Logger
 	// Decided is told the reason of each decision. Optional.
 	Decided func(clerksync.Reason)
 	// Refused is told why credentials were refused. Optional.
 	Refused func(AuthReason)
+	// Entries watches whether users get in. Defaults to one that nobody else sees.
+	Entries *Entries
 	// Refresher asks Clerk about somebody whom the mirror doesn't know as a member, before they are refused. Optional:
 	// without one, refusals stand at once.
 	Refresher Refresher
@@ -75,6 +80,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Refused == nil {
 		c.Refused = func(AuthReason) {}
+	}
+	if c.Entries == nil {
+		c.Entries = NewEntries(c.Now)
 	}
 	if c.Refreshed == nil {
 		c.Refreshed = func(RefreshOutcome) {}
@@ -113,6 +121,8 @@ type server struct {
 	cfg      Config
 	lookups  *lookups // nil without a Refresher
 	commands *perUser
+	lines    *edge.Sampler
+	known    *rate.Limiter // of questions about users of tokens that may be invented
 }
 
 // NewHandler returns the handler of all routes under /v1 and of /openapi.yaml.
@@ -121,7 +131,10 @@ func NewHandler(cfg Config) (http.Handler, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	s := &server{cfg: cfg, lookups: newLookups(cfg), commands: newPerUser(commandsPerUser, commandsWindow, cfg.Now)}
+	s := &server{
+		cfg: cfg, lookups: newLookups(cfg), commands: newPerUser(commandsPerUser, commandsWindow, cfg.Now),
+		lines: edge.NewSampler(cfg.Now), known: rate.NewLimiter(rate.Every(knownEvery), 5),
+	}
 	return s.guard(s.plainPaths(s.router())), nil
 }
 

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/clerk/clerk-sdk-go/v2"
-	josejwt "github.com/go-jose/go-jose/v3/jwt"
 )
 
 // tokenDigest is the SHA-256 of a token: what is remembered of it, so that memory holds nothing that could be replayed.
@@ -19,21 +18,31 @@ type verifiedToken struct {
 	window   validityWindow
 }
 
-// validityWindow are a token's three times. Absent ones are zero and never refuse.
+// validityWindow are a token's three times. An absent nbf or iat is zero and never refuses.
 type validityWindow struct {
 	notBefore, expires, issued time.Time
+
+	maxLife time.Duration // from issued to expires; 0 for no limit
 }
 
-// check repeats the comparisons of go-jose's ValidateWithLeeway, in its order and with its errors, so that a remembered
-// token gets the verdict that verifying it anew would give: also when the clock was set back.
+// check judges the times as they are now: a remembered token gets the verdict that verifying it anew would give, also
+// when the clock was set back. Without iat, a token's life begins now.
 func (w validityWindow) check(now time.Time) error {
+	born := w.issued
+	if born.IsZero() {
+		born = now
+	}
 	switch {
+	case w.expires.IsZero():
+		return refuse(AuthReasonNoExpiry)
 	case now.Add(tokenLeeway).Before(w.notBefore):
-		return josejwt.ErrNotValidYet
+		return refuse(AuthReasonNotYetValid)
 	case now.Add(-tokenLeeway).After(w.expires):
-		return josejwt.ErrExpired
+		return refuse(AuthReasonExpired)
 	case now.Add(tokenLeeway).Before(w.issued):
-		return josejwt.ErrIssuedInTheFuture
+		return refuse(AuthReasonIssuedInFuture)
+	case w.maxLife > 0 && w.expires.Sub(born) > w.maxLife:
+		return refuse(AuthReasonLifetime)
 	default:
 		return nil
 	}

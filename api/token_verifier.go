@@ -5,47 +5,41 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
-	"fmt"
-	"slices"
 	"strings"
 	"time"
 
-	"github.com/clerk/clerk-sdk-go/v2"
-	clerkjwt "github.com/clerk/clerk-sdk-go/v2/jwt"
 	"github.com/go-jose/go-jose/v3"
-	josejwt "github.com/go-jose/go-jose/v3/jwt"
 )
 
-const (
-	// tokenLeeway is how far clocks may be apart. Clerk's own SDKs allow five seconds; none at all refuses fresh tokens
-	// whenever this machine is a second behind Clerk's.
-	tokenLeeway = 5 * time.Second
-
-	// activeSession is the only session status with which a user may act. "pending" is a session with tasks left to do,
-	// such as choosing an organization, and the SDK lets its tokens through.
-	activeSession = "active"
-
-	// userIDPrefix begins every Clerk user's id. Tokens of machines have other subjects.
-	userIDPrefix = "user_"
-)
+// tokenLeeway is how far clocks may be apart. Clerk's own SDKs allow five seconds; none at all refuses fresh tokens
+// whenever this machine is a second behind Clerk's.
+const tokenLeeway = 5 * time.Second
 
 // tokenVerifier tells whose session token it is given, of Clerk's versions 1 and 2.
 type tokenVerifier struct {
-	issuer  string
-	parties []string
-	keys    *keyCache
-	memory  *tokenMemory
-	now     func() time.Time
+	issuer    string
+	parties   []string
+	templates bool          // also tokens that aren't of a session
+	maxLife   time.Duration // 0 for no limit
+	keys      *keyCache
+	memory    *tokenMemory
+	now       func() time.Time
 }
 
 // newTokenVerifier returns a verifier for a valid configuration.
 func newTokenVerifier(config AuthenticatorConfig, keys *keyCache) *tokenVerifier {
+	maxLife := maxTokenLife
+	if config.AcceptTemplateTokens { // whoever wrote the template chose its lifetime
+		maxLife = 0
+	}
 	return &tokenVerifier{
-		issuer:  config.Issuer,
-		parties: config.AuthorizedParties,
-		keys:    keys,
-		memory:  newTokenMemory(config.MaxRememberedTokens),
-		now:     config.Now,
+		issuer:    config.Issuer,
+		parties:   config.AuthorizedParties,
+		templates: config.AcceptTemplateTokens,
+		maxLife:   maxLife,
+		keys:      keys,
+		memory:    newTokenMemory(config.MaxRememberedTokens),
+		now:       config.Now,
 	}
 }
 
@@ -60,7 +54,7 @@ func (v *tokenVerifier) identify(ctx context.Context, token string) (Identity, e
 			return Identity{}, err
 		case err == nil && key == known.key:
 			if err := known.window.check(v.now()); err != nil {
-				return Identity{}, classify(err)
+				return Identity{}, err
 			}
 			return known.identity, nil
 		}
@@ -77,7 +71,7 @@ func (v *tokenVerifier) identify(ctx context.Context, token string) (Identity, e
 
 // verify judges a token from nothing.
 func (v *tokenVerifier) verify(ctx context.Context, token string) (*verifiedToken, error) {
-	keyID, err := signingKeyID(token)
+	signed, keyID, err := parseToken(token)
 	if err != nil {
 		return nil, err
 	}
@@ -85,84 +79,48 @@ func (v *tokenVerifier) verify(ctx context.Context, token string) (*verifiedToke
 	if err != nil {
 		return nil, err
 	}
-	var session sessionClaims
-	claims, err := clerkjwt.Verify(ctx, &clerkjwt.VerifyParams{
-		Token:  token,
-		JWK:    key,
-		Clock:  frozenClock(v.now()),
-		Leeway: tokenLeeway,
-		CustomClaimsConstructor: func(context.Context) any {
-			return &session
-		},
-		// The SDK's own issuer check accepts any host with ".clerk.accounts" in it, and this is the name of the switch
-		// that turns it off. judge compares exactly.
-		IsSatellite: true,
-	})
+	payload, err := signed.Verify(key.Key)
 	if err != nil {
-		return nil, classify(err)
+		return nil, refuse(AuthReasonSignature)
 	}
-	if err := v.judge(claims, session); err != nil {
+	claims, err := readClaims(payload)
+	if err != nil {
 		return nil, err
 	}
-	return &verifiedToken{
-		identity: Identity{UserID: claims.Subject, SessionID: claims.SessionID},
-		key:      key,
-		window: validityWindow{
-			notBefore: numericDate(claims.NotBefore),
-			expires:   numericDate(claims.Expiry),
-			issued:    numericDate(claims.IssuedAt),
-		},
-	}, nil
-}
-
-// sessionClaims are the claims that the SDK doesn't read.
-type sessionClaims struct {
-	Status string `json:"sts"`
-}
-
-// judge applies what the SDK leaves to its caller to claims whose signature and times are good.
-func (v *tokenVerifier) judge(claims *clerk.SessionClaims, session sessionClaims) error {
-	userID, isUser := strings.CutPrefix(claims.Subject, userIDPrefix)
-	switch {
-	case claims.Expiry == nil:
-		return refuse(AuthReasonNoExpiry)
-	case claims.Issuer != v.issuer:
-		return refuseBecause(AuthReasonIssuer, fmt.Errorf("iss is %q", claims.Issuer))
-	case len(v.parties) > 0 && !slices.Contains(v.parties, claims.AuthorizedParty):
-		return refuseBecause(AuthReasonAuthorizedParty, fmt.Errorf("azp is %q", claims.AuthorizedParty))
-	case session.Status != "" && session.Status != activeSession:
-		return refuseBecause(AuthReasonSessionStatus, fmt.Errorf("sts is %q", session.Status))
-	case !isUser || userID == "" || !storable(userID):
-		return refuse(AuthReasonSubject)
-	default:
-		return nil
+	window := claims.window(v.maxLife)
+	if err := window.check(v.now()); err != nil {
+		return nil, err
 	}
+	if err := v.judge(claims); err != nil {
+		return nil, err
+	}
+	return &verifiedToken{identity: Identity{UserID: claims.Subject, SessionID: claims.SessionID}, key: key, window: window}, nil
 }
 
-// signingKeyID returns the name of the key that a token says it is signed with, and refuses any token that can't be
-// good whatever the key: before a key is looked up, so that such tokens never cause a request. It reads the header
-// with the parser that Verify uses, because two parsers might disagree about a crafted header.
-func signingKeyID(token string) (string, error) {
+// parseToken returns a token and the name of the key that it says it is signed with. It refuses any token that can't be
+// good whatever the key: before a key is looked up, so that such tokens never cause a request. The token is parsed once,
+// because two parsers might disagree about a crafted header.
+func parseToken(token string) (*jose.JSONWebSignature, string, error) {
 	if !canonicalJWS(token) {
-		return "", refuse(AuthReasonMalformed)
+		return nil, "", refuse(AuthReasonMalformed)
 	}
-	parsed, err := josejwt.ParseSigned(token)
-	if err != nil || len(parsed.Headers) != 1 {
-		return "", refuse(AuthReasonMalformed)
+	parsed, err := jose.ParseSigned(token)
+	if err != nil || len(parsed.Signatures) != 1 {
+		return nil, "", refuse(AuthReasonMalformed)
 	}
-	header := parsed.Headers[0]
+	header := parsed.Signatures[0].Header
 	typ, typed := header.ExtraHeaders[jose.HeaderType]
 	name, _ := typ.(string)
 	switch {
 	case header.Algorithm != string(jose.RS256):
-		return "", refuse(AuthReasonAlgorithm)
+		return nil, "", refuse(AuthReasonAlgorithm)
 	case typed && !strings.EqualFold(name, "JWT"):
 		// Clerk signs OAuth access tokens ("at+jwt") for third parties with the same key and the same issuer.
-		return "", refuse(AuthReasonType)
+		return nil, "", refuse(AuthReasonType)
 	case header.KeyID == "":
-		return "", refuse(AuthReasonUnknownKey)
+		return nil, "", refuse(AuthReasonUnknownKey)
 	default:
-		return header.KeyID, nil
+		return parsed, header.KeyID, nil
 	}
 }
 
@@ -181,34 +139,3 @@ func canonicalJWS(token string) bool {
 	}
 	return true
 }
-
-// classify turns an error of the SDK or of a validityWindow into a refusal. The SDK is never asked to fetch anything, so
-// each of its errors is about the token.
-func classify(err error) error {
-	switch {
-	case errors.Is(err, josejwt.ErrExpired):
-		return refuse(AuthReasonExpired)
-	case errors.Is(err, josejwt.ErrNotValidYet):
-		return refuse(AuthReasonNotYetValid)
-	case errors.Is(err, josejwt.ErrIssuedInTheFuture):
-		return refuse(AuthReasonIssuedInFuture)
-	case errors.Is(err, jose.ErrCryptoFailure):
-		return refuse(AuthReasonSignature)
-	default:
-		return refuseBecause(AuthReasonMalformed, err)
-	}
-}
-
-// numericDate returns the time of a claim in seconds since 1970, or the zero time for an absent one.
-func numericDate(seconds *int64) time.Time {
-	if seconds == nil {
-		return time.Time{}
-	}
-	return time.Unix(*seconds, 0)
-}
-
-// frozenClock is the SDK's clock, stopped at the moment by which a token is judged.
-type frozenClock time.Time
-
-// Now returns that moment.
-func (c frozenClock) Now() time.Time { return time.Time(c) }

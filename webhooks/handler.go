@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/callmine/rolecall/edge"
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
@@ -32,6 +33,7 @@ const (
 	OutcomeUnreadable   Outcome = "unreadable"    // the body broke off; 400
 	OutcomeBadHeaders   Outcome = "bad_headers"   // 400
 	OutcomeBadSignature Outcome = "bad_signature" // 400
+	OutcomeCrowded      Outcome = "crowded"       // cut to make room for other callers; 503
 	OutcomeUnavailable  Outcome = "unavailable"   // not known to be committed; 503
 	OutcomeAbandoned    Outcome = "abandoned"     // the sender went away before the commit
 )
@@ -40,7 +42,7 @@ const (
 func Outcomes() []Outcome {
 	return []Outcome{
 		OutcomeAccepted, OutcomeRepeated, OutcomeDiffering, OutcomeQuarantined, OutcomeTooLarge, OutcomeUnreadable,
-		OutcomeBadHeaders, OutcomeBadSignature, OutcomeUnavailable, OutcomeAbandoned,
+		OutcomeBadHeaders, OutcomeBadSignature, OutcomeCrowded, OutcomeUnavailable, OutcomeAbandoned,
 	}
 }
 
@@ -60,7 +62,8 @@ type Config struct {
 	Verifier *Verifier
 	// Inbox takes what was verified.
 	Inbox Inbox
-	// Logger gets one line for each refused request, without anything from its body.
+	// Logger gets a line for refused requests, the first of each outcome at once and then one a minute, without anything
+	// from their bodies.
 	Logger *slog.Logger
 	// Observe is told the outcome of each request and how long it took. Optional.
 	Observe func(Outcome, time.Duration)
@@ -92,10 +95,13 @@ func NewHandler(cfg Config) (http.Handler, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	return &handler{cfg: cfg}, nil
+	return &handler{cfg: cfg, lines: edge.NewSampler(nil)}, nil
 }
 
-type handler struct{ cfg Config }
+type handler struct {
+	cfg   Config
+	lines *edge.Sampler
+}
 
 // ServeHTTP limits, verifies, parses, hands over and answers, in this order.
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -108,12 +114,19 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	outcome, err := h.receive(w, r, start)
 	h.cfg.Observe(outcome, time.Since(start))
 	if err != nil {
-		h.cfg.Logger.WarnContext(r.Context(), "webhook refused", "outcome", outcome, "error", err)
+		h.warn(r.Context(), outcome, err)
 	}
 	status, text := answer(outcome)
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.WriteHeader(status)
 	_, _ = io.WriteString(w, text) // the sender has gone: nothing is left to do
+}
+
+// warn tells why requests are refused. Anybody may send as many as they like; the metric counts all.
+func (h *handler) warn(ctx context.Context, outcome Outcome, err error) {
+	if suppressed, write := h.lines.Take(string(outcome)); write {
+		h.cfg.Logger.WarnContext(ctx, "webhook refused", "outcome", outcome, "error", err, "suppressed", suppressed)
+	}
 }
 
 // receive returns the outcome of a request, and for a refusal why.
@@ -124,6 +137,9 @@ func (h *handler) receive(w http.ResponseWriter, r *http.Request, now time.Time)
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
 		return OutcomeTooLarge, err
+	}
+	if errors.Is(err, edge.ErrCrowded) {
+		return OutcomeCrowded, err
 	}
 	if err != nil {
 		return OutcomeUnreadable, err
@@ -164,7 +180,7 @@ func answer(o Outcome) (status int, text string) {
 		return http.StatusOK, "ok\n"
 	case o == OutcomeTooLarge:
 		return http.StatusRequestEntityTooLarge, "body too large\n"
-	case o == OutcomeUnavailable || o == OutcomeAbandoned:
+	case o == OutcomeUnavailable || o == OutcomeAbandoned || o == OutcomeCrowded:
 		return http.StatusServiceUnavailable, "try again later\n"
 	default:
 		return http.StatusBadRequest, "bad request\n"

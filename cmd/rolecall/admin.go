@@ -20,7 +20,7 @@ func (p *program) startAdmin(ctx context.Context) (err error) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
 	mux.HandleFunc("GET /readyz", p.ready)
-	p.metrics.registry.MustRegister(newStatusCollector(p.admins, p.cfg.sweepsEvery()))
+	p.metrics.registry.MustRegister(newStatusCollector(p.admins, p.cfg.sweepsEvery(), p.lockout))
 	mux.Handle("GET /metrics", promhttp.HandlerFor(p.metrics.registry, promhttp.HandlerOpts{Registry: p.metrics.registry}))
 	p.admin, err = p.listen(ctx, "admin", p.cfg.AdminAddr, mux)
 	return err

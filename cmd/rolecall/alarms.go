@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/callmine/rolecall/api"
 	"github.com/callmine/rolecall/jobs"
 	"github.com/callmine/rolecall/store"
 )
@@ -23,11 +24,13 @@ const (
 	alarmNoWebhook   alarmName = "no_webhook_ever"
 	alarmStuck       alarmName = "deliveries_stuck"
 	alarmQuarantined alarmName = "deliveries_quarantined"
+	alarmNobody      alarmName = "nobody_gets_in"
 )
 
 func alarmNames() []alarmName {
 	return []alarmName{
 		alarmNeverSwept, alarmOverdue, alarmAborted, alarmBehind, alarmSilent, alarmNoWebhook, alarmStuck, alarmQuarantined,
+		alarmNobody,
 	}
 }
 
@@ -55,6 +58,7 @@ type situation struct {
 
 	report      jobs.SweepReport // of LastSweep
 	sweepsEvery time.Duration    // 0 if the mirror isn't compared by itself
+	lockout     *api.Lockout     // of this process; nil if there is none, or none is known
 }
 
 // newSituation reads a status as a process with this configuration sees it.
@@ -76,6 +80,7 @@ func (s situation) alarms() []alarm {
 	found := []alarm{} // in JSON a list, also without any
 	for _, check := range []func() (alarm, bool){
 		s.neverSwept, s.overdue, s.aborted, s.behind, s.silent, s.noWebhook, s.stuck, s.quarantined,
+		s.nobody,
 	} {
 		if a, ok := check(); ok {
 			found = append(found, a)

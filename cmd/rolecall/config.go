@@ -28,6 +28,7 @@ type config struct {
 	APIURL            string        `env:"CLERK_API_URL" envDefault:"https://api.clerk.com/v1" help:"where Clerk's Backend API is"`
 	InstanceID        string        `env:"CLERK_INSTANCE_ID" help:"Clerk instance whose webhooks are ours (ins_…); others, and the examples that Clerk's dashboard sends, are quarantined; default: the secret key's"`
 	AuthorizedParties []string      `env:"CLERK_AUTHORIZED_PARTIES" help:"origins whose session tokens are accepted (azp), comma-separated; empty takes every one"`
+	TemplateTokens    bool          `env:"ROLECALL_ACCEPT_TEMPLATE_TOKENS" envDefault:"false" help:"whether tokens of JWT templates count as their user's sessions; then so do those that were made for other services"`
 	ListenAddr        string        `env:"ROLECALL_LISTEN_ADDR" envDefault:":8080" help:"where webhooks and the API listen"`
 	AdminAddr         string        `env:"ROLECALL_ADMIN_ADDR" envDefault:"127.0.0.1:9090" help:"where /healthz, /readyz and /metrics listen"`
 	ServiceTokens     string        `env:"ROLECALL_SERVICE_TOKEN_HASHES" secret:"all" help:"services that may ask about anybody: name:SHA-256 of its token in hex, comma-separated"`

@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/callmine/rolecall/api"
+	"github.com/callmine/rolecall/edge"
 	"github.com/callmine/rolecall/internal/clerkapi"
 	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
@@ -25,6 +26,7 @@ type metrics struct {
 	applied    *prometheus.CounterVec
 	decisions  *prometheus.CounterVec
 	refused    *prometheus.CounterVec
+	cut        *prometheus.CounterVec
 	refreshed  *prometheus.CounterVec
 	calls      *prometheus.HistogramVec
 }
@@ -52,6 +54,12 @@ func newMetrics(db *pgxpool.Pool) *metrics {
 	m.refreshed = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "rolecall_refreshes_total", Help: "Strangers whom Clerk was asked about, by outcome.",
 	}, []string{"outcome"})
+	m.cut = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "rolecall_callers_cut_total", Help: "Callers that were cut to make room for others, by what had run out.",
+	}, []string{"cause"})
+	for _, cause := range edge.Causes() {
+		m.cut.WithLabelValues(string(cause))
+	}
 	m.calls = prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name: "rolecall_clerk_call_seconds", Help: "Calls to Clerk's API by route and status (0: no answer), with waiting for the budget.",
 		Buckets: prometheus.ExponentialBuckets(0.02, 2, 11), // 20 ms to 20 s
@@ -65,7 +73,7 @@ func newMetrics(db *pgxpool.Pool) *metrics {
 	for _, outcome := range webhooks.Outcomes() {
 		m.deliveries.WithLabelValues(string(outcome))
 	}
-	for _, reason := range authReasons() {
+	for _, reason := range api.AuthReasons() {
 		m.refused.WithLabelValues(string(reason))
 	}
 	for _, state := range []clerksync.State{
@@ -77,19 +85,9 @@ func newMetrics(db *pgxpool.Pool) *metrics {
 		Name: "rolecall_oldest_unapplied_seconds",
 		Help: "How long the oldest acknowledged delivery has waited to be applied; 0 if there is none, NaN if the database can't tell.",
 	}, func() float64 { return oldestUnapplied(db) })
-	m.registry.MustRegister(m.deliveries, m.accept, m.applied, m.decisions, m.refused, m.refreshed, m.calls, oldest,
+	m.registry.MustRegister(m.deliveries, m.accept, m.applied, m.decisions, m.refused, m.cut, m.refreshed, m.calls, oldest,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
-}
-
-// authReasons are the reasons for which credentials are refused. A request without any isn't counted.
-func authReasons() []api.AuthReason {
-	return []api.AuthReason{
-		api.AuthReasonMissing, api.AuthReasonHeader, api.AuthReasonTooLarge, api.AuthReasonMalformed, api.AuthReasonAlgorithm, api.AuthReasonType,
-		api.AuthReasonUnknownKey, api.AuthReasonSignature, api.AuthReasonExpired, api.AuthReasonNotYetValid,
-		api.AuthReasonIssuedInFuture, api.AuthReasonNoExpiry, api.AuthReasonIssuer, api.AuthReasonAuthorizedParty,
-		api.AuthReasonSessionStatus, api.AuthReasonSubject, api.AuthReasonServiceToken,
-	}
 }
 
 // called counts a call to Clerk.

@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/callmine/rolecall/api"
+	"github.com/callmine/rolecall/edge"
 	"github.com/callmine/rolecall/internal/clerkapi"
 	"github.com/callmine/rolecall/jobs"
 	"github.com/callmine/rolecall/migrations"
@@ -38,6 +39,8 @@ type program struct {
 	cfg     config
 	logger  *slog.Logger
 	metrics *metrics
+	lines   *edge.Sampler // of the listeners
+	entries *api.Entries
 	cleanup cleanup
 
 	accept, work, queue, read, events, changes, admins *pgxpool.Pool
@@ -62,7 +65,7 @@ func start(ctx context.Context, cfg config, which parts, logger *slog.Logger) (_
 	if err := cfg.requireServing(which); err != nil {
 		return nil, err
 	}
-	p := &program{cfg: cfg, logger: logger, failed: make(chan error, 2)}
+	p := &program{cfg: cfg, logger: logger, lines: edge.NewSampler(nil), entries: api.NewEntries(nil), failed: make(chan error, 2)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, p.stop(context.WithoutCancel(ctx)))
@@ -304,7 +307,7 @@ func (p *program) apiHandler() (http.Handler, error) {
 	transport := http.DefaultTransport.(*http.Transport).Clone() //nolint:forcetypeassert // it is one
 	authenticator, err := api.NewAuthenticator(api.AuthenticatorConfig{
 		Issuer: p.cfg.Issuer, JWKSURL: p.cfg.JWKSURL, AuthorizedParties: p.cfg.AuthorizedParties, ServiceTokens: services,
-		HTTPClient: &http.Client{Transport: transport}, Logger: p.logger,
+		AcceptTemplateTokens: p.cfg.TemplateTokens, HTTPClient: &http.Client{Transport: transport}, Logger: p.logger,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("CLERK_ISSUER, CLERK_JWKS_URL: %w", err)
@@ -316,6 +319,7 @@ func (p *program) apiHandler() (http.Handler, error) {
 	})
 	cfg := api.Config{
 		DB: p.read, EventDB: p.events, Authenticator: authenticator, Grants: p.policy.grants, Logger: p.logger,
+		Entries:   p.entries,
 		Decided:   func(r clerksync.Reason) { p.metrics.decisions.WithLabelValues(string(r)).Inc() },
 		Refused:   func(r api.AuthReason) { p.metrics.refused.WithLabelValues(string(r)).Inc() },
 		Refreshed: func(o api.RefreshOutcome) { p.metrics.refreshed.WithLabelValues(string(o)).Inc() },
@@ -349,8 +353,9 @@ func (p *program) listen(ctx context.Context, name, addr string, handler http.Ha
 	server := &http.Server{
 		Handler: handler, ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
 		IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
-		ErrorLog: slog.NewLogLogger(p.logger.Handler(), slog.LevelWarn),
+		ErrorLog: edge.ErrorLog(p.logger, p.lines),
 	}
+	listener = p.guard(name).Protect(server, listener)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)

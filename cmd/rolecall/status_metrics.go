@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/callmine/rolecall/api"
 	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
 )
@@ -21,6 +22,7 @@ const statusKept = 5 * time.Second
 type statusCollector struct {
 	db          *pgxpool.Pool
 	sweepsEvery time.Duration
+	lockout     func() *api.Lockout // of this process
 
 	lastDelivery, lastClean, drift, alarm, running *prometheus.Desc
 
@@ -29,12 +31,12 @@ type statusCollector struct {
 	at   time.Time // of kept, by this process' clock
 }
 
-func newStatusCollector(db *pgxpool.Pool, sweepsEvery time.Duration) *statusCollector {
+func newStatusCollector(db *pgxpool.Pool, sweepsEvery time.Duration, lockout func() *api.Lockout) *statusCollector {
 	desc := func(name, help string, labels ...string) *prometheus.Desc {
 		return prometheus.NewDesc(name, help, labels, nil)
 	}
 	return &statusCollector{
-		db: db, sweepsEvery: sweepsEvery,
+		db: db, sweepsEvery: sweepsEvery, lockout: lockout,
 		lastDelivery: desc("rolecall_last_delivery_age_seconds", "Age of the newest delivery; +Inf if none ever came, NaN if the database can't tell."),
 		lastClean: desc("rolecall_last_clean_sweep_age_seconds",
 			"How long ago the newest sweep began that made the mirror equal to Clerk; +Inf if none did, NaN if the database can't tell."),
@@ -73,6 +75,7 @@ func (c *statusCollector) Collect(metrics chan<- prometheus.Metric) {
 	}
 	gauge(c.lastClean, now.secondsSince(clean))
 	gauge(c.running, number(now.SweepRunning))
+	now.lockout = c.lockout()
 	alarms := now.alarms()
 	for _, name := range alarmNames() {
 		gauge(c.alarm, number(has(alarms, name)), string(name))

@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 
+	"github.com/callmine/rolecall/api"
 	"github.com/callmine/rolecall/internal/pgtest"
 	"github.com/callmine/rolecall/store"
 )
@@ -230,7 +231,7 @@ func TestMetricsSayThatTheDatabaseIsAway(t *testing.T) {
 	require.NoError(t, err)
 	t.Cleanup(db.Close)
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(newStatusCollector(db, time.Hour))
+	registry.MustRegister(newStatusCollector(db, time.Hour, func() *api.Lockout { return nil }))
 	families, err := registry.Gather()
 	require.NoError(t, err)
 	seen := map[string]int{}

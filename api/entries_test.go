@@ -1,0 +1,43 @@
+package api
+
+import (
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestLockout(t *testing.T) {
+	t.Parallel()
+	clock := &testClock{now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
+	e := NewEntries(clock.Now)
+	is := func(want bool, why string) {
+		t.Helper()
+		_, found := e.Lockout()
+		require.Equal(t, want, found, why)
+	}
+	refuse := func(reason AuthReason, tokens ...string) {
+		for _, token := range tokens {
+			e.refuse(reason, "", token)
+		}
+	}
+	for range 10 {
+		refuse(AuthReasonExpired, "the same")
+	}
+	is(false, "one client repeats its old token")
+	refuse(AuthReasonIssuer, "a", "a", "a", "a")
+	is(true, "four more, and nobody ever got in")
+	e.admit()
+	is(false, "somebody got in")
+	refuse(AuthReasonIssuer, "a", "a", "a", "a", "a", "a")
+	is(false, "somebody has just got in")
+	clock.advance(lockoutQuiet)
+	is(true, "and since then nobody")
+	clock.advance(lockoutKept)
+	is(false, "nobody tries any more")
+	for i := range lockoutAfter {
+		refuse(AuthReasonExpired, strconv.Itoa(i))
+	}
+	is(true, "tokens of many are expired: the clock is ahead")
+}

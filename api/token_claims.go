@@ -1,0 +1,113 @@
+package api
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	josejwt "github.com/go-jose/go-jose/v3/jwt"
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+const (
+	// userIDPrefix begins every Clerk user's id. Tokens of machines have other subjects.
+	userIDPrefix = "user_"
+
+	// sessionIDPrefix begins every Clerk session's id. Only session tokens name a session.
+	sessionIDPrefix = "sess_"
+
+	// activeSession is the only session status with which a user may act. "pending" is a session with tasks left to do,
+	// such as choosing an organization.
+	activeSession = "active"
+
+	// maxTokenLife bounds the time from iat to exp. Clerk's session tokens live for 60 s, and its API makes longer ones
+	// on request, up to ten years. Rolecall doesn't see the end of a session, so a token must not outlive it by far.
+	maxTokenLife = 24 * time.Hour
+)
+
+// sessionClaims are the claims that decide. Their names are compared exactly, and a name that comes twice, at any depth,
+// makes the token malformed: encoding/json would take "SUB" for "sub", and the last of several.
+type sessionClaims struct {
+	Issuer          string               `json:"iss"`
+	Subject         string               `json:"sub"`
+	SessionID       string               `json:"sid"`
+	AuthorizedParty string               `json:"azp"`
+	Status          string               `json:"sts"`
+	Expiry          *josejwt.NumericDate `json:"exp"`
+	NotBefore       *josejwt.NumericDate `json:"nbf"`
+	IssuedAt        *josejwt.NumericDate `json:"iat"`
+
+	// No session token has these. They are looked for, not read.
+	Audience    jsontext.Value `json:"aud"`
+	Nonce       jsontext.Value `json:"nonce"`
+	AccessHash  jsontext.Value `json:"at_hash"`
+	CodeHash    jsontext.Value `json:"c_hash"`
+	OAuthClient jsontext.Value `json:"client_id"`
+}
+
+// readClaims reads the payload of a token with a good signature.
+func readClaims(payload []byte) (sessionClaims, error) {
+	var claims sessionClaims
+	if err := json.Unmarshal(payload, &claims); err != nil {
+		// Not wrapped: the error may quote a claim.
+		return sessionClaims{}, refuseBecause(AuthReasonMalformed, errors.New("its claims aren't one JSON object of the expected types, each name once"))
+	}
+	return claims, nil
+}
+
+// window returns the token's times, and how long it may live.
+func (c sessionClaims) window(maxLife time.Duration) validityWindow {
+	return validityWindow{
+		notBefore: numericDate(c.NotBefore), expires: numericDate(c.Expiry), issued: numericDate(c.IssuedAt), maxLife: maxLife,
+	}
+}
+
+// numericDate returns the time of a claim in seconds since 1970, or the zero time for an absent one.
+func numericDate(date *josejwt.NumericDate) time.Time {
+	if date == nil {
+		return time.Time{}
+	}
+	return date.Time()
+}
+
+// judge decides about claims whose signature and times are good: first what kind of token it is, then whether it is one
+// of this instance and for one of its applications, then who it is about.
+func (v *tokenVerifier) judge(c sessionClaims) error {
+	if err := v.judgeKind(c); err != nil {
+		return err
+	}
+	userID, isUser := strings.CutPrefix(c.Subject, userIDPrefix)
+	switch {
+	case c.Issuer != v.issuer:
+		return refuseBecause(AuthReasonIssuer, fmt.Errorf("iss is %q", c.Issuer))
+	case len(v.parties) > 0 && !slices.Contains(v.parties, c.AuthorizedParty):
+		return refuseBecause(AuthReasonAuthorizedParty, fmt.Errorf("azp is %q", c.AuthorizedParty))
+	case c.Status != "" && c.Status != activeSession:
+		return refuseBecause(AuthReasonSessionStatus, fmt.Errorf("sts is %q", c.Status))
+	case !isUser || userID == "" || !storable(userID):
+		return refuse(AuthReasonSubject)
+	default:
+		return nil
+	}
+}
+
+// judgeKind refuses tokens that the instance signed for another purpose than a session. They name the same issuer and
+// the same users, and third parties hold them by design.
+func (v *tokenVerifier) judgeKind(c sessionClaims) error {
+	sessionID, isSession := strings.CutPrefix(c.SessionID, sessionIDPrefix)
+	switch {
+	case c.Nonce != nil || c.AccessHash != nil || c.CodeHash != nil || c.OAuthClient != nil:
+		return refuse(AuthReasonPurpose)
+	case v.templates:
+		return nil
+	case c.Audience != nil:
+		return refuse(AuthReasonAudience)
+	case !isSession || sessionID == "" || !storable(sessionID):
+		return refuse(AuthReasonSession)
+	default:
+		return nil
+	}
+}

@@ -1,0 +1,56 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/callmine/rolecall/api"
+	"github.com/callmine/rolecall/edge"
+)
+
+// guard returns what bounds the callers of a listener. Each listener has one of its own, so that a flood of the public one
+// turns nothing red.
+func (p *program) guard(listener string) *edge.Guard {
+	return edge.NewGuard(edge.Config{Cut: func(cause edge.Cause) {
+		p.metrics.cut.WithLabelValues(string(cause)).Inc()
+		if suppressed, write := p.lines.Take("cut " + listener + " " + string(cause)); write {
+			p.logger.WarnContext(context.Background(), "too many callers at once: those that took the most were cut",
+				"listener", listener, "cause", cause, "suppressed", suppressed)
+		}
+	}})
+}
+
+// nobody: users come and none gets in. Only the process that refuses them knows.
+func (s situation) nobody() (alarm, bool) {
+	if s.lockout == nil {
+		return alarm{}, false
+	}
+	detail := fmt.Sprintf("%d users' tokens were refused since %s and none was accepted, the newest for %s",
+		s.lockout.Refused, instant(s.lockout.Since), s.lockout.Reason)
+	if s.lockout.Seen != "" {
+		detail += ": " + s.lockout.Seen
+	}
+	return alarm{alarmNobody, detail, adviceAgainst(s.lockout.Reason)}, true
+}
+
+// adviceAgainst says what to do about a lockout.
+func adviceAgainst(reason api.AuthReason) string {
+	switch reason {
+	case api.AuthReasonIssuer:
+		return "set CLERK_ISSUER to the issuer that the tokens have, exactly"
+	case api.AuthReasonAuthorizedParty:
+		return "add the origin of your frontend to CLERK_AUTHORIZED_PARTIES, exactly as the tokens have it"
+	case api.AuthReasonExpired, api.AuthReasonNotYetValid, api.AuthReasonIssuedInFuture:
+		return "correct this machine's clock"
+	default:
+		return "check CLERK_ISSUER and CLERK_JWKS_URL: the keys are of another instance, or can't be had; the log says which"
+	}
+}
+
+// lockout returns what this process knows of users who don't get in, or nil.
+func (p *program) lockout() *api.Lockout {
+	if l, ok := p.entries.Lockout(); ok {
+		return &l
+	}
+	return nil
+}
