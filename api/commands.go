@@ -15,7 +15,7 @@ import (
 
 	strictjson "github.com/go-json-experiment/json"
 
-	"github.com/callmine/rolecall/edge"
+	"github.com/callmine/rolecall/internal/edge"
 	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
 )

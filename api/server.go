@@ -12,7 +12,7 @@ import (
 	"github.com/gorilla/mux"
 	"golang.org/x/time/rate"
 
-	"github.com/callmine/rolecall/edge"
+	"github.com/callmine/rolecall/internal/edge"
 	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
 )

@@ -8,7 +8,7 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/callmine/rolecall/edge"
+	"github.com/callmine/rolecall/internal/edge"
 	clerksync "github.com/callmine/rolecall/sync"
 )
 

@@ -110,7 +110,7 @@ func (v *Verifier) Verify(header http.Header, body []byte) (Signature, error) {
 		return Signature{}, err
 	}
 	for _, secret := range v.secrets {
-		if secret.mayHaveSigned(signature, only.Get(headerSignature), body) && secret.webhook.Verify(body, only) == nil {
+		if secret.mayHaveSigned(signature, only.Get(svixHeaders().signature), body) && secret.webhook.Verify(body, only) == nil {
 			return signature, nil
 		}
 	}

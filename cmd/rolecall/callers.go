@@ -5,7 +5,7 @@ import (
 	"fmt"
 
 	"github.com/callmine/rolecall/api"
-	"github.com/callmine/rolecall/edge"
+	"github.com/callmine/rolecall/internal/edge"
 )
 
 // guard returns what bounds the callers of a listener. Each listener has one of its own, so that a flood of the public one

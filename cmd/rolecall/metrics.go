@@ -11,8 +11,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/callmine/rolecall/api"
-	"github.com/callmine/rolecall/edge"
 	"github.com/callmine/rolecall/internal/clerkapi"
+	"github.com/callmine/rolecall/internal/edge"
 	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
 	"github.com/callmine/rolecall/webhooks"

@@ -14,8 +14,8 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/callmine/rolecall/api"
-	"github.com/callmine/rolecall/edge"
 	"github.com/callmine/rolecall/internal/clerkapi"
+	"github.com/callmine/rolecall/internal/edge"
 	"github.com/callmine/rolecall/jobs"
 	"github.com/callmine/rolecall/migrations"
 	clerksync "github.com/callmine/rolecall/sync"

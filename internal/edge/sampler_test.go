@@ -10,7 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/callmine/rolecall/edge"
+	"github.com/callmine/rolecall/internal/edge"
 )
 
 func TestSampler(t *testing.T) {
