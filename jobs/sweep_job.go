@@ -26,7 +26,7 @@ const (
 	sweepTimeout = 45 * time.Second
 	// sweepPause is how long a sweep waits while another one runs, or while Clerk is away.
 	sweepPause = 5 * time.Second
-	// sweepAgain is how long a sweep waits that an unreliable listing stopped. Every other guard waits for somebody.
+	// sweepAgain is how long a sweep waits that an unreliable or refused listing stopped. Every other guard waits for somebody.
 	sweepAgain = 5 * time.Minute
 	// rolesSettle is how long a sweep waits after a role changed: Clerk moves members to other roles in the background.
 	rolesSettle = 10 * time.Second
@@ -117,7 +117,7 @@ func (w *sweepWorker) Work(ctx context.Context, job *river.Job[SweepArgs]) error
 	defer cancel()
 	report, err := w.sweeper.Run(slice, SweepOptions{Trigger: job.Args.Trigger})
 	switch {
-	case err == nil && report.Reason == ReasonListingIncomplete:
+	case err == nil && (report.Reason == ReasonListingIncomplete || report.Reason == ReasonListRefused):
 		return river.JobSnooze(sweepAgain)
 	case err == nil && report.Aborted:
 		return nil

@@ -39,7 +39,7 @@ func (r *sweepRun) merge(ctx context.Context, a answer, next progress, total int
 	}
 	r.tell(SweepProgress{Resource: a.resource, Listed: next.Offset, Total: total})
 	for _, ref := range r.contradicted {
-		if err := r.overrule(ctx, a.resource, ref); err != nil {
+		if err := r.withoutLookUp(ctx, r.progress, r.overrule(ctx, a.resource, ref)); err != nil {
 			return err
 		}
 	}
@@ -55,7 +55,10 @@ func (r *sweepRun) read(ctx context.Context, resource clerksync.Resource, askedA
 			Resource: resource, Object: raw, AskedAt: askedAt.UnixMilli(), Cause: sweepName(r.sweep.ID),
 		})
 		if err == nil {
-			a.ids[i], a.facts = f.Subject, append(a.facts, f.Own()) // what is nested was listed itself, before
+			if resource != clerksync.ResourceRole || !r.nested {
+				f = f.Own() // what is nested was listed itself, before
+			}
+			a.ids[i], a.facts = f.Subject, append(a.facts, f)
 			continue
 		}
 		id, idErr := clerksync.ObservedID(raw)
