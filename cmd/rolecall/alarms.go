@@ -15,16 +15,17 @@ type alarmName string
 
 // The alarms. README's "Operate it" says what each means and what to do.
 const (
-	alarmNeverSwept  alarmName = "never_swept"
-	alarmOverdue     alarmName = "sweep_overdue"
-	alarmAborted     alarmName = "sweep_aborted"
-	alarmSilent      alarmName = "endpoint_silent"
-	alarmStuck       alarmName = "deliveries_stuck"
-	alarmQuarantined alarmName = "deliveries_quarantined"
+	alarmNeverSwept   alarmName = "never_swept"
+	alarmOverdue      alarmName = "sweep_overdue"
+	alarmAborted      alarmName = "sweep_aborted"
+	alarmRolesRefused alarmName = "roles_refused"
+	alarmSilent       alarmName = "endpoint_silent"
+	alarmStuck        alarmName = "deliveries_stuck"
+	alarmQuarantined  alarmName = "deliveries_quarantined"
 )
 
 func alarmNames() []alarmName {
-	return []alarmName{alarmNeverSwept, alarmOverdue, alarmAborted, alarmSilent, alarmStuck, alarmQuarantined}
+	return []alarmName{alarmNeverSwept, alarmOverdue, alarmAborted, alarmRolesRefused, alarmSilent, alarmStuck, alarmQuarantined}
 }
 
 const (
@@ -67,7 +68,7 @@ func (s situation) age(at time.Time) time.Duration { return max(0, s.At.Sub(at))
 // alarms returns what needs attention now, in the order of [alarmNames].
 func (s situation) alarms() []alarm {
 	found := []alarm{} // in JSON a list, also without any
-	for _, check := range []func() (alarm, bool){s.neverSwept, s.overdue, s.aborted, s.silent, s.stuck, s.quarantined} {
+	for _, check := range []func() (alarm, bool){s.neverSwept, s.overdue, s.aborted, s.rolesRefused, s.silent, s.stuck, s.quarantined} {
 		if a, ok := check(); ok {
 			found = append(found, a)
 		}
@@ -158,6 +159,9 @@ func adviceFor(reason jobs.GuardReason) string {
 		return "check CLERK_SECRET_KEY, CLERK_INSTANCE_ID and DATABASE_URL: one of them is of another environment"
 	case jobs.ReasonUnauthorized:
 		return "take a secret key of this instance from Clerk's dashboard"
+	case jobs.ReasonListRefused:
+		return "turn the feature on in Clerk's dashboard or choose a plan that has it; if it is on, ask Clerk's support with the trace. " +
+			"The key is good, and nothing was removed because of it"
 	case jobs.ReasonBudget:
 		return "run it again later: it goes on; if it stays so, your application uses up Clerk's limit, or lower ROLECALL_CLERK_RATE"
 	default:

@@ -21,7 +21,7 @@ const (
 	// and of people who wait.
 	backgroundShare = 0.2
 	// backgroundReach is how much of Clerk's limit may be used while background calls are sent. Above it they wait: people go on.
-	backgroundReach = 0.8
+	backgroundReach = 0.6
 	// commandReach is how much of Clerk's limit all calls together may use. What is left keeps calls that are late on their way from
 	// being more than Clerk takes.
 	commandReach = 0.95
