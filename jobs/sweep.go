@@ -313,13 +313,13 @@ func (r *sweepRun) compare(ctx context.Context) error {
 	if err := r.list(ctx); err != nil {
 		return err
 	}
-	r.askForBilling(ctx)
 	if err := r.brake(ctx); err != nil {
 		return err
 	}
 	if err := r.confirm(ctx); err != nil {
 		return err
 	}
+	r.askForBilling(ctx)
 	return r.unconfirmed()
 }
 

@@ -20,9 +20,10 @@ type BillingReport struct {
 // Unmirrored reports whether Clerk may refuse by an organization's plan what the mirror allows.
 func (b *BillingReport) Unmirrored() bool { return b != nil && b.On && b.CustomPermissions > 0 }
 
-// askForBilling notes whether Clerk Billing is on. A failure changes nothing: what the sweep before knew counts on.
+// askForBilling notes whether Clerk Billing is on. A failure changes nothing: what the sweep before knew counts on. It is the sweep's last
+// question, so that no look-up waits because Clerk asks to wait for the answer.
 func (r *sweepRun) askForBilling(ctx context.Context) {
-	if r.cfg.Billing == nil || r.sweep.OrganizationID != "" || r.progress.Decided {
+	if r.cfg.Billing == nil || r.sweep.OrganizationID != "" {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, billingTimeout)

@@ -146,6 +146,31 @@ func TestReconcileSaysWhatItDidNotCompare(t *testing.T) {
 	require.Equal(t, 3, b.members(t))
 }
 
+// TestBillingThatFailsHoldsNothingUp: the question for it is answered as badly as may be, and sweeps repair all the same.
+func TestBillingThatFailsHoldsNothingUp(t *testing.T) {
+	t.Parallel()
+	const route = "GET /billing/plans"
+	for name, fail := range map[string]func(*clerksim.APIFaults){
+		"too many calls": func(f *clerksim.APIFaults) {
+			f.FailWithRetryAfter(http.StatusTooManyRequests, "3600", clerksim.OnRoute(route))
+		},
+		"out of order": func(f *clerksim.APIFaults) { f.Fail(http.StatusInternalServerError, clerksim.OnRoute(route)) },
+		"a wrong key":  func(f *clerksim.APIFaults) { f.Fail(http.StatusUnauthorized, clerksim.OnRoute(route)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var workspace, member string
+			b := startSweeping(t, func(b *bundle) {
+				workspace, _, member, _ = team(t, b)
+				fail(b.faults)
+			}, func(_ *bundle, cfg *config) { cfg.SweepInterval = time.Hour })
+			eventually(t, func() bool { return b.ready(t) }, "ready")
+			require.Equal(t, http.StatusOK, b.may(t, b.token(t, member), workspace, "reports:read"))
+			require.False(t, has(b.situation(t).Alarms, alarmAborted))
+		})
+	}
+}
+
 // TestBillingThatIsOnIsNoticed, where roles at Clerk grant permissions that a plan may take away there.
 func TestBillingThatIsOnIsNoticed(t *testing.T) {
 	t.Parallel()
