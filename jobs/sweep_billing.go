@@ -7,10 +7,11 @@ import (
 	"github.com/callmine/rolecall/store"
 )
 
-// billingTimeout bounds the question for Clerk Billing: it is a warning that depends on the answer, and not a decision.
+// billingTimeout bounds the question for Clerk Billing. Only a notice depends on the answer.
 const billingTimeout = 5 * time.Second
 
-// BillingReport is what is known of Clerk Billing: where it is on, Clerk may allow less than the mirror does.
+// BillingReport says whether Clerk Billing is on. Where it is, Clerk may allow less than the mirror
+// does.
 type BillingReport struct {
 	On                bool `json:"on"`                 // for organizations
 	Plans             int  `json:"plans"`              // of organizations
@@ -20,8 +21,9 @@ type BillingReport struct {
 // Unmirrored reports whether Clerk may refuse by an organization's plan what the mirror allows.
 func (b *BillingReport) Unmirrored() bool { return b != nil && b.On && b.CustomPermissions > 0 }
 
-// askForBilling notes whether Clerk Billing is on. A failure changes nothing: what the sweep before knew counts on. It is the sweep's last
-// question, so that no look-up waits because Clerk asks to wait for the answer.
+// askForBilling notes whether Clerk Billing is on. After a failure the answer of the sweep before
+// still counts. It is the sweep's last question, so a pause that Clerk asks for holds no look-up
+// up.
 func (r *sweepRun) askForBilling(ctx context.Context) {
 	if r.cfg.Billing == nil || r.sweep.OrganizationID != "" {
 		return

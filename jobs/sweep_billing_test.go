@@ -23,8 +23,8 @@ func (b *bundle) billed(t *testing.T, d *directory, opts SweepOptions, billing c
 	return report
 }
 
-// TestASweepSaysThatPlansAreNotMirrored: only where Billing is on and roles grant what a plan may take away; and it isn't forgotten
-// while Clerk doesn't say.
+// TestASweepSaysThatPlansAreNotMirrored: only where Billing is on and roles grant what a plan may
+// take away; and it isn't forgotten while Clerk doesn't say.
 func TestASweepSaysThatPlansAreNotMirrored(t *testing.T) {
 	t.Parallel()
 	const warning = "knows no plans"

@@ -11,15 +11,18 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// maxRefusedLookUps is how many look-ups of one kind Clerk may refuse before the sweep asks for no more of that kind.
+// maxRefusedLookUps is how many look-ups of one kind Clerk may refuse before the sweep asks for no
+// more of that kind.
 const maxRefusedLookUps = 20
 
-// Refused is a kind of objects of which Clerk refused to show something. The sweep removes nothing that it didn't see.
+// Refused is a list, or look-ups, that Clerk refused to a sweep. The sweep removes no object that
+// it couldn't ask for.
 type Refused struct {
 	clerksync.Explanation
 
 	Resource clerksync.Resource `json:"resource"`
-	// LookUps is how many look-ups of single objects Clerk refused; 0 if it refused the list, so that nothing of the kind was compared.
+	// LookUps is how many look-ups of single objects Clerk refused. It is 0 for a refused list: the
+	// kind wasn't compared.
 	LookUps int `json:"look_ups,omitempty"`
 }
 
@@ -52,13 +55,14 @@ func (f Refused) what() string {
 // instanceResource stands for the instance in errors. It is no resource of the mirror's.
 const instanceResource clerksync.Resource = "instance"
 
-// needed reports whether nobody can tell without a kind of objects who is a member.
+// needed reports whether a sweep needs a kind of objects to know who is a member.
 func needed(resource clerksync.Resource) bool {
 	return resource == clerksync.ResourceOrganization || resource == clerksync.ResourceMembership || resource == clerksync.ResourceUser ||
 		resource == instanceResource
 }
 
-// refusedError is a refusal of a list or of a look-up. Where the sweep can't go on without, it stands for a guard.
+// refusedError is a refusal of a list or of a look-up. Where the sweep needs the answer, it stands
+// for a guard.
 type refusedError struct {
 	Refused
 
@@ -71,8 +75,8 @@ func (e *refusedError) Error() string { return e.String() }
 // Unwrap returns Clerk's answer.
 func (e *refusedError) Unwrap() error { return e.cause }
 
-// guard is what stops a sweep that can't go on without what is refused. What Clerk itself refuses stays so until somebody changes
-// something; what something between refuses may pass.
+// guard returns the guard that stops a sweep which needs the answer. A refusal of Clerk's lasts
+// until the instance is changed. A refusal without a code comes from a proxy, and may pass.
 func (e *refusedError) guard() *guardError {
 	reason := ReasonListRefused
 	if e.Code == "" {
@@ -81,8 +85,8 @@ func (e *refusedError) guard() *guardError {
 	return &guardError{reason, e.String()}
 }
 
-// refusedBy returns what Clerk's answer refuses, or nil if it is no refusal of what was asked for: of the key, of one call too many, or
-// no answer at all.
+// refusedBy returns the refusal that an error is, or nil for any other error. A refused key, one
+// call too many and an outage are no refusals of a list.
 func refusedBy(resource clerksync.Resource, err error) *refusedError {
 	answer, ok := errors.AsType[clerksync.Explained](err)
 	if !ok {
@@ -98,7 +102,8 @@ func refusedBy(resource clerksync.Resource, err error) *refusedError {
 	}
 }
 
-// withoutList goes on with the next list if Clerk refuses this one and it isn't needed: nothing of the kind is compared.
+// withoutList continues with the next list if Clerk refuses this one and the sweep doesn't need it.
+// The kind isn't compared.
 func (r *sweepRun) withoutList(ctx context.Context, resource clerksync.Resource, err error) error {
 	refused, ok := errors.AsType[*refusedError](err)
 	if !ok || needed(resource) {
@@ -110,7 +115,7 @@ func (r *sweepRun) withoutList(ctx context.Context, resource clerksync.Resource,
 	return r.save(ctx, r.afterListing(resource))
 }
 
-// withoutLookUp goes on at another place if Clerk refuses a look-up: the object stays as it is.
+// withoutLookUp continues at next if Clerk refuses a look-up. The object stays as it is.
 func (r *sweepRun) withoutLookUp(ctx context.Context, next progress, err error) error {
 	refused, ok := errors.AsType[*refusedError](err)
 	if !ok {
@@ -128,7 +133,7 @@ func (r *sweepRun) withoutLookUp(ctx context.Context, next progress, err error) 
 	return r.save(ctx, next)
 }
 
-// gaveUp returns the refusal of a kind's look-ups if there were so many that no more are made.
+// gaveUp returns a kind's refusal once so many of its look-ups were refused that no more are made.
 func (r *sweepRun) gaveUp(resource clerksync.Resource) error {
 	for _, f := range r.report.Refused {
 		if f.Resource == resource && f.LookUps >= maxRefusedLookUps {
@@ -143,8 +148,8 @@ func (r *sweepRun) unlisted(resource clerksync.Resource) bool {
 	return slices.ContainsFunc(r.report.Refused, func(f Refused) bool { return f.Resource == resource && f.LookUps == 0 })
 }
 
-// unconfirmed stops the sweep at its end if a look-up was refused without which nobody can tell who is a member: all else is repaired
-// then, and the mirror isn't known to be equal to Clerk.
+// unconfirmed stops the sweep at its end if Clerk refused a look-up that the sweep needs.
+// Everything else is repaired then, but the mirror isn't known to be equal to Clerk.
 func (r *sweepRun) unconfirmed() error {
 	for _, f := range r.report.Refused {
 		if needed(f.Resource) {

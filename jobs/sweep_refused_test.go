@@ -35,7 +35,8 @@ func (d *directory) refuse(kind clerksync.Resource, from int, err error) {
 	}
 }
 
-// furnished is a populated directory that has objects of every kind: of the smaller ones as many as are asked for.
+// furnished is a populated directory that has objects of every kind: of the smaller ones as many as
+// are asked for.
 func furnished(members, others int) *directory {
 	d := populated(members)
 	for n := range others {
@@ -57,7 +58,8 @@ func furnished(members, others int) *directory {
 
 func nth(prefix string, n int) string { return fmt.Sprintf("%s_%04d", prefix, n) }
 
-// dispensable are the kinds without which a sweep knows who is a member, and the tables of their objects.
+// dispensable are the kinds without which a sweep knows who is a member, and the tables of their
+// objects.
 func dispensable() map[clerksync.Resource]string {
 	return map[clerksync.Resource]string{
 		clerksync.ResourcePermission: "permissions", clerksync.ResourceRole: "roles", clerksync.ResourceInvitation: "invitations",
@@ -71,8 +73,8 @@ func (b *bundle) alive(t *testing.T, table string) int {
 	return b.count(t, "SELECT count(*) FROM rolecall."+table+" WHERE deleted_at IS NULL")
 }
 
-// TestARefusedListIsLeftOut: the sweep goes through, repairs what it sees, removes nothing of the kind, and says what it didn't
-// compare. Once Clerk shows the kind again, it is compared again.
+// TestARefusedListIsLeftOut: the sweep goes through, repairs what it sees, removes nothing of the
+// kind, and says what it didn't compare. Once Clerk shows the kind again, it is compared again.
 func TestARefusedListIsLeftOut(t *testing.T) {
 	t.Parallel()
 	for _, answer := range []refusal{
@@ -96,7 +98,8 @@ func TestARefusedListIsLeftOut(t *testing.T) {
 	})
 }
 
-// testARefusedList refuses the list of a kind, of which there are so many, from an offset on.
+// testARefusedList refuses the list of a kind from an offset on. There are others objects of each
+// such kind.
 func testARefusedList(t *testing.T, answer refusal, kind clerksync.Resource, from, others int) {
 	t.Helper()
 	b, d := setup(t), furnished(3, others)
@@ -160,7 +163,7 @@ func TestOnlyA401IsAboutTheKey(t *testing.T) {
 	require.Contains(t, report.Detail, "clerk_key_invalid trace_3")
 }
 
-// TestARefusedInstanceStopsTheSweep: the key could be of another instance. It stands in the report, so that somebody sees it.
+// TestARefusedInstanceStopsTheSweep: the key could be of another instance. The report says so.
 func TestARefusedInstanceStopsTheSweep(t *testing.T) {
 	t.Parallel()
 	for want, answer := range map[GuardReason]error{
@@ -177,8 +180,8 @@ func TestARefusedInstanceStopsTheSweep(t *testing.T) {
 	}
 }
 
-// TestARefusedLookUpKeepsNothingElseFromBeingRepaired: what can't be looked up stays, and a sweep that doesn't know who is a
-// member says so.
+// TestARefusedLookUpKeepsNothingElseFromBeingRepaired: what can't be looked up stays, and a sweep
+// that doesn't know who is a member says so.
 func TestARefusedLookUpKeepsNothingElseFromBeingRepaired(t *testing.T) {
 	t.Parallel()
 	for kind, id := range map[clerksync.Resource]string{
@@ -249,8 +252,9 @@ func TestNothingIsExhumedOfAKindThatIsRefused(t *testing.T) {
 	require.Equal(t, 3, b.alive(t, "domains"))
 }
 
-// TestWhatIsRefusedIsKnownToWhoeverGoesOn: a process dies after Clerk refused a list, and the next one doesn't take the kind for listed.
-func TestWhatIsRefusedIsKnownToWhoeverGoesOn(t *testing.T) {
+// TestARefusalOutlivesItsProcess: a process dies after Clerk refused a list, and the next one
+// doesn't take the kind for listed.
+func TestARefusalOutlivesItsProcess(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), furnished(3, 3)
 	b.sweep(t, d, SweepOptions{})
@@ -277,7 +281,8 @@ func TestWhatIsRefusedIsKnownToWhoeverGoesOn(t *testing.T) {
 	require.NotContains(t, d.finds, "role_0001")
 }
 
-// TestPermissionsThatClerkDoesNotListComeWithTheirRoles: a fresh installation knows what roles permit.
+// TestPermissionsThatClerkDoesNotListComeWithTheirRoles: a fresh installation knows what roles
+// permit.
 func TestPermissionsThatClerkDoesNotListComeWithTheirRoles(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), furnished(1, 1)
@@ -303,7 +308,8 @@ func TestWithoutRolesTheSnapshotCounts(t *testing.T) {
 	require.Equal(t, []string{"org:a:snapshot"}, standings[0].Permissions)
 }
 
-// TestASweepOfOneOrganizationGoesOnWithoutAList, also as a dry run, which counts nothing of it as gone.
+// TestASweepOfOneOrganizationGoesOnWithoutAList, also as a dry run, which counts nothing of it as
+// gone.
 func TestASweepOfOneOrganizationGoesOnWithoutAList(t *testing.T) {
 	t.Parallel()
 	for _, opts := range []SweepOptions{{OrganizationID: "org_1"}, {DryRun: true}, {OrganizationID: "org_1", DryRun: true}} {

@@ -12,7 +12,7 @@ import (
 	"github.com/callmine/rolecall/internal/clerksim"
 )
 
-// staff makes an admin and a workspace of theirs with so many members, of which nothing is told.
+// staff makes an admin and a workspace of theirs with so many members. No webhook is sent.
 func (b *bundle) staff(t *testing.T, members int) (workspace, admin string, others []string) {
 	t.Helper()
 	a, err := b.clerk.CreateUser(clerksim.NewUser{})
@@ -29,8 +29,8 @@ func (b *bundle) staff(t *testing.T, members int) (workspace, admin string, othe
 	return o.ID, a.ID, others
 }
 
-// TestAStrangersPauseStopsNoCommand: a look-up of a stranger is answered 429 with an hour's Retry-After, in each form, and whoever
-// manages members goes on.
+// TestAStrangersPauseStopsNoCommand: a stranger's look-up is answered 429 with a long Retry-After,
+// in each form. A role change and a removal succeed all the same.
 func TestAStrangersPauseStopsNoCommand(t *testing.T) {
 	t.Parallel()
 	for name, retryAfter := range map[string]string{
@@ -56,8 +56,8 @@ func TestAStrangersPauseStopsNoCommand(t *testing.T) {
 	}
 }
 
-// TestACommandsPauseIsShort: Clerk, or a proxy, asks a command to wait for an hour. Who asks again some seconds later succeeds, and a
-// removal isn't held at all.
+// TestACommandsPauseIsShort: Clerk asks a command to wait for an hour. A second try succeeds some
+// seconds later, and a removal isn't held at all.
 func TestACommandsPauseIsShort(t *testing.T) {
 	t.Parallel()
 	b := setupAsking(t)
@@ -75,8 +75,9 @@ func TestACommandsPauseIsShort(t *testing.T) {
 	eventually(t, func() bool { return promote() == http.StatusOK }, "after some seconds")
 }
 
-// TestADevelopmentInstanceTakesThirtyCommandsInARow: of several people, beside a sweep, with the limit that Clerk has. Beyond it they
-// are told when to try again, and Clerk itself never has to refuse.
+// TestADevelopmentInstanceTakesThirtyCommandsInARow: of several people, beside a sweep, with the
+// limit that Clerk has. Beyond it they are told when to try again, and Clerk itself never has to
+// refuse.
 func TestADevelopmentInstanceTakesThirtyCommandsInARow(t *testing.T) {
 	t.Parallel()
 	b := startSweeping(t, func(b *bundle) { b.faults.LimitRate(b.clerk.RateLimit(), nil) }, func(_ *bundle, cfg *config) { cfg.ClerkRate = 0 })
@@ -121,7 +122,8 @@ func TestADevelopmentInstanceTakesThirtyCommandsInARow(t *testing.T) {
 	require.NotContains(t, metrics, `status="429"`)
 }
 
-// untilRefused has workspaces renamed with the tokens of their admins, until one is refused, and returns that answer.
+// untilRefused has workspaces renamed with the tokens of their admins, until one is refused, and
+// returns that answer.
 func (b *bundle) untilRefused(t *testing.T, tokens map[string]string) *http.Response {
 	t.Helper()
 	for n := range 20 {

@@ -9,8 +9,8 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// noticeName names what an operator should know and need not act upon. The values are metrics' labels and parts of
-// `rolecall status --json`.
+// noticeName names what an operator should know and need not act upon. The values are metrics'
+// labels and parts of `rolecall status --json`.
 type noticeName string
 
 // The notices. README's "Operate it" says what each means.
@@ -24,8 +24,8 @@ func noticeNames() []noticeName { return []noticeName{noticeListRefused, noticeB
 // notice is one thing that an operator should know.
 type notice struct {
 	Name   noticeName `json:"name"`
-	Detail string     `json:"detail"` // what is the case
-	Advice string     `json:"advice"` // what it means, and what may be done
+	Detail string     `json:"detail"` // the state of things
+	Advice string     `json:"advice"` // its consequences, and the cure if there is one
 }
 
 // notices returns what holds now, in the order of [noticeNames].
@@ -44,7 +44,8 @@ func decidesPermissions(kind clerksync.Resource) bool {
 	return kind == clerksync.ResourceRole || kind == clerksync.ResourcePermission
 }
 
-// refused returns what the newest sweep went on without, of kinds that decide what a role permits or of the others.
+// refused returns the refusals of the newest sweep: of the kinds that decide what a role permits,
+// or of the others.
 func (s situation) refused(permissions bool) (words []string) {
 	for _, f := range s.report.Refused {
 		if decidesPermissions(f.Resource) == permissions {
@@ -54,20 +55,21 @@ func (s situation) refused(permissions bool) (words []string) {
 	return words
 }
 
-// listRefused: a feature that the instance doesn't have is no fault. Roles and permissions are: see [situation.rolesRefused].
+// listRefused: a feature that the instance doesn't have is no fault. For roles and permissions see
+// [situation.rolesRefused].
 func (s situation) listRefused() (notice, bool) {
 	words := s.refused(false)
 	return notice{
-		noticeListRefused, fmt.Sprintf("%s compared without some objects: %s", s.report.SweepID, strings.Join(words, "; ")),
-		"nothing of them is compared or removed, and webhooks alone tell of them; turn the feature on at Clerk if you use it",
+		noticeListRefused, fmt.Sprintf("%s didn't compare everything: %s", s.report.SweepID, strings.Join(words, "; ")),
+		"these objects are neither compared nor removed, and only webhooks change them; turn the feature on at Clerk if you use it",
 	}, len(words) > 0
 }
 
-// rolesRefused: what a role permits isn't compared with Clerk.
+// rolesRefused: the permissions of roles aren't compared with Clerk.
 func (s situation) rolesRefused() (alarm, bool) {
 	words := s.refused(true)
 	return alarm{
-		alarmRolesRefused, fmt.Sprintf("%s compared without what roles permit: %s", s.report.SweepID, strings.Join(words, "; ")),
+		alarmRolesRefused, fmt.Sprintf("%s didn't compare what roles permit: %s", s.report.SweepID, strings.Join(words, "; ")),
 		"a role permits what webhooks told of it or, if none did, what the membership says; allow the key to list roles and permissions " +
 			"at Clerk, or ask Clerk's support with the trace",
 	}, len(words) > 0
@@ -91,7 +93,8 @@ func noticed(notices []notice, name noticeName) bool {
 	return slices.ContainsFunc(notices, func(n notice) bool { return n.Name == name })
 }
 
-// notCompared are lines for people about what a sweep went on without.
+// notCompared returns lines for people: the lists that a sweep didn't compare, and the plans that
+// it doesn't know.
 func notCompared(report jobs.SweepReport) (lines []string) {
 	for _, f := range report.Refused {
 		lines = append(lines, "not compared: "+f.String())

@@ -15,7 +15,8 @@ import (
 	"github.com/callmine/rolecall/jobs"
 )
 
-// startSweeping starts a service that compares the mirror with Clerk all the time, once prepared has seen to what Clerk is like.
+// startSweeping starts a service that compares the mirror with Clerk all the time, once prepared
+// has seen to what Clerk is like.
 func startSweeping(t *testing.T, prepared func(*bundle), changes ...func(*bundle, *config)) *bundle {
 	t.Helper()
 	url := pgtest.URL(t)
@@ -54,8 +55,9 @@ func (b *bundle) situation(t *testing.T) status {
 	return shown
 }
 
-// TestAnInstallationWithoutDomainsWorks: on a plan without verified domains a fresh installation turns ready, a removal that no
-// webhook told is repaired, and report, status, metrics and log name the list and Clerk's code.
+// TestAnInstallationWithoutDomainsWorks: on a plan without verified domains a fresh installation
+// turns ready, a removal that no webhook told is repaired, and report, status, metrics and log name
+// the list and Clerk's code.
 func TestAnInstallationWithoutDomainsWorks(t *testing.T) {
 	t.Parallel()
 	var workspace, member string
@@ -89,7 +91,8 @@ func TestAnInstallationWithoutDomainsWorks(t *testing.T) {
 	eventually(t, func() bool { return !noticed(b.situation(t).Notices, noticeListRefused) }, "compared again")
 }
 
-// TestOrganizationsThatAreOffAreNoMatterOfTheKey: nobody knows then who is a member, and somebody is told what to turn on.
+// TestOrganizationsThatAreOffAreNoMatterOfTheKey: the sweep can't know who is a member, and says
+// what to turn on.
 func TestOrganizationsThatAreOffAreNoMatterOfTheKey(t *testing.T) {
 	t.Parallel()
 	b := startSweeping(t, func(b *bundle) {
@@ -121,7 +124,8 @@ func TestRolesThatClerkDoesNotListAreAnAlarm(t *testing.T) {
 	require.False(t, noticed(shown.Notices, noticeListRefused))
 }
 
-// TestReconcileSaysWhatItDidNotCompare, in words and in its report, also as a dry run and of one organization.
+// TestReconcileSaysWhatItDidNotCompare, in words and in its report, also as a dry run and of one
+// organization.
 //
 //nolint:paralleltest // the environment belongs to the process
 func TestReconcileSaysWhatItDidNotCompare(t *testing.T) {
@@ -146,7 +150,8 @@ func TestReconcileSaysWhatItDidNotCompare(t *testing.T) {
 	require.Equal(t, 3, b.members(t))
 }
 
-// TestBillingThatFailsHoldsNothingUp: the question for it is answered as badly as may be, and sweeps repair all the same.
+// TestBillingThatFailsHoldsNothingUp: the question for it is answered as badly as may be, and
+// sweeps repair all the same.
 func TestBillingThatFailsHoldsNothingUp(t *testing.T) {
 	t.Parallel()
 	const route = "GET /billing/plans"
@@ -171,7 +176,8 @@ func TestBillingThatFailsHoldsNothingUp(t *testing.T) {
 	}
 }
 
-// TestBillingThatIsOnIsNoticed, where roles at Clerk grant permissions that a plan may take away there.
+// TestBillingThatIsOnIsNoticed, where roles at Clerk grant permissions that a plan may take away
+// there.
 func TestBillingThatIsOnIsNoticed(t *testing.T) {
 	t.Parallel()
 	b := startSweeping(t, func(b *bundle) { team(t, b) })

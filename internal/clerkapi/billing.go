@@ -10,8 +10,9 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// Billing asks whether Clerk Billing is on for organizations. It is if Clerk lists plans, or says that there are none yet; it isn't if all
-// plans are for users, or if Clerk refuses the list. Any other answer is an error: nobody knows then.
+// Billing asks whether Clerk Billing is on for organizations. It is on if Clerk lists plans, or
+// lists none yet. It is off if all plans are for users, or if Clerk refuses the list. Any other
+// answer is an error.
 func (c *Client) Billing(ctx context.Context) (clerksync.Billing, error) {
 	e := at("/billing/plans")
 	e.query.Set("limit", fmt.Sprint(maxLimit))
@@ -36,7 +37,8 @@ func (c *Client) Billing(ctx context.Context) (clerksync.Billing, error) {
 	return clerksync.Billing{On: plans > 0 || len(page.Objects) == 0 || len(page.Objects) < page.Total, Plans: plans}, nil
 }
 
-// forUsers reports whether a plan is one that users pay for themselves. Only plans of organizations concern permissions.
+// forUsers reports whether a plan is one that users pay for themselves. Only plans of organizations
+// concern permissions.
 func forUsers(raw json.RawMessage) bool {
 	var plan struct {
 		Payer string `json:"for_payer_type"`

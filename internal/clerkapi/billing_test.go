@@ -10,7 +10,7 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// TestBilling: what Clerk answers says whether it is on for organizations, or else that nobody knows.
+// TestBilling: Clerk's answer says whether it is on for organizations, or else the call fails.
 func TestBilling(t *testing.T) {
 	t.Parallel()
 	const user, org = `{"id":"cplan_1","for_payer_type":"user"}`, `{"id":"cplan_2","for_payer_type":"org"}`

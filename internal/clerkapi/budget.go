@@ -10,30 +10,34 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// How many calls Clerk takes of an instance in one window (clerk.com, "Rate limits"). The customer's application shares them.
+// How many calls Clerk takes of an instance in one window (clerk.com, "Rate limits"). The
+// customer's application shares them.
 const (
 	developmentLimit = 100
 	productionLimit  = 1000
 )
 
 const (
-	// backgroundShare is what part of Clerk's limit background calls use, unless a rate is configured. The rest is the application's,
-	// and of people who wait.
+	// backgroundShare is what part of Clerk's limit background calls use, unless a rate is
+	// configured. The rest is the application's, and of people who wait.
 	backgroundShare = 0.2
-	// backgroundReach is how much of Clerk's limit may be used while background calls are sent. Above it they wait: people go on.
+	// backgroundReach is how much of Clerk's limit may be used while background calls are sent.
+	// Above it they wait, and people's calls are sent.
 	backgroundReach = 0.6
-	// commandReach is how much of Clerk's limit all calls together may use. What is left keeps calls that are late on their way from
-	// being more than Clerk takes.
+	// commandReach is how much of Clerk's limit all calls together may use. The rest is for calls
+	// that reach Clerk late and count in its next window.
 	commandReach = 0.95
-	// strangersShare is what part of the background rate strangers may use, whoever they are: those who knock must not use up what the
-	// application and members need. It is also the part that sweeps lose to people: the other half they keep.
+	// strangersShare is the part of the background rate that look-ups of strangers may use.
+	// Strangers must not use up the calls that the application and members need. Sweeps lose the
+	// same part to people, and keep the other half.
 	strangersShare = 0.5
-	// strangersBurst is how many calls for strangers may be made at once, or, with a higher rate, as many as a second brings: for six.
+	// strangersBurst is how many calls for strangers may be made at once, or, with a higher rate,
+	// as many as a second brings: for six.
 	strangersBurst = 12
 	// chargedBurst is how many interactive calls at once a sweep pays for by waiting.
 	chargedBurst = 20
-	// maxWait is how long a background call waits for the end of a pause. Its caller can put off work for longer
-	// without holding anything.
+	// maxWait is how long a background call waits for the end of a pause. Its caller can put off
+	// work for longer without holding anything.
 	maxWait = 30 * time.Second
 )
 
@@ -72,7 +76,8 @@ func (b *budget) callsPerSecond(limit float64) float64 {
 	return limit * backgroundShare / clerksWindow.Seconds()
 }
 
-// burst is at least a second's worth of calls, so that a caller that was slow for a moment catches up.
+// burst is at least a second's worth of calls, so that a caller that was slow for a moment catches
+// up.
 func burst(least int, callsPerSecond float64) int { return max(least, int(math.Ceil(callsPerSecond))) }
 
 // fit sets the limit by the kind of the instance.
@@ -84,8 +89,9 @@ func (b *budget) fit(environment string) {
 	}
 }
 
-// setLimit sets what Clerk takes, and the rates by it. Whoever configures a rate above our share says that Clerk takes more of
-// this instance than of others: so much that the rate is our share again.
+// setLimit sets how many calls Clerk takes, and the rates by it. A configured rate above our share
+// says that Clerk takes more of this instance than of others: so many that the rate is our share
+// again.
 func (b *budget) setLimit(calls float64) {
 	r := b.callsPerSecond(calls)
 	b.mu.Lock()
@@ -99,7 +105,8 @@ func (b *budget) setLimit(calls float64) {
 	b.charged.SetBurst(burst(chargedBurst, r))
 }
 
-// admit lets a call be sent. A background call waits until it may, and for the end of a pause. An interactive call never waits.
+// admit lets a call be sent. A background call waits until it may, and for the end of a pause. An
+// interactive call never waits.
 func (b *budget) admit(ctx context.Context) error {
 	if i := interactiveOf(ctx); i != nil {
 		return b.admitInteractive(i)
@@ -168,8 +175,8 @@ func (b *budget) pauseLeft(of Purpose) time.Duration {
 	return b.pauses.left(of, time.Now())
 }
 
-// pause holds calls of a purpose, and of those that come after it, for as long as Clerk asks, but no longer than such calls may be
-// held. It returns how long the purpose's own pause is.
+// pause holds calls of a purpose, and of those that come after it, for as long as Clerk asks, but
+// no longer than such calls may be held. It returns how long the purpose's own pause is.
 func (b *budget) pause(of Purpose, asked time.Duration) time.Duration {
 	b.mu.Lock()
 	defer b.mu.Unlock()

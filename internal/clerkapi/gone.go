@@ -10,16 +10,17 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// saysGone reports whether Clerk itself said that an object doesn't exist. The 404 of a proxy or of a wrong path doesn't say so, nor does
-// one that names a feature.
+// saysGone reports whether Clerk itself said that an object doesn't exist. The 404 of a proxy, of a
+// wrong path or of a feature that is off doesn't say so.
 func saysGone(err error) bool {
 	refusal, ok := errors.AsType[*Error](err)
 	return ok && refusal.Status == http.StatusNotFound &&
 		slices.Contains([]string{"resource_not_found", "organization_not_found", "organization_invitation_not_found"}, refusal.Code)
 }
 
-// unlessGone returns nil if err says that a list doesn't exist, and Clerk says of one of its owners that it doesn't exist either: then
-// the list is empty. If all of them are there, the list is refused, and err says so.
+// unlessGone returns nil if err says that a list doesn't exist, and one of its owners doesn't exist
+// either: the list is empty then. If all owners are there the list is refused, and unlessGone
+// returns err.
 func (c *Client) unlessGone(ctx context.Context, err error, owners ...endpoint) error {
 	if !saysGone(err) {
 		return err

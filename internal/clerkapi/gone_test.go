@@ -14,7 +14,8 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// TestAListThatIsNotThereIsEmptyOnlyIfItsOwnerIsGone: a 404 for the list of something that lives is a refusal, whatever its code.
+// TestAListThatIsNotThereIsEmptyOnlyIfItsOwnerIsGone: a 404 for the list of something that lives is
+// a refusal, whatever its code.
 func TestAListThatIsNotThereIsEmptyOnlyIfItsOwnerIsGone(t *testing.T) {
 	t.Parallel()
 	const pair = "org_1 user_1"
@@ -80,7 +81,7 @@ func TestAWholeListThatIsNotThereIsRefused(t *testing.T) {
 	}
 }
 
-// TestNoAddressIsInAnError, whoever says it.
+// TestNoAddressIsInAnError: neither from Clerk's message nor from a proxy's page.
 func TestNoAddressIsInAnError(t *testing.T) {
 	t.Parallel()
 	for _, body := range []string{

@@ -26,8 +26,9 @@ func askFor(t *testing.T, client *clerkapi.Client, purpose clerkapi.Purpose) err
 	return err
 }
 
-// TestAPauseHoldsNothingThatGoesBefore: one answer with an hour's Retry-After to a call of one purpose holds such calls and what comes
-// after them, for seconds; what goes before them isn't held at all.
+// TestAPauseHoldsNothingThatGoesBefore: one answer with an hour's Retry-After to a call of one
+// purpose holds such calls and what comes after them, for seconds; what goes before them isn't held
+// at all.
 func TestAPauseHoldsNothingThatGoesBefore(t *testing.T) {
 	t.Parallel()
 	for i, asked := range purposes() {
@@ -63,7 +64,8 @@ func TestABackgroundPauseHoldsNobodyWhoWaits(t *testing.T) {
 	})
 }
 
-// TestALongPauseIsProbed: while Clerk, or a proxy, goes on asking for an hour, one background call a minute finds out.
+// TestALongPauseIsProbed: while Clerk keeps asking for an hour, one background call a minute finds
+// out.
 func TestALongPauseIsProbed(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

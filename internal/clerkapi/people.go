@@ -23,8 +23,8 @@ func (b *budget) admitInteractive(i *interactive) error {
 	return nil
 }
 
-// need is how many calls must be free. What begins must find enough for all its calls, which are kept for it until it ends: else
-// calls would be spent on what can't be brought to its end.
+// need is how many calls must be free. What begins must find enough for all its calls, which are
+// kept for it until it ends: else calls would be spent on what can't be brought to its end.
 func (i *interactive) need() float64 {
 	if i.begun {
 		return 1
@@ -32,7 +32,8 @@ func (i *interactive) need() float64 {
 	return i.purpose.calls()
 }
 
-// limitWait returns how long Clerk's limit is too near; what begins must also leave enough for what goes before it.
+// limitWait returns how long Clerk's limit is too near; what begins must also leave enough for what
+// goes before it.
 func (b *budget) limitWait(i *interactive, now time.Time) time.Duration {
 	need := i.need()
 	if !i.begun {
@@ -57,7 +58,8 @@ func (b *budget) strangersWait(i *interactive, now time.Time) time.Duration {
 	return time.Duration(missing / float64(b.strangers.Limit()) * float64(time.Second))
 }
 
-// take takes the call, and has the next background call wait for it, unless it waits for others already.
+// take takes the call, and has the next background call wait for it, unless it waits for others
+// already.
 func (b *budget) take(i *interactive, now time.Time) {
 	if !i.begun {
 		i.begun = true

@@ -31,8 +31,9 @@ func command(t *testing.T, client *clerkapi.Client, purpose clerkapi.Purpose, ca
 	return nil
 }
 
-// TestPeopleMayUseClerksLimit: on a development instance, thirty commands in a row go at once beside a sweep. Whoever is refused
-// beyond that is told truly when there is room, and Clerk never has more calls in any ten seconds than it takes.
+// TestPeopleMayUseClerksLimit: on a development instance, thirty commands in a row go at once
+// beside a sweep. A command beyond Clerk's limit is told truly when there is room, and Clerk never
+// gets more calls than it takes.
 func TestPeopleMayUseClerksLimit(t *testing.T) {
 	t.Parallel()
 	for _, purpose := range purposes()[1:] {
@@ -71,7 +72,7 @@ func TestPeopleMayUseClerksLimit(t *testing.T) {
 	}
 }
 
-// TestASweepWaitsForPeople: while they use most of Clerk's limit no background call is sent, and then it goes on.
+// TestASweepWaitsForPeople: while people use most of Clerk's limit, no background call is sent.
 func TestASweepWaitsForPeople(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -87,7 +88,7 @@ func TestASweepWaitsForPeople(t *testing.T) {
 	})
 }
 
-// TestStrangersLeaveClerksLimitToMembers: however many knock, and for however long.
+// TestStrangersLeaveClerksLimitToMembers, however many strangers knock.
 func TestStrangersLeaveClerksLimitToMembers(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -104,7 +105,8 @@ func TestStrangersLeaveClerksLimitToMembers(t *testing.T) {
 	})
 }
 
-// TestAConfiguredRateIsOfBackgroundCalls: people aren't held to it; and one above our share says that Clerk takes more.
+// TestAConfiguredRateIsOfBackgroundCalls: people aren't held to it; and one above our share says
+// that Clerk takes more.
 func TestAConfiguredRateIsOfBackgroundCalls(t *testing.T) {
 	t.Parallel()
 	for rate, commands := range map[float64]int{0.1: 40, 20: 400} {

@@ -12,15 +12,16 @@ const (
 	FeatureBilling       Feature = "billing"
 )
 
-// SetFeature turns a feature of the instance on or off, as somebody does in Clerk's dashboard. While it is off the Backend API refuses
-// what belongs to it; what there is stays, and is shown again later.
+// SetFeature turns a feature of the instance on or off, as Clerk's dashboard does. While it is off,
+// the Backend API refuses its paths. Its objects stay, and are shown again later.
 func (w *World) SetFeature(feature Feature, on bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.features[feature] = on
 }
 
-// featureOf returns the feature that a path of the Backend API belongs to; "" for what every instance has.
+// featureOf returns the feature that a path of the Backend API belongs to; "" for what every
+// instance has.
 func featureOf(path string) Feature {
 	switch {
 	case strings.HasPrefix(path, "/billing"):

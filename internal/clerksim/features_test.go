@@ -11,7 +11,8 @@ import (
 	"github.com/callmine/rolecall/internal/clerksim"
 )
 
-// TestFeaturesThatAreOffAreRefused: with the code and the words of Clerk's, and shown again when they are on.
+// TestFeaturesThatAreOffAreRefused: with the code and the words of Clerk's, and shown again when
+// they are on.
 func TestFeaturesThatAreOffAreRefused(t *testing.T) {
 	t.Parallel()
 	a := newFaultyAPI(t, clerksim.Config{})

@@ -15,7 +15,7 @@ const (
 	PayerOrganization Payer = "org"
 )
 
-// plan is a plan of Clerk Billing, of which the simulator knows only that it exists.
+// plan is a plan of Clerk Billing. The simulator knows no prices and no subscriptions.
 type plan struct {
 	entry
 
@@ -32,7 +32,8 @@ type planBody struct {
 	Features []string `json:"features"`
 }
 
-// AddPlan adds a plan to Clerk Billing and returns its id. The Backend API lists it while [FeatureBilling] is on.
+// AddPlan adds a plan to Clerk Billing and returns its id. The Backend API lists it while
+// [FeatureBilling] is on.
 func (w *World) AddPlan(name string, payer Payer) string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
