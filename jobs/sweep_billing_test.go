@@ -11,14 +11,14 @@ import (
 )
 
 // billed sweeps with a Clerk that says so of its Billing.
-func (b *bundle) billed(t *testing.T, d *directory, opts SweepOptions, billing clerksync.Billing, err error) SweepReport {
+func (b *bundle) billed(t *testing.T, d *directory, billing clerksync.Billing, err error) SweepReport {
 	t.Helper()
 	s, failed := NewSweeper(SweeperConfig{
 		Pool: b.pool, Directory: d, Logger: b.logs.logger(),
 		Billing: func(context.Context) (clerksync.Billing, error) { return billing, err },
 	})
 	require.NoError(t, failed)
-	report, failed := s.Run(t.Context(), opts)
+	report, failed := s.Run(t.Context(), SweepOptions{})
 	require.NoError(t, failed)
 	return report
 }
@@ -34,7 +34,7 @@ func TestASweepSaysThatPlansAreNotMirrored(t *testing.T) {
 		"id": "role_1", "key": "org:member", "created_at": t0, "updated_at": t0, "permissions": []any{map[string]any{"id": "perm_s"}},
 	})
 	on := clerksync.Billing{On: true, Plans: 2}
-	require.Equal(t, &BillingReport{On: true, Plans: 2}, b.billed(t, d, SweepOptions{}, on, nil).Billing)
+	require.Equal(t, &BillingReport{On: true, Plans: 2}, b.billed(t, d, on, nil).Billing)
 	require.NotContains(t, b.logs.String(), warning, "Clerk's system permissions need no plan")
 
 	d.set(clerksync.ResourcePermission, map[string]any{"id": "perm_c", "key": "org:reports:read", "created_at": t0, "updated_at": t0})
@@ -42,13 +42,13 @@ func TestASweepSaysThatPlansAreNotMirrored(t *testing.T) {
 		"id": "role_1", "key": "org:member", "created_at": t0, "updated_at": t0 + 1,
 		"permissions": []any{map[string]any{"id": "perm_s"}, map[string]any{"id": "perm_c"}},
 	})
-	require.False(t, b.billed(t, d, SweepOptions{}, clerksync.Billing{}, nil).Billing.Unmirrored())
+	require.False(t, b.billed(t, d, clerksync.Billing{}, nil).Billing.Unmirrored())
 	require.NotContains(t, b.logs.String(), warning)
-	noticed := b.billed(t, d, SweepOptions{}, on, nil).Billing
+	noticed := b.billed(t, d, on, nil).Billing
 	require.Equal(t, &BillingReport{On: true, Plans: 2, CustomPermissions: 1}, noticed)
 	require.True(t, noticed.Unmirrored())
 	require.Contains(t, b.logs.String(), warning)
 
-	require.Equal(t, noticed, b.billed(t, d, SweepOptions{}, clerksync.Billing{}, errors.New("boom")).Billing)
-	require.False(t, b.billed(t, d, SweepOptions{}, clerksync.Billing{}, nil).Billing.Unmirrored())
+	require.Equal(t, noticed, b.billed(t, d, clerksync.Billing{}, errors.New("boom")).Billing)
+	require.False(t, b.billed(t, d, clerksync.Billing{}, nil).Billing.Unmirrored())
 }

@@ -14,15 +14,15 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// refusal is an answer of Clerk's, or of something between, that refuses something.
-type refusal clerksync.Explanation
+// refusalError is an answer of Clerk's, or of something between, that refuses something.
+type refusalError clerksync.Explanation
 
-func (r refusal) Error() string                  { return fmt.Sprintf("status %d %s", r.Status, r.Code) }
-func (r refusal) Explain() clerksync.Explanation { return clerksync.Explanation(r) }
+func (r refusalError) Error() string                  { return fmt.Sprintf("status %d %s", r.Status, r.Code) }
+func (r refusalError) Explain() clerksync.Explanation { return clerksync.Explanation(r) }
 
 // domainsOff is what Clerk answers where organizations have no domains.
-func domainsOff() refusal {
-	return refusal{http.StatusForbidden, "organization_domains_not_enabled", "trace_1"}
+func domainsOff() refusalError {
+	return refusalError{http.StatusForbidden, "organization_domains_not_enabled", "trace_1"}
 }
 
 // refuse makes the directory refuse the list of a kind, or only its pages from an offset on.
@@ -77,11 +77,11 @@ func (b *bundle) alive(t *testing.T, table string) int {
 // kind, and says what it didn't compare. Once Clerk shows the kind again, it is compared again.
 func TestARefusedListIsLeftOut(t *testing.T) {
 	t.Parallel()
-	for _, answer := range []refusal{
+	for _, answer := range []refusalErrorError{
 		{http.StatusPaymentRequired, "plan_too_small", ""}, {http.StatusNotFound, "resource_not_found", "trace_2"},
 		{http.StatusGone, "feature_removed", ""}, {http.StatusUnprocessableEntity, "form_param_unknown", ""}, {http.StatusForbidden, "", ""},
 	} {
-		t.Run(fmt.Sprint(answer), func(t *testing.T) {
+		t.Run(answer.Error(), func(t *testing.T) {
 			t.Parallel()
 			testARefusedList(t, answer, clerksync.ResourceDomain, 0, 3)
 		})
@@ -100,7 +100,7 @@ func TestARefusedListIsLeftOut(t *testing.T) {
 
 // testARefusedList refuses the list of a kind from an offset on. There are others objects of each
 // such kind.
-func testARefusedList(t *testing.T, answer refusal, kind clerksync.Resource, from, others int) {
+func testARefusedList(t *testing.T, answer refusalError, kind clerksync.Resource, from, others int) {
 	t.Helper()
 	b, d := setup(t), furnished(3, others)
 	table := dispensable()[kind]
@@ -137,13 +137,13 @@ func TestANeededListThatIsRefusedStopsTheSweep(t *testing.T) {
 				b, d := setup(t), furnished(3, 2)
 				b.sweep(t, d, SweepOptions{})
 				d.remove(clerksync.ResourceMembership, "orgmem_00001")
-				d.refuse(kind, 0, refusal{http.StatusForbidden, "organization_not_enabled_in_instance", "trace_9"})
+				d.refuse(kind, 0, refusalError{http.StatusForbidden, "organization_not_enabled_in_instance", "trace_9"})
 				report := b.sweep(t, d, opts)
 				require.Equal(t, ReasonListRefused, report.Reason)
 				require.Equal(t, fmt.Sprintf("the list of %ss is refused: status 403, organization_not_enabled_in_instance (trace trace_9)", kind), report.Detail)
 				require.Len(t, b.roles(t), 3)
 
-				d.refuse(kind, 0, refusal{http.StatusForbidden, "", ""})
+				d.refuse(kind, 0, refusalError{http.StatusForbidden, "", ""})
 				report = b.sweep(t, d, opts)
 				require.Equal(t, ReasonListingIncomplete, report.Reason, "a proxy may change its mind")
 				require.Contains(t, report.Detail, "403")
@@ -156,7 +156,7 @@ func TestANeededListThatIsRefusedStopsTheSweep(t *testing.T) {
 func TestOnlyA401IsAboutTheKey(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), populated(1)
-	d.refuse(clerksync.ResourceDomain, 0, errors.Join(clerksync.ErrUnauthorized, refusal{http.StatusUnauthorized, "clerk_key_invalid", "trace_3"}))
+	d.refuse(clerksync.ResourceDomain, 0, errors.Join(clerksync.ErrUnauthorized, refusalError{http.StatusUnauthorized, "clerk_key_invalid", "trace_3"}))
 	report := b.sweep(t, d, SweepOptions{})
 	require.Equal(t, ReasonUnauthorized, report.Reason)
 	require.Contains(t, report.Detail, "CLERK_SECRET_KEY")
@@ -167,8 +167,8 @@ func TestOnlyA401IsAboutTheKey(t *testing.T) {
 func TestARefusedInstanceStopsTheSweep(t *testing.T) {
 	t.Parallel()
 	for want, answer := range map[GuardReason]error{
-		ReasonListRefused:       refusal{http.StatusForbidden, "authorization_invalid", "trace_4"},
-		ReasonListingIncomplete: refusal{http.StatusForbidden, "", ""},
+		ReasonListRefused:       refusalError{http.StatusForbidden, "authorization_invalid", "trace_4"},
+		ReasonListingIncomplete: refusalError{http.StatusForbidden, "", ""},
 	} {
 		b, d := setup(t), populated(1)
 		d.err = answer
@@ -198,7 +198,7 @@ func TestARefusedLookUpKeepsNothingElseFromBeingRepaired(t *testing.T) {
 			d.remove(clerksync.ResourceDomain, "orgdmn_0002")
 			d.refusing = func(_ clerksync.Resource, ref clerksync.Reference) error {
 				if ref.ID == id {
-					return refusal{http.StatusForbidden, "resource_forbidden", "trace_5"}
+					return refusalError{http.StatusForbidden, "resource_forbidden", "trace_5"}
 				}
 				return nil
 			}
@@ -287,7 +287,7 @@ func TestPermissionsThatClerkDoesNotListComeWithTheirRoles(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), furnished(1, 1)
 	d.set(clerksync.ResourceMembership, membershipObject(0, "org:r_0000", 0))
-	d.refuse(clerksync.ResourcePermission, 0, refusal{http.StatusForbidden, "authorization_invalid", ""})
+	d.refuse(clerksync.ResourcePermission, 0, refusalError{http.StatusForbidden, "authorization_invalid", ""})
 	require.False(t, b.sweep(t, d, SweepOptions{}).Aborted)
 	standings, err := store.Standings(t.Context(), b.pool, store.Pair{UserID: "user_00000", OrganizationID: "org_1"})
 	require.NoError(t, err)
@@ -301,7 +301,7 @@ func TestWithoutRolesTheSnapshotCounts(t *testing.T) {
 	member := membershipObject(0, "org:r_0000", 0)
 	member["permissions"] = []string{"org:a:snapshot"}
 	d.set(clerksync.ResourceMembership, member)
-	d.refuse(clerksync.ResourceRole, 0, refusal{http.StatusForbidden, "authorization_invalid", ""})
+	d.refuse(clerksync.ResourceRole, 0, refusalError{http.StatusForbidden, "authorization_invalid", ""})
 	require.False(t, b.sweep(t, d, SweepOptions{}).Aborted)
 	standings, err := store.Standings(t.Context(), b.pool, store.Pair{UserID: "user_00000", OrganizationID: "org_1"})
 	require.NoError(t, err)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
 
 	clerksync "github.com/callmine/rolecall/sync"
 )
@@ -15,7 +16,7 @@ import (
 // answer is an error.
 func (c *Client) Billing(ctx context.Context) (clerksync.Billing, error) {
 	e := at("/billing/plans")
-	e.query.Set("limit", fmt.Sprint(maxLimit))
+	e.query.Set("limit", strconv.Itoa(maxLimit))
 	var body listBody
 	err := c.get(ctx, e, &body)
 	if refusal, ok := errors.AsType[*Error](err); ok && refusal.kind == nil && refusal.Status/100 == http.StatusBadRequest/100 {

@@ -21,11 +21,11 @@ func command(t *testing.T, client *clerkapi.Client, purpose clerkapi.Purpose, ca
 	defer end()
 	ctx = clerkapi.Interactive(ctx, purpose)
 	for n := range calls {
-		if _, err := client.Instance(ctx); n == 0 && err != nil {
+		_, err := client.Instance(ctx)
+		if n == 0 && err != nil {
 			return err
-		} else {
-			require.NoError(t, err, "what has begun is brought to its end")
 		}
+		require.NoError(t, err, "what has begun is brought to its end")
 	}
 	synctest.Wait() // what was kept for it is free again
 	return nil

@@ -135,16 +135,16 @@ func TestRetryAfterOfEitherForm(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			for ctx, want := range map[context.Context]time.Duration{
-				context.Background(): c.background,
-				clerkapi.Interactive(context.Background(), clerkapi.ForStranger): c.strangers,
-				clerkapi.Interactive(context.Background(), clerkapi.ForCommand):  c.commands,
-				clerkapi.Interactive(context.Background(), clerkapi.ForRemoval):  c.commands,
+			for purpose, want := range map[clerkapi.Purpose]time.Duration{
+				0: c.background, clerkapi.ForStranger: c.strangers, clerkapi.ForCommand: c.commands, clerkapi.ForRemoval: c.commands,
 			} {
 				synctest.Test(t, func(t *testing.T) {
 					w := always(http.StatusTooManyRequests, tooMany, "Retry-After", c.header)
-					ctx, cancel := context.WithTimeout(ctx, time.Second) // nobody waits for it
+					ctx, cancel := context.WithTimeout(t.Context(), time.Second) // too short for any pause
 					defer cancel()
+					if purpose != 0 {
+						ctx = clerkapi.Interactive(ctx, purpose)
+					}
 					_, err := newClient(t, clerkapi.Config{Transport: w}).Instance(ctx)
 					var refusal *clerkapi.Error
 					require.ErrorAs(t, err, &refusal)
