@@ -77,7 +77,7 @@ func (b *bundle) alive(t *testing.T, table string) int {
 // kind, and says what it didn't compare. Once Clerk shows the kind again, it is compared again.
 func TestARefusedListIsLeftOut(t *testing.T) {
 	t.Parallel()
-	for _, answer := range []refusalErrorError{
+	for _, answer := range []refusalError{
 		{http.StatusPaymentRequired, "plan_too_small", ""}, {http.StatusNotFound, "resource_not_found", "trace_2"},
 		{http.StatusGone, "feature_removed", ""}, {http.StatusUnprocessableEntity, "form_param_unknown", ""}, {http.StatusForbidden, "", ""},
 	} {
