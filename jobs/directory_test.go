@@ -27,8 +27,10 @@ type directory struct {
 	tamper func(clerksync.Resource, clerksync.PageRequest, *clerksync.Page)
 	// finding is told of each look-up before it is answered, without the lock.
 	finding func(clerksync.Resource, clerksync.Reference)
-	pages   []string // that were asked for
-	finds   []string
+	// refusing may fail a look-up, which is told of before.
+	refusing func(clerksync.Resource, clerksync.Reference) error
+	pages    []string // that were asked for
+	finds    []string
 }
 
 func newDirectory() *directory {
@@ -119,6 +121,11 @@ func (d *directory) Find(_ context.Context, r clerksync.Resource, ref clerksync.
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.finds = append(d.finds, ref.ID)
+	if d.refusing != nil {
+		if err := d.refusing(r, ref); err != nil {
+			return nil, err
+		}
+	}
 	var found []json.RawMessage
 	for _, o := range d.objects[r] {
 		user, _ := o["public_user_data"].(map[string]any)

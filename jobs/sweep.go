@@ -40,6 +40,8 @@ type SweeperConfig struct {
 	Pool *pgxpool.Pool
 	// Directory is Clerk.
 	Directory Directory
+	// Billing asks whether Clerk Billing is on. Nil asks nobody.
+	Billing func(ctx context.Context) (clerksync.Billing, error)
 	// InstanceID is the Clerk instance of the mirror (ins_…). Empty takes the one of the deliveries so far.
 	InstanceID string
 	// MaxRemovalRatio is the part of the live memberships that a sweep may remove without being told to (ten it may
@@ -182,6 +184,8 @@ type sweepRun struct {
 	fresh    int                   // objects of the last page that this sweep hadn't seen before
 	doubtful []clerksync.Reference // objects of the last answer that Clerk showed otherwise than later versions here say
 
+	nested bool // permissions are known from the roles that have them: Clerk refuses their own list
+
 	ahead       chan pageResult // the page after the one that is being merged; nil if nobody asks for it
 	cancelAhead context.CancelFunc
 
@@ -200,10 +204,11 @@ func (r *sweepRun) begin(ctx context.Context) error {
 		return err
 	}
 	r.lastClean = clean.StartedAt
-	if r.report.NewestDrift, err = newestDriftSoFar(ctx, r.conn); err != nil {
+	if err := r.takeOver(ctx); err != nil {
 		return err
 	}
-	instance, refused := r.directory.Instance(ctx)
+	instance, err := r.directory.Instance(ctx)
+	refused := askingError(ctx, instanceResource, err)
 	if refused == nil {
 		refused = r.checkInstance(ctx, instance.ID)
 	}
@@ -222,21 +227,22 @@ func (r *sweepRun) begin(ctx context.Context) error {
 	return errors.Join(refused, r.start(ctx, instance.ID, refused == nil && r.opts.OrganizationID == "" && !r.opts.DryRun))
 }
 
-// newestDriftSoFar returns the newest change that no delivery told, as far as the sweep before knows: silence doesn't end because a
-// sweep has repaired what it hid.
-func newestDriftSoFar(ctx context.Context, db store.DBTX) (*time.Time, error) {
-	last, err := store.LastSweep(ctx, db)
+// takeOver notes what the sweep before knows: the newest change that no delivery told, because silence doesn't end when a sweep has
+// repaired what it hid; and what Clerk said of its Billing, until it says something else.
+func (r *sweepRun) takeOver(ctx context.Context) error {
+	last, err := store.LastSweep(ctx, r.conn)
 	if errors.Is(err, store.ErrNotFound) {
-		return nil, nil //nolint:nilnil // nothing is known
+		return nil
 	}
 	if err != nil {
-		return nil, err
+		return err
 	}
 	var report SweepReport
 	if err := json.Unmarshal(last.Report, &report); err != nil {
-		return nil, fmt.Errorf("read report of sweep %d: %w", last.ID, err)
+		return fmt.Errorf("read report of sweep %d: %w", last.ID, err)
 	}
-	return report.NewestDrift, nil
+	r.report.NewestDrift, r.report.Billing = report.NewestDrift, report.Billing
+	return nil
 }
 
 // checkInstance refuses a secret key of another instance than the mirror's.
@@ -278,6 +284,7 @@ func (r *sweepRun) resume(s store.Sweep) error {
 		return fmt.Errorf("read where sweep %d stands: %w", s.ID, err)
 	}
 	r.calls.Add(int64(r.report.Calls))
+	r.nested = r.unlisted(clerksync.ResourcePermission)
 	r.report.SweepID = sweepName(s.ID)
 	return nil
 }
@@ -316,7 +323,11 @@ func (r *sweepRun) compare(ctx context.Context) error {
 	if err := r.brake(ctx); err != nil {
 		return err
 	}
-	return r.confirm(ctx)
+	if err := r.confirm(ctx); err != nil {
+		return err
+	}
+	r.askForBilling(ctx)
+	return r.unconfirmed()
 }
 
 // end records how the sweep ended, and returns its report. One that was cut off stays as its last page left it.
@@ -379,5 +390,6 @@ func (r *sweepRun) log(ctx context.Context) {
 	}
 	r.cfg.Logger.Log(ctx, level, "sweep ended", "sweep_id", r.report.SweepID, "trigger", r.sweep.Trigger, "state", r.sweep.State,
 		"reason", r.sweep.Reason, "detail", r.report.Detail, "missing", r.report.Missing, "stale", r.report.Stale, "extra", r.report.Extra,
-		"behind", r.report.Behind, "repaired", r.report.Repaired, "unreadable", r.report.Unreadable, "calls", r.report.Calls, "duration_ms", r.report.DurationMS)
+		"behind", r.report.Behind, "repaired", r.report.Repaired, "unreadable", r.report.Unreadable, "refused", len(r.report.Refused),
+		"calls", r.report.Calls, "duration_ms", r.report.DurationMS)
 }

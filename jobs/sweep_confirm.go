@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -59,7 +60,7 @@ func (r *sweepRun) compareAll(ctx context.Context, ask func(pgx.Tx) error) error
 // confirmed are the resources in the order in which what differs is looked up: what takes others along comes first.
 func (r *sweepRun) confirmed() []clerksync.Resource {
 	first := []clerksync.Resource{clerksync.ResourceOrganization, clerksync.ResourceUser}
-	rest := slices.DeleteFunc(r.resources(), func(x clerksync.Resource) bool { return slices.Contains(first, x) })
+	rest := slices.DeleteFunc(r.resources(), func(x clerksync.Resource) bool { return slices.Contains(first, x) || r.unlisted(x) })
 	return append(first, rest...)
 }
 
@@ -102,7 +103,8 @@ func (r *sweepRun) confirmUnseen(ctx context.Context, resource clerksync.Resourc
 			return err
 		}
 		for _, ref := range refs {
-			if err := r.lookUp(ctx, resource, ref); err != nil {
+			err := r.lookUp(ctx, resource, ref)
+			if err := r.withoutLookUp(ctx, r.lookUpNext(resource, ref.ID, false, 1), err); err != nil {
 				return err
 			}
 		}
@@ -201,6 +203,7 @@ func (r *sweepRun) goingWith(ctx context.Context, resource clerksync.Resource, r
 	if err != nil {
 		return nil, err
 	}
+	maps.DeleteFunc(gone, func(kind clerksync.Resource, _ int) bool { return r.unlisted(kind) })
 	gone[resource]++
 	return gone, nil
 }
@@ -216,7 +219,8 @@ func (r *sweepRun) confirmBuried(ctx context.Context, resource clerksync.Resourc
 			return err
 		}
 		for _, grave := range graves {
-			if err := r.exhume(ctx, resource, grave); err != nil {
+			err := r.exhume(ctx, resource, grave)
+			if err := r.withoutLookUp(ctx, r.lookUpNext(resource, grave.ID, true, 1), err); err != nil {
 				return err
 			}
 		}
@@ -253,6 +257,9 @@ func (r *sweepRun) exhume(ctx context.Context, resource clerksync.Resource, grav
 
 // find looks an object up.
 func (r *sweepRun) find(ctx context.Context, resource clerksync.Resource, ref clerksync.Reference) (answer, error) {
+	if err := r.gaveUp(resource); err != nil {
+		return answer{}, err
+	}
 	askedAt, err := store.Now(ctx, r.conn)
 	if err != nil {
 		return answer{}, err

@@ -32,7 +32,7 @@ type doubt struct {
 // settleDoubts looks up what the last answer showed otherwise than later versions here say.
 func (r *sweepRun) settleDoubts(ctx context.Context, resource clerksync.Resource) error {
 	for _, ref := range r.doubtful {
-		if err := r.settleDoubt(ctx, resource, ref); err != nil {
+		if err := r.withoutLookUp(ctx, r.progress, r.settleDoubt(ctx, resource, ref)); err != nil {
 			return err
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -26,8 +27,8 @@ const (
 	sweepTimeout = 45 * time.Second
 	// sweepPause is how long a sweep waits while another one runs, or while Clerk is away.
 	sweepPause = 5 * time.Second
-	// sweepAgain is how long a sweep waits after an unreliable listing, or after answers from before what is applied. Every
-	// other guard waits for an operator.
+	// sweepAgain is how long a sweep waits after an unreliable or a refused listing, or after answers from before what is
+	// applied. Every other guard waits for an operator.
 	sweepAgain = 5 * time.Minute
 	// rolesSettle is how long a sweep waits after a role changed: Clerk moves members to other roles in the background.
 	rolesSettle = 10 * time.Second
@@ -118,7 +119,7 @@ func (w *sweepWorker) Work(ctx context.Context, job *river.Job[SweepArgs]) error
 	defer cancel()
 	report, err := w.sweeper.Run(slice, SweepOptions{Trigger: job.Args.Trigger})
 	switch {
-	case err == nil && (report.Reason == ReasonListingIncomplete || report.Reason == ReasonReadsBehind):
+	case err == nil && slices.Contains([]GuardReason{ReasonListingIncomplete, ReasonListRefused, ReasonReadsBehind}, report.Reason):
 		return river.JobSnooze(sweepAgain)
 	case err == nil && report.Aborted:
 		return nil

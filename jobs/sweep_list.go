@@ -68,7 +68,7 @@ func (r *sweepRun) nextPage(ctx context.Context, resource clerksync.Resource) er
 		return r.repeat(ctx, resource, true)
 	}
 	if err != nil {
-		return err
+		return r.withoutList(ctx, resource, err)
 	}
 	a, page, ids := p.answer, p.page, p.answer.ids
 	shared := slices.ContainsFunc(ids, func(id string) bool { return slices.Contains(r.progress.Tail, id) })
@@ -150,12 +150,16 @@ func (r *sweepRun) finishListing(ctx context.Context, a answer, next progress, t
 	if total < 0 || seen < total {
 		return r.repeat(ctx, a.resource, next.NoCursor)
 	}
+	return r.save(ctx, r.afterListing(a.resource))
+}
+
+// afterListing is where the sweep goes on when it is done with a list.
+func (r *sweepRun) afterListing(resource clerksync.Resource) progress {
 	resources := r.resources()
-	next = progress{Listed: true}
-	if i := slices.Index(resources, a.resource); i+1 < len(resources) {
-		next = progress{Resource: resources[i+1]}
+	if i := slices.Index(resources, resource); i+1 < len(resources) {
+		return progress{Resource: resources[i+1]}
 	}
-	return r.save(ctx, next)
+	return progress{Listed: true}
 }
 
 // repeat begins another pass over a resource, if there may be one more.
@@ -168,13 +172,18 @@ func (r *sweepRun) repeat(ctx context.Context, resource clerksync.Resource, noCu
 	return r.save(ctx, next)
 }
 
-// askingError tells a failure of Clerk's that passes, after which the sweep goes on, from one that makes what it says useless.
+// askingError tells a failure of Clerk's that passes, after which the sweep goes on, and a refusal, which may be about something that it
+// can do without, from a failure that makes what Clerk says useless.
 func askingError(ctx context.Context, resource clerksync.Resource, err error) error {
-	switch {
-	case err == nil:
+	if err == nil {
 		return nil
+	}
+	refused := refusedBy(resource, err)
+	switch {
 	case ctx.Err() != nil, errors.Is(err, context.DeadlineExceeded), guardOf(err) != nil, errors.Is(err, clerksync.ErrCursorGone), errors.Is(err, clerksync.ErrUnavailable), errors.Is(err, clerksync.ErrRateLimited):
 		return fmt.Errorf("ask for %s: %w", resource, err)
+	case refused != nil:
+		return refused
 	default:
 		return incomplete(resource, "%v", err)
 	}

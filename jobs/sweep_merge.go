@@ -50,7 +50,10 @@ func (r *sweepRun) read(ctx context.Context, resource clerksync.Resource, askedA
 			Resource: resource, Object: raw, AskedAt: askedAt.UnixMilli(), Cause: sweepName(r.sweep.ID),
 		})
 		if err == nil {
-			a.ids[i], a.facts = f.Subject, append(a.facts, f.Own()) // what is nested was listed itself, before
+			if resource != clerksync.ResourceRole || !r.nested {
+				f = f.Own() // what is nested was listed itself, before
+			}
+			a.ids[i], a.facts = f.Subject, append(a.facts, f)
 			continue
 		}
 		id, idErr := clerksync.ObservedID(raw)

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/callmine/rolecall/store"
@@ -19,6 +21,7 @@ const (
 	ReasonListingIncomplete GuardReason = "listing_incomplete" // a listing failed, fell short, or contradicted itself
 	ReasonWrongInstance     GuardReason = "wrong_instance"     // the secret key is of another instance than the mirror
 	ReasonUnauthorized      GuardReason = "unauthorized"       // Clerk refused the secret key
+	ReasonListRefused       GuardReason = "list_refused"       // Clerk refused a list, or look-ups, that say who is a member
 	ReasonBudget            GuardReason = "budget"             // Clerk's rate limit is used up
 	// ReasonReadsBehind stops nothing: the sweep went through, and Clerk showed states from before what is applied.
 	ReasonReadsBehind GuardReason = store.ReasonReadsBehind
@@ -38,12 +41,25 @@ func guardOf(err error) *guardError {
 	if guard, ok := errors.AsType[*guardError](err); ok {
 		return guard
 	}
+	if refused, ok := errors.AsType[*refusedError](err); ok {
+		return refused.guard()
+	}
 	switch {
 	case errors.Is(err, clerksync.ErrUnauthorized):
-		return &guardError{ReasonUnauthorized, clerksync.ErrUnauthorized.Error()}
+		return &guardError{ReasonUnauthorized, unauthorizedDetail(err)}
 	default:
 		return nil
 	}
+}
+
+// unauthorizedDetail says what to check, and what Clerk says.
+func unauthorizedDetail(err error) string {
+	answer, ok := errors.AsType[clerksync.Explained](err)
+	if !ok {
+		return clerksync.ErrUnauthorized.Error()
+	}
+	e := answer.Explain()
+	return strings.TrimSpace(fmt.Sprintf("%v (status %d %s %s)", clerksync.ErrUnauthorized, e.Status, e.Code, e.TraceID))
 }
 
 // incomplete stops a sweep because a listing can't be relied on.
@@ -73,6 +89,8 @@ type SweepReport struct {
 	AtStake        int                                  `json:"at_stake,omitempty"`        // of them, those that would go
 	RemovalLimit   int                                  `json:"removal_limit,omitempty"`   // how many may go without being confirmed
 	NewestDrift    *time.Time                           `json:"newest_drift_at,omitempty"` // when the newest change happened that no delivery told
+	Refused        []Refused                            `json:"refused,omitempty"`         // what Clerk refused to show, and the sweep went on without
+	Billing        *BillingReport                       `json:"billing,omitempty"`         // what Clerk says of its Billing, as far as is known
 	Calls          int                                  `json:"calls"`
 	DurationMS     int64                                `json:"duration_ms"`
 	Aborted        bool                                 `json:"aborted"` // a guard stopped it
@@ -105,7 +123,7 @@ func (r *SweepReport) clone() SweepReport {
 		kinds[kind] = new(*counts)
 	}
 	copied := *r
-	copied.ByKind = kinds
+	copied.ByKind, copied.Refused = kinds, slices.Clone(r.Refused)
 	return copied
 }
 

@@ -70,3 +70,13 @@ func ifAny(s Sweep, err error) (*Sweep, error) {
 	}
 	return &s, err
 }
+
+// CustomPermissions returns how many permissions of the customer's own Clerk's roles grant in the mirror: all but Clerk's system
+// permissions, whose keys begin with org:sys_.
+func CustomPermissions(ctx context.Context, db DBTX) (int, error) {
+	n, err := queries().CustomPermissions(ctx, db)
+	if err != nil {
+		return 0, fmt.Errorf("count custom permissions: %w", err)
+	}
+	return int(n), nil
+}

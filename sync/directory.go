@@ -7,7 +7,8 @@ import (
 
 // What a directory, which lists what Clerk has, may fail with. Whatever it fails with, nothing is known to be gone.
 var (
-	// ErrUnauthorized says that Clerk refused the secret key: somebody has to correct the configuration.
+	// ErrUnauthorized says that Clerk refused the secret key: somebody has to correct the configuration. A refusal of one list or object
+	// is an [Explained] error and nothing of these.
 	ErrUnauthorized = errors.New("clerk refused the secret key: check CLERK_SECRET_KEY")
 	// ErrRateLimited says that Clerk's limit, or our share of it, is used up.
 	ErrRateLimited = errors.New("clerk's rate limit is used up")

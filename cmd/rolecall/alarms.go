@@ -16,21 +16,22 @@ type alarmName string
 
 // The alarms. README's "Operate it" says what each means and what to do.
 const (
-	alarmNeverSwept  alarmName = "never_swept"
-	alarmOverdue     alarmName = "sweep_overdue"
-	alarmAborted     alarmName = "sweep_aborted"
-	alarmBehind      alarmName = "reads_behind"
-	alarmSilent      alarmName = "endpoint_silent"
-	alarmNoWebhook   alarmName = "no_webhook_ever"
-	alarmStuck       alarmName = "deliveries_stuck"
-	alarmQuarantined alarmName = "deliveries_quarantined"
-	alarmNobody      alarmName = "nobody_gets_in"
+	alarmNeverSwept   alarmName = "never_swept"
+	alarmOverdue      alarmName = "sweep_overdue"
+	alarmAborted      alarmName = "sweep_aborted"
+	alarmBehind       alarmName = "reads_behind"
+	alarmRolesRefused alarmName = "roles_refused"
+	alarmSilent       alarmName = "endpoint_silent"
+	alarmNoWebhook    alarmName = "no_webhook_ever"
+	alarmStuck        alarmName = "deliveries_stuck"
+	alarmQuarantined  alarmName = "deliveries_quarantined"
+	alarmNobody       alarmName = "nobody_gets_in"
 )
 
 func alarmNames() []alarmName {
 	return []alarmName{
-		alarmNeverSwept, alarmOverdue, alarmAborted, alarmBehind, alarmSilent, alarmNoWebhook, alarmStuck, alarmQuarantined,
-		alarmNobody,
+		alarmNeverSwept, alarmOverdue, alarmAborted, alarmBehind, alarmRolesRefused, alarmSilent, alarmNoWebhook, alarmStuck,
+		alarmQuarantined, alarmNobody,
 	}
 }
 
@@ -79,8 +80,7 @@ func (s situation) age(at time.Time) time.Duration { return max(0, s.At.Sub(at))
 func (s situation) alarms() []alarm {
 	found := []alarm{} // in JSON a list, also without any
 	for _, check := range []func() (alarm, bool){
-		s.neverSwept, s.overdue, s.aborted, s.behind, s.silent, s.noWebhook, s.stuck, s.quarantined,
-		s.nobody,
+		s.neverSwept, s.overdue, s.aborted, s.behind, s.rolesRefused, s.silent, s.noWebhook, s.stuck, s.quarantined, s.nobody,
 	} {
 		if a, ok := check(); ok {
 			found = append(found, a)
@@ -200,6 +200,9 @@ func adviceFor(reason jobs.GuardReason) string {
 	case jobs.ReasonReadsBehind:
 		return "another sweep looks again within minutes; if it stays so, see Clerk's status page, and if Clerk's own state has gone back, " +
 			"`rolecall reconcile --trust-clerk` takes it over"
+	case jobs.ReasonListRefused:
+		return "turn the feature on in Clerk's dashboard or choose a plan that has it; if it is on, ask Clerk's support with the trace. " +
+			"The key is good, and nothing was removed because of it"
 	case jobs.ReasonBudget:
 		return "run it again later: it goes on; if it stays so, your application uses up Clerk's limit, or lower ROLECALL_CLERK_RATE"
 	default:

@@ -123,7 +123,7 @@ func (p *program) sweeper() (*jobs.Sweeper, error) {
 		return nil, nil //nolint:nilnil // there is none, and that is no error
 	}
 	return jobs.NewSweeper(jobs.SweeperConfig{
-		Pool: p.work, Directory: p.clerk, InstanceID: p.cfg.InstanceID, MaxRemovalRatio: p.cfg.MaxRemovalRatio, Logger: p.logger,
+		Pool: p.work, Directory: p.clerk, Billing: p.clerk.Billing, InstanceID: p.cfg.InstanceID, MaxRemovalRatio: p.cfg.MaxRemovalRatio, Logger: p.logger,
 	})
 }
 

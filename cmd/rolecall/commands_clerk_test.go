@@ -16,10 +16,16 @@ import (
 // say sends a command as the bearer of a token.
 func (b *bundle) say(t testing.TB, token, method, path, body string) (int, map[string]any) {
 	t.Helper()
+	return b.do(t, b.request(t, method, path, body), token)
+}
+
+// request makes a command.
+func (b *bundle) request(t testing.TB, method, path, body string) *http.Request {
+	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), method, b.web(path), strings.NewReader(body))
 	require.NoError(t, err)
 	request.Header.Set("Content-Type", "application/json")
-	return b.do(t, request, token)
+	return request
 }
 
 // TestCommandsReachClerk: through the whole program, with signed tokens, and the webhooks of what the commands changed

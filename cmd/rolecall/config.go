@@ -34,7 +34,7 @@ type config struct {
 	ServiceTokens     string        `env:"ROLECALL_SERVICE_TOKEN_HASHES" secret:"all" help:"services that may ask about anybody: name:SHA-256 of its token in hex, comma-separated"`
 	SweepInterval     time.Duration `env:"ROLECALL_SWEEP_INTERVAL" envDefault:"1h" help:"time from one comparison with Clerk to the next, as a Go duration; the first is at the start; 0 turns both off"`
 	MaxRemovalRatio   float64       `env:"ROLECALL_MAX_REMOVAL_RATIO" envDefault:"0.05" help:"part of all memberships that a comparison may remove without being told to; ten it may always"`
-	ClerkRate         float64       `env:"ROLECALL_CLERK_RATE" envDefault:"0" help:"calls to Clerk's API per second, of each process; 0 takes a fifth of Clerk's own limit, which your application shares"`
+	ClerkRate         float64       `env:"ROLECALL_CLERK_RATE" envDefault:"0" help:"calls to Clerk's API per second for sweeps, of each process; 0 takes a fifth of Clerk's own limit, which your application shares. Commands aren't held to it; strangers have half of it"`
 	BodyRetention     time.Duration `env:"ROLECALL_BODY_RETENTION" envDefault:"2160h" help:"how long the bodies of webhooks are kept, as a Go duration; 0 keeps them for ever"`
 	PolicyFile        string        `env:"ROLECALL_POLICY_FILE" help:"YAML file that says which role may do what; default: the built-in policy"`
 	LogLevel          slog.Level    `env:"ROLECALL_LOG_LEVEL" envDefault:"info" help:"debug, info, warn or error"`

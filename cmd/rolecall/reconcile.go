@@ -49,7 +49,7 @@ func (c *reconcileCommand) run(ctx context.Context, io streams) error {
 	}
 	defer clerk.Close()
 	sweeper, err := jobs.NewSweeper(jobs.SweeperConfig{
-		Pool: db, Directory: clerk, InstanceID: cfg.InstanceID, MaxRemovalRatio: cfg.MaxRemovalRatio, Logger: display.logger,
+		Pool: db, Directory: clerk, Billing: clerk.Billing, InstanceID: cfg.InstanceID, MaxRemovalRatio: cfg.MaxRemovalRatio, Logger: display.logger,
 	})
 	if err != nil {
 		return err
@@ -154,6 +154,9 @@ func (c *reconcileCommand) print(out io.Writer, report jobs.SweepReport) error {
 	repaired := fmt.Sprintf("%d repaired (%d added, %d updated, %d removed)", report.Repaired, report.Added, report.Updated, report.Removed)
 	if report.DryRun {
 		repaired = "nothing changed (dry run)"
+	}
+	for _, line := range notCompared(report) {
+		fmt.Fprintln(out, line)
 	}
 	_, err := fmt.Fprintf(out, "%s: %d listed, %s, calls to Clerk: %d, %s\n", report.SweepID, report.Listed, repaired, report.Calls,
 		time.Duration(report.DurationMS)*time.Millisecond)

@@ -58,6 +58,7 @@ type status struct {
 	CurrentSweep   *sweepPlace  `json:"current_sweep"` // under way or, unless sweep_running, cut off
 	Drift          []driftCount `json:"drift"`         // of all sweeps ever
 	Alarms         []alarm      `json:"alarms"`
+	Notices        []notice     `json:"notices"` // what an operator should know and need not act upon
 }
 
 // sweepStatus is a sweep that ended.
@@ -96,7 +97,7 @@ type driftCount struct {
 func statusOf(s situation) (status, error) {
 	shown := status{
 		At: s.At.UTC(), Waiting: s.Waiting, Quarantined: s.Quarantined, SweepRunning: s.SweepRunning,
-		Drift: []driftCount{}, Alarms: s.alarms(),
+		Drift: []driftCount{}, Alarms: s.alarms(), Notices: s.notices(),
 	}
 	shown.LastDeliveryAt, shown.LastDelivery = s.since(s.LastDelivery)
 	_, shown.OldestWaiting = s.since(s.OldestWaiting)
@@ -178,6 +179,9 @@ func (s status) print(out io.Writer) error {
 	}
 	if err := table.print("status"); err != nil {
 		return err
+	}
+	for _, n := range s.Notices {
+		fmt.Fprintf(out, "\nNOTICE %s: %s.\n  %s.\n", n.Name, n.Detail, n.Advice)
 	}
 	for _, a := range s.Alarms {
 		fmt.Fprintf(out, "\nALARM %s: %s.\n  %s.\n", a.Name, line(a.Detail), line(a.Advice))

@@ -24,7 +24,7 @@ type statusCollector struct {
 	sweepsEvery time.Duration
 	lockout     func() *api.Lockout // of this process
 
-	lastDelivery, lastClean, drift, alarm, running *prometheus.Desc
+	lastDelivery, lastClean, drift, alarm, notice, running *prometheus.Desc
 
 	mu   sync.Mutex // a second scrape waits for what the first one reads
 	kept situation
@@ -42,13 +42,14 @@ func newStatusCollector(db *pgxpool.Pool, sweepsEvery time.Duration, lockout fun
 			"How long ago the newest sweep began that made the mirror equal to Clerk; +Inf if none did, NaN if the database can't tell."),
 		drift:   desc("rolecall_drift_total", "Objects that sweeps found to differ from Clerk.", "kind", "difference", "cause"),
 		alarm:   desc("rolecall_alarm", "1 if something needs attention (rolecall status says what), 0 if not, NaN if the database can't tell.", "name"),
+		notice:  desc("rolecall_notice", "1 if an operator should know something (rolecall status says what), 0 if not, NaN if the database can't tell.", "name"),
 		running: desc("rolecall_sweep_running", "1 while any process sweeps, 0 if none does, NaN if the database can't tell."),
 	}
 }
 
 // Describe implements [prometheus.Collector].
 func (c *statusCollector) Describe(descs chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{c.lastDelivery, c.lastClean, c.drift, c.alarm, c.running} {
+	for _, d := range []*prometheus.Desc{c.lastDelivery, c.lastClean, c.drift, c.alarm, c.notice, c.running} {
 		descs <- d
 	}
 }
@@ -66,6 +67,9 @@ func (c *statusCollector) Collect(metrics chan<- prometheus.Metric) {
 		for _, name := range alarmNames() {
 			gauge(c.alarm, math.NaN(), string(name))
 		}
+		for _, name := range noticeNames() {
+			gauge(c.notice, math.NaN(), string(name))
+		}
 		return
 	}
 	gauge(c.lastDelivery, now.secondsSince(now.LastDelivery))
@@ -79,6 +83,10 @@ func (c *statusCollector) Collect(metrics chan<- prometheus.Metric) {
 	alarms := now.alarms()
 	for _, name := range alarmNames() {
 		gauge(c.alarm, number(has(alarms, name)), string(name))
+	}
+	notices := now.notices()
+	for _, name := range noticeNames() {
+		gauge(c.notice, number(noticed(notices, name)), string(name))
 	}
 	c.collectDrift(metrics, now.Drift)
 }

@@ -243,6 +243,6 @@ func TestMetricsSayThatTheDatabaseIsAway(t *testing.T) {
 	}
 	require.Equal(t, map[string]int{
 		"rolecall_last_delivery_age_seconds": 1, "rolecall_last_clean_sweep_age_seconds": 1, "rolecall_sweep_running": 1,
-		"rolecall_alarm": len(alarmNames()),
+		"rolecall_alarm": len(alarmNames()), "rolecall_notice": len(noticeNames()),
 	}, seen, "and no drift")
 }

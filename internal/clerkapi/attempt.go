@@ -3,9 +3,11 @@ package clerkapi
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -67,9 +69,11 @@ const maxRetryAfter = time.Hour
 // retryAfter reads the header of that name: seconds or a date (RFC 9110, section 10.2.3). It is 0 if there is none, or
 // none that makes sense.
 func retryAfter(header http.Header, now time.Time) time.Duration {
-	raw := header.Get("Retry-After")
+	raw := strings.TrimSpace(header.Get("Retry-After"))
 	if seconds, err := strconv.ParseUint(raw, 10, 31); err == nil {
 		return min(time.Duration(seconds)*time.Second, maxRetryAfter)
+	} else if errors.Is(err, strconv.ErrRange) {
+		return maxRetryAfter
 	}
 	if date, err := http.ParseTime(raw); err == nil {
 		return min(max(date.Sub(now), 0), maxRetryAfter)

@@ -10,74 +10,103 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// Calls per second that the budget has by default: a fifth of Clerk's limits, which are 100 calls in 10 s for a
-// development instance and 1000 for a production instance (clerk.com, "Rate limits"). The rest is the application's.
+// How many calls Clerk takes of an instance in one window (clerk.com, "Rate limits"). The
+// customer's application shares them.
 const (
-	developmentRate = 100.0 / 10 / 5
-	productionRate  = 1000.0 / 10 / 5
+	developmentLimit = 100
+	productionLimit  = 1000
 )
 
 const (
-	// interactiveShare is what part of the budget interactive calls may take: a sweep keeps going beside them.
-	interactiveShare = 0.5
-	// interactiveBurst is how many interactive calls may be made at once, or, with a higher rate, as many as it lets in within two
-	// seconds. Six strangers may knock at once; the others are for commands (see Purpose.left).
-	interactiveBurst = 20
-	// maxPause is how long a background call waits for the end of a pause. Its caller can put off work for longer
-	// without holding anything.
-	maxPause = 30 * time.Second
+	// backgroundShare is what part of Clerk's limit background calls use, unless a rate is
+	// configured. The rest is the application's, and of people who wait.
+	backgroundShare = 0.2
+	// backgroundReach is how much of Clerk's limit may be used while background calls are sent.
+	// Above it they wait, and people's calls are sent.
+	backgroundReach = 0.6
+	// commandReach is how much of Clerk's limit all calls together may use. The rest is for calls
+	// that reach Clerk late and count in its next window.
+	commandReach = 0.95
+	// strangersShare is the part of the background rate that look-ups of strangers may use.
+	// Strangers must not use up the calls that the application and members need. Sweeps lose the
+	// same part to people, and keep the other half.
+	strangersShare = 0.5
+	// strangersBurst is how many calls for strangers may be made at once, or, with a higher rate,
+	// as many as a second brings: for six.
+	strangersBurst = 12
+	// chargedBurst is how many interactive calls at once a sweep pays for by waiting.
+	chargedBurst = 20
+	// maxWait is how long a background call waits for the end of a pause. Its caller can put off
+	// work for longer without holding anything.
+	maxWait = 30 * time.Second
 )
 
 // budget says when a call may be sent.
 type budget struct {
-	shared      *rate.Limiter // of all calls; may be in debt to interactive ones
-	interactive *rate.Limiter
-	fixed       bool // whether the rate was configured
+	shared     *rate.Limiter // of background calls; may be in debt to interactive ones
+	strangers  *rate.Limiter
+	charged    *rate.Limiter // of interactive calls that background calls pay for
+	configured float64       // background calls per second; 0 for a share of Clerk's limit
 
-	mu          sync.Mutex
-	saved       float64   // interactive calls that are kept for what has begun
-	pausedUntil time.Time // after a 429: no background call before
+	mu     sync.Mutex
+	limit  float64 // calls that Clerk takes in one window
+	sent   window
+	saved  savings
+	pauses pauses
 }
+
+// savings are calls that are kept for what has begun.
+type savings struct{ all, strangers float64 }
 
 func newBudget(callsPerSecond float64) *budget {
-	fixed := callsPerSecond > 0
-	if !fixed {
-		callsPerSecond = developmentRate
-	}
-	return &budget{
-		shared:      rate.NewLimiter(rate.Limit(callsPerSecond), burst(callsPerSecond)),
-		interactive: rate.NewLimiter(rate.Limit(callsPerSecond*interactiveShare), knocks(callsPerSecond)),
-		fixed:       fixed,
-	}
+	b := &budget{configured: callsPerSecond, limit: developmentLimit}
+	r := b.callsPerSecond(developmentLimit)
+	b.shared = rate.NewLimiter(rate.Limit(r), burst(1, r))
+	b.strangers = rate.NewLimiter(rate.Limit(r*strangersShare), burst(strangersBurst, r))
+	b.charged = rate.NewLimiter(rate.Limit(r*strangersShare), burst(chargedBurst, r))
+	b.setLimit(developmentLimit)
+	return b
 }
 
-// burst is a second's worth of calls, so that a caller that was slow for a moment catches up.
-func burst(callsPerSecond float64) int { return max(1, int(math.Ceil(callsPerSecond))) }
-
-func knocks(callsPerSecond float64) int {
-	return max(interactiveBurst, burst(2*callsPerSecond*interactiveShare))
+// callsPerSecond is the rate of background calls where Clerk takes so many calls in one window.
+func (b *budget) callsPerSecond(limit float64) float64 {
+	if b.configured > 0 {
+		return b.configured
+	}
+	return limit * backgroundShare / clerksWindow.Seconds()
 }
 
-// fit sets the rate by the kind of the instance, unless a rate was configured.
+// burst is at least a second's worth of calls, so that a caller that was slow for a moment catches
+// up.
+func burst(least int, callsPerSecond float64) int { return max(least, int(math.Ceil(callsPerSecond))) }
+
+// fit sets the limit by the kind of the instance.
 func (b *budget) fit(environment string) {
-	switch {
-	case b.fixed:
-	case environment == environmentProduction:
-		b.setRate(productionRate)
-	default:
-		b.setRate(developmentRate)
+	if environment == environmentProduction {
+		b.setLimit(productionLimit)
+	} else {
+		b.setLimit(developmentLimit)
 	}
 }
 
-func (b *budget) setRate(callsPerSecond float64) {
-	b.shared.SetLimit(rate.Limit(callsPerSecond))
-	b.shared.SetBurst(burst(callsPerSecond))
-	b.interactive.SetLimit(rate.Limit(callsPerSecond * interactiveShare))
-	b.interactive.SetBurst(knocks(callsPerSecond))
+// setLimit sets how many calls Clerk takes, and the rates by it. A configured rate above our share
+// says that Clerk takes more of this instance than of others: so many that the rate is our share
+// again.
+func (b *budget) setLimit(calls float64) {
+	r := b.callsPerSecond(calls)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.limit = max(calls, r/backgroundShare*clerksWindow.Seconds())
+	b.shared.SetLimit(rate.Limit(r))
+	b.shared.SetBurst(burst(1, r))
+	b.strangers.SetLimit(rate.Limit(r * strangersShare))
+	b.strangers.SetBurst(burst(strangersBurst, r))
+	b.charged.SetLimit(rate.Limit(r * strangersShare))
+	b.charged.SetBurst(burst(chargedBurst, r))
 }
 
-// admit takes one token for a call. A background call waits for it, and for the end of a pause. An interactive call
-// never waits.
+// admit lets a call be sent. A background call waits until it may, and for the end of a pause. An
+// interactive call never waits.
 func (b *budget) admit(ctx context.Context) error {
 	if i := interactiveOf(ctx); i != nil {
 		return b.admitInteractive(i)
@@ -86,90 +115,73 @@ func (b *budget) admit(ctx context.Context) error {
 		return err
 	}
 	if err := b.shared.Wait(ctx); err != nil {
-		if ended := ctx.Err(); ended != nil {
-			return ended
+		return noCallLeft(ctx)
+	}
+	for {
+		if err := b.waitForPause(ctx); err != nil { // it may have begun meanwhile
+			return err
 		}
-		return fmt.Errorf("the budget has no call left before: %w", context.DeadlineExceeded)
+		wait := b.takeBackground()
+		if wait <= 0 {
+			return nil
+		}
+		if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= wait {
+			return noCallLeft(ctx)
+		}
+		if err := sleep(ctx, wait); err != nil {
+			return err
+		}
 	}
-	return b.waitForPause(ctx) // it may have begun meanwhile
 }
 
-func (b *budget) admitInteractive(i *interactive) error {
-	if left := b.pauseLeft(); left > 0 {
-		return rateLimited("Clerk asked to wait", left)
+// noCallLeft is the error of a call whose turn comes after its context ends.
+func noCallLeft(ctx context.Context) error {
+	if ended := ctx.Err(); ended != nil {
+		return ended
 	}
-	if missing := b.takeInteractive(i); missing > 0 {
-		wait := time.Duration(missing / float64(b.interactive.Limit()) * float64(time.Second))
-		return rateLimited("the budget for interactive calls has none left", wait)
-	}
-	b.shared.Reserve() // without waiting for it: the next background call waits longer
-	return nil
+	return fmt.Errorf("the budget has no call left before: %w", context.DeadlineExceeded)
 }
 
-// takeInteractive takes a token, or returns how many are missing. What begins must leave enough for what goes before it, and find
-// enough for all its calls, which are kept for it until it ends: else calls would be spent on what can't be brought to its end.
-func (b *budget) takeInteractive(i *interactive) (missing float64) {
+// takeBackground takes a call, or returns how long people leave none.
+func (b *budget) takeBackground() time.Duration {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	need, free := 1.0, b.interactive.Tokens()-(b.saved-i.saved)
-	if !i.begun {
-		need = i.purpose.calls() + i.purpose.left()
+	now := time.Now()
+	if missing := float64(b.sent.used(now)) + b.saved.all + 1 - b.limit*backgroundReach; missing > 0 {
+		return b.sent.until(int(math.Ceil(missing)), now)
 	}
-	if missing := need - free; missing > 0 {
-		return missing
-	}
-	if !i.begun {
-		i.begun, i.saved = true, i.purpose.calls()
-		b.saved += i.saved
-		i.atEnd(func() { b.giveBack(i) })
-	}
-	if i.saved > 0 {
-		i.saved--
-		b.saved--
-	}
-	b.interactive.Allow()
+	b.sent.add(now)
 	return 0
-}
-
-// giveBack frees the calls that were kept for what has ended.
-func (b *budget) giveBack(i *interactive) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.saved, i.saved = b.saved-i.saved, 0
-}
-
-// pause holds all background calls for a while. A shorter pause doesn't end a longer one.
-func (b *budget) pause(d time.Duration) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if until := time.Now().Add(d); until.After(b.pausedUntil) {
-		b.pausedUntil = until
-	}
-}
-
-func (b *budget) pauseLeft() time.Duration {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return time.Until(b.pausedUntil)
 }
 
 func (b *budget) waitForPause(ctx context.Context) error {
 	for {
-		left := b.pauseLeft()
+		left := b.pauseLeft(background)
 		if left <= 0 {
 			return nil
 		}
 		if !worthWaiting(ctx, left) {
 			return rateLimited("Clerk asked to wait", left)
 		}
-		timer := time.NewTimer(left)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
-			return ctx.Err()
+		if err := sleep(ctx, left); err != nil {
+			return err
 		}
 	}
+}
+
+func (b *budget) pauseLeft(of Purpose) time.Duration {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.pauses.left(of, time.Now())
+}
+
+// pause holds calls of a purpose, and of those that come after it, for as long as Clerk asks, but
+// no longer than such calls may be held. It returns how long the purpose's own pause is.
+func (b *budget) pause(of Purpose, asked time.Duration) time.Duration {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.pauses.begin(of, time.Now(), asked)
+	return min(asked, of.longestPause())
 }
 
 // worthWaiting reports whether d is short enough to wait for, and over before ctx ends.
@@ -177,5 +189,17 @@ func worthWaiting(ctx context.Context, d time.Duration) bool {
 	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= d {
 		return false
 	}
-	return d <= maxPause
+	return d <= maxWait
+}
+
+// sleep waits for d, or for the end of ctx.
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }

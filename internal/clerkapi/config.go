@@ -26,8 +26,9 @@ type Config struct {
 	// Transport sends the requests. Defaults to a clone of http.DefaultTransport.
 	Transport http.RoundTripper
 
-	// CallsPerSecond is the budget of all calls together, retries included. Defaults to 0: a fifth of Clerk's limit for
-	// the instance, once [Client.Instance] told which kind it is, and for a development instance until then.
+	// CallsPerSecond is how many background calls are sent, retries included. Defaults to 0: a fifth of Clerk's limit for
+	// the instance, once [Client.Instance] told which kind it is, and for a development instance until then. Interactive calls go by
+	// Clerk's limit, whatever this is; a rate above a fifth of it says that Clerk allows this instance five times the rate.
 	CallsPerSecond float64
 
 	// Logger is told when the circuit breaker opens and closes, and when Clerk's rate limit was met. It is required.

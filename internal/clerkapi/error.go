@@ -14,8 +14,8 @@ import (
 
 // What may be wrong, for errors.Is. A refusal that is none of these is an [*Error] with its status and code only.
 var (
-	// ErrUnauthorized means that Clerk doesn't let this key read: a wrong key, one of a deleted instance, or a feature
-	// that the instance doesn't have. Trying again can't help; somebody has to change the configuration.
+	// ErrUnauthorized means that Clerk doesn't know the key: a wrong one, or one of a deleted instance. Trying again can't
+	// help; somebody has to change the configuration. A feature that the instance doesn't have is a refusal with a code.
 	ErrUnauthorized = clerksync.ErrUnauthorized
 	// ErrUnavailable means that there is no answer of Clerk's: the network, a time-out, a 5xx, or the circuit breaker is
 	// open because of these.
@@ -76,11 +76,9 @@ func (e *Error) Unwrap() []error {
 	return errs
 }
 
-// saysGone reports whether Clerk itself said that an object doesn't exist. The 404 of a proxy, or of a wrong path,
-// doesn't say so.
-func saysGone(err error) bool {
-	refusal, ok := errors.AsType[*Error](err)
-	return ok && refusal.Status == http.StatusNotFound && refusal.Code != ""
+// Explain implements clerksync.Explained.
+func (e *Error) Explain() clerksync.Explanation {
+	return clerksync.Explanation{Status: e.Status, Code: e.Code, TraceID: e.TraceID}
 }
 
 func unavailable(message string, cause error) *Error {
@@ -121,17 +119,17 @@ func refusal(method string, resp *http.Response, body []byte, secret string) *Er
 	} else {
 		e.Message = excerpt(string(body), secret)
 	}
-	e.kind = kindOf(method, e.Status, e.Code)
+	e.kind = kindOf(e.Status, e.Code)
 	if e.kind == nil && method != http.MethodGet {
 		e.kind = refusalOf(e)
 	}
 	return e
 }
 
-func kindOf(method string, status int, code string) error {
+func kindOf(status int, code string) error {
 	switch {
-	case status == http.StatusUnauthorized, status == http.StatusForbidden && method == http.MethodGet:
-		return ErrUnauthorized // a 403 for a write may concern the user that it is made for
+	case status == http.StatusUnauthorized:
+		return ErrUnauthorized // a 403 is about what was asked for, and not about the key
 	case status == http.StatusTooManyRequests:
 		return ErrRateLimited
 	case status >= http.StatusInternalServerError:
@@ -143,21 +141,24 @@ func kindOf(method string, status int, code string) error {
 	}
 }
 
-// maxExcerpt is how many bytes of a foreign text an error may contain: enough to recognize a proxy's error page.
-const maxExcerpt = 200
+const (
+	// maxExcerpt is how many bytes of a foreign text an error may contain: enough to recognize a proxy's error page.
+	maxExcerpt = 200
+	// maxRead is how many bytes of it are looked at.
+	maxRead = 4 << 10
+)
 
-// excerpt returns the beginning of a text on one line, without the secret.
+// excerpt returns the beginning of a text on one line, without the secret and without the addresses of people.
 func excerpt(text, secret string) string {
-	text = redact(text, secret) // before it is cut: half a key is no key to look for
-	if len(text) > maxExcerpt {
-		text = text[:maxExcerpt]
-	}
-	return strings.TrimSpace(strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
-			return ' '
+	text = redact(text[:min(len(text), maxRead)], secret) // before it is cut: half a key is no key to look for
+	words := strings.FieldsFunc(strings.ToValidUTF8(text, ""), func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) })
+	for i, word := range words {
+		if strings.Contains(word, "@") {
+			words[i] = "[address]"
 		}
-		return r
-	}, strings.ToValidUTF8(text, "")))
+	}
+	text = strings.Join(words, " ")
+	return strings.ToValidUTF8(text[:min(len(text), maxExcerpt)], "")
 }
 
 func redact(text, secret string) string { return strings.ReplaceAll(text, secret, "[secret key]") }

@@ -83,7 +83,7 @@ func (c *Client) findMemberships(ctx context.Context, ref clerksync.Reference) (
 			err = malformed("a membership of another organization")
 		}
 		return m.User.ID == ref.UserID && (ref.ID == "" || m.ID == ref.ID), err
-	})
+	}, organizationAt(ref.OrganizationID), userAt(ref.UserID))
 }
 
 // UserMemberships returns all memberships of a user, as Clerk sends them; none if Clerk says that there is no such user.
@@ -94,7 +94,7 @@ func (c *Client) UserMemberships(ctx context.Context, userID string) ([]json.Raw
 	found, err := c.search(ctx, at("/users/{user_id}/organization_memberships", userID), func(object json.RawMessage) (bool, error) {
 		m, err := membershipOf(object)
 		return m.User.ID == userID, err
-	})
+	}, userAt(userID))
 	if err != nil {
 		return nil, fmt.Errorf("list memberships of user: %w", err)
 	}
@@ -134,24 +134,22 @@ func (c *Client) findDomain(ctx context.Context, ref clerksync.Reference) ([]jso
 	return c.search(ctx, e, func(object json.RawMessage) (bool, error) {
 		id, err := idOf(object)
 		return id == ref.ID, err
-	})
+	}, organizationAt(ref.OrganizationID))
 }
 
-// search pages through a list and returns what matches. A list that didn't show as many objects as it says there are
-// proves nothing: pages shift when objects go while they are read.
-func (c *Client) search(ctx context.Context, e endpoint, matches func(json.RawMessage) (bool, error)) ([]json.RawMessage, error) {
+// search pages through a list and returns what matches; nothing if one of the list's owners is gone. A list that didn't show as many
+// objects as it says there are proves nothing: pages shift when objects go while they are read.
+func (c *Client) search(
+	ctx context.Context, e endpoint, matches func(json.RawMessage) (bool, error), owners ...endpoint,
+) ([]json.RawMessage, error) {
 	var found []json.RawMessage
 	seen := map[string]bool{}
 	for offset := 0; ; offset += maxLimit {
 		e.query.Set("limit", strconv.Itoa(maxLimit))
 		e.query.Set("offset", strconv.Itoa(offset))
 		var body listBody
-		err := c.get(ctx, e, &body)
-		if saysGone(err) && offset == 0 {
-			return nil, nil // so is what the list is of
-		}
-		if err != nil {
-			return nil, err
+		if err := c.get(ctx, e, &body); err != nil {
+			return nil, c.unlessGone(ctx, err, owners...)
 		}
 		page, err := body.page(maxLimit)
 		if err != nil {

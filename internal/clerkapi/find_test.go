@@ -1,6 +1,7 @@
 package clerkapi_test
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -150,7 +151,11 @@ func TestFindIsNotMisled(t *testing.T) {
 		"204":                  {http.StatusNoContent, ``, clerkapi.ErrMalformed},
 		"another object":       {http.StatusOK, `{"id":"x_2"}`, clerkapi.ErrMalformed},
 		"401":                  {http.StatusUnauthorized, notFound, clerkapi.ErrUnauthorized},
-		"403":                  {http.StatusForbidden, notFound, clerkapi.ErrUnauthorized},
+		"402":                  {http.StatusPaymentRequired, featureOff, nil},
+		"403":                  {http.StatusForbidden, notFound, nil},
+		"403 of a proxy":       {http.StatusForbidden, `<html>forbidden</html>`, clerkapi.ErrMalformed},
+		"404 of a feature":     {http.StatusNotFound, featureOff, nil},
+		"410":                  {http.StatusGone, featureOff, nil},
 		"redirect":             {http.StatusFound, ``, clerkapi.ErrMalformed},
 		"a list with less":     {http.StatusOK, list("1"), clerkapi.ErrMalformed},
 		"a list without users": {http.StatusOK, list("1", `{"id":"a","public_user_data":null}`), clerkapi.ErrMalformed},
@@ -167,8 +172,15 @@ func TestFindIsNotMisled(t *testing.T) {
 				t.Parallel()
 				found, err := answering(t, c.status, c.body).Find(t.Context(), resource,
 					clerksync.Reference{ID: "x_1", OrganizationID: "org_1", UserID: "user_1"})
-				require.ErrorIs(t, err, c.want)
 				require.Nil(t, found)
+				if c.want != nil {
+					require.ErrorIs(t, err, c.want)
+					return
+				}
+				refusal, ok := errors.AsType[clerksync.Explained](err)
+				require.True(t, ok, err)
+				require.Equal(t, c.status, refusal.Explain().Status)
+				require.NotErrorIs(t, err, clerkapi.ErrUnauthorized)
 			})
 		}
 	}

@@ -7,9 +7,6 @@ import (
 	"time"
 )
 
-// pauseWithoutHint is how long background calls pause after a 429 without Retry-After: a fifth of Clerk's window.
-const pauseWithoutHint = 2 * time.Second
-
 // gate lets an attempt through if breaker and budget agree, and tells both what came of it.
 type gate struct {
 	budget  *budget
@@ -40,7 +37,7 @@ func (g *gate) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
-// slowDown pauses the background calls if Clerk asks for it.
+// slowDown pauses calls if Clerk asks for it. The error then says how long such calls pause.
 func (g *gate) slowDown(req *http.Request, refusal *Error) {
 	if refusal.Status == http.StatusTooManyRequests && refusal.RetryAfter == 0 {
 		refusal.RetryAfter = pauseWithoutHint
@@ -48,7 +45,8 @@ func (g *gate) slowDown(req *http.Request, refusal *Error) {
 	if refusal.RetryAfter == 0 || req.Method != http.MethodGet {
 		return // what changes something has limits of its own, of up to an hour
 	}
-	g.budget.pause(refusal.RetryAfter)
-	g.logger.WarnContext(req.Context(), "Clerk asks to slow down",
-		"status", refusal.Status, "retry_after", refusal.RetryAfter)
+	asked := refusal.RetryAfter
+	refusal.RetryAfter = g.budget.pause(purposeOf(req.Context()), asked)
+	g.logger.WarnContext(req.Context(), "Clerk asks to slow down", "status", refusal.Status, "code", refusal.Code,
+		"trace_id", refusal.TraceID, "retry_after", asked, "pause", refusal.RetryAfter)
 }

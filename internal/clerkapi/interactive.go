@@ -9,12 +9,13 @@ import (
 // Purpose says what interactive calls are for.
 type Purpose int
 
-// The purposes of interactive calls. While their part of the budget is short, a later one goes before an earlier one.
+// The purposes of interactive calls. While Clerk's limit is near, a later one goes before an earlier one. Background calls have none.
 const (
-	ForStranger   Purpose = iota + 1 // to look somebody up whom nobody knows yet
-	ForCommand                       // to change an organization or an invitation
-	ForMembership                    // to change a membership
-	ForRemoval                       // to end a membership
+	background    Purpose = iota
+	ForStranger           // to look somebody up whom nobody knows yet
+	ForCommand            // to change an organization or an invitation
+	ForMembership         // to change a membership
+	ForRemoval            // to end a membership
 )
 
 // calls is how many calls a purpose takes, as a rule: of a stranger the membership and the account; to rename an organization who may
@@ -26,7 +27,7 @@ func (p Purpose) calls() float64 {
 	return 3
 }
 
-// left is how much of the interactive burst a purpose leaves for those that go before it, enough for one of each: so strangers who
+// left is how many calls a purpose leaves for those that go before it, enough for one of each: so strangers who
 // knock don't keep anybody from changing something, nor whoever changes much an admin from removing somebody.
 func (p Purpose) left() (left float64) {
 	for before := p + 1; before <= ForRemoval; before++ {
@@ -46,8 +47,9 @@ type interactive struct {
 type interactiveKey struct{}
 
 // Interactive marks the calls made with the returned context as ones that somebody waits for, and that belong together: they end with
-// ctx. They don't wait for the budget but take from what a sweep would get next, at most half of it; beyond that they fail with
-// [ErrRateLimited], the first of them if there isn't enough for all. They aren't tried again.
+// ctx. They don't wait for the budget: they may use Clerk's limit but for a twentieth, and sweeps wait meanwhile. Nearer to Clerk's
+// limit, and for strangers beyond half the rate of background calls, they fail with [ErrRateLimited]: the first of them if there isn't
+// enough for all. They aren't tried again.
 func Interactive(ctx context.Context, purpose Purpose) context.Context {
 	return context.WithValue(ctx, interactiveKey{}, &interactive{
 		purpose: purpose, atEnd: func(do func()) { context.AfterFunc(ctx, do) },
@@ -64,6 +66,14 @@ func (c *Client) Begin(ctx context.Context, action clerksync.Action) context.Con
 	default:
 		return Interactive(ctx, ForCommand)
 	}
+}
+
+// purposeOf returns what a call is for.
+func purposeOf(ctx context.Context) Purpose {
+	if i := interactiveOf(ctx); i != nil {
+		return i.purpose
+	}
+	return background
 }
 
 // interactiveOf returns what an interactive call is part of, or nil for a background call.

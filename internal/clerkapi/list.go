@@ -3,7 +3,6 @@ package clerkapi
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 
 	clerksync "github.com/callmine/rolecall/sync"
@@ -78,8 +77,8 @@ func (c *Client) listPage(ctx context.Context, resource clerksync.Resource, r cl
 	addPage(e.query, r)
 	var body listBody
 	if err := c.get(ctx, e, &body); err != nil {
-		if r.OrganizationID != "" && saysGone(err) {
-			return clerksync.Page{}, nil // so is the organization
+		if r.OrganizationID != "" {
+			err = c.unlessGone(ctx, err, organizationAt(r.OrganizationID))
 		}
 		return clerksync.Page{}, err
 	}
@@ -95,7 +94,7 @@ func (c *Client) listUsers(ctx context.Context, resource clerksync.Resource, r c
 	addPage(e.query, r)
 	var users []json.RawMessage
 	if err := c.get(ctx, e, &users); err != nil {
-		if refused, ok := errors.AsType[*Error](err); ok && r.After != "" && refused.kind == nil {
+		if cursorUnknown(err, r) {
 			err = fmt.Errorf("%w: %w", clerksync.ErrCursorGone, err)
 		}
 		return clerksync.Page{}, err

@@ -101,6 +101,7 @@ func reply(status int, body string, headers ...string) *http.Response {
 const (
 	okInstance = `{"object":"instance","id":"ins_1","environment_type":"production"}`
 	notFound   = `{"errors":[{"code":"resource_not_found","message":"not found"}],"clerk_trace_id":"trace_1"}`
+	featureOff = `{"errors":[{"code":"organization_domains_not_enabled","message":"off"}],"clerk_trace_id":"trace_2"}`
 	tooMany    = `{"errors":[{"code":"too_many_requests","message":"slow down"}]}`
 )
 

@@ -2,6 +2,7 @@ package clerkapi_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -108,30 +109,49 @@ func TestSecretKeyIsNowhere(t *testing.T) {
 	}
 }
 
+// TestRetryAfterOfEitherForm: whatever the header says, a call of each purpose pauses no longer than such calls may be held.
 func TestRetryAfterOfEitherForm(t *testing.T) {
 	t.Parallel()
+	const second = time.Second
 	for name, c := range map[string]struct {
-		header string
-		want   time.Duration
+		header                          string
+		background, strangers, commands time.Duration
 	}{
-		"seconds":      {"90", 90 * time.Second},
-		"a date":       {"Sat, 01 Jan 2000 00:02:00 GMT", 2 * time.Minute}, // bubbles begin with the year 2000
-		"a past date":  {"Fri, 31 Dec 1999 00:00:00 GMT", 2 * time.Second},
-		"nonsense":     {"soon", 2 * time.Second},
-		"negative":     {"-5", 2 * time.Second},
-		"far too much": {"99999999999999999999", 2 * time.Second},
-		"a year":       {"31536000", time.Hour},
+		"none":         {"", 2 * second, 2 * second, 2 * second},
+		"seconds":      {"7", 7 * second, 7 * second, 5 * second},
+		"with blanks":  {" 4 ", 4 * second, 4 * second, 4 * second},
+		"a minute":     {"60", 60 * second, 10 * second, 5 * second},
+		"a date":       {"Sat, 01 Jan 2000 00:02:00 GMT", 60 * second, 10 * second, 5 * second}, // bubbles begin with the year 2000
+		"a near date":  {"Sat, 01 Jan 2000 00:00:03 GMT", 3 * second, 3 * second, 3 * second},
+		"a past date":  {"Fri, 31 Dec 1999 00:00:00 GMT", 2 * second, 2 * second, 2 * second},
+		"a far date":   {"Fri, 31 Dec 9999 23:59:59 GMT", 60 * second, 10 * second, 5 * second},
+		"nonsense":     {"soon", 2 * second, 2 * second, 2 * second},
+		"a fraction":   {"1.5", 2 * second, 2 * second, 2 * second},
+		"nothing":      {"0", 2 * second, 2 * second, 2 * second},
+		"negative":     {"-5", 2 * second, 2 * second, 2 * second},
+		"far too much": {"99999999999999999999", 60 * second, 10 * second, 5 * second},
+		"an hour":      {"3600", 60 * second, 10 * second, 5 * second},
+		"a year":       {"31536000", 60 * second, 10 * second, 5 * second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				w := always(http.StatusTooManyRequests, tooMany, "Retry-After", c.header)
-				_, err := newClient(t, clerkapi.Config{Transport: w}).Instance(clerkapi.Interactive(t.Context(), clerkapi.ForStranger))
-				var refusal *clerkapi.Error
-				require.ErrorAs(t, err, &refusal)
-				require.ErrorIs(t, err, clerkapi.ErrRateLimited)
-				require.Equal(t, c.want, refusal.RetryAfter)
-			})
+			for purpose, want := range map[clerkapi.Purpose]time.Duration{
+				0: c.background, clerkapi.ForStranger: c.strangers, clerkapi.ForCommand: c.commands, clerkapi.ForRemoval: c.commands,
+			} {
+				synctest.Test(t, func(t *testing.T) {
+					w := always(http.StatusTooManyRequests, tooMany, "Retry-After", c.header)
+					ctx, cancel := context.WithTimeout(t.Context(), time.Second) // too short for any pause
+					defer cancel()
+					if purpose != 0 {
+						ctx = clerkapi.Interactive(ctx, purpose)
+					}
+					_, err := newClient(t, clerkapi.Config{Transport: w}).Instance(ctx)
+					var refusal *clerkapi.Error
+					require.ErrorAs(t, err, &refusal)
+					require.ErrorIs(t, err, clerkapi.ErrRateLimited)
+					require.Equal(t, want, refusal.RetryAfter)
+				})
+			}
 		})
 	}
 }

@@ -70,7 +70,7 @@ func (c *Client) PendingInvitations(ctx context.Context, organizationID, email s
 	e.query.Set("order_by", oldestFirst)
 	e.query.Set("status", "pending")
 	e.query.Set("email_address", email)
-	found, err := c.search(ctx, e, func(json.RawMessage) (bool, error) { return true, nil })
+	found, err := c.search(ctx, e, func(json.RawMessage) (bool, error) { return true, nil }, organizationAt(organizationID))
 	if err != nil {
 		return nil, fmt.Errorf("list pending invitations: %w", err)
 	}

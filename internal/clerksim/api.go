@@ -57,6 +57,7 @@ func (a *api) routes() []route {
 		{http.MethodGet, "/organization_permissions", a.listPermissions, listParameters()},
 		{http.MethodGet, "/organization_permissions/{id}", a.permission, nil},
 		{http.MethodGet, "/role_sets", a.listRoleSets, listParameters()},
+		{http.MethodGet, "/billing/plans", a.listPlans, append(listParameters(), "payer_type")},
 		{http.MethodGet, "/users", a.listUsers, append(listParameters(), append(userFilters(), startingAfter)...)},
 		{http.MethodPost, "/users", a.createUser, nil},
 		{http.MethodGet, "/users/count", a.countUsers, userFilters()},
@@ -88,6 +89,10 @@ func (w *World) Handler(middleware ...func(http.Handler) http.Handler) http.Hand
 
 func (a *api) endpoint(r route) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if err := a.world.checkFeature(r.path); err != nil {
+			a.fail(w, err)
+			return
+		}
 		if err := checkParameters(req, r.parameters); err != nil {
 			a.fail(w, err)
 			return
@@ -164,7 +169,7 @@ func statusOf(code Code) int {
 		return http.StatusUnauthorized
 	case ErrAlreadyMember, ErrInvitationNotUnique, ErrInvitationNotPending:
 		return http.StatusBadRequest
-	case ErrLastAdmin, ErrNotAdmin, ErrQuota, ErrManagedBySCIM:
+	case ErrLastAdmin, ErrNotAdmin, ErrQuota, ErrManagedBySCIM, ErrOrganizationsOff, ErrDomainsOff, ErrBillingOff:
 		return http.StatusForbidden
 	case ErrNotFound:
 		return http.StatusNotFound

@@ -15,6 +15,14 @@ func (f *APIFaults) Fail(status int, when Match) (lift func()) {
 	}})
 }
 
+// FailWithCode is [APIFaults.Fail] with a code of Clerk's, and with a trace id as all refusals have.
+func (f *APIFaults) FailWithCode(status int, code Code, when Match) (lift func()) {
+	return f.add(fault{when: when, refusal: func(w http.ResponseWriter) bool {
+		write(w, status, errorsBodyOf(refuse(code, "a fault demands %s", code)))
+		return true
+	}})
+}
+
 // FailWithRetryAfter is [APIFaults.Fail] with a Retry-After header, which may be anything: seconds, a date or nonsense.
 func (f *APIFaults) FailWithRetryAfter(status int, retryAfter string, when Match) (lift func()) {
 	return f.add(fault{when: when, refusal: func(w http.ResponseWriter) bool {

@@ -34,6 +34,12 @@ const (
 	ErrRoleInUse Code = "organization_role_in_use"
 	// ErrPermissionInUse is returned when a permission is deleted that Clerk owns or a role has.
 	ErrPermissionInUse Code = "organization_permission_in_use"
+	// ErrOrganizationsOff is returned by the Backend API while [FeatureOrganizations] is off.
+	ErrOrganizationsOff Code = "organization_not_enabled_in_instance"
+	// ErrDomainsOff is returned by the Backend API while [FeatureDomains] is off.
+	ErrDomainsOff Code = "organization_domains_not_enabled"
+	// ErrBillingOff is returned by the Backend API while [FeatureBilling] is off. Clerk's own code for it isn't documented.
+	ErrBillingOff Code = "billing_not_enabled"
 	// ErrUnauthorized is returned by the Backend API when the secret key is missing or wrong.
 	ErrUnauthorized Code = "clerk_key_invalid"
 	// ErrMethodNotAllowed is returned by the Backend API for a known path with another method.

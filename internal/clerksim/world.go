@@ -36,6 +36,8 @@ type World struct {
 	invitations   table[*invitation]
 	domains       table[*domain]
 	roleSets      table[*roleSet]
+	plans         []*plan
+	features      map[Feature]bool
 	slugs         map[string]*organization
 	goneUsers     map[string]User
 	goneOrgs      map[string]Organization
@@ -63,6 +65,7 @@ func New(cfg Config) (*World, error) {
 		invitations:   newTable[*invitation](),
 		domains:       newTable[*domain](),
 		roleSets:      newTable[*roleSet](),
+		features:      map[Feature]bool{FeatureOrganizations: true, FeatureDomains: true},
 		slugs:         make(map[string]*organization),
 		goneUsers:     make(map[string]User),
 		goneOrgs:      make(map[string]Organization),

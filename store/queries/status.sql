@@ -21,3 +21,15 @@ ORDER BY id DESC LIMIT 1;
 
 -- name: FirstCleanSweep :one
 SELECT * FROM rolecall.sweeps WHERE state = 'clean' AND NOT dry_run AND organization_id = '' ORDER BY id LIMIT 1;
+
+-- name: CustomPermissions :one
+-- How many permissions of the customer's own Clerk's roles grant here, by the roles' rows or by the memberships' snapshots.
+SELECT count(DISTINCT granted.key) AS count
+FROM (
+    SELECT p.key FROM rolecall.permissions p
+    JOIN rolecall.roles r ON r.deleted_at IS NULL AND p.id = ANY (r.permission_ids)
+    WHERE p.deleted_at IS NULL
+    UNION
+    SELECT unnest(m.permissions) AS key FROM rolecall.memberships m WHERE m.deleted_at IS NULL
+) granted
+WHERE granted.key <> '' AND NOT starts_with(granted.key, 'org:sys_');

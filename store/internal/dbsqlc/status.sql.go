@@ -34,6 +34,26 @@ func (q *Queries) CurrentSweep(ctx context.Context, db DBTX) (RolecallSweep, err
 	return i, err
 }
 
+const customPermissions = `-- name: CustomPermissions :one
+SELECT count(DISTINCT granted.key) AS count
+FROM (
+    SELECT p.key FROM rolecall.permissions p
+    JOIN rolecall.roles r ON r.deleted_at IS NULL AND p.id = ANY (r.permission_ids)
+    WHERE p.deleted_at IS NULL
+    UNION
+    SELECT unnest(m.permissions) AS key FROM rolecall.memberships m WHERE m.deleted_at IS NULL
+) granted
+WHERE granted.key <> '' AND NOT starts_with(granted.key, 'org:sys_')
+`
+
+// How many permissions of the customer's own Clerk's roles grant here, by the roles' rows or by the memberships' snapshots.
+func (q *Queries) CustomPermissions(ctx context.Context, db DBTX) (int64, error) {
+	row := db.QueryRow(ctx, customPermissions)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
+}
+
 const firstCleanSweep = `-- name: FirstCleanSweep :one
 SELECT id, trigger, organization_id, dry_run, instance_id, started_at, updated_at, finished_at, state, reason, progress, report FROM rolecall.sweeps WHERE state = 'clean' AND NOT dry_run AND organization_id = '' ORDER BY id LIMIT 1
 `

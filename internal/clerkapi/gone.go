@@ -1,0 +1,49 @@
+package clerkapi
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"slices"
+
+	clerksync "github.com/callmine/rolecall/sync"
+)
+
+// saysGone reports whether Clerk itself said that an object doesn't exist. The 404 of a proxy, of a
+// wrong path or of a feature that is off doesn't say so.
+func saysGone(err error) bool {
+	refusal, ok := errors.AsType[*Error](err)
+	return ok && refusal.Status == http.StatusNotFound &&
+		slices.Contains([]string{"resource_not_found", "organization_not_found", "organization_invitation_not_found"}, refusal.Code)
+}
+
+// unlessGone returns nil if err says that a list doesn't exist, and one of its owners doesn't exist
+// either: the list is empty then. If all owners are there the list is refused, and unlessGone
+// returns err.
+func (c *Client) unlessGone(ctx context.Context, err error, owners ...endpoint) error {
+	if !saysGone(err) {
+		return err
+	}
+	for _, owner := range owners {
+		var object json.RawMessage
+		switch failed := c.get(ctx, owner, &object); {
+		case saysGone(failed):
+			return nil
+		case failed != nil:
+			return failed
+		}
+	}
+	return err
+}
+
+func organizationAt(id string) endpoint { return at("/organizations/{organization_id}", id) }
+
+func userAt(id string) endpoint { return at("/users/{user_id}", id) }
+
+// cursorUnknown reports whether a page was refused because of the id that it begins after.
+func cursorUnknown(err error, r clerksync.PageRequest) bool {
+	refusal, ok := errors.AsType[*Error](err)
+	return ok && r.After != "" && refusal.kind == nil &&
+		slices.Contains([]int{http.StatusBadRequest, http.StatusNotFound, http.StatusUnprocessableEntity}, refusal.Status)
+}

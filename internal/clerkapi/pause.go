@@ -1,0 +1,47 @@
+package clerkapi
+
+import "time"
+
+const (
+	// pauseWithoutHint is how long calls pause after a 429 without a usable Retry-After: a fifth of
+	// Clerk's window.
+	pauseWithoutHint = 2 * time.Second
+	// backgroundPause is the longest that background calls pause. Clerk counts reads over ten
+	// seconds, so a longer Retry-After is a proxy's, or Clerk is closed. One call a minute then
+	// finds out whether that still holds.
+	backgroundPause = time.Minute
+	// strangersPause is the longest that look-ups of strangers pause: one window of Clerk's.
+	strangersPause = clerksWindow
+	// commandsPause is the longest that commands pause: as long as their caller waits before trying
+	// again.
+	commandsPause = 5 * time.Second
+)
+
+// longestPause bounds what a Retry-After may ask of calls of a purpose.
+func (p Purpose) longestPause() time.Duration {
+	switch {
+	case p == background:
+		return backgroundPause
+	case p == ForStranger:
+		return strangersPause
+	default:
+		return commandsPause
+	}
+}
+
+// pauses says until when calls of each purpose pause.
+type pauses [ForRemoval + 1]time.Time
+
+// begin pauses the calls of a purpose that Clerk asked to wait, and the calls of lesser purposes.
+// Calls that go before it are still sent: Clerk answers them itself. A shorter pause doesn't end a
+// longer one.
+func (p *pauses) begin(of Purpose, now time.Time, asked time.Duration) {
+	for purpose := background; purpose <= of; purpose++ {
+		if until := now.Add(min(asked, purpose.longestPause())); until.After(p[purpose]) {
+			p[purpose] = until
+		}
+	}
+}
+
+// left returns how long calls of a purpose still pause; nothing or less if they don't.
+func (p *pauses) left(of Purpose, now time.Time) time.Duration { return p[of].Sub(now) }

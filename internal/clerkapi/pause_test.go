@@ -1,0 +1,85 @@
+package clerkapi_test
+
+import (
+	"context"
+	"net/http"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/callmine/rolecall/internal/clerkapi"
+)
+
+// purposes are those of interactive calls, what goes before others last.
+func purposes() []clerkapi.Purpose {
+	return []clerkapi.Purpose{clerkapi.ForStranger, clerkapi.ForCommand, clerkapi.ForMembership, clerkapi.ForRemoval}
+}
+
+// askFor makes one call that stands for itself.
+func askFor(t *testing.T, client *clerkapi.Client, purpose clerkapi.Purpose) error {
+	t.Helper()
+	ctx, end := context.WithCancel(t.Context())
+	defer end()
+	_, err := client.Instance(clerkapi.Interactive(ctx, purpose))
+	return err
+}
+
+// TestAPauseHoldsNothingThatGoesBefore: one answer with an hour's Retry-After to a call of one
+// purpose holds such calls and what comes after them, for seconds; what goes before them isn't held
+// at all.
+func TestAPauseHoldsNothingThatGoesBefore(t *testing.T) {
+	t.Parallel()
+	for i, asked := range purposes() {
+		synctest.Test(t, func(t *testing.T) {
+			w := firstThen(1, func() (*http.Response, error) { return reply(429, tooMany, "Retry-After", "3600"), nil })
+			client := newClient(t, clerkapi.Config{Transport: w})
+			require.ErrorIs(t, askFor(t, client, asked), clerkapi.ErrRateLimited)
+			for _, before := range purposes()[i+1:] {
+				require.NoError(t, askFor(t, client, before))
+			}
+			for _, held := range purposes()[:i+1] {
+				require.ErrorIs(t, askFor(t, client, held), clerkapi.ErrRateLimited)
+			}
+			wait(10 * time.Second)
+			for _, purpose := range purposes() {
+				require.NoError(t, askFor(t, client, purpose))
+			}
+		})
+	}
+}
+
+// TestABackgroundPauseHoldsNobodyWhoWaits.
+func TestABackgroundPauseHoldsNobodyWhoWaits(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := firstThen(1, func() (*http.Response, error) { return reply(429, tooMany, "Retry-After", "3600"), nil })
+		client := newClient(t, clerkapi.Config{Transport: w})
+		_, err := client.Instance(t.Context())
+		require.ErrorIs(t, err, clerkapi.ErrRateLimited)
+		for _, purpose := range purposes() {
+			require.NoError(t, askFor(t, client, purpose))
+		}
+	})
+}
+
+// TestALongPauseIsProbed: while Clerk keeps asking for an hour, one background call a minute finds
+// out.
+func TestALongPauseIsProbed(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := always(429, tooMany, "Retry-After", "3600")
+		client := newClient(t, clerkapi.Config{Transport: w})
+		for range 600 { // a caller that tries again each second
+			_, err := client.Instance(t.Context())
+			require.ErrorIs(t, err, clerkapi.ErrRateLimited)
+			wait(time.Second)
+		}
+		sent := w.times()
+		require.Greater(t, len(sent), 9)
+		for i, at := range sent[1:] {
+			require.GreaterOrEqual(t, at.Sub(sent[i]), time.Minute)
+		}
+	})
+}

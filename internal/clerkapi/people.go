@@ -1,0 +1,95 @@
+package clerkapi
+
+import (
+	"math"
+	"time"
+)
+
+// admitInteractive lets an interactive call be sent, or says how long it has to wait.
+func (b *budget) admitInteractive(i *interactive) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	now := time.Now()
+	if left := b.pauses.left(i.purpose, now); left > 0 {
+		return rateLimited("Clerk asked to wait", left)
+	}
+	if wait := b.strangersWait(i, now); wait > 0 {
+		return rateLimited("the budget for strangers has no call left", wait)
+	}
+	if wait := b.limitWait(i, now); wait > 0 {
+		return rateLimited("Clerk's limit is nearly used up", wait)
+	}
+	b.take(i, now)
+	return nil
+}
+
+// need is how many calls must be free. What begins must find enough for all its calls, which are
+// kept for it until it ends: else calls would be spent on what can't be brought to its end.
+func (i *interactive) need() float64 {
+	if i.begun {
+		return 1
+	}
+	return i.purpose.calls()
+}
+
+// limitWait returns how long Clerk's limit is too near; what begins must also leave enough for what
+// goes before it.
+func (b *budget) limitWait(i *interactive, now time.Time) time.Duration {
+	need := i.need()
+	if !i.begun {
+		need += i.purpose.left()
+	}
+	missing := float64(b.sent.used(now)) + b.saved.all - i.saved + need - b.limit*commandReach
+	if missing <= 0 {
+		return 0
+	}
+	return b.sent.until(int(math.Ceil(missing)), now)
+}
+
+// strangersWait returns how long strangers have used up their share.
+func (b *budget) strangersWait(i *interactive, now time.Time) time.Duration {
+	if i.purpose != ForStranger {
+		return 0
+	}
+	missing := i.need() + b.saved.strangers - i.saved - b.strangers.TokensAt(now)
+	if missing <= 0 {
+		return 0
+	}
+	return time.Duration(missing / float64(b.strangers.Limit()) * float64(time.Second))
+}
+
+// take takes the call, and has the next background call wait for it, unless it waits for others
+// already.
+func (b *budget) take(i *interactive, now time.Time) {
+	if !i.begun {
+		i.begun = true
+		b.save(i, i.purpose.calls())
+		i.atEnd(func() { b.giveBack(i) })
+	}
+	if i.saved > 0 {
+		b.save(i, -1)
+	}
+	b.sent.add(now)
+	if i.purpose == ForStranger {
+		b.strangers.AllowN(now, 1)
+	}
+	if b.charged.AllowN(now, 1) {
+		b.shared.ReserveN(now, 1)
+	}
+}
+
+// save keeps calls for what has begun, or keeps fewer.
+func (b *budget) save(i *interactive, calls float64) {
+	i.saved += calls
+	b.saved.all += calls
+	if i.purpose == ForStranger {
+		b.saved.strangers += calls
+	}
+}
+
+// giveBack frees the calls that were kept for what has ended.
+func (b *budget) giveBack(i *interactive) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.save(i, -i.saved)
+}
