@@ -11,10 +11,18 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// apply brings the named deliveries into the mirror, within the caller's transaction, and returns the outcome, with which
-// the caller finishes the transaction, and whether members may have other roles now without an event. The ledger's state is the guard: a delivery that somebody else has applied, or is
-// applying, is left out.
-func apply(ctx context.Context, tx pgx.Tx, svixIDs []string) (outcome store.Outcome, rolesMoved bool, err error) {
+// applied is what came of a set of deliveries within a transaction.
+type applied struct {
+	store.Outcome // with which the caller finishes the transaction
+
+	facts      []clerksync.Facts // of Outcome.Deliveries
+	aside      []part            // deliveries that were left out: what they are about is held up
+	rolesMoved bool              // members may have other roles now without an event
+}
+
+// apply brings the named deliveries into the mirror, within the caller's transaction. The ledger's state is the guard: a
+// delivery that another worker has applied, or is applying, is left out. So are those that heldUp names; nil names none.
+func apply(ctx context.Context, tx pgx.Tx, svixIDs []string, heldUp func(part) bool) (done applied, err error) {
 	defer func() {
 		// A panic is one delivery's fault, like an error, and must not take its batch along for ever.
 		if p := recover(); p != nil {
@@ -23,7 +31,7 @@ func apply(ctx context.Context, tx pgx.Tx, svixIDs []string) (outcome store.Outc
 	}()
 	deliveries, err := store.LockReceived(ctx, tx, svixIDs)
 	if err != nil || len(deliveries) == 0 {
-		return outcome, false, err
+		return done, err
 	}
 	facts := make([]clerksync.Facts, len(deliveries))
 	for i := range deliveries {
@@ -38,13 +46,44 @@ func apply(ctx context.Context, tx pgx.Tx, svixIDs []string) (outcome store.Outc
 			facts[i] = f
 		}
 	}
+	if heldUp != nil {
+		if deliveries, facts, done.aside, err = leaveOut(ctx, tx, deliveries, facts, heldUp); err != nil {
+			return done, err
+		}
+	}
 	locked, err := store.LockMirror(ctx, tx, facts)
 	if err != nil {
-		return outcome, false, err
+		return done, err
 	}
 	changes := locked.ApplyAll(deliveries, facts)
 	if err := store.SaveMirror(ctx, tx, locked, changes.Mirror); err != nil {
-		return outcome, false, err
+		return done, err
 	}
-	return store.Outcome{Deliveries: deliveries, Entries: changes.Entries, Changed: changes.Mirror}, changes.RolesMoved, nil
+	done.Outcome = store.Outcome{Deliveries: deliveries, Entries: changes.Entries, Changed: changes.Mirror}
+	done.facts, done.rolesMoved = facts, changes.RolesMoved
+	return done, nil
+}
+
+// leaveOut takes the deliveries out of which the part is held up.
+func leaveOut(ctx context.Context, db store.DBTX, deliveries []clerksync.Delivery, facts []clerksync.Facts, heldUp func(part) bool,
+) (apart []clerksync.Delivery, factsApart []clerksync.Facts, aside []part, err error) {
+	singles, err := singlesOf(ctx, db, deliveries, facts)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	out := map[string]bool{}
+	for _, p := range inParts(singles) {
+		if heldUp(p) {
+			aside = append(aside, p)
+			for _, id := range p.ids {
+				out[id] = true
+			}
+		}
+	}
+	for i, d := range deliveries {
+		if !out[d.ID] {
+			apart, factsApart = append(apart, d), append(factsApart, facts[i])
+		}
+	}
+	return apart, factsApart, aside, nil
 }

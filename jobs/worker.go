@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/rivertype"
 
 	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
@@ -23,36 +25,60 @@ type applyWorker struct {
 	logger *slog.Logger
 	ended  func(clerksync.State)
 	sweeps bool // sweep soon after roles moved
+
+	stalls   stalls
+	patients atomic.Int32 // how many transactions take their time now
 }
 
-// Work implements river.Worker. Mirror, audit log and ledger change in one transaction. If that fails while the database
-// is there, the batch is taken apart, so that one delivery stops no other.
+// Work implements river.Worker. Mirror, audit log and ledger change in one transaction. In the first queues it is tried
+// once and briefly: what fails there goes aside, so that no delivery holds a worker that another workspace's removal needs.
 //
 // River completes the job afterwards, many at once: within the transaction (JobCompleteTx) it took a fifth of the time
 // from accepted to enforced, and a job that runs twice finds nothing left to do.
 func (w *applyWorker) Work(ctx context.Context, job *river.Job[ApplyArgs]) error {
-	err := w.inTx(ctx, job.Args.SvixIDs)
-	if err != nil && ctx.Err() == nil { // a cut connection says nothing about the next one
-		err = w.takeApart(ctx, job.Args.SvixIDs)
+	work := w.workBriefly
+	if job.Queue == QueueHeldUp {
+		work = w.workHeldUp
 	}
-	if err != nil {
+	err := work(ctx, job)
+	if _, later := errors.AsType[*rivertype.JobSnoozeError](err); err != nil && !later {
 		w.logger.WarnContext(ctx, "apply deliveries", "error", err, "count", len(job.Args.SvixIDs))
 	}
 	return outcome(ctx, err)
 }
 
+// workBriefly tries the whole batch, and sets aside what fails.
+func (w *applyWorker) workBriefly(ctx context.Context, job *river.Job[ApplyArgs]) error {
+	try := attempt{ids: job.Args.SvixIDs, bounds: brief(len(job.Args.SvixIDs)), queue: job.Queue}
+	err := w.inTx(ctx, try)
+	if err != nil && ctx.Err() == nil && blameFor(err) == ofDatabase { // a cut connection says nothing about the next one
+		err = w.inTx(ctx, try)
+	}
+	if err == nil || ctx.Err() != nil || blameFor(err) == ofDatabase {
+		return err
+	}
+	return w.setAside(ctx, job, err)
+}
+
+// attempt is one transaction that applies deliveries.
+type attempt struct {
+	ids    []string
+	bounds bounds
+	queue  string // of the job; "" leaves out nothing that is held up
+}
+
 // inTx applies deliveries in one transaction.
-func (w *applyWorker) inTx(ctx context.Context, svixIDs []string) error {
+func (w *applyWorker) inTx(ctx context.Context, a attempt) error {
 	ctx, cancel := context.WithTimeout(ctx, applyTimeout)
 	defer cancel()
-	outcome, err := w.commit(ctx, svixIDs)
+	done, err := w.commit(ctx, a)
 	if ctx.Err() != nil && err != nil {
 		err = errors.Join(ctx.Err(), err)
 	}
 	if err != nil {
-		return fmt.Errorf("apply %d deliveries: %w", len(svixIDs), err)
+		return fmt.Errorf("apply %d deliveries: %w", len(a.ids), err)
 	}
-	for _, d := range outcome.Deliveries {
+	for _, d := range done.Deliveries {
 		w.ended(d.State)
 		logQuarantine(ctx, w.logger, d)
 	}
@@ -60,54 +86,32 @@ func (w *applyWorker) inTx(ctx context.Context, svixIDs []string) error {
 }
 
 // commit begins the transaction and ends it. It does so again, at once, if somebody else was first to hear of an object.
-func (w *applyWorker) commit(ctx context.Context, svixIDs []string) (outcome store.Outcome, err error) {
+func (w *applyWorker) commit(ctx context.Context, a attempt) (done applied, err error) {
 	for range maxRaces {
-		err = pgx.BeginFunc(ctx, w.pool, func(tx pgx.Tx) (err error) {
-			var rolesMoved bool
-			if outcome, rolesMoved, err = apply(ctx, tx, svixIDs); err != nil {
+		began := time.Now()
+		err = pgx.BeginTxFunc(ctx, w.pool, a.bounds.options(), func(tx pgx.Tx) (err error) {
+			began := watch{asked: began, answered: time.Now()}
+			if done, err = apply(ctx, tx, a.ids, w.heldUp(a)); err != nil {
 				return err
 			}
-			if rolesMoved && w.sweeps {
+			if done.rolesMoved && w.sweeps {
 				if err := sweepSoon(ctx, tx, time.Now()); err != nil {
 					return err
 				}
 			}
-			return store.Finish(ctx, tx, outcome, time.Now())
+			if err := moveIn(ctx, tx, heldUpOpts(a.queue), done.aside); err != nil {
+				return err
+			}
+			if err := store.Finish(ctx, tx, done.Outcome, time.Now()); err != nil {
+				return err
+			}
+			return w.noteSlow(ctx, tx, a, done, began)
 		})
 		if !errors.Is(err, store.ErrRaced) {
 			break
 		}
 	}
-	return outcome, err
-}
-
-// takeApart applies each delivery in a transaction of its own. It returns an error while any of them waits for
-// another attempt, and nil once all are applied or quarantined.
-func (w *applyWorker) takeApart(ctx context.Context, svixIDs []string) error {
-	var errs []error
-	for _, id := range svixIDs {
-		err := w.inTx(ctx, []string{id})
-		if err == nil {
-			continue
-		}
-		err = fmt.Errorf("delivery %s: %w", id, err)
-		if ctx.Err() != nil || blameFor(err) == ofDatabase {
-			return err
-		}
-		if blameFor(err) == ofDelivery {
-			state, failErr := store.FailDelivery(ctx, w.pool, id, err, maxDeliveryAttempts)
-			if failErr != nil {
-				return failErr
-			}
-			if state != clerksync.StateReceived {
-				w.ended(state)
-				logQuarantine(ctx, w.logger, clerksync.Delivery{ID: id, State: state, Reason: err.Error()})
-				continue
-			}
-		}
-		errs = append(errs, err)
-	}
-	return errors.Join(errs...)
+	return done, err
 }
 
 // logQuarantine tells that a delivery was set aside: somebody should look at it.

@@ -94,13 +94,7 @@ func LockReceived(ctx context.Context, db DBTX, svixIDs []string) ([]clerksync.D
 	}
 	deliveries := make([]clerksync.Delivery, len(rows))
 	for i, r := range rows {
-		deliveries[i] = clerksync.Delivery{
-			ID: r.SvixID, Type: clerksync.EventType(r.EventType), InstanceID: r.InstanceID,
-			OccurredAt: r.OccurredAt.UnixMilli(), ReceivedAt: r.ReceivedAt, State: clerksync.StateReceived,
-		}
-		if r.Body != nil {
-			deliveries[i].Body = []byte(*r.Body)
-		}
+		deliveries[i] = received(r)
 	}
 	return deliveries, nil
 }

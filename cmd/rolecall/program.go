@@ -25,7 +25,7 @@ import (
 const (
 	acceptConns = 4
 	workers     = 8
-	workConns   = workers + 10 // and revocations, taking over, upkeep, a sweep, refreshing on miss
+	workConns   = workers + 14 // and revocations, what is held up, taking over, upkeep, a sweep, refreshing on miss
 	queueConns  = 6            // River's fetching, upkeep and listener
 	readConns   = 16
 	eventConns  = 4 // services' entries of the audit log

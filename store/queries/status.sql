@@ -21,3 +21,7 @@ ORDER BY id DESC LIMIT 1;
 
 -- name: FirstCleanSweep :one
 SELECT * FROM rolecall.sweeps WHERE state = 'clean' AND NOT dry_run AND organization_id = '' ORDER BY id LIMIT 1;
+
+-- name: PausedQueues :many
+-- The queues that an operator has paused: no job of theirs is worked.
+SELECT name FROM rolecall.river_queue WHERE paused_at IS NOT NULL ORDER BY name;
