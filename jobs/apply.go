@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"runtime/debug"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -16,13 +17,16 @@ type applied struct {
 	store.Outcome // with which the caller finishes the transaction
 
 	facts      []clerksync.Facts // of Outcome.Deliveries
-	aside      []part            // deliveries that were left out: what they are about is held up
+	aside      []part            // deliveries that were left out: what they are about may be held up
+	asideSure  []part            // and those that are sure to be
+	locked     time.Time         // when all that is to change was locked
+	slow       bool              // it took long
 	rolesMoved bool              // members may have other roles now without an event
 }
 
 // apply brings the named deliveries into the mirror, within the caller's transaction. The ledger's state is the guard: a
 // delivery that another worker has applied, or is applying, is left out. So are those that heldUp names; nil names none.
-func apply(ctx context.Context, tx pgx.Tx, svixIDs []string, heldUp func(part) bool) (done applied, err error) {
+func apply(ctx context.Context, tx pgx.Tx, svixIDs []string, heldUp func(part) certainty) (done applied, err error) {
 	defer func() {
 		// A panic is one delivery's fault, like an error, and must not take its batch along for ever.
 		if p := recover(); p != nil {
@@ -47,7 +51,7 @@ func apply(ctx context.Context, tx pgx.Tx, svixIDs []string, heldUp func(part) b
 		}
 	}
 	if heldUp != nil {
-		if deliveries, facts, done.aside, err = leaveOut(ctx, tx, deliveries, facts, heldUp); err != nil {
+		if deliveries, facts, err = done.leaveOut(ctx, tx, deliveries, facts, heldUp); err != nil || len(deliveries) == 0 {
 			return done, err
 		}
 	}
@@ -55,6 +59,7 @@ func apply(ctx context.Context, tx pgx.Tx, svixIDs []string, heldUp func(part) b
 	if err != nil {
 		return done, err
 	}
+	done.locked = time.Now()
 	changes := locked.ApplyAll(deliveries, facts)
 	if err := store.SaveMirror(ctx, tx, locked, changes.Mirror); err != nil {
 		return done, err
@@ -64,20 +69,26 @@ func apply(ctx context.Context, tx pgx.Tx, svixIDs []string, heldUp func(part) b
 	return done, nil
 }
 
-// leaveOut takes the deliveries out of which the part is held up.
-func leaveOut(ctx context.Context, db store.DBTX, deliveries []clerksync.Delivery, facts []clerksync.Facts, heldUp func(part) bool,
-) (apart []clerksync.Delivery, factsApart []clerksync.Facts, aside []part, err error) {
+// leaveOut returns deliveries and facts without those of which the part is held up.
+func (a *applied) leaveOut(ctx context.Context, db store.DBTX, deliveries []clerksync.Delivery, facts []clerksync.Facts,
+	heldUp func(part) certainty,
+) (apart []clerksync.Delivery, factsApart []clerksync.Facts, err error) {
 	singles, err := singlesOf(ctx, db, deliveries, facts)
 	if err != nil {
-		return nil, nil, nil, err
+		return nil, nil, err
 	}
 	out := map[string]bool{}
 	for _, p := range inParts(singles) {
-		if heldUp(p) {
-			aside = append(aside, p)
-			for _, id := range p.ids {
-				out[id] = true
-			}
+		switch heldUp(p) {
+		case notStalled:
+			continue
+		case suspected:
+			a.aside = append(a.aside, p)
+		default:
+			a.asideSure = append(a.asideSure, p)
+		}
+		for _, id := range p.ids {
+			out[id] = true
 		}
 	}
 	for i, d := range deliveries {
@@ -85,5 +96,5 @@ func leaveOut(ctx context.Context, db store.DBTX, deliveries []clerksync.Deliver
 			apart, factsApart = append(apart, d), append(factsApart, facts[i])
 		}
 	}
-	return apart, factsApart, aside, nil
+	return apart, factsApart, nil
 }

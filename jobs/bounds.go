@@ -23,13 +23,17 @@ const (
 type bounds struct{ lock, statement time.Duration }
 
 // brief are the bounds of a transaction that applies n deliveries, and for whose end other workspaces may wait.
-func brief(n int) bounds {
-	return bounds{lock: lockWait, statement: statementTime + time.Duration(n)*statementTimeEach}
+func (w *applyWorker) brief(n int) bounds {
+	return bounds{
+		lock: w.pace.stretch(lockWait), statement: w.pace.stretch(statementTime + time.Duration(n)*statementTimeEach),
+	}
 }
 
 // patient are the bounds of a transaction that may take its time. It still waits briefly for locks: somebody else may need
 // what it holds.
-func patient() bounds { return bounds{lock: lockWait, statement: patientTime} }
+func (w *applyWorker) patient() bounds {
+	return bounds{lock: w.pace.stretch(lockWait), statement: patientTime}
+}
 
 // options begin a transaction with these bounds, in one round trip. The commit has no bound: cancelled while it waits for
 // a synchronous standby, it would say that it is done.

@@ -134,12 +134,12 @@ func TestALostRaceIsRunAgainAFewTimes(t *testing.T) {
 		CREATE TRIGGER lose BEFORE INSERT ON rolecall.users FOR EACH ROW EXECUTE FUNCTION rolecall.lose()`)
 	b.insert(t, userNamed(t, "msg_1", "user_1", "Kim", 1))
 	w := &applyWorker{pool: b.pool, logger: b.logs.logger(), ended: func(clerksync.State) {}}
-	require.ErrorIs(t, w.one(t.Context(), "msg_1"), store.ErrRaced)
+	require.ErrorIs(t, w.one(t.Context(), part{ids: []string{"msg_1"}}), store.ErrRaced)
 	require.Equal(t, maxRaces, b.count(t, "SELECT last_value FROM rolecall.races"))
 	require.Equal(t, "received", b.ledger(t, "msg_1").State)
 	require.Zero(t, b.ledger(t, "msg_1").Attempts, "not its fault")
 
 	b.exec(t, "DROP TRIGGER lose ON rolecall.users")
-	require.NoError(t, w.one(t.Context(), "msg_1"))
+	require.NoError(t, w.one(t.Context(), part{ids: []string{"msg_1"}}))
 	require.Equal(t, "applied", b.ledger(t, "msg_1").State)
 }

@@ -34,33 +34,34 @@ func (w *applyWorker) workHeldUp(ctx context.Context, job *river.Job[ApplyArgs])
 	if err != nil || len(singles) == 0 {
 		return err
 	}
+	parts := inParts(singles)
+	if known := w.stalls.of(time.Now(), parts[0].named()); len(parts) == 1 && known >= sure {
+		switch {
+		case job.Priority <= laterBy:
+			return w.move(ctx, &river.InsertOpts{Queue: QueueHeldUp, Priority: job.Priority + laterBy}, parts)
+		case known == justSeen:
+			return river.JobSnooze(aWhile())
+		}
+	}
 	locked, err := w.lockedIDs(ctx, lockableOf(singles))
 	if err != nil {
 		return err
 	}
-	parts := inParts(singles)
-	if len(parts) == 1 && (len(parts[0].orgs) <= 1 || len(locked) == 0) { // to wait for one workspace would hold rows of the others
-		err := w.try(ctx, brief(len(singles)), idsOf(singles)...)
-		if err == nil || ctx.Err() != nil || blameFor(err) == ofDatabase {
-			w.clearStalled(parts, err)
+	if len(parts) == 1 && len(singles) > 1 && (!parts[0].spans() || len(locked) == 0) {
+		if err := w.try(ctx, w.brief(len(singles)), parts[0]); err == nil || ctx.Err() != nil || blameFor(err) == ofDatabase {
 			return err
 		}
 	}
-	return w.giveBack(ctx, job, w.oneByOne(ctx, singles, locked))
+	return w.giveBack(ctx, job, locked, w.oneByOne(ctx, singles, locked))
 }
 
-// try applies deliveries in one transaction.
-func (w *applyWorker) try(ctx context.Context, b bounds, ids ...string) error {
-	return w.inTx(ctx, attempt{ids: ids, bounds: b})
-}
-
-// clearStalled forgets that parts were held up, if they were applied.
-func (w *applyWorker) clearStalled(parts []part, err error) {
-	for _, p := range parts {
-		if err == nil {
-			w.stalls.clear(p.named())
-		}
+// try applies a part in one transaction. If it went through quickly, the part is held up no more.
+func (w *applyWorker) try(ctx context.Context, b bounds, p part) error {
+	slow, err := w.inTx(ctx, attempt{ids: p.ids, bounds: b, queue: QueueHeldUp})
+	if err == nil && !slow {
+		w.stalls.clear(p.named())
 	}
+	return err
 }
 
 // leftover is what of a job isn't done.
@@ -79,9 +80,9 @@ func (w *applyWorker) oneByOne(ctx context.Context, singles []part, locked map[s
 			rest.held = append(rest.held, p)
 			continue
 		}
-		err := w.one(ctx, p.ids[0])
+		err := w.one(ctx, p)
 		if slow(err) && ctx.Err() == nil {
-			w.takeTime(func() { err = w.try(ctx, patient(), p.ids...) })
+			w.takeTime(func() { err = w.try(ctx, w.patient(), p) })
 		}
 		switch {
 		case err == nil:
@@ -113,15 +114,16 @@ func (p part) hopeless(locked map[string]bool) bool {
 			return true
 		}
 	}
-	return len(p.orgs) > 1 && slices.ContainsFunc(slices.Collect(maps.Keys(p.orgs)), isLocked)
+	return p.spans() && slices.ContainsFunc(slices.Collect(maps.Keys(p.orgs)), isLocked)
 }
 
-// one applies one delivery, and counts a failure that is its own fault. It returns nil once the delivery is applied or quarantined.
-func (w *applyWorker) one(ctx context.Context, id string) error {
-	err := w.try(ctx, brief(1), id)
+// one applies a single delivery, and counts a failure that is its own fault. It returns nil once the delivery is applied or quarantined.
+func (w *applyWorker) one(ctx context.Context, p part) error {
+	err := w.try(ctx, w.brief(1), p)
 	if err == nil || ctx.Err() != nil || blameFor(err) != ofDelivery {
 		return err
 	}
+	id := p.ids[0]
 	state, failErr := store.FailDelivery(ctx, w.pool, id, err, maxDeliveryAttempts)
 	if failErr != nil {
 		return failErr
@@ -144,15 +146,15 @@ func (w *applyWorker) takeTime(do func()) {
 
 // giveBack says what becomes of a job of which not all is done. A fault is tried again as often as River counts, and waits ever
 // longer. What is held up waits shortly, behind what wasn't tried yet.
-func (w *applyWorker) giveBack(ctx context.Context, job *river.Job[ApplyArgs], rest leftover) error {
+func (w *applyWorker) giveBack(ctx context.Context, job *river.Job[ApplyArgs], locked map[string]bool, rest leftover) error {
 	for _, p := range rest.held {
-		w.stalls.note(time.Now(), p.named())
+		w.confirm(p, locked)
 	}
 	switch {
 	case len(rest.held) == 0:
 		return rest.err
 	case job.Priority > laterBy && rest.err == nil:
-		return river.JobSnooze(heldUpPause/2 + rand.N(heldUpPause)) //nolint:gosec // no secret
+		return river.JobSnooze(aWhile())
 	}
 	later := job.Priority
 	if later <= laterBy {
@@ -160,3 +162,26 @@ func (w *applyWorker) giveBack(ctx context.Context, job *river.Job[ApplyArgs], r
 	}
 	return errors.Join(rest.err, w.move(ctx, &river.InsertOpts{Queue: QueueHeldUp, Priority: later}, inParts(rest.held)))
 }
+
+// confirm remembers what holds up a single delivery. One that spans several workspaces says of each only that such may be held up,
+// unless a row of that one is locked. One of a single workspace says so, too.
+func (w *applyWorker) confirm(p part, locked map[string]bool) {
+	var isSure, maybe []string
+	for key := range p.keys {
+		switch {
+		case !p.orgs[key]:
+			isSure = append(isSure, key)
+		case !p.spans():
+			isSure, maybe = append(isSure, key), append(maybe, spanned(key))
+		case locked[key]:
+			isSure = append(isSure, spanned(key))
+		default:
+			maybe = append(maybe, spanned(key))
+		}
+	}
+	w.stalls.note(time.Now(), false, maybe)
+	w.stalls.note(time.Now(), true, isSure)
+}
+
+// aWhile is how long a job waits that is still held up: not all of them the same time.
+func aWhile() time.Duration { return heldUpPause/2 + rand.N(heldUpPause) } //nolint:gosec // no secret

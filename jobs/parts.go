@@ -93,15 +93,23 @@ func singlesOf(ctx context.Context, db store.DBTX, deliveries []clerksync.Delive
 	return singles, nil
 }
 
-// inParts joins those that share a key.
+// inParts joins those that share a key. What spans several workspaces is joined with its like only: else a user who belongs to
+// two of them would have one held up with the other.
 func inParts(singles []part) []part {
-	var parts []part
+	var local, spanning []part
 	for _, own := range singles {
 		own = part{ids: slices.Clone(own.ids), keys: maps.Clone(own.keys), orgs: maps.Clone(own.orgs), rows: maps.Clone(own.rows)}
-		parts = join(parts, own)
+		if own.spans() {
+			spanning = join(spanning, own)
+		} else {
+			local = join(local, own)
+		}
 	}
-	return parts
+	return append(local, spanning...)
 }
+
+// spans reports whether the part is about several workspaces.
+func (p part) spans() bool { return len(p.orgs) > 1 }
 
 // organizationsOf returns the organizations of the users whom facts are about.
 func organizationsOf(ctx context.Context, db store.DBTX, facts []clerksync.Facts) (map[string][]string, error) {
@@ -147,8 +155,21 @@ func (p part) lockable() []string {
 	return append(slices.Collect(maps.Keys(p.rows)), slices.Collect(maps.Keys(p.orgs))...)
 }
 
-// named returns the part's keys.
-func (p part) named() []string { return slices.Collect(maps.Keys(p.keys)) }
+// spanned is the key of a workspace for what spans it and others.
+func spanned(organization string) string { return "spanned " + organization }
+
+// named returns the keys by which the part is remembered as held up, or found to be. What spans several workspaces has its own
+// for each: that it waits says of none of them that it is held up.
+func (p part) named() []string {
+	named := make([]string, 0, len(p.keys))
+	for key := range p.keys {
+		if p.spans() && p.orgs[key] {
+			key = spanned(key)
+		}
+		named = append(named, key)
+	}
+	return named
+}
 
 // idsOf returns the svix-ids of parts.
 func idsOf(parts []part) []string {

@@ -39,7 +39,7 @@ func (w *applyWorker) setAside(ctx context.Context, job *river.Job[ApplyArgs], c
 	}
 	if len(held) > 0 && len(free) > 0 {
 		ids := idsOf(free)
-		if err := w.inTx(ctx, attempt{ids: ids, bounds: brief(len(ids)), queue: job.Queue}); err == nil {
+		if _, err := w.inTx(ctx, attempt{ids: ids, bounds: w.brief(len(ids)), queue: job.Queue}); err == nil {
 			return nil
 		}
 	}
@@ -67,7 +67,7 @@ var errRollBack = errors.New("roll back")
 
 // lockedIDs returns those of the ids of which another session has locked a row now.
 func (w *applyWorker) lockedIDs(ctx context.Context, ids []string) (locked map[string]bool, err error) {
-	err = pgx.BeginTxFunc(ctx, w.pool, brief(len(ids)).options(), func(tx pgx.Tx) (err error) {
+	err = pgx.BeginTxFunc(ctx, w.pool, w.brief(len(ids)).options(), func(tx pgx.Tx) (err error) {
 		if locked, err = store.LockedIDs(ctx, tx, ids); err != nil {
 			return err
 		}
@@ -107,6 +107,15 @@ func (w *applyWorker) move(ctx context.Context, opts *river.InsertOpts, parts []
 	return nil
 }
 
+// moveOut enqueues what apply left out: what is sure to be held up behind what may be.
+func moveOut(ctx context.Context, tx pgx.Tx, queue string, done applied) error {
+	opts := heldUpOpts(queue)
+	if err := moveIn(ctx, tx, opts, done.aside); err != nil {
+		return err
+	}
+	return moveIn(ctx, tx, &river.InsertOpts{Queue: opts.Queue, Priority: opts.Priority + laterBy}, done.asideSure)
+}
+
 // moveIn does so within a transaction.
 func moveIn(ctx context.Context, tx pgx.Tx, opts *river.InsertOpts, parts []part) error {
 	var params []river.InsertManyParams
@@ -135,20 +144,20 @@ func slow(err error) bool {
 	return isCode(err, queryCanceled) || errors.Is(err, context.DeadlineExceeded)
 }
 
-// heldUp returns what tells whether a part is held up, by what is remembered; nil if there is nothing to ask.
-func (w *applyWorker) heldUp(a attempt) func(part) bool {
-	now := time.Now()
-	if a.queue == "" || !w.stalls.any(now) {
+// heldUp returns what tells how sure it is that a part is held up, by what is remembered; nil if there is nothing to ask.
+func (w *applyWorker) heldUp(a attempt) func(part) certainty {
+	if a.queue == "" || a.queue == QueueHeldUp || w.stalls.none() {
 		return nil
 	}
-	return func(p part) bool { return w.stalls.have(now, p.named()) }
+	now := time.Now()
+	return func(p part) certainty { return w.stalls.of(now, p.named()) }
 }
 
 // noteStalled remembers what holds up parts, and says so once.
 func (w *applyWorker) noteStalled(ctx context.Context, parts []part, cause error) {
 	orgs := map[string]bool{}
 	for _, p := range parts {
-		w.stalls.note(time.Now(), p.named())
+		w.stalls.note(time.Now(), false, p.named())
 		maps.Copy(orgs, p.orgs)
 	}
 	if len(parts) > 0 {
@@ -157,25 +166,27 @@ func (w *applyWorker) noteStalled(ctx context.Context, parts []part, cause error
 	}
 }
 
-// watch tells how long a transaction took.
-type watch struct{ asked, answered time.Time } // for it, and when it had begun
-
+// slowApply is how long writing one part may take where removals wait, many times what it does take, and slowerThanLocking how
+// many times as long as locking its rows: where all is slow, that is, too.
 const (
-	// slowApply is how long applying one part may take in the queue of revocations, many times what it does take.
-	slowApply = 40 * time.Millisecond
-	// slowRounds is the same in round trips, for databases that are far away.
-	slowRounds = 20
+	slowApply         = 40 * time.Millisecond
+	slowerThanLocking = 8
 )
 
-// noteSlow remembers what took long although it went through: a hundred of the same would hold up all others.
-func (w *applyWorker) noteSlow(ctx context.Context, db store.DBTX, a attempt, done applied, began watch) error {
-	took := time.Since(began.answered)
-	if a.queue != QueueRevocations || took < slowApply || took < slowRounds*began.answered.Sub(began.asked) {
-		return nil
-	}
+// watch tells how long the steps of a transaction took.
+type watch struct{ began, locked time.Time }
+
+// slowly reports whether a transaction that is about to end took long to write.
+func (w watch) slowly() bool {
+	wrote := time.Since(w.locked)
+	return wrote >= slowApply && wrote >= slowerThanLocking*w.locked.Sub(w.began)
+}
+
+// noteSlow remembers what took long: a hundred of the same would hold up all others.
+func (w *applyWorker) noteSlow(ctx context.Context, db store.DBTX, done applied) error {
 	singles, err := singlesOf(ctx, db, done.Deliveries, done.facts)
 	if parts := inParts(singles); err == nil && len(parts) == 1 {
-		w.stalls.note(time.Now(), parts[0].named())
+		w.stalls.note(time.Now(), false, parts[0].named())
 	}
 	return err
 }

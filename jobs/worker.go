@@ -27,6 +27,7 @@ type applyWorker struct {
 	sweeps bool // sweep soon after roles moved
 
 	stalls   stalls
+	pace     pace
 	patients atomic.Int32 // how many transactions take their time now
 }
 
@@ -49,10 +50,10 @@ func (w *applyWorker) Work(ctx context.Context, job *river.Job[ApplyArgs]) error
 
 // workBriefly tries the whole batch, and sets aside what fails.
 func (w *applyWorker) workBriefly(ctx context.Context, job *river.Job[ApplyArgs]) error {
-	try := attempt{ids: job.Args.SvixIDs, bounds: brief(len(job.Args.SvixIDs)), queue: job.Queue}
-	err := w.inTx(ctx, try)
+	try := attempt{ids: job.Args.SvixIDs, bounds: w.brief(len(job.Args.SvixIDs)), queue: job.Queue}
+	_, err := w.inTx(ctx, try)
 	if err != nil && ctx.Err() == nil && blameFor(err) == ofDatabase { // a cut connection says nothing about the next one
-		err = w.inTx(ctx, try)
+		_, err = w.inTx(ctx, try)
 	}
 	if err == nil || ctx.Err() != nil || blameFor(err) == ofDatabase {
 		return err
@@ -64,11 +65,11 @@ func (w *applyWorker) workBriefly(ctx context.Context, job *river.Job[ApplyArgs]
 type attempt struct {
 	ids    []string
 	bounds bounds
-	queue  string // of the job; "" leaves out nothing that is held up
+	queue  string // of the job; in the first ones, what is held up is left out
 }
 
-// inTx applies deliveries in one transaction.
-func (w *applyWorker) inTx(ctx context.Context, a attempt) error {
+// inTx applies deliveries in one transaction, and reports whether that took long.
+func (w *applyWorker) inTx(ctx context.Context, a attempt) (slow bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, applyTimeout)
 	defer cancel()
 	done, err := w.commit(ctx, a)
@@ -76,42 +77,56 @@ func (w *applyWorker) inTx(ctx context.Context, a attempt) error {
 		err = errors.Join(ctx.Err(), err)
 	}
 	if err != nil {
-		return fmt.Errorf("apply %d deliveries: %w", len(a.ids), err)
+		return false, fmt.Errorf("apply %d deliveries: %w", len(a.ids), err)
 	}
 	for _, d := range done.Deliveries {
 		w.ended(d.State)
 		logQuarantine(ctx, w.logger, d)
 	}
-	return nil
+	return done.slow, nil
 }
 
 // commit begins the transaction and ends it. It does so again, at once, if somebody else was first to hear of an object.
 func (w *applyWorker) commit(ctx context.Context, a attempt) (done applied, err error) {
+	conn, err := w.pool.Acquire(ctx)
+	if err != nil {
+		return done, fmt.Errorf("take a connection: %w", err)
+	}
+	defer conn.Release()
 	for range maxRaces {
 		began := time.Now()
-		err = pgx.BeginTxFunc(ctx, w.pool, a.bounds.options(), func(tx pgx.Tx) (err error) {
-			began := watch{asked: began, answered: time.Now()}
-			if done, err = apply(ctx, tx, a.ids, w.heldUp(a)); err != nil {
-				return err
-			}
-			if done.rolesMoved && w.sweeps {
-				if err := sweepSoon(ctx, tx, time.Now()); err != nil {
-					return err
-				}
-			}
-			if err := moveIn(ctx, tx, heldUpOpts(a.queue), done.aside); err != nil {
-				return err
-			}
-			if err := store.Finish(ctx, tx, done.Outcome, time.Now()); err != nil {
-				return err
-			}
-			return w.noteSlow(ctx, tx, a, done, began)
+		err = pgx.BeginTxFunc(ctx, conn, a.bounds.options(), func(tx pgx.Tx) (err error) {
+			w.pace.took(time.Since(began))
+			done, err = w.applyIn(ctx, tx, a, began)
+			return err
 		})
 		if !errors.Is(err, store.ErrRaced) {
 			break
 		}
 	}
 	return done, err
+}
+
+// applyIn applies deliveries within a transaction, and finishes it.
+func (w *applyWorker) applyIn(ctx context.Context, tx pgx.Tx, a attempt, began time.Time) (done applied, err error) {
+	if done, err = apply(ctx, tx, a.ids, w.heldUp(a)); err != nil {
+		return done, err
+	}
+	if done.rolesMoved && w.sweeps {
+		if err := sweepSoon(ctx, tx, time.Now()); err != nil {
+			return done, err
+		}
+	}
+	if err := moveOut(ctx, tx, a.queue, done); err != nil || len(done.Deliveries) == 0 {
+		return done, err
+	}
+	if err := store.Finish(ctx, tx, done.Outcome, time.Now()); err != nil {
+		return done, err
+	}
+	if done.slow = (watch{began, done.locked}).slowly(); done.slow && (a.queue == QueueRevocations || a.queue == QueueHeldUp) {
+		return done, w.noteSlow(ctx, tx, done)
+	}
+	return done, nil
 }
 
 // logQuarantine tells that a delivery was set aside: somebody should look at it.
