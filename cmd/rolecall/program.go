@@ -62,6 +62,7 @@ func start(ctx context.Context, cfg config, which parts, logger *slog.Logger) (_
 	if err := cfg.requireServing(which); err != nil {
 		return nil, err
 	}
+	logger = slog.New(limitLog(logger.Handler()))
 	p := &program{cfg: cfg, logger: logger, failed: make(chan error, 2)}
 	defer func() {
 		if err != nil {
