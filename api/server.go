@@ -110,9 +110,11 @@ func (c Config) validate() error {
 }
 
 type server struct {
-	cfg      Config
-	lookups  *lookups // nil without a Refresher
-	commands *perUser
+	cfg     Config
+	lookups *lookups // nil without a Refresher
+	// eventShares are of EventDB's connections: one for each organization.
+	eventShares *store.Shares
+	commands    *perUser
 }
 
 // NewHandler returns the handler of all routes under /v1 and of /openapi.yaml.
@@ -121,7 +123,9 @@ func NewHandler(cfg Config) (http.Handler, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	s := &server{cfg: cfg, lookups: newLookups(cfg), commands: newPerUser(commandsPerUser, commandsWindow, cfg.Now)}
+	s := &server{
+		cfg: cfg, lookups: newLookups(cfg), commands: newPerUser(commandsPerUser, commandsWindow, cfg.Now), eventShares: store.NewShares(1),
+	}
 	return s.guard(s.router()), nil
 }
 

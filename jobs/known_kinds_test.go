@@ -23,7 +23,7 @@ func TestAJobOfANewerVersionIsLeftAlone(t *testing.T) {
 		require.NoError(t, err)
 	}
 	accept(t, in, userNamed(t, "msg_1", "user_1", "Kim", 1))
-	accept(t, in, banned(t, "msg_2", "user_1"))
+	accept(t, in, banned(t, "msg_2", "user_2"))
 	b.work(t)
 	b.untilApplied(t, 2)
 	eventually(t, func() bool {
