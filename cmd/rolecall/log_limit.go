@@ -8,8 +8,10 @@ import (
 )
 
 const (
-	// logAgainAfter is how often a warning or an error of one kind is written: at once, and then no sooner than this.
-	logAgainAfter = 10 * time.Second
+	// logAgainAfter is how soon a warning or an error of one kind is written again. While it comes on and on, that doubles up to
+	// logLongestAfter.
+	logAgainAfter   = 10 * time.Second
+	logLongestAfter = time.Minute
 	// maxLogKinds bounds how many kinds are told apart; beyond, the rest is one kind. A message is a kind: ours are constant, but
 	// those of libraries may name an address.
 	maxLogKinds = 500
@@ -42,8 +44,9 @@ type logKind struct {
 
 // logCount is what of a kind was left out since its last line.
 type logCount struct {
-	left int
-	last func(left int) // writes the newest of them
+	left  int
+	last  func(left int) // writes the newest of them
+	after time.Duration  // the next line
 }
 
 // Handle implements [slog.Handler].
@@ -64,7 +67,7 @@ func (h logLimiter) leavesOut(ctx context.Context, r slog.Record) bool {
 	}
 	count, known := h.kinds.all[kind]
 	if !known {
-		h.kinds.all[kind] = &logCount{}
+		h.kinds.all[kind] = &logCount{after: logAgainAfter}
 		time.AfterFunc(logAgainAfter, func() { h.kinds.next(kind) })
 		return false
 	}
@@ -87,8 +90,8 @@ func (k *logKinds) next(kind logKind) {
 		return
 	}
 	count.last(count.left - 1) // this line isn't left out
-	*count = logCount{}
-	time.AfterFunc(logAgainAfter, func() { k.next(kind) })
+	*count = logCount{after: min(2*count.after, logLongestAfter)}
+	time.AfterFunc(count.after, func() { k.next(kind) })
 }
 
 // WithAttrs implements [slog.Handler].

@@ -31,12 +31,12 @@ func TestRepeatedLinesAreCountedInsteadOfWritten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := &safeBuffer{}
 		logger := limited(log)
-		for n := range 450 {
+		for n := range 1000 {
 			logger.With("queue", "apply").Warn("apply deliveries", "n", n)
 			logger.Error("commit deliveries")
 			<-time.After(24 * time.Millisecond)
 		}
-		<-time.After(time.Minute)
+		<-time.After(10 * time.Minute)
 		logger.Warn("apply deliveries", "n", 1000)
 		<-time.After(time.Minute)
 		require.ElementsMatch(t, []string{ // two kinds end their time at once
@@ -44,8 +44,8 @@ func TestRepeatedLinesAreCountedInsteadOfWritten(t *testing.T) {
 			`level=ERROR msg="commit deliveries"`,
 			`level=WARN msg="apply deliveries" queue=apply n=416 left_out=415`,
 			`level=ERROR msg="commit deliveries" left_out=415`,
-			`level=WARN msg="apply deliveries" queue=apply n=449 left_out=32`,
-			`level=ERROR msg="commit deliveries" left_out=32`,
+			`level=WARN msg="apply deliveries" queue=apply n=999 left_out=582`,
+			`level=ERROR msg="commit deliveries" left_out=582`,
 			`level=WARN msg="apply deliveries" n=1000`,
 		}, linesOf(log))
 	})
