@@ -44,6 +44,9 @@ func (w *applyWorker) workHeldUp(ctx context.Context, job *river.Job[ApplyArgs])
 		}
 	}
 	locked, err := w.lockedIDs(ctx, lockableOf(singles))
+	if heldUp(err) && ctx.Err() == nil { // the database is slow for all
+		return river.JobSnooze(aWhile())
+	}
 	if err != nil {
 		return err
 	}
