@@ -2,6 +2,7 @@ package api
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -29,6 +30,8 @@ const (
 	maxEventData = 16 << 10
 	// maxEventDepth bounds how deep it is nested, far below what the parsers of those who read it later bear.
 	maxEventDepth = 100
+	// eventTimeout is how long appending may wait for others who append to the same workspace's log.
+	eventTimeout = 5 * time.Second
 	// maxClockSkew is how far a service's clock may be ahead of ours.
 	maxClockSkew = 5 * time.Minute
 )
@@ -63,7 +66,14 @@ func (s *server) appendAudit(w http.ResponseWriter, r *http.Request, service str
 	if standings[0].OrganizationDead || standings[0].Revision == 0 { // nothing is known of it
 		return errNotFound
 	}
-	entry, repeated, err := store.AppendEvent(r.Context(), s.cfg.EventDB, event, key)
+	ctx, cancel := context.WithTimeout(r.Context(), eventTimeout)
+	defer cancel()
+	release, err := s.eventShares.Take(ctx, event.OrganizationID)
+	if err != nil {
+		return err
+	}
+	defer release()
+	entry, repeated, err := store.AppendEvent(ctx, s.cfg.EventDB, event, key)
 	if err != nil {
 		return err
 	}

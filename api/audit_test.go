@@ -6,11 +6,14 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
+	"github.com/callmine/rolecall/internal/pgtest"
 	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
 )
@@ -299,4 +302,39 @@ func TestAuthorsStay(t *testing.T) {
 	entries, err := store.AuditEntries(t.Context(), b.pool, store.AuditQuery{OrganizationID: "org_1", Actor: "user_member"}, 10)
 	require.NoError(t, err)
 	require.Len(t, entries, 1)
+}
+
+// TestALockedLogLeavesConnectionsToOthers has thirty appends wait for one workspace's log, with a pool of two connections.
+func TestALockedLogLeavesConnectionsToOthers(t *testing.T) {
+	t.Parallel()
+	two, err := pgxpool.ParseConfig(pgtest.URL(t))
+	require.NoError(t, err)
+	two.MaxConns = 2
+	var events *pgxpool.Pool
+	b := setupAudit(t, func(c *Config) {
+		two.ConnConfig.Database = c.DB.(*pgxpool.Pool).Config().ConnConfig.Database
+		events, err = pgxpool.NewWithConfig(t.Context(), two)
+		require.NoError(t, err)
+		c.EventDB = events
+	})
+	t.Cleanup(events.Close)
+	b.runs("org_1", 1)
+	lock, err := b.pool.Begin(t.Context())
+	require.NoError(t, err)
+	_, err = lock.Exec(t.Context(), "SELECT FROM rolecall.audit_heads WHERE organization_id = 'org_1' FOR UPDATE")
+	require.NoError(t, err)
+	var waiting sync.WaitGroup
+	for range 30 {
+		waiting.Go(func() {
+			b.send(serviceToken, http.MethodPost, auditOfOne, `{"action":"report.run","target":"a"}`, "Content-Type", "application/json")
+		})
+	}
+	require.Eventually(t, func() bool { return events.Stat().AcquiredConns() == 1 }, 20*time.Second, time.Millisecond)
+	for range 10 {
+		b.append("org_2", `{"action":"report.run","target":"b"}`, http.StatusCreated)
+		require.LessOrEqual(t, events.Stat().AcquiredConns(), int32(1))
+	}
+	require.NoError(t, lock.Rollback(t.Context()))
+	waiting.Wait()
+	b.logs.take() // some may have waited for too long
 }

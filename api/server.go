@@ -118,11 +118,13 @@ func (c Config) validate() error {
 }
 
 type server struct {
-	cfg      Config
-	lookups  *lookups // nil without a Refresher
-	commands *perUser
-	lines    *edge.Sampler
-	known    *rate.Limiter // of questions about users of tokens that may be invented
+	cfg     Config
+	lookups *lookups // nil without a Refresher
+	// eventShares are of EventDB's connections: one for each organization.
+	eventShares *store.Shares
+	commands    *perUser
+	lines       *edge.Sampler
+	known       *rate.Limiter // of questions about users of tokens that may be invented
 }
 
 // NewHandler returns the handler of all routes under /v1 and of /openapi.yaml.
@@ -132,7 +134,7 @@ func NewHandler(cfg Config) (http.Handler, error) {
 		return nil, err
 	}
 	s := &server{
-		cfg: cfg, lookups: newLookups(cfg), commands: newPerUser(commandsPerUser, commandsWindow, cfg.Now),
+		cfg: cfg, lookups: newLookups(cfg), commands: newPerUser(commandsPerUser, commandsWindow, cfg.Now), eventShares: store.NewShares(1),
 		lines: edge.NewSampler(cfg.Now), known: rate.NewLimiter(rate.Every(knownEvery), 5),
 	}
 	return s.guard(s.plainPaths(s.router())), nil

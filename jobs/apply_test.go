@@ -163,7 +163,7 @@ func TestTwoWorkersFirstHearOfOneObject(t *testing.T) {
 	firstTx, err := b.pool.Begin(t.Context())
 	require.NoError(t, err)
 	defer func() { _ = firstTx.Rollback(context.Background()) }()
-	_, _, err = apply(t.Context(), firstTx, []string{"msg_1"})
+	_, err = apply(t.Context(), firstTx, []string{"msg_1"}, nil)
 	require.NoError(t, err)
 
 	done := make(chan error)
@@ -226,7 +226,7 @@ func TestAPanicIsAnError(t *testing.T) {
 	b := setup(t)
 	b.insert(t, userNamed(t, "msg_1", "user_poison", "Kim", 1))
 	err := pgx.BeginFunc(t.Context(), b.pool, func(tx pgx.Tx) error {
-		_, _, err := apply(t.Context(), brokenTx{Tx: tx}, []string{"msg_1"})
+		_, err := apply(t.Context(), brokenTx{Tx: tx}, []string{"msg_1"}, nil)
 		return err
 	})
 	require.ErrorContains(t, err, "panic: out of range")

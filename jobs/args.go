@@ -3,10 +3,12 @@ package jobs
 import "github.com/riverqueue/river"
 
 // The queues of jobs that apply deliveries. What takes access away has one of its own, with its own workers, so that
-// no backlog of anything else delays it.
+// no backlog of anything else delays it. What waits for another session's lock, or fails, goes on in a third one, so that
+// it holds no worker of the first two. Processes of older versions don't work that one.
 const (
 	QueueApply       = "apply"
 	QueueRevocations = "revocations"
+	QueueHeldUp      = "held_up"
 )
 
 // MaxBatch is how many deliveries one commit accepts and one job applies at most: as many as callers are busy at

@@ -136,8 +136,8 @@ func (b *bundle) insert(t *testing.T, deliveries ...clerksync.Delivery) {
 
 // apply applies deliveries in one transaction, as a worker does.
 func (b *bundle) apply(ctx context.Context, svixIDs ...string) (finished []clerksync.Delivery, err error) {
-	outcome, err := (&applyWorker{pool: b.pool}).commit(ctx, svixIDs)
-	return outcome.Deliveries, err
+	done, err := (&applyWorker{pool: b.pool}).commit(ctx, attempt{ids: svixIDs})
+	return done.Deliveries, err
 }
 
 // row is one delivery as the ledger has it.

@@ -62,7 +62,10 @@ type CommanderConfig struct {
 
 // Commander gives commands to Clerk and brings what they change into the mirror. A command is recorded before Clerk is asked, so
 // that whoever hears of the change first, be it a webhook, knows who made it.
-type Commander struct{ cfg CommanderConfig }
+type Commander struct {
+	cfg    CommanderConfig
+	shares *store.Shares // of the pool, for each organization
+}
 
 // NewCommander returns a commander.
 func NewCommander(cfg CommanderConfig) (*Commander, error) {
@@ -80,7 +83,7 @@ func NewCommander(cfg CommanderConfig) (*Commander, error) {
 	if cfg.LookAgainAfter == 0 {
 		cfg.LookAgainAfter = defaultLookAgainAfter
 	}
-	return &Commander{cfg: cfg}, nil
+	return &Commander{cfg: cfg, shares: store.NewShares(1)}, nil
 }
 
 // Run carries a command out and returns the answer that was made from the mirror after it, or what was answered before to the same
@@ -131,9 +134,18 @@ type commandRun struct {
 	made  bool // somebody has told of what it changed then
 }
 
+// shared is the pool, of which the command's organization uses no more than its share. Who creates one is in its place.
+func (r *commandRun) shared() shared {
+	of := r.command.OrganizationID
+	if of == "" {
+		of = r.command.Actor
+	}
+	return shared{pool: r.cfg.Pool, shares: r.shares, workspace: of}
+}
+
 // begin records the command, or returns what was answered to an earlier one with the same key.
 func (r *commandRun) begin(ctx context.Context, key store.CommandKey) (answered json.RawMessage, err error) {
-	err = pgx.BeginFunc(ctx, r.cfg.Pool, func(tx pgx.Tx) error {
+	err = r.shared().inTx(ctx, func(tx pgx.Tx) error {
 		var earlier *store.EarlierCommand
 		if r.askedAt, earlier, err = store.BeginCommand(ctx, tx, r.id, r.command, key); err == nil && earlier != nil {
 			answered, err = r.resume(ctx, tx, *earlier)
@@ -169,7 +181,7 @@ func (r *commandRun) resume(ctx context.Context, tx pgx.Tx, earlier store.Earlie
 // record brings what Clerk answered into the mirror, audits it and ends the command, in one transaction.
 func (r *commandRun) record(ctx context.Context, facts []clerksync.Facts) (answered json.RawMessage, err error) {
 	for range maxRaces {
-		err = pgx.BeginFunc(ctx, r.cfg.Pool, func(tx pgx.Tx) (err error) {
+		err = r.shared().inTx(ctx, func(tx pgx.Tx) (err error) {
 			answered, err = r.recordIn(ctx, tx, facts)
 			return err
 		})
@@ -223,7 +235,8 @@ func (r *commandRun) fail(ctx context.Context, err error) {
 func (r *commandRun) end(ctx context.Context, state store.CommandState) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
 	defer cancel()
-	if err := store.EndCommand(ctx, r.cfg.Pool, r.id, r.askedAt, state, nil); err != nil {
+	err := r.shared().inTurn(ctx, func() error { return store.EndCommand(ctx, r.cfg.Pool, r.id, r.askedAt, state, nil) })
+	if err != nil {
 		r.cfg.Logger.WarnContext(ctx, "record the end of a command", "command_id", r.id, "error", err)
 	}
 }

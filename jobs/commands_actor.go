@@ -35,7 +35,7 @@ func (r *commandRun) confirmActor(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := observe(ctx, r.cfg.Pool, facts, r.askedAt, cause); err != nil {
+	if err := observe(ctx, r.shared(), facts, r.askedAt, cause); err != nil {
 		return fmt.Errorf("record actor: %w", err)
 	}
 	return r.hooks.May(ctx, r.cfg.Pool)

@@ -23,7 +23,7 @@ func (r *commandRun) send(ctx context.Context) ([]clerksync.Facts, error) {
 	if err := r.confirmActor(ctx); err != nil {
 		return nil, err
 	}
-	if err := store.SendCommand(ctx, r.cfg.Pool, r.id, r.askedAt); errors.Is(err, store.ErrOutlived) {
+	if err := r.shared().inTurn(ctx, func() error { return store.SendCommand(ctx, r.cfg.Pool, r.id, r.askedAt) }); errors.Is(err, store.ErrOutlived) {
 		return nil, clerksync.ErrInProgress
 	} else if err != nil {
 		return nil, err

@@ -24,16 +24,23 @@ func enqueue(ctx context.Context, client *river.Client[pgx.Tx], tx pgx.Tx, deliv
 		ids[d.Urgency] = append(ids[d.Urgency], d.ID)
 	}
 	var params []river.InsertManyParams
-	queues := map[string]bool{}
 	for urgency, ids := range ids {
 		opts := insertOpts(urgency)
-		queues[opts.Queue] = true
 		for batch := range slices.Chunk(ids, MaxBatch) {
 			params = append(params, river.InsertManyParams{Args: ApplyArgs{SvixIDs: batch}, InsertOpts: opts})
 		}
 	}
+	return insertJobs(ctx, client, tx, params)
+}
+
+// insertJobs inserts jobs that apply deliveries, and wakes the workers of their queues at commit.
+func insertJobs(ctx context.Context, client *river.Client[pgx.Tx], tx pgx.Tx, params []river.InsertManyParams) error {
 	if len(params) == 0 {
 		return nil
+	}
+	queues := map[string]bool{}
+	for _, p := range params {
+		queues[p.InsertOpts.Queue] = true
 	}
 	if _, err := client.InsertManyFastTx(ctx, tx, params); err != nil {
 		return fmt.Errorf("insert apply jobs: %w", err)

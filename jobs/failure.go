@@ -68,8 +68,19 @@ func blameFor(err error) blame {
 	return ofCircumstances
 }
 
-// queryCanceled is the SQLSTATE of a statement that took too long: it waited for somebody's lock.
-const queryCanceled = "57014"
+// SQLSTATEs of what was held up.
+const (
+	// queryCanceled is that of a statement that took too long.
+	queryCanceled = "57014"
+	// lockNotAvailable is that of a statement that waited too long for another session's lock.
+	lockNotAvailable = "55P03"
+)
+
+// isCode reports whether an error is Postgres' with a SQLSTATE.
+func isCode(err error, code string) bool {
+	pgErr, answered := errors.AsType[*pgconn.PgError](err)
+	return answered && pgErr.Code == code
+}
 
 // outcome turns the failure of a job into what River should do.
 func outcome(ctx context.Context, err error) error {

@@ -35,6 +35,8 @@ const (
 var (
 	ErrInboxFull    = errors.New("inbox is full")
 	ErrInboxStopped = errors.New("inbox is stopped")
+	// ErrCopyLocked is of a delivery that can't take the place of its quarantined copy now.
+	ErrCopyLocked = errors.New("another session has locked the quarantined copy of the delivery")
 )
 
 // InboxConfig configures an [Inbox].
@@ -202,7 +204,9 @@ func (in *Inbox) commit(batch []*entry) {
 		in.cfg.Logger.Error("commit deliveries", "error", err, "count", len(batch))
 	}
 	for _, e := range batch {
-		e.err = err
+		if err != nil {
+			e.err = err
+		}
 		close(e.done)
 	}
 }

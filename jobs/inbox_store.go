@@ -48,7 +48,10 @@ func (in *Inbox) store(batch []*entry) error {
 		e.receipt = receipts[e.delivery.ID]
 		e.receipt.Quarantined = e.receipt.Stored && e.delivery.State == clerksync.StateQuarantined
 		if leader := first[e.delivery.ID]; leader != e { // a copy that came at the same moment
-			e.receipt = clerksync.Receipt{Differs: e.delivery.BodySHA256 != leader.delivery.BodySHA256}
+			e.receipt = clerksync.Receipt{Differs: e.delivery.BodySHA256 != leader.delivery.BodySHA256, Busy: e.receipt.Busy}
+		}
+		if e.receipt.Busy {
+			e.err = ErrCopyLocked
 		}
 	}
 	return nil

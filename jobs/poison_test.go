@@ -118,16 +118,23 @@ func TestTakenApartByHand(t *testing.T) {
 	b.insert(t, userNamed(t, "msg_1", "user_1", "Kim", 1), userNamed(t, "msg_2", "user_poison", "Kim", 1), userNamed(t, "msg_3", "user_3", "Kim", 1))
 	var reported []clerksync.State
 	w := &applyWorker{pool: b.pool, logger: b.logs.logger(), ended: func(s clerksync.State) { reported = append(reported, s) }}
+	oneByOne := func() error {
+		singles, err := readSingles(t.Context(), b.pool, []string{"msg_1", "msg_2", "msg_3"})
+		require.NoError(t, err)
+		rest := w.oneByOne(t.Context(), singles, nil)
+		require.Empty(t, rest.held)
+		return rest.err
+	}
 	for attempt := 1; attempt < maxDeliveryAttempts; attempt++ {
-		err := w.takeApart(t.Context(), []string{"msg_1", "msg_2", "msg_3"})
+		err := oneByOne()
 		require.ErrorContains(t, err, "delivery msg_2")
 		require.NotContains(t, err.Error(), "msg_1")
 		require.False(t, store.Unavailable(err))
 		require.Equal(t, attempt, b.ledger(t, "msg_2").Attempts)
 		require.Equal(t, "received", b.ledger(t, "msg_2").State)
-		require.Equal(t, "applied", b.ledger(t, "msg_3").State, "behind the poison")
+		require.Equal(t, "applied", b.ledger(t, "msg_3").State, "beside the poison")
 	}
-	require.NoError(t, w.takeApart(t.Context(), []string{"msg_1", "msg_2", "msg_3"}))
+	require.NoError(t, oneByOne())
 	require.Equal(t, "quarantined", b.ledger(t, "msg_2").State)
 	require.Equal(t, []clerksync.State{clerksync.StateApplied, clerksync.StateApplied, clerksync.StateQuarantined}, reported)
 }

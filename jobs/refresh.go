@@ -29,7 +29,13 @@ type RefresherConfig struct {
 
 // Refresher asks Clerk about one user at the moment at which the answer matters: somebody who has just joined is here before
 // the webhook is. It never lifts a tombstone: a look-up made right after a removal may still show the member.
-type Refresher struct{ cfg RefresherConfig }
+type Refresher struct {
+	cfg RefresherConfig
+	db  shared
+}
+
+// refreshConns is how many of the pool's connections change the mirror for look-ups at once: workers need the others.
+const refreshConns = 3
 
 // NewRefresher returns a refresher.
 func NewRefresher(cfg RefresherConfig) (*Refresher, error) {
@@ -43,23 +49,23 @@ func NewRefresher(cfg RefresherConfig) (*Refresher, error) {
 	case cfg.UserMemberships == nil:
 		return nil, errors.New("refresher: UserMemberships is missing")
 	}
-	return &Refresher{cfg: cfg}, nil
+	return &Refresher{cfg: cfg, db: shared{pool: cfg.Pool, shares: store.NewShares(1), all: store.NewShares(refreshConns)}}, nil
 }
 
 // Refresh brings what Clerk knows of a user in an organization into the mirror. It returns nil once that is done, whatever
 // it is.
 func (r *Refresher) Refresh(ctx context.Context, userID, organizationID string) error {
-	return r.refresh(ctx, func(ctx context.Context) ([]json.RawMessage, error) {
+	return r.refresh(ctx, organizationID, func(ctx context.Context) ([]json.RawMessage, error) {
 		return r.cfg.Directory.Find(ctx, clerksync.ResourceMembership, clerksync.Reference{OrganizationID: organizationID, UserID: userID})
 	})
 }
 
 // RefreshUser brings all of a user's memberships at Clerk into the mirror.
 func (r *Refresher) RefreshUser(ctx context.Context, userID string) error {
-	return r.refresh(ctx, func(ctx context.Context) ([]json.RawMessage, error) { return r.cfg.UserMemberships(ctx, userID) })
+	return r.refresh(ctx, userID, func(ctx context.Context) ([]json.RawMessage, error) { return r.cfg.UserMemberships(ctx, userID) })
 }
 
-func (r *Refresher) refresh(ctx context.Context, ask func(context.Context) ([]json.RawMessage, error)) error {
+func (r *Refresher) refresh(ctx context.Context, workspace string, ask func(context.Context) ([]json.RawMessage, error)) error {
 	if err := r.cfg.Allowed(); err != nil {
 		return err
 	}
@@ -80,7 +86,9 @@ func (r *Refresher) refresh(ctx context.Context, ask func(context.Context) ([]js
 	if err != nil {
 		return err
 	}
-	return observe(ctx, r.cfg.Pool, append(users, facts...), askedAt, cause)
+	db := r.db
+	db.workspace = workspace
+	return observe(ctx, db, append(users, facts...), askedAt, cause)
 }
 
 // strangers looks up the users of whom the mirror knows at most nested copies: those needn't say that somebody is banned.
@@ -125,14 +133,8 @@ func read(resource clerksync.Resource, objects []json.RawMessage, askedAt time.T
 }
 
 // observe merges what a look-up showed into the mirror.
-func observe(ctx context.Context, pool *pgxpool.Pool, facts []clerksync.Facts, askedAt time.Time, cause string) (err error) {
-	for range maxRaces {
-		err = pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error { return observeIn(ctx, tx, facts, askedAt, cause) })
-		if !errors.Is(err, store.ErrRaced) {
-			break
-		}
-	}
-	return err
+func observe(ctx context.Context, db shared, facts []clerksync.Facts, askedAt time.Time, cause string) error {
+	return db.raced(ctx, func(tx pgx.Tx) error { return observeIn(ctx, tx, facts, askedAt, cause) })
 }
 
 func observeIn(ctx context.Context, tx pgx.Tx, facts []clerksync.Facts, askedAt time.Time, cause string) error {

@@ -10,33 +10,60 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
+// slowly makes each insert of a user take a while, at the database.
+func (b *bundle) slowly(t *testing.T, seconds string) {
+	t.Helper()
+	b.exec(t, `CREATE FUNCTION rolecall.sleep() RETURNS trigger LANGUAGE plpgsql AS
+			$$ BEGIN PERFORM pg_sleep(`+seconds+`); RETURN NEW; END $$;
+		CREATE TRIGGER sleep BEFORE INSERT ON rolecall.users FOR EACH ROW EXECUTE FUNCTION rolecall.sleep()`)
+}
+
+// untilPatient waits until a job takes its time.
+func (b *bundle) untilPatient(t *testing.T) {
+	t.Helper()
+	eventually(t, func() bool {
+		return b.count(t, `SELECT count(*) FROM pg_stat_activity
+			WHERE datname = current_database() AND wait_event = 'PgSleep' AND now() - xact_start > interval '0.2 seconds'`) == 1
+	}, "no job takes its time")
+}
+
+// lastApply returns the newest job that applies deliveries.
+func (b *bundle) lastApply(t *testing.T) (last job) {
+	t.Helper()
+	for _, j := range b.jobs(t) {
+		if len(j.SvixIDs) > 0 {
+			last = j
+		}
+	}
+	return last
+}
+
 // TestStopGivesARunningJobBack: stopping costs the job no attempt, and somebody else applies it.
 func TestStopGivesARunningJobBack(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	accept(t, b.inbox(t), userNamed(t, "msg_1", "user_1", "Kim", 1))
-	release := b.hold(t, "SELECT FROM rolecall.deliveries FOR UPDATE")
+	b.slowly(t, "30")
 	cfg := b.workersConfig()
 	riverCfg := cfg.river()
 	riverCfg.SoftStopTimeout = 100 * time.Millisecond // less than what is left of the job's own time-out
 	w, err := newWorkers(cfg, riverCfg)
 	require.NoError(t, err)
 	start(t, w)
-	b.untilBlocked(t, 1)
+	b.untilPatient(t)
 	ctx, cancel := context.WithTimeout(t.Context(), jobTimeout)
 	defer cancel()
 	require.NoError(t, w.Stop(ctx))
-	jobs := b.jobs(t)
-	require.Len(t, jobs, 1)
-	require.Equal(t, job{ID: jobs[0].ID, State: "available", Attempt: 0, SvixIDs: []string{"msg_1"}}, jobs[0])
+	last := b.lastApply(t)
+	require.Equal(t, job{ID: last.ID, State: "available", Attempt: 0, SvixIDs: []string{"msg_1"}}, last)
 	require.Zero(t, b.ledger(t, "msg_1").Attempts)
 	require.Equal(t, "received", b.ledger(t, "msg_1").State)
 
-	release()
+	b.exec(t, "DROP TRIGGER sleep ON rolecall.users")
 	b.work(t)
 	b.untilState(t, "msg_1", clerksync.StateApplied)
-	eventually(t, func() bool { return b.jobs(t)[0].State == "completed" })
-	require.Equal(t, 1, b.jobs(t)[0].Attempt)
+	eventually(t, func() bool { return b.lastApply(t).State == "completed" })
+	require.Equal(t, 1, b.lastApply(t).Attempt)
 }
 
 // TestStopLetsARunningJobFinish that can.
@@ -44,15 +71,12 @@ func TestStopLetsARunningJobFinish(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	accept(t, b.inbox(t), userNamed(t, "msg_1", "user_1", "Kim", 1))
-	release := b.hold(t, "SELECT FROM rolecall.deliveries FOR UPDATE")
+	b.slowly(t, "1")
 	w := b.work(t)
-	b.untilBlocked(t, 1)
-	stopped := make(chan error)
-	go func() { stopped <- w.Stop(context.WithoutCancel(t.Context())) }()
-	release()
-	require.NoError(t, <-stopped)
+	b.untilPatient(t)
+	require.NoError(t, w.Stop(t.Context()))
 	require.Equal(t, "applied", b.ledger(t, "msg_1").State)
-	require.Equal(t, "completed", b.jobs(t)[0].State)
+	require.Equal(t, "completed", b.lastApply(t).State)
 }
 
 func TestStopOfWorkersThatNeverStarted(t *testing.T) {

@@ -106,11 +106,17 @@ func (r *sweepRun) save(ctx context.Context, next progress) error {
 	return store.SaveSweep(ctx, r.conn, r.sweep)
 }
 
-// inTx runs a transaction on the connection that holds the lock, again if it was in the way of webhooks, or they of it.
+// inTx runs a transaction on the connection that holds the lock, again if it was in the way of webhooks, or they of it. It waits
+// briefly for each lock, and longer in between: a page holds rows of many workspaces.
 func (r *sweepRun) inTx(ctx context.Context, do func(pgx.Tx) error) error {
+	until := time.Now().Add(maxMergeAttempts * lockPatience)
 	for attempt := 1; ; attempt++ {
-		err := pgx.BeginFunc(ctx, r.conn, do)
-		if err == nil || attempt == maxMergeAttempts || ctx.Err() != nil || r.conn.Conn().IsClosed() || blameFor(err) != ofCircumstances {
+		err := pgx.BeginTxFunc(ctx, r.conn, bounds{lock: lockWait}.options(), do)
+		switch {
+		case err == nil || ctx.Err() != nil || r.conn.Conn().IsClosed() || blameFor(err) != ofCircumstances:
+			return err
+		case isCode(err, lockNotAvailable) && time.Now().Before(until) && waitFor(ctx, lockPause) == nil:
+		case attempt >= maxMergeAttempts:
 			return err
 		}
 	}

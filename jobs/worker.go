@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/rivertype"
 
 	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
@@ -23,91 +25,108 @@ type applyWorker struct {
 	logger *slog.Logger
 	ended  func(clerksync.State)
 	sweeps bool // sweep soon after roles moved
+
+	stalls   stalls
+	pace     pace
+	patients atomic.Int32 // how many transactions take their time now
 }
 
-// Work implements river.Worker. Mirror, audit log and ledger change in one transaction. If that fails while the database
-// is there, the batch is taken apart, so that one delivery stops no other.
+// Work implements river.Worker. Mirror, audit log and ledger change in one transaction. In the first queues it is tried
+// once and briefly: what fails there goes aside, so that no delivery holds a worker that another workspace's removal needs.
 //
 // River completes the job afterwards, many at once: within the transaction (JobCompleteTx) it took a fifth of the time
 // from accepted to enforced, and a job that runs twice finds nothing left to do.
 func (w *applyWorker) Work(ctx context.Context, job *river.Job[ApplyArgs]) error {
-	err := w.inTx(ctx, job.Args.SvixIDs)
-	if err != nil && ctx.Err() == nil { // a cut connection says nothing about the next one
-		err = w.takeApart(ctx, job.Args.SvixIDs)
+	work := w.workBriefly
+	if job.Queue == QueueHeldUp {
+		work = w.workHeldUp
 	}
-	if err != nil {
+	err := work(ctx, job)
+	if _, later := errors.AsType[*rivertype.JobSnoozeError](err); err != nil && !later {
 		w.logger.WarnContext(ctx, "apply deliveries", "error", err, "count", len(job.Args.SvixIDs))
 	}
 	return outcome(ctx, err)
 }
 
-// inTx applies deliveries in one transaction.
-func (w *applyWorker) inTx(ctx context.Context, svixIDs []string) error {
+// workBriefly tries the whole batch, and sets aside what fails.
+func (w *applyWorker) workBriefly(ctx context.Context, job *river.Job[ApplyArgs]) error {
+	try := attempt{ids: job.Args.SvixIDs, bounds: w.brief(len(job.Args.SvixIDs)), queue: job.Queue}
+	_, err := w.inTx(ctx, try)
+	if err != nil && ctx.Err() == nil && blameFor(err) == ofDatabase { // a cut connection says nothing about the next one
+		_, err = w.inTx(ctx, try)
+	}
+	if err == nil || ctx.Err() != nil || blameFor(err) == ofDatabase {
+		return err
+	}
+	return w.setAside(ctx, job, err)
+}
+
+// attempt is one transaction that applies deliveries.
+type attempt struct {
+	ids    []string
+	bounds bounds
+	queue  string // of the job; in the first ones, what is held up is left out
+}
+
+// inTx applies deliveries in one transaction, and reports whether that took long.
+func (w *applyWorker) inTx(ctx context.Context, a attempt) (slow bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, applyTimeout)
 	defer cancel()
-	outcome, err := w.commit(ctx, svixIDs)
+	done, err := w.commit(ctx, a)
 	if ctx.Err() != nil && err != nil {
 		err = errors.Join(ctx.Err(), err)
 	}
 	if err != nil {
-		return fmt.Errorf("apply %d deliveries: %w", len(svixIDs), err)
+		return false, fmt.Errorf("apply %d deliveries: %w", len(a.ids), err)
 	}
-	for _, d := range outcome.Deliveries {
+	for _, d := range done.Deliveries {
 		w.ended(d.State)
 		logQuarantine(ctx, w.logger, d)
 	}
-	return nil
+	return done.slow, nil
 }
 
 // commit begins the transaction and ends it. It does so again, at once, if somebody else was first to hear of an object.
-func (w *applyWorker) commit(ctx context.Context, svixIDs []string) (outcome store.Outcome, err error) {
+func (w *applyWorker) commit(ctx context.Context, a attempt) (done applied, err error) {
+	conn, err := w.pool.Acquire(ctx)
+	if err != nil {
+		return done, fmt.Errorf("take a connection: %w", err)
+	}
+	defer conn.Release()
 	for range maxRaces {
-		err = pgx.BeginFunc(ctx, w.pool, func(tx pgx.Tx) (err error) {
-			var rolesMoved bool
-			if outcome, rolesMoved, err = apply(ctx, tx, svixIDs); err != nil {
-				return err
-			}
-			if rolesMoved && w.sweeps {
-				if err := sweepSoon(ctx, tx, time.Now()); err != nil {
-					return err
-				}
-			}
-			return store.Finish(ctx, tx, outcome, time.Now())
+		began := time.Now()
+		err = pgx.BeginTxFunc(ctx, conn, a.bounds.options(), func(tx pgx.Tx) (err error) {
+			w.pace.took(time.Since(began))
+			done, err = w.applyIn(ctx, tx, a, began)
+			return err
 		})
 		if !errors.Is(err, store.ErrRaced) {
 			break
 		}
 	}
-	return outcome, err
+	return done, err
 }
 
-// takeApart applies each delivery in a transaction of its own. It returns an error while any of them waits for
-// another attempt, and nil once all are applied or quarantined.
-func (w *applyWorker) takeApart(ctx context.Context, svixIDs []string) error {
-	var errs []error
-	for _, id := range svixIDs {
-		err := w.inTx(ctx, []string{id})
-		if err == nil {
-			continue
-		}
-		err = fmt.Errorf("delivery %s: %w", id, err)
-		if ctx.Err() != nil || blameFor(err) == ofDatabase {
-			return err
-		}
-		if blameFor(err) == ofDelivery {
-			state, failErr := store.FailDelivery(ctx, w.pool, id, err, maxDeliveryAttempts)
-			if failErr != nil {
-				return failErr
-			}
-			if state != clerksync.StateReceived {
-				w.ended(state)
-				logQuarantine(ctx, w.logger, clerksync.Delivery{ID: id, State: state, Reason: err.Error()})
-				continue
-			}
-		}
-		errs = append(errs, err)
+// applyIn applies deliveries within a transaction, and finishes it.
+func (w *applyWorker) applyIn(ctx context.Context, tx pgx.Tx, a attempt, began time.Time) (done applied, err error) {
+	if done, err = apply(ctx, tx, a.ids, w.heldUp(a)); err != nil {
+		return done, err
 	}
-	return errors.Join(errs...)
+	if done.rolesMoved && w.sweeps {
+		if err := sweepSoon(ctx, tx, time.Now()); err != nil {
+			return done, err
+		}
+	}
+	if err := moveOut(ctx, tx, a.queue, done); err != nil || len(done.Deliveries) == 0 {
+		return done, err
+	}
+	if err := store.Finish(ctx, tx, done.Outcome, time.Now()); err != nil {
+		return done, err
+	}
+	if done.slow = (watch{began, done.locked}).slowly(); done.slow && (a.queue == QueueRevocations || a.queue == QueueHeldUp) {
+		return done, w.noteSlow(ctx, tx, done)
+	}
+	return done, nil
 }
 
 // logQuarantine tells that a delivery was set aside: somebody should look at it.

@@ -24,9 +24,9 @@ const (
 	fetchCooldown = time.Millisecond
 	// fetchPollInterval is the wait if a wake-up is lost.
 	fetchPollInterval = 100 * time.Millisecond
-	// applyTimeout is far above what applying a batch takes: whoever reaches it waits for somebody's locks.
+	// applyTimeout is far above what applying takes, and above the bounds that the database is given (see bounds.go).
 	applyTimeout = 3 * time.Second
-	// jobTimeout leaves time for taking a batch apart. A job that runs for longer is its dead process'.
+	// jobTimeout leaves time for trying deliveries one by one. A job that runs for longer is its dead process'.
 	jobTimeout = 10 * time.Second
 	// rescueAfter must be above jobTimeout. Taking over is faster, see takeover.go.
 	rescueAfter = 20 * time.Second
@@ -40,7 +40,7 @@ const (
 
 // WorkersConfig configures [Workers].
 type WorkersConfig struct {
-	// Pool is where deliveries are applied. It should not be the inbox's, and hold MaxWorkers connections and seven more.
+	// Pool is where deliveries are applied. It should not be the inbox's, and hold MaxWorkers connections and eleven more.
 	Pool *pgxpool.Pool
 	// Queue is where River fetches jobs, listens and does its upkeep. It may commit asynchronously: what a crash of the
 	// database loses of that is done again. Defaults to Pool.
@@ -107,6 +107,7 @@ func (c WorkersConfig) river() *river.Config {
 	return &river.Config{
 		CompletedJobRetentionPeriod: keepCompleted,
 		FetchCooldown:               fetchCooldown,
+		FetchOnlyKnownKinds:         true, // a job of a newer version waits for a process that knows it
 		FetchPollInterval:           fetchPollInterval,
 		JobTimeout:                  jobTimeout,
 		Logger:                      quiet(c.Logger),
@@ -129,7 +130,8 @@ func (c WorkersConfig) periodic() []*river.PeriodicJob {
 
 func (c WorkersConfig) queues() map[string]river.QueueConfig {
 	queues := map[string]river.QueueConfig{
-		QueueApply: {MaxWorkers: c.MaxWorkers}, QueueRevocations: {MaxWorkers: revocationWorkers}, QueueUpkeep: {MaxWorkers: 1},
+		QueueApply: {MaxWorkers: c.MaxWorkers}, QueueRevocations: {MaxWorkers: revocationWorkers},
+		QueueHeldUp: {MaxWorkers: heldUpWorkers}, QueueUpkeep: {MaxWorkers: 1},
 	}
 	if c.Sweeper != nil {
 		queues[QueueSweeps] = river.QueueConfig{MaxWorkers: 1}

@@ -16,7 +16,8 @@ import (
 )
 
 // InsertDeliveries adds deliveries to the ledger, and returns a receipt for each by svix-id. Their svix-ids must
-// differ. A delivery whose svix-id is known stays as it is, unless it is quarantined: then the new copy takes its place.
+// differ. A delivery whose svix-id is known stays as it is, unless it is quarantined: then the new copy takes its place. It
+// waits for no lock that another session holds on a row.
 func InsertDeliveries(ctx context.Context, db DBTX, deliveries []clerksync.Delivery) (map[string]clerksync.Receipt, error) {
 	receipts := make(map[string]clerksync.Receipt, len(deliveries))
 	repeats, err := insertNew(ctx, db, deliveries, receipts)
@@ -32,8 +33,9 @@ func InsertDeliveries(ctx context.Context, db DBTX, deliveries []clerksync.Deliv
 		return nil, fmt.Errorf("read digests of deliveries: %w", err)
 	}
 	digests := make(map[string][]byte, len(known))
+	quarantined := make(map[string]bool, len(known))
 	for _, k := range known {
-		digests[k.SvixID] = k.BodySha256
+		digests[k.SvixID], quarantined[k.SvixID] = k.BodySha256, k.State == string(clerksync.StateQuarantined)
 	}
 	gone, err := queries().DeleteQuarantined(ctx, db, ids)
 	if err != nil {
@@ -46,6 +48,7 @@ func InsertDeliveries(ctx context.Context, db DBTX, deliveries []clerksync.Deliv
 	for _, d := range repeats {
 		r := receipts[d.ID]
 		r.Differs = !bytes.Equal(digests[d.ID], d.BodySHA256[:])
+		r.Busy = quarantined[d.ID] && !r.Stored
 		receipts[d.ID] = r
 	}
 	return receipts, nil
@@ -94,13 +97,7 @@ func LockReceived(ctx context.Context, db DBTX, svixIDs []string) ([]clerksync.D
 	}
 	deliveries := make([]clerksync.Delivery, len(rows))
 	for i, r := range rows {
-		deliveries[i] = clerksync.Delivery{
-			ID: r.SvixID, Type: clerksync.EventType(r.EventType), InstanceID: r.InstanceID,
-			OccurredAt: r.OccurredAt.UnixMilli(), ReceivedAt: r.ReceivedAt, State: clerksync.StateReceived,
-		}
-		if r.Body != nil {
-			deliveries[i].Body = []byte(*r.Body)
-		}
+		deliveries[i] = received(r)
 	}
 	return deliveries, nil
 }

@@ -21,6 +21,7 @@ type Status struct {
 	CurrentSweep  *Sweep    // the sweep that is under way or, unless SweepRunning, was cut off
 	SweepRunning  bool      // whether any process sweeps now
 	Drift         []DriftTotal
+	PausedQueues  []string // of jobs, that an operator has paused
 }
 
 // ReadStatus reads the status. It asks several questions, none of which needs to see what another one saw.
@@ -40,8 +41,14 @@ func ReadStatus(ctx context.Context, db DBTX) (s Status, err error) {
 	if err := s.readSweeps(ctx, db); err != nil {
 		return s, err
 	}
-	s.Drift, err = DriftTotals(ctx, db)
-	return s, err
+	if s.Drift, err = DriftTotals(ctx, db); err != nil {
+		return s, err
+	}
+	s.PausedQueues, err = queries().PausedQueues(ctx, db)
+	if err != nil {
+		return s, fmt.Errorf("read paused queues: %w", err)
+	}
+	return s, nil
 }
 
 func (s *Status) readSweeps(ctx context.Context, db DBTX) (err error) {

@@ -44,6 +44,7 @@ type Receipt struct {
 	Stored      bool // new, or in the place of a quarantined copy; false: a repeat, and nothing was done
 	Quarantined bool // stored, but set aside
 	Differs     bool // a copy with this svix-id was known, whose body was another one
+	Busy        bool // nothing is stored: a quarantined copy stands in its place, and another session has locked that
 }
 
 // ErrUndecodable is wrapped by every error about a body that can't be read. No retry can help; an upgrade might.

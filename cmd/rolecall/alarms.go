@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/callmine/rolecall/api"
@@ -25,13 +26,14 @@ const (
 	alarmNoWebhook    alarmName = "no_webhook_ever"
 	alarmStuck        alarmName = "deliveries_stuck"
 	alarmQuarantined  alarmName = "deliveries_quarantined"
+	alarmPaused       alarmName = "queue_paused"
 	alarmNobody       alarmName = "nobody_gets_in"
 )
 
 func alarmNames() []alarmName {
 	return []alarmName{
 		alarmNeverSwept, alarmOverdue, alarmAborted, alarmBehind, alarmRolesRefused, alarmSilent, alarmNoWebhook, alarmStuck,
-		alarmQuarantined, alarmNobody,
+		alarmQuarantined, alarmPaused, alarmNobody,
 	}
 }
 
@@ -80,7 +82,8 @@ func (s situation) age(at time.Time) time.Duration { return max(0, s.At.Sub(at))
 func (s situation) alarms() []alarm {
 	found := []alarm{} // in JSON a list, also without any
 	for _, check := range []func() (alarm, bool){
-		s.neverSwept, s.overdue, s.aborted, s.behind, s.rolesRefused, s.silent, s.noWebhook, s.stuck, s.quarantined, s.nobody,
+		s.neverSwept, s.overdue, s.aborted, s.behind, s.rolesRefused, s.silent, s.noWebhook, s.stuck, s.quarantined, s.paused,
+		s.nobody,
 	} {
 		if a, ok := check(); ok {
 			found = append(found, a)
@@ -184,6 +187,22 @@ func (s situation) quarantined() (alarm, bool) {
 		alarmQuarantined, fmt.Sprintf("%d deliveries are set aside: they can't be applied, or are of another instance", s.Quarantined),
 		"`rolecall deliveries list --state quarantined` says why; correct the setting or upgrade, then `rolecall deliveries replay`",
 	}, s.Quarantined > 0
+}
+
+// paused: whoever pauses a queue of jobs stops what it does. It is told at once, before anything waits for long.
+func (s situation) paused() (alarm, bool) {
+	return alarm{
+		alarmPaused, "queues of jobs are paused: " + strings.Join(s.PausedQueues, ", ") + effectOf(s.PausedQueues),
+		"resume them: in River's UI, or `UPDATE rolecall.river_queue SET paused_at = NULL` and a restart of `rolecall serve`",
+	}, len(s.PausedQueues) > 0
+}
+
+// effectOf says what doesn't happen while queues are paused, if somebody's access hangs on it.
+func effectOf(queues []string) string {
+	if slices.Contains(queues, jobs.QueueRevocations) || slices.Contains(queues, jobs.QueueHeldUp) {
+		return "; removals and bans aren't enforced"
+	}
+	return ""
 }
 
 // adviceFor says what to do after a guard stopped a sweep.

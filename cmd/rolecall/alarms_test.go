@@ -106,6 +106,14 @@ func TestAlarms(t *testing.T) {
 		"quarantined": {
 			func(s *situation) { s.Quarantined = 2 }, []alarmName{alarmQuarantined}, []string{"2 deliveries", "deliveries replay"},
 		},
+		"paused": {
+			func(s *situation) { s.PausedQueues = []string{"apply", "revocations"} },
+			[]alarmName{alarmPaused},
+			[]string{"apply, revocations", "aren't enforced", "resume"},
+		},
+		"paused, and nobody's access hangs on it": {
+			func(s *situation) { s.PausedQueues = []string{"upkeep"} }, []alarmName{alarmPaused}, []string{"are paused: upkeepresume"},
+		},
 		"all at once, in one order": {func(s *situation) {
 			s.Quarantined, s.Waiting, s.OldestWaiting, s.LastClean.StartedAt = 1, 1, ago(time.Hour), ago(9*time.Hour)
 			swept(s, store.SweepAborted, jobs.ReasonBudget, jobs.SweepReport{NewestDrift: new(at)})

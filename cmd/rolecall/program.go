@@ -26,7 +26,7 @@ import (
 const (
 	acceptConns = 4
 	workers     = 8
-	workConns   = workers + 10 // and revocations, taking over, upkeep, a sweep, refreshing on miss
+	workConns   = workers + 14 // and revocations, what is held up, taking over, upkeep, a sweep, refreshing on miss
 	queueConns  = 6            // River's fetching, upkeep and listener
 	readConns   = 16
 	eventConns  = 4 // services' entries of the audit log
@@ -65,6 +65,7 @@ func start(ctx context.Context, cfg config, which parts, logger *slog.Logger) (_
 	if err := cfg.requireServing(which); err != nil {
 		return nil, err
 	}
+	logger = slog.New(limitLog(logger.Handler()))
 	p := &program{cfg: cfg, logger: logger, lines: edge.NewSampler(nil), entries: api.NewEntries(nil), failed: make(chan error, 2)}
 	defer func() {
 		if err != nil {

@@ -17,16 +17,17 @@ ON CONFLICT (svix_id) DO NOTHING
 RETURNING svix_id;
 
 -- name: KnownDigests :many
-SELECT svix_id, body_sha256 FROM rolecall.deliveries WHERE svix_id = ANY (@svix_ids::text[]);
+SELECT svix_id, body_sha256, state FROM rolecall.deliveries WHERE svix_id = ANY (@svix_ids::text[]);
 
 -- name: DeleteQuarantined :many
 -- Makes room for new copies of deliveries that are quarantined. It is a statement of its own, after the insert, so that
--- it sees what another commit has just inserted; it locks in one order, so that two commits can't deadlock.
+-- it sees what another commit has just inserted; it locks in one order, so that two commits can't deadlock. A row that
+-- another session has locked stays: accepting never waits for a lock of one workspace.
 DELETE FROM rolecall.deliveries
 WHERE svix_id IN (
     SELECT old.svix_id FROM rolecall.deliveries old
     WHERE old.svix_id = ANY (@svix_ids::text[]) AND old.state = 'quarantined'
-    ORDER BY old.svix_id FOR UPDATE
+    ORDER BY old.svix_id FOR UPDATE SKIP LOCKED
 )
 RETURNING svix_id;
 
@@ -37,6 +38,68 @@ FROM rolecall.deliveries
 WHERE svix_id = ANY (@svix_ids::text[]) AND state = 'received'
 ORDER BY svix_id
 FOR UPDATE;
+
+-- name: ReadReceivedDeliveries :many
+-- Those of the given deliveries that still wait to be applied. It takes no lock, so it waits for nothing.
+SELECT svix_id, event_type, instance_id, occurred_at, received_at, body
+FROM rolecall.deliveries
+WHERE svix_id = ANY (@svix_ids::text[]) AND state = 'received'
+ORDER BY svix_id;
+
+-- name: LockedIDs :many
+-- Those of the given ids of which another session has locked a row: a delivery, an object of the mirror, or what an
+-- organization's writers wait for each other at. An id can be in several tables: all of its rows must be free.
+-- It locks the rows that are free, so the caller rolls back.
+WITH free_deliveries AS (
+    SELECT svix_id AS id FROM rolecall.deliveries WHERE svix_id = ANY (@ids::text[]) FOR UPDATE SKIP LOCKED
+), free_users AS (
+    SELECT id FROM rolecall.users WHERE id = ANY (@ids) FOR UPDATE SKIP LOCKED
+), free_memberships AS (
+    SELECT id FROM rolecall.memberships WHERE id = ANY (@ids) FOR UPDATE SKIP LOCKED
+), free_invitations AS (
+    SELECT id FROM rolecall.invitations WHERE id = ANY (@ids) FOR UPDATE SKIP LOCKED
+), free_domains AS (
+    SELECT id FROM rolecall.domains WHERE id = ANY (@ids) FOR UPDATE SKIP LOCKED
+), free_permissions AS (
+    SELECT id FROM rolecall.permissions WHERE id = ANY (@ids) FOR UPDATE SKIP LOCKED
+), free_roles AS (
+    SELECT id FROM rolecall.roles WHERE id = ANY (@ids) FOR UPDATE SKIP LOCKED
+), free_organizations AS (
+    SELECT id FROM rolecall.organizations WHERE id = ANY (@ids) FOR UPDATE SKIP LOCKED
+), free_revisions AS (
+    SELECT organization_id AS id FROM rolecall.revisions WHERE organization_id = ANY (@ids) FOR UPDATE SKIP LOCKED
+), free_heads AS (
+    SELECT organization_id AS id FROM rolecall.audit_heads WHERE organization_id = ANY (@ids) FOR UPDATE SKIP LOCKED
+), present AS (
+    SELECT svix_id AS id FROM rolecall.deliveries WHERE svix_id = ANY (@ids)
+    UNION ALL SELECT id FROM rolecall.users WHERE id = ANY (@ids)
+    UNION ALL SELECT id FROM rolecall.memberships WHERE id = ANY (@ids)
+    UNION ALL SELECT id FROM rolecall.invitations WHERE id = ANY (@ids)
+    UNION ALL SELECT id FROM rolecall.domains WHERE id = ANY (@ids)
+    UNION ALL SELECT id FROM rolecall.permissions WHERE id = ANY (@ids)
+    UNION ALL SELECT id FROM rolecall.roles WHERE id = ANY (@ids)
+    UNION ALL SELECT id FROM rolecall.organizations WHERE id = ANY (@ids)
+    UNION ALL SELECT organization_id FROM rolecall.revisions WHERE organization_id = ANY (@ids)
+    UNION ALL SELECT organization_id FROM rolecall.audit_heads WHERE organization_id = ANY (@ids)
+), free AS (
+    SELECT id FROM free_deliveries
+    UNION ALL SELECT id FROM free_users
+    UNION ALL SELECT id FROM free_memberships
+    UNION ALL SELECT id FROM free_invitations
+    UNION ALL SELECT id FROM free_domains
+    UNION ALL SELECT id FROM free_permissions
+    UNION ALL SELECT id FROM free_roles
+    UNION ALL SELECT id FROM free_organizations
+    UNION ALL SELECT id FROM free_revisions
+    UNION ALL SELECT id FROM free_heads
+)
+SELECT present.id::text AS id FROM present
+GROUP BY present.id
+HAVING count(*) > (SELECT count(*) FROM free WHERE free.id = present.id);
+
+-- name: OrganizationsOfUsers :many
+-- The organizations that users are or were in.
+SELECT DISTINCT user_id, organization_id FROM rolecall.memberships WHERE user_id = ANY (@user_ids::text[]);
 
 -- name: Finish :exec
 -- Ends applying, in one round trip: appends to the audit log, counts one change for each organization given and for each

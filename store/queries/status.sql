@@ -33,3 +33,7 @@ FROM (
     SELECT unnest(m.permissions) AS key FROM rolecall.memberships m WHERE m.deleted_at IS NULL
 ) granted
 WHERE granted.key <> '' AND NOT starts_with(granted.key, 'org:sys_');
+
+-- name: PausedQueues :many
+-- The queues that an operator has paused: no job of theirs is worked.
+SELECT name FROM rolecall.river_queue WHERE paused_at IS NOT NULL ORDER BY name;

@@ -15,13 +15,14 @@ DELETE FROM rolecall.deliveries
 WHERE svix_id IN (
     SELECT old.svix_id FROM rolecall.deliveries old
     WHERE old.svix_id = ANY ($1::text[]) AND old.state = 'quarantined'
-    ORDER BY old.svix_id FOR UPDATE
+    ORDER BY old.svix_id FOR UPDATE SKIP LOCKED
 )
 RETURNING svix_id
 `
 
 // Makes room for new copies of deliveries that are quarantined. It is a statement of its own, after the insert, so that
-// it sees what another commit has just inserted; it locks in one order, so that two commits can't deadlock.
+// it sees what another commit has just inserted; it locks in one order, so that two commits can't deadlock. A row that
+// another session has locked stays: accepting never waits for a lock of one workspace.
 func (q *Queries) DeleteQuarantined(ctx context.Context, db DBTX, svixIds []string) ([]string, error) {
 	rows, err := db.Query(ctx, deleteQuarantined, svixIds)
 	if err != nil {
@@ -222,12 +223,13 @@ func (q *Queries) InsertDeliveries(ctx context.Context, db DBTX, arg InsertDeliv
 }
 
 const knownDigests = `-- name: KnownDigests :many
-SELECT svix_id, body_sha256 FROM rolecall.deliveries WHERE svix_id = ANY ($1::text[])
+SELECT svix_id, body_sha256, state FROM rolecall.deliveries WHERE svix_id = ANY ($1::text[])
 `
 
 type KnownDigestsRow struct {
 	SvixID     string `json:"svix_id"`
 	BodySha256 []byte `json:"body_sha256"`
+	State      string `json:"state"`
 }
 
 func (q *Queries) KnownDigests(ctx context.Context, db DBTX, svixIds []string) ([]KnownDigestsRow, error) {
@@ -239,7 +241,7 @@ func (q *Queries) KnownDigests(ctx context.Context, db DBTX, svixIds []string) (
 	var items []KnownDigestsRow
 	for rows.Next() {
 		var i KnownDigestsRow
-		if err := rows.Scan(&i.SvixID, &i.BodySha256); err != nil {
+		if err := rows.Scan(&i.SvixID, &i.BodySha256, &i.State); err != nil {
 			return nil, err
 		}
 		items = append(items, i)
@@ -403,6 +405,78 @@ func (q *Queries) LockReceivedDeliveries(ctx context.Context, db DBTX, svixIds [
 	return items, nil
 }
 
+const lockedIDs = `-- name: LockedIDs :many
+WITH free_deliveries AS (
+    SELECT svix_id AS id FROM rolecall.deliveries WHERE svix_id = ANY ($1::text[]) FOR UPDATE SKIP LOCKED
+), free_users AS (
+    SELECT id FROM rolecall.users WHERE id = ANY ($1) FOR UPDATE SKIP LOCKED
+), free_memberships AS (
+    SELECT id FROM rolecall.memberships WHERE id = ANY ($1) FOR UPDATE SKIP LOCKED
+), free_invitations AS (
+    SELECT id FROM rolecall.invitations WHERE id = ANY ($1) FOR UPDATE SKIP LOCKED
+), free_domains AS (
+    SELECT id FROM rolecall.domains WHERE id = ANY ($1) FOR UPDATE SKIP LOCKED
+), free_permissions AS (
+    SELECT id FROM rolecall.permissions WHERE id = ANY ($1) FOR UPDATE SKIP LOCKED
+), free_roles AS (
+    SELECT id FROM rolecall.roles WHERE id = ANY ($1) FOR UPDATE SKIP LOCKED
+), free_organizations AS (
+    SELECT id FROM rolecall.organizations WHERE id = ANY ($1) FOR UPDATE SKIP LOCKED
+), free_revisions AS (
+    SELECT organization_id AS id FROM rolecall.revisions WHERE organization_id = ANY ($1) FOR UPDATE SKIP LOCKED
+), free_heads AS (
+    SELECT organization_id AS id FROM rolecall.audit_heads WHERE organization_id = ANY ($1) FOR UPDATE SKIP LOCKED
+), present AS (
+    SELECT svix_id AS id FROM rolecall.deliveries WHERE svix_id = ANY ($1)
+    UNION ALL SELECT id FROM rolecall.users WHERE id = ANY ($1)
+    UNION ALL SELECT id FROM rolecall.memberships WHERE id = ANY ($1)
+    UNION ALL SELECT id FROM rolecall.invitations WHERE id = ANY ($1)
+    UNION ALL SELECT id FROM rolecall.domains WHERE id = ANY ($1)
+    UNION ALL SELECT id FROM rolecall.permissions WHERE id = ANY ($1)
+    UNION ALL SELECT id FROM rolecall.roles WHERE id = ANY ($1)
+    UNION ALL SELECT id FROM rolecall.organizations WHERE id = ANY ($1)
+    UNION ALL SELECT organization_id FROM rolecall.revisions WHERE organization_id = ANY ($1)
+    UNION ALL SELECT organization_id FROM rolecall.audit_heads WHERE organization_id = ANY ($1)
+), free AS (
+    SELECT id FROM free_deliveries
+    UNION ALL SELECT id FROM free_users
+    UNION ALL SELECT id FROM free_memberships
+    UNION ALL SELECT id FROM free_invitations
+    UNION ALL SELECT id FROM free_domains
+    UNION ALL SELECT id FROM free_permissions
+    UNION ALL SELECT id FROM free_roles
+    UNION ALL SELECT id FROM free_organizations
+    UNION ALL SELECT id FROM free_revisions
+    UNION ALL SELECT id FROM free_heads
+)
+SELECT present.id::text AS id FROM present
+GROUP BY present.id
+HAVING count(*) > (SELECT count(*) FROM free WHERE free.id = present.id)
+`
+
+// Those of the given ids of which another session has locked a row: a delivery, an object of the mirror, or what an
+// organization's writers wait for each other at. An id can be in several tables: all of its rows must be free.
+// It locks the rows that are free, so the caller rolls back.
+func (q *Queries) LockedIDs(ctx context.Context, db DBTX, ids []string) ([]string, error) {
+	rows, err := db.Query(ctx, lockedIDs, ids)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []string
+	for rows.Next() {
+		var id string
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const oldestReceivedAt = `-- name: OldestReceivedAt :one
 SELECT received_at FROM rolecall.deliveries WHERE state = 'received' ORDER BY received_at LIMIT 1
 `
@@ -412,6 +486,36 @@ func (q *Queries) OldestReceivedAt(ctx context.Context, db DBTX) (time.Time, err
 	var received_at time.Time
 	err := row.Scan(&received_at)
 	return received_at, err
+}
+
+const organizationsOfUsers = `-- name: OrganizationsOfUsers :many
+SELECT DISTINCT user_id, organization_id FROM rolecall.memberships WHERE user_id = ANY ($1::text[])
+`
+
+type OrganizationsOfUsersRow struct {
+	UserID         string `json:"user_id"`
+	OrganizationID string `json:"organization_id"`
+}
+
+// The organizations that users are or were in.
+func (q *Queries) OrganizationsOfUsers(ctx context.Context, db DBTX, userIds []string) ([]OrganizationsOfUsersRow, error) {
+	rows, err := db.Query(ctx, organizationsOfUsers, userIds)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []OrganizationsOfUsersRow
+	for rows.Next() {
+		var i OrganizationsOfUsersRow
+		if err := rows.Scan(&i.UserID, &i.OrganizationID); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const pruneBodies = `-- name: PruneBodies :execrows
@@ -435,6 +539,50 @@ func (q *Queries) PruneBodies(ctx context.Context, db DBTX, arg PruneBodiesParam
 		return 0, err
 	}
 	return result.RowsAffected(), nil
+}
+
+const readReceivedDeliveries = `-- name: ReadReceivedDeliveries :many
+SELECT svix_id, event_type, instance_id, occurred_at, received_at, body
+FROM rolecall.deliveries
+WHERE svix_id = ANY ($1::text[]) AND state = 'received'
+ORDER BY svix_id
+`
+
+type ReadReceivedDeliveriesRow struct {
+	SvixID     string    `json:"svix_id"`
+	EventType  string    `json:"event_type"`
+	InstanceID string    `json:"instance_id"`
+	OccurredAt time.Time `json:"occurred_at"`
+	ReceivedAt time.Time `json:"received_at"`
+	Body       *string   `json:"body"`
+}
+
+// Those of the given deliveries that still wait to be applied. It takes no lock, so it waits for nothing.
+func (q *Queries) ReadReceivedDeliveries(ctx context.Context, db DBTX, svixIds []string) ([]ReadReceivedDeliveriesRow, error) {
+	rows, err := db.Query(ctx, readReceivedDeliveries, svixIds)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ReadReceivedDeliveriesRow
+	for rows.Next() {
+		var i ReadReceivedDeliveriesRow
+		if err := rows.Scan(
+			&i.SvixID,
+			&i.EventType,
+			&i.InstanceID,
+			&i.OccurredAt,
+			&i.ReceivedAt,
+			&i.Body,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const receiveAgain = `-- name: ReceiveAgain :exec

@@ -105,6 +105,31 @@ func (q *Queries) LastEndedSweep(ctx context.Context, db DBTX) (RolecallSweep, e
 	return i, err
 }
 
+const pausedQueues = `-- name: PausedQueues :many
+SELECT name FROM rolecall.river_queue WHERE paused_at IS NOT NULL ORDER BY name
+`
+
+// The queues that an operator has paused: no job of theirs is worked.
+func (q *Queries) PausedQueues(ctx context.Context, db DBTX) ([]string, error) {
+	rows, err := db.Query(ctx, pausedQueues)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []string
+	for rows.Next() {
+		var name string
+		if err := rows.Scan(&name); err != nil {
+			return nil, err
+		}
+		items = append(items, name)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const sweepRunning = `-- name: SweepRunning :one
 
 SELECT EXISTS (

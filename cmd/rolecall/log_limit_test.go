@@ -1,0 +1,75 @@
+package main
+
+import (
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// linesOf returns what a limited logger writes.
+func linesOf(log *safeBuffer) []string {
+	return strings.Split(strings.TrimSuffix(log.String(), "\n"), "\n")
+}
+
+func limited(log *safeBuffer) *slog.Logger {
+	noTime := func(_ []string, a slog.Attr) slog.Attr {
+		if a.Key == slog.TimeKey {
+			return slog.Attr{}
+		}
+		return a
+	}
+	return slog.New(limitLog(slog.NewTextHandler(log, &slog.HandlerOptions{ReplaceAttr: noTime})))
+}
+
+func TestRepeatedLinesAreCountedInsteadOfWritten(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		log := &safeBuffer{}
+		logger := limited(log)
+		for n := range 1000 {
+			logger.With("queue", "apply").Warn("apply deliveries", "n", n)
+			logger.Error("commit deliveries")
+			<-time.After(24 * time.Millisecond)
+		}
+		<-time.After(10 * time.Minute)
+		logger.Warn("apply deliveries", "n", 1000)
+		<-time.After(time.Minute)
+		require.ElementsMatch(t, []string{ // two kinds end their time at once
+			`level=WARN msg="apply deliveries" queue=apply n=0`,
+			`level=ERROR msg="commit deliveries"`,
+			`level=WARN msg="apply deliveries" queue=apply n=416 left_out=415`,
+			`level=ERROR msg="commit deliveries" left_out=415`,
+			`level=WARN msg="apply deliveries" queue=apply n=999 left_out=582`,
+			`level=ERROR msg="commit deliveries" left_out=582`,
+			`level=WARN msg="apply deliveries" n=1000`,
+		}, linesOf(log))
+	})
+}
+
+func TestWhatIsNoWarningIsWrittenAlways(t *testing.T) {
+	t.Parallel()
+	log := &safeBuffer{}
+	for range 100 {
+		limited(log).Info("serving")
+	}
+	require.Len(t, linesOf(log), 100)
+}
+
+func TestInventedMessagesTakeNoMemory(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		log := &safeBuffer{}
+		logger := limited(log)
+		for n := range 3 * maxLogKinds {
+			logger.Warn(fmt.Sprintf("http: TLS handshake error from 192.0.2.1:%d", n))
+		}
+		require.Len(t, linesOf(log), maxLogKinds+1)
+		<-time.After(time.Minute)
+		require.Contains(t, log.String(), "left_out=")
+	})
+}

@@ -1,0 +1,203 @@
+package jobs
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/stretchr/testify/require"
+
+	clerksync "github.com/callmine/rolecall/sync"
+)
+
+const (
+	// waitingThere is how many deliveries wait for what is held up.
+	waitingThere = 100
+	// bystanders is how many removals of other workspaces come meanwhile.
+	bystanders = 10
+	// enforcedWithin is how long a removal may take from its acknowledgement, whatever is held up elsewhere.
+	enforcedWithin = 250 * time.Millisecond
+)
+
+// crowded is a mirror with workspaces org_a and org_c of a hundred members, with org_b, to which ten of those of org_a belong
+// and ten others, and with org_0 to org_59 of one member each.
+func crowded(t *testing.T) *bundle {
+	t.Helper()
+	b := setup(t)
+	var deliveries []clerksync.Delivery
+	seat := func(id, organization, user string) {
+		deliveries = append(deliveries, joined(t, "msg_"+id, "orgmem_"+id, organization, "user_"+user))
+	}
+	for n := range waitingThere {
+		seat(fmt.Sprintf("a%d", n), "org_a", fmt.Sprintf("a%d", n))
+		seat(fmt.Sprintf("c%d", n), "org_c", fmt.Sprintf("c%d", n))
+	}
+	for n := range bystanders {
+		seat(fmt.Sprintf("ab%d", n), "org_b", fmt.Sprintf("a%d", n))
+		seat(fmt.Sprintf("b%d", n), "org_b", fmt.Sprintf("b%d", n))
+	}
+	for n := range 60 {
+		seat(strconv.Itoa(n), fmt.Sprintf("org_%d", n), strconv.Itoa(n))
+	}
+	b.insert(t, deliveries...)
+	_, err := b.apply(t.Context(), svixIDs(deliveries)...)
+	require.NoError(t, err)
+	return b
+}
+
+// removed is an organizationMembership.deleted.
+func removed(t *testing.T, svixID, membershipID, organizationID, userID string) clerksync.Delivery {
+	t.Helper()
+	return event(t, svixID, "organizationMembership.deleted", 2, map[string]any{
+		"id": membershipID, "role": "org:member", "created_at": t0, "updated_at": t0 + 2,
+		"organization":     map[string]any{"id": organizationID, "name": "North"},
+		"public_user_data": map[string]any{"user_id": userID, "first_name": "Kim"},
+	})
+}
+
+// banned is a user.updated that bans.
+func banned(t *testing.T, svixID, userID string) clerksync.Delivery {
+	t.Helper()
+	return event(t, svixID, "user.updated", 2, map[string]any{"id": userID, "first_name": "Kim", "banned": true, "updated_at": t0 + 2})
+}
+
+// removalFrom returns the removals of the members of org_a or org_c, one for each n.
+func removalFrom(of string) func(*testing.T, int) clerksync.Delivery {
+	return func(t *testing.T, n int) clerksync.Delivery {
+		t.Helper()
+		id := fmt.Sprintf("%s%d", of, n)
+		return removed(t, "msg_gone_"+id, "orgmem_"+id, "org_"+of, "user_"+id)
+	}
+}
+
+// banFromA bans the members of org_a.
+func banFromA(t *testing.T, n int) clerksync.Delivery {
+	t.Helper()
+	return banned(t, fmt.Sprintf("msg_banned_a%d", n), fmt.Sprintf("user_a%d", n))
+}
+
+// endOfA deletes org_a, each time once more.
+func endOfA(t *testing.T, n int) clerksync.Delivery {
+	t.Helper()
+	return event(t, fmt.Sprintf("msg_end_a%d", n), "organization.deleted", int64(2+n), map[string]any{"id": "org_a", "deleted": true})
+}
+
+// removalElsewhere is from org_20 to org_59.
+func removalElsewhere(t *testing.T, n int) clerksync.Delivery {
+	t.Helper()
+	of := 20 + n%40
+	return removed(t, fmt.Sprintf("msg_gone_%d_%d", of, n), fmt.Sprintf("orgmem_%d", of), fmt.Sprintf("org_%d", of), fmt.Sprintf("user_%d", of))
+}
+
+// sleeping has changes of a table sleep, if a condition holds.
+func sleeping(table, when, seconds string) string {
+	return `CREATE FUNCTION rolecall.sleep() RETURNS trigger LANGUAGE plpgsql AS
+			$$ BEGIN PERFORM pg_sleep(` + seconds + `); RETURN NEW; END $$;
+		CREATE TRIGGER sleep BEFORE INSERT OR UPDATE ON ` + table + ` FOR EACH ROW WHEN (` + when + `) EXECUTE FUNCTION rolecall.sleep()`
+}
+
+// TestNobodyHoldsUpAnotherWorkspacesRemoval has a hundred deliveries wait, be it for a lock or for a trigger that sleeps, and
+// removals of other workspaces come between them: one by one, or in the same commits. They take as long as they do beside a
+// hundred deliveries that wait for nothing, or less than [enforcedWithin].
+func TestNobodyHoldsUpAnotherWorkspacesRemoval(t *testing.T) {
+	t.Parallel()
+	const locking = "SELECT FROM rolecall."
+	for name, tc := range map[string]struct {
+		lock     string // by another session, for as long as the test takes
+		trigger  string
+		waits    func(*testing.T, int) clerksync.Delivery
+		together bool
+	}{
+		"memberships": {lock: locking + "memberships WHERE organization_id = 'org_a' FOR UPDATE", waits: removalFrom("a")},
+		"memberships, in the same commits": {
+			lock: locking + "memberships WHERE organization_id = 'org_a' FOR UPDATE", waits: removalFrom("a"), together: true,
+		},
+		"organization":                        {lock: locking + "organizations WHERE id = 'org_a' FOR UPDATE", waits: endOfA},
+		"revision":                            {lock: locking + "revisions WHERE organization_id = 'org_a' FOR UPDATE", waits: removalFrom("a"), together: true},
+		"head of the audit log":               {lock: locking + "audit_heads WHERE organization_id = 'org_a' FOR UPDATE", waits: removalFrom("a")},
+		"users":                               {lock: locking + "users WHERE id LIKE 'user_a%' FOR UPDATE", waits: banFromA},
+		"users, in the same commits":          {lock: locking + "users WHERE id LIKE 'user_a%' FOR UPDATE", waits: banFromA, together: true},
+		"revision, users of two":              {lock: locking + "revisions WHERE organization_id = 'org_a' FOR UPDATE", waits: banFromA},
+		"head of the audit log, users of two": {lock: locking + "audit_heads WHERE organization_id = 'org_a' FOR UPDATE", waits: banFromA, together: true},
+		"forty workspaces": {
+			lock: locking + "memberships WHERE length(id) = 9 AND id >= 'orgmem_20' AND id <= 'orgmem_59' FOR UPDATE", waits: removalElsewhere, together: true,
+		},
+		"memberships that sleep":    {trigger: sleeping("rolecall.memberships", "NEW.organization_id = 'org_a'", "20"), waits: removalFrom("a"), together: true},
+		"memberships that are slow": {trigger: sleeping("rolecall.memberships", "NEW.organization_id = 'org_a'", "0.06"), waits: removalFrom("a")},
+		"bans that sleep":           {trigger: sleeping("rolecall.users", "NEW.id LIKE 'user_a%'", "20"), waits: banFromA},
+		"poison":                    {trigger: raising("rolecall.memberships", "NEW.organization_id = 'org_a'"), waits: removalFrom("a"), together: true},
+	} {
+		t.Run(name, func(t *testing.T) { //nolint:paralleltest // it measures time
+			b := crowded(t)
+			in := b.workForService(t)
+			usual := b.bystand(t, in, 0, tc.together, removalFrom("c"))
+			if tc.trigger != "" {
+				b.exec(t, tc.trigger)
+			}
+			if tc.lock != "" {
+				b.hold(t, tc.lock)
+			}
+			worst := b.bystand(t, in, bystanders, tc.together, tc.waits)
+			t.Log("usual", usual, "worst", worst)
+			require.Less(t, worst, max(enforcedWithin, 2*usual))
+		})
+	}
+}
+
+// workForService starts an inbox, and workers with pools as large as the service's.
+func (b *bundle) workForService(t *testing.T) *Inbox {
+	t.Helper()
+	wide := func(cfg *pgxpool.Config) {
+		cfg.MaxConns = 22
+		cfg.ConnConfig.RuntimeParams["lock_timeout"] = "1s"
+	}
+	w, err := NewWorkers(WorkersConfig{Pool: openPool(t, b.url, wide), Queue: openPool(t, b.url, nil), Logger: b.logs.logger()})
+	require.NoError(t, err)
+	start(t, w)
+	return b.inbox(t)
+}
+
+// bystand has deliveries wait, and returns how long a removal of another workspace took at worst that came between them. Half of
+// the others are org_b's, from the second time on.
+func (b *bundle) bystand(t *testing.T, in *Inbox, from int, together bool, waits func(*testing.T, int) clerksync.Delivery) (worst time.Duration) {
+	t.Helper()
+	acknowledged := make([]time.Time, bystanders)
+	var wg sync.WaitGroup
+	send := func(d clerksync.Delivery, then func()) {
+		deliver := func() {
+			if _, err := in.Accept(context.Background(), d); err != nil {
+				t.Error(err)
+			}
+			then()
+		}
+		if together {
+			wg.Go(deliver)
+		} else {
+			deliver()
+		}
+	}
+	bystander := func(i int) clerksync.Delivery {
+		id, organization := strconv.Itoa(from+i), fmt.Sprintf("org_%d", from+i)
+		if from > 0 && i%2 == 1 {
+			id, organization = fmt.Sprintf("b%d", i), "org_b"
+		}
+		return removed(t, fmt.Sprintf("msg_bystander_%d", from+i), "orgmem_"+id, organization, "user_"+id)
+	}
+	for n := range waitingThere {
+		send(waits(t, n), func() {})
+		if i := n / bystanders; n%bystanders == bystanders-1 {
+			send(bystander(i), func() { acknowledged[i] = time.Now() })
+		}
+	}
+	wg.Wait()
+	for i := range bystanders {
+		id := bystander(i).ID
+		b.untilState(t, id, clerksync.StateApplied)
+		worst = max(worst, b.ledger(t, id).AppliedAt.Sub(acknowledged[i]))
+	}
+	return worst
+}

@@ -1,0 +1,34 @@
+package jobs
+
+import (
+	"testing"
+
+	"github.com/riverqueue/river"
+	"github.com/stretchr/testify/require"
+)
+
+// newerArgs are of a kind that only a newer version knows.
+type newerArgs struct{}
+
+// Kind implements river.JobArgs.
+func (newerArgs) Kind() string { return "newer" }
+
+// TestAJobOfANewerVersionIsLeftAlone has one in each queue, before jobs that are known.
+func TestAJobOfANewerVersionIsLeftAlone(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	in := b.inbox(t)
+	for _, queue := range []string{QueueApply, QueueRevocations, QueueHeldUp, QueueUpkeep} {
+		_, err := in.client.Insert(t.Context(), newerArgs{}, &river.InsertOpts{Queue: queue, MaxAttempts: 1})
+		require.NoError(t, err)
+	}
+	accept(t, in, userNamed(t, "msg_1", "user_1", "Kim", 1))
+	accept(t, in, banned(t, "msg_2", "user_2"))
+	b.work(t)
+	b.untilApplied(t, 2)
+	eventually(t, func() bool {
+		return b.count(t, "SELECT count(*) FROM rolecall.river_job WHERE kind = 'prune_bodies' AND state = 'completed'") > 0
+	}, "upkeep goes on")
+	require.Equal(t, 4, b.count(t, `SELECT count(*) FROM rolecall.river_job
+		WHERE kind = 'newer' AND state = 'available' AND attempt = 0 AND errors IS NULL`))
+}

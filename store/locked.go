@@ -1,0 +1,67 @@
+package store
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/callmine/rolecall/store/internal/dbsqlc"
+	clerksync "github.com/callmine/rolecall/sync"
+)
+
+// LockedIDs returns those of the given ids of which another session has locked a row now: a delivery, an object of the
+// mirror, or an organization's revision or head of its audit log. It waits for no lock. It locks what is free, so the
+// caller rolls the transaction back.
+func LockedIDs(ctx context.Context, tx pgx.Tx, ids []string) (map[string]bool, error) {
+	found, err := queries().LockedIDs(ctx, tx, ids)
+	if err != nil {
+		return nil, fmt.Errorf("find locked rows: %w", err)
+	}
+	locked := make(map[string]bool, len(found))
+	for _, id := range found {
+		locked[id] = true
+	}
+	return locked, nil
+}
+
+// ReadReceived returns what [LockReceived] does, without a lock: a worker may have finished any of it meanwhile.
+func ReadReceived(ctx context.Context, db DBTX, svixIDs []string) ([]clerksync.Delivery, error) {
+	rows, err := queries().ReadReceivedDeliveries(ctx, db, svixIDs)
+	if err != nil {
+		return nil, fmt.Errorf("read waiting deliveries: %w", err)
+	}
+	deliveries := make([]clerksync.Delivery, len(rows))
+	for i, r := range rows {
+		deliveries[i] = received(dbsqlc.LockReceivedDeliveriesRow{
+			SvixID: r.SvixID, EventType: r.EventType, InstanceID: r.InstanceID, OccurredAt: r.OccurredAt,
+			ReceivedAt: r.ReceivedAt, Body: r.Body,
+		})
+	}
+	return deliveries, nil
+}
+
+// received is a delivery that waits to be applied.
+func received(r dbsqlc.LockReceivedDeliveriesRow) clerksync.Delivery {
+	d := clerksync.Delivery{
+		ID: r.SvixID, Type: clerksync.EventType(r.EventType), InstanceID: r.InstanceID,
+		OccurredAt: r.OccurredAt.UnixMilli(), ReceivedAt: r.ReceivedAt, State: clerksync.StateReceived,
+	}
+	if r.Body != nil {
+		d.Body = []byte(*r.Body)
+	}
+	return d
+}
+
+// OrganizationsOfUsers returns the organizations that each user is or was in.
+func OrganizationsOfUsers(ctx context.Context, db DBTX, userIDs []string) (map[string][]string, error) {
+	rows, err := queries().OrganizationsOfUsers(ctx, db, userIDs)
+	if err != nil {
+		return nil, fmt.Errorf("read organizations of users: %w", err)
+	}
+	of := map[string][]string{}
+	for _, r := range rows {
+		of[r.UserID] = append(of[r.UserID], r.OrganizationID)
+	}
+	return of, nil
+}
