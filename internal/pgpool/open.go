@@ -62,7 +62,7 @@ func Open(ctx context.Context, c Config) (*pgxpool.Pool, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s %w", c.Setting, ErrURL)
 	}
-	c.prepare(cfg)
+	c.hook(cfg, c.install(cfg.ConnConfig))
 	pool, err := pgxpool.NewWithConfig(ctx, cfg)
 	if err != nil {
 		return nil, fmt.Errorf("open pool %s: %w", c.Name, err)
@@ -70,9 +70,8 @@ func Open(ctx context.Context, c Config) (*pgxpool.Pool, error) {
 	return pool, nil
 }
 
-// prepare makes a pool's sessions what they must be.
-func (c Config) prepare(cfg *pgxpool.Config) {
-	s := c.install(cfg.ConnConfig)
+// hook has the sessions of a pool looked at before they are handed out.
+func (c Config) hook(cfg *pgxpool.Config, s *sessions) {
 	c.size(cfg)
 	cfg.ShouldPing = func(_ context.Context, p pgxpool.ShouldPingParams) bool {
 		if known := s.of(p.Conn.PgConn()); known != nil {

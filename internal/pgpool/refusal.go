@@ -30,6 +30,12 @@ type RefusedError struct {
 // Error implements error.
 func (e *RefusedError) Error() string { return e.Detail }
 
+// Timeout implements net.Error: like a network's, the error says something of the server and nothing of what it was asked.
+func (*RefusedError) Timeout() bool { return false }
+
+// Temporary implements net.Error.
+func (e *RefusedError) Temporary() bool { return !e.Lasting() }
+
 // Lasting reports whether trying again is of no use until somebody has changed the database or the configuration.
 func (e *RefusedError) Lasting() bool {
 	switch e.Reason {

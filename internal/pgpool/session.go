@@ -3,6 +3,7 @@ package pgpool
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -16,6 +17,7 @@ const readOnlyState = "25006"
 type sessions struct {
 	Config
 
+	lastsNot   bool         // what is set doesn't last: only the server is judged
 	parameters []setting    // of the URL
 	telling    atomic.Int32 // how much of its identity the server tells this role
 }
@@ -35,8 +37,12 @@ func (*sessions) of(conn *pgconn.PgConn) *session {
 
 // begin makes a new session what it must be, and reads that back.
 func (s *sessions) begin(ctx context.Context, conn *pgconn.PgConn) error {
-	all := append(append([]setting{}, s.parameters...), setting{"application_name", quote(s.Name)})
-	known, err := s.look(ctx, conn, setSQL(append(all, s.Needs.settings()...), "false")+"; ", func(seen seen) error { return seen.judge(s.Needs) })
+	set := ""
+	if !s.lastsNot {
+		all := append(slices.Clone(s.parameters), setting{"application_name", quote(s.Name)})
+		set = setSQL(append(all, s.Needs.settings()...), "false") + "; "
+	}
+	known, err := s.look(ctx, conn, set, s.judgeNow)
 	if err != nil {
 		return err
 	}
@@ -55,12 +61,20 @@ func (s *sessions) usable(ctx context.Context, conn *pgconn.PgConn) bool {
 	}
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
-	again, err := s.look(ctx, conn, "", func(seen seen) error { return seen.judge(s.Needs) })
+	again, err := s.look(ctx, conn, "", s.judgeNow)
 	if err != nil {
 		return false
 	}
 	*known = *again
 	return true
+}
+
+// judgeNow refuses a session that isn't what it must be.
+func (s *sessions) judgeNow(now seen) error {
+	if s.lastsNot {
+		return now.judgeServer(s.Needs)
+	}
+	return now.judge(s.Needs)
 }
 
 // look looks at a session, judges it, and tells the lineage of it. What is before runs first, in the same round trip.
