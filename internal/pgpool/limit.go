@@ -1,8 +1,12 @@
 package pgpool
 
 import (
+	"errors"
 	"fmt"
 	"slices"
+	"strconv"
+
+	"github.com/jackc/pgx/v5"
 )
 
 // Share is a pool's part of the connections of a process.
@@ -43,4 +47,21 @@ func Split(limit int, shares []Share, extra string) (map[string]int, error) {
 	}
 	sizes[extra] += max(0, limit-usual)
 	return sizes, nil
+}
+
+// MaxConnsOf returns the size of a pool that a URL names (pool_max_conns); 0 if it names none.
+func MaxConnsOf(databaseURL string) (int, error) {
+	cfg, err := pgx.ParseConfig(databaseURL) // as opposed to the pool's, it leaves what is the pool's
+	if err != nil {
+		return 0, ErrURL
+	}
+	named, ok := cfg.RuntimeParams["pool_max_conns"]
+	if !ok {
+		return 0, nil
+	}
+	n, err := strconv.Atoi(named)
+	if err != nil || n < 1 {
+		return 0, errors.New("has a pool_max_conns that is no positive number")
+	}
+	return n, nil
 }

@@ -14,6 +14,11 @@ type Identity struct {
 // String is for people.
 func (i Identity) String() string { return fmt.Sprintf("system %s, timeline %d", i.System, i.Timeline) }
 
+// Differs reports whether two identities are of different servers, as far as both are told.
+func (i Identity) Differs(other Identity) bool {
+	return i.elsewhere(other) || i.Timeline != 0 && other.Timeline != 0 && i.Timeline != other.Timeline
+}
+
 // elsewhere reports whether two identities are of different clusters, as far as both are told.
 func (i Identity) elsewhere(other Identity) bool {
 	return i.System != "" && other.System != "" && i.System != other.System
@@ -43,6 +48,13 @@ func NewLineage(changed func(Change)) *Lineage {
 		changed = func(Change) {}
 	}
 	return &Lineage{changed: changed, sessions: map[*wire]struct{}{}}
+}
+
+// Learn tells what server the process begins with. Sessions of URLs that follow can't.
+func (l *Lineage) Learn(i Identity) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.learn(i)
 }
 
 // Known returns the newest identity that any session showed, and the highest position in the WAL.
@@ -90,8 +102,10 @@ func (l *Lineage) observe(w *wire, s seen, floor uint64, leads bool) (int, error
 		l.epoch++
 		l.flushed = 0
 	}
-	l.learn(s.identity)
-	l.flushed = max(l.flushed, s.flushed)
+	if leads || l.known.Timeline != 0 {
+		l.learn(s.identity)
+		l.flushed = max(l.flushed, s.flushed)
+	}
 	if w != nil {
 		w.epoch, w.observed = l.epoch, true
 	}

@@ -24,7 +24,9 @@ func takeParameters(given map[string]string) []setting {
 		delete(given, "options")
 	}
 	for _, name := range slices.Sorted(maps.Keys(given)) {
-		if !startup(name) {
+		if strings.HasPrefix(name, "pool_") { // of a pool, where a single session is opened
+			delete(given, name)
+		} else if !startup(name) {
 			taken = append(taken, setting{name, quote(given[name])})
 			delete(given, name)
 		}
