@@ -79,6 +79,12 @@ func awaitServer(t testing.TB, target string, log fmt.Stringer) {
 	}, 10*time.Second, 10*time.Millisecond, "%s", log)
 }
 
+// NeedsProgram skips a test that needs a program which isn't installed; in CI it fails.
+func NeedsProgram(t testing.TB, name string) {
+	t.Helper()
+	findProgram(t, name)
+}
+
 // findProgram returns where a program is that go test can't count on.
 func findProgram(t testing.TB, name string) string {
 	t.Helper()
