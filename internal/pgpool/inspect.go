@@ -60,7 +60,7 @@ func Inspect(ctx context.Context, c Config) (Report, error) {
 	if err != nil {
 		return Report{}, fmt.Errorf("connect to Postgres (%s): %w", c.Setting, err)
 	}
-	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }() // it has nothing to lose
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()                             // it has nothing to lose
 	before := setSQL(append(parameters, setting{"statement_timeout", "'0'"}), "false") + "; " // the caller's context bounds it
 	now, _, err := lookAsTold(ctx, conn, before, tellsAll)
 	if err != nil {
