@@ -212,7 +212,9 @@ func TestReadOnlyForAMoment(t *testing.T) {
 	require.True(t, ping())
 	c.Exec("", "ALTER DATABASE rolecall SET default_transaction_read_only = on",
 		"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'rolecall' AND pid <> pg_backend_pid()")
-	require.Eventually(t, func() bool { return !ping() }, 5*time.Second, 50*time.Millisecond)
+	require.Eventually(t, func() bool { // not only because its session was ended
+		return !ping() && strings.Contains(b.log.String(), "read-only")
+	}, 5*time.Second, 50*time.Millisecond)
 	status, _ := b.text(t, "/readyz")
 	require.Equal(t, http.StatusServiceUnavailable, status)
 	c.Exec("", "ALTER DATABASE rolecall RESET default_transaction_read_only")

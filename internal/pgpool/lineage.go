@@ -75,16 +75,21 @@ func (l *Lineage) current(epoch int) bool {
 	return epoch == l.epoch
 }
 
-// floor is below what a primary has on disk that is asked from now on.
-func (l *Lineage) floor() uint64 {
+// floor is below what a primary has on disk that is asked from now on, unless it is another one by then.
+type floor struct {
+	flushed uint64
+	epoch   int
+}
+
+func (l *Lineage) floor() floor {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.flushed
+	return floor{l.flushed, l.epoch}
 }
 
 // observe judges what a session shows against what is known, and takes over what is newer. The floor is from before the
 // session was asked. It returns the epoch of the session. Only a leading session, of the URL that is written to, may tell of another cluster: the others follow.
-func (l *Lineage) observe(w *wire, s seen, floor uint64, leads bool) (int, error) {
+func (l *Lineage) observe(w *wire, s seen, least floor, leads bool) (int, error) {
 	l.mu.Lock()
 	before, change := l.known, false
 	switch {
@@ -98,7 +103,7 @@ func (l *Lineage) observe(w *wire, s seen, floor uint64, leads bool) (int, error
 		l.mu.Unlock()
 		return 0, refuse(ReasonOlderTimeline, "the server is on timeline %d, and another one was promoted to timeline %d: it is out of date. "+
 			"If it is to be the primary again, stop the other one and restart Rolecall", s.identity.Timeline, before.Timeline)
-	case s.identity.Timeline > l.known.Timeline, s.flushed+torn < floor && leads:
+	case s.identity.Timeline > l.known.Timeline, s.flushed+torn < least.flushed && least.epoch == l.epoch && leads:
 		change = true
 	}
 	told := Change{Before: before, After: s.identity, FlushedBefore: l.flushed, FlushedAfter: s.flushed}

@@ -38,7 +38,7 @@ func TestLineage(t *testing.T) {
 			changes := 0
 			l := NewLineage(func(Change) { changes++ })
 			l.Learn(tt.before.identity)
-			first, err := l.observe(nil, tt.before, 0, true)
+			first, err := l.observe(nil, tt.before, floor{}, true)
 			require.NoError(t, err)
 			second, err := l.observe(nil, tt.now, l.floor(), !tt.follows)
 			if tt.refused != "" {
@@ -60,10 +60,25 @@ func TestLineage(t *testing.T) {
 func TestFollowersTellNothingFirst(t *testing.T) {
 	t.Parallel()
 	l := NewLineage(func(Change) { t.Error("no change") })
-	_, err := l.observe(nil, shows("2", 9, 5), 0, false)
+	_, err := l.observe(nil, shows("2", 9, 5), floor{}, false)
 	require.NoError(t, err)
-	_, err = l.observe(nil, shows("1", 1, 5), 0, true)
+	_, err = l.observe(nil, shows("1", 1, 5), floor{}, true)
 	require.NoError(t, err)
 	known, _ := l.Known()
 	require.Equal(t, Identity{System: "1", Timeline: 1}, known)
+}
+
+// TestSessionsOpenedAtOnceInAFailover are one change: what the first was asked beside was the old server's.
+func TestSessionsOpenedAtOnceInAFailover(t *testing.T) {
+	t.Parallel()
+	changes := 0
+	l := NewLineage(func(Change) { changes++ })
+	_, err := l.observe(nil, shows("1", 1, 1<<30), floor{}, true)
+	require.NoError(t, err)
+	least := l.floor()
+	for range 3 {
+		_, err = l.observe(nil, shows("1", 2, 1<<20), least, true)
+		require.NoError(t, err)
+	}
+	require.Equal(t, 1, changes)
 }

@@ -79,7 +79,7 @@ func (s *sessions) judgeNow(now seen) error {
 
 // look looks at a session, judges it, and tells the lineage of it. What is before runs first, in the same round trip.
 func (s *sessions) look(ctx context.Context, conn *pgconn.PgConn, before string, judge func(seen) error) (*session, error) {
-	floor := s.Lineage.floor()
+	least := s.Lineage.floor()
 	now, told, err := lookAsTold(ctx, conn, before, telling(s.telling.Load()))
 	if err != nil {
 		return nil, err
@@ -88,7 +88,7 @@ func (s *sessions) look(ctx context.Context, conn *pgconn.PgConn, before string,
 	if err := judge(now); err != nil {
 		return nil, err
 	}
-	epoch, err := s.Lineage.observe(wireOf(conn), now, floor, !s.Follows)
+	epoch, err := s.Lineage.observe(wireOf(conn), now, least, !s.Follows)
 	if err != nil {
 		return nil, err
 	}
