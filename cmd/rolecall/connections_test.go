@@ -25,11 +25,11 @@ import (
 )
 
 // app makes a role that owns the schema and nothing else, and returns its URL.
-func app(t *testing.T, c *pgtest.Cluster, database, options string) string {
+func app(t *testing.T, c *pgtest.Cluster, options string) string {
 	t.Helper()
-	c.Exec("", "CREATE ROLE app LOGIN PASSWORD 'secret' "+options, "CREATE DATABASE "+database+" ENCODING 'UTF8' TEMPLATE template0")
-	c.Exec(database, "CREATE SCHEMA rolecall AUTHORIZATION app")
-	u, err := url.Parse(c.URL(database))
+	c.Exec("", "CREATE ROLE app LOGIN PASSWORD 'secret' "+options, "CREATE DATABASE rolecall ENCODING 'UTF8' TEMPLATE template0")
+	c.Exec("rolecall", "CREATE SCHEMA rolecall AUTHORIZATION app")
+	u, err := url.Parse(c.URL("rolecall"))
 	require.NoError(t, err)
 	u.User = url.UserPassword("app", "secret")
 	return u.String()
@@ -72,7 +72,7 @@ func (b *bundle) starships(t *testing.T, n int) []clerksim.Message {
 func TestRoleWithFewConnections(t *testing.T) {
 	t.Parallel()
 	c := pgtest.NewCluster(t, nil)
-	given := app(t, c, "rolecall", "CONNECTION LIMIT 15")
+	given := app(t, c, "CONNECTION LIMIT 15")
 	require.NoError(t, migrate(t.Context(), given))
 	b := startBundle(t, given, nil, parts{web: true, workers: true})
 	require.Contains(t, b.log.String(), `"connections":13,"wanted":54,"limited_by":"the role app","limit":15`)
@@ -167,7 +167,7 @@ func TestTooFewConnections(t *testing.T) {
 func TestSlotsThatOthersTook(t *testing.T) {
 	t.Parallel()
 	c := pgtest.NewCluster(t, nil)
-	given := app(t, c, "rolecall", "CONNECTION LIMIT 12")
+	given := app(t, c, "CONNECTION LIMIT 12")
 	require.NoError(t, migrate(t.Context(), given))
 	var held []*pgx.Conn
 	for range 12 {

@@ -23,7 +23,7 @@ const (
 
 // databaseChanged hears of a change from whichever session shows it first. It must not block.
 func (p *program) databaseChanged(c pgpool.Change) {
-	p.logger.Error("the database is another one than before: what was acknowledged may be missing, and a sweep begins", //nolint:sloglint // whose session it was doesn't matter
+	p.logger.Error("the database is another one than before: what was acknowledged may be missing, and a sweep begins",
 		"change", tell(c))
 	select {
 	case p.failovers <- c:

@@ -12,7 +12,7 @@ import (
 func TestMigrateWithTheLeastRights(t *testing.T) {
 	t.Parallel()
 	c := pgtest.NewCluster(t, nil)
-	cfg := config{DatabaseURL: app(t, c, "rolecall", "")}
+	cfg := config{DatabaseURL: app(t, c, "")}
 	for range 2 {
 		left, err := cfg.migrate(t.Context())
 		require.NoError(t, err)
@@ -34,7 +34,7 @@ func TestMigrateWithTheLeastRights(t *testing.T) {
 func TestMigrateSaysWhoseHelpItNeeds(t *testing.T) {
 	t.Parallel()
 	c := pgtest.NewCluster(t, nil)
-	given := app(t, c, "rolecall", "")
+	given := app(t, c, "")
 	c.Exec("rolecall", "ALTER SCHEMA rolecall OWNER TO postgres")
 	require.ErrorContains(t, migrate(t.Context(), given), `the role app may not use the schema rolecall: let its owner run GRANT USAGE, CREATE ON SCHEMA rolecall TO "app"`)
 	c.Exec("rolecall", "GRANT USAGE ON SCHEMA rolecall TO app")

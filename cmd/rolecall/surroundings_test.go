@@ -20,25 +20,30 @@ const surroundingsEnv = "ROLECALL_TEST_SURROUNDINGS"
 // surroundings are the ways in which people reach Postgres: poolers, and the forms of a URL that the README names.
 func surroundings() map[string]func(testing.TB, *config) {
 	parameters := func(more string) func(testing.TB, *config) {
-		return func(t testing.TB, c *config) { c.DatabaseURL += "&" + more }
+		return func(_ testing.TB, c *config) { c.DatabaseURL += "&" + more }
 	}
 	return map[string]func(testing.TB, *config){
 		"pgbouncer_session": func(t testing.TB, c *config) {
+			t.Helper()
 			c.DatabaseURL = pgtest.PgBouncer(t, c.DatabaseURL, pgtest.SessionPooling)
 		},
 		"pgbouncer_transaction": func(t testing.TB, c *config) {
+			t.Helper()
 			c.DirectDatabaseURL, c.DatabaseURL = c.DatabaseURL, pgtest.PgBouncer(t, c.DatabaseURL, pgtest.TransactionPooling)
 		},
 		"pgbouncer_transaction_read": func(t testing.TB, c *config) {
+			t.Helper()
 			c.DirectDatabaseURL, c.DatabaseURL = c.DatabaseURL, pgtest.PgBouncer(t, c.DatabaseURL, pgtest.TransactionPooling)
 			c.ReadDatabaseURL = c.DatabaseURL
 		},
 		"keywords": func(t testing.TB, c *config) {
+			t.Helper()
 			p, err := pgx.ParseConfig(c.DatabaseURL)
 			require.NoError(t, err)
 			c.DatabaseURL = fmt.Sprintf("host=%s port=%d user=%s dbname=%s sslmode=disable", p.Host, p.Port, p.User, p.Database)
 		},
 		"several_hosts": func(t testing.TB, c *config) {
+			t.Helper()
 			u, err := url.Parse(c.DatabaseURL)
 			require.NoError(t, err)
 			q := u.Query()
@@ -87,7 +92,7 @@ func TestEndToEndInAllSurroundings(t *testing.T) {
 				pgtest.NeedsProgram(t, "pgbouncer")
 				tests = throughPoolers
 			}
-			cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run="+tests, "-test.parallel=4", "-test.count=1") //nolint:gosec // itself
+			cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run="+tests, "-test.parallel=4", "-test.count=1")
 			cmd.Env = append(os.Environ(), surroundingsEnv+"="+name)
 			out, err := cmd.CombinedOutput()
 			require.NoError(t, err, "%s", out)

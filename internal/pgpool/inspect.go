@@ -70,7 +70,7 @@ func Inspect(ctx context.Context, c Config) (Report, error) {
 		Version: now.version, Database: now.database, User: now.user, InRecovery: now.inRecovery, ReadOnly: now.readOnly,
 		Encoding: now.serverEncoding, Isolation: now.isolation, Commits: now.commits, Identity: now.identity,
 	}
-	if err := r.readRights(ctx, conn); err != nil {
+	if err := readRights(ctx, conn, &r); err != nil {
 		return Report{}, err
 	}
 	r.Pooler, err = guessPooler(ctx, cfg, conn)
@@ -91,7 +91,7 @@ const rightsSQL = `SELECT r.rolsuper, current_setting('fsync') = 'on', current_s
 	FROM pg_roles r JOIN pg_database d ON d.datname = current_database() LEFT JOIN pg_namespace n ON n.nspname = 'rolecall'
 	WHERE r.rolname = current_user`
 
-func (r *Report) readRights(ctx context.Context, conn *pgconn.PgConn) error {
+func readRights(ctx context.Context, conn *pgconn.PgConn, r *Report) error {
 	results, err := conn.Exec(ctx, rightsSQL).ReadAll()
 	if err != nil || len(results) != 1 || len(results[0].Rows) != 1 {
 		return fmt.Errorf("ask what the role may do: %w", err)

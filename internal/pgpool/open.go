@@ -119,7 +119,7 @@ func (c Config) install(cfg *pgx.ConnConfig) *sessions {
 	}
 	ours := cfg.OnPgError
 	cfg.OnPgError = func(conn *pgconn.PgConn, err *pgconn.PgError) bool {
-		return ours(conn, err) && !(c.Needs.Write && err.Code == readOnlyState)
+		return ours(conn, err) && (!c.Needs.Write || err.Code != readOnlyState)
 	}
 	return s
 }

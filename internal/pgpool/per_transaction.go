@@ -109,7 +109,7 @@ func (p *PerTransaction) Exec(ctx context.Context, sql string, args ...any) (pgc
 
 // QueryRow runs a statement that gives at most one row.
 func (p *PerTransaction) QueryRow(ctx context.Context, sql string, args ...any) pgx.Row {
-	rows, err := p.Query(ctx, sql, args...) //nolint:sqlclosecheck // Scan closes them
+	rows, err := p.Query(ctx, sql, args...)
 	return oneRow{rows, err}
 }
 

@@ -3,6 +3,7 @@ package pgpool
 import (
 	"context"
 	"fmt"
+	"strconv"
 
 	"github.com/jackc/pgx/v5/pgconn"
 )
@@ -27,7 +28,7 @@ func guessPooler(ctx context.Context, cfg *pgconn.Config, conn *pgconn.PgConn) (
 	if err != nil {
 		return "", err
 	}
-	if mine == fmt.Sprint(conn.PID()) {
+	if mine == strconv.FormatUint(uint64(conn.PID()), 10) {
 		return PoolerNone, nil
 	}
 	for range probes {

@@ -38,7 +38,7 @@ func NewCluster(t testing.TB, settings map[string]string) *Cluster {
 	if os.Getenv(urlEnv) != "" {
 		t.Logf("pgtest: this test starts a server of its own, whatever %s says", urlEnv)
 	}
-	dir, err := os.MkdirTemp("", "rolecall-cluster-")
+	dir, err := os.MkdirTemp("", "rolecall-cluster-") //nolint:usetesting // a folder that another account can enter
 	require.NoError(t, err)
 	require.NoError(t, os.Chmod(dir, 0o755)) //nolint:gosec // another account runs Postgres in a folder below
 	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
@@ -130,7 +130,7 @@ func (c *Cluster) Restart() {
 // Standby copies the cluster and starts the copy as a streaming standby.
 func (c *Cluster) Standby() *Cluster {
 	c.t.Helper()
-	dir, err := os.MkdirTemp("", "rolecall-cluster-")
+	dir, err := os.MkdirTemp("", "rolecall-cluster-") //nolint:usetesting // a folder that another account can enter
 	require.NoError(c.t, err)
 	require.NoError(c.t, os.Chmod(dir, 0o755)) //nolint:gosec // another account runs Postgres in a folder below
 	c.t.Cleanup(func() { require.NoError(c.t, os.RemoveAll(dir)) })
@@ -139,9 +139,9 @@ func (c *Cluster) Standby() *Cluster {
 	require.NoError(c.t, os.Mkdir(s.dir, 0o700))
 	require.NoError(c.t, os.Lchown(s.dir, int(owner.Uid), int(owner.Gid)))
 	for _, name := range []string{"owner.lock", "password"} { // as pgdev has them
-		content, err := os.ReadFile(filepath.Join(c.server.DataDir(), name))
+		content, err := os.ReadFile(filepath.Join(c.server.DataDir(), name)) //nolint:gosec // the test's own folder
 		require.NoError(c.t, err)
-		require.NoError(c.t, os.WriteFile(filepath.Join(s.dir, name), content, 0o600))
+		require.NoError(c.t, os.WriteFile(filepath.Join(s.dir, name), content, 0o600)) //nolint:gosec // the test's own folder
 		require.NoError(c.t, os.Lchown(filepath.Join(s.dir, name), int(owner.Uid), int(owner.Gid)))
 	}
 	_, port, err := net.SplitHostPort(c.addr)

@@ -33,7 +33,7 @@ func PgBouncer(t testing.TB, target string, mode PoolMode) string {
 	program := findProgram(t, "pgbouncer")
 	to, err := pgx.ParseConfig(target)
 	require.NoError(t, err)
-	dir, err := os.MkdirTemp("", "rolecall-pgbouncer-")
+	dir, err := os.MkdirTemp("", "rolecall-pgbouncer-") //nolint:usetesting // a folder that another account can enter
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
 	addr := freeAddr(t)
