@@ -96,7 +96,8 @@ func TestAlarms(t *testing.T) {
 		},
 		"another database": {
 			func(s *situation) { s.DatabaseChangedAt, s.DatabaseChange = ago(time.Minute), "from here to there" },
-			[]alarmName{alarmDatabase}, []string{"from here to there", "reconcile"},
+			[]alarmName{alarmDatabase},
+			[]string{"from here to there", "reconcile"},
 		},
 		"another database, and swept since": {change: func(s *situation) {
 			s.DatabaseChangedAt, s.DatabaseChange = ago(2*time.Hour), "from here to there"

@@ -83,7 +83,7 @@ func look(ctx context.Context, conn *pgconn.PgConn, sql string) (seen, error) {
 			return seen{}, fmt.Errorf("look at the session: %w", err)
 		}
 	}
-	s.version, s.pid = int(version), uint32(pid)              
+	s.version, s.pid = int(version), uint32(pid)
 	s.identity.Timeline, s.flushed = uint32(timeline), flushed
 	return s, nil
 }

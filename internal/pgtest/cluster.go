@@ -130,7 +130,7 @@ func (c *Cluster) Restart() {
 // Standby copies the cluster and starts the copy as a streaming standby.
 func (c *Cluster) Standby() *Cluster {
 	c.t.Helper()
-	dir, err := os.MkdirTemp("", "rolecall-cluster-") //nolint:usetesting // a folder that another account can enter
+	dir, err := os.MkdirTemp("", "rolecall-cluster-")
 	require.NoError(c.t, err)
 	require.NoError(c.t, os.Chmod(dir, 0o755)) //nolint:gosec // another account runs Postgres in a folder below
 	c.t.Cleanup(func() { require.NoError(c.t, os.RemoveAll(dir)) })
