@@ -3,10 +3,10 @@ package jobs
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/callmine/rolecall/store"
 )
@@ -20,7 +20,7 @@ const (
 
 // shared is a pool in which each workspace has its share, so that one whose rows are locked leaves connections to the others.
 type shared struct {
-	pool      *pgxpool.Pool
+	pool      DB
 	shares    *store.Shares // of each workspace
 	all       *store.Shares // of all who use the pool in this way, if others use it, too; or nil
 	workspace string        // "" for what is of none
@@ -29,13 +29,23 @@ type shared struct {
 // inTx runs a transaction that waits for locks only briefly, again while it is kept from going on by one.
 func (s shared) inTx(ctx context.Context, do func(pgx.Tx) error) error {
 	for until := time.Now().Add(lockPatience); ; {
-		err := s.inTurn(ctx, func() error { return pgx.BeginTxFunc(ctx, s.pool, bounds{lock: lockWait}.options(), do) })
+		err := s.inTurn(ctx, func() error { return pgx.BeginFunc(ctx, s.pool, briefly(ctx, do)) })
 		if !isCode(err, lockNotAvailable) || time.Now().After(until) {
 			return err
 		}
 		if waitFor(ctx, lockPause) != nil {
 			return err
 		}
+	}
+}
+
+// briefly bounds how long a transaction waits for locks. The pool may be a pooler's, which begins transactions in its own way.
+func briefly(ctx context.Context, do func(pgx.Tx) error) func(pgx.Tx) error {
+	return func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, fmt.Sprintf("SET LOCAL lock_timeout = %d", lockWait.Milliseconds())); err != nil {
+			return fmt.Errorf("bound waiting for locks: %w", err)
+		}
+		return do(tx)
 	}
 }
 

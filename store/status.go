@@ -22,6 +22,9 @@ type Status struct {
 	SweepRunning  bool      // whether any process sweeps now
 	Drift         []DriftTotal
 	PausedQueues  []string // of jobs, that an operator has paused
+
+	DatabaseChangedAt time.Time // when the database was last noted to be another one than before
+	DatabaseChange    string    // from which to which
 }
 
 // ReadStatus reads the status. It asks several questions, none of which needs to see what another one saw.
@@ -44,11 +47,21 @@ func ReadStatus(ctx context.Context, db DBTX) (s Status, err error) {
 	if s.Drift, err = DriftTotals(ctx, db); err != nil {
 		return s, err
 	}
-	s.PausedQueues, err = queries().PausedQueues(ctx, db)
-	if err != nil {
+	if s.PausedQueues, err = queries().PausedQueues(ctx, db); err != nil {
 		return s, fmt.Errorf("read paused queues: %w", err)
 	}
-	return s, nil
+	return s, s.readIdentity(ctx, db)
+}
+
+func (s *Status) readIdentity(ctx context.Context, db DBTX) error {
+	known, err := KnownIdentity(ctx, db)
+	if errors.Is(err, ErrNotFound) {
+		return nil
+	}
+	if known.ChangedAt != nil {
+		s.DatabaseChangedAt, s.DatabaseChange = *known.ChangedAt, known.Change
+	}
+	return err
 }
 
 func (s *Status) readSweeps(ctx context.Context, db DBTX) (err error) {

@@ -27,13 +27,14 @@ const (
 	alarmStuck        alarmName = "deliveries_stuck"
 	alarmQuarantined  alarmName = "deliveries_quarantined"
 	alarmPaused       alarmName = "queue_paused"
+	alarmDatabase     alarmName = "database_changed"
 	alarmNobody       alarmName = "nobody_gets_in"
 )
 
 func alarmNames() []alarmName {
 	return []alarmName{
 		alarmNeverSwept, alarmOverdue, alarmAborted, alarmBehind, alarmRolesRefused, alarmSilent, alarmNoWebhook, alarmStuck,
-		alarmQuarantined, alarmPaused, alarmNobody,
+		alarmQuarantined, alarmPaused, alarmDatabase, alarmNobody,
 	}
 }
 
@@ -83,7 +84,7 @@ func (s situation) alarms() []alarm {
 	found := []alarm{} // in JSON a list, also without any
 	for _, check := range []func() (alarm, bool){
 		s.neverSwept, s.overdue, s.aborted, s.behind, s.rolesRefused, s.silent, s.noWebhook, s.stuck, s.quarantined, s.paused,
-		s.nobody,
+		s.databaseChanged, s.nobody,
 	} {
 		if a, ok := check(); ok {
 			found = append(found, a)

@@ -114,6 +114,14 @@ func TestAlarms(t *testing.T) {
 		"paused, and nobody's access hangs on it": {
 			func(s *situation) { s.PausedQueues = []string{"upkeep"} }, []alarmName{alarmPaused}, []string{"are paused: upkeepresume"},
 		},
+		"another database": {
+			func(s *situation) { s.DatabaseChangedAt, s.DatabaseChange = ago(time.Minute), "from here to there" },
+			[]alarmName{alarmDatabase},
+			[]string{"from here to there", "reconcile"},
+		},
+		"another database, and swept since": {change: func(s *situation) {
+			s.DatabaseChangedAt, s.DatabaseChange = ago(2*time.Hour), "from here to there"
+		}},
 		"all at once, in one order": {func(s *situation) {
 			s.Quarantined, s.Waiting, s.OldestWaiting, s.LastClean.StartedAt = 1, 1, ago(time.Hour), ago(9*time.Hour)
 			swept(s, store.SweepAborted, jobs.ReasonBudget, jobs.SweepReport{NewestDrift: new(at)})

@@ -21,6 +21,8 @@ import (
 type config struct {
 	DatabaseURL       string        `env:"DATABASE_URL" secret:"url" help:"Postgres to use, as postgres://…; in dev, empty starts one"`
 	ReadDatabaseURL   string        `env:"ROLECALL_READ_DATABASE_URL" secret:"url" help:"the same Postgres as a role that may only read, for what the API reads; default: DATABASE_URL"`
+	DirectDatabaseURL string        `env:"ROLECALL_DIRECT_DATABASE_URL" secret:"url" help:"the same Postgres without a pooler that gives a server to each transaction; needed if DATABASE_URL leads to one"`
+	MaxConnections    int           `env:"ROLECALL_MAX_CONNECTIONS" help:"connections that a process opens to Postgres at most; default: pool_max_conns of the URL, else 58"`
 	SigningSecrets    []string      `env:"CLERK_WEBHOOK_SIGNING_SECRET" secret:"all" help:"signing secret of the webhook endpoint (whsec_…); several, comma-separated, during a rotation"`
 	Issuer            string        `env:"CLERK_ISSUER" help:"exact issuer of session tokens, such as https://clerk.example.com"`
 	JWKSURL           string        `env:"CLERK_JWKS_URL" help:"where Clerk publishes its keys; default: the issuer's /.well-known/jwks.json"`
@@ -85,6 +87,9 @@ func (c config) check(which parts) error {
 			errs = append(errs, fmt.Errorf("CLERK_AUTHORIZED_PARTIES: %q is not an origin such as https://app.example.com", party))
 		}
 	}
+	if c.MaxConnections < 0 {
+		errs = append(errs, errors.New("ROLECALL_MAX_CONNECTIONS must be positive; leave it empty for the default"))
+	}
 	if c.BodyRetention < 0 {
 		errs = append(errs, errors.New("ROLECALL_BODY_RETENTION must not be negative"))
 	}
@@ -145,6 +150,9 @@ func (c config) settings() []setting {
 	for i := range out {
 		field := v.Type().Field(i)
 		value := fmt.Sprint(v.Field(i).Interface())
+		if n, ok := reflect.TypeAssert[int](v.Field(i)); ok && n == 0 {
+			value = "" // not set
+		}
 		if list, ok := reflect.TypeAssert[[]string](v.Field(i)); ok {
 			value = strings.Join(list, ",")
 		}
@@ -191,7 +199,7 @@ func redactURL(value string) string {
 // exampleFile writes .env.example: every setting with its help, and its default where there is one.
 func exampleFile() string {
 	var out strings.Builder
-	out.WriteString("# Rolecall's whole configuration. `rolecall dev` needs none of it. `rolecall serve` needs the first three, and\n# CLERK_SECRET_KEY to compare the mirror with Clerk; so do `rolecall backfill` and `rolecall reconcile`, with DATABASE_URL.\n")
+	out.WriteString("# Rolecall's whole configuration. `rolecall dev` needs none of it. `rolecall serve` needs DATABASE_URL,\n# CLERK_WEBHOOK_SIGNING_SECRET and CLERK_ISSUER, and CLERK_SECRET_KEY to compare the mirror with Clerk; so do `rolecall backfill` and\n# `rolecall reconcile`, with DATABASE_URL.\n")
 	for _, s := range (config{}).settings() {
 		fmt.Fprintf(&out, "\n# %s\n%s=%s\n", s.help, s.name, s.fallback)
 	}
