@@ -39,8 +39,10 @@ func (c *serveCommand) run(ctx context.Context, io streams) error {
 		return err
 	}
 	logger.InfoContext(ctx, "serving", "web", p.webAddr, "admin", p.admin, "workers", c.Workers)
-	err = p.wait(ctx, hangups)
-	logger.InfoContext(ctx, "stopping")
+	if err = p.wait(ctx, hangups); err == nil {
+		logger.InfoContext(ctx, "stopping", "delay", cfg.StopDelay.String())
+		err = p.drain()
+	}
 	return errors.Join(err, p.stop(context.WithoutCancel(ctx)))
 }
 

@@ -232,7 +232,7 @@ func (c *devCommand) simulate(cfg *config) (devWorld, string, error) {
 	if err != nil {
 		return devWorld{}, "", err
 	}
-	cfg.ListenAddr, cfg.AdminAddr = c.Listen, c.Admin
+	cfg.ListenAddr, cfg.AdminAddr, cfg.StopDelay = c.Listen, c.Admin, 0 // Ctrl-C ends it at once
 	cfg.Issuer, cfg.InstanceID = clerk.Issuer(), clerk.InstanceID()
 	cfg.AuthorizedParties = []string{clerk.AuthorizedParty()}
 	cfg.SecretKey, cfg.ClerkRate = clerk.SecretKey(), devClerkRate

@@ -47,6 +47,10 @@ type program struct {
 	instance instanceID
 	ownKey   atomic.Bool // the secret key is of the mirror's instance
 
+	authenticator *api.Authenticator // nil if the program has no web side
+	asked         chan struct{}      // closed once Clerk was asked for the instance, or there is no need to
+
+	started  atomic.Bool // everything runs that this process is to run
 	draining atomic.Bool
 	webAddr  string // as bound; empty if the program has no web side
 	admin    string // as bound
@@ -56,18 +60,18 @@ type program struct {
 // parts says which sides of the service a process runs.
 type parts struct{ web, workers bool }
 
-// start runs the service until stop. It fails if the configuration is wrong, the database can't be reached, or its
-// schema is older than this binary's.
+// start runs the service until stop. It fails if the configuration is wrong, the database can't be reached, its schema is
+// older than this binary's, or an address is taken. /readyz is red until it returns.
 func start(ctx context.Context, cfg config, which parts, logger *slog.Logger) (_ *program, err error) {
-	if err := cfg.requireServing(which); err != nil {
-		return nil, err
-	}
-	p := &program{cfg: cfg, logger: logger, failed: make(chan error, 2)}
+	p := &program{cfg: cfg, logger: logger, failed: make(chan error, 2), asked: make(chan struct{})}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, p.stop(context.WithoutCancel(ctx)))
 		}
 	}()
+	if err := p.readSettings(ctx, which); err != nil {
+		return nil, err
+	}
 	if err := p.openPools(ctx); err != nil {
 		return nil, err
 	}
@@ -81,31 +85,70 @@ func start(ctx context.Context, cfg config, which parts, logger *slog.Logger) (_
 	if err := p.startClerk(ctx); err != nil {
 		return nil, err
 	}
+	if err := p.startSides(ctx, which); err != nil {
+		return nil, err
+	}
+	p.started.Store(true)
+	return p, nil
+}
+
+// readSettings reports everything that is wrong with the settings and the policy file, at once.
+func (p *program) readSettings(ctx context.Context, which parts) error {
+	err := p.cfg.requireServing(which)
+	if which.web {
+		err = errors.Join(err, p.readPolicy(ctx))
+	}
+	return err
+}
+
+// startSides starts what the process is for. The public address is bound first: where it is taken, nothing has worked. It is
+// served last, so that HTTP ends before the workers do.
+func (p *program) startSides(ctx context.Context, which parts) error {
+	var listener net.Listener
 	var web http.Handler
-	if which.web { // before the workers: nothing works with a wrong setting
-		if err = p.readPolicy(ctx); err != nil {
-			return nil, err
-		}
+	var err error
+	if which.web {
 		if web, err = p.webHandler(); err != nil {
-			return nil, err
+			return err
+		}
+		if listener, err = p.listen(ctx, "web", "ROLECALL_LISTEN_ADDR", p.cfg.ListenAddr); err != nil {
+			return err
 		}
 	}
 	if which.workers {
 		if err := p.startWorkers(ctx); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	if which.web {
-		if p.webAddr, err = p.listen(ctx, "web", p.cfg.ListenAddr, web); err != nil {
-			return nil, err
-		}
-		p.keepPolicy(ctx) // last: a start that fails has changed nothing that the database's SQL functions answer
+		p.serve("web", listener, web)
+		p.webAddr = listener.Addr().String()
+		p.keepPolicy(ctx) // late: a start that fails has changed nothing that the database's SQL functions answer
+		p.awaitKeys(ctx)
 	}
-	return p, nil
+	return nil
 }
 
-// stopTimeout bounds stopping: requests, then jobs, then connections.
-const stopTimeout = 20 * time.Second
+const (
+	// stopTimeout bounds stopping, after the delay: requests, then jobs, then connections. README tells it to operators.
+	stopTimeout = 20 * time.Second
+	// requestsTimeout is the part of it that requests under way may take. The rest is the jobs', which get 5 s to end.
+	requestsTimeout = 12 * time.Second
+)
+
+// drain turns /readyz red and goes on answering for a while, so that balancers see it and send nothing more. Answers tell
+// callers to close their connections. It ends early if a listener dies.
+func (p *program) drain() error {
+	p.draining.Store(true)
+	timer := time.NewTimer(p.cfg.StopDelay)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case err := <-p.failed:
+		return err
+	}
+}
 
 // stop ends what start began in reverse: HTTP first, then River, then the pools. /readyz is red from the beginning.
 func (p *program) stop(ctx context.Context) error {
@@ -289,6 +332,7 @@ func (p *program) webHandler() (http.Handler, error) {
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/webhooks/clerk" {
+			p.awaitInstance(r.Context())
 			receive.ServeHTTP(w, r)
 			return
 		}
@@ -309,6 +353,7 @@ func (p *program) apiHandler() (http.Handler, error) {
 	if err != nil {
 		return nil, fmt.Errorf("CLERK_ISSUER, CLERK_JWKS_URL: %w", err)
 	}
+	p.authenticator = authenticator
 	p.cleanup.add("authenticator", func(context.Context) error {
 		authenticator.Close()
 		transport.CloseIdleConnections()
@@ -340,14 +385,25 @@ const (
 	maxHeaderBytes    = 32 << 10
 )
 
-// listen serves a handler in the background and returns the address that was bound.
-func (p *program) listen(ctx context.Context, name, addr string, handler http.Handler) (string, error) {
+// listen binds an address. A connection that comes before [program.serve] waits.
+func (p *program) listen(ctx context.Context, name, setting, addr string) (net.Listener, error) {
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
 	if err != nil {
-		return "", fmt.Errorf("listen for %s (ROLECALL_LISTEN_ADDR, ROLECALL_ADMIN_ADDR): %w", name, err)
+		return nil, fmt.Errorf("listen for %s: %s: %w: end the process that listens there, or choose another address", name, setting, err)
 	}
+	p.cleanup.add(name+" address", func(context.Context) error {
+		if err := listener.Close(); !errors.Is(err, net.ErrClosed) { // by its server
+			return err
+		}
+		return nil
+	})
+	return listener, nil
+}
+
+// serve answers in the background.
+func (p *program) serve(name string, listener net.Listener, handler http.Handler) {
 	server := &http.Server{
-		Handler: handler, ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
+		Handler: p.parting(handler), ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
 		IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
 		ErrorLog: slog.NewLogLogger(p.logger.Handler(), slog.LevelWarn),
 	}
@@ -359,6 +415,8 @@ func (p *program) listen(ctx context.Context, name, addr string, handler http.Ha
 		}
 	}()
 	p.cleanup.add(name+" listener", func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, requestsTimeout)
+		defer cancel()
 		err := server.Shutdown(ctx)
 		if err != nil {
 			err = errors.Join(err, server.Close()) // requests that outlive the deadline are cut
@@ -366,5 +424,15 @@ func (p *program) listen(ctx context.Context, name, addr string, handler http.Ha
 		<-done
 		return err
 	})
-	return listener.Addr().String(), nil
+}
+
+// parting has each answer of a process that is about to stop close its connection: the caller's next one finds another
+// process. A server's own SetKeepAlivesEnabled would cut idle connections on which a request may be on its way.
+func (p *program) parting(handler http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if p.draining.Load() {
+			w.Header().Set("Connection", "close")
+		}
+		handler.ServeHTTP(w, r)
+	})
 }

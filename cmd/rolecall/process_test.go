@@ -1,0 +1,141 @@
+package main
+
+import (
+	"context"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"strconv"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// asProgram has the test's binary be the program itself: main, with real arguments, signals and exit codes.
+const asProgram = "ROLECALL_TEST_PROGRAM"
+
+// process is a command line in a process of its own.
+type process struct {
+	cmd    *exec.Cmd
+	out    safeBuffer
+	log    safeBuffer // its stderr
+	ended  chan struct{}
+	client *http.Client
+	env    map[string]string
+}
+
+// startProcess starts the program with an environment that has nothing else of ours. It is killed at the test's end.
+func startProcess(t *testing.T, env map[string]string, args ...string) *process {
+	t.Helper()
+	return startBinary(t, os.Args[0], env, args...)
+}
+
+// startBinary is [startProcess] of another binary.
+func startBinary(t *testing.T, binary string, env map[string]string, args ...string) *process {
+	t.Helper()
+	p := &process{env: env, ended: make(chan struct{}), client: &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}}
+	p.cmd = exec.CommandContext(context.WithoutCancel(t.Context()), binary, args...)
+	p.cmd.Env = []string{asProgram + "=1", "PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME")}
+	for name, value := range env {
+		p.cmd.Env = append(p.cmd.Env, name+"="+value)
+	}
+	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.log
+	require.NoError(t, p.cmd.Start())
+	go func() {
+		defer close(p.ended)
+		_ = p.cmd.Wait() // the state says all
+	}()
+	t.Cleanup(func() {
+		_ = p.cmd.Process.Kill() // it may have ended
+		<-p.ended
+		if t.Failed() {
+			t.Log(p.log.String())
+		}
+	})
+	return p
+}
+
+// signal sends a signal to a process that runs.
+func (p *process) signal(t *testing.T, s syscall.Signal) {
+	t.Helper()
+	require.NoError(t, p.cmd.Process.Signal(s))
+}
+
+// exit waits for the end and returns the exit code; -1 if a signal was the end.
+func (p *process) exit(t *testing.T, patience time.Duration) int {
+	t.Helper()
+	select {
+	case <-p.ended:
+		return p.cmd.ProcessState.ExitCode()
+	case <-time.After(patience):
+		require.Fail(t, "the process didn't end", p.log.String())
+		return 0
+	}
+}
+
+// running reports whether the process hasn't ended.
+func (p *process) running() bool {
+	select {
+	case <-p.ended:
+		return false
+	default:
+		return true
+	}
+}
+
+// ready asks /readyz; 0 stands for no answer.
+func (p *process) ready(ctx context.Context) (status int, text string) {
+	return fetch(ctx, p.client, "http://"+p.env["ROLECALL_ADMIN_ADDR"]+"/readyz")
+}
+
+// web asks for a page of the public side; 0 stands for no answer.
+func (p *process) web(ctx context.Context, path string) (status int, text string) {
+	return fetch(ctx, p.client, "http://"+p.env["ROLECALL_LISTEN_ADDR"]+path)
+}
+
+// untilReady waits until /readyz is green.
+func (p *process) untilReady(t *testing.T) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		status, _ := p.ready(t.Context())
+		return status == http.StatusOK || !p.running()
+	}, 30*time.Second, 5*time.Millisecond)
+	require.True(t, p.running(), p.log.String())
+}
+
+func fetch(ctx context.Context, client *http.Client, url string) (status int, text string) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return 0, err.Error()
+	}
+	response, err := client.Do(request)
+	if err != nil {
+		return 0, err.Error()
+	}
+	defer func() { _ = response.Body.Close() }()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		return 0, err.Error()
+	}
+	return response.StatusCode, string(body)
+}
+
+// freeAddr returns an address of this machine on which nothing listens. It is below the ports that the system gives to
+// connections and to other tests' listeners, so that it stays free.
+func freeAddr(t *testing.T) string {
+	t.Helper()
+	for range 100 {
+		addr := "127.0.0.1:" + strconv.Itoa(10_000+rand.IntN(20_000))
+		if listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", addr); err == nil {
+			require.NoError(t, listener.Close())
+			return addr
+		}
+	}
+	require.Fail(t, "no address is free")
+	return ""
+}
