@@ -44,7 +44,8 @@ func (p *program) ready(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "starting", http.StatusServiceUnavailable)
 		return
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), checkTimeout)
+	// A prober that gives up earlier must not cut a connection to the database in the middle of a question.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), checkTimeout)
 	defer cancel()
 	var readOnly bool
 	unfilled, err := p.unfilled(ctx)

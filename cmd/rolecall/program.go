@@ -402,22 +402,28 @@ func (p *program) listen(ctx context.Context, name, setting, addr string) (net.L
 
 // serve answers in the background.
 func (p *program) serve(name string, listener net.Listener, handler http.Handler) {
+	traffic := newTraffic()
 	server := &http.Server{
 		Handler: p.parting(handler), ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
-		IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
+		IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes, ConnState: traffic.note,
 		ErrorLog: slog.NewLogLogger(p.logger.Handler(), slog.LevelWarn),
 	}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
 			p.failed <- fmt.Errorf("serve %s: %w", name, err)
 		}
 	}()
 	p.cleanup.add(name+" listener", func(ctx context.Context) error {
 		ctx, cancel := context.WithTimeout(ctx, requestsTimeout)
 		defer cancel()
+		_ = listener.Close() // a refused connection is tried elsewhere
+		traffic.settle(ctx)
 		err := server.Shutdown(ctx)
+		if errors.Is(err, net.ErrClosed) { // by us
+			err = nil
+		}
 		if err != nil {
 			err = errors.Join(err, server.Close()) // requests that outlive the deadline are cut
 		}

@@ -1,13 +1,13 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -97,21 +97,22 @@ func TestReadyIsRedUntilTheStartIsOver(t *testing.T) {
 		require.NoError(t, err)
 		_, err = conn.Exec(t.Context(), "BEGIN; LOCK TABLE rolecall.grants")
 		require.NoError(t, err)
-		requireRedUntil(t, cfg, func() { require.NoError(t, conn.Close(t.Context())) })
+		requireRedUntil(t, cfg, func() {}, func() { require.NoError(t, conn.Close(t.Context())) })
 	})
 	t.Run("no signing key is here", func(t *testing.T) {
 		t.Parallel()
 		world, err := clerksim.New(clerksim.Config{})
 		require.NoError(t, err)
-		release := make(chan struct{})
+		asked, release := make(chan struct{}, 1), make(chan struct{})
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			asked <- struct{}{}
 			<-release
 			world.Handler().ServeHTTP(w, r)
 		}))
 		t.Cleanup(server.Close)
 		cfg := startingConfig(t)
 		cfg.JWKSURL = server.URL + "/.well-known/jwks.json"
-		requireRedUntil(t, cfg, sync.OnceFunc(func() { close(release) }))
+		requireRedUntil(t, cfg, func() { <-asked }, func() { close(release) })
 	})
 }
 
@@ -122,7 +123,7 @@ func startingConfig(t *testing.T) config {
 
 // requireRedUntil starts a program that waits for something, requires that /readyz is red although the public side answers, and
 // then that it turns green once that is over.
-func requireRedUntil(t *testing.T, cfg config, release func()) {
+func requireRedUntil(t *testing.T, cfg config, waits, release func()) {
 	t.Helper()
 	started := make(chan error, 1)
 	var p *program
@@ -136,6 +137,7 @@ func requireRedUntil(t *testing.T, cfg config, release func()) {
 		status, _ := fetch(t.Context(), client, "http://"+cfg.ListenAddr+"/v1/me")
 		return status == http.StatusUnauthorized
 	}, 20*time.Second, time.Millisecond)
+	waits()
 	status, text := fetch(t.Context(), client, "http://"+cfg.AdminAddr+"/readyz")
 	require.Equal(t, http.StatusServiceUnavailable, status)
 	require.Equal(t, "starting\n", text)
@@ -286,4 +288,33 @@ func TestASecondSignalEndsItAtOnce(t *testing.T) {
 		p.signal(t, s)
 		p.exit(t, 2*time.Second)
 	}
+}
+
+// TestARequestOnItsWayIsAnsweredAtTheEnd: its connection was accepted before the listener closed, and nothing was read of it.
+func TestARequestOnItsWayIsAnsweredAtTheEnd(t *testing.T) {
+	t.Parallel()
+	p, err := start(t.Context(), serving(t, func(*config) {}), parts{web: true}, slog.New(slog.DiscardHandler))
+	require.NoError(t, err)
+	late := &wire{dial: dialTCP(p.webAddr), keep: true}
+	t.Cleanup(late.close)
+	late.conn, err = late.dial(t.Context())
+	require.NoError(t, err)
+	late.reader = bufio.NewReader(late.conn)
+	warm := &wire{dial: late.dial} // whose answer shows that the connection before it was accepted
+	_, err = warm.get(t.Context(), "/v1/me", "")
+	require.NoError(t, err)
+	stopped := make(chan error, 1)
+	go func() { stopped <- p.stop(context.WithoutCancel(t.Context())) }()
+	require.Eventually(t, func() bool { // the listener is closed
+		conn, err := late.dial(t.Context())
+		if err == nil {
+			_ = conn.Close()
+		}
+		return err != nil
+	}, 5*time.Second, time.Millisecond)
+	response, err := late.get(t.Context(), "/v1/me", "")
+	require.NoError(t, err)
+	require.Equal(t, http.StatusUnauthorized, response.StatusCode)
+	require.True(t, response.Close)
+	require.NoError(t, <-stopped)
 }
