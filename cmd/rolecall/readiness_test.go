@@ -112,7 +112,13 @@ func TestReadyIsRedUntilTheStartIsOver(t *testing.T) {
 		t.Cleanup(server.Close)
 		cfg := startingConfig(t)
 		cfg.JWKSURL = server.URL + "/.well-known/jwks.json"
-		requireRedUntil(t, cfg, func() { <-asked }, func() { close(release) })
+		requireRedUntil(t, cfg, func() {
+			select {
+			case <-asked:
+			case <-time.After(10 * time.Second):
+				require.Fail(t, "nobody asked for the keys")
+			}
+		}, func() { close(release) })
 	})
 }
 
