@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
@@ -46,7 +45,7 @@ type Commands interface {
 // CommanderConfig configures a [Commander].
 type CommanderConfig struct {
 	// Pool is where commands are recorded and the mirror is changed.
-	Pool *pgxpool.Pool
+	Pool DB
 	// Clerk is asked with the calls of one command.
 	Clerk Commands
 	// Allowed says whether Clerk may be asked: the secret key must be of the mirror's instance. Optional.

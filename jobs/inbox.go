@@ -11,7 +11,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 
@@ -37,11 +36,17 @@ var (
 	ErrInboxStopped = errors.New("inbox is stopped")
 )
 
+// DB is a pool that transactions begin on.
+type DB interface {
+	store.DBTX
+	Begin(ctx context.Context) (pgx.Tx, error)
+}
+
 // InboxConfig configures an [Inbox].
 type InboxConfig struct {
 	// Pool is where deliveries are committed. It should serve nothing else, so that accepting never waits for others,
-	// and hold at least two connections.
-	Pool *pgxpool.Pool
+	// and hold at least two connections. It may be a pooler's that gives a server to each transaction.
+	Pool DB
 	// InstanceID returns the Clerk instance whose deliveries are ours (ins_…). Those of others are quarantined. Empty
 	// takes every instance's, and so does nil.
 	InstanceID func() string
@@ -95,7 +100,7 @@ func NewInbox(cfg InboxConfig) (*Inbox, error) {
 	if cfg.InstanceID == nil {
 		cfg.InstanceID = func() string { return "" }
 	}
-	client, err := river.NewClient(riverpgxv5.New(cfg.Pool), &river.Config{
+	client, err := river.NewClient(riverpgxv5.New(nil), &river.Config{
 		Schema: migrations.Schema, SkipUnknownJobCheck: true, Logger: quiet(cfg.Logger),
 	})
 	if err != nil {

@@ -125,7 +125,7 @@ func read(resource clerksync.Resource, objects []json.RawMessage, askedAt time.T
 }
 
 // observe merges what a look-up showed into the mirror.
-func observe(ctx context.Context, pool *pgxpool.Pool, facts []clerksync.Facts, askedAt time.Time, cause string) (err error) {
+func observe(ctx context.Context, pool DB, facts []clerksync.Facts, askedAt time.Time, cause string) (err error) {
 	for range maxRaces {
 		err = pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error { return observeIn(ctx, tx, facts, askedAt, cause) })
 		if !errors.Is(err, store.ErrRaced) {

@@ -108,6 +108,7 @@ const (
 	TriggerInterval Trigger = "interval" // or the start of the service
 	TriggerRoles    Trigger = "roles"    // a role, or an organization's set of roles, changed
 	TriggerCommand  Trigger = "command"  // somebody asked for it
+	TriggerFailover Trigger = "failover" // the database is another one than before
 )
 
 // SweepOptions say what to sweep, and how.

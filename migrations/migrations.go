@@ -52,8 +52,11 @@ func Up(ctx context.Context, pool *pgxpool.Pool) (err error) {
 	if _, err := lock.Exec(ctx, "SELECT pg_advisory_lock($1)", int64(advisoryLock)); err != nil {
 		return fmt.Errorf("lock migrations: %w", err)
 	}
-	if _, err := lock.Exec(ctx, "CREATE SCHEMA IF NOT EXISTS "+Schema); err != nil {
-		return fmt.Errorf("create schema: %w", err)
+	if err := createSchema(ctx, lock); err != nil {
+		return err
+	}
+	if err := Check(ctx, lock); !outdated(err) { // a role that may change nothing has nothing to change
+		return errors.Join(err, completeReader(ctx, lock))
 	}
 	if err := upOwn(ctx, pool); err != nil {
 		return err
@@ -65,8 +68,11 @@ func Up(ctx context.Context, pool *pgxpool.Pool) (err error) {
 	if _, err := river.Migrate(ctx, rivermigrate.DirectionUp, nil); err != nil {
 		return fmt.Errorf("migrate River's tables: %w", err)
 	}
-	return nil
+	return completeReader(ctx, lock)
 }
+
+// outdated reports whether an error of [Check] is one that migrating mends.
+func outdated(err error) bool { return errors.Is(err, ErrOutdated) || errors.Is(err, ErrNoSchema) }
 
 func upOwn(ctx context.Context, pool *pgxpool.Pool) (err error) {
 	db := stdlib.OpenDBFromPool(pool)

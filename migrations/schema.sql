@@ -164,6 +164,18 @@ CREATE TABLE rolecall.commands (
     CONSTRAINT commands_state_check CHECK ((state = ANY (ARRAY['begun'::text, 'unknown'::text, 'done'::text, 'failed'::text])))
 ) WITH (fillfactor=80);
 
+CREATE TABLE rolecall.database_identity (
+    one boolean DEFAULT true NOT NULL,
+    system_identifier text NOT NULL,
+    timeline bigint NOT NULL,
+    flushed bigint NOT NULL,
+    noted_at timestamp with time zone NOT NULL,
+    changed_at timestamp with time zone,
+    change text DEFAULT ''::text NOT NULL,
+    CONSTRAINT database_identity_one_check CHECK (one),
+    CONSTRAINT database_identity_pkey PRIMARY KEY (one)
+);
+
 CREATE TABLE rolecall.deliveries (
     svix_id text NOT NULL,
     event_type text NOT NULL,

@@ -21,6 +21,9 @@ type Status struct {
 	CurrentSweep  *Sweep    // the sweep that is under way or, unless SweepRunning, was cut off
 	SweepRunning  bool      // whether any process sweeps now
 	Drift         []DriftTotal
+
+	DatabaseChangedAt time.Time // when the database was last noted to be another one than before
+	DatabaseChange    string    // from which to which
 }
 
 // ReadStatus reads the status. It asks several questions, none of which needs to see what another one saw.
@@ -40,8 +43,21 @@ func ReadStatus(ctx context.Context, db DBTX) (s Status, err error) {
 	if err := s.readSweeps(ctx, db); err != nil {
 		return s, err
 	}
-	s.Drift, err = DriftTotals(ctx, db)
-	return s, err
+	if s.Drift, err = DriftTotals(ctx, db); err != nil {
+		return s, err
+	}
+	return s, s.readIdentity(ctx, db)
+}
+
+func (s *Status) readIdentity(ctx context.Context, db DBTX) error {
+	known, err := KnownIdentity(ctx, db)
+	if errors.Is(err, ErrNotFound) {
+		return nil
+	}
+	if known.ChangedAt != nil {
+		s.DatabaseChangedAt, s.DatabaseChange = *known.ChangedAt, known.Change
+	}
+	return err
 }
 
 func (s *Status) readSweeps(ctx context.Context, db DBTX) (err error) {

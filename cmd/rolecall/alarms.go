@@ -21,10 +21,11 @@ const (
 	alarmSilent      alarmName = "endpoint_silent"
 	alarmStuck       alarmName = "deliveries_stuck"
 	alarmQuarantined alarmName = "deliveries_quarantined"
+	alarmDatabase    alarmName = "database_changed"
 )
 
 func alarmNames() []alarmName {
-	return []alarmName{alarmNeverSwept, alarmOverdue, alarmAborted, alarmSilent, alarmStuck, alarmQuarantined}
+	return []alarmName{alarmNeverSwept, alarmOverdue, alarmAborted, alarmSilent, alarmStuck, alarmQuarantined, alarmDatabase}
 }
 
 const (
@@ -67,7 +68,7 @@ func (s situation) age(at time.Time) time.Duration { return max(0, s.At.Sub(at))
 // alarms returns what needs attention now, in the order of [alarmNames].
 func (s situation) alarms() []alarm {
 	found := []alarm{} // in JSON a list, also without any
-	for _, check := range []func() (alarm, bool){s.neverSwept, s.overdue, s.aborted, s.silent, s.stuck, s.quarantined} {
+	for _, check := range []func() (alarm, bool){s.neverSwept, s.overdue, s.aborted, s.silent, s.stuck, s.quarantined, s.databaseChanged} {
 		if a, ok := check(); ok {
 			found = append(found, a)
 		}

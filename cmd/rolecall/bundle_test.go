@@ -52,11 +52,9 @@ type bundle struct {
 // setup starts one. The clock of the simulated Clerk can be replaced.
 func setup(t testing.TB, clerkNow func() time.Time) *bundle {
 	t.Helper()
-	b := startBundle(t, pgtest.URL(t), clerkNow, parts{web: true, workers: true})
-	var err error
-	b.db, err = pgxpool.New(t.Context(), b.program.cfg.DatabaseURL)
-	require.NoError(t, err)
-	t.Cleanup(b.db.Close)
+	url := pgtest.URL(t)
+	b := startBundle(t, url, clerkNow, parts{web: true, workers: true})
+	b.open(t, url)
 	return b
 }
 
@@ -85,6 +83,7 @@ func startBundle(t testing.TB, databaseURL string, clerkNow func() time.Time, wh
 		AuthorizedParties: []string{b.clerk.AuthorizedParty()}, ServiceTokens: "reports:" + hash,
 		ListenAddr: "127.0.0.1:0", AdminAddr: "127.0.0.1:0", MaxRemovalRatio: 0.05,
 	}
+	surround(t, &cfg)
 	for _, change := range changes {
 		change(b, &cfg)
 	}

@@ -11,10 +11,6 @@ import (
 	"runtime/debug"
 	"syscall"
 	"text/tabwriter"
-
-	"github.com/jackc/pgx/v5/pgxpool"
-
-	"github.com/callmine/rolecall/migrations"
 )
 
 type serveCommand struct {
@@ -49,33 +45,6 @@ func (c *serveCommand) run(ctx context.Context, io streams) error {
 		err = p.drain()
 	}
 	return errors.Join(err, p.stop(context.WithoutCancel(ctx)))
-}
-
-type migrateCommand struct{}
-
-func (*migrateCommand) run(ctx context.Context, io streams) error {
-	cfg, err := readConfig()
-	if err != nil {
-		return err
-	}
-	if err := migrate(ctx, cfg.DatabaseURL); err != nil {
-		return err
-	}
-	fmt.Fprintln(io.out, "schema is current")
-	return nil
-}
-
-// migrate brings the database at a URL to the current schema.
-func migrate(ctx context.Context, databaseURL string) error {
-	if databaseURL == "" {
-		return errors.New("DATABASE_URL is missing: the Postgres to use")
-	}
-	pool, err := pgxpool.New(ctx, databaseURL)
-	if err != nil {
-		return errors.New("DATABASE_URL is not a Postgres URL") // the error itself would print the URL
-	}
-	defer pool.Close()
-	return migrations.Up(ctx, pool)
 }
 
 type configCommand struct {

@@ -148,7 +148,7 @@ func TestStartRefusesWhatCannotWork(t *testing.T) {
 		"broken policy":     {func(c *config) { c.PolicyFile = policy }, "oops"},
 		"port taken":        {func(c *config) { c.ListenAddr = taken.Addr().String() }, "listen for web"},
 		"admin port taken":  {func(c *config) { c.AdminAddr = taken.Addr().String() }, "listen for admin"},
-		"no database there": {func(c *config) { c.DatabaseURL = "postgres://nobody@127.0.0.1:1/none" }, "reach the database"},
+		"no database there": {func(c *config) { c.DatabaseURL = "postgres://nobody@127.0.0.1:1/none" }, "connect to Postgres"},
 		"not a URL":         {func(c *config) { c.DatabaseURL = "postgres://%zz" }, "DATABASE_URL"},
 		"never migrated":    {func(c *config) { c.DatabaseURL = pgtest.EmptyURL(t) }, "rolecall migrate"},
 	} {

@@ -20,6 +20,8 @@ import (
 type config struct {
 	DatabaseURL       string        `env:"DATABASE_URL" secret:"url" help:"Postgres to use, as postgres://…; in dev, empty starts one"`
 	ReadDatabaseURL   string        `env:"ROLECALL_READ_DATABASE_URL" secret:"url" help:"the same Postgres as a role that may only read, for what the API reads; default: DATABASE_URL"`
+	DirectDatabaseURL string        `env:"ROLECALL_DIRECT_DATABASE_URL" secret:"url" help:"the same Postgres without a pooler that gives a server to each transaction; needed if DATABASE_URL leads to one"`
+	MaxConnections    int           `env:"ROLECALL_MAX_CONNECTIONS" help:"connections that a process opens to Postgres at most; default: pool_max_conns of the URL, else 54"`
 	SigningSecrets    []string      `env:"CLERK_WEBHOOK_SIGNING_SECRET" secret:"all" help:"signing secret of the webhook endpoint (whsec_…); several, comma-separated, during a rotation"`
 	Issuer            string        `env:"CLERK_ISSUER" secret:"web" help:"exact issuer of session tokens, such as https://clerk.example.com"`
 	JWKSURL           string        `env:"CLERK_JWKS_URL" secret:"web" help:"where Clerk publishes its keys; default: the issuer's /.well-known/jwks.json"`
@@ -56,7 +58,7 @@ func (c config) requireServing(which parts) error {
 
 // check returns an error for each thing that is configured and wrong. What isn't configured is right.
 func (c config) check(which parts) error {
-	errs := []error{c.checkQuotes(), c.checkDatabases(), c.checkAddresses(which), c.checkClerk()}
+	errs := []error{c.checkQuotes(), c.checkDatabases(which), c.checkAddresses(which), c.checkClerk()}
 	if which.web {
 		_, err := c.serviceTokens()
 		errs = append(errs, err, c.checkIssuer())
@@ -70,6 +72,9 @@ func (c config) check(which parts) error {
 			errs = append(errs, wrong("CLERK_AUTHORIZED_PARTIES", "%s is not an origin: write scheme and host only, such as https://app.example.com",
 				shown(party)))
 		}
+	}
+	if c.MaxConnections < 0 {
+		errs = append(errs, errors.New("ROLECALL_MAX_CONNECTIONS must be positive; leave it empty for the default"))
 	}
 	if c.BodyRetention < 0 {
 		errs = append(errs, errors.New("ROLECALL_BODY_RETENTION must not be negative: write 0 to keep bodies for ever"))
@@ -143,6 +148,9 @@ func (c config) settingsInClear() []setting {
 	for i := range out {
 		field := v.Type().Field(i)
 		value := fmt.Sprint(v.Field(i).Interface())
+		if n, ok := reflect.TypeAssert[int](v.Field(i)); ok && n == 0 {
+			value = "" // not set
+		}
 		if list, ok := reflect.TypeAssert[[]string](v.Field(i)); ok {
 			value = strings.Join(list, ",")
 		}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"net/url"
@@ -12,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/callmine/rolecall/internal/clerkapi"
+	"github.com/callmine/rolecall/internal/pgpool"
 )
 
 // checkQuotes finds values that are in quotation marks: a shell takes them off, a container's file of variables doesn't.
@@ -28,14 +30,24 @@ func (c config) checkQuotes() error {
 	return errors.Join(errs...)
 }
 
-func (c config) checkDatabases() error {
+func (c config) checkDatabases(which parts) error {
 	var errs []error
-	for _, db := range [][2]string{{"DATABASE_URL", c.DatabaseURL}, {"ROLECALL_READ_DATABASE_URL", c.ReadDatabaseURL}} {
+	for _, db := range [][2]string{{"DATABASE_URL", c.DatabaseURL}, {"ROLECALL_DIRECT_DATABASE_URL", c.DirectDatabaseURL}, {"ROLECALL_READ_DATABASE_URL", c.ReadDatabaseURL}} {
 		if setting, value := db[0], db[1]; value != "" {
 			errs = append(errs, checkDatabaseURL(setting, value))
 		}
 	}
-	return errors.Join(errs...)
+	if err := errors.Join(errs...); err != nil || c.directURL() == "" {
+		return err
+	}
+	told, by, err := c.limitOf()
+	if err != nil || told == 0 {
+		return err
+	}
+	if _, err := pgpool.Split(told, shares(which), extraPool(which)); err != nil {
+		return fmt.Errorf("%s: %w", by, err)
+	}
+	return nil
 }
 
 // checkDatabaseURL prints no part of a URL.

@@ -84,6 +84,13 @@ func parsers() map[reflect.Type]env.ParserFunc {
 			}
 			return d, nil
 		},
+		reflect.TypeFor[int](): func(v string) (any, error) {
+			n, err := strconv.Atoi(v)
+			if err != nil {
+				return nil, fmt.Errorf("%s is not a whole number: write one such as 54", shown(v))
+			}
+			return n, nil
+		},
 		reflect.TypeFor[float64](): func(v string) (any, error) {
 			f, err := strconv.ParseFloat(v, 64)
 			if err != nil {

@@ -32,7 +32,9 @@ func TestConfigAndServeRefuseTheSame(t *testing.T) {
 			"", "foo", "localhost:5432/rolecall", "mysql://u:opensesame@db/app", "http://db/app", "postgres://u:open/sesame@db/app",
 			"postgres://u:open#sesame@db/app", "postgres://u:opensesame@db:port/app", "postgres://u:opensesame@db/app?sslmode=maybe", "postgres//db/app",
 		},
-		"ROLECALL_READ_DATABASE_URL": {"foo", "jdbc:postgresql://u:opensesame@db/app"},
+		"ROLECALL_MAX_CONNECTIONS":     {"many", "-3", "2", "1e3"},
+		"ROLECALL_DIRECT_DATABASE_URL": {"foo", "postgres://u:open/sesame@db/app"},
+		"ROLECALL_READ_DATABASE_URL":   {"foo", "jdbc:postgresql://u:opensesame@db/app"},
 		"CLERK_WEBHOOK_SIGNING_SECRET": {
 			"", "opensesame", "whsec_", "whsec_c2hvcnQ=", "whsec_opensesame!", `"whsec_` + strings.Repeat("c2VjcmV0", 5) + `"`,
 		},
@@ -69,7 +71,7 @@ func TestConfigAndServeRefuseTheSame(t *testing.T) {
 			require.Equal(t, exitError, code, "serve takes %s=%s", setting, value)
 			for _, errs := range []string{config, serve} {
 				require.Contains(t, errs, setting, value)
-				require.NotContains(t, errs, "connect", "%s=%s is found before anything is done", setting, value)
+				require.NotContains(t, errs, "connect to", "%s=%s is found before anything is done", setting, value)
 				for _, never := range append(inProcess(), "opensesame", "sesame") {
 					require.NotContains(t, errs+out, never, "%s=%s", setting, value)
 				}

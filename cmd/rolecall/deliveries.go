@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"math"
 	"strconv"
 	"text/tabwriter"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/callmine/rolecall/internal/pgpool"
 	"github.com/callmine/rolecall/jobs"
 	"github.com/callmine/rolecall/migrations"
 	"github.com/callmine/rolecall/store"
@@ -87,7 +87,7 @@ func withLedger(ctx context.Context, do func(cfg config, db *pgxpool.Pool) error
 	if err != nil {
 		return err
 	}
-	db, err := cfg.openLedger(ctx, nil)
+	db, err := cfg.openLedger(ctx, "command", pgpool.Needs{})
 	if err != nil {
 		return err
 	}
@@ -95,19 +95,20 @@ func withLedger(ctx context.Context, do func(cfg config, db *pgxpool.Pool) error
 	return do(cfg, db)
 }
 
-// openLedger opens the database, whose schema must be current. The parameters are of each session. The caller closes it.
-func (c config) openLedger(ctx context.Context, parameters map[string]string) (*pgxpool.Pool, error) {
-	if c.DatabaseURL == "" {
-		return nil, errors.New("DATABASE_URL is missing: the Postgres to use")
-	}
-	pool, err := pgxpool.ParseConfig(c.DatabaseURL)
+// openLedger opens the database, whose schema must be current, for one command. The caller closes it.
+func (c config) openLedger(ctx context.Context, command string, needs pgpool.Needs) (*pgxpool.Pool, error) {
+	open, err := c.direct(command, needs)
 	if err != nil {
-		return nil, errors.New("DATABASE_URL is not a Postgres URL") // the error itself would print the URL
+		return nil, err
 	}
-	maps.Copy(pool.ConnConfig.RuntimeParams, parameters)
-	db, err := pgxpool.NewWithConfig(ctx, pool)
+	open.MaxConns = commandConns
+	db, err := pgpool.Open(ctx, open)
 	if err != nil {
-		return nil, fmt.Errorf("open the database: %w", err)
+		return nil, err
+	}
+	if err := pgpool.Await(ctx, db); err != nil {
+		db.Close()
+		return nil, fmt.Errorf("reach the database: %w", err)
 	}
 	if err := migrations.Check(ctx, db); err != nil {
 		db.Close()

@@ -21,6 +21,7 @@ import (
 	"github.com/callmine/rolecall/api"
 	"github.com/callmine/rolecall/internal/clerksim"
 	"github.com/callmine/rolecall/internal/pgdev"
+	"github.com/callmine/rolecall/internal/pgpool"
 	"github.com/callmine/rolecall/migrations"
 	"github.com/callmine/rolecall/store"
 )
@@ -129,11 +130,11 @@ func (c *devCommand) startPostgres(ctx context.Context, cfg *config, cleanup *cl
 			return "", err
 		}
 		started = server.URL(devDatabase)
-		cfg.DatabaseURL, cfg.ReadDatabaseURL = started, ""
+		cfg.DatabaseURL, cfg.ReadDatabaseURL, cfg.DirectDatabaseURL = started, "", ""
 	} else if err := refuseForeign(ctx, cfg.DatabaseURL); err != nil {
 		return "", err
 	}
-	return started, migrate(ctx, cfg.DatabaseURL)
+	return started, migrate(ctx, cfg.directURL())
 }
 
 // devInstance begins the ids of simulated instances, which have 16 hexadecimal digits more. Clerk's own have 27 characters after ins_,
@@ -144,8 +145,11 @@ var simulatedInstance = regexp.MustCompile("^" + devInstance + "[0-9a-f]{16}$")
 
 // refuseForeign keeps dev out of a mirror of a real Clerk, all of which its first sweep would take away.
 func refuseForeign(ctx context.Context, databaseURL string) error {
-	conn, err := pgx.Connect(ctx, databaseURL)
+	conn, err := pgpool.Connect(ctx, pgpool.Config{URL: databaseURL, Name: "rolecall dev"})
 	if err != nil {
+		if refused, ok := errors.AsType[*pgpool.RefusedError](err); ok {
+			return refused
+		}
 		return errors.New("DATABASE_URL can't be connected to") // the error itself could print the URL
 	}
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }() // the connection has nothing to lose
@@ -198,7 +202,7 @@ const (
 )
 
 func createDatabase(ctx context.Context, serverURL string) error {
-	conn, err := pgx.Connect(ctx, serverURL)
+	conn, err := pgpool.Connect(ctx, pgpool.Config{URL: serverURL, Name: "rolecall dev", Needs: pgpool.Needs{Write: true}})
 	if err != nil {
 		return fmt.Errorf("connect to create the database: %w", err)
 	}

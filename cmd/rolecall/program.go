@@ -11,26 +11,12 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgxpool"
-
 	"github.com/callmine/rolecall/api"
 	"github.com/callmine/rolecall/internal/clerkapi"
+	"github.com/callmine/rolecall/internal/pgpool"
 	"github.com/callmine/rolecall/jobs"
-	"github.com/callmine/rolecall/migrations"
 	clerksync "github.com/callmine/rolecall/sync"
 	"github.com/callmine/rolecall/webhooks"
-)
-
-// Sizes of the pools. Accepting, working and reading have one each, so that a flood of one starves no other.
-const (
-	acceptConns = 4
-	workers     = 8
-	workConns   = workers + 10 // and revocations, taking over, upkeep, a sweep, refreshing on miss
-	queueConns  = 6            // River's fetching, upkeep and listener
-	readConns   = 16
-	eventConns  = 4 // services' entries of the audit log
-	changeConns = 4 // commands
-	adminConns  = 2 // so that a busy API turns nothing red
 )
 
 // program is the whole service in one process.
@@ -40,7 +26,9 @@ type program struct {
 	metrics *metrics
 	cleanup cleanup
 
-	accept, work, queue, read, events, changes, admins *pgxpool.Pool
+	pools
+
+	workers int // jobs at once that take no access away
 
 	policy   *policyKeeper    // nil if the program has no web side
 	clerk    *clerkapi.Client // nil without a secret key
@@ -55,6 +43,8 @@ type program struct {
 	webAddr  string // as bound; empty if the program has no web side
 	admin    string // as bound
 	failed   chan error
+
+	failovers chan pgpool.Change // that are to be noted in the database
 }
 
 // parts says which sides of the service a process runs.
@@ -63,7 +53,7 @@ type parts struct{ web, workers bool }
 // start runs the service until stop. It fails if the configuration is wrong, the database can't be reached, its schema is
 // older than this binary's, or an address is taken. /readyz is red until it returns.
 func start(ctx context.Context, cfg config, which parts, logger *slog.Logger) (_ *program, err error) {
-	p := &program{cfg: cfg, logger: logger, failed: make(chan error, 2), asked: make(chan struct{})}
+	p := &program{cfg: cfg, logger: logger, failed: make(chan error, 2), failovers: make(chan pgpool.Change, 4), asked: make(chan struct{})}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, p.stop(context.WithoutCancel(ctx)))
@@ -72,10 +62,7 @@ func start(ctx context.Context, cfg config, which parts, logger *slog.Logger) (_
 	if err := p.readSettings(ctx, which); err != nil {
 		return nil, err
 	}
-	if err := p.openPools(ctx); err != nil {
-		return nil, err
-	}
-	if err := migrations.Check(ctx, p.admins); err != nil {
+	if err := p.openDatabase(ctx, which); err != nil {
 		return nil, err
 	}
 	p.metrics = newMetrics(p.admins)
@@ -172,121 +159,13 @@ func (p *program) wait(ctx context.Context, hangups <-chan os.Signal) error {
 	}
 }
 
-func (p *program) openPools(ctx context.Context) error {
-	for _, pool := range []struct {
-		name string
-		into **pgxpool.Pool
-		size int32
-	}{
-		{"accept", &p.accept, acceptConns},
-		{"work", &p.work, workConns},
-		{"queue", &p.queue, queueConns},
-		{"read", &p.read, readConns},
-		{"events", &p.events, eventConns},
-		{"changes", &p.changes, changeConns},
-		{"admin", &p.admins, adminConns},
-	} {
-		name, url := "DATABASE_URL", p.cfg.DatabaseURL
-		if pool.into == &p.read && p.cfg.ReadDatabaseURL != "" {
-			name, url = "ROLECALL_READ_DATABASE_URL", p.cfg.ReadDatabaseURL
-		}
-		cfg, err := pgxpool.ParseConfig(url)
-		if err != nil {
-			return fmt.Errorf("%s is not a Postgres URL", name) // the error itself would print the URL
-		}
-		cfg.MaxConns = pool.size
-		cfg.ConnConfig.RuntimeParams["application_name"] = "rolecall " + pool.name
-		if pool.into == &p.work || pool.into == &p.events || pool.into == &p.changes {
-			// Whoever waits longer for somebody's lock gives up and tries again, or has its caller do so, so that a locked row
-			// holds few workers, and the log of one workspace no other one's events.
-			cfg.ConnConfig.RuntimeParams["lock_timeout"] = "1s"
-		}
-		if pool.into == &p.read {
-			// Whatever a request makes of a query, it can't change anything.
-			cfg.ConnConfig.RuntimeParams["default_transaction_read_only"] = "on"
-		}
-		if pool.into == &p.queue {
-			// That a job is being worked needn't survive a crash of Postgres: it is then worked again.
-			cfg.ConnConfig.RuntimeParams["synchronous_commit"] = "off"
-		}
-		opened, err := pgxpool.NewWithConfig(ctx, cfg)
-		if err != nil {
-			return fmt.Errorf("open pool %s: %w", pool.name, err)
-		}
-		*pool.into = opened
-		p.cleanup.add(pool.name+" pool", func(ctx context.Context) error { return closePool(ctx, opened) })
-	}
-	return p.checkDatabase(ctx)
-}
-
-// checkDatabase reports whether the database can be reached, and whether what is read from it is what is written to it: a
-// standby would let people in who were removed.
-func (p *program) checkDatabase(ctx context.Context) error {
-	var read, written string
-	for _, db := range []struct {
-		pool *pgxpool.Pool
-		into *string
-	}{{p.read, &read}, {p.work, &written}} {
-		err := db.pool.QueryRow(ctx, `SELECT concat(oid, ' of the server of ', extract(epoch FROM pg_postmaster_start_time()))
-			FROM pg_database WHERE datname = current_database()`).Scan(db.into)
-		if err != nil {
-			return fmt.Errorf("reach the database: %w", err)
-		}
-	}
-	if read != written {
-		return errors.New("ROLECALL_READ_DATABASE_URL is another database than DATABASE_URL: what it tells would be out of date")
-	}
-	return p.checkReader(ctx)
-}
-
-// checkReader looks whether the role of ROLECALL_READ_DATABASE_URL may read: what was granted to it doesn't hold for a view that a
-// later migration added. It only warns of single ones, since the API doesn't need all of them.
-func (p *program) checkReader(ctx context.Context) error {
-	if p.cfg.ReadDatabaseURL == "" {
-		return nil
-	}
-	var role string
-	var usable bool
-	var unreadable []string
-	err := p.read.QueryRow(ctx, `SELECT current_user::text, coalesce(bool_and(has_schema_privilege(n.oid, 'USAGE')), true),
-			array_agg(c.relname::text ORDER BY c.relname) FILTER (WHERE NOT has_table_privilege(c.oid, 'SELECT'))
-		FROM pg_namespace n JOIN pg_class c ON c.relnamespace = n.oid
-		WHERE n.nspname = $1 AND c.relkind IN ('r', 'v') AND c.relname NOT LIKE 'river%' AND c.relname <> 'goose_db_version'`,
-		migrations.Schema).Scan(&role, &usable, &unreadable)
-	switch {
-	case err != nil:
-		return fmt.Errorf("look at the rights of ROLECALL_READ_DATABASE_URL: %w", err)
-	case !usable:
-		return fmt.Errorf("ROLECALL_READ_DATABASE_URL: the role %s may not use the schema %s", role, migrations.Schema)
-	case len(unreadable) > 0:
-		p.logger.WarnContext(ctx, "the role of ROLECALL_READ_DATABASE_URL may not read all: what the API needs of it, it can't answer",
-			"role", role, "tables", unreadable)
-	}
-	return nil
-}
-
-// closePool waits for a pool's connections to come back, but not for ever: a database that hangs never answers.
-func closePool(ctx context.Context, pool *pgxpool.Pool) error {
-	closed := make(chan struct{})
-	go func() {
-		defer close(closed)
-		pool.Close()
-	}()
-	select {
-	case <-closed:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
 func (p *program) startWorkers(ctx context.Context) error {
 	sweeper, err := p.sweeper()
 	if err != nil {
 		return err
 	}
 	w, err := jobs.NewWorkers(jobs.WorkersConfig{
-		Pool: p.work, Queue: p.queue, MaxWorkers: workers, Logger: p.logger, BodyRetention: p.cfg.BodyRetention, Ended: p.countEnded,
+		Pool: p.work, Queue: p.queue, MaxWorkers: p.workers, Logger: p.logger, BodyRetention: p.cfg.BodyRetention, Ended: p.countEnded,
 		Sweeper: sweeper, SweepInterval: p.cfg.SweepInterval,
 	})
 	if err != nil {

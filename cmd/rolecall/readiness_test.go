@@ -39,8 +39,8 @@ func hangingClerk(t *testing.T) (url string, asked *atomic.Int64) {
 	return server.URL, asked
 }
 
-// swept has a database's mirror count as compared with Clerk already.
-func swept(t *testing.T, databaseURL string) {
+// comparedOnce has a database's mirror count as compared with Clerk already.
+func comparedOnce(t *testing.T, databaseURL string) {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), databaseURL)
 	require.NoError(t, err)
@@ -65,7 +65,7 @@ func TestAHangingClerkHoldsUpNoStart(t *testing.T) {
 	t.Parallel()
 	clerk, asked := hangingClerk(t)
 	env := servingEnv(t, pgtest.URL(t))
-	swept(t, env["DATABASE_URL"])
+	comparedOnce(t, env["DATABASE_URL"])
 	env["CLERK_SECRET_KEY"], env["CLERK_API_URL"], env["CLERK_JWKS_URL"] = "sk_test_1", clerk+"/v1", clerk+"/jwks"
 	p := startProcess(t, env, "serve")
 	var alive time.Time
@@ -169,7 +169,7 @@ func TestATakenAddressIsNeverReady(t *testing.T) {
 			t.Cleanup(func() { require.NoError(t, taken.Close()) })
 			clerk, _ := hangingClerk(t)
 			env := servingEnv(t, pgtest.URL(t))
-			swept(t, env["DATABASE_URL"])
+			comparedOnce(t, env["DATABASE_URL"])
 			env["CLERK_SECRET_KEY"], env["CLERK_API_URL"] = "sk_test_1", clerk+"/v1"
 			env[setting] = taken.Addr().String()
 			p := startProcess(t, env, append([]string{"serve"}, flags...)...)

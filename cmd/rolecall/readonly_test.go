@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/stretchr/testify/require"
 
+	"github.com/callmine/rolecall/internal/pgpool"
 	"github.com/callmine/rolecall/internal/pgtest"
 )
 
@@ -93,7 +94,7 @@ func TestTheAPIAsARoleThatMayOnlyRead(t *testing.T) {
 	var user string
 	require.NoError(t, p.read.QueryRow(ctx, "SELECT current_user").Scan(&user))
 	require.Equal(t, role, user)
-	err = pgx.BeginTxFunc(ctx, p.read, pgx.TxOptions{AccessMode: pgx.ReadWrite}, func(tx pgx.Tx) error {
+	err = pgx.BeginTxFunc(ctx, p.read.(pgpool.Pool), pgx.TxOptions{AccessMode: pgx.ReadWrite}, func(tx pgx.Tx) error {
 		_, err := tx.Exec(ctx, "DELETE FROM rolecall.memberships")
 		return err
 	})

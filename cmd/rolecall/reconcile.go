@@ -9,6 +9,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/callmine/rolecall/internal/pgpool"
 	"github.com/callmine/rolecall/jobs"
 	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
@@ -36,7 +37,7 @@ func (c *reconcileCommand) run(ctx context.Context, io streams) error {
 	if err := errors.Join(cfg.requireClerk(), cfg.checkSweeping()); err != nil {
 		return err
 	}
-	db, err := cfg.openLedger(ctx, sweepSession())
+	db, err := cfg.openLedger(ctx, "reconcile", sweepNeeds())
 	if err != nil {
 		return err
 	}
@@ -58,11 +59,8 @@ func (c *reconcileCommand) run(ctx context.Context, io streams) error {
 	return c.conclude(ctx, io.out, report, err)
 }
 
-// sweepSession are the parameters of the command's sessions: whoever waits longer for somebody's lock gives up and tries again,
-// as the workers of serve do.
-func sweepSession() map[string]string {
-	return map[string]string{"lock_timeout": "1s", "application_name": "rolecall reconcile"}
-}
+// sweepNeeds are of the command's sessions: whoever waits longer for a lock gives up and tries again, as the workers of serve do.
+func sweepNeeds() pgpool.Needs { return pgpool.Needs{Write: true, LockTimeout: lockTimeout} }
 
 func (c *reconcileCommand) options(io streams, display *display) jobs.SweepOptions {
 	opts := jobs.SweepOptions{

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -175,7 +176,8 @@ func (r *rolling) read(ctx context.Context, w *wire) error {
 		return fmt.Errorf("ask: %w", err)
 	}
 	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("ask: status %d", response.StatusCode)
+		body, _ := io.ReadAll(response.Body) // in memory
+		return fmt.Errorf("ask: status %d: %s", response.StatusCode, body)
 	}
 	r.reads.Add(1)
 	return nil
@@ -207,7 +209,8 @@ func (r *rolling) deliver(ctx context.Context, w *wire, signer *svix.Webhook) er
 		return fmt.Errorf("deliver: %w", err)
 	}
 	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("deliver: status %d", response.StatusCode)
+		body, _ := io.ReadAll(response.Body) // in memory
+		return fmt.Errorf("deliver: status %d: %s", response.StatusCode, body)
 	}
 	r.delivered.Add(1)
 	return nil

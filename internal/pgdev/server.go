@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/url"
+	"path/filepath"
 	"sync"
 
 	"github.com/jackc/pgx/v5"
@@ -101,6 +102,25 @@ func (s *Server) DataDir() string {
 		return ""
 	}
 	return s.cluster.dir
+}
+
+// BinDir is the folder with the binaries that the server runs from, links followed; empty for a given server.
+func (s *Server) BinDir() string {
+	if s.given != "" {
+		return ""
+	}
+	if postgres, err := filepath.EvalSymlinks(s.process.inst.postgres()); err == nil {
+		return filepath.Dir(postgres)
+	}
+	return s.process.inst.binDir
+}
+
+// SocketDir is the folder of the server's Unix socket; empty for a given server.
+func (s *Server) SocketDir() string {
+	if s.given != "" {
+		return ""
+	}
+	return s.process.socketDir
 }
 
 // PID is the process id of the postmaster, for tests that crash it; 0 for a given server.

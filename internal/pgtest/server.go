@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/stretchr/testify/require"
 
 	"github.com/callmine/rolecall/internal/pgdev"
 )
@@ -105,6 +107,13 @@ func (s *server) openAdmin(ctx context.Context, pg *pgdev.Server) (*pgxpool.Pool
 		s.clone = " STRATEGY file_copy"
 	}
 	return admin, nil
+}
+
+// running starts the server if that is still to be done, and returns it.
+func (s *server) running(t testing.TB) *pgdev.Server {
+	t.Helper()
+	require.NoError(t, s.start())
+	return s.pg
 }
 
 // stop ends the server if it was started. It must not run beside tests.

@@ -1,0 +1,196 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/stretchr/testify/require"
+
+	"github.com/callmine/rolecall/internal/clerksim"
+	"github.com/callmine/rolecall/internal/pgtest"
+	"github.com/callmine/rolecall/store"
+)
+
+// sweepsAtCommand has Clerk asked, and sweeps only when something asks for one.
+func sweepsAtCommand(b *bundle, cfg *config) {
+	cfg.SecretKey, cfg.APIURL, cfg.ClerkRate, cfg.SweepInterval = b.clerk.SecretKey(), b.api, 1000, time.Hour
+}
+
+// alarmed reads the alarms as `rolecall status` does, on a database.
+func alarmed(t *testing.T, db store.DBTX) []alarm {
+	t.Helper()
+	read, err := store.ReadStatus(t.Context(), db)
+	require.NoError(t, err)
+	now, err := newSituation(read, time.Hour)
+	require.NoError(t, err)
+	return now.alarms()
+}
+
+// swept waits until a sweep has gone through that began after the last change of the database.
+func swept(t *testing.T, db store.DBTX) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		read, err := store.ReadStatus(t.Context(), db)
+		return err == nil && read.LastClean != nil && read.LastClean.StartedAt.After(read.DatabaseChangedAt)
+	}, 30*time.Second, 10*time.Millisecond)
+}
+
+// failoverBundle is a service whose Postgres has a streaming standby that lacks the last removal.
+type failoverBundle struct {
+	*bundle
+	primary, standby *pgtest.Cluster
+	name             *pgtest.Switch
+	url              string
+	workspace, token string // of whom was removed
+}
+
+func setupFailover(t *testing.T) *failoverBundle {
+	t.Helper()
+	f := &failoverBundle{primary: pgtest.NewCluster(t, nil)}
+	f.name = pgtest.NewSwitch(t, f.primary.Addr())
+	f.url = f.name.URL(f.primary.Migrated("rolecall"))
+	f.bundle = startBundle(t, f.url, nil, parts{web: true, workers: true}, sweepsAtCommand)
+	f.open(t, f.url)
+	workspace, _, member, messages := team(t, f.bundle)
+	f.workspace, f.token = workspace, f.bundle.token(t, member)
+	f.send(t, messages...)
+	swept(t, f.db)
+	require.Equal(t, http.StatusOK, f.may(t, f.token, workspace, "reports:read"))
+
+	f.standby = f.primary.Standby()
+	f.standby.Exec("", "ALTER SYSTEM SET primary_conninfo = ''", "SELECT pg_reload_conf()") // it falls behind
+	require.Eventually(t, func() bool {
+		return f.standby.Value("", "SELECT count(*)::text FROM pg_stat_wal_receiver") == "0"
+	}, 10*time.Second, 10*time.Millisecond)
+	require.NoError(t, f.clerk.RemoveMember(workspace, member))
+	f.send(t, f.clerk.Drain()...)
+	require.Equal(t, http.StatusNotFound, f.may(t, f.token, workspace, "reports:read"), "acknowledged and enforced")
+	return f
+}
+
+// TestFailoverThatLosesARemoval: the alarm is on, a sweep begins by itself, and the removed member is refused again.
+func TestFailoverThatLosesARemoval(t *testing.T) {
+	t.Parallel()
+	f := setupFailover(t)
+	held := make(chan struct{}) // the sweep waits, so that the alarm can be seen
+	f.faults.Slow(func(ctx context.Context) error {
+		select {
+		case <-held:
+		case <-ctx.Done():
+		}
+		return ctx.Err()
+	}, clerksim.OnRoute("GET /organizations"))
+	f.primary.Crash()
+	f.standby.Promote()
+	f.name.Turn(f.standby.Addr())
+	f.name.Cut()
+	db, err := pgxpool.New(t.Context(), f.standby.URL("rolecall"))
+	require.NoError(t, err)
+	t.Cleanup(db.Close)
+	require.Eventually(t, func() bool { return has(alarmed(t, db), alarmDatabase) }, 10*time.Second, 10*time.Millisecond, "%s", f.log)
+	require.Contains(t, f.log.String(), "the database is another one than before")
+	close(held)
+	swept(t, db)
+	require.Equal(t, http.StatusNotFound, f.may(t, f.token, f.workspace, "reports:read"), "refused again")
+	require.False(t, has(alarmed(t, db), alarmDatabase))
+	require.Equal(t, "failover", f.standby.Value("rolecall", "SELECT trigger FROM rolecall.sweeps ORDER BY id DESC LIMIT 1"))
+}
+
+// TestFailoverWhileNobodyLooked: the process starts after it.
+func TestFailoverWhileNobodyLooked(t *testing.T) {
+	t.Parallel()
+	f := setupFailover(t)
+	cfg := f.program.cfg
+	require.NoError(t, f.program.stop(t.Context()))
+	f.primary.Crash()
+	f.standby.Promote()
+	f.name.Turn(f.standby.Addr())
+	f.name.Cut()
+	var err error
+	f.program, err = start(t.Context(), cfg, parts{web: true}, f.program.logger) // it sweeps nothing
+	require.NoError(t, err)
+	db, err := pgxpool.New(t.Context(), f.standby.URL("rolecall"))
+	require.NoError(t, err)
+	t.Cleanup(db.Close)
+	require.True(t, has(alarmed(t, db), alarmDatabase))
+	require.Equal(t, "1", f.standby.Value("rolecall", "SELECT count(*)::text FROM rolecall.river_job WHERE kind = 'sweep' AND args ->> 'trigger' = 'failover'"))
+
+	require.NoError(t, f.program.stop(t.Context()))
+	f.program, err = start(t.Context(), cfg, parts{web: true, workers: true}, f.program.logger)
+	require.NoError(t, err)
+	swept(t, db)
+	require.Equal(t, http.StatusNotFound, f.may(t, f.token, f.workspace, "reports:read"))
+	require.False(t, has(alarmed(t, db), alarmDatabase))
+}
+
+// TestOldPrimaryThatStaysUp answers nobody once the new one is known, although no session with it was cut.
+func TestOldPrimaryThatStaysUp(t *testing.T) {
+	t.Parallel()
+	f := setupFailover(t)
+	f.standby.Promote()
+	f.name.Turn(f.standby.Addr()) // what is connected stays
+	require.Eventually(t, func() bool {
+		var port string
+		err := f.program.read.QueryRow(t.Context(), "SELECT inet_server_port()::text").Scan(&port)
+		return err == nil && strings.HasSuffix(f.standby.Addr(), ":"+port)
+	}, 10*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool {
+		return f.primary.Value("rolecall", "SELECT count(*)::text FROM pg_stat_activity WHERE application_name LIKE 'rolecall %'") == "0"
+	}, 10*time.Second, 10*time.Millisecond, "no session is left with the old one")
+	swept(t, f.program.admins)
+	require.Equal(t, http.StatusNotFound, f.may(t, f.token, f.workspace, "reports:read"))
+}
+
+// TestRestoredIntoAnotherCluster: the copy remembers another one.
+func TestRestoredIntoAnotherCluster(t *testing.T) {
+	t.Parallel()
+	url := pgtest.URL(t)
+	b := startBundle(t, url, nil, parts{web: true}, sweepsAtCommand)
+	b.open(t, url)
+	require.False(t, has(alarmed(t, b.db), alarmDatabase), "a new one is no change")
+	cfg := b.program.cfg
+	require.NoError(t, b.program.stop(t.Context()))
+	_, err := b.db.Exec(t.Context(), "UPDATE rolecall.database_identity SET system_identifier = '7000000000000000001'")
+	require.NoError(t, err, "as a dump of another cluster has it")
+	for range 2 {
+		b.program, err = start(t.Context(), cfg, parts{web: true}, b.program.logger)
+		require.NoError(t, err)
+		require.True(t, has(alarmed(t, b.db), alarmDatabase), "until a sweep")
+		require.NoError(t, b.program.stop(t.Context()))
+	}
+	var jobs int
+	require.NoError(t, b.db.QueryRow(t.Context(), "SELECT count(*) FROM rolecall.river_job WHERE args ->> 'trigger' = 'failover'").Scan(&jobs))
+	require.Equal(t, 1, jobs, "once")
+}
+
+// TestAcknowledgedSurvivesACrash, whatever the database's own synchronous_commit is.
+func TestAcknowledgedSurvivesACrash(t *testing.T) {
+	t.Parallel()
+	for _, where := range []string{"DATABASE rolecall", "ROLE postgres"} {
+		t.Run(where, func(t *testing.T) {
+			t.Parallel()
+			c := pgtest.NewCluster(t, map[string]string{"wal_writer_delay": "10s", "wal_writer_flush_after": "0"})
+			url := c.Migrated("rolecall")
+			c.Exec("", "ALTER "+where+" SET synchronous_commit = off")
+			b := startBundle(t, url, nil, parts{web: true})
+			_, _, _, messages := team(t, b)
+			for i := range 15 {
+				require.NoError(t, b.clerk.Emit("starship.launched", fmt.Sprintf("star_%d", i), map[string]any{"id": fmt.Sprintf("star_%d", i)}))
+			}
+			messages = append(messages, b.clerk.Drain()...)
+			for _, m := range messages {
+				result, err := b.courier.Send(t.Context(), m)
+				require.NoError(t, err)
+				require.Equal(t, clerksim.Delivered, result.Outcome)
+			}
+			c.Crash()
+			c.Restart()
+			require.Equal(t, fmt.Sprint(len(messages)), c.Value("rolecall", "SELECT count(*)::text FROM rolecall.deliveries"))
+		})
+	}
+}

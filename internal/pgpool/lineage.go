@@ -1,0 +1,142 @@
+package pgpool
+
+import (
+	"fmt"
+	"sync"
+)
+
+// Identity says which database server of all it is: the cluster, and the timeline, which each promotion raises.
+type Identity struct {
+	System   string // "" if the server doesn't tell
+	Timeline uint32 // 0 if the server doesn't tell
+}
+
+// String is for people.
+func (i Identity) String() string { return fmt.Sprintf("system %s, timeline %d", i.System, i.Timeline) }
+
+// Differs reports whether two identities are of different servers, as far as both are told.
+func (i Identity) Differs(other Identity) bool {
+	return i.elsewhere(other) || i.Timeline != 0 && other.Timeline != 0 && i.Timeline != other.Timeline
+}
+
+// elsewhere reports whether two identities are of different clusters, as far as both are told.
+func (i Identity) elsewhere(other Identity) bool {
+	return i.System != "" && other.System != "" && i.System != other.System
+}
+
+// Change says that the database isn't the one that it was: what was acknowledged before may be missing.
+type Change struct {
+	Before, After               Identity
+	FlushedBefore, FlushedAfter uint64 // positions in the WAL: the highest that was seen, and that of the first session after
+}
+
+// Lineage is what a process knows of the server that its sessions are with. As soon as one session shows a newer one, all
+// older sessions are cut, also those in the middle of a statement: of two primaries only the newer answers.
+type Lineage struct {
+	changed func(Change)
+
+	mu       sync.Mutex
+	known    Identity
+	flushed  uint64 // the highest position in the WAL that any session showed
+	epoch    int    // counts the changes
+	sessions map[*wire]struct{}
+}
+
+// NewLineage returns one that knows nothing yet. It calls changed at each change, which must not block; nil for nothing.
+func NewLineage(changed func(Change)) *Lineage {
+	if changed == nil {
+		changed = func(Change) {}
+	}
+	return &Lineage{changed: changed, sessions: map[*wire]struct{}{}}
+}
+
+// Learn tells what server the process begins with. Sessions of URLs that follow can't.
+func (l *Lineage) Learn(i Identity) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.learn(i)
+}
+
+// Known returns the newest identity that any session showed, and the highest position in the WAL.
+func (l *Lineage) Known() (Identity, uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.known, l.flushed
+}
+
+// current reports whether a session of an epoch is with the server that counts.
+func (l *Lineage) current(epoch int) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return epoch == l.epoch
+}
+
+// floor is below what a primary has on disk that is asked from now on.
+func (l *Lineage) floor() uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.flushed
+}
+
+// observe judges what a session shows against what is known, and takes over what is newer. The floor is from before the
+// session was asked. It returns the epoch of the session. Only a leading session, of the URL that is written to, may tell of another cluster: the others follow.
+func (l *Lineage) observe(w *wire, s seen, floor uint64, leads bool) (int, error) {
+	l.mu.Lock()
+	before, change := l.known, false
+	switch {
+	case s.identity.Timeline == 0 || l.known.Timeline == 0: // not told, or the first
+	case l.known.elsewhere(s.identity) && !leads:
+		l.mu.Unlock()
+		return 0, refuse(ReasonOtherSystem, "the server is of another cluster (%s) than the one that is written to (%s)", s.identity, before)
+	case l.known.elsewhere(s.identity):
+		change = true
+	case s.identity.Timeline < l.known.Timeline:
+		l.mu.Unlock()
+		return 0, refuse(ReasonOlderTimeline, "the server is on timeline %d, and another one was promoted to timeline %d: it is out of date. "+
+			"If it is to be the primary again, stop the other one and restart Rolecall", s.identity.Timeline, before.Timeline)
+	case s.identity.Timeline > l.known.Timeline, s.flushed < floor && leads:
+		change = true
+	}
+	told := Change{Before: before, After: s.identity, FlushedBefore: l.flushed, FlushedAfter: s.flushed}
+	if change {
+		l.epoch++
+		l.flushed = 0
+	}
+	if leads || l.known.Timeline != 0 {
+		l.learn(s.identity)
+		l.flushed = max(l.flushed, s.flushed)
+	}
+	if w != nil {
+		w.epoch, w.observed = l.epoch, true
+	}
+	epoch, older := l.epoch, l.older()
+	l.mu.Unlock()
+	for _, w := range older {
+		w.cut()
+	}
+	if change {
+		l.changed(told)
+	}
+	return epoch, nil
+}
+
+// learn takes over what a session tells.
+func (l *Lineage) learn(i Identity) {
+	if i.Timeline != 0 {
+		l.known.Timeline = i.Timeline
+	}
+	if i.System != "" {
+		l.known.System = i.System
+	}
+}
+
+// older lists the sessions of servers that don't count any more.
+func (l *Lineage) older() []*wire {
+	var older []*wire
+	for w := range l.sessions {
+		if w.observed && w.epoch != l.epoch {
+			older = append(older, w)
+		}
+	}
+	return older
+}

@@ -1,0 +1,64 @@
+package pgpool
+
+import (
+	"strconv"
+	"time"
+)
+
+// Needs says what sessions are for. The zero value reads and writes nothing that has to last: it only has to be a primary.
+type Needs struct {
+	// Write refuses sessions that can't write.
+	Write bool
+	// ReadOnly makes the sessions unable to write, whatever a request makes of a query.
+	ReadOnly bool
+	// AsyncCommit lets a crash of Postgres lose the last commits. Without it, no setting of the role or database does.
+	AsyncCommit bool
+	// LockTimeout ends a statement that waits for a lock. 0 waits as long as the caller does.
+	LockTimeout time.Duration
+	// StatementTimeout ends a statement whose caller has gone without a word. 0 for none.
+	StatementTimeout time.Duration
+}
+
+const (
+	// idleInTransaction frees the locks of a process that stands still in the middle of a transaction. A transaction of
+	// Rolecall waits for nothing but Postgres.
+	idleInTransaction = time.Minute
+	// path finds Postgres' own functions first and nothing else by chance. Rolecall's SQL names its schema everywhere.
+	path = "pg_catalog, pg_temp"
+)
+
+// setting is a parameter of a session and the SQL expression of its value.
+type setting struct{ name, value string }
+
+// settings are what a session must have in force, whatever role, database and URL say.
+func (n Needs) settings() []setting {
+	all := []setting{
+		{"client_encoding", "'UTF8'"},
+		{"standard_conforming_strings", "'on'"},
+		{"default_transaction_isolation", "'read committed'"},
+		{"search_path", "'" + path + "'"},
+		{"datestyle", "'ISO, MDY'"},
+		{"timezone", "'UTC'"},
+		{"bytea_output", "'hex'"},
+		{"transform_null_equals", "'off'"},
+		{"lock_timeout", inMillis(n.LockTimeout)},
+		{"statement_timeout", inMillis(n.StatementTimeout)},
+		{"idle_in_transaction_session_timeout", inMillis(idleInTransaction)},
+		{"idle_session_timeout", "'0'"},
+		{"synchronous_commit", n.commits()},
+	}
+	if n.ReadOnly {
+		all = append(all, setting{"default_transaction_read_only", "'on'"})
+	}
+	return all
+}
+
+// commits is the value of synchronous_commit. One that waits for more than the local disk stays.
+func (n Needs) commits() string {
+	if n.AsyncCommit {
+		return "'off'"
+	}
+	return "CASE current_setting('synchronous_commit') WHEN 'remote_apply' THEN 'remote_apply' ELSE 'on' END"
+}
+
+func inMillis(d time.Duration) string { return "'" + strconv.FormatInt(d.Milliseconds(), 10) + "'" }

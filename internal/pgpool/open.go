@@ -1,0 +1,149 @@
+package pgpool
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// Config says what to open.
+type Config struct {
+	// URL is a Postgres URL or DSN, with any number of hosts.
+	URL string
+	// Setting is the name of the setting that the URL comes from, for errors: these never print a URL. Defaults to DATABASE_URL.
+	Setting string
+	// Name is the sessions' application_name.
+	Name string
+	// Needs says what the sessions are for.
+	Needs Needs
+	// MaxConns is the size of the pool. Defaults to what the URL says (pool_max_conns).
+	MaxConns int32
+	// Fresh is how long a session lives; then another one takes its place, which shows whether the URL leads to another server
+	// by now. Defaults to an hour.
+	Fresh time.Duration
+	// Lineage is what the process knows of its database. Defaults to one of its own.
+	Lineage *Lineage
+	// Follows says that the URL isn't the one that is written to: which cluster counts, others tell.
+	Follows bool
+}
+
+func (c Config) withDefaults() Config {
+	if c.Setting == "" {
+		c.Setting = "DATABASE_URL"
+	}
+	if c.Lineage == nil {
+		c.Lineage = NewLineage(nil)
+	}
+	return c
+}
+
+// ErrURL says that a URL can't be read. The parser's own error would print it, and its password.
+var ErrURL = errors.New("is not a Postgres URL")
+
+const (
+	// connectTimeout bounds opening a session where the URL says nothing: a host that swallows packets must not hold a pool's place.
+	connectTimeout = 10 * time.Second
+	// lookAfter is how long a session may have been idle before it is looked at again.
+	lookAfter = time.Second
+	// lookTimeout bounds a look at a session that is open: one whose server is gone never answers.
+	lookTimeout = 2 * time.Second
+)
+
+// Open returns a pool. No session is opened yet.
+func Open(ctx context.Context, c Config) (*pgxpool.Pool, error) {
+	c = c.withDefaults()
+	cfg, err := pgxpool.ParseConfig(c.URL)
+	if err != nil {
+		return nil, fmt.Errorf("%s %w", c.Setting, ErrURL)
+	}
+	c.hook(cfg, c.install(cfg.ConnConfig))
+	pool, err := pgxpool.NewWithConfig(ctx, cfg)
+	if err != nil {
+		return nil, fmt.Errorf("open pool %s: %w", c.Name, err)
+	}
+	return pool, nil
+}
+
+// hook has the sessions of a pool looked at before they are handed out.
+func (c Config) hook(cfg *pgxpool.Config, s *sessions) {
+	c.size(cfg)
+	cfg.ShouldPing = func(_ context.Context, p pgxpool.ShouldPingParams) bool {
+		if known := s.of(p.Conn.PgConn()); known != nil {
+			known.idle = p.IdleDuration // for PrepareConn, which comes next, in the same goroutine
+		}
+		return false
+	}
+	cfg.PrepareConn = func(ctx context.Context, conn *pgx.Conn) (bool, error) { return s.usable(ctx, conn.PgConn()), nil }
+}
+
+func (c Config) size(cfg *pgxpool.Config) {
+	if c.MaxConns > 0 {
+		cfg.MaxConns = c.MaxConns
+	}
+	cfg.MinConns, cfg.MinIdleConns = min(cfg.MinConns, cfg.MaxConns), min(cfg.MinIdleConns, cfg.MaxConns)
+	if c.Fresh > 0 {
+		cfg.MaxConnLifetime, cfg.MaxConnLifetimeJitter = c.Fresh, 0
+	}
+}
+
+// install adds to a connection's configuration what makes and keeps its sessions what they must be.
+func (c Config) install(cfg *pgx.ConnConfig) *sessions {
+	s := &sessions{Config: c, parameters: takeParameters(cfg.RuntimeParams)}
+	cfg.RuntimeParams["application_name"] = c.Name
+	cfg.RuntimeParams["client_encoding"] = utf8
+	if cfg.ConnectTimeout == 0 {
+		cfg.ConnectTimeout = connectTimeout
+	}
+	dial := cfg.DialFunc
+	cfg.DialFunc = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		conn, err := dial(ctx, network, addr)
+		if err != nil {
+			return nil, err
+		}
+		return c.Lineage.strung(conn), nil
+	}
+	theirs := cfg.ValidateConnect // of target_session_attrs
+	cfg.ValidateConnect = func(ctx context.Context, conn *pgconn.PgConn) error {
+		if theirs != nil {
+			if err := theirs(ctx, conn); err != nil {
+				return err
+			}
+		}
+		return s.begin(ctx, conn)
+	}
+	ours := cfg.OnPgError
+	cfg.OnPgError = func(conn *pgconn.PgConn, err *pgconn.PgError) bool {
+		return ours(conn, err) && !(c.Needs.Write && err.Code == readOnlyState)
+	}
+	return s
+}
+
+// Connect opens one session.
+func Connect(ctx context.Context, c Config) (*pgx.Conn, error) {
+	c = c.withDefaults()
+	cfg, err := pgx.ParseConfig(c.URL)
+	if err != nil {
+		return nil, fmt.Errorf("%s %w", c.Setting, ErrURL)
+	}
+	c.install(cfg)
+	var conn *pgx.Conn
+	err = patiently(ctx, func() error { conn, err = pgx.ConnectConfig(ctx, cfg); return err })
+	if err != nil {
+		return nil, Explain(fmt.Errorf("connect to Postgres (%s): %w", c.Setting, err))
+	}
+	return conn, nil
+}
+
+// Explain returns the plain sentence of a refusal that is inside an error of connecting, or else the error.
+func Explain(err error) error {
+	if refused, ok := errors.AsType[*RefusedError](err); ok {
+		return refused
+	}
+	return err
+}

@@ -1,0 +1,108 @@
+package pgpool
+
+import (
+	"maps"
+	"slices"
+	"strings"
+)
+
+// startup are the parameters that stay in the message that begins a session. Poolers know the first ones, and Postgres takes the
+// others at no other time. All that a URL sets beside them is set by SQL.
+func startup(name string) bool {
+	return slices.Contains([]string{
+		"application_name", "client_encoding", "options", "replication",
+		"ignore_system_indexes", "jit_debugging_support", "jit_profiling_support", "log_connections", "log_disconnections",
+		"post_auth_delay",
+	}, strings.ToLower(name))
+}
+
+// takeParameters takes out of the parameters of a URL what is set by SQL instead, in a fixed order.
+func takeParameters(given map[string]string) []setting {
+	var taken []setting
+	if pairs, ok := optionPairs(given["options"]); ok {
+		taken = pairs
+		delete(given, "options")
+	}
+	for _, name := range slices.Sorted(maps.Keys(given)) {
+		if strings.HasPrefix(name, "pool_") { // of a pool, where a single session is opened
+			delete(given, name)
+		} else if !startup(name) {
+			taken = append(taken, setting{name, quote(given[name])})
+			delete(given, name)
+		}
+	}
+	return taken
+}
+
+// optionPairs reads command-line options that only set parameters: -c name=value and --name=value. Others stay for the server, such
+// as the name of a project, by which some providers route.
+func optionPairs(options string) ([]setting, bool) {
+	var pairs []setting
+	words := splitOptions(options)
+	for i := 0; i < len(words); i++ {
+		word := words[i]
+		switch {
+		case word == "-c" && i+1 < len(words):
+			i++
+			word = words[i]
+		case strings.HasPrefix(word, "--"), strings.HasPrefix(word, "-c"):
+			word = word[2:]
+		default:
+			return nil, false
+		}
+		name, value, ok := strings.Cut(word, "=")
+		name = strings.ReplaceAll(name, "-", "_")
+		if !ok || startup(name) {
+			return nil, false
+		}
+		pairs = append(pairs, setting{name, quote(value)})
+	}
+	return pairs, len(pairs) > 0
+}
+
+// splitOptions splits as Postgres does: at white space, unless a backslash is before it.
+func splitOptions(options string) []string {
+	var words []string
+	var word strings.Builder
+	within, escaped := false, false
+	for _, r := range options {
+		switch {
+		case escaped:
+			word.WriteRune(r)
+			escaped = false
+		case r == '\\':
+			within, escaped = true, true
+		case strings.ContainsRune(" \t\r\n\v\f", r):
+			if within {
+				words = append(words, word.String())
+				word.Reset()
+			}
+			within = false
+		default:
+			word.WriteRune(r)
+			within = true
+		}
+	}
+	if within {
+		words = append(words, word.String())
+	}
+	return words
+}
+
+// quote writes a string literal that means the same whatever standard_conforming_strings is.
+func quote(s string) string {
+	quoted := "'" + strings.ReplaceAll(strings.ReplaceAll(s, `\`, `\\`), `'`, `''`) + "'"
+	if strings.Contains(s, `\`) {
+		return "E" + quoted
+	}
+	return quoted
+}
+
+// setSQL sets parameters, in this order, for a session or for one transaction.
+func setSQL(settings []setting, local string) string {
+	calls := make([]string, len(settings))
+	for i, s := range settings {
+		calls[i] = "pg_catalog.set_config(" + quote(s.name) + ", " + s.value + ", " + local + ")"
+	}
+	return "SELECT " + strings.Join(calls, ", ")
+}

@@ -1,0 +1,106 @@
+package pgpool
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// Reason names why a session was refused.
+type Reason string
+
+// The reasons. Those of the database stay until somebody mends it; the others may pass by themselves.
+const (
+	ReasonInRecovery    Reason = "in_recovery"
+	ReasonReadOnly      Reason = "read_only"
+	ReasonOlderTimeline Reason = "older_timeline"
+	ReasonOtherSystem   Reason = "other_system"
+	ReasonEncoding      Reason = "encoding"
+	ReasonVersion       Reason = "version"
+	ReasonSetting       Reason = "setting"
+	ReasonPooler        Reason = "pooler"
+)
+
+// RefusedError says why a session can't be used, and what to do about it.
+type RefusedError struct {
+	Reason Reason
+	Detail string
+}
+
+// Error implements error.
+func (e *RefusedError) Error() string { return e.Detail }
+
+// Timeout implements net.Error: like a network's, the error says something of the server and nothing of what it was asked.
+func (*RefusedError) Timeout() bool { return false }
+
+// Temporary implements net.Error.
+func (e *RefusedError) Temporary() bool { return !e.Lasting() }
+
+// Lasting reports whether trying again is of no use until somebody has changed the database or the configuration.
+func (e *RefusedError) Lasting() bool {
+	switch e.Reason {
+	case ReasonEncoding, ReasonVersion, ReasonSetting, ReasonPooler:
+		return true
+	default:
+		return false
+	}
+}
+
+func refuse(reason Reason, format string, args ...any) error {
+	return &RefusedError{Reason: reason, Detail: fmt.Sprintf(format, args...)}
+}
+
+const (
+	// oldestVersion is the oldest Postgres that has every setting and function that sessions need: idle_session_timeout came with it.
+	oldestVersion = 14_00_00
+	// utf8 is the one encoding that holds every character that Clerk may send.
+	utf8 = "UTF8"
+)
+
+// judgeDatabase refuses what no other session of the same database would do better.
+func (s seen) judgeDatabase() error {
+	if s.version < oldestVersion {
+		return refuse(ReasonVersion, "the server is Postgres %s, and Rolecall needs %d or newer: upgrade it",
+			versionName(s.version), oldestVersion/10_000)
+	}
+	if s.serverEncoding != utf8 {
+		return refuse(ReasonEncoding, "the database %s has the encoding %s, which can't hold every name that Clerk sends: use a database "+
+			"made with CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0", s.database, s.serverEncoding)
+	}
+	return nil
+}
+
+// judge refuses a session that isn't what it must be.
+func (s seen) judge(n Needs) error {
+	if err := s.judgeServer(n); err != nil {
+		return err
+	}
+	weak := !n.AsyncCommit && s.commits != "on" && s.commits != "remote_apply"
+	if s.clientEncoding != utf8 || s.isolation != "read committed" || weak || n.ReadOnly && !s.readOnly ||
+		strings.ReplaceAll(s.path, `"`, "") != path {
+		return refuse(ReasonSetting, "the session doesn't keep what is set: client_encoding %s, default_transaction_isolation %s, "+
+			"synchronous_commit %s, default_transaction_read_only %t, search_path %s: is a pooler between that swallows SET?",
+			s.clientEncoding, s.isolation, s.commits, s.readOnly, s.path)
+	}
+	return nil
+}
+
+// judgeServer refuses a server that is in no state to be asked.
+func (s seen) judgeServer(n Needs) error {
+	if err := s.judgeDatabase(); err != nil {
+		return err
+	}
+	if s.inRecovery {
+		return refuse(ReasonInRecovery, "the server is in recovery: a standby tells what was, not what is: name the primary")
+	}
+	if n.Write && s.readOnly {
+		return refuse(ReasonReadOnly, "the session is read-only, and must write: default_transaction_read_only is on for the database, "+
+			"the role or the server")
+	}
+	return nil
+}
+
+// versionName is how people write server_version_num.
+func versionName(number int) string {
+	return strconv.Itoa(number/10_000) + "." + strconv.Itoa(number%10_000)
+}

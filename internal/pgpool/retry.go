@@ -1,0 +1,110 @@
+package pgpool
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+const (
+	// tooManyConnections is the SQLSTATE of a server, a database or a role whose connections are used up.
+	tooManyConnections = "53300"
+	// retryFor is how long a session is asked for again while connections are used up: another process may have taken them for a
+	// moment. It is less than a request may take.
+	retryFor = 4 * time.Second
+	// retryFirst is the first pause between. It doubles up to retryLongest.
+	retryFirst   = 20 * time.Millisecond
+	retryLongest = 500 * time.Millisecond
+)
+
+// UsedUp reports whether an error says that all connections that a server, a database or a role may have are taken.
+func UsedUp(err error) bool {
+	_, connecting := errors.AsType[*pgconn.ConnectError](err)
+	refused, ok := errors.AsType[*pgconn.PgError](err)
+	return connecting && ok && refused.Code == tooManyConnections
+}
+
+// patiently tries again, for a while, as long as all connections are used up. Nothing was asked of Postgres then.
+func patiently(ctx context.Context, try func() error) error {
+	err := try()
+	if !UsedUp(err) {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, retryFor)
+	defer cancel()
+	for pause := retryFirst; ; pause = min(2*pause, retryLongest) {
+		timer := time.NewTimer(pause)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return err
+		case <-timer.C:
+		}
+		if err = try(); !UsedUp(err) {
+			return err
+		}
+	}
+}
+
+// Await returns once a session could be opened, or with the error of the last try.
+func Await(ctx context.Context, pool *pgxpool.Pool) error {
+	return Explain(patiently(ctx, func() error {
+		conn, err := pool.Acquire(ctx)
+		if err == nil {
+			conn.Release()
+		}
+		return err
+	}))
+}
+
+// Pool is a pool whose callers wait for a while if Postgres has no connection left, instead of failing.
+type Pool struct{ *pgxpool.Pool }
+
+// Begin begins a transaction.
+func (p Pool) Begin(ctx context.Context) (tx pgx.Tx, err error) {
+	err = patiently(ctx, func() error { tx, err = p.Pool.Begin(ctx); return err })
+	return tx, err
+}
+
+// Exec implements the interface that package store works on.
+func (p Pool) Exec(ctx context.Context, sql string, args ...any) (tag pgconn.CommandTag, err error) {
+	err = patiently(ctx, func() error { tag, err = p.Pool.Exec(ctx, sql, args...); return err })
+	return tag, err
+}
+
+// Query implements the interface that package store works on.
+func (p Pool) Query(ctx context.Context, sql string, args ...any) (rows pgx.Rows, err error) {
+	err = patiently(ctx, func() error { rows, err = p.Pool.Query(ctx, sql, args...); return err }) //nolint:sqlclosecheck // the caller's
+	return rows, err
+}
+
+// QueryRow implements the interface that package store works on.
+func (p Pool) QueryRow(ctx context.Context, sql string, args ...any) pgx.Row {
+	return patientRow{first: p.Pool.QueryRow(ctx, sql, args...), ctx: ctx, pool: p.Pool, sql: sql, args: args}
+}
+
+// patientRow is a row that is asked for again if there was no connection to ask on.
+type patientRow struct {
+	first pgx.Row
+	ctx   context.Context //nolint:containedctx // of the query that it stands for
+	pool  *pgxpool.Pool
+	sql   string
+	args  []any
+}
+
+// Scan implements pgx.Row.
+func (r patientRow) Scan(into ...any) error {
+	row := r.first
+	return patiently(r.ctx, func() error {
+		if row == nil {
+			row = r.pool.QueryRow(r.ctx, r.sql, r.args...)
+		}
+		err := row.Scan(into...)
+		row = nil
+		return err
+	})
+}

@@ -1,0 +1,25 @@
+package jobs
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/riverdriver/riverpgxv5"
+
+	"github.com/callmine/rolecall/migrations"
+)
+
+// SweepAfterFailover enqueues a sweep in a transaction, because what was acknowledged may be missing. Any process may do it; one with
+// workers sweeps.
+func SweepAfterFailover(ctx context.Context, tx pgx.Tx) error {
+	client, err := river.NewClient(riverpgxv5.New(nil), &river.Config{Schema: migrations.Schema, SkipUnknownJobCheck: true})
+	if err != nil {
+		return fmt.Errorf("open queue for a sweep: %w", err)
+	}
+	if _, err := client.InsertTx(ctx, tx, SweepArgs{Trigger: TriggerFailover}, nil); err != nil {
+		return fmt.Errorf("enqueue sweep: %w", err)
+	}
+	return nil
+}

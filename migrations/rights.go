@@ -1,0 +1,100 @@
+package migrations
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// execer is the part of a connection that creating needs.
+type execer interface {
+	querier
+	Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error)
+}
+
+// insufficientPrivilege is Postgres' SQLSTATE for what a role may not do.
+const insufficientPrivilege = "42501"
+
+// createSchema creates the schema where there is none. CREATE SCHEMA IF NOT EXISTS would want a right for it also where it exists.
+func createSchema(ctx context.Context, db execer) error {
+	var exists, usable bool
+	var role, database string
+	err := db.QueryRow(ctx, `SELECT n.oid IS NOT NULL, coalesce(has_schema_privilege(n.oid, 'USAGE'), true), current_user::text, current_database()::text
+		FROM (SELECT) AS one LEFT JOIN pg_namespace n ON n.nspname = $1`, Schema).Scan(&exists, &usable, &role, &database)
+	if err != nil {
+		return fmt.Errorf("look for the schema: %w", err)
+	}
+	if !usable {
+		return fmt.Errorf("the role %s may not use the schema %s: let its owner run GRANT USAGE, CREATE ON SCHEMA %[2]s TO %s",
+			role, Schema, quoted(role))
+	}
+	if exists {
+		return nil
+	}
+	_, err = db.Exec(ctx, "CREATE SCHEMA "+Schema)
+	if refused, ok := errors.AsType[*pgconn.PgError](err); ok && refused.Code == insufficientPrivilege {
+		return fmt.Errorf("the role %s may not create the schema %s in the database %s: let a role that may run CREATE SCHEMA %[2]s AUTHORIZATION %s",
+			role, Schema, database, quoted(role))
+	}
+	if err != nil {
+		return fmt.Errorf("create schema: %w", err)
+	}
+	return nil
+}
+
+// reader is the role that may call the SQL functions.
+const reader = "rolecall_reader"
+
+// Left returns the statements that the SQL functions still need, which the role that migrated may not run: one a line; "" for none.
+func Left(ctx context.Context, db querier) (string, error) {
+	var role, usage, execute bool
+	err := db.QueryRow(ctx, `SELECT r.oid IS NOT NULL, coalesce(has_schema_privilege(r.oid, to_regnamespace($2), 'USAGE'), false),
+		coalesce(has_function_privilege(r.oid, to_regprocedure('rolecall.can(text, text, text)'), 'EXECUTE')
+			AND has_function_privilege(r.oid, to_regprocedure('rolecall.workspaces_of(text)'), 'EXECUTE'), false)
+		FROM (SELECT) AS one LEFT JOIN pg_roles r ON r.rolname = $1`, reader, Schema).Scan(&role, &usage, &execute)
+	if err != nil {
+		return "", fmt.Errorf("look for the role %s: %w", reader, err)
+	}
+	var left []string
+	if !role {
+		left = append(left, "CREATE ROLE "+reader+" NOLOGIN;")
+	}
+	if !usage {
+		left = append(left, "GRANT USAGE ON SCHEMA "+Schema+" TO "+reader+";")
+	}
+	if !execute {
+		left = append(left, "GRANT EXECUTE ON FUNCTION rolecall.can, rolecall.workspaces_of TO "+reader+";")
+	}
+	return strings.Join(left, "\n"), nil
+}
+
+// completeReader does what is left, as far as this role may. A migration tried to, but the role that ran it could do less.
+func completeReader(ctx context.Context, db execer) error {
+	left, err := Left(ctx, db)
+	if err != nil {
+		return err
+	}
+	for statement := range strings.Lines(left) {
+		_, err := db.Exec(ctx, statement)
+		refused, ok := errors.AsType[*pgconn.PgError](err)
+		if ok && (refused.Code == insufficientPrivilege || refused.Code == undefinedObject || refused.Code == duplicateObject) {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("make the role %s: %w", reader, err)
+		}
+	}
+	return nil
+}
+
+const (
+	undefinedObject = "42704" // the role isn't there
+	duplicateObject = "42710" // another database's migration was first
+)
+
+// quoted writes a name as SQL wants it.
+func quoted(name string) string { return pgx.Identifier{name}.Sanitize() }

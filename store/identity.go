@@ -1,0 +1,59 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/callmine/rolecall/store/internal/dbsqlc"
+)
+
+// Identity says which Postgres of all the mirror is on, as the database remembers it.
+type Identity struct {
+	System    string // of the cluster; "" if the server doesn't tell
+	Timeline  uint32
+	Flushed   uint64     // the highest position in the WAL that was seen when this was noted
+	ChangedAt *time.Time // when it was noted to be another one than before; nil for never
+	Change    string     // from which to which, for people
+}
+
+// identityLock is the advisory lock of noting the identity. The number is arbitrary; it must never change.
+const identityLock = 0x726f6c6569647479
+
+// KnownIdentity returns which Postgres the mirror was on when that was last noted, or ErrNotFound.
+func KnownIdentity(ctx context.Context, db DBTX) (Identity, error) {
+	row, err := queries().DatabaseIdentity(ctx, db)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return Identity{}, ErrNotFound
+	}
+	if err != nil {
+		return Identity{}, fmt.Errorf("read identity of the database: %w", err)
+	}
+	return Identity{
+		System: row.SystemIdentifier, Timeline: uint32(row.Timeline), Flushed: uint64(row.Flushed), //nolint:gosec // as they were written
+		ChangedAt: inUTC(row.ChangedAt), Change: row.Change,
+	}, nil
+}
+
+// LockIdentity keeps others from noting the identity until the transaction ends.
+func LockIdentity(ctx context.Context, db DBTX) error {
+	if err := queries().LockDatabaseIdentity(ctx, db, identityLock); err != nil {
+		return fmt.Errorf("lock identity of the database: %w", err)
+	}
+	return nil
+}
+
+// SaveIdentity notes which Postgres the mirror is on. A change is one of now; "" stands for none, and keeps the last one.
+func SaveIdentity(ctx context.Context, db DBTX, i Identity) error {
+	err := queries().SaveDatabaseIdentity(ctx, db, dbsqlc.SaveDatabaseIdentityParams{
+		SystemIdentifier: i.System, Timeline: int64(i.Timeline), Flushed: int64(i.Flushed), //nolint:gosec // a position that takes 63 bits isn't reached
+		Changed: i.Change != "", Change: i.Change,
+	})
+	if err != nil {
+		return fmt.Errorf("note identity of the database: %w", err)
+	}
+	return nil
+}
