@@ -1,0 +1,214 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"text/tabwriter"
+	"time"
+	"unicode"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/callmine/rolecall/internal/clerkapi"
+)
+
+type doctorCommand struct {
+	JSON    bool `name:"json" help:"Print a JSON object."`
+	Web     bool `default:"true" negatable:"" help:"Examine what a serve with a web side needs."`
+	Workers bool `default:"true" negatable:"" help:"Examine what a serve with workers needs."`
+}
+
+// verdict is how something was found to be.
+type verdict string
+
+// The verdicts. Only what is wrong keeps Rolecall from doing what it is for.
+const (
+	verdictOK      verdict = "ok"
+	verdictWarning verdict = "warning"
+	verdictWrong   verdict = "wrong"
+)
+
+// finding is one thing that was looked at.
+type finding struct {
+	Check  string  `json:"check"`
+	State  verdict `json:"state"`
+	Detail string  `json:"detail"`
+	Cure   string  `json:"cure,omitempty"` // what to do, unless it is ok
+}
+
+func fine(check, format string, args ...any) finding {
+	return finding{Check: check, State: verdictOK, Detail: fmt.Sprintf(format, args...)}
+}
+
+func doubtful(check, cure, format string, args ...any) finding {
+	return finding{Check: check, State: verdictWarning, Detail: fmt.Sprintf(format, args...), Cure: cure}
+}
+
+func bad(check, cure, format string, args ...any) finding {
+	return finding{Check: check, State: verdictWrong, Detail: fmt.Sprintf(format, args...), Cure: cure}
+}
+
+// examination is what `rolecall doctor --json` prints. Todo has the most urgent first.
+type examination struct {
+	OK     bool      `json:"ok"` // nothing is wrong
+	Checks []finding `json:"checks"`
+	Todo   []string  `json:"todo"`
+}
+
+// examinationTimeout bounds each look at something that may not answer.
+const examinationTimeout = 5 * time.Second
+
+// run looks at everything that a serve with this environment would meet. It changes nothing.
+func (c *doctorCommand) run(ctx context.Context, io streams) error {
+	which := parts{web: c.Web, workers: c.Workers}
+	cfg, warnings, err := readServing(ctx, which)
+	d := &doctor{cfg: cfg, which: which}
+	defer d.close()
+	e := examinationOf(append(settingsFindings(warnings, err), d.examine(ctx)...))
+	if c.JSON {
+		err = printJSON(io.out, e)
+	} else {
+		err = e.print(io.out)
+	}
+	if err == nil && !e.OK {
+		err = errors.New("something is wrong: what to do is above")
+	}
+	return err
+}
+
+// doctor looks at one thing after the other, those that have nothing to do with each other at once.
+type doctor struct {
+	cfg   config
+	which parts
+
+	db    *pgxpool.Pool    // nil until the database was reached
+	clerk *clerkapi.Client // nil without a secret key
+}
+
+func (d *doctor) close() {
+	if d.db != nil {
+		d.db.Close()
+	}
+	if d.clerk != nil {
+		d.clerk.Close()
+	}
+}
+
+// examine returns what it finds, what everything else stands on first.
+func (d *doctor) examine(ctx context.Context) []finding {
+	d.clerk, _ = d.openClerk() // what is wrong with its settings is told with these
+	groups := []func(context.Context) []finding{
+		d.database, d.otherDatabases, d.keys, d.clerkLists, d.addresses,
+	}
+	found := make([][]finding, len(groups))
+	var looking sync.WaitGroup
+	for i, look := range groups {
+		looking.Go(func() { found[i] = look(ctx) })
+	}
+	looking.Wait()
+	return slices.Concat(append(found, d.mirror(ctx))...)
+}
+
+// timed bounds one look.
+func timed(ctx context.Context, look func(context.Context) []finding) []finding {
+	ctx, cancel := context.WithTimeout(ctx, examinationTimeout)
+	defer cancel()
+	return look(ctx)
+}
+
+func (d *doctor) openClerk() (*clerkapi.Client, error) {
+	if d.cfg.SecretKey == "" {
+		return nil, errors.New("there is no secret key")
+	}
+	const enough = 50 // calls a second: a few are made at once, and never again
+	return clerkapi.New(clerkapi.Config{
+		URL: d.cfg.APIURL, SecretKey: d.cfg.SecretKey, CallsPerSecond: enough, Logger: slog.New(slog.DiscardHandler),
+	})
+}
+
+// settingsFindings tells what is wrong with the environment and the policy file.
+func settingsFindings(warnings []string, err error) []finding {
+	var found []finding
+	for _, fault := range faultsOf(err) {
+		found = append(found, bad("settings", "correct it: "+fault, "%s", fault))
+	}
+	for _, warning := range warnings {
+		found = append(found, doubtful("settings", "correct or remove it: "+warning, "%s", warning))
+	}
+	if len(found) == 0 {
+		found = append(found, fine("settings", "all that are set can be right"))
+	}
+	return found
+}
+
+// faultsOf takes a joined error apart.
+func faultsOf(err error) []string {
+	if err == nil {
+		return nil
+	}
+	if several, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // only what was joined is taken apart
+		var all []string
+		for _, one := range several.Unwrap() {
+			all = append(all, faultsOf(one)...)
+		}
+		return all
+	}
+	return []string{err.Error()}
+}
+
+func examinationOf(found []finding) examination {
+	e := examination{OK: true, Checks: found, Todo: []string{}}
+	for i := range found {
+		found[i].Detail, found[i].Cure = printable(found[i].Detail), printable(found[i].Cure)
+	}
+	for _, state := range []verdict{verdictWrong, verdictWarning} {
+		for _, f := range found {
+			if f.State == state {
+				e.OK = e.OK && state != verdictWrong
+				if todo := f.Check + ": " + f.Cure; !slices.Contains(e.Todo, todo) {
+					e.Todo = append(e.Todo, todo)
+				}
+			}
+		}
+	}
+	return e
+}
+
+// print tells people.
+func (e examination) print(out io.Writer) error {
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	for _, f := range e.Checks {
+		fmt.Fprintf(table, "%s\t%s\t%s\n", f.State, f.Check, f.Detail)
+	}
+	if err := table.Flush(); err != nil {
+		return fmt.Errorf("print examination: %w", err)
+	}
+	if len(e.Todo) == 0 {
+		fmt.Fprintln(out, "\nThere is nothing to do.")
+		return nil
+	}
+	fmt.Fprintln(out, "\nWhat to do, the most urgent first:")
+	for i, todo := range e.Todo {
+		fmt.Fprintf(out, "%3d. %s\n", i+1, todo)
+	}
+	return nil
+}
+
+// printable puts a text of others onto one line, without what a terminal would obey.
+func printable(text string) string {
+	var out strings.Builder
+	for _, r := range strings.Join(strings.Fields(text), " ") {
+		if unicode.IsPrint(r) {
+			out.WriteRune(r)
+		} else {
+			fmt.Fprintf(&out, `\u%04x`, r)
+		}
+	}
+	return out.String()
+}
