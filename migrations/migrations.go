@@ -58,6 +58,9 @@ func Up(ctx context.Context, pool *pgxpool.Pool) (err error) {
 	if err := Check(ctx, lock); !outdated(err) { // a role that may change nothing has nothing to change
 		return errors.Join(err, completeReader(ctx, lock))
 	}
+	if err := needsCreate(ctx, lock); err != nil {
+		return err
+	}
 	if err := upOwn(ctx, pool); err != nil {
 		return err
 	}

@@ -29,7 +29,7 @@ func createSchema(ctx context.Context, db execer) error {
 		return fmt.Errorf("look for the schema: %w", err)
 	}
 	if !usable {
-		return fmt.Errorf("the role %s may not use the schema %s: let its owner run GRANT USAGE, CREATE ON SCHEMA %[2]s TO %s",
+		return fmt.Errorf("the role %s may not use the schema %s: let its owner run GRANT USAGE, CREATE ON SCHEMA %[2]s TO %[3]s",
 			role, Schema, quoted(role))
 	}
 	if exists {
@@ -37,11 +37,26 @@ func createSchema(ctx context.Context, db execer) error {
 	}
 	_, err = db.Exec(ctx, "CREATE SCHEMA "+Schema)
 	if refused, ok := errors.AsType[*pgconn.PgError](err); ok && refused.Code == insufficientPrivilege {
-		return fmt.Errorf("the role %s may not create the schema %s in the database %s: let a role that may run CREATE SCHEMA %[2]s AUTHORIZATION %s",
+		return fmt.Errorf("the role %s may not create the schema %s in the database %s: let a role that may run CREATE SCHEMA %[2]s AUTHORIZATION %[4]s",
 			role, Schema, database, quoted(role))
 	}
 	if err != nil {
 		return fmt.Errorf("create schema: %w", err)
+	}
+	return nil
+}
+
+// needsCreate refuses a role that may not create what a migration does, before the first one is half done.
+func needsCreate(ctx context.Context, db querier) error {
+	var may bool
+	var role string
+	err := db.QueryRow(ctx, "SELECT has_schema_privilege($1, 'CREATE'), current_user::text", Schema).Scan(&may, &role)
+	if err != nil {
+		return fmt.Errorf("look at the rights on the schema: %w", err)
+	}
+	if !may {
+		return fmt.Errorf("the role %s may not create tables in the schema %s: let its owner run GRANT USAGE, CREATE ON SCHEMA %[2]s TO %[3]s",
+			role, Schema, quoted(role))
 	}
 	return nil
 }

@@ -208,7 +208,7 @@ func redactURL(value string) string {
 // exampleFile writes .env.example: every setting with its help, and its default where there is one.
 func exampleFile() string {
 	var out strings.Builder
-	out.WriteString("# Rolecall's whole configuration. `rolecall dev` needs none of it. `rolecall serve` needs the first three, and\n# CLERK_SECRET_KEY to compare the mirror with Clerk; so do `rolecall backfill` and `rolecall reconcile`, with DATABASE_URL.\n")
+	out.WriteString("# Rolecall's whole configuration. `rolecall dev` needs none of it. `rolecall serve` needs DATABASE_URL,\n# CLERK_WEBHOOK_SIGNING_SECRET and CLERK_ISSUER, and CLERK_SECRET_KEY to compare the mirror with Clerk; so do `rolecall backfill` and\n# `rolecall reconcile`, with DATABASE_URL.\n")
 	for _, s := range (config{}).settings() {
 		fmt.Fprintf(&out, "\n# %s\n%s=%s\n", s.help, s.name, s.fallback)
 	}

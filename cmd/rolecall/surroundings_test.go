@@ -23,7 +23,9 @@ func surroundings() map[string]func(testing.TB, *config) {
 		return func(t testing.TB, c *config) { c.DatabaseURL += "&" + more }
 	}
 	return map[string]func(testing.TB, *config){
-		"pgbouncer_session": func(t testing.TB, c *config) { c.DatabaseURL = pgtest.PgBouncer(t, c.DatabaseURL, pgtest.SessionPooling) },
+		"pgbouncer_session": func(t testing.TB, c *config) {
+			c.DatabaseURL = pgtest.PgBouncer(t, c.DatabaseURL, pgtest.SessionPooling)
+		},
 		"pgbouncer_transaction": func(t testing.TB, c *config) {
 			c.DirectDatabaseURL, c.DatabaseURL = c.DatabaseURL, pgtest.PgBouncer(t, c.DatabaseURL, pgtest.TransactionPooling)
 		},
@@ -46,11 +48,13 @@ func surroundings() map[string]func(testing.TB, *config) {
 			u.RawQuery = q.Encode()
 			c.DatabaseURL = u.String()
 		},
-		"small_pool":     parameters("pool_max_conns=9"),
-		"options":        parameters("options=-c%20search_path%3Dapp%20-c%20work_mem%3D8MB"),
-		"parameters":     parameters("search_path=app&statement_timeout=1ms&default_transaction_isolation=serializable&application_name=mine"),
-		"sslmode_prefer": func(_ testing.TB, c *config) { c.DatabaseURL = strings.Replace(c.DatabaseURL, "sslmode=disable", "sslmode=prefer", 1) },
-		"primary":        parameters("target_session_attrs=primary&connect_timeout=5"),
+		"small_pool": parameters("pool_max_conns=9"),
+		"options":    parameters("options=-c%20search_path%3Dapp%20-c%20work_mem%3D8MB"),
+		"parameters": parameters("search_path=app&statement_timeout=1ms&default_transaction_isolation=serializable&application_name=mine"),
+		"sslmode_prefer": func(_ testing.TB, c *config) {
+			c.DatabaseURL = strings.Replace(c.DatabaseURL, "sslmode=disable", "sslmode=prefer", 1)
+		},
+		"primary": parameters("target_session_attrs=primary&connect_timeout=5"),
 	}
 }
 

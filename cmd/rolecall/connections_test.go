@@ -1,0 +1,272 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"os"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+
+	"github.com/callmine/rolecall/internal/clerksim"
+	"github.com/callmine/rolecall/internal/pgpool"
+	"github.com/callmine/rolecall/internal/pgtest"
+	"github.com/callmine/rolecall/store"
+)
+
+// app makes a role that owns the schema and nothing else, and returns its URL.
+func app(t *testing.T, c *pgtest.Cluster, database, options string) string {
+	t.Helper()
+	c.Exec("", "CREATE ROLE app LOGIN PASSWORD 'secret' "+options, "CREATE DATABASE "+database+" ENCODING 'UTF8' TEMPLATE template0")
+	c.Exec(database, "CREATE SCHEMA rolecall AUTHORIZATION app")
+	u, err := url.Parse(c.URL(database))
+	require.NoError(t, err)
+	u.User = url.UserPassword("app", "secret")
+	return u.String()
+}
+
+// rush sends requests and webhooks at once, and returns how many were answered otherwise than 200.
+func (b *bundle) rush(t *testing.T, token string, requests int, webhooks []clerksim.Message) int64 {
+	t.Helper()
+	var wrong atomic.Int64
+	var all sync.WaitGroup
+	for range requests {
+		all.Go(func() {
+			if status, _ := b.get(t, b.web("/v1/me"), token); status != http.StatusOK {
+				wrong.Add(1)
+			}
+		})
+	}
+	for _, m := range webhooks {
+		all.Go(func() {
+			if result, err := b.courier.Send(t.Context(), m); err != nil || result.Outcome != clerksim.Delivered || len(result.Attempts) != 1 {
+				wrong.Add(1)
+			}
+		})
+	}
+	all.Wait()
+	return wrong.Load()
+}
+
+// starships are events that are kept and change nothing.
+func (b *bundle) starships(t *testing.T, n int) []clerksim.Message {
+	t.Helper()
+	for i := range n {
+		id := "star_" + strconv.Itoa(i)
+		require.NoError(t, b.clerk.Emit("starship.launched", id, map[string]any{"id": id}))
+	}
+	return b.clerk.Drain()
+}
+
+// TestRoleWithFewConnections: all are answered, and `rolecall status` gets a connection meanwhile.
+func TestRoleWithFewConnections(t *testing.T) {
+	t.Parallel()
+	c := pgtest.NewCluster(t, nil)
+	given := app(t, c, "rolecall", "CONNECTION LIMIT 15")
+	require.NoError(t, migrate(t.Context(), given))
+	b := startBundle(t, given, nil, parts{web: true, workers: true})
+	require.Contains(t, b.log.String(), `"connections":13,"wanted":54,"limited_by":"the role app","limit":15`)
+	b.open(t, c.URL("rolecall"))
+	_, admin, _, messages := team(t, b)
+	b.send(t, messages...)
+	token := b.token(t, admin)
+	for range 5 {
+		var status error
+		var during sync.WaitGroup
+		during.Go(func() {
+			db, err := config{DatabaseURL: given}.openLedger(t.Context(), "command", pgpool.Needs{})
+			if status = err; err == nil {
+				_, status = store.ReadStatus(t.Context(), db)
+				db.Close()
+			}
+		})
+		require.Zero(t, b.rush(t, token, 60, b.starships(t, 39)), b.log)
+		during.Wait()
+		require.NoError(t, status)
+	}
+	require.NotContains(t, b.log.String(), "53300")
+}
+
+// TestConnectionsAreCapped: by the setting, by the URL, or by the number that the README names.
+func TestConnectionsAreCapped(t *testing.T) {
+	t.Parallel()
+	for limit, change := range map[int]func(*config){
+		maxConnections: func(*config) {},
+		20:             func(c *config) { c.MaxConnections = 20 },
+		12:             func(c *config) { c.DatabaseURL += "&pool_max_conns=12" },
+		9:              func(c *config) { c.MaxConnections, c.DatabaseURL = 9, c.DatabaseURL+"&pool_max_conns=12" },
+	} {
+		t.Run(strconv.Itoa(limit), func(t *testing.T) {
+			t.Parallel()
+			target := pgtest.URL(t)
+			b := startBundle(t, target, nil, parts{web: true, workers: true}, func(b *bundle, c *config) { change(c); sweepsAtCommand(b, c) })
+			b.open(t, target)
+			_, admin, _, messages := team(t, b)
+			b.send(t, messages...)
+			token := b.token(t, admin)
+			ctx, stop := context.WithCancel(t.Context())
+			most := make(chan int)
+			go func() { most <- b.most(ctx) }()
+			for range 5 {
+				require.Zero(t, b.rush(t, token, 100, b.starships(t, 50)))
+			}
+			stop()
+			require.LessOrEqual(t, <-most, limit)
+		})
+	}
+}
+
+// most returns the most connections of a service that were open at once until ctx ended.
+func (b *bundle) most(ctx context.Context) (most int) {
+	for ctx.Err() == nil {
+		var n int
+		err := b.db.QueryRow(ctx, "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE 'rolecall %'").Scan(&n)
+		if err == nil {
+			most = max(most, n)
+		}
+	}
+	return most
+}
+
+// TestReadmeNamesOneNumberOfConnections, and it is the code's.
+func TestReadmeNamesOneNumberOfConnections(t *testing.T) {
+	t.Parallel()
+	readme, err := os.ReadFile("../../README.md")
+	require.NoError(t, err)
+	numbers := regexp.MustCompile(`(?i)(\d+) connections|else (\d+) \||about (\d+) to Postgres`).FindAllStringSubmatch(string(readme), -1)
+	require.NotEmpty(t, numbers)
+	for _, n := range numbers {
+		require.Equal(t, strconv.Itoa(maxConnections), strings.Join(n[1:], ""), n[0])
+	}
+}
+
+// TestTooFewConnections are refused by name, with the number that it takes.
+func TestTooFewConnections(t *testing.T) {
+	t.Parallel()
+	_, err := start(t.Context(), serving(t, func(c *config) { c.MaxConnections = 8 }), parts{web: true, workers: true}, slog.New(slog.DiscardHandler))
+	require.ErrorContains(t, err, "ROLECALL_MAX_CONNECTIONS: 8 connections are too few: this process needs at least 9")
+	_, err = start(t.Context(), serving(t, func(c *config) { c.DatabaseURL += "&pool_max_conns=3" }), parts{web: true, workers: true}, slog.New(slog.DiscardHandler))
+	require.ErrorContains(t, err, "pool_max_conns in DATABASE_URL: 3 connections are too few")
+	c := pgtest.NewCluster(t, map[string]string{"max_connections": "12"})
+	url := c.Migrated("rolecall")
+	_, err = start(t.Context(), serving(t, func(c *config) { c.DatabaseURL = url }), parts{web: true, workers: true}, slog.New(slog.DiscardHandler))
+	require.ErrorContains(t, err, "the limit of max_connections, 9, less 2 for others: 7 connections are too few")
+}
+
+// TestSlotsThatOthersTook are waited for.
+func TestSlotsThatOthersTook(t *testing.T) {
+	t.Parallel()
+	c := pgtest.NewCluster(t, nil)
+	given := app(t, c, "rolecall", "CONNECTION LIMIT 12")
+	require.NoError(t, migrate(t.Context(), given))
+	var held []*pgx.Conn
+	for range 12 {
+		conn, err := pgx.Connect(t.Context(), given)
+		require.NoError(t, err)
+		held = append(held, conn)
+	}
+	started := make(chan error, 1)
+	cfg := serving(t, func(c *config) { c.DatabaseURL = given })
+	go func() {
+		p, err := start(t.Context(), cfg, parts{web: true}, slog.New(slog.DiscardHandler))
+		if err == nil {
+			err = p.stop(context.WithoutCancel(t.Context()))
+		}
+		started <- err
+	}()
+	select {
+	case err := <-started:
+		t.Fatalf("it didn't wait: %v", err)
+	case <-time.After(500 * time.Millisecond):
+	}
+	for _, conn := range held {
+		require.NoError(t, conn.Close(t.Context()))
+	}
+	require.NoError(t, <-started)
+}
+
+// TestReadOnlyForAMoment is S1's: nobody ends anything by hand.
+func TestReadOnlyForAMoment(t *testing.T) {
+	t.Parallel()
+	c := pgtest.NewCluster(t, nil)
+	b := startBundle(t, c.Migrated("rolecall"), nil, parts{web: true, workers: true})
+	b.open(t, c.SocketURL("rolecall"))
+	workspace, _, member, messages := team(t, b)
+	b.send(t, messages...)
+	token := b.token(t, member)
+	ping := func() bool {
+		b.get(t, b.web("/v1/me"), token) // whatever is read meanwhile
+		result, err := b.courier.Send(t.Context(), b.starships(t, 1)[0])
+		return err == nil && result.Outcome == clerksim.Delivered
+	}
+	require.True(t, ping())
+	c.Exec("", "ALTER DATABASE rolecall SET default_transaction_read_only = on",
+		"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'rolecall' AND pid <> pg_backend_pid()")
+	require.Eventually(t, func() bool { return !ping() }, 5*time.Second, 50*time.Millisecond)
+	status, _ := b.text(t, "/readyz")
+	require.Equal(t, http.StatusServiceUnavailable, status)
+	c.Exec("", "ALTER DATABASE rolecall RESET default_transaction_read_only")
+	began := time.Now()
+	require.Eventually(t, func() bool {
+		status, _ := b.text(t, "/readyz")
+		return ping() && status == http.StatusOK
+	}, 5*time.Second, 50*time.Millisecond, "%s", b.log)
+	t.Logf("answered %s after the database could be written to", time.Since(began))
+	require.Equal(t, http.StatusOK, b.may(t, token, workspace, "reports:read"))
+}
+
+// TestSerializableDefault delays no delivery and fails none.
+func TestSerializableDefault(t *testing.T) {
+	t.Parallel()
+	c := pgtest.NewCluster(t, nil)
+	target := c.Migrated("rolecall")
+	c.Exec("", "ALTER DATABASE rolecall SET default_transaction_isolation = 'serializable'")
+	b := startBundle(t, target, nil, parts{web: true, workers: true})
+	b.open(t, target)
+	_, admin, _, messages := team(t, b)
+	b.send(t, messages...)
+	for range 10 {
+		require.Zero(t, b.rush(t, b.token(t, admin), 20, append(messages, b.starships(t, 40)...)), b.log)
+	}
+	b.applied(t)
+	require.NotContains(t, b.log.String(), "40001")
+}
+
+func TestPoolerForTransactionsAlone(t *testing.T) {
+	t.Parallel()
+	target := pgtest.URL(t)
+	through := pgtest.PgBouncer(t, target, pgtest.TransactionPooling)
+	_, err := start(t.Context(), serving(t, func(c *config) { c.DatabaseURL = through }), parts{web: true}, slog.New(slog.DiscardHandler))
+	require.ErrorContains(t, err, "set ROLECALL_DIRECT_DATABASE_URL")
+	require.ErrorContains(t, migrate(t.Context(), through), "set ROLECALL_DIRECT_DATABASE_URL")
+	_, err = start(t.Context(), serving(t, func(c *config) { c.DatabaseURL, c.DirectDatabaseURL = target, through }), parts{web: true}, slog.New(slog.DiscardHandler))
+	require.ErrorContains(t, err, "ROLECALL_DIRECT_DATABASE_URL leads to a pooler")
+	_, err = start(t.Context(), serving(t, func(c *config) { c.DirectDatabaseURL = pgtest.URL(t) }), parts{web: true}, slog.New(slog.DiscardHandler))
+	require.ErrorContains(t, err, "DATABASE_URL is another database than ROLECALL_DIRECT_DATABASE_URL")
+}
+
+// TestEncodingIsRefusedByName, everywhere.
+func TestEncodingIsRefusedByName(t *testing.T) {
+	t.Parallel()
+	c := pgtest.NewCluster(t, nil)
+	for _, encoding := range []string{"LATIN1", "SQL_ASCII"} {
+		name := strings.ToLower(encoding)
+		c.Exec("", fmt.Sprintf("CREATE DATABASE %s ENCODING '%s' LOCALE 'C' TEMPLATE template0", name, encoding))
+		want := "the database " + name + " has the encoding " + encoding
+		require.ErrorContains(t, migrate(t.Context(), c.URL(name)), want)
+		_, err := start(t.Context(), serving(t, func(cfg *config) { cfg.DatabaseURL = c.URL(name) }), parts{web: true}, slog.New(slog.DiscardHandler))
+		require.ErrorContains(t, err, want)
+		_, err = config{DatabaseURL: c.URL(name)}.openLedger(t.Context(), "audit", pgpool.Needs{}) // as `rolecall audit verify` does
+		require.ErrorContains(t, err, want)
+	}
+}
