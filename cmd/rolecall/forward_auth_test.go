@@ -21,20 +21,17 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/callmine/rolecall/internal/clerksim"
+	"github.com/callmine/rolecall/internal/pgtest"
 )
 
 // nginxBinary finds nginx. Without one the test is left out, but not where everything has to pass.
 func nginxBinary(t *testing.T) string {
 	t.Helper()
-	for _, name := range []string{"nginx", "/usr/sbin/nginx"} { // not on everybody's path
-		if path, err := exec.LookPath(name); err == nil {
-			return path
-		}
+	pgtest.NeedsProgram(t, "nginx")
+	if path, err := exec.LookPath("nginx"); err == nil {
+		return path
 	}
-	const missing = "nginx is missing, and this test needs a real one: install it (apt-get install nginx-light, brew install nginx)"
-	require.Empty(t, os.Getenv("CI"), missing)
-	t.Skip(missing) //nolint:forbidigo // go test alone can't have it; .ci/run has
-	return ""
+	return "/usr/sbin/nginx" // not on everybody's path
 }
 
 // nginx runs the documented configuration before a service, and returns a client whose every connection leads to it.
