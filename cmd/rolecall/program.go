@@ -118,9 +118,11 @@ func (p *program) startSides(ctx context.Context, which parts) error {
 
 const (
 	// stopTimeout bounds stopping, after the delay: requests, then jobs, then connections. README tells it to operators.
-	stopTimeout = 20 * time.Second
-	// requestsTimeout is the part of it that requests under way may take. The rest is the jobs', which get 5 s to end.
-	requestsTimeout = 12 * time.Second
+	// With the default delay it is below the 30 s after which Kubernetes kills.
+	stopTimeout = 24 * time.Second
+	// requestsTimeout is the part of it that requests under way may take: a command may take 15 s. The rest is the jobs',
+	// which get 5 s to end.
+	requestsTimeout = 16 * time.Second
 )
 
 // drain turns /readyz red and goes on answering for a while, so that balancers see it and send nothing more. Answers tell
