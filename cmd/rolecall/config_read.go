@@ -84,6 +84,13 @@ func parsers() map[reflect.Type]env.ParserFunc {
 			}
 			return d, nil
 		},
+		reflect.TypeFor[bool](): func(v string) (any, error) {
+			b, err := strconv.ParseBool(v)
+			if err != nil {
+				return nil, fmt.Errorf("%s is neither: write true or false", shown(v))
+			}
+			return b, nil
+		},
 		reflect.TypeFor[int](): func(v string) (any, error) {
 			n, err := strconv.Atoi(v)
 			if err != nil {

@@ -24,7 +24,18 @@ func newTraffic() *traffic {
 	return &traffic{busy: map[net.Conn]struct{}{}, quiet: make(chan struct{}, 1)}
 }
 
-// note follows a connection. It is the server's ConnState.
+// watch has a server tell of its connections, beside whoever it tells already.
+func (t *traffic) watch(server *http.Server) {
+	others := server.ConnState
+	server.ConnState = func(conn net.Conn, state http.ConnState) {
+		t.note(conn, state)
+		if others != nil {
+			others(conn, state)
+		}
+	}
+}
+
+// note follows a connection.
 func (t *traffic) note(conn net.Conn, state http.ConnState) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
