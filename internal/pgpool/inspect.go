@@ -60,11 +60,8 @@ func Inspect(ctx context.Context, c Config) (Report, error) {
 	if err != nil {
 		return Report{}, fmt.Errorf("connect to Postgres (%s): %w", c.Setting, err)
 	}
-	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }() // it has nothing to lose
-	before := ""
-	if len(parameters) > 0 {
-		before = setSQL(parameters, "true") + "; "
-	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()                             // it has nothing to lose
+	before := setSQL(append(parameters, setting{"statement_timeout", "'0'"}), "false") + "; " // the caller's context bounds it
 	now, _, err := lookAsTold(ctx, conn, before, tellsAll)
 	if err != nil {
 		return Report{}, err

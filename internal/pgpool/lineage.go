@@ -42,6 +42,10 @@ type Lineage struct {
 	sessions map[*wire]struct{}
 }
 
+// torn is how far a primary may fall back in a crash without having lost a commit: what is on disk may end in the middle of a
+// record, the largest of which are some pages long.
+const torn = 64 << 10
+
 // NewLineage returns one that knows nothing yet. It calls changed at each change, which must not block; nil for nothing.
 func NewLineage(changed func(Change)) *Lineage {
 	if changed == nil {
@@ -94,7 +98,7 @@ func (l *Lineage) observe(w *wire, s seen, floor uint64, leads bool) (int, error
 		l.mu.Unlock()
 		return 0, refuse(ReasonOlderTimeline, "the server is on timeline %d, and another one was promoted to timeline %d: it is out of date. "+
 			"If it is to be the primary again, stop the other one and restart Rolecall", s.identity.Timeline, before.Timeline)
-	case s.identity.Timeline > l.known.Timeline, s.flushed < floor && leads:
+	case s.identity.Timeline > l.known.Timeline, s.flushed+torn < floor && leads:
 		change = true
 	}
 	told := Change{Before: before, After: s.identity, FlushedBefore: l.flushed, FlushedAfter: s.flushed}

@@ -153,22 +153,26 @@ func (p *PerTransaction) SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchR
 	return committing{tx.SendBatch(ctx, b), ctx, tx}
 }
 
-// again tries a second time if the server must not answer but another one does: then the lineage knows better.
+// again tries a second time if the server must not answer but another one may: then the lineage knows better.
 func (p *PerTransaction) again(ctx context.Context, try func() error) error {
 	err := patiently(ctx, try)
+	if !mustNotAnswer(err) {
+		return err
+	}
+	if err := p.lookAgain(ctx); err != nil {
+		return err
+	}
+	if err = patiently(ctx, try); mustNotAnswer(err) {
+		return refuse(ReasonInRecovery, "the pooler leads to a server in recovery, or on another timeline than others that it leads to: %v", err)
+	}
+	return err
+}
+
+// mustNotAnswer reports whether a transaction was ended because of its server.
+func mustNotAnswer(err error) bool {
 	refused, ok := errors.AsType[*pgconn.PgError](err)
-	if !ok || refused.Code != undefinedParameter {
-		return err
-	}
-	switch {
-	case strings.Contains(refused.Message, otherTimelineParameter), strings.Contains(refused.Message, inRecoveryParameter):
-		if err := p.lookAgain(ctx); err != nil {
-			return err
-		}
-		return patiently(ctx, try)
-	default:
-		return err
-	}
+	return ok && refused.Code == undefinedParameter &&
+		(strings.Contains(refused.Message, otherTimelineParameter) || strings.Contains(refused.Message, inRecoveryParameter))
 }
 
 // lookAgain looks at what is behind the pooler now.

@@ -1,0 +1,36 @@
+package pgpool
+
+import (
+	"context"
+	"testing"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/stretchr/testify/require"
+
+	"github.com/callmine/rolecall/internal/pgtest"
+)
+
+// BenchmarkQueryRow compares what a look-up costs beside pgx's own pool: directly nothing, and per transaction no other round trip.
+func BenchmarkQueryRow(b *testing.B) {
+	url := pgtest.URL(b)
+	plain, err := pgxpool.New(context.WithoutCancel(b.Context()), url)
+	require.NoError(b, err)
+	b.Cleanup(plain.Close)
+	looked, err := Open(context.WithoutCancel(b.Context()), Config{URL: url, Needs: Needs{ReadOnly: true}})
+	require.NoError(b, err)
+	b.Cleanup(looked.Close)
+	perTransaction, err := OpenPerTransaction(context.WithoutCancel(b.Context()), Config{URL: url, Needs: Needs{ReadOnly: true}})
+	require.NoError(b, err)
+	b.Cleanup(perTransaction.Close)
+	for _, pool := range []struct {
+		name string
+		db   DB
+	}{{"plain", plain}, {"looked_at", Pool{looked}}, {"per_transaction", perTransaction}} {
+		b.Run(pool.name, func(b *testing.B) {
+			for b.Loop() {
+				var n int
+				require.NoError(b, pool.db.QueryRow(b.Context(), "SELECT count(*) FROM rolecall.memberships WHERE id = $1", "orgmem_1").Scan(&n))
+			}
+		})
+	}
+}
