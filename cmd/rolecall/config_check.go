@@ -21,9 +21,8 @@ func (c config) checkQuotes() error {
 	var errs []error
 	for _, s := range c.settingsInClear() {
 		for _, mark := range []string{`"`, `'`} {
-			if strings.HasPrefix(s.value, mark) || strings.HasSuffix(s.value, mark) {
-				errs = append(errs, wrong(s.name, "the value has a quotation mark at its beginning or end: write it without"))
-				break
+			if strings.HasPrefix(s.value, mark) { // keywords for Postgres may end with one
+				errs = append(errs, wrong(s.name, "the value begins with a quotation mark: write it without"))
 			}
 		}
 	}

@@ -9,7 +9,7 @@ import (
 
 // secretLike recognizes what may be a secret that somebody put where none belongs: keys by their prefixes, passwords in URLs
 // and in other forms, and long random text.
-var secretLike = regexp.MustCompile(`(?i)\b(sk|rcs|whsec|ak)_|@|passw|secret=|[a-z0-9+=_-]{32,}`)
+var secretLike = regexp.MustCompile(`(?i)\b(sk|rcs|whsec|ak)_|@|passw|secret=|[a-z0-9+=]{32,}`)
 
 // shown quotes a wrong value for people, shortened, unless it may be a secret.
 func shown(value string) string {

@@ -88,13 +88,14 @@ func TestConfigAndServeRefuseTheSame(t *testing.T) {
 func TestConfigTakesWhatIsRight(t *testing.T) {
 	for setting, values := range map[string][]string{
 		"DATABASE_URL": {
-			"postgresql://u:p%40ss@db.test:5433/app?sslmode=require", "host=db user=u password='a b' dbname=app", "postgres:///app?host=/var/run",
+			"postgresql://u:p%40ss@db.test:5433/app?sslmode=require", "host=db user=u password='a b' dbname=app", "host=db dbname='app'", "postgres:///app?host=/var/run",
 			"postgres://u@one:5432,two:5433/app?target_session_attrs=read-write", "postgres://u:a@b@db/app", " postgres://db/app\n",
 		},
 		"CLERK_ISSUER":             {"https://clerk.callmine.test:8443", "http://127.0.0.1:4000", "http://localhost:4000", "https://app.test/__clerk", " https://clerk.callmine.test\n"},
 		"CLERK_JWKS_URL":           {"http://clerk-simulator:8080/jwks", "https://u:p@clerk.test/jwks"},
 		"CLERK_AUTHORIZED_PARTIES": {"https://a.test, https://b.test", "http://localhost:3000", "chrome-extension://abc"},
 		"ROLECALL_LISTEN_ADDR":     {":8080", "0.0.0.0:0", "[::1]:8080", "localhost:http", "rolecall.internal:8080"},
+		"ROLECALL_POLICY_FILE":     {"../../api/policy.yaml"},
 		"ROLECALL_STOP_DELAY":      {"0", "0s", "1m30s"},
 		"ROLECALL_LOG_LEVEL":       {"debug", "WARN", "info+1"},
 		"ROLECALL_SWEEP_INTERVAL":  {"0", "15m"},

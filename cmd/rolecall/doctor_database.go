@@ -46,11 +46,33 @@ func (d *doctor) otherDatabases(ctx context.Context) (found []finding) {
 	} {
 		if other.given && checkDatabaseURL(other.setting, other.url) == nil {
 			found = append(found, timed(ctx, func(ctx context.Context) []finding {
-				return d.server(ctx, other.setting, other.url, other.needs)
+				return append(d.server(ctx, other.setting, other.url, other.needs), d.sameDatabase(ctx, other.setting, other.url)...)
 			})...)
 		}
 	}
 	return found
+}
+
+// sameDatabase looks whether a URL leads to the database that is written to. Where it can't be told, another check says why.
+func (d *doctor) sameDatabase(ctx context.Context, setting, url string) []finding {
+	written, err := nameDatabase(ctx, d.cfg.directSetting(), d.cfg.directURL())
+	if err != nil {
+		return nil
+	}
+	if read, err := nameDatabase(ctx, setting, url); err == nil && read != written {
+		return []finding{bad(setting, "let both lead to the same database", "it is another database than %s: what it tells would be out of date", d.cfg.directSetting())}
+	}
+	return nil
+}
+
+// nameDatabase names the database that a URL leads to.
+func nameDatabase(ctx context.Context, setting, url string) (string, error) {
+	conn, err := pgpool.Connect(ctx, pgpool.Config{URL: url, Setting: setting, Name: "rolecall doctor"})
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }() // the connection has nothing to lose
+	return databaseOf(ctx, conn)
 }
 
 // server looks at what a URL leads to.
