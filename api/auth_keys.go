@@ -5,9 +5,9 @@ import (
 	"fmt"
 )
 
-// FetchKeys has the key set fetched, unless one that serves is there, and returns how many keys there are. It waits until
-// ctx ends; the fetch goes on for up to three seconds. A process calls it at its start, so that its first caller waits for
-// nothing.
+// FetchKeys has the key set fetched, unless one that serves is there, and returns how many keys
+// there are. It waits until ctx ends; the fetch goes on for up to three seconds. A process calls it
+// at its start, so that its first caller waits for nothing.
 func (a *Authenticator) FetchKeys(ctx context.Context) (int, error) {
 	c := a.keys
 	if c.current.Load().age(c.now()) >= keysSoftAge {

@@ -12,11 +12,12 @@ import (
 	"github.com/callmine/rolecall/internal/pgtest"
 )
 
-// released is the schema of binaries that may still run while newer ones start: instances are upgraded one by one.
+// released is the schema of binaries that may still run while newer ones start: instances are
+// upgraded one by one.
 const released = 13
 
-// TestOlderBinariesKeepWorking on the newest schema: what they read is still there and of the same type, what they write is still
-// taken, and what they don't know has a value without them.
+// TestOlderBinariesKeepWorking on the newest schema: what they read is still there and of the same
+// type, what they write is still taken, and what they don't know has a value without them.
 func TestOlderBinariesKeepWorking(t *testing.T) {
 	t.Parallel()
 	old, current := pgtest.NewEmpty(t), pgtest.New(t)
@@ -72,7 +73,8 @@ func tableIn(columns map[string]column, table string) bool {
 	return false
 }
 
-// requireNothingForbidden requires that no constraint and no unique index was added to a table that older binaries write.
+// requireNothingForbidden requires that no constraint and no unique index was added to a table that
+// older binaries write.
 func requireNothingForbidden(t *testing.T, old, current *pgxpool.Pool) {
 	t.Helper()
 	const forbidding = `SELECT r.relname || ': ' || pg_get_constraintdef(c.oid) FROM pg_constraint c JOIN pg_class r ON r.oid = c.conrelid

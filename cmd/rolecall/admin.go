@@ -31,10 +31,11 @@ func (p *program) startAdmin(ctx context.Context) error {
 	return nil
 }
 
-// ready answers 200 if this process should get traffic: everything runs that it is to run, it isn't stopping, the database
-// answers, can be written to and has a schema that fits, and the mirror was compared with Clerk at least once, if this
-// process is to compare it. Before, it may be empty, and would refuse everybody. That a later comparison is overdue turns
-// nothing red: answers go on, and say how old they are.
+// ready answers 200 if this process should get traffic: everything runs that it is to run, it isn't
+// stopping, the database answers, can be written to and has a schema that fits, and the mirror was
+// compared with Clerk at least once, if this process is to compare it. Before, it may be empty, and
+// would refuse everybody. That a later comparison is overdue turns nothing red: answers go on, and
+// say how old they are.
 func (p *program) ready(w http.ResponseWriter, r *http.Request) {
 	switch { // without the database: a balancer learns it at once
 	case p.draining.Load():
@@ -44,7 +45,8 @@ func (p *program) ready(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "starting", http.StatusServiceUnavailable)
 		return
 	}
-	// A prober that gives up earlier must not cut a connection to the database in the middle of a question.
+	// A prober that gives up earlier must not cut a connection to the database in the middle of a
+	// question.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), checkTimeout)
 	defer cancel()
 	var readOnly bool

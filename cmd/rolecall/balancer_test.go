@@ -13,7 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// balancer passes connections on to instances that say they are ready. It knows nothing of HTTP, and tries nothing again.
+// balancer passes connections on to instances that say they are ready. It knows nothing of HTTP,
+// and tries nothing again.
 type balancer struct {
 	listener  net.Listener
 	instances []*instance
@@ -75,7 +76,8 @@ func (b *balancer) accept(ctx context.Context) {
 	}
 }
 
-// pass connects a client with the next instance that is up. If it can't, the client finds its connection closed.
+// pass connects a client with the next instance that is up. If it can't, the client finds its
+// connection closed.
 func (b *balancer) pass(ctx context.Context, client net.Conn) {
 	defer func() { _ = client.Close() }()
 	for range b.instances {

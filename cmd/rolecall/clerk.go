@@ -53,9 +53,10 @@ const (
 	learnEvery = 10 * time.Second
 )
 
-// checkInstance asks Clerk, in the background, which instance the secret key is of, and which kind, which decides how often
-// Clerk may be asked. If the mirror is of another instance the mirror's counts, and Clerk isn't asked about strangers; the
-// sweeps say so. While Clerk doesn't answer, the mirror's counts too; if there is none, every delivery is ours.
+// checkInstance asks Clerk, in the background, which instance the secret key is of, and which kind,
+// which decides how often Clerk may be asked. If the mirror is of another instance the mirror's
+// counts, and Clerk isn't asked about strangers; the sweeps say so. While Clerk doesn't answer, the
+// mirror's counts too; if there is none, every delivery is ours.
 func (p *program) checkInstance(ctx context.Context) {
 	if want, err := p.cfg.mirrored(ctx, p.admins); err == nil && want != "" { // else asking says what is wrong
 		p.instance.Store(&want)
@@ -79,8 +80,8 @@ func (p *program) checkInstance(ctx context.Context) {
 	p.cleanup.add("asking for the instance", func(context.Context) error { cancel(); asking.Wait(); return nil })
 }
 
-// awaitClerk waits until Clerk was asked for the instance once, which takes [learnTimeout] at most. Only what needs the
-// answer waits: a hanging Clerk holds up neither the start nor other requests.
+// awaitClerk waits until Clerk was asked for the instance once, which takes [learnTimeout] at most.
+// Only what needs the answer waits: a hanging Clerk holds up neither the start nor other requests.
 func (p *program) awaitClerk(ctx context.Context) {
 	select {
 	case <-p.asked:
@@ -126,7 +127,8 @@ func (p *program) askInstance(ctx context.Context) bool {
 // errForeignKey keeps Clerk from being asked about strangers.
 var errForeignKey = errors.New("the secret key isn't known to be of the mirror's instance")
 
-// mayAsk returns an error unless the secret key is of the mirror's instance. Just after the start it waits for Clerk to say.
+// mayAsk returns an error unless the secret key is of the mirror's instance. Just after the start
+// it waits for Clerk to say.
 func (p *program) mayAsk() error {
 	<-p.asked
 	if !p.ownKey.Load() {

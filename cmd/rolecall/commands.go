@@ -52,7 +52,8 @@ type configCommand struct {
 	Workers bool `default:"true" negatable:"" help:"Check what a serve with workers needs."`
 }
 
-// run prints what is in force, also if it is wrong, and fails with everything for which serve wouldn't start.
+// run prints what is in force, also if it is wrong, and fails with everything for which serve
+// wouldn't start.
 func (c *configCommand) run(ctx context.Context, io streams) error {
 	cfg, warnings, err := readServing(ctx, parts{web: c.Web, workers: c.Workers})
 	if err := printConfig(io.out, cfg); err != nil {

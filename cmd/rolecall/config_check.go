@@ -16,7 +16,8 @@ import (
 	"github.com/callmine/rolecall/internal/pgpool"
 )
 
-// checkQuotes finds values that are in quotation marks: a shell takes them off, a container's file of variables doesn't.
+// checkQuotes finds values that are in quotation marks: a shell takes them off, a container's file
+// of variables doesn't.
 func (c config) checkQuotes() error {
 	var errs []error
 	for _, s := range c.settingsInClear() {
@@ -69,8 +70,9 @@ func checkDatabaseURL(setting, value string) error {
 	return nil
 }
 
-// misplacedAt reports whether what follows postgres:// has an @ after its host, or a fragment: both come from a password
-// whose characters aren't escaped, and its second half would be taken for a database, and printed.
+// misplacedAt reports whether what follows postgres:// has an @ after its host, or a fragment: both
+// come from a password whose characters aren't escaped, and its second half would be taken for a
+// database, and printed.
 func misplacedAt(rest string) bool {
 	path, _, _ := strings.Cut(rest, "?")
 	_, path, _ = strings.Cut(path, "/")
@@ -88,10 +90,12 @@ func (c config) checkClerk() error {
 	return errors.Join(errs...)
 }
 
-// proxied is how the path of an issuer ends where an application passes Clerk's Frontend API on, as Clerk documents it.
+// proxied is how the path of an issuer ends where an application passes Clerk's Frontend API on, as
+// Clerk documents it.
 const proxied = "/__clerk"
 
-// checkIssuer holds the issuer against what Clerk writes into tokens, with which it is compared byte for byte.
+// checkIssuer holds the issuer against what Clerk writes into tokens, with which it is compared
+// byte for byte.
 func (c config) checkIssuer() error {
 	var errs []error
 	if c.Issuer != "" {
@@ -158,7 +162,7 @@ var (
 	numbers  = regexp.MustCompile(`^[0-9.]+$`)
 )
 
-// addrFault says what is wrong with an address to listen at, and what to write.
+// addrFault returns the fault of an address to listen at, and its cure; "" for none.
 func addrFault(addr string) string {
 	const form = "write host:port, such as 127.0.0.1:8080, or :8080 for all addresses of this machine"
 	host, port, err := net.SplitHostPort(addr)

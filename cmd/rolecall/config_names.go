@@ -10,8 +10,9 @@ import (
 	"strings"
 )
 
-// readServing reads the environment for a serve. Its error names everything for which that serve wouldn't start, and the
-// warnings what is probably a mistake. The configuration is as far as it can be read.
+// readServing reads the environment for a serve. Its error names every fault for which that serve
+// wouldn't start, its warnings name probable mistakes. The configuration is as far as it can be
+// read.
 func readServing(ctx context.Context, which parts) (cfg config, warnings []string, err error) {
 	cfg, err = readConfig()
 	errs := []error{err, cfg.requireServing(which)}
@@ -34,10 +35,10 @@ type stray struct {
 	name    string
 	meant   string // the setting that is probably meant; "" for none
 	set     bool   // that setting has a value of its own
-	refused bool   // what somebody has set would not count, and nothing else is in its place
+	refused bool   // the operator's value would not count, and the setting has none of its own
 }
 
-// String says what is wrong, and what to do.
+// String names the fault and the cure.
 func (s stray) String() string {
 	switch {
 	case s.meant == "":
@@ -52,9 +53,9 @@ func (s stray) String() string {
 // ours reports whether the name is in Rolecall's own namespace.
 func (s stray) ours() bool { return strings.HasPrefix(canonical(s.name), "ROLECALL_") }
 
-// strays finds, in the order of their names, variables that have a value and look like a setting. One that nobody but us would
-// have, or that stands for a setting that has no default, is refused while what is meant isn't set: a wrong spelling of
-// CLERK_AUTHORIZED_PARTIES would let in every origin.
+// strays finds, in the order of their names, variables that have a value and look like a setting. A
+// stray is refused while the setting that it means isn't set, if its name is Rolecall's own or the
+// setting has no default: a wrong spelling of CLERK_AUTHORIZED_PARTIES would let in every origin.
 func strays(cfg config, environ []string) []stray {
 	known := map[string]setting{}
 	for _, s := range cfg.settingsInClear() {
@@ -97,7 +98,7 @@ var (
 
 func ofClerk(name string) bool { return clerksOwn.MatchString(name) }
 
-// isElses reports whether a variable is somebody else's, whatever it looks like.
+// isElses reports whether a variable belongs to another program.
 func isElses(name, value string) bool {
 	if ofClerk(name) && name != "CLERK_API_KEY" { // an old name of the secret key, which may be all that there is
 		return true
@@ -142,8 +143,8 @@ func meantBy(name string, known map[string]setting) string {
 	return best
 }
 
-// apart measures how unlike a name is to a setting, from 0; 4 and more are too much. A wrong prefix, a word too many or too
-// few, and up to three wrong letters are each little enough.
+// apart measures how unlike a name is to a setting, from 0; 4 and more are too much. A wrong
+// prefix, a word too many or too few, and up to three wrong letters are each little enough.
 func apart(name, setting string) int {
 	if bare(name) == bare(setting) || bare(name) == setting {
 		return 0
@@ -181,7 +182,8 @@ func differing(a, b []string) int {
 	return n + len(b)
 }
 
-// misspelt counts the letters that were left out, added or replaced, and neighbours that were swapped.
+// misspelt counts the letters that were left out, added or replaced, and neighbours that were
+// swapped.
 func misspelt(a, b string) int {
 	before, last := []int(nil), make([]int, len(b)+1)
 	for j := range last {

@@ -13,8 +13,8 @@ import (
 	"github.com/caarlos0/env/v11"
 )
 
-// readConfig reads the process environment. Blanks around a value don't count. With an error, which names each value that
-// can't be read, the configuration has the defaults in their place.
+// readConfig reads the process environment. Blanks around a value don't count. With an error, which
+// names each value that can't be read, the configuration has the defaults in their place.
 func readConfig() (config, error) {
 	given := givenSettings()
 	cfg, faults := parseConfig(given)
@@ -41,7 +41,7 @@ func givenSettings() map[string]string {
 	return given
 }
 
-// settingError says what is wrong with a setting, and what to write instead.
+// settingError names a setting, the fault of its value, and the cure.
 type settingError struct{ setting, fault string }
 
 // Error implements error.
@@ -74,7 +74,8 @@ func parseConfig(given map[string]string) (cfg config, faults []settingError) {
 	return cfg, faults
 }
 
-// parsers read what isn't text. Their errors complete a sentence that begins with the setting's name.
+// parsers read values that aren't text. Their errors complete a sentence that begins with the
+// setting's name.
 func parsers() map[reflect.Type]env.ParserFunc {
 	return map[reflect.Type]env.ParserFunc{
 		reflect.TypeFor[time.Duration](): func(v string) (any, error) {

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// secretLike recognizes what may be a secret that somebody put where none belongs: keys by their prefixes, passwords in URLs
-// and in other forms, and long random text.
+// secretLike recognizes secrets in settings where none belongs: keys by their prefixes, passwords
+// in URLs and in other forms, and long random text.
 var secretLike = regexp.MustCompile(`(?i)\b(sk|rcs|whsec|ak)_|@|passw|secret=|[a-z0-9+=]{32,}`)
 
 // shown quotes a wrong value for people, shortened, unless it may be a secret.
@@ -24,7 +24,8 @@ func shown(value string) string {
 	return strconv.Quote(value)
 }
 
-// redactWeb hides what may be a secret of a web address: a password, values of the query, and all of what can't be read.
+// redactWeb hides what may be a secret of a web address: a password, values of the query, and all
+// of what can't be read.
 func redactWeb(value string) string {
 	u, err := url.Parse(value)
 	if err != nil {

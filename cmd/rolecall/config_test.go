@@ -119,7 +119,8 @@ func TestConfigTakesWhatIsRight(t *testing.T) {
 	require.Contains(t, errs, "share a port")
 }
 
-// TestAllFaultsAreToldAtOnce: values that can't be read, ones that can't be right, what is missing, and the policy.
+// TestAllFaultsAreToldAtOnce: values that can't be read, ones that can't be right, what is missing,
+// and the policy.
 //
 //nolint:paralleltest // the environment belongs to the process
 func TestAllFaultsAreToldAtOnce(t *testing.T) {
@@ -218,7 +219,8 @@ func TestDotEnvIsNeverPrinted(t *testing.T) {
 	require.Contains(t, errs.String(), `ROLECALL_BODY_RETENTION: "long" is not a duration`)
 }
 
-// TestWebAddressesAreRedacted: no password is printed, wherever it stands, and what has none is printed as it is.
+// TestWebAddressesAreRedacted: no password is printed, wherever it stands, and what has none is
+// printed as it is.
 func TestWebAddressesAreRedacted(t *testing.T) {
 	t.Parallel()
 	for value, want := range map[string]string{

@@ -27,7 +27,7 @@ type doctorCommand struct {
 // verdict is how something was found to be.
 type verdict string
 
-// The verdicts. Only what is wrong keeps Rolecall from doing what it is for.
+// The verdicts. A wrong finding keeps Rolecall from its work, a warning doesn't.
 const (
 	verdictOK      verdict = "ok"
 	verdictWarning verdict = "warning"
@@ -102,7 +102,7 @@ func (d *doctor) close() {
 
 // examine returns what it finds, what everything else stands on first.
 func (d *doctor) examine(ctx context.Context) []finding {
-	d.clerk, _ = d.openClerk() // what is wrong with its settings is told with these
+	d.clerk, _ = d.openClerk() // the settings' findings tell why there is none
 	groups := []func(context.Context) []finding{
 		d.database, d.otherDatabases, d.keys, d.clerkLists, d.addresses,
 	}
@@ -132,7 +132,7 @@ func (d *doctor) openClerk() (*clerkapi.Client, error) {
 	})
 }
 
-// settingsFindings tells what is wrong with the environment and the policy file.
+// settingsFindings tells the faults of the environment and of the policy file.
 func settingsFindings(warnings []string, err error) []finding {
 	var found []finding
 	for _, fault := range faultsOf(err) {

@@ -42,7 +42,8 @@ func (d *doctor) keys(ctx context.Context) []finding {
 	})
 }
 
-// dating remembers how far the clock of who answers is ahead, by the header Date (RFC 9110, section 6.6.1), in whole seconds.
+// dating remembers how far the clock of who answers is ahead, by the header Date (RFC 9110, section
+// 6.6.1), in whole seconds.
 type dating struct {
 	next  http.RoundTripper
 	ahead atomic.Pointer[time.Duration]
@@ -103,7 +104,8 @@ func (d *doctor) instance(ctx context.Context) []finding {
 	return []finding{fine("Clerk instance", "%s, %s", instance.ID, instance.Environment)}
 }
 
-// clerkResources are what sweeps list, those first without which nobody knows who is a member.
+// clerkResources are the kinds that sweeps list. Those without which no membership is known come
+// first.
 func clerkResources() []clerksync.Resource {
 	return append(membersNeed(), clerksync.ResourceInvitation, clerksync.ResourceDomain, clerksync.ResourceRole, clerksync.ResourcePermission)
 }
@@ -121,7 +123,7 @@ func (d *doctor) list(ctx context.Context, resource clerksync.Resource) finding 
 	case err == nil:
 		return fine(check, "it answers")
 	case slices.Contains(membersNeed(), resource):
-		return bad(check, clerkCure(err), "without it nobody knows who is a member: %s", clerkSays(err))
+		return bad(check, clerkCure(err), "no membership is known without it: %s", clerkSays(err))
 	default:
 		return doubtful(check, clerkCure(err), "it isn't mirrored: %s", clerkSays(err))
 	}

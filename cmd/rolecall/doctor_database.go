@@ -10,7 +10,7 @@ import (
 	"github.com/callmine/rolecall/store"
 )
 
-// database looks at what is written to, and what has to be there for anything else: the server, the role, and the schema.
+// database looks at the database that is written to: the server, the role, and the schema.
 func (d *doctor) database(ctx context.Context) []finding {
 	setting := d.cfg.directSetting()
 	if d.cfg.directURL() == "" || checkDatabaseURL(setting, d.cfg.directURL()) != nil {
@@ -53,7 +53,8 @@ func (d *doctor) otherDatabases(ctx context.Context) (found []finding) {
 	return found
 }
 
-// sameDatabase looks whether a URL leads to the database that is written to. Where it can't be told, another check says why.
+// sameDatabase looks whether a URL leads to the database that is written to. Where it can't be
+// told, another check says why.
 func (d *doctor) sameDatabase(ctx context.Context, setting, url string) []finding {
 	written, err := nameDatabase(ctx, d.cfg.directSetting(), d.cfg.directURL())
 	if err != nil {

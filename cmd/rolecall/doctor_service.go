@@ -12,7 +12,8 @@ import (
 	"github.com/callmine/rolecall/store"
 )
 
-// mirror says how well the mirror follows Clerk. It needs the database, and Clerk's word on the instance.
+// mirror says how well the mirror follows Clerk. It needs the database, and Clerk's word on the
+// instance.
 func (d *doctor) mirror(ctx context.Context) []finding {
 	if d.db == nil {
 		return nil
@@ -87,7 +88,8 @@ func (d *doctor) addresses(ctx context.Context) (found []finding) {
 	return found
 }
 
-// address tries to listen. Where something listens already, a page of it tells whether it is a serve.
+// address tries to listen. Where something listens already, a page of it tells whether it is a
+// serve.
 func address(ctx context.Context, setting, addr, page string) finding {
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
 	if err == nil {

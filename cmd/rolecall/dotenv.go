@@ -11,11 +11,12 @@ import (
 	"github.com/joho/godotenv"
 )
 
-// assignment is a line that a file of variables may have: NAME=value, also as a shell would export it.
+// assignment is a line that a file of variables may have: NAME=value, also as a shell would export
+// it.
 var assignment = regexp.MustCompile(`^(export\s+)?[A-Za-z_][A-Za-z0-9_.]*\s*[=:]`)
 
-// loadDotEnv adds what .env in the working folder sets to the environment, where there is such a file. Its errors have none of
-// the file's text, which holds secrets.
+// loadDotEnv adds what .env in the working folder sets to the environment, where there is such a
+// file. Its errors have none of the file's text, which holds secrets.
 func loadDotEnv() error {
 	err := godotenv.Load()
 	if err == nil || errors.Is(err, fs.ErrNotExist) {

@@ -10,7 +10,8 @@ import (
 	"time"
 )
 
-// Limits of the listeners: above what Clerk and the API need, and low enough that a slow caller holds nothing for long.
+// Limits of the listeners: above what Clerk and the API need, and low enough that a slow caller
+// holds nothing for long.
 const (
 	readHeaderTimeout = 5 * time.Second
 	readTimeout       = 15 * time.Second // Clerk's own limit for a delivery
@@ -67,8 +68,9 @@ func (p *program) serve(name string, listener net.Listener, handler http.Handler
 	})
 }
 
-// parting has each answer of a process that is about to stop close its connection: the caller's next one finds another
-// process. A server's own SetKeepAlivesEnabled would cut idle connections on which a request may be on its way.
+// parting has each answer of a process that is about to stop close its connection: the caller's
+// next one finds another process. A server's own SetKeepAlivesEnabled would cut idle connections on
+// which a request may be on its way.
 func (p *program) parting(handler http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if p.draining.Load() {

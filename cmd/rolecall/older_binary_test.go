@@ -14,11 +14,13 @@ import (
 	"github.com/callmine/rolecall/internal/pgtest"
 )
 
-// olderRelease is a commit whose binaries may still run while newer ones start: that of schema 00013.
+// olderRelease is a commit whose binaries may still run while newer ones start: that of schema
+// 00013.
 const olderRelease = "03fb23c85cba85456e66573569138febb7756856"
 
-// olderBinary builds the program of back then. Where the history isn't there, as in a shallow clone, the test is left out:
-// package migrations holds the same release's statements against the schema all the same.
+// olderBinary builds the program of back then. Where the history isn't there, as in a shallow
+// clone, the test is left out: package migrations holds the same release's statements against the
+// schema all the same.
 func olderBinary(t *testing.T) string {
 	t.Helper()
 	git := func(args ...string) ([]byte, error) {

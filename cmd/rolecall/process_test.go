@@ -16,7 +16,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// asProgram has the test's binary be the program itself: main, with real arguments, signals and exit codes.
+// asProgram has the test's binary be the program itself: main, with real arguments, signals and
+// exit codes.
 const asProgram = "ROLECALL_TEST_PROGRAM"
 
 // process is a command line in a process of its own.
@@ -29,7 +30,8 @@ type process struct {
 	env    map[string]string
 }
 
-// startProcess starts the program with an environment that has nothing else of ours. It is killed at the test's end.
+// startProcess starts the program with an environment that has nothing else of ours. It is killed
+// at the test's end.
 func startProcess(t *testing.T, env map[string]string, args ...string) *process {
 	t.Helper()
 	return startBinary(t, os.Args[0], env, args...)
@@ -125,8 +127,8 @@ func fetch(ctx context.Context, client *http.Client, url string) (status int, te
 	return response.StatusCode, string(body)
 }
 
-// freeAddr returns an address of this machine on which nothing listens. It is below the ports that the system gives to
-// connections and to other tests' listeners, so that it stays free.
+// freeAddr returns an address of this machine on which nothing listens. It is below the ports that
+// the system gives to connections and to other tests' listeners, so that it stays free.
 func freeAddr(t *testing.T) string {
 	t.Helper()
 	for range 100 {

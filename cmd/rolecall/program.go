@@ -50,8 +50,9 @@ type program struct {
 // parts says which sides of the service a process runs.
 type parts struct{ web, workers bool }
 
-// start runs the service until stop. It fails if the configuration is wrong, the database can't be reached, its schema is
-// older than this binary's, or an address is taken. /readyz is red until it returns.
+// start runs the service until stop. It fails if the configuration is wrong, the database can't be
+// reached, its schema is older than this binary's, or an address is taken. /readyz is red until it
+// returns.
 func start(ctx context.Context, cfg config, which parts, logger *slog.Logger) (_ *program, err error) {
 	p := &program{cfg: cfg, logger: logger, failed: make(chan error, 2), failovers: make(chan pgpool.Change, 4), asked: make(chan struct{})}
 	defer func() {
@@ -88,8 +89,8 @@ func (p *program) readSettings(ctx context.Context, which parts) error {
 	return err
 }
 
-// startSides starts what the process is for. The public address is bound first: where it is taken, nothing has worked. It is
-// served last, so that HTTP ends before the workers do.
+// startSides starts what the process is for. The public address is bound first: where it is taken,
+// nothing has worked. It is served last, so that HTTP ends before the workers do.
 func (p *program) startSides(ctx context.Context, which parts) error {
 	var listener net.Listener
 	var web http.Handler
@@ -117,16 +118,16 @@ func (p *program) startSides(ctx context.Context, which parts) error {
 }
 
 const (
-	// stopTimeout bounds stopping, after the delay: requests, then jobs, then connections. README tells it to operators.
-	// With the default delay it is below the 30 s after which Kubernetes kills.
+	// stopTimeout bounds stopping, after the delay: requests, then jobs, then connections. README
+	// tells it to operators. With the default delay it is below the 30 s after which Kubernetes kills.
 	stopTimeout = 24 * time.Second
-	// requestsTimeout is the part of it that requests under way may take: a command may take 15 s. The rest is the jobs',
-	// which get 5 s to end.
+	// requestsTimeout is the part of it that requests under way may take: a command may take 15 s. The
+	// rest is the jobs', which get 5 s to end.
 	requestsTimeout = 16 * time.Second
 )
 
-// drain turns /readyz red and goes on answering for a while, so that balancers see it and send nothing more. Answers tell
-// callers to close their connections. It ends early if a listener dies.
+// drain turns /readyz red and goes on answering for a while, so that balancers see it and send
+// nothing more. Answers tell callers to close their connections. It ends early if a listener dies.
 func (p *program) drain() error {
 	p.draining.Store(true)
 	timer := time.NewTimer(p.cfg.StopDelay)

@@ -60,7 +60,8 @@ func servingEnv(t *testing.T, databaseURL string) map[string]string {
 	}
 }
 
-// TestAHangingClerkHoldsUpNoStart: the public side answers at once, and whoever finds /readyz green finds it answering.
+// TestAHangingClerkHoldsUpNoStart: the public side answers at once, and whoever finds /readyz green
+// finds it answering.
 func TestAHangingClerkHoldsUpNoStart(t *testing.T) {
 	t.Parallel()
 	clerk, asked := hangingClerk(t)
@@ -127,8 +128,8 @@ func startingConfig(t *testing.T) config {
 	return serving(t, func(c *config) { c.ListenAddr, c.AdminAddr = freeAddr(t), freeAddr(t) })
 }
 
-// requireRedUntil starts a program that waits for something, requires that /readyz is red although the public side answers, and
-// then that it turns green once that is over.
+// requireRedUntil starts a program that waits for something, requires that /readyz is red although
+// the public side answers, and then that it turns green once that is over.
 func requireRedUntil(t *testing.T, cfg config, waits, release func()) {
 	t.Helper()
 	started := make(chan error, 1)
@@ -201,7 +202,8 @@ func TestAProcessWithoutAWebSideIsReady(t *testing.T) {
 	require.NoError(t, p.stop(t.Context()))
 }
 
-// TestWhatNeedsClerksAnswerWaitsForIt: just after the start, in which Clerk isn't waited for any more.
+// TestWhatNeedsClerksAnswerWaitsForIt: just after the start, in which Clerk isn't waited for any
+// more.
 func TestWhatNeedsClerksAnswerWaitsForIt(t *testing.T) {
 	t.Parallel()
 	h := openHouse(t, nil)
@@ -247,7 +249,8 @@ func TestWhatNeedsClerksAnswerWaitsForIt(t *testing.T) {
 	require.Equal(t, "quarantined", h.state(t, message.ID), "a delivery of another instance that came before Clerk had told ours")
 }
 
-// TestSIGTERMTurnsRedFirst: the process goes on answering for the delay, and has callers close their connections.
+// TestSIGTERMTurnsRedFirst: the process goes on answering for the delay, and has callers close
+// their connections.
 func TestSIGTERMTurnsRedFirst(t *testing.T) {
 	t.Parallel()
 	env := servingEnv(t, pgtest.URL(t))
@@ -296,7 +299,8 @@ func TestASecondSignalEndsItAtOnce(t *testing.T) {
 	}
 }
 
-// TestARequestOnItsWayIsAnsweredAtTheEnd: its connection was accepted before the listener closed, and nothing was read of it.
+// TestARequestOnItsWayIsAnsweredAtTheEnd: its connection was accepted before the listener closed,
+// and nothing was read of it.
 func TestARequestOnItsWayIsAnsweredAtTheEnd(t *testing.T) {
 	t.Parallel()
 	p, err := start(t.Context(), serving(t, func(*config) {}), parts{web: true}, slog.New(slog.DiscardHandler))

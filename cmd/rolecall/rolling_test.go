@@ -20,7 +20,8 @@ import (
 )
 
 const (
-	// drainFor is the delay of a stop, and healthEvery how often a balancer asks. README says that one must be above the other.
+	// drainFor is the delay of a stop, and healthEvery how often a balancer asks. README says that one
+	// must be above the other.
 	drainFor    = 1500 * time.Millisecond
 	healthEvery = 50 * time.Millisecond
 )
@@ -43,7 +44,8 @@ type rolling struct {
 	reads, delivered atomic.Int64
 }
 
-// TestARollingRestartFailsNoRequest: behind a balancer that only passes connections on, and behind nginx.
+// TestARollingRestartFailsNoRequest: behind a balancer that only passes connections on, and behind
+// nginx.
 func TestARollingRestartFailsNoRequest(t *testing.T) {
 	t.Parallel()
 	t.Run("a TCP balancer", func(t *testing.T) {
@@ -108,7 +110,7 @@ func (r *rolling) restartBoth(t *testing.T, seen func(i int)) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	r.load(t, ctx)
+	r.load(ctx, t)
 	r.further(t)
 	for i, old := range r.processes {
 		old.signal(t, syscall.SIGTERM)
@@ -135,7 +137,7 @@ func (r *rolling) further(t *testing.T) {
 }
 
 // load begins to ask and to deliver, on connections that are kept and on new ones.
-func (r *rolling) load(t *testing.T, ctx context.Context) { //nolint:revive // a test's first argument is t
+func (r *rolling) load(ctx context.Context, t *testing.T) {
 	t.Helper()
 	signer, err := svix.NewWebhook(r.secret)
 	require.NoError(t, err)
@@ -147,7 +149,8 @@ func (r *rolling) load(t *testing.T, ctx context.Context) { //nolint:revive // a
 	}
 }
 
-// caller does one thing again and again until ctx ends, and notes each failure. What is under way then may end.
+// caller does one thing again and again until ctx ends, and notes each failure. What is under way
+// then may end.
 func (r *rolling) caller(ctx context.Context, keep bool, do func(context.Context, *wire) error) {
 	r.work.Go(func() {
 		w := &wire{dial: r.dial, keep: keep}

@@ -8,12 +8,14 @@ import (
 	"time"
 )
 
-// lastRequests is how long a closed listener waits for requests on connections of which nothing was read yet. Such a
-// request is on its way, or the caller opened the connection for later: then it loses nothing.
+// lastRequests is how long a stop waits, once the listener is closed, for requests on connections
+// from which nothing was read yet. Either the request is on its way, or the caller opened the
+// connection for later and loses nothing.
 const lastRequests = 500 * time.Millisecond
 
-// traffic knows the connections of a server on which a request is under way or may be on its way. A server's own Shutdown
-// drops a request that it reads after it began, without an answer: so no more may come by then.
+// traffic knows the connections of a server on which a request is under way or may be on its way. A
+// server's own Shutdown drops a request that it reads after it began, without an answer: so no more
+// may come by then.
 type traffic struct {
 	mu    sync.Mutex
 	busy  map[net.Conn]struct{}
@@ -52,7 +54,8 @@ func (t *traffic) note(conn net.Conn, state http.ConnState) {
 	}
 }
 
-// settle waits until no connection is busy, but not for longer than [lastRequests]: Shutdown waits for what goes on then.
+// settle waits until no connection is busy, but not for longer than [lastRequests]: Shutdown waits
+// for what goes on then.
 func (t *traffic) settle(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, lastRequests)
 	defer cancel()

@@ -18,7 +18,8 @@ func dialTCP(addr string) dialer {
 	return func(ctx context.Context) (net.Conn, error) { return new(net.Dialer).DialContext(ctx, "tcp", addr) }
 }
 
-// wire is a caller that tries nothing twice, which [http.Client] does unasked. It is for one goroutine.
+// wire is a caller that tries nothing twice, which [http.Client] does unasked. It is for one
+// goroutine.
 type wire struct {
 	dial   dialer
 	keep   bool // the connection, for as long as the server does

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// CheckURL returns what is wrong with the address of a Backend API, in words that complete "it is wrong: …". It names no part
-// of the address, which may contain a password.
+// CheckURL returns what is wrong with the address of a Backend API, in words that complete "it is
+// wrong: …". It names no part of the address, which may contain a password.
 func CheckURL(raw string) error { return validateURL(raw) }
 
 // CheckSecretKey returns what is wrong with the form of a secret key. It names no part of it.
