@@ -108,7 +108,7 @@ func isElses(name, value string) bool {
 
 // otherNames are what other programs call our settings.
 func otherNames() map[string]string {
-	return map[string]string{
+	return map[string]string{ //nolint:gosec // names, no values
 		"CLERK_API_KEY": "CLERK_SECRET_KEY", "CLERK_JWT_ISSUER_DOMAIN": "CLERK_ISSUER", "CLERK_JWT_ISSUER": "CLERK_ISSUER",
 		"CLERK_WEBHOOK_SIGNING_KEY": "CLERK_WEBHOOK_SIGNING_SECRET", "CLERK_WEBHOOK_KEY": "CLERK_WEBHOOK_SIGNING_SECRET",
 		"SVIX_WEBHOOK_SECRET": "CLERK_WEBHOOK_SIGNING_SECRET",

@@ -112,7 +112,7 @@ func (d *doctor) examine(ctx context.Context) []finding {
 		looking.Go(func() { found[i] = look(ctx) })
 	}
 	looking.Wait()
-	return slices.Concat(append(found, d.mirror(ctx))...)
+	return append(slices.Concat(found...), d.mirror(ctx)...)
 }
 
 // timed bounds one look.
@@ -152,7 +152,7 @@ func faultsOf(err error) []string {
 	if err == nil {
 		return nil
 	}
-	if several, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // only what was joined is taken apart
+	if several, ok := err.(interface{ Unwrap() []error }); ok {
 		var all []string
 		for _, one := range several.Unwrap() {
 			all = append(all, faultsOf(one)...)

@@ -54,7 +54,7 @@ func (d *dating) RoundTrip(r *http.Request) (*http.Response, error) {
 	response, err := d.next.RoundTrip(r)
 	if err == nil {
 		if at, err := http.ParseTime(response.Header.Get("Date")); err == nil {
-			d.ahead.Store(new(at.Add(time.Second / 2).Sub(time.Now())))
+			d.ahead.Store(new(time.Until(at.Add(time.Second / 2))))
 		}
 	}
 	return response, err

@@ -109,17 +109,24 @@ func TestDoctorNamesWhatIsWrong(t *testing.T) {
 		"a setting":   {set("ROLECALL_LISTEN_ADDR", "8080"), "settings", verdictWrong, "ROLECALL_LISTEN_ADDR", "write host:port"},
 		"no database": {set("DATABASE_URL", "postgres://u:opensesame@127.0.0.1:1/none"), "DATABASE_URL", verdictWrong, "refused", "see that Postgres runs"},
 		"never migrated": {
-			func(t *testing.T, b *sweepBundle) { b.env["DATABASE_URL"] = pgtest.EmptyURL(t) }, "schema", verdictWrong, "no schema", "rolecall migrate",
+			func(t *testing.T, b *sweepBundle) {
+				t.Helper()
+				b.env["DATABASE_URL"] = pgtest.EmptyURL(t)
+			}, "schema", verdictWrong, "no schema", "rolecall migrate",
 		},
 		"a role without rights": {withoutRights, "DATABASE_URL", verdictWrong, "may not use the schema", "GRANT USAGE"},
 		"another database to read": {
-			func(t *testing.T, b *sweepBundle) { b.env["ROLECALL_READ_DATABASE_URL"] = pgtest.URL(t) },
+			func(t *testing.T, b *sweepBundle) {
+				t.Helper()
+				b.env["ROLECALL_READ_DATABASE_URL"] = pgtest.URL(t)
+			},
 			"ROLECALL_READ_DATABASE_URL", verdictWrong, "another database", "the same database",
 		},
 		"a wrong key":      {set("CLERK_SECRET_KEY", "sk_test_opensesame"), "Clerk instance", verdictWrong, "status 401", "CLERK_SECRET_KEY"},
 		"another instance": {set("CLERK_INSTANCE_ID", "ins_other"), "Clerk instance", verdictWrong, "ins_other", "two environments"},
 		"a mirror of another": {
 			func(t *testing.T, b *sweepBundle) {
+				t.Helper()
 				other := patient(t)
 				other.report(t, exitOK, "backfill")
 				_, err := other.db.Exec(t.Context(), "UPDATE rolecall.sweeps SET instance_id = 'ins_other'")
@@ -153,6 +160,7 @@ func TestDoctorNamesWhatIsWrong(t *testing.T) {
 		},
 		"a taken address": {
 			func(t *testing.T, b *sweepBundle) {
+				t.Helper()
 				other := httptest.NewServer(http.NotFoundHandler())
 				t.Cleanup(other.Close)
 				b.env["ROLECALL_LISTEN_ADDR"] = other.Listener.Addr().String()

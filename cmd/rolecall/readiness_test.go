@@ -261,7 +261,7 @@ func TestSIGTERMTurnsRedFirst(t *testing.T) {
 	t.Cleanup(kept.close)
 	response, err := kept.get(t.Context(), "/v1/me", "")
 	require.NoError(t, err)
-	require.False(t, response.Close)
+	require.False(t, response.closes)
 
 	began := time.Now()
 	p.signal(t, syscall.SIGTERM)
@@ -272,8 +272,8 @@ func TestSIGTERMTurnsRedFirst(t *testing.T) {
 	for range 2 { // on the connection from before, and on a new one
 		response, err = kept.get(t.Context(), "/v1/me", "")
 		require.NoError(t, err)
-		require.Equal(t, http.StatusUnauthorized, response.StatusCode)
-		require.True(t, response.Close, "the caller is told to close")
+		require.Equal(t, http.StatusUnauthorized, response.status)
+		require.True(t, response.closes, "the caller is told to close")
 	}
 	status, _ := fetch(t.Context(), p.client, "http://"+env["ROLECALL_ADMIN_ADDR"]+"/healthz")
 	require.Equal(t, http.StatusOK, status)
@@ -324,7 +324,7 @@ func TestARequestOnItsWayIsAnsweredAtTheEnd(t *testing.T) {
 	}, 5*time.Second, time.Millisecond)
 	response, err := late.get(t.Context(), "/v1/me", "")
 	require.NoError(t, err)
-	require.Equal(t, http.StatusUnauthorized, response.StatusCode)
-	require.True(t, response.Close)
+	require.Equal(t, http.StatusUnauthorized, response.status)
+	require.True(t, response.closes)
 	require.NoError(t, <-stopped)
 }

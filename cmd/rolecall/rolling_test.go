@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"io"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -178,9 +177,8 @@ func (r *rolling) read(ctx context.Context, w *wire) error {
 	if err != nil {
 		return fmt.Errorf("ask: %w", err)
 	}
-	if response.StatusCode != http.StatusOK {
-		body, _ := io.ReadAll(response.Body) // in memory
-		return fmt.Errorf("ask: status %d: %s", response.StatusCode, body)
+	if response.status != http.StatusOK {
+		return fmt.Errorf("ask: status %d: %s", response.status, response.text)
 	}
 	r.reads.Add(1)
 	return nil
@@ -211,9 +209,8 @@ func (r *rolling) deliver(ctx context.Context, w *wire, signer *svix.Webhook) er
 	if err != nil {
 		return fmt.Errorf("deliver: %w", err)
 	}
-	if response.StatusCode != http.StatusOK {
-		body, _ := io.ReadAll(response.Body) // in memory
-		return fmt.Errorf("deliver: status %d: %s", response.StatusCode, body)
+	if response.status != http.StatusOK {
+		return fmt.Errorf("deliver: status %d: %s", response.status, response.text)
 	}
 	r.delivered.Add(1)
 	return nil

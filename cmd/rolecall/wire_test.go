@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -34,11 +33,18 @@ func (w *wire) close() {
 	}
 }
 
+// reply is an answer that was read whole.
+type reply struct {
+	status int
+	closes bool // the connection
+	text   string
+}
+
 // get asks as the bearer of a token.
-func (w *wire) get(ctx context.Context, path, token string) (*http.Response, error) {
+func (w *wire) get(ctx context.Context, path, token string) (reply, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://rolecall"+path, nil)
 	if err != nil {
-		return nil, err
+		return reply{}, err
 	}
 	if token != "" {
 		request.Header.Set("Authorization", "Bearer "+token)
@@ -46,39 +52,38 @@ func (w *wire) get(ctx context.Context, path, token string) (*http.Response, err
 	return w.do(ctx, request)
 }
 
-// do sends a request once. The answer's body is read.
-func (w *wire) do(ctx context.Context, request *http.Request) (*http.Response, error) {
+// do sends a request once.
+func (w *wire) do(ctx context.Context, request *http.Request) (reply, error) {
 	if w.conn == nil {
 		conn, err := w.dial(ctx)
 		if err != nil {
-			return nil, fmt.Errorf("dial: %w", err)
+			return reply{}, fmt.Errorf("dial: %w", err)
 		}
 		w.conn, w.reader = conn, bufio.NewReader(conn)
 	}
 	request.Close = !w.keep
-	response, err := w.exchange(request)
-	if err != nil || response.Close || request.Close {
+	answered, err := w.exchange(request)
+	if err != nil || answered.closes || request.Close {
 		w.close()
 	}
-	return response, err
+	return answered, err
 }
 
-func (w *wire) exchange(request *http.Request) (*http.Response, error) {
+func (w *wire) exchange(request *http.Request) (reply, error) {
 	if err := w.conn.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
-		return nil, err
+		return reply{}, err
 	}
 	if err := request.Write(w.conn); err != nil {
-		return nil, fmt.Errorf("send: %w", err)
+		return reply{}, fmt.Errorf("send: %w", err)
 	}
 	response, err := http.ReadResponse(w.reader, request)
 	if err != nil {
-		return nil, fmt.Errorf("read answer: %w", err)
+		return reply{}, fmt.Errorf("read answer: %w", err)
 	}
 	defer func() { _ = response.Body.Close() }()
 	body, err := io.ReadAll(response.Body)
 	if err != nil {
-		return nil, fmt.Errorf("read body: %w", err)
+		return reply{}, fmt.Errorf("read body: %w", err)
 	}
-	response.Body = io.NopCloser(bytes.NewReader(body))
-	return response, nil
+	return reply{status: response.StatusCode, closes: response.Close, text: string(body)}, nil
 }
