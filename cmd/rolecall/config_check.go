@@ -55,17 +55,17 @@ func checkDatabaseURL(setting, value string) error {
 	const form = "write postgres://user:password@host:5432/database" //nolint:gosec // an example
 	scheme, rest, isURL := strings.Cut(value, "://")
 	if !isURL && !strings.Contains(value, "=") {
-		return wrong(setting, "it is not a Postgres URL: %s", form)
+		return fmt.Errorf("%s is not a Postgres URL: %s", setting, form)
 	}
 	if isURL && !strings.Contains(scheme, "=") && scheme != "postgres" && scheme != "postgresql" {
-		return wrong(setting, "it is not a Postgres URL, which begins with postgres://: %s", form)
+		return fmt.Errorf("%s is not a Postgres URL, which begins with postgres://: %s", setting, form)
 	}
 	if isURL && scheme != "" && misplacedAt(rest) {
-		return wrong(setting, "it is not a Postgres URL: write the characters @ : / ? # %% of its password as %%40 %%3A %%2F %%3F %%23 %%25")
+		return fmt.Errorf("%s is not a Postgres URL: write the characters @ : / ? # %% of its password as %%40 %%3A %%2F %%3F %%23 %%25", setting)
 	}
 	if _, err := pgxpool.ParseConfig(value); err != nil { // which would print the URL
-		return wrong(setting, "it is not a Postgres URL that can be read: look at its port and parameters (sslmode, files of certificates), "+
-			"and write the characters @ : / ? # %% of its password as %%40 %%3A %%2F %%3F %%23 %%25")
+		return fmt.Errorf("%s is not a Postgres URL that can be read: look at its port and parameters (sslmode, files of certificates), "+
+			"and write the characters @ : / ? # %% of its password as %%40 %%3A %%2F %%3F %%23 %%25", setting)
 	}
 	return nil
 }
