@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 
 	"github.com/MicahParks/jwkset"
 	"github.com/clerk/clerk-sdk-go/v2"
@@ -26,13 +27,16 @@ type signingKeys map[string]*clerk.JSONWebKey
 
 // fetchSigningKeys gets a JSON Web Key Set (RFC 7517) and returns its keys for RS256 signatures. Anything but a 200 with
 // at least one such key is an error: an empty set or an error page must not replace keys that work.
-func fetchSigningKeys(ctx context.Context, client *http.Client, url string) (signingKeys, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
+func fetchSigningKeys(ctx context.Context, client *http.Client, address string) (signingKeys, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, http.NoBody)
 	if err != nil {
-		return nil, fmt.Errorf("build key set request: %w", err)
+		return nil, errors.New("build key set request: its address can't be read")
 	}
 	req.Header.Set("Accept", "application/json")
 	resp, err := client.Do(req)
+	if lost, ok := errors.AsType[*url.Error](err); ok {
+		err = lost.Err // the address may hold a password, and errors are logged
+	}
 	if err != nil {
 		return nil, fmt.Errorf("request key set: %w", err)
 	}

@@ -16,30 +16,44 @@ import (
 const checkTimeout = time.Second
 
 // startAdmin serves what is for operators, on a listener of its own that faces no customer.
-func (p *program) startAdmin(ctx context.Context) (err error) {
+func (p *program) startAdmin(ctx context.Context) error {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
 	mux.HandleFunc("GET /readyz", p.ready)
 	p.metrics.registry.MustRegister(newStatusCollector(p.admins, p.cfg.sweepsEvery(), p.lockout))
 	mux.Handle("GET /metrics", promhttp.HandlerFor(p.metrics.registry, promhttp.HandlerOpts{Registry: p.metrics.registry}))
-	p.admin, err = p.listen(ctx, "admin", p.cfg.AdminAddr, mux)
-	return err
+	listener, err := p.listen(ctx, "admin", "ROLECALL_ADMIN_ADDR", p.cfg.AdminAddr)
+	if err != nil {
+		return err
+	}
+	p.serve("admin", listener, mux)
+	p.admin = listener.Addr().String()
+	return nil
 }
 
-// ready answers 200 if this process should get traffic: it isn't stopping, the database answers, can be written to and has
-// a schema that fits, and the mirror was compared with Clerk at least once, if this process is to compare it. Before, it
-// may be empty, and would refuse everybody. That a later comparison is overdue turns nothing red: answers go on, and
+// ready answers 200 if this process should get traffic: everything runs that it is to run, it isn't
+// stopping, the database answers, can be written to and has a schema that fits, and the mirror was
+// compared with Clerk at least once, if this process is to compare it. Before, it may be empty, and
+// would refuse everybody. That a later comparison is overdue turns nothing red: answers go on, and
 // say how old they are.
 func (p *program) ready(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := context.WithTimeout(r.Context(), checkTimeout)
+	switch { // without the database: a balancer learns it at once
+	case p.draining.Load():
+		http.Error(w, "stopping", http.StatusServiceUnavailable)
+		return
+	case !p.started.Load():
+		http.Error(w, "starting", http.StatusServiceUnavailable)
+		return
+	}
+	// A prober that gives up earlier must not cut a connection to the database in the middle of a
+	// question.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), checkTimeout)
 	defer cancel()
 	var readOnly bool
 	unfilled, err := p.unfilled(ctx)
 	err = errors.Join(err, migrations.Check(ctx, p.admins),
 		p.admins.QueryRow(ctx, "SELECT current_setting('transaction_read_only')::boolean").Scan(&readOnly))
 	switch {
-	case p.draining.Load():
-		http.Error(w, "stopping", http.StatusServiceUnavailable)
 	case err != nil || readOnly:
 		p.logger.WarnContext(ctx, "not ready", "error", err, "read_only", readOnly)
 		http.Error(w, "the database is away or read-only, or its schema is outdated", http.StatusServiceUnavailable)

@@ -26,6 +26,9 @@ func TestMain(m *testing.M) {
 	if size := os.Getenv(populatedClerk); size != "" {
 		os.Exit(servePopulated(size))
 	}
+	if os.Getenv(asProgram) != "" {
+		main()
+	}
 	os.Exit(pgtest.Main(m))
 }
 

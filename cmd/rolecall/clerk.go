@@ -31,6 +31,7 @@ func (c config) openClerk(logger *slog.Logger, observe func(clerkapi.Call)) (*cl
 func (p *program) startClerk(ctx context.Context) (err error) {
 	p.instance.Store(&p.cfg.InstanceID)
 	if p.cfg.SecretKey == "" {
+		close(p.asked)
 		p.logger.WarnContext(ctx, "CLERK_SECRET_KEY is not set: the mirror is never compared with Clerk")
 		if p.cfg.InstanceID == "" {
 			p.logger.WarnContext(ctx, "CLERK_INSTANCE_ID is not set: examples that Clerk's dashboard sends would be applied")
@@ -46,36 +47,53 @@ func (p *program) startClerk(ctx context.Context) (err error) {
 }
 
 const (
-	// learnTimeout is how long a start waits for Clerk to tell the instance.
+	// learnTimeout is how long Clerk may take to tell the instance.
 	learnTimeout = 3 * time.Second
 	// learnEvery is how often Clerk is asked again while it doesn't.
 	learnEvery = 10 * time.Second
 )
 
-// checkInstance asks Clerk which instance the secret key is of, and which kind, which decides how often Clerk may be asked. If
-// the mirror is of another instance the mirror's counts, and Clerk isn't asked about strangers; the sweeps say so. While
-// Clerk doesn't answer, the mirror's counts too; if there is none, every delivery is ours.
+// checkInstance asks Clerk, in the background, which instance the secret key is of, and which kind,
+// which decides how often Clerk may be asked. If the mirror is of another instance the mirror's
+// counts, and Clerk isn't asked about strangers; the sweeps say so. While Clerk doesn't answer, the
+// mirror's counts too; if there is none, every delivery is ours.
 func (p *program) checkInstance(ctx context.Context) {
-	if p.askInstance(ctx) {
-		return
+	if want, err := p.cfg.mirrored(ctx, p.admins); err == nil && want != "" { // else asking says what is wrong
+		p.instance.Store(&want)
 	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	var asking sync.WaitGroup
 	asking.Go(func() {
+		told := p.askInstance(ctx)
+		close(p.asked)
 		ticker := time.NewTicker(learnEvery)
 		defer ticker.Stop()
-		for {
+		for !told {
 			select {
 			case <-ctx.Done():
 				return
 			case <-ticker.C:
-				if p.askInstance(ctx) {
-					return
-				}
+				told = p.askInstance(ctx)
 			}
 		}
 	})
 	p.cleanup.add("asking for the instance", func(context.Context) error { cancel(); asking.Wait(); return nil })
+}
+
+// awaitClerk waits until Clerk was asked for the instance once, which takes [learnTimeout] at most.
+// Only what needs the answer waits: a hanging Clerk holds up neither the start nor other requests.
+func (p *program) awaitClerk(ctx context.Context) {
+	select {
+	case <-p.asked:
+	case <-ctx.Done():
+	}
+}
+
+// awaitInstance waits for Clerk where nothing else says which deliveries are ours.
+func (p *program) awaitInstance(ctx context.Context) {
+	if p.instance.String() == "" {
+		p.awaitClerk(ctx)
+	}
 }
 
 // askInstance reports whether Clerk told the instance.
@@ -109,8 +127,10 @@ func (p *program) askInstance(ctx context.Context) bool {
 // errForeignKey keeps Clerk from being asked about strangers.
 var errForeignKey = errors.New("the secret key isn't known to be of the mirror's instance")
 
-// mayAsk returns an error unless the secret key is of the mirror's instance.
+// mayAsk returns an error unless the secret key is of the mirror's instance. Just after the start
+// it waits for Clerk to say.
 func (p *program) mayAsk() error {
+	<-p.asked
 	if !p.ownKey.Load() {
 		return errForeignKey
 	}
@@ -132,19 +152,29 @@ func (p *program) refresher() (api.Refresher, error) {
 	r, err := jobs.NewRefresher(jobs.RefresherConfig{
 		Pool: p.work, Directory: p.clerk, Allowed: p.mayAsk, UserMemberships: p.clerk.UserMemberships,
 	})
-	return refresher{r}, err
+	return refresher{r, p.awaitClerk}, err
 }
 
 // refresher asks Clerk on behalf of a stranger who waits: no sweep is before them.
-type refresher struct{ *jobs.Refresher }
+type refresher struct {
+	*jobs.Refresher
+
+	await func(context.Context) // until it is known whether Clerk may be asked
+}
 
 // Refresh implements [api.Refresher].
 func (r refresher) Refresh(ctx context.Context, userID, organizationID string) error {
+	if r.await(ctx); ctx.Err() != nil {
+		return ctx.Err()
+	}
 	return r.Refresher.Refresh(clerkapi.Interactive(ctx, clerkapi.ForStranger), userID, organizationID)
 }
 
 // RefreshUser implements [api.Refresher].
 func (r refresher) RefreshUser(ctx context.Context, userID string) error {
+	if r.await(ctx); ctx.Err() != nil {
+		return ctx.Err()
+	}
 	return r.Refresher.RefreshUser(clerkapi.Interactive(ctx, clerkapi.ForStranger), userID)
 }
 

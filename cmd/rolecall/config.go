@@ -4,13 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net/url"
 	"reflect"
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/caarlos0/env/v11"
 
 	"github.com/callmine/rolecall/api"
 	"github.com/callmine/rolecall/webhooks"
@@ -24,15 +23,16 @@ type config struct {
 	DirectDatabaseURL string        `env:"ROLECALL_DIRECT_DATABASE_URL" secret:"url" help:"the same Postgres without a pooler that gives a server to each transaction; needed if DATABASE_URL leads to one"`
 	MaxConnections    int           `env:"ROLECALL_MAX_CONNECTIONS" help:"connections that a process opens to Postgres at most; default: pool_max_conns of the URL, else 58"`
 	SigningSecrets    []string      `env:"CLERK_WEBHOOK_SIGNING_SECRET" secret:"all" help:"signing secret of the webhook endpoint (whsec_…); several, comma-separated, during a rotation"`
-	Issuer            string        `env:"CLERK_ISSUER" help:"exact issuer of session tokens, such as https://clerk.example.com"`
-	JWKSURL           string        `env:"CLERK_JWKS_URL" help:"where Clerk publishes its keys; default: the issuer's /.well-known/jwks.json"`
+	Issuer            string        `env:"CLERK_ISSUER" secret:"web" help:"exact issuer of session tokens, such as https://clerk.example.com"`
+	JWKSURL           string        `env:"CLERK_JWKS_URL" secret:"web" help:"where Clerk publishes its keys; default: the issuer's /.well-known/jwks.json"`
 	SecretKey         string        `env:"CLERK_SECRET_KEY" secret:"all" help:"secret key of the Clerk instance (sk_…): without it nothing is compared with Clerk, and what no webhook told stays unknown"`
-	APIURL            string        `env:"CLERK_API_URL" envDefault:"https://api.clerk.com/v1" help:"where Clerk's Backend API is"`
+	APIURL            string        `env:"CLERK_API_URL" envDefault:"https://api.clerk.com/v1" secret:"web" help:"where Clerk's Backend API is"`
 	InstanceID        string        `env:"CLERK_INSTANCE_ID" help:"Clerk instance whose webhooks are ours (ins_…); others, and the examples that Clerk's dashboard sends, are quarantined; default: the secret key's"`
-	AuthorizedParties []string      `env:"CLERK_AUTHORIZED_PARTIES" help:"origins whose session tokens are accepted (azp), comma-separated; empty takes every one"`
+	AuthorizedParties []string      `env:"CLERK_AUTHORIZED_PARTIES" secret:"web" help:"origins whose session tokens are accepted (azp), comma-separated; empty takes every one"`
 	TemplateTokens    bool          `env:"ROLECALL_ACCEPT_TEMPLATE_TOKENS" envDefault:"false" help:"whether tokens of JWT templates count as their user's sessions; then so do those that were made for other services"`
 	ListenAddr        string        `env:"ROLECALL_LISTEN_ADDR" envDefault:":8080" help:"where webhooks and the API listen"`
 	AdminAddr         string        `env:"ROLECALL_ADMIN_ADDR" envDefault:"127.0.0.1:9090" help:"where /healthz, /readyz and /metrics listen"`
+	StopDelay         time.Duration `env:"ROLECALL_STOP_DELAY" envDefault:"5s" help:"time from SIGTERM, which turns /readyz red, to the end of answering, as a Go duration; 0 for none"`
 	ServiceTokens     string        `env:"ROLECALL_SERVICE_TOKEN_HASHES" secret:"all" help:"services that may ask about anybody: name:SHA-256 of its token in hex, comma-separated"`
 	SweepInterval     time.Duration `env:"ROLECALL_SWEEP_INTERVAL" envDefault:"1h" help:"time from one comparison with Clerk to the next, as a Go duration; the first is at the start; 0 turns both off"`
 	MaxRemovalRatio   float64       `env:"ROLECALL_MAX_REMOVAL_RATIO" envDefault:"0.05" help:"part of all memberships that a comparison may remove without being told to; ten it may always"`
@@ -40,21 +40,6 @@ type config struct {
 	BodyRetention     time.Duration `env:"ROLECALL_BODY_RETENTION" envDefault:"2160h" help:"how long the bodies of webhooks are kept, as a Go duration; 0 keeps them for ever"`
 	PolicyFile        string        `env:"ROLECALL_POLICY_FILE" help:"YAML file that says which role may do what; default: the built-in policy"`
 	LogLevel          slog.Level    `env:"ROLECALL_LOG_LEVEL" envDefault:"info" help:"debug, info, warn or error"`
-}
-
-// readConfig reads the process environment.
-func readConfig() (config, error) {
-	cfg, err := env.ParseAs[config]()
-	if err != nil {
-		return config{}, fmt.Errorf("read configuration: %w", err)
-	}
-	for _, list := range [][]string{cfg.SigningSecrets, cfg.AuthorizedParties} {
-		for i := range list {
-			list[i] = strings.TrimSpace(list[i])
-		}
-	}
-	cfg.InstanceID, cfg.SecretKey = strings.TrimSpace(cfg.InstanceID), strings.TrimSpace(cfg.SecretKey)
-	return cfg, nil
 }
 
 // requireServing returns an error for each thing that serving needs and the configuration lacks or has wrong.
@@ -65,18 +50,19 @@ func (c config) requireServing(which parts) error {
 			errs = append(errs, fmt.Errorf("%s is missing: %s", name, what))
 		}
 	}
-	need(c.DatabaseURL != "", "DATABASE_URL", "the Postgres to use")
-	need(!which.web || len(c.SigningSecrets) > 0, "CLERK_WEBHOOK_SIGNING_SECRET", "the signing secret of the webhook endpoint")
-	need(!which.web || c.Issuer != "", "CLERK_ISSUER", "the issuer of session tokens")
+	need(c.DatabaseURL != "", "DATABASE_URL", "the Postgres to use, as postgres://user:password@host:5432/database")
+	need(!which.web || len(c.SigningSecrets) > 0, "CLERK_WEBHOOK_SIGNING_SECRET",
+		"the signing secret of the webhook endpoint (whsec_…), from its page in Clerk's dashboard")
+	need(!which.web || c.Issuer != "", "CLERK_ISSUER", "the issuer of session tokens: the Frontend API URL in Clerk's dashboard")
 	return errors.Join(append(errs, c.check(which))...)
 }
 
 // check returns an error for each thing that is configured and wrong. What isn't configured is right.
 func (c config) check(which parts) error {
-	var errs []error
+	errs := []error{c.checkQuotes(), c.checkDatabases(which), c.checkAddresses(which), c.checkClerk()}
 	if which.web {
 		_, err := c.serviceTokens()
-		errs = append(errs, err)
+		errs = append(errs, err, c.checkIssuer())
 	}
 	if which.web && len(c.SigningSecrets) > 0 {
 		_, err := c.verifier()
@@ -84,14 +70,18 @@ func (c config) check(which parts) error {
 	}
 	for _, party := range c.AuthorizedParties {
 		if u, err := url.Parse(party); err != nil || u.Host == "" || u.Scheme+"://"+u.Host != party {
-			errs = append(errs, fmt.Errorf("CLERK_AUTHORIZED_PARTIES: %q is not an origin such as https://app.example.com", party))
+			errs = append(errs, wrong("CLERK_AUTHORIZED_PARTIES", "%s is not an origin: write scheme and host only, such as https://app.example.com",
+				shown(party)))
 		}
 	}
 	if c.MaxConnections < 0 {
 		errs = append(errs, errors.New("ROLECALL_MAX_CONNECTIONS must be positive; leave it empty for the default"))
 	}
 	if c.BodyRetention < 0 {
-		errs = append(errs, errors.New("ROLECALL_BODY_RETENTION must not be negative"))
+		errs = append(errs, errors.New("ROLECALL_BODY_RETENTION must not be negative: write 0 to keep bodies for ever"))
+	}
+	if c.StopDelay < 0 {
+		errs = append(errs, errors.New("ROLECALL_STOP_DELAY must not be negative: write 0 for none"))
 	}
 	return errors.Join(append(errs, c.checkSweeping())...)
 }
@@ -118,16 +108,16 @@ func (c config) verifier() (*webhooks.Verifier, error) {
 func (c config) checkSweeping() error {
 	var errs []error
 	if c.InstanceID != "" && !strings.HasPrefix(c.InstanceID, "ins_") {
-		errs = append(errs, errors.New("CLERK_INSTANCE_ID is not an instance: it begins with ins_"))
+		errs = append(errs, errors.New("CLERK_INSTANCE_ID is not an instance: one begins with ins_; leave it empty to take the secret key's"))
 	}
 	if c.SweepInterval < 0 {
-		errs = append(errs, errors.New("ROLECALL_SWEEP_INTERVAL must not be negative"))
+		errs = append(errs, errors.New("ROLECALL_SWEEP_INTERVAL must not be negative: write 0 to turn comparing off"))
 	}
 	if !(c.MaxRemovalRatio > 0 && c.MaxRemovalRatio <= 1) {
-		errs = append(errs, errors.New("ROLECALL_MAX_REMOVAL_RATIO must be above 0 and at most 1"))
+		errs = append(errs, errors.New("ROLECALL_MAX_REMOVAL_RATIO must be above 0 and at most 1: write 0.05 for 5 %"))
 	}
-	if !(c.ClerkRate >= 0) {
-		errs = append(errs, errors.New("ROLECALL_CLERK_RATE must not be negative"))
+	if !(c.ClerkRate >= 0) || math.IsInf(c.ClerkRate, 0) {
+		errs = append(errs, errors.New("ROLECALL_CLERK_RATE must be 0 or a number above: write 0 for the default"))
 	}
 	return errors.Join(errs...)
 }
@@ -141,10 +131,19 @@ func (c config) sweepsEvery() time.Duration {
 }
 
 // setting is one field of the configuration as people see it.
-type setting struct{ name, value, fallback, help string }
+type setting struct{ name, value, secret, fallback, help string }
 
 // settings lists all fields with their values redacted.
 func (c config) settings() []setting {
+	out := c.settingsInClear()
+	for i := range out {
+		out[i].value = redact(out[i].secret, out[i].value)
+	}
+	return out
+}
+
+// settingsInClear lists all fields as they are.
+func (c config) settingsInClear() []setting {
 	v := reflect.ValueOf(c)
 	out := make([]setting, v.NumField())
 	for i := range out {
@@ -157,7 +156,7 @@ func (c config) settings() []setting {
 			value = strings.Join(list, ",")
 		}
 		out[i] = setting{
-			name: field.Tag.Get("env"), value: redact(field.Tag.Get("secret"), value),
+			name: field.Tag.Get("env"), value: value, secret: field.Tag.Get("secret"),
 			fallback: field.Tag.Get("envDefault"), help: field.Tag.Get("help"),
 		}
 	}
@@ -167,24 +166,35 @@ func (c config) settings() []setting {
 // redact hides what must not be printed of a value.
 func redact(how, value string) string {
 	switch {
-	case how == "" || value == "":
-		return value
+	case value == "":
+		return ""
+	case how == "":
+		return hide(value)
 	case how == "url":
 		return redactURL(value)
+	case how == "web":
+		parts := strings.Split(value, ",")
+		for i := range parts {
+			parts[i] = redactWeb(parts[i])
+		}
+		return strings.Join(parts, ",")
 	default:
-		return "[redacted]"
+		return redacted
 	}
 }
+
+// redacted is printed in the place of a secret.
+const redacted = "[redacted]"
 
 // redactURL hides all of a Postgres URL that might be a secret, and all of what can't be relied on to be one.
 func redactURL(value string) string {
 	u, err := url.Parse(value)
 	if err != nil || u.Scheme != "postgres" && u.Scheme != "postgresql" || !strings.HasPrefix(value, u.Scheme+"://") {
-		return "[redacted]"
+		return redacted
 	}
 	_, rest, _ := strings.Cut(value, "://")
 	if end := strings.IndexAny(rest, "/?#"); end >= 0 && strings.Contains(rest[end:], "@") {
-		return "[redacted]" // a password that isn't escaped may go on in the path, the query or the fragment
+		return redacted // a password that isn't escaped may go on in the path, the query or the fragment
 	}
 	query := u.Query()
 	for name := range query {

@@ -17,7 +17,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/joho/godotenv"
 
 	"github.com/callmine/rolecall/api"
 	"github.com/callmine/rolecall/internal/clerksim"
@@ -36,12 +35,17 @@ type devCommand struct {
 
 // run starts Postgres, the simulated Clerk and the service, shows them at work, and runs until ctx ends.
 func (c *devCommand) run(ctx context.Context, io streams) (err error) {
-	if err := godotenv.Load(); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("read .env: %w", err)
+	if err := loadDotEnv(); err != nil {
+		return err
 	}
 	cfg, err := readConfig()
 	if err != nil {
 		return err
+	}
+	for _, s := range strays(cfg, os.Environ()) {
+		if s.ours() { // of Clerk dev takes nothing
+			fmt.Fprintln(io.err, "rolecall: warning:", s)
+		}
 	}
 	policy, err := cfg.policy(ctx)
 	if err != nil {
@@ -236,7 +240,7 @@ func (c *devCommand) simulate(cfg *config) (devWorld, string, error) {
 	if err != nil {
 		return devWorld{}, "", err
 	}
-	cfg.ListenAddr, cfg.AdminAddr = c.Listen, c.Admin
+	cfg.ListenAddr, cfg.AdminAddr, cfg.StopDelay = c.Listen, c.Admin, 0 // Ctrl-C ends it at once
 	cfg.Issuer, cfg.InstanceID = clerk.Issuer(), clerk.InstanceID()
 	cfg.AuthorizedParties = []string{clerk.AuthorizedParty()}
 	cfg.SecretKey, cfg.ClerkRate = clerk.SecretKey(), devClerkRate

@@ -27,7 +27,7 @@ const (
 
 // flood is a real process, callers who want to use it up, and Clerk, whose deliveries have to get through.
 type flood struct {
-	*process
+	*builtProcess
 	t      *testing.T
 	secret string
 }
@@ -40,7 +40,7 @@ func TestCallersWhoNobodySignedForCantUseTheServiceUp(t *testing.T) { //nolint:p
 		return
 	}
 	b := startBundle(t, pgtest.URL(t), nil, parts{web: true})
-	f := &flood{process: startProcess(t, b.program.cfg), t: t, secret: b.secret}
+	f := &flood{builtProcess: startBuilt(t, b.program.cfg), t: t, secret: b.secret}
 	const whole = 1 << 20
 	for _, kind := range []struct {
 		name       string

@@ -170,7 +170,7 @@ func (l *leaks) operatorsLook(when string) {
 		_, l.pages[path+", "+when] = l.text(l.t, path)
 	}
 	env := map[string]string{"DATABASE_URL": l.program.cfg.DatabaseURL, "CLERK_SECRET_KEY": l.clerk.SecretKey(), "CLERK_WEBHOOK_SIGNING_SECRET": l.secret}
-	for _, args := range [][]string{{"status"}, {"status", "--json"}, {"config"}, {"deliveries", "list"}} {
+	for _, args := range [][]string{{"status"}, {"status", "--json"}, {"config"}, {"doctor"}, {"doctor", "--json"}, {"deliveries", "list"}} {
 		code, out, errs := runCommand(l.t, env, args...)
 		l.pages[strings.Join(args, " ")+", "+when] = out
 		l.requireNone("command", map[string]string{strings.Join(args, " "): out + errs}, append(l.secrets(), l.personal()...))

@@ -37,6 +37,7 @@ type cli struct {
 	Audit      auditCommand      `cmd:"" help:"Verify the audit log."`
 	Migrate    migrateCommand    `cmd:"" help:"Bring the database to the schema that this binary needs."`
 	Config     configCommand     `cmd:"" help:"Print the configuration in force, secrets redacted, and check it."`
+	Doctor     doctorCommand     `cmd:"" help:"Look at everything that serve meets: settings, Postgres, Clerk, addresses, the mirror. Says what to do."`
 	Version    versionCommand    `cmd:"" help:"Print the version."`
 }
 

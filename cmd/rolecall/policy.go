@@ -37,7 +37,7 @@ type policyKeeper struct {
 
 // readPolicy reads the policy, and tells nobody yet.
 func (p *program) readPolicy(ctx context.Context) error {
-	k := &policyKeeper{cfg: p.cfg, db: p.work, logger: p.logger, every: policySaveEvery, reloads: make(chan struct{}, 1)}
+	k := &policyKeeper{cfg: p.cfg, logger: p.logger, every: policySaveEvery, reloads: make(chan struct{}, 1)}
 	if err := k.read(ctx); err != nil {
 		return err
 	}
@@ -48,6 +48,7 @@ func (p *program) readPolicy(ctx context.Context) error {
 // keepPolicy saves the policy that was read, and follows it from then on. A database that can't be written to stops nobody from
 // answering: saving goes on in the background.
 func (p *program) keepPolicy(ctx context.Context) {
+	p.policy.db = p.work
 	saved := p.policy.save(ctx)
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	var keeping sync.WaitGroup

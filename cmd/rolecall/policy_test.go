@@ -296,7 +296,8 @@ func TestAPolicyThatCouldNotBeSavedDoesNotReplaceALaterOne(t *testing.T) {
 
 //nolint:paralleltest // the environment belongs to the process
 func TestConfigShowsThePolicy(t *testing.T) {
-	code, out, errs := runCommand(t, nil, "config")
+	env := goodEnv()
+	code, out, errs := runCommand(t, env, "config")
 	require.Equal(t, exitOK, code)
 	require.Empty(t, errs)
 	_, text, found := strings.Cut(out, "# policy, from: built-in policy\n")
@@ -309,13 +310,14 @@ func TestConfigShowsThePolicy(t *testing.T) {
 
 	file := filepath.Join(t.TempDir(), "policy.yaml")
 	require.NoError(t, os.WriteFile(file, []byte("# of ours\nroles:\n  org:admin: [members:read, workspace:update, audit:read]\n"), 0o600))
-	code, out, errs = runCommand(t, map[string]string{"ROLECALL_POLICY_FILE": file}, "config")
+	env["ROLECALL_POLICY_FILE"] = file
+	code, out, errs = runCommand(t, env, "config")
 	require.Equal(t, exitOK, code)
 	require.Contains(t, out, "# policy, from: "+file+"\nroles:\n  org:admin:\n")
 	require.Contains(t, errs, file+":2: no role grants members:manage")
 
 	require.NoError(t, os.WriteFile(file, []byte("roles:\n  org:admin: [a]\n  admin: [b]\n"), 0o600))
-	code, _, errs = runCommand(t, map[string]string{"ROLECALL_POLICY_FILE": file}, "config")
+	code, _, errs = runCommand(t, env, "config")
 	require.Equal(t, exitError, code)
 	require.Contains(t, errs, file+`:3: role "admin" is written "org:admin"`)
 }

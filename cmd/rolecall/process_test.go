@@ -1,98 +1,143 @@
 package main
 
 import (
-	"bufio"
-	"encoding/json"
-	"fmt"
+	"context"
 	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strconv"
-	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
 
-// process is `rolecall serve` as people run it: the real program in a process of its own.
+// asProgram has the test's binary be the program itself: main, with real arguments, signals and
+// exit codes.
+const asProgram = "ROLECALL_TEST_PROGRAM"
+
+// process is a command line in a process of its own.
 type process struct {
-	command    *exec.Cmd
-	web, admin string
-	log        *safeBuffer
+	cmd    *exec.Cmd
+	out    safeBuffer
+	log    safeBuffer // its stderr
+	ended  chan struct{}
+	client *http.Client
+	env    map[string]string
 }
 
-// startProcess builds the program, without the race detector, which takes memory of its own, and serves with the configuration.
-func startProcess(t *testing.T, cfg config) *process {
+// startProcess starts the program with an environment that has nothing else of ours. It is killed
+// at the test's end.
+func startProcess(t *testing.T, env map[string]string, args ...string) *process {
 	t.Helper()
-	binary := filepath.Join(t.TempDir(), "rolecall")
-	out, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, ".").CombinedOutput()
-	require.NoError(t, err, string(out))
-	p := &process{command: exec.CommandContext(t.Context(), binary, "serve"), log: &safeBuffer{}}
-	p.command.Env = append(os.Environ(), environment(cfg)...)
-	p.command.Cancel = func() error { return p.command.Process.Signal(syscall.SIGTERM) }
-	stderr, err := p.command.StderrPipe()
-	require.NoError(t, err)
-	require.NoError(t, p.command.Start())
+	return startBinary(t, os.Args[0], env, args...)
+}
+
+// startBinary is [startProcess] of another binary.
+func startBinary(t *testing.T, binary string, env map[string]string, args ...string) *process {
+	t.Helper()
+	p := &process{env: env, ended: make(chan struct{}), client: &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}}
+	p.cmd = exec.CommandContext(context.WithoutCancel(t.Context()), binary, args...)
+	p.cmd.Env = []string{asProgram + "=1", "PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME")}
+	for name, value := range env {
+		p.cmd.Env = append(p.cmd.Env, name+"="+value)
+	}
+	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.log
+	require.NoError(t, p.cmd.Start())
+	go func() {
+		defer close(p.ended)
+		_ = p.cmd.Wait() // the state says all
+	}()
 	t.Cleanup(func() {
-		_ = p.command.Process.Signal(syscall.SIGTERM)
-		_ = p.command.Wait()
+		_ = p.cmd.Process.Kill() // it may have ended
+		<-p.ended
+		if t.Failed() {
+			t.Log(p.log.String())
+		}
 	})
-	serving := make(chan struct{})
-	go p.read(stderr, serving)
-	<-serving
-	require.NotEmpty(t, p.web, p.log.String())
 	return p
 }
 
-// read keeps the log, and learns from it where the process listens.
-func (p *process) read(stderr io.Reader, serving chan<- struct{}) {
-	lines := bufio.NewScanner(stderr)
-	for lines.Scan() {
-		_, _ = p.log.Write(append(lines.Bytes(), '\n'))
-		var line struct{ Msg, Web, Admin string }
-		if json.Unmarshal(lines.Bytes(), &line) == nil && line.Msg == "serving" && p.web == "" {
-			p.web, p.admin = line.Web, line.Admin
-			close(serving)
+// signal sends a signal to a process that runs.
+func (p *process) signal(t *testing.T, s syscall.Signal) {
+	t.Helper()
+	require.NoError(t, p.cmd.Process.Signal(s))
+}
+
+// exit waits for the end and returns the exit code; -1 if a signal was the end.
+func (p *process) exit(t *testing.T, patience time.Duration) int {
+	t.Helper()
+	select {
+	case <-p.ended:
+		return p.cmd.ProcessState.ExitCode()
+	case <-time.After(patience):
+		require.Fail(t, "the process didn't end", p.log.String())
+		return 0
+	}
+}
+
+// running reports whether the process hasn't ended.
+func (p *process) running() bool {
+	select {
+	case <-p.ended:
+		return false
+	default:
+		return true
+	}
+}
+
+// ready asks /readyz; 0 stands for no answer.
+func (p *process) ready(ctx context.Context) (status int, text string) {
+	return fetch(ctx, p.client, "http://"+p.env["ROLECALL_ADMIN_ADDR"]+"/readyz")
+}
+
+// web asks for a page of the public side; 0 stands for no answer.
+func (p *process) web(ctx context.Context, path string) (status int, text string) {
+	return fetch(ctx, p.client, "http://"+p.env["ROLECALL_LISTEN_ADDR"]+path)
+}
+
+// untilReady waits until /readyz is green.
+func (p *process) untilReady(t *testing.T) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		status, _ := p.ready(t.Context())
+		return status == http.StatusOK || !p.running()
+	}, 30*time.Second, 5*time.Millisecond)
+	require.True(t, p.running(), p.log.String())
+}
+
+func fetch(ctx context.Context, client *http.Client, url string) (status int, text string) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return 0, err.Error()
+	}
+	response, err := client.Do(request)
+	if err != nil {
+		return 0, err.Error()
+	}
+	defer func() { _ = response.Body.Close() }()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		return 0, err.Error()
+	}
+	return response.StatusCode, string(body)
+}
+
+// freeAddr returns an address of this machine on which nothing listens. It is below the ports that
+// the system gives to connections and to other tests' listeners, so that it stays free.
+func freeAddr(t *testing.T) string {
+	t.Helper()
+	for range 100 {
+		addr := "127.0.0.1:" + strconv.Itoa(10_000+rand.IntN(20_000))
+		if listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", addr); err == nil {
+			require.NoError(t, listener.Close())
+			return addr
 		}
 	}
-	if p.web == "" {
-		close(serving)
-	}
-}
-
-// environment is a configuration as the environment has it.
-func environment(cfg config) []string {
-	var env []string
-	for name, value := range map[string]string{
-		"DATABASE_URL": cfg.DatabaseURL, "CLERK_WEBHOOK_SIGNING_SECRET": strings.Join(cfg.SigningSecrets, ","), "CLERK_ISSUER": cfg.Issuer,
-		"CLERK_JWKS_URL": cfg.JWKSURL, "CLERK_INSTANCE_ID": cfg.InstanceID, "CLERK_AUTHORIZED_PARTIES": strings.Join(cfg.AuthorizedParties, ","),
-		"ROLECALL_SERVICE_TOKEN_HASHES": cfg.ServiceTokens, "ROLECALL_LISTEN_ADDR": cfg.ListenAddr, "ROLECALL_ADMIN_ADDR": cfg.AdminAddr,
-	} {
-		env = append(env, name+"="+value)
-	}
-	return env
-}
-
-// memory returns a figure of /proc/PID/status in MiB: VmRSS is what the process takes, VmHWM the most that it took since
-// forgetPeak.
-func (p *process) memory(t *testing.T, figure string) float64 {
-	t.Helper()
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.command.Process.Pid))
-	require.NoError(t, err)
-	for line := range strings.Lines(string(status)) {
-		if rest, ok := strings.CutPrefix(line, figure+":"); ok {
-			kib, err := strconv.ParseFloat(strings.Fields(rest)[0], 64)
-			require.NoError(t, err)
-			return kib / 1024
-		}
-	}
-	require.FailNow(t, "no such figure", figure)
-	return 0
-}
-
-func (p *process) forgetPeak(t *testing.T) {
-	t.Helper()
-	require.NoError(t, os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", p.command.Process.Pid), []byte("5"), 0o600))
+	require.Fail(t, "no address is free")
+	return ""
 }

@@ -38,6 +38,10 @@ type program struct {
 	instance instanceID
 	ownKey   atomic.Bool // the secret key is of the mirror's instance
 
+	authenticator *api.Authenticator // nil if the program has no web side
+	asked         chan struct{}      // closed once Clerk was asked for the instance, or there is no need to
+
+	started  atomic.Bool // everything runs that this process is to run
 	draining atomic.Bool
 	webAddr  string // as bound; empty if the program has no web side
 	admin    string // as bound
@@ -49,22 +53,23 @@ type program struct {
 // parts says which sides of the service a process runs.
 type parts struct{ web, workers bool }
 
-// start runs the service until stop. It fails if the configuration is wrong, the database can't be reached, or its
-// schema is older than this binary's.
+// start runs the service until stop. It fails if the configuration is wrong, the database can't be
+// reached, its schema is older than this binary's, or an address is taken. /readyz is red until it
+// returns.
 func start(ctx context.Context, cfg config, which parts, logger *slog.Logger) (_ *program, err error) {
-	if err := cfg.requireServing(which); err != nil {
-		return nil, err
-	}
 	logger = slog.New(limitLog(logger.Handler()))
 	p := &program{
 		cfg: cfg, logger: logger, lines: edge.NewSampler(nil), entries: api.NewEntries(nil), failed: make(chan error, 2),
-		failovers: make(chan pgpool.Change, 4),
+		failovers: make(chan pgpool.Change, 4), asked: make(chan struct{}),
 	}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, p.stop(context.WithoutCancel(ctx)))
 		}
 	}()
+	if err := p.readSettings(ctx, which); err != nil {
+		return nil, err
+	}
 	if err := p.openDatabase(ctx, which); err != nil {
 		return nil, err
 	}
@@ -75,31 +80,72 @@ func start(ctx context.Context, cfg config, which parts, logger *slog.Logger) (_
 	if err := p.startClerk(ctx); err != nil {
 		return nil, err
 	}
+	if err := p.startSides(ctx, which); err != nil {
+		return nil, err
+	}
+	p.started.Store(true)
+	return p, nil
+}
+
+// readSettings reports everything that is wrong with the settings and the policy file, at once.
+func (p *program) readSettings(ctx context.Context, which parts) error {
+	err := p.cfg.requireServing(which)
+	if which.web {
+		err = errors.Join(err, p.readPolicy(ctx))
+	}
+	return err
+}
+
+// startSides starts what the process is for. The public address is bound first: where it is taken,
+// nothing has worked. It is served last, so that HTTP ends before the workers do.
+func (p *program) startSides(ctx context.Context, which parts) error {
+	var listener net.Listener
 	var web http.Handler
-	if which.web { // before the workers: nothing works with a wrong setting
-		if err = p.readPolicy(ctx); err != nil {
-			return nil, err
-		}
+	var err error
+	if which.web {
 		if web, err = p.webHandler(); err != nil {
-			return nil, err
+			return err
+		}
+		if listener, err = p.listen(ctx, "web", "ROLECALL_LISTEN_ADDR", p.cfg.ListenAddr); err != nil {
+			return err
 		}
 	}
 	if which.workers {
 		if err := p.startWorkers(ctx); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	if which.web {
-		if p.webAddr, err = p.listen(ctx, "web", p.cfg.ListenAddr, web); err != nil {
-			return nil, err
-		}
-		p.keepPolicy(ctx) // last: a start that fails has changed nothing that the database's SQL functions answer
+		p.serve("web", listener, web)
+		p.webAddr = listener.Addr().String()
+		p.keepPolicy(ctx) // late: a start that fails has changed nothing that the database's SQL functions answer
+		p.awaitKeys(ctx)
 	}
-	return p, nil
+	return nil
 }
 
-// stopTimeout bounds stopping: requests, then jobs, then connections.
-const stopTimeout = 20 * time.Second
+const (
+	// stopTimeout bounds stopping, after the delay: requests, then jobs, then connections. README
+	// tells it to operators. With the default delay it is below the 30 s after which Kubernetes kills.
+	stopTimeout = 24 * time.Second
+	// requestsTimeout is the part of it that requests under way may take: a command may take 15 s. The
+	// rest is the jobs', which get 5 s to end.
+	requestsTimeout = 16 * time.Second
+)
+
+// drain turns /readyz red and goes on answering for a while, so that balancers see it and send
+// nothing more. Answers tell callers to close their connections. It ends early if a listener dies.
+func (p *program) drain() error {
+	p.draining.Store(true)
+	timer := time.NewTimer(p.cfg.StopDelay)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case err := <-p.failed:
+		return err
+	}
+}
 
 // stop ends what start began in reverse: HTTP first, then River, then the pools. /readyz is red from the beginning.
 func (p *program) stop(ctx context.Context) error {
@@ -175,6 +221,7 @@ func (p *program) webHandler() (http.Handler, error) {
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.EscapedPath() == "/webhooks/clerk" { // as it is written: /webhooks%2Fclerk is another path
+			p.awaitInstance(r.Context())
 			receive.ServeHTTP(w, r)
 			return
 		}
@@ -195,6 +242,7 @@ func (p *program) apiHandler() (http.Handler, error) {
 	if err != nil {
 		return nil, fmt.Errorf("CLERK_ISSUER, CLERK_JWKS_URL: %w", err)
 	}
+	p.authenticator = authenticator
 	p.cleanup.add("authenticator", func(context.Context) error {
 		authenticator.Close()
 		transport.CloseIdleConnections()
@@ -216,43 +264,4 @@ func (p *program) apiHandler() (http.Handler, error) {
 		}
 	}
 	return api.NewHandler(cfg)
-}
-
-// Limits of the listeners: above what Clerk and the API need, and low enough that a slow caller holds nothing for long.
-const (
-	readHeaderTimeout = 5 * time.Second
-	readTimeout       = 15 * time.Second // Clerk's own limit for a delivery
-	writeTimeout      = 20 * time.Second
-	idleTimeout       = 2 * time.Minute
-	maxHeaderBytes    = 32 << 10
-)
-
-// listen serves a handler in the background and returns the address that was bound.
-func (p *program) listen(ctx context.Context, name, addr string, handler http.Handler) (string, error) {
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
-	if err != nil {
-		return "", fmt.Errorf("listen for %s (ROLECALL_LISTEN_ADDR, ROLECALL_ADMIN_ADDR): %w", name, err)
-	}
-	server := &http.Server{
-		Handler: handler, ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
-		IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
-		ErrorLog: edge.ErrorLog(p.logger, p.lines),
-	}
-	listener = p.guard(name).Protect(server, listener)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-			p.failed <- fmt.Errorf("serve %s: %w", name, err)
-		}
-	}()
-	p.cleanup.add(name+" listener", func(ctx context.Context) error {
-		err := server.Shutdown(ctx)
-		if err != nil {
-			err = errors.Join(err, server.Close()) // requests that outlive the deadline are cut
-		}
-		<-done
-		return err
-	})
-	return listener.Addr().String(), nil
 }

@@ -1,0 +1,243 @@
+package main
+
+import (
+	"maps"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// goodEnv is an environment in which serve gets as far as the database, which isn't there.
+func goodEnv() map[string]string {
+	return map[string]string{
+		"DATABASE_URL": "postgres://nobody@127.0.0.1:1/none", "CLERK_WEBHOOK_SIGNING_SECRET": "whsec_" + strings.Repeat("c2VjcmV0", 5),
+		"CLERK_ISSUER": "https://clerk.callmine.test", "ROLECALL_LISTEN_ADDR": "127.0.0.1:0", "ROLECALL_ADMIN_ADDR": "127.0.0.1:0",
+	}
+}
+
+// inProcess names internals that messages for operators have no business with.
+func inProcess() []string {
+	return []string{"field", "slog.", "time.Duration", "float64", "strconv", "LogLevel", "SweepInterval", "Issuer ", "authenticator:", "%!", "parse error"}
+}
+
+// TestConfigAndServeRefuseTheSame, name the setting and the cure, and print no secret.
+//
+//nolint:paralleltest // the environment belongs to the process
+func TestConfigAndServeRefuseTheSame(t *testing.T) {
+	refused := map[string][]string{ // a value, by its setting; "" takes it away
+		"DATABASE_URL": {
+			"", "foo", "localhost:5432/rolecall", "mysql://u:opensesame@db/app", "http://db/app", "postgres://u:open/sesame@db/app",
+			"postgres://u:open#sesame@db/app", "postgres://u:opensesame@db:port/app", "postgres://u:opensesame@db/app?sslmode=maybe", "postgres//db/app",
+		},
+		"ROLECALL_MAX_CONNECTIONS":     {"many", "-3", "2", "1e3"},
+		"ROLECALL_DIRECT_DATABASE_URL": {"foo", "postgres://u:open/sesame@db/app"},
+		"ROLECALL_READ_DATABASE_URL":   {"foo", "jdbc:postgresql://u:opensesame@db/app"},
+		"CLERK_WEBHOOK_SIGNING_SECRET": {
+			"", "opensesame", "whsec_", "whsec_c2hvcnQ=", "whsec_opensesame!", `"whsec_` + strings.Repeat("c2VjcmV0", 5) + `"`,
+		},
+		"CLERK_ISSUER": {
+			"", "https://clerk.callmine.test/", "https://clerk.callmine.test/v1", "clerk.callmine.test", "http://clerk.callmine.test", "https://",
+			"https://clerk.callmine.test?x=1", "https://clerk.callmine.test#x", "https://u:opensesame@clerk.callmine.test", "https://Clerk.callmine.test",
+			"'https://clerk.callmine.test'", "https://clerk callmine.test", "ftp://clerk.callmine.test", "https://clerk.callmine.test//",
+			"https://clerk.callmine.test/.well-known/jwks.json",
+		},
+		"CLERK_JWKS_URL":                {"clerk.callmine.test/jwks", "file:///etc/passwd", "https://", "u:opensesame@clerk/jwks"},
+		"CLERK_API_URL":                 {"api.clerk.com/v1", "http://api.clerk.com/v1", "https://u:opensesame@api.clerk.com/v1", "https://api.clerk.com/v1?key=opensesame"},
+		"CLERK_SECRET_KEY":              {"sk_test_open sesame", "pk_test_opensesame", "whsec_opensesame", `"sk_test_opensesame"`},
+		"CLERK_INSTANCE_ID":             {"app_1", "production"},
+		"CLERK_AUTHORIZED_PARTIES":      {"a.test", "https://a.test/", "https://a.test,*", "https://u:opensesame@a.test", "https://a.test/path"},
+		"ROLECALL_LISTEN_ADDR":          {"8080", "localhost", "http://localhost:8080", "localhost:", ":http-ish", ":70000", ":-1", "::1:8080", "*:8080", "300.0.0.1:8080", "a b:8080"},
+		"ROLECALL_ADMIN_ADDR":           {"9090", "127.0.0.1", "127.0.0.1:9090/metrics"},
+		"ROLECALL_STOP_DELAY":           {"5", "five seconds", "-1s"},
+		"ROLECALL_SERVICE_TOKEN_HASHES": {"reports:opensesame", "opensesame", "reports:" + strings.Repeat("opensesame", 7)[:64]},
+		"ROLECALL_SWEEP_INTERVAL":       {"1 hour", "60", "-1h", "1d", "whsec_opensesame"},
+		"ROLECALL_MAX_REMOVAL_RATIO":    {"2", "0", "-0.1", "5%", "NaN", "0,05"},
+		"ROLECALL_CLERK_RATE":           {"-1", "Inf", "NaN", "fast"},
+		"ROLECALL_BODY_RETENTION":       {"-1h", "90 days", "30d"},
+		"ROLECALL_POLICY_FILE":          {"/nowhere/policy.yaml"},
+		"ROLECALL_LOG_LEVEL":            {"verbose", "5x"},
+	}
+	for setting, values := range refused {
+		for _, value := range values {
+			env := goodEnv()
+			env[setting] = value
+			code, out, config := runCommand(t, env, "config")
+			require.Equal(t, exitError, code, "config takes %s=%s", setting, value)
+			require.Contains(t, out, "ROLECALL_LISTEN_ADDR", "what is in force is printed all the same")
+			code, _, serve := runCommand(t, env, "serve")
+			require.Equal(t, exitError, code, "serve takes %s=%s", setting, value)
+			for _, errs := range []string{config, serve} {
+				require.Contains(t, errs, setting, value)
+				require.NotContains(t, errs, "connect to", "%s=%s is found before anything is done", setting, value)
+				for _, never := range append(inProcess(), "opensesame", "sesame") {
+					require.NotContains(t, errs+out, never, "%s=%s", setting, value)
+				}
+			}
+		}
+	}
+	code, _, errs := runCommand(t, goodEnv(), "config")
+	require.Equal(t, exitOK, code, errs)
+}
+
+// TestConfigTakesWhatIsRight, however unusual.
+//
+//nolint:paralleltest // the environment belongs to the process
+func TestConfigTakesWhatIsRight(t *testing.T) {
+	for setting, values := range map[string][]string{
+		"DATABASE_URL": {
+			"postgresql://u:p%40ss@db.test:5433/app?sslmode=require", "host=db user=u password='a b' dbname=app", "host=db dbname='app'", "postgres:///app?host=/var/run",
+			"postgres://u@one:5432,two:5433/app?target_session_attrs=read-write", "postgres://u:a@b@db/app", " postgres://db/app\n",
+		},
+		"CLERK_ISSUER":             {"https://clerk.callmine.test:8443", "http://127.0.0.1:4000", "http://localhost:4000", "https://app.test/__clerk", " https://clerk.callmine.test\n"},
+		"CLERK_JWKS_URL":           {"http://clerk-simulator:8080/jwks", "https://u:p@clerk.test/jwks"},
+		"CLERK_AUTHORIZED_PARTIES": {"https://a.test, https://b.test", "http://localhost:3000", "chrome-extension://abc"},
+		"ROLECALL_LISTEN_ADDR":     {":8080", "0.0.0.0:0", "[::1]:8080", "localhost:http", "rolecall.internal:8080"},
+		"ROLECALL_POLICY_FILE":     {"../../api/policy.yaml"},
+		"ROLECALL_STOP_DELAY":      {"0", "0s", "1m30s"},
+		"ROLECALL_LOG_LEVEL":       {"debug", "WARN", "info+1"},
+		"ROLECALL_SWEEP_INTERVAL":  {"0", "15m"},
+	} {
+		for _, value := range values {
+			env := goodEnv()
+			env[setting] = value
+			code, _, errs := runCommand(t, env, "config")
+			require.Equal(t, exitOK, code, "%s=%s: %s", setting, value, errs)
+			require.Empty(t, errs, "%s=%s", setting, value)
+		}
+	}
+	env := goodEnv()
+	env["CLERK_ISSUER"], env["CLERK_WEBHOOK_SIGNING_SECRET"] = "", ""
+	code, _, errs := runCommand(t, env, "config", "--no-web")
+	require.Equal(t, exitOK, code, errs)
+	env = goodEnv()
+	env["ROLECALL_LISTEN_ADDR"], env["ROLECALL_ADMIN_ADDR"] = ":8080", "127.0.0.1:8080"
+	code, _, errs = runCommand(t, env, "config")
+	require.Equal(t, exitError, code)
+	require.Contains(t, errs, "share a port")
+}
+
+// TestAllFaultsAreToldAtOnce: values that can't be read, ones that can't be right, what is missing,
+// and the policy.
+//
+//nolint:paralleltest // the environment belongs to the process
+func TestAllFaultsAreToldAtOnce(t *testing.T) {
+	policy := filepath.Join(t.TempDir(), "policy.yaml")
+	require.NoError(t, os.WriteFile(policy, []byte("roles:\n  oops: 7\n"), 0o600))
+	env := map[string]string{
+		"DATABASE_URL": "foo", "CLERK_ISSUER": "https://clerk.callmine.test/", "ROLECALL_LISTEN_ADDR": "8080", "ROLECALL_SWEEP_INTERVAL": "1 hour",
+		"ROLECALL_LOG_LEVEL": "loud", "ROLECALL_CLERK_RATE": "-1", "ROLECALL_POLICY_FILE": policy,
+	}
+	for _, command := range []string{"config", "serve"} {
+		code, _, errs := runCommand(t, env, command)
+		require.Equal(t, exitError, code)
+		for setting := range env {
+			require.Equal(t, 1, strings.Count(errs, setting), "%s in %s", setting, errs)
+		}
+		require.Contains(t, errs, "CLERK_WEBHOOK_SIGNING_SECRET is missing")
+		require.NotContains(t, errs, "ROLECALL_MAX_REMOVAL_RATIO", "what can't be read spoils nothing else")
+	}
+}
+
+// TestNamesThatAreAlmostSettings are told, and refused where what is meant isn't there.
+//
+//nolint:paralleltest // the environment belongs to the process
+func TestNamesThatAreAlmostSettings(t *testing.T) {
+	without := func(setting string) map[string]string {
+		env := goodEnv()
+		delete(env, setting)
+		return env
+	}
+	for _, tc := range []struct {
+		env         map[string]string
+		name, meant string
+		code        int
+	}{
+		{without("CLERK_WEBHOOK_SIGNING_SECRET"), "CLERK_WEBHOOK_SECRET", "CLERK_WEBHOOK_SIGNING_SECRET", exitError},
+		{without("CLERK_ISSUER"), "CLERK_ISSUER_URL", "CLERK_ISSUER", exitError},
+		{without("CLERK_ISSUER"), "ROLECALL_ISSUER", "CLERK_ISSUER", exitError},
+		{without("DATABASE_URL"), "DATABASE_URI", "DATABASE_URL", exitError},
+		{without("DATABASE_URL"), "ROLECALL_DATABASE_URL", "DATABASE_URL", exitError},
+		{goodEnv(), "CLERK_AUTHORIZED_PARTY", "CLERK_AUTHORIZED_PARTIES", exitError},
+		{goodEnv(), "CLERK_SECRET", "CLERK_SECRET_KEY", exitError},
+		{goodEnv(), "ROLECALL_SWEEP_INTERVALL", "ROLECALL_SWEEP_INTERVAL", exitError},
+		{goodEnv(), "rolecall_log_level", "ROLECALL_LOG_LEVEL", exitError},
+		{goodEnv(), "ROLECAL_STOP_DELAY", "ROLECALL_STOP_DELAY", exitOK},
+		{goodEnv(), "CLERK_WEBHOOK_SECRET", "CLERK_WEBHOOK_SIGNING_SECRET", exitOK},
+		{goodEnv(), "CLERK_API_KEY", "CLERK_SECRET_KEY", exitOK},
+		{goodEnv(), "ROLECALL_COLOUR", "no setting of Rolecall", exitOK},
+	} {
+		t.Setenv(tc.name, "opensesame")
+		code, out, errs := runCommand(t, tc.env, "config")
+		require.Equal(t, tc.code, code, "%s: %s", tc.name, errs)
+		require.Contains(t, errs, tc.name+" is no setting", tc.name)
+		require.Contains(t, errs, tc.meant)
+		require.NotContains(t, out+errs, "opensesame")
+		_, _, serve := runCommand(t, tc.env, "serve")
+		require.Contains(t, serve, tc.name+" is no setting", "serve tells it, too")
+		require.NoError(t, os.Unsetenv(tc.name))
+	}
+	others := map[string]string{
+		"CLERK_PUBLISHABLE_KEY": "pk_test_1", "NEXT_PUBLIC_CLERK_PUBLISHABLE_KEY": "pk_test_1", "NEXT_PUBLIC_CLERK_SIGN_IN_URL": "/in",
+		"CLERK_JWT_KEY": "x", "CLERK_SIGN_IN_URL": "/in", "CLERK_AFTER_SIGN_IN_URL": "/", "CLERK_JS_URL": "x", "CLERK_TELEMETRY_DISABLED": "1",
+		"CLERK_ENCRYPTION_KEY": "x", "CLERK_MACHINE_SECRET_KEY": "ak_1", "CLERK_FRONTEND_API": "x", "CLERK_DOMAIN": "x", "CLERK_PROXY_URL": "x",
+		"ROLECALL_SERVICE_HOST": "10.0.0.1", "ROLECALL_SERVICE_PORT_HTTP": "80", "ROLECALL_PORT": "tcp://10.0.0.1:80", "ROLECALL_PORT_80_TCP_ADDR": "10.0.0.1",
+		"ROLECALL_LISTEN_ADRR": "", "TEST_DATABASE_URL": "x", "DATABASE_URL_UNPOOLED": "x", "LOG_LEVEL": "x", "PORT": "80",
+	}
+	for name, value := range others {
+		t.Setenv(name, value)
+	}
+	code, _, errs := runCommand(t, goodEnv(), "config")
+	require.Equal(t, exitOK, code, errs)
+	require.Empty(t, errs)
+}
+
+// TestDotEnvIsNeverPrinted where it can't be read: its rest may hold every secret there is.
+func TestDotEnvIsNeverPrinted(t *testing.T) {
+	for text, want := range map[string]string{
+		"# first\nROLECALL_LOG_LEVEL=info\nCLERK-SECRET=opensesame\nDATABASE_URL=opensesame\n": "line 3 is no assignment",
+		"DATABASE_URL=\"opensesame\n": "a quotation mark",
+	} {
+		t.Chdir(t.TempDir())
+		require.NoError(t, os.WriteFile(".env", []byte(text), 0o600))
+		code, out, errs := runCommand(t, nil, "dev", "--data", t.TempDir())
+		require.Equal(t, exitError, code)
+		require.Contains(t, errs, "read .env: "+want)
+		require.NotContains(t, out+errs, "opensesame")
+	}
+	t.Chdir(t.TempDir())
+	for _, s := range (config{}).settings() {
+		t.Setenv(s.name, "")
+		require.NoError(t, os.Unsetenv(s.name))
+	}
+	require.NoError(t, os.WriteFile(".env", []byte("ROLECALL_SWEEP_INTERVAL=hourly\nROLECALL_BODY_RETENTION=long\n"), 0o600))
+	var errs, out strings.Builder
+	require.Equal(t, exitError, run(t.Context(), []string{"dev"}, streams{out: &out, err: &errs}))
+	require.Contains(t, errs.String(), `ROLECALL_SWEEP_INTERVAL: "hourly" is not a duration`)
+	require.Contains(t, errs.String(), `ROLECALL_BODY_RETENTION: "long" is not a duration`)
+}
+
+// TestWebAddressesAreRedacted: no password is printed, wherever it stands, and what has none is
+// printed as it is.
+func TestWebAddressesAreRedacted(t *testing.T) {
+	t.Parallel()
+	for value, want := range map[string]string{
+		"https://api.clerk.com/v1":                       "https://api.clerk.com/v1",
+		"https://user:opensesame@clerk.test/jwks":        "https://xxxxx:xxxxx@clerk.test/jwks",
+		"https://opensesame@clerk.test/jwks":             "https://xxxxx:xxxxx@clerk.test/jwks",
+		"https://clerk.test/jwks?token=opensesame#x":     "https://clerk.test/jwks?token=xxxxx",
+		"https://user:open/sesame@clerk.test/jwks":       "[redacted]",
+		"https:/user:opensesame@clerk.test/jwks":         "[redacted]",
+		"user:opensesame@clerk.test":                     "[redacted]",
+		"https://user:%zzopensesame@clerk.test":          "[redacted]",
+		"clerk.test":                                     "clerk.test",
+		"https://a.test,https://u:opensesame@b.test:300": "https://a.test,https://xxxxx:xxxxx@b.test:300",
+	} {
+		require.Equal(t, want, redact("web", value), value)
+	}
+	env := maps.Clone(goodEnv())
+	require.Equal(t, "[redacted]", redact("", "sk_live_opensesame"), "a secret in another setting")
+	require.Equal(t, env["CLERK_ISSUER"], redact("web", env["CLERK_ISSUER"]))
+}

@@ -1,0 +1,267 @@
+package main
+
+import (
+	"encoding/json"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+
+	"github.com/callmine/rolecall/internal/clerksim"
+	"github.com/callmine/rolecall/internal/pgtest"
+)
+
+// patient is an environment that a serve could run in, which a test makes ill.
+func patient(t *testing.T) *sweepBundle {
+	t.Helper()
+	b := sweeping(t, 2)
+	for name, value := range goodEnv() {
+		if _, ok := b.env[name]; !ok {
+			b.env[name] = value
+		}
+	}
+	api, err := url.Parse(b.env["CLERK_API_URL"])
+	require.NoError(t, err)
+	b.env["CLERK_JWKS_URL"] = "http://" + api.Host + "/.well-known/jwks.json"
+	return b
+}
+
+// examined runs the doctor, as JSON and for people, and requires that both say the same.
+func (b *sweepBundle) examined(t *testing.T, want int) (e examination, text string) {
+	t.Helper()
+	code, out, errs := runCommand(t, b.env, "doctor", "--json")
+	require.Equal(t, want, code, out+errs)
+	require.NoError(t, json.Unmarshal([]byte(out), &e), out)
+	code, text, errs = runCommand(t, b.env, "doctor")
+	require.Equal(t, want, code, text+errs)
+	require.Equal(t, want == exitOK, e.OK)
+	for i, todo := range e.Todo {
+		require.Contains(t, text, todo, i)
+	}
+	return e, text
+}
+
+// found returns the findings of a check.
+func (e examination) found(check string) (found []finding) {
+	for _, f := range e.Checks {
+		if f.Check == check {
+			found = append(found, f)
+		}
+	}
+	return found
+}
+
+//nolint:paralleltest // the environment belongs to the process
+func TestDoctorFindsAllWell(t *testing.T) {
+	b := patient(t)
+	b.report(t, exitOK, "backfill")
+	e, text := b.examined(t, exitOK)
+	for _, check := range []string{
+		"settings", "schema", "clock of Postgres", "clock of Clerk", "signing keys", "Clerk instance", "Clerk's list of memberships",
+		"Clerk's list of permissions", "instance of the mirror", "last clean sweep", "ROLECALL_LISTEN_ADDR", "ROLECALL_ADMIN_ADDR",
+	} {
+		require.Len(t, e.found(check), 1, "%s in %s", check, text)
+		require.Equal(t, verdictOK, e.found(check)[0].State, "%s in %s", check, text)
+	}
+	require.Contains(t, e.found("DATABASE_URL")[0].Detail, "PostgreSQL 15")
+	require.Contains(t, e.found("signing keys")[0].Detail, "1 from Clerk")
+	require.Contains(t, e.found("Clerk instance")[0].Detail, b.clerk.InstanceID())
+	require.Contains(t, e.found("Clerk's list of memberships")[0].Detail, "2 in all")
+	require.Equal(t, verdictWarning, e.found("last webhook")[0].State, "none ever came")
+	code, _, _ := runCommand(t, b.env, "doctor", "--nonsense")
+	require.Equal(t, exitUsage, code)
+}
+
+// TestDoctorNamesWhatIsWrong, says what to do, and sees the rest all the same.
+//
+//nolint:paralleltest // the environment belongs to the process
+func TestDoctorNamesWhatIsWrong(t *testing.T) {
+	refusing := func(path string, status int, body string) func(*testing.T, *sweepBundle) {
+		return func(_ *testing.T, b *sweepBundle) {
+			b.spoiled(func(w http.ResponseWriter, r *http.Request) bool {
+				if r.URL.Path != path {
+					return false
+				}
+				w.WriteHeader(status)
+				_, _ = io.WriteString(w, body)
+				return true
+			})
+		}
+	}
+	set := func(name, value string) func(*testing.T, *sweepBundle) {
+		return func(_ *testing.T, b *sweepBundle) { b.env[name] = value }
+	}
+	for name, tc := range map[string]struct {
+		ill    func(*testing.T, *sweepBundle)
+		check  string
+		state  verdict
+		detail string // has this
+		cure   string
+	}{
+		"a setting":   {set("ROLECALL_LISTEN_ADDR", "8080"), "settings", verdictWrong, "ROLECALL_LISTEN_ADDR", "write host:port"},
+		"no database": {set("DATABASE_URL", "postgres://u:opensesame@127.0.0.1:1/none"), "DATABASE_URL", verdictWrong, "refused", "see that Postgres runs"},
+		"never migrated": {
+			func(t *testing.T, b *sweepBundle) {
+				t.Helper()
+				b.env["DATABASE_URL"] = pgtest.EmptyURL(t)
+			}, "schema", verdictWrong, "no schema", "rolecall migrate",
+		},
+		"a role without rights": {withoutRights, "DATABASE_URL", verdictWrong, "may not use the schema", "GRANT USAGE"},
+		"another database to read": {
+			func(t *testing.T, b *sweepBundle) {
+				t.Helper()
+				b.env["ROLECALL_READ_DATABASE_URL"] = pgtest.URL(t)
+			},
+			"ROLECALL_READ_DATABASE_URL", verdictWrong, "another database", "the same database",
+		},
+		"a wrong key":      {set("CLERK_SECRET_KEY", "sk_test_opensesame"), "Clerk instance", verdictWrong, "status 401", "CLERK_SECRET_KEY"},
+		"another instance": {set("CLERK_INSTANCE_ID", "ins_other"), "Clerk instance", verdictWrong, "ins_other", "two environments"},
+		"a mirror of another": {
+			func(t *testing.T, b *sweepBundle) {
+				t.Helper()
+				other := patient(t)
+				other.report(t, exitOK, "backfill")
+				_, err := other.db.Exec(t.Context(), "UPDATE rolecall.sweeps SET instance_id = 'ins_other'")
+				require.NoError(t, err)
+				b.env["DATABASE_URL"] = other.env["DATABASE_URL"]
+			}, "instance of the mirror", verdictWrong, "ins_other", "two environments",
+		},
+		"a feature that is off": {
+			refusing("/v1/organization_domains", http.StatusForbidden, `{"errors":[{"code":"organization_domains_not_enabled","message":"off"}]}`),
+			"Clerk's list of domains", verdictWarning, "organization_domains_not_enabled", "in your plan",
+		},
+		"organizations are off": {
+			refusing("/v1/organizations", http.StatusForbidden, `{"errors":[{"code":"organization_not_enabled_in_instance","message":"off"}]}`),
+			"Clerk's list of organizations", verdictWrong, "organization_not_enabled_in_instance", "in your plan",
+		},
+		"what a terminal obeys": {
+			refusing("/v1/organization_domains", http.StatusForbidden, `{"errors":[{"code":"x\u001b[2J\u009b2J","message":"\u202eoff"}]}`),
+			"Clerk's list of domains", verdictWarning, "", "",
+		},
+		"no keys": {refusing("/.well-known/jwks.json", http.StatusNotFound, ""), "signing keys", verdictWrong, "status 404", "CLERK_ISSUER"},
+		"an issuer that nobody has": {
+			set("CLERK_JWKS_URL", "http://user:opensesame@127.0.0.1:1/jwks?key=opensesame"), "signing keys", verdictWrong, "refused", "CLERK_JWKS_URL",
+		},
+		"a clock": {
+			func(_ *testing.T, b *sweepBundle) {
+				b.spoiled(func(w http.ResponseWriter, _ *http.Request) bool {
+					w.Header().Set("Date", time.Now().Add(time.Minute).UTC().Format(http.TimeFormat))
+					return false
+				})
+			}, "clock of Clerk", verdictWrong, "differs", "NTP",
+		},
+		"a taken address": {
+			func(t *testing.T, b *sweepBundle) {
+				t.Helper()
+				other := httptest.NewServer(http.NotFoundHandler())
+				t.Cleanup(other.Close)
+				b.env["ROLECALL_LISTEN_ADDR"] = other.Listener.Addr().String()
+			}, "ROLECALL_LISTEN_ADDR", verdictWarning, "is in use", "another address",
+		},
+		"an address of another machine": {set("ROLECALL_ADMIN_ADDR", "192.0.2.1:9090"), "ROLECALL_ADMIN_ADDR", verdictWrong, "assign", "of this machine"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := patient(t)
+			b.report(t, exitOK, "backfill")
+			tc.ill(t, b)
+			code := exitOK
+			if tc.state == verdictWrong {
+				code = exitError
+			}
+			e, text := b.examined(t, code)
+			found := e.found(tc.check)
+			require.NotEmpty(t, found, text)
+			i := max(0, slices.IndexFunc(found, func(f finding) bool { return f.State == tc.state }))
+			require.Equal(t, tc.state, found[i].State, text)
+			require.Contains(t, found[i].Detail, tc.detail)
+			require.Contains(t, found[i].Cure, tc.cure)
+			require.NotContains(t, text, "opensesame")
+			require.False(t, strings.ContainsAny(text, "\x1b\u009b\u202e"), text)
+			require.NotEmpty(t, e.found("ROLECALL_ADMIN_ADDR"), "the rest is seen all the same")
+			if tc.state == verdictWrong {
+				require.Contains(t, text, "  1. "+tc.check, "what is wrong comes first")
+			}
+		})
+	}
+}
+
+// withoutRights has the patient connect as a role that may do nothing.
+func withoutRights(t *testing.T, b *sweepBundle) {
+	t.Helper()
+	cfg, err := pgx.ParseConfig(b.env["DATABASE_URL"])
+	require.NoError(t, err)
+	role := "nobody_" + cfg.Database
+	_, err = b.db.Exec(t.Context(), "CREATE ROLE "+role+" LOGIN")
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		admin, err := pgx.ConnectConfig(t.Context(), cfg)
+		if err == nil {
+			_, _ = admin.Exec(t.Context(), "DROP ROLE "+role) // it owns nothing
+			_ = admin.Close(t.Context())
+		}
+	})
+	u, err := url.Parse(b.env["DATABASE_URL"])
+	require.NoError(t, err)
+	u.User = url.User(role)
+	b.env["DATABASE_URL"] = u.String()
+}
+
+// TestDoctorWaitsForNobody: each look has five seconds, and they run beside each other.
+//
+//nolint:paralleltest // the environment belongs to the process
+func TestDoctorWaitsForNobody(t *testing.T) {
+	clerk, _ := hangingClerk(t)
+	silent, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0") // takes connections, and says nothing
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, silent.Close()) })
+	env := goodEnv()
+	env["DATABASE_URL"] = "postgres://u:opensesame@" + silent.Addr().String() + "/db?sslmode=disable"
+	env["CLERK_SECRET_KEY"], env["CLERK_API_URL"], env["CLERK_JWKS_URL"] = "sk_test_opensesame", clerk+"/v1", clerk+"/jwks"
+	began := time.Now()
+	code, out, errs := runCommand(t, env, "doctor")
+	require.Equal(t, exitError, code, out)
+	require.Less(t, time.Since(began), 2*examinationTimeout)
+	for _, check := range []string{"DATABASE_URL", "signing keys", "Clerk instance"} {
+		require.Regexp(t, "wrong +"+check, out)
+	}
+	require.NotContains(t, out+errs, "opensesame")
+}
+
+// TestDoctorOfNothing tells everything that is missing.
+//
+//nolint:paralleltest // the environment belongs to the process
+func TestDoctorOfNothing(t *testing.T) {
+	code, out, _ := runCommand(t, nil, "doctor")
+	require.Equal(t, exitError, code)
+	for _, missing := range []string{"DATABASE_URL is missing", "CLERK_ISSUER is missing", "CLERK_WEBHOOK_SIGNING_SECRET is missing", "CLERK_SECRET_KEY"} {
+		require.Contains(t, out, missing)
+	}
+}
+
+// TestDoctorBesideARunningServe knows it at its addresses.
+//
+//nolint:paralleltest // the environment belongs to the process
+func TestDoctorBesideARunningServe(t *testing.T) {
+	b := startBundle(t, pgtest.URL(t), nil, parts{web: true, workers: true}, asksClerk)
+	cfg := b.program.cfg
+	env := map[string]string{
+		"DATABASE_URL": cfg.DatabaseURL, "CLERK_WEBHOOK_SIGNING_SECRET": b.secret, "CLERK_ISSUER": cfg.Issuer, "CLERK_JWKS_URL": cfg.JWKSURL,
+		"CLERK_SECRET_KEY": cfg.SecretKey, "CLERK_API_URL": cfg.APIURL, "ROLECALL_LISTEN_ADDR": b.program.webAddr, "ROLECALL_ADMIN_ADDR": b.program.admin,
+	}
+	_, err := b.clerk.CreateUser(clerksim.NewUser{})
+	require.NoError(t, err)
+	b.open(t, cfg.DatabaseURL)
+	b.send(t, b.clerk.Drain()...)
+	_, out, _ := runCommand(t, env, "doctor")
+	require.Regexp(t, "ok +ROLECALL_LISTEN_ADDR +a serve answers", out)
+	require.Regexp(t, "(ok|warning) +ROLECALL_ADMIN_ADDR +a serve (answers|at)", out)
+	require.Regexp(t, "ok +last webhook +2", out)
+}

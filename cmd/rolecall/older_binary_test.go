@@ -1,0 +1,103 @@
+package main
+
+import (
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/callmine/rolecall/internal/clerksim"
+	"github.com/callmine/rolecall/internal/pgtest"
+)
+
+// olderRelease is a commit whose binaries may still run while newer ones start: that of schema
+// 00013.
+const olderRelease = "03fb23c85cba85456e66573569138febb7756856"
+
+// olderBinary builds the program of back then. Where the history isn't there, as in a shallow
+// clone, the test is left out: package migrations holds the same release's statements against the
+// schema all the same.
+func olderBinary(t *testing.T) string {
+	t.Helper()
+	git := func(args ...string) ([]byte, error) {
+		return exec.CommandContext(t.Context(), "git", append([]string{"-C", "../.."}, args...)...).CombinedOutput()
+	}
+	if out, err := git("cat-file", "-e", olderRelease+"^{commit}"); err != nil {
+		t.Skipf("the history doesn't go back to %s: %s", olderRelease, out) //nolint:forbidigo // see above
+	}
+	dir := t.TempDir()
+	archive := filepath.Join(dir, "source.tar")
+	out, err := git("archive", "-o", archive, olderRelease)
+	require.NoError(t, err, string(out))
+	out, err = exec.CommandContext(t.Context(), "tar", "-xf", archive, "-C", dir).CombinedOutput()
+	require.NoError(t, err, string(out))
+	build := exec.CommandContext(t.Context(), "go", "build", "-buildvcs=false", "-o", "older", "./cmd/rolecall")
+	build.Dir = dir
+	build.Env = append(os.Environ(), "GOFLAGS=", "GOWORK=off")
+	out, err = build.CombinedOutput()
+	require.NoError(t, err, string(out))
+	return filepath.Join(dir, "older")
+}
+
+// TestOldAndNewBinarySideBySide on one mirror, as in an upgrade: what either is told, both enforce.
+func TestOldAndNewBinarySideBySide(t *testing.T) {
+	t.Parallel()
+	older := olderBinary(t)
+	database := pgtest.URL(t)
+	b := startBundle(t, database, nil, parts{web: true, workers: true})
+	b.open(t, database)
+	cfg := b.program.cfg
+	require.NoError(t, b.program.stop(t.Context()))
+	workspace, admin, _, told := team(t, b)
+	binaries := map[string]*process{}
+	for name, path := range map[string]string{"old": older, "new": os.Args[0]} {
+		env := servingEnv(t, database)
+		env["CLERK_WEBHOOK_SIGNING_SECRET"], env["CLERK_ISSUER"], env["CLERK_JWKS_URL"] = b.secret, cfg.Issuer, cfg.JWKSURL
+		env["CLERK_SECRET_KEY"], env["CLERK_API_URL"], env["ROLECALL_CLERK_RATE"] = b.clerk.SecretKey(), b.api, "1000"
+		binaries[name] = startBinary(t, path, env, "serve")
+	}
+	couriers := map[string]*clerksim.Courier{}
+	for name, p := range binaries {
+		p.untilReady(t) // both sweep, one after the other
+		var err error
+		endpoint := clerksim.Endpoint{URL: "http://" + p.env["ROLECALL_LISTEN_ADDR"] + "/webhooks/clerk", Secrets: []string{b.secret}}
+		couriers[name], err = clerksim.NewCourier(clerksim.CourierConfig{Endpoints: []clerksim.Endpoint{endpoint}})
+		require.NoError(t, err)
+		t.Cleanup(couriers[name].Close)
+	}
+	tell := func(to string, messages []clerksim.Message) {
+		b.courier = couriers[to]
+		b.send(t, messages...)
+	}
+	both := func(want int, token, permission string) {
+		t.Helper()
+		for name, p := range binaries {
+			status, _ := b.get(t, "http://"+p.env["ROLECALL_LISTEN_ADDR"]+"/v1/authorize?workspace_id="+workspace+"&permission="+permission, token)
+			require.Equal(t, want, status, name)
+		}
+	}
+	tell("old", told)
+	for _, order := range [][2]string{{"old", "new"}, {"new", "old"}, {"old", "old"}, {"new", "new"}} {
+		user, err := b.clerk.CreateUser(clerksim.NewUser{})
+		require.NoError(t, err)
+		_, err = b.clerk.AddMember(workspace, user.ID, clerksim.RoleAdmin)
+		require.NoError(t, err)
+		tell(order[0], b.clerk.Drain())
+		token := b.token(t, user.ID)
+		both(http.StatusOK, token, "billing:manage")
+		_, err = b.clerk.SetRole(workspace, user.ID, clerksim.RoleMember)
+		require.NoError(t, err)
+		tell(order[1], b.clerk.Drain())
+		both(http.StatusForbidden, token, "billing:manage")
+		require.NoError(t, b.clerk.RemoveMember(workspace, user.ID))
+		tell(order[0], b.clerk.Drain())
+		both(http.StatusNotFound, token, "reports:read")
+	}
+	both(http.StatusOK, b.token(t, admin), "billing:manage")
+	verify := startProcess(t, map[string]string{"DATABASE_URL": database}, "audit", "verify")
+	require.Equal(t, exitOK, verify.exit(t, time.Minute), "the log that both wrote is whole: %s", &verify.out)
+}
