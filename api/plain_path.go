@@ -22,7 +22,8 @@ func (s *server) plainPaths(next http.Handler) http.Handler {
 }
 
 // isPlain reports whether a path has one reading: no separator, dot or percent sign that is written
-// as an escape, no backslash or control character, and no segment that is empty or made of dots.
+// as an escape, no backslash, only UTF-8, and no segment that is empty or made of dots. Other characters that no
+// id has make an unknown id, which is refused as any other.
 func isPlain(u *url.URL) bool {
 	written := strings.ToLower(u.EscapedPath())
 	for _, escape := range []string{"%2f", "%2e", "%5c", "%25"} {
@@ -30,12 +31,9 @@ func isPlain(u *url.URL) bool {
 			return false
 		}
 	}
-	if !utf8.ValidString(u.Path) || strings.ContainsFunc(u.Path, func(r rune) bool { return r < ' ' || r == 0x7f || r == '\\' }) {
-		return false
-	}
 	rest, rooted := strings.CutPrefix(u.Path, "/")
 	segments := strings.Split(strings.TrimSuffix(rest, "/"), "/") // the last slash makes another path, which no route has
-	return rooted && (rest == "" || !slices.ContainsFunc(segments, isDots))
+	return rooted && utf8.ValidString(u.Path) && !strings.Contains(u.Path, `\`) && (rest == "" || !slices.ContainsFunc(segments, isDots))
 }
 
 func isDots(segment string) bool { return segment == "" || segment == "." || segment == ".." }
