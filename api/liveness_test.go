@@ -50,7 +50,7 @@ func drawSmallWorld(t *rapid.T) smallWorld {
 			"organization_id": rapid.SampledFrom(smallOrganizations()).Draw(t, "organization"),
 			"user_id":         rapid.SampledFrom(smallUsers()).Draw(t, "user"),
 			"deleted_at":      dead(rarely("membership dead")), "created_at": instant("created"), "permissions": []string{},
-			"alive_at": rapid.SampledFrom([]any{nil, worldBegan(), worldBegan().Add(time.Millisecond)}).Draw(t, "shown alive"),
+			"alive_at": rapid.SampledFrom([]any{nil, worldBegan().Add(100 * time.Millisecond), worldBegan().Add(time.Second)}).Draw(t, "shown alive"),
 		})
 	}
 	return w

@@ -89,19 +89,11 @@ func (w grantedWorld) standing(user, organization string) clerksync.Standing {
 	if len(pair) == 0 {
 		return s
 	}
-	newest := slices.MaxFunc(pair, func(a, b map[string]any) int {
-		alive := func(m map[string]any) int {
-			if m["deleted_at"] == nil {
-				return 1
-			}
-			return 0
-		}
-		return cmp.Or(rankedAt(a).Compare(rankedAt(b)), cmp.Compare(alive(a), alive(b)),
-			cmp.Compare(a["id"].(string), b["id"].(string)))
-	})
 	s.EverMember = true
-	if newest["deleted_at"] == nil {
-		s.Member, s.Role, s.Permissions = true, newest["role"].(string), newest["permissions"].([]string)
+	for _, m := range pair {
+		if countsAmong(m, pair) {
+			s.Member, s.Role, s.Permissions = true, m["role"].(string), m["permissions"].([]string)
+		}
 	}
 	if s.Member && s.Role != "org:a" && len(w.roles) > 0 {
 		s.Role, s.Permissions = "org:b", w.permissionsAtClerk()
@@ -109,13 +101,24 @@ func (w grantedWorld) standing(user, organization string) clerksync.Standing {
 	return s
 }
 
-// rankedAt is what memberships of a pair are ordered by: when one was created or, if later, shown alive.
-func rankedAt(membership map[string]any) time.Time {
-	created := membership["created_at"].(time.Time)
-	if alive, ok := membership["alive_at"].(time.Time); ok && alive.After(created) {
-		return alive
+// countsAmong says in Go what the view effective_memberships says in SQL.
+func countsAmong(m map[string]any, pair []map[string]any) bool {
+	alive := func(m map[string]any) int {
+		if m["deleted_at"] == nil {
+			return 1
+		}
+		return 0
 	}
-	return created
+	for _, n := range pair {
+		later := cmp.Or(n["created_at"].(time.Time).Compare(m["created_at"].(time.Time)), cmp.Compare(alive(n), alive(m)),
+			cmp.Compare(n["id"].(string), m["id"].(string))) > 0
+		ended, dead := n["deleted_at"].(time.Time)
+		shown, ok := m["alive_at"].(time.Time)
+		if later && !(dead && ok && shown.After(ended.Add(100*time.Millisecond))) {
+			return false
+		}
+	}
+	return m["deleted_at"] == nil
 }
 
 // permissionsAtClerk are those of the one role that is known.

@@ -208,9 +208,11 @@ func (r *commandRun) remove(ctx context.Context) ([]clerksync.Facts, error) {
 	if again, err := r.rejoined(ctx); again || err != nil {
 		return nil, err
 	}
+	pair := store.Pair{UserID: r.command.Target, OrganizationID: r.command.OrganizationID}
+	known, ended, knownErr := store.MembershipOf(ctx, r.cfg.Pool, pair) // before: a membership that comes meanwhile isn't meant
 	raw, err := r.cfg.Clerk.DeleteMembership(ctx, r.command.OrganizationID, r.command.Target)
 	if errors.Is(err, clerksync.ErrGone) && !r.since.IsZero() {
-		return r.removed(ctx, err)
+		return r.removed(known, ended, knownErr, err)
 	}
 	if err != nil {
 		return nil, err
@@ -254,17 +256,16 @@ func (r *commandRun) gone(membershipID string) []clerksync.Facts {
 }
 
 // removed is a removal that was cut short, after which Clerk knows no such membership. That is what was asked for if there was one.
-func (r *commandRun) removed(ctx context.Context, refusal error) ([]clerksync.Facts, error) {
-	m, ended, err := store.MembershipOf(ctx, r.cfg.Pool, store.Pair{UserID: r.command.Target, OrganizationID: r.command.OrganizationID})
+func (r *commandRun) removed(known store.Member, ended bool, knownErr, refusal error) ([]clerksync.Facts, error) {
 	switch {
-	case errors.Is(err, store.ErrNotFound):
+	case errors.Is(knownErr, store.ErrNotFound):
 		return nil, refusal
-	case err != nil:
-		return nil, err
+	case knownErr != nil:
+		return nil, knownErr
 	case ended:
 		return nil, nil
 	default:
-		return r.gone(m.MembershipID), nil
+		return r.gone(known.MembershipID), nil
 	}
 }
 

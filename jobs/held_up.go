@@ -81,6 +81,9 @@ func (w *applyWorker) oneByOne(ctx context.Context, singles []part, locked map[s
 		p := singles[i]
 		if p.hopeless(locked) || time.Now().After(until) {
 			rest.held = append(rest.held, p)
+			if p.hopeless(locked) {
+				w.confirm(p, locked)
+			}
 			continue
 		}
 		err := w.one(ctx, p)
@@ -94,6 +97,7 @@ func (w *applyWorker) oneByOne(ctx context.Context, singles []part, locked map[s
 			return leftover{err: fmt.Errorf("delivery %s: %w", p.ids[0], err)}
 		case heldUp(err):
 			rest.held = append(rest.held, p)
+			w.confirm(p, locked)
 		default:
 			rest.err = errors.Join(rest.err, fmt.Errorf("delivery %s: %w", p.ids[0], err))
 		}
@@ -150,9 +154,6 @@ func (w *applyWorker) takeTime(do func()) {
 // giveBack says what becomes of a job of which not all is done. A fault is tried again as often as River counts, and waits ever
 // longer. What is held up waits shortly, behind what wasn't tried yet.
 func (w *applyWorker) giveBack(ctx context.Context, job *river.Job[ApplyArgs], locked map[string]bool, rest leftover) error {
-	for _, p := range rest.held {
-		w.confirm(p, locked)
-	}
 	switch {
 	case len(rest.held) == 0:
 		return rest.err

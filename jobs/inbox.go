@@ -28,6 +28,8 @@ const (
 	inboxCapacity = 1024
 	// acceptTimeout is how long a caller waits at most, so that it hears of a failure before Clerk's own limit of 15 s.
 	acceptTimeout = 10 * time.Second
+	// copyTries is how often a delivery is tried again whose quarantined copy another session has locked: for a second.
+	copyTries = 20
 )
 
 // Errors of [Inbox.Accept]. Nothing is stored.
@@ -89,6 +91,7 @@ type entry struct {
 	receipt  clerksync.Receipt
 	err      error
 	done     chan struct{} // closed once receipt and err are set
+	tries    int           // that met a locked copy
 }
 
 // NewInbox starts an inbox. Stop ends it.
@@ -212,8 +215,27 @@ func (in *Inbox) commit(batch []*entry) {
 		if err != nil {
 			e.err = err
 		}
+		if errors.Is(e.err, ErrCopyLocked) && in.tryLater(e) {
+			continue
+		}
 		close(e.done)
 	}
+}
+
+// tryLater puts a delivery whose quarantined copy is locked into the queue again, a moment later: mostly it is the other
+// collector's lock. It reports whether there is a try left.
+func (in *Inbox) tryLater(e *entry) bool {
+	if e.tries++; e.tries > copyTries {
+		return false
+	}
+	e.err = nil
+	time.AfterFunc(lockWait, func() {
+		if err := in.enter(e); err != nil {
+			e.err = err
+			close(e.done)
+		}
+	})
+	return true
 }
 
 // admit quarantines a delivery of another Clerk instance: the dashboard's examples are such. One that names no instance

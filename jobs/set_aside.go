@@ -17,7 +17,7 @@ import (
 // This file keeps the workers of the first queues free: what can't be applied at once goes aside, into [QueueHeldUp], and
 // takes nothing along that has to do with other workspaces.
 
-// setAside divides a batch that failed. Parts of which another session has locked a row go aside, the others are tried
+// setAside divides a batch that failed. Parts of which another session keeps a row locked go aside, the others are tried
 // again: together, then each for itself behind all that is new. A part that fails alone goes aside.
 func (w *applyWorker) setAside(ctx context.Context, job *river.Job[ApplyArgs], cause error) error {
 	singles, err := readSingles(ctx, w.pool, job.Args.SvixIDs)
@@ -26,12 +26,12 @@ func (w *applyWorker) setAside(ctx context.Context, job *river.Job[ApplyArgs], c
 	}
 	parts := inParts(singles)
 	held, free := parts, []part(nil)
-	if len(parts) > 1 {
+	if len(parts) > 1 || isCode(cause, lockNotAvailable) {
 		if held, free, err = w.divide(ctx, parts); err != nil {
 			return errors.Join(cause, err)
 		}
 	}
-	if len(parts) > 1 || heldUp(cause) {
+	if heldUp(cause) {
 		w.noteStalled(ctx, held, cause)
 	}
 	if err := w.move(ctx, heldUpOpts(job.Queue), held); err != nil {
@@ -65,10 +65,32 @@ func (w *applyWorker) divide(ctx context.Context, parts []part) (held, free []pa
 // errRollBack ends a transaction that has only looked.
 var errRollBack = errors.New("roll back")
 
-// lockedIDs returns those of the ids of which another session has locked a row now.
-func (w *applyWorker) lockedIDs(ctx context.Context, ids []string) (locked map[string]bool, err error) {
+// lockedIDs returns those of the ids of which one transaction keeps a row locked. Workers that write into the same workspace lock
+// its rows in turn, for some milliseconds each: what another transaction has locked a moment later isn't held up.
+func (w *applyWorker) lockedIDs(ctx context.Context, ids []string) (map[string]bool, error) {
+	locked := map[string]bool{}
+	before, err := w.lockedRows(ctx, ids)
+	if err != nil || len(before) == 0 {
+		return locked, err
+	}
+	if err := waitFor(ctx, lockAgain); err != nil {
+		return nil, err
+	}
+	after, err := w.lockedRows(ctx, ids)
+	for _, row := range after {
+		locked[row.ID] = locked[row.ID] || slices.Contains(before, row)
+	}
+	maps.DeleteFunc(locked, func(_ string, kept bool) bool { return !kept })
+	return locked, err
+}
+
+// lockAgain is after which time a row is looked at again that another session has locked.
+const lockAgain = 30 * time.Millisecond
+
+// lockedRows returns the rows of ids that another session has locked now.
+func (w *applyWorker) lockedRows(ctx context.Context, ids []string) (rows []store.LockedRow, err error) {
 	err = pgx.BeginTxFunc(ctx, w.pool, w.brief(len(ids)).options(), func(tx pgx.Tx) (err error) {
-		if locked, err = store.LockedIDs(ctx, tx, ids); err != nil {
+		if rows, err = store.LockedRows(ctx, tx, ids); err != nil {
 			return err
 		}
 		return errRollBack
@@ -76,7 +98,7 @@ func (w *applyWorker) lockedIDs(ctx context.Context, ids []string) (locked map[s
 	if errors.Is(err, errRollBack) {
 		err = nil
 	}
-	return locked, err
+	return rows, err
 }
 
 // Priorities of jobs; River works the lowest number first. Fresh jobs have 1 and 2 (see insertOpts).

@@ -28,8 +28,14 @@ type shared struct {
 
 // inTx runs a transaction that waits for locks only briefly, again while it is kept from going on by one.
 func (s shared) inTx(ctx context.Context, do func(pgx.Tx) error) error {
-	for until := time.Now().Add(lockPatience); ; {
-		err := s.inTurn(ctx, func() error { return pgx.BeginFunc(ctx, s.pool, briefly(ctx, do)) })
+	var until time.Time // from the first turn on
+	for {
+		err := s.inTurn(ctx, func() error {
+			if until.IsZero() {
+				until = time.Now().Add(lockPatience)
+			}
+			return pgx.BeginFunc(ctx, s.pool, briefly(ctx, do))
+		})
 		if !isCode(err, lockNotAvailable) || time.Now().After(until) {
 			return err
 		}

@@ -182,8 +182,7 @@ type sweepRun struct {
 	report    SweepReport
 	calls     atomic.Int64
 
-	fresh    int                   // objects of the last page that this sweep hadn't seen before
-	doubtful []clerksync.Reference // objects of the last answer that Clerk showed otherwise than later versions here say
+	fresh int // objects of the last page that this sweep hadn't seen before
 
 	nested bool // permissions are known from the roles that have them: Clerk refuses their own list
 
@@ -216,7 +215,7 @@ func (r *sweepRun) begin(ctx context.Context) error {
 	if refused != nil && guardOf(refused) == nil {
 		return refused
 	}
-	if refused == nil && r.opts.OrganizationID == "" && !r.opts.DryRun {
+	if refused == nil && r.opts.OrganizationID == "" && !r.opts.DryRun && !r.opts.TrustClerk {
 		unfinished, err := store.UnfinishedSweep(ctx, r.conn, now.Add(-resumeWithin), now.Add(-resumeLimit))
 		if err == nil && unfinished.InstanceID == instance.ID {
 			return r.resume(unfinished)
@@ -318,6 +317,9 @@ func (r *sweepRun) resources() []clerksync.Resource {
 
 // compare lists everything, decides whether to go on, and confirms what differs.
 func (r *sweepRun) compare(ctx context.Context) error {
+	if err := r.settleDoubts(ctx); err != nil { // of a sweep that was cut off
+		return err
+	}
 	if err := r.list(ctx); err != nil {
 		return err
 	}
@@ -360,6 +362,7 @@ func (r *sweepRun) end(ctx context.Context, err error) (SweepReport, error) {
 		r.report.Detail = fmt.Sprintf("Clerk showed %d objects as they were before what is applied here", r.report.Behind)
 	default:
 		r.sweep.State = store.SweepClean
+		r.sweep.Unverified = r.unlisted(clerksync.ResourceRole) || r.unlisted(clerksync.ResourcePermission)
 	}
 	if err := r.pack(r.progress, r.report); err != nil {
 		return r.report, err

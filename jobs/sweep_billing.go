@@ -28,10 +28,10 @@ func (r *sweepRun) askForBilling(ctx context.Context) {
 	if r.cfg.Billing == nil || r.sweep.OrganizationID != "" {
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, billingTimeout)
+	asking, cancel := context.WithTimeout(ctx, billingTimeout)
 	defer cancel()
 	r.calls.Add(1)
-	billing, err := r.cfg.Billing(ctx)
+	billing, err := r.cfg.Billing(asking)
 	if err != nil {
 		r.cfg.Logger.DebugContext(ctx, "Clerk doesn't say whether its Billing is on", "error", err)
 		return

@@ -2,7 +2,6 @@ package jobs
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -133,42 +132,34 @@ func (r *sweepRun) lookUp(ctx context.Context, resource clerksync.Resource, ref 
 		return err
 	}
 	r.tell(SweepProgress{Resource: resource, Confirming: true, LookedUp: next.LookedUp, Total: -1})
-	return nil
+	return r.settleDoubts(ctx)
 }
 
 // bury gives an object that a look-up didn't show its tombstone, unless reads that are behind explain why it isn't there.
+// The other memberships of its pair are in doubt then: it may rank above the one that Clerk has.
 func (r *sweepRun) bury(ctx context.Context, a answer, ref clerksync.Reference, next progress) error {
 	young, err := r.tooYoung(ctx, ref.ID, a.askedAt)
 	if err != nil {
 		return err
 	}
 	if young {
-		return errors.Join(r.noteBehind(ctx, a.resource, ref.ID), r.save(ctx, next))
+		return r.noteBehind(ctx, a.resource, ref.ID, next)
 	}
 	if a.gone, err = r.goingWith(ctx, a.resource, ref); err != nil {
 		return err
 	}
-	a.facts = append(slices.Clone(a.facts), clerksync.Gone(a.resource, ref, a.askedAt.UnixMilli(), r.report.SweepID))
-	if err := r.commit(ctx, a, next, r.report.clone()); err != nil || a.resource != clerksync.ResourceMembership {
-		return err
-	}
-	return r.settleMates(ctx, ref)
-}
-
-// settleMates looks up the memberships of a pair that live here, after another one of it was found to have ended: it may rank
-// above the one that Clerk has.
-func (r *sweepRun) settleMates(ctx context.Context, ended clerksync.Reference) error {
-	ids, err := store.LiveMates(ctx, r.conn, ended)
-	if err != nil {
-		return err
-	}
-	for _, id := range ids {
-		mate := clerksync.Reference{ID: id, OrganizationID: ended.OrganizationID, UserID: ended.UserID}
-		if err := r.settleDoubt(ctx, clerksync.ResourceMembership, mate); err != nil {
+	if a.resource == clerksync.ResourceMembership {
+		mates, err := store.LiveMates(ctx, r.conn, ref)
+		if err != nil {
 			return err
 		}
+		for _, id := range mates {
+			mate := clerksync.Reference{ID: id, OrganizationID: ref.OrganizationID, UserID: ref.UserID}
+			next.Doubts = append(next.Doubts, doubtful{a.resource, mate})
+		}
 	}
-	return nil
+	a.facts = append(a.facts, clerksync.Gone(a.resource, ref, a.askedAt.UnixMilli(), r.report.SweepID))
+	return r.commit(ctx, a, next, r.report.clone())
 }
 
 // findSettled looks an object up. If there is none, but it changed here a moment ago, it waits and asks again: perhaps not all of
@@ -230,8 +221,8 @@ func (r *sweepRun) confirmBuried(ctx context.Context, resource clerksync.Resourc
 	}
 }
 
-// exhume asks Clerk for one object that has a tombstone and was listed. If it lives after all, the tombstone is lifted. If that
-// is final, or Clerk's reads are behind anyway, the answer is of before the deletion.
+// exhume asks Clerk for one object that has a tombstone and was listed. If it lives after all, the tombstone is lifted. If
+// that is final, or lately set while Clerk's reads are behind, the answer is of before the deletion.
 func (r *sweepRun) exhume(ctx context.Context, resource clerksync.Resource, grave store.Grave) error {
 	if err := r.waitUntil(ctx, grave.KnownAt.Add(r.cfg.Settle)); err != nil {
 		return err
@@ -240,19 +231,20 @@ func (r *sweepRun) exhume(ctx context.Context, resource clerksync.Resource, grav
 	if err != nil {
 		return err
 	}
+	next := r.lookUpNext(resource, grave.ID, true, 1)
 	for i, f := range a.facts {
 		if f.Subject != grave.ID {
 			continue
 		}
-		if grave.Final || r.report.Behind > 0 {
-			return errors.Join(r.noteBehind(ctx, resource, grave.ID), r.save(ctx, r.lookUpNext(resource, grave.ID, true, 1)))
+		if grave.Final || r.report.Behind > 0 && a.askedAt.Sub(grave.KnownAt) < r.cfg.ReadLag {
+			return r.noteBehind(ctx, resource, grave.ID, next)
 		}
 		a.facts[i] = f.Alive(a.askedAt.UnixMilli())
 	}
-	if err := r.commit(ctx, a, r.lookUpNext(resource, grave.ID, true, 1), r.report.clone()); err != nil {
+	if err := r.commit(ctx, a, next, r.report.clone()); err != nil {
 		return err
 	}
-	return r.settleDoubts(ctx, resource)
+	return r.settleDoubts(ctx)
 }
 
 // find looks an object up.

@@ -29,21 +29,35 @@ type doubt struct {
 	recent    bool // what contradicts the answer became known here a moment ago
 }
 
-// settleDoubts looks up what the last answer showed otherwise than later versions here say.
-func (r *sweepRun) settleDoubts(ctx context.Context, resource clerksync.Resource) error {
-	for _, ref := range r.doubtful {
-		if err := r.withoutLookUp(ctx, r.progress, r.settleDoubt(ctx, resource, ref)); err != nil {
+// doubtful is an object that Clerk showed otherwise than later versions here say.
+type doubtful struct {
+	Resource clerksync.Resource  `json:"resource"`
+	Object   clerksync.Reference `json:"object"`
+}
+
+// settleDoubts looks up what Clerk showed otherwise than later versions here say. The doubts are stored with the answer
+// that raised them, so that a sweep which is cut off settles them when it continues.
+func (r *sweepRun) settleDoubts(ctx context.Context) error {
+	for len(r.progress.Doubts) > 0 {
+		d, next := r.progress.Doubts[0], r.progress
+		next.Doubts = slices.Clone(r.progress.Doubts[1:])
+		if err := r.withoutLookUp(ctx, next, r.settleDoubt(ctx, d.Resource, d.Object, next)); err != nil {
 			return err
+		}
+		if len(r.progress.Doubts) > len(next.Doubts) {
+			if err := r.save(ctx, next); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
 }
 
-// settleDoubt looks up an object that Clerk listed otherwise than later versions here say. Where a lag of Clerk's reads
-// explains the difference, nothing changes and the object counts as behind; else Clerk's word counts.
-func (r *sweepRun) settleDoubt(ctx context.Context, resource clerksync.Resource, ref clerksync.Reference) error {
+// settleDoubt looks up one object, and continues at next. Where a lag of Clerk's reads explains the difference, nothing
+// changes and the object counts as behind; else Clerk's word counts.
+func (r *sweepRun) settleDoubt(ctx context.Context, resource clerksync.Resource, ref clerksync.Reference, next progress) error {
 	if r.report.Behind >= maxBehind {
-		return r.noteBehind(ctx, resource, ref.ID)
+		return r.noteBehind(ctx, resource, ref.ID, next)
 	}
 	for range 2 {
 		a, err := r.find(ctx, resource, ref)
@@ -59,7 +73,7 @@ func (r *sweepRun) settleDoubt(ctx context.Context, resource clerksync.Resource,
 			return err
 		}
 		if !d.recent {
-			return r.conclude(ctx, a, d)
+			return r.conclude(ctx, a, d, next)
 		}
 		if err := r.waitUntil(ctx, a.askedAt.Add(r.cfg.Settle)); err != nil { // perhaps not all of Clerk knows yet
 			return err
@@ -101,26 +115,29 @@ func (r *sweepRun) changedSince(ctx context.Context, a answer, ago time.Duration
 }
 
 // conclude changes what the answer proves, and reports what it doesn't.
-func (r *sweepRun) conclude(ctx context.Context, a answer, d doubt) error {
+func (r *sweepRun) conclude(ctx context.Context, a answer, d doubt, next progress) error {
+	a.settling = true
 	if d.follows {
 		if err := r.commit(ctx, a, r.progress, r.report.clone()); err != nil {
 			return err
 		}
+		a.unread = 0 // they are counted
 	}
 	if d.judgement.Overruling.Subject != "" {
-		a.facts, a.final = []clerksync.Facts{d.judgement.Overruling}, true
-		if err := r.commit(ctx, a, r.progress, r.report.clone()); err != nil {
+		overruling := a
+		overruling.facts, overruling.final = []clerksync.Facts{d.judgement.Overruling}, true
+		if err := r.commit(ctx, overruling, r.progress, r.report.clone()); err != nil {
 			return err
 		}
 	}
 	if d.judgement.Behind || d.shadowed {
-		return r.noteBehind(ctx, a.resource, a.facts[0].Subject)
+		return r.noteBehind(ctx, a.resource, a.facts[0].Subject, next)
 	}
 	return nil
 }
 
-// noteBehind reports that Clerk showed an object as it was before what is applied here.
-func (r *sweepRun) noteBehind(ctx context.Context, resource clerksync.Resource, id string) error {
+// noteBehind reports that Clerk showed an object as it was before what is applied here, and continues at next.
+func (r *sweepRun) noteBehind(ctx context.Context, resource clerksync.Resource, id string, next progress) error {
 	var found []store.FoundDrift
 	report := r.report.clone()
 	report.Behind++
@@ -130,7 +147,7 @@ func (r *sweepRun) noteBehind(ctx context.Context, resource clerksync.Resource, 
 		if found, err = store.RecordDrift(ctx, tx, resource, drift, store.CauseLag, !r.sweep.DryRun); err != nil {
 			return err
 		}
-		if err := r.pack(r.progress, report); err != nil {
+		if err := r.pack(next, report); err != nil {
 			return err
 		}
 		return store.SaveSweep(ctx, tx, r.sweep)
@@ -138,7 +155,7 @@ func (r *sweepRun) noteBehind(ctx context.Context, resource clerksync.Resource, 
 	if err != nil {
 		return fmt.Errorf("record what Clerk showed of before: %w", err)
 	}
-	r.report = report
+	r.progress, r.report = next, report
 	r.found(found)
 	return nil
 }
@@ -193,7 +210,7 @@ func followers(ctx context.Context, db store.DBTX, a answer, l lags) (followed, 
 			follows = follows && !recent && f.Memberships[0].Follows(o, age > l.reads)
 		}
 		if follows {
-			out.facts[i], out.marked = f.AliveAfter(a.askedAt.UnixMilli(), others...), true
+			out.facts[i], out.marked = f.AliveAfter(others...), true
 		} else {
 			out.doubtful = append(out.doubtful, f.Subject)
 		}

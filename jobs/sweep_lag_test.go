@@ -3,6 +3,7 @@ package jobs
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"testing"
 	"time"
 
@@ -235,4 +236,63 @@ func TestAMembershipInTheShadowOfALostEnd(t *testing.T) {
 	report := b.sweep(t, d, SweepOptions{})
 	require.Equal(t, map[string]string{"orgmem_last": "org:member"}, b.roles(t), "%+v", report)
 	require.Zero(t, report.Behind)
+}
+
+// TestDoubtsOutliveACutOff: a sweep is cut off while it looks up what is in doubt, and the next one settles it.
+func TestDoubtsOutliveACutOff(t *testing.T) {
+	t.Parallel()
+	b, d := setup(t), populated(3)
+	b.sweep(t, d, SweepOptions{})
+	for n := range 3 {
+		b.deliver(t, event(t, fmt.Sprintf("msg_%d", n), "organizationMembership.updated", 9001, membershipObject(n, "org:guest", 9000)))
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	d.finding = func(clerksync.Resource, clerksync.Reference) { d.finding = nil; cancel() }
+	_, err := b.sweeper(t, d).Run(ctx, SweepOptions{})
+	require.ErrorIs(t, err, context.Canceled)
+	report := b.sweep(t, d, SweepOptions{})
+	require.Equal(t, 3, report.Behind)
+	require.Equal(t, ReasonReadsBehind, report.Reason)
+}
+
+// TestTrustDoesNotContinueADistrustingSweep, whose pages have been judged already.
+func TestTrustDoesNotContinueADistrustingSweep(t *testing.T) {
+	t.Parallel()
+	b, d := setup(t), populated(2)
+	b.sweep(t, d, SweepOptions{})
+	b.deliver(t, event(t, "msg_1", "organizationMembership.updated", 9001, membershipObject(0, "org:guest", 9000)))
+	ctx, cancel := context.WithCancel(t.Context())
+	d.listing = func(r clerksync.Resource, _ clerksync.PageRequest) error {
+		if r == clerksync.ResourceInvitation {
+			d.listing = nil
+			cancel()
+			return ctx.Err()
+		}
+		return nil
+	}
+	_, err := b.sweeper(t, d).Run(ctx, SweepOptions{})
+	require.ErrorIs(t, err, context.Canceled)
+	report := b.sweep(t, d, SweepOptions{TrustClerk: true})
+	require.Zero(t, report.Behind)
+	require.Equal(t, "org:member", b.roles(t)["orgmem_00000"])
+}
+
+// TestAnAnswerDoesNotOutrankANewerMembership: an old answer shows the first of three memberships of a pair, of which the last
+// one lives.
+func TestAnAnswerDoesNotOutrankANewerMembership(t *testing.T) {
+	t.Parallel()
+	b, d := setup(t), newDirectory()
+	d.member(0, "org:admin")
+	b.sweep(t, d, SweepOptions{})
+	second, third := membershipObject(0, "org:member", 50), membershipObject(0, "org:guest", 60_000)
+	second["id"], second["created_at"] = "orgmem_second", t0+50
+	third["id"], third["created_at"] = "orgmem_third", t0+60_000
+	b.deliver(t, event(t, "msg_1", "organizationMembership.created", 51, second))
+	b.deliver(t, event(t, "msg_2", "organizationMembership.deleted", 55, second))
+	b.deliver(t, event(t, "msg_3", "organizationMembership.created", 60_001, third))
+	require.Equal(t, map[string]string{"orgmem_third": "org:guest"}, b.roles(t))
+	b.sweep(t, d, SweepOptions{}) // still shows the first
+	require.NotContains(t, b.roles(t), "orgmem_00000")
+	b.deliver(t, event(t, "msg_4", "organizationMembership.deleted", 70_000, third))
+	require.Empty(t, b.roles(t))
 }

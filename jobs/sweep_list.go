@@ -43,6 +43,7 @@ type progress struct {
 	Failures int                `json:"failures,omitempty"`  // of Clerk's, in a row at this place
 	Lifting  bool               `json:"lifting,omitempty"`   // what wasn't seen is confirmed; what has a tombstone and was seen is next
 	LookedUp int                `json:"looked_up,omitempty"` // objects
+	Doubts   []doubtful         `json:"doubts,omitempty"`    // that are to be settled before the sweep goes on
 }
 
 // again is the beginning of another pass over the resource.

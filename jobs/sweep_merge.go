@@ -25,6 +25,7 @@ type answer struct {
 	listed   bool     // they were listed, not looked up
 	unread   int      // objects that can't be read
 	final    bool     // whatever the versions say, as a look-up has confirmed
+	settling bool     // it settles a doubt, and raises none
 
 	gone map[clerksync.Resource]int // what goes with the object of the last facts, which is gone; nil if it isn't
 }
@@ -38,7 +39,7 @@ func (r *sweepRun) merge(ctx context.Context, a answer, next progress, total int
 		return err
 	}
 	r.tell(SweepProgress{Resource: a.resource, Listed: next.Offset, Total: total})
-	return r.settleDoubts(ctx, a.resource)
+	return r.settleDoubts(ctx)
 }
 
 // read decodes objects from Clerk. One that can't be read is logged and counted; it was seen all the same, so it isn't
@@ -69,15 +70,20 @@ func (r *sweepRun) read(ctx context.Context, resource clerksync.Resource, askedA
 // commit merges an answer, and records what it showed, where the sweep goes on and what it has counted so far.
 func (r *sweepRun) commit(ctx context.Context, a answer, next progress, report SweepReport) error {
 	var found []store.FoundDrift
-	var doubtful []clerksync.Reference
 	var fresh int
 	report.Unreadable += a.unread
 	next.Failures = 0
 	var counted SweepReport
+	doubts := next.Doubts
 	err := r.inTx(ctx, func(tx pgx.Tx) (err error) {
 		counted = report.clone()
-		if found, doubtful, err = r.apply(ctx, tx, a, &counted); err != nil {
+		var refs []clerksync.Reference
+		if found, refs, err = r.apply(ctx, tx, a, &counted); err != nil {
 			return err
+		}
+		next.Doubts = slices.Clone(doubts)
+		for _, ref := range refs {
+			next.Doubts = append(next.Doubts, doubtful{a.resource, ref})
 		}
 		if a.listed {
 			if fresh, err = store.See(ctx, tx, r.sweep, a.resource, a.ids); err != nil {
@@ -92,7 +98,7 @@ func (r *sweepRun) commit(ctx context.Context, a answer, next progress, report S
 	if err != nil {
 		return fmt.Errorf("merge %s: %w", a.resource, err)
 	}
-	r.progress, r.report, r.fresh, r.doubtful = next, counted, fresh, doubtful
+	r.progress, r.report, r.fresh = next, counted, fresh
 	r.found(found)
 	return nil
 }
@@ -153,6 +159,9 @@ func (r *sweepRun) doubtfulOf(ctx context.Context, tx pgx.Tx, a answer, known cl
 	var refs []clerksync.Reference
 	var ids []string
 	for _, f := range a.facts {
+		if a.settling {
+			break
+		}
 		if known.Contradicted(f) || slices.Contains(shadowed, f.Subject) {
 			refs, ids = append(refs, f.Reference()), append(ids, f.Subject)
 		}

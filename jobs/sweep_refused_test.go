@@ -238,7 +238,7 @@ func TestNothingIsExhumedOfAKindThatIsRefused(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), furnished(1, 3)
 	b.sweep(t, d, SweepOptions{})
-	b.exec(t, "UPDATE rolecall.domains SET deleted_at = now(), deleted_cause = 'msg_1' WHERE id = 'orgdmn_0001'")
+	b.exec(t, "UPDATE rolecall.domains SET deleted_at = now(), deleted_cause = 'sweep_1' WHERE id = 'orgdmn_0001'")
 	d.refusing = func(clerksync.Resource, clerksync.Reference) error { return domainsOff() }
 	report := b.sweep(t, d, SweepOptions{})
 	require.False(t, report.Aborted, report.Detail)

@@ -55,11 +55,20 @@ func (w *applyWorker) workBriefly(ctx context.Context, job *river.Job[ApplyArgs]
 	if err != nil && ctx.Err() == nil && blameFor(err) == ofDatabase { // a cut connection says nothing about the next one
 		_, err = w.inTx(ctx, try)
 	}
+	for range againForLock {
+		if isCode(err, lockNotAvailable) && ctx.Err() == nil {
+			_, err = w.inTx(ctx, try)
+		}
+	}
 	if err == nil || ctx.Err() != nil || blameFor(err) == ofDatabase {
 		return err
 	}
 	return w.setAside(ctx, job, err)
 }
+
+// againForLock is how often a batch is tried again at once that waited for a lock in vain. Workers of ours that write into the
+// same workspace hold its rows for some milliseconds each, and several of them wait for each other.
+const againForLock = 1
 
 // attempt is one transaction that applies deliveries.
 type attempt struct {
@@ -120,10 +129,11 @@ func (w *applyWorker) applyIn(ctx context.Context, tx pgx.Tx, a attempt, began t
 	if err := moveOut(ctx, tx, a.queue, done); err != nil || len(done.Deliveries) == 0 {
 		return done, err
 	}
+	done.slow = (watch{began, done.locked}).slowly() // before Finish, which waits for others that write into the workspace
 	if err := store.Finish(ctx, tx, done.Outcome, time.Now()); err != nil {
 		return done, err
 	}
-	if done.slow = (watch{began, done.locked}).slowly(); done.slow && (a.queue == QueueRevocations || a.queue == QueueHeldUp) {
+	if done.slow && (a.queue == QueueRevocations || a.queue == QueueHeldUp) {
 		return done, w.noteSlow(ctx, tx, done)
 	}
 	return done, nil

@@ -11,14 +11,22 @@ LOCK TABLE rolecall.users, rolecall.memberships, rolecall.invitations, rolecall.
 -- came after another one of its pair. Null in rows from before.
 ALTER TABLE rolecall.memberships ADD alive_at timestamptz;
 
--- ranked_at orders the memberships of a pair. It is the column's only use.
+-- counts says whether the membership is the last of its pair, and lives. Of a pair the one that was created last is the last one,
+-- also if it is dead; unless another one is known to have lived clearly after that one's end, so that the dates of Clerk's machines
+-- contradict each other. 100 ms is more than their clocks and the stamping of events differ by.
 CREATE OR REPLACE VIEW rolecall.effective_memberships AS
 SELECT m.id, m.organization_id, m.user_id, coalesce(r.key, m.role) AS role, m.role_name,
     CASE WHEN r.id IS NULL THEN m.permissions
          WHEN r.deleted_at IS NOT NULL THEN '{}'
          ELSE ARRAY(SELECT p.key FROM rolecall.permissions p WHERE p.id = ANY (r.permission_ids) AND p.deleted_at IS NULL)
     END AS permissions,
-    m.created_at, m.deleted_at, greatest(m.created_at, m.alive_at) AS ranked_at
+    m.created_at, m.deleted_at,
+    m.deleted_at IS NULL AND NOT EXISTS (
+        SELECT FROM rolecall.memberships n
+        WHERE n.organization_id = m.organization_id AND n.user_id = m.user_id
+            AND (n.created_at, n.deleted_at IS NULL, n.id) > (m.created_at, true, m.id)
+            AND (n.deleted_at IS NOT NULL AND m.alive_at > n.deleted_at + interval '100 ms') IS NOT TRUE
+    ) AS counts
 FROM rolecall.memberships m
 LEFT JOIN LATERAL (
     SELECT c.id, c.key, c.deleted_at, c.permission_ids
@@ -34,7 +42,7 @@ LEFT JOIN LATERAL (
     LIMIT 1
 ) AS r ON true;
 
--- An unknown parent doesn't hide a membership. Of a pair only the last counts, also if it is dead.
+-- An unknown parent doesn't hide a membership. Of a pair only the last counts, as above.
 CREATE OR REPLACE VIEW rolecall.current_memberships AS
 SELECT m.id, m.organization_id, m.user_id
 FROM rolecall.memberships m
@@ -45,7 +53,8 @@ WHERE m.deleted_at IS NULL AND o.deleted_at IS NULL AND u.deleted_at IS NULL
     AND NOT EXISTS (
         SELECT FROM rolecall.memberships n
         WHERE n.organization_id = m.organization_id AND n.user_id = m.user_id
-            AND (greatest(n.created_at, n.alive_at), n.deleted_at IS NULL, n.id) > (greatest(m.created_at, m.alive_at), true, m.id)
+            AND (n.created_at, n.deleted_at IS NULL, n.id) > (m.created_at, true, m.id)
+            AND (n.deleted_at IS NOT NULL AND m.alive_at > n.deleted_at + interval '100 ms') IS NOT TRUE
     );
 
 -- What has a tombstone, when that became known here, and what told of it.

@@ -504,7 +504,7 @@ CREATE VIEW rolecall.current_memberships AS
      LEFT JOIN rolecall.users u ON ((u.id = m.user_id)))
   WHERE ((m.deleted_at IS NULL) AND (o.deleted_at IS NULL) AND (u.deleted_at IS NULL) AND (u.banned IS NOT TRUE) AND (u.deprovisioned IS NOT TRUE) AND (NOT (EXISTS ( SELECT
            FROM rolecall.memberships n
-          WHERE ((n.organization_id = m.organization_id) AND (n.user_id = m.user_id) AND (ROW(GREATEST(n.created_at, n.alive_at), (n.deleted_at IS NULL), n.id) > ROW(GREATEST(m.created_at, m.alive_at), true, m.id)))))));
+          WHERE ((n.organization_id = m.organization_id) AND (n.user_id = m.user_id) AND (ROW(n.created_at, (n.deleted_at IS NULL), n.id) > ROW(m.created_at, true, m.id)) AND (((n.deleted_at IS NOT NULL) AND (m.alive_at > (n.deleted_at + '00:00:00.1'::interval))) IS NOT TRUE))))));
 
 CREATE VIEW rolecall.dead_objects AS
  SELECT 'organization'::text AS resource,
@@ -585,7 +585,9 @@ CREATE VIEW rolecall.effective_memberships AS
         END AS permissions,
     m.created_at,
     m.deleted_at,
-    GREATEST(m.created_at, m.alive_at) AS ranked_at
+    ((m.deleted_at IS NULL) AND (NOT (EXISTS ( SELECT
+           FROM rolecall.memberships n
+          WHERE ((n.organization_id = m.organization_id) AND (n.user_id = m.user_id) AND (ROW(n.created_at, (n.deleted_at IS NULL), n.id) > ROW(m.created_at, true, m.id)) AND (((n.deleted_at IS NOT NULL) AND (m.alive_at > (n.deleted_at + '00:00:00.1'::interval))) IS NOT TRUE)))))) AS counts
    FROM (rolecall.memberships m
      LEFT JOIN LATERAL ( SELECT c.id,
             c.key,

@@ -24,7 +24,7 @@ const (
 	CauseLag         DriftCause = "lag"         // Clerk's API answered from before what is applied: nothing is wrong here
 )
 
-// DriftCauses lists all causes.
+// DriftCauses lists the causes of real differences: not [CauseLag].
 func DriftCauses() []DriftCause {
 	return []DriftCause{CauseUndelivered, CauseFirstFill, CauseWaiting, CauseQuarantined}
 }
@@ -65,7 +65,7 @@ func RecordDrift(ctx context.Context, db DBTX, r clerksync.Resource, drift []cle
 	found := make([]FoundDrift, len(drift))
 	for i, d := range drift {
 		cause, known := causes[d.ID]
-		if !known {
+		if !known || untold == CauseLag {
 			cause = untold
 		}
 		found[i] = FoundDrift{Drift: d, Resource: r, Cause: cause}

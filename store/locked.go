@@ -10,19 +10,17 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// LockedIDs returns those of the given ids of which another session has locked a row now: a delivery, an object of the
-// mirror, or an organization's revision or head of its audit log. It waits for no lock. It locks what is free, so the
-// caller rolls the transaction back.
-func LockedIDs(ctx context.Context, tx pgx.Tx, ids []string) (map[string]bool, error) {
-	found, err := queries().LockedIDs(ctx, tx, ids)
+// LockedRow is a row that another transaction has locked.
+type LockedRow = dbsqlc.LockedRowsRow
+
+// LockedRows returns the rows of the given ids that another transaction has locked now, and which one: deliveries, objects of
+// the mirror, and what an organization's writers wait for each other at. It locks the others, so the caller rolls tx back.
+func LockedRows(ctx context.Context, tx pgx.Tx, ids []string) ([]LockedRow, error) {
+	rows, err := queries().LockedRows(ctx, tx, ids)
 	if err != nil {
 		return nil, fmt.Errorf("find locked rows: %w", err)
 	}
-	locked := make(map[string]bool, len(found))
-	for _, id := range found {
-		locked[id] = true
-	}
-	return locked, nil
+	return rows, nil
 }
 
 // ReadReceived returns what [LockReceived] does, without a lock: a worker may have finished any of it meanwhile.

@@ -38,6 +38,8 @@ type Sweep struct {
 	Reason         string          // why it was aborted
 	Progress       json.RawMessage // where to go on
 	Report         json.RawMessage // counts so far
+	// Unverified says that the sweep couldn't compare all that decides access. It isn't stored.
+	Unverified bool
 }
 
 // WentThrough reports whether the sweep compared everything, though it may have met answers that it couldn't go by.
@@ -148,7 +150,8 @@ func SaveSweep(ctx context.Context, db DBTX, s Sweep) error {
 	return nil
 }
 
-// FinishSweep records how a sweep ended. If it was clean, and of everything, the mirror is verified as of its beginning.
+// FinishSweep records how a sweep ended. If it was clean, and of everything that decides access, the mirror is verified as of its
+// beginning.
 func FinishSweep(ctx context.Context, db DBTX, s Sweep) error {
 	err := queries().FinishSweep(ctx, db, dbsqlc.FinishSweepParams{
 		ID: s.ID, State: string(s.State), Reason: s.Reason, Progress: s.Progress, Report: s.Report,
@@ -159,7 +162,7 @@ func FinishSweep(ctx context.Context, db DBTX, s Sweep) error {
 	if err := forgetSeen(ctx, db); err != nil {
 		return err
 	}
-	if s.State != SweepClean || s.DryRun || s.OrganizationID != "" {
+	if s.State != SweepClean || s.DryRun || s.OrganizationID != "" || s.Unverified {
 		return nil
 	}
 	if err := queries().Verify(ctx, db, s.StartedAt); err != nil {

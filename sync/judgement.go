@@ -109,7 +109,7 @@ func (v Version) yields(answer Version, c Circumstances) bool {
 	case answer.UpdatedAt >= v.UpdatedAt: // the answer isn't older
 		return true
 	case c.Settled: // a nested copy may be old itself, and Clerk's machines may stamp two updates in the wrong order
-		return v.Rank < RankFull || v.UpdatedAt-answer.UpdatedAt <= ClockError
+		return v.Rank < RankFull || v.UpdatedAt-answer.UpdatedAt <= clerkSkew
 	default:
 		return false
 	}

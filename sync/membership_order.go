@@ -1,9 +1,14 @@
 package sync
 
 // Clerk has at most one membership of a user in an organization at a time, so of all that the mirror knows of a pair the
-// last one counts, also if it has ended. The last one is the one with the greatest of CreatedAt and AliveAt: the views
-// current_memberships and effective_memberships say it in SQL. The dates of two of Clerk's machines may contradict each
-// other, and then a signed event, or a look-up, about the membership that follows says which one that is.
+// last one counts, also if it has ended. The last one is the one that was created last. The dates of two of Clerk's
+// machines may contradict each other, though. Then a membership counts all the same that is known to have been alive
+// clearly after the end of each one that is dated later: a signed event showed it, or a look-up that proves it. The views
+// current_memberships and effective_memberships say all of this in SQL.
+
+// aliveMargin is by how much a membership must have outlived another one's end, in milliseconds: more than the clocks of
+// Clerk's machines and the stamping of its events differ by.
+const aliveMargin = int64(100)
 
 // Follows reports whether an answer of Clerk's API that shows m proves that m came after ended, a membership of the same
 // pair with a later date. settled says that the end has been known here for longer than Clerk's reads lag behind.
@@ -16,20 +21,16 @@ func (m Membership) Follows(ended Membership, settled bool) bool {
 		end = ended.CreatedAt.Value
 	}
 	newest := Newest(m.Registers())
-	return settled || newest.UpdatedAt > end && !newest.Undated || m.CreatedAt.Value+ClockError >= ended.CreatedAt.Value
+	return settled || newest.UpdatedAt > end && !newest.Undated || m.CreatedAt.Value+aliveMargin >= ended.CreatedAt.Value
 }
 
-// rank is what memberships of a pair are ordered by.
-func (m Membership) rank() int64 { return max(m.CreatedAt.Value, m.AliveAt) }
-
-// AliveAfter returns the facts about a membership with the word that it was alive at an instant, and later than others of
-// its pair began, so that it counts.
-func (f Facts) AliveAfter(at int64, ended ...Membership) Facts {
+// AliveAfter returns the facts about a membership with the word that it was alive after others of its pair ended, so that
+// it counts. It was so just after: that it was alive when Clerk was asked the answer doesn't prove.
+func (f Facts) AliveAfter(ended ...Membership) Facts {
 	memberships := make([]Membership, len(f.Memberships))
 	for i, m := range f.Memberships {
-		m.AliveAt = at
 		for _, e := range ended {
-			m.AliveAt = max(m.AliveAt, e.rank()+1)
+			m.AliveAt = max(m.AliveAt, e.Tombstone.OccurredAt+aliveMargin+1)
 		}
 		memberships[i] = m
 	}

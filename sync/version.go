@@ -53,8 +53,6 @@ const (
 	clerkSkew = int64(60_000)
 	// ownSkew is between Clerk's clocks and ours: the Svix library accepts signatures up to five minutes old or new.
 	ownSkew = int64(300_000)
-	// ClockError is the largest difference, in milliseconds, of clocks that the network sets.
-	ClockError = int64(1_000)
 )
 
 // plausible reports whether an instant lies in the past of the version's event or answer, as far as clocks can tell.

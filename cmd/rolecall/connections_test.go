@@ -143,7 +143,7 @@ func TestReadmeNamesOneNumberOfConnections(t *testing.T) {
 	t.Parallel()
 	readme, err := os.ReadFile("../../README.md")
 	require.NoError(t, err)
-	numbers := regexp.MustCompile(`(?i)(\d+) connections|else (\d+) \||about (\d+) to Postgres`).FindAllStringSubmatch(string(readme), -1)
+	numbers := regexp.MustCompile(`(?i)opens at most (\d+) connections|else (\d+) \||about (\d+) to Postgres`).FindAllStringSubmatch(string(readme), -1)
 	require.NotEmpty(t, numbers)
 	for _, n := range numbers {
 		require.Equal(t, strconv.Itoa(maxConnections), strings.Join(n[1:], ""), n[0])

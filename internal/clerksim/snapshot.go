@@ -1,6 +1,10 @@
 package clerksim
 
-import "math/rand/v2"
+import (
+	"maps"
+	"math/rand/v2"
+	"slices"
+)
 
 // Snapshot returns a copy of the world as it is now. It serves the same instance with the same keys, and nothing that happens
 // to one of the two happens to the other: [APIFaults.AnswerFrom] lets Clerk's reads be behind with it.
@@ -16,7 +20,8 @@ func (w *World) Snapshot() *World {
 		permissions: copyTable(w.permissions, c.permission), roles: copyTable(w.roles, c.role), users: copyTable(w.users, c.user),
 		organizations: copyTable(w.organizations, c.organization), memberships: copyTable(w.memberships, c.membership),
 		roleSets: copyTable(w.roleSets, duplicate[roleSet]),
-		slugs:    map[string]*organization{}, goneUsers: map[string]User{}, goneOrgs: map[string]Organization{}, outbox: newOutbox(),
+		plans:    slices.Clone(w.plans), features: maps.Clone(w.features),
+		slugs: map[string]*organization{}, goneUsers: map[string]User{}, goneOrgs: map[string]Organization{}, outbox: newOutbox(),
 	}
 	s.invitations, s.domains = newTable[*invitation](), newTable[*domain]()
 	for _, o := range w.organizations.ordered {

@@ -119,7 +119,7 @@ SELECT m.id, (m.deleted_at IS NOT NULL)::boolean AS dead, m.user_id, m.role::tex
 FROM rolecall.effective_memberships m
 LEFT JOIN rolecall.users u ON u.id = m.user_id
 WHERE m.organization_id = @organization_id AND m.user_id = @user_id
-ORDER BY m.ranked_at DESC, m.deleted_at IS NULL DESC, m.id DESC
+ORDER BY m.counts DESC, m.created_at DESC, m.deleted_at IS NULL DESC, m.id DESC
 LIMIT 1;
 
 -- name: Invitation :one

@@ -46,56 +46,56 @@ FROM rolecall.deliveries
 WHERE svix_id = ANY (@svix_ids::text[]) AND state = 'received'
 ORDER BY svix_id;
 
--- name: LockedIDs :many
--- Those of the given ids of which another session has locked a row: a delivery, an object of the mirror, or what an
--- organization's writers wait for each other at. An id can be in several tables: all of its rows must be free.
+-- name: LockedRows :many
+-- The rows of the given ids that another transaction has locked, and which one: a delivery, an object of the mirror, or what an
+-- organization's writers wait for each other at. An id can be in several tables; place tells them apart.
 -- It locks the rows that are free, so the caller rolls back.
 WITH free_deliveries AS (
-    SELECT svix_id AS id FROM rolecall.deliveries WHERE svix_id = ANY (@ids::text[]) FOR UPDATE SKIP LOCKED
+    SELECT 1 AS place, svix_id AS id FROM rolecall.deliveries WHERE svix_id = ANY (@ids::text[]) FOR UPDATE SKIP LOCKED
 ), free_users AS (
-    SELECT id FROM rolecall.users WHERE id = ANY (@ids) FOR UPDATE SKIP LOCKED
+    SELECT 2 AS place, id AS id FROM rolecall.users WHERE id = ANY (@ids) FOR UPDATE SKIP LOCKED
 ), free_memberships AS (
-    SELECT id FROM rolecall.memberships WHERE id = ANY (@ids) FOR UPDATE SKIP LOCKED
+    SELECT 3 AS place, id AS id FROM rolecall.memberships WHERE id = ANY (@ids) FOR UPDATE SKIP LOCKED
 ), free_invitations AS (
-    SELECT id FROM rolecall.invitations WHERE id = ANY (@ids) FOR UPDATE SKIP LOCKED
+    SELECT 4 AS place, id AS id FROM rolecall.invitations WHERE id = ANY (@ids) FOR UPDATE SKIP LOCKED
 ), free_domains AS (
-    SELECT id FROM rolecall.domains WHERE id = ANY (@ids) FOR UPDATE SKIP LOCKED
+    SELECT 5 AS place, id AS id FROM rolecall.domains WHERE id = ANY (@ids) FOR UPDATE SKIP LOCKED
 ), free_permissions AS (
-    SELECT id FROM rolecall.permissions WHERE id = ANY (@ids) FOR UPDATE SKIP LOCKED
+    SELECT 6 AS place, id AS id FROM rolecall.permissions WHERE id = ANY (@ids) FOR UPDATE SKIP LOCKED
 ), free_roles AS (
-    SELECT id FROM rolecall.roles WHERE id = ANY (@ids) FOR UPDATE SKIP LOCKED
+    SELECT 7 AS place, id AS id FROM rolecall.roles WHERE id = ANY (@ids) FOR UPDATE SKIP LOCKED
 ), free_organizations AS (
-    SELECT id FROM rolecall.organizations WHERE id = ANY (@ids) FOR UPDATE SKIP LOCKED
+    SELECT 8 AS place, id AS id FROM rolecall.organizations WHERE id = ANY (@ids) FOR UPDATE SKIP LOCKED
 ), free_revisions AS (
-    SELECT organization_id AS id FROM rolecall.revisions WHERE organization_id = ANY (@ids) FOR UPDATE SKIP LOCKED
-), free_heads AS (
-    SELECT organization_id AS id FROM rolecall.audit_heads WHERE organization_id = ANY (@ids) FOR UPDATE SKIP LOCKED
+    SELECT 9 AS place, organization_id AS id FROM rolecall.revisions WHERE organization_id = ANY (@ids) FOR UPDATE SKIP LOCKED
+), free_audit_heads AS (
+    SELECT 10 AS place, organization_id AS id FROM rolecall.audit_heads WHERE organization_id = ANY (@ids) FOR UPDATE SKIP LOCKED
 ), present AS (
-    SELECT svix_id AS id FROM rolecall.deliveries WHERE svix_id = ANY (@ids)
-    UNION ALL SELECT id FROM rolecall.users WHERE id = ANY (@ids)
-    UNION ALL SELECT id FROM rolecall.memberships WHERE id = ANY (@ids)
-    UNION ALL SELECT id FROM rolecall.invitations WHERE id = ANY (@ids)
-    UNION ALL SELECT id FROM rolecall.domains WHERE id = ANY (@ids)
-    UNION ALL SELECT id FROM rolecall.permissions WHERE id = ANY (@ids)
-    UNION ALL SELECT id FROM rolecall.roles WHERE id = ANY (@ids)
-    UNION ALL SELECT id FROM rolecall.organizations WHERE id = ANY (@ids)
-    UNION ALL SELECT organization_id FROM rolecall.revisions WHERE organization_id = ANY (@ids)
-    UNION ALL SELECT organization_id FROM rolecall.audit_heads WHERE organization_id = ANY (@ids)
+    SELECT 1 AS place, svix_id AS id, xmax::text AS locker FROM rolecall.deliveries WHERE svix_id = ANY (@ids)
+    UNION ALL SELECT 2 AS place, id AS id, xmax::text AS locker FROM rolecall.users WHERE id = ANY (@ids)
+    UNION ALL SELECT 3 AS place, id AS id, xmax::text AS locker FROM rolecall.memberships WHERE id = ANY (@ids)
+    UNION ALL SELECT 4 AS place, id AS id, xmax::text AS locker FROM rolecall.invitations WHERE id = ANY (@ids)
+    UNION ALL SELECT 5 AS place, id AS id, xmax::text AS locker FROM rolecall.domains WHERE id = ANY (@ids)
+    UNION ALL SELECT 6 AS place, id AS id, xmax::text AS locker FROM rolecall.permissions WHERE id = ANY (@ids)
+    UNION ALL SELECT 7 AS place, id AS id, xmax::text AS locker FROM rolecall.roles WHERE id = ANY (@ids)
+    UNION ALL SELECT 8 AS place, id AS id, xmax::text AS locker FROM rolecall.organizations WHERE id = ANY (@ids)
+    UNION ALL SELECT 9 AS place, organization_id AS id, xmax::text AS locker FROM rolecall.revisions WHERE organization_id = ANY (@ids)
+    UNION ALL SELECT 10 AS place, organization_id AS id, xmax::text AS locker FROM rolecall.audit_heads WHERE organization_id = ANY (@ids)
 ), free AS (
-    SELECT id FROM free_deliveries
-    UNION ALL SELECT id FROM free_users
-    UNION ALL SELECT id FROM free_memberships
-    UNION ALL SELECT id FROM free_invitations
-    UNION ALL SELECT id FROM free_domains
-    UNION ALL SELECT id FROM free_permissions
-    UNION ALL SELECT id FROM free_roles
-    UNION ALL SELECT id FROM free_organizations
-    UNION ALL SELECT id FROM free_revisions
-    UNION ALL SELECT id FROM free_heads
+    SELECT place, id FROM free_deliveries
+    UNION ALL SELECT place, id FROM free_users
+    UNION ALL SELECT place, id FROM free_memberships
+    UNION ALL SELECT place, id FROM free_invitations
+    UNION ALL SELECT place, id FROM free_domains
+    UNION ALL SELECT place, id FROM free_permissions
+    UNION ALL SELECT place, id FROM free_roles
+    UNION ALL SELECT place, id FROM free_organizations
+    UNION ALL SELECT place, id FROM free_revisions
+    UNION ALL SELECT place, id FROM free_audit_heads
 )
-SELECT present.id::text AS id FROM present
-GROUP BY present.id
-HAVING count(*) > (SELECT count(*) FROM free WHERE free.id = present.id);
+SELECT p.place::integer AS place, p.id::text AS id, p.locker::text AS locker
+FROM present p
+WHERE NOT EXISTS (SELECT FROM free f WHERE f.place = p.place AND f.id = p.id);
 
 -- name: OrganizationsOfUsers :many
 -- The organizations that users are or were in.

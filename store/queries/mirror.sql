@@ -35,8 +35,8 @@ SELECT * FROM rolecall.domains WHERE id = ANY (@ids::text[]);
 SELECT * FROM rolecall.roles WHERE id = ANY (@ids::text[]);
 
 -- name: EndedAfter :many
--- The memberships that have ended, and that rank above one of the same pair which Clerk showed and which lives, or is just
--- found to live after all.
+-- The memberships that have ended, and in whose shadow one of the same pair is which Clerk showed and which lives, or is just
+-- found to live after all (see the view effective_memberships).
 SELECT shown.id::text AS shown_id, n.id, n.created_at, n.alive_at, n.deleted_at, n.deleted_cause, n.deleted_received_at
 FROM (
     SELECT unnest(@ids::text[]) AS id, unnest(@organization_ids::text[]) AS organization_id, unnest(@user_ids::text[]) AS user_id,
@@ -45,7 +45,8 @@ FROM (
 LEFT JOIN rolecall.memberships m ON m.id = shown.id
 JOIN rolecall.memberships n ON n.organization_id = shown.organization_id AND n.user_id = shown.user_id AND n.id <> shown.id
 WHERE n.deleted_at IS NOT NULL AND (m.deleted_at IS NULL OR shown.lifted)
-    AND greatest(n.created_at, n.alive_at) > greatest(shown.created_at, m.created_at, m.alive_at);
+    AND n.created_at > greatest(shown.created_at, m.created_at)
+    AND (m.alive_at > n.deleted_at + interval '100 ms') IS NOT TRUE;
 
 -- name: LiveMates :many
 -- The other memberships of a pair that live here.

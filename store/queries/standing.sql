@@ -31,7 +31,7 @@ LEFT JOIN rolecall.revisions i ON i.organization_id = '' -- of what concerns all
 LEFT JOIN LATERAL (
     SELECT id, role, permissions, deleted_at FROM rolecall.effective_memberships
     WHERE organization_id = @organization_id AND user_id = @user_id
-    ORDER BY ranked_at DESC, deleted_at IS NULL DESC, id DESC LIMIT 1
+    ORDER BY counts DESC, created_at DESC, deleted_at IS NULL DESC, id DESC LIMIT 1
 ) m ON true;
 
 -- name: UserStatus :one

@@ -45,7 +45,7 @@ LEFT JOIN rolecall.revisions i ON i.organization_id = '' -- of what concerns all
 LEFT JOIN LATERAL (
     SELECT id, role, permissions, deleted_at FROM rolecall.effective_memberships
     WHERE organization_id = $1 AND user_id = $2
-    ORDER BY ranked_at DESC, deleted_at IS NULL DESC, id DESC LIMIT 1
+    ORDER BY counts DESC, created_at DESC, deleted_at IS NULL DESC, id DESC LIMIT 1
 ) m ON true
 `
 

@@ -405,71 +405,77 @@ func (q *Queries) LockReceivedDeliveries(ctx context.Context, db DBTX, svixIds [
 	return items, nil
 }
 
-const lockedIDs = `-- name: LockedIDs :many
+const lockedRows = `-- name: LockedRows :many
 WITH free_deliveries AS (
-    SELECT svix_id AS id FROM rolecall.deliveries WHERE svix_id = ANY ($1::text[]) FOR UPDATE SKIP LOCKED
+    SELECT 1 AS place, svix_id AS id FROM rolecall.deliveries WHERE svix_id = ANY ($1::text[]) FOR UPDATE SKIP LOCKED
 ), free_users AS (
-    SELECT id FROM rolecall.users WHERE id = ANY ($1) FOR UPDATE SKIP LOCKED
+    SELECT 2 AS place, id AS id FROM rolecall.users WHERE id = ANY ($1) FOR UPDATE SKIP LOCKED
 ), free_memberships AS (
-    SELECT id FROM rolecall.memberships WHERE id = ANY ($1) FOR UPDATE SKIP LOCKED
+    SELECT 3 AS place, id AS id FROM rolecall.memberships WHERE id = ANY ($1) FOR UPDATE SKIP LOCKED
 ), free_invitations AS (
-    SELECT id FROM rolecall.invitations WHERE id = ANY ($1) FOR UPDATE SKIP LOCKED
+    SELECT 4 AS place, id AS id FROM rolecall.invitations WHERE id = ANY ($1) FOR UPDATE SKIP LOCKED
 ), free_domains AS (
-    SELECT id FROM rolecall.domains WHERE id = ANY ($1) FOR UPDATE SKIP LOCKED
+    SELECT 5 AS place, id AS id FROM rolecall.domains WHERE id = ANY ($1) FOR UPDATE SKIP LOCKED
 ), free_permissions AS (
-    SELECT id FROM rolecall.permissions WHERE id = ANY ($1) FOR UPDATE SKIP LOCKED
+    SELECT 6 AS place, id AS id FROM rolecall.permissions WHERE id = ANY ($1) FOR UPDATE SKIP LOCKED
 ), free_roles AS (
-    SELECT id FROM rolecall.roles WHERE id = ANY ($1) FOR UPDATE SKIP LOCKED
+    SELECT 7 AS place, id AS id FROM rolecall.roles WHERE id = ANY ($1) FOR UPDATE SKIP LOCKED
 ), free_organizations AS (
-    SELECT id FROM rolecall.organizations WHERE id = ANY ($1) FOR UPDATE SKIP LOCKED
+    SELECT 8 AS place, id AS id FROM rolecall.organizations WHERE id = ANY ($1) FOR UPDATE SKIP LOCKED
 ), free_revisions AS (
-    SELECT organization_id AS id FROM rolecall.revisions WHERE organization_id = ANY ($1) FOR UPDATE SKIP LOCKED
-), free_heads AS (
-    SELECT organization_id AS id FROM rolecall.audit_heads WHERE organization_id = ANY ($1) FOR UPDATE SKIP LOCKED
+    SELECT 9 AS place, organization_id AS id FROM rolecall.revisions WHERE organization_id = ANY ($1) FOR UPDATE SKIP LOCKED
+), free_audit_heads AS (
+    SELECT 10 AS place, organization_id AS id FROM rolecall.audit_heads WHERE organization_id = ANY ($1) FOR UPDATE SKIP LOCKED
 ), present AS (
-    SELECT svix_id AS id FROM rolecall.deliveries WHERE svix_id = ANY ($1)
-    UNION ALL SELECT id FROM rolecall.users WHERE id = ANY ($1)
-    UNION ALL SELECT id FROM rolecall.memberships WHERE id = ANY ($1)
-    UNION ALL SELECT id FROM rolecall.invitations WHERE id = ANY ($1)
-    UNION ALL SELECT id FROM rolecall.domains WHERE id = ANY ($1)
-    UNION ALL SELECT id FROM rolecall.permissions WHERE id = ANY ($1)
-    UNION ALL SELECT id FROM rolecall.roles WHERE id = ANY ($1)
-    UNION ALL SELECT id FROM rolecall.organizations WHERE id = ANY ($1)
-    UNION ALL SELECT organization_id FROM rolecall.revisions WHERE organization_id = ANY ($1)
-    UNION ALL SELECT organization_id FROM rolecall.audit_heads WHERE organization_id = ANY ($1)
+    SELECT 1 AS place, svix_id AS id, xmax::text AS locker FROM rolecall.deliveries WHERE svix_id = ANY ($1)
+    UNION ALL SELECT 2 AS place, id AS id, xmax::text AS locker FROM rolecall.users WHERE id = ANY ($1)
+    UNION ALL SELECT 3 AS place, id AS id, xmax::text AS locker FROM rolecall.memberships WHERE id = ANY ($1)
+    UNION ALL SELECT 4 AS place, id AS id, xmax::text AS locker FROM rolecall.invitations WHERE id = ANY ($1)
+    UNION ALL SELECT 5 AS place, id AS id, xmax::text AS locker FROM rolecall.domains WHERE id = ANY ($1)
+    UNION ALL SELECT 6 AS place, id AS id, xmax::text AS locker FROM rolecall.permissions WHERE id = ANY ($1)
+    UNION ALL SELECT 7 AS place, id AS id, xmax::text AS locker FROM rolecall.roles WHERE id = ANY ($1)
+    UNION ALL SELECT 8 AS place, id AS id, xmax::text AS locker FROM rolecall.organizations WHERE id = ANY ($1)
+    UNION ALL SELECT 9 AS place, organization_id AS id, xmax::text AS locker FROM rolecall.revisions WHERE organization_id = ANY ($1)
+    UNION ALL SELECT 10 AS place, organization_id AS id, xmax::text AS locker FROM rolecall.audit_heads WHERE organization_id = ANY ($1)
 ), free AS (
-    SELECT id FROM free_deliveries
-    UNION ALL SELECT id FROM free_users
-    UNION ALL SELECT id FROM free_memberships
-    UNION ALL SELECT id FROM free_invitations
-    UNION ALL SELECT id FROM free_domains
-    UNION ALL SELECT id FROM free_permissions
-    UNION ALL SELECT id FROM free_roles
-    UNION ALL SELECT id FROM free_organizations
-    UNION ALL SELECT id FROM free_revisions
-    UNION ALL SELECT id FROM free_heads
+    SELECT place, id FROM free_deliveries
+    UNION ALL SELECT place, id FROM free_users
+    UNION ALL SELECT place, id FROM free_memberships
+    UNION ALL SELECT place, id FROM free_invitations
+    UNION ALL SELECT place, id FROM free_domains
+    UNION ALL SELECT place, id FROM free_permissions
+    UNION ALL SELECT place, id FROM free_roles
+    UNION ALL SELECT place, id FROM free_organizations
+    UNION ALL SELECT place, id FROM free_revisions
+    UNION ALL SELECT place, id FROM free_audit_heads
 )
-SELECT present.id::text AS id FROM present
-GROUP BY present.id
-HAVING count(*) > (SELECT count(*) FROM free WHERE free.id = present.id)
+SELECT p.place::integer AS place, p.id::text AS id, p.locker::text AS locker
+FROM present p
+WHERE NOT EXISTS (SELECT FROM free f WHERE f.place = p.place AND f.id = p.id)
 `
 
-// Those of the given ids of which another session has locked a row: a delivery, an object of the mirror, or what an
-// organization's writers wait for each other at. An id can be in several tables: all of its rows must be free.
+type LockedRowsRow struct {
+	Place  int32  `json:"place"`
+	ID     string `json:"id"`
+	Locker string `json:"locker"`
+}
+
+// The rows of the given ids that another transaction has locked, and which one: a delivery, an object of the mirror, or what an
+// organization's writers wait for each other at. An id can be in several tables; place tells them apart.
 // It locks the rows that are free, so the caller rolls back.
-func (q *Queries) LockedIDs(ctx context.Context, db DBTX, ids []string) ([]string, error) {
-	rows, err := db.Query(ctx, lockedIDs, ids)
+func (q *Queries) LockedRows(ctx context.Context, db DBTX, ids []string) ([]LockedRowsRow, error) {
+	rows, err := db.Query(ctx, lockedRows, ids)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var items []string
+	var items []LockedRowsRow
 	for rows.Next() {
-		var id string
-		if err := rows.Scan(&id); err != nil {
+		var i LockedRowsRow
+		if err := rows.Scan(&i.Place, &i.ID, &i.Locker); err != nil {
 			return nil, err
 		}
-		items = append(items, id)
+		items = append(items, i)
 	}
 	if err := rows.Err(); err != nil {
 		return nil, err

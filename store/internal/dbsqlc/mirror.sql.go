@@ -20,7 +20,8 @@ FROM (
 LEFT JOIN rolecall.memberships m ON m.id = shown.id
 JOIN rolecall.memberships n ON n.organization_id = shown.organization_id AND n.user_id = shown.user_id AND n.id <> shown.id
 WHERE n.deleted_at IS NOT NULL AND (m.deleted_at IS NULL OR shown.lifted)
-    AND greatest(n.created_at, n.alive_at) > greatest(shown.created_at, m.created_at, m.alive_at)
+    AND n.created_at > greatest(shown.created_at, m.created_at)
+    AND (m.alive_at > n.deleted_at + interval '100 ms') IS NOT TRUE
 `
 
 type EndedAfterParams struct {
@@ -41,8 +42,8 @@ type EndedAfterRow struct {
 	DeletedReceivedAt *time.Time `json:"deleted_received_at"`
 }
 
-// The memberships that have ended, and that rank above one of the same pair which Clerk showed and which lives, or is just
-// found to live after all.
+// The memberships that have ended, and in whose shadow one of the same pair is which Clerk showed and which lives, or is just
+// found to live after all (see the view effective_memberships).
 func (q *Queries) EndedAfter(ctx context.Context, db DBTX, arg EndedAfterParams) ([]EndedAfterRow, error) {
 	rows, err := db.Query(ctx, endedAfter,
 		arg.Ids,
