@@ -159,8 +159,8 @@ func (r *sweepRun) doubtfulOf(ctx context.Context, tx pgx.Tx, a answer, known cl
 	var refs []clerksync.Reference
 	var ids []string
 	for _, f := range a.facts {
-		if a.settling {
-			break
+		if a.settling || a.listed && slices.Contains(r.progress.Tail, f.Subject) { // the page before has settled it
+			continue
 		}
 		if known.Contradicted(f) || slices.Contains(shadowed, f.Subject) {
 			refs, ids = append(refs, f.Reference()), append(ids, f.Subject)
