@@ -23,7 +23,7 @@ func (b *bundle) untilPatient(t *testing.T) {
 	t.Helper()
 	eventually(t, func() bool {
 		return b.count(t, `SELECT count(*) FROM pg_stat_activity
-			WHERE datname = current_database() AND wait_event = 'PgSleep' AND now() - xact_start > interval '0.2 seconds'`) == 1
+			WHERE datname = current_database() AND wait_event = 'PgSleep' AND now() - xact_start > interval '0.7 seconds'`) == 1
 	}, "no job takes its time")
 }
 
@@ -71,7 +71,7 @@ func TestStopLetsARunningJobFinish(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	accept(t, b.inbox(t), userNamed(t, "msg_1", "user_1", "Kim", 1))
-	b.slowly(t, "1")
+	b.slowly(t, "2")
 	w := b.work(t)
 	b.untilPatient(t)
 	require.NoError(t, w.Stop(t.Context()))
