@@ -96,11 +96,15 @@ func TestAWrongSettingShowsAtOnce(t *testing.T) {
 			func(*bundle, *config) {}, map[string]any{"sid": nil}, "the token is of no session", func(*bundle) string { return "for session" },
 		},
 		"audience": {
-			func(*bundle, *config) {}, map[string]any{"aud": "app"}, "the token was made for another audience",
+			func(*bundle, *config) {},
+			map[string]any{"aud": "app"},
+			"the token was made for another audience",
 			func(*bundle) string { return "for audience" },
 		},
 		"lifetime": {
-			func(*bundle, *config) {}, map[string]any{"exp": time.Now().Add(48 * time.Hour).Unix()}, "the token lives too long",
+			func(*bundle, *config) {},
+			map[string]any{"exp": time.Now().Add(48 * time.Hour).Unix()},
+			"the token lives too long",
 			func(*bundle) string { return "for lifetime" },
 		},
 	} {

@@ -34,10 +34,12 @@ type flood struct {
 
 // TestCallersWhoNobodySignedForCantUseTheServiceUp has 1,200 callers at once hold what they can, in the ways that cost the most. The
 // whole process stays below 150 MiB, and each signed delivery is accepted meanwhile.
-func TestCallersWhoNobodySignedForCantUseTheServiceUp(t *testing.T) { //nolint:paralleltest // it measures
+//
+//nolint:paralleltest // it measures
+func TestCallersWhoNobodySignedForCantUseTheServiceUp(t *testing.T) {
 	if _, err := os.Stat("/proc/self/clear_refs"); err != nil {
 		require.Empty(t, os.Getenv("CI"), "memory is measured by /proc/PID/clear_refs, which isn't here: %v", err)
-		t.Skip("memory is measured by /proc/PID/clear_refs, which isn't here: run the tests on Linux")
+		t.Skip("memory is measured by /proc/PID/clear_refs, which isn't here: run the tests on Linux") //nolint:forbidigo // CI fails above
 	}
 	b := startBundle(t, pgtest.URL(t), nil, parts{web: true})
 	f := &flood{builtProcess: startBuilt(t, b.program.cfg), t: t, secret: b.secret}
