@@ -79,7 +79,11 @@ func (e *Entries) refuse(reason AuthReason, seen, token string) {
 	defer e.mu.Unlock()
 	if reason == AuthReasonExpired {
 		digest := tokenDigest(sha256.Sum256([]byte(token)))
-		if _, counted := e.expired[digest]; counted || len(e.expired) > lockoutAfter {
+		if _, counted := e.expired[digest]; counted {
+			return
+		}
+		e.newest = now
+		if len(e.expired) > lockoutAfter { // they are enough, and take no more memory
 			return
 		}
 		e.expired[digest] = struct{}{}

@@ -40,4 +40,12 @@ func TestLockout(t *testing.T) {
 		refuse(AuthReasonExpired, strconv.Itoa(i))
 	}
 	is(true, "tokens of many are expired: the clock is ahead")
+	for i := range 60 {
+		clock.advance(time.Minute)
+		refuse(AuthReasonExpired, "a later one "+strconv.Itoa(i))
+	}
+	is(true, "and stays so for as long as users come")
+	clock.advance(lockoutKept)
+	refuse(AuthReasonExpired, "0")
+	is(false, "one client repeats its old token, and nobody else comes")
 }

@@ -142,15 +142,16 @@ func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	writeProblem(w, p)
 }
 
-// report logs an error of ours. Without keys, each invented token causes one.
+// report logs an error of ours. The reason tells kinds apart: without keys, each invented token causes a line.
 func (s *server) report(r *http.Request, p *problem, err error) {
-	suppressed, write := 0, true
-	if errors.Is(err, ErrKeysUnavailable) {
-		suppressed, write = s.lines.Take("keys unavailable")
+	reason := "internal"
+	switch {
+	case errors.Is(err, ErrKeysUnavailable):
+		reason = string(reasonKeysUnavailable)
+	case store.Unavailable(err):
+		reason = "database_unavailable"
 	}
-	if write {
-		s.cfg.Logger.ErrorContext(r.Context(), "request failed", "method", r.Method, "status", p.Status, "error", err, "suppressed", suppressed)
-	}
+	s.cfg.Logger.ErrorContext(r.Context(), "request failed", "method", r.Method, "status", p.Status, "reason", reason, "error", err)
 }
 
 func (s *server) failWith(p *problem) http.Handler {

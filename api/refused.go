@@ -12,7 +12,7 @@ import (
 	"github.com/callmine/rolecall/store"
 )
 
-// authenticate tells who is calling. Refusals are counted, and the first of each reason is logged.
+// authenticate tells who is calling. Refusals are counted and logged.
 func (s *server) authenticate(r *http.Request) (Identity, error) {
 	identity, err := s.cfg.Authenticator.Authenticate(r.Context(), r)
 	refused, isRefused := errors.AsType[*AuthError](err)
@@ -23,7 +23,10 @@ func (s *server) authenticate(r *http.Request) (Identity, error) {
 		s.cfg.Refused(refused.Reason)
 		s.noteRefusal(r, refused)
 	case errors.Is(err, ErrKeysUnavailable) && r.Context().Err() == nil:
-		s.cfg.Entries.refuse(reasonKeysUnavailable, "", "")
+		token, _ := bearerToken(r.Header)
+		if s.knownUser(r.Context(), peek(token)) {
+			s.cfg.Entries.refuse(reasonKeysUnavailable, "", "")
+		}
 	}
 	return identity, err
 }
@@ -35,10 +38,8 @@ func (s *server) noteRefusal(r *http.Request, refused *AuthError) {
 	if s.lockedOut(r.Context(), refused.Reason, claims) {
 		s.cfg.Entries.refuse(refused.Reason, seenBy(refused.Reason, claims), token)
 	}
-	if suppressed, write := s.lines.Take("refused " + string(refused.Reason)); write {
-		s.cfg.Logger.WarnContext(r.Context(), "caller refused", "reason", refused.Reason, "token_issuer", shortened(claims.Issuer),
-			"token_authorized_party", shortened(claims.AuthorizedParty), "suppressed", suppressed)
-	}
+	s.cfg.Logger.WarnContext(r.Context(), "caller refused", "reason", refused.Reason, "token_issuer", shortened(claims.Issuer),
+		"token_authorized_party", shortened(claims.AuthorizedParty))
 }
 
 // peek reads the claims of a token without verifying anything: for operators, never for a decision.
@@ -57,19 +58,30 @@ func peek(token string) sessionClaims {
 // signature comes from Clerk. One without may be invented; but who invents one knows no user of the mirror.
 func (s *server) lockedOut(ctx context.Context, reason AuthReason, claims sessionClaims) bool {
 	switch reason {
-	case AuthReasonIssuer, AuthReasonAuthorizedParty, AuthReasonNotYetValid, AuthReasonIssuedInFuture, AuthReasonExpired:
+	case AuthReasonIssuer, AuthReasonAuthorizedParty, AuthReasonNotYetValid, AuthReasonIssuedInFuture,
+		AuthReasonSession, AuthReasonAudience, AuthReasonLifetime:
 		return true
+	case AuthReasonExpired: // an older one says nothing of this clock: it was kept
+		return s.cfg.Now().Sub(numericDate(claims.Expiry)) < expiredLately
 	case AuthReasonUnknownKey, AuthReasonSignature:
-		fresh := claims.window(maxTokenLife).check(s.cfg.Now()) == nil
-		if !fresh || !clerkID(userIDPrefix, claims.Subject) || !s.known.Allow() {
-			return false
-		}
-		seats, err := store.Seats(ctx, s.cfg.DB, claims.Subject)
-		return err == nil && len(seats) > 0
+		return s.knownUser(ctx, claims)
 	default:
 		return false
 	}
 }
+
+// knownUser reports whether a token that wasn't verified is about a user of the mirror, and would be good now.
+func (s *server) knownUser(ctx context.Context, claims sessionClaims) bool {
+	fresh := claims.window(maxTokenLife).check(s.cfg.Now()) == nil
+	if !fresh || !clerkID(userIDPrefix, claims.Subject) || !s.known.Allow() {
+		return false
+	}
+	seats, err := store.Seats(ctx, s.cfg.DB, claims.Subject)
+	return err == nil && len(seats) > 0
+}
+
+// expiredLately is how long ago a token may have expired that says something of this clock.
+const expiredLately = 10 * time.Minute
 
 // knownEvery bounds how often the mirror is asked about users of tokens that may be invented.
 const knownEvery = 200 * time.Millisecond

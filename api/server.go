@@ -12,7 +12,6 @@ import (
 	"github.com/gorilla/mux"
 	"golang.org/x/time/rate"
 
-	"github.com/callmine/rolecall/internal/edge"
 	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
 )
@@ -123,7 +122,6 @@ type server struct {
 	// eventShares are of EventDB's connections: one for each organization.
 	eventShares *store.Shares
 	commands    *perUser
-	lines       *edge.Sampler
 	known       *rate.Limiter // of questions about users of tokens that may be invented
 }
 
@@ -135,7 +133,7 @@ func NewHandler(cfg Config) (http.Handler, error) {
 	}
 	s := &server{
 		cfg: cfg, lookups: newLookups(cfg), commands: newPerUser(commandsPerUser, commandsWindow, cfg.Now), eventShares: store.NewShares(1),
-		lines: edge.NewSampler(cfg.Now), known: rate.NewLimiter(rate.Every(knownEvery), 5),
+		known: rate.NewLimiter(rate.Every(knownEvery), 5),
 	}
 	return s.guard(s.plainPaths(s.router())), nil
 }

@@ -40,7 +40,7 @@ type sessionClaims struct {
 	NotBefore       *josejwt.NumericDate `json:"nbf"`
 	IssuedAt        *josejwt.NumericDate `json:"iat"`
 
-	// No session token has these. They are looked for, not read.
+	// Clerk's own session tokens have none of these. They are looked for, not read.
 	Audience    jsontext.Value `json:"aud"`
 	Nonce       jsontext.Value `json:"nonce"`
 	AccessHash  jsontext.Value `json:"at_hash"`
@@ -56,6 +56,11 @@ func readClaims(payload []byte) (sessionClaims, error) {
 		return sessionClaims{}, refuseBecause(AuthReasonMalformed, errors.New("its claims aren't one JSON object of the expected types, each name once"))
 	}
 	return claims, nil
+}
+
+// ofClient reports whether a token has a claim of OAuth's and OIDC's clients.
+func (c sessionClaims) ofClient() bool {
+	return c.Nonce != nil || c.AccessHash != nil || c.CodeHash != nil || c.OAuthClient != nil
 }
 
 // window returns the token's times, and how long it may live.
@@ -95,17 +100,20 @@ func (v *tokenVerifier) judge(c sessionClaims) error {
 }
 
 // judgeKind refuses tokens that the instance signed for another purpose than a session. They name the same issuer and
-// the same users, and third parties hold them by design.
+// the same users, and third parties hold them by design. A customized session token may have a claim of such a name for itself:
+// what makes it a client's is an audience, or that it is of no session.
 func (v *tokenVerifier) judgeKind(c sessionClaims) error {
 	sessionID, isSession := strings.CutPrefix(c.SessionID, sessionIDPrefix)
+	isSession = isSession && sessionID != "" && storable(sessionID)
+	hasAudience := c.Audience != nil && c.Audience.Kind() != 'n' // null is none
 	switch {
-	case c.Nonce != nil || c.AccessHash != nil || c.CodeHash != nil || c.OAuthClient != nil:
+	case (!isSession || hasAudience) && c.ofClient():
 		return refuse(AuthReasonPurpose)
 	case v.templates:
 		return nil
-	case c.Audience != nil:
+	case hasAudience:
 		return refuse(AuthReasonAudience)
-	case !isSession || sessionID == "" || !storable(sessionID):
+	case !isSession:
 		return refuse(AuthReasonSession)
 	default:
 		return nil

@@ -29,7 +29,6 @@ func otherTokens(now time.Time) map[string]struct {
 		"audience":                {map[string]any{"aud": "reports"}, AuthReasonAudience, true},
 		"list of audiences":       {map[string]any{"aud": []string{"reports"}}, AuthReasonAudience, true},
 		"empty list of audiences": {map[string]any{"aud": []string{}}, AuthReasonAudience, true},
-		"audience null":           {map[string]any{"aud": json.RawMessage("null")}, AuthReasonAudience, true},
 		"audience is a number":    {map[string]any{"aud": 7}, AuthReasonAudience, true},
 		"own issuer as audience":  {map[string]any{"aud": testIssuer}, AuthReasonAudience, true},
 		"session null":            {map[string]any{"sid": json.RawMessage("null")}, AuthReasonSession, true},
@@ -43,17 +42,18 @@ func otherTokens(now time.Time) map[string]struct {
 		"ID token": {map[string]any{
 			"sid": nil, "azp": nil, "aud": "client_1", "nonce": "n", "at_hash": "h", "v": nil, "sts": nil, "o": nil,
 		}, AuthReasonPurpose, false},
-		"ID token with a session":  {map[string]any{"aud": "client_1", "nonce": "n"}, AuthReasonPurpose, false},
-		"ID token without nonce":   {map[string]any{"aud": "client_1", "at_hash": "h"}, AuthReasonPurpose, false},
-		"ID token of a code flow":  {map[string]any{"aud": "client_1", "c_hash": "h"}, AuthReasonPurpose, false},
-		"nonce null":               {map[string]any{"nonce": json.RawMessage("null")}, AuthReasonPurpose, false},
-		"OAuth access token":       {map[string]any{"sid": nil, "client_id": "client_1", "scope": "email"}, AuthReasonPurpose, false},
-		"machine's token":          {map[string]any{"sub": "mch_1", "sid": nil}, AuthReasonSession, false},
-		"machine's with a session": {map[string]any{"sub": "mch_1"}, AuthReasonSubject, false},
-		"ten years":                {map[string]any{"exp": tenYears}, AuthReasonLifetime, true},
-		"a second over a day":      {map[string]any{"exp": now.Add(maxTokenLife + time.Second).Unix()}, AuthReasonLifetime, true},
-		"ten years without iat":    {map[string]any{"iat": nil, "exp": tenYears}, AuthReasonLifetime, true},
-		"made years ago":           {map[string]any{"iat": now.AddDate(-10, 0, 0).Unix()}, AuthReasonLifetime, true},
+		"ID token with a session":   {map[string]any{"aud": "client_1", "nonce": "n"}, AuthReasonPurpose, false},
+		"ID token without nonce":    {map[string]any{"aud": "client_1", "at_hash": "h"}, AuthReasonPurpose, false},
+		"ID token of a code flow":   {map[string]any{"aud": "client_1", "c_hash": "h"}, AuthReasonPurpose, false},
+		"nonce and no session":      {map[string]any{"sid": nil, "nonce": json.RawMessage("null")}, AuthReasonPurpose, false},
+		"hash and an empty session": {map[string]any{"sid": "", "at_hash": "h", "aud": json.RawMessage("null")}, AuthReasonPurpose, false},
+		"OAuth access token":        {map[string]any{"sid": nil, "client_id": "client_1", "scope": "email"}, AuthReasonPurpose, false},
+		"machine's token":           {map[string]any{"sub": "mch_1", "sid": nil}, AuthReasonSession, false},
+		"machine's with a session":  {map[string]any{"sub": "mch_1"}, AuthReasonSubject, false},
+		"ten years":                 {map[string]any{"exp": tenYears}, AuthReasonLifetime, true},
+		"a second over a day":       {map[string]any{"exp": now.Add(maxTokenLife + time.Second).Unix()}, AuthReasonLifetime, true},
+		"ten years without iat":     {map[string]any{"iat": nil, "exp": tenYears}, AuthReasonLifetime, true},
+		"made years ago":            {map[string]any{"iat": now.AddDate(-10, 0, 0).Unix()}, AuthReasonLifetime, true},
 	}
 }
 
@@ -75,6 +75,8 @@ func TestOnlySessionTokensAreSessions(t *testing.T) {
 		"impersonation":  {"act": map[string]any{"sub": "user_support"}},
 		"custom claims":  {"name": "Kim", "scope": "x", "metadata": map[string]any{"sub": "user_2other", "aud": "y"}},
 		"native, no azp": {"azp": nil},
+		"audience null":  {"aud": json.RawMessage("null")},
+		"client's names": {"nonce": "n", "at_hash": "h", "c_hash": "h", "client_id": "client_1", "aud": json.RawMessage("null")},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

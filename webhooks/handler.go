@@ -62,8 +62,8 @@ type Config struct {
 	Verifier *Verifier
 	// Inbox takes what was verified.
 	Inbox Inbox
-	// Logger gets a line for refused requests, the first of each outcome at once and then one a minute, without anything
-	// from their bodies.
+	// Logger gets a line for each refused request, without anything from its body. Anybody may cause as many as they like:
+	// it has to limit the lines of each outcome.
 	Logger *slog.Logger
 	// Observe is told the outcome of each request and how long it took. Optional.
 	Observe func(Outcome, time.Duration)
@@ -95,13 +95,10 @@ func NewHandler(cfg Config) (http.Handler, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	return &handler{cfg: cfg, lines: edge.NewSampler(nil)}, nil
+	return &handler{cfg: cfg}, nil
 }
 
-type handler struct {
-	cfg   Config
-	lines *edge.Sampler
-}
+type handler struct{ cfg Config }
 
 // ServeHTTP limits, verifies, parses, hands over and answers, in this order.
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -114,19 +111,12 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	outcome, err := h.receive(w, r, start)
 	h.cfg.Observe(outcome, time.Since(start))
 	if err != nil {
-		h.warn(r.Context(), outcome, err)
+		h.cfg.Logger.WarnContext(r.Context(), "webhook refused", "outcome", outcome, "error", err)
 	}
 	status, text := answer(outcome)
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.WriteHeader(status)
 	_, _ = io.WriteString(w, text) // the sender has gone: nothing is left to do
-}
-
-// warn tells why requests are refused. Anybody may send as many as they like; the metric counts all.
-func (h *handler) warn(ctx context.Context, outcome Outcome, err error) {
-	if suppressed, write := h.lines.Take(string(outcome)); write {
-		h.cfg.Logger.WarnContext(ctx, "webhook refused", "outcome", outcome, "error", err, "suppressed", suppressed)
-	}
 }
 
 // receive returns the outcome of a request, and for a refusal why.

@@ -13,10 +13,8 @@ import (
 func (p *program) guard(listener string) *edge.Guard {
 	return edge.NewGuard(edge.Config{Cut: func(cause edge.Cause) {
 		p.metrics.cut.WithLabelValues(string(cause)).Inc()
-		if suppressed, write := p.lines.Take("cut " + listener + " " + string(cause)); write {
-			p.logger.WarnContext(context.Background(), "too many callers at once: those that took the most were cut",
-				"listener", listener, "cause", cause, "suppressed", suppressed)
-		}
+		p.logger.WarnContext(context.Background(), "too many callers at once: the one that was waited for the longest was cut",
+			"listener", listener, "cause", cause)
 	}})
 }
 
@@ -40,6 +38,9 @@ func adviceAgainst(reason api.AuthReason) string {
 		return "set CLERK_ISSUER to the issuer that the tokens have, exactly"
 	case api.AuthReasonAuthorizedParty:
 		return "add the origin of your frontend to CLERK_AUTHORIZED_PARTIES, exactly as the tokens have it"
+	case api.AuthReasonSession, api.AuthReasonAudience, api.AuthReasonLifetime:
+		return "send Clerk's session tokens as they are, or, if these are of a JWT template or customized with aud, read about " +
+			"ROLECALL_ACCEPT_TEMPLATE_TOKENS in the README and set it to true"
 	case api.AuthReasonExpired, api.AuthReasonNotYetValid, api.AuthReasonIssuedInFuture:
 		return "correct this machine's clock"
 	default:

@@ -51,6 +51,9 @@ func TestUnsignedRequestsWriteFewLines(t *testing.T) {
 		require.GreaterOrEqual(t, response.StatusCode, 400)
 	}
 	require.LessOrEqual(t, strings.Count(b.log.String(), "\n")-before, 100)
+	for _, reason := range []string{"bad_headers", "bad_signature", "signature", "expired", "malformed", "service_token", "missing"} {
+		require.Contains(t, b.log.String(), fmt.Sprintf(`":%q`, reason), "the first of each kind is written")
+	}
 	_, metrics := b.text(t, "/metrics")
 	each := rounds / len(kinds)
 	for _, series := range []string{
@@ -77,22 +80,39 @@ func TestAWrongSettingShowsAtOnce(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		wrong     func(*bundle, *config)
+		claims    map[string]any
 		challenge string // of a 401
 		seen      func(*bundle) string
 	}{
 		"issuer": {
-			func(_ *bundle, c *config) { c.Issuer = "https://clerk.other.example" },
+			func(_ *bundle, c *config) { c.Issuer = "https://clerk.other.example" }, nil,
 			"the token's issuer isn't accepted", func(b *bundle) string { return b.clerk.Issuer() },
 		},
 		"origin": {
-			func(_ *bundle, c *config) { c.AuthorizedParties = []string{"https://other.example"} },
+			func(_ *bundle, c *config) { c.AuthorizedParties = []string{"https://other.example"} }, nil,
 			"the token's authorized party isn't accepted", func(b *bundle) string { return b.clerk.AuthorizedParty() },
+		},
+		"template": {
+			func(*bundle, *config) {}, map[string]any{"sid": nil}, "the token is of no session", func(*bundle) string { return "for session" },
+		},
+		"audience": {
+			func(*bundle, *config) {},
+			map[string]any{"aud": "app"},
+			"the token was made for another audience",
+			func(*bundle) string { return "for audience" },
+		},
+		"lifetime": {
+			func(*bundle, *config) {},
+			map[string]any{"exp": time.Now().Add(48 * time.Hour).Unix()},
+			"the token lives too long",
+			func(*bundle) string { return "for lifetime" },
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b := startBundle(t, pgtest.URL(t), nil, parts{web: true}, c.wrong)
-			token := b.token(t, "user_1")
+			token, err := b.clerk.SessionToken("user_1", clerksim.TokenOptions{Claims: c.claims})
+			require.NoError(t, err)
 			for range 5 {
 				request := b.unsigned(t, http.MethodGet, "/v1/me", "", "Authorization", "Bearer "+token)
 				response, err := b.client.Do(request)
@@ -102,12 +122,16 @@ func TestAWrongSettingShowsAtOnce(t *testing.T) {
 				require.Equal(t, `Bearer error="invalid_token", error_description="`+c.challenge+`"`, response.Header.Get("WWW-Authenticate"))
 			}
 			require.Equal(t, 1, strings.Count(b.log.String(), `"msg":"caller refused"`))
-			require.Contains(t, b.log.String(), c.seen(b))
+			if c.claims == nil {
+				require.Contains(t, b.log.String(), c.seen(b))
+			}
 			_, metrics := b.text(t, "/metrics")
 			require.Contains(t, metrics, `rolecall_alarm{name="nobody_gets_in"} 1`)
 			found := situation{lockout: b.program.lockout()}.alarms()
 			require.True(t, has(found, alarmNobody))
-			require.Contains(t, found[len(found)-1].Detail, c.seen(b))
+			last := found[len(found)-1]
+			require.Contains(t, last.Detail, c.seen(b))
+			require.Equal(t, c.claims != nil, strings.Contains(last.Advice, "ROLECALL_ACCEPT_TEMPLATE_TOKENS"))
 		})
 	}
 }

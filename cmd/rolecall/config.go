@@ -18,10 +18,10 @@ import (
 // config is everything that can be configured, from the environment alone. The tag "secret" redacts a value where it
 // is printed; "help" is its line in .env.example and in the README.
 type config struct {
-	DatabaseURL       string        `env:"DATABASE_URL" secret:"url" help:"Postgres to use, as postgres://…; in dev, empty starts one"`
+	DatabaseURL       string        `env:"DATABASE_URL" secret:"url" help:"Postgres to use, as postgres://… or keywords (host=… dbname=…); in dev, empty starts one"`
 	ReadDatabaseURL   string        `env:"ROLECALL_READ_DATABASE_URL" secret:"url" help:"the same Postgres as a role that may only read, for what the API reads; default: DATABASE_URL"`
 	DirectDatabaseURL string        `env:"ROLECALL_DIRECT_DATABASE_URL" secret:"url" help:"the same Postgres without a pooler that gives a server to each transaction; needed if DATABASE_URL leads to one"`
-	MaxConnections    int           `env:"ROLECALL_MAX_CONNECTIONS" help:"connections that a process opens to Postgres at most; default: pool_max_conns of the URL, else 58"`
+	MaxConnections    int           `env:"ROLECALL_MAX_CONNECTIONS" help:"connections that a process opens to Postgres at most; default: pool_max_conns of the URL, else 58, behind a session pooler 18"`
 	SigningSecrets    []string      `env:"CLERK_WEBHOOK_SIGNING_SECRET" secret:"all" help:"signing secret of the webhook endpoint (whsec_…); several, comma-separated, during a rotation"`
 	Issuer            string        `env:"CLERK_ISSUER" secret:"web" help:"exact issuer of session tokens, such as https://clerk.example.com"`
 	JWKSURL           string        `env:"CLERK_JWKS_URL" secret:"web" help:"where Clerk publishes its keys; default: the issuer's /.well-known/jwks.json"`
@@ -34,7 +34,7 @@ type config struct {
 	AdminAddr         string        `env:"ROLECALL_ADMIN_ADDR" envDefault:"127.0.0.1:9090" help:"where /healthz, /readyz and /metrics listen"`
 	StopDelay         time.Duration `env:"ROLECALL_STOP_DELAY" envDefault:"5s" help:"time from SIGTERM, which turns /readyz red, to the end of answering, as a Go duration; 0 for none"`
 	ServiceTokens     string        `env:"ROLECALL_SERVICE_TOKEN_HASHES" secret:"all" help:"services that may ask about anybody: name:SHA-256 of its token in hex, comma-separated"`
-	SweepInterval     time.Duration `env:"ROLECALL_SWEEP_INTERVAL" envDefault:"1h" help:"time from one comparison with Clerk to the next, as a Go duration; the first is at the start; 0 turns both off"`
+	SweepInterval     time.Duration `env:"ROLECALL_SWEEP_INTERVAL" envDefault:"1h" help:"time between comparisons with Clerk; one runs at the start; 0 disables all of them"`
 	MaxRemovalRatio   float64       `env:"ROLECALL_MAX_REMOVAL_RATIO" envDefault:"0.05" help:"part of all memberships that a comparison may remove without being told to; ten it may always"`
 	ClerkRate         float64       `env:"ROLECALL_CLERK_RATE" envDefault:"0" help:"calls to Clerk's API per second for sweeps, of each process; 0 takes a fifth of Clerk's own limit, which your application shares. Commands aren't held to it; strangers have half of it"`
 	BodyRetention     time.Duration `env:"ROLECALL_BODY_RETENTION" envDefault:"2160h" help:"how long the bodies of webhooks are kept, as a Go duration; 0 keeps them for ever"`
@@ -50,7 +50,7 @@ func (c config) requireServing(which parts) error {
 			errs = append(errs, fmt.Errorf("%s is missing: %s", name, what))
 		}
 	}
-	need(c.DatabaseURL != "", "DATABASE_URL", "the Postgres to use, as postgres://user:password@host:5432/database")
+	need(c.DatabaseURL != "", "DATABASE_URL", "the Postgres to use, as postgres://user:password@host:5432/database or as keywords")
 	need(!which.web || len(c.SigningSecrets) > 0, "CLERK_WEBHOOK_SIGNING_SECRET",
 		"the signing secret of the webhook endpoint (whsec_…), from its page in Clerk's dashboard")
 	need(!which.web || c.Issuer != "", "CLERK_ISSUER", "the issuer of session tokens: the Frontend API URL in Clerk's dashboard")

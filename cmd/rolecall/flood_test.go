@@ -22,7 +22,7 @@ import (
 const (
 	floodCallers = 1200
 	floodMemory  = 150             // MiB that the whole process may take, at its worst moment
-	promptly     = 5 * time.Second // a third of Clerk's patience, on a machine that the callers use up, too
+	promptly     = 2 * time.Second // on a machine that the callers use up, too
 )
 
 // flood is a real process, callers who want to use it up, and Clerk, whose deliveries have to get through.
@@ -32,12 +32,14 @@ type flood struct {
 	secret string
 }
 
-// TestCallersWhoNobodySignedForCantUseTheServiceUp has 1,200 callers at once hold what they can, in each way that there is. The whole
-// process stays below 150 MiB, and each signed delivery is accepted meanwhile.
-func TestCallersWhoNobodySignedForCantUseTheServiceUp(t *testing.T) { //nolint:paralleltest // it measures
+// TestCallersWhoNobodySignedForCantUseTheServiceUp has 1,200 callers at once hold what they can, in the ways that cost the most. The
+// whole process stays below 150 MiB, and each signed delivery is accepted meanwhile.
+//
+//nolint:paralleltest // it measures
+func TestCallersWhoNobodySignedForCantUseTheServiceUp(t *testing.T) {
 	if _, err := os.Stat("/proc/self/clear_refs"); err != nil {
-		t.Log("memory is measured on Linux only")
-		return
+		require.Empty(t, os.Getenv("CI"), "memory is measured by /proc/PID/clear_refs, which isn't here: %v", err)
+		t.Skip("memory is measured by /proc/PID/clear_refs, which isn't here: run the tests on Linux") //nolint:forbidigo // CI fails above
 	}
 	b := startBundle(t, pgtest.URL(t), nil, parts{web: true})
 	f := &flood{builtProcess: startBuilt(t, b.program.cfg), t: t, secret: b.secret}
@@ -50,16 +52,7 @@ func TestCallersWhoNobodySignedForCantUseTheServiceUp(t *testing.T) { //nolint:p
 	}{
 		{"half-sent bodies", floodCallers, post(whole), strings.Repeat("x", whole-1), false},
 		{"half-sent bodies again and again", 50, post(whole), strings.Repeat("x", whole-1), true},
-		{"half-sent small bodies", floodCallers, post(60 << 10), strings.Repeat("x", 60<<10-1), false},
-		{"chunked bodies", floodCallers, chunked(), "80000\r\n" + strings.Repeat("x", 0x80000) + "\r\n", false},
-		{"unsigned bodies again and again", 20, post(whole), strings.Repeat("x", whole), true},
 		{"half-sent heads", floodCallers, "GET / HTTP/1.1\r\nHost: x\r\n" + tinyLines(30<<10), "", false},
-		{"heads of many lines with half-sent bodies", floodCallers, withLines(post(whole), 30<<10), strings.Repeat("x", whole-1), false},
-		{"dense heads behind others", floodCallers, "GET /v1/me HTTP/1.1\r\nHost: x\r\n\r\n" + withLines("GET /v1/me HTTP/1.1\r\nHost: x\r\n\r\n", 3500), "", false},
-		{"silent connections", 5000, "", "", false},
-		{"kept connections", 5000, "GET /v1/me HTTP/1.1\r\nHost: x\r\n\r\n", "", false},
-		{"bodies for the API", floodCallers, "POST /v1/authorize HTTP/1.1\r\nHost: x\r\nContent-Length: 1048576\r\n\r\n", strings.Repeat("x", whole-1), false},
-		{"pipelines", 20, strings.Repeat("GET /v1/me HTTP/1.1\r\nHost: x\r\n\r\n", 1000), "", true},
 		{"answers that nobody reads", floodCallers, strings.Repeat(withLines("GET /openapi.yaml HTTP/1.1\r\nHost: x\r\n\r\n", 30<<10), 20), "", false},
 	} {
 		t.Run(kind.name, func(t *testing.T) {
@@ -67,9 +60,13 @@ func TestCallersWhoNobodySignedForCantUseTheServiceUp(t *testing.T) { //nolint:p
 			f.withstands(kind.callers, kind.head+kind.body, kind.again)
 		})
 	}
+	t.Run("heads that claim bodies", func(t *testing.T) {
+		f.t = t
+		f.withstandsClaims(600, post(104_000))
+	})
 	t.Run("the slow are cut", func(t *testing.T) {
 		f.t = t
-		f.cutsTheSlow(post(whole) + strings.Repeat("x", whole-1))
+		f.cutsTheSlow("GET / HTTP/1.1\r\nHost: x\r\n" + tinyLines(30<<10))
 	})
 }
 
@@ -94,6 +91,35 @@ func (f *flood) withstands(callers int, text string, again bool) {
 	peak := f.memory(f.t, "VmHWM")
 	f.t.Logf("peak %.0f MiB, longest delivery %s of %s", peak, longest, time.Since(began))
 	require.Less(f.t, peak, float64(floodMemory))
+	require.Less(f.t, longest, promptly)
+}
+
+// withstandsClaims has so many callers a second come, whatever becomes of those before them, each with a head and no more.
+func (f *flood) withstandsClaims(aSecond int, head string) {
+	f.t.Helper()
+	stop := make(chan struct{})
+	var ended sync.WaitGroup
+	halt := sync.OnceFunc(func() { close(stop); ended.Wait() })
+	defer halt()
+	enough := make(chan struct{})
+	ended.Go(func() {
+		ticker := time.NewTicker(time.Second / time.Duration(aSecond))
+		defer ticker.Stop()
+		for sent := 0; ; sent++ {
+			if sent == 5*aSecond {
+				close(enough)
+			}
+			select {
+			case <-stop:
+				return
+			case <-ticker.C:
+				ended.Go(func() { f.hold(head, false, stop, func() {}) })
+			}
+		}
+	})
+	longest := f.deliverUntil(enough)
+	halt()
+	f.t.Logf("longest delivery %s", longest)
 	require.Less(f.t, longest, promptly)
 }
 
@@ -135,32 +161,54 @@ func (f *flood) hold(text string, again bool, stop <-chan struct{}, sent func())
 // deliver sends signed deliveries, one after the other, each over a connection of its own, and returns the longest time that one took.
 func (f *flood) deliver(count int) (longest time.Duration) {
 	f.t.Helper()
-	signer, err := svix.NewWebhook(f.secret)
-	require.NoError(f.t, err)
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 20 * time.Second}
 	for i := range count {
 		size := 4 << 10
 		if i%10 == 9 {
 			size = 100 << 10
 		}
-		body := []byte(`{"type":"user.updated","data":{"id":"user_1","bio":"` + strings.Repeat("x", size) + `"},"timestamp":1790000000000}`)
-		id, now := fmt.Sprintf("msg_%s_%d", strings.NewReplacer("/", "_").Replace(f.t.Name()), i), time.Now()
-		signature, err := signer.Sign(id, now, body)
-		require.NoError(f.t, err)
-		request, err := http.NewRequestWithContext(f.t.Context(), http.MethodPost, "http://"+f.web+"/webhooks/clerk", bytes.NewReader(body))
-		require.NoError(f.t, err)
-		for name, value := range map[string]string{
-			"svix-id": id, "svix-timestamp": strconv.FormatInt(now.Unix(), 10), "svix-signature": signature,
-		} {
-			request.Header.Set(name, value)
-		}
-		response, err := client.Do(request)
-		require.NoError(f.t, err, "delivery %d after %s: %s", i, time.Since(now), f.log)
-		require.NoError(f.t, response.Body.Close())
-		require.Equal(f.t, http.StatusOK, response.StatusCode, "delivery %d: %s", i, f.log)
-		longest = max(longest, time.Since(now))
+		longest = max(longest, f.deliverOne(fmt.Sprint(i), size, false))
 	}
 	return longest
+}
+
+// deliverUntil sends large deliveries, and small ones whose length isn't told, until it is enough.
+func (f *flood) deliverUntil(enough <-chan struct{}) (longest time.Duration) {
+	f.t.Helper()
+	for i := 0; ; i++ {
+		select {
+		case <-enough:
+			return longest
+		default:
+			longest = max(longest, f.deliverOne(fmt.Sprint("large_", i), 100<<10, false), f.deliverOne(fmt.Sprint("chunked_", i), 3<<10, true))
+		}
+	}
+}
+
+// deliverOne sends a signed delivery and returns how long it took.
+func (f *flood) deliverOne(name string, size int, chunked bool) time.Duration {
+	f.t.Helper()
+	signer, err := svix.NewWebhook(f.secret)
+	require.NoError(f.t, err)
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 20 * time.Second}
+	body := []byte(`{"type":"user.updated","data":{"id":"user_1","bio":"` + strings.Repeat("x", size) + `"},"timestamp":1790000000000}`)
+	id, now := fmt.Sprintf("msg_%s_%s", strings.NewReplacer("/", "_").Replace(f.t.Name()), name), time.Now()
+	signature, err := signer.Sign(id, now, body)
+	require.NoError(f.t, err)
+	request, err := http.NewRequestWithContext(f.t.Context(), http.MethodPost, "http://"+f.web+"/webhooks/clerk", bytes.NewReader(body))
+	require.NoError(f.t, err)
+	if chunked {
+		request.ContentLength = -1
+	}
+	for name, value := range map[string]string{
+		"svix-id": id, "svix-timestamp": strconv.FormatInt(now.Unix(), 10), "svix-signature": signature,
+	} {
+		request.Header.Set(name, value)
+	}
+	response, err := client.Do(request)
+	require.NoError(f.t, err, "delivery %s after %s: %s", name, time.Since(now), f.log)
+	require.NoError(f.t, response.Body.Close())
+	require.Equal(f.t, http.StatusOK, response.StatusCode, "delivery %s: %s", name, f.log)
+	return time.Since(now)
 }
 
 // cutsTheSlow requires that whoever sends half a request hears of its end, and that the memory isn't held for ever.
@@ -180,17 +228,13 @@ func (f *flood) cutsTheSlow(text string) {
 		})
 	}
 	ended.Wait()
-	require.Less(f.t, time.Since(began), readTimeout+5*time.Second)
+	require.Less(f.t, time.Since(began), readHeaderTimeout+5*time.Second)
 	require.Less(f.t, f.memory(f.t, "VmRSS"), float64(floodMemory))
 }
 
 func post(length int) string {
 	return fmt.Sprintf("POST /webhooks/clerk HTTP/1.1\r\nHost: x\r\nsvix-id: msg_1\r\nsvix-timestamp: %d\r\nsvix-signature: v1,x\r\nContent-Length: %d\r\n\r\n",
 		time.Now().Unix(), length)
-}
-
-func chunked() string {
-	return strings.Replace(post(0), "Content-Length: 0", "Transfer-Encoding: chunked", 1)
 }
 
 // withLines puts lines into a head, each of a name of its own: they cost the most to keep.

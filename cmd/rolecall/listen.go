@@ -41,7 +41,7 @@ func (p *program) serve(name string, listener net.Listener, handler http.Handler
 	server := &http.Server{
 		Handler: p.parting(handler), ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
 		IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
-		ErrorLog: edge.ErrorLog(p.logger, p.lines),
+		ErrorLog: edge.ErrorLog(p.logger),
 	}
 	guarded := p.guard(name).Protect(server, listener)
 	traffic := newTraffic()

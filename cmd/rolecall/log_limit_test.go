@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/callmine/rolecall/api"
 )
 
 // linesOf returns what a limited logger writes.
@@ -49,6 +51,43 @@ func TestRepeatedLinesAreCountedInsteadOfWritten(t *testing.T) {
 			`level=WARN msg="apply deliveries" n=1000`,
 		}, linesOf(log))
 	})
+}
+
+// TestKindsAreToldApartByTheirReasons, also by those that the logger was given.
+func TestKindsAreToldApartByTheirReasons(t *testing.T) {
+	t.Parallel()
+	log := &safeBuffer{}
+	logger := limited(log)
+	for n := range 10 {
+		logger.Warn("caller refused", "reason", api.AuthReasonIssuer, "n", n)
+		logger.With("n", n).Warn("caller refused", "reason", api.AuthReasonExpired)
+		logger.With("reason", "keys_unavailable").Warn("caller refused", "n", n)
+		logger.Warn("webhook refused", "outcome", "bad_headers", "n", n)
+		logger.Warn("webhook refused", "outcome", "bad_signature", "n", n)
+		logger.Warn("cut", "listener", "web", "cause", "memory")
+		logger.Warn("cut", "listener", "admin", "cause", "memory")
+		logger.Warn("cut", "listener", "web", "cause", "connections")
+	}
+	require.Len(t, linesOf(log), 8, "the first of each at once: %s", log)
+	require.Equal(t, 1, strings.Count(log.String(), "reason=issuer n=0"))
+	require.Equal(t, 1, strings.Count(log.String(), "reason=expired"))
+}
+
+// TestWhatNamesItsObjectIsWrittenAlways: one quarantined delivery isn't another one.
+func TestWhatNamesItsObjectIsWrittenAlways(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"svix_id", "sweep_id", "command_id"} {
+		log := &safeBuffer{}
+		for n := range 100 {
+			limited(log).Error("delivery quarantined", name, n)
+		}
+		logger := limited(log)
+		for n := range 100 {
+			logger.Error("delivery quarantined", name, n)
+			logger.With(name, n).WithGroup("g").Warn("delivery quarantined", "reason", "x")
+		}
+		require.Len(t, linesOf(log), 300)
+	}
 }
 
 func TestWhatIsNoWarningIsWrittenAlways(t *testing.T) {

@@ -95,7 +95,7 @@ func appendPrintable(to, text []byte, lines bool) []byte {
 		r, size := utf8.DecodeRune(text)
 		switch {
 		case r == utf8.RuneError && size == 1:
-			to = fmt.Appendf(to, `\x%02x`, text[0])
+			to = append(to, `\ufffd`...) // as JSON can say it
 		case isVisible(r), lines && (r == '\n' || r == '\t'):
 			to = append(to, text[:size]...)
 		case r == '\n':

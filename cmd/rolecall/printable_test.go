@@ -47,8 +47,8 @@ func TestPrintable(t *testing.T) {
 		"👨\u200d👩":              `👨\u200d👩`,
 		"\U000e0041":            `\udb40\udc41`,
 		"\u2028\u2029\ufeff":    `\u2028\u2029\ufeff`,
-		"\x9b\xff\xc3":          `\x9b\xff\xc3`,
-		"\xed\xa0\x80":          `\xed\xa0\x80`, // half of a surrogate pair
+		"\x9b\xff\xc3":          `\ufffd\ufffd\ufffd`,
+		"\xed\xa0\x80":          `\ufffd\ufffd\ufffd`, // half of a surrogate pair
 		"\ufffd":                "\ufffd",
 	} {
 		var out bytes.Buffer

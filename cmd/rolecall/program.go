@@ -13,7 +13,6 @@ import (
 
 	"github.com/callmine/rolecall/api"
 	"github.com/callmine/rolecall/internal/clerkapi"
-	"github.com/callmine/rolecall/internal/edge"
 	"github.com/callmine/rolecall/internal/pgpool"
 	"github.com/callmine/rolecall/jobs"
 	clerksync "github.com/callmine/rolecall/sync"
@@ -25,7 +24,6 @@ type program struct {
 	cfg     config
 	logger  *slog.Logger
 	metrics *metrics
-	lines   *edge.Sampler // of the listeners
 	entries *api.Entries
 	cleanup cleanup
 
@@ -59,7 +57,7 @@ type parts struct{ web, workers bool }
 func start(ctx context.Context, cfg config, which parts, logger *slog.Logger) (_ *program, err error) {
 	logger = slog.New(limitLog(logger.Handler()))
 	p := &program{
-		cfg: cfg, logger: logger, lines: edge.NewSampler(nil), entries: api.NewEntries(nil), failed: make(chan error, 2),
+		cfg: cfg, logger: logger, entries: api.NewEntries(nil), failed: make(chan error, 2),
 		failovers: make(chan pgpool.Change, 4), asked: make(chan struct{}),
 	}
 	defer func() {

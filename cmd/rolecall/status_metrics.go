@@ -41,7 +41,7 @@ func newStatusCollector(db *pgxpool.Pool, sweepsEvery time.Duration, lockout fun
 		lastClean: desc("rolecall_last_clean_sweep_age_seconds",
 			"How long ago the newest sweep began that made the mirror equal to Clerk; +Inf if none did, NaN if the database can't tell."),
 		drift:   desc("rolecall_drift_total", "Objects that sweeps found to differ from Clerk.", "kind", "difference", "cause"),
-		alarm:   desc("rolecall_alarm", "1 if something needs attention (rolecall status says what), 0 if not, NaN if the database can't tell.", "name"),
+		alarm:   desc("rolecall_alarm", "1 if something needs attention (rolecall status says what), 0 if not, NaN if only the database can tell and can't.", "name"),
 		notice:  desc("rolecall_notice", "1 if an operator should know something (rolecall status says what), 0 if not, NaN if the database can't tell.", "name"),
 		running: desc("rolecall_sweep_running", "1 while any process sweeps, 0 if none does, NaN if the database can't tell."),
 	}
@@ -65,7 +65,11 @@ func (c *statusCollector) Collect(metrics chan<- prometheus.Metric) {
 			gauge(d, math.NaN())
 		}
 		for _, name := range alarmNames() {
-			gauge(c.alarm, math.NaN(), string(name))
+			value := math.NaN()
+			if name == alarmNobody { // the process knows it by itself
+				value = number(c.lockout() != nil)
+			}
+			gauge(c.alarm, value, string(name))
 		}
 		for _, name := range noticeNames() {
 			gauge(c.notice, math.NaN(), string(name))

@@ -37,7 +37,7 @@ func callerAt(e *list.Element) *conn { return e.Value.(*conn) } //nolint:forcety
 // drop cuts a caller. Its room counts as free at once: the goroutine that uses it wakes up and lets it go.
 func (g *Guard) drop(c *conn, cause Cause) {
 	g.remove(c)
-	c.end(c.step == stepAnswering)
+	c.end(c.step == stepWaiting || c.step == stepReceiving)
 	g.cfg.Cut(cause)
 }
 
@@ -59,13 +59,18 @@ func (g *Guard) forget(c *conn) {
 	g.serve()
 }
 
-// begin is told that a head is whole, and reports whether there is room for it.
+// begin is told that a head is whole, and reports whether there is room for it. Until there is, the caller is one who may be cut and
+// told so.
 func (g *Guard) begin(c *conn, r *http.Request) bool {
 	c.heading.Store(false)
 	c.headBytes, c.headLines = 0, 0
 	c.head = headCost(r)
+	// It has been parsed, and must not take its room while it waits for some.
+	if !g.hasRoom(r.Context(), c, c.head, 0) || c.cut.Load() {
+		return false
+	}
 	g.enter(c, stepAnswering)
-	return g.hasRoom(r.Context(), c, c.head, 0) // it has been parsed, and must not take its room while it waits for some
+	return true
 }
 
 // headCost is what the head of a request takes. The bytes that were read don't tell: a part of the body came along.
@@ -96,17 +101,39 @@ func (g *Guard) hasRoom(ctx context.Context, c *conn, bytes int64, patience time
 func (g *Guard) finish(c *conn) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	g.release(c)
 	g.advance(c, stepFinishing)
-	if c.holding != nil {
-		g.release(c)
-		g.serve()
-	}
+	g.serve()
 }
 
 // idle is told that the answer is out, and that the next request may come.
 func (g *Guard) idle(c *conn) {
 	c.heading.Store(true)
 	g.enter(c, stepWaiting)
+}
+
+// sends is told that a part of the answer goes out, and that the caller is waited for meanwhile.
+func (g *Guard) sends(c *conn) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if c.step != stepAnswering {
+		return
+	}
+	if c.holding != nil && !c.sending { // from here on it has its time
+		g.holders.MoveToBack(c.holding)
+		c.grantedAt = g.cfg.Now()
+	}
+	c.sending = true
+	g.advance(c, stepSending)
+}
+
+// sent is told that the part is out.
+func (g *Guard) sent(c *conn) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if c.step == stepSending {
+		g.advance(c, stepAnswering)
+	}
 }
 
 func (g *Guard) enter(c *conn, next step) {
@@ -118,8 +145,14 @@ func (g *Guard) enter(c *conn, next step) {
 // advance begins a step. A body's began with its request.
 func (g *Guard) advance(c *conn, next step) {
 	c.step = next
+	if next == stepWaiting {
+		c.sending = false
+	}
 	if c.place != nil && next != stepReceiving {
 		c.since = g.cfg.Now()
 		g.callers.MoveToBack(c.place)
+	}
+	if c.holding != nil && next != stepAnswering {
+		g.serve() // the requests that wait may have waited for one that may be cut
 	}
 }

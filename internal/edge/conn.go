@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"container/list"
 	"context"
+	"errors"
 	"net"
 	"os"
 	"sync/atomic"
@@ -17,6 +18,7 @@ const (
 	stepWaiting   step = iota // for a request, or for the rest of its head
 	stepReceiving             // a body
 	stepAnswering             // everything is here
+	stepSending               // a part of the answer, which the caller has to take
 	stepFinishing             // the answer is written, and the rest of the body thrown away
 )
 
@@ -25,6 +27,8 @@ const (
 	bytesPerLine = 160
 	// textFactor is for the text of a head, which is read into one buffer and kept in another.
 	textFactor = 2
+	// lastWords is how long a caller that was cut may take to hear of it. The answer fits into the kernel's buffer.
+	lastWords = time.Second
 )
 
 // conn is one caller.
@@ -32,6 +36,7 @@ type conn struct {
 	net.Conn
 	guard *Guard
 	cut   atomic.Bool
+	last  atomic.Int64 // of a caller that was cut, when the last of its answer must be out, in Unix nanoseconds
 
 	// heading says that what is read is of a head. While it is set, only the goroutine that serves the connection reads,
 	// and the two counts are its own.
@@ -43,11 +48,12 @@ type conn struct {
 	// Of the guard, under its lock.
 	place     *list.Element // among the callers; nil once it is cut or closed
 	step      step
-	since     time.Time // when the step began; of a body, when the request did
+	since     time.Time // when the step began; of a body, when its request did
 	waiter    *waiter   // nil unless it waits for room
 	holding   *list.Element
-	granted   int64 // bytes
-	grantedAt time.Time
+	granted   int64     // bytes
+	grantedAt time.Time // when the room grew, or when the answer began to go out
+	sending   bool      // a part of the answer went out
 }
 
 // Read implements [net.Conn]. Lines of a head are handed on once there is room for what net/http makes of them: some short
@@ -72,6 +78,13 @@ func (c *conn) Read(p []byte) (int, error) {
 // headCost is what the head of the request takes, as far as it is here.
 func (c *conn) headCost() int64 { return c.headBytes*textFactor + c.headLines*bytesPerLine }
 
+// Write implements [net.Conn]. Meanwhile it is the caller that is waited for.
+func (c *conn) Write(p []byte) (int, error) {
+	c.guard.sends(c)
+	defer c.guard.sent(c)
+	return c.Conn.Write(p)
+}
+
 // SetReadDeadline implements [net.Conn]. A connection that was cut stays cut.
 func (c *conn) SetReadDeadline(t time.Time) error {
 	err := c.Conn.SetReadDeadline(t)
@@ -81,13 +94,18 @@ func (c *conn) SetReadDeadline(t time.Time) error {
 	return err
 }
 
-// SetDeadline implements [net.Conn].
-func (c *conn) SetDeadline(t time.Time) error {
-	err := c.Conn.SetDeadline(t)
+// SetWriteDeadline implements [net.Conn].
+func (c *conn) SetWriteDeadline(t time.Time) error {
+	err := c.Conn.SetWriteDeadline(t)
 	if c.cut.Load() {
-		return c.Conn.SetReadDeadline(past())
+		return c.Conn.SetWriteDeadline(time.Unix(0, c.last.Load()))
 	}
 	return err
+}
+
+// SetDeadline implements [net.Conn].
+func (c *conn) SetDeadline(t time.Time) error {
+	return errors.Join(c.SetReadDeadline(t), c.SetWriteDeadline(t))
 }
 
 // Close implements [net.Conn].
@@ -96,14 +114,15 @@ func (c *conn) Close() error {
 	return c.Conn.Close()
 }
 
-// end wakes whoever reads from the connection. What is being answered is ended altogether.
-func (c *conn) end(answering bool) {
-	c.cut.Store(true)
-	if answering {
-		_ = c.Conn.SetDeadline(past()) // an error means that it is closed
-		return
+// end wakes the goroutine that reads or writes. A caller whose request isn't whole may still be told why.
+func (c *conn) end(told bool) {
+	last := past()
+	if told {
+		last = time.Now().Add(lastWords)
 	}
-	_ = c.Conn.SetReadDeadline(past())
+	c.last.Store(last.UnixNano())
+	c.cut.Store(true)
+	_ = errors.Join(c.Conn.SetReadDeadline(past()), c.Conn.SetWriteDeadline(last)) // an error means that it is closed
 }
 
 func past() time.Time { return time.Unix(1, 0) }

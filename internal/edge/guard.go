@@ -36,9 +36,9 @@ const (
 	ownRoom = 12 << 10
 	// smallRequest bounds the requests that go first among those that ask.
 	smallRequest = 64 << 10
-	// maxBody is the largest body that any handler reads.
-	maxBody = 1 << 20
-	// minHold is how long room stays whose it is. A request that is sent without delay needs a few milliseconds.
+	// bodyStep is the least that a body asks for beyond that.
+	bodyStep = 16 << 10
+	// minHold is how long room stays whose it is after it grew. A request that is sent without delay needs a few milliseconds.
 	minHold = 250 * time.Millisecond
 	// patience is how long a request waits for room. Clerk waits for 15 s, and comes again.
 	patience = 2 * time.Second
@@ -49,7 +49,7 @@ type Config struct {
 	// MaxConnections is how many connections there may be. Defaults to 2,048.
 	MaxConnections int
 	// MaxBytes is how many bytes requests may take together that need more than their own 12 KiB: heads, with what parsing
-	// makes of them, and bodies. A quarter of them is for requests below 64 KiB alone. Defaults to 12 MiB.
+	// makes of them, and what has arrived of bodies. A quarter of them is for requests below 64 KiB alone. Defaults to 12 MiB.
 	MaxBytes int64
 	// Cut is told of each caller that was cut. Optional. It must not block.
 	Cut func(Cause)
@@ -79,7 +79,7 @@ type Guard struct {
 
 	mu           sync.Mutex
 	callers      *list.List // of *conn that aren't cut: who has been in its step for the longest is in front
-	holders      *list.List // of *conn that have room, the first in front
+	holders      *list.List // of *conn that have room, in front the one whose grew the longest ago
 	held         int64      // bytes of all holders
 	small, large *list.List // of *waiter, the newest in front
 	timer        *time.Timer
@@ -136,7 +136,9 @@ func (g *Guard) handler(next http.Handler) http.Handler {
 			return
 		}
 		if r.Body != nil && r.Body != http.NoBody {
-			r.Body = &body{ReadCloser: r.Body, guard: g, conn: c, context: r.Context(), length: r.ContentLength}
+			whole := r
+			r = r.WithContext(r.Context()) // a copy: by its own request's body, the server knows what it may leave unread
+			r.Body = &body{ReadCloser: whole.Body, guard: g, conn: c, context: r.Context(), length: whole.ContentLength}
 		}
 		next.ServeHTTP(w, r)
 	})

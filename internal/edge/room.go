@@ -55,8 +55,8 @@ func (g *Guard) wait(c *conn, bytes int64) *waiter {
 	return w
 }
 
-// serve gives room to those who wait, the small ones first. For want of room it cuts whoever has had its own for the
-// longest, but not before it has had the time to use it.
+// serve gives room to those who wait, the small ones first. For want of room it cuts the caller whose room grew the longest
+// ago, but not before it has had the time to use it.
 func (g *Guard) serve() {
 	for {
 		next := g.small.Front()
@@ -109,13 +109,14 @@ func (g *Guard) grant(w *waiter) {
 	g.unqueue(c)
 	if c.holding == nil {
 		c.holding = g.holders.PushBack(c)
-		c.grantedAt = g.cfg.Now()
 	}
+	g.holders.MoveToBack(c.holding)
+	c.grantedAt = g.cfg.Now()
 	c.granted += w.bytes
 	g.held += w.bytes
 }
 
-// oldestHolder returns the caller that has had room for the longest and isn't being answered, or nil.
+// oldestHolder returns the caller whose room grew the longest ago and who keeps us waiting, or nil.
 func (g *Guard) oldestHolder() *conn {
 	for e := g.holders.Front(); e != nil; e = e.Next() {
 		if c := callerAt(e); c.step != stepAnswering {
