@@ -43,8 +43,8 @@ type Lineage struct {
 }
 
 // torn is how far a primary may fall back in a crash without having lost a commit: what is on disk may end in the middle of a
-// record, the largest of which are some pages long.
-const torn = 64 << 10
+// record, and recovery ends before that record. A record may hold 33 pages of a table or index, about 270 KiB, and seldom more.
+const torn = 1 << 20
 
 // NewLineage returns one that knows nothing yet. It calls changed at each change, which must not block; nil for nothing.
 func NewLineage(changed func(Change)) *Lineage {
