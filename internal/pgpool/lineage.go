@@ -61,11 +61,11 @@ func (l *Lineage) Learn(i Identity) {
 	l.learn(i)
 }
 
-// Known returns the newest identity that any session showed, and the highest position in the WAL.
-func (l *Lineage) Known() (Identity, uint64) {
+// Known returns the newest identity that any session showed.
+func (l *Lineage) Known() Identity {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.known, l.flushed
+	return l.known
 }
 
 // current reports whether a session of an epoch is with the server that counts.

@@ -76,6 +76,9 @@ func Await(ctx context.Context, pool *pgxpool.Pool) error {
 // Pool is a pool whose callers wait for a while if Postgres has no connection left, instead of failing.
 type Pool struct{ *pgxpool.Pool }
 
+// Acquired counts how often a connection was handed out.
+func (p Pool) Acquired() int64 { return p.Pool.Stat().AcquireCount() }
+
 // Begin begins a transaction.
 func (p Pool) Begin(ctx context.Context) (tx pgx.Tx, err error) {
 	err = patiently(ctx, func() error { tx, err = p.Pool.Begin(ctx); return err })
