@@ -7,7 +7,6 @@ CREATE TABLE rolecall.database_identity (
     one               boolean     PRIMARY KEY DEFAULT true CHECK (one), -- there is one row
     system_identifier text        NOT NULL,            -- of the cluster; '' if the server doesn't tell
     timeline          bigint      NOT NULL,            -- each promotion of a standby, and each recovery to a point in time, raises it
-    flushed           bigint      NOT NULL,            -- the highest position in the WAL that was seen when this was noted
     noted_at          timestamptz NOT NULL,
     changed_at        timestamptz,                     -- when it was noted to be another one than before; null for never
     change            text        NOT NULL DEFAULT ''  -- from which to which

@@ -168,7 +168,6 @@ CREATE TABLE rolecall.database_identity (
     one boolean DEFAULT true NOT NULL,
     system_identifier text NOT NULL,
     timeline bigint NOT NULL,
-    flushed bigint NOT NULL,
     noted_at timestamp with time zone NOT NULL,
     changed_at timestamp with time zone,
     change text DEFAULT ''::text NOT NULL,

@@ -15,7 +15,6 @@ import (
 type Identity struct {
 	System    string // of the cluster; "" if the server doesn't tell
 	Timeline  uint32
-	Flushed   uint64     // the highest position in the WAL that was seen when this was noted
 	ChangedAt *time.Time // when it was noted to be another one than before; nil for never
 	Change    string     // from which to which, for people
 }
@@ -33,7 +32,7 @@ func KnownIdentity(ctx context.Context, db DBTX) (Identity, error) {
 		return Identity{}, fmt.Errorf("read identity of the database: %w", err)
 	}
 	return Identity{
-		System: row.SystemIdentifier, Timeline: uint32(row.Timeline), Flushed: uint64(row.Flushed), //nolint:gosec // as they were written
+		System: row.SystemIdentifier, Timeline: uint32(row.Timeline), //nolint:gosec // as it was written
 		ChangedAt: inUTC(row.ChangedAt), Change: row.Change,
 	}, nil
 }
@@ -49,7 +48,7 @@ func LockIdentity(ctx context.Context, db DBTX) error {
 // SaveIdentity notes which Postgres the mirror is on. A change is one of now; "" stands for none, and keeps the last one.
 func SaveIdentity(ctx context.Context, db DBTX, i Identity) error {
 	err := queries().SaveDatabaseIdentity(ctx, db, dbsqlc.SaveDatabaseIdentityParams{
-		SystemIdentifier: i.System, Timeline: int64(i.Timeline), Flushed: int64(i.Flushed), //nolint:gosec // a position that takes 63 bits isn't reached
+		SystemIdentifier: i.System, Timeline: int64(i.Timeline),
 		Changed: i.Change != "", Change: i.Change,
 	})
 	if err != nil {

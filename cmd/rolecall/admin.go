@@ -3,11 +3,13 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/callmine/rolecall/internal/pgpool"
 	"github.com/callmine/rolecall/migrations"
 	"github.com/callmine/rolecall/store"
 )
@@ -52,7 +54,7 @@ func (p *program) ready(w http.ResponseWriter, r *http.Request) {
 	var readOnly bool
 	unfilled, err := p.unfilled(ctx)
 	err = errors.Join(err, migrations.Check(ctx, p.admins),
-		p.admins.QueryRow(ctx, "SELECT current_setting('transaction_read_only')::boolean").Scan(&readOnly))
+		p.admins.QueryRow(ctx, "SELECT current_setting('transaction_read_only')::boolean").Scan(&readOnly), p.othersAnswer(ctx))
 	switch {
 	case err != nil || readOnly:
 		p.logger.WarnContext(ctx, "not ready", "error", err, "read_only", readOnly)
@@ -63,6 +65,19 @@ func (p *program) ready(w http.ResponseWriter, r *http.Request) {
 	default:
 		_, _ = w.Write([]byte("ok\n")) // the caller has gone: nothing is left to do
 	}
+}
+
+// othersAnswer reports whether something answers behind the URLs that callers' requests and Clerk's deliveries go through, where these
+// are others than the one of the admin pool. A pool whose turn didn't come, because callers use all of it, answers.
+func (p *program) othersAnswer(ctx context.Context) (err error) {
+	for _, other := range p.otherURLs() {
+		before := other.db.Acquired()
+		_, failed := other.db.Exec(ctx, "SELECT 1")
+		if failed != nil && (!errors.Is(failed, context.DeadlineExceeded) || other.db.Acquired() == before) {
+			err = errors.Join(err, fmt.Errorf("ask through %s: %w", other.setting, pgpool.Explain(failed)))
+		}
+	}
+	return err
 }
 
 // unfilled reports whether the mirror still waits for its first sweep.

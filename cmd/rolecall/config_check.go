@@ -63,12 +63,22 @@ func checkDatabaseURL(setting, value string) error {
 	if isURL && scheme != "" && misplacedAt(rest) {
 		return fmt.Errorf("%s is not a Postgres URL: write the characters @ : / ? # %% of its password as %%40 %%3A %%2F %%3F %%23 %%25", setting)
 	}
-	if _, err := pgxpool.ParseConfig(value); err != nil { // which would print the URL
+	cfg, err := pgxpool.ParseConfig(value)
+	if err != nil { // which would print the URL
 		return fmt.Errorf("%s is not a Postgres URL that can be read: look at its port and parameters (sslmode, files of certificates), "+
 			"and write the characters @ : / ? # %% of its password as %%40 %%3A %%2F %%3F %%23 %%25", setting)
 	}
+	for name := range cfg.ConnConfig.RuntimeParams {
+		if !parameterName.MatchString(name) {
+			return fmt.Errorf("%s sets a parameter whose name no parameter of Postgres has: look at what follows the ? in it, "+
+				"and write the characters @ : / ? # %% of its password as %%40 %%3A %%2F %%3F %%23 %%25", setting)
+		}
+	}
 	return nil
 }
+
+// parameterName is how the names of Postgres' parameters look.
+var parameterName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.]*$`)
 
 // misplacedAt reports whether what follows postgres:// has an @ after its host, or a fragment: both
 // come from a password whose characters aren't escaped, and its second half would be taken for a

@@ -103,8 +103,8 @@ func TestConnectionsAreCapped(t *testing.T) {
 	for limit, change := range map[int]func(*config){
 		maxConnections: func(*config) {},
 		20:             func(c *config) { c.MaxConnections = 20 },
-		12:             func(c *config) { c.DatabaseURL += "&pool_max_conns=12" },
-		9:              func(c *config) { c.MaxConnections, c.DatabaseURL = 9, c.DatabaseURL+"&pool_max_conns=12" },
+		14:             func(c *config) { c.DatabaseURL += "&pool_max_conns=14" },
+		12:             func(c *config) { c.MaxConnections, c.DatabaseURL = 12, c.DatabaseURL+"&pool_max_conns=14" },
 	} {
 		t.Run(strconv.Itoa(limit), func(t *testing.T) {
 			t.Parallel()
@@ -143,7 +143,7 @@ func TestReadmeNamesOneNumberOfConnections(t *testing.T) {
 	t.Parallel()
 	readme, err := os.ReadFile("../../README.md")
 	require.NoError(t, err)
-	numbers := regexp.MustCompile(`(?i)opens at most (\d+) connections|else (\d+) \||about (\d+) to Postgres`).FindAllStringSubmatch(string(readme), -1)
+	numbers := regexp.MustCompile(`(?i)a .serve. opens at most (\d+) connections|else (\d+)|about (\d+) to Postgres`).FindAllStringSubmatch(string(readme), -1)
 	require.NotEmpty(t, numbers)
 	for _, n := range numbers {
 		require.Equal(t, strconv.Itoa(maxConnections), strings.Join(n[1:], ""), n[0])
@@ -153,8 +153,8 @@ func TestReadmeNamesOneNumberOfConnections(t *testing.T) {
 // TestTooFewConnections are refused by name, with the number that it takes.
 func TestTooFewConnections(t *testing.T) {
 	t.Parallel()
-	_, err := start(t.Context(), serving(t, func(c *config) { c.MaxConnections = 8 }), parts{web: true, workers: true}, slog.New(slog.DiscardHandler))
-	require.ErrorContains(t, err, "ROLECALL_MAX_CONNECTIONS: 8 connections are too few: this process needs at least 9")
+	_, err := start(t.Context(), serving(t, func(c *config) { c.MaxConnections = 11 }), parts{web: true, workers: true}, slog.New(slog.DiscardHandler))
+	require.ErrorContains(t, err, "ROLECALL_MAX_CONNECTIONS: 11 connections are too few: this process needs at least 12")
 	_, err = start(t.Context(), serving(t, func(c *config) { c.DatabaseURL += "&pool_max_conns=3" }), parts{web: true, workers: true}, slog.New(slog.DiscardHandler))
 	require.ErrorContains(t, err, "pool_max_conns in DATABASE_URL: 3 connections are too few")
 	c := pgtest.NewCluster(t, map[string]string{"max_connections": "12"})

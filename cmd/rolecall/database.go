@@ -21,7 +21,7 @@ func (p *program) openDatabase(ctx context.Context, which parts) (err error) {
 		return err
 	}
 	p.workers = max(1, workers*o.sizes["work"]/workConns)
-	if p.pools, err = o.openPools(ctx); err != nil {
+	if p.pools, err = o.openPools(ctx, which); err != nil {
 		return err
 	}
 	if err := p.checkDatabase(ctx); err != nil {
@@ -44,14 +44,7 @@ func (p *program) checkDatabase(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, other := range []struct {
-		db      pgpool.DB
-		setting string
-		named   bool
-	}{{p.read, "ROLECALL_READ_DATABASE_URL", p.cfg.ReadDatabaseURL != ""}, {p.accept, "DATABASE_URL", p.cfg.pooled()}} {
-		if !other.named {
-			continue
-		}
+	for _, other := range p.otherURLs() {
 		at, err := databaseOf(ctx, other.db)
 		if err != nil {
 			return fmt.Errorf("%s: %w", other.setting, err)
@@ -76,7 +69,7 @@ func databaseOf(ctx context.Context, db store.DBTX) (name string, err error) {
 // checkReader looks whether the role of ROLECALL_READ_DATABASE_URL may read: what was granted to it doesn't hold for a view that a
 // later migration added. It only warns of single ones, since the API doesn't need all of them.
 func (p *program) checkReader(ctx context.Context) error {
-	if p.cfg.ReadDatabaseURL == "" {
+	if p.read == nil || p.cfg.ReadDatabaseURL == "" {
 		return nil
 	}
 	var role string

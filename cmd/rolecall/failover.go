@@ -42,7 +42,7 @@ func tell(c pgpool.Change) string {
 // watchDatabase compares the database with the one that it was when the last process looked, and goes on looking where its URL leads:
 // a failover that cuts no session is noticed, too.
 func (p *program) watchDatabase(ctx context.Context) {
-	known, _ := p.lineage.Known()
+	known := p.lineage.Known()
 	if known.Timeline == 0 {
 		p.logger.WarnContext(ctx, "Postgres doesn't tell this role which timeline it is on: a failover isn't noticed")
 		return
@@ -57,7 +57,7 @@ func (p *program) watchDatabase(ctx context.Context) {
 
 // look opens a session now and then: those of the admin pool don't live any longer.
 func (p *program) look(ctx context.Context) {
-	ticker := time.NewTicker(adminFresh)
+	ticker := time.NewTicker(watchEvery)
 	defer ticker.Stop()
 	for {
 		select {
@@ -72,11 +72,7 @@ func (p *program) look(ctx context.Context) {
 func (p *program) lookOnce(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, watchTimeout)
 	defer cancel()
-	conn, err := p.admins.Acquire(ctx)
-	if err != nil { // /readyz says so
-		return
-	}
-	conn.Release()
+	_ = pgpool.LookWhereItLeads(ctx, p.admins, watchEvery) // /readyz says so
 }
 
 // noteChanges notes each change in the database, as soon as that can be written to.
@@ -117,12 +113,12 @@ func (p *program) noteDatabase(ctx context.Context, seen *pgpool.Change) error {
 		if err := store.LockIdentity(ctx, tx); err != nil {
 			return err
 		}
-		now, flushed := p.lineage.Known()
+		now := p.lineage.Known()
 		known, err := store.KnownIdentity(ctx, tx)
 		if err != nil && !errors.Is(err, store.ErrNotFound) {
 			return err
 		}
-		note := store.Identity{System: now.System, Timeline: now.Timeline, Flushed: flushed}
+		note := store.Identity{System: now.System, Timeline: now.Timeline}
 		before := pgpool.Identity{System: known.System, Timeline: known.Timeline}
 		switch {
 		case errors.Is(err, store.ErrNotFound): // the first process

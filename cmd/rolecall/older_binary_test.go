@@ -35,7 +35,7 @@ func olderBinary(t *testing.T) string {
 	require.NoError(t, err, string(out))
 	out, err = exec.CommandContext(t.Context(), "tar", "-xf", archive, "-C", dir).CombinedOutput()
 	require.NoError(t, err, string(out))
-	build := exec.CommandContext(t.Context(), "go", "build", "-buildvcs=false", "-o", "older", "./cmd/rolecall")
+	build := exec.CommandContext(t.Context(), "go", "build", "-buildvcs=false", "-trimpath", "-o", "older", "./cmd/rolecall")
 	build.Dir = dir
 	build.Env = append(os.Environ(), "GOFLAGS=", "GOWORK=off")
 	out, err = build.CombinedOutput()

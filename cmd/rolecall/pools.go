@@ -23,6 +23,9 @@ const (
 	changeConns = 4 // commands
 	adminConns  = 2 // so that a busy API turns nothing red; also what notices a failover
 
+	// workLeast is enough for a worker, a sweep and two jobs that wait for something, and leaves one to what takes access away.
+	workLeast = 5
+
 	// maxConnections is the sum of these: what a process opens at most.
 	maxConnections = acceptConns + workConns + queueConns + readConns + eventConns + changeConns + adminConns
 
@@ -37,7 +40,7 @@ const (
 
 // shares are how the pools divide the connections of a process.
 func shares(which parts) []pgpool.Share {
-	all := []pgpool.Share{{Name: "admin", Least: 1, Usual: adminConns}, {Name: "work", Least: 2, Usual: workConns}}
+	all := []pgpool.Share{{Name: "admin", Least: 1, Usual: adminConns}, {Name: "work", Least: workLeast, Usual: workConns}}
 	if which.workers {
 		all = append(all, pgpool.Share{Name: "queue", Least: 2, Usual: queueConns})
 	}
@@ -55,8 +58,10 @@ const (
 	lockTimeout = time.Second
 	// requestStatement is above what a request or a webhook may take.
 	requestStatement = 30 * time.Second
-	// adminFresh is how long a session of the admin pool lives: its next one shows whether the URL leads to another server by now.
-	adminFresh = 2 * time.Second
+	// watchEvery is how often it is looked where the URL leads by now.
+	watchEvery = 2 * time.Second
+	// adminFresh is how long a session of the admin pool lives: less than from one look to the next, so that each has a new one.
+	adminFresh = watchEvery / 2
 )
 
 // pools are all connections of a process with Postgres.
@@ -140,16 +145,23 @@ func (o opener) statements(ctx context.Context, name string) (db pgpool.DB, err 
 	return pool, err
 }
 
-// openPools opens what a process needs. No session is opened before the first is used.
-func (o opener) openPools(ctx context.Context) (p pools, err error) {
+// openPools opens what the sides of a process need. No session is opened before the first is used.
+func (o opener) openPools(ctx context.Context, which parts) (p pools, err error) {
 	p.lineage = o.lineage
 	for _, pool := range []struct {
-		name string
-		into **pgxpool.Pool
-	}{{"work", &p.work}, {"queue", &p.queue}, {"admin", &p.admins}} {
+		name   string
+		into   **pgxpool.Pool
+		needed bool
+	}{{"work", &p.work, true}, {"queue", &p.queue, which.workers}, {"admin", &p.admins, true}} {
+		if !pool.needed {
+			continue
+		}
 		if *pool.into, err = o.session(ctx, pool.name); err != nil {
 			return p, err
 		}
+	}
+	if !which.web {
+		return p, nil
 	}
 	for _, pool := range []struct {
 		name string
@@ -160,6 +172,23 @@ func (o opener) openPools(ctx context.Context) (p pools, err error) {
 		}
 	}
 	return p, nil
+}
+
+// otherURL is a pool that is opened with another URL than that of the admin pool.
+type otherURL struct {
+	db      pgpool.DB
+	setting string
+}
+
+// otherURLs are those pools, one for each URL.
+func (p *program) otherURLs() (others []otherURL) {
+	if p.read != nil && p.cfg.ReadDatabaseURL != "" {
+		others = append(others, otherURL{p.read, "ROLECALL_READ_DATABASE_URL"})
+	}
+	if p.accept != nil && p.cfg.pooled() {
+		others = append(others, otherURL{p.accept, "DATABASE_URL"})
+	}
+	return others
 }
 
 // closePool waits for a pool's connections to come back, but not for ever: a database that hangs never answers.

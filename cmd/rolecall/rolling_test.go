@@ -78,7 +78,7 @@ func openRolling(t *testing.T) *rolling {
 	r.workspace, admin, r.member, told = team(t, r.bundle)
 	r.send(t, told...)
 	r.token = r.bundle.token(t, admin)
-	const enough = 2000
+	const enough = 1000
 	for n := range enough {
 		_, err := r.clerk.SetRole(r.workspace, r.member, []string{clerksim.RoleAdmin, clerksim.RoleMember}[n%2])
 		require.NoError(t, err)
@@ -154,7 +154,7 @@ func (r *rolling) caller(ctx context.Context, keep bool, do func(context.Context
 	r.work.Go(func() {
 		w := &wire{dial: r.dial, keep: keep}
 		defer w.close()
-		ticker := time.NewTicker(20 * time.Millisecond)
+		ticker := time.NewTicker(50 * time.Millisecond)
 		defer ticker.Stop()
 		for {
 			select {

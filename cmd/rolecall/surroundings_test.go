@@ -3,8 +3,6 @@ package main
 import (
 	"fmt"
 	"net/url"
-	"os"
-	"os/exec"
 	"strings"
 	"testing"
 
@@ -13,9 +11,6 @@ import (
 
 	"github.com/callmine/rolecall/internal/pgtest"
 )
-
-// surroundingsEnv makes the bundles of a test process reach Postgres in another way.
-const surroundingsEnv = "ROLECALL_TEST_SURROUNDINGS"
 
 // surroundings are the ways in which people reach Postgres: poolers, and the forms of a URL that the README names.
 func surroundings() map[string]func(testing.TB, *config) {
@@ -53,7 +48,7 @@ func surroundings() map[string]func(testing.TB, *config) {
 			u.RawQuery = q.Encode()
 			c.DatabaseURL = u.String()
 		},
-		"small_pool": parameters("pool_max_conns=9"),
+		"small_pool": parameters("pool_max_conns=12"),
 		"options":    parameters("options=-c%20search_path%3Dapp%20-c%20work_mem%3D8MB"),
 		"parameters": parameters("search_path=app&statement_timeout=1ms&default_transaction_isolation=serializable&application_name=mine"),
 		"sslmode_prefer": func(_ testing.TB, c *config) {
@@ -63,40 +58,35 @@ func surroundings() map[string]func(testing.TB, *config) {
 	}
 }
 
-// surround changes how a bundle reaches Postgres, if this process was told to.
+// inSurroundings is the test whose parts are run in surroundings.
+const inSurroundings = "TestEndToEndInAllSurroundings"
+
+// surround changes how a bundle reaches Postgres, where a test runs as a part of that one.
 func surround(t testing.TB, c *config) {
 	t.Helper()
-	if name := os.Getenv(surroundingsEnv); name != "" {
+	if rest, within := strings.CutPrefix(t.Name(), inSurroundings+"/"); within {
+		name, _, _ := strings.Cut(rest, "/")
 		surroundings()[name](t, c)
 	}
 }
 
-// throughForms are the tests that are enough to see that a form of the URL works.
-const throughForms = "^(TestWholeProgram|TestMemberIsRefusedWhatOnlyAdminsMay|TestRemovalHoldsAtTheNextRequest)$"
-
-// throughPoolers are the end-to-end tests.
-const throughPoolers = "^(TestWholeProgram|TestOldTokensFollowTheMirror|TestAccountsThatMayDoNothing|TestDeletedOrganizationEndsAccessByItself|" +
-	"TestWhoCreatesAWorkspaceIsItsFirstAdmin|TestWhoAcceptsAnInvitationIsInAtOnce|TestMemberIsRefusedWhatOnlyAdminsMay|" +
-	"TestPromotionHoldsAtTheNextRequestWithTheOldToken|TestRemovalHoldsAtTheNextRequest|TestAnotherWorkspaceIsAsUnknownAsNonsense|" +
-	"TestLeavingDeletesNothing|TestReinvitationRestoresAccess)$"
-
-// TestEndToEndInAllSurroundings runs the end-to-end tests again, in each way to reach Postgres: in a process of their own, since what
-// they share is set up once.
+// TestEndToEndInAllSurroundings runs end-to-end tests again, in each way to reach Postgres: two for a form of the URL, and six for a
+// pooler, through which sessions and transactions go otherwise.
 func TestEndToEndInAllSurroundings(t *testing.T) {
+	require.Equal(t, inSurroundings, t.Name())
 	t.Parallel()
 	for name := range surroundings() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			tests := throughForms
-			if strings.HasPrefix(name, "pgbouncer") {
-				pgtest.NeedsProgram(t, "pgbouncer")
-				tests = throughPoolers
+			t.Run("removal", TestRemovalHoldsAtTheNextRequest)
+			t.Run("roles", TestOldTokensFollowTheMirror)
+			if !strings.HasPrefix(name, "pgbouncer") {
+				return
 			}
-			cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run="+tests, "-test.parallel=4", "-test.count=1")
-			cmd.Env = append(os.Environ(), surroundingsEnv+"="+name)
-			out, err := cmd.CombinedOutput()
-			require.NoError(t, err, "%s", out)
-			require.NotContains(t, string(out), "no tests to run")
+			t.Run("all", TestWholeProgram)
+			t.Run("accounts", TestAccountsThatMayDoNothing)
+			t.Run("invitation", TestWhoAcceptsAnInvitationIsInAtOnce)
+			t.Run("deleted", TestDeletedOrganizationEndsAccessByItself)
 		})
 	}
 }

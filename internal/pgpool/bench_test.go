@@ -4,6 +4,7 @@ import (
 	"context"
 	"testing"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
@@ -24,7 +25,9 @@ func BenchmarkQueryRow(b *testing.B) {
 	b.Cleanup(perTransaction.Close)
 	for _, pool := range []struct {
 		name string
-		db   DB
+		db   interface {
+			QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
+		}
 	}{{"plain", plain}, {"looked_at", Pool{looked}}, {"per_transaction", perTransaction}} {
 		b.Run(pool.name, func(b *testing.B) {
 			for b.Loop() {

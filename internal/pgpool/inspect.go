@@ -2,8 +2,10 @@ package pgpool
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 )
@@ -46,22 +48,38 @@ func (r Report) Lasting() error {
 	return seen{version: r.Version, serverEncoding: r.Encoding, database: r.Database}.judgeDatabase()
 }
 
-// Inspect connects to what a configuration names, as it is, changes nothing, and says what it found. Only what keeps it from
-// connecting or asking is an error.
+// askFor bounds what [Inspect] asks on a connection: a pooler may answer for a server that doesn't.
+const askFor = 5 * time.Second
+
+// Inspect connects to what a configuration names, as it is, changes nothing, and says what it found. Of several hosts it takes
+// the first that isn't in recovery, if there is one. Only what keeps it from connecting or asking is an error. It ends within
+// the time that the URL gives to connect to each host (10 s, if it gives none) and 5 s more.
 func Inspect(ctx context.Context, c Config) (Report, error) {
 	c = c.withDefaults()
 	cfg, err := pgconn.ParseConfig(c.URL)
 	if err != nil {
 		return Report{}, fmt.Errorf("%s %w", c.Setting, ErrURL)
 	}
+	boundConnect(cfg)
 	parameters := takeParameters(cfg.RuntimeParams)
+	ctx, cancel := context.WithTimeout(ctx, time.Duration(1+len(cfg.Fallbacks))*cfg.ConnectTimeout+askFor)
+	defer cancel()
 	var conn *pgconn.PgConn
-	err = patiently(ctx, func() error { conn, err = pgconn.ConnectConfig(ctx, cfg); return err })
+	var led *pgconn.Config
+	err = patiently(ctx, func() error { conn, led, err = connectPrimary(ctx, cfg); return err })
 	if err != nil {
 		return Report{}, fmt.Errorf("connect to Postgres (%s): %w", c.Setting, err)
 	}
-	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()                             // it has nothing to lose
-	before := setSQL(append(parameters, setting{"statement_timeout", "'0'"}), "false") + "; " // the caller's context bounds it
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }() // it has nothing to lose
+	if err := tryParameters(ctx, conn, c.Setting, parameters, "false"); err != nil {
+		return Report{}, err
+	}
+	return inspect(ctx, led, conn)
+}
+
+// inspect asks all that a report has.
+func inspect(ctx context.Context, cfg *pgconn.Config, conn *pgconn.PgConn) (Report, error) {
+	before := setSQL([]setting{{"statement_timeout", "'0'"}}, "false") + "; " // the context bounds it
 	now, _, err := lookAsTold(ctx, conn, before, tellsAll)
 	if err != nil {
 		return Report{}, err
@@ -75,6 +93,44 @@ func Inspect(ctx context.Context, c Config) (Report, error) {
 	}
 	r.Pooler, err = guessPooler(ctx, cfg, conn)
 	return r, err
+}
+
+// errInRecovery has the next host tried.
+var errInRecovery = errors.New("the server is in recovery")
+
+// connectPrimary connects to the first host that isn't in recovery, or else to the first that can be reached. It returns the
+// configuration that leads there.
+func connectPrimary(ctx context.Context, cfg *pgconn.Config) (*pgconn.PgConn, *pgconn.Config, error) {
+	if len(cfg.Fallbacks) == 0 {
+		conn, err := pgconn.ConnectConfig(ctx, cfg)
+		return conn, cfg, err
+	}
+	primary := cfg.Copy()
+	primary.ValidateConnect = func(ctx context.Context, conn *pgconn.PgConn) error {
+		if cfg.ValidateConnect != nil { // of target_session_attrs
+			if err := cfg.ValidateConnect(ctx, conn); err != nil {
+				return err
+			}
+		}
+		return refuseRecovery(ctx, conn)
+	}
+	conn, err := pgconn.ConnectConfig(ctx, primary)
+	if !errors.Is(err, errInRecovery) {
+		return conn, primary, err
+	}
+	conn, err = pgconn.ConnectConfig(ctx, cfg)
+	return conn, cfg, err
+}
+
+func refuseRecovery(ctx context.Context, conn *pgconn.PgConn) error {
+	results, err := conn.Exec(ctx, "SELECT pg_is_in_recovery()").ReadAll()
+	if err != nil {
+		return fmt.Errorf("ask whether the server is in recovery: %w", err)
+	}
+	if string(results[0].Rows[0][0]) == "t" {
+		return errInRecovery
+	}
+	return nil
 }
 
 // rightsSQL asks what the role may, and how many connections. A role with a limit of its own is no superuser, whom none holds.

@@ -43,8 +43,8 @@ type Lineage struct {
 }
 
 // torn is how far a primary may fall back in a crash without having lost a commit: what is on disk may end in the middle of a
-// record, the largest of which are some pages long.
-const torn = 64 << 10
+// record, and recovery ends before that record. A record may hold 33 pages of a table or index, about 270 KiB, and seldom more.
+const torn = 1 << 20
 
 // NewLineage returns one that knows nothing yet. It calls changed at each change, which must not block; nil for nothing.
 func NewLineage(changed func(Change)) *Lineage {
@@ -61,11 +61,11 @@ func (l *Lineage) Learn(i Identity) {
 	l.learn(i)
 }
 
-// Known returns the newest identity that any session showed, and the highest position in the WAL.
-func (l *Lineage) Known() (Identity, uint64) {
+// Known returns the newest identity that any session showed.
+func (l *Lineage) Known() Identity {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.known, l.flushed
+	return l.known
 }
 
 // current reports whether a session of an epoch is with the server that counts.

@@ -64,7 +64,7 @@ func TestFollowersTellNothingFirst(t *testing.T) {
 	require.NoError(t, err)
 	_, err = l.observe(nil, shows("1", 1, 5), floor{}, true)
 	require.NoError(t, err)
-	known, _ := l.Known()
+	known := l.Known()
 	require.Equal(t, Identity{System: "1", Timeline: 1}, known)
 }
 

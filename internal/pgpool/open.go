@@ -92,14 +92,19 @@ func (c Config) size(cfg *pgxpool.Config) {
 	}
 }
 
+// boundConnect bounds opening a session where the URL doesn't.
+func boundConnect(cfg *pgconn.Config) {
+	if cfg.ConnectTimeout == 0 {
+		cfg.ConnectTimeout = connectTimeout
+	}
+}
+
 // install adds to a connection's configuration what makes and keeps its sessions what they must be.
 func (c Config) install(cfg *pgx.ConnConfig) *sessions {
 	s := &sessions{Config: c, parameters: takeParameters(cfg.RuntimeParams)}
 	cfg.RuntimeParams["application_name"] = c.Name
 	cfg.RuntimeParams["client_encoding"] = utf8
-	if cfg.ConnectTimeout == 0 {
-		cfg.ConnectTimeout = connectTimeout
-	}
+	boundConnect(&cfg.Config)
 	dial := cfg.DialFunc
 	cfg.DialFunc = func(ctx context.Context, network, addr string) (net.Conn, error) {
 		conn, err := dial(ctx, network, addr)

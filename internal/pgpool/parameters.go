@@ -1,9 +1,13 @@
 package pgpool
 
 import (
+	"context"
+	"errors"
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // startup are the parameters that stay in the message that begins a session. Poolers know the first ones, and Postgres takes the
@@ -32,6 +36,34 @@ func takeParameters(given map[string]string) []setting {
 		}
 	}
 	return taken
+}
+
+// tryParameters sets what a URL sets, for the session, or only tries it ("true" for local). The error has no part of the URL: what
+// looks like the name of a parameter may come from a password whose characters aren't escaped. Time-outs that the needs of a
+// session set anyway would end what follows; they are taken back.
+func tryParameters(ctx context.Context, conn *pgconn.PgConn, source string, parameters []setting, local string) error {
+	if len(parameters) == 0 {
+		return nil
+	}
+	all := slices.Clone(parameters)
+	for _, p := range parameters {
+		switch strings.ToLower(p.name) {
+		case "statement_timeout", "lock_timeout", "idle_session_timeout", "idle_in_transaction_session_timeout":
+			all = append(all, setting{p.name, "'0'"})
+		}
+	}
+	_, err := conn.Exec(ctx, setSQL(all, local)).ReadAll()
+	return hideParameters(err, source)
+}
+
+// hideParameters takes the words of Postgres out of an error of setting what a URL sets.
+func hideParameters(err error, source string) error {
+	refused, ok := errors.AsType[*pgconn.PgError](err)
+	if !ok {
+		return err
+	}
+	return refuse(ReasonParameter, "Postgres refuses a parameter of %s (SQLSTATE %s): look at what follows the ? in it, and write the "+
+		"characters @ : / ? # %% of its password as %%40 %%3A %%2F %%3F %%23 %%25", source, refused.Code)
 }
 
 // optionPairs reads command-line options that only set parameters: -c name=value and --name=value. Others stay for the server, such

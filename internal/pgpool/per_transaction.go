@@ -18,6 +18,8 @@ type DB interface {
 	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
 	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
 	SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults
+	// Acquired counts how often a connection was handed out: it grows as long as Postgres answers.
+	Acquired() int64
 	Close()
 }
 
@@ -63,6 +65,9 @@ func local(n Needs) []setting {
 // Close ends all connections.
 func (p *PerTransaction) Close() { p.pool.Close() }
 
+// Acquired counts how often a connection was handed out.
+func (p *PerTransaction) Acquired() int64 { return p.pool.Stat().AcquireCount() }
+
 // begin is what begins a transaction.
 func (p *PerTransaction) begin() string {
 	if p.sessions.Needs.ReadOnly {
@@ -81,7 +86,7 @@ const (
 // assure sets what the transaction needs, and fails on a server in recovery or on another timeline than the one that is known.
 func (p *PerTransaction) assure() string {
 	otherTimeline := ""
-	if known, _ := p.sessions.Lineage.Known(); known.Timeline != 0 && telling(p.sessions.telling.Load()) != tellsNothing {
+	if known := p.sessions.Lineage.Known(); known.Timeline != 0 && telling(p.sessions.telling.Load()) != tellsNothing {
 		otherTimeline = fmt.Sprintf(" WHEN substr(pg_walfile_name(pg_current_wal_flush_lsn()), 1, 8) <> '%08X' THEN current_setting('%s')",
 			known.Timeline, otherTimelineParameter)
 	}

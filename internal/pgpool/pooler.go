@@ -2,8 +2,11 @@ package pgpool
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
+	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 )
@@ -18,11 +21,17 @@ const (
 	PoolerTransaction Pooler = "transaction" // a server for each transaction
 )
 
-// probes is how many transactions are opened beside a session, to see whether one of them is given its server.
-const probes = 3
+const (
+	// rounds is how often a probe holds a server while the session is asked again. A pooler for transactions that has many
+	// servers and many clients may give the session the same one some times.
+	rounds = 10
+	// probeFor bounds all that a probe does: a pooler whose servers are all taken has the probe wait.
+	probeFor = 2 * time.Second
+)
 
 // guessPooler tells what is between. The key by which a client may cancel names the server's process: a pooler gives one of its
-// own. A pooler for transactions then gives the server of an idle session to the next client.
+// own. A session keeps its server, whatever others do; a pooler for transactions gives the server of an idle session to others,
+// and can't give the session one that a probe holds.
 func guessPooler(ctx context.Context, cfg *pgconn.Config, conn *pgconn.PgConn) (Pooler, error) {
 	mine, err := serverPID(ctx, conn, "")
 	if err != nil {
@@ -31,21 +40,51 @@ func guessPooler(ctx context.Context, cfg *pgconn.Config, conn *pgconn.PgConn) (
 	if mine == strconv.FormatUint(uint64(conn.PID()), 10) {
 		return PoolerNone, nil
 	}
-	for range probes {
-		other, err := pgconn.ConnectConfig(ctx, cfg)
-		if err != nil {
-			return "", fmt.Errorf("connect once more, to see what a pooler does: %w", err)
+	shared, err := probe(ctx, cfg, func(held string) (bool, error) {
+		if held == mine {
+			return true, nil
 		}
-		defer func() { _ = other.Close(context.WithoutCancel(ctx)) }() // it has nothing to lose
-		theirs, err := serverPID(ctx, other, "BEGIN; ")
-		if err != nil {
-			return "", err
-		}
-		if theirs == mine {
-			return PoolerTransaction, nil
-		}
+		now, err := serverPID(ctx, conn, "")
+		return now != mine, err
+	})
+	switch {
+	case err != nil:
+		return "", err
+	case shared:
+		return PoolerTransaction, nil
 	}
 	return PoolerSession, nil
+}
+
+// probe takes one more connection, holds a server with it again and again, and has each held server looked at. A probe that gets
+// no server in time ends with one more look.
+func probe(ctx context.Context, cfg *pgconn.Config, look func(held string) (bool, error)) (shared bool, err error) {
+	short, cancel := context.WithTimeout(ctx, probeFor)
+	defer cancel()
+	other, err := pgconn.ConnectConfig(short, cfg)
+	if err != nil {
+		return look("")
+	}
+	defer func() { _ = other.Close(context.WithoutCancel(ctx)) }() // it has nothing to lose
+	for range rounds {
+		held, err := serverPID(short, other, "BEGIN; ")
+		if noTransactions(err) {
+			return true, nil
+		}
+		if shared, lookErr := look(held); err != nil || shared || lookErr != nil {
+			return shared, lookErr
+		}
+		if _, err := other.Exec(short, "ROLLBACK").ReadAll(); err != nil {
+			return look("")
+		}
+	}
+	return false, nil
+}
+
+// noTransactions reports whether an error is that of a pooler that gives a server to each statement. It has no SQLSTATE of its own.
+func noTransactions(err error) bool {
+	refused, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && strings.Contains(refused.Message, "statement pooling")
 }
 
 func serverPID(ctx context.Context, conn *pgconn.PgConn, before string) (string, error) {

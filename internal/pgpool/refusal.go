@@ -19,12 +19,15 @@ const (
 	ReasonVersion       Reason = "version"
 	ReasonSetting       Reason = "setting"
 	ReasonPooler        Reason = "pooler"
+	ReasonParameter     Reason = "parameter" // of the URL
 )
 
 // RefusedError says why a session can't be used, and what to do about it.
 type RefusedError struct {
 	Reason Reason
 	Detail string
+
+	ended bool // the server was a pooler's and has ended: another session may be given another one
 }
 
 // Error implements error.
@@ -39,7 +42,7 @@ func (e *RefusedError) Temporary() bool { return !e.Lasting() }
 // Lasting reports whether trying again is of no use until somebody has changed the database or the configuration.
 func (e *RefusedError) Lasting() bool {
 	switch e.Reason {
-	case ReasonEncoding, ReasonVersion, ReasonSetting, ReasonPooler:
+	case ReasonEncoding, ReasonVersion, ReasonSetting, ReasonPooler, ReasonParameter:
 		return true
 	default:
 		return false

@@ -28,15 +28,26 @@ func UsedUp(err error) bool {
 	return connecting && ok && refused.Code == tooManyConnections
 }
 
-// patiently tries again, for a while, as long as all connections are used up. Nothing was asked of Postgres then.
+// passing reports whether the next try to open a session may go otherwise, and how long to wait before it at most.
+func passing(err error) (longest time.Duration, again bool) {
+	if refused, ok := errors.AsType[*RefusedError](err); ok && refused.ended {
+		return retryFirst, true
+	}
+	return retryLongest, UsedUp(err)
+}
+
+// patiently tries again, for a while, as long as all connections are used up, or a pooler gives servers that must not answer.
+// Nothing was asked of Postgres then.
 func patiently(ctx context.Context, try func() error) error {
 	err := try()
-	if !UsedUp(err) {
+	longest, again := passing(err)
+	if !again {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, retryFor)
 	defer cancel()
-	for pause := retryFirst; ; pause = min(2*pause, retryLongest) {
+	for pause := retryFirst; ; pause *= 2 {
+		pause = min(pause, longest)
 		timer := time.NewTimer(pause)
 		select {
 		case <-ctx.Done():
@@ -44,7 +55,8 @@ func patiently(ctx context.Context, try func() error) error {
 			return err
 		case <-timer.C:
 		}
-		if err = try(); !UsedUp(err) {
+		err = try()
+		if longest, again = passing(err); !again {
 			return err
 		}
 	}
@@ -63,6 +75,9 @@ func Await(ctx context.Context, pool *pgxpool.Pool) error {
 
 // Pool is a pool whose callers wait for a while if Postgres has no connection left, instead of failing.
 type Pool struct{ *pgxpool.Pool }
+
+// Acquired counts how often a connection was handed out.
+func (p Pool) Acquired() int64 { return p.Pool.Stat().AcquireCount() }
 
 // Begin begins a transaction.
 func (p Pool) Begin(ctx context.Context) (tx pgx.Tx, err error) {

@@ -3,7 +3,6 @@ package pgpool
 import (
 	"context"
 	"errors"
-	"slices"
 	"sync/atomic"
 	"time"
 
@@ -37,10 +36,13 @@ func (*sessions) of(conn *pgconn.PgConn) *session {
 
 // begin makes a new session what it must be, and reads that back.
 func (s *sessions) begin(ctx context.Context, conn *pgconn.PgConn) error {
-	set := ""
+	set, local := "", "true"
 	if !s.lastsNot {
-		all := append(slices.Clone(s.parameters), setting{"application_name", quote(s.Name)})
-		set = setSQL(append(all, s.Needs.settings()...), "false") + "; "
+		set = setSQL(append([]setting{{"application_name", quote(s.Name)}}, s.Needs.settings()...), "false") + "; "
+		local = "false"
+	}
+	if err := tryParameters(ctx, conn, s.Setting, s.parameters, local); err != nil {
+		return err
 	}
 	known, err := s.look(ctx, conn, set, s.judgeNow)
 	if err != nil {
@@ -77,7 +79,8 @@ func (s *sessions) judgeNow(now seen) error {
 	return now.judge(s.Needs)
 }
 
-// look looks at a session, judges it, and tells the lineage of it. What is before runs first, in the same round trip.
+// look looks at a session, judges it, and tells the lineage of it. What is before runs first, in the same round trip. A server that
+// must not answer is ended if it is a pooler's, which would give it to the next session.
 func (s *sessions) look(ctx context.Context, conn *pgconn.PgConn, before string, judge func(seen) error) (*session, error) {
 	least := s.Lineage.floor()
 	now, told, err := lookAsTold(ctx, conn, before, telling(s.telling.Load()))
@@ -85,14 +88,27 @@ func (s *sessions) look(ctx context.Context, conn *pgconn.PgConn, before string,
 		return nil, err
 	}
 	s.telling.Store(int32(told))
-	if err := judge(now); err != nil {
-		return nil, err
+	err = judge(now)
+	epoch := 0
+	if err == nil {
+		epoch, err = s.Lineage.observe(wireOf(conn), now, least, !s.Follows)
 	}
-	epoch, err := s.Lineage.observe(wireOf(conn), now, least, !s.Follows)
 	if err != nil {
+		s.endServer(ctx, conn, now, err)
 		return nil, err
 	}
 	return &session{epoch: epoch}, nil
+}
+
+// endServer ends a pooler's server that was refused, unless another server would be refused as well. A pooler for transactions
+// would have another one end.
+func (s *sessions) endServer(ctx context.Context, conn *pgconn.PgConn, now seen, why error) {
+	refused, ok := errors.AsType[*RefusedError](why)
+	if !ok || refused.Lasting() || s.lastsNot || now.pid == conn.PID() {
+		return
+	}
+	_, _ = conn.Exec(ctx, endSQL).ReadAll() // its error says that the server has ended
+	refused.ended = true
 }
 
 // lookAsTold looks, and asks for less of the identity as long as the server refuses that.

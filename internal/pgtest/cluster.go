@@ -22,7 +22,7 @@ import (
 // endTimeout bounds the end of one server.
 const endTimeout = 20 * time.Second
 
-// Cluster is a whole Postgres server that one test has to itself, on disk and durable: it may be crashed, started again,
+// Cluster is a whole Postgres server that one test has to itself, and durable: it may be crashed, started again,
 // copied to a standby, and promoted. It listens on a loopback port, which it keeps.
 type Cluster struct {
 	t        testing.TB
@@ -32,13 +32,16 @@ type Cluster struct {
 	addr     string
 }
 
+// clusterMemory is free memory for a cluster's data. A crash here is that of processes, which a file system in memory survives.
+const clusterMemory = 1 << 30
+
 // NewCluster starts one, with settings of its own. It ends with the test.
 func NewCluster(t testing.TB, settings map[string]string) *Cluster {
 	t.Helper()
 	if os.Getenv(urlEnv) != "" {
 		t.Logf("pgtest: this test starts a server of its own, whatever %s says", urlEnv)
 	}
-	dir, err := os.MkdirTemp("", "rolecall-cluster-") //nolint:usetesting // a folder that another account can enter
+	dir, err := os.MkdirTemp(pgdev.MemoryDir(clusterMemory), "rolecall-cluster-") //nolint:usetesting // a folder that another account can enter
 	require.NoError(t, err)
 	require.NoError(t, os.Chmod(dir, 0o755)) //nolint:gosec // another account runs Postgres in a folder below
 	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
@@ -130,7 +133,7 @@ func (c *Cluster) Restart() {
 // Standby copies the cluster and starts the copy as a streaming standby.
 func (c *Cluster) Standby() *Cluster {
 	c.t.Helper()
-	dir, err := os.MkdirTemp("", "rolecall-cluster-")
+	dir, err := os.MkdirTemp(pgdev.MemoryDir(clusterMemory), "rolecall-cluster-")
 	require.NoError(c.t, err)
 	require.NoError(c.t, os.Chmod(dir, 0o755)) //nolint:gosec // another account runs Postgres in a folder below
 	c.t.Cleanup(func() { require.NoError(c.t, os.RemoveAll(dir)) })

@@ -8,7 +8,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -26,9 +28,12 @@ const (
 	TransactionPooling PoolMode = "transaction"
 )
 
-// PgBouncer starts a real pgbouncer with its default settings but for the mode in front of a database, and returns the
-// database's URL through it. Where pgbouncer isn't installed the test is skipped, but fails in CI.
-func PgBouncer(t testing.TB, target string, mode PoolMode) string {
+// bouncerTries is how often another port is tried: another process may take the one that was free.
+const bouncerTries = 5
+
+// PgBouncer starts a real pgbouncer with its default settings but for the mode, and for settings such as "default_pool_size = 2", in
+// front of a database, and returns the database's URL through it. Where pgbouncer isn't installed the test is skipped, but fails in CI.
+func PgBouncer(t testing.TB, target string, mode PoolMode, settings ...string) string {
 	t.Helper()
 	program := findProgram(t, "pgbouncer")
 	to, err := pgx.ParseConfig(target)
@@ -36,47 +41,97 @@ func PgBouncer(t testing.TB, target string, mode PoolMode) string {
 	dir, err := os.MkdirTemp("", "rolecall-pgbouncer-") //nolint:usetesting // a folder that another account can enter
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
-	addr := freeAddr(t)
-	host, port, err := net.SplitHostPort(addr)
-	require.NoError(t, err)
 	users, config := filepath.Join(dir, "users"), filepath.Join(dir, "pgbouncer.ini")
 	require.NoError(t, os.WriteFile(users, fmt.Appendf(nil, "%q %q\n", to.User, to.Password), 0o600))
-	require.NoError(t, os.WriteFile(config, fmt.Appendf(nil,
-		"[databases]\n* = host=%s port=%d\n[pgbouncer]\nlisten_addr = %s\nlisten_port = %s\nunix_socket_dir =\nauth_type = trust\nauth_file = %s\n"+
-			"pool_mode = %s\nlogfile =\npidfile =\n", to.Host, to.Port, host, port, users, mode), 0o600))
+	for range bouncerTries {
+		addr := freeAddr(t)
+		host, port, err := net.SplitHostPort(addr)
+		require.NoError(t, err)
+		require.NoError(t, os.WriteFile(config, fmt.Appendf(nil,
+			"[databases]\n* = host=%s port=%d\n[pgbouncer]\nlisten_addr = %s\nlisten_port = %s\nunix_socket_dir =\nauth_type = trust\n"+
+				"auth_file = %s\npool_mode = %s\nlogfile =\npidfile =\n%s\n",
+			to.Host, to.Port, host, port, users, mode, strings.Join(settings, "\n")), 0o600))
+		u := &url.URL{Scheme: "postgres", User: url.UserPassword(to.User, to.Password), Host: addr, Path: "/" + to.Database, RawQuery: "sslmode=disable"}
+		if startBouncer(t, program, dir, u.String()) {
+			return u.String()
+		}
+	}
+	t.Fatalf("pgbouncer found no port that is free")
+	return ""
+}
+
+// startBouncer starts pgbouncer, and reports whether it answers at a URL. It ends with the test, and with the process of the test.
+func startBouncer(t testing.TB, program, dir, target string) bool {
+	t.Helper()
+	config := filepath.Join(dir, "pgbouncer.ini")
 	cmd := exec.Command(program, config) //nolint:gosec,noctx // it outlives the test's context until the cleanup
 	cmd.Dir = "/"
-	out := &strings.Builder{}
+	out := &lockedBuilder{}
 	cmd.Stdout, cmd.Stderr = out, out
+	var owner *syscall.Credential
 	if os.Geteuid() == 0 { // which pgbouncer refuses to run as
-		owner := ownerOfPostgres(t)
-		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &owner}
-		for _, path := range []string{dir, users, config} {
+		postgres := ownerOfPostgres(t)
+		owner = &postgres
+		for _, path := range []string{dir, filepath.Join(dir, "users"), config} {
 			require.NoError(t, os.Lchown(path, int(owner.Uid), int(owner.Gid)))
 		}
 	}
-	require.NoError(t, cmd.Start())
+	cmd.SysProcAttr = endsWithTests(owner)
+	started, ended := make(chan error, 1), make(chan struct{})
+	go func() {
+		defer close(ended)
+		runtime.LockOSThread() // the kernel ends it when the thread dies that started it
+		defer runtime.UnlockOSThread()
+		err := cmd.Start()
+		started <- err
+		if err == nil {
+			_ = cmd.Wait() // that it was killed is no news
+		}
+	}()
+	require.NoError(t, <-started)
 	t.Cleanup(func() {
 		_ = cmd.Process.Kill() // it may have ended
-		_ = cmd.Wait()
+		<-ended
 	})
-	u := &url.URL{Scheme: "postgres", User: url.UserPassword(to.User, to.Password), Host: addr, Path: "/" + to.Database, RawQuery: "sslmode=disable"}
-	awaitServer(t, u.String(), out)
-	return u.String()
+	return awaitServer(t, target, ended, out)
 }
 
-// awaitServer waits until something behind a URL answers.
-func awaitServer(t testing.TB, target string, log fmt.Stringer) {
+// awaitServer waits until something behind a URL answers. It reports false if the server ended instead, as where its port is taken.
+func awaitServer(t testing.TB, target string, ended <-chan struct{}, log fmt.Stringer) (answers bool) {
 	t.Helper()
 	require.Eventually(t, func() bool {
+		select {
+		case <-ended:
+			return true
+		default:
+		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		conn, err := pgx.Connect(ctx, target)
-		if err != nil {
-			return false
-		}
-		return conn.Close(ctx) == nil
-	}, 10*time.Second, 10*time.Millisecond, "%s", log)
+		answers = err == nil && conn.Close(ctx) == nil
+		return answers
+	}, 20*time.Second, 10*time.Millisecond, "%s", log)
+	return answers
+}
+
+// lockedBuilder collects what a process prints.
+type lockedBuilder struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+// Write implements io.Writer.
+func (b *lockedBuilder) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+// String implements fmt.Stringer.
+func (b *lockedBuilder) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
 }
 
 // NeedsProgram skips a test that needs a program which isn't installed; in CI it fails.

@@ -1,15 +1,15 @@
 -- Which Postgres the mirror is on.
 
 -- name: DatabaseIdentity :one
-SELECT system_identifier, timeline, flushed, changed_at, change FROM rolecall.database_identity;
+SELECT system_identifier, timeline, changed_at, change FROM rolecall.database_identity;
 
 -- name: LockDatabaseIdentity :exec
 -- The advisory lock stands in for the row, which may not be there yet.
 SELECT pg_advisory_xact_lock(@key::bigint);
 
 -- name: SaveDatabaseIdentity :exec
-INSERT INTO rolecall.database_identity (system_identifier, timeline, flushed, noted_at, changed_at, change)
-VALUES (@system_identifier, @timeline, @flushed, now(), CASE WHEN @changed::boolean THEN now() END, @change)
-ON CONFLICT (one) DO UPDATE SET system_identifier = excluded.system_identifier, timeline = excluded.timeline, flushed = excluded.flushed,
+INSERT INTO rolecall.database_identity (system_identifier, timeline, noted_at, changed_at, change)
+VALUES (@system_identifier, @timeline, now(), CASE WHEN @changed::boolean THEN now() END, @change)
+ON CONFLICT (one) DO UPDATE SET system_identifier = excluded.system_identifier, timeline = excluded.timeline,
     noted_at = excluded.noted_at, changed_at = coalesce(excluded.changed_at, database_identity.changed_at),
     change = CASE WHEN excluded.changed_at IS NULL THEN database_identity.change ELSE excluded.change END;

@@ -12,13 +12,12 @@ import (
 
 const databaseIdentity = `-- name: DatabaseIdentity :one
 
-SELECT system_identifier, timeline, flushed, changed_at, change FROM rolecall.database_identity
+SELECT system_identifier, timeline, changed_at, change FROM rolecall.database_identity
 `
 
 type DatabaseIdentityRow struct {
 	SystemIdentifier string     `json:"system_identifier"`
 	Timeline         int64      `json:"timeline"`
-	Flushed          int64      `json:"flushed"`
 	ChangedAt        *time.Time `json:"changed_at"`
 	Change           string     `json:"change"`
 }
@@ -30,7 +29,6 @@ func (q *Queries) DatabaseIdentity(ctx context.Context, db DBTX) (DatabaseIdenti
 	err := row.Scan(
 		&i.SystemIdentifier,
 		&i.Timeline,
-		&i.Flushed,
 		&i.ChangedAt,
 		&i.Change,
 	)
@@ -48,9 +46,9 @@ func (q *Queries) LockDatabaseIdentity(ctx context.Context, db DBTX, key int64) 
 }
 
 const saveDatabaseIdentity = `-- name: SaveDatabaseIdentity :exec
-INSERT INTO rolecall.database_identity (system_identifier, timeline, flushed, noted_at, changed_at, change)
-VALUES ($1, $2, $3, now(), CASE WHEN $4::boolean THEN now() END, $5)
-ON CONFLICT (one) DO UPDATE SET system_identifier = excluded.system_identifier, timeline = excluded.timeline, flushed = excluded.flushed,
+INSERT INTO rolecall.database_identity (system_identifier, timeline, noted_at, changed_at, change)
+VALUES ($1, $2, now(), CASE WHEN $3::boolean THEN now() END, $4)
+ON CONFLICT (one) DO UPDATE SET system_identifier = excluded.system_identifier, timeline = excluded.timeline,
     noted_at = excluded.noted_at, changed_at = coalesce(excluded.changed_at, database_identity.changed_at),
     change = CASE WHEN excluded.changed_at IS NULL THEN database_identity.change ELSE excluded.change END
 `
@@ -58,7 +56,6 @@ ON CONFLICT (one) DO UPDATE SET system_identifier = excluded.system_identifier, 
 type SaveDatabaseIdentityParams struct {
 	SystemIdentifier string `json:"system_identifier"`
 	Timeline         int64  `json:"timeline"`
-	Flushed          int64  `json:"flushed"`
 	Changed          bool   `json:"changed"`
 	Change           string `json:"change"`
 }
@@ -67,7 +64,6 @@ func (q *Queries) SaveDatabaseIdentity(ctx context.Context, db DBTX, arg SaveDat
 	_, err := db.Exec(ctx, saveDatabaseIdentity,
 		arg.SystemIdentifier,
 		arg.Timeline,
-		arg.Flushed,
 		arg.Changed,
 		arg.Change,
 	)

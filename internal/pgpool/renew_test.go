@@ -1,0 +1,92 @@
+package pgpool
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/stretchr/testify/require"
+
+	"github.com/callmine/rolecall/internal/pgtest"
+)
+
+// oldAndNew are a primary and one that was promoted beside it, behind a pooler for sessions.
+type oldAndNew struct {
+	old, new *pgtest.Cluster
+	name     *pgtest.Switch
+	through  string
+}
+
+func newOldAndNew(t *testing.T) oldAndNew {
+	t.Helper()
+	o := oldAndNew{old: pgtest.NewCluster(t, nil)}
+	o.new = o.old.Standby()
+	o.name = pgtest.NewSwitch(t, o.old.Addr())
+	o.through = pgtest.PgBouncer(t, o.name.URL(o.old.URL("")), pgtest.SessionPooling)
+	return o
+}
+
+// leadsTo reports whether a pool gets an answer of a cluster.
+func leadsTo(ctx context.Context, pool *pgxpool.Pool, c *pgtest.Cluster) bool {
+	var port string
+	err := Pool{pool}.QueryRow(ctx, "SELECT inet_server_port()::text").Scan(&port)
+	return err == nil && strings.HasSuffix(c.Addr(), ":"+port)
+}
+
+// TestServersThatAPoolerKeeps of an old primary that stays up: none of them answers, once a session was looked for where the URL
+// leads by now, and the new primary answers in all pools.
+func TestServersThatAPoolerKeeps(t *testing.T) {
+	t.Parallel()
+	o := newOldAndNew(t)
+	changes := make(chan Change, 10)
+	lineage := NewLineage(func(c Change) { changes <- c })
+	admin := open(t, Config{URL: o.through, Lineage: lineage, MaxConns: 2, Fresh: time.Second})
+	read := open(t, Config{URL: o.through, Needs: Needs{ReadOnly: true}, Lineage: lineage, MaxConns: 4})
+	kept := open(t, Config{URL: o.through, MaxConns: 6})
+	for _, pool := range []*pgxpool.Pool{kept, read, admin} {
+		var all []*pgxpool.Conn
+		for range pool.Config().MaxConns {
+			conn, err := pool.Acquire(t.Context())
+			require.NoError(t, err)
+			all = append(all, conn)
+		}
+		for _, conn := range all {
+			conn.Release()
+		}
+	}
+	kept.Close() // its servers stay with the pooler
+	require.True(t, leadsTo(t.Context(), read, o.old))
+	o.new.Promote()
+	o.name.Turn(o.new.Addr()) // what is connected stays
+	began := time.Now()
+	require.Eventually(t, func() bool {
+		_ = LookWhereItLeads(t.Context(), admin, 100*time.Millisecond)
+		return len(changes) > 0
+	}, 10*time.Second, 100*time.Millisecond, "the new one is noticed")
+	require.Eventually(t, func() bool { return leadsTo(t.Context(), read, o.new) }, 10*time.Second, time.Millisecond)
+	require.Less(t, time.Since(began), 8*time.Second)
+	for range 50 {
+		require.True(t, leadsTo(t.Context(), read, o.new) && leadsTo(t.Context(), admin, o.new))
+	}
+}
+
+// TestLooksLeaveNoTraceInTheLog of Postgres: a server that a look was given is not ended by force.
+func TestLooksLeaveNoTraceInTheLog(t *testing.T) {
+	t.Parallel()
+	c := pgtest.NewCluster(t, nil)
+	pool := open(t, Config{URL: pgtest.PgBouncer(t, c.URL(""), pgtest.SessionPooling), MaxConns: 2})
+	seen := map[string]bool{}
+	for range 5 {
+		require.NoError(t, LookWhereItLeads(t.Context(), pool, time.Hour))
+		conn, err := pool.Acquire(t.Context())
+		require.NoError(t, err)
+		pid, err := serverPID(t.Context(), conn.Conn().PgConn(), "")
+		require.NoError(t, err)
+		conn.Release()
+		require.False(t, seen[pid], "a server that a look was given is given to no other session")
+		seen[pid] = true
+	}
+	require.Equal(t, "0", c.Value("", "SELECT coalesce(sum(sessions_killed), 0)::text FROM pg_stat_database"))
+}
