@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"log/slog"
 	"net/http"
 	"testing"
 	"time"
@@ -42,12 +44,13 @@ func TestReadyAsksThroughEveryURL(t *testing.T) {
 func TestAProcessOpensItsOwnPoolsOnly(t *testing.T) {
 	t.Parallel()
 	for _, which := range []parts{{workers: true}, {web: true}} {
-		b := startBundle(t, pgtest.URL(t), nil, which, func(_ *bundle, cfg *config) { cfg.ReadDatabaseURL = cfg.DatabaseURL })
-		p := b.program
+		cfg := serving(t, func(c *config) { c.ReadDatabaseURL = c.DatabaseURL })
+		p, err := start(t.Context(), cfg, which, slog.New(slog.DiscardHandler))
+		require.NoError(t, err)
 		require.Equal(t, which.web, p.read != nil && p.accept != nil && p.events != nil && p.changes != nil)
 		require.Equal(t, which.workers, p.queue != nil)
-		status, _ := b.text(t, "/readyz")
-		require.Equal(t, http.StatusOK, status)
+		require.NoError(t, p.othersAnswer(t.Context()))
+		require.NoError(t, p.stop(context.WithoutCancel(t.Context())))
 	}
 }
 
