@@ -17,6 +17,10 @@ test: ## Run the tests
 race: ## Run the tests in any order with the race detector
 	go test -race -shuffle=on ./...
 
+.PHONY: surroundings
+surroundings: ## Run what needs servers of its own, loads the machine or measures time: failovers, poolers, floods, restarts
+	ROLECALL_TEST_SURROUNDINGS=1 go test ./cmd/rolecall ./jobs -run "$$(grep -hB3 '^	needsSurroundings(t)' cmd/rolecall/*_test.go jobs/*_test.go | sed -n 's/^func \(Test[A-Za-z]*\).*/^\1$$/p' | paste -sd '|' -)" -count=1 -p 1 -parallel 2 -timeout 20m
+
 .PHONY: laws
 laws: ## Run the laws of the merge rule over 10,000 histories each, and 600 through the whole program
 	go test ./sync -run Law -count=1 -rapid.checks=10000

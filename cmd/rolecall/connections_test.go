@@ -70,6 +70,7 @@ func (b *bundle) starships(t *testing.T, n int) []clerksim.Message {
 
 // TestRoleWithFewConnections: all are answered, and `rolecall status` gets a connection meanwhile.
 func TestRoleWithFewConnections(t *testing.T) {
+	needsSurroundings(t)
 	t.Parallel()
 	c := pgtest.NewCluster(t, nil)
 	given := app(t, c, "CONNECTION LIMIT 15")
@@ -99,6 +100,7 @@ func TestRoleWithFewConnections(t *testing.T) {
 
 // TestConnectionsAreCapped: by the setting, by the URL, or by the number that the README names.
 func TestConnectionsAreCapped(t *testing.T) {
+	needsSurroundings(t)
 	t.Parallel()
 	for limit, change := range map[int]func(*config){
 		maxConnections: func(*config) {},
@@ -165,6 +167,7 @@ func TestTooFewConnections(t *testing.T) {
 
 // TestSlotsThatOthersTook are waited for.
 func TestSlotsThatOthersTook(t *testing.T) {
+	needsSurroundings(t)
 	t.Parallel()
 	c := pgtest.NewCluster(t, nil)
 	given := app(t, c, "CONNECTION LIMIT 12")
@@ -245,6 +248,7 @@ func TestSerializableDefault(t *testing.T) {
 }
 
 func TestPoolerForTransactionsAlone(t *testing.T) {
+	needsSurroundings(t)
 	t.Parallel()
 	target := pgtest.URL(t)
 	through := pgtest.PgBouncer(t, target, pgtest.TransactionPooling)
@@ -259,6 +263,7 @@ func TestPoolerForTransactionsAlone(t *testing.T) {
 
 // TestEncodingIsRefusedByName, everywhere.
 func TestEncodingIsRefusedByName(t *testing.T) {
+	needsSurroundings(t)
 	t.Parallel()
 	c := pgtest.NewCluster(t, nil)
 	for _, encoding := range []string{"LATIN1", "SQL_ASCII"} {

@@ -75,6 +75,7 @@ func setupFailover(t *testing.T) *failoverBundle {
 
 // TestFailoverThatLosesARemoval: the alarm is on, a sweep begins by itself, and the removed member is refused again.
 func TestFailoverThatLosesARemoval(t *testing.T) {
+	needsSurroundings(t)
 	t.Parallel()
 	f := setupFailover(t)
 	held := make(chan struct{}) // the sweep waits, so that the alarm can be seen
@@ -103,6 +104,7 @@ func TestFailoverThatLosesARemoval(t *testing.T) {
 
 // TestFailoverWhileNobodyLooked: the process starts after it.
 func TestFailoverWhileNobodyLooked(t *testing.T) {
+	needsSurroundings(t)
 	t.Parallel()
 	f := setupFailover(t)
 	cfg := f.program.cfg
@@ -130,6 +132,7 @@ func TestFailoverWhileNobodyLooked(t *testing.T) {
 
 // TestOldPrimaryThatStaysUp answers nobody once the new one is known, although no session with it was cut.
 func TestOldPrimaryThatStaysUp(t *testing.T) {
+	needsSurroundings(t)
 	t.Parallel()
 	f := setupFailover(t)
 	f.standby.Promote()
@@ -148,6 +151,7 @@ func TestOldPrimaryThatStaysUp(t *testing.T) {
 
 // TestRestoredIntoAnotherCluster: the copy remembers another one.
 func TestRestoredIntoAnotherCluster(t *testing.T) {
+	needsSurroundings(t)
 	t.Parallel()
 	url := pgtest.URL(t)
 	b := startBundle(t, url, nil, parts{web: true}, sweepsAtCommand)
@@ -170,6 +174,7 @@ func TestRestoredIntoAnotherCluster(t *testing.T) {
 
 // TestAcknowledgedSurvivesACrash, whatever the database's own synchronous_commit is.
 func TestAcknowledgedSurvivesACrash(t *testing.T) {
+	needsSurroundings(t)
 	t.Parallel()
 	for _, where := range []string{"DATABASE rolecall", "ROLE postgres"} {
 		t.Run(where, func(t *testing.T) {

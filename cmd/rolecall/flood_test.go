@@ -37,6 +37,7 @@ type flood struct {
 //
 //nolint:paralleltest // it measures
 func TestCallersWhoNobodySignedForCantUseTheServiceUp(t *testing.T) {
+	needsSurroundings(t)
 	if _, err := os.Stat("/proc/self/clear_refs"); err != nil {
 		require.Empty(t, os.Getenv("CI"), "memory is measured by /proc/PID/clear_refs, which isn't here: %v", err)
 		t.Skip("memory is measured by /proc/PID/clear_refs, which isn't here: run the tests on Linux") //nolint:forbidigo // CI fails above
@@ -205,6 +206,12 @@ func (f *flood) deliverOne(name string, size int, chunked bool) time.Duration {
 		request.Header.Set(name, value)
 	}
 	response, err := client.Do(request)
+	if err == nil && response.StatusCode == http.StatusServiceUnavailable { // Svix tries again at once, too
+		require.NoError(f.t, response.Body.Close())
+		request.Body, err = request.GetBody()
+		require.NoError(f.t, err)
+		response, err = client.Do(request)
+	}
 	require.NoError(f.t, err, "delivery %s after %s: %s", name, time.Since(now), f.log)
 	require.NoError(f.t, response.Body.Close())
 	require.Equal(f.t, http.StatusOK, response.StatusCode, "delivery %s: %s", name, f.log)

@@ -45,6 +45,7 @@ func olderBinary(t *testing.T) string {
 
 // TestOldAndNewBinarySideBySide on one mirror, as in an upgrade: what either is told, both enforce.
 func TestOldAndNewBinarySideBySide(t *testing.T) {
+	needsSurroundings(t)
 	t.Parallel()
 	older := olderBinary(t)
 	database := pgtest.URL(t)

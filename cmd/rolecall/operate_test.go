@@ -115,6 +115,7 @@ func TestNothingSecretOrPersonalIsLogged(t *testing.T) {
 
 // TestServeOutlivesACrashOfPostgres kills the database under a running service and starts it again.
 func TestServeOutlivesACrashOfPostgres(t *testing.T) {
+	needsSurroundings(t)
 	t.Parallel()
 	ctx := t.Context()
 	data := dataFolder(t)

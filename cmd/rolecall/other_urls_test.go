@@ -14,6 +14,7 @@ import (
 
 // TestReadyAsksThroughEveryURL: what requests and deliveries go through may be away while the database itself isn't.
 func TestReadyAsksThroughEveryURL(t *testing.T) {
+	needsSurroundings(t)
 	t.Parallel()
 	c := pgtest.NewCluster(t, nil)
 	direct := c.Migrated("rolecall")

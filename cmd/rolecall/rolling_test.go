@@ -46,6 +46,7 @@ type rolling struct {
 // TestARollingRestartFailsNoRequest: behind a balancer that only passes connections on, and behind
 // nginx.
 func TestARollingRestartFailsNoRequest(t *testing.T) {
+	needsSurroundings(t)
 	t.Parallel()
 	t.Run("a TCP balancer", func(t *testing.T) {
 		t.Parallel()

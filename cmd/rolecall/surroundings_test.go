@@ -73,6 +73,7 @@ func surround(t testing.TB, c *config) {
 // TestEndToEndInAllSurroundings runs end-to-end tests again, in each way to reach Postgres: two for a form of the URL, and six for a
 // pooler, through which sessions and transactions go otherwise.
 func TestEndToEndInAllSurroundings(t *testing.T) {
+	needsSurroundings(t)
 	require.Equal(t, inSurroundings, t.Name())
 	t.Parallel()
 	for name := range surroundings() {

@@ -1,0 +1,15 @@
+package main
+
+import (
+	"os"
+	"testing"
+)
+
+// needsSurroundings leaves a test to `make surroundings`, which CI runs: it starts servers of its own, loads the machine, or
+// measures time, and would slow the other tests down.
+func needsSurroundings(t *testing.T) {
+	t.Helper()
+	if os.Getenv("ROLECALL_TEST_SURROUNDINGS") == "" {
+		t.Skip("it takes long: make surroundings")
+	}
+}
