@@ -15,7 +15,7 @@ test: ## Run the tests
 
 .PHONY: race
 race: ## Run the tests in any order with the race detector
-	go test -race -shuffle=on ./...
+	go test -race -shuffle=on -timeout 30m ./...
 
 .PHONY: surroundings
 surroundings: ## Run what needs servers of its own, loads the machine or measures time: failovers, poolers, floods, restarts

@@ -114,7 +114,8 @@ func countsAmong(m map[string]any, pair []map[string]any) bool {
 			cmp.Compare(n["id"].(string), m["id"].(string))) > 0
 		ended, dead := n["deleted_at"].(time.Time)
 		shown, ok := m["alive_at"].(time.Time)
-		if later && !(dead && ok && shown.After(ended.Add(100*time.Millisecond))) {
+		outlived := dead && ok && shown.After(ended.Add(100*time.Millisecond))
+		if later && !outlived {
 			return false
 		}
 	}

@@ -173,8 +173,9 @@ func TestTypesOfTokens(t *testing.T) {
 	key := jose.JSONWebKey{Key: firstSigner().key, KeyID: firstSigner().kid}
 	for typ, reason := range map[string]AuthReason{
 		"JWT": "", "jwt": "", "at+jwt": AuthReasonType, "AT+JWT": AuthReasonType, "application/at+jwt": AuthReasonType, "m2m+jwt": AuthReasonType,
-		"mt+jwt": AuthReasonType, "oat+jwt": AuthReasonType, "id_token": AuthReasonType, "logout+jwt": AuthReasonType, " JWT": AuthReasonType,
-		"": AuthReasonType,
+		"mt+jwt": AuthReasonType, "oat+jwt": AuthReasonType, "id_token": AuthReasonType, "logout+jwt": AuthReasonType,
+		" JWT": AuthReasonType, //nolint:gocritic // a blank before it
+		"":     AuthReasonType,
 	} {
 		options := (&jose.SignerOptions{}).WithHeader("typ", typ)
 		requireVerdict(t, b, signWith(t, jose.RS256, key, claimsAt(b.clock.Now()), options), reason)

@@ -55,7 +55,7 @@ func (w *applyWorker) workHeldUp(ctx context.Context, job *river.Job[ApplyArgs])
 			return err
 		}
 	}
-	return w.giveBack(ctx, job, locked, w.oneByOne(ctx, singles, locked))
+	return w.giveBack(ctx, job, w.oneByOne(ctx, singles, locked))
 }
 
 // try applies a part in one transaction. If it went through quickly, the part is held up no more.
@@ -77,7 +77,7 @@ type leftover struct {
 func (w *applyWorker) oneByOne(ctx context.Context, singles []part, locked map[string]bool) (rest leftover) {
 	began := time.Now()
 	until := began.Add(passTime)
-	for _, i := range rand.Perm(len(singles)) {
+	for _, i := range rand.Perm(len(singles)) { //nolint:gosec // any order will do
 		p := singles[i]
 		if p.hopeless(locked) || time.Now().After(until) {
 			rest.held = append(rest.held, p)
@@ -153,7 +153,7 @@ func (w *applyWorker) takeTime(do func()) {
 
 // giveBack says what becomes of a job of which not all is done. A fault is tried again as often as River counts, and waits ever
 // longer. What is held up waits shortly, behind what wasn't tried yet.
-func (w *applyWorker) giveBack(ctx context.Context, job *river.Job[ApplyArgs], locked map[string]bool, rest leftover) error {
+func (w *applyWorker) giveBack(ctx context.Context, job *river.Job[ApplyArgs], rest leftover) error {
 	switch {
 	case len(rest.held) == 0:
 		return rest.err

@@ -103,7 +103,7 @@ func sleeping(table, when, seconds string) string {
 // TestNobodyHoldsUpAnotherWorkspacesRemoval has a hundred deliveries wait, be it for a lock or for a trigger that sleeps, and
 // removals of other workspaces come between them: one by one, or in the same commits. They take as long as they do beside a
 // hundred deliveries that wait for nothing, or less than [enforcedWithin].
-func TestNobodyHoldsUpAnotherWorkspacesRemoval(t *testing.T) {
+func TestNobodyHoldsUpAnotherWorkspacesRemoval(t *testing.T) { //nolint:paralleltest,tparallel // it measures time
 	needsSurroundings(t)
 	t.Parallel()
 	const locking = "SELECT FROM rolecall."
@@ -132,7 +132,7 @@ func TestNobodyHoldsUpAnotherWorkspacesRemoval(t *testing.T) {
 		"bans that sleep":           {trigger: sleeping("rolecall.users", "NEW.id LIKE 'user_a%'", "20"), waits: banFromA},
 		"poison":                    {trigger: raising("rolecall.memberships", "NEW.organization_id = 'org_a'"), waits: removalFrom("a"), together: true},
 	} {
-		t.Run(name, func(t *testing.T) { //nolint:paralleltest // it measures time
+		t.Run(name, func(t *testing.T) {
 			b := crowded(t)
 			in := b.workForService(t)
 			usual := b.bystand(t, in, 0, tc.together, removalFrom("c"))

@@ -38,12 +38,23 @@ func (in *Inbox) store(batch []*entry) error {
 	if err != nil {
 		return fmt.Errorf("store deliveries: %w", err)
 	}
-	for _, d := range unique {
+	in.tell(ctx, unique, receipts)
+	hand(batch, first, receipts)
+	return nil
+}
+
+// tell counts and logs the deliveries that end at the door.
+func (in *Inbox) tell(ctx context.Context, stored []clerksync.Delivery, receipts map[string]clerksync.Receipt) {
+	for _, d := range stored {
 		if d.State != clerksync.StateReceived && receipts[d.ID].Stored { // it ends at the door
 			in.cfg.Ended(d.State)
 			logQuarantine(ctx, in.cfg.Logger, d)
 		}
 	}
+}
+
+// hand gives each entry of a batch its receipt.
+func hand(batch []*entry, first map[string]*entry, receipts map[string]clerksync.Receipt) {
 	for _, e := range batch {
 		e.receipt = receipts[e.delivery.ID]
 		e.receipt.Quarantined = e.receipt.Stored && e.delivery.State == clerksync.StateQuarantined
@@ -54,7 +65,6 @@ func (in *Inbox) store(batch []*entry) error {
 			e.err = ErrCopyLocked
 		}
 	}
-	return nil
 }
 
 // leaders picks one entry for each svix-id: the first, unless that is quarantined and a later copy isn't. The others

@@ -155,7 +155,7 @@ func (r *sweepRun) bury(ctx context.Context, a answer, ref clerksync.Reference, 
 		}
 		for _, id := range mates {
 			mate := clerksync.Reference{ID: id, OrganizationID: ref.OrganizationID, UserID: ref.UserID}
-			next.Doubts = append(next.Doubts, doubtful{a.resource, mate})
+			next.Doubts = append(next.Doubts, inDoubt(a.resource, mate))
 		}
 	}
 	a.facts = append(a.facts, clerksync.Gone(a.resource, ref, a.askedAt.UnixMilli(), r.report.SweepID))

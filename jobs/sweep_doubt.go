@@ -31,8 +31,18 @@ type doubt struct {
 
 // doubtful is an object that Clerk showed otherwise than later versions here say.
 type doubtful struct {
-	Resource clerksync.Resource  `json:"resource"`
-	Object   clerksync.Reference `json:"object"`
+	Resource       clerksync.Resource `json:"resource"`
+	ID             string             `json:"id"`
+	OrganizationID string             `json:"organization_id,omitempty"`
+	UserID         string             `json:"user_id,omitempty"`
+}
+
+func inDoubt(r clerksync.Resource, ref clerksync.Reference) doubtful {
+	return doubtful{r, ref.ID, ref.OrganizationID, ref.UserID}
+}
+
+func (d doubtful) reference() clerksync.Reference {
+	return clerksync.Reference{ID: d.ID, OrganizationID: d.OrganizationID, UserID: d.UserID}
 }
 
 // settleDoubts looks up what Clerk showed otherwise than later versions here say. The doubts are stored with the answer
@@ -41,7 +51,7 @@ func (r *sweepRun) settleDoubts(ctx context.Context) error {
 	for len(r.progress.Doubts) > 0 {
 		d, next := r.progress.Doubts[0], r.progress
 		next.Doubts = slices.Clone(r.progress.Doubts[1:])
-		if err := r.withoutLookUp(ctx, next, r.settleDoubt(ctx, d.Resource, d.Object, next)); err != nil {
+		if err := r.withoutLookUp(ctx, next, r.settleDoubt(ctx, d.Resource, d.reference(), next)); err != nil {
 			return err
 		}
 		if len(r.progress.Doubts) > len(next.Doubts) {

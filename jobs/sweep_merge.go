@@ -83,7 +83,7 @@ func (r *sweepRun) commit(ctx context.Context, a answer, next progress, report S
 		}
 		next.Doubts = slices.Clone(doubts)
 		for _, ref := range refs {
-			next.Doubts = append(next.Doubts, doubtful{a.resource, ref})
+			next.Doubts = append(next.Doubts, inDoubt(a.resource, ref))
 		}
 		if a.listed {
 			if fresh, err = store.See(ctx, tx, r.sweep, a.resource, a.ids); err != nil {

@@ -155,6 +155,7 @@ func (r *SweepReport) count(kind clerksync.Resource, d clerksync.Difference, n i
 		r.Extra, counts.Extra, r.Removed = r.Extra+n, counts.Extra+n, r.Removed+repaired
 	case clerksync.Stale:
 		r.Stale, counts.Stale, r.Updated = r.Stale+n, counts.Stale+n, r.Updated+repaired
+	case clerksync.Behind: // noteBehind counts it
 	}
 }
 

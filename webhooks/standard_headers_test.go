@@ -1,6 +1,7 @@
 package webhooks_test
 
 import (
+	"maps"
 	"net/http"
 	"strings"
 	"testing"
@@ -32,9 +33,7 @@ func TestStandardWebhooksHeaders(t *testing.T) {
 	forged := func(id string) http.Header { return header(id, now, sign(t, newSecret(3), id, now, body)) }
 	both := func(svix, other http.Header) http.Header {
 		h := standard(other)
-		for name, values := range svix {
-			h[name] = values
-		}
+		maps.Copy(h, svix)
 		return h
 	}
 	without := func(h http.Header, name string) http.Header {

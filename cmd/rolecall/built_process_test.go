@@ -51,7 +51,11 @@ func (p *builtProcess) read(stderr io.Reader, serving chan<- struct{}) {
 	lines := bufio.NewScanner(stderr)
 	for lines.Scan() {
 		_, _ = p.log.Write(append(lines.Bytes(), '\n'))
-		var line struct{ Msg, Web, Admin string }
+		var line struct {
+			Msg   string `json:"msg"`
+			Web   string `json:"web"`
+			Admin string `json:"admin"`
+		}
 		if json.Unmarshal(lines.Bytes(), &line) == nil && line.Msg == "serving" && p.web == "" {
 			p.web, p.admin = line.Web, line.Admin
 			close(serving)

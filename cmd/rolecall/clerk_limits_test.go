@@ -112,7 +112,7 @@ func TestADevelopmentInstanceTakesThirtyCommandsInARow(t *testing.T) {
 	for _, team := range teams {
 		named[team.workspace] = team.token
 	}
-	refused := b.untilRefused(t, named)
+	refused := b.untilRefused(t, named) //nolint:bodyclose // untilRefused does
 	require.Equal(t, http.StatusServiceUnavailable, refused.StatusCode)
 	wait, err := strconv.Atoi(refused.Header.Get("Retry-After"))
 	require.NoError(t, err)

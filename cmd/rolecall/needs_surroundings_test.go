@@ -10,6 +10,6 @@ import (
 func needsSurroundings(t *testing.T) {
 	t.Helper()
 	if os.Getenv("ROLECALL_TEST_SURROUNDINGS") == "" {
-		t.Skip("it takes long: make surroundings")
+		t.Skip("it takes long: make surroundings") //nolint:forbidigo // CI runs it in a step of its own
 	}
 }

@@ -47,7 +47,10 @@ func warnings(t *testing.T, log string) map[string]int {
 	t.Helper()
 	counts := map[string]int{}
 	for line := range strings.Lines(log) {
-		var l struct{ Level, Msg string }
+		var l struct {
+			Level string `json:"level"`
+			Msg   string `json:"msg"`
+		}
 		require.NoError(t, json.Unmarshal([]byte(line), &l))
 		if l.Level == "WARN" || l.Level == "ERROR" {
 			counts[l.Msg]++

@@ -34,7 +34,7 @@ func (p *printable) Write(text []byte) (int, error) {
 	all := slices.Concat(p.partial, text)
 	whole := wholeRunes(all)
 	p.partial = all[whole:]
-	if _, err := p.out.Write(appendPrintable(nil, all[:whole], true)); err != nil {
+	if _, err := p.out.Write(visible(all[:whole], true)); err != nil {
 		return 0, err
 	}
 	return len(text), nil
@@ -49,7 +49,7 @@ func (p *printable) flush() error {
 	if len(rest) == 0 {
 		return nil
 	}
-	_, err := p.out.Write(appendPrintable(nil, rest, true))
+	_, err := p.out.Write(visible(rest, true))
 	return err
 }
 
@@ -63,7 +63,7 @@ func beneath(out io.Writer) io.Writer {
 
 // line returns a text of other people's as a part of one line: line breaks and tabs, too, are
 // spelled out.
-func line(text string) string { return string(appendPrintable(nil, []byte(text), false)) }
+func line(text string) string { return string(visible([]byte(text), false)) }
 
 // complain tells people what is wrong. Each further line of it is indented, so that none passes for
 // one of the program's own.
@@ -88,9 +88,9 @@ func wholeRunes(text []byte) int {
 	return len(text)
 }
 
-// appendPrintable appends a text in which everything can be seen. Line breaks and tabs stay if the
-// text may have several lines.
-func appendPrintable(to, text []byte, lines bool) []byte {
+// visible returns a text in which everything can be seen. Line breaks and tabs stay if the text may
+// have several lines.
+func visible(text []byte, lines bool) (to []byte) {
 	for len(text) > 0 {
 		r, size := utf8.DecodeRune(text)
 		switch {

@@ -72,7 +72,7 @@ func TestPrintable(t *testing.T) {
 	}
 	require.Equal(t, `a\u009b\nb\tc`, line("a\u009b\nb\tc"))
 	for r := rune(0); r <= unicode.MaxRune; r++ {
-		text := string(appendPrintable(nil, []byte(string(r)), false))
+		text := string(visible([]byte(string(r)), false))
 		requirePrintable(t, text)
 	}
 }

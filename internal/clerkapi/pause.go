@@ -19,10 +19,10 @@ const (
 
 // longestPause bounds what a Retry-After may ask of calls of a purpose.
 func (p Purpose) longestPause() time.Duration {
-	switch {
-	case p == background:
+	switch p {
+	case background:
 		return backgroundPause
-	case p == ForStranger:
+	case ForStranger:
 		return strangersPause
 	default:
 		return commandsPause

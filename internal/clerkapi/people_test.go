@@ -14,13 +14,13 @@ import (
 
 const okDevelopment = `{"object":"instance","id":"ins_1","environment_type":"development"}`
 
-// command makes the calls of one command, and returns why the first was refused.
-func command(t *testing.T, client *clerkapi.Client, purpose clerkapi.Purpose, calls int) error {
+// command makes the two calls of one command, and returns why the first was refused.
+func command(t *testing.T, client *clerkapi.Client, purpose clerkapi.Purpose) error {
 	t.Helper()
 	ctx, end := context.WithCancel(t.Context())
 	defer end()
 	ctx = clerkapi.Interactive(ctx, purpose)
-	for n := range calls {
+	for n := range 2 {
 		_, err := client.Instance(ctx)
 		if n == 0 && err != nil {
 			return err
@@ -53,7 +53,7 @@ func TestPeopleMayUseClerksLimit(t *testing.T) {
 			for range 3 {
 				err := error(nil)
 				for err == nil {
-					if err = command(t, client, purpose, 2); err == nil {
+					if err = command(t, client, purpose); err == nil {
 						done++
 					}
 				}
@@ -63,7 +63,7 @@ func TestPeopleMayUseClerksLimit(t *testing.T) {
 				require.ErrorIs(t, err, clerkapi.ErrRateLimited)
 				require.LessOrEqual(t, refusal.RetryAfter, 10*time.Second)
 				wait(refusal.RetryAfter)
-				require.NoError(t, command(t, client, purpose, 2), "as long as it said")
+				require.NoError(t, command(t, client, purpose), "as long as it said")
 			}
 			stop()
 			<-swept
@@ -79,7 +79,7 @@ func TestASweepWaitsForPeople(t *testing.T) {
 		w := always(http.StatusOK, okDevelopment)
 		client := newClient(t, clerkapi.Config{Transport: w})
 		for range 40 {
-			require.NoError(t, command(t, client, clerkapi.ForRemoval, 2))
+			require.NoError(t, command(t, client, clerkapi.ForRemoval))
 		}
 		began := time.Now()
 		sweep(t, client, 1, 1)
@@ -100,7 +100,7 @@ func TestStrangersLeaveClerksLimitToMembers(t *testing.T) {
 		}
 		require.LessOrEqual(t, len(w.times()), 12+60)
 		for range 30 {
-			require.NoError(t, command(t, client, clerkapi.ForCommand, 2))
+			require.NoError(t, command(t, client, clerkapi.ForCommand))
 		}
 	})
 }
@@ -113,7 +113,7 @@ func TestAConfiguredRateIsOfBackgroundCalls(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			client := newClient(t, clerkapi.Config{Transport: always(http.StatusOK, okDevelopment), CallsPerSecond: rate})
 			for range commands {
-				require.NoError(t, command(t, client, clerkapi.ForCommand, 2))
+				require.NoError(t, command(t, client, clerkapi.ForCommand))
 			}
 		})
 	}
