@@ -57,13 +57,13 @@ func (d *directory) remove(r clerksync.Resource, ids ...string) {
 
 // member adds a member to an organization, both of which are there then.
 func (d *directory) member(n int, role string) {
-	d.set(clerksync.ResourceOrganization, organizationObject("org_1", 0))
+	d.set(clerksync.ResourceOrganization, organizationObject("org_1"))
 	d.set(clerksync.ResourceUser, map[string]any{"id": fmt.Sprintf("user_%05d", n), "created_at": t0, "updated_at": t0, "banned": false})
 	d.set(clerksync.ResourceMembership, membershipObject(n, role, 0))
 }
 
-func organizationObject(id string, after int64) map[string]any {
-	return map[string]any{"id": id, "name": "North", "slug": nil, "created_at": t0, "updated_at": t0 + after}
+func organizationObject(id string) map[string]any {
+	return map[string]any{"id": id, "name": "North", "slug": nil, "created_at": t0, "updated_at": t0}
 }
 
 func membershipObject(n int, role string, after int64) map[string]any {

@@ -103,11 +103,11 @@ func sleeping(table, when, seconds string) string {
 // TestNobodyHoldsUpAnotherWorkspacesRemoval has a hundred deliveries wait, be it for a lock or for a trigger that sleeps, and
 // removals of other workspaces come between them: one by one, or in the same commits. They take as long as they do beside a
 // hundred deliveries that wait for nothing, or less than [enforcedWithin].
-func TestNobodyHoldsUpAnotherWorkspacesRemoval(t *testing.T) { //nolint:paralleltest,tparallel // it measures time
+func TestNobodyHoldsUpAnotherWorkspacesRemoval(t *testing.T) { //nolint:tparallel // it measures time
 	needsSurroundings(t)
 	t.Parallel()
 	const locking = "SELECT FROM rolecall."
-	for name, tc := range map[string]struct {
+	for name, tc := range map[string]struct { //nolint:paralleltest // it measures time
 		lock     string // by another session, for as long as the test takes
 		trigger  string
 		waits    func(*testing.T, int) clerksync.Delivery

@@ -133,7 +133,7 @@ func TestTheBrakeCountsWhatGoesWithItsOrganization(t *testing.T) {
 func TestAKeyOfAnotherInstanceIsRefusedBeforeAnythingIsRead(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), populated(1)
-	b.deliver(t, event(t, "msg_1", "organization.created", 1, organizationObject("org_1", 0)))
+	b.deliver(t, event(t, "msg_1", "organization.created", 1, organizationObject("org_1")))
 	d.instance = "ins_other"
 	report := b.sweep(t, d, SweepOptions{})
 	require.Equal(t, ReasonWrongInstance, report.Reason)

@@ -55,7 +55,7 @@ func TestATombstoneIsLiftedOnlyByALookUp(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), populated(2)
 	b.sweep(t, d, SweepOptions{})
-	member, organization := membershipObject(0, "org:member", 0), organizationObject("org_1", 0)
+	member, organization := membershipObject(0, "org:member", 0), organizationObject("org_1")
 	d.remove(clerksync.ResourceMembership, "orgmem_00000")
 	require.Equal(t, 1, b.sweep(t, d, SweepOptions{}).Removed)
 	d.remove(clerksync.ResourceOrganization, "org_1")

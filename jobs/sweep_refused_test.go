@@ -78,8 +78,11 @@ func (b *bundle) alive(t *testing.T, table string) int {
 func TestARefusedListIsLeftOut(t *testing.T) {
 	t.Parallel()
 	for _, answer := range []refusalError{
-		{http.StatusPaymentRequired, "plan_too_small", ""}, {http.StatusNotFound, "resource_not_found", "trace_2"},
-		{http.StatusGone, "feature_removed", ""}, {http.StatusUnprocessableEntity, "form_param_unknown", ""}, {http.StatusForbidden, "", ""},
+		{http.StatusPaymentRequired, "plan_too_small", ""},
+		{http.StatusNotFound, "resource_not_found", "trace_2"},
+		{http.StatusGone, "feature_removed", ""},
+		{http.StatusUnprocessableEntity, "form_param_unknown", ""},
+		{http.StatusForbidden, "", ""},
 	} {
 		t.Run(answer.Error(), func(t *testing.T) {
 			t.Parallel()
@@ -191,7 +194,7 @@ func TestARefusedLookUpKeepsNothingElseFromBeingRepaired(t *testing.T) {
 		t.Run(string(kind), func(t *testing.T) {
 			t.Parallel()
 			b, d := setup(t), furnished(3, 3)
-			d.set(clerksync.ResourceOrganization, organizationObject("org_2", 0))
+			d.set(clerksync.ResourceOrganization, organizationObject("org_2"))
 			b.sweep(t, d, SweepOptions{})
 			d.remove(kind, id)
 			d.remove(clerksync.ResourceMembership, "orgmem_00002")

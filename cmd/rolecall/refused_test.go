@@ -133,7 +133,9 @@ func TestReconcileSaysWhatItDidNotCompare(t *testing.T) {
 	b := sweeping(t, 3)
 	b.clerk.SetFeature(clerksim.FeatureDomains, false)
 	for _, args := range [][]string{
-		{"backfill"}, {"reconcile", "--dry-run"}, {"reconcile", "--organization", b.workspace},
+		{"backfill"},
+		{"reconcile", "--dry-run"},
+		{"reconcile", "--organization", b.workspace},
 		{"reconcile", "--organization", b.workspace, "--dry-run"},
 	} {
 		report, errs := b.report(t, exitOK, args...)
