@@ -19,12 +19,13 @@ const (
 	waitingThere = 100
 	// bystanders is how many removals of other workspaces come meanwhile.
 	bystanders = 10
-	// enforcedWithin is how long a removal may take from its acknowledgement, whatever is held up elsewhere.
-	enforcedWithin = 250 * time.Millisecond
+	// heldUpAtMost is what the others may add to how long a removal takes: the bound of a statement that applies them and the
+	// removal in one batch, a look at what is locked, and the second attempt. Without these bounds it is seconds.
+	heldUpAtMost = 450 * time.Millisecond
 )
 
-// crowded is a mirror with workspaces org_a and org_c of a hundred members, with org_b, to which ten of those of org_a belong
-// and ten others, and with org_0 to org_59 of one member each.
+// crowded is a mirror with workspaces org_a of a hundred members and org_c of two hundred, with org_b, to which ten of those of
+// org_a belong and ten others, and with org_0 to org_69 of one member each.
 func crowded(t *testing.T) *bundle {
 	t.Helper()
 	b := setup(t)
@@ -34,13 +35,15 @@ func crowded(t *testing.T) *bundle {
 	}
 	for n := range waitingThere {
 		seat(fmt.Sprintf("a%d", n), "org_a", fmt.Sprintf("a%d", n))
-		seat(fmt.Sprintf("c%d", n), "org_c", fmt.Sprintf("c%d", n))
+		for _, n := range []int{n, waitingThere + n} {
+			seat(fmt.Sprintf("c%d", n), "org_c", fmt.Sprintf("c%d", n))
+		}
 	}
 	for n := range bystanders {
 		seat(fmt.Sprintf("ab%d", n), "org_b", fmt.Sprintf("a%d", n))
 		seat(fmt.Sprintf("b%d", n), "org_b", fmt.Sprintf("b%d", n))
 	}
-	for n := range 60 {
+	for n := range 70 {
 		seat(strconv.Itoa(n), fmt.Sprintf("org_%d", n), strconv.Itoa(n))
 	}
 	b.insert(t, deliveries...)
@@ -74,6 +77,12 @@ func removalFrom(of string) func(*testing.T, int) clerksync.Delivery {
 	}
 }
 
+// moreFromC returns the removals of the other members of org_c.
+func moreFromC(t *testing.T, n int) clerksync.Delivery {
+	t.Helper()
+	return removalFrom("c")(t, waitingThere+n)
+}
+
 // banFromA bans the members of org_a.
 func banFromA(t *testing.T, n int) clerksync.Delivery {
 	t.Helper()
@@ -101,8 +110,8 @@ func sleeping(table, when, seconds string) string {
 }
 
 // TestNobodyHoldsUpAnotherWorkspacesRemoval has a hundred deliveries wait, be it for a lock or for a trigger that sleeps, and
-// removals of other workspaces come between them: one by one, or in the same commits. They take as long as they do beside a
-// hundred deliveries that wait for nothing, or less than [enforcedWithin].
+// removals of other workspaces come between them: one by one, or in the same commits. The slowest takes
+// less than [heldUpAtMost] longer than the slowest beside deliveries that wait for nothing.
 func TestNobodyHoldsUpAnotherWorkspacesRemoval(t *testing.T) { //nolint:tparallel // it measures time
 	needsSurroundings(t)
 	t.Parallel()
@@ -135,7 +144,7 @@ func TestNobodyHoldsUpAnotherWorkspacesRemoval(t *testing.T) { //nolint:tparalle
 		t.Run(name, func(t *testing.T) {
 			b := crowded(t)
 			in := b.workForService(t)
-			usual := b.bystand(t, in, 0, tc.together, removalFrom("c"))
+			usual := max(b.bystand(t, in, 0, tc.together, removalFrom("c")), b.bystand(t, in, 60, tc.together, moreFromC))
 			if tc.trigger != "" {
 				b.exec(t, tc.trigger)
 			}
@@ -144,7 +153,7 @@ func TestNobodyHoldsUpAnotherWorkspacesRemoval(t *testing.T) { //nolint:tparalle
 			}
 			worst := b.bystand(t, in, bystanders, tc.together, tc.waits)
 			t.Log("usual", usual, "worst", worst)
-			require.Less(t, worst, max(enforcedWithin, 3*usual))
+			require.Less(t, worst, usual+heldUpAtMost)
 		})
 	}
 }
@@ -162,8 +171,8 @@ func (b *bundle) workForService(t *testing.T) *Inbox {
 	return b.inbox(t)
 }
 
-// bystand has deliveries wait, and returns how long a removal of another workspace took at worst that came between them. Half of
-// the others are org_b's, from the second time on.
+// bystand has deliveries wait, and returns how long a removal of another workspace took at worst that came between them. Those
+// from org_10 to org_19 are org_b's by half.
 func (b *bundle) bystand(t *testing.T, in *Inbox, from int, together bool, waits func(*testing.T, int) clerksync.Delivery) (worst time.Duration) {
 	t.Helper()
 	acknowledged := make([]time.Time, bystanders)
@@ -183,7 +192,7 @@ func (b *bundle) bystand(t *testing.T, in *Inbox, from int, together bool, waits
 	}
 	bystander := func(i int) clerksync.Delivery {
 		id, organization := strconv.Itoa(from+i), fmt.Sprintf("org_%d", from+i)
-		if from > 0 && i%2 == 1 {
+		if from == bystanders && i%2 == 1 {
 			id, organization = fmt.Sprintf("b%d", i), "org_b"
 		}
 		return removed(t, fmt.Sprintf("msg_bystander_%d", from+i), "orgmem_"+id, organization, "user_"+id)
