@@ -85,7 +85,7 @@ func (w *applyWorker) lockedIDs(ctx context.Context, ids []string, keeps time.Du
 }
 
 const (
-	// keepsBriefly is how long one transaction must keep a row locked to hold up a removal.
+	// keepsBriefly is how long one transaction must keep a row locked to hold up a removal, or what is held up already.
 	keepsBriefly = 30 * time.Millisecond
 	// keepsLong is the same for ordinary deliveries: under a backlog, our own batches keep their rows for tens of milliseconds.
 	keepsLong = 200 * time.Millisecond
