@@ -43,7 +43,7 @@ func (w *applyWorker) workHeldUp(ctx context.Context, job *river.Job[ApplyArgs])
 			return river.JobSnooze(aWhile())
 		}
 	}
-	locked, err := w.lockedIDs(ctx, lockableOf(singles), keepsBriefly)
+	locked, err := w.lockedIDs(ctx, lockableOf(singles))
 	if heldUp(err) && ctx.Err() == nil { // the database is slow for all
 		return river.JobSnooze(aWhile())
 	}

@@ -27,7 +27,7 @@ func (w *applyWorker) setAside(ctx context.Context, job *river.Job[ApplyArgs], c
 	parts := inParts(singles)
 	held, free := parts, []part(nil)
 	if len(parts) > 1 || isCode(cause, lockNotAvailable) {
-		if held, free, err = w.divide(ctx, parts, keepsFor(job.Queue)); err != nil {
+		if held, free, err = w.divide(ctx, parts); err != nil {
 			return errors.Join(cause, err)
 		}
 	}
@@ -47,8 +47,8 @@ func (w *applyWorker) setAside(ctx context.Context, job *river.Job[ApplyArgs], c
 }
 
 // divide tells the parts of which another session has locked a row from the others.
-func (w *applyWorker) divide(ctx context.Context, parts []part, keeps time.Duration) (held, free []part, err error) {
-	locked, err := w.lockedIDs(ctx, lockableOf(parts), keeps)
+func (w *applyWorker) divide(ctx context.Context, parts []part) (held, free []part, err error) {
+	locked, err := w.lockedIDs(ctx, lockableOf(parts))
 	if err != nil {
 		return nil, nil, err
 	}
@@ -65,9 +65,9 @@ func (w *applyWorker) divide(ctx context.Context, parts []part, keeps time.Durat
 // errRollBack ends a transaction that has only looked.
 var errRollBack = errors.New("roll back")
 
-// lockedIDs returns those of the ids of which one transaction keeps a row locked for the time keeps. Workers that write into the
+// lockedIDs returns those of the ids of which one transaction keeps a row locked for the time [keeps]. Workers that write into the
 // same workspace lock its rows in turn: what another transaction has locked by then isn't held up.
-func (w *applyWorker) lockedIDs(ctx context.Context, ids []string, keeps time.Duration) (map[string]bool, error) {
+func (w *applyWorker) lockedIDs(ctx context.Context, ids []string) (map[string]bool, error) {
 	locked := map[string]bool{}
 	before, err := w.lockedRows(ctx, ids)
 	if err != nil || len(before) == 0 {
@@ -84,20 +84,8 @@ func (w *applyWorker) lockedIDs(ctx context.Context, ids []string, keeps time.Du
 	return locked, err
 }
 
-const (
-	// keepsBriefly is how long one transaction must keep a row locked to hold up a removal, or what is held up already.
-	keepsBriefly = 30 * time.Millisecond
-	// keepsLong is the same for ordinary deliveries: under a backlog, our own batches keep their rows for tens of milliseconds.
-	keepsLong = 200 * time.Millisecond
-)
-
-// keepsFor returns how long one transaction must keep a row locked that a job of a queue waits for.
-func keepsFor(queue string) time.Duration {
-	if queue == QueueApply {
-		return keepsLong
-	}
-	return keepsBriefly
-}
+// keeps is how long one transaction must keep a row locked to hold up others: ours keep theirs for some milliseconds.
+const keeps = 30 * time.Millisecond
 
 // lockedRows returns the rows of ids that another session has locked now.
 func (w *applyWorker) lockedRows(ctx context.Context, ids []string) (rows []store.LockedRow, err error) {

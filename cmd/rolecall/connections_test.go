@@ -103,10 +103,10 @@ func TestConnectionsAreCapped(t *testing.T) {
 	needsSurroundings(t)
 	t.Parallel()
 	for limit, change := range map[int]func(*config){
-		maxConnections: func(*config) {},
-		20:             func(c *config) { c.MaxConnections = 20 },
-		14:             func(c *config) { c.DatabaseURL += "&pool_max_conns=14" },
-		12:             func(c *config) { c.MaxConnections, c.DatabaseURL = 12, c.DatabaseURL+"&pool_max_conns=14" },
+		usualOf(parts{web: true, workers: true}): func(*config) {},
+		20:                                       func(c *config) { c.MaxConnections = 20 },
+		14:                                       func(c *config) { c.DatabaseURL += "&pool_max_conns=14" },
+		12:                                       func(c *config) { c.MaxConnections, c.DatabaseURL = 12, c.DatabaseURL+"&pool_max_conns=14" },
 	} {
 		t.Run(strconv.Itoa(limit), func(t *testing.T) {
 			t.Parallel()
@@ -148,7 +148,25 @@ func TestReadmeNamesOneNumberOfConnections(t *testing.T) {
 	numbers := regexp.MustCompile(`(?i)a .serve. opens at most (\d+) connections|else (\d+)|about (\d+) to Postgres`).FindAllStringSubmatch(string(readme), -1)
 	require.NotEmpty(t, numbers)
 	for _, n := range numbers {
-		require.Equal(t, strconv.Itoa(maxConnections), strings.Join(n[1:], ""), n[0])
+		require.Equal(t, strconv.Itoa(usualOf(parts{web: true, workers: true})), strings.Join(n[1:], ""), n[0])
+	}
+}
+
+// TestMoreConnectionsMakeNoMoreWorkers: ordinary deliveries that wait for each other's locks delay removals.
+func TestMoreConnectionsMakeNoMoreWorkers(t *testing.T) {
+	t.Parallel()
+	for _, which := range []parts{{web: true, workers: true}, {workers: true}} {
+		sizes, err := config{}.connections(t.Context(), which, pgpool.Report{}, slog.New(slog.DiscardHandler))
+		require.NoError(t, err)
+		require.Equal(t, workConns, sizes["work"], "a side that isn't there leaves its connections to nobody")
+		require.Equal(t, workers, workersFor(sizes))
+		sizes, err = config{MaxConnections: 200}.connections(t.Context(), which, pgpool.Report{}, slog.New(slog.DiscardHandler))
+		require.NoError(t, err)
+		require.Equal(t, workers, workersFor(sizes))
+		sizes, err = config{MaxConnections: 12}.connections(t.Context(), which, pgpool.Report{}, slog.New(slog.DiscardHandler))
+		require.NoError(t, err)
+		require.Less(t, workersFor(sizes), workers)
+		require.Positive(t, workersFor(sizes))
 	}
 }
 

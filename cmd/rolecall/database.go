@@ -20,7 +20,7 @@ func (p *program) openDatabase(ctx context.Context, which parts) (err error) {
 	if o.sizes, err = p.cfg.connections(ctx, which, report, p.logger); err != nil {
 		return err
 	}
-	p.workers = max(1, workers*o.sizes["work"]/workConns)
+	p.workers = workersFor(o.sizes)
 	if p.pools, err = o.openPools(ctx, which); err != nil {
 		return err
 	}

@@ -132,7 +132,7 @@ func (d *doctor) risks(setting string, r pgpool.Report, needs pgpool.Needs) (fou
 	}
 	wanted, _, err := d.cfg.limitOf()
 	if wanted == 0 {
-		wanted = maxConnections
+		wanted = usualOf(d.which)
 	}
 	if allowed := r.Limit - spareConns; err == nil && setting == d.cfg.directSetting() && r.Limiter != "" && wanted > allowed {
 		found = append(found, doubtful(setting, fmt.Sprintf("raise the limit, or set ROLECALL_MAX_CONNECTIONS to %d", allowed),

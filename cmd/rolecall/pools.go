@@ -11,7 +11,7 @@ import (
 	"github.com/callmine/rolecall/internal/pgpool"
 )
 
-// Sizes of the pools, all together the default of ROLECALL_MAX_CONNECTIONS. Accepting, working and reading have one each, so that a
+// Sizes of the pools, those of the sides that a process runs together the default of ROLECALL_MAX_CONNECTIONS. Accepting, working and reading have one each, so that a
 // flood of one starves no other.
 const (
 	acceptConns = 4
@@ -25,9 +25,6 @@ const (
 
 	// workLeast is enough for a worker, a sweep and two jobs that wait for something, and leaves one to what takes access away.
 	workLeast = 5
-
-	// maxConnections is the sum of these: what a process opens at most.
-	maxConnections = acceptConns + workConns + queueConns + readConns + eventConns + changeConns + adminConns
 
 	// spareConns are left to others where the role's own limit is what binds: for rolecall status, and psql.
 	spareConns = 2
