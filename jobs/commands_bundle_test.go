@@ -13,6 +13,7 @@ import (
 
 	"github.com/callmine/rolecall/internal/clerkapi"
 	"github.com/callmine/rolecall/internal/clerksim"
+	"github.com/callmine/rolecall/internal/mirrortest"
 	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
 )
@@ -33,7 +34,7 @@ func setupCommands(t *testing.T) *commandBundle {
 	t.Helper()
 	b := &commandBundle{bundle: setup(t), t: t, faults: clerksim.NewAPIFaults()}
 	var err error
-	b.clerk, err = clerksim.New(clerksim.Config{InstanceID: ownInstance})
+	b.clerk, err = clerksim.New(clerksim.Config{InstanceID: mirrortest.InstanceID})
 	require.NoError(t, err)
 	server := httptest.NewServer(b.clerk.Handler(b.faults.Middleware))
 	t.Cleanup(server.Close)
@@ -43,7 +44,7 @@ func setupCommands(t *testing.T) *commandBundle {
 	})
 	require.NoError(t, err)
 	t.Cleanup(b.client.Close)
-	b.commander, err = NewCommander(CommanderConfig{Pool: b.pool, Clerk: b.client, LookAgainAfter: time.Millisecond, Logger: b.logs.logger()})
+	b.commander, err = NewCommander(CommanderConfig{Pool: b.Pool, Clerk: b.client, LookAgainAfter: time.Millisecond, Logger: b.Logs.Logger()})
 	require.NoError(t, err)
 	return b
 }
@@ -78,10 +79,10 @@ func (b *commandBundle) webhooks() error {
 	if len(deliveries) == 0 {
 		return nil
 	}
-	if _, err := store.InsertDeliveries(context.Background(), b.pool, deliveries); err != nil {
+	if _, err := store.InsertDeliveries(context.Background(), b.Pool, deliveries); err != nil {
 		return err
 	}
-	_, err := b.apply(context.Background(), svixIDs(deliveries)...)
+	_, err := b.apply(context.Background(), mirrortest.IDs(deliveries)...)
 	return err
 }
 
@@ -106,7 +107,7 @@ type signed struct{ Actor, Action, Target string }
 func (b *commandBundle) entriesOf(organization string) []signed {
 	b.t.Helper()
 	var entries []signed
-	for _, e := range b.audit(b.t) {
+	for _, e := range b.Audit(b.t) {
 		if e.Organization == organization {
 			entries = append(entries, signed{e.Actor, e.Action, e.Target})
 		}
@@ -117,12 +118,12 @@ func (b *commandBundle) entriesOf(organization string) []signed {
 // abandon makes every command that didn't end look as if its process had died a while ago.
 func (b *commandBundle) abandon() {
 	b.t.Helper()
-	b.exec(b.t, "UPDATE rolecall.commands SET tried_at = tried_at - interval '21 seconds', begun_at = begun_at - interval '21 seconds', sent_at = sent_at - interval '21 seconds' WHERE state = 'begun'")
+	b.Exec(b.t, "UPDATE rolecall.commands SET tried_at = tried_at - interval '21 seconds', begun_at = begun_at - interval '21 seconds', sent_at = sent_at - interval '21 seconds' WHERE state = 'begun'")
 }
 
 func (b *commandBundle) states() map[string]int {
 	b.t.Helper()
-	rows, err := b.pool.Query(b.t.Context(), "SELECT state, count(*) FROM rolecall.commands GROUP BY state")
+	rows, err := b.Pool.Query(b.t.Context(), "SELECT state, count(*) FROM rolecall.commands GROUP BY state")
 	require.NoError(b.t, err)
 	defer rows.Close()
 	states := map[string]int{}

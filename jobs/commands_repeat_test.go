@@ -54,7 +54,7 @@ func TestALateRepeatRemovesNoNewMembership(t *testing.T) {
 	lift := b.faults.CutBody(changes)
 	require.ErrorIs(t, b.run(remove, "key"), clerksync.ErrOutcomeUnknown)
 	lift()
-	b.exec(t, "UPDATE rolecall.commands SET begun_at = begun_at - interval '5 hours', sent_at = sent_at - interval '5 hours'")
+	b.Exec(t, "UPDATE rolecall.commands SET begun_at = begun_at - interval '5 hours', sent_at = sent_at - interval '5 hours'")
 	_, err := b.clerk.AddMember(organization, member, clerksim.RoleMember)
 	require.NoError(t, err)
 	require.NoError(t, b.run(remove, "key"))
@@ -110,7 +110,7 @@ func TestAJoinIsNotSignedByACreationOfSomethingElse(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)
 	organization, _, _, _ := b.team()
-	b.exec(t, "UPDATE rolecall.organizations SET created_at = created_at - interval '1 hour'")
+	b.Exec(t, "UPDATE rolecall.organizations SET created_at = created_at - interval '1 hour'")
 	user := b.person()
 	lift := b.faults.Fail(http.StatusBadGateway, changes)
 	require.ErrorIs(t, b.run(clerksync.Command{Actor: user, Action: clerksync.ActionWorkspaceCreated, Name: "Mine"}, ""), clerksync.ErrOutcomeUnknown)
@@ -144,8 +144,8 @@ func TestALateRepeatMakesNothingTwice(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, b.run(clerksync.Command{Actor: second, Action: clerksync.ActionInvitationRevoked, OrganizationID: organization, Target: invitation}, ""))
 	require.NoError(t, b.run(clerksync.Command{Actor: admin, Action: clerksync.ActionWorkspaceRenamed, OrganizationID: created, Target: created, Name: "South"}, ""))
-	b.exec(t, "UPDATE rolecall.commands SET begun_at = begun_at - interval '5 hours', tried_at = tried_at - interval '5 hours', sent_at = sent_at - interval '5 hours'")
-	before := len(b.audit(t))
+	b.Exec(t, "UPDATE rolecall.commands SET begun_at = begun_at - interval '5 hours', tried_at = tried_at - interval '5 hours', sent_at = sent_at - interval '5 hours'")
+	before := len(b.Audit(t))
 	for key, c := range map[string]clerksync.Command{"invite": invite, "create": create} {
 		var done clerksync.Command
 		hooks := store.CommandHooks{Answer: func(_ context.Context, _ store.DBTX, d clerksync.Command) (json.RawMessage, error) {
@@ -160,7 +160,7 @@ func TestALateRepeatMakesNothingTwice(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, pending)
 	require.Equal(t, 1, b.faults.Calls()["POST /organizations"])
-	require.Len(t, b.audit(t), before)
+	require.Len(t, b.Audit(t), before)
 }
 
 // TestALateRepeatIsOvertaken: somebody has changed the same since, and the webhook of the command itself never made an entry.
@@ -246,7 +246,7 @@ func TestACommandThatIsNotSentSignsNothing(t *testing.T) {
 	require.Equal(t, []signed{{"", "member.role_changed", member}}, b.entriesOf(organization)[before:])
 
 	// Its process dies at this point. What others did meanwhile wasn't it: its key is tried as if for the first time.
-	_, _, err := store.BeginCommand(t.Context(), b.pool, "cmd_dead", promote(second), store.CommandKey{Digest: []byte("key"), Request: []byte("request")})
+	_, _, err := store.BeginCommand(t.Context(), b.Pool, "cmd_dead", promote(second), store.CommandKey{Digest: []byte("key"), Request: []byte("request")})
 	require.NoError(t, err)
 	for _, role := range []string{clerksim.RoleMember, clerksim.RoleAdmin, clerksim.RoleMember} {
 		_, err := b.clerk.SetRole(organization, member, role)
@@ -330,7 +330,7 @@ func TestWhatWasNeverSentBeginsAnew(t *testing.T) {
 	lift := b.faults.FailWithRetryAfter(http.StatusTooManyRequests, "0", changes)
 	require.ErrorIs(t, b.run(remove, "key"), clerksync.ErrRateLimited)
 	lift()
-	b.exec(t, "UPDATE rolecall.commands SET begun_at = begun_at - interval '5 minutes', sent_at = sent_at - interval '5 minutes'")
+	b.Exec(t, "UPDATE rolecall.commands SET begun_at = begun_at - interval '5 minutes', sent_at = sent_at - interval '5 minutes'")
 	require.NoError(t, b.clerk.RemoveMember(organization, member))
 	_, err := b.clerk.AddMember(organization, member, clerksim.RoleMember)
 	require.NoError(t, err)
@@ -352,7 +352,7 @@ func TestARefusedRepeatSignsNothing(t *testing.T) {
 	lift := b.faults.Fail(http.StatusBadGateway, changes)
 	require.ErrorIs(t, b.run(promote, "key"), clerksync.ErrOutcomeUnknown)
 	lift()
-	b.exec(t, `UPDATE rolecall.commands SET begun_at = begun_at - interval '1 hour', tried_at = tried_at - interval '1 hour',
+	b.Exec(t, `UPDATE rolecall.commands SET begun_at = begun_at - interval '1 hour', tried_at = tried_at - interval '1 hour',
 		sent_at = sent_at - interval '1 hour', last_sent_at = last_sent_at - interval '1 hour'`)
 	b.may = func(context.Context, store.DBTX) error { return errors.New("not any more") }
 	_, err := b.clerk.SetRole(organization, member, clerksim.RoleMember) // so that it was changed since

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/callmine/rolecall/internal/clerksim"
+	"github.com/callmine/rolecall/internal/mirrortest"
 	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
 )
@@ -109,7 +110,7 @@ func TestAuditedOnceWithTheActor(t *testing.T) {
 				require.NoError(t, b.run(command(), ""))
 			}
 			b.faults.Clear()
-			eventually(t, func() bool { return b.webhooks() == nil })
+			mirrortest.Eventually(t, func() bool { return b.webhooks() == nil })
 			b.sweep(t, b.client, SweepOptions{})
 			entries := b.entriesOf(organization)[before:]
 			for i := range entries {
@@ -130,7 +131,7 @@ func TestAuditedOnceWithTheActor(t *testing.T) {
 func (b *commandBundle) newest(user string) string {
 	b.t.Helper()
 	var id string
-	require.NoError(b.t, b.pool.QueryRow(b.t.Context(),
+	require.NoError(b.t, b.Pool.QueryRow(b.t.Context(),
 		"SELECT organization_id FROM rolecall.memberships WHERE user_id = $1 ORDER BY created_at DESC, id LIMIT 1", user).Scan(&id))
 	return id
 }
@@ -205,7 +206,7 @@ func TestNotRecorded(t *testing.T) {
 			require.NoError(b.t, b.webhooks()) // late
 		},
 		"webhook after a crash": func(b *commandBundle) {
-			b.exec(b.t, "UPDATE rolecall.commands SET state = 'begun' WHERE state = 'unknown'")
+			b.Exec(b.t, "UPDATE rolecall.commands SET state = 'begun' WHERE state = 'unknown'")
 			b.abandon()
 			require.NoError(b.t, b.webhooks())
 		},
@@ -241,7 +242,7 @@ func TestACommandThatWasCutShortGoesOn(t *testing.T) {
 		"nothing heard": func(*commandBundle) {},
 		"webhook came":  func(b *commandBundle) { require.NoError(b.t, b.webhooks()) },
 		"process died": func(b *commandBundle) {
-			b.exec(b.t, "UPDATE rolecall.commands SET state = 'begun' WHERE state = 'unknown'")
+			b.Exec(b.t, "UPDATE rolecall.commands SET state = 'begun' WHERE state = 'unknown'")
 			b.abandon()
 		},
 	} {
@@ -280,7 +281,7 @@ func TestAKeyInUse(t *testing.T) {
 	admin := b.person()
 	c := clerksync.Command{Actor: admin, Action: clerksync.ActionWorkspaceCreated, Name: "North"}
 	key := store.CommandKey{Digest: []byte("key"), Request: []byte("request")}
-	_, _, err := store.BeginCommand(t.Context(), b.pool, "cmd_1", c, key)
+	_, _, err := store.BeginCommand(t.Context(), b.Pool, "cmd_1", c, key)
 	require.NoError(t, err)
 	require.ErrorIs(t, b.run(c, "key"), clerksync.ErrInProgress)
 	b.abandon()
@@ -298,10 +299,10 @@ func TestOldCommandsArePruned(t *testing.T) {
 	for _, name := range []string{"North", "South"} {
 		require.NoError(t, b.run(clerksync.Command{Actor: b.person(), Action: clerksync.ActionWorkspaceCreated, Name: name}, ""))
 	}
-	b.exec(t, "UPDATE rolecall.commands SET begun_at = begun_at - interval '25 hours' WHERE outcome = 'North'")
-	require.NoError(t, (&pruneWorker{pool: b.pool}).Work(t.Context(), nil))
-	require.Equal(t, 1, b.count(t, "SELECT count(*) FROM rolecall.commands"))
-	require.Equal(t, 0, b.count(t, "SELECT count(*) FROM rolecall.commands WHERE outcome = 'North'"))
+	b.Exec(t, "UPDATE rolecall.commands SET begun_at = begun_at - interval '25 hours' WHERE outcome = 'North'")
+	require.NoError(t, (&pruneWorker{pool: b.Pool}).Work(t.Context(), nil))
+	require.Equal(t, 1, b.Count(t, "SELECT count(*) FROM rolecall.commands"))
+	require.Equal(t, 0, b.Count(t, "SELECT count(*) FROM rolecall.commands WHERE outcome = 'North'"))
 }
 
 // TestManyCommandsAndWebhooksAtOnce: admins change the roles of members all at the same time, while webhooks, some of them
@@ -353,8 +354,8 @@ func TestManyCommandsAndWebhooksAtOnce(t *testing.T) {
 	commands.Wait()
 	deliver()
 	deliveries.Wait()
-	eventually(t, func() bool {
-		return b.count(t, "SELECT count(*) FROM rolecall.deliveries WHERE state = 'received'") == 0
+	mirrortest.Eventually(t, func() bool {
+		return b.Count(t, "SELECT count(*) FROM rolecall.deliveries WHERE state = 'received'") == 0
 	})
 	got := b.entriesOf(organization)[before:]
 	for i, user := range users {

@@ -4,11 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/callmine/rolecall/internal/mirrortest"
 	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
 )
@@ -17,48 +19,48 @@ import (
 // lists and look-ups, what was true before. Once Clerk has caught up, one sweep makes the mirror equal.
 func TestAnOldAnswerLetsNobodyIn(t *testing.T) {
 	t.Parallel()
-	b, d := setup(t), newDirectory()
+	b, d := setup(t), mirrortest.NewDirectory()
 	for n := range 5 {
-		d.member(n, "org:admin")
+		d.Member(n, "org:admin")
 	}
 	b.sweep(t, d, SweepOptions{})
-	require.Len(t, b.roles(t), 5)
-	demoted := membershipObject(1, "org:member", 9000)
-	banned := map[string]any{"id": "user_00002", "banned": true, "created_at": t0, "updated_at": t0 + 9000}
-	b.deliver(t, event(t, "msg_1", "organizationMembership.deleted", 9001, membershipObject(0, "org:admin", 0)))
-	b.deliver(t, event(t, "msg_2", "organizationMembership.updated", 9001, demoted))
-	b.deliver(t, event(t, "msg_3", "user.updated", 9001, banned))
-	b.deliver(t, event(t, "msg_4", "user.deleted", 9001, map[string]any{"id": "user_00003", "deleted": true}))
+	require.Len(t, b.Roles(t), 5)
+	demoted := mirrortest.Membership(1, "org:member", 9000)
+	banned := map[string]any{"id": "user_00002", "banned": true, "created_at": mirrortest.T0, "updated_at": mirrortest.T0 + 9000}
+	b.deliver(t, mirrortest.Event(t, "msg_1", "organizationMembership.deleted", 9001, mirrortest.Membership(0, "org:admin", 0)))
+	b.deliver(t, mirrortest.Event(t, "msg_2", "organizationMembership.updated", 9001, demoted))
+	b.deliver(t, mirrortest.Event(t, "msg_3", "user.updated", 9001, banned))
+	b.deliver(t, mirrortest.Event(t, "msg_4", "user.deleted", 9001, map[string]any{"id": "user_00003", "deleted": true}))
 	want := map[string]string{"orgmem_00001": "org:member", "orgmem_00004": "org:admin"}
-	require.Equal(t, want, b.roles(t))
-	entries := len(b.audit(t))
+	require.Equal(t, want, b.Roles(t))
+	entries := len(b.Audit(t))
 
 	for range 2 {
 		report := b.sweep(t, d, SweepOptions{})
-		require.Equal(t, want, b.roles(t))
+		require.Equal(t, want, b.Roles(t))
 		require.Equal(t, 4, report.Behind)
 		require.Zero(t, report.Missing+report.Stale+report.Extra+report.Repaired)
 		require.True(t, report.Aborted)
 		require.Equal(t, ReasonReadsBehind, report.Reason)
 		require.Equal(t, 2, report.ByKind[clerksync.ResourceMembership].Behind)
 	}
-	require.Len(t, b.audit(t), entries, "nothing changed")
-	totals, err := store.DriftTotals(t.Context(), b.pool)
+	require.Len(t, b.Audit(t), entries, "nothing changed")
+	totals, err := store.DriftTotals(t.Context(), b.Pool)
 	require.NoError(t, err)
 	require.Contains(t, totals, store.DriftTotal{Resource: clerksync.ResourceMembership, Difference: clerksync.Behind, Cause: store.CauseLag, Count: 4})
-	last, err := store.LastSweep(t.Context(), b.pool)
+	last, err := store.LastSweep(t.Context(), b.Pool)
 	require.NoError(t, err)
 	require.Equal(t, store.SweepAborted, last.State)
 
-	d.remove(clerksync.ResourceMembership, "orgmem_00000", "orgmem_00003")
-	d.remove(clerksync.ResourceUser, "user_00003")
-	d.set(clerksync.ResourceMembership, demoted)
-	d.set(clerksync.ResourceUser, banned)
+	d.Remove(clerksync.ResourceMembership, "orgmem_00000", "orgmem_00003")
+	d.Remove(clerksync.ResourceUser, "user_00003")
+	d.Set(clerksync.ResourceMembership, demoted)
+	d.Set(clerksync.ResourceUser, banned)
 	report := b.sweep(t, d, SweepOptions{Confirm: true})
 	require.False(t, report.Aborted, report.Detail)
 	require.Zero(t, report.Behind)
-	require.Equal(t, want, b.roles(t))
-	last, err = store.LastSweep(t.Context(), b.pool)
+	require.Equal(t, want, b.Roles(t))
+	last, err = store.LastSweep(t.Context(), b.Pool)
 	require.NoError(t, err)
 	require.Equal(t, store.SweepClean, last.State)
 }
@@ -66,16 +68,16 @@ func TestAnOldAnswerLetsNobodyIn(t *testing.T) {
 // TestADryRunReportsAnOldAnswer, and counts nothing.
 func TestADryRunReportsAnOldAnswer(t *testing.T) {
 	t.Parallel()
-	b, d := setup(t), populated(2)
+	b, d := setup(t), mirrortest.Populated(2)
 	b.sweep(t, d, SweepOptions{})
-	b.deliver(t, event(t, "msg_1", "organizationMembership.deleted", 9001, membershipObject(0, "org:member", 0)))
-	b.deliver(t, event(t, "msg_2", "organizationMembership.updated", 9001, membershipObject(1, "org:admin", 9000)))
+	b.deliver(t, mirrortest.Event(t, "msg_1", "organizationMembership.deleted", 9001, mirrortest.Membership(0, "org:member", 0)))
+	b.deliver(t, mirrortest.Event(t, "msg_2", "organizationMembership.updated", 9001, mirrortest.Membership(1, "org:admin", 9000)))
 	var found []store.FoundDrift
 	report := b.sweep(t, d, SweepOptions{DryRun: true, Found: func(f store.FoundDrift) { found = append(found, f) }})
 	require.Equal(t, 2, report.Behind)
 	require.Len(t, found, 2)
 	require.Equal(t, store.CauseLag, found[0].Cause)
-	totals, err := store.DriftTotals(t.Context(), b.pool)
+	totals, err := store.DriftTotals(t.Context(), b.Pool)
 	require.NoError(t, err)
 	for _, total := range totals {
 		require.NotEqual(t, clerksync.Behind, total.Difference)
@@ -85,12 +87,12 @@ func TestADryRunReportsAnOldAnswer(t *testing.T) {
 // TestAnOperatorMayTrustClerk: Clerk itself has gone back, and an operator says so. A signed deletion stays.
 func TestAnOperatorMayTrustClerk(t *testing.T) {
 	t.Parallel()
-	b, d := setup(t), populated(2)
+	b, d := setup(t), mirrortest.Populated(2)
 	b.sweep(t, d, SweepOptions{})
-	b.deliver(t, event(t, "msg_1", "organizationMembership.updated", 9001, membershipObject(0, "org:admin", 9000)))
-	b.deliver(t, event(t, "msg_2", "organizationMembership.deleted", 9001, membershipObject(1, "org:member", 0)))
+	b.deliver(t, mirrortest.Event(t, "msg_1", "organizationMembership.updated", 9001, mirrortest.Membership(0, "org:admin", 9000)))
+	b.deliver(t, mirrortest.Event(t, "msg_2", "organizationMembership.deleted", 9001, mirrortest.Membership(1, "org:member", 0)))
 	report := b.sweep(t, d, SweepOptions{TrustClerk: true})
-	require.Equal(t, map[string]string{"orgmem_00000": "org:member"}, b.roles(t))
+	require.Equal(t, map[string]string{"orgmem_00000": "org:member"}, b.Roles(t))
 	require.Equal(t, 1, report.Stale)
 	require.Equal(t, 1, report.Behind)
 }
@@ -99,44 +101,44 @@ func TestAnOperatorMayTrustClerk(t *testing.T) {
 // can't be told then.
 func TestASweepDoesNotLiftWhileClerksReadsAreBehind(t *testing.T) {
 	t.Parallel()
-	b, d := setup(t), populated(3)
+	b, d := setup(t), mirrortest.Populated(3)
 	b.sweep(t, d, SweepOptions{})
-	d.remove(clerksync.ResourceMembership, "orgmem_00000")
+	d.Remove(clerksync.ResourceMembership, "orgmem_00000")
 	require.Equal(t, 1, b.sweep(t, d, SweepOptions{}).Removed, "its event was lost")
-	b.deliver(t, event(t, "msg_1", "organizationMembership.updated", 9001, membershipObject(1, "org:guest", 9000)))
-	d.set(clerksync.ResourceMembership, membershipObject(0, "org:member", 0)) // as before both
+	b.deliver(t, mirrortest.Event(t, "msg_1", "organizationMembership.updated", 9001, mirrortest.Membership(1, "org:guest", 9000)))
+	d.Set(clerksync.ResourceMembership, mirrortest.Membership(0, "org:member", 0)) // as before both
 	report := b.sweep(t, d, SweepOptions{})
 	require.Equal(t, 2, report.Behind)
-	require.NotContains(t, b.roles(t), "orgmem_00000")
+	require.NotContains(t, b.Roles(t), "orgmem_00000")
 
-	d.set(clerksync.ResourceMembership, membershipObject(1, "org:guest", 9000))
+	d.Set(clerksync.ResourceMembership, mirrortest.Membership(1, "org:guest", 9000))
 	require.Equal(t, 1, b.sweep(t, d, SweepOptions{}).Added, "Clerk has caught up, and the first read erred")
 }
 
 // TestAnOldAnswerRemovesNobodyWhoJoinedLately: a read from before the membership doesn't show it.
 func TestAnOldAnswerRemovesNobodyWhoJoinedLately(t *testing.T) {
 	t.Parallel()
-	b, d := setup(t), populated(3)
+	b, d := setup(t), mirrortest.Populated(3)
 	b.sweep(t, d, SweepOptions{})
-	b.deliver(t, event(t, "msg_1", "organizationMembership.updated", 9001, membershipObject(1, "org:guest", 9000)))
-	b.deliver(t, event(t, "msg_2", "organizationMembership.created", 9001, membershipObject(7, "org:member", 9000)))
+	b.deliver(t, mirrortest.Event(t, "msg_1", "organizationMembership.updated", 9001, mirrortest.Membership(1, "org:guest", 9000)))
+	b.deliver(t, mirrortest.Event(t, "msg_2", "organizationMembership.created", 9001, mirrortest.Membership(7, "org:member", 9000)))
 	report := b.sweep(t, d, SweepOptions{})
 	require.Equal(t, 2, report.Behind)
 	require.Zero(t, report.Removed)
-	require.Contains(t, b.roles(t), "orgmem_00007")
+	require.Contains(t, b.Roles(t), "orgmem_00007")
 }
 
 // TestAMembershipThatClerkDatesBeforeTheEndedOne counts: one of Clerk's machines has a clock that is behind.
 func TestAMembershipThatClerkDatesBeforeTheEndedOne(t *testing.T) {
 	t.Parallel()
 	again := func(created, updated int64) map[string]any {
-		m := membershipObject(0, "org:member", updated)
-		m["id"], m["created_at"] = "orgmem_again", t0+created
+		m := mirrortest.Membership(0, "org:member", updated)
+		m["id"], m["created_at"] = "orgmem_again", mirrortest.T0+created
 		return m
 	}
 	first := func() map[string]any {
-		m := membershipObject(0, "org:admin", 100_000)
-		m["created_at"] = t0 + 100_000
+		m := mirrortest.Membership(0, "org:admin", 100_000)
+		m["created_at"] = mirrortest.T0 + 100_000
 		return m
 	}
 	for name, c := range map[string]struct {
@@ -154,30 +156,30 @@ func TestAMembershipThatClerkDatesBeforeTheEndedOne(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			b, d := setup(t), newDirectory()
-			d.member(0, "org:admin")
-			d.remove(clerksync.ResourceMembership, "orgmem_00000")
-			b.deliver(t, event(t, "msg_1", "organizationMembership.created", 100_001, first()))
-			b.deliver(t, event(t, "msg_2", "organizationMembership.deleted", 150_000, first()))
+			b, d := setup(t), mirrortest.NewDirectory()
+			d.Member(0, "org:admin")
+			d.Remove(clerksync.ResourceMembership, "orgmem_00000")
+			b.deliver(t, mirrortest.Event(t, "msg_1", "organizationMembership.created", 100_001, first()))
+			b.deliver(t, mirrortest.Event(t, "msg_2", "organizationMembership.deleted", 150_000, first()))
 			shown := again(c.created, c.updated)
 			if c.event {
-				b.deliver(t, event(t, "msg_3", "organizationMembership.created", 160_000, shown))
-				require.Equal(t, map[string]string{"orgmem_again": "org:member"}, b.roles(t))
+				b.deliver(t, mirrortest.Event(t, "msg_3", "organizationMembership.created", 160_000, shown))
+				require.Equal(t, map[string]string{"orgmem_again": "org:member"}, b.Roles(t))
 				return
 			}
-			d.set(clerksync.ResourceMembership, shown)
+			d.Set(clerksync.ResourceMembership, shown)
 			s := b.sweeper(t, d)
 			if c.readLag > 0 {
 				s.cfg.ReadLag = c.readLag
 			}
 			report, err := s.Run(t.Context(), SweepOptions{})
 			require.NoError(t, err)
-			require.Equal(t, c.counts, len(b.roles(t)) == 1, "%+v", report)
+			require.Equal(t, c.counts, len(b.Roles(t)) == 1, "%+v", report)
 			require.Equal(t, c.counts, report.Behind == 0)
 			if c.counts { // also from then on, and the next sweep finds nothing
 				next := b.sweep(t, d, SweepOptions{})
 				require.Zero(t, next.Repaired+next.Behind)
-				standings, err := store.Standings(t.Context(), b.pool, store.Pair{UserID: "user_00000", OrganizationID: "org_1"})
+				standings, err := store.Standings(t.Context(), b.Pool, store.Pair{UserID: "user_00000", OrganizationID: "org_1"})
 				require.NoError(t, err)
 				require.True(t, standings[0].Member)
 			}
@@ -189,65 +191,65 @@ func TestAMembershipThatClerkDatesBeforeTheEndedOne(t *testing.T) {
 // reads show the first membership.
 func TestAReadOfBeforeShowsNoEarlierMembership(t *testing.T) {
 	t.Parallel()
-	b, d := setup(t), newDirectory()
-	d.member(0, "org:admin")
+	b, d := setup(t), mirrortest.NewDirectory()
+	d.Member(0, "org:admin")
 	b.sweep(t, d, SweepOptions{})
-	again := membershipObject(0, "org:member", 60_000)
-	again["id"], again["created_at"] = "orgmem_again", t0+60_000
-	b.deliver(t, event(t, "msg_1", "organizationMembership.created", 60_001, again))
-	b.deliver(t, event(t, "msg_2", "organizationMembership.deleted", 70_000, again))
-	require.Empty(t, b.roles(t))
+	again := mirrortest.Membership(0, "org:member", 60_000)
+	again["id"], again["created_at"] = "orgmem_again", mirrortest.T0+60_000
+	b.deliver(t, mirrortest.Event(t, "msg_1", "organizationMembership.created", 60_001, again))
+	b.deliver(t, mirrortest.Event(t, "msg_2", "organizationMembership.deleted", 70_000, again))
+	require.Empty(t, b.Roles(t))
 	require.Equal(t, 1, b.sweep(t, d, SweepOptions{}).Behind)
-	require.Empty(t, b.roles(t))
+	require.Empty(t, b.Roles(t))
 	refresher, err := NewRefresher(RefresherConfig{
-		Pool: b.pool, Directory: d, Allowed: func() error { return nil },
+		Pool: b.Pool, Directory: d, Allowed: func() error { return nil },
 		UserMemberships: func(context.Context, string) ([]json.RawMessage, error) { return nil, nil },
 	})
 	require.NoError(t, err)
 	require.NoError(t, refresher.Refresh(t.Context(), "user_00000", "org_1"))
-	require.Empty(t, b.roles(t), "a look-up shows the same")
+	require.Empty(t, b.Roles(t), "a look-up shows the same")
 }
 
 // TestManyOldAnswersAreNotLookedUpEach: Clerk's reads are behind as a whole.
 func TestManyOldAnswersAreNotLookedUpEach(t *testing.T) {
 	t.Parallel()
-	b, d := setup(t), populated(maxBehind+20)
+	b, d := setup(t), mirrortest.Populated(maxBehind+20)
 	b.sweep(t, d, SweepOptions{})
 	for n := range maxBehind + 20 {
-		b.deliver(t, event(t, "msg_"+membershipObject(n, "", 0)["id"].(string), "organizationMembership.updated", 9001, membershipObject(n, "org:guest", 9000)))
+		b.deliver(t, mirrortest.Event(t, "msg_"+mirrortest.Membership(n, "", 0)["id"].(string), "organizationMembership.updated", 9001, mirrortest.Membership(n, "org:guest", 9000)))
 	}
-	d.finds = nil
+	d.Finds = nil
 	require.Equal(t, maxBehind+20, b.sweep(t, d, SweepOptions{}).Behind)
-	require.Len(t, d.finds, maxBehind)
+	require.Len(t, slices.Compact(d.Finds), maxBehind)
 }
 
 // TestAMembershipInTheShadowOfALostEnd: two memberships of a pair seem to live, and Clerk shows the one that it dates earlier.
 func TestAMembershipInTheShadowOfALostEnd(t *testing.T) {
 	t.Parallel()
-	b, d := setup(t), newDirectory()
-	d.member(0, "org:admin")
-	d.remove(clerksync.ResourceMembership, "orgmem_00000")
-	last, ended := membershipObject(0, "org:member", 8), membershipObject(0, "org:admin", 48)
-	last["id"], last["created_at"], ended["created_at"] = "orgmem_last", t0+8, t0+48
-	b.deliver(t, event(t, "msg_1", "organizationMembership.created", 56, ended))
-	b.deliver(t, event(t, "msg_2", "organizationMembership.created", 22, last))
-	require.Equal(t, map[string]string{"orgmem_00000": "org:admin"}, b.roles(t))
-	d.set(clerksync.ResourceMembership, last)
+	b, d := setup(t), mirrortest.NewDirectory()
+	d.Member(0, "org:admin")
+	d.Remove(clerksync.ResourceMembership, "orgmem_00000")
+	last, ended := mirrortest.Membership(0, "org:member", 8), mirrortest.Membership(0, "org:admin", 48)
+	last["id"], last["created_at"], ended["created_at"] = "orgmem_last", mirrortest.T0+8, mirrortest.T0+48
+	b.deliver(t, mirrortest.Event(t, "msg_1", "organizationMembership.created", 56, ended))
+	b.deliver(t, mirrortest.Event(t, "msg_2", "organizationMembership.created", 22, last))
+	require.Equal(t, map[string]string{"orgmem_00000": "org:admin"}, b.Roles(t))
+	d.Set(clerksync.ResourceMembership, last)
 	report := b.sweep(t, d, SweepOptions{})
-	require.Equal(t, map[string]string{"orgmem_last": "org:member"}, b.roles(t), "%+v", report)
+	require.Equal(t, map[string]string{"orgmem_last": "org:member"}, b.Roles(t), "%+v", report)
 	require.Zero(t, report.Behind)
 }
 
 // TestDoubtsOutliveACutOff: a sweep is cut off while it looks up what is in doubt, and the next one settles it.
 func TestDoubtsOutliveACutOff(t *testing.T) {
 	t.Parallel()
-	b, d := setup(t), populated(3)
+	b, d := setup(t), mirrortest.Populated(3)
 	b.sweep(t, d, SweepOptions{})
 	for n := range 3 {
-		b.deliver(t, event(t, fmt.Sprintf("msg_%d", n), "organizationMembership.updated", 9001, membershipObject(n, "org:guest", 9000)))
+		b.deliver(t, mirrortest.Event(t, fmt.Sprintf("msg_%d", n), "organizationMembership.updated", 9001, mirrortest.Membership(n, "org:guest", 9000)))
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	d.finding = func(clerksync.Resource, clerksync.Reference) { d.finding = nil; cancel() }
+	d.Finding = func(clerksync.Resource, clerksync.Reference) { d.Finding = nil; cancel() }
 	_, err := b.sweeper(t, d).Run(ctx, SweepOptions{})
 	require.ErrorIs(t, err, context.Canceled)
 	report := b.sweep(t, d, SweepOptions{})
@@ -258,13 +260,13 @@ func TestDoubtsOutliveACutOff(t *testing.T) {
 // TestTrustDoesNotContinueADistrustingSweep, whose pages have been judged already.
 func TestTrustDoesNotContinueADistrustingSweep(t *testing.T) {
 	t.Parallel()
-	b, d := setup(t), populated(2)
+	b, d := setup(t), mirrortest.Populated(2)
 	b.sweep(t, d, SweepOptions{})
-	b.deliver(t, event(t, "msg_1", "organizationMembership.updated", 9001, membershipObject(0, "org:guest", 9000)))
+	b.deliver(t, mirrortest.Event(t, "msg_1", "organizationMembership.updated", 9001, mirrortest.Membership(0, "org:guest", 9000)))
 	ctx, cancel := context.WithCancel(t.Context())
-	d.listing = func(r clerksync.Resource, _ clerksync.PageRequest) error {
+	d.Listing = func(r clerksync.Resource, _ clerksync.PageRequest) error {
 		if r == clerksync.ResourceInvitation {
-			d.listing = nil
+			d.Listing = nil
 			cancel()
 			return ctx.Err()
 		}
@@ -274,25 +276,25 @@ func TestTrustDoesNotContinueADistrustingSweep(t *testing.T) {
 	require.ErrorIs(t, err, context.Canceled)
 	report := b.sweep(t, d, SweepOptions{TrustClerk: true})
 	require.Zero(t, report.Behind)
-	require.Equal(t, "org:member", b.roles(t)["orgmem_00000"])
+	require.Equal(t, "org:member", b.Roles(t)["orgmem_00000"])
 }
 
 // TestAnAnswerDoesNotOutrankANewerMembership: an old answer shows the first of three memberships of a pair, of which the last
 // one lives.
 func TestAnAnswerDoesNotOutrankANewerMembership(t *testing.T) {
 	t.Parallel()
-	b, d := setup(t), newDirectory()
-	d.member(0, "org:admin")
+	b, d := setup(t), mirrortest.NewDirectory()
+	d.Member(0, "org:admin")
 	b.sweep(t, d, SweepOptions{})
-	second, third := membershipObject(0, "org:member", 50), membershipObject(0, "org:guest", 60_000)
-	second["id"], second["created_at"] = "orgmem_second", t0+50
-	third["id"], third["created_at"] = "orgmem_third", t0+60_000
-	b.deliver(t, event(t, "msg_1", "organizationMembership.created", 51, second))
-	b.deliver(t, event(t, "msg_2", "organizationMembership.deleted", 55, second))
-	b.deliver(t, event(t, "msg_3", "organizationMembership.created", 60_001, third))
-	require.Equal(t, map[string]string{"orgmem_third": "org:guest"}, b.roles(t))
+	second, third := mirrortest.Membership(0, "org:member", 50), mirrortest.Membership(0, "org:guest", 60_000)
+	second["id"], second["created_at"] = "orgmem_second", mirrortest.T0+50
+	third["id"], third["created_at"] = "orgmem_third", mirrortest.T0+60_000
+	b.deliver(t, mirrortest.Event(t, "msg_1", "organizationMembership.created", 51, second))
+	b.deliver(t, mirrortest.Event(t, "msg_2", "organizationMembership.deleted", 55, second))
+	b.deliver(t, mirrortest.Event(t, "msg_3", "organizationMembership.created", 60_001, third))
+	require.Equal(t, map[string]string{"orgmem_third": "org:guest"}, b.Roles(t))
 	b.sweep(t, d, SweepOptions{}) // still shows the first
-	require.NotContains(t, b.roles(t), "orgmem_00000")
-	b.deliver(t, event(t, "msg_4", "organizationMembership.deleted", 70_000, third))
-	require.Empty(t, b.roles(t))
+	require.NotContains(t, b.Roles(t), "orgmem_00000")
+	b.deliver(t, mirrortest.Event(t, "msg_4", "organizationMembership.deleted", 70_000, third))
+	require.Empty(t, b.Roles(t))
 }

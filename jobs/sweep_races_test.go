@@ -2,11 +2,13 @@ package jobs
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/callmine/rolecall/internal/mirrortest"
 	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
 )
@@ -14,76 +16,76 @@ import (
 // TestAWebhookThatRacesTheSweepWins: what came after the page was asked for is newer than the page.
 func TestAWebhookThatRacesTheSweepWins(t *testing.T) {
 	t.Parallel()
-	b, d := setup(t), populated(3)
+	b, d := setup(t), mirrortest.Populated(3)
 	b.sweep(t, d, SweepOptions{})
-	stale, occurred := membershipObject(0, "org:owner", 0), time.Now().UnixMilli()-t0
-	d.tamper = func(r clerksync.Resource, _ clerksync.PageRequest, page *clerksync.Page) {
+	stale, occurred := mirrortest.Membership(0, "org:owner", 0), time.Now().UnixMilli()-mirrortest.T0
+	d.Tamper = func(r clerksync.Resource, _ clerksync.PageRequest, page *clerksync.Page) {
 		if r != clerksync.ResourceMembership {
 			return
 		}
-		d.tamper = nil
-		page.Objects[0] = mustJSON(t, stale)
+		d.Tamper = nil
+		page.Objects[0] = mirrortest.JSON(t, stale)
 		// While the answer is under way: member 0 is demoted within the same millisecond by a clock that is behind ours, member 1 goes.
-		b.deliver(t, event(t, "msg_1", "organizationMembership.updated", occurred, membershipObject(0, "org:guest", 0)))
-		b.deliver(t, event(t, "msg_2", "organizationMembership.deleted", occurred, membershipObject(1, "org:member", 0)))
+		b.deliver(t, mirrortest.Event(t, "msg_1", "organizationMembership.updated", occurred, mirrortest.Membership(0, "org:guest", 0)))
+		b.deliver(t, mirrortest.Event(t, "msg_2", "organizationMembership.deleted", occurred, mirrortest.Membership(1, "org:member", 0)))
 	}
 	report := b.sweep(t, d, SweepOptions{})
-	require.Equal(t, map[string]string{"orgmem_00000": "org:guest", "orgmem_00002": "org:member"}, b.roles(t))
+	require.Equal(t, map[string]string{"orgmem_00000": "org:guest", "orgmem_00002": "org:member"}, b.Roles(t))
 	require.Zero(t, report.Repaired)
-	require.Empty(t, d.finds)
+	require.Empty(t, d.Finds)
 }
 
 // TestAMemberWhoJoinsDuringTheSweepStays: it isn't in the pages, and its webhook came after the sweep began.
 func TestAMemberWhoJoinsDuringTheSweepStays(t *testing.T) {
 	t.Parallel()
-	b, d := setup(t), populated(2)
+	b, d := setup(t), mirrortest.Populated(2)
 	b.sweep(t, d, SweepOptions{})
-	d.tamper = func(r clerksync.Resource, _ clerksync.PageRequest, _ *clerksync.Page) {
+	d.Tamper = func(r clerksync.Resource, _ clerksync.PageRequest, _ *clerksync.Page) {
 		if r == clerksync.ResourceInvitation {
-			d.tamper = nil
-			b.deliver(t, event(t, "msg_1", "organizationMembership.created", 1, membershipObject(7, "org:member", 1)))
+			d.Tamper = nil
+			b.deliver(t, mirrortest.Event(t, "msg_1", "organizationMembership.created", 1, mirrortest.Membership(7, "org:member", 1)))
 		}
 	}
 	report := b.sweep(t, d, SweepOptions{})
 	require.Zero(t, report.Extra)
-	require.Empty(t, d.finds)
-	require.Len(t, b.roles(t), 3)
+	require.Empty(t, d.Finds)
+	require.Len(t, b.Roles(t), 3)
 }
 
 // TestATombstoneIsLiftedOnlyByALookUp: a sweep found a member and an organization gone, because Clerk erred for a while.
 func TestATombstoneIsLiftedOnlyByALookUp(t *testing.T) {
 	t.Parallel()
-	b, d := setup(t), populated(2)
+	b, d := setup(t), mirrortest.Populated(2)
 	b.sweep(t, d, SweepOptions{})
-	member, organization := membershipObject(0, "org:member", 0), organizationObject("org_1")
-	d.remove(clerksync.ResourceMembership, "orgmem_00000")
+	member, organization := mirrortest.Membership(0, "org:member", 0), mirrortest.Organization("org_1")
+	d.Remove(clerksync.ResourceMembership, "orgmem_00000")
 	require.Equal(t, 1, b.sweep(t, d, SweepOptions{}).Removed)
-	d.remove(clerksync.ResourceOrganization, "org_1")
+	d.Remove(clerksync.ResourceOrganization, "org_1")
 	require.Positive(t, b.sweep(t, d, SweepOptions{}).Removed)
-	require.Empty(t, b.roles(t))
+	require.Empty(t, b.Roles(t))
 
-	d.set(clerksync.ResourceMembership, member)
-	d.set(clerksync.ResourceOrganization, organization)
-	d.finds = nil
+	d.Set(clerksync.ResourceMembership, member)
+	d.Set(clerksync.ResourceOrganization, organization)
+	d.Finds = nil
 	report := b.sweep(t, d, SweepOptions{})
-	require.Equal(t, []string{"org_1", "orgmem_00000"}, d.finds)
+	require.Equal(t, []string{"org_1", "orgmem_00000"}, slices.Compact(d.Finds))
 	require.Equal(t, 2, report.Added)
 	require.Zero(t, report.Behind)
-	require.Len(t, b.roles(t), 2)
-	require.Contains(t, b.audit(t), auditRow{"org_1", "", "member.joined", "user_00000", report.SweepID})
+	require.Len(t, b.Roles(t), 2)
+	require.Contains(t, b.Audit(t), mirrortest.AuditRow{Organization: "org_1", Action: "member.joined", Target: "user_00000", Cause: report.SweepID})
 	require.Zero(t, b.sweep(t, d, SweepOptions{}).Repaired)
 }
 
 func TestATombstoneStaysIfTheLookUpDoesNotShowIt(t *testing.T) {
 	t.Parallel()
-	b, d := setup(t), populated(2)
+	b, d := setup(t), mirrortest.Populated(2)
 	b.sweep(t, d, SweepOptions{})
-	b.deliver(t, event(t, "msg_1", "organizationMembership.deleted", 1, membershipObject(0, "org:member", 0)))
-	d.finding = func(r clerksync.Resource, _ clerksync.Reference) { d.remove(r, "orgmem_00000") }
+	b.deliver(t, mirrortest.Event(t, "msg_1", "organizationMembership.deleted", 1, mirrortest.Membership(0, "org:member", 0)))
+	d.Finding = func(r clerksync.Resource, _ clerksync.Reference) { d.Remove(r, "orgmem_00000") }
 	report := b.sweep(t, d, SweepOptions{})
-	require.Equal(t, []string{"orgmem_00000"}, d.finds)
+	require.Equal(t, []string{"orgmem_00000"}, slices.Compact(d.Finds))
 	require.Zero(t, report.Repaired)
-	require.Len(t, b.roles(t), 1)
+	require.Len(t, b.Roles(t), 1)
 }
 
 // TestAListThatShiftsSkipsNobody: deletions move what follows into pages that were read already.
@@ -92,16 +94,16 @@ func TestAListThatShiftsSkipsNobody(t *testing.T) {
 	for _, deleted := range []int{1, 9, 40, 700} {
 		t.Run(fmt.Sprint(deleted), func(t *testing.T) {
 			t.Parallel()
-			b, d := setup(t), populated(2000)
-			d.tamper = func(r clerksync.Resource, p clerksync.PageRequest, _ *clerksync.Page) {
+			b, d := setup(t), mirrortest.Populated(2000)
+			d.Tamper = func(r clerksync.Resource, p clerksync.PageRequest, _ *clerksync.Page) {
 				if r == clerksync.ResourceMembership && p.Offset > 600 {
-					d.tamper = nil
-					d.objects[r] = d.objects[r][deleted:]
+					d.Tamper = nil
+					d.Objects[r] = d.Objects[r][deleted:]
 				}
 			}
 			report := b.sweep(t, d, SweepOptions{})
 			require.False(t, report.Aborted, report.Detail)
-			roles := b.roles(t)
+			roles := b.Roles(t)
 			for n := deleted; n < 2000; n++ {
 				require.Contains(t, roles, fmt.Sprintf("orgmem_%05d", n))
 			}
@@ -112,27 +114,27 @@ func TestAListThatShiftsSkipsNobody(t *testing.T) {
 // TestAMembersRoleIsAsOfWhenClerkWasAsked: two roles exchanged their keys, and no event told of it, nor of their members.
 func TestAMembersRoleIsAsOfWhenClerkWasAsked(t *testing.T) {
 	t.Parallel()
-	b, d := setup(t), populated(2)
+	b, d := setup(t), mirrortest.Populated(2)
 	role := func(id, key, permission string, after int64) map[string]any {
 		return map[string]any{
-			"id": id, "key": key, "name": id, "created_at": t0, "updated_at": t0 + after,
+			"id": id, "key": key, "name": id, "created_at": mirrortest.T0, "updated_at": mirrortest.T0 + after,
 			"permissions": []any{map[string]any{"id": "perm_" + permission, "key": "org:" + permission, "name": permission}},
 		}
 	}
 	for _, name := range []string{"read", "write"} {
-		d.set(clerksync.ResourcePermission, map[string]any{"id": "perm_" + name, "key": "org:" + name, "name": name, "updated_at": t0})
+		d.Set(clerksync.ResourcePermission, map[string]any{"id": "perm_" + name, "key": "org:" + name, "name": name, "updated_at": mirrortest.T0})
 	}
-	d.set(clerksync.ResourceRole, role("role_1", "org:clerk", "read", 0))
-	d.set(clerksync.ResourceRole, role("role_2", "org:lead", "write", 0))
-	d.set(clerksync.ResourceMembership, membershipObject(0, "org:clerk", 1))
-	d.set(clerksync.ResourceMembership, membershipObject(1, "org:lead", 1))
+	d.Set(clerksync.ResourceRole, role("role_1", "org:clerk", "read", 0))
+	d.Set(clerksync.ResourceRole, role("role_2", "org:lead", "write", 0))
+	d.Set(clerksync.ResourceMembership, mirrortest.Membership(0, "org:clerk", 1))
+	d.Set(clerksync.ResourceMembership, mirrortest.Membership(1, "org:lead", 1))
 	b.sweep(t, d, SweepOptions{})
-	d.set(clerksync.ResourceRole, role("role_1", "org:lead", "read", 7))
-	d.set(clerksync.ResourceRole, role("role_2", "org:clerk", "write", 7))
-	d.set(clerksync.ResourceMembership, membershipObject(0, "org:lead", 1))
-	d.set(clerksync.ResourceMembership, membershipObject(1, "org:clerk", 1))
+	d.Set(clerksync.ResourceRole, role("role_1", "org:lead", "read", 7))
+	d.Set(clerksync.ResourceRole, role("role_2", "org:clerk", "write", 7))
+	d.Set(clerksync.ResourceMembership, mirrortest.Membership(0, "org:lead", 1))
+	d.Set(clerksync.ResourceMembership, mirrortest.Membership(1, "org:clerk", 1))
 	b.sweep(t, d, SweepOptions{})
-	standings, err := store.Standings(t.Context(), b.pool,
+	standings, err := store.Standings(t.Context(), b.Pool,
 		store.Pair{UserID: "user_00000", OrganizationID: "org_1"}, store.Pair{UserID: "user_00001", OrganizationID: "org_1"})
 	require.NoError(t, err)
 	require.Equal(t, []string{"org:read"}, standings[0].Permissions)
@@ -142,41 +144,41 @@ func TestAMembersRoleIsAsOfWhenClerkWasAsked(t *testing.T) {
 // TestClerksWordIsFinal: what a delivery from the future says wins against every later one, but not against Clerk.
 func TestClerksWordIsFinal(t *testing.T) {
 	t.Parallel()
-	b, d := setup(t), populated(3)
+	b, d := setup(t), mirrortest.Populated(3)
 	b.sweep(t, d, SweepOptions{})
 	const century = 100 * 365 * 24 * 3600 * 1000
-	b.deliver(t, event(t, "msg_1", "organizationMembership.updated", 1, membershipObject(0, "org:admin", century)))
-	b.deliver(t, event(t, "msg_2", "user.updated", 1, map[string]any{"id": "user_00001", "banned": true, "created_at": t0, "updated_at": t0 + century}))
-	moved := membershipObject(2, "org:member", 0)
+	b.deliver(t, mirrortest.Event(t, "msg_1", "organizationMembership.updated", 1, mirrortest.Membership(0, "org:admin", century)))
+	b.deliver(t, mirrortest.Event(t, "msg_2", "user.updated", 1, map[string]any{"id": "user_00001", "banned": true, "created_at": mirrortest.T0, "updated_at": mirrortest.T0 + century}))
+	moved := mirrortest.Membership(2, "org:member", 0)
 	moved["organization"] = map[string]any{"id": "org_zzz"}
-	b.deliver(t, event(t, "msg_3", "organizationMembership.updated", 1, moved))
-	require.Equal(t, "org:admin", b.roles(t)["orgmem_00000"])
-	require.NotContains(t, b.roles(t), "orgmem_00001")
+	b.deliver(t, mirrortest.Event(t, "msg_3", "organizationMembership.updated", 1, moved))
+	require.Equal(t, "org:admin", b.Roles(t)["orgmem_00000"])
+	require.NotContains(t, b.Roles(t), "orgmem_00001")
 
 	report := b.sweep(t, d, SweepOptions{})
 	require.Equal(t, 3, report.Stale)
-	require.Equal(t, map[string]string{"orgmem_00000": "org:member", "orgmem_00001": "org:member", "orgmem_00002": "org:member"}, b.roles(t))
-	standings, err := store.Standings(t.Context(), b.pool, store.Pair{UserID: "user_00002", OrganizationID: "org_1"})
+	require.Equal(t, map[string]string{"orgmem_00000": "org:member", "orgmem_00001": "org:member", "orgmem_00002": "org:member"}, b.Roles(t))
+	standings, err := store.Standings(t.Context(), b.Pool, store.Pair{UserID: "user_00002", OrganizationID: "org_1"})
 	require.NoError(t, err)
 	require.True(t, standings[0].Member)
 	require.Zero(t, b.sweep(t, d, SweepOptions{}).Stale)
 
-	b.deliver(t, event(t, "msg_4", "organizationMembership.updated", 9, membershipObject(0, "org:admin", 9)))
-	require.Equal(t, "org:admin", b.roles(t)["orgmem_00000"], "real deliveries count again")
+	b.deliver(t, mirrortest.Event(t, "msg_4", "organizationMembership.updated", 9, mirrortest.Membership(0, "org:admin", 9)))
+	require.Equal(t, "org:admin", b.Roles(t)["orgmem_00000"], "real deliveries count again")
 }
 
 // TestWhoJustJoinedIsNotRemovedByAnAnswerFromBefore: Clerk's lists and look-ups may lag behind its webhooks.
 func TestWhoJustJoinedIsNotRemovedByAnAnswerFromBefore(t *testing.T) {
 	t.Parallel()
-	b, d := setup(t), populated(2)
+	b, d := setup(t), mirrortest.Populated(2)
 	b.sweep(t, d, SweepOptions{})
-	b.deliver(t, event(t, "msg_1", "organizationMembership.created", 1, membershipObject(7, "org:member", 1)))
+	b.deliver(t, mirrortest.Event(t, "msg_1", "organizationMembership.created", 1, mirrortest.Membership(7, "org:member", 1)))
 	looked := 0
-	slow, err := NewSweeper(SweeperConfig{Pool: b.pool, Directory: lagging{d, &looked}, Logger: b.logs.logger(), Settle: 3 * time.Second})
+	slow, err := NewSweeper(SweeperConfig{Pool: b.Pool, Directory: lagging{d, &looked}, Logger: b.Logs.Logger(), Settle: 3 * time.Second})
 	require.NoError(t, err)
 	report, err := slow.Run(t.Context(), SweepOptions{})
 	require.NoError(t, err)
 	require.Equal(t, 1, report.Vindicated)
 	require.Zero(t, report.Removed)
-	require.Len(t, b.roles(t), 3)
+	require.Len(t, b.Roles(t), 3)
 }

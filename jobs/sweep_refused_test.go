@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/callmine/rolecall/internal/mirrortest"
 	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
 )
@@ -25,32 +26,22 @@ func domainsOff() refusalError {
 	return refusalError{http.StatusForbidden, "organization_domains_not_enabled", "trace_1"}
 }
 
-// refuse makes the directory refuse the list of a kind, or only its pages from an offset on.
-func (d *directory) refuse(kind clerksync.Resource, from int, err error) {
-	d.listing = func(r clerksync.Resource, p clerksync.PageRequest) error {
-		if r == kind && p.Offset >= from {
-			return err
-		}
-		return nil
-	}
-}
-
 // furnished is a populated directory that has objects of every kind: of the smaller ones as many as
 // are asked for.
-func furnished(members, others int) *directory {
-	d := populated(members)
+func furnished(members, others int) *mirrortest.Directory {
+	d := mirrortest.Populated(members)
 	for n := range others {
-		d.set(clerksync.ResourcePermission, map[string]any{"id": nth("perm", n), "key": "org:a:" + nth("p", n), "created_at": t0, "updated_at": t0})
-		d.set(clerksync.ResourceRole, map[string]any{
-			"id": nth("role", n), "key": "org:" + nth("r", n), "created_at": t0, "updated_at": t0,
-			"permissions": []any{map[string]any{"id": nth("perm", n), "key": "org:a:" + nth("p", n), "created_at": t0, "updated_at": t0}},
+		d.Set(clerksync.ResourcePermission, map[string]any{"id": nth("perm", n), "key": "org:a:" + nth("p", n), "created_at": mirrortest.T0, "updated_at": mirrortest.T0})
+		d.Set(clerksync.ResourceRole, map[string]any{
+			"id": nth("role", n), "key": "org:" + nth("r", n), "created_at": mirrortest.T0, "updated_at": mirrortest.T0,
+			"permissions": []any{map[string]any{"id": nth("perm", n), "key": "org:a:" + nth("p", n), "created_at": mirrortest.T0, "updated_at": mirrortest.T0}},
 		})
-		d.set(clerksync.ResourceInvitation, map[string]any{
+		d.Set(clerksync.ResourceInvitation, map[string]any{
 			"id": nth("orginv", n), "organization_id": "org_1", "email_address": "kim@callmine.test", "role": "org:member",
-			"status": "pending", "created_at": t0, "updated_at": t0,
+			"status": "pending", "created_at": mirrortest.T0, "updated_at": mirrortest.T0,
 		})
-		d.set(clerksync.ResourceDomain, map[string]any{
-			"id": nth("orgdmn", n), "organization_id": "org_1", "name": nth("a", n) + ".test", "created_at": t0, "updated_at": t0,
+		d.Set(clerksync.ResourceDomain, map[string]any{
+			"id": nth("orgdmn", n), "organization_id": "org_1", "name": nth("a", n) + ".test", "created_at": mirrortest.T0, "updated_at": mirrortest.T0,
 		})
 	}
 	return d
@@ -65,12 +56,6 @@ func dispensable() map[clerksync.Resource]string {
 		clerksync.ResourcePermission: "permissions", clerksync.ResourceRole: "roles", clerksync.ResourceInvitation: "invitations",
 		clerksync.ResourceDomain: "domains",
 	}
-}
-
-// alive counts the objects of a table that have no tombstone.
-func (b *bundle) alive(t *testing.T, table string) int {
-	t.Helper()
-	return b.count(t, "SELECT count(*) FROM rolecall."+table+" WHERE deleted_at IS NULL")
 }
 
 // TestARefusedListIsLeftOut: the sweep goes through, repairs what it sees, removes nothing of the
@@ -108,26 +93,26 @@ func testARefusedList(t *testing.T, answer refusalError, kind clerksync.Resource
 	b, d := setup(t), furnished(3, others)
 	table := dispensable()[kind]
 	b.sweep(t, d, SweepOptions{})
-	d.refuse(kind, from, answer)
-	d.remove(clerksync.ResourceMembership, "orgmem_00001") // a removal that no webhook told
-	d.remove(kind, d.objects[kind][1]["id"].(string), d.objects[kind][others-1]["id"].(string))
-	d.finds = nil
+	d.Refuse(kind, from, answer)
+	d.Remove(clerksync.ResourceMembership, "orgmem_00001") // a removal that no webhook told
+	d.Remove(kind, d.Objects[kind][1]["id"].(string), d.Objects[kind][others-1]["id"].(string))
+	d.Finds = nil
 
 	report := b.sweep(t, d, SweepOptions{})
 	require.False(t, report.Aborted, report.Detail)
 	require.Equal(t, []Refused{{Explanation: answer.Explain(), Resource: kind}}, report.Refused)
-	require.Equal(t, []string{"orgmem_00001"}, d.finds, "nothing of the kind is looked up")
-	require.Len(t, b.roles(t), 2)
-	require.Equal(t, others, b.alive(t, table), "nothing of the kind is removed")
-	require.Equal(t, 2, b.count(t, "SELECT count(*) FROM rolecall.sweeps WHERE state = 'clean'"))
-	require.Contains(t, b.logs.String(), `"resource":"`+string(kind)+`"`)
-	require.Contains(t, b.logs.String(), `"code":"`+answer.Code+`"`)
+	require.Equal(t, []string{"orgmem_00001"}, slices.Compact(d.Finds), "nothing of the kind is looked up")
+	require.Len(t, b.Roles(t), 2)
+	require.Equal(t, others, b.Alive(t, table), "nothing of the kind is removed")
+	require.Equal(t, 2, b.Count(t, "SELECT count(*) FROM rolecall.sweeps WHERE state = 'clean'"))
+	require.Contains(t, b.Logs.String(), `"resource":"`+string(kind)+`"`)
+	require.Contains(t, b.Logs.String(), `"code":"`+answer.Code+`"`)
 
-	d.listing = nil
+	d.Listing = nil
 	report = b.sweep(t, d, SweepOptions{})
 	require.Empty(t, report.Refused)
 	require.Equal(t, 2, report.Removed)
-	require.Equal(t, others-2, b.alive(t, table))
+	require.Equal(t, others-2, b.Alive(t, table))
 }
 
 // TestANeededListThatIsRefusedStopsTheSweep, and what it says isn't about the key.
@@ -139,14 +124,14 @@ func TestANeededListThatIsRefusedStopsTheSweep(t *testing.T) {
 				t.Parallel()
 				b, d := setup(t), furnished(3, 2)
 				b.sweep(t, d, SweepOptions{})
-				d.remove(clerksync.ResourceMembership, "orgmem_00001")
-				d.refuse(kind, 0, refusalError{http.StatusForbidden, "organization_not_enabled_in_instance", "trace_9"})
+				d.Remove(clerksync.ResourceMembership, "orgmem_00001")
+				d.Refuse(kind, 0, refusalError{http.StatusForbidden, "organization_not_enabled_in_instance", "trace_9"})
 				report := b.sweep(t, d, opts)
 				require.Equal(t, ReasonListRefused, report.Reason)
 				require.Equal(t, fmt.Sprintf("the list of %ss is refused: status 403, organization_not_enabled_in_instance (trace trace_9)", kind), report.Detail)
-				require.Len(t, b.roles(t), 3)
+				require.Len(t, b.Roles(t), 3)
 
-				d.refuse(kind, 0, refusalError{http.StatusForbidden, "", ""})
+				d.Refuse(kind, 0, refusalError{http.StatusForbidden, "", ""})
 				report = b.sweep(t, d, opts)
 				require.Equal(t, ReasonListingIncomplete, report.Reason, "a proxy may change its mind")
 				require.Contains(t, report.Detail, "403")
@@ -158,8 +143,8 @@ func TestANeededListThatIsRefusedStopsTheSweep(t *testing.T) {
 // TestOnlyA401IsAboutTheKey.
 func TestOnlyA401IsAboutTheKey(t *testing.T) {
 	t.Parallel()
-	b, d := setup(t), populated(1)
-	d.refuse(clerksync.ResourceDomain, 0, errors.Join(clerksync.ErrUnauthorized, refusalError{http.StatusUnauthorized, "clerk_key_invalid", "trace_3"}))
+	b, d := setup(t), mirrortest.Populated(1)
+	d.Refuse(clerksync.ResourceDomain, 0, errors.Join(clerksync.ErrUnauthorized, refusalError{http.StatusUnauthorized, "clerk_key_invalid", "trace_3"}))
 	report := b.sweep(t, d, SweepOptions{})
 	require.Equal(t, ReasonUnauthorized, report.Reason)
 	require.Contains(t, report.Detail, "CLERK_SECRET_KEY")
@@ -173,13 +158,13 @@ func TestARefusedInstanceStopsTheSweep(t *testing.T) {
 		ReasonListRefused:       refusalError{http.StatusForbidden, "authorization_invalid", "trace_4"},
 		ReasonListingIncomplete: refusalError{http.StatusForbidden, "", ""},
 	} {
-		b, d := setup(t), populated(1)
-		d.err = answer
+		b, d := setup(t), mirrortest.Populated(1)
+		d.Err = answer
 		report := b.sweep(t, d, SweepOptions{})
 		require.Equal(t, want, report.Reason)
 		require.Contains(t, report.Detail, "GET /instance is refused: status 403")
-		require.Empty(t, d.pages)
-		require.Equal(t, 1, b.count(t, "SELECT count(*) FROM rolecall.sweeps WHERE state = 'aborted'"))
+		require.Empty(t, d.Pages)
+		require.Equal(t, 1, b.Count(t, "SELECT count(*) FROM rolecall.sweeps WHERE state = 'aborted'"))
 	}
 }
 
@@ -194,12 +179,12 @@ func TestARefusedLookUpKeepsNothingElseFromBeingRepaired(t *testing.T) {
 		t.Run(string(kind), func(t *testing.T) {
 			t.Parallel()
 			b, d := setup(t), furnished(3, 3)
-			d.set(clerksync.ResourceOrganization, organizationObject("org_2"))
+			d.Set(clerksync.ResourceOrganization, mirrortest.Organization("org_2"))
 			b.sweep(t, d, SweepOptions{})
-			d.remove(kind, id)
-			d.remove(clerksync.ResourceMembership, "orgmem_00002")
-			d.remove(clerksync.ResourceDomain, "orgdmn_0002")
-			d.refusing = func(_ clerksync.Resource, ref clerksync.Reference) error {
+			d.Remove(kind, id)
+			d.Remove(clerksync.ResourceMembership, "orgmem_00002")
+			d.Remove(clerksync.ResourceDomain, "orgdmn_0002")
+			d.Refusing = func(_ clerksync.Resource, ref clerksync.Reference) error {
 				if ref.ID == id {
 					return refusalError{http.StatusForbidden, "resource_forbidden", "trace_5"}
 				}
@@ -215,8 +200,8 @@ func TestARefusedLookUpKeepsNothingElseFromBeingRepaired(t *testing.T) {
 				Explanation: clerksync.Explanation{Status: 403, Code: "resource_forbidden", TraceID: "trace_5"}, Resource: kind, LookUps: 1,
 			}}, report.Refused)
 			require.Equal(t, 2, report.Removed)
-			require.NotContains(t, b.roles(t), "orgmem_00002")
-			require.Equal(t, 1, b.count(t, "SELECT count(*) FROM rolecall.live_objects WHERE id = '"+id+"'"), "it stays")
+			require.NotContains(t, b.Roles(t), "orgmem_00002")
+			require.Equal(t, 1, b.Count(t, "SELECT count(*) FROM rolecall.live_objects WHERE id = '"+id+"'"), "it stays")
 		})
 	}
 }
@@ -226,14 +211,14 @@ func TestManyRefusedLookUpsOfOneKindEndThem(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), furnished(1, 100)
 	b.sweep(t, d, SweepOptions{})
-	d.objects[clerksync.ResourceDomain] = nil
-	d.finds = nil
-	d.refusing = func(clerksync.Resource, clerksync.Reference) error { return domainsOff() }
+	d.Objects[clerksync.ResourceDomain] = nil
+	d.Finds = nil
+	d.Refusing = func(clerksync.Resource, clerksync.Reference) error { return domainsOff() }
 	report := b.sweep(t, d, SweepOptions{})
 	require.False(t, report.Aborted, report.Detail)
-	require.Len(t, d.finds, maxRefusedLookUps)
+	require.Len(t, slices.Compact(d.Finds), maxRefusedLookUps)
 	require.Equal(t, 100, report.Refused[0].LookUps)
-	require.Equal(t, 100, b.alive(t, "domains"))
+	require.Equal(t, 100, b.Alive(t, "domains"))
 }
 
 // TestNothingIsExhumedOfAKindThatIsRefused, nor while its look-ups are.
@@ -241,18 +226,18 @@ func TestNothingIsExhumedOfAKindThatIsRefused(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), furnished(1, 3)
 	b.sweep(t, d, SweepOptions{})
-	b.exec(t, "UPDATE rolecall.domains SET deleted_at = now(), deleted_cause = 'sweep_1' WHERE id = 'orgdmn_0001'")
-	d.refusing = func(clerksync.Resource, clerksync.Reference) error { return domainsOff() }
+	b.Exec(t, "UPDATE rolecall.domains SET deleted_at = now(), deleted_cause = 'sweep_1' WHERE id = 'orgdmn_0001'")
+	d.Refusing = func(clerksync.Resource, clerksync.Reference) error { return domainsOff() }
 	report := b.sweep(t, d, SweepOptions{})
 	require.False(t, report.Aborted, report.Detail)
-	require.Equal(t, 2, b.alive(t, "domains"))
-	d.refuse(clerksync.ResourceDomain, 0, domainsOff())
-	d.refusing = nil
+	require.Equal(t, 2, b.Alive(t, "domains"))
+	d.Refuse(clerksync.ResourceDomain, 0, domainsOff())
+	d.Refusing = nil
 	require.False(t, b.sweep(t, d, SweepOptions{}).Aborted)
-	require.Equal(t, 2, b.alive(t, "domains"))
-	d.listing = nil
+	require.Equal(t, 2, b.Alive(t, "domains"))
+	d.Listing = nil
 	b.sweep(t, d, SweepOptions{})
-	require.Equal(t, 3, b.alive(t, "domains"))
+	require.Equal(t, 3, b.Alive(t, "domains"))
 }
 
 // TestARefusalOutlivesItsProcess: a process dies after Clerk refused a list, and the next one
@@ -262,7 +247,7 @@ func TestARefusalOutlivesItsProcess(t *testing.T) {
 	b, d := setup(t), furnished(3, 3)
 	b.sweep(t, d, SweepOptions{})
 	ctx, cancel := context.WithCancel(t.Context())
-	d.listing = func(r clerksync.Resource, _ clerksync.PageRequest) error {
+	d.Listing = func(r clerksync.Resource, _ clerksync.PageRequest) error {
 		switch r {
 		case clerksync.ResourceRole:
 			return domainsOff()
@@ -275,13 +260,13 @@ func TestARefusalOutlivesItsProcess(t *testing.T) {
 	}
 	_, err := b.sweeper(t, d).Run(ctx, SweepOptions{})
 	require.ErrorIs(t, err, context.Canceled)
-	d.listing = nil
-	d.objects[clerksync.ResourceRole] = nil
+	d.Listing = nil
+	d.Objects[clerksync.ResourceRole] = nil
 	report := b.sweep(t, d, SweepOptions{})
 	require.Equal(t, "sweep_2", report.SweepID, "it goes on")
 	require.Len(t, report.Refused, 1)
-	require.Equal(t, 3, b.alive(t, "roles"))
-	require.NotContains(t, d.finds, "role_0001")
+	require.Equal(t, 3, b.Alive(t, "roles"))
+	require.NotContains(t, d.Finds, "role_0001")
 }
 
 // TestPermissionsThatClerkDoesNotListComeWithTheirRoles: a fresh installation knows what roles
@@ -289,10 +274,10 @@ func TestARefusalOutlivesItsProcess(t *testing.T) {
 func TestPermissionsThatClerkDoesNotListComeWithTheirRoles(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), furnished(1, 1)
-	d.set(clerksync.ResourceMembership, membershipObject(0, "org:r_0000", 0))
-	d.refuse(clerksync.ResourcePermission, 0, refusalError{http.StatusForbidden, "authorization_invalid", ""})
+	d.Set(clerksync.ResourceMembership, mirrortest.Membership(0, "org:r_0000", 0))
+	d.Refuse(clerksync.ResourcePermission, 0, refusalError{http.StatusForbidden, "authorization_invalid", ""})
 	require.False(t, b.sweep(t, d, SweepOptions{}).Aborted)
-	standings, err := store.Standings(t.Context(), b.pool, store.Pair{UserID: "user_00000", OrganizationID: "org_1"})
+	standings, err := store.Standings(t.Context(), b.Pool, store.Pair{UserID: "user_00000", OrganizationID: "org_1"})
 	require.NoError(t, err)
 	require.Equal(t, []string{"org:a:p_0000"}, standings[0].Permissions)
 }
@@ -301,12 +286,12 @@ func TestPermissionsThatClerkDoesNotListComeWithTheirRoles(t *testing.T) {
 func TestWithoutRolesTheSnapshotCounts(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), furnished(1, 1)
-	member := membershipObject(0, "org:r_0000", 0)
+	member := mirrortest.Membership(0, "org:r_0000", 0)
 	member["permissions"] = []string{"org:a:snapshot"}
-	d.set(clerksync.ResourceMembership, member)
-	d.refuse(clerksync.ResourceRole, 0, refusalError{http.StatusForbidden, "authorization_invalid", ""})
+	d.Set(clerksync.ResourceMembership, member)
+	d.Refuse(clerksync.ResourceRole, 0, refusalError{http.StatusForbidden, "authorization_invalid", ""})
 	require.False(t, b.sweep(t, d, SweepOptions{}).Aborted)
-	standings, err := store.Standings(t.Context(), b.pool, store.Pair{UserID: "user_00000", OrganizationID: "org_1"})
+	standings, err := store.Standings(t.Context(), b.Pool, store.Pair{UserID: "user_00000", OrganizationID: "org_1"})
 	require.NoError(t, err)
 	require.Equal(t, []string{"org:a:snapshot"}, standings[0].Permissions)
 }
@@ -318,13 +303,13 @@ func TestASweepOfOneOrganizationGoesOnWithoutAList(t *testing.T) {
 	for _, opts := range []SweepOptions{{OrganizationID: "org_1"}, {DryRun: true}, {OrganizationID: "org_1", DryRun: true}} {
 		b, d := setup(t), furnished(3, 3)
 		b.sweep(t, d, SweepOptions{})
-		d.remove(clerksync.ResourceMembership, "orgmem_00001")
-		d.objects[clerksync.ResourceDomain] = nil
-		d.refuse(clerksync.ResourceDomain, 0, domainsOff())
+		d.Remove(clerksync.ResourceMembership, "orgmem_00001")
+		d.Objects[clerksync.ResourceDomain] = nil
+		d.Refuse(clerksync.ResourceDomain, 0, domainsOff())
 		report := b.sweep(t, d, opts)
 		require.False(t, report.Aborted, report.Detail)
 		require.True(t, slices.ContainsFunc(report.Refused, func(f Refused) bool { return f.Code == "organization_domains_not_enabled" }))
 		require.Equal(t, 1, report.Extra)
-		require.Equal(t, 3, b.alive(t, "domains"))
+		require.Equal(t, 3, b.Alive(t, "domains"))
 	}
 }
