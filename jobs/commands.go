@@ -197,7 +197,7 @@ func (r *commandRun) recordIn(ctx context.Context, tx pgx.Tx, facts []clerksync.
 		return nil, err
 	}
 	var changes clerksync.Changes
-	if news := known.News(facts); len(news) > 0 {
+	if news := known.Compare(facts).Unknown; len(news) > 0 {
 		locked, err := store.LockMirror(ctx, tx, news)
 		if err != nil {
 			return nil, err

@@ -147,7 +147,7 @@ func observeIn(ctx context.Context, tx pgx.Tx, facts []clerksync.Facts, askedAt 
 	if err != nil {
 		return err
 	}
-	news := known.News(facts)
+	news := known.Compare(facts).Unknown
 	if len(news) == 0 {
 		return nil
 	}

@@ -144,25 +144,25 @@ func (r *sweepRun) apply(ctx context.Context, tx pgx.Tx, a answer, report *Sweep
 	if err != nil {
 		return nil, nil, err
 	}
-	news := known.News(a.facts)
-	doubtful, err := r.doubtfulOf(ctx, tx, a, known.Mirror, followed.doubtful)
-	if err != nil || len(news) == 0 {
+	compared := known.Compare(a.facts)
+	doubtful, err := r.doubtfulOf(ctx, tx, a, compared, followed.doubtful)
+	if err != nil || len(compared.Unknown) == 0 {
 		return nil, doubtful, err
 	}
-	found, err := r.change(ctx, tx, a, news, report)
+	found, err := r.change(ctx, tx, a, compared.Unknown, report)
 	return found, doubtful, err
 }
 
 // doubtfulOf returns which objects Clerk showed otherwise than later versions here say, or shadowed by another one that
 // ended, unless they changed after it was asked.
-func (r *sweepRun) doubtfulOf(ctx context.Context, tx pgx.Tx, a answer, known clerksync.Mirror, shadowed []string) ([]clerksync.Reference, error) {
+func (r *sweepRun) doubtfulOf(ctx context.Context, tx pgx.Tx, a answer, compared clerksync.Comparison, shadowed []string) ([]clerksync.Reference, error) {
 	var refs []clerksync.Reference
 	var ids []string
 	for _, f := range a.facts {
 		if a.settling || a.listed && slices.Contains(r.progress.Tail, f.Subject) { // the page before has settled it
 			continue
 		}
-		if known.Contradicted(f) || slices.Contains(shadowed, f.Subject) {
+		if compared.Contradicted[f.Subject] || slices.Contains(shadowed, f.Subject) {
 			refs, ids = append(refs, f.Reference()), append(ids, f.Subject)
 		}
 	}

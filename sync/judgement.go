@@ -25,14 +25,8 @@ type Judgement struct {
 	Behind     bool  // some of the answer is older than what is applied here
 }
 
-// Contradicted reports whether the mirror has other values for the subject of the facts, which Clerk's API showed, than these, and
-// would keep them because of their versions. The facts must have been merged before.
-func (m Mirror) Contradicted(f Facts) bool {
-	j := m.Judge(f, Circumstances{})
-	return j.Behind || j.Overruling.Subject != ""
-}
-
-// Judge says what of an answer of Clerk's API about the subject of the facts counts. The facts must have been merged before.
+// Judge says what of a look-up's answer about the subject of the facts counts. What is newer than what is applied here counts,
+// too, so the answer needn't have been merged before.
 func (m Mirror) Judge(f Facts, c Circumstances) Judgement {
 	f = f.Own()
 	j := Judgement{Overruling: Facts{Subject: f.Subject}}

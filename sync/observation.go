@@ -162,19 +162,6 @@ func (f Facts) Version() Version {
 	return Newest(registers)
 }
 
-// News returns what of the facts, which Clerk's API showed, the mirror doesn't know. It merges them into the mirror.
-func (m Mirror) News(facts []Facts) []Facts {
-	var news []Facts
-	for _, f := range facts {
-		changed := NewMirror()
-		m.apply(application{observed: true}, f, changed)
-		if of := f.of(changed); !of.empty() {
-			news = append(news, of)
-		}
-	}
-	return news
-}
-
 // of returns what of the facts is about objects of the mirror.
 func (f Facts) of(m Mirror) Facts {
 	return Facts{
