@@ -1,14 +1,12 @@
 package jobs
 
 import (
-	"context"
 	"fmt"
 	"slices"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"github.com/callmine/rolecall/internal/clerksim"
@@ -152,32 +150,6 @@ func TestOverlappingJobs(t *testing.T) {
 	require.Len(t, b.Mirror(t).Memberships, len(ids))
 }
 
-// TestTwoWorkersFirstHearOfOneObject: neither finds a row to lock, and neither may overwrite what the other wrote.
-func TestTwoWorkersFirstHearOfOneObject(t *testing.T) {
-	t.Parallel()
-	deliveries := []clerksync.Delivery{
-		mirrortest.Event(t, "msg_1", "user.updated", 1, map[string]any{"id": "user_1", "first_name": "Kim", "updated_at": mirrortest.T0}),
-		mirrortest.Event(t, "msg_2", "user.updated", 2, map[string]any{"id": "user_1", "last_name": "Doe", "updated_at": mirrortest.T0}),
-	}
-	b := setup(t)
-	b.Insert(t, deliveries...)
-	firstTx, err := b.Pool.Begin(t.Context())
-	require.NoError(t, err)
-	defer func() { _ = firstTx.Rollback(context.Background()) }()
-	_, err = apply(t.Context(), firstTx, []string{"msg_1"}, nil)
-	require.NoError(t, err)
-
-	done := make(chan error)
-	go func() {
-		_, err := b.apply(t.Context(), "msg_2")
-		done <- err
-	}()
-	b.UntilBlocked(t, 1)
-	require.NoError(t, firstTx.Commit(t.Context()))
-	require.NoError(t, <-done)
-	require.Equal(t, mirrortest.Play(t, deliveries...), b.Mirror(t))
-}
-
 // TestWorkersDoNotDeadlock sends many deliveries about few objects through small batches and many workers, in orders
 // that differ from batch to batch.
 func TestWorkersDoNotDeadlock(t *testing.T) {
@@ -210,26 +182,4 @@ func TestWorkersDoNotDeadlock(t *testing.T) {
 	close(batches)
 	wg.Wait()
 	require.Equal(t, mirrortest.Play(t, deliveries...), b.Mirror(t))
-}
-
-// brokenTx panics where the mirror would be locked.
-type brokenTx struct{ pgx.Tx }
-
-func (tx brokenTx) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error) {
-	if ids, ok := args[0].([]string); ok && slices.Contains(ids, "user_poison") {
-		panic("out of range")
-	}
-	return tx.Tx.Query(ctx, sql, args...)
-}
-
-func TestAPanicIsAnError(t *testing.T) {
-	t.Parallel()
-	b := setup(t)
-	b.Insert(t, mirrortest.UserNamed(t, "msg_1", "user_poison", "Kim", 1))
-	err := pgx.BeginFunc(t.Context(), b.Pool, func(tx pgx.Tx) error {
-		_, err := apply(t.Context(), brokenTx{Tx: tx}, []string{"msg_1"}, nil)
-		return err
-	})
-	require.ErrorContains(t, err, "panic: out of range")
-	require.Equal(t, "received", b.Ledger(t, "msg_1").State)
 }

@@ -106,15 +106,6 @@ func (b *bundle) holdCommits(t *testing.T) (release func()) {
 	return b.Hold(t, "LOCK TABLE rolecall.deliveries IN EXCLUSIVE MODE")
 }
 
-// deliver applies a delivery at once, as if it had come now.
-func (b *bundle) deliver(t *testing.T, d clerksync.Delivery) {
-	t.Helper()
-	d.ReceivedAt = time.Now()
-	b.Insert(t, d)
-	_, err := b.apply(t.Context(), d.ID)
-	require.NoError(t, err)
-}
-
 // sweeper returns a sweeper of the directory into the bundle's database.
 func (b *bundle) sweeper(t *testing.T, d Directory) *Sweeper {
 	t.Helper()

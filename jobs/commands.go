@@ -1,6 +1,7 @@
 package jobs
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/callmine/rolecall/jobs/merge"
 	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
 )
@@ -47,7 +49,7 @@ type Commands interface {
 // CommanderConfig configures a [Commander].
 type CommanderConfig struct {
 	// Pool is where commands are recorded and the mirror is changed.
-	Pool DB
+	Pool merge.DB
 	// Clerk is asked with the calls of one command.
 	Clerk Commands
 	// Allowed says whether Clerk may be asked: the secret key must be of the mirror's instance. Optional.
@@ -62,8 +64,8 @@ type CommanderConfig struct {
 // Commander gives commands to Clerk and brings what they change into the mirror. A command is recorded before Clerk is asked, so
 // that whoever hears of the change first, be it a webhook, knows who made it.
 type Commander struct {
-	cfg    CommanderConfig
-	shares *store.Shares // of the pool, for each organization
+	cfg  CommanderConfig
+	pool *merge.Pool
 }
 
 // NewCommander returns a commander.
@@ -82,7 +84,7 @@ func NewCommander(cfg CommanderConfig) (*Commander, error) {
 	if cfg.LookAgainAfter == 0 {
 		cfg.LookAgainAfter = defaultLookAgainAfter
 	}
-	return &Commander{cfg: cfg, shares: store.NewShares(1)}, nil
+	return &Commander{cfg: cfg, pool: merge.NewPool(cfg.Pool, 0)}, nil
 }
 
 // Run carries a command out and returns the answer that was made from the mirror after it, or what was answered before to the same
@@ -133,20 +135,15 @@ type commandRun struct {
 	made  bool // somebody has told of what it changed then
 }
 
-// shared is the pool, of which the command's organization uses no more than its share. Who creates one is in its place.
-func (r *commandRun) shared() shared {
-	of := r.command.OrganizationID
-	if of == "" {
-		of = r.command.Actor
-	}
-	return shared{pool: r.cfg.Pool, shares: r.shares, workspace: of}
-}
+// workspace is whose share of the pool the command uses: its organization's, or its actor's while there is none.
+func (r *commandRun) workspace() string { return cmp.Or(r.command.OrganizationID, r.command.Actor) }
 
 // begin records the command, or returns what was answered to an earlier one with the same key.
 func (r *commandRun) begin(ctx context.Context, key store.CommandKey) (answered json.RawMessage, err error) {
-	err = r.shared().inTx(ctx, func(tx pgx.Tx) error {
-		var earlier *store.EarlierCommand
-		if r.askedAt, earlier, err = store.BeginCommand(ctx, tx, r.id, r.command, key); err == nil && earlier != nil {
+	err = r.pool.Tx(ctx, r.workspace(), merge.Retry{Locks: merge.LockPatience}, func(tx pgx.Tx) error {
+		askedAt, earlier, err := store.BeginCommand(ctx, tx, r.id, r.command, key)
+		r.askedAt = askedAt
+		if err == nil && earlier != nil {
 			answered, err = r.resume(ctx, tx, *earlier)
 		}
 		return err
@@ -179,36 +176,16 @@ func (r *commandRun) resume(ctx context.Context, tx pgx.Tx, earlier store.Earlie
 
 // record brings what Clerk answered into the mirror, audits it and ends the command, in one transaction.
 func (r *commandRun) record(ctx context.Context, facts []clerksync.Facts) (answered json.RawMessage, err error) {
-	for range maxRaces {
-		err = r.shared().inTx(ctx, func(tx pgx.Tx) (err error) {
-			answered, err = r.recordIn(ctx, tx, facts)
-			return err
-		})
-		if err == nil || ctx.Err() != nil || blameFor(err) != ofCircumstances {
-			break
-		}
-	}
+	err = r.pool.Tx(ctx, r.workspace(), merge.Thorough(), func(tx pgx.Tx) (err error) {
+		answered, err = r.recordIn(ctx, tx, facts)
+		return err
+	})
 	return answered, err
 }
 
 func (r *commandRun) recordIn(ctx context.Context, tx pgx.Tx, facts []clerksync.Facts) (json.RawMessage, error) {
-	known, err := store.ReadMirror(ctx, tx, facts)
-	if err != nil {
-		return nil, err
-	}
-	var changes clerksync.Changes
-	if news := known.Compare(facts).Unknown; len(news) > 0 {
-		locked, err := store.LockMirror(ctx, tx, news)
-		if err != nil {
-			return nil, err
-		}
-		changes = locked.ObserveAll(news, r.askedAt.UnixMilli(), r.id)
-		if err := store.SaveMirror(ctx, tx, locked, changes.Mirror); err != nil {
-			return nil, err
-		}
-	}
-	outcome := store.Outcome{Entries: changes.Entries, Changed: changes.Mirror, Recorded: r.id}
-	if err := store.Finish(ctx, tx, outcome, r.askedAt); err != nil {
+	observed := merge.Observed{Facts: facts, AskedAt: r.askedAt, Cause: r.id, Command: r.id}
+	if _, err := merge.Observation(ctx, tx, observed); err != nil {
 		return nil, err
 	}
 	if err := store.NameCommand(ctx, tx, r.id, r.askedAt, r.command); err != nil {
@@ -234,7 +211,7 @@ func (r *commandRun) fail(ctx context.Context, err error) {
 func (r *commandRun) end(ctx context.Context, state store.CommandState) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
 	defer cancel()
-	err := r.shared().inTurn(ctx, func() error { return store.EndCommand(ctx, r.cfg.Pool, r.id, r.askedAt, state, nil) })
+	err := r.pool.InTurn(ctx, r.workspace(), func() error { return store.EndCommand(ctx, r.cfg.Pool, r.id, r.askedAt, state, nil) })
 	if err != nil {
 		r.cfg.Logger.WarnContext(ctx, "record the end of a command", "command_id", r.id, "error", err)
 	}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/callmine/rolecall/jobs/merge"
 	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
 )
@@ -35,7 +36,8 @@ func (r *commandRun) confirmActor(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := observe(ctx, r.shared(), facts, r.askedAt, cause); err != nil {
+	observed := merge.Observed{Facts: facts, AskedAt: r.askedAt, Cause: cause}
+	if err := merge.Lookup(ctx, r.pool, r.workspace(), observed); err != nil {
 		return fmt.Errorf("record actor: %w", err)
 	}
 	return r.hooks.May(ctx, r.cfg.Pool)
@@ -44,7 +46,7 @@ func (r *commandRun) confirmActor(ctx context.Context) error {
 // seen reads a membership that Clerk shows, and looks the user up unless it says that the account may act: not every answer says so,
 // and as a nested copy it doesn't count.
 func (r *commandRun) seen(ctx context.Context, pair store.Pair, found []json.RawMessage, cause string) ([]clerksync.Facts, error) {
-	facts, err := read(clerksync.ResourceMembership, found, r.askedAt, cause)
+	facts, err := merge.Read(clerksync.ResourceMembership, found, r.askedAt, cause)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", clerksync.ErrUnavailable, err)
 	}
@@ -62,7 +64,7 @@ func (r *commandRun) seen(ctx context.Context, pair store.Pair, found []json.Raw
 	if err != nil {
 		return nil, fmt.Errorf("look up actor: %w", err)
 	}
-	account, err := read(clerksync.ResourceUser, user, r.askedAt, cause)
+	account, err := merge.Read(clerksync.ResourceUser, user, r.askedAt, cause)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", clerksync.ErrUnavailable, err)
 	}
@@ -79,7 +81,7 @@ func (r *commandRun) unseen(ctx context.Context, pair store.Pair, cause string) 
 		return nil, nil, nil
 	case err != nil:
 		return nil, nil, err
-	case m.JoinedAt.Sub(r.askedAt).Abs() < defaultSettle: // one from the future isn't young for ever
+	case m.JoinedAt.Sub(r.askedAt).Abs() < merge.DefaultSettle: // one from the future isn't young for ever
 		return nil, nil, nil
 	}
 	select {

@@ -23,9 +23,11 @@ func (r *commandRun) send(ctx context.Context) ([]clerksync.Facts, error) {
 	if err := r.confirmActor(ctx); err != nil {
 		return nil, err
 	}
-	if err := r.shared().inTurn(ctx, func() error { return store.SendCommand(ctx, r.cfg.Pool, r.id, r.askedAt) }); errors.Is(err, store.ErrOutlived) {
+	err := r.pool.InTurn(ctx, r.workspace(), func() error { return store.SendCommand(ctx, r.cfg.Pool, r.id, r.askedAt) })
+	if errors.Is(err, store.ErrOutlived) {
 		return nil, clerksync.ErrInProgress
-	} else if err != nil {
+	}
+	if err != nil {
 		return nil, err
 	}
 	switch c := r.command; c.Action {

@@ -8,9 +8,9 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/callmine/rolecall/jobs/merge"
 	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
 )
@@ -30,8 +30,8 @@ type RefresherConfig struct {
 // Refresher asks Clerk about one user at the moment at which the answer matters: somebody who has just joined is here before
 // the webhook is. It never lifts a tombstone: a look-up made right after a removal may still show the member.
 type Refresher struct {
-	cfg RefresherConfig
-	db  shared
+	cfg  RefresherConfig
+	pool *merge.Pool
 }
 
 // refreshConns is how many of the pool's connections change the mirror for look-ups at once: workers need the others.
@@ -49,7 +49,7 @@ func NewRefresher(cfg RefresherConfig) (*Refresher, error) {
 	case cfg.UserMemberships == nil:
 		return nil, errors.New("refresher: UserMemberships is missing")
 	}
-	return &Refresher{cfg: cfg, db: shared{pool: cfg.Pool, shares: store.NewShares(1), all: store.NewShares(refreshConns)}}, nil
+	return &Refresher{cfg: cfg, pool: merge.NewPool(cfg.Pool, refreshConns)}, nil
 }
 
 // Refresh brings what Clerk knows of a user in an organization into the mirror. It returns nil once that is done, whatever
@@ -78,7 +78,7 @@ func (r *Refresher) refresh(ctx context.Context, workspace string, ask func(cont
 		return fmt.Errorf("look up memberships: %w", err)
 	}
 	cause := clerksync.LookupCause(rand.Text())
-	facts, err := read(clerksync.ResourceMembership, objects, askedAt, cause)
+	facts, err := merge.Read(clerksync.ResourceMembership, objects, askedAt, cause)
 	if err != nil {
 		return err
 	}
@@ -86,9 +86,7 @@ func (r *Refresher) refresh(ctx context.Context, workspace string, ask func(cont
 	if err != nil {
 		return err
 	}
-	db := r.db
-	db.workspace = workspace
-	return observe(ctx, db, append(users, facts...), askedAt, cause)
+	return merge.Lookup(ctx, r.pool, workspace, merge.Observed{Facts: append(users, facts...), AskedAt: askedAt, Cause: cause})
 }
 
 // strangers looks up the users of whom the mirror knows at most nested copies: those needn't say that somebody is banned.
@@ -109,55 +107,5 @@ func (r *Refresher) strangers(ctx context.Context, memberships []clerksync.Facts
 	if err != nil {
 		return nil, fmt.Errorf("look up user: %w", err)
 	}
-	return read(clerksync.ResourceUser, objects, askedAt, cause)
-}
-
-// read decodes what a look-up showed. What can't be read is left out, unless it is all of it.
-func read(resource clerksync.Resource, objects []json.RawMessage, askedAt time.Time, cause string) ([]clerksync.Facts, error) {
-	var facts []clerksync.Facts
-	var unreadable error
-	for _, raw := range objects {
-		f, err := clerksync.DecodeObservation(clerksync.Observation{
-			Resource: resource, Object: raw, AskedAt: askedAt.UnixMilli(), Cause: cause,
-		})
-		if err != nil {
-			unreadable = fmt.Errorf("read %s: %w", resource, err)
-			continue
-		}
-		facts = append(facts, f)
-	}
-	if len(facts) == 0 {
-		return nil, unreadable
-	}
-	return facts, nil
-}
-
-// observe merges what a look-up showed into the mirror.
-func observe(ctx context.Context, db shared, facts []clerksync.Facts, askedAt time.Time, cause string) error {
-	return db.raced(ctx, func(tx pgx.Tx) error { return observeIn(ctx, tx, facts, askedAt, cause) })
-}
-
-func observeIn(ctx context.Context, tx pgx.Tx, facts []clerksync.Facts, askedAt time.Time, cause string) error {
-	followed, err := followers(ctx, tx, answer{facts: facts, askedAt: askedAt}, lags{settle: defaultSettle, reads: defaultReadLag})
-	if err != nil {
-		return err
-	}
-	facts = followed.facts
-	known, err := store.ReadMirror(ctx, tx, facts)
-	if err != nil {
-		return err
-	}
-	news := known.Compare(facts).Unknown
-	if len(news) == 0 {
-		return nil
-	}
-	locked, err := store.LockMirror(ctx, tx, news)
-	if err != nil {
-		return err
-	}
-	changes := locked.ObserveAll(news, askedAt.UnixMilli(), cause)
-	if err := store.SaveMirror(ctx, tx, locked, changes.Mirror); err != nil {
-		return err
-	}
-	return store.Finish(ctx, tx, store.Outcome{Entries: changes.Entries, Changed: changes.Mirror}, askedAt)
+	return merge.Read(clerksync.ResourceUser, objects, askedAt, cause)
 }

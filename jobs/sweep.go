@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/callmine/rolecall/jobs/merge"
 	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
 )
@@ -64,10 +65,10 @@ func (c SweeperConfig) withDefaults() SweeperConfig {
 		c.MaxRemovalRatio = defaultRemovalRatio
 	}
 	if c.Settle == 0 {
-		c.Settle = defaultSettle
+		c.Settle = merge.DefaultSettle
 	}
 	if c.ReadLag == 0 {
-		c.ReadLag = defaultReadLag
+		c.ReadLag = merge.DefaultReadLag
 	}
 	if c.PageSize == 0 {
 		c.PageSize = maxPageSize

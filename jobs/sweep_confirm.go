@@ -9,17 +9,13 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/callmine/rolecall/jobs/merge"
 	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-const (
-	// confirmBatch is how many objects to look up are read at once.
-	confirmBatch = 1000
-	// defaultSettle is how long something must have been known here before a look-up may contradict it: an answer given
-	// sooner could be of before, if not all of Clerk knows at once.
-	defaultSettle = 10 * time.Second
-)
+// confirmBatch is how many objects to look up are read at once.
+const confirmBatch = 1000
 
 // brake stops a sweep that would remove more memberships than is plausible, before it looks anything up: those that weren't
 // listed, and those whose organization or user wasn't. Somebody has to confirm it.
@@ -269,12 +265,5 @@ func (r *sweepRun) waitUntil(ctx context.Context, at time.Time) error {
 	if err != nil {
 		return err
 	}
-	timer := time.NewTimer(at.Sub(now))
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return merge.Wait(ctx, at.Sub(now))
 }

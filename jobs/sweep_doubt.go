@@ -8,18 +8,14 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/callmine/rolecall/jobs/merge"
 	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-const (
-	// defaultReadLag is how long Clerk's reads may be behind before two of its dates that contradict each other are taken for
-	// an error of clocks. Replicas lag by seconds.
-	defaultReadLag = 10 * time.Minute
-	// maxBehind is how many objects a sweep looks up because Clerk listed them in an old state. Of the others the listing
-	// itself counts: so many mean that Clerk's reads are behind as a whole.
-	maxBehind = 50
-)
+// maxBehind is how many objects a sweep looks up because Clerk listed them in an old state. Of the others the listing
+// itself counts: so many mean that Clerk's reads are behind as a whole.
+const maxBehind = 50
 
 // doubt is what keeps an answer about one object from being believed.
 type doubt struct {
@@ -106,15 +102,15 @@ func (r *sweepRun) doubtAbout(ctx context.Context, a answer) (doubt, error) {
 	if err != nil {
 		return doubt{}, err
 	}
-	followed, err := followers(ctx, r.conn, a, r.lags())
+	followed, err := merge.Follow(ctx, r.conn, a.facts, a.askedAt, r.lags())
 	d := doubt{
 		judgement: known.Judge(a.facts[0], clerksync.Circumstances{
 			AskedAt: a.askedAt.UnixMilli(), Settled: !lately, Trusted: r.opts.TrustClerk,
 		}),
-		shadowed: len(followed.doubtful) > 0, follows: followed.marked,
+		shadowed: len(followed.Shadowed) > 0, follows: followed.Marked,
 	}
 	contradicts := d.judgement.Behind || d.judgement.Overruling.Subject != ""
-	d.recent = contradicts && justNow || followed.recent
+	d.recent = contradicts && justNow || followed.Recent
 	return d, err
 }
 
@@ -180,50 +176,4 @@ func (r *sweepRun) tooYoung(ctx context.Context, id string, askedAt time.Time) (
 	return len(changed) > 0, err
 }
 
-func (r *sweepRun) lags() lags { return lags{settle: r.cfg.Settle, reads: r.cfg.ReadLag} }
-
-// lags are how long after something became known here an answer may contradict it, at all and also against its dates.
-type lags struct{ settle, reads time.Duration }
-
-// followed is what Clerk's answer says of memberships whose pair has another one that ended and ranks above them.
-type followed struct {
-	facts    []clerksync.Facts // with the word that those that follow are alive
-	marked   bool              // some follow
-	doubtful []string          // the others
-	recent   bool              // an end became known here a moment ago, so that the answer may be from before it
-}
-
-// followers finds out which memberships that Clerk shows came after others of their pair, although these rank above them.
-func followers(ctx context.Context, db store.DBTX, a answer, l lags) (followed, error) {
-	out := followed{facts: slices.Clone(a.facts)}
-	var shown []clerksync.Membership
-	for _, f := range a.facts {
-		shown = append(shown, f.Memberships...)
-	}
-	if len(shown) == 0 {
-		return out, nil
-	}
-	ended, err := store.EndedAfter(ctx, db, shown)
-	if err != nil {
-		return out, err
-	}
-	for i, f := range a.facts {
-		others := ended[f.Subject]
-		if len(others) == 0 || len(f.Memberships) == 0 {
-			continue
-		}
-		follows := true
-		for _, o := range others {
-			age := a.askedAt.Sub(time.UnixMilli(o.Tombstone.ReceivedAt))
-			recent := o.Tombstone.Final() && age < l.settle // an answer that doesn't show the other isn't of before its end
-			out.recent = out.recent || recent
-			follows = follows && !recent && f.Memberships[0].Follows(o, age > l.reads)
-		}
-		if follows {
-			out.facts[i], out.marked = f.AliveAfter(others...), true
-		} else {
-			out.doubtful = append(out.doubtful, f.Subject)
-		}
-	}
-	return out, nil
-}
+func (r *sweepRun) lags() merge.Lags { return merge.Lags{Settle: r.cfg.Settle, Read: r.cfg.ReadLag} }

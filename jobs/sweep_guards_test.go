@@ -132,7 +132,7 @@ func TestTheBrakeCountsWhatGoesWithItsOrganization(t *testing.T) {
 func TestAKeyOfAnotherInstanceIsRefusedBeforeAnythingIsRead(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), mirrortest.Populated(1)
-	b.deliver(t, mirrortest.Event(t, "msg_1", "organization.created", 1, mirrortest.Organization("org_1")))
+	b.Deliver(t, mirrortest.Event(t, "msg_1", "organization.created", 1, mirrortest.Organization("org_1")))
 	d.InstanceID = "ins_other"
 	report := b.sweep(t, d, SweepOptions{})
 	require.Equal(t, ReasonWrongInstance, report.Reason)

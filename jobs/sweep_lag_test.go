@@ -27,10 +27,10 @@ func TestAnOldAnswerLetsNobodyIn(t *testing.T) {
 	require.Len(t, b.Roles(t), 5)
 	demoted := mirrortest.Membership(1, "org:member", 9000)
 	banned := map[string]any{"id": "user_00002", "banned": true, "created_at": mirrortest.T0, "updated_at": mirrortest.T0 + 9000}
-	b.deliver(t, mirrortest.Event(t, "msg_1", "organizationMembership.deleted", 9001, mirrortest.Membership(0, "org:admin", 0)))
-	b.deliver(t, mirrortest.Event(t, "msg_2", "organizationMembership.updated", 9001, demoted))
-	b.deliver(t, mirrortest.Event(t, "msg_3", "user.updated", 9001, banned))
-	b.deliver(t, mirrortest.Event(t, "msg_4", "user.deleted", 9001, map[string]any{"id": "user_00003", "deleted": true}))
+	b.Deliver(t, mirrortest.Event(t, "msg_1", "organizationMembership.deleted", 9001, mirrortest.Membership(0, "org:admin", 0)))
+	b.Deliver(t, mirrortest.Event(t, "msg_2", "organizationMembership.updated", 9001, demoted))
+	b.Deliver(t, mirrortest.Event(t, "msg_3", "user.updated", 9001, banned))
+	b.Deliver(t, mirrortest.Event(t, "msg_4", "user.deleted", 9001, map[string]any{"id": "user_00003", "deleted": true}))
 	want := map[string]string{"orgmem_00001": "org:member", "orgmem_00004": "org:admin"}
 	require.Equal(t, want, b.Roles(t))
 	entries := len(b.Audit(t))
@@ -70,8 +70,8 @@ func TestADryRunReportsAnOldAnswer(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), mirrortest.Populated(2)
 	b.sweep(t, d, SweepOptions{})
-	b.deliver(t, mirrortest.Event(t, "msg_1", "organizationMembership.deleted", 9001, mirrortest.Membership(0, "org:member", 0)))
-	b.deliver(t, mirrortest.Event(t, "msg_2", "organizationMembership.updated", 9001, mirrortest.Membership(1, "org:admin", 9000)))
+	b.Deliver(t, mirrortest.Event(t, "msg_1", "organizationMembership.deleted", 9001, mirrortest.Membership(0, "org:member", 0)))
+	b.Deliver(t, mirrortest.Event(t, "msg_2", "organizationMembership.updated", 9001, mirrortest.Membership(1, "org:admin", 9000)))
 	var found []store.FoundDrift
 	report := b.sweep(t, d, SweepOptions{DryRun: true, Found: func(f store.FoundDrift) { found = append(found, f) }})
 	require.Equal(t, 2, report.Behind)
@@ -89,8 +89,8 @@ func TestAnOperatorMayTrustClerk(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), mirrortest.Populated(2)
 	b.sweep(t, d, SweepOptions{})
-	b.deliver(t, mirrortest.Event(t, "msg_1", "organizationMembership.updated", 9001, mirrortest.Membership(0, "org:admin", 9000)))
-	b.deliver(t, mirrortest.Event(t, "msg_2", "organizationMembership.deleted", 9001, mirrortest.Membership(1, "org:member", 0)))
+	b.Deliver(t, mirrortest.Event(t, "msg_1", "organizationMembership.updated", 9001, mirrortest.Membership(0, "org:admin", 9000)))
+	b.Deliver(t, mirrortest.Event(t, "msg_2", "organizationMembership.deleted", 9001, mirrortest.Membership(1, "org:member", 0)))
 	report := b.sweep(t, d, SweepOptions{TrustClerk: true})
 	require.Equal(t, map[string]string{"orgmem_00000": "org:member"}, b.Roles(t))
 	require.Equal(t, 1, report.Stale)
@@ -105,7 +105,7 @@ func TestASweepDoesNotLiftWhileClerksReadsAreBehind(t *testing.T) {
 	b.sweep(t, d, SweepOptions{})
 	d.Remove(clerksync.ResourceMembership, "orgmem_00000")
 	require.Equal(t, 1, b.sweep(t, d, SweepOptions{}).Removed, "its event was lost")
-	b.deliver(t, mirrortest.Event(t, "msg_1", "organizationMembership.updated", 9001, mirrortest.Membership(1, "org:guest", 9000)))
+	b.Deliver(t, mirrortest.Event(t, "msg_1", "organizationMembership.updated", 9001, mirrortest.Membership(1, "org:guest", 9000)))
 	d.Set(clerksync.ResourceMembership, mirrortest.Membership(0, "org:member", 0)) // as before both
 	report := b.sweep(t, d, SweepOptions{})
 	require.Equal(t, 2, report.Behind)
@@ -120,8 +120,8 @@ func TestAnOldAnswerRemovesNobodyWhoJoinedLately(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), mirrortest.Populated(3)
 	b.sweep(t, d, SweepOptions{})
-	b.deliver(t, mirrortest.Event(t, "msg_1", "organizationMembership.updated", 9001, mirrortest.Membership(1, "org:guest", 9000)))
-	b.deliver(t, mirrortest.Event(t, "msg_2", "organizationMembership.created", 9001, mirrortest.Membership(7, "org:member", 9000)))
+	b.Deliver(t, mirrortest.Event(t, "msg_1", "organizationMembership.updated", 9001, mirrortest.Membership(1, "org:guest", 9000)))
+	b.Deliver(t, mirrortest.Event(t, "msg_2", "organizationMembership.created", 9001, mirrortest.Membership(7, "org:member", 9000)))
 	report := b.sweep(t, d, SweepOptions{})
 	require.Equal(t, 2, report.Behind)
 	require.Zero(t, report.Removed)
@@ -159,11 +159,11 @@ func TestAMembershipThatClerkDatesBeforeTheEndedOne(t *testing.T) {
 			b, d := setup(t), mirrortest.NewDirectory()
 			d.Member(0, "org:admin")
 			d.Remove(clerksync.ResourceMembership, "orgmem_00000")
-			b.deliver(t, mirrortest.Event(t, "msg_1", "organizationMembership.created", 100_001, first()))
-			b.deliver(t, mirrortest.Event(t, "msg_2", "organizationMembership.deleted", 150_000, first()))
+			b.Deliver(t, mirrortest.Event(t, "msg_1", "organizationMembership.created", 100_001, first()))
+			b.Deliver(t, mirrortest.Event(t, "msg_2", "organizationMembership.deleted", 150_000, first()))
 			shown := again(c.created, c.updated)
 			if c.event {
-				b.deliver(t, mirrortest.Event(t, "msg_3", "organizationMembership.created", 160_000, shown))
+				b.Deliver(t, mirrortest.Event(t, "msg_3", "organizationMembership.created", 160_000, shown))
 				require.Equal(t, map[string]string{"orgmem_again": "org:member"}, b.Roles(t))
 				return
 			}
@@ -196,8 +196,8 @@ func TestAReadOfBeforeShowsNoEarlierMembership(t *testing.T) {
 	b.sweep(t, d, SweepOptions{})
 	again := mirrortest.Membership(0, "org:member", 60_000)
 	again["id"], again["created_at"] = "orgmem_again", mirrortest.T0+60_000
-	b.deliver(t, mirrortest.Event(t, "msg_1", "organizationMembership.created", 60_001, again))
-	b.deliver(t, mirrortest.Event(t, "msg_2", "organizationMembership.deleted", 70_000, again))
+	b.Deliver(t, mirrortest.Event(t, "msg_1", "organizationMembership.created", 60_001, again))
+	b.Deliver(t, mirrortest.Event(t, "msg_2", "organizationMembership.deleted", 70_000, again))
 	require.Empty(t, b.Roles(t))
 	require.Equal(t, 1, b.sweep(t, d, SweepOptions{}).Behind)
 	require.Empty(t, b.Roles(t))
@@ -216,7 +216,7 @@ func TestManyOldAnswersAreNotLookedUpEach(t *testing.T) {
 	b, d := setup(t), mirrortest.Populated(maxBehind+20)
 	b.sweep(t, d, SweepOptions{})
 	for n := range maxBehind + 20 {
-		b.deliver(t, mirrortest.Event(t, "msg_"+mirrortest.Membership(n, "", 0)["id"].(string), "organizationMembership.updated", 9001, mirrortest.Membership(n, "org:guest", 9000)))
+		b.Deliver(t, mirrortest.Event(t, "msg_"+mirrortest.Membership(n, "", 0)["id"].(string), "organizationMembership.updated", 9001, mirrortest.Membership(n, "org:guest", 9000)))
 	}
 	d.Finds = nil
 	require.Equal(t, maxBehind+20, b.sweep(t, d, SweepOptions{}).Behind)
@@ -231,8 +231,8 @@ func TestAMembershipInTheShadowOfALostEnd(t *testing.T) {
 	d.Remove(clerksync.ResourceMembership, "orgmem_00000")
 	last, ended := mirrortest.Membership(0, "org:member", 8), mirrortest.Membership(0, "org:admin", 48)
 	last["id"], last["created_at"], ended["created_at"] = "orgmem_last", mirrortest.T0+8, mirrortest.T0+48
-	b.deliver(t, mirrortest.Event(t, "msg_1", "organizationMembership.created", 56, ended))
-	b.deliver(t, mirrortest.Event(t, "msg_2", "organizationMembership.created", 22, last))
+	b.Deliver(t, mirrortest.Event(t, "msg_1", "organizationMembership.created", 56, ended))
+	b.Deliver(t, mirrortest.Event(t, "msg_2", "organizationMembership.created", 22, last))
 	require.Equal(t, map[string]string{"orgmem_00000": "org:admin"}, b.Roles(t))
 	d.Set(clerksync.ResourceMembership, last)
 	report := b.sweep(t, d, SweepOptions{})
@@ -246,7 +246,7 @@ func TestDoubtsOutliveACutOff(t *testing.T) {
 	b, d := setup(t), mirrortest.Populated(3)
 	b.sweep(t, d, SweepOptions{})
 	for n := range 3 {
-		b.deliver(t, mirrortest.Event(t, fmt.Sprintf("msg_%d", n), "organizationMembership.updated", 9001, mirrortest.Membership(n, "org:guest", 9000)))
+		b.Deliver(t, mirrortest.Event(t, fmt.Sprintf("msg_%d", n), "organizationMembership.updated", 9001, mirrortest.Membership(n, "org:guest", 9000)))
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	d.Finding = func(clerksync.Resource, clerksync.Reference) { d.Finding = nil; cancel() }
@@ -262,7 +262,7 @@ func TestTrustDoesNotContinueADistrustingSweep(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), mirrortest.Populated(2)
 	b.sweep(t, d, SweepOptions{})
-	b.deliver(t, mirrortest.Event(t, "msg_1", "organizationMembership.updated", 9001, mirrortest.Membership(0, "org:guest", 9000)))
+	b.Deliver(t, mirrortest.Event(t, "msg_1", "organizationMembership.updated", 9001, mirrortest.Membership(0, "org:guest", 9000)))
 	ctx, cancel := context.WithCancel(t.Context())
 	d.Listing = func(r clerksync.Resource, _ clerksync.PageRequest) error {
 		if r == clerksync.ResourceInvitation {
@@ -289,12 +289,12 @@ func TestAnAnswerDoesNotOutrankANewerMembership(t *testing.T) {
 	second, third := mirrortest.Membership(0, "org:member", 50), mirrortest.Membership(0, "org:guest", 60_000)
 	second["id"], second["created_at"] = "orgmem_second", mirrortest.T0+50
 	third["id"], third["created_at"] = "orgmem_third", mirrortest.T0+60_000
-	b.deliver(t, mirrortest.Event(t, "msg_1", "organizationMembership.created", 51, second))
-	b.deliver(t, mirrortest.Event(t, "msg_2", "organizationMembership.deleted", 55, second))
-	b.deliver(t, mirrortest.Event(t, "msg_3", "organizationMembership.created", 60_001, third))
+	b.Deliver(t, mirrortest.Event(t, "msg_1", "organizationMembership.created", 51, second))
+	b.Deliver(t, mirrortest.Event(t, "msg_2", "organizationMembership.deleted", 55, second))
+	b.Deliver(t, mirrortest.Event(t, "msg_3", "organizationMembership.created", 60_001, third))
 	require.Equal(t, map[string]string{"orgmem_third": "org:guest"}, b.Roles(t))
 	b.sweep(t, d, SweepOptions{}) // still shows the first
 	require.NotContains(t, b.Roles(t), "orgmem_00000")
-	b.deliver(t, mirrortest.Event(t, "msg_4", "organizationMembership.deleted", 70_000, third))
+	b.Deliver(t, mirrortest.Event(t, "msg_4", "organizationMembership.deleted", 70_000, third))
 	require.Empty(t, b.Roles(t))
 }

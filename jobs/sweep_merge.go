@@ -9,12 +9,10 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/callmine/rolecall/jobs/merge"
 	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
 )
-
-// maxMergeAttempts is how often a page is merged again at once because a webhook was first, or held a row for long.
-const maxMergeAttempts = 5
 
 // answer is what Clerk showed at one time, of objects of one resource.
 type answer struct {
@@ -112,92 +110,45 @@ func (r *sweepRun) save(ctx context.Context, next progress) error {
 	return store.SaveSweep(ctx, r.conn, r.sweep)
 }
 
-// inTx runs a transaction on the connection that holds the lock, again if it was in the way of webhooks, or they of it. It waits
-// briefly for each lock, and longer in between: a page holds rows of many workspaces.
+// inTx runs a transaction on the connection that holds the lock. It waits briefly for each lock, and longer in between: a page
+// holds rows of many workspaces.
 func (r *sweepRun) inTx(ctx context.Context, do func(pgx.Tx) error) error {
-	until := time.Now().Add(maxMergeAttempts * lockPatience)
-	for attempt := 1; ; attempt++ {
-		err := pgx.BeginTxFunc(ctx, r.conn, bounds{lock: lockWait}.options(), do)
-		switch {
-		case err == nil || ctx.Err() != nil || r.conn.Conn().IsClosed() || blameFor(err) != ofCircumstances:
-			return err
-		case isCode(err, lockNotAvailable) && time.Now().Before(until) && waitFor(ctx, lockPause) == nil:
-		case attempt >= maxMergeAttempts:
-			return err
+	trying, giveUp := context.WithCancel(ctx)
+	defer giveUp()
+	return merge.Thorough().Run(trying, func() error {
+		err := pgx.BeginTxFunc(ctx, r.conn, merge.Bounds{Lock: merge.LockWait}.Options(), do)
+		if r.conn.Conn().IsClosed() { // and the lock of sweeps is gone
+			giveUp()
 		}
-	}
+		return err
+	})
 }
 
 // apply merges an answer into the mirror, and counts what it showed to differ. What changed after Clerk was asked is
 // left alone. It returns which objects Clerk showed otherwise than later versions here say.
 func (r *sweepRun) apply(ctx context.Context, tx pgx.Tx, a answer, report *SweepReport) ([]store.FoundDrift, []clerksync.Reference, error) {
-	if a.final {
-		found, err := r.change(ctx, tx, a, a.facts, report)
-		return found, nil, err
-	}
-	followed, err := followers(ctx, tx, a, r.lags())
+	merged, err := merge.Observation(ctx, tx, merge.Observed{
+		Facts: a.facts, AskedAt: a.askedAt, Cause: report.SweepID, Lags: r.lags(),
+		SpareNewer: true, Overrule: a.final, DryRun: r.sweep.DryRun,
+	})
 	if err != nil {
 		return nil, nil, err
 	}
-	a.facts = followed.facts
-	known, err := store.ReadMirror(ctx, tx, a.facts)
+	at := updatedAt(merged.Facts)
+	drift := r.count(a, merged, at, report)
+	found, err := store.RecordDrift(ctx, tx, a.resource, drift, r.untold(), !r.sweep.DryRun)
 	if err != nil {
 		return nil, nil, err
-	}
-	compared := known.Compare(a.facts)
-	doubtful, err := r.doubtfulOf(ctx, tx, a, compared, followed.doubtful)
-	if err != nil || len(compared.Unknown) == 0 {
-		return nil, doubtful, err
-	}
-	found, err := r.change(ctx, tx, a, compared.Unknown, report)
-	return found, doubtful, err
-}
-
-// doubtfulOf returns which objects Clerk showed otherwise than later versions here say, or shadowed by another one that
-// ended, unless they changed after it was asked.
-func (r *sweepRun) doubtfulOf(ctx context.Context, tx pgx.Tx, a answer, compared clerksync.Comparison, shadowed []string) ([]clerksync.Reference, error) {
-	var refs []clerksync.Reference
-	var ids []string
-	for _, f := range a.facts {
-		if a.settling || a.listed && slices.Contains(r.progress.Tail, f.Subject) { // the page before has settled it
-			continue
-		}
-		if compared.Contradicted[f.Subject] || slices.Contains(shadowed, f.Subject) {
-			refs, ids = append(refs, f.Reference()), append(ids, f.Subject)
-		}
-	}
-	if len(refs) == 0 {
-		return nil, nil
-	}
-	changed, err := store.ChangedAfter(ctx, tx, ids, a.askedAt)
-	return slices.DeleteFunc(refs, func(ref clerksync.Reference) bool { return slices.Contains(changed, ref.ID) }), err
-}
-
-// change merges what is new.
-func (r *sweepRun) change(ctx context.Context, tx pgx.Tx, a answer, news []clerksync.Facts, report *SweepReport) ([]store.FoundDrift, error) {
-	locked, news, err := r.take(ctx, tx, a, news)
-	if err != nil {
-		return nil, err
-	}
-	merge := locked.ObserveAll
-	if a.final {
-		merge = locked.OverruleAll
-	}
-	changes := merge(news, a.askedAt.UnixMilli(), report.SweepID)
-	at := updatedAt(news)
-	r.count(a, news, &changes, at, report)
-	found, err := store.RecordDrift(ctx, tx, a.resource, changes.Drift, r.untold(), !r.sweep.DryRun)
-	if err != nil {
-		return nil, err
 	}
 	report.noteNewest(found, at)
-	if r.sweep.DryRun {
-		return found, nil
-	}
-	if err := store.SaveMirror(ctx, tx, locked, changes.Mirror); err != nil {
-		return nil, err
-	}
-	return found, store.Finish(ctx, tx, store.Outcome{Entries: changes.Entries, Changed: changes.Mirror}, a.askedAt)
+	return found, r.raised(a, merged.Doubtful), nil
+}
+
+// raised returns the doubts that an answer raises. The page before has settled those of the objects that two pages share.
+func (r *sweepRun) raised(a answer, doubtful []clerksync.Reference) []clerksync.Reference {
+	return slices.DeleteFunc(doubtful, func(ref clerksync.Reference) bool {
+		return a.settling || a.listed && slices.Contains(r.progress.Tail, ref.ID)
+	})
 }
 
 // untold returns the cause of drift that no delivery tells of. Until one sweep of everything went
@@ -209,46 +160,27 @@ func (r *sweepRun) untold() store.DriftCause {
 	return store.CauseUndelivered
 }
 
-// count counts what differed. An object that is gone is drift too, and takes others along.
-func (r *sweepRun) count(a answer, news []clerksync.Facts, changes *clerksync.Changes, at map[string]time.Time, report *SweepReport) {
+// count counts what differed, and returns it. An object that is gone is drift too, and takes others along.
+func (r *sweepRun) count(a answer, merged merge.Merged, at map[string]time.Time, report *SweepReport) []clerksync.Drift {
+	drift := merged.Drift
 	if r.sweep.DryRun && a.listed { // nothing is written, so that what two pages share is found twice
-		changes.Drift = slices.DeleteFunc(changes.Drift, func(d clerksync.Drift) bool { return slices.Contains(r.progress.Tail, d.ID) })
+		drift = slices.DeleteFunc(drift, func(d clerksync.Drift) bool { return slices.Contains(r.progress.Tail, d.ID) })
 	}
-	for _, d := range changes.Drift {
+	for _, d := range drift {
 		report.count(a.resource, d.Difference, 1)
 	}
 	if a.gone == nil {
-		return
+		return drift
 	}
 	id := a.facts[len(a.facts)-1].Subject
-	if !slices.ContainsFunc(news, func(f clerksync.Facts) bool { return f.Subject == id }) {
-		return // it changed here meanwhile, and is left alone
+	if !slices.ContainsFunc(merged.Facts, func(f clerksync.Facts) bool { return f.Subject == id }) {
+		return drift // it changed here meanwhile, and is left alone
 	}
 	for kind, n := range a.gone {
 		report.count(kind, clerksync.Extra, n)
 	}
-	changes.Drift, at[id] = append(changes.Drift, clerksync.Drift{ID: id, Difference: clerksync.Extra}), r.lastClean
-}
-
-// take returns what the mirror knows of what is new, locked unless nothing is to be changed, and what of the news may be merged.
-func (r *sweepRun) take(ctx context.Context, tx pgx.Tx, a answer, news []clerksync.Facts) (store.Locked, []clerksync.Facts, error) {
-	lock := store.LockMirror
-	if r.sweep.DryRun {
-		lock = store.ReadMirror
-	}
-	locked, err := lock(ctx, tx, news)
-	if err != nil {
-		return locked, nil, err
-	}
-	subjects := make([]string, len(news))
-	for i, f := range news {
-		subjects[i] = f.Subject
-	}
-	changed, err := store.ChangedAfter(ctx, tx, subjects, a.askedAt)
-	if err != nil {
-		return locked, nil, err
-	}
-	return locked, slices.DeleteFunc(news, func(f clerksync.Facts) bool { return slices.Contains(changed, f.Subject) }), nil
+	at[id] = r.lastClean
+	return append(drift, clerksync.Drift{ID: id, Difference: clerksync.Extra})
 }
 
 // updatedAt returns when the subjects of facts were last updated at Clerk.

@@ -26,8 +26,8 @@ func TestAWebhookThatRacesTheSweepWins(t *testing.T) {
 		d.Tamper = nil
 		page.Objects[0] = mirrortest.JSON(t, stale)
 		// While the answer is under way: member 0 is demoted within the same millisecond by a clock that is behind ours, member 1 goes.
-		b.deliver(t, mirrortest.Event(t, "msg_1", "organizationMembership.updated", occurred, mirrortest.Membership(0, "org:guest", 0)))
-		b.deliver(t, mirrortest.Event(t, "msg_2", "organizationMembership.deleted", occurred, mirrortest.Membership(1, "org:member", 0)))
+		b.Deliver(t, mirrortest.Event(t, "msg_1", "organizationMembership.updated", occurred, mirrortest.Membership(0, "org:guest", 0)))
+		b.Deliver(t, mirrortest.Event(t, "msg_2", "organizationMembership.deleted", occurred, mirrortest.Membership(1, "org:member", 0)))
 	}
 	report := b.sweep(t, d, SweepOptions{})
 	require.Equal(t, map[string]string{"orgmem_00000": "org:guest", "orgmem_00002": "org:member"}, b.Roles(t))
@@ -43,7 +43,7 @@ func TestAMemberWhoJoinsDuringTheSweepStays(t *testing.T) {
 	d.Tamper = func(r clerksync.Resource, _ clerksync.PageRequest, _ *clerksync.Page) {
 		if r == clerksync.ResourceInvitation {
 			d.Tamper = nil
-			b.deliver(t, mirrortest.Event(t, "msg_1", "organizationMembership.created", 1, mirrortest.Membership(7, "org:member", 1)))
+			b.Deliver(t, mirrortest.Event(t, "msg_1", "organizationMembership.created", 1, mirrortest.Membership(7, "org:member", 1)))
 		}
 	}
 	report := b.sweep(t, d, SweepOptions{})
@@ -80,7 +80,7 @@ func TestATombstoneStaysIfTheLookUpDoesNotShowIt(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), mirrortest.Populated(2)
 	b.sweep(t, d, SweepOptions{})
-	b.deliver(t, mirrortest.Event(t, "msg_1", "organizationMembership.deleted", 1, mirrortest.Membership(0, "org:member", 0)))
+	b.Deliver(t, mirrortest.Event(t, "msg_1", "organizationMembership.deleted", 1, mirrortest.Membership(0, "org:member", 0)))
 	d.Finding = func(r clerksync.Resource, _ clerksync.Reference) { d.Remove(r, "orgmem_00000") }
 	report := b.sweep(t, d, SweepOptions{})
 	require.Equal(t, []string{"orgmem_00000"}, slices.Compact(d.Finds))
@@ -147,11 +147,11 @@ func TestClerksWordIsFinal(t *testing.T) {
 	b, d := setup(t), mirrortest.Populated(3)
 	b.sweep(t, d, SweepOptions{})
 	const century = 100 * 365 * 24 * 3600 * 1000
-	b.deliver(t, mirrortest.Event(t, "msg_1", "organizationMembership.updated", 1, mirrortest.Membership(0, "org:admin", century)))
-	b.deliver(t, mirrortest.Event(t, "msg_2", "user.updated", 1, map[string]any{"id": "user_00001", "banned": true, "created_at": mirrortest.T0, "updated_at": mirrortest.T0 + century}))
+	b.Deliver(t, mirrortest.Event(t, "msg_1", "organizationMembership.updated", 1, mirrortest.Membership(0, "org:admin", century)))
+	b.Deliver(t, mirrortest.Event(t, "msg_2", "user.updated", 1, map[string]any{"id": "user_00001", "banned": true, "created_at": mirrortest.T0, "updated_at": mirrortest.T0 + century}))
 	moved := mirrortest.Membership(2, "org:member", 0)
 	moved["organization"] = map[string]any{"id": "org_zzz"}
-	b.deliver(t, mirrortest.Event(t, "msg_3", "organizationMembership.updated", 1, moved))
+	b.Deliver(t, mirrortest.Event(t, "msg_3", "organizationMembership.updated", 1, moved))
 	require.Equal(t, "org:admin", b.Roles(t)["orgmem_00000"])
 	require.NotContains(t, b.Roles(t), "orgmem_00001")
 
@@ -163,7 +163,7 @@ func TestClerksWordIsFinal(t *testing.T) {
 	require.True(t, standings[0].Member)
 	require.Zero(t, b.sweep(t, d, SweepOptions{}).Stale)
 
-	b.deliver(t, mirrortest.Event(t, "msg_4", "organizationMembership.updated", 9, mirrortest.Membership(0, "org:admin", 9)))
+	b.Deliver(t, mirrortest.Event(t, "msg_4", "organizationMembership.updated", 9, mirrortest.Membership(0, "org:admin", 9)))
 	require.Equal(t, "org:admin", b.Roles(t)["orgmem_00000"], "real deliveries count again")
 }
 
@@ -172,7 +172,7 @@ func TestWhoJustJoinedIsNotRemovedByAnAnswerFromBefore(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), mirrortest.Populated(2)
 	b.sweep(t, d, SweepOptions{})
-	b.deliver(t, mirrortest.Event(t, "msg_1", "organizationMembership.created", 1, mirrortest.Membership(7, "org:member", 1)))
+	b.Deliver(t, mirrortest.Event(t, "msg_1", "organizationMembership.created", 1, mirrortest.Membership(7, "org:member", 1)))
 	looked := 0
 	slow, err := NewSweeper(SweeperConfig{Pool: b.Pool, Directory: lagging{d, &looked}, Logger: b.Logs.Logger(), Settle: 3 * time.Second})
 	require.NoError(t, err)

@@ -100,7 +100,7 @@ func TestUsersAreListedByCursorOrElseByOffset(t *testing.T) {
 func TestASweepOfOneOrganizationTouchesNoOther(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), mirrortest.Populated(3)
-	b.deliver(t, mirrortest.Event(t, "msg_1", "organizationMembership.created", 1, map[string]any{
+	b.Deliver(t, mirrortest.Event(t, "msg_1", "organizationMembership.created", 1, map[string]any{
 		"id": "orgmem_other", "role": "org:member", "created_at": mirrortest.T0, "updated_at": mirrortest.T0,
 		"organization": map[string]any{"id": "org_2"}, "public_user_data": map[string]any{"user_id": "user_x"},
 	}))
@@ -171,7 +171,7 @@ func TestARefreshLetsInWhoJustJoined(t *testing.T) {
 	require.NoError(t, refresher.Refresh(t.Context(), "user_00000", "org_1"))
 	require.Len(t, b.Audit(t), 2, "nothing new")
 
-	b.deliver(t, mirrortest.Event(t, "msg_1", "organizationMembership.deleted", 1, mirrortest.Membership(0, "org:member", 0)))
+	b.Deliver(t, mirrortest.Event(t, "msg_1", "organizationMembership.deleted", 1, mirrortest.Membership(0, "org:member", 0)))
 	require.NoError(t, refresher.Refresh(t.Context(), "user_00000", "org_1"))
 	require.NotContains(t, b.Roles(t), "orgmem_00000", "an answer right after a removal may be of before")
 	d.Member(7, "org:member")

@@ -12,6 +12,7 @@ import (
 
 	"github.com/callmine/rolecall/internal/pgtest"
 	"github.com/callmine/rolecall/internal/testlog"
+	"github.com/callmine/rolecall/jobs/merge"
 	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
 )
@@ -100,5 +101,26 @@ func (b *DB) UntilBlocked(t testing.TB, n int) {
 func (b *DB) Insert(t testing.TB, deliveries ...clerksync.Delivery) {
 	t.Helper()
 	_, err := store.InsertDeliveries(t.Context(), b.Pool, deliveries)
+	require.NoError(t, err)
+}
+
+// Apply applies deliveries of the ledger in one transaction, as a worker does.
+func (b *DB) Apply(ctx context.Context, svixIDs ...string) (finished []clerksync.Delivery, err error) {
+	err = merge.Retry{}.Run(ctx, func() error {
+		return pgx.BeginFunc(ctx, b.Pool, func(tx pgx.Tx) error {
+			done, err := merge.Deliveries(ctx, tx, merge.Batch{SvixIDs: svixIDs})
+			finished = done.Deliveries
+			return err
+		})
+	})
+	return finished, err
+}
+
+// Deliver applies a delivery at once, as if it had come now.
+func (b *DB) Deliver(t testing.TB, d clerksync.Delivery) {
+	t.Helper()
+	d.ReceivedAt = time.Now()
+	b.Insert(t, d)
+	_, err := b.Apply(t.Context(), d.ID)
 	require.NoError(t, err)
 }
