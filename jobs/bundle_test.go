@@ -2,7 +2,6 @@ package jobs
 
 import (
 	"context"
-	"errors"
 	"maps"
 	"slices"
 	"testing"
@@ -12,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/callmine/rolecall/internal/mirrortest"
+	"github.com/callmine/rolecall/jobs/sweep"
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
@@ -107,24 +107,11 @@ func (b *bundle) holdCommits(t *testing.T) (release func()) {
 }
 
 // sweeper returns a sweeper of the directory into the bundle's database.
-func (b *bundle) sweeper(t *testing.T, d Directory) *Sweeper {
+func (b *bundle) sweeper(t *testing.T, d sweep.Clerk) *sweep.Sweeper {
 	t.Helper()
-	s, err := NewSweeper(SweeperConfig{Pool: b.Pool, Directory: d, Logger: b.Logs.Logger(), Settle: 50 * time.Millisecond})
+	s, err := sweep.New(sweep.Config{Pool: b.Pool, Clerk: d, Logger: b.Logs.Logger(), Settle: 50 * time.Millisecond})
 	require.NoError(t, err)
 	return s
-}
-
-// sweep sweeps once, which must succeed.
-func (b *bundle) sweep(t *testing.T, d Directory, opts SweepOptions) SweepReport {
-	t.Helper()
-	var report SweepReport
-	var err error
-	mirrortest.Eventually(t, func() bool { // Postgres takes a moment to see that the connection of one that was cut off is gone
-		report, err = b.sweeper(t, d).Run(t.Context(), opts)
-		return !errors.Is(err, ErrSweepRunning)
-	})
-	require.NoError(t, err)
-	return report
 }
 
 // sortedKeys lists the keys of a map in order.

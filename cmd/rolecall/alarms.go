@@ -9,6 +9,7 @@ import (
 
 	"github.com/callmine/rolecall/api"
 	"github.com/callmine/rolecall/jobs"
+	"github.com/callmine/rolecall/jobs/sweep"
 	"github.com/callmine/rolecall/store"
 )
 
@@ -60,9 +61,9 @@ type alarm struct {
 type situation struct {
 	store.Status
 
-	report      jobs.SweepReport // of LastSweep
-	sweepsEvery time.Duration    // 0 if the mirror isn't compared by itself
-	lockout     *api.Lockout     // of this process; nil if there is none, or none is known
+	report      sweep.Report  // of LastSweep
+	sweepsEvery time.Duration // 0 if the mirror isn't compared by itself
+	lockout     *api.Lockout  // of this process; nil if there is none, or none is known
 }
 
 // newSituation reads a status as a process with this configuration sees it.
@@ -127,7 +128,7 @@ func (s situation) aborted() (alarm, bool) {
 	if s.report.Detail != "" {
 		detail += ": " + s.report.Detail
 	}
-	return alarm{alarmAborted, detail, adviceFor(jobs.GuardReason(s.LastSweep.Reason))}, true
+	return alarm{alarmAborted, detail, adviceFor(sweep.GuardReason(s.LastSweep.Reason))}, true
 }
 
 // behind: the newest sweep went through, but Clerk answered it from before what is applied.
@@ -138,7 +139,7 @@ func (s situation) behind() (alarm, bool) {
 	return alarm{
 		alarmBehind, fmt.Sprintf("Clerk's reads are behind: sweep_%d was shown %d objects as they were before newer signed events, and left them alone",
 			s.LastSweep.ID, s.report.Behind),
-		adviceFor(jobs.ReasonReadsBehind),
+		adviceFor(sweep.ReasonReadsBehind),
 	}, true
 }
 
@@ -207,23 +208,23 @@ func effectOf(queues []string) string {
 }
 
 // adviceFor says what to do after a guard stopped a sweep.
-func adviceFor(reason jobs.GuardReason) string {
+func adviceFor(reason sweep.GuardReason) string {
 	switch reason {
-	case jobs.ReasonRemovalRatio:
+	case sweep.ReasonRemovalRatio:
 		return "if so many really left, run `rolecall reconcile --confirm`; if not, find out in Clerk's dashboard what is missing"
-	case jobs.ReasonListingIncomplete:
+	case sweep.ReasonListingIncomplete:
 		return "nothing was removed because of it; run it again, and if it stays so, look at Clerk's status page and the log"
-	case jobs.ReasonWrongInstance:
+	case sweep.ReasonWrongInstance:
 		return "check CLERK_SECRET_KEY, CLERK_INSTANCE_ID and DATABASE_URL: one of them is of another environment"
-	case jobs.ReasonUnauthorized:
+	case sweep.ReasonUnauthorized:
 		return "take a secret key of this instance from Clerk's dashboard"
-	case jobs.ReasonReadsBehind:
+	case sweep.ReasonReadsBehind:
 		return "another sweep looks again within minutes; if it stays so, see Clerk's status page, and if Clerk's own state has gone back, " +
 			"`rolecall reconcile --trust-clerk` takes it over"
-	case jobs.ReasonListRefused:
+	case sweep.ReasonListRefused:
 		return "turn the feature on in Clerk's dashboard or choose a plan that has it; if it is on, ask Clerk's support with the trace. " +
 			"The key is good, and nothing was removed because of it"
-	case jobs.ReasonBudget:
+	case sweep.ReasonBudget:
 		return "run it again later: it goes on; if it stays so, your application uses up Clerk's limit, or lower ROLECALL_CLERK_RATE"
 	default:
 		return "the log says which objects from Clerk can't be read; upgrade Rolecall"

@@ -12,7 +12,9 @@ import (
 
 	"github.com/callmine/rolecall/api"
 	"github.com/callmine/rolecall/internal/clerkapi"
-	"github.com/callmine/rolecall/jobs"
+	jobscommand "github.com/callmine/rolecall/jobs/command"
+	"github.com/callmine/rolecall/jobs/lookup"
+	"github.com/callmine/rolecall/jobs/sweep"
 	"github.com/callmine/rolecall/store"
 )
 
@@ -138,26 +140,26 @@ func (p *program) mayAsk() error {
 }
 
 // sweeper returns what compares the mirror with Clerk, or nil without a secret key.
-func (p *program) sweeper() (*jobs.Sweeper, error) {
+func (p *program) sweeper() (*sweep.Sweeper, error) {
 	if p.clerk == nil {
 		return nil, nil //nolint:nilnil // there is none, and that is no error
 	}
-	return jobs.NewSweeper(jobs.SweeperConfig{
-		Pool: p.work, Directory: p.clerk, Billing: p.clerk.Billing, InstanceID: p.cfg.InstanceID, MaxRemovalRatio: p.cfg.MaxRemovalRatio, Logger: p.logger,
+	return sweep.New(sweep.Config{
+		Pool: p.work, Clerk: p.clerk, Billing: p.clerk.Billing, InstanceID: p.cfg.InstanceID, MaxRemovalRatio: p.cfg.MaxRemovalRatio, Logger: p.logger,
 	})
 }
 
 // refresher returns what asks Clerk about a stranger.
 func (p *program) refresher() (api.Refresher, error) {
-	r, err := jobs.NewRefresher(jobs.RefresherConfig{
-		Pool: p.work, Directory: p.clerk, Allowed: p.mayAsk, UserMemberships: p.clerk.UserMemberships,
+	r, err := lookup.New(lookup.Config{
+		Pool: p.work, Clerk: p.clerk, Allowed: p.mayAsk,
 	})
 	return refresher{r, p.awaitClerk}, err
 }
 
 // refresher asks Clerk on behalf of a stranger who waits: no sweep is before them.
 type refresher struct {
-	*jobs.Refresher
+	*lookup.Refresher
 
 	await func(context.Context) // until it is known whether Clerk may be asked
 }
@@ -179,8 +181,8 @@ func (r refresher) RefreshUser(ctx context.Context, userID string) error {
 }
 
 // commander returns what carries commands out, on behalf of somebody who waits.
-func (p *program) commander() (*jobs.Commander, error) {
-	return jobs.NewCommander(jobs.CommanderConfig{Pool: p.changes, Clerk: p.clerk, Allowed: p.mayAsk, Logger: p.logger})
+func (p *program) commander() (*jobscommand.Commander, error) {
+	return jobscommand.New(jobscommand.Config{Pool: p.changes, Clerk: p.clerk, Allowed: p.mayAsk, Logger: p.logger})
 }
 
 // mirrored returns the Clerk instance that the mirror is of; "" if nobody knows.

@@ -16,7 +16,7 @@ import (
 
 	"github.com/callmine/rolecall/internal/clerkapi"
 	"github.com/callmine/rolecall/internal/clerksim"
-	"github.com/callmine/rolecall/jobs"
+	"github.com/callmine/rolecall/jobs/sweep"
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
@@ -115,13 +115,13 @@ func (h *history) sweepBehind(url string, clerk *movingClerk, states []worldStat
 	})
 	require.NoError(h.rt, err)
 	defer client.Close()
-	sweeper, err := jobs.NewSweeper(jobs.SweeperConfig{
-		Pool: h.b.db, Directory: client, InstanceID: h.clerk.InstanceID(), Logger: slog.New(slog.DiscardHandler),
+	sweeper, err := sweep.New(sweep.Config{
+		Pool: h.b.db, Clerk: client, InstanceID: h.clerk.InstanceID(), Logger: slog.New(slog.DiscardHandler),
 		PageSize: rapid.IntRange(2, 6).Draw(h.rt, "page size"), Settle: time.Millisecond,
 	})
 	require.NoError(h.rt, err)
 	clerk.serve(h.clerk.Handler(faults.Middleware), func() {})
-	_, err = sweeper.Run(h.t.Context(), jobs.SweepOptions{Trigger: jobs.TriggerCommand, Confirm: true})
+	_, err = sweeper.Run(h.t.Context(), sweep.Options{Trigger: sweep.TriggerCommand, Confirm: true})
 	require.NoError(h.rt, err)
 	return asOf
 }

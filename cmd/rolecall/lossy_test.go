@@ -15,7 +15,7 @@ import (
 
 	"github.com/callmine/rolecall/internal/clerkapi"
 	"github.com/callmine/rolecall/internal/clerksim"
-	"github.com/callmine/rolecall/jobs"
+	"github.com/callmine/rolecall/jobs/sweep"
 )
 
 // TestLossyCourier is the hostile courier, who now loses deliveries too. After one sweep, the API says what the simulator's
@@ -58,8 +58,8 @@ func (h *history) sweep(url string, clerk *movingClerk) {
 	})
 	require.NoError(h.rt, err)
 	defer client.Close()
-	sweeper, err := jobs.NewSweeper(jobs.SweeperConfig{
-		Pool: h.b.db, Directory: client, InstanceID: h.clerk.InstanceID(), Logger: slog.New(slog.DiscardHandler),
+	sweeper, err := sweep.New(sweep.Config{
+		Pool: h.b.db, Clerk: client, InstanceID: h.clerk.InstanceID(), Logger: slog.New(slog.DiscardHandler),
 		PageSize: rapid.IntRange(2, 6).Draw(h.rt, "page size"), Settle: time.Millisecond, ReadLag: h.readLag,
 	})
 	require.NoError(h.rt, err)
@@ -77,9 +77,9 @@ func (h *history) sweep(url string, clerk *movingClerk) {
 				cancel()
 			}
 		})
-		report, err := sweeper.Run(ctx, jobs.SweepOptions{Trigger: jobs.TriggerCommand, Confirm: true})
+		report, err := sweeper.Run(ctx, sweep.Options{Trigger: sweep.TriggerCommand, Confirm: true})
 		cancel()
-		if errors.Is(err, context.Canceled) || errors.Is(err, jobs.ErrSweepRunning) { // its lock goes with its connection
+		if errors.Is(err, context.Canceled) || errors.Is(err, sweep.ErrRunning) { // its lock goes with its connection
 			continue
 		}
 		require.NoError(h.rt, err)

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/callmine/rolecall/jobs"
+	"github.com/callmine/rolecall/jobs/sweep"
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
@@ -95,7 +95,7 @@ func noticed(notices []notice, name noticeName) bool {
 
 // notCompared returns lines for people: the lists that a sweep didn't compare, and the plans that
 // it doesn't know.
-func notCompared(report jobs.SweepReport) (lines []string) {
+func notCompared(report sweep.Report) (lines []string) {
 	for _, f := range report.Refused {
 		lines = append(lines, "not compared: "+f.String())
 	}

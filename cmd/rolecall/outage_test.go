@@ -11,7 +11,7 @@ import (
 
 	"github.com/callmine/rolecall/internal/clerksim"
 	"github.com/callmine/rolecall/internal/pgtest"
-	"github.com/callmine/rolecall/jobs"
+	"github.com/callmine/rolecall/jobs/sweep"
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
@@ -49,7 +49,7 @@ func TestAnHourOfClerkBeingDown(t *testing.T) {
 	require.NoError(t, b.clerk.RemoveMember(org, invited))
 	stranger, err := b.clerk.CreateUser(clerksim.NewUser{})
 	require.NoError(t, err)
-	_, err = sweeper.Run(t.Context(), jobs.SweepOptions{})
+	_, err = sweeper.Run(t.Context(), sweep.Options{})
 	require.ErrorIs(t, err, clerksync.ErrUnavailable)
 	require.Equal(t, http.StatusOK, b.may(t, adminToken, org, "billing:manage"))
 	require.Equal(t, http.StatusOK, b.may(t, memberToken, org, "reports:read"))
@@ -60,9 +60,9 @@ func TestAnHourOfClerkBeingDown(t *testing.T) {
 	b.send(t, b.clerk.Drain()...)
 	require.Equal(t, http.StatusNotFound, b.may(t, memberToken, org, "reports:read"))
 	require.WithinDuration(t, began, b.asOf(t, adminToken, org), 5*time.Minute, "some more events don't tell that none was lost")
-	var report jobs.SweepReport
+	var report sweep.Report
 	require.Eventually(t, func() bool { // the circuit breaker takes some seconds to try again
-		report, err = sweeper.Run(t.Context(), jobs.SweepOptions{})
+		report, err = sweeper.Run(t.Context(), sweep.Options{})
 		return err == nil
 	}, 30*time.Second, 200*time.Millisecond)
 	require.Zero(t, report.Missing+report.Stale+report.Extra-report.ByKind[clerksync.ResourceRole].Missing-

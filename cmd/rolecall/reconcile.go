@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/callmine/rolecall/internal/pgpool"
-	"github.com/callmine/rolecall/jobs"
+	"github.com/callmine/rolecall/jobs/sweep"
 	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
 )
@@ -49,8 +49,8 @@ func (c *reconcileCommand) run(ctx context.Context, io streams) error {
 		return err
 	}
 	defer clerk.Close()
-	sweeper, err := jobs.NewSweeper(jobs.SweeperConfig{
-		Pool: db, Directory: clerk, Billing: clerk.Billing, InstanceID: cfg.InstanceID, MaxRemovalRatio: cfg.MaxRemovalRatio, Logger: display.logger,
+	sweeper, err := sweep.New(sweep.Config{
+		Pool: db, Clerk: clerk, Billing: clerk.Billing, InstanceID: cfg.InstanceID, MaxRemovalRatio: cfg.MaxRemovalRatio, Logger: display.logger,
 	})
 	if err != nil {
 		return err
@@ -63,9 +63,9 @@ func (c *reconcileCommand) run(ctx context.Context, io streams) error {
 // sweepNeeds are of the command's sessions: whoever waits longer for a lock gives up and tries again, as the workers of serve do.
 func sweepNeeds() pgpool.Needs { return pgpool.Needs{Write: true, LockTimeout: lockTimeout} }
 
-func (c *reconcileCommand) options(io streams, display *display) jobs.SweepOptions {
-	opts := jobs.SweepOptions{
-		Trigger: jobs.TriggerCommand, OrganizationID: c.Organization, DryRun: c.DryRun, Confirm: c.Confirm, TrustClerk: c.TrustClerk,
+func (c *reconcileCommand) options(io streams, display *display) sweep.Options {
+	opts := sweep.Options{
+		Trigger: sweep.TriggerCommand, OrganizationID: c.Organization, DryRun: c.DryRun, Confirm: c.Confirm, TrustClerk: c.TrustClerk,
 		Progress: display.progress,
 	}
 	if !c.DryRun {
@@ -82,11 +82,11 @@ func (c *reconcileCommand) options(io streams, display *display) jobs.SweepOptio
 }
 
 // sweepWhenFree sweeps, if need be after the sweep that is running: of this command, or of a process that serves.
-func sweepWhenFree(ctx context.Context, sweeper *jobs.Sweeper, opts jobs.SweepOptions, display *display) (jobs.SweepReport, error) {
+func sweepWhenFree(ctx context.Context, sweeper *sweep.Sweeper, opts sweep.Options, display *display) (sweep.Report, error) {
 	said := false
 	for {
 		report, err := sweeper.Run(ctx, opts)
-		if !errors.Is(err, jobs.ErrSweepRunning) {
+		if !errors.Is(err, sweep.ErrRunning) {
 			return report, err
 		}
 		if !said {
@@ -102,7 +102,7 @@ func sweepWhenFree(ctx context.Context, sweeper *jobs.Sweeper, opts jobs.SweepOp
 }
 
 // conclude prints the report, if a sweep began, and says by the exit code how it ended.
-func (c *reconcileCommand) conclude(ctx context.Context, out io.Writer, report jobs.SweepReport, err error) error {
+func (c *reconcileCommand) conclude(ctx context.Context, out io.Writer, report sweep.Report, err error) error {
 	if report.SweepID != "" || report.Aborted {
 		if err := c.print(out, report); err != nil {
 			return err
@@ -119,7 +119,7 @@ func (c *reconcileCommand) conclude(ctx context.Context, out io.Writer, report j
 }
 
 // whatCutOffMeans tells whoever interrupted a sweep what becomes of it.
-func (c *reconcileCommand) whatCutOffMeans(report jobs.SweepReport) string {
+func (c *reconcileCommand) whatCutOffMeans(report sweep.Report) string {
 	switch {
 	case report.SweepID == "":
 		return "cut off before the sweep began"
@@ -130,7 +130,7 @@ func (c *reconcileCommand) whatCutOffMeans(report jobs.SweepReport) string {
 	}
 }
 
-func (c *reconcileCommand) print(out io.Writer, report jobs.SweepReport) error {
+func (c *reconcileCommand) print(out io.Writer, report sweep.Report) error {
 	report = withKinds(report)
 	if c.JSON {
 		return printJSON(out, report)
@@ -162,9 +162,9 @@ func (c *reconcileCommand) print(out io.Writer, report jobs.SweepReport) error {
 }
 
 // withKinds returns a report whose kinds are an object in JSON, also if nothing differed.
-func withKinds(report jobs.SweepReport) jobs.SweepReport {
+func withKinds(report sweep.Report) sweep.Report {
 	if report.ByKind == nil {
-		report.ByKind = map[clerksync.Resource]*jobs.KindOfReport{}
+		report.ByKind = map[clerksync.Resource]*sweep.KindOfReport{}
 	}
 	return report
 }

@@ -18,7 +18,7 @@ import (
 
 	"github.com/callmine/rolecall/internal/clerksim"
 	"github.com/callmine/rolecall/internal/pgtest"
-	"github.com/callmine/rolecall/jobs"
+	"github.com/callmine/rolecall/jobs/sweep"
 	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
 )
@@ -86,12 +86,12 @@ func (b *sweepBundle) spoiled(f func(http.ResponseWriter, *http.Request) bool) {
 }
 
 // report runs a command with --json, which must end with the code, and returns the report.
-func (b *sweepBundle) report(t *testing.T, want int, args ...string) (jobs.SweepReport, string) {
+func (b *sweepBundle) report(t *testing.T, want int, args ...string) (sweep.Report, string) {
 	t.Helper()
 	code, out, errs := runCommand(t, b.env, append(args, "--json")...)
 	require.Equal(t, want, code, errs)
 	decoder := json.NewDecoder(strings.NewReader(out))
-	var report jobs.SweepReport
+	var report sweep.Report
 	require.NoError(t, decoder.Decode(&report), out)
 	require.ErrorIs(t, decoder.Decode(&report), io.EOF, "one JSON object, and nothing else")
 	return report, errs
@@ -191,7 +191,7 @@ func TestGuardsEndWithACodeOfTheirOwn(t *testing.T) {
 	}
 	report, errs := b.report(t, exitGuard, "reconcile")
 	require.True(t, report.Aborted)
-	require.Equal(t, jobs.ReasonRemovalRatio, report.Reason)
+	require.Equal(t, sweep.ReasonRemovalRatio, report.Reason)
 	require.Contains(t, errs, "15 of 25 memberships would go")
 	require.Contains(t, errs, "reconcile --confirm")
 	require.Equal(t, 25, b.members(t))
@@ -199,14 +199,14 @@ func TestGuardsEndWithACodeOfTheirOwn(t *testing.T) {
 	key := b.env["CLERK_SECRET_KEY"]
 	b.env["CLERK_SECRET_KEY"] = "sk_test_of_another_instance"
 	report, errs = b.report(t, exitGuard, "reconcile", "--confirm")
-	require.Equal(t, jobs.ReasonUnauthorized, report.Reason)
+	require.Equal(t, sweep.ReasonUnauthorized, report.Reason)
 	require.Contains(t, errs, "dashboard")
 	require.NotContains(t, errs, b.env["CLERK_SECRET_KEY"])
 	b.env["CLERK_SECRET_KEY"] = key
 
 	b.env["CLERK_INSTANCE_ID"] = "ins_another"
 	report, _ = b.report(t, exitGuard, "reconcile", "--confirm")
-	require.Equal(t, jobs.ReasonWrongInstance, report.Reason)
+	require.Equal(t, sweep.ReasonWrongInstance, report.Reason)
 	delete(b.env, "CLERK_INSTANCE_ID")
 	require.Equal(t, 25, b.members(t))
 
@@ -231,7 +231,7 @@ func TestAnOldAnswerIsReportedAndChangesNothing(t *testing.T) {
 	b.spoil.Store(new(func(w http.ResponseWriter, r *http.Request) bool { before.ServeHTTP(w, r); return true }))
 	b.settle(t)
 	report, errs := b.report(t, exitGuard, "reconcile")
-	require.Equal(t, jobs.ReasonReadsBehind, report.Reason)
+	require.Equal(t, sweep.ReasonReadsBehind, report.Reason)
 	require.Equal(t, 2, report.Behind)
 	require.Zero(t, report.Repaired)
 	require.Contains(t, errs, "--trust-clerk")
@@ -292,7 +292,7 @@ func TestClerkAwayIsAnErrorOrAGuard(t *testing.T) {
 		return false
 	})
 	report, errs := b.report(t, exitGuard, "backfill")
-	require.Equal(t, jobs.ReasonListingIncomplete, report.Reason, "Clerk cut it off")
+	require.Equal(t, sweep.ReasonListingIncomplete, report.Reason, "Clerk cut it off")
 	require.Contains(t, errs, "clerk is unavailable")
 	b.spoiled(nil)
 	again, _ := b.report(t, exitOK, "backfill")
@@ -302,7 +302,7 @@ func TestClerkAwayIsAnErrorOrAGuard(t *testing.T) {
 	b.env["CLERK_API_URL"] = "http://127.0.0.1:1/v1"
 	report, errs = b.report(t, exitGuard, "reconcile")
 	require.Contains(t, errs, "clerk is unavailable")
-	require.Equal(t, jobs.ReasonListingIncomplete, report.Reason)
+	require.Equal(t, sweep.ReasonListingIncomplete, report.Reason)
 	require.Empty(t, report.SweepID, "no sweep began")
 }
 
@@ -402,7 +402,7 @@ func TestReconcileSaysWhatIsMissing(t *testing.T) {
 // TestProgressIsShownAsTheStreamCanShowIt: a bar where it can be drawn over, else few lines.
 func TestProgressIsShownAsTheStreamCanShowIt(t *testing.T) {
 	t.Parallel()
-	steps := []jobs.SweepProgress{
+	steps := []sweep.Progress{
 		{Resource: "user", Listed: 500, Total: -1},
 		{Resource: "membership", Listed: 500, Total: 1000},
 		{Resource: "membership", Listed: 1000, Total: 1000},

@@ -13,7 +13,7 @@ import (
 	"github.com/callmine/rolecall/api"
 	"github.com/callmine/rolecall/internal/clerksim"
 	"github.com/callmine/rolecall/internal/pgtest"
-	"github.com/callmine/rolecall/jobs"
+	"github.com/callmine/rolecall/jobs/sweep"
 )
 
 // startSweeping starts a service that compares the mirror with Clerk all the time, once prepared
@@ -148,7 +148,7 @@ func TestReconcileSaysWhatItDidNotCompare(t *testing.T) {
 	}
 	b.clerk.SetFeature(clerksim.FeatureOrganizations, false)
 	report, errs := b.report(t, exitGuard, "reconcile")
-	require.Equal(t, jobs.ReasonListRefused, report.Reason)
+	require.Equal(t, sweep.ReasonListRefused, report.Reason)
 	require.Contains(t, errs, "organization_not_enabled_in_instance")
 	require.Equal(t, 3, b.members(t))
 }
@@ -184,7 +184,7 @@ func TestBillingThatFailsHoldsNothingUp(t *testing.T) {
 func TestBillingThatIsOnIsNoticed(t *testing.T) {
 	t.Parallel()
 	b := startSweeping(t, func(b *bundle) { team(t, b) })
-	billing := func() *jobs.BillingReport {
+	billing := func() *sweep.BillingReport {
 		if last := b.situation(t).LastSweep; last != nil {
 			return last.Report.Billing
 		}

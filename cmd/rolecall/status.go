@@ -11,7 +11,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"github.com/callmine/rolecall/jobs"
+	"github.com/callmine/rolecall/jobs/sweep"
 	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
 )
@@ -69,7 +69,7 @@ type sweepStatus struct {
 	Reason     string           `json:"reason"`
 	StartedAt  time.Time        `json:"started_at"`
 	FinishedAt *time.Time       `json:"finished_at"`
-	Report     jobs.SweepReport `json:"report"`
+	Report     sweep.Report     `json:"report"`
 }
 
 // sweepPlace is how far a sweep has come.
@@ -133,11 +133,11 @@ func (s situation) since(at time.Time) (*time.Time, *float64) {
 
 // placeOf reads how far a sweep has come.
 func placeOf(s store.Sweep) (*sweepPlace, error) {
-	progress, err := jobs.ReadProgress(s)
+	progress, err := sweep.ReadProgress(s)
 	if err != nil {
 		return nil, err
 	}
-	var report jobs.SweepReport
+	var report sweep.Report
 	if err := json.Unmarshal(s.Report, &report); err != nil {
 		return nil, fmt.Errorf("read report of sweep %d: %w", s.ID, err)
 	}

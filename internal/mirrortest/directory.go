@@ -174,3 +174,8 @@ func (d *Directory) Find(_ context.Context, r clerksync.Resource, ref clerksync.
 	}
 	return found, d.Err
 }
+
+// UserMemberships looks up the memberships of a user.
+func (d *Directory) UserMemberships(ctx context.Context, userID string) ([]json.RawMessage, error) {
+	return d.Find(ctx, clerksync.ResourceMembership, clerksync.Reference{UserID: userID})
+}

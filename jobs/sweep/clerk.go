@@ -1,4 +1,4 @@
-package jobs
+package sweep
 
 import (
 	"context"
@@ -8,8 +8,8 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// Directory is what Clerk's Backend API says. Its errors wrap those of package sync.
-type Directory interface {
+// Clerk is what a sweep asks: Clerk's Backend API. Its errors wrap those of package sync.
+type Clerk interface {
 	// Instance returns the instance that the secret key belongs to.
 	Instance(ctx context.Context) (clerksync.Instance, error)
 	// List returns one page of a resource, oldest objects first.
@@ -18,27 +18,27 @@ type Directory interface {
 	Find(ctx context.Context, r clerksync.Resource, ref clerksync.Reference) ([]json.RawMessage, error)
 }
 
-// counting counts the calls of a directory.
+// counting counts the calls of Clerk.
 type counting struct {
-	Directory
+	Clerk
 
 	calls *atomic.Int64
 }
 
-// Instance implements [Directory].
+// Instance implements [Clerk].
 func (c counting) Instance(ctx context.Context) (clerksync.Instance, error) {
 	c.calls.Add(1)
-	return c.Directory.Instance(ctx)
+	return c.Clerk.Instance(ctx)
 }
 
-// List implements [Directory].
+// List implements [Clerk].
 func (c counting) List(ctx context.Context, r clerksync.Resource, page clerksync.PageRequest) (clerksync.Page, error) {
 	c.calls.Add(1)
-	return c.Directory.List(ctx, r, page)
+	return c.Clerk.List(ctx, r, page)
 }
 
-// Find implements [Directory].
+// Find implements [Clerk].
 func (c counting) Find(ctx context.Context, r clerksync.Resource, ref clerksync.Reference) ([]json.RawMessage, error) {
 	c.calls.Add(1)
-	return c.Directory.Find(ctx, r, ref)
+	return c.Clerk.Find(ctx, r, ref)
 }

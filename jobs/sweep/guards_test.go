@@ -1,4 +1,4 @@
-package jobs
+package sweep
 
 import (
 	"errors"
@@ -16,13 +16,13 @@ import (
 func TestWhatALookUpShowsAliveStays(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), mirrortest.Populated(3)
-	b.sweep(t, d, SweepOptions{})
+	b.sweep(t, d, Options{})
 	d.Tamper = func(r clerksync.Resource, _ clerksync.PageRequest, page *clerksync.Page) {
 		if r == clerksync.ResourceMembership {
 			page.Objects, page.Total = page.Objects[1:], page.Total-1
 		}
 	}
-	report := b.sweep(t, d, SweepOptions{})
+	report := b.sweep(t, d, Options{})
 	require.Equal(t, []string{"orgmem_00000"}, slices.Compact(d.Finds))
 	require.Equal(t, 1, report.Vindicated)
 	require.Zero(t, report.Extra)
@@ -78,10 +78,10 @@ func TestAListingThatFallsShortRemovesNothing(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b, d := setup(t), mirrortest.Populated(600)
-			b.sweep(t, d, SweepOptions{})
+			b.sweep(t, d, Options{})
 			spoil(d)
 			d.Remove(clerksync.ResourceMembership, "orgmem_00001")
-			report := b.sweep(t, d, SweepOptions{})
+			report := b.sweep(t, d, Options{})
 			require.True(t, report.Aborted)
 			require.Equal(t, ReasonListingIncomplete, report.Reason)
 			require.Empty(t, d.Finds)
@@ -94,18 +94,18 @@ func TestAListingThatFallsShortRemovesNothing(t *testing.T) {
 func TestTheBrakeStopsAMassRemoval(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), mirrortest.Populated(100)
-	b.sweep(t, d, SweepOptions{})
+	b.sweep(t, d, Options{})
 	for n := range 30 {
 		d.Remove(clerksync.ResourceMembership, fmt.Sprintf("orgmem_%05d", n))
 	}
-	report := b.sweep(t, d, SweepOptions{})
+	report := b.sweep(t, d, Options{})
 	require.True(t, report.Aborted)
 	require.Equal(t, ReasonRemovalRatio, report.Reason)
 	require.Equal(t, []int{100, 30, 10, 30}, []int{report.Memberships, report.AtStake, report.RemovalLimit, report.Extra})
 	require.Empty(t, d.Finds, "the brake comes before the look-ups")
 	require.Len(t, b.Roles(t), 100)
 
-	confirmed := b.sweep(t, d, SweepOptions{Confirm: true})
+	confirmed := b.sweep(t, d, Options{Confirm: true})
 	require.False(t, confirmed.Aborted)
 	require.Equal(t, 30, confirmed.Removed)
 	require.Len(t, slices.Compact(d.Finds), 30)
@@ -119,9 +119,9 @@ func TestTheBrakeCountsWhatGoesWithItsOrganization(t *testing.T) {
 		t.Run(string(r), func(t *testing.T) {
 			t.Parallel()
 			b, d := setup(t), mirrortest.Populated(20)
-			b.sweep(t, d, SweepOptions{})
+			b.sweep(t, d, Options{})
 			d.Clear(r)
-			report := b.sweep(t, d, SweepOptions{})
+			report := b.sweep(t, d, Options{})
 			require.Equal(t, ReasonRemovalRatio, report.Reason)
 			require.Equal(t, 20, report.AtStake)
 			require.Len(t, b.Roles(t), 20)
@@ -134,7 +134,7 @@ func TestAKeyOfAnotherInstanceIsRefusedBeforeAnythingIsRead(t *testing.T) {
 	b, d := setup(t), mirrortest.Populated(1)
 	b.Deliver(t, mirrortest.Event(t, "msg_1", "organization.created", 1, mirrortest.Organization("org_1")))
 	d.InstanceID = "ins_other"
-	report := b.sweep(t, d, SweepOptions{})
+	report := b.sweep(t, d, Options{})
 	require.Equal(t, ReasonWrongInstance, report.Reason)
 	require.Empty(t, d.Pages)
 	require.Empty(t, b.Roles(t))
@@ -143,9 +143,9 @@ func TestAKeyOfAnotherInstanceIsRefusedBeforeAnythingIsRead(t *testing.T) {
 func TestARefusedKeyIsNoEmptyList(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), mirrortest.Populated(3)
-	b.sweep(t, d, SweepOptions{})
+	b.sweep(t, d, Options{})
 	d.Err = clerksync.ErrUnauthorized
-	report := b.sweep(t, d, SweepOptions{})
+	report := b.sweep(t, d, Options{})
 	require.Equal(t, ReasonUnauthorized, report.Reason)
 	require.Len(t, b.Roles(t), 3)
 }
@@ -153,11 +153,11 @@ func TestARefusedKeyIsNoEmptyList(t *testing.T) {
 func TestAnUnreadableObjectIsReportedAndStays(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), mirrortest.Populated(3)
-	b.sweep(t, d, SweepOptions{})
+	b.sweep(t, d, Options{})
 	broken := mirrortest.Membership(1, "org:member", 9)
 	broken["role"] = 7
 	d.Set(clerksync.ResourceMembership, broken)
-	report, err := b.sweeper(t, d).Run(t.Context(), SweepOptions{})
+	report, err := b.sweeper(t, d).Run(t.Context(), Options{})
 	require.Error(t, err)
 	require.Equal(t, 1, report.Unreadable)
 	require.Len(t, b.Roles(t), 3)
@@ -180,7 +180,7 @@ func TestPagesThatBringNothingNewEndTheSweep(t *testing.T) {
 					page.Total = 1_000_000
 				}
 			}
-			report := b.sweep(t, d, SweepOptions{})
+			report := b.sweep(t, d, Options{})
 			require.Equal(t, ReasonListingIncomplete, report.Reason)
 		})
 	}
@@ -190,7 +190,7 @@ func TestPagesThatBringNothingNewEndTheSweep(t *testing.T) {
 func TestOneObjectThatClerkCannotShowDoesNotKeepASweepForEver(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), mirrortest.Populated(3)
-	b.sweep(t, d, SweepOptions{})
+	b.sweep(t, d, Options{})
 	d.Listing = func(r clerksync.Resource, _ clerksync.PageRequest) error {
 		if r == clerksync.ResourceMembership {
 			return clerksync.ErrUnavailable
@@ -198,10 +198,10 @@ func TestOneObjectThatClerkCannotShowDoesNotKeepASweepForEver(t *testing.T) {
 		return nil
 	}
 	for range maxFailures - 1 {
-		_, err := b.sweeper(t, d).Run(t.Context(), SweepOptions{})
+		_, err := b.sweeper(t, d).Run(t.Context(), Options{})
 		require.ErrorIs(t, err, clerksync.ErrUnavailable)
 	}
-	report := b.sweep(t, d, SweepOptions{})
+	report := b.sweep(t, d, Options{})
 	require.Equal(t, ReasonListingIncomplete, report.Reason)
 	require.Equal(t, 1, b.Count(t, "SELECT count(*) FROM rolecall.sweeps WHERE state = 'aborted'"))
 }
@@ -219,7 +219,7 @@ func TestSignUpsDuringTheSweepDoNotStopIt(t *testing.T) {
 			page.Total++
 		}
 	}
-	report := b.sweep(t, d, SweepOptions{})
+	report := b.sweep(t, d, Options{})
 	require.False(t, report.Aborted, report.Detail)
 	require.Equal(t, 9, b.Count(t, "SELECT count(*) FROM rolecall.users"))
 }

@@ -1,4 +1,4 @@
-package jobs
+package command
 
 import (
 	"cmp"
@@ -27,9 +27,9 @@ const (
 	defaultLookAgainAfter = 2 * time.Second
 )
 
-// Commands changes things at Clerk. Each returns the object as it is after the change (of a membership that ended, as it was); its
+// Clerk changes things at Clerk. Each returns the object as it is after the change (of a membership that ended, as it was); its
 // errors are what package sync says of commands.
-type Commands interface {
+type Clerk interface {
 	CreateOrganization(ctx context.Context, name, createdBy, slug string) (json.RawMessage, error)
 	UpdateOrganization(ctx context.Context, id, name string) (json.RawMessage, error)
 	UpdateMembership(ctx context.Context, organizationID, userID, role string) (json.RawMessage, error)
@@ -38,7 +38,7 @@ type Commands interface {
 	RevokeInvitation(ctx context.Context, organizationID, id, requestingUserID string) (json.RawMessage, error)
 	// Begin returns a context for all calls of one command.
 	Begin(ctx context.Context, action clerksync.Action) context.Context
-	// Find looks one object up, as [Directory] does.
+	// Find looks one object up. It returns none only if Clerk says that there is none.
 	Find(ctx context.Context, r clerksync.Resource, ref clerksync.Reference) ([]json.RawMessage, error)
 	// UserMemberships lists what a user belongs to.
 	UserMemberships(ctx context.Context, userID string) ([]json.RawMessage, error)
@@ -46,12 +46,12 @@ type Commands interface {
 	PendingInvitations(ctx context.Context, organizationID, email string) ([]json.RawMessage, error)
 }
 
-// CommanderConfig configures a [Commander].
-type CommanderConfig struct {
+// Config configures a [Commander].
+type Config struct {
 	// Pool is where commands are recorded and the mirror is changed.
 	Pool merge.DB
 	// Clerk is asked with the calls of one command.
-	Clerk Commands
+	Clerk Clerk
 	// Allowed says whether Clerk may be asked: the secret key must be of the mirror's instance. Optional.
 	Allowed func() error
 	// LookAgainAfter is how long a command waits, after Clerk didn't show its actor's membership, before it asks once more.
@@ -64,12 +64,12 @@ type CommanderConfig struct {
 // Commander gives commands to Clerk and brings what they change into the mirror. A command is recorded before Clerk is asked, so
 // that whoever hears of the change first, be it a webhook, knows who made it.
 type Commander struct {
-	cfg  CommanderConfig
+	cfg  Config
 	pool *merge.Pool
 }
 
-// NewCommander returns a commander.
-func NewCommander(cfg CommanderConfig) (*Commander, error) {
+// New returns a commander.
+func New(cfg Config) (*Commander, error) {
 	switch {
 	case cfg.Pool == nil:
 		return nil, errors.New("commander: Pool is missing")

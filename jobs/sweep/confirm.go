@@ -1,4 +1,4 @@
-package jobs
+package sweep
 
 import (
 	"context"
@@ -127,7 +127,7 @@ func (r *sweepRun) lookUp(ctx context.Context, resource clerksync.Resource, ref 
 	if err != nil {
 		return err
 	}
-	r.tell(SweepProgress{Resource: resource, Confirming: true, LookedUp: next.LookedUp, Total: -1})
+	r.tell(Progress{Resource: resource, Confirming: true, LookedUp: next.LookedUp, Total: -1})
 	return r.settleDoubts(ctx)
 }
 
@@ -252,7 +252,7 @@ func (r *sweepRun) find(ctx context.Context, resource clerksync.Resource, ref cl
 	if err != nil {
 		return answer{}, err
 	}
-	objects, err := r.directory.Find(ctx, resource, ref)
+	objects, err := r.clerk.Find(ctx, resource, ref)
 	if err := askingError(ctx, resource, err); err != nil {
 		return answer{}, err
 	}

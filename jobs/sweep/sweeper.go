@@ -1,4 +1,4 @@
-package jobs
+package sweep
 
 import (
 	"context"
@@ -17,8 +17,8 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// ErrSweepRunning says that another sweep is under way, in this process or in another one.
-var ErrSweepRunning = errors.New("another sweep is running")
+// ErrRunning says that another sweep is under way, in this process or in another one.
+var ErrRunning = errors.New("another sweep is running")
 
 // ErrUnreadable says that a sweep went through but for some objects that can't be read. To sweep again doesn't help.
 var ErrUnreadable = errors.New("objects from Clerk can't be read")
@@ -35,12 +35,12 @@ const (
 	defaultRemovalRatio = 0.05
 )
 
-// SweeperConfig configures a [Sweeper].
-type SweeperConfig struct {
+// Config configures a [Sweeper].
+type Config struct {
 	// Pool is where the mirror is compared and repaired. A sweep takes one connection of it for as long as it lasts.
 	Pool *pgxpool.Pool
-	// Directory is Clerk.
-	Directory Directory
+	// Clerk is asked.
+	Clerk Clerk
 	// Billing asks whether Clerk Billing is on. Nil asks nobody.
 	Billing func(ctx context.Context) (clerksync.Billing, error)
 	// InstanceID is the Clerk instance of the mirror (ins_…). Empty takes the one of the deliveries so far.
@@ -60,7 +60,7 @@ type SweeperConfig struct {
 	Logger *slog.Logger
 }
 
-func (c SweeperConfig) withDefaults() SweeperConfig {
+func (c Config) withDefaults() Config {
 	if c.MaxRemovalRatio == 0 {
 		c.MaxRemovalRatio = defaultRemovalRatio
 	}
@@ -76,14 +76,14 @@ func (c SweeperConfig) withDefaults() SweeperConfig {
 	return c
 }
 
-func (c SweeperConfig) validate() error {
+func (c Config) validate() error {
 	switch {
 	case c.PageSize < 2 || c.PageSize > maxPageSize:
 		return fmt.Errorf("sweeper: PageSize must be from 2 to %d", maxPageSize)
 	case c.Pool == nil:
 		return errors.New("sweeper: Pool is missing")
-	case c.Directory == nil:
-		return errors.New("sweeper: Directory is missing")
+	case c.Clerk == nil:
+		return errors.New("sweeper: Clerk is missing")
 	case c.Logger == nil:
 		return errors.New("sweeper: Logger is missing")
 	case c.MaxRemovalRatio < 0 || c.MaxRemovalRatio > 1:
@@ -98,10 +98,10 @@ func (c SweeperConfig) validate() error {
 // A page is merged by the same rule as webhooks, so a sweep and deliveries may run at once. What Clerk doesn't list is looked
 // up one by one before it gets a tombstone, and so is what Clerk lists and has one. A listing that fails or falls
 // short removes nothing.
-type Sweeper struct{ cfg SweeperConfig }
+type Sweeper struct{ cfg Config }
 
-// NewSweeper returns a sweeper.
-func NewSweeper(cfg SweeperConfig) (*Sweeper, error) {
+// New returns a sweeper.
+func New(cfg Config) (*Sweeper, error) {
 	cfg = cfg.withDefaults()
 	if err := cfg.validate(); err != nil {
 		return nil, err
@@ -120,34 +120,34 @@ const (
 	TriggerFailover Trigger = "failover" // the database is another one than before
 )
 
-// SweepOptions say what to sweep, and how.
-type SweepOptions struct {
+// Options say what to sweep, and how.
+type Options struct {
 	Trigger        Trigger
 	OrganizationID string // only this organization; "" for all
 	DryRun         bool   // compare and change nothing
 	Confirm        bool   // remove as many memberships as it takes
 	TrustClerk     bool   // take what Clerk shows for true, also where it is older than what is applied
 	// Progress is told of each page and look-up. Optional.
-	Progress func(SweepProgress)
+	Progress func(Progress)
 	// Found is told of each object that differs. Optional.
 	Found func(store.FoundDrift)
 }
 
 // Run sweeps. An end of ctx, or whatever error it returns, cuts it off; the next whole sweep goes on from its last page.
 // A sweep that a guard stopped is over; it returns no error, and a report that says so. While another one
-// runs it is [ErrSweepRunning].
-func (s *Sweeper) Run(ctx context.Context, opts SweepOptions) (SweepReport, error) {
+// runs it is [ErrRunning].
+func (s *Sweeper) Run(ctx context.Context, opts Options) (Report, error) {
 	conn, err := s.cfg.Pool.Acquire(ctx)
 	if err != nil {
-		return SweepReport{}, fmt.Errorf("connect to sweep: %w", err)
+		return Report{}, fmt.Errorf("connect to sweep: %w", err)
 	}
 	defer conn.Release()
 	if locked, err := store.TryLockSweeps(ctx, conn); err != nil || !locked {
-		return SweepReport{}, errors.Join(err, whyNot(locked))
+		return Report{}, errors.Join(err, whyNot(locked))
 	}
 	defer unlock(ctx, conn)
 	run := &sweepRun{cfg: s.cfg, opts: opts, conn: conn}
-	run.directory = counting{s.cfg.Directory, &run.calls}
+	run.clerk = counting{s.cfg.Clerk, &run.calls}
 	err = run.begin(ctx)
 	if err == nil {
 		err = run.compare(ctx)
@@ -160,7 +160,7 @@ func whyNot(locked bool) error {
 	if locked {
 		return nil
 	}
-	return ErrSweepRunning
+	return ErrRunning
 }
 
 // unlock lets others sweep. If the database doesn't hear of it, the end of the session says so.
@@ -174,14 +174,14 @@ func unlock(ctx context.Context, conn *pgxpool.Conn) {
 
 // sweepRun is a sweep that this process works on.
 type sweepRun struct {
-	cfg       SweeperConfig
-	opts      SweepOptions
-	conn      *pgxpool.Conn // holds the lock: whoever loses it can't write
-	directory Directory
-	sweep     store.Sweep
-	progress  progress
-	report    SweepReport
-	calls     atomic.Int64
+	cfg      Config
+	opts     Options
+	conn     *pgxpool.Conn // holds the lock: whoever loses it can't write
+	clerk    Clerk
+	sweep    store.Sweep
+	progress progress
+	report   Report
+	calls    atomic.Int64
 
 	fresh int // objects of the last page that this sweep hadn't seen before
 
@@ -208,7 +208,7 @@ func (r *sweepRun) begin(ctx context.Context) error {
 	if err := r.takeOver(ctx); err != nil {
 		return err
 	}
-	instance, err := r.directory.Instance(ctx)
+	instance, err := r.clerk.Instance(ctx)
 	refused := askingError(ctx, instanceResource, err)
 	if refused == nil {
 		refused = r.checkInstance(ctx, instance.ID)
@@ -238,7 +238,7 @@ func (r *sweepRun) takeOver(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var report SweepReport
+	var report Report
 	if err := json.Unmarshal(last.Report, &report); err != nil {
 		return fmt.Errorf("read report of sweep %d: %w", last.ID, err)
 	}
@@ -294,7 +294,7 @@ func (r *sweepRun) resume(s store.Sweep) error {
 func sweepName(id int64) string { return clerksync.SweepCause(id) }
 
 // pack writes where the sweep stands into its row.
-func (r *sweepRun) pack(p progress, report SweepReport) (err error) {
+func (r *sweepRun) pack(p progress, report Report) (err error) {
 	report.Calls = int(r.calls.Load())
 	if r.sweep.Progress, err = json.Marshal(p); err != nil {
 		return fmt.Errorf("write progress of sweep: %w", err)
@@ -335,7 +335,7 @@ func (r *sweepRun) compare(ctx context.Context) error {
 }
 
 // end records how the sweep ended, and returns its report. One that was cut off stays as its last page left it.
-func (r *sweepRun) end(ctx context.Context, err error) (SweepReport, error) {
+func (r *sweepRun) end(ctx context.Context, err error) (Report, error) {
 	if r.sweep.ID == 0 { // it didn't begin
 		r.report.cutOff(err)
 		return r.report, err

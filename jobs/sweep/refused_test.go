@@ -1,4 +1,4 @@
-package jobs
+package sweep
 
 import (
 	"context"
@@ -92,13 +92,13 @@ func testARefusedList(t *testing.T, answer refusalError, kind clerksync.Resource
 	t.Helper()
 	b, d := setup(t), furnished(3, others)
 	table := dispensable()[kind]
-	b.sweep(t, d, SweepOptions{})
+	b.sweep(t, d, Options{})
 	d.Refuse(kind, from, answer)
 	d.Remove(clerksync.ResourceMembership, "orgmem_00001") // a removal that no webhook told
 	d.Remove(kind, d.Objects[kind][1]["id"].(string), d.Objects[kind][others-1]["id"].(string))
 	d.Finds = nil
 
-	report := b.sweep(t, d, SweepOptions{})
+	report := b.sweep(t, d, Options{})
 	require.False(t, report.Aborted, report.Detail)
 	require.Equal(t, []Refused{{Explanation: answer.Explain(), Resource: kind}}, report.Refused)
 	require.Equal(t, []string{"orgmem_00001"}, slices.Compact(d.Finds), "nothing of the kind is looked up")
@@ -109,7 +109,7 @@ func testARefusedList(t *testing.T, answer refusalError, kind clerksync.Resource
 	require.Contains(t, b.Logs.String(), `"code":"`+answer.Code+`"`)
 
 	d.Listing = nil
-	report = b.sweep(t, d, SweepOptions{})
+	report = b.sweep(t, d, Options{})
 	require.Empty(t, report.Refused)
 	require.Equal(t, 2, report.Removed)
 	require.Equal(t, others-2, b.Alive(t, table))
@@ -119,11 +119,11 @@ func testARefusedList(t *testing.T, answer refusalError, kind clerksync.Resource
 func TestANeededListThatIsRefusedStopsTheSweep(t *testing.T) {
 	t.Parallel()
 	for _, kind := range []clerksync.Resource{clerksync.ResourceOrganization, clerksync.ResourceUser, clerksync.ResourceMembership} {
-		for _, opts := range []SweepOptions{{}, {DryRun: true}, {OrganizationID: "org_1"}} {
+		for _, opts := range []Options{{}, {DryRun: true}, {OrganizationID: "org_1"}} {
 			t.Run(fmt.Sprintf("%s %v", kind, opts), func(t *testing.T) {
 				t.Parallel()
 				b, d := setup(t), furnished(3, 2)
-				b.sweep(t, d, SweepOptions{})
+				b.sweep(t, d, Options{})
 				d.Remove(clerksync.ResourceMembership, "orgmem_00001")
 				d.Refuse(kind, 0, refusalError{http.StatusForbidden, "organization_not_enabled_in_instance", "trace_9"})
 				report := b.sweep(t, d, opts)
@@ -145,7 +145,7 @@ func TestOnlyA401IsAboutTheKey(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), mirrortest.Populated(1)
 	d.Refuse(clerksync.ResourceDomain, 0, errors.Join(clerksync.ErrUnauthorized, refusalError{http.StatusUnauthorized, "clerk_key_invalid", "trace_3"}))
-	report := b.sweep(t, d, SweepOptions{})
+	report := b.sweep(t, d, Options{})
 	require.Equal(t, ReasonUnauthorized, report.Reason)
 	require.Contains(t, report.Detail, "CLERK_SECRET_KEY")
 	require.Contains(t, report.Detail, "clerk_key_invalid trace_3")
@@ -160,7 +160,7 @@ func TestARefusedInstanceStopsTheSweep(t *testing.T) {
 	} {
 		b, d := setup(t), mirrortest.Populated(1)
 		d.Err = answer
-		report := b.sweep(t, d, SweepOptions{})
+		report := b.sweep(t, d, Options{})
 		require.Equal(t, want, report.Reason)
 		require.Contains(t, report.Detail, "GET /instance is refused: status 403")
 		require.Empty(t, d.Pages)
@@ -180,7 +180,7 @@ func TestARefusedLookUpKeepsNothingElseFromBeingRepaired(t *testing.T) {
 			t.Parallel()
 			b, d := setup(t), furnished(3, 3)
 			d.Set(clerksync.ResourceOrganization, mirrortest.Organization("org_2"))
-			b.sweep(t, d, SweepOptions{})
+			b.sweep(t, d, Options{})
 			d.Remove(kind, id)
 			d.Remove(clerksync.ResourceMembership, "orgmem_00002")
 			d.Remove(clerksync.ResourceDomain, "orgdmn_0002")
@@ -190,7 +190,7 @@ func TestARefusedLookUpKeepsNothingElseFromBeingRepaired(t *testing.T) {
 				}
 				return nil
 			}
-			report := b.sweep(t, d, SweepOptions{})
+			report := b.sweep(t, d, Options{})
 			require.Equal(t, needed(kind), report.Aborted)
 			if needed(kind) {
 				require.Equal(t, ReasonListRefused, report.Reason)
@@ -210,11 +210,11 @@ func TestARefusedLookUpKeepsNothingElseFromBeingRepaired(t *testing.T) {
 func TestManyRefusedLookUpsOfOneKindEndThem(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), furnished(1, 100)
-	b.sweep(t, d, SweepOptions{})
+	b.sweep(t, d, Options{})
 	d.Objects[clerksync.ResourceDomain] = nil
 	d.Finds = nil
 	d.Refusing = func(clerksync.Resource, clerksync.Reference) error { return domainsOff() }
-	report := b.sweep(t, d, SweepOptions{})
+	report := b.sweep(t, d, Options{})
 	require.False(t, report.Aborted, report.Detail)
 	require.Len(t, slices.Compact(d.Finds), maxRefusedLookUps)
 	require.Equal(t, 100, report.Refused[0].LookUps)
@@ -225,18 +225,18 @@ func TestManyRefusedLookUpsOfOneKindEndThem(t *testing.T) {
 func TestNothingIsExhumedOfAKindThatIsRefused(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), furnished(1, 3)
-	b.sweep(t, d, SweepOptions{})
+	b.sweep(t, d, Options{})
 	b.Exec(t, "UPDATE rolecall.domains SET deleted_at = now(), deleted_cause = 'sweep_1' WHERE id = 'orgdmn_0001'")
 	d.Refusing = func(clerksync.Resource, clerksync.Reference) error { return domainsOff() }
-	report := b.sweep(t, d, SweepOptions{})
+	report := b.sweep(t, d, Options{})
 	require.False(t, report.Aborted, report.Detail)
 	require.Equal(t, 2, b.Alive(t, "domains"))
 	d.Refuse(clerksync.ResourceDomain, 0, domainsOff())
 	d.Refusing = nil
-	require.False(t, b.sweep(t, d, SweepOptions{}).Aborted)
+	require.False(t, b.sweep(t, d, Options{}).Aborted)
 	require.Equal(t, 2, b.Alive(t, "domains"))
 	d.Listing = nil
-	b.sweep(t, d, SweepOptions{})
+	b.sweep(t, d, Options{})
 	require.Equal(t, 3, b.Alive(t, "domains"))
 }
 
@@ -245,7 +245,7 @@ func TestNothingIsExhumedOfAKindThatIsRefused(t *testing.T) {
 func TestARefusalOutlivesItsProcess(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), furnished(3, 3)
-	b.sweep(t, d, SweepOptions{})
+	b.sweep(t, d, Options{})
 	ctx, cancel := context.WithCancel(t.Context())
 	d.Listing = func(r clerksync.Resource, _ clerksync.PageRequest) error {
 		switch r {
@@ -258,11 +258,11 @@ func TestARefusalOutlivesItsProcess(t *testing.T) {
 			return nil
 		}
 	}
-	_, err := b.sweeper(t, d).Run(ctx, SweepOptions{})
+	_, err := b.sweeper(t, d).Run(ctx, Options{})
 	require.ErrorIs(t, err, context.Canceled)
 	d.Listing = nil
 	d.Objects[clerksync.ResourceRole] = nil
-	report := b.sweep(t, d, SweepOptions{})
+	report := b.sweep(t, d, Options{})
 	require.Equal(t, "sweep_2", report.SweepID, "it goes on")
 	require.Len(t, report.Refused, 1)
 	require.Equal(t, 3, b.Alive(t, "roles"))
@@ -276,7 +276,7 @@ func TestPermissionsThatClerkDoesNotListComeWithTheirRoles(t *testing.T) {
 	b, d := setup(t), furnished(1, 1)
 	d.Set(clerksync.ResourceMembership, mirrortest.Membership(0, "org:r_0000", 0))
 	d.Refuse(clerksync.ResourcePermission, 0, refusalError{http.StatusForbidden, "authorization_invalid", ""})
-	require.False(t, b.sweep(t, d, SweepOptions{}).Aborted)
+	require.False(t, b.sweep(t, d, Options{}).Aborted)
 	standings, err := store.Standings(t.Context(), b.Pool, store.Pair{UserID: "user_00000", OrganizationID: "org_1"})
 	require.NoError(t, err)
 	require.Equal(t, []string{"org:a:p_0000"}, standings[0].Permissions)
@@ -290,7 +290,7 @@ func TestWithoutRolesTheSnapshotCounts(t *testing.T) {
 	member["permissions"] = []string{"org:a:snapshot"}
 	d.Set(clerksync.ResourceMembership, member)
 	d.Refuse(clerksync.ResourceRole, 0, refusalError{http.StatusForbidden, "authorization_invalid", ""})
-	require.False(t, b.sweep(t, d, SweepOptions{}).Aborted)
+	require.False(t, b.sweep(t, d, Options{}).Aborted)
 	standings, err := store.Standings(t.Context(), b.Pool, store.Pair{UserID: "user_00000", OrganizationID: "org_1"})
 	require.NoError(t, err)
 	require.Equal(t, []string{"org:a:snapshot"}, standings[0].Permissions)
@@ -300,9 +300,9 @@ func TestWithoutRolesTheSnapshotCounts(t *testing.T) {
 // gone.
 func TestASweepOfOneOrganizationGoesOnWithoutAList(t *testing.T) {
 	t.Parallel()
-	for _, opts := range []SweepOptions{{OrganizationID: "org_1"}, {DryRun: true}, {OrganizationID: "org_1", DryRun: true}} {
+	for _, opts := range []Options{{OrganizationID: "org_1"}, {DryRun: true}, {OrganizationID: "org_1", DryRun: true}} {
 		b, d := setup(t), furnished(3, 3)
-		b.sweep(t, d, SweepOptions{})
+		b.sweep(t, d, Options{})
 		d.Remove(clerksync.ResourceMembership, "orgmem_00001")
 		d.Objects[clerksync.ResourceDomain] = nil
 		d.Refuse(clerksync.ResourceDomain, 0, domainsOff())

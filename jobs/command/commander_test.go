@@ -1,4 +1,4 @@
-package jobs
+package command
 
 import (
 	"context"
@@ -16,6 +16,8 @@ import (
 
 	"github.com/callmine/rolecall/internal/clerksim"
 	"github.com/callmine/rolecall/internal/mirrortest"
+	"github.com/callmine/rolecall/jobs"
+	"github.com/callmine/rolecall/jobs/sweep"
 	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
 )
@@ -94,7 +96,7 @@ func TestAuditedOnceWithTheActor(t *testing.T) {
 		},
 		"sweep first": func(b *commandBundle) {
 			b.faults.AfterAnswer(func(clerksim.Call) {
-				if _, err := b.sweeper(b.t, b.client).Run(context.Background(), SweepOptions{}); err != nil {
+				if _, err := b.sweeper().Run(context.Background(), sweep.Options{}); err != nil {
 					b.t.Error(err)
 				}
 			}, func(c clerksim.Call) bool { return c.Request.Method != http.MethodGet })
@@ -111,7 +113,7 @@ func TestAuditedOnceWithTheActor(t *testing.T) {
 			}
 			b.faults.Clear()
 			mirrortest.Eventually(t, func() bool { return b.webhooks() == nil })
-			b.sweep(t, b.client, SweepOptions{})
+			b.sweep(sweep.Options{})
 			entries := b.entriesOf(organization)[before:]
 			for i := range entries {
 				if entries[i].Action == "invitation.sent" || entries[i].Action == "invitation.revoked" {
@@ -202,7 +204,7 @@ func TestNotRecorded(t *testing.T) {
 	for name, complete := range map[string]func(*commandBundle){
 		"webhook": func(b *commandBundle) { require.NoError(b.t, b.webhooks()) },
 		"sweep": func(b *commandBundle) {
-			b.sweep(b.t, b.client, SweepOptions{Confirm: true})
+			b.sweep(sweep.Options{Confirm: true})
 			require.NoError(b.t, b.webhooks()) // late
 		},
 		"webhook after a crash": func(b *commandBundle) {
@@ -300,8 +302,8 @@ func TestOldCommandsArePruned(t *testing.T) {
 		require.NoError(t, b.run(clerksync.Command{Actor: b.person(), Action: clerksync.ActionWorkspaceCreated, Name: name}, ""))
 	}
 	b.Exec(t, "UPDATE rolecall.commands SET begun_at = begun_at - interval '25 hours' WHERE outcome = 'North'")
-	require.NoError(t, (&pruneWorker{pool: b.Pool}).Work(t.Context(), nil))
-	require.Equal(t, 1, b.Count(t, "SELECT count(*) FROM rolecall.commands"))
+	b.work()
+	mirrortest.Eventually(t, func() bool { return b.Count(t, "SELECT count(*) FROM rolecall.commands") == 1 })
 	require.Equal(t, 0, b.Count(t, "SELECT count(*) FROM rolecall.commands WHERE outcome = 'North'"))
 }
 
@@ -320,8 +322,10 @@ func TestManyCommandsAndWebhooksAtOnce(t *testing.T) {
 	}
 	require.NoError(t, b.webhooks())
 	before := len(b.entriesOf(organization))
-	b.work(t)
-	in := b.inbox(t)
+	b.work()
+	in, err := jobs.NewInbox(jobs.InboxConfig{Pool: b.Pool, Logger: b.Logs.Logger()})
+	require.NoError(t, err)
+	t.Cleanup(in.Stop)
 	var deliveries sync.WaitGroup
 	deliver := func() {
 		for _, m := range b.clerk.Drain() {

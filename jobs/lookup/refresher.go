@@ -1,4 +1,4 @@
-package jobs
+package lookup
 
 import (
 	"context"
@@ -15,39 +15,43 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// RefresherConfig configures a [Refresher].
-type RefresherConfig struct {
+// Clerk is what Clerk's Backend API says of one user. Its errors wrap those of package sync.
+type Clerk interface {
+	// Find looks one object up. It returns none only if Clerk says that there is none.
+	Find(ctx context.Context, r clerksync.Resource, ref clerksync.Reference) ([]json.RawMessage, error)
+	// UserMemberships lists what one user belongs to.
+	UserMemberships(ctx context.Context, userID string) ([]json.RawMessage, error)
+}
+
+// Config configures a [Refresher].
+type Config struct {
 	// Pool is where the mirror is changed.
 	Pool *pgxpool.Pool
-	// Directory is Clerk.
-	Directory Directory
+	// Clerk is asked.
+	Clerk Clerk
 	// Allowed says whether Clerk may be asked: the secret key must be of the mirror's instance. It is asked each time.
 	Allowed func() error
-	// UserMemberships lists what one user belongs to.
-	UserMemberships func(ctx context.Context, userID string) ([]json.RawMessage, error)
 }
 
 // Refresher asks Clerk about one user at the moment at which the answer matters: somebody who has just joined is here before
 // the webhook is. It never lifts a tombstone: a look-up made right after a removal may still show the member.
 type Refresher struct {
-	cfg  RefresherConfig
+	cfg  Config
 	pool *merge.Pool
 }
 
 // refreshConns is how many of the pool's connections change the mirror for look-ups at once: workers need the others.
 const refreshConns = 3
 
-// NewRefresher returns a refresher.
-func NewRefresher(cfg RefresherConfig) (*Refresher, error) {
+// New returns a refresher.
+func New(cfg Config) (*Refresher, error) {
 	switch {
 	case cfg.Pool == nil:
 		return nil, errors.New("refresher: Pool is missing")
-	case cfg.Directory == nil:
-		return nil, errors.New("refresher: Directory is missing")
+	case cfg.Clerk == nil:
+		return nil, errors.New("refresher: Clerk is missing")
 	case cfg.Allowed == nil:
 		return nil, errors.New("refresher: Allowed is missing")
-	case cfg.UserMemberships == nil:
-		return nil, errors.New("refresher: UserMemberships is missing")
 	}
 	return &Refresher{cfg: cfg, pool: merge.NewPool(cfg.Pool, refreshConns)}, nil
 }
@@ -56,13 +60,13 @@ func NewRefresher(cfg RefresherConfig) (*Refresher, error) {
 // it is.
 func (r *Refresher) Refresh(ctx context.Context, userID, organizationID string) error {
 	return r.refresh(ctx, organizationID, func(ctx context.Context) ([]json.RawMessage, error) {
-		return r.cfg.Directory.Find(ctx, clerksync.ResourceMembership, clerksync.Reference{OrganizationID: organizationID, UserID: userID})
+		return r.cfg.Clerk.Find(ctx, clerksync.ResourceMembership, clerksync.Reference{OrganizationID: organizationID, UserID: userID})
 	})
 }
 
 // RefreshUser brings all of a user's memberships at Clerk into the mirror.
 func (r *Refresher) RefreshUser(ctx context.Context, userID string) error {
-	return r.refresh(ctx, userID, func(ctx context.Context) ([]json.RawMessage, error) { return r.cfg.UserMemberships(ctx, userID) })
+	return r.refresh(ctx, userID, func(ctx context.Context) ([]json.RawMessage, error) { return r.cfg.Clerk.UserMemberships(ctx, userID) })
 }
 
 func (r *Refresher) refresh(ctx context.Context, workspace string, ask func(context.Context) ([]json.RawMessage, error)) error {
@@ -103,7 +107,7 @@ func (r *Refresher) strangers(ctx context.Context, memberships []clerksync.Facts
 	if clerksync.Newest(user.Registers()).Rank == clerksync.RankFull {
 		return nil, nil
 	}
-	objects, err := r.cfg.Directory.Find(ctx, clerksync.ResourceUser, clerksync.Reference{ID: userID})
+	objects, err := r.cfg.Clerk.Find(ctx, clerksync.ResourceUser, clerksync.Reference{ID: userID})
 	if err != nil {
 		return nil, fmt.Errorf("look up user: %w", err)
 	}

@@ -1,14 +1,11 @@
-package jobs
+package sweep
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"testing"
 	"time"
 
-	"github.com/riverqueue/river"
-	"github.com/riverqueue/river/rivertype"
 	"github.com/stretchr/testify/require"
 
 	"github.com/callmine/rolecall/internal/mirrortest"
@@ -27,12 +24,12 @@ func TestASweepThatWasCutOffGoesOnFromItsLastPage(t *testing.T) {
 		}
 		return nil
 	}
-	_, err := b.sweeper(t, d).Run(ctx, SweepOptions{})
+	_, err := b.sweeper(t, d).Run(ctx, Options{})
 	require.ErrorIs(t, err, context.Canceled)
 	require.Equal(t, 1, b.Count(t, "SELECT count(*) FROM rolecall.sweeps WHERE state = 'running'"))
 	d.Listing, d.Pages = nil, nil
 
-	report := b.sweep(t, d, SweepOptions{})
+	report := b.sweep(t, d, Options{})
 	require.Contains(t, []string{"membership@490", "membership@980"}, d.Pages[0])
 	require.Equal(t, 2401, report.Missing, "of both halves")
 	require.Len(t, b.Roles(t), 1200)
@@ -45,10 +42,10 @@ func TestASweepThatWasCutOffGoesOnFromItsLastPage(t *testing.T) {
 			cancel()
 		}
 	}
-	_, err = b.sweeper(t, d).Run(ctx, SweepOptions{})
+	_, err = b.sweeper(t, d).Run(ctx, Options{})
 	require.ErrorIs(t, err, context.Canceled)
 	d.Finding, d.Pages, d.Finds = nil, nil, nil
-	report = b.sweep(t, d, SweepOptions{})
+	report = b.sweep(t, d, Options{})
 	require.Empty(t, d.Pages)
 	require.Equal(t, []string{"orgmem_00002", "orgmem_00003"}, slices.Compact(d.Finds))
 	require.Equal(t, 3, report.Removed)
@@ -59,30 +56,14 @@ func TestOneSweepAtATime(t *testing.T) {
 	b, d := setup(t), mirrortest.Populated(1)
 	d.Listing = func(r clerksync.Resource, _ clerksync.PageRequest) error {
 		if r == clerksync.ResourceMembership {
-			_, err := b.sweeper(t, d).Run(t.Context(), SweepOptions{})
-			require.ErrorIs(t, err, ErrSweepRunning)
+			_, err := b.sweeper(t, d).Run(t.Context(), Options{})
+			require.ErrorIs(t, err, ErrRunning)
 		}
 		return nil
 	}
-	b.sweep(t, d, SweepOptions{})
+	b.sweep(t, d, Options{})
 	d.Listing = nil
-	b.sweep(t, d, SweepOptions{})
-}
-
-// TestTheLeaderSweepsAtTheStart, and a job whose sweep somebody else has made meanwhile sweeps no more.
-func TestTheLeaderSweepsAtTheStart(t *testing.T) {
-	t.Parallel()
-	b, d := setup(t), mirrortest.Populated(1)
-	cfg := b.workersConfig()
-	cfg.Sweeper, cfg.SweepInterval = b.sweeper(t, d), time.Hour
-	w, err := NewWorkers(cfg)
-	require.NoError(t, err)
-	start(t, w)
-	mirrortest.Eventually(t, func() bool {
-		return b.Count(t, "SELECT count(*) FROM rolecall.sweeps WHERE state = 'clean'") == 1 &&
-			b.Count(t, "SELECT count(*) FROM rolecall.river_job WHERE kind = 'sweep' AND state = 'completed'") == 1
-	})
-	require.Len(t, b.Roles(t), 1)
+	b.sweep(t, d, Options{})
 }
 
 // TestADryRunLeavesACutOffSweepAsItIs.
@@ -95,46 +76,17 @@ func TestADryRunLeavesACutOffSweepAsItIs(t *testing.T) {
 		}
 		return nil
 	}
-	cutOff, err := b.sweeper(t, d).Run(t.Context(), SweepOptions{})
+	cutOff, err := b.sweeper(t, d).Run(t.Context(), Options{})
 	require.ErrorIs(t, err, clerksync.ErrUnavailable)
 	require.True(t, cutOff.Aborted)
 	d.Listing = nil
-	b.sweep(t, d, SweepOptions{DryRun: true})
-	b.sweep(t, d, SweepOptions{OrganizationID: "org_1"})
+	b.sweep(t, d, Options{DryRun: true})
+	b.sweep(t, d, Options{OrganizationID: "org_1"})
 	d.Pages = nil
-	report := b.sweep(t, d, SweepOptions{})
+	report := b.sweep(t, d, Options{})
 	require.Equal(t, cutOff.SweepID, report.SweepID)
 	require.Equal(t, []string{"domain@0"}, d.Pages)
 	require.Zero(t, report.Extra)
-}
-
-// TestASweepOutlivesAnOutageOfClerk: the job goes on trying, from its first call to its last.
-func TestASweepOutlivesAnOutageOfClerk(t *testing.T) {
-	t.Parallel()
-	b, d := setup(t), mirrortest.Populated(3)
-	d.Err = clerksync.ErrUnavailable
-	worker := &sweepWorker{pool: b.Pool, sweeper: b.sweeper(t, d), logger: b.Logs.Logger()}
-	job := &river.Job[SweepArgs]{JobRow: &rivertype.JobRow{CreatedAt: time.Now()}, Args: SweepArgs{Trigger: TriggerInterval}}
-	for range maxSweepAttempts + 1 {
-		snooze, ok := errors.AsType[*river.JobSnoozeError](worker.Work(t.Context(), job))
-		require.True(t, ok, "no attempt is used up")
-		require.Equal(t, sweepPause, snooze.Duration)
-	}
-	d.Err = nil
-	d.Listing = func(r clerksync.Resource, _ clerksync.PageRequest) error {
-		if r == clerksync.ResourceInvitation {
-			return clerksync.ErrRateLimited
-		}
-		return nil
-	}
-	_, ok := errors.AsType[*river.JobSnoozeError](worker.Work(t.Context(), job))
-	require.True(t, ok)
-	d.Listing = nil
-	_, ok = errors.AsType[*river.JobSnoozeError](worker.Work(t.Context(), job)) // clean, and looked at once more
-	require.True(t, ok)
-	require.NoError(t, worker.Work(t.Context(), job))
-	require.Equal(t, 1, b.Count(t, "SELECT count(*) FROM rolecall.sweeps WHERE state = 'clean'"))
-	require.Equal(t, 1, b.Count(t, "SELECT count(*) FROM rolecall.sweeps"), "it was one sweep all the time")
 }
 
 // TestADryRunSaysNothingOfWhichInstanceTheMirrorIsOf.
@@ -142,8 +94,8 @@ func TestADryRunSaysNothingOfWhichInstanceTheMirrorIsOf(t *testing.T) {
 	t.Parallel()
 	b, staging, d := setup(t), mirrortest.Populated(1), mirrortest.Populated(1)
 	staging.InstanceID = "ins_staging"
-	b.sweep(t, staging, SweepOptions{DryRun: true})
-	report := b.sweep(t, d, SweepOptions{})
+	b.sweep(t, staging, Options{DryRun: true})
+	report := b.sweep(t, d, Options{})
 	require.False(t, report.Aborted, report.Detail)
 	known, err := store.KnownInstance(t.Context(), b.Pool)
 	require.NoError(t, err)
@@ -154,17 +106,17 @@ func TestADryRunSaysNothingOfWhichInstanceTheMirrorIsOf(t *testing.T) {
 func TestSilenceLastsUntilADeliveryComes(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), mirrortest.Populated(1)
-	b.sweep(t, d, SweepOptions{})
+	b.sweep(t, d, Options{})
 	changed := time.Now().UnixMilli() - mirrortest.T0
 	d.Set(clerksync.ResourceMembership, mirrortest.Membership(0, "org:admin", changed))
-	found := b.sweep(t, d, SweepOptions{})
+	found := b.sweep(t, d, Options{})
 	require.Equal(t, mirrortest.T0+changed, found.NewestDrift.UnixMilli())
-	require.Equal(t, found.NewestDrift.UnixMilli(), b.sweep(t, d, SweepOptions{}).NewestDrift.UnixMilli())
+	require.Equal(t, found.NewestDrift.UnixMilli(), b.sweep(t, d, Options{}).NewestDrift.UnixMilli())
 }
 
 // TestADryRunCountsEachObjectOnce, though pages overlap.
 func TestADryRunCountsEachObjectOnce(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), mirrortest.Populated(1200)
-	require.Equal(t, 2401, b.sweep(t, d, SweepOptions{DryRun: true}).Missing)
+	require.Equal(t, 2401, b.sweep(t, d, Options{DryRun: true}).Missing)
 }

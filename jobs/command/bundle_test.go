@@ -1,4 +1,4 @@
-package jobs
+package command
 
 import (
 	"context"
@@ -14,13 +14,15 @@ import (
 	"github.com/callmine/rolecall/internal/clerkapi"
 	"github.com/callmine/rolecall/internal/clerksim"
 	"github.com/callmine/rolecall/internal/mirrortest"
+	"github.com/callmine/rolecall/jobs"
+	"github.com/callmine/rolecall/jobs/sweep"
 	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
 // commandBundle is a commander with a simulated Clerk.
 type commandBundle struct {
-	*bundle
+	*mirrortest.DB
 
 	t         *testing.T
 	clerk     *clerksim.World
@@ -32,7 +34,7 @@ type commandBundle struct {
 
 func setupCommands(t *testing.T) *commandBundle {
 	t.Helper()
-	b := &commandBundle{bundle: setup(t), t: t, faults: clerksim.NewAPIFaults()}
+	b := &commandBundle{DB: mirrortest.New(t), t: t, faults: clerksim.NewAPIFaults()}
 	var err error
 	b.clerk, err = clerksim.New(clerksim.Config{InstanceID: mirrortest.InstanceID})
 	require.NoError(t, err)
@@ -44,7 +46,7 @@ func setupCommands(t *testing.T) *commandBundle {
 	})
 	require.NoError(t, err)
 	t.Cleanup(b.client.Close)
-	b.commander, err = NewCommander(CommanderConfig{Pool: b.Pool, Clerk: b.client, LookAgainAfter: time.Millisecond, Logger: b.Logs.Logger()})
+	b.commander, err = New(Config{Pool: b.Pool, Clerk: b.client, LookAgainAfter: time.Millisecond, Logger: b.Logs.Logger()})
 	require.NoError(t, err)
 	return b
 }
@@ -82,7 +84,7 @@ func (b *commandBundle) webhooks() error {
 	if _, err := store.InsertDeliveries(context.Background(), b.Pool, deliveries); err != nil {
 		return err
 	}
-	_, err := b.apply(context.Background(), mirrortest.IDs(deliveries)...)
+	_, err := b.Apply(context.Background(), mirrortest.IDs(deliveries)...)
 	return err
 }
 
@@ -98,6 +100,36 @@ func (b *commandBundle) run(c clerksync.Command, key string) error {
 	}
 	_, _, err := b.commander.Run(b.t.Context(), c, k, store.CommandHooks{May: b.may, Answer: answerDone})
 	return err
+}
+
+// work starts workers of jobs that are stopped at the test's end.
+func (b *commandBundle) work() {
+	b.t.Helper()
+	w, err := jobs.NewWorkers(jobs.WorkersConfig{Pool: b.Pool, MaxWorkers: 4, Logger: b.Logs.Logger()})
+	require.NoError(b.t, err)
+	require.NoError(b.t, w.Start(b.t.Context()))
+	b.t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), mirrortest.Patience)
+		defer cancel()
+		if err := w.Stop(ctx); err != nil {
+			b.t.Error(err)
+		}
+	})
+}
+
+// sweeper returns a sweeper of the simulated Clerk.
+func (b *commandBundle) sweeper() *sweep.Sweeper {
+	b.t.Helper()
+	s, err := sweep.New(sweep.Config{Pool: b.Pool, Clerk: b.client, Logger: b.Logs.Logger(), Settle: 50 * time.Millisecond})
+	require.NoError(b.t, err)
+	return s
+}
+
+// sweep sweeps once, which must succeed.
+func (b *commandBundle) sweep(opts sweep.Options) {
+	b.t.Helper()
+	_, err := b.sweeper().Run(b.t.Context(), opts)
+	require.NoError(b.t, err)
 }
 
 // signed is an audit entry in short: who did what to whom.

@@ -1,9 +1,8 @@
-package jobs
+package sweep
 
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -27,7 +26,7 @@ func TestASweepFillsAnEmptyMirror(t *testing.T) {
 	})
 	d.Set(clerksync.ResourceDomain, map[string]any{"id": "orgdmn_1", "organization_id": "org_1", "name": "a.test", "created_at": mirrortest.T0, "updated_at": mirrortest.T0})
 
-	report := b.sweep(t, d, SweepOptions{Trigger: TriggerCommand})
+	report := b.sweep(t, d, Options{Trigger: TriggerCommand})
 	require.Equal(t, 11, report.Missing, "3 memberships, 3 users, and one of each other kind but roles")
 	require.Equal(t, 11, report.Repaired)
 	require.Equal(t, 3, report.ByKind[clerksync.ResourceMembership].Missing)
@@ -36,7 +35,7 @@ func TestASweepFillsAnEmptyMirror(t *testing.T) {
 	require.Equal(t, 3, b.Count(t, "SELECT count FROM rolecall.drift WHERE resource = 'membership' AND cause = 'first_fill'"))
 	require.Zero(t, b.Count(t, "SELECT count(*) FROM rolecall.drift WHERE cause = 'undelivered'"), "nothing was lost: it is older than the mirror")
 
-	again := b.sweep(t, d, SweepOptions{Trigger: TriggerCommand})
+	again := b.sweep(t, d, Options{Trigger: TriggerCommand})
 	require.Zero(t, again.Missing+again.Stale+again.Extra+again.Repaired, "nothing is left to do")
 	require.Equal(t, 1, b.Count(t, "SELECT count(*) FROM rolecall.organizations WHERE changed_at < (SELECT max(started_at) FROM rolecall.sweeps)"),
 		"and nothing is written")
@@ -52,20 +51,20 @@ func TestASweepFillsAnEmptyMirror(t *testing.T) {
 func TestASweepRepairsWhatWasMissed(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), mirrortest.Populated(4)
-	b.sweep(t, d, SweepOptions{})
+	b.sweep(t, d, Options{})
 	d.Set(clerksync.ResourceMembership, mirrortest.Membership(0, "org:admin", 5)) // promoted
 	d.Set(clerksync.ResourceMembership, mirrortest.Membership(1, "org:owner", 0)) // a role's key changed, and nothing of the membership
 	d.Remove(clerksync.ResourceMembership, "orgmem_00002")
 	d.Member(9, "org:member")
 
 	var found []store.FoundDrift
-	dry := b.sweep(t, d, SweepOptions{DryRun: true, Found: func(f store.FoundDrift) { found = append(found, f) }})
+	dry := b.sweep(t, d, Options{DryRun: true, Found: func(f store.FoundDrift) { found = append(found, f) }})
 	require.Equal(t, []int{2, 2, 1, 0}, []int{dry.Missing, dry.Stale, dry.Extra, dry.Repaired})
 	require.Len(t, found, 5)
 	require.Equal(t, "org:member", b.Roles(t)["orgmem_00000"], "a dry run changes nothing")
 	require.Zero(t, b.Count(t, "SELECT count(*) FROM rolecall.drift WHERE difference <> 'missing'"))
 
-	report := b.sweep(t, d, SweepOptions{})
+	report := b.sweep(t, d, Options{})
 	require.Equal(t, []int{2, 2, 1, 5}, []int{report.Missing, report.Stale, report.Extra, report.Repaired})
 	require.Equal(t, []int{2, 2, 1}, []int{report.Added, report.Updated, report.Removed})
 	require.Equal(t, map[string]string{
@@ -73,13 +72,13 @@ func TestASweepRepairsWhatWasMissed(t *testing.T) {
 	}, b.Roles(t))
 	require.Equal(t, 1, b.Count(t, "SELECT count FROM rolecall.drift WHERE resource = 'membership' AND difference = 'extra' AND cause = 'undelivered'"))
 	require.Contains(t, b.Audit(t), mirrortest.AuditRow{Organization: "org_1", Action: "member.removed", Target: "user_00002", Cause: report.SweepID})
-	require.Zero(t, b.sweep(t, d, SweepOptions{}).Repaired)
+	require.Zero(t, b.sweep(t, d, Options{}).Repaired)
 }
 
 func TestUsersAreListedByCursorOrElseByOffset(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), mirrortest.Populated(1200)
-	b.sweep(t, d, SweepOptions{})
+	b.sweep(t, d, Options{})
 	require.Contains(t, d.Pages, "user@0user_00499")
 
 	b, d = setup(t), mirrortest.Populated(1200)
@@ -92,7 +91,7 @@ func TestUsersAreListedByCursorOrElseByOffset(t *testing.T) {
 			}
 		}
 	}
-	report := b.sweep(t, d, SweepOptions{})
+	report := b.sweep(t, d, Options{})
 	require.False(t, report.Aborted, report.Detail)
 	require.Equal(t, 1200, b.Count(t, "SELECT count(*) FROM rolecall.users WHERE version ->> 'r' = '2'"))
 }
@@ -104,16 +103,16 @@ func TestASweepOfOneOrganizationTouchesNoOther(t *testing.T) {
 		"id": "orgmem_other", "role": "org:member", "created_at": mirrortest.T0, "updated_at": mirrortest.T0,
 		"organization": map[string]any{"id": "org_2"}, "public_user_data": map[string]any{"user_id": "user_x"},
 	}))
-	report := b.sweep(t, d, SweepOptions{OrganizationID: "org_1"})
+	report := b.sweep(t, d, Options{OrganizationID: "org_1"})
 	require.Zero(t, report.Extra)
 	require.Len(t, b.Roles(t), 4)
-	require.Equal(t, 1, b.sweep(t, d, SweepOptions{}).Extra, "what a whole one finds")
+	require.Equal(t, 1, b.sweep(t, d, Options{}).Extra, "what a whole one finds")
 }
 
 func TestDriftIsCountedByItsCause(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), mirrortest.Populated(3)
-	b.sweep(t, d, SweepOptions{})
+	b.sweep(t, d, Options{})
 	for n := range 3 {
 		d.Set(clerksync.ResourceMembership, mirrortest.Membership(n, "org:admin", 5))
 	}
@@ -121,78 +120,20 @@ func TestDriftIsCountedByItsCause(t *testing.T) {
 	aside := mirrortest.Event(t, "msg_2", "organizationMembership.updated", 5, mirrortest.Membership(1, "org:admin", 5))
 	aside.Quarantine("for a test")
 	b.Insert(t, waiting, aside)
-	report := b.sweep(t, d, SweepOptions{})
+	report := b.sweep(t, d, Options{})
 	require.Equal(t, 3, report.Updated)
 	for _, cause := range []string{"waiting", "quarantined", "undelivered"} {
 		require.Equal(t, 1, b.Count(t, "SELECT count FROM rolecall.drift WHERE resource = 'membership' AND difference = 'stale' AND cause = '"+cause+"'"))
 	}
 }
 
-// TestASweepFollowsAChangeOfRoles, of which no event tells for each member.
-func TestASweepFollowsAChangeOfRoles(t *testing.T) {
-	t.Parallel()
-	b, d := setup(t), mirrortest.Populated(1)
-	cfg := b.workersConfig()
-	cfg.Sweeper = b.sweeper(t, d)
-	w, err := NewWorkers(cfg)
-	require.NoError(t, err)
-	start(t, w)
-	in := b.inbox(t)
-	role := func(svixID, key string, after int64) clerksync.Delivery {
-		return mirrortest.Event(t, svixID, "role.updated", after, map[string]any{"id": "role_1", "key": key, "name": "Clerk", "updated_at": mirrortest.T0 + after})
-	}
-	accept(t, in, role("msg_1", "org:clerk", 1))
-	b.UntilState(t, "msg_1", clerksync.StateApplied)
-	require.Zero(t, b.Count(t, "SELECT count(*) FROM rolecall.river_job WHERE kind = 'sweep'"))
-	accept(t, in, role("msg_2", "org:guest", 2))
-	b.UntilState(t, "msg_2", clerksync.StateApplied)
-	require.Equal(t, 1, b.Count(t, "SELECT count(*) FROM rolecall.river_job WHERE kind = 'sweep' AND scheduled_at > now() + interval '5 seconds'"))
-	b.Exec(t, "UPDATE rolecall.river_job SET scheduled_at = now() WHERE kind = 'sweep'") // nobody wants to wait
-	mirrortest.Eventually(t, func() bool { return len(b.Roles(t)) == 1 })
-}
-
-// TestARefreshLetsInWhoJustJoined, and revives nobody.
-func TestARefreshLetsInWhoJustJoined(t *testing.T) {
-	t.Parallel()
-	b, d := setup(t), mirrortest.Populated(2)
-	var allowed error
-	refresher, err := NewRefresher(RefresherConfig{
-		Pool: b.Pool, Directory: d, Allowed: func() error { return allowed },
-		UserMemberships: func(ctx context.Context, userID string) ([]json.RawMessage, error) {
-			return d.Find(ctx, clerksync.ResourceMembership, clerksync.Reference{UserID: userID})
-		},
-	})
-	require.NoError(t, err)
-	require.NoError(t, refresher.Refresh(t.Context(), "user_00000", "org_1"))
-	require.NoError(t, refresher.RefreshUser(t.Context(), "user_00001"))
-	require.NoError(t, refresher.Refresh(t.Context(), "user_nobody", "org_1"))
-	require.Len(t, b.Roles(t), 2)
-	require.Len(t, b.Audit(t), 2)
-	require.NoError(t, refresher.Refresh(t.Context(), "user_00000", "org_1"))
-	require.Len(t, b.Audit(t), 2, "nothing new")
-
-	b.Deliver(t, mirrortest.Event(t, "msg_1", "organizationMembership.deleted", 1, mirrortest.Membership(0, "org:member", 0)))
-	require.NoError(t, refresher.Refresh(t.Context(), "user_00000", "org_1"))
-	require.NotContains(t, b.Roles(t), "orgmem_00000", "an answer right after a removal may be of before")
-	d.Member(7, "org:member")
-	d.Set(clerksync.ResourceUser, map[string]any{"id": "user_00007", "banned": true, "created_at": mirrortest.T0, "updated_at": mirrortest.T0})
-	require.NoError(t, refresher.Refresh(t.Context(), "user_00007", "org_1"))
-	require.NotContains(t, b.Roles(t), "orgmem_00007", "of whose ban only the user itself tells")
-
-	d.Err = clerksync.ErrUnavailable
-	require.ErrorIs(t, refresher.Refresh(t.Context(), "user_00000", "org_1"), clerksync.ErrUnavailable)
-	d.Finds, allowed = nil, errors.New("a key of another instance")
-	require.ErrorIs(t, refresher.Refresh(t.Context(), "user_00000", "org_1"), allowed)
-	require.Empty(t, d.Finds)
-}
-
 // TestASweepOfADeletedOrganizationEndsIt.
 func TestASweepOfADeletedOrganizationEndsIt(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), mirrortest.Populated(3)
-	b.sweep(t, d, SweepOptions{})
+	b.sweep(t, d, Options{})
 	d.Clear()
-	report := b.sweep(t, d, SweepOptions{OrganizationID: "org_1"})
+	report := b.sweep(t, d, Options{OrganizationID: "org_1"})
 	require.False(t, report.Aborted, report.Detail)
 	require.Equal(t, 4, report.Removed, "with its three members")
 	require.Empty(t, b.Roles(t))

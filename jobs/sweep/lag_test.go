@@ -1,8 +1,7 @@
-package jobs
+package sweep
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"testing"
@@ -11,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/callmine/rolecall/internal/mirrortest"
+	"github.com/callmine/rolecall/jobs/lookup"
 	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
 )
@@ -23,7 +23,7 @@ func TestAnOldAnswerLetsNobodyIn(t *testing.T) {
 	for n := range 5 {
 		d.Member(n, "org:admin")
 	}
-	b.sweep(t, d, SweepOptions{})
+	b.sweep(t, d, Options{})
 	require.Len(t, b.Roles(t), 5)
 	demoted := mirrortest.Membership(1, "org:member", 9000)
 	banned := map[string]any{"id": "user_00002", "banned": true, "created_at": mirrortest.T0, "updated_at": mirrortest.T0 + 9000}
@@ -36,7 +36,7 @@ func TestAnOldAnswerLetsNobodyIn(t *testing.T) {
 	entries := len(b.Audit(t))
 
 	for range 2 {
-		report := b.sweep(t, d, SweepOptions{})
+		report := b.sweep(t, d, Options{})
 		require.Equal(t, want, b.Roles(t))
 		require.Equal(t, 4, report.Behind)
 		require.Zero(t, report.Missing+report.Stale+report.Extra+report.Repaired)
@@ -56,7 +56,7 @@ func TestAnOldAnswerLetsNobodyIn(t *testing.T) {
 	d.Remove(clerksync.ResourceUser, "user_00003")
 	d.Set(clerksync.ResourceMembership, demoted)
 	d.Set(clerksync.ResourceUser, banned)
-	report := b.sweep(t, d, SweepOptions{Confirm: true})
+	report := b.sweep(t, d, Options{Confirm: true})
 	require.False(t, report.Aborted, report.Detail)
 	require.Zero(t, report.Behind)
 	require.Equal(t, want, b.Roles(t))
@@ -69,11 +69,11 @@ func TestAnOldAnswerLetsNobodyIn(t *testing.T) {
 func TestADryRunReportsAnOldAnswer(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), mirrortest.Populated(2)
-	b.sweep(t, d, SweepOptions{})
+	b.sweep(t, d, Options{})
 	b.Deliver(t, mirrortest.Event(t, "msg_1", "organizationMembership.deleted", 9001, mirrortest.Membership(0, "org:member", 0)))
 	b.Deliver(t, mirrortest.Event(t, "msg_2", "organizationMembership.updated", 9001, mirrortest.Membership(1, "org:admin", 9000)))
 	var found []store.FoundDrift
-	report := b.sweep(t, d, SweepOptions{DryRun: true, Found: func(f store.FoundDrift) { found = append(found, f) }})
+	report := b.sweep(t, d, Options{DryRun: true, Found: func(f store.FoundDrift) { found = append(found, f) }})
 	require.Equal(t, 2, report.Behind)
 	require.Len(t, found, 2)
 	require.Equal(t, store.CauseLag, found[0].Cause)
@@ -88,10 +88,10 @@ func TestADryRunReportsAnOldAnswer(t *testing.T) {
 func TestAnOperatorMayTrustClerk(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), mirrortest.Populated(2)
-	b.sweep(t, d, SweepOptions{})
+	b.sweep(t, d, Options{})
 	b.Deliver(t, mirrortest.Event(t, "msg_1", "organizationMembership.updated", 9001, mirrortest.Membership(0, "org:admin", 9000)))
 	b.Deliver(t, mirrortest.Event(t, "msg_2", "organizationMembership.deleted", 9001, mirrortest.Membership(1, "org:member", 0)))
-	report := b.sweep(t, d, SweepOptions{TrustClerk: true})
+	report := b.sweep(t, d, Options{TrustClerk: true})
 	require.Equal(t, map[string]string{"orgmem_00000": "org:member"}, b.Roles(t))
 	require.Equal(t, 1, report.Stale)
 	require.Equal(t, 1, report.Behind)
@@ -102,27 +102,27 @@ func TestAnOperatorMayTrustClerk(t *testing.T) {
 func TestASweepDoesNotLiftWhileClerksReadsAreBehind(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), mirrortest.Populated(3)
-	b.sweep(t, d, SweepOptions{})
+	b.sweep(t, d, Options{})
 	d.Remove(clerksync.ResourceMembership, "orgmem_00000")
-	require.Equal(t, 1, b.sweep(t, d, SweepOptions{}).Removed, "its event was lost")
+	require.Equal(t, 1, b.sweep(t, d, Options{}).Removed, "its event was lost")
 	b.Deliver(t, mirrortest.Event(t, "msg_1", "organizationMembership.updated", 9001, mirrortest.Membership(1, "org:guest", 9000)))
 	d.Set(clerksync.ResourceMembership, mirrortest.Membership(0, "org:member", 0)) // as before both
-	report := b.sweep(t, d, SweepOptions{})
+	report := b.sweep(t, d, Options{})
 	require.Equal(t, 2, report.Behind)
 	require.NotContains(t, b.Roles(t), "orgmem_00000")
 
 	d.Set(clerksync.ResourceMembership, mirrortest.Membership(1, "org:guest", 9000))
-	require.Equal(t, 1, b.sweep(t, d, SweepOptions{}).Added, "Clerk has caught up, and the first read erred")
+	require.Equal(t, 1, b.sweep(t, d, Options{}).Added, "Clerk has caught up, and the first read erred")
 }
 
 // TestAnOldAnswerRemovesNobodyWhoJoinedLately: a read from before the membership doesn't show it.
 func TestAnOldAnswerRemovesNobodyWhoJoinedLately(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), mirrortest.Populated(3)
-	b.sweep(t, d, SweepOptions{})
+	b.sweep(t, d, Options{})
 	b.Deliver(t, mirrortest.Event(t, "msg_1", "organizationMembership.updated", 9001, mirrortest.Membership(1, "org:guest", 9000)))
 	b.Deliver(t, mirrortest.Event(t, "msg_2", "organizationMembership.created", 9001, mirrortest.Membership(7, "org:member", 9000)))
-	report := b.sweep(t, d, SweepOptions{})
+	report := b.sweep(t, d, Options{})
 	require.Equal(t, 2, report.Behind)
 	require.Zero(t, report.Removed)
 	require.Contains(t, b.Roles(t), "orgmem_00007")
@@ -172,12 +172,12 @@ func TestAMembershipThatClerkDatesBeforeTheEndedOne(t *testing.T) {
 			if c.readLag > 0 {
 				s.cfg.ReadLag = c.readLag
 			}
-			report, err := s.Run(t.Context(), SweepOptions{})
+			report, err := s.Run(t.Context(), Options{})
 			require.NoError(t, err)
 			require.Equal(t, c.counts, len(b.Roles(t)) == 1, "%+v", report)
 			require.Equal(t, c.counts, report.Behind == 0)
 			if c.counts { // also from then on, and the next sweep finds nothing
-				next := b.sweep(t, d, SweepOptions{})
+				next := b.sweep(t, d, Options{})
 				require.Zero(t, next.Repaired+next.Behind)
 				standings, err := store.Standings(t.Context(), b.Pool, store.Pair{UserID: "user_00000", OrganizationID: "org_1"})
 				require.NoError(t, err)
@@ -193,17 +193,16 @@ func TestAReadOfBeforeShowsNoEarlierMembership(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), mirrortest.NewDirectory()
 	d.Member(0, "org:admin")
-	b.sweep(t, d, SweepOptions{})
+	b.sweep(t, d, Options{})
 	again := mirrortest.Membership(0, "org:member", 60_000)
 	again["id"], again["created_at"] = "orgmem_again", mirrortest.T0+60_000
 	b.Deliver(t, mirrortest.Event(t, "msg_1", "organizationMembership.created", 60_001, again))
 	b.Deliver(t, mirrortest.Event(t, "msg_2", "organizationMembership.deleted", 70_000, again))
 	require.Empty(t, b.Roles(t))
-	require.Equal(t, 1, b.sweep(t, d, SweepOptions{}).Behind)
+	require.Equal(t, 1, b.sweep(t, d, Options{}).Behind)
 	require.Empty(t, b.Roles(t))
-	refresher, err := NewRefresher(RefresherConfig{
-		Pool: b.Pool, Directory: d, Allowed: func() error { return nil },
-		UserMemberships: func(context.Context, string) ([]json.RawMessage, error) { return nil, nil },
+	refresher, err := lookup.New(lookup.Config{
+		Pool: b.Pool, Clerk: d, Allowed: func() error { return nil },
 	})
 	require.NoError(t, err)
 	require.NoError(t, refresher.Refresh(t.Context(), "user_00000", "org_1"))
@@ -214,12 +213,12 @@ func TestAReadOfBeforeShowsNoEarlierMembership(t *testing.T) {
 func TestManyOldAnswersAreNotLookedUpEach(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), mirrortest.Populated(maxBehind+20)
-	b.sweep(t, d, SweepOptions{})
+	b.sweep(t, d, Options{})
 	for n := range maxBehind + 20 {
 		b.Deliver(t, mirrortest.Event(t, "msg_"+mirrortest.Membership(n, "", 0)["id"].(string), "organizationMembership.updated", 9001, mirrortest.Membership(n, "org:guest", 9000)))
 	}
 	d.Finds = nil
-	require.Equal(t, maxBehind+20, b.sweep(t, d, SweepOptions{}).Behind)
+	require.Equal(t, maxBehind+20, b.sweep(t, d, Options{}).Behind)
 	require.Len(t, slices.Compact(d.Finds), maxBehind)
 }
 
@@ -235,7 +234,7 @@ func TestAMembershipInTheShadowOfALostEnd(t *testing.T) {
 	b.Deliver(t, mirrortest.Event(t, "msg_2", "organizationMembership.created", 22, last))
 	require.Equal(t, map[string]string{"orgmem_00000": "org:admin"}, b.Roles(t))
 	d.Set(clerksync.ResourceMembership, last)
-	report := b.sweep(t, d, SweepOptions{})
+	report := b.sweep(t, d, Options{})
 	require.Equal(t, map[string]string{"orgmem_last": "org:member"}, b.Roles(t), "%+v", report)
 	require.Zero(t, report.Behind)
 }
@@ -244,15 +243,15 @@ func TestAMembershipInTheShadowOfALostEnd(t *testing.T) {
 func TestDoubtsOutliveACutOff(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), mirrortest.Populated(3)
-	b.sweep(t, d, SweepOptions{})
+	b.sweep(t, d, Options{})
 	for n := range 3 {
 		b.Deliver(t, mirrortest.Event(t, fmt.Sprintf("msg_%d", n), "organizationMembership.updated", 9001, mirrortest.Membership(n, "org:guest", 9000)))
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	d.Finding = func(clerksync.Resource, clerksync.Reference) { d.Finding = nil; cancel() }
-	_, err := b.sweeper(t, d).Run(ctx, SweepOptions{})
+	_, err := b.sweeper(t, d).Run(ctx, Options{})
 	require.ErrorIs(t, err, context.Canceled)
-	report := b.sweep(t, d, SweepOptions{})
+	report := b.sweep(t, d, Options{})
 	require.Equal(t, 3, report.Behind)
 	require.Equal(t, ReasonReadsBehind, report.Reason)
 }
@@ -261,7 +260,7 @@ func TestDoubtsOutliveACutOff(t *testing.T) {
 func TestTrustDoesNotContinueADistrustingSweep(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), mirrortest.Populated(2)
-	b.sweep(t, d, SweepOptions{})
+	b.sweep(t, d, Options{})
 	b.Deliver(t, mirrortest.Event(t, "msg_1", "organizationMembership.updated", 9001, mirrortest.Membership(0, "org:guest", 9000)))
 	ctx, cancel := context.WithCancel(t.Context())
 	d.Listing = func(r clerksync.Resource, _ clerksync.PageRequest) error {
@@ -272,9 +271,9 @@ func TestTrustDoesNotContinueADistrustingSweep(t *testing.T) {
 		}
 		return nil
 	}
-	_, err := b.sweeper(t, d).Run(ctx, SweepOptions{})
+	_, err := b.sweeper(t, d).Run(ctx, Options{})
 	require.ErrorIs(t, err, context.Canceled)
-	report := b.sweep(t, d, SweepOptions{TrustClerk: true})
+	report := b.sweep(t, d, Options{TrustClerk: true})
 	require.Zero(t, report.Behind)
 	require.Equal(t, "org:member", b.Roles(t)["orgmem_00000"])
 }
@@ -285,7 +284,7 @@ func TestAnAnswerDoesNotOutrankANewerMembership(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), mirrortest.NewDirectory()
 	d.Member(0, "org:admin")
-	b.sweep(t, d, SweepOptions{})
+	b.sweep(t, d, Options{})
 	second, third := mirrortest.Membership(0, "org:member", 50), mirrortest.Membership(0, "org:guest", 60_000)
 	second["id"], second["created_at"] = "orgmem_second", mirrortest.T0+50
 	third["id"], third["created_at"] = "orgmem_third", mirrortest.T0+60_000
@@ -293,7 +292,7 @@ func TestAnAnswerDoesNotOutrankANewerMembership(t *testing.T) {
 	b.Deliver(t, mirrortest.Event(t, "msg_2", "organizationMembership.deleted", 55, second))
 	b.Deliver(t, mirrortest.Event(t, "msg_3", "organizationMembership.created", 60_001, third))
 	require.Equal(t, map[string]string{"orgmem_third": "org:guest"}, b.Roles(t))
-	b.sweep(t, d, SweepOptions{}) // still shows the first
+	b.sweep(t, d, Options{}) // still shows the first
 	require.NotContains(t, b.Roles(t), "orgmem_00000")
 	b.Deliver(t, mirrortest.Event(t, "msg_4", "organizationMembership.deleted", 70_000, third))
 	require.Empty(t, b.Roles(t))

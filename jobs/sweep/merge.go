@@ -1,4 +1,4 @@
-package jobs
+package sweep
 
 import (
 	"context"
@@ -36,7 +36,7 @@ func (r *sweepRun) merge(ctx context.Context, a answer, next progress, total int
 	if err := r.commit(ctx, a, next, report); err != nil {
 		return err
 	}
-	r.tell(SweepProgress{Resource: a.resource, Listed: next.Offset, Total: total})
+	r.tell(Progress{Resource: a.resource, Listed: next.Offset, Total: total})
 	return r.settleDoubts(ctx)
 }
 
@@ -66,12 +66,12 @@ func (r *sweepRun) read(ctx context.Context, resource clerksync.Resource, askedA
 }
 
 // commit merges an answer, and records what it showed, where the sweep goes on and what it has counted so far.
-func (r *sweepRun) commit(ctx context.Context, a answer, next progress, report SweepReport) error {
+func (r *sweepRun) commit(ctx context.Context, a answer, next progress, report Report) error {
 	var found []store.FoundDrift
 	var fresh int
 	report.Unreadable += a.unread
 	next.Failures = 0
-	var counted SweepReport
+	var counted Report
 	doubts := next.Doubts
 	err := r.inTx(ctx, func(tx pgx.Tx) (err error) {
 		counted = report.clone()
@@ -126,7 +126,7 @@ func (r *sweepRun) inTx(ctx context.Context, do func(pgx.Tx) error) error {
 
 // apply merges an answer into the mirror, and counts what it showed to differ. What changed after Clerk was asked is
 // left alone. It returns which objects Clerk showed otherwise than later versions here say.
-func (r *sweepRun) apply(ctx context.Context, tx pgx.Tx, a answer, report *SweepReport) ([]store.FoundDrift, []clerksync.Reference, error) {
+func (r *sweepRun) apply(ctx context.Context, tx pgx.Tx, a answer, report *Report) ([]store.FoundDrift, []clerksync.Reference, error) {
 	merged, err := merge.Observation(ctx, tx, merge.Observed{
 		Facts: a.facts, AskedAt: a.askedAt, Cause: report.SweepID, Lags: r.lags(),
 		SpareNewer: true, Overrule: a.final, DryRun: r.sweep.DryRun,
@@ -161,7 +161,7 @@ func (r *sweepRun) untold() store.DriftCause {
 }
 
 // count counts what differed, and returns it. An object that is gone is drift too, and takes others along.
-func (r *sweepRun) count(a answer, merged merge.Merged, at map[string]time.Time, report *SweepReport) []clerksync.Drift {
+func (r *sweepRun) count(a answer, merged merge.Merged, at map[string]time.Time, report *Report) []clerksync.Drift {
 	drift := merged.Drift
 	if r.sweep.DryRun && a.listed { // nothing is written, so that what two pages share is found twice
 		drift = slices.DeleteFunc(drift, func(d clerksync.Drift) bool { return slices.Contains(r.progress.Tail, d.ID) })
@@ -203,7 +203,7 @@ func (r *sweepRun) found(drift []store.FoundDrift) {
 }
 
 // tell tells whoever asked of progress.
-func (r *sweepRun) tell(p SweepProgress) {
+func (r *sweepRun) tell(p Progress) {
 	if r.opts.Progress != nil {
 		r.opts.Progress(p)
 	}

@@ -1,4 +1,4 @@
-package jobs
+package sweep
 
 import (
 	"context"
@@ -59,7 +59,7 @@ func (r *sweepRun) stopAhead(giveUp bool) pageResult {
 
 // ask asks Clerk for a page and reads it.
 func (r *sweepRun) ask(ctx context.Context, request pageRequest, askedAt time.Time) pageResult {
-	page, err := r.directory.List(ctx, request.resource, request.PageRequest)
+	page, err := r.clerk.List(ctx, request.resource, request.PageRequest)
 	if err := askingError(ctx, request.resource, err); err != nil {
 		return pageResult{request: request, err: err}
 	}

@@ -1,4 +1,4 @@
-package jobs
+package sweep
 
 import (
 	"encoding/json"
@@ -67,8 +67,8 @@ func incomplete(r clerksync.Resource, format string, args ...any) error {
 	return &guardError{ReasonListingIncomplete, string(r) + " listing: " + fmt.Sprintf(format, args...)}
 }
 
-// SweepReport is what a sweep found and did.
-type SweepReport struct {
+// Report is what a sweep found and did.
+type Report struct {
 	SweepID        string                               `json:"sweep_id"`
 	InstanceID     string                               `json:"instance_id"`
 	OrganizationID string                               `json:"organization_id,omitempty"` // of a sweep of one
@@ -99,7 +99,7 @@ type SweepReport struct {
 }
 
 // cutOff notes that Clerk's failing cut the sweep off. The next one goes on.
-func (r *SweepReport) cutOff(err error) {
+func (r *Report) cutOff(err error) {
 	switch {
 	case errors.Is(err, clerksync.ErrRateLimited):
 		r.Aborted, r.Reason, r.Detail = true, ReasonBudget, err.Error()
@@ -117,7 +117,7 @@ type KindOfReport struct {
 }
 
 // clone returns a report that can be counted on without changing this one: a page that fails is counted again.
-func (r *SweepReport) clone() SweepReport {
+func (r *Report) clone() Report {
 	kinds := map[clerksync.Resource]*KindOfReport{}
 	for kind, counts := range r.ByKind {
 		kinds[kind] = new(*counts)
@@ -128,7 +128,7 @@ func (r *SweepReport) clone() SweepReport {
 }
 
 // kind returns the counts of one kind of object.
-func (r *SweepReport) kind(kind clerksync.Resource) *KindOfReport {
+func (r *Report) kind(kind clerksync.Resource) *KindOfReport {
 	if r.ByKind == nil {
 		r.ByKind = map[clerksync.Resource]*KindOfReport{}
 	}
@@ -139,7 +139,7 @@ func (r *SweepReport) kind(kind clerksync.Resource) *KindOfReport {
 }
 
 // count adds objects of one kind that differ, and their repair unless the sweep is a dry run.
-func (r *SweepReport) count(kind clerksync.Resource, d clerksync.Difference, n int) {
+func (r *Report) count(kind clerksync.Resource, d clerksync.Difference, n int) {
 	if n == 0 {
 		return
 	}
@@ -159,8 +159,8 @@ func (r *SweepReport) count(kind clerksync.Resource, d clerksync.Difference, n i
 	}
 }
 
-// SweepProgress says how far a sweep has come.
-type SweepProgress struct {
+// Progress says how far a sweep has come.
+type Progress struct {
 	Resource   clerksync.Resource // that is being listed, or looked up
 	Listed     int                // objects of the resource that were listed
 	Total      int                // objects of the resource that Clerk has; -1 if it doesn't say
@@ -169,7 +169,7 @@ type SweepProgress struct {
 }
 
 // noteNewest notes when the newest change happened of which no delivery told. at says when each object changed.
-func (r *SweepReport) noteNewest(found []store.FoundDrift, at map[string]time.Time) {
+func (r *Report) noteNewest(found []store.FoundDrift, at map[string]time.Time) {
 	for _, f := range found {
 		if t := at[f.ID]; f.Cause.Untold() && !t.IsZero() && (r.NewestDrift == nil || t.After(*r.NewestDrift)) {
 			r.NewestDrift = &t
@@ -178,10 +178,10 @@ func (r *SweepReport) noteNewest(found []store.FoundDrift, at map[string]time.Ti
 }
 
 // ReadProgress reads how far a stored sweep has come.
-func ReadProgress(s store.Sweep) (SweepProgress, error) {
+func ReadProgress(s store.Sweep) (Progress, error) {
 	var p progress
 	if err := json.Unmarshal(s.Progress, &p); err != nil {
-		return SweepProgress{}, fmt.Errorf("read progress of sweep %d: %w", s.ID, err)
+		return Progress{}, fmt.Errorf("read progress of sweep %d: %w", s.ID, err)
 	}
-	return SweepProgress{Resource: p.Resource, Listed: p.Offset, Total: -1, Confirming: p.Listed, LookedUp: p.LookedUp}, nil
+	return Progress{Resource: p.Resource, Listed: p.Offset, Total: -1, Confirming: p.Listed, LookedUp: p.LookedUp}, nil
 }

@@ -1,4 +1,4 @@
-package jobs
+package sweep
 
 import (
 	"context"
@@ -12,14 +12,14 @@ import (
 )
 
 // billed sweeps with a Clerk that says so of its Billing.
-func (b *bundle) billed(t *testing.T, d *mirrortest.Directory, billing clerksync.Billing, err error) SweepReport {
+func (b *bundle) billed(t *testing.T, d *mirrortest.Directory, billing clerksync.Billing, err error) Report {
 	t.Helper()
-	s, failed := NewSweeper(SweeperConfig{
-		Pool: b.Pool, Directory: d, Logger: b.Logs.Logger(),
+	s, failed := New(Config{
+		Pool: b.Pool, Clerk: d, Logger: b.Logs.Logger(),
 		Billing: func(context.Context) (clerksync.Billing, error) { return billing, err },
 	})
 	require.NoError(t, failed)
-	report, failed := s.Run(t.Context(), SweepOptions{})
+	report, failed := s.Run(t.Context(), Options{})
 	require.NoError(t, failed)
 	return report
 }
