@@ -59,9 +59,6 @@ type Config struct {
 	// Refresher asks Clerk about somebody whom the mirror doesn't know as a member, before they are refused. Optional:
 	// without one, refusals stand at once.
 	Refresher Refresher
-	// Refreshed is told what came of asking, as each RefreshOutcome says. Optional. It must not block, and must be
-	// safe for concurrent use.
-	Refreshed func(RefreshOutcome)
 	// Commander carries commands out. Optional: without one, they are refused.
 	Commander Commander
 	// ExportStall is how long the reader of an export may take for a few hundred entries before it is cut. Defaults to
@@ -69,7 +66,7 @@ type Config struct {
 	ExportStall time.Duration
 	// RevisionWait is how long a request waits for min_revision. Defaults to one second.
 	RevisionWait time.Duration
-	// Now is the clock by which answers of the Refresher are remembered, the mirror is too old for a caller, and events may
+	// Now is the clock by which the mirror is too old for a caller, and events may
 	// not be in the future. Defaults to time.Now.
 	Now func() time.Time
 }
@@ -83,9 +80,6 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Entries == nil {
 		c.Entries = NewEntries(c.Now)
-	}
-	if c.Refreshed == nil {
-		c.Refreshed = func(RefreshOutcome) {}
 	}
 	if c.Now == nil {
 		c.Now = time.Now
@@ -118,8 +112,7 @@ func (c Config) validate() error {
 }
 
 type server struct {
-	cfg     Config
-	lookups *lookups // nil without a Refresher
+	cfg Config
 	// eventShares are of EventDB's connections: one for each organization.
 	eventShares *store.Shares
 	commands    *bounded.Limiter
@@ -133,7 +126,7 @@ func NewHandler(cfg Config) (http.Handler, error) {
 		return nil, err
 	}
 	s := &server{
-		cfg: cfg, lookups: newLookups(cfg), commands: bounded.NewLimiter(commandsPerUser, commandsWindow, cfg.Now), eventShares: store.NewShares(1),
+		cfg: cfg, commands: bounded.NewLimiter(commandsPerUser, commandsWindow, cfg.Now), eventShares: store.NewShares(1),
 		known: rate.NewLimiter(rate.Every(knownEvery), 5),
 	}
 	return s.guard(s.plainPaths(s.router())), nil

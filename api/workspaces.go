@@ -26,7 +26,7 @@ type seatBody struct {
 // me answers GET /v1/me: the caller's workspaces, with role and permissions in each.
 func (s *server) me(w http.ResponseWriter, r *http.Request, userID string) error {
 	seats, err := s.seats(r.Context(), userID)
-	if err == nil && len(seats) == 0 && s.lookups.refreshUser(r.Context(), userID) {
+	if err == nil && len(seats) == 0 && s.refreshUser(r.Context(), userID) {
 		seats, err = s.seats(r.Context(), userID)
 	}
 	if err != nil {

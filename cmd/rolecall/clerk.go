@@ -10,7 +10,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/callmine/rolecall/api"
 	"github.com/callmine/rolecall/internal/clerkapi"
 	jobscommand "github.com/callmine/rolecall/jobs/command"
 	"github.com/callmine/rolecall/jobs/lookup"
@@ -149,12 +148,16 @@ func (p *program) sweeper() (*sweep.Sweeper, error) {
 	})
 }
 
-// refresher returns what asks Clerk about a stranger.
-func (p *program) refresher() (api.Refresher, error) {
-	r, err := lookup.New(lookup.Config{
-		Pool: p.work, Clerk: p.clerk, Allowed: p.mayAsk,
+// lookups returns what asks Clerk about strangers.
+func (p *program) lookups() (*lookup.Lookups, error) {
+	r, err := lookup.NewRefresher(lookup.RefresherConfig{Pool: p.work, Clerk: p.clerk, Allowed: p.mayAsk})
+	if err != nil {
+		return nil, err
+	}
+	return lookup.New(lookup.Config{
+		Asker: refresher{r, p.awaitClerk}, DB: p.read, Logger: p.logger,
+		Told: func(r lookup.Result) { p.metrics.refreshed.WithLabelValues(string(r)).Inc() },
 	})
-	return refresher{r, p.awaitClerk}, err
 }
 
 // refresher asks Clerk on behalf of a stranger who waits: no sweep is before them.
@@ -164,7 +167,7 @@ type refresher struct {
 	await func(context.Context) // until it is known whether Clerk may be asked
 }
 
-// Refresh implements [api.Refresher].
+// Refresh implements [lookup.Asker].
 func (r refresher) Refresh(ctx context.Context, userID, organizationID string) error {
 	if r.await(ctx); ctx.Err() != nil {
 		return ctx.Err()
@@ -172,7 +175,7 @@ func (r refresher) Refresh(ctx context.Context, userID, organizationID string) e
 	return r.Refresher.Refresh(clerkapi.Interactive(ctx, clerkapi.ForStranger), userID, organizationID)
 }
 
-// RefreshUser implements [api.Refresher].
+// RefreshUser implements [lookup.Asker].
 func (r refresher) RefreshUser(ctx context.Context, userID string) error {
 	if r.await(ctx); ctx.Err() != nil {
 		return ctx.Err()

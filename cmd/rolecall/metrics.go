@@ -13,6 +13,7 @@ import (
 	"github.com/callmine/rolecall/api"
 	"github.com/callmine/rolecall/internal/clerkapi"
 	"github.com/callmine/rolecall/internal/edge"
+	"github.com/callmine/rolecall/jobs/lookup"
 	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
 	"github.com/callmine/rolecall/webhooks"
@@ -64,10 +65,8 @@ func newMetrics(db *pgxpool.Pool) *metrics {
 		Name: "rolecall_clerk_call_seconds", Help: "Calls to Clerk's API by route and status (0: no answer), with waiting for the budget.",
 		Buckets: prometheus.ExponentialBuckets(0.02, 2, 11), // 20 ms to 20 s
 	}, []string{"route", "status"})
-	for _, outcome := range []api.RefreshOutcome{
-		api.RefreshAdmitted, api.RefreshRefused, api.RefreshFailed, api.RefreshRemembered, api.RefreshLimited,
-	} {
-		m.refreshed.WithLabelValues(string(outcome))
+	for _, result := range lookup.Results() {
+		m.refreshed.WithLabelValues(string(result))
 	}
 	// A counter that isn't there until it counts hides its first count from a rate.
 	for _, outcome := range webhooks.Outcomes() {

@@ -248,13 +248,12 @@ func (p *program) apiHandler() (http.Handler, error) {
 	})
 	cfg := api.Config{
 		DB: p.read, EventDB: p.events, Authenticator: authenticator, Grants: p.policy.grants, Logger: p.logger,
-		Entries:   p.entries,
-		Decided:   func(r clerksync.Reason) { p.metrics.decisions.WithLabelValues(string(r)).Inc() },
-		Refused:   func(r api.AuthReason) { p.metrics.refused.WithLabelValues(string(r)).Inc() },
-		Refreshed: func(o api.RefreshOutcome) { p.metrics.refreshed.WithLabelValues(string(o)).Inc() },
+		Entries: p.entries,
+		Decided: func(r clerksync.Reason) { p.metrics.decisions.WithLabelValues(string(r)).Inc() },
+		Refused: func(r api.AuthReason) { p.metrics.refused.WithLabelValues(string(r)).Inc() },
 	}
 	if p.clerk != nil {
-		if cfg.Refresher, err = p.refresher(); err != nil {
+		if cfg.Refresher, err = p.lookups(); err != nil {
 			return nil, err
 		}
 		if cfg.Commander, err = p.commander(); err != nil {

@@ -23,8 +23,8 @@ type Clerk interface {
 	UserMemberships(ctx context.Context, userID string) ([]json.RawMessage, error)
 }
 
-// Config configures a [Refresher].
-type Config struct {
+// RefresherConfig configures a [Refresher].
+type RefresherConfig struct {
 	// Pool is where the mirror is changed.
 	Pool *pgxpool.Pool
 	// Clerk is asked.
@@ -36,15 +36,15 @@ type Config struct {
 // Refresher asks Clerk about one user at the moment at which the answer matters: somebody who has just joined is here before
 // the webhook is. It never lifts a tombstone: a look-up made right after a removal may still show the member.
 type Refresher struct {
-	cfg  Config
+	cfg  RefresherConfig
 	pool *merge.Pool
 }
 
 // refreshConns is how many of the pool's connections change the mirror for look-ups at once: workers need the others.
 const refreshConns = 3
 
-// New returns a refresher.
-func New(cfg Config) (*Refresher, error) {
+// NewRefresher returns a refresher.
+func NewRefresher(cfg RefresherConfig) (*Refresher, error) {
 	switch {
 	case cfg.Pool == nil:
 		return nil, errors.New("refresher: Pool is missing")

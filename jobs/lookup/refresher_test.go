@@ -15,7 +15,7 @@ func TestARefreshLetsInWhoJustJoined(t *testing.T) {
 	t.Parallel()
 	b, d := mirrortest.New(t), mirrortest.Populated(2)
 	var allowed error
-	refresher, err := New(Config{
+	refresher, err := NewRefresher(RefresherConfig{
 		Pool: b.Pool, Clerk: d, Allowed: func() error { return allowed },
 	})
 	require.NoError(t, err)

@@ -201,7 +201,7 @@ func TestAReadOfBeforeShowsNoEarlierMembership(t *testing.T) {
 	require.Empty(t, b.Roles(t))
 	require.Equal(t, 1, b.sweep(t, d, Options{}).Behind)
 	require.Empty(t, b.Roles(t))
-	refresher, err := lookup.New(lookup.Config{
+	refresher, err := lookup.NewRefresher(lookup.RefresherConfig{
 		Pool: b.Pool, Clerk: d, Allowed: func() error { return nil },
 	})
 	require.NoError(t, err)
