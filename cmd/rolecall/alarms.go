@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -11,6 +10,7 @@ import (
 	"github.com/callmine/rolecall/jobs"
 	"github.com/callmine/rolecall/jobs/sweep"
 	"github.com/callmine/rolecall/store"
+	clerksync "github.com/callmine/rolecall/sync"
 )
 
 // alarmName names what needs somebody's attention. The values are metrics' labels and parts of `rolecall status --json`.
@@ -70,9 +70,9 @@ type situation struct {
 func newSituation(s store.Status, sweepsEvery time.Duration) (situation, error) {
 	now := situation{Status: s, sweepsEvery: sweepsEvery}
 	if s.LastSweep != nil {
-		if err := json.Unmarshal(s.LastSweep.Report, &now.report); err != nil {
-			return now, fmt.Errorf("read report of sweep %d: %w", s.LastSweep.ID, err)
-		}
+		report, err := sweep.ReadReport(*s.LastSweep)
+		now.report = report
+		return now, err
 	}
 	return now, nil
 }
@@ -124,7 +124,7 @@ func (s situation) aborted() (alarm, bool) {
 	if s.LastSweep == nil || s.LastSweep.State != store.SweepAborted || s.LastSweep.Reason == store.ReasonReadsBehind {
 		return alarm{}, false
 	}
-	detail := fmt.Sprintf("sweep_%d was stopped: %s", s.LastSweep.ID, s.LastSweep.Reason)
+	detail := fmt.Sprintf("%s was stopped: %s", clerksync.SweepCause(s.LastSweep.ID), s.LastSweep.Reason)
 	if s.report.Detail != "" {
 		detail += ": " + s.report.Detail
 	}
@@ -137,8 +137,8 @@ func (s situation) behind() (alarm, bool) {
 		return alarm{}, false
 	}
 	return alarm{
-		alarmBehind, fmt.Sprintf("Clerk's reads are behind: sweep_%d was shown %d objects as they were before newer signed events, and left them alone",
-			s.LastSweep.ID, s.report.Behind),
+		alarmBehind, fmt.Sprintf("Clerk's reads are behind: %s was shown %d objects as they were before newer signed events, and left them alone",
+			clerksync.SweepCause(s.LastSweep.ID), s.report.Behind),
 		adviceFor(sweep.ReasonReadsBehind),
 	}, true
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"strconv"
@@ -137,12 +136,12 @@ func placeOf(s store.Sweep) (*sweepPlace, error) {
 	if err != nil {
 		return nil, err
 	}
-	var report sweep.Report
-	if err := json.Unmarshal(s.Report, &report); err != nil {
-		return nil, fmt.Errorf("read report of sweep %d: %w", s.ID, err)
+	report, err := sweep.ReadReport(s)
+	if err != nil {
+		return nil, err
 	}
 	return &sweepPlace{
-		SweepID: fmt.Sprintf("sweep_%d", s.ID), Trigger: s.Trigger, OrganizationID: s.OrganizationID, DryRun: s.DryRun,
+		SweepID: report.SweepID, Trigger: s.Trigger, OrganizationID: s.OrganizationID, DryRun: s.DryRun,
 		StartedAt: s.StartedAt.UTC(), UpdatedAt: s.UpdatedAt.UTC(), Resource: progress.Resource, Confirming: progress.Confirming,
 		Listed: report.Listed, LookedUp: progress.LookedUp,
 	}, nil

@@ -95,7 +95,7 @@ func (c *Commander) Run(ctx context.Context, command clerksync.Command, key stor
 	if err := c.cfg.Allowed(); err != nil {
 		return nil, false, fmt.Errorf("%w: %w", clerksync.ErrUnavailable, err)
 	}
-	r := &commandRun{Commander: c, command: command, id: "cmd_" + rand.Text(), hooks: hooks}
+	r := &run{Commander: c, command: command, id: "cmd_" + rand.Text(), hooks: hooks}
 	answered, err = r.begin(ctx, key)
 	if answered != nil || err != nil {
 		return answered, err == nil, err
@@ -122,8 +122,8 @@ func (c *Commander) Run(ctx context.Context, command clerksync.Command, key stor
 	return answered, false, nil
 }
 
-// commandRun is one command under way.
-type commandRun struct {
+// run is one command under way.
+type run struct {
 	*Commander
 
 	id      string
@@ -136,10 +136,10 @@ type commandRun struct {
 }
 
 // workspace is whose share of the pool the command uses: its organization's, or its actor's while there is none.
-func (r *commandRun) workspace() string { return cmp.Or(r.command.OrganizationID, r.command.Actor) }
+func (r *run) workspace() string { return cmp.Or(r.command.OrganizationID, r.command.Actor) }
 
 // begin records the command, or returns what was answered to an earlier one with the same key.
-func (r *commandRun) begin(ctx context.Context, key store.CommandKey) (answered json.RawMessage, err error) {
+func (r *run) begin(ctx context.Context, key store.CommandKey) (answered json.RawMessage, err error) {
 	err = r.pool.Tx(ctx, r.workspace(), merge.Retry{Locks: merge.LockPatience}, func(tx pgx.Tx) error {
 		askedAt, earlier, err := store.BeginCommand(ctx, tx, r.id, r.command, key)
 		r.askedAt = askedAt
@@ -155,7 +155,7 @@ func (r *commandRun) begin(ctx context.Context, key store.CommandKey) (answered 
 }
 
 // resume decides what a key that comes again means. One that was cut short is tried once more, under its first name.
-func (r *commandRun) resume(ctx context.Context, tx pgx.Tx, earlier store.EarlierCommand) (answered json.RawMessage, err error) {
+func (r *run) resume(ctx context.Context, tx pgx.Tx, earlier store.EarlierCommand) (answered json.RawMessage, err error) {
 	switch {
 	case !earlier.Same:
 		return nil, clerksync.ErrKeyReused
@@ -175,7 +175,7 @@ func (r *commandRun) resume(ctx context.Context, tx pgx.Tx, earlier store.Earlie
 }
 
 // record brings what Clerk answered into the mirror, audits it and ends the command, in one transaction.
-func (r *commandRun) record(ctx context.Context, facts []clerksync.Facts) (answered json.RawMessage, err error) {
+func (r *run) record(ctx context.Context, facts []clerksync.Facts) (answered json.RawMessage, err error) {
 	err = r.pool.Tx(ctx, r.workspace(), merge.Thorough(), func(tx pgx.Tx) (err error) {
 		answered, err = r.recordIn(ctx, tx, facts)
 		return err
@@ -183,7 +183,7 @@ func (r *commandRun) record(ctx context.Context, facts []clerksync.Facts) (answe
 	return answered, err
 }
 
-func (r *commandRun) recordIn(ctx context.Context, tx pgx.Tx, facts []clerksync.Facts) (json.RawMessage, error) {
+func (r *run) recordIn(ctx context.Context, tx pgx.Tx, facts []clerksync.Facts) (json.RawMessage, error) {
 	observed := merge.Observed{Facts: facts, AskedAt: r.askedAt, Cause: r.id, Command: r.id}
 	if _, err := merge.Observation(ctx, tx, observed); err != nil {
 		return nil, err
@@ -199,7 +199,7 @@ func (r *commandRun) recordIn(ctx context.Context, tx pgx.Tx, facts []clerksync.
 }
 
 // fail records that a command ended without an effect, or that nobody knows.
-func (r *commandRun) fail(ctx context.Context, err error) {
+func (r *run) fail(ctx context.Context, err error) {
 	state := store.CommandFailed
 	if errors.Is(err, clerksync.ErrOutcomeUnknown) || !r.since.IsZero() {
 		state = store.CommandUnknown
@@ -208,7 +208,7 @@ func (r *commandRun) fail(ctx context.Context, err error) {
 }
 
 // end records how the command ended. If that fails, it counts as abandoned after a while.
-func (r *commandRun) end(ctx context.Context, state store.CommandState) {
+func (r *run) end(ctx context.Context, state store.CommandState) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
 	defer cancel()
 	err := r.pool.InTurn(ctx, r.workspace(), func() error { return store.EndCommand(ctx, r.cfg.Pool, r.id, r.askedAt, state, nil) })

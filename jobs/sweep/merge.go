@@ -46,7 +46,7 @@ func (r *sweepRun) read(ctx context.Context, resource clerksync.Resource, askedA
 	a := answer{resource: resource, askedAt: askedAt, ids: make([]string, len(objects)), facts: make([]clerksync.Facts, 0, len(objects))}
 	for i, raw := range objects {
 		f, err := clerksync.DecodeObservation(clerksync.Observation{
-			Resource: resource, Object: raw, AskedAt: askedAt.UnixMilli(), Cause: sweepName(r.sweep.ID),
+			Resource: resource, Object: raw, AskedAt: askedAt.UnixMilli(), Cause: clerksync.SweepCause(r.sweep.ID),
 		})
 		if err == nil {
 			if resource != clerksync.ResourceRole || !r.nested {

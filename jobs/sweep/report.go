@@ -98,6 +98,15 @@ type Report struct {
 	Detail         string                               `json:"detail,omitempty"` // the reason in words
 }
 
+// ReadReport reads the report of a stored sweep, as far as it has come.
+func ReadReport(s store.Sweep) (report Report, err error) {
+	if err := json.Unmarshal(s.Report, &report); err != nil {
+		return report, fmt.Errorf("read report of %s: %w", clerksync.SweepCause(s.ID), err)
+	}
+	report.SweepID = clerksync.SweepCause(s.ID)
+	return report, nil
+}
+
 // cutOff notes that Clerk's failing cut the sweep off. The next one goes on.
 func (r *Report) cutOff(err error) {
 	switch {
@@ -179,9 +188,13 @@ func (r *Report) noteNewest(found []store.FoundDrift, at map[string]time.Time) {
 
 // ReadProgress reads how far a stored sweep has come.
 func ReadProgress(s store.Sweep) (Progress, error) {
-	var p progress
+	p, err := readProgress(s)
+	return Progress{Resource: p.Resource, Listed: p.Offset, Total: -1, Confirming: p.Listed, LookedUp: p.LookedUp}, err
+}
+
+func readProgress(s store.Sweep) (p progress, err error) {
 	if err := json.Unmarshal(s.Progress, &p); err != nil {
-		return Progress{}, fmt.Errorf("read progress of sweep %d: %w", s.ID, err)
+		return p, fmt.Errorf("read progress of %s: %w", clerksync.SweepCause(s.ID), err)
 	}
-	return Progress{Resource: p.Resource, Listed: p.Offset, Total: -1, Confirming: p.Listed, LookedUp: p.LookedUp}, nil
+	return p, nil
 }
