@@ -11,14 +11,15 @@ import (
 	"github.com/callmine/rolecall/jobs/merge"
 )
 
-// This file is the one place that says what a failure means to River: wait for the database, try again, or give up. Whose fault
-// it is says [merge.BlameFor].
+// This file is the one place that says what a failure means to River: wait for the database, try
+// again, or give up. Whose fault it is says [merge.BlameFor].
 
 const (
-	// maxDeliveryAttempts is how often one delivery may fail by its own fault before it is quarantined: with
-	// [retryPolicy], after some 15 s.
+	// maxDeliveryAttempts is how often one delivery may fail by its own fault before it is
+	// quarantined: with [retryPolicy], after some 15 s.
 	maxDeliveryAttempts = 5
-	// maxJobAttempts bounds a job that waits for locks or for somebody to mend the schema. What it leaves is taken over.
+	// maxJobAttempts bounds a job that waits for locks or for somebody to mend the schema. What it
+	// leaves is taken over.
 	maxJobAttempts = 12
 	// databasePause is how long a job waits for a database that is away. It costs no attempt.
 	databasePause = time.Second
@@ -38,8 +39,8 @@ func outcome(ctx context.Context, err error) error {
 	}
 }
 
-// retryPolicy waits 1, 2, 4 … seconds, at most 30: River's own waits a minute before the third retry and a day
-// before the last, but a delivery that failed is somebody's wrong access.
+// retryPolicy waits 1, 2, 4 … seconds, at most 30: River's own waits a minute before the third
+// retry and a day before the last, but a delivery that failed is somebody's wrong access.
 type retryPolicy struct{ now func() time.Time }
 
 // NextRetry implements river.ClientRetryPolicy.

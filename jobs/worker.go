@@ -32,11 +32,13 @@ type applyWorker struct {
 	patients atomic.Int32 // how many transactions take their time now
 }
 
-// Work implements river.Worker. Mirror, audit log and ledger change in one transaction. In the first queues it is tried
-// once and briefly: what fails there goes aside, so that no delivery holds a worker that another workspace's removal needs.
+// Work implements river.Worker. Mirror, audit log and ledger change in one transaction. In the
+// first queues it is tried once and briefly: what fails there goes aside, so that no delivery holds
+// a worker that another workspace's removal needs.
 //
-// River completes the job afterwards, many at once: within the transaction (JobCompleteTx) it took a fifth of the time
-// from accepted to enforced, and a job that runs twice finds nothing left to do.
+// River completes the job afterwards, many at once: within the transaction (JobCompleteTx) it took
+// a fifth of the time from accepted to enforced, and a job that runs twice finds nothing left to
+// do.
 func (w *applyWorker) Work(ctx context.Context, job *river.Job[ApplyArgs]) error {
 	work := w.workBriefly
 	if job.Queue == QueueHeldUp {
@@ -67,8 +69,9 @@ func (w *applyWorker) workBriefly(ctx context.Context, job *river.Job[ApplyArgs]
 	return w.setAside(ctx, job, err)
 }
 
-// againForLock is how often a batch is tried again at once that waited for a lock in vain. Workers of ours that write into the
-// same workspace hold its rows for some milliseconds each, and several of them wait for each other.
+// againForLock is how often a batch is tried again at once that waited for a lock in vain. Workers
+// of ours that write into the same workspace hold its rows for some milliseconds each, and several
+// of them wait for each other.
 const againForLock = 1
 
 // attempt is one transaction that applies deliveries.
@@ -140,8 +143,8 @@ func (w *applyWorker) applyIn(ctx context.Context, tx pgx.Tx, a attempt, began t
 	return done, err
 }
 
-// leaveOut returns what selects the deliveries of which the part isn't held up, by what is remembered, and enqueues the others;
-// nil if nothing is remembered.
+// leaveOut returns what selects the deliveries of which the part isn't held up, by what is
+// remembered, and enqueues the others; nil if nothing is remembered.
 func (w *applyWorker) leaveOut(ctx context.Context, tx pgx.Tx, a attempt,
 ) func([]clerksync.Delivery, []clerksync.Facts) ([]clerksync.Delivery, []clerksync.Facts, error) {
 	heldUp := w.heldUp(a)

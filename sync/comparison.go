@@ -27,7 +27,8 @@ func (m Mirror) Compare(facts []Facts) Comparison {
 	return c
 }
 
-// clone returns a mirror that can be changed without changing this one. Objects are values, so they aren't copied deeper.
+// clone returns a mirror that can be changed without changing this one. Objects are values, so they
+// aren't copied deeper.
 func (m Mirror) clone() Mirror {
 	return Mirror{
 		Organizations: maps.Clone(m.Organizations), Users: maps.Clone(m.Users), Memberships: maps.Clone(m.Memberships),

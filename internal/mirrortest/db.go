@@ -38,8 +38,8 @@ func New(t testing.TB) *DB {
 	return &DB{URL: url, Pool: OpenPool(t, url, nil), Logs: &testlog.Lines{}}
 }
 
-// OpenPool opens a pool of twelve connections: enough for workers, River's upkeep, and a test that watches them. change may
-// change that; nil changes nothing.
+// OpenPool opens a pool of twelve connections: enough for workers, River's upkeep, and a test that
+// watches them. change may change that; nil changes nothing.
 func OpenPool(t testing.TB, url string, change func(*pgxpool.Config)) *pgxpool.Pool {
 	t.Helper()
 	cfg, err := pgxpool.ParseConfig(url)
@@ -74,7 +74,8 @@ func (b *DB) Count(t testing.TB, sql string) int {
 	return n
 }
 
-// Hold runs a statement that locks something, and keeps the lock until release is called or the test ends.
+// Hold runs a statement that locks something, and keeps the lock until release is called or the
+// test ends.
 func (b *DB) Hold(t testing.TB, sql string) (release func()) {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), b.URL)

@@ -10,8 +10,8 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// Directory is a small Clerk in memory, in which a test can make anything go wrong. Package clerksim has the faithful one.
-// Tests set its fields only while nothing asks it.
+// Directory is a small Clerk in memory, in which a test can make anything go wrong. Package
+// clerksim has the faithful one. Tests set its fields only while nothing asks it.
 type Directory struct {
 	InstanceID string
 	Err        error // of every call
@@ -72,7 +72,10 @@ func (d *Directory) Set(r clerksync.Resource, object map[string]any) {
 func (d *Directory) Remove(r clerksync.Resource, ids ...string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.Objects[r] = slices.DeleteFunc(d.Objects[r], func(o map[string]any) bool { return slices.Contains(ids, o["id"].(string)) })
+	d.Objects[r] = slices.DeleteFunc(d.Objects[r], func(o map[string]any) bool {
+		id, _ := o["id"].(string) // or none
+		return slices.Contains(ids, id)
+	})
 }
 
 // Member adds a member to an organization, both of which are there then.
@@ -87,7 +90,8 @@ func Organization(id string) map[string]any {
 	return map[string]any{"id": id, "name": "North", "slug": nil, "created_at": T0, "updated_at": T0}
 }
 
-// Membership is the membership of the nth user in org_1, as Clerk shows it when it was updated some milliseconds after [T0].
+// Membership is the membership of the nth user in org_1, as Clerk shows it when it was updated some
+// milliseconds after [T0].
 func Membership(n int, role string, after int64) map[string]any {
 	return map[string]any{
 		"id": fmt.Sprintf("orgmem_%05d", n), "role": role, "permissions": []string{}, "created_at": T0, "updated_at": T0 + after,

@@ -1,4 +1,5 @@
-// Package testlog collects what a test logs, so that the test can look at it. It is safe for concurrent use.
+// Package testlog collects what a test logs, so that the test can look at it. It is safe for
+// concurrent use.
 package testlog
 
 import (

@@ -13,8 +13,9 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// confirmActor brings the actor's own membership, as Clerk shows it, into the mirror and asks whether they still may: Clerk doesn't ask
-// who renames an organization, sets a role or removes somebody, and the webhook that took the actor's power away may be late.
+// confirmActor brings the actor's own membership, as Clerk shows it, into the mirror and asks
+// whether they still may: Clerk doesn't ask who renames an organization, sets a role or removes
+// somebody, and the webhook that took the actor's power away may be late.
 func (r *run) confirmActor(ctx context.Context) error {
 	if r.hooks.May == nil {
 		return nil
@@ -43,8 +44,8 @@ func (r *run) confirmActor(ctx context.Context) error {
 	return r.hooks.May(ctx, r.cfg.Pool)
 }
 
-// seen reads a membership that Clerk shows, and looks the user up unless it says that the account may act: not every answer says so,
-// and as a nested copy it doesn't count.
+// seen reads a membership that Clerk shows, and looks the user up unless it says that the account
+// may act: not every answer says so, and as a nested copy it doesn't count.
 func (r *run) seen(ctx context.Context, pair store.Pair, found []json.RawMessage, cause string) ([]clerksync.Facts, error) {
 	facts, err := merge.Read(clerksync.ResourceMembership, found, r.askedAt, cause)
 	if err != nil {
@@ -71,9 +72,10 @@ func (r *run) seen(ctx context.Context, pair store.Pair, found []json.RawMessage
 	return append(account, facts...), nil
 }
 
-// unseen decides what it means that Clerk doesn't show the actor's membership. A membership so young that Clerk's reads may lag
-// behind it counts. Of any other the user's own memberships are asked for, a moment later: one empty answer ends nobody's
-// membership. It returns what they show, or else the fact that the membership has ended.
+// unseen decides what it means that Clerk doesn't show the actor's membership. A membership so
+// young that Clerk's reads may lag behind it counts. Of any other the user's own memberships are
+// asked for, a moment later: one empty answer ends nobody's membership. It returns what they show,
+// or else the fact that the membership has ended.
 func (r *run) unseen(ctx context.Context, pair store.Pair, cause string) ([]json.RawMessage, []clerksync.Facts, error) {
 	m, ended, err := store.MembershipOf(ctx, r.cfg.Pool, pair)
 	switch {

@@ -58,7 +58,8 @@ func (b *commandBundle) person() string {
 	return u.ID
 }
 
-// team makes an organization with two admins and a member at Clerk, of which the webhooks have told.
+// team makes an organization with two admins and a member at Clerk, of which the webhooks have
+// told.
 func (b *commandBundle) team() (organization, admin, second, member string) {
 	b.t.Helper()
 	admin, second, member = b.person(), b.person(), b.person()

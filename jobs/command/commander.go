@@ -18,17 +18,20 @@ import (
 )
 
 const (
-	// commandTimeout bounds one command from the moment at which it is recorded. It must be below the 20 s after which a command that
-	// didn't end counts as abandoned (store/queries/command.sql).
+	// commandTimeout bounds one command from the moment at which it is recorded. It must be below
+	// the 20 s after which a command that didn't end counts as abandoned
+	// (store/queries/command.sql).
 	commandTimeout = 15 * time.Second
-	// recordTimeout is what of it recording may take, so that an answer of Clerk's that came late is recorded still.
+	// recordTimeout is what of it recording may take, so that an answer of Clerk's that came late
+	// is recorded still.
 	recordTimeout = 3 * time.Second
-	// defaultLookAgainAfter tells an empty answer that passes from an end: a fault of one of Clerk's servers is over by then.
+	// defaultLookAgainAfter tells an empty answer that passes from an end: a fault of one of
+	// Clerk's servers is over by then.
 	defaultLookAgainAfter = 2 * time.Second
 )
 
-// Clerk changes things at Clerk. Each returns the object as it is after the change (of a membership that ended, as it was); its
-// errors are what package sync says of commands.
+// Clerk changes things at Clerk. Each returns the object as it is after the change (of a membership
+// that ended, as it was); its errors are what package sync says of commands.
 type Clerk interface {
 	CreateOrganization(ctx context.Context, name, createdBy, slug string) (json.RawMessage, error)
 	UpdateOrganization(ctx context.Context, id, name string) (json.RawMessage, error)
@@ -52,17 +55,19 @@ type Config struct {
 	Pool merge.DB
 	// Clerk is asked with the calls of one command.
 	Clerk Clerk
-	// Allowed says whether Clerk may be asked: the secret key must be of the mirror's instance. Optional.
+	// Allowed says whether Clerk may be asked: the secret key must be of the mirror's instance.
+	// Optional.
 	Allowed func() error
-	// LookAgainAfter is how long a command waits, after Clerk didn't show its actor's membership, before it asks once more.
-	// Defaults to 2 s.
+	// LookAgainAfter is how long a command waits, after Clerk didn't show its actor's membership,
+	// before it asks once more. Defaults to 2 s.
 	LookAgainAfter time.Duration
 	// Logger gets what of a command goes wrong after Clerk has carried it out.
 	Logger *slog.Logger
 }
 
-// Commander gives commands to Clerk and brings what they change into the mirror. A command is recorded before Clerk is asked, so
-// that whoever hears of the change first, be it a webhook, knows who made it.
+// Commander gives commands to Clerk and brings what they change into the mirror. A command is
+// recorded before Clerk is asked, so that whoever hears of the change first, be it a webhook, knows
+// who made it.
 type Commander struct {
 	cfg  Config
 	pool *merge.Pool
@@ -87,9 +92,10 @@ func New(cfg Config) (*Commander, error) {
 	return &Commander{cfg: cfg, pool: merge.NewPool(cfg.Pool, 0)}, nil
 }
 
-// Run carries a command out and returns the answer that was made from the mirror after it, or what was answered before to the same
-// request with the same key (repeated is true then). Its errors are Clerk's refusals, and clerksync.ErrKeyReused, ErrInProgress,
-// ErrOutcomeUnknown and ErrNotRecorded, and those of the hooks. Once it is recorded, a command goes on when ctx ends.
+// Run carries a command out and returns the answer that was made from the mirror after it, or what
+// was answered before to the same request with the same key (repeated is true then). Its errors are
+// Clerk's refusals, and clerksync.ErrKeyReused, ErrInProgress, ErrOutcomeUnknown and
+// ErrNotRecorded, and those of the hooks. Once it is recorded, a command goes on when ctx ends.
 func (c *Commander) Run(ctx context.Context, command clerksync.Command, key store.CommandKey, hooks store.CommandHooks,
 ) (answered json.RawMessage, repeated bool, err error) {
 	if err := c.cfg.Allowed(); err != nil {
@@ -130,12 +136,14 @@ type run struct {
 	command clerksync.Command
 	hooks   store.CommandHooks
 	askedAt time.Time // by the database's clock, before Clerk is asked; no two tries of a command have the same
-	// since is when Clerk was first given a command that was cut short, so that it may have carried it out; zero for a first try.
+	// since is when Clerk was first given a command that was cut short, so that it may have carried
+	// it out; zero for a first try.
 	since time.Time
 	made  bool // somebody has told of what it changed then
 }
 
-// workspace is whose share of the pool the command uses: its organization's, or its actor's while there is none.
+// workspace is whose share of the pool the command uses: its organization's, or its actor's while
+// there is none.
 func (r *run) workspace() string { return cmp.Or(r.command.OrganizationID, r.command.Actor) }
 
 // begin records the command, or returns what was answered to an earlier one with the same key.
@@ -154,7 +162,8 @@ func (r *run) begin(ctx context.Context, key store.CommandKey) (answered json.Ra
 	return answered, nil
 }
 
-// resume decides what a key that comes again means. One that was cut short is tried once more, under its first name.
+// resume decides what a key that comes again means. One that was cut short is tried once more,
+// under its first name.
 func (r *run) resume(ctx context.Context, tx pgx.Tx, earlier store.EarlierCommand) (answered json.RawMessage, err error) {
 	switch {
 	case !earlier.Same:
@@ -174,7 +183,8 @@ func (r *run) resume(ctx context.Context, tx pgx.Tx, earlier store.EarlierComman
 	return nil, err
 }
 
-// record brings what Clerk answered into the mirror, audits it and ends the command, in one transaction.
+// record brings what Clerk answered into the mirror, audits it and ends the command, in one
+// transaction.
 func (r *run) record(ctx context.Context, facts []clerksync.Facts) (answered json.RawMessage, err error) {
 	err = r.pool.Tx(ctx, r.workspace(), merge.Thorough(), func(tx pgx.Tx) (err error) {
 		answered, err = r.recordIn(ctx, tx, facts)

@@ -70,8 +70,8 @@ func expected(organization, admin, second, member string) []signed {
 	}
 }
 
-// TestAuditedOnceWithTheActor, whichever is first: the command, or the webhook of what it changed. Then the other one changes
-// nothing, nor does a sweep.
+// TestAuditedOnceWithTheActor, whichever is first: the command, or the webhook of what it changed.
+// Then the other one changes nothing, nor does a sweep.
 func TestAuditedOnceWithTheActor(t *testing.T) {
 	t.Parallel()
 	for name, order := range map[string]func(*commandBundle){
@@ -197,8 +197,8 @@ func unrecorded(context.Context, store.DBTX, clerksync.Command) (json.RawMessage
 	return nil, errors.New("the database went away")
 }
 
-// TestNotRecorded: Clerk has carried a command out, and it couldn't be recorded, or the process is gone. The webhook completes it,
-// with the actor; without a webhook the sweep does.
+// TestNotRecorded: Clerk has carried a command out, and it couldn't be recorded, or the process is
+// gone. The webhook completes it, with the actor; without a webhook the sweep does.
 func TestNotRecorded(t *testing.T) {
 	t.Parallel()
 	for name, complete := range map[string]func(*commandBundle){
@@ -236,8 +236,9 @@ func TestNotRecorded(t *testing.T) {
 	}
 }
 
-// TestACommandThatWasCutShortGoesOn: Clerk has carried it out, and its answer was lost. The same key again brings it to its end,
-// without doing it twice, whether the webhook came meanwhile or not.
+// TestACommandThatWasCutShortGoesOn: Clerk has carried it out, and its answer was lost. The same
+// key again brings it to its end, without doing it twice, whether the webhook came meanwhile or
+// not.
 func TestACommandThatWasCutShortGoesOn(t *testing.T) {
 	t.Parallel()
 	for name, meanwhile := range map[string]func(*commandBundle){
@@ -276,7 +277,8 @@ func TestACommandThatWasCutShortGoesOn(t *testing.T) {
 	}
 }
 
-// TestAKeyInUse: while a command runs, its key is in use; when its process has died, it isn't any more.
+// TestAKeyInUse: while a command runs, its key is in use; when its process has died, it isn't any
+// more.
 func TestAKeyInUse(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)
@@ -307,8 +309,9 @@ func TestOldCommandsArePruned(t *testing.T) {
 	require.Equal(t, 0, b.Count(t, "SELECT count(*) FROM rolecall.commands WHERE outcome = 'North'"))
 }
 
-// TestManyCommandsAndWebhooksAtOnce: admins change the roles of members all at the same time, while webhooks, some of them
-// twice, are applied by several workers in any order. Each change is audited once, with the actor who made it.
+// TestManyCommandsAndWebhooksAtOnce: admins change the roles of members all at the same time, while
+// webhooks, some of them twice, are applied by several workers in any order. Each change is audited
+// once, with the actor who made it.
 func TestManyCommandsAndWebhooksAtOnce(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)

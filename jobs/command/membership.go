@@ -31,8 +31,8 @@ func (r *run) remove(ctx context.Context) ([]clerksync.Facts, error) {
 	return r.gone(id), nil
 }
 
-// rejoined reports whether the user has become a member again since the removal was cut short: that membership isn't meant. In doubt,
-// within the difference of the clocks, it is.
+// rejoined reports whether the user has become a member again since the removal was cut short: that
+// membership isn't meant. In doubt, within the difference of the clocks, it is.
 func (r *run) rejoined(ctx context.Context) (bool, error) {
 	if r.since.IsZero() {
 		return false, nil
@@ -62,7 +62,8 @@ func (r *run) gone(membershipID string) []clerksync.Facts {
 	}, r.askedAt.UnixMilli(), r.id)}
 }
 
-// removed is a removal that was cut short, after which Clerk knows no such membership. That is what was asked for if there was one.
+// removed is a removal that was cut short, after which Clerk knows no such membership. That is what
+// was asked for if there was one.
 func (r *run) removed(known store.Member, ended bool, knownErr, refusal error) ([]clerksync.Facts, error) {
 	switch {
 	case errors.Is(knownErr, store.ErrNotFound):

@@ -11,14 +11,16 @@ import (
 )
 
 const (
-	// creatorTries is how often the membership of a new organization's creator is looked up: it is there at once, or a moment later.
+	// creatorTries is how often the membership of a new organization's creator is looked up: it is
+	// there at once, or a moment later.
 	creatorTries = 3
 	// creatorPause is the time between.
 	creatorPause = 200 * time.Millisecond
 )
 
-// create makes an organization. Clerk's answer doesn't tell that its creator is a member, so the membership is looked up. If that
-// fails, the organization is there all the same: its creator is let in by the look-up that every stranger gets.
+// create makes an organization. Clerk's answer doesn't tell that its creator is a member, so the
+// membership is looked up. If that fails, the organization is there all the same: its creator is
+// let in by the look-up that every stranger gets.
 func (r *run) create(ctx context.Context) ([]clerksync.Facts, error) {
 	raw, err := r.created(ctx)
 	if err == nil && raw == nil {
@@ -55,8 +57,9 @@ func (r *run) creatorMembership(ctx context.Context) ([]clerksync.Facts, error) 
 	}
 }
 
-// created looks for the organization that a command made before it was cut short: one of the name, that the user created since, and no
-// other command made. It returns nil if there is none, and at a first try.
+// created looks for the organization that a command made before it was cut short: one of the name,
+// that the user created since, and no other command made. It returns nil if there is none, and at a
+// first try.
 func (r *run) created(ctx context.Context) (json.RawMessage, error) {
 	if r.since.IsZero() {
 		return nil, nil

@@ -20,7 +20,8 @@ import (
 // changes matches what changes something at Clerk.
 func changes(c clerksim.Call) bool { return c.Request.Method != http.MethodGet }
 
-// TestALateRepeatUndoesNothing: the command was carried out, which its webhook told, and somebody has changed things since.
+// TestALateRepeatUndoesNothing: the command was carried out, which its webhook told, and somebody
+// has changed things since.
 func TestALateRepeatUndoesNothing(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)
@@ -61,7 +62,8 @@ func TestALateRepeatRemovesNoNewMembership(t *testing.T) {
 	require.Equal(t, clerksim.RoleMember, b.clerk.Directory().Role(organization, member))
 }
 
-// TestTheCreatorSignsForJoiningAlsoAMomentLater: Clerk shows the creator's membership after the command is done.
+// TestTheCreatorSignsForJoiningAlsoAMomentLater: Clerk shows the creator's membership after the
+// command is done.
 func TestTheCreatorSignsForJoiningAlsoAMomentLater(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)
@@ -74,7 +76,8 @@ func TestTheCreatorSignsForJoiningAlsoAMomentLater(t *testing.T) {
 	require.ElementsMatch(t, []signed{{admin, "workspace.created", created}, {admin, "member.joined", admin}}, b.entriesOf(created))
 }
 
-// TestAnOutlivedTryEndsNothing: its process was away for so long that the same key was tried again. What the later try answered stays.
+// TestAnOutlivedTryEndsNothing: its process was away for so long that the same key was tried again.
+// What the later try answered stays.
 func TestAnOutlivedTryEndsNothing(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)
@@ -105,7 +108,8 @@ func TestAnOutlivedTryEndsNothing(t *testing.T) {
 	require.JSONEq(t, `"second"`, string(again))
 }
 
-// TestAJoinIsNotSignedByACreationOfSomethingElse: while nobody knows whether Clerk made the workspace, its creator is added to an older one.
+// TestAJoinIsNotSignedByACreationOfSomethingElse: while nobody knows whether Clerk made the
+// workspace, its creator is added to an older one.
 func TestAJoinIsNotSignedByACreationOfSomethingElse(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)
@@ -121,8 +125,9 @@ func TestAJoinIsNotSignedByACreationOfSomethingElse(t *testing.T) {
 	require.Contains(t, b.entriesOf(organization), signed{"", "member.joined", user})
 }
 
-// TestALateRepeatMakesNothingTwice: an invitation that was revoked since, and a workspace that has another name since. Their webhooks
-// are signed by Clerk, and still tell that the commands were carried out.
+// TestALateRepeatMakesNothingTwice: an invitation that was revoked since, and a workspace that has
+// another name since. Their webhooks are signed by Clerk, and still tell that the commands were
+// carried out.
 func TestALateRepeatMakesNothingTwice(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)
@@ -163,7 +168,8 @@ func TestALateRepeatMakesNothingTwice(t *testing.T) {
 	require.Len(t, b.Audit(t), before)
 }
 
-// TestALateRepeatIsOvertaken: somebody has changed the same since, and the webhook of the command itself never made an entry.
+// TestALateRepeatIsOvertaken: somebody has changed the same since, and the webhook of the command
+// itself never made an entry.
 func TestALateRepeatIsOvertaken(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)
@@ -190,7 +196,8 @@ func TestALateRepeatIsOvertaken(t *testing.T) {
 	require.Equal(t, "West", o.Name)
 }
 
-// TestWhatAFailedTrySignedWasNotIts: somebody did the same in the dashboard, Clerk refused the command, and its repeat signs its own.
+// TestWhatAFailedTrySignedWasNotIts: somebody did the same in the dashboard, Clerk refused the
+// command, and its repeat signs its own.
 func TestWhatAFailedTrySignedWasNotIts(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)
@@ -217,7 +224,8 @@ func TestWhatAFailedTrySignedWasNotIts(t *testing.T) {
 	require.Equal(t, []signed{{admin, "member.role_changed", member}}, b.entriesOf(organization)[before:])
 }
 
-// TestACommandThatIsNotSentSignsNothing: while Clerk is asked for the actor, somebody else makes the same change, and their webhook is here.
+// TestACommandThatIsNotSentSignsNothing: while Clerk is asked for the actor, somebody else makes
+// the same change, and their webhook is here.
 func TestACommandThatIsNotSentSignsNothing(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)
@@ -245,7 +253,8 @@ func TestACommandThatIsNotSentSignsNothing(t *testing.T) {
 	lift()
 	require.Equal(t, []signed{{"", "member.role_changed", member}}, b.entriesOf(organization)[before:])
 
-	// Its process dies at this point. What others did meanwhile wasn't it: its key is tried as if for the first time.
+	// Its process dies at this point. What others did meanwhile wasn't it: its key is tried as if
+	// for the first time.
 	_, _, err := store.BeginCommand(t.Context(), b.Pool, "cmd_dead", promote(second), store.CommandKey{Digest: []byte("key"), Request: []byte("request")})
 	require.NoError(t, err)
 	for _, role := range []string{clerksim.RoleMember, clerksim.RoleAdmin, clerksim.RoleMember} {
@@ -260,7 +269,8 @@ func TestACommandThatIsNotSentSignsNothing(t *testing.T) {
 	require.Equal(t, []signed{{second, "member.role_changed", member}}, b.entriesOf(organization)[before:])
 }
 
-// TestTwoCreationsOfOneName at once by one user, one of which is cut short: each makes a workspace of its own.
+// TestTwoCreationsOfOneName at once by one user, one of which is cut short: each makes a workspace
+// of its own.
 func TestTwoCreationsOfOneName(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)
@@ -301,7 +311,8 @@ func TestTwoCreationsOfOneName(t *testing.T) {
 	}
 }
 
-// TestARepeatOfWhatIsGoneAgain: the workspace was made, of which the webhook told, and was deleted since.
+// TestARepeatOfWhatIsGoneAgain: the workspace was made, of which the webhook told, and was deleted
+// since.
 func TestARepeatOfWhatIsGoneAgain(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)
@@ -321,7 +332,8 @@ func TestARepeatOfWhatIsGoneAgain(t *testing.T) {
 	require.Equal(t, 1, b.faults.Calls()["POST /organizations"])
 }
 
-// TestWhatWasNeverSentBeginsAnew: what happened between a try that Clerk refused and the next one isn't after the command.
+// TestWhatWasNeverSentBeginsAnew: what happened between a try that Clerk refused and the next one
+// isn't after the command.
 func TestWhatWasNeverSentBeginsAnew(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)
@@ -341,7 +353,8 @@ func TestWhatWasNeverSentBeginsAnew(t *testing.T) {
 	require.Empty(t, b.clerk.Directory().Role(organization, member))
 }
 
-// TestARefusedRepeatSignsNothing: its command was sent long ago, and what somebody does today isn't its doing.
+// TestARefusedRepeatSignsNothing: its command was sent long ago, and what somebody does today isn't
+// its doing.
 func TestARefusedRepeatSignsNothing(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)

@@ -17,35 +17,39 @@ import (
 )
 
 const (
-	// timeout bounds a look-up, and what all look-ups of one request may cost it. Clerk answers in a fraction of it.
+	// timeout bounds a look-up, and what all look-ups of one request may cost it. Clerk answers in
+	// a fraction of it.
 	timeout = time.Second
 
-	// refusedFor is how long a stranger whom Clerk doesn't know either isn't looked up again: the longest that a user who
-	// was too early waits if no webhook comes. A webhook isn't held up, because the mirror is always read first.
+	// refusedFor is how long a stranger whom Clerk doesn't know either isn't looked up again: the
+	// longest that a user who was too early waits if no webhook comes. A webhook isn't held up,
+	// because the mirror is always read first.
 	refusedFor = 10 * time.Second
 
-	// answeredFor is the same after any other result. After a failure, it keeps an outage of Clerk from costing each
-	// request the timeout; after an admission, it keeps requests that read the mirror just before from asking once more.
+	// answeredFor is the same after any other result. After a failure, it keeps an outage of Clerk
+	// from costing each request the timeout; after an admission, it keeps requests that read the
+	// mirror just before from asking once more.
 	answeredFor = time.Second
 
-	// perUser in perUserWindow are what one user may cause. Each needs one in an ordinary day, and a user who tries
-	// invented workspaces must not use up the budget of all.
+	// perUser in perUserWindow are what one user may cause. Each needs one in an ordinary day, and
+	// a user who tries invented workspaces must not use up the budget of all.
 	perUser       = 5
 	perUserWindow = 10 * time.Second
 
 	// maxAtOnce is the most look-ups of one request, which run at the same time.
 	maxAtOnce = 5
 
-	// maxRemembered bounds the answers that are remembered. At some 200 bytes each they take 20 MB, and
-	// 10,000 strangers a second are needed to push one out early.
+	// maxRemembered bounds the answers that are remembered. At some 200 bytes each they take 20 MB,
+	// and 10,000 strangers a second are needed to push one out early.
 	maxRemembered = 100_000
 )
 
-// Result says what came of a refusal that Clerk could have changed. Several requests may share one look-up.
+// Result says what came of a refusal that Clerk could have changed. Several requests may share one
+// look-up.
 type Result string
 
-// The results. The first three are told once for each look-up, the others for each user and workspace of a request that
-// kept its refusal without one.
+// The results. The first three are told once for each look-up, the others for each user and
+// workspace of a request that kept its refusal without one.
 const (
 	// Admitted means that the mirror now knows a membership.
 	Admitted Result = "admitted"
@@ -62,9 +66,9 @@ const (
 // Results lists all results.
 func Results() []Result { return []Result{Admitted, Refused, Failed, Remembered, Limited} }
 
-// Asker asks Clerk and merges what it answers into the mirror; [Refresher] does. Both methods return nil once the answer is
-// merged and committed, whatever it is, and an error if there is no answer. They must end when ctx does, and be safe for
-// concurrent use.
+// Asker asks Clerk and merges what it answers into the mirror; [Refresher] does. Both methods
+// return nil once the answer is merged and committed, whatever it is, and an error if there is no
+// answer. They must end when ctx does, and be safe for concurrent use.
 type Asker interface {
 	// Refresh asks for the memberships of one user in one organization, by their ids at Clerk.
 	Refresh(ctx context.Context, userID, organizationID string) error
@@ -78,7 +82,8 @@ type Config struct {
 	Asker Asker
 	// DB is the mirror, which says what came of it.
 	DB store.DBTX
-	// Told is told what came of each. It must not block, and must be safe for concurrent use. Optional.
+	// Told is told what came of each. It must not block, and must be safe for concurrent use.
+	// Optional.
 	Told func(Result)
 	// Now is the clock by which results are remembered. Defaults to time.Now.
 	Now func() time.Time
@@ -140,8 +145,9 @@ func New(cfg Config) (*Lookups, error) {
 	}, nil
 }
 
-// Refresh looks strangers up at Clerk, the first few of them and no longer than a second, and reports whether the
-// mirror should be read again. It returns early if ctx ends; look-ups continue, because other requests may wait for them.
+// Refresh looks strangers up at Clerk, the first few of them and no longer than a second, and
+// reports whether the mirror should be read again. It returns early if ctx ends; look-ups continue,
+// because other requests may wait for them.
 func (l *Lookups) Refresh(ctx context.Context, strangers []store.Pair) bool {
 	var due []store.Pair
 	seen := map[store.Pair]bool{}
@@ -159,8 +165,8 @@ func (l *Lookups) RefreshUser(ctx context.Context, userID string) bool {
 	return l.wait(ctx, l.addDue(nil, store.Pair{UserID: userID}))
 }
 
-// addDue adds a pair that should be looked up. A pair that was admitted a moment ago is one, too: the mirror was read before,
-// and must be read again.
+// addDue adds a pair that should be looked up. A pair that was admitted a moment ago is one, too:
+// the mirror was read before, and must be read again.
 func (l *Lookups) addDue(due []store.Pair, pair store.Pair) []store.Pair {
 	result := l.lately(pair)
 	switch {

@@ -44,7 +44,8 @@ func (a *asker) told(r Result) {
 	a.said = append(a.said, r)
 }
 
-// TestLookUpThatJustEnded: a request that read the mirror before it ended, and comes after, doesn't ask once more.
+// TestLookUpThatJustEnded: a request that read the mirror before it ended, and comes after, doesn't
+// ask once more.
 func TestLookUpThatJustEnded(t *testing.T) {
 	t.Parallel()
 	b, now := mirrortest.New(t), time.Now()

@@ -29,18 +29,21 @@ type RefresherConfig struct {
 	Pool *pgxpool.Pool
 	// Clerk is asked.
 	Clerk Clerk
-	// Allowed says whether Clerk may be asked: the secret key must be of the mirror's instance. It is asked each time.
+	// Allowed says whether Clerk may be asked: the secret key must be of the mirror's instance. It
+	// is asked each time.
 	Allowed func() error
 }
 
-// Refresher asks Clerk about one user at the moment at which the answer matters: somebody who has just joined is here before
-// the webhook is. It never lifts a tombstone: a look-up made right after a removal may still show the member.
+// Refresher asks Clerk about one user at the moment at which the answer matters: somebody who has
+// just joined is here before the webhook is. It never lifts a tombstone: a look-up made right after
+// a removal may still show the member.
 type Refresher struct {
 	cfg  RefresherConfig
 	pool *merge.Pool
 }
 
-// refreshConns is how many of the pool's connections change the mirror for look-ups at once: workers need the others.
+// refreshConns is how many of the pool's connections change the mirror for look-ups at once:
+// workers need the others.
 const refreshConns = 3
 
 // NewRefresher returns a refresher.
@@ -56,8 +59,8 @@ func NewRefresher(cfg RefresherConfig) (*Refresher, error) {
 	return &Refresher{cfg: cfg, pool: merge.NewPool(cfg.Pool, refreshConns)}, nil
 }
 
-// Refresh brings what Clerk knows of a user in an organization into the mirror. It returns nil once that is done, whatever
-// it is.
+// Refresh brings what Clerk knows of a user in an organization into the mirror. It returns nil once
+// that is done, whatever it is.
 func (r *Refresher) Refresh(ctx context.Context, userID, organizationID string) error {
 	return r.refresh(ctx, organizationID, func(ctx context.Context) ([]json.RawMessage, error) {
 		return r.cfg.Clerk.Find(ctx, clerksync.ResourceMembership, clerksync.Reference{OrganizationID: organizationID, UserID: userID})
@@ -93,7 +96,8 @@ func (r *Refresher) refresh(ctx context.Context, workspace string, ask func(cont
 	return merge.Lookup(ctx, r.pool, workspace, merge.Observed{Facts: append(users, facts...), AskedAt: askedAt, Cause: cause})
 }
 
-// strangers looks up the users of whom the mirror knows at most nested copies: those needn't say that somebody is banned.
+// strangers looks up the users of whom the mirror knows at most nested copies: those needn't say
+// that somebody is banned.
 func (r *Refresher) strangers(ctx context.Context, memberships []clerksync.Facts, askedAt time.Time, cause string) ([]clerksync.Facts, error) {
 	if len(memberships) == 0 {
 		return nil, nil

@@ -13,18 +13,19 @@ import (
 type Blame int
 
 const (
-	// OfDatabase is the blame for a database that gives no answer, or says that it can't work now. Nothing else would succeed
-	// either.
+	// OfDatabase is the blame for a database that gives no answer, or says that it can't work now.
+	// Nothing else would succeed either.
 	OfDatabase Blame = iota
-	// OfCircumstances is the blame for a lock, a race, a deadlock, a missing table or privilege. Something else might succeed,
-	// and the same will once the circumstances have changed.
+	// OfCircumstances is the blame for a lock, a race, a deadlock, a missing table or privilege.
+	// Something else might succeed, and the same will once the circumstances have changed.
 	OfCircumstances
 	// OfDelivery is the blame for what will always fail.
 	OfDelivery
 )
 
-// BlameFor judges why merging failed. Only what says something of the data counts against a delivery: a fault of the
-// schema or of privileges would else quarantine everything that comes while it lasts.
+// BlameFor judges why merging failed. Only what says something of the data counts against a
+// delivery: a fault of the schema or of privileges would else quarantine everything that comes
+// while it lasts.
 func BlameFor(err error) Blame {
 	pgErr, answered := errors.AsType[*pgconn.PgError](err)
 	switch {

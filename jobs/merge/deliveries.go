@@ -15,10 +15,11 @@ import (
 // Batch is a set of deliveries that one transaction applies.
 type Batch struct {
 	SvixIDs []string
-	// Select returns which of the deliveries that wait are applied now; the others stay as they are. Nil selects all.
+	// Select returns which of the deliveries that wait are applied now; the others stay as they
+	// are. Nil selects all.
 	Select func([]clerksync.Delivery, []clerksync.Facts) ([]clerksync.Delivery, []clerksync.Facts, error)
-	// Written is called once the mirror is written, and before the transaction waits for others that write into the same
-	// workspaces. Optional.
+	// Written is called once the mirror is written, and before the transaction waits for others
+	// that write into the same workspaces. Optional.
 	Written func(Applied) error
 }
 
@@ -31,12 +32,14 @@ type Applied struct {
 	RolesMoved bool              // members may have other roles now without an event
 }
 
-// Deliveries brings deliveries into the mirror, within the caller's transaction, and finishes it. The ledger's state is the
-// guard: a delivery that another worker has applied, or is applying, is left out. The caller may do more in the transaction
-// only if that takes no lock for which others wait.
+// Deliveries brings deliveries into the mirror, within the caller's transaction, and finishes it.
+// The ledger's state is the guard: a delivery that another worker has applied, or is applying, is
+// left out. The caller may do more in the transaction only if that takes no lock for which others
+// wait.
 func Deliveries(ctx context.Context, tx pgx.Tx, b Batch) (done Applied, err error) {
 	defer func() {
-		// A panic is one delivery's fault, like an error, and must not take its batch along for ever.
+		// A panic is one delivery's fault, like an error, and must not take its batch along for
+		// ever.
 		if p := recover(); p != nil {
 			err = fmt.Errorf("apply deliveries: panic: %v\n%s", p, debug.Stack())
 		}
@@ -64,7 +67,8 @@ func Deliveries(ctx context.Context, tx pgx.Tx, b Batch) (done Applied, err erro
 	return done, store.Finish(ctx, tx, done.Outcome, time.Now())
 }
 
-// read locks the deliveries that still wait, decodes them, and returns those that are to be applied now.
+// read locks the deliveries that still wait, decodes them, and returns those that are to be applied
+// now.
 func (b Batch) read(ctx context.Context, tx pgx.Tx) ([]clerksync.Delivery, []clerksync.Facts, error) {
 	deliveries, err := store.LockReceived(ctx, tx, b.SvixIDs)
 	if err != nil {

@@ -13,7 +13,8 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// TestTwoWorkersFirstHearOfOneObject: neither finds a row to lock, and neither may overwrite what the other wrote.
+// TestTwoWorkersFirstHearOfOneObject: neither finds a row to lock, and neither may overwrite what
+// the other wrote.
 func TestTwoWorkersFirstHearOfOneObject(t *testing.T) {
 	t.Parallel()
 	deliveries := []clerksync.Delivery{

@@ -10,25 +10,28 @@ import (
 )
 
 const (
-	// DefaultSettle is the usual [Lags.Settle]. An answer given sooner could be of before, if not all of Clerk knows at once.
+	// DefaultSettle is the usual [Lags.Settle]. An answer given sooner could be of before, if not
+	// all of Clerk knows at once.
 	DefaultSettle = 10 * time.Second
 	// DefaultReadLag is the usual [Lags.Read]: replicas lag by seconds.
 	DefaultReadLag = 10 * time.Minute
 )
 
-// Lags are how long something must have been known here before an answer of Clerk's may contradict it.
+// Lags are how long something must have been known here before an answer of Clerk's may contradict
+// it.
 type Lags struct {
 	// Settle is that time for any answer: longer than it takes until all of Clerk knows.
 	Settle time.Duration
-	// Read is that time for an answer that is dated earlier: longer than Clerk's reads are ever behind. Two dates that
-	// contradict each other after it are taken for an error of clocks.
+	// Read is that time for an answer that is dated earlier: longer than Clerk's reads are ever
+	// behind. Two dates that contradict each other after it are taken for an error of clocks.
 	Read time.Duration
 }
 
 // DefaultLags returns the usual lags.
 func DefaultLags() Lags { return Lags{Settle: DefaultSettle, Read: DefaultReadLag} }
 
-// Followed is what Clerk's answer says of memberships whose pair has another one that ended and ranks above them.
+// Followed is what Clerk's answer says of memberships whose pair has another one that ended and
+// ranks above them.
 type Followed struct {
 	Facts    []clerksync.Facts // with the word that those that follow are alive
 	Marked   bool              // some follow
@@ -36,7 +39,8 @@ type Followed struct {
 	Recent   bool              // an end became known here a moment ago, so that the answer may be from before it
 }
 
-// Follow finds out which memberships that Clerk shows came after others of their pair, although these rank above them.
+// Follow finds out which memberships that Clerk shows came after others of their pair, although
+// these rank above them.
 func Follow(ctx context.Context, db store.DBTX, facts []clerksync.Facts, askedAt time.Time, l Lags) (Followed, error) {
 	out := Followed{Facts: slices.Clone(facts)}
 	var shown []clerksync.Membership

@@ -18,13 +18,15 @@ type Observed struct {
 	Facts   []clerksync.Facts
 	AskedAt time.Time // by the database's clock, before Clerk was asked
 	Cause   string    // the sweep, look-up or command that asked
-	// Lags say how far Clerk's reads may be behind: with them, memberships that came after ended ones of their pair are found.
-	// The zero value looks for none: an answer to a command isn't a read.
+	// Lags say how far Clerk's reads may be behind: with them, memberships that came after ended
+	// ones of their pair are found. The zero value looks for none: an answer to a command isn't a
+	// read.
 	Lags Lags
-	// Command is the id of the command that this is the outcome of, which is then recorded even if nothing is new. Optional.
+	// Command is the id of the command that this is the outcome of, which is then recorded even if
+	// nothing is new. Optional.
 	Command string
-	// SpareNewer leaves alone what changed here after AskedAt, and finds what is doubtful. Sweeps do: what they merge was
-	// asked for a while ago.
+	// SpareNewer leaves alone what changed here after AskedAt, and finds what is doubtful. Sweeps
+	// do: what they merge was asked for a while ago.
 	SpareNewer bool
 	// Overrule takes the facts whatever the versions here say, as a look-up has confirmed.
 	Overrule bool
@@ -37,13 +39,13 @@ type Merged struct {
 	clerksync.Changes
 
 	Facts []clerksync.Facts // what was merged: what the mirror didn't know
-	// Doubtful are the objects that Clerk showed otherwise than later versions here say, or that are in the shadow of another
-	// one that ended. It is known only with SpareNewer.
+	// Doubtful are the objects that Clerk showed otherwise than later versions here say, or that
+	// are in the shadow of another one that ended. It is known only with SpareNewer.
 	Doubtful []clerksync.Reference
 }
 
-// Observation merges what Clerk's API showed, within the caller's transaction, and finishes it. If nothing is new, it locks and
-// writes nothing.
+// Observation merges what Clerk's API showed, within the caller's transaction, and finishes it. If
+// nothing is new, it locks and writes nothing.
 func Observation(ctx context.Context, tx pgx.Tx, o Observed) (m Merged, err error) {
 	m.Facts = o.Facts
 	if !o.Overrule {
@@ -108,8 +110,8 @@ func (m *Merged) compare(ctx context.Context, tx pgx.Tx, o Observed) error {
 	return err
 }
 
-// take returns what the mirror knows of what is new, locked unless nothing is to be changed. It leaves out of what is new what
-// changed here meanwhile, if that is to be spared.
+// take returns what the mirror knows of what is new, locked unless nothing is to be changed. It
+// leaves out of what is new what changed here meanwhile, if that is to be spared.
 func (m *Merged) take(ctx context.Context, tx pgx.Tx, o Observed) (store.Locked, error) {
 	lock := store.LockMirror
 	if o.DryRun {

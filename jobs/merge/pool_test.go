@@ -13,8 +13,9 @@ import (
 	"github.com/callmine/rolecall/jobs/merge"
 )
 
-// TestALockedWorkspaceLeavesConnectionsToOthers has a hundred callers wait for a lock of one workspace, with a pool of four
-// connections: whenever one looks, one of them waits at most, and another workspace is served.
+// TestALockedWorkspaceLeavesConnectionsToOthers has a hundred callers wait for a lock of one
+// workspace, with a pool of four connections: whenever one looks, one of them waits at most, and
+// another workspace is served.
 func TestALockedWorkspaceLeavesConnectionsToOthers(t *testing.T) {
 	t.Parallel()
 	b := mirrortest.New(t)

@@ -25,7 +25,7 @@ func (b *BillingReport) Unmirrored() bool { return b != nil && b.On && b.CustomP
 // askForBilling notes whether Clerk Billing is on. After a failure the answer of the sweep before
 // still counts. It is the sweep's last question, so a pause that Clerk asks for holds no look-up
 // up.
-func (r *sweepRun) askForBilling(ctx context.Context) {
+func (r *run) askForBilling(ctx context.Context) {
 	if r.cfg.Billing == nil || r.sweep.OrganizationID != "" {
 		return
 	}

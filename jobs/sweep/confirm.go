@@ -9,7 +9,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/callmine/rolecall/jobs/merge"
 	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
 )
@@ -17,135 +16,132 @@ import (
 // confirmBatch is how many objects to look up are read at once.
 const confirmBatch = 1000
 
-// brake stops a sweep that would remove more memberships than is plausible, before it looks anything up: those that weren't
-// listed, and those whose organization or user wasn't. Somebody has to confirm it.
-func (r *sweepRun) brake(ctx context.Context) error {
-	if r.progress.Decided {
+// confirmer looks up, one by one, the objects in which the listings and the mirror differ.
+type confirmer struct {
+	*state
+
+	reader  *reader
+	merger  *merger
+	settler *settler
+}
+
+// brake stops a sweep that would remove more memberships than is plausible, before it looks
+// anything up: those that weren't listed, and those whose organization or user wasn't. An operator
+// has to confirm it.
+func (c *confirmer) brake(ctx context.Context) error {
+	if c.progress.Decided {
 		return nil
 	}
 	var live, atStake int
-	err := r.compareAll(ctx, func(tx pgx.Tx) (err error) {
-		live, atStake, err = store.MembershipsAtStake(ctx, tx, r.sweep)
+	err := c.compareAll(ctx, func(tx pgx.Tx) (err error) {
+		live, atStake, err = store.MembershipsAtStake(ctx, tx, c.sweep)
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	limit := max(minRemovals, int(r.cfg.MaxRemovalRatio*float64(live)))
-	r.report.Memberships, r.report.AtStake, r.report.RemovalLimit = live, atStake, limit
-	if atStake > limit && !r.opts.Confirm {
-		r.report.Extra += atStake
-		r.report.kind(clerksync.ResourceMembership).Extra += atStake
+	limit := max(minRemovals, int(c.cfg.MaxRemovalRatio*float64(live)))
+	c.report.Memberships, c.report.AtStake, c.report.RemovalLimit = live, atStake, limit
+	if atStake > limit && !c.opts.Confirm {
+		c.report.Extra += atStake
+		c.report.kind(clerksync.ResourceMembership).Extra += atStake
 		return &guardError{ReasonRemovalRatio, fmt.Sprintf(
 			"%d of %d memberships would go, and at most %d may without being confirmed", atStake, live, limit)}
 	}
-	return r.save(ctx, progress{Listed: true, Decided: true, Resource: r.confirmed()[0]})
+	return c.save(ctx, progress{}.confirming(c.confirmed()[0]))
 }
 
-// compareAll runs a query over everything that was seen, in a read-only transaction of its own.
-func (r *sweepRun) compareAll(ctx context.Context, ask func(pgx.Tx) error) error {
-	return pgx.BeginTxFunc(ctx, r.conn, pgx.TxOptions{AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
-		if err := store.PlanForManyRows(ctx, tx); err != nil {
-			return err
-		}
-		return ask(tx)
-	})
-}
-
-// confirmed are the resources in the order in which what differs is looked up: what takes others along comes first.
-func (r *sweepRun) confirmed() []clerksync.Resource {
+// confirmed are the resources in the order in which what differs is looked up: what takes others
+// along comes first.
+func (c *confirmer) confirmed() []clerksync.Resource {
 	first := []clerksync.Resource{clerksync.ResourceOrganization, clerksync.ResourceUser}
-	rest := slices.DeleteFunc(r.resources(), func(x clerksync.Resource) bool { return slices.Contains(first, x) || r.unlisted(x) })
+	rest := slices.DeleteFunc(c.resources(), func(x clerksync.Resource) bool { return slices.Contains(first, x) || c.unlisted(x) })
 	return append(first, rest...)
 }
 
-// confirm looks up, resource by resource, what lives here and wasn't listed, then what has a tombstone here and was listed.
-func (r *sweepRun) confirm(ctx context.Context) error {
-	resources := r.confirmed()
-	for i := slices.Index(resources, r.progress.Resource); i < len(resources); i++ {
-		if resource := resources[i]; resource != r.progress.Resource {
-			if err := r.save(ctx, r.lookUpNext(resource, "", false, 0)); err != nil {
+// confirm looks up, resource by resource, what lives here and wasn't listed, then what has a
+// tombstone here and was listed.
+func (c *confirmer) confirm(ctx context.Context) error {
+	resources := c.confirmed()
+	for i := slices.Index(resources, c.progress.Resource); i < len(resources); i++ {
+		if resource := resources[i]; resource != c.progress.Resource {
+			if err := c.save(ctx, c.progress.confirming(resource)); err != nil {
 				return err
 			}
 		}
-		if !r.progress.Lifting {
-			if err := r.confirmUnseen(ctx, resources[i]); err != nil {
+		if !c.progress.Lifting {
+			if err := c.confirmUnlisted(ctx, resources[i]); err != nil {
 				return err
 			}
 		}
-		if err := r.confirmBuried(ctx, resources[i]); err != nil {
+		if err := c.confirmTombstones(ctx, resources[i]); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// lookUpNext is where confirming goes on.
-func (r *sweepRun) lookUpNext(resource clerksync.Resource, after string, lifting bool, lookedUp int) progress {
-	return progress{
-		Listed: true, Decided: true, Resource: resource, After: after, Lifting: lifting, LookedUp: r.progress.LookedUp + lookedUp,
-	}
-}
-
-func (r *sweepRun) confirmUnseen(ctx context.Context, resource clerksync.Resource) error {
+// confirmUnlisted looks up what lives here and wasn't listed.
+func (c *confirmer) confirmUnlisted(ctx context.Context, resource clerksync.Resource) error {
 	for {
 		var refs []clerksync.Reference
-		err := r.compareAll(ctx, func(tx pgx.Tx) (err error) {
-			refs, err = store.Unseen(ctx, tx, r.sweep, resource, r.progress.After, confirmBatch)
+		err := c.compareAll(ctx, func(tx pgx.Tx) (err error) {
+			refs, err = store.Unseen(ctx, tx, c.sweep, resource, c.progress.After, confirmBatch)
 			return err
 		})
 		if err != nil {
 			return err
 		}
 		for _, ref := range refs {
-			err := r.lookUp(ctx, resource, ref)
-			if err := r.withoutLookUp(ctx, r.lookUpNext(resource, ref.ID, false, 1), err); err != nil {
+			err := c.lookUp(ctx, resource, ref)
+			if err := c.settler.withoutLookUp(ctx, c.progress.lookedUp(ref.ID), err); err != nil {
 				return err
 			}
 		}
 		if len(refs) < confirmBatch {
-			return r.save(ctx, r.lookUpNext(resource, "", true, 0))
+			return c.save(ctx, c.progress.lifting())
 		}
 	}
 }
 
-// lookUp asks Clerk for one object that wasn't listed. If there is none, it gets a tombstone. Whatever
-// else the look-up shows is merged.
-func (r *sweepRun) lookUp(ctx context.Context, resource clerksync.Resource, ref clerksync.Reference) error {
-	a, err := r.findSettled(ctx, resource, ref)
+// lookUp asks Clerk for one object that wasn't listed. If there is none, it gets a tombstone.
+// Whatever else the look-up shows is merged.
+func (c *confirmer) lookUp(ctx context.Context, resource clerksync.Resource, ref clerksync.Reference) error {
+	a, err := c.findSettled(ctx, resource, ref)
 	if err != nil {
 		return err
 	}
-	next := r.lookUpNext(resource, ref.ID, false, 1)
+	next := c.progress.lookedUp(ref.ID)
 	if slices.Contains(a.ids, ref.ID) {
-		report := r.report.clone()
+		report := c.report.clone()
 		report.Vindicated++
-		err = r.commit(ctx, a, next, report)
+		err = c.merger.commit(ctx, a, next, report)
 	} else {
-		err = r.bury(ctx, a, ref, next)
+		err = c.entomb(ctx, a, ref, next)
 	}
 	if err != nil {
 		return err
 	}
-	r.tell(Progress{Resource: resource, Confirming: true, LookedUp: next.LookedUp, Total: -1})
-	return r.settleDoubts(ctx)
+	c.tell(Progress{Resource: resource, Confirming: true, LookedUp: next.LookedUp, Total: -1})
+	return c.settler.settle(ctx)
 }
 
-// bury gives an object that a look-up didn't show its tombstone, unless reads that are behind explain why it isn't there.
-// The other memberships of its pair are in doubt then: it may rank above the one that Clerk has.
-func (r *sweepRun) bury(ctx context.Context, a answer, ref clerksync.Reference, next progress) error {
-	young, err := r.tooYoung(ctx, ref.ID, a.askedAt)
+// entomb gives an object that a look-up didn't show its tombstone, unless reads that are behind
+// explain why it isn't there. The other memberships of its pair are in doubt then: it may rank
+// above the one that Clerk has.
+func (c *confirmer) entomb(ctx context.Context, a answer, ref clerksync.Reference, next progress) error {
+	young, err := c.tooYoung(ctx, ref.ID, a.askedAt)
 	if err != nil {
 		return err
 	}
 	if young {
-		return r.noteBehind(ctx, a.resource, ref.ID, next)
+		return c.merger.noteBehind(ctx, a.resource, ref.ID, next)
 	}
-	if a.gone, err = r.goingWith(ctx, a.resource, ref); err != nil {
+	if a.gone, err = c.goingWith(ctx, a.resource, ref); err != nil {
 		return err
 	}
 	if a.resource == clerksync.ResourceMembership {
-		mates, err := store.LiveMates(ctx, r.conn, ref)
+		mates, err := store.LiveMates(ctx, c.conn, ref)
 		if err != nil {
 			return err
 		}
@@ -154,116 +150,103 @@ func (r *sweepRun) bury(ctx context.Context, a answer, ref clerksync.Reference, 
 			next.Doubts = append(next.Doubts, inDoubt(a.resource, mate))
 		}
 	}
-	a.facts = append(a.facts, clerksync.Gone(a.resource, ref, a.askedAt.UnixMilli(), r.report.SweepID))
-	return r.commit(ctx, a, next, r.report.clone())
+	a.facts = append(a.facts, clerksync.Gone(a.resource, ref, a.askedAt.UnixMilli(), c.report.SweepID))
+	return c.merger.commit(ctx, a, next, c.report.clone())
 }
 
-// findSettled looks an object up. If there is none, but it changed here a moment ago, it waits and asks again: perhaps not all of
-// Clerk knows of it yet.
-func (r *sweepRun) findSettled(ctx context.Context, resource clerksync.Resource, ref clerksync.Reference) (answer, error) {
-	a, err := r.find(ctx, resource, ref)
+// findSettled looks an object up. If there is none, but it changed here a moment ago, it waits and
+// asks again: perhaps not all of Clerk knows of it yet.
+func (c *confirmer) findSettled(ctx context.Context, resource clerksync.Resource, ref clerksync.Reference) (answer, error) {
+	a, err := c.reader.find(ctx, resource, ref)
 	if err != nil || slices.Contains(a.ids, ref.ID) {
 		return a, err
 	}
-	recent, err := store.ChangedAfter(ctx, r.conn, []string{ref.ID}, a.askedAt.Add(-r.cfg.Settle))
+	recent, err := store.ChangedAfter(ctx, c.conn, []string{ref.ID}, a.askedAt.Add(-c.cfg.Settle))
 	if err != nil || len(recent) == 0 {
 		return a, err
 	}
-	if err := r.waitUntil(ctx, a.askedAt.Add(r.cfg.Settle)); err != nil {
+	if err := c.waitUntil(ctx, a.askedAt.Add(c.cfg.Settle)); err != nil {
 		return a, err
 	}
-	return r.find(ctx, resource, ref)
+	return c.reader.find(ctx, resource, ref)
 }
 
-// goingWith counts what goes with an object that is gone, itself included: what hangs on an organization or a user needs no
-// tombstone of its own.
-func (r *sweepRun) goingWith(ctx context.Context, resource clerksync.Resource, ref clerksync.Reference) (map[clerksync.Resource]int, error) {
+// goingWith counts what goes with an object that is gone, itself included: what hangs on an
+// organization or a user needs no tombstone of its own.
+func (c *confirmer) goingWith(ctx context.Context, resource clerksync.Resource, ref clerksync.Reference) (map[clerksync.Resource]int, error) {
 	gone := map[clerksync.Resource]int{}
 	var err error
 	switch {
-	case r.sweep.DryRun: // nothing gets a tombstone, so that each of them is looked up itself
+	case c.sweep.DryRun: // nothing gets a tombstone, so that each of them is looked up itself
 	case resource == clerksync.ResourceOrganization:
-		gone, err = store.HangingOn(ctx, r.conn, r.sweep, ref.ID, "")
+		gone, err = store.HangingOn(ctx, c.conn, c.sweep, ref.ID, "")
 	case resource == clerksync.ResourceUser:
-		gone, err = store.HangingOn(ctx, r.conn, r.sweep, "", ref.ID)
+		gone, err = store.HangingOn(ctx, c.conn, c.sweep, "", ref.ID)
 	}
 	if err != nil {
 		return nil, err
 	}
-	maps.DeleteFunc(gone, func(kind clerksync.Resource, _ int) bool { return r.unlisted(kind) })
+	maps.DeleteFunc(gone, func(kind clerksync.Resource, _ int) bool { return c.unlisted(kind) })
 	gone[resource]++
 	return gone, nil
 }
 
-func (r *sweepRun) confirmBuried(ctx context.Context, resource clerksync.Resource) error {
+// confirmTombstones looks up what has a tombstone and was listed.
+func (c *confirmer) confirmTombstones(ctx context.Context, resource clerksync.Resource) error {
 	for {
-		var graves []store.Grave
-		err := r.compareAll(ctx, func(tx pgx.Tx) (err error) {
-			graves, err = store.Buried(ctx, tx, r.sweep, resource, r.progress.After, confirmBatch)
+		var tombstones []store.Grave
+		err := c.compareAll(ctx, func(tx pgx.Tx) (err error) {
+			tombstones, err = store.Buried(ctx, tx, c.sweep, resource, c.progress.After, confirmBatch)
 			return err
 		})
 		if err != nil {
 			return err
 		}
-		for _, grave := range graves {
-			err := r.exhume(ctx, resource, grave)
-			if err := r.withoutLookUp(ctx, r.lookUpNext(resource, grave.ID, true, 1), err); err != nil {
+		for _, tombstone := range tombstones {
+			err := c.confirmDeleted(ctx, resource, tombstone)
+			if err := c.settler.withoutLookUp(ctx, c.progress.lookedUp(tombstone.ID), err); err != nil {
 				return err
 			}
 		}
-		if len(graves) < confirmBatch {
+		if len(tombstones) < confirmBatch {
 			return nil
 		}
 	}
 }
 
-// exhume asks Clerk for one object that has a tombstone and was listed. If it lives after all, the tombstone is lifted. If
-// that is final, or lately set while Clerk's reads are behind, the answer is of before the deletion.
-func (r *sweepRun) exhume(ctx context.Context, resource clerksync.Resource, grave store.Grave) error {
-	if err := r.waitUntil(ctx, grave.KnownAt.Add(r.cfg.Settle)); err != nil {
+// confirmDeleted asks Clerk for one object that has a tombstone and was listed. If it lives after
+// all, the tombstone is lifted. If that is final, or lately set while Clerk's reads are behind, the
+// answer is of before the deletion.
+func (c *confirmer) confirmDeleted(ctx context.Context, resource clerksync.Resource, tombstone store.Grave) error {
+	if err := c.waitUntil(ctx, tombstone.KnownAt.Add(c.cfg.Settle)); err != nil {
 		return err
 	}
-	a, err := r.find(ctx, resource, grave.Reference)
+	a, err := c.reader.find(ctx, resource, tombstone.Reference)
 	if err != nil {
 		return err
 	}
-	next := r.lookUpNext(resource, grave.ID, true, 1)
+	next := c.progress.lookedUp(tombstone.ID)
 	for i, f := range a.facts {
-		if f.Subject != grave.ID {
+		if f.Subject != tombstone.ID {
 			continue
 		}
-		if grave.Final || r.report.Behind > 0 && a.askedAt.Sub(grave.KnownAt) < r.cfg.ReadLag {
-			return r.noteBehind(ctx, resource, grave.ID, next)
+		if tombstone.Final || c.report.Behind > 0 && a.askedAt.Sub(tombstone.KnownAt) < c.cfg.ReadLag {
+			return c.merger.noteBehind(ctx, resource, tombstone.ID, next)
 		}
 		a.facts[i] = f.Alive(a.askedAt.UnixMilli())
 	}
-	if err := r.commit(ctx, a, next, r.report.clone()); err != nil {
+	if err := c.merger.commit(ctx, a, next, c.report.clone()); err != nil {
 		return err
 	}
-	return r.settleDoubts(ctx)
+	return c.settler.settle(ctx)
 }
 
-// find looks an object up.
-func (r *sweepRun) find(ctx context.Context, resource clerksync.Resource, ref clerksync.Reference) (answer, error) {
-	if err := r.gaveUp(resource); err != nil {
-		return answer{}, err
+// tooYoung reports whether reads that are known to be behind explain why an object isn't there: it
+// changed here not long ago, so it may have been made after the state that they show.
+func (c *confirmer) tooYoung(ctx context.Context, id string, askedAt time.Time) (bool, error) {
+	if c.report.Behind == 0 {
+		return false, nil
 	}
-	askedAt, err := store.Now(ctx, r.conn)
-	if err != nil {
-		return answer{}, err
-	}
-	objects, err := r.clerk.Find(ctx, resource, ref)
-	if err := askingError(ctx, resource, err); err != nil {
-		return answer{}, err
-	}
-	return r.read(ctx, resource, askedAt, objects)
-}
-
-// waitUntil waits until an instant by the database's clock.
-func (r *sweepRun) waitUntil(ctx context.Context, at time.Time) error {
-	now, err := store.Now(ctx, r.conn)
-	if err != nil {
-		return err
-	}
-	return merge.Wait(ctx, at.Sub(now))
+	changed, err := store.ChangedAfter(ctx, c.conn, []string{id}, askedAt.Add(-c.cfg.ReadLag))
+	return len(changed) > 0, err
 }

@@ -2,19 +2,17 @@ package sweep
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"slices"
 	"time"
-
-	"github.com/jackc/pgx/v5"
 
 	"github.com/callmine/rolecall/jobs/merge"
 	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// maxBehind is how many objects a sweep looks up because Clerk listed them in an old state. Of the others the listing
-// itself counts: so many mean that Clerk's reads are behind as a whole.
+// maxBehind is how many objects a sweep looks up because Clerk listed them in an old state. Of the
+// others the listing itself counts: so many mean that Clerk's reads are behind as a whole.
 const maxBehind = 50
 
 // doubt is what keeps an answer about one object from being believed.
@@ -41,17 +39,27 @@ func (d doubtful) reference() clerksync.Reference {
 	return clerksync.Reference{ID: d.ID, OrganizationID: d.OrganizationID, UserID: d.UserID}
 }
 
-// settleDoubts looks up what Clerk showed otherwise than later versions here say. The doubts are stored with the answer
-// that raised them, so that a sweep which is cut off settles them when it continues.
-func (r *sweepRun) settleDoubts(ctx context.Context) error {
-	for len(r.progress.Doubts) > 0 {
-		d, next := r.progress.Doubts[0], r.progress
-		next.Doubts = slices.Clone(r.progress.Doubts[1:])
-		if err := r.withoutLookUp(ctx, next, r.settleDoubt(ctx, d.Resource, d.reference(), next)); err != nil {
+// settler looks up what Clerk showed otherwise than later versions here say, and decides which
+// counts.
+type settler struct {
+	*state
+
+	reader *reader
+	merger *merger
+}
+
+// settle looks up what Clerk showed otherwise than later versions here say. The doubts are stored
+// with the answer that raised them, so that a sweep which is cut off settles them when it
+// continues.
+func (s *settler) settle(ctx context.Context) error {
+	for len(s.progress.Doubts) > 0 {
+		d, next := s.progress.Doubts[0], s.progress
+		next.Doubts = slices.Clone(s.progress.Doubts[1:])
+		if err := s.withoutLookUp(ctx, next, s.settleDoubt(ctx, d.Resource, d.reference(), next)); err != nil {
 			return err
 		}
-		if len(r.progress.Doubts) > len(next.Doubts) {
-			if err := r.save(ctx, next); err != nil {
+		if len(s.progress.Doubts) > len(next.Doubts) {
+			if err := s.save(ctx, next); err != nil {
 				return err
 			}
 		}
@@ -59,14 +67,14 @@ func (r *sweepRun) settleDoubts(ctx context.Context) error {
 	return nil
 }
 
-// settleDoubt looks up one object, and continues at next. Where a lag of Clerk's reads explains the difference, nothing
-// changes and the object counts as behind; else Clerk's word counts.
-func (r *sweepRun) settleDoubt(ctx context.Context, resource clerksync.Resource, ref clerksync.Reference, next progress) error {
-	if r.report.Behind >= maxBehind {
-		return r.noteBehind(ctx, resource, ref.ID, next)
+// settleDoubt looks up one object, and continues at next. Where a lag of Clerk's reads explains the
+// difference, nothing changes and the object counts as behind; else Clerk's word counts.
+func (s *settler) settleDoubt(ctx context.Context, resource clerksync.Resource, ref clerksync.Reference, next progress) error {
+	if s.report.Behind >= maxBehind {
+		return s.merger.noteBehind(ctx, resource, ref.ID, next)
 	}
 	for range 2 {
-		a, err := r.find(ctx, resource, ref)
+		a, err := s.reader.find(ctx, resource, ref)
 		if err != nil {
 			return err
 		}
@@ -74,14 +82,14 @@ func (r *sweepRun) settleDoubt(ctx context.Context, resource clerksync.Resource,
 		if len(a.facts) == 0 {
 			return nil
 		}
-		d, err := r.doubtAbout(ctx, a)
+		d, err := s.doubtAbout(ctx, a)
 		if err != nil {
 			return err
 		}
 		if !d.recent {
-			return r.conclude(ctx, a, d, next)
+			return s.conclude(ctx, a, d, next)
 		}
-		if err := r.waitUntil(ctx, a.askedAt.Add(r.cfg.Settle)); err != nil { // perhaps not all of Clerk knows yet
+		if err := s.waitUntil(ctx, a.askedAt.Add(s.cfg.Settle)); err != nil { // perhaps not all of Clerk knows yet
 			return err
 		}
 	}
@@ -89,23 +97,23 @@ func (r *sweepRun) settleDoubt(ctx context.Context, resource clerksync.Resource,
 }
 
 // doubtAbout compares a look-up's answer about one object with the mirror.
-func (r *sweepRun) doubtAbout(ctx context.Context, a answer) (doubt, error) {
-	known, err := store.ReadMirror(ctx, r.conn, a.facts)
+func (s *settler) doubtAbout(ctx context.Context, a answer) (doubt, error) {
+	known, err := store.ReadMirror(ctx, s.conn, a.facts)
 	if err != nil {
 		return doubt{}, err
 	}
-	lately, err := r.changedSince(ctx, a, r.cfg.ReadLag)
+	lately, err := s.changedSince(ctx, a, s.cfg.ReadLag)
 	if err != nil {
 		return doubt{}, err
 	}
-	justNow, err := r.changedSince(ctx, a, r.cfg.Settle)
+	justNow, err := s.changedSince(ctx, a, s.cfg.Settle)
 	if err != nil {
 		return doubt{}, err
 	}
-	followed, err := merge.Follow(ctx, r.conn, a.facts, a.askedAt, r.lags())
+	followed, err := merge.Follow(ctx, s.conn, a.facts, a.askedAt, s.lags())
 	d := doubt{
 		judgement: known.Judge(a.facts[0], clerksync.Circumstances{
-			AskedAt: a.askedAt.UnixMilli(), Settled: !lately, Trusted: r.opts.TrustClerk,
+			AskedAt: a.askedAt.UnixMilli(), Settled: !lately, Trusted: s.opts.TrustClerk,
 		}),
 		shadowed: len(followed.Shadowed) > 0, follows: followed.Marked,
 	}
@@ -114,17 +122,18 @@ func (r *sweepRun) doubtAbout(ctx context.Context, a answer) (doubt, error) {
 	return d, err
 }
 
-// changedSince reports whether the object of a look-up's answer changed here less than a while before it was asked for.
-func (r *sweepRun) changedSince(ctx context.Context, a answer, ago time.Duration) (bool, error) {
-	changed, err := store.ChangedAfter(ctx, r.conn, []string{a.facts[0].Subject}, a.askedAt.Add(-ago))
+// changedSince reports whether the object of a look-up's answer changed here less than a while
+// before it was asked for.
+func (s *settler) changedSince(ctx context.Context, a answer, ago time.Duration) (bool, error) {
+	changed, err := store.ChangedAfter(ctx, s.conn, []string{a.facts[0].Subject}, a.askedAt.Add(-ago))
 	return len(changed) > 0, err
 }
 
 // conclude changes what the answer proves, and reports what it doesn't.
-func (r *sweepRun) conclude(ctx context.Context, a answer, d doubt, next progress) error {
+func (s *settler) conclude(ctx context.Context, a answer, d doubt, next progress) error {
 	a.settling = true
 	if d.follows {
-		if err := r.commit(ctx, a, r.progress, r.report.clone()); err != nil {
+		if err := s.merger.commit(ctx, a, s.progress, s.report.clone()); err != nil {
 			return err
 		}
 		a.unread = 0 // they are counted
@@ -132,48 +141,30 @@ func (r *sweepRun) conclude(ctx context.Context, a answer, d doubt, next progres
 	if d.judgement.Overruling.Subject != "" {
 		overruling := a
 		overruling.facts, overruling.final = []clerksync.Facts{d.judgement.Overruling}, true
-		if err := r.commit(ctx, overruling, r.progress, r.report.clone()); err != nil {
+		if err := s.merger.commit(ctx, overruling, s.progress, s.report.clone()); err != nil {
 			return err
 		}
 	}
 	if d.judgement.Behind || d.shadowed {
-		return r.noteBehind(ctx, a.resource, a.facts[0].Subject, next)
+		return s.merger.noteBehind(ctx, a.resource, a.facts[0].Subject, next)
 	}
 	return nil
 }
 
-// noteBehind reports that Clerk showed an object as it was before what is applied here, and continues at next.
-func (r *sweepRun) noteBehind(ctx context.Context, resource clerksync.Resource, id string, next progress) error {
-	var found []store.FoundDrift
-	report := r.report.clone()
-	report.Behind++
-	report.kind(resource).Behind++
-	err := r.inTx(ctx, func(tx pgx.Tx) (err error) {
-		drift := []clerksync.Drift{{ID: id, Difference: clerksync.Behind}}
-		if found, err = store.RecordDrift(ctx, tx, resource, drift, store.CauseLag, !r.sweep.DryRun); err != nil {
-			return err
-		}
-		if err := r.pack(next, report); err != nil {
-			return err
-		}
-		return store.SaveSweep(ctx, tx, r.sweep)
-	})
-	if err != nil {
-		return fmt.Errorf("record what Clerk showed of before: %w", err)
+// withoutLookUp continues at next if Clerk refuses a look-up. The object stays as it is.
+func (s *settler) withoutLookUp(ctx context.Context, next progress, err error) error {
+	refused, ok := errors.AsType[*refusedError](err)
+	if !ok {
+		return err
 	}
-	r.progress, r.report = next, report
-	r.found(found)
-	return nil
-}
-
-// tooYoung reports whether reads that are known to be behind explain why an object isn't there: it changed here not long
-// ago, so it may have been made after the state that they show.
-func (r *sweepRun) tooYoung(ctx context.Context, id string, askedAt time.Time) (bool, error) {
-	if r.report.Behind == 0 {
-		return false, nil
+	refused.LookUps = 1
+	i := slices.IndexFunc(s.report.Refused, func(f Refused) bool { return f.Resource == refused.Resource && f.LookUps > 0 })
+	if i < 0 {
+		i = len(s.report.Refused)
+		s.report.Refused = append(s.report.Refused, refused.Refused)
+		s.report.Refused[i].LookUps = 0
+		s.warnOf(ctx, refused.Refused)
 	}
-	changed, err := store.ChangedAfter(ctx, r.conn, []string{id}, askedAt.Add(-r.cfg.ReadLag))
-	return len(changed) > 0, err
+	s.report.Refused[i].LookUps++
+	return s.save(ctx, next)
 }
-
-func (r *sweepRun) lags() merge.Lags { return merge.Lags{Settle: r.cfg.Settle, Read: r.cfg.ReadLag} }

@@ -20,7 +20,8 @@ const (
 	ReasonUnauthorized      GuardReason = "unauthorized"       // Clerk refused the secret key
 	ReasonListRefused       GuardReason = "list_refused"       // Clerk refused a list, or look-ups, that say who is a member
 	ReasonBudget            GuardReason = "budget"             // Clerk's rate limit is used up
-	// ReasonReadsBehind stops nothing: the sweep went through, and Clerk showed states from before what is applied.
+	// ReasonReadsBehind stops nothing: the sweep went through, and Clerk showed states from before
+	// what is applied.
 	ReasonReadsBehind GuardReason = store.ReasonReadsBehind
 )
 

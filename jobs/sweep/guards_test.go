@@ -112,7 +112,8 @@ func TestTheBrakeStopsAMassRemoval(t *testing.T) {
 	require.Len(t, b.Roles(t), 70)
 }
 
-// TestTheBrakeCountsWhatGoesWithItsOrganization: a truncated list of organizations takes all their members along.
+// TestTheBrakeCountsWhatGoesWithItsOrganization: a truncated list of organizations takes all their
+// members along.
 func TestTheBrakeCountsWhatGoesWithItsOrganization(t *testing.T) {
 	t.Parallel()
 	for _, r := range []clerksync.Resource{clerksync.ResourceOrganization, clerksync.ResourceUser} {

@@ -15,8 +15,9 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// TestAnOldAnswerLetsNobodyIn: signed events removed, demoted, banned and deleted four admins, and Clerk goes on showing, in
-// lists and look-ups, what was true before. Once Clerk has caught up, one sweep makes the mirror equal.
+// TestAnOldAnswerLetsNobodyIn: signed events removed, demoted, banned and deleted four admins, and
+// Clerk goes on showing, in lists and look-ups, what was true before. Once Clerk has caught up, one
+// sweep makes the mirror equal.
 func TestAnOldAnswerLetsNobodyIn(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), mirrortest.NewDirectory()
@@ -84,7 +85,8 @@ func TestADryRunReportsAnOldAnswer(t *testing.T) {
 	}
 }
 
-// TestAnOperatorMayTrustClerk: Clerk itself has gone back, and an operator says so. A signed deletion stays.
+// TestAnOperatorMayTrustClerk: Clerk itself has gone back, and an operator says so. A signed
+// deletion stays.
 func TestAnOperatorMayTrustClerk(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), mirrortest.Populated(2)
@@ -97,8 +99,8 @@ func TestAnOperatorMayTrustClerk(t *testing.T) {
 	require.Equal(t, 1, report.Behind)
 }
 
-// TestASweepDoesNotLiftWhileClerksReadsAreBehind: whether a read that shows a member again is newer than the one that didn't
-// can't be told then.
+// TestASweepDoesNotLiftWhileClerksReadsAreBehind: whether a read that shows a member again is newer
+// than the one that didn't can't be told then.
 func TestASweepDoesNotLiftWhileClerksReadsAreBehind(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), mirrortest.Populated(3)
@@ -128,7 +130,8 @@ func TestAnOldAnswerRemovesNobodyWhoJoinedLately(t *testing.T) {
 	require.Contains(t, b.Roles(t), "orgmem_00007")
 }
 
-// TestAMembershipThatClerkDatesBeforeTheEndedOne counts: one of Clerk's machines has a clock that is behind.
+// TestAMembershipThatClerkDatesBeforeTheEndedOne counts: one of Clerk's machines has a clock that
+// is behind.
 func TestAMembershipThatClerkDatesBeforeTheEndedOne(t *testing.T) {
 	t.Parallel()
 	again := func(created, updated int64) map[string]any {
@@ -187,8 +190,8 @@ func TestAMembershipThatClerkDatesBeforeTheEndedOne(t *testing.T) {
 	}
 }
 
-// TestAReadOfBeforeShowsNoEarlierMembership: a member left, came back and left again; the first deletion was lost, and Clerk's
-// reads show the first membership.
+// TestAReadOfBeforeShowsNoEarlierMembership: a member left, came back and left again; the first
+// deletion was lost, and Clerk's reads show the first membership.
 func TestAReadOfBeforeShowsNoEarlierMembership(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), mirrortest.NewDirectory()
@@ -222,7 +225,8 @@ func TestManyOldAnswersAreNotLookedUpEach(t *testing.T) {
 	require.Len(t, slices.Compact(d.Finds), maxBehind)
 }
 
-// TestAMembershipInTheShadowOfALostEnd: two memberships of a pair seem to live, and Clerk shows the one that it dates earlier.
+// TestAMembershipInTheShadowOfALostEnd: two memberships of a pair seem to live, and Clerk shows the
+// one that it dates earlier.
 func TestAMembershipInTheShadowOfALostEnd(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), mirrortest.NewDirectory()
@@ -239,7 +243,8 @@ func TestAMembershipInTheShadowOfALostEnd(t *testing.T) {
 	require.Zero(t, report.Behind)
 }
 
-// TestDoubtsOutliveACutOff: a sweep is cut off while it looks up what is in doubt, and the next one settles it.
+// TestDoubtsOutliveACutOff: a sweep is cut off while it looks up what is in doubt, and the next one
+// settles it.
 func TestDoubtsOutliveACutOff(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), mirrortest.Populated(3)
@@ -278,8 +283,8 @@ func TestTrustDoesNotContinueADistrustingSweep(t *testing.T) {
 	require.Equal(t, "org:member", b.Roles(t)["orgmem_00000"])
 }
 
-// TestAnAnswerDoesNotOutrankANewerMembership: an old answer shows the first of three memberships of a pair, of which the last
-// one lives.
+// TestAnAnswerDoesNotOutrankANewerMembership: an old answer shows the first of three memberships of
+// a pair, of which the last one lives.
 func TestAnAnswerDoesNotOutrankANewerMembership(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), mirrortest.NewDirectory()

@@ -2,7 +2,6 @@ package sweep
 
 import (
 	"context"
-	"time"
 
 	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
@@ -17,56 +16,48 @@ type pageResult struct {
 }
 
 // page returns the page that is asked for: the one that was asked for ahead, or else it asks now.
-func (r *sweepRun) page(ctx context.Context, request pageRequest) (pageResult, error) {
-	if ahead := r.stopAhead(false); ahead.request == request {
+func (l *lister) page(ctx context.Context, request pageRequest) (pageResult, error) {
+	if ahead := l.takeAhead(); ahead.request == request {
 		return ahead, ahead.err
 	}
-	askedAt, err := store.Now(ctx, r.conn)
+	askedAt, err := store.Now(ctx, l.conn)
 	if err != nil {
 		return pageResult{}, err
 	}
-	p := r.ask(ctx, request, askedAt)
+	p := l.reader.ask(ctx, request, askedAt)
 	return p, p.err
 }
 
-// askAhead asks for a page in the background: while one page is merged, Clerk can answer the next. The time of asking is the
-// database's from before, so the answer is younger than it says, which does no harm.
-func (r *sweepRun) askAhead(ctx context.Context, request pageRequest) error {
-	askedAt, err := store.Now(ctx, r.conn)
+// askAhead asks for a page in the background: while one page is merged, Clerk can answer the next.
+// The time of asking is the database's from before, so the answer is younger than it says, which
+// does no harm.
+func (l *lister) askAhead(ctx context.Context, request pageRequest) error {
+	askedAt, err := store.Now(ctx, l.conn)
 	if err != nil {
 		return err
 	}
-	ctx, r.cancelAhead = context.WithCancel(ctx)
+	ctx, l.cancelAhead = context.WithCancel(ctx)
 	ahead := make(chan pageResult, 1)
-	r.ahead = ahead
-	go func() { ahead <- r.ask(ctx, request, askedAt) }()
+	l.ahead = ahead
+	go func() { ahead <- l.reader.ask(ctx, request, askedAt) }()
 	return nil
 }
 
-// stopAhead returns the page that was asked for ahead, if there is one, or gives it up.
-func (r *sweepRun) stopAhead(giveUp bool) pageResult {
-	if r.ahead == nil {
+// takeAhead returns the page that was asked for ahead, once it is there, or none.
+func (l *lister) takeAhead() pageResult {
+	if l.ahead == nil {
 		return pageResult{}
 	}
-	if giveUp {
-		r.cancelAhead()
-	}
-	p := <-r.ahead
-	r.cancelAhead()
-	r.ahead = nil
+	p := <-l.ahead
+	l.cancelAhead()
+	l.ahead = nil
 	return p
 }
 
-// ask asks Clerk for a page and reads it.
-func (r *sweepRun) ask(ctx context.Context, request pageRequest, askedAt time.Time) pageResult {
-	page, err := r.clerk.List(ctx, request.resource, request.PageRequest)
-	if err := askingError(ctx, request.resource, err); err != nil {
-		return pageResult{request: request, err: err}
+// giveUpAhead ends what asks for a page ahead.
+func (l *lister) giveUpAhead() {
+	if l.ahead != nil {
+		l.cancelAhead()
+		l.takeAhead()
 	}
-	if len(page.Objects) > request.Limit {
-		err := incomplete(request.resource, "%d objects where %d were asked for", len(page.Objects), request.Limit)
-		return pageResult{request: request, err: err}
-	}
-	a, err := r.read(ctx, request.resource, askedAt, page.Objects)
-	return pageResult{request: request, page: page, answer: a, err: err}
 }

@@ -25,7 +25,8 @@ func TestAWebhookThatRacesTheSweepWins(t *testing.T) {
 		}
 		d.Tamper = nil
 		page.Objects[0] = mirrortest.JSON(t, stale)
-		// While the answer is under way: member 0 is demoted within the same millisecond by a clock that is behind ours, member 1 goes.
+		// While the answer is under way: member 0 is demoted within the same millisecond by a clock
+		// that is behind ours, member 1 goes.
 		b.Deliver(t, mirrortest.Event(t, "msg_1", "organizationMembership.updated", occurred, mirrortest.Membership(0, "org:guest", 0)))
 		b.Deliver(t, mirrortest.Event(t, "msg_2", "organizationMembership.deleted", occurred, mirrortest.Membership(1, "org:member", 0)))
 	}
@@ -35,7 +36,8 @@ func TestAWebhookThatRacesTheSweepWins(t *testing.T) {
 	require.Empty(t, d.Finds)
 }
 
-// TestAMemberWhoJoinsDuringTheSweepStays: it isn't in the pages, and its webhook came after the sweep began.
+// TestAMemberWhoJoinsDuringTheSweepStays: it isn't in the pages, and its webhook came after the
+// sweep began.
 func TestAMemberWhoJoinsDuringTheSweepStays(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), mirrortest.Populated(2)
@@ -52,7 +54,8 @@ func TestAMemberWhoJoinsDuringTheSweepStays(t *testing.T) {
 	require.Len(t, b.Roles(t), 3)
 }
 
-// TestATombstoneIsLiftedOnlyByALookUp: a sweep found a member and an organization gone, because Clerk erred for a while.
+// TestATombstoneIsLiftedOnlyByALookUp: a sweep found a member and an organization gone, because
+// Clerk erred for a while.
 func TestATombstoneIsLiftedOnlyByALookUp(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), mirrortest.Populated(2)
@@ -111,7 +114,8 @@ func TestAListThatShiftsSkipsNobody(t *testing.T) {
 	}
 }
 
-// TestAMembersRoleIsAsOfWhenClerkWasAsked: two roles exchanged their keys, and no event told of it, nor of their members.
+// TestAMembersRoleIsAsOfWhenClerkWasAsked: two roles exchanged their keys, and no event told of it,
+// nor of their members.
 func TestAMembersRoleIsAsOfWhenClerkWasAsked(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), mirrortest.Populated(2)
@@ -141,7 +145,8 @@ func TestAMembersRoleIsAsOfWhenClerkWasAsked(t *testing.T) {
 	require.Equal(t, []string{"org:write"}, standings[1].Permissions)
 }
 
-// TestClerksWordIsFinal: what a delivery from the future says wins against every later one, but not against Clerk.
+// TestClerksWordIsFinal: what a delivery from the future says wins against every later one, but not
+// against Clerk.
 func TestClerksWordIsFinal(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), mirrortest.Populated(3)
@@ -167,7 +172,8 @@ func TestClerksWordIsFinal(t *testing.T) {
 	require.Equal(t, "org:admin", b.Roles(t)["orgmem_00000"], "real deliveries count again")
 }
 
-// TestWhoJustJoinedIsNotRemovedByAnAnswerFromBefore: Clerk's lists and look-ups may lag behind its webhooks.
+// TestWhoJustJoinedIsNotRemovedByAnAnswerFromBefore: Clerk's lists and look-ups may lag behind its
+// webhooks.
 func TestWhoJustJoinedIsNotRemovedByAnAnswerFromBefore(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), mirrortest.Populated(2)

@@ -1,12 +1,9 @@
 package sweep
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/http"
-	"slices"
 
 	clerksync "github.com/callmine/rolecall/sync"
 )
@@ -100,67 +97,4 @@ func refusedBy(resource clerksync.Resource, err error) *refusedError {
 	default:
 		return &refusedError{Refused{Explanation: e, Resource: resource}, err}
 	}
-}
-
-// withoutList continues with the next list if Clerk refuses this one and the sweep doesn't need it.
-// The kind isn't compared.
-func (r *sweepRun) withoutList(ctx context.Context, resource clerksync.Resource, err error) error {
-	refused, ok := errors.AsType[*refusedError](err)
-	if !ok || needed(resource) {
-		return err
-	}
-	r.report.Refused = append(r.report.Refused, refused.Refused)
-	r.nested = r.unlisted(clerksync.ResourcePermission)
-	r.warnOf(ctx, refused.Refused)
-	return r.save(ctx, r.afterListing(resource))
-}
-
-// withoutLookUp continues at next if Clerk refuses a look-up. The object stays as it is.
-func (r *sweepRun) withoutLookUp(ctx context.Context, next progress, err error) error {
-	refused, ok := errors.AsType[*refusedError](err)
-	if !ok {
-		return err
-	}
-	refused.LookUps = 1
-	i := slices.IndexFunc(r.report.Refused, func(f Refused) bool { return f.Resource == refused.Resource && f.LookUps > 0 })
-	if i < 0 {
-		i = len(r.report.Refused)
-		r.report.Refused = append(r.report.Refused, refused.Refused)
-		r.report.Refused[i].LookUps = 0
-		r.warnOf(ctx, refused.Refused)
-	}
-	r.report.Refused[i].LookUps++
-	return r.save(ctx, next)
-}
-
-// gaveUp returns a kind's refusal once so many of its look-ups were refused that no more are made.
-func (r *sweepRun) gaveUp(resource clerksync.Resource) error {
-	for _, f := range r.report.Refused {
-		if f.Resource == resource && f.LookUps >= maxRefusedLookUps {
-			return &refusedError{Refused: f}
-		}
-	}
-	return nil
-}
-
-// unlisted reports whether Clerk refused the list of a kind.
-func (r *sweepRun) unlisted(resource clerksync.Resource) bool {
-	return slices.ContainsFunc(r.report.Refused, func(f Refused) bool { return f.Resource == resource && f.LookUps == 0 })
-}
-
-// unconfirmed stops the sweep at its end if Clerk refused a look-up that the sweep needs.
-// Everything else is repaired then, but the mirror isn't known to be equal to Clerk.
-func (r *sweepRun) unconfirmed() error {
-	for _, f := range r.report.Refused {
-		if needed(f.Resource) {
-			return &refusedError{Refused: f}
-		}
-	}
-	return nil
-}
-
-func (r *sweepRun) warnOf(ctx context.Context, f Refused) {
-	r.cfg.Logger.LogAttrs(ctx, slog.LevelWarn, "Clerk refuses a part of a sweep", slog.String("sweep_id", clerksync.SweepCause(r.sweep.ID)),
-		slog.String("resource", string(f.Resource)), slog.Int("status", f.Status), slog.String("code", f.Code),
-		slog.String("trace_id", f.TraceID), slog.Bool("look_up", f.LookUps > 0))
 }

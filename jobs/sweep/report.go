@@ -69,7 +69,8 @@ type KindOfReport struct {
 	Behind  int `json:"behind"`
 }
 
-// clone returns a report that can be counted on without changing this one: a page that fails is counted again.
+// clone returns a report that can be counted on without changing this one: a page that fails is
+// counted again.
 func (r *Report) clone() Report {
 	kinds := map[clerksync.Resource]*KindOfReport{}
 	for kind, counts := range r.ByKind {
@@ -112,33 +113,12 @@ func (r *Report) count(kind clerksync.Resource, d clerksync.Difference, n int) {
 	}
 }
 
-// Progress says how far a sweep has come.
-type Progress struct {
-	Resource   clerksync.Resource // that is being listed, or looked up
-	Listed     int                // objects of the resource that were listed
-	Total      int                // objects of the resource that Clerk has; -1 if it doesn't say
-	Confirming bool               // the listing is complete, and what differs is looked up
-	LookedUp   int                // objects
-}
-
-// noteNewest notes when the newest change happened of which no delivery told. at says when each object changed.
+// noteNewest notes when the newest change happened of which no delivery told. at says when each
+// object changed.
 func (r *Report) noteNewest(found []store.FoundDrift, at map[string]time.Time) {
 	for _, f := range found {
 		if t := at[f.ID]; f.Cause.Untold() && !t.IsZero() && (r.NewestDrift == nil || t.After(*r.NewestDrift)) {
 			r.NewestDrift = &t
 		}
 	}
-}
-
-// ReadProgress reads how far a stored sweep has come.
-func ReadProgress(s store.Sweep) (Progress, error) {
-	p, err := readProgress(s)
-	return Progress{Resource: p.Resource, Listed: p.Offset, Total: -1, Confirming: p.Listed, LookedUp: p.LookedUp}, err
-}
-
-func readProgress(s store.Sweep) (p progress, err error) {
-	if err := json.Unmarshal(s.Progress, &p); err != nil {
-		return p, fmt.Errorf("read progress of %s: %w", clerksync.SweepCause(s.ID), err)
-	}
-	return p, nil
 }

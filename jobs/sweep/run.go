@@ -2,12 +2,9 @@ package sweep
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
-	"sync/atomic"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -16,30 +13,30 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// sweepRun is a sweep that this process works on.
-type sweepRun struct {
-	cfg      Config
-	opts     Options
-	conn     *pgxpool.Conn // holds the lock: whoever loses it can't write
-	clerk    Clerk
-	sweep    store.Sweep
-	progress progress
-	report   Report
-	calls    atomic.Int64
+// run is a sweep that this process works on. Its parts list, look up and merge; they share where
+// the sweep stands, and tell each other by its progress and its report.
+type run struct {
+	*state
 
-	fresh int // objects of the last page that this sweep hadn't seen before
-
-	nested bool // permissions are known from the roles that have them: Clerk refuses their own list
-
-	ahead       chan pageResult // the page after the one that is being merged; nil if nobody asks for it
-	cancelAhead context.CancelFunc
-
-	lastClean time.Time // when the newest sweep began that went through; zero if none did
+	lister    *lister
+	confirmer *confirmer
 }
 
-// begin goes on with a sweep that was cut off, or begins one. It refuses a secret key of another instance before
-// anything else is asked of Clerk.
-func (r *sweepRun) begin(ctx context.Context) error {
+func newRun(cfg Config, opts Options, conn *pgxpool.Conn) *run {
+	s := &state{cfg: cfg, opts: opts, conn: conn}
+	s.clerk = counting{cfg.Clerk, &s.calls}
+	read, write := &reader{s}, &merger{s}
+	settle := &settler{state: s, reader: read, merger: write}
+	return &run{
+		state:     s,
+		lister:    &lister{state: s, reader: read, merger: write, settler: settle},
+		confirmer: &confirmer{state: s, reader: read, merger: write, settler: settle},
+	}
+}
+
+// begin goes on with a sweep that was cut off, or begins one. It refuses a secret key of another
+// instance before anything else is asked of Clerk.
+func (r *run) begin(ctx context.Context) error {
 	now, err := store.Now(ctx, r.conn)
 	if err != nil {
 		return err
@@ -72,9 +69,10 @@ func (r *sweepRun) begin(ctx context.Context) error {
 	return errors.Join(refused, r.start(ctx, instance.ID, refused == nil && r.opts.OrganizationID == "" && !r.opts.DryRun))
 }
 
-// takeOver notes what the sweep before knows: the newest change that no delivery told, because silence doesn't end when a sweep has
-// repaired what it hid; and what Clerk said of its Billing, until it says something else.
-func (r *sweepRun) takeOver(ctx context.Context) error {
+// takeOver notes what the sweep before knows: the newest change that no delivery told, because
+// silence doesn't end when a sweep has repaired what it hid; and what Clerk said of its Billing,
+// until it says something else.
+func (r *run) takeOver(ctx context.Context) error {
 	last, err := store.LastSweep(ctx, r.conn)
 	if errors.Is(err, store.ErrNotFound) {
 		return nil
@@ -91,7 +89,7 @@ func (r *sweepRun) takeOver(ctx context.Context) error {
 }
 
 // checkInstance refuses a secret key of another instance than the mirror's.
-func (r *sweepRun) checkInstance(ctx context.Context, id string) (err error) {
+func (r *run) checkInstance(ctx context.Context, id string) (err error) {
 	want := r.cfg.InstanceID
 	if want == "" {
 		if want, err = store.KnownInstance(ctx, r.conn); err != nil {
@@ -105,7 +103,7 @@ func (r *sweepRun) checkInstance(ctx context.Context, id string) (err error) {
 }
 
 // start begins a sweep. A whole one, which may write, is in the place of any that was cut off.
-func (r *sweepRun) start(ctx context.Context, instanceID string, whole bool) error {
+func (r *run) start(ctx context.Context, instanceID string, whole bool) error {
 	r.progress = progress{Resource: r.resources()[0]}
 	r.sweep = store.Sweep{
 		Trigger: string(r.opts.Trigger), OrganizationID: r.opts.OrganizationID, DryRun: r.opts.DryRun, InstanceID: instanceID,
@@ -123,7 +121,7 @@ func (r *sweepRun) start(ctx context.Context, instanceID string, whole bool) err
 	})
 }
 
-func (r *sweepRun) resume(s store.Sweep) error {
+func (r *run) resume(s store.Sweep) error {
 	r.sweep = s
 	var err error
 	if r.report, err = ReadReport(s); err != nil {
@@ -137,49 +135,27 @@ func (r *sweepRun) resume(s store.Sweep) error {
 	return nil
 }
 
-// pack writes where the sweep stands into its row.
-func (r *sweepRun) pack(p progress, report Report) (err error) {
-	report.Calls = int(r.calls.Load())
-	if r.sweep.Progress, err = json.Marshal(p); err != nil {
-		return fmt.Errorf("write progress of sweep: %w", err)
-	}
-	if r.sweep.Report, err = json.Marshal(report); err != nil {
-		return fmt.Errorf("write report of sweep: %w", err)
-	}
-	return nil
-}
-
-// resources are what the sweep lists: of one organization, only what belongs to it.
-func (r *sweepRun) resources() []clerksync.Resource {
-	if r.opts.OrganizationID == "" {
-		return clerksync.Resources()
-	}
-	return []clerksync.Resource{
-		clerksync.ResourceOrganization, clerksync.ResourceUser, clerksync.ResourceMembership, clerksync.ResourceInvitation,
-		clerksync.ResourceDomain,
-	}
-}
-
 // compare lists everything, decides whether to go on, and confirms what differs.
-func (r *sweepRun) compare(ctx context.Context) error {
-	if err := r.settleDoubts(ctx); err != nil { // of a sweep that was cut off
+func (r *run) compare(ctx context.Context) error {
+	if err := r.confirmer.settler.settle(ctx); err != nil { // of a sweep that was cut off
 		return err
 	}
-	if err := r.list(ctx); err != nil {
+	if err := r.lister.list(ctx); err != nil {
 		return err
 	}
-	if err := r.brake(ctx); err != nil {
+	if err := r.confirmer.brake(ctx); err != nil {
 		return err
 	}
-	if err := r.confirm(ctx); err != nil {
+	if err := r.confirmer.confirm(ctx); err != nil {
 		return err
 	}
 	r.askForBilling(ctx)
 	return r.unconfirmed()
 }
 
-// end records how the sweep ended, and returns its report. One that was cut off stays as its last page left it.
-func (r *sweepRun) end(ctx context.Context, err error) (Report, error) {
+// end records how the sweep ended, and returns its report. One that was cut off stays as its last
+// page left it.
+func (r *run) end(ctx context.Context, err error) (Report, error) {
 	if r.sweep.ID == 0 { // it didn't begin
 		r.report.cutOff(err)
 		return r.report, err
@@ -223,7 +199,7 @@ func (r *sweepRun) end(ctx context.Context, err error) (Report, error) {
 }
 
 // failed notes that Clerk failed at this place, and gives the sweep up if it goes on doing so.
-func (r *sweepRun) failed(ctx context.Context, err error) error {
+func (r *run) failed(ctx context.Context, err error) error {
 	next := r.progress
 	next.Failures++
 	if next.Failures >= maxFailures {
@@ -232,7 +208,7 @@ func (r *sweepRun) failed(ctx context.Context, err error) error {
 	return errors.Join(err, r.save(ctx, next))
 }
 
-func (r *sweepRun) log(ctx context.Context) {
+func (r *run) log(ctx context.Context) {
 	level := slog.LevelInfo
 	if r.report.Aborted || r.report.Unreadable > 0 {
 		level = slog.LevelError
@@ -241,4 +217,15 @@ func (r *sweepRun) log(ctx context.Context) {
 		"reason", r.sweep.Reason, "detail", r.report.Detail, "missing", r.report.Missing, "stale", r.report.Stale, "extra", r.report.Extra,
 		"behind", r.report.Behind, "repaired", r.report.Repaired, "unreadable", r.report.Unreadable, "refused", len(r.report.Refused),
 		"calls", r.report.Calls, "duration_ms", r.report.DurationMS)
+}
+
+// unconfirmed stops the sweep at its end if Clerk refused a look-up that the sweep needs.
+// Everything else is repaired then, but the mirror isn't known to be equal to Clerk.
+func (r *run) unconfirmed() error {
+	for _, f := range r.report.Refused {
+		if needed(f.Resource) {
+			return &refusedError{Refused: f}
+		}
+	}
+	return nil
 }

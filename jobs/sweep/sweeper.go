@@ -17,39 +17,45 @@ import (
 // ErrRunning says that another sweep is under way, in this process or in another one.
 var ErrRunning = errors.New("another sweep is running")
 
-// ErrUnreadable says that a sweep went through but for some objects that can't be read. To sweep again doesn't help.
+// ErrUnreadable says that a sweep went through but for some objects that can't be read. To sweep
+// again doesn't help.
 var ErrUnreadable = errors.New("objects from Clerk can't be read")
 
 const (
-	// resumeWithin is how long ago a sweep may have been cut off to go on. An older one is given up: much of what it saw would
-	// have changed.
+	// resumeWithin is how long ago a sweep may have been cut off to go on. An older one is given
+	// up: much of what it saw would have changed.
 	resumeWithin = time.Hour
 	// resumeLimit is how old it may be altogether.
 	resumeLimit = 24 * time.Hour
-	// minRemovals is how many memberships a sweep may always remove: of a small instance, a few are a large part.
+	// minRemovals is how many memberships a sweep may always remove: of a small instance, a few are
+	// a large part.
 	minRemovals = 10
-	// defaultRemovalRatio is the part of all memberships that a sweep may remove without being asked.
+	// defaultRemovalRatio is the part of all memberships that a sweep may remove without being
+	// asked.
 	defaultRemovalRatio = 0.05
 )
 
 // Config configures a [Sweeper].
 type Config struct {
-	// Pool is where the mirror is compared and repaired. A sweep takes one connection of it for as long as it lasts.
+	// Pool is where the mirror is compared and repaired. A sweep takes one connection of it for as
+	// long as it lasts.
 	Pool *pgxpool.Pool
 	// Clerk is asked.
 	Clerk Clerk
 	// Billing asks whether Clerk Billing is on. Nil asks nobody.
 	Billing func(ctx context.Context) (clerksync.Billing, error)
-	// InstanceID is the Clerk instance of the mirror (ins_…). Empty takes the one of the deliveries so far.
+	// InstanceID is the Clerk instance of the mirror (ins_…). Empty takes the one of the deliveries
+	// so far.
 	InstanceID string
-	// MaxRemovalRatio is the part of the live memberships that a sweep may remove without being told to (ten it may
-	// always). Defaults to 0.05.
+	// MaxRemovalRatio is the part of the live memberships that a sweep may remove without being
+	// told to (ten it may always). Defaults to 0.05.
 	MaxRemovalRatio float64
-	// Settle is how long something must have been known here before a look-up may contradict it: longer than it takes until
-	// all of Clerk knows. Defaults to 10 s.
+	// Settle is how long something must have been known here before a look-up may contradict it:
+	// longer than it takes until all of Clerk knows. Defaults to 10 s.
 	Settle time.Duration
-	// ReadLag is how long something must have been known here before a look-up's answer that is dated earlier may contradict
-	// it at all: longer than Clerk's reads are ever behind. Defaults to 10 min.
+	// ReadLag is how long something must have been known here before a look-up's answer that is
+	// dated earlier may contradict it at all: longer than Clerk's reads are ever behind. Defaults
+	// to 10 min.
 	ReadLag time.Duration
 	// PageSize is how many objects one call asks for. Defaults to 500, the most that Clerk gives.
 	PageSize int
@@ -90,11 +96,12 @@ func (c Config) validate() error {
 	}
 }
 
-// Sweeper compares the mirror with everything that Clerk lists, and repairs it: a backfill is the first sweep.
+// Sweeper compares the mirror with everything that Clerk lists, and repairs it: a backfill is the
+// first sweep.
 //
-// A page is merged by the same rule as webhooks, so a sweep and deliveries may run at once. What Clerk doesn't list is looked
-// up one by one before it gets a tombstone, and so is what Clerk lists and has one. A listing that fails or falls
-// short removes nothing.
+// A page is merged by the same rule as webhooks, so a sweep and deliveries may run at once. What
+// Clerk doesn't list is looked up one by one before it gets a tombstone, and so is what Clerk lists
+// and has one. A listing that fails or falls short removes nothing.
 type Sweeper struct{ cfg Config }
 
 // New returns a sweeper.
@@ -130,9 +137,9 @@ type Options struct {
 	Found func(store.FoundDrift)
 }
 
-// Run sweeps. An end of ctx, or whatever error it returns, cuts it off; the next whole sweep goes on from its last page.
-// A sweep that a guard stopped is over; it returns no error, and a report that says so. While another one
-// runs it is [ErrRunning].
+// Run sweeps. An end of ctx, or whatever error it returns, cuts it off; the next whole sweep goes
+// on from its last page. A sweep that a guard stopped is over; it returns no error, and a report
+// that says so. While another one runs it is [ErrRunning].
 func (s *Sweeper) Run(ctx context.Context, opts Options) (Report, error) {
 	conn, err := s.cfg.Pool.Acquire(ctx)
 	if err != nil {
@@ -143,13 +150,12 @@ func (s *Sweeper) Run(ctx context.Context, opts Options) (Report, error) {
 		return Report{}, errors.Join(err, whyNot(locked))
 	}
 	defer unlock(ctx, conn)
-	run := &sweepRun{cfg: s.cfg, opts: opts, conn: conn}
-	run.clerk = counting{s.cfg.Clerk, &run.calls}
+	run := newRun(s.cfg, opts, conn)
 	err = run.begin(ctx)
 	if err == nil {
 		err = run.compare(ctx)
 	}
-	run.stopAhead(true)
+	run.lister.giveUpAhead()
 	return run.end(ctx, err)
 }
 
