@@ -15,7 +15,7 @@ import (
 
 // confirmActor brings the actor's own membership, as Clerk shows it, into the mirror and asks
 // whether they still may: Clerk doesn't ask who renames an organization, sets a role or removes
-// somebody, and the webhook that took the actor's power away may be late.
+// a member, and the webhook that took the actor's power away may be late.
 func (r *run) confirmActor(ctx context.Context) error {
 	if r.hooks.May == nil {
 		return nil

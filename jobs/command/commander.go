@@ -22,8 +22,8 @@ const (
 	// the 20 s after which a command that didn't end counts as abandoned
 	// (store/queries/command.sql).
 	commandTimeout = 15 * time.Second
-	// recordTimeout is what of it recording may take, so that an answer of Clerk's that came late
-	// is recorded still.
+	// recordTimeout is the part of commandTimeout that is reserved for recording Clerk's answer, so
+	// that a late answer can still be recorded.
 	recordTimeout = 3 * time.Second
 	// defaultLookAgainAfter tells an empty answer that passes from an end: a fault of one of
 	// Clerk's servers is over by then.
@@ -61,13 +61,13 @@ type Config struct {
 	// LookAgainAfter is how long a command waits, after Clerk didn't show its actor's membership,
 	// before it asks once more. Defaults to 2 s.
 	LookAgainAfter time.Duration
-	// Logger gets what of a command goes wrong after Clerk has carried it out.
+	// Logger is told of failures after Clerk has carried a command out.
 	Logger *slog.Logger
 }
 
 // Commander gives commands to Clerk and brings what they change into the mirror. A command is
-// recorded before Clerk is asked, so that whoever hears of the change first, be it a webhook, knows
-// who made it.
+// recorded before Clerk is asked, so that whatever tells of the change first, be it a webhook, finds
+// its actor.
 type Commander struct {
 	cfg  Config
 	pool *merge.Pool
@@ -95,7 +95,7 @@ func New(cfg Config) (*Commander, error) {
 // Run carries a command out and returns the answer that was made from the mirror after it, or what
 // was answered before to the same request with the same key (repeated is true then). Its errors are
 // Clerk's refusals, and clerksync.ErrKeyReused, ErrInProgress, ErrOutcomeUnknown and
-// ErrNotRecorded, and those of the hooks. Once it is recorded, a command goes on when ctx ends.
+// ErrNotRecorded, and those of the hooks. Once it is recorded, a command continues when ctx ends.
 func (c *Commander) Run(ctx context.Context, command clerksync.Command, key store.CommandKey, hooks store.CommandHooks,
 ) (answered json.RawMessage, repeated bool, err error) {
 	if err := c.cfg.Allowed(); err != nil {
@@ -139,7 +139,7 @@ type run struct {
 	// since is when Clerk was first given a command that was cut short, so that it may have carried
 	// it out; zero for a first try.
 	since time.Time
-	made  bool // somebody has told of what it changed then
+	made  bool // a webhook or a sweep has shown that the first try took effect
 }
 
 // workspace is whose share of the pool the command uses: its organization's, or its actor's while
@@ -208,7 +208,7 @@ func (r *run) recordIn(ctx context.Context, tx pgx.Tx, facts []clerksync.Facts) 
 	return answered, store.EndCommand(ctx, tx, r.id, r.askedAt, store.CommandDone, answered)
 }
 
-// fail records that a command ended without an effect, or that nobody knows.
+// fail records that a command ended without an effect, or with an unknown one.
 func (r *run) fail(ctx context.Context, err error) {
 	state := store.CommandFailed
 	if errors.Is(err, clerksync.ErrOutcomeUnknown) || !r.since.IsZero() {

@@ -13,7 +13,7 @@ import (
 
 // send gives the command to Clerk and returns what it says then, as facts. The command has all its
 // ids afterwards. What was cut short and is known to have been carried out isn't asked for again:
-// that would undo what somebody has done since.
+// that would undo what others have done since.
 func (r *run) send(ctx context.Context) ([]clerksync.Facts, error) {
 	if r.made {
 		return nil, nil
@@ -69,17 +69,18 @@ func (r *run) observed(resource clerksync.Resource) func(json.RawMessage, error)
 // How far Clerk's clock may be from the database's, when something at Clerk is compared with when a
 // command was sent.
 const (
-	// clockSkew is where a doubt does no harm: what is found is taken for the command's own.
+	// clockSkew is the tolerance where a false match does no harm: an object this close in time is
+	// taken for the command's own.
 	clockSkew = time.Minute
-	// clockError is where it keeps a command from being carried out: clocks that the network sets
-	// don't differ by more.
+	// clockError is the tolerance where a false match would keep a command from being carried out.
+	// Clocks that the network sets stay well within it.
 	clockError = time.Second
 )
 
 // asAsked looks at the name or role that a command that was cut short should have set. It returns
 // the object if that is as asked for, and ErrOvertaken if it isn't and the object was changed
-// since: carried out now, the command would undo that. At a first try it looks at nothing. It comes
-// before the actor is confirmed, who may have taken the power for it from themselves by it.
+// since: carried out now, the command would undo that. On a first try it does nothing. It runs
+// before confirmActor, because the first try may have removed the actor's own permission.
 func (r *run) asAsked(ctx context.Context) ([]clerksync.Facts, error) {
 	var resource clerksync.Resource
 	var ref clerksync.Reference

@@ -34,7 +34,7 @@ type RefresherConfig struct {
 	Allowed func() error
 }
 
-// Refresher asks Clerk about one user at the moment at which the answer matters: somebody who has
+// Refresher asks Clerk about one user at the moment at which the answer matters: a user who has
 // just joined is here before the webhook is. It never lifts a tombstone: a look-up made right after
 // a removal may still show the member.
 type Refresher struct {
@@ -97,7 +97,7 @@ func (r *Refresher) refresh(ctx context.Context, workspace string, ask func(cont
 }
 
 // strangers looks up the users of whom the mirror knows at most nested copies: those needn't say
-// that somebody is banned.
+// that the account is banned.
 func (r *Refresher) strangers(ctx context.Context, memberships []clerksync.Facts, askedAt time.Time, cause string) ([]clerksync.Facts, error) {
 	if len(memberships) == 0 {
 		return nil, nil

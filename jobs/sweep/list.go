@@ -22,7 +22,7 @@ const (
 	// maxStalls is how many pages of one pass may bring nothing on: they are empty, or the list has
 	// shifted by more than the overlap. Each of them looks a page further back.
 	maxStalls = 20
-	// maxFailures is how often in a row Clerk may fail at one place of a sweep that goes on each
+	// maxFailures is how often in a row Clerk may fail at one place of a sweep that continues each
 	// time. It is then given up, so that one object that Clerk can't show doesn't keep all others
 	// from being compared, unnoticed.
 	maxFailures = 60
@@ -161,7 +161,7 @@ func (l *lister) finishListing(ctx context.Context, a answer, next progress, tot
 	return l.save(ctx, l.afterListing(a.resource))
 }
 
-// afterListing is where the sweep goes on when it is done with a list.
+// afterListing is where the sweep continues when it is done with a list.
 func (l *lister) afterListing(resource clerksync.Resource) progress {
 	resources := l.resources()
 	if i := slices.Index(resources, resource); i+1 < len(resources) {

@@ -18,11 +18,11 @@ type progress struct {
 	Stalls   int                `json:"stalls,omitempty"`    // pages of this pass that brought nothing on
 	NoCursor bool               `json:"no_cursor,omitempty"` // Clerk doesn't know the cursor of users: offsets it is
 	Listed   bool               `json:"listed,omitempty"`    // everything is listed
-	Decided  bool               `json:"decided,omitempty"`   // the brake has let it go on
+	Decided  bool               `json:"decided,omitempty"`   // the brake has let it pass
 	Failures int                `json:"failures,omitempty"`  // of Clerk's, in a row at this place
 	Lifting  bool               `json:"lifting,omitempty"`   // what wasn't seen is confirmed; what has a tombstone and was seen is next
 	LookedUp int                `json:"looked_up,omitempty"` // objects
-	Doubts   []doubtful         `json:"doubts,omitempty"`    // that are to be settled before the sweep goes on
+	Doubts   []doubtful         `json:"doubts,omitempty"`    // that are to be settled before the sweep continues
 }
 
 // again is the beginning of another pass over the resource.

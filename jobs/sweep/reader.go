@@ -94,7 +94,7 @@ func (r *reader) gaveUp(resource clerksync.Resource) error {
 	return nil
 }
 
-// askingError tells a failure of Clerk's that passes, after which the sweep goes on, and a refusal,
+// askingError tells a failure of Clerk's that passes, after which the sweep continues, and a refusal,
 // which may be about something that it can do without, from a failure that makes what Clerk says
 // useless.
 func askingError(ctx context.Context, resource clerksync.Resource, err error) error {

@@ -51,7 +51,7 @@ func ReadReport(s store.Sweep) (report Report, err error) {
 	return report, nil
 }
 
-// cutOff notes that Clerk's failing cut the sweep off. The next one goes on.
+// cutOff notes that Clerk's failing cut the sweep off. The next one continues.
 func (r *Report) cutOff(err error) {
 	switch {
 	case errors.Is(err, clerksync.ErrRateLimited):

@@ -34,7 +34,7 @@ func newRun(cfg Config, opts Options, conn *pgxpool.Conn) *run {
 	}
 }
 
-// begin goes on with a sweep that was cut off, or begins one. It refuses a secret key of another
+// begin continues a sweep that was cut off, or begins one. It refuses a secret key of another
 // instance before anything else is asked of Clerk.
 func (r *run) begin(ctx context.Context) error {
 	now, err := store.Now(ctx, r.conn)
@@ -135,7 +135,7 @@ func (r *run) resume(s store.Sweep) error {
 	return nil
 }
 
-// compare lists everything, decides whether to go on, and confirms what differs.
+// compare lists everything, decides whether to continue, and confirms what differs.
 func (r *run) compare(ctx context.Context) error {
 	if err := r.confirmer.settler.settle(ctx); err != nil { // of a sweep that was cut off
 		return err
@@ -198,7 +198,7 @@ func (r *run) end(ctx context.Context, err error) (Report, error) {
 	return r.report, nil
 }
 
-// failed notes that Clerk failed at this place, and gives the sweep up if it goes on doing so.
+// failed notes that Clerk failed at this place, and gives the sweep up if it keeps doing so.
 func (r *run) failed(ctx context.Context, err error) error {
 	next := r.progress
 	next.Failures++

@@ -46,7 +46,7 @@ func (s *state) pack(p progress, report Report) (err error) {
 	return nil
 }
 
-// save records where the sweep goes on.
+// save records where the sweep continues.
 func (s *state) save(ctx context.Context, next progress) error {
 	if err := s.pack(next, s.report); err != nil {
 		return err
@@ -112,7 +112,7 @@ func (s *state) warnOf(ctx context.Context, f Refused) {
 		slog.String("trace_id", f.TraceID), slog.Bool("look_up", f.LookUps > 0))
 }
 
-// found tells whoever asked of drift.
+// found tells the caller of drift, if the caller asked for it.
 func (s *state) found(drift []store.FoundDrift) {
 	if s.opts.Found == nil {
 		return
@@ -122,7 +122,7 @@ func (s *state) found(drift []store.FoundDrift) {
 	}
 }
 
-// tell tells whoever asked of progress.
+// tell tells the caller of progress, if the caller asked for it.
 func (s *state) tell(p Progress) {
 	if s.opts.Progress != nil {
 		s.opts.Progress(p)

@@ -22,7 +22,7 @@ var ErrRunning = errors.New("another sweep is running")
 var ErrUnreadable = errors.New("objects from Clerk can't be read")
 
 const (
-	// resumeWithin is how long ago a sweep may have been cut off to go on. An older one is given
+	// resumeWithin is how long ago a sweep may have been cut off to be continued. An older one is given
 	// up: much of what it saw would have changed.
 	resumeWithin = time.Hour
 	// resumeLimit is how old it may be altogether.
@@ -42,7 +42,7 @@ type Config struct {
 	Pool *pgxpool.Pool
 	// Clerk is asked.
 	Clerk Clerk
-	// Billing asks whether Clerk Billing is on. Nil asks nobody.
+	// Billing asks whether Clerk Billing is on. Nil asks nothing.
 	Billing func(ctx context.Context) (clerksync.Billing, error)
 	// InstanceID is the Clerk instance of the mirror (ins_…). Empty takes the one of the deliveries
 	// so far.
@@ -120,7 +120,7 @@ type Trigger string
 const (
 	TriggerInterval Trigger = "interval" // or the start of the service
 	TriggerRoles    Trigger = "roles"    // a role, or an organization's set of roles, changed
-	TriggerCommand  Trigger = "command"  // somebody asked for it
+	TriggerCommand  Trigger = "command"  // an operator asked for it
 	TriggerFailover Trigger = "failover" // the database is another one than before
 )
 
