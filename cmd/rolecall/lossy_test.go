@@ -16,6 +16,7 @@ import (
 	"github.com/callmine/rolecall/internal/clerkapi"
 	"github.com/callmine/rolecall/internal/clerksim"
 	"github.com/callmine/rolecall/jobs"
+	"github.com/callmine/rolecall/store"
 )
 
 // TestLossyCourier is the hostile courier, who now loses deliveries too. After one sweep, the API says what the simulator's
@@ -66,6 +67,7 @@ func (h *history) sweep(url string, clerk *movingClerk) {
 	cutOffAt := rapid.IntRange(0, 20).Draw(h.rt, "cut off at call")
 	moveAt := rapid.IntRange(0, 20).Draw(h.rt, "world moves at call")
 	var calls atomic.Int64
+	var found []store.FoundDrift // for the message of a failure
 	for {
 		ctx, cancel := context.WithCancel(h.t.Context())
 		clerk.serve(h.clerk.Handler(), func() {
@@ -77,13 +79,15 @@ func (h *history) sweep(url string, clerk *movingClerk) {
 				cancel()
 			}
 		})
-		report, err := sweeper.Run(ctx, jobs.SweepOptions{Trigger: jobs.TriggerCommand, Confirm: true})
+		report, err := sweeper.Run(ctx, jobs.SweepOptions{
+			Trigger: jobs.TriggerCommand, Confirm: true, Found: func(d store.FoundDrift) { found = append(found, d) },
+		})
 		cancel()
 		if errors.Is(err, context.Canceled) || errors.Is(err, jobs.ErrSweepRunning) { // its lock goes with its connection
 			continue
 		}
 		require.NoError(h.rt, err)
-		require.False(h.rt, report.Aborted, report.Detail)
+		require.False(h.rt, report.Aborted, "%s: found %+v", report.Detail, found)
 		return
 	}
 }
