@@ -59,7 +59,7 @@ func TestTheReadmesNginxIsTheTestedOne(t *testing.T) {
 		}
 		return lines
 	}
-	tested := directives("testdata/nginx.conf", "http {", "location / {")
+	tested := directives(inRepository(t, "deploy/nginx.conf"), "http {", "location / {")
 	tested = slices.DeleteFunc(tested, func(line string) bool { return line == "server {" || strings.HasPrefix(line, "listen ") })
 	require.ElementsMatch(t, tested, directives("../../README.md", "which a test runs in a real one):", "Set every `Rolecall-*` header"))
 }

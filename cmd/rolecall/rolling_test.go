@@ -62,7 +62,7 @@ func TestARollingRestartFailsNoRequest(t *testing.T) {
 	t.Run("nginx", func(t *testing.T) {
 		t.Parallel()
 		r := openRolling(t)
-		r.dial = runNginx(t, "testdata/nginx_rolling.conf", map[string]string{
+		r.dial = runNginx(t, inRepository(t, "deploy/nginx_rolling.conf"), map[string]string{
 			"127.0.0.1:8080": r.processes[0].env["ROLECALL_LISTEN_ADDR"], "127.0.0.1:8081": r.processes[1].env["ROLECALL_LISTEN_ADDR"],
 		})
 		r.restartBoth(t, func(int) {})
