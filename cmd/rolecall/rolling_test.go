@@ -19,7 +19,7 @@ import (
 )
 
 const (
-	// drainFor is the delay of a stop, and healthEvery how often a balancer asks. README says that one
+	// drainFor is the delay of a stop, and healthEvery how often a balancer asks. docs/operate.md says that one
 	// must be above the other.
 	drainFor    = 1500 * time.Millisecond
 	healthEvery = 50 * time.Millisecond
