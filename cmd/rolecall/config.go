@@ -23,8 +23,8 @@ type config struct {
 	ReadDatabaseURL   string        `env:"ROLECALL_READ_DATABASE_URL" secret:"url" help:"the same database as a role that may only read, for the reads of the API; default: DATABASE_URL"`
 	DirectDatabaseURL string        `env:"ROLECALL_DIRECT_DATABASE_URL" secret:"url" help:"the same database without a transaction pooler; needed if DATABASE_URL leads to one"`
 	MaxConnections    int           `env:"ROLECALL_MAX_CONNECTIONS" help:"the most connections that one process opens to Postgres; default: pool_max_conns of the URL, else as docs/operate.md says (Size the connections)"`
-	SigningSecrets    []string      `env:"CLERK_WEBHOOK_SIGNING_SECRET" secret:"all" needed:"serve, but for --no-web" help:"signing secret of the webhook endpoint (whsec_…); during a rotation both, comma-separated"`
-	Issuer            string        `env:"CLERK_ISSUER" secret:"web" needed:"serve, but for --no-web" help:"exact issuer of session tokens: the Frontend API URL, such as https://clerk.example.com"`
+	SigningSecrets    []string      `env:"CLERK_WEBHOOK_SIGNING_SECRET" secret:"all" needed:"serve (not with --no-web)" help:"signing secret of the webhook endpoint (whsec_…); during a rotation both, comma-separated"`
+	Issuer            string        `env:"CLERK_ISSUER" secret:"web" needed:"serve (not with --no-web)" help:"exact issuer of session tokens: the Frontend API URL, such as https://clerk.example.com"`
 	JWKSURL           string        `env:"CLERK_JWKS_URL" secret:"web" help:"address of Clerk's signing keys; default: the issuer's /.well-known/jwks.json"`
 	SecretKey         string        `env:"CLERK_SECRET_KEY" secret:"all" needed:"sweeps, commands, backfill and reconcile" help:"secret key of the Clerk instance (sk_…); without it, changes whose webhook was lost are never noticed"`
 	APIURL            string        `env:"CLERK_API_URL" envDefault:"https://api.clerk.com/v1" secret:"web" help:"address of Clerk's Backend API"`
@@ -223,7 +223,7 @@ func orderedSettings() []setting {
 // exampleFile writes .env.example: every setting with its help, and its default where there is one.
 func exampleFile() string {
 	var out strings.Builder
-	out.WriteString("# Rolecall's whole configuration, as variables of the environment. `rolecall dev` needs none of it.\n")
+	out.WriteString("# Rolecall's whole configuration, as variables of the environment. `rolecall dev` needs none of it,\n# and is the only command that also reads a file .env.\n")
 	needed := true
 	for _, s := range orderedSettings() {
 		switch {
@@ -250,7 +250,7 @@ func settingsTable() string {
 			fallback = "`" + fallback + "`"
 		}
 		if s.needed != "" {
-			help = fmt.Sprintf("**Required for %s.** %s", s.needed, help)
+			help = fmt.Sprintf("**Required for %s:** %s", s.needed, help)
 		}
 		fmt.Fprintf(&out, "| `%s` | %s | %s |\n", s.name, fallback, help)
 	}
