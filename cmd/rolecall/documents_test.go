@@ -34,6 +34,7 @@ func TestDocumentsGiveTheNumbersOfConnectionsOnce(t *testing.T) {
 	_, section, ok := strings.Cut(string(text), "\n## Size the connections\n")
 	require.True(t, ok)
 	section, _, _ = strings.Cut(section, "\n## ")
+	section = strings.Join(strings.Fields(section), " ")
 	most := map[parts]int{{web: true, workers: true}: 0, {workers: true}: 0, {web: true}: 0}
 	least := map[parts]int{}
 	for which := range most {
@@ -47,7 +48,7 @@ func TestDocumentsGiveTheNumbersOfConnectionsOnce(t *testing.T) {
 		fmt.Sprintf("| `serve --no-web` | %d |", most[parts{workers: true}]),
 		fmt.Sprintf("| `serve --no-workers` | %d |", most[parts{web: true}]),
 		fmt.Sprintf("| any `serve` behind a session pooler | %d |", poolerConns),
-		fmt.Sprintf("The least is %d; %d with `--no-web`, %d with\n`--no-workers`.",
+		fmt.Sprintf("The least is %d; %d with `--no-web`, %d with `--no-workers`.",
 			least[parts{web: true, workers: true}], least[parts{workers: true}], least[parts{web: true}]),
 	} {
 		require.Contains(t, section, row)
