@@ -241,6 +241,26 @@ func TestDocsListTheirHeadings(t *testing.T) {
 	}
 }
 
+// TestDocsShowTheTestedGo: the lines of the documents are those of the client's example.
+func TestDocsShowTheTestedGo(t *testing.T) {
+	t.Parallel()
+	example := readDocument(t, "../api/client/example_test.go")
+	for _, document := range []string{"../README.md", "integrate.md"} {
+		lines := named(`(?m)^ *(.*(?:client\.New|r\.PathValue|mux\.Handle)\(.*)$`, readDocument(t, document))
+		require.Len(t, lines, 3, document)
+		for _, line := range lines {
+			require.Contains(t, example, "\t"+line+"\n", document)
+		}
+	}
+}
+
+func TestDocsShowTheBuiltInPolicy(t *testing.T) {
+	t.Parallel()
+	policy := slices.Compact(named(`(?m)^ +- (\S+)$`, readDocument(t, "../api/policy.yaml")))
+	table := named("`([a-z]+:[a-z]+)`", strings.ReplaceAll(section(t, readDocument(t, "policy.md"), "## Know the built-in policy"), "org:", ""))
+	require.Equal(t, policy, slices.Compact(slices.DeleteFunc(table, func(p string) bool { return p == "org:member" })))
+}
+
 func TestReadmeIsShort(t *testing.T) {
 	t.Parallel()
 	require.LessOrEqual(t, strings.Count(readDocument(t, "../README.md"), "\n"), 120)
