@@ -47,7 +47,7 @@ fmt: ## Format the code
 	$(TOOL) golangci-lint fmt ./...
 
 .PHONY: generate
-generate: schema ## Write what is generated: schema, queries, .env.example, the README's table
+generate: schema ## Write what is generated: schema, queries, .env.example, the table of settings
 	$(TOOL) sqlc generate -f store/sqlc.yaml
 	go test ./cmd/rolecall -run 'TestGenerated' -count=1 -update
 
