@@ -6,19 +6,6 @@ import (
 	"strings"
 )
 
-// Facts is what one delivery says: the states of the objects that it carries. Subject is the id of the one that the
-// event is about; the others are stubs, made of nested copies.
-type Facts struct {
-	Subject       string
-	Users         []User
-	Memberships   []Membership
-	Invitations   []Invitation
-	Domains       []Domain
-	Permissions   []Permission
-	Roles         []Role
-	Organizations []Organization
-}
-
 // decoder reads one event's data into facts. Errors are collected, so that a reader of the quarantine sees all of
 // them at once.
 type decoder struct {

@@ -172,17 +172,3 @@ func yieldFlag(before, in Field[bool]) Field[bool] {
 	}
 	return in
 }
-
-// Reference returns what a point look-up of the subject of the facts needs.
-func (f Facts) Reference() Reference {
-	ref := Reference{ID: f.Subject}
-	switch {
-	case len(f.Memberships) > 0:
-		ref.OrganizationID, ref.UserID = f.Memberships[0].OrganizationID, f.Memberships[0].UserID
-	case len(f.Invitations) > 0:
-		ref.OrganizationID = f.Invitations[0].OrganizationID
-	case len(f.Domains) > 0:
-		ref.OrganizationID = f.Domains[0].OrganizationID
-	}
-	return ref
-}

@@ -23,17 +23,3 @@ func (m Membership) Follows(ended Membership, settled bool) bool {
 	newest := Newest(m.Registers())
 	return settled || newest.UpdatedAt > end && !newest.Undated || m.CreatedAt.Value+aliveMargin >= ended.CreatedAt.Value
 }
-
-// AliveAfter returns the facts about a membership with the word that it was alive after others of its pair ended, so that
-// it counts. It was so just after: that it was alive when Clerk was asked the answer doesn't prove.
-func (f Facts) AliveAfter(ended ...Membership) Facts {
-	memberships := make([]Membership, len(f.Memberships))
-	for i, m := range f.Memberships {
-		for _, e := range ended {
-			m.AliveAt = max(m.AliveAt, e.Tombstone.OccurredAt+aliveMargin+1)
-		}
-		memberships[i] = m
-	}
-	f.Memberships = memberships
-	return f
-}
