@@ -249,13 +249,13 @@ func (b *bundle) mirror(t require.TestingT) clerksync.Mirror {
 		return found
 	}
 	for _, id := range ids("organizations") {
-		facts.Organizations = append(facts.Organizations, clerksync.Organization{ID: id})
+		facts.Organizations = append(facts.Organizations, clerksync.Organization{Reference: clerksync.Reference{ID: id}})
 	}
 	for _, id := range ids("users") {
-		facts.Users = append(facts.Users, clerksync.User{ID: id})
+		facts.Users = append(facts.Users, clerksync.User{Reference: clerksync.Reference{ID: id}})
 	}
 	for _, id := range ids("memberships") {
-		facts.Memberships = append(facts.Memberships, clerksync.Membership{ID: id})
+		facts.Memberships = append(facts.Memberships, clerksync.Membership{Reference: clerksync.Reference{ID: id}})
 	}
 	locked, err := store.LockMirror(ctx, b.pool, []clerksync.Facts{facts})
 	require.NoError(t, err)

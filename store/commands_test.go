@@ -50,7 +50,7 @@ func TestARecordIsInNobodysWay(t *testing.T) {
 	require.NoError(t, err)
 	sent := func(actor, target string) store.Outcome {
 		changed := clerksync.NewMirror()
-		changed.Invitations[target] = clerksync.Invitation{ID: target, OrganizationID: "org_1"}
+		changed.Invitations[target] = clerksync.Invitation{Reference: clerksync.Reference{ID: target, OrganizationID: "org_1"}}
 		return store.Outcome{Changed: changed, Entries: []clerksync.AuditEntry{{
 			OrganizationID: "org_1", Actor: actor, Action: clerksync.ActionInvitationSent, Target: target, At: time.Now().UnixMilli(), Cause: "msg_1",
 			After: clerksync.Details{"email": target + "@callmine.test"},

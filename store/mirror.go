@@ -72,7 +72,8 @@ func EndedAfter(ctx context.Context, db DBTX, shown []clerksync.Membership) (map
 	ended := map[string][]clerksync.Membership{}
 	for _, r := range rows {
 		m := clerksync.Membership{
-			ID: r.ID, AliveAt: millis(r.AliveAt), Tombstone: tombstone(r.DeletedAt, r.DeletedCause, r.DeletedReceivedAt, nil),
+			Reference: clerksync.Reference{ID: r.ID}, AliveAt: millis(r.AliveAt),
+			Tombstone: tombstone(r.DeletedAt, r.DeletedCause, r.DeletedReceivedAt, nil),
 		}
 		m.CreatedAt.Value = r.CreatedAt.UnixMilli()
 		ended[r.ShownID] = append(ended[r.ShownID], m)

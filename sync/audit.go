@@ -47,9 +47,9 @@ func auditOrganization(before, after Organization) []AuditEntry {
 	told := func(o Organization) bool { return o.Name.Version.Rank == RankFull }
 	details := func(o Organization) Details { return Details{"name": o.Name.Value, "slug": o.Slug.Value} }
 	switch {
-	case after.dead():
+	case after.Dead():
 		e.Action, e.Before = ActionWorkspaceDeleted, details(before)
-	case before.dead():
+	case before.Dead():
 		e.Action, e.After = ActionWorkspaceCreated, details(after)
 	case !told(before) && told(after):
 		e.Action, e.After, e.At = ActionWorkspaceCreated, details(after), after.CreatedAt.Value
@@ -71,9 +71,9 @@ func auditMembership(before, after Membership) []AuditEntry {
 		return Details{"membership_id": m.ID, "role": m.Role.Value}
 	}
 	switch {
-	case after.dead():
+	case after.Dead():
 		e.Action, e.Before = ActionMemberRemoved, details(before)
-	case before.dead():
+	case before.Dead():
 		e.Action, e.After = ActionMemberJoined, details(after)
 	case !before.Role.Written():
 		e.Action, e.After, e.At = ActionMemberJoined, details(after), after.CreatedAt.Value
@@ -109,10 +109,10 @@ func auditInvitation(before, after Invitation) []AuditEntry {
 }
 
 func auditUser(before, after User) []AuditEntry {
-	if after.dead() {
+	if after.Dead() {
 		return []AuditEntry{{Action: ActionUserDeleted, Target: after.ID}}
 	}
-	if before.dead() {
+	if before.Dead() {
 		return []AuditEntry{{Action: ActionUserRestored, Target: after.ID}}
 	}
 	var entries []AuditEntry
@@ -132,12 +132,12 @@ func auditUser(before, after User) []AuditEntry {
 
 func auditRole(before, after Role) []AuditEntry {
 	details := func(r Role) Details {
-		if !r.Key.Written() || r.dead() {
+		if !r.Key.Written() || r.Dead() {
 			return nil
 		}
 		return Details{"key": r.Key.Value, "name": r.Name.Value, "permission_ids": r.PermissionIDs.Value}
 	}
-	if !after.dead() && before.Key.Value == after.Key.Value && before.Name.Value == after.Name.Value &&
+	if !after.Dead() && before.Key.Value == after.Key.Value && before.Name.Value == after.Name.Value &&
 		slices.Equal(before.PermissionIDs.Value, after.PermissionIDs.Value) {
 		return nil
 	}

@@ -1,5 +1,7 @@
 package sync
 
+import "slices"
+
 // Facts is what one delivery says: the states of the objects that it carries. Subject is the id of the one that the
 // event is about; the others are stubs, made of nested copies.
 type Facts struct {
@@ -20,53 +22,30 @@ func (f Facts) Alive(askedAt int64) Facts { return f.mark(Tombstone{LiftedAt: as
 // Gone returns the facts that an object is gone, as a point look-up that began at askedAt found.
 func Gone(r Resource, ref Reference, askedAt int64, cause string) Facts {
 	f := Facts{Subject: ref.ID}
+	alone, owned := Reference{ID: ref.ID}, Reference{ID: ref.ID, OrganizationID: ref.OrganizationID}
 	switch r {
 	case ResourceOrganization:
-		f.Organizations = []Organization{{ID: ref.ID}}
+		f.Organizations = []Organization{{Reference: alone}}
 	case ResourceUser:
-		f.Users = []User{{ID: ref.ID}}
+		f.Users = []User{{Reference: alone}}
 	case ResourceMembership:
-		f.Memberships = []Membership{{ID: ref.ID, OrganizationID: ref.OrganizationID, UserID: ref.UserID}}
+		f.Memberships = []Membership{{Reference: ref}}
 	case ResourceInvitation:
-		f.Invitations = []Invitation{{ID: ref.ID, OrganizationID: ref.OrganizationID}}
+		f.Invitations = []Invitation{{Reference: owned}}
 	case ResourceDomain:
-		f.Domains = []Domain{{ID: ref.ID, OrganizationID: ref.OrganizationID}}
+		f.Domains = []Domain{{Reference: owned}}
 	case ResourceRole:
-		f.Roles = []Role{{ID: ref.ID}}
+		f.Roles = []Role{{Reference: alone}}
 	case ResourcePermission:
-		f.Permissions = []Permission{{ID: ref.ID}}
+		f.Permissions = []Permission{{Reference: alone}}
 	}
 	return f.mark(Tombstone{OccurredAt: askedAt, DeliveryID: cause, ReceivedAt: askedAt})
 }
 
 // mark sets the tombstone of the facts' subject.
 func (f Facts) mark(t Tombstone) Facts {
-	for i := range f.Organizations {
-		if f.Organizations[i].ID == f.Subject {
-			f.Organizations[i].Tombstone = t
-		}
-	}
-	for i := range f.Users {
-		if f.Users[i].ID == f.Subject {
-			f.Users[i].Tombstone = t
-		}
-	}
-	for i := range f.Memberships {
-		f.Memberships[i].Tombstone = t
-	}
-	for i := range f.Invitations {
-		f.Invitations[i].Tombstone = t
-	}
-	for i := range f.Domains {
-		f.Domains[i].Tombstone = t
-	}
-	for i := range f.Roles {
-		f.Roles[i].Tombstone = t
-	}
-	for i := range f.Permissions {
-		if f.Permissions[i].ID == f.Subject {
-			f.Permissions[i].Tombstone = t
-		}
+	if o := f.subject(); o != nil {
+		*o.tombstone() = t
 	}
 	return f
 }
@@ -85,38 +64,44 @@ func (f Facts) Own() Facts {
 // Version returns the newest version that the facts give to their subject: of an object that the API showed, when it was
 // last updated.
 func (f Facts) Version() Version {
-	var registers []Register
-	switch {
-	case len(f.Memberships) > 0:
-		registers = f.Memberships[0].Registers()
-	case len(f.Invitations) > 0:
-		registers = f.Invitations[0].Registers()
-	case len(f.Domains) > 0:
-		registers = f.Domains[0].Registers()
-	case len(f.Roles) > 0:
-		registers = f.Roles[0].Registers()
-	case len(f.Permissions) > 0:
-		registers = f.Permissions[0].Registers()
-	case len(f.Users) > 0:
-		registers = f.Users[0].Registers()
-	case len(f.Organizations) > 0:
-		registers = f.Organizations[0].Registers()
+	if o := f.subject(); o != nil {
+		return Newest(o.Registers())
 	}
-	return Newest(registers)
+	return Version{}
 }
 
 // Reference returns what a point look-up of the subject of the facts needs.
 func (f Facts) Reference() Reference {
-	ref := Reference{ID: f.Subject}
-	switch {
-	case len(f.Memberships) > 0:
-		ref.OrganizationID, ref.UserID = f.Memberships[0].OrganizationID, f.Memberships[0].UserID
-	case len(f.Invitations) > 0:
-		ref.OrganizationID = f.Invitations[0].OrganizationID
-	case len(f.Domains) > 0:
-		ref.OrganizationID = f.Domains[0].OrganizationID
+	if o := f.subject(); o != nil {
+		return *o.reference()
 	}
-	return ref
+	return Reference{ID: f.Subject}
+}
+
+// subject returns the object that the facts are about; nil if they say nothing of it.
+func (f Facts) subject() state {
+	for _, o := range f.objects() {
+		if o.reference().ID == f.Subject {
+			return o
+		}
+	}
+	return nil
+}
+
+// objects lists all objects that the facts tell of.
+func (f Facts) objects() []state {
+	return slices.Concat(
+		states(f.Users), states(f.Memberships), states(f.Invitations), states(f.Domains), states(f.Permissions), states(f.Roles),
+		states(f.Organizations),
+	)
+}
+
+func states[T any, P registered[T]](said []T) []state {
+	states := make([]state, len(said))
+	for i := range said {
+		states[i] = P(&said[i])
+	}
+	return states
 }
 
 // AliveAfter returns the facts about a membership with the word that it was alive after others of its pair ended, so that
@@ -152,6 +137,4 @@ func in[T Object](said []T, objects map[string]T) []T {
 	return kept
 }
 
-func (f Facts) empty() bool {
-	return len(f.Users)+len(f.Memberships)+len(f.Invitations)+len(f.Domains)+len(f.Permissions)+len(f.Roles)+len(f.Organizations) == 0
-}
+func (f Facts) empty() bool { return len(f.objects()) == 0 }

@@ -11,16 +11,16 @@ const (
 // Invitation is what the mirror knows of an invitation to join an organization. Its url, which lets whoever holds it
 // join, is never read.
 type Invitation struct {
-	ID             string
-	OrganizationID string
-	Email          Field[string]
-	Role           Field[string] // canonical key
-	Status         Field[string]
-	InviterID      Field[*string] // user_…; null if the Backend API made it without one
-	UserID         Field[*string] // user_… who accepted; absent in events from before 2025-09
-	CreatedAt      Field[int64]   // epoch milliseconds
-	ExpiresAt      Field[*int64]  // epoch milliseconds
-	Tombstone      Tombstone      // Clerk has no event for it: only a sweep sets it
+	Reference
+	Tombstone // Clerk has no event for it: only a sweep sets it
+
+	Email     Field[string]
+	Role      Field[string] // canonical key
+	Status    Field[string]
+	InviterID Field[*string] // user_…; null if the Backend API made it without one
+	UserID    Field[*string] // user_… who accepted; absent in events from before 2025-09
+	CreatedAt Field[int64]   // epoch milliseconds
+	ExpiresAt Field[*int64]  // epoch milliseconds
 }
 
 // Registers lists the invitation's fields by name, for those who store their versions.
@@ -39,23 +39,23 @@ func (i *Invitation) Registers() []Register {
 // Merge returns the least state that is at least as new as both.
 func (i Invitation) Merge(in Invitation) Invitation {
 	return Invitation{
-		ID:             in.ID,
-		OrganizationID: max(i.OrganizationID, in.OrganizationID),
-		Email:          i.Email.merge(in.Email),
-		Role:           i.Role.merge(in.Role),
-		Status:         i.Status.merge(in.Status),
-		InviterID:      i.InviterID.merge(in.InviterID),
-		UserID:         i.UserID.merge(in.UserID),
-		CreatedAt:      i.CreatedAt.merge(in.CreatedAt),
-		ExpiresAt:      i.ExpiresAt.merge(in.ExpiresAt),
-		Tombstone:      i.Tombstone.merge(in.Tombstone),
+		Reference: i.Reference.merge(in.Reference),
+		Tombstone: i.Tombstone.merge(in.Tombstone),
+
+		Email:     i.Email.merge(in.Email),
+		Role:      i.Role.merge(in.Role),
+		Status:    i.Status.merge(in.Status),
+		InviterID: i.InviterID.merge(in.InviterID),
+		UserID:    i.UserID.merge(in.UserID),
+		CreatedAt: i.CreatedAt.merge(in.CreatedAt),
+		ExpiresAt: i.ExpiresAt.merge(in.ExpiresAt),
 	}
 }
 
 func invitationEvent(dec *decoder, data object) Facts {
 	facts := Facts{Subject: dec.id(data, "id", "orginv_")}
 	i := Invitation{
-		ID:        facts.Subject,
+		Reference: Reference{ID: facts.Subject},
 		Email:     setNonNull(dec, data.text("email_address")),
 		Role:      setStrict(dec, data.role()),
 		Status:    setStrict(dec, data.text("status")),

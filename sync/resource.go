@@ -58,10 +58,3 @@ type Page struct {
 	Objects []json.RawMessage // as Clerk sent them
 	Total   int               // how many there are in all, says Clerk; -1 if it doesn't say
 }
-
-// Reference names one object for a point look-up.
-type Reference struct {
-	ID             string // of the object; for a membership it may be empty: any of the pair
-	OrganizationID string // of memberships, invitations and domains
-	UserID         string // of memberships
-}

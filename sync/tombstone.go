@@ -26,6 +26,9 @@ func (t Tombstone) Dead() bool {
 // Final reports whether nothing lifts the tombstone.
 func (t Tombstone) Final() bool { return t.told() && !wasRead(t.DeliveryID) }
 
+// tombstone lets what embeds one be treated alike.
+func (t *Tombstone) tombstone() *Tombstone { return t }
+
 // told reports whether any deletion is recorded.
 func (t Tombstone) told() bool { return t.OccurredAt != 0 || t.DeliveryID != "" }
 
