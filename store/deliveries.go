@@ -106,7 +106,7 @@ func LockReceived(ctx context.Context, db DBTX, svixIDs []string) ([]clerksync.D
 // that the delivery is in now: received, quarantined, or "" if somebody else has finished it meanwhile.
 func FailDelivery(ctx context.Context, db DBTX, svixID string, cause error, maxAttempts int) (clerksync.State, error) {
 	state, err := queries().FailDelivery(ctx, db, dbsqlc.FailDeliveryParams{
-		SvixID: svixID, LastError: storable(cause.Error()), MaxAttempts: int32(min(maxAttempts, 1<<30)), //nolint:gosec // bounded
+		SvixID: svixID, LastError: scrub(cause.Error()), MaxAttempts: int32(min(maxAttempts, 1<<30)), //nolint:gosec // bounded
 	})
 	if errors.Is(err, pgx.ErrNoRows) {
 		return "", nil
@@ -117,8 +117,8 @@ func FailDelivery(ctx context.Context, db DBTX, svixID string, cause error, maxA
 	return clerksync.State(state), nil
 }
 
-// storable makes any text fit for Postgres, which holds UTF-8 without NUL: an error may quote what it choked on.
-func storable(s string) string {
+// scrub makes any text fit for Postgres, which holds UTF-8 without NUL: an error may quote what it choked on.
+func scrub(s string) string {
 	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD")
 }
 

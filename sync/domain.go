@@ -35,7 +35,7 @@ func (d Domain) Merge(in Domain) Domain {
 }
 
 func domainEvent(dec *decoder, data object) Facts {
-	d := Domain{Reference: Reference{ID: dec.id(data, "id", "orgdmn_")}, Tombstone: dec.tombstone()}
+	d := Domain{Reference: Reference{ID: dec.id(data, "id", DomainPrefix)}, Tombstone: dec.tombstone()}
 	facts := Facts{Subject: d.ID}
 	if !d.Tombstone.Dead() { // a deletion has only the id
 		organization := dec.publicOrganizationData(data)

@@ -53,7 +53,7 @@ func (i Invitation) Merge(in Invitation) Invitation {
 }
 
 func invitationEvent(dec *decoder, data object) Facts {
-	facts := Facts{Subject: dec.id(data, "id", "orginv_")}
+	facts := Facts{Subject: dec.id(data, "id", InvitationPrefix)}
 	i := Invitation{
 		Reference: Reference{ID: facts.Subject},
 		Email:     setNonNull(dec, data.text("email_address")),
@@ -85,7 +85,7 @@ func (dec *decoder) publicOrganizationData(data object) Organization {
 		organization = dec.stub().organization(nested.value)
 	}
 	if _, named := data["organization_id"]; named || nested.value == nil {
-		organization.ID = dec.id(data, "organization_id", "org_")
+		organization.ID = dec.id(data, "organization_id", OrganizationPrefix)
 	}
 	return organization
 }

@@ -46,7 +46,7 @@ func (m Membership) Merge(in Membership) Membership {
 }
 
 func membershipEvent(dec *decoder, data object) Facts {
-	id, tombstone := dec.id(data, "id", "orgmem_"), dec.tombstone()
+	id, tombstone := dec.id(data, "id", MembershipPrefix), dec.tombstone()
 	rest := &decoder{version: dec.version, errs: new([]error)}
 	facts := rest.membership(data)
 	if len(*rest.errs) > 0 && tombstone.Dead() { // to end access, the id is enough

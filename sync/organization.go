@@ -58,7 +58,7 @@ func organizationEvent(dec *decoder, data object) Facts {
 
 func (dec *decoder) organization(o object) Organization {
 	org := Organization{
-		Reference:      Reference{ID: dec.id(o, "id", "org_")},
+		Reference:      Reference{ID: dec.id(o, "id", OrganizationPrefix)},
 		Name:           setNonNull(dec, o.text("name")),
 		Slug:           set(dec, nullable(o.text("slug"))),
 		ImageURL:       set(dec, nullable(o.text("image_url"))),

@@ -71,7 +71,7 @@ func roleEvent(dec *decoder, data object) Facts {
 	key := data.text("key")
 	key.value = CanonicalRole(key.value)
 	r := Role{
-		Reference: Reference{ID: dec.id(data, "id", "role_")}, Tombstone: dec.tombstone(),
+		Reference: Reference{ID: dec.id(data, "id", RolePrefix)}, Tombstone: dec.tombstone(),
 		Key: setStrict(dec, key), Name: setNonNull(dec, data.text("name")),
 	}
 	if r.Key.Value != "" {
@@ -124,7 +124,7 @@ func permissionEvent(dec *decoder, data object) Facts {
 
 func (dec *decoder) permission(o object) Permission {
 	return Permission{
-		Reference: Reference{ID: dec.id(o, "id", "perm_")},
+		Reference: Reference{ID: dec.id(o, "id", PermissionPrefix)},
 		Key:       setStrict(dec, o.text("key")), Name: setNonNull(dec, o.text("name")),
 	}
 }

@@ -45,7 +45,7 @@ func (u User) Merge(in User) User {
 
 func userEvent(dec *decoder, data object) Facts {
 	u := User{
-		Reference:     Reference{ID: dec.id(data, "id", "user_")},
+		Reference:     Reference{ID: dec.id(data, "id", UserPrefix)},
 		FirstName:     set(dec, nullable(data.text("first_name"))),
 		LastName:      set(dec, nullable(data.text("last_name"))),
 		ImageURL:      set(dec, nullable(data.text("image_url"))),
@@ -60,7 +60,7 @@ func userEvent(dec *decoder, data object) Facts {
 
 func (dec *decoder) publicUserData(o object) User {
 	return User{
-		Reference:     Reference{ID: dec.id(o, "user_id", "user_")},
+		Reference:     Reference{ID: dec.id(o, "user_id", UserPrefix)},
 		Identifier:    set(dec, nullable(o.text("identifier"))),
 		FirstName:     set(dec, nullable(o.text("first_name"))),
 		LastName:      set(dec, nullable(o.text("last_name"))),

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	svix "github.com/svix/svix-webhooks/go"
+
+	clerksync "github.com/callmine/rolecall/sync"
 )
 
 const (
@@ -100,9 +102,6 @@ func headersOf(header http.Header) headerNames {
 
 func (n headerNames) all() []string { return []string{n.id, n.timestamp, n.signature} }
 
-// maxID bounds the ledger's primary key; Svix' ids have 31 characters.
-const maxID = 255
-
 // Verify checks the raw bytes of a request. Its errors wrap [ErrHeaders] or [ErrSignature].
 func (v *Verifier) Verify(header http.Header, body []byte) (Signature, error) {
 	signature, only, err := readHeaders(header, time.Now())
@@ -151,7 +150,7 @@ func readHeaders(header http.Header, now time.Time) (s Signature, only http.Head
 		only.Set(svixNames[i], values[0])
 	}
 	s.ID = header.Get(names.id)
-	if len(s.ID) > maxID || strings.ContainsFunc(s.ID, func(r rune) bool { return r <= ' ' || r >= 0x7f }) {
+	if len(s.ID) > clerksync.MaxID || strings.ContainsFunc(s.ID, func(r rune) bool { return r <= ' ' || r >= 0x7f }) {
 		return s, nil, fmt.Errorf("%w: %s isn't an id", ErrHeaders, names.id)
 	}
 	seconds, err := strconv.ParseInt(header.Get(names.timestamp), 10, 64)
