@@ -100,17 +100,11 @@ func (c *Changes) add(a application, cause string, at int64) {
 	c.RolesMoved = c.RolesMoved || a.rolesMoved
 }
 
-// Apply merges what one delivery says into the mirror, and adds every object that this changed to changed. It returns
-// the audit entries of the changes, without a cause.
+// apply merges what one delivery or observation says into the mirror, and adds every object that this changed to changed.
 //
 // The state is StateApplied if the object that the event is about became another one, else StateSuperseded: a newer
 // delivery had overtaken it, or the object was gone. A late event of a deleted object still fills in fields that
 // nobody had written, so that the result doesn't depend on the order, but it never brings the object back.
-func (m Mirror) Apply(f Facts, changed Mirror) (State, []AuditEntry) {
-	a := m.apply(application{}, f, changed)
-	return a.state, a.entries
-}
-
 func (m Mirror) apply(a application, f Facts, changed Mirror) application {
 	a.subject, a.state = f.Subject, StateSuperseded
 	if a.observed && !a.overruling {
