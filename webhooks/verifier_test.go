@@ -13,14 +13,14 @@ import (
 	"github.com/stretchr/testify/require"
 	svix "github.com/svix/svix-webhooks/go"
 
-	"github.com/callmine/rolecall/internal/clerksim"
+	"github.com/callmine/rolecall/internal/svixsim"
 	"github.com/callmine/rolecall/webhooks"
 )
 
 const messageID = "msg_2abcdefghijklmnopqrstuvwxyz"
 
 // newSecret returns a signing secret; the same for the same seed.
-func newSecret(seed uint64) string { return clerksim.NewSecret(rand.New(rand.NewPCG(seed, 1))) }
+func newSecret(seed uint64) string { return svixsim.NewSecret(rand.New(rand.NewPCG(seed, 1))) }
 
 func newVerifier(tb testing.TB, secrets ...string) *webhooks.Verifier {
 	tb.Helper()

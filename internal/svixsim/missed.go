@@ -1,22 +1,24 @@
-package clerksim
+package svixsim
 
 import (
 	"context"
 	"fmt"
 	"slices"
+
+	"github.com/callmine/rolecall/internal/clerksim"
 )
 
 // missed is what an endpoint didn't acknowledge. It is guarded by the receiver's lock.
 type missed struct {
-	acknowledged map[string]bool // by message id; false is missed
-	order        []Message       // of those that ever were missed
+	acknowledged map[string]bool    // by message id; false is missed
+	order        []clerksim.Message // of those that ever were missed
 }
 
 func newMissed() missed { return missed{acknowledged: make(map[string]bool)} }
 
 // note remembers how an attempt ended, or that there was none. What was acknowledged once stays so, whatever becomes of
 // repeats.
-func (m *missed) note(message Message, acknowledged bool) {
+func (m *missed) note(message clerksim.Message, acknowledged bool) {
 	before, known := m.acknowledged[message.ID]
 	if !known && !acknowledged {
 		m.order = append(m.order, message)
@@ -24,15 +26,15 @@ func (m *missed) note(message Message, acknowledged bool) {
 	m.acknowledged[message.ID] = before || acknowledged
 }
 
-func (m *missed) messages() []Message {
-	m.order = slices.DeleteFunc(m.order, func(message Message) bool { return m.acknowledged[message.ID] })
+func (m *missed) messages() []clerksim.Message {
+	m.order = slices.DeleteFunc(m.order, func(message clerksim.Message) bool { return m.acknowledged[message.ID] })
 	return slices.Clone(m.order)
 }
 
 // Missed returns the messages that an endpoint, by its index, was sent and didn't acknowledge so far, and those that it
 // wasn't sent because it was disabled, in the order in which it missed them. Some may still be due for a retry. Messages
 // that a plan drops are in nobody's books.
-func (c *Courier) Missed(endpoint int) []Message {
+func (c *Courier) Missed(endpoint int) []clerksim.Message {
 	r := c.receivers[endpoint]
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -1,10 +1,12 @@
-package clerksim
+package svixsim
 
 import (
 	"cmp"
 	"math/rand/v2"
 	"slices"
 	"time"
+
+	"github.com/callmine/rolecall/internal/clerksim"
 )
 
 // streamFaults is the stream of randomness that makes plans.
@@ -42,14 +44,14 @@ type Faults struct {
 // Step is one send of a plan.
 type Step struct {
 	// Message is what to send. One that occurs in several steps is repeated.
-	Message Message
+	Message clerksim.Message
 	// At is when, counted from the start of the plan on the courier's clock. Steps of one time go in the plan's order.
 	At time.Duration
 }
 
 // InOrder is the plan that sends each message once. Cutting, repeating and reordering its steps by hand gives any
 // history exactly.
-func InOrder(messages ...Message) []Step {
+func InOrder(messages ...clerksim.Message) []Step {
 	steps := make([]Step, len(messages))
 	for i, message := range messages {
 		steps[i].Message = message
@@ -58,7 +60,7 @@ func InOrder(messages ...Message) []Step {
 }
 
 // Plan makes the plan that the faults have for these messages. The same faults and messages give the same plan.
-func (f Faults) Plan(messages []Message) []Step {
+func (f Faults) Plan(messages []clerksim.Message) []Step {
 	rng := rand.New(rand.NewPCG(f.Seed, streamFaults))
 	var steps []Step
 	for _, message := range messages {

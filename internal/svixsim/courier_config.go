@@ -1,4 +1,4 @@
-package clerksim
+package svixsim
 
 import (
 	"context"

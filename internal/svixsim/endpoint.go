@@ -1,4 +1,4 @@
-package clerksim
+package svixsim
 
 import (
 	"errors"
@@ -8,6 +8,8 @@ import (
 	"time"
 
 	svix "github.com/svix/svix-webhooks/go"
+
+	"github.com/callmine/rolecall/internal/clerksim"
 )
 
 // disableAfter is how long every attempt at an endpoint has to fail until Svix disables it.
@@ -88,7 +90,7 @@ func (r *receiver) whenDisabled() <-chan struct{} {
 }
 
 // note remembers how an attempt ended, and disables an endpoint that failed for too long or asked for it.
-func (r *receiver) note(message Message, attempt Attempt, patience time.Duration) {
+func (r *receiver) note(message clerksim.Message, attempt Attempt, patience time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.missed.note(message, attempt.Acknowledged())
@@ -105,7 +107,7 @@ func (r *receiver) note(message Message, attempt Attempt, patience time.Duration
 }
 
 // skips reports whether the endpoint is disabled, and remembers that it missed the message if so.
-func (r *receiver) skips(message Message) bool {
+func (r *receiver) skips(message clerksim.Message) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.disabled {

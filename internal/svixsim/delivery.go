@@ -1,4 +1,4 @@
-package clerksim
+package svixsim
 
 import (
 	"cmp"
@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/callmine/rolecall/internal/clerksim"
 )
 
 // Deliver treats messages as the faults demand and retries on the schedule, until each is acknowledged by every
 // endpoint, dropped, or given up. It returns one result for each message, in their order. Sends are made one at a
 // time, so that one plan and one receiver give one history. An error means that ctx ended.
-func (c *Courier) Deliver(ctx context.Context, messages []Message, faults Faults) ([]Result, error) {
+func (c *Courier) Deliver(ctx context.Context, messages []clerksim.Message, faults Faults) ([]Result, error) {
 	played, err := c.Play(ctx, faults.Plan(messages))
 	byID := make(map[string]Result, len(played))
 	for _, result := range played {
@@ -57,7 +59,7 @@ type play struct {
 
 // parcel is one message on its way to every endpoint.
 type parcel struct {
-	message      Message
+	message      clerksim.Message
 	attempts     []Attempt
 	acknowledged map[int]bool // by endpoint
 	disabled     map[int]bool
