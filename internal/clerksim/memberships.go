@@ -167,6 +167,20 @@ func (w *World) findMembership(organizationID, userID string) (*membership, erro
 	return m, nil
 }
 
+// checkManager refuses a user who may not act for an organization. Nobody may: then the Backend API does.
+func (w *World) checkManager(o *organization, userID string) error {
+	if userID == "" {
+		return nil
+	}
+	if _, err := w.findUser(userID); err != nil {
+		return err
+	}
+	if m, joined := o.byUser[userID]; !joined || !m.role.elevated() {
+		return refuse(ErrNotAdmin, "%s may not manage %s", userID, o.id)
+	}
+	return nil
+}
+
 // isLastElevated reports whether the organization would have nobody left to manage it without this member.
 func (m *membership) isLastElevated() bool {
 	return m.role.elevated() && !slices.ContainsFunc(m.organization.members.ordered, func(other *membership) bool {
