@@ -108,9 +108,6 @@ func MadeByAnother(ctx context.Context, db DBTX, id, organizationID string) (boo
 	return made, nil
 }
 
-// ErrOutlived says that a later try of a command has begun.
-var ErrOutlived = errors.New("a later try of the command has begun")
-
 // SendCommand records that Clerk is about to be given a command: what it looks like from now on may be its doing. Errors wrap
 // [ErrOutlived].
 func SendCommand(ctx context.Context, db DBTX, id string, triedAt time.Time) error {
@@ -164,30 +161,6 @@ func PruneCommands(ctx context.Context, db DBTX, limit int) (int, error) {
 		return 0, fmt.Errorf("prune commands: %w", err)
 	}
 	return int(n), nil
-}
-
-// RoleKeys returns the keys of the roles that Clerk has, as far as the mirror knows.
-func RoleKeys(ctx context.Context, db DBTX) ([]string, error) {
-	keys, err := queries().RoleKeys(ctx, db)
-	if err != nil {
-		return nil, fmt.Errorf("list role keys: %w", err)
-	}
-	return keys, nil
-}
-
-// MembershipOf returns the membership that counts of a pair, also one of a banned user, and whether it has ended, or ErrNotFound.
-func MembershipOf(ctx context.Context, db DBTX, p Pair) (m Member, ended bool, err error) {
-	r, err := queries().MembershipOfPair(ctx, db, dbsqlc.MembershipOfPairParams{OrganizationID: p.OrganizationID, UserID: p.UserID})
-	if errors.Is(err, pgx.ErrNoRows) {
-		return Member{}, false, ErrNotFound
-	}
-	if err != nil {
-		return Member{}, false, fmt.Errorf("read membership: %w", err)
-	}
-	return Member{
-		MembershipID: r.ID, UserID: r.UserID, Role: r.Role, RoleName: r.RoleName, Identifier: r.Identifier,
-		FirstName: r.FirstName, LastName: r.LastName, JoinedAt: r.JoinedAt,
-	}, r.Dead, nil
 }
 
 // signable are the actions of changes that commands make.

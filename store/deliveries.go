@@ -122,31 +122,6 @@ func scrub(s string) string {
 	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD")
 }
 
-// OldestReceived returns when the oldest delivery that still waits to be applied was received; zero if none waits.
-func OldestReceived(ctx context.Context, db DBTX) (time.Time, error) {
-	at, err := queries().OldestReceivedAt(ctx, db)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return time.Time{}, nil
-	}
-	if err != nil {
-		return time.Time{}, fmt.Errorf("read oldest received delivery: %w", err)
-	}
-	return at, nil
-}
-
-// WaitsSince returns since when the delivery waits to be applied that waits the longest, be it since it came or since it was
-// replayed; zero if none waits.
-func WaitsSince(ctx context.Context, db DBTX) (time.Time, error) {
-	at, err := queries().WaitsSince(ctx, db)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return time.Time{}, nil
-	}
-	if err != nil {
-		return time.Time{}, fmt.Errorf("read longest wait: %w", err)
-	}
-	return at, nil
-}
-
 // Stranded asks for deliveries that wait without a job that will apply them.
 type Stranded struct {
 	Kind           string    // of the job that would apply them

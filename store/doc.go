@@ -7,6 +7,8 @@
 package store
 
 import (
+	"context"
+	"fmt"
 	"time"
 
 	"github.com/callmine/rolecall/store/internal/dbsqlc"
@@ -32,4 +34,13 @@ func millis(t *time.Time) int64 {
 		return 0
 	}
 	return t.UnixMilli()
+}
+
+// Now returns the time by the database's clock: what is asked of Clerk afterwards is not older.
+func Now(ctx context.Context, db DBTX) (time.Time, error) {
+	now, err := queries().Now(ctx, db)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("read the database's clock: %w", err)
+	}
+	return now, nil
 }

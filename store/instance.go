@@ -1,0 +1,25 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// KnownInstance returns the Clerk instance that the mirror is of (ins_…): of the last clean sweep, else of most of the newest
+// deliveries that were applied; "" if nothing tells.
+func KnownInstance(ctx context.Context, db DBTX) (string, error) {
+	id, err := queries().InstanceOfSweeps(ctx, db)
+	if errors.Is(err, pgx.ErrNoRows) {
+		id, err = queries().InstanceOfDeliveries(ctx, db)
+	}
+	if errors.Is(err, pgx.ErrNoRows) {
+		return "", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("read instance of the mirror: %w", err)
+	}
+	return id, nil
+}
