@@ -3,11 +3,8 @@ package store
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"time"
-
-	"github.com/jackc/pgx/v5"
 
 	"github.com/callmine/rolecall/store/internal/dbsqlc"
 	clerksync "github.com/callmine/rolecall/sync"
@@ -45,11 +42,5 @@ func Standings(ctx context.Context, db DBTX, pairs ...Pair) ([]clerksync.Standin
 // UserStatus returns whether an account may do anything at all. Of an unknown one nothing is held against it.
 func UserStatus(ctx context.Context, db DBTX, userID string) (clerksync.UserStatus, error) {
 	r, err := queries().UserStatus(ctx, db, userID)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return clerksync.UserStatus{}, nil
-	}
-	if err != nil {
-		return clerksync.UserStatus{}, fmt.Errorf("read status of user: %w", err)
-	}
-	return clerksync.UserStatus{Dead: r.Dead, Banned: r.Banned, Deprovisioned: r.Deprovisioned}, nil
+	return clerksync.UserStatus{Dead: r.Dead, Banned: r.Banned, Deprovisioned: r.Deprovisioned}, atMostOne(err, "read status of user")
 }

@@ -4,12 +4,9 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"math"
 	"time"
-
-	"github.com/jackc/pgx/v5"
 
 	"github.com/callmine/rolecall/store/internal/dbsqlc"
 	clerksync "github.com/callmine/rolecall/sync"
@@ -44,7 +41,7 @@ func AuditEntries(ctx context.Context, db DBTX, q AuditQuery, limit int) ([]cler
 	if q.Through == 0 {
 		q.Through = math.MaxInt64
 	}
-	rows, err := auditRows(ctx, db, q, int32(min(limit, 1<<30))) //nolint:gosec // bounded
+	rows, err := auditRows(ctx, db, q, pageSize(limit))
 	if err != nil {
 		return nil, fmt.Errorf("list audit entries: %w", err)
 	}
@@ -133,8 +130,5 @@ func AppendEvent(ctx context.Context, db DBTX, e Event, key CommandKey) (entry c
 // LastAuditSeq returns the number of the newest entry of an organization; 0 if there is none.
 func LastAuditSeq(ctx context.Context, db DBTX, organizationID string) (int64, error) {
 	head, err := queries().ChainHead(ctx, db, organizationID)
-	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
-		return 0, fmt.Errorf("read head of audit log: %w", err)
-	}
-	return head.Seq, nil
+	return head.Seq, atMostOne(err, "read head of audit log")
 }

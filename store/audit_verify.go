@@ -110,11 +110,8 @@ func displacedBy(ctx context.Context, db DBTX, chain *clerksync.Chain, entry cle
 // first is "", which stands for what concerns the instance.
 func NextChain(ctx context.Context, db DBTX, after string) (string, error) {
 	next, err := queries().NextChain(ctx, db, after)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return "", ErrNotFound
-	}
-	if err != nil {
-		return "", fmt.Errorf("find next audit log: %w", err)
+	if err := one(err, "find next audit log"); err != nil {
+		return "", err
 	}
 	return next, nil
 }

@@ -156,7 +156,7 @@ func OwnCommand(ctx context.Context, db DBTX, actor string, key CommandKey) (boo
 // PruneCommands forgets at most limit commands whose keys don't count any more, and returns how many it forgot. Whoever made a
 // change stands in the audit log.
 func PruneCommands(ctx context.Context, db DBTX, limit int) (int, error) {
-	n, err := queries().PruneCommands(ctx, db, int32(min(limit, 1<<30))) //nolint:gosec // bounded
+	n, err := queries().PruneCommands(ctx, db, pageSize(limit))
 	if err != nil {
 		return 0, fmt.Errorf("prune commands: %w", err)
 	}

@@ -3,13 +3,10 @@ package store
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/jackc/pgx/v5"
 
 	"github.com/callmine/rolecall/store/internal/dbsqlc"
 	clerksync "github.com/callmine/rolecall/sync"
@@ -108,13 +105,7 @@ func FailDelivery(ctx context.Context, db DBTX, svixID string, cause error, maxA
 	state, err := queries().FailDelivery(ctx, db, dbsqlc.FailDeliveryParams{
 		SvixID: svixID, LastError: scrub(cause.Error()), MaxAttempts: int32(min(maxAttempts, 1<<30)), //nolint:gosec // bounded
 	})
-	if errors.Is(err, pgx.ErrNoRows) {
-		return "", nil
-	}
-	if err != nil {
-		return "", fmt.Errorf("count failed attempt of delivery %s: %w", svixID, err)
-	}
-	return clerksync.State(state), nil
+	return clerksync.State(state), atMostOne(err, "count failed attempt of delivery "+svixID)
 }
 
 // scrub makes any text fit for Postgres, which holds UTF-8 without NUL: an error may quote what it choked on.
@@ -134,7 +125,7 @@ type Stranded struct {
 func StrandedDeliveries(ctx context.Context, db DBTX, q Stranded) ([]clerksync.Delivery, error) {
 	rows, err := queries().StrandedDeliveries(ctx, db, dbsqlc.StrandedDeliveriesParams{
 		Kind: q.Kind, ReceivedBefore: q.ReceivedBefore, AttemptedAfter: q.AttemptedAfter,
-		Batch: int32(min(q.Limit, 1<<30)), //nolint:gosec // bounded
+		Batch: pageSize(q.Limit),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("find stranded deliveries: %w", err)

@@ -8,8 +8,11 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"github.com/callmine/rolecall/store/internal/dbsqlc"
 )
@@ -19,6 +22,31 @@ type DBTX = dbsqlc.DBTX
 
 // queries has no state: every method takes the DBTX to work on.
 func queries() *dbsqlc.Queries { return dbsqlc.New() }
+
+// pageSize is a limit as the queries take it: at most so many rows.
+func pageSize(limit int) int32 {
+	return int32(min(limit, 1<<30)) //nolint:gosec // bounded
+}
+
+// one is the error of a query for one row: nil, [ErrNotFound] if there is no row, or err and what was being done.
+func one(err error, doing string) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, pgx.ErrNoRows):
+		return ErrNotFound
+	default:
+		return fmt.Errorf("%s: %w", doing, err)
+	}
+}
+
+// atMostOne is [one] for a query whose row may be absent: that is no error, and the row is the zero one.
+func atMostOne(err error, doing string) error {
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil
+	}
+	return one(err, doing)
+}
 
 // instant turns Clerk's epoch milliseconds into a time; nil for 0, which stands for unknown.
 func instant(millis int64) *time.Time {

@@ -2,11 +2,8 @@ package store
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
-
-	"github.com/jackc/pgx/v5"
 
 	"github.com/callmine/rolecall/store/internal/dbsqlc"
 )
@@ -25,11 +22,8 @@ const identityLock = 0x726f6c6569647479
 // KnownIdentity returns which Postgres the mirror was on when that was last noted, or ErrNotFound.
 func KnownIdentity(ctx context.Context, db DBTX) (Identity, error) {
 	row, err := queries().DatabaseIdentity(ctx, db)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return Identity{}, ErrNotFound
-	}
-	if err != nil {
-		return Identity{}, fmt.Errorf("read identity of the database: %w", err)
+	if err := one(err, "read identity of the database"); err != nil {
+		return Identity{}, err
 	}
 	return Identity{
 		System: row.SystemIdentifier, Timeline: uint32(row.Timeline), //nolint:gosec // as it was written

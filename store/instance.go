@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -15,11 +14,5 @@ func KnownInstance(ctx context.Context, db DBTX) (string, error) {
 	if errors.Is(err, pgx.ErrNoRows) {
 		id, err = queries().InstanceOfDeliveries(ctx, db)
 	}
-	if errors.Is(err, pgx.ErrNoRows) {
-		return "", nil
-	}
-	if err != nil {
-		return "", fmt.Errorf("read instance of the mirror: %w", err)
-	}
-	return id, nil
+	return id, atMostOne(err, "read instance of the mirror")
 }

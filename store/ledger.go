@@ -3,11 +3,8 @@ package store
 import (
 	"context"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"time"
-
-	"github.com/jackc/pgx/v5"
 
 	"github.com/callmine/rolecall/store/internal/dbsqlc"
 	clerksync "github.com/callmine/rolecall/sync"
@@ -42,11 +39,8 @@ func FindEntry(ctx context.Context, db DBTX, svixID string) (Entry, error) {
 }
 
 func entryOf(r dbsqlc.RolecallDelivery, err error) (Entry, error) {
-	if errors.Is(err, pgx.ErrNoRows) {
-		return Entry{}, ErrNotFound
-	}
-	if err != nil {
-		return Entry{}, fmt.Errorf("read delivery: %w", err)
+	if err := one(err, "read delivery"); err != nil {
+		return Entry{}, err
 	}
 	return Entry{
 		SvixID: r.SvixID, EventType: clerksync.EventType(r.EventType), ObjectID: r.ObjectID, OrganizationID: r.OrganizationID,
@@ -73,7 +67,7 @@ func ListEntries(ctx context.Context, db DBTX, f Filter) ([]Entry, error) {
 	}
 	rows, err := queries().ListEntries(ctx, db, dbsqlc.ListEntriesParams{
 		State: string(f.State), EventType: string(f.EventType), OrganizationID: f.OrganizationID, Since: f.Since, Until: until,
-		PageSize: int32(min(f.Limit, 1<<30)), //nolint:gosec // bounded
+		PageSize: pageSize(f.Limit),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("list deliveries: %w", err)
@@ -117,7 +111,7 @@ func ReceiveAgain(ctx context.Context, db DBTX, d clerksync.Delivery) error {
 // returns of how many.
 func PruneBodies(ctx context.Context, db DBTX, receivedBefore time.Time, limit int) (int, error) {
 	pruned, err := queries().PruneBodies(ctx, db, dbsqlc.PruneBodiesParams{
-		ReceivedBefore: receivedBefore, Batch: int32(min(limit, 1<<30)), //nolint:gosec // bounded
+		ReceivedBefore: receivedBefore, Batch: pageSize(limit),
 	})
 	if err != nil {
 		return 0, fmt.Errorf("prune bodies: %w", err)

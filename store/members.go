@@ -2,11 +2,8 @@ package store
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
-
-	"github.com/jackc/pgx/v5"
 
 	"github.com/callmine/rolecall/store/internal/dbsqlc"
 )
@@ -34,7 +31,7 @@ type Position struct {
 func Members(ctx context.Context, db DBTX, organizationID string, after Position, limit int) ([]Member, error) {
 	rows, err := queries().Members(ctx, db, dbsqlc.MembersParams{
 		OrganizationID: organizationID, AfterJoinedAt: after.At, AfterID: after.ID,
-		PageSize: int32(min(limit, 1<<30)), //nolint:gosec // bounded
+		PageSize: pageSize(limit),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("list members: %w", err)
@@ -52,11 +49,8 @@ func Members(ctx context.Context, db DBTX, organizationID string, after Position
 // MembershipOf returns the membership that counts of a pair, also one of a banned user, and whether it has ended, or ErrNotFound.
 func MembershipOf(ctx context.Context, db DBTX, p Pair) (m Member, ended bool, err error) {
 	r, err := queries().MembershipOfPair(ctx, db, dbsqlc.MembershipOfPairParams{OrganizationID: p.OrganizationID, UserID: p.UserID})
-	if errors.Is(err, pgx.ErrNoRows) {
-		return Member{}, false, ErrNotFound
-	}
-	if err != nil {
-		return Member{}, false, fmt.Errorf("read membership: %w", err)
+	if err := one(err, "read membership"); err != nil {
+		return Member{}, false, err
 	}
 	return Member{
 		MembershipID: r.ID, UserID: r.UserID, Role: r.Role, RoleName: r.RoleName, Identifier: r.Identifier,

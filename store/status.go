@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"time"
-
-	"github.com/jackc/pgx/v5"
 )
 
 // Status is what the database knows of how well the mirror follows Clerk. Instants are zero, and sweeps nil, where there
@@ -117,24 +115,12 @@ func LedgerCounts(ctx context.Context, db DBTX) (waiting, quarantined int64, err
 // OldestReceived returns when the oldest delivery that still waits to be applied was received; zero if none waits.
 func OldestReceived(ctx context.Context, db DBTX) (time.Time, error) {
 	at, err := queries().OldestReceivedAt(ctx, db)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return time.Time{}, nil
-	}
-	if err != nil {
-		return time.Time{}, fmt.Errorf("read oldest received delivery: %w", err)
-	}
-	return at, nil
+	return at, atMostOne(err, "read oldest received delivery")
 }
 
 // WaitsSince returns since when the delivery waits to be applied that waits the longest, be it since it came or since it was
 // replayed; zero if none waits.
 func WaitsSince(ctx context.Context, db DBTX) (time.Time, error) {
 	at, err := queries().WaitsSince(ctx, db)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return time.Time{}, nil
-	}
-	if err != nil {
-		return time.Time{}, fmt.Errorf("read longest wait: %w", err)
-	}
-	return at, nil
+	return at, atMostOne(err, "read longest wait")
 }

@@ -40,7 +40,7 @@ func PlanForManyRows(ctx context.Context, tx DBTX) error {
 func Unseen(ctx context.Context, db DBTX, s Sweep, r clerksync.Resource, after string, limit int) ([]clerksync.Reference, error) {
 	rows, err := queries().Unseen(ctx, db, dbsqlc.UnseenParams{
 		SweepID: s.ID, Resource: string(r), After: after, Began: s.StartedAt, OrganizationID: s.OrganizationID,
-		PageSize: int32(min(limit, 1<<30)), //nolint:gosec // bounded
+		PageSize: pageSize(limit),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("list what wasn't seen: %w", err)
@@ -65,7 +65,7 @@ type Grave struct {
 func Buried(ctx context.Context, db DBTX, s Sweep, r clerksync.Resource, after string, limit int) ([]Grave, error) {
 	rows, err := queries().Buried(ctx, db, dbsqlc.BuriedParams{
 		SweepID: s.ID, Resource: string(r), After: after, Began: s.StartedAt,
-		PageSize: int32(min(limit, 1<<30)), //nolint:gosec // bounded
+		PageSize: pageSize(limit),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("list what is dead and was seen: %w", err)

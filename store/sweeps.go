@@ -3,11 +3,8 @@ package store
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"time"
-
-	"github.com/jackc/pgx/v5"
 
 	"github.com/callmine/rolecall/store/internal/dbsqlc"
 )
@@ -123,11 +120,8 @@ func LastCleanSweep(ctx context.Context, db DBTX) (Sweep, error) {
 }
 
 func oneSweep(r dbsqlc.RolecallSweep, err error) (Sweep, error) {
-	if errors.Is(err, pgx.ErrNoRows) {
-		return Sweep{}, ErrNotFound
-	}
-	if err != nil {
-		return Sweep{}, fmt.Errorf("read sweep: %w", err)
+	if err := one(err, "read sweep"); err != nil {
+		return Sweep{}, err
 	}
 	return sweepOf(r), nil
 }

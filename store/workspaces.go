@@ -2,11 +2,8 @@ package store
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
-
-	"github.com/jackc/pgx/v5"
 
 	clerksync "github.com/callmine/rolecall/sync"
 )
@@ -55,11 +52,8 @@ type Workspace struct {
 // FindWorkspace returns a live organization, or ErrNotFound.
 func FindWorkspace(ctx context.Context, db DBTX, id string) (Workspace, error) {
 	r, err := queries().Workspace(ctx, db, id)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return Workspace{}, ErrNotFound
-	}
-	if err != nil {
-		return Workspace{}, fmt.Errorf("read workspace: %w", err)
+	if err := one(err, "read workspace"); err != nil {
+		return Workspace{}, err
 	}
 	return Workspace{
 		ID: r.ID, Name: r.Name, Slug: r.Slug, ImageURL: r.ImageUrl, CreatedAt: r.CreatedAt, CreatedBy: r.CreatedBy,
