@@ -42,5 +42,5 @@ func Standings(ctx context.Context, db DBTX, pairs ...Pair) ([]clerksync.Standin
 // UserStatus returns whether an account may do anything at all. Of an unknown one nothing is held against it.
 func UserStatus(ctx context.Context, db DBTX, userID string) (clerksync.UserStatus, error) {
 	r, err := queries().UserStatus(ctx, db, userID)
-	return clerksync.UserStatus{Dead: r.Dead, Banned: r.Banned, Deprovisioned: r.Deprovisioned}, atMostOne(err, "read status of user")
+	return clerksync.UserStatus{Dead: r.Dead, Banned: r.Banned, Deprovisioned: r.Deprovisioned}, atMostOneRow(err, "read status of user")
 }

@@ -130,5 +130,5 @@ func AppendEvent(ctx context.Context, db DBTX, e Event, key CommandKey) (entry c
 // LastAuditSeq returns the number of the newest entry of an organization; 0 if there is none.
 func LastAuditSeq(ctx context.Context, db DBTX, organizationID string) (int64, error) {
 	head, err := queries().ChainHead(ctx, db, organizationID)
-	return head.Seq, atMostOne(err, "read head of audit log")
+	return head.Seq, atMostOneRow(err, "read head of audit log")
 }

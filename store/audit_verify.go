@@ -110,7 +110,7 @@ func displacedBy(ctx context.Context, db DBTX, chain *clerksync.Chain, entry cle
 // first is "", which stands for what concerns the instance.
 func NextChain(ctx context.Context, db DBTX, after string) (string, error) {
 	next, err := queries().NextChain(ctx, db, after)
-	if err := one(err, "find next audit log"); err != nil {
+	if err := oneRow(err, "find next audit log"); err != nil {
 		return "", err
 	}
 	return next, nil

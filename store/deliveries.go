@@ -105,7 +105,7 @@ func FailDelivery(ctx context.Context, db DBTX, svixID string, cause error, maxA
 	state, err := queries().FailDelivery(ctx, db, dbsqlc.FailDeliveryParams{
 		SvixID: svixID, LastError: scrub(cause.Error()), MaxAttempts: int32(min(maxAttempts, 1<<30)), //nolint:gosec // bounded
 	})
-	return clerksync.State(state), atMostOne(err, "count failed attempt of delivery "+svixID)
+	return clerksync.State(state), atMostOneRow(err, "count failed attempt of delivery "+svixID)
 }
 
 // scrub makes any text fit for Postgres, which holds UTF-8 without NUL: an error may quote what it choked on.

@@ -28,8 +28,8 @@ func pageSize(limit int) int32 {
 	return int32(min(limit, 1<<30)) //nolint:gosec // bounded
 }
 
-// one is the error of a query for one row: nil, [ErrNotFound] if there is no row, or err and what was being done.
-func one(err error, doing string) error {
+// oneRow is the error of a query for one row: nil, [ErrNotFound] if there is no row, or err and what was being done.
+func oneRow(err error, doing string) error {
 	switch {
 	case err == nil:
 		return nil
@@ -40,12 +40,12 @@ func one(err error, doing string) error {
 	}
 }
 
-// atMostOne is [one] for a query whose row may be absent: that is no error, and the row is the zero one.
-func atMostOne(err error, doing string) error {
+// atMostOneRow is [oneRow] for a query whose row may be absent: that is no error, and the row is the zero one.
+func atMostOneRow(err error, doing string) error {
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil
 	}
-	return one(err, doing)
+	return oneRow(err, doing)
 }
 
 // instant turns Clerk's epoch milliseconds into a time; nil for 0, which stands for unknown.

@@ -22,7 +22,7 @@ const identityLock = 0x726f6c6569647479
 // KnownIdentity returns which Postgres the mirror was on when that was last noted, or ErrNotFound.
 func KnownIdentity(ctx context.Context, db DBTX) (Identity, error) {
 	row, err := queries().DatabaseIdentity(ctx, db)
-	if err := one(err, "read identity of the database"); err != nil {
+	if err := oneRow(err, "read identity of the database"); err != nil {
 		return Identity{}, err
 	}
 	return Identity{

@@ -14,5 +14,5 @@ func KnownInstance(ctx context.Context, db DBTX) (string, error) {
 	if errors.Is(err, pgx.ErrNoRows) {
 		id, err = queries().InstanceOfDeliveries(ctx, db)
 	}
-	return id, atMostOne(err, "read instance of the mirror")
+	return id, atMostOneRow(err, "read instance of the mirror")
 }

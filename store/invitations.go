@@ -40,7 +40,7 @@ func Invitations(ctx context.Context, db DBTX, organizationID, status string, no
 // FindInvitation returns one invitation with its status, or ErrNotFound.
 func FindInvitation(ctx context.Context, db DBTX, id string) (i Invitation, status string, err error) {
 	r, err := queries().Invitation(ctx, db, id)
-	if err := one(err, "read invitation"); err != nil {
+	if err := oneRow(err, "read invitation"); err != nil {
 		return Invitation{}, "", err
 	}
 	return Invitation{

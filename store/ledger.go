@@ -39,7 +39,7 @@ func FindEntry(ctx context.Context, db DBTX, svixID string) (Entry, error) {
 }
 
 func entryOf(r dbsqlc.RolecallDelivery, err error) (Entry, error) {
-	if err := one(err, "read delivery"); err != nil {
+	if err := oneRow(err, "read delivery"); err != nil {
 		return Entry{}, err
 	}
 	return Entry{

@@ -49,7 +49,7 @@ func Members(ctx context.Context, db DBTX, organizationID string, after Position
 // MembershipOf returns the membership that counts of a pair, also one of a banned user, and whether it has ended, or ErrNotFound.
 func MembershipOf(ctx context.Context, db DBTX, p Pair) (m Member, ended bool, err error) {
 	r, err := queries().MembershipOfPair(ctx, db, dbsqlc.MembershipOfPairParams{OrganizationID: p.OrganizationID, UserID: p.UserID})
-	if err := one(err, "read membership"); err != nil {
+	if err := oneRow(err, "read membership"); err != nil {
 		return Member{}, false, err
 	}
 	return Member{

@@ -115,12 +115,12 @@ func LedgerCounts(ctx context.Context, db DBTX) (waiting, quarantined int64, err
 // OldestReceived returns when the oldest delivery that still waits to be applied was received; zero if none waits.
 func OldestReceived(ctx context.Context, db DBTX) (time.Time, error) {
 	at, err := queries().OldestReceivedAt(ctx, db)
-	return at, atMostOne(err, "read oldest received delivery")
+	return at, atMostOneRow(err, "read oldest received delivery")
 }
 
 // WaitsSince returns since when the delivery waits to be applied that waits the longest, be it since it came or since it was
 // replayed; zero if none waits.
 func WaitsSince(ctx context.Context, db DBTX) (time.Time, error) {
 	at, err := queries().WaitsSince(ctx, db)
-	return at, atMostOne(err, "read longest wait")
+	return at, atMostOneRow(err, "read longest wait")
 }

@@ -120,7 +120,7 @@ func LastCleanSweep(ctx context.Context, db DBTX) (Sweep, error) {
 }
 
 func oneSweep(r dbsqlc.RolecallSweep, err error) (Sweep, error) {
-	if err := one(err, "read sweep"); err != nil {
+	if err := oneRow(err, "read sweep"); err != nil {
 		return Sweep{}, err
 	}
 	return sweepOf(r), nil

@@ -52,7 +52,7 @@ type Workspace struct {
 // FindWorkspace returns a live organization, or ErrNotFound.
 func FindWorkspace(ctx context.Context, db DBTX, id string) (Workspace, error) {
 	r, err := queries().Workspace(ctx, db, id)
-	if err := one(err, "read workspace"); err != nil {
+	if err := oneRow(err, "read workspace"); err != nil {
 		return Workspace{}, err
 	}
 	return Workspace{
