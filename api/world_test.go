@@ -55,7 +55,7 @@ func (w *world) apply(deliveries ...clerksync.Delivery) {
 		require.NoError(w.tb, err)
 		changed := mirror.ApplyAll(deliveries, facts).Mirror
 		require.NoError(w.tb, store.SaveMirror(w.tb.Context(), tx, mirror, changed))
-		return store.Finish(w.tb.Context(), tx, store.Outcome{Changed: changed}, time.Now())
+		return store.Finish(w.tb.Context(), tx, store.Writes{Changed: changed}, time.Now())
 	}))
 }
 

@@ -121,7 +121,7 @@ func SendCommand(ctx context.Context, db DBTX, id string, triedAt time.Time) err
 	return nil
 }
 
-// NameCommand records the ids of what Clerk made, unless a later try has begun. [Finish] has locked the command (Outcome.Recorded).
+// NameCommand records the ids of what Clerk made, unless a later try has begun. [Finish] has locked the command (Writes.Recorded).
 func NameCommand(ctx context.Context, db DBTX, id string, triedAt time.Time, c clerksync.Command) error {
 	err := queries().NameCommand(ctx, db, dbsqlc.NameCommandParams{
 		ID: id, OrganizationID: c.OrganizationID, Target: c.Target, TriedAt: triedAt,
@@ -171,12 +171,12 @@ func signable(a clerksync.Action) bool {
 	}, a)
 }
 
-// sign returns the outcome's entries with the actors of the commands that made the changes. It locks these commands, and the one that
+// sign returns the entries to write with the actors of the commands that made the changes. It locks these commands, and the one that
 // is being recorded, so it comes after the locks of [LockMirror] and before those of [Finish]. Without an entry that may be a
 // command's, it asks nothing.
-func sign(ctx context.Context, db DBTX, o Outcome) ([]clerksync.AuditEntry, error) {
-	p := dbsqlc.OpenCommandsParams{Recorded: o.Recorded}
-	for _, e := range o.Entries {
+func sign(ctx context.Context, db DBTX, w Writes) ([]clerksync.AuditEntry, error) {
+	p := dbsqlc.OpenCommandsParams{Recorded: w.Recorded}
+	for _, e := range w.Entries {
 		if !signable(e.Action) {
 			continue
 		}
@@ -191,14 +191,14 @@ func sign(ctx context.Context, db DBTX, o Outcome) ([]clerksync.AuditEntry, erro
 		}
 	}
 	if len(p.Targets) == 0 && p.Recorded == "" {
-		return o.Entries, nil
+		return w.Entries, nil
 	}
 	rows, err := queries().OpenCommands(ctx, db, p)
 	if err != nil {
 		return nil, fmt.Errorf("find commands: %w", err)
 	}
 	if len(rows) == 0 {
-		return o.Entries, nil
+		return w.Entries, nil
 	}
 	open := make([]clerksync.OpenCommand, len(rows))
 	for i, r := range rows {
@@ -206,7 +206,7 @@ func sign(ctx context.Context, db DBTX, o Outcome) ([]clerksync.AuditEntry, erro
 			Actor: r.Actor, Action: clerksync.Action(r.Action), OrganizationID: r.OrganizationID, Target: r.Target,
 		}}
 	}
-	signed, signatures := clerksync.Attribute(o.Entries, open)
+	signed, signatures := clerksync.Attribute(w.Entries, open)
 	if len(signatures) == 0 {
 		return signed, nil
 	}

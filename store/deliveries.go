@@ -12,6 +12,8 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
+// What the door and the workers do with the ledger. What operators see of it stands in ledger.go.
+
 // InsertDeliveries adds deliveries to the ledger, and returns a receipt for each by svix-id. Their svix-ids must
 // differ. A delivery whose svix-id is known stays as it is, unless it is quarantined: then the new copy takes its place. It
 // waits for no lock that another session holds on a row.

@@ -12,8 +12,8 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// Outcome is what applying deliveries amounts to.
-type Outcome struct {
+// Writes is what the end of a transaction writes: deliveries' states, audit entries, and the counters of what changed.
+type Writes struct {
 	Deliveries []clerksync.Delivery // with the State that each ended in, and the Reason of those that are quarantined
 	Entries    []clerksync.AuditEntry
 	Changed    clerksync.Mirror
@@ -21,24 +21,24 @@ type Outcome struct {
 	Recorded string // the command that this is the outcome of; "" for none
 }
 
-// Finish records the outcome of applying deliveries: in the ledger, in the audit log, and in the counter of each
+// Finish writes what applying deliveries amounts to: in the ledger, in the audit log, and in the counter of each
 // organization that a changed object concerns (a user's: of every one that the user is or was in). It belongs at the end
 // of the transaction, because every change of an organization waits for its counter.
-func Finish(ctx context.Context, db DBTX, o Outcome, now time.Time) error {
+func Finish(ctx context.Context, db DBTX, w Writes, now time.Time) error {
 	p := dbsqlc.FinishParams{AppliedAt: now}
-	for _, d := range o.Deliveries {
+	for _, d := range w.Deliveries {
 		p.SvixIds = append(p.SvixIds, d.ID)
 		p.States = append(p.States, string(d.State))
 		p.LastErrors = append(p.LastErrors, d.Reason)
 	}
-	entries, err := sign(ctx, db, o)
+	entries, err := sign(ctx, db, w)
 	if err != nil {
 		return err
 	}
 	if err := addEntries(&p, entries); err != nil {
 		return err
 	}
-	addChanges(&p, o.Changed)
+	addChanges(&p, w.Changed)
 	if err := queries().Finish(ctx, db, p); err != nil {
 		return fmt.Errorf("finish deliveries: %w", err)
 	}

@@ -9,18 +9,18 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// See records that a sweep saw objects in a listing, and returns how many of them it hadn't seen before.
-func See(ctx context.Context, db DBTX, s Sweep, r clerksync.Resource, ids []string) (int, error) {
-	fresh, err := queries().See(ctx, db, dbsqlc.SeeParams{SweepID: s.ID, Resource: string(r), Ids: ids})
+// MarkListed records that a sweep saw objects in a listing, and returns how many of them it hadn't seen before.
+func MarkListed(ctx context.Context, db DBTX, s Sweep, r clerksync.Resource, ids []string) (int, error) {
+	fresh, err := queries().MarkListed(ctx, db, dbsqlc.MarkListedParams{SweepID: s.ID, Resource: string(r), Ids: ids})
 	if err != nil {
 		return 0, fmt.Errorf("record what was seen: %w", err)
 	}
 	return int(fresh), nil
 }
 
-// CountSeen returns how many objects of a resource a sweep has seen.
-func CountSeen(ctx context.Context, db DBTX, s Sweep, r clerksync.Resource) (int, error) {
-	n, err := queries().CountSeen(ctx, db, dbsqlc.CountSeenParams{SweepID: s.ID, Resource: string(r)})
+// CountListed returns how many objects of a resource a sweep has seen.
+func CountListed(ctx context.Context, db DBTX, s Sweep, r clerksync.Resource) (int, error) {
+	n, err := queries().CountListed(ctx, db, dbsqlc.CountListedParams{SweepID: s.ID, Resource: string(r)})
 	if err != nil {
 		return 0, fmt.Errorf("count what was seen: %w", err)
 	}
@@ -35,10 +35,10 @@ func PlanForManyRows(ctx context.Context, tx DBTX) error {
 	return nil
 }
 
-// Unseen returns at most limit objects after the given id that live here, haven't changed since the sweep began, and
+// Unlisted returns at most limit objects after the given id that live here, haven't changed since the sweep began, and
 // weren't listed, in the order of ids.
-func Unseen(ctx context.Context, db DBTX, s Sweep, r clerksync.Resource, after string, limit int) ([]clerksync.Reference, error) {
-	rows, err := queries().Unseen(ctx, db, dbsqlc.UnseenParams{
+func Unlisted(ctx context.Context, db DBTX, s Sweep, r clerksync.Resource, after string, limit int) ([]clerksync.Reference, error) {
+	rows, err := queries().Unlisted(ctx, db, dbsqlc.UnlistedParams{
 		SweepID: s.ID, Resource: string(r), After: after, Began: s.StartedAt, OrganizationID: s.OrganizationID,
 		PageSize: pageSize(limit),
 	})
@@ -52,36 +52,36 @@ func Unseen(ctx context.Context, db DBTX, s Sweep, r clerksync.Resource, after s
 	return refs, nil
 }
 
-// Grave is an object that has a tombstone here and was listed by Clerk all the same.
-type Grave struct {
+// ListedTombstone is an object that has a tombstone here and was listed by Clerk all the same.
+type ListedTombstone struct {
 	clerksync.Reference
 
 	KnownAt time.Time // when its deletion became known here
 	Final   bool      // nothing lifts its tombstone
 }
 
-// Buried returns at most limit objects after the given id that had a tombstone before the sweep began and were listed all
-// the same, in the order of ids.
-func Buried(ctx context.Context, db DBTX, s Sweep, r clerksync.Resource, after string, limit int) ([]Grave, error) {
-	rows, err := queries().Buried(ctx, db, dbsqlc.BuriedParams{
+// ListedTombstones returns at most limit objects after the given id that had a tombstone before the sweep began and that
+// Clerk listed all the same, in the order of ids.
+func ListedTombstones(ctx context.Context, db DBTX, s Sweep, r clerksync.Resource, after string, limit int) ([]ListedTombstone, error) {
+	rows, err := queries().ListedTombstones(ctx, db, dbsqlc.ListedTombstonesParams{
 		SweepID: s.ID, Resource: string(r), After: after, Began: s.StartedAt,
 		PageSize: pageSize(limit),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("list what is dead and was seen: %w", err)
 	}
-	graves := make([]Grave, len(rows))
+	tombstones := make([]ListedTombstone, len(rows))
 	for i, row := range rows {
 		ref := clerksync.Reference{ID: row.ID, OrganizationID: row.OrganizationID, UserID: row.UserID}
 		final := clerksync.Tombstone{OccurredAt: row.KnownAt.UnixMilli(), DeliveryID: row.Cause}.Final()
-		graves[i] = Grave{Reference: ref, KnownAt: row.KnownAt, Final: final}
+		tombstones[i] = ListedTombstone{Reference: ref, KnownAt: row.KnownAt, Final: final}
 	}
-	return graves, nil
+	return tombstones, nil
 }
 
-// HangingOn counts what lives here, wasn't seen, and goes when an organization or a user goes. One of the ids is "".
-func HangingOn(ctx context.Context, db DBTX, s Sweep, organizationID, userID string) (map[clerksync.Resource]int, error) {
-	rows, err := queries().HangingOn(ctx, db, dbsqlc.HangingOnParams{
+// CountDependents counts what lives here, wasn't seen, and goes when an organization or a user goes. One of the ids is "".
+func CountDependents(ctx context.Context, db DBTX, s Sweep, organizationID, userID string) (map[clerksync.Resource]int, error) {
+	rows, err := queries().CountDependents(ctx, db, dbsqlc.CountDependentsParams{
 		SweepID: s.ID, Began: s.StartedAt, OrganizationID: organizationID, UserID: userID,
 	})
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/callmine/rolecall/store/internal/dbsqlc"
+	clerksync "github.com/callmine/rolecall/sync"
 )
 
 // SweepState is where a sweep stands. A running one that nobody works on was cut off, and can go on.
@@ -37,6 +38,9 @@ type Sweep struct {
 	// Unverified says that the sweep couldn't compare all that decides access. It isn't stored.
 	Unverified bool
 }
+
+// Name returns what the sweep is called in audit entries, versions, reports and alarms.
+func (s Sweep) Name() string { return clerksync.SweepCause(s.ID) }
 
 // WentThrough reports whether the sweep compared everything, though it may have met answers that it couldn't go by.
 func (s Sweep) WentThrough() bool {
@@ -92,12 +96,12 @@ func StartSweep(ctx context.Context, db DBTX, s Sweep, whole bool) (Sweep, error
 	if err != nil {
 		return Sweep{}, fmt.Errorf("abandon sweeps: %w", err)
 	}
-	return sweepOf(r), forgetSeen(ctx, db)
+	return sweepOf(r), forgetListed(ctx, db)
 }
 
-// forgetSeen forgets what sweeps that can't go on have seen.
-func forgetSeen(ctx context.Context, db DBTX) error {
-	if err := queries().ForgetSeen(ctx, db); err != nil {
+// forgetListed forgets what sweeps that can't go on have seen.
+func forgetListed(ctx context.Context, db DBTX) error {
+	if err := queries().ForgetListed(ctx, db); err != nil {
 		return fmt.Errorf("forget what was seen: %w", err)
 	}
 	return nil
@@ -143,7 +147,7 @@ func FinishSweep(ctx context.Context, db DBTX, s Sweep) error {
 	if err != nil {
 		return fmt.Errorf("finish sweep: %w", err)
 	}
-	if err := forgetSeen(ctx, db); err != nil {
+	if err := forgetListed(ctx, db); err != nil {
 		return err
 	}
 	if s.State != SweepClean || s.DryRun || s.OrganizationID != "" || s.Unverified {

@@ -85,7 +85,7 @@ func (b *bundle) tell(t *testing.T, event clerksync.EventType, user, role string
 		require.NoError(t, err)
 		changed := mirror.ApplyAll([]clerksync.Delivery{d}, []clerksync.Facts{facts}).Mirror
 		require.NoError(t, store.SaveMirror(t.Context(), tx, mirror, changed))
-		return store.Finish(t.Context(), tx, store.Outcome{Changed: changed}, at)
+		return store.Finish(t.Context(), tx, store.Writes{Changed: changed}, at)
 	}))
 }
 

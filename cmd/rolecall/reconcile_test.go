@@ -266,7 +266,7 @@ func (b *sweepBundle) apply(t *testing.T, messages []clerksim.Message) {
 			require.NoError(t, err)
 			changed := locked.ApplyAll([]clerksync.Delivery{d}, []clerksync.Facts{f}).Mirror
 			require.NoError(t, store.SaveMirror(t.Context(), tx, locked, changed))
-			return store.Finish(t.Context(), tx, store.Outcome{Changed: changed}, time.Now())
+			return store.Finish(t.Context(), tx, store.Writes{Changed: changed}, time.Now())
 		}))
 	}
 }
