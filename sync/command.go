@@ -1,10 +1,5 @@
 package sync
 
-import (
-	"errors"
-	"time"
-)
-
 // ActionMemberLeft is a [ActionMemberRemoved] that the member asked for. Clerk doesn't tell the two apart; only a command does.
 const ActionMemberLeft Action = "member.left"
 
@@ -52,41 +47,3 @@ func (e AuditEntry) Outcome() string {
 		return ""
 	}
 }
-
-// Why Clerk refuses a command, as it is about the state of things, for errors.Is. Nothing has changed then.
-var (
-	ErrAlreadyMember        = errors.New("the address is a member's already")
-	ErrInvitationNotUnique  = errors.New("the address has a pending invitation")
-	ErrQuotaExceeded        = errors.New("the organization can't have more members")
-	ErrLastAdmin            = errors.New("nobody would be left who may manage the organization")
-	ErrManagedByDirectory   = errors.New("a directory manages the membership")
-	ErrInvitationNotPending = errors.New("the invitation isn't pending any more")
-	ErrSlugTaken            = errors.New("another organization has the slug")
-	ErrNotAdminAtClerk      = errors.New("the user may not manage the organization at clerk")
-	ErrOvertaken            = errors.New("somebody has changed it since the command was first given")
-	ErrGone                 = errors.New("clerk knows no such object")
-	ErrInvalidInput         = errors.New("clerk takes no such value")
-)
-
-// ErrOutcomeUnknown says that a command was sent to Clerk and no usable answer came: it may have been carried out.
-var ErrOutcomeUnknown = errors.New("clerk may have carried the command out")
-
-// Refusal is an error of a command that Clerk explains.
-type Refusal interface {
-	error
-	// Field names the member of the request that is at fault: name, slug, role or email; "" if none is, or another one.
-	Field() string
-	// Wait is how long to wait before trying again; 0 if nobody knows.
-	Wait() time.Duration
-}
-
-// What else a command may end with.
-var (
-	// ErrKeyReused says that the idempotency key stands for another request.
-	ErrKeyReused = errors.New("the idempotency key was used for another request")
-	// ErrInProgress says that the command with this idempotency key hasn't ended yet.
-	ErrInProgress = errors.New("the command is still running")
-	// ErrNotRecorded says that Clerk has carried the command out, and the mirror doesn't know yet. A webhook or a sweep will tell
-	// it, and the audit log will name the actor.
-	ErrNotRecorded = errors.New("clerk has carried the command out, but it isn't recorded")
-)

@@ -1,22 +1,6 @@
 package sync
 
-import (
-	"encoding/json"
-	"errors"
-)
-
-// What a directory, which lists what Clerk has, may fail with. Whatever it fails with, nothing is known to be gone.
-var (
-	// ErrUnauthorized says that Clerk refused the secret key: somebody has to correct the configuration. A refusal of one list or object
-	// is an [Explained] error and nothing of these.
-	ErrUnauthorized = errors.New("clerk refused the secret key: check CLERK_SECRET_KEY")
-	// ErrRateLimited says that Clerk's limit, or our share of it, is used up.
-	ErrRateLimited = errors.New("clerk's rate limit is used up")
-	// ErrUnavailable says that Clerk can't be reached or is out of order.
-	ErrUnavailable = errors.New("clerk is unavailable")
-	// ErrCursorGone says that the object to begin a page after isn't there any more.
-	ErrCursorGone = errors.New("the page's cursor is gone")
-)
+import "encoding/json"
 
 // Resource names a kind of object that Clerk lists. The values are stored and shown; never change them.
 type Resource string
