@@ -30,7 +30,8 @@ type AuditPosition struct {
 // endOfTime is later than any entry: what JSON can't write as a time isn't recorded.
 func endOfTime() time.Time { return time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC) }
 
-// AuditEntries lists at most limit entries, the newest first: by when they happened, then by when they were recorded.
+// AuditEntries lists at most limit entries, the newest first: by when they happened, then by when
+// they were recorded.
 func AuditEntries(ctx context.Context, db DBTX, q AuditQuery, limit int) ([]clerksync.LoggedEntry, error) {
 	if q.Until.IsZero() {
 		q.Until = endOfTime()
@@ -99,9 +100,9 @@ type Event struct {
 	Cause          string          // service:NAME of who tells
 }
 
-// AppendEvent appends an event, in one statement, and returns the entry. If the key was used before, nothing is
-// appended: the earlier entry is returned and repeated is true; if that was another request's, the error is
-// [clerksync.ErrKeyReused]. Keys are kept as long as the log.
+// AppendEvent appends an event, in one statement, and returns the entry. If the key was used
+// before, nothing is appended: the earlier entry is returned and repeated is true; if that was
+// another request's, the error is [clerksync.ErrKeyReused]. Keys are kept as long as the log.
 func AppendEvent(ctx context.Context, db DBTX, e Event, key CommandKey) (entry clerksync.LoggedEntry, repeated bool, err error) {
 	p := dbsqlc.AppendEventParams{
 		OrganizationID: e.OrganizationID, Actor: &e.Actor, Action: e.Action, Target: e.Target, Data: e.Data,

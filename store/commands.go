@@ -34,15 +34,15 @@ const (
 
 // CommandHooks are what a command asks of who gives it.
 type CommandHooks struct {
-	// May returns an error if the mirror, which has the actor's membership as Clerk shows it by then, doesn't let them give the
-	// command. Nil if Clerk checks that itself, or everybody may.
+	// May returns an error if the mirror, which has the actor's membership as Clerk shows it by
+	// then, doesn't let them give the command. Nil if Clerk checks that itself, or everybody may.
 	May func(ctx context.Context, db DBTX) error
 	// Answer makes what is answered.
 	Answer AnswerCommand
 }
 
-// AnswerCommand makes the answer to a command from the mirror as it is after it, in the same transaction. The command has all its
-// ids by then.
+// AnswerCommand makes the answer to a command from the mirror as it is after it, in the same
+// transaction. The command has all its ids by then.
 type AnswerCommand func(ctx context.Context, db DBTX, done clerksync.Command) (json.RawMessage, error)
 
 // EarlierCommand is the command that a key was used for before.
@@ -58,8 +58,9 @@ type EarlierCommand struct {
 	OrganizationID, Target string // of what it changed, as far as anybody has told
 }
 
-// BeginCommand records that a command is about to be given, and returns when, which names this try. If its key was used before,
-// nothing is recorded: the earlier command is returned, locked until the transaction ends.
+// BeginCommand records that a command is about to be given, and returns when, which names this try.
+// If its key was used before, nothing is recorded: the earlier command is returned, locked until
+// the transaction ends.
 func BeginCommand(ctx context.Context, db DBTX, id string, c clerksync.Command, key CommandKey) (triedAt time.Time, earlier *EarlierCommand, err error) {
 	q := queries()
 	if key.Digest != nil {
@@ -108,8 +109,8 @@ func MadeByAnother(ctx context.Context, db DBTX, id, organizationID string) (boo
 	return made, nil
 }
 
-// SendCommand records that Clerk is about to be given a command: what it looks like from now on may be its doing. Errors wrap
-// [ErrOutlived].
+// SendCommand records that Clerk is about to be given a command: what it looks like from now on may
+// be its doing. Errors wrap [ErrOutlived].
 func SendCommand(ctx context.Context, db DBTX, id string, triedAt time.Time) error {
 	sent, err := queries().SendCommand(ctx, db, dbsqlc.SendCommandParams{ID: id, TriedAt: triedAt})
 	if err == nil && sent == 0 {
@@ -121,7 +122,8 @@ func SendCommand(ctx context.Context, db DBTX, id string, triedAt time.Time) err
 	return nil
 }
 
-// NameCommand records the ids of what Clerk made, unless a later try has begun. [Finish] has locked the command (Writes.Recorded).
+// NameCommand records the ids of what Clerk made, unless a later try has begun. [Finish] has locked
+// the command (Writes.Recorded).
 func NameCommand(ctx context.Context, db DBTX, id string, triedAt time.Time, c clerksync.Command) error {
 	err := queries().NameCommand(ctx, db, dbsqlc.NameCommandParams{
 		ID: id, OrganizationID: c.OrganizationID, Target: c.Target, TriedAt: triedAt,
@@ -132,8 +134,8 @@ func NameCommand(ctx context.Context, db DBTX, id string, triedAt time.Time, c c
 	return nil
 }
 
-// EndCommand records how a try of a command ended, and what was answered if it is done. Once a later try has begun, only that one's
-// end counts.
+// EndCommand records how a try of a command ended, and what was answered if it is done. Once a
+// later try has begun, only that one's end counts.
 func EndCommand(ctx context.Context, db DBTX, id string, triedAt time.Time, state CommandState, answer json.RawMessage) error {
 	p := dbsqlc.EndCommandParams{ID: id, State: string(state), Answer: answer, TriedAt: triedAt}
 	if err := queries().EndCommand(ctx, db, p); err != nil {
@@ -153,8 +155,8 @@ func OwnCommand(ctx context.Context, db DBTX, actor string, key CommandKey) (boo
 	return own, nil
 }
 
-// PruneCommands forgets at most limit commands whose keys don't count any more, and returns how many it forgot. Whoever made a
-// change stands in the audit log.
+// PruneCommands forgets at most limit commands whose keys don't count any more, and returns how
+// many it forgot. Whoever made a change stands in the audit log.
 func PruneCommands(ctx context.Context, db DBTX, limit int) (int, error) {
 	n, err := queries().PruneCommands(ctx, db, pageSize(limit))
 	if err != nil {
@@ -171,9 +173,9 @@ func signable(a clerksync.Action) bool {
 	}, a)
 }
 
-// sign returns the entries to write with the actors of the commands that made the changes. It locks these commands, and the one that
-// is being recorded, so it comes after the locks of [LockMirror] and before those of [Finish]. Without an entry that may be a
-// command's, it asks nothing.
+// sign returns the entries to write with the actors of the commands that made the changes. It locks
+// these commands, and the one that is being recorded, so it comes after the locks of [LockMirror]
+// and before those of [Finish]. Without an entry that may be a command's, it asks nothing.
 func sign(ctx context.Context, db DBTX, w Writes) ([]clerksync.AuditEntry, error) {
 	p := dbsqlc.OpenCommandsParams{Recorded: w.Recorded}
 	for _, e := range w.Entries {

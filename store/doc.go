@@ -1,9 +1,9 @@
-// Package store is everything in Rolecall that knows SQL: the ledger of deliveries, the mirror of Clerk, the audit log, and
-// the commands that were given.
+// Package store is everything in Rolecall that knows SQL: the ledger of deliveries, the mirror of
+// Clerk, the audit log, and the commands that were given.
 //
-// It guarantees nothing by itself about atomicity: every function takes the connection, pool or transaction to work
-// on, and never begins a transaction. The caller owns it. What is newer than what is never decided here but in
-// package sync. The queries stand in queries/, compiled by sqlc.
+// It guarantees nothing by itself about atomicity: every function takes the connection, pool or
+// transaction to work on, and never begins a transaction. The caller owns it. What is newer than
+// what is never decided here but in package sync. The queries stand in queries/, compiled by sqlc.
 package store
 
 import (
@@ -28,7 +28,8 @@ func pageSize(limit int) int32 {
 	return int32(min(limit, 1<<30)) //nolint:gosec // bounded
 }
 
-// oneRow is the error of a query for one row: nil, [ErrNotFound] if there is no row, or err and what was being done.
+// oneRow is the error of a query for one row: nil, [ErrNotFound] if there is no row, or err and
+// what was being done.
 func oneRow(err error, doing string) error {
 	switch {
 	case err == nil:
@@ -40,7 +41,8 @@ func oneRow(err error, doing string) error {
 	}
 }
 
-// atMostOneRow is [oneRow] for a query whose row may be absent: that is no error, and the row is the zero one.
+// atMostOneRow is [oneRow] for a query whose row may be absent: that is no error, and the row is
+// the zero one.
 func atMostOneRow(err error, doing string) error {
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil

@@ -16,7 +16,8 @@ type Identity struct {
 	Change    string     // from which to which, for people
 }
 
-// identityLock is the advisory lock of noting the identity. The number is arbitrary; it must never change.
+// identityLock is the advisory lock of noting the identity. The number is arbitrary; it must never
+// change.
 const identityLock = 0x726f6c6569647479
 
 // KnownIdentity returns which Postgres the mirror was on when that was last noted, or ErrNotFound.
@@ -39,7 +40,8 @@ func LockIdentity(ctx context.Context, db DBTX) error {
 	return nil
 }
 
-// SaveIdentity notes which Postgres the mirror is on. A change is one of now; "" stands for none, and keeps the last one.
+// SaveIdentity notes which Postgres the mirror is on. A change is one of now; "" stands for none,
+// and keeps the last one.
 func SaveIdentity(ctx context.Context, db DBTX, i Identity) error {
 	err := queries().SaveDatabaseIdentity(ctx, db, dbsqlc.SaveDatabaseIdentityParams{
 		SystemIdentifier: i.System, Timeline: int64(i.Timeline),

@@ -18,8 +18,8 @@ type Invitation struct {
 	ExpiresAt *time.Time // nil: never
 }
 
-// Invitations lists at most limit invitations of an organization that have a status at an instant ("pending", "accepted",
-// "revoked" or "expired"), after the given position.
+// Invitations lists at most limit invitations of an organization that have a status at an instant
+// ("pending", "accepted", "revoked" or "expired"), after the given position.
 func Invitations(ctx context.Context, db DBTX, organizationID, status string, now time.Time, after Position, limit int) ([]Invitation, error) {
 	rows, err := queries().Invitations(ctx, db, dbsqlc.InvitationsParams{
 		OrganizationID: organizationID, Status: status, Now: now, AfterCreatedAt: after.At, AfterID: after.ID,

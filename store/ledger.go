@@ -10,7 +10,8 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// LedgerRow is a row of the ledger as operators see it. What workers do with the same table stands in deliveries.go.
+// LedgerRow is a row of the ledger as operators see it. What workers do with the same table stands
+// in deliveries.go.
 type LedgerRow struct {
 	SvixID         string              `json:"svix_id"`
 	EventType      clerksync.EventType `json:"event_type"`
@@ -94,8 +95,8 @@ func inUTC(t *time.Time) *time.Time {
 	return new(t.UTC())
 }
 
-// ReceiveAgain puts a delivery that ended back among those that wait, with what was now read of it. It came when it
-// came. The caller has locked it, and enqueues it.
+// ReceiveAgain puts a delivery that ended back among those that wait, with what was now read of it.
+// It came when it came. The caller has locked it, and enqueues it.
 func ReceiveAgain(ctx context.Context, db DBTX, d clerksync.Delivery) error {
 	err := queries().ReceiveAgain(ctx, db, dbsqlc.ReceiveAgainParams{
 		SvixID: d.ID, EventType: string(d.Type), ObjectID: d.ObjectID, OrganizationID: d.OrganizationID,
@@ -107,8 +108,8 @@ func ReceiveAgain(ctx context.Context, db DBTX, d clerksync.Delivery) error {
 	return nil
 }
 
-// PruneBodies forgets the bodies of at most limit deliveries that ended and were received before an instant, and
-// returns of how many.
+// PruneBodies forgets the bodies of at most limit deliveries that ended and were received before an
+// instant, and returns of how many.
 func PruneBodies(ctx context.Context, db DBTX, receivedBefore time.Time, limit int) (int, error) {
 	pruned, err := queries().PruneBodies(ctx, db, dbsqlc.PruneBodiesParams{
 		ReceivedBefore: receivedBefore, Batch: pageSize(limit),

@@ -20,8 +20,8 @@ type Member struct {
 	JoinedAt     time.Time
 }
 
-// Position is a place in a list that is ordered by an instant, then by id: members by when they joined, invitations by
-// when they were made. The zero Position is before the first.
+// Position is a place in a list that is ordered by an instant, then by id: members by when they
+// joined, invitations by when they were made. The zero Position is before the first.
 type Position struct {
 	At time.Time
 	ID string
@@ -46,7 +46,8 @@ func Members(ctx context.Context, db DBTX, organizationID string, after Position
 	return members, nil
 }
 
-// MembershipOf returns the membership that counts of a pair, also one of a banned user, and whether it has ended, or ErrNotFound.
+// MembershipOf returns the membership that counts of a pair, also one of a banned user, and whether
+// it has ended, or ErrNotFound.
 func MembershipOf(ctx context.Context, db DBTX, p Pair) (m Member, ended bool, err error) {
 	r, err := queries().MembershipOfPair(ctx, db, dbsqlc.MembershipOfPairParams{OrganizationID: p.OrganizationID, UserID: p.UserID})
 	if err := oneRow(err, "read membership"); err != nil {

@@ -14,8 +14,8 @@ func RoleKeys(ctx context.Context, db DBTX) ([]string, error) {
 	return keys, nil
 }
 
-// CustomPermissions returns how many permissions of the customer's own Clerk's roles grant in the mirror: all but Clerk's system
-// permissions, whose keys begin with org:sys_.
+// CustomPermissions returns how many permissions of the customer's own Clerk's roles grant in the
+// mirror: all but Clerk's system permissions, whose keys begin with org:sys_.
 func CustomPermissions(ctx context.Context, db DBTX) (int, error) {
 	n, err := queries().CustomPermissions(ctx, db)
 	if err != nil {

@@ -9,7 +9,8 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// What turns rows of the mirror into objects of package sync, and back. The JSON of a row is what a save query takes.
+// What turns rows of the mirror into objects of package sync, and back. The JSON of a row is what a
+// save query takes.
 
 func tombstone(deletedAt *time.Time, cause string, receivedAt, liftedAt *time.Time) clerksync.Tombstone {
 	return clerksync.Tombstone{

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// Status is what the database knows of how well the mirror follows Clerk. Instants are zero, and sweeps nil, where there
-// is nothing yet.
+// Status is what the database knows of how well the mirror follows Clerk. Instants are zero, and
+// sweeps nil, where there is nothing yet.
 type Status struct {
 	At            time.Time // of this status, by the database's clock
 	LastDelivery  time.Time // when the newest delivery came
@@ -27,7 +27,8 @@ type Status struct {
 	DatabaseChange    string    // from which to which
 }
 
-// ReadStatus reads the status. It asks several questions, none of which needs to see what another one saw.
+// ReadStatus reads the status. It asks several questions, none of which needs to see what another
+// one saw.
 func ReadStatus(ctx context.Context, db DBTX) (s Status, err error) {
 	if s.At, err = Now(ctx, db); err != nil {
 		return s, err
@@ -112,14 +113,15 @@ func LedgerCounts(ctx context.Context, db DBTX) (waiting, quarantined int64, err
 	return r.Waiting, r.Quarantined, nil
 }
 
-// OldestReceived returns when the oldest delivery that still waits to be applied was received; zero if none waits.
+// OldestReceived returns when the oldest delivery that still waits to be applied was received; zero
+// if none waits.
 func OldestReceived(ctx context.Context, db DBTX) (time.Time, error) {
 	at, err := queries().OldestReceivedAt(ctx, db)
 	return at, atMostOneRow(err, "read oldest received delivery")
 }
 
-// WaitsSince returns since when the delivery waits to be applied that waits the longest, be it since it came or since it was
-// replayed; zero if none waits.
+// WaitsSince returns since when the delivery waits to be applied that waits the longest, be it
+// since it came or since it was replayed; zero if none waits.
 func WaitsSince(ctx context.Context, db DBTX) (time.Time, error) {
 	at, err := queries().WaitsSince(ctx, db)
 	return at, atMostOneRow(err, "read longest wait")

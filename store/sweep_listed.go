@@ -9,7 +9,8 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// MarkListed records that a sweep saw objects in a listing, and returns how many of them it hadn't seen before.
+// MarkListed records that a sweep saw objects in a listing, and returns how many of them it hadn't
+// seen before.
 func MarkListed(ctx context.Context, db DBTX, s Sweep, r clerksync.Resource, ids []string) (int, error) {
 	fresh, err := queries().MarkListed(ctx, db, dbsqlc.MarkListedParams{SweepID: s.ID, Resource: string(r), Ids: ids})
 	if err != nil {
@@ -27,7 +28,8 @@ func CountListed(ctx context.Context, db DBTX, s Sweep, r clerksync.Resource) (i
 	return int(n), nil
 }
 
-// PlanForManyRows makes Postgres plan what this transaction asks of a sweep as if there were many rows, until its end.
+// PlanForManyRows makes Postgres plan what this transaction asks of a sweep as if there were many
+// rows, until its end.
 func PlanForManyRows(ctx context.Context, tx DBTX) error {
 	if err := queries().PlanForManyRows(ctx, tx); err != nil {
 		return fmt.Errorf("plan for many rows: %w", err)
@@ -35,8 +37,8 @@ func PlanForManyRows(ctx context.Context, tx DBTX) error {
 	return nil
 }
 
-// Unlisted returns at most limit objects after the given id that live here, haven't changed since the sweep began, and
-// weren't listed, in the order of ids.
+// Unlisted returns at most limit objects after the given id that live here, haven't changed since
+// the sweep began, and weren't listed, in the order of ids.
 func Unlisted(ctx context.Context, db DBTX, s Sweep, r clerksync.Resource, after string, limit int) ([]clerksync.Reference, error) {
 	rows, err := queries().Unlisted(ctx, db, dbsqlc.UnlistedParams{
 		SweepID: s.ID, Resource: string(r), After: after, Began: s.StartedAt, OrganizationID: s.OrganizationID,
@@ -60,8 +62,8 @@ type ListedTombstone struct {
 	Final   bool      // nothing lifts its tombstone
 }
 
-// ListedTombstones returns at most limit objects after the given id that had a tombstone before the sweep began and that
-// Clerk listed all the same, in the order of ids.
+// ListedTombstones returns at most limit objects after the given id that had a tombstone before the
+// sweep began and that Clerk listed all the same, in the order of ids.
 func ListedTombstones(ctx context.Context, db DBTX, s Sweep, r clerksync.Resource, after string, limit int) ([]ListedTombstone, error) {
 	rows, err := queries().ListedTombstones(ctx, db, dbsqlc.ListedTombstonesParams{
 		SweepID: s.ID, Resource: string(r), After: after, Began: s.StartedAt,
@@ -79,7 +81,8 @@ func ListedTombstones(ctx context.Context, db DBTX, s Sweep, r clerksync.Resourc
 	return tombstones, nil
 }
 
-// CountDependents counts what lives here, wasn't seen, and goes when an organization or a user goes. One of the ids is "".
+// CountDependents counts what lives here, wasn't seen, and goes when an organization or a user
+// goes. One of the ids is "".
 func CountDependents(ctx context.Context, db DBTX, s Sweep, organizationID, userID string) (map[clerksync.Resource]int, error) {
 	rows, err := queries().CountDependents(ctx, db, dbsqlc.CountDependentsParams{
 		SweepID: s.ID, Began: s.StartedAt, OrganizationID: organizationID, UserID: userID,
@@ -94,8 +97,8 @@ func CountDependents(ctx context.Context, db DBTX, s Sweep, organizationID, user
 	return counts, nil
 }
 
-// MembershipsAtStake returns how many memberships live here, and how many of them would go if everything that wasn't seen
-// were gone.
+// MembershipsAtStake returns how many memberships live here, and how many of them would go if
+// everything that wasn't seen were gone.
 func MembershipsAtStake(ctx context.Context, db DBTX, s Sweep) (live, atStake int, err error) {
 	r, err := queries().MembershipsAtStake(ctx, db, dbsqlc.MembershipsAtStakeParams{
 		SweepID: s.ID, Began: s.StartedAt, OrganizationID: s.OrganizationID,

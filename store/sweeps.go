@@ -10,7 +10,8 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// SweepState is where a sweep stands. A running one that nobody works on was cut off, and can go on.
+// SweepState is where a sweep stands. A running one that nobody works on was cut off, and can go
+// on.
 type SweepState string
 
 // The states of a sweep. They are stored; never change them.
@@ -42,7 +43,8 @@ type Sweep struct {
 // Name returns what the sweep is called in audit entries, versions, reports and alarms.
 func (s Sweep) Name() string { return clerksync.SweepCause(s.ID) }
 
-// WentThrough reports whether the sweep compared everything, though it may have met answers that it couldn't go by.
+// WentThrough reports whether the sweep compared everything, though it may have met answers that it
+// couldn't go by.
 func (s Sweep) WentThrough() bool {
 	return s.State == SweepClean || s.State == SweepAborted && (s.Reason == ReasonUnreadable || s.Reason == ReasonReadsBehind)
 }
@@ -58,8 +60,8 @@ func sweepOf(r dbsqlc.RolecallSweep) Sweep {
 // sweepLock is the advisory lock of sweeping. The number is arbitrary; it must never change.
 const sweepLock = 0x726f6c6563616c73 // "rolecals", next to the lock of taking over
 
-// TryLockSweeps reports whether this session is the only one that sweeps now. The lock lasts until [UnlockSweeps], or
-// the end of the session.
+// TryLockSweeps reports whether this session is the only one that sweeps now. The lock lasts until
+// [UnlockSweeps], or the end of the session.
 func TryLockSweeps(ctx context.Context, db DBTX) (bool, error) {
 	locked, err := queries().TryLockSweeps(ctx, db, sweepLock)
 	if err != nil {
@@ -76,14 +78,16 @@ func UnlockSweeps(ctx context.Context, db DBTX) error {
 	return nil
 }
 
-// ReasonUnreadable is the reason of a sweep that went through but for some objects that can't be read.
+// ReasonUnreadable is the reason of a sweep that went through but for some objects that can't be
+// read.
 const ReasonUnreadable = "unreadable"
 
-// ReasonReadsBehind is the reason of a sweep that went through, and to which Clerk showed states from before what is applied.
+// ReasonReadsBehind is the reason of a sweep that went through, and to which Clerk showed states
+// from before what is applied.
 const ReasonReadsBehind = "reads_behind"
 
-// StartSweep records that a sweep begins, of which nothing is known yet, and gives up whatever was cut off before and can't go
-// on: a whole one goes on later, unless this one is one that may write.
+// StartSweep records that a sweep begins, of which nothing is known yet, and gives up whatever was
+// cut off before and can't go on: a whole one goes on later, unless this one is one that may write.
 func StartSweep(ctx context.Context, db DBTX, s Sweep, whole bool) (Sweep, error) {
 	r, err := queries().StartSweep(ctx, db, dbsqlc.StartSweepParams{
 		Trigger: s.Trigger, OrganizationID: s.OrganizationID, DryRun: s.DryRun, InstanceID: s.InstanceID,
@@ -107,8 +111,8 @@ func forgetListed(ctx context.Context, db DBTX) error {
 	return nil
 }
 
-// UnfinishedSweep returns the whole sweep that was cut off and can go on, if one was at work and began after the given instants;
-// else [ErrNotFound].
+// UnfinishedSweep returns the whole sweep that was cut off and can go on, if one was at work and
+// began after the given instants; else [ErrNotFound].
 func UnfinishedSweep(ctx context.Context, db DBTX, workedAfter, beganAfter time.Time) (Sweep, error) {
 	return oneSweep(queries().UnfinishedSweep(ctx, db, dbsqlc.UnfinishedSweepParams{WorkedAfter: workedAfter, BeganAfter: beganAfter}))
 }
@@ -138,8 +142,8 @@ func SaveSweep(ctx context.Context, db DBTX, s Sweep) error {
 	return nil
 }
 
-// FinishSweep records how a sweep ended. If it was clean, and of everything that decides access, the mirror is verified as of its
-// beginning.
+// FinishSweep records how a sweep ended. If it was clean, and of everything that decides access,
+// the mirror is verified as of its beginning.
 func FinishSweep(ctx context.Context, db DBTX, s Sweep) error {
 	err := queries().FinishSweep(ctx, db, dbsqlc.FinishSweepParams{
 		ID: s.ID, State: string(s.State), Reason: s.Reason, Progress: s.Progress, Report: s.Report,

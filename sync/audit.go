@@ -5,7 +5,8 @@ import "slices"
 // Action says what an audit entry records. The values are part of the API.
 type Action string
 
-// The actions that changes of the mirror record (see api/openapi.yaml). Products add dotted actions of their own.
+// The actions that changes of the mirror record (see api/openapi.yaml). Products add dotted actions
+// of their own.
 const (
 	ActionWorkspaceCreated   Action = "workspace.created"
 	ActionWorkspaceRenamed   Action = "workspace.renamed"
@@ -25,10 +26,12 @@ const (
 	ActionRoleChanged        Action = "role.changed"
 )
 
-// Details are what an audit entry tells of a state: names of members and their values. Nil means that there was none.
+// Details are what an audit entry tells of a state: names of members and their values. Nil means
+// that there was none.
 type Details map[string]any
 
-// AuditEntry records one effective change of the mirror. A repeated or superseded delivery makes none.
+// AuditEntry records one effective change of the mirror. A repeated or superseded delivery makes
+// none.
 type AuditEntry struct {
 	OrganizationID string // "" for what concerns the instance: users and roles
 	Actor          string // user_… or service:NAME; "" if Clerk doesn't say
@@ -39,8 +42,8 @@ type AuditEntry struct {
 	Cause          string // svix-id of the delivery, or the sweep or look-up, that told
 }
 
-// The functions below compare two states of one object. They say nothing of changes to a dead object: filling in
-// fields of it changes nothing for anybody.
+// The functions below compare two states of one object. They say nothing of changes to a dead
+// object: filling in fields of it changes nothing for anybody.
 
 func auditOrganization(before, after Organization) []AuditEntry {
 	e := AuditEntry{OrganizationID: after.ID, Target: after.ID}

@@ -1,9 +1,11 @@
 package sync
 
-// ActionMemberLeft is a [ActionMemberRemoved] that the member asked for. Clerk doesn't tell the two apart; only a command does.
+// ActionMemberLeft is a [ActionMemberRemoved] that the member asked for. Clerk doesn't tell the two
+// apart; only a command does.
 const ActionMemberLeft Action = "member.left"
 
-// Command is a change that somebody asks Clerk for through Rolecall. Its Action says which, and which fields count.
+// Command is a change that somebody asks Clerk for through Rolecall. Its Action says which, and
+// which fields count.
 type Command struct {
 	Actor          string // user_… who asks
 	Action         Action // of the audit entry that it makes; leaving is [ActionMemberRemoved] of oneself
@@ -15,8 +17,8 @@ type Command struct {
 	Email          string // to invite
 }
 
-// Outcome returns what the audit entry of the change says of the state that it made, as far as the command decides it: by this
-// two changes of one target are told apart.
+// Outcome returns what the audit entry of the change says of the state that it made, as far as the
+// command decides it: by this two changes of one target are told apart.
 func (c Command) Outcome() string {
 	switch c.Action {
 	case ActionWorkspaceCreated, ActionWorkspaceRenamed:

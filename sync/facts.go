@@ -2,8 +2,8 @@ package sync
 
 import "slices"
 
-// Facts is what one delivery says: the states of the objects that it carries. Subject is the id of the one that the
-// event is about; the others are stubs, made of nested copies.
+// Facts is what one delivery says: the states of the objects that it carries. Subject is the id of
+// the one that the event is about; the others are stubs, made of nested copies.
 type Facts struct {
 	Subject       string
 	Users         []User
@@ -15,8 +15,8 @@ type Facts struct {
 	Organizations []Organization
 }
 
-// Alive returns the facts with the word that their subject lives, as of when Clerk was asked: what lifts a tombstone that
-// became known before. It is for point look-ups only.
+// Alive returns the facts with the word that their subject lives, as of when Clerk was asked: what
+// lifts a tombstone that became known before. It is for point look-ups only.
 func (f Facts) Alive(askedAt int64) Facts { return f.mark(Tombstone{LiftedAt: askedAt}) }
 
 // Gone returns the facts that an object is gone, as a point look-up that began at askedAt found.
@@ -50,7 +50,8 @@ func (f Facts) mark(t Tombstone) Facts {
 	return f
 }
 
-// Own returns what the facts say of their subject alone, without the nested copies of other objects.
+// Own returns what the facts say of their subject alone, without the nested copies of other
+// objects.
 func (f Facts) Own() Facts {
 	if len(f.Memberships)+len(f.Invitations)+len(f.Domains) > 0 {
 		f.Users, f.Organizations = nil, nil
@@ -61,8 +62,8 @@ func (f Facts) Own() Facts {
 	return f
 }
 
-// Version returns the newest version that the facts give to their subject: of an object that the API showed, when it was
-// last updated.
+// Version returns the newest version that the facts give to their subject: of an object that the
+// API showed, when it was last updated.
 func (f Facts) Version() Version {
 	if o := f.subject(); o != nil {
 		return Newest(o.Registers())
@@ -104,8 +105,9 @@ func states[T any, P registered[T]](said []T) []state {
 	return states
 }
 
-// AliveAfter returns the facts about a membership with the word that it was alive after others of its pair ended, so that
-// it counts. It was so just after: that it was alive when Clerk was asked the answer doesn't prove.
+// AliveAfter returns the facts about a membership with the word that it was alive after others of
+// its pair ended, so that it counts. It was so just after: that it was alive when Clerk was asked
+// the answer doesn't prove.
 func (f Facts) AliveAfter(ended ...Membership) Facts {
 	memberships := make([]Membership, len(f.Memberships))
 	for i, m := range f.Memberships {

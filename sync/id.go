@@ -16,14 +16,16 @@ const (
 	PermissionPrefix   = "perm_"
 )
 
-// MaxID is the greatest length of an id or a permission, in bytes. Clerk's ids have some 32 characters.
+// MaxID is the greatest length of an id or a permission, in bytes. Clerk's ids have some 32
+// characters.
 const MaxID = 255
 
-// maxIDRest is the greatest length of a Clerk id after its prefix, with room to spare: Clerk's have 27 characters.
+// maxIDRest is the greatest length of a Clerk id after its prefix, with room to spare: Clerk's have
+// 27 characters.
 const maxIDRest = 64
 
-// ValidID reports whether Clerk could have made the id: its prefix and up to 64 letters and digits. Any other id names
-// nothing at Clerk, and could change the address that it becomes a part of.
+// ValidID reports whether Clerk could have made the id: its prefix and up to 64 letters and digits.
+// Any other id names nothing at Clerk, and could change the address that it becomes a part of.
 func ValidID(prefix, id string) bool {
 	rest, found := strings.CutPrefix(id, prefix)
 	if !found || rest == "" || len(rest) > maxIDRest {
@@ -39,8 +41,8 @@ func ValidID(prefix, id string) bool {
 	return true
 }
 
-// Storable reports whether a text can be an id or a permission: 1 to [MaxID] bytes, without what Postgres refuses, which is
-// NUL and any text that isn't UTF-8.
+// Storable reports whether a text can be an id or a permission: 1 to [MaxID] bytes, without what
+// Postgres refuses, which is NUL and any text that isn't UTF-8.
 func Storable(text string) bool {
 	return text != "" && len(text) <= MaxID && utf8.ValidString(text) && !strings.ContainsRune(text, 0)
 }

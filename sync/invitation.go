@@ -1,6 +1,7 @@
 package sync
 
-// Statuses of an invitation. Clerk sends no event when one expires: a pending one whose expires_at has passed is expired.
+// Statuses of an invitation. Clerk sends no event when one expires: a pending one whose expires_at
+// has passed is expired.
 const (
 	InvitationPending     = "pending"
 	InvitationWasAccepted = "accepted"
@@ -8,8 +9,8 @@ const (
 	InvitationExpired     = "expired"
 )
 
-// Invitation is what the mirror knows of an invitation to join an organization. Its url, which lets whoever holds it
-// join, is never read.
+// Invitation is what the mirror knows of an invitation to join an organization. Its url, which lets
+// whoever holds it join, is never read.
 type Invitation struct {
 	Reference
 	Tombstone // Clerk has no event for it: only a sweep sets it
@@ -73,8 +74,9 @@ func invitationEvent(dec *decoder, data object) Facts {
 	return facts
 }
 
-// publicOrganizationData reads the stub of the organization that an invitation or domain belongs to. The nested copy
-// may sit in data or in data.data, and may be missing: then organization_id alone names the organization.
+// publicOrganizationData reads the stub of the organization that an invitation or domain belongs
+// to. The nested copy may sit in data or in data.data, and may be missing: then organization_id
+// alone names the organization.
 func (dec *decoder) publicOrganizationData(data object) Organization {
 	nested, inner := data.child("public_organization_data"), data.child("data")
 	if nested.value == nil && inner.value != nil {

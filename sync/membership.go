@@ -5,8 +5,8 @@ import (
 	"fmt"
 )
 
-// Membership is what the mirror knows of one Clerk membership. A member who leaves and returns has a new id,
-// so memberships are deleted by id and never by (organization, user).
+// Membership is what the mirror knows of one Clerk membership. A member who leaves and returns has
+// a new id, so memberships are deleted by id and never by (organization, user).
 type Membership struct {
 	Reference
 	Tombstone

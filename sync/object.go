@@ -20,8 +20,8 @@ type Reference struct {
 // ObjectID implements [Object].
 func (r Reference) ObjectID() string { return r.ID }
 
-// merge returns the identity of one object of which two states are known. The parents of an object never change;
-// the state that names them does.
+// merge returns the identity of one object of which two states are known. The parents of an object
+// never change; the state that names them does.
 func (r Reference) merge(in Reference) Reference {
 	return Reference{
 		ID:             in.ID,

@@ -2,7 +2,8 @@ package sync
 
 import "encoding/json"
 
-// Organization is what the mirror knows of a Clerk organization, which callers of the API name a workspace.
+// Organization is what the mirror knows of a Clerk organization, which callers of the API name a
+// workspace.
 type Organization struct {
 	Reference
 	Tombstone
@@ -45,7 +46,8 @@ func (o Organization) Merge(in Organization) Organization {
 	}
 }
 
-// movesRoles reports whether the change to another state may give members other roles: another role set replaces them.
+// movesRoles reports whether the change to another state may give members other roles: another role
+// set replaces them.
 func (o Organization) movesRoles(after Organization) bool {
 	return o.RoleSetKey.Written() && deref(o.RoleSetKey.Value) != deref(after.RoleSetKey.Value)
 }

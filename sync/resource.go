@@ -2,7 +2,8 @@ package sync
 
 import "encoding/json"
 
-// Resource names a kind of object that Clerk lists. The values are stored and shown; never change them.
+// Resource names a kind of object that Clerk lists. The values are stored and shown; never change
+// them.
 type Resource string
 
 // The resources that the mirror copies.
@@ -16,7 +17,8 @@ const (
 	ResourceDomain       Resource = "domain"
 )
 
-// Resources lists all resources in the order in which a sweep lists them: what memberships refer to comes before them.
+// Resources lists all resources in the order in which a sweep lists them: what memberships refer to
+// comes before them.
 func Resources() []Resource {
 	return []Resource{
 		ResourcePermission, ResourceRole, ResourceOrganization, ResourceUser, ResourceMembership, ResourceInvitation, ResourceDomain,

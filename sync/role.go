@@ -7,9 +7,10 @@ import (
 
 // Role is what the mirror knows of a role of the Clerk instance. Roles belong to no organization.
 //
-// A role's key can change, and then Clerk tells of the role alone, not of each member who has it. So a role remembers
-// every key that it ever had, and when: a membership that names a former key has the role under its present one, unless
-// another role had taken that key by the time at which the membership was written.
+// A role's key can change, and then Clerk tells of the role alone, not of each member who has it.
+// So a role remembers every key that it ever had, and when: a membership that names a former key
+// has the role under its present one, unless another role had taken that key by the time at which
+// the membership was written.
 type Role struct {
 	Reference
 	Tombstone
@@ -44,7 +45,8 @@ func (r Role) withoutHistory() Role {
 	return r
 }
 
-// movesRoles reports whether the change to another state may give members another role or other permissions.
+// movesRoles reports whether the change to another state may give members another role or other
+// permissions.
 func (r Role) movesRoles(after Role) bool {
 	return r.Known() && (after.Dead() || r.Key.Value != after.Key.Value ||
 		!slices.Equal(r.PermissionIDs.Value, after.PermissionIDs.Value))

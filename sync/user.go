@@ -70,9 +70,10 @@ func (dec *decoder) publicUserData(o object) User {
 	}
 }
 
-// identifier returns what a user is known by: the primary e-mail address, else the primary phone number, else the
-// username, as Clerk's public_user_data does; nil if there is none. Primary is the element whose id the user names,
-// which needn't be the first. Where all of them are absent nothing is written.
+// identifier returns what a user is known by: the primary e-mail address, else the primary phone
+// number, else the username, as Clerk's public_user_data does; nil if there is none. Primary is the
+// element whose id the user names, which needn't be the first. Where all of them are absent nothing
+// is written.
 func (dec *decoder) identifier(user object) Field[*string] {
 	told := false
 	for _, source := range []struct{ list, primary, value string }{

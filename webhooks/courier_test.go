@@ -15,8 +15,8 @@ import (
 	"github.com/callmine/rolecall/webhooks"
 )
 
-// TestRotationOfSecrets goes over real HTTP, once in each of the two ways in which secrets are rotated: both signatures
-// in one request, and two endpoints with one URL.
+// TestRotationOfSecrets goes over real HTTP, once in each of the two ways in which secrets are
+// rotated: both signatures in one request, and two endpoints with one URL.
 func TestRotationOfSecrets(t *testing.T) {
 	t.Parallel()
 	old, young := newSecret(1), newSecret(2)

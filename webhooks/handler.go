@@ -62,8 +62,8 @@ type Config struct {
 	Verifier *Verifier
 	// Inbox takes what was verified.
 	Inbox Inbox
-	// Logger gets a line for each refused request, without anything from its body. Anybody may cause as many as they like:
-	// it has to limit the lines of each outcome.
+	// Logger gets a line for each refused request, without anything from its body. Anybody may
+	// cause as many as they like: it has to limit the lines of each outcome.
 	Logger *slog.Logger
 	// Observe is told the outcome of each request and how long it took. Optional.
 	Observe func(Outcome, time.Duration)

@@ -18,12 +18,13 @@ import (
 
 const (
 	secretPrefix = "whsec_"
-	// minSecretBytes is the least that Svix makes. An empty secret would accept whatever anybody signs with nothing.
+	// minSecretBytes is the least that Svix makes. An empty secret would accept whatever anybody
+	// signs with nothing.
 	minSecretBytes = 24
 )
 
-// Verifier checks signatures against one or more signing secrets, of which any may match: while a secret is rotated
-// two are valid at once.
+// Verifier checks signatures against one or more signing secrets, of which any may match: while a
+// secret is rotated two are valid at once.
 type Verifier struct{ secrets []secret }
 
 type secret struct {
@@ -31,8 +32,9 @@ type secret struct {
 	webhook *svix.Webhook
 }
 
-// NewVerifier returns a verifier for signing secrets as Clerk's dashboard shows them: "whsec_" and base64. It refuses
-// secrets that are missing, without the prefix, or shorter than 24 bytes. Errors name a secret by its position only.
+// NewVerifier returns a verifier for signing secrets as Clerk's dashboard shows them: "whsec_" and
+// base64. It refuses secrets that are missing, without the prefix, or shorter than 24 bytes. Errors
+// name a secret by its position only.
 func NewVerifier(secrets []string) (*Verifier, error) {
 	if len(secrets) == 0 {
 		return nil, errors.New("webhook signing secret is missing")
@@ -104,7 +106,8 @@ func headersOf(header http.Header) headerNames {
 
 func (n headerNames) all() []string { return []string{n.id, n.timestamp, n.signature} }
 
-// Verify checks that a secret signed the raw bytes of a request's body. Its error is [ErrSignature].
+// Verify checks that a secret signed the raw bytes of a request's body. Its error is
+// [ErrSignature].
 func (v *Verifier) Verify(signature Signature, body []byte) error {
 	for _, secret := range v.secrets {
 		if secret.mayHaveSigned(signature, body) && secret.webhook.Verify(body, signature.header) == nil {
@@ -114,8 +117,9 @@ func (v *Verifier) Verify(signature Signature, body []byte) error {
 	return ErrSignature
 }
 
-// mayHaveSigned reports whether the header has the body's signature. The library decides; but it copies the body twice for
-// each secret, and so it is only asked about bodies that somebody with a secret has signed.
+// mayHaveSigned reports whether the header has the body's signature. The library decides; but it
+// copies the body twice for each secret, and so it is only asked about bodies that somebody with a
+// secret has signed.
 func (s secret) mayHaveSigned(signature Signature, body []byte) bool {
 	mac := hmac.New(sha256.New, s.key)
 	mac.Write([]byte(signature.ID + "." + strconv.FormatInt(signature.SignedAt.Unix(), 10) + "."))
@@ -134,8 +138,9 @@ func (s secret) mayHaveSigned(signature Signature, body []byte) bool {
 // tolerance is how far a timestamp may be off, as in the svix library.
 const tolerance = 5 * time.Minute
 
-// ReadSignature reads the headers of a request, and checks what can be judged without the body: whether there is one of each,
-// of the right form, and with a timestamp of now. Its errors wrap [ErrHeaders] or [ErrSignature].
+// ReadSignature reads the headers of a request, and checks what can be judged without the body:
+// whether there is one of each, of the right form, and with a timestamp of now. Its errors wrap
+// [ErrHeaders] or [ErrSignature].
 func ReadSignature(header http.Header, now time.Time) (Signature, error) {
 	s := Signature{header: make(http.Header, 3)}
 	names, svixNames := headersOf(header), svixHeaders().all()

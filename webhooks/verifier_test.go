@@ -63,7 +63,8 @@ func signed(tb testing.TB, secret, body string) http.Header {
 	return header(messageID, now, sign(tb, secret, messageID, now, body))
 }
 
-// TestPublishedVector moves the clock of a synctest bubble to the instant at which Svix signed its example.
+// TestPublishedVector moves the clock of a synctest bubble to the instant at which Svix signed its
+// example.
 func TestPublishedVector(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -78,8 +79,8 @@ func TestPublishedVector(t *testing.T) {
 	})
 }
 
-// TestPublishedVectorWithAShortSecret shows that the library agrees with Svix' other example, whose secret has 18
-// bytes: fewer than Svix makes, so that we refuse it.
+// TestPublishedVectorWithAShortSecret shows that the library agrees with Svix' other example, whose
+// secret has 18 bytes: fewer than Svix makes, so that we refuse it.
 func TestPublishedVectorWithAShortSecret(t *testing.T) {
 	t.Parallel()
 	const secret = "whsec_plJ3nmyCDGBKInavdOK15jsl"

@@ -16,8 +16,8 @@ type Identification struct {
 	CreatedAt time.Time
 }
 
-// Identifier returns what Clerk shows of a user in a membership: the primary address, else the primary number,
-// else the username, else nil.
+// Identifier returns what Clerk shows of a user in a membership: the primary address, else the
+// primary number, else the username, else nil.
 func (u User) Identifier() *string {
 	return cmp.Or(valueOf(u.Emails, u.PrimaryEmailID), valueOf(u.Phones, u.PrimaryPhoneID), u.Username)
 }

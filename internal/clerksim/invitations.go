@@ -8,13 +8,15 @@ import (
 	"time"
 )
 
-// invitationLife is how long an invitation is valid unless told otherwise (Backend API document, expires_in_days).
+// invitationLife is how long an invitation is valid unless told otherwise (Backend API document,
+// expires_in_days).
 const invitationLife = 30 * 24 * time.Hour
 
 // InvitationStatus is what became of an invitation.
 type InvitationStatus string
 
-// The statuses of an invitation. Clerk sends an event for each but the last, which only the clock brings about.
+// The statuses of an invitation. Clerk sends an event for each but the last, which only the clock
+// brings about.
 const (
 	InvitationPending  InvitationStatus = "pending"
 	InvitationAccepted InvitationStatus = "accepted"
@@ -28,7 +30,8 @@ type Invitation struct {
 	ID string
 	// OrganizationID says where to.
 	OrganizationID string
-	// InviterID is the user who invited, or empty if the Backend API did without naming one. The user may be gone since.
+	// InviterID is the user who invited, or empty if the Backend API did without naming one. The
+	// user may be gone since.
 	InviterID string
 	// UserID is the user who accepted, or empty.
 	UserID string
@@ -38,8 +41,8 @@ type Invitation struct {
 	Role string
 	// Status is that of the moment of the copy: a pending invitation expires at ExpiresAt.
 	Status InvitationStatus
-	// URL is the link that accepts it: a secret. It is empty where Clerk says null, which is only for some of those
-	// without an inviter, and in a legacy instance.
+	// URL is the link that accepts it: a secret. It is empty where Clerk says null, which is only
+	// for some of those without an inviter, and in a legacy instance.
 	URL string
 	// PublicMetadata is a JSON object, which the membership inherits.
 	PublicMetadata json.RawMessage
@@ -53,7 +56,8 @@ type Invitation struct {
 type NewInvitation struct {
 	// OrganizationID says where to.
 	OrganizationID string
-	// InviterID is a member who may manage the organization, or empty: then the Backend API invites.
+	// InviterID is a member who may manage the organization, or empty: then the Backend API
+	// invites.
 	InviterID string
 	// Email is the address to invite.
 	Email string
@@ -98,19 +102,20 @@ func (p NewInvitation) validate() error {
 	return nil
 }
 
-// Invite is [World.CreateInvitation] for an invitation that lives for the default time. An empty inviterID stands for
-// the Backend API, an empty roleKey for [RoleMember].
+// Invite is [World.CreateInvitation] for an invitation that lives for the default time. An empty
+// inviterID stands for the Backend API, an empty roleKey for [RoleMember].
 func (w *World) Invite(organizationID, inviterID, email, roleKey string) (Invitation, error) {
 	return w.CreateInvitation(NewInvitation{
 		OrganizationID: organizationID, InviterID: inviterID, Email: email, Role: roleKey,
 	})
 }
 
-// CreateInvitation invites an address to an organization and emits organizationInvitation.created. It refuses unknown
-// ids and roles (ErrNotFound), an inviter who may not manage the organization (ErrNotAdmin), something that is no
-// address or no JSON object (ErrInvalid), the address of a member (ErrAlreadyMember), one with a pending invitation
-// (ErrInvitationNotUnique) and, in an organization that limits them, more members and pending invitations than
-// it allows (ErrQuota). Addresses are compared without regard to case.
+// CreateInvitation invites an address to an organization and emits organizationInvitation.created.
+// It refuses unknown ids and roles (ErrNotFound), an inviter who may not manage the organization
+// (ErrNotAdmin), something that is no address or no JSON object (ErrInvalid), the address of a
+// member (ErrAlreadyMember), one with a pending invitation (ErrInvitationNotUnique) and, in an
+// organization that limits them, more members and pending invitations than it allows (ErrQuota).
+// Addresses are compared without regard to case.
 func (w *World) CreateInvitation(params NewInvitation) (Invitation, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -122,11 +127,11 @@ func (w *World) CreateInvitation(params NewInvitation) (Invitation, error) {
 }
 
 // Accept makes a user a member by an invitation. It emits organizationInvitation.accepted and then
-// organizationMembership.created: one change of one millisecond, whose envelopes are stamped each on its own, so that
-// either may be the older one. Clerk documents no order; here the invitation is used up before it has an effect.
-// Whoever has the link may accept: the user needs not have the address. It refuses unknown ids (ErrNotFound), an
-// invitation that isn't pending, or no longer (ErrInvitationNotPending), a member (ErrAlreadyMember) and
-// a full organization (ErrQuota).
+// organizationMembership.created: one change of one millisecond, whose envelopes are stamped each
+// on its own, so that either may be the older one. Clerk documents no order; here the invitation is
+// used up before it has an effect. Whoever has the link may accept: the user needs not have the
+// address. It refuses unknown ids (ErrNotFound), an invitation that isn't pending, or no longer
+// (ErrInvitationNotPending), a member (ErrAlreadyMember) and a full organization (ErrQuota).
 func (w *World) Accept(invitationID, userID string) (Membership, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -149,8 +154,8 @@ func (w *World) Accept(invitationID, userID string) (Membership, error) {
 	return m.snapshot(), nil
 }
 
-// Revoke takes an invitation back and emits organizationInvitation.revoked. It refuses an unknown id (ErrNotFound) and
-// an invitation that isn't pending, or no longer (ErrInvitationNotPending).
+// Revoke takes an invitation back and emits organizationInvitation.revoked. It refuses an unknown
+// id (ErrNotFound) and an invitation that isn't pending, or no longer (ErrInvitationNotPending).
 func (w *World) Revoke(invitationID string) (Invitation, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -161,8 +166,8 @@ func (w *World) Revoke(invitationID string) (Invitation, error) {
 	return i.snapshot(i.UpdatedAt), nil
 }
 
-// Invitation returns an invitation with its status of this moment; ok is false for an unknown id and if the
-// organization is gone.
+// Invitation returns an invitation with its status of this moment; ok is false for an unknown id
+// and if the organization is gone.
 func (w *World) Invitation(invitationID string) (found Invitation, ok bool) {
 	w.mu.RLock()
 	defer w.mu.RUnlock()
@@ -281,8 +286,8 @@ func (w *World) expiry(lifetime time.Duration, now time.Time) time.Time {
 	}
 }
 
-// invitationURL makes a link with a ticket in it, also where nobody gets to see it, so that an accident doesn't change
-// the ids that come later.
+// invitationURL makes a link with a ticket in it, also where nobody gets to see it, so that an
+// accident doesn't change the ids that come later.
 func (w *World) invitationURL(i *invitation) string {
 	url := ticketHost + newID(w.rng, "") + newID(w.rng, "")
 	if w.cfg.Legacy || i.InviterID == "" && accident(i.id+" url", 2) == 0 {

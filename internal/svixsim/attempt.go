@@ -76,8 +76,8 @@ type Result struct {
 	Attempts []Attempt
 }
 
-// Send sends a message now, once, to each endpoint in turn, and retries nothing: the caller is the schedule. That
-// an endpoint failed is in the result; the error says only that ctx ended.
+// Send sends a message now, once, to each endpoint in turn, and retries nothing: the caller is the
+// schedule. That an endpoint failed is in the result; the error says only that ctx ended.
 func (c *Courier) Send(ctx context.Context, message clerksim.Message) (Result, error) {
 	result := Result{MessageID: message.ID}
 	for i, r := range c.receivers {
@@ -97,7 +97,8 @@ func (c *Courier) Send(ctx context.Context, message clerksim.Message) (Result, e
 	return result, nil
 }
 
-// attempt makes one request and tells everybody who has to know. What it returns is meaningless if ctx ended.
+// attempt makes one request and tells everybody who has to know. What it returns is meaningless if
+// ctx ended.
 func (c *Courier) attempt(ctx context.Context, endpoint int, message clerksim.Message, number int) Attempt {
 	r := c.receivers[endpoint]
 	attempt := Attempt{MessageID: message.ID, Endpoint: endpoint, Number: number, At: c.cfg.Now()}

@@ -89,7 +89,8 @@ func newSecrets(n int) []string {
 	return secrets
 }
 
-// newCourier makes a courier to handler, without a network. With no endpoints it gets one with one secret.
+// newCourier makes a courier to handler, without a network. With no endpoints it gets one with one
+// secret.
 func newCourier(t *testing.T, handler http.Handler, cfg svixsim.CourierConfig) *svixsim.Courier {
 	t.Helper()
 	if cfg.Endpoints == nil {

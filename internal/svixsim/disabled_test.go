@@ -13,8 +13,9 @@ import (
 	"github.com/callmine/rolecall/internal/svixsim"
 )
 
-// TestADisabledEndpointIsEnabledAndRecovers is the whole story: a receiver fails for five days, is disabled without a
-// word, misses what happens, and gets it after somebody enabled it and replayed what was missed.
+// TestADisabledEndpointIsEnabledAndRecovers is the whole story: a receiver fails for five days, is
+// disabled without a word, misses what happens, and gets it after somebody enabled it and replayed
+// what was missed.
 func TestADisabledEndpointIsEnabledAndRecovers(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -15,12 +15,13 @@ import (
 // disableAfter is how long every attempt at an endpoint has to fail until Svix disables it.
 const disableAfter = 5 * 24 * time.Hour
 
-// Endpoint is where a courier sends messages. During Clerk's way of rotating a secret there are two with one URL.
+// Endpoint is where a courier sends messages. During Clerk's way of rotating a secret there are two
+// with one URL.
 type Endpoint struct {
 	// URL is where the messages are posted.
 	URL string
-	// Secrets are one signing secret, or two during Svix's way of rotating: then each attempt carries both
-	// signatures. They have the form of [NewSecret].
+	// Secrets are one signing secret, or two during Svix's way of rotating: then each attempt
+	// carries both signatures. They have the form of [NewSecret].
 	Secrets []string
 }
 
@@ -89,7 +90,8 @@ func (r *receiver) whenDisabled() <-chan struct{} {
 	return r.turnedOff
 }
 
-// note remembers how an attempt ended, and disables an endpoint that failed for too long or asked for it.
+// note remembers how an attempt ended, and disables an endpoint that failed for too long or asked
+// for it.
 func (r *receiver) note(message clerksim.Message, attempt Attempt, patience time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

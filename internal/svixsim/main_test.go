@@ -37,7 +37,8 @@ func createOrganization(t *testing.T, w *clerksim.World, creatorID string) clerk
 	return o
 }
 
-// inProcess sends requests into a handler instead of over a network, so that a test may run in a synctest bubble.
+// inProcess sends requests into a handler instead of over a network, so that a test may run in a
+// synctest bubble.
 type inProcess struct{ handler http.Handler }
 
 func (p inProcess) RoundTrip(req *http.Request) (*http.Response, error) {

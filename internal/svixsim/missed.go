@@ -16,8 +16,8 @@ type missed struct {
 
 func newMissed() missed { return missed{acknowledged: make(map[string]bool)} }
 
-// note remembers how an attempt ended, or that there was none. What was acknowledged once stays so, whatever becomes of
-// repeats.
+// note remembers how an attempt ended, or that there was none. What was acknowledged once stays so,
+// whatever becomes of repeats.
 func (m *missed) note(message clerksim.Message, acknowledged bool) {
 	before, known := m.acknowledged[message.ID]
 	if !known && !acknowledged {
@@ -31,9 +31,9 @@ func (m *missed) messages() []clerksim.Message {
 	return slices.Clone(m.order)
 }
 
-// Missed returns the messages that an endpoint, by its index, was sent and didn't acknowledge so far, and those that it
-// wasn't sent because it was disabled, in the order in which it missed them. Some may still be due for a retry. Messages
-// that a plan drops are in nobody's books.
+// Missed returns the messages that an endpoint, by its index, was sent and didn't acknowledge so
+// far, and those that it wasn't sent because it was disabled, in the order in which it missed them.
+// Some may still be due for a retry. Messages that a plan drops are in nobody's books.
 func (c *Courier) Missed(endpoint int) []clerksim.Message {
 	r := c.receivers[endpoint]
 	r.mu.Lock()
@@ -41,9 +41,10 @@ func (c *Courier) Missed(endpoint int) []clerksim.Message {
 	return r.missed.messages()
 }
 
-// Recover sends everything again that an endpoint, by its index, missed: once, with the old id and body, stamped and
-// signed anew, as somebody does in the dashboard after enabling the endpoint. What fails stays missed. It returns one
-// result for each message, in the order of [Courier.Missed]; an error means that ctx ended.
+// Recover sends everything again that an endpoint, by its index, missed: once, with the old id and
+// body, stamped and signed anew, as somebody does in the dashboard after enabling the endpoint.
+// What fails stays missed. It returns one result for each message, in the order of
+// [Courier.Missed]; an error means that ctx ended.
 func (c *Courier) Recover(ctx context.Context, endpoint int) ([]Result, error) {
 	var results []Result
 	for _, message := range c.Missed(endpoint) {

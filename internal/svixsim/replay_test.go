@@ -12,8 +12,9 @@ import (
 	"github.com/callmine/rolecall/internal/svixsim"
 )
 
-// TestReplaysDuringARotation has everything in one run: a receiver that fails at first, two endpoints with one URL and
-// a secret each, replays six hours after, and a clock a thousand times as fast.
+// TestReplaysDuringARotation has everything in one run: a receiver that fails at first, two
+// endpoints with one URL and a secret each, replays six hours after, and a clock a thousand times
+// as fast.
 func TestReplaysDuringARotation(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
