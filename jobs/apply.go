@@ -14,9 +14,9 @@ import (
 
 // applied is what came of a set of deliveries within a transaction.
 type applied struct {
-	store.Outcome // with which the caller finishes the transaction
+	store.Writes // with which the caller finishes the transaction
 
-	facts      []clerksync.Facts // of Outcome.Deliveries
+	facts      []clerksync.Facts // of Writes.Deliveries
 	aside      []part            // deliveries that were left out: what they are about may be held up
 	asideSure  []part            // and those that are sure to be
 	locked     time.Time         // when all that is to change was locked
@@ -64,7 +64,7 @@ func apply(ctx context.Context, tx pgx.Tx, svixIDs []string, heldUp func(part) c
 	if err := store.SaveMirror(ctx, tx, locked, changes.Mirror); err != nil {
 		return done, err
 	}
-	done.Outcome = store.Outcome{Deliveries: deliveries, Entries: changes.Entries, Changed: changes.Mirror}
+	done.Writes = store.Writes{Deliveries: deliveries, Entries: changes.Entries, Changed: changes.Mirror}
 	done.facts, done.rolesMoved = facts, changes.RolesMoved
 	return done, nil
 }

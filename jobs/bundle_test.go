@@ -249,13 +249,13 @@ func (b *bundle) mirror(t require.TestingT) clerksync.Mirror {
 		return found
 	}
 	for _, id := range ids("organizations") {
-		facts.Organizations = append(facts.Organizations, clerksync.Organization{ID: id})
+		facts.Organizations = append(facts.Organizations, clerksync.Organization{Reference: clerksync.Reference{ID: id}})
 	}
 	for _, id := range ids("users") {
-		facts.Users = append(facts.Users, clerksync.User{ID: id})
+		facts.Users = append(facts.Users, clerksync.User{Reference: clerksync.Reference{ID: id}})
 	}
 	for _, id := range ids("memberships") {
-		facts.Memberships = append(facts.Memberships, clerksync.Membership{ID: id})
+		facts.Memberships = append(facts.Memberships, clerksync.Membership{Reference: clerksync.Reference{ID: id}})
 	}
 	locked, err := store.LockMirror(ctx, b.pool, []clerksync.Facts{facts})
 	require.NoError(t, err)
@@ -270,7 +270,7 @@ func play(t require.TestingT, deliveries ...clerksync.Delivery) clerksync.Mirror
 		facts, known, err := clerksync.Decode(d)
 		require.NoError(t, err)
 		require.True(t, known)
-		mirror.Apply(facts, clerksync.NewMirror())
+		mirror.ApplyAll([]clerksync.Delivery{d}, []clerksync.Facts{facts})
 	}
 	maps.DeleteFunc(mirror.Organizations, func(_ string, o clerksync.Organization) bool { return !o.Known() })
 	maps.DeleteFunc(mirror.Users, func(_ string, u clerksync.User) bool { return !u.Known() })

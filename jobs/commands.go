@@ -207,7 +207,7 @@ func (r *commandRun) recordIn(ctx context.Context, tx pgx.Tx, facts []clerksync.
 			return nil, err
 		}
 	}
-	outcome := store.Outcome{Entries: changes.Entries, Changed: changes.Mirror, Recorded: r.id}
+	outcome := store.Writes{Entries: changes.Entries, Changed: changes.Mirror, Recorded: r.id}
 	if err := store.Finish(ctx, tx, outcome, r.askedAt); err != nil {
 		return nil, err
 	}

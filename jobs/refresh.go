@@ -159,5 +159,5 @@ func observeIn(ctx context.Context, tx pgx.Tx, facts []clerksync.Facts, askedAt 
 	if err := store.SaveMirror(ctx, tx, locked, changes.Mirror); err != nil {
 		return err
 	}
-	return store.Finish(ctx, tx, store.Outcome{Entries: changes.Entries, Changed: changes.Mirror}, askedAt)
+	return store.Finish(ctx, tx, store.Writes{Entries: changes.Entries, Changed: changes.Mirror}, askedAt)
 }

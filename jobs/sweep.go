@@ -272,7 +272,7 @@ func (r *sweepRun) start(ctx context.Context, instanceID string, whole bool) err
 		if r.sweep, err = store.StartSweep(ctx, tx, r.sweep, whole); err != nil {
 			return err
 		}
-		r.report.SweepID = sweepName(r.sweep.ID)
+		r.report.SweepID = r.sweep.Name()
 		r.report.InstanceID, r.report.OrganizationID, r.report.DryRun = instanceID, r.opts.OrganizationID, r.opts.DryRun
 		return nil
 	})
@@ -285,12 +285,9 @@ func (r *sweepRun) resume(s store.Sweep) error {
 	}
 	r.calls.Add(int64(r.report.Calls))
 	r.nested = r.unlisted(clerksync.ResourcePermission)
-	r.report.SweepID = sweepName(s.ID)
+	r.report.SweepID = s.Name()
 	return nil
 }
-
-// sweepName is what a sweep is called in audit entries, versions and reports.
-func sweepName(id int64) string { return clerksync.SweepCause(id) }
 
 // pack writes where the sweep stands into its row.
 func (r *sweepRun) pack(p progress, report SweepReport) (err error) {

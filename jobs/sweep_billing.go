@@ -43,6 +43,6 @@ func (r *sweepRun) askForBilling(ctx context.Context) {
 	r.report.Billing = &BillingReport{On: billing.On, Plans: billing.Plans, CustomPermissions: custom}
 	if r.report.Billing.Unmirrored() {
 		r.cfg.Logger.WarnContext(ctx, "Clerk Billing is on, and the mirror knows no plans: it may allow what a plan refuses at Clerk",
-			"sweep_id", sweepName(r.sweep.ID), "plans", billing.Plans, "custom_permissions", custom)
+			"sweep_id", r.sweep.Name(), "plans", billing.Plans, "custom_permissions", custom)
 	}
 }

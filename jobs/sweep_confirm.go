@@ -95,7 +95,7 @@ func (r *sweepRun) confirmUnseen(ctx context.Context, resource clerksync.Resourc
 	for {
 		var refs []clerksync.Reference
 		err := r.compareAll(ctx, func(tx pgx.Tx) (err error) {
-			refs, err = store.Unseen(ctx, tx, r.sweep, resource, r.progress.After, confirmBatch)
+			refs, err = store.Unlisted(ctx, tx, r.sweep, resource, r.progress.After, confirmBatch)
 			return err
 		})
 		if err != nil {
@@ -187,9 +187,9 @@ func (r *sweepRun) goingWith(ctx context.Context, resource clerksync.Resource, r
 	switch {
 	case r.sweep.DryRun: // nothing gets a tombstone, so that each of them is looked up itself
 	case resource == clerksync.ResourceOrganization:
-		gone, err = store.HangingOn(ctx, r.conn, r.sweep, ref.ID, "")
+		gone, err = store.CountDependents(ctx, r.conn, r.sweep, ref.ID, "")
 	case resource == clerksync.ResourceUser:
-		gone, err = store.HangingOn(ctx, r.conn, r.sweep, "", ref.ID)
+		gone, err = store.CountDependents(ctx, r.conn, r.sweep, "", ref.ID)
 	}
 	if err != nil {
 		return nil, err
@@ -201,9 +201,9 @@ func (r *sweepRun) goingWith(ctx context.Context, resource clerksync.Resource, r
 
 func (r *sweepRun) confirmBuried(ctx context.Context, resource clerksync.Resource) error {
 	for {
-		var graves []store.Grave
+		var graves []store.ListedTombstone
 		err := r.compareAll(ctx, func(tx pgx.Tx) (err error) {
-			graves, err = store.Buried(ctx, tx, r.sweep, resource, r.progress.After, confirmBatch)
+			graves, err = store.ListedTombstones(ctx, tx, r.sweep, resource, r.progress.After, confirmBatch)
 			return err
 		})
 		if err != nil {
@@ -223,7 +223,7 @@ func (r *sweepRun) confirmBuried(ctx context.Context, resource clerksync.Resourc
 
 // exhume asks Clerk for one object that has a tombstone and was listed. If it lives after all, the tombstone is lifted. If
 // that is final, or lately set while Clerk's reads are behind, the answer is of before the deletion.
-func (r *sweepRun) exhume(ctx context.Context, resource clerksync.Resource, grave store.Grave) error {
+func (r *sweepRun) exhume(ctx context.Context, resource clerksync.Resource, grave store.ListedTombstone) error {
 	if err := r.waitUntil(ctx, grave.KnownAt.Add(r.cfg.Settle)); err != nil {
 		return err
 	}

@@ -141,7 +141,7 @@ func (r *sweepRun) finishListing(ctx context.Context, a answer, next progress, t
 	if err := r.merge(ctx, a, next, total); err != nil {
 		return err
 	}
-	seen, err := store.CountSeen(ctx, r.conn, r.sweep, a.resource)
+	seen, err := store.CountListed(ctx, r.conn, r.sweep, a.resource)
 	if err != nil {
 		return err
 	}

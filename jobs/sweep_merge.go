@@ -48,7 +48,7 @@ func (r *sweepRun) read(ctx context.Context, resource clerksync.Resource, askedA
 	a := answer{resource: resource, askedAt: askedAt, ids: make([]string, len(objects)), facts: make([]clerksync.Facts, 0, len(objects))}
 	for i, raw := range objects {
 		f, err := clerksync.DecodeObservation(clerksync.Observation{
-			Resource: resource, Object: raw, AskedAt: askedAt.UnixMilli(), Cause: sweepName(r.sweep.ID),
+			Resource: resource, Object: raw, AskedAt: askedAt.UnixMilli(), Cause: r.sweep.Name(),
 		})
 		if err == nil {
 			if resource != clerksync.ResourceRole || !r.nested {
@@ -86,7 +86,7 @@ func (r *sweepRun) commit(ctx context.Context, a answer, next progress, report S
 			next.Doubts = append(next.Doubts, inDoubt(a.resource, ref))
 		}
 		if a.listed {
-			if fresh, err = store.See(ctx, tx, r.sweep, a.resource, a.ids); err != nil {
+			if fresh, err = store.MarkListed(ctx, tx, r.sweep, a.resource, a.ids); err != nil {
 				return err
 			}
 		}
@@ -197,7 +197,7 @@ func (r *sweepRun) change(ctx context.Context, tx pgx.Tx, a answer, news []clerk
 	if err := store.SaveMirror(ctx, tx, locked, changes.Mirror); err != nil {
 		return nil, err
 	}
-	return found, store.Finish(ctx, tx, store.Outcome{Entries: changes.Entries, Changed: changes.Mirror}, a.askedAt)
+	return found, store.Finish(ctx, tx, store.Writes{Entries: changes.Entries, Changed: changes.Mirror}, a.askedAt)
 }
 
 // untold returns the cause of drift that no delivery tells of. Until one sweep of everything went

@@ -160,7 +160,7 @@ func (r *sweepRun) unconfirmed() error {
 }
 
 func (r *sweepRun) warnOf(ctx context.Context, f Refused) {
-	r.cfg.Logger.LogAttrs(ctx, slog.LevelWarn, "Clerk refuses a part of a sweep", slog.String("sweep_id", sweepName(r.sweep.ID)),
+	r.cfg.Logger.LogAttrs(ctx, slog.LevelWarn, "Clerk refuses a part of a sweep", slog.String("sweep_id", r.sweep.Name()),
 		slog.String("resource", string(f.Resource)), slog.Int("status", f.Status), slog.String("code", f.Code),
 		slog.String("trace_id", f.TraceID), slog.Bool("look_up", f.LookUps > 0))
 }

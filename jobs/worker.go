@@ -130,7 +130,7 @@ func (w *applyWorker) applyIn(ctx context.Context, tx pgx.Tx, a attempt, began t
 		return done, err
 	}
 	done.slow = (watch{began, done.locked}).slowly() // before Finish, which waits for others that write into the workspace
-	if err := store.Finish(ctx, tx, done.Outcome, time.Now()); err != nil {
+	if err := store.Finish(ctx, tx, done.Writes, time.Now()); err != nil {
 		return done, err
 	}
 	if done.slow && (a.queue == QueueRevocations || a.queue == QueueHeldUp) {

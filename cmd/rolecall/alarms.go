@@ -123,7 +123,7 @@ func (s situation) aborted() (alarm, bool) {
 	if s.LastSweep == nil || s.LastSweep.State != store.SweepAborted || s.LastSweep.Reason == store.ReasonReadsBehind {
 		return alarm{}, false
 	}
-	detail := fmt.Sprintf("sweep_%d was stopped: %s", s.LastSweep.ID, s.LastSweep.Reason)
+	detail := fmt.Sprintf("%s was stopped: %s", s.LastSweep.Name(), s.LastSweep.Reason)
 	if s.report.Detail != "" {
 		detail += ": " + s.report.Detail
 	}
@@ -136,8 +136,8 @@ func (s situation) behind() (alarm, bool) {
 		return alarm{}, false
 	}
 	return alarm{
-		alarmBehind, fmt.Sprintf("Clerk's reads are behind: sweep_%d was shown %d objects as they were before newer signed events, and left them alone",
-			s.LastSweep.ID, s.report.Behind),
+		alarmBehind, fmt.Sprintf("Clerk's reads are behind: %s was shown %d objects as they were before newer signed events, and left them alone",
+			s.LastSweep.Name(), s.report.Behind),
 		adviceFor(jobs.ReasonReadsBehind),
 	}, true
 }

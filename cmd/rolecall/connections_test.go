@@ -19,6 +19,7 @@ import (
 	"github.com/callmine/rolecall/internal/clerksim"
 	"github.com/callmine/rolecall/internal/pgpool"
 	"github.com/callmine/rolecall/internal/pgtest"
+	"github.com/callmine/rolecall/internal/svixsim"
 	"github.com/callmine/rolecall/store"
 )
 
@@ -47,7 +48,7 @@ func (b *bundle) rush(t *testing.T, token string, requests int, webhooks []clerk
 	}
 	for _, m := range webhooks {
 		all.Go(func() {
-			if result, err := b.courier.Send(t.Context(), m); err != nil || result.Outcome != clerksim.Delivered || len(result.Attempts) != 1 {
+			if result, err := b.courier.Send(t.Context(), m); err != nil || result.Outcome != svixsim.Delivered || len(result.Attempts) != 1 {
 				wrong.Add(1)
 			}
 		})
@@ -214,7 +215,7 @@ func TestReadOnlyForAMoment(t *testing.T) {
 	ping := func() bool {
 		b.get(t, b.web("/v1/me"), token) // whatever is read meanwhile
 		result, err := b.courier.Send(t.Context(), b.starships(t, 1)[0])
-		return err == nil && result.Outcome == clerksim.Delivered
+		return err == nil && result.Outcome == svixsim.Delivered
 	}
 	require.True(t, ping())
 	c.Exec("", "ALTER DATABASE rolecall SET default_transaction_read_only = on",

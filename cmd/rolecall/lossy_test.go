@@ -15,6 +15,7 @@ import (
 
 	"github.com/callmine/rolecall/internal/clerkapi"
 	"github.com/callmine/rolecall/internal/clerksim"
+	"github.com/callmine/rolecall/internal/svixsim"
 	"github.com/callmine/rolecall/jobs"
 	"github.com/callmine/rolecall/store"
 )
@@ -36,14 +37,14 @@ func TestLossyCourier(t *testing.T) {
 		h.readLag = time.Millisecond
 		h.clear()
 		rt.Repeat(h.actions())
-		h.deliver(clerksim.Faults{Drop: rapid.SampledFrom([]float64{0.1, 0.5, 1}).Draw(rt, "lost"), Repeat: 0.2, Delay: 0.2})
+		h.deliver(svixsim.Faults{Drop: rapid.SampledFrom([]float64{0.1, 0.5, 1}).Draw(rt, "lost"), Repeat: 0.2, Delay: 0.2})
 		h.sweep(server.URL, clerk)
 		lost := h.late
 		h.late = nil
-		h.deliver(clerksim.Faults{Repeat: 0.2}) // of what changed during the sweep
+		h.deliver(svixsim.Faults{Repeat: 0.2}) // of what changed during the sweep
 		h.compare()
 		h.late = lost
-		h.deliver(clerksim.Faults{}) // after hours of trying
+		h.deliver(svixsim.Faults{}) // after hours of trying
 		h.compare()
 	})
 }

@@ -142,7 +142,7 @@ func placeOf(s store.Sweep) (*sweepPlace, error) {
 		return nil, fmt.Errorf("read report of sweep %d: %w", s.ID, err)
 	}
 	return &sweepPlace{
-		SweepID: fmt.Sprintf("sweep_%d", s.ID), Trigger: s.Trigger, OrganizationID: s.OrganizationID, DryRun: s.DryRun,
+		SweepID: s.Name(), Trigger: s.Trigger, OrganizationID: s.OrganizationID, DryRun: s.DryRun,
 		StartedAt: s.StartedAt.UTC(), UpdatedAt: s.UpdatedAt.UTC(), Resource: progress.Resource, Confirming: progress.Confirming,
 		Listed: report.Listed, LookedUp: progress.LookedUp,
 	}, nil
