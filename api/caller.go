@@ -6,7 +6,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/gorilla/mux"
 
@@ -56,7 +55,7 @@ func (s *server) asUser(next userHandler) http.Handler {
 			return next(w, r, identity.UserID)
 		}
 		named := r.Header.Values(headerOnBehalfOf)
-		if len(named) != 1 || !strings.HasPrefix(named[0], userIDPrefix) || named[0] == userIDPrefix || !storable(named[0]) {
+		if len(named) != 1 || !strings.HasPrefix(named[0], clerksync.UserPrefix) || named[0] == clerksync.UserPrefix || !clerksync.Storable(named[0]) {
 			return errUsersOnly
 		}
 		return next(w, r.WithContext(context.WithValue(r.Context(), serviceKey{}, identity.Service)), named[0])
@@ -98,7 +97,7 @@ func (s *server) handle(next func(http.ResponseWriter, *http.Request) error) htt
 // standing reads what the mirror knows about a user in a workspace, after a look-up at Clerk if that isn't a membership.
 func (s *server) standing(ctx context.Context, userID, workspaceID string) (clerksync.Standing, error) {
 	pair := store.Pair{UserID: userID, OrganizationID: workspaceID}
-	if !storable(workspaceID) { // no workspace has such an id: ask about none
+	if !clerksync.Storable(workspaceID) { // no workspace has such an id: ask about none
 		pair.OrganizationID = ""
 	}
 	standings, err := s.freshStandings(ctx, pair)
@@ -129,32 +128,4 @@ func writeFreshness(w http.ResponseWriter, standing clerksync.Standing, decision
 	if !standing.AsOf.IsZero() {
 		w.Header().Set(headerAsOf, standing.AsOf.UTC().Format(time.RFC3339Nano))
 	}
-}
-
-// maxID bounds ids and permissions in requests; Clerk's ids have some 32 characters.
-const maxID = 255
-
-// storable reports whether a text from a request can be an id or a permission: Postgres refuses NUL and what isn't UTF-8.
-func storable(s string) bool {
-	return s != "" && len(s) <= maxID && utf8.ValidString(s) && !strings.ContainsRune(s, 0)
-}
-
-// organizationIDPrefix begins every Clerk organization's id.
-const organizationIDPrefix = "org_"
-
-// clerkID reports whether Clerk could have made the id: its prefix and up to 64 letters and digits. Any other one names
-// nothing at Clerk, and might change the address that it becomes a part of.
-func clerkID(prefix, id string) bool {
-	rest, found := strings.CutPrefix(id, prefix)
-	if !found || rest == "" || len(rest) > 64 {
-		return false
-	}
-	for i := range len(rest) {
-		switch c := rest[i]; {
-		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9':
-		default:
-			return false
-		}
-	}
-	return true
 }

@@ -115,7 +115,7 @@ func (b *commandBundle) observe(facts clerksync.Facts) {
 	require.NoError(b.tb, err)
 	changes := locked.ObserveAll([]clerksync.Facts{facts}, time.Now().UnixMilli(), "test")
 	require.NoError(b.tb, store.SaveMirror(b.tb.Context(), b.pool, locked, changes.Mirror))
-	require.NoError(b.tb, store.Finish(b.tb.Context(), b.pool, store.Outcome{Entries: changes.Entries, Changed: changes.Mirror}, time.Now()))
+	require.NoError(b.tb, store.Finish(b.tb.Context(), b.pool, store.Writes{Entries: changes.Entries, Changed: changes.Mirror}, time.Now()))
 }
 
 // say sends a command with a JSON body.

@@ -23,14 +23,14 @@ func (s *server) refresh(ctx context.Context, strangers []store.Pair) (again boo
 		return false
 	}
 	strangers = slices.DeleteFunc(strangers, func(p store.Pair) bool {
-		return !clerkID(userIDPrefix, p.UserID) || !clerkID(organizationIDPrefix, p.OrganizationID)
+		return !clerksync.ValidID(clerksync.UserPrefix, p.UserID) || !clerksync.ValidID(clerksync.OrganizationPrefix, p.OrganizationID)
 	})
 	return len(strangers) > 0 && s.cfg.Refresher.Refresh(ctx, strangers)
 }
 
 // refreshUser looks up all memberships of a user, as refresh does those of pairs.
 func (s *server) refreshUser(ctx context.Context, userID string) (again bool) {
-	return s.cfg.Refresher != nil && clerkID(userIDPrefix, userID) && s.cfg.Refresher.RefreshUser(ctx, userID)
+	return s.cfg.Refresher != nil && clerksync.ValidID(clerksync.UserPrefix, userID) && s.cfg.Refresher.RefreshUser(ctx, userID)
 }
 
 // standings reads what the mirror knows about each pair.

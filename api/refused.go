@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/callmine/rolecall/store"
+	clerksync "github.com/callmine/rolecall/sync"
 )
 
 // authenticate tells who is calling. Refusals are counted and logged.
@@ -73,7 +74,7 @@ func (s *server) lockedOut(ctx context.Context, reason AuthReason, claims sessio
 // knownUser reports whether a token that wasn't verified is about a user of the mirror, and would be good now.
 func (s *server) knownUser(ctx context.Context, claims sessionClaims) bool {
 	fresh := claims.window(maxTokenLife).check(s.cfg.Now()) == nil
-	if !fresh || !clerkID(userIDPrefix, claims.Subject) || !s.known.Allow() {
+	if !fresh || !clerksync.ValidID(clerksync.UserPrefix, claims.Subject) || !s.known.Allow() {
 		return false
 	}
 	seats, err := store.Seats(ctx, s.cfg.DB, claims.Subject)

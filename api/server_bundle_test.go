@@ -36,7 +36,7 @@ func (tokenAuthenticator) Authenticate(_ context.Context, r *http.Request) (Iden
 	switch {
 	case err != nil:
 		return Identity{}, err
-	case strings.HasPrefix(token, userIDPrefix):
+	case strings.HasPrefix(token, clerksync.UserPrefix):
 		return Identity{UserID: token, SessionID: "sess_1"}, nil
 	case token == serviceToken:
 		return Identity{Service: "billing"}, nil

@@ -10,12 +10,11 @@ import (
 	josejwt "github.com/go-jose/go-jose/v3/jwt"
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+
+	clerksync "github.com/callmine/rolecall/sync"
 )
 
 const (
-	// userIDPrefix begins every Clerk user's id. Tokens of machines have other subjects.
-	userIDPrefix = "user_"
-
 	// sessionIDPrefix begins every Clerk session's id. Only session tokens name a session.
 	sessionIDPrefix = "sess_"
 
@@ -84,7 +83,7 @@ func (v *tokenVerifier) judge(c sessionClaims) error {
 	if err := v.judgeKind(c); err != nil {
 		return err
 	}
-	userID, isUser := strings.CutPrefix(c.Subject, userIDPrefix)
+	userID, isUser := strings.CutPrefix(c.Subject, clerksync.UserPrefix)
 	switch {
 	case c.Issuer != v.issuer:
 		return refuseBecause(AuthReasonIssuer, fmt.Errorf("iss is %q", c.Issuer))
@@ -92,7 +91,7 @@ func (v *tokenVerifier) judge(c sessionClaims) error {
 		return refuseBecause(AuthReasonAuthorizedParty, fmt.Errorf("azp is %q", c.AuthorizedParty))
 	case c.Status != "" && c.Status != activeSession:
 		return refuseBecause(AuthReasonSessionStatus, fmt.Errorf("sts is %q", c.Status))
-	case !isUser || userID == "" || !storable(userID):
+	case !isUser || userID == "" || !clerksync.Storable(userID):
 		return refuse(AuthReasonSubject)
 	default:
 		return nil
@@ -104,7 +103,7 @@ func (v *tokenVerifier) judge(c sessionClaims) error {
 // what makes it a client's is an audience, or that it is of no session.
 func (v *tokenVerifier) judgeKind(c sessionClaims) error {
 	sessionID, isSession := strings.CutPrefix(c.SessionID, sessionIDPrefix)
-	isSession = isSession && sessionID != "" && storable(sessionID)
+	isSession = isSession && sessionID != "" && clerksync.Storable(sessionID)
 	hasAudience := c.Audience != nil && c.Audience.Kind() != 'n' // null is none
 	switch {
 	case (!isSession || hasAudience) && c.ofClient():

@@ -73,7 +73,7 @@ func (s *server) setRole(w http.ResponseWriter, r *http.Request, caller clerksyn
 	if c.Role, err = s.role(r.Context(), body.Role); err != nil {
 		return err
 	}
-	if !clerkID(userIDPrefix, c.Target) {
+	if !clerksync.ValidID(clerksync.UserPrefix, c.Target) {
 		return errNotFound
 	}
 	return s.run(w, r, c, said, answerWith(http.StatusOK, func(ctx context.Context, db store.DBTX, done clerksync.Command) (any, error) {
@@ -85,7 +85,7 @@ func (s *server) setRole(w http.ResponseWriter, r *http.Request, caller clerksyn
 // removeMember answers DELETE /v1/workspaces/{workspace_id}/members/{user_id}: of oneself it is leaving.
 func (s *server) removeMember(w http.ResponseWriter, r *http.Request, caller clerksync.Standing) error {
 	c := aboutMember(r, caller, clerksync.ActionMemberRemoved)
-	if !clerkID(userIDPrefix, c.Target) {
+	if !clerksync.ValidID(clerksync.UserPrefix, c.Target) {
 		return errNotFound
 	}
 	return s.run(w, r, c, nil, answerWith(http.StatusNoContent, nil))
@@ -126,11 +126,8 @@ func (s *server) revoke(w http.ResponseWriter, r *http.Request, caller clerksync
 		Actor: caller.UserID, Action: clerksync.ActionInvitationRevoked, OrganizationID: caller.OrganizationID,
 		Target: mux.Vars(r)["invitation_id"],
 	}
-	if !clerkID(invitationIDPrefix, c.Target) {
+	if !clerksync.ValidID(clerksync.InvitationPrefix, c.Target) {
 		return errNotFound
 	}
 	return s.run(w, r, c, nil, answerWith(http.StatusNoContent, nil))
 }
-
-// invitationIDPrefix begins every Clerk invitation's id.
-const invitationIDPrefix = "orginv_"

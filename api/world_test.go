@@ -53,12 +53,9 @@ func (w *world) apply(deliveries ...clerksync.Delivery) {
 	require.NoError(w.tb, pgx.BeginFunc(w.tb.Context(), w.pool, func(tx pgx.Tx) error {
 		mirror, err := store.LockMirror(w.tb.Context(), tx, facts)
 		require.NoError(w.tb, err)
-		changed := clerksync.NewMirror()
-		for _, f := range facts {
-			mirror.Apply(f, changed)
-		}
+		changed := mirror.ApplyAll(deliveries, facts).Mirror
 		require.NoError(w.tb, store.SaveMirror(w.tb.Context(), tx, mirror, changed))
-		return store.Finish(w.tb.Context(), tx, store.Outcome{Changed: changed}, time.Now())
+		return store.Finish(w.tb.Context(), tx, store.Writes{Changed: changed}, time.Now())
 	}))
 }
 

@@ -67,7 +67,7 @@ func TestAReplayTellsNothingNew(t *testing.T) {
 	b.work(t)
 	for _, id := range []string{"msg_1", "msg_2"} {
 		b.UntilState(t, id, clerksync.StateSuperseded)
-		entry, err := store.FindEntry(ctx, b.Pool, id)
+		entry, err := store.FindLedgerRow(ctx, b.Pool, id)
 		require.NoError(t, err)
 		require.True(t, entry.ReceivedAt.Equal(came))
 		require.WithinRange(t, *entry.ReplayedAt, status.At.Add(-time.Hour), status.At)

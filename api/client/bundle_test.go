@@ -76,16 +76,16 @@ func (b *bundle) tell(t *testing.T, event clerksync.EventType, user, role string
 		},
 	})
 	require.NoError(t, err)
-	facts, known, err := clerksync.Decode(clerksync.NewDelivery("msg_"+at.Format("05"), body, at, at))
+	d := clerksync.NewDelivery("msg_"+at.Format("05"), body, at, at)
+	facts, known, err := clerksync.Decode(d)
 	require.NoError(t, err)
 	require.True(t, known)
 	require.NoError(t, pgx.BeginFunc(t.Context(), b.pool, func(tx pgx.Tx) error {
 		mirror, err := store.LockMirror(t.Context(), tx, []clerksync.Facts{facts})
 		require.NoError(t, err)
-		changed := clerksync.NewMirror()
-		mirror.Apply(facts, changed)
+		changed := mirror.ApplyAll([]clerksync.Delivery{d}, []clerksync.Facts{facts}).Mirror
 		require.NoError(t, store.SaveMirror(t.Context(), tx, mirror, changed))
-		return store.Finish(t.Context(), tx, store.Outcome{Changed: changed}, at)
+		return store.Finish(t.Context(), tx, store.Writes{Changed: changed}, at)
 	}))
 }
 

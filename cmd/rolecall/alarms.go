@@ -10,7 +10,6 @@ import (
 	"github.com/callmine/rolecall/jobs"
 	"github.com/callmine/rolecall/jobs/sweep"
 	"github.com/callmine/rolecall/store"
-	clerksync "github.com/callmine/rolecall/sync"
 )
 
 // alarmName names what needs somebody's attention. The values are metrics' labels and parts of `rolecall status --json`.
@@ -124,7 +123,7 @@ func (s situation) aborted() (alarm, bool) {
 	if s.LastSweep == nil || s.LastSweep.State != store.SweepAborted || s.LastSweep.Reason == store.ReasonReadsBehind {
 		return alarm{}, false
 	}
-	detail := fmt.Sprintf("%s was stopped: %s", clerksync.SweepCause(s.LastSweep.ID), s.LastSweep.Reason)
+	detail := fmt.Sprintf("%s was stopped: %s", s.LastSweep.Name(), s.LastSweep.Reason)
 	if s.report.Detail != "" {
 		detail += ": " + s.report.Detail
 	}
@@ -138,7 +137,7 @@ func (s situation) behind() (alarm, bool) {
 	}
 	return alarm{
 		alarmBehind, fmt.Sprintf("Clerk's reads are behind: %s was shown %d objects as they were before newer signed events, and left them alone",
-			clerksync.SweepCause(s.LastSweep.ID), s.report.Behind),
+			s.LastSweep.Name(), s.report.Behind),
 		adviceFor(sweep.ReasonReadsBehind),
 	}, true
 }

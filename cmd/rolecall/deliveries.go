@@ -134,7 +134,7 @@ func (c *listDeliveries) run(ctx context.Context, io streams) error {
 		return errors.New("--limit must be positive")
 	}
 	return withLedger(ctx, func(_ config, db *pgxpool.Pool) error {
-		entries, err := store.ListEntries(ctx, db, filter)
+		entries, err := store.LedgerRows(ctx, db, filter)
 		if err != nil {
 			return err
 		}
@@ -168,7 +168,7 @@ type showDelivery struct {
 
 func (c *showDelivery) run(ctx context.Context, io streams) error {
 	return withLedger(ctx, func(_ config, db *pgxpool.Pool) error {
-		e, err := store.FindEntry(ctx, db, c.ID)
+		e, err := store.FindLedgerRow(ctx, db, c.ID)
 		if errors.Is(err, store.ErrNotFound) {
 			return fmt.Errorf("no delivery %s is in the ledger", c.ID)
 		}
@@ -230,7 +230,7 @@ func (c *replayDeliveries) run(ctx context.Context, io streams) error {
 	return withLedger(ctx, func(cfg config, db *pgxpool.Pool) error {
 		ids := c.IDs
 		if len(ids) == 0 {
-			entries, err := store.ListEntries(ctx, db, filter)
+			entries, err := store.LedgerRows(ctx, db, filter)
 			if err != nil {
 				return err
 			}

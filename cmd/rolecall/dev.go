@@ -11,7 +11,6 @@ import (
 	mathrand "math/rand/v2"
 	"net"
 	"os"
-	"path/filepath"
 	"regexp"
 	"strings"
 
@@ -22,6 +21,7 @@ import (
 	"github.com/callmine/rolecall/internal/clerksim"
 	"github.com/callmine/rolecall/internal/pgdev"
 	"github.com/callmine/rolecall/internal/pgpool"
+	"github.com/callmine/rolecall/internal/svixsim"
 	"github.com/callmine/rolecall/migrations"
 	"github.com/callmine/rolecall/store"
 )
@@ -110,11 +110,9 @@ func devLogLevel(cfg config) slog.Level {
 func (c *devCommand) startPostgres(ctx context.Context, cfg *config, cleanup *cleanup, logger *slog.Logger, out io.Writer) (started string, err error) {
 	data := c.Data
 	if data == "" {
-		cache, err := os.UserCacheDir()
-		if err != nil {
-			return "", fmt.Errorf("find a folder for the database (or name one with --data): %w", err)
+		if data, err = pgdev.DefaultDataDir(); err != nil {
+			return "", fmt.Errorf("%w (or name one with --data)", err)
 		}
-		data = filepath.Join(cache, "rolecall", "postgres")
 	}
 	if err := c.refuseRemote(cfg.DatabaseURL); err != nil {
 		return "", err
@@ -246,15 +244,15 @@ func (c *devCommand) simulate(cfg *config) (devWorld, string, error) {
 	cfg.SecretKey, cfg.ClerkRate = clerk.SecretKey(), devClerkRate
 	// Each run has a Clerk of its own: the first sweep finds all people of earlier runs to be gone.
 	cfg.MaxRemovalRatio = 1
-	cfg.SigningSecrets = []string{clerksim.NewSecret(mathrand.New(mathrand.NewPCG(n, n)))} //nolint:gosec // of a simulator on this machine
+	cfg.SigningSecrets = []string{svixsim.NewSecret(mathrand.New(mathrand.NewPCG(n, n)))} //nolint:gosec // of a simulator on this machine
 	cfg.ServiceTokens = strings.Join([]string{"dev", hash}, ":")
 	return world, token, nil
 }
 
 // deliver sends the world's webhooks to the service while it runs.
 func deliver(ctx context.Context, world *clerksim.World, webAddr string, secrets []string, cleanup *cleanup, logger *slog.Logger) error {
-	courier, err := clerksim.NewCourier(clerksim.CourierConfig{
-		Endpoints: []clerksim.Endpoint{{URL: "http://" + webAddr + "/webhooks/clerk", Secrets: secrets}}, Logger: logger,
+	courier, err := svixsim.NewCourier(svixsim.CourierConfig{
+		Endpoints: []svixsim.Endpoint{{URL: "http://" + webAddr + "/webhooks/clerk", Secrets: secrets}}, Logger: logger,
 	})
 	if err != nil {
 		return fmt.Errorf("start the courier: %w", err)

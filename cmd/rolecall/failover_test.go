@@ -13,6 +13,7 @@ import (
 
 	"github.com/callmine/rolecall/internal/clerksim"
 	"github.com/callmine/rolecall/internal/pgtest"
+	"github.com/callmine/rolecall/internal/svixsim"
 	"github.com/callmine/rolecall/store"
 )
 
@@ -191,7 +192,7 @@ func TestAcknowledgedSurvivesACrash(t *testing.T) {
 			for _, m := range messages {
 				result, err := b.courier.Send(t.Context(), m)
 				require.NoError(t, err)
-				require.Equal(t, clerksim.Delivered, result.Outcome)
+				require.Equal(t, svixsim.Delivered, result.Outcome)
 			}
 			c.Crash()
 			c.Restart()

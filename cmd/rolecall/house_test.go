@@ -12,6 +12,7 @@ import (
 
 	"github.com/callmine/rolecall/internal/clerksim"
 	"github.com/callmine/rolecall/internal/pgtest"
+	"github.com/callmine/rolecall/internal/svixsim"
 )
 
 // house is a whole service that changes things at a simulated Clerk: everything in it happens by commands, session
@@ -64,8 +65,8 @@ func (h *house) restart(cfg config) {
 	restarted, err := start(h.t.Context(), cfg, parts{web: true, workers: true}, h.program.logger)
 	require.NoError(h.t, err)
 	h.program = restarted
-	endpoint := clerksim.Endpoint{URL: h.web("/webhooks/clerk"), Secrets: []string{h.secret}}
-	h.courier, err = clerksim.NewCourier(clerksim.CourierConfig{Endpoints: []clerksim.Endpoint{endpoint}})
+	endpoint := svixsim.Endpoint{URL: h.web("/webhooks/clerk"), Secrets: []string{h.secret}}
+	h.courier, err = svixsim.NewCourier(svixsim.CourierConfig{Endpoints: []svixsim.Endpoint{endpoint}})
 	require.NoError(h.t, err)
 	h.t.Cleanup(h.courier.Close)
 }

@@ -14,8 +14,8 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
-	"github.com/callmine/rolecall/internal/clerksim"
 	"github.com/callmine/rolecall/internal/pgdev"
+	"github.com/callmine/rolecall/internal/svixsim"
 )
 
 func atoi(t *testing.T, s string) int {
@@ -155,7 +155,7 @@ func TestServeOutlivesACrashOfPostgres(t *testing.T) {
 	b.open(t, url)
 	require.Eventually(t, func() bool {
 		result, err := b.courier.Send(ctx, removal)
-		return err == nil && result.Outcome == clerksim.Delivered
+		return err == nil && result.Outcome == svixsim.Delivered
 	}, 20*time.Second, 5*time.Millisecond)
 	b.applied(t)
 	require.Equal(t, http.StatusNotFound, b.may(t, token, workspace, "reports:read"))

@@ -257,16 +257,16 @@ func TestAnOldAnswerIsReportedAndChangesNothing(t *testing.T) {
 func (b *sweepBundle) apply(t *testing.T, messages []clerksim.Message) {
 	t.Helper()
 	for _, m := range messages {
-		f, known, err := clerksync.Decode(clerksync.NewDelivery(m.ID, m.Body, m.OccurredAt, time.Now()))
+		d := clerksync.NewDelivery(m.ID, m.Body, m.OccurredAt, time.Now())
+		f, known, err := clerksync.Decode(d)
 		require.NoError(t, err)
 		require.True(t, known)
 		require.NoError(t, pgx.BeginFunc(t.Context(), b.db, func(tx pgx.Tx) error {
 			locked, err := store.LockMirror(t.Context(), tx, []clerksync.Facts{f})
 			require.NoError(t, err)
-			changed := clerksync.NewMirror()
-			locked.Apply(f, changed)
+			changed := locked.ApplyAll([]clerksync.Delivery{d}, []clerksync.Facts{f}).Mirror
 			require.NoError(t, store.SaveMirror(t.Context(), tx, locked, changed))
-			return store.Finish(t.Context(), tx, store.Outcome{Changed: changed}, time.Now())
+			return store.Finish(t.Context(), tx, store.Writes{Changed: changed}, time.Now())
 		}))
 	}
 }

@@ -21,10 +21,11 @@ const (
 	Genuine Forgery = iota
 	// Unsigned has the algorithm "none" and an empty signature.
 	Unsigned
-	// KeyConfusion is signed with HS256, with the PEM of the public key as the secret: it is good for a verifier
-	// that lets the token choose the algorithm.
+	// KeyConfusion is signed with HS256, with the PEM of the public key as the secret: it is good
+	// for a verifier that lets the token choose the algorithm.
 	KeyConfusion
-	// Tampered was signed for its user and then given another subject: "user_tampered_" and the old one.
+	// Tampered was signed for its user and then given another subject: "user_tampered_" and the old
+	// one.
 	Tampered
 )
 

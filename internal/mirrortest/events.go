@@ -66,7 +66,7 @@ func Play(t require.TestingT, deliveries ...clerksync.Delivery) clerksync.Mirror
 		facts, known, err := clerksync.Decode(d)
 		require.NoError(t, err)
 		require.True(t, known)
-		mirror.Apply(facts, clerksync.NewMirror())
+		mirror.ApplyAll([]clerksync.Delivery{d}, []clerksync.Facts{facts})
 	}
 	maps.DeleteFunc(mirror.Organizations, func(_ string, o clerksync.Organization) bool { return !o.Known() })
 	maps.DeleteFunc(mirror.Users, func(_ string, u clerksync.User) bool { return !u.Known() })

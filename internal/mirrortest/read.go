@@ -87,13 +87,13 @@ func (b *DB) Mirror(t require.TestingT) clerksync.Mirror {
 		return found
 	}
 	for _, id := range ids("organizations") {
-		facts.Organizations = append(facts.Organizations, clerksync.Organization{ID: id})
+		facts.Organizations = append(facts.Organizations, clerksync.Organization{Reference: clerksync.Reference{ID: id}})
 	}
 	for _, id := range ids("users") {
-		facts.Users = append(facts.Users, clerksync.User{ID: id})
+		facts.Users = append(facts.Users, clerksync.User{Reference: clerksync.Reference{ID: id}})
 	}
 	for _, id := range ids("memberships") {
-		facts.Memberships = append(facts.Memberships, clerksync.Membership{ID: id})
+		facts.Memberships = append(facts.Memberships, clerksync.Membership{Reference: clerksync.Reference{ID: id}})
 	}
 	read, err := store.ReadMirror(ctx, b.Pool, []clerksync.Facts{facts})
 	require.NoError(t, err)

@@ -25,9 +25,9 @@ type Batch struct {
 
 // Applied is what a transaction applied.
 type Applied struct {
-	store.Outcome
+	store.Writes
 
-	Facts      []clerksync.Facts // of Outcome.Deliveries
+	Facts      []clerksync.Facts // of Writes.Deliveries
 	Locked     time.Time         // when all that is to change was locked
 	RolesMoved bool              // members may have other roles now without an event
 }
@@ -57,14 +57,14 @@ func Deliveries(ctx context.Context, tx pgx.Tx, b Batch) (done Applied, err erro
 	if err := store.SaveMirror(ctx, tx, locked, changes.Mirror); err != nil {
 		return done, err
 	}
-	done.Outcome = store.Outcome{Deliveries: deliveries, Entries: changes.Entries, Changed: changes.Mirror}
+	done.Writes = store.Writes{Deliveries: deliveries, Entries: changes.Entries, Changed: changes.Mirror}
 	done.Facts, done.RolesMoved = facts, changes.RolesMoved
 	if b.Written != nil {
 		if err := b.Written(done); err != nil {
 			return done, err
 		}
 	}
-	return done, store.Finish(ctx, tx, done.Outcome, time.Now())
+	return done, store.Finish(ctx, tx, done.Writes, time.Now())
 }
 
 // read locks the deliveries that still wait, decodes them, and returns those that are to be applied

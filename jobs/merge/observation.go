@@ -71,7 +71,7 @@ func Observation(ctx context.Context, tx pgx.Tx, o Observed) (m Merged, err erro
 	if err := store.SaveMirror(ctx, tx, locked, m.Mirror); err != nil {
 		return m, err
 	}
-	return m, store.Finish(ctx, tx, store.Outcome{Entries: m.Entries, Changed: m.Mirror, Recorded: o.Command}, o.AskedAt)
+	return m, store.Finish(ctx, tx, store.Writes{Entries: m.Entries, Changed: m.Mirror, Recorded: o.Command}, o.AskedAt)
 }
 
 // compare finds out what is new, and what is doubtful.

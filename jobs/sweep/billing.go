@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/callmine/rolecall/store"
-	clerksync "github.com/callmine/rolecall/sync"
 )
 
 // billingTimeout bounds the question for Clerk Billing. Only a notice depends on the answer.
@@ -44,6 +43,6 @@ func (r *run) askForBilling(ctx context.Context) {
 	r.report.Billing = &BillingReport{On: billing.On, Plans: billing.Plans, CustomPermissions: custom}
 	if r.report.Billing.Unmirrored() {
 		r.cfg.Logger.WarnContext(ctx, "Clerk Billing is on, and the mirror knows no plans: it may allow what a plan refuses at Clerk",
-			"sweep_id", clerksync.SweepCause(r.sweep.ID), "plans", billing.Plans, "custom_permissions", custom)
+			"sweep_id", r.sweep.Name(), "plans", billing.Plans, "custom_permissions", custom)
 	}
 }

@@ -86,7 +86,7 @@ func (c *confirmer) confirmUnlisted(ctx context.Context, resource clerksync.Reso
 	for {
 		var refs []clerksync.Reference
 		err := c.compareAll(ctx, func(tx pgx.Tx) (err error) {
-			refs, err = store.Unseen(ctx, tx, c.sweep, resource, c.progress.After, confirmBatch)
+			refs, err = store.Unlisted(ctx, tx, c.sweep, resource, c.progress.After, confirmBatch)
 			return err
 		})
 		if err != nil {
@@ -179,9 +179,9 @@ func (c *confirmer) goingWith(ctx context.Context, resource clerksync.Resource, 
 	switch {
 	case c.sweep.DryRun: // nothing gets a tombstone, so that each of them is looked up itself
 	case resource == clerksync.ResourceOrganization:
-		gone, err = store.HangingOn(ctx, c.conn, c.sweep, ref.ID, "")
+		gone, err = store.CountDependents(ctx, c.conn, c.sweep, ref.ID, "")
 	case resource == clerksync.ResourceUser:
-		gone, err = store.HangingOn(ctx, c.conn, c.sweep, "", ref.ID)
+		gone, err = store.CountDependents(ctx, c.conn, c.sweep, "", ref.ID)
 	}
 	if err != nil {
 		return nil, err
@@ -194,9 +194,9 @@ func (c *confirmer) goingWith(ctx context.Context, resource clerksync.Resource, 
 // confirmTombstones looks up what has a tombstone and was listed.
 func (c *confirmer) confirmTombstones(ctx context.Context, resource clerksync.Resource) error {
 	for {
-		var tombstones []store.Grave
+		var tombstones []store.ListedTombstone
 		err := c.compareAll(ctx, func(tx pgx.Tx) (err error) {
-			tombstones, err = store.Buried(ctx, tx, c.sweep, resource, c.progress.After, confirmBatch)
+			tombstones, err = store.ListedTombstones(ctx, tx, c.sweep, resource, c.progress.After, confirmBatch)
 			return err
 		})
 		if err != nil {
@@ -217,7 +217,7 @@ func (c *confirmer) confirmTombstones(ctx context.Context, resource clerksync.Re
 // confirmDeleted asks Clerk for one object that has a tombstone and was listed. If it lives after
 // all, the tombstone is lifted. If that is final, or lately set while Clerk's reads are behind, the
 // answer is of before the deletion.
-func (c *confirmer) confirmDeleted(ctx context.Context, resource clerksync.Resource, tombstone store.Grave) error {
+func (c *confirmer) confirmDeleted(ctx context.Context, resource clerksync.Resource, tombstone store.ListedTombstone) error {
 	if err := c.waitUntil(ctx, tombstone.KnownAt.Add(c.cfg.Settle)); err != nil {
 		return err
 	}

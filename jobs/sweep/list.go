@@ -148,7 +148,7 @@ func (l *lister) finishListing(ctx context.Context, a answer, next progress, tot
 	if err := l.merge(ctx, a, next, total); err != nil {
 		return err
 	}
-	seen, err := store.CountSeen(ctx, l.conn, l.sweep, a.resource)
+	seen, err := store.CountListed(ctx, l.conn, l.sweep, a.resource)
 	if err != nil {
 		return err
 	}

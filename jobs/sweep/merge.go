@@ -43,7 +43,7 @@ func (m *merger) commitPage(ctx context.Context, a answer, next progress, report
 			next.Doubts = append(next.Doubts, inDoubt(a.resource, ref))
 		}
 		if a.listed {
-			if fresh, err = store.See(ctx, tx, m.sweep, a.resource, a.ids); err != nil {
+			if fresh, err = store.MarkListed(ctx, tx, m.sweep, a.resource, a.ids); err != nil {
 				return err
 			}
 		}

@@ -67,7 +67,7 @@ func ReadProgress(s store.Sweep) (Progress, error) {
 
 func readProgress(s store.Sweep) (p progress, err error) {
 	if err := json.Unmarshal(s.Progress, &p); err != nil {
-		return p, fmt.Errorf("read progress of %s: %w", clerksync.SweepCause(s.ID), err)
+		return p, fmt.Errorf("read progress of %s: %w", s.Name(), err)
 	}
 	return p, nil
 }

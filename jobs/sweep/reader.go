@@ -65,7 +65,7 @@ func (r *reader) read(ctx context.Context, resource clerksync.Resource, askedAt 
 	a := answer{resource: resource, askedAt: askedAt, ids: make([]string, len(objects)), facts: make([]clerksync.Facts, 0, len(objects))}
 	for i, raw := range objects {
 		f, err := clerksync.DecodeObservation(clerksync.Observation{
-			Resource: resource, Object: raw, AskedAt: askedAt.UnixMilli(), Cause: clerksync.SweepCause(r.sweep.ID),
+			Resource: resource, Object: raw, AskedAt: askedAt.UnixMilli(), Cause: r.sweep.Name(),
 		})
 		if err == nil {
 			if resource != clerksync.ResourceRole || !r.nested {

@@ -45,9 +45,9 @@ type Report struct {
 // ReadReport reads the report of a stored sweep, as far as it has come.
 func ReadReport(s store.Sweep) (report Report, err error) {
 	if err := json.Unmarshal(s.Report, &report); err != nil {
-		return report, fmt.Errorf("read report of %s: %w", clerksync.SweepCause(s.ID), err)
+		return report, fmt.Errorf("read report of %s: %w", s.Name(), err)
 	}
-	report.SweepID = clerksync.SweepCause(s.ID)
+	report.SweepID = s.Name()
 	return report, nil
 }
 

@@ -115,7 +115,7 @@ func (r *run) start(ctx context.Context, instanceID string, whole bool) error {
 		if r.sweep, err = store.StartSweep(ctx, tx, r.sweep, whole); err != nil {
 			return err
 		}
-		r.report.SweepID = clerksync.SweepCause(r.sweep.ID)
+		r.report.SweepID = r.sweep.Name()
 		r.report.InstanceID, r.report.OrganizationID, r.report.DryRun = instanceID, r.opts.OrganizationID, r.opts.DryRun
 		return nil
 	})

@@ -107,7 +107,7 @@ func (s *state) waitUntil(ctx context.Context, at time.Time) error {
 }
 
 func (s *state) warnOf(ctx context.Context, f Refused) {
-	s.cfg.Logger.LogAttrs(ctx, slog.LevelWarn, "Clerk refuses a part of a sweep", slog.String("sweep_id", clerksync.SweepCause(s.sweep.ID)),
+	s.cfg.Logger.LogAttrs(ctx, slog.LevelWarn, "Clerk refuses a part of a sweep", slog.String("sweep_id", s.sweep.Name()),
 		slog.String("resource", string(f.Resource)), slog.Int("status", f.Status), slog.String("code", f.Code),
 		slog.String("trace_id", f.TraceID), slog.Bool("look_up", f.LookUps > 0))
 }

@@ -1,4 +1,4 @@
-package clerksim_test
+package svixsim_test
 
 import (
 	"context"
@@ -10,16 +10,18 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/callmine/rolecall/internal/clerksim"
+	"github.com/callmine/rolecall/internal/svixsim"
 )
 
-// TestADisabledEndpointIsEnabledAndRecovers is the whole story: a receiver fails for five days, is disabled without a
-// word, misses what happens, and gets it after somebody enabled it and replayed what was missed.
+// TestADisabledEndpointIsEnabledAndRecovers is the whole story: a receiver fails for five days, is
+// disabled without a word, misses what happens, and gets it after somebody enabled it and replayed
+// what was missed.
 func TestADisabledEndpointIsEnabledAndRecovers(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w, _ := newWorld(t, clerksim.Config{})
+		w := newWorld(t)
 		box := &inbox{statuses: []int{204, 500}}
-		courier := newCourier(t, box, clerksim.CourierConfig{})
+		courier := newCourier(t, box, svixsim.CourierConfig{})
 		ctx, cancel := context.WithCancel(t.Context())
 		var running sync.WaitGroup
 		running.Go(func() { require.ErrorIs(t, courier.Run(ctx, w), context.Canceled) })
@@ -52,7 +54,7 @@ func TestADisabledEndpointIsEnabledAndRecovers(t *testing.T) {
 
 		results, err := courier.Recover(t.Context(), 0)
 		require.NoError(t, err)
-		require.Equal(t, clerksim.Disabled, results[0].Outcome, "it has to be enabled first")
+		require.Equal(t, svixsim.Disabled, results[0].Outcome, "it has to be enabled first")
 		box.answer(204)
 		courier.Enable(0)
 		require.False(t, closed(courier.TurnedOff(0)))
@@ -60,7 +62,7 @@ func TestADisabledEndpointIsEnabledAndRecovers(t *testing.T) {
 		require.NoError(t, err)
 		require.Len(t, results, len(missed))
 		for i, got := range box.all()[attempts:] {
-			require.Equal(t, clerksim.Delivered, results[i].Outcome)
+			require.Equal(t, svixsim.Delivered, results[i].Outcome)
 			require.Equal(t, missed[i].ID, got.id(), "in the order in which it missed them")
 		}
 		require.Empty(t, courier.Missed(0))
@@ -70,7 +72,7 @@ func TestADisabledEndpointIsEnabledAndRecovers(t *testing.T) {
 func TestMissedIsWhatNobodyAcknowledged(t *testing.T) {
 	t.Parallel()
 	box := &inbox{statuses: []int{500, 204, 500}}
-	courier := newCourier(t, box, clerksim.CourierConfig{})
+	courier := newCourier(t, box, svixsim.CourierConfig{})
 	for _, id := range []string{"msg_1", "msg_2", "msg_2"} {
 		_, err := courier.Send(t.Context(), message(id))
 		require.NoError(t, err)
@@ -78,12 +80,12 @@ func TestMissedIsWhatNobodyAcknowledged(t *testing.T) {
 	require.Equal(t, []clerksim.Message{message("msg_1")}, courier.Missed(0), "a repeat that fails changes nothing")
 	results, err := courier.Recover(t.Context(), 0)
 	require.NoError(t, err)
-	require.Equal(t, clerksim.Failed, results[0].Outcome)
+	require.Equal(t, svixsim.Failed, results[0].Outcome)
 	require.Len(t, courier.Missed(0), 1, "what fails again stays missed")
 	courier.Disable(0)
-	played, err := courier.Play(t.Context(), clerksim.InOrder(message("msg_3")))
+	played, err := courier.Play(t.Context(), svixsim.InOrder(message("msg_3")))
 	require.NoError(t, err)
-	require.Equal(t, clerksim.Disabled, played[0].Outcome)
+	require.Equal(t, svixsim.Disabled, played[0].Outcome)
 	require.Equal(t, []clerksim.Message{message("msg_1"), message("msg_3")}, courier.Missed(0))
 
 	ctx, cancel := context.WithCancel(t.Context())
@@ -96,7 +98,7 @@ func TestMissedIsWhatNobodyAcknowledged(t *testing.T) {
 
 func TestAnAcknowledgedMessageIsNotMissedByARepeat(t *testing.T) {
 	t.Parallel()
-	courier := newCourier(t, &inbox{statuses: []int{500, 204, 500}}, clerksim.CourierConfig{})
+	courier := newCourier(t, &inbox{statuses: []int{500, 204, 500}}, svixsim.CourierConfig{})
 	for range 3 {
 		_, err := courier.Send(t.Context(), message("msg_1"))
 		require.NoError(t, err)

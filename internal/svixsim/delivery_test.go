@@ -1,4 +1,4 @@
-package clerksim_test
+package svixsim_test
 
 import (
 	"context"
@@ -12,17 +12,17 @@ import (
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
-	"github.com/callmine/rolecall/internal/clerksim"
+	"github.com/callmine/rolecall/internal/svixsim"
 )
 
 func TestRetriesFollowTheSchedule(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		box := &inbox{statuses: []int{500}}
-		courier := newCourier(t, box, clerksim.CourierConfig{})
-		results, err := courier.Deliver(t.Context(), messages(1), clerksim.Faults{})
+		courier := newCourier(t, box, svixsim.CourierConfig{})
+		results, err := courier.Deliver(t.Context(), messages(1), svixsim.Faults{})
 		require.NoError(t, err)
-		require.Equal(t, clerksim.Failed, results[0].Outcome)
+		require.Equal(t, svixsim.Failed, results[0].Outcome)
 		require.Len(t, results[0].Attempts, 8)
 		var waits []time.Duration
 		last := results[0].Attempts[0].At
@@ -31,7 +31,7 @@ func TestRetriesFollowTheSchedule(t *testing.T) {
 			waits = append(waits, got.at.Sub(last))
 			last = got.at
 		}
-		require.Equal(t, clerksim.RetrySchedule(), waits)
+		require.Equal(t, svixsim.RetrySchedule(), waits)
 	})
 }
 
@@ -39,11 +39,11 @@ func TestRetryingEndsWithSuccess(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		box := &inbox{statuses: []int{500, 404, 204}}
-		courier := newCourier(t, box, clerksim.CourierConfig{})
+		courier := newCourier(t, box, svixsim.CourierConfig{})
 		began := time.Now()
-		results, err := courier.Deliver(t.Context(), messages(1), clerksim.Faults{})
+		results, err := courier.Deliver(t.Context(), messages(1), svixsim.Faults{})
 		require.NoError(t, err)
-		require.Equal(t, clerksim.Delivered, results[0].Outcome)
+		require.Equal(t, svixsim.Delivered, results[0].Outcome)
 		require.Len(t, results[0].Attempts, 3)
 		require.Equal(t, 5*time.Minute+5*time.Second, time.Since(began))
 	})
@@ -52,11 +52,11 @@ func TestRetryingEndsWithSuccess(t *testing.T) {
 func TestSpeedDividesWaits(t *testing.T) {
 	t.Parallel()
 	var waits []time.Duration
-	courier := newCourier(t, &inbox{statuses: []int{500}}, clerksim.CourierConfig{
+	courier := newCourier(t, &inbox{statuses: []int{500}}, svixsim.CourierConfig{
 		Speed: 1000,
 		Wait:  func(_ context.Context, d time.Duration) error { waits = append(waits, d); return nil },
 	})
-	_, err := courier.Deliver(t.Context(), messages(1), clerksim.Faults{})
+	_, err := courier.Deliver(t.Context(), messages(1), svixsim.Faults{})
 	require.NoError(t, err)
 	require.Len(t, waits, 7)
 	require.Equal(t, 5*time.Millisecond, waits[0])
@@ -67,14 +67,14 @@ func TestSendsGoOnWhileOneIsRetried(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		box := &inbox{statuses: []int{500, 204}}
-		courier := newCourier(t, box, clerksim.CourierConfig{})
-		steps := clerksim.InOrder(messages(3)...)
+		courier := newCourier(t, box, svixsim.CourierConfig{})
+		steps := svixsim.InOrder(messages(3)...)
 		steps[2].At = time.Minute
 		results, err := courier.Play(t.Context(), steps)
 		require.NoError(t, err)
 		require.Equal(t, []string{"msg_0", "msg_1", "msg_0", "msg_2"}, box.ids())
 		for _, result := range results {
-			require.Equal(t, clerksim.Delivered, result.Outcome)
+			require.Equal(t, svixsim.Delivered, result.Outcome)
 		}
 	})
 }
@@ -82,9 +82,9 @@ func TestSendsGoOnWhileOneIsRetried(t *testing.T) {
 func TestPlayDoesExactlyWhatThePlanSays(t *testing.T) {
 	t.Parallel()
 	box := &inbox{}
-	courier := newCourier(t, box, clerksim.CourierConfig{})
+	courier := newCourier(t, box, svixsim.CourierConfig{})
 	m := messages(3)
-	results, err := courier.Play(t.Context(), clerksim.InOrder(m[2], m[0], m[2], m[0], m[0]))
+	results, err := courier.Play(t.Context(), svixsim.InOrder(m[2], m[0], m[2], m[0], m[0]))
 	require.NoError(t, err)
 	require.Equal(t, []string{"msg_2", "msg_0", "msg_2", "msg_0", "msg_0"}, box.ids())
 	require.Len(t, results, 2)
@@ -96,12 +96,12 @@ func TestARepeatThatGetsThroughEndsTheRetries(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		box := &inbox{statuses: []int{500, 204}}
-		courier := newCourier(t, box, clerksim.CourierConfig{})
+		courier := newCourier(t, box, svixsim.CourierConfig{})
 		m := message("msg_1")
 		began := time.Now()
-		results, err := courier.Play(t.Context(), []clerksim.Step{{Message: m}, {Message: m, At: time.Second}})
+		results, err := courier.Play(t.Context(), []svixsim.Step{{Message: m}, {Message: m, At: time.Second}})
 		require.NoError(t, err)
-		require.Equal(t, clerksim.Delivered, results[0].Outcome)
+		require.Equal(t, svixsim.Delivered, results[0].Outcome)
 		require.Len(t, box.all(), 2)
 		require.Equal(t, time.Second, time.Since(began), "nobody waits for a pointless retry")
 	})
@@ -110,8 +110,8 @@ func TestARepeatThatGetsThroughEndsTheRetries(t *testing.T) {
 func TestAFailedRepeatHasNoRetriesOfItsOwn(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		courier := newCourier(t, &inbox{statuses: []int{500}}, clerksim.CourierConfig{})
-		results, err := courier.Play(t.Context(), clerksim.InOrder(message("msg_1"), message("msg_1")))
+		courier := newCourier(t, &inbox{statuses: []int{500}}, svixsim.CourierConfig{})
+		results, err := courier.Play(t.Context(), svixsim.InOrder(message("msg_1"), message("msg_1")))
 		require.NoError(t, err)
 		require.Len(t, results[0].Attempts, 8+1)
 		require.Equal(t, 9, results[0].Attempts[8].Number)
@@ -127,13 +127,13 @@ func TestEachEndpointIsRetriedByItself(t *testing.T) {
 			if req.URL.Path == "/bad" {
 				w.WriteHeader(http.StatusInternalServerError)
 			}
-		}), clerksim.CourierConfig{Endpoints: []clerksim.Endpoint{
+		}), svixsim.CourierConfig{Endpoints: []svixsim.Endpoint{
 			{URL: "http://receiver.callmine.test/good", Secrets: newSecrets(1)},
 			{URL: "http://receiver.callmine.test/bad", Secrets: newSecrets(1)},
 		}})
-		results, err := courier.Deliver(t.Context(), messages(1), clerksim.Faults{})
+		results, err := courier.Deliver(t.Context(), messages(1), svixsim.Faults{})
 		require.NoError(t, err)
-		require.Equal(t, clerksim.Failed, results[0].Outcome)
+		require.Equal(t, svixsim.Failed, results[0].Outcome)
 		require.Equal(t, map[string]int{"/good": 1, "/bad": 8}, attempts)
 	})
 }
@@ -141,10 +141,10 @@ func TestEachEndpointIsRetriedByItself(t *testing.T) {
 func TestDeliverStopsWithItsContext(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		courier := newCourier(t, &inbox{statuses: []int{500}}, clerksim.CourierConfig{})
+		courier := newCourier(t, &inbox{statuses: []int{500}}, svixsim.CourierConfig{})
 		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 		defer cancel()
-		results, err := courier.Deliver(ctx, messages(1), clerksim.Faults{})
+		results, err := courier.Deliver(ctx, messages(1), svixsim.Faults{})
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 		require.Len(t, results[0].Attempts, 4, "at once, 5 s, 5 min, 30 min")
 	})
@@ -153,25 +153,25 @@ func TestDeliverStopsWithItsContext(t *testing.T) {
 func TestDroppedMessagesHaveAResult(t *testing.T) {
 	t.Parallel()
 	box := &inbox{}
-	courier := newCourier(t, box, clerksim.CourierConfig{})
-	results, err := courier.Deliver(t.Context(), messages(3), clerksim.Faults{Drop: 1})
+	courier := newCourier(t, box, svixsim.CourierConfig{})
+	results, err := courier.Deliver(t.Context(), messages(3), svixsim.Faults{Drop: 1})
 	require.NoError(t, err)
 	require.Empty(t, box.all())
 	require.Len(t, results, 3)
-	require.Equal(t, clerksim.Dropped, results[2].Outcome)
+	require.Equal(t, svixsim.Dropped, results[2].Outcome)
 	require.Equal(t, "msg_2", results[2].MessageID)
 	require.Equal(t, "dropped", results[2].Outcome.String())
 }
 
 func TestTheKindPlanIsInOrder(t *testing.T) {
 	t.Parallel()
-	require.Equal(t, clerksim.InOrder(messages(10)...), clerksim.Faults{Seed: 5}.Plan(messages(10)))
+	require.Equal(t, svixsim.InOrder(messages(10)...), svixsim.Faults{Seed: 5}.Plan(messages(10)))
 }
 
 func TestPlansAreDecidedByTheSeed(t *testing.T) {
 	t.Parallel()
-	plan := func(seed uint64) []clerksim.Step {
-		return clerksim.Faults{Seed: seed, Drop: .2, Repeat: .3, Delay: .3, Window: 5}.Plan(messages(50))
+	plan := func(seed uint64) []svixsim.Step {
+		return svixsim.Faults{Seed: seed, Drop: .2, Repeat: .3, Delay: .3, Window: 5}.Plan(messages(50))
 	}
 	first, again := plan(1), plan(1)
 	require.Equal(t, first, again)
@@ -182,7 +182,7 @@ func TestPlansKeepTheirPromises(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		window := rapid.SampledFrom([]int{0, 4}).Draw(t, "window")
-		faults := clerksim.Faults{
+		faults := svixsim.Faults{
 			Seed:     rapid.Uint64().Draw(t, "seed"),
 			Drop:     rapid.SampledFrom([]float64{0, .3, 1}).Draw(t, "drop"),
 			Repeat:   rapid.SampledFrom([]float64{0, .3, 1}).Draw(t, "repeat"),

@@ -1,4 +1,4 @@
-package clerksim_test
+package svixsim_test
 
 import (
 	"testing"
@@ -9,30 +9,32 @@ import (
 	svix "github.com/svix/svix-webhooks/go"
 
 	"github.com/callmine/rolecall/internal/clerksim"
+	"github.com/callmine/rolecall/internal/svixsim"
 )
 
-// TestReplaysDuringARotation has everything in one run: a receiver that fails at first, two endpoints with one URL and
-// a secret each, replays six hours after, and a clock a thousand times as fast.
+// TestReplaysDuringARotation has everything in one run: a receiver that fails at first, two
+// endpoints with one URL and a secret each, replays six hours after, and a clock a thousand times
+// as fast.
 func TestReplaysDuringARotation(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		const speed = 1000
 		box, secrets := &inbox{statuses: []int{500, 204}}, newSecrets(2)
-		courier := newCourier(t, box, clerksim.CourierConfig{
-			Endpoints: []clerksim.Endpoint{{URL: someURL, Secrets: secrets[:1]}, {URL: someURL, Secrets: secrets[1:]}},
+		courier := newCourier(t, box, svixsim.CourierConfig{
+			Endpoints: []svixsim.Endpoint{{URL: someURL, Secrets: secrets[:1]}, {URL: someURL, Secrets: secrets[1:]}},
 			Speed:     speed,
 		})
-		world, _ := newWorld(t, clerksim.Config{})
+		world := newWorld(t)
 		createUser(t, world, clerksim.NewUser{})
 		createUser(t, world, clerksim.NewUser{})
 		sent, began := world.Drain(), time.Now()
-		results, err := courier.Deliver(t.Context(), sent, clerksim.Faults{Replay: 1})
+		results, err := courier.Deliver(t.Context(), sent, svixsim.Faults{Replay: 1})
 		require.NoError(t, err)
 		require.Equal(t, 6*time.Hour/speed, time.Since(began))
 
 		got := box.all()
 		require.Len(t, got, 2*2+1+2*2, "each to both, one retry, and each again to both")
-		require.Equal(t, clerksim.Delivered, results[0].Outcome)
+		require.Equal(t, svixsim.Delivered, results[0].Outcome)
 		bodies := map[string][]byte{sent[0].ID: sent[0].Body, sent[1].ID: sent[1].Body}
 		attempts := map[time.Time]int{}
 		for i, r := range got {
@@ -57,8 +59,8 @@ func TestAReplayIsStampedAnew(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		box := &inbox{}
-		courier := newCourier(t, box, clerksim.CourierConfig{})
-		_, err := courier.Deliver(t.Context(), messages(1), clerksim.Faults{Replay: 1, ReplayAfter: 30 * time.Hour})
+		courier := newCourier(t, box, svixsim.CourierConfig{})
+		_, err := courier.Deliver(t.Context(), messages(1), svixsim.Faults{Replay: 1, ReplayAfter: 30 * time.Hour})
 		require.NoError(t, err)
 		got := box.all()
 		require.Len(t, got, 2)
@@ -74,11 +76,11 @@ func TestAReplayIsStampedAnew(t *testing.T) {
 
 func TestReplaysComeOnTopOfAPlan(t *testing.T) {
 	t.Parallel()
-	faults := clerksim.Faults{Seed: 3, Drop: .2, Repeat: .3, Delay: .3, Window: 5}
+	faults := svixsim.Faults{Seed: 3, Drop: .2, Repeat: .3, Delay: .3, Window: 5}
 	without := faults.Plan(messages(200))
 	faults.Replay = .5
 	first, replays := map[string]time.Duration{}, 0
-	var rest []clerksim.Step
+	var rest []svixsim.Step
 	for _, step := range faults.Plan(messages(200)) {
 		if step.At < time.Hour { // replays come hours later, delays are below a minute
 			if _, seen := first[step.Message.ID]; !seen {

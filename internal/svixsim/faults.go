@@ -1,10 +1,12 @@
-package clerksim
+package svixsim
 
 import (
 	"cmp"
 	"math/rand/v2"
 	"slices"
 	"time"
+
+	"github.com/callmine/rolecall/internal/clerksim"
 )
 
 // streamFaults is the stream of randomness that makes plans.
@@ -16,8 +18,8 @@ const replayAfter = 6 * time.Hour
 // maxRepeats is how many times at most a repeated message is sent again.
 const maxRepeats = 3
 
-// Faults says how badly to treat messages. Its zero value is kind: each once, in order. Rates are probabilities;
-// what is at most 0 never happens, what is at least 1 always does.
+// Faults says how badly to treat messages. Its zero value is kind: each once, in order. Rates are
+// probabilities; what is at most 0 never happens, what is at least 1 always does.
 type Faults struct {
 	// Seed decides everything random here.
 	Seed uint64
@@ -29,27 +31,29 @@ type Faults struct {
 	Delay float64
 	// MaxDelay is on the courier's clock. Defaults to a minute.
 	MaxDelay time.Duration
-	// Replay is the rate of messages that somebody sends again by hand, in the dashboard: long after, acknowledged or
-	// not, with the old id and body, stamped and signed anew.
+	// Replay is the rate of messages that somebody sends again by hand, in the dashboard: long
+	// after, acknowledged or not, with the old id and body, stamped and signed anew.
 	Replay float64
-	// ReplayAfter is how long after its first send a message is replayed, on the courier's clock. Defaults to 6 hours.
+	// ReplayAfter is how long after its first send a message is replayed, on the courier's clock.
+	// Defaults to 6 hours.
 	ReplayAfter time.Duration
-	// Window shuffles the sends within each so many, one after the other; a window as long as everything gives
-	// any order. Defaults to 0: no shuffling.
+	// Window shuffles the sends within each so many, one after the other; a window as long as
+	// everything gives any order. Defaults to 0: no shuffling.
 	Window int
 }
 
 // Step is one send of a plan.
 type Step struct {
 	// Message is what to send. One that occurs in several steps is repeated.
-	Message Message
-	// At is when, counted from the start of the plan on the courier's clock. Steps of one time go in the plan's order.
+	Message clerksim.Message
+	// At is when, counted from the start of the plan on the courier's clock. Steps of one time go
+	// in the plan's order.
 	At time.Duration
 }
 
-// InOrder is the plan that sends each message once. Cutting, repeating and reordering its steps by hand gives any
-// history exactly.
-func InOrder(messages ...Message) []Step {
+// InOrder is the plan that sends each message once. Cutting, repeating and reordering its steps by
+// hand gives any history exactly.
+func InOrder(messages ...clerksim.Message) []Step {
 	steps := make([]Step, len(messages))
 	for i, message := range messages {
 		steps[i].Message = message
@@ -57,8 +61,9 @@ func InOrder(messages ...Message) []Step {
 	return steps
 }
 
-// Plan makes the plan that the faults have for these messages. The same faults and messages give the same plan.
-func (f Faults) Plan(messages []Message) []Step {
+// Plan makes the plan that the faults have for these messages. The same faults and messages give
+// the same plan.
+func (f Faults) Plan(messages []clerksim.Message) []Step {
 	rng := rand.New(rand.NewPCG(f.Seed, streamFaults))
 	var steps []Step
 	for _, message := range messages {

@@ -1,4 +1,4 @@
-package clerksim
+package svixsim
 
 import (
 	"bytes"
@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/callmine/rolecall/internal/clerksim"
 )
 
 // attemptTimeout is how long Svix waits for an answer.
@@ -74,9 +76,9 @@ type Result struct {
 	Attempts []Attempt
 }
 
-// Send sends a message now, once, to each endpoint in turn, and retries nothing: the caller is the schedule. That
-// an endpoint failed is in the result; the error says only that ctx ended.
-func (c *Courier) Send(ctx context.Context, message Message) (Result, error) {
+// Send sends a message now, once, to each endpoint in turn, and retries nothing: the caller is the
+// schedule. That an endpoint failed is in the result; the error says only that ctx ended.
+func (c *Courier) Send(ctx context.Context, message clerksim.Message) (Result, error) {
 	result := Result{MessageID: message.ID}
 	for i, r := range c.receivers {
 		if r.skips(message) {
@@ -95,8 +97,9 @@ func (c *Courier) Send(ctx context.Context, message Message) (Result, error) {
 	return result, nil
 }
 
-// attempt makes one request and tells everybody who has to know. What it returns is meaningless if ctx ended.
-func (c *Courier) attempt(ctx context.Context, endpoint int, message Message, number int) Attempt {
+// attempt makes one request and tells everybody who has to know. What it returns is meaningless if
+// ctx ended.
+func (c *Courier) attempt(ctx context.Context, endpoint int, message clerksim.Message, number int) Attempt {
 	r := c.receivers[endpoint]
 	attempt := Attempt{MessageID: message.ID, Endpoint: endpoint, Number: number, At: c.cfg.Now()}
 	c.post(ctx, r, message, &attempt)
@@ -112,7 +115,7 @@ func (c *Courier) attempt(ctx context.Context, endpoint int, message Message, nu
 	return attempt
 }
 
-func (c *Courier) post(ctx context.Context, r *receiver, message Message, attempt *Attempt) {
+func (c *Courier) post(ctx context.Context, r *receiver, message clerksim.Message, attempt *Attempt) {
 	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
 	defer cancel()
 	request, err := r.request(ctx, message, attempt.At)
@@ -134,7 +137,7 @@ func (c *Courier) post(ctx context.Context, r *receiver, message Message, attemp
 }
 
 // request is a signed webhook, with one signature for each secret.
-func (r *receiver) request(ctx context.Context, message Message, at time.Time) (*http.Request, error) {
+func (r *receiver) request(ctx context.Context, message clerksim.Message, at time.Time) (*http.Request, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, r.url, bytes.NewReader(message.Body))
 	if err != nil {
 		return nil, fmt.Errorf("make request: %w", err)

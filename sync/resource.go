@@ -1,24 +1,9 @@
 package sync
 
-import (
-	"encoding/json"
-	"errors"
-)
+import "encoding/json"
 
-// What a directory, which lists what Clerk has, may fail with. Whatever it fails with, nothing is known to be gone.
-var (
-	// ErrUnauthorized says that Clerk refused the secret key: somebody has to correct the configuration. A refusal of one list or object
-	// is an [Explained] error and nothing of these.
-	ErrUnauthorized = errors.New("clerk refused the secret key: check CLERK_SECRET_KEY")
-	// ErrRateLimited says that Clerk's limit, or our share of it, is used up.
-	ErrRateLimited = errors.New("clerk's rate limit is used up")
-	// ErrUnavailable says that Clerk can't be reached or is out of order.
-	ErrUnavailable = errors.New("clerk is unavailable")
-	// ErrCursorGone says that the object to begin a page after isn't there any more.
-	ErrCursorGone = errors.New("the page's cursor is gone")
-)
-
-// Resource names a kind of object that Clerk lists. The values are stored and shown; never change them.
+// Resource names a kind of object that Clerk lists. The values are stored and shown; never change
+// them.
 type Resource string
 
 // The resources that the mirror copies.
@@ -32,7 +17,8 @@ const (
 	ResourceDomain       Resource = "domain"
 )
 
-// Resources lists all resources in the order in which a sweep lists them: what memberships refer to comes before them.
+// Resources lists all resources in the order in which a sweep lists them: what memberships refer to
+// comes before them.
 func Resources() []Resource {
 	return []Resource{
 		ResourcePermission, ResourceRole, ResourceOrganization, ResourceUser, ResourceMembership, ResourceInvitation, ResourceDomain,
@@ -57,11 +43,4 @@ type PageRequest struct {
 type Page struct {
 	Objects []json.RawMessage // as Clerk sent them
 	Total   int               // how many there are in all, says Clerk; -1 if it doesn't say
-}
-
-// Reference names one object for a point look-up.
-type Reference struct {
-	ID             string // of the object; for a membership it may be empty: any of the pair
-	OrganizationID string // of memberships, invitations and domains
-	UserID         string // of memberships
 }

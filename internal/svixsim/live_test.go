@@ -1,4 +1,4 @@
-package clerksim_test
+package svixsim_test
 
 import (
 	"context"
@@ -11,14 +11,15 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/callmine/rolecall/internal/clerksim"
+	"github.com/callmine/rolecall/internal/svixsim"
 )
 
 func TestRunDeliversWhatHappens(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w, _ := newWorld(t, clerksim.Config{})
+		w := newWorld(t)
 		box := &inbox{statuses: []int{500, 204}}
-		courier := newCourier(t, box, clerksim.CourierConfig{})
+		courier := newCourier(t, box, svixsim.CourierConfig{})
 		ctx, cancel := context.WithCancel(t.Context())
 		var ended error
 		var running sync.WaitGroup
@@ -44,10 +45,10 @@ func TestRunDeliversWhatHappens(t *testing.T) {
 func TestRunEndsWhileRetriesAreDue(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w, _ := newWorld(t, clerksim.Config{})
+		w := newWorld(t)
 		courier := newCourier(t, http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
 			rw.WriteHeader(http.StatusInternalServerError)
-		}), clerksim.CourierConfig{})
+		}), svixsim.CourierConfig{})
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		createUser(t, w, clerksim.NewUser{})
@@ -58,7 +59,7 @@ func TestRunEndsWhileRetriesAreDue(t *testing.T) {
 func TestRunLimitsWhatIsUnderWay(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w, _ := newWorld(t, clerksim.Config{})
+		w := newWorld(t)
 		var mu sync.Mutex
 		underWay, most, total := 0, 0, 0
 		courier := newCourier(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
@@ -71,7 +72,7 @@ func TestRunLimitsWhatIsUnderWay(t *testing.T) {
 			mu.Lock()
 			underWay--
 			mu.Unlock()
-		}), clerksim.CourierConfig{})
+		}), svixsim.CourierConfig{})
 		for range 100 {
 			createUser(t, w, clerksim.NewUser{})
 		}

@@ -1,4 +1,4 @@
-package clerksim
+package svixsim
 
 import (
 	"errors"
@@ -8,17 +8,20 @@ import (
 	"time"
 
 	svix "github.com/svix/svix-webhooks/go"
+
+	"github.com/callmine/rolecall/internal/clerksim"
 )
 
 // disableAfter is how long every attempt at an endpoint has to fail until Svix disables it.
 const disableAfter = 5 * 24 * time.Hour
 
-// Endpoint is where a courier sends messages. During Clerk's way of rotating a secret there are two with one URL.
+// Endpoint is where a courier sends messages. During Clerk's way of rotating a secret there are two
+// with one URL.
 type Endpoint struct {
 	// URL is where the messages are posted.
 	URL string
-	// Secrets are one signing secret, or two during Svix's way of rotating: then each attempt carries both
-	// signatures. They have the form of [NewSecret].
+	// Secrets are one signing secret, or two during Svix's way of rotating: then each attempt
+	// carries both signatures. They have the form of [NewSecret].
 	Secrets []string
 }
 
@@ -87,8 +90,9 @@ func (r *receiver) whenDisabled() <-chan struct{} {
 	return r.turnedOff
 }
 
-// note remembers how an attempt ended, and disables an endpoint that failed for too long or asked for it.
-func (r *receiver) note(message Message, attempt Attempt, patience time.Duration) {
+// note remembers how an attempt ended, and disables an endpoint that failed for too long or asked
+// for it.
+func (r *receiver) note(message clerksim.Message, attempt Attempt, patience time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.missed.note(message, attempt.Acknowledged())
@@ -105,7 +109,7 @@ func (r *receiver) note(message Message, attempt Attempt, patience time.Duration
 }
 
 // skips reports whether the endpoint is disabled, and remembers that it missed the message if so.
-func (r *receiver) skips(message Message) bool {
+func (r *receiver) skips(message clerksim.Message) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.disabled {

@@ -1,4 +1,4 @@
-package clerksim
+package svixsim
 
 import (
 	"context"
@@ -10,8 +10,8 @@ import (
 // liveAttempts is how many attempts [Courier.Run] makes at one time.
 const liveAttempts = 16
 
-// Courier sends messages as Svix does: signed, over HTTP, at least once, and again until somebody answers 2xx.
-// Make one with [NewCourier]. It is safe for concurrent use.
+// Courier sends messages as Svix does: signed, over HTTP, at least once, and again until somebody
+// answers 2xx. Make one with [NewCourier]. It is safe for concurrent use.
 type Courier struct {
 	cfg        CourierConfig
 	client     *http.Client
@@ -53,17 +53,19 @@ func (c *Courier) Close() {
 	}
 }
 
-// Disable makes an endpoint, by its index, get nothing more, as Svix does silently after five days of failures.
+// Disable makes an endpoint, by its index, get nothing more, as Svix does silently after five days
+// of failures.
 func (c *Courier) Disable(endpoint int) { c.receivers[endpoint].set(true) }
 
-// Enable makes a disabled endpoint get messages again. What it missed stays missed until [Courier.Recover].
+// Enable makes a disabled endpoint get messages again. What it missed stays missed until
+// [Courier.Recover].
 func (c *Courier) Enable(endpoint int) { c.receivers[endpoint].set(false) }
 
 // Disabled reports whether an endpoint, by its index, is disabled.
 func (c *Courier) Disabled(endpoint int) bool { return c.receivers[endpoint].isDisabled() }
 
-// TurnedOff returns a channel that is closed once an endpoint, by its index, is disabled: at once if it is already. After
-// an Enable, ask again.
+// TurnedOff returns a channel that is closed once an endpoint, by its index, is disabled: at once
+// if it is already. After an Enable, ask again.
 func (c *Courier) TurnedOff(endpoint int) <-chan struct{} {
 	return c.receivers[endpoint].whenDisabled()
 }

@@ -1,4 +1,4 @@
-package clerksim
+package svixsim
 
 import (
 	"cmp"
@@ -6,12 +6,15 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/callmine/rolecall/internal/clerksim"
 )
 
-// Deliver treats messages as the faults demand and retries on the schedule, until each is acknowledged by every
-// endpoint, dropped, or given up. It returns one result for each message, in their order. Sends are made one at a
-// time, so that one plan and one receiver give one history. An error means that ctx ended.
-func (c *Courier) Deliver(ctx context.Context, messages []Message, faults Faults) ([]Result, error) {
+// Deliver treats messages as the faults demand and retries on the schedule, until each is
+// acknowledged by every endpoint, dropped, or given up. It returns one result for each message, in
+// their order. Sends are made one at a time, so that one plan and one receiver give one history. An
+// error means that ctx ended.
+func (c *Courier) Deliver(ctx context.Context, messages []clerksim.Message, faults Faults) ([]Result, error) {
 	played, err := c.Play(ctx, faults.Plan(messages))
 	byID := make(map[string]Result, len(played))
 	for _, result := range played {
@@ -28,10 +31,11 @@ func (c *Courier) Deliver(ctx context.Context, messages []Message, faults Faults
 	return results, err
 }
 
-// Play sends what a plan says, when it says, and retries what failed on the schedule. It returns one result for
-// each message of the plan, in the order in which they first occur. A repeat, which is any step of a message but
-// the first that the plan lists, is sent even if the message was
-// acknowledged, and has no retries of its own. An error means that ctx ended; the results say how far it came.
+// Play sends what a plan says, when it says, and retries what failed on the schedule. It returns
+// one result for each message of the plan, in the order in which they first occur. A repeat, which
+// is any step of a message but the first that the plan lists, is sent even if the message was
+// acknowledged, and has no retries of its own. An error means that ctx ended; the results say how
+// far it came.
 func (c *Courier) Play(ctx context.Context, steps []Step) ([]Result, error) {
 	p := &play{courier: c, parcels: make(map[string]*parcel)}
 	for _, step := range steps {
@@ -57,7 +61,7 @@ type play struct {
 
 // parcel is one message on its way to every endpoint.
 type parcel struct {
-	message      Message
+	message      clerksim.Message
 	attempts     []Attempt
 	acknowledged map[int]bool // by endpoint
 	disabled     map[int]bool

@@ -1,4 +1,4 @@
-package clerksim
+package svixsim
 
 import (
 	"context"
@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// RetrySchedule returns when Svix makes its eight attempts, each counted from the failure of the one before:
-// at once, then after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h and 10 h.
+// RetrySchedule returns when Svix makes its eight attempts, each counted from the failure of the
+// one before: at once, then after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h and 10 h.
 func RetrySchedule() []time.Duration {
 	return []time.Duration{
 		0, 5 * time.Second, 5 * time.Minute, 30 * time.Minute, 2 * time.Hour, 5 * time.Hour, 10 * time.Hour, 10 * time.Hour,
@@ -23,29 +23,32 @@ type CourierConfig struct {
 	// Endpoints get every message each. Required.
 	Endpoints []Endpoint
 
-	// Transport makes the requests, over the network or into a handler. Defaults to one of its own, whose
-	// connections [Courier.Close] ends.
+	// Transport makes the requests, over the network or into a handler. Defaults to one of its own,
+	// whose connections [Courier.Close] ends.
 	Transport http.RoundTripper
 
-	// Now stamps the attempts. A receiver refuses a stamp more than five minutes off its own clock. Defaults to
-	// time.Now.
+	// Now stamps the attempts. A receiver refuses a stamp more than five minutes off its own clock.
+	// Defaults to time.Now.
 	Now func() time.Time
 
-	// Schedule is the wait before each attempt; its length is the number of attempts. Defaults to [RetrySchedule].
+	// Schedule is the wait before each attempt; its length is the number of attempts. Defaults to
+	// [RetrySchedule].
 	Schedule []time.Duration
 
-	// Speed divides every wait: 3600 turns an hour into a second. It also divides the five days after which an
-	// endpoint is disabled. Defaults to 1.
+	// Speed divides every wait: 3600 turns an hour into a second. It also divides the five days
+	// after which an endpoint is disabled. Defaults to 1.
 	Speed float64
 
-	// Wait waits, or pretends to: a test can return at once, or move its clock. It gets the wait after Speed and
-	// returns the context's error if that ends first. Defaults to a timer.
+	// Wait waits, or pretends to: a test can return at once, or move its clock. It gets the wait
+	// after Speed and returns the context's error if that ends first. Defaults to a timer.
 	Wait func(ctx context.Context, wait time.Duration) error
 
-	// Observe is told of every attempt after it ended. It may be called by several goroutines. Defaults to nobody.
+	// Observe is told of every attempt after it ended. It may be called by several goroutines.
+	// Defaults to nobody.
 	Observe func(Attempt)
 
-	// Logger gets one line for each attempt that failed, without the body. Defaults to one that discards.
+	// Logger gets one line for each attempt that failed, without the body. Defaults to one that
+	// discards.
 	Logger *slog.Logger
 }
 

@@ -1,4 +1,4 @@
-package clerksim_test
+package svixsim_test
 
 import (
 	"io"
@@ -16,6 +16,7 @@ import (
 	svix "github.com/svix/svix-webhooks/go"
 
 	"github.com/callmine/rolecall/internal/clerksim"
+	"github.com/callmine/rolecall/internal/svixsim"
 )
 
 const someURL = "http://receiver.callmine.test/webhooks"
@@ -83,21 +84,22 @@ func newSecrets(n int) []string {
 	rng := rand.New(rand.NewPCG(1, 1))
 	secrets := make([]string, n)
 	for i := range secrets {
-		secrets[i] = clerksim.NewSecret(rng)
+		secrets[i] = svixsim.NewSecret(rng)
 	}
 	return secrets
 }
 
-// newCourier makes a courier to handler, without a network. With no endpoints it gets one with one secret.
-func newCourier(t *testing.T, handler http.Handler, cfg clerksim.CourierConfig) *clerksim.Courier {
+// newCourier makes a courier to handler, without a network. With no endpoints it gets one with one
+// secret.
+func newCourier(t *testing.T, handler http.Handler, cfg svixsim.CourierConfig) *svixsim.Courier {
 	t.Helper()
 	if cfg.Endpoints == nil {
-		cfg.Endpoints = []clerksim.Endpoint{{URL: someURL, Secrets: newSecrets(1)}}
+		cfg.Endpoints = []svixsim.Endpoint{{URL: someURL, Secrets: newSecrets(1)}}
 	}
 	if cfg.Transport == nil {
 		cfg.Transport = inProcess{handler}
 	}
-	courier, err := clerksim.NewCourier(cfg)
+	courier, err := svixsim.NewCourier(cfg)
 	require.NoError(t, err)
 	t.Cleanup(courier.Close)
 	return courier
@@ -142,8 +144,8 @@ func TestSignaturesMatchPublishedVectors(t *testing.T) {
 		},
 	} {
 		box := &inbox{}
-		courier := newCourier(t, box, clerksim.CourierConfig{
-			Endpoints: []clerksim.Endpoint{{URL: someURL, Secrets: []string{vector.secret}}},
+		courier := newCourier(t, box, svixsim.CourierConfig{
+			Endpoints: []svixsim.Endpoint{{URL: someURL, Secrets: []string{vector.secret}}},
 			Now:       func() time.Time { return time.Unix(vector.timestamp, 999) },
 		})
 		_, err := courier.Send(t.Context(), clerksim.Message{ID: vector.id, Body: []byte(vector.body)})
@@ -161,17 +163,17 @@ func TestSendOverRealHTTP(t *testing.T) {
 	server := httptest.NewServer(box)
 	defer server.Close()
 	secret := newSecrets(1)[0]
-	courier, err := clerksim.NewCourier(clerksim.CourierConfig{
-		Endpoints: []clerksim.Endpoint{{URL: server.URL, Secrets: []string{secret}}},
+	courier, err := svixsim.NewCourier(svixsim.CourierConfig{
+		Endpoints: []svixsim.Endpoint{{URL: server.URL, Secrets: []string{secret}}},
 	})
 	require.NoError(t, err)
 	defer courier.Close()
-	world, _ := newWorld(t, clerksim.Config{})
+	world := newWorld(t)
 	createUser(t, world, clerksim.NewUser{})
 	sent := world.Drain()[0]
 	result, err := courier.Send(t.Context(), sent)
 	require.NoError(t, err)
-	require.Equal(t, clerksim.Delivered, result.Outcome)
+	require.Equal(t, svixsim.Delivered, result.Outcome)
 	require.Equal(t, http.StatusNoContent, result.Attempts[0].Status)
 
 	got := box.all()[0]
@@ -187,7 +189,7 @@ func TestTwoSecretsMakeTwoSignatures(t *testing.T) {
 	t.Parallel()
 	box := &inbox{}
 	secrets := newSecrets(2)
-	courier := newCourier(t, box, clerksim.CourierConfig{Endpoints: []clerksim.Endpoint{{URL: someURL, Secrets: secrets}}})
+	courier := newCourier(t, box, svixsim.CourierConfig{Endpoints: []svixsim.Endpoint{{URL: someURL, Secrets: secrets}}})
 	_, err := courier.Send(t.Context(), message("msg_1"))
 	require.NoError(t, err)
 	require.Len(t, box.all(), 1)
@@ -204,12 +206,12 @@ func TestTwoEndpointsWithOneURLShareTheID(t *testing.T) {
 	t.Parallel()
 	box := &inbox{statuses: []int{401, 204}}
 	secrets := newSecrets(2)
-	courier := newCourier(t, box, clerksim.CourierConfig{Endpoints: []clerksim.Endpoint{
+	courier := newCourier(t, box, svixsim.CourierConfig{Endpoints: []svixsim.Endpoint{
 		{URL: someURL, Secrets: secrets[:1]}, {URL: someURL, Secrets: secrets[1:]},
 	}})
 	result, err := courier.Send(t.Context(), message("msg_1"))
 	require.NoError(t, err)
-	require.Equal(t, clerksim.Failed, result.Outcome, "one of two isn't enough")
+	require.Equal(t, svixsim.Failed, result.Outcome, "one of two isn't enough")
 	require.Equal(t, []int{0, 1}, []int{result.Attempts[0].Endpoint, result.Attempts[1].Endpoint})
 	require.Equal(t, []string{"msg_1", "msg_1"}, box.ids())
 	for i, got := range box.all() {
@@ -221,11 +223,11 @@ func TestTwoEndpointsWithOneURLShareTheID(t *testing.T) {
 
 func TestOnly2xxAcknowledges(t *testing.T) {
 	t.Parallel()
-	for status, want := range map[int]clerksim.Outcome{
-		200: clerksim.Delivered, 202: clerksim.Delivered, 302: clerksim.Failed, 400: clerksim.Failed, 503: clerksim.Failed,
+	for status, want := range map[int]svixsim.Outcome{
+		200: svixsim.Delivered, 202: svixsim.Delivered, 302: svixsim.Failed, 400: svixsim.Failed, 503: svixsim.Failed,
 	} {
 		box := &inbox{statuses: []int{status}}
-		courier := newCourier(t, box, clerksim.CourierConfig{})
+		courier := newCourier(t, box, svixsim.CourierConfig{})
 		result, err := courier.Send(t.Context(), message("msg_1"))
 		require.NoError(t, err)
 		require.Equal(t, want, result.Outcome, "%d", status)
@@ -240,11 +242,11 @@ func TestAnAnswerAfter15SecondsIsNone(t *testing.T) {
 			<-req.Context().Done()
 			w.WriteHeader(http.StatusOK)
 		})
-		courier := newCourier(t, slow, clerksim.CourierConfig{})
+		courier := newCourier(t, slow, svixsim.CourierConfig{})
 		began := time.Now()
 		result, err := courier.Send(t.Context(), message("msg_1"))
 		require.NoError(t, err)
-		require.Equal(t, clerksim.Failed, result.Outcome)
+		require.Equal(t, svixsim.Failed, result.Outcome)
 		require.Error(t, result.Attempts[0].Err)
 		require.Equal(t, 15*time.Second, time.Since(began))
 	})
@@ -253,14 +255,14 @@ func TestAnAnswerAfter15SecondsIsNone(t *testing.T) {
 func TestDisabledEndpointsGetNothing(t *testing.T) {
 	t.Parallel()
 	box := &inbox{}
-	courier := newCourier(t, box, clerksim.CourierConfig{})
+	courier := newCourier(t, box, svixsim.CourierConfig{})
 	courier.Disable(0)
-	results, err := courier.Play(t.Context(), clerksim.InOrder(message("msg_1")))
+	results, err := courier.Play(t.Context(), svixsim.InOrder(message("msg_1")))
 	require.NoError(t, err)
-	require.Equal(t, clerksim.Disabled, results[0].Outcome)
+	require.Equal(t, svixsim.Disabled, results[0].Outcome)
 	sent, err := courier.Send(t.Context(), message("msg_1"))
 	require.NoError(t, err)
-	require.Equal(t, clerksim.Disabled, sent.Outcome)
+	require.Equal(t, svixsim.Disabled, sent.Outcome)
 	require.Empty(t, box.all())
 	courier.Enable(0)
 	_, err = courier.Send(t.Context(), message("msg_2"))
@@ -272,7 +274,7 @@ func TestTheDisableHeaderTurnsAnEndpointOff(t *testing.T) {
 	t.Parallel()
 	courier := newCourier(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("webhook-delivery", "disable")
-	}), clerksim.CourierConfig{})
+	}), svixsim.CourierConfig{})
 	_, err := courier.Send(t.Context(), message("msg_1"))
 	require.NoError(t, err)
 	require.True(t, courier.Disabled(0))
@@ -282,7 +284,7 @@ func TestFiveDaysOfFailuresDisableSilently(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		box := &inbox{statuses: []int{500, 500, 204, 500}}
-		courier := newCourier(t, box, clerksim.CourierConfig{})
+		courier := newCourier(t, box, svixsim.CourierConfig{})
 		send := func(after time.Duration) bool {
 			<-time.After(after) // on the bubble's clock
 			_, err := courier.Send(t.Context(), message("msg_1"))
@@ -301,12 +303,12 @@ func TestFiveDaysOfFailuresDisableSilently(t *testing.T) {
 
 func TestObserveSeesEveryAttempt(t *testing.T) {
 	t.Parallel()
-	var seen []clerksim.Attempt
-	courier := newCourier(t, &inbox{statuses: []int{500, 204}}, clerksim.CourierConfig{
+	var seen []svixsim.Attempt
+	courier := newCourier(t, &inbox{statuses: []int{500, 204}}, svixsim.CourierConfig{
 		Schedule: []time.Duration{0, 0},
-		Observe:  func(a clerksim.Attempt) { seen = append(seen, a) },
+		Observe:  func(a svixsim.Attempt) { seen = append(seen, a) },
 	})
-	results, err := courier.Deliver(t.Context(), messages(1), clerksim.Faults{})
+	results, err := courier.Deliver(t.Context(), messages(1), svixsim.Faults{})
 	require.NoError(t, err)
 	require.Equal(t, results[0].Attempts, seen)
 	require.Equal(t, []int{1, 2}, []int{seen[0].Number, seen[1].Number})
@@ -314,14 +316,14 @@ func TestObserveSeesEveryAttempt(t *testing.T) {
 
 func TestCourierConfigNamesWhatIsWrong(t *testing.T) {
 	t.Parallel()
-	_, err := clerksim.NewCourier(clerksim.CourierConfig{Speed: -1, Schedule: []time.Duration{}})
+	_, err := svixsim.NewCourier(svixsim.CourierConfig{Speed: -1, Schedule: []time.Duration{}})
 	require.ErrorContains(t, err, "Endpoints")
 	require.ErrorContains(t, err, "Schedule")
 	require.ErrorContains(t, err, "Speed")
-	for _, endpoint := range []clerksim.Endpoint{
+	for _, endpoint := range []svixsim.Endpoint{
 		{URL: "receiver", Secrets: newSecrets(1)}, {URL: someURL}, {URL: someURL, Secrets: []string{"whsec_"}},
 	} {
-		_, err := clerksim.NewCourier(clerksim.CourierConfig{Endpoints: []clerksim.Endpoint{endpoint}})
+		_, err := svixsim.NewCourier(svixsim.CourierConfig{Endpoints: []svixsim.Endpoint{endpoint}})
 		require.ErrorContains(t, err, "endpoint 0")
 	}
 }
