@@ -87,7 +87,7 @@ func (s *server) run(w http.ResponseWriter, r *http.Request, c clerksync.Command
 	if err != nil {
 		return err
 	}
-	if !s.commands.allows(serviceOf(r) + " " + c.Actor) { // so that no service uses up what the user may
+	if !s.commands.Allow(serviceOf(r) + " " + c.Actor) { // so that no service uses up what the user may
 		return errTooManyCommands
 	}
 	answered, repeated, err := s.cfg.Commander.Run(r.Context(), c, key, store.CommandHooks{May: s.stillMay(c), Answer: answer})

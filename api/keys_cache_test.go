@@ -141,7 +141,7 @@ func TestKeyRotatedAwayEndsItsRememberedTokens(t *testing.T) {
 	requireVerdict(t, b, token, "")
 	b.clock.advance(keysHardAge - keysSoftAge + time.Second)
 	requireVerdict(t, b, token, AuthReasonUnknownKey)
-	require.Zero(t, b.users.memory.size(), "dropped with its key")
+	require.Zero(t, b.users.memory.Len(), "dropped with its key")
 	requireVerdict(t, b, b.longLived(t, secondSigner()), "")
 }
 

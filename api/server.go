@@ -12,6 +12,7 @@ import (
 	"github.com/gorilla/mux"
 	"golang.org/x/time/rate"
 
+	"github.com/callmine/rolecall/internal/bounded"
 	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
 )
@@ -121,7 +122,7 @@ type server struct {
 	lookups *lookups // nil without a Refresher
 	// eventShares are of EventDB's connections: one for each organization.
 	eventShares *store.Shares
-	commands    *perUser
+	commands    *bounded.Limiter
 	known       *rate.Limiter // of questions about users of tokens that may be invented
 }
 
@@ -132,7 +133,7 @@ func NewHandler(cfg Config) (http.Handler, error) {
 		return nil, err
 	}
 	s := &server{
-		cfg: cfg, lookups: newLookups(cfg), commands: newPerUser(commandsPerUser, commandsWindow, cfg.Now), eventShares: store.NewShares(1),
+		cfg: cfg, lookups: newLookups(cfg), commands: bounded.NewLimiter(commandsPerUser, commandsWindow, cfg.Now), eventShares: store.NewShares(1),
 		known: rate.NewLimiter(rate.Every(knownEvery), 5),
 	}
 	return s.guard(s.plainPaths(s.router())), nil

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/clerk/clerk-sdk-go/v2"
+
+	"github.com/callmine/rolecall/internal/bounded"
 )
 
 // tokenDigest is the SHA-256 of a token: what is remembered of it, so that memory holds nothing that could be replayed.
@@ -49,9 +51,9 @@ func (w validityWindow) check(now time.Time) error {
 }
 
 // tokenMemory holds verified tokens. Only tokens with a good signature come in, so nobody can flush it with invented ones.
-type tokenMemory = generations[tokenDigest, *verifiedToken]
+type tokenMemory = bounded.Map[tokenDigest, *verifiedToken]
 
 // newTokenMemory returns a memory for at most maxTokens tokens, at least two.
 func newTokenMemory(maxTokens int) *tokenMemory {
-	return newGenerations[tokenDigest, *verifiedToken](maxTokens)
+	return bounded.NewMap[tokenDigest, *verifiedToken](maxTokens)
 }

@@ -16,41 +16,14 @@ func digestOf(i int) (d tokenDigest) {
 	return d
 }
 
-func TestTokenMemoryIsBounded(t *testing.T) {
-	t.Parallel()
-	for _, limit := range []int{2, 3, 10, 101} {
-		memory := newTokenMemory(limit)
-		for i := range 10 * limit {
-			memory.remember(digestOf(i), &verifiedToken{})
-			memory.find(digestOf(i / 2))
-			require.LessOrEqual(t, memory.size(), limit)
-		}
-		require.Nil(t, memory.find(digestOf(0)))
-		require.NotNil(t, memory.find(digestOf(10*limit-1)))
-	}
-}
-
-func TestTokenMemoryKeepsWhatIsInUse(t *testing.T) {
-	t.Parallel()
-	memory := newTokenMemory(10)
-	used := &verifiedToken{}
-	memory.remember(digestOf(0), used)
-	for i := 1; i < 100; i++ {
-		memory.remember(digestOf(i), &verifiedToken{})
-		require.Same(t, used, memory.find(digestOf(0)))
-	}
-	memory.forget(digestOf(0))
-	require.Nil(t, memory.find(digestOf(0)))
-}
-
 func TestAuthenticatorMemoryIsBounded(t *testing.T) {
 	t.Parallel()
 	b := setupAuth(t, func(c *AuthenticatorConfig) { c.MaxRememberedTokens = 4 })
 	for i := range 10 {
 		requireVerdict(t, b, b.token(t, map[string]any{"sid": fmt.Sprintf("sess_%d", i)}), "")
-		require.LessOrEqual(t, b.users.memory.size(), 4)
+		require.LessOrEqual(t, b.users.memory.Len(), 4)
 	}
-	require.GreaterOrEqual(t, b.users.memory.size(), 2)
+	require.GreaterOrEqual(t, b.users.memory.Len(), 2)
 }
 
 func TestRefusedTokensAreNotRemembered(t *testing.T) {
@@ -58,7 +31,7 @@ func TestRefusedTokensAreNotRemembered(t *testing.T) {
 	b := setupAuth(t, nil)
 	requireVerdict(t, b, b.token(t, map[string]any{"sts": "pending"}), AuthReasonSessionStatus)
 	requireVerdict(t, b, b.token(t, map[string]any{"exp": 1}), AuthReasonExpired)
-	require.Zero(t, b.users.memory.size())
+	require.Zero(t, b.users.memory.Len())
 }
 
 func TestRememberedTokenExpiresOnTime(t *testing.T) {
@@ -67,7 +40,7 @@ func TestRememberedTokenExpiresOnTime(t *testing.T) {
 	made := b.clock.Now()
 	token := b.token(t, nil)
 	requireVerdict(t, b, token, "")
-	require.Equal(t, 1, b.users.memory.size())
+	require.Equal(t, 1, b.users.memory.Len())
 
 	b.clock.set(made.Add(time.Minute + tokenLeeway))
 	requireVerdict(t, b, token, "")

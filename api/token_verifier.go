@@ -47,7 +47,7 @@ func newTokenVerifier(config AuthenticatorConfig, keys *keyCache) *tokenVerifier
 // key must still be the one in the key set, and the time must be within its window.
 func (v *tokenVerifier) identify(ctx context.Context, token string) (Identity, error) {
 	digest := tokenDigest(sha256.Sum256([]byte(token)))
-	if known := v.memory.find(digest); known != nil {
+	if known := v.memory.Find(digest); known != nil {
 		key, err := v.keys.key(ctx, known.key.KeyID)
 		switch {
 		case errors.Is(err, ErrKeysUnavailable):
@@ -59,13 +59,13 @@ func (v *tokenVerifier) identify(ctx context.Context, token string) (Identity, e
 			return known.identity, nil
 		}
 		// The key is gone or was replaced under its name: what it had signed counts for nothing any more.
-		v.memory.forget(digest)
+		v.memory.Delete(digest)
 	}
 	verified, err := v.verify(ctx, token)
 	if err != nil {
 		return Identity{}, err
 	}
-	v.memory.remember(digest, verified)
+	v.memory.Put(digest, verified)
 	return verified.identity, nil
 }
 

@@ -241,7 +241,7 @@ func TestUserTokenHasOneSpelling(t *testing.T) {
 		}
 	}
 	require.Equal(t, 1, accepted)
-	require.Equal(t, 1, b.users.memory.size())
+	require.Equal(t, 1, b.users.memory.Len())
 }
 
 func TestUserTokenWhenCallerIsGone(t *testing.T) {
