@@ -34,7 +34,7 @@ type (
 // asService admits services only.
 func (s *server) asService(next serviceHandler) http.Handler {
 	return s.handle(func(w http.ResponseWriter, r *http.Request) error {
-		identity, err := s.authenticate(r)
+		identity, err := s.callers.Authenticate(r)
 		if err != nil {
 			return err
 		}
@@ -48,7 +48,7 @@ func (s *server) asService(next serviceHandler) http.Handler {
 // asUser admits users, and services that act for one.
 func (s *server) asUser(next userHandler) http.Handler {
 	return s.handle(func(w http.ResponseWriter, r *http.Request) error {
-		identity, err := s.authenticate(r)
+		identity, err := s.callers.Authenticate(r)
 		if err != nil {
 			return err
 		}
@@ -84,6 +84,19 @@ func (s *server) asMember(permission string, next memberHandler) http.Handler {
 		}
 		return next(w, r, v.standing)
 	})
+}
+
+// knownEvery bounds how often the mirror is asked about users of tokens that may be invented.
+const knownEvery = 200 * time.Millisecond
+
+// knownUser reports whether the mirror knows a member of this id, which may be invented. It denies that of all if it is asked too
+// often.
+func (s *server) knownUser(ctx context.Context, userID string) bool {
+	if !clerkID(userIDPrefix, userID) || !s.known.Allow() {
+		return false
+	}
+	seats, err := store.Seats(ctx, s.cfg.DB, userID)
+	return err == nil && len(seats) > 0
 }
 
 // handle turns a handler's error into a problem.
@@ -139,8 +152,11 @@ func storable(s string) bool {
 	return s != "" && len(s) <= maxID && utf8.ValidString(s) && !strings.ContainsRune(s, 0)
 }
 
-// organizationIDPrefix begins every Clerk organization's id.
-const organizationIDPrefix = "org_"
+// The prefixes of Clerk's ids.
+const (
+	userIDPrefix         = "user_"
+	organizationIDPrefix = "org_"
+)
 
 // clerkID reports whether Clerk could have made the id: its prefix and up to 64 letters and digits. Any other one names
 // nothing at Clerk, and might change the address that it becomes a part of.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net/http"
 
+	"github.com/callmine/rolecall/api/auth"
 	"github.com/callmine/rolecall/internal/edge"
 	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
@@ -107,13 +108,13 @@ func problemFor(err error) (p *problem, ours bool) {
 		return p, ours
 	}
 	switch {
-	case errors.Is(err, ErrUnauthenticated):
+	case errors.Is(err, auth.ErrUnauthenticated):
 		return unauthenticated(err), false
 	case errors.Is(err, edge.ErrCrowded): // counted where it was cut
 		return errUnavailable, false
 	case errors.Is(err, context.Canceled): // the caller has gone, and nobody reads the answer
 		return errUnavailable, false
-	case errors.Is(err, ErrKeysUnavailable), store.Unavailable(err):
+	case errors.Is(err, auth.ErrKeysUnavailable), store.Unavailable(err):
 		return errUnavailable, true
 	default:
 		return errInternal, true
@@ -123,8 +124,8 @@ func problemFor(err error) (p *problem, ours bool) {
 // unauthenticated names the error to the caller.
 func unauthenticated(err error) *problem {
 	p := *errUnauthenticated
-	if refused, ok := errors.AsType[*AuthError](err); ok {
-		p.challenge = challenge(refused.Reason)
+	if refused, ok := errors.AsType[*auth.Error](err); ok {
+		p.challenge = refused.Reason.Challenge()
 	}
 	return &p
 }
@@ -146,8 +147,8 @@ func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
 func (s *server) report(r *http.Request, p *problem, err error) {
 	reason := "internal"
 	switch {
-	case errors.Is(err, ErrKeysUnavailable):
-		reason = string(reasonKeysUnavailable)
+	case errors.Is(err, auth.ErrKeysUnavailable):
+		reason = string(auth.ReasonKeysUnavailable)
 	case store.Unavailable(err):
 		reason = "database_unavailable"
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/gorilla/mux"
 	"golang.org/x/time/rate"
 
+	"github.com/callmine/rolecall/api/auth"
 	"github.com/callmine/rolecall/internal/bounded"
 	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
@@ -42,7 +43,7 @@ type Config struct {
 	EventDB store.DBTX
 	// Authenticator tells who is calling.
 	Authenticator interface {
-		Authenticate(ctx context.Context, r *http.Request) (Identity, error)
+		Authenticate(ctx context.Context, r *http.Request) (auth.Identity, error)
 	}
 	// Grants returns the policy in force: which role may do what. It may return another one at any time, and nobody may
 	// change one that it returned. It must be safe for concurrent use.
@@ -53,9 +54,9 @@ type Config struct {
 	// Decided is told the reason of each decision. Optional.
 	Decided func(clerksync.Reason)
 	// Refused is told why credentials were refused. Optional.
-	Refused func(AuthReason)
+	Refused func(auth.Reason)
 	// Entries watches whether users get in. Defaults to one that nobody else sees.
-	Entries *Entries
+	Entries *auth.Entries
 	// Refresher asks Clerk about somebody whom the mirror doesn't know as a member, before they are refused. Optional:
 	// without one, refusals stand at once.
 	Refresher Refresher
@@ -79,10 +80,10 @@ func (c Config) withDefaults() Config {
 		c.Decided = func(clerksync.Reason) {}
 	}
 	if c.Refused == nil {
-		c.Refused = func(AuthReason) {}
+		c.Refused = func(auth.Reason) {}
 	}
 	if c.Entries == nil {
-		c.Entries = NewEntries(c.Now)
+		c.Entries = auth.NewEntries(c.Now)
 	}
 	if c.Refreshed == nil {
 		c.Refreshed = func(RefreshOutcome) {}
@@ -123,6 +124,7 @@ type server struct {
 	// eventShares are of EventDB's connections: one for each organization.
 	eventShares *store.Shares
 	commands    *bounded.Limiter
+	callers     *auth.Monitor
 	known       *rate.Limiter // of questions about users of tokens that may be invented
 }
 
@@ -136,6 +138,9 @@ func NewHandler(cfg Config) (http.Handler, error) {
 		cfg: cfg, lookups: newLookups(cfg), commands: bounded.NewLimiter(commandsPerUser, commandsWindow, cfg.Now), eventShares: store.NewShares(1),
 		known: rate.NewLimiter(rate.Every(knownEvery), 5),
 	}
+	s.callers = auth.NewMonitor(auth.MonitorConfig{
+		Authenticator: cfg.Authenticator, Entries: cfg.Entries, Refused: cfg.Refused, KnownUser: s.knownUser, Logger: cfg.Logger, Now: cfg.Now,
+	})
 	return s.guard(s.plainPaths(s.router())), nil
 }
 

@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/callmine/rolecall/api"
+	"github.com/callmine/rolecall/api/auth"
 	"github.com/callmine/rolecall/internal/pgtest"
 	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
@@ -47,7 +48,7 @@ func setupPolicy(t *testing.T) *policyBundle {
 	t.Cleanup(b.db.Close)
 	_, err = b.db.Exec(t.Context(), "INSERT INTO rolecall.memberships (id, organization_id, user_id, role) VALUES ('orgmem_1', 'org_1', 'user_1', 'org:member')")
 	require.NoError(t, err)
-	b.token, b.hash, err = api.NewServiceToken(strings.NewReader(strings.Repeat("entropy ", 8)))
+	b.token, b.hash, err = auth.NewServiceToken(strings.NewReader(strings.Repeat("entropy ", 8)))
 	require.NoError(t, err)
 	b.write(t, policyReading)
 	return b

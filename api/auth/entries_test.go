@@ -1,4 +1,4 @@
-package api
+package auth
 
 import (
 	"strconv"
@@ -17,35 +17,35 @@ func TestLockout(t *testing.T) {
 		_, found := e.Lockout()
 		require.Equal(t, want, found, why)
 	}
-	refuse := func(reason AuthReason, tokens ...string) {
+	refuse := func(reason Reason, tokens ...string) {
 		for _, token := range tokens {
 			e.refuse(reason, "", token)
 		}
 	}
 	for range 10 {
-		refuse(AuthReasonExpired, "the same")
+		refuse(ReasonExpired, "the same")
 	}
 	is(false, "one client repeats its old token")
-	refuse(AuthReasonIssuer, "a", "a", "a", "a")
+	refuse(ReasonIssuer, "a", "a", "a", "a")
 	is(true, "four more, and nobody ever got in")
 	e.admit()
 	is(false, "somebody got in")
-	refuse(AuthReasonIssuer, "a", "a", "a", "a", "a", "a")
+	refuse(ReasonIssuer, "a", "a", "a", "a", "a", "a")
 	is(false, "somebody has just got in")
 	clock.advance(lockoutQuiet)
 	is(true, "and since then nobody")
 	clock.advance(lockoutKept)
 	is(false, "nobody tries any more")
 	for i := range lockoutAfter {
-		refuse(AuthReasonExpired, strconv.Itoa(i))
+		refuse(ReasonExpired, strconv.Itoa(i))
 	}
 	is(true, "tokens of many are expired: the clock is ahead")
 	for i := range 60 {
 		clock.advance(time.Minute)
-		refuse(AuthReasonExpired, "a later one "+strconv.Itoa(i))
+		refuse(ReasonExpired, "a later one "+strconv.Itoa(i))
 	}
 	is(true, "and stays so for as long as users come")
 	clock.advance(lockoutKept)
-	refuse(AuthReasonExpired, "0")
+	refuse(ReasonExpired, "0")
 	is(false, "one client repeats its old token, and nobody else comes")
 }

@@ -1,4 +1,4 @@
-package api
+package auth
 
 import (
 	"crypto/sha256"
@@ -18,7 +18,7 @@ const (
 // Lockout says that users come and that none gets in.
 type Lockout struct {
 	// Reason is the newest refusal's, or "keys_unavailable".
-	Reason AuthReason
+	Reason Reason
 	// Seen is what the token said instead of what is expected, such as its issuer; or "".
 	Seen string
 	// Refused is how many users' tokens were refused since the last one that was accepted.
@@ -27,8 +27,8 @@ type Lockout struct {
 	Since time.Time
 }
 
-// reasonKeysUnavailable is of a lockout only: nothing is refused for it.
-const reasonKeysUnavailable AuthReason = "keys_unavailable"
+// ReasonKeysUnavailable is of a lockout only: nothing is refused for it.
+const ReasonKeysUnavailable Reason = "keys_unavailable"
 
 // Entries watches whether users get in. It counts only refusals that invented tokens can't cause, so that attackers alone
 // raise no alarm. It is safe for concurrent use.
@@ -73,11 +73,11 @@ func (e *Entries) admit() {
 
 // refuse is told that a user's token was refused, or couldn't be judged. A client that repeats an expired token says
 // nothing of the others, so that each of those counts once; many of them mean that this clock is ahead.
-func (e *Entries) refuse(reason AuthReason, seen, token string) {
+func (e *Entries) refuse(reason Reason, seen, token string) {
 	now := e.now()
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if reason == AuthReasonExpired {
+	if reason == ReasonExpired {
 		digest := tokenDigest(sha256.Sum256([]byte(token)))
 		if _, counted := e.expired[digest]; counted {
 			return

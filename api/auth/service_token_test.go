@@ -1,4 +1,4 @@
-package api
+package auth
 
 import (
 	"bytes"
@@ -19,7 +19,7 @@ func TestServiceTokenIdentifiesItsService(t *testing.T) {
 	strange, _ := mintServiceToken(t)
 	services, err := ParseServiceTokens("billing:" + oldHash + ", billing:" + newHash + ",jobs-2:" + strings.ToUpper(jobsHash))
 	require.NoError(t, err)
-	b := setupAuth(t, func(c *AuthenticatorConfig) { c.ServiceTokens = services })
+	b := setupAuth(t, func(c *Config) { c.ServiceTokens = services })
 
 	for token, want := range map[string]string{oldToken: "billing", newToken: "billing", jobsToken: "jobs-2"} {
 		identity, err := b.identify(t.Context(), token)
@@ -35,11 +35,11 @@ func TestServiceTokenIdentifiesItsService(t *testing.T) {
 		"token inside prefix": "rcs_" + oldToken,
 	} {
 		_, err := b.identify(t.Context(), token)
-		requireReason(t, AuthReasonServiceToken, err)
+		requireReason(t, ReasonServiceToken, err)
 		require.NotEmpty(t, name)
 	}
 	_, err = b.identify(t.Context(), strings.TrimPrefix(oldToken, "rcs_"))
-	requireReason(t, AuthReasonMalformed, err)
+	requireReason(t, ReasonMalformed, err)
 	require.Zero(t, b.jwks.count(), "services don't need Clerk's keys")
 }
 
@@ -48,7 +48,7 @@ func TestServiceTokenWithoutAnyConfigured(t *testing.T) {
 	b := setupAuth(t, nil)
 	token, _ := mintServiceToken(t)
 	_, err := b.identify(t.Context(), token)
-	requireReason(t, AuthReasonServiceToken, err)
+	requireReason(t, ReasonServiceToken, err)
 }
 
 func TestParseServiceTokensErrors(t *testing.T) {

@@ -1,4 +1,4 @@
-package api
+package auth
 
 import (
 	"context"
@@ -82,7 +82,7 @@ func (s *keySnapshot) key(kid string, now time.Time) *clerk.JSONWebKey {
 }
 
 // newKeyCache returns an empty cache for a valid configuration. It makes no request.
-func newKeyCache(config AuthenticatorConfig) *keyCache {
+func newKeyCache(config Config) *keyCache {
 	client := *config.HTTPClient
 	// The address of the keys is configuration, and an answer must not change it: a redirect is a status like any other.
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
@@ -141,7 +141,7 @@ func (c *keyCache) lookUp(kid string) (*clerk.JSONWebKey, error) {
 	if key := set.key(kid, now); key != nil {
 		return key, nil
 	}
-	return nil, refuse(AuthReasonUnknownKey)
+	return nil, refuse(ReasonUnknownKey)
 }
 
 // failedLately reports whether the last refresh failed so recently that waiting for another one would be in vain.

@@ -1,4 +1,4 @@
-package api
+package auth
 
 import (
 	"net/http"
@@ -17,16 +17,16 @@ func bearerToken(header http.Header) (string, error) {
 	values := header["Authorization"]
 	switch {
 	case len(values) == 0:
-		return "", refuse(AuthReasonMissing)
+		return "", refuse(ReasonMissing)
 	case len(values) > 1:
-		return "", refuse(AuthReasonHeader)
+		return "", refuse(ReasonHeader)
 	case len(values[0]) > maxAuthorizationBytes:
-		return "", refuse(AuthReasonTooLarge)
+		return "", refuse(ReasonTooLarge)
 	}
 	scheme, token, _ := strings.Cut(values[0], " ")
 	token = strings.TrimLeft(token, " ")
 	if !strings.EqualFold(scheme, "Bearer") || !wellFormedToken(token) {
-		return "", refuse(AuthReasonHeader)
+		return "", refuse(ReasonHeader)
 	}
 	return token, nil
 }

@@ -1,4 +1,4 @@
-package api
+package auth
 
 import (
 	"bytes"
@@ -101,7 +101,7 @@ func TestKeysServeStaleForADayWhileClerkIsDown(t *testing.T) {
 	b.clock.advance(keysMaxAge - time.Second)
 	requireVerdict(t, b, token, "")
 	requireVerdict(t, b, b.token(t, nil), "")
-	requireVerdict(t, b, secondSigner().sign(t, claimsAt(b.clock.Now())), AuthReasonUnknownKey)
+	requireVerdict(t, b, secondSigner().sign(t, claimsAt(b.clock.Now())), ReasonUnknownKey)
 
 	b.clock.advance(time.Second)
 	for _, token := range []string{token, b.token(t, nil)} {
@@ -140,7 +140,7 @@ func TestKeyRotatedAwayEndsItsRememberedTokens(t *testing.T) {
 	b.clock.advance(keysSoftAge - time.Second)
 	requireVerdict(t, b, token, "")
 	b.clock.advance(keysHardAge - keysSoftAge + time.Second)
-	requireVerdict(t, b, token, AuthReasonUnknownKey)
+	requireVerdict(t, b, token, ReasonUnknownKey)
 	require.Zero(t, b.users.memory.Len(), "dropped with its key")
 	requireVerdict(t, b, b.longLived(t, secondSigner()), "")
 }
@@ -154,7 +154,7 @@ func TestKeyRotatedAwayIsNoticedByNewKey(t *testing.T) {
 	b.jwks.publish(secondSigner())
 	b.clock.advance(keysInterval)
 	requireVerdict(t, b, b.longLived(t, secondSigner()), "")
-	requireVerdict(t, b, token, AuthReasonUnknownKey)
+	requireVerdict(t, b, token, ReasonUnknownKey)
 }
 
 func TestKeyReplacedUnderItsName(t *testing.T) {
@@ -164,7 +164,7 @@ func TestKeyReplacedUnderItsName(t *testing.T) {
 	requireVerdict(t, b, token, "")
 	b.jwks.publish(signer{kid: firstSigner().kid, key: secondSigner().key})
 	b.clock.advance(keysHardAge)
-	requireVerdict(t, b, token, AuthReasonSignature)
+	requireVerdict(t, b, token, ReasonSignature)
 }
 
 func TestRefreshWithTheSameKeyKeepsTheMemory(t *testing.T) {
@@ -206,10 +206,10 @@ func TestUnknownKeysCauseOneRefreshPerInterval(t *testing.T) {
 
 		release()
 		for range callers {
-			requireReason(t, AuthReasonUnknownKey, <-errs)
+			requireReason(t, ReasonUnknownKey, <-errs)
 		}
 		b.clock.advance(keysInterval - time.Second)
-		requireVerdict(t, b, secondSigner().sign(t, claimsAt(b.clock.Now())), AuthReasonUnknownKey)
+		requireVerdict(t, b, secondSigner().sign(t, claimsAt(b.clock.Now())), ReasonUnknownKey)
 		require.Equal(t, 2, b.jwks.count(), "no second refresh within the interval")
 	})
 }
@@ -220,7 +220,7 @@ func TestNewKeyIsFoundWithinTheInterval(t *testing.T) {
 	requireVerdict(t, b, b.token(t, nil), "")
 	b.jwks.publish(firstSigner(), secondSigner())
 	token := b.longLived(t, secondSigner())
-	requireVerdict(t, b, token, AuthReasonUnknownKey)
+	requireVerdict(t, b, token, ReasonUnknownKey)
 	b.clock.advance(keysInterval)
 	requireVerdict(t, b, token, "")
 }
@@ -239,7 +239,7 @@ func TestRefreshAheadMakesNobodyWait(t *testing.T) {
 		require.Equal(t, 2, b.jwks.count())
 		release()
 		synctest.Wait()
-		requireVerdict(t, b, token, AuthReasonUnknownKey)
+		requireVerdict(t, b, token, ReasonUnknownKey)
 	})
 }
 
@@ -320,7 +320,7 @@ func TestCloseEndsARunningRefresh(t *testing.T) {
 func TestFailedRefreshIsLogged(t *testing.T) {
 	t.Parallel()
 	var log bytes.Buffer
-	b := setupAuth(t, func(c *AuthenticatorConfig) { c.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
+	b := setupAuth(t, func(c *Config) { c.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
 	requireVerdict(t, b, b.token(t, nil), "")
 	require.Empty(t, log.String())
 	b.jwks.unreachable()

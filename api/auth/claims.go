@@ -1,11 +1,13 @@
-package api
+package auth
 
 import (
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	josejwt "github.com/go-jose/go-jose/v3/jwt"
 	"github.com/go-json-experiment/json"
@@ -53,9 +55,21 @@ func readClaims(payload []byte) (sessionClaims, error) {
 	var claims sessionClaims
 	if err := json.Unmarshal(payload, &claims); err != nil {
 		// Not wrapped: the error may quote a claim.
-		return sessionClaims{}, refuseBecause(AuthReasonMalformed, errors.New("its claims aren't one JSON object of the expected types, each name once"))
+		return sessionClaims{}, refuseBecause(ReasonMalformed, errors.New("its claims aren't one JSON object of the expected types, each name once"))
 	}
 	return claims, nil
+}
+
+// peek reads the claims of a token without verifying anything: for operators, never for a decision.
+func peek(token string) sessionClaims {
+	_, rest, _ := strings.Cut(token, ".")
+	encoded, _, _ := strings.Cut(rest, ".")
+	payload, err := base64.RawURLEncoding.DecodeString(encoded)
+	if err != nil {
+		return sessionClaims{}
+	}
+	claims, _ := readClaims(payload) // of what can't be read, nothing is told
+	return claims
 }
 
 // ofClient reports whether a token has a claim of OAuth's and OIDC's clients.
@@ -84,16 +98,15 @@ func (v *tokenVerifier) judge(c sessionClaims) error {
 	if err := v.judgeKind(c); err != nil {
 		return err
 	}
-	userID, isUser := strings.CutPrefix(c.Subject, userIDPrefix)
 	switch {
 	case c.Issuer != v.issuer:
-		return refuseBecause(AuthReasonIssuer, fmt.Errorf("iss is %q", c.Issuer))
+		return refuseBecause(ReasonIssuer, fmt.Errorf("iss is %q", c.Issuer))
 	case len(v.parties) > 0 && !slices.Contains(v.parties, c.AuthorizedParty):
-		return refuseBecause(AuthReasonAuthorizedParty, fmt.Errorf("azp is %q", c.AuthorizedParty))
+		return refuseBecause(ReasonAuthorizedParty, fmt.Errorf("azp is %q", c.AuthorizedParty))
 	case c.Status != "" && c.Status != activeSession:
-		return refuseBecause(AuthReasonSessionStatus, fmt.Errorf("sts is %q", c.Status))
-	case !isUser || userID == "" || !storable(userID):
-		return refuse(AuthReasonSubject)
+		return refuseBecause(ReasonSessionStatus, fmt.Errorf("sts is %q", c.Status))
+	case !hasID(userIDPrefix, c.Subject):
+		return refuse(ReasonSubject)
 	default:
 		return nil
 	}
@@ -103,19 +116,28 @@ func (v *tokenVerifier) judge(c sessionClaims) error {
 // the same users, and third parties hold them by design. A customized session token may have a claim of such a name for itself:
 // what makes it a client's is an audience, or that it is of no session.
 func (v *tokenVerifier) judgeKind(c sessionClaims) error {
-	sessionID, isSession := strings.CutPrefix(c.SessionID, sessionIDPrefix)
-	isSession = isSession && sessionID != "" && storable(sessionID)
+	isSession := hasID(sessionIDPrefix, c.SessionID)
 	hasAudience := c.Audience != nil && c.Audience.Kind() != 'n' // null is none
 	switch {
 	case (!isSession || hasAudience) && c.ofClient():
-		return refuse(AuthReasonPurpose)
+		return refuse(ReasonPurpose)
 	case v.templates:
 		return nil
 	case hasAudience:
-		return refuse(AuthReasonAudience)
+		return refuse(ReasonAudience)
 	case !isSession:
-		return refuse(AuthReasonSession)
+		return refuse(ReasonSession)
 	default:
 		return nil
 	}
+}
+
+// maxID bounds an id behind its prefix. Clerk's ids have some 32 characters.
+const maxID = 255
+
+// hasID reports whether a text is an id with a prefix: more follows, which Postgres can store. It refuses NUL and what isn't
+// UTF-8.
+func hasID(prefix, text string) bool {
+	id, found := strings.CutPrefix(text, prefix)
+	return found && id != "" && len(id) <= maxID && utf8.ValidString(id) && !strings.ContainsRune(id, 0)
 }

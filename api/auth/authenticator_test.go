@@ -1,4 +1,4 @@
-package api
+package auth
 
 import (
 	"log/slog"
@@ -13,24 +13,24 @@ import (
 
 func TestNewAuthenticatorValidates(t *testing.T) {
 	t.Parallel()
-	valid := AuthenticatorConfig{
+	valid := Config{
 		Issuer: testIssuer, HTTPClient: &http.Client{}, Logger: slog.New(slog.DiscardHandler),
 	}
 	hash := ServiceToken{Name: "billing"}
 	cases := map[string]struct {
-		change func(*AuthenticatorConfig)
+		change func(*Config)
 		want   string
 	}{
-		"no issuer":        {func(c *AuthenticatorConfig) { c.Issuer = "" }, "Issuer must be an absolute"},
-		"relative issuer":  {func(c *AuthenticatorConfig) { c.Issuer = "clerk.example.com" }, "Issuer must be an absolute"},
-		"issuer's slash":   {func(c *AuthenticatorConfig) { c.Issuer += "/" }, "Issuer must not end with a slash"},
-		"file as key set":  {func(c *AuthenticatorConfig) { c.JWKSURL = "file:///etc/keys" }, "JWKSURL must be"},
-		"empty origin":     {func(c *AuthenticatorConfig) { c.AuthorizedParties = []string{""} }, "AuthorizedParties must"},
-		"no client":        {func(c *AuthenticatorConfig) { c.HTTPClient = nil }, "HTTPClient must be set"},
-		"no logger":        {func(c *AuthenticatorConfig) { c.Logger = nil }, "Logger must be set"},
-		"negative memory":  {func(c *AuthenticatorConfig) { c.MaxRememberedTokens = -1 }, "MaxRememberedTokens must"},
-		"bad service name": {func(c *AuthenticatorConfig) { c.ServiceTokens = []ServiceToken{{Name: "A"}} }, "name must be"},
-		"repeated hash":    {func(c *AuthenticatorConfig) { c.ServiceTokens = []ServiceToken{hash, hash} }, "repeats the hash"},
+		"no issuer":        {func(c *Config) { c.Issuer = "" }, "Issuer must be an absolute"},
+		"relative issuer":  {func(c *Config) { c.Issuer = "clerk.example.com" }, "Issuer must be an absolute"},
+		"issuer's slash":   {func(c *Config) { c.Issuer += "/" }, "Issuer must not end with a slash"},
+		"file as key set":  {func(c *Config) { c.JWKSURL = "file:///etc/keys" }, "JWKSURL must be"},
+		"empty origin":     {func(c *Config) { c.AuthorizedParties = []string{""} }, "AuthorizedParties must"},
+		"no client":        {func(c *Config) { c.HTTPClient = nil }, "HTTPClient must be set"},
+		"no logger":        {func(c *Config) { c.Logger = nil }, "Logger must be set"},
+		"negative memory":  {func(c *Config) { c.MaxRememberedTokens = -1 }, "MaxRememberedTokens must"},
+		"bad service name": {func(c *Config) { c.ServiceTokens = []ServiceToken{{Name: "A"}} }, "name must be"},
+		"repeated hash":    {func(c *Config) { c.ServiceTokens = []ServiceToken{hash, hash} }, "repeats the hash"},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -41,7 +41,7 @@ func TestNewAuthenticatorValidates(t *testing.T) {
 			require.ErrorContains(t, err, c.want)
 		})
 	}
-	_, err := NewAuthenticator(AuthenticatorConfig{})
+	_, err := NewAuthenticator(Config{})
 	require.ErrorContains(t, err, "HTTPClient must be set")
 	require.ErrorContains(t, err, "Logger must be set", "all problems are named at once")
 
@@ -60,7 +60,7 @@ func TestAuthenticateOverHTTP(t *testing.T) {
 		http.NotFound(w, r)
 	}))
 	t.Cleanup(server.Close)
-	authenticator, err := NewAuthenticator(AuthenticatorConfig{
+	authenticator, err := NewAuthenticator(Config{
 		Issuer: server.URL, HTTPClient: server.Client(), Logger: slog.New(slog.DiscardHandler),
 	})
 	require.NoError(t, err)
@@ -80,39 +80,39 @@ func TestAuthenticateReadsOneBearerHeader(t *testing.T) {
 	oversized := "Bearer " + strings.Repeat("a", maxAuthorizationBytes)
 	cases := map[string]struct {
 		headers []string
-		reason  AuthReason // "" if it is accepted
+		reason  Reason // "" if it is accepted
 	}{
 		"usual":               {[]string{"Bearer " + token}, ""},
 		"lower case":          {[]string{"bearer " + token}, ""},
 		"upper case":          {[]string{"BEARER " + token}, ""},
 		"several spaces":      {[]string{"Bearer   " + token}, ""},
-		"none":                {nil, AuthReasonMissing},
-		"empty":               {[]string{""}, AuthReasonHeader},
-		"scheme only":         {[]string{"Bearer"}, AuthReasonHeader},
-		"scheme and space":    {[]string{"Bearer "}, AuthReasonHeader},
-		"token only":          {[]string{token}, AuthReasonHeader},
-		"another scheme":      {[]string{"Basic " + token}, AuthReasonHeader},
-		"longer scheme":       {[]string{"Bearers " + token}, AuthReasonHeader},
-		"no space":            {[]string{"Bearer" + token}, AuthReasonHeader},
-		"tab":                 {[]string{"Bearer\t" + token}, AuthReasonHeader},
-		"leading space":       {[]string{" Bearer " + token}, AuthReasonHeader},
-		"trailing space":      {[]string{"Bearer " + token + " "}, AuthReasonHeader},
-		"line break in token": {[]string{"Bearer " + token[:20] + "\n" + token[20:]}, AuthReasonHeader},
-		"space in token":      {[]string{"Bearer " + token[:20] + " " + token[20:]}, AuthReasonHeader},
-		"padding":             {[]string{"Bearer " + token + "="}, AuthReasonHeader},
-		"quotes":              {[]string{`Bearer "` + token + `"`}, AuthReasonHeader},
-		"not ASCII":           {[]string{"Bearer " + token + "é"}, AuthReasonHeader},
-		"not UTF-8":           {[]string{"Bearer " + token + "\xff"}, AuthReasonHeader},
-		"JSON serialization":  {[]string{`Bearer {"payload":"","protected":"","signature":""}`}, AuthReasonHeader},
-		"two in one":          {[]string{"Bearer " + token + ", Bearer " + token}, AuthReasonHeader},
-		"two headers":         {[]string{"Bearer " + token, "Bearer " + token}, AuthReasonHeader},
-		"two, one empty":      {[]string{"Bearer " + token, ""}, AuthReasonHeader},
-		"too large":           {[]string{oversized}, AuthReasonTooLarge},
-		"as large as allowed": {[]string{oversized[:maxAuthorizationBytes]}, AuthReasonMalformed},
-		"garbage":             {[]string{"Bearer garbage"}, AuthReasonMalformed},
-		"dots":                {[]string{"Bearer .."}, AuthReasonAlgorithm},
-		"four parts":          {[]string{"Bearer " + token + ".AA"}, AuthReasonMalformed},
-		"two parts":           {[]string{"Bearer " + token[:strings.LastIndex(token, ".")]}, AuthReasonMalformed},
+		"none":                {nil, ReasonMissing},
+		"empty":               {[]string{""}, ReasonHeader},
+		"scheme only":         {[]string{"Bearer"}, ReasonHeader},
+		"scheme and space":    {[]string{"Bearer "}, ReasonHeader},
+		"token only":          {[]string{token}, ReasonHeader},
+		"another scheme":      {[]string{"Basic " + token}, ReasonHeader},
+		"longer scheme":       {[]string{"Bearers " + token}, ReasonHeader},
+		"no space":            {[]string{"Bearer" + token}, ReasonHeader},
+		"tab":                 {[]string{"Bearer\t" + token}, ReasonHeader},
+		"leading space":       {[]string{" Bearer " + token}, ReasonHeader},
+		"trailing space":      {[]string{"Bearer " + token + " "}, ReasonHeader},
+		"line break in token": {[]string{"Bearer " + token[:20] + "\n" + token[20:]}, ReasonHeader},
+		"space in token":      {[]string{"Bearer " + token[:20] + " " + token[20:]}, ReasonHeader},
+		"padding":             {[]string{"Bearer " + token + "="}, ReasonHeader},
+		"quotes":              {[]string{`Bearer "` + token + `"`}, ReasonHeader},
+		"not ASCII":           {[]string{"Bearer " + token + "é"}, ReasonHeader},
+		"not UTF-8":           {[]string{"Bearer " + token + "\xff"}, ReasonHeader},
+		"JSON serialization":  {[]string{`Bearer {"payload":"","protected":"","signature":""}`}, ReasonHeader},
+		"two in one":          {[]string{"Bearer " + token + ", Bearer " + token}, ReasonHeader},
+		"two headers":         {[]string{"Bearer " + token, "Bearer " + token}, ReasonHeader},
+		"two, one empty":      {[]string{"Bearer " + token, ""}, ReasonHeader},
+		"too large":           {[]string{oversized}, ReasonTooLarge},
+		"as large as allowed": {[]string{oversized[:maxAuthorizationBytes]}, ReasonMalformed},
+		"garbage":             {[]string{"Bearer garbage"}, ReasonMalformed},
+		"dots":                {[]string{"Bearer .."}, ReasonAlgorithm},
+		"four parts":          {[]string{"Bearer " + token + ".AA"}, ReasonMalformed},
+		"two parts":           {[]string{"Bearer " + token[:strings.LastIndex(token, ".")]}, ReasonMalformed},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

@@ -1,4 +1,4 @@
-package api
+package auth
 
 import (
 	"context"
@@ -21,7 +21,7 @@ import (
 // claimsCase is a valid token with some claims changed.
 type claimsCase struct {
 	changes map[string]any
-	reason  AuthReason // "" if it is accepted
+	reason  Reason // "" if it is accepted
 }
 
 // timeCases change a token's times, relative to now.
@@ -29,18 +29,18 @@ func timeCases(now time.Time) map[string]claimsCase {
 	at := func(d time.Duration) int64 { return now.Add(d).Unix() }
 	return map[string]claimsCase{
 		"expired within leeway":    {map[string]any{"exp": at(-5 * time.Second)}, ""},
-		"expired":                  {map[string]any{"exp": at(-6 * time.Second)}, AuthReasonExpired},
-		"no exp":                   {map[string]any{"exp": nil}, AuthReasonNoExpiry},
-		"exp zero":                 {map[string]any{"exp": 0}, AuthReasonExpired},
-		"exp is text":              {map[string]any{"exp": "4102444800"}, AuthReasonMalformed},
-		"exp beyond all integers":  {map[string]any{"exp": 1e300}, AuthReasonExpired},
+		"expired":                  {map[string]any{"exp": at(-6 * time.Second)}, ReasonExpired},
+		"no exp":                   {map[string]any{"exp": nil}, ReasonNoExpiry},
+		"exp zero":                 {map[string]any{"exp": 0}, ReasonExpired},
+		"exp is text":              {map[string]any{"exp": "4102444800"}, ReasonMalformed},
+		"exp beyond all integers":  {map[string]any{"exp": 1e300}, ReasonExpired},
 		"nbf within leeway":        {map[string]any{"nbf": at(5 * time.Second)}, ""},
-		"not yet valid":            {map[string]any{"nbf": at(6 * time.Second)}, AuthReasonNotYetValid},
+		"not yet valid":            {map[string]any{"nbf": at(6 * time.Second)}, ReasonNotYetValid},
 		"no nbf, no iat":           {map[string]any{"nbf": nil, "iat": nil}, ""},
 		"iat within leeway":        {map[string]any{"iat": at(5 * time.Second)}, ""},
-		"iat in the future":        {map[string]any{"iat": at(6 * time.Second)}, AuthReasonIssuedInFuture},
+		"iat in the future":        {map[string]any{"iat": at(6 * time.Second)}, ReasonIssuedInFuture},
 		"fractions are cut":        {map[string]any{"exp": float64(at(-5*time.Second)) + 0.9}, ""},
-		"fractions don't lengthen": {map[string]any{"exp": float64(at(-6*time.Second)) + 0.9}, AuthReasonExpired},
+		"fractions don't lengthen": {map[string]any{"exp": float64(at(-6*time.Second)) + 0.9}, ReasonExpired},
 	}
 }
 
@@ -55,23 +55,23 @@ func identityCases() map[string]claimsCase {
 		"unknown claims":         {map[string]any{"new": map[string]any{"x": 1}}, ""},
 		"active":                 {map[string]any{"sts": "active"}, ""},
 		"status empty":           {map[string]any{"sts": ""}, ""},
-		"status pending":         {map[string]any{"sts": "pending"}, AuthReasonSessionStatus},
-		"status in capitals":     {map[string]any{"sts": "Active"}, AuthReasonSessionStatus},
-		"status is a number":     {map[string]any{"sts": 1}, AuthReasonMalformed},
-		"no sub":                 {map[string]any{"sub": nil}, AuthReasonSubject},
-		"sub of a machine":       {map[string]any{"sub": "mch_2abc"}, AuthReasonSubject},
-		"sub without an id":      {map[string]any{"sub": "user_"}, AuthReasonSubject},
-		"sub with user_ inside":  {map[string]any{"sub": "x_user_2abc"}, AuthReasonSubject},
-		"sub is a number":        {map[string]any{"sub": 7}, AuthReasonMalformed},
-		"no issuer":              {map[string]any{"iss": nil}, AuthReasonIssuer},
-		"other issuer":           {map[string]any{"iss": "https://clerk.evil.example"}, AuthReasonIssuer},
-		"issuer with slash":      {map[string]any{"iss": testIssuer + "/"}, AuthReasonIssuer},
-		"issuer longer":          {map[string]any{"iss": testIssuer + ".evil.example"}, AuthReasonIssuer},
-		"issuer shorter":         {map[string]any{"iss": strings.TrimSuffix(testIssuer, "m")}, AuthReasonIssuer},
-		"issuer with prefix":     {map[string]any{"iss": "https://evil.example/" + testIssuer}, AuthReasonIssuer},
-		"issuer in capitals":     {map[string]any{"iss": "HTTPS://clerk.example.com"}, AuthReasonIssuer},
-		"issuer the SDK accepts": {map[string]any{"iss": "https://x.clerk.accounts.evil.example"}, AuthReasonIssuer},
-		"issuer without TLS":     {map[string]any{"iss": "http://clerk.example.com"}, AuthReasonIssuer},
+		"status pending":         {map[string]any{"sts": "pending"}, ReasonSessionStatus},
+		"status in capitals":     {map[string]any{"sts": "Active"}, ReasonSessionStatus},
+		"status is a number":     {map[string]any{"sts": 1}, ReasonMalformed},
+		"no sub":                 {map[string]any{"sub": nil}, ReasonSubject},
+		"sub of a machine":       {map[string]any{"sub": "mch_2abc"}, ReasonSubject},
+		"sub without an id":      {map[string]any{"sub": "user_"}, ReasonSubject},
+		"sub with user_ inside":  {map[string]any{"sub": "x_user_2abc"}, ReasonSubject},
+		"sub is a number":        {map[string]any{"sub": 7}, ReasonMalformed},
+		"no issuer":              {map[string]any{"iss": nil}, ReasonIssuer},
+		"other issuer":           {map[string]any{"iss": "https://clerk.evil.example"}, ReasonIssuer},
+		"issuer with slash":      {map[string]any{"iss": testIssuer + "/"}, ReasonIssuer},
+		"issuer longer":          {map[string]any{"iss": testIssuer + ".evil.example"}, ReasonIssuer},
+		"issuer shorter":         {map[string]any{"iss": strings.TrimSuffix(testIssuer, "m")}, ReasonIssuer},
+		"issuer with prefix":     {map[string]any{"iss": "https://evil.example/" + testIssuer}, ReasonIssuer},
+		"issuer in capitals":     {map[string]any{"iss": "HTTPS://clerk.example.com"}, ReasonIssuer},
+		"issuer the SDK accepts": {map[string]any{"iss": "https://x.clerk.accounts.evil.example"}, ReasonIssuer},
+		"issuer without TLS":     {map[string]any{"iss": "http://clerk.example.com"}, ReasonIssuer},
 		"any azp without a list": {map[string]any{"azp": "https://other.example"}, ""},
 		"no azp without a list":  {map[string]any{"azp": nil}, ""},
 	}
@@ -92,20 +92,20 @@ func TestUserTokenClaims(t *testing.T) {
 
 func TestUserTokenAuthorizedParty(t *testing.T) {
 	t.Parallel()
-	b := setupAuth(t, func(c *AuthenticatorConfig) {
+	b := setupAuth(t, func(c *Config) {
 		c.AuthorizedParties = []string{"https://admin.example.com", testOrigin}
 	})
 	for name, c := range map[string]claimsCase{
 		"allowed":       {nil, ""},
 		"also allowed":  {map[string]any{"azp": "https://admin.example.com"}, ""},
-		"missing":       {map[string]any{"azp": nil}, AuthReasonAuthorizedParty},
-		"empty":         {map[string]any{"azp": ""}, AuthReasonAuthorizedParty},
-		"other":         {map[string]any{"azp": "https://evil.example"}, AuthReasonAuthorizedParty},
-		"with slash":    {map[string]any{"azp": testOrigin + "/"}, AuthReasonAuthorizedParty},
-		"other port":    {map[string]any{"azp": testOrigin + ":8443"}, AuthReasonAuthorizedParty},
-		"longer":        {map[string]any{"azp": testOrigin + ".evil.example"}, AuthReasonAuthorizedParty},
-		"null":          {map[string]any{"azp": json.RawMessage("null")}, AuthReasonAuthorizedParty},
-		"several joint": {map[string]any{"azp": "https://admin.example.com," + testOrigin}, AuthReasonAuthorizedParty},
+		"missing":       {map[string]any{"azp": nil}, ReasonAuthorizedParty},
+		"empty":         {map[string]any{"azp": ""}, ReasonAuthorizedParty},
+		"other":         {map[string]any{"azp": "https://evil.example"}, ReasonAuthorizedParty},
+		"with slash":    {map[string]any{"azp": testOrigin + "/"}, ReasonAuthorizedParty},
+		"other port":    {map[string]any{"azp": testOrigin + ":8443"}, ReasonAuthorizedParty},
+		"longer":        {map[string]any{"azp": testOrigin + ".evil.example"}, ReasonAuthorizedParty},
+		"null":          {map[string]any{"azp": json.RawMessage("null")}, ReasonAuthorizedParty},
+		"several joint": {map[string]any{"azp": "https://admin.example.com," + testOrigin}, ReasonAuthorizedParty},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -115,7 +115,7 @@ func TestUserTokenAuthorizedParty(t *testing.T) {
 }
 
 // requireVerdict requires the same verdict twice: the second time, a token that was accepted is a remembered one.
-func requireVerdict(t *testing.T, b *authBundle, token string, reason AuthReason) {
+func requireVerdict(t *testing.T, b *authBundle, token string, reason Reason) {
 	t.Helper()
 	for range 2 {
 		identity, err := b.identify(t.Context(), token)
@@ -156,11 +156,11 @@ func TestUserTokenSignedOtherwise(t *testing.T) {
 	}
 	for name, token := range tokens {
 		_, err := b.identify(t.Context(), token)
-		requireReason(t, AuthReasonAlgorithm, err)
+		requireReason(t, ReasonAlgorithm, err)
 		require.Zero(t, b.jwks.count(), "%s: refused before a key is looked up", name)
 	}
 	_, err = b.identify(t.Context(), signWith(t, jose.RS256, first.key, claims, &jose.SignerOptions{}))
-	requireReason(t, AuthReasonUnknownKey, err)
+	requireReason(t, ReasonUnknownKey, err)
 	require.Zero(t, b.jwks.count(), "without a kid there is nothing to look up")
 }
 
@@ -176,20 +176,20 @@ func TestUserTokenHeader(t *testing.T) {
 
 	for name, c := range map[string]struct {
 		token  string
-		reason AuthReason
+		reason Reason
 	}{
 		"no type":              {signWith(t, jose.RS256, key, claims, options()), ""},
 		"type in lower case":   {signWith(t, jose.RS256, key, claims, options().WithType("jwt")), ""},
-		"OAuth access token":   {signWith(t, jose.RS256, key, claims, options().WithType("at+jwt")), AuthReasonType},
-		"type is a number":     {signWith(t, jose.RS256, key, claims, options().WithHeader("typ", 1)), AuthReasonType},
-		"no kid":               {signWith(t, jose.RS256, first.key, claims, options()), AuthReasonUnknownKey},
-		"unknown kid":          {secondSigner().sign(t, claims), AuthReasonUnknownKey},
-		"kid of another key":   {signer{kid: first.kid, key: secondSigner().key}.sign(t, claims), AuthReasonSignature},
-		"brings its own key":   {embedded, AuthReasonUnknownKey},
-		"unknown critical one": {critical, AuthReasonSignature},
-		"algorithm twice":      {unsigned(t, `{"alg":"none","alg":"RS256","kid":"`+first.kid+`"}`, claims), AuthReasonMalformed},
-		"no JSON":              {unsigned(t, `RS256`, claims), AuthReasonMalformed},
-		"unsigned":             {unsigned(t, `{"alg":"RS256","kid":"`+first.kid+`"}`, claims), AuthReasonSignature},
+		"OAuth access token":   {signWith(t, jose.RS256, key, claims, options().WithType("at+jwt")), ReasonType},
+		"type is a number":     {signWith(t, jose.RS256, key, claims, options().WithHeader("typ", 1)), ReasonType},
+		"no kid":               {signWith(t, jose.RS256, first.key, claims, options()), ReasonUnknownKey},
+		"unknown kid":          {secondSigner().sign(t, claims), ReasonUnknownKey},
+		"kid of another key":   {signer{kid: first.kid, key: secondSigner().key}.sign(t, claims), ReasonSignature},
+		"brings its own key":   {embedded, ReasonUnknownKey},
+		"unknown critical one": {critical, ReasonSignature},
+		"algorithm twice":      {unsigned(t, `{"alg":"none","alg":"RS256","kid":"`+first.kid+`"}`, claims), ReasonMalformed},
+		"no JSON":              {unsigned(t, `RS256`, claims), ReasonMalformed},
+		"unsigned":             {unsigned(t, `{"alg":"RS256","kid":"`+first.kid+`"}`, claims), ReasonSignature},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -212,8 +212,8 @@ func TestUserTokenTamperedWith(t *testing.T) {
 	join := func(payload, signature []byte) string {
 		return parts[0] + "." + base64.RawURLEncoding.EncodeToString(payload) + "." + base64.RawURLEncoding.EncodeToString(signature)
 	}
-	requireVerdict(t, b, join(forged, signature), AuthReasonSignature)
-	requireVerdict(t, b, parts[0]+"."+parts[1]+".", AuthReasonSignature)
+	requireVerdict(t, b, join(forged, signature), ReasonSignature)
+	requireVerdict(t, b, parts[0]+"."+parts[1]+".", ReasonSignature)
 
 	payload, err := base64.RawURLEncoding.DecodeString(parts[1])
 	require.NoError(t, err)
@@ -221,10 +221,10 @@ func TestUserTokenTamperedWith(t *testing.T) {
 		flipped := append([]byte(nil), signature...)
 		flipped[i] ^= 1
 		_, err := b.identify(t.Context(), join(payload, flipped))
-		requireReason(t, AuthReasonSignature, err)
+		requireReason(t, ReasonSignature, err)
 	}
 	_, err = b.identify(t.Context(), join(payload, append(signature, 0)))
-	requireReason(t, AuthReasonSignature, err)
+	requireReason(t, ReasonSignature, err)
 }
 
 // The last character of a 256-byte signature has four bits that no decoder needs: sixteen spellings of one token, of

@@ -1,4 +1,4 @@
-package api
+package auth
 
 import (
 	"encoding/base64"
@@ -15,52 +15,52 @@ import (
 // a session token. templates says whether the setting for template tokens admits them.
 func otherTokens(now time.Time) map[string]struct {
 	changes   map[string]any
-	reason    AuthReason
+	reason    Reason
 	templates bool
 } {
 	tenYears := now.AddDate(10, 0, 0).Unix()
 	return map[string]struct {
 		changes   map[string]any
-		reason    AuthReason
+		reason    Reason
 		templates bool
 	}{
-		"template":                {map[string]any{"sid": nil, "sts": nil, "v": nil, "o": nil}, AuthReasonSession, true},
-		"template for a service":  {map[string]any{"sid": nil, "aud": "reports", "exp": tenYears}, AuthReasonLifetime, true},
-		"audience":                {map[string]any{"aud": "reports"}, AuthReasonAudience, true},
-		"list of audiences":       {map[string]any{"aud": []string{"reports"}}, AuthReasonAudience, true},
-		"empty list of audiences": {map[string]any{"aud": []string{}}, AuthReasonAudience, true},
-		"audience is a number":    {map[string]any{"aud": 7}, AuthReasonAudience, true},
-		"own issuer as audience":  {map[string]any{"aud": testIssuer}, AuthReasonAudience, true},
-		"session null":            {map[string]any{"sid": json.RawMessage("null")}, AuthReasonSession, true},
-		"session empty":           {map[string]any{"sid": ""}, AuthReasonSession, true},
-		"session without an id":   {map[string]any{"sid": "sess_"}, AuthReasonSession, true},
-		"session of another kind": {map[string]any{"sid": "client_1"}, AuthReasonSession, true},
-		"session in capitals":     {map[string]any{"sid": "SESS_1"}, AuthReasonSession, true},
-		"session named otherwise": {map[string]any{"sid": nil, "SID": "sess_1"}, AuthReasonSession, true},
-		"session is a number":     {map[string]any{"sid": 1}, AuthReasonMalformed, false},
-		"session is a list":       {map[string]any{"sid": []string{"sess_1"}}, AuthReasonMalformed, false},
+		"template":                {map[string]any{"sid": nil, "sts": nil, "v": nil, "o": nil}, ReasonSession, true},
+		"template for a service":  {map[string]any{"sid": nil, "aud": "reports", "exp": tenYears}, ReasonLifetime, true},
+		"audience":                {map[string]any{"aud": "reports"}, ReasonAudience, true},
+		"list of audiences":       {map[string]any{"aud": []string{"reports"}}, ReasonAudience, true},
+		"empty list of audiences": {map[string]any{"aud": []string{}}, ReasonAudience, true},
+		"audience is a number":    {map[string]any{"aud": 7}, ReasonAudience, true},
+		"own issuer as audience":  {map[string]any{"aud": testIssuer}, ReasonAudience, true},
+		"session null":            {map[string]any{"sid": json.RawMessage("null")}, ReasonSession, true},
+		"session empty":           {map[string]any{"sid": ""}, ReasonSession, true},
+		"session without an id":   {map[string]any{"sid": "sess_"}, ReasonSession, true},
+		"session of another kind": {map[string]any{"sid": "client_1"}, ReasonSession, true},
+		"session in capitals":     {map[string]any{"sid": "SESS_1"}, ReasonSession, true},
+		"session named otherwise": {map[string]any{"sid": nil, "SID": "sess_1"}, ReasonSession, true},
+		"session is a number":     {map[string]any{"sid": 1}, ReasonMalformed, false},
+		"session is a list":       {map[string]any{"sid": []string{"sess_1"}}, ReasonMalformed, false},
 		"ID token": {map[string]any{
 			"sid": nil, "azp": nil, "aud": "client_1", "nonce": "n", "at_hash": "h", "v": nil, "sts": nil, "o": nil,
-		}, AuthReasonPurpose, false},
-		"ID token with a session":   {map[string]any{"aud": "client_1", "nonce": "n"}, AuthReasonPurpose, false},
-		"ID token without nonce":    {map[string]any{"aud": "client_1", "at_hash": "h"}, AuthReasonPurpose, false},
-		"ID token of a code flow":   {map[string]any{"aud": "client_1", "c_hash": "h"}, AuthReasonPurpose, false},
-		"nonce and no session":      {map[string]any{"sid": nil, "nonce": json.RawMessage("null")}, AuthReasonPurpose, false},
-		"hash and an empty session": {map[string]any{"sid": "", "at_hash": "h", "aud": json.RawMessage("null")}, AuthReasonPurpose, false},
-		"OAuth access token":        {map[string]any{"sid": nil, "client_id": "client_1", "scope": "email"}, AuthReasonPurpose, false},
-		"machine's token":           {map[string]any{"sub": "mch_1", "sid": nil}, AuthReasonSession, false},
-		"machine's with a session":  {map[string]any{"sub": "mch_1"}, AuthReasonSubject, false},
-		"ten years":                 {map[string]any{"exp": tenYears}, AuthReasonLifetime, true},
-		"a second over a day":       {map[string]any{"exp": now.Add(maxTokenLife + time.Second).Unix()}, AuthReasonLifetime, true},
-		"ten years without iat":     {map[string]any{"iat": nil, "exp": tenYears}, AuthReasonLifetime, true},
-		"made years ago":            {map[string]any{"iat": now.AddDate(-10, 0, 0).Unix()}, AuthReasonLifetime, true},
+		}, ReasonPurpose, false},
+		"ID token with a session":   {map[string]any{"aud": "client_1", "nonce": "n"}, ReasonPurpose, false},
+		"ID token without nonce":    {map[string]any{"aud": "client_1", "at_hash": "h"}, ReasonPurpose, false},
+		"ID token of a code flow":   {map[string]any{"aud": "client_1", "c_hash": "h"}, ReasonPurpose, false},
+		"nonce and no session":      {map[string]any{"sid": nil, "nonce": json.RawMessage("null")}, ReasonPurpose, false},
+		"hash and an empty session": {map[string]any{"sid": "", "at_hash": "h", "aud": json.RawMessage("null")}, ReasonPurpose, false},
+		"OAuth access token":        {map[string]any{"sid": nil, "client_id": "client_1", "scope": "email"}, ReasonPurpose, false},
+		"machine's token":           {map[string]any{"sub": "mch_1", "sid": nil}, ReasonSession, false},
+		"machine's with a session":  {map[string]any{"sub": "mch_1"}, ReasonSubject, false},
+		"ten years":                 {map[string]any{"exp": tenYears}, ReasonLifetime, true},
+		"a second over a day":       {map[string]any{"exp": now.Add(maxTokenLife + time.Second).Unix()}, ReasonLifetime, true},
+		"ten years without iat":     {map[string]any{"iat": nil, "exp": tenYears}, ReasonLifetime, true},
+		"made years ago":            {map[string]any{"iat": now.AddDate(-10, 0, 0).Unix()}, ReasonLifetime, true},
 	}
 }
 
 func TestOnlySessionTokensAreSessions(t *testing.T) {
 	t.Parallel()
 	strict := setupAuth(t, nil)
-	lenient := setupAuth(t, func(c *AuthenticatorConfig) { c.AcceptTemplateTokens = true })
+	lenient := setupAuth(t, func(c *Config) { c.AcceptTemplateTokens = true })
 	for name, c := range otherTokens(strict.clock.Now()) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -88,16 +88,16 @@ func TestOnlySessionTokensAreSessions(t *testing.T) {
 // TestTemplateTokensAreJudgedOtherwiseAsEver: the setting opens nothing but what it is for.
 func TestTemplateTokensAreJudgedOtherwiseAsEver(t *testing.T) {
 	t.Parallel()
-	b := setupAuth(t, func(c *AuthenticatorConfig) {
+	b := setupAuth(t, func(c *Config) {
 		c.AcceptTemplateTokens, c.AuthorizedParties = true, []string{testOrigin}
 	})
 	template := map[string]any{"sid": nil, "aud": "rolecall"}
 	identity, err := b.identify(t.Context(), b.token(t, template))
 	require.NoError(t, err)
 	require.Equal(t, Identity{UserID: testUser}, identity)
-	for reason, change := range map[AuthReason]map[string]any{
-		AuthReasonIssuer: {"iss": "https://other.example"}, AuthReasonAuthorizedParty: {"azp": nil}, AuthReasonNoExpiry: {"exp": nil},
-		AuthReasonSessionStatus: {"sts": "pending"}, AuthReasonSubject: {"sub": "mch_1"}, AuthReasonExpired: {"exp": 1},
+	for reason, change := range map[Reason]map[string]any{
+		ReasonIssuer: {"iss": "https://other.example"}, ReasonAuthorizedParty: {"azp": nil}, ReasonNoExpiry: {"exp": nil},
+		ReasonSessionStatus: {"sts": "pending"}, ReasonSubject: {"sub": "mch_1"}, ReasonExpired: {"exp": 1},
 	} {
 		changed := maps.Clone(template)
 		maps.Copy(changed, change)
@@ -109,14 +109,14 @@ func TestTemplateTokensAreJudgedOtherwiseAsEver(t *testing.T) {
 // under the same name, which must not be chosen from.
 func TestClaimNamesAreExact(t *testing.T) {
 	t.Parallel()
-	b := setupAuth(t, func(c *AuthenticatorConfig) { c.AuthorizedParties = []string{testOrigin} })
+	b := setupAuth(t, func(c *Config) { c.AuthorizedParties = []string{testOrigin} })
 	now := b.clock.Now()
 	payload, err := json.Marshal(claimsAt(now))
 	require.NoError(t, err)
 	whole := string(payload[1 : len(payload)-1])
 	for name, c := range map[string]struct {
 		claims string
-		reason AuthReason
+		reason Reason
 	}{
 		"SUB after sub":           {`{` + whole + `,"SUB":"user_2admin"}`, ""},
 		"Sub before sub":          {`{"Sub":"user_2admin",` + whole + `}`, ""},
@@ -128,24 +128,24 @@ func TestClaimNamesAreExact(t *testing.T) {
 		"AZP after azp":           {`{` + whole + `,"AZP":"https://other.example"}`, ""},
 		"STS after sts":           {`{` + whole + `,"STS":"pending"}`, ""},
 		"AUD alone":               {`{` + whole + `,"AUD":"x"}`, ""},
-		"sub twice":               {`{` + whole + `,"sub":"user_2admin"}`, AuthReasonMalformed},
-		"sub twice, once escaped": {`{` + whole + `,"s\u0075b":"user_2admin"}`, AuthReasonMalformed},
-		"an unknown name twice":   {`{` + whole + `,"x":1,"x":2}`, AuthReasonMalformed},
-		"twice in o":              {`{` + whole + `,"p":{"id":"org_1","id":"org_2"}}`, AuthReasonMalformed},
-		"twice deep inside":       {`{` + whole + `,"p":[{"q":{"r":1,"r":1}}]}`, AuthReasonMalformed},
-		"not UTF-8":               {`{` + whole + ",\"x\":\"\xff\"}", AuthReasonMalformed},
-		"something after it":      {`{` + whole + `}{}`, AuthReasonMalformed},
-		"a list":                  {`[{` + whole + `}]`, AuthReasonMalformed},
-		"null":                    {`null`, AuthReasonNoExpiry},
-		"nothing":                 {``, AuthReasonMalformed},
+		"sub twice":               {`{` + whole + `,"sub":"user_2admin"}`, ReasonMalformed},
+		"sub twice, once escaped": {`{` + whole + `,"s\u0075b":"user_2admin"}`, ReasonMalformed},
+		"an unknown name twice":   {`{` + whole + `,"x":1,"x":2}`, ReasonMalformed},
+		"twice in o":              {`{` + whole + `,"p":{"id":"org_1","id":"org_2"}}`, ReasonMalformed},
+		"twice deep inside":       {`{` + whole + `,"p":[{"q":{"r":1,"r":1}}]}`, ReasonMalformed},
+		"not UTF-8":               {`{` + whole + ",\"x\":\"\xff\"}", ReasonMalformed},
+		"something after it":      {`{` + whole + `}{}`, ReasonMalformed},
+		"a list":                  {`[{` + whole + `}]`, ReasonMalformed},
+		"null":                    {`null`, ReasonNoExpiry},
+		"nothing":                 {``, ReasonMalformed},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			requireVerdict(t, b, signRaw(t, c.claims), c.reason)
 		})
 	}
-	for claim, reason := range map[string]AuthReason{
-		"sub": AuthReasonSubject, "iss": AuthReasonIssuer, "azp": AuthReasonAuthorizedParty, "exp": AuthReasonNoExpiry, "sid": AuthReasonSession,
+	for claim, reason := range map[string]Reason{
+		"sub": ReasonSubject, "iss": ReasonIssuer, "azp": ReasonAuthorizedParty, "exp": ReasonNoExpiry, "sid": ReasonSession,
 	} {
 		claims := claimsAt(now)
 		other := string([]byte{claim[0] - 'a' + 'A'}) + claim[1:]
@@ -171,16 +171,16 @@ func TestTypesOfTokens(t *testing.T) {
 	t.Parallel()
 	b := setupAuth(t, nil)
 	key := jose.JSONWebKey{Key: firstSigner().key, KeyID: firstSigner().kid}
-	for typ, reason := range map[string]AuthReason{
-		"JWT": "", "jwt": "", "at+jwt": AuthReasonType, "AT+JWT": AuthReasonType, "application/at+jwt": AuthReasonType, "m2m+jwt": AuthReasonType,
-		"mt+jwt": AuthReasonType, "oat+jwt": AuthReasonType, "id_token": AuthReasonType, "logout+jwt": AuthReasonType,
-		" JWT": AuthReasonType, //nolint:gocritic // a blank before it
-		"":     AuthReasonType,
+	for typ, reason := range map[string]Reason{
+		"JWT": "", "jwt": "", "at+jwt": ReasonType, "AT+JWT": ReasonType, "application/at+jwt": ReasonType, "m2m+jwt": ReasonType,
+		"mt+jwt": ReasonType, "oat+jwt": ReasonType, "id_token": ReasonType, "logout+jwt": ReasonType,
+		" JWT": ReasonType, //nolint:gocritic // a blank before it
+		"":     ReasonType,
 	} {
 		options := (&jose.SignerOptions{}).WithHeader("typ", typ)
 		requireVerdict(t, b, signWith(t, jose.RS256, key, claimsAt(b.clock.Now()), options), reason)
 	}
 	header := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"RS256","kid":"ins_first","typ":"JWT","TYP":"at+jwt"}`))
 	_, err := b.identify(t.Context(), header+".e30.AAAA")
-	requireReason(t, AuthReasonSignature, err)
+	requireReason(t, ReasonSignature, err)
 }

@@ -1,4 +1,4 @@
-package api
+package auth
 
 import (
 	"net/http"
@@ -11,7 +11,7 @@ import (
 // BenchmarkAuthenticate measures what authenticating costs a request: a user's token seen for the first time, the same
 // one seen again, and a service token compared with two.
 func BenchmarkAuthenticate(b *testing.B) {
-	bundle := setupAuth(b, func(c *AuthenticatorConfig) {
+	bundle := setupAuth(b, func(c *Config) {
 		c.ServiceTokens = []ServiceToken{{Name: "a", SHA256: digestOf(1)}, {Name: "b", SHA256: digestOf(2)}}
 	})
 	user := bearerRequest(b, bundle.token(b, nil))

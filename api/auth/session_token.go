@@ -1,4 +1,4 @@
-package api
+package auth
 
 import (
 	"context"
@@ -27,7 +27,7 @@ type tokenVerifier struct {
 }
 
 // newTokenVerifier returns a verifier for a valid configuration.
-func newTokenVerifier(config AuthenticatorConfig, keys *keyCache) *tokenVerifier {
+func newTokenVerifier(config Config, keys *keyCache) *tokenVerifier {
 	maxLife := maxTokenLife
 	if config.AcceptTemplateTokens { // whoever wrote the template chose its lifetime
 		maxLife = 0
@@ -81,7 +81,7 @@ func (v *tokenVerifier) verify(ctx context.Context, token string) (*verifiedToke
 	}
 	payload, err := signed.Verify(key.Key)
 	if err != nil {
-		return nil, refuse(AuthReasonSignature)
+		return nil, refuse(ReasonSignature)
 	}
 	claims, err := readClaims(payload)
 	if err != nil {
@@ -102,23 +102,23 @@ func (v *tokenVerifier) verify(ctx context.Context, token string) (*verifiedToke
 // because two parsers might disagree about a crafted header.
 func parseToken(token string) (*jose.JSONWebSignature, string, error) {
 	if !canonicalJWS(token) {
-		return nil, "", refuse(AuthReasonMalformed)
+		return nil, "", refuse(ReasonMalformed)
 	}
 	parsed, err := jose.ParseSigned(token)
 	if err != nil || len(parsed.Signatures) != 1 {
-		return nil, "", refuse(AuthReasonMalformed)
+		return nil, "", refuse(ReasonMalformed)
 	}
 	header := parsed.Signatures[0].Header
 	typ, typed := header.ExtraHeaders[jose.HeaderType]
 	name, _ := typ.(string)
 	switch {
 	case header.Algorithm != string(jose.RS256):
-		return nil, "", refuse(AuthReasonAlgorithm)
+		return nil, "", refuse(ReasonAlgorithm)
 	case typed && !strings.EqualFold(name, "JWT"):
 		// Clerk signs OAuth access tokens ("at+jwt") for third parties with the same key and the same issuer.
-		return nil, "", refuse(AuthReasonType)
+		return nil, "", refuse(ReasonType)
 	case header.KeyID == "":
-		return nil, "", refuse(AuthReasonUnknownKey)
+		return nil, "", refuse(ReasonUnknownKey)
 	default:
 		return parsed, header.KeyID, nil
 	}

@@ -1,4 +1,4 @@
-package api
+package auth
 
 import (
 	"crypto/sha256"
@@ -36,15 +36,15 @@ func (w validityWindow) check(now time.Time) error {
 	}
 	switch {
 	case w.expires.IsZero():
-		return refuse(AuthReasonNoExpiry)
+		return refuse(ReasonNoExpiry)
 	case now.Add(tokenLeeway).Before(w.notBefore):
-		return refuse(AuthReasonNotYetValid)
+		return refuse(ReasonNotYetValid)
 	case now.Add(-tokenLeeway).After(w.expires):
-		return refuse(AuthReasonExpired)
+		return refuse(ReasonExpired)
 	case now.Add(tokenLeeway).Before(w.issued):
-		return refuse(AuthReasonIssuedInFuture)
+		return refuse(ReasonIssuedInFuture)
 	case w.maxLife > 0 && w.expires.Sub(born) > w.maxLife:
-		return refuse(AuthReasonLifetime)
+		return refuse(ReasonLifetime)
 	default:
 		return nil
 	}

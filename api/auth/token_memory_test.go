@@ -1,4 +1,4 @@
-package api
+package auth
 
 import (
 	"encoding/binary"
@@ -18,7 +18,7 @@ func digestOf(i int) (d tokenDigest) {
 
 func TestAuthenticatorMemoryIsBounded(t *testing.T) {
 	t.Parallel()
-	b := setupAuth(t, func(c *AuthenticatorConfig) { c.MaxRememberedTokens = 4 })
+	b := setupAuth(t, func(c *Config) { c.MaxRememberedTokens = 4 })
 	for i := range 10 {
 		requireVerdict(t, b, b.token(t, map[string]any{"sid": fmt.Sprintf("sess_%d", i)}), "")
 		require.LessOrEqual(t, b.users.memory.Len(), 4)
@@ -29,8 +29,8 @@ func TestAuthenticatorMemoryIsBounded(t *testing.T) {
 func TestRefusedTokensAreNotRemembered(t *testing.T) {
 	t.Parallel()
 	b := setupAuth(t, nil)
-	requireVerdict(t, b, b.token(t, map[string]any{"sts": "pending"}), AuthReasonSessionStatus)
-	requireVerdict(t, b, b.token(t, map[string]any{"exp": 1}), AuthReasonExpired)
+	requireVerdict(t, b, b.token(t, map[string]any{"sts": "pending"}), ReasonSessionStatus)
+	requireVerdict(t, b, b.token(t, map[string]any{"exp": 1}), ReasonExpired)
 	require.Zero(t, b.users.memory.Len())
 }
 
@@ -45,13 +45,13 @@ func TestRememberedTokenExpiresOnTime(t *testing.T) {
 	b.clock.set(made.Add(time.Minute + tokenLeeway))
 	requireVerdict(t, b, token, "")
 	b.clock.advance(time.Nanosecond)
-	requireVerdict(t, b, token, AuthReasonExpired)
+	requireVerdict(t, b, token, ReasonExpired)
 	b.clock.set(made.Add(-tokenLeeway))
 	requireVerdict(t, b, token, "")
 	b.clock.advance(-time.Nanosecond)
-	requireVerdict(t, b, token, AuthReasonIssuedInFuture)
+	requireVerdict(t, b, token, ReasonIssuedInFuture)
 	b.clock.set(made.Add(-10*time.Second - tokenLeeway - time.Nanosecond))
-	requireVerdict(t, b, token, AuthReasonNotYetValid)
+	requireVerdict(t, b, token, ReasonNotYetValid)
 }
 
 // The law of the memory: whatever a token's times are and whenever it is asked again, a verifier that remembers it says
@@ -87,7 +87,7 @@ func TestRememberedTokenGetsTheVerdictOfAFreshOne(t *testing.T) {
 
 func TestAuthenticateConcurrently(t *testing.T) {
 	t.Parallel()
-	b := setupAuth(t, func(c *AuthenticatorConfig) { c.MaxRememberedTokens = 4 })
+	b := setupAuth(t, func(c *Config) { c.MaxRememberedTokens = 4 })
 	var tokens [6]string
 	for i := range tokens {
 		tokens[i] = b.token(t, map[string]any{"sub": fmt.Sprintf("user_%d", i)})

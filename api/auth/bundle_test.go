@@ -1,4 +1,4 @@
-package api
+package auth
 
 import (
 	"context"
@@ -196,14 +196,14 @@ type authBundle struct {
 }
 
 // setupAuth returns an authenticator whose endpoint publishes the first signer's key. change may alter its configuration.
-func setupAuth(tb testing.TB, change func(*AuthenticatorConfig)) *authBundle {
+func setupAuth(tb testing.TB, change func(*Config)) *authBundle {
 	tb.Helper()
 	b := &authBundle{
 		clock: &testClock{now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)},
 		jwks:  &jwksEndpoint{},
 	}
 	b.jwks.publish(firstSigner())
-	config := AuthenticatorConfig{
+	config := Config{
 		Issuer:     testIssuer,
 		HTTPClient: &http.Client{Transport: b.jwks},
 		Logger:     slog.New(slog.DiscardHandler),
@@ -233,11 +233,11 @@ func (b *authBundle) token(tb testing.TB, changes map[string]any) string {
 }
 
 // requireReason requires that err is a refusal for exactly this reason.
-func requireReason(tb testing.TB, want AuthReason, err error) {
+func requireReason(tb testing.TB, want Reason, err error) {
 	tb.Helper()
 	require.ErrorIs(tb, err, ErrUnauthenticated)
 	require.NotErrorIs(tb, err, ErrKeysUnavailable)
-	refusal, ok := errors.AsType[*AuthError](err)
+	refusal, ok := errors.AsType[*Error](err)
 	require.True(tb, ok)
 	require.Equal(tb, want, refusal.Reason, "%v", err)
 }

@@ -1,4 +1,4 @@
-package api
+package auth
 
 import (
 	"context"
@@ -27,8 +27,8 @@ type Identity struct {
 // bytes each it takes 20 MB.
 const defaultRememberedTokens = 50_000
 
-// AuthenticatorConfig is what an Authenticator needs.
-type AuthenticatorConfig struct {
+// Config is what an Authenticator needs.
+type Config struct {
 	// Issuer is the exact "iss" of the instance's session tokens, such as https://clerk.example.com. Required, without
 	// a slash at its end: Clerk's issuers have none, and the comparison is exact.
 	Issuer string
@@ -55,7 +55,7 @@ type AuthenticatorConfig struct {
 }
 
 // withDefaults returns the configuration with every field set that has a default.
-func (c AuthenticatorConfig) withDefaults() AuthenticatorConfig {
+func (c Config) withDefaults() Config {
 	if c.JWKSURL == "" {
 		c.JWKSURL = c.Issuer + "/.well-known/jwks.json"
 	}
@@ -71,7 +71,7 @@ func (c AuthenticatorConfig) withDefaults() AuthenticatorConfig {
 }
 
 // validate returns one sentence about every field that can't be right, joined.
-func (c AuthenticatorConfig) validate() error {
+func (c Config) validate() error {
 	var problems []error
 	check := func(ok bool, sentence string) {
 		if !ok {
@@ -103,7 +103,7 @@ type Authenticator struct {
 
 // NewAuthenticator returns an authenticator, or an error that names every invalid field. It makes no request: keys are
 // fetched when the first user's token asks for one, so that a service starts while Clerk is down.
-func NewAuthenticator(config AuthenticatorConfig) (*Authenticator, error) {
+func NewAuthenticator(config Config) (*Authenticator, error) {
 	config = config.withDefaults()
 	if err := config.validate(); err != nil {
 		return nil, err
@@ -116,7 +116,7 @@ func NewAuthenticator(config AuthenticatorConfig) (*Authenticator, error) {
 	}, nil
 }
 
-// Authenticate returns the identity behind the request's Authorization header. It returns an *AuthError, which matches
+// Authenticate returns the identity behind the request's Authorization header. It returns an *Error, which matches
 // ErrUnauthenticated, if there is none, and an error that matches ErrKeysUnavailable if a user's token can't be judged
 // because no key set can be had. It waits for a key set no longer than ctx and three seconds allow.
 func (a *Authenticator) Authenticate(ctx context.Context, r *http.Request) (Identity, error) {

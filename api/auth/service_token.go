@@ -1,4 +1,4 @@
-package api
+package auth
 
 import (
 	"crypto/sha256"
@@ -123,7 +123,7 @@ func (s serviceTokens) identify(token string) (Identity, error) {
 		match = subtle.ConstantTimeSelect(subtle.ConstantTimeCompare(digest[:], s[i].SHA256[:]), i, match)
 	}
 	if match < 0 {
-		return Identity{}, refuse(AuthReasonServiceToken)
+		return Identity{}, refuse(ReasonServiceToken)
 	}
 	return Identity{Service: s[match].Name}, nil
 }
