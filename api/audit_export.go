@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/callmine/rolecall/api/policy"
 	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
 )
@@ -112,7 +113,7 @@ var errReaderGone = &problem{Type: problemType + "unavailable", Title: "Reader h
 func (s *server) nextBatch(r *http.Request, caller clerksync.Standing, selected store.AuditQuery) ([]clerksync.LoggedEntry, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), requestTimeout)
 	defer cancel()
-	decision, err := s.decide(ctx, caller.UserID, caller.OrganizationID, permissionAuditRead)
+	decision, err := s.decide(ctx, caller.UserID, caller.OrganizationID, policy.AuditRead)
 	if err != nil {
 		return nil, err
 	}

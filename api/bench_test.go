@@ -18,6 +18,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
+	"github.com/callmine/rolecall/api/policy"
 	"github.com/callmine/rolecall/internal/clerksim"
 	"github.com/callmine/rolecall/internal/pgtest"
 )
@@ -51,7 +52,7 @@ func setupAuthorizeBench(b *testing.B) *authorizeBench {
 	fillBench(b, pool)
 	keys := publishKeys(b)
 	authenticator, _ := keys.authenticator()
-	grants, err := DefaultPolicy()
+	grants, err := policy.Default()
 	require.NoError(b, err)
 	handler, err := NewHandler(Config{DB: pool, Authenticator: authenticator, Grants: fixed(grants), Logger: slog.New(slog.DiscardHandler)})
 	require.NoError(b, err)

@@ -15,6 +15,7 @@ import (
 
 	strictjson "github.com/go-json-experiment/json"
 
+	"github.com/callmine/rolecall/api/policy"
 	"github.com/callmine/rolecall/internal/edge"
 	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
@@ -106,10 +107,10 @@ func (s *server) run(w http.ResponseWriter, r *http.Request, c clerksync.Command
 // returns nil for what Clerk doesn't need to be asked about: it checks itself who invites and who revokes, everybody may leave, and
 // create a workspace.
 func (s *server) stillMay(c clerksync.Command) func(context.Context, store.DBTX) error {
-	permission := permissionMembersManage
+	permission := policy.MembersManage
 	switch {
 	case c.Action == clerksync.ActionWorkspaceRenamed:
-		permission = permissionWorkspaceUpdate
+		permission = policy.WorkspaceUpdate
 	case c.Action == clerksync.ActionMemberRoleChanged, c.Action == clerksync.ActionMemberRemoved && c.Target != c.Actor:
 	default:
 		return nil

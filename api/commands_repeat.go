@@ -10,6 +10,7 @@ import (
 
 	"github.com/gorilla/mux"
 
+	"github.com/callmine/rolecall/api/policy"
 	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
 )
@@ -22,7 +23,7 @@ import (
 // and for their own the member with the permission for oneself.
 func (s *server) asManager(forOneself string, next memberHandler) http.Handler {
 	return s.asUser(func(w http.ResponseWriter, r *http.Request, userID string) error {
-		permission, oneself := permissionMembersManage, mux.Vars(r)["user_id"] == userID
+		permission, oneself := policy.MembersManage, mux.Vars(r)["user_id"] == userID
 		if oneself {
 			permission = forOneself
 		}

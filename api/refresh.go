@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 
+	"github.com/callmine/rolecall/api/policy"
 	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
 )
@@ -67,5 +68,5 @@ func stranger(s clerksync.Standing) bool {
 
 // reasonFor decides on membership alone, which no policy changes.
 func reasonFor(s clerksync.Standing) clerksync.Reason {
-	return clerksync.Grants(nil).Decide(s, permissionNone).Reason
+	return clerksync.Grants(nil).Decide(s, policy.None).Reason
 }

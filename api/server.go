@@ -13,19 +13,10 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/callmine/rolecall/api/auth"
+	"github.com/callmine/rolecall/api/policy"
 	"github.com/callmine/rolecall/internal/bounded"
 	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
-)
-
-// Permissions of the policy that routes ask for themselves.
-const (
-	permissionNone          = "" // membership alone
-	permissionMembersRead   = "members:read"
-	permissionMembersManage = "members:manage"
-	permissionAuditRead     = "audit:read"
-
-	permissionWorkspaceUpdate = "workspace:update"
 )
 
 // requestTimeout bounds one request, most of which take a millisecond: what waits for longer waits for a database
@@ -148,18 +139,18 @@ func NewHandler(cfg Config) (http.Handler, error) {
 func (s *server) router() *mux.Router {
 	r := mux.NewRouter().SkipClean(true)
 	r.Handle("/v1/me", s.asUser(withoutQuery(s.me))).Methods(http.MethodGet)
-	r.Handle("/v1/workspaces/{workspace_id}", s.asMember(permissionNone, s.workspace)).Methods(http.MethodGet)
+	r.Handle("/v1/workspaces/{workspace_id}", s.asMember(policy.None, s.workspace)).Methods(http.MethodGet)
 	r.Handle("/v1/workspaces", s.asUser(withoutQuery(s.createWorkspace))).Methods(http.MethodPost)
-	r.Handle("/v1/workspaces/{workspace_id}", s.asMember(permissionWorkspaceUpdate, s.renameWorkspace)).Methods(http.MethodPatch)
-	r.Handle("/v1/workspaces/{workspace_id}/members/{user_id}", s.asManager(permissionMembersManage, s.setRole)).Methods(http.MethodPatch)
-	r.Handle("/v1/workspaces/{workspace_id}/members/{user_id}", s.asManager(permissionNone, s.removeMember)).Methods(http.MethodDelete)
-	r.Handle("/v1/workspaces/{workspace_id}/invitations", s.asMember(permissionMembersManage, s.invite)).Methods(http.MethodPost)
-	r.Handle("/v1/workspaces/{workspace_id}/invitations/{invitation_id}", s.asMember(permissionMembersManage, s.revoke)).Methods(http.MethodDelete)
-	r.Handle("/v1/workspaces/{workspace_id}/me", s.asMember(permissionNone, s.workspaceMe)).Methods(http.MethodGet)
-	r.Handle("/v1/workspaces/{workspace_id}/members", s.asMember(permissionMembersRead, s.members)).Methods(http.MethodGet)
-	r.Handle("/v1/workspaces/{workspace_id}/invitations", s.asMember(permissionMembersManage, s.invitations)).Methods(http.MethodGet)
-	r.Handle("/v1/workspaces/{workspace_id}/audit", s.asMember(permissionAuditRead, s.audit)).Methods(http.MethodGet)
-	r.Handle("/v1/workspaces/{workspace_id}/audit/export", s.asMember(permissionAuditRead, s.exportAudit)).Methods(http.MethodGet)
+	r.Handle("/v1/workspaces/{workspace_id}", s.asMember(policy.WorkspaceUpdate, s.renameWorkspace)).Methods(http.MethodPatch)
+	r.Handle("/v1/workspaces/{workspace_id}/members/{user_id}", s.asManager(policy.MembersManage, s.setRole)).Methods(http.MethodPatch)
+	r.Handle("/v1/workspaces/{workspace_id}/members/{user_id}", s.asManager(policy.None, s.removeMember)).Methods(http.MethodDelete)
+	r.Handle("/v1/workspaces/{workspace_id}/invitations", s.asMember(policy.MembersManage, s.invite)).Methods(http.MethodPost)
+	r.Handle("/v1/workspaces/{workspace_id}/invitations/{invitation_id}", s.asMember(policy.MembersManage, s.revoke)).Methods(http.MethodDelete)
+	r.Handle("/v1/workspaces/{workspace_id}/me", s.asMember(policy.None, s.workspaceMe)).Methods(http.MethodGet)
+	r.Handle("/v1/workspaces/{workspace_id}/members", s.asMember(policy.MembersRead, s.members)).Methods(http.MethodGet)
+	r.Handle("/v1/workspaces/{workspace_id}/invitations", s.asMember(policy.MembersManage, s.invitations)).Methods(http.MethodGet)
+	r.Handle("/v1/workspaces/{workspace_id}/audit", s.asMember(policy.AuditRead, s.audit)).Methods(http.MethodGet)
+	r.Handle("/v1/workspaces/{workspace_id}/audit/export", s.asMember(policy.AuditRead, s.exportAudit)).Methods(http.MethodGet)
 	r.Handle("/v1/workspaces/{workspace_id}/audit", s.asService(withoutQuery(s.appendAudit))).Methods(http.MethodPost)
 	r.Handle("/v1/authorize", s.asUser(s.authorize)).Methods(http.MethodGet)
 	r.Handle("/v1/authorize", s.asService(withoutQuery(s.authorizeMany))).Methods(http.MethodPost)

@@ -19,6 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/callmine/rolecall/api/auth"
+	"github.com/callmine/rolecall/api/policy"
 	"github.com/callmine/rolecall/internal/pgtest"
 	clerksync "github.com/callmine/rolecall/sync"
 )
@@ -111,7 +112,7 @@ func fixed(grants clerksync.Grants) func() clerksync.Grants {
 func setupServer(tb testing.TB, change func(*Config)) *serverBundle {
 	tb.Helper()
 	pool := pgtest.New(tb)
-	grants, err := DefaultPolicy()
+	grants, err := policy.Default()
 	require.NoError(tb, err)
 	b := &serverBundle{
 		tb: tb, pool: pool, world: &world{tb: tb, pool: pool}, contract: loadContract(tb), logs: &logLines{},

@@ -17,6 +17,7 @@ import (
 	"github.com/callmine/rolecall/api"
 	"github.com/callmine/rolecall/api/auth"
 	"github.com/callmine/rolecall/api/client"
+	"github.com/callmine/rolecall/api/policy"
 	"github.com/callmine/rolecall/internal/pgtest"
 	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
@@ -50,7 +51,7 @@ type bundle struct {
 func setup(t *testing.T) *bundle {
 	t.Helper()
 	b := &bundle{pool: pgtest.New(t)}
-	grants, err := api.DefaultPolicy()
+	grants, err := policy.Default()
 	require.NoError(t, err)
 	handler, err := api.NewHandler(api.Config{
 		DB: b.pool, Authenticator: tokens{}, Grants: func() clerksync.Grants { return grants }, Logger: slog.New(slog.DiscardHandler),

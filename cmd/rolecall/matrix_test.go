@@ -177,7 +177,7 @@ func documented(t *testing.T) []string {
 // withRoles adds the test's own role to the built-in policy.
 func withRoles(t *testing.T) func(*config) {
 	t.Helper()
-	builtIn, err := os.ReadFile(filepath.Join("..", "..", "api", "policy.yaml"))
+	builtIn, err := os.ReadFile(filepath.Join("..", "..", "api", "policy", "policy.yaml"))
 	require.NoError(t, err)
 	file := filepath.Join(t.TempDir(), "policy.yaml")
 	more := "  org:auditor:\n    - workspace:read\n    - audit:read\n    - members:read\n"

@@ -13,6 +13,7 @@ import (
 
 	"github.com/callmine/rolecall/api"
 	"github.com/callmine/rolecall/api/auth"
+	"github.com/callmine/rolecall/api/policy"
 	"github.com/callmine/rolecall/internal/clerkapi"
 	"github.com/callmine/rolecall/internal/pgpool"
 	"github.com/callmine/rolecall/jobs"
@@ -32,7 +33,7 @@ type program struct {
 
 	workers int // jobs at once that take no access away
 
-	policy   *policyKeeper    // nil if the program has no web side
+	policy   *policy.Keeper   // nil if the program has no web side
 	clerk    *clerkapi.Client // nil without a secret key
 	instance instanceID
 	ownKey   atomic.Bool // the secret key is of the mirror's instance
@@ -248,7 +249,7 @@ func (p *program) apiHandler() (http.Handler, error) {
 		return nil
 	})
 	cfg := api.Config{
-		DB: p.read, EventDB: p.events, Authenticator: authenticator, Grants: p.policy.grants, Logger: p.logger,
+		DB: p.read, EventDB: p.events, Authenticator: authenticator, Grants: p.policy.Grants, Logger: p.logger,
 		Entries:   p.entries,
 		Decided:   func(r clerksync.Reason) { p.metrics.decisions.WithLabelValues(string(r)).Inc() },
 		Refused:   func(r auth.Reason) { p.metrics.refused.WithLabelValues(string(r)).Inc() },

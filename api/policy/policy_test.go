@@ -1,4 +1,4 @@
-package api
+package policy
 
 import (
 	"strings"
@@ -12,7 +12,7 @@ import (
 // TestDefaultPolicy is the product's split of roles, in full: a change here is a change of who may do what.
 func TestDefaultPolicy(t *testing.T) {
 	t.Parallel()
-	policy, err := ParsePolicy(BuiltInPolicy, defaultPolicy)
+	policy, err := Parse(BuiltIn, builtIn)
 	require.NoError(t, err)
 	member := strings.Fields("workspace:read analyses:run reports:read prompts:read prompts:write")
 	require.Equal(t, Policy{Grants: clerksync.Grants{
@@ -23,21 +23,21 @@ func TestDefaultPolicy(t *testing.T) {
 }
 
 // TestDefaultPolicyIsFresh: whoever changes the policy that they were given changes nobody else's.
-func TestDefaultPolicyIsFresh(t *testing.T) {
+func TestDefaultIsFresh(t *testing.T) {
 	t.Parallel()
-	first, err := DefaultPolicy()
+	first, err := Default()
 	require.NoError(t, err)
 	first["org:member"][0] = "spoiled"
 	delete(first, "org:admin")
-	second, err := DefaultPolicy()
+	second, err := Default()
 	require.NoError(t, err)
 	require.Contains(t, second, "org:admin")
 	require.NotContains(t, second["org:member"], "spoiled")
 }
 
-func TestParsePolicy(t *testing.T) {
+func TestParse(t *testing.T) {
 	t.Parallel()
-	policy, err := ParsePolicy("p.yaml", []byte("# ours & yours *\nroles:\n  org:admin: [a, b-c.d:e_F, org:x_1:read]\n  'org:any_2': [\"c\"]\n"))
+	policy, err := Parse("p.yaml", []byte("# ours & yours *\nroles:\n  org:admin: [a, b-c.d:e_F, org:x_1:read]\n  'org:any_2': [\"c\"]\n"))
 	require.NoError(t, err)
 	require.Equal(t, clerksync.Grants{"org:admin": {"a", "b-c.d:e_F", "org:x_1:read"}, "org:any_2": {"c"}}, policy.Grants)
 }
@@ -47,7 +47,7 @@ func TestPolicyIsReadAsItIsWritten(t *testing.T) {
 	want := Policy{Grants: clerksync.Grants{"org:admin": {"z:1", "a", "true", "7", "null"}, "org:b_c": {"x"}}}
 	text, err := want.YAML()
 	require.NoError(t, err)
-	got, err := ParsePolicy("p.yaml", text)
+	got, err := Parse("p.yaml", text)
 	require.NoError(t, err, string(text))
 	require.Equal(t, want.Grants, got.Grants)
 }
@@ -89,7 +89,7 @@ func TestParsePolicyRefuses(t *testing.T) {
 		"role of nobody":      {"roles:\n  org:admin: [a]\n  org:Admin: [b]\n", `p.yaml:3: "org:Admin" is not a role`},
 		"role with a dash":    {"roles:\n  org:a-b: [a]\n", `p.yaml:2: "org:a-b" is not a role`},
 		"role that is a key":  {"roles:\n  org:a:read: [a]\n", `p.yaml:2: "org:a:read" is not a role`},
-		"long role":           {"roles:\n  org:" + strings.Repeat("x", maxID-3) + ": [a]\n", "p.yaml:2: "},
+		"long role":           {"roles:\n  org:" + strings.Repeat("x", maxKey-3) + ": [a]\n", "p.yaml:2: "},
 		"empty grants":        {"roles:\n  org:admin: [a]\n  org:guest: []\n", `p.yaml:3: role "org:guest" grants nothing`},
 		"null grants":         {"roles:\n  org:guest:\n  org:admin: [a]\n", `p.yaml:2: role "org:guest" grants nothing`},
 		"empty permission":    {"roles:\n  org:admin: ['']\n", `p.yaml:2: role "org:admin": ""`},
@@ -103,11 +103,11 @@ func TestParsePolicyRefuses(t *testing.T) {
 		"a word left out":     {"roles:\n  org:admin: ['org::read']\n", `p.yaml:2: role "org:admin": "org::read" is not`},
 		"a word of dashes":    {"roles:\n  org:admin: [a.--]\n", `p.yaml:2: role "org:admin": "a.--" is not`},
 		"several in one":      {"roles:\n  org:admin: ['a b']\n", `p.yaml:2: role "org:admin": "a b" is not`},
-		"long permission":     {"roles:\n  org:admin: [" + strings.Repeat("x", maxID+1) + "]\n", `p.yaml:2: role "org:admin"`},
+		"long permission":     {"roles:\n  org:admin: [" + strings.Repeat("x", maxKey+1) + "]\n", `p.yaml:2: role "org:admin"`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			policy, err := ParsePolicy("p.yaml", []byte(test.text))
+			policy, err := Parse("p.yaml", []byte(test.text))
 			require.ErrorContains(t, err, "read policy: ")
 			require.ErrorContains(t, err, test.want)
 			require.Zero(t, policy)
@@ -117,7 +117,7 @@ func TestParsePolicyRefuses(t *testing.T) {
 
 func TestParsePolicyTellsEverythingAtOnce(t *testing.T) {
 	t.Parallel()
-	_, err := ParsePolicy("p.yaml", []byte("role: x\nroles:\n  org:guest: []\n  owner: ['*']\n  org:b: [a]\n  org:b: [.]\n"))
+	_, err := Parse("p.yaml", []byte("role: x\nroles:\n  org:guest: []\n  owner: ['*']\n  org:b: [a]\n  org:b: [.]\n"))
 	for _, place := range []string{"p.yaml:1: ", "p.yaml:3: ", "p.yaml:4: \"owner\"", "p.yaml:4: role", `p.yaml:6: role "org:b" is given twice`, `p.yaml:6: role "org:b": "."`} {
 		require.ErrorContains(t, err, place)
 	}
@@ -126,10 +126,10 @@ func TestParsePolicyTellsEverythingAtOnce(t *testing.T) {
 // TestPolicyWarnings: what a route asks for and nobody is granted, is refused to everybody.
 func TestPolicyWarnings(t *testing.T) {
 	t.Parallel()
-	policy, err := ParsePolicy("p.yaml", []byte("# ours\n\nroles:\n  org:admin: [members:read, audit:read]\n  org:owner: [workspace:update]\n"))
+	policy, err := Parse("p.yaml", []byte("# ours\n\nroles:\n  org:admin: [members:read, audit:read]\n  org:owner: [workspace:update]\n"))
 	require.NoError(t, err)
 	require.Equal(t, []string{"p.yaml:3: no role grants members:manage: nobody can invite, promote or remove anybody"}, policy.Warnings)
-	policy, err = ParsePolicy("p.yaml", []byte("roles:\n  org:admin: [a]\n"))
+	policy, err = Parse("p.yaml", []byte("roles:\n  org:admin: [a]\n"))
 	require.NoError(t, err)
 	require.Len(t, policy.Warnings, 4)
 	for _, warning := range policy.Warnings {
@@ -140,7 +140,7 @@ func TestPolicyWarnings(t *testing.T) {
 // TestPolicyWarnsOfKeysThatClerkCannotHave: such a permission is one of the policy's alone, though its name says that it is Clerk's.
 func TestPolicyWarnsOfKeysThatClerkCannotHave(t *testing.T) {
 	t.Parallel()
-	policy, err := ParsePolicy("p.yaml", []byte(`roles:
+	policy, err := Parse("p.yaml", []byte(`roles:
   org:admin: [members:read, members:manage, workspace:update, audit:read, org:invoices:read, org:sys_memberships:manage]
   org:member:
   - org:Invoices:read

@@ -1,4 +1,4 @@
-package api
+package policy
 
 import (
 	_ "embed"
@@ -10,10 +10,10 @@ import (
 )
 
 //go:embed policy.yaml
-var defaultPolicy []byte
+var builtIn []byte
 
-// BuiltInPolicy is the name that the policy of [DefaultPolicy] goes by in messages.
-const BuiltInPolicy = "built-in policy"
+// BuiltIn is the name that the policy of [Default] goes by in messages.
+const BuiltIn = "built-in policy"
 
 // Policy says what each role may do, beside what it may at Clerk.
 type Policy struct {
@@ -22,23 +22,23 @@ type Policy struct {
 	Warnings []string
 }
 
-// DefaultPolicy returns the policy of the product that Rolecall was made for: members work, admins also manage.
-func DefaultPolicy() (clerksync.Grants, error) {
-	policy, err := ParsePolicy(BuiltInPolicy, defaultPolicy)
-	return policy.Grants, err
+// Default returns the policy of the product that Rolecall was made for: members work, admins also manage.
+func Default() (clerksync.Grants, error) {
+	p, err := Parse(BuiltIn, builtIn)
+	return p.Grants, err
 }
 
-// ParsePolicy reads a policy: YAML with one key, "roles", under which each role's key (org:…) lists the permissions that
+// Parse reads a policy: YAML with one key, "roles", under which each role's key (org:…) lists the permissions that
 // it grants, each written out: there are no wildcards, anchors or aliases. The name is the file's. The error tells everything that is wrong, a line for each, as name:line: what.
-func ParsePolicy(name string, text []byte) (Policy, error) {
-	r := policyReader{name: name, grants: clerksync.Grants{}}
+func Parse(name string, text []byte) (Policy, error) {
+	r := reader{name: name, grants: clerksync.Grants{}}
 	if r.read(text); len(r.errs) == 0 {
 		return Policy{Grants: r.grants, Warnings: r.warnings}, nil
 	}
 	return Policy{}, r.failure()
 }
 
-// YAML writes the policy in the form that [ParsePolicy] reads, roles sorted and without comments.
+// YAML writes the policy in the form that [Parse] reads, roles sorted and without comments.
 func (p Policy) YAML() ([]byte, error) {
 	text, err := yaml.Marshal(map[string]clerksync.Grants{"roles": p.Grants})
 	if err != nil {

@@ -1,4 +1,4 @@
-package api
+package policy
 
 import (
 	"errors"
@@ -14,8 +14,8 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// policyReader reads a policy node by node, because only nodes know their lines.
-type policyReader struct {
+// reader reads a policy node by node, because only nodes know their lines.
+type reader struct {
 	name     string
 	grants   clerksync.Grants
 	errs     []error
@@ -23,16 +23,16 @@ type policyReader struct {
 }
 
 // fail notes what is wrong at a place of the file; nil for the file's beginning.
-func (r *policyReader) fail(at *token.Token, format string, args ...any) {
+func (r *reader) fail(at *token.Token, format string, args ...any) {
 	r.errs = append(r.errs, fmt.Errorf("%s: %s", r.place(at), fmt.Sprintf(format, args...)))
 }
 
 // warn notes what is probably a mistake.
-func (r *policyReader) warn(at *token.Token, format string, args ...any) {
+func (r *reader) warn(at *token.Token, format string, args ...any) {
 	r.warnings = append(r.warnings, fmt.Sprintf("%s: %s", r.place(at), fmt.Sprintf(format, args...)))
 }
 
-func (r *policyReader) place(at *token.Token) string { return fmt.Sprintf("%s:%d", r.name, lineOf(at)) }
+func (r *reader) place(at *token.Token) string { return fmt.Sprintf("%s:%d", r.name, lineOf(at)) }
 
 func lineOf(at *token.Token) int {
 	if at == nil || at.Position == nil {
@@ -44,7 +44,7 @@ func lineOf(at *token.Token) int {
 // maxFailures is how many lines an error has: who mends these sees the others then.
 const maxFailures = 50
 
-func (r *policyReader) failure() error {
+func (r *reader) failure() error {
 	errs := r.errs
 	if more := len(errs) - maxFailures; more > 0 {
 		errs = append(errs[:maxFailures:maxFailures], fmt.Errorf("%s: and %d more", r.name, more))
@@ -53,7 +53,7 @@ func (r *policyReader) failure() error {
 }
 
 // read fills the grants and the warnings.
-func (r *policyReader) read(text []byte) {
+func (r *reader) read(text []byte) {
 	tokens := lexer.Tokenize(string(text))
 	if r.refuseAliases(tokens); len(r.errs) > 0 {
 		return
@@ -79,7 +79,7 @@ func (r *policyReader) read(text []byte) {
 }
 
 // broken notes what can't be read at all. The library has several sentences about tabs, which nobody sees in an editor.
-func (r *policyReader) broken(err yaml.Error) {
+func (r *reader) broken(err yaml.Error) {
 	if message := err.GetMessage(); strings.Contains(message, "\t") || strings.Contains(message, "tab character") {
 		r.fail(err.GetToken(), "a tab stands where YAML takes blanks only: indent with blanks")
 	} else {
@@ -88,7 +88,7 @@ func (r *policyReader) broken(err yaml.Error) {
 }
 
 // refuseAliases finds what stands for something that is written elsewhere: whoever reads what a role may do should see it.
-func (r *policyReader) refuseAliases(tokens token.Tokens) {
+func (r *reader) refuseAliases(tokens token.Tokens) {
 	for _, t := range tokens {
 		if t.Type == token.AnchorType || t.Type == token.AliasType {
 			r.fail(t, "a policy has no anchors and aliases (& and *), and no wildcards: write each permission out")
@@ -96,7 +96,7 @@ func (r *policyReader) refuseAliases(tokens token.Tokens) {
 	}
 }
 
-func (r *policyReader) root(body ast.Node) {
+func (r *reader) root(body ast.Node) {
 	var roles ast.Node
 	var begin *token.Token
 	for _, entry := range r.entries(body, nil, "a policy") {
@@ -129,7 +129,7 @@ func (r *policyReader) root(body ast.Node) {
 	r.warnOfRoutes(begin)
 }
 
-func (r *policyReader) role(entry *ast.MappingValueNode) {
+func (r *reader) role(entry *ast.MappingValueNode) {
 	at, key := entry.Key.GetToken(), r.text(entry.Key)
 	if canonical := clerksync.CanonicalRole(key); key != canonical {
 		r.fail(at, "role %q is written %q", key, canonical)
@@ -162,7 +162,7 @@ func (r *policyReader) role(entry *ast.MappingValueNode) {
 }
 
 // entries returns the keys and values of a mapping; none of what is missing or null.
-func (r *policyReader) entries(node ast.Node, at *token.Token, what string) []*ast.MappingValueNode {
+func (r *reader) entries(node ast.Node, at *token.Token, what string) []*ast.MappingValueNode {
 	switch mapping := node.(type) {
 	case nil, *ast.NullNode:
 		return nil
@@ -178,7 +178,7 @@ func (r *policyReader) entries(node ast.Node, at *token.Token, what string) []*a
 }
 
 // text returns a text, or what stands in its place as it is written; "" for an empty one.
-func (r *policyReader) text(node ast.Node) string {
+func (r *reader) text(node ast.Node) string {
 	switch value := node.(type) {
 	case nil:
 		return ""
@@ -193,7 +193,7 @@ func (r *policyReader) text(node ast.Node) string {
 // ever have another one.
 func isRoleKey(s string) bool {
 	word, ok := strings.CutPrefix(s, "org:")
-	return ok && isClerkWord(word) && len(s) <= maxID
+	return ok && isClerkWord(word) && len(s) <= maxKey
 }
 
 // isPermission reports whether a text can name a permission: words with a colon or a dot between them. An asterisk or a comma
@@ -204,7 +204,7 @@ func isPermission(s string) bool {
 			return false
 		}
 	}
-	return len(s) <= maxID
+	return len(s) <= maxKey
 }
 
 func isWordChar(c rune) bool {
@@ -223,7 +223,7 @@ func isClerkWord(s string) bool {
 
 // warnOfRoutes names the permissions that a route asks for and no role grants: the route would refuse everybody, for Clerk's
 // own permissions are all called org:….
-func (r *policyReader) warnOfRoutes(roles *token.Token) {
+func (r *reader) warnOfRoutes(roles *token.Token) {
 	granted := map[string]bool{}
 	for _, permissions := range r.grants {
 		for _, p := range permissions {
@@ -231,10 +231,10 @@ func (r *policyReader) warnOfRoutes(roles *token.Token) {
 		}
 	}
 	for _, route := range []struct{ permission, does string }{
-		{permissionMembersManage, "invite, promote or remove anybody"},
-		{permissionMembersRead, "list the members"},
-		{permissionWorkspaceUpdate, "rename a workspace"},
-		{permissionAuditRead, "read the audit log"},
+		{MembersManage, "invite, promote or remove anybody"},
+		{MembersRead, "list the members"},
+		{WorkspaceUpdate, "rename a workspace"},
+		{AuditRead, "read the audit log"},
 	} {
 		if !granted[route.permission] {
 			r.warn(roles, "no role grants %s: nobody can %s", route.permission, route.does)

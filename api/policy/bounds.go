@@ -1,4 +1,4 @@
-package api
+package policy
 
 import "github.com/goccy/go-yaml/token"
 
@@ -13,7 +13,7 @@ const (
 
 // refuseExcess finds, before anything is parsed, what would keep the parser busy for seconds:
 // nothing can interrupt it.
-func (r *policyReader) refuseExcess(tokens token.Tokens) {
+func (r *reader) refuseExcess(tokens token.Tokens) {
 	entries, nesting := 0, nesting{}
 	for _, t := range tokens {
 		if isEntry(t.Type) {

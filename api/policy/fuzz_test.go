@@ -1,4 +1,4 @@
-package api
+package policy
 
 import (
 	"testing"
@@ -6,16 +6,16 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// FuzzParsePolicy: whatever a file holds, it is read or refused, and what is read can be written and read again.
-func FuzzParsePolicy(f *testing.F) {
-	f.Add(defaultPolicy)
+// FuzzParse: whatever a file holds, it is read or refused, and what is read can be written and read again.
+func FuzzParse(f *testing.F) {
+	f.Add(builtIn)
 	for _, text := range []string{
 		"roles:\n  org:admin: &a [a]\n  org:b: *a\n", "roles: {org:a: [b]}", "? roles\n: !!map {<<: *x}", "a: &b {c: *b}", "---\n...\n", "...", "0\n---", "roles: |\n a",
 	} {
 		f.Add([]byte(text))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
-		policy, err := ParsePolicy("p.yaml", text)
+		policy, err := Parse("p.yaml", text)
 		if err != nil {
 			require.ErrorContains(t, err, "p.yaml:")
 			return
@@ -23,7 +23,7 @@ func FuzzParsePolicy(f *testing.F) {
 		require.NotEmpty(t, policy.Grants)
 		written, err := policy.YAML()
 		require.NoError(t, err)
-		again, err := ParsePolicy("p.yaml", written)
+		again, err := Parse("p.yaml", written)
 		require.NoError(t, err, "%s", written)
 		require.Equal(t, policy.Grants, again.Grants)
 	})

@@ -1,4 +1,4 @@
-package api
+package policy
 
 import (
 	"fmt"
@@ -41,22 +41,22 @@ func TestPoliciesThatWouldKeepTheParserBusy(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			_, err := ParsePolicy("p.yaml", []byte(tc.text))
+			_, err := Parse("p.yaml", []byte(tc.text))
 			require.ErrorContains(t, err, tc.want)
 			require.ErrorContains(t, err, "p.yaml:")
 			require.Less(t, len(err.Error()), 500)
 		})
 	}
-	_, err := ParsePolicy("p.yaml", []byte("roles: "+filled("*a ")))
+	_, err := Parse("p.yaml", []byte("roles: "+filled("*a ")))
 	require.ErrorContains(t, err, "p.yaml: and ")
 	require.Less(t, len(err.Error()), 10_000, "an error isn't as long as the file")
-	_, err = ParsePolicy("p.yaml", []byte("roles: [[[[[[[[a]]]]]]]]\n"))
+	_, err = Parse("p.yaml", []byte("roles: [[[[[[[[a]]]]]]]]\n"))
 	require.NotContains(t, err.Error(), deep, "eight levels are parsed")
 	roles.Reset()
 	for i := range maxEntries - 1 {
 		fmt.Fprintf(&roles, "  org:r%d: [members:manage, members:read, workspace:update, audit:read]\n", i)
 	}
-	policy, err := ParsePolicy("p.yaml", []byte("roles:\n"+roles.String()))
+	policy, err := Parse("p.yaml", []byte("roles:\n"+roles.String()))
 	require.NoError(t, err)
 	require.Len(t, policy.Grants, maxEntries-1)
 }
