@@ -32,81 +32,6 @@ const (
 	maxStalenessLimit = 366 * 24 * 60 * 60
 )
 
-// verdict is what is answered to a user who wants to do something in a workspace.
-type verdict struct {
-	standing clerksync.Standing
-	decision clerksync.Decision
-	refused  error // nil if the user may
-}
-
-// judge decides as decide does, and on a mirror as fresh as the request demands. Whoever isn't a member is refused at once,
-// whatever the request demands: neither time nor text tells that the workspace exists.
-func (s *server) judge(r *http.Request, userID, workspaceID, permission string) (verdict, error) {
-	standing, err := s.standing(r.Context(), userID, workspaceID)
-	if err != nil {
-		return verdict{}, err
-	}
-	decision, demand := s.cfg.Grants().Decide(standing, permission), clerksync.Freshness{}
-	if mayAct(standing) {
-		if demand, err = freshnessOf(r); err != nil {
-			return verdict{}, err
-		}
-		pair := store.Pair{UserID: userID, OrganizationID: standing.OrganizationID}
-		reached, err := s.awaitRevision(r.Context(), demand.MinRevision, []clerksync.Standing{standing}, pair)
-		if err != nil {
-			return verdict{}, err
-		}
-		standing = reached[0]
-		decision = demand.Judge(s.cfg.Grants().Decide(standing, permission), s.cfg.Now())
-	}
-	s.cfg.Decided(decision.Reason)
-	v := verdict{standing: standing, decision: decision}
-	switch {
-	case decision.Allowed:
-	case decision.Reason == clerksync.ReasonStale && decision.Revision < demand.MinRevision:
-		v.refused = errRevisionNotReached
-	default:
-		v.refused = refusal(decision, standing.User)
-	}
-	return v, nil
-}
-
-// mayAct reports whether the user is a member who may do anything at all.
-func mayAct(s clerksync.Standing) bool { return reasonFor(s) == clerksync.ReasonAllowed }
-
-// awaitRevision returns the standings of the pairs once all of their organizations have reached a revision, or as they are
-// after Config.RevisionWait.
-func (s *server) awaitRevision(ctx context.Context, revision int64, standings []clerksync.Standing, pairs ...store.Pair) ([]clerksync.Standing, error) {
-	if !behind(standings, revision) {
-		return standings, nil
-	}
-	deadline := time.NewTimer(s.cfg.RevisionWait)
-	defer deadline.Stop()
-	for pause := firstPoll; behind(standings, revision); pause = min(pause*3/2, lastPoll) {
-		select {
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		case <-deadline.C:
-			return standings, nil
-		case <-time.After(pause):
-		}
-		var err error
-		if standings, err = s.standings(ctx, pairs...); err != nil {
-			return nil, err
-		}
-	}
-	return standings, nil
-}
-
-func behind(standings []clerksync.Standing, revision int64) bool {
-	for _, standing := range standings {
-		if standing.Member && standing.Revision < revision { // a stranger's refusal waits for nothing
-			return true
-		}
-	}
-	return false
-}
-
 // freshnessOf reads what a request's query demands of the mirror. A command's may say nothing else; each read looks for
 // parameters of its own.
 func freshnessOf(r *http.Request) (clerksync.Freshness, error) {
@@ -157,4 +82,37 @@ func badFreshness(name string) *problem {
 		return badRequest("min_revision must be given once, as a whole number that isn't negative.")
 	}
 	return badRequest("max_staleness must be given once, as a whole number of seconds from 1 to " + strconv.Itoa(maxStalenessLimit) + ".")
+}
+
+// awaitRevision returns the standings of the pairs once all of their organizations have reached a revision, or as they are
+// after Config.RevisionWait.
+func (s *server) awaitRevision(ctx context.Context, revision int64, standings []clerksync.Standing, pairs ...store.Pair) ([]clerksync.Standing, error) {
+	if !behind(standings, revision) {
+		return standings, nil
+	}
+	deadline := time.NewTimer(s.cfg.RevisionWait)
+	defer deadline.Stop()
+	for pause := firstPoll; behind(standings, revision); pause = min(pause*3/2, lastPoll) {
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-deadline.C:
+			return standings, nil
+		case <-time.After(pause):
+		}
+		var err error
+		if standings, err = s.standings(ctx, pairs...); err != nil {
+			return nil, err
+		}
+	}
+	return standings, nil
+}
+
+func behind(standings []clerksync.Standing, revision int64) bool {
+	for _, standing := range standings {
+		if standing.Member && standing.Revision < revision { // a stranger's refusal waits for nothing
+			return true
+		}
+	}
+	return false
 }

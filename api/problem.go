@@ -83,22 +83,6 @@ func forbidden(reason clerksync.Reason) *problem {
 	}
 }
 
-// refusal turns the decision that refuses a user's own request into a problem. Whoever isn't a member learns nothing,
-// not even that the workspace exists; an account that may do nothing is told so on every route.
-func refusal(d clerksync.Decision, user clerksync.UserStatus) error {
-	if reason := user.Refusal(); reason != "" {
-		return forbidden(reason)
-	}
-	switch d.Reason {
-	case clerksync.ReasonNotAMember, clerksync.ReasonWorkspaceDeleted:
-		return errNotFound
-	case clerksync.ReasonStale:
-		return errStale
-	default:
-		return forbidden(d.Reason)
-	}
-}
-
 // problemFor is the one place that turns errors into problems. ours says that the error should be logged.
 func problemFor(err error) (p *problem, ours bool) {
 	if p, ok := errors.AsType[*problem](err); ok {
