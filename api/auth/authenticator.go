@@ -130,6 +130,10 @@ func (a *Authenticator) Authenticate(ctx context.Context, r *http.Request) (Iden
 	return a.users.identify(ctx, token)
 }
 
+// FetchKeys has the key set fetched, unless one that serves is there, and returns how many keys there are. It waits until ctx ends;
+// the fetch goes on for up to three seconds. A process calls it at its start, so that its first caller waits for nothing.
+func (a *Authenticator) FetchKeys(ctx context.Context) (int, error) { return a.keys.ready(ctx) }
+
 // Close ends a refresh of the key set that is under way, waits for its goroutine, and lets none begin. Authenticate goes
 // on with the keys that there are.
 func (a *Authenticator) Close() { a.keys.close() }

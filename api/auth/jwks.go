@@ -10,8 +10,7 @@ import (
 	"net/http"
 	"net/url"
 
-	"github.com/MicahParks/jwkset"
-	"github.com/clerk/clerk-sdk-go/v2"
+	"github.com/go-jose/go-jose/v4"
 )
 
 const (
@@ -23,7 +22,7 @@ const (
 )
 
 // signingKeys are public keys by their kid.
-type signingKeys map[string]*clerk.JSONWebKey
+type signingKeys map[string]*rsa.PublicKey
 
 // fetchSigningKeys gets a JSON Web Key Set (RFC 7517) and returns its keys for RS256 signatures. Anything but a 200 with
 // at least one such key is an error: an empty set or an error page must not replace keys that work.
@@ -54,8 +53,8 @@ func fetchSigningKeys(ctx context.Context, client *http.Client, address string) 
 	return parseSigningKeys(body)
 }
 
-// parseSigningKeys returns a key set's keys for RS256 signatures. Keys of other kinds, and keys that are broken, are
-// left out: what somebody adds to the set for another purpose must not cost us the keys that we need.
+// parseSigningKeys returns a key set's keys for RS256 signatures. Keys of other kinds and broken keys are left out: an addition to
+// the set for another purpose must not cost us the keys that we need.
 func parseSigningKeys(body []byte) (signingKeys, error) {
 	var set struct {
 		Keys []json.RawMessage `json:"keys"`
@@ -66,7 +65,7 @@ func parseSigningKeys(body []byte) (signingKeys, error) {
 	keys := make(signingKeys, len(set.Keys))
 	for _, raw := range set.Keys {
 		if kid, public := parseSigningKey(raw); public != nil {
-			keys[kid] = &clerk.JSONWebKey{Key: public, KeyID: kid, Algorithm: string(jwkset.AlgRS256), Use: string(jwkset.UseSig)}
+			keys[kid] = public
 		}
 	}
 	if len(keys) == 0 {
@@ -75,33 +74,39 @@ func parseSigningKeys(body []byte) (signingKeys, error) {
 	return keys, nil
 }
 
+// publishedKey is what is read of a key in a set. Certificates beside it (x5c, x5u) would add nothing: what vouches for the set is
+// the TLS connection that it came by.
+type publishedKey struct {
+	Type      string `json:"kty"`
+	ID        string `json:"kid,omitempty"`
+	Use       string `json:"use,omitempty"`
+	Algorithm string `json:"alg,omitempty"`
+	Modulus   string `json:"n"`
+	Exponent  string `json:"e"`
+}
+
 // parseSigningKey returns one key's kid and public key, or nil for a key that isn't for RS256 signatures.
-func parseSigningKey(raw json.RawMessage) (string, *rsa.PublicKey) {
-	var jwk jwkset.JWKMarshal
-	if err := json.Unmarshal(raw, &jwk); err != nil {
+func parseSigningKey(raw json.RawMessage) (kid string, public *rsa.PublicKey) {
+	var published publishedKey
+	if err := json.Unmarshal(raw, &published); err != nil || published.ID == "" || !published.forRS256() {
 		return "", nil
 	}
-	if jwk.KID == "" || !forRS256(jwk) {
-		return "", nil
-	}
-	// Only the key itself is handed on: certificates beside it (x5c, x5u) would add nothing, because what vouches for
-	// the set is the TLS connection that it came by.
-	parsed, err := jwkset.NewJWKFromMarshal(
-		jwkset.JWKMarshal{KTY: jwk.KTY, KID: jwk.KID, N: jwk.N, E: jwk.E},
-		jwkset.JWKMarshalOptions{}, jwkset.JWKValidateOptions{})
+	alone, err := json.Marshal(publishedKey{Type: published.Type, Modulus: published.Modulus, Exponent: published.Exponent})
 	if err != nil {
 		return "", nil
 	}
-	public, ok := parsed.Key().(*rsa.PublicKey)
+	var key jose.JSONWebKey
+	if err := key.UnmarshalJSON(alone); err != nil {
+		return "", nil
+	}
+	public, ok := key.Key.(*rsa.PublicKey)
 	if !ok || public.N.BitLen() < minKeyBits {
 		return "", nil
 	}
-	return jwk.KID, public
+	return published.ID, public
 }
 
 // forRS256 reports whether a key is of the kind that signs by RS256, and isn't declared to be for something else.
-func forRS256(jwk jwkset.JWKMarshal) bool {
-	return jwk.KTY == jwkset.KtyRSA &&
-		(jwk.USE == jwkset.UseSig || jwk.USE == "") &&
-		(jwk.ALG == jwkset.AlgRS256 || jwk.ALG == "")
+func (k publishedKey) forRS256() bool {
+	return k.Type == "RSA" && (k.Use == "sig" || k.Use == "") && (k.Algorithm == string(jose.RS256) || k.Algorithm == "")
 }

@@ -5,13 +5,14 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
+	"encoding/base64"
 	"encoding/json"
 	"maps"
 	"slices"
 	"strings"
 	"testing"
 
-	"github.com/go-jose/go-jose/v3"
+	"github.com/go-jose/go-jose/v4"
 	"github.com/stretchr/testify/require"
 )
 
@@ -30,6 +31,7 @@ func TestParseSigningKeysTakesOnlyWhatRS256Needs(t *testing.T) {
 		require.NoError(t, err)
 		return raw
 	}
+	modulus := base64.RawURLEncoding.EncodeToString(firstSigner().key.N.Bytes())
 	certified := strings.Replace(string(named("certificate", func(*jose.JSONWebKey) {})), "{", `{"x5u":"https://evil.example",`, 1)
 	keys := []json.RawMessage{
 		named("plain", func(k *jose.JSONWebKey) { k.Use, k.Algorithm = "", "" }),
@@ -45,6 +47,9 @@ func TestParseSigningKeysTakesOnlyWhatRS256Needs(t *testing.T) {
 		json.RawMessage(certified),
 		json.RawMessage(`{"kty":"RSA","kid":"no_modulus","e":"AQAB"}`),
 		json.RawMessage(`{"kty":"RSA","kid":"broken","n":"*","e":"AQAB"}`),
+		json.RawMessage(`{"kty":"RSA","kid":"no_exponent","n":"` + modulus + `"}`),
+		json.RawMessage(`{"kty":"RSA","kid":"exponent_one","n":"` + modulus + `","e":"AQ"}`),
+		json.RawMessage(`{"kty":"RSA","kid":"exponent_huge","n":"` + modulus + `","e":"AQAAAAAAAAAAAAAB"}`),
 		json.RawMessage(`{"kty":"RSA","kid":7}`),
 		json.RawMessage(`"text"`),
 		json.RawMessage(`null`),
@@ -55,9 +60,7 @@ func TestParseSigningKeysTakesOnlyWhatRS256Needs(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, []string{"certificate", "full", "plain", "private"}, slices.Sorted(maps.Keys(parsed)))
 	for kid, key := range parsed {
-		require.Equal(t, kid, key.KeyID)
-		require.Equal(t, "RS256", key.Algorithm)
-		require.True(t, firstSigner().key.PublicKey.Equal(key.Key), "%s is the public key", kid)
+		require.True(t, firstSigner().key.PublicKey.Equal(key), "%s is the public key", kid)
 	}
 
 	unusable, err := json.Marshal(map[string]any{"keys": keys[2:9]})
@@ -75,9 +78,7 @@ func FuzzParseSigningKeys(f *testing.F) {
 		require.Equal(t, err == nil, len(keys) > 0)
 		for kid, key := range keys {
 			require.NotEmpty(t, kid)
-			public, ok := key.Key.(*rsa.PublicKey)
-			require.True(t, ok)
-			require.GreaterOrEqual(t, public.N.BitLen(), minKeyBits)
+			require.GreaterOrEqual(t, key.N.BitLen(), minKeyBits)
 		}
 	})
 }

@@ -8,8 +8,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/clerk/clerk-sdk-go/v2"
 )
 
 const (
@@ -41,8 +39,7 @@ const (
 	keysTimeout = 3 * time.Second
 )
 
-// keyCache holds Clerk's signing keys. jwkset parses them but doesn't hold them: its HTTP storage never drops a key that
-// left the set, reads answers of any size, and lets callers queue behind its rate limiter.
+// keyCache holds Clerk's signing keys. A key that left Clerk's set is dropped at the next refresh.
 //
 // One refresh runs at a time, in a goroutine of its own, because a caller who gives up must not end it for the others.
 type keyCache struct {
@@ -74,7 +71,7 @@ func (s *keySnapshot) age(now time.Time) time.Duration {
 }
 
 // key returns a key of a snapshot that isn't too old to serve at all, or nil.
-func (s *keySnapshot) key(kid string, now time.Time) *clerk.JSONWebKey {
+func (s *keySnapshot) key(kid string, now time.Time) *rsa.PublicKey {
 	if s.age(now) >= keysMaxAge {
 		return nil
 	}
@@ -105,7 +102,7 @@ func newKeyCache(config Config) *keyCache {
 // key returns the key named kid. It refuses one that isn't in the set, after a refresh if one is due, and returns an
 // error that matches ErrKeysUnavailable if there is no set to look into. The pointer stays the same for as long as
 // refreshes bring the same key.
-func (c *keyCache) key(ctx context.Context, kid string) (*clerk.JSONWebKey, error) {
+func (c *keyCache) key(ctx context.Context, kid string) (*rsa.PublicKey, error) {
 	now, set := c.now(), c.current.Load()
 	if key := set.key(kid, now); key != nil {
 		age := set.age(now)
@@ -117,6 +114,31 @@ func (c *keyCache) key(ctx context.Context, kid string) (*clerk.JSONWebKey, erro
 			return key, nil
 		}
 	}
+	set, err := c.refreshed(ctx, now)
+	if err != nil {
+		return nil, err
+	}
+	if key := set.keys[kid]; key != nil {
+		return key, nil
+	}
+	return nil, refuse(ReasonUnknownKey)
+}
+
+// ready has a set fetched unless a fresh one is there, and returns the number of keys.
+func (c *keyCache) ready(ctx context.Context) (int, error) {
+	now, set := c.now(), c.current.Load()
+	if set.age(now) >= keysSoftAge {
+		var err error
+		if set, err = c.refreshed(ctx, now); err != nil {
+			return 0, err
+		}
+	}
+	return len(set.keys), nil
+}
+
+// refreshed returns the set that there is after a refresh, if one is due. Its error matches ErrKeysUnavailable: ctx has ended, or
+// there is no set that isn't too old to serve at all.
+func (c *keyCache) refreshed(ctx context.Context, now time.Time) (*keySnapshot, error) {
 	if done := c.refresh(now); done != nil {
 		select {
 		case <-done:
@@ -124,24 +146,15 @@ func (c *keyCache) key(ctx context.Context, kid string) (*clerk.JSONWebKey, erro
 			return nil, fmt.Errorf("%w: wait for key set: %w", ErrKeysUnavailable, context.Cause(ctx))
 		}
 	}
-	return c.lookUp(kid)
-}
-
-// lookUp answers from the set that there is.
-func (c *keyCache) lookUp(kid string) (*clerk.JSONWebKey, error) {
-	now, set := c.now(), c.current.Load()
-	if set.age(now) >= keysMaxAge {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		if c.lastErr != nil {
-			return nil, fmt.Errorf("%w: %w", ErrKeysUnavailable, c.lastErr)
-		}
-		return nil, ErrKeysUnavailable
+	if set := c.current.Load(); set.age(c.now()) < keysMaxAge {
+		return set, nil
 	}
-	if key := set.key(kid, now); key != nil {
-		return key, nil
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.lastErr != nil {
+		return nil, fmt.Errorf("%w: %w", ErrKeysUnavailable, c.lastErr)
 	}
-	return nil, refuse(ReasonUnknownKey)
+	return nil, ErrKeysUnavailable
 }
 
 // failedLately reports whether the last refresh failed so recently that waiting for another one would be in vain.
@@ -195,8 +208,7 @@ func (k signingKeys) keeping(previous *keySnapshot) signingKeys {
 		return k
 	}
 	for kid, key := range k {
-		old, had := previous.keys[kid]
-		if public, ok := key.Key.(*rsa.PublicKey); had && ok && public.Equal(old.Key) {
+		if old := previous.keys[kid]; old != nil && key.Equal(old) {
 			k[kid] = old
 		}
 	}

@@ -74,7 +74,7 @@ func (m *Monitor) lockedOut(ctx context.Context, reason Reason, claims sessionCl
 	case ReasonIssuer, ReasonAuthorizedParty, ReasonNotYetValid, ReasonIssuedInFuture, ReasonSession, ReasonAudience, ReasonLifetime:
 		return true
 	case ReasonExpired: // an older one says nothing of this clock: it was kept
-		return m.cfg.Now().Sub(numericDate(claims.Expiry)) < expiredLately
+		return m.cfg.Now().Sub(claims.Expiry.Time()) < expiredLately
 	case ReasonUnknownKey, ReasonSignature:
 		return m.knownUser(ctx, claims)
 	default:
@@ -84,7 +84,7 @@ func (m *Monitor) lockedOut(ctx context.Context, reason Reason, claims sessionCl
 
 // knownUser reports whether a token that wasn't verified is about a user of the mirror, and would be good now.
 func (m *Monitor) knownUser(ctx context.Context, claims sessionClaims) bool {
-	return claims.window(maxTokenLife).check(m.cfg.Now()) == nil && m.cfg.KnownUser(ctx, claims.Subject)
+	return claims.validity(maxTokenLife).check(m.cfg.Now()) == nil && m.cfg.KnownUser(ctx, claims.Subject)
 }
 
 // seenBy is what a token says instead of what is expected.

@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/go-jose/go-jose/v3"
+	"github.com/go-jose/go-jose/v4"
 	"github.com/stretchr/testify/require"
 )
 
@@ -33,7 +33,12 @@ func timeCases(now time.Time) map[string]claimsCase {
 		"no exp":                   {map[string]any{"exp": nil}, ReasonNoExpiry},
 		"exp zero":                 {map[string]any{"exp": 0}, ReasonExpired},
 		"exp is text":              {map[string]any{"exp": "4102444800"}, ReasonMalformed},
-		"exp beyond all integers":  {map[string]any{"exp": 1e300}, ReasonExpired},
+		"exp is null":              {map[string]any{"exp": json.RawMessage("null")}, ReasonNoExpiry},
+		"exp beyond all integers":  {map[string]any{"exp": 1e300}, ReasonMalformed},
+		"nbf beyond all integers":  {map[string]any{"nbf": 1e300}, ReasonMalformed},
+		"nbf is text":              {map[string]any{"nbf": "4102444800"}, ReasonMalformed},
+		"iat is text":              {map[string]any{"iat": "1"}, ReasonMalformed},
+		"iat beyond all integers":  {map[string]any{"iat": 1e300}, ReasonMalformed},
 		"nbf within leeway":        {map[string]any{"nbf": at(5 * time.Second)}, ""},
 		"not yet valid":            {map[string]any{"nbf": at(6 * time.Second)}, ReasonNotYetValid},
 		"no nbf, no iat":           {map[string]any{"nbf": nil, "iat": nil}, ""},
@@ -64,6 +69,7 @@ func identityCases() map[string]claimsCase {
 		"sub with user_ inside":  {map[string]any{"sub": "x_user_2abc"}, ReasonSubject},
 		"sub is a number":        {map[string]any{"sub": 7}, ReasonMalformed},
 		"no issuer":              {map[string]any{"iss": nil}, ReasonIssuer},
+		"issuer is a list":       {map[string]any{"iss": []string{testIssuer}}, ReasonMalformed},
 		"other issuer":           {map[string]any{"iss": "https://clerk.evil.example"}, ReasonIssuer},
 		"issuer with slash":      {map[string]any{"iss": testIssuer + "/"}, ReasonIssuer},
 		"issuer longer":          {map[string]any{"iss": testIssuer + ".evil.example"}, ReasonIssuer},
@@ -105,6 +111,7 @@ func TestUserTokenAuthorizedParty(t *testing.T) {
 		"other port":    {map[string]any{"azp": testOrigin + ":8443"}, ReasonAuthorizedParty},
 		"longer":        {map[string]any{"azp": testOrigin + ".evil.example"}, ReasonAuthorizedParty},
 		"null":          {map[string]any{"azp": json.RawMessage("null")}, ReasonAuthorizedParty},
+		"a list":        {map[string]any{"azp": []string{testOrigin}}, ReasonMalformed},
 		"several joint": {map[string]any{"azp": "https://admin.example.com," + testOrigin}, ReasonAuthorizedParty},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -171,6 +178,9 @@ func TestUserTokenHeader(t *testing.T) {
 	first := firstSigner()
 	key := jose.JSONWebKey{Key: first.key, KeyID: first.kid}
 	options := func() *jose.SignerOptions { return &jose.SignerOptions{} }
+	known := options().WithHeader("kid", first.kid)
+	known.EmbedJWK = true
+	embeddedKnown := signWith(t, jose.RS256, secondSigner().key, claims, known)
 	embedded := signWith(t, jose.RS256, secondSigner().key, claims, &jose.SignerOptions{EmbedJWK: true})
 	critical := signWith(t, jose.RS256, key, claims, options().WithCritical("x").WithHeader("x", 1))
 
@@ -186,7 +196,15 @@ func TestUserTokenHeader(t *testing.T) {
 		"unknown kid":          {secondSigner().sign(t, claims), ReasonUnknownKey},
 		"kid of another key":   {signer{kid: first.kid, key: secondSigner().key}.sign(t, claims), ReasonSignature},
 		"brings its own key":   {embedded, ReasonUnknownKey},
+		"its own, known kid":   {embeddedKnown, ReasonSignature},
+		"its own private key":  {unsigned(t, `{"alg":"RS256","kid":"x","jwk":{"kty":"oct","k":"c2VjcmV0"}}`, claims), ReasonMalformed},
 		"unknown critical one": {critical, ReasonSignature},
+		"kid is a number":      {unsigned(t, `{"alg":"RS256","kid":7}`, claims), ReasonMalformed},
+		"kid twice":            {unsigned(t, `{"alg":"RS256","kid":"x","kid":"`+first.kid+`"}`, claims), ReasonMalformed},
+		"KID":                  {unsigned(t, `{"alg":"RS256","KID":"`+first.kid+`"}`, claims), ReasonUnknownKey},
+		"ALG":                  {unsigned(t, `{"ALG":"RS256","kid":"`+first.kid+`"}`, claims), ReasonAlgorithm},
+		"algorithm's a number": {unsigned(t, `{"alg":7,"kid":"`+first.kid+`"}`, claims), ReasonAlgorithm},
+		"a list":               {unsigned(t, `["RS256"]`, claims), ReasonMalformed},
 		"algorithm twice":      {unsigned(t, `{"alg":"none","alg":"RS256","kid":"`+first.kid+`"}`, claims), ReasonMalformed},
 		"no JSON":              {unsigned(t, `RS256`, claims), ReasonMalformed},
 		"unsigned":             {unsigned(t, `{"alg":"RS256","kid":"`+first.kid+`"}`, claims), ReasonSignature},
