@@ -68,7 +68,7 @@ func auditQueryOf(q query, workspaceID string) (store.AuditQuery, error) {
 	selected := store.AuditQuery{OrganizationID: workspaceID}
 	for name, into := range map[string]*string{"actor": &selected.Actor, "action": &selected.Action, "target": &selected.Target} {
 		value, given := q[name]
-		if given && !storable(value) {
+		if given && !clerksync.Storable(value) {
 			return selected, badRequest(name + " must have 1 to 255 bytes.")
 		}
 		*into = value

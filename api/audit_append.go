@@ -56,7 +56,7 @@ func (s *server) appendAudit(w http.ResponseWriter, r *http.Request, service str
 		return err
 	}
 	event.OrganizationID = mux.Vars(r)["workspace_id"]
-	if !storable(event.OrganizationID) {
+	if !clerksync.Storable(event.OrganizationID) {
 		return errNotFound
 	}
 	standings, err := s.standings(r.Context(), store.Pair{OrganizationID: event.OrganizationID})
@@ -90,14 +90,14 @@ func (in eventInput) event(service string, now time.Time) (store.Event, error) {
 	e := store.Event{Actor: servicePrefix + service, Action: in.Action, Target: in.Target, Cause: servicePrefix + service}
 	if in.Actor != nil {
 		e.Actor = *in.Actor
-		if !strings.HasPrefix(e.Actor, userIDPrefix) || e.Actor == userIDPrefix || !storable(e.Actor) {
+		if !strings.HasPrefix(e.Actor, clerksync.UserPrefix) || e.Actor == clerksync.UserPrefix || !clerksync.Storable(e.Actor) {
 			return e, badRequest("actor must be a user (user_…), or be left out: then it is the service.")
 		}
 	}
 	if err := checkAction(in.Action); err != nil {
 		return e, err
 	}
-	if !storable(in.Target) {
+	if !clerksync.Storable(in.Target) {
 		return e, badRequest("target must have 1 to 255 bytes.")
 	}
 	var err error
@@ -123,7 +123,7 @@ var dottedName = regexp.MustCompile(`^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+$`)
 
 // checkAction refuses what isn't a dotted name, and names that only Rolecall itself may write: nobody forges a removal.
 func checkAction(action string) error {
-	if len(action) > maxID || !dottedName.MatchString(action) {
+	if len(action) > clerksync.MaxID || !dottedName.MatchString(action) {
 		return badRequest("action must be a dotted name of at most 255 lower-case letters, digits and underscores, such as report.run.")
 	}
 	switch area, _, _ := strings.Cut(action, "."); area {

@@ -142,7 +142,7 @@ func readChecks(w http.ResponseWriter, r *http.Request) (checksBody, error) {
 		return checksBody{}, badRequest("checks must have 1 to 100 elements.")
 	}
 	for i, c := range body.Checks {
-		if !storable(c.UserID) || !storable(c.WorkspaceID) || !storable(c.Permission) {
+		if !clerksync.Storable(c.UserID) || !clerksync.Storable(c.WorkspaceID) || !clerksync.Storable(c.Permission) {
 			return checksBody{}, badRequest("checks[" + strconv.Itoa(i) + "] must have a user_id, a workspace_id and a permission of at most 255 bytes.")
 		}
 	}

@@ -51,7 +51,7 @@ func (s *server) asUser(next userHandler) http.Handler {
 			return next(w, r, identity.UserID)
 		}
 		named := r.Header.Values(headerOnBehalfOf)
-		if len(named) != 1 || !strings.HasPrefix(named[0], userIDPrefix) || named[0] == userIDPrefix || !storable(named[0]) {
+		if len(named) != 1 || !strings.HasPrefix(named[0], clerksync.UserPrefix) || named[0] == clerksync.UserPrefix || !clerksync.Storable(named[0]) {
 			return errUsersOnly
 		}
 		return next(w, r.WithContext(context.WithValue(r.Context(), serviceKey{}, identity.Service)), named[0])
@@ -168,7 +168,7 @@ const knownEvery = 200 * time.Millisecond
 // knownUser reports whether the mirror knows a member of this id, which may be invented. It denies that of all if it is asked too
 // often.
 func (s *server) knownUser(ctx context.Context, userID string) bool {
-	if !clerkID(userIDPrefix, userID) || !s.known.Allow() {
+	if !clerksync.ValidID(clerksync.UserPrefix, userID) || !s.known.Allow() {
 		return false
 	}
 	seats, err := store.Seats(ctx, s.cfg.DB, userID)

@@ -56,7 +56,7 @@ func slug(raw *string) (string, error) {
 func email(raw string) (string, error) {
 	address, err := mail.ParseAddress(raw)
 	hidden := func(r rune) bool { return !shows(r) && !unicode.Is(unicode.M, r) }
-	if err != nil || address.Address != raw || len(raw) > maxEmail || !storable(raw) || strings.ContainsFunc(raw, hidden) || strings.HasSuffix(raw, "]") {
+	if err != nil || address.Address != raw || len(raw) > maxEmail || !clerksync.Storable(raw) || strings.ContainsFunc(raw, hidden) || strings.HasSuffix(raw, "]") {
 		return "", badRequest("email must be an e-mail address.")
 	}
 	return raw, nil
@@ -66,7 +66,7 @@ func email(raw string) (string, error) {
 // something: no webhook tells of the roles that every instance has from its beginning. Clerk refuses what it doesn't have.
 func (s *server) role(ctx context.Context, raw string) (string, error) {
 	unknown := badRequest("role must be the key of a role, such as org:member or member.")
-	if !storable(raw) {
+	if !clerksync.Storable(raw) {
 		return "", unknown
 	}
 	key := clerksync.CanonicalRole(raw)

@@ -70,7 +70,7 @@ func (s *server) decide(ctx context.Context, userID, workspaceID, permission str
 // standing reads what the mirror knows about a user in a workspace, after a look-up at Clerk if that isn't a membership.
 func (s *server) standing(ctx context.Context, userID, workspaceID string) (clerksync.Standing, error) {
 	pair := store.Pair{UserID: userID, OrganizationID: workspaceID}
-	if !storable(workspaceID) { // no workspace has such an id: ask about none
+	if !clerksync.Storable(workspaceID) { // no workspace has such an id: ask about none
 		pair.OrganizationID = ""
 	}
 	standings, err := s.freshStandings(ctx, pair)

@@ -90,7 +90,7 @@ func (s *server) revoke(w http.ResponseWriter, r *http.Request, caller clerksync
 		Actor: caller.UserID, Action: clerksync.ActionInvitationRevoked, OrganizationID: caller.OrganizationID,
 		Target: mux.Vars(r)["invitation_id"],
 	}
-	if !clerkID(invitationIDPrefix, c.Target) {
+	if !clerksync.ValidID(clerksync.InvitationPrefix, c.Target) {
 		return errNotFound
 	}
 	return s.run(w, r, c, nil, answerWith(http.StatusNoContent, nil))

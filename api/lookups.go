@@ -89,7 +89,7 @@ func (l *lookups) refresh(ctx context.Context, strangers []store.Pair) bool {
 	var due []store.Pair
 	seen := map[store.Pair]bool{}
 	for _, pair := range strangers {
-		if seen[pair] || !clerkID(userIDPrefix, pair.UserID) || !clerkID(organizationIDPrefix, pair.OrganizationID) {
+		if seen[pair] || !clerksync.ValidID(clerksync.UserPrefix, pair.UserID) || !clerksync.ValidID(clerksync.OrganizationPrefix, pair.OrganizationID) {
 			continue
 		}
 		seen[pair] = true
@@ -100,7 +100,7 @@ func (l *lookups) refresh(ctx context.Context, strangers []store.Pair) bool {
 
 // refreshUser looks up all memberships of a user, as refresh does those of pairs.
 func (l *lookups) refreshUser(ctx context.Context, userID string) bool {
-	if l == nil || !clerkID(userIDPrefix, userID) {
+	if l == nil || !clerksync.ValidID(clerksync.UserPrefix, userID) {
 		return false
 	}
 	return l.wait(ctx, l.addDue(nil, store.Pair{UserID: userID}))

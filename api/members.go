@@ -65,7 +65,7 @@ func (s *server) setRole(w http.ResponseWriter, r *http.Request, caller clerksyn
 	if c.Role, err = s.role(r.Context(), body.Role); err != nil {
 		return err
 	}
-	if !clerkID(userIDPrefix, c.Target) {
+	if !clerksync.ValidID(clerksync.UserPrefix, c.Target) {
 		return errNotFound
 	}
 	return s.run(w, r, c, said, answerWith(http.StatusOK, func(ctx context.Context, db store.DBTX, done clerksync.Command) (any, error) {
@@ -77,7 +77,7 @@ func (s *server) setRole(w http.ResponseWriter, r *http.Request, caller clerksyn
 // removeMember answers DELETE /v1/workspaces/{workspace_id}/members/{user_id}: of oneself it is leaving.
 func (s *server) removeMember(w http.ResponseWriter, r *http.Request, caller clerksync.Standing) error {
 	c := aboutMember(r, caller, clerksync.ActionMemberRemoved)
-	if !clerkID(userIDPrefix, c.Target) {
+	if !clerksync.ValidID(clerksync.UserPrefix, c.Target) {
 		return errNotFound
 	}
 	return s.run(w, r, c, nil, answerWith(http.StatusNoContent, nil))

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/callmine/rolecall/store"
+	clerksync "github.com/callmine/rolecall/sync"
 )
 
 const (
@@ -66,7 +67,7 @@ func cursorOf(q query) (store.Position, error) {
 	}
 	at, id, _ := strings.Cut(string(decoded), ":")
 	millis, err := strconv.ParseInt(at, 10, 64)
-	if err != nil || millis < 0 || millis > maxMillis || !storable(id) {
+	if err != nil || millis < 0 || millis > maxMillis || !clerksync.Storable(id) {
 		return store.Position{}, invalid
 	}
 	return store.Position{At: time.UnixMilli(millis), ID: id}, nil

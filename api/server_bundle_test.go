@@ -39,7 +39,7 @@ func (tokenAuthenticator) Authenticate(_ context.Context, r *http.Request) (auth
 	switch {
 	case !bears:
 		return auth.Identity{}, &auth.Error{Reason: auth.ReasonMissing}
-	case strings.HasPrefix(token, userIDPrefix):
+	case strings.HasPrefix(token, clerksync.UserPrefix):
 		return auth.Identity{UserID: token, SessionID: "sess_1"}, nil
 	case token == serviceToken:
 		return auth.Identity{Service: "billing"}, nil

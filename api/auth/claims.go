@@ -5,17 +5,15 @@ import (
 	"errors"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	josejwt "github.com/go-jose/go-jose/v4/jwt"
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+
+	clerksync "github.com/callmine/rolecall/sync"
 )
 
 const (
-	// userIDPrefix begins every Clerk user's id. Tokens of machines have other subjects.
-	userIDPrefix = "user_"
-
 	// sessionIDPrefix begins every Clerk session's id. Only session tokens name a session.
 	sessionIDPrefix = "sess_"
 
@@ -114,12 +112,8 @@ func (v validity) check(now time.Time) error {
 	}
 }
 
-// maxID bounds an id behind its prefix. Clerk's ids have some 32 characters.
-const maxID = 255
-
-// hasID reports whether a text is an id with a prefix: more follows, which Postgres can store. It refuses NUL and what isn't
-// UTF-8.
+// hasID reports whether a text is an id with a prefix, of which Clerk alone knows what may follow.
 func hasID(prefix, text string) bool {
 	id, found := strings.CutPrefix(text, prefix)
-	return found && id != "" && len(id) <= maxID && utf8.ValidString(id) && !strings.ContainsRune(id, 0)
+	return found && clerksync.Storable(id)
 }

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
+
+	clerksync "github.com/callmine/rolecall/sync"
 )
 
 // tokenVerifier tells whose session token it is given, of Clerk's versions 1 and 2.
@@ -109,7 +111,7 @@ func (v *tokenVerifier) judge(c sessionClaims) error {
 		return refuseBecause(ReasonAuthorizedParty, fmt.Errorf("azp is %q", c.AuthorizedParty))
 	case c.Status != "" && c.Status != activeSession:
 		return refuseBecause(ReasonSessionStatus, fmt.Errorf("sts is %q", c.Status))
-	case !hasID(userIDPrefix, c.Subject):
+	case !hasID(clerksync.UserPrefix, c.Subject): // tokens of machines have other subjects
 		return refuse(ReasonSubject)
 	default:
 		return nil

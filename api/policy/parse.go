@@ -193,7 +193,7 @@ func (r *reader) text(node ast.Node) string {
 // ever have another one.
 func isRoleKey(s string) bool {
 	word, ok := strings.CutPrefix(s, "org:")
-	return ok && isClerkWord(word) && len(s) <= maxKey
+	return ok && isClerkWord(word) && len(s) <= clerksync.MaxID
 }
 
 // isPermission reports whether a text can name a permission: words with a colon or a dot between them. An asterisk or a comma
@@ -204,7 +204,7 @@ func isPermission(s string) bool {
 			return false
 		}
 	}
-	return len(s) <= maxKey
+	return len(s) <= clerksync.MaxID
 }
 
 func isWordChar(c rune) bool {

@@ -13,6 +13,3 @@ const (
 	// AuditRead denotes permission to read and export the audit log.
 	AuditRead = "audit:read"
 )
-
-// maxKey bounds the key of a role and a permission, in bytes.
-const maxKey = 255

@@ -89,7 +89,7 @@ func TestParsePolicyRefuses(t *testing.T) {
 		"role of nobody":      {"roles:\n  org:admin: [a]\n  org:Admin: [b]\n", `p.yaml:3: "org:Admin" is not a role`},
 		"role with a dash":    {"roles:\n  org:a-b: [a]\n", `p.yaml:2: "org:a-b" is not a role`},
 		"role that is a key":  {"roles:\n  org:a:read: [a]\n", `p.yaml:2: "org:a:read" is not a role`},
-		"long role":           {"roles:\n  org:" + strings.Repeat("x", maxKey-3) + ": [a]\n", "p.yaml:2: "},
+		"long role":           {"roles:\n  org:" + strings.Repeat("x", clerksync.MaxID-3) + ": [a]\n", "p.yaml:2: "},
 		"empty grants":        {"roles:\n  org:admin: [a]\n  org:guest: []\n", `p.yaml:3: role "org:guest" grants nothing`},
 		"null grants":         {"roles:\n  org:guest:\n  org:admin: [a]\n", `p.yaml:2: role "org:guest" grants nothing`},
 		"empty permission":    {"roles:\n  org:admin: ['']\n", `p.yaml:2: role "org:admin": ""`},
@@ -103,7 +103,7 @@ func TestParsePolicyRefuses(t *testing.T) {
 		"a word left out":     {"roles:\n  org:admin: ['org::read']\n", `p.yaml:2: role "org:admin": "org::read" is not`},
 		"a word of dashes":    {"roles:\n  org:admin: [a.--]\n", `p.yaml:2: role "org:admin": "a.--" is not`},
 		"several in one":      {"roles:\n  org:admin: ['a b']\n", `p.yaml:2: role "org:admin": "a b" is not`},
-		"long permission":     {"roles:\n  org:admin: [" + strings.Repeat("x", maxKey+1) + "]\n", `p.yaml:2: role "org:admin"`},
+		"long permission":     {"roles:\n  org:admin: [" + strings.Repeat("x", clerksync.MaxID+1) + "]\n", `p.yaml:2: role "org:admin"`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
