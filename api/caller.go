@@ -18,8 +18,8 @@ import (
 // headerOnBehalfOf is where a service names the user that it acts for.
 const headerOnBehalfOf = "Rolecall-On-Behalf-Of"
 
-// The kinds of handlers, by what is known of the caller. A returned error becomes a problem; after one, nothing may
-// have been written.
+// The kinds of handlers, by the caller that they take. A returned error becomes a problem: a
+// handler that returns one has written nothing.
 type (
 	serviceHandler func(w http.ResponseWriter, r *http.Request, service string) error
 	userHandler    func(w http.ResponseWriter, r *http.Request, userID string) error
@@ -73,16 +73,23 @@ func (s *server) asMember(permission string, next memberHandler) http.Handler {
 		if err != nil {
 			return err
 		}
-		writeFreshness(w, v.standing, v.decision)
-		if v.refused != nil {
-			return v.refused
-		}
-		return next(w, r, v.standing)
+		return admit(w, r, v, next)
 	})
 }
 
-// asManager admits callers who may change the membership in the path: members with members:manage,
-// and for their own the member with the permission for oneself.
+// admit hands a request on if its verdict lets it. The answer says how fresh it is, also a refusal.
+func admit(w http.ResponseWriter, r *http.Request, v verdict, next memberHandler) error {
+	writeFreshness(w, v.standing, v.decision)
+	if v.refused != nil {
+		return v.refused
+	}
+	return next(w, r, v.standing)
+}
+
+// asManager admits callers who may change the membership in the path: members with members:manage.
+// The own membership takes the permission for oneself instead. A repeat by a caller who may not ask
+// any more is admitted only if the repeated command itself took that right: a member left, or an
+// admin stepped down.
 func (s *server) asManager(forOneself string, next memberHandler) http.Handler {
 	return s.asUser(func(w http.ResponseWriter, r *http.Request, userID string) error {
 		permission, oneself := policy.MembersManage, mux.Vars(r)["user_id"] == userID
@@ -102,17 +109,12 @@ func (s *server) asManager(forOneself string, next memberHandler) http.Handler {
 				return next(w, r, v.standing) // the Commander doesn't carry it out again
 			}
 		}
-		writeFreshness(w, v.standing, v.decision)
-		if v.refused != nil {
-			return v.refused
-		}
-		return next(w, r, v.standing)
+		return admit(w, r, v, next)
 	})
 }
 
-// mayBeOwnDoing reports whether a command with the method, about its own actor, can have led to the
-// refusal: a role change leaves a member whose role lacks the permission, and leaving leaves no
-// member.
+// mayBeOwnDoing reports whether a command with the method, about its own actor, can have caused the
+// refusal. A role change leaves a member whose role lacks the permission; leaving leaves no member.
 func mayBeOwnDoing(method string, v verdict) bool {
 	if v.standing.User.Refusal() != "" {
 		return false
@@ -127,13 +129,9 @@ func mayBeOwnDoing(method string, v verdict) bool {
 	}
 }
 
-// A repeat is answered to the caller who may still have the answer. A caller who may not ask any
-// more is answered only if the repeated command itself took that right: a member who left, or an
-// admin who stepped down.
-
-// asksAgain reports whether the request is one that the user made before about themselves, and that
-// is why they may not make it any more. A request that can't be read is none. The body can be read
-// again.
+// asksAgain reports whether the request repeats one that the user made about themselves, and that
+// took effect: this is why they may not make it any more. A request that can't be read repeats
+// none. The body can be read again.
 func (s *server) asksAgain(w http.ResponseWriter, r *http.Request, userID string) (bool, error) {
 	if s.cfg.Commander == nil || r.Header.Get(headerKey) == "" {
 		return false, nil
@@ -165,8 +163,8 @@ func (s *server) handle(next func(http.ResponseWriter, *http.Request) error) htt
 // knownEvery bounds how often the mirror is asked about users of tokens that may be invented.
 const knownEvery = 200 * time.Millisecond
 
-// knownUser reports whether the mirror knows a member of this id, which may be invented. It denies that of all if it is asked too
-// often.
+// knownUser reports whether the mirror knows a member with this id, which may be invented. If it is
+// asked too often, it says no.
 func (s *server) knownUser(ctx context.Context, userID string) bool {
 	if !clerksync.ValidID(clerksync.UserPrefix, userID) || !s.known.Allow() {
 		return false

@@ -13,15 +13,16 @@ import (
 
 // Commander carries commands out: at Clerk first, then in the mirror.
 type Commander interface {
-	// Run carries a command out and returns the answer that is made then, or what was answered to it before; repeated tells which.
-	// Its errors are what package sync says of commands, the hooks' and the database's.
+	// Run carries a command out and returns its answer, or the answer that it had before: repeated
+	// tells which. Its errors are package sync's about commands, the hooks' and the database's.
 	Run(ctx context.Context, c clerksync.Command, key store.CommandKey, hooks store.CommandHooks) (answered json.RawMessage, repeated bool, err error)
 }
 
 const (
-	// commandsPerUser in commandsWindow are what one user may ask for, and each service for them: a whole team at once is invited
-	// without noticing it. Of a production instance's calls, which all commands share, that is a fifth in the long run. (What goes
-	// before what while they are used up, the Commander says.)
+	// commandsPerUser in commandsWindow are the commands of one user, and of each service for them:
+	// inviting a whole team at once stays below. In the long run, that is a fifth of a production
+	// instance's calls, which all commands share. While those are used up, the Commander decides
+	// which command goes first.
 	commandsPerUser = 30
 	commandsWindow  = 30 * time.Second
 )
@@ -35,7 +36,7 @@ func (s *server) run(w http.ResponseWriter, r *http.Request, c clerksync.Command
 	if err != nil {
 		return err
 	}
-	if !s.commands.Allow(serviceOf(r) + " " + c.Actor) { // so that no service uses up what the user may
+	if !s.commands.Allow(serviceOf(r) + " " + c.Actor) { // so that no service uses up the user's own share
 		return errTooManyCommands
 	}
 	answered, repeated, err := s.cfg.Commander.Run(r.Context(), c, key, store.CommandHooks{May: s.stillMay(c), Answer: answer})
@@ -50,9 +51,10 @@ func (s *server) run(w http.ResponseWriter, r *http.Request, c clerksync.Command
 	return writeAnswer(w, answered, repeated)
 }
 
-// stillMay returns what asks the mirror once more whether the actor may give the command, after Clerk has shown their membership. It
-// returns nil for what Clerk doesn't need to be asked about: it checks itself who invites and who revokes, everybody may leave, and
-// create a workspace.
+// stillMay returns the function that asks the mirror once more whether the actor may give the
+// command, after Clerk has shown their membership. It returns nil for commands that need no such
+// look: Clerk itself checks invitations and their revocation, and every user may leave and create
+// workspaces.
 func (s *server) stillMay(c clerksync.Command) func(context.Context, store.DBTX) error {
 	permission := policy.MembersManage
 	switch {

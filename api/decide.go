@@ -17,15 +17,16 @@ const (
 	headerAsOf     = "Rolecall-As-Of"    // RFC 3339: see sync.Standing; absent if never
 )
 
-// verdict is what is answered to a user who wants to do something in a workspace.
+// verdict is the answer to a user's request in a workspace.
 type verdict struct {
 	standing clerksync.Standing
 	decision clerksync.Decision
 	refused  error // nil if the user may
 }
 
-// judge decides as decide does, and on a mirror as fresh as the request demands. Whoever isn't a member is refused at once,
-// whatever the request demands: neither time nor text tells that the workspace exists.
+// judge decides as decide does, and on a mirror as fresh as the request demands. A stranger is
+// refused at once, whatever the request demands: neither time nor text tells that the workspace
+// exists.
 func (s *server) judge(r *http.Request, userID, workspaceID, permission string) (verdict, error) {
 	standing, err := s.standing(r.Context(), userID, workspaceID)
 	if err != nil {
@@ -67,7 +68,8 @@ func (s *server) decide(ctx context.Context, userID, workspaceID, permission str
 	return decision, nil
 }
 
-// standing reads what the mirror knows about a user in a workspace, after a look-up at Clerk if that isn't a membership.
+// standing reads a user's standing in a workspace, after a look-up at Clerk if the user is a
+// stranger.
 func (s *server) standing(ctx context.Context, userID, workspaceID string) (clerksync.Standing, error) {
 	pair := store.Pair{UserID: userID, OrganizationID: workspaceID}
 	if !clerksync.Storable(workspaceID) { // no workspace has such an id: ask about none
@@ -80,8 +82,9 @@ func (s *server) standing(ctx context.Context, userID, workspaceID string) (cler
 	return standings[0], nil
 }
 
-// freshStandings reads what the mirror knows about each pair. If there are strangers among them, Clerk is asked and all
-// are read again: whatever Clerk says, the mirror decides, and on all as of one moment.
+// freshStandings reads the standing of each pair. If there are strangers among them, they are
+// looked up at Clerk and all are read again: the mirror decides, whatever Clerk says, and on all as
+// of one moment.
 func (s *server) freshStandings(ctx context.Context, pairs ...store.Pair) ([]clerksync.Standing, error) {
 	standings, err := s.standings(ctx, pairs...)
 	if err != nil {
@@ -99,18 +102,19 @@ func (s *server) freshStandings(ctx context.Context, pairs ...store.Pair) ([]cle
 	return s.standings(ctx, pairs...)
 }
 
-// standings reads what the mirror knows about each pair.
+// standings reads the standing of each pair, without a look-up.
 func (s *server) standings(ctx context.Context, pairs ...store.Pair) ([]clerksync.Standing, error) {
 	return store.Standings(ctx, s.cfg.DB, pairs...)
 }
 
-// stranger reports whether nothing but a missing membership keeps the user out, also of a workspace that is gone: whoever
-// was never in it must not learn that from a quicker answer. Members are told apart first, because that costs nothing.
+// stranger reports whether nothing but a missing membership keeps the user out. A workspace that is
+// gone has strangers, too: they must not learn that it is gone from a quicker answer. Members are
+// told apart first, at no cost.
 func stranger(s clerksync.Standing) bool {
 	return !s.Member && s.User.Refusal() == "" && reasonFor(s) == clerksync.ReasonNotAMember
 }
 
-// mayAct reports whether the user is a member who may do anything at all.
+// mayAct reports whether the user is a member whose account may do anything.
 func mayAct(s clerksync.Standing) bool { return reasonFor(s) == clerksync.ReasonAllowed }
 
 // reasonFor decides on membership alone, which no policy changes.
@@ -118,8 +122,9 @@ func reasonFor(s clerksync.Standing) clerksync.Reason {
 	return clerksync.Grants(nil).Decide(s, policy.None).Reason
 }
 
-// refusal turns the decision that refuses a user's own request into a problem. Whoever isn't a member learns nothing,
-// not even that the workspace exists; an account that may do nothing is told so on every route.
+// refusal turns the decision that refuses a user's own request into a problem. A stranger learns
+// nothing, not even that the workspace exists. An account that may do nothing is told so on every
+// route.
 func refusal(d clerksync.Decision, user clerksync.UserStatus) error {
 	if reason := user.Refusal(); reason != "" {
 		return forbidden(reason)
@@ -134,8 +139,8 @@ func refusal(d clerksync.Decision, user clerksync.UserStatus) error {
 	}
 }
 
-// writeFreshness tells a member how fresh the answer is, also a refusal. Whoever isn't one, or may do nothing at all,
-// learns nothing of the workspace.
+// writeFreshness tells a member how fresh the answer is, also a refusal. Strangers, and accounts
+// that may do nothing, learn nothing of the workspace.
 func writeFreshness(w http.ResponseWriter, standing clerksync.Standing, decision clerksync.Decision) {
 	if decision.Reason == clerksync.ReasonNotAMember || decision.Reason == clerksync.ReasonWorkspaceDeleted || standing.User.Refusal() != "" {
 		return

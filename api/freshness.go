@@ -11,20 +11,21 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// The parameters by which a request says how fresh the mirror must be. Every route about a workspace takes them, but for the one by
-// which services write to the audit log.
+// The parameters by which a request says how fresh the mirror must be. Every route about a
+// workspace takes them, except the one by which services append to the audit log.
 const (
 	paramMinRevision  = "min_revision"
 	paramMaxStaleness = "max_staleness"
 )
 
 const (
-	// defaultRevisionWait is how long a request waits for min_revision. A webhook is in the mirror within milliseconds of being
-	// acknowledged: what takes longer is stuck, and the caller is told.
+	// defaultRevisionWait is how long a request waits for min_revision. A webhook is in the mirror
+	// within milliseconds of being acknowledged. If it takes longer, it is stuck, and the caller is
+	// told.
 	defaultRevisionWait = time.Second
 
-	// The mirror is read again after firstPoll, then after ever longer, up to lastPoll: some twenty times in all, so that
-	// a revision that never comes costs little.
+	// The mirror is read again after firstPoll, then after ever longer, up to lastPoll: some twenty
+	// times in all, so that a revision that never comes costs little.
 	firstPoll = 10 * time.Millisecond
 	lastPoll  = 60 * time.Millisecond
 
@@ -32,8 +33,8 @@ const (
 	maxStalenessLimit = 366 * 24 * 60 * 60
 )
 
-// freshnessOf reads what a request's query demands of the mirror. A command's may say nothing else; each read looks for
-// parameters of its own.
+// freshnessOf reads from a request's query how fresh the mirror must be. A command's query may say
+// nothing else; each read takes parameters of its own.
 func freshnessOf(r *http.Request) (clerksync.Freshness, error) {
 	if r.Method != http.MethodGet {
 		if _, err := queryOf(r); err != nil {
@@ -84,8 +85,8 @@ func badFreshness(name string) *problem {
 	return badRequest("max_staleness must be given once, as a whole number of seconds from 1 to " + strconv.Itoa(maxStalenessLimit) + ".")
 }
 
-// awaitRevision returns the standings of the pairs once all of their organizations have reached a revision, or as they are
-// after Config.RevisionWait.
+// awaitRevision returns the standings of the pairs once all of their organizations have reached a
+// revision, or as they are after Config.RevisionWait.
 func (s *server) awaitRevision(ctx context.Context, revision int64, standings []clerksync.Standing, pairs ...store.Pair) ([]clerksync.Standing, error) {
 	if !behind(standings, revision) {
 		return standings, nil

@@ -15,9 +15,10 @@ import (
 )
 
 const (
-	// headerKey is where a caller makes a command repeatable (draft-ietf-httpapi-idempotency-key-header).
+	// headerKey is where a caller makes a command repeatable
+	// (draft-ietf-httpapi-idempotency-key-header).
 	headerKey = "Idempotency-Key"
-	// headerReplayed says that an answer is one of before.
+	// headerReplayed says that an answer is an earlier one.
 	headerReplayed = "Idempotency-Replayed"
 	// headerLocation is where the answer to a creation names the workspace.
 	headerLocation = "Location"
@@ -25,8 +26,8 @@ const (
 	maxKey = 255
 )
 
-// keyOf reads the header of a key that makes the request repeatable. It is unique within caller, method and path: what a user asks for
-// and what a service asks for on the user's behalf are different.
+// keyOf reads the key that makes the request repeatable. It is unique within caller, method and
+// path: a user's own keys and those of a service that acts for the user are different.
 func keyOf(r *http.Request, userID string, said []byte) (store.CommandKey, error) {
 	keys := r.Header.Values(headerKey)
 	if len(keys) == 0 {
@@ -42,7 +43,8 @@ func keyOf(r *http.Request, userID string, said []byte) (store.CommandKey, error
 	return store.CommandKey{Digest: digest(serviceOf(r), userID, r.Method, r.URL.Path, keys[0]), Request: digest(string(said))}, nil
 }
 
-// digest returns a hash of some texts that no others have.
+// digest returns a hash of a list of texts. Two lists with the same concatenation have different
+// ones.
 func digest(texts ...string) []byte {
 	h := sha256.New()
 	for _, text := range texts {
@@ -52,7 +54,7 @@ func digest(texts ...string) []byte {
 	return h.Sum(nil)
 }
 
-// commandAnswer is the answer to a command, as it is stored for those who repeat it.
+// commandAnswer is the answer to a command, as it is stored for repeats.
 type commandAnswer struct {
 	Status  int               `json:"status"`
 	Headers map[string]string `json:"headers"`
@@ -62,7 +64,8 @@ type commandAnswer struct {
 // workspacesPath begins the path of every workspace.
 const workspacesPath = "/v1/workspaces/"
 
-// answerWith returns what makes the answer to a command: its body from the mirror, and how fresh the workspace is after it.
+// answerWith returns the function that makes the answer to a command: the body from the mirror, and
+// how fresh the workspace is afterwards.
 func answerWith(status int, body func(context.Context, store.DBTX, clerksync.Command) (any, error)) store.AnswerCommand {
 	return func(ctx context.Context, db store.DBTX, done clerksync.Command) (json.RawMessage, error) {
 		standings, err := store.Standings(ctx, db, store.Pair{UserID: done.Actor, OrganizationID: done.OrganizationID})
@@ -89,6 +92,7 @@ func answerWith(status int, body func(context.Context, store.DBTX, clerksync.Com
 	}
 }
 
+// writeAnswer answers with a stored answer.
 func writeAnswer(w http.ResponseWriter, stored json.RawMessage, repeated bool) error {
 	var a commandAnswer
 	if err := json.Unmarshal(stored, &a); err != nil {
@@ -108,8 +112,8 @@ func writeAnswer(w http.ResponseWriter, stored json.RawMessage, repeated bool) e
 	return nil
 }
 
-// stillTheirs returns an error if the creator of a workspace isn't a member of it any more, so that
-// the answer isn't theirs to have. A creator whom the mirror never saw as a member is one: Clerk
+// stillTheirs returns an error if the creator of a workspace isn't a member of it any more, and
+// must not have the answer. A creator whom the mirror never saw as a member counts as one: Clerk
 // may show that membership a moment late.
 func (s *server) stillTheirs(ctx context.Context, creator string, answered json.RawMessage) error {
 	var a commandAnswer

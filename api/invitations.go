@@ -22,7 +22,8 @@ type invitationBody struct {
 	ExpiresAt *time.Time `json:"expires_at"` // null: never
 }
 
-// invitations answers GET /v1/workspaces/{workspace_id}/invitations, in the order in which they were made.
+// invitations answers GET /v1/workspaces/{workspace_id}/invitations, in the order in which they
+// were made.
 func (s *server) invitations(w http.ResponseWriter, r *http.Request, caller clerksync.Standing) error {
 	q, err := queryOf(r, "status", "limit", "cursor")
 	if err != nil {

@@ -74,7 +74,8 @@ func (s *server) setRole(w http.ResponseWriter, r *http.Request, caller clerksyn
 	}))
 }
 
-// removeMember answers DELETE /v1/workspaces/{workspace_id}/members/{user_id}: of oneself it is leaving.
+// removeMember answers DELETE /v1/workspaces/{workspace_id}/members/{user_id}: of oneself it is
+// leaving.
 func (s *server) removeMember(w http.ResponseWriter, r *http.Request, caller clerksync.Standing) error {
 	c := aboutMember(r, caller, clerksync.ActionMemberRemoved)
 	if !clerksync.ValidID(clerksync.UserPrefix, c.Target) {

@@ -13,8 +13,9 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// problem is an RFC 9457 problem, and an error that a handler returns to answer with it. Type is stable and meant for
-// programs; Title and Detail are for people, and never carry an internal error.
+// problem is an RFC 9457 problem, and an error that a handler returns to answer with it. Type is
+// stable and meant for programs; Title and Detail are for people, and never carry an internal
+// error.
 type problem struct {
 	Type   string           `json:"type"`
 	Title  string           `json:"title"`
@@ -83,7 +84,8 @@ func forbidden(reason clerksync.Reason) *problem {
 	}
 }
 
-// problemFor is the one place that turns errors into problems. ours says that the error should be logged.
+// problemFor is the one place that turns errors into problems. ours says that the error should be
+// logged.
 func problemFor(err error) (p *problem, ours bool) {
 	if p, ok := errors.AsType[*problem](err); ok {
 		return p, false
@@ -96,7 +98,7 @@ func problemFor(err error) (p *problem, ours bool) {
 		return unauthenticated(err), false
 	case errors.Is(err, edge.ErrCrowded): // counted where it was cut
 		return errUnavailable, false
-	case errors.Is(err, context.Canceled): // the caller has gone, and nobody reads the answer
+	case errors.Is(err, context.Canceled): // the caller has gone, and reads no answer
 		return errUnavailable, false
 	case errors.Is(err, auth.ErrKeysUnavailable), store.Unavailable(err):
 		return errUnavailable, true
@@ -127,7 +129,8 @@ func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	writeProblem(w, p)
 }
 
-// report logs an error of ours. The reason tells kinds apart: without keys, each invented token causes a line.
+// report logs an error of ours. The reason tells kinds apart: without keys, each invented token
+// causes a line.
 func (s *server) report(r *http.Request, p *problem, err error) {
 	reason := "internal"
 	switch {

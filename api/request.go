@@ -22,8 +22,9 @@ var (
 // query holds the query parameters of a request, each given once.
 type query map[string]string
 
-// queryOf reads the query of a request about a workspace that may have the given parameters, beside those of freshness. Any
-// other one, one given twice and what can't be read are refused: a parameter that was meant to change the answer must not be overlooked.
+// queryOf reads the query of a request about a workspace that may have the given parameters, beside
+// those of freshness. It refuses other parameters, repeated ones and malformed queries: a parameter
+// that was meant to change the answer must not be overlooked.
 func queryOf(r *http.Request, allowed ...string) (query, error) {
 	values, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
@@ -44,7 +45,8 @@ func queryOf(r *http.Request, allowed ...string) (query, error) {
 	return q, nil
 }
 
-// withoutQuery admits requests to a route that takes no query parameter at all, not even one of freshness.
+// withoutQuery admits requests to a route that takes no query parameter at all, not even one of
+// freshness.
 func withoutQuery(next func(http.ResponseWriter, *http.Request, string) error) func(http.ResponseWriter, *http.Request, string) error {
 	return func(w http.ResponseWriter, r *http.Request, caller string) error {
 		values, err := url.ParseQuery(r.URL.RawQuery)
@@ -66,10 +68,10 @@ func (q query) required(name string) (string, error) {
 	return q[name], nil
 }
 
-// maxCommandBody bounds what a command says, many times over.
+// maxCommandBody is many times what any command says.
 const maxCommandBody = 64 << 10
 
-// readCommand reads a request's body, one JSON object, into into. It returns the bytes.
+// readCommand reads the body of a command, one JSON object, into a struct. It returns the bytes.
 func readCommand(w http.ResponseWriter, r *http.Request, into any) ([]byte, error) {
 	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
 		return nil, errMediaType
@@ -84,9 +86,9 @@ func readCommand(w http.ResponseWriter, r *http.Request, into any) ([]byte, erro
 // errNotThisObject says that a body isn't what its route takes.
 var errNotThisObject = errors.New("the body isn't an object of this route")
 
-// readObject reads a request's body of at most limit bytes, one JSON object, into into, and returns it. A member that is unknown, or
-// known but for its case, or given twice is refused: what was meant to change something must not be overlooked, nor mean one thing
-// here and another to whoever has looked at it on the way. Errors are errTooLarge,
+// readObject reads a request's body of at most limit bytes, one JSON object, into a struct, and
+// returns it. It refuses members that are unknown, known but for their case, or given twice: none
+// may be overlooked, nor mean one thing here and another to a proxy. Errors are errTooLarge,
 // errNotThisObject and edge.ErrCrowded.
 func readObject(w http.ResponseWriter, r *http.Request, limit int64, into any) ([]byte, error) {
 	said, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))

@@ -19,8 +19,8 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// requestTimeout bounds one request, most of which take a millisecond: what waits for longer waits for a database
-// that is away, and is told so.
+// requestTimeout bounds one request. Most take a millisecond: a request that waits longer waits for
+// a database that is away, and is told so.
 const requestTimeout = 5 * time.Second
 
 //go:embed openapi.yaml
@@ -28,40 +28,41 @@ var openAPI []byte
 
 // Config configures the handler.
 type Config struct {
-	// DB is where the mirror is read. It should serve nothing else, so that reading never waits for writing.
+	// DB is where the mirror is read. It should serve nothing else, so that reading never waits for
+	// writing.
 	DB store.DBTX
-	// EventDB is where services' entries of the audit log are appended: DB may be read-only. Defaults to DB.
+	// EventDB is where services' entries of the audit log are appended: DB may be read-only.
+	// Defaults to DB.
 	EventDB store.DBTX
-	// Authenticator tells who is calling.
+	// Authenticator identifies callers.
 	Authenticator interface {
 		Authenticate(ctx context.Context, r *http.Request) (auth.Identity, error)
 	}
-	// Grants returns the policy in force: which role may do what. It may return another one at any time, and nobody may
-	// change one that it returned. It must be safe for concurrent use.
+	// Grants returns the policy in force: which role may do what. It may return another one at any
+	// time. A returned one is never changed. It must be safe for concurrent use.
 	Grants func() clerksync.Grants
-	// Logger gets one line for each answer that is our own fault, and of those that outsiders cause the first and then one
-	// a minute of each kind.
+	// Logger gets a line for each answer that is our own fault, and for each refused caller.
 	Logger *slog.Logger
 	// Decided is told the reason of each decision. Optional.
 	Decided func(clerksync.Reason)
 	// Refused is told why credentials were refused. Optional.
 	Refused func(auth.Reason)
-	// Entries watches whether users get in. Defaults to one that nobody else sees.
+	// Entries watches whether users get in. Defaults to one of the handler's own.
 	Entries *auth.Entries
-	// Refresher asks Clerk about somebody whom the mirror doesn't know as a member, before they are refused. Optional:
-	// without one, refusals stand at once.
+	// Refresher looks strangers up at Clerk before they are refused. Optional: without one,
+	// refusals stand at once.
 	Refresher Refresher
-	// Refreshed is told what came of asking, as each RefreshOutcome says. Optional. It must not block, and must be
-	// safe for concurrent use.
+	// Refreshed is told the outcome of look-ups, as each RefreshOutcome says. Optional. It must not
+	// block, and must be safe for concurrent use.
 	Refreshed func(RefreshOutcome)
 	// Commander carries commands out. Optional: without one, they are refused.
 	Commander Commander
-	// ExportStall is how long the reader of an export may take for a few hundred entries before it is cut. Defaults to
-	// 30 seconds.
+	// ExportStall is how long the reader of an export may take for a few hundred entries before it
+	// is cut. Defaults to 30 seconds.
 	ExportStall time.Duration
 	// RevisionWait is how long a request waits for min_revision. Defaults to one second.
 	RevisionWait time.Duration
-	// Now is the clock by which answers of the Refresher are remembered, the mirror is too old for a caller, and events may
+	// Now is the clock by which look-ups are remembered, the mirror and tokens age, and events may
 	// not be in the future. Defaults to time.Now.
 	Now func() time.Time
 }
@@ -135,7 +136,7 @@ func NewHandler(cfg Config) (http.Handler, error) {
 	return s.guard(s.plainPaths(s.router())), nil
 }
 
-// router is the table of contents of the API: one line a route, who may use it, and what answers.
+// router is the table of contents of the API: one line a route, its callers and its handler.
 func (s *server) router() *mux.Router {
 	r := mux.NewRouter().SkipClean(true)
 	r.Handle("/v1/me", s.asUser(withoutQuery(s.me))).Methods(http.MethodGet)

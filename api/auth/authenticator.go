@@ -11,42 +11,50 @@ import (
 	"time"
 )
 
-// Identity says who is calling: a user or a service, never both. It carries no role, permission or organization,
-// although a session token does: those are as old as the token, and only the mirror decides.
+// Identity says who is calling: a user or a service, never both. It carries no role, permission or
+// organization, although a session token does: those are as old as the token. Only the mirror
+// decides.
 type Identity struct {
 	// UserID is the user's Clerk id (user_…), or "" for a service.
 	UserID string
 	// Service is the service's configured name, or "" for a user.
 	Service string
-	// SessionID is the user's Clerk session (sess_…), or "" for a service and for a template's token that names none.
+	// SessionID is the user's Clerk session (sess_…), or "" for a service and for a template's
+	// token that names none.
 	SessionID string
 }
 
-// defaultRememberedTokens is the number of verified tokens kept when the configuration doesn't say. Tokens live for a
-// minute, so it is also the number of active users per minute up to which each token is verified once. At roughly 400
-// bytes each it takes 20 MB.
+// defaultRememberedTokens is the number of verified tokens kept when the configuration doesn't say.
+// Tokens live for a minute: up to so many active users per minute, each token is verified once. At
+// roughly 400 bytes each it takes 20 MB.
 const defaultRememberedTokens = 50_000
 
 // Config is what an Authenticator needs.
 type Config struct {
-	// Issuer is the exact "iss" of the instance's session tokens, such as https://clerk.example.com. Required, without
-	// a slash at its end: Clerk's issuers have none, and the comparison is exact.
+	// Issuer is the exact "iss" of the instance's session tokens, such as
+	// https://clerk.example.com. Required, without a slash at its end: Clerk's issuers have none.
+	// The comparison is exact.
 	Issuer string
-	// JWKSURL is where the instance publishes its signing keys. Who can answer in its place can sign in as anybody, so
-	// use https outside a development machine. Defaults to Issuer + "/.well-known/jwks.json".
+	// JWKSURL is where the instance publishes its signing keys. A server that answers in its place
+	// can sign in as any user: use https outside a development machine. Defaults to Issuer +
+	// "/.well-known/jwks.json".
 	JWKSURL string
-	// AuthorizedParties are the origins whose tokens are accepted, compared exactly with "azp". If there are any, a
-	// token without azp is refused. Empty means that azp isn't checked.
+	// AuthorizedParties are the origins whose tokens are accepted, compared exactly with "azp". If
+	// there are any, a token without azp is refused. Empty means that azp isn't checked.
 	AuthorizedParties []string
-	// AcceptTemplateTokens also admits tokens that aren't of a session: those of JWT templates, which may have an audience
-	// and any lifetime and name no session. Every token that the instance signs about a user for another service counts
-	// as that user then, except OAuth and OIDC tokens that say that they are. Defaults to false.
+	// AcceptTemplateTokens also admits tokens of JWT templates, which may have an audience and any
+	// lifetime, and name no session. Every token that the instance signs about a user for another
+	// service then counts as that user. OAuth and OIDC tokens that say that they are such stay
+	// refused. Defaults to false.
 	AcceptTemplateTokens bool
-	// ServiceTokens are the services' tokens, as ParseServiceTokens returns them. Empty means that no service gets in.
+	// ServiceTokens are the services' tokens, as ParseServiceTokens returns them. Empty admits no
+	// service.
 	ServiceTokens []ServiceToken
-	// HTTPClient fetches the key set. Required. Its redirect policy isn't used: redirects aren't followed.
+	// HTTPClient fetches the key set. Required. Its redirect policy isn't used: redirects aren't
+	// followed.
 	HTTPClient *http.Client
-	// Logger is told about refreshes of the key set that failed, which no caller notices while older keys last. Required.
+	// Logger is told of failed refreshes of the key set, which callers don't notice while older
+	// keys last. Required.
 	Logger *slog.Logger
 	// MaxRememberedTokens bounds the verified tokens kept in memory. Defaults to 50,000.
 	MaxRememberedTokens int
@@ -94,15 +102,17 @@ func webURL(raw string) bool {
 	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != ""
 }
 
-// Authenticator tells who sent a request, from its Authorization header alone. It is safe for concurrent use.
+// Authenticator identifies the sender of a request, from its Authorization header alone. It is safe
+// for concurrent use.
 type Authenticator struct {
 	services serviceTokens
 	keys     *keyCache
 	users    *tokenVerifier
 }
 
-// NewAuthenticator returns an authenticator, or an error that names every invalid field. It makes no request: keys are
-// fetched when the first user's token asks for one, so that a service starts while Clerk is down.
+// NewAuthenticator returns an authenticator, or an error that names every invalid field. It makes
+// no request: keys are fetched for the first user's token, so that a service starts while Clerk is
+// down.
 func NewAuthenticator(config Config) (*Authenticator, error) {
 	config = config.withDefaults()
 	if err := config.validate(); err != nil {
@@ -116,9 +126,10 @@ func NewAuthenticator(config Config) (*Authenticator, error) {
 	}, nil
 }
 
-// Authenticate returns the identity behind the request's Authorization header. It returns an *Error, which matches
-// ErrUnauthenticated, if there is none, and an error that matches ErrKeysUnavailable if a user's token can't be judged
-// because no key set can be had. It waits for a key set no longer than ctx and three seconds allow.
+// Authenticate returns the identity behind the request's Authorization header. It returns an
+// *Error, which matches ErrUnauthenticated, if there is none. Its error matches ErrKeysUnavailable
+// if a user's token can't be judged for want of a key set. It waits for a key set no longer than
+// ctx and three seconds allow.
 func (a *Authenticator) Authenticate(ctx context.Context, r *http.Request) (Identity, error) {
 	token, err := bearerToken(r.Header)
 	if err != nil {
@@ -130,10 +141,11 @@ func (a *Authenticator) Authenticate(ctx context.Context, r *http.Request) (Iden
 	return a.users.identify(ctx, token)
 }
 
-// FetchKeys has the key set fetched, unless one that serves is there, and returns how many keys there are. It waits until ctx ends;
-// the fetch goes on for up to three seconds. A process calls it at its start, so that its first caller waits for nothing.
+// FetchKeys has the key set fetched, unless one that serves is there, and returns how many keys
+// there are. It waits until ctx ends; the fetch goes on for up to three seconds. A process calls it
+// at its start, so that its first caller needn't wait.
 func (a *Authenticator) FetchKeys(ctx context.Context) (int, error) { return a.keys.ready(ctx) }
 
-// Close ends a refresh of the key set that is under way, waits for its goroutine, and lets none begin. Authenticate goes
-// on with the keys that there are.
+// Close ends a running refresh of the key set, waits for its goroutine, and lets none begin.
+// Authenticate then goes by the keys that are there.
 func (a *Authenticator) Close() { a.keys.close() }

@@ -5,14 +5,15 @@ import (
 	"strings"
 )
 
-// maxAuthorizationBytes bounds the Authorization header. A session token is about 1 KiB, and Clerk keeps custom claims
-// below 1.2 KiB because the token must fit into a cookie of 4 KiB; twice a cookie leaves room and bounds the hashing.
+// maxAuthorizationBytes bounds the Authorization header. A session token is about 1 KiB, and Clerk
+// keeps custom claims below 1.2 KiB because the token must fit into a cookie of 4 KiB; twice a
+// cookie leaves room and bounds the hashing.
 const maxAuthorizationBytes = 8 << 10
 
-// bearerToken returns the token of the request's one Authorization header, in RFC 6750's form: the scheme in any case,
-// one or more spaces, the token. Two headers are refused rather than chosen from, for a proxy in front may choose
-// the other one. Only the alphabet of our own and of compact JWS tokens is let through: no spaces, padding or
-// commas, so that whatever reads the token next has only one way to read it.
+// bearerToken returns the token of the request's one Authorization header, in RFC 6750's form: the
+// scheme in any case, one or more spaces, the token. Two headers are refused: a proxy in front
+// might choose the other one. Only the alphabet of service tokens and compact JWS passes, without
+// spaces, padding or commas: the next reader has one way to read the token.
 func bearerToken(header http.Header) (string, error) {
 	values := header["Authorization"]
 	switch {
@@ -31,8 +32,8 @@ func bearerToken(header http.Header) (string, error) {
 	return token, nil
 }
 
-// wellFormedToken reports whether token is at least one character of base64url's alphabet and the dot between a JWS's
-// parts. It goes by bytes, because it runs over the whole token of every request.
+// wellFormedToken reports whether token is at least one character of base64url's alphabet and the
+// dot between a JWS's parts. It goes by bytes: it runs over the whole token of every request.
 func wellFormedToken(token string) bool {
 	for i := range len(token) {
 		switch c := token[i]; {

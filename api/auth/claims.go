@@ -17,17 +17,19 @@ const (
 	// sessionIDPrefix begins every Clerk session's id. Only session tokens name a session.
 	sessionIDPrefix = "sess_"
 
-	// activeSession is the only session status with which a user may act. "pending" is a session with tasks left to do,
-	// such as choosing an organization.
+	// activeSession is the only session status with which a user may act. "pending" is a session
+	// with tasks left to do, such as choosing an organization.
 	activeSession = "active"
 
-	// maxTokenLife bounds the time from iat to exp. Clerk's session tokens live for 60 s, and its API makes longer ones
-	// on request, up to ten years. Rolecall doesn't see the end of a session, so a token must not outlive it by far.
+	// maxTokenLife bounds the time from iat to exp. Clerk's session tokens live for 60 s, and its
+	// API makes longer ones on request, up to ten years. Rolecall doesn't see the end of a session,
+	// so a token must not outlive it by far.
 	maxTokenLife = 24 * time.Hour
 )
 
-// sessionClaims are the claims that decide. Their names are compared exactly, and a name that comes twice, at any depth,
-// makes the token malformed: encoding/json would take "SUB" for "sub", and the last of several.
+// sessionClaims are the claims that decide. Their names are compared exactly, and a name that comes
+// twice, at any depth, makes the token malformed: encoding/json would take "SUB" for "sub", and the
+// last of several.
 type sessionClaims struct {
 	Issuer          string               `json:"iss"`
 	Subject         string               `json:"sub"`
@@ -38,7 +40,8 @@ type sessionClaims struct {
 	NotBefore       *josejwt.NumericDate `json:"nbf"`
 	IssuedAt        *josejwt.NumericDate `json:"iat"`
 
-	// Clerk's own session tokens have none of these. They are looked for, not read.
+	// Clerk's own session tokens have none of these. Only their presence counts; a null aud is
+	// none.
 	Audience    jsontext.Value `json:"aud"`
 	Nonce       jsontext.Value `json:"nonce"`
 	AccessHash  jsontext.Value `json:"at_hash"`
@@ -56,7 +59,7 @@ func readClaims(payload []byte) (sessionClaims, error) {
 	return claims, nil
 }
 
-// peek reads the claims of a token without verifying anything: for operators, never for a decision.
+// peek reads the claims of an unverified token: for operators, never for a decision.
 func peek(token string) sessionClaims {
 	_, rest, _ := strings.Cut(token, ".")
 	encoded, _, _ := strings.Cut(rest, ".")
@@ -78,8 +81,8 @@ func (c sessionClaims) validity(maxLife time.Duration) validity {
 	return validity{notBefore: c.NotBefore.Time(), expires: c.Expiry.Time(), issued: c.IssuedAt.Time(), maxLife: maxLife}
 }
 
-// tokenLeeway is how far clocks may be apart. Clerk's own SDKs allow five seconds; none at all refuses fresh tokens
-// whenever this machine is a second behind Clerk's.
+// tokenLeeway is how far clocks may be apart. Clerk's own SDKs allow five seconds. Without it, a
+// machine a second behind Clerk's would refuse fresh tokens.
 const tokenLeeway = 5 * time.Second
 
 // validity are a token's three times. An absent nbf or iat is zero and never refuses.
@@ -89,8 +92,8 @@ type validity struct {
 	maxLife time.Duration // from issued to expires; 0 for no limit
 }
 
-// check judges the times as they are now: a remembered token gets the verdict that verifying it anew would give, also
-// when the clock was set back. Without iat, a token's life begins now.
+// check judges the times as they are now: a remembered token gets the verdict that verifying it
+// again would give, also after the clock was set back. Without iat, a token's life begins now.
 func (v validity) check(now time.Time) error {
 	born := v.issued
 	if born.IsZero() {

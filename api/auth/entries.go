@@ -7,19 +7,22 @@ import (
 )
 
 const (
-	// lockoutAfter is how many users' tokens have to be refused, with none accepted between them.
+	// lockoutAfter is the number of users' tokens that are refused in a lockout, with none accepted
+	// between them.
 	lockoutAfter = 5
-	// lockoutQuiet is for how long none was accepted, where one ever was: then the settings were right once.
+	// lockoutQuiet is how long none must have been accepted, where one ever was: the settings were
+	// right once.
 	lockoutQuiet = 5 * time.Minute
-	// lockoutKept is how long a lockout lasts after the last refusal: nobody may be trying any more.
+	// lockoutKept is how long a lockout lasts after the last refusal: users may have stopped
+	// trying.
 	lockoutKept = 10 * time.Minute
 )
 
-// Lockout says that users come and that none gets in.
+// Lockout says that users come, and that none gets in.
 type Lockout struct {
 	// Reason is the newest refusal's, or "keys_unavailable".
 	Reason Reason
-	// Seen is what the token said instead of what is expected, such as its issuer; or "".
+	// Seen is the token's value where another one is expected, such as its issuer; or "".
 	Seen string
 	// Refused is how many users' tokens were refused since the last one that was accepted.
 	Refused int
@@ -30,8 +33,8 @@ type Lockout struct {
 // ReasonKeysUnavailable is of a lockout only: nothing is refused for it.
 const ReasonKeysUnavailable Reason = "keys_unavailable"
 
-// Entries watches whether users get in. It counts only refusals that invented tokens can't cause, so that attackers alone
-// raise no alarm. It is safe for concurrent use.
+// Entries watches whether users get in. It counts only refusals that invented tokens can't cause:
+// attackers alone raise no alarm. It is safe for concurrent use.
 type Entries struct {
 	now func() time.Time
 
@@ -71,8 +74,9 @@ func (e *Entries) admit() {
 	}
 }
 
-// refuse is told that a user's token was refused, or couldn't be judged. A client that repeats an expired token says
-// nothing of the others, so that each of those counts once; many of them mean that this clock is ahead.
+// refuse is told that a user's token was refused, or couldn't be judged. Each expired token counts
+// once: a client that repeats it says nothing of other users. Many of them mean that this clock is
+// ahead.
 func (e *Entries) refuse(reason Reason, seen, token string) {
 	now := e.now()
 	e.mu.Lock()

@@ -14,7 +14,8 @@ import (
 )
 
 const (
-	// maxKeySetBytes bounds the answer. A key takes about 500 bytes, and an instance has one or two.
+	// maxKeySetBytes bounds the answer. A key takes about 500 bytes, and an instance has one or
+	// two.
 	maxKeySetBytes = 64 << 10
 
 	// minKeyBits is the least that RFC 7518 section 3.3 allows for RS256, and what Clerk uses.
@@ -24,8 +25,9 @@ const (
 // signingKeys are public keys by their kid.
 type signingKeys map[string]*rsa.PublicKey
 
-// fetchSigningKeys gets a JSON Web Key Set (RFC 7517) and returns its keys for RS256 signatures. Anything but a 200 with
-// at least one such key is an error: an empty set or an error page must not replace keys that work.
+// fetchSigningKeys gets a JSON Web Key Set (RFC 7517) and returns its keys for RS256 signatures.
+// Anything but a 200 with at least one such key is an error: an empty set or an error page must not
+// replace working keys.
 func fetchSigningKeys(ctx context.Context, client *http.Client, address string) (signingKeys, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, http.NoBody)
 	if err != nil {
@@ -53,8 +55,9 @@ func fetchSigningKeys(ctx context.Context, client *http.Client, address string) 
 	return parseSigningKeys(body)
 }
 
-// parseSigningKeys returns a key set's keys for RS256 signatures. Keys of other kinds and broken keys are left out: an addition to
-// the set for another purpose must not cost us the keys that we need.
+// parseSigningKeys returns a key set's keys for RS256 signatures. Keys of other kinds and broken
+// keys are left out: an addition to the set for another purpose must not cost us the keys that we
+// need.
 func parseSigningKeys(body []byte) (signingKeys, error) {
 	var set struct {
 		Keys []json.RawMessage `json:"keys"`
@@ -74,8 +77,8 @@ func parseSigningKeys(body []byte) (signingKeys, error) {
 	return keys, nil
 }
 
-// publishedKey is what is read of a key in a set. Certificates beside it (x5c, x5u) would add nothing: what vouches for the set is
-// the TLS connection that it came by.
+// publishedKey is what is read of a key in a set. Certificates beside it (x5c, x5u) would add
+// nothing: what vouches for the set is the TLS connection that it came by.
 type publishedKey struct {
 	Type      string `json:"kty"`
 	ID        string `json:"kid,omitempty"`
@@ -85,7 +88,8 @@ type publishedKey struct {
 	Exponent  string `json:"e"`
 }
 
-// parseSigningKey returns one key's kid and public key, or nil for a key that isn't for RS256 signatures.
+// parseSigningKey returns one key's kid and public key, or nil for a key that isn't for RS256
+// signatures.
 func parseSigningKey(raw json.RawMessage) (kid string, public *rsa.PublicKey) {
 	var published publishedKey
 	if err := json.Unmarshal(raw, &published); err != nil || published.ID == "" || !published.forRS256() {
@@ -106,7 +110,8 @@ func parseSigningKey(raw json.RawMessage) (kid string, public *rsa.PublicKey) {
 	return published.ID, public
 }
 
-// forRS256 reports whether a key is of the kind that signs by RS256, and isn't declared to be for something else.
+// forRS256 reports whether a key is of the kind that signs by RS256, and isn't declared to be for
+// something else.
 func (k publishedKey) forRS256() bool {
 	return k.Type == "RSA" && (k.Use == "sig" || k.Use == "") && (k.Algorithm == string(jose.RS256) || k.Algorithm == "")
 }

@@ -11,37 +11,41 @@ import (
 )
 
 const (
-	// keysHardAge is the age from which the set isn't used without asking Clerk again, and so the time after which a key
-	// that Clerk withdrew is refused here. Clerk's own SDKs keep keys for an hour.
+	// keysHardAge is the age from which the set isn't used without asking Clerk again. After that
+	// time, a key that Clerk withdrew is refused. Clerk's own SDKs keep keys for an hour.
 	keysHardAge = time.Hour
 
-	// keysSoftAge is the age from which a new set is fetched while the old one still serves: under traffic nobody ever
-	// waits for a refresh.
+	// keysSoftAge is the age from which a new set is fetched while the old one still serves: under
+	// traffic, no caller waits for a refresh.
 	keysSoftAge = 50 * time.Minute
 
-	// keysMaxAge is how long keys serve while Clerk can't be reached. Without it an outage of Clerk would end all sessions
-	// after an hour. A day is longer than any such outage, and short enough that whoever cuts us off from
-	// Clerk can't keep a withdrawn key alive for long.
+	// keysMaxAge is how long keys serve while Clerk can't be reached. Without it an outage of Clerk
+	// would end all sessions after an hour. A day is longer than any such outage. It bounds how
+	// long an attacker who cuts us off from Clerk can keep a withdrawn key alive.
 	keysMaxAge = 24 * time.Hour
 
-	// keysInterval is the least time between two refreshes, however many tokens name unknown keys: at most six requests a
-	// minute under attack. It is also the longest that tokens of a brand-new key are refused.
+	// keysInterval is the least time between two refreshes, however many tokens name unknown keys:
+	// at most six requests a minute under attack. It is also the longest that tokens of a brand-new
+	// key are refused.
 	keysInterval = 10 * time.Second
 
-	// keysEmptyInterval is the same while there is no key at all: nobody can sign in, so every second counts.
+	// keysEmptyInterval is the same while there is no key: no user gets in, so every second counts.
 	keysEmptyInterval = time.Second
 
-	// keysFailureNews is how long a failed refresh spares callers the waiting for the next one, once the set is older
-	// than keysHardAge. It must exceed keysInterval + keysTimeout, so that under traffic the next failure comes in time.
+	// keysFailureNews is how long after a failed refresh callers don't wait for the next one, once
+	// the set is older than keysHardAge. It must exceed keysInterval + keysTimeout, so that under
+	// traffic the next failure comes in time.
 	keysFailureNews = time.Minute
 
-	// keysTimeout bounds one fetch, and so what a caller waits for it. Clerk answers in well below a second.
+	// keysTimeout bounds one fetch, and a caller's wait for it. Clerk answers in well below a
+	// second.
 	keysTimeout = 3 * time.Second
 )
 
 // keyCache holds Clerk's signing keys. A key that left Clerk's set is dropped at the next refresh.
 //
-// One refresh runs at a time, in a goroutine of its own, because a caller who gives up must not end it for the others.
+// One refresh runs at a time, in a goroutine of its own: a caller that gives up must not end it for
+// the others.
 type keyCache struct {
 	fetch   func() (signingKeys, error) // ends at keysTimeout or close; logs its error
 	now     func() time.Time
@@ -56,7 +60,8 @@ type keyCache struct {
 	lastErr     error // of the last refresh that ended; nil if it succeeded
 }
 
-// keySnapshot is one key set as it was fetched. It is never changed. A nil one is empty and infinitely old.
+// keySnapshot is one key set as it was fetched. It is never changed. A nil one is empty and
+// infinitely old.
 type keySnapshot struct {
 	keys      signingKeys
 	fetchedAt time.Time
@@ -81,7 +86,8 @@ func (s *keySnapshot) key(kid string, now time.Time) *rsa.PublicKey {
 // newKeyCache returns an empty cache for a valid configuration. It makes no request.
 func newKeyCache(config Config) *keyCache {
 	client := *config.HTTPClient
-	// The address of the keys is configuration, and an answer must not change it: a redirect is a status like any other.
+	// The address of the keys is configuration, and an answer must not change it: a redirect is a
+	// status like any other.
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	ctx, cancel := context.WithCancel(context.Background())
 	return &keyCache{
@@ -99,8 +105,8 @@ func newKeyCache(config Config) *keyCache {
 	}
 }
 
-// key returns the key named kid. It refuses one that isn't in the set, after a refresh if one is due, and returns an
-// error that matches ErrKeysUnavailable if there is no set to look into. The pointer stays the same for as long as
+// key returns the key named kid. It refuses a key that isn't in the set, after a refresh if one is
+// due. Its error matches ErrKeysUnavailable if there is no set. The pointer stays the same while
 // refreshes bring the same key.
 func (c *keyCache) key(ctx context.Context, kid string) (*rsa.PublicKey, error) {
 	now, set := c.now(), c.current.Load()
@@ -136,8 +142,8 @@ func (c *keyCache) ready(ctx context.Context) (int, error) {
 	return len(set.keys), nil
 }
 
-// refreshed returns the set that there is after a refresh, if one is due. Its error matches ErrKeysUnavailable: ctx has ended, or
-// there is no set that isn't too old to serve at all.
+// refreshed returns the set that there is after a refresh, if one is due. Its error matches
+// ErrKeysUnavailable: ctx has ended, or there is no set that isn't too old to serve at all.
 func (c *keyCache) refreshed(ctx context.Context, now time.Time) (*keySnapshot, error) {
 	if done := c.refresh(now); done != nil {
 		select {
@@ -157,15 +163,16 @@ func (c *keyCache) refreshed(ctx context.Context, now time.Time) (*keySnapshot, 
 	return nil, ErrKeysUnavailable
 }
 
-// failedLately reports whether the last refresh failed so recently that waiting for another one would be in vain.
+// failedLately reports whether the last refresh failed so recently that the next one needn't be
+// waited for.
 func (c *keyCache) failedLately(now time.Time) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.lastErr != nil && now.Sub(c.lastAttempt) < keysFailureNews
 }
 
-// refresh starts a refresh unless one runs or it is too early for the next, and returns a channel that is closed when
-// the running one ends, or nil if none runs.
+// refresh starts a refresh unless one runs or it is too early for the next, and returns a channel
+// that is closed when the running one ends, or nil if none runs.
 func (c *keyCache) refresh(now time.Time) <-chan struct{} {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -201,7 +208,7 @@ func (c *keyCache) finish(began time.Time, keys signingKeys, err error) {
 	}
 }
 
-// keeping returns the set with the previous pointers of keys that are the same, so that the tokens that are remembered
+// keeping returns the set with the previous pointers of unchanged keys, so that tokens remembered
 // with them stay remembered.
 func (k signingKeys) keeping(previous *keySnapshot) signingKeys {
 	if previous == nil {

@@ -12,7 +12,7 @@ import (
 
 // MonitorConfig is what a Monitor needs. All of it is required.
 type MonitorConfig struct {
-	// Authenticator tells who is calling.
+	// Authenticator identifies callers.
 	Authenticator interface {
 		Authenticate(ctx context.Context, r *http.Request) (Identity, error)
 	}
@@ -20,7 +20,8 @@ type MonitorConfig struct {
 	Entries *Entries
 	// Refused is told why credentials were refused.
 	Refused func(Reason)
-	// KnownUser reports whether the mirror knows a member of this id. The id comes from a token that may be invented.
+	// KnownUser reports whether the mirror knows a member of this id. The id comes from a token
+	// that may be invented.
 	KnownUser func(ctx context.Context, userID string) bool
 	// Logger gets a line for each refusal.
 	Logger *slog.Logger
@@ -34,7 +35,8 @@ type Monitor struct{ cfg MonitorConfig }
 // NewMonitor returns a monitor.
 func NewMonitor(cfg MonitorConfig) *Monitor { return &Monitor{cfg: cfg} }
 
-// Authenticate tells who is calling, as the monitor's Authenticator does. Refusals are counted and logged.
+// Authenticate identifies the caller, as the monitor's Authenticator does. Refusals are counted and
+// logged.
 func (m *Monitor) Authenticate(r *http.Request) (Identity, error) {
 	identity, err := m.cfg.Authenticator.Authenticate(r.Context(), r)
 	refused, isRefused := errors.AsType[*Error](err)
@@ -53,7 +55,8 @@ func (m *Monitor) Authenticate(r *http.Request) (Identity, error) {
 	return identity, err
 }
 
-// note tells operators of a refusal: what the token says where a setting may be wrong, and nothing of the user.
+// note tells operators of a refusal: the token's values where a setting may be wrong, and nothing
+// of the user.
 func (m *Monitor) note(r *http.Request, refused *Error) {
 	token, _ := bearerToken(r.Header) // without one, there is nothing to look into
 	claims := peek(token)
@@ -64,11 +67,12 @@ func (m *Monitor) note(r *http.Request, refused *Error) {
 		"token_authorized_party", shortened(claims.AuthorizedParty))
 }
 
-// expiredLately is how long ago a token may have expired that says something of this clock.
+// expiredLately is how long ago a token expired at most if it says something of this clock.
 const expiredLately = 10 * time.Minute
 
-// lockedOut reports whether a refusal is of a user who should have got in if a setting were right. A token with a good
-// signature comes from Clerk. One without may be invented; but who invents one knows no user of the mirror.
+// lockedOut reports whether a refusal is of a user who would have got in with the right settings. A
+// token with a good signature comes from Clerk. One without may be invented, but its inventor knows
+// no user of the mirror.
 func (m *Monitor) lockedOut(ctx context.Context, reason Reason, claims sessionClaims) bool {
 	switch reason {
 	case ReasonIssuer, ReasonAuthorizedParty, ReasonNotYetValid, ReasonIssuedInFuture, ReasonSession, ReasonAudience, ReasonLifetime:
@@ -82,12 +86,13 @@ func (m *Monitor) lockedOut(ctx context.Context, reason Reason, claims sessionCl
 	}
 }
 
-// knownUser reports whether a token that wasn't verified is about a user of the mirror, and would be good now.
+// knownUser reports whether an unverified token is about a user of the mirror, and within its
+// times.
 func (m *Monitor) knownUser(ctx context.Context, claims sessionClaims) bool {
 	return claims.validity(maxTokenLife).check(m.cfg.Now()) == nil && m.cfg.KnownUser(ctx, claims.Subject)
 }
 
-// seenBy is what a token says instead of what is expected.
+// seenBy is the token's value where another one is expected.
 func seenBy(reason Reason, claims sessionClaims) string {
 	switch reason {
 	case ReasonAuthorizedParty:

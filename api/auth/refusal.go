@@ -6,31 +6,35 @@ import (
 )
 
 var (
-	// ErrUnauthenticated means that a request carries no credentials that identify a caller: 401. Every error that
-	// matches it is an *Error, whose Reason is for logs, metrics and the challenge in the answer.
+	// ErrUnauthenticated means that a request carries no credentials that identify a caller: 401.
+	// Every error that matches it is an *Error, whose Reason is for logs, metrics and the challenge
+	// in the answer.
 	ErrUnauthenticated = errors.New("unauthenticated")
 
-	// ErrKeysUnavailable means that Clerk's signing keys can't be had, so that nothing can be said about a user's
-	// token: 503. It is never the caller's fault, and it never matches ErrUnauthenticated.
+	// ErrKeysUnavailable means that Clerk's signing keys can't be had, so that a user's token can't
+	// be judged: 503. It is never the caller's fault, and never matches ErrUnauthenticated.
 	ErrKeysUnavailable = errors.New("signing keys unavailable")
 )
 
-// Reason says why credentials were refused, as a value that is safe for a metric's label: the set is closed and
-// nothing in it comes from the request. The caller is told it in other words: what is judged after the signature
-// is told to whoever holds a token that Clerk signed, and what is judged before it tells nothing of ours.
+// Reason says why credentials were refused. It is safe as a metric's label: the set is closed, and
+// nothing in it comes from the request. The caller learns it in other words. Reasons behind the
+// signature go to holders of a token that Clerk signed. Reasons before it say nothing of our
+// settings.
 type Reason string
 
 // The reasons for which Authenticate refuses a request. [Reasons] lists them.
 const (
 	// ReasonMissing: no Authorization header.
 	ReasonMissing Reason = "missing"
-	// ReasonHeader: several Authorization headers, another scheme than Bearer, or no well-formed token in it.
+	// ReasonHeader: several Authorization headers, another scheme than Bearer, or no well-formed
+	// token in it.
 	ReasonHeader Reason = "header"
 	// ReasonTooLarge: the header is larger than any token of Clerk's.
 	ReasonTooLarge Reason = "too_large"
-	// ReasonMalformed: not a compact, canonically encoded JWS with JSON claims of the expected types.
+	// ReasonMalformed: not a compact, canonically encoded JWS with JSON claims of the expected
+	// types.
 	ReasonMalformed Reason = "malformed"
-	// ReasonAlgorithm: signed by another algorithm than RS256, or not at all.
+	// ReasonAlgorithm: signed by another algorithm than RS256, or unsigned.
 	ReasonAlgorithm Reason = "algorithm"
 	// ReasonType: a token that Clerk signed for another purpose, such as an OAuth access token.
 	ReasonType Reason = "type"
@@ -44,7 +48,7 @@ const (
 	ReasonNotYetValid Reason = "not_yet_valid"
 	// ReasonIssuedInFuture: iat is further in the future than the leeway.
 	ReasonIssuedInFuture Reason = "issued_in_future"
-	// ReasonNoExpiry: without exp a token would be valid for ever.
+	// ReasonNoExpiry: no exp, without which the token would be valid for ever.
 	ReasonNoExpiry Reason = "no_expiry"
 	// ReasonIssuer: iss isn't exactly the configured issuer.
 	ReasonIssuer Reason = "issuer"
@@ -54,9 +58,10 @@ const (
 	ReasonSessionStatus Reason = "session_status"
 	// ReasonSession: no sid, or one that isn't a session's id, as of a JWT template.
 	ReasonSession Reason = "session"
-	// ReasonAudience: an aud, which no session token has: the token was made for another service.
+	// ReasonAudience: an aud. No session token has one: it was made for another service.
 	ReasonAudience Reason = "audience"
-	// ReasonPurpose: an OAuth or OIDC token of a third-party client, by nonce, at_hash, c_hash or client_id.
+	// ReasonPurpose: an OAuth or OIDC token of a third-party client, by nonce, at_hash, c_hash or
+	// client_id.
 	ReasonPurpose Reason = "purpose"
 	// ReasonLifetime: more than 24 hours from iat to exp.
 	ReasonLifetime Reason = "lifetime"
@@ -76,8 +81,8 @@ func Reasons() []Reason {
 	}
 }
 
-// Error is the refusal of a request's credentials. It matches ErrUnauthenticated. Its text may name a configured
-// value or a claim of a token with a good signature, never a token and never whom it identifies.
+// Error is the refusal of a request's credentials. It matches ErrUnauthenticated. Its text may name
+// a configured value or a claim of a token with a good signature, but never a token or a user.
 type Error struct {
 	// Reason is one of the Reason constants.
 	Reason Reason
@@ -109,8 +114,9 @@ func refuseBecause(reason Reason, cause error) error {
 	return &Error{Reason: reason, Err: cause}
 }
 
-// Challenge returns the WWW-Authenticate header of a refusal, as RFC 6750 has it. It names the error, so that a wrong setting
-// shows at once, and keeps what is expected instead to itself. A request without a token gets the scheme alone.
+// Challenge returns the WWW-Authenticate header of a refusal, as RFC 6750 has it. It names the
+// error, so that a wrong setting shows at once, and keeps what is expected instead to itself. A
+// request without a token gets the scheme alone.
 func (r Reason) Challenge() string {
 	what, known := map[Reason]string{
 		ReasonHeader:          "the Authorization header isn't one Bearer token",

@@ -12,20 +12,21 @@ import (
 )
 
 const (
-	// serviceTokenPrefix tells a service's token from a user's before anything is parsed, and lets secret scanners
-	// find one that leaked.
+	// serviceTokenPrefix tells a service's token from a user's before parsing, and lets secret
+	// scanners find a leaked one.
 	serviceTokenPrefix = "rcs_"
 
-	// serviceTokenBytes of randomness: with 256 bits a token can't be guessed, which is also why a plain hash of it
-	// can be stored where a password would need a slow one.
+	// serviceTokenBytes of randomness: with 256 bits a token can't be guessed. That is also why a
+	// plain hash of it is stored, where a password would need a slow one.
 	serviceTokenBytes = 32
 
-	// maxServiceName bounds a service's name, which is written into the audit log as "service:NAME".
+	// maxServiceName bounds a service's name, which is written into the audit log as
+	// "service:NAME".
 	maxServiceName = 64
 )
 
-// ServiceToken is one token that a service may present: the service's name and the token's hash. A service has several
-// while one is rotated out.
+// ServiceToken is one token of a service: the service's name and the token's hash. A service has
+// several while one is rotated out.
 type ServiceToken struct {
 	// Name is the service's name, of 1 to 64 characters a-z, 0-9 and "-".
 	Name string
@@ -33,10 +34,11 @@ type ServiceToken struct {
 	SHA256 [sha256.Size]byte
 }
 
-// ParseServiceTokens reads a comma-separated list of name:hexsha256, the form of ROLECALL_SERVICE_TOKEN_HASHES. Blanks
-// around an entry are ignored and a blank list is an empty one. A name may come back with another hash (rotation); a
-// hash may not come back at all, since its token must identify one service. Errors name an entry by its position and,
-// if that is well formed, its name. They never contain any other part of it, which could be a token pasted by mistake.
+// ParseServiceTokens reads a comma-separated list of name:hexsha256, the form of
+// ROLECALL_SERVICE_TOKEN_HASHES. Blanks around an entry are ignored and a blank list is an empty
+// one. A name may come back with another hash (rotation); a hash may not come back at all, since
+// its token must identify one service. Errors name an entry by its position and, if well formed,
+// its name. They contain no other part of it: it could be a token pasted by mistake.
 func ParseServiceTokens(list string) ([]ServiceToken, error) {
 	if strings.TrimSpace(list) == "" {
 		return nil, nil
@@ -77,7 +79,8 @@ func parseServiceToken(entry string) (ServiceToken, error) {
 	return token, nil
 }
 
-// validateServiceTokens refuses what ParseServiceTokens promises never to return, for configurations built by hand.
+// validateServiceTokens refuses what ParseServiceTokens promises never to return, for
+// configurations built by hand.
 func validateServiceTokens(tokens []ServiceToken) error {
 	seen := make(map[[sha256.Size]byte]int, len(tokens))
 	for i, token := range tokens {
@@ -99,8 +102,9 @@ func validServiceName(name string) bool {
 	return name != "" && len(name) <= maxServiceName && strings.IndexFunc(name, outside) < 0
 }
 
-// NewServiceToken mints a token from 32 bytes of random (crypto/rand.Reader) and returns it with the hex SHA-256 that
-// ParseServiceTokens expects after the name. The token is shown once and stored nowhere. The error is random's.
+// NewServiceToken mints a token from 32 bytes of random (crypto/rand.Reader) and returns it with
+// the hex SHA-256 that ParseServiceTokens expects after the name. The token is shown once and
+// stored nowhere. The error is random's.
 func NewServiceToken(random io.Reader) (token, hash string, err error) {
 	secret := make([]byte, serviceTokenBytes)
 	if _, err := io.ReadFull(random, secret); err != nil {
@@ -114,8 +118,8 @@ func NewServiceToken(random io.Reader) (token, hash string, err error) {
 // serviceTokens are the tokens that services may present.
 type serviceTokens []ServiceToken
 
-// identify returns the service whose token this is. Its hash is compared with every entry, in constant time each and
-// with no early end, so that the time taken tells nothing about which entries came close.
+// identify returns the service of a token. Its hash is compared with every entry, in constant time
+// and without an early end: the time taken doesn't tell which entries came close.
 func (s serviceTokens) identify(token string) (Identity, error) {
 	digest := sha256.Sum256([]byte(token))
 	match := -1

@@ -15,7 +15,7 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// tokenVerifier tells whose session token it is given, of Clerk's versions 1 and 2.
+// tokenVerifier identifies users by session tokens, of Clerk's versions 1 and 2.
 type tokenVerifier struct {
 	issuer    string
 	parties   []string
@@ -29,7 +29,7 @@ type tokenVerifier struct {
 // newTokenVerifier returns a verifier for a valid configuration.
 func newTokenVerifier(config Config, keys *keyCache) *tokenVerifier {
 	maxLife := maxTokenLife
-	if config.AcceptTemplateTokens { // whoever wrote the template chose its lifetime
+	if config.AcceptTemplateTokens { // the template's author chose its lifetime
 		maxLife = 0
 	}
 	return &tokenVerifier{
@@ -43,8 +43,8 @@ func newTokenVerifier(config Config, keys *keyCache) *tokenVerifier {
 	}
 }
 
-// identify returns whose token it is. A token that was verified before is only asked what may have changed since: the
-// key must still be the one in the key set, and the time must be within its window.
+// identify returns the user of a token. A remembered token is checked for what may have changed:
+// its key must still be in the key set, and the time must be within the token's times.
 func (v *tokenVerifier) identify(ctx context.Context, token string) (Identity, error) {
 	digest := tokenDigest(sha256.Sum256([]byte(token)))
 	if known := v.memory.Find(digest); known != nil {
@@ -58,7 +58,7 @@ func (v *tokenVerifier) identify(ctx context.Context, token string) (Identity, e
 			}
 			return known.identity, nil
 		}
-		// The key is gone or was replaced under its name: what it had signed counts for nothing any more.
+		// The key is gone, or was replaced under its name: what it signed counts no more.
 		v.memory.Delete(digest)
 	}
 	verified, err := v.verify(ctx, token)
@@ -69,7 +69,7 @@ func (v *tokenVerifier) identify(ctx context.Context, token string) (Identity, e
 	return verified.identity, nil
 }
 
-// verify judges a token from nothing.
+// verify judges a token that isn't remembered.
 func (v *tokenVerifier) verify(ctx context.Context, token string) (*verifiedToken, error) {
 	signed, keyID, err := parseToken(token)
 	if err != nil {
@@ -98,8 +98,8 @@ func (v *tokenVerifier) verify(ctx context.Context, token string) (*verifiedToke
 	return &verifiedToken{identity: identity, keyID: keyID, key: key, validity: times}, nil
 }
 
-// judge decides about claims whose signature and times are good: first what kind of token it is, then whether it is one
-// of this instance and for one of its applications, then who it is about.
+// judge decides about claims whose signature and times are good: first the kind of token, then its
+// instance and application, then its user.
 func (v *tokenVerifier) judge(c sessionClaims) error {
 	if err := v.judgeKind(c); err != nil {
 		return err
@@ -118,9 +118,10 @@ func (v *tokenVerifier) judge(c sessionClaims) error {
 	}
 }
 
-// judgeKind refuses tokens that the instance signed for another purpose than a session. They name the same issuer and
-// the same users, and third parties hold them by design. A customized session token may have a claim of such a name for itself:
-// what makes it a client's is an audience, or that it is of no session.
+// judgeKind refuses tokens that the instance signed for another purpose than a session. They name
+// the same issuer and users, and third parties hold them by design. A customized session token may
+// have a claim that OAuth clients' tokens have, too. It is a client's only with an audience, or
+// without a session.
 func (v *tokenVerifier) judgeKind(c sessionClaims) error {
 	isSession := hasID(sessionIDPrefix, c.SessionID)
 	hasAudience := c.Audience != nil && c.Audience.Kind() != 'n' // null is none
@@ -138,9 +139,9 @@ func (v *tokenVerifier) judgeKind(c sessionClaims) error {
 	}
 }
 
-// parseToken returns a token and the name of the key that it says it is signed with. It refuses any token that can't be
-// good whatever the key: before a key is looked up, so that such tokens never cause a request. The token is parsed once,
-// because two parsers might disagree about a crafted header.
+// parseToken returns a token and the name of its key. It refuses tokens that no key makes good
+// before a key is looked up, so that they never cause a request. The token is parsed once: two
+// parsers might disagree about a crafted header.
 func parseToken(token string) (*jose.JSONWebSignature, string, error) {
 	if !canonicalJWS(token) {
 		return nil, "", refuse(ReasonMalformed)
@@ -157,7 +158,8 @@ func parseToken(token string) (*jose.JSONWebSignature, string, error) {
 	name, _ := typ.(string)
 	switch {
 	case typed && !strings.EqualFold(name, "JWT"):
-		// Clerk signs OAuth access tokens ("at+jwt") for third parties with the same key and the same issuer.
+		// Clerk signs OAuth access tokens ("at+jwt") for third parties with the same key and the
+		// same issuer.
 		return nil, "", refuse(ReasonType)
 	case header.KeyID == "":
 		return nil, "", refuse(ReasonUnknownKey)
@@ -166,9 +168,9 @@ func parseToken(token string) (*jose.JSONWebSignature, string, error) {
 	}
 }
 
-// canonicalJWS reports whether a token is three parts in base64url's one canonical encoding. The libraries below ignore
-// padding and stray bits at the end of a part, by which one good token could be written in many ways, each of which
-// would take a place in memory.
+// canonicalJWS reports whether a token is three parts in canonical base64url. The libraries below
+// ignore stray bits at the end of a part: one good token could be written in many ways, each with a
+// place in memory.
 func canonicalJWS(token string) bool {
 	if strings.Count(token, ".") != 2 {
 		return false

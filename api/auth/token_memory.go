@@ -7,11 +7,12 @@ import (
 	"github.com/callmine/rolecall/internal/bounded"
 )
 
-// tokenDigest is the SHA-256 of a token: what is remembered of it, so that memory holds nothing that could be replayed.
+// tokenDigest is the SHA-256 of a token. Memory holds it instead of the token, so that nothing in
+// it could be replayed.
 type tokenDigest [sha256.Size]byte
 
-// verifiedToken is what verification found out about a token that doesn't change afterwards. What can change, the time
-// and whether Clerk still vouches for the key, is asked again at each use.
+// verifiedToken is the lasting result of a token's verification. The time, and whether Clerk still
+// publishes the key, are checked again at each use.
 type verifiedToken struct {
 	identity Identity
 	keyID    string
@@ -19,7 +20,8 @@ type verifiedToken struct {
 	validity validity
 }
 
-// tokenMemory holds verified tokens. Only tokens with a good signature come in, so nobody can flush it with invented ones.
+// tokenMemory holds verified tokens. Only tokens with a good signature come in: invented ones can't
+// flush it.
 type tokenMemory = bounded.Map[tokenDigest, *verifiedToken]
 
 // newTokenMemory returns a memory for at most maxTokens tokens, at least two.

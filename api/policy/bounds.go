@@ -6,13 +6,13 @@ const (
 	// maxNesting is how deep a policy may be nested: it needs three levels. The time that parsing
 	// takes grows faster than the depth.
 	maxNesting = 8
-	// maxEntries bounds the keys of a policy, and whatever else makes parsing slow: its time grows
-	// with the square of their number. Clerk's instances have ten roles of their own.
+	// maxEntries bounds the keys of a policy, and other tokens that make parsing slow: its time
+	// grows with the square of their number. Clerk's instances have ten roles of their own.
 	maxEntries = 2000
 )
 
-// refuseExcess finds, before anything is parsed, what would keep the parser busy for seconds:
-// nothing can interrupt it.
+// refuseExcess refuses, before anything is parsed, a text that would keep the parser busy for
+// seconds: nothing can interrupt it.
 func (r *reader) refuseExcess(tokens token.Tokens) {
 	entries, nesting := 0, nesting{}
 	for _, t := range tokens {
@@ -30,7 +30,7 @@ func (r *reader) refuseExcess(tokens token.Tokens) {
 	}
 }
 
-// isEntry reports whether a token is one of a key, or of what no policy has many of.
+// isEntry reports whether a token is a key's, or of another kind that no policy has many of.
 func isEntry(t token.Type) bool {
 	switch t {
 	case token.MappingValueType, token.MappingKeyType, token.MergeKeyType, token.TagType, token.DirectiveType,

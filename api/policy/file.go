@@ -11,10 +11,11 @@ import (
 )
 
 const (
-	// maxFile is, in bytes, far above any policy: Clerk's instances have ten roles of their own. What a file of this size may
-	// hold is bounded, too, so that parsing takes a second at most.
+	// maxFile is, in bytes, far above any policy: Clerk's instances have ten roles of their own.
+	// Its keys and nesting are bounded, too: parsing takes a second at most.
 	maxFile = 256 << 10
-	// readTimeout bounds one reading of the file. It takes a millisecond, but a network's file system may never answer.
+	// readTimeout bounds one reading of the file. It takes a millisecond, but a network's file
+	// system may never answer.
 	readTimeout = 10 * time.Second
 )
 
@@ -31,8 +32,8 @@ func ReadFile(ctx context.Context, name string) (Policy, error) {
 	})
 }
 
-// readWhile returns what read does, or an error as soon as ctx ends. Nothing can interrupt a reading that hangs: it is left
-// alone, so that it keeps nobody from stopping.
+// readWhile returns what read does, or an error as soon as ctx ends. A reading that hangs can't be
+// interrupted: it is left alone, so that the process can stop.
 func readWhile(ctx context.Context, read func() (Policy, error)) (Policy, error) {
 	var policy Policy
 	var err error
@@ -49,7 +50,8 @@ func readWhile(ctx context.Context, read func() (Policy, error)) (Policy, error)
 	}
 }
 
-// readRegularFile reads a file of at most so many bytes. Pipes and devices, which may have no end, are none.
+// readRegularFile reads a regular file of at most so many bytes. It refuses pipes and devices,
+// which may have no end.
 func readRegularFile(name string, most int64) (text []byte, err error) {
 	file, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0) //nolint:gosec // the operator names it; opening a pipe waits for a writer otherwise
 	if err != nil {

@@ -24,8 +24,8 @@ type KeeperConfig struct {
 	Source string
 	// Read reads the policy, for no longer than ctx lasts. Required.
 	Read func(ctx context.Context) (Policy, error)
-	// Save makes the database's SQL functions go by a policy that was read then, in one transaction, as [store.SaveGrants] does.
-	// Required.
+	// Save makes the database's SQL functions go by a policy that was read then, in one
+	// transaction, as [store.SaveGrants] does. Required.
 	Save func(ctx context.Context, grants clerksync.Grants, readAt time.Time) (store.SavedGrants, error)
 	// Logger is told what was read and saved, and what wasn't. Required.
 	Logger *slog.Logger
@@ -33,8 +33,8 @@ type KeeperConfig struct {
 	SaveEvery time.Duration
 }
 
-// Keeper holds the policy that a process answers by, reads it again when it is told to, and tells it to the database's SQL
-// functions. Grants and Reload are safe for concurrent use.
+// Keeper holds the policy that a process answers by, reads it again when it is told to, and tells
+// it to the database's SQL functions. Grants and Reload are safe for concurrent use.
 type Keeper struct {
 	cfg     KeeperConfig
 	current atomic.Pointer[Policy]
@@ -70,8 +70,8 @@ func (k *Keeper) Reload() {
 	}
 }
 
-// Keep saves the policy that was read, and reads and saves it again as [Keeper.Reload] demands, until stop is called. A database
-// that can't be written to keeps nobody from answering: saving goes on in the background.
+// Keep saves the policy that was read, and reads and saves it again at each [Keeper.Reload], until
+// stop is called. If the database can't be written to, saving is tried again in the background.
 func (k *Keeper) Keep(ctx context.Context) (stop func()) {
 	saved := k.save(ctx)
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
@@ -80,7 +80,7 @@ func (k *Keeper) Keep(ctx context.Context) (stop func()) {
 	return func() { cancel(); keeping.Wait() }
 }
 
-// read reads the policy, and has it in force from then on.
+// read reads the policy, and puts it in force.
 func (k *Keeper) read(ctx context.Context) error {
 	began := time.Now() // not the end: the file may have been changed meanwhile
 	policy, err := k.cfg.Read(ctx)
@@ -100,7 +100,7 @@ func (k *Keeper) use(ctx context.Context, policy Policy, readAt time.Time) {
 	k.cfg.Logger.InfoContext(ctx, "policy read", "source", k.cfg.Source, "roles", len(policy.Grants))
 }
 
-// run reads the policy whenever it is told to, and tries again to save it as long as that fails.
+// run reads the policy when it is told to, and tries to save it until that succeeds.
 func (k *Keeper) run(ctx context.Context, saved bool) {
 	ticker := time.NewTicker(k.cfg.SaveEvery)
 	defer ticker.Stop()
@@ -126,8 +126,8 @@ func (k *Keeper) run(ctx context.Context, saved bool) {
 	}
 }
 
-// save makes the database's SQL functions go by the policy in force, unless another process has read another one since. It reports
-// whether there is nothing left to do.
+// save makes the database's SQL functions go by the policy in force, unless another process has
+// read another one since. It reports whether it is done.
 func (k *Keeper) save(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, saveTimeout)
 	defer cancel()

@@ -14,7 +14,7 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// reader reads a policy node by node, because only nodes know their lines.
+// reader reads a policy node by node: only nodes know their lines.
 type reader struct {
 	name     string
 	grants   clerksync.Grants
@@ -22,12 +22,12 @@ type reader struct {
 	warnings []string
 }
 
-// fail notes what is wrong at a place of the file; nil for the file's beginning.
+// fail notes a mistake at a place of the file; nil is the file's beginning.
 func (r *reader) fail(at *token.Token, format string, args ...any) {
 	r.errs = append(r.errs, fmt.Errorf("%s: %s", r.place(at), fmt.Sprintf(format, args...)))
 }
 
-// warn notes what is probably a mistake.
+// warn notes a probable mistake.
 func (r *reader) warn(at *token.Token, format string, args ...any) {
 	r.warnings = append(r.warnings, fmt.Sprintf("%s: %s", r.place(at), fmt.Sprintf(format, args...)))
 }
@@ -41,7 +41,7 @@ func lineOf(at *token.Token) int {
 	return at.Position.Line
 }
 
-// maxFailures is how many lines an error has: who mends these sees the others then.
+// maxFailures is the most lines of an error. Once those are mended, the others show.
 const maxFailures = 50
 
 func (r *reader) failure() error {
@@ -61,7 +61,7 @@ func (r *reader) read(text []byte) {
 	if r.refuseExcess(tokens); len(r.errs) > 0 {
 		return
 	}
-	file, err := parser.Parse(tokens, 0, parser.AllowDuplicateMapKey()) // which entries finds, and says more plainly
+	file, err := parser.Parse(tokens, 0, parser.AllowDuplicateMapKey()) // root finds duplicates, and says so more plainly
 	if broken, ok := errors.AsType[yaml.Error](err); ok {
 		r.broken(broken)
 		return
@@ -78,7 +78,8 @@ func (r *reader) read(text []byte) {
 	}
 }
 
-// broken notes what can't be read at all. The library has several sentences about tabs, which nobody sees in an editor.
+// broken notes a text that isn't YAML. It has one plain sentence for tabs, which editors hide and
+// the library describes in several ways.
 func (r *reader) broken(err yaml.Error) {
 	if message := err.GetMessage(); strings.Contains(message, "\t") || strings.Contains(message, "tab character") {
 		r.fail(err.GetToken(), "a tab stands where YAML takes blanks only: indent with blanks")
@@ -87,7 +88,8 @@ func (r *reader) broken(err yaml.Error) {
 	}
 }
 
-// refuseAliases finds what stands for something that is written elsewhere: whoever reads what a role may do should see it.
+// refuseAliases refuses names that stand for a text elsewhere: a reader of a role should see all of
+// its permissions there.
 func (r *reader) refuseAliases(tokens token.Tokens) {
 	for _, t := range tokens {
 		if t.Type == token.AnchorType || t.Type == token.AliasType {
@@ -161,7 +163,7 @@ func (r *reader) role(entry *ast.MappingValueNode) {
 	}
 }
 
-// entries returns the keys and values of a mapping; none of what is missing or null.
+// entries returns the keys and values of a mapping; none if it is missing or null.
 func (r *reader) entries(node ast.Node, at *token.Token, what string) []*ast.MappingValueNode {
 	switch mapping := node.(type) {
 	case nil, *ast.NullNode:
@@ -177,7 +179,7 @@ func (r *reader) entries(node ast.Node, at *token.Token, what string) []*ast.Map
 	}
 }
 
-// text returns a text, or what stands in its place as it is written; "" for an empty one.
+// text returns a text, or another value as it is written, in brackets; "" for none.
 func (r *reader) text(node ast.Node) string {
 	switch value := node.(type) {
 	case nil:
@@ -189,15 +191,15 @@ func (r *reader) text(node ast.Node) string {
 	}
 }
 
-// isRoleKey reports whether a text can be a role's key at Clerk, as its Backend API (2026-05-12) describes them. Nobody could
-// ever have another one.
+// isRoleKey reports whether a text can be a role's key at Clerk, as its Backend API (2026-05-12)
+// describes them. No member could have another one.
 func isRoleKey(s string) bool {
 	word, ok := strings.CutPrefix(s, "org:")
 	return ok && isClerkWord(word) && len(s) <= clerksync.MaxID
 }
 
-// isPermission reports whether a text can name a permission: words with a colon or a dot between them. An asterisk or a comma
-// can't be in one: both would be meant as something that a policy doesn't know.
+// isPermission reports whether a text can name a permission: words with a colon or a dot between
+// them. It has no asterisk and no comma: policies have neither wildcards nor lists in one text.
 func isPermission(s string) bool {
 	for word := range strings.SplitSeq(strings.ReplaceAll(s, ".", ":"), ":") {
 		if strings.Trim(word, "-_") == "" || strings.ContainsFunc(word, func(c rune) bool { return !isWordChar(c) }) {
@@ -211,7 +213,8 @@ func isWordChar(c rune) bool {
 	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_' || c == '-'
 }
 
-// isClerkPermission reports whether a text can be a permission's key at Clerk, one of its own (org:sys_…) included.
+// isClerkPermission reports whether a text can be a permission's key at Clerk, one of its own
+// (org:sys_…) included.
 func isClerkPermission(s string) bool {
 	words := strings.Split(s, ":")
 	return len(words) == 3 && words[0] == "org" && isClerkWord(words[1]) && isClerkWord(words[2])
@@ -221,8 +224,8 @@ func isClerkWord(s string) bool {
 	return s != "" && !strings.ContainsFunc(s, func(c rune) bool { return (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '_' })
 }
 
-// warnOfRoutes names the permissions that a route asks for and no role grants: the route would refuse everybody, for Clerk's
-// own permissions are all called org:….
+// warnOfRoutes names the permissions that a route asks for and no role grants: the route would
+// refuse every caller, because Clerk's own permissions are all called org:….
 func (r *reader) warnOfRoutes(roles *token.Token) {
 	granted := map[string]bool{}
 	for _, permissions := range r.grants {

@@ -1,6 +1,7 @@
 package policy
 
-// The permissions that routes ask for themselves. A policy may grant any others: those of the product.
+// The permissions that routes ask for themselves. A policy may grant any others: those of the
+// product.
 const (
 	// None is membership alone.
 	None = ""

@@ -15,21 +15,23 @@ var builtIn []byte
 // BuiltIn is the name that the policy of [Default] goes by in messages.
 const BuiltIn = "built-in policy"
 
-// Policy says what each role may do, beside what it may at Clerk.
+// Policy says what each role may do, beside its permissions at Clerk.
 type Policy struct {
 	Grants clerksync.Grants
-	// Warnings tell what is probably a mistake, each beginning with the file's name and the line.
+	// Warnings name probable mistakes, each beginning with the file's name and the line.
 	Warnings []string
 }
 
-// Default returns the policy of the product that Rolecall was made for: members work, admins also manage.
+// Default returns the policy of the product that Rolecall was made for: members work, admins also
+// manage.
 func Default() (clerksync.Grants, error) {
 	p, err := Parse(BuiltIn, builtIn)
 	return p.Grants, err
 }
 
-// Parse reads a policy: YAML with one key, "roles", under which each role's key (org:…) lists the permissions that
-// it grants, each written out: there are no wildcards, anchors or aliases. The name is the file's. The error tells everything that is wrong, a line for each, as name:line: what.
+// Parse reads a policy: YAML with one key, "roles", under which each role's key (org:…) lists the
+// permissions that it grants. Each is written out: there are no wildcards, anchors or aliases. The
+// name is the file's. The error has a line for each mistake, as name:line: what.
 func Parse(name string, text []byte) (Policy, error) {
 	r := reader{name: name, grants: clerksync.Grants{}}
 	if r.read(text); len(r.errs) == 0 {
