@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestNewAuthenticatorValidates(t *testing.T) {
+func TestAuthenticator_Validates(t *testing.T) {
 	t.Parallel()
 	valid := Config{
 		Issuer: testIssuer, HTTPClient: &http.Client{}, Logger: slog.New(slog.DiscardHandler),
@@ -50,7 +50,7 @@ func TestNewAuthenticatorValidates(t *testing.T) {
 	authenticator.Close()
 }
 
-func TestAuthenticateOverHTTP(t *testing.T) {
+func TestAuthenticator_OverHTTP(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/.well-known/jwks.json" {
@@ -73,7 +73,7 @@ func TestAuthenticateOverHTTP(t *testing.T) {
 	require.Equal(t, Identity{UserID: testUser, SessionID: "sess_1"}, identity)
 }
 
-func TestAuthenticateReadsOneBearerHeader(t *testing.T) {
+func TestAuthenticator_ReadsOneBearerHeader(t *testing.T) {
 	t.Parallel()
 	b := setupAuth(t, nil)
 	token := b.token(t, nil)
@@ -152,7 +152,7 @@ func FuzzBearerToken(f *testing.F) {
 	})
 }
 
-func TestAuthErrorNeverCarriesTheToken(t *testing.T) {
+func TestError_NeverCarriesTheToken(t *testing.T) {
 	t.Parallel()
 	b := setupAuth(t, nil)
 	for _, token := range []string{

@@ -57,7 +57,7 @@ func otherTokens(now time.Time) map[string]struct {
 	}
 }
 
-func TestOnlySessionTokensAreSessions(t *testing.T) {
+func TestSessionToken_OtherTokensAreNone(t *testing.T) {
 	t.Parallel()
 	strict := setupAuth(t, nil)
 	lenient := setupAuth(t, func(c *Config) { c.AcceptTemplateTokens = true })
@@ -85,8 +85,8 @@ func TestOnlySessionTokensAreSessions(t *testing.T) {
 	}
 }
 
-// TestTemplateTokensAreJudgedOtherwiseAsEver: the setting opens nothing but what it is for.
-func TestTemplateTokensAreJudgedOtherwiseAsEver(t *testing.T) {
+// TestSessionToken_TemplatesPassEveryOtherCheck: the setting opens nothing but what it is for.
+func TestSessionToken_TemplatesPassEveryOtherCheck(t *testing.T) {
 	t.Parallel()
 	b := setupAuth(t, func(c *Config) {
 		c.AcceptTemplateTokens, c.AuthorizedParties = true, []string{testOrigin}
@@ -105,9 +105,9 @@ func TestTemplateTokensAreJudgedOtherwiseAsEver(t *testing.T) {
 	}
 }
 
-// TestClaimNamesAreExact puts claims beside those that count: under a name in other letters, which must not win, and
+// TestSessionToken_ClaimNamesAreExact puts claims beside those that count: under a name in other letters, which must not win, and
 // under the same name, which must not be chosen from.
-func TestClaimNamesAreExact(t *testing.T) {
+func TestSessionToken_ClaimNamesAreExact(t *testing.T) {
 	t.Parallel()
 	b := setupAuth(t, func(c *Config) { c.AuthorizedParties = []string{testOrigin} })
 	now := b.clock.Now()
@@ -166,8 +166,8 @@ func signRaw(t *testing.T, payload string) string {
 	return token
 }
 
-// TestTypesOfTokens: the header names the type, in any letters, or not at all. Nothing else is a session token.
-func TestTypesOfTokens(t *testing.T) {
+// TestSessionToken_Types: the header names the type, in any letters, or not at all. Nothing else is a session token.
+func TestSessionToken_Types(t *testing.T) {
 	t.Parallel()
 	b := setupAuth(t, nil)
 	key := jose.JSONWebKey{Key: firstSigner().key, KeyID: firstSigner().kid}

@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestLockout(t *testing.T) {
+func TestEntries_Lockout(t *testing.T) {
 	t.Parallel()
 	clock := &testClock{now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
 	e := NewEntries(clock.Now)

@@ -16,7 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestParseSigningKeysTakesOnlyWhatRS256Needs(t *testing.T) {
+func TestParseSigningKeys_TakesOnlyWhatRS256Needs(t *testing.T) {
 	t.Parallel()
 	elliptical, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	require.NoError(t, err)

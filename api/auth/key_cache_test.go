@@ -28,7 +28,7 @@ func answerKeys(signers ...signer) roundTrip {
 	}
 }
 
-func TestKeysAreFetchedLazilyAndOnce(t *testing.T) {
+func TestKeyCache_FetchesLazilyAndOnce(t *testing.T) {
 	t.Parallel()
 	b := setupAuth(t, nil)
 	require.Zero(t, b.jwks.count(), "nothing is fetched before a token asks")
@@ -39,7 +39,7 @@ func TestKeysAreFetchedLazilyAndOnce(t *testing.T) {
 	require.Equal(t, 1, b.jwks.count())
 }
 
-func TestKeysUnavailable(t *testing.T) {
+func TestKeyCache_Unavailable(t *testing.T) {
 	t.Parallel()
 	usable := keySet(firstSigner())
 	for name, fail := range map[string]func(*jwksEndpoint){
@@ -80,7 +80,7 @@ func redirectElsewhere(e *jwksEndpoint) {
 }
 
 // A failed answer must not cost the keys that there are, however it looks.
-func TestKeysOutliveBadAnswers(t *testing.T) {
+func TestKeyCache_OutlivesBadAnswers(t *testing.T) {
 	t.Parallel()
 	b := setupAuth(t, nil)
 	token := b.longLived(t, firstSigner())
@@ -91,7 +91,7 @@ func TestKeysOutliveBadAnswers(t *testing.T) {
 	require.Equal(t, 2, b.jwks.count())
 }
 
-func TestKeysServeStaleForADayWhileClerkIsDown(t *testing.T) {
+func TestKeyCache_ServesStaleForADayWhileClerkIsDown(t *testing.T) {
 	t.Parallel()
 	b := setupAuth(t, nil)
 	token := b.longLived(t, firstSigner())
@@ -115,7 +115,7 @@ func TestKeysServeStaleForADayWhileClerkIsDown(t *testing.T) {
 	requireVerdict(t, b, token, "")
 }
 
-func TestKeysComeBackWithinASecond(t *testing.T) {
+func TestKeyCache_ComesBackWithinASecond(t *testing.T) {
 	t.Parallel()
 	b := setupAuth(t, nil)
 	token := b.longLived(t, firstSigner())
@@ -130,7 +130,7 @@ func TestKeysComeBackWithinASecond(t *testing.T) {
 	requireVerdict(t, b, token, "")
 }
 
-func TestKeyRotatedAwayEndsItsRememberedTokens(t *testing.T) {
+func TestKeyCache_RotationEndsRememberedTokens(t *testing.T) {
 	t.Parallel()
 	b := setupAuth(t, nil)
 	token := b.longLived(t, firstSigner())
@@ -146,7 +146,7 @@ func TestKeyRotatedAwayEndsItsRememberedTokens(t *testing.T) {
 }
 
 // Any refresh counts, also one that another token caused.
-func TestKeyRotatedAwayIsNoticedByNewKey(t *testing.T) {
+func TestKeyCache_RotationIsNoticedByNewKey(t *testing.T) {
 	t.Parallel()
 	b := setupAuth(t, nil)
 	token := b.longLived(t, firstSigner())
@@ -157,7 +157,7 @@ func TestKeyRotatedAwayIsNoticedByNewKey(t *testing.T) {
 	requireVerdict(t, b, token, ReasonUnknownKey)
 }
 
-func TestKeyReplacedUnderItsName(t *testing.T) {
+func TestKeyCache_KeyReplacedUnderItsName(t *testing.T) {
 	t.Parallel()
 	b := setupAuth(t, nil)
 	token := b.longLived(t, firstSigner())
@@ -167,7 +167,7 @@ func TestKeyReplacedUnderItsName(t *testing.T) {
 	requireVerdict(t, b, token, ReasonSignature)
 }
 
-func TestRefreshWithTheSameKeyKeepsTheMemory(t *testing.T) {
+func TestKeyCache_SameKeyKeepsTheMemory(t *testing.T) {
 	t.Parallel()
 	b := setupAuth(t, nil)
 	requireVerdict(t, b, b.longLived(t, firstSigner()), "")
@@ -181,7 +181,7 @@ func TestRefreshWithTheSameKeyKeepsTheMemory(t *testing.T) {
 	require.Same(t, before, after)
 }
 
-func TestUnknownKeysCauseOneRefreshPerInterval(t *testing.T) {
+func TestKeyCache_UnknownKeysCauseOneRefreshPerInterval(t *testing.T) {
 	t.Parallel()
 	testKeys()
 	synctest.Test(t, func(t *testing.T) {
@@ -214,7 +214,7 @@ func TestUnknownKeysCauseOneRefreshPerInterval(t *testing.T) {
 	})
 }
 
-func TestNewKeyIsFoundWithinTheInterval(t *testing.T) {
+func TestKeyCache_NewKeyIsFoundWithinTheInterval(t *testing.T) {
 	t.Parallel()
 	b := setupAuth(t, nil)
 	requireVerdict(t, b, b.token(t, nil), "")
@@ -225,7 +225,7 @@ func TestNewKeyIsFoundWithinTheInterval(t *testing.T) {
 	requireVerdict(t, b, token, "")
 }
 
-func TestRefreshAheadMakesNobodyWait(t *testing.T) {
+func TestKeyCache_RefreshesAheadWithoutWaits(t *testing.T) {
 	t.Parallel()
 	testKeys()
 	synctest.Test(t, func(t *testing.T) {
@@ -243,7 +243,7 @@ func TestRefreshAheadMakesNobodyWait(t *testing.T) {
 	})
 }
 
-func TestHangingEndpoint(t *testing.T) {
+func TestKeyCache_HangingEndpoint(t *testing.T) {
 	t.Parallel()
 	testKeys()
 	synctest.Test(t, func(t *testing.T) {
@@ -266,7 +266,7 @@ func TestHangingEndpoint(t *testing.T) {
 	})
 }
 
-func TestHangingEndpointWithoutKeys(t *testing.T) {
+func TestKeyCache_HangingEndpointWithoutKeys(t *testing.T) {
 	t.Parallel()
 	testKeys()
 	synctest.Test(t, func(t *testing.T) {
@@ -292,7 +292,7 @@ func TestHangingEndpointWithoutKeys(t *testing.T) {
 	})
 }
 
-func TestCloseEndsARunningRefresh(t *testing.T) {
+func TestKeyCache_CloseEndsARunningRefresh(t *testing.T) {
 	t.Parallel()
 	testKeys()
 	synctest.Test(t, func(t *testing.T) {
@@ -317,7 +317,7 @@ func TestCloseEndsARunningRefresh(t *testing.T) {
 	})
 }
 
-func TestFailedRefreshIsLogged(t *testing.T) {
+func TestKeyCache_LogsFailedRefresh(t *testing.T) {
 	t.Parallel()
 	var log bytes.Buffer
 	b := setupAuth(t, func(c *Config) { c.Logger = slog.New(slog.NewTextHandler(&log, nil)) })

@@ -8,8 +8,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestWhatCountsAsLockedOut: a good signature, and a setting or a clock that may be wrong.
-func TestWhatCountsAsLockedOut(t *testing.T) {
+// TestMonitor_CountsLockedOutUsers: a good signature, and a setting or a clock that may be wrong.
+func TestMonitor_CountsLockedOutUsers(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	m := NewMonitor(MonitorConfig{Now: func() time.Time { return now }})

@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestServiceTokenIdentifiesItsService(t *testing.T) {
+func TestServiceToken_IdentifiesItsService(t *testing.T) {
 	t.Parallel()
 	oldToken, oldHash := mintServiceToken(t)
 	newToken, newHash := mintServiceToken(t)
@@ -43,7 +43,7 @@ func TestServiceTokenIdentifiesItsService(t *testing.T) {
 	require.Zero(t, b.jwks.count(), "services don't need Clerk's keys")
 }
 
-func TestServiceTokenWithoutAnyConfigured(t *testing.T) {
+func TestServiceToken_WithoutAnyConfigured(t *testing.T) {
 	t.Parallel()
 	b := setupAuth(t, nil)
 	token, _ := mintServiceToken(t)
@@ -51,7 +51,7 @@ func TestServiceTokenWithoutAnyConfigured(t *testing.T) {
 	requireReason(t, ReasonServiceToken, err)
 }
 
-func TestParseServiceTokensErrors(t *testing.T) {
+func TestParseServiceTokens_Errors(t *testing.T) {
 	t.Parallel()
 	good := strings.Repeat("ab", sha256.Size)
 	other := strings.Repeat("cd", sha256.Size)

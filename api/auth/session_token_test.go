@@ -83,7 +83,7 @@ func identityCases() map[string]claimsCase {
 	}
 }
 
-func TestUserTokenClaims(t *testing.T) {
+func TestSessionToken_Claims(t *testing.T) {
 	t.Parallel()
 	cases := identityCases()
 	maps.Copy(cases, timeCases(setupAuth(t, nil).clock.Now()))
@@ -96,7 +96,7 @@ func TestUserTokenClaims(t *testing.T) {
 	}
 }
 
-func TestUserTokenAuthorizedParty(t *testing.T) {
+func TestSessionToken_AuthorizedParty(t *testing.T) {
 	t.Parallel()
 	b := setupAuth(t, func(c *Config) {
 		c.AuthorizedParties = []string{"https://admin.example.com", testOrigin}
@@ -137,7 +137,7 @@ func requireVerdict(t *testing.T, b *authBundle, token string, reason Reason) {
 	}
 }
 
-func TestUserTokenSignedOtherwise(t *testing.T) {
+func TestSessionToken_SignedOtherwise(t *testing.T) {
 	t.Parallel()
 	b := setupAuth(t, nil)
 	claims := claimsAt(b.clock.Now())
@@ -171,7 +171,7 @@ func TestUserTokenSignedOtherwise(t *testing.T) {
 	require.Zero(t, b.jwks.count(), "without a kid there is nothing to look up")
 }
 
-func TestUserTokenHeader(t *testing.T) {
+func TestSessionToken_Header(t *testing.T) {
 	t.Parallel()
 	b := setupAuth(t, nil)
 	claims := claimsAt(b.clock.Now())
@@ -216,7 +216,7 @@ func TestUserTokenHeader(t *testing.T) {
 	}
 }
 
-func TestUserTokenTamperedWith(t *testing.T) {
+func TestSessionToken_TamperedWith(t *testing.T) {
 	t.Parallel()
 	b := setupAuth(t, nil)
 	token := b.token(t, nil)
@@ -247,7 +247,7 @@ func TestUserTokenTamperedWith(t *testing.T) {
 
 // The last character of a 256-byte signature has four bits that no decoder needs: sixteen spellings of one token, of
 // which lenient decoders take all.
-func TestUserTokenHasOneSpelling(t *testing.T) {
+func TestSessionToken_HasOneSpelling(t *testing.T) {
 	t.Parallel()
 	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 	b := setupAuth(t, nil)
@@ -262,7 +262,7 @@ func TestUserTokenHasOneSpelling(t *testing.T) {
 	require.Equal(t, 1, b.users.memory.Len())
 }
 
-func TestUserTokenWhenCallerIsGone(t *testing.T) {
+func TestSessionToken_CallerIsGone(t *testing.T) {
 	t.Parallel()
 	b := setupAuth(t, nil)
 	release := b.jwks.hang(nil)

@@ -16,7 +16,7 @@ func digestOf(i int) (d tokenDigest) {
 	return d
 }
 
-func TestAuthenticatorMemoryIsBounded(t *testing.T) {
+func TestTokenMemory_IsBounded(t *testing.T) {
 	t.Parallel()
 	b := setupAuth(t, func(c *Config) { c.MaxRememberedTokens = 4 })
 	for i := range 10 {
@@ -26,7 +26,7 @@ func TestAuthenticatorMemoryIsBounded(t *testing.T) {
 	require.GreaterOrEqual(t, b.users.memory.Len(), 2)
 }
 
-func TestRefusedTokensAreNotRemembered(t *testing.T) {
+func TestTokenMemory_ForgetsRefusedTokens(t *testing.T) {
 	t.Parallel()
 	b := setupAuth(t, nil)
 	requireVerdict(t, b, b.token(t, map[string]any{"sts": "pending"}), ReasonSessionStatus)
@@ -34,7 +34,7 @@ func TestRefusedTokensAreNotRemembered(t *testing.T) {
 	require.Zero(t, b.users.memory.Len())
 }
 
-func TestRememberedTokenExpiresOnTime(t *testing.T) {
+func TestTokenMemory_TokenExpiresOnTime(t *testing.T) {
 	t.Parallel()
 	b := setupAuth(t, nil)
 	made := b.clock.Now()
@@ -56,7 +56,7 @@ func TestRememberedTokenExpiresOnTime(t *testing.T) {
 
 // The law of the memory: whatever a token's times are and whenever it is asked again, a verifier that remembers it says
 // what one says that has never seen it.
-func TestRememberedTokenGetsTheVerdictOfAFreshOne(t *testing.T) {
+func TestTokenMemory_VerdictIsThatOfAFreshToken(t *testing.T) {
 	t.Parallel()
 	remembering := setupAuth(t, nil)
 	start := remembering.clock.Now()
@@ -85,7 +85,7 @@ func TestRememberedTokenGetsTheVerdictOfAFreshOne(t *testing.T) {
 	})
 }
 
-func TestAuthenticateConcurrently(t *testing.T) {
+func TestTokenMemory_Concurrently(t *testing.T) {
 	t.Parallel()
 	b := setupAuth(t, func(c *Config) { c.MaxRememberedTokens = 4 })
 	var tokens [6]string

@@ -8,8 +8,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestPoliciesThatWouldKeepTheParserBusy are refused before they are parsed.
-func TestPoliciesThatWouldKeepTheParserBusy(t *testing.T) {
+// TestParse_RefusesWhatWouldKeepItBusy, before the library parses it.
+func TestParse_RefusesWhatWouldKeepItBusy(t *testing.T) {
 	t.Parallel()
 	const size = 256 << 10
 	filled := func(text string) string { return strings.Repeat(text, size/len(text)) }

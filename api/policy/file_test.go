@@ -10,8 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestAFileSystemThatHangsIsNotWaitedFor longer than whoever asks: nothing can interrupt a reading from it.
-func TestAFileSystemThatHangsIsNotWaitedFor(t *testing.T) {
+// TestReadFile_HangingFileSystemIsNotWaitedFor: a caller that gives up leaves the reading alone, which nothing can interrupt.
+func TestReadFile_HangingFileSystemIsNotWaitedFor(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
 	reading, answers := make(chan struct{}), make(chan struct{})
@@ -30,8 +30,8 @@ func TestAFileSystemThatHangsIsNotWaitedFor(t *testing.T) {
 	require.ErrorIs(t, <-read, context.Canceled)
 }
 
-// TestOnlyFilesThatEndAreRead, and small ones.
-func TestOnlyFilesThatEndAreRead(t *testing.T) {
+// TestReadFile_TakesOnlyFilesThatEnd, and are small.
+func TestReadFile_TakesOnlyFilesThatEnd(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	pipe, text, link := filepath.Join(dir, "pipe"), filepath.Join(dir, "text"), filepath.Join(dir, "link")

@@ -9,8 +9,8 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// TestDefaultPolicy is the product's split of roles, in full: a change here is a change of who may do what.
-func TestDefaultPolicy(t *testing.T) {
+// TestDefault is the product's split of roles, in full: a change here is a change of who may do what.
+func TestDefault(t *testing.T) {
 	t.Parallel()
 	policy, err := Parse(BuiltIn, builtIn)
 	require.NoError(t, err)
@@ -23,7 +23,7 @@ func TestDefaultPolicy(t *testing.T) {
 }
 
 // TestDefaultPolicyIsFresh: whoever changes the policy that they were given changes nobody else's.
-func TestDefaultIsFresh(t *testing.T) {
+func TestDefault_IsFresh(t *testing.T) {
 	t.Parallel()
 	first, err := Default()
 	require.NoError(t, err)
@@ -42,7 +42,7 @@ func TestParse(t *testing.T) {
 	require.Equal(t, clerksync.Grants{"org:admin": {"a", "b-c.d:e_F", "org:x_1:read"}, "org:any_2": {"c"}}, policy.Grants)
 }
 
-func TestPolicyIsReadAsItIsWritten(t *testing.T) {
+func TestPolicy_IsReadAsItIsWritten(t *testing.T) {
 	t.Parallel()
 	want := Policy{Grants: clerksync.Grants{"org:admin": {"z:1", "a", "true", "7", "null"}, "org:b_c": {"x"}}}
 	text, err := want.YAML()
@@ -52,7 +52,7 @@ func TestPolicyIsReadAsItIsWritten(t *testing.T) {
 	require.Equal(t, want.Grants, got.Grants)
 }
 
-func TestParsePolicyRefuses(t *testing.T) {
+func TestParse_Refuses(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct{ text, want string }{
 		"nothing":             {"", "p.yaml:1: no roles"},
@@ -115,7 +115,7 @@ func TestParsePolicyRefuses(t *testing.T) {
 	}
 }
 
-func TestParsePolicyTellsEverythingAtOnce(t *testing.T) {
+func TestParse_TellsEverythingAtOnce(t *testing.T) {
 	t.Parallel()
 	_, err := Parse("p.yaml", []byte("role: x\nroles:\n  org:guest: []\n  owner: ['*']\n  org:b: [a]\n  org:b: [.]\n"))
 	for _, place := range []string{"p.yaml:1: ", "p.yaml:3: ", "p.yaml:4: \"owner\"", "p.yaml:4: role", `p.yaml:6: role "org:b" is given twice`, `p.yaml:6: role "org:b": "."`} {
@@ -123,8 +123,8 @@ func TestParsePolicyTellsEverythingAtOnce(t *testing.T) {
 	}
 }
 
-// TestPolicyWarnings: what a route asks for and nobody is granted, is refused to everybody.
-func TestPolicyWarnings(t *testing.T) {
+// TestParse_WarnsOfRoutes that ask for a permission which no role grants: they refuse every caller.
+func TestParse_WarnsOfRoutes(t *testing.T) {
 	t.Parallel()
 	policy, err := Parse("p.yaml", []byte("# ours\n\nroles:\n  org:admin: [members:read, audit:read]\n  org:owner: [workspace:update]\n"))
 	require.NoError(t, err)
@@ -137,8 +137,8 @@ func TestPolicyWarnings(t *testing.T) {
 	}
 }
 
-// TestPolicyWarnsOfKeysThatClerkCannotHave: such a permission is one of the policy's alone, though its name says that it is Clerk's.
-func TestPolicyWarnsOfKeysThatClerkCannotHave(t *testing.T) {
+// TestParse_WarnsOfKeysThatClerkCannotHave: such a permission is one of the policy's alone, though its name says that it is Clerk's.
+func TestParse_WarnsOfKeysThatClerkCannotHave(t *testing.T) {
 	t.Parallel()
 	policy, err := Parse("p.yaml", []byte(`roles:
   org:admin: [members:read, members:manage, workspace:update, audit:read, org:invoices:read, org:sys_memberships:manage]
