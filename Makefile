@@ -14,8 +14,8 @@ test: ## Run the tests
 	go test ./...
 
 .PHONY: race
-race: ## Run the tests in any order with the race detector
-	go test -race -shuffle=on -timeout 30m ./...
+race: ## Run the tests in any order with the race detector, with fewer random histories than laws
+	RAPID_CHECKS=20 go test -race -shuffle=on -timeout 30m ./...
 
 .PHONY: surroundings
 surroundings: ## Run what needs servers of its own, loads the machine or measures time: failovers, poolers, floods, restarts
@@ -47,7 +47,7 @@ fmt: ## Format the code
 	$(TOOL) golangci-lint fmt ./...
 
 .PHONY: generate
-generate: schema ## Write what is generated: schema, queries, .env.example, the README's table
+generate: schema ## Write what is generated: schema, queries, .env.example, the table of settings
 	$(TOOL) sqlc generate -f store/sqlc.yaml
 	go test ./cmd/rolecall -run 'TestGenerated' -count=1 -update
 

@@ -14,8 +14,8 @@ const (
 	// statementTime is how long a statement may take that applies one delivery, beside waiting for two locks, and
 	// statementTimeEach what each further one adds. A statement takes a few milliseconds for a whole batch: what takes longer
 	// has a trigger that sleeps.
-	statementTime     = 100 * time.Millisecond
-	statementTimeEach = time.Millisecond
+	statementTime     = 50 * time.Millisecond
+	statementTimeEach = 250 * time.Microsecond
 	// patientTime is the same where nothing else waits for the worker.
 	patientTime = applyTimeout
 )

@@ -15,7 +15,7 @@ import (
 // alarmName names what needs somebody's attention. The values are metrics' labels and parts of `rolecall status --json`.
 type alarmName string
 
-// The alarms. README's "Operate it" says what each means and what to do.
+// The alarms. docs/operate.md says what each means and what to do.
 const (
 	alarmNeverSwept   alarmName = "never_swept"
 	alarmOverdue      alarmName = "sweep_overdue"

@@ -40,7 +40,7 @@ func adviceAgainst(reason auth.Reason) string {
 		return "add the origin of your frontend to CLERK_AUTHORIZED_PARTIES, exactly as the tokens have it"
 	case auth.ReasonSession, auth.ReasonAudience, auth.ReasonLifetime:
 		return "send Clerk's session tokens as they are, or, if these are of a JWT template or customized with aud, read about " +
-			"ROLECALL_ACCEPT_TEMPLATE_TOKENS in the README and set it to true"
+			"ROLECALL_ACCEPT_TEMPLATE_TOKENS in docs/api.md and set it to true"
 	case auth.ReasonExpired, auth.ReasonNotYetValid, auth.ReasonIssuedInFuture:
 		return "correct this machine's clock"
 	default:

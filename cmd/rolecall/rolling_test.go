@@ -19,7 +19,7 @@ import (
 )
 
 const (
-	// drainFor is the delay of a stop, and healthEvery how often a balancer asks. README says that one
+	// drainFor is the delay of a stop, and healthEvery how often a balancer asks. docs/operate.md says that one
 	// must be above the other.
 	drainFor    = 1500 * time.Millisecond
 	healthEvery = 50 * time.Millisecond
@@ -62,7 +62,7 @@ func TestARollingRestartFailsNoRequest(t *testing.T) {
 	t.Run("nginx", func(t *testing.T) {
 		t.Parallel()
 		r := openRolling(t)
-		r.dial = runNginx(t, "testdata/nginx_rolling.conf", map[string]string{
+		r.dial = runNginx(t, inRepository(t, "deploy/nginx_rolling.conf"), map[string]string{
 			"127.0.0.1:8080": r.processes[0].env["ROLECALL_LISTEN_ADDR"], "127.0.0.1:8081": r.processes[1].env["ROLECALL_LISTEN_ADDR"],
 		})
 		r.restartBoth(t, func(int) {})

@@ -12,7 +12,7 @@ import (
 	"github.com/callmine/rolecall/internal/pgtest"
 )
 
-// surroundings are the ways in which people reach Postgres: poolers, and the forms of a URL that the README names.
+// surroundings are the ways in which people reach Postgres: poolers, and the forms of a URL that docs/operate.md names.
 func surroundings() map[string]func(testing.TB, *config) {
 	parameters := func(more string) func(testing.TB, *config) {
 		return func(_ testing.TB, c *config) { c.DatabaseURL += "&" + more }
