@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/singleflight"
 	"golang.org/x/time/rate"
 
+	"github.com/callmine/rolecall/internal/bounded"
 	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
 )
@@ -34,8 +35,8 @@ const (
 	// maxLookups is the most look-ups of one request, which run at the same time.
 	maxLookups = 5
 
-	// maxRemembered bounds the answers, and the users, that are remembered. At some 200 bytes each they take 20 MB, and
-	// 10,000 strangers a second are needed to push one out early.
+	// maxRemembered bounds the answers that are remembered. At some 200 bytes each they take 20 MB, and 10,000 strangers a
+	// second are needed to push one out early.
 	maxRemembered = 100_000
 )
 
@@ -51,9 +52,9 @@ type lookups struct {
 	warnings  *rate.Limiter
 
 	flights  singleflight.Group
-	answered *generations[store.Pair, lookup] // those that have ended
+	answered *bounded.Map[store.Pair, lookup] // those that have ended
 
-	users *perUser
+	users *bounded.Limiter
 }
 
 // lookup is what came of one, and until when it isn't made again.
@@ -74,8 +75,8 @@ func newLookups(cfg Config) *lookups {
 		now:       cfg.Now,
 		logger:    cfg.Logger,
 		warnings:  rate.NewLimiter(rate.Every(time.Second), 1),
-		answered:  newGenerations[store.Pair, lookup](maxRemembered),
-		users:     newPerUser(lookupsPerUser, lookupsWindow, cfg.Now),
+		answered:  bounded.NewMap[store.Pair, lookup](maxRemembered),
+		users:     bounded.NewLimiter(lookupsPerUser, lookupsWindow, cfg.Now),
 	}
 }
 
@@ -149,14 +150,14 @@ func (l *lookups) lookUp(ctx context.Context, pair store.Pair) {
 	switch {
 	case l.lately(pair) != "":
 		l.told(RefreshRemembered)
-	case !l.users.allows(pair.UserID):
+	case !l.users.Allow(pair.UserID):
 		l.told(RefreshLimited)
 	default:
 		outcome, memory := l.ask(ctx, pair), answeredFor
 		if outcome == RefreshRefused {
 			memory = refusedFor
 		}
-		l.answered.remember(pair, lookup{outcome: outcome, until: l.now().Add(memory)})
+		l.answered.Put(pair, lookup{outcome: outcome, until: l.now().Add(memory)})
 		l.told(outcome)
 	}
 }
@@ -200,7 +201,7 @@ func (l *lookups) warn(ctx context.Context, pair store.Pair, err error) {
 
 // lately returns what came of the pair's last look-up, or "" if it is time for another one.
 func (l *lookups) lately(pair store.Pair) RefreshOutcome {
-	if last := l.answered.find(pair); l.now().Before(last.until) {
+	if last := l.answered.Find(pair); l.now().Before(last.until) {
 		return last.outcome
 	}
 	return ""

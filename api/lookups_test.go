@@ -12,8 +12,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"golang.org/x/time/rate"
 
+	"github.com/callmine/rolecall/internal/bounded"
 	"github.com/callmine/rolecall/store"
 )
 
@@ -235,16 +235,15 @@ func TestPanicOfALookUp(t *testing.T) {
 	require.Equal(t, http.StatusOK, b.get("user_new", "/v1/workspaces/org_1/me").status)
 }
 
-// TestLookUpsAreBounded: what is remembered, and of how many users.
+// TestLookUpsAreBounded: what is remembered. Package bounded bounds the users.
 func TestLookUpsAreBounded(t *testing.T) {
 	t.Parallel()
 	b := setupRefresh(t)
 	l := newLookups(Config{DB: b.pool, Refresher: b.directory, Refreshed: b.directory.told, Now: b.clock.Now})
-	l.answered, l.users.limiters = newGenerations[store.Pair, lookup](10), newGenerations[string, *rate.Limiter](10)
+	l.answered = bounded.NewMap[store.Pair, lookup](10)
 	for i := range 30 {
 		l.lookUp(t.Context(), store.Pair{UserID: fmt.Sprintf("user_%d", i), OrganizationID: "org_1"})
-		require.LessOrEqual(t, l.answered.size(), 10)
-		require.LessOrEqual(t, l.users.limiters.size(), 10)
+		require.LessOrEqual(t, l.answered.Len(), 10)
 	}
 	require.Len(t, b.directory.takeAsked(), 30)
 }
