@@ -47,8 +47,8 @@ func limitOf(q query) (int, error) {
 	return limit, nil
 }
 
-// A cursor is the position after which a page begins, as base64url of "milliseconds:id". It isn't secret: it
-// only selects among what its bearer may read.
+// A cursor is the position after which a page begins, as base64url of "milliseconds:id". It isn't
+// secret: it only selects among what its bearer may read.
 
 func encodeCursor(p store.Position) string {
 	return base64.RawURLEncoding.EncodeToString([]byte(strconv.FormatInt(p.At.UnixMilli(), 10) + ":" + p.ID))

@@ -32,38 +32,3 @@ func (s *server) refresh(ctx context.Context, strangers []store.Pair) (again boo
 func (s *server) refreshUser(ctx context.Context, userID string) (again bool) {
 	return s.cfg.Refresher != nil && clerksync.ValidID(clerksync.UserPrefix, userID) && s.cfg.Refresher.RefreshUser(ctx, userID)
 }
-
-// standings reads what the mirror knows about each pair.
-func (s *server) standings(ctx context.Context, pairs ...store.Pair) ([]clerksync.Standing, error) {
-	return store.Standings(ctx, s.cfg.DB, pairs...)
-}
-
-// freshStandings reads what the mirror knows about each pair. If there are strangers among them, Clerk is asked and all
-// are read again: whatever Clerk says, the mirror decides, and on all as of one moment.
-func (s *server) freshStandings(ctx context.Context, pairs ...store.Pair) ([]clerksync.Standing, error) {
-	standings, err := s.standings(ctx, pairs...)
-	if err != nil {
-		return nil, err
-	}
-	var strangers []store.Pair
-	for _, standing := range standings {
-		if stranger(standing) {
-			strangers = append(strangers, store.Pair{UserID: standing.UserID, OrganizationID: standing.OrganizationID})
-		}
-	}
-	if !s.refresh(ctx, strangers) {
-		return standings, nil
-	}
-	return s.standings(ctx, pairs...)
-}
-
-// stranger reports whether nothing but a missing membership keeps the user out, also of a workspace that is gone: whoever
-// was never in it must not learn that from a quicker answer. Members are told apart first, because that costs nothing.
-func stranger(s clerksync.Standing) bool {
-	return !s.Member && s.User.Refusal() == "" && reasonFor(s) == clerksync.ReasonNotAMember
-}
-
-// reasonFor decides on membership alone, which no policy changes.
-func reasonFor(s clerksync.Standing) clerksync.Reason {
-	return clerksync.Grants(nil).Decide(s, permissionNone).Reason
-}

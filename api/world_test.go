@@ -3,6 +3,7 @@ package api
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"testing"
 	"time"
 
@@ -129,4 +130,12 @@ func (w *world) invitation(id, organization string, changes map[string]any) {
 		"object": "organization_invitation", "id": id, "organization_id": organization, "email_address": "guest@callmine.test",
 		"role": "org:member", "status": "pending", "updated_at": w.now().UnixMilli(), "url": "https://example.com/ticket",
 	}, changes)))
+}
+
+// with returns the fields with some replaced; a nil value removes one.
+func with(fields, changes map[string]any) map[string]any {
+	changed := maps.Clone(fields)
+	maps.Copy(changed, changes)
+	maps.DeleteFunc(changed, func(_ string, value any) bool { return value == nil })
+	return changed
 }

@@ -256,7 +256,7 @@ func TestDocsShowTheTestedGo(t *testing.T) {
 
 func TestDocsShowTheBuiltInPolicy(t *testing.T) {
 	t.Parallel()
-	policy := slices.Compact(named(`(?m)^ +- (\S+)$`, readDocument(t, "../api/policy.yaml")))
+	policy := slices.Compact(named(`(?m)^ +- (\S+)$`, readDocument(t, "../api/policy/policy.yaml")))
 	table := named("`([a-z]+:[a-z]+)`", strings.ReplaceAll(section(t, readDocument(t, "policy.md"), "## Know the built-in policy"), "org:", ""))
 	require.Equal(t, policy, slices.Compact(slices.DeleteFunc(table, func(p string) bool { return p == "org:member" })))
 }

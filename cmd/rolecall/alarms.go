@@ -6,7 +6,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/callmine/rolecall/api"
+	"github.com/callmine/rolecall/api/auth"
 	"github.com/callmine/rolecall/jobs"
 	"github.com/callmine/rolecall/jobs/sweep"
 	"github.com/callmine/rolecall/store"
@@ -62,7 +62,7 @@ type situation struct {
 
 	report      sweep.Report  // of LastSweep
 	sweepsEvery time.Duration // 0 if the mirror isn't compared by itself
-	lockout     *api.Lockout  // of this process; nil if there is none, or none is known
+	lockout     *auth.Lockout // of this process; nil if there is none, or none is known
 }
 
 // newSituation reads a status as a process with this configuration sees it.

@@ -17,7 +17,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
-	"github.com/callmine/rolecall/api"
+	"github.com/callmine/rolecall/api/auth"
 	"github.com/callmine/rolecall/internal/clerksim"
 	"github.com/callmine/rolecall/internal/pgtest"
 	"github.com/callmine/rolecall/internal/svixsim"
@@ -75,7 +75,7 @@ func startBundle(t testing.TB, databaseURL string, clerkNow func() time.Time, wh
 
 	rng := mathrand.New(mathrand.NewPCG(1, 2))
 	b.secret = svixsim.NewSecret(rng)
-	token, hash, err := api.NewServiceToken(strings.NewReader(strings.Repeat("entropy ", 8)))
+	token, hash, err := auth.NewServiceToken(strings.NewReader(strings.Repeat("entropy ", 8)))
 	require.NoError(t, err)
 	b.service = token
 	cfg := config{

@@ -4,7 +4,7 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/callmine/rolecall/api"
+	"github.com/callmine/rolecall/api/auth"
 	"github.com/callmine/rolecall/internal/edge"
 )
 
@@ -32,16 +32,16 @@ func (s situation) nobody() (alarm, bool) {
 }
 
 // adviceAgainst says what to do about a lockout.
-func adviceAgainst(reason api.AuthReason) string {
+func adviceAgainst(reason auth.Reason) string {
 	switch reason {
-	case api.AuthReasonIssuer:
+	case auth.ReasonIssuer:
 		return "set CLERK_ISSUER to the issuer that the tokens have, exactly"
-	case api.AuthReasonAuthorizedParty:
+	case auth.ReasonAuthorizedParty:
 		return "add the origin of your frontend to CLERK_AUTHORIZED_PARTIES, exactly as the tokens have it"
-	case api.AuthReasonSession, api.AuthReasonAudience, api.AuthReasonLifetime:
+	case auth.ReasonSession, auth.ReasonAudience, auth.ReasonLifetime:
 		return "send Clerk's session tokens as they are, or, if these are of a JWT template or customized with aud, read about " +
 			"ROLECALL_ACCEPT_TEMPLATE_TOKENS in docs/api.md and set it to true"
-	case api.AuthReasonExpired, api.AuthReasonNotYetValid, api.AuthReasonIssuedInFuture:
+	case auth.ReasonExpired, auth.ReasonNotYetValid, auth.ReasonIssuedInFuture:
 		return "correct this machine's clock"
 	default:
 		return "check CLERK_ISSUER and CLERK_JWKS_URL: the keys are of another instance, or can't be had; the log says which"
@@ -49,7 +49,7 @@ func adviceAgainst(reason api.AuthReason) string {
 }
 
 // lockout returns what this process knows of users who don't get in, or nil.
-func (p *program) lockout() *api.Lockout {
+func (p *program) lockout() *auth.Lockout {
 	if l, ok := p.entries.Lockout(); ok {
 		return &l
 	}

@@ -11,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/callmine/rolecall/api"
+	"github.com/callmine/rolecall/api/auth"
 	"github.com/callmine/rolecall/webhooks"
 )
 
@@ -88,8 +88,8 @@ func (c config) check(which parts) error {
 }
 
 // serviceTokens reads the services that may ask about anybody.
-func (c config) serviceTokens() ([]api.ServiceToken, error) {
-	tokens, err := api.ParseServiceTokens(c.ServiceTokens)
+func (c config) serviceTokens() ([]auth.ServiceToken, error) {
+	tokens, err := auth.ParseServiceTokens(c.ServiceTokens)
 	if err != nil {
 		return nil, fmt.Errorf("ROLECALL_SERVICE_TOKEN_HASHES: %w", err)
 	}

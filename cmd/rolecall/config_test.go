@@ -95,7 +95,7 @@ func TestConfigTakesWhatIsRight(t *testing.T) {
 		"CLERK_JWKS_URL":           {"http://clerk-simulator:8080/jwks", "https://u:p@clerk.test/jwks"},
 		"CLERK_AUTHORIZED_PARTIES": {"https://a.test, https://b.test", "http://localhost:3000", "chrome-extension://abc"},
 		"ROLECALL_LISTEN_ADDR":     {":8080", "0.0.0.0:0", "[::1]:8080", "localhost:http", "rolecall.internal:8080"},
-		"ROLECALL_POLICY_FILE":     {"../../api/policy.yaml"},
+		"ROLECALL_POLICY_FILE":     {"../../api/policy/policy.yaml"},
 		"ROLECALL_STOP_DELAY":      {"0", "0s", "1m30s"},
 		"ROLECALL_LOG_LEVEL":       {"debug", "WARN", "info+1"},
 		"ROLECALL_SWEEP_INTERVAL":  {"0", "15m"},

@@ -365,7 +365,7 @@ func (h *history) compareInvitations(directory clerksim.Directory) {
 }
 
 func (h *history) grants() map[string][]string {
-	return h.b.program.policy.grants()
+	return h.b.program.policy.Grants()
 }
 
 func (h *history) allPermissions(directory clerksim.Directory) (keys []string) {

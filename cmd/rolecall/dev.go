@@ -17,7 +17,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
-	"github.com/callmine/rolecall/api"
+	"github.com/callmine/rolecall/api/auth"
 	"github.com/callmine/rolecall/internal/clerksim"
 	"github.com/callmine/rolecall/internal/pgdev"
 	"github.com/callmine/rolecall/internal/pgpool"
@@ -234,7 +234,7 @@ func (c *devCommand) simulate(cfg *config) (devWorld, string, error) {
 	if err != nil {
 		return devWorld{}, "", fmt.Errorf("make a small world: %w", err)
 	}
-	token, hash, err := api.NewServiceToken(rand.Reader)
+	token, hash, err := auth.NewServiceToken(rand.Reader)
 	if err != nil {
 		return devWorld{}, "", err
 	}

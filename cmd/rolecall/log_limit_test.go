@@ -10,7 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/callmine/rolecall/api"
+	"github.com/callmine/rolecall/api/auth"
 )
 
 // linesOf returns what a limited logger writes.
@@ -59,8 +59,8 @@ func TestKindsAreToldApartByTheirReasons(t *testing.T) {
 	log := &safeBuffer{}
 	logger := limited(log)
 	for n := range 10 {
-		logger.Warn("caller refused", "reason", api.AuthReasonIssuer, "n", n)
-		logger.With("n", n).Warn("caller refused", "reason", api.AuthReasonExpired)
+		logger.Warn("caller refused", "reason", auth.ReasonIssuer, "n", n)
+		logger.With("n", n).Warn("caller refused", "reason", auth.ReasonExpired)
 		logger.With("reason", "keys_unavailable").Warn("caller refused", "n", n)
 		logger.Warn("webhook refused", "outcome", "bad_headers", "n", n)
 		logger.Warn("webhook refused", "outcome", "bad_signature", "n", n)

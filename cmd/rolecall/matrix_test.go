@@ -15,7 +15,7 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/stretchr/testify/require"
 
-	"github.com/callmine/rolecall/api"
+	"github.com/callmine/rolecall/api/auth"
 	"github.com/callmine/rolecall/internal/clerksim"
 )
 
@@ -177,7 +177,7 @@ func documented(t *testing.T) []string {
 // withRoles adds the test's own role to the built-in policy.
 func withRoles(t *testing.T) func(*config) {
 	t.Helper()
-	builtIn, err := os.ReadFile(filepath.Join("..", "..", "api", "policy.yaml"))
+	builtIn, err := os.ReadFile(filepath.Join("..", "..", "api", "policy", "policy.yaml"))
 	require.NoError(t, err)
 	file := filepath.Join(t.TempDir(), "policy.yaml")
 	more := "  org:auditor:\n    - workspace:read\n    - audit:read\n    - members:read\n"
@@ -339,9 +339,9 @@ func (m *matrix) people() {
 // tokens adds callers whose token is no good, each made for an admin.
 func (m *matrix) tokens() {
 	m.t.Helper()
-	_, hash, err := api.NewServiceToken(strings.NewReader(strings.Repeat("another!", 8)))
+	_, hash, err := auth.NewServiceToken(strings.NewReader(strings.Repeat("another!", 8)))
 	require.NoError(m.t, err)
-	unknown, _, err := api.NewServiceToken(strings.NewReader(strings.Repeat("unknown!", 8)))
+	unknown, _, err := auth.NewServiceToken(strings.NewReader(strings.Repeat("unknown!", 8)))
 	require.NoError(m.t, err)
 	bad := map[string]string{"no token": "", "garbage": "garbage", "unknown service": unknown, "hash of a service's token": hash}
 	hour := time.Hour

@@ -10,7 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
-	"github.com/callmine/rolecall/api"
+	"github.com/callmine/rolecall/api/auth"
 	"github.com/callmine/rolecall/internal/clerkapi"
 	"github.com/callmine/rolecall/internal/edge"
 	"github.com/callmine/rolecall/jobs/lookup"
@@ -72,7 +72,7 @@ func newMetrics(db *pgxpool.Pool) *metrics {
 	for _, outcome := range webhooks.Outcomes() {
 		m.deliveries.WithLabelValues(string(outcome))
 	}
-	for _, reason := range api.AuthReasons() {
+	for _, reason := range auth.Reasons() {
 		m.refused.WithLabelValues(string(reason))
 	}
 	for _, state := range []clerksync.State{

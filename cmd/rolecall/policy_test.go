@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -17,10 +16,9 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
-	"github.com/callmine/rolecall/api"
+	"github.com/callmine/rolecall/api/auth"
+	"github.com/callmine/rolecall/api/policy"
 	"github.com/callmine/rolecall/internal/pgtest"
-	"github.com/callmine/rolecall/store"
-	clerksync "github.com/callmine/rolecall/sync"
 )
 
 // Policies that differ in what a member may do.
@@ -47,7 +45,7 @@ func setupPolicy(t *testing.T) *policyBundle {
 	t.Cleanup(b.db.Close)
 	_, err = b.db.Exec(t.Context(), "INSERT INTO rolecall.memberships (id, organization_id, user_id, role) VALUES ('orgmem_1', 'org_1', 'user_1', 'org:member')")
 	require.NoError(t, err)
-	b.token, b.hash, err = api.NewServiceToken(strings.NewReader(strings.Repeat("entropy ", 8)))
+	b.token, b.hash, err = auth.NewServiceToken(strings.NewReader(strings.Repeat("entropy ", 8)))
 	require.NoError(t, err)
 	b.write(t, policyReading)
 	return b
@@ -244,56 +242,6 @@ func TestReloadWithoutAPolicy(t *testing.T) {
 	require.Contains(t, log.String(), "nothing to reload")
 }
 
-// TestPolicyIsSavedOnceItCanBe: whoever starts beside a database that can't be written to doesn't give up.
-func TestPolicyIsSavedOnceItCanBe(t *testing.T) {
-	t.Parallel()
-	b := setupPolicy(t)
-	ctx, cancel := context.WithCancel(t.Context())
-	log := &safeBuffer{}
-	k := &policyKeeper{db: b.db, logger: slog.New(slog.NewJSONHandler(log, nil)), every: time.Millisecond}
-	k.use(ctx, api.Policy{Grants: clerksync.Grants{"org:member": {"a"}}}, time.Now())
-	_, err := b.db.Exec(ctx, "ALTER TABLE rolecall.grants RENAME TO away")
-	require.NoError(t, err)
-	require.False(t, k.save(ctx))
-	require.Contains(t, log.String(), "policy not saved")
-	var keeping sync.WaitGroup
-	keeping.Go(func() { k.run(ctx, false) })
-	_, err = b.db.Exec(ctx, "ALTER TABLE rolecall.away RENAME TO grants")
-	require.NoError(t, err)
-	require.Eventually(t, func() bool {
-		saved, err := store.Grants(ctx, b.db)
-		return err == nil && len(saved["org:member"]) == 1
-	}, 20*time.Second, time.Millisecond)
-	cancel()
-	keeping.Wait()
-}
-
-// TestAPolicyThatCouldNotBeSavedDoesNotReplaceALaterOne: whoever takes a permission away doesn't have it come back by itself, from an
-// instance that read its policy before and couldn't save it until now.
-func TestAPolicyThatCouldNotBeSavedDoesNotReplaceALaterOne(t *testing.T) {
-	t.Parallel()
-	b := setupPolicy(t)
-	ctx, log := t.Context(), &safeBuffer{}
-	earlier := &policyKeeper{db: b.db, logger: slog.New(slog.NewJSONHandler(log, nil))}
-	earlier.use(ctx, api.Policy{Grants: clerksync.Grants{"org:member": {"billing:manage"}}}, time.Now())
-	_, err := b.db.Exec(ctx, "ALTER TABLE rolecall.grants RENAME TO away")
-	require.NoError(t, err)
-	require.False(t, earlier.save(ctx), "the database can't be written to")
-	_, err = b.db.Exec(ctx, "ALTER TABLE rolecall.away RENAME TO grants")
-	require.NoError(t, err)
-
-	later := &policyKeeper{db: b.db, logger: slog.New(slog.DiscardHandler)}
-	later.use(ctx, api.Policy{Grants: clerksync.Grants{"org:member": {"reports:read"}}}, time.Now()) // billing was taken from members
-	require.True(t, later.save(ctx))
-	require.True(t, earlier.save(ctx), "it needn't try again")
-	require.True(t, b.sql(t, "reports:read"))
-	require.False(t, b.sql(t, "billing:manage"))
-	require.Contains(t, log.String(), "another instance has read another one since")
-	require.NoError(t, earlier.read(ctx)) // the built-in policy: it is the last to read now
-	require.True(t, earlier.save(ctx))
-	require.True(t, b.sql(t, "analyses:run"))
-}
-
 //nolint:paralleltest // the environment belongs to the process
 func TestConfigShowsThePolicy(t *testing.T) {
 	env := goodEnv()
@@ -302,9 +250,9 @@ func TestConfigShowsThePolicy(t *testing.T) {
 	require.Empty(t, errs)
 	_, text, found := strings.Cut(out, "# policy, from: built-in policy\n")
 	require.True(t, found, out)
-	shown, err := api.ParsePolicy("shown", []byte(text))
+	shown, err := policy.Parse("shown", []byte(text))
 	require.NoError(t, err)
-	want, err := api.DefaultPolicy()
+	want, err := policy.Default()
 	require.NoError(t, err)
 	require.Equal(t, want, shown.Grants)
 

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/callmine/rolecall/api"
+	"github.com/callmine/rolecall/api/auth"
+	"github.com/callmine/rolecall/api/policy"
 	"github.com/callmine/rolecall/internal/clerkapi"
 	"github.com/callmine/rolecall/internal/pgpool"
 	"github.com/callmine/rolecall/jobs"
@@ -24,20 +26,20 @@ type program struct {
 	cfg     config
 	logger  *slog.Logger
 	metrics *metrics
-	entries *api.Entries
+	entries *auth.Entries
 	cleanup cleanup
 
 	pools
 
 	workers int // jobs at once that take no access away
 
-	policy   *policyKeeper    // nil if the program has no web side
+	policy   *policy.Keeper   // nil if the program has no web side
 	clerk    *clerkapi.Client // nil without a secret key
 	instance instanceID
 	ownKey   atomic.Bool // the secret key is of the mirror's instance
 
-	authenticator *api.Authenticator // nil if the program has no web side
-	asked         chan struct{}      // closed once Clerk was asked for the instance, or there is no need to
+	authenticator *auth.Authenticator // nil if the program has no web side
+	asked         chan struct{}       // closed once Clerk was asked for the instance, or there is no need to
 
 	started  atomic.Bool // everything runs that this process is to run
 	draining atomic.Bool
@@ -57,7 +59,7 @@ type parts struct{ web, workers bool }
 func start(ctx context.Context, cfg config, which parts, logger *slog.Logger) (_ *program, err error) {
 	logger = slog.New(limitLog(logger.Handler()))
 	p := &program{
-		cfg: cfg, logger: logger, entries: api.NewEntries(nil), failed: make(chan error, 2),
+		cfg: cfg, logger: logger, entries: auth.NewEntries(nil), failed: make(chan error, 2),
 		failovers: make(chan pgpool.Change, 4), asked: make(chan struct{}),
 	}
 	defer func() {
@@ -233,7 +235,7 @@ func (p *program) apiHandler() (http.Handler, error) {
 		return nil, err
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone() //nolint:forcetypeassert // it is one
-	authenticator, err := api.NewAuthenticator(api.AuthenticatorConfig{
+	authenticator, err := auth.NewAuthenticator(auth.Config{
 		Issuer: p.cfg.Issuer, JWKSURL: p.cfg.JWKSURL, AuthorizedParties: p.cfg.AuthorizedParties, ServiceTokens: services,
 		AcceptTemplateTokens: p.cfg.TemplateTokens, HTTPClient: &http.Client{Transport: transport}, Logger: p.logger,
 	})
@@ -247,10 +249,10 @@ func (p *program) apiHandler() (http.Handler, error) {
 		return nil
 	})
 	cfg := api.Config{
-		DB: p.read, EventDB: p.events, Authenticator: authenticator, Grants: p.policy.grants, Logger: p.logger,
+		DB: p.read, EventDB: p.events, Authenticator: authenticator, Grants: p.policy.Grants, Logger: p.logger,
 		Entries: p.entries,
 		Decided: func(r clerksync.Reason) { p.metrics.decisions.WithLabelValues(string(r)).Inc() },
-		Refused: func(r api.AuthReason) { p.metrics.refused.WithLabelValues(string(r)).Inc() },
+		Refused: func(r auth.Reason) { p.metrics.refused.WithLabelValues(string(r)).Inc() },
 	}
 	if p.clerk != nil {
 		if cfg.Refresher, err = p.lookups(); err != nil {

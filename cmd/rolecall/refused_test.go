@@ -10,7 +10,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
-	"github.com/callmine/rolecall/api"
+	"github.com/callmine/rolecall/api/auth"
 	"github.com/callmine/rolecall/internal/clerksim"
 	"github.com/callmine/rolecall/internal/pgtest"
 	"github.com/callmine/rolecall/jobs/sweep"
@@ -49,7 +49,7 @@ func (b *bundle) ready(t *testing.T) bool {
 // situation reads how things stand, as `rolecall status` does.
 func (b *bundle) situation(t *testing.T) status {
 	t.Helper()
-	now, err := newStatusCollector(b.db, time.Hour, func() *api.Lockout { return nil }).situation()
+	now, err := newStatusCollector(b.db, time.Hour, func() *auth.Lockout { return nil }).situation()
 	require.NoError(t, err)
 	shown, err := statusOf(now)
 	require.NoError(t, err)

@@ -9,7 +9,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/callmine/rolecall/api"
+	"github.com/callmine/rolecall/api/auth"
 	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
 )
@@ -22,7 +22,7 @@ const statusKept = 5 * time.Second
 type statusCollector struct {
 	db          *pgxpool.Pool
 	sweepsEvery time.Duration
-	lockout     func() *api.Lockout // of this process
+	lockout     func() *auth.Lockout // of this process
 
 	lastDelivery, lastClean, drift, alarm, notice, running *prometheus.Desc
 
@@ -31,7 +31,7 @@ type statusCollector struct {
 	at   time.Time // of kept, by this process' clock
 }
 
-func newStatusCollector(db *pgxpool.Pool, sweepsEvery time.Duration, lockout func() *api.Lockout) *statusCollector {
+func newStatusCollector(db *pgxpool.Pool, sweepsEvery time.Duration, lockout func() *auth.Lockout) *statusCollector {
 	desc := func(name, help string, labels ...string) *prometheus.Desc {
 		return prometheus.NewDesc(name, help, labels, nil)
 	}

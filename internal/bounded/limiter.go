@@ -22,8 +22,8 @@ type Limiter struct {
 	keys *Map[string, *rate.Limiter]
 }
 
-// NewLimiter returns a limiter that allows burst events for each key at once, and as many again
-// in each window.
+// NewLimiter returns a limiter that allows burst events for each key at once, and as many again in
+// each window.
 func NewLimiter(burst int, window time.Duration, now func() time.Time) *Limiter {
 	return &Limiter{burst: burst, window: window, now: now, keys: NewMap[string, *rate.Limiter](maxKeys)}
 }

@@ -4,8 +4,8 @@ import "sync"
 
 // Map is a map of bounded size. It holds its entries in two generations: when the young one is
 // full, it becomes the old one, and the old one is forgotten. An entry that is found in the old
-// generation moves to the young one. That keeps what is in use as an LRU list would, without a
-// list to lock at every hit.
+// generation moves to the young one. That keeps what is in use as an LRU list would, without a list
+// to lock at every hit.
 type Map[K comparable, V any] struct {
 	capacity int // of one generation
 

@@ -8,8 +8,8 @@ import (
 	"maps"
 	"strings"
 
-	"github.com/go-jose/go-jose/v3"
-	"github.com/go-jose/go-jose/v3/jwt"
+	"github.com/go-jose/go-jose/v4"
+	"github.com/go-jose/go-jose/v4/jwt"
 )
 
 // Forgery is a way to make a token that a verifier must refuse.
@@ -58,7 +58,7 @@ func signWith(key jose.SigningKey, keyID string, claims map[string]any) (string,
 	if err != nil {
 		return "", err
 	}
-	return jwt.Signed(signer).Claims(claims).CompactSerialize()
+	return jwt.Signed(signer).Claims(claims).Serialize()
 }
 
 func unsigned(keyID string, claims map[string]any) (string, error) {

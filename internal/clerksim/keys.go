@@ -9,7 +9,7 @@ import (
 	mathrand "math/rand/v2"
 	"sync"
 
-	"github.com/go-jose/go-jose/v3"
+	"github.com/go-jose/go-jose/v4"
 )
 
 // NewSigningKey makes an RSA key of 2048 bits for [Config.SigningKey] or [World.RotateKey]. It
