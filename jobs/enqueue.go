@@ -12,21 +12,23 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// The queues of jobs that apply deliveries. What takes access away has one of its own, with its own workers, so that
-// no backlog of anything else delays it. What waits for another session's lock, or fails, goes on in a third one, so that
-// it holds no worker of the first two. Processes of older versions don't work that one.
+// The queues of jobs that apply deliveries. What takes access away has one of its own, with its own
+// workers, so that no backlog of anything else delays it. What waits for another session's lock, or
+// fails, continues in a third one, so that it holds no worker of the first two. Processes of older
+// versions don't work that one.
 const (
 	QueueApply       = "apply"
 	QueueRevocations = "revocations"
 	QueueHeldUp      = "held_up"
 )
 
-// MaxBatch is how many deliveries one commit accepts and one job applies at most: as many as callers are busy at
-// once in the measured range, and few enough that a job stays far below its time-out.
+// MaxBatch is how many deliveries one commit accepts and one job applies at most: as many as
+// callers are busy at once in the measured range, and few enough that a job stays far below its
+// time-out.
 const MaxBatch = 64
 
-// ApplyArgs tells a job which deliveries to apply. The bodies stay in the ledger: jsonb refuses \u0000, and the
-// ledger's state is what says whether there is anything left to do.
+// ApplyArgs tells a job which deliveries to apply. The bodies stay in the ledger: jsonb refuses
+// \u0000, and the ledger's state is what says whether there is anything left to do.
 type ApplyArgs struct {
 	SvixIDs []string `json:"svix_ids"`
 }
@@ -44,9 +46,10 @@ func (ApplyArgs) InsertOpts() river.InsertOpts {
 
 // enqueue inserts jobs that apply the deliveries, and wakes the workers at commit.
 //
-// River wakes them too, but decides that at insert and at most once per interval, so that a rolled-back insert can
-// swallow the next one's wake-up. So every commit sends its own notification, on River's channel and in its format;
-// Postgres folds it with River's where both are sent.
+// River wakes them too, but decides that at insert and at most once per interval, so that a
+// rolled-back insert can swallow the next one's wake-up. So every commit sends its own
+// notification, on River's channel and in its format; Postgres folds it with River's where both are
+// sent.
 func enqueue(ctx context.Context, client *river.Client[pgx.Tx], tx pgx.Tx, deliveries []clerksync.Delivery) error {
 	ids := map[clerksync.Urgency][]string{}
 	for _, d := range deliveries {
