@@ -169,7 +169,7 @@ func TestSendOverRealHTTP(t *testing.T) {
 	require.NoError(t, err)
 	defer courier.Close()
 	world := newWorld(t)
-	createUser(t, world, clerksim.NewUser{})
+	createUser(t, world)
 	sent := world.Drain()[0]
 	result, err := courier.Send(t.Context(), sent)
 	require.NoError(t, err)

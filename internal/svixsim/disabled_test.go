@@ -29,7 +29,7 @@ func TestADisabledEndpointIsEnabledAndRecovers(t *testing.T) {
 		defer cancel()
 
 		began := time.Now()
-		u := createUser(t, w, clerksim.NewUser{})
+		u := createUser(t, w)
 		synctest.Wait()
 		require.Empty(t, courier.Missed(0))
 		for range 10 { // somebody is banned and unbanned every day, and nobody hears of it

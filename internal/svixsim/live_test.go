@@ -10,7 +10,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/callmine/rolecall/internal/clerksim"
 	"github.com/callmine/rolecall/internal/svixsim"
 )
 
@@ -25,7 +24,7 @@ func TestRunDeliversWhatHappens(t *testing.T) {
 		var running sync.WaitGroup
 		running.Go(func() { ended = courier.Run(ctx, w) })
 
-		u := createUser(t, w, clerksim.NewUser{})
+		u := createUser(t, w)
 		synctest.Wait()
 		require.Len(t, box.all(), 1)
 		createOrganization(t, w, u.ID)
@@ -51,7 +50,7 @@ func TestRunEndsWhileRetriesAreDue(t *testing.T) {
 		}), svixsim.CourierConfig{})
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
-		createUser(t, w, clerksim.NewUser{})
+		createUser(t, w)
 		require.ErrorIs(t, courier.Run(ctx, w), context.DeadlineExceeded)
 	})
 }
@@ -74,7 +73,7 @@ func TestRunLimitsWhatIsUnderWay(t *testing.T) {
 			mu.Unlock()
 		}), svixsim.CourierConfig{})
 		for range 100 {
-			createUser(t, w, clerksim.NewUser{})
+			createUser(t, w)
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 		defer cancel()

@@ -22,9 +22,9 @@ func newWorld(t *testing.T) *clerksim.World {
 	return w
 }
 
-func createUser(t *testing.T, w *clerksim.World, params clerksim.NewUser) clerksim.User {
+func createUser(t *testing.T, w *clerksim.World) clerksim.User {
 	t.Helper()
-	u, err := w.CreateUser(params)
+	u, err := w.CreateUser(clerksim.NewUser{})
 	require.NoError(t, err)
 	return u
 }

@@ -8,7 +8,6 @@ import (
 	"github.com/stretchr/testify/require"
 	svix "github.com/svix/svix-webhooks/go"
 
-	"github.com/callmine/rolecall/internal/clerksim"
 	"github.com/callmine/rolecall/internal/svixsim"
 )
 
@@ -25,8 +24,8 @@ func TestReplaysDuringARotation(t *testing.T) {
 			Speed:     speed,
 		})
 		world := newWorld(t)
-		createUser(t, world, clerksim.NewUser{})
-		createUser(t, world, clerksim.NewUser{})
+		createUser(t, world)
+		createUser(t, world)
 		sent, began := world.Drain(), time.Now()
 		results, err := courier.Deliver(t.Context(), sent, svixsim.Faults{Replay: 1})
 		require.NoError(t, err)
