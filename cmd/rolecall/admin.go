@@ -11,7 +11,6 @@ import (
 
 	"github.com/callmine/rolecall/internal/pgpool"
 	"github.com/callmine/rolecall/migrations"
-	"github.com/callmine/rolecall/store"
 )
 
 // checkTimeout bounds what /readyz and a scrape ask the database.
@@ -52,7 +51,7 @@ func (p *program) ready(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), checkTimeout)
 	defer cancel()
 	var readOnly bool
-	unfilled, err := p.unfilled(ctx)
+	unfilled, err := unfilled(ctx, p.admins, p.cfg.sweepsEvery())
 	err = errors.Join(err, migrations.Check(ctx, p.admins),
 		p.admins.QueryRow(ctx, "SELECT current_setting('transaction_read_only')::boolean").Scan(&readOnly), p.othersAnswer(ctx))
 	switch {
@@ -78,25 +77,4 @@ func (p *program) othersAnswer(ctx context.Context) (err error) {
 		}
 	}
 	return err
-}
-
-// unfilled reports whether the mirror still waits for its first sweep.
-func (p *program) unfilled(ctx context.Context) (bool, error) {
-	if p.cfg.sweepsEvery() <= 0 {
-		return false, nil
-	}
-	now := situation{sweepsEvery: p.cfg.sweepsEvery()}
-	clean, err := store.LastCleanSweep(ctx, p.admins)
-	if errors.Is(err, store.ErrNotFound) { // one that went through has filled the mirror, too
-		if clean, err = store.LastSweep(ctx, p.admins); err == nil && !clean.WentThrough() {
-			err = store.ErrNotFound
-		}
-	}
-	if err == nil {
-		now.LastClean = &clean
-	}
-	if errors.Is(err, store.ErrNotFound) {
-		err = nil
-	}
-	return has(now.alarms(), alarmNeverSwept), err
 }

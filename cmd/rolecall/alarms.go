@@ -1,13 +1,11 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/callmine/rolecall/api"
 	"github.com/callmine/rolecall/jobs"
 	"github.com/callmine/rolecall/store"
 )
@@ -55,29 +53,6 @@ type alarm struct {
 	Detail string    `json:"detail"` // what is the case
 	Advice string    `json:"advice"` // what to do
 }
-
-// situation is what alarms are computed from.
-type situation struct {
-	store.Status
-
-	report      jobs.SweepReport // of LastSweep
-	sweepsEvery time.Duration    // 0 if the mirror isn't compared by itself
-	lockout     *api.Lockout     // of this process; nil if there is none, or none is known
-}
-
-// newSituation reads a status as a process with this configuration sees it.
-func newSituation(s store.Status, sweepsEvery time.Duration) (situation, error) {
-	now := situation{Status: s, sweepsEvery: sweepsEvery}
-	if s.LastSweep != nil {
-		if err := json.Unmarshal(s.LastSweep.Report, &now.report); err != nil {
-			return now, fmt.Errorf("read report of sweep %d: %w", s.LastSweep.ID, err)
-		}
-	}
-	return now, nil
-}
-
-// age returns how long ago an instant was. A clock that is ahead of the database's makes nothing younger than now.
-func (s situation) age(at time.Time) time.Duration { return max(0, s.At.Sub(at)) }
 
 // alarms returns what needs attention now, in the order of [alarmNames].
 func (s situation) alarms() []alarm {
@@ -234,3 +209,13 @@ func instant(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
 // seconds tells people a duration, without what is below a second.
 func seconds(d time.Duration) string { return d.Round(time.Second).String() }
+
+// databaseChanged: the database may lack what was acknowledged, until a sweep that began later has compared all of it with Clerk.
+func (s situation) databaseChanged() (alarm, bool) {
+	return alarm{
+		alarmDatabase, fmt.Sprintf("the database was another one until %s (%s): what was acknowledged before may be missing, removals too",
+			instant(s.DatabaseChangedAt), s.DatabaseChange),
+		"wait for the sweep that began by itself, or run `rolecall reconcile`; the audit log and what services appended to it can't be " +
+			"had back from Clerk",
+	}, !s.DatabaseChangedAt.IsZero() && (s.LastClean == nil || !s.LastClean.StartedAt.After(s.DatabaseChangedAt))
+}

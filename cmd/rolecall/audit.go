@@ -10,7 +10,6 @@ import (
 	"maps"
 	"os"
 	"slices"
-	"strconv"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -186,12 +185,4 @@ func (c *verifyAudit) print(out io.Writer, result verifiedAudit) error {
 		return fmt.Errorf("print what was verified: %w", err)
 	}
 	return nil
-}
-
-// counted writes a number of things.
-func counted(n int64, one, many string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return strconv.FormatInt(n, 10) + " " + many
 }

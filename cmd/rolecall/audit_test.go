@@ -36,7 +36,7 @@ func TestTheAuditLogIsVerified(t *testing.T) {
 	for i := range 3 {
 		require.Equal(t, http.StatusCreated, b.appendEvent(t, workspace, fmt.Sprintf(`{"actor":"user_1","action":"report.run","target":"report_%d"}`, i)))
 	}
-	env := map[string]string{"DATABASE_URL": b.program.cfg.DatabaseURL}
+	env := map[string]string{"DATABASE_URL": b.cfg.DatabaseURL}
 	verify := func(want int, args ...string) (result verifiedAudit) {
 		code, out, errs := runCommand(t, env, append([]string{"audit", "verify", "--json"}, args...)...)
 		require.Equal(t, want, code, errs)
@@ -103,7 +103,7 @@ func TestAuditLogsAreComparedWithAnEarlierRun(t *testing.T) {
 		}
 	}
 	insert("org_anew", "org_cut", "org_gone", "org_grown")
-	env := map[string]string{"DATABASE_URL": b.program.cfg.DatabaseURL}
+	env := map[string]string{"DATABASE_URL": b.cfg.DatabaseURL}
 	verify := func(want int, args ...string) (result verifiedAudit, out string) {
 		code, out, errs := runCommand(t, env, append([]string{"audit", "verify", "--json"}, args...)...)
 		require.Equal(t, want, code, errs)

@@ -21,7 +21,7 @@ import (
 func BenchmarkAcceptedToEnforced(b *testing.B) {
 	const changes, pause = 500, 20 * time.Millisecond
 	s := startBundle(b, pgtest.DurableURL(b), nil, parts{web: true, workers: true})
-	s.open(b, s.program.cfg.DatabaseURL)
+	s.open(b, s.cfg.DatabaseURL)
 	admin, err := s.clerk.CreateUser(clerksim.NewUser{})
 	require.NoError(b, err)
 	member, err := s.clerk.CreateUser(clerksim.NewUser{})
@@ -72,12 +72,12 @@ func BenchmarkAcceptedToEnforced(b *testing.B) {
 func BenchmarkRemovalBehindABacklog(b *testing.B) {
 	const backlog, organizations, removals = 20_000, 200, 20
 	s := startBundle(b, pgtest.DurableURL(b), nil, parts{web: true})
-	s.open(b, s.program.cfg.DatabaseURL)
+	s.open(b, s.cfg.DatabaseURL)
 	var took []time.Duration
 	for b.Loop() {
 		workspace, people := s.crowd(b, removals)
 		s.pile(b, backlog, organizations)
-		workers, err := start(b.Context(), s.program.cfg, parts{workers: true}, s.program.logger)
+		workers, err := start(b.Context(), s.cfg, parts{workers: true}, s.logger)
 		require.NoError(b, err)
 		asking := time.NewTicker(500 * time.Microsecond)
 		for _, person := range people {
@@ -122,7 +122,7 @@ func (s *bundle) crowd(b *testing.B, n int) (workspace string, people []person) 
 		require.NoError(b, err)
 		people = append(people, person{user.ID, s.token(b, user.ID)})
 	}
-	workers, err := start(b.Context(), s.program.cfg, parts{workers: true}, s.program.logger)
+	workers, err := start(b.Context(), s.cfg, parts{workers: true}, s.logger)
 	require.NoError(b, err)
 	s.send(b, s.clerk.Drain()...)
 	require.NoError(b, workers.stop(b.Context()))
@@ -143,7 +143,7 @@ func (s *bundle) pile(b *testing.B, n, organizations int) {
 		_, err := s.clerk.UpdateOrganization(ids[i%organizations], clerksim.OrganizationUpdate{Name: &name})
 		require.NoError(b, err)
 	}
-	inbox, err := jobs.NewInbox(jobs.InboxConfig{Pool: s.program.accept, Logger: s.program.logger})
+	inbox, err := jobs.NewInbox(jobs.InboxConfig{Pool: s.program.accept, Logger: s.logger})
 	require.NoError(b, err)
 	var callers errgroup.Group
 	callers.SetLimit(64)

@@ -42,6 +42,8 @@ type bundle struct {
 	api     string              // its address
 	courier *clerksim.Courier
 	program *program
+	cfg     config // of program
+	logger  *slog.Logger
 	db      *pgxpool.Pool
 	secret  string // of the webhook endpoint
 	service string // a service's token
@@ -87,8 +89,9 @@ func startBundle(t testing.TB, databaseURL string, clerkNow func() time.Time, wh
 	for _, change := range changes {
 		change(b, &cfg)
 	}
-	logger := slog.New(slog.NewJSONHandler(b.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	b.program, err = start(ctx, cfg, which, logger)
+	b.cfg = cfg
+	b.logger = slog.New(slog.NewJSONHandler(b.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	b.program, err = start(ctx, cfg, which, b.logger)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, b.program.stop(context.WithoutCancel(ctx))) })
 

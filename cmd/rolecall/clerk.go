@@ -3,8 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
-	"log/slog"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -13,19 +11,7 @@ import (
 	"github.com/callmine/rolecall/api"
 	"github.com/callmine/rolecall/internal/clerkapi"
 	"github.com/callmine/rolecall/jobs"
-	"github.com/callmine/rolecall/store"
 )
-
-// openClerk returns a client of Clerk's Backend API, as it is configured.
-func (c config) openClerk(logger *slog.Logger, observe func(clerkapi.Call)) (*clerkapi.Client, error) {
-	client, err := clerkapi.New(clerkapi.Config{
-		URL: c.APIURL, SecretKey: c.SecretKey, CallsPerSecond: c.ClerkRate, Logger: logger, Observe: observe,
-	})
-	if err != nil {
-		return nil, fmt.Errorf("CLERK_API_URL, CLERK_SECRET_KEY, ROLECALL_CLERK_RATE: %w", err)
-	}
-	return client, nil
-}
 
 // startClerk opens the client, and learns the instance whose deliveries are ours. Without a secret key there is none.
 func (p *program) startClerk(ctx context.Context) (err error) {
@@ -58,7 +44,7 @@ const (
 // counts, and Clerk isn't asked about strangers; the sweeps say so. While Clerk doesn't answer, the
 // mirror's counts too; if there is none, every delivery is ours.
 func (p *program) checkInstance(ctx context.Context) {
-	if want, err := p.cfg.mirrored(ctx, p.admins); err == nil && want != "" { // else asking says what is wrong
+	if want, err := mirroredInstance(ctx, p.cfg, p.admins); err == nil && want != "" { // else asking says what is wrong
 		p.instance.Store(&want)
 	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
@@ -100,7 +86,7 @@ func (p *program) awaitInstance(ctx context.Context) {
 func (p *program) askInstance(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, learnTimeout)
 	defer cancel()
-	want, err := p.cfg.mirrored(ctx, p.admins)
+	want, err := mirroredInstance(ctx, p.cfg, p.admins)
 	if err != nil {
 		p.logger.WarnContext(ctx, "read the mirror's instance", "error", err)
 		return false
@@ -181,22 +167,6 @@ func (r refresher) RefreshUser(ctx context.Context, userID string) error {
 // commander returns what carries commands out, on behalf of somebody who waits.
 func (p *program) commander() (*jobs.Commander, error) {
 	return jobs.NewCommander(jobs.CommanderConfig{Pool: p.changes, Clerk: p.clerk, Allowed: p.mayAsk, Logger: p.logger})
-}
-
-// mirrored returns the Clerk instance that the mirror is of; "" if nobody knows.
-func (c config) mirrored(ctx context.Context, db store.DBTX) (string, error) {
-	if c.InstanceID != "" {
-		return c.InstanceID, nil
-	}
-	return store.KnownInstance(ctx, db)
-}
-
-// requireClerk returns an error unless Clerk can be asked.
-func (c config) requireClerk() error {
-	if c.SecretKey == "" {
-		return errors.New("CLERK_SECRET_KEY is missing: the secret key of the Clerk instance")
-	}
-	return nil
 }
 
 // instanceID is the Clerk instance whose deliveries are ours; "" while nobody knows.

@@ -41,10 +41,11 @@ func TestCommandsReachClerk(t *testing.T) {
 
 	server := httptest.NewServer(b.clerk.Handler())
 	t.Cleanup(server.Close)
-	cfg := b.program.cfg
+	cfg := b.cfg
 	cfg.SecretKey, cfg.APIURL, cfg.ClerkRate = b.clerk.SecretKey(), server.URL+"/v1", 1000
 	require.NoError(t, b.program.stop(t.Context()))
-	b.program, err = start(t.Context(), cfg, parts{web: true, workers: true}, b.program.logger)
+	b.cfg = cfg
+	b.program, err = start(t.Context(), cfg, parts{web: true, workers: true}, b.logger)
 	require.NoError(t, err)
 	b.db, err = pgxpool.New(t.Context(), cfg.DatabaseURL)
 	require.NoError(t, err)

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 
@@ -11,8 +10,8 @@ import (
 
 // connections decides how many connections a process opens at most, and what each pool gets of them: as many as it is told, or as
 // usual, but no more than the role may, with a few left for others.
-func (c config) connections(ctx context.Context, which parts, report pgpool.Report, logger *slog.Logger) (map[string]int, error) {
-	told, by, err := c.limitOf()
+func connections(ctx context.Context, cfg config, which parts, report pgpool.Report, logger *slog.Logger) (map[string]int, error) {
+	told, by, err := cfg.limitOf()
 	if err != nil {
 		return nil, err
 	}
@@ -37,31 +36,9 @@ func (c config) connections(ctx context.Context, which parts, report pgpool.Repo
 	return sizes, nil
 }
 
-// usualOf is how many connections the sides of a process have by default.
-func usualOf(which parts) (n int) {
-	for _, s := range shares(which) {
-		n += s.Usual
-	}
-	return n
-}
-
-// workersFor is how many jobs run at once that take no access away. More connections make no more of them: in a trial, 18 workers took
-// half as long again as 8 until a removal behind a backlog was enforced, as they wait for each other's locks.
-func workersFor(sizes map[string]int) int {
-	return min(workers, max(1, workers*sizes["work"]/workConns))
-}
-
-// extraPool gets what is above the usual sizes.
-func extraPool(which parts) string {
-	if which.web {
-		return "read"
-	}
-	return "work"
-}
-
 // inspect looks at the database before any pool is opened, refuses what can't serve, and warns of what may lose data.
-func (c config) inspect(ctx context.Context, logger *slog.Logger) (pgpool.Report, error) {
-	report, err := pgpool.Inspect(ctx, pgpool.Config{URL: c.directURL(), Setting: c.directSetting(), Name: "rolecall start"})
+func inspect(ctx context.Context, cfg config, logger *slog.Logger) (pgpool.Report, error) {
+	report, err := pgpool.Inspect(ctx, pgpool.Config{URL: cfg.directURL(), Setting: cfg.directSetting(), Name: "rolecall start"})
 	if err != nil {
 		return report, err
 	}
@@ -69,21 +46,11 @@ func (c config) inspect(ctx context.Context, logger *slog.Logger) (pgpool.Report
 		return report, err
 	}
 	if report.Pooler == pgpool.PoolerTransaction {
-		return report, c.needsDirect()
+		return report, cfg.needsDirect()
 	}
 	if !report.Fsync || !report.FullPages {
 		logger.WarnContext(ctx, "Postgres may lose what it has committed, or its whole data, in a crash: set fsync and full_page_writes to on",
 			"fsync", report.Fsync, "full_page_writes", report.FullPages)
 	}
 	return report, nil
-}
-
-// needsDirect says what a pooler for transactions lacks.
-func (c config) needsDirect() error {
-	if c.pooled() {
-		return errors.New("ROLECALL_DIRECT_DATABASE_URL leads to a pooler that gives a server to each transaction: " +
-			"it must lead to Postgres itself, or to a pooler for sessions")
-	}
-	return errors.New("DATABASE_URL leads to a pooler that gives a server to each transaction, which can't listen or hold a lock: " +
-		"set ROLECALL_DIRECT_DATABASE_URL to a URL of Postgres itself; DATABASE_URL may stay as it is")
 }

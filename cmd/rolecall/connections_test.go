@@ -85,7 +85,7 @@ func TestRoleWithFewConnections(t *testing.T) {
 		var status error
 		var during sync.WaitGroup
 		during.Go(func() {
-			db, err := config{DatabaseURL: given}.openLedger(t.Context(), "command", pgpool.Needs{})
+			db, err := openDatabase(t.Context(), config{DatabaseURL: given}, "command", pgpool.Needs{})
 			if status = err; err == nil {
 				_, status = store.ReadStatus(t.Context(), db)
 				db.Close()
@@ -156,14 +156,14 @@ func TestReadmeNamesOneNumberOfConnections(t *testing.T) {
 func TestMoreConnectionsMakeNoMoreWorkers(t *testing.T) {
 	t.Parallel()
 	for _, which := range []parts{{web: true, workers: true}, {workers: true}} {
-		sizes, err := config{}.connections(t.Context(), which, pgpool.Report{}, slog.New(slog.DiscardHandler))
+		sizes, err := connections(t.Context(), config{}, which, pgpool.Report{}, slog.New(slog.DiscardHandler))
 		require.NoError(t, err)
 		require.Equal(t, workConns, sizes["work"], "a side that isn't there leaves its connections to nobody")
 		require.Equal(t, workers, workersFor(sizes))
-		sizes, err = config{MaxConnections: 200}.connections(t.Context(), which, pgpool.Report{}, slog.New(slog.DiscardHandler))
+		sizes, err = connections(t.Context(), config{MaxConnections: 200}, which, pgpool.Report{}, slog.New(slog.DiscardHandler))
 		require.NoError(t, err)
 		require.Equal(t, workers, workersFor(sizes))
-		sizes, err = config{MaxConnections: 12}.connections(t.Context(), which, pgpool.Report{}, slog.New(slog.DiscardHandler))
+		sizes, err = connections(t.Context(), config{MaxConnections: 12}, which, pgpool.Report{}, slog.New(slog.DiscardHandler))
 		require.NoError(t, err)
 		require.Less(t, workersFor(sizes), workers)
 		require.Positive(t, workersFor(sizes))
@@ -291,7 +291,7 @@ func TestEncodingIsRefusedByName(t *testing.T) {
 		require.ErrorContains(t, migrate(t.Context(), c.URL(name)), want)
 		_, err := start(t.Context(), serving(t, func(cfg *config) { cfg.DatabaseURL = c.URL(name) }), parts{web: true}, slog.New(slog.DiscardHandler))
 		require.ErrorContains(t, err, want)
-		_, err = config{DatabaseURL: c.URL(name)}.openLedger(t.Context(), "audit", pgpool.Needs{}) // as `rolecall audit verify` does
+		_, err = openDatabase(t.Context(), config{DatabaseURL: c.URL(name)}, "audit", pgpool.Needs{}) // as `rolecall audit verify` does
 		require.ErrorContains(t, err, want)
 	}
 }

@@ -246,7 +246,7 @@ func (h *history) editPermissions(t *rapid.T) {
 // deliver sends everything, in some order, with the given faults.
 func (h *history) deliver(faults clerksim.Faults) {
 	var endpoints []clerksim.Endpoint
-	for _, secret := range h.b.program.cfg.SigningSecrets[:rapid.IntRange(1, 2).Draw(h.rt, "endpoints")] { // two while a secret is rotated
+	for _, secret := range h.b.cfg.SigningSecrets[:rapid.IntRange(1, 2).Draw(h.rt, "endpoints")] { // two while a secret is rotated
 		endpoints = append(endpoints, clerksim.Endpoint{URL: h.b.web("/webhooks/clerk"), Secrets: []string{secret}})
 	}
 	courier, err := clerksim.NewCourier(clerksim.CourierConfig{
@@ -364,7 +364,9 @@ func (h *history) compareInvitations(directory clerksim.Directory) {
 }
 
 func (h *history) grants() map[string][]string {
-	return h.b.program.policy.grants()
+	policy, err := h.b.cfg.policy(h.t.Context())
+	require.NoError(h.rt, err)
+	return policy.Grants
 }
 
 func (h *history) allPermissions(directory clerksim.Directory) (keys []string) {

@@ -6,18 +6,17 @@ import (
 
 	"github.com/callmine/rolecall/internal/pgpool"
 	"github.com/callmine/rolecall/migrations"
-	"github.com/callmine/rolecall/store"
 )
 
-// openDatabase opens the pools, and refuses a database that can't serve.
-func (p *program) openDatabase(ctx context.Context, which parts) (err error) {
-	report, err := p.cfg.inspect(ctx, p.logger)
+// openDatabases opens the pools, and refuses a database that can't serve.
+func (p *program) openDatabases(ctx context.Context, which parts) (err error) {
+	report, err := inspect(ctx, p.cfg, p.logger)
 	if err != nil {
 		return err
 	}
 	o := opener{cfg: p.cfg, cleanup: &p.cleanup, lineage: pgpool.NewLineage(p.databaseChanged)}
 	o.lineage.Learn(report.Identity)
-	if o.sizes, err = p.cfg.connections(ctx, which, report, p.logger); err != nil {
+	if o.sizes, err = connections(ctx, p.cfg, which, report, p.logger); err != nil {
 		return err
 	}
 	p.workers = workersFor(o.sizes)
@@ -54,16 +53,6 @@ func (p *program) checkDatabase(ctx context.Context) error {
 		}
 	}
 	return p.checkReader(ctx)
-}
-
-// databaseOf names a database of all databases.
-func databaseOf(ctx context.Context, db store.DBTX) (name string, err error) {
-	err = db.QueryRow(ctx, `SELECT concat(oid, ' of the server of ', extract(epoch FROM pg_postmaster_start_time()))
-		FROM pg_database WHERE datname = current_database()`).Scan(&name)
-	if err != nil {
-		return "", fmt.Errorf("reach the database: %w", pgpool.Explain(err))
-	}
-	return name, nil
 }
 
 // checkReader looks whether the role of ROLECALL_READ_DATABASE_URL may read: what was granted to it doesn't hold for a view that a

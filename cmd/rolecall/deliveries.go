@@ -1,9 +1,7 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -13,9 +11,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"github.com/callmine/rolecall/internal/pgpool"
 	"github.com/callmine/rolecall/jobs"
-	"github.com/callmine/rolecall/migrations"
 	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
 )
@@ -79,42 +75,6 @@ func moment(s string, now time.Time) (time.Time, error) {
 		return time.Time{}, fmt.Errorf("%q is neither an instant (2026-01-02T15:04:05Z) nor a duration (90m)", s)
 	}
 	return at, nil
-}
-
-// withLedger opens the database for one command.
-func withLedger(ctx context.Context, do func(cfg config, db *pgxpool.Pool) error) error {
-	cfg, err := readConfig()
-	if err != nil {
-		return err
-	}
-	db, err := cfg.openLedger(ctx, "command", pgpool.Needs{})
-	if err != nil {
-		return err
-	}
-	defer db.Close()
-	return do(cfg, db)
-}
-
-// openLedger opens the database, whose schema must be current, for one command. The caller closes it.
-func (c config) openLedger(ctx context.Context, command string, needs pgpool.Needs) (*pgxpool.Pool, error) {
-	open, err := c.direct(command, needs)
-	if err != nil {
-		return nil, err
-	}
-	open.MaxConns = commandConns
-	db, err := pgpool.Open(ctx, open)
-	if err != nil {
-		return nil, err
-	}
-	if err := pgpool.Await(ctx, db); err != nil {
-		db.Close()
-		return nil, fmt.Errorf("reach the database: %w", err)
-	}
-	if err := migrations.Check(ctx, db); err != nil {
-		db.Close()
-		return nil, err
-	}
-	return db, nil
 }
 
 type listDeliveries struct {
@@ -238,7 +198,7 @@ func (c *replayDeliveries) run(ctx context.Context, io streams) error {
 				ids = append(ids, e.SvixID)
 			}
 		}
-		instance, err := cfg.mirrored(ctx, db)
+		instance, err := mirroredInstance(ctx, cfg, db)
 		if err != nil {
 			return err
 		}
@@ -269,18 +229,6 @@ func printReplayed(out io.Writer, results []jobs.Replayed) error {
 	}
 	if refused > 0 {
 		return fmt.Errorf("%d of %d deliveries were not replayed", refused, len(results))
-	}
-	return nil
-}
-
-// printJSON prints a value for programs.
-func printJSON(out io.Writer, v any) error {
-	text, err := json.MarshalIndent(v, "", "  ")
-	if err == nil {
-		_, err = out.Write(append(bytes.ToValidUTF8(text, []byte(`\ufffd`)), '\n'))
-	}
-	if err != nil {
-		return fmt.Errorf("print JSON: %w", err)
 	}
 	return nil
 }

@@ -23,7 +23,7 @@ func TestDeliveriesCanBeListedShownAndReplayed(t *testing.T) {
 	b.send(t, example)
 	require.Equal(t, "quarantined", b.state(t, example.ID), "the dashboard's examples are of another instance")
 	require.Contains(t, b.log.String(), "delivery quarantined")
-	env := map[string]string{"DATABASE_URL": b.program.cfg.DatabaseURL, "CLERK_INSTANCE_ID": b.clerk.InstanceID()}
+	env := map[string]string{"DATABASE_URL": b.cfg.DatabaseURL, "CLERK_INSTANCE_ID": b.clerk.InstanceID()}
 
 	list := func(args ...string) (entries []store.Entry) {
 		code, out, errs := runCommand(t, env, append([]string{"deliveries", "list", "--json"}, args...)...)

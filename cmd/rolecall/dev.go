@@ -26,15 +26,16 @@ import (
 	"github.com/callmine/rolecall/store"
 )
 
-type devCommand struct {
-	Listen string `default:"127.0.0.1:8080" help:"Where webhooks and the API listen."`
-	Admin  string `default:"127.0.0.1:9090" help:"Where /healthz, /readyz and /metrics listen."`
-	Remote bool   `help:"Use DATABASE_URL also if it isn't on this machine. It is migrated, and invented people are written there."`
-	Data   string `type:"path" help:"Folder for the database's files. Defaults to one in the user's cache folder."`
+// demoOptions are what `rolecall dev` is told.
+type demoOptions struct {
+	Listen string // where webhooks and the API listen
+	Admin  string // where /healthz, /readyz and /metrics listen
+	Remote bool   // whether DATABASE_URL may be on another machine
+	Data   string // folder for the database's files; "" for one in the user's cache folder
 }
 
-// run starts Postgres, the simulated Clerk and the service, shows them at work, and runs until ctx ends.
-func (c *devCommand) run(ctx context.Context, io streams) (err error) {
+// runDemo starts Postgres, the simulated Clerk and the service, shows them at work, and runs until ctx ends.
+func runDemo(ctx context.Context, o demoOptions, out, errs io.Writer) (err error) {
 	if err := loadDotEnv(); err != nil {
 		return err
 	}
@@ -44,7 +45,7 @@ func (c *devCommand) run(ctx context.Context, io streams) (err error) {
 	}
 	for _, s := range strays(cfg, os.Environ()) {
 		if s.ours() { // of Clerk dev takes nothing
-			fmt.Fprintln(io.err, "rolecall: warning:", s)
+			fmt.Fprintln(errs, "rolecall: warning:", s)
 		}
 	}
 	policy, err := cfg.policy(ctx)
@@ -55,18 +56,18 @@ func (c *devCommand) run(ctx context.Context, io streams) (err error) {
 	if err != nil {
 		return fmt.Errorf("ROLECALL_POLICY_FILE: %w", err)
 	}
-	logger := slog.New(slog.NewTextHandler(io.err, &slog.HandlerOptions{Level: devLogLevel(cfg)}))
+	logger := slog.New(slog.NewTextHandler(errs, &slog.HandlerOptions{Level: devLogLevel(cfg)}))
 	var cleanup cleanup
 	defer func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*stopTimeout)
 		defer cancel()
 		err = errors.Join(err, cleanup.run(ctx))
 	}()
-	database, err := c.startPostgres(ctx, &cfg, &cleanup, logger, io.out)
+	database, err := o.startPostgres(ctx, &cfg, &cleanup, logger, out)
 	if err != nil {
 		return err
 	}
-	world, token, err := c.simulate(&cfg)
+	world, token, err := o.simulate(&cfg)
 	if err != nil {
 		return err
 	}
@@ -89,7 +90,7 @@ func (c *devCommand) run(ctx context.Context, io streams) (err error) {
 	}
 	tour := tour{
 		world: world, showcase: show, serviceToken: token,
-		web: "http://" + p.webAddr, admin: "http://" + p.admin, clerk: simulator.URL, database: database, out: io.out,
+		web: "http://" + p.webAddr, admin: "http://" + p.admin, clerk: simulator.URL, database: database, out: out,
 	}
 	if err := tour.show(ctx); err != nil {
 		return err
@@ -107,8 +108,8 @@ func devLogLevel(cfg config) slog.Level {
 
 // startPostgres sets cfg.DatabaseURL to a migrated database. It returns the URL of one that it started, which has no secret in it;
 // "" for a given one.
-func (c *devCommand) startPostgres(ctx context.Context, cfg *config, cleanup *cleanup, logger *slog.Logger, out io.Writer) (started string, err error) {
-	data := c.Data
+func (o demoOptions) startPostgres(ctx context.Context, cfg *config, cleanup *cleanup, logger *slog.Logger, out io.Writer) (started string, err error) {
+	data := o.Data
 	if data == "" {
 		cache, err := os.UserCacheDir()
 		if err != nil {
@@ -116,7 +117,7 @@ func (c *devCommand) startPostgres(ctx context.Context, cfg *config, cleanup *cl
 		}
 		data = filepath.Join(cache, "rolecall", "postgres")
 	}
-	if err := c.refuseRemote(cfg.DatabaseURL); err != nil {
+	if err := o.refuseRemote(cfg.DatabaseURL); err != nil {
 		return "", err
 	}
 	server, err := pgdev.Start(ctx, pgdev.Config{DatabaseURL: cfg.DatabaseURL, DataDir: data, Logger: logger})
@@ -176,8 +177,8 @@ func refuseForeign(ctx context.Context, databaseURL string) error {
 }
 
 // refuseRemote keeps invented people out of a database that others may use.
-func (c *devCommand) refuseRemote(databaseURL string) error {
-	if databaseURL == "" || c.Remote {
+func (o demoOptions) refuseRemote(databaseURL string) error {
+	if databaseURL == "" || o.Remote {
 		return nil
 	}
 	parsed, err := pgx.ParseConfig(databaseURL)
@@ -221,7 +222,7 @@ func createDatabase(ctx context.Context, serverURL string) error {
 const devClerkRate = 100
 
 // simulate makes the simulated Clerk with a small world, a service token, and the configuration that fits them.
-func (c *devCommand) simulate(cfg *config) (devWorld, string, error) {
+func (o demoOptions) simulate(cfg *config) (devWorld, string, error) {
 	// Another seed each time: ids of an earlier run are in the database, and its deliveries would be repeats.
 	var seed [8]byte
 	if _, err := rand.Read(seed[:]); err != nil {
@@ -240,7 +241,7 @@ func (c *devCommand) simulate(cfg *config) (devWorld, string, error) {
 	if err != nil {
 		return devWorld{}, "", err
 	}
-	cfg.ListenAddr, cfg.AdminAddr, cfg.StopDelay = c.Listen, c.Admin, 0 // Ctrl-C ends it at once
+	cfg.ListenAddr, cfg.AdminAddr, cfg.StopDelay = o.Listen, o.Admin, 0 // Ctrl-C ends it at once
 	cfg.Issuer, cfg.InstanceID = clerk.Issuer(), clerk.InstanceID()
 	cfg.AuthorizedParties = []string{clerk.AuthorizedParty()}
 	cfg.SecretKey, cfg.ClerkRate = clerk.SecretKey(), devClerkRate

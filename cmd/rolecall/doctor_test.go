@@ -49,8 +49,8 @@ func (b *sweepBundle) examined(t *testing.T, want int) (e examination, text stri
 	return e, text
 }
 
-// found returns the findings of a check.
-func (e examination) found(check string) (found []finding) {
+// findings returns the findings of a check.
+func findings(e examination, check string) (found []finding) {
 	for _, f := range e.Checks {
 		if f.Check == check {
 			found = append(found, f)
@@ -68,14 +68,14 @@ func TestDoctorFindsAllWell(t *testing.T) {
 		"settings", "schema", "clock of Postgres", "clock of Clerk", "signing keys", "Clerk instance", "Clerk's list of memberships",
 		"Clerk's list of permissions", "instance of the mirror", "last clean sweep", "ROLECALL_LISTEN_ADDR", "ROLECALL_ADMIN_ADDR",
 	} {
-		require.Len(t, e.found(check), 1, "%s in %s", check, text)
-		require.Equal(t, verdictOK, e.found(check)[0].State, "%s in %s", check, text)
+		require.Len(t, findings(e, check), 1, "%s in %s", check, text)
+		require.Equal(t, verdictOK, findings(e, check)[0].State, "%s in %s", check, text)
 	}
-	require.Contains(t, e.found("DATABASE_URL")[0].Detail, "PostgreSQL 15")
-	require.Contains(t, e.found("signing keys")[0].Detail, "1 from Clerk")
-	require.Contains(t, e.found("Clerk instance")[0].Detail, b.clerk.InstanceID())
-	require.Contains(t, e.found("Clerk's list of memberships")[0].Detail, "2 in all")
-	require.Equal(t, verdictWarning, e.found("last webhook")[0].State, "none ever came")
+	require.Contains(t, findings(e, "DATABASE_URL")[0].Detail, "PostgreSQL 15")
+	require.Contains(t, findings(e, "signing keys")[0].Detail, "1 from Clerk")
+	require.Contains(t, findings(e, "Clerk instance")[0].Detail, b.clerk.InstanceID())
+	require.Contains(t, findings(e, "Clerk's list of memberships")[0].Detail, "2 in all")
+	require.Equal(t, verdictWarning, findings(e, "last webhook")[0].State, "none ever came")
 	code, _, _ := runCommand(t, b.env, "doctor", "--nonsense")
 	require.Equal(t, exitUsage, code)
 }
@@ -177,7 +177,7 @@ func TestDoctorNamesWhatIsWrong(t *testing.T) {
 				code = exitError
 			}
 			e, text := b.examined(t, code)
-			found := e.found(tc.check)
+			found := findings(e, tc.check)
 			require.NotEmpty(t, found, text)
 			i := max(0, slices.IndexFunc(found, func(f finding) bool { return f.State == tc.state }))
 			require.Equal(t, tc.state, found[i].State, text)
@@ -185,7 +185,7 @@ func TestDoctorNamesWhatIsWrong(t *testing.T) {
 			require.Contains(t, found[i].Cure, tc.cure)
 			require.NotContains(t, text, "opensesame")
 			require.False(t, strings.ContainsAny(text, "\x1b\u009b\u202e"), text)
-			require.NotEmpty(t, e.found("ROLECALL_ADMIN_ADDR"), "the rest is seen all the same")
+			require.NotEmpty(t, findings(e, "ROLECALL_ADMIN_ADDR"), "the rest is seen all the same")
 			if tc.state == verdictWrong {
 				require.Contains(t, text, "  1. "+tc.check, "what is wrong comes first")
 			}
@@ -251,7 +251,7 @@ func TestDoctorOfNothing(t *testing.T) {
 //nolint:paralleltest // the environment belongs to the process
 func TestDoctorBesideARunningServe(t *testing.T) {
 	b := startBundle(t, pgtest.URL(t), nil, parts{web: true, workers: true}, asksClerk)
-	cfg := b.program.cfg
+	cfg := b.cfg
 	env := map[string]string{
 		"DATABASE_URL": cfg.DatabaseURL, "CLERK_WEBHOOK_SIGNING_SECRET": b.secret, "CLERK_ISSUER": cfg.Issuer, "CLERK_JWKS_URL": cfg.JWKSURL,
 		"CLERK_SECRET_KEY": cfg.SecretKey, "CLERK_API_URL": cfg.APIURL, "ROLECALL_LISTEN_ADDR": b.program.webAddr, "ROLECALL_ADMIN_ADDR": b.program.admin,

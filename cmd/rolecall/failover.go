@@ -137,13 +137,3 @@ func (p *program) noteDatabase(ctx context.Context, seen *pgpool.Change) error {
 		return store.SaveIdentity(ctx, tx, note)
 	})
 }
-
-// databaseChanged: the database may lack what was acknowledged, until a sweep that began later has compared all of it with Clerk.
-func (s situation) databaseChanged() (alarm, bool) {
-	return alarm{
-		alarmDatabase, fmt.Sprintf("the database was another one until %s (%s): what was acknowledged before may be missing, removals too",
-			instant(s.DatabaseChangedAt), s.DatabaseChange),
-		"wait for the sweep that began by itself, or run `rolecall reconcile`; the audit log and what services appended to it can't be " +
-			"had back from Clerk",
-	}, !s.DatabaseChangedAt.IsZero() && (s.LastClean == nil || !s.LastClean.StartedAt.After(s.DatabaseChangedAt))
-}

@@ -107,14 +107,14 @@ func TestFailoverWhileNobodyLooked(t *testing.T) {
 	needsSurroundings(t)
 	t.Parallel()
 	f := setupFailover(t)
-	cfg := f.program.cfg
+	cfg := f.cfg
 	require.NoError(t, f.program.stop(t.Context()))
 	f.primary.Crash()
 	f.standby.Promote()
 	f.name.Turn(f.standby.Addr())
 	f.name.Cut()
 	var err error
-	f.program, err = start(t.Context(), cfg, parts{web: true}, f.program.logger) // it sweeps nothing
+	f.program, err = start(t.Context(), cfg, parts{web: true}, f.logger) // it sweeps nothing
 	require.NoError(t, err)
 	db, err := pgxpool.New(t.Context(), f.standby.URL("rolecall"))
 	require.NoError(t, err)
@@ -123,7 +123,7 @@ func TestFailoverWhileNobodyLooked(t *testing.T) {
 	require.Equal(t, "1", f.standby.Value("rolecall", "SELECT count(*)::text FROM rolecall.river_job WHERE kind = 'sweep' AND args ->> 'trigger' = 'failover'"))
 
 	require.NoError(t, f.program.stop(t.Context()))
-	f.program, err = start(t.Context(), cfg, parts{web: true, workers: true}, f.program.logger)
+	f.program, err = start(t.Context(), cfg, parts{web: true, workers: true}, f.logger)
 	require.NoError(t, err)
 	swept(t, db)
 	require.Equal(t, http.StatusNotFound, f.may(t, f.token, f.workspace, "reports:read"))
@@ -157,12 +157,12 @@ func TestRestoredIntoAnotherCluster(t *testing.T) {
 	b := startBundle(t, url, nil, parts{web: true}, sweepsAtCommand)
 	b.open(t, url)
 	require.False(t, has(alarmed(t, b.db), alarmDatabase), "a new one is no change")
-	cfg := b.program.cfg
+	cfg := b.cfg
 	require.NoError(t, b.program.stop(t.Context()))
 	_, err := b.db.Exec(t.Context(), "UPDATE rolecall.database_identity SET system_identifier = '7000000000000000001'")
 	require.NoError(t, err, "as a dump of another cluster has it")
 	for range 2 {
-		b.program, err = start(t.Context(), cfg, parts{web: true}, b.program.logger)
+		b.program, err = start(t.Context(), cfg, parts{web: true}, b.logger)
 		require.NoError(t, err)
 		require.True(t, has(alarmed(t, b.db), alarmDatabase), "until a sweep")
 		require.NoError(t, b.program.stop(t.Context()))

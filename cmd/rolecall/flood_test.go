@@ -43,7 +43,7 @@ func TestCallersWhoNobodySignedForCantUseTheServiceUp(t *testing.T) {
 		t.Skip("memory is measured by /proc/PID/clear_refs, which isn't here: run the tests on Linux") //nolint:forbidigo // CI fails above
 	}
 	b := startBundle(t, pgtest.URL(t), nil, parts{web: true})
-	f := &flood{builtProcess: startBuilt(t, b.program.cfg), t: t, secret: b.secret}
+	f := &flood{builtProcess: startBuilt(t, b.cfg), t: t, secret: b.secret}
 	const whole = 1 << 20
 	for _, kind := range []struct {
 		name       string

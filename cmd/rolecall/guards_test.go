@@ -21,18 +21,18 @@ func TestDevKeepsOutOfOthersDatabases(t *testing.T) {
 		"", "postgres://u@localhost/app", "postgres://u@127.0.0.1:5433/app", "postgres://u@[::1]/app",
 		"postgres:///app?host=/var/run/postgresql", "host=127.0.0.1 dbname=app",
 	} {
-		require.NoError(t, (&devCommand{}).refuseRemote(url), url)
+		require.NoError(t, demoOptions{}.refuseRemote(url), url)
 	}
 	for _, url := range []string{
 		"postgres://u:opensesame@db.example.com/app", "postgres://u:opensesame@10.0.0.7/app",
 		"host=db.example.com user=u password=opensesame", "postgres://u:opensesame@%zz",
 		"postgres://u:opensesame@localhost,db.example.com/app", "postgres://u:opensesame@127.0.0.1:1,10.0.0.7:5432/app",
 	} {
-		err := (&devCommand{}).refuseRemote(url)
+		err := demoOptions{}.refuseRemote(url)
 		require.Error(t, err, url)
 		require.NotContains(t, err.Error(), "opensesame")
 	}
-	require.NoError(t, (&devCommand{Remote: true}).refuseRemote("postgres://u@db.example.com/app"), "said explicitly")
+	require.NoError(t, demoOptions{Remote: true}.refuseRemote("postgres://u@db.example.com/app"), "said explicitly")
 }
 
 // TestDevKeepsOutOfTheMirrorOfAClerk: its first sweep would take everybody away.
@@ -40,22 +40,22 @@ func TestDevKeepsOutOfTheMirrorOfAClerk(t *testing.T) {
 	t.Parallel()
 	require.NoError(t, refuseForeign(t.Context(), pgtest.EmptyURL(t)))
 	b := setup(t, nil)
-	require.NoError(t, refuseForeign(t.Context(), b.program.cfg.DatabaseURL), "nothing is in it")
+	require.NoError(t, refuseForeign(t.Context(), b.cfg.DatabaseURL), "nothing is in it")
 	_, err := b.clerk.CreateUser(clerksim.NewUser{})
 	require.NoError(t, err)
 	b.send(t, b.clerk.Drain()...)
-	require.ErrorContains(t, refuseForeign(t.Context(), b.program.cfg.DatabaseURL), "mirror of the Clerk instance "+b.clerk.InstanceID())
+	require.ErrorContains(t, refuseForeign(t.Context(), b.cfg.DatabaseURL), "mirror of the Clerk instance "+b.clerk.InstanceID())
 	_, err = b.db.Exec(t.Context(), "UPDATE rolecall.deliveries SET instance_id = $1", devInstance+"0123456789abcdef")
 	require.NoError(t, err)
-	require.NoError(t, refuseForeign(t.Context(), b.program.cfg.DatabaseURL), "an earlier run's")
+	require.NoError(t, refuseForeign(t.Context(), b.cfg.DatabaseURL), "an earlier run's")
 	for _, id := range []string{devInstance + "0123456789abcdef0123", devInstance + "XYZ"} {
 		_, err = b.db.Exec(t.Context(), "UPDATE rolecall.deliveries SET instance_id = $1", id)
 		require.NoError(t, err)
-		require.ErrorContains(t, refuseForeign(t.Context(), b.program.cfg.DatabaseURL), id)
+		require.ErrorContains(t, refuseForeign(t.Context(), b.cfg.DatabaseURL), id)
 	}
 	_, err = b.db.Exec(t.Context(), "UPDATE rolecall.deliveries SET body = NULL")
 	require.NoError(t, err)
-	require.Error(t, refuseForeign(t.Context(), b.program.cfg.DatabaseURL), "nobody's known isn't nobody's")
+	require.Error(t, refuseForeign(t.Context(), b.cfg.DatabaseURL), "nobody's known isn't nobody's")
 }
 
 // TestReadyTurnsRedOnAReadOnlyDatabase, such as a standby that a failover left behind.

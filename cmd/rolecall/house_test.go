@@ -47,7 +47,7 @@ func openHouseOn(t *testing.T, databaseURL string, change func(*config)) *house 
 	server, err := clerksim.Listen(t.Context(), "", h.clerk.Handler(h.faults.Middleware))
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, server.Close(context.WithoutCancel(t.Context()))) })
-	cfg := h.program.cfg // its end is what startBundle sees to, and with it that of whatever takes its place
+	cfg := h.cfg // its end is what startBundle sees to, and with it that of whatever takes its place
 	cfg.SecretKey, cfg.APIURL, cfg.ClerkRate = h.clerk.SecretKey(), server.URL+"/v1", 1000
 	if change != nil {
 		change(&cfg)
@@ -61,7 +61,8 @@ func openHouseOn(t *testing.T, databaseURL string, change func(*config)) *house 
 func (h *house) restart(cfg config) {
 	h.t.Helper()
 	require.NoError(h.t, h.program.stop(h.t.Context()))
-	restarted, err := start(h.t.Context(), cfg, parts{web: true, workers: true}, h.program.logger)
+	h.cfg = cfg
+	restarted, err := start(h.t.Context(), cfg, parts{web: true, workers: true}, h.logger)
 	require.NoError(h.t, err)
 	h.program = restarted
 	endpoint := clerksim.Endpoint{URL: h.web("/webhooks/clerk"), Secrets: []string{h.secret}}

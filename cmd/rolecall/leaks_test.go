@@ -136,7 +136,7 @@ func (l *leaks) clerkAnswersGarbage() {
 		l.ask(l.alex.token, http.MethodPost, "/v1/workspaces", `{"name":"Northernmost"}`)
 		require.Greater(l.t, l.writes(), before, name)
 		cure()
-		l.restart(l.program.cfg)
+		l.restart(l.cfg)
 	}
 	l.told()
 }
@@ -169,7 +169,7 @@ func (l *leaks) operatorsLook(when string) {
 	for _, path := range []string{"/metrics", "/readyz", "/healthz"} {
 		_, l.pages[path+", "+when] = l.text(l.t, path)
 	}
-	env := map[string]string{"DATABASE_URL": l.program.cfg.DatabaseURL, "CLERK_SECRET_KEY": l.clerk.SecretKey(), "CLERK_WEBHOOK_SIGNING_SECRET": l.secret}
+	env := map[string]string{"DATABASE_URL": l.cfg.DatabaseURL, "CLERK_SECRET_KEY": l.clerk.SecretKey(), "CLERK_WEBHOOK_SIGNING_SECRET": l.secret}
 	for _, args := range [][]string{{"status"}, {"status", "--json"}, {"config"}, {"doctor"}, {"doctor", "--json"}, {"deliveries", "list"}} {
 		code, out, errs := runCommand(l.t, env, args...)
 		l.pages[strings.Join(args, " ")+", "+when] = out
@@ -213,13 +213,13 @@ func (l *leaks) said(token string) map[string]string {
 // secrets are what nobody is ever told.
 func (l *leaks) secrets() []string {
 	l.t.Helper()
-	database, err := url.Parse(l.program.cfg.DatabaseURL)
+	database, err := url.Parse(l.cfg.DatabaseURL)
 	require.NoError(l.t, err)
 	password, _ := database.User.Password()
 	require.NotEmpty(l.t, password)
-	_, hash, _ := strings.Cut(l.program.cfg.ServiceTokens, ":")
+	_, hash, _ := strings.Cut(l.cfg.ServiceTokens, ":")
 	all := []string{
-		password, hash, l.service, l.clerk.SecretKey(), l.secret, strings.TrimPrefix(l.secret, "whsec_"), l.program.cfg.SigningSecrets[1],
+		password, hash, l.service, l.clerk.SecretKey(), l.secret, strings.TrimPrefix(l.secret, "whsec_"), l.cfg.SigningSecrets[1],
 		"ticket=",
 	}
 	for _, p := range append([]somebody{l.alex, l.robin, l.zeb}, l.outsiders...) {

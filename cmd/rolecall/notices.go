@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/callmine/rolecall/jobs"
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
@@ -91,16 +90,4 @@ func (s situation) billingUnmirrored() (notice, bool) {
 // noticed reports whether a notice is among others.
 func noticed(notices []notice, name noticeName) bool {
 	return slices.ContainsFunc(notices, func(n notice) bool { return n.Name == name })
-}
-
-// notCompared returns lines for people: the lists that a sweep didn't compare, and the plans that
-// it doesn't know.
-func notCompared(report jobs.SweepReport) (lines []string) {
-	for _, f := range report.Refused {
-		lines = append(lines, "not compared: "+f.String())
-	}
-	if report.Billing.Unmirrored() {
-		lines = append(lines, "Clerk Billing is on: a plan may refuse at Clerk what is allowed here, see `rolecall status`")
-	}
-	return lines
 }

@@ -51,7 +51,7 @@ func TestOldAndNewBinarySideBySide(t *testing.T) {
 	database := pgtest.URL(t)
 	b := startBundle(t, database, nil, parts{web: true, workers: true})
 	b.open(t, database)
-	cfg := b.program.cfg
+	cfg := b.cfg
 	require.NoError(t, b.program.stop(t.Context()))
 	workspace, admin, _, told := team(t, b)
 	binaries := map[string]*process{}

@@ -87,7 +87,7 @@ func TestReadyTurnsRedOnAnOldSchemaAndWhileStopping(t *testing.T) {
 	require.Equal(t, http.StatusServiceUnavailable, status)
 	_, err = b.db.Exec(t.Context(), "UPDATE rolecall.goose_db_version SET is_applied = true")
 	require.NoError(t, err)
-	b.program.draining.Store(true)
+	require.NoError(t, b.program.drain())
 	status, _ = b.text(t, "/readyz")
 	require.Equal(t, http.StatusServiceUnavailable, status)
 	status, _ = b.text(t, "/healthz")
@@ -108,7 +108,7 @@ func TestNothingSecretOrPersonalIsLogged(t *testing.T) {
 	require.Equal(t, http.StatusBadRequest, status)
 	log := b.log.String()
 	require.Contains(t, log, "bad_headers")
-	for _, secret := range []string{b.secret, token, b.service, "@callmine.test", b.program.cfg.DatabaseURL} {
+	for _, secret := range []string{b.secret, token, b.service, "@callmine.test", b.cfg.DatabaseURL} {
 		require.NotContains(t, log, secret)
 	}
 }

@@ -65,7 +65,7 @@ func TestAnOutageWritesFewLines(t *testing.T) {
 	const every = 50 * time.Millisecond
 	b := setup(t, nil)
 	before := len(warnings(t, b.log.String()))
-	back := cutOff(t, b.program.cfg.DatabaseURL)
+	back := cutOff(t, b.cfg.DatabaseURL)
 	ticker := time.NewTicker(every)
 	defer ticker.Stop()
 	for n, until := 0, time.Now().Add(5*time.Second); time.Now().Before(until); n++ {
@@ -97,7 +97,7 @@ func TestAnOutageWritesFewLines(t *testing.T) {
 func TestAPausedQueueIsToldAtOnce(t *testing.T) {
 	t.Parallel()
 	b := startBundle(t, pgtest.URL(t), nil, parts{web: true, workers: true})
-	db, err := pgxpool.New(t.Context(), b.program.cfg.DatabaseURL)
+	db, err := pgxpool.New(t.Context(), b.cfg.DatabaseURL)
 	require.NoError(t, err)
 	t.Cleanup(db.Close)
 	client, err := river.NewClient(riverpgxv5.New(db), &river.Config{Schema: migrations.Schema})

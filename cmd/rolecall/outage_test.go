@@ -24,7 +24,7 @@ func TestAnHourOfClerkBeingDown(t *testing.T) {
 	b := startBundle(t, pgtest.URL(t), func() time.Time { return time.Now().Add(time.Duration(offset.Load())) },
 		parts{web: true, workers: true}, asksClerk)
 	var err error
-	b.db, err = pgxpool.New(t.Context(), b.program.cfg.DatabaseURL)
+	b.db, err = pgxpool.New(t.Context(), b.cfg.DatabaseURL)
 	require.NoError(t, err)
 	t.Cleanup(b.db.Close)
 	sweeper, err := b.program.sweeper()

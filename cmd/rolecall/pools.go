@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -11,48 +9,8 @@ import (
 	"github.com/callmine/rolecall/internal/pgpool"
 )
 
-// Sizes of the pools, those of the sides that a process runs together the default of ROLECALL_MAX_CONNECTIONS. Accepting, working and reading have one each, so that a
-// flood of one starves no other.
-const (
-	acceptConns = 4
-	workers     = 8
-	workConns   = workers + 14 // and revocations, what is held up, taking over, upkeep, a sweep, refreshing on miss
-	queueConns  = 6            // River's fetching and upkeep, and its listener, which leaves the pool
-	readConns   = 16
-	eventConns  = 4 // services' entries of the audit log
-	changeConns = 4 // commands
-	adminConns  = 2 // so that a busy API turns nothing red; also what notices a failover
-
-	// workLeast is enough for a worker, a sweep and two jobs that wait for something, and leaves one to what takes access away.
-	workLeast = 5
-
-	// spareConns are left to others where the role's own limit is what binds: for rolecall status, and psql.
-	spareConns = 2
-	// poolerConns is what a process opens through a pooler for sessions, unless it is told: pgbouncer has 20 servers for each
-	// role and database, unless that is told otherwise.
-	poolerConns = 18
-	// commandConns is what a subcommand opens at most: one to work on, and one that holds the lock of a sweep.
-	commandConns = 2
-)
-
-// shares are how the pools divide the connections of a process.
-func shares(which parts) []pgpool.Share {
-	all := []pgpool.Share{{Name: "admin", Least: 1, Usual: adminConns}, {Name: "work", Least: workLeast, Usual: workConns}}
-	if which.workers {
-		all = append(all, pgpool.Share{Name: "queue", Least: 2, Usual: queueConns})
-	}
-	if which.web {
-		all = append(all, pgpool.Share{Name: "accept", Least: 1, Usual: acceptConns}, pgpool.Share{Name: "read", Least: 1, Usual: readConns},
-			pgpool.Share{Name: "events", Least: 1, Usual: eventConns}, pgpool.Share{Name: "changes", Least: 1, Usual: changeConns})
-	}
-	return all
-}
-
 // Time-outs of sessions. Callers end their statements by themselves; these are for a process that stands still.
 const (
-	// lockTimeout makes whoever waits longer for a lock give up and try again, or have its caller do so, so that a locked row holds few
-	// workers, and the log of one workspace no other one's events.
-	lockTimeout = time.Second
 	// requestStatement is above what a request or a webhook may take.
 	requestStatement = 30 * time.Second
 	// watchEvery is how often it is looked where the URL leads by now.
@@ -201,43 +159,4 @@ func closePool(ctx context.Context, pool interface{ Close() }) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-}
-
-// pooled reports whether DATABASE_URL may lead to a pooler that gives a server to each transaction.
-func (c config) pooled() bool { return c.DirectDatabaseURL != "" }
-
-// directURL leads to Postgres itself, or to a pooler that gives a server to each client.
-func (c config) directURL() string {
-	if c.pooled() {
-		return c.DirectDatabaseURL
-	}
-	return c.DatabaseURL
-}
-
-func (c config) directSetting() string {
-	if c.pooled() {
-		return "ROLECALL_DIRECT_DATABASE_URL"
-	}
-	return "DATABASE_URL"
-}
-
-// direct is what a subcommand opens its sessions with.
-func (c config) direct(name string, needs pgpool.Needs) (pgpool.Config, error) {
-	if c.directURL() == "" {
-		return pgpool.Config{}, errors.New("DATABASE_URL is missing: the Postgres to use")
-	}
-	return pgpool.Config{URL: c.directURL(), Setting: c.directSetting(), Name: "rolecall " + name, Needs: needs}, nil
-}
-
-// limitOf returns how many connections a process may open at most, as it is told: by the setting or, if that is empty, by the URL. 0
-// if it isn't.
-func (c config) limitOf() (int, string, error) {
-	if c.MaxConnections > 0 {
-		return c.MaxConnections, "ROLECALL_MAX_CONNECTIONS", nil
-	}
-	n, err := pgpool.MaxConnsOf(c.directURL())
-	if err != nil {
-		return 0, "", fmt.Errorf("%s %w", c.directSetting(), err)
-	}
-	return n, "pool_max_conns in " + c.directSetting(), nil
 }

@@ -48,9 +48,6 @@ type program struct {
 	failovers chan pgpool.Change // that are to be noted in the database
 }
 
-// parts says which sides of the service a process runs.
-type parts struct{ web, workers bool }
-
 // start runs the service until stop. It fails if the configuration is wrong, the database can't be
 // reached, its schema is older than this binary's, or an address is taken. /readyz is red until it
 // returns.
@@ -68,7 +65,7 @@ func start(ctx context.Context, cfg config, which parts, logger *slog.Logger) (_
 	if err := p.readSettings(ctx, which); err != nil {
 		return nil, err
 	}
-	if err := p.openDatabase(ctx, which); err != nil {
+	if err := p.openDatabases(ctx, which); err != nil {
 		return nil, err
 	}
 	p.metrics = newMetrics(p.admins)

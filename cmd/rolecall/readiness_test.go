@@ -221,7 +221,7 @@ func TestWhatNeedsClerksAnswerWaitsForIt(t *testing.T) {
 
 	release, asked := make(chan struct{}), make(chan struct{}, 10)
 	h.faults.AfterAnswer(func(clerksim.Call) { asked <- struct{}{}; <-release }, clerksim.OnRoute("GET /instance"))
-	cfg := h.program.cfg
+	cfg := h.cfg
 	cfg.InstanceID, cfg.SweepInterval = "", 0
 	h.restart(cfg)
 	<-asked

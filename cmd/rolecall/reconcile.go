@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/callmine/rolecall/internal/pgpool"
 	"github.com/callmine/rolecall/jobs"
 	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
@@ -38,7 +37,7 @@ func (c *reconcileCommand) run(ctx context.Context, io streams) error {
 	if err := errors.Join(cfg.requireClerk(), cfg.checkSweeping()); err != nil {
 		return err
 	}
-	db, err := cfg.openLedger(ctx, "reconcile", sweepNeeds())
+	db, err := openDatabase(ctx, cfg, "reconcile", sweepNeeds())
 	if err != nil {
 		return err
 	}
@@ -59,9 +58,6 @@ func (c *reconcileCommand) run(ctx context.Context, io streams) error {
 	display.end()
 	return c.conclude(ctx, io.out, report, err)
 }
-
-// sweepNeeds are of the command's sessions: whoever waits longer for a lock gives up and tries again, as the workers of serve do.
-func sweepNeeds() pgpool.Needs { return pgpool.Needs{Write: true, LockTimeout: lockTimeout} }
 
 func (c *reconcileCommand) options(io streams, display *display) jobs.SweepOptions {
 	opts := jobs.SweepOptions{
@@ -161,10 +157,14 @@ func (c *reconcileCommand) print(out io.Writer, report jobs.SweepReport) error {
 	return err
 }
 
-// withKinds returns a report whose kinds are an object in JSON, also if nothing differed.
-func withKinds(report jobs.SweepReport) jobs.SweepReport {
-	if report.ByKind == nil {
-		report.ByKind = map[clerksync.Resource]*jobs.KindOfReport{}
+// notCompared returns lines for people: the lists that a sweep didn't compare, and the plans that
+// it doesn't know.
+func notCompared(report jobs.SweepReport) (lines []string) {
+	for _, f := range report.Refused {
+		lines = append(lines, "not compared: "+f.String())
 	}
-	return report
+	if report.Billing.Unmirrored() {
+		lines = append(lines, "Clerk Billing is on: a plan may refuse at Clerk what is allowed here, see `rolecall status`")
+	}
+	return lines
 }

@@ -438,7 +438,7 @@ func TestProgressIsShownAsTheStreamCanShowIt(t *testing.T) {
 // TestACommandWaitsForNobodysLockForLong: what holds up a sweep would hold up webhooks behind it.
 func TestACommandWaitsForNobodysLockForLong(t *testing.T) {
 	t.Parallel()
-	db, err := config{DatabaseURL: pgtest.URL(t)}.openLedger(t.Context(), "reconcile", sweepNeeds())
+	db, err := openDatabase(t.Context(), config{DatabaseURL: pgtest.URL(t)}, "reconcile", sweepNeeds())
 	require.NoError(t, err)
 	t.Cleanup(db.Close)
 	var timeout string

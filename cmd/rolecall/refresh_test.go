@@ -23,7 +23,7 @@ func setupAsking(t testing.TB, changes ...func(*bundle, *config)) *bundle {
 	t.Helper()
 	b := startBundle(t, pgtest.URL(t), nil, parts{web: true, workers: true}, append([]func(*bundle, *config){asksClerk}, changes...)...)
 	var err error
-	b.db, err = pgxpool.New(t.Context(), b.program.cfg.DatabaseURL)
+	b.db, err = pgxpool.New(t.Context(), b.cfg.DatabaseURL)
 	require.NoError(t, err)
 	t.Cleanup(b.db.Close)
 	return b

@@ -79,7 +79,7 @@ func TestAnInstallationWithoutDomainsWorks(t *testing.T) {
 	require.Len(t, refused, 1)
 	require.Equal(t, []any{"domain", code, http.StatusForbidden}, []any{string(refused[0].Resource), refused[0].Code, refused[0].Status})
 	var out strings.Builder
-	require.NoError(t, shown.print(&out))
+	require.NoError(t, printStatus(&out, shown))
 	require.Contains(t, out.String(), "NOTICE list_refused")
 	require.Contains(t, out.String(), "the list of domains is refused: status 403, "+code+" (trace "+refused[0].TraceID+")")
 	require.NotContains(t, out.String(), "CLERK_SECRET_KEY")
@@ -102,7 +102,7 @@ func TestOrganizationsThatAreOffAreNoMatterOfTheKey(t *testing.T) {
 	})
 	eventually(t, func() bool { return has(b.situation(t).Alarms, alarmAborted) }, "aborted")
 	var out strings.Builder
-	require.NoError(t, b.situation(t).print(&out))
+	require.NoError(t, printStatus(&out, b.situation(t)))
 	require.Contains(t, out.String(), "list_refused")
 	require.Contains(t, out.String(), "organization_not_enabled_in_instance")
 	require.Contains(t, out.String(), "dashboard")

@@ -14,18 +14,18 @@ func TestMigrateWithTheLeastRights(t *testing.T) {
 	c := pgtest.NewCluster(t, nil)
 	cfg := config{DatabaseURL: app(t, c, "")}
 	for range 2 {
-		left, err := cfg.migrate(t.Context())
+		left, err := migrateDatabase(t.Context(), cfg)
 		require.NoError(t, err)
 		require.Equal(t, "CREATE ROLE rolecall_reader NOLOGIN;\nGRANT USAGE ON SCHEMA rolecall TO rolecall_reader;\n"+
 			"GRANT EXECUTE ON FUNCTION rolecall.can, rolecall.workspaces_of TO rolecall_reader;", left)
 	}
 	c.Exec("rolecall", "CREATE ROLE rolecall_reader NOLOGIN")
-	left, err := cfg.migrate(t.Context())
+	left, err := migrateDatabase(t.Context(), cfg)
 	require.NoError(t, err)
 	require.Empty(t, left, "the owner grants what it may as soon as the role is there")
 
 	c.Exec("rolecall", "REVOKE CREATE ON SCHEMA rolecall FROM app; ALTER SCHEMA rolecall OWNER TO postgres; GRANT USAGE ON SCHEMA rolecall TO app")
-	left, err = cfg.migrate(t.Context())
+	left, err = migrateDatabase(t.Context(), cfg)
 	require.NoError(t, err, "nothing is to be changed")
 	require.Empty(t, left)
 }

@@ -90,7 +90,7 @@ func openRolling(t *testing.T) *rolling {
 			r.messages <- m
 		}
 	}
-	cfg := r.program.cfg
+	cfg := r.cfg
 	require.NoError(t, r.program.stop(t.Context())) // the processes do it all
 	for i := range r.processes {
 		env := servingEnv(t, database)

@@ -17,6 +17,9 @@ import (
 // statusKept is how long a status is good for: several scrapers ask the database as often as one.
 const statusKept = 5 * time.Second
 
+// readTimeoutX bounds what a scrape asks the database.
+const readTimeoutX = time.Second
+
 // statusCollector shows at /metrics how well the mirror follows Clerk, as the database knows it when it is asked. While the
 // database can't tell, gauges are NaN and there is no drift.
 type statusCollector struct {
@@ -123,7 +126,7 @@ func (c *statusCollector) situation() (situation, error) {
 	if !c.at.IsZero() && time.Since(c.at) < statusKept {
 		return c.kept, nil
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), checkTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), readTimeoutX)
 	defer cancel()
 	read, err := store.ReadStatus(ctx, c.db)
 	if err != nil {
@@ -134,14 +137,6 @@ func (c *statusCollector) situation() (situation, error) {
 		c.kept, c.at = now, time.Now()
 	}
 	return now, err
-}
-
-// secondsSince returns how many seconds ago an instant was; +Inf for never.
-func (s situation) secondsSince(at time.Time) float64 {
-	if at.IsZero() {
-		return math.Inf(1)
-	}
-	return s.age(at).Seconds()
 }
 
 func number(is bool) float64 {

@@ -110,8 +110,8 @@ func TestStatusSaysHowFarASweepIs(t *testing.T) {
 	require.Nil(t, ended.CurrentSweep)
 
 	cut := status{CurrentSweep: &sweepPlace{SweepID: "sweep_9", Resource: "user", Confirming: true, LookedUp: 3}}
-	require.Equal(t, "sweep_9 was cut off while looking up what differs, 3 objects so far", cut.sweepNow())
-	require.Equal(t, "about to begin", status{SweepRunning: true}.sweepNow())
+	require.Equal(t, "sweep_9 was cut off while looking up what differs, 3 objects so far", sweepNow(cut))
+	require.Equal(t, "about to begin", sweepNow(status{SweepRunning: true}))
 }
 
 //nolint:paralleltest // the environment belongs to the process

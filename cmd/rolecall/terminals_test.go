@@ -30,7 +30,7 @@ func requireShown(t *testing.T, env map[string]string, want int, args ...string)
 //nolint:paralleltest // the environment belongs to the process
 func TestTerminalsAreSafeFromTheLedger(t *testing.T) {
 	b := setup(t, nil)
-	env := map[string]string{"DATABASE_URL": b.program.cfg.DatabaseURL, "CLERK_INSTANCE_ID": b.clerk.InstanceID()}
+	env := map[string]string{"DATABASE_URL": b.cfg.DatabaseURL, "CLERK_INSTANCE_ID": b.clerk.InstanceID()}
 	body := `{"name":"` + strings.NewReplacer("\n", `\n`, "\t", `\t`, "\r", `\r`, "\v", `\u000b`, "\f", `\f`, "\a", `\u0007`, "\b", `\b`, "\x1b", `\u001b`).Replace(hostile) + `"}`
 	require.True(t, json.Valid([]byte(body)))
 	_, err := b.db.Exec(t.Context(), `INSERT INTO rolecall.deliveries

@@ -1,0 +1,14 @@
+package main
+
+import "context"
+
+type devCommand struct {
+	Listen string `default:"127.0.0.1:8080" help:"Where webhooks and the API listen."`
+	Admin  string `default:"127.0.0.1:9090" help:"Where /healthz, /readyz and /metrics listen."`
+	Remote bool   `help:"Use DATABASE_URL also if it isn't on this machine. It is migrated, and invented people are written there."`
+	Data   string `type:"path" help:"Folder for the database's files. Defaults to one in the user's cache folder."`
+}
+
+func (c *devCommand) run(ctx context.Context, io streams) error {
+	return runDemo(ctx, demoOptions{Listen: c.Listen, Admin: c.Admin, Remote: c.Remote, Data: c.Data}, io.out, io.err)
+}

@@ -1,0 +1,50 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+)
+
+type doctorCommand struct {
+	JSON    bool `name:"json" help:"Print a JSON object."`
+	Web     bool `default:"true" negatable:"" help:"Examine what a serve with a web side needs."`
+	Workers bool `default:"true" negatable:"" help:"Examine what a serve with workers needs."`
+}
+
+// run looks at everything that a serve with this environment would meet. It changes nothing.
+func (c *doctorCommand) run(ctx context.Context, io streams) error {
+	which := parts{web: c.Web, workers: c.Workers}
+	cfg, warnings, err := readServing(ctx, which)
+	e := examine(ctx, cfg, which, warnings, err)
+	if c.JSON {
+		err = printJSON(io.out, e)
+	} else {
+		err = printExamination(io.out, e)
+	}
+	if err == nil && !e.OK {
+		err = errors.New("something is wrong: what to do is above")
+	}
+	return err
+}
+
+// printExamination tells people.
+func printExamination(out io.Writer, e examination) error {
+	table := newTable(out)
+	for _, f := range e.Checks {
+		table.row(string(f.State), f.Check, f.Detail)
+	}
+	if err := table.print("examination"); err != nil {
+		return err
+	}
+	if len(e.Todo) == 0 {
+		fmt.Fprintln(out, "\nThere is nothing to do.")
+		return nil
+	}
+	fmt.Fprintln(out, "\nWhat to do, the most urgent first:")
+	for i, todo := range e.Todo {
+		fmt.Fprintf(out, "%3d. %s\n", i+1, line(todo))
+	}
+	return nil
+}
