@@ -14,7 +14,9 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
 	"github.com/callmine/rolecall/store"
+
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
@@ -54,7 +56,7 @@ type brokenChain struct {
 }
 
 func (c *verifyAudit) run(ctx context.Context, io streams) error {
-	return withLedger(ctx, func(_ config, db *pgxpool.Pool) error {
+	return withLedger(ctx, func(_ config.Config, db *pgxpool.Pool) error {
 		result, err := c.verify(ctx, db)
 		if err != nil {
 			return err

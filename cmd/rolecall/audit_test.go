@@ -14,6 +14,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
+
+	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
 )
 
 // appendEvent appends an event as a service does, over HTTP.
@@ -173,7 +175,7 @@ func TestALockedLogHoldsUpNoOtherWorkspace(t *testing.T) {
 	_, err = tx.Exec(t.Context(), "SELECT FROM rolecall.audit_heads WHERE organization_id = $1 FOR UPDATE", north)
 	require.NoError(t, err)
 	var waiting sync.WaitGroup
-	for range 2 * eventConns {
+	for range 2 * config.EventConns {
 		waiting.Go(func() {
 			request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, h.web(at(north, "audit")), strings.NewReader(`{"action":"report.run","target":"a"}`))
 			if err != nil {

@@ -10,9 +10,12 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
+	"github.com/callmine/rolecall/cmd/rolecall/internal/service"
 	"github.com/callmine/rolecall/internal/clerksim"
 	"github.com/callmine/rolecall/internal/pgtest"
 	"github.com/callmine/rolecall/jobs"
+
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
@@ -20,7 +23,7 @@ import (
 // Postgres, with one change every 20 ms. It reports percentiles in milliseconds.
 func BenchmarkAcceptedToEnforced(b *testing.B) {
 	const changes, pause = 500, 20 * time.Millisecond
-	s := startBundle(b, pgtest.DurableURL(b), nil, parts{web: true, workers: true})
+	s := startBundle(b, pgtest.DurableURL(b), nil, config.Parts{Web: true, Workers: true})
 	s.open(b, s.cfg.DatabaseURL)
 	admin, err := s.clerk.CreateUser(clerksim.NewUser{})
 	require.NoError(b, err)
@@ -71,13 +74,13 @@ func BenchmarkAcceptedToEnforced(b *testing.B) {
 // deliveries wait and are being worked. It reports the median and the worst of several removals in milliseconds.
 func BenchmarkRemovalBehindABacklog(b *testing.B) {
 	const backlog, organizations, removals = 20_000, 200, 20
-	s := startBundle(b, pgtest.DurableURL(b), nil, parts{web: true})
+	s := startBundle(b, pgtest.DurableURL(b), nil, config.Parts{Web: true})
 	s.open(b, s.cfg.DatabaseURL)
 	var took []time.Duration
 	for b.Loop() {
 		workspace, people := s.crowd(b, removals)
 		s.pile(b, backlog, organizations)
-		workers, err := start(b.Context(), s.cfg, parts{workers: true}, s.logger)
+		workers, err := service.Start(b.Context(), s.cfg, config.Parts{Workers: true}, s.logger)
 		require.NoError(b, err)
 		asking := time.NewTicker(500 * time.Microsecond)
 		for _, person := range people {
@@ -98,7 +101,7 @@ func BenchmarkRemovalBehindABacklog(b *testing.B) {
 		require.NoError(b, s.db.QueryRow(b.Context(), "SELECT count(*) FROM rolecall.deliveries WHERE state = 'received'").Scan(&waiting))
 		b.ReportMetric(float64(waiting), "still-waiting")
 		s.drained(b)
-		require.NoError(b, workers.stop(b.Context()))
+		require.NoError(b, workers.Stop(b.Context()))
 	}
 	slices.Sort(took)
 	b.ReportMetric(took[len(took)/2].Seconds()*1000, "p50-ms")
@@ -122,10 +125,10 @@ func (s *bundle) crowd(b *testing.B, n int) (workspace string, people []person) 
 		require.NoError(b, err)
 		people = append(people, person{user.ID, s.token(b, user.ID)})
 	}
-	workers, err := start(b.Context(), s.cfg, parts{workers: true}, s.logger)
+	workers, err := service.Start(b.Context(), s.cfg, config.Parts{Workers: true}, s.logger)
 	require.NoError(b, err)
 	s.send(b, s.clerk.Drain()...)
-	require.NoError(b, workers.stop(b.Context()))
+	require.NoError(b, workers.Stop(b.Context()))
 	return organization.ID, people
 }
 
@@ -143,7 +146,7 @@ func (s *bundle) pile(b *testing.B, n, organizations int) {
 		_, err := s.clerk.UpdateOrganization(ids[i%organizations], clerksim.OrganizationUpdate{Name: &name})
 		require.NoError(b, err)
 	}
-	inbox, err := jobs.NewInbox(jobs.InboxConfig{Pool: s.program.accept, Logger: s.logger})
+	inbox, err := jobs.NewInbox(jobs.InboxConfig{Pool: s.program.Accept, Logger: s.logger})
 	require.NoError(b, err)
 	var callers errgroup.Group
 	callers.SetLimit(64)

@@ -14,6 +14,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
 )
 
 // builtProcess is `rolecall serve` as people run it: the real program in a process of its own.
@@ -24,7 +26,7 @@ type builtProcess struct {
 }
 
 // startBuilt builds the program, without the race detector, which takes memory of its own, and serves with the configuration.
-func startBuilt(t *testing.T, cfg config) *builtProcess {
+func startBuilt(t *testing.T, cfg config.Config) *builtProcess {
 	t.Helper()
 	binary := filepath.Join(t.TempDir(), "rolecall")
 	out, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, ".").CombinedOutput()
@@ -67,7 +69,7 @@ func (p *builtProcess) read(stderr io.Reader, serving chan<- struct{}) {
 }
 
 // environment is a configuration as the environment has it.
-func environment(cfg config) []string {
+func environment(cfg config.Config) []string {
 	var env []string
 	for name, value := range map[string]string{
 		"DATABASE_URL": cfg.DatabaseURL, "CLERK_WEBHOOK_SIGNING_SECRET": strings.Join(cfg.SigningSecrets, ","), "CLERK_ISSUER": cfg.Issuer,

@@ -6,6 +6,10 @@ import (
 	"encoding/json"
 	"io"
 	"log/slog"
+
+	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
+	"github.com/callmine/rolecall/cmd/rolecall/internal/service"
+
 	mathrand "math/rand/v2"
 	"net/http"
 	"os"
@@ -41,8 +45,8 @@ type bundle struct {
 	faults  *clerksim.APIFaults // of the simulated Clerk's API
 	api     string              // its address
 	courier *clerksim.Courier
-	program *program
-	cfg     config // of program
+	program *service.Service
+	cfg     config.Config // of program
 	logger  *slog.Logger
 	db      *pgxpool.Pool
 	secret  string // of the webhook endpoint
@@ -55,13 +59,13 @@ type bundle struct {
 func setup(t testing.TB, clerkNow func() time.Time) *bundle {
 	t.Helper()
 	url := pgtest.URL(t)
-	b := startBundle(t, url, clerkNow, parts{web: true, workers: true})
+	b := startBundle(t, url, clerkNow, config.Parts{Web: true, Workers: true})
 	b.open(t, url)
 	return b
 }
 
 // startBundle starts one on a given database.
-func startBundle(t testing.TB, databaseURL string, clerkNow func() time.Time, which parts, changes ...func(*bundle, *config)) *bundle {
+func startBundle(t testing.TB, databaseURL string, clerkNow func() time.Time, which config.Parts, changes ...func(*bundle, *config.Config)) *bundle {
 	t.Helper()
 	ctx := t.Context()
 	key, err := signingKey()
@@ -79,7 +83,7 @@ func startBundle(t testing.TB, databaseURL string, clerkNow func() time.Time, wh
 	token, hash, err := api.NewServiceToken(strings.NewReader(strings.Repeat("entropy ", 8)))
 	require.NoError(t, err)
 	b.service = token
-	cfg := config{
+	cfg := config.Config{
 		DatabaseURL: databaseURL, SigningSecrets: []string{b.secret, clerksim.NewSecret(rng)}, Issuer: b.clerk.Issuer(),
 		JWKSURL: simulator.URL + "/.well-known/jwks.json", InstanceID: b.clerk.InstanceID(),
 		AuthorizedParties: []string{b.clerk.AuthorizedParty()}, ServiceTokens: "reports:" + hash,
@@ -91,9 +95,9 @@ func startBundle(t testing.TB, databaseURL string, clerkNow func() time.Time, wh
 	}
 	b.cfg = cfg
 	b.logger = slog.New(slog.NewJSONHandler(b.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	b.program, err = start(ctx, cfg, which, b.logger)
+	b.program, err = service.Start(ctx, cfg, which, b.logger)
 	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, b.program.stop(context.WithoutCancel(ctx))) })
+	t.Cleanup(func() { require.NoError(t, b.program.Stop(context.WithoutCancel(ctx))) })
 
 	b.courier, err = clerksim.NewCourier(clerksim.CourierConfig{
 		Endpoints: []clerksim.Endpoint{{URL: b.web("/webhooks/clerk"), Secrets: []string{b.secret}}},
@@ -106,8 +110,8 @@ func startBundle(t testing.TB, databaseURL string, clerkNow func() time.Time, wh
 	return b
 }
 
-func (b *bundle) web(path string) string   { return "http://" + b.program.webAddr + path }
-func (b *bundle) admin(path string) string { return "http://" + b.program.admin + path }
+func (b *bundle) web(path string) string   { return "http://" + b.program.WebAddr + path }
+func (b *bundle) admin(path string) string { return "http://" + b.program.AdminAddr + path }
 
 // send delivers messages one after the other, each acknowledged before the next, and waits until all are applied.
 func (b *bundle) send(t testing.TB, messages ...clerksim.Message) {

@@ -9,6 +9,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
+	"github.com/callmine/rolecall/cmd/rolecall/internal/health"
 	"github.com/callmine/rolecall/internal/clerksim"
 	"github.com/callmine/rolecall/internal/pgtest"
 )
@@ -79,30 +81,30 @@ func (b *bundle) unsigned(t *testing.T, method, path, body string, headers ...st
 func TestAWrongSettingShowsAtOnce(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
-		wrong     func(*bundle, *config)
+		wrong     func(*bundle, *config.Config)
 		claims    map[string]any
 		challenge string // of a 401
 		seen      func(*bundle) string
 	}{
 		"issuer": {
-			func(_ *bundle, c *config) { c.Issuer = "https://clerk.other.example" }, nil,
+			func(_ *bundle, c *config.Config) { c.Issuer = "https://clerk.other.example" }, nil,
 			"the token's issuer isn't accepted", func(b *bundle) string { return b.clerk.Issuer() },
 		},
 		"origin": {
-			func(_ *bundle, c *config) { c.AuthorizedParties = []string{"https://other.example"} }, nil,
+			func(_ *bundle, c *config.Config) { c.AuthorizedParties = []string{"https://other.example"} }, nil,
 			"the token's authorized party isn't accepted", func(b *bundle) string { return b.clerk.AuthorizedParty() },
 		},
 		"template": {
-			func(*bundle, *config) {}, map[string]any{"sid": nil}, "the token is of no session", func(*bundle) string { return "for session" },
+			func(*bundle, *config.Config) {}, map[string]any{"sid": nil}, "the token is of no session", func(*bundle) string { return "for session" },
 		},
 		"audience": {
-			func(*bundle, *config) {},
+			func(*bundle, *config.Config) {},
 			map[string]any{"aud": "app"},
 			"the token was made for another audience",
 			func(*bundle) string { return "for audience" },
 		},
 		"lifetime": {
-			func(*bundle, *config) {},
+			func(*bundle, *config.Config) {},
 			map[string]any{"exp": time.Now().Add(48 * time.Hour).Unix()},
 			"the token lives too long",
 			func(*bundle) string { return "for lifetime" },
@@ -110,7 +112,7 @@ func TestAWrongSettingShowsAtOnce(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			b := startBundle(t, pgtest.URL(t), nil, parts{web: true}, c.wrong)
+			b := startBundle(t, pgtest.URL(t), nil, config.Parts{Web: true}, c.wrong)
 			token, err := b.clerk.SessionToken("user_1", clerksim.TokenOptions{Claims: c.claims})
 			require.NoError(t, err)
 			for range 5 {
@@ -127,8 +129,8 @@ func TestAWrongSettingShowsAtOnce(t *testing.T) {
 			}
 			_, metrics := b.text(t, "/metrics")
 			require.Contains(t, metrics, `rolecall_alarm{name="nobody_gets_in"} 1`)
-			found := situation{lockout: b.program.lockout()}.alarms()
-			require.True(t, has(found, alarmNobody))
+			found := health.Situation{Lockout: b.program.Lockout()}.Alarms()
+			require.True(t, health.HasAlarm(found, health.AlarmNobody))
 			last := found[len(found)-1]
 			require.Contains(t, last.Detail, c.seen(b))
 			require.Equal(t, c.claims != nil, strings.Contains(last.Advice, "ROLECALL_ACCEPT_TEMPLATE_TOKENS"))

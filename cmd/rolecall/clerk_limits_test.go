@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
 	"github.com/callmine/rolecall/internal/clerksim"
 )
 
@@ -80,7 +81,7 @@ func TestACommandsPauseIsShort(t *testing.T) {
 // refuse.
 func TestADevelopmentInstanceTakesThirtyCommandsInARow(t *testing.T) {
 	t.Parallel()
-	b := startSweeping(t, func(b *bundle) { b.faults.LimitRate(b.clerk.RateLimit(), nil) }, func(_ *bundle, cfg *config) { cfg.ClerkRate = 0 })
+	b := startSweeping(t, func(b *bundle) { b.faults.LimitRate(b.clerk.RateLimit(), nil) }, func(_ *bundle, cfg *config.Config) { cfg.ClerkRate = 0 })
 	type team struct {
 		workspace, token string
 		others           []string

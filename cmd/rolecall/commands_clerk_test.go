@@ -9,6 +9,8 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
+	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
+	"github.com/callmine/rolecall/cmd/rolecall/internal/service"
 	"github.com/callmine/rolecall/internal/clerksim"
 	"github.com/callmine/rolecall/internal/pgtest"
 )
@@ -32,7 +34,7 @@ func (b *bundle) request(t testing.TB, method, path, body string) *http.Request 
 // afterwards. Without a secret key, commands are refused.
 func TestCommandsReachClerk(t *testing.T) {
 	t.Parallel()
-	b := startBundle(t, pgtest.URL(t), nil, parts{web: true, workers: true})
+	b := startBundle(t, pgtest.URL(t), nil, config.Parts{Web: true, Workers: true})
 	admin, err := b.clerk.CreateUser(clerksim.NewUser{})
 	require.NoError(t, err)
 	status, problem := b.say(t, b.token(t, admin.ID), http.MethodPost, "/v1/workspaces", `{"name":"North"}`)
@@ -43,9 +45,9 @@ func TestCommandsReachClerk(t *testing.T) {
 	t.Cleanup(server.Close)
 	cfg := b.cfg
 	cfg.SecretKey, cfg.APIURL, cfg.ClerkRate = b.clerk.SecretKey(), server.URL+"/v1", 1000
-	require.NoError(t, b.program.stop(t.Context()))
+	require.NoError(t, b.program.Stop(t.Context()))
 	b.cfg = cfg
-	b.program, err = start(t.Context(), cfg, parts{web: true, workers: true}, b.logger)
+	b.program, err = service.Start(t.Context(), cfg, config.Parts{Web: true, Workers: true}, b.logger)
 	require.NoError(t, err)
 	b.db, err = pgxpool.New(t.Context(), cfg.DatabaseURL)
 	require.NoError(t, err)

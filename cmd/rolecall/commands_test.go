@@ -15,19 +15,19 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
+	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
+	"github.com/callmine/rolecall/cmd/rolecall/internal/service"
 	"github.com/callmine/rolecall/internal/pgtest"
 	"github.com/callmine/rolecall/migrations"
-	clerksync "github.com/callmine/rolecall/sync"
 )
 
 // runCommand runs a command line in an environment of its own and returns what it wrote.
 func runCommand(t *testing.T, env map[string]string, args ...string) (code int, out, errs string) {
 	t.Helper()
-	for _, s := range (config{}).settings() {
-		t.Setenv(s.name, env[s.name])
+	for _, s := range (config.Config{}).Settings() {
+		t.Setenv(s.Name, env[s.Name])
 	}
 	var stdout, stderr bytes.Buffer
 	code = run(t.Context(), args, streams{out: &stdout, err: &stderr})
@@ -99,9 +99,9 @@ func TestURLsAreRedacted(t *testing.T) {
 		"postgres://db/app?passwd=opensesame&options=-c%20x": "postgres://db/app?options=xxxxx&passwd=xxxxx",
 		"": "",
 	} {
-		require.Equal(t, want, redact("url", value), value)
+		require.Equal(t, want, config.Redact("url", value), value)
 	}
-	require.Empty(t, redact("all", ""))
+	require.Empty(t, config.Redact("all", ""))
 }
 
 //nolint:paralleltest // the environment belongs to the process
@@ -119,9 +119,9 @@ func TestServeSaysWhatIsMissing(t *testing.T) {
 	require.NotContains(t, errs, "opensesame")
 }
 
-func serving(t *testing.T, change func(*config)) config {
+func serving(t *testing.T, change func(*config.Config)) config.Config {
 	t.Helper()
-	cfg := config{
+	cfg := config.Config{
 		DatabaseURL: pgtest.URL(t), SigningSecrets: []string{"whsec_" + strings.Repeat("c2VjcmV0", 5)},
 		Issuer: "https://clerk.callmine.test", ListenAddr: "127.0.0.1:0", AdminAddr: "127.0.0.1:0", MaxRemovalRatio: 0.05,
 	}
@@ -137,24 +137,24 @@ func TestStartRefusesWhatCannotWork(t *testing.T) {
 	policy := filepath.Join(t.TempDir(), "policy.yaml")
 	require.NoError(t, os.WriteFile(policy, []byte("roles:\n  org:admin: [a]\n  oops: 7\n"), 0o600))
 	for name, tc := range map[string]struct {
-		change func(*config)
+		change func(*config.Config)
 		want   string
 	}{
-		"empty secret":      {func(c *config) { c.SigningSecrets = []string{"whsec_"} }, "CLERK_WEBHOOK_SIGNING_SECRET"},
-		"short secret":      {func(c *config) { c.SigningSecrets = []string{"whsec_c2hvcnQ="} }, "at least 24"},
-		"issuer":            {func(c *config) { c.Issuer = "clerk" }, "CLERK_ISSUER"},
-		"service tokens":    {func(c *config) { c.ServiceTokens = "reports:nohash" }, "ROLECALL_SERVICE_TOKEN_HASHES"},
-		"no such policy":    {func(c *config) { c.PolicyFile = policy + ".missing" }, "ROLECALL_POLICY_FILE"},
-		"broken policy":     {func(c *config) { c.PolicyFile = policy }, "oops"},
-		"port taken":        {func(c *config) { c.ListenAddr = taken.Addr().String() }, "listen for web"},
-		"admin port taken":  {func(c *config) { c.AdminAddr = taken.Addr().String() }, "listen for admin"},
-		"no database there": {func(c *config) { c.DatabaseURL = "postgres://nobody@127.0.0.1:1/none" }, "connect to Postgres"},
-		"not a URL":         {func(c *config) { c.DatabaseURL = "postgres://%zz" }, "DATABASE_URL"},
-		"never migrated":    {func(c *config) { c.DatabaseURL = pgtest.EmptyURL(t) }, "rolecall migrate"},
+		"empty secret":      {func(c *config.Config) { c.SigningSecrets = []string{"whsec_"} }, "CLERK_WEBHOOK_SIGNING_SECRET"},
+		"short secret":      {func(c *config.Config) { c.SigningSecrets = []string{"whsec_c2hvcnQ="} }, "at least 24"},
+		"issuer":            {func(c *config.Config) { c.Issuer = "clerk" }, "CLERK_ISSUER"},
+		"service tokens":    {func(c *config.Config) { c.ServiceTokens = "reports:nohash" }, "ROLECALL_SERVICE_TOKEN_HASHES"},
+		"no such policy":    {func(c *config.Config) { c.PolicyFile = policy + ".missing" }, "ROLECALL_POLICY_FILE"},
+		"broken policy":     {func(c *config.Config) { c.PolicyFile = policy }, "oops"},
+		"port taken":        {func(c *config.Config) { c.ListenAddr = taken.Addr().String() }, "listen for web"},
+		"admin port taken":  {func(c *config.Config) { c.AdminAddr = taken.Addr().String() }, "listen for admin"},
+		"no database there": {func(c *config.Config) { c.DatabaseURL = "postgres://nobody@127.0.0.1:1/none" }, "connect to Postgres"},
+		"not a URL":         {func(c *config.Config) { c.DatabaseURL = "postgres://%zz" }, "DATABASE_URL"},
+		"never migrated":    {func(c *config.Config) { c.DatabaseURL = pgtest.EmptyURL(t) }, "rolecall migrate"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			_, err := start(t.Context(), serving(t, tc.change), parts{web: true, workers: true}, slog.New(slog.DiscardHandler))
+			_, err := service.Start(t.Context(), serving(t, tc.change), config.Parts{Web: true, Workers: true}, slog.New(slog.DiscardHandler))
 			require.ErrorContains(t, err, tc.want)
 		})
 	}
@@ -185,8 +185,8 @@ func TestMigrateThenServeThenStop(t *testing.T) {
 
 // TestDev runs what the README's first command runs, and interrupts it.
 func TestDev(t *testing.T) {
-	for _, s := range (config{}).settings() {
-		t.Setenv(s.name, "")
+	for _, s := range (config.Config{}).Settings() {
+		t.Setenv(s.Name, "")
 	}
 	t.Chdir(t.TempDir()) // no .env
 	data := dataFolder(t)
@@ -246,24 +246,6 @@ func TestDevSaysWhatIsInItsWay(t *testing.T) {
 	require.NotContains(t, errs, "ROLECALL_")
 }
 
-// TestTheTourShowsWhatThePolicyGrants, whatever that is.
-func TestTheTourShowsWhatThePolicyGrants(t *testing.T) {
-	t.Parallel()
-	for want, grants := range map[showcase]clerksync.Grants{
-		{"reports:read", "billing:manage"}: {"org:member": {"a", "reports:read"}, "org:admin": {"a", "b", "billing:manage"}},
-		{"a", "b"}:                         {"org:member": {"a"}, "org:admin": {"a", "b", "reports:read"}},
-		{"billing:manage", "x"}:            {"org:member": {"billing:manage"}, "org:admin": {"billing:manage", "x"}},
-	} {
-		shown, err := newShowcase(grants)
-		require.NoError(t, err)
-		require.Equal(t, want, shown)
-	}
-	for _, grants := range []clerksync.Grants{{}, {"org:admin": {"a"}}, {"org:member": {"a"}}, {"org:member": {"a"}, "org:admin": {"a"}}} {
-		_, err := newShowcase(grants)
-		require.ErrorContains(t, err, "must grant org:member a permission, and org:admin another one")
-	}
-}
-
 // afterRemoval repeats the last printed command until the mirror has followed.
 func afterRemoval(t *testing.T, text string, tokens map[string]string) (status int) {
 	t.Helper()
@@ -295,22 +277,4 @@ func curl(t *testing.T, line string, tokens map[string]string) int {
 	require.NoError(t, response.Body.Close())
 	http.DefaultClient.CloseIdleConnections()
 	return response.StatusCode
-}
-
-func TestCleanupRunsAllInReverse(t *testing.T) {
-	t.Parallel()
-	var order []string
-	var c cleanup
-	for _, name := range []string{"first", "second", "third"} {
-		c.add(name, func(context.Context) error {
-			order = append(order, name)
-			if name == "second" {
-				return pgx.ErrTxClosed
-			}
-			return nil
-		})
-	}
-	require.ErrorContains(t, c.run(t.Context()), "stop second")
-	require.Equal(t, []string{"third", "second", "first"}, order)
-	require.NoError(t, c.run(t.Context()), "nothing is left")
 }

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
 )
 
 // goodEnv is an environment in which serve gets as far as the database, which isn't there.
@@ -208,9 +210,9 @@ func TestDotEnvIsNeverPrinted(t *testing.T) {
 		require.NotContains(t, out+errs, "opensesame")
 	}
 	t.Chdir(t.TempDir())
-	for _, s := range (config{}).settings() {
-		t.Setenv(s.name, "")
-		require.NoError(t, os.Unsetenv(s.name))
+	for _, s := range (config.Config{}).Settings() {
+		t.Setenv(s.Name, "")
+		require.NoError(t, os.Unsetenv(s.Name))
 	}
 	require.NoError(t, os.WriteFile(".env", []byte("ROLECALL_SWEEP_INTERVAL=hourly\nROLECALL_BODY_RETENTION=long\n"), 0o600))
 	var errs, out strings.Builder
@@ -235,9 +237,9 @@ func TestWebAddressesAreRedacted(t *testing.T) {
 		"clerk.test":                                     "clerk.test",
 		"https://a.test,https://u:opensesame@b.test:300": "https://a.test,https://xxxxx:xxxxx@b.test:300",
 	} {
-		require.Equal(t, want, redact("web", value), value)
+		require.Equal(t, want, config.Redact("web", value), value)
 	}
 	env := maps.Clone(goodEnv())
-	require.Equal(t, "[redacted]", redact("", "sk_live_opensesame"), "a secret in another setting")
-	require.Equal(t, env["CLERK_ISSUER"], redact("web", env["CLERK_ISSUER"]))
+	require.Equal(t, "[redacted]", config.Redact("", "sk_live_opensesame"), "a secret in another setting")
+	require.Equal(t, env["CLERK_ISSUER"], config.Redact("web", env["CLERK_ISSUER"]))
 }

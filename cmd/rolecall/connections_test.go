@@ -18,6 +18,9 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
+	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
+	"github.com/callmine/rolecall/cmd/rolecall/internal/database"
+	"github.com/callmine/rolecall/cmd/rolecall/internal/service"
 	"github.com/callmine/rolecall/internal/clerksim"
 	"github.com/callmine/rolecall/internal/pgpool"
 	"github.com/callmine/rolecall/internal/pgtest"
@@ -74,8 +77,8 @@ func TestRoleWithFewConnections(t *testing.T) {
 	t.Parallel()
 	c := pgtest.NewCluster(t, nil)
 	given := app(t, c, "CONNECTION LIMIT 15")
-	require.NoError(t, migrate(t.Context(), given))
-	b := startBundle(t, given, nil, parts{web: true, workers: true})
+	require.NoError(t, database.MigrateURL(t.Context(), given))
+	b := startBundle(t, given, nil, config.Parts{Web: true, Workers: true})
 	require.Contains(t, b.log.String(), `"connections":13,"wanted":58,"limited_by":"the role app","limit":15`)
 	b.open(t, c.URL("rolecall"))
 	_, admin, _, messages := team(t, b)
@@ -85,7 +88,7 @@ func TestRoleWithFewConnections(t *testing.T) {
 		var status error
 		var during sync.WaitGroup
 		during.Go(func() {
-			db, err := openDatabase(t.Context(), config{DatabaseURL: given}, "command", pgpool.Needs{})
+			db, err := database.Open(t.Context(), config.Config{DatabaseURL: given}, "command", pgpool.Needs{})
 			if status = err; err == nil {
 				_, status = store.ReadStatus(t.Context(), db)
 				db.Close()
@@ -102,16 +105,16 @@ func TestRoleWithFewConnections(t *testing.T) {
 func TestConnectionsAreCapped(t *testing.T) {
 	needsSurroundings(t)
 	t.Parallel()
-	for limit, change := range map[int]func(*config){
-		usualOf(parts{web: true, workers: true}): func(*config) {},
-		20:                                       func(c *config) { c.MaxConnections = 20 },
-		14:                                       func(c *config) { c.DatabaseURL += "&pool_max_conns=14" },
-		12:                                       func(c *config) { c.MaxConnections, c.DatabaseURL = 12, c.DatabaseURL+"&pool_max_conns=14" },
+	for limit, change := range map[int]func(*config.Config){
+		config.UsualOf(config.Parts{Web: true, Workers: true}): func(*config.Config) {},
+		20: func(c *config.Config) { c.MaxConnections = 20 },
+		14: func(c *config.Config) { c.DatabaseURL += "&pool_max_conns=14" },
+		12: func(c *config.Config) { c.MaxConnections, c.DatabaseURL = 12, c.DatabaseURL+"&pool_max_conns=14" },
 	} {
 		t.Run(strconv.Itoa(limit), func(t *testing.T) {
 			t.Parallel()
 			target := pgtest.URL(t)
-			b := startBundle(t, target, nil, parts{web: true, workers: true}, func(b *bundle, c *config) { change(c); sweepsAtCommand(b, c) })
+			b := startBundle(t, target, nil, config.Parts{Web: true, Workers: true}, func(b *bundle, c *config.Config) { change(c); sweepsAtCommand(b, c) })
 			b.open(t, target)
 			_, admin, _, messages := team(t, b)
 			b.send(t, messages...)
@@ -148,38 +151,38 @@ func TestReadmeNamesOneNumberOfConnections(t *testing.T) {
 	numbers := regexp.MustCompile(`(?i)a .serve. opens at most (\d+) connections|else (\d+)|about (\d+) to Postgres`).FindAllStringSubmatch(string(readme), -1)
 	require.NotEmpty(t, numbers)
 	for _, n := range numbers {
-		require.Equal(t, strconv.Itoa(usualOf(parts{web: true, workers: true})), strings.Join(n[1:], ""), n[0])
+		require.Equal(t, strconv.Itoa(config.UsualOf(config.Parts{Web: true, Workers: true})), strings.Join(n[1:], ""), n[0])
 	}
 }
 
 // TestMoreConnectionsMakeNoMoreWorkers: ordinary deliveries that wait for each other's locks delay removals.
 func TestMoreConnectionsMakeNoMoreWorkers(t *testing.T) {
 	t.Parallel()
-	for _, which := range []parts{{web: true, workers: true}, {workers: true}} {
-		sizes, err := connections(t.Context(), config{}, which, pgpool.Report{}, slog.New(slog.DiscardHandler))
+	for _, which := range []config.Parts{{Web: true, Workers: true}, {Workers: true}} {
+		sizes, err := service.Connections(t.Context(), config.Config{}, which, pgpool.Report{}, slog.New(slog.DiscardHandler))
 		require.NoError(t, err)
-		require.Equal(t, workConns, sizes["work"], "a side that isn't there leaves its connections to nobody")
-		require.Equal(t, workers, workersFor(sizes))
-		sizes, err = connections(t.Context(), config{MaxConnections: 200}, which, pgpool.Report{}, slog.New(slog.DiscardHandler))
+		require.Equal(t, config.WorkConns, sizes["work"], "a side that isn't there leaves its connections to nobody")
+		require.Equal(t, config.Workers, config.WorkersFor(sizes))
+		sizes, err = service.Connections(t.Context(), config.Config{MaxConnections: 200}, which, pgpool.Report{}, slog.New(slog.DiscardHandler))
 		require.NoError(t, err)
-		require.Equal(t, workers, workersFor(sizes))
-		sizes, err = connections(t.Context(), config{MaxConnections: 12}, which, pgpool.Report{}, slog.New(slog.DiscardHandler))
+		require.Equal(t, config.Workers, config.WorkersFor(sizes))
+		sizes, err = service.Connections(t.Context(), config.Config{MaxConnections: 12}, which, pgpool.Report{}, slog.New(slog.DiscardHandler))
 		require.NoError(t, err)
-		require.Less(t, workersFor(sizes), workers)
-		require.Positive(t, workersFor(sizes))
+		require.Less(t, config.WorkersFor(sizes), config.Workers)
+		require.Positive(t, config.WorkersFor(sizes))
 	}
 }
 
 // TestTooFewConnections are refused by name, with the number that it takes.
 func TestTooFewConnections(t *testing.T) {
 	t.Parallel()
-	_, err := start(t.Context(), serving(t, func(c *config) { c.MaxConnections = 11 }), parts{web: true, workers: true}, slog.New(slog.DiscardHandler))
+	_, err := service.Start(t.Context(), serving(t, func(c *config.Config) { c.MaxConnections = 11 }), config.Parts{Web: true, Workers: true}, slog.New(slog.DiscardHandler))
 	require.ErrorContains(t, err, "ROLECALL_MAX_CONNECTIONS: 11 connections are too few: this process needs at least 12")
-	_, err = start(t.Context(), serving(t, func(c *config) { c.DatabaseURL += "&pool_max_conns=3" }), parts{web: true, workers: true}, slog.New(slog.DiscardHandler))
+	_, err = service.Start(t.Context(), serving(t, func(c *config.Config) { c.DatabaseURL += "&pool_max_conns=3" }), config.Parts{Web: true, Workers: true}, slog.New(slog.DiscardHandler))
 	require.ErrorContains(t, err, "pool_max_conns in DATABASE_URL: 3 connections are too few")
 	c := pgtest.NewCluster(t, map[string]string{"max_connections": "12"})
 	url := c.Migrated("rolecall")
-	_, err = start(t.Context(), serving(t, func(c *config) { c.DatabaseURL = url }), parts{web: true, workers: true}, slog.New(slog.DiscardHandler))
+	_, err = service.Start(t.Context(), serving(t, func(c *config.Config) { c.DatabaseURL = url }), config.Parts{Web: true, Workers: true}, slog.New(slog.DiscardHandler))
 	require.ErrorContains(t, err, "the limit of max_connections, 9, less 2 for others: 7 connections are too few")
 }
 
@@ -189,7 +192,7 @@ func TestSlotsThatOthersTook(t *testing.T) {
 	t.Parallel()
 	c := pgtest.NewCluster(t, nil)
 	given := app(t, c, "CONNECTION LIMIT 12")
-	require.NoError(t, migrate(t.Context(), given))
+	require.NoError(t, database.MigrateURL(t.Context(), given))
 	var held []*pgx.Conn
 	for range 12 {
 		conn, err := pgx.Connect(t.Context(), given)
@@ -197,11 +200,11 @@ func TestSlotsThatOthersTook(t *testing.T) {
 		held = append(held, conn)
 	}
 	started := make(chan error, 1)
-	cfg := serving(t, func(c *config) { c.DatabaseURL = given })
+	cfg := serving(t, func(c *config.Config) { c.DatabaseURL = given })
 	go func() {
-		p, err := start(t.Context(), cfg, parts{web: true}, slog.New(slog.DiscardHandler))
+		p, err := service.Start(t.Context(), cfg, config.Parts{Web: true}, slog.New(slog.DiscardHandler))
 		if err == nil {
-			err = p.stop(context.WithoutCancel(t.Context()))
+			err = p.Stop(context.WithoutCancel(t.Context()))
 		}
 		started <- err
 	}()
@@ -220,7 +223,7 @@ func TestSlotsThatOthersTook(t *testing.T) {
 func TestReadOnlyForAMoment(t *testing.T) {
 	t.Parallel()
 	c := pgtest.NewCluster(t, nil)
-	b := startBundle(t, c.Migrated("rolecall"), nil, parts{web: true, workers: true})
+	b := startBundle(t, c.Migrated("rolecall"), nil, config.Parts{Web: true, Workers: true})
 	b.open(t, c.SocketURL("rolecall"))
 	workspace, _, member, messages := team(t, b)
 	b.send(t, messages...)
@@ -254,7 +257,7 @@ func TestSerializableDefault(t *testing.T) {
 	c := pgtest.NewCluster(t, nil)
 	target := c.Migrated("rolecall")
 	c.Exec("", "ALTER DATABASE rolecall SET default_transaction_isolation = 'serializable'")
-	b := startBundle(t, target, nil, parts{web: true, workers: true})
+	b := startBundle(t, target, nil, config.Parts{Web: true, Workers: true})
 	b.open(t, target)
 	_, admin, _, messages := team(t, b)
 	b.send(t, messages...)
@@ -270,12 +273,12 @@ func TestPoolerForTransactionsAlone(t *testing.T) {
 	t.Parallel()
 	target := pgtest.URL(t)
 	through := pgtest.PgBouncer(t, target, pgtest.TransactionPooling)
-	_, err := start(t.Context(), serving(t, func(c *config) { c.DatabaseURL = through }), parts{web: true}, slog.New(slog.DiscardHandler))
+	_, err := service.Start(t.Context(), serving(t, func(c *config.Config) { c.DatabaseURL = through }), config.Parts{Web: true}, slog.New(slog.DiscardHandler))
 	require.ErrorContains(t, err, "set ROLECALL_DIRECT_DATABASE_URL")
-	require.ErrorContains(t, migrate(t.Context(), through), "set ROLECALL_DIRECT_DATABASE_URL")
-	_, err = start(t.Context(), serving(t, func(c *config) { c.DatabaseURL, c.DirectDatabaseURL = target, through }), parts{web: true}, slog.New(slog.DiscardHandler))
+	require.ErrorContains(t, database.MigrateURL(t.Context(), through), "set ROLECALL_DIRECT_DATABASE_URL")
+	_, err = service.Start(t.Context(), serving(t, func(c *config.Config) { c.DatabaseURL, c.DirectDatabaseURL = target, through }), config.Parts{Web: true}, slog.New(slog.DiscardHandler))
 	require.ErrorContains(t, err, "ROLECALL_DIRECT_DATABASE_URL leads to a pooler")
-	_, err = start(t.Context(), serving(t, func(c *config) { c.DirectDatabaseURL = pgtest.URL(t) }), parts{web: true}, slog.New(slog.DiscardHandler))
+	_, err = service.Start(t.Context(), serving(t, func(c *config.Config) { c.DirectDatabaseURL = pgtest.URL(t) }), config.Parts{Web: true}, slog.New(slog.DiscardHandler))
 	require.ErrorContains(t, err, "DATABASE_URL is another database than ROLECALL_DIRECT_DATABASE_URL")
 }
 
@@ -288,10 +291,10 @@ func TestEncodingIsRefusedByName(t *testing.T) {
 		name := strings.ToLower(encoding)
 		c.Exec("", fmt.Sprintf("CREATE DATABASE %s ENCODING '%s' LOCALE 'C' TEMPLATE template0", name, encoding))
 		want := "the database " + name + " has the encoding " + encoding
-		require.ErrorContains(t, migrate(t.Context(), c.URL(name)), want)
-		_, err := start(t.Context(), serving(t, func(cfg *config) { cfg.DatabaseURL = c.URL(name) }), parts{web: true}, slog.New(slog.DiscardHandler))
+		require.ErrorContains(t, database.MigrateURL(t.Context(), c.URL(name)), want)
+		_, err := service.Start(t.Context(), serving(t, func(cfg *config.Config) { cfg.DatabaseURL = c.URL(name) }), config.Parts{Web: true}, slog.New(slog.DiscardHandler))
 		require.ErrorContains(t, err, want)
-		_, err = openDatabase(t.Context(), config{DatabaseURL: c.URL(name)}, "audit", pgpool.Needs{}) // as `rolecall audit verify` does
+		_, err = database.Open(t.Context(), config.Config{DatabaseURL: c.URL(name)}, "audit", pgpool.Needs{}) // as `rolecall audit verify` does
 		require.ErrorContains(t, err, want)
 	}
 }

@@ -364,7 +364,7 @@ func (h *history) compareInvitations(directory clerksim.Directory) {
 }
 
 func (h *history) grants() map[string][]string {
-	policy, err := h.b.cfg.policy(h.t.Context())
+	policy, err := h.b.cfg.Policy(h.t.Context())
 	require.NoError(h.rt, err)
 	return policy.Grants
 }

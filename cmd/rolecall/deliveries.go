@@ -11,8 +11,11 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
+	"github.com/callmine/rolecall/cmd/rolecall/internal/database"
 	"github.com/callmine/rolecall/jobs"
 	"github.com/callmine/rolecall/store"
+
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
@@ -93,7 +96,7 @@ func (c *listDeliveries) run(ctx context.Context, io streams) error {
 	if filter.Limit = c.Limit; filter.Limit < 1 {
 		return errors.New("--limit must be positive")
 	}
-	return withLedger(ctx, func(_ config, db *pgxpool.Pool) error {
+	return withLedger(ctx, func(_ config.Config, db *pgxpool.Pool) error {
 		entries, err := store.ListEntries(ctx, db, filter)
 		if err != nil {
 			return err
@@ -127,7 +130,7 @@ type showDelivery struct {
 }
 
 func (c *showDelivery) run(ctx context.Context, io streams) error {
-	return withLedger(ctx, func(_ config, db *pgxpool.Pool) error {
+	return withLedger(ctx, func(_ config.Config, db *pgxpool.Pool) error {
 		e, err := store.FindEntry(ctx, db, c.ID)
 		if errors.Is(err, store.ErrNotFound) {
 			return fmt.Errorf("no delivery %s is in the ledger", c.ID)
@@ -187,7 +190,7 @@ func (c *replayDeliveries) run(ctx context.Context, io streams) error {
 		return err
 	}
 	filter.Limit = math.MaxInt32 // all that match: a limit would leave some behind unsaid
-	return withLedger(ctx, func(cfg config, db *pgxpool.Pool) error {
+	return withLedger(ctx, func(cfg config.Config, db *pgxpool.Pool) error {
 		ids := c.IDs
 		if len(ids) == 0 {
 			entries, err := store.ListEntries(ctx, db, filter)
@@ -198,7 +201,7 @@ func (c *replayDeliveries) run(ctx context.Context, io streams) error {
 				ids = append(ids, e.SvixID)
 			}
 		}
-		instance, err := mirroredInstance(ctx, cfg, db)
+		instance, err := database.Instance(ctx, cfg, db)
 		if err != nil {
 			return err
 		}

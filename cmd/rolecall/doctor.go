@@ -3,73 +3,51 @@ package main
 import (
 	"context"
 	"errors"
-	"log/slog"
-	"slices"
-	"sync"
-	"time"
+	"fmt"
+	"io"
 
-	"github.com/jackc/pgx/v5/pgxpool"
-
-	"github.com/callmine/rolecall/internal/clerkapi"
+	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
+	"github.com/callmine/rolecall/cmd/rolecall/internal/doctor"
 )
 
-// examinationTimeout bounds each look at something that may not answer.
-const examinationTimeout = 5 * time.Second
-
-// examine looks at everything that a serve with this configuration would meet, and changes nothing.
-// Warnings and faults are what reading the configuration said.
-func examine(ctx context.Context, cfg config, which parts, warnings []string, faults error) examination {
-	d := &doctor{cfg: cfg, which: which}
-	defer d.close()
-	return examinationOf(append(settingsFindings(warnings, faults), d.look(ctx)...))
+type doctorCommand struct {
+	JSON    bool `name:"json" help:"Print a JSON object."`
+	Web     bool `default:"true" negatable:"" help:"Examine what a serve with a web side needs."`
+	Workers bool `default:"true" negatable:"" help:"Examine what a serve with workers needs."`
 }
 
-// doctor looks at one thing after the other, those that have nothing to do with each other at once.
-type doctor struct {
-	cfg   config
-	which parts
-
-	db    *pgxpool.Pool    // nil until the database was reached
-	clerk *clerkapi.Client // nil without a secret key
+// run looks at everything that a serve with this environment would meet. It changes nothing.
+func (c *doctorCommand) run(ctx context.Context, io streams) error {
+	which := config.Parts{Web: c.Web, Workers: c.Workers}
+	cfg, warnings, err := config.ReadServing(ctx, which)
+	e := doctor.Examine(ctx, cfg, which, warnings, err)
+	if c.JSON {
+		err = printJSON(io.out, e)
+	} else {
+		err = printExamination(io.out, e)
+	}
+	if err == nil && !e.OK {
+		err = errors.New("something is wrong: what to do is above")
+	}
+	return err
 }
 
-func (d *doctor) close() {
-	if d.db != nil {
-		d.db.Close()
+// printExamination tells people.
+func printExamination(out io.Writer, e doctor.Examination) error {
+	table := newTable(out)
+	for _, f := range e.Checks {
+		table.row(string(f.State), f.Check, f.Detail)
 	}
-	if d.clerk != nil {
-		d.clerk.Close()
+	if err := table.print("examination"); err != nil {
+		return err
 	}
-}
-
-// look returns what it finds, what everything else stands on first.
-func (d *doctor) look(ctx context.Context) []finding {
-	d.clerk, _ = d.openClerk() // the settings' findings tell why there is none
-	groups := []func(context.Context) []finding{
-		d.database, d.otherDatabases, d.keys, d.clerkLists, d.addresses,
+	if len(e.Todo) == 0 {
+		fmt.Fprintln(out, "\nThere is nothing to do.")
+		return nil
 	}
-	found := make([][]finding, len(groups))
-	var looking sync.WaitGroup
-	for i, look := range groups {
-		looking.Go(func() { found[i] = look(ctx) })
+	fmt.Fprintln(out, "\nWhat to do, the most urgent first:")
+	for i, todo := range e.Todo {
+		fmt.Fprintf(out, "%3d. %s\n", i+1, line(todo))
 	}
-	looking.Wait()
-	return append(slices.Concat(found...), d.mirror(ctx)...)
-}
-
-// timed bounds one look.
-func timed(ctx context.Context, look func(context.Context) []finding) []finding {
-	ctx, cancel := context.WithTimeout(ctx, examinationTimeout)
-	defer cancel()
-	return look(ctx)
-}
-
-func (d *doctor) openClerk() (*clerkapi.Client, error) {
-	if d.cfg.SecretKey == "" {
-		return nil, errors.New("there is no secret key")
-	}
-	const enough = 50 // calls a second: a few are made at once, and never again
-	return clerkapi.New(clerkapi.Config{
-		URL: d.cfg.APIURL, SecretKey: d.cfg.SecretKey, CallsPerSecond: enough, Logger: slog.New(slog.DiscardHandler),
-	})
+	return nil
 }

@@ -11,24 +11,27 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
+	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
+	"github.com/callmine/rolecall/cmd/rolecall/internal/health"
+	"github.com/callmine/rolecall/cmd/rolecall/internal/service"
 	"github.com/callmine/rolecall/internal/clerksim"
 	"github.com/callmine/rolecall/internal/pgtest"
 	"github.com/callmine/rolecall/store"
 )
 
 // sweepsAtCommand has Clerk asked, and sweeps only when something asks for one.
-func sweepsAtCommand(b *bundle, cfg *config) {
+func sweepsAtCommand(b *bundle, cfg *config.Config) {
 	cfg.SecretKey, cfg.APIURL, cfg.ClerkRate, cfg.SweepInterval = b.clerk.SecretKey(), b.api, 1000, time.Hour
 }
 
 // alarmed reads the alarms as `rolecall status` does, on a database.
-func alarmed(t *testing.T, db store.DBTX) []alarm {
+func alarmed(t *testing.T, db store.DBTX) []health.Alarm {
 	t.Helper()
 	read, err := store.ReadStatus(t.Context(), db)
 	require.NoError(t, err)
-	now, err := newSituation(read, time.Hour)
+	now, err := health.NewSituation(read, time.Hour)
 	require.NoError(t, err)
-	return now.alarms()
+	return now.Alarms()
 }
 
 // swept waits until a sweep has gone through that began after the last change of the database.
@@ -54,7 +57,7 @@ func setupFailover(t *testing.T) *failoverBundle {
 	f := &failoverBundle{primary: pgtest.NewCluster(t, nil)}
 	f.name = pgtest.NewSwitch(t, f.primary.Addr())
 	f.url = f.name.URL(f.primary.Migrated("rolecall"))
-	f.bundle = startBundle(t, f.url, nil, parts{web: true, workers: true}, sweepsAtCommand)
+	f.bundle = startBundle(t, f.url, nil, config.Parts{Web: true, Workers: true}, sweepsAtCommand)
 	f.open(t, f.url)
 	workspace, _, member, messages := team(t, f.bundle)
 	f.workspace, f.token = workspace, f.bundle.token(t, member)
@@ -93,12 +96,12 @@ func TestFailoverThatLosesARemoval(t *testing.T) {
 	db, err := pgxpool.New(t.Context(), f.standby.URL("rolecall"))
 	require.NoError(t, err)
 	t.Cleanup(db.Close)
-	require.Eventually(t, func() bool { return has(alarmed(t, db), alarmDatabase) }, 10*time.Second, 10*time.Millisecond, "%s", f.log)
+	require.Eventually(t, func() bool { return health.HasAlarm(alarmed(t, db), health.AlarmDatabase) }, 10*time.Second, 10*time.Millisecond, "%s", f.log)
 	require.Contains(t, f.log.String(), "the database is another one than before")
 	close(held)
 	swept(t, db)
 	require.Equal(t, http.StatusNotFound, f.may(t, f.token, f.workspace, "reports:read"), "refused again")
-	require.False(t, has(alarmed(t, db), alarmDatabase))
+	require.False(t, health.HasAlarm(alarmed(t, db), health.AlarmDatabase))
 	require.Equal(t, "failover", f.standby.Value("rolecall", "SELECT trigger FROM rolecall.sweeps ORDER BY id DESC LIMIT 1"))
 }
 
@@ -108,26 +111,26 @@ func TestFailoverWhileNobodyLooked(t *testing.T) {
 	t.Parallel()
 	f := setupFailover(t)
 	cfg := f.cfg
-	require.NoError(t, f.program.stop(t.Context()))
+	require.NoError(t, f.program.Stop(t.Context()))
 	f.primary.Crash()
 	f.standby.Promote()
 	f.name.Turn(f.standby.Addr())
 	f.name.Cut()
 	var err error
-	f.program, err = start(t.Context(), cfg, parts{web: true}, f.logger) // it sweeps nothing
+	f.program, err = service.Start(t.Context(), cfg, config.Parts{Web: true}, f.logger) // it sweeps nothing
 	require.NoError(t, err)
 	db, err := pgxpool.New(t.Context(), f.standby.URL("rolecall"))
 	require.NoError(t, err)
 	t.Cleanup(db.Close)
-	require.True(t, has(alarmed(t, db), alarmDatabase))
+	require.True(t, health.HasAlarm(alarmed(t, db), health.AlarmDatabase))
 	require.Equal(t, "1", f.standby.Value("rolecall", "SELECT count(*)::text FROM rolecall.river_job WHERE kind = 'sweep' AND args ->> 'trigger' = 'failover'"))
 
-	require.NoError(t, f.program.stop(t.Context()))
-	f.program, err = start(t.Context(), cfg, parts{web: true, workers: true}, f.logger)
+	require.NoError(t, f.program.Stop(t.Context()))
+	f.program, err = service.Start(t.Context(), cfg, config.Parts{Web: true, Workers: true}, f.logger)
 	require.NoError(t, err)
 	swept(t, db)
 	require.Equal(t, http.StatusNotFound, f.may(t, f.token, f.workspace, "reports:read"))
-	require.False(t, has(alarmed(t, db), alarmDatabase))
+	require.False(t, health.HasAlarm(alarmed(t, db), health.AlarmDatabase))
 }
 
 // TestOldPrimaryThatStaysUp answers nobody once the new one is known, although no session with it was cut.
@@ -139,13 +142,13 @@ func TestOldPrimaryThatStaysUp(t *testing.T) {
 	f.name.Turn(f.standby.Addr()) // what is connected stays
 	require.Eventually(t, func() bool {
 		var port string
-		err := f.program.read.QueryRow(t.Context(), "SELECT inet_server_port()::text").Scan(&port)
+		err := f.program.Read.QueryRow(t.Context(), "SELECT inet_server_port()::text").Scan(&port)
 		return err == nil && strings.HasSuffix(f.standby.Addr(), ":"+port)
 	}, 10*time.Second, 10*time.Millisecond)
 	require.Eventually(t, func() bool {
 		return f.primary.Value("rolecall", "SELECT count(*)::text FROM pg_stat_activity WHERE application_name LIKE 'rolecall %'") == "0"
 	}, 10*time.Second, 10*time.Millisecond, "no session is left with the old one")
-	swept(t, f.program.admins)
+	swept(t, f.program.Admins)
 	require.Equal(t, http.StatusNotFound, f.may(t, f.token, f.workspace, "reports:read"))
 }
 
@@ -154,18 +157,18 @@ func TestRestoredIntoAnotherCluster(t *testing.T) {
 	needsSurroundings(t)
 	t.Parallel()
 	url := pgtest.URL(t)
-	b := startBundle(t, url, nil, parts{web: true}, sweepsAtCommand)
+	b := startBundle(t, url, nil, config.Parts{Web: true}, sweepsAtCommand)
 	b.open(t, url)
-	require.False(t, has(alarmed(t, b.db), alarmDatabase), "a new one is no change")
+	require.False(t, health.HasAlarm(alarmed(t, b.db), health.AlarmDatabase), "a new one is no change")
 	cfg := b.cfg
-	require.NoError(t, b.program.stop(t.Context()))
+	require.NoError(t, b.program.Stop(t.Context()))
 	_, err := b.db.Exec(t.Context(), "UPDATE rolecall.database_identity SET system_identifier = '7000000000000000001'")
 	require.NoError(t, err, "as a dump of another cluster has it")
 	for range 2 {
-		b.program, err = start(t.Context(), cfg, parts{web: true}, b.logger)
+		b.program, err = service.Start(t.Context(), cfg, config.Parts{Web: true}, b.logger)
 		require.NoError(t, err)
-		require.True(t, has(alarmed(t, b.db), alarmDatabase), "until a sweep")
-		require.NoError(t, b.program.stop(t.Context()))
+		require.True(t, health.HasAlarm(alarmed(t, b.db), health.AlarmDatabase), "until a sweep")
+		require.NoError(t, b.program.Stop(t.Context()))
 	}
 	var jobs int
 	require.NoError(t, b.db.QueryRow(t.Context(), "SELECT count(*) FROM rolecall.river_job WHERE args ->> 'trigger' = 'failover'").Scan(&jobs))
@@ -182,7 +185,7 @@ func TestAcknowledgedSurvivesACrash(t *testing.T) {
 			c := pgtest.NewCluster(t, map[string]string{"wal_writer_delay": "10s", "wal_writer_flush_after": "0"})
 			url := c.Migrated("rolecall")
 			c.Exec("", "ALTER "+where+" SET synchronous_commit = off")
-			b := startBundle(t, url, nil, parts{web: true})
+			b := startBundle(t, url, nil, config.Parts{Web: true})
 			_, _, _, messages := team(t, b)
 			for i := range 15 {
 				require.NoError(t, b.clerk.Emit("starship.launched", fmt.Sprintf("star_%d", i), map[string]any{"id": fmt.Sprintf("star_%d", i)}))

@@ -14,6 +14,10 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
+	"github.com/callmine/rolecall/cmd/rolecall/internal/service"
+
 	svix "github.com/svix/svix-webhooks/go"
 
 	"github.com/callmine/rolecall/internal/pgtest"
@@ -42,7 +46,7 @@ func TestCallersWhoNobodySignedForCantUseTheServiceUp(t *testing.T) {
 		require.Empty(t, os.Getenv("CI"), "memory is measured by /proc/PID/clear_refs, which isn't here: %v", err)
 		t.Skip("memory is measured by /proc/PID/clear_refs, which isn't here: run the tests on Linux") //nolint:forbidigo // CI fails above
 	}
-	b := startBundle(t, pgtest.URL(t), nil, parts{web: true})
+	b := startBundle(t, pgtest.URL(t), nil, config.Parts{Web: true})
 	f := &flood{builtProcess: startBuilt(t, b.cfg), t: t, secret: b.secret}
 	const whole = 1 << 20
 	for _, kind := range []struct {
@@ -235,7 +239,7 @@ func (f *flood) cutsTheSlow(text string) {
 		})
 	}
 	ended.Wait()
-	require.Less(f.t, time.Since(began), readHeaderTimeout+5*time.Second)
+	require.Less(f.t, time.Since(began), service.ReadHeaderTimeout+5*time.Second)
 	require.Less(f.t, f.memory(f.t, "VmRSS"), float64(floodMemory))
 }
 

@@ -124,7 +124,7 @@ func TestNginxEnforcesWhatRolecallSays(t *testing.T) {
 		_, _ = w.Write(body)
 	}))
 	t.Cleanup(service.Close)
-	client := nginx(t, b.program.webAddr, service.Listener.Addr().String())
+	client := nginx(t, b.program.WebAddr, service.Listener.Addr().String())
 	send := func(token, path string, headers ...string) (int, string) {
 		t.Helper()
 		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://nginx"+path, bytes.NewBufferString("the body"))
@@ -184,7 +184,7 @@ func TestNginxEnforcesWhatRolecallSays(t *testing.T) {
 	adminToken := b.token(t, admin.ID)
 	status, _ = send(adminToken, reports)
 	require.Equal(t, http.StatusOK, status)
-	require.NoError(t, b.program.stop(t.Context()))
+	require.NoError(t, b.program.Stop(t.Context()))
 	refused(http.StatusServiceUnavailable, adminToken, reports, forged...)
 }
 
@@ -225,7 +225,7 @@ func TestNginxLetsNoPathThroughThatNamesTwoWorkspaces(t *testing.T) {
 		_, _ = io.WriteString(w, base.ResolveReference(r.URL).Path) // RFC 3986, section 5.2.4, as Go has it
 	}))
 	t.Cleanup(service.Close)
-	client, token := nginx(t, b.program.webAddr, service.Listener.Addr().String()), b.token(t, admin.ID)
+	client, token := nginx(t, b.program.WebAddr, service.Listener.Addr().String()), b.token(t, admin.ID)
 	own := "/w/" + organization.ID + "/reports"
 	status, seen := rawly(t, client, own+"/81", token)
 	require.Equal(t, http.StatusOK, status)

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
 )
 
 var update = flag.Bool("update", false, "write generated files instead of comparing them")
@@ -17,7 +19,7 @@ var update = flag.Bool("update", false, "write generated files instead of compar
 
 func TestGeneratedExampleFile(t *testing.T) {
 	t.Parallel()
-	sameFile(t, "../../.env.example", exampleFile())
+	sameFile(t, "../../.env.example", config.ExampleFile())
 }
 
 func TestGeneratedTableOfSettings(t *testing.T) {
@@ -29,7 +31,7 @@ func TestGeneratedTableOfSettings(t *testing.T) {
 	require.True(t, ok, "README.md has no %s", begin)
 	_, after, ok := strings.Cut(rest, end)
 	require.True(t, ok, "README.md has no %s", end)
-	sameFile(t, "../../README.md", before+begin+settingsTable()+end+after)
+	sameFile(t, "../../README.md", before+begin+config.SettingsTable()+end+after)
 }
 
 // TestTheReadmeSaysHowManyConnections a process opens, for whoever sizes the server.
@@ -37,7 +39,7 @@ func TestTheReadmeSaysHowManyConnections(t *testing.T) {
 	t.Parallel()
 	readme, err := os.ReadFile("../../README.md")
 	require.NoError(t, err)
-	const all = acceptConns + workConns + queueConns + readConns + eventConns + changeConns + adminConns
+	const all = config.AcceptConns + config.WorkConns + config.QueueConns + config.ReadConns + config.EventConns + config.ChangeConns + config.AdminConns
 	require.Contains(t, string(readme), fmt.Sprintf("at most %d connections", all))
 }
 

@@ -10,6 +10,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
+	"github.com/callmine/rolecall/cmd/rolecall/internal/service"
 	"github.com/callmine/rolecall/internal/clerksim"
 	"github.com/callmine/rolecall/internal/pgtest"
 )
@@ -36,14 +38,14 @@ type answer struct {
 }
 
 // openHouse starts a service on a database of its own; its configuration can be changed.
-func openHouse(t *testing.T, change func(*config)) *house {
+func openHouse(t *testing.T, change func(*config.Config)) *house {
 	t.Helper()
 	return openHouseOn(t, pgtest.URL(t), change)
 }
 
-func openHouseOn(t *testing.T, databaseURL string, change func(*config)) *house {
+func openHouseOn(t *testing.T, databaseURL string, change func(*config.Config)) *house {
 	t.Helper()
-	h := &house{bundle: startBundle(t, databaseURL, nil, parts{web: true, workers: true}), t: t, faults: clerksim.NewAPIFaults()}
+	h := &house{bundle: startBundle(t, databaseURL, nil, config.Parts{Web: true, Workers: true}), t: t, faults: clerksim.NewAPIFaults()}
 	server, err := clerksim.Listen(t.Context(), "", h.clerk.Handler(h.faults.Middleware))
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, server.Close(context.WithoutCancel(t.Context()))) })
@@ -58,11 +60,11 @@ func openHouseOn(t *testing.T, databaseURL string, change func(*config)) *house 
 }
 
 // restart puts another process in the place of the service's.
-func (h *house) restart(cfg config) {
+func (h *house) restart(cfg config.Config) {
 	h.t.Helper()
-	require.NoError(h.t, h.program.stop(h.t.Context()))
+	require.NoError(h.t, h.program.Stop(h.t.Context()))
 	h.cfg = cfg
-	restarted, err := start(h.t.Context(), cfg, parts{web: true, workers: true}, h.logger)
+	restarted, err := service.Start(h.t.Context(), cfg, config.Parts{Web: true, Workers: true}, h.logger)
 	require.NoError(h.t, err)
 	h.program = restarted
 	endpoint := clerksim.Endpoint{URL: h.web("/webhooks/clerk"), Secrets: []string{h.secret}}

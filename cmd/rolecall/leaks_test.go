@@ -10,8 +10,10 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/callmine/rolecall/cmd/rolecall/internal/database"
 	"github.com/callmine/rolecall/internal/clerksim"
 	"github.com/callmine/rolecall/internal/pgdev"
+
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
@@ -59,7 +61,7 @@ func openLeaks(t *testing.T) *leaks {
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, postgres.Stop(context.WithoutCancel(t.Context()))) })
 	databaseURL := postgres.TCPURL("postgres")
-	require.NoError(t, migrate(t.Context(), databaseURL))
+	require.NoError(t, database.MigrateURL(t.Context(), databaseURL))
 	l := &leaks{house: openHouseOn(t, databaseURL, nil), postgres: postgres, report: "report_theirs", pages: map[string]string{}}
 	l.alex, l.robin, l.zeb = l.person("Alexandrine"), l.person("Robinette"), l.person("Zebulonia")
 	quill := l.person("Quillonia")

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/callmine/rolecall/api"
+	"github.com/callmine/rolecall/cmd/rolecall/internal/service"
 )
 
 // linesOf returns what a limited logger writes.
@@ -25,7 +26,7 @@ func limited(log *safeBuffer) *slog.Logger {
 		}
 		return a
 	}
-	return slog.New(limitLog(slog.NewTextHandler(log, &slog.HandlerOptions{ReplaceAttr: noTime})))
+	return slog.New(service.LimitLog(slog.NewTextHandler(log, &slog.HandlerOptions{ReplaceAttr: noTime})))
 }
 
 func TestRepeatedLinesAreCountedInsteadOfWritten(t *testing.T) {
@@ -104,10 +105,10 @@ func TestInventedMessagesTakeNoMemory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := &safeBuffer{}
 		logger := limited(log)
-		for n := range 3 * maxLogKinds {
+		for n := range 3 * service.MaxLogKinds {
 			logger.Warn(fmt.Sprintf("http: TLS handshake error from 192.0.2.1:%d", n))
 		}
-		require.Len(t, linesOf(log), maxLogKinds+1)
+		require.Len(t, linesOf(log), service.MaxLogKinds+1)
 		<-time.After(time.Minute)
 		require.Contains(t, log.String(), "left_out=")
 	})

@@ -1,5 +1,6 @@
 // Command rolecall keeps a Postgres mirror of who belongs to which Clerk organization in which role, and answers from
-// it. This package is wiring: it is the only one that knows more than one technology, and holds no rule of its own.
+// it. This package is the command line, with one file for each subcommand. Only what is below cmd knows more than one
+// technology.
 package main
 
 import (

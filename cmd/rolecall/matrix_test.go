@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/callmine/rolecall/api"
+	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
 	"github.com/callmine/rolecall/internal/clerksim"
 )
 
@@ -175,14 +176,14 @@ func documented(t *testing.T) []string {
 }
 
 // withRoles adds the test's own role to the built-in policy.
-func withRoles(t *testing.T) func(*config) {
+func withRoles(t *testing.T) func(*config.Config) {
 	t.Helper()
 	builtIn, err := os.ReadFile(filepath.Join("..", "..", "api", "policy.yaml"))
 	require.NoError(t, err)
 	file := filepath.Join(t.TempDir(), "policy.yaml")
 	more := "  org:auditor:\n    - workspace:read\n    - audit:read\n    - members:read\n"
 	require.NoError(t, os.WriteFile(file, append(builtIn, more...), 0o600))
-	return func(c *config) { c.PolicyFile = file }
+	return func(c *config.Config) { c.PolicyFile = file }
 }
 
 // matrix is the world in which every caller uses every route.

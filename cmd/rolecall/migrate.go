@@ -3,16 +3,19 @@ package main
 import (
 	"context"
 	"fmt"
+
+	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
+	"github.com/callmine/rolecall/cmd/rolecall/internal/database"
 )
 
 type migrateCommand struct{}
 
 func (*migrateCommand) run(ctx context.Context, io streams) error {
-	cfg, err := readConfig()
+	cfg, err := config.Read()
 	if err != nil {
 		return err
 	}
-	left, err := migrateDatabase(ctx, cfg)
+	left, err := database.Migrate(ctx, cfg)
 	if err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
 	"github.com/callmine/rolecall/internal/clerksim"
 	"github.com/callmine/rolecall/internal/pgtest"
 )
@@ -49,10 +50,10 @@ func TestOldAndNewBinarySideBySide(t *testing.T) {
 	t.Parallel()
 	older := olderBinary(t)
 	database := pgtest.URL(t)
-	b := startBundle(t, database, nil, parts{web: true, workers: true})
+	b := startBundle(t, database, nil, config.Parts{Web: true, Workers: true})
 	b.open(t, database)
 	cfg := b.cfg
-	require.NoError(t, b.program.stop(t.Context()))
+	require.NoError(t, b.program.Stop(t.Context()))
 	workspace, admin, _, told := team(t, b)
 	binaries := map[string]*process{}
 	for name, path := range map[string]string{"old": older, "new": os.Args[0]} {

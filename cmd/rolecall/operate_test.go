@@ -14,6 +14,8 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
+	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
+	"github.com/callmine/rolecall/cmd/rolecall/internal/database"
 	"github.com/callmine/rolecall/internal/clerksim"
 	"github.com/callmine/rolecall/internal/pgdev"
 )
@@ -87,7 +89,7 @@ func TestReadyTurnsRedOnAnOldSchemaAndWhileStopping(t *testing.T) {
 	require.Equal(t, http.StatusServiceUnavailable, status)
 	_, err = b.db.Exec(t.Context(), "UPDATE rolecall.goose_db_version SET is_applied = true")
 	require.NoError(t, err)
-	require.NoError(t, b.program.drain())
+	require.NoError(t, b.program.Drain())
 	status, _ = b.text(t, "/readyz")
 	require.Equal(t, http.StatusServiceUnavailable, status)
 	status, _ = b.text(t, "/healthz")
@@ -123,8 +125,8 @@ func TestServeOutlivesACrashOfPostgres(t *testing.T) {
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, postgres.Stop(context.WithoutCancel(ctx))) })
 	url := postgres.URL("postgres")
-	require.NoError(t, migrate(ctx, url))
-	b := startBundle(t, url, nil, parts{web: true, workers: true})
+	require.NoError(t, database.MigrateURL(ctx, url))
+	b := startBundle(t, url, nil, config.Parts{Web: true, Workers: true})
 	workspace, admin, member, messages := team(t, b)
 	b.open(t, url)
 	b.send(t, messages...)

@@ -9,6 +9,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
+	"github.com/callmine/rolecall/cmd/rolecall/internal/service"
 	"github.com/callmine/rolecall/internal/pgtest"
 )
 
@@ -18,14 +20,14 @@ func TestReadyAsksThroughEveryURL(t *testing.T) {
 	t.Parallel()
 	c := pgtest.NewCluster(t, nil)
 	direct := c.Migrated("rolecall")
-	for setting, change := range map[string]func(*config, string){
-		"ROLECALL_READ_DATABASE_URL": func(c *config, through string) { c.ReadDatabaseURL = through },
-		"DATABASE_URL":               func(c *config, through string) { c.DatabaseURL, c.DirectDatabaseURL = through, c.DatabaseURL },
+	for setting, change := range map[string]func(*config.Config, string){
+		"ROLECALL_READ_DATABASE_URL": func(c *config.Config, through string) { c.ReadDatabaseURL = through },
+		"DATABASE_URL":               func(c *config.Config, through string) { c.DatabaseURL, c.DirectDatabaseURL = through, c.DatabaseURL },
 	} {
 		t.Run(setting, func(t *testing.T) {
 			t.Parallel()
 			name := pgtest.NewSwitch(t, c.Addr())
-			b := startBundle(t, direct, nil, parts{web: true}, func(_ *bundle, cfg *config) { change(cfg, name.URL(direct)) })
+			b := startBundle(t, direct, nil, config.Parts{Web: true}, func(_ *bundle, cfg *config.Config) { change(cfg, name.URL(direct)) })
 			answers := func(want int) {
 				t.Helper()
 				require.Eventually(t, func() bool { status, _ := b.text(t, "/readyz"); return status == want }, 10*time.Second, 20*time.Millisecond)
@@ -44,14 +46,14 @@ func TestReadyAsksThroughEveryURL(t *testing.T) {
 // TestAProcessOpensItsOwnPoolsOnly, also where settings are those of a process that has all sides.
 func TestAProcessOpensItsOwnPoolsOnly(t *testing.T) {
 	t.Parallel()
-	for _, which := range []parts{{workers: true}, {web: true}} {
-		cfg := serving(t, func(c *config) { c.ReadDatabaseURL = c.DatabaseURL })
-		p, err := start(t.Context(), cfg, which, slog.New(slog.DiscardHandler))
+	for _, which := range []config.Parts{{Workers: true}, {Web: true}} {
+		cfg := serving(t, func(c *config.Config) { c.ReadDatabaseURL = c.DatabaseURL })
+		p, err := service.Start(t.Context(), cfg, which, slog.New(slog.DiscardHandler))
 		require.NoError(t, err)
-		require.Equal(t, which.web, p.read != nil && p.accept != nil && p.events != nil && p.changes != nil)
-		require.Equal(t, which.workers, p.queue != nil)
-		require.NoError(t, p.othersAnswer(t.Context()))
-		require.NoError(t, p.stop(context.WithoutCancel(t.Context())))
+		require.Equal(t, which.Web, p.Read != nil && p.Accept != nil && p.Events != nil && p.Changes != nil)
+		require.Equal(t, which.Workers, p.Queue != nil)
+		require.NoError(t, p.OthersAnswer(t.Context()))
+		require.NoError(t, p.Stop(context.WithoutCancel(t.Context())))
 	}
 }
 
@@ -61,7 +63,7 @@ func TestPartsOfAPasswordAreNoParameters(t *testing.T) {
 	for rest, fine := range map[string]bool{
 		"?TimeZone=UTC&work_mem=8MB&rolecall.a1=x": true, "?hun-ter2=x": false, "?2hunter=x": false, "?hunter%202=x": false, "?hunter2%21=x": false,
 	} {
-		err := checkDatabaseURL("DATABASE_URL", "postgres://user@host/database"+rest)
+		err := config.CheckDatabaseURL("DATABASE_URL", "postgres://user@host/database"+rest)
 		require.Equal(t, fine, err == nil, rest)
 		if err != nil {
 			require.NotContains(t, err.Error(), "hun")

@@ -14,6 +14,8 @@ import (
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 	"github.com/stretchr/testify/require"
 
+	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
+	"github.com/callmine/rolecall/cmd/rolecall/internal/health"
 	"github.com/callmine/rolecall/internal/clerksim"
 	"github.com/callmine/rolecall/internal/pgtest"
 	"github.com/callmine/rolecall/jobs"
@@ -96,22 +98,22 @@ func TestAnOutageWritesFewLines(t *testing.T) {
 // TestAPausedQueueIsToldAtOnce pauses as an operator does.
 func TestAPausedQueueIsToldAtOnce(t *testing.T) {
 	t.Parallel()
-	b := startBundle(t, pgtest.URL(t), nil, parts{web: true, workers: true})
+	b := startBundle(t, pgtest.URL(t), nil, config.Parts{Web: true, Workers: true})
 	db, err := pgxpool.New(t.Context(), b.cfg.DatabaseURL)
 	require.NoError(t, err)
 	t.Cleanup(db.Close)
 	client, err := river.NewClient(riverpgxv5.New(db), &river.Config{Schema: migrations.Schema})
 	require.NoError(t, err)
-	alarms := func() []alarm {
+	alarms := func() []health.Alarm {
 		read, err := store.ReadStatus(t.Context(), db)
 		require.NoError(t, err)
-		now, err := newSituation(read, 0)
+		now, err := health.NewSituation(read, 0)
 		require.NoError(t, err)
-		return now.alarms()
+		return now.Alarms()
 	}
-	require.False(t, has(alarms(), alarmPaused))
+	require.False(t, health.HasAlarm(alarms(), health.AlarmPaused))
 	require.NoError(t, client.QueuePause(t.Context(), jobs.QueueRevocations, nil))
-	require.True(t, has(alarms(), alarmPaused))
+	require.True(t, health.HasAlarm(alarms(), health.AlarmPaused))
 	require.NoError(t, client.QueueResume(t.Context(), jobs.QueueRevocations, nil))
-	require.False(t, has(alarms(), alarmPaused))
+	require.False(t, health.HasAlarm(alarms(), health.AlarmPaused))
 }

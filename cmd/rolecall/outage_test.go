@@ -9,9 +9,11 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
+	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
 	"github.com/callmine/rolecall/internal/clerksim"
 	"github.com/callmine/rolecall/internal/pgtest"
 	"github.com/callmine/rolecall/jobs"
+
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
@@ -22,12 +24,12 @@ func TestAnHourOfClerkBeingDown(t *testing.T) {
 	var offset atomic.Int64 // of Clerk's clock: it stood an hour ago
 	offset.Store(int64(-time.Hour))
 	b := startBundle(t, pgtest.URL(t), func() time.Time { return time.Now().Add(time.Duration(offset.Load())) },
-		parts{web: true, workers: true}, asksClerk)
+		config.Parts{Web: true, Workers: true}, asksClerk)
 	var err error
 	b.db, err = pgxpool.New(t.Context(), b.cfg.DatabaseURL)
 	require.NoError(t, err)
 	t.Cleanup(b.db.Close)
-	sweeper, err := b.program.sweeper()
+	sweeper, err := b.program.Sweeper()
 	require.NoError(t, err)
 	org, admin, invited, invitation := people(t, b)
 	_, err = b.clerk.Accept(invitation, invited)

@@ -13,6 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/callmine/rolecall/api"
+	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
+	"github.com/callmine/rolecall/cmd/rolecall/internal/service"
 )
 
 // TestAPolicyFileThatNeverEndsKeepsTheServiceFromNothing: at SIGHUP the policy in force stays, and the service stops when it is told
@@ -20,16 +22,16 @@ import (
 func TestAPolicyFileThatNeverEndsKeepsTheServiceFromNothing(t *testing.T) {
 	t.Parallel()
 	b := setupPolicy(t)
-	p, log := b.start(t, parts{web: true})
+	p, log := b.start(t, config.Parts{Web: true})
 	require.NoError(t, os.Remove(b.file))
 	require.NoError(t, syscall.Mkfifo(b.file, 0o600))
-	p.reload(t.Context())
+	p.Reload(t.Context())
 	require.Eventually(t, func() bool { return strings.Contains(log.String(), "is not a regular file") }, 20*time.Second, 2*time.Millisecond, log)
-	require.True(t, b.allowed(t, newClient(t), p.webAddr, "reports:read"))
-	require.NoError(t, p.stop(context.WithoutCancel(t.Context())))
+	require.True(t, b.allowed(t, newClient(t), p.WebAddr, "reports:read"))
+	require.NoError(t, p.Stop(context.WithoutCancel(t.Context())))
 
-	cfg := serving(t, func(c *config) { c.DatabaseURL, c.PolicyFile = b.url, b.file })
-	_, err := start(t.Context(), cfg, parts{web: true}, slog.New(slog.DiscardHandler))
+	cfg := serving(t, func(c *config.Config) { c.DatabaseURL, c.PolicyFile = b.url, b.file })
+	_, err := service.Start(t.Context(), cfg, config.Parts{Web: true}, slog.New(slog.DiscardHandler))
 	require.ErrorContains(t, err, "ROLECALL_POLICY_FILE: read "+b.file+": it is not a regular file")
 }
 
@@ -38,12 +40,12 @@ func TestAPolicyFileThatNeverEndsKeepsTheServiceFromNothing(t *testing.T) {
 func TestADeeplyNestedPolicyIsRefusedUnparsed(t *testing.T) {
 	t.Parallel()
 	b := setupPolicy(t)
-	p, log := b.start(t, parts{web: true})
+	p, log := b.start(t, config.Parts{Web: true})
 	require.NoError(t, os.WriteFile(b.file, []byte("roles: "+strings.Repeat("[", 250_000)), 0o600))
-	p.reload(t.Context())
+	p.Reload(t.Context())
 	require.Eventually(t, func() bool { return strings.Contains(log.String(), "policy not read: the one in force stays") }, 20*time.Second, 2*time.Millisecond, log)
 	require.Contains(t, log.String(), "nested deeper than 8 levels")
-	require.True(t, b.allowed(t, newClient(t), p.webAddr, "reports:read"))
+	require.True(t, b.allowed(t, newClient(t), p.WebAddr, "reports:read"))
 }
 
 // TestAFileSystemThatHangsIsNotWaitedFor longer than whoever asks: nothing can interrupt a reading from it.
@@ -54,7 +56,7 @@ func TestAFileSystemThatHangsIsNotWaitedFor(t *testing.T) {
 	t.Cleanup(func() { close(answers) })
 	read := make(chan error, 1)
 	go func() {
-		_, err := readWhile(ctx, func() (api.Policy, error) {
+		_, err := config.ReadWhile(ctx, func() (api.Policy, error) {
 			close(reading)
 			<-answers
 			return api.Policy{}, nil
@@ -78,10 +80,10 @@ func TestOnlyFilesThatEndAreRead(t *testing.T) {
 		pipe: "read " + pipe + ": it is not a regular file", dir: "it is not a regular file", "/dev/zero": "it is not a regular file",
 		filepath.Join(dir, "none"): "no such file", text: "read " + text + ": it has more than 4 bytes",
 	} {
-		_, err := readRegularFile(name, 4)
+		_, err := config.ReadRegularFile(name, 4)
 		require.ErrorContains(t, err, want)
 	}
-	got, err := readRegularFile(link, 5)
+	got, err := config.ReadRegularFile(link, 5)
 	require.NoError(t, err)
 	require.Equal(t, "12345", string(got))
 }

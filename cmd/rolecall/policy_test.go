@@ -18,8 +18,11 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/callmine/rolecall/api"
+	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
+	"github.com/callmine/rolecall/cmd/rolecall/internal/service"
 	"github.com/callmine/rolecall/internal/pgtest"
 	"github.com/callmine/rolecall/store"
+
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
@@ -59,13 +62,15 @@ func (b *policyBundle) write(t *testing.T, policy string) {
 }
 
 // start serves with the policy file, and returns the program and its log.
-func (b *policyBundle) start(t *testing.T, which parts) (*program, *safeBuffer) {
+func (b *policyBundle) start(t *testing.T, which config.Parts) (*service.Service, *safeBuffer) {
 	t.Helper()
 	log := &safeBuffer{}
-	cfg := serving(t, func(c *config) { c.DatabaseURL, c.PolicyFile, c.ServiceTokens = b.url, b.file, "reports:"+b.hash })
-	p, err := start(t.Context(), cfg, which, slog.New(slog.NewJSONHandler(log, nil)))
+	cfg := serving(t, func(c *config.Config) {
+		c.DatabaseURL, c.PolicyFile, c.ServiceTokens = b.url, b.file, "reports:"+b.hash
+	})
+	p, err := service.Start(t.Context(), cfg, which, slog.New(slog.NewJSONHandler(log, nil)))
 	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, p.stop(context.WithoutCancel(t.Context()))) })
+	t.Cleanup(func() { require.NoError(t, p.Stop(context.WithoutCancel(t.Context()))) })
 	return p, log
 }
 
@@ -119,12 +124,12 @@ func newClient(t *testing.T) *http.Client {
 //nolint:paralleltest // the environment, and the signal, belong to the process
 func TestPolicyIsReloadedOnHangUp(t *testing.T) {
 	b := setupPolicy(t)
-	for _, s := range (config{}).settings() {
-		t.Setenv(s.name, map[string]string{
+	for _, s := range (config.Config{}).Settings() {
+		t.Setenv(s.Name, map[string]string{
 			"DATABASE_URL": b.url, "CLERK_WEBHOOK_SIGNING_SECRET": "whsec_" + strings.Repeat("c2VjcmV0", 5), "ROLECALL_POLICY_FILE": b.file,
 			"CLERK_ISSUER": "https://clerk.callmine.test", "ROLECALL_LISTEN_ADDR": "127.0.0.1:0", "ROLECALL_ADMIN_ADDR": "127.0.0.1:0",
 			"ROLECALL_SERVICE_TOKEN_HASHES": "reports:" + b.hash,
-		}[s.name])
+		}[s.Name])
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	t.Cleanup(cancel)
@@ -192,45 +197,45 @@ func hangUp(t *testing.T) {
 func TestInstancesWithDifferentPolicies(t *testing.T) {
 	t.Parallel()
 	b := setupPolicy(t)
-	first, log := b.start(t, parts{web: true})
+	first, log := b.start(t, config.Parts{Web: true})
 	require.NotContains(t, log.String(), "another policy", "the database had none")
-	_, log = b.start(t, parts{web: true})
+	_, log = b.start(t, config.Parts{Web: true})
 	require.NotContains(t, log.String(), "another policy")
 	require.NotContains(t, log.String(), "policy saved", "nothing to write")
 
 	b.write(t, policyRunning)
-	_, log = b.start(t, parts{workers: true})
+	_, log = b.start(t, config.Parts{Workers: true})
 	require.NotContains(t, log.String(), "policy", "whoever answers nobody has none")
 	require.True(t, b.sql(t, "reports:read"))
 
-	second, log := b.start(t, parts{web: true})
+	second, log := b.start(t, config.Parts{Web: true})
 	require.Contains(t, log.String(), `"level":"WARN","msg":"the database had another policy`)
 	require.True(t, b.sql(t, "analyses:run"))
 	require.False(t, b.sql(t, "reports:read"))
 	client := newClient(t)
-	require.True(t, b.allowed(t, client, first.webAddr, "reports:read"))
-	require.True(t, b.allowed(t, client, second.webAddr, "analyses:run"))
+	require.True(t, b.allowed(t, client, first.WebAddr, "reports:read"))
+	require.True(t, b.allowed(t, client, second.WebAddr, "analyses:run"))
 
-	first.reload(t.Context())
-	require.Eventually(t, func() bool { return b.allowed(t, client, first.webAddr, "analyses:run") }, 20*time.Second, 2*time.Millisecond)
+	first.Reload(t.Context())
+	require.Eventually(t, func() bool { return b.allowed(t, client, first.WebAddr, "analyses:run") }, 20*time.Second, 2*time.Millisecond)
 }
 
 // TestAStartThatFailsLeavesThePolicyInForce: what refuses to answer changes nothing that Postgres answers.
 func TestAStartThatFailsLeavesThePolicyInForce(t *testing.T) {
 	t.Parallel()
 	b := setupPolicy(t)
-	running, _ := b.start(t, parts{web: true})
+	running, _ := b.start(t, config.Parts{Web: true})
 	b.write(t, policyRunning)
-	good := serving(t, func(c *config) { c.DatabaseURL, c.PolicyFile = b.url, b.file })
-	for name, change := range map[string]func(*config){
-		"service tokens":  func(c *config) { c.ServiceTokens = "reports:nohash" },
-		"signing secrets": func(c *config) { c.SigningSecrets = []string{"whsec_c2hvcnQ="} },
-		"issuer":          func(c *config) { c.Issuer = "clerk" },
-		"address":         func(c *config) { c.ListenAddr = running.webAddr },
+	good := serving(t, func(c *config.Config) { c.DatabaseURL, c.PolicyFile = b.url, b.file })
+	for name, change := range map[string]func(*config.Config){
+		"service tokens":  func(c *config.Config) { c.ServiceTokens = "reports:nohash" },
+		"signing secrets": func(c *config.Config) { c.SigningSecrets = []string{"whsec_c2hvcnQ="} },
+		"issuer":          func(c *config.Config) { c.Issuer = "clerk" },
+		"address":         func(c *config.Config) { c.ListenAddr = running.WebAddr },
 	} {
 		cfg := good
 		change(&cfg)
-		_, err := start(t.Context(), cfg, parts{web: true, workers: true}, slog.New(slog.DiscardHandler))
+		_, err := service.Start(t.Context(), cfg, config.Parts{Web: true, Workers: true}, slog.New(slog.DiscardHandler))
 		require.Error(t, err, name)
 		require.True(t, b.sql(t, "reports:read"), name)
 		require.False(t, b.sql(t, "analyses:run"), name)
@@ -239,8 +244,8 @@ func TestAStartThatFailsLeavesThePolicyInForce(t *testing.T) {
 
 func TestReloadWithoutAPolicy(t *testing.T) {
 	t.Parallel()
-	p, log := setupPolicy(t).start(t, parts{workers: true})
-	p.reload(t.Context())
+	p, log := setupPolicy(t).start(t, config.Parts{Workers: true})
+	p.Reload(t.Context())
 	require.Contains(t, log.String(), "nothing to reload")
 }
 
@@ -250,14 +255,14 @@ func TestPolicyIsSavedOnceItCanBe(t *testing.T) {
 	b := setupPolicy(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	log := &safeBuffer{}
-	k := &policyKeeper{db: b.db, logger: slog.New(slog.NewJSONHandler(log, nil)), every: time.Millisecond}
-	k.use(ctx, api.Policy{Grants: clerksync.Grants{"org:member": {"a"}}}, time.Now())
+	k := &service.PolicyKeeper{Db: b.db, Logger: slog.New(slog.NewJSONHandler(log, nil)), Every: time.Millisecond}
+	k.Use(ctx, api.Policy{Grants: clerksync.Grants{"org:member": {"a"}}}, time.Now())
 	_, err := b.db.Exec(ctx, "ALTER TABLE rolecall.grants RENAME TO away")
 	require.NoError(t, err)
-	require.False(t, k.save(ctx))
+	require.False(t, k.Save(ctx))
 	require.Contains(t, log.String(), "policy not saved")
 	var keeping sync.WaitGroup
-	keeping.Go(func() { k.run(ctx, false) })
+	keeping.Go(func() { k.Run(ctx, false) })
 	_, err = b.db.Exec(ctx, "ALTER TABLE rolecall.away RENAME TO grants")
 	require.NoError(t, err)
 	require.Eventually(t, func() bool {
@@ -274,23 +279,23 @@ func TestAPolicyThatCouldNotBeSavedDoesNotReplaceALaterOne(t *testing.T) {
 	t.Parallel()
 	b := setupPolicy(t)
 	ctx, log := t.Context(), &safeBuffer{}
-	earlier := &policyKeeper{db: b.db, logger: slog.New(slog.NewJSONHandler(log, nil))}
-	earlier.use(ctx, api.Policy{Grants: clerksync.Grants{"org:member": {"billing:manage"}}}, time.Now())
+	earlier := &service.PolicyKeeper{Db: b.db, Logger: slog.New(slog.NewJSONHandler(log, nil))}
+	earlier.Use(ctx, api.Policy{Grants: clerksync.Grants{"org:member": {"billing:manage"}}}, time.Now())
 	_, err := b.db.Exec(ctx, "ALTER TABLE rolecall.grants RENAME TO away")
 	require.NoError(t, err)
-	require.False(t, earlier.save(ctx), "the database can't be written to")
+	require.False(t, earlier.Save(ctx), "the database can't be written to")
 	_, err = b.db.Exec(ctx, "ALTER TABLE rolecall.away RENAME TO grants")
 	require.NoError(t, err)
 
-	later := &policyKeeper{db: b.db, logger: slog.New(slog.DiscardHandler)}
-	later.use(ctx, api.Policy{Grants: clerksync.Grants{"org:member": {"reports:read"}}}, time.Now()) // billing was taken from members
-	require.True(t, later.save(ctx))
-	require.True(t, earlier.save(ctx), "it needn't try again")
+	later := &service.PolicyKeeper{Db: b.db, Logger: slog.New(slog.DiscardHandler)}
+	later.Use(ctx, api.Policy{Grants: clerksync.Grants{"org:member": {"reports:read"}}}, time.Now()) // billing was taken from members
+	require.True(t, later.Save(ctx))
+	require.True(t, earlier.Save(ctx), "it needn't try again")
 	require.True(t, b.sql(t, "reports:read"))
 	require.False(t, b.sql(t, "billing:manage"))
 	require.Contains(t, log.String(), "another instance has read another one since")
-	require.NoError(t, earlier.read(ctx)) // the built-in policy: it is the last to read now
-	require.True(t, earlier.save(ctx))
+	require.NoError(t, earlier.Read(ctx)) // the built-in policy: it is the last to read now
+	require.True(t, earlier.Save(ctx))
 	require.True(t, b.sql(t, "analyses:run"))
 }
 
@@ -327,11 +332,11 @@ func TestServeWarnsOfAPolicy(t *testing.T) {
 	t.Parallel()
 	b := setupPolicy(t)
 	b.write(t, "# ours\nroles:\n  org:member: [reports:read]\n")
-	p, log := b.start(t, parts{web: true})
+	p, log := b.start(t, config.Parts{Web: true})
 	warning := `"level":"WARN","msg":"policy: ` + b.file + `:2: no role grants members:manage`
 	require.Equal(t, 1, strings.Count(log.String(), warning), log)
 	b.write(t, "roles:\n  org:member: [analyses:run]\n")
-	p.reload(t.Context())
-	require.Eventually(t, func() bool { return b.allowed(t, newClient(t), p.webAddr, "analyses:run") }, 20*time.Second, 2*time.Millisecond)
+	p.Reload(t.Context())
+	require.Eventually(t, func() bool { return b.allowed(t, newClient(t), p.WebAddr, "analyses:run") }, 20*time.Second, 2*time.Millisecond)
 	require.Equal(t, 1, strings.Count(log.String(), strings.Replace(warning, ":2:", ":1:", 1)), log)
 }

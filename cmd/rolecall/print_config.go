@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"io"
+
+	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
 )
 
 type configCommand struct {
@@ -14,7 +16,7 @@ type configCommand struct {
 // run prints what is in force, also if it is wrong, and fails with everything for which serve
 // wouldn't start.
 func (c *configCommand) run(ctx context.Context, io streams) error {
-	cfg, warnings, err := readServing(ctx, parts{web: c.Web, workers: c.Workers})
+	cfg, warnings, err := config.ReadServing(ctx, config.Parts{Web: c.Web, Workers: c.Workers})
 	if err := printConfig(io.out, cfg); err != nil {
 		return err
 	}
@@ -32,21 +34,21 @@ func printWarnings(out io.Writer, warnings []string) {
 }
 
 // printPolicy writes the policy as a file could have it, and its warnings beside it.
-func printPolicy(ctx context.Context, io streams, cfg config) {
-	policy, err := cfg.policy(ctx)
+func printPolicy(ctx context.Context, io streams, cfg config.Config) {
+	policy, err := cfg.Policy(ctx)
 	if err != nil {
 		return
 	}
 	printWarnings(io.err, policy.Warnings)
 	if text, err := policy.YAML(); err == nil {
-		fmt.Fprintf(io.out, "\n# policy, from: %s\n%s", line(cfg.policySource()), text)
+		fmt.Fprintf(io.out, "\n# policy, from: %s\n%s", line(cfg.PolicySource()), text)
 	}
 }
 
-func printConfig(out io.Writer, cfg config) error {
+func printConfig(out io.Writer, cfg config.Config) error {
 	table := newTable(out)
-	for _, s := range cfg.settings() {
-		table.row(s.name, s.value)
+	for _, s := range cfg.Settings() {
+		table.row(s.Name, s.Value)
 	}
 	return table.print("configuration")
 }

@@ -16,6 +16,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
+	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
+	"github.com/callmine/rolecall/cmd/rolecall/internal/service"
 	"github.com/callmine/rolecall/internal/clerksim"
 	"github.com/callmine/rolecall/internal/pgtest"
 )
@@ -83,7 +85,7 @@ func TestAHangingClerkHoldsUpNoStart(t *testing.T) {
 	}, 20*time.Second, time.Millisecond)
 	require.True(t, p.running(), p.log.String())
 	took := time.Since(alive)
-	require.Less(t, took, learnTimeout, "for which Clerk is waited for where its answer is needed")
+	require.Less(t, took, service.LearnTimeout, "for which Clerk is waited for where its answer is needed")
 	require.Positive(t, asked.Load())
 	t.Logf("ready %s after /healthz", took)
 }
@@ -123,20 +125,20 @@ func TestReadyIsRedUntilTheStartIsOver(t *testing.T) {
 	})
 }
 
-func startingConfig(t *testing.T) config {
+func startingConfig(t *testing.T) config.Config {
 	t.Helper()
-	return serving(t, func(c *config) { c.ListenAddr, c.AdminAddr = freeAddr(t), freeAddr(t) })
+	return serving(t, func(c *config.Config) { c.ListenAddr, c.AdminAddr = freeAddr(t), freeAddr(t) })
 }
 
 // requireRedUntil starts a program that waits for something, requires that /readyz is red although
 // the public side answers, and then that it turns green once that is over.
-func requireRedUntil(t *testing.T, cfg config, waits, release func()) {
+func requireRedUntil(t *testing.T, cfg config.Config, waits, release func()) {
 	t.Helper()
 	started := make(chan error, 1)
-	var p *program
+	var p *service.Service
 	go func() {
 		var err error
-		p, err = start(context.WithoutCancel(t.Context()), cfg, parts{web: true, workers: true}, slog.New(slog.DiscardHandler))
+		p, err = service.Start(context.WithoutCancel(t.Context()), cfg, config.Parts{Web: true, Workers: true}, slog.New(slog.DiscardHandler))
 		started <- err
 	}()
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
@@ -154,7 +156,7 @@ func requireRedUntil(t *testing.T, cfg config, waits, release func()) {
 	require.NoError(t, <-started)
 	status, text = fetch(t.Context(), client, "http://"+cfg.AdminAddr+"/readyz")
 	require.Equal(t, http.StatusOK, status, text)
-	require.NoError(t, p.stop(t.Context()))
+	require.NoError(t, p.Stop(t.Context()))
 }
 
 // TestATakenAddressIsNeverReady: the process ends, and names the setting.
@@ -194,12 +196,12 @@ func TestATakenAddressIsNeverReady(t *testing.T) {
 // TestAProcessWithoutAWebSideIsReady once it works.
 func TestAProcessWithoutAWebSideIsReady(t *testing.T) {
 	t.Parallel()
-	p, err := start(t.Context(), serving(t, func(c *config) { c.Issuer, c.SigningSecrets = "", nil }), parts{workers: true}, slog.New(slog.DiscardHandler))
+	p, err := service.Start(t.Context(), serving(t, func(c *config.Config) { c.Issuer, c.SigningSecrets = "", nil }), config.Parts{Workers: true}, slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
-	require.Empty(t, p.webAddr)
-	status, text := fetch(t.Context(), &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}, "http://"+p.admin+"/readyz")
+	require.Empty(t, p.WebAddr)
+	status, text := fetch(t.Context(), &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}, "http://"+p.AdminAddr+"/readyz")
 	require.Equal(t, http.StatusOK, status, text)
-	require.NoError(t, p.stop(t.Context()))
+	require.NoError(t, p.Stop(t.Context()))
 }
 
 // TestWhatNeedsClerksAnswerWaitsForIt: just after the start, in which Clerk isn't waited for any
@@ -303,9 +305,9 @@ func TestASecondSignalEndsItAtOnce(t *testing.T) {
 // and nothing was read of it.
 func TestARequestOnItsWayIsAnsweredAtTheEnd(t *testing.T) {
 	t.Parallel()
-	p, err := start(t.Context(), serving(t, func(*config) {}), parts{web: true}, slog.New(slog.DiscardHandler))
+	p, err := service.Start(t.Context(), serving(t, func(*config.Config) {}), config.Parts{Web: true}, slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
-	late := &wire{dial: dialTCP(p.webAddr), keep: true}
+	late := &wire{dial: dialTCP(p.WebAddr), keep: true}
 	t.Cleanup(late.close)
 	late.conn, err = late.dial(t.Context())
 	require.NoError(t, err)
@@ -314,7 +316,7 @@ func TestARequestOnItsWayIsAnsweredAtTheEnd(t *testing.T) {
 	_, err = warm.get(t.Context(), "/v1/me", "")
 	require.NoError(t, err)
 	stopped := make(chan error, 1)
-	go func() { stopped <- p.stop(context.WithoutCancel(t.Context())) }()
+	go func() { stopped <- p.Stop(context.WithoutCancel(t.Context())) }()
 	require.Eventually(t, func() bool { // the listener is closed
 		conn, err := late.dial(t.Context())
 		if err == nil {

@@ -9,8 +9,12 @@ import (
 	"strings"
 	"time"
 
+	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
+	"github.com/callmine/rolecall/cmd/rolecall/internal/database"
+	"github.com/callmine/rolecall/cmd/rolecall/internal/health"
 	"github.com/callmine/rolecall/jobs"
 	"github.com/callmine/rolecall/store"
+
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
@@ -30,20 +34,20 @@ func (c *reconcileCommand) run(ctx context.Context, io streams) error {
 	if c.Organization != "" && !strings.HasPrefix(c.Organization, "org_") {
 		return errors.New("--organization is not an organization: it begins with org_")
 	}
-	cfg, err := readConfig()
+	cfg, err := config.Read()
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(cfg.requireClerk(), cfg.checkSweeping()); err != nil {
+	if err := errors.Join(cfg.RequireClerk(), cfg.CheckSweeping()); err != nil {
 		return err
 	}
-	db, err := openDatabase(ctx, cfg, "reconcile", sweepNeeds())
+	db, err := database.Open(ctx, cfg, "reconcile", database.SweepNeeds())
 	if err != nil {
 		return err
 	}
 	defer db.Close()
 	display := newDisplay(io.err, cfg.LogLevel)
-	clerk, err := cfg.openClerk(display.logger, nil)
+	clerk, err := cfg.OpenClerk(display.logger, nil)
 	if err != nil {
 		return err
 	}
@@ -106,7 +110,7 @@ func (c *reconcileCommand) conclude(ctx context.Context, out io.Writer, report j
 	}
 	switch {
 	case report.Aborted:
-		return &codedError{exitGuard, fmt.Errorf("stopped (%s): %s: %s", report.Reason, line(report.Detail), adviceFor(report.Reason))}
+		return &codedError{exitGuard, fmt.Errorf("stopped (%s): %s: %s", report.Reason, line(report.Detail), health.AdviceFor(report.Reason))}
 	case err != nil && ctx.Err() != nil:
 		return &codedError{exitError, errors.New(c.whatCutOffMeans(report))}
 	default:
@@ -127,7 +131,7 @@ func (c *reconcileCommand) whatCutOffMeans(report jobs.SweepReport) string {
 }
 
 func (c *reconcileCommand) print(out io.Writer, report jobs.SweepReport) error {
-	report = withKinds(report)
+	report = health.WithKinds(report)
 	if c.JSON {
 		return printJSON(out, report)
 	}

@@ -16,10 +16,13 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
+	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
+	"github.com/callmine/rolecall/cmd/rolecall/internal/database"
 	"github.com/callmine/rolecall/internal/clerksim"
 	"github.com/callmine/rolecall/internal/pgtest"
 	"github.com/callmine/rolecall/jobs"
 	"github.com/callmine/rolecall/store"
+
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
@@ -107,8 +110,8 @@ func (b *sweepBundle) members(t *testing.T) (n int) {
 // background runs a command whose environment is set already, and returns what it writes to stderr and its exit code.
 func (b *sweepBundle) background(ctx context.Context, t *testing.T, args ...string) (*safeBuffer, <-chan int) {
 	t.Helper()
-	for _, s := range (config{}).settings() {
-		t.Setenv(s.name, b.env[s.name])
+	for _, s := range (config.Config{}).Settings() {
+		t.Setenv(s.Name, b.env[s.Name])
 	}
 	errs, code := &safeBuffer{}, make(chan int, 1)
 	go func() { code <- run(ctx, args, streams{out: io.Discard, err: errs}) }()
@@ -438,7 +441,7 @@ func TestProgressIsShownAsTheStreamCanShowIt(t *testing.T) {
 // TestACommandWaitsForNobodysLockForLong: what holds up a sweep would hold up webhooks behind it.
 func TestACommandWaitsForNobodysLockForLong(t *testing.T) {
 	t.Parallel()
-	db, err := openDatabase(t.Context(), config{DatabaseURL: pgtest.URL(t)}, "reconcile", sweepNeeds())
+	db, err := database.Open(t.Context(), config.Config{DatabaseURL: pgtest.URL(t)}, "reconcile", database.SweepNeeds())
 	require.NoError(t, err)
 	t.Cleanup(db.Close)
 	var timeout string

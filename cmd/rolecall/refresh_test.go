@@ -9,19 +9,20 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
+	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
 	"github.com/callmine/rolecall/internal/clerksim"
 	"github.com/callmine/rolecall/internal/pgtest"
 )
 
 // asksClerk lets the service ask Clerk's API, as often as it likes. It sweeps only where the test says so.
-func asksClerk(b *bundle, cfg *config) {
+func asksClerk(b *bundle, cfg *config.Config) {
 	cfg.SecretKey, cfg.APIURL, cfg.ClerkRate = b.clerk.SecretKey(), b.api, 1000
 }
 
 // setupAsking starts a service that may ask Clerk, and sweeps never.
-func setupAsking(t testing.TB, changes ...func(*bundle, *config)) *bundle {
+func setupAsking(t testing.TB, changes ...func(*bundle, *config.Config)) *bundle {
 	t.Helper()
-	b := startBundle(t, pgtest.URL(t), nil, parts{web: true, workers: true}, append([]func(*bundle, *config){asksClerk}, changes...)...)
+	b := startBundle(t, pgtest.URL(t), nil, config.Parts{Web: true, Workers: true}, append([]func(*bundle, *config.Config){asksClerk}, changes...)...)
 	var err error
 	b.db, err = pgxpool.New(t.Context(), b.cfg.DatabaseURL)
 	require.NoError(t, err)
@@ -138,7 +139,7 @@ func TestWithClerkAwayStrangersAreRefusedSoonAndMembersGoOn(t *testing.T) {
 // TestTheInstanceIsLearntFromClerk, so that the dashboard's examples are set aside without a setting.
 func TestTheInstanceIsLearntFromClerk(t *testing.T) {
 	t.Parallel()
-	b := setupAsking(t, func(_ *bundle, cfg *config) { cfg.InstanceID = "" })
+	b := setupAsking(t, func(_ *bundle, cfg *config.Config) { cfg.InstanceID = "" })
 	foreign, err := clerksim.New(clerksim.Config{Seed: 7, InstanceID: "ins_examples"})
 	require.NoError(t, err)
 	_, err = foreign.CreateUser(clerksim.NewUser{})

@@ -11,6 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/callmine/rolecall/api"
+	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
+	"github.com/callmine/rolecall/cmd/rolecall/internal/health"
 	"github.com/callmine/rolecall/internal/clerksim"
 	"github.com/callmine/rolecall/internal/pgtest"
 	"github.com/callmine/rolecall/jobs"
@@ -18,14 +20,14 @@ import (
 
 // startSweeping starts a service that compares the mirror with Clerk all the time, once prepared
 // has seen to what Clerk is like.
-func startSweeping(t *testing.T, prepared func(*bundle), changes ...func(*bundle, *config)) *bundle {
+func startSweeping(t *testing.T, prepared func(*bundle), changes ...func(*bundle, *config.Config)) *bundle {
 	t.Helper()
 	url := pgtest.URL(t)
-	sweeps := func(b *bundle, cfg *config) {
+	sweeps := func(b *bundle, cfg *config.Config) {
 		prepared(b)
 		cfg.SweepInterval = 100 * time.Millisecond
 	}
-	b := startBundle(t, url, nil, parts{web: true, workers: true}, append([]func(*bundle, *config){asksClerk, sweeps}, changes...)...)
+	b := startBundle(t, url, nil, config.Parts{Web: true, Workers: true}, append([]func(*bundle, *config.Config){asksClerk, sweeps}, changes...)...)
 	var err error
 	b.db, err = pgxpool.New(t.Context(), url)
 	require.NoError(t, err)
@@ -47,11 +49,11 @@ func (b *bundle) ready(t *testing.T) bool {
 }
 
 // situation reads how things stand, as `rolecall status` does.
-func (b *bundle) situation(t *testing.T) status {
+func (b *bundle) situation(t *testing.T) health.Snapshot {
 	t.Helper()
-	now, err := newStatusCollector(b.db, time.Hour, func() *api.Lockout { return nil }).situation()
+	now, err := health.NewCollector(b.db, time.Hour, func() *api.Lockout { return nil }).Situation()
 	require.NoError(t, err)
-	shown, err := statusOf(now)
+	shown, err := health.SnapshotOf(now)
 	require.NoError(t, err)
 	return shown
 }
@@ -74,7 +76,7 @@ func TestAnInstallationWithoutDomainsWorks(t *testing.T) {
 
 	const code = "organization_domains_not_enabled"
 	shown := b.situation(t)
-	require.True(t, noticed(shown.Notices, noticeListRefused))
+	require.True(t, health.HasNotice(shown.Notices, health.NoticeListRefused))
 	refused := shown.LastSweep.Report.Refused
 	require.Len(t, refused, 1)
 	require.Equal(t, []any{"domain", code, http.StatusForbidden}, []any{string(refused[0].Resource), refused[0].Code, refused[0].Status})
@@ -83,13 +85,13 @@ func TestAnInstallationWithoutDomainsWorks(t *testing.T) {
 	require.Contains(t, out.String(), "NOTICE list_refused")
 	require.Contains(t, out.String(), "the list of domains is refused: status 403, "+code+" (trace "+refused[0].TraceID+")")
 	require.NotContains(t, out.String(), "CLERK_SECRET_KEY")
-	require.False(t, has(shown.Alarms, alarmAborted))
+	require.False(t, health.HasAlarm(shown.Alarms, health.AlarmAborted))
 	require.Contains(t, b.log.String(), `"code":"`+code+`"`)
 	_, metrics := b.text(t, "/metrics")
 	require.Contains(t, metrics, `rolecall_notice{name="list_refused"} 1`)
 
 	b.clerk.SetFeature(clerksim.FeatureDomains, true)
-	eventually(t, func() bool { return !noticed(b.situation(t).Notices, noticeListRefused) }, "compared again")
+	eventually(t, func() bool { return !health.HasNotice(b.situation(t).Notices, health.NoticeListRefused) }, "compared again")
 }
 
 // TestOrganizationsThatAreOffAreNoMatterOfTheKey: the sweep can't know who is a member, and says
@@ -100,7 +102,7 @@ func TestOrganizationsThatAreOffAreNoMatterOfTheKey(t *testing.T) {
 		team(t, b)
 		b.clerk.SetFeature(clerksim.FeatureOrganizations, false)
 	})
-	eventually(t, func() bool { return has(b.situation(t).Alarms, alarmAborted) }, "aborted")
+	eventually(t, func() bool { return health.HasAlarm(b.situation(t).Alarms, health.AlarmAborted) }, "aborted")
 	var out strings.Builder
 	require.NoError(t, printStatus(&out, b.situation(t)))
 	require.Contains(t, out.String(), "list_refused")
@@ -121,8 +123,8 @@ func TestRolesThatClerkDoesNotListAreAnAlarm(t *testing.T) {
 	})
 	eventually(t, func() bool { return b.ready(t) }, "ready")
 	shown := b.situation(t)
-	require.True(t, has(shown.Alarms, alarmRolesRefused))
-	require.False(t, noticed(shown.Notices, noticeListRefused))
+	require.True(t, health.HasAlarm(shown.Alarms, health.AlarmRolesRefused))
+	require.False(t, health.HasNotice(shown.Notices, health.NoticeListRefused))
 }
 
 // TestReconcileSaysWhatItDidNotCompare, in words and in its report, also as a dry run and of one
@@ -171,10 +173,10 @@ func TestBillingThatFailsHoldsNothingUp(t *testing.T) {
 			b := startSweeping(t, func(b *bundle) {
 				workspace, _, member, _ = team(t, b)
 				fail(b.faults)
-			}, func(_ *bundle, cfg *config) { cfg.SweepInterval = time.Hour })
+			}, func(_ *bundle, cfg *config.Config) { cfg.SweepInterval = time.Hour })
 			eventually(t, func() bool { return b.ready(t) }, "ready")
 			require.Equal(t, http.StatusOK, b.may(t, b.token(t, member), workspace, "reports:read"))
-			require.False(t, has(b.situation(t).Alarms, alarmAborted))
+			require.False(t, health.HasAlarm(b.situation(t).Alarms, health.AlarmAborted))
 		})
 	}
 }
@@ -196,7 +198,7 @@ func TestBillingThatIsOnIsNoticed(t *testing.T) {
 	require.False(t, billing().On, "what users pay for is no matter of permissions")
 	b.clerk.AddPlan("Team", clerksim.PayerOrganization)
 	eventually(t, func() bool { return billing().On }, "on")
-	require.False(t, noticed(b.situation(t).Notices, noticeBilling), "Clerk's own permissions need no plan")
+	require.False(t, health.HasNotice(b.situation(t).Notices, health.NoticeBilling), "Clerk's own permissions need no plan")
 
 	_, err := b.clerk.CreatePermission("org:reports:export", "Export")
 	require.NoError(t, err)
@@ -204,7 +206,7 @@ func TestBillingThatIsOnIsNoticed(t *testing.T) {
 	require.True(t, ok)
 	_, err = b.clerk.SetRolePermissions(role.ID, append(role.Permissions, "org:reports:export")...)
 	require.NoError(t, err)
-	eventually(t, func() bool { return noticed(b.situation(t).Notices, noticeBilling) }, "a custom permission")
+	eventually(t, func() bool { return health.HasNotice(b.situation(t).Notices, health.NoticeBilling) }, "a custom permission")
 	text, err := json.Marshal(b.situation(t))
 	require.NoError(t, err)
 	require.Contains(t, string(text), `"name":"billing_unmirrored"`)

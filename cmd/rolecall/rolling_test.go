@@ -12,6 +12,9 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
+
 	svix "github.com/svix/svix-webhooks/go"
 
 	"github.com/callmine/rolecall/internal/clerksim"
@@ -72,7 +75,7 @@ func TestARollingRestartFailsNoRequest(t *testing.T) {
 func openRolling(t *testing.T) *rolling {
 	t.Helper()
 	database := pgtest.URL(t)
-	r := &rolling{bundle: startBundle(t, database, nil, parts{web: true, workers: true})}
+	r := &rolling{bundle: startBundle(t, database, nil, config.Parts{Web: true, Workers: true})}
 	r.open(t, database)
 	var admin string
 	var told []clerksim.Message
@@ -91,7 +94,7 @@ func openRolling(t *testing.T) *rolling {
 		}
 	}
 	cfg := r.cfg
-	require.NoError(t, r.program.stop(t.Context())) // the processes do it all
+	require.NoError(t, r.program.Stop(t.Context())) // the processes do it all
 	for i := range r.processes {
 		env := servingEnv(t, database)
 		env["CLERK_WEBHOOK_SIGNING_SECRET"], env["CLERK_ISSUER"], env["CLERK_JWKS_URL"] = r.secret, cfg.Issuer, cfg.JWKSURL

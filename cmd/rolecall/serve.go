@@ -7,6 +7,9 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
+	"github.com/callmine/rolecall/cmd/rolecall/internal/service"
 )
 
 type serveCommand struct {
@@ -18,8 +21,8 @@ func (c *serveCommand) run(ctx context.Context, io streams) error {
 	if !c.Web && !c.Workers {
 		return errors.New("serve with --no-web and --no-workers would do nothing")
 	}
-	which := parts{web: c.Web, workers: c.Workers}
-	cfg, warnings, err := readServing(ctx, which)
+	which := config.Parts{Web: c.Web, Workers: c.Workers}
+	cfg, warnings, err := config.ReadServing(ctx, which)
 	if err != nil {
 		printWarnings(io.err, warnings)
 		return err
@@ -31,14 +34,14 @@ func (c *serveCommand) run(ctx context.Context, io streams) error {
 	for _, warning := range warnings {
 		logger.WarnContext(ctx, "settings: "+warning)
 	}
-	p, err := start(ctx, cfg, which, logger)
+	p, err := service.Start(ctx, cfg, which, logger)
 	if err != nil {
 		return err
 	}
-	logger.InfoContext(ctx, "serving", "web", p.webAddr, "admin", p.admin, "workers", c.Workers)
-	if err = p.wait(ctx, hangups); err == nil {
+	logger.InfoContext(ctx, "serving", "web", p.WebAddr, "admin", p.AdminAddr, "workers", c.Workers)
+	if err = p.Wait(ctx, hangups); err == nil {
 		logger.InfoContext(ctx, "stopping", "delay", cfg.StopDelay.String())
-		err = p.drain()
+		err = p.Drain()
 	}
-	return errors.Join(err, p.stop(context.WithoutCancel(ctx)))
+	return errors.Join(err, p.Stop(context.WithoutCancel(ctx)))
 }

@@ -10,6 +10,8 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
+	"github.com/callmine/rolecall/cmd/rolecall/internal/health"
 	"github.com/callmine/rolecall/store"
 )
 
@@ -19,16 +21,16 @@ type statusCommand struct {
 
 // run prints how things stand. That something is wrong is no failure of the command: its exit code is 0 all the same.
 func (c *statusCommand) run(ctx context.Context, io streams) error {
-	return withLedger(ctx, func(cfg config, db *pgxpool.Pool) error {
+	return withLedger(ctx, func(cfg config.Config, db *pgxpool.Pool) error {
 		read, err := store.ReadStatus(ctx, db)
 		if err != nil {
 			return err
 		}
-		now, err := newSituation(read, cfg.sweepsEvery())
+		now, err := health.NewSituation(read, cfg.SweepsEvery())
 		if err != nil {
 			return err
 		}
-		shown, err := statusOf(now)
+		shown, err := health.SnapshotOf(now)
 		if err != nil {
 			return err
 		}
@@ -40,7 +42,7 @@ func (c *statusCommand) run(ctx context.Context, io streams) error {
 }
 
 // printStatus tells people. What needs attention comes last, where they look.
-func printStatus(out io.Writer, s status) error {
+func printStatus(out io.Writer, s health.Snapshot) error {
 	table := newTable(out)
 	table.row("last delivery", ago(s.LastDeliveryAt, s.LastDelivery))
 	waiting := strconv.FormatInt(s.Waiting, 10)
@@ -53,7 +55,7 @@ func printStatus(out io.Writer, s status) error {
 	if last := s.LastSweep; last != nil {
 		ended := strings.TrimSpace(string(last.State) + " " + last.Reason)
 		table.row("last sweep", fmt.Sprintf("%s, trigger %s: %s", last.SweepID, last.Trigger, ended))
-		table.row("", fmt.Sprintf("from %s to %s", instant(last.StartedAt), ago(last.FinishedAt, nil)))
+		table.row("", fmt.Sprintf("from %s to %s", health.Instant(last.StartedAt), ago(last.FinishedAt, nil)))
 		table.row("", fmt.Sprintf("missing %d, stale %d, extra %d, behind %d, repaired %d, calls %d", last.Report.Missing, last.Report.Stale,
 			last.Report.Extra, last.Report.Behind, last.Report.Repaired, last.Report.Calls))
 	}
@@ -80,7 +82,7 @@ func printStatus(out io.Writer, s status) error {
 	return nil
 }
 
-func sweepNow(s status) string {
+func sweepNow(s health.Snapshot) string {
 	at := s.CurrentSweep
 	switch {
 	case at == nil && s.SweepRunning:
@@ -104,10 +106,10 @@ func ago(at *time.Time, age *float64) string {
 	case at == nil:
 		return "never"
 	case age == nil:
-		return instant(*at)
+		return health.Instant(*at)
 	default:
-		return fmt.Sprintf("%s, %s ago", instant(*at), fromSeconds(*age))
+		return fmt.Sprintf("%s, %s ago", health.Instant(*at), fromSeconds(*age))
 	}
 }
 
-func fromSeconds(s float64) string { return seconds(time.Duration(s * float64(time.Second))) }
+func fromSeconds(s float64) string { return health.Seconds(time.Duration(s * float64(time.Second))) }

@@ -17,12 +17,15 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/callmine/rolecall/api"
+	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
+	"github.com/callmine/rolecall/cmd/rolecall/internal/health"
+	"github.com/callmine/rolecall/cmd/rolecall/internal/service"
 	"github.com/callmine/rolecall/internal/pgtest"
 	"github.com/callmine/rolecall/store"
 )
 
 // status runs `rolecall status --json`.
-func (b *sweepBundle) status(t *testing.T) (s status) {
+func (b *sweepBundle) status(t *testing.T) (s health.Snapshot) {
 	t.Helper()
 	code, out, errs := runCommand(t, b.env, "status", "--json")
 	require.Equal(t, exitOK, code, errs)
@@ -40,7 +43,7 @@ func TestStatusSaysHowThingsStand(t *testing.T) {
 	require.Nil(t, fresh.CurrentSweep)
 	require.Empty(t, fresh.Drift)
 	require.NotNil(t, fresh.Drift, "a list all the same")
-	require.True(t, has(fresh.Alarms, alarmNeverSwept))
+	require.True(t, health.HasAlarm(fresh.Alarms, health.AlarmNeverSwept))
 	code, out, _ := runCommand(t, b.env, "status")
 	require.Equal(t, exitOK, code, "an alarm is no failure")
 	require.Regexp(t, `last delivery +never\n`, out)
@@ -54,7 +57,7 @@ func TestStatusSaysHowThingsStand(t *testing.T) {
 	require.Equal(t, "command", filled.LastSweep.Trigger)
 	require.Equal(t, 25, filled.LastSweep.Report.ByKind["membership"].Missing)
 	require.Less(t, *filled.LastClean, 60.0)
-	require.Contains(t, filled.Drift, driftCount{"membership", "missing", "first_fill", 25})
+	require.Contains(t, filled.Drift, health.DriftCount{Kind: "membership", Difference: "missing", Cause: "first_fill", Count: 25})
 	_, out, _ = runCommand(t, b.env, "status")
 	require.Regexp(t, `alarms +none\n`, out)
 	require.Contains(t, out, "25 membership missing (first_fill)")
@@ -73,13 +76,13 @@ func TestStatusSaysHowThingsStand(t *testing.T) {
 	require.Equal(t, store.SweepAborted, aborted.LastSweep.State)
 	require.Equal(t, "removal_ratio", aborted.LastSweep.Reason)
 	require.Equal(t, compared.LastCleanAt, aborted.LastCleanAt)
-	require.True(t, has(aborted.Alarms, alarmAborted))
-	require.True(t, has(aborted.Alarms, alarmSilent), "a user came, and no delivery told of it")
+	require.True(t, health.HasAlarm(aborted.Alarms, health.AlarmAborted))
+	require.True(t, health.HasAlarm(aborted.Alarms, health.AlarmSilent), "a user came, and no delivery told of it")
 
 	b.env["ROLECALL_SWEEP_INTERVAL"] = "1us"
-	require.True(t, has(b.status(t).Alarms, alarmOverdue))
+	require.True(t, health.HasAlarm(b.status(t).Alarms, health.AlarmOverdue))
 	b.env["CLERK_SECRET_KEY"] = ""
-	require.False(t, has(b.status(t).Alarms, alarmOverdue))
+	require.False(t, health.HasAlarm(b.status(t).Alarms, health.AlarmOverdue))
 }
 
 //nolint:paralleltest // the environment belongs to the process
@@ -109,9 +112,9 @@ func TestStatusSaysHowFarASweepIs(t *testing.T) {
 	require.False(t, ended.SweepRunning)
 	require.Nil(t, ended.CurrentSweep)
 
-	cut := status{CurrentSweep: &sweepPlace{SweepID: "sweep_9", Resource: "user", Confirming: true, LookedUp: 3}}
+	cut := health.Snapshot{CurrentSweep: &health.SweepPlace{SweepID: "sweep_9", Resource: "user", Confirming: true, LookedUp: 3}}
 	require.Equal(t, "sweep_9 was cut off while looking up what differs, 3 objects so far", sweepNow(cut))
-	require.Equal(t, "about to begin", sweepNow(status{SweepRunning: true}))
+	require.Equal(t, "about to begin", sweepNow(health.Snapshot{SweepRunning: true}))
 }
 
 //nolint:paralleltest // the environment belongs to the process
@@ -122,15 +125,15 @@ func TestStatusNeedsADatabase(t *testing.T) {
 }
 
 // served starts a service beside the bundle's Clerk, which compares its mirror at intervals.
-func (b *sweepBundle) served(t *testing.T, interval time.Duration, which parts) *bundle {
+func (b *sweepBundle) served(t *testing.T, interval time.Duration, which config.Parts) *bundle {
 	t.Helper()
-	p, err := start(t.Context(), config{
+	p, err := service.Start(t.Context(), config.Config{
 		DatabaseURL: b.env["DATABASE_URL"], SigningSecrets: []string{"whsec_" + strings.Repeat("c2VjcmV0", 5)}, Issuer: b.clerk.Issuer(),
 		SecretKey: b.clerk.SecretKey(), APIURL: b.env["CLERK_API_URL"], ClerkRate: 10000, InstanceID: b.clerk.InstanceID(),
 		SweepInterval: interval, MaxRemovalRatio: 0.05, ListenAddr: "127.0.0.1:0", AdminAddr: "127.0.0.1:0",
 	}, which, slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, p.stop(context.WithoutCancel(t.Context()))) })
+	t.Cleanup(func() { require.NoError(t, p.Stop(context.WithoutCancel(t.Context()))) })
 	transport := &http.Transport{}
 	t.Cleanup(transport.CloseIdleConnections)
 	return &bundle{program: p, db: b.db, client: &http.Client{Transport: transport}}
@@ -145,7 +148,7 @@ func TestReadyWaitsForTheFirstSweep(t *testing.T) {
 		<-proceed
 		return false
 	})
-	s := b.served(t, time.Hour, parts{web: true, workers: true})
+	s := b.served(t, time.Hour, config.Parts{Web: true, Workers: true})
 	status, text := s.text(t, "/readyz")
 	require.Equal(t, http.StatusServiceUnavailable, status)
 	require.Contains(t, text, "the first comparison with Clerk hasn't gone through")
@@ -161,14 +164,14 @@ func TestReadyWaitsForTheFirstSweep(t *testing.T) {
 	require.Equal(t, http.StatusOK, status, "answers go on, and say how old they are")
 	_, err = b.db.Exec(t.Context(), "DELETE FROM rolecall.sweeps")
 	require.NoError(t, err)
-	status, _ = b.served(t, 0, parts{web: true}).text(t, "/readyz")
+	status, _ = b.served(t, 0, config.Parts{Web: true}).text(t, "/readyz")
 	require.Equal(t, http.StatusOK, status, "sweeps are off: no first one is to come")
 }
 
 func TestMetricsTellOfSweepsAndAlarms(t *testing.T) {
 	t.Parallel()
 	b := sweeping(t, 2)
-	s := b.served(t, time.Hour, parts{web: true})
+	s := b.served(t, time.Hour, config.Parts{Web: true})
 	_, fresh := s.text(t, "/metrics")
 	for _, line := range []string{
 		`rolecall_last_delivery_age_seconds +Inf`, `rolecall_last_clean_sweep_age_seconds +Inf`, `rolecall_sweep_running 0`,
@@ -198,7 +201,7 @@ func TestMetricsTellOfSweepsAndAlarms(t *testing.T) {
 
 	_, kept := s.text(t, "/metrics")
 	require.Contains(t, kept, `rolecall_alarm{name="never_swept"} 1`+"\n", "as of a moment ago")
-	s = b.served(t, time.Hour, parts{web: true})
+	s = b.served(t, time.Hour, config.Parts{Web: true})
 	_, text := s.text(t, "/metrics")
 	for _, line := range []string{
 		`rolecall_sweep_running 1`, `rolecall_alarm{name="never_swept"} 0`, `rolecall_alarm{name="sweep_overdue"} 1`,
@@ -231,7 +234,7 @@ func TestMetricsSayThatTheDatabaseIsAway(t *testing.T) {
 	require.NoError(t, err)
 	t.Cleanup(db.Close)
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(newStatusCollector(db, time.Hour, func() *api.Lockout { return &api.Lockout{Refused: 5} }))
+	registry.MustRegister(health.NewCollector(db, time.Hour, func() *api.Lockout { return &api.Lockout{Refused: 5} }))
 	families, err := registry.Gather()
 	require.NoError(t, err)
 	seen := map[string]int{}
@@ -239,7 +242,7 @@ func TestMetricsSayThatTheDatabaseIsAway(t *testing.T) {
 		for _, metric := range family.GetMetric() {
 			seen[family.GetName()]++
 			value := metric.GetGauge().GetValue()
-			if family.GetName() == "rolecall_alarm" && metric.GetLabel()[0].GetValue() == string(alarmNobody) {
+			if family.GetName() == "rolecall_alarm" && metric.GetLabel()[0].GetValue() == string(health.AlarmNobody) {
 				require.InDelta(t, 1, value, 0)
 				continue
 			}
@@ -248,6 +251,6 @@ func TestMetricsSayThatTheDatabaseIsAway(t *testing.T) {
 	}
 	require.Equal(t, map[string]int{
 		"rolecall_last_delivery_age_seconds": 1, "rolecall_last_clean_sweep_age_seconds": 1, "rolecall_sweep_running": 1,
-		"rolecall_alarm": len(alarmNames()), "rolecall_notice": len(noticeNames()),
+		"rolecall_alarm": len(health.AlarmNames()), "rolecall_notice": len(health.NoticeNames()),
 	}, seen, "and no drift")
 }

@@ -9,35 +9,36 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
+	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
 	"github.com/callmine/rolecall/internal/pgtest"
 )
 
 // surroundings are the ways in which people reach Postgres: poolers, and the forms of a URL that the README names.
-func surroundings() map[string]func(testing.TB, *config) {
-	parameters := func(more string) func(testing.TB, *config) {
-		return func(_ testing.TB, c *config) { c.DatabaseURL += "&" + more }
+func surroundings() map[string]func(testing.TB, *config.Config) {
+	parameters := func(more string) func(testing.TB, *config.Config) {
+		return func(_ testing.TB, c *config.Config) { c.DatabaseURL += "&" + more }
 	}
-	return map[string]func(testing.TB, *config){
-		"pgbouncer_session": func(t testing.TB, c *config) {
+	return map[string]func(testing.TB, *config.Config){
+		"pgbouncer_session": func(t testing.TB, c *config.Config) {
 			t.Helper()
 			c.DatabaseURL = pgtest.PgBouncer(t, c.DatabaseURL, pgtest.SessionPooling)
 		},
-		"pgbouncer_transaction": func(t testing.TB, c *config) {
+		"pgbouncer_transaction": func(t testing.TB, c *config.Config) {
 			t.Helper()
 			c.DirectDatabaseURL, c.DatabaseURL = c.DatabaseURL, pgtest.PgBouncer(t, c.DatabaseURL, pgtest.TransactionPooling)
 		},
-		"pgbouncer_transaction_read": func(t testing.TB, c *config) {
+		"pgbouncer_transaction_read": func(t testing.TB, c *config.Config) {
 			t.Helper()
 			c.DirectDatabaseURL, c.DatabaseURL = c.DatabaseURL, pgtest.PgBouncer(t, c.DatabaseURL, pgtest.TransactionPooling)
 			c.ReadDatabaseURL = c.DatabaseURL
 		},
-		"keywords": func(t testing.TB, c *config) {
+		"keywords": func(t testing.TB, c *config.Config) {
 			t.Helper()
 			p, err := pgx.ParseConfig(c.DatabaseURL)
 			require.NoError(t, err)
 			c.DatabaseURL = fmt.Sprintf("host=%s port=%d user=%s dbname=%s sslmode=disable", p.Host, p.Port, p.User, p.Database)
 		},
-		"several_hosts": func(t testing.TB, c *config) {
+		"several_hosts": func(t testing.TB, c *config.Config) {
 			t.Helper()
 			u, err := url.Parse(c.DatabaseURL)
 			require.NoError(t, err)
@@ -51,7 +52,7 @@ func surroundings() map[string]func(testing.TB, *config) {
 		"small_pool": parameters("pool_max_conns=12"),
 		"options":    parameters("options=-c%20search_path%3Dapp%20-c%20work_mem%3D8MB"),
 		"parameters": parameters("search_path=app&statement_timeout=1ms&default_transaction_isolation=serializable&application_name=mine"),
-		"sslmode_prefer": func(_ testing.TB, c *config) {
+		"sslmode_prefer": func(_ testing.TB, c *config.Config) {
 			c.DatabaseURL = strings.Replace(c.DatabaseURL, "sslmode=disable", "sslmode=prefer", 1)
 		},
 		"primary": parameters("target_session_attrs=primary&connect_timeout=5"),
@@ -62,7 +63,7 @@ func surroundings() map[string]func(testing.TB, *config) {
 const inSurroundings = "TestEndToEndInAllSurroundings"
 
 // surround changes how a bundle reaches Postgres, where a test runs as a part of that one.
-func surround(t testing.TB, c *config) {
+func surround(t testing.TB, c *config.Config) {
 	t.Helper()
 	if rest, within := strings.CutPrefix(t.Name(), inSurroundings+"/"); within {
 		name, _, _ := strings.Cut(rest, "/")

@@ -1,0 +1,284 @@
+// Package demo is `rolecall dev`: Postgres, a simulated Clerk with a small world, and the service, on this machine. It
+// never writes into the mirror of a real Clerk, nor, unless it is told to, into a database of another machine.
+package demo
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+
+	"github.com/callmine/rolecall/cmd/rolecall/internal/cleanup"
+	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
+	"github.com/callmine/rolecall/cmd/rolecall/internal/database"
+	"github.com/callmine/rolecall/cmd/rolecall/internal/service"
+
+	mathrand "math/rand/v2"
+	"net"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/callmine/rolecall/api"
+	"github.com/callmine/rolecall/internal/clerksim"
+	"github.com/callmine/rolecall/internal/pgdev"
+	"github.com/callmine/rolecall/internal/pgpool"
+	"github.com/callmine/rolecall/migrations"
+	"github.com/callmine/rolecall/store"
+)
+
+// Options are what `rolecall dev` is told.
+type Options struct {
+	Listen string // where webhooks and the API listen
+	Admin  string // where /healthz, /readyz and /metrics listen
+	Remote bool   // whether DATABASE_URL may be on another machine
+	Data   string // folder for the database's files; "" for one in the user's cache folder
+}
+
+// Run starts Postgres, the simulated Clerk and the service, shows them at work, and runs until ctx ends.
+func Run(ctx context.Context, o Options, out, errs io.Writer) (err error) {
+	if err := loadDotEnv(); err != nil {
+		return err
+	}
+	cfg, err := config.Read()
+	if err != nil {
+		return err
+	}
+	for _, s := range config.Strays(cfg, os.Environ()) {
+		if s.Ours() { // of Clerk dev takes nothing
+			fmt.Fprintln(errs, "rolecall: warning:", s)
+		}
+	}
+	policy, err := cfg.Policy(ctx)
+	if err != nil {
+		return err
+	}
+	show, err := newShowcase(policy.Grants) // before anything is started
+	if err != nil {
+		return fmt.Errorf("ROLECALL_POLICY_FILE: %w", err)
+	}
+	logger := slog.New(slog.NewTextHandler(errs, &slog.HandlerOptions{Level: logLevel(cfg)}))
+	var cleanup cleanup.Stack
+	defer func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*service.StopTimeout)
+		defer cancel()
+		err = errors.Join(err, cleanup.Run(ctx))
+	}()
+	database, err := o.startPostgres(ctx, &cfg, &cleanup, logger, out)
+	if err != nil {
+		return err
+	}
+	world, token, err := o.simulate(&cfg)
+	if err != nil {
+		return err
+	}
+	simulator, err := clerksim.Listen(ctx, "", world.clerk.Handler())
+	if err != nil {
+		return fmt.Errorf("start the simulated Clerk: %w", err)
+	}
+	cleanup.Add("simulator", simulator.Close)
+	cfg.JWKSURL, cfg.APIURL = simulator.URL+"/.well-known/jwks.json", simulator.URL+"/v1"
+	p, err := service.Start(ctx, cfg, config.Parts{Web: true, Workers: true}, logger)
+	if taken, ok := errors.AsType[*net.OpError](err); ok && taken.Op == "listen" { // the error itself names settings that dev doesn't take
+		return fmt.Errorf("%w: choose other addresses with --listen and --admin", taken)
+	}
+	if err != nil {
+		return err
+	}
+	cleanup.Add("service", p.Stop)
+	if err := deliver(ctx, world.clerk, p.WebAddr, cfg.SigningSecrets, &cleanup, logger); err != nil {
+		return err
+	}
+	tour := tour{
+		world: world, showcase: show, serviceToken: token,
+		web: "http://" + p.WebAddr, admin: "http://" + p.AdminAddr, clerk: simulator.URL, database: database, out: out,
+	}
+	if err := tour.show(ctx); err != nil {
+		return err
+	}
+	return p.Wait(ctx, nil)
+}
+
+// logLevel is what dev logs: what is wrong, unless it was told.
+func logLevel(cfg config.Config) slog.Level {
+	if os.Getenv("ROLECALL_LOG_LEVEL") == "" {
+		return slog.LevelWarn // what the tour prints is to be read
+	}
+	return cfg.LogLevel
+}
+
+// startPostgres sets cfg.DatabaseURL to a migrated database. It returns the URL of one that it started, which has no secret in it;
+// "" for a given one.
+func (o Options) startPostgres(ctx context.Context, cfg *config.Config, cleanup *cleanup.Stack, logger *slog.Logger, out io.Writer) (started string, err error) {
+	data := o.Data
+	if data == "" {
+		cache, err := os.UserCacheDir()
+		if err != nil {
+			return "", fmt.Errorf("find a folder for the database (or name one with --data): %w", err)
+		}
+		data = filepath.Join(cache, "rolecall", "postgres")
+	}
+	if err := o.RefuseRemote(cfg.DatabaseURL); err != nil {
+		return "", err
+	}
+	server, err := pgdev.Start(ctx, pgdev.Config{DatabaseURL: cfg.DatabaseURL, DataDir: data, Logger: logger})
+	if err != nil {
+		return "", err
+	}
+	cleanup.Add("Postgres", server.Stop)
+	fmt.Fprintln(out, server.Description())
+	if cfg.DatabaseURL == "" {
+		if err := createDatabase(ctx, server.URL("postgres")); err != nil {
+			return "", err
+		}
+		started = server.URL(databaseName)
+		cfg.DatabaseURL, cfg.ReadDatabaseURL, cfg.DirectDatabaseURL = started, "", ""
+	} else if err := RefuseForeign(ctx, cfg.DatabaseURL); err != nil {
+		return "", err
+	}
+	return started, database.MigrateURL(ctx, cfg.DirectURL())
+}
+
+// InstancePrefix begins the ids of simulated instances, which have 16 hexadecimal digits more. Clerk's own have 27 characters after ins_,
+// so that none is mistaken for one.
+const InstancePrefix = "ins_dev"
+
+var simulatedInstance = regexp.MustCompile("^" + InstancePrefix + "[0-9a-f]{16}$")
+
+// RefuseForeign keeps dev out of a mirror of a real Clerk, all of which its first sweep would take away.
+func RefuseForeign(ctx context.Context, databaseURL string) error {
+	conn, err := pgpool.Connect(ctx, pgpool.Config{URL: databaseURL, Name: "rolecall dev"})
+	if err != nil {
+		if refused, ok := errors.AsType[*pgpool.RefusedError](err); ok {
+			return refused
+		}
+		return errors.New("DATABASE_URL can't be connected to") // the error itself could print the URL
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }() // the connection has nothing to lose
+	if err := migrations.Check(ctx, conn); errors.Is(err, migrations.ErrNoSchema) {
+		return nil
+	}
+	known, err := store.KnownInstance(ctx, conn)
+	if err != nil {
+		return err
+	}
+	if known == "" { // nothing was ever compared, and no webhook is kept
+		var empty bool
+		err := conn.QueryRow(ctx, "SELECT NOT EXISTS (SELECT FROM rolecall.organizations) AND NOT EXISTS (SELECT FROM rolecall.users)").Scan(&empty)
+		if err != nil || empty {
+			return err
+		}
+		known = "(which one, it doesn't say)"
+	}
+	if !simulatedInstance.MatchString(known) {
+		return fmt.Errorf("the database in DATABASE_URL is the mirror of the Clerk instance %s, and dev would sweep it empty: "+
+			"unset DATABASE_URL (is it in .env?), or name another database", known)
+	}
+	return nil
+}
+
+// RefuseRemote keeps invented people out of a database that others may use.
+func (o Options) RefuseRemote(databaseURL string) error {
+	if databaseURL == "" || o.Remote {
+		return nil
+	}
+	parsed, err := pgx.ParseConfig(databaseURL)
+	if err != nil {
+		return errors.New("DATABASE_URL is not a Postgres URL") // the error itself would print the URL
+	}
+	hosts := []string{parsed.Host}
+	for _, fallback := range parsed.Fallbacks {
+		hosts = append(hosts, fallback.Host)
+	}
+	for _, host := range hosts {
+		if ip := net.ParseIP(host); host != "localhost" && !strings.HasPrefix(host, "/") && (ip == nil || !ip.IsLoopback()) {
+			return fmt.Errorf("DATABASE_URL is on %s, and dev writes invented people into it: unset it, or say --remote", host)
+		}
+	}
+	return nil
+}
+
+const (
+	databaseName      = "rolecall"
+	duplicateDatabase = "42P04" // SQLSTATE
+)
+
+func createDatabase(ctx context.Context, serverURL string) error {
+	conn, err := pgpool.Connect(ctx, pgpool.Config{URL: serverURL, Name: "rolecall dev", Needs: pgpool.Needs{Write: true}})
+	if err != nil {
+		return fmt.Errorf("connect to create the database: %w", err)
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }() // the connection has nothing to lose
+	_, err = conn.Exec(ctx, "CREATE DATABASE "+databaseName)
+	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok && pgErr.Code == duplicateDatabase {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("create the database: %w", err)
+	}
+	return nil
+}
+
+// clerkRate is how often the simulated Clerk is asked per second: it has no limit.
+const clerkRate = 100
+
+// simulate makes the simulated Clerk with a small world, a service token, and the configuration that fits them.
+func (o Options) simulate(cfg *config.Config) (smallWorld, string, error) {
+	// Another seed each time: ids of an earlier run are in the database, and its deliveries would be repeats.
+	var seed [8]byte
+	if _, err := rand.Read(seed[:]); err != nil {
+		return smallWorld{}, "", fmt.Errorf("draw a seed: %w", err)
+	}
+	n := binary.LittleEndian.Uint64(seed[:])
+	clerk, err := clerksim.New(clerksim.Config{Seed: n, InstanceID: fmt.Sprintf("%s%016x", InstancePrefix, n)})
+	if err != nil {
+		return smallWorld{}, "", fmt.Errorf("simulate Clerk: %w", err)
+	}
+	world, err := newWorld(clerk)
+	if err != nil {
+		return smallWorld{}, "", fmt.Errorf("make a small world: %w", err)
+	}
+	token, hash, err := api.NewServiceToken(rand.Reader)
+	if err != nil {
+		return smallWorld{}, "", err
+	}
+	cfg.ListenAddr, cfg.AdminAddr, cfg.StopDelay = o.Listen, o.Admin, 0 // Ctrl-C ends it at once
+	cfg.Issuer, cfg.InstanceID = clerk.Issuer(), clerk.InstanceID()
+	cfg.AuthorizedParties = []string{clerk.AuthorizedParty()}
+	cfg.SecretKey, cfg.ClerkRate = clerk.SecretKey(), clerkRate
+	// Each run has a Clerk of its own: the first sweep finds all people of earlier runs to be gone.
+	cfg.MaxRemovalRatio = 1
+	cfg.SigningSecrets = []string{clerksim.NewSecret(mathrand.New(mathrand.NewPCG(n, n)))} //nolint:gosec // of a simulator on this machine
+	cfg.ServiceTokens = strings.Join([]string{"dev", hash}, ":")
+	return world, token, nil
+}
+
+// deliver sends the world's webhooks to the service while it runs.
+func deliver(ctx context.Context, world *clerksim.World, webAddr string, secrets []string, cleanup *cleanup.Stack, logger *slog.Logger) error {
+	courier, err := clerksim.NewCourier(clerksim.CourierConfig{
+		Endpoints: []clerksim.Endpoint{{URL: "http://" + webAddr + "/webhooks/clerk", Secrets: secrets}}, Logger: logger,
+	})
+	if err != nil {
+		return fmt.Errorf("start the courier: %w", err)
+	}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = courier.Run(ctx, world) // ends with ctx
+	}()
+	cleanup.Add("courier", func(context.Context) error {
+		cancel()
+		<-done
+		courier.Close()
+		return nil
+	})
+	return nil
+}

@@ -1,0 +1,93 @@
+package health
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	clerksync "github.com/callmine/rolecall/sync"
+)
+
+// noticeName names what an operator should know and need not act upon. The values are metrics'
+// labels and parts of `rolecall status --json`.
+type noticeName string
+
+// The notices. README's "Operate it" says what each means.
+const (
+	NoticeListRefused noticeName = "list_refused"
+	NoticeBilling     noticeName = "billing_unmirrored"
+)
+
+func NoticeNames() []noticeName { return []noticeName{NoticeListRefused, NoticeBilling} }
+
+// notice is one thing that an operator should know.
+type notice struct {
+	Name   noticeName `json:"name"`
+	Detail string     `json:"detail"` // the state of things
+	Advice string     `json:"advice"` // its consequences, and the cure if there is one
+}
+
+// notices returns what holds now, in the order of [NoticeNames].
+func (s Situation) notices() []notice {
+	found := []notice{} // in JSON a list, also without any
+	for _, check := range []func() (notice, bool){s.listRefused, s.billingUnmirrored} {
+		if n, ok := check(); ok {
+			found = append(found, n)
+		}
+	}
+	return found
+}
+
+// decidesPermissions reports whether what a role permits depends on a kind of objects.
+func decidesPermissions(kind clerksync.Resource) bool {
+	return kind == clerksync.ResourceRole || kind == clerksync.ResourcePermission
+}
+
+// refused returns the refusals of the newest sweep: of the kinds that decide what a role permits,
+// or of the others.
+func (s Situation) refused(permissions bool) (words []string) {
+	for _, f := range s.report.Refused {
+		if decidesPermissions(f.Resource) == permissions {
+			words = append(words, f.String())
+		}
+	}
+	return words
+}
+
+// listRefused: a feature that the instance doesn't have is no fault. For roles and permissions see
+// [situation.rolesRefused].
+func (s Situation) listRefused() (notice, bool) {
+	words := s.refused(false)
+	return notice{
+		NoticeListRefused, fmt.Sprintf("%s didn't compare everything: %s", s.report.SweepID, strings.Join(words, "; ")),
+		"these objects are neither compared nor removed, and only webhooks change them; turn the feature on at Clerk if you use it",
+	}, len(words) > 0
+}
+
+// rolesRefused: the permissions of roles aren't compared with Clerk.
+func (s Situation) rolesRefused() (Alarm, bool) {
+	words := s.refused(true)
+	return Alarm{
+		AlarmRolesRefused, fmt.Sprintf("%s didn't compare what roles permit: %s", s.report.SweepID, strings.Join(words, "; ")),
+		"a role permits what webhooks told of it or, if none did, what the membership says; allow the key to list roles and permissions " +
+			"at Clerk, or ask Clerk's support with the trace",
+	}, len(words) > 0
+}
+
+func (s Situation) billingUnmirrored() (notice, bool) {
+	b := s.report.Billing
+	if !b.Unmirrored() {
+		return notice{}, false
+	}
+	return notice{
+		NoticeBilling, fmt.Sprintf("Clerk Billing is on (%d plans for organizations), and Clerk's roles grant %d custom permissions here",
+			b.Plans, b.CustomPermissions),
+		"Clerk counts a custom permission only while its feature is in the organization's active plan; Rolecall mirrors no plans and " +
+			"counts it always: where a plan matters, have your own service look at the plan, too",
+	}, true
+}
+
+// HasNotice reports whether a notice is among others.
+func HasNotice(notices []notice, name noticeName) bool {
+	return slices.ContainsFunc(notices, func(n notice) bool { return n.Name == name })
+}

@@ -1,0 +1,81 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/callmine/rolecall/cmd/rolecall/internal/health"
+	"github.com/callmine/rolecall/internal/pgpool"
+	"github.com/callmine/rolecall/migrations"
+)
+
+// checkTimeout bounds what /readyz and a scrape ask the database.
+const checkTimeout = time.Second
+
+// startAdmin serves what is for operators, on a listener of its own that faces no customer.
+func (p *Service) startAdmin(ctx context.Context) error {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
+	mux.HandleFunc("GET /readyz", p.ready)
+	p.metrics.registry.MustRegister(health.NewCollector(p.Admins, p.cfg.SweepsEvery(), p.Lockout))
+	mux.Handle("GET /metrics", promhttp.HandlerFor(p.metrics.registry, promhttp.HandlerOpts{Registry: p.metrics.registry}))
+	listener, err := p.listen(ctx, "admin", "ROLECALL_ADMIN_ADDR", p.cfg.AdminAddr)
+	if err != nil {
+		return err
+	}
+	p.serve("admin", listener, mux)
+	p.AdminAddr = listener.Addr().String()
+	return nil
+}
+
+// ready answers 200 if this process should get traffic: everything runs that it is to run, it isn't
+// stopping, the database answers, can be written to and has a schema that fits, and the mirror was
+// compared with Clerk at least once, if this process is to compare it. Before, it may be empty, and
+// would refuse everybody. That a later comparison is overdue turns nothing red: answers go on, and
+// say how old they are.
+func (p *Service) ready(w http.ResponseWriter, r *http.Request) {
+	switch { // without the database: a balancer learns it at once
+	case p.draining.Load():
+		http.Error(w, "stopping", http.StatusServiceUnavailable)
+		return
+	case !p.started.Load():
+		http.Error(w, "starting", http.StatusServiceUnavailable)
+		return
+	}
+	// A prober that gives up earlier must not cut a connection to the database in the middle of a
+	// question.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), checkTimeout)
+	defer cancel()
+	var readOnly bool
+	unfilled, err := health.Unfilled(ctx, p.Admins, p.cfg.SweepsEvery())
+	err = errors.Join(err, migrations.Check(ctx, p.Admins),
+		p.Admins.QueryRow(ctx, "SELECT current_setting('transaction_read_only')::boolean").Scan(&readOnly), p.OthersAnswer(ctx))
+	switch {
+	case err != nil || readOnly:
+		p.logger.WarnContext(ctx, "not ready", "error", err, "read_only", readOnly)
+		http.Error(w, "the database is away or read-only, or its schema is outdated", http.StatusServiceUnavailable)
+	case unfilled:
+		http.Error(w, "the first comparison with Clerk hasn't gone through, so that the mirror may lack members: `rolecall status` says why",
+			http.StatusServiceUnavailable)
+	default:
+		_, _ = w.Write([]byte("ok\n")) // the caller has gone: nothing is left to do
+	}
+}
+
+// OthersAnswer reports whether something answers behind the URLs that callers' requests and Clerk's deliveries go through, where these
+// are others than the one of the admin pool. A pool whose turn didn't come, because callers use all of it, answers.
+func (p *Service) OthersAnswer(ctx context.Context) (err error) {
+	for _, other := range p.otherURLs() {
+		before := other.db.Acquired()
+		_, failed := other.db.Exec(ctx, "SELECT 1")
+		if failed != nil && (!errors.Is(failed, context.DeadlineExceeded) || other.db.Acquired() == before) {
+			err = errors.Join(err, fmt.Errorf("ask through %s: %w", other.setting, pgpool.Explain(failed)))
+		}
+	}
+	return err
+}

@@ -1,0 +1,26 @@
+package service
+
+import (
+	"context"
+
+	"github.com/callmine/rolecall/api"
+	"github.com/callmine/rolecall/internal/edge"
+)
+
+// guard returns what bounds the callers of a listener. Each listener has one of its own, so that a flood of the public one
+// turns nothing red.
+func (p *Service) guard(listener string) *edge.Guard {
+	return edge.NewGuard(edge.Config{Cut: func(cause edge.Cause) {
+		p.metrics.cut.WithLabelValues(string(cause)).Inc()
+		p.logger.WarnContext(context.Background(), "too many callers at once: the one that was waited for the longest was cut",
+			"listener", listener, "cause", cause)
+	}})
+}
+
+// Lockout returns what this process knows of users who don't get in, or nil.
+func (p *Service) Lockout() *api.Lockout {
+	if l, ok := p.entries.Lockout(); ok {
+		return &l
+	}
+	return nil
+}

@@ -1,0 +1,181 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/callmine/rolecall/api"
+	"github.com/callmine/rolecall/cmd/rolecall/internal/database"
+	"github.com/callmine/rolecall/internal/clerkapi"
+	"github.com/callmine/rolecall/jobs"
+)
+
+// startClerk opens the client, and learns the instance whose deliveries are ours. Without a secret key there is none.
+func (p *Service) startClerk(ctx context.Context) (err error) {
+	p.instance.Store(&p.cfg.InstanceID)
+	if p.cfg.SecretKey == "" {
+		close(p.asked)
+		p.logger.WarnContext(ctx, "CLERK_SECRET_KEY is not set: the mirror is never compared with Clerk")
+		if p.cfg.InstanceID == "" {
+			p.logger.WarnContext(ctx, "CLERK_INSTANCE_ID is not set: examples that Clerk's dashboard sends would be applied")
+		}
+		return nil
+	}
+	if p.clerk, err = p.cfg.OpenClerk(p.logger, p.metrics.called); err != nil {
+		return err
+	}
+	p.Cleanup.Add("client of Clerk", func(context.Context) error { p.clerk.Close(); return nil })
+	p.checkInstance(ctx)
+	return nil
+}
+
+const (
+	// LearnTimeout is how long Clerk may take to tell the instance.
+	LearnTimeout = 3 * time.Second
+	// learnEvery is how often Clerk is asked again while it doesn't.
+	learnEvery = 10 * time.Second
+)
+
+// checkInstance asks Clerk, in the background, which instance the secret key is of, and which kind,
+// which decides how often Clerk may be asked. If the mirror is of another instance the mirror's
+// counts, and Clerk isn't asked about strangers; the sweeps say so. While Clerk doesn't answer, the
+// mirror's counts too; if there is none, every delivery is ours.
+func (p *Service) checkInstance(ctx context.Context) {
+	if want, err := database.Instance(ctx, p.cfg, p.Admins); err == nil && want != "" { // else asking says what is wrong
+		p.instance.Store(&want)
+	}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	var asking sync.WaitGroup
+	asking.Go(func() {
+		told := p.askInstance(ctx)
+		close(p.asked)
+		ticker := time.NewTicker(learnEvery)
+		defer ticker.Stop()
+		for !told {
+			select {
+			case <-ctx.Done():
+				return
+			case <-ticker.C:
+				told = p.askInstance(ctx)
+			}
+		}
+	})
+	p.Cleanup.Add("asking for the instance", func(context.Context) error { cancel(); asking.Wait(); return nil })
+}
+
+// awaitClerk waits until Clerk was asked for the instance once, which takes [LearnTimeout] at most.
+// Only what needs the answer waits: a hanging Clerk holds up neither the start nor other requests.
+func (p *Service) awaitClerk(ctx context.Context) {
+	select {
+	case <-p.asked:
+	case <-ctx.Done():
+	}
+}
+
+// awaitInstance waits for Clerk where nothing else says which deliveries are ours.
+func (p *Service) awaitInstance(ctx context.Context) {
+	if p.instance.String() == "" {
+		p.awaitClerk(ctx)
+	}
+}
+
+// askInstance reports whether Clerk told the instance.
+func (p *Service) askInstance(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, LearnTimeout)
+	defer cancel()
+	want, err := database.Instance(ctx, p.cfg, p.Admins)
+	if err != nil {
+		p.logger.WarnContext(ctx, "read the mirror's instance", "error", err)
+		return false
+	}
+	if want != "" {
+		p.instance.Store(&want)
+	}
+	instance, err := p.clerk.Instance(ctx)
+	switch {
+	case err != nil:
+		p.logger.WarnContext(ctx, "Clerk doesn't tell the instance of the secret key", "error", err, "instance_id", want)
+		return false
+	case want == "":
+		p.logger.InfoContext(ctx, "instance learnt from Clerk", "instance_id", instance.ID)
+		p.instance.Store(&instance.ID)
+	case want != instance.ID:
+		p.logger.ErrorContext(ctx, "the secret key is of another instance than the mirror", "instance_id", instance.ID, "mirror", want)
+		return true
+	}
+	p.ownKey.Store(true)
+	return true
+}
+
+// errForeignKey keeps Clerk from being asked about strangers.
+var errForeignKey = errors.New("the secret key isn't known to be of the mirror's instance")
+
+// mayAsk returns an error unless the secret key is of the mirror's instance. Just after the start
+// it waits for Clerk to say.
+func (p *Service) mayAsk() error {
+	<-p.asked
+	if !p.ownKey.Load() {
+		return errForeignKey
+	}
+	return nil
+}
+
+// Sweeper returns what compares the mirror with Clerk, or nil without a secret key.
+func (p *Service) Sweeper() (*jobs.Sweeper, error) {
+	if p.clerk == nil {
+		return nil, nil //nolint:nilnil // there is none, and that is no error
+	}
+	return jobs.NewSweeper(jobs.SweeperConfig{
+		Pool: p.Work, Directory: p.clerk, Billing: p.clerk.Billing, InstanceID: p.cfg.InstanceID, MaxRemovalRatio: p.cfg.MaxRemovalRatio, Logger: p.logger,
+	})
+}
+
+// refresher returns what asks Clerk about a stranger.
+func (p *Service) refresher() (api.Refresher, error) {
+	r, err := jobs.NewRefresher(jobs.RefresherConfig{
+		Pool: p.Work, Directory: p.clerk, Allowed: p.mayAsk, UserMemberships: p.clerk.UserMemberships,
+	})
+	return refresher{r, p.awaitClerk}, err
+}
+
+// refresher asks Clerk on behalf of a stranger who waits: no sweep is before them.
+type refresher struct {
+	*jobs.Refresher
+
+	await func(context.Context) // until it is known whether Clerk may be asked
+}
+
+// Refresh implements [api.Refresher].
+func (r refresher) Refresh(ctx context.Context, userID, organizationID string) error {
+	if r.await(ctx); ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return r.Refresher.Refresh(clerkapi.Interactive(ctx, clerkapi.ForStranger), userID, organizationID)
+}
+
+// RefreshUser implements [api.Refresher].
+func (r refresher) RefreshUser(ctx context.Context, userID string) error {
+	if r.await(ctx); ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return r.Refresher.RefreshUser(clerkapi.Interactive(ctx, clerkapi.ForStranger), userID)
+}
+
+// commander returns what carries commands out, on behalf of somebody who waits.
+func (p *Service) commander() (*jobs.Commander, error) {
+	return jobs.NewCommander(jobs.CommanderConfig{Pool: p.Changes, Clerk: p.clerk, Allowed: p.mayAsk, Logger: p.logger})
+}
+
+// instanceID is the Clerk instance whose deliveries are ours; "" while nobody knows.
+type instanceID struct{ atomic.Pointer[string] }
+
+func (i *instanceID) String() string {
+	if id := i.Load(); id != nil {
+		return strings.TrimSpace(*id)
+	}
+	return ""
+}

@@ -1,0 +1,268 @@
+// Package service is the whole service in one process. [Start] returns when everything runs that the process is to
+// run, [Service.Wait] when it is to end, and [Service.Stop] when nothing of it runs any more. It wires the other
+// packages and holds no rule of its own.
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"github.com/callmine/rolecall/api"
+	"github.com/callmine/rolecall/cmd/rolecall/internal/cleanup"
+	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
+	"github.com/callmine/rolecall/internal/clerkapi"
+	"github.com/callmine/rolecall/internal/pgpool"
+	"github.com/callmine/rolecall/jobs"
+
+	clerksync "github.com/callmine/rolecall/sync"
+	"github.com/callmine/rolecall/webhooks"
+)
+
+// Service is the whole service in one process.
+type Service struct {
+	cfg     config.Config
+	logger  *slog.Logger
+	metrics *metrics
+	entries *api.Entries
+	Cleanup cleanup.Stack
+
+	pools
+
+	workers int // jobs at once that take no access away
+
+	policy   *PolicyKeeper    // nil if the program has no web side
+	clerk    *clerkapi.Client // nil without a secret key
+	instance instanceID
+	ownKey   atomic.Bool // the secret key is of the mirror's instance
+
+	authenticator *api.Authenticator // nil if the program has no web side
+	asked         chan struct{}      // closed once Clerk was asked for the instance, or there is no need to
+
+	started   atomic.Bool // everything runs that this process is to run
+	draining  atomic.Bool
+	WebAddr   string // as bound; empty if the program has no web side
+	AdminAddr string // as bound
+	failed    chan error
+
+	failovers chan pgpool.Change // that are to be noted in the database
+}
+
+// Start runs the service until stop. It fails if the configuration is wrong, the database can't be
+// reached, its schema is older than this binary's, or an address is taken. /readyz is red until it
+// returns.
+func Start(ctx context.Context, cfg config.Config, which config.Parts, logger *slog.Logger) (_ *Service, err error) {
+	logger = slog.New(LimitLog(logger.Handler()))
+	p := &Service{
+		cfg: cfg, logger: logger, entries: api.NewEntries(nil), failed: make(chan error, 2),
+		failovers: make(chan pgpool.Change, 4), asked: make(chan struct{}),
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, p.Stop(context.WithoutCancel(ctx)))
+		}
+	}()
+	if err := p.readSettings(ctx, which); err != nil {
+		return nil, err
+	}
+	if err := p.openDatabases(ctx, which); err != nil {
+		return nil, err
+	}
+	p.metrics = newMetrics(p.Admins)
+	if err := p.startAdmin(ctx); err != nil {
+		return nil, err
+	}
+	if err := p.startClerk(ctx); err != nil {
+		return nil, err
+	}
+	if err := p.startSides(ctx, which); err != nil {
+		return nil, err
+	}
+	p.started.Store(true)
+	return p, nil
+}
+
+// readSettings reports everything that is wrong with the settings and the policy file, at once.
+func (p *Service) readSettings(ctx context.Context, which config.Parts) error {
+	err := p.cfg.RequireServing(which)
+	if which.Web {
+		err = errors.Join(err, p.readPolicy(ctx))
+	}
+	return err
+}
+
+// startSides starts what the process is for. The public address is bound first: where it is taken,
+// nothing has worked. It is served last, so that HTTP ends before the workers do.
+func (p *Service) startSides(ctx context.Context, which config.Parts) error {
+	var listener net.Listener
+	var web http.Handler
+	var err error
+	if which.Web {
+		if web, err = p.webHandler(); err != nil {
+			return err
+		}
+		if listener, err = p.listen(ctx, "web", "ROLECALL_LISTEN_ADDR", p.cfg.ListenAddr); err != nil {
+			return err
+		}
+	}
+	if which.Workers {
+		if err := p.startWorkers(ctx); err != nil {
+			return err
+		}
+	}
+	if which.Web {
+		p.serve("web", listener, web)
+		p.WebAddr = listener.Addr().String()
+		p.keepPolicy(ctx) // late: a start that fails has changed nothing that the database's SQL functions answer
+		p.awaitKeys(ctx)
+	}
+	return nil
+}
+
+const (
+	// StopTimeout bounds stopping, after the delay: requests, then jobs, then connections. README
+	// tells it to operators. With the default delay it is below the 30 s after which Kubernetes kills.
+	StopTimeout = 24 * time.Second
+	// requestsTimeout is the part of it that requests under way may take: a command may take 15 s. The
+	// rest is the jobs', which get 5 s to end.
+	requestsTimeout = 16 * time.Second
+)
+
+// Drain turns /readyz red and goes on answering for a while, so that balancers see it and send
+// nothing more. Answers tell callers to close their connections. It ends early if a listener dies.
+func (p *Service) Drain() error {
+	p.draining.Store(true)
+	timer := time.NewTimer(p.cfg.StopDelay)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case err := <-p.failed:
+		return err
+	}
+}
+
+// Stop ends what start began in reverse: HTTP first, then River, then the pools. /readyz is red from the beginning.
+func (p *Service) Stop(ctx context.Context) error {
+	p.draining.Store(true)
+	ctx, cancel := context.WithTimeout(ctx, StopTimeout)
+	defer cancel()
+	return p.Cleanup.Run(ctx)
+}
+
+// Wait returns when ctx ends, or with an error when a listener dies. A hang-up has the policy read anew.
+func (p *Service) Wait(ctx context.Context, hangups <-chan os.Signal) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case err := <-p.failed:
+			return err
+		case <-hangups:
+			p.Reload(ctx)
+		}
+	}
+}
+
+func (p *Service) startWorkers(ctx context.Context) error {
+	sweeper, err := p.Sweeper()
+	if err != nil {
+		return err
+	}
+	w, err := jobs.NewWorkers(jobs.WorkersConfig{
+		Pool: p.Work, Queue: p.Queue, MaxWorkers: p.workers, Logger: p.logger, BodyRetention: p.cfg.BodyRetention, Ended: p.countEnded,
+		Sweeper: sweeper, SweepInterval: p.cfg.SweepInterval,
+	})
+	if err != nil {
+		return err
+	}
+	if err := w.Start(ctx); err != nil {
+		return err
+	}
+	p.Cleanup.Add("workers", w.Stop)
+	return nil
+}
+
+func (p *Service) countEnded(state clerksync.State) {
+	p.metrics.applied.WithLabelValues(string(state)).Inc()
+}
+
+// webHandler wires the two public sides: webhooks in, answers out.
+func (p *Service) webHandler() (http.Handler, error) {
+	verifier, err := p.cfg.Verifier()
+	if err != nil {
+		return nil, err
+	}
+	inbox, err := jobs.NewInbox(jobs.InboxConfig{Pool: p.Accept, InstanceID: p.instance.String, Logger: p.logger, Ended: p.countEnded})
+	if err != nil {
+		return nil, err
+	}
+	p.Cleanup.Add("inbox", func(context.Context) error { inbox.Stop(); return nil })
+	receive, err := webhooks.NewHandler(webhooks.Config{
+		Verifier: verifier, Inbox: inbox, Logger: p.logger,
+		Observe: func(o webhooks.Outcome, took time.Duration) {
+			p.metrics.deliveries.WithLabelValues(string(o)).Inc()
+			if o.Committed() {
+				p.metrics.accept.Observe(took.Seconds())
+			}
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	answer, err := p.apiHandler()
+	if err != nil {
+		return nil, err
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.EscapedPath() == "/webhooks/clerk" { // as it is written: /webhooks%2Fclerk is another path
+			p.awaitInstance(r.Context())
+			receive.ServeHTTP(w, r)
+			return
+		}
+		answer.ServeHTTP(w, r)
+	}), nil
+}
+
+func (p *Service) apiHandler() (http.Handler, error) {
+	services, err := p.cfg.ParsedServiceTokens()
+	if err != nil {
+		return nil, err
+	}
+	transport := http.DefaultTransport.(*http.Transport).Clone() //nolint:forcetypeassert // it is one
+	authenticator, err := api.NewAuthenticator(api.AuthenticatorConfig{
+		Issuer: p.cfg.Issuer, JWKSURL: p.cfg.JWKSURL, AuthorizedParties: p.cfg.AuthorizedParties, ServiceTokens: services,
+		AcceptTemplateTokens: p.cfg.TemplateTokens, HTTPClient: &http.Client{Transport: transport}, Logger: p.logger,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("CLERK_ISSUER, CLERK_JWKS_URL: %w", err)
+	}
+	p.authenticator = authenticator
+	p.Cleanup.Add("authenticator", func(context.Context) error {
+		authenticator.Close()
+		transport.CloseIdleConnections()
+		return nil
+	})
+	cfg := api.Config{
+		DB: p.Read, EventDB: p.Events, Authenticator: authenticator, Grants: p.policy.grants, Logger: p.logger,
+		Entries:   p.entries,
+		Decided:   func(r clerksync.Reason) { p.metrics.decisions.WithLabelValues(string(r)).Inc() },
+		Refused:   func(r api.AuthReason) { p.metrics.refused.WithLabelValues(string(r)).Inc() },
+		Refreshed: func(o api.RefreshOutcome) { p.metrics.refreshed.WithLabelValues(string(o)).Inc() },
+	}
+	if p.clerk != nil {
+		if cfg.Refresher, err = p.refresher(); err != nil {
+			return nil, err
+		}
+		if cfg.Commander, err = p.commander(); err != nil {
+			return nil, err
+		}
+	}
+	return api.NewHandler(cfg)
+}
