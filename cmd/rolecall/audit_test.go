@@ -1,25 +1,20 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
-
-	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
 )
 
 // appendEvent appends an event as a service does, over HTTP.
-func (b *bundle) appendEvent(t *testing.T, workspace, body string) int {
+func appendEvent(t *testing.T, b *bundle, workspace, body string) int {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, b.web("/v1/workspaces/"+workspace+"/audit"), strings.NewReader(body))
 	require.NoError(t, err)
@@ -36,7 +31,7 @@ func TestTheAuditLogIsVerified(t *testing.T) {
 	workspace, _, _, messages := team(t, b)
 	b.send(t, messages...)
 	for i := range 3 {
-		require.Equal(t, http.StatusCreated, b.appendEvent(t, workspace, fmt.Sprintf(`{"actor":"user_1","action":"report.run","target":"report_%d"}`, i)))
+		require.Equal(t, http.StatusCreated, appendEvent(t, b, workspace, fmt.Sprintf(`{"actor":"user_1","action":"report.run","target":"report_%d"}`, i)))
 	}
 	env := map[string]string{"DATABASE_URL": b.cfg.DatabaseURL}
 	verify := func(want int, args ...string) (result verifiedAudit) {
@@ -62,7 +57,7 @@ func TestTheAuditLogIsVerified(t *testing.T) {
 	// Also in a chain before this one, and there such that it can't even be read.
 	_, err := b.db.Exec(t.Context(), `INSERT INTO rolecall.audit_log (organization_id, action, target, at, cause) VALUES ('org_0', 'a.b', 'c', now(), 'd')`)
 	require.NoError(t, err)
-	b.tamper(t, "UPDATE rolecall.audit_log SET at = 'infinity' WHERE organization_id = 'org_0'",
+	tamper(t, b, "UPDATE rolecall.audit_log SET at = 'infinity' WHERE organization_id = 'org_0'",
 		"UPDATE rolecall.audit_log SET actor = 'user_2' WHERE target = 'report_1'")
 	last := one.Heads[0].LastID
 	broken := verify(exitGuard)
@@ -79,7 +74,7 @@ func TestTheAuditLogIsVerified(t *testing.T) {
 }
 
 // tamper changes the audit log by a superuser's way around triggers.
-func (b *bundle) tamper(t *testing.T, statements ...string) {
+func tamper(t *testing.T, b *bundle, statements ...string) {
 	t.Helper()
 	require.NoError(t, pgx.BeginFunc(t.Context(), b.db, func(tx pgx.Tx) error {
 		for _, sql := range append([]string{"SET LOCAL session_replication_role = replica"}, statements...) {
@@ -117,7 +112,7 @@ func TestAuditLogsAreComparedWithAnEarlierRun(t *testing.T) {
 	require.NoError(t, os.WriteFile(earlier, []byte(printed), 0o600))
 	verify(exitOK, "--since", earlier)
 
-	b.tamper(t, `CREATE TEMP TABLE kept ON COMMIT DROP AS SELECT * FROM rolecall.audit_log WHERE organization_id = 'org_anew' ORDER BY seq`,
+	tamper(t, b, `CREATE TEMP TABLE kept ON COMMIT DROP AS SELECT * FROM rolecall.audit_log WHERE organization_id = 'org_anew' ORDER BY seq`,
 		"DELETE FROM rolecall.audit_log WHERE organization_id IN ('org_anew', 'org_gone')",
 		"DELETE FROM rolecall.audit_heads WHERE organization_id IN ('org_anew', 'org_gone')",
 		"SET LOCAL session_replication_role = origin", // the trigger itself writes the chain
@@ -161,43 +156,4 @@ func TestAuditLogsAreComparedWithAnEarlierRun(t *testing.T) {
 		require.Equal(t, exitError, code)
 		require.Contains(t, errs, "--since "+earlier+": it isn't what a run with --json printed")
 	}
-}
-
-// TestALockedLogHoldsUpNoOtherWorkspace: what waits for the end of one workspace's chain gives its connection back in time.
-func TestALockedLogHoldsUpNoOtherWorkspace(t *testing.T) {
-	t.Parallel()
-	h := openHouse(t, nil)
-	alex := h.person("Alex")
-	north, south := h.create(alex, "North"), h.create(alex, "South")
-	tx, err := h.db.Begin(t.Context())
-	require.NoError(t, err)
-	defer func() { _ = tx.Rollback(context.WithoutCancel(t.Context())) }()
-	_, err = tx.Exec(t.Context(), "SELECT FROM rolecall.audit_heads WHERE organization_id = $1 FOR UPDATE", north)
-	require.NoError(t, err)
-	var waiting sync.WaitGroup
-	for range 2 * config.EventConns {
-		waiting.Go(func() {
-			request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, h.web(at(north, "audit")), strings.NewReader(`{"action":"report.run","target":"a"}`))
-			if err != nil {
-				return
-			}
-			request.Header.Set("Content-Type", "application/json")
-			request.Header.Set("Authorization", "Bearer "+h.service)
-			if response, err := h.client.Do(request); err == nil {
-				_ = response.Body.Close()
-			}
-		})
-	}
-	require.Eventually(t, func() bool {
-		var blocked int
-		err := h.db.QueryRow(t.Context(), "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'rolecall events' AND wait_event_type = 'Lock'").Scan(&blocked)
-		return err == nil && blocked == 1 // the share of a workspace
-	}, 4*time.Second, 5*time.Millisecond)
-	began := time.Now()
-	a := h.ask(h.service, http.MethodPost, at(south, "audit"), `{"action":"report.run","target":"b"}`)
-	took := time.Since(began)
-	require.NoError(t, tx.Rollback(t.Context()))
-	waiting.Wait()
-	require.Equal(t, http.StatusCreated, a.status, "after %v: %s", took, a.text)
-	require.Less(t, took, 4*time.Second, "it waited as long as a request can")
 }

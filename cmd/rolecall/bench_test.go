@@ -78,8 +78,8 @@ func BenchmarkRemovalBehindABacklog(b *testing.B) {
 	s.open(b, s.cfg.DatabaseURL)
 	var took []time.Duration
 	for b.Loop() {
-		workspace, people := s.crowd(b, removals)
-		s.pile(b, backlog, organizations)
+		workspace, people := crowd(b, s, removals)
+		pile(b, s, backlog, organizations)
 		workers, err := service.Start(b.Context(), s.cfg, config.Parts{Workers: true}, s.logger)
 		require.NoError(b, err)
 		asking := time.NewTicker(500 * time.Microsecond)
@@ -100,7 +100,7 @@ func BenchmarkRemovalBehindABacklog(b *testing.B) {
 		var waiting int
 		require.NoError(b, s.db.QueryRow(b.Context(), "SELECT count(*) FROM rolecall.deliveries WHERE state = 'received'").Scan(&waiting))
 		b.ReportMetric(float64(waiting), "still-waiting")
-		s.drained(b)
+		drained(b, s)
 		require.NoError(b, workers.Stop(b.Context()))
 	}
 	slices.Sort(took)
@@ -112,7 +112,7 @@ func BenchmarkRemovalBehindABacklog(b *testing.B) {
 type person struct{ id, token string }
 
 // crowd makes a workspace with members, and brings them into the mirror.
-func (s *bundle) crowd(b *testing.B, n int) (workspace string, people []person) {
+func crowd(b *testing.B, s *bundle, n int) (workspace string, people []person) {
 	b.Helper()
 	admin, err := s.clerk.CreateUser(clerksim.NewUser{})
 	require.NoError(b, err)
@@ -133,7 +133,7 @@ func (s *bundle) crowd(b *testing.B, n int) (workspace string, people []person) 
 }
 
 // pile accepts ordinary deliveries that nobody works yet.
-func (s *bundle) pile(b *testing.B, n, organizations int) {
+func pile(b *testing.B, s *bundle, n, organizations int) {
 	b.Helper()
 	var ids []string
 	for range organizations {
@@ -161,7 +161,7 @@ func (s *bundle) pile(b *testing.B, n, organizations int) {
 }
 
 // drained waits until a backlog is gone, however long that takes.
-func (s *bundle) drained(b *testing.B) {
+func drained(b *testing.B, s *bundle) {
 	b.Helper()
 	require.Eventually(b, func() bool {
 		var waiting bool

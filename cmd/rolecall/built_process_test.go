@@ -25,13 +25,19 @@ type builtProcess struct {
 	log        *safeBuffer
 }
 
-// startBuilt builds the program, without the race detector, which takes memory of its own, and serves with the configuration.
+// build builds the program, without the race detector, which takes memory of its own, and returns where it is.
+func build(t *testing.T) (binary string) {
+	t.Helper()
+	binary = filepath.Join(t.TempDir(), "rolecall")
+	out, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "github.com/callmine/rolecall/cmd/rolecall").CombinedOutput()
+	require.NoError(t, err, string(out))
+	return binary
+}
+
+// startBuilt builds the program and serves with the configuration.
 func startBuilt(t *testing.T, cfg config.Config) *builtProcess {
 	t.Helper()
-	binary := filepath.Join(t.TempDir(), "rolecall")
-	out, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, ".").CombinedOutput()
-	require.NoError(t, err, string(out))
-	p := &builtProcess{command: exec.CommandContext(t.Context(), binary, "serve"), log: &safeBuffer{}}
+	p := &builtProcess{command: exec.CommandContext(t.Context(), build(t), "serve"), log: &safeBuffer{}}
 	p.command.Env = append(os.Environ(), environment(cfg)...)
 	p.command.Cancel = func() error { return p.command.Process.Signal(syscall.SIGTERM) }
 	stderr, err := p.command.StderrPipe()

@@ -26,23 +26,23 @@ func TestUnsignedRequestsWriteFewLines(t *testing.T) {
 	require.NoError(t, err)
 	now := fmt.Sprint(time.Now().Unix())
 	kinds := []func() *http.Request{
-		func() *http.Request { return b.unsigned(t, http.MethodPost, "/webhooks/clerk", "{}") },
+		func() *http.Request { return unsigned(t, b, http.MethodPost, "/webhooks/clerk", "{}") },
 		func() *http.Request {
-			return b.unsigned(t, http.MethodPost, "/webhooks/clerk", "{}", "svix-id", "msg_1", "svix-timestamp", now, "svix-signature", "v1,x")
+			return unsigned(t, b, http.MethodPost, "/webhooks/clerk", "{}", "svix-id", "msg_1", "svix-timestamp", now, "svix-signature", "v1,x")
 		},
-		func() *http.Request { return b.unsigned(t, http.MethodGet, "/v1/me?a;b", "") },
+		func() *http.Request { return unsigned(t, b, http.MethodGet, "/v1/me?a;b", "") },
 		func() *http.Request {
-			return b.unsigned(t, http.MethodGet, "/v1/me", "", "Authorization", "Bearer "+stranger)
+			return unsigned(t, b, http.MethodGet, "/v1/me", "", "Authorization", "Bearer "+stranger)
 		},
 		func() *http.Request {
-			return b.unsigned(t, http.MethodGet, "/v1/me", "", "Authorization", "Bearer "+expired)
+			return unsigned(t, b, http.MethodGet, "/v1/me", "", "Authorization", "Bearer "+expired)
 		},
-		func() *http.Request { return b.unsigned(t, http.MethodGet, "/v1/me", "", "Authorization", "Bearer x") },
+		func() *http.Request { return unsigned(t, b, http.MethodGet, "/v1/me", "", "Authorization", "Bearer x") },
 		func() *http.Request {
-			return b.unsigned(t, http.MethodGet, "/v1/me", "", "Authorization", "Bearer rcs_x")
+			return unsigned(t, b, http.MethodGet, "/v1/me", "", "Authorization", "Bearer rcs_x")
 		},
-		func() *http.Request { return b.unsigned(t, http.MethodPost, "/v1/authorize", "{") },
-		func() *http.Request { return b.unsigned(t, http.MethodGet, "/nowhere", "") },
+		func() *http.Request { return unsigned(t, b, http.MethodPost, "/v1/authorize", "{") },
+		func() *http.Request { return unsigned(t, b, http.MethodGet, "/nowhere", "") },
 	}
 	const rounds = 3006 // the same number of each
 	before := strings.Count(b.log.String(), "\n")
@@ -67,7 +67,7 @@ func TestUnsignedRequestsWriteFewLines(t *testing.T) {
 	require.Contains(t, metrics, `rolecall_alarm{name="nobody_gets_in"} 0`, "invented and old tokens lock nobody out")
 }
 
-func (b *bundle) unsigned(t *testing.T, method, path, body string, headers ...string) *http.Request {
+func unsigned(t *testing.T, b *bundle, method, path, body string, headers ...string) *http.Request {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), method, b.web(path), strings.NewReader(body))
 	require.NoError(t, err)
@@ -116,7 +116,7 @@ func TestAWrongSettingShowsAtOnce(t *testing.T) {
 			token, err := b.clerk.SessionToken("user_1", clerksim.TokenOptions{Claims: c.claims})
 			require.NoError(t, err)
 			for range 5 {
-				request := b.unsigned(t, http.MethodGet, "/v1/me", "", "Authorization", "Bearer "+token)
+				request := unsigned(t, b, http.MethodGet, "/v1/me", "", "Authorization", "Bearer "+token)
 				response, err := b.client.Do(request)
 				require.NoError(t, err)
 				require.NoError(t, response.Body.Close())

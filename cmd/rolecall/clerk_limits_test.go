@@ -14,7 +14,7 @@ import (
 )
 
 // staff makes an admin and a workspace of theirs with so many members. No webhook is sent.
-func (b *bundle) staff(t *testing.T, members int) (workspace, admin string, others []string) {
+func staff(t *testing.T, b *bundle, members int) (workspace, admin string, others []string) {
 	t.Helper()
 	a, err := b.clerk.CreateUser(clerksim.NewUser{})
 	require.NoError(t, err)
@@ -40,7 +40,7 @@ func TestAStrangersPauseStopsNoCommand(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b := setupAsking(t)
-			workspace, admin, others := b.staff(t, 2)
+			workspace, admin, others := staff(t, b, 2)
 			b.send(t, b.clerk.Drain()...)
 			stranger, err := b.clerk.CreateUser(clerksim.NewUser{})
 			require.NoError(t, err)
@@ -62,7 +62,7 @@ func TestAStrangersPauseStopsNoCommand(t *testing.T) {
 func TestACommandsPauseIsShort(t *testing.T) {
 	t.Parallel()
 	b := setupAsking(t)
-	workspace, admin, others := b.staff(t, 2)
+	workspace, admin, others := staff(t, b, 2)
 	b.send(t, b.clerk.Drain()...)
 	b.faults.FailWithRetryAfter(http.StatusTooManyRequests, "3600", clerksim.Times(1, clerksim.OnRoute(lookUpRoute)))
 	token := b.token(t, admin)
@@ -88,7 +88,7 @@ func TestADevelopmentInstanceTakesThirtyCommandsInARow(t *testing.T) {
 	}
 	var teams []team
 	for range 3 {
-		workspace, admin, others := b.staff(t, 4)
+		workspace, admin, others := staff(t, b, 4)
 		teams = append(teams, team{workspace, b.token(t, admin), others})
 	}
 	b.send(t, b.clerk.Drain()...)
@@ -113,7 +113,7 @@ func TestADevelopmentInstanceTakesThirtyCommandsInARow(t *testing.T) {
 	for _, team := range teams {
 		named[team.workspace] = team.token
 	}
-	refused := b.untilRefused(t, named) //nolint:bodyclose // untilRefused does
+	refused := untilRefused(t, b, named) //nolint:bodyclose // untilRefused does
 	require.Equal(t, http.StatusServiceUnavailable, refused.StatusCode)
 	wait, err := strconv.Atoi(refused.Header.Get("Retry-After"))
 	require.NoError(t, err)
@@ -125,7 +125,7 @@ func TestADevelopmentInstanceTakesThirtyCommandsInARow(t *testing.T) {
 
 // untilRefused has workspaces renamed with the tokens of their admins, until one is refused, and
 // returns that answer.
-func (b *bundle) untilRefused(t *testing.T, tokens map[string]string) *http.Response {
+func untilRefused(t *testing.T, b *bundle, tokens map[string]string) *http.Response {
 	t.Helper()
 	for n := range 20 {
 		for workspace, token := range tokens {

@@ -3,7 +3,6 @@ package main
 import (
 	"net/http"
 	"net/http/httptest"
-	"strings"
 	"testing"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -14,21 +13,6 @@ import (
 	"github.com/callmine/rolecall/internal/clerksim"
 	"github.com/callmine/rolecall/internal/pgtest"
 )
-
-// say sends a command as the bearer of a token.
-func (b *bundle) say(t testing.TB, token, method, path, body string) (int, map[string]any) {
-	t.Helper()
-	return b.do(t, b.request(t, method, path, body), token)
-}
-
-// request makes a command.
-func (b *bundle) request(t testing.TB, method, path, body string) *http.Request {
-	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), method, b.web(path), strings.NewReader(body))
-	require.NoError(t, err)
-	request.Header.Set("Content-Type", "application/json")
-	return request
-}
 
 // TestCommandsReachClerk: through the whole program, with signed tokens, and the webhooks of what the commands changed
 // afterwards. Without a secret key, commands are refused.

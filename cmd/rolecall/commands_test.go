@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"io"
-	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -18,7 +17,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
-	"github.com/callmine/rolecall/cmd/rolecall/internal/service"
 	"github.com/callmine/rolecall/internal/pgtest"
 	"github.com/callmine/rolecall/migrations"
 )
@@ -76,34 +74,6 @@ func TestConfigIsPrintedRedacted(t *testing.T) {
 	require.Regexp(t, `ROLECALL_LOG_LEVEL +INFO`, out)
 }
 
-// TestURLsAreRedacted: two servers can be told apart, and no password is printed, wherever it stands.
-func TestURLsAreRedacted(t *testing.T) {
-	t.Parallel()
-	for value, want := range map[string]string{
-		"postgres://u:opensesame@db.test:5433/app?sslmode=disable": "postgres://u:xxxxx@db.test:5433/app?sslmode=disable",
-		"postgres:///app?host=%2Fvar%2Fone&port=5433&user=u":       "postgres:///app?host=%2Fvar%2Fone&port=5433&user=u",
-		"postgres://db/app?password=opensesame&sslmode=require":    "postgres://db/app?password=xxxxx&sslmode=require",
-		"postgres://db/app?sslkey=k&ss%6Cpassword=opensesame":      "postgres://db/app?sslkey=xxxxx&sslpassword=xxxxx",
-		"postgres://db/app?Password=open;sesame&sslmode=require":   "postgres://db/app?sslmode=require",
-		"postgres://db/app#opensesame":                             "postgres://db/app",
-		// A password with characters that must be escaped ends where a URL's host, path or query does.
-		"postgres://u:12?opensesame@db/app":                  "[redacted]",
-		"postgres://u:12/opensesame@db/app":                  "[redacted]",
-		"postgres://u:12#opensesame@db/app":                  "[redacted]",
-		"postgres://u:opensesame?1@db/app":                   "[redacted]",
-		"host=db password=opensesame":                        "[redacted]",
-		"postgres:u:opensesame":                              "[redacted]",
-		"jdbc:postgresql://u:opensesame@db/app":              "[redacted]",
-		"/postgres://u:opensesame@db/app":                    "[redacted]",
-		"host=/run user=u password=opensesame://x":           "[redacted]",
-		"postgres://db/app?passwd=opensesame&options=-c%20x": "postgres://db/app?options=xxxxx&passwd=xxxxx",
-		"": "",
-	} {
-		require.Equal(t, want, config.Redact("url", value), value)
-	}
-	require.Empty(t, config.Redact("all", ""))
-}
-
 //nolint:paralleltest // the environment belongs to the process
 func TestServeSaysWhatIsMissing(t *testing.T) {
 	code, _, errs := runCommand(t, nil, "serve")
@@ -117,47 +87,6 @@ func TestServeSaysWhatIsMissing(t *testing.T) {
 	code, _, errs = runCommand(t, map[string]string{"DATABASE_URL": "postgres://user:opensesame@%zz"}, "migrate")
 	require.Equal(t, exitError, code)
 	require.NotContains(t, errs, "opensesame")
-}
-
-func serving(t *testing.T, change func(*config.Config)) config.Config {
-	t.Helper()
-	cfg := config.Config{
-		DatabaseURL: pgtest.URL(t), SigningSecrets: []string{"whsec_" + strings.Repeat("c2VjcmV0", 5)},
-		Issuer: "https://clerk.callmine.test", ListenAddr: "127.0.0.1:0", AdminAddr: "127.0.0.1:0", MaxRemovalRatio: 0.05,
-	}
-	change(&cfg)
-	return cfg
-}
-
-func TestStartRefusesWhatCannotWork(t *testing.T) {
-	t.Parallel()
-	taken, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, taken.Close()) })
-	policy := filepath.Join(t.TempDir(), "policy.yaml")
-	require.NoError(t, os.WriteFile(policy, []byte("roles:\n  org:admin: [a]\n  oops: 7\n"), 0o600))
-	for name, tc := range map[string]struct {
-		change func(*config.Config)
-		want   string
-	}{
-		"empty secret":      {func(c *config.Config) { c.SigningSecrets = []string{"whsec_"} }, "CLERK_WEBHOOK_SIGNING_SECRET"},
-		"short secret":      {func(c *config.Config) { c.SigningSecrets = []string{"whsec_c2hvcnQ="} }, "at least 24"},
-		"issuer":            {func(c *config.Config) { c.Issuer = "clerk" }, "CLERK_ISSUER"},
-		"service tokens":    {func(c *config.Config) { c.ServiceTokens = "reports:nohash" }, "ROLECALL_SERVICE_TOKEN_HASHES"},
-		"no such policy":    {func(c *config.Config) { c.PolicyFile = policy + ".missing" }, "ROLECALL_POLICY_FILE"},
-		"broken policy":     {func(c *config.Config) { c.PolicyFile = policy }, "oops"},
-		"port taken":        {func(c *config.Config) { c.ListenAddr = taken.Addr().String() }, "listen for web"},
-		"admin port taken":  {func(c *config.Config) { c.AdminAddr = taken.Addr().String() }, "listen for admin"},
-		"no database there": {func(c *config.Config) { c.DatabaseURL = "postgres://nobody@127.0.0.1:1/none" }, "connect to Postgres"},
-		"not a URL":         {func(c *config.Config) { c.DatabaseURL = "postgres://%zz" }, "DATABASE_URL"},
-		"never migrated":    {func(c *config.Config) { c.DatabaseURL = pgtest.EmptyURL(t) }, "rolecall migrate"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			_, err := service.Start(t.Context(), serving(t, tc.change), config.Parts{Web: true, Workers: true}, slog.New(slog.DiscardHandler))
-			require.ErrorContains(t, err, tc.want)
-		})
-	}
 }
 
 //nolint:paralleltest // the environment belongs to the process

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"net/url"
 	"os"
 	"regexp"
 	"strconv"
@@ -27,19 +26,8 @@ import (
 	"github.com/callmine/rolecall/store"
 )
 
-// app makes a role that owns the schema and nothing else, and returns its URL.
-func app(t *testing.T, c *pgtest.Cluster, options string) string {
-	t.Helper()
-	c.Exec("", "CREATE ROLE app LOGIN PASSWORD 'secret' "+options, "CREATE DATABASE rolecall ENCODING 'UTF8' TEMPLATE template0")
-	c.Exec("rolecall", "CREATE SCHEMA rolecall AUTHORIZATION app")
-	u, err := url.Parse(c.URL("rolecall"))
-	require.NoError(t, err)
-	u.User = url.UserPassword("app", "secret")
-	return u.String()
-}
-
 // rush sends requests and webhooks at once, and returns how many were answered otherwise than 200.
-func (b *bundle) rush(t *testing.T, token string, requests int, webhooks []clerksim.Message) int64 {
+func rush(t *testing.T, b *bundle, token string, requests int, webhooks []clerksim.Message) int64 {
 	t.Helper()
 	var wrong atomic.Int64
 	var all sync.WaitGroup
@@ -62,7 +50,7 @@ func (b *bundle) rush(t *testing.T, token string, requests int, webhooks []clerk
 }
 
 // starships are events that are kept and change nothing.
-func (b *bundle) starships(t *testing.T, n int) []clerksim.Message {
+func starships(t *testing.T, b *bundle, n int) []clerksim.Message {
 	t.Helper()
 	for i := range n {
 		id := "star_" + strconv.Itoa(i)
@@ -94,7 +82,7 @@ func TestRoleWithFewConnections(t *testing.T) {
 				db.Close()
 			}
 		})
-		require.Zero(t, b.rush(t, token, 60, b.starships(t, 39)), b.log)
+		require.Zero(t, rush(t, b, token, 60, starships(t, b, 39)), b.log)
 		during.Wait()
 		require.NoError(t, status)
 	}
@@ -121,9 +109,9 @@ func TestConnectionsAreCapped(t *testing.T) {
 			token := b.token(t, admin)
 			ctx, stop := context.WithCancel(t.Context())
 			most := make(chan int)
-			go func() { most <- b.most(ctx) }()
+			go func() { most <- mostConnections(ctx, b) }()
 			for range 5 {
-				require.Zero(t, b.rush(t, token, 100, b.starships(t, 50)))
+				require.Zero(t, rush(t, b, token, 100, starships(t, b, 50)))
 			}
 			stop()
 			require.LessOrEqual(t, <-most, limit)
@@ -131,8 +119,8 @@ func TestConnectionsAreCapped(t *testing.T) {
 	}
 }
 
-// most returns the most connections of a service that were open at once until ctx ended.
-func (b *bundle) most(ctx context.Context) (most int) {
+// mostConnections returns the most connections of a service that were open at once until ctx ended.
+func mostConnections(ctx context.Context, b *bundle) (most int) {
 	for ctx.Err() == nil {
 		var n int
 		err := b.db.QueryRow(ctx, "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE 'rolecall %'").Scan(&n)
@@ -230,7 +218,7 @@ func TestReadOnlyForAMoment(t *testing.T) {
 	token := b.token(t, member)
 	ping := func() bool {
 		b.get(t, b.web("/v1/me"), token) // whatever is read meanwhile
-		result, err := b.courier.Send(t.Context(), b.starships(t, 1)[0])
+		result, err := b.courier.Send(t.Context(), starships(t, b, 1)[0])
 		return err == nil && result.Outcome == clerksim.Delivered
 	}
 	require.True(t, ping())
@@ -262,7 +250,7 @@ func TestSerializableDefault(t *testing.T) {
 	_, admin, _, messages := team(t, b)
 	b.send(t, messages...)
 	for range 10 {
-		require.Zero(t, b.rush(t, b.token(t, admin), 20, append(messages, b.starships(t, 40)...)), b.log)
+		require.Zero(t, rush(t, b, b.token(t, admin), 20, append(messages, starships(t, b, 40)...)), b.log)
 	}
 	b.applied(t)
 	require.NotContains(t, b.log.String(), "40001")

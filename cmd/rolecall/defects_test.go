@@ -21,22 +21,6 @@ func still() func() time.Time {
 	return func() time.Time { return at }
 }
 
-// team makes a workspace with an admin and a member, and returns the messages about them.
-func team(t *testing.T, b *bundle) (workspace, admin, member string, messages []clerksim.Message) {
-	t.Helper()
-	var ids [2]string
-	for i := range ids {
-		user, err := b.clerk.CreateUser(clerksim.NewUser{})
-		require.NoError(t, err)
-		ids[i] = user.ID
-	}
-	organization, err := b.clerk.CreateOrganization(clerksim.NewOrganization{CreatedBy: ids[0]})
-	require.NoError(t, err)
-	_, err = b.clerk.AddMember(organization.ID, ids[1], clerksim.RoleMember)
-	require.NoError(t, err)
-	return organization.ID, ids[0], ids[1], b.clerk.Drain()
-}
-
 func TestDefectSecondUpdateInTheSameMillisecondIsLost(t *testing.T) {
 	t.Parallel()
 	b := setup(t, still())

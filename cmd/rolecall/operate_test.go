@@ -2,16 +2,12 @@ package main
 
 import (
 	"context"
-	"io"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strconv"
 	"syscall"
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
 	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
@@ -19,37 +15,6 @@ import (
 	"github.com/callmine/rolecall/internal/clerksim"
 	"github.com/callmine/rolecall/internal/pgdev"
 )
-
-func atoi(t *testing.T, s string) int {
-	t.Helper()
-	n, err := strconv.Atoi(s)
-	require.NoError(t, err)
-	return n
-}
-
-// dataFolder is a temporary folder that any account can enter, which those of testing.T aren't: as root, Postgres runs as
-// another one.
-func dataFolder(t *testing.T) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("", "rolecall-test-") //nolint:usetesting // see above
-	require.NoError(t, err)
-	require.NoError(t, os.Chmod(dir, 0o755))
-	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
-	return filepath.Join(dir, "postgres")
-}
-
-// text returns the status and text of a page for operators.
-func (b *bundle) text(t *testing.T, path string) (int, string) {
-	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, b.admin(path), nil)
-	require.NoError(t, err)
-	response, err := b.client.Do(request)
-	require.NoError(t, err)
-	defer func() { require.NoError(t, response.Body.Close()) }()
-	text, err := io.ReadAll(response.Body)
-	require.NoError(t, err)
-	return response.StatusCode, string(text)
-}
 
 func TestMetricsCountWhatHappened(t *testing.T) {
 	t.Parallel()
@@ -162,13 +127,4 @@ func TestServeOutlivesACrashOfPostgres(t *testing.T) {
 	b.applied(t)
 	require.Equal(t, http.StatusNotFound, b.may(t, token, workspace, "reports:read"))
 	t.Logf("answered %s and applied %s after the database was back", answered, time.Since(back))
-}
-
-// open gives the bundle a pool of its own for looking into the ledger.
-func (b *bundle) open(t testing.TB, url string) {
-	t.Helper()
-	var err error
-	b.db, err = pgxpool.New(t.Context(), url)
-	require.NoError(t, err)
-	t.Cleanup(b.db.Close)
 }

@@ -56,12 +56,12 @@ func TestAnHourOfClerkBeingDown(t *testing.T) {
 	require.Equal(t, http.StatusOK, b.may(t, adminToken, org, "billing:manage"))
 	require.Equal(t, http.StatusOK, b.may(t, memberToken, org, "reports:read"))
 	require.Equal(t, http.StatusNotFound, b.may(t, b.token(t, stranger.ID), org, "reports:read"))
-	require.WithinDuration(t, began, b.asOf(t, adminToken, org), 5*time.Minute, "an answer an hour old says so")
+	require.WithinDuration(t, began, asOf(t, b, adminToken, org), 5*time.Minute, "an answer an hour old says so")
 
 	up()
 	b.send(t, b.clerk.Drain()...)
 	require.Equal(t, http.StatusNotFound, b.may(t, memberToken, org, "reports:read"))
-	require.WithinDuration(t, began, b.asOf(t, adminToken, org), 5*time.Minute, "some more events don't tell that none was lost")
+	require.WithinDuration(t, began, asOf(t, b, adminToken, org), 5*time.Minute, "some more events don't tell that none was lost")
 	var report jobs.SweepReport
 	require.Eventually(t, func() bool { // the circuit breaker takes some seconds to try again
 		report, err = sweeper.Run(t.Context(), jobs.SweepOptions{})
@@ -69,11 +69,11 @@ func TestAnHourOfClerkBeingDown(t *testing.T) {
 	}, 30*time.Second, 200*time.Millisecond)
 	require.Zero(t, report.Missing+report.Stale+report.Extra-report.ByKind[clerksync.ResourceRole].Missing-
 		report.ByKind[clerksync.ResourcePermission].Missing, "nothing was lost; no webhook tells of the roles that were always there: %+v", report)
-	require.WithinDuration(t, time.Now(), b.asOf(t, adminToken, org), time.Minute, "a clean sweep does")
+	require.WithinDuration(t, time.Now(), asOf(t, b, adminToken, org), time.Minute, "a clean sweep does")
 }
 
 // asOf returns how fresh an answer about a workspace says that it is.
-func (b *bundle) asOf(t testing.TB, token, org string) time.Time {
+func asOf(t testing.TB, b *bundle, token, org string) time.Time {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, b.web("/v1/workspaces/"+org+"/me"), nil)
 	require.NoError(t, err)

@@ -2,13 +2,9 @@ package main
 
 import (
 	"context"
-	"io"
-	"math/rand/v2"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
-	"strconv"
 	"syscall"
 	"testing"
 	"time"
@@ -108,36 +104,4 @@ func (p *process) untilReady(t *testing.T) {
 		return status == http.StatusOK || !p.running()
 	}, 30*time.Second, 5*time.Millisecond)
 	require.True(t, p.running(), p.log.String())
-}
-
-func fetch(ctx context.Context, client *http.Client, url string) (status int, text string) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return 0, err.Error()
-	}
-	response, err := client.Do(request)
-	if err != nil {
-		return 0, err.Error()
-	}
-	defer func() { _ = response.Body.Close() }()
-	body, err := io.ReadAll(response.Body)
-	if err != nil {
-		return 0, err.Error()
-	}
-	return response.StatusCode, string(body)
-}
-
-// freeAddr returns an address of this machine on which nothing listens. It is below the ports that
-// the system gives to connections and to other tests' listeners, so that it stays free.
-func freeAddr(t *testing.T) string {
-	t.Helper()
-	for range 100 {
-		addr := "127.0.0.1:" + strconv.Itoa(10_000+rand.IntN(20_000))
-		if listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", addr); err == nil {
-			require.NoError(t, listener.Close())
-			return addr
-		}
-	}
-	require.Fail(t, "no address is free")
-	return ""
 }

@@ -1,56 +1,18 @@
 package main
 
 import (
-	"bufio"
-	"context"
-	"log/slog"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"strings"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
-	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
 	"github.com/callmine/rolecall/cmd/rolecall/internal/service"
-	"github.com/callmine/rolecall/internal/clerksim"
 	"github.com/callmine/rolecall/internal/pgtest"
 )
-
-// hangingClerk takes requests and answers none until it is released.
-func hangingClerk(t *testing.T) (url string, asked *atomic.Int64) {
-	t.Helper()
-	release := make(chan struct{})
-	asked = &atomic.Int64{}
-	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		asked.Add(1)
-		select {
-		case <-release:
-		case <-r.Context().Done():
-		}
-	}))
-	t.Cleanup(func() {
-		close(release)
-		server.Close()
-	})
-	return server.URL, asked
-}
-
-// comparedOnce has a database's mirror count as compared with Clerk already.
-func comparedOnce(t *testing.T, databaseURL string) {
-	t.Helper()
-	conn, err := pgx.Connect(t.Context(), databaseURL)
-	require.NoError(t, err)
-	defer func() { require.NoError(t, conn.Close(t.Context())) }()
-	_, err = conn.Exec(t.Context(), `INSERT INTO rolecall.sweeps (trigger, organization_id, dry_run, instance_id, started_at, updated_at, finished_at, state, progress, report)
-		VALUES ('command', '', false, 'ins_1', now(), now(), now(), 'clean', '{}', '{}')`)
-	require.NoError(t, err)
-}
 
 // servingEnv is the environment of a serve at addresses of its own.
 func servingEnv(t *testing.T, databaseURL string) map[string]string {
@@ -90,75 +52,6 @@ func TestAHangingClerkHoldsUpNoStart(t *testing.T) {
 	t.Logf("ready %s after /healthz", took)
 }
 
-// TestReadyIsRedUntilTheStartIsOver, whatever it waits for.
-func TestReadyIsRedUntilTheStartIsOver(t *testing.T) {
-	t.Parallel()
-	t.Run("the policy isn't saved", func(t *testing.T) {
-		t.Parallel()
-		cfg := startingConfig(t)
-		conn, err := pgx.Connect(t.Context(), cfg.DatabaseURL)
-		require.NoError(t, err)
-		_, err = conn.Exec(t.Context(), "BEGIN; LOCK TABLE rolecall.grants")
-		require.NoError(t, err)
-		requireRedUntil(t, cfg, func() {}, func() { require.NoError(t, conn.Close(t.Context())) })
-	})
-	t.Run("no signing key is here", func(t *testing.T) {
-		t.Parallel()
-		world, err := clerksim.New(clerksim.Config{})
-		require.NoError(t, err)
-		asked, release := make(chan struct{}, 1), make(chan struct{})
-		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			asked <- struct{}{}
-			<-release
-			world.Handler().ServeHTTP(w, r)
-		}))
-		t.Cleanup(server.Close)
-		cfg := startingConfig(t)
-		cfg.JWKSURL = server.URL + "/.well-known/jwks.json"
-		requireRedUntil(t, cfg, func() {
-			select {
-			case <-asked:
-			case <-time.After(10 * time.Second):
-				require.Fail(t, "nobody asked for the keys")
-			}
-		}, func() { close(release) })
-	})
-}
-
-func startingConfig(t *testing.T) config.Config {
-	t.Helper()
-	return serving(t, func(c *config.Config) { c.ListenAddr, c.AdminAddr = freeAddr(t), freeAddr(t) })
-}
-
-// requireRedUntil starts a program that waits for something, requires that /readyz is red although
-// the public side answers, and then that it turns green once that is over.
-func requireRedUntil(t *testing.T, cfg config.Config, waits, release func()) {
-	t.Helper()
-	started := make(chan error, 1)
-	var p *service.Service
-	go func() {
-		var err error
-		p, err = service.Start(context.WithoutCancel(t.Context()), cfg, config.Parts{Web: true, Workers: true}, slog.New(slog.DiscardHandler))
-		started <- err
-	}()
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	require.Eventually(t, func() bool {
-		status, _ := fetch(t.Context(), client, "http://"+cfg.ListenAddr+"/v1/me")
-		return status == http.StatusUnauthorized
-	}, 20*time.Second, time.Millisecond)
-	waits()
-	status, text := fetch(t.Context(), client, "http://"+cfg.AdminAddr+"/readyz")
-	require.Equal(t, http.StatusServiceUnavailable, status)
-	require.Equal(t, "starting\n", text)
-	status, _ = fetch(t.Context(), client, "http://"+cfg.AdminAddr+"/healthz")
-	require.Equal(t, http.StatusOK, status)
-	release()
-	require.NoError(t, <-started)
-	status, text = fetch(t.Context(), client, "http://"+cfg.AdminAddr+"/readyz")
-	require.Equal(t, http.StatusOK, status, text)
-	require.NoError(t, p.Stop(t.Context()))
-}
-
 // TestATakenAddressIsNeverReady: the process ends, and names the setting.
 func TestATakenAddressIsNeverReady(t *testing.T) {
 	t.Parallel()
@@ -191,64 +84,6 @@ func TestATakenAddressIsNeverReady(t *testing.T) {
 			require.Contains(t, p.log.String(), "address already in use")
 		})
 	}
-}
-
-// TestAProcessWithoutAWebSideIsReady once it works.
-func TestAProcessWithoutAWebSideIsReady(t *testing.T) {
-	t.Parallel()
-	p, err := service.Start(t.Context(), serving(t, func(c *config.Config) { c.Issuer, c.SigningSecrets = "", nil }), config.Parts{Workers: true}, slog.New(slog.DiscardHandler))
-	require.NoError(t, err)
-	require.Empty(t, p.WebAddr)
-	status, text := fetch(t.Context(), &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}, "http://"+p.AdminAddr+"/readyz")
-	require.Equal(t, http.StatusOK, status, text)
-	require.NoError(t, p.Stop(t.Context()))
-}
-
-// TestWhatNeedsClerksAnswerWaitsForIt: just after the start, in which Clerk isn't waited for any
-// more.
-func TestWhatNeedsClerksAnswerWaitsForIt(t *testing.T) {
-	t.Parallel()
-	h := openHouse(t, nil)
-	alex := h.person("Alex")
-	h.told()
-	foreign, err := clerksim.New(clerksim.Config{Seed: 7})
-	require.NoError(t, err)
-	_, err = foreign.CreateUser(clerksim.NewUser{})
-	require.NoError(t, err)
-	message := foreign.Drain()[0]
-	_, err = h.db.Exec(t.Context(), "DELETE FROM rolecall.sweeps")
-	require.NoError(t, err)
-	_, err = h.db.Exec(t.Context(), "UPDATE rolecall.deliveries SET instance_id = ''")
-	require.NoError(t, err)
-
-	release, asked := make(chan struct{}), make(chan struct{}, 10)
-	h.faults.AfterAnswer(func(clerksim.Call) { asked <- struct{}{}; <-release }, clerksim.OnRoute("GET /instance"))
-	cfg := h.cfg
-	cfg.InstanceID, cfg.SweepInterval = "", 0
-	h.restart(cfg)
-	<-asked
-	answers := make(chan int, 2)
-	go func() {
-		result, err := h.courier.Send(context.WithoutCancel(t.Context()), message)
-		if err != nil || len(result.Attempts) == 0 {
-			answers <- 0
-			return
-		}
-		answers <- result.Attempts[0].Status
-	}()
-	command := make(chan answer, 1)
-	go func() {
-		command <- h.ask(alex.token, http.MethodPost, "/v1/workspaces", `{"name":"North"}`)
-	}()
-	status, _ := h.get(t, h.web("/v1/me"), alex.token)
-	require.Equal(t, http.StatusOK, status, "what doesn't need it is answered")
-	require.Empty(t, answers)
-	require.Empty(t, command)
-	close(release)
-	require.Equal(t, http.StatusOK, <-answers)
-	require.Equal(t, http.StatusCreated, (<-command).status)
-	h.applied(t)
-	require.Equal(t, "quarantined", h.state(t, message.ID), "a delivery of another instance that came before Clerk had told ours")
 }
 
 // TestSIGTERMTurnsRedFirst: the process goes on answering for the delay, and has callers close
@@ -299,34 +134,4 @@ func TestASecondSignalEndsItAtOnce(t *testing.T) {
 		p.signal(t, s)
 		p.exit(t, 2*time.Second)
 	}
-}
-
-// TestARequestOnItsWayIsAnsweredAtTheEnd: its connection was accepted before the listener closed,
-// and nothing was read of it.
-func TestARequestOnItsWayIsAnsweredAtTheEnd(t *testing.T) {
-	t.Parallel()
-	p, err := service.Start(t.Context(), serving(t, func(*config.Config) {}), config.Parts{Web: true}, slog.New(slog.DiscardHandler))
-	require.NoError(t, err)
-	late := &wire{dial: dialTCP(p.WebAddr), keep: true}
-	t.Cleanup(late.close)
-	late.conn, err = late.dial(t.Context())
-	require.NoError(t, err)
-	late.reader = bufio.NewReader(late.conn)
-	warm := &wire{dial: late.dial} // whose answer shows that the connection before it was accepted
-	_, err = warm.get(t.Context(), "/v1/me", "")
-	require.NoError(t, err)
-	stopped := make(chan error, 1)
-	go func() { stopped <- p.Stop(context.WithoutCancel(t.Context())) }()
-	require.Eventually(t, func() bool { // the listener is closed
-		conn, err := late.dial(t.Context())
-		if err == nil {
-			_ = conn.Close()
-		}
-		return err != nil
-	}, 5*time.Second, time.Millisecond)
-	response, err := late.get(t.Context(), "/v1/me", "")
-	require.NoError(t, err)
-	require.Equal(t, http.StatusUnauthorized, response.status)
-	require.True(t, response.closes)
-	require.NoError(t, <-stopped)
 }

@@ -17,7 +17,6 @@ import (
 	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
 	"github.com/callmine/rolecall/cmd/rolecall/internal/service"
 	"github.com/callmine/rolecall/internal/pgpool"
-	"github.com/callmine/rolecall/internal/pgtest"
 )
 
 // TestWhatTheAPIReadsWithCannotWrite.
@@ -118,16 +117,4 @@ func TestTheAPIAsARoleThatMayOnlyRead(t *testing.T) {
 		require.NoError(t, response.Body.Close())
 		require.Equal(t, http.StatusOK, response.StatusCode, path)
 	}
-}
-
-// TestReadingFromAnotherDatabaseIsRefused: a copy, or a standby, would let people in who were removed.
-func TestReadingFromAnotherDatabaseIsRefused(t *testing.T) {
-	t.Parallel()
-	cfg := serving(t, func(c *config.Config) { c.ReadDatabaseURL = pgtest.URL(t) })
-	_, err := service.Start(t.Context(), cfg, config.Parts{Web: true}, slog.New(slog.DiscardHandler))
-	require.ErrorContains(t, err, "ROLECALL_READ_DATABASE_URL is another database")
-	cfg.ReadDatabaseURL = "postgres://u:opensesame@%zz"
-	_, err = service.Start(t.Context(), cfg, config.Parts{Web: true}, slog.New(slog.DiscardHandler))
-	require.ErrorContains(t, err, "ROLECALL_READ_DATABASE_URL is not a Postgres URL")
-	require.NotContains(t, err.Error(), "opensesame")
 }

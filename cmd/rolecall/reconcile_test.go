@@ -17,7 +17,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
-	"github.com/callmine/rolecall/cmd/rolecall/internal/database"
 	"github.com/callmine/rolecall/internal/clerksim"
 	"github.com/callmine/rolecall/internal/pgtest"
 	"github.com/callmine/rolecall/jobs"
@@ -436,17 +435,6 @@ func TestProgressIsShownAsTheStreamCanShowIt(t *testing.T) {
 	lines.logged = time.Now().Add(-logEvery)
 	lines.progress(steps[3])
 	require.Contains(t, log.String(), "looked_up=1")
-}
-
-// TestACommandWaitsForNobodysLockForLong: what holds up a sweep would hold up webhooks behind it.
-func TestACommandWaitsForNobodysLockForLong(t *testing.T) {
-	t.Parallel()
-	db, err := database.Open(t.Context(), config.Config{DatabaseURL: pgtest.URL(t)}, "reconcile", database.SweepNeeds())
-	require.NoError(t, err)
-	t.Cleanup(db.Close)
-	var timeout string
-	require.NoError(t, db.QueryRow(t.Context(), "SHOW lock_timeout").Scan(&timeout))
-	require.Equal(t, "1s", timeout)
 }
 
 func TestExitCodes(t *testing.T) {

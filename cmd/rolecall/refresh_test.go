@@ -14,11 +14,6 @@ import (
 	"github.com/callmine/rolecall/internal/pgtest"
 )
 
-// asksClerk lets the service ask Clerk's API, as often as it likes. It sweeps only where the test says so.
-func asksClerk(b *bundle, cfg *config.Config) {
-	cfg.SecretKey, cfg.APIURL, cfg.ClerkRate = b.clerk.SecretKey(), b.api, 1000
-}
-
 // setupAsking starts a service that may ask Clerk, and sweeps never.
 func setupAsking(t testing.TB, changes ...func(*bundle, *config.Config)) *bundle {
 	t.Helper()

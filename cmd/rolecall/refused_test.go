@@ -7,49 +7,24 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
 	"github.com/callmine/rolecall/api"
 	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
 	"github.com/callmine/rolecall/cmd/rolecall/internal/health"
 	"github.com/callmine/rolecall/internal/clerksim"
-	"github.com/callmine/rolecall/internal/pgtest"
 	"github.com/callmine/rolecall/jobs"
 )
 
-// startSweeping starts a service that compares the mirror with Clerk all the time, once prepared
-// has seen to what Clerk is like.
-func startSweeping(t *testing.T, prepared func(*bundle), changes ...func(*bundle, *config.Config)) *bundle {
-	t.Helper()
-	url := pgtest.URL(t)
-	sweeps := func(b *bundle, cfg *config.Config) {
-		prepared(b)
-		cfg.SweepInterval = 100 * time.Millisecond
-	}
-	b := startBundle(t, url, nil, config.Parts{Web: true, Workers: true}, append([]func(*bundle, *config.Config){asksClerk, sweeps}, changes...)...)
-	var err error
-	b.db, err = pgxpool.New(t.Context(), url)
-	require.NoError(t, err)
-	t.Cleanup(b.db.Close)
-	return b
-}
-
-// eventually waits until a condition holds that nothing signals.
-func eventually(t *testing.T, condition func() bool, what string) {
-	t.Helper()
-	require.Eventually(t, condition, 30*time.Second, 5*time.Millisecond, what)
-}
-
 // ready reports whether the service should get traffic.
-func (b *bundle) ready(t *testing.T) bool {
+func ready(t *testing.T, b *bundle) bool {
 	t.Helper()
 	status, _ := b.text(t, "/readyz")
 	return status == http.StatusOK
 }
 
 // situation reads how things stand, as `rolecall status` does.
-func (b *bundle) situation(t *testing.T) health.Snapshot {
+func situation(t *testing.T, b *bundle) health.Snapshot {
 	t.Helper()
 	now, err := health.NewCollector(b.db, time.Hour, func() *api.Lockout { return nil }).Situation()
 	require.NoError(t, err)
@@ -68,14 +43,14 @@ func TestAnInstallationWithoutDomainsWorks(t *testing.T) {
 		b.clerk.SetFeature(clerksim.FeatureDomains, false)
 		workspace, _, member, _ = team(t, b)
 	})
-	eventually(t, func() bool { return b.ready(t) }, "ready")
+	eventually(t, func() bool { return ready(t, b) }, "ready")
 	require.Equal(t, http.StatusOK, b.may(t, b.token(t, member), workspace, "reports:read"))
 	require.NoError(t, b.clerk.RemoveMember(workspace, member))
 	b.clerk.Drain() // lost
 	eventually(t, func() bool { return b.may(t, b.token(t, member), workspace, "reports:read") == http.StatusNotFound }, "repaired")
 
 	const code = "organization_domains_not_enabled"
-	shown := b.situation(t)
+	shown := situation(t, b)
 	require.True(t, health.HasNotice(shown.Notices, health.NoticeListRefused))
 	refused := shown.LastSweep.Report.Refused
 	require.Len(t, refused, 1)
@@ -91,7 +66,7 @@ func TestAnInstallationWithoutDomainsWorks(t *testing.T) {
 	require.Contains(t, metrics, `rolecall_notice{name="list_refused"} 1`)
 
 	b.clerk.SetFeature(clerksim.FeatureDomains, true)
-	eventually(t, func() bool { return !health.HasNotice(b.situation(t).Notices, health.NoticeListRefused) }, "compared again")
+	eventually(t, func() bool { return !health.HasNotice(situation(t, b).Notices, health.NoticeListRefused) }, "compared again")
 }
 
 // TestOrganizationsThatAreOffAreNoMatterOfTheKey: the sweep can't know who is a member, and says
@@ -102,16 +77,16 @@ func TestOrganizationsThatAreOffAreNoMatterOfTheKey(t *testing.T) {
 		team(t, b)
 		b.clerk.SetFeature(clerksim.FeatureOrganizations, false)
 	})
-	eventually(t, func() bool { return health.HasAlarm(b.situation(t).Alarms, health.AlarmAborted) }, "aborted")
+	eventually(t, func() bool { return health.HasAlarm(situation(t, b).Alarms, health.AlarmAborted) }, "aborted")
 	var out strings.Builder
-	require.NoError(t, printStatus(&out, b.situation(t)))
+	require.NoError(t, printStatus(&out, situation(t, b)))
 	require.Contains(t, out.String(), "list_refused")
 	require.Contains(t, out.String(), "organization_not_enabled_in_instance")
 	require.Contains(t, out.String(), "dashboard")
 	require.NotContains(t, out.String(), "CLERK_SECRET_KEY")
-	require.False(t, b.ready(t))
+	require.False(t, ready(t, b))
 	b.clerk.SetFeature(clerksim.FeatureOrganizations, true)
-	eventually(t, func() bool { return b.ready(t) }, "ready once they are on")
+	eventually(t, func() bool { return ready(t, b) }, "ready once they are on")
 }
 
 // TestRolesThatClerkDoesNotListAreAnAlarm: what members may do isn't compared.
@@ -121,8 +96,8 @@ func TestRolesThatClerkDoesNotListAreAnAlarm(t *testing.T) {
 		team(t, b)
 		b.faults.FailWithCode(http.StatusForbidden, "authorization_invalid", clerksim.OnRoute("GET /organization_roles"))
 	})
-	eventually(t, func() bool { return b.ready(t) }, "ready")
-	shown := b.situation(t)
+	eventually(t, func() bool { return ready(t, b) }, "ready")
+	shown := situation(t, b)
 	require.True(t, health.HasAlarm(shown.Alarms, health.AlarmRolesRefused))
 	require.False(t, health.HasNotice(shown.Notices, health.NoticeListRefused))
 }
@@ -174,9 +149,9 @@ func TestBillingThatFailsHoldsNothingUp(t *testing.T) {
 				workspace, _, member, _ = team(t, b)
 				fail(b.faults)
 			}, func(_ *bundle, cfg *config.Config) { cfg.SweepInterval = time.Hour })
-			eventually(t, func() bool { return b.ready(t) }, "ready")
+			eventually(t, func() bool { return ready(t, b) }, "ready")
 			require.Equal(t, http.StatusOK, b.may(t, b.token(t, member), workspace, "reports:read"))
-			require.False(t, health.HasAlarm(b.situation(t).Alarms, health.AlarmAborted))
+			require.False(t, health.HasAlarm(situation(t, b).Alarms, health.AlarmAborted))
 		})
 	}
 }
@@ -187,7 +162,7 @@ func TestBillingThatIsOnIsNoticed(t *testing.T) {
 	t.Parallel()
 	b := startSweeping(t, func(b *bundle) { team(t, b) })
 	billing := func() *jobs.BillingReport {
-		if last := b.situation(t).LastSweep; last != nil {
+		if last := situation(t, b).LastSweep; last != nil {
 			return last.Report.Billing
 		}
 		return nil
@@ -198,7 +173,7 @@ func TestBillingThatIsOnIsNoticed(t *testing.T) {
 	require.False(t, billing().On, "what users pay for is no matter of permissions")
 	b.clerk.AddPlan("Team", clerksim.PayerOrganization)
 	eventually(t, func() bool { return billing().On }, "on")
-	require.False(t, health.HasNotice(b.situation(t).Notices, health.NoticeBilling), "Clerk's own permissions need no plan")
+	require.False(t, health.HasNotice(situation(t, b).Notices, health.NoticeBilling), "Clerk's own permissions need no plan")
 
 	_, err := b.clerk.CreatePermission("org:reports:export", "Export")
 	require.NoError(t, err)
@@ -206,8 +181,8 @@ func TestBillingThatIsOnIsNoticed(t *testing.T) {
 	require.True(t, ok)
 	_, err = b.clerk.SetRolePermissions(role.ID, append(role.Permissions, "org:reports:export")...)
 	require.NoError(t, err)
-	eventually(t, func() bool { return health.HasNotice(b.situation(t).Notices, health.NoticeBilling) }, "a custom permission")
-	text, err := json.Marshal(b.situation(t))
+	eventually(t, func() bool { return health.HasNotice(situation(t, b).Notices, health.NoticeBilling) }, "a custom permission")
+	text, err := json.Marshal(situation(t, b))
 	require.NoError(t, err)
 	require.Contains(t, string(text), `"name":"billing_unmirrored"`)
 	require.Contains(t, b.log.String(), "the mirror knows no plans")

@@ -69,7 +69,7 @@ func TestTerminalsAreSafeFromTheLedger(t *testing.T) {
 
 	_, err = b.db.Exec(t.Context(), `INSERT INTO rolecall.audit_log (organization_id, action, target, at, cause) VALUES ('org_' || $1, 'a.b', 'c' || $1, now(), 'd')`, hostile)
 	require.NoError(t, err)
-	b.tamper(t, "UPDATE rolecall.audit_log SET actor = 'user_2' || organization_id")
+	tamper(t, b, "UPDATE rolecall.audit_log SET actor = 'user_2' || organization_id")
 	require.Contains(t, requireShown(t, env, exitGuard, "audit", "verify"), `org_\u009b31m`)
 	requireShown(t, env, exitGuard, "audit", "verify", "--json")
 	requireShown(t, env, exitError, "audit", "verify", "--workspace", hostile)
