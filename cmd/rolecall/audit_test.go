@@ -11,15 +11,17 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
+
+	"github.com/callmine/rolecall/cmd/rolecall/internal/servicetest"
 )
 
 // appendEvent appends an event as a service does, over HTTP.
-func appendEvent(t *testing.T, b *bundle, workspace, body string) int {
+func appendEvent(t *testing.T, b *servicetest.Bundle, workspace, body string) int {
 	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, b.web("/v1/workspaces/"+workspace+"/audit"), strings.NewReader(body))
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, b.Web("/v1/workspaces/"+workspace+"/audit"), strings.NewReader(body))
 	require.NoError(t, err)
 	request.Header.Set("Content-Type", "application/json")
-	status, _ := b.do(t, request, b.service)
+	status, _ := b.Do(t, request, b.ServiceToken)
 	return status
 }
 
@@ -27,13 +29,13 @@ func appendEvent(t *testing.T, b *bundle, workspace, body string) int {
 //
 //nolint:paralleltest // the environment belongs to the process
 func TestTheAuditLogIsVerified(t *testing.T) {
-	b := setup(t, nil)
-	workspace, _, _, messages := team(t, b)
-	b.send(t, messages...)
+	b := servicetest.Setup(t, nil)
+	workspace, _, _, messages := servicetest.Team(t, b)
+	b.Send(t, messages...)
 	for i := range 3 {
 		require.Equal(t, http.StatusCreated, appendEvent(t, b, workspace, fmt.Sprintf(`{"actor":"user_1","action":"report.run","target":"report_%d"}`, i)))
 	}
-	env := map[string]string{"DATABASE_URL": b.cfg.DatabaseURL}
+	env := map[string]string{"DATABASE_URL": b.Config.DatabaseURL}
 	verify := func(want int, args ...string) (result verifiedAudit) {
 		code, out, errs := runCommand(t, env, append([]string{"audit", "verify", "--json"}, args...)...)
 		require.Equal(t, want, code, errs)
@@ -43,7 +45,7 @@ func TestTheAuditLogIsVerified(t *testing.T) {
 	all := verify(exitOK)
 	require.Empty(t, all.Broken)
 	var entries int64
-	require.NoError(t, b.db.QueryRow(t.Context(), "SELECT count(*) FROM rolecall.audit_log").Scan(&entries))
+	require.NoError(t, b.DB.QueryRow(t.Context(), "SELECT count(*) FROM rolecall.audit_log").Scan(&entries))
 	require.Equal(t, entries, all.Entries)
 	one := verify(exitOK, "--workspace", workspace)
 	require.EqualValues(t, 1, one.Chains)
@@ -55,7 +57,7 @@ func TestTheAuditLogIsVerified(t *testing.T) {
 	require.Contains(t, errs, "org_unknown")
 
 	// Also in a chain before this one, and there such that it can't even be read.
-	_, err := b.db.Exec(t.Context(), `INSERT INTO rolecall.audit_log (organization_id, action, target, at, cause) VALUES ('org_0', 'a.b', 'c', now(), 'd')`)
+	_, err := b.DB.Exec(t.Context(), `INSERT INTO rolecall.audit_log (organization_id, action, target, at, cause) VALUES ('org_0', 'a.b', 'c', now(), 'd')`)
 	require.NoError(t, err)
 	tamper(t, b, "UPDATE rolecall.audit_log SET at = 'infinity' WHERE organization_id = 'org_0'",
 		"UPDATE rolecall.audit_log SET actor = 'user_2' WHERE target = 'report_1'")
@@ -74,9 +76,9 @@ func TestTheAuditLogIsVerified(t *testing.T) {
 }
 
 // tamper changes the audit log by a superuser's way around triggers.
-func tamper(t *testing.T, b *bundle, statements ...string) {
+func tamper(t *testing.T, b *servicetest.Bundle, statements ...string) {
 	t.Helper()
-	require.NoError(t, pgx.BeginFunc(t.Context(), b.db, func(tx pgx.Tx) error {
+	require.NoError(t, pgx.BeginFunc(t.Context(), b.DB, func(tx pgx.Tx) error {
 		for _, sql := range append([]string{"SET LOCAL session_replication_role = replica"}, statements...) {
 			if _, err := tx.Exec(t.Context(), sql); err != nil {
 				return fmt.Errorf("%s: %w", sql, err)
@@ -91,16 +93,16 @@ func tamper(t *testing.T, b *bundle, statements ...string) {
 //
 //nolint:paralleltest // the environment belongs to the process
 func TestAuditLogsAreComparedWithAnEarlierRun(t *testing.T) {
-	b := setup(t, nil)
+	b := servicetest.Setup(t, nil)
 	insert := func(organizations ...string) {
 		for _, organization := range organizations {
-			_, err := b.db.Exec(t.Context(), `INSERT INTO rolecall.audit_log (organization_id, action, target, at, cause)
+			_, err := b.DB.Exec(t.Context(), `INSERT INTO rolecall.audit_log (organization_id, action, target, at, cause)
 				SELECT $1, 'report.run', 'report_' || n, '2026-01-02', 'service:reports' FROM generate_series(1, 4) n`, organization)
 			require.NoError(t, err)
 		}
 	}
 	insert("org_anew", "org_cut", "org_gone", "org_grown")
-	env := map[string]string{"DATABASE_URL": b.cfg.DatabaseURL}
+	env := map[string]string{"DATABASE_URL": b.Config.DatabaseURL}
 	verify := func(want int, args ...string) (result verifiedAudit, out string) {
 		code, out, errs := runCommand(t, env, append([]string{"audit", "verify", "--json"}, args...)...)
 		require.Equal(t, want, code, errs)

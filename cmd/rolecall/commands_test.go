@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
+	"github.com/callmine/rolecall/cmd/rolecall/internal/servicetest"
 	"github.com/callmine/rolecall/internal/pgtest"
 	"github.com/callmine/rolecall/migrations"
 )
@@ -104,7 +105,7 @@ func TestMigrateThenServeThenStop(t *testing.T) {
 		require.Contains(t, out, "current")
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	log := &safeBuffer{}
+	log := &servicetest.Log{}
 	done := make(chan int)
 	go func() { done <- run(ctx, []string{"serve"}, streams{out: io.Discard, err: log}) }()
 	require.Eventually(t, func() bool { return strings.Contains(log.String(), `"serving"`) }, 20*time.Second, 5*time.Millisecond, "it logs its address")
@@ -118,10 +119,10 @@ func TestDev(t *testing.T) {
 		t.Setenv(s.Name, "")
 	}
 	t.Chdir(t.TempDir()) // no .env
-	data := dataFolder(t)
+	data := servicetest.DataFolder(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	t.Cleanup(cancel)
-	out, errs := &safeBuffer{}, &safeBuffer{}
+	out, errs := &servicetest.Log{}, &servicetest.Log{}
 	done := make(chan int, 1)
 	go func() {
 		done <- run(ctx, []string{"dev", "--listen=127.0.0.1:0", "--admin=127.0.0.1:0", "--data", data}, streams{out: out, err: errs})
@@ -150,7 +151,7 @@ func TestDev(t *testing.T) {
 	require.Equal(t, exitOK, <-done, errs.String())
 	pid := regexp.MustCompile(`process (\d+)`).FindStringSubmatch(text)
 	require.NotNil(t, pid, text)
-	require.Error(t, syscall.Kill(atoi(t, pid[1]), 0), "Postgres has ended")
+	require.Error(t, syscall.Kill(servicetest.Atoi(t, pid[1]), 0), "Postgres has ended")
 	_, err := os.Stat(filepath.Join(data, "postmaster.pid"))
 	require.Error(t, err)
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/callmine/rolecall/api"
 	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
 )
 
@@ -242,4 +243,32 @@ func TestWebAddressesAreRedacted(t *testing.T) {
 	env := maps.Clone(goodEnv())
 	require.Equal(t, "[redacted]", config.Redact("", "sk_live_opensesame"), "a secret in another setting")
 	require.Equal(t, env["CLERK_ISSUER"], config.Redact("web", env["CLERK_ISSUER"]))
+}
+
+//nolint:paralleltest // the environment belongs to the process
+func TestConfigShowsThePolicy(t *testing.T) {
+	env := goodEnv()
+	code, out, errs := runCommand(t, env, "config")
+	require.Equal(t, exitOK, code)
+	require.Empty(t, errs)
+	_, text, found := strings.Cut(out, "# policy, from: built-in policy\n")
+	require.True(t, found, out)
+	shown, err := api.ParsePolicy("shown", []byte(text))
+	require.NoError(t, err)
+	want, err := api.DefaultPolicy()
+	require.NoError(t, err)
+	require.Equal(t, want, shown.Grants)
+
+	file := filepath.Join(t.TempDir(), "policy.yaml")
+	require.NoError(t, os.WriteFile(file, []byte("# of ours\nroles:\n  org:admin: [members:read, workspace:update, audit:read]\n"), 0o600))
+	env["ROLECALL_POLICY_FILE"] = file
+	code, out, errs = runCommand(t, env, "config")
+	require.Equal(t, exitOK, code)
+	require.Contains(t, out, "# policy, from: "+file+"\nroles:\n  org:admin:\n")
+	require.Contains(t, errs, file+":2: no role grants members:manage")
+
+	require.NoError(t, os.WriteFile(file, []byte("roles:\n  org:admin: [a]\n  admin: [b]\n"), 0o600))
+	code, _, errs = runCommand(t, env, "config")
+	require.Equal(t, exitError, code)
+	require.Contains(t, errs, file+`:3: role "admin" is written "org:admin"`)
 }

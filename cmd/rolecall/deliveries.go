@@ -15,7 +15,6 @@ import (
 	"github.com/callmine/rolecall/cmd/rolecall/internal/database"
 	"github.com/callmine/rolecall/jobs"
 	"github.com/callmine/rolecall/store"
-
 	clerksync "github.com/callmine/rolecall/sync"
 )
 

@@ -17,6 +17,7 @@ import (
 
 	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
 	"github.com/callmine/rolecall/cmd/rolecall/internal/doctor"
+	"github.com/callmine/rolecall/cmd/rolecall/internal/servicetest"
 	"github.com/callmine/rolecall/internal/clerksim"
 	"github.com/callmine/rolecall/internal/pgtest"
 )
@@ -220,7 +221,7 @@ func withoutRights(t *testing.T, b *sweepBundle) {
 //
 //nolint:paralleltest // the environment belongs to the process
 func TestDoctorWaitsForNobody(t *testing.T) {
-	clerk, _ := hangingClerk(t)
+	clerk, _ := servicetest.HangingClerk(t)
 	silent, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0") // takes connections, and says nothing
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, silent.Close()) })
@@ -252,16 +253,16 @@ func TestDoctorOfNothing(t *testing.T) {
 //
 //nolint:paralleltest // the environment belongs to the process
 func TestDoctorBesideARunningServe(t *testing.T) {
-	b := startBundle(t, pgtest.URL(t), nil, config.Parts{Web: true, Workers: true}, asksClerk)
-	cfg := b.cfg
+	b := servicetest.Start(t, pgtest.URL(t), nil, config.Parts{Web: true, Workers: true}, servicetest.AsksClerk)
+	cfg := b.Config
 	env := map[string]string{
-		"DATABASE_URL": cfg.DatabaseURL, "CLERK_WEBHOOK_SIGNING_SECRET": b.secret, "CLERK_ISSUER": cfg.Issuer, "CLERK_JWKS_URL": cfg.JWKSURL,
-		"CLERK_SECRET_KEY": cfg.SecretKey, "CLERK_API_URL": cfg.APIURL, "ROLECALL_LISTEN_ADDR": b.program.WebAddr, "ROLECALL_ADMIN_ADDR": b.program.AdminAddr,
+		"DATABASE_URL": cfg.DatabaseURL, "CLERK_WEBHOOK_SIGNING_SECRET": b.Secret, "CLERK_ISSUER": cfg.Issuer, "CLERK_JWKS_URL": cfg.JWKSURL,
+		"CLERK_SECRET_KEY": cfg.SecretKey, "CLERK_API_URL": cfg.APIURL, "ROLECALL_LISTEN_ADDR": b.Service.WebAddr, "ROLECALL_ADMIN_ADDR": b.Service.AdminAddr,
 	}
-	_, err := b.clerk.CreateUser(clerksim.NewUser{})
+	_, err := b.Clerk.CreateUser(clerksim.NewUser{})
 	require.NoError(t, err)
-	b.open(t, cfg.DatabaseURL)
-	b.send(t, b.clerk.Drain()...)
+	b.Open(t, cfg.DatabaseURL)
+	b.Send(t, b.Clerk.Drain()...)
 	_, out, _ := runCommand(t, env, "doctor")
 	require.Regexp(t, "ok +ROLECALL_LISTEN_ADDR +a serve answers", out)
 	require.Regexp(t, "(ok|warning) +ROLECALL_ADMIN_ADDR +a serve (answers|at)", out)

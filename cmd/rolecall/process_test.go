@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/callmine/rolecall/cmd/rolecall/internal/servicetest"
 )
 
 // asProgram has the test's binary be the program itself: main, with real arguments, signals and
@@ -19,8 +21,8 @@ const asProgram = "ROLECALL_TEST_PROGRAM"
 // process is a command line in a process of its own.
 type process struct {
 	cmd    *exec.Cmd
-	out    safeBuffer
-	log    safeBuffer // its stderr
+	out    servicetest.Log
+	log    servicetest.Log // its stderr
 	ended  chan struct{}
 	client *http.Client
 	env    map[string]string
@@ -88,12 +90,12 @@ func (p *process) running() bool {
 
 // ready asks /readyz; 0 stands for no answer.
 func (p *process) ready(ctx context.Context) (status int, text string) {
-	return fetch(ctx, p.client, "http://"+p.env["ROLECALL_ADMIN_ADDR"]+"/readyz")
+	return servicetest.Fetch(ctx, p.client, "http://"+p.env["ROLECALL_ADMIN_ADDR"]+"/readyz")
 }
 
 // web asks for a page of the public side; 0 stands for no answer.
 func (p *process) web(ctx context.Context, path string) (status int, text string) {
-	return fetch(ctx, p.client, "http://"+p.env["ROLECALL_LISTEN_ADDR"]+path)
+	return servicetest.Fetch(ctx, p.client, "http://"+p.env["ROLECALL_LISTEN_ADDR"]+path)
 }
 
 // untilReady waits until /readyz is green.

@@ -10,7 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/callmine/rolecall/cmd/rolecall/internal/service"
+	"github.com/callmine/rolecall/cmd/rolecall/internal/servicetest"
 	"github.com/callmine/rolecall/internal/pgtest"
 )
 
@@ -19,7 +19,7 @@ func servingEnv(t *testing.T, databaseURL string) map[string]string {
 	t.Helper()
 	return map[string]string{
 		"DATABASE_URL": databaseURL, "CLERK_WEBHOOK_SIGNING_SECRET": "whsec_" + strings.Repeat("c2VjcmV0", 5),
-		"CLERK_ISSUER": "https://clerk.callmine.test", "ROLECALL_LISTEN_ADDR": freeAddr(t), "ROLECALL_ADMIN_ADDR": freeAddr(t),
+		"CLERK_ISSUER": "https://clerk.callmine.test", "ROLECALL_LISTEN_ADDR": servicetest.FreeAddr(t), "ROLECALL_ADMIN_ADDR": servicetest.FreeAddr(t),
 		"ROLECALL_STOP_DELAY": "0s",
 	}
 }
@@ -28,14 +28,14 @@ func servingEnv(t *testing.T, databaseURL string) map[string]string {
 // finds it answering.
 func TestAHangingClerkHoldsUpNoStart(t *testing.T) {
 	t.Parallel()
-	clerk, asked := hangingClerk(t)
+	clerk, asked := servicetest.HangingClerk(t)
 	env := servingEnv(t, pgtest.URL(t))
-	comparedOnce(t, env["DATABASE_URL"])
+	servicetest.ComparedOnce(t, env["DATABASE_URL"])
 	env["CLERK_SECRET_KEY"], env["CLERK_API_URL"], env["CLERK_JWKS_URL"] = "sk_test_1", clerk+"/v1", clerk+"/jwks"
 	p := startProcess(t, env, "serve")
 	var alive time.Time
 	require.Eventually(t, func() bool {
-		if status, _ := fetch(t.Context(), p.client, "http://"+env["ROLECALL_ADMIN_ADDR"]+"/healthz"); alive.IsZero() && status == http.StatusOK {
+		if status, _ := servicetest.Fetch(t.Context(), p.client, "http://"+env["ROLECALL_ADMIN_ADDR"]+"/healthz"); alive.IsZero() && status == http.StatusOK {
 			alive = time.Now()
 		}
 		status, _ := p.ready(t.Context())
@@ -47,7 +47,7 @@ func TestAHangingClerkHoldsUpNoStart(t *testing.T) {
 	}, 20*time.Second, time.Millisecond)
 	require.True(t, p.running(), p.log.String())
 	took := time.Since(alive)
-	require.Less(t, took, service.LearnTimeout, "for which Clerk is waited for where its answer is needed")
+	require.Less(t, took, 3*time.Second, "for which Clerk is waited for where its answer is needed")
 	require.Positive(t, asked.Load())
 	t.Logf("ready %s after /healthz", took)
 }
@@ -63,9 +63,9 @@ func TestATakenAddressIsNeverReady(t *testing.T) {
 			taken, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 			require.NoError(t, err)
 			t.Cleanup(func() { require.NoError(t, taken.Close()) })
-			clerk, _ := hangingClerk(t)
+			clerk, _ := servicetest.HangingClerk(t)
 			env := servingEnv(t, pgtest.URL(t))
-			comparedOnce(t, env["DATABASE_URL"])
+			servicetest.ComparedOnce(t, env["DATABASE_URL"])
 			env["CLERK_SECRET_KEY"], env["CLERK_API_URL"] = "sk_test_1", clerk+"/v1"
 			env[setting] = taken.Addr().String()
 			p := startProcess(t, env, append([]string{"serve"}, flags...)...)
@@ -94,11 +94,11 @@ func TestSIGTERMTurnsRedFirst(t *testing.T) {
 	env["ROLECALL_STOP_DELAY"] = "1500ms"
 	p := startProcess(t, env, "serve")
 	p.untilReady(t)
-	kept := &wire{dial: dialTCP(env["ROLECALL_LISTEN_ADDR"]), keep: true}
-	t.Cleanup(kept.close)
-	response, err := kept.get(t.Context(), "/v1/me", "")
+	kept := &servicetest.Wire{Dial: servicetest.DialTCP(env["ROLECALL_LISTEN_ADDR"]), Keep: true}
+	t.Cleanup(kept.Close)
+	response, err := kept.Get(t.Context(), "/v1/me", "")
 	require.NoError(t, err)
-	require.False(t, response.closes)
+	require.False(t, response.Closes)
 
 	began := time.Now()
 	p.signal(t, syscall.SIGTERM)
@@ -107,12 +107,12 @@ func TestSIGTERMTurnsRedFirst(t *testing.T) {
 		return status == http.StatusServiceUnavailable && text == "stopping\n"
 	}, time.Second, time.Millisecond)
 	for range 2 { // on the connection from before, and on a new one
-		response, err = kept.get(t.Context(), "/v1/me", "")
+		response, err = kept.Get(t.Context(), "/v1/me", "")
 		require.NoError(t, err)
-		require.Equal(t, http.StatusUnauthorized, response.status)
-		require.True(t, response.closes, "the caller is told to close")
+		require.Equal(t, http.StatusUnauthorized, response.Status)
+		require.True(t, response.Closes, "the caller is told to close")
 	}
-	status, _ := fetch(t.Context(), p.client, "http://"+env["ROLECALL_ADMIN_ADDR"]+"/healthz")
+	status, _ := servicetest.Fetch(t.Context(), p.client, "http://"+env["ROLECALL_ADMIN_ADDR"]+"/healthz")
 	require.Equal(t, http.StatusOK, status)
 	require.Equal(t, exitOK, p.exit(t, 10*time.Second), p.log.String())
 	require.GreaterOrEqual(t, time.Since(began), 1500*time.Millisecond)

@@ -14,7 +14,6 @@ import (
 	"github.com/callmine/rolecall/cmd/rolecall/internal/health"
 	"github.com/callmine/rolecall/jobs"
 	"github.com/callmine/rolecall/store"
-
 	clerksync "github.com/callmine/rolecall/sync"
 )
 

@@ -17,11 +17,11 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
+	"github.com/callmine/rolecall/cmd/rolecall/internal/servicetest"
 	"github.com/callmine/rolecall/internal/clerksim"
 	"github.com/callmine/rolecall/internal/pgtest"
 	"github.com/callmine/rolecall/jobs"
 	"github.com/callmine/rolecall/store"
-
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
@@ -107,12 +107,12 @@ func (b *sweepBundle) members(t *testing.T) (n int) {
 }
 
 // background runs a command whose environment is set already, and returns what it writes to stderr and its exit code.
-func (b *sweepBundle) background(ctx context.Context, t *testing.T, args ...string) (*safeBuffer, <-chan int) {
+func (b *sweepBundle) background(ctx context.Context, t *testing.T, args ...string) (*servicetest.Log, <-chan int) {
 	t.Helper()
 	for _, s := range (config.Config{}).Settings() {
 		t.Setenv(s.Name, b.env[s.Name])
 	}
-	errs, code := &safeBuffer{}, make(chan int, 1)
+	errs, code := &servicetest.Log{}, make(chan int, 1)
 	go func() { code <- run(ctx, args, streams{out: io.Discard, err: errs}) }()
 	return errs, code
 }

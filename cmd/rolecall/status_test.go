@@ -5,18 +5,18 @@ import (
 	"encoding/json"
 	"log/slog"
 	"net/http"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
-	"regexp"
-	"strconv"
-
 	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
 	"github.com/callmine/rolecall/cmd/rolecall/internal/health"
 	"github.com/callmine/rolecall/cmd/rolecall/internal/service"
+	"github.com/callmine/rolecall/cmd/rolecall/internal/servicetest"
 	"github.com/callmine/rolecall/store"
 )
 
@@ -121,7 +121,7 @@ func TestStatusNeedsADatabase(t *testing.T) {
 }
 
 // served starts a service beside the bundle's Clerk, which compares its mirror at intervals.
-func (b *sweepBundle) served(t *testing.T, interval time.Duration, which config.Parts) *bundle {
+func (b *sweepBundle) served(t *testing.T, interval time.Duration, which config.Parts) *servicetest.Bundle {
 	t.Helper()
 	p, err := service.Start(t.Context(), config.Config{
 		DatabaseURL: b.env["DATABASE_URL"], SigningSecrets: []string{"whsec_" + strings.Repeat("c2VjcmV0", 5)}, Issuer: b.clerk.Issuer(),
@@ -132,7 +132,7 @@ func (b *sweepBundle) served(t *testing.T, interval time.Duration, which config.
 	t.Cleanup(func() { require.NoError(t, p.Stop(context.WithoutCancel(t.Context()))) })
 	transport := &http.Transport{}
 	t.Cleanup(transport.CloseIdleConnections)
-	return &bundle{program: p, db: b.db, client: &http.Client{Transport: transport}}
+	return &servicetest.Bundle{Service: p, DB: b.db, Client: &http.Client{Transport: transport}}
 }
 
 // TestReadyWaitsForTheFirstSweep, and for no later one.
@@ -145,22 +145,22 @@ func TestReadyWaitsForTheFirstSweep(t *testing.T) {
 		return false
 	})
 	s := b.served(t, time.Hour, config.Parts{Web: true, Workers: true})
-	status, text := s.text(t, "/readyz")
+	status, text := s.Text(t, "/readyz")
 	require.Equal(t, http.StatusServiceUnavailable, status)
 	require.Contains(t, text, "the first comparison with Clerk hasn't gone through")
 	close(proceed)
 	require.Eventually(t, func() bool {
-		status, _ = s.text(t, "/readyz")
+		status, _ = s.Text(t, "/readyz")
 		return status == http.StatusOK
 	}, 20*time.Second, 5*time.Millisecond)
 	require.Equal(t, 2, b.members(t))
 	_, err := b.db.Exec(t.Context(), "UPDATE rolecall.sweeps SET started_at = now() - interval '90 days'")
 	require.NoError(t, err)
-	status, _ = s.text(t, "/readyz")
+	status, _ = s.Text(t, "/readyz")
 	require.Equal(t, http.StatusOK, status, "answers go on, and say how old they are")
 	_, err = b.db.Exec(t.Context(), "DELETE FROM rolecall.sweeps")
 	require.NoError(t, err)
-	status, _ = b.served(t, 0, config.Parts{Web: true}).text(t, "/readyz")
+	status, _ = b.served(t, 0, config.Parts{Web: true}).Text(t, "/readyz")
 	require.Equal(t, http.StatusOK, status, "sweeps are off: no first one is to come")
 }
 
@@ -168,7 +168,7 @@ func TestMetricsTellOfSweepsAndAlarms(t *testing.T) {
 	t.Parallel()
 	b := sweeping(t, 2)
 	s := b.served(t, time.Hour, config.Parts{Web: true})
-	_, fresh := s.text(t, "/metrics")
+	_, fresh := s.Text(t, "/metrics")
 	for _, line := range []string{
 		`rolecall_last_delivery_age_seconds +Inf`, `rolecall_last_clean_sweep_age_seconds +Inf`, `rolecall_sweep_running 0`,
 		`rolecall_alarm{name="never_swept"} 1`, `rolecall_alarm{name="sweep_overdue"} 0`, `rolecall_alarm{name="sweep_aborted"} 0`,
@@ -195,10 +195,10 @@ func TestMetricsTellOfSweepsAndAlarms(t *testing.T) {
 	require.NoError(t, err)
 	require.True(t, locked)
 
-	_, kept := s.text(t, "/metrics")
+	_, kept := s.Text(t, "/metrics")
 	require.Contains(t, kept, `rolecall_alarm{name="never_swept"} 1`+"\n", "as of a moment ago")
 	s = b.served(t, time.Hour, config.Parts{Web: true})
-	_, text := s.text(t, "/metrics")
+	_, text := s.Text(t, "/metrics")
 	for _, line := range []string{
 		`rolecall_sweep_running 1`, `rolecall_alarm{name="never_swept"} 0`, `rolecall_alarm{name="sweep_overdue"} 1`,
 		`rolecall_alarm{name="deliveries_stuck"} 1`, `rolecall_alarm{name="deliveries_quarantined"} 1`,

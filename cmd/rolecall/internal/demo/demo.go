@@ -10,12 +10,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-
-	"github.com/callmine/rolecall/cmd/rolecall/internal/cleanup"
-	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
-	"github.com/callmine/rolecall/cmd/rolecall/internal/database"
-	"github.com/callmine/rolecall/cmd/rolecall/internal/service"
-
 	mathrand "math/rand/v2"
 	"net"
 	"os"
@@ -27,6 +21,10 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/callmine/rolecall/api"
+	"github.com/callmine/rolecall/cmd/rolecall/internal/cleanup"
+	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
+	"github.com/callmine/rolecall/cmd/rolecall/internal/database"
+	"github.com/callmine/rolecall/cmd/rolecall/internal/service"
 	"github.com/callmine/rolecall/internal/clerksim"
 	"github.com/callmine/rolecall/internal/pgdev"
 	"github.com/callmine/rolecall/internal/pgpool"

@@ -5,9 +5,8 @@ package health
 import (
 	"encoding/json"
 	"fmt"
-	"time"
-
 	"math"
+	"time"
 
 	"github.com/callmine/rolecall/api"
 	"github.com/callmine/rolecall/jobs"

@@ -7,7 +7,6 @@ import (
 
 	"github.com/callmine/rolecall/jobs"
 	"github.com/callmine/rolecall/store"
-
 	clerksync "github.com/callmine/rolecall/sync"
 )
 

@@ -22,7 +22,7 @@ func (p *Service) startAdmin(ctx context.Context) error {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
 	mux.HandleFunc("GET /readyz", p.ready)
-	p.metrics.registry.MustRegister(health.NewCollector(p.Admins, p.cfg.SweepsEvery(), p.Lockout))
+	p.metrics.registry.MustRegister(health.NewCollector(p.admins, p.cfg.SweepsEvery(), p.lockout))
 	mux.Handle("GET /metrics", promhttp.HandlerFor(p.metrics.registry, promhttp.HandlerOpts{Registry: p.metrics.registry}))
 	listener, err := p.listen(ctx, "admin", "ROLECALL_ADMIN_ADDR", p.cfg.AdminAddr)
 	if err != nil {
@@ -52,9 +52,9 @@ func (p *Service) ready(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), checkTimeout)
 	defer cancel()
 	var readOnly bool
-	unfilled, err := health.Unfilled(ctx, p.Admins, p.cfg.SweepsEvery())
-	err = errors.Join(err, migrations.Check(ctx, p.Admins),
-		p.Admins.QueryRow(ctx, "SELECT current_setting('transaction_read_only')::boolean").Scan(&readOnly), p.OthersAnswer(ctx))
+	unfilled, err := health.Unfilled(ctx, p.admins, p.cfg.SweepsEvery())
+	err = errors.Join(err, migrations.Check(ctx, p.admins),
+		p.admins.QueryRow(ctx, "SELECT current_setting('transaction_read_only')::boolean").Scan(&readOnly), p.othersAnswer(ctx))
 	switch {
 	case err != nil || readOnly:
 		p.logger.WarnContext(ctx, "not ready", "error", err, "read_only", readOnly)
@@ -67,9 +67,9 @@ func (p *Service) ready(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// OthersAnswer reports whether something answers behind the URLs that callers' requests and Clerk's deliveries go through, where these
+// othersAnswer reports whether something answers behind the URLs that callers' requests and Clerk's deliveries go through, where these
 // are others than the one of the admin pool. A pool whose turn didn't come, because callers use all of it, answers.
-func (p *Service) OthersAnswer(ctx context.Context) (err error) {
+func (p *Service) othersAnswer(ctx context.Context) (err error) {
 	for _, other := range p.otherURLs() {
 		before := other.db.Acquired()
 		_, failed := other.db.Exec(ctx, "SELECT 1")

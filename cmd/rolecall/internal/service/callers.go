@@ -17,8 +17,8 @@ func (p *Service) guard(listener string) *edge.Guard {
 	}})
 }
 
-// Lockout returns what this process knows of users who don't get in, or nil.
-func (p *Service) Lockout() *api.Lockout {
+// lockout returns what this process knows of users who don't get in, or nil.
+func (p *Service) lockout() *api.Lockout {
 	if l, ok := p.entries.Lockout(); ok {
 		return &l
 	}

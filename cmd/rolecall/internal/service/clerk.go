@@ -28,14 +28,14 @@ func (p *Service) startClerk(ctx context.Context) (err error) {
 	if p.clerk, err = p.cfg.OpenClerk(p.logger, p.metrics.called); err != nil {
 		return err
 	}
-	p.Cleanup.Add("client of Clerk", func(context.Context) error { p.clerk.Close(); return nil })
+	p.cleanup.Add("client of Clerk", func(context.Context) error { p.clerk.Close(); return nil })
 	p.checkInstance(ctx)
 	return nil
 }
 
 const (
-	// LearnTimeout is how long Clerk may take to tell the instance.
-	LearnTimeout = 3 * time.Second
+	// learnTimeout is how long Clerk may take to tell the instance.
+	learnTimeout = 3 * time.Second
 	// learnEvery is how often Clerk is asked again while it doesn't.
 	learnEvery = 10 * time.Second
 )
@@ -45,7 +45,7 @@ const (
 // counts, and Clerk isn't asked about strangers; the sweeps say so. While Clerk doesn't answer, the
 // mirror's counts too; if there is none, every delivery is ours.
 func (p *Service) checkInstance(ctx context.Context) {
-	if want, err := database.Instance(ctx, p.cfg, p.Admins); err == nil && want != "" { // else asking says what is wrong
+	if want, err := database.Instance(ctx, p.cfg, p.admins); err == nil && want != "" { // else asking says what is wrong
 		p.instance.Store(&want)
 	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
@@ -64,7 +64,7 @@ func (p *Service) checkInstance(ctx context.Context) {
 			}
 		}
 	})
-	p.Cleanup.Add("asking for the instance", func(context.Context) error { cancel(); asking.Wait(); return nil })
+	p.cleanup.Add("asking for the instance", func(context.Context) error { cancel(); asking.Wait(); return nil })
 }
 
 // awaitClerk waits until Clerk was asked for the instance once, which takes [LearnTimeout] at most.
@@ -85,9 +85,9 @@ func (p *Service) awaitInstance(ctx context.Context) {
 
 // askInstance reports whether Clerk told the instance.
 func (p *Service) askInstance(ctx context.Context) bool {
-	ctx, cancel := context.WithTimeout(ctx, LearnTimeout)
+	ctx, cancel := context.WithTimeout(ctx, learnTimeout)
 	defer cancel()
-	want, err := database.Instance(ctx, p.cfg, p.Admins)
+	want, err := database.Instance(ctx, p.cfg, p.admins)
 	if err != nil {
 		p.logger.WarnContext(ctx, "read the mirror's instance", "error", err)
 		return false
@@ -124,20 +124,20 @@ func (p *Service) mayAsk() error {
 	return nil
 }
 
-// Sweeper returns what compares the mirror with Clerk, or nil without a secret key.
-func (p *Service) Sweeper() (*jobs.Sweeper, error) {
+// sweeper returns what compares the mirror with Clerk, or nil without a secret key.
+func (p *Service) sweeper() (*jobs.Sweeper, error) {
 	if p.clerk == nil {
 		return nil, nil //nolint:nilnil // there is none, and that is no error
 	}
 	return jobs.NewSweeper(jobs.SweeperConfig{
-		Pool: p.Work, Directory: p.clerk, Billing: p.clerk.Billing, InstanceID: p.cfg.InstanceID, MaxRemovalRatio: p.cfg.MaxRemovalRatio, Logger: p.logger,
+		Pool: p.work, Directory: p.clerk, Billing: p.clerk.Billing, InstanceID: p.cfg.InstanceID, MaxRemovalRatio: p.cfg.MaxRemovalRatio, Logger: p.logger,
 	})
 }
 
 // refresher returns what asks Clerk about a stranger.
 func (p *Service) refresher() (api.Refresher, error) {
 	r, err := jobs.NewRefresher(jobs.RefresherConfig{
-		Pool: p.Work, Directory: p.clerk, Allowed: p.mayAsk, UserMemberships: p.clerk.UserMemberships,
+		Pool: p.work, Directory: p.clerk, Allowed: p.mayAsk, UserMemberships: p.clerk.UserMemberships,
 	})
 	return refresher{r, p.awaitClerk}, err
 }
@@ -167,7 +167,7 @@ func (r refresher) RefreshUser(ctx context.Context, userID string) error {
 
 // commander returns what carries commands out, on behalf of somebody who waits.
 func (p *Service) commander() (*jobs.Commander, error) {
-	return jobs.NewCommander(jobs.CommanderConfig{Pool: p.Changes, Clerk: p.clerk, Allowed: p.mayAsk, Logger: p.logger})
+	return jobs.NewCommander(jobs.CommanderConfig{Pool: p.changes, Clerk: p.clerk, Allowed: p.mayAsk, Logger: p.logger})
 }
 
 // instanceID is the Clerk instance whose deliveries are ours; "" while nobody knows.

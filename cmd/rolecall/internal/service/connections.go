@@ -9,9 +9,9 @@ import (
 	"github.com/callmine/rolecall/internal/pgpool"
 )
 
-// Connections decides how many connections a process opens at most, and what each pool gets of them: as many as it is told, or as
+// connections decides how many connections a process opens at most, and what each pool gets of them: as many as it is told, or as
 // usual, but no more than the role may, with a few left for others.
-func Connections(ctx context.Context, cfg config.Config, which config.Parts, report pgpool.Report, logger *slog.Logger) (map[string]int, error) {
+func connections(ctx context.Context, cfg config.Config, which config.Parts, report pgpool.Report, logger *slog.Logger) (map[string]int, error) {
 	told, by, err := cfg.LimitOf()
 	if err != nil {
 		return nil, err

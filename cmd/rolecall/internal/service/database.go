@@ -16,9 +16,9 @@ func (p *Service) openDatabases(ctx context.Context, which config.Parts) (err er
 	if err != nil {
 		return err
 	}
-	o := opener{cfg: p.cfg, cleanup: &p.Cleanup, lineage: pgpool.NewLineage(p.databaseChanged)}
+	o := opener{cfg: p.cfg, cleanup: &p.cleanup, lineage: pgpool.NewLineage(p.databaseChanged)}
 	o.lineage.Learn(report.Identity)
-	if o.sizes, err = Connections(ctx, p.cfg, which, report, p.logger); err != nil {
+	if o.sizes, err = connections(ctx, p.cfg, which, report, p.logger); err != nil {
 		return err
 	}
 	p.workers = config.WorkersFor(o.sizes)
@@ -28,7 +28,7 @@ func (p *Service) openDatabases(ctx context.Context, which config.Parts) (err er
 	if err := p.checkDatabase(ctx); err != nil {
 		return err
 	}
-	if err := migrations.Check(ctx, p.Admins); err != nil {
+	if err := migrations.Check(ctx, p.admins); err != nil {
 		return err
 	}
 	p.watchDatabase(ctx)
@@ -38,10 +38,10 @@ func (p *Service) openDatabases(ctx context.Context, which config.Parts) (err er
 // checkDatabase reports whether the database can be reached, and whether all URLs lead to the same: a standby would let people in
 // who were removed.
 func (p *Service) checkDatabase(ctx context.Context) error {
-	if err := pgpool.Await(ctx, p.Admins); err != nil { // it needn't be writable at the moment: who asks gets answers all the same
+	if err := pgpool.Await(ctx, p.admins); err != nil { // it needn't be writable at the moment: who asks gets answers all the same
 		return fmt.Errorf("reach the database: %w", err)
 	}
-	written, err := database.NameOf(ctx, p.Admins)
+	written, err := database.NameOf(ctx, p.admins)
 	if err != nil {
 		return err
 	}
@@ -60,13 +60,13 @@ func (p *Service) checkDatabase(ctx context.Context) error {
 // checkReader looks whether the role of ROLECALL_READ_DATABASE_URL may read: what was granted to it doesn't hold for a view that a
 // later migration added. It only warns of single ones, since the API doesn't need all of them.
 func (p *Service) checkReader(ctx context.Context) error {
-	if p.Read == nil || p.cfg.ReadDatabaseURL == "" {
+	if p.read == nil || p.cfg.ReadDatabaseURL == "" {
 		return nil
 	}
 	var role string
 	var usable bool
 	var unreadable []string
-	err := p.Read.QueryRow(ctx, `SELECT current_user::text, coalesce(bool_and(has_schema_privilege(n.oid, 'USAGE')), true),
+	err := p.read.QueryRow(ctx, `SELECT current_user::text, coalesce(bool_and(has_schema_privilege(n.oid, 'USAGE')), true),
 			array_agg(c.relname::text ORDER BY c.relname) FILTER (WHERE NOT has_table_privilege(c.oid, 'SELECT'))
 		FROM pg_namespace n JOIN pg_class c ON c.relnamespace = n.oid
 		WHERE n.nspname = $1 AND c.relkind IN ('r', 'v') AND c.relname NOT LIKE 'river%' AND c.relname <> 'goose_db_version'`,

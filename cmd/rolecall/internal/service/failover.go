@@ -52,7 +52,7 @@ func (p *Service) watchDatabase(ctx context.Context) {
 	var watching sync.WaitGroup
 	watching.Go(func() { p.look(ctx) })
 	watching.Go(func() { p.noteChanges(ctx, noted) })
-	p.Cleanup.Add("watching the database", func(context.Context) error { cancel(); watching.Wait(); return nil })
+	p.cleanup.Add("watching the database", func(context.Context) error { cancel(); watching.Wait(); return nil })
 }
 
 // look opens a session now and then: those of the admin pool don't live any longer.
@@ -72,7 +72,7 @@ func (p *Service) look(ctx context.Context) {
 func (p *Service) lookOnce(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, watchTimeout)
 	defer cancel()
-	_ = pgpool.LookWhereItLeads(ctx, p.Admins, watchEvery) // /readyz says so
+	_ = pgpool.LookWhereItLeads(ctx, p.admins, watchEvery) // /readyz says so
 }
 
 // noteChanges notes each change in the database, as soon as that can be written to.
@@ -109,7 +109,7 @@ func (p *Service) note(ctx context.Context, seen *pgpool.Change) bool {
 // noteDatabase makes the database remember which one it is. If that is another one than it remembers, or this process saw it change
 // otherwise, a sweep is enqueued with it.
 func (p *Service) noteDatabase(ctx context.Context, seen *pgpool.Change) error {
-	return pgx.BeginFunc(ctx, p.Work, func(tx pgx.Tx) error {
+	return pgx.BeginFunc(ctx, p.work, func(tx pgx.Tx) error {
 		if err := store.LockIdentity(ctx, tx); err != nil {
 			return err
 		}

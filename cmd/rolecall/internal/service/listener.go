@@ -14,7 +14,7 @@ import (
 // Limits of the listeners: above what Clerk and the API need, and low enough that a slow caller
 // holds nothing for long.
 const (
-	ReadHeaderTimeout = 5 * time.Second
+	readHeaderTimeout = 5 * time.Second
 	readTimeout       = 15 * time.Second // Clerk's own limit for a delivery
 	writeTimeout      = 20 * time.Second
 	idleTimeout       = 2 * time.Minute
@@ -27,7 +27,7 @@ func (p *Service) listen(ctx context.Context, name, setting, addr string) (net.L
 	if err != nil {
 		return nil, fmt.Errorf("listen for %s: %s: %w: end the process that listens there, or choose another address", name, setting, err)
 	}
-	p.Cleanup.Add(name+" address", func(context.Context) error {
+	p.cleanup.Add(name+" address", func(context.Context) error {
 		if err := listener.Close(); !errors.Is(err, net.ErrClosed) { // by its server
 			return err
 		}
@@ -39,7 +39,7 @@ func (p *Service) listen(ctx context.Context, name, setting, addr string) (net.L
 // serve answers in the background.
 func (p *Service) serve(name string, listener net.Listener, handler http.Handler) {
 	server := &http.Server{
-		Handler: p.parting(handler), ReadHeaderTimeout: ReadHeaderTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
+		Handler: p.parting(handler), ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
 		IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
 		ErrorLog: edge.ErrorLog(p.logger),
 	}
@@ -53,7 +53,7 @@ func (p *Service) serve(name string, listener net.Listener, handler http.Handler
 			p.failed <- fmt.Errorf("serve %s: %w", name, err)
 		}
 	}()
-	p.Cleanup.Add(name+" listener", func(ctx context.Context) error {
+	p.cleanup.Add(name+" listener", func(ctx context.Context) error {
 		ctx, cancel := context.WithTimeout(ctx, requestsTimeout)
 		defer cancel()
 		_ = listener.Close() // a refused connection is tried elsewhere

@@ -12,15 +12,15 @@ const (
 	// logLongestAfter.
 	logAgainAfter   = 10 * time.Second
 	logLongestAfter = time.Minute
-	// MaxLogKinds bounds how many kinds are told apart; beyond, the rest is one kind. Our messages and reasons are constant, but
+	// maxLogKinds bounds how many kinds are told apart; beyond, the rest is one kind. Our messages and reasons are constant, but
 	// messages of libraries may name an address.
-	MaxLogKinds = 500
+	maxLogKinds = 500
 )
 
-// LimitLog limits how often each kind of warning or error is written: an outage, or callers that are refused, would else write
+// limitLog limits how often each kind of warning or error is written: an outage, or callers that are refused, would else write
 // as many lines as there are attempts. What is left out is counted in the next line of its kind, or in the last one of its
 // time. It is the only limiter: a second one in series would drop what the first one lets through.
-func LimitLog(next slog.Handler) slog.Handler {
+func limitLog(next slog.Handler) slog.Handler {
 	return logLimiter{Handler: next, kinds: &logKinds{all: map[logKind]*logCount{}}}
 }
 
@@ -82,7 +82,7 @@ func (h logLimiter) Handle(ctx context.Context, r slog.Record) error {
 func (h logLimiter) leavesOut(ctx context.Context, r slog.Record, kind logKind) bool {
 	h.kinds.mu.Lock()
 	defer h.kinds.mu.Unlock()
-	if _, known := h.kinds.all[kind]; !known && len(h.kinds.all) >= MaxLogKinds {
+	if _, known := h.kinds.all[kind]; !known && len(h.kinds.all) >= maxLogKinds {
 		kind.message, kind.why = "", ""
 	}
 	count, known := h.kinds.all[kind]

@@ -13,7 +13,6 @@ import (
 	"github.com/callmine/rolecall/api"
 	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
 	"github.com/callmine/rolecall/store"
-
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
@@ -24,12 +23,12 @@ const (
 	policySaveEvery = 10 * time.Second
 )
 
-// PolicyKeeper holds the policy that a process answers by, and tells it to the database's SQL functions.
-type PolicyKeeper struct {
+// policyKeeper holds the policy that a process answers by, and tells it to the database's SQL functions.
+type policyKeeper struct {
 	cfg    config.Config
-	Db     *pgxpool.Pool
-	Logger *slog.Logger
-	Every  time.Duration // to try again after
+	db     *pgxpool.Pool
+	logger *slog.Logger
+	every  time.Duration // to try again after
 
 	current atomic.Pointer[api.Policy]
 	reloads chan struct{} // holds one: reading once more after several calls is enough
@@ -39,8 +38,8 @@ type PolicyKeeper struct {
 
 // readPolicy reads the policy, and tells nobody yet.
 func (p *Service) readPolicy(ctx context.Context) error {
-	k := &PolicyKeeper{cfg: p.cfg, Logger: p.logger, Every: policySaveEvery, reloads: make(chan struct{}, 1)}
-	if err := k.Read(ctx); err != nil {
+	k := &policyKeeper{cfg: p.cfg, logger: p.logger, every: policySaveEvery, reloads: make(chan struct{}, 1)}
+	if err := k.read(ctx); err != nil {
 		return err
 	}
 	p.policy = k
@@ -50,12 +49,12 @@ func (p *Service) readPolicy(ctx context.Context) error {
 // keepPolicy saves the policy that was read, and follows it from then on. A database that can't be written to stops nobody from
 // answering: saving goes on in the background.
 func (p *Service) keepPolicy(ctx context.Context) {
-	p.policy.Db = p.Work
-	saved := p.policy.Save(ctx)
+	p.policy.db = p.work
+	saved := p.policy.save(ctx)
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	var keeping sync.WaitGroup
-	keeping.Go(func() { p.policy.Run(ctx, saved) })
-	p.Cleanup.Add("policy", func(context.Context) error { cancel(); keeping.Wait(); return nil })
+	keeping.Go(func() { p.policy.run(ctx, saved) })
+	p.cleanup.Add("policy", func(context.Context) error { cancel(); keeping.Wait(); return nil })
 }
 
 // Reload has the policy read anew, in the background. It never blocks.
@@ -71,77 +70,77 @@ func (p *Service) Reload(ctx context.Context) {
 }
 
 // grants returns the policy in force.
-func (k *PolicyKeeper) grants() clerksync.Grants { return k.current.Load().Grants }
+func (k *policyKeeper) grants() clerksync.Grants { return k.current.Load().Grants }
 
-// Read reads the policy, and has it in force from then on.
-func (k *PolicyKeeper) Read(ctx context.Context) error {
+// read reads the policy, and has it in force from then on.
+func (k *policyKeeper) read(ctx context.Context) error {
 	began := time.Now() // not the end: the file may have been changed meanwhile
 	policy, err := k.cfg.Policy(ctx)
 	if err != nil {
 		return err
 	}
-	k.Use(ctx, policy, began)
+	k.use(ctx, policy, began)
 	return nil
 }
 
-func (k *PolicyKeeper) Use(ctx context.Context, policy api.Policy, readAt time.Time) {
+func (k *policyKeeper) use(ctx context.Context, policy api.Policy, readAt time.Time) {
 	for _, warning := range policy.Warnings {
-		k.Logger.WarnContext(ctx, "policy: "+warning)
+		k.logger.WarnContext(ctx, "policy: "+warning)
 	}
 	k.current.Store(&policy)
 	k.readAt = readAt
-	k.Logger.InfoContext(ctx, "policy read", "source", k.cfg.PolicySource(), "roles", len(policy.Grants))
+	k.logger.InfoContext(ctx, "policy read", "source", k.cfg.PolicySource(), "roles", len(policy.Grants))
 }
 
-// Run reads the policy whenever it is told to, and tries again to save it as long as that fails.
-func (k *PolicyKeeper) Run(ctx context.Context, saved bool) {
-	ticker := time.NewTicker(k.Every)
+// run reads the policy whenever it is told to, and tries again to save it as long as that fails.
+func (k *policyKeeper) run(ctx context.Context, saved bool) {
+	ticker := time.NewTicker(k.every)
 	defer ticker.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-k.reloads:
-			err := k.Read(ctx)
+			err := k.read(ctx)
 			if ctx.Err() != nil {
 				return
 			}
 			if err != nil {
-				k.Logger.ErrorContext(ctx, "policy not read: the one in force stays", "error", err)
+				k.logger.ErrorContext(ctx, "policy not read: the one in force stays", "error", err)
 				continue
 			}
-			saved = k.Save(ctx)
+			saved = k.save(ctx)
 		case <-ticker.C:
 			if !saved {
-				saved = k.Save(ctx)
+				saved = k.save(ctx)
 			}
 		}
 	}
 }
 
-// Save makes the database's SQL functions go by the policy in force, unless another process has read another one since. It reports
+// save makes the database's SQL functions go by the policy in force, unless another process has read another one since. It reports
 // whether there is nothing left to do.
-func (k *PolicyKeeper) Save(ctx context.Context) bool {
+func (k *policyKeeper) save(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, policySaveTimeout)
 	defer cancel()
 	var saved store.SavedGrants
-	err := pgx.BeginFunc(ctx, k.Db, func(tx pgx.Tx) (err error) {
+	err := pgx.BeginFunc(ctx, k.db, func(tx pgx.Tx) (err error) {
 		saved, err = store.SaveGrants(ctx, tx, k.grants(), time.Since(k.readAt))
 		return err
 	})
 	switch {
 	case err != nil:
-		k.Logger.WarnContext(ctx, "policy not saved: until it is, the database's SQL functions may go by another one", "error", err)
+		k.logger.WarnContext(ctx, "policy not saved: until it is, the database's SQL functions may go by another one", "error", err)
 		return false
 	case saved.Overtaken:
-		k.Logger.WarnContext(ctx, "policy not saved: another instance has read another one since, which the database's SQL functions go by",
+		k.logger.WarnContext(ctx, "policy not saved: another instance has read another one since, which the database's SQL functions go by",
 			"source", k.cfg.PolicySource())
 		return true
 	case saved.Changed && !k.known && len(saved.Before) > 0:
-		k.Logger.WarnContext(ctx, "the database had another policy: its SQL functions go by this one from now on. "+
+		k.logger.WarnContext(ctx, "the database had another policy: its SQL functions go by this one from now on. "+
 			"Other instances that still have the other one should read theirs anew", "source", k.cfg.PolicySource())
 	case saved.Changed:
-		k.Logger.InfoContext(ctx, "policy saved", "source", k.cfg.PolicySource())
+		k.logger.InfoContext(ctx, "policy saved", "source", k.cfg.PolicySource())
 	}
 	k.known = true
 	return true

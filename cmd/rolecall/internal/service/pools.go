@@ -24,8 +24,8 @@ const (
 
 // pools are all connections of a process with Postgres.
 type pools struct {
-	Accept, Read, Events, Changes pgpool.DB
-	Work, Queue, Admins           *pgxpool.Pool
+	accept, read, events, changes pgpool.DB
+	work, queue, admins           *pgxpool.Pool
 	lineage                       *pgpool.Lineage
 }
 
@@ -85,7 +85,7 @@ func perTransaction(name string) bool {
 func (o opener) session(ctx context.Context, name string) (*pgxpool.Pool, error) {
 	pool, err := pgpool.Open(ctx, o.config(name))
 	if err == nil {
-		o.cleanup.Add(name+" pool", func(ctx context.Context) error { return ClosePool(ctx, pool) })
+		o.cleanup.Add(name+" pool", func(ctx context.Context) error { return closePool(ctx, pool) })
 	}
 	return pool, err
 }
@@ -98,7 +98,7 @@ func (o opener) statements(ctx context.Context, name string) (db pgpool.DB, err 
 	}
 	pool, err := pgpool.OpenPerTransaction(ctx, o.config(name))
 	if err == nil {
-		o.cleanup.Add(name+" pool", func(ctx context.Context) error { return ClosePool(ctx, pool) })
+		o.cleanup.Add(name+" pool", func(ctx context.Context) error { return closePool(ctx, pool) })
 	}
 	return pool, err
 }
@@ -110,7 +110,7 @@ func (o opener) openPools(ctx context.Context, which config.Parts) (p pools, err
 		name   string
 		into   **pgxpool.Pool
 		needed bool
-	}{{"work", &p.Work, true}, {"queue", &p.Queue, which.Workers}, {"admin", &p.Admins, true}} {
+	}{{"work", &p.work, true}, {"queue", &p.queue, which.Workers}, {"admin", &p.admins, true}} {
 		if !pool.needed {
 			continue
 		}
@@ -124,7 +124,7 @@ func (o opener) openPools(ctx context.Context, which config.Parts) (p pools, err
 	for _, pool := range []struct {
 		name string
 		into *pgpool.DB
-	}{{"accept", &p.Accept}, {"read", &p.Read}, {"events", &p.Events}, {"changes", &p.Changes}} {
+	}{{"accept", &p.accept}, {"read", &p.read}, {"events", &p.events}, {"changes", &p.changes}} {
 		if *pool.into, err = o.statements(ctx, pool.name); err != nil {
 			return p, err
 		}
@@ -140,17 +140,17 @@ type otherURL struct {
 
 // otherURLs are those pools, one for each URL.
 func (p *Service) otherURLs() (others []otherURL) {
-	if p.Read != nil && p.cfg.ReadDatabaseURL != "" {
-		others = append(others, otherURL{p.Read, "ROLECALL_READ_DATABASE_URL"})
+	if p.read != nil && p.cfg.ReadDatabaseURL != "" {
+		others = append(others, otherURL{p.read, "ROLECALL_READ_DATABASE_URL"})
 	}
-	if p.Accept != nil && p.cfg.Pooled() {
-		others = append(others, otherURL{p.Accept, "DATABASE_URL"})
+	if p.accept != nil && p.cfg.Pooled() {
+		others = append(others, otherURL{p.accept, "DATABASE_URL"})
 	}
 	return others
 }
 
-// ClosePool waits for a pool's connections to come back, but not for ever: a database that hangs never answers.
-func ClosePool(ctx context.Context, pool interface{ Close() }) error {
+// closePool waits for a pool's connections to come back, but not for ever: a database that hangs never answers.
+func closePool(ctx context.Context, pool interface{ Close() }) error {
 	closed := make(chan struct{})
 	go func() {
 		defer close(closed)

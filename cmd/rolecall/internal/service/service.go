@@ -20,7 +20,6 @@ import (
 	"github.com/callmine/rolecall/internal/clerkapi"
 	"github.com/callmine/rolecall/internal/pgpool"
 	"github.com/callmine/rolecall/jobs"
-
 	clerksync "github.com/callmine/rolecall/sync"
 	"github.com/callmine/rolecall/webhooks"
 )
@@ -31,13 +30,13 @@ type Service struct {
 	logger  *slog.Logger
 	metrics *metrics
 	entries *api.Entries
-	Cleanup cleanup.Stack
+	cleanup cleanup.Stack
 
 	pools
 
 	workers int // jobs at once that take no access away
 
-	policy   *PolicyKeeper    // nil if the program has no web side
+	policy   *policyKeeper    // nil if the program has no web side
 	clerk    *clerkapi.Client // nil without a secret key
 	instance instanceID
 	ownKey   atomic.Bool // the secret key is of the mirror's instance
@@ -58,7 +57,7 @@ type Service struct {
 // reached, its schema is older than this binary's, or an address is taken. /readyz is red until it
 // returns.
 func Start(ctx context.Context, cfg config.Config, which config.Parts, logger *slog.Logger) (_ *Service, err error) {
-	logger = slog.New(LimitLog(logger.Handler()))
+	logger = slog.New(limitLog(logger.Handler()))
 	p := &Service{
 		cfg: cfg, logger: logger, entries: api.NewEntries(nil), failed: make(chan error, 2),
 		failovers: make(chan pgpool.Change, 4), asked: make(chan struct{}),
@@ -74,7 +73,7 @@ func Start(ctx context.Context, cfg config.Config, which config.Parts, logger *s
 	if err := p.openDatabases(ctx, which); err != nil {
 		return nil, err
 	}
-	p.metrics = newMetrics(p.Admins)
+	p.metrics = newMetrics(p.admins)
 	if err := p.startAdmin(ctx); err != nil {
 		return nil, err
 	}
@@ -153,7 +152,7 @@ func (p *Service) Stop(ctx context.Context) error {
 	p.draining.Store(true)
 	ctx, cancel := context.WithTimeout(ctx, StopTimeout)
 	defer cancel()
-	return p.Cleanup.Run(ctx)
+	return p.cleanup.Run(ctx)
 }
 
 // Wait returns when ctx ends, or with an error when a listener dies. A hang-up has the policy read anew.
@@ -171,12 +170,12 @@ func (p *Service) Wait(ctx context.Context, hangups <-chan os.Signal) error {
 }
 
 func (p *Service) startWorkers(ctx context.Context) error {
-	sweeper, err := p.Sweeper()
+	sweeper, err := p.sweeper()
 	if err != nil {
 		return err
 	}
 	w, err := jobs.NewWorkers(jobs.WorkersConfig{
-		Pool: p.Work, Queue: p.Queue, MaxWorkers: p.workers, Logger: p.logger, BodyRetention: p.cfg.BodyRetention, Ended: p.countEnded,
+		Pool: p.work, Queue: p.queue, MaxWorkers: p.workers, Logger: p.logger, BodyRetention: p.cfg.BodyRetention, Ended: p.countEnded,
 		Sweeper: sweeper, SweepInterval: p.cfg.SweepInterval,
 	})
 	if err != nil {
@@ -185,7 +184,7 @@ func (p *Service) startWorkers(ctx context.Context) error {
 	if err := w.Start(ctx); err != nil {
 		return err
 	}
-	p.Cleanup.Add("workers", w.Stop)
+	p.cleanup.Add("workers", w.Stop)
 	return nil
 }
 
@@ -199,11 +198,11 @@ func (p *Service) webHandler() (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	inbox, err := jobs.NewInbox(jobs.InboxConfig{Pool: p.Accept, InstanceID: p.instance.String, Logger: p.logger, Ended: p.countEnded})
+	inbox, err := jobs.NewInbox(jobs.InboxConfig{Pool: p.accept, InstanceID: p.instance.String, Logger: p.logger, Ended: p.countEnded})
 	if err != nil {
 		return nil, err
 	}
-	p.Cleanup.Add("inbox", func(context.Context) error { inbox.Stop(); return nil })
+	p.cleanup.Add("inbox", func(context.Context) error { inbox.Stop(); return nil })
 	receive, err := webhooks.NewHandler(webhooks.Config{
 		Verifier: verifier, Inbox: inbox, Logger: p.logger,
 		Observe: func(o webhooks.Outcome, took time.Duration) {
@@ -244,13 +243,13 @@ func (p *Service) apiHandler() (http.Handler, error) {
 		return nil, fmt.Errorf("CLERK_ISSUER, CLERK_JWKS_URL: %w", err)
 	}
 	p.authenticator = authenticator
-	p.Cleanup.Add("authenticator", func(context.Context) error {
+	p.cleanup.Add("authenticator", func(context.Context) error {
 		authenticator.Close()
 		transport.CloseIdleConnections()
 		return nil
 	})
 	cfg := api.Config{
-		DB: p.Read, EventDB: p.Events, Authenticator: authenticator, Grants: p.policy.grants, Logger: p.logger,
+		DB: p.read, EventDB: p.events, Authenticator: authenticator, Grants: p.policy.grants, Logger: p.logger,
 		Entries:   p.entries,
 		Decided:   func(r clerksync.Reason) { p.metrics.decisions.WithLabelValues(string(r)).Inc() },
 		Refused:   func(r api.AuthReason) { p.metrics.refused.WithLabelValues(string(r)).Inc() },

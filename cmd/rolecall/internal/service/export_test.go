@@ -1,0 +1,74 @@
+package service
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/callmine/rolecall/api"
+	"github.com/callmine/rolecall/internal/pgpool"
+	"github.com/callmine/rolecall/jobs"
+)
+
+// What follows is for package service_test alone.
+
+// Limits that tests measure by.
+const (
+	LearnTimeout      = learnTimeout
+	MaxLogKinds       = maxLogKinds
+	ReadHeaderTimeout = readHeaderTimeout
+)
+
+// Functions that can be tested without a whole service.
+var (
+	ClosePool   = closePool
+	Connections = connections
+	LimitLog    = limitLog
+)
+
+// Pools are the pools of a running service; nil where the process doesn't need one.
+type Pools struct {
+	Accept, Read, Events, Changes pgpool.DB
+	Work, Queue, Admins           *pgxpool.Pool
+}
+
+// Pools returns what the service has opened.
+func (p *Service) Pools() Pools {
+	return Pools{p.accept, p.read, p.events, p.changes, p.work, p.queue, p.admins}
+}
+
+// AtStop has a step run when the service stops, before all others.
+func (p *Service) AtStop(step func(context.Context) error) { p.cleanup.Add("probe", step) }
+
+// Lockout returns what the service knows of users who don't get in.
+func (p *Service) Lockout() *api.Lockout { return p.lockout() }
+
+// OthersAnswer asks through every URL beside that of the admin pool.
+func (p *Service) OthersAnswer(ctx context.Context) error { return p.othersAnswer(ctx) }
+
+// Sweeper returns what compares the mirror with Clerk.
+func (p *Service) Sweeper() (*jobs.Sweeper, error) { return p.sweeper() }
+
+// PolicyKeeper keeps a policy without a service.
+type PolicyKeeper struct{ *policyKeeper }
+
+// NewPolicyKeeper returns a keeper that tries again to save after a while.
+func NewPolicyKeeper(db *pgxpool.Pool, logger *slog.Logger, every time.Duration) PolicyKeeper {
+	return PolicyKeeper{&policyKeeper{db: db, logger: logger, every: every}}
+}
+
+// Use has a policy in force, as of when it was read.
+func (k PolicyKeeper) Use(ctx context.Context, policy api.Policy, readAt time.Time) {
+	k.use(ctx, policy, readAt)
+}
+
+// Read reads the policy again.
+func (k PolicyKeeper) Read(ctx context.Context) error { return k.read(ctx) }
+
+// Save tells the policy to the database.
+func (k PolicyKeeper) Save(ctx context.Context) bool { return k.save(ctx) }
+
+// Run saves the policy as soon as that is possible.
+func (k PolicyKeeper) Run(ctx context.Context, saved bool) { k.run(ctx, saved) }
