@@ -11,10 +11,8 @@ import (
 	"os"
 	"slices"
 
-	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
-
 	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
+	"github.com/callmine/rolecall/cmd/rolecall/internal/database"
 	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
 )
@@ -55,7 +53,7 @@ type brokenChain struct {
 }
 
 func (c *verifyAudit) run(ctx context.Context, io streams) error {
-	return withLedger(ctx, func(_ config.Config, db *pgxpool.Pool) error {
+	return withDatabase(ctx, func(_ config.Config, db database.DB) error {
 		result, err := c.verify(ctx, db)
 		if err != nil {
 			return err
@@ -71,7 +69,7 @@ func (c *verifyAudit) run(ctx context.Context, io streams) error {
 }
 
 // verify takes chain after chain.
-func (c *verifyAudit) verify(ctx context.Context, db *pgxpool.Pool) (verifiedAudit, error) {
+func (c *verifyAudit) verify(ctx context.Context, db database.DB) (verifiedAudit, error) {
 	result := verifiedAudit{Broken: []brokenChain{}, Heads: []chainHead{}}
 	noted, err := c.noted()
 	if err != nil {
@@ -133,9 +131,9 @@ func (c *verifyAudit) noted() (map[string]clerksync.Mark, error) {
 }
 
 // add verifies one chain, as of one moment: services go on writing.
-func (v *verifiedAudit) add(ctx context.Context, db *pgxpool.Pool, organizationID string, noted clerksync.Mark) error {
+func (v *verifiedAudit) add(ctx context.Context, db database.DB, organizationID string, noted clerksync.Mark) error {
 	var report store.ChainReport
-	err := pgx.BeginTxFunc(ctx, db, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) (err error) {
+	err := db.Snapshot(ctx, func(tx store.DBTX) (err error) {
 		report, err = store.VerifyChain(ctx, tx, organizationID, noted)
 		return err
 	})

@@ -9,8 +9,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgxpool"
-
 	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
 	"github.com/callmine/rolecall/cmd/rolecall/internal/database"
 	"github.com/callmine/rolecall/jobs"
@@ -95,7 +93,7 @@ func (c *listDeliveries) run(ctx context.Context, io streams) error {
 	if filter.Limit = c.Limit; filter.Limit < 1 {
 		return errors.New("--limit must be positive")
 	}
-	return withLedger(ctx, func(_ config.Config, db *pgxpool.Pool) error {
+	return withDatabase(ctx, func(_ config.Config, db database.DB) error {
 		entries, err := store.ListEntries(ctx, db, filter)
 		if err != nil {
 			return err
@@ -129,7 +127,7 @@ type showDelivery struct {
 }
 
 func (c *showDelivery) run(ctx context.Context, io streams) error {
-	return withLedger(ctx, func(_ config.Config, db *pgxpool.Pool) error {
+	return withDatabase(ctx, func(_ config.Config, db database.DB) error {
 		e, err := store.FindEntry(ctx, db, c.ID)
 		if errors.Is(err, store.ErrNotFound) {
 			return fmt.Errorf("no delivery %s is in the ledger", c.ID)
@@ -189,7 +187,7 @@ func (c *replayDeliveries) run(ctx context.Context, io streams) error {
 		return err
 	}
 	filter.Limit = math.MaxInt32 // all that match: a limit would leave some behind unsaid
-	return withLedger(ctx, func(cfg config.Config, db *pgxpool.Pool) error {
+	return withDatabase(ctx, func(cfg config.Config, db database.DB) error {
 		ids := c.IDs
 		if len(ids) == 0 {
 			entries, err := store.ListEntries(ctx, db, filter)
@@ -204,7 +202,7 @@ func (c *replayDeliveries) run(ctx context.Context, io streams) error {
 		if err != nil {
 			return err
 		}
-		results, err := jobs.Replay(ctx, db, instance, ids)
+		results, err := jobs.Replay(ctx, db.Pool, instance, ids)
 		if err != nil {
 			return err
 		}

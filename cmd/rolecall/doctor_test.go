@@ -231,7 +231,7 @@ func TestDoctorWaitsForNobody(t *testing.T) {
 	began := time.Now()
 	code, out, errs := runCommand(t, env, "doctor")
 	require.Equal(t, exitError, code, out)
-	require.Less(t, time.Since(began), 2*doctor.ExaminationTimeout)
+	require.Less(t, time.Since(began), 10*time.Second)
 	for _, check := range []string{"DATABASE_URL", "signing keys", "Clerk instance"} {
 		require.Regexp(t, "wrong +"+check, out)
 	}

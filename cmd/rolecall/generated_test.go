@@ -39,7 +39,7 @@ func TestTheReadmeSaysHowManyConnections(t *testing.T) {
 	t.Parallel()
 	readme, err := os.ReadFile("../../README.md")
 	require.NoError(t, err)
-	const all = config.AcceptConns + config.WorkConns + config.QueueConns + config.ReadConns + config.EventConns + config.ChangeConns + config.AdminConns
+	all := config.UsualOf(config.Parts{Web: true, Workers: true})
 	require.Contains(t, string(readme), fmt.Sprintf("at most %d connections", all))
 }
 

@@ -52,7 +52,7 @@ func (c *reconcileCommand) run(ctx context.Context, io streams) error {
 	}
 	defer clerk.Close()
 	sweeper, err := jobs.NewSweeper(jobs.SweeperConfig{
-		Pool: db, Directory: clerk, Billing: clerk.Billing, InstanceID: cfg.InstanceID, MaxRemovalRatio: cfg.MaxRemovalRatio, Logger: display.logger,
+		Pool: db.Pool, Directory: clerk, Billing: clerk.Billing, InstanceID: cfg.InstanceID, MaxRemovalRatio: cfg.MaxRemovalRatio, Logger: display.logger,
 	})
 	if err != nil {
 		return err

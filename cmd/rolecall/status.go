@@ -8,9 +8,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgxpool"
-
 	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
+	"github.com/callmine/rolecall/cmd/rolecall/internal/database"
 	"github.com/callmine/rolecall/cmd/rolecall/internal/health"
 	"github.com/callmine/rolecall/store"
 )
@@ -21,7 +20,7 @@ type statusCommand struct {
 
 // run prints how things stand. That something is wrong is no failure of the command: its exit code is 0 all the same.
 func (c *statusCommand) run(ctx context.Context, io streams) error {
-	return withLedger(ctx, func(cfg config.Config, db *pgxpool.Pool) error {
+	return withDatabase(ctx, func(cfg config.Config, db database.DB) error {
 		read, err := store.ReadStatus(ctx, db)
 		if err != nil {
 			return err

@@ -140,7 +140,7 @@ type setting struct{ Name, Value, secret, fallback, help string }
 func (c Config) Settings() []setting {
 	out := c.settingsInClear()
 	for i := range out {
-		out[i].Value = Redact(out[i].secret, out[i].Value)
+		out[i].Value = redact(out[i].secret, out[i].Value)
 	}
 	return out
 }
@@ -166,8 +166,8 @@ func (c Config) settingsInClear() []setting {
 	return out
 }
 
-// Redact hides what must not be printed of a value.
-func Redact(how, value string) string {
+// redact hides what must not be printed of a value.
+func redact(how, value string) string {
 	switch {
 	case value == "":
 		return ""

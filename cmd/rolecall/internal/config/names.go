@@ -30,8 +30,8 @@ func ReadServing(ctx context.Context, which Parts) (cfg Config, warnings []strin
 	return cfg, warnings, errors.Join(errs...)
 }
 
-// Stray is a variable of the environment that is taken for a setting that it isn't.
-type Stray struct {
+// stray is a variable of the environment that is taken for a setting that it isn't.
+type stray struct {
 	name    string
 	meant   string // the setting that is probably meant; "" for none
 	set     bool   // that setting has a value of its own
@@ -39,7 +39,7 @@ type Stray struct {
 }
 
 // String names the fault and the cure.
-func (s Stray) String() string {
+func (s stray) String() string {
 	switch {
 	case s.meant == "":
 		return s.name + " is no setting of Rolecall: it has no effect"
@@ -51,24 +51,24 @@ func (s Stray) String() string {
 }
 
 // Ours reports whether the name is in Rolecall's own namespace.
-func (s Stray) Ours() bool { return strings.HasPrefix(canonical(s.name), "ROLECALL_") }
+func (s stray) Ours() bool { return strings.HasPrefix(canonical(s.name), "ROLECALL_") }
 
 // Strays finds, in the order of their names, variables that have a value and look like a setting. A
 // stray is refused while the setting that it means isn't set, if its name is Rolecall's own or the
 // setting has no default: a wrong spelling of CLERK_AUTHORIZED_PARTIES would let in every origin.
-func Strays(cfg Config, environ []string) []Stray {
+func Strays(cfg Config, environ []string) []stray {
 	known := map[string]setting{}
 	for _, s := range cfg.settingsInClear() {
 		known[s.Name] = s
 	}
 	given := givenSettings()
-	var found []Stray
+	var found []stray
 	for _, variable := range environ {
 		name, value, _ := strings.Cut(variable, "=")
 		if _, ok := known[name]; ok || strings.TrimSpace(value) == "" || isElses(name, value) {
 			continue
 		}
-		s := Stray{name: name, meant: meantBy(name, known)}
+		s := stray{name: name, meant: meantBy(name, known)}
 		if s.meant == "" && !s.Ours() {
 			continue
 		}
@@ -82,7 +82,7 @@ func Strays(cfg Config, environ []string) []Stray {
 		}
 		found = append(found, s)
 	}
-	slices.SortFunc(found, func(a, b Stray) int { return strings.Compare(a.name, b.name) })
+	slices.SortFunc(found, func(a, b stray) int { return strings.Compare(a.name, b.name) })
 	return found
 }
 

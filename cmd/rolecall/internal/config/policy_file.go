@@ -37,16 +37,16 @@ func (c Config) Policy(ctx context.Context) (api.Policy, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, policyReadTimeout)
 	defer cancel()
-	policy, err := ReadWhile(ctx, func() (api.Policy, error) { return readPolicy(c.PolicyFile) })
+	policy, err := readWhile(ctx, func() (api.Policy, error) { return readPolicy(c.PolicyFile) })
 	if err != nil {
 		return api.Policy{}, fmt.Errorf("ROLECALL_POLICY_FILE: %w", err)
 	}
 	return policy, nil
 }
 
-// ReadWhile returns what read does, or an error as soon as ctx ends. Nothing can interrupt a reading that hangs: it is left
+// readWhile returns what read does, or an error as soon as ctx ends. Nothing can interrupt a reading that hangs: it is left
 // alone, so that it keeps nobody from stopping.
-func ReadWhile(ctx context.Context, read func() (api.Policy, error)) (api.Policy, error) {
+func readWhile(ctx context.Context, read func() (api.Policy, error)) (api.Policy, error) {
 	var policy api.Policy
 	var err error
 	done := make(chan struct{})
@@ -63,15 +63,15 @@ func ReadWhile(ctx context.Context, read func() (api.Policy, error)) (api.Policy
 }
 
 func readPolicy(name string) (api.Policy, error) {
-	text, err := ReadRegularFile(name, maxPolicyFile)
+	text, err := readRegularFile(name, maxPolicyFile)
 	if err != nil {
 		return api.Policy{}, err
 	}
 	return api.ParsePolicy(name, text)
 }
 
-// ReadRegularFile reads a file of at most so many bytes. Pipes and devices, which may have no end, are none.
-func ReadRegularFile(name string, most int64) (text []byte, err error) {
+// readRegularFile reads a file of at most so many bytes. Pipes and devices, which may have no end, are none.
+func readRegularFile(name string, most int64) (text []byte, err error) {
 	file, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0) //nolint:gosec // the operator names it; opening a pipe waits for a writer otherwise
 	if err != nil {
 		return nil, err

@@ -1,4 +1,4 @@
-package config_test
+package config
 
 import (
 	"context"
@@ -10,7 +10,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/callmine/rolecall/api"
-	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
 )
 
 // TestAFileSystemThatHangsIsNotWaitedFor longer than whoever asks: nothing can interrupt a reading from it.
@@ -21,7 +20,7 @@ func TestAFileSystemThatHangsIsNotWaitedFor(t *testing.T) {
 	t.Cleanup(func() { close(answers) })
 	read := make(chan error, 1)
 	go func() {
-		_, err := config.ReadWhile(ctx, func() (api.Policy, error) {
+		_, err := readWhile(ctx, func() (api.Policy, error) {
 			close(reading)
 			<-answers
 			return api.Policy{}, nil
@@ -45,10 +44,10 @@ func TestOnlyFilesThatEndAreRead(t *testing.T) {
 		pipe: "read " + pipe + ": it is not a regular file", dir: "it is not a regular file", "/dev/zero": "it is not a regular file",
 		filepath.Join(dir, "none"): "no such file", text: "read " + text + ": it has more than 4 bytes",
 	} {
-		_, err := config.ReadRegularFile(name, 4)
+		_, err := readRegularFile(name, 4)
 		require.ErrorContains(t, err, want)
 	}
-	got, err := config.ReadRegularFile(link, 5)
+	got, err := readRegularFile(link, 5)
 	require.NoError(t, err)
 	require.Equal(t, "12345", string(got))
 }

@@ -1,11 +1,9 @@
-package config_test
+package config
 
 import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
-
-	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
 )
 
 // TestURLsAreRedacted: two servers can be told apart, and no password is printed, wherever it stands.
@@ -31,7 +29,29 @@ func TestURLsAreRedacted(t *testing.T) {
 		"postgres://db/app?passwd=opensesame&options=-c%20x": "postgres://db/app?options=xxxxx&passwd=xxxxx",
 		"": "",
 	} {
-		require.Equal(t, want, config.Redact("url", value), value)
+		require.Equal(t, want, redact("url", value), value)
 	}
-	require.Empty(t, config.Redact("all", ""))
+	require.Empty(t, redact("all", ""))
+}
+
+// TestWebAddressesAreRedacted: no password is printed, wherever it stands, and what has none is
+// printed as it is.
+func TestWebAddressesAreRedacted(t *testing.T) {
+	t.Parallel()
+	for value, want := range map[string]string{
+		"https://api.clerk.com/v1":                       "https://api.clerk.com/v1",
+		"https://user:opensesame@clerk.test/jwks":        "https://xxxxx:xxxxx@clerk.test/jwks",
+		"https://opensesame@clerk.test/jwks":             "https://xxxxx:xxxxx@clerk.test/jwks",
+		"https://clerk.test/jwks?token=opensesame#x":     "https://clerk.test/jwks?token=xxxxx",
+		"https://user:open/sesame@clerk.test/jwks":       "[redacted]",
+		"https:/user:opensesame@clerk.test/jwks":         "[redacted]",
+		"user:opensesame@clerk.test":                     "[redacted]",
+		"https://user:%zzopensesame@clerk.test":          "[redacted]",
+		"clerk.test":                                     "clerk.test",
+		"https://a.test,https://u:opensesame@b.test:300": "https://a.test,https://xxxxx:xxxxx@b.test:300",
+	} {
+		require.Equal(t, want, redact("web", value), value)
+	}
+	require.Equal(t, "[redacted]", redact("", "sk_live_opensesame"), "a secret in another setting")
+	require.Equal(t, "https://clerk.example.com", redact("web", "https://clerk.example.com"))
 }

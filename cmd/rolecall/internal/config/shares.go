@@ -5,14 +5,14 @@ import "github.com/callmine/rolecall/internal/pgpool"
 // Sizes of the pools, those of the sides that a process runs together the default of ROLECALL_MAX_CONNECTIONS. Accepting, working and reading have one each, so that a
 // flood of one starves no other.
 const (
-	AcceptConns = 4
+	acceptConns = 4
 	Workers     = 8
 	WorkConns   = Workers + 14 // and revocations, what is held up, taking over, upkeep, a sweep, refreshing on miss
-	QueueConns  = 6            // River's fetching and upkeep, and its listener, which leaves the pool
-	ReadConns   = 16
+	queueConns  = 6            // River's fetching and upkeep, and its listener, which leaves the pool
+	readConns   = 16
 	EventConns  = 4 // services' entries of the audit log
-	ChangeConns = 4 // commands
-	AdminConns  = 2 // so that a busy API turns nothing red; also what notices a failover
+	changeConns = 4 // commands
+	adminConns  = 2 // so that a busy API turns nothing red; also what notices a failover
 
 	// workLeast is enough for a worker, a sweep and two jobs that wait for something, and leaves one to what takes access away.
 	workLeast = 5
@@ -22,19 +22,17 @@ const (
 	// PoolerConns is what a process opens through a pooler for sessions, unless it is told: pgbouncer has 20 servers for each
 	// role and database, unless that is told otherwise.
 	PoolerConns = 18
-	// CommandConns is what a subcommand opens at most: one to work on, and one that holds the lock of a sweep.
-	CommandConns = 2
 )
 
 // Shares are how the pools divide the connections of a process.
 func Shares(which Parts) []pgpool.Share {
-	all := []pgpool.Share{{Name: "admin", Least: 1, Usual: AdminConns}, {Name: "work", Least: workLeast, Usual: WorkConns}}
+	all := []pgpool.Share{{Name: "admin", Least: 1, Usual: adminConns}, {Name: "work", Least: workLeast, Usual: WorkConns}}
 	if which.Workers {
-		all = append(all, pgpool.Share{Name: "queue", Least: 2, Usual: QueueConns})
+		all = append(all, pgpool.Share{Name: "queue", Least: 2, Usual: queueConns})
 	}
 	if which.Web {
-		all = append(all, pgpool.Share{Name: "accept", Least: 1, Usual: AcceptConns}, pgpool.Share{Name: "read", Least: 1, Usual: ReadConns},
-			pgpool.Share{Name: "events", Least: 1, Usual: EventConns}, pgpool.Share{Name: "changes", Least: 1, Usual: ChangeConns})
+		all = append(all, pgpool.Share{Name: "accept", Least: 1, Usual: acceptConns}, pgpool.Share{Name: "read", Least: 1, Usual: readConns},
+			pgpool.Share{Name: "events", Least: 1, Usual: EventConns}, pgpool.Share{Name: "changes", Least: 1, Usual: changeConns})
 	}
 	return all
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
@@ -15,26 +16,38 @@ import (
 	"github.com/callmine/rolecall/store"
 )
 
+// maxConns is what a subcommand opens at most: one to work on, and one that holds the lock of a sweep.
+const maxConns = 2
+
+// DB is the database as one subcommand uses it.
+type DB struct{ *pgxpool.Pool }
+
+// Snapshot has read see one moment, and change nothing.
+func (db DB) Snapshot(ctx context.Context, read func(store.DBTX) error) error {
+	options := pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
+	return pgx.BeginTxFunc(ctx, db.Pool, options, func(tx pgx.Tx) error { return read(tx) })
+}
+
 // Open opens the database, whose schema must be current, for one command. The caller closes it.
-func Open(ctx context.Context, cfg config.Config, command string, needs pgpool.Needs) (*pgxpool.Pool, error) {
+func Open(ctx context.Context, cfg config.Config, command string, needs pgpool.Needs) (DB, error) {
 	open, err := cfg.Direct(command, needs)
 	if err != nil {
-		return nil, err
+		return DB{}, err
 	}
-	open.MaxConns = config.CommandConns
+	open.MaxConns = maxConns
 	db, err := pgpool.Open(ctx, open)
 	if err != nil {
-		return nil, err
+		return DB{}, err
 	}
 	if err := pgpool.Await(ctx, db); err != nil {
 		db.Close()
-		return nil, fmt.Errorf("reach the database: %w", err)
+		return DB{}, fmt.Errorf("reach the database: %w", err)
 	}
 	if err := migrations.Check(ctx, db); err != nil {
 		db.Close()
-		return nil, err
+		return DB{}, err
 	}
-	return db, nil
+	return DB{db}, nil
 }
 
 // Migrate brings the database to the current schema. It returns the statements that its role may not run; "" for none.
@@ -53,7 +66,7 @@ func Migrate(ctx context.Context, cfg config.Config) (left string, err error) {
 	if report.Pooler == pgpool.PoolerTransaction {
 		return "", cfg.NeedsDirect()
 	}
-	open.MaxConns = config.CommandConns
+	open.MaxConns = maxConns
 	pool, err := pgpool.Open(ctx, open)
 	if err != nil {
 		return "", err
@@ -88,9 +101,7 @@ func SweepNeeds() pgpool.Needs { return pgpool.Needs{Write: true, LockTimeout: L
 
 // NameOf names a database of all databases.
 func NameOf(ctx context.Context, db store.DBTX) (name string, err error) {
-	err = db.QueryRow(ctx, `SELECT concat(oid, ' of the server of ', extract(epoch FROM pg_postmaster_start_time()))
-		FROM pg_database WHERE datname = current_database()`).Scan(&name)
-	if err != nil {
+	if name, err = store.DatabaseName(ctx, db); err != nil {
 		return "", fmt.Errorf("reach the database: %w", pgpool.Explain(err))
 	}
 	return name, nil

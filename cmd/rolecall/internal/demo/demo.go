@@ -18,7 +18,6 @@ import (
 	"strings"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/callmine/rolecall/api"
 	"github.com/callmine/rolecall/cmd/rolecall/internal/cleanup"
@@ -123,7 +122,7 @@ func (o Options) startPostgres(ctx context.Context, cfg *config.Config, cleanup 
 		}
 		data = filepath.Join(cache, "rolecall", "postgres")
 	}
-	if err := o.RefuseRemote(cfg.DatabaseURL); err != nil {
+	if err := o.refuseRemote(cfg.DatabaseURL); err != nil {
 		return "", err
 	}
 	server, err := pgdev.Start(ctx, pgdev.Config{DatabaseURL: cfg.DatabaseURL, DataDir: data, Logger: logger})
@@ -138,20 +137,20 @@ func (o Options) startPostgres(ctx context.Context, cfg *config.Config, cleanup 
 		}
 		started = server.URL(databaseName)
 		cfg.DatabaseURL, cfg.ReadDatabaseURL, cfg.DirectDatabaseURL = started, "", ""
-	} else if err := RefuseForeign(ctx, cfg.DatabaseURL); err != nil {
+	} else if err := refuseForeign(ctx, cfg.DatabaseURL); err != nil {
 		return "", err
 	}
 	return started, database.MigrateURL(ctx, cfg.DirectURL())
 }
 
-// InstancePrefix begins the ids of simulated instances, which have 16 hexadecimal digits more. Clerk's own have 27 characters after ins_,
+// instancePrefix begins the ids of simulated instances, which have 16 hexadecimal digits more. Clerk's own have 27 characters after ins_,
 // so that none is mistaken for one.
-const InstancePrefix = "ins_dev"
+const instancePrefix = "ins_dev"
 
-var simulatedInstance = regexp.MustCompile("^" + InstancePrefix + "[0-9a-f]{16}$")
+var simulatedInstance = regexp.MustCompile("^" + instancePrefix + "[0-9a-f]{16}$")
 
-// RefuseForeign keeps dev out of a mirror of a real Clerk, all of which its first sweep would take away.
-func RefuseForeign(ctx context.Context, databaseURL string) error {
+// refuseForeign keeps dev out of a mirror of a real Clerk, all of which its first sweep would take away.
+func refuseForeign(ctx context.Context, databaseURL string) error {
 	conn, err := pgpool.Connect(ctx, pgpool.Config{URL: databaseURL, Name: "rolecall dev"})
 	if err != nil {
 		if refused, ok := errors.AsType[*pgpool.RefusedError](err); ok {
@@ -168,8 +167,7 @@ func RefuseForeign(ctx context.Context, databaseURL string) error {
 		return err
 	}
 	if known == "" { // nothing was ever compared, and no webhook is kept
-		var empty bool
-		err := conn.QueryRow(ctx, "SELECT NOT EXISTS (SELECT FROM rolecall.organizations) AND NOT EXISTS (SELECT FROM rolecall.users)").Scan(&empty)
+		empty, err := store.IsEmpty(ctx, conn)
 		if err != nil || empty {
 			return err
 		}
@@ -182,8 +180,8 @@ func RefuseForeign(ctx context.Context, databaseURL string) error {
 	return nil
 }
 
-// RefuseRemote keeps invented people out of a database that others may use.
-func (o Options) RefuseRemote(databaseURL string) error {
+// refuseRemote keeps invented people out of a database that others may use.
+func (o Options) refuseRemote(databaseURL string) error {
 	if databaseURL == "" || o.Remote {
 		return nil
 	}
@@ -203,10 +201,8 @@ func (o Options) RefuseRemote(databaseURL string) error {
 	return nil
 }
 
-const (
-	databaseName      = "rolecall"
-	duplicateDatabase = "42P04" // SQLSTATE
-)
+// databaseName is the database that dev makes on a server that it started.
+const databaseName = "rolecall"
 
 func createDatabase(ctx context.Context, serverURL string) error {
 	conn, err := pgpool.Connect(ctx, pgpool.Config{URL: serverURL, Name: "rolecall dev", Needs: pgpool.Needs{Write: true}})
@@ -214,14 +210,7 @@ func createDatabase(ctx context.Context, serverURL string) error {
 		return fmt.Errorf("connect to create the database: %w", err)
 	}
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }() // the connection has nothing to lose
-	_, err = conn.Exec(ctx, "CREATE DATABASE "+databaseName)
-	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok && pgErr.Code == duplicateDatabase {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("create the database: %w", err)
-	}
-	return nil
+	return store.CreateDatabase(ctx, conn, databaseName)
 }
 
 // clerkRate is how often the simulated Clerk is asked per second: it has no limit.
@@ -235,7 +224,7 @@ func (o Options) simulate(cfg *config.Config) (smallWorld, string, error) {
 		return smallWorld{}, "", fmt.Errorf("draw a seed: %w", err)
 	}
 	n := binary.LittleEndian.Uint64(seed[:])
-	clerk, err := clerksim.New(clerksim.Config{Seed: n, InstanceID: fmt.Sprintf("%s%016x", InstancePrefix, n)})
+	clerk, err := clerksim.New(clerksim.Config{Seed: n, InstanceID: fmt.Sprintf("%s%016x", instancePrefix, n)})
 	if err != nil {
 		return smallWorld{}, "", fmt.Errorf("simulate Clerk: %w", err)
 	}

@@ -16,8 +16,8 @@ import (
 	"github.com/callmine/rolecall/internal/clerkapi"
 )
 
-// ExaminationTimeout bounds each look at something that may not answer.
-const ExaminationTimeout = 5 * time.Second
+// examinationTimeout bounds each look at something that may not answer.
+const examinationTimeout = 5 * time.Second
 
 // Examine looks at everything that a serve with this configuration would meet, and changes nothing.
 // Warnings and faults are what reading the configuration said.
@@ -62,7 +62,7 @@ func (d *doctor) look(ctx context.Context) []Finding {
 
 // timed bounds one look.
 func timed(ctx context.Context, look func(context.Context) []Finding) []Finding {
-	ctx, cancel := context.WithTimeout(ctx, ExaminationTimeout)
+	ctx, cancel := context.WithTimeout(ctx, examinationTimeout)
 	defer cancel()
 	return look(ctx)
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/callmine/rolecall/cmd/rolecall/internal/health"
 	"github.com/callmine/rolecall/internal/pgpool"
 	"github.com/callmine/rolecall/migrations"
+	"github.com/callmine/rolecall/store"
 )
 
 // checkTimeout bounds what /readyz and a scrape ask the database.
@@ -51,10 +52,9 @@ func (p *Service) ready(w http.ResponseWriter, r *http.Request) {
 	// question.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), checkTimeout)
 	defer cancel()
-	var readOnly bool
 	unfilled, err := health.Unfilled(ctx, p.admins, p.cfg.SweepsEvery())
-	err = errors.Join(err, migrations.Check(ctx, p.admins),
-		p.admins.QueryRow(ctx, "SELECT current_setting('transaction_read_only')::boolean").Scan(&readOnly), p.othersAnswer(ctx))
+	readOnly, failed := store.ReadOnly(ctx, p.admins)
+	err = errors.Join(err, migrations.Check(ctx, p.admins), failed, p.othersAnswer(ctx))
 	switch {
 	case err != nil || readOnly:
 		p.logger.WarnContext(ctx, "not ready", "error", err, "read_only", readOnly)
@@ -72,7 +72,7 @@ func (p *Service) ready(w http.ResponseWriter, r *http.Request) {
 func (p *Service) othersAnswer(ctx context.Context) (err error) {
 	for _, other := range p.otherURLs() {
 		before := other.db.Acquired()
-		_, failed := other.db.Exec(ctx, "SELECT 1")
+		failed := store.Ping(ctx, other.db)
 		if failed != nil && (!errors.Is(failed, context.DeadlineExceeded) || other.db.Acquired() == before) {
 			err = errors.Join(err, fmt.Errorf("ask through %s: %w", other.setting, pgpool.Explain(failed)))
 		}

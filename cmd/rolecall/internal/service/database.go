@@ -8,6 +8,7 @@ import (
 	"github.com/callmine/rolecall/cmd/rolecall/internal/database"
 	"github.com/callmine/rolecall/internal/pgpool"
 	"github.com/callmine/rolecall/migrations"
+	"github.com/callmine/rolecall/store"
 )
 
 // openDatabases opens the pools, and refuses a database that can't serve.
@@ -63,22 +64,15 @@ func (p *Service) checkReader(ctx context.Context) error {
 	if p.read == nil || p.cfg.ReadDatabaseURL == "" {
 		return nil
 	}
-	var role string
-	var usable bool
-	var unreadable []string
-	err := p.read.QueryRow(ctx, `SELECT current_user::text, coalesce(bool_and(has_schema_privilege(n.oid, 'USAGE')), true),
-			array_agg(c.relname::text ORDER BY c.relname) FILTER (WHERE NOT has_table_privilege(c.oid, 'SELECT'))
-		FROM pg_namespace n JOIN pg_class c ON c.relnamespace = n.oid
-		WHERE n.nspname = $1 AND c.relkind IN ('r', 'v') AND c.relname NOT LIKE 'river%' AND c.relname <> 'goose_db_version'`,
-		migrations.Schema).Scan(&role, &usable, &unreadable)
+	rights, err := store.ReadReadingRights(ctx, p.read)
 	switch {
 	case err != nil:
 		return fmt.Errorf("look at the rights of ROLECALL_READ_DATABASE_URL: %w", err)
-	case !usable:
-		return fmt.Errorf("ROLECALL_READ_DATABASE_URL: the role %s may not use the schema %s", role, migrations.Schema)
-	case len(unreadable) > 0:
+	case !rights.Usable:
+		return fmt.Errorf("ROLECALL_READ_DATABASE_URL: the role %s may not use the schema %s", rights.Role, migrations.Schema)
+	case len(rights.Unreadable) > 0:
 		p.logger.WarnContext(ctx, "the role of ROLECALL_READ_DATABASE_URL may not read all: what the API needs of it, it can't answer",
-			"role", role, "tables", unreadable)
+			"role", rights.Role, "tables", rights.Unreadable)
 	}
 	return nil
 }

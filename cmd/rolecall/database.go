@@ -3,15 +3,13 @@ package main
 import (
 	"context"
 
-	"github.com/jackc/pgx/v5/pgxpool"
-
 	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
 	"github.com/callmine/rolecall/cmd/rolecall/internal/database"
 	"github.com/callmine/rolecall/internal/pgpool"
 )
 
-// withLedger opens the database for one command.
-func withLedger(ctx context.Context, do func(cfg config.Config, db *pgxpool.Pool) error) error {
+// withDatabase opens the database for one command.
+func withDatabase(ctx context.Context, do func(cfg config.Config, db database.DB) error) error {
 	cfg, err := config.Read()
 	if err != nil {
 		return err
