@@ -1,18 +1,9 @@
 package main
 
-import (
-	"context"
-
-	"github.com/callmine/rolecall/cmd/rolecall/internal/demo"
-)
-
+// devCommand is in every binary, so that its help and its flags are, too. What it runs isn't: see the tag nodev.
 type devCommand struct {
 	Listen string `default:"127.0.0.1:8080" help:"Where webhooks and the API listen."`
 	Admin  string `default:"127.0.0.1:9090" help:"Where /healthz, /readyz and /metrics listen."`
 	Remote bool   `help:"Use DATABASE_URL also if it isn't on this machine. It is migrated, and invented people are written there."`
 	Data   string `type:"path" help:"Folder for the database's files. Defaults to one in the user's cache folder."`
-}
-
-func (c *devCommand) run(ctx context.Context, io streams) error {
-	return demo.Run(ctx, demo.Options{Listen: c.Listen, Admin: c.Admin, Remote: c.Remote, Data: c.Data}, io.out, io.err)
 }

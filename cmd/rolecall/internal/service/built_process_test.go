@@ -26,11 +26,12 @@ type builtProcess struct {
 	log        *servicetest.Log
 }
 
-// build builds the program, without the race detector, which takes memory of its own, and returns where it is.
+// build builds the program as for production, without the race detector, which takes memory of its own, and returns
+// where it is.
 func build(t *testing.T) (binary string) {
 	t.Helper()
 	binary = filepath.Join(t.TempDir(), "rolecall")
-	out, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "github.com/callmine/rolecall/cmd/rolecall").CombinedOutput()
+	out, err := exec.CommandContext(t.Context(), "go", "build", "-tags", "nodev", "-o", binary, "github.com/callmine/rolecall/cmd/rolecall").CombinedOutput()
 	require.NoError(t, err, string(out))
 	return binary
 }
