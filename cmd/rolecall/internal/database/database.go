@@ -1,5 +1,5 @@
-// Package database opens Postgres for one subcommand. What it opens has been reached, and has the schema that this
-// binary needs; only Migrate takes any other.
+// Package database opens and migrates Postgres, and says which database it is and whose mirror it holds. What [Open]
+// returns has been reached and has the schema that this binary needs.
 package database
 
 import (
