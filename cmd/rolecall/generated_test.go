@@ -4,7 +4,9 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -41,6 +43,18 @@ func TestTheReadmeSaysHowManyConnections(t *testing.T) {
 	require.NoError(t, err)
 	all := config.UsualOf(config.Parts{Web: true, Workers: true})
 	require.Contains(t, string(readme), fmt.Sprintf("at most %d connections", all))
+}
+
+// TestReadmeNamesOneNumberOfConnections, and it is the code's.
+func TestReadmeNamesOneNumberOfConnections(t *testing.T) {
+	t.Parallel()
+	readme, err := os.ReadFile("../../README.md")
+	require.NoError(t, err)
+	numbers := regexp.MustCompile(`(?i)a .serve. opens at most (\d+) connections|else (\d+)|about (\d+) to Postgres`).FindAllStringSubmatch(string(readme), -1)
+	require.NotEmpty(t, numbers)
+	for _, n := range numbers {
+		require.Equal(t, strconv.Itoa(config.UsualOf(config.Parts{Web: true, Workers: true})), strings.Join(n[1:], ""), n[0])
+	}
 }
 
 // TestTheReadmesNginxIsTheTestedOne, but for its comments and what is around it.

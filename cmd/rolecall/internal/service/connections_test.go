@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"os"
-	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -130,18 +128,6 @@ func mostConnections(ctx context.Context, b *servicetest.Bundle) (most int) {
 		}
 	}
 	return most
-}
-
-// TestReadmeNamesOneNumberOfConnections, and it is the code's.
-func TestReadmeNamesOneNumberOfConnections(t *testing.T) {
-	t.Parallel()
-	readme, err := os.ReadFile("../../README.md")
-	require.NoError(t, err)
-	numbers := regexp.MustCompile(`(?i)a .serve. opens at most (\d+) connections|else (\d+)|about (\d+) to Postgres`).FindAllStringSubmatch(string(readme), -1)
-	require.NotEmpty(t, numbers)
-	for _, n := range numbers {
-		require.Equal(t, strconv.Itoa(config.UsualOf(config.Parts{Web: true, Workers: true})), strings.Join(n[1:], ""), n[0])
-	}
 }
 
 // TestMoreConnectionsMakeNoMoreWorkers: ordinary deliveries that wait for each other's locks delay removals.

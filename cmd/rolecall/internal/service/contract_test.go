@@ -23,7 +23,7 @@ import (
 // theDocument finds the operation of a request in openapi.yaml.
 var theDocument = sync.OnceValues(func() (routers.Router, error) {
 	openapi3filter.RegisterBodyDecoder("application/jsonl", openapi3filter.PlainBodyDecoder)
-	doc, err := openapi3.NewLoader().LoadFromFile(filepath.Join("..", "..", "api", "openapi.yaml"))
+	doc, err := openapi3.NewLoader().LoadFromFile(filepath.Join("..", "..", "..", "..", "api", "openapi.yaml"))
 	if err != nil {
 		return nil, err
 	}

@@ -164,7 +164,7 @@ func expected(c caller, r route) (status int, problem, reason string) {
 // documented lists the operations of the document.
 func documented(t *testing.T) []string {
 	t.Helper()
-	doc, err := openapi3.NewLoader().LoadFromFile(filepath.Join("..", "..", "api", "openapi.yaml"))
+	doc, err := openapi3.NewLoader().LoadFromFile(filepath.Join("..", "..", "..", "..", "api", "openapi.yaml"))
 	require.NoError(t, err)
 	operations := map[string]bool{}
 	for path, item := range doc.Paths.Map() {
@@ -178,7 +178,9 @@ func documented(t *testing.T) []string {
 // withRoles adds the test's own role to the built-in policy.
 func withRoles(t *testing.T) func(*config.Config) {
 	t.Helper()
-	builtIn, err := os.ReadFile(filepath.Join("..", "..", "api", "policy.yaml"))
+	policy, err := config.Config{}.Policy(t.Context())
+	require.NoError(t, err)
+	builtIn, err := policy.YAML()
 	require.NoError(t, err)
 	file := filepath.Join(t.TempDir(), "policy.yaml")
 	more := "  org:auditor:\n    - workspace:read\n    - audit:read\n    - members:read\n"
