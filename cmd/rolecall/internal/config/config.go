@@ -45,6 +45,9 @@ type Config struct {
 	LogLevel          slog.Level    `env:"ROLECALL_LOG_LEVEL" envDefault:"info" help:"debug, info, warn or error"`
 }
 
+// Parts says which sides of the service a process runs.
+type Parts struct{ Web, Workers bool }
+
 // RequireServing returns an error for each thing that serving needs and the configuration lacks or has wrong.
 func (c Config) RequireServing(which Parts) error {
 	var errs []error
@@ -133,11 +136,11 @@ func (c Config) SweepsEvery() time.Duration {
 	return c.SweepInterval
 }
 
-// setting is one field of the configuration as people see it.
-type setting struct{ Name, Value, secret, fallback, help string }
+// Setting is one field of the configuration as people see it.
+type Setting struct{ Name, Value, secret, fallback, help string }
 
 // Settings lists all fields with their values redacted.
-func (c Config) Settings() []setting {
+func (c Config) Settings() []Setting {
 	out := c.settingsInClear()
 	for i := range out {
 		out[i].Value = redact(out[i].secret, out[i].Value)
@@ -146,9 +149,9 @@ func (c Config) Settings() []setting {
 }
 
 // settingsInClear lists all fields as they are.
-func (c Config) settingsInClear() []setting {
+func (c Config) settingsInClear() []Setting {
 	v := reflect.ValueOf(c)
-	out := make([]setting, v.NumField())
+	out := make([]Setting, v.NumField())
 	for i := range out {
 		field := v.Type().Field(i)
 		value := fmt.Sprint(v.Field(i).Interface())
@@ -158,7 +161,7 @@ func (c Config) settingsInClear() []setting {
 		if list, ok := reflect.TypeAssert[[]string](v.Field(i)); ok {
 			value = strings.Join(list, ",")
 		}
-		out[i] = setting{
+		out[i] = Setting{
 			Name: field.Tag.Get("env"), Value: value, secret: field.Tag.Get("secret"),
 			fallback: field.Tag.Get("envDefault"), help: field.Tag.Get("help"),
 		}

@@ -18,6 +18,7 @@ func (c Config) DirectURL() string {
 	return c.DatabaseURL
 }
 
+// DirectSetting names the setting of [Config.DirectURL].
 func (c Config) DirectSetting() string {
 	if c.Pooled() {
 		return "ROLECALL_DIRECT_DATABASE_URL"

@@ -20,7 +20,7 @@ func ReadServing(ctx context.Context, which Parts) (cfg Config, warnings []strin
 		_, err := cfg.Policy(ctx)
 		errs = append(errs, err)
 	}
-	for _, s := range Strays(cfg, os.Environ()) {
+	for _, s := range strays(cfg, os.Environ()) {
 		if s.refused {
 			errs = append(errs, errors.New(s.String()))
 		} else {
@@ -50,14 +50,24 @@ func (s stray) String() string {
 	}
 }
 
-// Ours reports whether the name is in Rolecall's own namespace.
-func (s stray) Ours() bool { return strings.HasPrefix(canonical(s.name), "ROLECALL_") }
+// OwnStrays returns a sentence for each variable in Rolecall's own namespace that is no setting.
+func OwnStrays(cfg Config, environ []string) (warnings []string) {
+	for _, s := range strays(cfg, environ) {
+		if s.ours() {
+			warnings = append(warnings, s.String())
+		}
+	}
+	return warnings
+}
 
-// Strays finds, in the order of their names, variables that have a value and look like a setting. A
+// ours reports whether the name is in Rolecall's own namespace.
+func (s stray) ours() bool { return strings.HasPrefix(canonical(s.name), "ROLECALL_") }
+
+// strays finds, in the order of their names, variables that have a value and look like a setting. A
 // stray is refused while the setting that it means isn't set, if its name is Rolecall's own or the
 // setting has no default: a wrong spelling of CLERK_AUTHORIZED_PARTIES would let in every origin.
-func Strays(cfg Config, environ []string) []stray {
-	known := map[string]setting{}
+func strays(cfg Config, environ []string) []stray {
+	known := map[string]Setting{}
 	for _, s := range cfg.settingsInClear() {
 		known[s.Name] = s
 	}
@@ -69,16 +79,16 @@ func Strays(cfg Config, environ []string) []stray {
 			continue
 		}
 		s := stray{name: name, meant: meantBy(name, known)}
-		if s.meant == "" && !s.Ours() {
+		if s.meant == "" && !s.ours() {
 			continue
 		}
 		if s.meant != "" {
 			s.set = given[s.meant] != ""
 			clerks := strings.HasPrefix(canonical(name), "CLERK_")
-			if s.set && !s.Ours() && !clerks {
+			if s.set && !s.ours() && !clerks {
 				continue // DATABASE_URL_TEST is no business of ours
 			}
-			s.refused = !s.set && (s.Ours() || clerks && known[s.meant].fallback == "" && !ofClerk(name))
+			s.refused = !s.set && (s.ours() || clerks && known[s.meant].fallback == "" && !ofClerk(name))
 		}
 		found = append(found, s)
 	}
@@ -121,7 +131,7 @@ func canonical(name string) string {
 }
 
 // meantBy returns the setting that a name is probably meant to be; "" if it looks like none.
-func meantBy(name string, known map[string]setting) string {
+func meantBy(name string, known map[string]Setting) string {
 	wanted := canonical(name)
 	if _, ok := known[wanted]; ok {
 		return wanted // in other letters

@@ -39,10 +39,8 @@ func Run(ctx context.Context, o Options, out, errs io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-	for _, s := range config.Strays(cfg, os.Environ()) {
-		if s.Ours() { // of Clerk dev takes nothing
-			fmt.Fprintln(errs, "rolecall: warning:", s)
-		}
+	for _, warning := range config.OwnStrays(cfg, os.Environ()) { // of Clerk dev takes nothing
+		fmt.Fprintln(errs, "rolecall: warning:", warning)
 	}
 	policy, err := cfg.Policy(ctx)
 	if err != nil {

@@ -10,27 +10,28 @@ import (
 	"github.com/callmine/rolecall/store"
 )
 
-// alarmName names what needs somebody's attention. The values are metrics' labels and parts of `rolecall status --json`.
-type alarmName string
+// AlarmName names what needs somebody's attention. The values are metrics' labels and parts of `rolecall status --json`.
+type AlarmName string
 
 // The alarms. README's "Operate it" says what each means and what to do.
 const (
-	AlarmNeverSwept   alarmName = "never_swept"
-	AlarmOverdue      alarmName = "sweep_overdue"
-	AlarmAborted      alarmName = "sweep_aborted"
-	alarmBehind       alarmName = "reads_behind"
-	AlarmRolesRefused alarmName = "roles_refused"
-	AlarmSilent       alarmName = "endpoint_silent"
-	alarmNoWebhook    alarmName = "no_webhook_ever"
-	alarmStuck        alarmName = "deliveries_stuck"
-	alarmQuarantined  alarmName = "deliveries_quarantined"
-	AlarmPaused       alarmName = "queue_paused"
-	AlarmDatabase     alarmName = "database_changed"
-	AlarmNobody       alarmName = "nobody_gets_in"
+	AlarmNeverSwept   AlarmName = "never_swept"
+	AlarmOverdue      AlarmName = "sweep_overdue"
+	AlarmAborted      AlarmName = "sweep_aborted"
+	alarmBehind       AlarmName = "reads_behind"
+	AlarmRolesRefused AlarmName = "roles_refused"
+	AlarmSilent       AlarmName = "endpoint_silent"
+	alarmNoWebhook    AlarmName = "no_webhook_ever"
+	alarmStuck        AlarmName = "deliveries_stuck"
+	alarmQuarantined  AlarmName = "deliveries_quarantined"
+	AlarmPaused       AlarmName = "queue_paused"
+	AlarmDatabase     AlarmName = "database_changed"
+	AlarmNobody       AlarmName = "nobody_gets_in"
 )
 
-func AlarmNames() []alarmName {
-	return []alarmName{
+// AlarmNames lists all alarms.
+func AlarmNames() []AlarmName {
+	return []AlarmName{
 		AlarmNeverSwept, AlarmOverdue, AlarmAborted, alarmBehind, AlarmRolesRefused, AlarmSilent, alarmNoWebhook, alarmStuck,
 		alarmQuarantined, AlarmPaused, AlarmDatabase, AlarmNobody,
 	}
@@ -49,7 +50,7 @@ const (
 
 // Alarm is one thing that needs somebody's attention.
 type Alarm struct {
-	Name   alarmName `json:"name"`
+	Name   AlarmName `json:"name"`
 	Detail string    `json:"detail"` // what is the case
 	Advice string    `json:"advice"` // what to do
 }
@@ -69,7 +70,7 @@ func (s Situation) Alarms() []Alarm {
 }
 
 // HasAlarm reports whether an alarm is among others.
-func HasAlarm(alarms []Alarm, name alarmName) bool {
+func HasAlarm(alarms []Alarm, name AlarmName) bool {
 	return slices.ContainsFunc(alarms, func(a Alarm) bool { return a.Name == name })
 }
 
@@ -205,6 +206,7 @@ func AdviceFor(reason jobs.GuardReason) string {
 	}
 }
 
+// Instant writes an instant for people.
 func Instant(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
 // Seconds tells people a duration, without what is below a second.

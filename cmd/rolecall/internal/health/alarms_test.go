@@ -23,57 +23,57 @@ func TestAlarms(t *testing.T) {
 	}
 	for name, tc := range map[string]struct {
 		change func(*Situation)
-		want   []alarmName
+		want   []AlarmName
 		says   []string
 	}{
 		"all is well": {change: func(*Situation) {}},
 		"never swept": {
-			func(s *Situation) { s.LastClean, s.LastSweep = nil, nil }, []alarmName{AlarmNeverSwept}, []string{"wait for the sweep"},
+			func(s *Situation) { s.LastClean, s.LastSweep = nil, nil }, []AlarmName{AlarmNeverSwept}, []string{"wait for the sweep"},
 		},
 		"never swept, and nobody will": {
 			func(s *Situation) { s.LastClean, s.LastSweep, s.sweepsEvery = nil, nil, 0 },
-			[]alarmName{AlarmNeverSwept},
+			[]AlarmName{AlarmNeverSwept},
 			[]string{"set CLERK_SECRET_KEY"},
 		},
 		"almost overdue": {change: func(s *Situation) { s.LastClean.StartedAt = ago(150 * time.Minute) }},
 		"overdue": {
 			func(s *Situation) { s.LastClean.StartedAt = ago(150*time.Minute + time.Second) },
-			[]alarmName{AlarmOverdue},
+			[]AlarmName{AlarmOverdue},
 			[]string{"2h30m1s ago", "every 1h0m0s"},
 		},
 		"overdue by another interval": {
-			func(s *Situation) { s.sweepsEvery = time.Minute }, []alarmName{AlarmOverdue}, []string{"every 1m0s"},
+			func(s *Situation) { s.sweepsEvery = time.Minute }, []AlarmName{AlarmOverdue}, []string{"every 1m0s"},
 		},
 		"old, and sweeps are off": {change: func(s *Situation) { s.LastClean.StartedAt, s.sweepsEvery = ago(900*time.Hour), 0 }},
 		"aborted by the brake": {
 			func(s *Situation) {
 				swept(s, store.SweepAborted, jobs.ReasonRemovalRatio, jobs.SweepReport{Detail: "12 of 20 would go"})
-			}, []alarmName{AlarmAborted}, []string{"sweep_7", "12 of 20 would go", "--confirm"},
+			}, []AlarmName{AlarmAborted}, []string{"sweep_7", "12 of 20 would go", "--confirm"},
 		},
 		"aborted by an incomplete listing": {
 			func(s *Situation) { swept(s, store.SweepAborted, jobs.ReasonListingIncomplete, jobs.SweepReport{}) },
-			[]alarmName{AlarmAborted},
+			[]AlarmName{AlarmAborted},
 			[]string{"listing_incomplete", "status page"},
 		},
 		"aborted by the instance": {
 			func(s *Situation) { swept(s, store.SweepAborted, jobs.ReasonWrongInstance, jobs.SweepReport{}) },
-			[]alarmName{AlarmAborted},
+			[]AlarmName{AlarmAborted},
 			[]string{"CLERK_INSTANCE_ID"},
 		},
 		"aborted by what can't be read": {
 			func(s *Situation) { swept(s, store.SweepAborted, "unreadable", jobs.SweepReport{}) },
-			[]alarmName{AlarmAborted},
+			[]AlarmName{AlarmAborted},
 			[]string{"the log"},
 		},
 		"answered from before": {
 			func(s *Situation) { swept(s, store.SweepAborted, store.ReasonReadsBehind, jobs.SweepReport{Behind: 4}) },
-			[]alarmName{alarmBehind},
+			[]AlarmName{alarmBehind},
 			[]string{"sweep_7", "4 objects", "--trust-clerk"},
 		},
 		"changed and told nothing": {
 			func(s *Situation) {
 				swept(s, store.SweepClean, "", jobs.SweepReport{NewestDrift: new(s.LastDelivery.Add(time.Millisecond))})
-			}, []alarmName{AlarmSilent}, []string{"11:59:00Z", "disabled"},
+			}, []AlarmName{AlarmSilent}, []string{"11:59:00Z", "disabled"},
 		},
 		"changed before the newest delivery": {change: func(s *Situation) {
 			swept(s, store.SweepClean, "", jobs.SweepReport{NewestDrift: new(s.LastDelivery)})
@@ -82,7 +82,7 @@ func TestAlarms(t *testing.T) {
 			func(s *Situation) {
 				s.LastDelivery = time.Time{}
 				swept(s, store.SweepClean, "", jobs.SweepReport{NewestDrift: new(ago(time.Hour))})
-			}, []alarmName{AlarmSilent}, []string{"none ever came"},
+			}, []AlarmName{AlarmSilent}, []string{"none ever came"},
 		},
 		"no delivery ever came, and the change is older than the first sweep": {change: func(s *Situation) {
 			s.LastDelivery, s.FirstClean.StartedAt = time.Time{}, ago(15*time.Minute)
@@ -92,31 +92,31 @@ func TestAlarms(t *testing.T) {
 			func(s *Situation) {
 				s.LastDelivery, s.FirstClean.StartedAt = time.Time{}, ago(15*time.Minute+time.Second)
 			},
-			[]alarmName{alarmNoWebhook},
+			[]AlarmName{alarmNoWebhook},
 			[]string{"15m1s ago", "dashboard"},
 		},
 		"no delivery ever came, and no sweep went through": {func(s *Situation) {
 			s.LastDelivery, s.FirstClean, s.LastClean = time.Time{}, nil, nil
 			swept(s, store.SweepAborted, store.ReasonUnreadable, jobs.SweepReport{NewestDrift: new(ago(time.Hour))})
-		}, []alarmName{AlarmNeverSwept, AlarmAborted}, nil},
+		}, []AlarmName{AlarmNeverSwept, AlarmAborted}, nil},
 		"almost stuck": {change: func(s *Situation) { s.Waiting, s.OldestWaiting = 3, ago(30*time.Second) }},
 		"stuck": {
-			func(s *Situation) { s.Waiting, s.OldestWaiting = 3, ago(31*time.Second) }, []alarmName{alarmStuck}, []string{"3 deliveries", "31s"},
+			func(s *Situation) { s.Waiting, s.OldestWaiting = 3, ago(31*time.Second) }, []AlarmName{alarmStuck}, []string{"3 deliveries", "31s"},
 		},
 		"quarantined": {
-			func(s *Situation) { s.Quarantined = 2 }, []alarmName{alarmQuarantined}, []string{"2 deliveries", "deliveries replay"},
+			func(s *Situation) { s.Quarantined = 2 }, []AlarmName{alarmQuarantined}, []string{"2 deliveries", "deliveries replay"},
 		},
 		"paused": {
 			func(s *Situation) { s.PausedQueues = []string{"apply", "revocations"} },
-			[]alarmName{AlarmPaused},
+			[]AlarmName{AlarmPaused},
 			[]string{"apply, revocations", "aren't enforced", "resume"},
 		},
 		"paused, and nobody's access hangs on it": {
-			func(s *Situation) { s.PausedQueues = []string{"upkeep"} }, []alarmName{AlarmPaused}, []string{"are paused: upkeepresume"},
+			func(s *Situation) { s.PausedQueues = []string{"upkeep"} }, []AlarmName{AlarmPaused}, []string{"are paused: upkeepresume"},
 		},
 		"another database": {
 			func(s *Situation) { s.DatabaseChangedAt, s.DatabaseChange = ago(time.Minute), "from here to there" },
-			[]alarmName{AlarmDatabase},
+			[]AlarmName{AlarmDatabase},
 			[]string{"from here to there", "reconcile"},
 		},
 		"another database, and swept since": {change: func(s *Situation) {
@@ -125,7 +125,7 @@ func TestAlarms(t *testing.T) {
 		"all at once, in one order": {func(s *Situation) {
 			s.Quarantined, s.Waiting, s.OldestWaiting, s.LastClean.StartedAt = 1, 1, ago(time.Hour), ago(9*time.Hour)
 			swept(s, store.SweepAborted, jobs.ReasonBudget, jobs.SweepReport{NewestDrift: new(at)})
-		}, []alarmName{AlarmOverdue, AlarmAborted, AlarmSilent, alarmStuck, alarmQuarantined}, []string{"limit"}},
+		}, []AlarmName{AlarmOverdue, AlarmAborted, AlarmSilent, alarmStuck, alarmQuarantined}, []string{"limit"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -137,7 +137,7 @@ func TestAlarms(t *testing.T) {
 			tc.change(&s)
 			s, err := NewSituation(s.Status, s.sweepsEvery)
 			require.NoError(t, err)
-			var got []alarmName
+			var got []AlarmName
 			said := ""
 			for _, a := range s.Alarms() {
 				got = append(got, a.Name)

@@ -34,6 +34,8 @@ type Collector struct {
 	at   time.Time // of kept, by this process' clock
 }
 
+// NewCollector returns a collector of what a database says. lockout is what this process knows of
+// users who don't get in; nil for nothing.
 func NewCollector(db *pgxpool.Pool, sweepsEvery time.Duration, lockout func() *api.Lockout) *Collector {
 	desc := func(name, help string, labels ...string) *prometheus.Desc {
 		return prometheus.NewDesc(name, help, labels, nil)

@@ -8,29 +8,30 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// noticeName names what an operator should know and need not act upon. The values are metrics'
+// NoticeName names what an operator should know and need not act upon. The values are metrics'
 // labels and parts of `rolecall status --json`.
-type noticeName string
+type NoticeName string
 
 // The notices. README's "Operate it" says what each means.
 const (
-	NoticeListRefused noticeName = "list_refused"
-	NoticeBilling     noticeName = "billing_unmirrored"
+	NoticeListRefused NoticeName = "list_refused"
+	NoticeBilling     NoticeName = "billing_unmirrored"
 )
 
-func NoticeNames() []noticeName { return []noticeName{NoticeListRefused, NoticeBilling} }
+// NoticeNames lists all notices.
+func NoticeNames() []NoticeName { return []NoticeName{NoticeListRefused, NoticeBilling} }
 
-// notice is one thing that an operator should know.
-type notice struct {
-	Name   noticeName `json:"name"`
+// Notice is one thing that an operator should know.
+type Notice struct {
+	Name   NoticeName `json:"name"`
 	Detail string     `json:"detail"` // the state of things
 	Advice string     `json:"advice"` // its consequences, and the cure if there is one
 }
 
 // notices returns what holds now, in the order of [NoticeNames].
-func (s Situation) notices() []notice {
-	found := []notice{} // in JSON a list, also without any
-	for _, check := range []func() (notice, bool){s.listRefused, s.billingUnmirrored} {
+func (s Situation) notices() []Notice {
+	found := []Notice{} // in JSON a list, also without any
+	for _, check := range []func() (Notice, bool){s.listRefused, s.billingUnmirrored} {
 		if n, ok := check(); ok {
 			found = append(found, n)
 		}
@@ -56,9 +57,9 @@ func (s Situation) refused(permissions bool) (words []string) {
 
 // listRefused: a feature that the instance doesn't have is no fault. For roles and permissions see
 // [situation.rolesRefused].
-func (s Situation) listRefused() (notice, bool) {
+func (s Situation) listRefused() (Notice, bool) {
 	words := s.refused(false)
-	return notice{
+	return Notice{
 		NoticeListRefused, fmt.Sprintf("%s didn't compare everything: %s", s.report.SweepID, strings.Join(words, "; ")),
 		"these objects are neither compared nor removed, and only webhooks change them; turn the feature on at Clerk if you use it",
 	}, len(words) > 0
@@ -74,12 +75,12 @@ func (s Situation) rolesRefused() (Alarm, bool) {
 	}, len(words) > 0
 }
 
-func (s Situation) billingUnmirrored() (notice, bool) {
+func (s Situation) billingUnmirrored() (Notice, bool) {
 	b := s.report.Billing
 	if !b.Unmirrored() {
-		return notice{}, false
+		return Notice{}, false
 	}
-	return notice{
+	return Notice{
 		NoticeBilling, fmt.Sprintf("Clerk Billing is on (%d plans for organizations), and Clerk's roles grant %d custom permissions here",
 			b.Plans, b.CustomPermissions),
 		"Clerk counts a custom permission only while its feature is in the organization's active plan; Rolecall mirrors no plans and " +
@@ -88,6 +89,6 @@ func (s Situation) billingUnmirrored() (notice, bool) {
 }
 
 // HasNotice reports whether a notice is among others.
-func HasNotice(notices []notice, name noticeName) bool {
-	return slices.ContainsFunc(notices, func(n notice) bool { return n.Name == name })
+func HasNotice(notices []Notice, name NoticeName) bool {
+	return slices.ContainsFunc(notices, func(n Notice) bool { return n.Name == name })
 }

@@ -26,7 +26,7 @@ type Snapshot struct {
 	CurrentSweep   *SweepPlace  `json:"current_sweep"` // under way or, unless sweep_running, cut off
 	Drift          []DriftCount `json:"drift"`         // of all sweeps ever
 	Alarms         []Alarm      `json:"alarms"`
-	Notices        []notice     `json:"notices"` // what an operator should know and need not act upon
+	Notices        []Notice     `json:"notices"` // what an operator should know and need not act upon
 }
 
 // sweepStatus is a sweep that ended.
@@ -62,6 +62,7 @@ type DriftCount struct {
 	Count      int64                `json:"count"`
 }
 
+// SnapshotOf returns a situation as `rolecall status` shows it.
 func SnapshotOf(s Situation) (Snapshot, error) {
 	shown := Snapshot{
 		At: s.At.UTC(), Waiting: s.Waiting, Quarantined: s.Quarantined, SweepRunning: s.SweepRunning,

@@ -19,18 +19,18 @@ import (
 const checkTimeout = time.Second
 
 // startAdmin serves what is for operators, on a listener of its own that faces no customer.
-func (p *Service) startAdmin(ctx context.Context) error {
+func (s *Service) startAdmin(ctx context.Context) error {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
-	mux.HandleFunc("GET /readyz", p.ready)
-	p.metrics.registry.MustRegister(health.NewCollector(p.admins, p.cfg.SweepsEvery(), p.lockout))
-	mux.Handle("GET /metrics", promhttp.HandlerFor(p.metrics.registry, promhttp.HandlerOpts{Registry: p.metrics.registry}))
-	listener, err := p.listen(ctx, "admin", "ROLECALL_ADMIN_ADDR", p.cfg.AdminAddr)
+	mux.HandleFunc("GET /readyz", s.ready)
+	s.metrics.registry.MustRegister(health.NewCollector(s.admins, s.cfg.SweepsEvery(), s.lockout))
+	mux.Handle("GET /metrics", promhttp.HandlerFor(s.metrics.registry, promhttp.HandlerOpts{Registry: s.metrics.registry}))
+	listener, err := s.listen(ctx, "admin", "ROLECALL_ADMIN_ADDR", s.cfg.AdminAddr)
 	if err != nil {
 		return err
 	}
-	p.serve("admin", listener, mux)
-	p.AdminAddr = listener.Addr().String()
+	s.serve("admin", listener, mux)
+	s.AdminAddr = listener.Addr().String()
 	return nil
 }
 
@@ -39,12 +39,12 @@ func (p *Service) startAdmin(ctx context.Context) error {
 // compared with Clerk at least once, if this process is to compare it. Before, it may be empty, and
 // would refuse everybody. That a later comparison is overdue turns nothing red: answers go on, and
 // say how old they are.
-func (p *Service) ready(w http.ResponseWriter, r *http.Request) {
+func (s *Service) ready(w http.ResponseWriter, r *http.Request) {
 	switch { // without the database: a balancer learns it at once
-	case p.draining.Load():
+	case s.draining.Load():
 		http.Error(w, "stopping", http.StatusServiceUnavailable)
 		return
-	case !p.started.Load():
+	case !s.started.Load():
 		http.Error(w, "starting", http.StatusServiceUnavailable)
 		return
 	}
@@ -52,12 +52,12 @@ func (p *Service) ready(w http.ResponseWriter, r *http.Request) {
 	// question.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), checkTimeout)
 	defer cancel()
-	unfilled, err := health.Unfilled(ctx, p.admins, p.cfg.SweepsEvery())
-	readOnly, failed := store.ReadOnly(ctx, p.admins)
-	err = errors.Join(err, migrations.Check(ctx, p.admins), failed, p.othersAnswer(ctx))
+	unfilled, err := health.Unfilled(ctx, s.admins, s.cfg.SweepsEvery())
+	readOnly, failed := store.ReadOnly(ctx, s.admins)
+	err = errors.Join(err, migrations.Check(ctx, s.admins), failed, s.othersAnswer(ctx))
 	switch {
 	case err != nil || readOnly:
-		p.logger.WarnContext(ctx, "not ready", "error", err, "read_only", readOnly)
+		s.logger.WarnContext(ctx, "not ready", "error", err, "read_only", readOnly)
 		http.Error(w, "the database is away or read-only, or its schema is outdated", http.StatusServiceUnavailable)
 	case unfilled:
 		http.Error(w, "the first comparison with Clerk hasn't gone through, so that the mirror may lack members: `rolecall status` says why",
@@ -69,8 +69,8 @@ func (p *Service) ready(w http.ResponseWriter, r *http.Request) {
 
 // othersAnswer reports whether something answers behind the URLs that callers' requests and Clerk's deliveries go through, where these
 // are others than the one of the admin pool. A pool whose turn didn't come, because callers use all of it, answers.
-func (p *Service) othersAnswer(ctx context.Context) (err error) {
-	for _, other := range p.otherURLs() {
+func (s *Service) othersAnswer(ctx context.Context) (err error) {
+	for _, other := range s.otherURLs() {
 		before := other.db.Acquired()
 		failed := store.Ping(ctx, other.db)
 		if failed != nil && (!errors.Is(failed, context.DeadlineExceeded) || other.db.Acquired() == before) {

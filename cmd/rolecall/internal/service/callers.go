@@ -9,17 +9,17 @@ import (
 
 // guard returns what bounds the callers of a listener. Each listener has one of its own, so that a flood of the public one
 // turns nothing red.
-func (p *Service) guard(listener string) *edge.Guard {
+func (s *Service) guard(listener string) *edge.Guard {
 	return edge.NewGuard(edge.Config{Cut: func(cause edge.Cause) {
-		p.metrics.cut.WithLabelValues(string(cause)).Inc()
-		p.logger.WarnContext(context.Background(), "too many callers at once: the one that was waited for the longest was cut",
+		s.metrics.cut.WithLabelValues(string(cause)).Inc()
+		s.logger.WarnContext(context.Background(), "too many callers at once: the one that was waited for the longest was cut",
 			"listener", listener, "cause", cause)
 	}})
 }
 
 // lockout returns what this process knows of users who don't get in, or nil.
-func (p *Service) lockout() *api.Lockout {
-	if l, ok := p.entries.Lockout(); ok {
+func (s *Service) lockout() *api.Lockout {
+	if l, ok := s.entries.Lockout(); ok {
 		return &l
 	}
 	return nil

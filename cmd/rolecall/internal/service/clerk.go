@@ -15,21 +15,21 @@ import (
 )
 
 // startClerk opens the client, and learns the instance whose deliveries are ours. Without a secret key there is none.
-func (p *Service) startClerk(ctx context.Context) (err error) {
-	p.instance.Store(&p.cfg.InstanceID)
-	if p.cfg.SecretKey == "" {
-		close(p.asked)
-		p.logger.WarnContext(ctx, "CLERK_SECRET_KEY is not set: the mirror is never compared with Clerk")
-		if p.cfg.InstanceID == "" {
-			p.logger.WarnContext(ctx, "CLERK_INSTANCE_ID is not set: examples that Clerk's dashboard sends would be applied")
+func (s *Service) startClerk(ctx context.Context) (err error) {
+	s.instance.Store(&s.cfg.InstanceID)
+	if s.cfg.SecretKey == "" {
+		close(s.asked)
+		s.logger.WarnContext(ctx, "CLERK_SECRET_KEY is not set: the mirror is never compared with Clerk")
+		if s.cfg.InstanceID == "" {
+			s.logger.WarnContext(ctx, "CLERK_INSTANCE_ID is not set: examples that Clerk's dashboard sends would be applied")
 		}
 		return nil
 	}
-	if p.clerk, err = p.cfg.OpenClerk(p.logger, p.metrics.called); err != nil {
+	if s.clerk, err = s.cfg.OpenClerk(s.logger, s.metrics.called); err != nil {
 		return err
 	}
-	p.cleanup.Add("client of Clerk", func(context.Context) error { p.clerk.Close(); return nil })
-	p.checkInstance(ctx)
+	s.cleanup.Add("client of Clerk", func(context.Context) error { s.clerk.Close(); return nil })
+	s.checkInstance(ctx)
 	return nil
 }
 
@@ -44,15 +44,15 @@ const (
 // which decides how often Clerk may be asked. If the mirror is of another instance the mirror's
 // counts, and Clerk isn't asked about strangers; the sweeps say so. While Clerk doesn't answer, the
 // mirror's counts too; if there is none, every delivery is ours.
-func (p *Service) checkInstance(ctx context.Context) {
-	if want, err := database.Instance(ctx, p.cfg, p.admins); err == nil && want != "" { // else asking says what is wrong
-		p.instance.Store(&want)
+func (s *Service) checkInstance(ctx context.Context) {
+	if want, err := database.Instance(ctx, s.cfg, s.admins); err == nil && want != "" { // else asking says what is wrong
+		s.instance.Store(&want)
 	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	var asking sync.WaitGroup
 	asking.Go(func() {
-		told := p.askInstance(ctx)
-		close(p.asked)
+		told := s.askInstance(ctx)
+		close(s.asked)
 		ticker := time.NewTicker(learnEvery)
 		defer ticker.Stop()
 		for !told {
@@ -60,54 +60,54 @@ func (p *Service) checkInstance(ctx context.Context) {
 			case <-ctx.Done():
 				return
 			case <-ticker.C:
-				told = p.askInstance(ctx)
+				told = s.askInstance(ctx)
 			}
 		}
 	})
-	p.cleanup.Add("asking for the instance", func(context.Context) error { cancel(); asking.Wait(); return nil })
+	s.cleanup.Add("asking for the instance", func(context.Context) error { cancel(); asking.Wait(); return nil })
 }
 
 // awaitClerk waits until Clerk was asked for the instance once, which takes [LearnTimeout] at most.
 // Only what needs the answer waits: a hanging Clerk holds up neither the start nor other requests.
-func (p *Service) awaitClerk(ctx context.Context) {
+func (s *Service) awaitClerk(ctx context.Context) {
 	select {
-	case <-p.asked:
+	case <-s.asked:
 	case <-ctx.Done():
 	}
 }
 
 // awaitInstance waits for Clerk where nothing else says which deliveries are ours.
-func (p *Service) awaitInstance(ctx context.Context) {
-	if p.instance.String() == "" {
-		p.awaitClerk(ctx)
+func (s *Service) awaitInstance(ctx context.Context) {
+	if s.instance.String() == "" {
+		s.awaitClerk(ctx)
 	}
 }
 
 // askInstance reports whether Clerk told the instance.
-func (p *Service) askInstance(ctx context.Context) bool {
+func (s *Service) askInstance(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, learnTimeout)
 	defer cancel()
-	want, err := database.Instance(ctx, p.cfg, p.admins)
+	want, err := database.Instance(ctx, s.cfg, s.admins)
 	if err != nil {
-		p.logger.WarnContext(ctx, "read the mirror's instance", "error", err)
+		s.logger.WarnContext(ctx, "read the mirror's instance", "error", err)
 		return false
 	}
 	if want != "" {
-		p.instance.Store(&want)
+		s.instance.Store(&want)
 	}
-	instance, err := p.clerk.Instance(ctx)
+	instance, err := s.clerk.Instance(ctx)
 	switch {
 	case err != nil:
-		p.logger.WarnContext(ctx, "Clerk doesn't tell the instance of the secret key", "error", err, "instance_id", want)
+		s.logger.WarnContext(ctx, "Clerk doesn't tell the instance of the secret key", "error", err, "instance_id", want)
 		return false
 	case want == "":
-		p.logger.InfoContext(ctx, "instance learnt from Clerk", "instance_id", instance.ID)
-		p.instance.Store(&instance.ID)
+		s.logger.InfoContext(ctx, "instance learnt from Clerk", "instance_id", instance.ID)
+		s.instance.Store(&instance.ID)
 	case want != instance.ID:
-		p.logger.ErrorContext(ctx, "the secret key is of another instance than the mirror", "instance_id", instance.ID, "mirror", want)
+		s.logger.ErrorContext(ctx, "the secret key is of another instance than the mirror", "instance_id", instance.ID, "mirror", want)
 		return true
 	}
-	p.ownKey.Store(true)
+	s.ownKey.Store(true)
 	return true
 }
 
@@ -116,30 +116,30 @@ var errForeignKey = errors.New("the secret key isn't known to be of the mirror's
 
 // mayAsk returns an error unless the secret key is of the mirror's instance. Just after the start
 // it waits for Clerk to say.
-func (p *Service) mayAsk() error {
-	<-p.asked
-	if !p.ownKey.Load() {
+func (s *Service) mayAsk() error {
+	<-s.asked
+	if !s.ownKey.Load() {
 		return errForeignKey
 	}
 	return nil
 }
 
 // sweeper returns what compares the mirror with Clerk, or nil without a secret key.
-func (p *Service) sweeper() (*jobs.Sweeper, error) {
-	if p.clerk == nil {
+func (s *Service) sweeper() (*jobs.Sweeper, error) {
+	if s.clerk == nil {
 		return nil, nil //nolint:nilnil // there is none, and that is no error
 	}
 	return jobs.NewSweeper(jobs.SweeperConfig{
-		Pool: p.work, Directory: p.clerk, Billing: p.clerk.Billing, InstanceID: p.cfg.InstanceID, MaxRemovalRatio: p.cfg.MaxRemovalRatio, Logger: p.logger,
+		Pool: s.work, Directory: s.clerk, Billing: s.clerk.Billing, InstanceID: s.cfg.InstanceID, MaxRemovalRatio: s.cfg.MaxRemovalRatio, Logger: s.logger,
 	})
 }
 
 // refresher returns what asks Clerk about a stranger.
-func (p *Service) refresher() (api.Refresher, error) {
+func (s *Service) refresher() (api.Refresher, error) {
 	r, err := jobs.NewRefresher(jobs.RefresherConfig{
-		Pool: p.work, Directory: p.clerk, Allowed: p.mayAsk, UserMemberships: p.clerk.UserMemberships,
+		Pool: s.work, Directory: s.clerk, Allowed: s.mayAsk, UserMemberships: s.clerk.UserMemberships,
 	})
-	return refresher{r, p.awaitClerk}, err
+	return refresher{r, s.awaitClerk}, err
 }
 
 // refresher asks Clerk on behalf of a stranger who waits: no sweep is before them.
@@ -166,8 +166,8 @@ func (r refresher) RefreshUser(ctx context.Context, userID string) error {
 }
 
 // commander returns what carries commands out, on behalf of somebody who waits.
-func (p *Service) commander() (*jobs.Commander, error) {
-	return jobs.NewCommander(jobs.CommanderConfig{Pool: p.changes, Clerk: p.clerk, Allowed: p.mayAsk, Logger: p.logger})
+func (s *Service) commander() (*jobs.Commander, error) {
+	return jobs.NewCommander(jobs.CommanderConfig{Pool: s.changes, Clerk: s.clerk, Allowed: s.mayAsk, Logger: s.logger})
 }
 
 // instanceID is the Clerk instance whose deliveries are ours; "" while nobody knows.

@@ -35,21 +35,21 @@ type Pools struct {
 }
 
 // Pools returns what the service has opened.
-func (p *Service) Pools() Pools {
-	return Pools{p.accept, p.read, p.events, p.changes, p.work, p.queue, p.admins}
+func (s *Service) Pools() Pools {
+	return Pools{s.accept, s.read, s.events, s.changes, s.work, s.queue, s.admins}
 }
 
 // AtStop has a step run when the service stops, before all others.
-func (p *Service) AtStop(step func(context.Context) error) { p.cleanup.Add("probe", step) }
+func (s *Service) AtStop(step func(context.Context) error) { s.cleanup.Add("probe", step) }
 
 // Lockout returns what the service knows of users who don't get in.
-func (p *Service) Lockout() *api.Lockout { return p.lockout() }
+func (s *Service) Lockout() *api.Lockout { return s.lockout() }
 
 // OthersAnswer asks through every URL beside that of the admin pool.
-func (p *Service) OthersAnswer(ctx context.Context) error { return p.othersAnswer(ctx) }
+func (s *Service) OthersAnswer(ctx context.Context) error { return s.othersAnswer(ctx) }
 
 // Sweeper returns what compares the mirror with Clerk.
-func (p *Service) Sweeper() (*jobs.Sweeper, error) { return p.sweeper() }
+func (s *Service) Sweeper() (*jobs.Sweeper, error) { return s.sweeper() }
 
 // PolicyKeeper keeps a policy without a service.
 type PolicyKeeper struct{ *policyKeeper }

@@ -22,11 +22,11 @@ const (
 )
 
 // databaseChanged hears of a change from whichever session shows it first. It must not block.
-func (p *Service) databaseChanged(c pgpool.Change) {
-	p.logger.Error("the database is another one than before: what was acknowledged may be missing, and a sweep begins",
+func (s *Service) databaseChanged(c pgpool.Change) {
+	s.logger.Error("the database is another one than before: what was acknowledged may be missing, and a sweep begins",
 		"change", tell(c))
 	select {
-	case p.failovers <- c:
+	case s.failovers <- c:
 	default: // several at once: the first that is noted compares with what the database remembers
 	}
 }
@@ -41,22 +41,22 @@ func tell(c pgpool.Change) string {
 
 // watchDatabase compares the database with the one that it was when the last process looked, and goes on looking where its URL leads:
 // a failover that cuts no session is noticed, too.
-func (p *Service) watchDatabase(ctx context.Context) {
-	known := p.lineage.Known()
+func (s *Service) watchDatabase(ctx context.Context) {
+	known := s.lineage.Known()
 	if known.Timeline == 0 {
-		p.logger.WarnContext(ctx, "Postgres doesn't tell this role which timeline it is on: a failover isn't noticed")
+		s.logger.WarnContext(ctx, "Postgres doesn't tell this role which timeline it is on: a failover isn't noticed")
 		return
 	}
-	noted := p.note(ctx, nil)
+	noted := s.note(ctx, nil)
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	var watching sync.WaitGroup
-	watching.Go(func() { p.look(ctx) })
-	watching.Go(func() { p.noteChanges(ctx, noted) })
-	p.cleanup.Add("watching the database", func(context.Context) error { cancel(); watching.Wait(); return nil })
+	watching.Go(func() { s.look(ctx) })
+	watching.Go(func() { s.noteChanges(ctx, noted) })
+	s.cleanup.Add("watching the database", func(context.Context) error { cancel(); watching.Wait(); return nil })
 }
 
 // look opens a session now and then: those of the admin pool don't live any longer.
-func (p *Service) look(ctx context.Context) {
+func (s *Service) look(ctx context.Context) {
 	ticker := time.NewTicker(watchEvery)
 	defer ticker.Stop()
 	for {
@@ -64,19 +64,19 @@ func (p *Service) look(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
-			p.lookOnce(ctx)
+			s.lookOnce(ctx)
 		}
 	}
 }
 
-func (p *Service) lookOnce(ctx context.Context) {
+func (s *Service) lookOnce(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, watchTimeout)
 	defer cancel()
-	_ = pgpool.LookWhereItLeads(ctx, p.admins, watchEvery) // /readyz says so
+	_ = pgpool.LookWhereItLeads(ctx, s.admins, watchEvery) // /readyz says so
 }
 
 // noteChanges notes each change in the database, as soon as that can be written to.
-func (p *Service) noteChanges(ctx context.Context, noted bool) {
+func (s *Service) noteChanges(ctx context.Context, noted bool) {
 	var change *pgpool.Change
 	for {
 		again := time.NewTimer(noteAgain)
@@ -84,36 +84,36 @@ func (p *Service) noteChanges(ctx context.Context, noted bool) {
 		case <-ctx.Done():
 			again.Stop()
 			return
-		case c := <-p.failovers:
+		case c := <-s.failovers:
 			again.Stop()
-			change, noted = &c, p.note(ctx, &c)
+			change, noted = &c, s.note(ctx, &c)
 		case <-again.C:
 			if !noted {
-				noted = p.note(ctx, change)
+				noted = s.note(ctx, change)
 			}
 		}
 	}
 }
 
 // note reports whether there is nothing left to note.
-func (p *Service) note(ctx context.Context, seen *pgpool.Change) bool {
+func (s *Service) note(ctx context.Context, seen *pgpool.Change) bool {
 	ctx, cancel := context.WithTimeout(ctx, watchTimeout)
 	defer cancel()
-	err := p.noteDatabase(ctx, seen)
+	err := s.noteDatabase(ctx, seen)
 	if err != nil && ctx.Err() == nil {
-		p.logger.WarnContext(ctx, "not noted which database this is: it is tried again", "error", err)
+		s.logger.WarnContext(ctx, "not noted which database this is: it is tried again", "error", err)
 	}
 	return err == nil
 }
 
 // noteDatabase makes the database remember which one it is. If that is another one than it remembers, or this process saw it change
 // otherwise, a sweep is enqueued with it.
-func (p *Service) noteDatabase(ctx context.Context, seen *pgpool.Change) error {
-	return pgx.BeginFunc(ctx, p.work, func(tx pgx.Tx) error {
+func (s *Service) noteDatabase(ctx context.Context, seen *pgpool.Change) error {
+	return pgx.BeginFunc(ctx, s.work, func(tx pgx.Tx) error {
 		if err := store.LockIdentity(ctx, tx); err != nil {
 			return err
 		}
-		now := p.lineage.Known()
+		now := s.lineage.Known()
 		known, err := store.KnownIdentity(ctx, tx)
 		if err != nil && !errors.Is(err, store.ErrNotFound) {
 			return err

@@ -61,7 +61,7 @@ func setupFailover(t *testing.T) *failoverBundle {
 	f.Bundle = servicetest.Start(t, f.url, nil, config.Parts{Web: true, Workers: true}, sweepsAtCommand)
 	f.Open(t, f.url)
 	workspace, _, member, messages := servicetest.Team(t, f.Bundle)
-	f.workspace, f.token = workspace, f.Bundle.Token(t, member)
+	f.workspace, f.token = workspace, f.Token(t, member)
 	f.Send(t, messages...)
 	swept(t, f.DB)
 	require.Equal(t, http.StatusOK, f.May(t, f.token, workspace, "reports:read"))

@@ -12,10 +12,10 @@ const keysPatience = 500 * time.Millisecond
 
 // awaitKeys fetches the signing keys before the process is ready: the first callers would wait for
 // them.
-func (p *Service) awaitKeys(ctx context.Context) {
+func (s *Service) awaitKeys(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, keysPatience)
 	defer cancel()
-	if _, err := p.authenticator.FetchKeys(ctx); err != nil {
-		p.logger.WarnContext(ctx, "no signing keys yet: users get 503 until Clerk answers at the JWKS URL", "error", err)
+	if _, err := s.authenticator.FetchKeys(ctx); err != nil {
+		s.logger.WarnContext(ctx, "no signing keys yet: users get 503 until Clerk answers at the JWKS URL", "error", err)
 	}
 }

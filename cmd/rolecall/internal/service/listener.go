@@ -21,13 +21,13 @@ const (
 	maxHeaderBytes    = 32 << 10
 )
 
-// listen binds an address. A connection that comes before [program.serve] waits.
-func (p *Service) listen(ctx context.Context, name, setting, addr string) (net.Listener, error) {
+// listen binds an address. A connection that comes before [Service.serve] waits.
+func (s *Service) listen(ctx context.Context, name, setting, addr string) (net.Listener, error) {
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
 	if err != nil {
 		return nil, fmt.Errorf("listen for %s: %s: %w: end the process that listens there, or choose another address", name, setting, err)
 	}
-	p.cleanup.Add(name+" address", func(context.Context) error {
+	s.cleanup.Add(name+" address", func(context.Context) error {
 		if err := listener.Close(); !errors.Is(err, net.ErrClosed) { // by its server
 			return err
 		}
@@ -37,23 +37,23 @@ func (p *Service) listen(ctx context.Context, name, setting, addr string) (net.L
 }
 
 // serve answers in the background.
-func (p *Service) serve(name string, listener net.Listener, handler http.Handler) {
+func (s *Service) serve(name string, listener net.Listener, handler http.Handler) {
 	server := &http.Server{
-		Handler: p.parting(handler), ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
+		Handler: s.parting(handler), ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
 		IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
-		ErrorLog: edge.ErrorLog(p.logger),
+		ErrorLog: edge.ErrorLog(s.logger),
 	}
-	guarded := p.guard(name).Protect(server, listener)
+	guarded := s.guard(name).Protect(server, listener)
 	traffic := newTraffic()
 	traffic.watch(server) // last: it keeps what else follows the connections
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		if err := server.Serve(guarded); !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
-			p.failed <- fmt.Errorf("serve %s: %w", name, err)
+			s.failed <- fmt.Errorf("serve %s: %w", name, err)
 		}
 	}()
-	p.cleanup.Add(name+" listener", func(ctx context.Context) error {
+	s.cleanup.Add(name+" listener", func(ctx context.Context) error {
 		ctx, cancel := context.WithTimeout(ctx, requestsTimeout)
 		defer cancel()
 		_ = listener.Close() // a refused connection is tried elsewhere
@@ -73,9 +73,9 @@ func (p *Service) serve(name string, listener net.Listener, handler http.Handler
 // parting has each answer of a process that is about to stop close its connection: the caller's
 // next one finds another process. A server's own SetKeepAlivesEnabled would cut idle connections on
 // which a request may be on its way.
-func (p *Service) parting(handler http.Handler) http.Handler {
+func (s *Service) parting(handler http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if p.draining.Load() {
+		if s.draining.Load() {
 			w.Header().Set("Connection", "close")
 		}
 		handler.ServeHTTP(w, r)

@@ -37,34 +37,34 @@ type policyKeeper struct {
 }
 
 // readPolicy reads the policy, and tells nobody yet.
-func (p *Service) readPolicy(ctx context.Context) error {
-	k := &policyKeeper{cfg: p.cfg, logger: p.logger, every: policySaveEvery, reloads: make(chan struct{}, 1)}
+func (s *Service) readPolicy(ctx context.Context) error {
+	k := &policyKeeper{cfg: s.cfg, logger: s.logger, every: policySaveEvery, reloads: make(chan struct{}, 1)}
 	if err := k.read(ctx); err != nil {
 		return err
 	}
-	p.policy = k
+	s.policy = k
 	return nil
 }
 
 // keepPolicy saves the policy that was read, and follows it from then on. A database that can't be written to stops nobody from
 // answering: saving goes on in the background.
-func (p *Service) keepPolicy(ctx context.Context) {
-	p.policy.db = p.work
-	saved := p.policy.save(ctx)
+func (s *Service) keepPolicy(ctx context.Context) {
+	s.policy.db = s.work
+	saved := s.policy.save(ctx)
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	var keeping sync.WaitGroup
-	keeping.Go(func() { p.policy.run(ctx, saved) })
-	p.cleanup.Add("policy", func(context.Context) error { cancel(); keeping.Wait(); return nil })
+	keeping.Go(func() { s.policy.run(ctx, saved) })
+	s.cleanup.Add("policy", func(context.Context) error { cancel(); keeping.Wait(); return nil })
 }
 
 // Reload has the policy read anew, in the background. It never blocks.
-func (p *Service) Reload(ctx context.Context) {
-	if p.policy == nil {
-		p.logger.InfoContext(ctx, "nothing to reload: this process answers nobody, and has no policy")
+func (s *Service) Reload(ctx context.Context) {
+	if s.policy == nil {
+		s.logger.InfoContext(ctx, "nothing to reload: this process answers nobody, and has no policy")
 		return
 	}
 	select {
-	case p.policy.reloads <- struct{}{}:
+	case s.policy.reloads <- struct{}{}:
 	default:
 	}
 }

@@ -139,12 +139,12 @@ type otherURL struct {
 }
 
 // otherURLs are those pools, one for each URL.
-func (p *Service) otherURLs() (others []otherURL) {
-	if p.read != nil && p.cfg.ReadDatabaseURL != "" {
-		others = append(others, otherURL{p.read, "ROLECALL_READ_DATABASE_URL"})
+func (s *Service) otherURLs() (others []otherURL) {
+	if s.read != nil && s.cfg.ReadDatabaseURL != "" {
+		others = append(others, otherURL{s.read, "ROLECALL_READ_DATABASE_URL"})
 	}
-	if p.accept != nil && p.cfg.Pooled() {
-		others = append(others, otherURL{p.accept, "DATABASE_URL"})
+	if s.accept != nil && s.cfg.Pooled() {
+		others = append(others, otherURL{s.accept, "DATABASE_URL"})
 	}
 	return others
 }

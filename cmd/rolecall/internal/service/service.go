@@ -34,17 +34,17 @@ type Service struct {
 
 	workers int // jobs at once that take no access away
 
-	policy   *policyKeeper    // nil if the program has no web side
+	policy   *policyKeeper    // nil if the process has no web side
 	clerk    *clerkapi.Client // nil without a secret key
 	instance instanceID
 	ownKey   atomic.Bool // the secret key is of the mirror's instance
 
-	authenticator *api.Authenticator // nil if the program has no web side
+	authenticator *api.Authenticator // nil if the process has no web side
 	asked         chan struct{}      // closed once Clerk was asked for the instance, or there is no need to
 
 	started   atomic.Bool // everything runs that this process is to run
 	draining  atomic.Bool
-	WebAddr   string // as bound; empty if the program has no web side
+	WebAddr   string // as bound; empty if the process has no web side
 	AdminAddr string // as bound
 	failed    chan error
 
@@ -56,68 +56,68 @@ type Service struct {
 // returns.
 func Start(ctx context.Context, cfg config.Config, which config.Parts, logger *slog.Logger) (_ *Service, err error) {
 	logger = slog.New(limitLog(logger.Handler()))
-	p := &Service{
+	s := &Service{
 		cfg: cfg, logger: logger, entries: api.NewEntries(nil), failed: make(chan error, 2),
 		failovers: make(chan pgpool.Change, 4), asked: make(chan struct{}),
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, p.Stop(context.WithoutCancel(ctx)))
+			err = errors.Join(err, s.Stop(context.WithoutCancel(ctx)))
 		}
 	}()
-	if err := p.readSettings(ctx, which); err != nil {
+	if err := s.readSettings(ctx, which); err != nil {
 		return nil, err
 	}
-	if err := p.openDatabases(ctx, which); err != nil {
+	if err := s.openDatabases(ctx, which); err != nil {
 		return nil, err
 	}
-	p.metrics = newMetrics(p.admins)
-	if err := p.startAdmin(ctx); err != nil {
+	s.metrics = newMetrics(s.admins)
+	if err := s.startAdmin(ctx); err != nil {
 		return nil, err
 	}
-	if err := p.startClerk(ctx); err != nil {
+	if err := s.startClerk(ctx); err != nil {
 		return nil, err
 	}
-	if err := p.startSides(ctx, which); err != nil {
+	if err := s.startSides(ctx, which); err != nil {
 		return nil, err
 	}
-	p.started.Store(true)
-	return p, nil
+	s.started.Store(true)
+	return s, nil
 }
 
 // readSettings reports everything that is wrong with the settings and the policy file, at once.
-func (p *Service) readSettings(ctx context.Context, which config.Parts) error {
-	err := p.cfg.RequireServing(which)
+func (s *Service) readSettings(ctx context.Context, which config.Parts) error {
+	err := s.cfg.RequireServing(which)
 	if which.Web {
-		err = errors.Join(err, p.readPolicy(ctx))
+		err = errors.Join(err, s.readPolicy(ctx))
 	}
 	return err
 }
 
 // startSides starts what the process is for. The public address is bound first: where it is taken,
 // nothing has worked. It is served last, so that HTTP ends before the workers do.
-func (p *Service) startSides(ctx context.Context, which config.Parts) error {
+func (s *Service) startSides(ctx context.Context, which config.Parts) error {
 	var listener net.Listener
 	var web http.Handler
 	var err error
 	if which.Web {
-		if web, err = p.webHandler(); err != nil {
+		if web, err = s.webHandler(); err != nil {
 			return err
 		}
-		if listener, err = p.listen(ctx, "web", "ROLECALL_LISTEN_ADDR", p.cfg.ListenAddr); err != nil {
+		if listener, err = s.listen(ctx, "web", "ROLECALL_LISTEN_ADDR", s.cfg.ListenAddr); err != nil {
 			return err
 		}
 	}
 	if which.Workers {
-		if err := p.startWorkers(ctx); err != nil {
+		if err := s.startWorkers(ctx); err != nil {
 			return err
 		}
 	}
 	if which.Web {
-		p.serve("web", listener, web)
-		p.WebAddr = listener.Addr().String()
-		p.keepPolicy(ctx) // late: a start that fails has changed nothing that the database's SQL functions answer
-		p.awaitKeys(ctx)
+		s.serve("web", listener, web)
+		s.WebAddr = listener.Addr().String()
+		s.keepPolicy(ctx) // late: a start that fails has changed nothing that the database's SQL functions answer
+		s.awaitKeys(ctx)
 	}
 	return nil
 }
@@ -133,48 +133,48 @@ const (
 
 // Drain turns /readyz red and goes on answering for a while, so that balancers see it and send
 // nothing more. Answers tell callers to close their connections. It ends early if a listener dies.
-func (p *Service) Drain() error {
-	p.draining.Store(true)
-	timer := time.NewTimer(p.cfg.StopDelay)
+func (s *Service) Drain() error {
+	s.draining.Store(true)
+	timer := time.NewTimer(s.cfg.StopDelay)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
 		return nil
-	case err := <-p.failed:
+	case err := <-s.failed:
 		return err
 	}
 }
 
 // Stop ends what start began in reverse: HTTP first, then River, then the pools. /readyz is red from the beginning.
-func (p *Service) Stop(ctx context.Context) error {
-	p.draining.Store(true)
+func (s *Service) Stop(ctx context.Context) error {
+	s.draining.Store(true)
 	ctx, cancel := context.WithTimeout(ctx, StopTimeout)
 	defer cancel()
-	return p.cleanup.Run(ctx)
+	return s.cleanup.Run(ctx)
 }
 
 // Wait returns when ctx ends, or with an error when a listener dies. A hang-up has the policy read anew.
-func (p *Service) Wait(ctx context.Context, hangups <-chan os.Signal) error {
+func (s *Service) Wait(ctx context.Context, hangups <-chan os.Signal) error {
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
-		case err := <-p.failed:
+		case err := <-s.failed:
 			return err
 		case <-hangups:
-			p.Reload(ctx)
+			s.Reload(ctx)
 		}
 	}
 }
 
-func (p *Service) startWorkers(ctx context.Context) error {
-	sweeper, err := p.sweeper()
+func (s *Service) startWorkers(ctx context.Context) error {
+	sweeper, err := s.sweeper()
 	if err != nil {
 		return err
 	}
 	w, err := jobs.NewWorkers(jobs.WorkersConfig{
-		Pool: p.work, Queue: p.queue, MaxWorkers: p.workers, Logger: p.logger, BodyRetention: p.cfg.BodyRetention, Ended: p.countEnded,
-		Sweeper: sweeper, SweepInterval: p.cfg.SweepInterval,
+		Pool: s.work, Queue: s.queue, MaxWorkers: s.workers, Logger: s.logger, BodyRetention: s.cfg.BodyRetention, Ended: s.countEnded,
+		Sweeper: sweeper, SweepInterval: s.cfg.SweepInterval,
 	})
 	if err != nil {
 		return err
@@ -182,10 +182,10 @@ func (p *Service) startWorkers(ctx context.Context) error {
 	if err := w.Start(ctx); err != nil {
 		return err
 	}
-	p.cleanup.Add("workers", w.Stop)
+	s.cleanup.Add("workers", w.Stop)
 	return nil
 }
 
-func (p *Service) countEnded(state clerksync.State) {
-	p.metrics.applied.WithLabelValues(string(state)).Inc()
+func (s *Service) countEnded(state clerksync.State) {
+	s.metrics.applied.WithLabelValues(string(state)).Inc()
 }

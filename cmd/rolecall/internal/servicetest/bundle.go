@@ -149,6 +149,7 @@ func (b *Bundle) Get(t testing.TB, url, token string) (int, map[string]any) {
 	return b.Do(t, request, token)
 }
 
+// Do asks as the bearer of a token; "" for nobody's.
 func (b *Bundle) Do(t testing.TB, request *http.Request, token string) (int, map[string]any) {
 	t.Helper()
 	if token != "" {

@@ -17,6 +17,7 @@ import (
 	"github.com/callmine/rolecall/internal/pgtest"
 )
 
+// Atoi reads a number.
 func Atoi(t *testing.T, s string) int {
 	t.Helper()
 	n, err := strconv.Atoi(s)
@@ -35,6 +36,7 @@ func DataFolder(t *testing.T) string {
 	return filepath.Join(dir, "postgres")
 }
 
+// Fetch returns the status and the text of a page; 0 and why for no answer.
 func Fetch(ctx context.Context, client *http.Client, url string) (status int, text string) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {

@@ -17,6 +17,7 @@ import (
 	"github.com/callmine/rolecall/internal/pgtest"
 )
 
+// Settings are enough to serve with, on a database of the test's own.
 func Settings(t *testing.T, change func(*config.Config)) config.Config {
 	t.Helper()
 	cfg := config.Config{

@@ -13,6 +13,7 @@ import (
 // Dialer opens connections to one place.
 type Dialer func(context.Context) (net.Conn, error)
 
+// DialTCP connects to an address.
 func DialTCP(addr string) Dialer {
 	return func(ctx context.Context) (net.Conn, error) { return new(net.Dialer).DialContext(ctx, "tcp", addr) }
 }
@@ -26,6 +27,7 @@ type Wire struct {
 	Reader *bufio.Reader
 }
 
+// Close ends the connection, if there is one.
 func (w *Wire) Close() {
 	if w.Conn != nil {
 		_ = w.Conn.Close()
