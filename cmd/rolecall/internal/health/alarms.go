@@ -10,33 +10,6 @@ import (
 	"github.com/callmine/rolecall/store"
 )
 
-// AlarmName names what needs somebody's attention. The values are metrics' labels and parts of `rolecall status --json`.
-type AlarmName string
-
-// The alarms. README's "Operate it" says what each means and what to do.
-const (
-	AlarmNeverSwept   AlarmName = "never_swept"
-	AlarmOverdue      AlarmName = "sweep_overdue"
-	AlarmAborted      AlarmName = "sweep_aborted"
-	alarmBehind       AlarmName = "reads_behind"
-	AlarmRolesRefused AlarmName = "roles_refused"
-	AlarmSilent       AlarmName = "endpoint_silent"
-	alarmNoWebhook    AlarmName = "no_webhook_ever"
-	alarmStuck        AlarmName = "deliveries_stuck"
-	alarmQuarantined  AlarmName = "deliveries_quarantined"
-	AlarmPaused       AlarmName = "queue_paused"
-	AlarmDatabase     AlarmName = "database_changed"
-	AlarmNobody       AlarmName = "nobody_gets_in"
-)
-
-// AlarmNames lists all alarms.
-func AlarmNames() []AlarmName {
-	return []AlarmName{
-		AlarmNeverSwept, AlarmOverdue, AlarmAborted, alarmBehind, AlarmRolesRefused, AlarmSilent, alarmNoWebhook, alarmStuck,
-		alarmQuarantined, AlarmPaused, AlarmDatabase, AlarmNobody,
-	}
-}
-
 const (
 	// overdueAfter is how many intervals a clean sweep may be old: one may be missed, and the next one takes its time.
 	overdueAfter = 2.5
@@ -47,13 +20,6 @@ const (
 	// the endpoint up after the first sweep.
 	noWebhookAfter = 15 * time.Minute
 )
-
-// Alarm is one thing that needs somebody's attention.
-type Alarm struct {
-	Name   AlarmName `json:"name"`
-	Detail string    `json:"detail"` // what is the case
-	Advice string    `json:"advice"` // what to do
-}
 
 // Alarms returns what needs attention now, in the order of [AlarmNames].
 func (s Situation) Alarms() []Alarm {
@@ -67,11 +33,6 @@ func (s Situation) Alarms() []Alarm {
 		}
 	}
 	return found
-}
-
-// HasAlarm reports whether an alarm is among others.
-func HasAlarm(alarms []Alarm, name AlarmName) bool {
-	return slices.ContainsFunc(alarms, func(a Alarm) bool { return a.Name == name })
 }
 
 func (s Situation) neverSwept() (Alarm, bool) {
@@ -112,7 +73,7 @@ func (s Situation) behind() (Alarm, bool) {
 		return Alarm{}, false
 	}
 	return Alarm{
-		alarmBehind, fmt.Sprintf("Clerk's reads are behind: sweep_%d was shown %d objects as they were before newer signed events, and left them alone",
+		AlarmBehind, fmt.Sprintf("Clerk's reads are behind: sweep_%d was shown %d objects as they were before newer signed events, and left them alone",
 			s.LastSweep.ID, s.report.Behind),
 		AdviceFor(jobs.ReasonReadsBehind),
 	}, true
@@ -146,7 +107,7 @@ func (s Situation) noWebhook() (Alarm, bool) {
 	}
 	age := s.Age(s.FirstClean.StartedAt)
 	return Alarm{
-		alarmNoWebhook, fmt.Sprintf("no webhook has ever come, and the mirror was filled %s ago: only sweeps keep it up", Seconds(age)),
+		AlarmNoWebhook, fmt.Sprintf("no webhook has ever come, and the mirror was filled %s ago: only sweeps keep it up", Seconds(age)),
 		"look at the webhook endpoint in Clerk's dashboard: its URL, that it is enabled, and its events; then change something at Clerk, such as a user's name",
 	}, age > noWebhookAfter
 }
@@ -154,14 +115,14 @@ func (s Situation) noWebhook() (Alarm, bool) {
 func (s Situation) stuck() (Alarm, bool) {
 	age := s.Age(s.OldestWaiting)
 	return Alarm{
-		alarmStuck, fmt.Sprintf("%d deliveries wait to be applied, the oldest for %s", s.Waiting, Seconds(age)),
+		AlarmStuck, fmt.Sprintf("%d deliveries wait to be applied, the oldest for %s", s.Waiting, Seconds(age)),
 		"see that a process with workers is up (`rolecall serve` without --no-workers); its log says why applying fails",
 	}, !s.OldestWaiting.IsZero() && age > stuckAfter
 }
 
 func (s Situation) quarantined() (Alarm, bool) {
 	return Alarm{
-		alarmQuarantined, fmt.Sprintf("%d deliveries are set aside: they can't be applied, or are of another instance", s.Quarantined),
+		AlarmQuarantined, fmt.Sprintf("%d deliveries are set aside: they can't be applied, or are of another instance", s.Quarantined),
 		"`rolecall deliveries list --state quarantined` says why; correct the setting or upgrade, then `rolecall deliveries replay`",
 	}, s.Quarantined > 0
 }
@@ -205,12 +166,6 @@ func AdviceFor(reason jobs.GuardReason) string {
 		return "the log says which objects from Clerk can't be read; upgrade Rolecall"
 	}
 }
-
-// Instant writes an instant for people.
-func Instant(t time.Time) string { return t.UTC().Format(time.RFC3339) }
-
-// Seconds tells people a duration, without what is below a second.
-func Seconds(d time.Duration) string { return d.Round(time.Second).String() }
 
 // databaseChanged: the database may lack what was acknowledged, until a sweep that began later has compared all of it with Clerk.
 func (s Situation) databaseChanged() (Alarm, bool) {

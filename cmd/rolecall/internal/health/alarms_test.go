@@ -67,7 +67,7 @@ func TestAlarms(t *testing.T) {
 		},
 		"answered from before": {
 			func(s *Situation) { swept(s, store.SweepAborted, store.ReasonReadsBehind, jobs.SweepReport{Behind: 4}) },
-			[]AlarmName{alarmBehind},
+			[]AlarmName{AlarmBehind},
 			[]string{"sweep_7", "4 objects", "--trust-clerk"},
 		},
 		"changed and told nothing": {
@@ -92,7 +92,7 @@ func TestAlarms(t *testing.T) {
 			func(s *Situation) {
 				s.LastDelivery, s.FirstClean.StartedAt = time.Time{}, ago(15*time.Minute+time.Second)
 			},
-			[]AlarmName{alarmNoWebhook},
+			[]AlarmName{AlarmNoWebhook},
 			[]string{"15m1s ago", "dashboard"},
 		},
 		"no delivery ever came, and no sweep went through": {func(s *Situation) {
@@ -101,10 +101,10 @@ func TestAlarms(t *testing.T) {
 		}, []AlarmName{AlarmNeverSwept, AlarmAborted}, nil},
 		"almost stuck": {change: func(s *Situation) { s.Waiting, s.OldestWaiting = 3, ago(30*time.Second) }},
 		"stuck": {
-			func(s *Situation) { s.Waiting, s.OldestWaiting = 3, ago(31*time.Second) }, []AlarmName{alarmStuck}, []string{"3 deliveries", "31s"},
+			func(s *Situation) { s.Waiting, s.OldestWaiting = 3, ago(31*time.Second) }, []AlarmName{AlarmStuck}, []string{"3 deliveries", "31s"},
 		},
 		"quarantined": {
-			func(s *Situation) { s.Quarantined = 2 }, []AlarmName{alarmQuarantined}, []string{"2 deliveries", "deliveries replay"},
+			func(s *Situation) { s.Quarantined = 2 }, []AlarmName{AlarmQuarantined}, []string{"2 deliveries", "deliveries replay"},
 		},
 		"paused": {
 			func(s *Situation) { s.PausedQueues = []string{"apply", "revocations"} },
@@ -125,7 +125,7 @@ func TestAlarms(t *testing.T) {
 		"all at once, in one order": {func(s *Situation) {
 			s.Quarantined, s.Waiting, s.OldestWaiting, s.LastClean.StartedAt = 1, 1, ago(time.Hour), ago(9*time.Hour)
 			swept(s, store.SweepAborted, jobs.ReasonBudget, jobs.SweepReport{NewestDrift: new(at)})
-		}, []AlarmName{AlarmOverdue, AlarmAborted, AlarmSilent, alarmStuck, alarmQuarantined}, []string{"limit"}},
+		}, []AlarmName{AlarmOverdue, AlarmAborted, AlarmSilent, AlarmStuck, AlarmQuarantined}, []string{"limit"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

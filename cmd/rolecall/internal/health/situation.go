@@ -51,3 +51,9 @@ func (s Situation) secondsSince(at time.Time) float64 {
 	}
 	return s.Age(at).Seconds()
 }
+
+// Instant writes an instant for people.
+func Instant(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+
+// Seconds tells people a duration, without what is below a second.
+func Seconds(d time.Duration) string { return d.Round(time.Second).String() }
