@@ -15,7 +15,7 @@ import (
 type auditBody struct {
 	ID     int64           `json:"id"` // counts the workspace's entries
 	At     time.Time       `json:"at"`
-	Actor  *string         `json:"actor"` // null if Clerk doesn't say
+	Actor  *string         `json:"actor"` // null if Clerk doesn't name one
 	Action string          `json:"action"`
 	Target string          `json:"target"`
 	Before json.RawMessage `json:"before"`
@@ -68,7 +68,7 @@ func auditQueryOf(q query, workspaceID string) (store.AuditQuery, error) {
 	selected := store.AuditQuery{OrganizationID: workspaceID}
 	for name, into := range map[string]*string{"actor": &selected.Actor, "action": &selected.Action, "target": &selected.Target} {
 		value, given := q[name]
-		if given && !storable(value) {
+		if given && !clerksync.Storable(value) {
 			return selected, badRequest(name + " must have 1 to 255 bytes.")
 		}
 		*into = value
@@ -91,8 +91,9 @@ func positionOf(e clerksync.LoggedEntry) store.AuditPosition {
 	return store.AuditPosition{At: e.At, Seq: e.Seq}
 }
 
-// A cursor of the audit log is the position after which a page begins, as base64url of "microseconds:id". Like any other one,
-// it isn't secret, and selects only among what its bearer may read: another workspace's is as good as any position.
+// A cursor of the audit log is the position after which a page begins, as base64url of
+// "microseconds:id". It isn't secret: it selects only among entries that its bearer may read.
+// Another workspace's is a position like any other.
 
 func encodeAuditCursor(p store.AuditPosition) string {
 	return base64.RawURLEncoding.EncodeToString([]byte(strconv.FormatInt(p.At.UnixMicro(), 10) + ":" + strconv.FormatInt(p.Seq, 10)))

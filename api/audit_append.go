@@ -26,18 +26,19 @@ type eventInput struct {
 }
 
 const (
-	// maxEventData bounds what a product tells with an entry: enough to say what happened, too little to be a store.
+	// maxEventData bounds the data of an entry: enough to say what happened, too little to be a
+	// store.
 	maxEventData = 16 << 10
-	// maxEventDepth bounds how deep it is nested, far below what the parsers of those who read it later bear.
+	// maxEventDepth bounds how deep it is nested, far below the limits of its readers' parsers.
 	maxEventDepth = 100
-	// eventTimeout is how long appending may wait for others who append to the same workspace's log.
+	// eventTimeout is how long appending may wait for other appends to the same workspace's log.
 	eventTimeout = 5 * time.Second
 	// maxClockSkew is how far a service's clock may be ahead of ours.
 	maxClockSkew = 5 * time.Minute
 )
 
-// appendAudit answers POST /v1/workspaces/{workspace_id}/audit: a service records what happened in its product. Whom it names as the
-// actor stays the author, whatever becomes of the user.
+// appendAudit answers POST /v1/workspaces/{workspace_id}/audit: a service records what happened in
+// its product. The actor that it names stays the author, whatever becomes of the user.
 func (s *server) appendAudit(w http.ResponseWriter, r *http.Request, service string) error {
 	if r.Header.Values(headerOnBehalfOf) != nil {
 		return badRequest("Rolecall-On-Behalf-Of isn't taken here: actor says who did it.")
@@ -56,14 +57,14 @@ func (s *server) appendAudit(w http.ResponseWriter, r *http.Request, service str
 		return err
 	}
 	event.OrganizationID = mux.Vars(r)["workspace_id"]
-	if !storable(event.OrganizationID) {
+	if !clerksync.Storable(event.OrganizationID) {
 		return errNotFound
 	}
 	standings, err := s.standings(r.Context(), store.Pair{OrganizationID: event.OrganizationID})
 	if err != nil {
 		return err
 	}
-	if standings[0].OrganizationDead || standings[0].Revision == 0 { // nothing is known of it
+	if standings[0].OrganizationDead || standings[0].Revision == 0 { // an unknown workspace
 		return errNotFound
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), eventTimeout)
@@ -85,19 +86,19 @@ func (s *server) appendAudit(w http.ResponseWriter, r *http.Request, service str
 	return nil
 }
 
-// event reads what a service wants to be recorded.
+// event reads the entry that a service wants recorded.
 func (in eventInput) event(service string, now time.Time) (store.Event, error) {
 	e := store.Event{Actor: servicePrefix + service, Action: in.Action, Target: in.Target, Cause: servicePrefix + service}
 	if in.Actor != nil {
 		e.Actor = *in.Actor
-		if !strings.HasPrefix(e.Actor, userIDPrefix) || e.Actor == userIDPrefix || !storable(e.Actor) {
+		if !strings.HasPrefix(e.Actor, clerksync.UserPrefix) || e.Actor == clerksync.UserPrefix || !clerksync.Storable(e.Actor) {
 			return e, badRequest("actor must be a user (user_…), or be left out: then it is the service.")
 		}
 	}
 	if err := checkAction(in.Action); err != nil {
 		return e, err
 	}
-	if !storable(in.Target) {
+	if !clerksync.Storable(in.Target) {
 		return e, badRequest("target must have 1 to 255 bytes.")
 	}
 	var err error
@@ -121,9 +122,10 @@ const servicePrefix = "service:"
 
 var dottedName = regexp.MustCompile(`^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+$`)
 
-// checkAction refuses what isn't a dotted name, and names that only Rolecall itself may write: nobody forges a removal.
+// checkAction refuses texts that aren't dotted names, and names that only Rolecall itself may
+// write: no service forges a removal.
 func checkAction(action string) error {
-	if len(action) > maxID || !dottedName.MatchString(action) {
+	if len(action) > clerksync.MaxID || !dottedName.MatchString(action) {
 		return badRequest("action must be a dotted name of at most 255 lower-case letters, digits and underscores, such as report.run.")
 	}
 	switch area, _, _ := strings.Cut(action, "."); area {
@@ -133,13 +135,13 @@ func checkAction(action string) error {
 	return nil
 }
 
-// eventData returns what goes with the entry without the spaces in it; nil for none.
+// eventData returns the data of an entry without spaces; nil for none.
 func eventData(raw json.RawMessage) (json.RawMessage, error) {
 	if raw == nil || string(raw) == "null" {
 		return nil, nil
 	}
 	var compact bytes.Buffer
-	var object map[string]any // with numbers that everybody can read: of one like 1e999, many can't read the whole page it is on
+	var object map[string]any // numbers like 1e999 are refused: many readers couldn't read the page with one
 	err := errors.Join(json.Compact(&compact, raw), json.Unmarshal(raw, &object))
 	if err != nil || compact.Len() > maxEventData || !utf8.Valid(raw) || depth(compact.Bytes()) > maxEventDepth {
 		return nil, badRequest("data must be a JSON object of at most 16 KiB, nested at most 100 deep, with numbers that fit a double.")

@@ -10,18 +10,20 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/callmine/rolecall/api/policy"
 	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
 const (
-	// exportBatch is how many entries are read, written and flushed at a time: of the largest ones a few megabytes.
+	// exportBatch is how many entries are read, written and flushed at a time: a few megabytes of
+	// the largest ones.
 	exportBatch = 200
 	// defaultExportStall is how long a reader may take for one batch.
 	defaultExportStall = 30 * time.Second
 )
 
-// exportFormat writes entries one after the other, and at the end how many they were.
+// exportFormat writes entries one after the other, and their number at the end.
 type exportFormat struct {
 	contentType, fileName string
 	begin                 func(*bytes.Buffer)
@@ -29,9 +31,10 @@ type exportFormat struct {
 	end                   func(*bytes.Buffer, int)
 }
 
-// exportAudit answers GET /v1/workspaces/{workspace_id}/audit/export: all entries that the filters select, as of when it begins, in
-// flat memory. It takes as long as its reader goes on reading, and holds nothing of the database's meanwhile. The last line says
-// that it is complete: an answer that is cut off has none.
+// exportAudit answers GET /v1/workspaces/{workspace_id}/audit/export: all entries that the filters
+// select, as of its beginning, in flat memory. It takes as long as its reader keeps reading, and
+// holds no connection to the database meanwhile. The last line says that it is complete: an answer
+// that is cut off has none.
 func (s *server) exportAudit(w http.ResponseWriter, r *http.Request, caller clerksync.Standing) error {
 	q, err := queryOf(r, "format", "actor", "action", "target", "since", "until")
 	if err != nil {
@@ -64,7 +67,7 @@ func (s *server) exportAudit(w http.ResponseWriter, r *http.Request, caller cler
 	return nil
 }
 
-// stream writes the entries that were read, then reads and writes batch after batch to the end.
+// stream writes the given entries, then reads and writes batch after batch to the end.
 func (s *server) stream(w http.ResponseWriter, r *http.Request, caller clerksync.Standing, selected store.AuditQuery,
 	entries []clerksync.LoggedEntry, format exportFormat,
 ) (err error) {
@@ -89,7 +92,7 @@ func (s *server) stream(w http.ResponseWriter, r *http.Request, caller clerksync
 	}
 }
 
-// flush sends what was written. A reader that doesn't take it in time is cut.
+// flush sends the batch. A reader that doesn't take it in time is cut off.
 func (s *server) flush(w http.ResponseWriter, out *bytes.Buffer) error {
 	connection := http.NewResponseController(w)
 	if err := connection.SetWriteDeadline(time.Now().Add(s.cfg.ExportStall)); err != nil {
@@ -101,18 +104,18 @@ func (s *server) flush(w http.ResponseWriter, out *bytes.Buffer) error {
 	if err := connection.Flush(); err != nil {
 		return errReaderGone
 	}
-	return nil // net/http sets the deadline anew for the next request
+	return nil // net/http sets a new deadline for the next request
 }
 
-// errReaderGone is answered to nobody: it ends an export without a line in the log.
+// errReaderGone ends an export without a line in the log. It is never an answer.
 var errReaderGone = &problem{Type: problemType + "unavailable", Title: "Reader has gone", Status: http.StatusServiceUnavailable}
 
-// nextBatch reads on, if the caller still may: who is removed meanwhile gets no more. The request's own time is over by then, or
-// soon, so that each batch has a time of its own.
+// nextBatch reads the next batch, if the caller still may: a member who is removed meanwhile gets
+// no more. The request's own time is over by then, or soon: each batch has a time of its own.
 func (s *server) nextBatch(r *http.Request, caller clerksync.Standing, selected store.AuditQuery) ([]clerksync.LoggedEntry, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), requestTimeout)
 	defer cancel()
-	decision, err := s.decide(ctx, caller.UserID, caller.OrganizationID, permissionAuditRead)
+	decision, err := s.decide(ctx, caller.UserID, caller.OrganizationID, policy.AuditRead)
 	if err != nil {
 		return nil, err
 	}
@@ -151,10 +154,12 @@ func jsonLines() exportFormat {
 	}
 }
 
-// commaSeparated is RFC 4180's format with bare line feeds: encoding/csv would also rewrite those within a cell.
+// commaSeparated is RFC 4180's format with bare line feeds: encoding/csv would also rewrite those
+// within a cell.
 //
-// An apostrophe keeps a spreadsheet from seeing a formula (OWASP, CSV injection) at the beginning of a cell, or of what it takes for
-// one after a separator of other countries: there, quotation marks don't hold our cells together. Some drop what nobody sees first.
+// An apostrophe keeps spreadsheets from seeing a formula (OWASP, CSV injection) at the beginning of
+// a cell. With the separators of other countries, they also see cells within ours, in spite of
+// quotation marks. Some drop invisible characters first.
 func commaSeparated() exportFormat {
 	formula := regexp.MustCompile(`(^|[;\t\r\n])([\pZ\pC"]*)([=+\-@＝＋－＠])`)
 	record := func(out *bytes.Buffer, cells ...string) {

@@ -13,12 +13,12 @@ import (
 type decisionBody struct {
 	Allowed     bool             `json:"allowed"`
 	Reason      clerksync.Reason `json:"reason"`
-	Role        *string          `json:"role"` // null unless the user is a member who may act
+	Role        *string          `json:"role"` // null unless the user is a member and may act
 	Permission  string           `json:"permission"`
 	WorkspaceID string           `json:"workspace_id"`
 	UserID      string           `json:"user_id"`
 	Revision    int64            `json:"revision"`
-	AsOf        *time.Time       `json:"as_of"` // null if it never was known to agree with Clerk
+	AsOf        *time.Time       `json:"as_of"` // null if it was never known to agree with Clerk
 }
 
 func bodyOf(d clerksync.Decision) decisionBody {
@@ -35,7 +35,8 @@ func bodyOf(d clerksync.Decision) decisionBody {
 	return body
 }
 
-// authorize answers GET /v1/authorize: may the caller do this? A refusal is a status that a proxy understands.
+// authorize answers GET /v1/authorize: may the caller do this? A refusal is a status that a proxy
+// understands.
 func (s *server) authorize(w http.ResponseWriter, r *http.Request, userID string) error {
 	q, err := queryOf(r, "workspace_id", "permission")
 	if err != nil {
@@ -64,7 +65,7 @@ func (s *server) authorize(w http.ResponseWriter, r *http.Request, userID string
 	return write(w, bodyOf(v.decision))
 }
 
-// Headers by which a proxy tells the service behind it who was let in.
+// Headers by which a proxy names the admitted caller to the service behind it.
 const (
 	headerUser       = "Rolecall-User"
 	headerWorkspace  = "Rolecall-Workspace"
@@ -79,7 +80,7 @@ const (
 
 type checksBody struct {
 	Checks  []checkBody `json:"checks"`
-	Refresh bool        `json:"refresh"` // look up at Clerk who isn't a member
+	Refresh bool        `json:"refresh"` // look strangers up at Clerk
 
 	MinRevision  *int64 `json:"min_revision,omitempty"`  // that each workspace must have reached
 	MaxStaleness *int64 `json:"max_staleness,omitempty"` // seconds
@@ -95,7 +96,7 @@ type decisionsBody struct {
 	Decisions []decisionBody `json:"decisions"`
 }
 
-// authorizeMany answers POST /v1/authorize: a service asks about anybody.
+// authorizeMany answers POST /v1/authorize: a service asks about any users.
 func (s *server) authorizeMany(w http.ResponseWriter, r *http.Request, _ string) error {
 	asked, err := readChecks(w, r)
 	if err != nil {
@@ -142,7 +143,7 @@ func readChecks(w http.ResponseWriter, r *http.Request) (checksBody, error) {
 		return checksBody{}, badRequest("checks must have 1 to 100 elements.")
 	}
 	for i, c := range body.Checks {
-		if !storable(c.UserID) || !storable(c.WorkspaceID) || !storable(c.Permission) {
+		if !clerksync.Storable(c.UserID) || !clerksync.Storable(c.WorkspaceID) || !clerksync.Storable(c.Permission) {
 			return checksBody{}, badRequest("checks[" + strconv.Itoa(i) + "] must have a user_id, a workspace_id and a permission of at most 255 bytes.")
 		}
 	}

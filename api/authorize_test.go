@@ -165,7 +165,7 @@ func TestAuthorizeManyRefusesBadBodies(t *testing.T) {
 	t.Parallel()
 	b := setupServer(t, nil)
 	const good = `{"user_id":"user_1","workspace_id":"org_1","permission":"p"}`
-	long := strings.Repeat("x", maxID+1)
+	long := strings.Repeat("x", clerksync.MaxID+1)
 	for name, body := range map[string]string{
 		"empty": "", "space": " ", "null": "null", "list": "[" + good + "]", "text": `"checks"`, "broken": `{"checks":[` + good,
 		"no checks": `{}`, "null checks": `{"checks":null}`, "none": `{"checks":[]}`, "null check": `{"checks":[null]}`,
@@ -185,7 +185,7 @@ func TestAuthorizeManyRefusesBadBodies(t *testing.T) {
 	}
 	x := b.post(serviceToken, `{"checks":[`+good+`,{}]}`)
 	require.Contains(t, string(x.body), "checks[1]")
-	exact := strings.Repeat("é", maxID/2) + "x"
+	exact := strings.Repeat("é", clerksync.MaxID/2) + "x"
 	require.Equal(t, http.StatusOK, b.post(serviceToken, checksJSON(t, checkBody{exact, exact, exact})).status)
 }
 

@@ -18,6 +18,8 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
+	"github.com/callmine/rolecall/api/policy"
+	"github.com/callmine/rolecall/internal/clerksim"
 	"github.com/callmine/rolecall/internal/pgtest"
 )
 
@@ -48,9 +50,9 @@ func setupAuthorizeBench(b *testing.B) *authorizeBench {
 	require.NoError(b, err)
 	b.Cleanup(pool.Close)
 	fillBench(b, pool)
-	jwks, _ := keyServer(b)
-	authenticator, _ := realAuthenticator(b, jwks)
-	grants, err := DefaultPolicy()
+	keys := publishKeys(b)
+	authenticator, _ := keys.authenticator()
+	grants, err := policy.Default()
 	require.NoError(b, err)
 	handler, err := NewHandler(Config{DB: pool, Authenticator: authenticator, Grants: fixed(grants), Logger: slog.New(slog.DiscardHandler)})
 	require.NoError(b, err)
@@ -60,9 +62,9 @@ func setupAuthorizeBench(b *testing.B) *authorizeBench {
 	bench := &authorizeBench{client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: benchCallers}}}
 	b.Cleanup(bench.client.CloseIdleConnections)
 	for i := range benchCallers {
-		claims := with(claimsAt(time.Now()), map[string]any{"sub": fmt.Sprintf("user_%d", i), "exp": time.Now().Add(time.Hour).Unix()})
+		token := keys.token(fmt.Sprintf("user_%d", i), clerksim.TokenOptions{Lifetime: time.Hour})
 		ask := request(b, api.URL+authorizeTarget(fmt.Sprintf("org_%d", i%benchOrganizations), "members:read"))
-		ask.Header.Set("Authorization", "Bearer "+firstSigner().sign(b, claims))
+		ask.Header.Set("Authorization", "Bearer "+token)
 		bench.api = append(bench.api, ask)
 		bench.floor = append(bench.floor, request(b, floor.URL+"/?id=orgmem_"+strconv.Itoa(i)))
 	}

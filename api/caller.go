@@ -1,15 +1,16 @@
 package api
 
 import (
+	"bytes"
 	"context"
+	"io"
 	"net/http"
-	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/gorilla/mux"
 
+	"github.com/callmine/rolecall/api/policy"
 	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
 )
@@ -17,14 +18,8 @@ import (
 // headerOnBehalfOf is where a service names the user that it acts for.
 const headerOnBehalfOf = "Rolecall-On-Behalf-Of"
 
-// Headers of every answer about a workspace.
-const (
-	headerRevision = "Rolecall-Revision" // counts the workspace's changes
-	headerAsOf     = "Rolecall-As-Of"    // RFC 3339: see sync.Standing; absent if never
-)
-
-// The kinds of handlers, by what is known of the caller. A returned error becomes a problem; after one, nothing may
-// have been written.
+// The kinds of handlers, by the caller that they take. A returned error becomes a problem: a
+// handler that returns one has written nothing.
 type (
 	serviceHandler func(w http.ResponseWriter, r *http.Request, service string) error
 	userHandler    func(w http.ResponseWriter, r *http.Request, userID string) error
@@ -34,7 +29,7 @@ type (
 // asService admits services only.
 func (s *server) asService(next serviceHandler) http.Handler {
 	return s.handle(func(w http.ResponseWriter, r *http.Request) error {
-		identity, err := s.authenticate(r)
+		identity, err := s.callers.Authenticate(r)
 		if err != nil {
 			return err
 		}
@@ -48,7 +43,7 @@ func (s *server) asService(next serviceHandler) http.Handler {
 // asUser admits users, and services that act for one.
 func (s *server) asUser(next userHandler) http.Handler {
 	return s.handle(func(w http.ResponseWriter, r *http.Request) error {
-		identity, err := s.authenticate(r)
+		identity, err := s.callers.Authenticate(r)
 		if err != nil {
 			return err
 		}
@@ -56,7 +51,7 @@ func (s *server) asUser(next userHandler) http.Handler {
 			return next(w, r, identity.UserID)
 		}
 		named := r.Header.Values(headerOnBehalfOf)
-		if len(named) != 1 || !strings.HasPrefix(named[0], userIDPrefix) || named[0] == userIDPrefix || !storable(named[0]) {
+		if len(named) != 1 || !strings.HasPrefix(named[0], clerksync.UserPrefix) || named[0] == clerksync.UserPrefix || !clerksync.Storable(named[0]) {
 			return errUsersOnly
 		}
 		return next(w, r.WithContext(context.WithValue(r.Context(), serviceKey{}, identity.Service)), named[0])
@@ -78,12 +73,82 @@ func (s *server) asMember(permission string, next memberHandler) http.Handler {
 		if err != nil {
 			return err
 		}
-		writeFreshness(w, v.standing, v.decision)
-		if v.refused != nil {
-			return v.refused
-		}
-		return next(w, r, v.standing)
+		return admit(w, r, v, next)
 	})
+}
+
+// admit hands a request on if its verdict lets it. The answer says how fresh it is, also a refusal.
+func admit(w http.ResponseWriter, r *http.Request, v verdict, next memberHandler) error {
+	writeFreshness(w, v.standing, v.decision)
+	if v.refused != nil {
+		return v.refused
+	}
+	return next(w, r, v.standing)
+}
+
+// asManager admits callers who may change the membership in the path: members with members:manage.
+// The own membership takes the permission for oneself instead. A repeat by a caller who may not ask
+// any more is admitted only if the repeated command itself took that right: a member left, or an
+// admin stepped down.
+func (s *server) asManager(forOneself string, next memberHandler) http.Handler {
+	return s.asUser(func(w http.ResponseWriter, r *http.Request, userID string) error {
+		permission, oneself := policy.MembersManage, mux.Vars(r)["user_id"] == userID
+		if oneself {
+			permission = forOneself
+		}
+		v, err := s.judge(r, userID, mux.Vars(r)["workspace_id"], permission)
+		if err != nil {
+			return err
+		}
+		if v.refused != nil && oneself && mayBeOwnDoing(r.Method, v) {
+			again, err := s.asksAgain(w, r, userID)
+			if err != nil {
+				return err
+			}
+			if again {
+				return next(w, r, v.standing) // the Commander doesn't carry it out again
+			}
+		}
+		return admit(w, r, v, next)
+	})
+}
+
+// mayBeOwnDoing reports whether a command with the method, about its own actor, can have caused the
+// refusal. A role change leaves a member whose role lacks the permission; leaving leaves no member.
+func mayBeOwnDoing(method string, v verdict) bool {
+	if v.standing.User.Refusal() != "" {
+		return false
+	}
+	switch v.decision.Reason {
+	case clerksync.ReasonPermissionMissing, clerksync.ReasonUnknownRole:
+		return method == http.MethodPatch
+	case clerksync.ReasonNotAMember, clerksync.ReasonWorkspaceDeleted:
+		return method == http.MethodDelete
+	default:
+		return false
+	}
+}
+
+// asksAgain reports whether the request repeats one that the user made about themselves, and that
+// took effect: this is why they may not make it any more. A request that can't be read repeats
+// none. The body can be read again.
+func (s *server) asksAgain(w http.ResponseWriter, r *http.Request, userID string) (bool, error) {
+	if s.cfg.Commander == nil || r.Header.Get(headerKey) == "" {
+		return false, nil
+	}
+	var said []byte
+	if r.Method != http.MethodDelete {
+		var err error
+		if said, err = io.ReadAll(http.MaxBytesReader(w, r.Body, maxCommandBody)); err != nil {
+			return false, nil //nolint:nilerr // see above
+		}
+		r.Body = io.NopCloser(bytes.NewReader(said))
+	}
+	key, err := keyOf(r, userID, said)
+	if err != nil {
+		return false, nil //nolint:nilerr // see above
+	}
+	return store.OwnCommand(r.Context(), s.cfg.DB, userID, key)
 }
 
 // handle turns a handler's error into a problem.
@@ -95,66 +160,15 @@ func (s *server) handle(next func(http.ResponseWriter, *http.Request) error) htt
 	})
 }
 
-// standing reads what the mirror knows about a user in a workspace, after a look-up at Clerk if that isn't a membership.
-func (s *server) standing(ctx context.Context, userID, workspaceID string) (clerksync.Standing, error) {
-	pair := store.Pair{UserID: userID, OrganizationID: workspaceID}
-	if !storable(workspaceID) { // no workspace has such an id: ask about none
-		pair.OrganizationID = ""
-	}
-	standings, err := s.freshStandings(ctx, pair)
-	if err != nil {
-		return clerksync.Standing{}, err
-	}
-	return standings[0], nil
-}
+// knownEvery bounds how often the mirror is asked about users of tokens that may be invented.
+const knownEvery = 200 * time.Millisecond
 
-// decide decides whether a user may do something in a workspace, by the mirror as it is.
-func (s *server) decide(ctx context.Context, userID, workspaceID, permission string) (clerksync.Decision, error) {
-	standing, err := s.standing(ctx, userID, workspaceID)
-	if err != nil {
-		return clerksync.Decision{}, err
-	}
-	decision := s.cfg.Grants().Decide(standing, permission)
-	s.cfg.Decided(decision.Reason)
-	return decision, nil
-}
-
-// writeFreshness tells a member how fresh the answer is, also a refusal. Whoever isn't one, or may do nothing at all,
-// learns nothing of the workspace.
-func writeFreshness(w http.ResponseWriter, standing clerksync.Standing, decision clerksync.Decision) {
-	if decision.Reason == clerksync.ReasonNotAMember || decision.Reason == clerksync.ReasonWorkspaceDeleted || standing.User.Refusal() != "" {
-		return
-	}
-	w.Header().Set(headerRevision, strconv.FormatInt(standing.Revision, 10))
-	if !standing.AsOf.IsZero() {
-		w.Header().Set(headerAsOf, standing.AsOf.UTC().Format(time.RFC3339Nano))
-	}
-}
-
-// maxID bounds ids and permissions in requests; Clerk's ids have some 32 characters.
-const maxID = 255
-
-// storable reports whether a text from a request can be an id or a permission: Postgres refuses NUL and what isn't UTF-8.
-func storable(s string) bool {
-	return s != "" && len(s) <= maxID && utf8.ValidString(s) && !strings.ContainsRune(s, 0)
-}
-
-// organizationIDPrefix begins every Clerk organization's id.
-const organizationIDPrefix = "org_"
-
-// clerkID reports whether Clerk could have made the id: its prefix and up to 64 letters and digits. Any other one names
-// nothing at Clerk, and might change the address that it becomes a part of.
-func clerkID(prefix, id string) bool {
-	rest, found := strings.CutPrefix(id, prefix)
-	if !found || rest == "" || len(rest) > 64 {
+// knownUser reports whether the mirror knows a member with this id, which may be invented. If it is
+// asked too often, it says no.
+func (s *server) knownUser(ctx context.Context, userID string) bool {
+	if !clerksync.ValidID(clerksync.UserPrefix, userID) || !s.known.Allow() {
 		return false
 	}
-	for i := range len(rest) {
-		switch c := rest[i]; {
-		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9':
-		default:
-			return false
-		}
-	}
-	return true
+	seats, err := store.Seats(ctx, s.cfg.DB, userID)
+	return err == nil && len(seats) > 0
 }

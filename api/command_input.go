@@ -27,14 +27,16 @@ func workspaceName(raw string) (string, error) {
 	return name, nil
 }
 
-// misleads reports whether a character breaks a line, or changes how those around it are shown. The marks of direction (U+200E,
-// U+200F, U+061C) don't: they reorder no letter, and come along when a Hebrew or Arabic name is pasted.
+// misleads reports whether a character breaks a line, or changes how its neighbours are shown. The
+// marks of direction (U+200E, U+200F, U+061C) don't: they reorder no letter, and come with pasted
+// Hebrew and Arabic names.
 func misleads(r rune) bool {
 	embeds := r >= '\u202a' && r <= '\u202e' || r >= '\u2066' && r <= '\u2069' // embeddings, overrides and isolates
 	return embeds || unicode.IsControl(r) || unicode.In(r, unicode.Zl, unicode.Zp)
 }
 
-// shows reports whether somebody can see a character. The fillers of Hangul and the blank of Braille are letters and symbols for Unicode.
+// shows reports whether a character is visible. The fillers of Hangul and the blank of Braille
+// aren't, though Unicode calls them letters and symbols.
 func shows(r rune) bool {
 	return unicode.IsGraphic(r) && !unicode.IsSpace(r) && !unicode.Is(unicode.M, r) && !strings.ContainsRune("\u115f\u1160\u2800\u3164\uffa0", r)
 }
@@ -51,22 +53,23 @@ func slug(raw *string) (string, error) {
 	return *raw, nil
 }
 
-// email reads an address to invite: of a mailbox in a named domain, and without a character that nobody sees, by which it could
-// pass for another one.
+// email reads an address to invite: of a mailbox in a named domain, and without invisible
+// characters, by which it could pass for another one.
 func email(raw string) (string, error) {
 	address, err := mail.ParseAddress(raw)
 	hidden := func(r rune) bool { return !shows(r) && !unicode.Is(unicode.M, r) }
-	if err != nil || address.Address != raw || len(raw) > maxEmail || !storable(raw) || strings.ContainsFunc(raw, hidden) || strings.HasSuffix(raw, "]") {
+	if err != nil || address.Address != raw || len(raw) > maxEmail || !clerksync.Storable(raw) || strings.ContainsFunc(raw, hidden) || strings.HasSuffix(raw, "]") {
 		return "", badRequest("email must be an e-mail address.")
 	}
 	return raw, nil
 }
 
-// role reads the key of a role, which may lack its prefix. It must be one that the mirror knows at Clerk, or that the policy grants
-// something: no webhook tells of the roles that every instance has from its beginning. Clerk refuses what it doesn't have.
+// role reads the key of a role, which may lack its prefix. The mirror must know the role, or the
+// policy grant it something: no webhook tells of the roles that every instance begins with. Clerk
+// refuses roles that it doesn't have.
 func (s *server) role(ctx context.Context, raw string) (string, error) {
 	unknown := badRequest("role must be the key of a role, such as org:member or member.")
-	if !storable(raw) {
+	if !clerksync.Storable(raw) {
 		return "", unknown
 	}
 	key := clerksync.CanonicalRole(raw)

@@ -67,15 +67,15 @@ var (
 	errNotAdmin      = conflict("not-an-admin-at-clerk", "Not an admin for Clerk", "Clerk lets only those manage invitations whose role there may manage members.")
 )
 
-// commandProblemFor turns what package sync says of commands into problems; nil for any other error. ours is as in problemFor,
-// whose part it is.
+// commandProblemFor turns package sync's errors about commands into problems; nil for any other
+// error. It is a part of problemFor, and ours means the same.
 func commandProblemFor(err error) (p *problem, ours bool) {
 	for _, known := range []struct {
 		err  error
 		p    *problem
 		ours bool
 	}{
-		{clerksync.ErrNotRecorded, errNotRecorded, false}, // logged by whoever couldn't record it
+		{clerksync.ErrNotRecorded, errNotRecorded, false}, // logged where it wasn't recorded
 		{clerksync.ErrOutcomeUnknown, errOutcomeUnknown, true},
 		{clerksync.ErrKeyReused, errKeyReused, false},
 		{clerksync.ErrInProgress, errInProgress, false},
@@ -108,7 +108,8 @@ func commandProblemFor(err error) (p *problem, ours bool) {
 	}
 }
 
-// invalidInput names the member of the body that Clerk takes no such value for. Clerk's own words aren't passed on.
+// invalidInput names the member of the body whose value Clerk refuses. Clerk's own words aren't
+// passed on.
 func invalidInput(refusal clerksync.Refusal) *problem {
 	if refusal == nil || refusal.Field() == "" {
 		return badRequest("Clerk doesn't accept this.")

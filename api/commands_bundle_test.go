@@ -15,7 +15,7 @@ import (
 
 	"github.com/callmine/rolecall/internal/clerkapi"
 	"github.com/callmine/rolecall/internal/clerksim"
-	"github.com/callmine/rolecall/jobs"
+	"github.com/callmine/rolecall/jobs/command"
 	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
 )
@@ -47,7 +47,7 @@ func setupCommands(t *testing.T) *commandBundle {
 	t.Cleanup(b.client.Close)
 	b.serverBundle = setupServer(t, func(c *Config) {
 		b.pool = c.DB.(*pgxpool.Pool)
-		c.Commander, err = jobs.NewCommander(jobs.CommanderConfig{Pool: b.pool, Clerk: b.client, LookAgainAfter: time.Millisecond, Logger: c.Logger})
+		c.Commander, err = command.New(command.Config{Pool: b.pool, Clerk: b.client, LookAgainAfter: time.Millisecond, Logger: c.Logger})
 		require.NoError(t, err)
 	})
 	return b
@@ -115,7 +115,7 @@ func (b *commandBundle) observe(facts clerksync.Facts) {
 	require.NoError(b.tb, err)
 	changes := locked.ObserveAll([]clerksync.Facts{facts}, time.Now().UnixMilli(), "test")
 	require.NoError(b.tb, store.SaveMirror(b.tb.Context(), b.pool, locked, changes.Mirror))
-	require.NoError(b.tb, store.Finish(b.tb.Context(), b.pool, store.Outcome{Entries: changes.Entries, Changed: changes.Mirror}, time.Now()))
+	require.NoError(b.tb, store.Finish(b.tb.Context(), b.pool, store.Writes{Entries: changes.Entries, Changed: changes.Mirror}, time.Now()))
 }
 
 // say sends a command with a JSON body.

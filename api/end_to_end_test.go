@@ -2,7 +2,6 @@ package api
 
 import (
 	"crypto/rand"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -12,62 +11,90 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/callmine/rolecall/api/auth"
+	"github.com/callmine/rolecall/internal/clerksim"
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// keyServer publishes the first signer's keys over real HTTP for as long as it is up.
-func keyServer(tb testing.TB) (url string, up *atomic.Bool) {
+const (
+	testUser   = "user_2abc"
+	testOrigin = "https://app.example.com"
+)
+
+// clerkKeys is an instance of Clerk's that signs tokens, and publishes its keys over real HTTP for as long as it is up.
+type clerkKeys struct {
+	tb    testing.TB
+	world *clerksim.World
+	url   string
+	up    atomic.Bool
+}
+
+func publishKeys(tb testing.TB) *clerkKeys {
 	tb.Helper()
-	up = &atomic.Bool{}
-	up.Store(true)
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		if !up.Load() {
+	world, err := clerksim.New(clerksim.Config{AuthorizedParty: testOrigin})
+	require.NoError(tb, err)
+	k := &clerkKeys{tb: tb, world: world}
+	k.up.Store(true)
+	keys := world.Handler()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !k.up.Load() {
 			w.WriteHeader(http.StatusInternalServerError)
 			return
 		}
-		_, _ = io.WriteString(w, keySet(firstSigner()))
+		keys.ServeHTTP(w, r)
 	}))
 	tb.Cleanup(server.Close)
-	return server.URL, up
+	k.url = server.URL + "/.well-known/jwks.json"
+	return k
 }
 
-// realAuthenticator trusts the keys that are published at the address, and one service.
-func realAuthenticator(tb testing.TB, jwksURL string) (a *Authenticator, service string) {
-	tb.Helper()
-	service, hash, err := NewServiceToken(rand.Reader)
-	require.NoError(tb, err)
-	services, err := ParseServiceTokens("billing:" + hash)
-	require.NoError(tb, err)
+// token signs a token of a user's.
+func (k *clerkKeys) token(user string, options clerksim.TokenOptions) string {
+	k.tb.Helper()
+	token, err := k.world.SessionToken(user, options)
+	require.NoError(k.tb, err)
+	return token
+}
+
+// authenticator trusts the keys that are published, and one service.
+func (k *clerkKeys) authenticator() (a *auth.Authenticator, service string) {
+	k.tb.Helper()
+	service, hash, err := auth.NewServiceToken(rand.Reader)
+	require.NoError(k.tb, err)
+	services, err := auth.ParseServiceTokens("billing:" + hash)
+	require.NoError(k.tb, err)
 	client := &http.Client{Transport: &http.Transport{}}
-	tb.Cleanup(client.CloseIdleConnections)
-	a, err = NewAuthenticator(AuthenticatorConfig{
-		Issuer: testIssuer, JWKSURL: jwksURL, AuthorizedParties: []string{testOrigin}, ServiceTokens: services, HTTPClient: client,
+	k.tb.Cleanup(client.CloseIdleConnections)
+	a, err = auth.NewAuthenticator(auth.Config{
+		Issuer: k.world.Issuer(), JWKSURL: k.url, AuthorizedParties: []string{testOrigin}, ServiceTokens: services, HTTPClient: client,
 		Logger: slog.New(slog.DiscardHandler),
 	})
-	require.NoError(tb, err)
-	tb.Cleanup(a.Close)
+	require.NoError(k.tb, err)
+	k.tb.Cleanup(a.Close)
 	return a, service
 }
 
 // TestWithRealTokens: from a signed token to an answer, with nothing replaced but Clerk.
 func TestWithRealTokens(t *testing.T) {
 	t.Parallel()
-	jwks, _ := keyServer(t)
-	authenticator, service := realAuthenticator(t, jwks)
+	keys := publishKeys(t)
+	authenticator, service := keys.authenticator()
 	b := setupServer(t, func(c *Config) { c.Authenticator = authenticator })
 	b.world.member("org_1", testUser, "org:admin", nil)
 	b.world.member("org_2", "user_other", "org:admin", nil)
-	claims := claimsAt(time.Now()) // says "admin" of org_1
-	token := firstSigner().sign(t, claims)
+	admin := clerksim.TokenOptions{OrganizationID: "org_1", Role: "org:admin"} // whatever the mirror says
+	token := keys.token(testUser, admin)
 
 	require.Equal(t, testUser, answerOf[meBody](t, b.get(token, "/v1/me")).UserID)
 	require.Equal(t, http.StatusOK, b.get(token, membersOfOne).status)
 	for name, bad := range map[string]string{
-		"forged":      secondSigner().sign(t, claims),
-		"expired":     firstSigner().sign(t, with(claims, map[string]any{"exp": time.Now().Add(-time.Hour).Unix()})),
-		"elsewhere":   firstSigner().sign(t, with(claims, map[string]any{"azp": "https://evil.example.com"})),
-		"pending":     firstSigner().sign(t, with(claims, map[string]any{"sts": "pending"})),
-		"nobody":      firstSigner().sign(t, with(claims, map[string]any{"sub": nil})),
+		"unknown key": publishKeys(t).token(testUser, clerksim.TokenOptions{Issuer: keys.world.Issuer(), KeyID: "ins_unknown"}),
+		"forged":      keys.token(testUser, clerksim.TokenOptions{Forgery: clerksim.KeyConfusion}),
+		"tampered":    keys.token(testUser, clerksim.TokenOptions{Forgery: clerksim.Tampered}),
+		"expired":     keys.token(testUser, clerksim.TokenOptions{IssuedAt: time.Now().Add(-time.Hour)}),
+		"elsewhere":   keys.token(testUser, clerksim.TokenOptions{AuthorizedParty: "https://evil.example.com"}),
+		"pending":     keys.token(testUser, clerksim.TokenOptions{Status: "pending"}),
+		"nobody":      keys.token(testUser, clerksim.TokenOptions{OmitSubject: true}),
 		"no service":  "rcs_unknown",
 		"broken":      token[:len(token)-8],
 		"not a token": "x",
@@ -92,11 +119,11 @@ func TestWithRealTokens(t *testing.T) {
 // TestWithoutSigningKeys: services need none; users are told to try again.
 func TestWithoutSigningKeys(t *testing.T) {
 	t.Parallel()
-	jwks, up := keyServer(t)
-	up.Store(false)
-	authenticator, service := realAuthenticator(t, jwks)
+	keys := publishKeys(t)
+	keys.up.Store(false)
+	authenticator, service := keys.authenticator()
 	b := setupServer(t, func(c *Config) { c.Authenticator = authenticator })
-	x := b.get(firstSigner().sign(t, claimsAt(time.Now())), "/v1/me")
+	x := b.get(keys.token(testUser, clerksim.TokenOptions{}), "/v1/me")
 	requireProblem(t, x, http.StatusServiceUnavailable, "")
 	require.Equal(t, "1", x.header.Get("Retry-After"))
 	require.Contains(t, b.logs.take(), "status 500", "the log tells what the answer doesn't")

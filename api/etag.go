@@ -8,8 +8,9 @@ import (
 	"strings"
 )
 
-// writeTagged answers a read with 200 and a JSON body, or with 304 if the caller has that very body already. The tag is
-// the body's hash, so it can't be out of date; a cache may keep the answer, and must ask before each use of it.
+// writeTagged answers a read with 200 and a JSON body, or with 304 if the caller has that very body
+// already. The tag is the body's hash, so it can't be out of date; a cache may keep the answer, and
+// must ask before each use of it.
 func writeTagged(w http.ResponseWriter, r *http.Request, body any) error {
 	content, err := json.Marshal(body)
 	if err != nil {
@@ -20,7 +21,7 @@ func writeTagged(w http.ResponseWriter, r *http.Request, body any) error {
 	tag := `"` + base64.RawURLEncoding.EncodeToString(hash[:16]) + `"`
 	w.Header().Set("ETag", tag)
 	w.Header().Set("Cache-Control", "private, no-cache")
-	w.Header().Set("Vary", "Authorization, "+headerOnBehalfOf) // who asks decides what is told
+	w.Header().Set("Vary", "Authorization, "+headerOnBehalfOf) // the caller decides the answer
 	if matches(r.Header.Values("If-None-Match"), tag) {
 		w.WriteHeader(http.StatusNotModified)
 		return nil
@@ -30,8 +31,8 @@ func writeTagged(w http.ResponseWriter, r *http.Request, body any) error {
 	return nil
 }
 
-// matches reports whether a tag is among those of If-None-Match, which compares weakly (RFC 9110, section 13.1.2): a
-// proxy that compresses answers makes tags weak.
+// matches reports whether a tag is among those of If-None-Match, which compares weakly (RFC 9110,
+// section 13.1.2): a proxy that compresses answers makes tags weak.
 func matches(fields []string, tag string) bool {
 	for given := range strings.SplitSeq(strings.Join(fields, ","), ",") {
 		given = strings.TrimSpace(given)

@@ -11,20 +11,21 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// The parameters by which a request says how fresh the mirror must be. Every route about a workspace takes them, but for the one by
-// which services write to the audit log.
+// The parameters by which a request says how fresh the mirror must be. Every route about a
+// workspace takes them, except the one by which services append to the audit log.
 const (
 	paramMinRevision  = "min_revision"
 	paramMaxStaleness = "max_staleness"
 )
 
 const (
-	// defaultRevisionWait is how long a request waits for min_revision. A webhook is in the mirror within milliseconds of being
-	// acknowledged: what takes longer is stuck, and the caller is told.
+	// defaultRevisionWait is how long a request waits for min_revision. A webhook is in the mirror
+	// within milliseconds of being acknowledged. If it takes longer, it is stuck, and the caller is
+	// told.
 	defaultRevisionWait = time.Second
 
-	// The mirror is read again after firstPoll, then after ever longer, up to lastPoll: some twenty times in all, so that
-	// a revision that never comes costs little.
+	// The mirror is read again after firstPoll, then after ever longer, up to lastPoll: some twenty
+	// times in all, so that a revision that never comes costs little.
 	firstPoll = 10 * time.Millisecond
 	lastPoll  = 60 * time.Millisecond
 
@@ -32,83 +33,8 @@ const (
 	maxStalenessLimit = 366 * 24 * 60 * 60
 )
 
-// verdict is what is answered to a user who wants to do something in a workspace.
-type verdict struct {
-	standing clerksync.Standing
-	decision clerksync.Decision
-	refused  error // nil if the user may
-}
-
-// judge decides as decide does, and on a mirror as fresh as the request demands. Whoever isn't a member is refused at once,
-// whatever the request demands: neither time nor text tells that the workspace exists.
-func (s *server) judge(r *http.Request, userID, workspaceID, permission string) (verdict, error) {
-	standing, err := s.standing(r.Context(), userID, workspaceID)
-	if err != nil {
-		return verdict{}, err
-	}
-	decision, demand := s.cfg.Grants().Decide(standing, permission), clerksync.Freshness{}
-	if mayAct(standing) {
-		if demand, err = freshnessOf(r); err != nil {
-			return verdict{}, err
-		}
-		pair := store.Pair{UserID: userID, OrganizationID: standing.OrganizationID}
-		reached, err := s.awaitRevision(r.Context(), demand.MinRevision, []clerksync.Standing{standing}, pair)
-		if err != nil {
-			return verdict{}, err
-		}
-		standing = reached[0]
-		decision = demand.Judge(s.cfg.Grants().Decide(standing, permission), s.cfg.Now())
-	}
-	s.cfg.Decided(decision.Reason)
-	v := verdict{standing: standing, decision: decision}
-	switch {
-	case decision.Allowed:
-	case decision.Reason == clerksync.ReasonStale && decision.Revision < demand.MinRevision:
-		v.refused = errRevisionNotReached
-	default:
-		v.refused = refusal(decision, standing.User)
-	}
-	return v, nil
-}
-
-// mayAct reports whether the user is a member who may do anything at all.
-func mayAct(s clerksync.Standing) bool { return reasonFor(s) == clerksync.ReasonAllowed }
-
-// awaitRevision returns the standings of the pairs once all of their organizations have reached a revision, or as they are
-// after Config.RevisionWait.
-func (s *server) awaitRevision(ctx context.Context, revision int64, standings []clerksync.Standing, pairs ...store.Pair) ([]clerksync.Standing, error) {
-	if !behind(standings, revision) {
-		return standings, nil
-	}
-	deadline := time.NewTimer(s.cfg.RevisionWait)
-	defer deadline.Stop()
-	for pause := firstPoll; behind(standings, revision); pause = min(pause*3/2, lastPoll) {
-		select {
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		case <-deadline.C:
-			return standings, nil
-		case <-time.After(pause):
-		}
-		var err error
-		if standings, err = s.standings(ctx, pairs...); err != nil {
-			return nil, err
-		}
-	}
-	return standings, nil
-}
-
-func behind(standings []clerksync.Standing, revision int64) bool {
-	for _, standing := range standings {
-		if standing.Member && standing.Revision < revision { // a stranger's refusal waits for nothing
-			return true
-		}
-	}
-	return false
-}
-
-// freshnessOf reads what a request's query demands of the mirror. A command's may say nothing else; each read looks for
-// parameters of its own.
+// freshnessOf reads from a request's query how fresh the mirror must be. A command's query may say
+// nothing else; each read takes parameters of its own.
 func freshnessOf(r *http.Request) (clerksync.Freshness, error) {
 	if r.Method != http.MethodGet {
 		if _, err := queryOf(r); err != nil {
@@ -157,4 +83,37 @@ func badFreshness(name string) *problem {
 		return badRequest("min_revision must be given once, as a whole number that isn't negative.")
 	}
 	return badRequest("max_staleness must be given once, as a whole number of seconds from 1 to " + strconv.Itoa(maxStalenessLimit) + ".")
+}
+
+// awaitRevision returns the standings of the pairs once all of their organizations have reached a
+// revision, or as they are after Config.RevisionWait.
+func (s *server) awaitRevision(ctx context.Context, revision int64, standings []clerksync.Standing, pairs ...store.Pair) ([]clerksync.Standing, error) {
+	if !behind(standings, revision) {
+		return standings, nil
+	}
+	deadline := time.NewTimer(s.cfg.RevisionWait)
+	defer deadline.Stop()
+	for pause := firstPoll; behind(standings, revision); pause = min(pause*3/2, lastPoll) {
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-deadline.C:
+			return standings, nil
+		case <-time.After(pause):
+		}
+		var err error
+		if standings, err = s.standings(ctx, pairs...); err != nil {
+			return nil, err
+		}
+	}
+	return standings, nil
+}
+
+func behind(standings []clerksync.Standing, revision int64) bool {
+	for _, standing := range standings {
+		if standing.Member && standing.Revision < revision { // a stranger's refusal waits for nothing
+			return true
+		}
+	}
+	return false
 }

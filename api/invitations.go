@@ -1,9 +1,12 @@
 package api
 
 import (
+	"context"
 	"net/http"
 	"slices"
 	"time"
+
+	"github.com/gorilla/mux"
 
 	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
@@ -19,7 +22,8 @@ type invitationBody struct {
 	ExpiresAt *time.Time `json:"expires_at"` // null: never
 }
 
-// invitations answers GET /v1/workspaces/{workspace_id}/invitations, in the order in which they were made.
+// invitations answers GET /v1/workspaces/{workspace_id}/invitations, in the order in which they
+// were made.
 func (s *server) invitations(w http.ResponseWriter, r *http.Request, caller clerksync.Standing) error {
 	q, err := queryOf(r, "status", "limit", "cursor")
 	if err != nil {
@@ -56,4 +60,39 @@ func bodyOfInvitation(i store.Invitation, status string) invitationBody {
 		ID: i.ID, Email: i.Email, Role: i.Role, Status: status, InvitedBy: i.InviterID, CreatedAt: i.CreatedAt.UTC(),
 		ExpiresAt: utc(i.ExpiresAt),
 	}
+}
+
+// invite answers POST /v1/workspaces/{workspace_id}/invitations.
+func (s *server) invite(w http.ResponseWriter, r *http.Request, caller clerksync.Standing) error {
+	var body struct {
+		Email string `json:"email"`
+		Role  string `json:"role"`
+	}
+	said, err := readCommand(w, r, &body)
+	if err != nil {
+		return err
+	}
+	c := clerksync.Command{Actor: caller.UserID, Action: clerksync.ActionInvitationSent, OrganizationID: caller.OrganizationID}
+	if c.Email, err = email(body.Email); err != nil {
+		return err
+	}
+	if c.Role, err = s.role(r.Context(), body.Role); err != nil {
+		return err
+	}
+	return s.run(w, r, c, said, answerWith(http.StatusCreated, func(ctx context.Context, db store.DBTX, done clerksync.Command) (any, error) {
+		i, status, err := store.FindInvitation(ctx, db, done.Target)
+		return bodyOfInvitation(i, status), err
+	}))
+}
+
+// revoke answers DELETE /v1/workspaces/{workspace_id}/invitations/{invitation_id}.
+func (s *server) revoke(w http.ResponseWriter, r *http.Request, caller clerksync.Standing) error {
+	c := clerksync.Command{
+		Actor: caller.UserID, Action: clerksync.ActionInvitationRevoked, OrganizationID: caller.OrganizationID,
+		Target: mux.Vars(r)["invitation_id"],
+	}
+	if !clerksync.ValidID(clerksync.InvitationPrefix, c.Target) {
+		return errNotFound
+	}
+	return s.run(w, r, c, nil, answerWith(http.StatusNoContent, nil))
 }

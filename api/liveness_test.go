@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
+	"github.com/callmine/rolecall/api/policy"
 	"github.com/callmine/rolecall/internal/pgtest"
 	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
@@ -126,7 +127,7 @@ func decidedMembers(ctx context.Context, t *rapid.T, db store.DBTX) (roles []rol
 	require.NoError(t, err)
 	require.Len(t, standings, len(pairs))
 	for i, standing := range standings {
-		if d := (clerksync.Grants{}).Decide(standing, permissionNone); d.Allowed {
+		if d := (clerksync.Grants{}).Decide(standing, policy.None); d.Allowed {
 			roles = append(roles, roleOf{pairs[i].OrganizationID, pairs[i].UserID, d.Role})
 		}
 	}

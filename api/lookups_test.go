@@ -4,16 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"golang.org/x/time/rate"
 
+	"github.com/callmine/rolecall/jobs/lookup"
 	"github.com/callmine/rolecall/store"
 )
 
@@ -42,24 +40,6 @@ func TestManyAtOnceCostOneLookUp(t *testing.T) {
 		b.held(x)
 		require.Equal(t, http.StatusOK, x.status)
 	}
-	require.Len(t, b.directory.takeAsked(), 1)
-}
-
-// TestLookUpThatJustEnded: whoever read the mirror before it ended, and comes after, doesn't ask once more.
-func TestLookUpThatJustEnded(t *testing.T) {
-	t.Parallel()
-	b := setupRefresh(t)
-	l := newLookups(Config{DB: b.pool, Refresher: b.directory, Refreshed: b.directory.told, Now: b.clock.Now})
-	b.joins()
-	pair := store.Pair{UserID: "user_new", OrganizationID: "org_1"}
-	l.lookUp(t.Context(), pair)
-	l.lookUp(t.Context(), pair)
-	require.Len(t, b.directory.takeAsked(), 1)
-	require.True(t, l.refresh(t.Context(), []store.Pair{pair}), "what it read is out of date")
-	require.Equal(t, []RefreshOutcome{RefreshAdmitted, RefreshRemembered, RefreshRemembered}, b.directory.takeSaid())
-	require.Empty(t, b.directory.takeAsked())
-	b.clock.advance(answeredFor)
-	l.lookUp(t.Context(), pair)
 	require.Len(t, b.directory.takeAsked(), 1)
 }
 
@@ -93,7 +73,7 @@ func TestCallerWhoGoesAwayEndsNoLookUp(t *testing.T) {
 	require.Len(t, b.directory.takeAsked(), 1)
 }
 
-// stubborn breaks a Refresher's promise to end with its context: it hangs until it is released.
+// stubborn breaks an Asker's promise to end with its context: it hangs until it is released.
 func stubborn(released <-chan struct{}) func(context.Context, store.Pair) error {
 	return func(context.Context, store.Pair) error { <-released; return errClerkAway }
 }
@@ -121,31 +101,6 @@ func TestHangingLookUp(t *testing.T) {
 	require.Contains(t, b.logs.take(), "look-up at Clerk failed")
 }
 
-// TestLookUpsEndOnTime: all of one request in one second, whatever the Refresher does.
-func TestLookUpsEndOnTime(t *testing.T) {
-	t.Parallel()
-	for _, keepsItsPromise := range []bool{true, false} {
-		synctest.Test(t, func(t *testing.T) {
-			released := make(chan struct{})
-			d := &directory{merge: hang}
-			if !keepsItsPromise {
-				d.merge = stubborn(released)
-			}
-			l := newLookups(Config{Refresher: d, Refreshed: d.told, Now: time.Now, Logger: slog.New(slog.DiscardHandler)})
-			began := time.Now()
-			require.True(t, l.refresh(t.Context(), []store.Pair{
-				{UserID: "user_1", OrganizationID: "org_1"}, {UserID: "user_2", OrganizationID: "org_1"}, {UserID: "user_3", OrganizationID: "org_1"},
-			}))
-			require.Equal(t, time.Second, time.Since(began))
-			require.True(t, l.refreshUser(t.Context(), "user_4"))
-			require.Equal(t, 2*time.Second, time.Since(began))
-			close(released)
-			synctest.Wait()
-			require.Equal(t, map[RefreshOutcome]int{RefreshFailed: 4}, counts(d.takeSaid()))
-		})
-	}
-}
-
 // TestFailureIsRememberedForASecond: while Clerk is away, not every request waits for it.
 func TestFailureIsRememberedForASecond(t *testing.T) {
 	t.Parallel()
@@ -154,7 +109,7 @@ func TestFailureIsRememberedForASecond(t *testing.T) {
 	requireProblem(t, b.get("user_new", "/v1/workspaces/org_1"), http.StatusNotFound, "")
 	b.clock.advance(time.Second - time.Nanosecond)
 	requireProblem(t, b.get("user_new", "/v1/workspaces/org_1"), http.StatusNotFound, "")
-	require.Equal(t, []RefreshOutcome{RefreshFailed, RefreshRemembered}, b.directory.takeSaid())
+	require.Equal(t, []lookup.Result{lookup.Failed, lookup.Remembered}, b.directory.takeSaid())
 	b.clock.advance(time.Nanosecond)
 	b.joins()
 	require.Equal(t, http.StatusOK, b.get("user_new", "/v1/workspaces/org_1").status, "Clerk is back")
@@ -193,7 +148,7 @@ func TestMirrorAwayAfterLookUp(t *testing.T) {
 	}
 	b.joins()
 	require.Equal(t, http.StatusOK, b.get("user_new", "/v1/workspaces/org_1/me").status)
-	require.Equal(t, []RefreshOutcome{RefreshFailed}, b.directory.takeSaid())
+	require.Equal(t, []lookup.Result{lookup.Failed}, b.directory.takeSaid())
 	require.Contains(t, b.logs.take(), "connection reset")
 }
 
@@ -209,7 +164,7 @@ func TestUserWhoTriesWorkspaces(t *testing.T) {
 		requireProblem(t, <-answer, http.StatusNotFound, "")
 	}
 	require.Len(t, b.directory.takeAsked(), 5)
-	require.Equal(t, map[RefreshOutcome]int{RefreshRefused: 5, RefreshLimited: 15}, counts(b.directory.takeSaid()))
+	require.Equal(t, map[lookup.Result]int{lookup.Refused: 5, lookup.Limited: 15}, counts(b.directory.takeSaid()))
 
 	b.get("user_1", "/v1/me")
 	require.Empty(t, b.directory.takeAsked(), "the same limit for all look-ups of a user")
@@ -233,18 +188,4 @@ func TestPanicOfALookUp(t *testing.T) {
 	require.Contains(t, logged, "_test.go", "the log says where")
 	b.joins()
 	require.Equal(t, http.StatusOK, b.get("user_new", "/v1/workspaces/org_1/me").status)
-}
-
-// TestLookUpsAreBounded: what is remembered, and of how many users.
-func TestLookUpsAreBounded(t *testing.T) {
-	t.Parallel()
-	b := setupRefresh(t)
-	l := newLookups(Config{DB: b.pool, Refresher: b.directory, Refreshed: b.directory.told, Now: b.clock.Now})
-	l.answered, l.users.limiters = newGenerations[store.Pair, lookup](10), newGenerations[string, *rate.Limiter](10)
-	for i := range 30 {
-		l.lookUp(t.Context(), store.Pair{UserID: fmt.Sprintf("user_%d", i), OrganizationID: "org_1"})
-		require.LessOrEqual(t, l.answered.size(), 10)
-		require.LessOrEqual(t, l.users.limiters.size(), 10)
-	}
-	require.Len(t, b.directory.takeAsked(), 30)
 }

@@ -1,8 +1,11 @@
 package api
 
 import (
+	"context"
 	"net/http"
 	"time"
+
+	"github.com/gorilla/mux"
 
 	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
@@ -46,5 +49,43 @@ func bodyOfMember(m store.Member) memberBody {
 	return memberBody{
 		UserID: m.UserID, MembershipID: m.MembershipID, Role: m.Role, RoleName: m.RoleName, Identifier: m.Identifier,
 		FirstName: m.FirstName, LastName: m.LastName, JoinedAt: m.JoinedAt.UTC(),
+	}
+}
+
+// setRole answers PATCH /v1/workspaces/{workspace_id}/members/{user_id}.
+func (s *server) setRole(w http.ResponseWriter, r *http.Request, caller clerksync.Standing) error {
+	var body struct {
+		Role string `json:"role"`
+	}
+	said, err := readCommand(w, r, &body)
+	if err != nil {
+		return err
+	}
+	c := aboutMember(r, caller, clerksync.ActionMemberRoleChanged)
+	if c.Role, err = s.role(r.Context(), body.Role); err != nil {
+		return err
+	}
+	if !clerksync.ValidID(clerksync.UserPrefix, c.Target) {
+		return errNotFound
+	}
+	return s.run(w, r, c, said, answerWith(http.StatusOK, func(ctx context.Context, db store.DBTX, done clerksync.Command) (any, error) {
+		m, _, err := store.MembershipOf(ctx, db, store.Pair{UserID: done.Target, OrganizationID: done.OrganizationID})
+		return bodyOfMember(m), err
+	}))
+}
+
+// removeMember answers DELETE /v1/workspaces/{workspace_id}/members/{user_id}: of oneself it is
+// leaving.
+func (s *server) removeMember(w http.ResponseWriter, r *http.Request, caller clerksync.Standing) error {
+	c := aboutMember(r, caller, clerksync.ActionMemberRemoved)
+	if !clerksync.ValidID(clerksync.UserPrefix, c.Target) {
+		return errNotFound
+	}
+	return s.run(w, r, c, nil, answerWith(http.StatusNoContent, nil))
+}
+
+func aboutMember(r *http.Request, caller clerksync.Standing, action clerksync.Action) clerksync.Command {
+	return clerksync.Command{
+		Actor: caller.UserID, Action: action, OrganizationID: caller.OrganizationID, Target: mux.Vars(r)["user_id"],
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/callmine/rolecall/store"
+	clerksync "github.com/callmine/rolecall/sync"
 )
 
 const (
@@ -46,8 +47,8 @@ func limitOf(q query) (int, error) {
 	return limit, nil
 }
 
-// A cursor is the position after which a page begins, as base64url of "milliseconds:id". It isn't secret: it
-// only selects among what its bearer may read.
+// A cursor is the position after which a page begins, as base64url of "milliseconds:id". It isn't
+// secret: it only selects among what its bearer may read.
 
 func encodeCursor(p store.Position) string {
 	return base64.RawURLEncoding.EncodeToString([]byte(strconv.FormatInt(p.At.UnixMilli(), 10) + ":" + p.ID))
@@ -66,7 +67,7 @@ func cursorOf(q query) (store.Position, error) {
 	}
 	at, id, _ := strings.Cut(string(decoded), ":")
 	millis, err := strconv.ParseInt(at, 10, 64)
-	if err != nil || millis < 0 || millis > maxMillis || !storable(id) {
+	if err != nil || millis < 0 || millis > maxMillis || !clerksync.Storable(id) {
 		return store.Position{}, invalid
 	}
 	return store.Position{At: time.UnixMilli(millis), ID: id}, nil

@@ -8,8 +8,8 @@ import (
 	"unicode/utf8"
 )
 
-// plainPaths refuses each path that two programs could read as two: one between the caller and here
-// may have decided by another reading. Such a path names nothing, so it is 404, whoever asks.
+// plainPaths refuses paths that two programs could read differently: a proxy may have decided by
+// another reading. Such a path names nothing, so it is 404 to every caller.
 func (s *server) plainPaths(next http.Handler) http.Handler {
 	refuse := s.failWith(errNotFound)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -22,8 +22,8 @@ func (s *server) plainPaths(next http.Handler) http.Handler {
 }
 
 // isPlain reports whether a path has one reading: no separator, dot or percent sign that is written
-// as an escape, no backslash, only UTF-8, and no segment that is empty or made of dots. Other characters that no
-// id has make an unknown id, which is refused as any other.
+// as an escape, no backslash, only UTF-8, and no segment that is empty or made of dots. Other
+// characters that no id has make an unknown id, which is refused like any other.
 func isPlain(u *url.URL) bool {
 	written := strings.ToLower(u.EscapedPath())
 	for _, escape := range []string{"%2f", "%2e", "%5c", "%25"} {

@@ -7,13 +7,15 @@ import (
 	"errors"
 	"net/http"
 
+	"github.com/callmine/rolecall/api/auth"
 	"github.com/callmine/rolecall/internal/edge"
 	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// problem is an RFC 9457 problem, and an error that a handler returns to answer with it. Type is stable and meant for
-// programs; Title and Detail are for people, and never carry an internal error.
+// problem is an RFC 9457 problem, and an error that a handler returns to answer with it. Type is
+// stable and meant for programs; Title and Detail are for people, and never carry an internal
+// error.
 type problem struct {
 	Type   string           `json:"type"`
 	Title  string           `json:"title"`
@@ -82,23 +84,8 @@ func forbidden(reason clerksync.Reason) *problem {
 	}
 }
 
-// refusal turns the decision that refuses a user's own request into a problem. Whoever isn't a member learns nothing,
-// not even that the workspace exists; an account that may do nothing is told so on every route.
-func refusal(d clerksync.Decision, user clerksync.UserStatus) error {
-	if reason := user.Refusal(); reason != "" {
-		return forbidden(reason)
-	}
-	switch d.Reason {
-	case clerksync.ReasonNotAMember, clerksync.ReasonWorkspaceDeleted:
-		return errNotFound
-	case clerksync.ReasonStale:
-		return errStale
-	default:
-		return forbidden(d.Reason)
-	}
-}
-
-// problemFor is the one place that turns errors into problems. ours says that the error should be logged.
+// problemFor is the one place that turns errors into problems. ours says that the error should be
+// logged.
 func problemFor(err error) (p *problem, ours bool) {
 	if p, ok := errors.AsType[*problem](err); ok {
 		return p, false
@@ -107,13 +94,13 @@ func problemFor(err error) (p *problem, ours bool) {
 		return p, ours
 	}
 	switch {
-	case errors.Is(err, ErrUnauthenticated):
+	case errors.Is(err, auth.ErrUnauthenticated):
 		return unauthenticated(err), false
 	case errors.Is(err, edge.ErrCrowded): // counted where it was cut
 		return errUnavailable, false
-	case errors.Is(err, context.Canceled): // the caller has gone, and nobody reads the answer
+	case errors.Is(err, context.Canceled): // the caller has gone, and reads no answer
 		return errUnavailable, false
-	case errors.Is(err, ErrKeysUnavailable), store.Unavailable(err):
+	case errors.Is(err, auth.ErrKeysUnavailable), store.Unavailable(err):
 		return errUnavailable, true
 	default:
 		return errInternal, true
@@ -123,8 +110,8 @@ func problemFor(err error) (p *problem, ours bool) {
 // unauthenticated names the error to the caller.
 func unauthenticated(err error) *problem {
 	p := *errUnauthenticated
-	if refused, ok := errors.AsType[*AuthError](err); ok {
-		p.challenge = challenge(refused.Reason)
+	if refused, ok := errors.AsType[*auth.Error](err); ok {
+		p.challenge = refused.Reason.Challenge()
 	}
 	return &p
 }
@@ -142,12 +129,13 @@ func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	writeProblem(w, p)
 }
 
-// report logs an error of ours. The reason tells kinds apart: without keys, each invented token causes a line.
+// report logs an error of ours. The reason tells kinds apart: without keys, each invented token
+// causes a line.
 func (s *server) report(r *http.Request, p *problem, err error) {
 	reason := "internal"
 	switch {
-	case errors.Is(err, ErrKeysUnavailable):
-		reason = string(reasonKeysUnavailable)
+	case errors.Is(err, auth.ErrKeysUnavailable):
+		reason = string(auth.ReasonKeysUnavailable)
 	case store.Unavailable(err):
 		reason = "database_unavailable"
 	}

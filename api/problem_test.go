@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/stretchr/testify/require"
 
+	"github.com/callmine/rolecall/api/auth"
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
@@ -25,13 +26,13 @@ func TestErrorsBecomeProblems(t *testing.T) {
 		ours   bool
 	}{
 		"a problem":          {wrap(errNotFound), http.StatusNotFound, false},
-		"refused":            {wrap(refuse(AuthReasonExpired)), http.StatusUnauthorized, false},
-		"no keys":            {wrap(ErrKeysUnavailable), http.StatusServiceUnavailable, true},
+		"refused":            {wrap(&auth.Error{Reason: auth.ReasonExpired}), http.StatusUnauthorized, false},
+		"no keys":            {wrap(auth.ErrKeysUnavailable), http.StatusServiceUnavailable, true},
 		"network":            {wrap(&net.OpError{Op: "dial", Err: errors.New("refused")}), http.StatusServiceUnavailable, true},
 		"shutting down":      {wrap(&pgconn.PgError{Code: "57P01"}), http.StatusServiceUnavailable, true},
 		"timed out":          {wrap(context.DeadlineExceeded), http.StatusServiceUnavailable, true},
 		"caller gone":        {wrap(context.Canceled), http.StatusServiceUnavailable, false},
-		"gone for keys":      {fmt.Errorf("%w: %w", ErrKeysUnavailable, context.Canceled), http.StatusServiceUnavailable, false},
+		"gone for keys":      {fmt.Errorf("%w: %w", auth.ErrKeysUnavailable, context.Canceled), http.StatusServiceUnavailable, false},
 		"no such table":      {wrap(&pgconn.PgError{Code: "42P01"}), http.StatusInternalServerError, true},
 		"anything else":      {errors.New("x"), http.StatusInternalServerError, true},
 		"decision's refusal": {forbidden(clerksync.ReasonUnknownRole), http.StatusForbidden, false},

@@ -9,17 +9,20 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
+
+	"github.com/callmine/rolecall/jobs/lookup"
 	"github.com/callmine/rolecall/store"
 )
 
 // errClerkAway is what a look-up fails with. It names ids, as errors of Clerk's do.
 var errClerkAway = errors.New("GET /organizations/org_1/memberships?user_id=user_new: 500")
 
-// directory is a Refresher that knows what a test tells it.
+// directory is what look-ups ask. It knows what a test tells it.
 type directory struct {
 	mu    sync.Mutex
 	asked []store.Pair                            // a user without an organization: all memberships
-	said  []RefreshOutcome                        // told by the API
+	said  []lookup.Result                         // told by the look-ups
 	merge func(context.Context, store.Pair) error // the answer; nil for "no such membership"
 	begun chan store.Pair                         // if there is one, told the beginning of each look-up
 }
@@ -53,11 +56,19 @@ func (d *directory) answers(merge func(context.Context, store.Pair) error) {
 	d.merge = merge
 }
 
-// told is the API's Refreshed.
-func (d *directory) told(o RefreshOutcome) {
+// told is told what came of look-ups.
+func (d *directory) told(o lookup.Result) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.said = append(d.said, o)
+}
+
+// lookUps returns look-ups that ask the directory.
+func (d *directory) lookUps(tb testing.TB, c Config) *lookup.Lookups {
+	tb.Helper()
+	l, err := lookup.New(lookup.Config{Asker: d, DB: c.DB, Told: d.told, Now: c.Now, Logger: c.Logger})
+	require.NoError(tb, err)
+	return l
 }
 
 // takeAsked returns the pairs asked about since the last call.
@@ -70,7 +81,7 @@ func (d *directory) takeAsked() []store.Pair {
 }
 
 // takeSaid returns the outcomes since the last call.
-func (d *directory) takeSaid() []RefreshOutcome {
+func (d *directory) takeSaid() []lookup.Result {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	said := d.said
@@ -91,7 +102,8 @@ func setupRefresh(tb testing.TB) *refreshBundle {
 	b := &refreshBundle{directory: &directory{}, clock: &testClock{now: worldBegan()}, db: &hookedDB{}}
 	b.serverBundle = setupServer(tb, func(c *Config) {
 		b.db.DBTX = c.DB
-		c.DB, c.Refresher, c.Refreshed, c.Now = b.db, b.directory, b.directory.told, b.clock.Now
+		c.DB, c.Now = b.db, b.clock.Now
+		c.Refresher = b.directory.lookUps(tb, *c)
 	})
 	return b
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/callmine/rolecall/jobs/lookup"
 	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
 )
@@ -72,7 +73,7 @@ func TestAuthorizeManyLooksUpTheFirstFew(t *testing.T) {
 		}
 	})
 	go func() {
-		for range maxLookups {
+		for range 5 { // as many as run at once
 			<-b.directory.begun
 		}
 		close(together)
@@ -90,11 +91,11 @@ func TestAuthorizeManyLooksUpTheFirstFew(t *testing.T) {
 	}
 	slices.Sort(users)
 	require.Equal(t, []string{"user_2", "user_3", "user_4", "user_5", "user_6"}, users)
-	require.Equal(t, map[RefreshOutcome]int{RefreshRemembered: 2, RefreshRefused: 5, RefreshLimited: 3}, counts(b.directory.takeSaid()))
+	require.Equal(t, map[lookup.Result]int{lookup.Remembered: 2, lookup.Refused: 5, lookup.Limited: 3}, counts(b.directory.takeSaid()))
 }
 
-func counts(outcomes []RefreshOutcome) map[RefreshOutcome]int {
-	n := map[RefreshOutcome]int{}
+func counts(outcomes []lookup.Result) map[lookup.Result]int {
+	n := map[lookup.Result]int{}
 	for _, o := range outcomes {
 		n[o]++
 	}

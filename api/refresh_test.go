@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/callmine/rolecall/jobs/lookup"
 	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
 )
@@ -27,7 +28,7 @@ func TestNewcomerGetsInAtTheFirstRequest(t *testing.T) {
 		x = b.get(serviceToken, target, headerOnBehalfOf, user+"s")
 		require.Equal(t, http.StatusOK, x.status, target)
 		require.Equal(t, []store.Pair{{UserID: user, OrganizationID: "org_1"}, {UserID: user + "s", OrganizationID: "org_1"}}, b.directory.takeAsked())
-		require.Equal(t, []RefreshOutcome{RefreshAdmitted, RefreshAdmitted}, b.directory.takeSaid())
+		require.Equal(t, []lookup.Result{lookup.Admitted, lookup.Admitted}, b.directory.takeSaid())
 
 		require.Equal(t, http.StatusOK, b.get(user, target).status)
 		require.Empty(t, b.directory.takeAsked(), "members aren't asked about")
@@ -40,7 +41,7 @@ func TestNewcomerIsDecidedOnTheMirror(t *testing.T) {
 	var reasons []clerksync.Reason
 	b := &refreshBundle{directory: &directory{}}
 	b.serverBundle = setupServer(t, func(c *Config) {
-		c.Refresher, c.Decided = b.directory, func(r clerksync.Reason) { reasons = append(reasons, r) }
+		c.Refresher, c.Decided = b.directory.lookUps(t, *c), func(r clerksync.Reason) { reasons = append(reasons, r) }
 	})
 	b.directory.answers(func(_ context.Context, p store.Pair) error {
 		b.world.member(p.OrganizationID, p.UserID, "org:member", nil)
@@ -59,7 +60,7 @@ func TestMeOfNewcomer(t *testing.T) {
 	require.Len(t, me.Workspaces, 1)
 	require.Equal(t, "org_1", me.Workspaces[0].WorkspaceID)
 	require.Equal(t, []store.Pair{{UserID: "user_new"}}, b.directory.takeAsked())
-	require.Equal(t, []RefreshOutcome{RefreshAdmitted}, b.directory.takeSaid())
+	require.Equal(t, []lookup.Result{lookup.Admitted}, b.directory.takeSaid())
 
 	require.Len(t, answerOf[meBody](t, b.get("user_new", "/v1/me")).Workspaces, 1)
 	require.Empty(t, b.directory.takeAsked(), "who has a workspace isn't asked about")
@@ -68,7 +69,7 @@ func TestMeOfNewcomer(t *testing.T) {
 	for range 2 {
 		require.Empty(t, answerOf[meBody](t, b.get("user_alone", "/v1/me")).Workspaces)
 	}
-	require.Equal(t, []RefreshOutcome{RefreshRefused, RefreshRemembered}, b.directory.takeSaid())
+	require.Equal(t, []lookup.Result{lookup.Refused, lookup.Remembered}, b.directory.takeSaid())
 	require.Len(t, b.directory.takeAsked(), 1)
 
 	b.directory.answers(func(context.Context, store.Pair) error { return errClerkAway })
@@ -91,7 +92,7 @@ func TestMeOfNewcomerWhoIsBanned(t *testing.T) {
 	})
 	requireProblem(t, b.get("user_new", "/v1/me"), http.StatusForbidden, clerksync.ReasonUserBanned)
 	requireProblem(t, b.get("user_other", "/v1/workspaces/org_1"), http.StatusForbidden, clerksync.ReasonUserBanned)
-	require.Equal(t, []RefreshOutcome{RefreshRefused, RefreshRefused}, b.directory.takeSaid())
+	require.Equal(t, []lookup.Result{lookup.Refused, lookup.Refused}, b.directory.takeSaid())
 }
 
 // TestRefusalIsRemembered for ten seconds, and no longer.
@@ -106,7 +107,7 @@ func TestRefusalIsRemembered(t *testing.T) {
 	b.clock.advance(10*time.Second - time.Nanosecond)
 	refused()
 	require.Len(t, b.directory.takeAsked(), 1)
-	require.Equal(t, []RefreshOutcome{RefreshRefused, RefreshRemembered}, b.directory.takeSaid())
+	require.Equal(t, []lookup.Result{lookup.Refused, lookup.Remembered}, b.directory.takeSaid())
 
 	b.joins()
 	b.clock.advance(time.Nanosecond)
@@ -137,9 +138,9 @@ func TestRemovedMemberIsNotAskedIntoLife(t *testing.T) {
 		requireProblem(t, b.get("user_1", target), http.StatusNotFound, "")
 	}
 	require.Len(t, b.directory.takeAsked(), 1)
-	require.Equal(t, RefreshRefused, b.directory.takeSaid()[0])
+	require.Equal(t, lookup.Refused, b.directory.takeSaid()[0])
 
-	b.clock.advance(refusedFor)
+	b.clock.advance(10 * time.Second)
 	b.directory.answers(func(context.Context, store.Pair) error { // who was added again has another one
 		b.world.member("org_1", "user_1", "org:member", map[string]any{"id": "orgmem_again"})
 		return nil

@@ -12,22 +12,15 @@ import (
 	"github.com/gorilla/mux"
 	"golang.org/x/time/rate"
 
+	"github.com/callmine/rolecall/api/auth"
+	"github.com/callmine/rolecall/api/policy"
+	"github.com/callmine/rolecall/internal/bounded"
 	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// Permissions of the policy that routes ask for themselves.
-const (
-	permissionNone          = "" // membership alone
-	permissionMembersRead   = "members:read"
-	permissionMembersManage = "members:manage"
-	permissionAuditRead     = "audit:read"
-
-	permissionWorkspaceUpdate = "workspace:update"
-)
-
-// requestTimeout bounds one request, most of which take a millisecond: what waits for longer waits for a database
-// that is away, and is told so.
+// requestTimeout bounds one request. Most take a millisecond: a request that waits longer waits for
+// a database that is away, and is told so.
 const requestTimeout = 5 * time.Second
 
 //go:embed openapi.yaml
@@ -35,40 +28,38 @@ var openAPI []byte
 
 // Config configures the handler.
 type Config struct {
-	// DB is where the mirror is read. It should serve nothing else, so that reading never waits for writing.
+	// DB is where the mirror is read. It should serve nothing else, so that reading never waits for
+	// writing.
 	DB store.DBTX
-	// EventDB is where services' entries of the audit log are appended: DB may be read-only. Defaults to DB.
+	// EventDB is where services' entries of the audit log are appended: DB may be read-only.
+	// Defaults to DB.
 	EventDB store.DBTX
-	// Authenticator tells who is calling.
+	// Authenticator identifies callers.
 	Authenticator interface {
-		Authenticate(ctx context.Context, r *http.Request) (Identity, error)
+		Authenticate(ctx context.Context, r *http.Request) (auth.Identity, error)
 	}
-	// Grants returns the policy in force: which role may do what. It may return another one at any time, and nobody may
-	// change one that it returned. It must be safe for concurrent use.
+	// Grants returns the policy in force: which role may do what. It may return another one at any
+	// time. A returned one is never changed. It must be safe for concurrent use.
 	Grants func() clerksync.Grants
-	// Logger gets one line for each answer that is our own fault, and of those that outsiders cause the first and then one
-	// a minute of each kind.
+	// Logger gets a line for each answer that is our own fault, and for each refused caller.
 	Logger *slog.Logger
 	// Decided is told the reason of each decision. Optional.
 	Decided func(clerksync.Reason)
 	// Refused is told why credentials were refused. Optional.
-	Refused func(AuthReason)
-	// Entries watches whether users get in. Defaults to one that nobody else sees.
-	Entries *Entries
-	// Refresher asks Clerk about somebody whom the mirror doesn't know as a member, before they are refused. Optional:
-	// without one, refusals stand at once.
+	Refused func(auth.Reason)
+	// Entries watches whether users get in. Defaults to one of the handler's own.
+	Entries *auth.Entries
+	// Refresher looks strangers up at Clerk before they are refused. Optional: without one,
+	// refusals stand at once.
 	Refresher Refresher
-	// Refreshed is told what came of asking, as each RefreshOutcome says. Optional. It must not block, and must be
-	// safe for concurrent use.
-	Refreshed func(RefreshOutcome)
 	// Commander carries commands out. Optional: without one, they are refused.
 	Commander Commander
-	// ExportStall is how long the reader of an export may take for a few hundred entries before it is cut. Defaults to
-	// 30 seconds.
+	// ExportStall is how long the reader of an export may take for a few hundred entries before it
+	// is cut. Defaults to 30 seconds.
 	ExportStall time.Duration
 	// RevisionWait is how long a request waits for min_revision. Defaults to one second.
 	RevisionWait time.Duration
-	// Now is the clock by which answers of the Refresher are remembered, the mirror is too old for a caller, and events may
+	// Now is the clock by which the mirror and tokens age, and events may
 	// not be in the future. Defaults to time.Now.
 	Now func() time.Time
 }
@@ -78,13 +69,10 @@ func (c Config) withDefaults() Config {
 		c.Decided = func(clerksync.Reason) {}
 	}
 	if c.Refused == nil {
-		c.Refused = func(AuthReason) {}
+		c.Refused = func(auth.Reason) {}
 	}
 	if c.Entries == nil {
-		c.Entries = NewEntries(c.Now)
-	}
-	if c.Refreshed == nil {
-		c.Refreshed = func(RefreshOutcome) {}
+		c.Entries = auth.NewEntries(c.Now)
 	}
 	if c.Now == nil {
 		c.Now = time.Now
@@ -117,11 +105,11 @@ func (c Config) validate() error {
 }
 
 type server struct {
-	cfg     Config
-	lookups *lookups // nil without a Refresher
+	cfg Config
 	// eventShares are of EventDB's connections: one for each organization.
 	eventShares *store.Shares
-	commands    *perUser
+	commands    *bounded.Limiter
+	callers     *auth.Monitor
 	known       *rate.Limiter // of questions about users of tokens that may be invented
 }
 
@@ -132,28 +120,31 @@ func NewHandler(cfg Config) (http.Handler, error) {
 		return nil, err
 	}
 	s := &server{
-		cfg: cfg, lookups: newLookups(cfg), commands: newPerUser(commandsPerUser, commandsWindow, cfg.Now), eventShares: store.NewShares(1),
+		cfg: cfg, commands: bounded.NewLimiter(commandsPerUser, commandsWindow, cfg.Now), eventShares: store.NewShares(1),
 		known: rate.NewLimiter(rate.Every(knownEvery), 5),
 	}
+	s.callers = auth.NewMonitor(auth.MonitorConfig{
+		Authenticator: cfg.Authenticator, Entries: cfg.Entries, Refused: cfg.Refused, KnownUser: s.knownUser, Logger: cfg.Logger, Now: cfg.Now,
+	})
 	return s.guard(s.plainPaths(s.router())), nil
 }
 
-// router is the table of contents of the API: one line a route, who may use it, and what answers.
+// router is the table of contents of the API: one line a route, its callers and its handler.
 func (s *server) router() *mux.Router {
 	r := mux.NewRouter().SkipClean(true)
 	r.Handle("/v1/me", s.asUser(withoutQuery(s.me))).Methods(http.MethodGet)
-	r.Handle("/v1/workspaces/{workspace_id}", s.asMember(permissionNone, s.workspace)).Methods(http.MethodGet)
+	r.Handle("/v1/workspaces/{workspace_id}", s.asMember(policy.None, s.workspace)).Methods(http.MethodGet)
 	r.Handle("/v1/workspaces", s.asUser(withoutQuery(s.createWorkspace))).Methods(http.MethodPost)
-	r.Handle("/v1/workspaces/{workspace_id}", s.asMember(permissionWorkspaceUpdate, s.renameWorkspace)).Methods(http.MethodPatch)
-	r.Handle("/v1/workspaces/{workspace_id}/members/{user_id}", s.asManager(permissionMembersManage, s.setRole)).Methods(http.MethodPatch)
-	r.Handle("/v1/workspaces/{workspace_id}/members/{user_id}", s.asManager(permissionNone, s.removeMember)).Methods(http.MethodDelete)
-	r.Handle("/v1/workspaces/{workspace_id}/invitations", s.asMember(permissionMembersManage, s.invite)).Methods(http.MethodPost)
-	r.Handle("/v1/workspaces/{workspace_id}/invitations/{invitation_id}", s.asMember(permissionMembersManage, s.revoke)).Methods(http.MethodDelete)
-	r.Handle("/v1/workspaces/{workspace_id}/me", s.asMember(permissionNone, s.workspaceMe)).Methods(http.MethodGet)
-	r.Handle("/v1/workspaces/{workspace_id}/members", s.asMember(permissionMembersRead, s.members)).Methods(http.MethodGet)
-	r.Handle("/v1/workspaces/{workspace_id}/invitations", s.asMember(permissionMembersManage, s.invitations)).Methods(http.MethodGet)
-	r.Handle("/v1/workspaces/{workspace_id}/audit", s.asMember(permissionAuditRead, s.audit)).Methods(http.MethodGet)
-	r.Handle("/v1/workspaces/{workspace_id}/audit/export", s.asMember(permissionAuditRead, s.exportAudit)).Methods(http.MethodGet)
+	r.Handle("/v1/workspaces/{workspace_id}", s.asMember(policy.WorkspaceUpdate, s.renameWorkspace)).Methods(http.MethodPatch)
+	r.Handle("/v1/workspaces/{workspace_id}/members/{user_id}", s.asManager(policy.MembersManage, s.setRole)).Methods(http.MethodPatch)
+	r.Handle("/v1/workspaces/{workspace_id}/members/{user_id}", s.asManager(policy.None, s.removeMember)).Methods(http.MethodDelete)
+	r.Handle("/v1/workspaces/{workspace_id}/invitations", s.asMember(policy.MembersManage, s.invite)).Methods(http.MethodPost)
+	r.Handle("/v1/workspaces/{workspace_id}/invitations/{invitation_id}", s.asMember(policy.MembersManage, s.revoke)).Methods(http.MethodDelete)
+	r.Handle("/v1/workspaces/{workspace_id}/me", s.asMember(policy.None, s.workspaceMe)).Methods(http.MethodGet)
+	r.Handle("/v1/workspaces/{workspace_id}/members", s.asMember(policy.MembersRead, s.members)).Methods(http.MethodGet)
+	r.Handle("/v1/workspaces/{workspace_id}/invitations", s.asMember(policy.MembersManage, s.invitations)).Methods(http.MethodGet)
+	r.Handle("/v1/workspaces/{workspace_id}/audit", s.asMember(policy.AuditRead, s.audit)).Methods(http.MethodGet)
+	r.Handle("/v1/workspaces/{workspace_id}/audit/export", s.asMember(policy.AuditRead, s.exportAudit)).Methods(http.MethodGet)
 	r.Handle("/v1/workspaces/{workspace_id}/audit", s.asService(withoutQuery(s.appendAudit))).Methods(http.MethodPost)
 	r.Handle("/v1/authorize", s.asUser(s.authorize)).Methods(http.MethodGet)
 	r.Handle("/v1/authorize", s.asService(withoutQuery(s.authorizeMany))).Methods(http.MethodPost)

@@ -13,10 +13,13 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
+	"github.com/callmine/rolecall/api/auth"
+	"github.com/callmine/rolecall/api/policy"
 	"github.com/callmine/rolecall/internal/pgtest"
 	clerksync "github.com/callmine/rolecall/sync"
 )
@@ -31,22 +34,40 @@ const (
 // tokenAuthenticator tells who is calling by the token's text. The real authenticator has tests of its own.
 type tokenAuthenticator struct{}
 
-func (tokenAuthenticator) Authenticate(_ context.Context, r *http.Request) (Identity, error) {
-	token, err := bearerToken(r.Header)
+func (tokenAuthenticator) Authenticate(_ context.Context, r *http.Request) (auth.Identity, error) {
+	token, bears := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 	switch {
-	case err != nil:
-		return Identity{}, err
-	case strings.HasPrefix(token, userIDPrefix):
-		return Identity{UserID: token, SessionID: "sess_1"}, nil
+	case !bears:
+		return auth.Identity{}, &auth.Error{Reason: auth.ReasonMissing}
+	case strings.HasPrefix(token, clerksync.UserPrefix):
+		return auth.Identity{UserID: token, SessionID: "sess_1"}, nil
 	case token == serviceToken:
-		return Identity{Service: "billing"}, nil
+		return auth.Identity{Service: "billing"}, nil
 	case token == keysAwayToken:
-		return Identity{}, fmt.Errorf("%w: dial tcp: connection refused", ErrKeysUnavailable)
+		return auth.Identity{}, fmt.Errorf("%w: dial tcp: connection refused", auth.ErrKeysUnavailable)
 	case token == panicToken:
 		panic("pgx: a secret of goroutine 1")
 	default:
-		return Identity{}, refuse(AuthReasonMalformed)
+		return auth.Identity{}, &auth.Error{Reason: auth.ReasonMalformed}
 	}
+}
+
+// testClock is a clock that stands still until it is moved.
+type testClock struct {
+	mu  sync.Mutex
+	now time.Time
+}
+
+func (c *testClock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+func (c *testClock) advance(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(d)
 }
 
 // logLines collects what is logged.
@@ -91,7 +112,7 @@ func fixed(grants clerksync.Grants) func() clerksync.Grants {
 func setupServer(tb testing.TB, change func(*Config)) *serverBundle {
 	tb.Helper()
 	pool := pgtest.New(tb)
-	grants, err := DefaultPolicy()
+	grants, err := policy.Default()
 	require.NoError(tb, err)
 	b := &serverBundle{
 		tb: tb, pool: pool, world: &world{tb: tb, pool: pool}, contract: loadContract(tb), logs: &logLines{},

@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
+	"github.com/callmine/rolecall/api/policy"
 	"github.com/callmine/rolecall/internal/pgtest"
 	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
@@ -165,7 +166,7 @@ func TestSQLFunctionsSayWhatTheAPISays(t *testing.T) {
 		for _, user := range append(smallUsers(), "user_unknown") {
 			var member []string
 			for _, organization := range append(smallOrganizations(), "org_unknown") {
-				in := world.grants.Decide(world.standing(user, organization), permissionNone).Allowed
+				in := world.grants.Decide(world.standing(user, organization), policy.None).Allowed
 				require.Equal(t, []bool{in}, selected(ctx, t, tx, []checkBody{{UserID: user, WorkspaceID: organization}}), "membership alone")
 				if in {
 					member = append(member, organization)

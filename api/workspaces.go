@@ -26,7 +26,7 @@ type seatBody struct {
 // me answers GET /v1/me: the caller's workspaces, with role and permissions in each.
 func (s *server) me(w http.ResponseWriter, r *http.Request, userID string) error {
 	seats, err := s.seats(r.Context(), userID)
-	if err == nil && len(seats) == 0 && s.lookups.refreshUser(r.Context(), userID) {
+	if err == nil && len(seats) == 0 && s.refreshUser(r.Context(), userID) {
 		seats, err = s.seats(r.Context(), userID)
 	}
 	if err != nil {
@@ -109,6 +109,56 @@ func (s *server) workspaceMe(w http.ResponseWriter, r *http.Request, member cler
 		UserID: member.UserID, WorkspaceID: member.OrganizationID, Role: member.Role,
 		Permissions: permissionsIn(s.cfg.Grants(), member),
 	})
+}
+
+// createWorkspace answers POST /v1/workspaces: the caller becomes the new workspace's admin.
+func (s *server) createWorkspace(w http.ResponseWriter, r *http.Request, userID string) error {
+	status, err := store.UserStatus(r.Context(), s.cfg.DB, userID)
+	if err != nil {
+		return err
+	}
+	if reason := status.Refusal(); reason != "" {
+		return forbidden(reason)
+	}
+	var body struct {
+		Name string  `json:"name"`
+		Slug *string `json:"slug"`
+	}
+	said, err := readCommand(w, r, &body)
+	if err != nil {
+		return err
+	}
+	c := clerksync.Command{Actor: userID, Action: clerksync.ActionWorkspaceCreated}
+	if c.Name, err = workspaceName(body.Name); err != nil {
+		return err
+	}
+	if c.Slug, err = slug(body.Slug); err != nil {
+		return err
+	}
+	return s.run(w, r, c, said, answerWith(http.StatusCreated, workspaceAfter))
+}
+
+// renameWorkspace answers PATCH /v1/workspaces/{workspace_id}.
+func (s *server) renameWorkspace(w http.ResponseWriter, r *http.Request, member clerksync.Standing) error {
+	var body struct {
+		Name string `json:"name"`
+	}
+	said, err := readCommand(w, r, &body)
+	if err != nil {
+		return err
+	}
+	c := clerksync.Command{
+		Actor: member.UserID, Action: clerksync.ActionWorkspaceRenamed, OrganizationID: member.OrganizationID, Target: member.OrganizationID,
+	}
+	if c.Name, err = workspaceName(body.Name); err != nil {
+		return err
+	}
+	return s.run(w, r, c, said, answerWith(http.StatusOK, workspaceAfter))
+}
+
+func workspaceAfter(ctx context.Context, db store.DBTX, done clerksync.Command) (any, error) {
+	ws, err := store.FindWorkspace(ctx, db, done.OrganizationID)
+	return bodyOfWorkspace(ws), err
 }
 
 func utc(t *time.Time) *time.Time {

@@ -8,12 +8,14 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/callmine/rolecall/api/policy"
 )
 
 // permissionsOf are the policy's for a role, sorted as answers have them.
 func permissionsOf(tb testing.TB, role string) []string {
 	tb.Helper()
-	grants, err := DefaultPolicy()
+	grants, err := policy.Default()
 	require.NoError(tb, err)
 	return slices.Sorted(slices.Values(grants[role]))
 }

@@ -3,6 +3,7 @@ package api
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"testing"
 	"time"
 
@@ -53,12 +54,9 @@ func (w *world) apply(deliveries ...clerksync.Delivery) {
 	require.NoError(w.tb, pgx.BeginFunc(w.tb.Context(), w.pool, func(tx pgx.Tx) error {
 		mirror, err := store.LockMirror(w.tb.Context(), tx, facts)
 		require.NoError(w.tb, err)
-		changed := clerksync.NewMirror()
-		for _, f := range facts {
-			mirror.Apply(f, changed)
-		}
+		changed := mirror.ApplyAll(deliveries, facts).Mirror
 		require.NoError(w.tb, store.SaveMirror(w.tb.Context(), tx, mirror, changed))
-		return store.Finish(w.tb.Context(), tx, store.Outcome{Changed: changed}, time.Now())
+		return store.Finish(w.tb.Context(), tx, store.Writes{Changed: changed}, time.Now())
 	}))
 }
 
@@ -132,4 +130,12 @@ func (w *world) invitation(id, organization string, changes map[string]any) {
 		"object": "organization_invitation", "id": id, "organization_id": organization, "email_address": "guest@callmine.test",
 		"role": "org:member", "status": "pending", "updated_at": w.now().UnixMilli(), "url": "https://example.com/ticket",
 	}, changes)))
+}
+
+// with returns the fields with some replaced; a nil value removes one.
+func with(fields, changes map[string]any) map[string]any {
+	changed := maps.Clone(fields)
+	maps.Copy(changed, changes)
+	maps.DeleteFunc(changed, func(_ string, value any) bool { return value == nil })
+	return changed
 }

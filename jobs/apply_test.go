@@ -1,17 +1,16 @@
 package jobs
 
 import (
-	"context"
 	"fmt"
 	"slices"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"github.com/callmine/rolecall/internal/clerksim"
+	"github.com/callmine/rolecall/internal/mirrortest"
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
@@ -63,15 +62,15 @@ func TestEveryKindOfEventIsApplied(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b := setup(t)
-			b.insert(t, deliveries...)
-			for batch := range slices.Chunk(svixIDs(deliveries), size) {
+			b.Insert(t, deliveries...)
+			for batch := range slices.Chunk(mirrortest.IDs(deliveries), size) {
 				finished, err := b.apply(t.Context(), batch...)
 				require.NoError(t, err)
 				require.Len(t, finished, len(batch))
 			}
-			require.Equal(t, play(t, deliveries...), b.mirror(t), "as without a database")
+			require.Equal(t, mirrortest.Play(t, deliveries...), b.Mirror(t), "as without a database")
 			for _, d := range deliveries {
-				got := b.ledger(t, d.ID)
+				got := b.Ledger(t, d.ID)
 				require.Contains(t, []string{"applied", "superseded"}, got.State)
 				require.NotNil(t, got.AppliedAt)
 			}
@@ -83,43 +82,43 @@ func TestMixedBatch(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	deliveries := []clerksync.Delivery{
-		userNamed(t, "msg_1", "user_1", "New", 2),
-		userNamed(t, "msg_2", "user_1", "Old", 1),
-		event(t, "msg_3", "session.created", 1, map[string]any{"id": "sess_1"}),
-		event(t, "msg_4", "user.updated", 1, map[string]any{"id": "org_1"}),
-		userNamed(t, "msg_5", "user_2", "Robin", 1),
+		mirrortest.UserNamed(t, "msg_1", "user_1", "New", 2),
+		mirrortest.UserNamed(t, "msg_2", "user_1", "Old", 1),
+		mirrortest.Event(t, "msg_3", "session.created", 1, map[string]any{"id": "sess_1"}),
+		mirrortest.Event(t, "msg_4", "user.updated", 1, map[string]any{"id": "org_1"}),
+		mirrortest.UserNamed(t, "msg_5", "user_2", "Robin", 1),
 	}
-	b.insert(t, deliveries...)
-	finished, err := b.apply(t.Context(), append(svixIDs(deliveries), "msg_unknown")...)
+	b.Insert(t, deliveries...)
+	finished, err := b.apply(t.Context(), append(mirrortest.IDs(deliveries), "msg_unknown")...)
 	require.NoError(t, err)
 	require.Equal(t, map[string]clerksync.State{
 		"msg_1": clerksync.StateApplied, "msg_2": clerksync.StateApplied, // in the order in which they occurred
 		"msg_4": clerksync.StateQuarantined, "msg_5": clerksync.StateApplied,
-	}, states(finished))
-	for id, state := range states(finished) {
-		require.Equal(t, string(state), b.ledger(t, id).State)
+	}, mirrortest.States(finished))
+	for id, state := range mirrortest.States(finished) {
+		require.Equal(t, string(state), b.Ledger(t, id).State)
 	}
-	undecodable := b.ledger(t, "msg_4")
+	undecodable := b.Ledger(t, "msg_4")
 	require.Contains(t, undecodable.LastError, `member "id" is not a user_… id`)
 	require.Nil(t, undecodable.AppliedAt)
-	require.Equal(t, 1, b.count(t, "SELECT count(*) FROM rolecall.deliveries WHERE svix_id = 'msg_3' AND state = 'ignored'"), "at the door")
-	require.Equal(t, []string{"user_1", "user_2"}, sortedKeys(b.mirror(t).Users))
-	require.Equal(t, "New", *b.mirror(t).Users["user_1"].FirstName.Value)
+	require.Equal(t, 1, b.Count(t, "SELECT count(*) FROM rolecall.deliveries WHERE svix_id = 'msg_3' AND state = 'ignored'"), "at the door")
+	require.Equal(t, []string{"user_1", "user_2"}, sortedKeys(b.Mirror(t).Users))
+	require.Equal(t, "New", *b.Mirror(t).Users["user_1"].FirstName.Value)
 }
 
 func TestAJobThatRunsTwiceFindsNothing(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	b.insert(t, joined(t, "msg_1", "orgmem_1", "org_1", "user_1"))
+	b.Insert(t, mirrortest.Joined(t, "msg_1", "orgmem_1", "org_1", "user_1"))
 	finished, err := b.apply(t.Context(), "msg_1")
 	require.NoError(t, err)
 	require.Len(t, finished, 1)
-	appliedAt := b.ledger(t, "msg_1").AppliedAt
+	appliedAt := b.Ledger(t, "msg_1").AppliedAt
 	finished, err = b.apply(t.Context(), "msg_1")
 	require.NoError(t, err)
 	require.Empty(t, finished)
-	require.Equal(t, appliedAt, b.ledger(t, "msg_1").AppliedAt)
-	require.Equal(t, 1, b.count(t, "SELECT revision FROM rolecall.revisions WHERE organization_id = 'org_1'"))
+	require.Equal(t, appliedAt, b.Ledger(t, "msg_1").AppliedAt)
+	require.Equal(t, 1, b.Count(t, "SELECT revision FROM rolecall.revisions WHERE organization_id = 'org_1'"))
 }
 
 // TestOverlappingJobs has two jobs with some deliveries in common at the same time: each delivery is one's.
@@ -128,11 +127,11 @@ func TestOverlappingJobs(t *testing.T) {
 	b := setup(t)
 	var ids []string
 	for n := range 12 {
-		d := joined(t, fmt.Sprintf("msg_%02d", n), fmt.Sprintf("orgmem_%d", n), "org_1", fmt.Sprintf("user_%d", n%3))
-		b.insert(t, d)
+		d := mirrortest.Joined(t, fmt.Sprintf("msg_%02d", n), fmt.Sprintf("orgmem_%d", n), "org_1", fmt.Sprintf("user_%d", n%3))
+		b.Insert(t, d)
 		ids = append(ids, d.ID)
 	}
-	release := b.hold(t, "SELECT FROM rolecall.deliveries WHERE svix_id = 'msg_05' FOR UPDATE")
+	release := b.Hold(t, "SELECT FROM rolecall.deliveries WHERE svix_id = 'msg_05' FOR UPDATE")
 	finished := make([][]clerksync.Delivery, 2)
 	var wg sync.WaitGroup
 	for i, share := range [][]string{ids[:8], ids[4:]} {
@@ -143,38 +142,12 @@ func TestOverlappingJobs(t *testing.T) {
 			}
 		})
 	}
-	b.untilBlocked(t, 2)
+	b.UntilBlocked(t, 2)
 	release()
 	wg.Wait()
 	require.Len(t, slices.Concat(finished...), len(ids))
-	require.Len(t, states(slices.Concat(finished...)), len(ids), "no delivery was applied twice")
-	require.Len(t, b.mirror(t).Memberships, len(ids))
-}
-
-// TestTwoWorkersFirstHearOfOneObject: neither finds a row to lock, and neither may overwrite what the other wrote.
-func TestTwoWorkersFirstHearOfOneObject(t *testing.T) {
-	t.Parallel()
-	deliveries := []clerksync.Delivery{
-		event(t, "msg_1", "user.updated", 1, map[string]any{"id": "user_1", "first_name": "Kim", "updated_at": t0}),
-		event(t, "msg_2", "user.updated", 2, map[string]any{"id": "user_1", "last_name": "Doe", "updated_at": t0}),
-	}
-	b := setup(t)
-	b.insert(t, deliveries...)
-	firstTx, err := b.pool.Begin(t.Context())
-	require.NoError(t, err)
-	defer func() { _ = firstTx.Rollback(context.Background()) }()
-	_, err = apply(t.Context(), firstTx, []string{"msg_1"}, nil)
-	require.NoError(t, err)
-
-	done := make(chan error)
-	go func() {
-		_, err := b.apply(t.Context(), "msg_2")
-		done <- err
-	}()
-	b.untilBlocked(t, 1)
-	require.NoError(t, firstTx.Commit(t.Context()))
-	require.NoError(t, <-done)
-	require.Equal(t, play(t, deliveries...), b.mirror(t))
+	require.Len(t, mirrortest.States(slices.Concat(finished...)), len(ids), "no delivery was applied twice")
+	require.Len(t, b.Mirror(t).Memberships, len(ids))
 }
 
 // TestWorkersDoNotDeadlock sends many deliveries about few objects through small batches and many workers, in orders
@@ -185,13 +158,13 @@ func TestWorkersDoNotDeadlock(t *testing.T) {
 	var deliveries []clerksync.Delivery
 	for n := range 120 {
 		m := n / 2 % 6
-		d := joined(t, fmt.Sprintf("msg_%03d", (n*37)%120), fmt.Sprintf("orgmem_%d", m), fmt.Sprintf("org_%d", m%2), fmt.Sprintf("user_%d", m%3))
+		d := mirrortest.Joined(t, fmt.Sprintf("msg_%03d", (n*37)%120), fmt.Sprintf("orgmem_%d", m), fmt.Sprintf("org_%d", m%2), fmt.Sprintf("user_%d", m%3))
 		if n%2 == 0 {
-			d = userNamed(t, d.ID, fmt.Sprintf("user_%d", n%3), "Kim", int64(n))
+			d = mirrortest.UserNamed(t, d.ID, fmt.Sprintf("user_%d", n%3), "Kim", int64(n))
 		}
 		deliveries = append(deliveries, d)
 	}
-	b.insert(t, deliveries...)
+	b.Insert(t, deliveries...)
 	batches := make(chan []string)
 	var wg sync.WaitGroup
 	for range 4 {
@@ -203,32 +176,10 @@ func TestWorkersDoNotDeadlock(t *testing.T) {
 			}
 		})
 	}
-	for batch := range slices.Chunk(svixIDs(deliveries), 10) {
+	for batch := range slices.Chunk(mirrortest.IDs(deliveries), 10) {
 		batches <- batch
 	}
 	close(batches)
 	wg.Wait()
-	require.Equal(t, play(t, deliveries...), b.mirror(t))
-}
-
-// brokenTx panics where the mirror would be locked.
-type brokenTx struct{ pgx.Tx }
-
-func (tx brokenTx) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error) {
-	if ids, ok := args[0].([]string); ok && slices.Contains(ids, "user_poison") {
-		panic("out of range")
-	}
-	return tx.Tx.Query(ctx, sql, args...)
-}
-
-func TestAPanicIsAnError(t *testing.T) {
-	t.Parallel()
-	b := setup(t)
-	b.insert(t, userNamed(t, "msg_1", "user_poison", "Kim", 1))
-	err := pgx.BeginFunc(t.Context(), b.pool, func(tx pgx.Tx) error {
-		_, err := apply(t.Context(), brokenTx{Tx: tx}, []string{"msg_1"}, nil)
-		return err
-	})
-	require.ErrorContains(t, err, "panic: out of range")
-	require.Equal(t, "received", b.ledger(t, "msg_1").State)
+	require.Equal(t, mirrortest.Play(t, deliveries...), b.Mirror(t))
 }

@@ -11,7 +11,9 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/callmine/rolecall/internal/mirrortest"
 	"github.com/callmine/rolecall/internal/pgtest"
+	"github.com/callmine/rolecall/internal/testlog"
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
@@ -30,8 +32,8 @@ func benchPool(b *testing.B, url string, conns int32) *pgxpool.Pool {
 // body1400 is a membership event of the size that Clerk's have.
 func body1400(b *testing.B, id string, n int) clerksync.Delivery {
 	b.Helper()
-	return event(b, id, "organizationMembership.created", 1, map[string]any{
-		"id": fmt.Sprintf("orgmem_%d", n), "role": "org:member", "created_at": t0, "updated_at": t0,
+	return mirrortest.Event(b, id, "organizationMembership.created", 1, map[string]any{
+		"id": fmt.Sprintf("orgmem_%d", n), "role": "org:member", "created_at": mirrortest.T0, "updated_at": mirrortest.T0,
 		"organization":     map[string]any{"id": fmt.Sprintf("org_%d", n%500), "name": "North"},
 		"public_user_data": map[string]any{"user_id": fmt.Sprintf("user_%d", n), "first_name": "Kim", "image_url": fmt.Sprintf("%01000d", n)},
 	})
@@ -63,7 +65,7 @@ func BenchmarkAccept(b *testing.B) {
 	pool := benchPool(b, url, callers)
 	_, err := pool.Exec(b.Context(), floorTable)
 	require.NoError(b, err)
-	inbox, err := NewInbox(InboxConfig{Pool: benchPool(b, url, 4), Logger: (&logLines{}).logger()})
+	inbox, err := NewInbox(InboxConfig{Pool: benchPool(b, url, 4), Logger: (&testlog.Lines{}).Logger()})
 	require.NoError(b, err)
 	b.Cleanup(inbox.Stop)
 	n := 0
@@ -120,7 +122,7 @@ func BenchmarkDrain(b *testing.B) {
 		}
 		return inserts / time.Since(start).Seconds()
 	}, func(round int) float64 {
-		client, err := NewInbox(InboxConfig{Pool: pool, Logger: (&logLines{}).logger()})
+		client, err := NewInbox(InboxConfig{Pool: pool, Logger: (&testlog.Lines{}).Logger()})
 		require.NoError(b, err)
 		var group errgroup.Group
 		group.SetLimit(64)
@@ -133,7 +135,7 @@ func BenchmarkDrain(b *testing.B) {
 		}
 		require.NoError(b, group.Wait())
 		client.Stop()
-		w, err := NewWorkers(WorkersConfig{Pool: benchPool(b, url, 24), Queue: benchPool(b, url, 6), Logger: (&logLines{}).logger()})
+		w, err := NewWorkers(WorkersConfig{Pool: benchPool(b, url, 24), Queue: benchPool(b, url, 6), Logger: (&testlog.Lines{}).Logger()})
 		require.NoError(b, err)
 		start := time.Now()
 		require.NoError(b, w.Start(b.Context()))

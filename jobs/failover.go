@@ -8,6 +8,7 @@ import (
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 
+	"github.com/callmine/rolecall/jobs/sweep"
 	"github.com/callmine/rolecall/migrations"
 )
 
@@ -18,7 +19,7 @@ func SweepAfterFailover(ctx context.Context, tx pgx.Tx) error {
 	if err != nil {
 		return fmt.Errorf("open queue for a sweep: %w", err)
 	}
-	if _, err := client.InsertTx(ctx, tx, SweepArgs{Trigger: TriggerFailover}, nil); err != nil {
+	if _, err := client.InsertTx(ctx, tx, SweepArgs{Trigger: sweep.TriggerFailover}, nil); err != nil {
 		return fmt.Errorf("enqueue sweep: %w", err)
 	}
 	return nil

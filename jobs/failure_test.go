@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"testing"
 	"time"
 
@@ -12,6 +11,7 @@ import (
 	"github.com/riverqueue/river/rivertype"
 	"github.com/stretchr/testify/require"
 
+	"github.com/callmine/rolecall/internal/mirrortest"
 	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
 )
@@ -52,7 +52,7 @@ func TestOutcome(t *testing.T) {
 
 func TestRetriesWaitForSecondsOnly(t *testing.T) {
 	t.Parallel()
-	now := time.UnixMilli(t0)
+	now := time.UnixMilli(mirrortest.T0)
 	p := retryPolicy{now: func() time.Time { return now }}
 	var waits []time.Duration
 	var until time.Duration
@@ -73,73 +73,57 @@ func TestRetriesWaitForSecondsOnly(t *testing.T) {
 func TestWaitingForALockCostsADeliveryNoAttempt(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	accept(t, b.inbox(t), userNamed(t, "msg_1", "user_1", "Kim", 1))
-	release := b.hold(t, "SELECT FROM rolecall.deliveries FOR UPDATE")
+	accept(t, b.inbox(t), mirrortest.UserNamed(t, "msg_1", "user_1", "Kim", 1))
+	release := b.Hold(t, "SELECT FROM rolecall.deliveries FOR UPDATE")
 	b.work(t)
-	eventually(t, func() bool {
-		return b.count(t, "SELECT count(*) FROM rolecall.river_job WHERE (metadata ->> 'snoozes')::int >= 2") == 1
+	mirrortest.Eventually(t, func() bool {
+		return b.Count(t, "SELECT count(*) FROM rolecall.river_job WHERE (metadata ->> 'snoozes')::int >= 2") == 1
 	})
-	require.Zero(t, b.count(t, "SELECT count(*) FROM rolecall.river_job WHERE errors IS NOT NULL"), "nor its job")
-	require.Zero(t, b.ledger(t, "msg_1").Attempts)
+	require.Zero(t, b.Count(t, "SELECT count(*) FROM rolecall.river_job WHERE errors IS NOT NULL"), "nor its job")
+	require.Zero(t, b.Ledger(t, "msg_1").Attempts)
 	release()
-	b.untilState(t, "msg_1", clerksync.StateApplied)
-	require.Zero(t, b.ledger(t, "msg_1").Attempts)
-}
-
-func TestBlame(t *testing.T) {
-	t.Parallel()
-	for code, want := range map[string]blame{
-		"22P02": ofDelivery, "22021": ofDelivery, "23505": ofDelivery, "54000": ofDelivery, "P0001": ofDelivery,
-		"40P01": ofCircumstances, "40001": ofCircumstances, "55P03": ofCircumstances, "57014": ofCircumstances,
-		"42P01": ofCircumstances, "42501": ofCircumstances, "XX000": ofCircumstances, "": ofCircumstances,
-		"57P01": ofDatabase, "53300": ofDatabase, "08006": ofDatabase, "25006": ofDatabase,
-	} {
-		require.Equal(t, want, blameFor(fmt.Errorf("apply: %w", &pgconn.PgError{Code: code})), code)
-	}
-	require.Equal(t, ofDelivery, blameFor(errors.New("panic")))
-	require.Equal(t, ofCircumstances, blameFor(fmt.Errorf("apply: %w", context.DeadlineExceeded)))
-	require.Equal(t, ofCircumstances, blameFor(fmt.Errorf("apply: %w", store.ErrRaced)))
-	require.Equal(t, ofDatabase, blameFor(fmt.Errorf("apply: %w", io.ErrUnexpectedEOF)))
+	b.UntilState(t, "msg_1", clerksync.StateApplied)
+	require.Zero(t, b.Ledger(t, "msg_1").Attempts)
 }
 
 // TestADeliveryThatWaitsForALockStopsNoOther has one row locked for longer than a batch may take.
 func TestADeliveryThatWaitsForALockStopsNoOther(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	b.insert(t, userNamed(t, "msg_0", "user_1", "Kim", 1))
+	b.Insert(t, mirrortest.UserNamed(t, "msg_0", "user_1", "Kim", 1))
 	_, err := b.apply(t.Context(), "msg_0")
 	require.NoError(t, err)
-	b.insert(t, userNamed(t, "msg_1", "user_1", "Kim", 2), userNamed(t, "msg_2", "user_2", "Robin", 2))
-	release := b.hold(t, "SELECT FROM rolecall.users WHERE id = 'user_1' FOR UPDATE")
+	b.Insert(t, mirrortest.UserNamed(t, "msg_1", "user_1", "Kim", 2), mirrortest.UserNamed(t, "msg_2", "user_2", "Robin", 2))
+	release := b.Hold(t, "SELECT FROM rolecall.users WHERE id = 'user_1' FOR UPDATE")
 	w, err := newWorkers(b.workersConfig(), b.workersConfig().river())
 	require.NoError(t, err)
 	n, err := w.takeOver(t.Context(), later())
 	require.NoError(t, err)
 	require.Equal(t, 2, n, "in one job")
 	start(t, w)
-	b.untilState(t, "msg_2", clerksync.StateApplied)
-	require.Equal(t, string(clerksync.StateReceived), b.ledger(t, "msg_1").State)
+	b.UntilState(t, "msg_2", clerksync.StateApplied)
+	require.Equal(t, string(clerksync.StateReceived), b.Ledger(t, "msg_1").State)
 	release()
-	b.untilState(t, "msg_1", clerksync.StateApplied)
-	require.Zero(t, b.ledger(t, "msg_1").Attempts)
+	b.UntilState(t, "msg_1", clerksync.StateApplied)
+	require.Zero(t, b.Ledger(t, "msg_1").Attempts)
 }
 
 // TestALostRaceIsRunAgainAFewTimes has somebody else always be first: no row is ever added.
 func TestALostRaceIsRunAgainAFewTimes(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	b.exec(t, `CREATE SEQUENCE rolecall.races;
+	b.Exec(t, `CREATE SEQUENCE rolecall.races;
 		CREATE FUNCTION rolecall.lose() RETURNS trigger LANGUAGE plpgsql AS
 			$$ BEGIN PERFORM nextval('rolecall.races'); RETURN NULL; END $$;
 		CREATE TRIGGER lose BEFORE INSERT ON rolecall.users FOR EACH ROW EXECUTE FUNCTION rolecall.lose()`)
-	b.insert(t, userNamed(t, "msg_1", "user_1", "Kim", 1))
-	w := &applyWorker{pool: b.pool, logger: b.logs.logger(), ended: func(clerksync.State) {}}
+	b.Insert(t, mirrortest.UserNamed(t, "msg_1", "user_1", "Kim", 1))
+	w := &applyWorker{pool: b.Pool, logger: b.Logs.Logger(), ended: func(clerksync.State) {}}
 	require.ErrorIs(t, w.one(t.Context(), part{ids: []string{"msg_1"}}), store.ErrRaced)
-	require.Equal(t, maxRaces, b.count(t, "SELECT last_value FROM rolecall.races"))
-	require.Equal(t, "received", b.ledger(t, "msg_1").State)
-	require.Zero(t, b.ledger(t, "msg_1").Attempts, "not its fault")
+	require.Equal(t, 5, b.Count(t, "SELECT last_value FROM rolecall.races"))
+	require.Equal(t, "received", b.Ledger(t, "msg_1").State)
+	require.Zero(t, b.Ledger(t, "msg_1").Attempts, "not its fault")
 
-	b.exec(t, "DROP TRIGGER lose ON rolecall.users")
+	b.Exec(t, "DROP TRIGGER lose ON rolecall.users")
 	require.NoError(t, w.one(t.Context(), part{ids: []string{"msg_1"}}))
-	require.Equal(t, "applied", b.ledger(t, "msg_1").State)
+	require.Equal(t, "applied", b.Ledger(t, "msg_1").State)
 }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/callmine/rolecall/internal/mirrortest"
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
@@ -12,9 +13,9 @@ import (
 func TestAdmitJudgesOnlyWhatWouldBeApplied(t *testing.T) {
 	t.Parallel()
 	ignored := clerksync.Delivery{InstanceID: "ins_other", State: clerksync.StateIgnored}
-	admit(&ignored, ownInstance)
+	admit(&ignored, mirrortest.InstanceID)
 	require.Equal(t, clerksync.StateIgnored, ignored.State)
 	unreadable := clerksync.Delivery{InstanceID: "ins_other", State: clerksync.StateQuarantined, Reason: "no data object"}
-	admit(&unreadable, ownInstance)
+	admit(&unreadable, mirrortest.InstanceID)
 	require.Equal(t, "no data object", unreadable.Reason)
 }

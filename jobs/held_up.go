@@ -11,6 +11,7 @@ import (
 
 	"github.com/riverqueue/river"
 
+	"github.com/callmine/rolecall/jobs/merge"
 	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
 )
@@ -24,7 +25,7 @@ const (
 	// within twice this time after its lock is gone.
 	heldUpPause = 500 * time.Millisecond
 	// passTime is how long one job goes on to the next of its deliveries, and patientPass how long one that may take its time.
-	passTime    = lockWait
+	passTime    = merge.LockWait
 	patientPass = 2 * time.Second
 )
 
@@ -51,7 +52,7 @@ func (w *applyWorker) workHeldUp(ctx context.Context, job *river.Job[ApplyArgs])
 		return err
 	}
 	if len(parts) == 1 && len(singles) > 1 && (!parts[0].spans() || len(locked) == 0) {
-		if err := w.try(ctx, w.brief(len(singles)), parts[0]); err == nil || ctx.Err() != nil || blameFor(err) == ofDatabase {
+		if err := w.try(ctx, w.brief(len(singles)), parts[0]); err == nil || ctx.Err() != nil || merge.BlameFor(err) == merge.OfDatabase {
 			return err
 		}
 	}
@@ -59,7 +60,7 @@ func (w *applyWorker) workHeldUp(ctx context.Context, job *river.Job[ApplyArgs])
 }
 
 // try applies a part in one transaction. If it went through quickly, the part is held up no more.
-func (w *applyWorker) try(ctx context.Context, b bounds, p part) error {
+func (w *applyWorker) try(ctx context.Context, b merge.Bounds, p part) error {
 	slow, err := w.inTx(ctx, attempt{ids: p.ids, bounds: b, queue: QueueHeldUp})
 	if err == nil && !slow {
 		w.stalls.clear(p.named())
@@ -93,7 +94,7 @@ func (w *applyWorker) oneByOne(ctx context.Context, singles []part, locked map[s
 		switch {
 		case err == nil:
 			until = earlier(time.Now().Add(passTime), began.Add(patientPass))
-		case ctx.Err() != nil || blameFor(err) == ofDatabase: // nothing else would succeed either
+		case ctx.Err() != nil || merge.BlameFor(err) == merge.OfDatabase: // nothing else would succeed either
 			return leftover{err: fmt.Errorf("delivery %s: %w", p.ids[0], err)}
 		case heldUp(err):
 			rest.held = append(rest.held, p)
@@ -127,7 +128,7 @@ func (p part) hopeless(locked map[string]bool) bool {
 // one applies a single delivery, and counts a failure that is its own fault. It returns nil once the delivery is applied or quarantined.
 func (w *applyWorker) one(ctx context.Context, p part) error {
 	err := w.try(ctx, w.brief(1), p)
-	if err == nil || ctx.Err() != nil || blameFor(err) != ofDelivery {
+	if err == nil || ctx.Err() != nil || merge.BlameFor(err) != merge.OfDelivery {
 		return err
 	}
 	id := p.ids[0]

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
+	"github.com/callmine/rolecall/internal/mirrortest"
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
@@ -31,7 +32,7 @@ func crowded(t *testing.T) *bundle {
 	b := setup(t)
 	var deliveries []clerksync.Delivery
 	seat := func(id, organization, user string) {
-		deliveries = append(deliveries, joined(t, "msg_"+id, "orgmem_"+id, organization, "user_"+user))
+		deliveries = append(deliveries, mirrortest.Joined(t, "msg_"+id, "orgmem_"+id, organization, "user_"+user))
 	}
 	for n := range waitingThere {
 		seat(fmt.Sprintf("a%d", n), "org_a", fmt.Sprintf("a%d", n))
@@ -46,8 +47,8 @@ func crowded(t *testing.T) *bundle {
 	for n := range 70 {
 		seat(strconv.Itoa(n), fmt.Sprintf("org_%d", n), strconv.Itoa(n))
 	}
-	b.insert(t, deliveries...)
-	_, err := b.apply(t.Context(), svixIDs(deliveries)...)
+	b.Insert(t, deliveries...)
+	_, err := b.apply(t.Context(), mirrortest.IDs(deliveries)...)
 	require.NoError(t, err)
 	return b
 }
@@ -55,8 +56,8 @@ func crowded(t *testing.T) *bundle {
 // removed is an organizationMembership.deleted.
 func removed(t *testing.T, svixID, membershipID, organizationID, userID string) clerksync.Delivery {
 	t.Helper()
-	return event(t, svixID, "organizationMembership.deleted", 2, map[string]any{
-		"id": membershipID, "role": "org:member", "created_at": t0, "updated_at": t0 + 2,
+	return mirrortest.Event(t, svixID, "organizationMembership.deleted", 2, map[string]any{
+		"id": membershipID, "role": "org:member", "created_at": mirrortest.T0, "updated_at": mirrortest.T0 + 2,
 		"organization":     map[string]any{"id": organizationID, "name": "North"},
 		"public_user_data": map[string]any{"user_id": userID, "first_name": "Kim"},
 	})
@@ -65,7 +66,7 @@ func removed(t *testing.T, svixID, membershipID, organizationID, userID string) 
 // banned is a user.updated that bans.
 func banned(t *testing.T, svixID, userID string) clerksync.Delivery {
 	t.Helper()
-	return event(t, svixID, "user.updated", 2, map[string]any{"id": userID, "first_name": "Kim", "banned": true, "updated_at": t0 + 2})
+	return mirrortest.Event(t, svixID, "user.updated", 2, map[string]any{"id": userID, "first_name": "Kim", "banned": true, "updated_at": mirrortest.T0 + 2})
 }
 
 // removalFrom returns the removals of the members of org_a or org_c, one for each n.
@@ -92,7 +93,7 @@ func banFromA(t *testing.T, n int) clerksync.Delivery {
 // endOfA deletes org_a, each time once more.
 func endOfA(t *testing.T, n int) clerksync.Delivery {
 	t.Helper()
-	return event(t, fmt.Sprintf("msg_end_a%d", n), "organization.deleted", int64(2+n), map[string]any{"id": "org_a", "deleted": true})
+	return mirrortest.Event(t, fmt.Sprintf("msg_end_a%d", n), "organization.deleted", int64(2+n), map[string]any{"id": "org_a", "deleted": true})
 }
 
 // removalElsewhere is from org_20 to org_59.
@@ -146,10 +147,10 @@ func TestNobodyHoldsUpAnotherWorkspacesRemoval(t *testing.T) { //nolint:tparalle
 			in := b.workForService(t)
 			usual := max(b.bystand(t, in, 0, tc.together, removalFrom("c")), b.bystand(t, in, 60, tc.together, moreFromC))
 			if tc.trigger != "" {
-				b.exec(t, tc.trigger)
+				b.Exec(t, tc.trigger)
 			}
 			if tc.lock != "" {
-				b.hold(t, tc.lock)
+				b.Hold(t, tc.lock)
 			}
 			worst := b.bystand(t, in, bystanders, tc.together, tc.waits)
 			t.Log("usual", usual, "worst", worst)
@@ -165,7 +166,7 @@ func (b *bundle) workForService(t *testing.T) *Inbox {
 		cfg.MaxConns = 22
 		cfg.ConnConfig.RuntimeParams["lock_timeout"] = "1s"
 	}
-	w, err := NewWorkers(WorkersConfig{Pool: openPool(t, b.url, wide), Queue: openPool(t, b.url, nil), Logger: b.logs.logger()})
+	w, err := NewWorkers(WorkersConfig{Pool: mirrortest.OpenPool(t, b.URL, wide), Queue: mirrortest.OpenPool(t, b.URL, nil), Logger: b.Logs.Logger()})
 	require.NoError(t, err)
 	start(t, w)
 	return b.inbox(t)
@@ -206,8 +207,8 @@ func (b *bundle) bystand(t *testing.T, in *Inbox, from int, together bool, waits
 	wg.Wait()
 	for i := range bystanders {
 		id := bystander(i).ID
-		b.untilState(t, id, clerksync.StateApplied)
-		worst = max(worst, b.ledger(t, id).AppliedAt.Sub(acknowledged[i]))
+		b.UntilState(t, id, clerksync.StateApplied)
+		worst = max(worst, b.Ledger(t, id).AppliedAt.Sub(acknowledged[i]))
 	}
 	return worst
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 
+	"github.com/callmine/rolecall/jobs/merge"
 	"github.com/callmine/rolecall/migrations"
 	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
@@ -40,17 +41,11 @@ var (
 	ErrCopyLocked = errors.New("another session has locked the quarantined copy of the delivery")
 )
 
-// DB is a pool that transactions begin on.
-type DB interface {
-	store.DBTX
-	Begin(ctx context.Context) (pgx.Tx, error)
-}
-
 // InboxConfig configures an [Inbox].
 type InboxConfig struct {
 	// Pool is where deliveries are committed. It should serve nothing else, so that accepting never waits for others,
 	// and hold at least two connections. It may be a pooler's that gives a server to each transaction.
-	Pool DB
+	Pool merge.DB
 	// InstanceID returns the Clerk instance whose deliveries are ours (ins_…). Those of others are quarantined. Empty
 	// takes every instance's, and so does nil.
 	InstanceID func() string
@@ -229,7 +224,7 @@ func (in *Inbox) tryLater(e *entry) bool {
 		return false
 	}
 	e.err = nil
-	time.AfterFunc(lockWait, func() {
+	time.AfterFunc(merge.LockWait, func() {
 		if err := in.enter(e); err != nil {
 			e.err = err
 			close(e.done)

@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
+	"github.com/callmine/rolecall/internal/mirrortest"
 	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
 )
@@ -32,7 +33,7 @@ func TestInboxFull(t *testing.T) {
 	for n := range senders {
 		wg.Go(func() {
 			id := fmt.Sprintf("msg_%04d", n)
-			receipt, err := in.Accept(t.Context(), userNamed(t, id, "user_1", "Kim", 1))
+			receipt, err := in.Accept(t.Context(), mirrortest.UserNamed(t, id, "user_1", "Kim", 1))
 			switch {
 			case errors.Is(err, ErrInboxFull):
 				refused <- id
@@ -47,25 +48,25 @@ func TestInboxFull(t *testing.T) {
 	release()
 	wg.Wait()
 	close(refused)
-	require.Zero(t, b.ledger(t, id))
+	require.Zero(t, b.Ledger(t, id))
 	for id := range refused {
-		require.Zero(t, b.ledger(t, id))
+		require.Zero(t, b.Ledger(t, id))
 	}
-	require.EqualValues(t, b.count(t, "SELECT count(*) FROM rolecall.deliveries"), stored.Load())
+	require.EqualValues(t, b.Count(t, "SELECT count(*) FROM rolecall.deliveries"), stored.Load())
 	require.GreaterOrEqual(t, stored.Load(), int64(inboxCapacity))
-	require.Equal(t, clerksync.Receipt{Stored: true}, accept(t, in, userNamed(t, id, "user_1", "Kim", 1)), "there is room again")
+	require.Equal(t, clerksync.Receipt{Stored: true}, accept(t, in, mirrortest.UserNamed(t, id, "user_1", "Kim", 1)), "there is room again")
 }
 
 func TestStoppedInbox(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	in := b.inbox(t)
-	accept(t, in, userNamed(t, "msg_1", "user_1", "Kim", 1))
+	accept(t, in, mirrortest.UserNamed(t, "msg_1", "user_1", "Kim", 1))
 	in.Stop()
 	in.Stop()
-	_, err := in.Accept(t.Context(), userNamed(t, "msg_2", "user_1", "Kim", 1))
+	_, err := in.Accept(t.Context(), mirrortest.UserNamed(t, "msg_2", "user_1", "Kim", 1))
 	require.ErrorIs(t, err, ErrInboxStopped)
-	require.Zero(t, b.ledger(t, "msg_2"))
+	require.Zero(t, b.Ledger(t, "msg_2"))
 }
 
 func TestStopCommitsWhatWaits(t *testing.T) {
@@ -78,12 +79,12 @@ func TestStopCommitsWhatWaits(t *testing.T) {
 	const senders = 3 * MaxBatch
 	for n := range senders {
 		wg.Go(func() {
-			if _, err := in.Accept(t.Context(), userNamed(t, fmt.Sprintf("msg_%03d", n), "user_1", "Kim", 1)); err != nil {
+			if _, err := in.Accept(t.Context(), mirrortest.UserNamed(t, fmt.Sprintf("msg_%03d", n), "user_1", "Kim", 1)); err != nil {
 				t.Error(err)
 			}
 		})
 	}
-	eventually(t, func() bool { return len(in.waiting) == senders })
+	mirrortest.Eventually(t, func() bool { return len(in.waiting) == senders })
 	stopped := make(chan struct{})
 	go func() {
 		defer close(stopped)
@@ -91,7 +92,7 @@ func TestStopCommitsWhatWaits(t *testing.T) {
 	}()
 	release()
 	<-stopped
-	require.Equal(t, collectors+senders, b.count(t, "SELECT count(*) FROM rolecall.deliveries"))
+	require.Equal(t, collectors+senders, b.Count(t, "SELECT count(*) FROM rolecall.deliveries"))
 	wg.Wait()
 }
 
@@ -104,10 +105,10 @@ func TestStopNeverStrandsACaller(t *testing.T) {
 		in := b.inbox(t)
 		var accepted [callers]bool
 		var wg sync.WaitGroup
-		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		ctx, cancel := context.WithTimeout(t.Context(), mirrortest.Patience)
 		for n := range callers {
 			wg.Go(func() {
-				_, err := in.Accept(ctx, userNamed(t, fmt.Sprintf("msg_%d_%d", round, n), "user_1", "Kim", 1))
+				_, err := in.Accept(ctx, mirrortest.UserNamed(t, fmt.Sprintf("msg_%d_%d", round, n), "user_1", "Kim", 1))
 				accepted[n] = err == nil
 				if err != nil && !errors.Is(err, ErrInboxStopped) {
 					t.Errorf("round %d: %v", round, err)
@@ -118,7 +119,7 @@ func TestStopNeverStrandsACaller(t *testing.T) {
 		wg.Wait()
 		cancel()
 		for n := range callers {
-			require.Equal(t, accepted[n], b.ledger(t, fmt.Sprintf("msg_%d_%d", round, n)) != row{}, "round %d", round)
+			require.Equal(t, accepted[n], b.Ledger(t, fmt.Sprintf("msg_%d_%d", round, n)) != mirrortest.Row{}, "round %d", round)
 		}
 	}
 }
@@ -129,17 +130,17 @@ func TestCancelledCaller(t *testing.T) {
 	in := b.inbox(t)
 	release := b.holdCommits(t)
 	ctx, cancel := context.WithCancel(t.Context())
-	left, d := make(chan error), userNamed(t, "msg_1", "user_1", "Kim", 1)
+	left, d := make(chan error), mirrortest.UserNamed(t, "msg_1", "user_1", "Kim", 1)
 	go func() {
 		_, err := in.Accept(ctx, d)
 		left <- err
 	}()
-	b.untilBlocked(t, 1)
+	b.UntilBlocked(t, 1)
 	cancel()
 	require.ErrorIs(t, <-left, context.Canceled)
 	release()
-	b.untilState(t, "msg_1", clerksync.StateReceived)
-	receipt := accept(t, in, userNamed(t, "msg_1", "user_1", "Kim", 1))
+	b.UntilState(t, "msg_1", clerksync.StateReceived)
+	receipt := accept(t, in, mirrortest.UserNamed(t, "msg_1", "user_1", "Kim", 1))
 	require.False(t, receipt.Stored, "the caller left, but its delivery was committed all the same: a retry is a repeat")
 	require.Len(t, b.jobs(t), 1)
 }
@@ -180,22 +181,22 @@ func TestDatabaseAway(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	w := &wire{}
-	b.pool = openPool(t, b.url, func(cfg *pgxpool.Config) { cfg.ConnConfig.DialFunc = w.dial })
+	b.Pool = mirrortest.OpenPool(t, b.URL, func(cfg *pgxpool.Config) { cfg.ConnConfig.DialFunc = w.dial })
 	in := b.inbox(t)
-	accept(t, in, userNamed(t, "msg_1", "user_1", "Kim", 1))
+	accept(t, in, mirrortest.UserNamed(t, "msg_1", "user_1", "Kim", 1))
 	w.set(true)
 	for range 3 { // the first finds a broken connection, the others none
-		_, err := in.Accept(t.Context(), userNamed(t, "msg_2", "user_1", "Kim", 1))
+		_, err := in.Accept(t.Context(), mirrortest.UserNamed(t, "msg_2", "user_1", "Kim", 1))
 		require.Error(t, err)
 		require.True(t, store.Unavailable(err), err)
 	}
-	require.Contains(t, b.logs.String(), "commit deliveries")
+	require.Contains(t, b.Logs.String(), "commit deliveries")
 	w.set(false)
-	eventually(t, func() bool {
-		_, err := in.Accept(t.Context(), userNamed(t, "msg_2", "user_1", "Kim", 1))
+	mirrortest.Eventually(t, func() bool {
+		_, err := in.Accept(t.Context(), mirrortest.UserNamed(t, "msg_2", "user_1", "Kim", 1))
 		return err == nil
 	})
-	require.Equal(t, "received", b.ledger(t, "msg_2").State)
+	require.Equal(t, "received", b.Ledger(t, "msg_2").State)
 }
 
 // TestDatabaseThatHangs has a database that takes a commit and never answers: callers hear of it before Clerk gives up.
@@ -205,11 +206,11 @@ func TestDatabaseThatHangs(t *testing.T) {
 	in := b.inbox(t)
 	release := b.holdCommits(t)
 	began := time.Now()
-	_, err := in.Accept(t.Context(), userNamed(t, "msg_1", "user_1", "Kim", 1))
+	_, err := in.Accept(t.Context(), mirrortest.UserNamed(t, "msg_1", "user_1", "Kim", 1))
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 	require.Less(t, time.Since(began), 15*time.Second, "Clerk's limit")
 	release()
-	require.Equal(t, clerksync.Receipt{Stored: true}, accept(t, in, userNamed(t, "msg_1", "user_1", "Kim", 1)), "nothing was stored")
+	require.Equal(t, clerksync.Receipt{Stored: true}, accept(t, in, mirrortest.UserNamed(t, "msg_1", "user_1", "Kim", 1)), "nothing was stored")
 }
 
 // TestABatchIsNotTakenApartBecauseOfTheDatabase: sixty-four commits that fail one after the other would keep their
@@ -218,18 +219,18 @@ func TestABatchIsNotTakenApartBecauseOfTheDatabase(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	in := b.inbox(t)
-	b.exec(t, `CREATE SEQUENCE rolecall.tries; GRANT ALL ON SEQUENCE rolecall.tries TO public;
+	b.Exec(t, `CREATE SEQUENCE rolecall.tries; GRANT ALL ON SEQUENCE rolecall.tries TO public;
 		CREATE FUNCTION rolecall.disk_full() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
 			PERFORM nextval('rolecall.tries'); RAISE EXCEPTION 'disk full' USING ERRCODE = '53100'; END $$;
 		CREATE TRIGGER disk_full BEFORE INSERT ON rolecall.deliveries FOR EACH ROW WHEN (NEW.svix_id LIKE 'msg_full%')
 		EXECUTE FUNCTION rolecall.disk_full()`)
 	var deliveries []clerksync.Delivery
 	for n := range 8 {
-		deliveries = append(deliveries, userNamed(t, fmt.Sprintf("msg_full%d", n), "user_1", "Kim", 1))
+		deliveries = append(deliveries, mirrortest.UserNamed(t, fmt.Sprintf("msg_full%d", n), "user_1", "Kim", 1))
 	}
 	_, errs := b.batch(t, in, deliveries...)
 	for _, err := range errs {
 		require.True(t, store.Unavailable(err), err)
 	}
-	require.Equal(t, 1, b.count(t, "SELECT last_value FROM rolecall.tries"), "one commit was tried")
+	require.Equal(t, 1, b.Count(t, "SELECT last_value FROM rolecall.tries"), "one commit was tried")
 }

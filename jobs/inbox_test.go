@@ -8,6 +8,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/callmine/rolecall/internal/mirrortest"
+	"github.com/callmine/rolecall/internal/testlog"
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
@@ -15,9 +17,9 @@ func TestAcceptCommitsDeliveryAndJobTogether(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	in := b.inbox(t)
-	d := userNamed(t, "msg_1", "user_1", "Kim", 1)
+	d := mirrortest.UserNamed(t, "msg_1", "user_1", "Kim", 1)
 	require.Equal(t, clerksync.Receipt{Stored: true}, accept(t, in, d))
-	require.Equal(t, row{State: "received", Body: string(d.Body)}, b.ledger(t, "msg_1"))
+	require.Equal(t, mirrortest.Row{State: "received", Body: string(d.Body)}, b.Ledger(t, "msg_1"))
 	jobs := b.jobs(t)
 	require.Len(t, jobs, 1)
 	require.Equal(t, job{ID: jobs[0].ID, State: "available", SvixIDs: []string{"msg_1"}}, jobs[0])
@@ -27,13 +29,13 @@ func TestWithoutAJobThereIsNoDelivery(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	in := b.inbox(t)
-	b.exec(t, raising("rolecall.river_job", `NEW.args ->> 'svix_ids' LIKE '%msg_1%'`))
-	_, err := in.Accept(t.Context(), userNamed(t, "msg_1", "user_1", "Kim", 1))
+	b.Exec(t, raising("rolecall.river_job", `NEW.args ->> 'svix_ids' LIKE '%msg_1%'`))
+	_, err := in.Accept(t.Context(), mirrortest.UserNamed(t, "msg_1", "user_1", "Kim", 1))
 	require.ErrorContains(t, err, "poison")
-	require.Zero(t, b.ledger(t, "msg_1"))
-	b.exec(t, "DROP TRIGGER poison ON rolecall.river_job")
-	accept(t, in, userNamed(t, "msg_1", "user_1", "Kim", 1))
-	require.Equal(t, "received", b.ledger(t, "msg_1").State)
+	require.Zero(t, b.Ledger(t, "msg_1"))
+	b.Exec(t, "DROP TRIGGER poison ON rolecall.river_job")
+	accept(t, in, mirrortest.UserNamed(t, "msg_1", "user_1", "Kim", 1))
+	require.Equal(t, "received", b.Ledger(t, "msg_1").State)
 }
 
 // raising returns SQL that makes Postgres refuse rows of a table.
@@ -48,17 +50,17 @@ func TestARepeatDoesNothing(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	in := b.inbox(t)
-	d := userNamed(t, "msg_1", "user_1", "Kim", 1)
+	d := mirrortest.UserNamed(t, "msg_1", "user_1", "Kim", 1)
 	accept(t, in, d)
 	require.Equal(t, clerksync.Receipt{}, accept(t, in, d))
-	other := userNamed(t, "msg_1", "user_1", "Robin", 1)
+	other := mirrortest.UserNamed(t, "msg_1", "user_1", "Robin", 1)
 	require.Equal(t, clerksync.Receipt{Differs: true}, accept(t, in, other))
-	require.Equal(t, string(d.Body), b.ledger(t, "msg_1").Body, "the first body is kept")
+	require.Equal(t, string(d.Body), b.Ledger(t, "msg_1").Body, "the first body is kept")
 
 	_, err := b.apply(t.Context(), "msg_1")
 	require.NoError(t, err)
 	require.Equal(t, clerksync.Receipt{}, accept(t, in, d), "also once it is applied")
-	require.Equal(t, "applied", b.ledger(t, "msg_1").State)
+	require.Equal(t, "applied", b.Ledger(t, "msg_1").State)
 	require.Len(t, b.jobs(t), 1)
 }
 
@@ -66,13 +68,13 @@ func TestARepeatDoesNothing(t *testing.T) {
 func (b *bundle) occupy(t *testing.T, in *Inbox, wg *sync.WaitGroup) {
 	t.Helper()
 	for n := range collectors {
-		d := userNamed(t, fmt.Sprintf("msg_before%d", n), "user_before", "Kim", 1)
+		d := mirrortest.UserNamed(t, fmt.Sprintf("msg_before%d", n), "user_before", "Kim", 1)
 		wg.Go(func() {
 			if _, err := in.Accept(t.Context(), d); err != nil {
 				t.Error(err)
 			}
 		})
-		b.untilBlocked(t, n+1)
+		b.UntilBlocked(t, n+1)
 	}
 }
 
@@ -85,7 +87,7 @@ func (b *bundle) batch(t *testing.T, in *Inbox, deliveries ...clerksync.Delivery
 	b.occupy(t, in, &wg)
 	for i, d := range deliveries {
 		wg.Go(func() { receipts[i], errs[i] = in.Accept(t.Context(), d) })
-		eventually(t, func() bool { return len(in.waiting) == i+1 })
+		mirrortest.Eventually(t, func() bool { return len(in.waiting) == i+1 })
 	}
 	release()
 	wg.Wait()
@@ -106,12 +108,12 @@ func requireJobs(t *testing.T, b *bundle, want ...[]string) {
 func TestCopiesInOneBatch(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	first, other := userNamed(t, "msg_1", "user_1", "Kim", 1), userNamed(t, "msg_1", "user_1", "Robin", 1)
-	second := userNamed(t, "msg_2", "user_2", "Robin", 1)
+	first, other := mirrortest.UserNamed(t, "msg_1", "user_1", "Kim", 1), mirrortest.UserNamed(t, "msg_1", "user_1", "Robin", 1)
+	second := mirrortest.UserNamed(t, "msg_2", "user_2", "Robin", 1)
 	receipts, errs := b.batch(t, b.inbox(t), first, first, other, second)
 	require.Equal(t, make([]error, 4), errs)
 	require.Equal(t, []clerksync.Receipt{{Stored: true}, {}, {Differs: true}, {Stored: true}}, receipts)
-	require.Equal(t, string(first.Body), b.ledger(t, "msg_1").Body)
+	require.Equal(t, string(first.Body), b.Ledger(t, "msg_1").Body)
 	requireJobs(t, b, []string{"msg_before0"}, []string{"msg_before1"}, []string{"msg_1", "msg_2"})
 }
 
@@ -119,12 +121,12 @@ func TestCopiesInOneBatch(t *testing.T) {
 func TestAGoodCopyIsNotLostBehindAQuarantinedOne(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	good := userNamed(t, "msg_1", "user_1", "Kim", 1)
+	good := mirrortest.UserNamed(t, "msg_1", "user_1", "Kim", 1)
 	broken := clerksync.NewDelivery("msg_1", []byte("{"), good.ReceivedAt, good.ReceivedAt)
 	receipts, errs := b.batch(t, b.inbox(t), broken, good)
 	require.Equal(t, make([]error, 2), errs)
 	require.Equal(t, []clerksync.Receipt{{Differs: true}, {Stored: true}}, receipts)
-	require.Equal(t, row{State: "received", Body: string(good.Body)}, b.ledger(t, "msg_1"))
+	require.Equal(t, mirrortest.Row{State: "received", Body: string(good.Body)}, b.Ledger(t, "msg_1"))
 	requireJobs(t, b, []string{"msg_before0"}, []string{"msg_before1"}, []string{"msg_1"})
 }
 
@@ -132,21 +134,21 @@ func TestOnlyTheRefusedDeliveryOfABatchFails(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	in := b.inbox(t)
-	b.exec(t, raising("rolecall.deliveries", "NEW.svix_id = 'msg_3'"))
+	b.Exec(t, raising("rolecall.deliveries", "NEW.svix_id = 'msg_3'"))
 	var deliveries []clerksync.Delivery
 	for i := range 6 {
-		deliveries = append(deliveries, userNamed(t, fmt.Sprintf("msg_%d", i), "user_1", "Kim", 1))
+		deliveries = append(deliveries, mirrortest.UserNamed(t, fmt.Sprintf("msg_%d", i), "user_1", "Kim", 1))
 	}
 	receipts, errs := b.batch(t, in, deliveries...)
 	for i, d := range deliveries {
 		if d.ID == "msg_3" {
 			require.ErrorContains(t, errs[i], "poison")
-			require.Zero(t, b.ledger(t, d.ID))
+			require.Zero(t, b.Ledger(t, d.ID))
 			continue
 		}
 		require.NoError(t, errs[i])
 		require.Equal(t, clerksync.Receipt{Stored: true}, receipts[i])
-		require.Equal(t, "received", b.ledger(t, d.ID).State)
+		require.Equal(t, "received", b.Ledger(t, d.ID).State)
 	}
 	require.Len(t, b.jobs(t), collectors+len(deliveries)-1)
 }
@@ -155,18 +157,18 @@ func TestAQuarantinedCopyIsReplacedAndApplied(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	in := b.inbox(t)
-	good := userNamed(t, "msg_1", "user_1", "Kim", 1)
+	good := mirrortest.UserNamed(t, "msg_1", "user_1", "Kim", 1)
 	broken := clerksync.NewDelivery("msg_1", []byte(`{"type":`), good.ReceivedAt, good.ReceivedAt)
 	require.Equal(t, clerksync.Receipt{Stored: true, Quarantined: true}, accept(t, in, broken))
-	require.Equal(t, "quarantined", b.ledger(t, "msg_1").State)
-	require.NotEmpty(t, b.ledger(t, "msg_1").LastError)
+	require.Equal(t, "quarantined", b.Ledger(t, "msg_1").State)
+	require.NotEmpty(t, b.Ledger(t, "msg_1").LastError)
 	require.Empty(t, b.jobs(t), "there is nothing to apply")
 
 	require.Equal(t, clerksync.Receipt{Stored: true, Differs: true}, accept(t, in, good))
-	require.Equal(t, row{State: "received", Body: string(good.Body)}, b.ledger(t, "msg_1"))
+	require.Equal(t, mirrortest.Row{State: "received", Body: string(good.Body)}, b.Ledger(t, "msg_1"))
 	b.work(t)
-	b.untilState(t, "msg_1", clerksync.StateApplied)
-	require.Equal(t, "Kim", *b.mirror(t).Users["user_1"].FirstName.Value)
+	b.UntilState(t, "msg_1", clerksync.StateApplied)
+	require.Equal(t, "Kim", *b.Mirror(t).Users["user_1"].FirstName.Value)
 }
 
 func TestInstances(t *testing.T) {
@@ -178,11 +180,11 @@ func TestInstances(t *testing.T) {
 		return clerksync.NewDelivery(id, []byte(body), time.Now(), time.Now())
 	}
 	require.Equal(t, clerksync.Receipt{Stored: true, Quarantined: true}, accept(t, in, from("msg_foreign", `,"instance_id":"ins_2"`)))
-	require.Contains(t, b.ledger(t, "msg_foreign").LastError, "ins_2")
+	require.Contains(t, b.Ledger(t, "msg_foreign").LastError, "ins_2")
 	require.Equal(t, clerksync.Receipt{Stored: true}, accept(t, in, from("msg_own", `,"instance_id":"ins_1"`)))
 	require.Equal(t, clerksync.Receipt{Stored: true}, accept(t, in, from("msg_old", ``)), "a body of 2024 says nothing")
 
-	anyInstance, err := NewInbox(InboxConfig{Pool: b.pool, Logger: b.logs.logger()})
+	anyInstance, err := NewInbox(InboxConfig{Pool: b.Pool, Logger: b.Logs.Logger()})
 	require.NoError(t, err)
 	t.Cleanup(anyInstance.Stop)
 	require.Equal(t, clerksync.Receipt{Stored: true}, accept(t, anyInstance, from("msg_any", `,"instance_id":"ins_2"`)))
@@ -200,7 +202,7 @@ func TestTwoInboxesShareADatabase(t *testing.T) {
 	for _, in := range inboxes {
 		for n := range stored {
 			wg.Go(func() {
-				receipt, err := in.Accept(t.Context(), userNamed(t, fmt.Sprintf("msg_%02d", n), fmt.Sprintf("user_%d", n), "Kim", 1))
+				receipt, err := in.Accept(t.Context(), mirrortest.UserNamed(t, fmt.Sprintf("msg_%02d", n), fmt.Sprintf("user_%d", n), "Kim", 1))
 				if err != nil {
 					t.Error(err)
 				}
@@ -227,21 +229,21 @@ func TestTwoInboxesShareADatabase(t *testing.T) {
 		require.Equal(t, 1, times, id)
 	}
 	b.work(t)
-	eventually(t, func() bool {
-		return b.count(t, "SELECT count(*) FROM rolecall.deliveries WHERE state = 'applied'") == len(stored)
+	mirrortest.Eventually(t, func() bool {
+		return b.Count(t, "SELECT count(*) FROM rolecall.deliveries WHERE state = 'applied'") == len(stored)
 	})
 }
 
 func TestInboxConfigNamesWhatIsMissing(t *testing.T) {
 	t.Parallel()
-	_, err := NewInbox(InboxConfig{Logger: (&logLines{}).logger()})
+	_, err := NewInbox(InboxConfig{Logger: (&testlog.Lines{}).Logger()})
 	require.ErrorContains(t, err, "Pool")
-	_, err = NewInbox(InboxConfig{Pool: setup(t).pool})
+	_, err = NewInbox(InboxConfig{Pool: setup(t).Pool})
 	require.ErrorContains(t, err, "Logger")
-	_, err = NewWorkers(WorkersConfig{Logger: (&logLines{}).logger()})
+	_, err = NewWorkers(WorkersConfig{Logger: (&testlog.Lines{}).Logger()})
 	require.ErrorContains(t, err, "Pool")
-	_, err = NewWorkers(WorkersConfig{Pool: setup(t).pool})
+	_, err = NewWorkers(WorkersConfig{Pool: setup(t).Pool})
 	require.ErrorContains(t, err, "Logger")
-	_, err = NewWorkers(WorkersConfig{Pool: setup(t).pool, Logger: (&logLines{}).logger(), MaxWorkers: -1})
+	_, err = NewWorkers(WorkersConfig{Pool: setup(t).Pool, Logger: (&testlog.Lines{}).Logger(), MaxWorkers: -1})
 	require.ErrorContains(t, err, "MaxWorkers")
 }

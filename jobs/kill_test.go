@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
+	"github.com/callmine/rolecall/internal/mirrortest"
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
@@ -32,7 +33,7 @@ func acceptAndWork(ctx context.Context, url string) error {
 	if err != nil {
 		return err
 	}
-	in, err := NewInbox(InboxConfig{Pool: pool, InstanceID: func() string { return ownInstance }, Logger: slog.New(slog.DiscardHandler)})
+	in, err := NewInbox(InboxConfig{Pool: pool, InstanceID: func() string { return mirrortest.InstanceID }, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return err
 	}
@@ -53,23 +54,23 @@ func acceptAndWork(ctx context.Context, url string) error {
 func TestKilledWhileApplying(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	b.exec(t, "INSERT INTO rolecall.users (id) VALUES ('user_1')")
-	release := b.hold(t, "SELECT FROM rolecall.users FOR UPDATE")
+	b.Exec(t, "INSERT INTO rolecall.users (id) VALUES ('user_1')")
+	release := b.Hold(t, "SELECT FROM rolecall.users FOR UPDATE")
 	child := exec.CommandContext(t.Context(), os.Args[0])
-	child.Env = append(os.Environ(), childEnv+"="+b.url)
+	child.Env = append(os.Environ(), childEnv+"="+b.URL)
 	child.Stderr = os.Stderr
 	require.NoError(t, child.Start())
-	b.untilBlocked(t, 1)
+	b.UntilBlocked(t, 1)
 	require.NoError(t, child.Process.Kill())
 	require.Error(t, child.Wait(), "it was killed")
 	release()
-	require.Equal(t, "received", b.ledger(t, "msg_1").State)
+	require.Equal(t, "received", b.Ledger(t, "msg_1").State)
 	require.Equal(t, "running", b.jobs(t)[0].State, "nobody told the queue")
 
 	began := time.Now()
 	b.work(t)
-	b.untilState(t, "msg_1", clerksync.StateApplied)
+	b.UntilState(t, "msg_1", clerksync.StateApplied)
 	require.Less(t, time.Since(began), 20*time.Second)
-	require.Contains(t, b.mirror(t).Memberships, "orgmem_1")
-	require.Equal(t, 1, b.count(t, "SELECT revision FROM rolecall.revisions WHERE organization_id = 'org_1'"))
+	require.Contains(t, b.Mirror(t).Memberships, "orgmem_1")
+	require.Equal(t, 1, b.Count(t, "SELECT revision FROM rolecall.revisions WHERE organization_id = 'org_1'"))
 }

@@ -6,6 +6,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/riverqueue/river"
 	"github.com/stretchr/testify/require"
+
+	"github.com/callmine/rolecall/internal/mirrortest"
 )
 
 // newerArgs are of a kind that only a newer version knows.
@@ -20,18 +22,18 @@ func TestAJobOfANewerVersionIsLeftAlone(t *testing.T) {
 	b := setup(t)
 	in := b.inbox(t)
 	for _, queue := range []string{QueueApply, QueueRevocations, QueueHeldUp, QueueUpkeep} {
-		require.NoError(t, pgx.BeginFunc(t.Context(), b.pool, func(tx pgx.Tx) error {
+		require.NoError(t, pgx.BeginFunc(t.Context(), b.Pool, func(tx pgx.Tx) error {
 			_, err := in.client.InsertTx(t.Context(), tx, newerArgs{}, &river.InsertOpts{Queue: queue, MaxAttempts: 1})
 			return err
 		}))
 	}
-	accept(t, in, userNamed(t, "msg_1", "user_1", "Kim", 1))
+	accept(t, in, mirrortest.UserNamed(t, "msg_1", "user_1", "Kim", 1))
 	accept(t, in, banned(t, "msg_2", "user_2"))
 	b.work(t)
 	b.untilApplied(t, 2)
-	eventually(t, func() bool {
-		return b.count(t, "SELECT count(*) FROM rolecall.river_job WHERE kind = 'prune_bodies' AND state = 'completed'") > 0
+	mirrortest.Eventually(t, func() bool {
+		return b.Count(t, "SELECT count(*) FROM rolecall.river_job WHERE kind = 'prune_bodies' AND state = 'completed'") > 0
 	}, "upkeep goes on")
-	require.Equal(t, 4, b.count(t, `SELECT count(*) FROM rolecall.river_job
+	require.Equal(t, 4, b.Count(t, `SELECT count(*) FROM rolecall.river_job
 		WHERE kind = 'newer' AND state = 'available' AND attempt = 0 AND errors IS NULL`))
 }

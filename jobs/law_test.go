@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
+	"github.com/callmine/rolecall/internal/mirrortest"
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
@@ -19,18 +20,18 @@ func TestLawApplyingInBatchesIsMergingInMemory(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	rapid.Check(t, func(r *rapid.T) {
-		_, err := b.pool.Exec(t.Context(), `TRUNCATE rolecall.deliveries, rolecall.users, rolecall.organizations,
+		_, err := b.Pool.Exec(t.Context(), `TRUNCATE rolecall.deliveries, rolecall.users, rolecall.organizations,
 			rolecall.memberships, rolecall.revisions`)
 		require.NoError(r, err)
 		history := genHistory(r)
 		for _, d := range history {
 			insertFor(r, b, d)
 		}
-		order := rapid.Permutation(svixIDs(history)).Draw(r, "order")
+		order := rapid.Permutation(mirrortest.IDs(history)).Draw(r, "order")
 		ended := map[string]clerksync.State{}
 		for len(order) > 0 {
 			size := rapid.IntRange(1, len(order)).Draw(r, "batch")
-			batch := append(slices.Clone(order[:size]), rapid.SampledFrom(svixIDs(history)).Draw(r, "again"))
+			batch := append(slices.Clone(order[:size]), rapid.SampledFrom(mirrortest.IDs(history)).Draw(r, "again"))
 			finished, err := b.apply(t.Context(), batch...)
 			require.NoError(r, err)
 			for _, d := range finished {
@@ -40,12 +41,12 @@ func TestLawApplyingInBatchesIsMergingInMemory(t *testing.T) {
 			order = order[size:]
 		}
 		require.Len(r, ended, len(history))
-		require.Equal(r, play(r, history...), b.mirror(r))
+		require.Equal(r, mirrortest.Play(r, history...), b.Mirror(r))
 	})
 }
 
 func insertFor(r *rapid.T, b *bundle, d clerksync.Delivery) {
-	_, err := b.pool.Exec(context.Background(), `INSERT INTO rolecall.deliveries (svix_id, event_type, object_id, organization_id,
+	_, err := b.Pool.Exec(context.Background(), `INSERT INTO rolecall.deliveries (svix_id, event_type, object_id, organization_id,
 			instance_id, occurred_at, received_at, body, body_sha256, state)
 		VALUES ($1, $2, '', '', '', to_timestamp($3::bigint / 1000.0), $5, $4, '', 'received')`,
 		d.ID, string(d.Type), d.OccurredAt, string(d.Body), d.ReceivedAt)
@@ -89,9 +90,9 @@ func genHistory(r *rapid.T) []clerksync.Delivery {
 			data["id"] = user
 		}
 		if what != ".deleted" {
-			data["updated_at"] = t0 + rapid.Int64Range(0, 3).Draw(r, "updated")
+			data["updated_at"] = mirrortest.T0 + rapid.Int64Range(0, 3).Draw(r, "updated")
 		}
-		history[n] = event(r, fmt.Sprintf("msg_%02d", n), object+what, rapid.Int64Range(0, 3).Draw(r, "occurred"), data)
+		history[n] = mirrortest.Event(r, fmt.Sprintf("msg_%02d", n), object+what, rapid.Int64Range(0, 3).Draw(r, "occurred"), data)
 	}
 	return history
 }
@@ -108,7 +109,7 @@ func genOrganization(r *rapid.T) map[string]any {
 	maybe(r, data, "name", "North", "South")
 	maybe(r, data, "slug", nil, "", "north")
 	maybe(r, data, "created_by", "user_1")
-	maybe(r, data, "created_at", t0)
+	maybe(r, data, "created_at", mirrortest.T0)
 	maybe(r, data, "public_metadata", map[string]any{}, map[string]any{"tier": "pro"})
 	return data
 }
@@ -126,6 +127,6 @@ func genMembership(r *rapid.T) map[string]any {
 	data := map[string]any{"role": rapid.SampledFrom([]string{"org:admin", "basic_member"}).Draw(r, "role")}
 	maybe(r, data, "permissions", []any{}, []any{"org:invoices:read"})
 	maybe(r, data, "role_name", nil, "Admin")
-	maybe(r, data, "created_at", t0)
+	maybe(r, data, "created_at", mirrortest.T0)
 	return data
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
+	"github.com/callmine/rolecall/internal/mirrortest"
 	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
 )
@@ -28,7 +29,7 @@ func acceptMembers(t *testing.T, b *bundle, n int) {
 			if i == 42 {
 				membership, user = "orgmem_poison", "user_poison"
 			}
-			if _, err := in.Accept(t.Context(), joined(t, fmt.Sprintf("msg_%03d", i), membership, "org_1", user)); err != nil {
+			if _, err := in.Accept(t.Context(), mirrortest.Joined(t, fmt.Sprintf("msg_%03d", i), membership, "org_1", user)); err != nil {
 				t.Error(err)
 			}
 		})
@@ -39,51 +40,51 @@ func acceptMembers(t *testing.T, b *bundle, n int) {
 // hurry makes jobs that wait for another attempt due: the waits themselves are the retry policy's.
 func (b *bundle) hurry(t *testing.T) {
 	t.Helper()
-	b.exec(t, `UPDATE rolecall.river_job SET state = 'available', scheduled_at = now()
+	b.Exec(t, `UPDATE rolecall.river_job SET state = 'available', scheduled_at = now()
 		WHERE state IN ('available', 'retryable', 'scheduled') AND scheduled_at > now()`)
 }
 
 // untilQuarantined hurries until the poison is set aside.
 func (b *bundle) untilQuarantined(t *testing.T, svixID string) {
 	t.Helper()
-	eventually(t, func() bool {
+	mirrortest.Eventually(t, func() bool {
 		b.hurry(t)
-		return b.ledger(t, svixID).State == "quarantined"
+		return b.Ledger(t, svixID).State == "quarantined"
 	})
 }
 
 func (b *bundle) untilApplied(t *testing.T, n int) {
 	t.Helper()
-	eventually(t, func() bool {
-		return b.count(t, "SELECT count(*) FROM rolecall.deliveries WHERE state = 'applied'") == n
+	mirrortest.Eventually(t, func() bool {
+		return b.Count(t, "SELECT count(*) FROM rolecall.deliveries WHERE state = 'applied'") == n
 	})
 }
 
 func TestOnePoisonAmongAThousand(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	b.exec(t, raising("rolecall.memberships", "NEW.id = 'orgmem_poison'"))
+	b.Exec(t, raising("rolecall.memberships", "NEW.id = 'orgmem_poison'"))
 	acceptMembers(t, b, 1000)
 	b.work(t)
 	b.untilApplied(t, 999)
-	require.Less(t, b.ledger(t, "msg_042").Attempts, maxDeliveryAttempts, "the others didn't wait for its end")
+	require.Less(t, b.Ledger(t, "msg_042").Attempts, maxDeliveryAttempts, "the others didn't wait for its end")
 
 	b.untilQuarantined(t, "msg_042")
-	poison := b.ledger(t, "msg_042")
+	poison := b.Ledger(t, "msg_042")
 	require.Equal(t, maxDeliveryAttempts, poison.Attempts)
 	require.Contains(t, poison.LastError, "poison")
-	eventually(t, func() bool {
+	mirrortest.Eventually(t, func() bool {
 		return !slices.ContainsFunc(b.jobs(t), func(j job) bool { return j.State != "completed" })
 	}, "every job ends")
-	require.Equal(t, 1, strings.Count(b.logs.String(), `"msg":"delivery quarantined"`))
-	require.NotContains(t, b.mirror(t).Memberships, "orgmem_poison")
+	require.Equal(t, 1, strings.Count(b.Logs.String(), `"msg":"delivery quarantined"`))
+	require.NotContains(t, b.Mirror(t).Memberships, "orgmem_poison")
 
-	b.exec(t, "DROP TRIGGER poison ON rolecall.memberships")
-	replayed, err := Replay(t.Context(), b.pool, ownInstance, []string{"msg_042"})
+	b.Exec(t, "DROP TRIGGER poison ON rolecall.memberships")
+	replayed, err := Replay(t.Context(), b.Pool, mirrortest.InstanceID, []string{"msg_042"})
 	require.NoError(t, err)
 	require.Equal(t, []Replayed{{SvixID: "msg_042", Enqueued: true}}, replayed)
-	b.untilState(t, "msg_042", clerksync.StateApplied)
-	require.Contains(t, b.mirror(t).Memberships, "orgmem_poison")
+	b.UntilState(t, "msg_042", clerksync.StateApplied)
+	require.Contains(t, b.Mirror(t).Memberships, "orgmem_poison")
 }
 
 // panicking is a tracer that panics while the mirror is locked for the poison's user.
@@ -102,25 +103,25 @@ func TestAPanicOfOneDeliveryStopsNoOther(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	acceptMembers(t, b, 50)
-	watch := b.pool
-	b.pool = openPool(t, b.url, func(cfg *pgxpool.Config) { cfg.ConnConfig.Tracer = panicking{} })
+	watch := b.Pool
+	b.Pool = mirrortest.OpenPool(t, b.URL, func(cfg *pgxpool.Config) { cfg.ConnConfig.Tracer = panicking{} })
 	b.work(t)
-	b.pool = watch
+	b.Pool = watch
 	b.untilApplied(t, 49)
 	b.untilQuarantined(t, "msg_042")
-	require.Contains(t, b.ledger(t, "msg_042").LastError, "panic: out of range")
+	require.Contains(t, b.Ledger(t, "msg_042").LastError, "panic: out of range")
 }
 
 // TestTakenApartByHand counts attempts without River: the delivery is kept until its last one.
 func TestTakenApartByHand(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	b.exec(t, raising("rolecall.users", "NEW.id = 'user_poison'"))
-	b.insert(t, userNamed(t, "msg_1", "user_1", "Kim", 1), userNamed(t, "msg_2", "user_poison", "Kim", 1), userNamed(t, "msg_3", "user_3", "Kim", 1))
+	b.Exec(t, raising("rolecall.users", "NEW.id = 'user_poison'"))
+	b.Insert(t, mirrortest.UserNamed(t, "msg_1", "user_1", "Kim", 1), mirrortest.UserNamed(t, "msg_2", "user_poison", "Kim", 1), mirrortest.UserNamed(t, "msg_3", "user_3", "Kim", 1))
 	var reported []clerksync.State
-	w := &applyWorker{pool: b.pool, logger: b.logs.logger(), ended: func(s clerksync.State) { reported = append(reported, s) }}
+	w := &applyWorker{pool: b.Pool, logger: b.Logs.Logger(), ended: func(s clerksync.State) { reported = append(reported, s) }}
 	oneByOne := func() error {
-		singles, err := readSingles(t.Context(), b.pool, []string{"msg_1", "msg_2", "msg_3"})
+		singles, err := readSingles(t.Context(), b.Pool, []string{"msg_1", "msg_2", "msg_3"})
 		require.NoError(t, err)
 		rest := w.oneByOne(t.Context(), singles, nil)
 		for len(rest.held) > 0 { // its turn didn't come, on a busy machine
@@ -134,11 +135,11 @@ func TestTakenApartByHand(t *testing.T) {
 		require.ErrorContains(t, err, "delivery msg_2")
 		require.NotContains(t, err.Error(), "msg_1")
 		require.False(t, store.Unavailable(err))
-		require.Equal(t, attempt, b.ledger(t, "msg_2").Attempts)
-		require.Equal(t, "received", b.ledger(t, "msg_2").State)
-		require.Equal(t, "applied", b.ledger(t, "msg_3").State, "beside the poison")
+		require.Equal(t, attempt, b.Ledger(t, "msg_2").Attempts)
+		require.Equal(t, "received", b.Ledger(t, "msg_2").State)
+		require.Equal(t, "applied", b.Ledger(t, "msg_3").State, "beside the poison")
 	}
 	require.NoError(t, oneByOne())
-	require.Equal(t, "quarantined", b.ledger(t, "msg_2").State)
+	require.Equal(t, "quarantined", b.Ledger(t, "msg_2").State)
 	require.Equal(t, []clerksync.State{clerksync.StateApplied, clerksync.StateApplied, clerksync.StateQuarantined}, reported)
 }

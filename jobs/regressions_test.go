@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/callmine/rolecall/internal/mirrortest"
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
@@ -16,21 +17,21 @@ import (
 func TestARemovalDoesNotWaitForItsOrganizationsRow(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	b.insert(t, event(t, "msg_0", "organization.created", 1, map[string]any{"id": "org_1", "name": "North", "updated_at": t0}),
-		event(t, "msg_1", "user.created", 1, map[string]any{"id": "user_1", "first_name": "Kim", "updated_at": t0}),
-		joined(t, "msg_2", "orgmem_1", "org_1", "user_1"))
+	b.Insert(t, mirrortest.Event(t, "msg_0", "organization.created", 1, map[string]any{"id": "org_1", "name": "North", "updated_at": mirrortest.T0}),
+		mirrortest.Event(t, "msg_1", "user.created", 1, map[string]any{"id": "user_1", "first_name": "Kim", "updated_at": mirrortest.T0}),
+		mirrortest.Joined(t, "msg_2", "orgmem_1", "org_1", "user_1"))
 	_, err := b.apply(t.Context(), "msg_0", "msg_1", "msg_2")
 	require.NoError(t, err)
-	b.hold(t, "SELECT FROM rolecall.organizations FOR UPDATE")
-	b.insert(t, event(t, "msg_3", "organizationMembership.deleted", 9, map[string]any{
+	b.Hold(t, "SELECT FROM rolecall.organizations FOR UPDATE")
+	b.Insert(t, mirrortest.Event(t, "msg_3", "organizationMembership.deleted", 9, map[string]any{
 		"id": "orgmem_1", "role": "org:member", "organization": map[string]any{"id": "org_1", "name": "North"},
 		"public_user_data": map[string]any{"user_id": "user_1", "first_name": "Kim"},
 	}))
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), mirrortest.Patience)
 	defer cancel()
 	finished, err := b.apply(ctx, "msg_3")
 	require.NoError(t, err)
-	require.Equal(t, map[string]clerksync.State{"msg_3": clerksync.StateApplied}, states(finished))
+	require.Equal(t, map[string]clerksync.State{"msg_3": clerksync.StateApplied}, mirrortest.States(finished))
 }
 
 // TestQuarantinedDeliveriesComeAgainAllAtOnce: as after "replay failed" in Clerk's dashboard. None may be lost, and
@@ -40,9 +41,9 @@ func TestQuarantinedDeliveriesComeAgainAllAtOnce(t *testing.T) {
 	const n = 150
 	b := setup(t)
 	for i := range n {
-		bad := userNamed(t, fmt.Sprintf("msg_%03d", i), "user_1", "Kim", int64(i))
+		bad := mirrortest.UserNamed(t, fmt.Sprintf("msg_%03d", i), "user_1", "Kim", int64(i))
 		bad.Quarantine("an older version did not know better")
-		b.insert(t, bad)
+		b.Insert(t, bad)
 	}
 	in := b.inbox(t)
 	var callers errgroup.Group
@@ -50,11 +51,11 @@ func TestQuarantinedDeliveriesComeAgainAllAtOnce(t *testing.T) {
 	for range 4 {
 		for i := range n {
 			callers.Go(func() error {
-				_, err := in.Accept(t.Context(), userNamed(t, fmt.Sprintf("msg_%03d", (i*37)%n), "user_1", "Kim", int64(i)))
+				_, err := in.Accept(t.Context(), mirrortest.UserNamed(t, fmt.Sprintf("msg_%03d", (i*37)%n), "user_1", "Kim", int64(i)))
 				return err
 			})
 		}
 	}
 	require.NoError(t, callers.Wait())
-	require.Equal(t, n, b.count(t, "SELECT count(*) FROM rolecall.deliveries WHERE state = 'received'"))
+	require.Equal(t, n, b.Count(t, "SELECT count(*) FROM rolecall.deliveries WHERE state = 'received'"))
 }

@@ -53,7 +53,7 @@ type notReplayableError struct{ why string }
 func (e *notReplayableError) Error() string { return e.why }
 
 func replay(ctx context.Context, client *river.Client[pgx.Tx], tx pgx.Tx, instanceID, id string) error {
-	entry, err := store.LockEntry(ctx, tx, id)
+	entry, err := store.LockLedgerRow(ctx, tx, id)
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 		return &notReplayableError{"not in the ledger"}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/callmine/rolecall/internal/mirrortest"
 	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
 )
@@ -13,12 +14,12 @@ import (
 func TestReplayAppliesWhatCanBeRead(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	good := userNamed(t, "msg_foreign", "user_1", "Kim", 1)
+	good := mirrortest.UserNamed(t, "msg_foreign", "user_1", "Kim", 1)
 	good.Quarantine("an older version did not know better")
-	unreadable := clerksync.NewDelivery("msg_unreadable", []byte(`{"type":7,"data":{}}`), time.UnixMilli(t0), time.Now())
-	secret := event(t, "msg_secret", "email.created", 1, map[string]any{"id": "ema_1", "otp_code": "123456"})
-	b.insert(t, good, unreadable, secret, userNamed(t, "msg_waiting", "user_2", "Robin", 1))
-	replayed, err := Replay(t.Context(), b.pool, ownInstance, []string{"msg_foreign", "msg_unreadable", "msg_secret", "msg_waiting", "msg_none"})
+	unreadable := clerksync.NewDelivery("msg_unreadable", []byte(`{"type":7,"data":{}}`), time.UnixMilli(mirrortest.T0), time.Now())
+	secret := mirrortest.Event(t, "msg_secret", "email.created", 1, map[string]any{"id": "ema_1", "otp_code": "123456"})
+	b.Insert(t, good, unreadable, secret, mirrortest.UserNamed(t, "msg_waiting", "user_2", "Robin", 1))
+	replayed, err := Replay(t.Context(), b.Pool, mirrortest.InstanceID, []string{"msg_foreign", "msg_unreadable", "msg_secret", "msg_waiting", "msg_none"})
 	require.NoError(t, err)
 	require.Equal(t, []Replayed{
 		{SvixID: "msg_foreign", Enqueued: true},
@@ -28,16 +29,16 @@ func TestReplayAppliesWhatCanBeRead(t *testing.T) {
 		{SvixID: "msg_none", Why: "not in the ledger"},
 	}, replayed)
 	b.work(t)
-	b.untilState(t, "msg_foreign", clerksync.StateApplied)
-	require.Equal(t, "Kim", *b.mirror(t).Users["user_1"].FirstName.Value)
+	b.UntilState(t, "msg_foreign", clerksync.StateApplied)
+	require.Equal(t, "Kim", *b.Mirror(t).Users["user_1"].FirstName.Value)
 
-	replayed, err = Replay(t.Context(), b.pool, "ins_other", []string{"msg_foreign"})
+	replayed, err = Replay(t.Context(), b.Pool, "ins_other", []string{"msg_foreign"})
 	require.NoError(t, err)
 	require.Equal(t, []Replayed{{SvixID: "msg_foreign", Why: "delivery of another Clerk instance: ins_1"}}, replayed)
 
-	_, err = Replay(t.Context(), b.pool, ownInstance, []string{"msg_foreign"})
+	_, err = Replay(t.Context(), b.Pool, mirrortest.InstanceID, []string{"msg_foreign"})
 	require.NoError(t, err)
-	b.untilState(t, "msg_foreign", clerksync.StateSuperseded)
+	b.UntilState(t, "msg_foreign", clerksync.StateSuperseded)
 }
 
 // TestAReplayTellsNothingNew: of what is applied nothing changes but its state, also not when the endpoint was last heard of.
@@ -45,33 +46,33 @@ func TestAReplayTellsNothingNew(t *testing.T) {
 	t.Parallel()
 	b, ctx := setup(t), t.Context()
 	came := time.Now().Add(-48 * time.Hour).Truncate(time.Millisecond)
-	named, deleted := userNamed(t, "msg_1", "user_1", "Kim", 1), event(t, "msg_2", "user.deleted", 2, map[string]any{"id": "user_1"})
+	named, deleted := mirrortest.UserNamed(t, "msg_1", "user_1", "Kim", 1), mirrortest.Event(t, "msg_2", "user.deleted", 2, map[string]any{"id": "user_1"})
 	named.ReceivedAt, deleted.ReceivedAt = came, came
-	b.insert(t, named, deleted)
+	b.Insert(t, named, deleted)
 	for _, id := range []string{"msg_1", "msg_2"} {
 		_, err := b.apply(ctx, id)
 		require.NoError(t, err)
 	}
-	before := b.mirror(t)
+	before := b.Mirror(t)
 	require.True(t, before.Users["user_1"].Tombstone.Dead())
 
-	replayed, err := Replay(ctx, b.pool, ownInstance, []string{"msg_1", "msg_2"})
+	replayed, err := Replay(ctx, b.Pool, mirrortest.InstanceID, []string{"msg_1", "msg_2"})
 	require.NoError(t, err)
 	require.True(t, replayed[0].Enqueued && replayed[1].Enqueued)
-	status, err := store.ReadStatus(ctx, b.pool)
+	status, err := store.ReadStatus(ctx, b.Pool)
 	require.NoError(t, err)
 	require.True(t, status.LastDelivery.Equal(came), status.LastDelivery)
 	require.EqualValues(t, 2, status.Waiting)
 	require.Less(t, status.At.Sub(status.OldestWaiting), time.Hour, "it doesn't wait since it came")
 	b.work(t)
 	for _, id := range []string{"msg_1", "msg_2"} {
-		b.untilState(t, id, clerksync.StateSuperseded)
-		entry, err := store.FindEntry(ctx, b.pool, id)
+		b.UntilState(t, id, clerksync.StateSuperseded)
+		entry, err := store.FindLedgerRow(ctx, b.Pool, id)
 		require.NoError(t, err)
 		require.True(t, entry.ReceivedAt.Equal(came))
 		require.WithinRange(t, *entry.ReplayedAt, status.At.Add(-time.Hour), status.At)
 	}
-	require.Equal(t, before, b.mirror(t))
+	require.Equal(t, before, b.Mirror(t))
 }
 
 func TestBodiesArePrunedByAge(t *testing.T) {
@@ -82,21 +83,21 @@ func TestBodiesArePrunedByAge(t *testing.T) {
 		"msg_applied": clerksync.StateApplied, "msg_superseded": clerksync.StateSuperseded, "msg_ignored": clerksync.StateIgnored,
 		"msg_quarantined": clerksync.StateQuarantined, "msg_young": clerksync.StateApplied,
 	} {
-		d := userNamed(t, id, "user_1", "Kim", 1)
+		d := mirrortest.UserNamed(t, id, "user_1", "Kim", 1)
 		d.State, d.ReceivedAt = state, old
 		if id == "msg_young" {
 			d.ReceivedAt = time.Now()
 		}
-		b.insert(t, d)
+		b.Insert(t, d)
 	}
 	cfg := b.workersConfig()
 	cfg.BodyRetention = 24 * time.Hour
 	w, err := NewWorkers(cfg)
 	require.NoError(t, err)
 	start(t, w) // whoever becomes leader prunes
-	eventually(t, func() bool { return b.count(t, "SELECT count(*) FROM rolecall.deliveries WHERE body IS NULL") == 3 })
-	require.Equal(t, 3, b.count(t, "SELECT count(*) FROM rolecall.deliveries WHERE body IS NULL AND svix_id IN ('msg_applied', 'msg_superseded', 'msg_ignored')"))
-	require.Equal(t, 5, b.count(t, "SELECT count(*) FROM rolecall.deliveries"), "the rows stay")
+	mirrortest.Eventually(t, func() bool { return b.Count(t, "SELECT count(*) FROM rolecall.deliveries WHERE body IS NULL") == 3 })
+	require.Equal(t, 3, b.Count(t, "SELECT count(*) FROM rolecall.deliveries WHERE body IS NULL AND svix_id IN ('msg_applied', 'msg_superseded', 'msg_ignored')"))
+	require.Equal(t, 5, b.Count(t, "SELECT count(*) FROM rolecall.deliveries"), "the rows stay")
 }
 
 func TestRevocationsHaveAQueueOfTheirOwn(t *testing.T) {
@@ -104,38 +105,38 @@ func TestRevocationsHaveAQueueOfTheirOwn(t *testing.T) {
 	b := setup(t)
 	in := b.inbox(t)
 	member := func(id, event_, role string) clerksync.Delivery {
-		return event(t, id, "organizationMembership."+event_, 1, map[string]any{
+		return mirrortest.Event(t, id, "organizationMembership."+event_, 1, map[string]any{
 			"id": "orgmem_1", "role": role, "organization": map[string]any{"id": "org_1"}, "public_user_data": map[string]any{"user_id": "user_1"},
 		})
 	}
 	user := func(id string, data map[string]any) clerksync.Delivery {
 		data["id"] = "user_1"
-		return event(t, id, "user.updated", 1, data)
+		return mirrortest.Event(t, id, "user.updated", 1, data)
 	}
 	for queue, deliveries := range map[string][]clerksync.Delivery{
 		QueueRevocations: {
 			member("msg_removed", "deleted", "org:member"), member("msg_demoted", "updated", "org:member"),
 			user("msg_banned", map[string]any{"banned": true}), user("msg_deprovisioned", map[string]any{"deprovisioned": true}),
-			event(t, "msg_user_deleted", "user.deleted", 1, map[string]any{"id": "user_1"}),
-			event(t, "msg_org_deleted", "organization.deleted", 1, map[string]any{"id": "org_1"}),
-			event(t, "msg_role", "role.updated", 1, map[string]any{"id": "role_1"}),
+			mirrortest.Event(t, "msg_user_deleted", "user.deleted", 1, map[string]any{"id": "user_1"}),
+			mirrortest.Event(t, "msg_org_deleted", "organization.deleted", 1, map[string]any{"id": "org_1"}),
+			mirrortest.Event(t, "msg_role", "role.updated", 1, map[string]any{"id": "role_1"}),
 		},
 		QueueApply: {
 			member("msg_joined", "created", "org:member"), member("msg_promoted", "updated", "org:admin"),
 			user("msg_named", map[string]any{"first_name": "Kim", "banned": false}),
-			event(t, "msg_org", "organization.updated", 1, map[string]any{"id": "org_1"}),
+			mirrortest.Event(t, "msg_org", "organization.updated", 1, map[string]any{"id": "org_1"}),
 		},
 	} {
 		for _, d := range deliveries {
 			accept(t, in, d)
 			var got string
-			require.NoError(t, b.pool.QueryRow(t.Context(),
+			require.NoError(t, b.Pool.QueryRow(t.Context(),
 				"SELECT queue FROM rolecall.river_job WHERE args @> jsonb_build_object('svix_ids', jsonb_build_array($1::text))", d.ID).Scan(&got))
 			require.Equal(t, queue, got, d.ID)
 		}
 	}
 	b.work(t)
-	eventually(t, func() bool {
-		return b.count(t, "SELECT count(*) FROM rolecall.deliveries WHERE state = 'received'") == 0
+	mirrortest.Eventually(t, func() bool {
+		return b.Count(t, "SELECT count(*) FROM rolecall.deliveries WHERE state = 'received'") == 0
 	}, "both are worked")
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/riverqueue/river"
 
+	"github.com/callmine/rolecall/jobs/merge"
 	"github.com/callmine/rolecall/store"
 )
 
@@ -26,7 +27,7 @@ func (w *applyWorker) setAside(ctx context.Context, job *river.Job[ApplyArgs], c
 	}
 	parts := inParts(singles)
 	held, free := parts, []part(nil)
-	if len(parts) > 1 || isCode(cause, lockNotAvailable) {
+	if len(parts) > 1 || merge.IsCode(cause, merge.LockNotAvailable) {
 		if held, free, err = w.divide(ctx, parts); err != nil {
 			return errors.Join(cause, err)
 		}
@@ -73,7 +74,7 @@ func (w *applyWorker) lockedIDs(ctx context.Context, ids []string) (map[string]b
 	if err != nil || len(before) == 0 {
 		return locked, err
 	}
-	if err := waitFor(ctx, keeps); err != nil {
+	if err := merge.Wait(ctx, keeps); err != nil {
 		return nil, err
 	}
 	after, err := w.lockedRows(ctx, ids)
@@ -89,7 +90,7 @@ const keeps = 30 * time.Millisecond
 
 // lockedRows returns the rows of ids that another session has locked now.
 func (w *applyWorker) lockedRows(ctx context.Context, ids []string) (rows []store.LockedRow, err error) {
-	err = pgx.BeginTxFunc(ctx, w.pool, w.brief(len(ids)).options(), func(tx pgx.Tx) (err error) {
+	err = pgx.BeginTxFunc(ctx, w.pool, w.brief(len(ids)).Options(), func(tx pgx.Tx) (err error) {
 		if rows, err = store.LockedRows(ctx, tx, ids); err != nil {
 			return err
 		}
@@ -129,13 +130,13 @@ func (w *applyWorker) move(ctx context.Context, opts *river.InsertOpts, parts []
 	return nil
 }
 
-// moveOut enqueues what apply left out: what is sure to be held up behind what may be.
-func moveOut(ctx context.Context, tx pgx.Tx, queue string, done applied) error {
+// moveOut enqueues parts that aren't applied now: those that are sure to be held up behind those that may be.
+func moveOut(ctx context.Context, tx pgx.Tx, queue string, suspects, certain []part) error {
 	opts := heldUpOpts(queue)
-	if err := moveIn(ctx, tx, opts, done.aside); err != nil {
+	if err := moveIn(ctx, tx, opts, suspects); err != nil {
 		return err
 	}
-	return moveIn(ctx, tx, &river.InsertOpts{Queue: opts.Queue, Priority: opts.Priority + laterBy}, done.asideSure)
+	return moveIn(ctx, tx, &river.InsertOpts{Queue: opts.Queue, Priority: opts.Priority + laterBy}, certain)
 }
 
 // moveIn does so within a transaction.
@@ -158,12 +159,12 @@ func moveIn(ctx context.Context, tx pgx.Tx, opts *river.InsertOpts, parts []part
 
 // heldUp reports whether an error says that rows were locked or slow, and nothing about the delivery.
 func heldUp(err error) bool {
-	return isCode(err, lockNotAvailable) || slow(err)
+	return merge.IsCode(err, merge.LockNotAvailable) || slow(err)
 }
 
 // slow reports whether an error says that something took too long, for another reason than a lock.
 func slow(err error) bool {
-	return isCode(err, queryCanceled) || errors.Is(err, context.DeadlineExceeded)
+	return merge.IsCode(err, merge.QueryCanceled) || errors.Is(err, context.DeadlineExceeded)
 }
 
 // heldUp returns what tells how sure it is that a part is held up, by what is remembered; nil if there is nothing to ask.
@@ -205,8 +206,8 @@ func (w watch) slowly() bool {
 }
 
 // noteSlow remembers what took long: a hundred of the same would hold up all others.
-func (w *applyWorker) noteSlow(ctx context.Context, db store.DBTX, done applied) error {
-	singles, err := singlesOf(ctx, db, done.Deliveries, done.facts)
+func (w *applyWorker) noteSlow(ctx context.Context, db store.DBTX, done merge.Applied) error {
+	singles, err := singlesOf(ctx, db, done.Deliveries, done.Facts)
 	if parts := inParts(singles); err == nil && len(parts) == 1 {
 		w.stalls.note(time.Now(), false, parts[0].named())
 	}

@@ -7,13 +7,14 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/callmine/rolecall/internal/mirrortest"
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
 // slowly makes each insert of a user take a while, at the database.
 func (b *bundle) slowly(t *testing.T, seconds string) {
 	t.Helper()
-	b.exec(t, `CREATE FUNCTION rolecall.sleep() RETURNS trigger LANGUAGE plpgsql AS
+	b.Exec(t, `CREATE FUNCTION rolecall.sleep() RETURNS trigger LANGUAGE plpgsql AS
 			$$ BEGIN PERFORM pg_sleep(`+seconds+`); RETURN NEW; END $$;
 		CREATE TRIGGER sleep BEFORE INSERT ON rolecall.users FOR EACH ROW EXECUTE FUNCTION rolecall.sleep()`)
 }
@@ -21,8 +22,8 @@ func (b *bundle) slowly(t *testing.T, seconds string) {
 // untilPatient waits until a job takes its time.
 func (b *bundle) untilPatient(t *testing.T) {
 	t.Helper()
-	eventually(t, func() bool {
-		return b.count(t, `SELECT count(*) FROM pg_stat_activity
+	mirrortest.Eventually(t, func() bool {
+		return b.Count(t, `SELECT count(*) FROM pg_stat_activity
 			WHERE datname = current_database() AND wait_event = 'PgSleep' AND now() - xact_start > interval '0.7 seconds'`) == 1
 	}, "no job takes its time")
 }
@@ -42,7 +43,7 @@ func (b *bundle) lastApply(t *testing.T) (last job) {
 func TestStopGivesARunningJobBack(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	accept(t, b.inbox(t), userNamed(t, "msg_1", "user_1", "Kim", 1))
+	accept(t, b.inbox(t), mirrortest.UserNamed(t, "msg_1", "user_1", "Kim", 1))
 	b.slowly(t, "30")
 	cfg := b.workersConfig()
 	riverCfg := cfg.river()
@@ -56,13 +57,13 @@ func TestStopGivesARunningJobBack(t *testing.T) {
 	require.NoError(t, w.Stop(ctx))
 	last := b.lastApply(t)
 	require.Equal(t, job{ID: last.ID, State: "available", Attempt: 0, SvixIDs: []string{"msg_1"}}, last)
-	require.Zero(t, b.ledger(t, "msg_1").Attempts)
-	require.Equal(t, "received", b.ledger(t, "msg_1").State)
+	require.Zero(t, b.Ledger(t, "msg_1").Attempts)
+	require.Equal(t, "received", b.Ledger(t, "msg_1").State)
 
-	b.exec(t, "DROP TRIGGER sleep ON rolecall.users")
+	b.Exec(t, "DROP TRIGGER sleep ON rolecall.users")
 	b.work(t)
-	b.untilState(t, "msg_1", clerksync.StateApplied)
-	eventually(t, func() bool { return b.lastApply(t).State == "completed" })
+	b.UntilState(t, "msg_1", clerksync.StateApplied)
+	mirrortest.Eventually(t, func() bool { return b.lastApply(t).State == "completed" })
 	require.Equal(t, 1, b.lastApply(t).Attempt)
 }
 
@@ -70,12 +71,12 @@ func TestStopGivesARunningJobBack(t *testing.T) {
 func TestStopLetsARunningJobFinish(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	accept(t, b.inbox(t), userNamed(t, "msg_1", "user_1", "Kim", 1))
+	accept(t, b.inbox(t), mirrortest.UserNamed(t, "msg_1", "user_1", "Kim", 1))
 	b.slowly(t, "2")
 	w := b.work(t)
 	b.untilPatient(t)
 	require.NoError(t, w.Stop(t.Context()))
-	require.Equal(t, "applied", b.ledger(t, "msg_1").State)
+	require.Equal(t, "applied", b.Ledger(t, "msg_1").State)
 	require.Equal(t, "completed", b.lastApply(t).State)
 }
 

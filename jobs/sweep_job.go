@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/riverqueue/river"
 
+	"github.com/callmine/rolecall/jobs/sweep"
 	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
 )
@@ -36,15 +37,15 @@ const (
 	maxSweepAttempts = 5
 )
 
-// SweepArgs tells a job to see that a whole sweep has gone through that began after the job was made; with [TriggerRoles],
+// SweepArgs tells a job to see that a whole sweep has gone through that began after the job was made; with [sweep.TriggerRoles],
 // rolesSettle later.
 type SweepArgs struct {
-	Trigger Trigger `json:"trigger"`
+	Trigger sweep.Trigger `json:"trigger"`
 }
 
 // since returns when the sweep must have begun at the earliest, by the database's clock, as all instants of sweeps.
 func (a SweepArgs) since(made time.Time) time.Time {
-	if a.Trigger == TriggerRoles {
+	if a.Trigger == sweep.TriggerRoles {
 		return made.Add(rolesSettle)
 	}
 	return made
@@ -65,7 +66,7 @@ func sweeping(interval time.Duration) []*river.PeriodicJob {
 		return nil
 	}
 	return []*river.PeriodicJob{river.NewPeriodicJob(river.PeriodicInterval(interval), func() (river.JobArgs, *river.InsertOpts) {
-		return SweepArgs{Trigger: TriggerInterval}, nil
+		return SweepArgs{Trigger: sweep.TriggerInterval}, nil
 	}, nil)}
 }
 
@@ -74,7 +75,7 @@ func (w *Workers) sweepAtStart(ctx context.Context) error {
 	if w.cfg.Sweeper == nil || w.cfg.SweepInterval <= 0 {
 		return nil
 	}
-	if _, err := w.client.Insert(ctx, SweepArgs{Trigger: TriggerInterval}, nil); err != nil {
+	if _, err := w.client.Insert(ctx, SweepArgs{Trigger: sweep.TriggerInterval}, nil); err != nil {
 		return fmt.Errorf("enqueue sweep: %w", err)
 	}
 	return nil
@@ -88,7 +89,7 @@ func sweepSoon(ctx context.Context, tx pgx.Tx, now time.Time) error {
 	}
 	opts := SweepArgs{}.InsertOpts()
 	opts.ScheduledAt = now.Add(rolesSettle)
-	if _, err := client.InsertTx(ctx, tx, SweepArgs{Trigger: TriggerRoles}, &opts); err != nil {
+	if _, err := client.InsertTx(ctx, tx, SweepArgs{Trigger: sweep.TriggerRoles}, &opts); err != nil {
 		return fmt.Errorf("enqueue sweep: %w", err)
 	}
 	return nil
@@ -98,7 +99,7 @@ type sweepWorker struct {
 	river.WorkerDefaults[SweepArgs]
 
 	pool    *pgxpool.Pool
-	sweeper *Sweeper
+	sweeper *sweep.Sweeper
 	logger  *slog.Logger
 }
 
@@ -117,17 +118,17 @@ func (w *sweepWorker) Work(ctx context.Context, job *river.Job[SweepArgs]) error
 	}
 	slice, cancel := context.WithTimeout(ctx, sweepSlice)
 	defer cancel()
-	report, err := w.sweeper.Run(slice, SweepOptions{Trigger: job.Args.Trigger})
+	report, err := w.sweeper.Run(slice, sweep.Options{Trigger: job.Args.Trigger})
 	switch {
-	case err == nil && slices.Contains([]GuardReason{ReasonListingIncomplete, ReasonListRefused, ReasonReadsBehind}, report.Reason):
+	case err == nil && slices.Contains([]sweep.GuardReason{sweep.ReasonListingIncomplete, sweep.ReasonListRefused, sweep.ReasonReadsBehind}, report.Reason):
 		return river.JobSnooze(sweepAgain)
 	case err == nil && report.Aborted:
 		return nil
 	case err == nil: // a sweep that went on may have begun too early
 		return river.JobSnooze(0)
-	case errors.Is(err, ErrUnreadable): // somebody has to look
+	case errors.Is(err, sweep.ErrUnreadable): // somebody has to look
 		return nil
-	case errors.Is(err, ErrSweepRunning):
+	case errors.Is(err, sweep.ErrRunning):
 		return river.JobSnooze(sweepPause)
 	case (slice.Err() != nil || errors.Is(err, context.DeadlineExceeded)) && ctx.Err() == nil: // or it would have, before the next call
 		return river.JobSnooze(0)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/callmine/rolecall/internal/mirrortest"
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
@@ -38,9 +39,9 @@ func TestTakingOver(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b := setup(t)
-			accept(t, b.inbox(t), userNamed(t, "msg_1", "user_1", "Kim", 1))
+			accept(t, b.inbox(t), mirrortest.UserNamed(t, "msg_1", "user_1", "Kim", 1))
 			at := later()
-			b.exec(t, tc.job, at)
+			b.Exec(t, tc.job, at)
 			w := b.idle(t)
 			n, err := w.takeOver(t.Context(), at)
 			require.NoError(t, err)
@@ -65,16 +66,16 @@ func TestYoungDeliveriesAreLeftAlone(t *testing.T) {
 	require.NoError(t, err)
 	require.Zero(t, n, "nothing waits")
 
-	old, young := userNamed(t, "msg_old", "user_1", "Kim", 1), userNamed(t, "msg_young", "user_1", "Kim", 1)
+	old, young := mirrortest.UserNamed(t, "msg_old", "user_1", "Kim", 1), mirrortest.UserNamed(t, "msg_young", "user_1", "Kim", 1)
 	now := time.Now()
 	young.ReceivedAt = now.Add(-takeOverAfter + time.Millisecond)
-	b.insert(t, young)
+	b.Insert(t, young)
 	n, err = w.takeOver(t.Context(), now)
 	require.NoError(t, err)
 	require.Zero(t, n)
 
 	old.ReceivedAt = now.Add(-takeOverAfter - time.Millisecond)
-	b.insert(t, old)
+	b.Insert(t, old)
 	n, err = w.takeOver(t.Context(), now)
 	require.NoError(t, err)
 	require.Equal(t, 1, n)
@@ -86,7 +87,7 @@ func TestManyInstancesTakeOverOnce(t *testing.T) {
 	b := setup(t)
 	const stranded = 3 * MaxBatch
 	for n := range stranded {
-		b.insert(t, userNamed(t, fmt.Sprintf("msg_%03d", n), "user_1", "Kim", 1))
+		b.Insert(t, mirrortest.UserNamed(t, fmt.Sprintf("msg_%03d", n), "user_1", "Kim", 1))
 	}
 	at := later()
 	var taken atomic.Int64
@@ -109,7 +110,7 @@ func TestManyInstancesTakeOverOnce(t *testing.T) {
 func TestARoundOfTakingOverIsBounded(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	b.exec(t, `INSERT INTO rolecall.deliveries (svix_id, event_type, object_id, organization_id, instance_id, occurred_at,
+	b.Exec(t, `INSERT INTO rolecall.deliveries (svix_id, event_type, object_id, organization_id, instance_id, occurred_at,
 			received_at, body, body_sha256, state)
 		SELECT 'msg_' || n, 'user.updated', '', '', '', 'epoch', now(), '{}', '', 'received' FROM generate_series(1, $1::int) n`,
 		takeOverLimit+1)
@@ -126,13 +127,13 @@ func TestWorkersTakeOverByThemselves(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	strand := func(id string) {
-		d := userNamed(t, id, "user_1", "Kim", 1)
+		d := mirrortest.UserNamed(t, id, "user_1", "Kim", 1)
 		d.ReceivedAt = time.Now().Add(-time.Hour)
-		b.insert(t, d)
+		b.Insert(t, d)
 	}
 	strand("msg_1")
 	b.work(t)
-	b.untilState(t, "msg_1", clerksync.StateApplied)
+	b.UntilState(t, "msg_1", clerksync.StateApplied)
 	strand("msg_2")
-	eventually(t, func() bool { return b.ledger(t, "msg_2").AppliedAt != nil })
+	mirrortest.Eventually(t, func() bool { return b.Ledger(t, "msg_2").AppliedAt != nil })
 }

@@ -8,6 +8,8 @@ import (
 
 	"github.com/riverqueue/river"
 	"github.com/stretchr/testify/require"
+
+	"github.com/callmine/rolecall/internal/mirrortest"
 )
 
 // TestOwnNotificationWakesWorkers has workers that never poll, and a rolled-back insert before each commit, which uses up
@@ -23,20 +25,20 @@ func TestOwnNotificationWakesWorkers(t *testing.T) {
 	start(t, w)
 	in := b.inbox(t)
 	warm := 0
-	eventually(t, func() bool { // until the workers listen
+	mirrortest.Eventually(t, func() bool { // until the workers listen
 		warm++
-		accept(t, in, userNamed(t, fmt.Sprintf("msg_warm%d", warm), "user_1", "Kim", 1))
-		return b.ledger(t, "msg_warm1").AppliedAt != nil
+		accept(t, in, mirrortest.UserNamed(t, fmt.Sprintf("msg_warm%d", warm), "user_1", "Kim", 1))
+		return b.Ledger(t, "msg_warm1").AppliedAt != nil
 	})
 	for n := range 5 {
-		tx, err := b.pool.Begin(t.Context())
+		tx, err := b.Pool.Begin(t.Context())
 		require.NoError(t, err)
 		_, err = in.client.InsertManyFastTx(t.Context(), tx, []river.InsertManyParams{{Args: ApplyArgs{SvixIDs: []string{"msg_rolled_back"}}}})
 		require.NoError(t, err)
 		require.NoError(t, tx.Rollback(context.WithoutCancel(t.Context())))
 		id := fmt.Sprintf("msg_%d", n)
-		accept(t, in, userNamed(t, id, "user_1", "Kim", int64(n)))
-		require.Eventually(t, func() bool { return b.ledger(t, id).AppliedAt != nil }, takeOverAfter-2*time.Second, pause,
+		accept(t, in, mirrortest.UserNamed(t, id, "user_1", "Kim", int64(n)))
+		require.Eventually(t, func() bool { return b.Ledger(t, id).AppliedAt != nil }, takeOverAfter-2*time.Second, 10*time.Millisecond,
 			"before it would be taken over")
 	}
 }

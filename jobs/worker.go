@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -13,7 +14,7 @@ import (
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/rivertype"
 
-	"github.com/callmine/rolecall/store"
+	"github.com/callmine/rolecall/jobs/merge"
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
@@ -31,11 +32,13 @@ type applyWorker struct {
 	patients atomic.Int32 // how many transactions take their time now
 }
 
-// Work implements river.Worker. Mirror, audit log and ledger change in one transaction. In the first queues it is tried
-// once and briefly: what fails there goes aside, so that no delivery holds a worker that another workspace's removal needs.
+// Work implements river.Worker. Mirror, audit log and ledger change in one transaction. In the
+// first queues it is tried once and briefly: what fails there goes aside, so that no delivery holds
+// a worker that another workspace's removal needs.
 //
-// River completes the job afterwards, many at once: within the transaction (JobCompleteTx) it took a fifth of the time
-// from accepted to enforced, and a job that runs twice finds nothing left to do.
+// River completes the job afterwards, many at once: within the transaction (JobCompleteTx) it took
+// a fifth of the time from accepted to enforced, and a job that runs twice finds nothing left to
+// do.
 func (w *applyWorker) Work(ctx context.Context, job *river.Job[ApplyArgs]) error {
 	work := w.workBriefly
 	if job.Queue == QueueHeldUp {
@@ -52,28 +55,29 @@ func (w *applyWorker) Work(ctx context.Context, job *river.Job[ApplyArgs]) error
 func (w *applyWorker) workBriefly(ctx context.Context, job *river.Job[ApplyArgs]) error {
 	try := attempt{ids: job.Args.SvixIDs, bounds: w.brief(len(job.Args.SvixIDs)), queue: job.Queue}
 	_, err := w.inTx(ctx, try)
-	if err != nil && ctx.Err() == nil && blameFor(err) == ofDatabase { // a cut connection says nothing about the next one
+	if err != nil && ctx.Err() == nil && merge.BlameFor(err) == merge.OfDatabase { // a cut connection says nothing about the next one
 		_, err = w.inTx(ctx, try)
 	}
 	for range againForLock {
-		if isCode(err, lockNotAvailable) && ctx.Err() == nil {
+		if merge.IsCode(err, merge.LockNotAvailable) && ctx.Err() == nil {
 			_, err = w.inTx(ctx, try)
 		}
 	}
-	if err == nil || ctx.Err() != nil || blameFor(err) == ofDatabase {
+	if err == nil || ctx.Err() != nil || merge.BlameFor(err) == merge.OfDatabase {
 		return err
 	}
 	return w.setAside(ctx, job, err)
 }
 
-// againForLock is how often a batch is tried again at once that waited for a lock in vain. Workers of ours that write into the
-// same workspace hold its rows for some milliseconds each, and several of them wait for each other.
+// againForLock is how often a batch is tried again at once that waited for a lock in vain. Workers
+// of ours that write into the same workspace hold its rows for some milliseconds each, and several
+// of them wait for each other.
 const againForLock = 1
 
 // attempt is one transaction that applies deliveries.
 type attempt struct {
 	ids    []string
-	bounds bounds
+	bounds merge.Bounds
 	queue  string // of the job; in the first ones, what is held up is left out
 }
 
@@ -95,48 +99,81 @@ func (w *applyWorker) inTx(ctx context.Context, a attempt) (slow bool, err error
 	return done.slow, nil
 }
 
-// commit begins the transaction and ends it. It does so again, at once, if somebody else was first to hear of an object.
+// commit begins the transaction and ends it.
 func (w *applyWorker) commit(ctx context.Context, a attempt) (done applied, err error) {
 	conn, err := w.pool.Acquire(ctx)
 	if err != nil {
 		return done, fmt.Errorf("take a connection: %w", err)
 	}
 	defer conn.Release()
-	for range maxRaces {
+	err = merge.Retry{}.Run(ctx, func() error {
 		began := time.Now()
-		err = pgx.BeginTxFunc(ctx, conn, a.bounds.options(), func(tx pgx.Tx) (err error) {
+		return pgx.BeginTxFunc(ctx, conn, a.bounds.Options(), func(tx pgx.Tx) (err error) {
 			w.pace.took(time.Since(began))
 			done, err = w.applyIn(ctx, tx, a, began)
 			return err
 		})
-		if !errors.Is(err, store.ErrRaced) {
-			break
-		}
-	}
+	})
 	return done, err
+}
+
+// applied is what a transaction applied, and whether that took long.
+type applied struct {
+	merge.Applied
+
+	slow bool
 }
 
 // applyIn applies deliveries within a transaction, and finishes it.
 func (w *applyWorker) applyIn(ctx context.Context, tx pgx.Tx, a attempt, began time.Time) (done applied, err error) {
-	if done, err = apply(ctx, tx, a.ids, w.heldUp(a)); err != nil {
-		return done, err
+	done.Applied, err = merge.Deliveries(ctx, tx, merge.Batch{
+		SvixIDs: a.ids,
+		Select:  w.leaveOut(ctx, tx, a),
+		Written: func(written merge.Applied) error {
+			done.slow = (watch{began, written.Locked}).slowly() // before others that write into the workspace are waited for
+			if written.RolesMoved && w.sweeps {
+				return sweepSoon(ctx, tx, time.Now())
+			}
+			return nil
+		},
+	})
+	if err == nil && done.slow && (a.queue == QueueRevocations || a.queue == QueueHeldUp) {
+		err = w.noteSlow(ctx, tx, done.Applied)
 	}
-	if done.rolesMoved && w.sweeps {
-		if err := sweepSoon(ctx, tx, time.Now()); err != nil {
-			return done, err
+	return done, err
+}
+
+// leaveOut returns what selects the deliveries of which the part isn't held up, by what is
+// remembered, and enqueues the others; nil if nothing is remembered.
+func (w *applyWorker) leaveOut(ctx context.Context, tx pgx.Tx, a attempt,
+) func([]clerksync.Delivery, []clerksync.Facts) ([]clerksync.Delivery, []clerksync.Facts, error) {
+	heldUp := w.heldUp(a)
+	if heldUp == nil {
+		return nil
+	}
+	return func(deliveries []clerksync.Delivery, facts []clerksync.Facts) (now []clerksync.Delivery, factsNow []clerksync.Facts, err error) {
+		singles, err := singlesOf(ctx, tx, deliveries, facts)
+		if err != nil {
+			return nil, nil, err
 		}
+		var suspects, certain []part
+		for _, p := range inParts(singles) {
+			switch heldUp(p) {
+			case notStalled:
+			case suspected:
+				suspects = append(suspects, p)
+			default:
+				certain = append(certain, p)
+			}
+		}
+		out := append(idsOf(suspects), idsOf(certain)...)
+		for i, d := range deliveries {
+			if !slices.Contains(out, d.ID) {
+				now, factsNow = append(now, d), append(factsNow, facts[i])
+			}
+		}
+		return now, factsNow, moveOut(ctx, tx, a.queue, suspects, certain)
 	}
-	if err := moveOut(ctx, tx, a.queue, done); err != nil || len(done.Deliveries) == 0 {
-		return done, err
-	}
-	done.slow = (watch{began, done.locked}).slowly() // before Finish, which waits for others that write into the workspace
-	if err := store.Finish(ctx, tx, done.Outcome, time.Now()); err != nil {
-		return done, err
-	}
-	if done.slow && (a.queue == QueueRevocations || a.queue == QueueHeldUp) {
-		return done, w.noteSlow(ctx, tx, done)
-	}
-	return done, nil
 }
 
 // logQuarantine tells that a delivery was set aside: somebody should look at it.

@@ -13,6 +13,7 @@ import (
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 
+	"github.com/callmine/rolecall/jobs/sweep"
 	"github.com/callmine/rolecall/migrations"
 	clerksync "github.com/callmine/rolecall/sync"
 )
@@ -54,7 +55,7 @@ type WorkersConfig struct {
 	// Ended is told the state in which each delivery ended. Optional.
 	Ended func(clerksync.State)
 	// Sweeper compares the mirror with Clerk, each SweepInterval, at the start, and soon after roles changed. Optional.
-	Sweeper *Sweeper
+	Sweeper *sweep.Sweeper
 	// SweepInterval is the time from one sweep to the next. 0 leaves only those after a change of roles.
 	SweepInterval time.Duration
 }

@@ -3,11 +3,8 @@ package store
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"time"
-
-	"github.com/jackc/pgx/v5"
 
 	"github.com/callmine/rolecall/store/internal/dbsqlc"
 	clerksync "github.com/callmine/rolecall/sync"
@@ -16,8 +13,8 @@ import (
 // Pair is one user in one organization.
 type Pair struct{ UserID, OrganizationID string }
 
-// Standings returns what the mirror knows about each pair, in their order: all that a decision needs. Each is read as of
-// one moment, all in one round trip.
+// Standings returns what the mirror knows about each pair, in their order: all that a decision
+// needs. Each is read as of one moment, all in one round trip.
 func Standings(ctx context.Context, db DBTX, pairs ...Pair) ([]clerksync.Standing, error) {
 	params := make([]dbsqlc.StandingsParams, len(pairs))
 	for i, p := range pairs {
@@ -42,14 +39,9 @@ func Standings(ctx context.Context, db DBTX, pairs ...Pair) ([]clerksync.Standin
 	return standings, nil
 }
 
-// UserStatus returns whether an account may do anything at all. Of an unknown one nothing is held against it.
+// UserStatus returns whether an account may do anything at all. Of an unknown one nothing is held
+// against it.
 func UserStatus(ctx context.Context, db DBTX, userID string) (clerksync.UserStatus, error) {
 	r, err := queries().UserStatus(ctx, db, userID)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return clerksync.UserStatus{}, nil
-	}
-	if err != nil {
-		return clerksync.UserStatus{}, fmt.Errorf("read status of user: %w", err)
-	}
-	return clerksync.UserStatus{Dead: r.Dead, Banned: r.Banned, Deprovisioned: r.Deprovisioned}, nil
+	return clerksync.UserStatus{Dead: r.Dead, Banned: r.Banned, Deprovisioned: r.Deprovisioned}, atMostOneRow(err, "read status of user")
 }

@@ -4,12 +4,9 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"math"
 	"time"
-
-	"github.com/jackc/pgx/v5"
 
 	"github.com/callmine/rolecall/store/internal/dbsqlc"
 	clerksync "github.com/callmine/rolecall/sync"
@@ -33,7 +30,8 @@ type AuditPosition struct {
 // endOfTime is later than any entry: what JSON can't write as a time isn't recorded.
 func endOfTime() time.Time { return time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC) }
 
-// AuditEntries lists at most limit entries, the newest first: by when they happened, then by when they were recorded.
+// AuditEntries lists at most limit entries, the newest first: by when they happened, then by when
+// they were recorded.
 func AuditEntries(ctx context.Context, db DBTX, q AuditQuery, limit int) ([]clerksync.LoggedEntry, error) {
 	if q.Until.IsZero() {
 		q.Until = endOfTime()
@@ -44,7 +42,7 @@ func AuditEntries(ctx context.Context, db DBTX, q AuditQuery, limit int) ([]cler
 	if q.Through == 0 {
 		q.Through = math.MaxInt64
 	}
-	rows, err := auditRows(ctx, db, q, int32(min(limit, 1<<30))) //nolint:gosec // bounded
+	rows, err := auditRows(ctx, db, q, pageSize(limit))
 	if err != nil {
 		return nil, fmt.Errorf("list audit entries: %w", err)
 	}
@@ -102,9 +100,9 @@ type Event struct {
 	Cause          string          // service:NAME of who tells
 }
 
-// AppendEvent appends an event, in one statement, and returns the entry. If the key was used before, nothing is
-// appended: the earlier entry is returned and repeated is true; if that was another request's, the error is
-// [clerksync.ErrKeyReused]. Keys are kept as long as the log.
+// AppendEvent appends an event, in one statement, and returns the entry. If the key was used
+// before, nothing is appended: the earlier entry is returned and repeated is true; if that was
+// another request's, the error is [clerksync.ErrKeyReused]. Keys are kept as long as the log.
 func AppendEvent(ctx context.Context, db DBTX, e Event, key CommandKey) (entry clerksync.LoggedEntry, repeated bool, err error) {
 	p := dbsqlc.AppendEventParams{
 		OrganizationID: e.OrganizationID, Actor: &e.Actor, Action: e.Action, Target: e.Target, Data: e.Data,
@@ -133,8 +131,5 @@ func AppendEvent(ctx context.Context, db DBTX, e Event, key CommandKey) (entry c
 // LastAuditSeq returns the number of the newest entry of an organization; 0 if there is none.
 func LastAuditSeq(ctx context.Context, db DBTX, organizationID string) (int64, error) {
 	head, err := queries().ChainHead(ctx, db, organizationID)
-	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
-		return 0, fmt.Errorf("read head of audit log: %w", err)
-	}
-	return head.Seq, nil
+	return head.Seq, atMostOneRow(err, "read head of audit log")
 }

@@ -309,7 +309,7 @@ func write(ctx context.Context, pool *pgxpool.Pool, organizations []string, writ
 				changed.Organizations[id] = organization(id, int64(round))
 			}
 		}
-		err := store.Finish(ctx, tx, store.Outcome{Entries: entries, Changed: changed}, time.Now())
+		err := store.Finish(ctx, tx, store.Writes{Entries: entries, Changed: changed}, time.Now())
 		return errors.Join(err, ctx.Err())
 	})
 }

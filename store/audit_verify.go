@@ -24,9 +24,10 @@ type ChainReport struct {
 	Broken         *clerksync.Break
 }
 
-// VerifyChain computes the hashes of an organization's audit log anew, in flat memory, and reports the first entry that
-// doesn't fit. Up to what was noted earlier, it finds also what the chain alone can't show: that it was written anew, or cut off.
-// The transaction must see one state of the database throughout (repeatable read): the log grows meanwhile.
+// VerifyChain computes the hashes of an organization's audit log anew, in flat memory, and reports
+// the first entry that doesn't fit. Up to what was noted earlier, it finds also what the chain
+// alone can't show: that it was written anew, or cut off. The transaction must see one state of the
+// database throughout (repeatable read): the log grows meanwhile.
 func VerifyChain(ctx context.Context, db DBTX, organizationID string, noted clerksync.Mark) (ChainReport, error) {
 	head, err := queries().ChainHead(ctx, db, organizationID)
 	if err != nil && !errors.Is(err, pgx.ErrNoRows) && !unreadable(err) { // without one, entries are too many
@@ -42,7 +43,8 @@ func VerifyChain(ctx context.Context, db DBTX, organizationID string, noted cler
 	}, nil
 }
 
-// followChain takes entry after entry until one doesn't fit. Where one of many can't be read, it goes on one by one.
+// followChain takes entry after entry until one doesn't fit. Where one of many can't be read, it
+// goes on one by one.
 func followChain(ctx context.Context, db DBTX, organizationID string, chain *clerksync.Chain) (*clerksync.Break, error) {
 	p := dbsqlc.ChainLinksParams{OrganizationID: organizationID, FromSeq: math.MinInt64, FromID: math.MinInt64, PageSize: chainBatch}
 	for {
@@ -73,8 +75,9 @@ func followChain(ctx context.Context, db DBTX, organizationID string, chain *cle
 	}
 }
 
-// unreadable reports whether the database has values that nobody could have recorded: null where there is none, an instant that
-// is infinite. That is tampering, too, and mustn't keep anybody from finding it.
+// unreadable reports whether the database has values that nobody could have recorded: null where
+// there is none, an instant that is infinite. That is tampering, too, and mustn't keep anybody from
+// finding it.
 func unreadable(err error) bool {
 	_, scanned := errors.AsType[pgx.ScanArgError](err)
 	return scanned
@@ -106,15 +109,12 @@ func displacedBy(ctx context.Context, db DBTX, chain *clerksync.Chain, entry cle
 	return new(chain.Displaced(entry, near.Follower, near.Bearer)), nil
 }
 
-// NextChain returns the organization whose audit log is verified after the given one, and [ErrNotFound] after the last. The
-// first is "", which stands for what concerns the instance.
+// NextChain returns the organization whose audit log is verified after the given one, and
+// [ErrNotFound] after the last. The first is "", which stands for what concerns the instance.
 func NextChain(ctx context.Context, db DBTX, after string) (string, error) {
 	next, err := queries().NextChain(ctx, db, after)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return "", ErrNotFound
-	}
-	if err != nil {
-		return "", fmt.Errorf("find next audit log: %w", err)
+	if err := oneRow(err, "find next audit log"); err != nil {
+		return "", err
 	}
 	return next, nil
 }

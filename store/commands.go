@@ -34,15 +34,15 @@ const (
 
 // CommandHooks are what a command asks of who gives it.
 type CommandHooks struct {
-	// May returns an error if the mirror, which has the actor's membership as Clerk shows it by then, doesn't let them give the
-	// command. Nil if Clerk checks that itself, or everybody may.
+	// May returns an error if the mirror, which has the actor's membership as Clerk shows it by
+	// then, doesn't let them give the command. Nil if Clerk checks that itself, or everybody may.
 	May func(ctx context.Context, db DBTX) error
 	// Answer makes what is answered.
 	Answer AnswerCommand
 }
 
-// AnswerCommand makes the answer to a command from the mirror as it is after it, in the same transaction. The command has all its
-// ids by then.
+// AnswerCommand makes the answer to a command from the mirror as it is after it, in the same
+// transaction. The command has all its ids by then.
 type AnswerCommand func(ctx context.Context, db DBTX, done clerksync.Command) (json.RawMessage, error)
 
 // EarlierCommand is the command that a key was used for before.
@@ -58,8 +58,9 @@ type EarlierCommand struct {
 	OrganizationID, Target string // of what it changed, as far as anybody has told
 }
 
-// BeginCommand records that a command is about to be given, and returns when, which names this try. If its key was used before,
-// nothing is recorded: the earlier command is returned, locked until the transaction ends.
+// BeginCommand records that a command is about to be given, and returns when, which names this try.
+// If its key was used before, nothing is recorded: the earlier command is returned, locked until
+// the transaction ends.
 func BeginCommand(ctx context.Context, db DBTX, id string, c clerksync.Command, key CommandKey) (triedAt time.Time, earlier *EarlierCommand, err error) {
 	q := queries()
 	if key.Digest != nil {
@@ -108,11 +109,8 @@ func MadeByAnother(ctx context.Context, db DBTX, id, organizationID string) (boo
 	return made, nil
 }
 
-// ErrOutlived says that a later try of a command has begun.
-var ErrOutlived = errors.New("a later try of the command has begun")
-
-// SendCommand records that Clerk is about to be given a command: what it looks like from now on may be its doing. Errors wrap
-// [ErrOutlived].
+// SendCommand records that Clerk is about to be given a command: what it looks like from now on may
+// be its doing. Errors wrap [ErrOutlived].
 func SendCommand(ctx context.Context, db DBTX, id string, triedAt time.Time) error {
 	sent, err := queries().SendCommand(ctx, db, dbsqlc.SendCommandParams{ID: id, TriedAt: triedAt})
 	if err == nil && sent == 0 {
@@ -124,7 +122,8 @@ func SendCommand(ctx context.Context, db DBTX, id string, triedAt time.Time) err
 	return nil
 }
 
-// NameCommand records the ids of what Clerk made, unless a later try has begun. [Finish] has locked the command (Outcome.Recorded).
+// NameCommand records the ids of what Clerk made, unless a later try has begun. [Finish] has locked
+// the command (Writes.Recorded).
 func NameCommand(ctx context.Context, db DBTX, id string, triedAt time.Time, c clerksync.Command) error {
 	err := queries().NameCommand(ctx, db, dbsqlc.NameCommandParams{
 		ID: id, OrganizationID: c.OrganizationID, Target: c.Target, TriedAt: triedAt,
@@ -135,8 +134,8 @@ func NameCommand(ctx context.Context, db DBTX, id string, triedAt time.Time, c c
 	return nil
 }
 
-// EndCommand records how a try of a command ended, and what was answered if it is done. Once a later try has begun, only that one's
-// end counts.
+// EndCommand records how a try of a command ended, and what was answered if it is done. Once a
+// later try has begun, only that one's end counts.
 func EndCommand(ctx context.Context, db DBTX, id string, triedAt time.Time, state CommandState, answer json.RawMessage) error {
 	p := dbsqlc.EndCommandParams{ID: id, State: string(state), Answer: answer, TriedAt: triedAt}
 	if err := queries().EndCommand(ctx, db, p); err != nil {
@@ -156,38 +155,14 @@ func OwnCommand(ctx context.Context, db DBTX, actor string, key CommandKey) (boo
 	return own, nil
 }
 
-// PruneCommands forgets at most limit commands whose keys don't count any more, and returns how many it forgot. Whoever made a
-// change stands in the audit log.
+// PruneCommands forgets at most limit commands whose keys don't count any more, and returns how
+// many it forgot. Whoever made a change stands in the audit log.
 func PruneCommands(ctx context.Context, db DBTX, limit int) (int, error) {
-	n, err := queries().PruneCommands(ctx, db, int32(min(limit, 1<<30))) //nolint:gosec // bounded
+	n, err := queries().PruneCommands(ctx, db, pageSize(limit))
 	if err != nil {
 		return 0, fmt.Errorf("prune commands: %w", err)
 	}
 	return int(n), nil
-}
-
-// RoleKeys returns the keys of the roles that Clerk has, as far as the mirror knows.
-func RoleKeys(ctx context.Context, db DBTX) ([]string, error) {
-	keys, err := queries().RoleKeys(ctx, db)
-	if err != nil {
-		return nil, fmt.Errorf("list role keys: %w", err)
-	}
-	return keys, nil
-}
-
-// MembershipOf returns the membership that counts of a pair, also one of a banned user, and whether it has ended, or ErrNotFound.
-func MembershipOf(ctx context.Context, db DBTX, p Pair) (m Member, ended bool, err error) {
-	r, err := queries().MembershipOfPair(ctx, db, dbsqlc.MembershipOfPairParams{OrganizationID: p.OrganizationID, UserID: p.UserID})
-	if errors.Is(err, pgx.ErrNoRows) {
-		return Member{}, false, ErrNotFound
-	}
-	if err != nil {
-		return Member{}, false, fmt.Errorf("read membership: %w", err)
-	}
-	return Member{
-		MembershipID: r.ID, UserID: r.UserID, Role: r.Role, RoleName: r.RoleName, Identifier: r.Identifier,
-		FirstName: r.FirstName, LastName: r.LastName, JoinedAt: r.JoinedAt,
-	}, r.Dead, nil
 }
 
 // signable are the actions of changes that commands make.
@@ -198,12 +173,12 @@ func signable(a clerksync.Action) bool {
 	}, a)
 }
 
-// sign returns the outcome's entries with the actors of the commands that made the changes. It locks these commands, and the one that
-// is being recorded, so it comes after the locks of [LockMirror] and before those of [Finish]. Without an entry that may be a
-// command's, it asks nothing.
-func sign(ctx context.Context, db DBTX, o Outcome) ([]clerksync.AuditEntry, error) {
-	p := dbsqlc.OpenCommandsParams{Recorded: o.Recorded}
-	for _, e := range o.Entries {
+// sign returns the entries to write with the actors of the commands that made the changes. It locks
+// these commands, and the one that is being recorded, so it comes after the locks of [LockMirror]
+// and before those of [Finish]. Without an entry that may be a command's, it asks nothing.
+func sign(ctx context.Context, db DBTX, w Writes) ([]clerksync.AuditEntry, error) {
+	p := dbsqlc.OpenCommandsParams{Recorded: w.Recorded}
+	for _, e := range w.Entries {
 		if !signable(e.Action) {
 			continue
 		}
@@ -218,14 +193,14 @@ func sign(ctx context.Context, db DBTX, o Outcome) ([]clerksync.AuditEntry, erro
 		}
 	}
 	if len(p.Targets) == 0 && p.Recorded == "" {
-		return o.Entries, nil
+		return w.Entries, nil
 	}
 	rows, err := queries().OpenCommands(ctx, db, p)
 	if err != nil {
 		return nil, fmt.Errorf("find commands: %w", err)
 	}
 	if len(rows) == 0 {
-		return o.Entries, nil
+		return w.Entries, nil
 	}
 	open := make([]clerksync.OpenCommand, len(rows))
 	for i, r := range rows {
@@ -233,7 +208,7 @@ func sign(ctx context.Context, db DBTX, o Outcome) ([]clerksync.AuditEntry, erro
 			Actor: r.Actor, Action: clerksync.Action(r.Action), OrganizationID: r.OrganizationID, Target: r.Target,
 		}}
 	}
-	signed, signatures := clerksync.Attribute(o.Entries, open)
+	signed, signatures := clerksync.Attribute(w.Entries, open)
 	if len(signatures) == 0 {
 		return signed, nil
 	}

@@ -26,7 +26,7 @@ FROM (SELECT i, now() - i * interval '1 second' AS at FROM generate_series(1, 20
 	_, err = pool.Exec(t.Context(), "ANALYZE rolecall.commands")
 	require.NoError(t, err)
 	require.NoError(t, pgx.BeginFunc(t.Context(), pool, func(tx pgx.Tx) error {
-		err := store.Finish(t.Context(), tx, store.Outcome{Entries: []clerksync.AuditEntry{
+		err := store.Finish(t.Context(), tx, store.Writes{Entries: []clerksync.AuditEntry{
 			{OrganizationID: "org_1", Action: clerksync.ActionMemberJoined, Target: "user_1", At: time.Now().UnixMilli(), Cause: "msg_1"},
 			{OrganizationID: "org_10", Action: clerksync.ActionMemberRoleChanged, Target: "user_5", At: time.Now().UnixMilli(), Cause: "msg_1"},
 		}}, time.Now())
@@ -48,10 +48,10 @@ func TestARecordIsInNobodysWay(t *testing.T) {
 	c := clerksync.Command{Actor: "user_1", Action: clerksync.ActionInvitationSent, OrganizationID: "org_1", Email: "kim@callmine.test"}
 	triedAt, _, err := store.BeginCommand(t.Context(), pool, "cmd_1", c, store.CommandKey{})
 	require.NoError(t, err)
-	sent := func(actor, target string) store.Outcome {
+	sent := func(actor, target string) store.Writes {
 		changed := clerksync.NewMirror()
-		changed.Invitations[target] = clerksync.Invitation{ID: target, OrganizationID: "org_1"}
-		return store.Outcome{Changed: changed, Entries: []clerksync.AuditEntry{{
+		changed.Invitations[target] = clerksync.Invitation{Reference: clerksync.Reference{ID: target, OrganizationID: "org_1"}}
+		return store.Writes{Changed: changed, Entries: []clerksync.AuditEntry{{
 			OrganizationID: "org_1", Actor: actor, Action: clerksync.ActionInvitationSent, Target: target, At: time.Now().UnixMilli(), Cause: "msg_1",
 			After: clerksync.Details{"email": target + "@callmine.test"},
 		}}}

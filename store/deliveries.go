@@ -3,21 +3,20 @@ package store
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/callmine/rolecall/store/internal/dbsqlc"
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// InsertDeliveries adds deliveries to the ledger, and returns a receipt for each by svix-id. Their svix-ids must
-// differ. A delivery whose svix-id is known stays as it is, unless it is quarantined: then the new copy takes its place. It
-// waits for no lock that another session holds on a row.
+// What the door and the workers do with the ledger. What operators see of it stands in ledger.go.
+
+// InsertDeliveries adds deliveries to the ledger, and returns a receipt for each by svix-id. Their
+// svix-ids must differ. A delivery whose svix-id is known stays as it is, unless it is quarantined:
+// then the new copy takes its place. It waits for no lock that another session holds on a row.
 func InsertDeliveries(ctx context.Context, db DBTX, deliveries []clerksync.Delivery) (map[string]clerksync.Receipt, error) {
 	receipts := make(map[string]clerksync.Receipt, len(deliveries))
 	repeats, err := insertNew(ctx, db, deliveries, receipts)
@@ -54,7 +53,8 @@ func InsertDeliveries(ctx context.Context, db DBTX, deliveries []clerksync.Deliv
 	return receipts, nil
 }
 
-// insertNew inserts deliveries that the ledger doesn't have, marks their receipts as stored, and returns the others.
+// insertNew inserts deliveries that the ledger doesn't have, marks their receipts as stored, and
+// returns the others.
 func insertNew(ctx context.Context, db DBTX, deliveries []clerksync.Delivery, receipts map[string]clerksync.Receipt) (repeats []clerksync.Delivery, err error) {
 	if len(deliveries) == 0 {
 		return nil, nil
@@ -88,8 +88,9 @@ func insertNew(ctx context.Context, db DBTX, deliveries []clerksync.Delivery, re
 	return repeats, nil
 }
 
-// LockReceived returns those of the named deliveries that still wait to be applied, in the order of their svix-ids,
-// and locks them until the transaction ends. Whoever holds them applies them; whoever comes later finds none.
+// LockReceived returns those of the named deliveries that still wait to be applied, in the order of
+// their svix-ids, and locks them until the transaction ends. Whoever holds them applies them;
+// whoever comes later finds none.
 func LockReceived(ctx context.Context, db DBTX, svixIDs []string) ([]clerksync.Delivery, error) {
 	rows, err := queries().LockReceivedDeliveries(ctx, db, svixIDs)
 	if err != nil {
@@ -102,49 +103,20 @@ func LockReceived(ctx context.Context, db DBTX, svixIDs []string) ([]clerksync.D
 	return deliveries, nil
 }
 
-// FailDelivery counts a failed attempt to apply a delivery and quarantines it at the limit. It returns the state
-// that the delivery is in now: received, quarantined, or "" if somebody else has finished it meanwhile.
+// FailDelivery counts a failed attempt to apply a delivery and quarantines it at the limit. It
+// returns the state that the delivery is in now: received, quarantined, or "" if somebody else has
+// finished it meanwhile.
 func FailDelivery(ctx context.Context, db DBTX, svixID string, cause error, maxAttempts int) (clerksync.State, error) {
 	state, err := queries().FailDelivery(ctx, db, dbsqlc.FailDeliveryParams{
-		SvixID: svixID, LastError: storable(cause.Error()), MaxAttempts: int32(min(maxAttempts, 1<<30)), //nolint:gosec // bounded
+		SvixID: svixID, LastError: scrub(cause.Error()), MaxAttempts: int32(min(maxAttempts, 1<<30)), //nolint:gosec // bounded
 	})
-	if errors.Is(err, pgx.ErrNoRows) {
-		return "", nil
-	}
-	if err != nil {
-		return "", fmt.Errorf("count failed attempt of delivery %s: %w", svixID, err)
-	}
-	return clerksync.State(state), nil
+	return clerksync.State(state), atMostOneRow(err, "count failed attempt of delivery "+svixID)
 }
 
-// storable makes any text fit for Postgres, which holds UTF-8 without NUL: an error may quote what it choked on.
-func storable(s string) string {
+// scrub makes any text fit for Postgres, which holds UTF-8 without NUL: an error may quote what it
+// choked on.
+func scrub(s string) string {
 	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD")
-}
-
-// OldestReceived returns when the oldest delivery that still waits to be applied was received; zero if none waits.
-func OldestReceived(ctx context.Context, db DBTX) (time.Time, error) {
-	at, err := queries().OldestReceivedAt(ctx, db)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return time.Time{}, nil
-	}
-	if err != nil {
-		return time.Time{}, fmt.Errorf("read oldest received delivery: %w", err)
-	}
-	return at, nil
-}
-
-// WaitsSince returns since when the delivery waits to be applied that waits the longest, be it since it came or since it was
-// replayed; zero if none waits.
-func WaitsSince(ctx context.Context, db DBTX) (time.Time, error) {
-	at, err := queries().WaitsSince(ctx, db)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return time.Time{}, nil
-	}
-	if err != nil {
-		return time.Time{}, fmt.Errorf("read longest wait: %w", err)
-	}
-	return at, nil
 }
 
 // Stranded asks for deliveries that wait without a job that will apply them.
@@ -155,11 +127,12 @@ type Stranded struct {
 	Limit          int       // at most so many, the oldest first
 }
 
-// StrandedDeliveries returns the svix-ids and types of deliveries that wait without a job that will apply them.
+// StrandedDeliveries returns the svix-ids and types of deliveries that wait without a job that will
+// apply them.
 func StrandedDeliveries(ctx context.Context, db DBTX, q Stranded) ([]clerksync.Delivery, error) {
 	rows, err := queries().StrandedDeliveries(ctx, db, dbsqlc.StrandedDeliveriesParams{
 		Kind: q.Kind, ReceivedBefore: q.ReceivedBefore, AttemptedAfter: q.AttemptedAfter,
-		Batch: int32(min(q.Limit, 1<<30)), //nolint:gosec // bounded
+		Batch: pageSize(q.Limit),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("find stranded deliveries: %w", err)
@@ -172,8 +145,8 @@ func StrandedDeliveries(ctx context.Context, db DBTX, q Stranded) ([]clerksync.D
 	return deliveries, nil
 }
 
-// TryTakeOver reports whether this transaction is the only one that looks for stranded deliveries now. The lock ends
-// with the transaction.
+// TryTakeOver reports whether this transaction is the only one that looks for stranded deliveries
+// now. The lock ends with the transaction.
 func TryTakeOver(ctx context.Context, db DBTX) (bool, error) {
 	locked, err := queries().TryTakeOver(ctx, db, takeOverLock)
 	if err != nil {

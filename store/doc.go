@@ -1,13 +1,18 @@
-// Package store is everything in Rolecall that knows SQL: the ledger of deliveries, the mirror of Clerk, the audit log, and
-// the commands that were given.
+// Package store is everything in Rolecall that knows SQL: the ledger of deliveries, the mirror of
+// Clerk, the audit log, and the commands that were given.
 //
-// It guarantees nothing by itself about atomicity: every function takes the connection, pool or transaction to work
-// on, and never begins a transaction. The caller owns it. What is newer than what is never decided here but in
-// package sync. The queries stand in queries/, compiled by sqlc.
+// It guarantees nothing by itself about atomicity: every function takes the connection, pool or
+// transaction to work on, and never begins a transaction. The caller owns it. What is newer than
+// what is never decided here but in package sync. The queries stand in queries/, compiled by sqlc.
 package store
 
 import (
+	"context"
+	"errors"
+	"fmt"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"github.com/callmine/rolecall/store/internal/dbsqlc"
 )
@@ -17,6 +22,33 @@ type DBTX = dbsqlc.DBTX
 
 // queries has no state: every method takes the DBTX to work on.
 func queries() *dbsqlc.Queries { return dbsqlc.New() }
+
+// pageSize is a limit as the queries take it: at most so many rows.
+func pageSize(limit int) int32 {
+	return int32(min(limit, 1<<30)) //nolint:gosec // bounded
+}
+
+// oneRow is the error of a query for one row: nil, [ErrNotFound] if there is no row, or err and
+// what was being done.
+func oneRow(err error, doing string) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, pgx.ErrNoRows):
+		return ErrNotFound
+	default:
+		return fmt.Errorf("%s: %w", doing, err)
+	}
+}
+
+// atMostOneRow is [oneRow] for a query whose row may be absent: that is no error, and the row is
+// the zero one.
+func atMostOneRow(err error, doing string) error {
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil
+	}
+	return oneRow(err, doing)
+}
 
 // instant turns Clerk's epoch milliseconds into a time; nil for 0, which stands for unknown.
 func instant(millis int64) *time.Time {
@@ -32,4 +64,13 @@ func millis(t *time.Time) int64 {
 		return 0
 	}
 	return t.UnixMilli()
+}
+
+// Now returns the time by the database's clock: what is asked of Clerk afterwards is not older.
+func Now(ctx context.Context, db DBTX) (time.Time, error) {
+	now, err := queries().Now(ctx, db)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("read the database's clock: %w", err)
+	}
+	return now, nil
 }

@@ -2,11 +2,7 @@ package store
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"time"
-
-	"github.com/jackc/pgx/v5"
 
 	"github.com/callmine/rolecall/store/internal/dbsqlc"
 	clerksync "github.com/callmine/rolecall/sync"
@@ -103,41 +99,4 @@ func DriftTotals(ctx context.Context, db DBTX) ([]DriftTotal, error) {
 		}
 	}
 	return totals, nil
-}
-
-// LastDelivery returns when the newest delivery came; zero if none ever did.
-func LastDelivery(ctx context.Context, db DBTX) (time.Time, error) {
-	at, err := queries().LastDelivery(ctx, db)
-	if err != nil {
-		return time.Time{}, fmt.Errorf("read newest delivery: %w", err)
-	}
-	if at.Unix() == 0 {
-		return time.Time{}, nil
-	}
-	return at, nil
-}
-
-// LedgerCounts returns how many deliveries wait to be applied, and how many are set aside.
-func LedgerCounts(ctx context.Context, db DBTX) (waiting, quarantined int64, err error) {
-	r, err := queries().LedgerCounts(ctx, db)
-	if err != nil {
-		return 0, 0, fmt.Errorf("count deliveries: %w", err)
-	}
-	return r.Waiting, r.Quarantined, nil
-}
-
-// KnownInstance returns the Clerk instance that the mirror is of (ins_…): of the last clean sweep, else of most of the newest
-// deliveries that were applied; "" if nothing tells.
-func KnownInstance(ctx context.Context, db DBTX) (string, error) {
-	id, err := queries().InstanceOfSweeps(ctx, db)
-	if errors.Is(err, pgx.ErrNoRows) {
-		id, err = queries().InstanceOfDeliveries(ctx, db)
-	}
-	if errors.Is(err, pgx.ErrNoRows) {
-		return "", nil
-	}
-	if err != nil {
-		return "", fmt.Errorf("read instance of the mirror: %w", err)
-	}
-	return id, nil
 }

@@ -12,8 +12,9 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// Outcome is what applying deliveries amounts to.
-type Outcome struct {
+// Writes is what the end of a transaction writes: deliveries' states, audit entries, and the
+// counters of what changed.
+type Writes struct {
 	Deliveries []clerksync.Delivery // with the State that each ended in, and the Reason of those that are quarantined
 	Entries    []clerksync.AuditEntry
 	Changed    clerksync.Mirror
@@ -21,32 +22,33 @@ type Outcome struct {
 	Recorded string // the command that this is the outcome of; "" for none
 }
 
-// Finish records the outcome of applying deliveries: in the ledger, in the audit log, and in the counter of each
-// organization that a changed object concerns (a user's: of every one that the user is or was in). It belongs at the end
-// of the transaction, because every change of an organization waits for its counter.
-func Finish(ctx context.Context, db DBTX, o Outcome, now time.Time) error {
+// Finish writes what applying deliveries amounts to: in the ledger, in the audit log, and in the
+// counter of each organization that a changed object concerns (a user's: of every one that the user
+// is or was in). It belongs at the end of the transaction, because every change of an organization
+// waits for its counter.
+func Finish(ctx context.Context, db DBTX, w Writes, now time.Time) error {
 	p := dbsqlc.FinishParams{AppliedAt: now}
-	for _, d := range o.Deliveries {
+	for _, d := range w.Deliveries {
 		p.SvixIds = append(p.SvixIds, d.ID)
 		p.States = append(p.States, string(d.State))
 		p.LastErrors = append(p.LastErrors, d.Reason)
 	}
-	entries, err := sign(ctx, db, o)
+	entries, err := sign(ctx, db, w)
 	if err != nil {
 		return err
 	}
 	if err := addEntries(&p, entries); err != nil {
 		return err
 	}
-	addChanges(&p, o.Changed)
+	addChanges(&p, w.Changed)
 	if err := queries().Finish(ctx, db, p); err != nil {
 		return fmt.Errorf("finish deliveries: %w", err)
 	}
 	return nil
 }
 
-// addEntries adds entries in the order of organizations: each waits for its organization's chain (migration 00005), and
-// whoever writes to several must wait in the same order as everybody else.
+// addEntries adds entries in the order of organizations: each waits for its organization's chain
+// (migration 00005), and whoever writes to several must wait in the same order as everybody else.
 func addEntries(p *dbsqlc.FinishParams, entries []clerksync.AuditEntry) error {
 	sorted := slices.SortedStableFunc(slices.Values(entries), func(a, b clerksync.AuditEntry) int {
 		return strings.Compare(a.OrganizationID, b.OrganizationID)
@@ -84,7 +86,8 @@ func detailsJSON(d clerksync.Details) (string, error) {
 	return string(text), nil
 }
 
-// allOrganizations stands for every organization: what changes for all of them is counted once, beside each one's own.
+// allOrganizations stands for every organization: what changes for all of them is counted once,
+// beside each one's own.
 const allOrganizations = ""
 
 func addChanges(p *dbsqlc.FinishParams, changed clerksync.Mirror) {

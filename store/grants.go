@@ -11,8 +11,9 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// Grants returns the policy that the SQL functions rolecall.can and rolecall.workspaces_of go by, each role's permissions
-// sorted. It is empty until some process has saved one. A role that grants nothing isn't in it.
+// Grants returns the policy that the SQL functions rolecall.can and rolecall.workspaces_of go by,
+// each role's permissions sorted. It is empty until some process has saved one. A role that grants
+// nothing isn't in it.
 func Grants(ctx context.Context, db DBTX) (clerksync.Grants, error) {
 	rows, err := queries().Grants(ctx, db)
 	if err != nil {
@@ -31,13 +32,15 @@ type SavedGrants struct {
 	Before clerksync.Grants
 	// Changed says that they go by another one from now on.
 	Changed bool
-	// Overtaken says that they go by a policy that was read later than this one, and differs from it: it stays.
+	// Overtaken says that they go by a policy that was read later than this one, and differs from
+	// it: it stays.
 	Overtaken bool
 }
 
-// SaveGrants makes the SQL functions go by a policy that was read so long ago. It writes only the grants that differ, so that
-// instances with one policy don't disturb each other; of several that differ, the one that was read last counts. It must be
-// called in a transaction, whose end the others wait for.
+// SaveGrants makes the SQL functions go by a policy that was read so long ago. It writes only the
+// grants that differ, so that instances with one policy don't disturb each other; of several that
+// differ, the one that was read last counts. It must be called in a transaction, whose end the
+// others wait for.
 func SaveGrants(ctx context.Context, tx DBTX, policy clerksync.Grants, age time.Duration) (SavedGrants, error) {
 	last, err := queries().SavePolicyReading(ctx, tx, age.Seconds())
 	if err != nil {

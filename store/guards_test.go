@@ -20,12 +20,12 @@ func TestRolesAndPermissionsCountForEveryOrganization(t *testing.T) {
 	pool := pgtest.New(t)
 	save(t, pool, mirrorOf(organization("org_1", 1), organization("org_2", 1)))
 	changed := clerksync.NewMirror()
-	changed.Roles["role_1"] = clerksync.Role{ID: "role_1", Key: text("org:clerk", 2)}
+	changed.Roles["role_1"] = clerksync.Role{Reference: clerksync.Reference{ID: "role_1"}, Key: text("org:clerk", 2)}
 	save(t, pool, changed)
 	require.Equal(t, 2, revisionOf(t, pool, "org_1"))
 	require.Equal(t, 2, revisionOf(t, pool, "org_2"))
 	changed = clerksync.NewMirror()
-	changed.Permissions["perm_1"] = clerksync.Permission{ID: "perm_1", Key: text("org:a:read", 3)}
+	changed.Permissions["perm_1"] = clerksync.Permission{Reference: clerksync.Reference{ID: "perm_1"}, Key: text("org:a:read", 3)}
 	save(t, pool, changed)
 	require.Equal(t, 3, revisionOf(t, pool, "org_1"))
 	require.Equal(t, 3, revisionOf(t, pool, "org_2"))
@@ -37,11 +37,11 @@ func TestInvitationsAndDomainsCountForTheirOrganization(t *testing.T) {
 	pool := pgtest.New(t)
 	save(t, pool, mirrorOf(organization("org_1", 1), organization("org_2", 1)))
 	changed := clerksync.NewMirror()
-	changed.Invitations["orginv_1"] = clerksync.Invitation{ID: "orginv_1", OrganizationID: "org_1", Status: text("pending", 2)}
+	changed.Invitations["orginv_1"] = clerksync.Invitation{Reference: clerksync.Reference{ID: "orginv_1", OrganizationID: "org_1"}, Status: text("pending", 2)}
 	save(t, pool, changed)
 	require.Equal(t, 2, revisionOf(t, pool, "org_1"))
 	changed = clerksync.NewMirror()
-	changed.Domains["orgdmn_1"] = clerksync.Domain{ID: "orgdmn_1", OrganizationID: "org_1", Name: text("a.test", 3)}
+	changed.Domains["orgdmn_1"] = clerksync.Domain{Reference: clerksync.Reference{ID: "orgdmn_1", OrganizationID: "org_1"}, Name: text("a.test", 3)}
 	save(t, pool, changed)
 	require.Equal(t, 3, revisionOf(t, pool, "org_1"))
 	require.Equal(t, 1, revisionOf(t, pool, "org_2"))
@@ -74,17 +74,18 @@ func TestAMemberHasTheRoleAsItIsNow(t *testing.T) {
 	gone := clerksync.Tombstone{OccurredAt: t0 + 2, DeliveryID: "msg_9"}
 	changed := clerksync.NewMirror()
 	role := clerksync.Role{
-		ID: "role_1", Key: text("org:accountant", 2), Keys: map[string][]int64{"org:clerk": {t0}, "org:accountant": {t0 + 2}},
+		Reference: clerksync.Reference{ID: "role_1"},
+		Key:       text("org:accountant", 2), Keys: map[string][]int64{"org:clerk": {t0}, "org:accountant": {t0 + 2}},
 		PermissionIDs: texts(2, "perm_1", "perm_2", "perm_unknown"),
 	}
 	changed.Roles["role_1"] = role
-	changed.Permissions["perm_1"] = clerksync.Permission{ID: "perm_1", Key: text("org:a:read", 2)}
-	changed.Permissions["perm_2"] = clerksync.Permission{ID: "perm_2", Key: text("org:b:read", 2), Tombstone: gone}
+	changed.Permissions["perm_1"] = clerksync.Permission{Reference: clerksync.Reference{ID: "perm_1"}, Key: text("org:a:read", 2)}
+	changed.Permissions["perm_2"] = clerksync.Permission{Reference: clerksync.Reference{ID: "perm_2"}, Key: text("org:b:read", 2), Tombstone: gone}
 	save(t, pool, changed)
 	requireRole("org:accountant", "org:a:read") // its present key, and neither the snapshot nor a permission that is gone
 
 	changed = clerksync.NewMirror()
-	changed.Roles["role_2"] = clerksync.Role{ID: "role_2", Key: text("org:clerk", 3), Keys: map[string][]int64{"org:clerk": {t0 + 3}}}
+	changed.Roles["role_2"] = clerksync.Role{Reference: clerksync.Reference{ID: "role_2"}, Key: text("org:clerk", 3), Keys: map[string][]int64{"org:clerk": {t0 + 3}}}
 	save(t, pool, changed)
 	requireRole("org:accountant", "org:a:read") // who took the key later isn't meant
 

@@ -2,11 +2,8 @@ package store
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
-
-	"github.com/jackc/pgx/v5"
 
 	"github.com/callmine/rolecall/store/internal/dbsqlc"
 )
@@ -19,17 +16,15 @@ type Identity struct {
 	Change    string     // from which to which, for people
 }
 
-// identityLock is the advisory lock of noting the identity. The number is arbitrary; it must never change.
+// identityLock is the advisory lock of noting the identity. The number is arbitrary; it must never
+// change.
 const identityLock = 0x726f6c6569647479
 
 // KnownIdentity returns which Postgres the mirror was on when that was last noted, or ErrNotFound.
 func KnownIdentity(ctx context.Context, db DBTX) (Identity, error) {
 	row, err := queries().DatabaseIdentity(ctx, db)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return Identity{}, ErrNotFound
-	}
-	if err != nil {
-		return Identity{}, fmt.Errorf("read identity of the database: %w", err)
+	if err := oneRow(err, "read identity of the database"); err != nil {
+		return Identity{}, err
 	}
 	return Identity{
 		System: row.SystemIdentifier, Timeline: uint32(row.Timeline), //nolint:gosec // as it was written
@@ -45,7 +40,8 @@ func LockIdentity(ctx context.Context, db DBTX) error {
 	return nil
 }
 
-// SaveIdentity notes which Postgres the mirror is on. A change is one of now; "" stands for none, and keeps the last one.
+// SaveIdentity notes which Postgres the mirror is on. A change is one of now; "" stands for none,
+// and keeps the last one.
 func SaveIdentity(ctx context.Context, db DBTX, i Identity) error {
 	err := queries().SaveDatabaseIdentity(ctx, db, dbsqlc.SaveDatabaseIdentityParams{
 		SystemIdentifier: i.System, Timeline: int64(i.Timeline),

@@ -2,11 +2,8 @@ package store
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
-
-	"github.com/jackc/pgx/v5"
 
 	"github.com/callmine/rolecall/store/internal/dbsqlc"
 )
@@ -21,12 +18,12 @@ type Invitation struct {
 	ExpiresAt *time.Time // nil: never
 }
 
-// Invitations lists at most limit invitations of an organization that have a status at an instant ("pending", "accepted",
-// "revoked" or "expired"), after the given position.
+// Invitations lists at most limit invitations of an organization that have a status at an instant
+// ("pending", "accepted", "revoked" or "expired"), after the given position.
 func Invitations(ctx context.Context, db DBTX, organizationID, status string, now time.Time, after Position, limit int) ([]Invitation, error) {
 	rows, err := queries().Invitations(ctx, db, dbsqlc.InvitationsParams{
 		OrganizationID: organizationID, Status: status, Now: now, AfterCreatedAt: after.At, AfterID: after.ID,
-		PageSize: int32(min(limit, 1<<30)), //nolint:gosec // bounded
+		PageSize: pageSize(limit),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("list invitations: %w", err)
@@ -43,11 +40,8 @@ func Invitations(ctx context.Context, db DBTX, organizationID, status string, no
 // FindInvitation returns one invitation with its status, or ErrNotFound.
 func FindInvitation(ctx context.Context, db DBTX, id string) (i Invitation, status string, err error) {
 	r, err := queries().Invitation(ctx, db, id)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return Invitation{}, "", ErrNotFound
-	}
-	if err != nil {
-		return Invitation{}, "", fmt.Errorf("read invitation: %w", err)
+	if err := oneRow(err, "read invitation"); err != nil {
+		return Invitation{}, "", err
 	}
 	return Invitation{
 		ID: r.ID, Email: r.Email, Role: r.Role, InviterID: r.InviterID, CreatedAt: r.CreatedAt, ExpiresAt: r.ExpiresAt,

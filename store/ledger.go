@@ -3,18 +3,16 @@ package store
 import (
 	"context"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"time"
-
-	"github.com/jackc/pgx/v5"
 
 	"github.com/callmine/rolecall/store/internal/dbsqlc"
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// Entry is a row of the ledger as operators see it.
-type Entry struct {
+// LedgerRow is a row of the ledger as operators see it. What workers do with the same table stands
+// in deliveries.go.
+type LedgerRow struct {
 	SvixID         string              `json:"svix_id"`
 	EventType      clerksync.EventType `json:"event_type"`
 	ObjectID       string              `json:"object_id"`
@@ -31,24 +29,21 @@ type Entry struct {
 	Body           *string             `json:"body,omitempty"` // redacted; nil in lists, and once pruned
 }
 
-// LockEntry returns one delivery and locks it until the transaction ends, or ErrNotFound.
-func LockEntry(ctx context.Context, db DBTX, svixID string) (Entry, error) {
-	return entryOf(queries().LockEntry(ctx, db, svixID))
+// LockLedgerRow returns one delivery and locks it until the transaction ends, or ErrNotFound.
+func LockLedgerRow(ctx context.Context, db DBTX, svixID string) (LedgerRow, error) {
+	return ledgerRowOf(queries().LockLedgerRow(ctx, db, svixID))
 }
 
-// FindEntry returns one delivery, or ErrNotFound.
-func FindEntry(ctx context.Context, db DBTX, svixID string) (Entry, error) {
-	return entryOf(queries().FindEntry(ctx, db, svixID))
+// FindLedgerRow returns one delivery, or ErrNotFound.
+func FindLedgerRow(ctx context.Context, db DBTX, svixID string) (LedgerRow, error) {
+	return ledgerRowOf(queries().FindLedgerRow(ctx, db, svixID))
 }
 
-func entryOf(r dbsqlc.RolecallDelivery, err error) (Entry, error) {
-	if errors.Is(err, pgx.ErrNoRows) {
-		return Entry{}, ErrNotFound
+func ledgerRowOf(r dbsqlc.RolecallDelivery, err error) (LedgerRow, error) {
+	if err := oneRow(err, "read delivery"); err != nil {
+		return LedgerRow{}, err
 	}
-	if err != nil {
-		return Entry{}, fmt.Errorf("read delivery: %w", err)
-	}
-	return Entry{
+	return LedgerRow{
 		SvixID: r.SvixID, EventType: clerksync.EventType(r.EventType), ObjectID: r.ObjectID, OrganizationID: r.OrganizationID,
 		InstanceID: r.InstanceID, OccurredAt: r.OccurredAt.UTC(), ReceivedAt: r.ReceivedAt.UTC(), State: clerksync.State(r.State),
 		Attempts: int(r.Attempts), LastError: r.LastError, AppliedAt: inUTC(r.AppliedAt), ReplayedAt: inUTC(r.ReplayedAt),
@@ -65,29 +60,29 @@ type Filter struct {
 	Limit          int
 }
 
-// ListEntries returns deliveries without their bodies, the newest first.
-func ListEntries(ctx context.Context, db DBTX, f Filter) ([]Entry, error) {
+// LedgerRows returns deliveries without their bodies, the newest first.
+func LedgerRows(ctx context.Context, db DBTX, f Filter) ([]LedgerRow, error) {
 	until := f.Until
 	if until.IsZero() {
 		until = time.Unix(maxUnix, 0)
 	}
-	rows, err := queries().ListEntries(ctx, db, dbsqlc.ListEntriesParams{
+	rows, err := queries().ListLedgerRows(ctx, db, dbsqlc.ListLedgerRowsParams{
 		State: string(f.State), EventType: string(f.EventType), OrganizationID: f.OrganizationID, Since: f.Since, Until: until,
-		PageSize: int32(min(f.Limit, 1<<30)), //nolint:gosec // bounded
+		PageSize: pageSize(f.Limit),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("list deliveries: %w", err)
 	}
-	entries := make([]Entry, len(rows))
+	listed := make([]LedgerRow, len(rows))
 	for i, r := range rows {
-		entries[i] = Entry{
+		listed[i] = LedgerRow{
 			SvixID: r.SvixID, EventType: clerksync.EventType(r.EventType), ObjectID: r.ObjectID, OrganizationID: r.OrganizationID,
 			InstanceID: r.InstanceID, OccurredAt: r.OccurredAt.UTC(), ReceivedAt: r.ReceivedAt.UTC(), State: clerksync.State(r.State),
 			Attempts: int(r.Attempts), LastError: r.LastError, AppliedAt: inUTC(r.AppliedAt), ReplayedAt: inUTC(r.ReplayedAt),
 			BodySHA256: hex.EncodeToString(r.BodySha256),
 		}
 	}
-	return entries, nil
+	return listed, nil
 }
 
 // maxUnix is the end of the year 9999.
@@ -100,8 +95,8 @@ func inUTC(t *time.Time) *time.Time {
 	return new(t.UTC())
 }
 
-// ReceiveAgain puts a delivery that ended back among those that wait, with what was now read of it. It came when it
-// came. The caller has locked it, and enqueues it.
+// ReceiveAgain puts a delivery that ended back among those that wait, with what was now read of it.
+// It came when it came. The caller has locked it, and enqueues it.
 func ReceiveAgain(ctx context.Context, db DBTX, d clerksync.Delivery) error {
 	err := queries().ReceiveAgain(ctx, db, dbsqlc.ReceiveAgainParams{
 		SvixID: d.ID, EventType: string(d.Type), ObjectID: d.ObjectID, OrganizationID: d.OrganizationID,
@@ -113,11 +108,11 @@ func ReceiveAgain(ctx context.Context, db DBTX, d clerksync.Delivery) error {
 	return nil
 }
 
-// PruneBodies forgets the bodies of at most limit deliveries that ended and were received before an instant, and
-// returns of how many.
+// PruneBodies forgets the bodies of at most limit deliveries that ended and were received before an
+// instant, and returns of how many.
 func PruneBodies(ctx context.Context, db DBTX, receivedBefore time.Time, limit int) (int, error) {
 	pruned, err := queries().PruneBodies(ctx, db, dbsqlc.PruneBodiesParams{
-		ReceivedBefore: receivedBefore, Batch: int32(min(limit, 1<<30)), //nolint:gosec // bounded
+		ReceivedBefore: receivedBefore, Batch: pageSize(limit),
 	})
 	if err != nil {
 		return 0, fmt.Errorf("prune bodies: %w", err)

@@ -12,16 +12,17 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// Locked is what [LockMirror] found. Facts may be applied to its Mirror; which rows are locked stays as it was found.
+// Locked is what [LockMirror] found. Facts may be applied to its Mirror; which rows are locked
+// stays as it was found.
 type Locked struct {
 	clerksync.Mirror // what is known
 
 	rows map[string]bool // ids of all kinds, as an id of Clerk's names its kind; also of rows in which nothing is known
 }
 
-// LockMirror returns what the mirror knows of the objects that the facts are about, and locks their rows until the
-// transaction ends. What has no row yet can't be locked: see [ErrRaced]. Locks are taken in one order everywhere (see
-// queries/mirror.sql), so that two transactions can't deadlock.
+// LockMirror returns what the mirror knows of the objects that the facts are about, and locks their
+// rows until the transaction ends. What has no row yet can't be locked: see [ErrRaced]. Locks are
+// taken in one order everywhere (see queries/mirror.sql), so that two transactions can't deadlock.
 func LockMirror(ctx context.Context, db DBTX, facts []clerksync.Facts) (Locked, error) {
 	wanted := wantedBy(facts)
 	known := Locked{Mirror: clerksync.NewMirror(), rows: map[string]bool{}}
@@ -42,7 +43,8 @@ func LockMirror(ctx context.Context, db DBTX, facts []clerksync.Facts) (Locked, 
 	return known, w.err
 }
 
-// ReadMirror returns what [LockMirror] would, without a lock: it is out of date as soon as somebody else commits.
+// ReadMirror returns what [LockMirror] would, without a lock: it is out of date as soon as somebody
+// else commits.
 func ReadMirror(ctx context.Context, db DBTX, facts []clerksync.Facts) (Locked, error) {
 	wanted := wantedBy(facts)
 	known := Locked{Mirror: clerksync.NewMirror(), rows: map[string]bool{}}
@@ -57,8 +59,9 @@ func ReadMirror(ctx context.Context, db DBTX, facts []clerksync.Facts) (Locked, 
 	return known, w.err
 }
 
-// EndedAfter returns, by the id of each membership that Clerk showed, the memberships of the same pair that have ended and
-// rank above it. It leaves out those shown that have ended themselves, unless a look-up has just found them alive.
+// EndedAfter returns, by the id of each membership that Clerk showed, the memberships of the same
+// pair that have ended and rank above it. It leaves out those shown that have ended themselves,
+// unless a look-up has just found them alive.
 func EndedAfter(ctx context.Context, db DBTX, shown []clerksync.Membership) (map[string][]clerksync.Membership, error) {
 	var p dbsqlc.EndedAfterParams
 	for _, m := range shown {
@@ -72,7 +75,8 @@ func EndedAfter(ctx context.Context, db DBTX, shown []clerksync.Membership) (map
 	ended := map[string][]clerksync.Membership{}
 	for _, r := range rows {
 		m := clerksync.Membership{
-			ID: r.ID, AliveAt: millis(r.AliveAt), Tombstone: tombstone(r.DeletedAt, r.DeletedCause, r.DeletedReceivedAt, nil),
+			Reference: clerksync.Reference{ID: r.ID}, AliveAt: millis(r.AliveAt),
+			Tombstone: tombstone(r.DeletedAt, r.DeletedCause, r.DeletedReceivedAt, nil),
 		}
 		m.CreatedAt.Value = r.CreatedAt.UnixMilli()
 		ended[r.ShownID] = append(ended[r.ShownID], m)
@@ -120,8 +124,9 @@ type work struct {
 	err      error
 }
 
-// settle reads stubs without a lock, and takes out of wanted those that change nothing: versions only grow, so what is
-// known now is known for ever. Else every membership event of an organization would wait for the one before.
+// settle reads stubs without a lock, and takes out of wanted those that change nothing: versions
+// only grow, so what is known now is known for ever. Else every membership event of an organization
+// would wait for the one before.
 func settle[T mergeable[T], R any](ctx context.Context, w *work, wanted, known map[string]T,
 	query func(context.Context, DBTX, []string) ([]R, error), object func(R) (T, error),
 ) {
@@ -143,8 +148,8 @@ type mergeable[T any] interface {
 	Merge(in T) T
 }
 
-// lock locks the rows of the wanted objects of one kind, and adds to known those of which something is known: a row may
-// be there without (earlier versions left such rows).
+// lock locks the rows of the wanted objects of one kind, and adds to known those of which something
+// is known: a row may be there without (earlier versions left such rows).
 func lock[T clerksync.Object, R any](ctx context.Context, w *work, wanted, known map[string]T,
 	query func(context.Context, DBTX, []string) ([]R, error), object func(R) (T, error),
 ) {

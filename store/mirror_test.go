@@ -48,7 +48,7 @@ func lock(t require.TestingT, db store.DBTX, m clerksync.Mirror) store.Locked {
 // save writes a mirror as a worker does: it locks first.
 func save(t require.TestingT, db store.DBTX, m clerksync.Mirror) {
 	require.NoError(t, store.SaveMirror(context.Background(), db, lock(t, db, m), m))
-	require.NoError(t, store.Finish(context.Background(), db, store.Outcome{Changed: m}, time.Now()))
+	require.NoError(t, store.Finish(context.Background(), db, store.Writes{Changed: m}, time.Now()))
 }
 
 func truncate(t require.TestingT, pool *pgxpool.Pool) {
@@ -142,7 +142,8 @@ func genTombstone(r *rapid.T) clerksync.Tombstone {
 
 func genOrganization(r *rapid.T) clerksync.Organization {
 	return clerksync.Organization{
-		ID: "org_1", Name: field(r, genText()), Slug: field(r, nullable(genText())), ImageURL: field(r, nullable(genText())),
+		Reference: clerksync.Reference{ID: "org_1"},
+		Name:      field(r, genText()), Slug: field(r, nullable(genText())), ImageURL: field(r, nullable(genText())),
 		CreatedBy: field(r, nullable(genText())), CreatedAt: field(r, genMillis()), PublicMetadata: field(r, genJSON()),
 		Tombstone: genTombstone(r),
 	}
@@ -150,7 +151,8 @@ func genOrganization(r *rapid.T) clerksync.Organization {
 
 func genUser(r *rapid.T) clerksync.User {
 	return clerksync.User{
-		ID: "user_1", Identifier: field(r, nullable(genText())), FirstName: field(r, nullable(genText())),
+		Reference:  clerksync.Reference{ID: "user_1"},
+		Identifier: field(r, nullable(genText())), FirstName: field(r, nullable(genText())),
 		LastName: field(r, nullable(genText())), ImageURL: field(r, nullable(genText())), Banned: field(r, rapid.Bool()),
 		Deprovisioned: field(r, rapid.Bool()), CreatedAt: field(r, genMillis()), Tombstone: genTombstone(r),
 	}
@@ -158,7 +160,8 @@ func genUser(r *rapid.T) clerksync.User {
 
 func genMembership(r *rapid.T) clerksync.Membership {
 	return clerksync.Membership{
-		ID: "orgmem_1", OrganizationID: "org_1", UserID: "user_1", Role: field(r, genText()), RoleName: field(r, nullable(genText())),
+		Reference: clerksync.Reference{ID: "orgmem_1", OrganizationID: "org_1", UserID: "user_1"},
+		Role:      field(r, genText()), RoleName: field(r, nullable(genText())),
 		Permissions: field(r, rapid.SliceOfN(genText(), 0, 3)), CreatedAt: field(r, genMillis()),
 		PublicMetadata: field(r, genJSON()), Tombstone: genTombstone(r),
 	}
@@ -166,7 +169,8 @@ func genMembership(r *rapid.T) clerksync.Membership {
 
 func genInvitation(r *rapid.T) clerksync.Invitation {
 	return clerksync.Invitation{
-		ID: "orginv_1", OrganizationID: "org_1", Email: field(r, genText()), Role: field(r, genText()), Status: field(r, genText()),
+		Reference: clerksync.Reference{ID: "orginv_1", OrganizationID: "org_1"},
+		Email:     field(r, genText()), Role: field(r, genText()), Status: field(r, genText()),
 		InviterID: field(r, nullable(genText())), UserID: field(r, nullable(genText())), CreatedAt: field(r, genMillis()),
 		ExpiresAt: field(r, rapid.Ptr(genMillis(), true)), Tombstone: genTombstone(r),
 	}
@@ -174,7 +178,8 @@ func genInvitation(r *rapid.T) clerksync.Invitation {
 
 func genDomain(r *rapid.T) clerksync.Domain {
 	return clerksync.Domain{
-		ID: "orgdmn_1", OrganizationID: rapid.SampledFrom([]string{"", "org_1"}).Draw(r, "of"), Name: field(r, genText()),
+		Reference:      clerksync.Reference{ID: "orgdmn_1", OrganizationID: rapid.SampledFrom([]string{"", "org_1"}).Draw(r, "of")},
+		Name:           field(r, genText()),
 		EnrollmentMode: field(r, genText()), Verification: field(r, genText()), CreatedAt: field(r, genMillis()),
 		Tombstone: genTombstone(r),
 	}
@@ -182,11 +187,12 @@ func genDomain(r *rapid.T) clerksync.Domain {
 
 func genRole(r *rapid.T) clerksync.Role {
 	return clerksync.Role{
-		ID: "role_1", Key: field(r, genText()), Keys: rapid.SampledFrom([]map[string][]int64{nil, {"org:a": {1}}, {"org:a": {1, 5}, "org:b": {t0}}}).Draw(r, "keys"),
+		Reference: clerksync.Reference{ID: "role_1"},
+		Key:       field(r, genText()), Keys: rapid.SampledFrom([]map[string][]int64{nil, {"org:a": {1}}, {"org:a": {1, 5}, "org:b": {t0}}}).Draw(r, "keys"),
 		Name: field(r, genText()), PermissionIDs: field(r, rapid.SliceOfN(genText(), 0, 3)), Tombstone: genTombstone(r),
 	}
 }
 
 func genPermission(r *rapid.T) clerksync.Permission {
-	return clerksync.Permission{ID: "perm_1", Key: field(r, genText()), Name: field(r, genText()), Tombstone: genTombstone(r)}
+	return clerksync.Permission{Reference: clerksync.Reference{ID: "perm_1"}, Key: field(r, genText()), Name: field(r, genText()), Tombstone: genTombstone(r)}
 }

@@ -23,7 +23,7 @@ func TestWhatWaitsOrIsSetAsideKeepsItsBody(t *testing.T) {
 		require.Equal(t, want, pruned)
 	}
 	for id, kept := range map[string]bool{"msg_1": true, "msg_2": true, "msg_3": false, "msg_4": false} {
-		e, err := store.FindEntry(t.Context(), db, id)
+		e, err := store.FindLedgerRow(t.Context(), db, id)
 		require.NoError(t, err)
 		require.Equal(t, kept, e.Body != nil, id)
 	}

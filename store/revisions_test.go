@@ -17,16 +17,16 @@ func at(after int64) clerksync.Version {
 }
 
 func organization(id string, after int64) clerksync.Organization {
-	return clerksync.Organization{ID: id, Name: clerksync.Field[string]{Value: "North", Version: at(after)}}
+	return clerksync.Organization{Reference: clerksync.Reference{ID: id}, Name: clerksync.Field[string]{Value: "North", Version: at(after)}}
 }
 
 func user(id string, after int64) clerksync.User {
-	return clerksync.User{ID: id, FirstName: clerksync.Field[*string]{Value: new("Kim"), Version: at(after)}}
+	return clerksync.User{Reference: clerksync.Reference{ID: id}, FirstName: clerksync.Field[*string]{Value: new("Kim"), Version: at(after)}}
 }
 
 func membership(id, organizationID, userID string, after int64) clerksync.Membership {
 	return clerksync.Membership{
-		ID: id, OrganizationID: organizationID, UserID: userID,
+		Reference: clerksync.Reference{ID: id, OrganizationID: organizationID, UserID: userID},
 		Role:      clerksync.Field[string]{Value: "org:member", Version: at(after)},
 		CreatedAt: clerksync.Field[int64]{Value: t0 + after, Version: at(after)},
 	}

@@ -48,7 +48,7 @@ func setupReports(t *testing.T) reports {
 	t.Helper()
 	ctx, pool := t.Context(), pgtest.New(t)
 	r := reports{Pool: pool, role: "rolecall_test_reports_" + strings.ToLower(rand.Text()[:10])}
-	example, err := os.ReadFile("testdata/row_level_security.sql")
+	example, err := os.ReadFile("../deploy/row_level_security.sql")
 	require.NoError(t, err)
 	_, err = pool.Exec(ctx, strings.ReplaceAll(string(example), "reports_app", r.role))
 	require.NoError(t, err)

@@ -9,7 +9,8 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// What turns rows of the mirror into objects of package sync, and back. The JSON of a row is what a save query takes.
+// What turns rows of the mirror into objects of package sync, and back. The JSON of a row is what a
+// save query takes.
 
 func tombstone(deletedAt *time.Time, cause string, receivedAt, liftedAt *time.Time) clerksync.Tombstone {
 	return clerksync.Tombstone{
@@ -18,7 +19,7 @@ func tombstone(deletedAt *time.Time, cause string, receivedAt, liftedAt *time.Ti
 }
 
 func userOf(r dbsqlc.RolecallUser) (clerksync.User, error) {
-	u := clerksync.User{ID: r.ID, Tombstone: tombstone(r.DeletedAt, r.DeletedCause, r.DeletedReceivedAt, r.LiftedAt)}
+	u := clerksync.User{Reference: clerksync.Reference{ID: r.ID}, Tombstone: tombstone(r.DeletedAt, r.DeletedCause, r.DeletedReceivedAt, r.LiftedAt)}
 	u.Identifier.Value, u.FirstName.Value, u.LastName.Value = r.Identifier, r.FirstName, r.LastName
 	u.ImageURL.Value, u.Banned.Value, u.Deprovisioned.Value = r.ImageUrl, r.Banned, r.Deprovisioned
 	u.CreatedAt.Value = millis(r.CreatedAt)
@@ -38,7 +39,7 @@ func userRow(u clerksync.User) (dbsqlc.RolecallUser, error) {
 
 func membershipOf(r dbsqlc.RolecallMembership) (clerksync.Membership, error) {
 	m := clerksync.Membership{
-		ID: r.ID, OrganizationID: r.OrganizationID, UserID: r.UserID,
+		Reference: clerksync.Reference{ID: r.ID, OrganizationID: r.OrganizationID, UserID: r.UserID},
 		Tombstone: tombstone(r.DeletedAt, r.DeletedCause, r.DeletedReceivedAt, r.LiftedAt),
 	}
 	m.Role.Value, m.RoleName.Value, m.Permissions.Value = r.Role, r.RoleName, r.Permissions
@@ -63,7 +64,7 @@ func membershipRow(m clerksync.Membership) (dbsqlc.RolecallMembership, error) {
 }
 
 func organizationOf(r dbsqlc.RolecallOrganization) (clerksync.Organization, error) {
-	o := clerksync.Organization{ID: r.ID, Tombstone: tombstone(r.DeletedAt, r.DeletedCause, r.DeletedReceivedAt, r.LiftedAt)}
+	o := clerksync.Organization{Reference: clerksync.Reference{ID: r.ID}, Tombstone: tombstone(r.DeletedAt, r.DeletedCause, r.DeletedReceivedAt, r.LiftedAt)}
 	o.Name.Value, o.Slug.Value, o.ImageURL.Value, o.CreatedBy.Value = r.Name, r.Slug, r.ImageUrl, r.CreatedBy
 	o.RoleSetKey.Value = r.RoleSetKey
 	o.CreatedAt.Value, o.PublicMetadata.Value = millis(r.CreatedAt), rawOf(r.PublicMetadata)
@@ -83,7 +84,10 @@ func organizationRow(o clerksync.Organization) (dbsqlc.RolecallOrganization, err
 }
 
 func invitationOf(r dbsqlc.RolecallInvitation) (clerksync.Invitation, error) {
-	i := clerksync.Invitation{ID: r.ID, OrganizationID: r.OrganizationID, Tombstone: tombstone(r.DeletedAt, r.DeletedCause, r.DeletedReceivedAt, r.LiftedAt)}
+	i := clerksync.Invitation{
+		Reference: clerksync.Reference{ID: r.ID, OrganizationID: r.OrganizationID},
+		Tombstone: tombstone(r.DeletedAt, r.DeletedCause, r.DeletedReceivedAt, r.LiftedAt),
+	}
 	i.Email.Value, i.Role.Value, i.Status.Value = r.Email, r.Role, r.Status
 	i.InviterID.Value, i.UserID.Value, i.CreatedAt.Value = r.InviterID, r.UserID, r.CreatedAt.UnixMilli()
 	if r.ExpiresAt != nil {
@@ -108,7 +112,10 @@ func invitationRow(i clerksync.Invitation) (dbsqlc.RolecallInvitation, error) {
 }
 
 func domainOf(r dbsqlc.RolecallDomain) (clerksync.Domain, error) {
-	d := clerksync.Domain{ID: r.ID, OrganizationID: r.OrganizationID, Tombstone: tombstone(r.DeletedAt, r.DeletedCause, r.DeletedReceivedAt, r.LiftedAt)}
+	d := clerksync.Domain{
+		Reference: clerksync.Reference{ID: r.ID, OrganizationID: r.OrganizationID},
+		Tombstone: tombstone(r.DeletedAt, r.DeletedCause, r.DeletedReceivedAt, r.LiftedAt),
+	}
 	d.Name.Value, d.EnrollmentMode.Value, d.Verification.Value = r.Name, r.EnrollmentMode, r.Verification
 	d.CreatedAt.Value = millis(r.CreatedAt)
 	return d, unpackVersions(d.Registers(), r.Version, r.FieldVersions)
@@ -126,7 +133,7 @@ func domainRow(d clerksync.Domain) (dbsqlc.RolecallDomain, error) {
 }
 
 func roleOf(r dbsqlc.RolecallRole) (clerksync.Role, error) {
-	o := clerksync.Role{ID: r.ID, Tombstone: tombstone(r.DeletedAt, r.DeletedCause, r.DeletedReceivedAt, r.LiftedAt)}
+	o := clerksync.Role{Reference: clerksync.Reference{ID: r.ID}, Tombstone: tombstone(r.DeletedAt, r.DeletedCause, r.DeletedReceivedAt, r.LiftedAt)}
 	o.Key.Value, o.Name.Value, o.PermissionIDs.Value = r.Key, r.Name, r.PermissionIds
 	if err := json.Unmarshal(r.Keys, &o.Keys); err != nil {
 		return o, fmt.Errorf("read keys of role: %w", err)
@@ -156,7 +163,7 @@ func roleRow(o clerksync.Role) (dbsqlc.RolecallRole, error) {
 }
 
 func permissionOf(r dbsqlc.RolecallPermission) (clerksync.Permission, error) {
-	p := clerksync.Permission{ID: r.ID, Tombstone: tombstone(r.DeletedAt, r.DeletedCause, r.DeletedReceivedAt, r.LiftedAt)}
+	p := clerksync.Permission{Reference: clerksync.Reference{ID: r.ID}, Tombstone: tombstone(r.DeletedAt, r.DeletedCause, r.DeletedReceivedAt, r.LiftedAt)}
 	p.Key.Value, p.Name.Value = r.Key, r.Name
 	return p, unpackVersions(p.Registers(), r.Version, r.FieldVersions)
 }

@@ -3,18 +3,14 @@ package store
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// ErrRaced is returned when an object that had no row when it was to be locked has one by now: somebody else heard of it
-// first. The transaction must be rolled back and tried again; it will then see the other's row.
-var ErrRaced = errors.New("somebody else added the object first")
-
-// SaveMirror writes objects that changed since [LockMirror]: over the rows that it locked, beside them what had none.
-// Nobody else's row is ever written over; where one is in the way, the error is [ErrRaced].
+// SaveMirror writes objects that changed since [LockMirror]: over the rows that it locked, beside
+// them what had none. Nobody else's row is ever written over; where one is in the way, the error is
+// [ErrRaced].
 func SaveMirror(ctx context.Context, db DBTX, locked Locked, changed clerksync.Mirror) error {
 	q, w := queries(), &work{db: db, rows: locked.rows}
 	save(ctx, w, changed.Users, userRow, q.SaveUsers)

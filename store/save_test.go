@@ -38,11 +38,12 @@ func oneOfEachKind(after int64) map[string]clerksync.Mirror {
 		"permission":   clerksync.NewMirror(),
 	}
 	kinds["invitation"].Invitations["orginv_1"] = clerksync.Invitation{
-		ID: "orginv_1", OrganizationID: "org_1", Status: text("pending", after), CreatedAt: clerksync.Field[int64]{Version: at(after)},
+		Reference: clerksync.Reference{ID: "orginv_1", OrganizationID: "org_1"},
+		Status:    text("pending", after), CreatedAt: clerksync.Field[int64]{Version: at(after)},
 	}
-	kinds["domain"].Domains["orgdmn_1"] = clerksync.Domain{ID: "orgdmn_1", OrganizationID: "org_1", Name: text("a.test", after)}
-	kinds["role"].Roles["role_1"] = clerksync.Role{ID: "role_1", Key: text("org:clerk", after)}
-	kinds["permission"].Permissions["perm_1"] = clerksync.Permission{ID: "perm_1", Key: text("org:a:read", after)}
+	kinds["domain"].Domains["orgdmn_1"] = clerksync.Domain{Reference: clerksync.Reference{ID: "orgdmn_1", OrganizationID: "org_1"}, Name: text("a.test", after)}
+	kinds["role"].Roles["role_1"] = clerksync.Role{Reference: clerksync.Reference{ID: "role_1"}, Key: text("org:clerk", after)}
+	kinds["permission"].Permissions["perm_1"] = clerksync.Permission{Reference: clerksync.Reference{ID: "perm_1"}, Key: text("org:a:read", after)}
 	return kinds
 }
 
@@ -136,7 +137,7 @@ func TestTextThatPostgresCannotHoldIsADataError(t *testing.T) {
 			pool := pgtest.New(t)
 			tx := begin(t, pool)
 			save(t, tx, before)
-			poison := mirrorOf(clerksync.Organization{ID: "org_1", Name: text("a\x00", 2)})
+			poison := mirrorOf(clerksync.Organization{Reference: clerksync.Reference{ID: "org_1"}, Name: text("a\x00", 2)})
 			err := store.SaveMirror(t.Context(), tx, lock(t, tx, poison), poison)
 			require.Equal(t, "22P05", codeOf(err), "%v", err)
 			require.False(t, store.Unavailable(err))

@@ -6,8 +6,9 @@ import (
 	"sync"
 )
 
-// Shares keeps one organization from using more than its share of a pool of connections: while its rows are locked, whoever
-// wants to change them would else hold every connection. A nil one lets everybody pass.
+// Shares keeps one organization from using more than its share of a pool of connections: while its
+// rows are locked, whoever wants to change them would else hold every connection. A nil one lets
+// everybody pass.
 type Shares struct {
 	each int
 

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// Status is what the database knows of how well the mirror follows Clerk. Instants are zero, and sweeps nil, where there
-// is nothing yet.
+// Status is what the database knows of how well the mirror follows Clerk. Instants are zero, and
+// sweeps nil, where there is nothing yet.
 type Status struct {
 	At            time.Time // of this status, by the database's clock
 	LastDelivery  time.Time // when the newest delivery came
@@ -27,7 +27,8 @@ type Status struct {
 	DatabaseChange    string    // from which to which
 }
 
-// ReadStatus reads the status. It asks several questions, none of which needs to see what another one saw.
+// ReadStatus reads the status. It asks several questions, none of which needs to see what another
+// one saw.
 func ReadStatus(ctx context.Context, db DBTX) (s Status, err error) {
 	if s.At, err = Now(ctx, db); err != nil {
 		return s, err
@@ -91,12 +92,37 @@ func ifAny(s Sweep, err error) (*Sweep, error) {
 	return &s, err
 }
 
-// CustomPermissions returns how many permissions of the customer's own Clerk's roles grant in the mirror: all but Clerk's system
-// permissions, whose keys begin with org:sys_.
-func CustomPermissions(ctx context.Context, db DBTX) (int, error) {
-	n, err := queries().CustomPermissions(ctx, db)
+// LastDelivery returns when the newest delivery came; zero if none ever did.
+func LastDelivery(ctx context.Context, db DBTX) (time.Time, error) {
+	at, err := queries().LastDelivery(ctx, db)
 	if err != nil {
-		return 0, fmt.Errorf("count custom permissions: %w", err)
+		return time.Time{}, fmt.Errorf("read newest delivery: %w", err)
 	}
-	return int(n), nil
+	if at.Unix() == 0 {
+		return time.Time{}, nil
+	}
+	return at, nil
+}
+
+// LedgerCounts returns how many deliveries wait to be applied, and how many are set aside.
+func LedgerCounts(ctx context.Context, db DBTX) (waiting, quarantined int64, err error) {
+	r, err := queries().LedgerCounts(ctx, db)
+	if err != nil {
+		return 0, 0, fmt.Errorf("count deliveries: %w", err)
+	}
+	return r.Waiting, r.Quarantined, nil
+}
+
+// OldestReceived returns when the oldest delivery that still waits to be applied was received; zero
+// if none waits.
+func OldestReceived(ctx context.Context, db DBTX) (time.Time, error) {
+	at, err := queries().OldestReceivedAt(ctx, db)
+	return at, atMostOneRow(err, "read oldest received delivery")
+}
+
+// WaitsSince returns since when the delivery waits to be applied that waits the longest, be it
+// since it came or since it was replayed; zero if none waits.
+func WaitsSince(ctx context.Context, db DBTX) (time.Time, error) {
+	at, err := queries().WaitsSince(ctx, db)
+	return at, atMostOneRow(err, "read longest wait")
 }

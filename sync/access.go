@@ -8,7 +8,8 @@ import (
 // Reason says why access is allowed or refused. The values are part of the API.
 type Reason string
 
-// The reasons of a decision (see api/openapi.yaml). Where several hold, [Decide] gives the first in its own order.
+// The reasons of a decision (see api/openapi.yaml). Where several hold, [Decide] gives the first in
+// its own order.
 const (
 	ReasonAllowed           Reason = "allowed"
 	ReasonPermissionMissing Reason = "permission_missing"
@@ -34,8 +35,9 @@ type Standing struct {
 	Permissions      []string // Clerk's own permissions of the role
 
 	Revision int64 // counts the organization's changes; 0 if it is unknown
-	// AsOf is the last instant at which all that the mirror has of the organization is known to have agreed with Clerk: the
-	// beginning of the last clean sweep of everything or, before there was one, the organization's own; zero if there is none. No event moves it.
+	// AsOf is the last instant at which all that the mirror has of the organization is known to
+	// have agreed with Clerk: the beginning of the last clean sweep of everything or, before there
+	// was one, the organization's own; zero if there is none. No event moves it.
 	AsOf time.Time
 }
 
@@ -72,10 +74,12 @@ type Decision struct {
 // Grants maps a canonical role key to the permissions that the policy gives it.
 type Grants map[string][]string
 
-// Decide answers whether the user may use the permission. The empty permission asks for membership alone.
+// Decide answers whether the user may use the permission. The empty permission asks for membership
+// alone.
 //
-// Liveness is derived here, not cascaded in the database: a membership counts if it is live, its organization is
-// not gone, and its user is neither gone, banned nor deprovisioned. An unknown parent doesn't hide it.
+// Liveness is derived here, not cascaded in the database: a membership counts if it is live, its
+// organization is not gone, and its user is neither gone, banned nor deprovisioned. An unknown
+// parent doesn't hide it.
 func (g Grants) Decide(s Standing, permission string) Decision {
 	d := Decision{
 		Permission: permission, OrganizationID: s.OrganizationID, UserID: s.UserID, Revision: s.Revision, AsOf: s.AsOf,
@@ -105,14 +109,15 @@ func (g Grants) Decide(s Standing, permission string) Decision {
 	return d
 }
 
-// Freshness is what a caller demands of the mirror before it may allow anything. The zero value demands nothing.
+// Freshness is what a caller demands of the mirror before it may allow anything. The zero value
+// demands nothing.
 type Freshness struct {
 	MinRevision  int64         // that the organization must have reached
 	MaxStaleness time.Duration // since the mirror is known to have agreed with Clerk; 0 is any
 }
 
-// Judge takes back a decision that allows something on a mirror that isn't as fresh as demanded. A refusal stands as it
-// is: no demand changes whom the mirror refuses, or why.
+// Judge takes back a decision that allows something on a mirror that isn't as fresh as demanded. A
+// refusal stands as it is: no demand changes whom the mirror refuses, or why.
 func (f Freshness) Judge(d Decision, now time.Time) Decision {
 	behind := d.Revision < f.MinRevision
 	old := f.MaxStaleness > 0 && (d.AsOf.IsZero() || now.Sub(d.AsOf) > f.MaxStaleness)
@@ -122,9 +127,9 @@ func (f Freshness) Judge(d Decision, now time.Time) Decision {
 	return d
 }
 
-// Effective lists what the member's role permits, sorted: the policy's grants and the role's own permissions at
-// Clerk, under Clerk's keys. It is empty for somebody who isn't a member, and for a role that nobody granted
-// anything.
+// Effective lists what the member's role permits, sorted: the policy's grants and the role's own
+// permissions at Clerk, under Clerk's keys. It is empty for somebody who isn't a member, and for a
+// role that nobody granted anything.
 func (g Grants) Effective(s Standing) []string {
 	if !s.Member {
 		return nil
@@ -134,8 +139,8 @@ func (g Grants) Effective(s Standing) []string {
 	return slices.Compact(all)
 }
 
-// CanonicalRole translates the role keys of instances from before custom roles, "admin" and "basic_member", to
-// today's. Every other key is its own.
+// CanonicalRole translates the role keys of instances from before custom roles, "admin" and
+// "basic_member", to today's. Every other key is its own.
 func CanonicalRole(key string) string {
 	switch key {
 	case "admin":

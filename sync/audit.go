@@ -5,7 +5,8 @@ import "slices"
 // Action says what an audit entry records. The values are part of the API.
 type Action string
 
-// The actions that changes of the mirror record (see api/openapi.yaml). Products add dotted actions of their own.
+// The actions that changes of the mirror record (see api/openapi.yaml). Products add dotted actions
+// of their own.
 const (
 	ActionWorkspaceCreated   Action = "workspace.created"
 	ActionWorkspaceRenamed   Action = "workspace.renamed"
@@ -25,10 +26,12 @@ const (
 	ActionRoleChanged        Action = "role.changed"
 )
 
-// Details are what an audit entry tells of a state: names of members and their values. Nil means that there was none.
+// Details are what an audit entry tells of a state: names of members and their values. Nil means
+// that there was none.
 type Details map[string]any
 
-// AuditEntry records one effective change of the mirror. A repeated or superseded delivery makes none.
+// AuditEntry records one effective change of the mirror. A repeated or superseded delivery makes
+// none.
 type AuditEntry struct {
 	OrganizationID string // "" for what concerns the instance: users and roles
 	Actor          string // user_… or service:NAME; "" if Clerk doesn't say
@@ -39,17 +42,17 @@ type AuditEntry struct {
 	Cause          string // svix-id of the delivery, or the sweep or look-up, that told
 }
 
-// The functions below compare two states of one object. They say nothing of changes to a dead object: filling in
-// fields of it changes nothing for anybody.
+// The functions below compare two states of one object. They say nothing of changes to a dead
+// object: filling in fields of it changes nothing for anybody.
 
 func auditOrganization(before, after Organization) []AuditEntry {
 	e := AuditEntry{OrganizationID: after.ID, Target: after.ID}
 	told := func(o Organization) bool { return o.Name.Version.Rank == RankFull }
 	details := func(o Organization) Details { return Details{"name": o.Name.Value, "slug": o.Slug.Value} }
 	switch {
-	case after.dead():
+	case after.Dead():
 		e.Action, e.Before = ActionWorkspaceDeleted, details(before)
-	case before.dead():
+	case before.Dead():
 		e.Action, e.After = ActionWorkspaceCreated, details(after)
 	case !told(before) && told(after):
 		e.Action, e.After, e.At = ActionWorkspaceCreated, details(after), after.CreatedAt.Value
@@ -71,9 +74,9 @@ func auditMembership(before, after Membership) []AuditEntry {
 		return Details{"membership_id": m.ID, "role": m.Role.Value}
 	}
 	switch {
-	case after.dead():
+	case after.Dead():
 		e.Action, e.Before = ActionMemberRemoved, details(before)
-	case before.dead():
+	case before.Dead():
 		e.Action, e.After = ActionMemberJoined, details(after)
 	case !before.Role.Written():
 		e.Action, e.After, e.At = ActionMemberJoined, details(after), after.CreatedAt.Value
@@ -109,10 +112,10 @@ func auditInvitation(before, after Invitation) []AuditEntry {
 }
 
 func auditUser(before, after User) []AuditEntry {
-	if after.dead() {
+	if after.Dead() {
 		return []AuditEntry{{Action: ActionUserDeleted, Target: after.ID}}
 	}
-	if before.dead() {
+	if before.Dead() {
 		return []AuditEntry{{Action: ActionUserRestored, Target: after.ID}}
 	}
 	var entries []AuditEntry
@@ -132,12 +135,12 @@ func auditUser(before, after User) []AuditEntry {
 
 func auditRole(before, after Role) []AuditEntry {
 	details := func(r Role) Details {
-		if !r.Key.Written() || r.dead() {
+		if !r.Key.Written() || r.Dead() {
 			return nil
 		}
 		return Details{"key": r.Key.Value, "name": r.Name.Value, "permission_ids": r.PermissionIDs.Value}
 	}
-	if !after.dead() && before.Key.Value == after.Key.Value && before.Name.Value == after.Name.Value &&
+	if !after.Dead() && before.Key.Value == after.Key.Value && before.Name.Value == after.Name.Value &&
 		slices.Equal(before.PermissionIDs.Value, after.PermissionIDs.Value) {
 		return nil
 	}

@@ -11,10 +11,11 @@ import (
 
 // LoggedEntry is an entry of the audit log as it is stored, in the chain of its organization.
 //
-// Its Hash is the SHA-256 of these values, one after the other: the text "rolecall.audit.v1", PrevHash in lower-case hex, Seq,
-// OrganizationID, Actor, Action, Target, Before, After, Data, At in microseconds since 1970, and Cause. Each value is
-// written as its length in bytes, a colon and its UTF-8; numbers in decimal; JSON as the very text that is stored; "-" stands
-// for null. Migration 00005 computes the same in SQL, when the entry is inserted.
+// Its Hash is the SHA-256 of these values, one after the other: the text "rolecall.audit.v1",
+// PrevHash in lower-case hex, Seq, OrganizationID, Actor, Action, Target, Before, After, Data, At
+// in microseconds since 1970, and Cause. Each value is written as its length in bytes, a colon and
+// its UTF-8; numbers in decimal; JSON as the very text that is stored; "-" stands for null.
+// Migration 00005 computes the same in SQL, when the entry is inserted.
 type LoggedEntry struct {
 	ID             int64  // of the row; says nothing of the order
 	Seq            int64  // counts the organization's entries from 1, in the order of recording
@@ -67,7 +68,8 @@ func (e LoggedEntry) intactAs(seq int64) bool {
 	return bytes.Equal(sum[:], e.Hash)
 }
 
-// Tampering says what was done to a chain of entries. The values are part of the command line's output.
+// Tampering says what was done to a chain of entries. The values are part of the command line's
+// output.
 type Tampering string
 
 // What can be told of an entry that doesn't fit.
@@ -85,21 +87,23 @@ type Break struct {
 	Detail    string // one sentence for people
 }
 
-// Mark is the number and the hash of an entry, as they were noted where nobody with the database could change them.
+// Mark is the number and the hash of an entry, as they were noted where nobody with the database
+// could change them.
 type Mark struct {
 	Seq  int64 // 0: nothing was noted
 	Hash []byte
 }
 
-// Chain checks the entries of one organization, given in the order of their numbers. Its zero value is at the beginning.
+// Chain checks the entries of one organization, given in the order of their numbers. Its zero value
+// is at the beginning.
 type Chain struct {
 	Seq   int64  // of the last entry that fitted; 0 at the beginning
 	Hash  []byte // its
 	Noted Mark   // of an entry that there must be
 }
 
-// Next takes the next entry and returns nil if it fits. Where the entry alone doesn't tell what was done, displaced is true,
-// and [Chain.Displaced] tells from its neighbours.
+// Next takes the next entry and returns nil if it fits. Where the entry alone doesn't tell what was
+// done, displaced is true, and [Chain.Displaced] tells from its neighbours.
 func (c *Chain) Next(e LoggedEntry) (broken *Break, displaced bool) {
 	next := c.Seq + 1
 	follows, intact := bytes.Equal(e.PrevHash, c.Hash), e.intactAs(e.Seq)
@@ -124,8 +128,9 @@ func (c *Chain) Next(e LoggedEntry) (broken *Break, displaced bool) {
 	}
 }
 
-// Displaced tells what was done where the given entry stands, which doesn't belong there. It takes the number of the entry
-// that says to follow the last one that fitted, and of the one that the given entry says to follow; 0 for none.
+// Displaced tells what was done where the given entry stands, which doesn't belong there. It takes
+// the number of the entry that says to follow the last one that fitted, and of the one that the
+// given entry says to follow; 0 for none.
 func (c *Chain) Displaced(e LoggedEntry, follower, followed int64) Break {
 	next := c.Seq + 1
 	genuine := e.intactAs(next+1) || followed > 0 && e.intactAs(followed+1)
@@ -146,8 +151,8 @@ func (c *Chain) Unreadable() Break {
 	return Break{TamperedChanged, c.Seq + 1, "The entry has values that none is recorded with."}
 }
 
-// End judges the whole log by the chain's head, which is the number and hash of the last entry; 0 without a head. It takes what
-// was found to be broken before, and returns nil if nothing is.
+// End judges the whole log by the chain's head, which is the number and hash of the last entry; 0
+// without a head. It takes what was found to be broken before, and returns nil if nothing is.
 func (c *Chain) End(broken *Break, seq int64, hash []byte) *Break {
 	switch {
 	case broken != nil && broken.Seq > seq, broken == nil && c.Seq > seq:

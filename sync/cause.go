@@ -5,8 +5,9 @@ import (
 	"strings"
 )
 
-// A cause names what told of a change: the svix-id of a delivery, a command (cmd_…), or a read of Clerk's API. Only reads
-// may be answered from an old state, so the two kinds of read have names of their own.
+// A cause names what told of a change: the svix-id of a delivery, a command (cmd_…), or a read of
+// Clerk's API. Only reads may be answered from an old state, so the two kinds of read have names of
+// their own.
 const (
 	sweepPrefix  = "sweep_"
 	lookupPrefix = "lookup_"

@@ -6,29 +6,16 @@ import (
 	"strings"
 )
 
-// Facts is what one delivery says: the states of the objects that it carries. Subject is the id of the one that the
-// event is about; the others are stubs, made of nested copies.
-type Facts struct {
-	Subject       string
-	Users         []User
-	Memberships   []Membership
-	Invitations   []Invitation
-	Domains       []Domain
-	Permissions   []Permission
-	Roles         []Role
-	Organizations []Organization
-}
-
-// decoder reads one event's data into facts. Errors are collected, so that a reader of the quarantine sees all of
-// them at once.
+// decoder reads one event's data into facts. Errors are collected, so that a reader of the
+// quarantine sees all of them at once.
 type decoder struct {
 	version    Version
 	receivedAt int64    // when a deletion became known here, epoch milliseconds
 	errs       *[]error // of this decoder and of the stubs that it reads
 }
 
-// Decode reads what a delivery says about the mirror. known is false for an event that the mirror doesn't need.
-// Errors wrap [ErrUndecodable].
+// Decode reads what a delivery says about the mirror. known is false for an event that the mirror
+// doesn't need. Errors wrap [ErrUndecodable].
 func Decode(d Delivery) (facts Facts, known bool, err error) {
 	decode := decoderOf(d.Type)
 	if decode == nil {
@@ -61,7 +48,8 @@ func (dec *decoder) check(err error) {
 	}
 }
 
-// id reads an object's id, which must carry Clerk's prefix: an event about a user can't become an organization.
+// id reads an object's id, which must carry Clerk's prefix: an event about a user can't become an
+// organization.
 func (dec *decoder) id(o object, name, prefix string) string {
 	m := o.text(name)
 	dec.check(m.err)
@@ -79,16 +67,18 @@ func (dec *decoder) tombstone() Tombstone {
 	return Tombstone{OccurredAt: dec.version.OccurredAt, DeliveryID: dec.version.DeliveryID, ReceivedAt: dec.receivedAt}
 }
 
-// stub lowers the decoder's version to that of a nested copy. A copy shows its object as of the event: the event's own
-// updated_at is of the object around it, and a deletion even repeats an old one.
+// stub lowers the decoder's version to that of a nested copy. A copy shows its object as of the
+// event: the event's own updated_at is of the object around it, and a deletion even repeats an old
+// one.
 func (dec *decoder) stub() *decoder {
 	v := dec.version
 	v.Rank, v.UpdatedAt, v.Undated = RankStub, v.OccurredAt, false
 	return &decoder{version: v, errs: dec.errs}
 }
 
-// set makes a register of a member: absent writes nothing, and neither does a value of an unexpected type, because a
-// strict reading must never keep an event out that says something else too.
+// set makes a register of a member: absent writes nothing, and neither does a value of an
+// unexpected type, because a strict reading must never keep an event out that says something else
+// too.
 func set[T any](dec *decoder, m member[T]) Field[T] {
 	if !m.present || m.err != nil {
 		return Field[T]{}
@@ -104,7 +94,8 @@ func setNonNull[T any](dec *decoder, m member[T]) Field[T] {
 	return set(dec, m)
 }
 
-// setCreated makes a register of a created_at. One from the future is an error of a clock, and writes nothing.
+// setCreated makes a register of a created_at. One from the future is an error of a clock, and
+// writes nothing.
 func setCreated(dec *decoder, o object) Field[int64] {
 	m := o.millis("created_at")
 	if !dec.version.plausible(m.value) {
@@ -113,8 +104,8 @@ func setCreated(dec *decoder, o object) Field[int64] {
 	return setNonNull(dec, m)
 }
 
-// setStrict is setNonNull for members that decide access: what can't be read of them keeps the whole event out, so that
-// somebody looks at it.
+// setStrict is setNonNull for members that decide access: what can't be read of them keeps the
+// whole event out, so that somebody looks at it.
 func setStrict[T any](dec *decoder, m member[T]) Field[T] {
 	dec.check(m.err)
 	return setNonNull(dec, m)

@@ -9,9 +9,9 @@ import (
 	"unicode/utf8"
 )
 
-// State is where a delivery stands in the ledger. A delivery starts as received, or ends at the door as ignored or
-// quarantined; a received one ends in any of the others. A replay makes it received again, and so does a new copy of a
-// quarantined one.
+// State is where a delivery stands in the ledger. A delivery starts as received, or ends at the
+// door as ignored or quarantined; a received one ends in any of the others. A replay makes it
+// received again, and so does a new copy of a quarantined one.
 type State string
 
 // The states of a delivery.
@@ -47,14 +47,16 @@ type Receipt struct {
 	Busy        bool // nothing is stored: a quarantined copy stands in its place, and another session has locked that
 }
 
-// ErrUndecodable is wrapped by every error about a body that can't be read. No retry can help; an upgrade might.
+// ErrUndecodable is wrapped by every error about a body that can't be read. No retry can help; an
+// upgrade might.
 var ErrUndecodable = errors.New("undecodable delivery")
 
-// NewDelivery reads the envelope of a verified message. signedAt is the svix-timestamp header, which stands in
-// for a timestamp that is missing or lies in its future.
+// NewDelivery reads the envelope of a verified message. signedAt is the svix-timestamp header,
+// which stands in for a timestamp that is missing or lies in its future.
 //
-// It never refuses a message: one whose envelope can't be read comes back in StateQuarantined, so that it can be
-// acknowledged and seen, and replayed if it is JSON; the body of anything else isn't kept.
+// It never refuses a message: one whose envelope can't be read comes back in StateQuarantined, so
+// that it can be acknowledged and seen, and replayed if it is JSON; the body of anything else isn't
+// kept.
 func NewDelivery(id string, body []byte, signedAt, receivedAt time.Time) Delivery {
 	d := Delivery{
 		ID: id, OccurredAt: signedAt.UnixMilli(), ReceivedAt: receivedAt, BodySHA256: sha256.Sum256(body),
@@ -114,8 +116,9 @@ func organizationOf(t EventType, data object) string {
 	return data.child("organization").value.text("id").value
 }
 
-// keepable returns what the ledger may keep of a body: nothing of an event that the mirror never reads, and nothing of
-// what isn't JSON, since no secret can be found in it and no later version could read it. The digest stays.
+// keepable returns what the ledger may keep of a body: nothing of an event that the mirror never
+// reads, and nothing of what isn't JSON, since no secret can be found in it and no later version
+// could read it. The digest stays.
 func keepable(t EventType, body []byte) []byte {
 	if t != "" && !t.keepsBody() || !utf8.Valid(body) || !json.Valid(body) {
 		return nil

@@ -2,13 +2,13 @@ package sync
 
 // Domain is what the mirror knows of an e-mail domain of an organization.
 type Domain struct {
-	ID             string
-	OrganizationID string // "" if only the deletion is known
+	Reference
+	Tombstone
+
 	Name           Field[string]
 	EnrollmentMode Field[string]
 	Verification   Field[string] // status: "unverified", "verified" …
 	CreatedAt      Field[int64]  // epoch milliseconds
-	Tombstone      Tombstone
 }
 
 // Registers lists the domain's fields by name, for those who store their versions.
@@ -24,18 +24,18 @@ func (d *Domain) Registers() []Register {
 // Merge returns the least state that is at least as new as both.
 func (d Domain) Merge(in Domain) Domain {
 	return Domain{
-		ID:             in.ID,
-		OrganizationID: max(d.OrganizationID, in.OrganizationID),
+		Reference: d.Reference.merge(in.Reference),
+		Tombstone: d.Tombstone.merge(in.Tombstone),
+
 		Name:           d.Name.merge(in.Name),
 		EnrollmentMode: d.EnrollmentMode.merge(in.EnrollmentMode),
 		Verification:   d.Verification.merge(in.Verification),
 		CreatedAt:      d.CreatedAt.merge(in.CreatedAt),
-		Tombstone:      d.Tombstone.merge(in.Tombstone),
 	}
 }
 
 func domainEvent(dec *decoder, data object) Facts {
-	d := Domain{ID: dec.id(data, "id", "orgdmn_"), Tombstone: dec.tombstone()}
+	d := Domain{Reference: Reference{ID: dec.id(data, "id", DomainPrefix)}, Tombstone: dec.tombstone()}
 	facts := Facts{Subject: d.ID}
 	if !d.Tombstone.Dead() { // a deletion has only the id
 		organization := dec.publicOrganizationData(data)

@@ -5,7 +5,8 @@ import "strings"
 // EventType is Clerk's name of an event, such as "organizationMembership.deleted".
 type EventType string
 
-// The events that concern the mirror (contract of 2025-04-15). Every other one is acknowledged and ignored.
+// The events that concern the mirror (contract of 2025-04-15). Every other one is acknowledged and
+// ignored.
 const (
 	OrganizationCreated EventType = "organization.created"
 	OrganizationUpdated EventType = "organization.updated"

@@ -65,9 +65,10 @@ func fuzzDecoder(f *testing.F, object, good string) {
 		}
 		require.NotEmpty(t, facts.Subject)
 		mirror := clerksync.NewMirror()
-		mirror.Apply(facts, clerksync.NewMirror())
-		state, entries := mirror.Apply(facts, clerksync.NewMirror())
-		require.Equal(t, clerksync.StateSuperseded, state)
-		require.Empty(t, entries)
+		once, again := []clerksync.Delivery{d}, []clerksync.Delivery{d}
+		mirror.ApplyAll(once, []clerksync.Facts{facts})
+		changes := mirror.ApplyAll(again, []clerksync.Facts{facts})
+		require.Equal(t, clerksync.StateSuperseded, again[0].State)
+		require.Empty(t, changes.Entries)
 	})
 }

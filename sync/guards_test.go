@@ -146,7 +146,7 @@ func TestARoleRemembersEveryKey(t *testing.T) {
 // TestASweptInvitationStaysGone although Clerk has no event for it.
 func TestASweptInvitationStaysGone(t *testing.T) {
 	t.Parallel()
-	swept := clerksync.Invitation{ID: "orginv_1", Tombstone: clerksync.Tombstone{OccurredAt: t0, DeliveryID: "sweep_1"}}
-	require.Equal(t, swept.Tombstone, clerksync.Invitation{ID: "orginv_1"}.Merge(swept).Tombstone)
-	require.Equal(t, swept.Tombstone, swept.Merge(clerksync.Invitation{ID: "orginv_1"}).Tombstone)
+	swept := clerksync.Invitation{Reference: clerksync.Reference{ID: "orginv_1"}, Tombstone: clerksync.Tombstone{OccurredAt: t0, DeliveryID: "sweep_1"}}
+	require.Equal(t, swept.Tombstone, clerksync.Invitation{Reference: clerksync.Reference{ID: "orginv_1"}}.Merge(swept).Tombstone)
+	require.Equal(t, swept.Tombstone, swept.Merge(clerksync.Invitation{Reference: clerksync.Reference{ID: "orginv_1"}}).Tombstone)
 }

@@ -191,12 +191,12 @@ func play(t require.TestingT, messages ...message) clerksync.Mirror {
 }
 
 func apply(t require.TestingT, mirror clerksync.Mirror, m message) (state clerksync.State, changed clerksync.Mirror, entries []clerksync.AuditEntry) {
-	facts, known, err := clerksync.Decode(m.delivery(t))
+	deliveries := []clerksync.Delivery{m.delivery(t)}
+	facts, known, err := clerksync.Decode(deliveries[0])
 	require.NoError(t, err)
 	require.True(t, known)
-	changed = clerksync.NewMirror()
-	state, entries = mirror.Apply(facts, changed)
-	return state, changed, entries
+	changes := mirror.ApplyAll(deliveries, []clerksync.Facts{facts})
+	return deliveries[0].State, changes.Mirror, changes.Entries
 }
 
 // oracle says what each object must look like after a history, from the JSON alone and by brute force: of all

@@ -1,6 +1,7 @@
 package sync
 
-// Statuses of an invitation. Clerk sends no event when one expires: a pending one whose expires_at has passed is expired.
+// Statuses of an invitation. Clerk sends no event when one expires: a pending one whose expires_at
+// has passed is expired.
 const (
 	InvitationPending     = "pending"
 	InvitationWasAccepted = "accepted"
@@ -8,19 +9,19 @@ const (
 	InvitationExpired     = "expired"
 )
 
-// Invitation is what the mirror knows of an invitation to join an organization. Its url, which lets whoever holds it
-// join, is never read.
+// Invitation is what the mirror knows of an invitation to join an organization. Its url, which lets
+// whoever holds it join, is never read.
 type Invitation struct {
-	ID             string
-	OrganizationID string
-	Email          Field[string]
-	Role           Field[string] // canonical key
-	Status         Field[string]
-	InviterID      Field[*string] // user_…; null if the Backend API made it without one
-	UserID         Field[*string] // user_… who accepted; absent in events from before 2025-09
-	CreatedAt      Field[int64]   // epoch milliseconds
-	ExpiresAt      Field[*int64]  // epoch milliseconds
-	Tombstone      Tombstone      // Clerk has no event for it: only a sweep sets it
+	Reference
+	Tombstone // Clerk has no event for it: only a sweep sets it
+
+	Email     Field[string]
+	Role      Field[string] // canonical key
+	Status    Field[string]
+	InviterID Field[*string] // user_…; null if the Backend API made it without one
+	UserID    Field[*string] // user_… who accepted; absent in events from before 2025-09
+	CreatedAt Field[int64]   // epoch milliseconds
+	ExpiresAt Field[*int64]  // epoch milliseconds
 }
 
 // Registers lists the invitation's fields by name, for those who store their versions.
@@ -39,23 +40,23 @@ func (i *Invitation) Registers() []Register {
 // Merge returns the least state that is at least as new as both.
 func (i Invitation) Merge(in Invitation) Invitation {
 	return Invitation{
-		ID:             in.ID,
-		OrganizationID: max(i.OrganizationID, in.OrganizationID),
-		Email:          i.Email.merge(in.Email),
-		Role:           i.Role.merge(in.Role),
-		Status:         i.Status.merge(in.Status),
-		InviterID:      i.InviterID.merge(in.InviterID),
-		UserID:         i.UserID.merge(in.UserID),
-		CreatedAt:      i.CreatedAt.merge(in.CreatedAt),
-		ExpiresAt:      i.ExpiresAt.merge(in.ExpiresAt),
-		Tombstone:      i.Tombstone.merge(in.Tombstone),
+		Reference: i.Reference.merge(in.Reference),
+		Tombstone: i.Tombstone.merge(in.Tombstone),
+
+		Email:     i.Email.merge(in.Email),
+		Role:      i.Role.merge(in.Role),
+		Status:    i.Status.merge(in.Status),
+		InviterID: i.InviterID.merge(in.InviterID),
+		UserID:    i.UserID.merge(in.UserID),
+		CreatedAt: i.CreatedAt.merge(in.CreatedAt),
+		ExpiresAt: i.ExpiresAt.merge(in.ExpiresAt),
 	}
 }
 
 func invitationEvent(dec *decoder, data object) Facts {
-	facts := Facts{Subject: dec.id(data, "id", "orginv_")}
+	facts := Facts{Subject: dec.id(data, "id", InvitationPrefix)}
 	i := Invitation{
-		ID:        facts.Subject,
+		Reference: Reference{ID: facts.Subject},
 		Email:     setNonNull(dec, data.text("email_address")),
 		Role:      setStrict(dec, data.role()),
 		Status:    setStrict(dec, data.text("status")),
@@ -73,8 +74,9 @@ func invitationEvent(dec *decoder, data object) Facts {
 	return facts
 }
 
-// publicOrganizationData reads the stub of the organization that an invitation or domain belongs to. The nested copy
-// may sit in data or in data.data, and may be missing: then organization_id alone names the organization.
+// publicOrganizationData reads the stub of the organization that an invitation or domain belongs
+// to. The nested copy may sit in data or in data.data, and may be missing: then organization_id
+// alone names the organization.
 func (dec *decoder) publicOrganizationData(data object) Organization {
 	nested, inner := data.child("public_organization_data"), data.child("data")
 	if nested.value == nil && inner.value != nil {
@@ -85,7 +87,7 @@ func (dec *decoder) publicOrganizationData(data object) Organization {
 		organization = dec.stub().organization(nested.value)
 	}
 	if _, named := data["organization_id"]; named || nested.value == nil {
-		organization.ID = dec.id(data, "organization_id", "org_")
+		organization.ID = dec.id(data, "organization_id", OrganizationPrefix)
 	}
 	return organization
 }

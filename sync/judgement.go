@@ -3,6 +3,7 @@ package sync
 import (
 	"math"
 	"reflect"
+	"slices"
 )
 
 // What Clerk's API shows and what signed events told may contradict each other. This file says which counts.
@@ -25,14 +26,8 @@ type Judgement struct {
 	Behind     bool  // some of the answer is older than what is applied here
 }
 
-// Contradicted reports whether the mirror has other values for the subject of the facts, which Clerk's API showed, than these, and
-// would keep them because of their versions. The facts must have been merged before.
-func (m Mirror) Contradicted(f Facts) bool {
-	j := m.Judge(f, Circumstances{})
-	return j.Behind || j.Overruling.Subject != ""
-}
-
-// Judge says what of an answer of Clerk's API about the subject of the facts counts. The facts must have been merged before.
+// Judge says what of a look-up's answer about the subject of the facts counts. What is newer than what is applied here counts,
+// too, so the answer needn't have been merged before.
 func (m Mirror) Judge(f Facts, c Circumstances) Judgement {
 	f = f.Own()
 	j := Judgement{Overruling: Facts{Subject: f.Subject}}
@@ -56,14 +51,14 @@ func judge[T mergeable[T], P registered[T]](j *Judgement, c Circumstances, said 
 	var overruling []T
 	for _, in := range said {
 		before, known := objects[in.ObjectID()]
-		if !known || in.ObjectID() != j.Overruling.Subject || before.dead() {
+		if !known || in.ObjectID() != j.Overruling.Subject || before.Dead() {
 			continue
 		}
 		if sameValues[T, P](before, overrule[T, P](before, in)) {
 			continue
 		}
 		// A membership, invitation or domain never moves to another organization: no lag explains the difference.
-		counts := !reflect.DeepEqual(before, withParentsOf(before, in))
+		counts := !reflect.DeepEqual(before, withParentsOf[T, P](before, in))
 		kept := in
 		mine, theirs := P(&before).Registers(), P(&kept).Registers()
 		for i := range theirs {
@@ -86,7 +81,7 @@ func judge[T mergeable[T], P registered[T]](j *Judgement, c Circumstances, said 
 
 // differs reports whether an answer has another value of one register than the mirror.
 func differs[T mergeable[T], P registered[T]](before, in T, register int) bool {
-	only := withParentsOf(in, before)
+	only := withParentsOf[T, P](in, before)
 	for i, r := range P(&only).Registers() {
 		if i != register {
 			*r.Version = Version{}
@@ -136,53 +131,30 @@ func overrule[T mergeable[T], P registered[T]](before, in T) T {
 			*r.Version = *own[i].Version
 		}
 	}
-	return withParentsOf(after, in)
+	return withParentsOf[T, P](after, in)
 }
 
 // withParentsOf returns after, in the organization and of the user that in names.
-func withParentsOf[T any](after, in T) T {
-	switch after := any(&after).(type) {
-	case *Membership:
-		in := any(&in).(*Membership) //nolint:forcetypeassert // both are states of one object
-		after.OrganizationID, after.UserID = in.OrganizationID, in.UserID
-	case *Invitation:
-		after.OrganizationID = any(&in).(*Invitation).OrganizationID //nolint:forcetypeassert // as above
-	case *Domain:
-		after.OrganizationID = any(&in).(*Domain).OrganizationID //nolint:forcetypeassert // as above
-	}
+func withParentsOf[T any, P registered[T]](after, in T) T {
+	*P(&after).reference() = *P(&in).reference()
 	return after
 }
 
-// yieldTo returns what an answer says, without the words that would lift a ban or an offboarding which a newer nested copy
-// told. A nested copy never outranks the account's own word, but an older word doesn't let an account in again.
-func yieldTo[T any](before, in T) T {
-	was, ok := any(&before).(*User)
-	if !ok {
-		return in
+// yieldFlags returns what an answer says of users, without the words that would lift a ban or an offboarding which a newer
+// nested copy told. A nested copy never outranks the account's own word, but an older word doesn't let an account in again.
+func yieldFlags(known map[string]User, said []User) []User {
+	yielding := slices.Clone(said)
+	for i, u := range said {
+		was := known[u.ID]
+		yielding[i].Banned, yielding[i].Deprovisioned = yieldFlag(was.Banned, u.Banned), yieldFlag(was.Deprovisioned, u.Deprovisioned)
 	}
-	user := any(&in).(*User) //nolint:forcetypeassert // both are states of one object
-	user.Banned, user.Deprovisioned = yieldFlag(was.Banned, user.Banned), yieldFlag(was.Deprovisioned, user.Deprovisioned)
-	return in
+	return yielding
 }
 
-// yieldFlag is yieldTo for one register that refuses an account everything.
+// yieldFlag is yieldFlags for one register that refuses an account everything.
 func yieldFlag(before, in Field[bool]) Field[bool] {
 	if before.Value && before.Version.Rank < RankFull && in.Version.UpdatedAt < before.Version.UpdatedAt {
 		return Field[bool]{}
 	}
 	return in
-}
-
-// Reference returns what a point look-up of the subject of the facts needs.
-func (f Facts) Reference() Reference {
-	ref := Reference{ID: f.Subject}
-	switch {
-	case len(f.Memberships) > 0:
-		ref.OrganizationID, ref.UserID = f.Memberships[0].OrganizationID, f.Memberships[0].UserID
-	case len(f.Invitations) > 0:
-		ref.OrganizationID = f.Invitations[0].OrganizationID
-	case len(f.Domains) > 0:
-		ref.OrganizationID = f.Domains[0].OrganizationID
-	}
-	return ref
 }

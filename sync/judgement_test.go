@@ -36,15 +36,31 @@ func TestAnOlderAnswerChangesNothing(t *testing.T) {
 		answer := observed(t, clerksync.ResourceMembership, c.asked, membershipShown("org:admin", c.answer))
 		require.Empty(t, observe(mirror, answer, c.asked).Drift, name)
 		require.Equal(t, "org:member", mirror.Memberships["orgmem_a1"].Role.Value, name)
-		require.True(t, mirror.Contradicted(answer), name)
+		compared := mirror.Compare([]clerksync.Facts{answer})
+		require.Empty(t, compared.Unknown, name)
+		require.True(t, compared.Contradicted["orgmem_a1"], name)
 		j := mirror.Judge(answer, clerksync.Circumstances{AskedAt: t0 + c.asked, Settled: c.settled, Trusted: c.trusted})
 		require.Equal(t, c.behind, j.Behind, name)
 		require.Equal(t, c.counts, j.Overruling.Subject != "", name)
 		if c.counts {
 			mirror.OverruleAll([]clerksync.Facts{j.Overruling}, t0+c.asked, "sweep_2")
 			require.Equal(t, "org:admin", mirror.Memberships["orgmem_a1"].Role.Value, name)
-			require.False(t, mirror.Contradicted(answer), name)
+			require.Empty(t, mirror.Compare([]clerksync.Facts{answer}).Contradicted, name)
 		}
+	}
+}
+
+// TestCompareChangesNothing: an answer that is news is merged by another call, and contradicts nothing.
+func TestCompareChangesNothing(t *testing.T) {
+	t.Parallel()
+	mirror := clerksync.NewMirror()
+	apply(t, mirror, membershipMessage("msg_1", "updated", "orgmem_a1", "org:member", 1000, 1000))
+	answer := observed(t, clerksync.ResourceMembership, 20_000, membershipShown("org:admin", 9000))
+	for range 2 {
+		compared := mirror.Compare([]clerksync.Facts{answer})
+		require.Len(t, compared.Unknown, 1)
+		require.Empty(t, compared.Contradicted)
+		require.Equal(t, "org:member", mirror.Memberships["orgmem_a1"].Role.Value)
 	}
 }
 

@@ -5,19 +5,18 @@ import (
 	"fmt"
 )
 
-// Membership is what the mirror knows of one Clerk membership. A member who leaves and returns has a new id,
-// so memberships are deleted by id and never by (organization, user).
+// Membership is what the mirror knows of one Clerk membership. A member who leaves and returns has
+// a new id, so memberships are deleted by id and never by (organization, user).
 type Membership struct {
-	ID             string
-	OrganizationID string
-	UserID         string
+	Reference
+	Tombstone
+
 	Role           Field[string]   // canonical key; the role may have another one since, see [Role]
 	RoleName       Field[*string]  // for people
 	Permissions    Field[[]string] // Clerk's snapshot of the role's permissions
 	CreatedAt      Field[int64]    // epoch milliseconds
 	PublicMetadata Field[json.RawMessage]
 	AliveAt        int64 // the newest instant at which a signed event showed it alive, epoch milliseconds; see Follows
-	Tombstone      Tombstone
 }
 
 // Registers lists the membership's fields by name, for those who store their versions.
@@ -31,25 +30,23 @@ func (m *Membership) Registers() []Register {
 	}
 }
 
-// Merge returns the least state that is at least as new as both. The organization and the user of a membership
-// never change; whichever state names them does.
+// Merge returns the least state that is at least as new as both.
 func (m Membership) Merge(in Membership) Membership {
 	return Membership{
-		ID:             in.ID,
-		OrganizationID: max(m.OrganizationID, in.OrganizationID),
-		UserID:         max(m.UserID, in.UserID),
+		Reference: m.Reference.merge(in.Reference),
+		Tombstone: m.Tombstone.merge(in.Tombstone),
+
 		Role:           m.Role.merge(in.Role),
 		RoleName:       m.RoleName.merge(in.RoleName),
 		Permissions:    m.Permissions.merge(in.Permissions),
 		CreatedAt:      m.CreatedAt.merge(in.CreatedAt),
 		PublicMetadata: m.PublicMetadata.merge(in.PublicMetadata),
 		AliveAt:        max(m.AliveAt, in.AliveAt),
-		Tombstone:      m.Tombstone.merge(in.Tombstone),
 	}
 }
 
 func membershipEvent(dec *decoder, data object) Facts {
-	id, tombstone := dec.id(data, "id", "orgmem_"), dec.tombstone()
+	id, tombstone := dec.id(data, "id", MembershipPrefix), dec.tombstone()
 	rest := &decoder{version: dec.version, errs: new([]error)}
 	facts := rest.membership(data)
 	if len(*rest.errs) > 0 && tombstone.Dead() { // to end access, the id is enough
@@ -69,8 +66,7 @@ func (dec *decoder) membership(data object) Facts {
 	organization := dec.stub().organization(data.child("organization").value)
 	user := dec.stub().publicUserData(data.child("public_user_data").value)
 	m := Membership{
-		OrganizationID: organization.ID,
-		UserID:         user.ID,
+		Reference:      Reference{OrganizationID: organization.ID, UserID: user.ID},
 		Role:           setStrict(dec, data.role()),
 		RoleName:       set(dec, nullable(data.text("role_name"))),
 		Permissions:    setStrict(dec, data.texts("permissions")),

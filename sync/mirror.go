@@ -100,19 +100,16 @@ func (c *Changes) add(a application, cause string, at int64) {
 	c.RolesMoved = c.RolesMoved || a.rolesMoved
 }
 
-// Apply merges what one delivery says into the mirror, and adds every object that this changed to changed. It returns
-// the audit entries of the changes, without a cause.
+// apply merges what one delivery or observation says into the mirror, and adds every object that this changed to changed.
 //
 // The state is StateApplied if the object that the event is about became another one, else StateSuperseded: a newer
 // delivery had overtaken it, or the object was gone. A late event of a deleted object still fills in fields that
 // nobody had written, so that the result doesn't depend on the order, but it never brings the object back.
-func (m Mirror) Apply(f Facts, changed Mirror) (State, []AuditEntry) {
-	a := m.apply(application{}, f, changed)
-	return a.state, a.entries
-}
-
 func (m Mirror) apply(a application, f Facts, changed Mirror) application {
 	a.subject, a.state = f.Subject, StateSuperseded
+	if a.observed && !a.overruling {
+		f.Users = yieldFlags(m.Users, f.Users)
+	}
 	merge(&a, f.Users, m.Users, changed.Users, auditUser)
 	merge(&a, f.Memberships, m.Memberships, changed.Memberships, auditMembership)
 	merge(&a, f.Invitations, m.Invitations, changed.Invitations, auditInvitation)
@@ -139,9 +136,6 @@ func merge[T mergeable[T], P registered[T]](a *application, said []T, objects, c
 	for _, in := range said {
 		id := in.ObjectID()
 		before := objects[id]
-		if a.observed && !a.overruling {
-			in = yieldTo(before, in)
-		}
 		after := before.Merge(in)
 		if a.overruling && id == a.subject {
 			after = overrule[T, P](before, in)
@@ -150,7 +144,7 @@ func merge[T mergeable[T], P registered[T]](a *application, said []T, objects, c
 			continue
 		}
 		objects[id], changed[id] = after, after
-		if before.dead() && after.dead() {
+		if before.Dead() && after.Dead() {
 			continue
 		}
 		if id == a.subject {
@@ -160,12 +154,6 @@ func merge[T mergeable[T], P registered[T]](a *application, said []T, objects, c
 		a.entries = append(a.entries, audit(before, after)...)
 		a.rolesMoved = a.rolesMoved || movesRoles(before, after)
 	}
-}
-
-// registered is a pointer to an object whose fields are registers.
-type registered[T any] interface {
-	*T
-	Registers() []Register
 }
 
 // nothingNew reports whether two states of an object have the same values, last updated at the same instant: then it
@@ -179,9 +167,9 @@ func nothingNew[T any, P registered[T]](before, after T) bool {
 // differenceOf says how an object that Clerk showed differs from what was known.
 func differenceOf[T mergeable[T], P registered[T]](before, after T) Difference {
 	switch {
-	case after.dead():
+	case after.Dead():
 		return "" // found to be gone, which whoever looked for it counts
-	case before.dead() || Newest(P(&before).Registers()).Rank < RankFull:
+	case before.Dead() || Newest(P(&before).Registers()).Rank < RankFull:
 		return Missing
 	case sameValues[T, P](before, after):
 		return ""
@@ -201,25 +189,16 @@ func withVersionsOf[T any, P registered[T]](before, after T, same func(was, is V
 	return after
 }
 
-// withoutHistory leaves out what a role had before.
+// withoutHistory leaves out what an object had before, where it keeps that.
 func withoutHistory[T any](object T) T {
-	if r, ok := any(&object).(*Role); ok {
-		r.Keys = nil
+	if o, keeps := any(object).(interface{ withoutHistory() T }); keeps {
+		return o.withoutHistory()
 	}
 	return object
 }
 
 // movesRoles reports whether a change may give members other roles or permissions without an event for each of them.
-func movesRoles(before, after any) bool {
-	switch before := before.(type) {
-	case Role:
-		after := after.(Role) //nolint:forcetypeassert // both are states of one object
-		return before.Known() && (after.dead() || before.Key.Value != after.Key.Value ||
-			!slices.Equal(before.PermissionIDs.Value, after.PermissionIDs.Value))
-	case Organization:
-		after := after.(Organization) //nolint:forcetypeassert // both are states of one object
-		return before.RoleSetKey.Written() && deref(before.RoleSetKey.Value) != deref(after.RoleSetKey.Value)
-	default:
-		return false
-	}
+func movesRoles[T any](before, after T) bool {
+	o, may := any(before).(interface{ movesRoles(after T) bool })
+	return may && o.movesRoles(after)
 }

@@ -6,65 +6,71 @@ type Object interface {
 	ObjectID() string
 	// Known reports whether anything is known of the object beyond its id.
 	Known() bool
+	// Dead reports whether the object is gone.
+	Dead() bool
 }
+
+// Reference is the identity of an object. It also names one object for a point look-up.
+type Reference struct {
+	ID             string // of the object; for the look-up of a membership it may be empty: any of the pair
+	OrganizationID string // of memberships, invitations and domains; "" if only the deletion is known
+	UserID         string // of memberships; "" if only the deletion is known
+}
+
+// ObjectID implements [Object].
+func (r Reference) ObjectID() string { return r.ID }
+
+// merge returns the identity of one object of which two states are known. The parents of an object
+// never change; the state that names them does.
+func (r Reference) merge(in Reference) Reference {
+	return Reference{
+		ID:             in.ID,
+		OrganizationID: max(r.OrganizationID, in.OrganizationID),
+		UserID:         max(r.UserID, in.UserID),
+	}
+}
+
+// reference lets what embeds one be treated alike.
+func (r *Reference) reference() *Reference { return r }
 
 // mergeable is an object whose states form a join-semilattice under Merge.
 type mergeable[T any] interface {
 	Object
 	Merge(in T) T
-	dead() bool
 }
 
-func known(registers []Register, t Tombstone) bool { return t.Dead() || !Newest(registers).IsZero() }
+// registered is a pointer to an object whose fields are registers.
+type registered[T any] interface {
+	*T
+	state
+}
 
-// What follows is the same for each kind of object.
+// state is what the pointers to objects of all kinds have in common.
+type state interface {
+	Registers() []Register
+	reference() *Reference
+	tombstone() *Tombstone
+}
 
-// ObjectID implements [Object].
-func (o Organization) ObjectID() string { return o.ID }
-
-// ObjectID implements [Object].
-func (u User) ObjectID() string { return u.ID }
-
-// ObjectID implements [Object].
-func (m Membership) ObjectID() string { return m.ID }
-
-// ObjectID implements [Object].
-func (i Invitation) ObjectID() string { return i.ID }
-
-// ObjectID implements [Object].
-func (d Domain) ObjectID() string { return d.ID }
-
-// ObjectID implements [Object].
-func (r Role) ObjectID() string { return r.ID }
-
-// ObjectID implements [Object].
-func (p Permission) ObjectID() string { return p.ID }
+func known(s state) bool { return s.tombstone().Dead() || !Newest(s.Registers()).IsZero() }
 
 // Known implements [Object].
-func (o Organization) Known() bool { return known(o.Registers(), o.Tombstone) }
+func (o Organization) Known() bool { return known(&o) }
 
 // Known implements [Object].
-func (u User) Known() bool { return known(u.Registers(), u.Tombstone) }
+func (u User) Known() bool { return known(&u) }
 
 // Known implements [Object].
-func (m Membership) Known() bool { return known(m.Registers(), m.Tombstone) }
+func (m Membership) Known() bool { return known(&m) }
 
 // Known implements [Object].
-func (i Invitation) Known() bool { return known(i.Registers(), i.Tombstone) }
+func (i Invitation) Known() bool { return known(&i) }
 
 // Known implements [Object].
-func (d Domain) Known() bool { return known(d.Registers(), d.Tombstone) }
+func (d Domain) Known() bool { return known(&d) }
 
 // Known implements [Object].
-func (r Role) Known() bool { return known(r.Registers(), r.Tombstone) }
+func (r Role) Known() bool { return known(&r) }
 
 // Known implements [Object].
-func (p Permission) Known() bool { return known(p.Registers(), p.Tombstone) }
-
-func (o Organization) dead() bool { return o.Tombstone.Dead() }
-func (u User) dead() bool         { return u.Tombstone.Dead() }
-func (m Membership) dead() bool   { return m.Tombstone.Dead() }
-func (i Invitation) dead() bool   { return i.Tombstone.Dead() }
-func (d Domain) dead() bool       { return d.Tombstone.Dead() }
-func (r Role) dead() bool         { return r.Tombstone.Dead() }
-func (p Permission) dead() bool   { return p.Tombstone.Dead() }
+func (p Permission) Known() bool { return known(&p) }

@@ -189,10 +189,10 @@ func TestLawTombstonesAndLiftsHaveNoOrder(t *testing.T) {
 			if rapid.Bool().Draw(t, "alive") {
 				tombstone = clerksync.Tombstone{LiftedAt: at + 500_000}
 			}
-			all = append(all, clerksync.Membership{ID: "orgmem_a1", Tombstone: tombstone})
+			all = append(all, clerksync.Membership{Reference: clerksync.Reference{ID: "orgmem_a1"}, Tombstone: tombstone})
 		}
 		merged := func(order []clerksync.Membership) clerksync.Tombstone {
-			m := clerksync.Membership{ID: "orgmem_a1"}
+			m := clerksync.Membership{Reference: clerksync.Reference{ID: "orgmem_a1"}}
 			for _, in := range order {
 				m = m.Merge(in)
 			}

@@ -2,9 +2,12 @@ package sync
 
 import "encoding/json"
 
-// Organization is what the mirror knows of a Clerk organization, which callers of the API name a workspace.
+// Organization is what the mirror knows of a Clerk organization, which callers of the API name a
+// workspace.
 type Organization struct {
-	ID             string
+	Reference
+	Tombstone
+
 	Name           Field[string]
 	Slug           Field[*string] // null where slugs are off; "" is passed on as Clerk sends it
 	ImageURL       Field[*string]
@@ -12,7 +15,6 @@ type Organization struct {
 	CreatedBy      Field[*string] // user_…; absent if the Backend API made the organization, and in nested copies
 	CreatedAt      Field[int64]   // epoch milliseconds
 	PublicMetadata Field[json.RawMessage]
-	Tombstone      Tombstone
 }
 
 // Registers lists the organization's fields by name, for those who store their versions.
@@ -31,7 +33,9 @@ func (o *Organization) Registers() []Register {
 // Merge returns the least state that is at least as new as both.
 func (o Organization) Merge(in Organization) Organization {
 	return Organization{
-		ID:             in.ID,
+		Reference: o.Reference.merge(in.Reference),
+		Tombstone: o.Tombstone.merge(in.Tombstone),
+
 		Name:           o.Name.merge(in.Name),
 		Slug:           o.Slug.merge(in.Slug),
 		ImageURL:       o.ImageURL.merge(in.ImageURL),
@@ -39,8 +43,13 @@ func (o Organization) Merge(in Organization) Organization {
 		CreatedBy:      o.CreatedBy.merge(in.CreatedBy),
 		CreatedAt:      o.CreatedAt.merge(in.CreatedAt),
 		PublicMetadata: o.PublicMetadata.merge(in.PublicMetadata),
-		Tombstone:      o.Tombstone.merge(in.Tombstone),
 	}
+}
+
+// movesRoles reports whether the change to another state may give members other roles: another role
+// set replaces them.
+func (o Organization) movesRoles(after Organization) bool {
+	return o.RoleSetKey.Written() && deref(o.RoleSetKey.Value) != deref(after.RoleSetKey.Value)
 }
 
 func organizationEvent(dec *decoder, data object) Facts {
@@ -51,7 +60,7 @@ func organizationEvent(dec *decoder, data object) Facts {
 
 func (dec *decoder) organization(o object) Organization {
 	org := Organization{
-		ID:             dec.id(o, "id", "org_"),
+		Reference:      Reference{ID: dec.id(o, "id", OrganizationPrefix)},
 		Name:           setNonNull(dec, o.text("name")),
 		Slug:           set(dec, nullable(o.text("slug"))),
 		ImageURL:       set(dec, nullable(o.text("image_url"))),

@@ -7,8 +7,9 @@ import (
 	"strings"
 )
 
-// keepsBody reports whether the ledger keeps the bodies of an event: those that the mirror reads, or might read one day.
-// Others carry one-time codes, sign-in links and sessions, and nobody would ever replay them.
+// keepsBody reports whether the ledger keeps the bodies of an event: those that the mirror reads,
+// or might read one day. Others carry one-time codes, sign-in links and sessions, and nobody would
+// ever replay them.
 func (t EventType) keepsBody() bool {
 	return slices.Contains([]string{
 		"organization", "organizationMembership", "organizationInvitation", "organizationDomain", "role", "roleSet",
@@ -16,8 +17,8 @@ func (t EventType) keepsBody() bool {
 	}, t.object())
 }
 
-// secretMembers are the members of a body that must not be left behind in the ledger, at any depth: private metadata is
-// private, and the url of an invitation lets whoever holds it join.
+// secretMembers are the members of a body that must not be left behind in the ledger, at any depth:
+// private metadata is private, and the url of an invitation lets whoever holds it join.
 func secretMembers(t EventType) []string {
 	if strings.HasSuffix(strings.ToLower(t.object()), "invitation") || t == "" { // an unreadable type might be one
 		return []string{"private_metadata", "url"}
@@ -25,7 +26,8 @@ func secretMembers(t EventType) []string {
 	return []string{"private_metadata"}
 }
 
-// redact replaces the values of secret members in a valid JSON text. All other bytes stay as received.
+// redact replaces the values of secret members in a valid JSON text. All other bytes stay as
+// received.
 func redact(t EventType, body []byte) []byte {
 	const redacted = `"[redacted]"`
 	var out bytes.Buffer
@@ -42,8 +44,8 @@ func redact(t EventType, body []byte) []byte {
 // span is where a value stands in a text: from start up to, without, end.
 type span struct{ start, end int }
 
-// valuesOf finds every value in a valid JSON text, at any depth, whose name is one of the given ones and that isn't null
-// or empty. Nothing inside such a value is searched.
+// valuesOf finds every value in a valid JSON text, at any depth, whose name is one of the given
+// ones and that isn't null or empty. Nothing inside such a value is searched.
 func valuesOf(body []byte, names []string) []span {
 	var spans []span
 	dec := json.NewDecoder(bytes.NewReader(body))

@@ -1,7 +1,7 @@
 package sync
 
-// Urgency says how urgently a delivery has to be applied. What takes access away overtakes everything else on its way
-// into the mirror.
+// Urgency says how urgently a delivery has to be applied. What takes access away overtakes
+// everything else on its way into the mirror.
 type Urgency int
 
 // The urgencies in rising order.
@@ -23,8 +23,8 @@ func (t EventType) Urgency() Urgency {
 	}
 }
 
-// urgencyOf returns the urgency of an event as far as its data tells: a promotion to admin takes nothing away, nor does
-// a new name of a user.
+// urgencyOf returns the urgency of an event as far as its data tells: a promotion to admin takes
+// nothing away, nor does a new name of a user.
 func urgencyOf(t EventType, data object) Urgency {
 	switch {
 	case t == MembershipUpdated && data.role().value == "org:admin":

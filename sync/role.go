@@ -7,16 +7,18 @@ import (
 
 // Role is what the mirror knows of a role of the Clerk instance. Roles belong to no organization.
 //
-// A role's key can change, and then Clerk tells of the role alone, not of each member who has it. So a role remembers
-// every key that it ever had, and when: a membership that names a former key has the role under its present one, unless
-// another role had taken that key by the time at which the membership was written.
+// A role's key can change, and then Clerk tells of the role alone, not of each member who has it.
+// So a role remembers every key that it ever had, and when: a membership that names a former key
+// has the role under its present one, unless another role had taken that key by the time at which
+// the membership was written.
 type Role struct {
-	ID            string
+	Reference
+	Tombstone
+
 	Key           Field[string]      // canonical
 	Keys          map[string][]int64 // every key it ever had: when events showed it so, sorted epoch milliseconds
 	Name          Field[string]
 	PermissionIDs Field[[]string] // perm_…
-	Tombstone     Tombstone
 }
 
 // Registers lists the role's fields by name, for those who store their versions.
@@ -27,13 +29,27 @@ func (r *Role) Registers() []Register {
 // Merge returns the least state that is at least as new as both.
 func (r Role) Merge(in Role) Role {
 	return Role{
-		ID:            in.ID,
+		Reference: r.Reference.merge(in.Reference),
+		Tombstone: r.Tombstone.merge(in.Tombstone),
+
 		Key:           r.Key.merge(in.Key),
 		Keys:          union(r.Keys, in.Keys),
 		Name:          r.Name.merge(in.Name),
 		PermissionIDs: r.PermissionIDs.merge(in.PermissionIDs),
-		Tombstone:     r.Tombstone.merge(in.Tombstone),
 	}
+}
+
+// withoutHistory returns the role without the keys that it had.
+func (r Role) withoutHistory() Role {
+	r.Keys = nil
+	return r
+}
+
+// movesRoles reports whether the change to another state may give members another role or other
+// permissions.
+func (r Role) movesRoles(after Role) bool {
+	return r.Known() && (after.Dead() || r.Key.Value != after.Key.Value ||
+		!slices.Equal(r.PermissionIDs.Value, after.PermissionIDs.Value))
 }
 
 // union returns, for each key, the sorted union of its instants; nil if there are none.
@@ -57,8 +73,8 @@ func roleEvent(dec *decoder, data object) Facts {
 	key := data.text("key")
 	key.value = CanonicalRole(key.value)
 	r := Role{
-		ID: dec.id(data, "id", "role_"), Key: setStrict(dec, key), Name: setNonNull(dec, data.text("name")),
-		Tombstone: dec.tombstone(),
+		Reference: Reference{ID: dec.id(data, "id", RolePrefix)}, Tombstone: dec.tombstone(),
+		Key: setStrict(dec, key), Name: setNonNull(dec, data.text("name")),
 	}
 	if r.Key.Value != "" {
 		r.Keys = map[string][]int64{r.Key.Value: {dec.version.UpdatedAt}}
@@ -79,10 +95,11 @@ func roleEvent(dec *decoder, data object) Facts {
 
 // Permission is what the mirror knows of a permission of the Clerk instance.
 type Permission struct {
-	ID        string
-	Key       Field[string]
-	Name      Field[string]
-	Tombstone Tombstone
+	Reference
+	Tombstone
+
+	Key  Field[string]
+	Name Field[string]
 }
 
 // Registers lists the permission's fields by name, for those who store their versions.
@@ -93,10 +110,11 @@ func (p *Permission) Registers() []Register {
 // Merge returns the least state that is at least as new as both.
 func (p Permission) Merge(in Permission) Permission {
 	return Permission{
-		ID:        in.ID,
-		Key:       p.Key.merge(in.Key),
-		Name:      p.Name.merge(in.Name),
+		Reference: p.Reference.merge(in.Reference),
 		Tombstone: p.Tombstone.merge(in.Tombstone),
+
+		Key:  p.Key.merge(in.Key),
+		Name: p.Name.merge(in.Name),
 	}
 }
 
@@ -108,6 +126,7 @@ func permissionEvent(dec *decoder, data object) Facts {
 
 func (dec *decoder) permission(o object) Permission {
 	return Permission{
-		ID: dec.id(o, "id", "perm_"), Key: setStrict(dec, o.text("key")), Name: setNonNull(dec, o.text("name")),
+		Reference: Reference{ID: dec.id(o, "id", PermissionPrefix)},
+		Key:       setStrict(dec, o.text("key")), Name: setNonNull(dec, o.text("name")),
 	}
 }

@@ -2,7 +2,9 @@ package sync
 
 // User is what the mirror knows of a Clerk user.
 type User struct {
-	ID            string
+	Reference
+	Tombstone
+
 	Identifier    Field[*string] // e-mail, else phone number, else username; null if the user has none of them
 	FirstName     Field[*string]
 	LastName      Field[*string]
@@ -10,7 +12,6 @@ type User struct {
 	Banned        Field[bool]
 	Deprovisioned Field[bool]  // offboarded by directory sync
 	CreatedAt     Field[int64] // epoch milliseconds
-	Tombstone     Tombstone
 }
 
 // Registers lists the user's fields by name, for those who store their versions.
@@ -29,7 +30,9 @@ func (u *User) Registers() []Register {
 // Merge returns the least state that is at least as new as both.
 func (u User) Merge(in User) User {
 	return User{
-		ID:            in.ID,
+		Reference: u.Reference.merge(in.Reference),
+		Tombstone: u.Tombstone.merge(in.Tombstone),
+
 		Identifier:    u.Identifier.merge(in.Identifier),
 		FirstName:     u.FirstName.merge(in.FirstName),
 		LastName:      u.LastName.merge(in.LastName),
@@ -37,13 +40,12 @@ func (u User) Merge(in User) User {
 		Banned:        u.Banned.merge(in.Banned),
 		Deprovisioned: u.Deprovisioned.merge(in.Deprovisioned),
 		CreatedAt:     u.CreatedAt.merge(in.CreatedAt),
-		Tombstone:     u.Tombstone.merge(in.Tombstone),
 	}
 }
 
 func userEvent(dec *decoder, data object) Facts {
 	u := User{
-		ID:            dec.id(data, "id", "user_"),
+		Reference:     Reference{ID: dec.id(data, "id", UserPrefix)},
 		FirstName:     set(dec, nullable(data.text("first_name"))),
 		LastName:      set(dec, nullable(data.text("last_name"))),
 		ImageURL:      set(dec, nullable(data.text("image_url"))),
@@ -58,7 +60,7 @@ func userEvent(dec *decoder, data object) Facts {
 
 func (dec *decoder) publicUserData(o object) User {
 	return User{
-		ID:            dec.id(o, "user_id", "user_"),
+		Reference:     Reference{ID: dec.id(o, "user_id", UserPrefix)},
 		Identifier:    set(dec, nullable(o.text("identifier"))),
 		FirstName:     set(dec, nullable(o.text("first_name"))),
 		LastName:      set(dec, nullable(o.text("last_name"))),
@@ -68,9 +70,10 @@ func (dec *decoder) publicUserData(o object) User {
 	}
 }
 
-// identifier returns what a user is known by: the primary e-mail address, else the primary phone number, else the
-// username, as Clerk's public_user_data does; nil if there is none. Primary is the element whose id the user names,
-// which needn't be the first. Where all of them are absent nothing is written.
+// identifier returns what a user is known by: the primary e-mail address, else the primary phone
+// number, else the username, as Clerk's public_user_data does; nil if there is none. Primary is the
+// element whose id the user names, which needn't be the first. Where all of them are absent nothing
+// is written.
 func (dec *decoder) identifier(user object) Field[*string] {
 	told := false
 	for _, source := range []struct{ list, primary, value string }{

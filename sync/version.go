@@ -2,8 +2,9 @@ package sync
 
 import "cmp"
 
-// Kind orders two states of one object that Clerk stamped with the same updated_at: the state that an object
-// was created with is older than any state it was updated to, and a deletion repeats the last one.
+// Kind orders two states of one object that Clerk stamped with the same updated_at: the state that
+// an object was created with is older than any state it was updated to, and a deletion repeats the
+// last one.
 type Kind uint8
 
 // The kinds in rising order. They are stored; never renumber them.
@@ -11,7 +12,8 @@ const (
 	KindCreated Kind = 1
 	KindUpdated Kind = 2
 	KindDeleted Kind = 3
-	// KindObserved is the kind of a state that Clerk's API showed. It orders as KindUpdated does, by when it was asked for.
+	// KindObserved is the kind of a state that Clerk's API showed. It orders as KindUpdated does,
+	// by when it was asked for.
 	KindObserved Kind = 4
 )
 
@@ -23,9 +25,9 @@ func (k Kind) order() Kind {
 	return k
 }
 
-// Rank tells how good a source is. A nested copy of an object inside another object's event (a stub) never
-// outranks the object's own event, however new it is: Clerk omits fields in nested copies and doesn't say how
-// old they are.
+// Rank tells how good a source is. A nested copy of an object inside another object's event (a
+// stub) never outranks the object's own event, however new it is: Clerk omits fields in nested
+// copies and doesn't say how old they are.
 type Rank uint8
 
 // The ranks in rising order. They are stored; never renumber them.
@@ -34,28 +36,32 @@ const (
 	RankFull Rank = 2
 )
 
-// Version orders two states of one object. It is total: two versions are equal only if one delivery carried
-// both. The zero Version is older than every other, and means that nothing is known.
+// Version orders two states of one object. It is total: two versions are equal only if one delivery
+// carried both. The zero Version is older than every other, and means that nothing is known.
 type Version struct {
 	Rank       Rank   `json:"r"`
 	UpdatedAt  int64  `json:"u"` // data.updated_at, epoch milliseconds
 	Kind       Kind   `json:"k"`
 	OccurredAt int64  `json:"o"` // the envelope's timestamp, or when the API was asked, epoch milliseconds
 	DeliveryID string `json:"d"` // svix-id, or the sweep or look-up that asked: the last resort that makes the order total
-	// Undated says that Clerk's updated_at wasn't believed, so that UpdatedAt is OccurredAt. The state counts as one of
-	// its event's time, and any later answer of Clerk's API overrules it (see [Mirror.Judge]).
+	// Undated says that Clerk's updated_at wasn't believed, so that UpdatedAt is OccurredAt. The
+	// state counts as one of its event's time, and any later answer of Clerk's API overrules it
+	// (see [Mirror.Judge]).
 	Undated bool `json:"undated,omitempty"`
 }
 
 // How far two clocks may be apart before an instant counts as wrong.
 const (
-	// clerkSkew is between Clerk's own machines: an updated_at lies a few milliseconds before its event's timestamp.
+	// clerkSkew is between Clerk's own machines: an updated_at lies a few milliseconds before its
+	// event's timestamp.
 	clerkSkew = int64(60_000)
-	// ownSkew is between Clerk's clocks and ours: the Svix library accepts signatures up to five minutes old or new.
+	// ownSkew is between Clerk's clocks and ours: the Svix library accepts signatures up to five
+	// minutes old or new.
 	ownSkew = int64(300_000)
 )
 
-// plausible reports whether an instant lies in the past of the version's event or answer, as far as clocks can tell.
+// plausible reports whether an instant lies in the past of the version's event or answer, as far as
+// clocks can tell.
 func (v Version) plausible(at int64) bool {
 	if v.Kind == KindObserved {
 		return at <= v.OccurredAt+ownSkew
@@ -63,8 +69,9 @@ func (v Version) plausible(at int64) bool {
 	return at <= v.OccurredAt+clerkSkew
 }
 
-// dated returns the version with an object's updated_at, or with the time of the event where there is none. A date
-// from the future would win against every later event, so it isn't believed; neither is one that can't be read.
+// dated returns the version with an object's updated_at, or with the time of the event where there
+// is none. A date from the future would win against every later event, so it isn't believed;
+// neither is one that can't be read.
 func (v Version) dated(updatedAt member[int64]) Version {
 	v.UpdatedAt = cmp.Or(updatedAt.value, v.OccurredAt)
 	if updatedAt.err != nil || !v.plausible(v.UpdatedAt) {
@@ -73,8 +80,8 @@ func (v Version) dated(updatedAt member[int64]) Version {
 	return v
 }
 
-// Compare returns -1, 0 or +1 as v is older than, the same as, or newer than o. An event of the very millisecond in which
-// the API was asked counts as later than the answer.
+// Compare returns -1, 0 or +1 as v is older than, the same as, or newer than o. An event of the
+// very millisecond in which the API was asked counts as later than the answer.
 func (v Version) Compare(o Version) int {
 	return cmp.Or(
 		cmp.Compare(v.Rank, o.Rank),

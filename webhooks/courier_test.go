@@ -10,12 +10,13 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/callmine/rolecall/internal/clerksim"
+	"github.com/callmine/rolecall/internal/svixsim"
 	clerksync "github.com/callmine/rolecall/sync"
 	"github.com/callmine/rolecall/webhooks"
 )
 
-// TestRotationOfSecrets goes over real HTTP, once in each of the two ways in which secrets are rotated: both signatures
-// in one request, and two endpoints with one URL.
+// TestRotationOfSecrets goes over real HTTP, once in each of the two ways in which secrets are
+// rotated: both signatures in one request, and two endpoints with one URL.
 func TestRotationOfSecrets(t *testing.T) {
 	t.Parallel()
 	old, young := newSecret(1), newSecret(2)
@@ -27,7 +28,7 @@ func TestRotationOfSecrets(t *testing.T) {
 			for _, known := range [][]string{{old, young}, {young, old}} {
 				b := setup(t)
 				results := deliver(t, b.handlerFor(t, known...), secrets)
-				require.Equal(t, clerksim.Delivered, results[0].Outcome)
+				require.Equal(t, svixsim.Delivered, results[0].Outcome)
 				require.Len(t, b.inbox.got, len(secrets))
 				for _, d := range b.inbox.got {
 					require.Equal(t, results[0].MessageID, d.ID)
@@ -50,7 +51,7 @@ func (b *bundle) handlerFor(t *testing.T, secrets ...string) http.Handler {
 }
 
 // deliver sends one event to an endpoint for each list of secrets, all at the handler's URL.
-func deliver(t *testing.T, handler http.Handler, secrets [][]string) []clerksim.Result {
+func deliver(t *testing.T, handler http.Handler, secrets [][]string) []svixsim.Result {
 	t.Helper()
 	server := httptest.NewServer(handler)
 	defer server.Close()
@@ -58,14 +59,14 @@ func deliver(t *testing.T, handler http.Handler, secrets [][]string) []clerksim.
 	require.NoError(t, err)
 	_, err = world.CreateUser(clerksim.NewUser{})
 	require.NoError(t, err)
-	endpoints := make([]clerksim.Endpoint, 0, len(secrets))
+	endpoints := make([]svixsim.Endpoint, 0, len(secrets))
 	for _, list := range secrets {
-		endpoints = append(endpoints, clerksim.Endpoint{URL: server.URL, Secrets: list})
+		endpoints = append(endpoints, svixsim.Endpoint{URL: server.URL, Secrets: list})
 	}
-	courier, err := clerksim.NewCourier(clerksim.CourierConfig{Endpoints: endpoints, Schedule: []time.Duration{0}})
+	courier, err := svixsim.NewCourier(svixsim.CourierConfig{Endpoints: endpoints, Schedule: []time.Duration{0}})
 	require.NoError(t, err)
 	defer courier.Close()
-	results, err := courier.Deliver(t.Context(), world.Drain(), clerksim.Faults{})
+	results, err := courier.Deliver(t.Context(), world.Drain(), svixsim.Faults{})
 	require.NoError(t, err)
 	return results
 }

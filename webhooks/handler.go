@@ -62,8 +62,8 @@ type Config struct {
 	Verifier *Verifier
 	// Inbox takes what was verified.
 	Inbox Inbox
-	// Logger gets a line for each refused request, without anything from its body. Anybody may cause as many as they like:
-	// it has to limit the lines of each outcome.
+	// Logger gets a line for each refused request, without anything from its body. Anybody may
+	// cause as many as they like: it has to limit the lines of each outcome.
 	Logger *slog.Logger
 	// Observe is told the outcome of each request and how long it took. Optional.
 	Observe func(Outcome, time.Duration)
@@ -121,7 +121,8 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // receive returns the outcome of a request, and for a refusal why.
 func (h *handler) receive(w http.ResponseWriter, r *http.Request, now time.Time) (Outcome, error) {
-	if _, _, err := readHeaders(r.Header, now); err != nil { // before a body is read for somebody who can't be Clerk
+	signature, err := ReadSignature(r.Header, now)
+	if err != nil { // no body is read for a sender that can't be Clerk
 		return unverified(err), err
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
@@ -134,8 +135,7 @@ func (h *handler) receive(w http.ResponseWriter, r *http.Request, now time.Time)
 	if err != nil {
 		return OutcomeUnreadable, err
 	}
-	signature, err := h.cfg.Verifier.Verify(r.Header, body)
-	if err != nil {
+	if err := h.cfg.Verifier.Verify(signature, body); err != nil {
 		return unverified(err), err
 	}
 	delivery := clerksync.NewDelivery(signature.ID, body, signature.SignedAt, now)

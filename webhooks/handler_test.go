@@ -167,8 +167,8 @@ func TestOnlyPOST(t *testing.T) {
 	require.Empty(t, b.outcomes)
 }
 
-// TestRefusalsTellNothing sends what must be refused: each gets the same answer, and neither the answer nor the log
-// has anything that the sender sent, or of the secret.
+// TestRefusalsTellNothing sends what must be refused: each gets the same answer, and neither the
+// answer nor the log has anything that the sender sent, or of the secret.
 func TestRefusalsTellNothing(t *testing.T) {
 	t.Parallel()
 	const body = `{"data":{"id":"user_1","first_name":"Confidential"},"type":"user.updated"}`

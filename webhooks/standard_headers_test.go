@@ -59,7 +59,7 @@ func TestStandardWebhooksHeaders(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			got, err := v.Verify(tc.header, []byte(body))
+			got, err := verify(v, tc.header, []byte(body))
 			if tc.err != nil {
 				require.ErrorIs(t, err, tc.err)
 				return
@@ -71,7 +71,7 @@ func TestStandardWebhooksHeaders(t *testing.T) {
 	}
 	twice := standard(ours("msg_1"))
 	twice.Add("Webhook-Id", "msg_1")
-	_, err := v.Verify(twice, []byte(body))
+	_, err := verify(v, twice, []byte(body))
 	require.ErrorIs(t, err, webhooks.ErrHeaders)
 }
 

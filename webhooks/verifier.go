@@ -12,16 +12,19 @@ import (
 	"time"
 
 	svix "github.com/svix/svix-webhooks/go"
+
+	clerksync "github.com/callmine/rolecall/sync"
 )
 
 const (
 	secretPrefix = "whsec_"
-	// minSecretBytes is the least that Svix makes. An empty secret would accept whatever anybody signs with nothing.
+	// minSecretBytes is the least that Svix makes. An empty secret would accept whatever anybody
+	// signs with nothing.
 	minSecretBytes = 24
 )
 
-// Verifier checks signatures against one or more signing secrets, of which any may match: while a secret is rotated
-// two are valid at once.
+// Verifier checks signatures against one or more signing secrets, of which any may match: while a
+// secret is rotated two are valid at once.
 type Verifier struct{ secrets []secret }
 
 type secret struct {
@@ -29,8 +32,9 @@ type secret struct {
 	webhook *svix.Webhook
 }
 
-// NewVerifier returns a verifier for signing secrets as Clerk's dashboard shows them: "whsec_" and base64. It refuses
-// secrets that are missing, without the prefix, or shorter than 24 bytes. Errors name a secret by its position only.
+// NewVerifier returns a verifier for signing secrets as Clerk's dashboard shows them: "whsec_" and
+// base64. It refuses secrets that are missing, without the prefix, or shorter than 24 bytes. Errors
+// name a secret by its position only.
 func NewVerifier(secrets []string) (*Verifier, error) {
 	if len(secrets) == 0 {
 		return nil, errors.New("webhook signing secret is missing")
@@ -57,10 +61,12 @@ func NewVerifier(secrets []string) (*Verifier, error) {
 	return v, nil
 }
 
-// Signature is what the headers of a verified request say.
+// Signature is what the headers of a request say, be it true or not: see [Verifier.Verify].
 type Signature struct {
 	ID       string    // svix-id, or webhook-id
 	SignedAt time.Time // svix-timestamp: of this attempt, not of the event
+
+	header http.Header // the headers that count, alone and under Svix' names
 }
 
 // Reasons to refuse a request. They are for logs and metrics, never for the sender.
@@ -100,31 +106,26 @@ func headersOf(header http.Header) headerNames {
 
 func (n headerNames) all() []string { return []string{n.id, n.timestamp, n.signature} }
 
-// maxID bounds the ledger's primary key; Svix' ids have 31 characters.
-const maxID = 255
-
-// Verify checks the raw bytes of a request. Its errors wrap [ErrHeaders] or [ErrSignature].
-func (v *Verifier) Verify(header http.Header, body []byte) (Signature, error) {
-	signature, only, err := readHeaders(header, time.Now())
-	if err != nil {
-		return Signature{}, err
-	}
+// Verify checks that a secret signed the raw bytes of a request's body. Its error is
+// [ErrSignature].
+func (v *Verifier) Verify(signature Signature, body []byte) error {
 	for _, secret := range v.secrets {
-		if secret.mayHaveSigned(signature, only.Get(svixHeaders().signature), body) && secret.webhook.Verify(body, only) == nil {
-			return signature, nil
+		if secret.mayHaveSigned(signature, body) && secret.webhook.Verify(body, signature.header) == nil {
+			return nil
 		}
 	}
-	return Signature{}, ErrSignature
+	return ErrSignature
 }
 
-// mayHaveSigned reports whether the header has the body's signature. The library decides; but it copies the body twice for
-// each secret, and so it is only asked about bodies that somebody with a secret has signed.
-func (s secret) mayHaveSigned(signature Signature, header string, body []byte) bool {
+// mayHaveSigned reports whether the header has the body's signature. The library decides; but it
+// copies the body twice for each secret, and so it is only asked about bodies that somebody with a
+// secret has signed.
+func (s secret) mayHaveSigned(signature Signature, body []byte) bool {
 	mac := hmac.New(sha256.New, s.key)
 	mac.Write([]byte(signature.ID + "." + strconv.FormatInt(signature.SignedAt.Unix(), 10) + "."))
 	mac.Write(body)
 	expected := []byte("v1," + base64.StdEncoding.EncodeToString(mac.Sum(nil)))
-	for versioned := range strings.SplitSeq(header, " ") {
+	for versioned := range strings.SplitSeq(signature.header.Get(svixHeaders().signature), " ") {
 		version, rest, _ := strings.Cut(versioned, ",")
 		encoded, _, _ := strings.Cut(rest, ",") // the library takes what is before a second comma, too
 		if hmac.Equal([]byte(version+","+encoded), expected) {
@@ -137,30 +138,30 @@ func (s secret) mayHaveSigned(signature Signature, header string, body []byte) b
 // tolerance is how far a timestamp may be off, as in the svix library.
 const tolerance = 5 * time.Minute
 
-// readHeaders reads what can be judged without the body: whether there is one of each header, of
-// the right form, and with a timestamp of now. It returns the headers that count, alone and under
-// Svix' names.
-func readHeaders(header http.Header, now time.Time) (s Signature, only http.Header, err error) {
-	only = make(http.Header, 3)
+// ReadSignature reads the headers of a request, and checks what can be judged without the body:
+// whether there is one of each, of the right form, and with a timestamp of now. Its errors wrap
+// [ErrHeaders] or [ErrSignature].
+func ReadSignature(header http.Header, now time.Time) (Signature, error) {
+	s := Signature{header: make(http.Header, 3)}
 	names, svixNames := headersOf(header), svixHeaders().all()
 	for i, name := range names.all() {
 		values := header.Values(name)
 		if len(values) != 1 || values[0] == "" {
-			return s, nil, fmt.Errorf("%w: %d values of %s", ErrHeaders, len(values), name)
+			return Signature{}, fmt.Errorf("%w: %d values of %s", ErrHeaders, len(values), name)
 		}
-		only.Set(svixNames[i], values[0])
+		s.header.Set(svixNames[i], values[0])
 	}
 	s.ID = header.Get(names.id)
-	if len(s.ID) > maxID || strings.ContainsFunc(s.ID, func(r rune) bool { return r <= ' ' || r >= 0x7f }) {
-		return s, nil, fmt.Errorf("%w: %s isn't an id", ErrHeaders, names.id)
+	if len(s.ID) > clerksync.MaxID || strings.ContainsFunc(s.ID, func(r rune) bool { return r <= ' ' || r >= 0x7f }) {
+		return Signature{}, fmt.Errorf("%w: %s isn't an id", ErrHeaders, names.id)
 	}
 	seconds, err := strconv.ParseInt(header.Get(names.timestamp), 10, 64)
 	if err != nil {
-		return s, nil, fmt.Errorf("%w: %s isn't a number", ErrHeaders, names.timestamp)
+		return Signature{}, fmt.Errorf("%w: %s isn't a number", ErrHeaders, names.timestamp)
 	}
 	s.SignedAt = time.Unix(seconds, 0)
 	if off := now.Sub(s.SignedAt).Abs(); off > tolerance+time.Second { // the library cuts the fraction
-		return s, nil, fmt.Errorf("%w: %s is too far off", ErrSignature, names.timestamp)
+		return Signature{}, fmt.Errorf("%w: %s is too far off", ErrSignature, names.timestamp)
 	}
-	return s, only, nil
+	return s, nil
 }

@@ -15,7 +15,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/callmine/rolecall/api"
+	"github.com/callmine/rolecall/api/auth"
 	"github.com/callmine/rolecall/api/client"
+	"github.com/callmine/rolecall/api/policy"
 	"github.com/callmine/rolecall/internal/pgtest"
 	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
@@ -27,15 +29,15 @@ const serviceToken = "rcs_reports"
 // its own.
 type tokens struct{}
 
-func (tokens) Authenticate(_ context.Context, r *http.Request) (api.Identity, error) {
+func (tokens) Authenticate(_ context.Context, r *http.Request) (auth.Identity, error) {
 	token := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
 	switch {
 	case token == serviceToken:
-		return api.Identity{Service: "reports"}, nil
+		return auth.Identity{Service: "reports"}, nil
 	case strings.HasPrefix(token, "user_"):
-		return api.Identity{UserID: token}, nil
+		return auth.Identity{UserID: token}, nil
 	default:
-		return api.Identity{}, api.ErrUnauthenticated
+		return auth.Identity{}, auth.ErrUnauthenticated
 	}
 }
 
@@ -49,7 +51,7 @@ type bundle struct {
 func setup(t *testing.T) *bundle {
 	t.Helper()
 	b := &bundle{pool: pgtest.New(t)}
-	grants, err := api.DefaultPolicy()
+	grants, err := policy.Default()
 	require.NoError(t, err)
 	handler, err := api.NewHandler(api.Config{
 		DB: b.pool, Authenticator: tokens{}, Grants: func() clerksync.Grants { return grants }, Logger: slog.New(slog.DiscardHandler),
@@ -76,16 +78,16 @@ func (b *bundle) tell(t *testing.T, event clerksync.EventType, user, role string
 		},
 	})
 	require.NoError(t, err)
-	facts, known, err := clerksync.Decode(clerksync.NewDelivery("msg_"+at.Format("05"), body, at, at))
+	d := clerksync.NewDelivery("msg_"+at.Format("05"), body, at, at)
+	facts, known, err := clerksync.Decode(d)
 	require.NoError(t, err)
 	require.True(t, known)
 	require.NoError(t, pgx.BeginFunc(t.Context(), b.pool, func(tx pgx.Tx) error {
 		mirror, err := store.LockMirror(t.Context(), tx, []clerksync.Facts{facts})
 		require.NoError(t, err)
-		changed := clerksync.NewMirror()
-		mirror.Apply(facts, changed)
+		changed := mirror.ApplyAll([]clerksync.Delivery{d}, []clerksync.Facts{facts}).Mirror
 		require.NoError(t, store.SaveMirror(t.Context(), tx, mirror, changed))
-		return store.Finish(t.Context(), tx, store.Outcome{Changed: changed}, at)
+		return store.Finish(t.Context(), tx, store.Writes{Changed: changed}, at)
 	}))
 }
 

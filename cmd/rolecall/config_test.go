@@ -8,7 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/callmine/rolecall/api"
+	"github.com/callmine/rolecall/api/policy"
 	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
 )
 
@@ -97,7 +97,7 @@ func TestConfigTakesWhatIsRight(t *testing.T) {
 		"CLERK_JWKS_URL":           {"http://clerk-simulator:8080/jwks", "https://u:p@clerk.test/jwks"},
 		"CLERK_AUTHORIZED_PARTIES": {"https://a.test, https://b.test", "http://localhost:3000", "chrome-extension://abc"},
 		"ROLECALL_LISTEN_ADDR":     {":8080", "0.0.0.0:0", "[::1]:8080", "localhost:http", "rolecall.internal:8080"},
-		"ROLECALL_POLICY_FILE":     {"../../api/policy.yaml"},
+		"ROLECALL_POLICY_FILE":     {"../../api/policy/policy.yaml"},
 		"ROLECALL_STOP_DELAY":      {"0", "0s", "1m30s"},
 		"ROLECALL_LOG_LEVEL":       {"debug", "WARN", "info+1"},
 		"ROLECALL_SWEEP_INTERVAL":  {"0", "15m"},
@@ -229,9 +229,9 @@ func TestConfigShowsThePolicy(t *testing.T) {
 	require.Empty(t, errs)
 	_, text, found := strings.Cut(out, "# policy, from: built-in policy\n")
 	require.True(t, found, out)
-	shown, err := api.ParsePolicy("shown", []byte(text))
+	shown, err := policy.Parse("shown", []byte(text))
 	require.NoError(t, err)
-	want, err := api.DefaultPolicy()
+	want, err := policy.Default()
 	require.NoError(t, err)
 	require.Equal(t, want, shown.Grants)
 

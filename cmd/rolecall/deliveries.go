@@ -94,7 +94,7 @@ func (c *listDeliveries) run(ctx context.Context, io streams) error {
 		return errors.New("--limit must be positive")
 	}
 	return withDatabase(ctx, func(_ config.Config, db database.DB) error {
-		entries, err := store.ListEntries(ctx, db, filter)
+		entries, err := store.LedgerRows(ctx, db, filter)
 		if err != nil {
 			return err
 		}
@@ -128,7 +128,7 @@ type showDelivery struct {
 
 func (c *showDelivery) run(ctx context.Context, io streams) error {
 	return withDatabase(ctx, func(_ config.Config, db database.DB) error {
-		e, err := store.FindEntry(ctx, db, c.ID)
+		e, err := store.FindLedgerRow(ctx, db, c.ID)
 		if errors.Is(err, store.ErrNotFound) {
 			return fmt.Errorf("no delivery %s is in the ledger", c.ID)
 		}
@@ -190,7 +190,7 @@ func (c *replayDeliveries) run(ctx context.Context, io streams) error {
 	return withDatabase(ctx, func(cfg config.Config, db database.DB) error {
 		ids := c.IDs
 		if len(ids) == 0 {
-			entries, err := store.ListEntries(ctx, db, filter)
+			entries, err := store.LedgerRows(ctx, db, filter)
 			if err != nil {
 				return err
 			}

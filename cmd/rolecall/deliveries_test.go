@@ -26,7 +26,7 @@ func TestDeliveriesCanBeListedShownAndReplayed(t *testing.T) {
 	require.Contains(t, b.Log.String(), "delivery quarantined")
 	env := map[string]string{"DATABASE_URL": b.Config.DatabaseURL, "CLERK_INSTANCE_ID": b.Clerk.InstanceID()}
 
-	list := func(args ...string) (entries []store.Entry) {
+	list := func(args ...string) (entries []store.LedgerRow) {
 		code, out, errs := runCommand(t, env, append([]string{"deliveries", "list", "--json"}, args...)...)
 		require.Equal(t, exitOK, code, errs)
 		require.NoError(t, json.Unmarshal([]byte(out), &entries))

@@ -20,6 +20,7 @@ func TestNodev_LeavesOutTheDemo(t *testing.T) {
 	require.Contains(t, production, "github.com/callmine/rolecall/cmd/rolecall/internal/service")
 	for _, name := range []string{
 		"github.com/callmine/rolecall/cmd/rolecall/internal/demo", "github.com/callmine/rolecall/internal/clerksim",
+		"github.com/callmine/rolecall/internal/svixsim",
 		"github.com/callmine/rolecall/internal/pgdev", "github.com/fergusstrange/embedded-postgres", "github.com/lib/pq", "github.com/xi2/xz",
 	} {
 		require.Contains(t, whole, name, "its name has changed")

@@ -14,6 +14,7 @@ import (
 	"github.com/callmine/rolecall/cmd/rolecall/internal/servicetest"
 	"github.com/callmine/rolecall/internal/clerksim"
 	"github.com/callmine/rolecall/internal/pgtest"
+	"github.com/callmine/rolecall/internal/svixsim"
 )
 
 // olderRelease is a commit whose binaries may still run while newer ones start: that of schema
@@ -63,12 +64,12 @@ func TestOldAndNewBinarySideBySide(t *testing.T) {
 		env["CLERK_SECRET_KEY"], env["CLERK_API_URL"], env["ROLECALL_CLERK_RATE"] = b.Clerk.SecretKey(), b.API, "1000"
 		binaries[name] = startBinary(t, path, env, "serve")
 	}
-	couriers := map[string]*clerksim.Courier{}
+	couriers := map[string]*svixsim.Courier{}
 	for name, p := range binaries {
 		p.untilReady(t) // both sweep, one after the other
 		var err error
-		endpoint := clerksim.Endpoint{URL: "http://" + p.env["ROLECALL_LISTEN_ADDR"] + "/webhooks/clerk", Secrets: []string{b.Secret}}
-		couriers[name], err = clerksim.NewCourier(clerksim.CourierConfig{Endpoints: []clerksim.Endpoint{endpoint}})
+		endpoint := svixsim.Endpoint{URL: "http://" + p.env["ROLECALL_LISTEN_ADDR"] + "/webhooks/clerk", Secrets: []string{b.Secret}}
+		couriers[name], err = svixsim.NewCourier(svixsim.CourierConfig{Endpoints: []svixsim.Endpoint{endpoint}})
 		require.NoError(t, err)
 		t.Cleanup(couriers[name].Close)
 	}

@@ -12,7 +12,7 @@ import (
 	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
 	"github.com/callmine/rolecall/cmd/rolecall/internal/database"
 	"github.com/callmine/rolecall/cmd/rolecall/internal/health"
-	"github.com/callmine/rolecall/jobs"
+	"github.com/callmine/rolecall/jobs/sweep"
 	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
 )
@@ -51,8 +51,8 @@ func (c *reconcileCommand) run(ctx context.Context, io streams) error {
 		return err
 	}
 	defer clerk.Close()
-	sweeper, err := jobs.NewSweeper(jobs.SweeperConfig{
-		Pool: db.Pool, Directory: clerk, Billing: clerk.Billing, InstanceID: cfg.InstanceID, MaxRemovalRatio: cfg.MaxRemovalRatio, Logger: display.logger,
+	sweeper, err := sweep.New(sweep.Config{
+		Pool: db.Pool, Clerk: clerk, Billing: clerk.Billing, InstanceID: cfg.InstanceID, MaxRemovalRatio: cfg.MaxRemovalRatio, Logger: display.logger,
 	})
 	if err != nil {
 		return err
@@ -62,9 +62,9 @@ func (c *reconcileCommand) run(ctx context.Context, io streams) error {
 	return c.conclude(ctx, io.out, report, err)
 }
 
-func (c *reconcileCommand) options(io streams, display *display) jobs.SweepOptions {
-	opts := jobs.SweepOptions{
-		Trigger: jobs.TriggerCommand, OrganizationID: c.Organization, DryRun: c.DryRun, Confirm: c.Confirm, TrustClerk: c.TrustClerk,
+func (c *reconcileCommand) options(io streams, display *display) sweep.Options {
+	opts := sweep.Options{
+		Trigger: sweep.TriggerCommand, OrganizationID: c.Organization, DryRun: c.DryRun, Confirm: c.Confirm, TrustClerk: c.TrustClerk,
 		Progress: display.progress,
 	}
 	if !c.DryRun {
@@ -81,11 +81,11 @@ func (c *reconcileCommand) options(io streams, display *display) jobs.SweepOptio
 }
 
 // sweepWhenFree sweeps, if need be after the sweep that is running: of this command, or of a process that serves.
-func sweepWhenFree(ctx context.Context, sweeper *jobs.Sweeper, opts jobs.SweepOptions, display *display) (jobs.SweepReport, error) {
+func sweepWhenFree(ctx context.Context, sweeper *sweep.Sweeper, opts sweep.Options, display *display) (sweep.Report, error) {
 	said := false
 	for {
 		report, err := sweeper.Run(ctx, opts)
-		if !errors.Is(err, jobs.ErrSweepRunning) {
+		if !errors.Is(err, sweep.ErrRunning) {
 			return report, err
 		}
 		if !said {
@@ -101,7 +101,7 @@ func sweepWhenFree(ctx context.Context, sweeper *jobs.Sweeper, opts jobs.SweepOp
 }
 
 // conclude prints the report, if a sweep began, and says by the exit code how it ended.
-func (c *reconcileCommand) conclude(ctx context.Context, out io.Writer, report jobs.SweepReport, err error) error {
+func (c *reconcileCommand) conclude(ctx context.Context, out io.Writer, report sweep.Report, err error) error {
 	if report.SweepID != "" || report.Aborted {
 		if err := c.print(out, report); err != nil {
 			return err
@@ -118,7 +118,7 @@ func (c *reconcileCommand) conclude(ctx context.Context, out io.Writer, report j
 }
 
 // whatCutOffMeans tells whoever interrupted a sweep what becomes of it.
-func (c *reconcileCommand) whatCutOffMeans(report jobs.SweepReport) string {
+func (c *reconcileCommand) whatCutOffMeans(report sweep.Report) string {
 	switch {
 	case report.SweepID == "":
 		return "cut off before the sweep began"
@@ -129,7 +129,7 @@ func (c *reconcileCommand) whatCutOffMeans(report jobs.SweepReport) string {
 	}
 }
 
-func (c *reconcileCommand) print(out io.Writer, report jobs.SweepReport) error {
+func (c *reconcileCommand) print(out io.Writer, report sweep.Report) error {
 	report = health.WithKinds(report)
 	if c.JSON {
 		return printJSON(out, report)
@@ -162,7 +162,7 @@ func (c *reconcileCommand) print(out io.Writer, report jobs.SweepReport) error {
 
 // notCompared returns lines for people: the lists that a sweep didn't compare, and the plans that
 // it doesn't know.
-func notCompared(report jobs.SweepReport) (lines []string) {
+func notCompared(report sweep.Report) (lines []string) {
 	for _, f := range report.Refused {
 		lines = append(lines, "not compared: "+f.String())
 	}

@@ -20,7 +20,7 @@ import (
 	"github.com/callmine/rolecall/cmd/rolecall/internal/servicetest"
 	"github.com/callmine/rolecall/internal/clerksim"
 	"github.com/callmine/rolecall/internal/pgtest"
-	"github.com/callmine/rolecall/jobs"
+	"github.com/callmine/rolecall/jobs/sweep"
 	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
 )
@@ -88,12 +88,12 @@ func (b *sweepBundle) spoiled(f func(http.ResponseWriter, *http.Request) bool) {
 }
 
 // report runs a command with --json, which must end with the code, and returns the report.
-func (b *sweepBundle) report(t *testing.T, want int, args ...string) (jobs.SweepReport, string) {
+func (b *sweepBundle) report(t *testing.T, want int, args ...string) (sweep.Report, string) {
 	t.Helper()
 	code, out, errs := runCommand(t, b.env, append(args, "--json")...)
 	require.Equal(t, want, code, errs)
 	decoder := json.NewDecoder(strings.NewReader(out))
-	var report jobs.SweepReport
+	var report sweep.Report
 	require.NoError(t, decoder.Decode(&report), out)
 	require.ErrorIs(t, decoder.Decode(&report), io.EOF, "one JSON object, and nothing else")
 	return report, errs
@@ -193,7 +193,7 @@ func TestGuardsEndWithACodeOfTheirOwn(t *testing.T) {
 	}
 	report, errs := b.report(t, exitGuard, "reconcile")
 	require.True(t, report.Aborted)
-	require.Equal(t, jobs.ReasonRemovalRatio, report.Reason)
+	require.Equal(t, sweep.ReasonRemovalRatio, report.Reason)
 	require.Contains(t, errs, "15 of 25 memberships would go")
 	require.Contains(t, errs, "reconcile --confirm")
 	require.Equal(t, 25, b.members(t))
@@ -201,14 +201,14 @@ func TestGuardsEndWithACodeOfTheirOwn(t *testing.T) {
 	key := b.env["CLERK_SECRET_KEY"]
 	b.env["CLERK_SECRET_KEY"] = "sk_test_of_another_instance"
 	report, errs = b.report(t, exitGuard, "reconcile", "--confirm")
-	require.Equal(t, jobs.ReasonUnauthorized, report.Reason)
+	require.Equal(t, sweep.ReasonUnauthorized, report.Reason)
 	require.Contains(t, errs, "dashboard")
 	require.NotContains(t, errs, b.env["CLERK_SECRET_KEY"])
 	b.env["CLERK_SECRET_KEY"] = key
 
 	b.env["CLERK_INSTANCE_ID"] = "ins_another"
 	report, _ = b.report(t, exitGuard, "reconcile", "--confirm")
-	require.Equal(t, jobs.ReasonWrongInstance, report.Reason)
+	require.Equal(t, sweep.ReasonWrongInstance, report.Reason)
 	delete(b.env, "CLERK_INSTANCE_ID")
 	require.Equal(t, 25, b.members(t))
 
@@ -233,7 +233,7 @@ func TestAnOldAnswerIsReportedAndChangesNothing(t *testing.T) {
 	b.spoil.Store(new(func(w http.ResponseWriter, r *http.Request) bool { before.ServeHTTP(w, r); return true }))
 	b.settle(t)
 	report, errs := b.report(t, exitGuard, "reconcile")
-	require.Equal(t, jobs.ReasonReadsBehind, report.Reason)
+	require.Equal(t, sweep.ReasonReadsBehind, report.Reason)
 	require.Equal(t, 2, report.Behind)
 	require.Zero(t, report.Repaired)
 	require.Contains(t, errs, "--trust-clerk")
@@ -259,16 +259,16 @@ func TestAnOldAnswerIsReportedAndChangesNothing(t *testing.T) {
 func (b *sweepBundle) apply(t *testing.T, messages []clerksim.Message) {
 	t.Helper()
 	for _, m := range messages {
-		f, known, err := clerksync.Decode(clerksync.NewDelivery(m.ID, m.Body, m.OccurredAt, time.Now()))
+		d := clerksync.NewDelivery(m.ID, m.Body, m.OccurredAt, time.Now())
+		f, known, err := clerksync.Decode(d)
 		require.NoError(t, err)
 		require.True(t, known)
 		require.NoError(t, pgx.BeginFunc(t.Context(), b.db, func(tx pgx.Tx) error {
 			locked, err := store.LockMirror(t.Context(), tx, []clerksync.Facts{f})
 			require.NoError(t, err)
-			changed := clerksync.NewMirror()
-			locked.Apply(f, changed)
+			changed := locked.ApplyAll([]clerksync.Delivery{d}, []clerksync.Facts{f}).Mirror
 			require.NoError(t, store.SaveMirror(t.Context(), tx, locked, changed))
-			return store.Finish(t.Context(), tx, store.Outcome{Changed: changed}, time.Now())
+			return store.Finish(t.Context(), tx, store.Writes{Changed: changed}, time.Now())
 		}))
 	}
 }
@@ -294,7 +294,7 @@ func TestClerkAwayIsAnErrorOrAGuard(t *testing.T) {
 		return false
 	})
 	report, errs := b.report(t, exitGuard, "backfill")
-	require.Equal(t, jobs.ReasonListingIncomplete, report.Reason, "Clerk cut it off")
+	require.Equal(t, sweep.ReasonListingIncomplete, report.Reason, "Clerk cut it off")
 	require.Contains(t, errs, "clerk is unavailable")
 	b.spoiled(nil)
 	again, _ := b.report(t, exitOK, "backfill")
@@ -304,7 +304,7 @@ func TestClerkAwayIsAnErrorOrAGuard(t *testing.T) {
 	b.env["CLERK_API_URL"] = "http://127.0.0.1:1/v1"
 	report, errs = b.report(t, exitGuard, "reconcile")
 	require.Contains(t, errs, "clerk is unavailable")
-	require.Equal(t, jobs.ReasonListingIncomplete, report.Reason)
+	require.Equal(t, sweep.ReasonListingIncomplete, report.Reason)
 	require.Empty(t, report.SweepID, "no sweep began")
 }
 
@@ -404,7 +404,7 @@ func TestReconcileSaysWhatIsMissing(t *testing.T) {
 // TestProgressIsShownAsTheStreamCanShowIt: a bar where it can be drawn over, else few lines.
 func TestProgressIsShownAsTheStreamCanShowIt(t *testing.T) {
 	t.Parallel()
-	steps := []jobs.SweepProgress{
+	steps := []sweep.Progress{
 		{Resource: "user", Listed: 500, Total: -1},
 		{Resource: "membership", Listed: 500, Total: 1000},
 		{Resource: "membership", Listed: 1000, Total: 1000},

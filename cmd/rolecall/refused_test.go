@@ -9,12 +9,12 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/callmine/rolecall/api"
+	"github.com/callmine/rolecall/api/auth"
 	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
 	"github.com/callmine/rolecall/cmd/rolecall/internal/health"
 	"github.com/callmine/rolecall/cmd/rolecall/internal/servicetest"
 	"github.com/callmine/rolecall/internal/clerksim"
-	"github.com/callmine/rolecall/jobs"
+	"github.com/callmine/rolecall/jobs/sweep"
 )
 
 // ready reports whether the service should get traffic.
@@ -27,7 +27,7 @@ func ready(t *testing.T, b *servicetest.Bundle) bool {
 // situation reads how things stand, as `rolecall status` does.
 func situation(t *testing.T, b *servicetest.Bundle) health.Snapshot {
 	t.Helper()
-	now, err := health.NewCollector(b.DB, time.Hour, func() *api.Lockout { return nil }).Situation()
+	now, err := health.NewCollector(b.DB, time.Hour, func() *auth.Lockout { return nil }).Situation()
 	require.NoError(t, err)
 	shown, err := health.SnapshotOf(now)
 	require.NoError(t, err)
@@ -126,7 +126,7 @@ func TestReconcileSaysWhatItDidNotCompare(t *testing.T) {
 	}
 	b.clerk.SetFeature(clerksim.FeatureOrganizations, false)
 	report, errs := b.report(t, exitGuard, "reconcile")
-	require.Equal(t, jobs.ReasonListRefused, report.Reason)
+	require.Equal(t, sweep.ReasonListRefused, report.Reason)
 	require.Contains(t, errs, "organization_not_enabled_in_instance")
 	require.Equal(t, 3, b.members(t))
 }
@@ -162,7 +162,7 @@ func TestBillingThatFailsHoldsNothingUp(t *testing.T) {
 func TestBillingThatIsOnIsNoticed(t *testing.T) {
 	t.Parallel()
 	b := servicetest.StartSweeping(t, func(b *servicetest.Bundle) { servicetest.Team(t, b) })
-	billing := func() *jobs.BillingReport {
+	billing := func() *sweep.BillingReport {
 		if last := situation(t, b).LastSweep; last != nil {
 			return last.Report.Billing
 		}

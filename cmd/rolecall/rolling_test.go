@@ -21,7 +21,7 @@ import (
 )
 
 const (
-	// drainFor is the delay of a stop, and healthEvery how often a balancer asks. README says that one
+	// drainFor is the delay of a stop, and healthEvery how often a balancer asks. docs/operate.md says that one
 	// must be above the other.
 	drainFor    = 1500 * time.Millisecond
 	healthEvery = 50 * time.Millisecond
@@ -64,7 +64,7 @@ func TestARollingRestartFailsNoRequest(t *testing.T) {
 	t.Run("nginx", func(t *testing.T) {
 		t.Parallel()
 		r := openRolling(t)
-		r.dial = servicetest.RunNginx(t, "testdata/nginx_rolling.conf", map[string]string{
+		r.dial = servicetest.RunNginx(t, servicetest.InRepository(t, "deploy/nginx_rolling.conf"), map[string]string{
 			"127.0.0.1:8080": r.processes[0].env["ROLECALL_LISTEN_ADDR"], "127.0.0.1:8081": r.processes[1].env["ROLECALL_LISTEN_ADDR"],
 		})
 		r.restartBoth(t, func(int) {})

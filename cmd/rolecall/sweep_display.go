@@ -10,7 +10,7 @@ import (
 	"github.com/schollz/progressbar/v3"
 	"golang.org/x/term"
 
-	"github.com/callmine/rolecall/jobs"
+	"github.com/callmine/rolecall/jobs/sweep"
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
@@ -76,7 +76,7 @@ func (d *display) end() {
 }
 
 // progress shows how far a sweep has come.
-func (d *display) progress(p jobs.SweepProgress) {
+func (d *display) progress(p sweep.Progress) {
 	if d.terminal {
 		d.show(p)
 		return
@@ -87,7 +87,7 @@ func (d *display) progress(p jobs.SweepProgress) {
 	}
 }
 
-func (d *display) show(p jobs.SweepProgress) {
+func (d *display) show(p sweep.Progress) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.bar == nil || p.Resource != d.resource || p.Confirming != d.confirming {
@@ -106,7 +106,7 @@ func (d *display) show(p jobs.SweepProgress) {
 }
 
 // newBar returns a bar for one resource: with the remaining time if Clerk says how many objects there are.
-func newBar(out io.Writer, p jobs.SweepProgress) *progressbar.ProgressBar {
+func newBar(out io.Writer, p sweep.Progress) *progressbar.ProgressBar {
 	what := "listing "
 	if p.Confirming {
 		what = "looking up "

@@ -46,11 +46,11 @@ func TestTerminalsAreSafeFromTheLedger(t *testing.T) {
 	require.Contains(t, list, `org_\u009b31m`)
 	show := requireShown(t, env, exitOK, "deliveries", "show", svixID)
 	require.Contains(t, show, `{"name":"\u009b31mred`)
-	var entries []store.Entry
+	var entries []store.LedgerRow
 	require.NoError(t, json.Unmarshal([]byte(requireShown(t, env, exitOK, "deliveries", "list", "--json")), &entries))
 	require.Equal(t, svixID, entries[0].SvixID)
 	require.Equal(t, "org_"+hostile, entries[0].OrganizationID)
-	var entry store.Entry
+	var entry store.LedgerRow
 	require.NoError(t, json.Unmarshal([]byte(requireShown(t, env, exitOK, "deliveries", "show", svixID, "--json")), &entry))
 	require.Equal(t, body, *entry.Body, "programs get it as it came")
 	requireShown(t, env, exitError, "deliveries", "show", "msg_none"+hostile)

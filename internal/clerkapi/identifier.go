@@ -3,10 +3,9 @@ package clerkapi
 import (
 	"errors"
 	"fmt"
-)
 
-// maxID is far above the 32 characters of Clerk's ids.
-const maxID = 255
+	clerksync "github.com/callmine/rolecall/sync"
+)
 
 // checkID refuses what can't be an id of Clerk's before it becomes part of a path or a filter, where a slash would lead
 // elsewhere and a leading minus would mean "all but".
@@ -14,7 +13,7 @@ func checkID(id string) error {
 	if id == "" {
 		return errors.New("an id is missing")
 	}
-	if len(id) > maxID {
+	if len(id) > clerksync.MaxID {
 		return fmt.Errorf("an id of %d bytes isn't Clerk's", len(id))
 	}
 	for i, r := range id {

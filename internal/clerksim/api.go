@@ -22,12 +22,13 @@ const (
 // api serves a world as Clerk's Backend API does.
 type api struct{ world *World }
 
-// route is one line of the API's table of contents. The handler's result is sent as JSON with 200, its error by
-// [api.fail].
+// route is one line of the API's table of contents. The handler's result is sent as JSON with 200,
+// its error by [api.fail].
 type route struct {
 	method, path string
 	handle       func(*http.Request) (any, error)
-	// parameters are the query parameters beside limit, offset and order_by of a list. Any other is refused.
+	// parameters are the query parameters beside limit, offset and order_by of a list. Any other is
+	// refused.
 	parameters []string
 }
 
@@ -69,8 +70,9 @@ func (a *api) routes() []route {
 	}
 }
 
-// Handler serves the Backend API under /v1, which demands the secret key, and the public key set under
-// /.well-known/jwks.json. Middleware wraps all of it, the first outermost: a place to count, limit or break calls.
+// Handler serves the Backend API under /v1, which demands the secret key, and the public key set
+// under /.well-known/jwks.json. Middleware wraps all of it, the first outermost: a place to count,
+// limit or break calls.
 func (w *World) Handler(middleware ...func(http.Handler) http.Handler) http.Handler {
 	a := &api{world: w}
 	router := mux.NewRouter()
@@ -182,8 +184,8 @@ func statusOf(code Code) int {
 	}
 }
 
-// write sends a body as JSON. What is JSON already is sent as it is: looking at each byte again would double the price
-// of a list.
+// write sends a body as JSON. What is JSON already is sent as it is: looking at each byte again
+// would double the price of a list.
 func write(w http.ResponseWriter, status int, body any) {
 	raw, ready := body.(json.RawMessage)
 	if !ready {

@@ -9,8 +9,8 @@ import (
 // maxRequest bounds a request's body: many times what a role or an invitation takes.
 const maxRequest = 64 << 10
 
-// readBody decodes a request's JSON object and refuses fields that into doesn't have: Clerk may know them, and an
-// answer that ignored one would be a lie.
+// readBody decodes a request's JSON object and refuses fields that into doesn't have: Clerk may
+// know them, and an answer that ignored one would be a lie.
 func readBody(req *http.Request, into any) error {
 	decoder := json.NewDecoder(io.LimitReader(req.Body, maxRequest))
 	decoder.DisallowUnknownFields()

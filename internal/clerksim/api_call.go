@@ -9,14 +9,15 @@ import (
 	"github.com/gorilla/mux"
 )
 
-// KeySetRoute is the route of the public key set, which is not a part of the Backend API: faults spare it unless they
-// name it.
+// KeySetRoute is the route of the public key set, which is not a part of the Backend API: faults
+// spare it unless they name it.
 const KeySetRoute = "GET " + keySetPath
 
 // Call is one request as [APIFaults] see it.
 type Call struct {
-	// Route is the method and the pattern of the path behind /v1, such as "GET /organizations/{id}/memberships". It is
-	// [KeySetRoute] for the key set, and empty for what nothing serves.
+	// Route is the method and the pattern of the path behind /v1, such as "GET
+	// /organizations/{id}/memberships". It is [KeySetRoute] for the key set, and empty for what
+	// nothing serves.
 	Route string
 	// Number counts the calls of this route, from 1.
 	Number int
@@ -26,19 +27,20 @@ type Call struct {
 	Request *http.Request
 }
 
-// Match says which calls a fault concerns. It may be called by several goroutines. Nil stands for every call of the
-// Backend API.
+// Match says which calls a fault concerns. It may be called by several goroutines. Nil stands for
+// every call of the Backend API.
 type Match func(Call) bool
 
-// OnRoute matches the calls of one route, such as "GET /organization_memberships", or with numbers only these, the
-// first call of the route being number 1.
+// OnRoute matches the calls of one route, such as "GET /organization_memberships", or with numbers
+// only these, the first call of the route being number 1.
 func OnRoute(route string, numbers ...int) Match {
 	return func(c Call) bool {
 		return c.Route == route && (len(numbers) == 0 || slices.Contains(numbers, c.Number))
 	}
 }
 
-// OnPage matches the calls of one route that ask for the page behind so many rows: a retry is matched like the first.
+// OnPage matches the calls of one route that ask for the page behind so many rows: a retry is
+// matched like the first.
 func OnPage(route, offset string) Match {
 	return func(c Call) bool { return c.Route == route && c.Request.URL.Query().Get("offset") == offset }
 }
@@ -77,8 +79,8 @@ func EveryOther(when Match) Match {
 	}
 }
 
-// Lookups matches the GETs that ask for objects by their ids: one object by its path, or a list narrowed by user_id or
-// organization_id, as the look-up of a membership is.
+// Lookups matches the GETs that ask for objects by their ids: one object by its path, or a list
+// narrowed by user_id or organization_id, as the look-up of a membership is.
 func Lookups(c Call) bool {
 	query := c.Request.URL.Query()
 	return c.reads() && (strings.HasSuffix(c.Route, "id}") || query.Has("user_id") || query.Has("organization_id"))

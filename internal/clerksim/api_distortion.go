@@ -6,8 +6,9 @@ import (
 	"slices"
 )
 
-// distortion is what [APIFaults] do to the content of one answer; its zero value is the truth. The handlers apply it,
-// because only they know the rows before they are a page: what is left out doesn't count either.
+// distortion is what [APIFaults] do to the content of one answer; its zero value is the truth. The
+// handlers apply it, because only they know the rows before they are a page: what is left out
+// doesn't count either.
 type distortion struct {
 	hidden     []string // ids of objects that the answer doesn't know
 	empty      bool     // the answer knows no object at all

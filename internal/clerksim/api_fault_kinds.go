@@ -15,7 +15,8 @@ func (f *APIFaults) Fail(status int, when Match) (lift func()) {
 	}})
 }
 
-// FailWithCode is [APIFaults.Fail] with a code of Clerk's, and with a trace id as all refusals have.
+// FailWithCode is [APIFaults.Fail] with a code of Clerk's, and with a trace id as all refusals
+// have.
 func (f *APIFaults) FailWithCode(status int, code Code, when Match) (lift func()) {
 	return f.add(fault{when: when, refusal: func(w http.ResponseWriter) bool {
 		write(w, status, errorsBodyOf(refuse(code, "a fault demands %s", code)))
@@ -23,7 +24,8 @@ func (f *APIFaults) FailWithCode(status int, code Code, when Match) (lift func()
 	}})
 }
 
-// FailWithRetryAfter is [APIFaults.Fail] with a Retry-After header, which may be anything: seconds, a date or nonsense.
+// FailWithRetryAfter is [APIFaults.Fail] with a Retry-After header, which may be anything: seconds,
+// a date or nonsense.
 func (f *APIFaults) FailWithRetryAfter(status int, retryAfter string, when Match) (lift func()) {
 	return f.add(fault{when: when, refusal: func(w http.ResponseWriter) bool {
 		w.Header().Set("Retry-After", retryAfter)
@@ -32,7 +34,8 @@ func (f *APIFaults) FailWithRetryAfter(status int, retryAfter string, when Match
 	}})
 }
 
-// FailWithHTML answers calls with a status and a page for people, as what stands in front of Clerk does.
+// FailWithHTML answers calls with a status and a page for people, as what stands in front of Clerk
+// does.
 func (f *APIFaults) FailWithHTML(status int, when Match) (lift func()) {
 	return f.add(fault{when: when, refusal: func(w http.ResponseWriter) bool {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
@@ -55,8 +58,8 @@ func (f *APIFaults) Hang(when Match) (lift func()) {
 	}, when)
 }
 
-// Slow answers calls after wait returned: a test can wait for whatever it likes. The context ends when the caller gives
-// up. An error of wait closes the connection without an answer.
+// Slow answers calls after wait returned: a test can wait for whatever it likes. The context ends
+// when the caller gives up. An error of wait closes the connection without an answer.
 func (f *APIFaults) Slow(wait func(context.Context) error, when Match) (lift func()) {
 	return f.add(fault{when: when, wait: wait})
 }
@@ -66,8 +69,8 @@ func (f *APIFaults) BeforeAnswer(change func(Call), when Match) (lift func()) {
 	return f.add(fault{when: when, before: change})
 }
 
-// AfterAnswer calls change after each answer was made and before it is sent: what it does to the world isn't in it, and
-// has happened when the caller asks for the next page.
+// AfterAnswer calls change after each answer was made and before it is sent: what it does to the
+// world isn't in it, and has happened when the caller asks for the next page.
 func (f *APIFaults) AfterAnswer(change func(Call), when Match) (lift func()) {
 	return f.add(fault{when: when, after: change})
 }
@@ -87,20 +90,21 @@ func (f *APIFaults) MiscountTotals(by int, when Match) (lift func()) {
 	return f.add(fault{when: when, distort: func(d *distortion) { d.miscount += by }})
 }
 
-// Omit makes calls not know the objects with these ids: lists lack them and don't count them, one asked for by its id
-// is not found. With [Listings] the objects are missed by a sweep and confirmed by a look-up; with [Lookups] it is the
-// other way round.
+// Omit makes calls not know the objects with these ids: lists lack them and don't count them, one
+// asked for by its id is not found. With [Listings] the objects are missed by a sweep and confirmed
+// by a look-up; with [Lookups] it is the other way round.
 func (f *APIFaults) Omit(when Match, ids ...string) (lift func()) {
 	return f.add(fault{when: when, distort: func(d *distortion) { d.hidden = append(d.hidden, ids...) }})
 }
 
-// Empty makes calls know no object at all: lists are empty and count none, and one object asked for by its id is not found.
+// Empty makes calls know no object at all: lists are empty and count none, and one object asked for
+// by its id is not found.
 func (f *APIFaults) Empty(when Match) (lift func()) {
 	return f.add(fault{when: when, distort: func(d *distortion) { d.empty = true }})
 }
 
-// AnswerFrom answers reads from an earlier state of the world, as a replica does that is behind. What changes something is
-// answered from the world itself. See [World.Snapshot].
+// AnswerFrom answers reads from an earlier state of the world, as a replica does that is behind.
+// What changes something is answered from the world itself. See [World.Snapshot].
 func (f *APIFaults) AnswerFrom(earlier *World, when Match) (lift func()) {
 	return f.add(fault{
 		when: func(c Call) bool { return c.reads() && when.matches(c) }, from: earlier.Handler(),

@@ -11,15 +11,17 @@ import (
 	"sync"
 )
 
-// APIFaults are what goes wrong between a world's Backend API and its callers, and a log of the calls. The zero value
-// isn't usable; [NewAPIFaults] makes one without faults, whose Middleware is for [World.Handler]:
+// APIFaults are what goes wrong between a world's Backend API and its callers, and a log of the
+// calls. The zero value isn't usable; [NewAPIFaults] makes one without faults, whose Middleware is
+// for [World.Handler]:
 //
 //	faults := clerksim.NewAPIFaults()
 //	handler := world.Handler(faults.Middleware)
 //	lift := faults.Fail(http.StatusBadGateway, clerksim.OnPage("GET /organization_memberships", "500"))
 //
-// Faults may be added and lifted while calls are served. Each method that adds one returns the function that lifts it,
-// which may be called more than once. Where several concern one call, they apply in the order in which they were added.
+// Faults may be added and lifted while calls are served. Each method that adds one returns the
+// function that lifts it, which may be called more than once. Where several concern one call, they
+// apply in the order in which they were added.
 type APIFaults struct {
 	matcher routeMatcher
 
@@ -60,15 +62,16 @@ func (f *APIFaults) Clear() {
 	f.faults = nil
 }
 
-// Calls returns how many calls of each route were made, those included that were refused. See [Call] for the names.
+// Calls returns how many calls of each route were made, those included that were refused. See
+// [Call] for the names.
 func (f *APIFaults) Calls() map[string]int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return maps.Clone(f.calls)
 }
 
-// Reached returns a channel that is closed when the n-th call of a route arrives, before it is answered; at once if it
-// has already.
+// Reached returns a channel that is closed when the n-th call of a route arrives, before it is
+// answered; at once if it has already.
 func (f *APIFaults) Reached(route string, n int) <-chan struct{} {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -133,7 +136,8 @@ func (f *fault) finish(call Call, answer *heldAnswer) {
 	}
 }
 
-// hold reads the request before it waits: a server only notices that its caller gave up when the body was read.
+// hold reads the request before it waits: a server only notices that its caller gave up when the
+// body was read.
 func hold(req *http.Request, wait func(context.Context) error) error {
 	if req.Body == nil { // a test's transport may pass a client's request on as it is
 		return wait(req.Context())

@@ -370,3 +370,13 @@ func TestFaultsChangeWhileServing(t *testing.T) {
 	require.Equal(t, 200, a.faults.Calls()["GET /organizations"])
 	require.Equal(t, http.StatusOK, a.status(t, "/v1/organizations?"+url.Values{"limit": {"1"}}.Encode()))
 }
+
+// closed reports whether a signal was given.
+func closed(signal <-chan struct{}) bool {
+	select {
+	case <-signal:
+		return true
+	default:
+		return false
+	}
+}

@@ -42,7 +42,8 @@ func (f idFilter) matches(id string) bool {
 	return f.matchesAny(func(wanted string) bool { return wanted == id })
 }
 
-// matchesAny is for something that has several ids: it must have one that is included, and none that is excluded.
+// matchesAny is for something that has several ids: it must have one that is included, and none
+// that is excluded.
 func (f idFilter) matchesAny(has func(id string) bool) bool {
 	return (len(f.include) == 0 || slices.ContainsFunc(f.include, has)) && !slices.ContainsFunc(f.exclude, has)
 }
@@ -55,7 +56,8 @@ func filterRows[R row](rows []R, filter idFilter, id func(R) string) []R {
 	return matching(rows, func(r R) bool { return filter.matches(id(r)) })
 }
 
-// pick is filterRows over a whole table by the rows' own ids. It looks only at the rows that are included, if any are.
+// pick is filterRows over a whole table by the rows' own ids. It looks only at the rows that are
+// included, if any are.
 func (t *table[R]) pick(filter idFilter) []R {
 	if len(filter.include) == 0 {
 		return filterRows(t.ordered, filter, rowID)

@@ -11,11 +11,12 @@ import (
 	"github.com/gorilla/mux"
 )
 
-// maxInvitationDays is the longest that an invitation may live (Backend API document, expires_in_days).
+// maxInvitationDays is the longest that an invitation may live (Backend API document,
+// expires_in_days).
 const maxInvitationDays = 365
 
-// invitationRequest is what the simulator knows of a request to invite. What only changes the e-mail that nobody gets
-// here is taken and forgotten.
+// invitationRequest is what the simulator knows of a request to invite. What only changes the
+// e-mail that nobody gets here is taken and forgotten.
 type invitationRequest struct {
 	EmailAddress   string          `json:"email_address"`
 	InviterUserID  *string         `json:"inviter_user_id"`
@@ -65,7 +66,8 @@ func (a *api) createInvitation(req *http.Request) (any, error) {
 	return a.invitationAnswer(i), nil
 }
 
-// revokeInvitation takes an invitation back in the name of a member who may manage the organization, or of nobody.
+// revokeInvitation takes an invitation back in the name of a member who may manage the
+// organization, or of nobody.
 func (a *api) revokeInvitation(req *http.Request) (any, error) {
 	var by struct {
 		RequestingUserID string `json:"requesting_user_id"`
@@ -137,7 +139,8 @@ func (a *api) listInvitationsOf(req *http.Request) (any, error) {
 	return list(a, req, rows, invitationOrders(), func(i *invitation) any { return a.world.currentInvitationBody(i) })
 }
 
-// filteredInvitations returns the rows that match and have one of the statuses asked for, if any is.
+// filteredInvitations returns the rows that match and have one of the statuses asked for, if any
+// is.
 func (a *api) filteredInvitations(
 	query url.Values, rows []*invitation, matches func(*invitation) bool,
 ) ([]*invitation, error) {
@@ -155,7 +158,8 @@ func (a *api) filteredInvitations(
 	}), nil
 }
 
-// findInvitation finds what a path names: an invitation under another organization's path does not exist.
+// findInvitation finds what a path names: an invitation under another organization's path does not
+// exist.
 func (a *api) findInvitation(req *http.Request) (*invitation, error) {
 	o, err := a.world.findOrganization(mux.Vars(req)["id"])
 	if err != nil {

@@ -6,8 +6,8 @@ import (
 	"strconv"
 )
 
-// list answers one page of rows, which come oldest first, in the usual form. It must be called with the world's lock
-// held.
+// list answers one page of rows, which come oldest first, in the usual form. It must be called with
+// the world's lock held.
 func list[R row](a *api, req *http.Request, rows []R, orders orders[R], body func(R) any) (any, error) {
 	page, err := parsePage(req.URL.Query())
 	if err != nil {
@@ -28,8 +28,8 @@ func list[R row](a *api, req *http.Request, rows []R, orders orders[R], body fun
 	return arrayOf(`{"data":[`, shorten(taken, distorted), body, `],"total_count":`+strconv.Itoa(total)+`}`), nil
 }
 
-// arrayOf is a JSON array of the rows' bodies with what comes before and behind it, brackets included. A page of 500 is
-// more than half a megabyte: it is copied once.
+// arrayOf is a JSON array of the rows' bodies with what comes before and behind it, brackets
+// included. A page of 500 is more than half a megabyte: it is copied once.
 func arrayOf[R row](before string, rows []R, body func(R) any, behind string) json.RawMessage {
 	bodies := make([]json.RawMessage, len(rows))
 	size := len(before) + len(behind) + len(rows)

@@ -69,7 +69,8 @@ func (a *api) changeMember(change func() (*membership, error)) (any, error) {
 	return withUnknownField(m.id, a.membershipBody(m)), nil
 }
 
-// membershipOrders are what the Backend API document lists beside created_at: what is known of the user.
+// membershipOrders are what the Backend API document lists beside created_at: what is known of the
+// user.
 func membershipOrders() orders[*membership] {
 	byUser := make(orders[*membership])
 	for name, compare := range identityOrders() {

@@ -22,7 +22,8 @@ const (
 	slugPattern = `^[a-z0-9-]*$`
 )
 
-// organizationRequest is what the simulator knows of a request to create or to update an organization.
+// organizationRequest is what the simulator knows of a request to create or to update an
+// organization.
 type organizationRequest struct {
 	Name       *string `json:"name"`
 	Slug       *string `json:"slug"`
@@ -132,7 +133,8 @@ func (o *organization) hasMember(userID string) bool {
 	return joined
 }
 
-// answersTo reports whether a query finds the organization: by its whole id, or a part of its name or slug.
+// answersTo reports whether a query finds the organization: by its whole id, or a part of its name
+// or slug.
 func (o *organization) answersTo(query string) bool {
 	return query == o.id || containsFold(o.Name, query) || containsFold(o.Slug, query)
 }

@@ -56,8 +56,9 @@ func parsePage(query url.Values) (pageRequest, error) {
 // orders are what a list can be ordered by beside created_at, by the name that order_by takes.
 type orders[R row] map[string]func(a, b R) int
 
-// sorted returns the rows, which come oldest first, as the page asks for them, but for the direction. A plus in
-// order_by that wasn't escaped arrives as a blank, and then isn't the order that was meant: it is refused.
+// sorted returns the rows, which come oldest first, as the page asks for them, but for the
+// direction. A plus in order_by that wasn't escaped arrives as a blank, and then isn't the order
+// that was meant: it is refused.
 func (o orders[R]) sorted(rows []R, page pageRequest) ([]R, error) {
 	if page.by == byCreation {
 		return rows, nil
@@ -89,8 +90,9 @@ func (p pageRequest) span(n int) (from, to int) {
 	return from, to
 }
 
-// takeUnstable is [take] for an order by created_at that leaves open what comes first of rows of one millisecond: each
-// salt answers that differently, so that pages of several calls repeat some rows and skip others.
+// takeUnstable is [take] for an order by created_at that leaves open what comes first of rows of
+// one millisecond: each salt answers that differently, so that pages of several calls repeat some
+// rows and skip others.
 func takeUnstable[R row](rows []R, page pageRequest, salt uint64) []R {
 	from, to := page.span(len(rows))
 	if from == to {
@@ -110,7 +112,8 @@ func takeUnstable[R row](rows []R, page pageRequest, salt uint64) []R {
 	return take(around[from-low:to-low], pageRequest{limit: to - from, descending: page.descending})
 }
 
-// salted is a number that the id and the salt decide. The salt goes first: the last bytes hardly move a sum of FNV.
+// salted is a number that the id and the salt decide. The salt goes first: the last bytes hardly
+// move a sum of FNV.
 func (e *entry) salted(salt uint64) uint64 {
 	hash := fnv.New64a()
 	_, _ = hash.Write(append(strconv.AppendUint(nil, salt, 10), e.id...)) // never fails, says package hash

@@ -7,16 +7,16 @@ import (
 	"time"
 )
 
-// Clerk's limits of an instance's Backend API, and the window that they are counted in (Backend API document, POST
-// /users).
+// Clerk's limits of an instance's Backend API, and the window that they are counted in (Backend API
+// document, POST /users).
 const (
 	rateWindow      = 10 * time.Second
 	productionRate  = 1000
 	developmentRate = 100
 )
 
-// RateLimit returns how many calls in ten seconds Clerk allows an instance of this kind: 1000 in production, else 100.
-// Only [APIFaults.LimitRate] enforces it.
+// RateLimit returns how many calls in ten seconds Clerk allows an instance of this kind: 1000 in
+// production, else 100. Only [APIFaults.LimitRate] enforces it.
 func (w *World) RateLimit() int {
 	if w.cfg.EnvironmentType == "production" {
 		return productionRate
@@ -24,9 +24,9 @@ func (w *World) RateLimit() int {
 	return developmentRate
 }
 
-// LimitRate answers calls of the Backend API with 429 that are more than so many in ten seconds; Retry-After says in
-// how many seconds the next window begins. A window begins with the first call after the end of the one before. Now is
-// the clock to count on; nil is time.Now.
+// LimitRate answers calls of the Backend API with 429 that are more than so many in ten seconds;
+// Retry-After says in how many seconds the next window begins. A window begins with the first call
+// after the end of the one before. Now is the clock to count on; nil is time.Now.
 func (f *APIFaults) LimitRate(calls int, now func() time.Time) (lift func()) {
 	if now == nil {
 		now = time.Now

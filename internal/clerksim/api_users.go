@@ -20,8 +20,9 @@ type totalCountBody struct {
 	TotalCount int    `json:"total_count"`
 }
 
-// listUsers answers a bare array, unlike every other list. Clerk promises that a walk with a cursor neither skips nor
-// repeats, so this order is the same in every call, whatever [Config.UnstableTies] says.
+// listUsers answers a bare array, unlike every other list. Clerk promises that a walk with a cursor
+// neither skips nor repeats, so this order is the same in every call, whatever
+// [Config.UnstableTies] says.
 func (a *api) listUsers(req *http.Request) (any, error) {
 	a.world.mu.RLock()
 	defer a.world.mu.RUnlock()
@@ -43,7 +44,8 @@ func (a *api) listUsers(req *http.Request) (any, error) {
 	return arrayOf("[", shorten(take(rows, page), distorted), func(u *user) any { return a.world.userBody(u) }, "]"), nil
 }
 
-// userOrders are those that the Backend API document lists beside created_at and the simulator has data for.
+// userOrders are those that the Backend API document lists beside created_at and the simulator has
+// data for.
 func userOrders() orders[*user] {
 	all := identityOrders()
 	all["updated_at"] = func(x, y *user) int { return x.UpdatedAt.Compare(y.UpdatedAt) }
@@ -98,8 +100,9 @@ func (u *user) hasAddress(address string) bool {
 	return slices.ContainsFunc(u.Emails, func(e Identification) bool { return strings.EqualFold(e.Value, address) })
 }
 
-// usersAfter cuts rows behind the cursor, the last user of the page before. Clerk doesn't say what a cursor does
-// whose user was deleted meanwhile; here it is invalid, so that the caller has to cope.
+// usersAfter cuts rows behind the cursor, the last user of the page before. Clerk doesn't say what
+// a cursor does whose user was deleted meanwhile; here it is invalid, so that the caller has to
+// cope.
 func (a *api) usersAfter(rows []*user, cursor string, page pageRequest) ([]*user, error) {
 	if cursor == "" {
 		return rows, nil

@@ -2,14 +2,17 @@ package clerksim
 
 import "maps"
 
-// Directory is the truth at one moment: what a mirror has to equal. It is a copy and doesn't change.
+// Directory is the truth at one moment: what a mirror has to equal. It is a copy and doesn't
+// change.
 type Directory struct {
-	// Users and Organizations are by id and include those that are gone, with Deleted set and as they last were.
+	// Users and Organizations are by id and include those that are gone, with Deleted set and as
+	// they last were.
 	Users         map[string]User
 	Organizations map[string]Organization
 	// Roles are by key, and only those that exist.
 	Roles map[string]Role
-	// Invitations are by id, each with its status of this moment. Those of a deleted organization don't exist.
+	// Invitations are by id, each with its status of this moment. Those of a deleted organization
+	// don't exist.
 	Invitations map[string]Invitation
 	// Domains are by id, and only those that exist.
 	Domains map[string]Domain
@@ -53,14 +56,15 @@ func (w *World) Directory() Directory {
 	return d
 }
 
-// Membership returns the membership that Clerk has, whatever the state of its user; ok is false if there is none.
+// Membership returns the membership that Clerk has, whatever the state of its user; ok is false if
+// there is none.
 func (d Directory) Membership(organizationID, userID string) (found Membership, ok bool) {
 	found, ok = d.memberships[pair{organizationID, userID}]
 	return found, ok
 }
 
-// Role returns the key of the role in which a user may act in an organization. It is empty for somebody who isn't
-// a member and for a banned or deprovisioned user: whom a product has to refuse.
+// Role returns the key of the role in which a user may act in an organization. It is empty for
+// somebody who isn't a member and for a banned or deprovisioned user: whom a product has to refuse.
 func (d Directory) Role(organizationID, userID string) string {
 	user := d.Users[userID]
 	if user.Banned || user.Deprovisioned {

@@ -1,10 +1,9 @@
-// Package clerksim is a simulator of Clerk and of Svix, its webhook sender: a world of users, organizations,
-// memberships, invitations, domains and roles that can be changed by method call or over the Backend API, signing keys
-// and session tokens for its users, and a courier that sends what happened as signed webhooks.
+// Package clerksim is a simulator of Clerk: a world of users, organizations, memberships, invitations, domains and roles
+// that can be changed by method call or over the Backend API, signing keys and session tokens for its users, and the
+// webhook messages of what happened. Package svixsim sends them.
 //
-// What goes wrong is on demand: [Faults] are the courier's, and its endpoints are disabled, enabled and recovered;
-// [APIFaults] are the Backend API's, from errors and time-outs to lists that lie, with a log of the calls and hooks
-// around each answer. [World.Populate] makes an instance large enough to measure a sweep.
+// What goes wrong is on demand: [APIFaults] are the Backend API's, from errors and time-outs to lists that lie, with a log
+// of the calls and hooks around each answer. [World.Populate] makes an instance large enough to measure a sweep.
 //
 // It follows what Clerk publishes and what its deliveries were seen to contain, not what a decoder would like:
 // slugs may be null, empty or missing, unknown fields turn up, the primary address is not always the first, a
@@ -15,7 +14,6 @@
 //   - a [World] is a function of its [Config.Seed], its clock and the calls made on it: the same calls in the
 //     same order give the same ids, bodies and message ids. Only a signing key is random, unless it is given;
 //   - everything is safe for concurrent use, and every mutation emits its messages in the order of the changes;
-//   - a courier's sends follow a plan that is a function of [Faults.Seed], or one that the caller wrote by hand;
 //   - a page in the order of creation costs the same in a world of a hundred thousand memberships as in a small one;
 //   - a world costs microseconds to make: no goroutine, no listener and no key until one is asked for.
 //

@@ -5,7 +5,8 @@ import "encoding/json"
 // domainObject is what domains call themselves.
 const domainObject = "organization_domain"
 
-// domainBody is a domain in its events and in the Backend API. Raw fields are those that may be null or absent.
+// domainBody is a domain in its events and in the Backend API. Raw fields are those that may be
+// null or absent.
 type domainBody struct {
 	Object                  string                      `json:"object"`
 	ID                      string                      `json:"id"`
@@ -61,8 +62,8 @@ func domainBodyOf(d *domain) domainBody {
 	return body
 }
 
-// domainEventBody is the domain in its events. Bodies were seen with and without the organization; older ones have
-// only the one verification.
+// domainEventBody is the domain in its events. Bodies were seen with and without the organization;
+// older ones have only the one verification.
 func domainEventBody(d *domain) domainBody {
 	body := domainBodyOf(d)
 	if accident(d.id+" organization", 2) == 0 {

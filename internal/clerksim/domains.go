@@ -22,7 +22,8 @@ const (
 	VerificationUndone Verification = "unverified"
 )
 
-// The modes in which people with an address of a domain may enroll (Backend API document, OrganizationDomain).
+// The modes in which people with an address of a domain may enroll (Backend API document,
+// OrganizationDomain).
 const (
 	EnrollByHand       = "manual_invitation"
 	EnrollByInvitation = "automatic_invitation"
@@ -63,9 +64,10 @@ type domain struct {
 	organization *organization
 }
 
-// AddDomain adds an unverified domain whose people enroll by hand and emits organizationDomain.created. It refuses an
-// unknown organization (ErrNotFound), a malformed name (ErrInvalid) and one that the organization has already
-// (ErrDuplicate). Another organization may have the same.
+// AddDomain adds an unverified domain whose people enroll by hand and emits
+// organizationDomain.created. It refuses an unknown organization (ErrNotFound), a malformed name
+// (ErrInvalid) and one that the organization has already (ErrDuplicate). Another organization may
+// have the same.
 func (w *World) AddDomain(organizationID, name string) (Domain, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -91,7 +93,8 @@ func (w *World) AddDomain(organizationID, name string) (Domain, error) {
 }
 
 // UpdateDomain verifies a domain, or takes that back, or changes how people enroll, and emits
-// organizationDomain.updated. It refuses an unknown domain (ErrNotFound) and an unknown mode (ErrInvalid).
+// organizationDomain.updated. It refuses an unknown domain (ErrNotFound) and an unknown mode
+// (ErrInvalid).
 func (w *World) UpdateDomain(domainID string, update DomainUpdate) (Domain, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -116,8 +119,8 @@ func (w *World) UpdateDomain(domainID string, update DomainUpdate) (Domain, erro
 	return d.Domain, nil
 }
 
-// DeleteDomain removes a domain and emits organizationDomain.deleted, which has only its id. It refuses an unknown
-// domain (ErrNotFound).
+// DeleteDomain removes a domain and emits organizationDomain.deleted, which has only its id. It
+// refuses an unknown domain (ErrNotFound).
 func (w *World) DeleteDomain(domainID string) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()

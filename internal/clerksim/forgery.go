@@ -8,8 +8,8 @@ import (
 	"maps"
 	"strings"
 
-	"github.com/go-jose/go-jose/v3"
-	"github.com/go-jose/go-jose/v3/jwt"
+	"github.com/go-jose/go-jose/v4"
+	"github.com/go-jose/go-jose/v4/jwt"
 )
 
 // Forgery is a way to make a token that a verifier must refuse.
@@ -21,10 +21,11 @@ const (
 	Genuine Forgery = iota
 	// Unsigned has the algorithm "none" and an empty signature.
 	Unsigned
-	// KeyConfusion is signed with HS256, with the PEM of the public key as the secret: it is good for a verifier
-	// that lets the token choose the algorithm.
+	// KeyConfusion is signed with HS256, with the PEM of the public key as the secret: it is good
+	// for a verifier that lets the token choose the algorithm.
 	KeyConfusion
-	// Tampered was signed for its user and then given another subject: "user_tampered_" and the old one.
+	// Tampered was signed for its user and then given another subject: "user_tampered_" and the old
+	// one.
 	Tampered
 )
 
@@ -57,7 +58,7 @@ func signWith(key jose.SigningKey, keyID string, claims map[string]any) (string,
 	if err != nil {
 		return "", err
 	}
-	return jwt.Signed(signer).Claims(claims).CompactSerialize()
+	return jwt.Signed(signer).Claims(claims).Serialize()
 }
 
 func unsigned(keyID string, claims map[string]any) (string, error) {

@@ -1,14 +1,11 @@
 package clerksim
 
-import (
-	"encoding/base64"
-	"math/rand/v2"
-)
+import "math/rand/v2"
 
 const base62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
-// Clerk's ids are KSUIDs: 27 base62 digits. The first digit is fixed so that each is in the range of a KSUID, should
-// somebody parse it.
+// Clerk's ids are KSUIDs: 27 base62 digits. The first digit is fixed so that each is in the range
+// of a KSUID, should somebody parse it.
 const (
 	idDigits     = 27
 	idFirstDigit = '3'
@@ -16,9 +13,6 @@ const (
 
 // digitsPerDraw is how many base62 digits one 64-bit draw holds (62^10 < 2^64).
 const digitsPerDraw = 10
-
-// secretBytes is the length of the signing secrets that Svix makes, and the least that it accepts.
-const secretBytes = 24
 
 // newID returns the prefix and 27 base62 digits.
 func newID(rng *rand.Rand, prefix string) string {
@@ -33,18 +27,4 @@ func newID(rng *rand.Rand, prefix string) string {
 		}
 	}
 	return string(id)
-}
-
-// NewSecret makes a webhook signing secret in the form that Svix uses: "whsec_" and the base64 of 24 bytes.
-// It is as unpredictable as rng is: fit for tests, not for anything that must stay secret.
-func NewSecret(rng *rand.Rand) string {
-	key := make([]byte, 0, secretBytes)
-	for len(key) < secretBytes {
-		draw := rng.Uint64()
-		for range 8 {
-			key = append(key, byte(draw))
-			draw >>= 8
-		}
-	}
-	return "whsec_" + base64.StdEncoding.EncodeToString(key)
 }

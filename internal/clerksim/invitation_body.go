@@ -5,7 +5,8 @@ import "encoding/json"
 // ticketHost is where invitations are accepted, up to the secret.
 const ticketHost = "https://accounts.callmine.test/v1/tickets/accept?ticket="
 
-// invitationBody is an invitation in its events and in the Backend API. Raw fields are those that may be null or absent.
+// invitationBody is an invitation in its events and in the Backend API. Raw fields are those that
+// may be null or absent.
 type invitationBody struct {
 	Object                 string                      `json:"object"`
 	ID                     string                      `json:"id"`
@@ -51,7 +52,8 @@ type publicInviterDataBody struct {
 	Identifier *string `json:"identifier"`
 }
 
-// invitationBody is what events and the Backend API have in common. The user who accepted is only in events.
+// invitationBody is what events and the Backend API have in common. The user who accepted is only
+// in events.
 func (w *World) invitationBody(i *invitation, status InvitationStatus) invitationBody {
 	body := invitationBody{
 		Object:         "organization_invitation",
@@ -88,8 +90,8 @@ func (w *World) listedInvitationBody(i *invitation) invitationBody {
 	return body
 }
 
-// invitationEventBody is the invitation in its events. Where the organization sits, and whether somebody who isn't
-// there is null or missing, differs between the bodies that were seen.
+// invitationEventBody is the invitation in its events. Where the organization sits, and whether
+// somebody who isn't there is null or missing, differs between the bodies that were seen.
 func (w *World) invitationEventBody(i *invitation) invitationBody {
 	body := w.invitationBody(i, i.Status)
 	if w.cfg.Legacy {

@@ -1,24 +1,121 @@
 package clerksim
 
 import (
+	"encoding/json"
+	"net/mail"
 	"slices"
 	"strings"
 	"time"
 )
 
-// Invite is [World.CreateInvitation] for an invitation that lives for the default time. An empty inviterID stands for
-// the Backend API, an empty roleKey for [RoleMember].
+// invitationLife is how long an invitation is valid unless told otherwise (Backend API document,
+// expires_in_days).
+const invitationLife = 30 * 24 * time.Hour
+
+// InvitationStatus is what became of an invitation.
+type InvitationStatus string
+
+// The statuses of an invitation. Clerk sends an event for each but the last, which only the clock
+// brings about.
+const (
+	InvitationPending  InvitationStatus = "pending"
+	InvitationAccepted InvitationStatus = "accepted"
+	InvitationRevoked  InvitationStatus = "revoked"
+	InvitationExpired  InvitationStatus = "expired"
+)
+
+// Invitation is a copy of one invitation to an organization as the world knows it.
+type Invitation struct {
+	// ID is "orginv_" and 27 characters. Who is invited again gets a new one.
+	ID string
+	// OrganizationID says where to.
+	OrganizationID string
+	// InviterID is the user who invited, or empty if the Backend API did without naming one. The
+	// user may be gone since.
+	InviterID string
+	// UserID is the user who accepted, or empty.
+	UserID string
+	// Email is the address invited, spelled as it was given.
+	Email string
+	// Role is the key of the role that accepting brings.
+	Role string
+	// Status is that of the moment of the copy: a pending invitation expires at ExpiresAt.
+	Status InvitationStatus
+	// URL is the link that accepts it: a secret. It is empty where Clerk says null, which is only
+	// for some of those without an inviter, and in a legacy instance.
+	URL string
+	// PublicMetadata is a JSON object, which the membership inherits.
+	PublicMetadata json.RawMessage
+	// CreatedAt and UpdatedAt have a resolution of milliseconds. Expiring doesn't touch them.
+	CreatedAt, UpdatedAt time.Time
+	// ExpiresAt is when it expires, or zero for never.
+	ExpiresAt time.Time
+}
+
+// NewInvitation says whom to invite.
+type NewInvitation struct {
+	// OrganizationID says where to.
+	OrganizationID string
+	// InviterID is a member who may manage the organization, or empty: then the Backend API
+	// invites.
+	InviterID string
+	// Email is the address to invite.
+	Email string
+	// Role is a role's key. Defaults to [RoleMember].
+	Role string
+	// Lifetime is how long it is valid. Defaults to 30 days; in a legacy instance to for ever.
+	Lifetime time.Duration
+	// PublicMetadata is a JSON object. Defaults to {}.
+	PublicMetadata json.RawMessage
+}
+
+// invitation is the row behind an [Invitation]. The copy's Role and Status are not kept here.
+type invitation struct {
+	entry
+	Invitation
+	organization *organization
+	role         *role
+}
+
+func (i *invitation) snapshot(now time.Time) Invitation {
+	found := i.Invitation
+	found.Role, found.Status = i.role.Key, i.statusAt(now)
+	return found
+}
+
+// statusAt is the status at a moment: from ExpiresAt on, pending is expired.
+func (i *invitation) statusAt(now time.Time) InvitationStatus {
+	if i.Status == InvitationPending && !i.ExpiresAt.IsZero() && !now.Before(i.ExpiresAt) {
+		return InvitationExpired
+	}
+	return i.Status
+}
+
+func (p NewInvitation) validate() error {
+	address, err := mail.ParseAddress(p.Email)
+	if err != nil || address.Address != p.Email {
+		return refuseParam(ErrInvalid, "email_address", "%q is no e-mail address", p.Email)
+	}
+	if p.Lifetime < 0 {
+		return refuseParam(ErrInvalid, "expires_in_days", "an invitation can't have expired before it was made")
+	}
+	return nil
+}
+
+// Invite is [World.CreateInvitation] for an invitation that lives for the default time. An empty
+// inviterID stands for the Backend API, an empty roleKey for [RoleMember].
 func (w *World) Invite(organizationID, inviterID, email, roleKey string) (Invitation, error) {
 	return w.CreateInvitation(NewInvitation{
 		OrganizationID: organizationID, InviterID: inviterID, Email: email, Role: roleKey,
 	})
 }
 
-// CreateInvitation invites an address to an organization and emits organizationInvitation.created. It refuses unknown
-// ids and roles (ErrNotFound), an inviter who may not manage the organization (ErrNotAdmin), something that is no
-// address or no JSON object (ErrInvalid), the address of a member (ErrAlreadyMember), one with a pending invitation
-// (ErrInvitationNotUnique) and, in an organization that limits them, more members and pending invitations than
-// it allows (ErrQuota). Addresses are compared without regard to case.
+// CreateInvitation invites an address to an organization and emits organizationInvitation.created.
+// It refuses unknown ids and roles (ErrNotFound), an inviter who may not manage the organization
+// (ErrNotAdmin), something that is no address or no JSON object (ErrInvalid), the address of a
+// member (ErrAlreadyMember), one with a pending invitation (ErrInvitationNotUnique) and, in an
+// organization that limits them, more members and pending invitations than it allows (ErrQuota).
+// Addresses are compared without regard to case.
 func (w *World) CreateInvitation(params NewInvitation) (Invitation, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -30,11 +127,11 @@ func (w *World) CreateInvitation(params NewInvitation) (Invitation, error) {
 }
 
 // Accept makes a user a member by an invitation. It emits organizationInvitation.accepted and then
-// organizationMembership.created: one change of one millisecond, whose envelopes are stamped each on its own, so that
-// either may be the older one. Clerk documents no order; here the invitation is used up before it has an effect.
-// Whoever has the link may accept: the user needs not have the address. It refuses unknown ids (ErrNotFound), an
-// invitation that isn't pending, or no longer (ErrInvitationNotPending), a member (ErrAlreadyMember) and
-// a full organization (ErrQuota).
+// organizationMembership.created: one change of one millisecond, whose envelopes are stamped each
+// on its own, so that either may be the older one. Clerk documents no order; here the invitation is
+// used up before it has an effect. Whoever has the link may accept: the user needs not have the
+// address. It refuses unknown ids (ErrNotFound), an invitation that isn't pending, or no longer
+// (ErrInvitationNotPending), a member (ErrAlreadyMember) and a full organization (ErrQuota).
 func (w *World) Accept(invitationID, userID string) (Membership, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -57,8 +154,8 @@ func (w *World) Accept(invitationID, userID string) (Membership, error) {
 	return m.snapshot(), nil
 }
 
-// Revoke takes an invitation back and emits organizationInvitation.revoked. It refuses an unknown id (ErrNotFound) and
-// an invitation that isn't pending, or no longer (ErrInvitationNotPending).
+// Revoke takes an invitation back and emits organizationInvitation.revoked. It refuses an unknown
+// id (ErrNotFound) and an invitation that isn't pending, or no longer (ErrInvitationNotPending).
 func (w *World) Revoke(invitationID string) (Invitation, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -69,8 +166,8 @@ func (w *World) Revoke(invitationID string) (Invitation, error) {
 	return i.snapshot(i.UpdatedAt), nil
 }
 
-// Invitation returns an invitation with its status of this moment; ok is false for an unknown id and if the
-// organization is gone.
+// Invitation returns an invitation with its status of this moment; ok is false for an unknown id
+// and if the organization is gone.
 func (w *World) Invitation(invitationID string) (found Invitation, ok bool) {
 	w.mu.RLock()
 	defer w.mu.RUnlock()
@@ -150,20 +247,6 @@ func (w *World) findPendingInvitation(invitationID string, now time.Time) (*invi
 	return i, nil
 }
 
-// checkManager refuses a user who may not act for an organization. Nobody may: then the Backend API does.
-func (w *World) checkManager(o *organization, userID string) error {
-	if userID == "" {
-		return nil
-	}
-	if _, err := w.findUser(userID); err != nil {
-		return err
-	}
-	if m, joined := o.byUser[userID]; !joined || !m.role.elevated() {
-		return refuse(ErrNotAdmin, "%s may not manage %s", userID, o.id)
-	}
-	return nil
-}
-
 // freeAddress refuses an address that can't be invited now.
 func (o *organization) freeAddress(address string, now time.Time) error {
 	for _, m := range o.members.ordered {
@@ -203,8 +286,8 @@ func (w *World) expiry(lifetime time.Duration, now time.Time) time.Time {
 	}
 }
 
-// invitationURL makes a link with a ticket in it, also where nobody gets to see it, so that an accident doesn't change
-// the ids that come later.
+// invitationURL makes a link with a ticket in it, also where nobody gets to see it, so that an
+// accident doesn't change the ids that come later.
 func (w *World) invitationURL(i *invitation) string {
 	url := ticketHost + newID(w.rng, "") + newID(w.rng, "")
 	if w.cfg.Legacy || i.InviterID == "" && accident(i.id+" url", 2) == 0 {

@@ -9,11 +9,12 @@ import (
 	mathrand "math/rand/v2"
 	"sync"
 
-	"github.com/go-jose/go-jose/v3"
+	"github.com/go-jose/go-jose/v4"
 )
 
-// NewSigningKey makes an RSA key of 2048 bits for [Config.SigningKey] or [World.RotateKey]. It takes about a tenth
-// of a second, and the result is random: a key is the one thing that a seed doesn't decide.
+// NewSigningKey makes an RSA key of 2048 bits for [Config.SigningKey] or [World.RotateKey]. It
+// takes about a tenth of a second, and the result is random: a key is the one thing that a seed
+// doesn't decide.
 func NewSigningKey() (*rsa.PrivateKey, error) {
 	key, err := rsa.GenerateKey(rand.Reader, minKeyBits)
 	if err != nil {
@@ -22,7 +23,8 @@ func NewSigningKey() (*rsa.PrivateKey, error) {
 	return key, nil
 }
 
-// keyring holds the key that signs and the public keys that are published. The first key is made when it is needed.
+// keyring holds the key that signs and the public keys that are published. The first key is made
+// when it is needed.
 type keyring struct {
 	mu        sync.Mutex
 	rng       *mathrand.Rand // names keys and sessions
@@ -75,8 +77,8 @@ func (k *keyring) newID(prefix string) string {
 	return newID(k.rng, prefix)
 }
 
-// KeySet returns the public keys, as GET /v1/jwks and /.well-known/jwks.json serve them. An error means that the
-// first key could not be made.
+// KeySet returns the public keys, as GET /v1/jwks and /.well-known/jwks.json serve them. An error
+// means that the first key could not be made.
 func (w *World) KeySet() (jose.JSONWebKeySet, error) {
 	w.keys.mu.Lock()
 	defer w.keys.mu.Unlock()
@@ -86,8 +88,8 @@ func (w *World) KeySet() (jose.JSONWebKeySet, error) {
 	return jose.JSONWebKeySet{Keys: append([]jose.JSONWebKey(nil), w.keys.published...)}, nil
 }
 
-// RotateKey makes next the key that signs, or a new one if next is nil. With keepOld the old keys stay published,
-// so that tokens signed by them are still good; else they are gone at once.
+// RotateKey makes next the key that signs, or a new one if next is nil. With keepOld the old keys
+// stay published, so that tokens signed by them are still good; else they are gone at once.
 func (w *World) RotateKey(next *rsa.PrivateKey, keepOld bool) error {
 	if next == nil {
 		var err error

@@ -2,8 +2,8 @@ package clerksim
 
 import "encoding/json"
 
-// membershipBody is a membership in all three of its events and in the Backend API. Permissions are those of its
-// role at this moment: a snapshot.
+// membershipBody is a membership in all three of its events and in the Backend API. Permissions are
+// those of its role at this moment: a snapshot.
 type membershipBody struct {
 	Object          string             `json:"object"`
 	ID              string             `json:"id"`

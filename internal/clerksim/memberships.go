@@ -17,7 +17,8 @@ type Membership struct {
 	Role string
 	// PublicMetadata is a JSON object: that of the invitation by which the user came, else {}.
 	PublicMetadata json.RawMessage
-	// CreatedAt and UpdatedAt have a resolution of milliseconds. A role's new permissions don't touch them.
+	// CreatedAt and UpdatedAt have a resolution of milliseconds. A role's new permissions don't
+	// touch them.
 	CreatedAt, UpdatedAt time.Time
 }
 
@@ -40,9 +41,10 @@ func (m *membership) snapshot() Membership {
 	}
 }
 
-// AddMember makes a user a member and emits organizationMembership.created. Role is a key; empty is [RoleMember].
-// It refuses unknown ids and roles (ErrNotFound), a second membership (ErrAlreadyMember) and a full organization
-// (ErrQuota). Like at Clerk, banned and deprovisioned users can be members.
+// AddMember makes a user a member and emits organizationMembership.created. Role is a key; empty is
+// [RoleMember]. It refuses unknown ids and roles (ErrNotFound), a second membership
+// (ErrAlreadyMember) and a full organization (ErrQuota). Like at Clerk, banned and deprovisioned
+// users can be members.
 func (w *World) AddMember(organizationID, userID, roleKey string) (Membership, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -89,9 +91,9 @@ func (o *organization) admit(u *user) error {
 	return nil
 }
 
-// SetRole promotes or demotes a member and emits organizationMembership.updated. It refuses somebody who isn't a
-// member and an unknown role (ErrNotFound), and to demote the last member who may manage the organization
-// (ErrLastAdmin).
+// SetRole promotes or demotes a member and emits organizationMembership.updated. It refuses
+// somebody who isn't a member and an unknown role (ErrNotFound), and to demote the last member who
+// may manage the organization (ErrLastAdmin).
 func (w *World) SetRole(organizationID, userID, roleKey string) (Membership, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -120,9 +122,9 @@ func (w *World) setRole(organizationID, userID, roleKey string) (*membership, er
 	return m, nil
 }
 
-// RemoveMember ends a membership and emits organizationMembership.deleted: the membership in full, with the
-// updated_at that it had before. It refuses somebody who isn't a member (ErrNotFound), and to remove the last
-// member who may manage the organization (ErrLastAdmin).
+// RemoveMember ends a membership and emits organizationMembership.deleted: the membership in full,
+// with the updated_at that it had before. It refuses somebody who isn't a member (ErrNotFound), and
+// to remove the last member who may manage the organization (ErrLastAdmin).
 func (w *World) RemoveMember(organizationID, userID string) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -167,7 +169,23 @@ func (w *World) findMembership(organizationID, userID string) (*membership, erro
 	return m, nil
 }
 
-// isLastElevated reports whether the organization would have nobody left to manage it without this member.
+// checkManager refuses a user who may not act for an organization. Nobody may: then the Backend API
+// does.
+func (w *World) checkManager(o *organization, userID string) error {
+	if userID == "" {
+		return nil
+	}
+	if _, err := w.findUser(userID); err != nil {
+		return err
+	}
+	if m, joined := o.byUser[userID]; !joined || !m.role.elevated() {
+		return refuse(ErrNotAdmin, "%s may not manage %s", userID, o.id)
+	}
+	return nil
+}
+
+// isLastElevated reports whether the organization would have nobody left to manage it without this
+// member.
 func (m *membership) isLastElevated() bool {
 	return m.role.elevated() && !slices.ContainsFunc(m.organization.members.ordered, func(other *membership) bool {
 		return other != m && other.role.elevated()

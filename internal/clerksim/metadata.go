@@ -5,8 +5,8 @@ import (
 	"encoding/json"
 )
 
-// checkMetadata returns a copy of a JSON object, {} for none, and refuses anything else (ErrInvalid): Clerk's
-// metadata is always an object.
+// checkMetadata returns a copy of a JSON object, {} for none, and refuses anything else
+// (ErrInvalid): Clerk's metadata is always an object.
 func checkMetadata(raw json.RawMessage) (json.RawMessage, error) {
 	if len(raw) == 0 {
 		return emptyMetadata(), nil

@@ -5,8 +5,8 @@ import "encoding/json"
 // imageHost serves the pictures of this simulator, which nobody fetches.
 const imageHost = "https://img.callmine.test/"
 
-// organizationBody is an organization in events, in the Backend API and nested in a membership. Pointers and
-// omitzero fields are those that Clerk leaves out in some of these places.
+// organizationBody is an organization in events, in the Backend API and nested in a membership.
+// Pointers and omitzero fields are those that Clerk leaves out in some of these places.
 type organizationBody struct {
 	Object             string          `json:"object"`
 	ID                 string          `json:"id"`
@@ -75,8 +75,8 @@ func (w *World) organizationBody(o *organization) organizationBody {
 	return body
 }
 
-// nestedOrganizationBody is the organization in a membership: without its creator and its private metadata, and
-// with counts of this moment.
+// nestedOrganizationBody is the organization in a membership: without its creator and its private
+// metadata, and with counts of this moment.
 func (w *World) nestedOrganizationBody(o *organization) organizationBody {
 	body := w.organizationBody(o)
 	body.CreatedBy, body.PrivateMetadata = "", nil

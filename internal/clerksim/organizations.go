@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-// SlugForm is how an organization's bodies say that it has no slug. Clerk's deliveries were seen with each.
+// SlugForm is how an organization's bodies say that it has no slug. Clerk's deliveries were seen
+// with each.
 type SlugForm int
 
 // The forms of a slug in bodies.
@@ -25,11 +26,13 @@ type Organization struct {
 	ID string
 	// Name is what people call it.
 	Name string
-	// Slug is unique among the living organizations, or empty. A slug that was given up may move to another one.
+	// Slug is unique among the living organizations, or empty. A slug that was given up may move to
+	// another one.
 	Slug string
 	// SlugForm is how bodies say the slug.
 	SlugForm SlugForm
-	// CreatedBy is the user who created it, or empty if the Backend API did. The user may be gone since.
+	// CreatedBy is the user who created it, or empty if the Backend API did. The user may be gone
+	// since.
 	CreatedBy string
 	// MaxMembers is the most members it may have; 0 is unlimited.
 	MaxMembers int
@@ -43,8 +46,8 @@ type Organization struct {
 	CreatedAt, UpdatedAt time.Time
 }
 
-// NewOrganization says what to create. The zero value is one called "Organization N", made by the Backend API,
-// without a slug and without members.
+// NewOrganization says what to create. The zero value is one called "Organization N", made by the
+// Backend API, without a slug and without members.
 type NewOrganization struct {
 	// Name is invented if empty.
 	Name string
@@ -92,9 +95,9 @@ func (o *organization) snapshot() Organization {
 	return found
 }
 
-// CreateOrganization adds an organization and emits organization.created; with CreatedBy also the creator's
-// membership and organizationMembership.created. It refuses an unknown creator (ErrNotFound), a slug that is taken
-// (ErrDuplicate) and invalid metadata (ErrInvalid).
+// CreateOrganization adds an organization and emits organization.created; with CreatedBy also the
+// creator's membership and organizationMembership.created. It refuses an unknown creator
+// (ErrNotFound), a slug that is taken (ErrDuplicate) and invalid metadata (ErrInvalid).
 func (w *World) CreateOrganization(params NewOrganization) (Organization, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -154,8 +157,9 @@ func (w *World) addOrganization(params NewOrganization, now time.Time) *organiza
 	return o
 }
 
-// UpdateOrganization changes name, slug, limit or metadata and emits organization.updated. It refuses an unknown
-// organization (ErrNotFound), a slug that is taken (ErrDuplicate) and invalid metadata (ErrInvalid).
+// UpdateOrganization changes name, slug, limit or metadata and emits organization.updated. It
+// refuses an unknown organization (ErrNotFound), a slug that is taken (ErrDuplicate) and invalid
+// metadata (ErrInvalid).
 func (w *World) UpdateOrganization(organizationID string, update OrganizationUpdate) (Organization, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -200,9 +204,9 @@ func (w *World) updateOrganization(organizationID string, update OrganizationUpd
 	return o, nil
 }
 
-// DeleteOrganization removes an organization with its memberships, invitations and domains and emits
-// organization.deleted. Invitations and domains go silently; for memberships see [Config.MembershipEventsOnDelete]. It
-// refuses an unknown organization (ErrNotFound).
+// DeleteOrganization removes an organization with its memberships, invitations and domains and
+// emits organization.deleted. Invitations and domains go silently; for memberships see
+// [Config.MembershipEventsOnDelete]. It refuses an unknown organization (ErrNotFound).
 func (w *World) DeleteOrganization(organizationID string) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -210,7 +214,8 @@ func (w *World) DeleteOrganization(organizationID string) error {
 	return err
 }
 
-// deleteOrganization returns what Clerk answers, which is also the event's data. It must be called with w.mu held.
+// deleteOrganization returns what Clerk answers, which is also the event's data. It must be called
+// with w.mu held.
 func (w *World) deleteOrganization(organizationID string) (deletedBody, error) {
 	o, err := w.findOrganization(organizationID)
 	if err != nil {

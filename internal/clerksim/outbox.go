@@ -19,8 +19,8 @@ type Message struct {
 	ObjectID string
 	// Body is the exact bytes to send. Don't change them.
 	Body []byte
-	// OccurredAt is the envelope's timestamp: 1 to 20 ms after the change, or later where one object changed more often
-	// than the clock allows; see [Config.LooseTimestamps].
+	// OccurredAt is the envelope's timestamp: 1 to 20 ms after the change, or later where one
+	// object changed more often than the clock allows; see [Config.LooseTimestamps].
 	OccurredAt time.Time
 }
 
@@ -45,11 +45,13 @@ func (w *World) Drain() []Message {
 	return taken
 }
 
-// Filled receives after a message was emitted; then [World.Drain] returns it unless somebody else took it.
-// Several messages may share one signal, and there is one channel: only one goroutine should wait for it.
+// Filled receives after a message was emitted; then [World.Drain] returns it unless somebody else
+// took it. Several messages may share one signal, and there is one channel: only one goroutine
+// should wait for it.
 func (w *World) Filled() <-chan struct{} { return w.outbox.filled }
 
-// Mute makes changes emit nothing, as if no endpoint existed yet: Clerk sends no webhooks for the past.
+// Mute makes changes emit nothing, as if no endpoint existed yet: Clerk sends no webhooks for the
+// past.
 func (w *World) Mute() { w.setMuted(true) }
 
 // Unmute makes changes emit messages again. What happened in between is never sent.
@@ -61,8 +63,8 @@ func (w *World) setMuted(muted bool) {
 	w.outbox.muted = muted
 }
 
-// Emit puts an event into the outbox that nothing in the world caused, such as session.created or a type that is
-// not invented yet. Data is its data, as JSON. It fails if data can't be marshalled.
+// Emit puts an event into the outbox that nothing in the world caused, such as session.created or a
+// type that is not invented yet. Data is its data, as JSON. It fails if data can't be marshalled.
 func (w *World) Emit(eventType, objectID string, data any) error {
 	raw, err := json.Marshal(data)
 	if err != nil {

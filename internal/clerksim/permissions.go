@@ -36,8 +36,9 @@ type permission struct {
 
 func (p *permission) system() bool { return strings.HasPrefix(p.Key, sysPrefix) }
 
-// CreatePermission adds a custom permission and emits permission.created. The name defaults to the key. It refuses
-// a malformed key and one of Clerk's own (ErrInvalid), and one that is taken (ErrDuplicate).
+// CreatePermission adds a custom permission and emits permission.created. The name defaults to the
+// key. It refuses a malformed key and one of Clerk's own (ErrInvalid), and one that is taken
+// (ErrDuplicate).
 func (w *World) CreatePermission(key, name string) (Permission, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -57,9 +58,9 @@ func (w *World) CreatePermission(key, name string) (Permission, error) {
 	return p.Permission, nil
 }
 
-// DeletePermission removes a custom permission and emits permission.deleted. It refuses an unknown id
-// (ErrNotFound), one of Clerk's own and one that a role has (ErrPermissionInUse): what Clerk tells about such
-// roles is not documented, so take it from them first.
+// DeletePermission removes a custom permission and emits permission.deleted. It refuses an unknown
+// id (ErrNotFound), one of Clerk's own and one that a role has (ErrPermissionInUse): what Clerk
+// tells about such roles is not documented, so take it from them first.
 func (w *World) DeletePermission(permissionID string) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// The keys of the roles that each instance starts with. The first is what an organization's creator gets, the
-// second what an invited person gets.
+// The keys of the roles that each instance starts with. The first is what an organization's creator
+// gets, the second what an invited person gets.
 const (
 	RoleAdmin  = "org:admin"
 	RoleMember = "org:member"
@@ -16,11 +16,13 @@ const (
 // roleKeyPattern is Clerk's rule for a role's key (Backend API document, POST /organization_roles).
 const roleKeyPattern = `^org:[a-z0-9_]+$`
 
-// Role is a copy of one role as the world knows it. Roles belong to the instance, not to an organization.
+// Role is a copy of one role as the world knows it. Roles belong to the instance, not to an
+// organization.
 type Role struct {
 	// ID is "role_" and 27 characters.
 	ID string
-	// Key is such as "org:admin". It is unique and may change, and then changes in every membership at once.
+	// Key is such as "org:admin". It is unique and may change, and then changes in every membership
+	// at once.
 	Key string
 	// Name is what people call it.
 	Name string
@@ -73,14 +75,14 @@ func (r *role) permissionKeys() []string {
 	return keys
 }
 
-// elevated reports whether somebody with this role can run an organization: Clerk insists that each one keeps
-// such a member.
+// elevated reports whether somebody with this role can run an organization: Clerk insists that each
+// one keeps such a member.
 func (r *role) elevated() bool {
 	return slices.ContainsFunc(r.permissions, func(p *permission) bool { return p.Key == sysManageMembers })
 }
 
-// CreateRole adds a role and emits role.created. It refuses a malformed key (ErrInvalid), one that is taken
-// (ErrDuplicate) and an unknown permission (ErrNotFound).
+// CreateRole adds a role and emits role.created. It refuses a malformed key (ErrInvalid), one that
+// is taken (ErrDuplicate) and an unknown permission (ErrNotFound).
 func (w *World) CreateRole(params NewRole) (Role, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -100,9 +102,9 @@ func (w *World) CreateRole(params NewRole) (Role, error) {
 	return r.snapshot(), nil
 }
 
-// UpdateRole changes key or name and emits role.updated, and nothing for the memberships that have it. It refuses
-// an unknown id (ErrNotFound), a malformed key and to rename a default role (ErrInvalid), and a key that is taken
-// (ErrDuplicate).
+// UpdateRole changes key or name and emits role.updated, and nothing for the memberships that have
+// it. It refuses an unknown id (ErrNotFound), a malformed key and to rename a default role
+// (ErrInvalid), and a key that is taken (ErrDuplicate).
 func (w *World) UpdateRole(roleID string, update RoleUpdate) (Role, error) {
 	return w.changeRole(roleID, func(r *role) error {
 		if update.Key != nil && *update.Key != r.Key {
@@ -121,9 +123,9 @@ func (w *World) UpdateRole(roleID string, update RoleUpdate) (Role, error) {
 	})
 }
 
-// SetRolePermissions replaces what a role permits and emits role.updated, and nothing for the memberships that
-// have it: their updated_at stays and their permissions change. It refuses an unknown id and an unknown permission
-// (ErrNotFound).
+// SetRolePermissions replaces what a role permits and emits role.updated, and nothing for the
+// memberships that have it: their updated_at stays and their permissions change. It refuses an
+// unknown id and an unknown permission (ErrNotFound).
 func (w *World) SetRolePermissions(roleID string, permissionKeys ...string) (Role, error) {
 	return w.changeRole(roleID, func(r *role) error {
 		permissions, err := w.findPermissions(permissionKeys)
@@ -135,8 +137,8 @@ func (w *World) SetRolePermissions(roleID string, permissionKeys ...string) (Rol
 	})
 }
 
-// DeleteRole removes a role and emits role.deleted. It refuses an unknown id (ErrNotFound), and a default role or
-// one that somebody has (ErrRoleInUse).
+// DeleteRole removes a role and emits role.deleted. It refuses an unknown id (ErrNotFound), and a
+// default role or one that somebody has (ErrRoleInUse).
 func (w *World) DeleteRole(roleID string) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -191,7 +193,8 @@ func (w *World) addRole(key, name string, permissions []*permission) *role {
 	return r
 }
 
-// roleByKey returns nil for an unknown key. An instance has a handful of roles, so it looks at each.
+// roleByKey returns nil for an unknown key. An instance has a handful of roles, so it looks at
+// each.
 func (w *World) roleByKey(key string) *role {
 	for _, r := range w.roles.ordered {
 		if r.Key == key {

@@ -1,8 +1,9 @@
 package clerksim
 
-// ManageByDirectory makes a company's directory manage one membership, or with an empty userID all of an organization,
-// or with managed false no longer. The Backend API then refuses to change or end them (ErrManagedBySCIM), whereas the
-// world's own methods still may: they stand for the directory. It refuses unknown ids (ErrNotFound).
+// ManageByDirectory makes a company's directory manage one membership, or with an empty userID all
+// of an organization, or with managed false no longer. The Backend API then refuses to change or
+// end them (ErrManagedBySCIM), whereas the world's own methods still may: they stand for the
+// directory. It refuses unknown ids (ErrNotFound).
 func (w *World) ManageByDirectory(organizationID, userID string, managed bool) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -22,7 +23,8 @@ func (w *World) ManageByDirectory(organizationID, userID string, managed bool) e
 	return nil
 }
 
-// checkManagedByHand refuses a membership that a directory manages, and one that doesn't exist (ErrNotFound).
+// checkManagedByHand refuses a membership that a directory manages, and one that doesn't exist
+// (ErrNotFound).
 func (w *World) checkManagedByHand(organizationID, userID string) error {
 	m, err := w.findMembership(organizationID, userID)
 	if err != nil || !m.scim && !m.organization.scim {

@@ -6,8 +6,9 @@ import (
 	"slices"
 )
 
-// Snapshot returns a copy of the world as it is now. It serves the same instance with the same keys, and nothing that happens
-// to one of the two happens to the other: [APIFaults.AnswerFrom] lets Clerk's reads be behind with it.
+// Snapshot returns a copy of the world as it is now. It serves the same instance with the same
+// keys, and nothing that happens to one of the two happens to the other: [APIFaults.AnswerFrom]
+// lets Clerk's reads be behind with it.
 func (w *World) Snapshot() *World {
 	w.mu.RLock()
 	defer w.mu.RUnlock()

@@ -20,8 +20,9 @@ type row interface {
 	place() *entry
 }
 
-// table keeps rows by id and in order of creation. Creating in clock order and reading a page by offset are both
-// independent of the table's size, so that a sweep over a large world costs the sweeper, not the simulator.
+// table keeps rows by id and in order of creation. Creating in clock order and reading a page by
+// offset are both independent of the table's size, so that a sweep over a large world costs the
+// sweeper, not the simulator.
 type table[R row] struct {
 	byID    map[string]R
 	ordered []R

@@ -16,9 +16,9 @@ func addV1(claims map[string]any, organizationID, slug, roleKey string, permissi
 	}
 }
 
-// addV2 adds an organization in the layout of version 2: a permission org:<feature>:<action> is a bit. fea lists
-// the features, o.per the actions, and o.fpm has one mask of actions for each feature, the lowest bit for the
-// first action.
+// addV2 adds an organization in the layout of version 2: a permission org:<feature>:<action> is a
+// bit. fea lists the features, o.per the actions, and o.fpm has one mask of actions for each
+// feature, the lowest bit for the first action.
 func addV2(claims map[string]any, organizationID, slug, roleKey string, permissions []string) {
 	organization := map[string]any{"id": organizationID, "rol": strings.TrimPrefix(roleKey, "org:")}
 	if slug != "" {

@@ -1,11 +1,106 @@
 package clerksim
 
 import (
+	"encoding/json"
+	"fmt"
 	"slices"
 	"time"
 )
 
-// CreateUser adds a user and emits user.created. It refuses an invalid Primary or metadata (ErrInvalid).
+// User is a copy of one user as the world knows it.
+type User struct {
+	// ID is "user_" and 27 characters.
+	ID string
+	// FirstName, LastName and Username are nil where Clerk says null.
+	FirstName, LastName, Username *string
+	// Emails are the user's addresses, oldest first. The primary one may be any of them, and there
+	// may be none.
+	Emails []Identification
+	// PrimaryEmailID is the id of the primary address, or empty.
+	PrimaryEmailID string
+	// Phones are the user's numbers, oldest first; PrimaryPhoneID is the id of the primary one, or
+	// empty.
+	Phones         []Identification
+	PrimaryPhoneID string
+	// Banned and Deprovisioned users keep their memberships and may do nothing.
+	Banned, Deprovisioned bool
+	// Directory says that a directory (SCIM) provisions the user: then bodies carry deprovisioned
+	// and scim.
+	Directory bool
+	// Deleted is true only in a [Directory], which remembers who is gone.
+	Deleted bool
+	// PublicMetadata is a JSON object.
+	PublicMetadata json.RawMessage
+	// CreatedAt and UpdatedAt have a resolution of milliseconds.
+	CreatedAt, UpdatedAt time.Time
+}
+
+func (u User) clone() User {
+	u.Emails = slices.Clone(u.Emails)
+	u.Phones = slices.Clone(u.Phones)
+	return u
+}
+
+// NewUser says whom to create. The zero value is a person with invented names and the address
+// user-N@callmine.test; every third of them also has an older address that is not the primary one.
+type NewUser struct {
+	// FirstName and LastName are null if empty. If both are, names are invented, and every fourth
+	// has no last name.
+	FirstName, LastName string
+	// Emails are the addresses, oldest first. Without any address, number and username one is
+	// invented.
+	Emails []string
+	// Primary is the index in Emails of the primary one.
+	Primary int
+	// Phone is a number in E.164. A user with nothing else is known by it alone.
+	Phone string
+	// Username is null if empty.
+	Username string
+	// Directory says that a directory (SCIM) provisions the user.
+	Directory bool
+	// PublicMetadata is a JSON object. Defaults to {}.
+	PublicMetadata json.RawMessage
+}
+
+// UserUpdate says what to change; nil leaves a field as it is.
+type UserUpdate struct {
+	// FirstName and LastName become null if they point to an empty string.
+	FirstName, LastName *string
+	// Email becomes the primary address. A new one is added behind the old ones, which stay.
+	Email *string
+	// PublicMetadata replaces the whole object.
+	PublicMetadata json.RawMessage
+}
+
+// user is the row behind a [User]. Its slices are replaced, never written to: copies may share
+// them.
+type user struct {
+	entry
+	User
+	memberships table[*membership]
+}
+
+// withInvention fills in a person where none was described.
+func (p NewUser) withInvention(number int) NewUser {
+	if p.FirstName == "" && p.LastName == "" {
+		p.FirstName = "User"
+		if number%4 != 0 {
+			p.LastName = fmt.Sprintf("No. %d", number)
+		}
+	}
+	if len(p.Emails) > 0 || p.Phone != "" || p.Username != "" {
+		return p
+	}
+	p.Emails, p.Primary = []string{fmt.Sprintf("user-%d@callmine.test", number)}, 0
+	if number%3 == 0 {
+		p.Emails = slices.Insert(p.Emails, 0, fmt.Sprintf("former-%d@callmine.test", number))
+		p.Primary = 1
+	}
+	return p
+}
+
+// CreateUser adds a user and emits user.created. It refuses an invalid Primary or metadata
+// (ErrInvalid).
 func (w *World) CreateUser(params NewUser) (User, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -62,8 +157,8 @@ func (w *World) addUser(params NewUser, now time.Time) *user {
 	return u
 }
 
-// UpdateUser changes names, address or metadata and emits user.updated. It refuses an unknown user (ErrNotFound)
-// and an empty address or invalid metadata (ErrInvalid).
+// UpdateUser changes names, address or metadata and emits user.updated. It refuses an unknown user
+// (ErrNotFound) and an empty address or invalid metadata (ErrInvalid).
 func (w *World) UpdateUser(userID string, update UserUpdate) (User, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -91,7 +186,8 @@ func (w *World) UpdateUser(userID string, update UserUpdate) (User, error) {
 	}))
 }
 
-// BanUser bans a user and emits user.updated. Memberships stay. It refuses an unknown user (ErrNotFound).
+// BanUser bans a user and emits user.updated. Memberships stay. It refuses an unknown user
+// (ErrNotFound).
 func (w *World) BanUser(userID string) (User, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -110,8 +206,9 @@ func (w *World) setBanned(userID string, banned bool) (*user, error) {
 	return w.changeUser(userID, func(u *user, _ time.Time) error { u.Banned = banned; return nil })
 }
 
-// DeprovisionUser is what a directory does when somebody leaves the company: user.updated with deprovisioned
-// true, and no user.deleted. The user counts as a directory's from then on. It refuses an unknown user (ErrNotFound).
+// DeprovisionUser is what a directory does when somebody leaves the company: user.updated with
+// deprovisioned true, and no user.deleted. The user counts as a directory's from then on. It
+// refuses an unknown user (ErrNotFound).
 func (w *World) DeprovisionUser(userID string) (User, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -121,17 +218,17 @@ func (w *World) DeprovisionUser(userID string) (User, error) {
 	}))
 }
 
-// RestoreUser undoes [World.DeprovisionUser]: user.updated with deprovisioned false. It refuses an unknown user
-// (ErrNotFound).
+// RestoreUser undoes [World.DeprovisionUser]: user.updated with deprovisioned false. It refuses an
+// unknown user (ErrNotFound).
 func (w *World) RestoreUser(userID string) (User, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return copyOf(w.changeUser(userID, func(u *user, _ time.Time) error { u.Deprovisioned = false; return nil }))
 }
 
-// DeleteUser removes a user with all memberships, also where that leaves an organization without an admin, as
-// Clerk does, and emits user.deleted; see [Config.MembershipEventsOnDelete]. It refuses an unknown user
-// (ErrNotFound).
+// DeleteUser removes a user with all memberships, also where that leaves an organization without an
+// admin, as Clerk does, and emits user.deleted; see [Config.MembershipEventsOnDelete]. It refuses
+// an unknown user (ErrNotFound).
 func (w *World) DeleteUser(userID string) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -139,7 +236,8 @@ func (w *World) DeleteUser(userID string) error {
 	return err
 }
 
-// deleteUser returns what Clerk answers, which is also the event's data. It must be called with w.mu held.
+// deleteUser returns what Clerk answers, which is also the event's data. It must be called with
+// w.mu held.
 func (w *World) deleteUser(userID string) (deletedBody, error) {
 	u, err := w.findUser(userID)
 	if err != nil {
@@ -195,20 +293,4 @@ func (w *World) findUser(userID string) (*user, error) {
 		return nil, refuse(ErrNotFound, "no user %s", userID)
 	}
 	return u, nil
-}
-
-// haveEmail returns the id of the address, which is added where the user doesn't have it yet.
-func (w *World) haveEmail(u *user, address string, now time.Time) string {
-	for _, email := range u.Emails {
-		if email.Value == address {
-			return email.ID
-		}
-	}
-	email := w.newIdentification(address, now)
-	u.Emails = append(slices.Clone(u.Emails), email)
-	return email.ID
-}
-
-func (w *World) newIdentification(value string, now time.Time) Identification {
-	return Identification{ID: newID(w.rng, "idn_"), Value: value, CreatedAt: now}
 }

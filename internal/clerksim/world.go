@@ -8,16 +8,16 @@ import (
 	"time"
 )
 
-// The streams of randomness that one seed feeds. Tokens have their own, so that signing somebody in does not
-// change the ids that come later.
+// The streams of randomness that one seed feeds. Tokens have their own, so that signing somebody in
+// does not change the ids that come later.
 const (
 	streamWorld  = 1
 	streamTokens = 2
 )
 
 // World is one simulated Clerk instance: its objects, its outbox of webhook messages, and its keys.
-// Make one with [New]. All methods are safe for concurrent use; calls that must be repeatable have to be made in
-// one order.
+// Make one with [New]. All methods are safe for concurrent use; calls that must be repeatable have
+// to be made in one order.
 type World struct {
 	cfg  Config
 	keys *keyring
@@ -47,8 +47,9 @@ type World struct {
 	outbox outbox
 }
 
-// New makes a world that has the default roles [RoleAdmin] and [RoleMember], with the system permissions, and
-// nobody in it. Nothing is emitted for what is there from the start. An error names each invalid field of cfg.
+// New makes a world that has the default roles [RoleAdmin] and [RoleMember], with the system
+// permissions, and nobody in it. Nothing is emitted for what is there from the start. An error
+// names each invalid field of cfg.
 func New(cfg Config) (*World, error) {
 	cfg = cfg.withDefaults()
 	if err := cfg.validate(); err != nil {

@@ -85,7 +85,7 @@ func (f *fetcher) cache(acct account) (string, error) {
 				return "", fmt.Errorf("find a cache folder for the binaries: %w", err)
 			}
 		}
-		dir = filepath.Join(base, "rolecall", "postgres")
+		dir = filepath.Join(base, "rolecall", "postgres-binaries")
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return "", fmt.Errorf("create cache folder: %w", err)

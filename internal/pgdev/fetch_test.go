@@ -143,3 +143,17 @@ func jarHandler(t *testing.T, archive string) http.Handler {
 		_, _ = rw.Write(jar.Bytes())
 	})
 }
+
+// TestBinariesStayOutOfTheDataFolder: a folder that isn't a database's is refused, and so would be the one that a fetch has filled.
+func TestBinariesStayOutOfTheDataFolder(t *testing.T) {
+	t.Setenv("HOME", folder(t))
+	t.Setenv("XDG_CACHE_HOME", "")
+	data, err := DefaultDataDir()
+	require.NoError(t, err)
+	binaries, err := (&fetcher{}).cache(account{})
+	require.NoError(t, err)
+	require.DirExists(t, binaries)
+	require.NotContains(t, binaries+"/", data+"/")
+	require.NotContains(t, data+"/", binaries+"/")
+	require.NoError(t, prepareDataDir(data, account{}))
+}

@@ -19,6 +19,16 @@ const (
 	rootDataDir = "/var/lib/rolecall"
 )
 
+// DefaultDataDir returns the folder of a database that outlives its server, below the user's cache folder. Each file in it belongs to
+// that database: the binaries that are fetched have a folder of their own beside it.
+func DefaultDataDir() (string, error) {
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return "", fmt.Errorf("find a folder for the database: %w", err)
+	}
+	return filepath.Join(cache, "rolecall", "postgres"), nil
+}
+
 // place is where a cluster goes, before anything is locked or created in it.
 type place struct {
 	dir       string

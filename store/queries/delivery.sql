@@ -162,17 +162,17 @@ LIMIT @batch::integer;
 -- One instance at a time looks for stranded deliveries; the lock ends with the transaction.
 SELECT pg_try_advisory_xact_lock(@key::bigint) AS locked;
 
--- name: LockEntry :one
+-- name: LockLedgerRow :one
 SELECT svix_id, event_type, object_id, organization_id, instance_id, occurred_at, received_at, body, body_sha256, state,
     attempts, last_error, applied_at, replayed_at
 FROM rolecall.deliveries WHERE svix_id = @svix_id FOR UPDATE;
 
--- name: FindEntry :one
+-- name: FindLedgerRow :one
 SELECT svix_id, event_type, object_id, organization_id, instance_id, occurred_at, received_at, body, body_sha256, state,
     attempts, last_error, applied_at, replayed_at
 FROM rolecall.deliveries WHERE svix_id = @svix_id;
 
--- name: ListEntries :many
+-- name: ListLedgerRows :many
 -- The newest first, without their bodies. Empty texts filter nothing.
 SELECT svix_id, event_type, object_id, organization_id, instance_id, occurred_at, received_at, body_sha256, state,
     attempts, last_error, applied_at, replayed_at

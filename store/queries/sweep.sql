@@ -16,7 +16,7 @@ INSERT INTO rolecall.sweeps (trigger, organization_id, dry_run, instance_id, sta
 VALUES (@trigger, @organization_id, @dry_run, @instance_id, clock_timestamp(), clock_timestamp(), 'running', @progress, @report)
 RETURNING *;
 
--- name: ForgetSeen :exec
+-- name: ForgetListed :exec
 DELETE FROM rolecall.sweep_seen WHERE sweep_id NOT IN (SELECT id FROM rolecall.sweeps WHERE state = 'running');
 
 -- name: UnfinishedSweep :one
@@ -48,15 +48,15 @@ SELECT * FROM rolecall.sweeps WHERE NOT dry_run AND organization_id = '' ORDER B
 -- name: LastCleanSweep :one
 SELECT * FROM rolecall.sweeps WHERE state = 'clean' AND NOT dry_run AND organization_id = '' ORDER BY id DESC LIMIT 1;
 
--- name: See :execrows
+-- name: MarkListed :execrows
 INSERT INTO rolecall.sweep_seen (sweep_id, resource, id)
 SELECT @sweep_id, @resource, unnest(@ids::text[])
 ON CONFLICT DO NOTHING;
 
--- name: CountSeen :one
+-- name: CountListed :one
 SELECT count(*) FROM rolecall.sweep_seen WHERE sweep_id = @sweep_id AND resource = @resource;
 
--- name: Unseen :many
+-- name: Unlisted :many
 -- What lives here, was there before the sweep began, hasn't changed since, and wasn't listed.
 SELECT l.id::text AS id, l.organization_id::text AS organization_id, l.user_id::text AS user_id
 FROM rolecall.live_objects l
@@ -69,7 +69,7 @@ ORDER BY l.id LIMIT @page_size::integer;
 -- Postgres knows nothing yet of how much a sweep has just written, guesses few rows, and would compare each with each.
 SELECT set_config('enable_nestloop', 'off', true);
 
--- name: HangingOn :many
+-- name: CountDependents :many
 -- What lives here and goes when an organization or a user goes, as far as the sweep didn't see it.
 -- Of an organization or of a user, the other is '': two queries, so that each has an index.
 WITH hanging AS (
@@ -101,7 +101,7 @@ SELECT count(*) AS live, count(*) FILTER (
 FROM rolecall.live_objects m
 WHERE m.resource = 'membership' AND (@organization_id::text = '' OR m.organization_id = @organization_id);
 
--- name: Buried :many
+-- name: ListedTombstones :many
 -- What has had a tombstone since before the sweep began, and was listed all the same.
 SELECT d.id::text AS id, d.organization_id::text AS organization_id, d.user_id::text AS user_id, d.known_at::timestamptz AS known_at, d.cause::text AS cause
 FROM rolecall.dead_objects d

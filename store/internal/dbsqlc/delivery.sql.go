@@ -65,14 +65,14 @@ func (q *Queries) FailDelivery(ctx context.Context, db DBTX, arg FailDeliveryPar
 	return state, err
 }
 
-const findEntry = `-- name: FindEntry :one
+const findLedgerRow = `-- name: FindLedgerRow :one
 SELECT svix_id, event_type, object_id, organization_id, instance_id, occurred_at, received_at, body, body_sha256, state,
     attempts, last_error, applied_at, replayed_at
 FROM rolecall.deliveries WHERE svix_id = $1
 `
 
-func (q *Queries) FindEntry(ctx context.Context, db DBTX, svixID string) (RolecallDelivery, error) {
-	row := db.QueryRow(ctx, findEntry, svixID)
+func (q *Queries) FindLedgerRow(ctx context.Context, db DBTX, svixID string) (RolecallDelivery, error) {
+	row := db.QueryRow(ctx, findLedgerRow, svixID)
 	var i RolecallDelivery
 	err := row.Scan(
 		&i.SvixID,
@@ -252,7 +252,7 @@ func (q *Queries) KnownDigests(ctx context.Context, db DBTX, svixIds []string) (
 	return items, nil
 }
 
-const listEntries = `-- name: ListEntries :many
+const listLedgerRows = `-- name: ListLedgerRows :many
 SELECT svix_id, event_type, object_id, organization_id, instance_id, occurred_at, received_at, body_sha256, state,
     attempts, last_error, applied_at, replayed_at
 FROM rolecall.deliveries
@@ -263,7 +263,7 @@ ORDER BY received_at DESC, svix_id DESC
 LIMIT $6::integer
 `
 
-type ListEntriesParams struct {
+type ListLedgerRowsParams struct {
 	State          string    `json:"state"`
 	EventType      string    `json:"event_type"`
 	OrganizationID string    `json:"organization_id"`
@@ -272,7 +272,7 @@ type ListEntriesParams struct {
 	PageSize       int32     `json:"page_size"`
 }
 
-type ListEntriesRow struct {
+type ListLedgerRowsRow struct {
 	SvixID         string     `json:"svix_id"`
 	EventType      string     `json:"event_type"`
 	ObjectID       string     `json:"object_id"`
@@ -289,8 +289,8 @@ type ListEntriesRow struct {
 }
 
 // The newest first, without their bodies. Empty texts filter nothing.
-func (q *Queries) ListEntries(ctx context.Context, db DBTX, arg ListEntriesParams) ([]ListEntriesRow, error) {
-	rows, err := db.Query(ctx, listEntries,
+func (q *Queries) ListLedgerRows(ctx context.Context, db DBTX, arg ListLedgerRowsParams) ([]ListLedgerRowsRow, error) {
+	rows, err := db.Query(ctx, listLedgerRows,
 		arg.State,
 		arg.EventType,
 		arg.OrganizationID,
@@ -302,9 +302,9 @@ func (q *Queries) ListEntries(ctx context.Context, db DBTX, arg ListEntriesParam
 		return nil, err
 	}
 	defer rows.Close()
-	var items []ListEntriesRow
+	var items []ListLedgerRowsRow
 	for rows.Next() {
-		var i ListEntriesRow
+		var i ListLedgerRowsRow
 		if err := rows.Scan(
 			&i.SvixID,
 			&i.EventType,
@@ -330,14 +330,14 @@ func (q *Queries) ListEntries(ctx context.Context, db DBTX, arg ListEntriesParam
 	return items, nil
 }
 
-const lockEntry = `-- name: LockEntry :one
+const lockLedgerRow = `-- name: LockLedgerRow :one
 SELECT svix_id, event_type, object_id, organization_id, instance_id, occurred_at, received_at, body, body_sha256, state,
     attempts, last_error, applied_at, replayed_at
 FROM rolecall.deliveries WHERE svix_id = $1 FOR UPDATE
 `
 
-func (q *Queries) LockEntry(ctx context.Context, db DBTX, svixID string) (RolecallDelivery, error) {
-	row := db.QueryRow(ctx, lockEntry, svixID)
+func (q *Queries) LockLedgerRow(ctx context.Context, db DBTX, svixID string) (RolecallDelivery, error) {
+	row := db.QueryRow(ctx, lockLedgerRow, svixID)
 	var i RolecallDelivery
 	err := row.Scan(
 		&i.SvixID,

@@ -45,63 +45,6 @@ func (q *Queries) AddDrift(ctx context.Context, db DBTX, arg AddDriftParams) err
 	return err
 }
 
-const buried = `-- name: Buried :many
-SELECT d.id::text AS id, d.organization_id::text AS organization_id, d.user_id::text AS user_id, d.known_at::timestamptz AS known_at, d.cause::text AS cause
-FROM rolecall.dead_objects d
-JOIN rolecall.sweep_seen s ON s.sweep_id = $1 AND s.resource = d.resource AND s.id = d.id
-WHERE d.resource = $2 AND d.id > $3 AND d.known_at < $4::timestamptz
-ORDER BY d.id LIMIT $5::integer
-`
-
-type BuriedParams struct {
-	SweepID  int64     `json:"sweep_id"`
-	Resource string    `json:"resource"`
-	After    string    `json:"after"`
-	Began    time.Time `json:"began"`
-	PageSize int32     `json:"page_size"`
-}
-
-type BuriedRow struct {
-	ID             string    `json:"id"`
-	OrganizationID string    `json:"organization_id"`
-	UserID         string    `json:"user_id"`
-	KnownAt        time.Time `json:"known_at"`
-	Cause          string    `json:"cause"`
-}
-
-// What has had a tombstone since before the sweep began, and was listed all the same.
-func (q *Queries) Buried(ctx context.Context, db DBTX, arg BuriedParams) ([]BuriedRow, error) {
-	rows, err := db.Query(ctx, buried,
-		arg.SweepID,
-		arg.Resource,
-		arg.After,
-		arg.Began,
-		arg.PageSize,
-	)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var items []BuriedRow
-	for rows.Next() {
-		var i BuriedRow
-		if err := rows.Scan(
-			&i.ID,
-			&i.OrganizationID,
-			&i.UserID,
-			&i.KnownAt,
-			&i.Cause,
-		); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
 const changedAfter = `-- name: ChangedAfter :many
 SELECT u.id FROM rolecall.users u WHERE u.id = ANY ($1::text[]) AND u.changed_at > $2
 UNION ALL SELECT o.id FROM rolecall.organizations o WHERE o.id = ANY ($1) AND o.changed_at > $2
@@ -137,17 +80,71 @@ func (q *Queries) ChangedAfter(ctx context.Context, db DBTX, arg ChangedAfterPar
 	return items, nil
 }
 
-const countSeen = `-- name: CountSeen :one
+const countDependents = `-- name: CountDependents :many
+WITH hanging AS (
+    SELECT o.resource, o.id FROM rolecall.live_objects o
+    WHERE o.organization_id = $2 AND $2::text <> '' AND o.resource IN ('membership', 'invitation', 'domain')
+        AND o.changed_at < $3
+    UNION ALL
+    SELECT u.resource, u.id FROM rolecall.live_objects u
+    WHERE u.user_id = $4 AND $4::text <> '' AND u.resource = 'membership' AND u.changed_at < $3
+)
+SELECT h.resource::text AS resource, count(*) AS count
+FROM hanging h
+WHERE NOT EXISTS (SELECT FROM rolecall.sweep_seen s WHERE s.sweep_id = $1 AND s.resource = h.resource AND s.id = h.id)
+GROUP BY h.resource
+`
+
+type CountDependentsParams struct {
+	SweepID        int64     `json:"sweep_id"`
+	OrganizationID string    `json:"organization_id"`
+	Began          time.Time `json:"began"`
+	UserID         string    `json:"user_id"`
+}
+
+type CountDependentsRow struct {
+	Resource string `json:"resource"`
+	Count    int64  `json:"count"`
+}
+
+// What lives here and goes when an organization or a user goes, as far as the sweep didn't see it.
+// Of an organization or of a user, the other is ”: two queries, so that each has an index.
+func (q *Queries) CountDependents(ctx context.Context, db DBTX, arg CountDependentsParams) ([]CountDependentsRow, error) {
+	rows, err := db.Query(ctx, countDependents,
+		arg.SweepID,
+		arg.OrganizationID,
+		arg.Began,
+		arg.UserID,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []CountDependentsRow
+	for rows.Next() {
+		var i CountDependentsRow
+		if err := rows.Scan(&i.Resource, &i.Count); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const countListed = `-- name: CountListed :one
 SELECT count(*) FROM rolecall.sweep_seen WHERE sweep_id = $1 AND resource = $2
 `
 
-type CountSeenParams struct {
+type CountListedParams struct {
 	SweepID  int64  `json:"sweep_id"`
 	Resource string `json:"resource"`
 }
 
-func (q *Queries) CountSeen(ctx context.Context, db DBTX, arg CountSeenParams) (int64, error) {
-	row := db.QueryRow(ctx, countSeen, arg.SweepID, arg.Resource)
+func (q *Queries) CountListed(ctx context.Context, db DBTX, arg CountListedParams) (int64, error) {
+	row := db.QueryRow(ctx, countListed, arg.SweepID, arg.Resource)
 	var count int64
 	err := row.Scan(&count)
 	return count, err
@@ -207,67 +204,13 @@ func (q *Queries) FinishSweep(ctx context.Context, db DBTX, arg FinishSweepParam
 	return err
 }
 
-const forgetSeen = `-- name: ForgetSeen :exec
+const forgetListed = `-- name: ForgetListed :exec
 DELETE FROM rolecall.sweep_seen WHERE sweep_id NOT IN (SELECT id FROM rolecall.sweeps WHERE state = 'running')
 `
 
-func (q *Queries) ForgetSeen(ctx context.Context, db DBTX) error {
-	_, err := db.Exec(ctx, forgetSeen)
+func (q *Queries) ForgetListed(ctx context.Context, db DBTX) error {
+	_, err := db.Exec(ctx, forgetListed)
 	return err
-}
-
-const hangingOn = `-- name: HangingOn :many
-WITH hanging AS (
-    SELECT o.resource, o.id FROM rolecall.live_objects o
-    WHERE o.organization_id = $2 AND $2::text <> '' AND o.resource IN ('membership', 'invitation', 'domain')
-        AND o.changed_at < $3
-    UNION ALL
-    SELECT u.resource, u.id FROM rolecall.live_objects u
-    WHERE u.user_id = $4 AND $4::text <> '' AND u.resource = 'membership' AND u.changed_at < $3
-)
-SELECT h.resource::text AS resource, count(*) AS count
-FROM hanging h
-WHERE NOT EXISTS (SELECT FROM rolecall.sweep_seen s WHERE s.sweep_id = $1 AND s.resource = h.resource AND s.id = h.id)
-GROUP BY h.resource
-`
-
-type HangingOnParams struct {
-	SweepID        int64     `json:"sweep_id"`
-	OrganizationID string    `json:"organization_id"`
-	Began          time.Time `json:"began"`
-	UserID         string    `json:"user_id"`
-}
-
-type HangingOnRow struct {
-	Resource string `json:"resource"`
-	Count    int64  `json:"count"`
-}
-
-// What lives here and goes when an organization or a user goes, as far as the sweep didn't see it.
-// Of an organization or of a user, the other is ”: two queries, so that each has an index.
-func (q *Queries) HangingOn(ctx context.Context, db DBTX, arg HangingOnParams) ([]HangingOnRow, error) {
-	rows, err := db.Query(ctx, hangingOn,
-		arg.SweepID,
-		arg.OrganizationID,
-		arg.Began,
-		arg.UserID,
-	)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var items []HangingOnRow
-	for rows.Next() {
-		var i HangingOnRow
-		if err := rows.Scan(&i.Resource, &i.Count); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
 }
 
 const instanceOfDeliveries = `-- name: InstanceOfDeliveries :one
@@ -379,6 +322,83 @@ func (q *Queries) LedgerCounts(ctx context.Context, db DBTX) (LedgerCountsRow, e
 	return i, err
 }
 
+const listedTombstones = `-- name: ListedTombstones :many
+SELECT d.id::text AS id, d.organization_id::text AS organization_id, d.user_id::text AS user_id, d.known_at::timestamptz AS known_at, d.cause::text AS cause
+FROM rolecall.dead_objects d
+JOIN rolecall.sweep_seen s ON s.sweep_id = $1 AND s.resource = d.resource AND s.id = d.id
+WHERE d.resource = $2 AND d.id > $3 AND d.known_at < $4::timestamptz
+ORDER BY d.id LIMIT $5::integer
+`
+
+type ListedTombstonesParams struct {
+	SweepID  int64     `json:"sweep_id"`
+	Resource string    `json:"resource"`
+	After    string    `json:"after"`
+	Began    time.Time `json:"began"`
+	PageSize int32     `json:"page_size"`
+}
+
+type ListedTombstonesRow struct {
+	ID             string    `json:"id"`
+	OrganizationID string    `json:"organization_id"`
+	UserID         string    `json:"user_id"`
+	KnownAt        time.Time `json:"known_at"`
+	Cause          string    `json:"cause"`
+}
+
+// What has had a tombstone since before the sweep began, and was listed all the same.
+func (q *Queries) ListedTombstones(ctx context.Context, db DBTX, arg ListedTombstonesParams) ([]ListedTombstonesRow, error) {
+	rows, err := db.Query(ctx, listedTombstones,
+		arg.SweepID,
+		arg.Resource,
+		arg.After,
+		arg.Began,
+		arg.PageSize,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ListedTombstonesRow
+	for rows.Next() {
+		var i ListedTombstonesRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.OrganizationID,
+			&i.UserID,
+			&i.KnownAt,
+			&i.Cause,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const markListed = `-- name: MarkListed :execrows
+INSERT INTO rolecall.sweep_seen (sweep_id, resource, id)
+SELECT $1, $2, unnest($3::text[])
+ON CONFLICT DO NOTHING
+`
+
+type MarkListedParams struct {
+	SweepID  int64    `json:"sweep_id"`
+	Resource string   `json:"resource"`
+	Ids      []string `json:"ids"`
+}
+
+func (q *Queries) MarkListed(ctx context.Context, db DBTX, arg MarkListedParams) (int64, error) {
+	result, err := db.Exec(ctx, markListed, arg.SweepID, arg.Resource, arg.Ids)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
 const membershipsAtStake = `-- name: MembershipsAtStake :one
 WITH unseen AS (
     SELECT l.resource, l.id FROM rolecall.live_objects l
@@ -451,26 +471,6 @@ type SaveSweepParams struct {
 func (q *Queries) SaveSweep(ctx context.Context, db DBTX, arg SaveSweepParams) error {
 	_, err := db.Exec(ctx, saveSweep, arg.Progress, arg.Report, arg.ID)
 	return err
-}
-
-const see = `-- name: See :execrows
-INSERT INTO rolecall.sweep_seen (sweep_id, resource, id)
-SELECT $1, $2, unnest($3::text[])
-ON CONFLICT DO NOTHING
-`
-
-type SeeParams struct {
-	SweepID  int64    `json:"sweep_id"`
-	Resource string   `json:"resource"`
-	Ids      []string `json:"ids"`
-}
-
-func (q *Queries) See(ctx context.Context, db DBTX, arg SeeParams) (int64, error) {
-	result, err := db.Exec(ctx, see, arg.SweepID, arg.Resource, arg.Ids)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected(), nil
 }
 
 const startSweep = `-- name: StartSweep :one
@@ -590,16 +590,7 @@ func (q *Queries) UnfinishedSweep(ctx context.Context, db DBTX, arg UnfinishedSw
 	return i, err
 }
 
-const unlockSweeps = `-- name: UnlockSweeps :exec
-SELECT pg_advisory_unlock($1::bigint)
-`
-
-func (q *Queries) UnlockSweeps(ctx context.Context, db DBTX, key int64) error {
-	_, err := db.Exec(ctx, unlockSweeps, key)
-	return err
-}
-
-const unseen = `-- name: Unseen :many
+const unlisted = `-- name: Unlisted :many
 SELECT l.id::text AS id, l.organization_id::text AS organization_id, l.user_id::text AS user_id
 FROM rolecall.live_objects l
 WHERE l.resource = $1 AND l.id > $2 AND l.changed_at < $3
@@ -608,7 +599,7 @@ WHERE l.resource = $1 AND l.id > $2 AND l.changed_at < $3
 ORDER BY l.id LIMIT $6::integer
 `
 
-type UnseenParams struct {
+type UnlistedParams struct {
 	Resource       string    `json:"resource"`
 	After          string    `json:"after"`
 	Began          time.Time `json:"began"`
@@ -617,15 +608,15 @@ type UnseenParams struct {
 	PageSize       int32     `json:"page_size"`
 }
 
-type UnseenRow struct {
+type UnlistedRow struct {
 	ID             string `json:"id"`
 	OrganizationID string `json:"organization_id"`
 	UserID         string `json:"user_id"`
 }
 
 // What lives here, was there before the sweep began, hasn't changed since, and wasn't listed.
-func (q *Queries) Unseen(ctx context.Context, db DBTX, arg UnseenParams) ([]UnseenRow, error) {
-	rows, err := db.Query(ctx, unseen,
+func (q *Queries) Unlisted(ctx context.Context, db DBTX, arg UnlistedParams) ([]UnlistedRow, error) {
+	rows, err := db.Query(ctx, unlisted,
 		arg.Resource,
 		arg.After,
 		arg.Began,
@@ -637,9 +628,9 @@ func (q *Queries) Unseen(ctx context.Context, db DBTX, arg UnseenParams) ([]Unse
 		return nil, err
 	}
 	defer rows.Close()
-	var items []UnseenRow
+	var items []UnlistedRow
 	for rows.Next() {
-		var i UnseenRow
+		var i UnlistedRow
 		if err := rows.Scan(&i.ID, &i.OrganizationID, &i.UserID); err != nil {
 			return nil, err
 		}
@@ -649,6 +640,15 @@ func (q *Queries) Unseen(ctx context.Context, db DBTX, arg UnseenParams) ([]Unse
 		return nil, err
 	}
 	return items, nil
+}
+
+const unlockSweeps = `-- name: UnlockSweeps :exec
+SELECT pg_advisory_unlock($1::bigint)
+`
+
+func (q *Queries) UnlockSweeps(ctx context.Context, db DBTX, key int64) error {
+	_, err := db.Exec(ctx, unlockSweeps, key)
+	return err
 }
 
 const verify = `-- name: Verify :exec

@@ -14,34 +14,35 @@ import (
 	"strings"
 	"time"
 
-	"github.com/callmine/rolecall/api"
+	"github.com/callmine/rolecall/api/auth"
 	"github.com/callmine/rolecall/webhooks"
 )
 
 // Config is everything that can be configured, from the environment alone. The tag "secret" redacts a value where it
-// is printed; "help" is its line in .env.example and in the README.
+// is printed; "help" is its line in .env.example and in docs/configuration.md, and "needed" says there what doesn't
+// work without it.
 type Config struct {
-	DatabaseURL       string        `env:"DATABASE_URL" secret:"url" help:"Postgres to use, as postgres://… or keywords (host=… dbname=…); in dev, empty starts one"`
-	ReadDatabaseURL   string        `env:"ROLECALL_READ_DATABASE_URL" secret:"url" help:"the same Postgres as a role that may only read, for what the API reads; default: DATABASE_URL"`
-	DirectDatabaseURL string        `env:"ROLECALL_DIRECT_DATABASE_URL" secret:"url" help:"the same Postgres without a pooler that gives a server to each transaction; needed if DATABASE_URL leads to one"`
-	MaxConnections    int           `env:"ROLECALL_MAX_CONNECTIONS" help:"connections that a process opens to Postgres at most; default: pool_max_conns of the URL, else 58, behind a session pooler 18"`
-	SigningSecrets    []string      `env:"CLERK_WEBHOOK_SIGNING_SECRET" secret:"all" help:"signing secret of the webhook endpoint (whsec_…); several, comma-separated, during a rotation"`
-	Issuer            string        `env:"CLERK_ISSUER" secret:"web" help:"exact issuer of session tokens, such as https://clerk.example.com"`
-	JWKSURL           string        `env:"CLERK_JWKS_URL" secret:"web" help:"where Clerk publishes its keys; default: the issuer's /.well-known/jwks.json"`
-	SecretKey         string        `env:"CLERK_SECRET_KEY" secret:"all" help:"secret key of the Clerk instance (sk_…): without it nothing is compared with Clerk, and what no webhook told stays unknown"`
-	APIURL            string        `env:"CLERK_API_URL" envDefault:"https://api.clerk.com/v1" secret:"web" help:"where Clerk's Backend API is"`
-	InstanceID        string        `env:"CLERK_INSTANCE_ID" help:"Clerk instance whose webhooks are ours (ins_…); others, and the examples that Clerk's dashboard sends, are quarantined; default: the secret key's"`
-	AuthorizedParties []string      `env:"CLERK_AUTHORIZED_PARTIES" secret:"web" help:"origins whose session tokens are accepted (azp), comma-separated; empty takes every one"`
-	TemplateTokens    bool          `env:"ROLECALL_ACCEPT_TEMPLATE_TOKENS" envDefault:"false" help:"whether tokens of JWT templates count as their user's sessions; then so do those that were made for other services"`
-	ListenAddr        string        `env:"ROLECALL_LISTEN_ADDR" envDefault:":8080" help:"where webhooks and the API listen"`
-	AdminAddr         string        `env:"ROLECALL_ADMIN_ADDR" envDefault:"127.0.0.1:9090" help:"where /healthz, /readyz and /metrics listen"`
-	StopDelay         time.Duration `env:"ROLECALL_STOP_DELAY" envDefault:"5s" help:"time from SIGTERM, which turns /readyz red, to the end of answering, as a Go duration; 0 for none"`
-	ServiceTokens     string        `env:"ROLECALL_SERVICE_TOKEN_HASHES" secret:"all" help:"services that may ask about anybody: name:SHA-256 of its token in hex, comma-separated"`
-	SweepInterval     time.Duration `env:"ROLECALL_SWEEP_INTERVAL" envDefault:"1h" help:"time between comparisons with Clerk; one runs at the start; 0 disables all of them"`
-	MaxRemovalRatio   float64       `env:"ROLECALL_MAX_REMOVAL_RATIO" envDefault:"0.05" help:"part of all memberships that a comparison may remove without being told to; ten it may always"`
-	ClerkRate         float64       `env:"ROLECALL_CLERK_RATE" envDefault:"0" help:"calls to Clerk's API per second for sweeps, of each process; 0 takes a fifth of Clerk's own limit, which your application shares. Commands aren't held to it; strangers have half of it"`
+	DatabaseURL       string        `env:"DATABASE_URL" secret:"url" needed:"everything" help:"Postgres to use, as postgres://… or keywords (host=… dbname=…); rolecall dev starts one if this is empty"`
+	ReadDatabaseURL   string        `env:"ROLECALL_READ_DATABASE_URL" secret:"url" help:"the same database as a role that may only read, for the reads of the API; default: DATABASE_URL"`
+	DirectDatabaseURL string        `env:"ROLECALL_DIRECT_DATABASE_URL" secret:"url" help:"the same database without a transaction pooler; needed if DATABASE_URL leads to one"`
+	MaxConnections    int           `env:"ROLECALL_MAX_CONNECTIONS" help:"the most connections that one process opens to Postgres; default: pool_max_conns of the URL, else as docs/operate.md says (Size the connections)"`
+	SigningSecrets    []string      `env:"CLERK_WEBHOOK_SIGNING_SECRET" secret:"all" needed:"serve (not with --no-web)" help:"signing secret of the webhook endpoint (whsec_…); during a rotation both, comma-separated"`
+	Issuer            string        `env:"CLERK_ISSUER" secret:"web" needed:"serve (not with --no-web)" help:"exact issuer of session tokens: the Frontend API URL, such as https://clerk.example.com"`
+	JWKSURL           string        `env:"CLERK_JWKS_URL" secret:"web" help:"address of Clerk's signing keys; default: the issuer's /.well-known/jwks.json"`
+	SecretKey         string        `env:"CLERK_SECRET_KEY" secret:"all" needed:"sweeps, commands, backfill and reconcile" help:"secret key of the Clerk instance (sk_…); without it, changes whose webhook was lost are never noticed"`
+	APIURL            string        `env:"CLERK_API_URL" envDefault:"https://api.clerk.com/v1" secret:"web" help:"address of Clerk's Backend API"`
+	InstanceID        string        `env:"CLERK_INSTANCE_ID" help:"Clerk instance whose webhooks are applied (ins_…); those of others, and the examples that Clerk's dashboard sends, are quarantined; default: the secret key's instance"`
+	AuthorizedParties []string      `env:"CLERK_AUTHORIZED_PARTIES" secret:"web" help:"origins whose session tokens are accepted (azp), comma-separated; empty accepts all"`
+	TemplateTokens    bool          `env:"ROLECALL_ACCEPT_TEMPLATE_TOKENS" envDefault:"false" help:"accept tokens of JWT templates as their user's session, also those that were made for other services"`
+	ListenAddr        string        `env:"ROLECALL_LISTEN_ADDR" envDefault:":8080" help:"address of the webhooks and the API"`
+	AdminAddr         string        `env:"ROLECALL_ADMIN_ADDR" envDefault:"127.0.0.1:9090" help:"address of /healthz, /readyz and /metrics"`
+	StopDelay         time.Duration `env:"ROLECALL_STOP_DELAY" envDefault:"5s" help:"how long a process still answers after SIGTERM, while /readyz is red, as a Go duration; 0 for none"`
+	ServiceTokens     string        `env:"ROLECALL_SERVICE_TOKEN_HASHES" secret:"all" help:"services that may ask about any user, comma-separated: name:SHA-256 of the token in hex"`
+	SweepInterval     time.Duration `env:"ROLECALL_SWEEP_INTERVAL" envDefault:"1h" help:"time between two sweeps, as a Go duration; one runs at the start; 0 disables sweeps"`
+	MaxRemovalRatio   float64       `env:"ROLECALL_MAX_REMOVAL_RATIO" envDefault:"0.05" help:"share of all memberships that a sweep may remove without confirmation; ten are always allowed"`
+	ClerkRate         float64       `env:"ROLECALL_CLERK_RATE" envDefault:"0" help:"calls per second that the sweeps of one process make to Clerk; 0 takes a fifth of Clerk's limit, which your application shares. Commands are exempt; look-ups of strangers get half of it"`
 	BodyRetention     time.Duration `env:"ROLECALL_BODY_RETENTION" envDefault:"2160h" help:"how long the bodies of webhooks are kept, as a Go duration; 0 keeps them for ever"`
-	PolicyFile        string        `env:"ROLECALL_POLICY_FILE" help:"YAML file that says which role may do what; default: the built-in policy"`
+	PolicyFile        string        `env:"ROLECALL_POLICY_FILE" help:"YAML file of the roles and their permissions; default: the built-in policy"`
 	LogLevel          slog.Level    `env:"ROLECALL_LOG_LEVEL" envDefault:"info" help:"debug, info, warn or error"`
 }
 
@@ -93,8 +94,8 @@ func (c Config) check(which Parts) error {
 }
 
 // ParsedServiceTokens reads the services that may ask about anybody.
-func (c Config) ParsedServiceTokens() ([]api.ServiceToken, error) {
-	tokens, err := api.ParseServiceTokens(c.ServiceTokens)
+func (c Config) ParsedServiceTokens() ([]auth.ServiceToken, error) {
+	tokens, err := auth.ParseServiceTokens(c.ServiceTokens)
 	if err != nil {
 		return nil, fmt.Errorf("ROLECALL_SERVICE_TOKEN_HASHES: %w", err)
 	}
@@ -137,7 +138,7 @@ func (c Config) SweepsEvery() time.Duration {
 }
 
 // Setting is one field of the configuration as people see it.
-type Setting struct{ Name, Value, secret, fallback, help string }
+type Setting struct{ Name, Value, secret, fallback, needed, help string }
 
 // Settings lists all fields with their values redacted.
 func (c Config) Settings() []Setting {
@@ -163,7 +164,7 @@ func (c Config) settingsInClear() []Setting {
 		}
 		out[i] = Setting{
 			Name: field.Tag.Get("env"), Value: value, secret: field.Tag.Get("secret"),
-			fallback: field.Tag.Get("envDefault"), help: field.Tag.Get("help"),
+			fallback: field.Tag.Get("envDefault"), needed: field.Tag.Get("needed"), help: field.Tag.Get("help"),
 		}
 	}
 	return out
@@ -212,26 +213,52 @@ func redactURL(value string) string {
 	return u.Redacted()
 }
 
+// orderedSettings lists all settings as documents do: those that a new service needs come first.
+func orderedSettings() []Setting {
+	var needed, optional []Setting
+	for _, s := range (Config{}).Settings() {
+		if s.needed != "" {
+			needed = append(needed, s)
+		} else {
+			optional = append(optional, s)
+		}
+	}
+	return append(needed, optional...)
+}
+
 // ExampleFile writes .env.example: every setting with its help, and its default where there is one.
 func ExampleFile() string {
 	var out strings.Builder
-	out.WriteString("# Rolecall's whole configuration. `rolecall dev` needs none of it. `rolecall serve` needs DATABASE_URL,\n# CLERK_WEBHOOK_SIGNING_SECRET and CLERK_ISSUER, and CLERK_SECRET_KEY to compare the mirror with Clerk; so do `rolecall backfill` and\n# `rolecall reconcile`, with DATABASE_URL.\n")
-	for _, s := range (Config{}).Settings() {
-		fmt.Fprintf(&out, "\n# %s\n%s=%s\n", s.help, s.Name, s.fallback)
+	out.WriteString("# Rolecall's whole configuration, as variables of the environment. `rolecall dev` needs none of it,\n# and is the only command that also reads a file .env.\n")
+	needed := true
+	for _, s := range orderedSettings() {
+		switch {
+		case s.needed != "":
+			fmt.Fprintf(&out, "\n# REQUIRED for %s:\n", s.needed)
+		case needed:
+			out.WriteString("\n# The rest is optional.\n\n")
+			needed = false
+		default:
+			out.WriteString("\n")
+		}
+		fmt.Fprintf(&out, "# %s\n%s=%s\n", s.help, s.Name, s.fallback)
 	}
 	return out.String()
 }
 
-// SettingsTable writes the README's table of settings.
+// SettingsTable writes the table of docs/configuration.md.
 func SettingsTable() string {
 	var out strings.Builder
 	out.WriteString("| setting | default | what it is |\n|---|---|---|\n")
-	for _, s := range (Config{}).Settings() {
-		fallback := s.fallback
+	for _, s := range orderedSettings() {
+		fallback, help := s.fallback, s.help
 		if fallback != "" {
 			fallback = "`" + fallback + "`"
 		}
-		fmt.Fprintf(&out, "| `%s` | %s | %s |\n", s.Name, fallback, s.help)
+		if s.needed != "" {
+			help = fmt.Sprintf("**Required for %s:** %s", s.needed, help)
+		}
+		fmt.Fprintf(&out, "| `%s` | %s | %s |\n", s.Name, fallback, help)
 	}
 	return out.String()
 }

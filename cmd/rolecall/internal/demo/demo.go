@@ -15,11 +15,12 @@ import (
 	"os"
 	"strings"
 
-	"github.com/callmine/rolecall/api"
+	"github.com/callmine/rolecall/api/auth"
 	"github.com/callmine/rolecall/cmd/rolecall/internal/cleanup"
 	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
 	"github.com/callmine/rolecall/cmd/rolecall/internal/service"
 	"github.com/callmine/rolecall/internal/clerksim"
+	"github.com/callmine/rolecall/internal/svixsim"
 )
 
 // Options are what `rolecall dev` is told.
@@ -119,7 +120,7 @@ func (o Options) simulate(cfg *config.Config) (smallWorld, string, error) {
 	if err != nil {
 		return smallWorld{}, "", fmt.Errorf("make a small world: %w", err)
 	}
-	token, hash, err := api.NewServiceToken(rand.Reader)
+	token, hash, err := auth.NewServiceToken(rand.Reader)
 	if err != nil {
 		return smallWorld{}, "", err
 	}
@@ -129,15 +130,15 @@ func (o Options) simulate(cfg *config.Config) (smallWorld, string, error) {
 	cfg.SecretKey, cfg.ClerkRate = clerk.SecretKey(), clerkRate
 	// Each run has a Clerk of its own: the first sweep finds all people of earlier runs to be gone.
 	cfg.MaxRemovalRatio = 1
-	cfg.SigningSecrets = []string{clerksim.NewSecret(mathrand.New(mathrand.NewPCG(n, n)))} //nolint:gosec // of a simulator on this machine
+	cfg.SigningSecrets = []string{svixsim.NewSecret(mathrand.New(mathrand.NewPCG(n, n)))} //nolint:gosec // of a simulator on this machine
 	cfg.ServiceTokens = strings.Join([]string{"dev", hash}, ":")
 	return world, token, nil
 }
 
 // deliver sends the world's webhooks to the service while it runs.
 func deliver(ctx context.Context, world *clerksim.World, webAddr string, secrets []string, cleanup *cleanup.Stack, logger *slog.Logger) error {
-	courier, err := clerksim.NewCourier(clerksim.CourierConfig{
-		Endpoints: []clerksim.Endpoint{{URL: "http://" + webAddr + "/webhooks/clerk", Secrets: secrets}}, Logger: logger,
+	courier, err := svixsim.NewCourier(svixsim.CourierConfig{
+		Endpoints: []svixsim.Endpoint{{URL: "http://" + webAddr + "/webhooks/clerk", Secrets: secrets}}, Logger: logger,
 	})
 	if err != nil {
 		return fmt.Errorf("start the courier: %w", err)

@@ -12,7 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/callmine/rolecall/api"
+	"github.com/callmine/rolecall/api/auth"
 	"github.com/callmine/rolecall/internal/clerkapi"
 	clerksync "github.com/callmine/rolecall/sync"
 )
@@ -26,7 +26,7 @@ func (d *doctor) keys(ctx context.Context) []Finding {
 		transport := http.DefaultTransport.(*http.Transport).Clone() //nolint:forcetypeassert // it is one
 		defer transport.CloseIdleConnections()
 		dated := &dating{next: transport}
-		authenticator, err := api.NewAuthenticator(api.AuthenticatorConfig{
+		authenticator, err := auth.NewAuthenticator(auth.Config{
 			Issuer: d.cfg.Issuer, JWKSURL: d.cfg.JWKSURL, HTTPClient: &http.Client{Transport: dated}, Logger: slog.New(slog.DiscardHandler),
 		})
 		if err != nil {

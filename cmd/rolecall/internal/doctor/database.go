@@ -110,7 +110,7 @@ func (d *doctor) use(setting string, r pgpool.Report, needs pgpool.Needs) []Find
 	case needs.Write && r.ReadOnly:
 		return []Finding{bad(setting, "find out why sessions begin read-only (default_transaction_read_only of the role or database)", "its sessions can't write")}
 	case r.Pooler == pgpool.PoolerTransaction && setting == d.cfg.DirectSetting():
-		return []Finding{bad(setting, "see README, Connections", "%v", d.cfg.NeedsDirect())}
+		return []Finding{bad(setting, "see docs/operate.md, Use a pooler", "%v", d.cfg.NeedsDirect())}
 	case !r.SchemaExists && !r.CanCreateSchema:
 		return []Finding{bad(setting, fmt.Sprintf("let a role that may run CREATE SCHEMA %s AUTHORIZATION %s, then run `rolecall migrate`", migrations.Schema, r.User),
 			"there is no schema %s, and the role %s may not make it", migrations.Schema, r.User)}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/callmine/rolecall/jobs"
+	"github.com/callmine/rolecall/jobs/sweep"
 	"github.com/callmine/rolecall/store"
 )
 
@@ -60,11 +61,11 @@ func (s Situation) aborted() (Alarm, bool) {
 	if s.LastSweep == nil || s.LastSweep.State != store.SweepAborted || s.LastSweep.Reason == store.ReasonReadsBehind {
 		return Alarm{}, false
 	}
-	detail := fmt.Sprintf("sweep_%d was stopped: %s", s.LastSweep.ID, s.LastSweep.Reason)
+	detail := fmt.Sprintf("%s was stopped: %s", s.LastSweep.Name(), s.LastSweep.Reason)
 	if s.report.Detail != "" {
 		detail += ": " + s.report.Detail
 	}
-	return Alarm{AlarmAborted, detail, AdviceFor(jobs.GuardReason(s.LastSweep.Reason))}, true
+	return Alarm{AlarmAborted, detail, AdviceFor(sweep.GuardReason(s.LastSweep.Reason))}, true
 }
 
 // behind: the newest sweep went through, but Clerk answered it from before what is applied.
@@ -73,9 +74,9 @@ func (s Situation) behind() (Alarm, bool) {
 		return Alarm{}, false
 	}
 	return Alarm{
-		AlarmBehind, fmt.Sprintf("Clerk's reads are behind: sweep_%d was shown %d objects as they were before newer signed events, and left them alone",
-			s.LastSweep.ID, s.report.Behind),
-		AdviceFor(jobs.ReasonReadsBehind),
+		AlarmBehind, fmt.Sprintf("Clerk's reads are behind: %s was shown %d objects as they were before newer signed events, and left them alone",
+			s.LastSweep.Name(), s.report.Behind),
+		AdviceFor(sweep.ReasonReadsBehind),
 	}, true
 }
 
@@ -144,23 +145,23 @@ func effectOf(queues []string) string {
 }
 
 // AdviceFor says what to do after a guard stopped a sweep.
-func AdviceFor(reason jobs.GuardReason) string {
+func AdviceFor(reason sweep.GuardReason) string {
 	switch reason {
-	case jobs.ReasonRemovalRatio:
+	case sweep.ReasonRemovalRatio:
 		return "if so many really left, run `rolecall reconcile --confirm`; if not, find out in Clerk's dashboard what is missing"
-	case jobs.ReasonListingIncomplete:
+	case sweep.ReasonListingIncomplete:
 		return "nothing was removed because of it; run it again, and if it stays so, look at Clerk's status page and the log"
-	case jobs.ReasonWrongInstance:
+	case sweep.ReasonWrongInstance:
 		return "check CLERK_SECRET_KEY, CLERK_INSTANCE_ID and DATABASE_URL: one of them is of another environment"
-	case jobs.ReasonUnauthorized:
+	case sweep.ReasonUnauthorized:
 		return "take a secret key of this instance from Clerk's dashboard"
-	case jobs.ReasonReadsBehind:
+	case sweep.ReasonReadsBehind:
 		return "another sweep looks again within minutes; if it stays so, see Clerk's status page, and if Clerk's own state has gone back, " +
 			"`rolecall reconcile --trust-clerk` takes it over"
-	case jobs.ReasonListRefused:
+	case sweep.ReasonListRefused:
 		return "turn the feature on in Clerk's dashboard or choose a plan that has it; if it is on, ask Clerk's support with the trace. " +
 			"The key is good, and nothing was removed because of it"
-	case jobs.ReasonBudget:
+	case sweep.ReasonBudget:
 		return "run it again later: it goes on; if it stays so, your application uses up Clerk's limit, or lower ROLECALL_CLERK_RATE"
 	default:
 		return "the log says which objects from Clerk can't be read; upgrade Rolecall"

@@ -7,7 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/callmine/rolecall/jobs"
+	"github.com/callmine/rolecall/jobs/sweep"
 	"github.com/callmine/rolecall/store"
 )
 
@@ -16,7 +16,7 @@ func TestAlarms(t *testing.T) {
 	t.Parallel()
 	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	ago := func(d time.Duration) time.Time { return at.Add(-d) }
-	swept := func(s *Situation, state store.SweepState, reason jobs.GuardReason, report jobs.SweepReport) {
+	swept := func(s *Situation, state store.SweepState, reason sweep.GuardReason, report sweep.Report) {
 		text, err := json.Marshal(report)
 		require.NoError(t, err)
 		s.LastSweep = &store.Sweep{ID: 7, State: state, Reason: string(reason), Report: text}
@@ -47,46 +47,46 @@ func TestAlarms(t *testing.T) {
 		"old, and sweeps are off": {change: func(s *Situation) { s.LastClean.StartedAt, s.sweepsEvery = ago(900*time.Hour), 0 }},
 		"aborted by the brake": {
 			func(s *Situation) {
-				swept(s, store.SweepAborted, jobs.ReasonRemovalRatio, jobs.SweepReport{Detail: "12 of 20 would go"})
+				swept(s, store.SweepAborted, sweep.ReasonRemovalRatio, sweep.Report{Detail: "12 of 20 would go"})
 			}, []AlarmName{AlarmAborted}, []string{"sweep_7", "12 of 20 would go", "--confirm"},
 		},
 		"aborted by an incomplete listing": {
-			func(s *Situation) { swept(s, store.SweepAborted, jobs.ReasonListingIncomplete, jobs.SweepReport{}) },
+			func(s *Situation) { swept(s, store.SweepAborted, sweep.ReasonListingIncomplete, sweep.Report{}) },
 			[]AlarmName{AlarmAborted},
 			[]string{"listing_incomplete", "status page"},
 		},
 		"aborted by the instance": {
-			func(s *Situation) { swept(s, store.SweepAborted, jobs.ReasonWrongInstance, jobs.SweepReport{}) },
+			func(s *Situation) { swept(s, store.SweepAborted, sweep.ReasonWrongInstance, sweep.Report{}) },
 			[]AlarmName{AlarmAborted},
 			[]string{"CLERK_INSTANCE_ID"},
 		},
 		"aborted by what can't be read": {
-			func(s *Situation) { swept(s, store.SweepAborted, "unreadable", jobs.SweepReport{}) },
+			func(s *Situation) { swept(s, store.SweepAborted, "unreadable", sweep.Report{}) },
 			[]AlarmName{AlarmAborted},
 			[]string{"the log"},
 		},
 		"answered from before": {
-			func(s *Situation) { swept(s, store.SweepAborted, store.ReasonReadsBehind, jobs.SweepReport{Behind: 4}) },
+			func(s *Situation) { swept(s, store.SweepAborted, store.ReasonReadsBehind, sweep.Report{Behind: 4}) },
 			[]AlarmName{AlarmBehind},
 			[]string{"sweep_7", "4 objects", "--trust-clerk"},
 		},
 		"changed and told nothing": {
 			func(s *Situation) {
-				swept(s, store.SweepClean, "", jobs.SweepReport{NewestDrift: new(s.LastDelivery.Add(time.Millisecond))})
+				swept(s, store.SweepClean, "", sweep.Report{NewestDrift: new(s.LastDelivery.Add(time.Millisecond))})
 			}, []AlarmName{AlarmSilent}, []string{"11:59:00Z", "disabled"},
 		},
 		"changed before the newest delivery": {change: func(s *Situation) {
-			swept(s, store.SweepClean, "", jobs.SweepReport{NewestDrift: new(s.LastDelivery)})
+			swept(s, store.SweepClean, "", sweep.Report{NewestDrift: new(s.LastDelivery)})
 		}},
 		"changed, and no delivery ever came": {
 			func(s *Situation) {
 				s.LastDelivery = time.Time{}
-				swept(s, store.SweepClean, "", jobs.SweepReport{NewestDrift: new(ago(time.Hour))})
+				swept(s, store.SweepClean, "", sweep.Report{NewestDrift: new(ago(time.Hour))})
 			}, []AlarmName{AlarmSilent}, []string{"none ever came"},
 		},
 		"no delivery ever came, and the change is older than the first sweep": {change: func(s *Situation) {
 			s.LastDelivery, s.FirstClean.StartedAt = time.Time{}, ago(15*time.Minute)
-			swept(s, store.SweepClean, "", jobs.SweepReport{NewestDrift: new(s.FirstClean.StartedAt)})
+			swept(s, store.SweepClean, "", sweep.Report{NewestDrift: new(s.FirstClean.StartedAt)})
 		}},
 		"no delivery ever came since the mirror was filled": {
 			func(s *Situation) {
@@ -97,7 +97,7 @@ func TestAlarms(t *testing.T) {
 		},
 		"no delivery ever came, and no sweep went through": {func(s *Situation) {
 			s.LastDelivery, s.FirstClean, s.LastClean = time.Time{}, nil, nil
-			swept(s, store.SweepAborted, store.ReasonUnreadable, jobs.SweepReport{NewestDrift: new(ago(time.Hour))})
+			swept(s, store.SweepAborted, store.ReasonUnreadable, sweep.Report{NewestDrift: new(ago(time.Hour))})
 		}, []AlarmName{AlarmNeverSwept, AlarmAborted}, nil},
 		"almost stuck": {change: func(s *Situation) { s.Waiting, s.OldestWaiting = 3, ago(30*time.Second) }},
 		"stuck": {
@@ -124,7 +124,7 @@ func TestAlarms(t *testing.T) {
 		}},
 		"all at once, in one order": {func(s *Situation) {
 			s.Quarantined, s.Waiting, s.OldestWaiting, s.LastClean.StartedAt = 1, 1, ago(time.Hour), ago(9*time.Hour)
-			swept(s, store.SweepAborted, jobs.ReasonBudget, jobs.SweepReport{NewestDrift: new(at)})
+			swept(s, store.SweepAborted, sweep.ReasonBudget, sweep.Report{NewestDrift: new(at)})
 		}, []AlarmName{AlarmOverdue, AlarmAborted, AlarmSilent, AlarmStuck, AlarmQuarantined}, []string{"limit"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -133,7 +133,7 @@ func TestAlarms(t *testing.T) {
 				At: at, LastDelivery: ago(time.Minute), LastClean: &store.Sweep{StartedAt: ago(time.Hour)},
 				FirstClean: &store.Sweep{StartedAt: ago(9 * time.Hour)},
 			}, sweepsEvery: time.Hour}
-			swept(&s, store.SweepClean, "", jobs.SweepReport{})
+			swept(&s, store.SweepClean, "", sweep.Report{})
 			tc.change(&s)
 			s, err := NewSituation(s.Status, s.sweepsEvery)
 			require.NoError(t, err)

@@ -9,7 +9,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/callmine/rolecall/api"
+	"github.com/callmine/rolecall/api/auth"
 	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
 )
@@ -25,7 +25,7 @@ const readTimeout = time.Second
 type Collector struct {
 	db          *pgxpool.Pool
 	sweepsEvery time.Duration
-	lockout     func() *api.Lockout // of this process
+	lockout     func() *auth.Lockout // of this process
 
 	lastDelivery, lastClean, drift, alarm, notice, running *prometheus.Desc
 
@@ -36,7 +36,7 @@ type Collector struct {
 
 // NewCollector returns a collector of what a database says. lockout is what this process knows of
 // users who don't get in; nil for nothing.
-func NewCollector(db *pgxpool.Pool, sweepsEvery time.Duration, lockout func() *api.Lockout) *Collector {
+func NewCollector(db *pgxpool.Pool, sweepsEvery time.Duration, lockout func() *auth.Lockout) *Collector {
 	desc := func(name, help string, labels ...string) *prometheus.Desc {
 		return prometheus.NewDesc(name, help, labels, nil)
 	}

@@ -3,7 +3,7 @@ package health
 import (
 	"fmt"
 
-	"github.com/callmine/rolecall/api"
+	"github.com/callmine/rolecall/api/auth"
 )
 
 // nobody: users come and none gets in. Only the process that refuses them knows.
@@ -20,16 +20,16 @@ func (s Situation) nobody() (Alarm, bool) {
 }
 
 // adviceAgainst says what to do about a lockout.
-func adviceAgainst(reason api.AuthReason) string {
+func adviceAgainst(reason auth.Reason) string {
 	switch reason {
-	case api.AuthReasonIssuer:
+	case auth.ReasonIssuer:
 		return "set CLERK_ISSUER to the issuer that the tokens have, exactly"
-	case api.AuthReasonAuthorizedParty:
+	case auth.ReasonAuthorizedParty:
 		return "add the origin of your frontend to CLERK_AUTHORIZED_PARTIES, exactly as the tokens have it"
-	case api.AuthReasonSession, api.AuthReasonAudience, api.AuthReasonLifetime:
+	case auth.ReasonSession, auth.ReasonAudience, auth.ReasonLifetime:
 		return "send Clerk's session tokens as they are, or, if these are of a JWT template or customized with aud, read about " +
-			"ROLECALL_ACCEPT_TEMPLATE_TOKENS in the README and set it to true"
-	case api.AuthReasonExpired, api.AuthReasonNotYetValid, api.AuthReasonIssuedInFuture:
+			"ROLECALL_ACCEPT_TEMPLATE_TOKENS in docs/api.md and set it to true"
+	case auth.ReasonExpired, auth.ReasonNotYetValid, auth.ReasonIssuedInFuture:
 		return "correct this machine's clock"
 	default:
 		return "check CLERK_ISSUER and CLERK_JWKS_URL: the keys are of another instance, or can't be had; the log says which"

@@ -12,7 +12,7 @@ import (
 // labels and parts of `rolecall status --json`.
 type NoticeName string
 
-// The notices. README's "Operate it" says what each means.
+// The notices. docs/operate.md says what each means.
 const (
 	NoticeListRefused NoticeName = "list_refused"
 	NoticeBilling     NoticeName = "billing_unmirrored"

@@ -3,13 +3,11 @@
 package health
 
 import (
-	"encoding/json"
-	"fmt"
 	"math"
 	"time"
 
-	"github.com/callmine/rolecall/api"
-	"github.com/callmine/rolecall/jobs"
+	"github.com/callmine/rolecall/api/auth"
+	"github.com/callmine/rolecall/jobs/sweep"
 	"github.com/callmine/rolecall/store"
 )
 
@@ -17,18 +15,18 @@ import (
 type Situation struct {
 	store.Status
 
-	report      jobs.SweepReport // of LastSweep
-	sweepsEvery time.Duration    // 0 if the mirror isn't compared by itself
-	Lockout     *api.Lockout     // of this process; nil if there is none, or none is known
+	report      sweep.Report  // of LastSweep
+	sweepsEvery time.Duration // 0 if the mirror isn't compared by itself
+	Lockout     *auth.Lockout // of this process; nil if there is none, or none is known
 }
 
 // NewSituation reads a status as a process with this configuration sees it.
 func NewSituation(s store.Status, sweepsEvery time.Duration) (Situation, error) {
 	now := Situation{Status: s, sweepsEvery: sweepsEvery}
 	if s.LastSweep != nil {
-		if err := json.Unmarshal(s.LastSweep.Report, &now.report); err != nil {
-			return now, fmt.Errorf("read report of sweep %d: %w", s.LastSweep.ID, err)
-		}
+		report, err := sweep.ReadReport(*s.LastSweep)
+		now.report = report
+		return now, err
 	}
 	return now, nil
 }

@@ -1,11 +1,9 @@
 package health
 
 import (
-	"encoding/json"
-	"fmt"
 	"time"
 
-	"github.com/callmine/rolecall/jobs"
+	"github.com/callmine/rolecall/jobs/sweep"
 	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
 )
@@ -37,7 +35,7 @@ type sweepStatus struct {
 	Reason     string           `json:"reason"`
 	StartedAt  time.Time        `json:"started_at"`
 	FinishedAt *time.Time       `json:"finished_at"`
-	Report     jobs.SweepReport `json:"report"`
+	Report     sweep.Report     `json:"report"`
 }
 
 // SweepPlace is how far a sweep has come.
@@ -94,25 +92,25 @@ func SnapshotOf(s Situation) (Snapshot, error) {
 
 // placeOf reads how far a sweep has come.
 func placeOf(s store.Sweep) (*SweepPlace, error) {
-	progress, err := jobs.ReadProgress(s)
+	progress, err := sweep.ReadProgress(s)
 	if err != nil {
 		return nil, err
 	}
-	var report jobs.SweepReport
-	if err := json.Unmarshal(s.Report, &report); err != nil {
-		return nil, fmt.Errorf("read report of sweep %d: %w", s.ID, err)
+	report, err := sweep.ReadReport(s)
+	if err != nil {
+		return nil, err
 	}
 	return &SweepPlace{
-		SweepID: fmt.Sprintf("sweep_%d", s.ID), Trigger: s.Trigger, OrganizationID: s.OrganizationID, DryRun: s.DryRun,
+		SweepID: report.SweepID, Trigger: s.Trigger, OrganizationID: s.OrganizationID, DryRun: s.DryRun,
 		StartedAt: s.StartedAt.UTC(), UpdatedAt: s.UpdatedAt.UTC(), Resource: progress.Resource, Confirming: progress.Confirming,
 		Listed: report.Listed, LookedUp: progress.LookedUp,
 	}, nil
 }
 
 // WithKinds returns a report whose kinds are an object in JSON, also if nothing differed.
-func WithKinds(report jobs.SweepReport) jobs.SweepReport {
+func WithKinds(report sweep.Report) sweep.Report {
 	if report.ByKind == nil {
-		report.ByKind = map[clerksync.Resource]*jobs.KindOfReport{}
+		report.ByKind = map[clerksync.Resource]*sweep.KindOfReport{}
 	}
 	return report
 }

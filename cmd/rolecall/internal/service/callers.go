@@ -3,7 +3,7 @@ package service
 import (
 	"context"
 
-	"github.com/callmine/rolecall/api"
+	"github.com/callmine/rolecall/api/auth"
 	"github.com/callmine/rolecall/internal/edge"
 )
 
@@ -18,7 +18,7 @@ func (s *Service) guard(listener string) *edge.Guard {
 }
 
 // lockout returns what this process knows of users who don't get in, or nil.
-func (s *Service) lockout() *api.Lockout {
+func (s *Service) lockout() *auth.Lockout {
 	if l, ok := s.entries.Lockout(); ok {
 		return &l
 	}

@@ -8,10 +8,11 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/callmine/rolecall/api"
 	"github.com/callmine/rolecall/cmd/rolecall/internal/database"
 	"github.com/callmine/rolecall/internal/clerkapi"
-	"github.com/callmine/rolecall/jobs"
+	jobscommand "github.com/callmine/rolecall/jobs/command"
+	"github.com/callmine/rolecall/jobs/lookup"
+	"github.com/callmine/rolecall/jobs/sweep"
 )
 
 // startClerk opens the client, and learns the instance whose deliveries are ours. Without a secret key there is none.
@@ -125,31 +126,35 @@ func (s *Service) mayAsk() error {
 }
 
 // sweeper returns what compares the mirror with Clerk, or nil without a secret key.
-func (s *Service) sweeper() (*jobs.Sweeper, error) {
+func (s *Service) sweeper() (*sweep.Sweeper, error) {
 	if s.clerk == nil {
 		return nil, nil //nolint:nilnil // there is none, and that is no error
 	}
-	return jobs.NewSweeper(jobs.SweeperConfig{
-		Pool: s.work, Directory: s.clerk, Billing: s.clerk.Billing, InstanceID: s.cfg.InstanceID, MaxRemovalRatio: s.cfg.MaxRemovalRatio, Logger: s.logger,
+	return sweep.New(sweep.Config{
+		Pool: s.work, Clerk: s.clerk, Billing: s.clerk.Billing, InstanceID: s.cfg.InstanceID, MaxRemovalRatio: s.cfg.MaxRemovalRatio, Logger: s.logger,
 	})
 }
 
-// refresher returns what asks Clerk about a stranger.
-func (s *Service) refresher() (api.Refresher, error) {
-	r, err := jobs.NewRefresher(jobs.RefresherConfig{
-		Pool: s.work, Directory: s.clerk, Allowed: s.mayAsk, UserMemberships: s.clerk.UserMemberships,
+// lookups returns what asks Clerk about strangers.
+func (s *Service) lookups() (*lookup.Lookups, error) {
+	r, err := lookup.NewRefresher(lookup.RefresherConfig{Pool: s.work, Clerk: s.clerk, Allowed: s.mayAsk})
+	if err != nil {
+		return nil, err
+	}
+	return lookup.New(lookup.Config{
+		Asker: refresher{r, s.awaitClerk}, DB: s.read, Logger: s.logger,
+		Told: func(r lookup.Result) { s.metrics.refreshed.WithLabelValues(string(r)).Inc() },
 	})
-	return refresher{r, s.awaitClerk}, err
 }
 
 // refresher asks Clerk on behalf of a stranger who waits: no sweep is before them.
 type refresher struct {
-	*jobs.Refresher
+	*lookup.Refresher
 
 	await func(context.Context) // until it is known whether Clerk may be asked
 }
 
-// Refresh implements [api.Refresher].
+// Refresh implements [lookup.Asker].
 func (r refresher) Refresh(ctx context.Context, userID, organizationID string) error {
 	if r.await(ctx); ctx.Err() != nil {
 		return ctx.Err()
@@ -157,7 +162,7 @@ func (r refresher) Refresh(ctx context.Context, userID, organizationID string) e
 	return r.Refresher.Refresh(clerkapi.Interactive(ctx, clerkapi.ForStranger), userID, organizationID)
 }
 
-// RefreshUser implements [api.Refresher].
+// RefreshUser implements [lookup.Asker].
 func (r refresher) RefreshUser(ctx context.Context, userID string) error {
 	if r.await(ctx); ctx.Err() != nil {
 		return ctx.Err()
@@ -166,8 +171,8 @@ func (r refresher) RefreshUser(ctx context.Context, userID string) error {
 }
 
 // commander returns what carries commands out, on behalf of somebody who waits.
-func (s *Service) commander() (*jobs.Commander, error) {
-	return jobs.NewCommander(jobs.CommanderConfig{Pool: s.changes, Clerk: s.clerk, Allowed: s.mayAsk, Logger: s.logger})
+func (s *Service) commander() (*jobscommand.Commander, error) {
+	return jobscommand.New(jobscommand.Config{Pool: s.changes, Clerk: s.clerk, Allowed: s.mayAsk, Logger: s.logger})
 }
 
 // instanceID is the Clerk instance whose deliveries are ours; "" while nobody knows.

@@ -13,6 +13,7 @@ import (
 	"github.com/callmine/rolecall/cmd/rolecall/internal/servicetest"
 	"github.com/callmine/rolecall/internal/clerksim"
 	"github.com/callmine/rolecall/internal/pgtest"
+	"github.com/callmine/rolecall/internal/svixsim"
 )
 
 // TestCommandsReachClerk: through the whole program, with signed tokens, and the webhooks of what the commands changed
@@ -37,8 +38,8 @@ func TestCommandsReachClerk(t *testing.T) {
 	b.DB, err = pgxpool.New(t.Context(), cfg.DatabaseURL)
 	require.NoError(t, err)
 	t.Cleanup(b.DB.Close)
-	endpoint := clerksim.Endpoint{URL: b.Web("/webhooks/clerk"), Secrets: []string{b.Secret}}
-	b.Courier, err = clerksim.NewCourier(clerksim.CourierConfig{Endpoints: []clerksim.Endpoint{endpoint}})
+	endpoint := svixsim.Endpoint{URL: b.Web("/webhooks/clerk"), Secrets: []string{b.Secret}}
+	b.Courier, err = svixsim.NewCourier(svixsim.CourierConfig{Endpoints: []svixsim.Endpoint{endpoint}})
 	require.NoError(t, err)
 	t.Cleanup(b.Courier.Close)
 

@@ -22,6 +22,7 @@ import (
 	"github.com/callmine/rolecall/internal/clerksim"
 	"github.com/callmine/rolecall/internal/pgpool"
 	"github.com/callmine/rolecall/internal/pgtest"
+	"github.com/callmine/rolecall/internal/svixsim"
 	"github.com/callmine/rolecall/store"
 )
 
@@ -39,7 +40,7 @@ func rush(t *testing.T, b *servicetest.Bundle, token string, requests int, webho
 	}
 	for _, m := range webhooks {
 		all.Go(func() {
-			if result, err := b.Courier.Send(t.Context(), m); err != nil || result.Outcome != clerksim.Delivered || len(result.Attempts) != 1 {
+			if result, err := b.Courier.Send(t.Context(), m); err != nil || result.Outcome != svixsim.Delivered || len(result.Attempts) != 1 {
 				wrong.Add(1)
 			}
 		})
@@ -88,7 +89,7 @@ func TestRoleWithFewConnections(t *testing.T) {
 	require.NotContains(t, b.Log.String(), "53300")
 }
 
-// TestConnectionsAreCapped: by the setting, by the URL, or by the number that the README names.
+// TestConnectionsAreCapped: by the setting, by the URL, or by the number that docs/operate.md names.
 func TestConnectionsAreCapped(t *testing.T) {
 	servicetest.NeedsSurroundings(t)
 	t.Parallel()
@@ -206,7 +207,7 @@ func TestReadOnlyForAMoment(t *testing.T) {
 	ping := func() bool {
 		b.Get(t, b.Web("/v1/me"), token) // whatever is read meanwhile
 		result, err := b.Courier.Send(t.Context(), starships(t, b, 1)[0])
-		return err == nil && result.Outcome == clerksim.Delivered
+		return err == nil && result.Outcome == svixsim.Delivered
 	}
 	require.True(t, ping())
 	c.Exec("", "ALTER DATABASE rolecall SET default_transaction_read_only = on",

@@ -15,6 +15,7 @@ import (
 
 	"github.com/callmine/rolecall/cmd/rolecall/internal/servicetest"
 	"github.com/callmine/rolecall/internal/clerksim"
+	"github.com/callmine/rolecall/internal/svixsim"
 )
 
 // TestHostileCourier lets a random world at Clerk happen, delivers what it emits through a courier that repeats,
@@ -27,7 +28,7 @@ func TestHostileCourier(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		h := newHistory(t, rt, b, seed.Add(1))
 		rt.Repeat(h.actions())
-		h.deliver(clerksim.Faults{Repeat: 0.2, Delay: 0.2, Replay: 0.2})
+		h.deliver(svixsim.Faults{Repeat: 0.2, Delay: 0.2, Replay: 0.2})
 		h.compare()
 	})
 }
@@ -245,12 +246,12 @@ func (h *history) editPermissions(t *rapid.T) {
 }
 
 // deliver sends everything, in some order, with the given faults.
-func (h *history) deliver(faults clerksim.Faults) {
-	var endpoints []clerksim.Endpoint
+func (h *history) deliver(faults svixsim.Faults) {
+	var endpoints []svixsim.Endpoint
 	for _, secret := range h.b.Config.SigningSecrets[:rapid.IntRange(1, 2).Draw(h.rt, "endpoints")] { // two while a secret is rotated
-		endpoints = append(endpoints, clerksim.Endpoint{URL: h.b.Web("/webhooks/clerk"), Secrets: []string{secret}})
+		endpoints = append(endpoints, svixsim.Endpoint{URL: h.b.Web("/webhooks/clerk"), Secrets: []string{secret}})
 	}
-	courier, err := clerksim.NewCourier(clerksim.CourierConfig{
+	courier, err := svixsim.NewCourier(svixsim.CourierConfig{
 		Endpoints: endpoints, Speed: 1e9,
 	})
 	require.NoError(h.rt, err)
@@ -262,12 +263,12 @@ func (h *history) deliver(faults clerksim.Faults) {
 	results, err := courier.Deliver(h.t.Context(), messages, faults)
 	require.NoError(h.rt, err)
 	for i, r := range results {
-		if r.Outcome == clerksim.Dropped {
+		if r.Outcome == svixsim.Dropped {
 			h.late = append(h.late, messages[i])
 		} else {
 			h.heard = append(h.heard, messages[i])
 		}
-		require.True(h.rt, r.Outcome == clerksim.Delivered || faults.Drop > 0 && r.Outcome == clerksim.Dropped)
+		require.True(h.rt, r.Outcome == svixsim.Delivered || faults.Drop > 0 && r.Outcome == svixsim.Dropped)
 	}
 	h.b.Applied(h.t)
 }

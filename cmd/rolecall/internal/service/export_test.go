@@ -2,14 +2,12 @@ package service
 
 import (
 	"context"
-	"log/slog"
-	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"github.com/callmine/rolecall/api"
+	"github.com/callmine/rolecall/api/auth"
 	"github.com/callmine/rolecall/internal/pgpool"
-	"github.com/callmine/rolecall/jobs"
+	"github.com/callmine/rolecall/jobs/sweep"
 )
 
 // What follows is for package service_test alone.
@@ -43,32 +41,10 @@ func (s *Service) Pools() Pools {
 func (s *Service) AtStop(step func(context.Context) error) { s.cleanup.Add("probe", step) }
 
 // Lockout returns what the service knows of users who don't get in.
-func (s *Service) Lockout() *api.Lockout { return s.lockout() }
+func (s *Service) Lockout() *auth.Lockout { return s.lockout() }
 
 // OthersAnswer asks through every URL beside that of the admin pool.
 func (s *Service) OthersAnswer(ctx context.Context) error { return s.othersAnswer(ctx) }
 
 // Sweeper returns what compares the mirror with Clerk.
-func (s *Service) Sweeper() (*jobs.Sweeper, error) { return s.sweeper() }
-
-// PolicyKeeper keeps a policy without a service.
-type PolicyKeeper struct{ *policyKeeper }
-
-// NewPolicyKeeper returns a keeper that tries again to save after a while.
-func NewPolicyKeeper(db *pgxpool.Pool, logger *slog.Logger, every time.Duration) PolicyKeeper {
-	return PolicyKeeper{&policyKeeper{db: db, logger: logger, every: every}}
-}
-
-// Use has a policy in force, as of when it was read.
-func (k PolicyKeeper) Use(ctx context.Context, policy api.Policy, readAt time.Time) {
-	k.use(ctx, policy, readAt)
-}
-
-// Read reads the policy again.
-func (k PolicyKeeper) Read(ctx context.Context) error { return k.read(ctx) }
-
-// Save tells the policy to the database.
-func (k PolicyKeeper) Save(ctx context.Context) bool { return k.save(ctx) }
-
-// Run saves the policy as soon as that is possible.
-func (k PolicyKeeper) Run(ctx context.Context, saved bool) { k.run(ctx, saved) }
+func (s *Service) Sweeper() (*sweep.Sweeper, error) { return s.sweeper() }

@@ -17,6 +17,7 @@ import (
 	"github.com/callmine/rolecall/cmd/rolecall/internal/servicetest"
 	"github.com/callmine/rolecall/internal/clerksim"
 	"github.com/callmine/rolecall/internal/pgtest"
+	"github.com/callmine/rolecall/internal/svixsim"
 	"github.com/callmine/rolecall/store"
 )
 
@@ -195,7 +196,7 @@ func TestAcknowledgedSurvivesACrash(t *testing.T) {
 			for _, m := range messages {
 				result, err := b.Courier.Send(t.Context(), m)
 				require.NoError(t, err)
-				require.Equal(t, clerksim.Delivered, result.Outcome)
+				require.Equal(t, svixsim.Delivered, result.Outcome)
 			}
 			c.Crash()
 			c.Restart()

@@ -22,7 +22,7 @@ import (
 // nginx runs the documented configuration before a service, and returns a client whose every connection leads to it.
 func nginx(t *testing.T, rolecall, service string) *http.Client {
 	t.Helper()
-	dial := servicetest.RunNginx(t, "../../testdata/nginx.conf", map[string]string{"127.0.0.1:8080": rolecall, "127.0.0.1:3000": service})
+	dial := servicetest.RunNginx(t, servicetest.InRepository(t, "deploy/nginx.conf"), map[string]string{"127.0.0.1:8080": rolecall, "127.0.0.1:3000": service})
 	transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx) }}
 	t.Cleanup(transport.CloseIdleConnections)
 	return &http.Client{Transport: transport}

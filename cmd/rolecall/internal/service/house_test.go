@@ -15,6 +15,7 @@ import (
 	"github.com/callmine/rolecall/cmd/rolecall/internal/servicetest"
 	"github.com/callmine/rolecall/internal/clerksim"
 	"github.com/callmine/rolecall/internal/pgtest"
+	"github.com/callmine/rolecall/internal/svixsim"
 )
 
 // house is a whole service that changes things at a simulated Clerk: everything in it happens by commands, session
@@ -68,8 +69,8 @@ func (h *house) restart(cfg config.Config) {
 	restarted, err := service.Start(h.t.Context(), cfg, config.Parts{Web: true, Workers: true}, h.Logger)
 	require.NoError(h.t, err)
 	h.Service = restarted
-	endpoint := clerksim.Endpoint{URL: h.Web("/webhooks/clerk"), Secrets: []string{h.Secret}}
-	h.Courier, err = clerksim.NewCourier(clerksim.CourierConfig{Endpoints: []clerksim.Endpoint{endpoint}})
+	endpoint := svixsim.Endpoint{URL: h.Web("/webhooks/clerk"), Secrets: []string{h.Secret}}
+	h.Courier, err = svixsim.NewCourier(svixsim.CourierConfig{Endpoints: []svixsim.Endpoint{endpoint}})
 	require.NoError(h.t, err)
 	h.t.Cleanup(h.Courier.Close)
 }

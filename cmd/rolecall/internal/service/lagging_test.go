@@ -17,7 +17,8 @@ import (
 	"github.com/callmine/rolecall/cmd/rolecall/internal/servicetest"
 	"github.com/callmine/rolecall/internal/clerkapi"
 	"github.com/callmine/rolecall/internal/clerksim"
-	"github.com/callmine/rolecall/jobs"
+	"github.com/callmine/rolecall/internal/svixsim"
+	"github.com/callmine/rolecall/jobs/sweep"
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
@@ -35,25 +36,25 @@ func TestLaggingCourier(t *testing.T) {
 		h := newHistory(t, rt, b, seed.Add(1), 0, 40*time.Millisecond, -40*time.Millisecond)
 		h.clear()
 		states := h.live(rt)
-		h.deliver(clerksim.Faults{Drop: rapid.SampledFrom([]float64{0, 0.1, 0.5, 1}).Draw(rt, "lost"), Repeat: 0.2, Delay: 0.2})
+		h.deliver(svixsim.Faults{Drop: rapid.SampledFrom([]float64{0, 0.1, 0.5, 1}).Draw(rt, "lost"), Repeat: 0.2, Delay: 0.2})
 		for range rapid.IntRange(1, 3).Draw(rt, "sweeps while Clerk is behind") {
 			before := h.decisions()
 			asOf := h.sweepBehind(server.URL, clerk, states)
 			h.requireRefused(before, h.decisions(), asOf)
 			if len(h.late) > 0 && rapid.Bool().Draw(rt, "some more comes") {
-				h.deliver(clerksim.Faults{Drop: 0.5})
+				h.deliver(svixsim.Faults{Drop: 0.5})
 			}
 		}
 		h.readLag = time.Nanosecond // all of that was long ago
 		h.sweep(server.URL, clerk)
 		lost := h.late
 		h.late = nil
-		h.deliver(clerksim.Faults{Repeat: 0.2}) // of what changed during the sweep
+		h.deliver(svixsim.Faults{Repeat: 0.2}) // of what changed during the sweep
 		h.compare()
 		h.late = lost
-		h.deliver(clerksim.Faults{}) // after hours of trying
-		h.sweep(server.URL, clerk)   // of memberships of one pair, dates that contradict their order came late
-		h.deliver(clerksim.Faults{})
+		h.deliver(svixsim.Faults{}) // after hours of trying
+		h.sweep(server.URL, clerk)  // of memberships of one pair, dates that contradict their order came late
+		h.deliver(svixsim.Faults{})
 		h.compare()
 	})
 }
@@ -116,13 +117,13 @@ func (h *history) sweepBehind(url string, clerk *movingClerk, states []worldStat
 	})
 	require.NoError(h.rt, err)
 	defer client.Close()
-	sweeper, err := jobs.NewSweeper(jobs.SweeperConfig{
-		Pool: h.b.DB, Directory: client, InstanceID: h.clerk.InstanceID(), Logger: slog.New(slog.DiscardHandler),
+	sweeper, err := sweep.New(sweep.Config{
+		Pool: h.b.DB, Clerk: client, InstanceID: h.clerk.InstanceID(), Logger: slog.New(slog.DiscardHandler),
 		PageSize: rapid.IntRange(2, 6).Draw(h.rt, "page size"), Settle: time.Millisecond,
 	})
 	require.NoError(h.rt, err)
 	clerk.serve(h.clerk.Handler(faults.Middleware), func() {})
-	_, err = sweeper.Run(h.t.Context(), jobs.SweepOptions{Trigger: jobs.TriggerCommand, Confirm: true})
+	_, err = sweeper.Run(h.t.Context(), sweep.Options{Trigger: sweep.TriggerCommand, Confirm: true})
 	require.NoError(h.rt, err)
 	return asOf
 }

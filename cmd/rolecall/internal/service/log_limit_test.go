@@ -10,7 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/callmine/rolecall/api"
+	"github.com/callmine/rolecall/api/auth"
 	"github.com/callmine/rolecall/cmd/rolecall/internal/service"
 	"github.com/callmine/rolecall/cmd/rolecall/internal/servicetest"
 )
@@ -61,8 +61,8 @@ func TestKindsAreToldApartByTheirReasons(t *testing.T) {
 	log := &servicetest.Log{}
 	logger := limited(log)
 	for n := range 10 {
-		logger.Warn("caller refused", "reason", api.AuthReasonIssuer, "n", n)
-		logger.With("n", n).Warn("caller refused", "reason", api.AuthReasonExpired)
+		logger.Warn("caller refused", "reason", auth.ReasonIssuer, "n", n)
+		logger.With("n", n).Warn("caller refused", "reason", auth.ReasonExpired)
 		logger.With("reason", "keys_unavailable").Warn("caller refused", "n", n)
 		logger.Warn("webhook refused", "outcome", "bad_headers", "n", n)
 		logger.Warn("webhook refused", "outcome", "bad_signature", "n", n)

@@ -16,7 +16,9 @@ import (
 	"github.com/callmine/rolecall/cmd/rolecall/internal/servicetest"
 	"github.com/callmine/rolecall/internal/clerkapi"
 	"github.com/callmine/rolecall/internal/clerksim"
-	"github.com/callmine/rolecall/jobs"
+	"github.com/callmine/rolecall/internal/svixsim"
+	"github.com/callmine/rolecall/jobs/sweep"
+	"github.com/callmine/rolecall/store"
 )
 
 // TestLossyCourier is the hostile courier, who now loses deliveries too. After one sweep, the API says what the simulator's
@@ -31,16 +33,19 @@ func TestLossyCourier(t *testing.T) {
 	var seed atomic.Uint64
 	rapid.Check(t, func(rt *rapid.T) {
 		h := newHistory(t, rt, b, seed.Add(1))
+		// Reads don't lag here. Otherwise a ban or an offboarding that a nested copy told stays for some minutes where its event was
+		// stamped some milliseconds after the account was restored: see yieldTo in package sync.
+		h.readLag = time.Millisecond
 		h.clear()
 		rt.Repeat(h.actions())
-		h.deliver(clerksim.Faults{Drop: rapid.SampledFrom([]float64{0.1, 0.5, 1}).Draw(rt, "lost"), Repeat: 0.2, Delay: 0.2})
+		h.deliver(svixsim.Faults{Drop: rapid.SampledFrom([]float64{0.1, 0.5, 1}).Draw(rt, "lost"), Repeat: 0.2, Delay: 0.2})
 		h.sweep(server.URL, clerk)
 		lost := h.late
 		h.late = nil
-		h.deliver(clerksim.Faults{Repeat: 0.2}) // of what changed during the sweep
+		h.deliver(svixsim.Faults{Repeat: 0.2}) // of what changed during the sweep
 		h.compare()
 		h.late = lost
-		h.deliver(clerksim.Faults{}) // after hours of trying
+		h.deliver(svixsim.Faults{}) // after hours of trying
 		h.compare()
 	})
 }
@@ -59,14 +64,15 @@ func (h *history) sweep(url string, clerk *movingClerk) {
 	})
 	require.NoError(h.rt, err)
 	defer client.Close()
-	sweeper, err := jobs.NewSweeper(jobs.SweeperConfig{
-		Pool: h.b.DB, Directory: client, InstanceID: h.clerk.InstanceID(), Logger: slog.New(slog.DiscardHandler),
+	sweeper, err := sweep.New(sweep.Config{
+		Pool: h.b.DB, Clerk: client, InstanceID: h.clerk.InstanceID(), Logger: slog.New(slog.DiscardHandler),
 		PageSize: rapid.IntRange(2, 6).Draw(h.rt, "page size"), Settle: time.Millisecond, ReadLag: h.readLag,
 	})
 	require.NoError(h.rt, err)
 	cutOffAt := rapid.IntRange(0, 20).Draw(h.rt, "cut off at call")
 	moveAt := rapid.IntRange(0, 20).Draw(h.rt, "world moves at call")
 	var calls atomic.Int64
+	var found []store.FoundDrift // for the message of a failure
 	for {
 		ctx, cancel := context.WithCancel(h.t.Context())
 		clerk.serve(h.clerk.Handler(), func() {
@@ -78,13 +84,15 @@ func (h *history) sweep(url string, clerk *movingClerk) {
 				cancel()
 			}
 		})
-		report, err := sweeper.Run(ctx, jobs.SweepOptions{Trigger: jobs.TriggerCommand, Confirm: true})
+		report, err := sweeper.Run(ctx, sweep.Options{
+			Trigger: sweep.TriggerCommand, Confirm: true, Found: func(d store.FoundDrift) { found = append(found, d) },
+		})
 		cancel()
-		if errors.Is(err, context.Canceled) || errors.Is(err, jobs.ErrSweepRunning) { // its lock goes with its connection
+		if errors.Is(err, context.Canceled) || errors.Is(err, sweep.ErrRunning) { // its lock goes with its connection
 			continue
 		}
 		require.NoError(h.rt, err)
-		require.False(h.rt, report.Aborted, report.Detail)
+		require.False(h.rt, report.Aborted, "%s: found %+v", report.Detail, found)
 		return
 	}
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/stretchr/testify/require"
 
-	"github.com/callmine/rolecall/api"
+	"github.com/callmine/rolecall/api/auth"
 	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
 	"github.com/callmine/rolecall/internal/clerksim"
 )
@@ -342,9 +342,9 @@ func (m *matrix) people() {
 // tokens adds callers whose token is no good, each made for an admin.
 func (m *matrix) tokens() {
 	m.t.Helper()
-	_, hash, err := api.NewServiceToken(strings.NewReader(strings.Repeat("another!", 8)))
+	_, hash, err := auth.NewServiceToken(strings.NewReader(strings.Repeat("another!", 8)))
 	require.NoError(m.t, err)
-	unknown, _, err := api.NewServiceToken(strings.NewReader(strings.Repeat("unknown!", 8)))
+	unknown, _, err := auth.NewServiceToken(strings.NewReader(strings.Repeat("unknown!", 8)))
 	require.NoError(m.t, err)
 	bad := map[string]string{"no token": "", "garbage": "garbage", "unknown service": unknown, "hash of a service's token": hash}
 	hour := time.Hour

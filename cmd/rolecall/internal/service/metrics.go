@@ -10,9 +10,10 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
-	"github.com/callmine/rolecall/api"
+	"github.com/callmine/rolecall/api/auth"
 	"github.com/callmine/rolecall/internal/clerkapi"
 	"github.com/callmine/rolecall/internal/edge"
+	"github.com/callmine/rolecall/jobs/lookup"
 	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
 	"github.com/callmine/rolecall/webhooks"
@@ -64,16 +65,14 @@ func newMetrics(db *pgxpool.Pool) *metrics {
 		Name: "rolecall_clerk_call_seconds", Help: "Calls to Clerk's API by route and status (0: no answer), with waiting for the budget.",
 		Buckets: prometheus.ExponentialBuckets(0.02, 2, 11), // 20 ms to 20 s
 	}, []string{"route", "status"})
-	for _, outcome := range []api.RefreshOutcome{
-		api.RefreshAdmitted, api.RefreshRefused, api.RefreshFailed, api.RefreshRemembered, api.RefreshLimited,
-	} {
-		m.refreshed.WithLabelValues(string(outcome))
+	for _, result := range lookup.Results() {
+		m.refreshed.WithLabelValues(string(result))
 	}
 	// A counter that isn't there until it counts hides its first count from a rate.
 	for _, outcome := range webhooks.Outcomes() {
 		m.deliveries.WithLabelValues(string(outcome))
 	}
-	for _, reason := range api.AuthReasons() {
+	for _, reason := range auth.Reasons() {
 		m.refused.WithLabelValues(string(reason))
 	}
 	for _, state := range []clerksync.State{

@@ -9,7 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 
-	"github.com/callmine/rolecall/api"
+	"github.com/callmine/rolecall/api/auth"
 	"github.com/callmine/rolecall/cmd/rolecall/internal/health"
 	"github.com/callmine/rolecall/internal/pgtest"
 )
@@ -21,7 +21,7 @@ func TestMetricsSayThatTheDatabaseIsAway(t *testing.T) {
 	require.NoError(t, err)
 	t.Cleanup(db.Close)
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(health.NewCollector(db, time.Hour, func() *api.Lockout { return &api.Lockout{Refused: 5} }))
+	registry.MustRegister(health.NewCollector(db, time.Hour, func() *auth.Lockout { return &auth.Lockout{Refused: 5} }))
 	families, err := registry.Gather()
 	require.NoError(t, err)
 	seen := map[string]int{}

@@ -13,8 +13,8 @@ import (
 	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
 	"github.com/callmine/rolecall/cmd/rolecall/internal/database"
 	"github.com/callmine/rolecall/cmd/rolecall/internal/servicetest"
-	"github.com/callmine/rolecall/internal/clerksim"
 	"github.com/callmine/rolecall/internal/pgdev"
+	"github.com/callmine/rolecall/internal/svixsim"
 )
 
 func TestMetricsCountWhatHappened(t *testing.T) {
@@ -123,7 +123,7 @@ func TestServeOutlivesACrashOfPostgres(t *testing.T) {
 	b.Open(t, url)
 	require.Eventually(t, func() bool {
 		result, err := b.Courier.Send(ctx, removal)
-		return err == nil && result.Outcome == clerksim.Delivered
+		return err == nil && result.Outcome == svixsim.Delivered
 	}, 20*time.Second, 5*time.Millisecond)
 	b.Applied(t)
 	require.Equal(t, http.StatusNotFound, b.May(t, token, workspace, "reports:read"))

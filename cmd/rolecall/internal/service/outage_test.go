@@ -13,7 +13,7 @@ import (
 	"github.com/callmine/rolecall/cmd/rolecall/internal/servicetest"
 	"github.com/callmine/rolecall/internal/clerksim"
 	"github.com/callmine/rolecall/internal/pgtest"
-	"github.com/callmine/rolecall/jobs"
+	"github.com/callmine/rolecall/jobs/sweep"
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
@@ -51,7 +51,7 @@ func TestAnHourOfClerkBeingDown(t *testing.T) {
 	require.NoError(t, b.Clerk.RemoveMember(org, invited))
 	stranger, err := b.Clerk.CreateUser(clerksim.NewUser{})
 	require.NoError(t, err)
-	_, err = sweeper.Run(t.Context(), jobs.SweepOptions{})
+	_, err = sweeper.Run(t.Context(), sweep.Options{})
 	require.ErrorIs(t, err, clerksync.ErrUnavailable)
 	require.Equal(t, http.StatusOK, b.May(t, adminToken, org, "billing:manage"))
 	require.Equal(t, http.StatusOK, b.May(t, memberToken, org, "reports:read"))
@@ -62,9 +62,9 @@ func TestAnHourOfClerkBeingDown(t *testing.T) {
 	b.Send(t, b.Clerk.Drain()...)
 	require.Equal(t, http.StatusNotFound, b.May(t, memberToken, org, "reports:read"))
 	require.WithinDuration(t, began, asOf(t, b, adminToken, org), 5*time.Minute, "some more events don't tell that none was lost")
-	var report jobs.SweepReport
+	var report sweep.Report
 	require.Eventually(t, func() bool { // the circuit breaker takes some seconds to try again
-		report, err = sweeper.Run(t.Context(), jobs.SweepOptions{})
+		report, err = sweeper.Run(t.Context(), sweep.Options{})
 		return err == nil
 	}, 30*time.Second, 200*time.Millisecond)
 	require.Zero(t, report.Missing+report.Stale+report.Extra-report.ByKind[clerksync.ResourceRole].Missing-

@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -17,13 +16,11 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
-	"github.com/callmine/rolecall/api"
+	"github.com/callmine/rolecall/api/auth"
 	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
 	"github.com/callmine/rolecall/cmd/rolecall/internal/service"
 	"github.com/callmine/rolecall/cmd/rolecall/internal/servicetest"
 	"github.com/callmine/rolecall/internal/pgtest"
-	"github.com/callmine/rolecall/store"
-	clerksync "github.com/callmine/rolecall/sync"
 )
 
 // Policies that differ in what a member may do.
@@ -50,7 +47,7 @@ func setupPolicy(t *testing.T) *policyBundle {
 	t.Cleanup(b.db.Close)
 	_, err = b.db.Exec(t.Context(), "INSERT INTO rolecall.memberships (id, organization_id, user_id, role) VALUES ('orgmem_1', 'org_1', 'user_1', 'org:member')")
 	require.NoError(t, err)
-	b.token, b.hash, err = api.NewServiceToken(strings.NewReader(strings.Repeat("entropy ", 8)))
+	b.token, b.hash, err = auth.NewServiceToken(strings.NewReader(strings.Repeat("entropy ", 8)))
 	require.NoError(t, err)
 	b.write(t, policyReading)
 	return b
@@ -228,56 +225,6 @@ func TestReloadWithoutAPolicy(t *testing.T) {
 	p, log := setupPolicy(t).start(t, config.Parts{Workers: true})
 	p.Reload(t.Context())
 	require.Contains(t, log.String(), "nothing to reload")
-}
-
-// TestPolicyIsSavedOnceItCanBe: whoever starts beside a database that can't be written to doesn't give up.
-func TestPolicyIsSavedOnceItCanBe(t *testing.T) {
-	t.Parallel()
-	b := setupPolicy(t)
-	ctx, cancel := context.WithCancel(t.Context())
-	log := &servicetest.Log{}
-	k := service.NewPolicyKeeper(b.db, slog.New(slog.NewJSONHandler(log, nil)), time.Millisecond)
-	k.Use(ctx, api.Policy{Grants: clerksync.Grants{"org:member": {"a"}}}, time.Now())
-	_, err := b.db.Exec(ctx, "ALTER TABLE rolecall.grants RENAME TO away")
-	require.NoError(t, err)
-	require.False(t, k.Save(ctx))
-	require.Contains(t, log.String(), "policy not saved")
-	var keeping sync.WaitGroup
-	keeping.Go(func() { k.Run(ctx, false) })
-	_, err = b.db.Exec(ctx, "ALTER TABLE rolecall.away RENAME TO grants")
-	require.NoError(t, err)
-	require.Eventually(t, func() bool {
-		saved, err := store.Grants(ctx, b.db)
-		return err == nil && len(saved["org:member"]) == 1
-	}, 20*time.Second, time.Millisecond)
-	cancel()
-	keeping.Wait()
-}
-
-// TestAPolicyThatCouldNotBeSavedDoesNotReplaceALaterOne: whoever takes a permission away doesn't have it come back by itself, from an
-// instance that read its policy before and couldn't save it until now.
-func TestAPolicyThatCouldNotBeSavedDoesNotReplaceALaterOne(t *testing.T) {
-	t.Parallel()
-	b := setupPolicy(t)
-	ctx, log := t.Context(), &servicetest.Log{}
-	earlier := service.NewPolicyKeeper(b.db, slog.New(slog.NewJSONHandler(log, nil)), 0)
-	earlier.Use(ctx, api.Policy{Grants: clerksync.Grants{"org:member": {"billing:manage"}}}, time.Now())
-	_, err := b.db.Exec(ctx, "ALTER TABLE rolecall.grants RENAME TO away")
-	require.NoError(t, err)
-	require.False(t, earlier.Save(ctx), "the database can't be written to")
-	_, err = b.db.Exec(ctx, "ALTER TABLE rolecall.away RENAME TO grants")
-	require.NoError(t, err)
-
-	later := service.NewPolicyKeeper(b.db, slog.New(slog.DiscardHandler), 0)
-	later.Use(ctx, api.Policy{Grants: clerksync.Grants{"org:member": {"reports:read"}}}, time.Now()) // billing was taken from members
-	require.True(t, later.Save(ctx))
-	require.True(t, earlier.Save(ctx), "it needn't try again")
-	require.True(t, b.sql(t, "reports:read"))
-	require.False(t, b.sql(t, "billing:manage"))
-	require.Contains(t, log.String(), "another instance has read another one since")
-	require.NoError(t, earlier.Read(ctx)) // the built-in policy: it is the last to read now
-	require.True(t, earlier.Save(ctx))
-	require.True(t, b.sql(t, "analyses:run"))
 }
 
 // TestServeWarnsOfAPolicy that leaves nobody to manage members, with the line, at its start and when it is read anew.

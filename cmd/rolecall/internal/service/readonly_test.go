@@ -42,7 +42,7 @@ func TestWhatTheAPIReadsWithCannotWrite(t *testing.T) {
 func (b *policyBundle) reader(t *testing.T) (string, config.Config) {
 	t.Helper()
 	role := "rolecall_test_api_" + strings.ToLower(rand.Text()[:10])
-	example, err := os.ReadFile("../../testdata/read_only_role.sql")
+	example, err := os.ReadFile(servicetest.InRepository(t, "deploy/read_only_role.sql"))
 	require.NoError(t, err)
 	_, err = b.db.Exec(t.Context(), strings.ReplaceAll(string(example), "rolecall_api", role))
 	require.NoError(t, err)

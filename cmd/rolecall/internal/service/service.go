@@ -13,7 +13,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/callmine/rolecall/api"
+	"github.com/callmine/rolecall/api/auth"
+	"github.com/callmine/rolecall/api/policy"
 	"github.com/callmine/rolecall/cmd/rolecall/internal/cleanup"
 	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
 	"github.com/callmine/rolecall/internal/clerkapi"
@@ -27,20 +28,20 @@ type Service struct {
 	cfg     config.Config
 	logger  *slog.Logger
 	metrics *metrics
-	entries *api.Entries
+	entries *auth.Entries
 	cleanup cleanup.Stack
 
 	pools
 
 	workers int // jobs at once that take no access away
 
-	policy   *policyKeeper    // nil if the process has no web side
+	policy   *policy.Keeper   // nil if the process has no web side
 	clerk    *clerkapi.Client // nil without a secret key
 	instance instanceID
 	ownKey   atomic.Bool // the secret key is of the mirror's instance
 
-	authenticator *api.Authenticator // nil if the process has no web side
-	asked         chan struct{}      // closed once Clerk was asked for the instance, or there is no need to
+	authenticator *auth.Authenticator // nil if the process has no web side
+	asked         chan struct{}       // closed once Clerk was asked for the instance, or there is no need to
 
 	started   atomic.Bool // everything runs that this process is to run
 	draining  atomic.Bool
@@ -57,7 +58,7 @@ type Service struct {
 func Start(ctx context.Context, cfg config.Config, which config.Parts, logger *slog.Logger) (_ *Service, err error) {
 	logger = slog.New(limitLog(logger.Handler()))
 	s := &Service{
-		cfg: cfg, logger: logger, entries: api.NewEntries(nil), failed: make(chan error, 2),
+		cfg: cfg, logger: logger, entries: auth.NewEntries(nil), failed: make(chan error, 2),
 		failovers: make(chan pgpool.Change, 4), asked: make(chan struct{}),
 	}
 	defer func() {
@@ -123,7 +124,7 @@ func (s *Service) startSides(ctx context.Context, which config.Parts) error {
 }
 
 const (
-	// StopTimeout bounds stopping, after the delay: requests, then jobs, then connections. README
+	// StopTimeout bounds stopping, after the delay: requests, then jobs, then connections. docs/operate.md
 	// tells it to operators. With the default delay it is below the 30 s after which Kubernetes kills.
 	StopTimeout = 24 * time.Second
 	// requestsTimeout is the part of it that requests under way may take: a command may take 15 s. The

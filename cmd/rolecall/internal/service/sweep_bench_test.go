@@ -19,7 +19,7 @@ import (
 	"github.com/callmine/rolecall/internal/clerkapi"
 	"github.com/callmine/rolecall/internal/clerksim"
 	"github.com/callmine/rolecall/internal/pgtest"
-	"github.com/callmine/rolecall/jobs"
+	"github.com/callmine/rolecall/jobs/sweep"
 )
 
 // BenchmarkSweep measures sweeps from the simulated Clerk over HTTP into a durable Postgres: the first, which fills the
@@ -53,7 +53,7 @@ func BenchmarkSweep(b *testing.B) {
 	}
 }
 
-type sweepBench struct{ sweeper *jobs.Sweeper }
+type sweepBench struct{ sweeper *sweep.Sweeper }
 
 func newSweepBench(b *testing.B, organizations, members int, rate float64) sweepBench {
 	b.Helper()
@@ -69,7 +69,7 @@ func newSweepBench(b *testing.B, organizations, members int, rate float64) sweep
 	pool, err := pgxpool.New(context.Background(), pgtest.DurableURL(b))
 	require.NoError(b, err)
 	b.Cleanup(pool.Close)
-	sweeper, err := jobs.NewSweeper(jobs.SweeperConfig{Pool: pool, Directory: client, Logger: slog.New(slog.DiscardHandler)})
+	sweeper, err := sweep.New(sweep.Config{Pool: pool, Clerk: client, Logger: slog.New(slog.DiscardHandler)})
 	require.NoError(b, err)
 	return sweepBench{sweeper}
 }
@@ -116,7 +116,7 @@ func servePopulated(size string) int {
 }
 
 // run sweeps once, and watches the heap.
-func (s sweepBench) run(b *testing.B) (report jobs.SweepReport, took time.Duration, peakMB float64) {
+func (s sweepBench) run(b *testing.B) (report sweep.Report, took time.Duration, peakMB float64) {
 	b.Helper()
 	runtime.GC()
 	var stats runtime.MemStats
@@ -126,7 +126,7 @@ func (s sweepBench) run(b *testing.B) (report jobs.SweepReport, took time.Durati
 	go func() {
 		began := time.Now()
 		var err error
-		report, err = s.sweeper.Run(b.Context(), jobs.SweepOptions{Trigger: jobs.TriggerCommand})
+		report, err = s.sweeper.Run(b.Context(), sweep.Options{Trigger: sweep.TriggerCommand})
 		took = time.Since(began)
 		done <- err
 	}()

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/callmine/rolecall/api"
+	"github.com/callmine/rolecall/api/auth"
 	"github.com/callmine/rolecall/jobs"
 	clerksync "github.com/callmine/rolecall/sync"
 	"github.com/callmine/rolecall/webhooks"
@@ -55,7 +56,7 @@ func (s *Service) apiHandler() (http.Handler, error) {
 		return nil, err
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone() //nolint:forcetypeassert // it is one
-	authenticator, err := api.NewAuthenticator(api.AuthenticatorConfig{
+	authenticator, err := auth.NewAuthenticator(auth.Config{
 		Issuer: s.cfg.Issuer, JWKSURL: s.cfg.JWKSURL, AuthorizedParties: s.cfg.AuthorizedParties, ServiceTokens: services,
 		AcceptTemplateTokens: s.cfg.TemplateTokens, HTTPClient: &http.Client{Transport: transport}, Logger: s.logger,
 	})
@@ -69,14 +70,13 @@ func (s *Service) apiHandler() (http.Handler, error) {
 		return nil
 	})
 	cfg := api.Config{
-		DB: s.read, EventDB: s.events, Authenticator: authenticator, Grants: s.policy.grants, Logger: s.logger,
-		Entries:   s.entries,
-		Decided:   func(r clerksync.Reason) { s.metrics.decisions.WithLabelValues(string(r)).Inc() },
-		Refused:   func(r api.AuthReason) { s.metrics.refused.WithLabelValues(string(r)).Inc() },
-		Refreshed: func(o api.RefreshOutcome) { s.metrics.refreshed.WithLabelValues(string(o)).Inc() },
+		DB: s.read, EventDB: s.events, Authenticator: authenticator, Grants: s.policy.Grants, Logger: s.logger,
+		Entries: s.entries,
+		Decided: func(r clerksync.Reason) { s.metrics.decisions.WithLabelValues(string(r)).Inc() },
+		Refused: func(r auth.Reason) { s.metrics.refused.WithLabelValues(string(r)).Inc() },
 	}
 	if s.clerk != nil {
-		if cfg.Refresher, err = s.refresher(); err != nil {
+		if cfg.Refresher, err = s.lookups(); err != nil {
 			return nil, err
 		}
 		if cfg.Commander, err = s.commander(); err != nil {

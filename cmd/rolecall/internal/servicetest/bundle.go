@@ -17,11 +17,12 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
-	"github.com/callmine/rolecall/api"
+	"github.com/callmine/rolecall/api/auth"
 	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
 	"github.com/callmine/rolecall/cmd/rolecall/internal/service"
 	"github.com/callmine/rolecall/internal/clerksim"
 	"github.com/callmine/rolecall/internal/pgtest"
+	"github.com/callmine/rolecall/internal/svixsim"
 )
 
 // Bundle is a whole service on free ports with a simulated Clerk beside it.
@@ -29,7 +30,7 @@ type Bundle struct {
 	Clerk        *clerksim.World
 	Faults       *clerksim.APIFaults // of the simulated Clerk's API
 	API          string              // its address
-	Courier      *clerksim.Courier
+	Courier      *svixsim.Courier
 	Service      *service.Service
 	Config       config.Config // of Service
 	Logger       *slog.Logger
@@ -67,12 +68,12 @@ func Start(t testing.TB, databaseURL string, clerkNow func() time.Time, which co
 	t.Cleanup(func() { require.NoError(t, simulator.Close(context.WithoutCancel(ctx))) })
 
 	rng := mathrand.New(mathrand.NewPCG(1, 2))
-	b.Secret = clerksim.NewSecret(rng)
-	token, hash, err := api.NewServiceToken(strings.NewReader(strings.Repeat("entropy ", 8)))
+	b.Secret = svixsim.NewSecret(rng)
+	token, hash, err := auth.NewServiceToken(strings.NewReader(strings.Repeat("entropy ", 8)))
 	require.NoError(t, err)
 	b.ServiceToken = token
 	cfg := config.Config{
-		DatabaseURL: databaseURL, SigningSecrets: []string{b.Secret, clerksim.NewSecret(rng)}, Issuer: b.Clerk.Issuer(),
+		DatabaseURL: databaseURL, SigningSecrets: []string{b.Secret, svixsim.NewSecret(rng)}, Issuer: b.Clerk.Issuer(),
 		JWKSURL: simulator.URL + "/.well-known/jwks.json", InstanceID: b.Clerk.InstanceID(),
 		AuthorizedParties: []string{b.Clerk.AuthorizedParty()}, ServiceTokens: "reports:" + hash,
 		ListenAddr: "127.0.0.1:0", AdminAddr: "127.0.0.1:0", MaxRemovalRatio: 0.05,
@@ -87,8 +88,8 @@ func Start(t testing.TB, databaseURL string, clerkNow func() time.Time, which co
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, b.Service.Stop(context.WithoutCancel(ctx))) })
 
-	b.Courier, err = clerksim.NewCourier(clerksim.CourierConfig{
-		Endpoints: []clerksim.Endpoint{{URL: b.Web("/webhooks/clerk"), Secrets: []string{b.Secret}}},
+	b.Courier, err = svixsim.NewCourier(svixsim.CourierConfig{
+		Endpoints: []svixsim.Endpoint{{URL: b.Web("/webhooks/clerk"), Secrets: []string{b.Secret}}},
 	})
 	require.NoError(t, err)
 	t.Cleanup(b.Courier.Close)
@@ -110,7 +111,7 @@ func (b *Bundle) Send(t testing.TB, messages ...clerksim.Message) {
 	for _, m := range messages {
 		result, err := b.Courier.Send(t.Context(), m)
 		require.NoError(t, err)
-		require.Equal(t, clerksim.Delivered, result.Outcome, m.Type)
+		require.Equal(t, svixsim.Delivered, result.Outcome, m.Type)
 	}
 	b.Applied(t)
 }

@@ -79,3 +79,18 @@ func AppRole(t *testing.T, c *pgtest.Cluster, options string) string {
 	u.User = url.UserPassword("app", "secret")
 	return u.String()
 }
+
+// InRepository returns the path of a file that is named from the root of the module.
+func InRepository(t testing.TB, name string) string {
+	t.Helper()
+	root, err := os.Getwd()
+	require.NoError(t, err)
+	for {
+		if _, err := os.Stat(filepath.Join(root, "go.mod")); err == nil {
+			return filepath.Join(root, filepath.FromSlash(name))
+		}
+		above := filepath.Dir(root)
+		require.NotEqual(t, root, above, "no go.mod above the working directory")
+		root = above
+	}
+}

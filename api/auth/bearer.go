@@ -1,0 +1,46 @@
+package auth
+
+import (
+	"net/http"
+	"strings"
+)
+
+// maxAuthorizationBytes bounds the Authorization header. A session token is about 1 KiB, and Clerk
+// keeps custom claims below 1.2 KiB because the token must fit into a cookie of 4 KiB; twice a
+// cookie leaves room and bounds the hashing.
+const maxAuthorizationBytes = 8 << 10
+
+// bearerToken returns the token of the request's one Authorization header, in RFC 6750's form: the
+// scheme in any case, one or more spaces, the token. Two headers are refused: a proxy in front
+// might choose the other one. Only the alphabet of service tokens and compact JWS passes, without
+// spaces, padding or commas: the next reader has one way to read the token.
+func bearerToken(header http.Header) (string, error) {
+	values := header["Authorization"]
+	switch {
+	case len(values) == 0:
+		return "", refuse(ReasonMissing)
+	case len(values) > 1:
+		return "", refuse(ReasonHeader)
+	case len(values[0]) > maxAuthorizationBytes:
+		return "", refuse(ReasonTooLarge)
+	}
+	scheme, token, _ := strings.Cut(values[0], " ")
+	token = strings.TrimLeft(token, " ")
+	if !strings.EqualFold(scheme, "Bearer") || !wellFormedToken(token) {
+		return "", refuse(ReasonHeader)
+	}
+	return token, nil
+}
+
+// wellFormedToken reports whether token is at least one character of base64url's alphabet and the
+// dot between a JWS's parts. It goes by bytes: it runs over the whole token of every request.
+func wellFormedToken(token string) bool {
+	for i := range len(token) {
+		switch c := token[i]; {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == '-', c == '_', c == '.':
+		default:
+			return false
+		}
+	}
+	return token != ""
+}

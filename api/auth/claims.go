@@ -1,0 +1,122 @@
+package auth
+
+import (
+	"encoding/base64"
+	"errors"
+	"strings"
+	"time"
+
+	josejwt "github.com/go-jose/go-jose/v4/jwt"
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	clerksync "github.com/callmine/rolecall/sync"
+)
+
+const (
+	// sessionIDPrefix begins every Clerk session's id. Only session tokens name a session.
+	sessionIDPrefix = "sess_"
+
+	// activeSession is the only session status with which a user may act. "pending" is a session
+	// with tasks left to do, such as choosing an organization.
+	activeSession = "active"
+
+	// maxTokenLife bounds the time from iat to exp. Clerk's session tokens live for 60 s, and its
+	// API makes longer ones on request, up to ten years. Rolecall doesn't see the end of a session,
+	// so a token must not outlive it by far.
+	maxTokenLife = 24 * time.Hour
+)
+
+// sessionClaims are the claims that decide. Their names are compared exactly, and a name that comes
+// twice, at any depth, makes the token malformed: encoding/json would take "SUB" for "sub", and the
+// last of several.
+type sessionClaims struct {
+	Issuer          string               `json:"iss"`
+	Subject         string               `json:"sub"`
+	SessionID       string               `json:"sid"`
+	AuthorizedParty string               `json:"azp"`
+	Status          string               `json:"sts"`
+	Expiry          *josejwt.NumericDate `json:"exp"`
+	NotBefore       *josejwt.NumericDate `json:"nbf"`
+	IssuedAt        *josejwt.NumericDate `json:"iat"`
+
+	// Clerk's own session tokens have none of these. Only their presence counts; a null aud is
+	// none.
+	Audience    jsontext.Value `json:"aud"`
+	Nonce       jsontext.Value `json:"nonce"`
+	AccessHash  jsontext.Value `json:"at_hash"`
+	CodeHash    jsontext.Value `json:"c_hash"`
+	OAuthClient jsontext.Value `json:"client_id"`
+}
+
+// readClaims reads the payload of a token with a good signature.
+func readClaims(payload []byte) (sessionClaims, error) {
+	var claims sessionClaims
+	if err := json.Unmarshal(payload, &claims); err != nil {
+		// Not wrapped: the error may quote a claim.
+		return sessionClaims{}, refuseBecause(ReasonMalformed, errors.New("its claims aren't one JSON object of the expected types, each name once"))
+	}
+	return claims, nil
+}
+
+// peek reads the claims of an unverified token: for operators, never for a decision.
+func peek(token string) sessionClaims {
+	_, rest, _ := strings.Cut(token, ".")
+	encoded, _, _ := strings.Cut(rest, ".")
+	payload, err := base64.RawURLEncoding.DecodeString(encoded)
+	if err != nil {
+		return sessionClaims{}
+	}
+	claims, _ := readClaims(payload) // of what can't be read, nothing is told
+	return claims
+}
+
+// ofClient reports whether a token has a claim of OAuth's and OIDC's clients.
+func (c sessionClaims) ofClient() bool {
+	return c.Nonce != nil || c.AccessHash != nil || c.CodeHash != nil || c.OAuthClient != nil
+}
+
+// validity returns the token's times, and how long it may live.
+func (c sessionClaims) validity(maxLife time.Duration) validity {
+	return validity{notBefore: c.NotBefore.Time(), expires: c.Expiry.Time(), issued: c.IssuedAt.Time(), maxLife: maxLife}
+}
+
+// tokenLeeway is how far clocks may be apart. Clerk's own SDKs allow five seconds. Without it, a
+// machine a second behind Clerk's would refuse fresh tokens.
+const tokenLeeway = 5 * time.Second
+
+// validity are a token's three times. An absent nbf or iat is zero and never refuses.
+type validity struct {
+	notBefore, expires, issued time.Time
+
+	maxLife time.Duration // from issued to expires; 0 for no limit
+}
+
+// check judges the times as they are now: a remembered token gets the verdict that verifying it
+// again would give, also after the clock was set back. Without iat, a token's life begins now.
+func (v validity) check(now time.Time) error {
+	born := v.issued
+	if born.IsZero() {
+		born = now
+	}
+	switch {
+	case v.expires.IsZero():
+		return refuse(ReasonNoExpiry)
+	case now.Add(tokenLeeway).Before(v.notBefore):
+		return refuse(ReasonNotYetValid)
+	case now.Add(-tokenLeeway).After(v.expires):
+		return refuse(ReasonExpired)
+	case now.Add(tokenLeeway).Before(v.issued):
+		return refuse(ReasonIssuedInFuture)
+	case v.maxLife > 0 && v.expires.Sub(born) > v.maxLife:
+		return refuse(ReasonLifetime)
+	default:
+		return nil
+	}
+}
+
+// hasID reports whether a text is an id with a prefix, of which Clerk alone knows what may follow.
+func hasID(prefix, text string) bool {
+	id, found := strings.CutPrefix(text, prefix)
+	return found && clerksync.Storable(id)
+}

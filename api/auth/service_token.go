@@ -1,0 +1,133 @@
+package auth
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+)
+
+const (
+	// serviceTokenPrefix tells a service's token from a user's before parsing, and lets secret
+	// scanners find a leaked one.
+	serviceTokenPrefix = "rcs_"
+
+	// serviceTokenBytes of randomness: with 256 bits a token can't be guessed. That is also why a
+	// plain hash of it is stored, where a password would need a slow one.
+	serviceTokenBytes = 32
+
+	// maxServiceName bounds a service's name, which is written into the audit log as
+	// "service:NAME".
+	maxServiceName = 64
+)
+
+// ServiceToken is one token of a service: the service's name and the token's hash. A service has
+// several while one is rotated out.
+type ServiceToken struct {
+	// Name is the service's name, of 1 to 64 characters a-z, 0-9 and "-".
+	Name string
+	// SHA256 is the SHA-256 of the whole token, its "rcs_" included.
+	SHA256 [sha256.Size]byte
+}
+
+// ParseServiceTokens reads a comma-separated list of name:hexsha256, the form of
+// ROLECALL_SERVICE_TOKEN_HASHES. Blanks around an entry are ignored and a blank list is an empty
+// one. A name may come back with another hash (rotation); a hash may not come back at all, since
+// its token must identify one service. Errors name an entry by its position and, if well formed,
+// its name. They contain no other part of it: it could be a token pasted by mistake.
+func ParseServiceTokens(list string) ([]ServiceToken, error) {
+	if strings.TrimSpace(list) == "" {
+		return nil, nil
+	}
+	var tokens []ServiceToken
+	for i, entry := range strings.Split(list, ",") {
+		token, err := parseServiceToken(strings.TrimSpace(entry))
+		if err != nil {
+			return nil, fmt.Errorf("parse service token hash %d: %w", i+1, err)
+		}
+		tokens = append(tokens, token)
+	}
+	if err := validateServiceTokens(tokens); err != nil {
+		return nil, err
+	}
+	return tokens, nil
+}
+
+// parseServiceToken reads one name:hexsha256.
+func parseServiceToken(entry string) (ServiceToken, error) {
+	name, digest, found := strings.Cut(entry, ":")
+	switch {
+	case entry == "":
+		return ServiceToken{}, errors.New("the entry is empty")
+	case !found:
+		return ServiceToken{}, errors.New("the entry must be name:hexsha256, but it has no colon")
+	case !validServiceName(name):
+		return ServiceToken{}, errors.New("the name must be 1 to 64 characters of a-z, 0-9 and -")
+	case len(digest) != hex.EncodedLen(sha256.Size):
+		return ServiceToken{}, fmt.Errorf("%q: the hash must be %d hexadecimal digits, but it has %d characters",
+			name, hex.EncodedLen(sha256.Size), len(digest))
+	}
+	token := ServiceToken{Name: name}
+	if _, err := hex.Decode(token.SHA256[:], []byte(digest)); err != nil {
+		// Not wrapped: hex's error quotes the byte that it stumbled over.
+		return ServiceToken{}, fmt.Errorf("%q: the hash has a character that isn't a hexadecimal digit", name)
+	}
+	return token, nil
+}
+
+// validateServiceTokens refuses what ParseServiceTokens promises never to return, for
+// configurations built by hand.
+func validateServiceTokens(tokens []ServiceToken) error {
+	seen := make(map[[sha256.Size]byte]int, len(tokens))
+	for i, token := range tokens {
+		if !validServiceName(token.Name) {
+			return fmt.Errorf("service token hash %d: the name must be 1 to 64 characters of a-z, 0-9 and -", i+1)
+		}
+		if first, repeated := seen[token.SHA256]; repeated {
+			return fmt.Errorf("service token hash %d (%q) repeats the hash of entry %d (%q)",
+				i+1, token.Name, first+1, tokens[first].Name)
+		}
+		seen[token.SHA256] = i
+	}
+	return nil
+}
+
+// validServiceName reports whether name is 1 to 64 characters of a-z, 0-9 and "-".
+func validServiceName(name string) bool {
+	outside := func(r rune) bool { return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '-' }
+	return name != "" && len(name) <= maxServiceName && strings.IndexFunc(name, outside) < 0
+}
+
+// NewServiceToken mints a token from 32 bytes of random (crypto/rand.Reader) and returns it with
+// the hex SHA-256 that ParseServiceTokens expects after the name. The token is shown once and
+// stored nowhere. The error is random's.
+func NewServiceToken(random io.Reader) (token, hash string, err error) {
+	secret := make([]byte, serviceTokenBytes)
+	if _, err := io.ReadFull(random, secret); err != nil {
+		return "", "", fmt.Errorf("read randomness for a service token: %w", err)
+	}
+	token = serviceTokenPrefix + base64.RawURLEncoding.EncodeToString(secret)
+	digest := sha256.Sum256([]byte(token))
+	return token, hex.EncodeToString(digest[:]), nil
+}
+
+// serviceTokens are the tokens that services may present.
+type serviceTokens []ServiceToken
+
+// identify returns the service of a token. Its hash is compared with every entry, in constant time
+// and without an early end: the time taken doesn't tell which entries came close.
+func (s serviceTokens) identify(token string) (Identity, error) {
+	digest := sha256.Sum256([]byte(token))
+	match := -1
+	for i := range s {
+		match = subtle.ConstantTimeSelect(subtle.ConstantTimeCompare(digest[:], s[i].SHA256[:]), i, match)
+	}
+	if match < 0 {
+		return Identity{}, refuse(ReasonServiceToken)
+	}
+	return Identity{Service: s[match].Name}, nil
+}

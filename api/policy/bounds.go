@@ -1,0 +1,62 @@
+package policy
+
+import "github.com/goccy/go-yaml/token"
+
+const (
+	// maxNesting is how deep a policy may be nested: it needs three levels. The time that parsing
+	// takes grows faster than the depth.
+	maxNesting = 8
+	// maxEntries bounds the keys of a policy, and other tokens that make parsing slow: its time
+	// grows with the square of their number. Clerk's instances have ten roles of their own.
+	maxEntries = 2000
+)
+
+// refuseExcess refuses, before anything is parsed, a text that would keep the parser busy for
+// seconds: nothing can interrupt it.
+func (r *reader) refuseExcess(tokens token.Tokens) {
+	entries, nesting := 0, nesting{}
+	for _, t := range tokens {
+		if isEntry(t.Type) {
+			entries++
+		}
+		switch {
+		case nesting.after(t) > maxNesting:
+			r.fail(t, `it is nested deeper than %d levels: a policy has "roles", and under each role a list of permissions`, maxNesting)
+			return
+		case entries > maxEntries:
+			r.fail(t, "it has more than %d keys: a policy has one for each role", maxEntries)
+			return
+		}
+	}
+}
+
+// isEntry reports whether a token is a key's, or of another kind that no policy has many of.
+func isEntry(t token.Type) bool {
+	switch t {
+	case token.MappingValueType, token.MappingKeyType, token.MergeKeyType, token.TagType, token.DirectiveType,
+		token.DocumentHeaderType, token.DocumentEndType, token.LiteralType, token.FoldedType:
+		return true
+	default:
+		return false
+	}
+}
+
+// nesting counts how deep tokens are nested: in brackets, and in lists that begin on one line.
+type nesting struct{ brackets, dashes, line int }
+
+// after returns the depth after a token.
+func (n *nesting) after(t *token.Token) int {
+	if line := lineOf(t); line != n.line {
+		n.dashes, n.line = 0, line
+	}
+	switch t.Type {
+	case token.SequenceStartType, token.MappingStartType:
+		n.brackets++
+	case token.SequenceEndType, token.MappingEndType:
+		n.brackets--
+	case token.SequenceEntryType:
+		n.dashes++
+	default:
+	}
+	return n.brackets + n.dashes
+}

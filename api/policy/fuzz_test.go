@@ -1,0 +1,30 @@
+package policy
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// FuzzParse: whatever a file holds, it is read or refused, and what is read can be written and read again.
+func FuzzParse(f *testing.F) {
+	f.Add(builtIn)
+	for _, text := range []string{
+		"roles:\n  org:admin: &a [a]\n  org:b: *a\n", "roles: {org:a: [b]}", "? roles\n: !!map {<<: *x}", "a: &b {c: *b}", "---\n...\n", "...", "0\n---", "roles: |\n a",
+	} {
+		f.Add([]byte(text))
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		policy, err := Parse("p.yaml", text)
+		if err != nil {
+			require.ErrorContains(t, err, "p.yaml:")
+			return
+		}
+		require.NotEmpty(t, policy.Grants)
+		written, err := policy.YAML()
+		require.NoError(t, err)
+		again, err := Parse("p.yaml", written)
+		require.NoError(t, err, "%s", written)
+		require.Equal(t, policy.Grants, again.Grants)
+	})
+}

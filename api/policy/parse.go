@@ -1,0 +1,246 @@
+package policy
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/lexer"
+	"github.com/goccy/go-yaml/parser"
+	"github.com/goccy/go-yaml/token"
+
+	clerksync "github.com/callmine/rolecall/sync"
+)
+
+// reader reads a policy node by node: only nodes know their lines.
+type reader struct {
+	name     string
+	grants   clerksync.Grants
+	errs     []error
+	warnings []string
+}
+
+// fail notes a mistake at a place of the file; nil is the file's beginning.
+func (r *reader) fail(at *token.Token, format string, args ...any) {
+	r.errs = append(r.errs, fmt.Errorf("%s: %s", r.place(at), fmt.Sprintf(format, args...)))
+}
+
+// warn notes a probable mistake.
+func (r *reader) warn(at *token.Token, format string, args ...any) {
+	r.warnings = append(r.warnings, fmt.Sprintf("%s: %s", r.place(at), fmt.Sprintf(format, args...)))
+}
+
+func (r *reader) place(at *token.Token) string { return fmt.Sprintf("%s:%d", r.name, lineOf(at)) }
+
+func lineOf(at *token.Token) int {
+	if at == nil || at.Position == nil {
+		return 1
+	}
+	return at.Position.Line
+}
+
+// maxFailures is the most lines of an error. Once those are mended, the others show.
+const maxFailures = 50
+
+func (r *reader) failure() error {
+	errs := r.errs
+	if more := len(errs) - maxFailures; more > 0 {
+		errs = append(errs[:maxFailures:maxFailures], fmt.Errorf("%s: and %d more", r.name, more))
+	}
+	return fmt.Errorf("read policy: %w", errors.Join(errs...))
+}
+
+// read fills the grants and the warnings.
+func (r *reader) read(text []byte) {
+	tokens := lexer.Tokenize(string(text))
+	if r.refuseAliases(tokens); len(r.errs) > 0 {
+		return
+	}
+	if r.refuseExcess(tokens); len(r.errs) > 0 {
+		return
+	}
+	file, err := parser.Parse(tokens, 0, parser.AllowDuplicateMapKey()) // root finds duplicates, and says so more plainly
+	if broken, ok := errors.AsType[yaml.Error](err); ok {
+		r.broken(broken)
+		return
+	}
+	switch {
+	case err != nil:
+		r.fail(nil, "%v", err)
+	case len(file.Docs) > 1:
+		r.fail(file.Docs[1].Start, "a policy is one YAML document")
+	case len(file.Docs) == 0:
+		r.root(nil)
+	default:
+		r.root(file.Docs[0].Body)
+	}
+}
+
+// broken notes a text that isn't YAML. It has one plain sentence for tabs, which editors hide and
+// the library describes in several ways.
+func (r *reader) broken(err yaml.Error) {
+	if message := err.GetMessage(); strings.Contains(message, "\t") || strings.Contains(message, "tab character") {
+		r.fail(err.GetToken(), "a tab stands where YAML takes blanks only: indent with blanks")
+	} else {
+		r.fail(err.GetToken(), "it isn't YAML: %s", message)
+	}
+}
+
+// refuseAliases refuses names that stand for a text elsewhere: a reader of a role should see all of
+// its permissions there.
+func (r *reader) refuseAliases(tokens token.Tokens) {
+	for _, t := range tokens {
+		if t.Type == token.AnchorType || t.Type == token.AliasType {
+			r.fail(t, "a policy has no anchors and aliases (& and *), and no wildcards: write each permission out")
+		}
+	}
+}
+
+func (r *reader) root(body ast.Node) {
+	var roles ast.Node
+	var begin *token.Token
+	for _, entry := range r.entries(body, nil, "a policy") {
+		at := entry.Key.GetToken()
+		switch key := r.text(entry.Key); {
+		case key != "roles":
+			r.fail(at, `unknown key %q: a policy has "roles" alone`, key)
+		case begin != nil:
+			r.fail(at, `"roles" is given twice, first on line %d`, lineOf(begin))
+		default:
+			begin, roles = at, entry.Value
+		}
+	}
+	if begin == nil && len(r.errs) > 0 {
+		return
+	}
+	first := map[string]*token.Token{}
+	for _, entry := range r.entries(roles, begin, "roles") {
+		at, key := entry.Key.GetToken(), r.text(entry.Key)
+		if first[key] != nil {
+			r.fail(at, "role %q is given twice, first on line %d", key, lineOf(first[key]))
+		} else {
+			first[key] = at
+		}
+		r.role(entry)
+	}
+	if len(r.grants) == 0 && len(r.errs) == 0 {
+		r.fail(begin, "no roles: nobody could do anything")
+	}
+	r.warnOfRoutes(begin)
+}
+
+func (r *reader) role(entry *ast.MappingValueNode) {
+	at, key := entry.Key.GetToken(), r.text(entry.Key)
+	if canonical := clerksync.CanonicalRole(key); key != canonical {
+		r.fail(at, "role %q is written %q", key, canonical)
+	} else if !isRoleKey(key) {
+		r.fail(at, "%q is not a role: its key at Clerk is org: and lower-case letters, digits or underscores, such as org:admin", key)
+	}
+	list, ok := entry.Value.(*ast.SequenceNode)
+	if _, null := entry.Value.(*ast.NullNode); null || ok && len(list.Values) == 0 {
+		r.fail(at, "role %q grants nothing: leave it out", key)
+		return
+	}
+	if !ok {
+		r.fail(entry.Value.GetToken(), "role %q: permissions are a list", key)
+		return
+	}
+	granted := map[string]bool{}
+	for _, value := range list.Values {
+		at, p := value.GetToken(), r.text(value)
+		switch {
+		case !isPermission(p):
+			r.fail(at, "role %q: %q is not a permission such as reports:read; there are no wildcards", key, p)
+		case granted[p]:
+			r.fail(at, "role %q: %q is granted twice", key, p)
+		case strings.HasPrefix(p, "org:") && !isClerkPermission(p):
+			r.warn(at, "role %q: %q can't be a permission at Clerk: they are written org:feature:action, in lower-case letters, digits and underscores", key, p)
+		}
+		granted[p] = true
+		r.grants[key] = append(r.grants[key], p)
+	}
+}
+
+// entries returns the keys and values of a mapping; none if it is missing or null.
+func (r *reader) entries(node ast.Node, at *token.Token, what string) []*ast.MappingValueNode {
+	switch mapping := node.(type) {
+	case nil, *ast.NullNode:
+		return nil
+	case *ast.MappingNode:
+		return mapping.Values
+	default:
+		if at == nil {
+			at = node.GetToken()
+		}
+		r.fail(at, "%s: a mapping is wanted", what)
+		return nil
+	}
+}
+
+// text returns a text, or another value as it is written, in brackets; "" for none.
+func (r *reader) text(node ast.Node) string {
+	switch value := node.(type) {
+	case nil:
+		return ""
+	case *ast.StringNode:
+		return value.Value
+	default:
+		return "<" + strings.Join(strings.Fields(value.String()), " ") + ">" // no name has these brackets
+	}
+}
+
+// isRoleKey reports whether a text can be a role's key at Clerk, as its Backend API (2026-05-12)
+// describes them. No member could have another one.
+func isRoleKey(s string) bool {
+	word, ok := strings.CutPrefix(s, "org:")
+	return ok && isClerkWord(word) && len(s) <= clerksync.MaxID
+}
+
+// isPermission reports whether a text can name a permission: words with a colon or a dot between
+// them. It has no asterisk and no comma: policies have neither wildcards nor lists in one text.
+func isPermission(s string) bool {
+	for word := range strings.SplitSeq(strings.ReplaceAll(s, ".", ":"), ":") {
+		if strings.Trim(word, "-_") == "" || strings.ContainsFunc(word, func(c rune) bool { return !isWordChar(c) }) {
+			return false
+		}
+	}
+	return len(s) <= clerksync.MaxID
+}
+
+func isWordChar(c rune) bool {
+	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_' || c == '-'
+}
+
+// isClerkPermission reports whether a text can be a permission's key at Clerk, one of its own
+// (org:sys_…) included.
+func isClerkPermission(s string) bool {
+	words := strings.Split(s, ":")
+	return len(words) == 3 && words[0] == "org" && isClerkWord(words[1]) && isClerkWord(words[2])
+}
+
+func isClerkWord(s string) bool {
+	return s != "" && !strings.ContainsFunc(s, func(c rune) bool { return (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '_' })
+}
+
+// warnOfRoutes names the permissions that a route asks for and no role grants: the route would
+// refuse every caller, because Clerk's own permissions are all called org:….
+func (r *reader) warnOfRoutes(roles *token.Token) {
+	granted := map[string]bool{}
+	for _, permissions := range r.grants {
+		for _, p := range permissions {
+			granted[p] = true
+		}
+	}
+	for _, route := range []struct{ permission, does string }{
+		{MembersManage, "invite, promote or remove anybody"},
+		{MembersRead, "list the members"},
+		{WorkspaceUpdate, "rename a workspace"},
+		{AuditRead, "read the audit log"},
+	} {
+		if !granted[route.permission] {
+			r.warn(roles, "no role grants %s: nobody can %s", route.permission, route.does)
+		}
+	}
+}

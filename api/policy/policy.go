@@ -1,0 +1,50 @@
+package policy
+
+import (
+	_ "embed"
+	"fmt"
+
+	"github.com/goccy/go-yaml"
+
+	clerksync "github.com/callmine/rolecall/sync"
+)
+
+//go:embed policy.yaml
+var builtIn []byte
+
+// BuiltIn is the name that the policy of [Default] goes by in messages.
+const BuiltIn = "built-in policy"
+
+// Policy says what each role may do, beside its permissions at Clerk.
+type Policy struct {
+	Grants clerksync.Grants
+	// Warnings name probable mistakes, each beginning with the file's name and the line.
+	Warnings []string
+}
+
+// Default returns the policy of the product that Rolecall was made for: members work, admins also
+// manage.
+func Default() (clerksync.Grants, error) {
+	p, err := Parse(BuiltIn, builtIn)
+	return p.Grants, err
+}
+
+// Parse reads a policy: YAML with one key, "roles", under which each role's key (org:…) lists the
+// permissions that it grants. Each is written out: there are no wildcards, anchors or aliases. The
+// name is the file's. The error has a line for each mistake, as name:line: what.
+func Parse(name string, text []byte) (Policy, error) {
+	r := reader{name: name, grants: clerksync.Grants{}}
+	if r.read(text); len(r.errs) == 0 {
+		return Policy{Grants: r.grants, Warnings: r.warnings}, nil
+	}
+	return Policy{}, r.failure()
+}
+
+// YAML writes the policy in the form that [Parse] reads, roles sorted and without comments.
+func (p Policy) YAML() ([]byte, error) {
+	text, err := yaml.Marshal(map[string]clerksync.Grants{"roles": p.Grants})
+	if err != nil {
+		return nil, fmt.Errorf("write policy: %w", err)
+	}
+	return text, nil
+}

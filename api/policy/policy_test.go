@@ -1,0 +1,160 @@
+package policy
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	clerksync "github.com/callmine/rolecall/sync"
+)
+
+// TestDefault is the product's split of roles, in full: a change here is a change of who may do what.
+func TestDefault(t *testing.T) {
+	t.Parallel()
+	policy, err := Parse(BuiltIn, builtIn)
+	require.NoError(t, err)
+	member := strings.Fields("workspace:read analyses:run reports:read prompts:read prompts:write")
+	require.Equal(t, Policy{Grants: clerksync.Grants{
+		"org:member": member,
+		"org:admin": append(member,
+			strings.Fields("workspace:update billing:manage integrations:manage schedules:manage audit:read members:read members:manage")...),
+	}}, policy, "and nothing to warn of")
+}
+
+// TestDefaultPolicyIsFresh: whoever changes the policy that they were given changes nobody else's.
+func TestDefault_IsFresh(t *testing.T) {
+	t.Parallel()
+	first, err := Default()
+	require.NoError(t, err)
+	first["org:member"][0] = "spoiled"
+	delete(first, "org:admin")
+	second, err := Default()
+	require.NoError(t, err)
+	require.Contains(t, second, "org:admin")
+	require.NotContains(t, second["org:member"], "spoiled")
+}
+
+func TestParse(t *testing.T) {
+	t.Parallel()
+	policy, err := Parse("p.yaml", []byte("# ours & yours *\nroles:\n  org:admin: [a, b-c.d:e_F, org:x_1:read]\n  'org:any_2': [\"c\"]\n"))
+	require.NoError(t, err)
+	require.Equal(t, clerksync.Grants{"org:admin": {"a", "b-c.d:e_F", "org:x_1:read"}, "org:any_2": {"c"}}, policy.Grants)
+}
+
+func TestPolicy_IsReadAsItIsWritten(t *testing.T) {
+	t.Parallel()
+	want := Policy{Grants: clerksync.Grants{"org:admin": {"z:1", "a", "true", "7", "null"}, "org:b_c": {"x"}}}
+	text, err := want.YAML()
+	require.NoError(t, err)
+	got, err := Parse("p.yaml", text)
+	require.NoError(t, err, string(text))
+	require.Equal(t, want.Grants, got.Grants)
+}
+
+func TestParse_Refuses(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct{ text, want string }{
+		"nothing":             {"", "p.yaml:1: no roles"},
+		"comments":            {"# roles\n# of nobody\n", "p.yaml:1: no roles"},
+		"no roles":            {"\nroles: {}", "p.yaml:2: no roles"},
+		"null roles":          {"roles:", "p.yaml:1: no roles"},
+		"another key":         {"roles:\n  org:admin: [a]\nrole:\n  org:member: [a]\n", `p.yaml:3: unknown key "role"`},
+		"only another key":    {"# ours\nrole:\n  org:member: [a]\n", `p.yaml:2: unknown key "role"`},
+		"a key that isn't":    {"7: [a]\n", `p.yaml:1: unknown key "<7>"`},
+		"roles twice":         {"roles:\n  org:admin: [a]\nroles:\n  org:b: [a]\n", `p.yaml:3: "roles" is given twice, first on line 1`},
+		"a role twice":        {"roles:\n  org:admin: [a]\n  'org:admin': [b]\n", `p.yaml:3: role "org:admin" is given twice, first on line 2`},
+		"a permission twice":  {"roles:\n  org:admin:\n  - a\n  - b\n  - a\n", `p.yaml:5: role "org:admin": "a" is granted twice`},
+		"twice by an alias":   {"roles:\n  org:admin:\n  - &a a\n  - *a\n", "p.yaml:4: a policy has no anchors and aliases"},
+		"role by an alias":    {"roles:\n  &r org:admin: [a]\n  *r : [b]\n", "p.yaml:3: a policy has no anchors and aliases"},
+		"anchors of a name":   {"roles:\n  org:guest: &l [a]\n  org:member: *l\n  org:admin: &l [b]\n", "p.yaml:3: a policy has no anchors and aliases"},
+		"anchor of a role":    {"roles:\n  org:admin: &all [a]\n", "p.yaml:2: a policy has no anchors and aliases"},
+		"anchor of all":       {"&all roles:\n  org:admin: [a]\n", "p.yaml:1: a policy has no anchors and aliases"},
+		"not YAML":            {"roles: [", "p.yaml:1: it isn't YAML: "},
+		"tabs":                {"roles:\n\torg:admin: [a]\n", "p.yaml:2: a tab stands where YAML takes blanks only"},
+		"a tab at first":      {"\troles:\n  org:admin: [a]\n", "p.yaml:1: a tab stands where YAML takes blanks only"},
+		"two documents":       {"roles:\n  org:admin: [a]\n---\nroles:\n  org:b: [b]\n", "a policy is one YAML document"},
+		"text for all":        {"roles\n", "p.yaml:1: a policy: a mapping"},
+		"text for a list":     {"roles:\n  org:admin: abc\n", `p.yaml:2: role "org:admin": permissions are a list`},
+		"list for a map":      {"\nroles: [a]\n", "p.yaml:2: roles: a mapping"},
+		"object for text":     {"roles:\n  org:admin:\n  - a: b\n", `p.yaml:3: role "org:admin": "<a: b>" is not`},
+		"number for text":     {"roles:\n  org:admin: [7]\n", `p.yaml:2: role "org:admin": "<7>" is not`},
+		"unknown alias":       {"roles:\n  org:admin: *nobody\n", "p.yaml:2: a policy has no anchors and aliases"},
+		"merge":               {"roles:\n  org:admin: [a]\n  <<: {org:b: [b]}\n", "p.yaml:3: "},
+		"legacy role":         {"roles:\n  admin: [a]\n", `p.yaml:2: role "admin" is written "org:admin"`},
+		"other legacy":        {"roles:\n  basic_member: [a]\n", `p.yaml:2: role "basic_member" is written "org:member"`},
+		"role without prefix": {"roles:\n  org:a: [a]\n  owner: [a]\n", `p.yaml:3: "owner" is not a role`},
+		"role with a space":   {"roles:\n  org:a b: [a]\n", `p.yaml:2: "org:a b" is not a role`},
+		"role of no name":     {"roles:\n  'org:': [a]\n", `p.yaml:2: "org:" is not a role`},
+		"role of nobody":      {"roles:\n  org:admin: [a]\n  org:Admin: [b]\n", `p.yaml:3: "org:Admin" is not a role`},
+		"role with a dash":    {"roles:\n  org:a-b: [a]\n", `p.yaml:2: "org:a-b" is not a role`},
+		"role that is a key":  {"roles:\n  org:a:read: [a]\n", `p.yaml:2: "org:a:read" is not a role`},
+		"long role":           {"roles:\n  org:" + strings.Repeat("x", clerksync.MaxID-3) + ": [a]\n", "p.yaml:2: "},
+		"empty grants":        {"roles:\n  org:admin: [a]\n  org:guest: []\n", `p.yaml:3: role "org:guest" grants nothing`},
+		"null grants":         {"roles:\n  org:guest:\n  org:admin: [a]\n", `p.yaml:2: role "org:guest" grants nothing`},
+		"empty permission":    {"roles:\n  org:admin: ['']\n", `p.yaml:2: role "org:admin": ""`},
+		"null permission":     {"roles:\n  org:admin: [null]\n", `p.yaml:2: role "org:admin"`},
+		"wildcard":            {"roles:\n  org:admin:\n  - a\n  - 'reports:*'\n", "p.yaml:4: "},
+		"bare wildcard":       {"roles:\n  org:admin:\n  - *\n", "p.yaml:3: "},
+		"wildcard of some":    {"roles:\n  org:admin:\n  - reports:*\n", `p.yaml:3: role "org:admin": "reports:*" is not`},
+		"dot":                 {"roles:\n  org:admin: [.]\n", `p.yaml:2: role "org:admin": "." is not`},
+		"nothing to do":       {"roles:\n  org:admin: ['reports:']\n", `p.yaml:2: role "org:admin": "reports:" is not`},
+		"nothing to do it to": {"roles:\n  org:admin: [':read']\n", `p.yaml:2: role "org:admin": ":read" is not`},
+		"a word left out":     {"roles:\n  org:admin: ['org::read']\n", `p.yaml:2: role "org:admin": "org::read" is not`},
+		"a word of dashes":    {"roles:\n  org:admin: [a.--]\n", `p.yaml:2: role "org:admin": "a.--" is not`},
+		"several in one":      {"roles:\n  org:admin: ['a b']\n", `p.yaml:2: role "org:admin": "a b" is not`},
+		"long permission":     {"roles:\n  org:admin: [" + strings.Repeat("x", clerksync.MaxID+1) + "]\n", `p.yaml:2: role "org:admin"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			policy, err := Parse("p.yaml", []byte(test.text))
+			require.ErrorContains(t, err, "read policy: ")
+			require.ErrorContains(t, err, test.want)
+			require.Zero(t, policy)
+		})
+	}
+}
+
+func TestParse_TellsEverythingAtOnce(t *testing.T) {
+	t.Parallel()
+	_, err := Parse("p.yaml", []byte("role: x\nroles:\n  org:guest: []\n  owner: ['*']\n  org:b: [a]\n  org:b: [.]\n"))
+	for _, place := range []string{"p.yaml:1: ", "p.yaml:3: ", "p.yaml:4: \"owner\"", "p.yaml:4: role", `p.yaml:6: role "org:b" is given twice`, `p.yaml:6: role "org:b": "."`} {
+		require.ErrorContains(t, err, place)
+	}
+}
+
+// TestParse_WarnsOfRoutes that ask for a permission which no role grants: they refuse every caller.
+func TestParse_WarnsOfRoutes(t *testing.T) {
+	t.Parallel()
+	policy, err := Parse("p.yaml", []byte("# ours\n\nroles:\n  org:admin: [members:read, audit:read]\n  org:owner: [workspace:update]\n"))
+	require.NoError(t, err)
+	require.Equal(t, []string{"p.yaml:3: no role grants members:manage: nobody can invite, promote or remove anybody"}, policy.Warnings)
+	policy, err = Parse("p.yaml", []byte("roles:\n  org:admin: [a]\n"))
+	require.NoError(t, err)
+	require.Len(t, policy.Warnings, 4)
+	for _, warning := range policy.Warnings {
+		require.Contains(t, warning, "p.yaml:1: no role grants ")
+	}
+}
+
+// TestParse_WarnsOfKeysThatClerkCannotHave: such a permission is one of the policy's alone, though its name says that it is Clerk's.
+func TestParse_WarnsOfKeysThatClerkCannotHave(t *testing.T) {
+	t.Parallel()
+	policy, err := Parse("p.yaml", []byte(`roles:
+  org:admin: [members:read, members:manage, workspace:update, audit:read, org:invoices:read, org:sys_memberships:manage]
+  org:member:
+  - org:Invoices:read
+  - org:invoices
+  - org:a:b:c
+  - Org:invoices:read
+`))
+	require.NoError(t, err)
+	require.Len(t, policy.Grants["org:member"], 4)
+	require.Len(t, policy.Warnings, 3)
+	for i, want := range []string{
+		`p.yaml:4: role "org:member": "org:Invoices:read" can't be a permission at Clerk`,
+		`p.yaml:5: role "org:member": "org:invoices" can't`, `p.yaml:6: role "org:member": "org:a:b:c" can't`,
+	} {
+		require.Contains(t, policy.Warnings[i], want)
+	}
+}

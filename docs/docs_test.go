@@ -1,0 +1,267 @@
+// Package docs_test holds the documents against the code: what an operator meets is documented, under
+// its name, and nothing else is.
+package docs_test
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// code is what the sources of the module say, as far as documents tell it.
+type code struct {
+	consts   map[string]map[string]string // the values of constants by their names, by the name of their type; "" for none
+	metrics  []string
+	settings []string
+}
+
+// readCode reads the sources of the module, without tests.
+func readCode(t *testing.T) code {
+	t.Helper()
+	c := code{consts: map[string]map[string]string{}}
+	require.NoError(t, filepath.WalkDir("..", func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
+		if err == nil {
+			c.read(file)
+		}
+		return err
+	}))
+	return c
+}
+
+var (
+	metricName  = regexp.MustCompile(`^rolecall_[a-z_]+$`)
+	settingName = regexp.MustCompile(`\benv:"([A-Z_]+)"`)
+)
+
+func (c *code) read(file *ast.File) {
+	shows := slices.ContainsFunc(file.Imports, func(i *ast.ImportSpec) bool { return strings.Contains(i.Path.Value, "/prometheus") })
+	ast.Inspect(file, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.ValueSpec:
+			c.addConst(n)
+		case *ast.BasicLit:
+			if name, err := strconv.Unquote(n.Value); err == nil && shows && metricName.MatchString(name) {
+				c.metrics = append(c.metrics, name)
+			}
+		case *ast.Field:
+			if n.Tag != nil {
+				for _, m := range settingName.FindAllStringSubmatch(n.Tag.Value, -1) {
+					c.settings = append(c.settings, m[1])
+				}
+			}
+		}
+		return true
+	})
+}
+
+func (c *code) addConst(spec *ast.ValueSpec) {
+	kind := ""
+	if named, ok := spec.Type.(*ast.Ident); ok {
+		kind = named.Name
+	}
+	if c.consts[kind] == nil {
+		c.consts[kind] = map[string]string{}
+	}
+	for i, value := range spec.Values {
+		if literal, ok := value.(*ast.BasicLit); ok {
+			c.consts[kind][spec.Names[i].Name] = strings.Trim(literal.Value, `"`)
+		}
+	}
+}
+
+// values returns the values of the constants of a type; of those without one, of the names that match.
+func (c *code) values(t *testing.T, kind, names string) []string {
+	t.Helper()
+	found := map[string]bool{}
+	for name, value := range c.consts[kind] {
+		if regexp.MustCompile(names).MatchString(name) {
+			found[value] = true
+		}
+	}
+	require.NotEmpty(t, found, "the code has no constants %s of the type %q: were they renamed?", names, kind)
+	return slices.Sorted(maps.Keys(found))
+}
+
+func readDocument(t *testing.T, path string) string {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	require.NoError(t, err)
+	return string(text)
+}
+
+// section returns what is below a heading.
+func section(t *testing.T, document, heading string) string {
+	t.Helper()
+	_, rest, ok := strings.Cut(document, "\n"+heading+"\n")
+	require.True(t, ok, "no heading %s", heading)
+	level, _, _ := strings.Cut(heading, " ")
+	rest, _, _ = strings.Cut(rest, "\n"+level+" ")
+	return rest
+}
+
+// named returns in order what a pattern's group finds in a text.
+func named(pattern, text string) []string {
+	found := []string{}
+	for _, m := range regexp.MustCompile(pattern).FindAllStringSubmatch(text, -1) {
+		found = append(found, m[1])
+	}
+	slices.Sort(found)
+	return found
+}
+
+func TestDocsNameWhatTheCodeHas(t *testing.T) {
+	t.Parallel()
+	code := readCode(t)
+	operate := readDocument(t, "operate.md")
+	t.Run("alarms", func(t *testing.T) {
+		t.Parallel()
+		require.Equal(t, code.values(t, "AlarmName", ""), named("(?m)^### Alarm `([a-z_]+)`$", operate))
+	})
+	t.Run("notices", func(t *testing.T) {
+		t.Parallel()
+		require.Equal(t, code.values(t, "NoticeName", ""), named("(?m)^### Notice `([a-z_]+)`$", operate))
+	})
+	t.Run("guards", func(t *testing.T) {
+		t.Parallel()
+		guards := append(code.values(t, "GuardReason", ""), code.values(t, "", "^Reason(Unreadable|ReadsBehind)$")...)
+		slices.Sort(guards)
+		require.Equal(t, slices.Compact(guards), named("(?m)^### Guard `([a-z_]+)`$", operate))
+	})
+	t.Run("metrics", func(t *testing.T) {
+		t.Parallel()
+		require.NotEmpty(t, code.metrics)
+		require.ElementsMatch(t, code.metrics, named("(?m)^\\| `(rolecall_[a-z_]+)(?:\\{[a-z_,]+\\})?` \\|", section(t, operate, "## Metrics")))
+	})
+	t.Run("exit codes", func(t *testing.T) {
+		t.Parallel()
+		require.Equal(t, code.values(t, "", "^exit[A-Z]"), named(`(?m)^\| (\d+) \|`, section(t, operate, "## Exit codes")))
+	})
+	t.Run("settings", func(t *testing.T) {
+		t.Parallel()
+		require.NotEmpty(t, code.settings)
+		require.ElementsMatch(t, code.settings, named("(?m)^\\| `([A-Z_]+)` \\|", readDocument(t, "configuration.md")))
+	})
+	t.Run("events", func(t *testing.T) {
+		t.Parallel()
+		groups := code.values(t, "EventType", "")
+		for i, event := range groups {
+			groups[i], _, _ = strings.Cut(event, ".")
+		}
+		require.ElementsMatch(t, slices.Compact(groups), named("`([A-Za-z]+)\\.\\*`", section(t, readDocument(t, "../README.md"), "## Put it in production")))
+	})
+	t.Run("problems", func(t *testing.T) {
+		t.Parallel()
+		problems := named("urn:rolecall:problem:([a-z-]+)", readDocument(t, "../api/openapi.yaml"))
+		require.Equal(t, slices.Compact(problems), named("(?m)^\\| `([a-z-]+)` \\| \\d", section(t, readDocument(t, "api.md"), "## Handle problems")))
+	})
+	t.Run("no other settings", func(t *testing.T) {
+		t.Parallel()
+		known := append([]string{"CLERK_WEBHOOK_SECRET", "ROLECALL_TEST_DATABASE_URL"}, code.settings...) // a wrong spelling, and one of the tests
+		for _, document := range documents(t) {
+			for _, setting := range named(`\b((?:ROLECALL|CLERK)_[A-Z_]*[A-Z])\b`, readDocument(t, document)) {
+				require.Contains(t, known, setting, document)
+			}
+		}
+	})
+}
+
+// documents returns the paths of all documents.
+func documents(t *testing.T) []string {
+	t.Helper()
+	above, err := filepath.Glob("../*.md")
+	require.NoError(t, err)
+	here, err := filepath.Glob("*.md")
+	require.NoError(t, err)
+	require.NotEmpty(t, here)
+	return append(above, here...)
+}
+
+var (
+	fence    = regexp.MustCompile("(?ms)^ *```.*?^ *```$")
+	link     = regexp.MustCompile(`\]\(([^)\s]+)\)`)
+	heading  = regexp.MustCompile(`(?m)^#+ (.+)$`)
+	notOfKey = regexp.MustCompile(`[^\p{L}\p{N}_ -]`)
+)
+
+// anchors returns the anchors that GitHub gives to the headings of a document.
+func anchors(document string) []string {
+	keys := []string{}
+	for _, m := range heading.FindAllStringSubmatch(fence.ReplaceAllString(document, ""), -1) {
+		keys = append(keys, strings.ReplaceAll(notOfKey.ReplaceAllString(strings.ToLower(m[1]), ""), " ", "-"))
+	}
+	return keys
+}
+
+func TestDocsLinksLeadSomewhere(t *testing.T) {
+	t.Parallel()
+	for _, document := range documents(t) {
+		for _, m := range link.FindAllStringSubmatch(fence.ReplaceAllString(readDocument(t, document), ""), -1) {
+			if strings.Contains(m[1], "://") {
+				continue
+			}
+			path, anchor, _ := strings.Cut(m[1], "#")
+			target := document
+			if path != "" {
+				target = filepath.Join(filepath.Dir(document), path)
+			}
+			require.FileExists(t, target, "%s links to %s", document, m[1])
+			if anchor != "" {
+				require.Contains(t, anchors(readDocument(t, target)), anchor, "%s links to %s", document, m[1])
+			}
+		}
+	}
+}
+
+// TestDocsListTheirHeadings: each page begins with links to all its tasks.
+func TestDocsListTheirHeadings(t *testing.T) {
+	t.Parallel()
+	pages, err := filepath.Glob("*.md")
+	require.NoError(t, err)
+	for _, page := range pages {
+		text := readDocument(t, page)
+		head, _, _ := strings.Cut(text, "\n## ")
+		for _, m := range regexp.MustCompile(`(?m)^## .+$`).FindAllString(fence.ReplaceAllString(text, ""), -1) {
+			require.Contains(t, head, "(#"+anchors(m)[0]+")", "%s doesn't list %s", page, m)
+		}
+	}
+}
+
+// TestDocsShowTheTestedGo: the lines of the documents are those of the client's example.
+func TestDocsShowTheTestedGo(t *testing.T) {
+	t.Parallel()
+	example := readDocument(t, "../api/client/example_test.go")
+	for _, document := range []string{"../README.md", "integrate.md"} {
+		lines := named(`(?m)^ *(.*(?:client\.New|r\.PathValue|mux\.Handle)\(.*)$`, readDocument(t, document))
+		require.Len(t, lines, 3, document)
+		for _, line := range lines {
+			require.Contains(t, example, "\t"+line+"\n", document)
+		}
+	}
+}
+
+func TestDocsShowTheBuiltInPolicy(t *testing.T) {
+	t.Parallel()
+	policy := slices.Compact(named(`(?m)^ +- (\S+)$`, readDocument(t, "../api/policy/policy.yaml")))
+	table := named("`([a-z]+:[a-z]+)`", strings.ReplaceAll(section(t, readDocument(t, "policy.md"), "## Know the built-in policy"), "org:", ""))
+	require.Equal(t, policy, slices.Compact(slices.DeleteFunc(table, func(p string) bool { return p == "org:member" })))
+}
+
+func TestReadmeIsShort(t *testing.T) {
+	t.Parallel()
+	require.LessOrEqual(t, strings.Count(readDocument(t, "../README.md"), "\n"), 120)
+}

@@ -1,0 +1,80 @@
+package svixsim
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"time"
+)
+
+// liveAttempts is how many attempts [Courier.Run] makes at one time.
+const liveAttempts = 16
+
+// Courier sends messages as Svix does: signed, over HTTP, at least once, and again until somebody
+// answers 2xx. Make one with [NewCourier]. It is safe for concurrent use.
+type Courier struct {
+	cfg        CourierConfig
+	client     *http.Client
+	ownClient  bool
+	receivers  []*receiver
+	inParallel chan struct{}
+}
+
+// NewCourier makes a courier. An error names each invalid field of cfg, and each invalid endpoint.
+func NewCourier(cfg CourierConfig) (*Courier, error) {
+	cfg = cfg.withDefaults()
+	if err := cfg.validate(); err != nil {
+		return nil, fmt.Errorf("configure courier: %w", err)
+	}
+	c := &Courier{cfg: cfg, inParallel: make(chan struct{}, liveAttempts)}
+	for i, endpoint := range cfg.Endpoints {
+		r, err := newReceiver(endpoint)
+		if err != nil {
+			return nil, fmt.Errorf("configure endpoint %d: %w", i, err)
+		}
+		c.receivers = append(c.receivers, r)
+	}
+	if cfg.Transport == nil {
+		c.cfg.Transport = &http.Transport{MaxIdleConnsPerHost: liveAttempts}
+		c.ownClient = true
+	}
+	c.client = &http.Client{
+		Transport: c.cfg.Transport,
+		// To Svix a redirect is a failure like any other status that isn't 2xx.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	return c, nil
+}
+
+// Close ends the idle connections of the courier's own transport. Nothing must be under way.
+func (c *Courier) Close() {
+	if c.ownClient {
+		c.client.CloseIdleConnections()
+	}
+}
+
+// Disable makes an endpoint, by its index, get nothing more, as Svix does silently after five days
+// of failures.
+func (c *Courier) Disable(endpoint int) { c.receivers[endpoint].set(true) }
+
+// Enable makes a disabled endpoint get messages again. What it missed stays missed until
+// [Courier.Recover].
+func (c *Courier) Enable(endpoint int) { c.receivers[endpoint].set(false) }
+
+// Disabled reports whether an endpoint, by its index, is disabled.
+func (c *Courier) Disabled(endpoint int) bool { return c.receivers[endpoint].isDisabled() }
+
+// TurnedOff returns a channel that is closed once an endpoint, by its index, is disabled: at once
+// if it is already. After an Enable, ask again.
+func (c *Courier) TurnedOff(endpoint int) <-chan struct{} {
+	return c.receivers[endpoint].whenDisabled()
+}
+
+// wait waits on the courier's clock.
+func (c *Courier) wait(ctx context.Context, wait time.Duration) error {
+	return c.cfg.Wait(ctx, c.scaled(wait))
+}
+
+func (c *Courier) scaled(d time.Duration) time.Duration {
+	return time.Duration(float64(d) / c.cfg.Speed)
+}

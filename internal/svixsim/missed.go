@@ -1,0 +1,68 @@
+package svixsim
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/callmine/rolecall/internal/clerksim"
+)
+
+// missed is what an endpoint didn't acknowledge. It is guarded by the receiver's lock.
+type missed struct {
+	acknowledged map[string]bool    // by message id; false is missed
+	order        []clerksim.Message // of those that ever were missed
+}
+
+func newMissed() missed { return missed{acknowledged: make(map[string]bool)} }
+
+// note remembers how an attempt ended, or that there was none. What was acknowledged once stays so,
+// whatever becomes of repeats.
+func (m *missed) note(message clerksim.Message, acknowledged bool) {
+	before, known := m.acknowledged[message.ID]
+	if !known && !acknowledged {
+		m.order = append(m.order, message)
+	}
+	m.acknowledged[message.ID] = before || acknowledged
+}
+
+func (m *missed) messages() []clerksim.Message {
+	m.order = slices.DeleteFunc(m.order, func(message clerksim.Message) bool { return m.acknowledged[message.ID] })
+	return slices.Clone(m.order)
+}
+
+// Missed returns the messages that an endpoint, by its index, was sent and didn't acknowledge so
+// far, and those that it wasn't sent because it was disabled, in the order in which it missed them.
+// Some may still be due for a retry. Messages that a plan drops are in nobody's books.
+func (c *Courier) Missed(endpoint int) []clerksim.Message {
+	r := c.receivers[endpoint]
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.missed.messages()
+}
+
+// Recover sends everything again that an endpoint, by its index, missed: once, with the old id and
+// body, stamped and signed anew, as somebody does in the dashboard after enabling the endpoint.
+// What fails stays missed. It returns one result for each message, in the order of
+// [Courier.Missed]; an error means that ctx ended.
+func (c *Courier) Recover(ctx context.Context, endpoint int) ([]Result, error) {
+	var results []Result
+	for _, message := range c.Missed(endpoint) {
+		result := Result{MessageID: message.ID}
+		if c.Disabled(endpoint) {
+			result.Outcome = Disabled
+			results = append(results, result)
+			continue
+		}
+		attempt := c.attempt(ctx, endpoint, message, 1)
+		if err := ctx.Err(); err != nil {
+			return results, fmt.Errorf("recover message %s: %w", message.ID, err)
+		}
+		result.Attempts = []Attempt{attempt}
+		if !attempt.Acknowledged() {
+			result.Outcome = Failed
+		}
+		results = append(results, result)
+	}
+	return results, nil
+}

@@ -1,0 +1,282 @@
+package lookup
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/singleflight"
+	"golang.org/x/time/rate"
+
+	"github.com/callmine/rolecall/internal/bounded"
+	"github.com/callmine/rolecall/store"
+	clerksync "github.com/callmine/rolecall/sync"
+)
+
+const (
+	// timeout bounds a look-up, and what all look-ups of one request may cost it. Clerk answers in
+	// a fraction of it.
+	timeout = time.Second
+
+	// refusedFor is how long a stranger whom Clerk doesn't know either isn't looked up again: the
+	// longest that a user who was too early waits if no webhook comes. A webhook isn't held up,
+	// because the mirror is always read first.
+	refusedFor = 10 * time.Second
+
+	// answeredFor is the same after any other result. After a failure, it keeps an outage of Clerk
+	// from costing each request the timeout; after an admission, it keeps requests that read the
+	// mirror just before from asking once more.
+	answeredFor = time.Second
+
+	// perUser in perUserWindow are what one user may cause. Each needs one in an ordinary day, and
+	// a user who tries invented workspaces must not use up the budget of all.
+	perUser       = 5
+	perUserWindow = 10 * time.Second
+
+	// maxAtOnce is the most look-ups of one request, which run at the same time.
+	maxAtOnce = 5
+
+	// maxRemembered bounds the answers that are remembered. At some 200 bytes each they take 20 MB,
+	// and 10,000 strangers a second are needed to push one out early.
+	maxRemembered = 100_000
+)
+
+// Result says what came of a refusal that Clerk could have changed. Several requests may share one
+// look-up.
+type Result string
+
+// The results. The first three are told once for each look-up, the others for each user and
+// workspace of a request that kept its refusal without one.
+const (
+	// Admitted means that the mirror now knows a membership.
+	Admitted Result = "admitted"
+	// Refused means that Clerk answered, and the mirror still knows none.
+	Refused Result = "refused"
+	// Failed means that there was no answer in time.
+	Failed Result = "failed"
+	// Remembered means that Clerk was asked a moment ago.
+	Remembered Result = "remembered"
+	// Limited means that the user, or the one request, had too many look-ups already.
+	Limited Result = "limited"
+)
+
+// Results lists all results.
+func Results() []Result { return []Result{Admitted, Refused, Failed, Remembered, Limited} }
+
+// Asker asks Clerk and merges what it answers into the mirror; [Refresher] does. Both methods
+// return nil once the answer is merged and committed, whatever it is, and an error if there is no
+// answer. They must end when ctx does, and be safe for concurrent use.
+type Asker interface {
+	// Refresh asks for the memberships of one user in one organization, by their ids at Clerk.
+	Refresh(ctx context.Context, userID, organizationID string) error
+	// RefreshUser asks for all memberships of one user.
+	RefreshUser(ctx context.Context, userID string) error
+}
+
+// Config configures [Lookups].
+type Config struct {
+	// Asker makes each look-up.
+	Asker Asker
+	// DB is the mirror, which says what came of it.
+	DB store.DBTX
+	// Told is told what came of each. It must not block, and must be safe for concurrent use.
+	// Optional.
+	Told func(Result)
+	// Now is the clock by which results are remembered. Defaults to time.Now.
+	Now func() time.Time
+	// Logger gets one line a second at most for look-ups that fail.
+	Logger *slog.Logger
+}
+
+func (c Config) withDefaults() Config {
+	if c.Told == nil {
+		c.Told = func(Result) {}
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	return c
+}
+
+func (c Config) validate() error {
+	switch {
+	case c.Asker == nil:
+		return errors.New("look-ups: Asker is missing")
+	case c.DB == nil:
+		return errors.New("look-ups: DB is missing")
+	case c.Logger == nil:
+		return errors.New("look-ups: Logger is missing")
+	default:
+		return nil
+	}
+}
+
+// Lookups decides which strangers are looked up at Clerk, and lets requests share a look-up.
+//
+// A user without a workspace stands for all of the user's memberships.
+type Lookups struct {
+	cfg      Config
+	warnings *rate.Limiter
+	flights  singleflight.Group
+	answered *bounded.Map[store.Pair, answer] // those that have ended
+	users    *bounded.Limiter
+}
+
+// answer is what came of a look-up, and until when it isn't made again.
+type answer struct {
+	result Result
+	until  time.Time
+}
+
+// New returns look-ups of which none is remembered.
+func New(cfg Config) (*Lookups, error) {
+	cfg = cfg.withDefaults()
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	return &Lookups{
+		cfg:      cfg,
+		warnings: rate.NewLimiter(rate.Every(time.Second), 1),
+		answered: bounded.NewMap[store.Pair, answer](maxRemembered),
+		users:    bounded.NewLimiter(perUser, perUserWindow, cfg.Now),
+	}, nil
+}
+
+// Refresh looks strangers up at Clerk, the first few of them and no longer than a second, and
+// reports whether the mirror should be read again. It returns early if ctx ends; look-ups continue,
+// because other requests may wait for them.
+func (l *Lookups) Refresh(ctx context.Context, strangers []store.Pair) bool {
+	var due []store.Pair
+	seen := map[store.Pair]bool{}
+	for _, pair := range strangers {
+		if !seen[pair] {
+			seen[pair] = true
+			due = l.addDue(due, pair)
+		}
+	}
+	return l.wait(ctx, due)
+}
+
+// RefreshUser looks up all memberships of a user, as Refresh does those of pairs.
+func (l *Lookups) RefreshUser(ctx context.Context, userID string) bool {
+	return l.wait(ctx, l.addDue(nil, store.Pair{UserID: userID}))
+}
+
+// addDue adds a pair that should be looked up. A pair that was admitted a moment ago is one, too:
+// the mirror was read before, and must be read again.
+func (l *Lookups) addDue(due []store.Pair, pair store.Pair) []store.Pair {
+	result := l.lately(pair)
+	switch {
+	case result == Refused, result == Failed:
+		l.cfg.Told(Remembered)
+	case len(due) == maxAtOnce:
+		l.cfg.Told(Limited)
+	default:
+		return append(due, pair)
+	}
+	return due
+}
+
+// wait starts or joins the look-ups of all pairs, and waits for them.
+func (l *Lookups) wait(ctx context.Context, pairs []store.Pair) bool {
+	flights := make([]<-chan singleflight.Result, len(pairs))
+	for i, pair := range pairs {
+		flights[i] = l.flights.DoChan(pair.UserID+" "+pair.OrganizationID, func() (any, error) {
+			l.lookUp(context.WithoutCancel(ctx), pair)
+			return nil, nil //nolint:nilnil // the mirror has the result
+		})
+	}
+	patient, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	for _, flight := range flights {
+		select {
+		case <-flight:
+		case <-patient.Done():
+		}
+	}
+	return len(pairs) > 0
+}
+
+// lookUp makes one look-up, unless another one has just ended or the user had too many.
+func (l *Lookups) lookUp(ctx context.Context, pair store.Pair) {
+	defer func() { // no request's guard is around this goroutine
+		if p := recover(); p != nil {
+			l.cfg.Logger.ErrorContext(ctx, "look-up panicked", "panic", p, "stack", string(debug.Stack()))
+		}
+	}()
+	switch {
+	case l.lately(pair) != "":
+		l.cfg.Told(Remembered)
+	case !l.users.Allow(pair.UserID):
+		l.cfg.Told(Limited)
+	default:
+		result, memory := l.ask(ctx, pair), answeredFor
+		if result == Refused {
+			memory = refusedFor
+		}
+		l.answered.Put(pair, answer{result: result, until: l.cfg.Now().Add(memory)})
+		l.cfg.Told(result)
+	}
+}
+
+// ask asks Clerk, and then the mirror what has become of it.
+func (l *Lookups) ask(ctx context.Context, pair store.Pair) Result {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	var err error
+	if pair.OrganizationID == "" {
+		err = l.cfg.Asker.RefreshUser(ctx, pair.UserID)
+	} else {
+		err = l.cfg.Asker.Refresh(ctx, pair.UserID, pair.OrganizationID)
+	}
+	member := false
+	if err == nil {
+		member, err = l.knows(ctx, pair)
+	}
+	switch {
+	case err != nil:
+		l.warn(ctx, pair, err)
+		return Failed
+	case member:
+		return Admitted
+	default:
+		return Refused
+	}
+}
+
+// warn logs a failure, once a second at most and without the ids that an error of Clerk's may name.
+func (l *Lookups) warn(ctx context.Context, pair store.Pair, err error) {
+	if !l.warnings.AllowN(l.cfg.Now(), 1) {
+		return
+	}
+	text := strings.ReplaceAll(err.Error(), pair.UserID, "{user_id}")
+	if pair.OrganizationID != "" {
+		text = strings.ReplaceAll(text, pair.OrganizationID, "{organization_id}")
+	}
+	l.cfg.Logger.WarnContext(ctx, "look-up at Clerk failed: the refusal stands", "error", text)
+}
+
+// lately returns what came of the pair's last look-up, or "" if it is time for another one.
+func (l *Lookups) lately(pair store.Pair) Result {
+	if last := l.answered.Find(pair); l.cfg.Now().Before(last.until) {
+		return last.result
+	}
+	return ""
+}
+
+// knows asks the mirror whether the pair's membership, or any of the user's, counts.
+func (l *Lookups) knows(ctx context.Context, pair store.Pair) (bool, error) {
+	if pair.OrganizationID == "" {
+		seats, err := store.Seats(ctx, l.cfg.DB, pair.UserID)
+		return len(seats) > 0, err
+	}
+	standings, err := store.Standings(ctx, l.cfg.DB, pair)
+	if err != nil {
+		return false, err
+	}
+	const membershipAlone = "" // which no policy changes
+	return clerksync.Grants(nil).Decide(standings[0], membershipAlone).Allowed, nil
+}

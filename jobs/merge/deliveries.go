@@ -1,0 +1,94 @@
+package merge
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/callmine/rolecall/store"
+	clerksync "github.com/callmine/rolecall/sync"
+)
+
+// Batch is a set of deliveries that one transaction applies.
+type Batch struct {
+	SvixIDs []string
+	// Select returns which of the deliveries that wait are applied now; the others stay as they
+	// are. Nil selects all.
+	Select func([]clerksync.Delivery, []clerksync.Facts) ([]clerksync.Delivery, []clerksync.Facts, error)
+	// Written is called once the mirror is written, and before the transaction waits for others
+	// that write into the same workspaces. Optional.
+	Written func(Applied) error
+}
+
+// Applied is what a transaction applied.
+type Applied struct {
+	store.Writes
+
+	Facts      []clerksync.Facts // of Writes.Deliveries
+	Locked     time.Time         // when all that is to change was locked
+	RolesMoved bool              // members may have other roles now without an event
+}
+
+// Deliveries brings deliveries into the mirror, within the caller's transaction, and finishes it.
+// The ledger's state is the guard: a delivery that another worker has applied, or is applying, is
+// left out. The caller may do more in the transaction only if that takes no lock for which others
+// wait.
+func Deliveries(ctx context.Context, tx pgx.Tx, b Batch) (done Applied, err error) {
+	defer func() {
+		// A panic is one delivery's fault, like an error, and must not take its batch along for
+		// ever.
+		if p := recover(); p != nil {
+			err = fmt.Errorf("apply deliveries: panic: %v\n%s", p, debug.Stack())
+		}
+	}()
+	deliveries, facts, err := b.read(ctx, tx)
+	if err != nil || len(deliveries) == 0 {
+		return done, err
+	}
+	locked, err := store.LockMirror(ctx, tx, facts)
+	if err != nil {
+		return done, err
+	}
+	done.Locked = time.Now()
+	changes := locked.ApplyAll(deliveries, facts)
+	if err := store.SaveMirror(ctx, tx, locked, changes.Mirror); err != nil {
+		return done, err
+	}
+	done.Writes = store.Writes{Deliveries: deliveries, Entries: changes.Entries, Changed: changes.Mirror}
+	done.Facts, done.RolesMoved = facts, changes.RolesMoved
+	if b.Written != nil {
+		if err := b.Written(done); err != nil {
+			return done, err
+		}
+	}
+	return done, store.Finish(ctx, tx, done.Writes, time.Now())
+}
+
+// read locks the deliveries that still wait, decodes them, and returns those that are to be applied
+// now.
+func (b Batch) read(ctx context.Context, tx pgx.Tx) ([]clerksync.Delivery, []clerksync.Facts, error) {
+	deliveries, err := store.LockReceived(ctx, tx, b.SvixIDs)
+	if err != nil {
+		return nil, nil, err
+	}
+	facts := make([]clerksync.Facts, len(deliveries))
+	for i := range deliveries {
+		d := &deliveries[i]
+		f, known, err := clerksync.Decode(*d)
+		switch {
+		case err != nil:
+			d.Quarantine(err.Error())
+		case !known:
+			d.State = clerksync.StateIgnored
+		default:
+			facts[i] = f
+		}
+	}
+	if b.Select == nil || len(deliveries) == 0 {
+		return deliveries, facts, nil
+	}
+	return b.Select(deliveries, facts)
+}

@@ -1,0 +1,63 @@
+package merge_test
+
+import (
+	"context"
+	"slices"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+
+	"github.com/callmine/rolecall/internal/mirrortest"
+	"github.com/callmine/rolecall/jobs/merge"
+	clerksync "github.com/callmine/rolecall/sync"
+)
+
+// TestTwoWorkersFirstHearOfOneObject: neither finds a row to lock, and neither may overwrite what
+// the other wrote.
+func TestTwoWorkersFirstHearOfOneObject(t *testing.T) {
+	t.Parallel()
+	deliveries := []clerksync.Delivery{
+		mirrortest.Event(t, "msg_1", "user.updated", 1, map[string]any{"id": "user_1", "first_name": "Kim", "updated_at": mirrortest.T0}),
+		mirrortest.Event(t, "msg_2", "user.updated", 2, map[string]any{"id": "user_1", "last_name": "Doe", "updated_at": mirrortest.T0}),
+	}
+	b := mirrortest.New(t)
+	b.Insert(t, deliveries...)
+	firstTx, err := b.Pool.Begin(t.Context())
+	require.NoError(t, err)
+	defer func() { _ = firstTx.Rollback(context.Background()) }()
+	_, err = merge.Deliveries(t.Context(), firstTx, merge.Batch{SvixIDs: []string{"msg_1"}})
+	require.NoError(t, err)
+
+	done := make(chan error)
+	go func() {
+		_, err := b.Apply(t.Context(), "msg_2")
+		done <- err
+	}()
+	b.UntilBlocked(t, 1)
+	require.NoError(t, firstTx.Commit(t.Context()))
+	require.NoError(t, <-done)
+	require.Equal(t, mirrortest.Play(t, deliveries...), b.Mirror(t))
+}
+
+// brokenTx panics where the mirror would be locked.
+type brokenTx struct{ pgx.Tx }
+
+func (tx brokenTx) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error) {
+	if ids, ok := args[0].([]string); ok && slices.Contains(ids, "user_poison") {
+		panic("out of range")
+	}
+	return tx.Tx.Query(ctx, sql, args...)
+}
+
+func TestAPanicIsAnError(t *testing.T) {
+	t.Parallel()
+	b := mirrortest.New(t)
+	b.Insert(t, mirrortest.UserNamed(t, "msg_1", "user_poison", "Kim", 1))
+	err := pgx.BeginFunc(t.Context(), b.Pool, func(tx pgx.Tx) error {
+		_, err := merge.Deliveries(t.Context(), brokenTx{Tx: tx}, merge.Batch{SvixIDs: []string{"msg_1"}})
+		return err
+	})
+	require.ErrorContains(t, err, "panic: out of range")
+	require.Equal(t, "received", b.Ledger(t, "msg_1").State)
+}

@@ -1,0 +1,17 @@
+package merge
+
+import (
+	"context"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Lookup merges what a look-up showed into the mirror, in a transaction of its own. A look-up's
+// lags are the default ones.
+func Lookup(ctx context.Context, pool *Pool, workspace string, o Observed) error {
+	o.Lags = DefaultLags()
+	return pool.Tx(ctx, workspace, Retry{Locks: LockPatience}, func(tx pgx.Tx) error {
+		_, err := Observation(ctx, tx, o)
+		return err
+	})
+}

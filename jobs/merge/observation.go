@@ -1,0 +1,151 @@
+package merge
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/callmine/rolecall/store"
+	clerksync "github.com/callmine/rolecall/sync"
+)
+
+// Observed is what Clerk's API showed at one time.
+type Observed struct {
+	Facts   []clerksync.Facts
+	AskedAt time.Time // by the database's clock, before Clerk was asked
+	Cause   string    // the sweep, look-up or command that asked
+	// Lags say how far Clerk's reads may be behind: with them, memberships that came after ended
+	// ones of their pair are found. The zero value looks for none: an answer to a command isn't a
+	// read.
+	Lags Lags
+	// Command is the id of the command that this is the outcome of, which is then recorded even if
+	// nothing is new. Optional.
+	Command string
+	// SpareNewer leaves alone what changed here after AskedAt, and finds what is doubtful. Sweeps
+	// do: what they merge was asked for a while ago.
+	SpareNewer bool
+	// Overrule takes the facts whatever the versions here say, as a look-up has confirmed.
+	Overrule bool
+	// DryRun locks and writes nothing.
+	DryRun bool
+}
+
+// Merged is what came of an observation.
+type Merged struct {
+	clerksync.Changes
+
+	Facts []clerksync.Facts // what was merged: what the mirror didn't know
+	// Doubtful are the objects that Clerk showed otherwise than later versions here say, or that
+	// are in the shadow of another one that ended. It is known only with SpareNewer.
+	Doubtful []clerksync.Reference
+}
+
+// Observation merges what Clerk's API showed, within the caller's transaction, and finishes it. If
+// nothing is new, it locks and writes nothing.
+func Observation(ctx context.Context, tx pgx.Tx, o Observed) (m Merged, err error) {
+	m.Facts = o.Facts
+	if !o.Overrule {
+		if err := m.compare(ctx, tx, o); err != nil {
+			return m, err
+		}
+	}
+	if len(m.Facts) == 0 && o.Command == "" {
+		return m, nil
+	}
+	locked, err := m.take(ctx, tx, o)
+	if err != nil {
+		return m, err
+	}
+	observe := locked.ObserveAll
+	if o.Overrule {
+		observe = locked.OverruleAll
+	}
+	m.Changes = observe(m.Facts, o.AskedAt.UnixMilli(), o.Cause)
+	if o.DryRun {
+		return m, nil
+	}
+	if err := store.SaveMirror(ctx, tx, locked, m.Mirror); err != nil {
+		return m, err
+	}
+	return m, store.Finish(ctx, tx, store.Writes{Entries: m.Entries, Changed: m.Mirror, Recorded: o.Command}, o.AskedAt)
+}
+
+// compare finds out what is new, and what is doubtful.
+func (m *Merged) compare(ctx context.Context, tx pgx.Tx, o Observed) error {
+	var shadowed []string
+	if o.Lags != (Lags{}) {
+		followed, err := Follow(ctx, tx, o.Facts, o.AskedAt, o.Lags)
+		if err != nil {
+			return err
+		}
+		o.Facts, shadowed = followed.Facts, followed.Shadowed
+	}
+	known, err := store.ReadMirror(ctx, tx, o.Facts)
+	if err != nil {
+		return err
+	}
+	compared := known.Compare(o.Facts)
+	m.Facts = compared.Unknown
+	if !o.SpareNewer {
+		return nil
+	}
+	for _, f := range o.Facts {
+		if compared.Contradicted[f.Subject] || slices.Contains(shadowed, f.Subject) {
+			m.Doubtful = append(m.Doubtful, f.Reference())
+		}
+	}
+	if len(m.Doubtful) == 0 {
+		return nil
+	}
+	ids := make([]string, len(m.Doubtful))
+	for i, ref := range m.Doubtful {
+		ids[i] = ref.ID
+	}
+	changed, err := store.ChangedAfter(ctx, tx, ids, o.AskedAt)
+	m.Doubtful = slices.DeleteFunc(m.Doubtful, func(ref clerksync.Reference) bool { return slices.Contains(changed, ref.ID) })
+	return err
+}
+
+// take returns what the mirror knows of what is new, locked unless nothing is to be changed. It
+// leaves out of what is new what changed here meanwhile, if that is to be spared.
+func (m *Merged) take(ctx context.Context, tx pgx.Tx, o Observed) (store.Locked, error) {
+	lock := store.LockMirror
+	if o.DryRun {
+		lock = store.ReadMirror
+	}
+	locked, err := lock(ctx, tx, m.Facts)
+	if err != nil || !o.SpareNewer {
+		return locked, err
+	}
+	subjects := make([]string, len(m.Facts))
+	for i, f := range m.Facts {
+		subjects[i] = f.Subject
+	}
+	changed, err := store.ChangedAfter(ctx, tx, subjects, o.AskedAt)
+	m.Facts = slices.DeleteFunc(slices.Clone(m.Facts), func(f clerksync.Facts) bool { return slices.Contains(changed, f.Subject) })
+	return locked, err
+}
+
+// Read decodes what a look-up showed. It leaves out what can't be read, unless that is all of it.
+func Read(resource clerksync.Resource, objects []json.RawMessage, askedAt time.Time, cause string) ([]clerksync.Facts, error) {
+	var facts []clerksync.Facts
+	var unreadable error
+	for _, raw := range objects {
+		f, err := clerksync.DecodeObservation(clerksync.Observation{
+			Resource: resource, Object: raw, AskedAt: askedAt.UnixMilli(), Cause: cause,
+		})
+		if err != nil {
+			unreadable = fmt.Errorf("read %s: %w", resource, err)
+			continue
+		}
+		facts = append(facts, f)
+	}
+	if len(facts) == 0 {
+		return nil, unreadable
+	}
+	return facts, nil
+}

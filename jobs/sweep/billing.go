@@ -1,0 +1,48 @@
+package sweep
+
+import (
+	"context"
+	"time"
+
+	"github.com/callmine/rolecall/store"
+)
+
+// billingTimeout bounds the question for Clerk Billing. Only a notice depends on the answer.
+const billingTimeout = 5 * time.Second
+
+// BillingReport says whether Clerk Billing is on. Where it is, Clerk may allow less than the mirror
+// does.
+type BillingReport struct {
+	On                bool `json:"on"`                 // for organizations
+	Plans             int  `json:"plans"`              // of organizations
+	CustomPermissions int  `json:"custom_permissions"` // that Clerk's roles grant here, and that plans may take away at Clerk
+}
+
+// Unmirrored reports whether Clerk may refuse by an organization's plan what the mirror allows.
+func (b *BillingReport) Unmirrored() bool { return b != nil && b.On && b.CustomPermissions > 0 }
+
+// askForBilling notes whether Clerk Billing is on. After a failure the answer of the sweep before
+// still counts. It is the sweep's last question, so a pause that Clerk asks for holds no look-up
+// up.
+func (r *run) askForBilling(ctx context.Context) {
+	if r.cfg.Billing == nil || r.sweep.OrganizationID != "" {
+		return
+	}
+	asking, cancel := context.WithTimeout(ctx, billingTimeout)
+	defer cancel()
+	r.calls.Add(1)
+	billing, err := r.cfg.Billing(asking)
+	if err != nil {
+		r.cfg.Logger.DebugContext(ctx, "Clerk doesn't say whether its Billing is on", "error", err)
+		return
+	}
+	custom, err := store.CustomPermissions(ctx, r.conn)
+	if err != nil {
+		return // whatever is wrong with the database, the next statement finds it, too
+	}
+	r.report.Billing = &BillingReport{On: billing.On, Plans: billing.Plans, CustomPermissions: custom}
+	if r.report.Billing.Unmirrored() {
+		r.cfg.Logger.WarnContext(ctx, "Clerk Billing is on, and the mirror knows no plans: it may allow what a plan refuses at Clerk",
+			"sweep_id", r.sweep.Name(), "plans", billing.Plans, "custom_permissions", custom)
+	}
+}

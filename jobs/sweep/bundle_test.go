@@ -1,0 +1,40 @@
+package sweep
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/callmine/rolecall/internal/mirrortest"
+)
+
+// bundle is a database of a test's own, with what sweeps it.
+type bundle struct{ *mirrortest.DB }
+
+func setup(t *testing.T) *bundle {
+	t.Helper()
+	return &bundle{mirrortest.New(t)}
+}
+
+// sweeper returns a sweeper of the directory into the bundle's database.
+func (b *bundle) sweeper(t *testing.T, d Clerk) *Sweeper {
+	t.Helper()
+	s, err := New(Config{Pool: b.Pool, Clerk: d, Logger: b.Logs.Logger(), Settle: 50 * time.Millisecond})
+	require.NoError(t, err)
+	return s
+}
+
+// sweep sweeps once, which must succeed.
+func (b *bundle) sweep(t *testing.T, d Clerk, opts Options) Report {
+	t.Helper()
+	var report Report
+	var err error
+	mirrortest.Eventually(t, func() bool { // Postgres takes a moment to see that the connection of one that was cut off is gone
+		report, err = b.sweeper(t, d).Run(t.Context(), opts)
+		return !errors.Is(err, ErrRunning)
+	})
+	require.NoError(t, err)
+	return report
+}

@@ -1,0 +1,252 @@
+package sweep
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/callmine/rolecall/store"
+	clerksync "github.com/callmine/rolecall/sync"
+)
+
+// confirmBatch is how many objects to look up are read at once.
+const confirmBatch = 1000
+
+// confirmer looks up, one by one, the objects in which the listings and the mirror differ.
+type confirmer struct {
+	*state
+
+	reader  *reader
+	merger  *merger
+	settler *settler
+}
+
+// brake stops a sweep that would remove more memberships than is plausible, before it looks
+// anything up: those that weren't listed, and those whose organization or user wasn't. An operator
+// has to confirm it.
+func (c *confirmer) brake(ctx context.Context) error {
+	if c.progress.Decided {
+		return nil
+	}
+	var live, atStake int
+	err := c.compareAll(ctx, func(tx pgx.Tx) (err error) {
+		live, atStake, err = store.MembershipsAtStake(ctx, tx, c.sweep)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	limit := max(minRemovals, int(c.cfg.MaxRemovalRatio*float64(live)))
+	c.report.Memberships, c.report.AtStake, c.report.RemovalLimit = live, atStake, limit
+	if atStake > limit && !c.opts.Confirm {
+		c.report.Extra += atStake
+		c.report.kind(clerksync.ResourceMembership).Extra += atStake
+		return &guardError{ReasonRemovalRatio, fmt.Sprintf(
+			"%d of %d memberships would go, and at most %d may without being confirmed", atStake, live, limit)}
+	}
+	return c.save(ctx, progress{}.confirming(c.confirmed()[0]))
+}
+
+// confirmed are the resources in the order in which what differs is looked up: what takes others
+// along comes first.
+func (c *confirmer) confirmed() []clerksync.Resource {
+	first := []clerksync.Resource{clerksync.ResourceOrganization, clerksync.ResourceUser}
+	rest := slices.DeleteFunc(c.resources(), func(x clerksync.Resource) bool { return slices.Contains(first, x) || c.unlisted(x) })
+	return append(first, rest...)
+}
+
+// confirm looks up, resource by resource, what lives here and wasn't listed, then what has a
+// tombstone here and was listed.
+func (c *confirmer) confirm(ctx context.Context) error {
+	resources := c.confirmed()
+	for i := slices.Index(resources, c.progress.Resource); i < len(resources); i++ {
+		if resource := resources[i]; resource != c.progress.Resource {
+			if err := c.save(ctx, c.progress.confirming(resource)); err != nil {
+				return err
+			}
+		}
+		if !c.progress.Lifting {
+			if err := c.confirmUnlisted(ctx, resources[i]); err != nil {
+				return err
+			}
+		}
+		if err := c.confirmTombstones(ctx, resources[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// confirmUnlisted looks up what lives here and wasn't listed.
+func (c *confirmer) confirmUnlisted(ctx context.Context, resource clerksync.Resource) error {
+	for {
+		var refs []clerksync.Reference
+		err := c.compareAll(ctx, func(tx pgx.Tx) (err error) {
+			refs, err = store.Unlisted(ctx, tx, c.sweep, resource, c.progress.After, confirmBatch)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		for _, ref := range refs {
+			err := c.lookUp(ctx, resource, ref)
+			if err := c.settler.withoutLookUp(ctx, c.progress.lookedUp(ref.ID), err); err != nil {
+				return err
+			}
+		}
+		if len(refs) < confirmBatch {
+			return c.save(ctx, c.progress.lifting())
+		}
+	}
+}
+
+// lookUp asks Clerk for one object that wasn't listed. If there is none, it gets a tombstone.
+// Whatever else the look-up shows is merged.
+func (c *confirmer) lookUp(ctx context.Context, resource clerksync.Resource, ref clerksync.Reference) error {
+	a, err := c.findSettled(ctx, resource, ref)
+	if err != nil {
+		return err
+	}
+	next := c.progress.lookedUp(ref.ID)
+	if slices.Contains(a.ids, ref.ID) {
+		report := c.report.clone()
+		report.Vindicated++
+		err = c.merger.commit(ctx, a, next, report)
+	} else {
+		err = c.entomb(ctx, a, ref, next)
+	}
+	if err != nil {
+		return err
+	}
+	c.tell(Progress{Resource: resource, Confirming: true, LookedUp: next.LookedUp, Total: -1})
+	return c.settler.settle(ctx)
+}
+
+// entomb gives an object that a look-up didn't show its tombstone, unless reads that are behind
+// explain why it isn't there. The other memberships of its pair are in doubt then: it may rank
+// above the one that Clerk has.
+func (c *confirmer) entomb(ctx context.Context, a answer, ref clerksync.Reference, next progress) error {
+	young, err := c.tooYoung(ctx, ref.ID, a.askedAt)
+	if err != nil {
+		return err
+	}
+	if young {
+		return c.merger.noteBehind(ctx, a.resource, ref.ID, next)
+	}
+	if a.gone, err = c.goingWith(ctx, a.resource, ref); err != nil {
+		return err
+	}
+	if a.resource == clerksync.ResourceMembership {
+		mates, err := store.LiveMates(ctx, c.conn, ref)
+		if err != nil {
+			return err
+		}
+		for _, id := range mates {
+			mate := clerksync.Reference{ID: id, OrganizationID: ref.OrganizationID, UserID: ref.UserID}
+			next.Doubts = append(next.Doubts, inDoubt(a.resource, mate))
+		}
+	}
+	a.facts = append(a.facts, clerksync.Gone(a.resource, ref, a.askedAt.UnixMilli(), c.report.SweepID))
+	return c.merger.commit(ctx, a, next, c.report.clone())
+}
+
+// findSettled looks an object up. If there is none, but it changed here a moment ago, it waits and
+// asks again: perhaps not all of Clerk knows of it yet.
+func (c *confirmer) findSettled(ctx context.Context, resource clerksync.Resource, ref clerksync.Reference) (answer, error) {
+	a, err := c.reader.find(ctx, resource, ref)
+	if err != nil || slices.Contains(a.ids, ref.ID) {
+		return a, err
+	}
+	recent, err := store.ChangedAfter(ctx, c.conn, []string{ref.ID}, a.askedAt.Add(-c.cfg.Settle))
+	if err != nil || len(recent) == 0 {
+		return a, err
+	}
+	if err := c.waitUntil(ctx, a.askedAt.Add(c.cfg.Settle)); err != nil {
+		return a, err
+	}
+	return c.reader.find(ctx, resource, ref)
+}
+
+// goingWith counts what goes with an object that is gone, itself included: what hangs on an
+// organization or a user needs no tombstone of its own.
+func (c *confirmer) goingWith(ctx context.Context, resource clerksync.Resource, ref clerksync.Reference) (map[clerksync.Resource]int, error) {
+	gone := map[clerksync.Resource]int{}
+	var err error
+	switch {
+	case c.sweep.DryRun: // nothing gets a tombstone, so that each of them is looked up itself
+	case resource == clerksync.ResourceOrganization:
+		gone, err = store.CountDependents(ctx, c.conn, c.sweep, ref.ID, "")
+	case resource == clerksync.ResourceUser:
+		gone, err = store.CountDependents(ctx, c.conn, c.sweep, "", ref.ID)
+	}
+	if err != nil {
+		return nil, err
+	}
+	maps.DeleteFunc(gone, func(kind clerksync.Resource, _ int) bool { return c.unlisted(kind) })
+	gone[resource]++
+	return gone, nil
+}
+
+// confirmTombstones looks up what has a tombstone and was listed.
+func (c *confirmer) confirmTombstones(ctx context.Context, resource clerksync.Resource) error {
+	for {
+		var tombstones []store.ListedTombstone
+		err := c.compareAll(ctx, func(tx pgx.Tx) (err error) {
+			tombstones, err = store.ListedTombstones(ctx, tx, c.sweep, resource, c.progress.After, confirmBatch)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		for _, tombstone := range tombstones {
+			err := c.confirmDeleted(ctx, resource, tombstone)
+			if err := c.settler.withoutLookUp(ctx, c.progress.lookedUp(tombstone.ID), err); err != nil {
+				return err
+			}
+		}
+		if len(tombstones) < confirmBatch {
+			return nil
+		}
+	}
+}
+
+// confirmDeleted asks Clerk for one object that has a tombstone and was listed. If it lives after
+// all, the tombstone is lifted. If that is final, or lately set while Clerk's reads are behind, the
+// answer is of before the deletion.
+func (c *confirmer) confirmDeleted(ctx context.Context, resource clerksync.Resource, tombstone store.ListedTombstone) error {
+	if err := c.waitUntil(ctx, tombstone.KnownAt.Add(c.cfg.Settle)); err != nil {
+		return err
+	}
+	a, err := c.reader.find(ctx, resource, tombstone.Reference)
+	if err != nil {
+		return err
+	}
+	next := c.progress.lookedUp(tombstone.ID)
+	for i, f := range a.facts {
+		if f.Subject != tombstone.ID {
+			continue
+		}
+		if tombstone.Final || c.report.Behind > 0 && a.askedAt.Sub(tombstone.KnownAt) < c.cfg.ReadLag {
+			return c.merger.noteBehind(ctx, resource, tombstone.ID, next)
+		}
+		a.facts[i] = f.Alive(a.askedAt.UnixMilli())
+	}
+	if err := c.merger.commit(ctx, a, next, c.report.clone()); err != nil {
+		return err
+	}
+	return c.settler.settle(ctx)
+}
+
+// tooYoung reports whether reads that are known to be behind explain why an object isn't there: it
+// changed here not long ago, so it may have been made after the state that they show.
+func (c *confirmer) tooYoung(ctx context.Context, id string, askedAt time.Time) (bool, error) {
+	if c.report.Behind == 0 {
+		return false, nil
+	}
+	changed, err := store.ChangedAfter(ctx, c.conn, []string{id}, askedAt.Add(-c.cfg.ReadLag))
+	return len(changed) > 0, err
+}

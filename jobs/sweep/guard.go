@@ -1,0 +1,66 @@
+package sweep
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/callmine/rolecall/store"
+	clerksync "github.com/callmine/rolecall/sync"
+)
+
+// GuardReason says which guard stopped a sweep. The values are part of the command line's answers.
+type GuardReason string
+
+// The guards.
+const (
+	ReasonRemovalRatio      GuardReason = "removal_ratio"      // too many memberships would go
+	ReasonListingIncomplete GuardReason = "listing_incomplete" // a listing failed, fell short, or contradicted itself
+	ReasonWrongInstance     GuardReason = "wrong_instance"     // the secret key is of another instance than the mirror
+	ReasonUnauthorized      GuardReason = "unauthorized"       // Clerk refused the secret key
+	ReasonListRefused       GuardReason = "list_refused"       // Clerk refused a list, or look-ups, that say who is a member
+	ReasonBudget            GuardReason = "budget"             // Clerk's rate limit is used up
+	// ReasonReadsBehind stops nothing: the sweep went through, and Clerk showed states from before
+	// what is applied.
+	ReasonReadsBehind GuardReason = store.ReasonReadsBehind
+)
+
+// guardError ends a sweep: going on could do harm, or nothing at all.
+type guardError struct {
+	reason GuardReason
+	detail string // for people
+}
+
+// Error implements error.
+func (e *guardError) Error() string { return e.detail }
+
+// guardOf returns the guard that an error stands for, or nil for any other error.
+func guardOf(err error) *guardError {
+	if guard, ok := errors.AsType[*guardError](err); ok {
+		return guard
+	}
+	if refused, ok := errors.AsType[*refusedError](err); ok {
+		return refused.guard()
+	}
+	switch {
+	case errors.Is(err, clerksync.ErrUnauthorized):
+		return &guardError{ReasonUnauthorized, unauthorizedDetail(err)}
+	default:
+		return nil
+	}
+}
+
+// unauthorizedDetail says what to check, and what Clerk says.
+func unauthorizedDetail(err error) string {
+	answer, ok := errors.AsType[clerksync.Explained](err)
+	if !ok {
+		return clerksync.ErrUnauthorized.Error()
+	}
+	e := answer.Explain()
+	return strings.TrimSpace(fmt.Sprintf("%v (status %d %s %s)", clerksync.ErrUnauthorized, e.Status, e.Code, e.TraceID))
+}
+
+// incomplete stops a sweep because a listing can't be relied on.
+func incomplete(r clerksync.Resource, format string, args ...any) error {
+	return &guardError{ReasonListingIncomplete, string(r) + " listing: " + fmt.Sprintf(format, args...)}
+}

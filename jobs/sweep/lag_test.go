@@ -1,0 +1,304 @@
+package sweep
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/callmine/rolecall/internal/mirrortest"
+	"github.com/callmine/rolecall/jobs/lookup"
+	"github.com/callmine/rolecall/store"
+	clerksync "github.com/callmine/rolecall/sync"
+)
+
+// TestAnOldAnswerLetsNobodyIn: signed events removed, demoted, banned and deleted four admins, and
+// Clerk goes on showing, in lists and look-ups, what was true before. Once Clerk has caught up, one
+// sweep makes the mirror equal.
+func TestAnOldAnswerLetsNobodyIn(t *testing.T) {
+	t.Parallel()
+	b, d := setup(t), mirrortest.NewDirectory()
+	for n := range 5 {
+		d.Member(n, "org:admin")
+	}
+	b.sweep(t, d, Options{})
+	require.Len(t, b.Roles(t), 5)
+	demoted := mirrortest.Membership(1, "org:member", 9000)
+	banned := map[string]any{"id": "user_00002", "banned": true, "created_at": mirrortest.T0, "updated_at": mirrortest.T0 + 9000}
+	b.Deliver(t, mirrortest.Event(t, "msg_1", "organizationMembership.deleted", 9001, mirrortest.Membership(0, "org:admin", 0)))
+	b.Deliver(t, mirrortest.Event(t, "msg_2", "organizationMembership.updated", 9001, demoted))
+	b.Deliver(t, mirrortest.Event(t, "msg_3", "user.updated", 9001, banned))
+	b.Deliver(t, mirrortest.Event(t, "msg_4", "user.deleted", 9001, map[string]any{"id": "user_00003", "deleted": true}))
+	want := map[string]string{"orgmem_00001": "org:member", "orgmem_00004": "org:admin"}
+	require.Equal(t, want, b.Roles(t))
+	entries := len(b.Audit(t))
+
+	for range 2 {
+		report := b.sweep(t, d, Options{})
+		require.Equal(t, want, b.Roles(t))
+		require.Equal(t, 4, report.Behind)
+		require.Zero(t, report.Missing+report.Stale+report.Extra+report.Repaired)
+		require.True(t, report.Aborted)
+		require.Equal(t, ReasonReadsBehind, report.Reason)
+		require.Equal(t, 2, report.ByKind[clerksync.ResourceMembership].Behind)
+	}
+	require.Len(t, b.Audit(t), entries, "nothing changed")
+	totals, err := store.DriftTotals(t.Context(), b.Pool)
+	require.NoError(t, err)
+	require.Contains(t, totals, store.DriftTotal{Resource: clerksync.ResourceMembership, Difference: clerksync.Behind, Cause: store.CauseLag, Count: 4})
+	last, err := store.LastSweep(t.Context(), b.Pool)
+	require.NoError(t, err)
+	require.Equal(t, store.SweepAborted, last.State)
+
+	d.Remove(clerksync.ResourceMembership, "orgmem_00000", "orgmem_00003")
+	d.Remove(clerksync.ResourceUser, "user_00003")
+	d.Set(clerksync.ResourceMembership, demoted)
+	d.Set(clerksync.ResourceUser, banned)
+	report := b.sweep(t, d, Options{Confirm: true})
+	require.False(t, report.Aborted, report.Detail)
+	require.Zero(t, report.Behind)
+	require.Equal(t, want, b.Roles(t))
+	last, err = store.LastSweep(t.Context(), b.Pool)
+	require.NoError(t, err)
+	require.Equal(t, store.SweepClean, last.State)
+}
+
+// TestADryRunReportsAnOldAnswer, and counts nothing.
+func TestADryRunReportsAnOldAnswer(t *testing.T) {
+	t.Parallel()
+	b, d := setup(t), mirrortest.Populated(2)
+	b.sweep(t, d, Options{})
+	b.Deliver(t, mirrortest.Event(t, "msg_1", "organizationMembership.deleted", 9001, mirrortest.Membership(0, "org:member", 0)))
+	b.Deliver(t, mirrortest.Event(t, "msg_2", "organizationMembership.updated", 9001, mirrortest.Membership(1, "org:admin", 9000)))
+	var found []store.FoundDrift
+	report := b.sweep(t, d, Options{DryRun: true, Found: func(f store.FoundDrift) { found = append(found, f) }})
+	require.Equal(t, 2, report.Behind)
+	require.Len(t, found, 2)
+	require.Equal(t, store.CauseLag, found[0].Cause)
+	totals, err := store.DriftTotals(t.Context(), b.Pool)
+	require.NoError(t, err)
+	for _, total := range totals {
+		require.NotEqual(t, clerksync.Behind, total.Difference)
+	}
+}
+
+// TestAnOperatorMayTrustClerk: Clerk itself has gone back, and an operator says so. A signed
+// deletion stays.
+func TestAnOperatorMayTrustClerk(t *testing.T) {
+	t.Parallel()
+	b, d := setup(t), mirrortest.Populated(2)
+	b.sweep(t, d, Options{})
+	b.Deliver(t, mirrortest.Event(t, "msg_1", "organizationMembership.updated", 9001, mirrortest.Membership(0, "org:admin", 9000)))
+	b.Deliver(t, mirrortest.Event(t, "msg_2", "organizationMembership.deleted", 9001, mirrortest.Membership(1, "org:member", 0)))
+	report := b.sweep(t, d, Options{TrustClerk: true})
+	require.Equal(t, map[string]string{"orgmem_00000": "org:member"}, b.Roles(t))
+	require.Equal(t, 1, report.Stale)
+	require.Equal(t, 1, report.Behind)
+}
+
+// TestASweepDoesNotLiftWhileClerksReadsAreBehind: whether a read that shows a member again is newer
+// than the one that didn't can't be told then.
+func TestASweepDoesNotLiftWhileClerksReadsAreBehind(t *testing.T) {
+	t.Parallel()
+	b, d := setup(t), mirrortest.Populated(3)
+	b.sweep(t, d, Options{})
+	d.Remove(clerksync.ResourceMembership, "orgmem_00000")
+	require.Equal(t, 1, b.sweep(t, d, Options{}).Removed, "its event was lost")
+	b.Deliver(t, mirrortest.Event(t, "msg_1", "organizationMembership.updated", 9001, mirrortest.Membership(1, "org:guest", 9000)))
+	d.Set(clerksync.ResourceMembership, mirrortest.Membership(0, "org:member", 0)) // as before both
+	report := b.sweep(t, d, Options{})
+	require.Equal(t, 2, report.Behind)
+	require.NotContains(t, b.Roles(t), "orgmem_00000")
+
+	d.Set(clerksync.ResourceMembership, mirrortest.Membership(1, "org:guest", 9000))
+	require.Equal(t, 1, b.sweep(t, d, Options{}).Added, "Clerk has caught up, and the first read erred")
+}
+
+// TestAnOldAnswerRemovesNobodyWhoJoinedLately: a read from before the membership doesn't show it.
+func TestAnOldAnswerRemovesNobodyWhoJoinedLately(t *testing.T) {
+	t.Parallel()
+	b, d := setup(t), mirrortest.Populated(3)
+	b.sweep(t, d, Options{})
+	b.Deliver(t, mirrortest.Event(t, "msg_1", "organizationMembership.updated", 9001, mirrortest.Membership(1, "org:guest", 9000)))
+	b.Deliver(t, mirrortest.Event(t, "msg_2", "organizationMembership.created", 9001, mirrortest.Membership(7, "org:member", 9000)))
+	report := b.sweep(t, d, Options{})
+	require.Equal(t, 2, report.Behind)
+	require.Zero(t, report.Removed)
+	require.Contains(t, b.Roles(t), "orgmem_00007")
+}
+
+// TestAMembershipThatClerkDatesBeforeTheEndedOne counts: one of Clerk's machines has a clock that
+// is behind.
+func TestAMembershipThatClerkDatesBeforeTheEndedOne(t *testing.T) {
+	t.Parallel()
+	again := func(created, updated int64) map[string]any {
+		m := mirrortest.Membership(0, "org:member", updated)
+		m["id"], m["created_at"] = "orgmem_again", mirrortest.T0+created
+		return m
+	}
+	first := func() map[string]any {
+		m := mirrortest.Membership(0, "org:admin", 100_000)
+		m["created_at"] = mirrortest.T0 + 100_000
+		return m
+	}
+	for name, c := range map[string]struct {
+		created, updated int64
+		event            bool          // it comes by a webhook alone
+		readLag          time.Duration // that is assumed
+		counts           bool
+	}{
+		"by its own event":              {created: 50_000, updated: 50_000, event: true, counts: true},
+		"listed, 50 ms apart":           {created: 99_950, updated: 99_950, counts: true},
+		"listed, updated since":         {created: 50_000, updated: 200_000, counts: true},
+		"listed, as before the other":   {created: 50_000, updated: 50_000},
+		"listed, long after the other":  {created: 50_000, updated: 50_000, readLag: time.Nanosecond, counts: true},
+		"listed, before a longer life?": {created: 98_000, updated: 98_000},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b, d := setup(t), mirrortest.NewDirectory()
+			d.Member(0, "org:admin")
+			d.Remove(clerksync.ResourceMembership, "orgmem_00000")
+			b.Deliver(t, mirrortest.Event(t, "msg_1", "organizationMembership.created", 100_001, first()))
+			b.Deliver(t, mirrortest.Event(t, "msg_2", "organizationMembership.deleted", 150_000, first()))
+			shown := again(c.created, c.updated)
+			if c.event {
+				b.Deliver(t, mirrortest.Event(t, "msg_3", "organizationMembership.created", 160_000, shown))
+				require.Equal(t, map[string]string{"orgmem_again": "org:member"}, b.Roles(t))
+				return
+			}
+			d.Set(clerksync.ResourceMembership, shown)
+			s := b.sweeper(t, d)
+			if c.readLag > 0 {
+				s.cfg.ReadLag = c.readLag
+			}
+			report, err := s.Run(t.Context(), Options{})
+			require.NoError(t, err)
+			require.Equal(t, c.counts, len(b.Roles(t)) == 1, "%+v", report)
+			require.Equal(t, c.counts, report.Behind == 0)
+			if c.counts { // also from then on, and the next sweep finds nothing
+				next := b.sweep(t, d, Options{})
+				require.Zero(t, next.Repaired+next.Behind)
+				standings, err := store.Standings(t.Context(), b.Pool, store.Pair{UserID: "user_00000", OrganizationID: "org_1"})
+				require.NoError(t, err)
+				require.True(t, standings[0].Member)
+			}
+		})
+	}
+}
+
+// TestAReadOfBeforeShowsNoEarlierMembership: a member left, came back and left again; the first
+// deletion was lost, and Clerk's reads show the first membership.
+func TestAReadOfBeforeShowsNoEarlierMembership(t *testing.T) {
+	t.Parallel()
+	b, d := setup(t), mirrortest.NewDirectory()
+	d.Member(0, "org:admin")
+	b.sweep(t, d, Options{})
+	again := mirrortest.Membership(0, "org:member", 60_000)
+	again["id"], again["created_at"] = "orgmem_again", mirrortest.T0+60_000
+	b.Deliver(t, mirrortest.Event(t, "msg_1", "organizationMembership.created", 60_001, again))
+	b.Deliver(t, mirrortest.Event(t, "msg_2", "organizationMembership.deleted", 70_000, again))
+	require.Empty(t, b.Roles(t))
+	require.Equal(t, 1, b.sweep(t, d, Options{}).Behind)
+	require.Empty(t, b.Roles(t))
+	refresher, err := lookup.NewRefresher(lookup.RefresherConfig{
+		Pool: b.Pool, Clerk: d, Allowed: func() error { return nil },
+	})
+	require.NoError(t, err)
+	require.NoError(t, refresher.Refresh(t.Context(), "user_00000", "org_1"))
+	require.Empty(t, b.Roles(t), "a look-up shows the same")
+}
+
+// TestManyOldAnswersAreNotLookedUpEach: Clerk's reads are behind as a whole.
+func TestManyOldAnswersAreNotLookedUpEach(t *testing.T) {
+	t.Parallel()
+	b, d := setup(t), mirrortest.Populated(maxBehind+20)
+	b.sweep(t, d, Options{})
+	for n := range maxBehind + 20 {
+		b.Deliver(t, mirrortest.Event(t, "msg_"+mirrortest.Membership(n, "", 0)["id"].(string), "organizationMembership.updated", 9001, mirrortest.Membership(n, "org:guest", 9000)))
+	}
+	d.Finds = nil
+	require.Equal(t, maxBehind+20, b.sweep(t, d, Options{}).Behind)
+	require.Len(t, slices.Compact(d.Finds), maxBehind)
+}
+
+// TestAMembershipInTheShadowOfALostEnd: two memberships of a pair seem to live, and Clerk shows the
+// one that it dates earlier.
+func TestAMembershipInTheShadowOfALostEnd(t *testing.T) {
+	t.Parallel()
+	b, d := setup(t), mirrortest.NewDirectory()
+	d.Member(0, "org:admin")
+	d.Remove(clerksync.ResourceMembership, "orgmem_00000")
+	last, ended := mirrortest.Membership(0, "org:member", 8), mirrortest.Membership(0, "org:admin", 48)
+	last["id"], last["created_at"], ended["created_at"] = "orgmem_last", mirrortest.T0+8, mirrortest.T0+48
+	b.Deliver(t, mirrortest.Event(t, "msg_1", "organizationMembership.created", 56, ended))
+	b.Deliver(t, mirrortest.Event(t, "msg_2", "organizationMembership.created", 22, last))
+	require.Equal(t, map[string]string{"orgmem_00000": "org:admin"}, b.Roles(t))
+	d.Set(clerksync.ResourceMembership, last)
+	report := b.sweep(t, d, Options{})
+	require.Equal(t, map[string]string{"orgmem_last": "org:member"}, b.Roles(t), "%+v", report)
+	require.Zero(t, report.Behind)
+}
+
+// TestDoubtsOutliveACutOff: a sweep is cut off while it looks up what is in doubt, and the next one
+// settles it.
+func TestDoubtsOutliveACutOff(t *testing.T) {
+	t.Parallel()
+	b, d := setup(t), mirrortest.Populated(3)
+	b.sweep(t, d, Options{})
+	for n := range 3 {
+		b.Deliver(t, mirrortest.Event(t, fmt.Sprintf("msg_%d", n), "organizationMembership.updated", 9001, mirrortest.Membership(n, "org:guest", 9000)))
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	d.Finding = func(clerksync.Resource, clerksync.Reference) { d.Finding = nil; cancel() }
+	_, err := b.sweeper(t, d).Run(ctx, Options{})
+	require.ErrorIs(t, err, context.Canceled)
+	report := b.sweep(t, d, Options{})
+	require.Equal(t, 3, report.Behind)
+	require.Equal(t, ReasonReadsBehind, report.Reason)
+}
+
+// TestTrustDoesNotContinueADistrustingSweep, whose pages have been judged already.
+func TestTrustDoesNotContinueADistrustingSweep(t *testing.T) {
+	t.Parallel()
+	b, d := setup(t), mirrortest.Populated(2)
+	b.sweep(t, d, Options{})
+	b.Deliver(t, mirrortest.Event(t, "msg_1", "organizationMembership.updated", 9001, mirrortest.Membership(0, "org:guest", 9000)))
+	ctx, cancel := context.WithCancel(t.Context())
+	d.Listing = func(r clerksync.Resource, _ clerksync.PageRequest) error {
+		if r == clerksync.ResourceInvitation {
+			d.Listing = nil
+			cancel()
+			return ctx.Err()
+		}
+		return nil
+	}
+	_, err := b.sweeper(t, d).Run(ctx, Options{})
+	require.ErrorIs(t, err, context.Canceled)
+	report := b.sweep(t, d, Options{TrustClerk: true})
+	require.Zero(t, report.Behind)
+	require.Equal(t, "org:member", b.Roles(t)["orgmem_00000"])
+}
+
+// TestAnAnswerDoesNotOutrankANewerMembership: an old answer shows the first of three memberships of
+// a pair, of which the last one lives.
+func TestAnAnswerDoesNotOutrankANewerMembership(t *testing.T) {
+	t.Parallel()
+	b, d := setup(t), mirrortest.NewDirectory()
+	d.Member(0, "org:admin")
+	b.sweep(t, d, Options{})
+	second, third := mirrortest.Membership(0, "org:member", 50), mirrortest.Membership(0, "org:guest", 60_000)
+	second["id"], second["created_at"] = "orgmem_second", mirrortest.T0+50
+	third["id"], third["created_at"] = "orgmem_third", mirrortest.T0+60_000
+	b.Deliver(t, mirrortest.Event(t, "msg_1", "organizationMembership.created", 51, second))
+	b.Deliver(t, mirrortest.Event(t, "msg_2", "organizationMembership.deleted", 55, second))
+	b.Deliver(t, mirrortest.Event(t, "msg_3", "organizationMembership.created", 60_001, third))
+	require.Equal(t, map[string]string{"orgmem_third": "org:guest"}, b.Roles(t))
+	b.sweep(t, d, Options{}) // still shows the first
+	require.NotContains(t, b.Roles(t), "orgmem_00000")
+	b.Deliver(t, mirrortest.Event(t, "msg_4", "organizationMembership.deleted", 70_000, third))
+	require.Empty(t, b.Roles(t))
+}

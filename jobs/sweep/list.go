@@ -1,0 +1,194 @@
+package sweep
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/callmine/rolecall/store"
+	clerksync "github.com/callmine/rolecall/sync"
+)
+
+const (
+	// maxPageSize is the most that Clerk lists in one answer.
+	maxPageSize = 500
+	// pageOverlap is how many objects of the page before are asked for again, at most half a page.
+	// A list shifts when something before the page is deleted meanwhile: only a page that shows
+	// something of the one before can't have skipped anything.
+	pageOverlap = 10
+	// maxPasses is how often a resource is listed from its beginning before the listing counts as
+	// incomplete.
+	maxPasses = 3
+	// maxStalls is how many pages of one pass may bring nothing on: they are empty, or the list has
+	// shifted by more than the overlap. Each of them looks a page further back.
+	maxStalls = 20
+	// maxFailures is how often in a row Clerk may fail at one place of a sweep that continues each
+	// time. It is then given up, so that one object that Clerk can't show doesn't keep all others
+	// from being compared, unnoticed.
+	maxFailures = 60
+	// tailLength is how many ids of a page are remembered to be found again in the next one.
+	tailLength = 50
+)
+
+// lister lists every resource, page by page, and has the pages merged.
+type lister struct {
+	*state
+
+	reader  *reader
+	merger  *merger
+	settler *settler
+
+	fresh       int             // objects of the last page that this sweep hadn't seen before
+	ahead       chan pageResult // the page after the one that is being merged; nil if none is asked for
+	cancelAhead context.CancelFunc
+}
+
+// list lists every resource, page by page, from where the sweep stands.
+func (l *lister) list(ctx context.Context) error {
+	for !l.progress.Listed {
+		if err := l.nextPage(ctx, l.progress.Resource); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// nextPage merges the next page. While it does, the one after it is asked for.
+func (l *lister) nextPage(ctx context.Context, resource clerksync.Resource) error {
+	request := l.request(l.progress)
+	p, err := l.page(ctx, request)
+	if errors.Is(err, clerksync.ErrCursorGone) {
+		return l.repeat(ctx, resource, true)
+	}
+	if err != nil {
+		return l.withoutList(ctx, resource, err)
+	}
+	a, page, ids := p.answer, p.page, p.answer.ids
+	shared := slices.ContainsFunc(ids, func(id string) bool { return slices.Contains(l.progress.Tail, id) })
+	next := l.progress
+	switch {
+	case request.After != "" && shared: // the cursor was ignored, and this is the first page again
+		return l.repeat(ctx, resource, true)
+	case request.After == "" && request.Offset > 0 && !shared: // the list has shifted: look further back
+		next.Offset, next.Stalls = max(0, l.progress.Offset-l.cfg.PageSize), next.Stalls+1
+	case request.After == "" && request.Offset+len(ids) <= l.progress.Offset && page.Total > l.progress.Offset: // nothing new
+		next.Stalls++
+	default:
+		next.Offset, next.Tail = request.Offset+len(ids), ids[max(0, len(ids)-tailLength):]
+		if request.After != "" {
+			next.Offset += l.progress.Offset
+		}
+		if len(ids) > 0 {
+			next.After = ids[len(ids)-1]
+		}
+		if l.ends(request.PageRequest, page) {
+			return l.finishListing(ctx, a, next, page.Total)
+		}
+		if err := l.askAhead(ctx, l.request(next)); err != nil {
+			return err
+		}
+	}
+	if next.Stalls > maxStalls {
+		return incomplete(resource, "page at %d brings nothing on", request.Offset)
+	}
+	if err := l.merge(ctx, a, next, page.Total); err != nil {
+		return err
+	}
+	if l.fresh == 0 && len(ids) > 0 && next.Pass == 0 { // the same objects again
+		l.progress.Stalls++
+	}
+	return nil
+}
+
+// merge merges a page, and records it as seen and the sweep's progress, in one transaction.
+func (l *lister) merge(ctx context.Context, a answer, next progress, total int) error {
+	report := l.report.clone()
+	report.Listed += len(a.ids)
+	a.listed = true
+	fresh, err := l.merger.commitPage(ctx, a, next, report)
+	if err != nil {
+		return err
+	}
+	l.fresh = fresh
+	l.tell(Progress{Resource: a.resource, Listed: next.Offset, Total: total})
+	return l.settler.settle(ctx)
+}
+
+// pageRequest asks for one page of a resource.
+type pageRequest struct {
+	clerksync.PageRequest
+
+	resource clerksync.Resource
+}
+
+// request is the request for the next page.
+func (l *lister) request(p progress) pageRequest {
+	request := clerksync.PageRequest{Limit: l.cfg.PageSize, OrganizationID: l.sweep.OrganizationID}
+	if p.Resource == clerksync.ResourceUser && !p.NoCursor {
+		request.After = p.After
+	} else {
+		request.Offset = max(0, p.Offset-min(pageOverlap, l.cfg.PageSize/2))
+	}
+	return pageRequest{request, p.Resource}
+}
+
+// ends reports whether a page is the last one. With a cursor, a page that isn't full is; else
+// Clerk's total says it.
+func (l *lister) ends(request clerksync.PageRequest, page clerksync.Page) bool {
+	byCursor := l.progress.Resource == clerksync.ResourceUser && !l.progress.NoCursor
+	if byCursor || page.Total < 0 {
+		return len(page.Objects) < l.cfg.PageSize
+	}
+	return request.Offset+len(page.Objects) >= page.Total
+}
+
+// finishListing merges the last page of a resource. If fewer objects were seen than Clerk says
+// there are, the resource is listed once more: something was skipped.
+func (l *lister) finishListing(ctx context.Context, a answer, next progress, total int) error {
+	if err := l.merge(ctx, a, next, total); err != nil {
+		return err
+	}
+	seen, err := store.CountListed(ctx, l.conn, l.sweep, a.resource)
+	if err != nil {
+		return err
+	}
+	if seen < total && l.fresh > 0 && a.resource == clerksync.ResourceUser && !next.NoCursor {
+		return nil // some have signed up since: there is a page after this one
+	}
+	if total < 0 || seen < total {
+		return l.repeat(ctx, a.resource, next.NoCursor)
+	}
+	return l.save(ctx, l.afterListing(a.resource))
+}
+
+// afterListing is where the sweep continues when it is done with a list.
+func (l *lister) afterListing(resource clerksync.Resource) progress {
+	resources := l.resources()
+	if i := slices.Index(resources, resource); i+1 < len(resources) {
+		return progress{Resource: resources[i+1]}
+	}
+	return progress{Listed: true}
+}
+
+// repeat begins another pass over a resource, if there may be one more.
+func (l *lister) repeat(ctx context.Context, resource clerksync.Resource, noCursor bool) error {
+	next := l.progress.again()
+	next.NoCursor = noCursor
+	if next.Pass >= maxPasses {
+		return incomplete(resource, "fewer objects than Clerk counts, %d times", next.Pass)
+	}
+	return l.save(ctx, next)
+}
+
+// withoutList continues with the next list if Clerk refuses this one and the sweep doesn't need it.
+// The kind isn't compared.
+func (l *lister) withoutList(ctx context.Context, resource clerksync.Resource, err error) error {
+	refused, ok := errors.AsType[*refusedError](err)
+	if !ok || needed(resource) {
+		return err
+	}
+	l.report.Refused = append(l.report.Refused, refused.Refused)
+	l.nested = l.unlisted(clerksync.ResourcePermission)
+	l.warnOf(ctx, refused.Refused)
+	return l.save(ctx, l.afterListing(resource))
+}

@@ -1,0 +1,157 @@
+package sweep
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/callmine/rolecall/jobs/merge"
+	"github.com/callmine/rolecall/store"
+	clerksync "github.com/callmine/rolecall/sync"
+)
+
+// merger merges Clerk's answers into the mirror. Each answer is one transaction, in which the
+// sweep's progress and report change, too.
+type merger struct{ *state }
+
+// commit merges a look-up's answer, and records where the sweep continues and what it has counted
+// so far.
+func (m *merger) commit(ctx context.Context, a answer, next progress, report Report) error {
+	_, err := m.commitPage(ctx, a, next, report)
+	return err
+}
+
+// commitPage does the same for a page, if that is what the answer is, and also marks its objects as
+// listed. It returns how many of them the sweep hadn't seen before.
+func (m *merger) commitPage(ctx context.Context, a answer, next progress, report Report) (fresh int, err error) {
+	var found []store.FoundDrift
+	report.Unreadable += a.unread
+	next.Failures = 0
+	var counted Report
+	doubts := next.Doubts
+	err = m.inTx(ctx, func(tx pgx.Tx) (err error) {
+		counted = report.clone()
+		var refs []clerksync.Reference
+		if found, refs, err = m.apply(ctx, tx, a, &counted); err != nil {
+			return err
+		}
+		next.Doubts = slices.Clone(doubts)
+		for _, ref := range refs {
+			next.Doubts = append(next.Doubts, inDoubt(a.resource, ref))
+		}
+		if a.listed {
+			if fresh, err = store.MarkListed(ctx, tx, m.sweep, a.resource, a.ids); err != nil {
+				return err
+			}
+		}
+		if err := m.pack(next, counted); err != nil {
+			return err
+		}
+		return store.SaveSweep(ctx, tx, m.sweep)
+	})
+	if err != nil {
+		return 0, fmt.Errorf("merge %s: %w", a.resource, err)
+	}
+	m.progress, m.report = next, counted
+	m.found(found)
+	return fresh, nil
+}
+
+// apply merges an answer into the mirror, and counts what it showed to differ. What changed after
+// Clerk was asked is left alone. It returns which objects Clerk showed otherwise than later
+// versions here say.
+func (m *merger) apply(ctx context.Context, tx pgx.Tx, a answer, report *Report) ([]store.FoundDrift, []clerksync.Reference, error) {
+	merged, err := merge.Observation(ctx, tx, merge.Observed{
+		Facts: a.facts, AskedAt: a.askedAt, Cause: report.SweepID, Lags: m.lags(),
+		SpareNewer: true, Overrule: a.final, DryRun: m.sweep.DryRun,
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	at := updatedAt(merged.Facts)
+	drift := m.count(a, merged, at, report)
+	found, err := store.RecordDrift(ctx, tx, a.resource, drift, m.untold(), !m.sweep.DryRun)
+	if err != nil {
+		return nil, nil, err
+	}
+	report.noteNewest(found, at)
+	return found, m.raised(a, merged.Doubtful), nil
+}
+
+// raised returns the doubts that an answer raises. The page before has settled those of the objects
+// that two pages share.
+func (m *merger) raised(a answer, doubtful []clerksync.Reference) []clerksync.Reference {
+	return slices.DeleteFunc(doubtful, func(ref clerksync.Reference) bool {
+		return a.settling || a.listed && slices.Contains(m.progress.Tail, ref.ID)
+	})
+}
+
+// untold returns the cause of drift that no delivery tells of. Until one sweep of everything went
+// through, the mirror is being filled.
+func (m *merger) untold() store.DriftCause {
+	if m.lastClean.IsZero() {
+		return store.CauseFirstFill
+	}
+	return store.CauseUndelivered
+}
+
+// count counts what differed, and returns it. An object that is gone is drift too, and takes others
+// along.
+func (m *merger) count(a answer, merged merge.Merged, at map[string]time.Time, report *Report) []clerksync.Drift {
+	drift := merged.Drift
+	if m.sweep.DryRun && a.listed { // nothing is written, so that what two pages share is found twice
+		drift = slices.DeleteFunc(drift, func(d clerksync.Drift) bool { return slices.Contains(m.progress.Tail, d.ID) })
+	}
+	for _, d := range drift {
+		report.count(a.resource, d.Difference, 1)
+	}
+	if a.gone == nil {
+		return drift
+	}
+	id := a.facts[len(a.facts)-1].Subject
+	if !slices.ContainsFunc(merged.Facts, func(f clerksync.Facts) bool { return f.Subject == id }) {
+		return drift // it changed here meanwhile, and is left alone
+	}
+	for kind, n := range a.gone {
+		report.count(kind, clerksync.Extra, n)
+	}
+	at[id] = m.lastClean
+	return append(drift, clerksync.Drift{ID: id, Difference: clerksync.Extra})
+}
+
+// updatedAt returns when the subjects of facts were last updated at Clerk.
+func updatedAt(facts []clerksync.Facts) map[string]time.Time {
+	at := make(map[string]time.Time, len(facts))
+	for _, f := range facts {
+		at[f.Subject] = time.UnixMilli(f.Version().UpdatedAt)
+	}
+	return at
+}
+
+// noteBehind reports that Clerk showed an object as it was before what is applied here, and
+// continues at next.
+func (m *merger) noteBehind(ctx context.Context, resource clerksync.Resource, id string, next progress) error {
+	var found []store.FoundDrift
+	report := m.report.clone()
+	report.Behind++
+	report.kind(resource).Behind++
+	err := m.inTx(ctx, func(tx pgx.Tx) (err error) {
+		drift := []clerksync.Drift{{ID: id, Difference: clerksync.Behind}}
+		if found, err = store.RecordDrift(ctx, tx, resource, drift, store.CauseLag, !m.sweep.DryRun); err != nil {
+			return err
+		}
+		if err := m.pack(next, report); err != nil {
+			return err
+		}
+		return store.SaveSweep(ctx, tx, m.sweep)
+	})
+	if err != nil {
+		return fmt.Errorf("record what Clerk showed of before: %w", err)
+	}
+	m.progress, m.report = next, report
+	m.found(found)
+	return nil
+}

@@ -1,0 +1,63 @@
+package sweep
+
+import (
+	"context"
+
+	"github.com/callmine/rolecall/store"
+	clerksync "github.com/callmine/rolecall/sync"
+)
+
+// pageResult is a page, or why there is none.
+type pageResult struct {
+	request pageRequest
+	page    clerksync.Page
+	answer  answer
+	err     error
+}
+
+// page returns the page that is asked for: the one that was asked for ahead, or else it asks now.
+func (l *lister) page(ctx context.Context, request pageRequest) (pageResult, error) {
+	if ahead := l.takeAhead(); ahead.request == request {
+		return ahead, ahead.err
+	}
+	askedAt, err := store.Now(ctx, l.conn)
+	if err != nil {
+		return pageResult{}, err
+	}
+	p := l.reader.ask(ctx, request, askedAt)
+	return p, p.err
+}
+
+// askAhead asks for a page in the background: while one page is merged, Clerk can answer the next.
+// The time of asking is the database's from before, so the answer is younger than it says, which
+// does no harm.
+func (l *lister) askAhead(ctx context.Context, request pageRequest) error {
+	askedAt, err := store.Now(ctx, l.conn)
+	if err != nil {
+		return err
+	}
+	ctx, l.cancelAhead = context.WithCancel(ctx)
+	ahead := make(chan pageResult, 1)
+	l.ahead = ahead
+	go func() { ahead <- l.reader.ask(ctx, request, askedAt) }()
+	return nil
+}
+
+// takeAhead returns the page that was asked for ahead, once it is there, or none.
+func (l *lister) takeAhead() pageResult {
+	if l.ahead == nil {
+		return pageResult{}
+	}
+	p := <-l.ahead
+	l.cancelAhead()
+	l.ahead = nil
+	return p
+}
+
+// giveUpAhead ends what asks for a page ahead.
+func (l *lister) giveUpAhead() {
+	if l.ahead != nil {
+		l.cancelAhead()
+		l.takeAhead()
+	}
+}

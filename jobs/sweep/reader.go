@@ -1,0 +1,113 @@
+package sweep
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/callmine/rolecall/store"
+	clerksync "github.com/callmine/rolecall/sync"
+)
+
+// answer is what Clerk showed at one time, of objects of one resource.
+type answer struct {
+	resource clerksync.Resource
+	askedAt  time.Time // by the database's clock, before the request
+	facts    []clerksync.Facts
+	ids      []string // of all objects, in Clerk's order
+	listed   bool     // they were listed, not looked up
+	unread   int      // objects that can't be read
+	final    bool     // whatever the versions say, as a look-up has confirmed
+	settling bool     // it settles a doubt, and raises none
+
+	gone map[clerksync.Resource]int // what goes with the object of the last facts, which is gone; nil if it isn't
+}
+
+// reader asks Clerk, and reads what it answers. A page is asked for while the one before is merged,
+// so it changes nothing that the parts share.
+type reader struct{ *state }
+
+// find looks an object up.
+func (r *reader) find(ctx context.Context, resource clerksync.Resource, ref clerksync.Reference) (answer, error) {
+	if err := r.gaveUp(resource); err != nil {
+		return answer{}, err
+	}
+	askedAt, err := store.Now(ctx, r.conn)
+	if err != nil {
+		return answer{}, err
+	}
+	objects, err := r.clerk.Find(ctx, resource, ref)
+	if err := askingError(ctx, resource, err); err != nil {
+		return answer{}, err
+	}
+	return r.read(ctx, resource, askedAt, objects)
+}
+
+// ask asks Clerk for a page and reads it.
+func (r *reader) ask(ctx context.Context, request pageRequest, askedAt time.Time) pageResult {
+	page, err := r.clerk.List(ctx, request.resource, request.PageRequest)
+	if err := askingError(ctx, request.resource, err); err != nil {
+		return pageResult{request: request, err: err}
+	}
+	if len(page.Objects) > request.Limit {
+		err := incomplete(request.resource, "%d objects where %d were asked for", len(page.Objects), request.Limit)
+		return pageResult{request: request, err: err}
+	}
+	a, err := r.read(ctx, request.resource, askedAt, page.Objects)
+	return pageResult{request: request, page: page, answer: a, err: err}
+}
+
+// read decodes objects from Clerk. One that can't be read is logged and counted; it was seen all
+// the same, so it isn't removed. One that doesn't even say its id makes the whole answer useless.
+func (r *reader) read(ctx context.Context, resource clerksync.Resource, askedAt time.Time, objects []json.RawMessage) (answer, error) {
+	a := answer{resource: resource, askedAt: askedAt, ids: make([]string, len(objects)), facts: make([]clerksync.Facts, 0, len(objects))}
+	for i, raw := range objects {
+		f, err := clerksync.DecodeObservation(clerksync.Observation{
+			Resource: resource, Object: raw, AskedAt: askedAt.UnixMilli(), Cause: r.sweep.Name(),
+		})
+		if err == nil {
+			if resource != clerksync.ResourceRole || !r.nested {
+				f = f.Own() // what is nested was listed itself, before
+			}
+			a.ids[i], a.facts = f.Subject, append(a.facts, f)
+			continue
+		}
+		id, idErr := clerksync.ObservedID(raw)
+		if idErr != nil {
+			return a, incomplete(resource, "%v", idErr)
+		}
+		r.cfg.Logger.ErrorContext(ctx, "object from Clerk can't be read", "resource", resource, "object_id", id, "error", err)
+		a.ids[i], a.unread = id, a.unread+1
+	}
+	return a, nil
+}
+
+// gaveUp returns a kind's refusal once so many of its look-ups were refused that no more are made.
+func (r *reader) gaveUp(resource clerksync.Resource) error {
+	for _, f := range r.report.Refused {
+		if f.Resource == resource && f.LookUps >= maxRefusedLookUps {
+			return &refusedError{Refused: f}
+		}
+	}
+	return nil
+}
+
+// askingError tells a failure of Clerk's that passes, after which the sweep continues, and a refusal,
+// which may be about something that it can do without, from a failure that makes what Clerk says
+// useless.
+func askingError(ctx context.Context, resource clerksync.Resource, err error) error {
+	if err == nil {
+		return nil
+	}
+	refused := refusedBy(resource, err)
+	switch {
+	case ctx.Err() != nil, errors.Is(err, context.DeadlineExceeded), guardOf(err) != nil, errors.Is(err, clerksync.ErrCursorGone), errors.Is(err, clerksync.ErrUnavailable), errors.Is(err, clerksync.ErrRateLimited):
+		return fmt.Errorf("ask for %s: %w", resource, err)
+	case refused != nil:
+		return refused
+	default:
+		return incomplete(resource, "%v", err)
+	}
+}

@@ -1,0 +1,124 @@
+package sweep
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/callmine/rolecall/store"
+	clerksync "github.com/callmine/rolecall/sync"
+)
+
+// Report is what a sweep found and did.
+type Report struct {
+	SweepID        string                               `json:"sweep_id"`
+	InstanceID     string                               `json:"instance_id"`
+	OrganizationID string                               `json:"organization_id,omitempty"` // of a sweep of one
+	DryRun         bool                                 `json:"dry_run"`
+	Missing        int                                  `json:"missing"` // objects that Clerk has and the mirror hadn't
+	Extra          int                                  `json:"extra"`   // objects that the mirror had and Clerk hasn't
+	Stale          int                                  `json:"stale"`   // objects of which the mirror had other values
+	Behind         int                                  `json:"behind"`  // objects that Clerk showed as they were before what is applied
+	ByKind         map[clerksync.Resource]*KindOfReport `json:"by_kind"`
+	Repaired       int                                  `json:"repaired"` // added, updated and removed
+	Added          int                                  `json:"added"`
+	Updated        int                                  `json:"updated"`
+	Removed        int                                  `json:"removed"`
+	Listed         int                                  `json:"listed"`                    // objects that Clerk listed
+	Vindicated     int                                  `json:"vindicated"`                // objects that Clerk didn't list, and a look-up showed alive
+	Unreadable     int                                  `json:"unreadable"`                // objects that Clerk listed in a form that can't be read
+	Memberships    int                                  `json:"memberships,omitempty"`     // alive here when the listing was complete
+	AtStake        int                                  `json:"at_stake,omitempty"`        // of them, those that would go
+	RemovalLimit   int                                  `json:"removal_limit,omitempty"`   // how many may go without being confirmed
+	NewestDrift    *time.Time                           `json:"newest_drift_at,omitempty"` // when the newest change happened that no delivery told
+	Refused        []Refused                            `json:"refused,omitempty"`         // what Clerk refused to show, and the sweep went on without
+	Billing        *BillingReport                       `json:"billing,omitempty"`         // what Clerk says of its Billing, as far as is known
+	Calls          int                                  `json:"calls"`
+	DurationMS     int64                                `json:"duration_ms"`
+	Aborted        bool                                 `json:"aborted"` // a guard stopped it
+	Reason         GuardReason                          `json:"reason"`
+	Detail         string                               `json:"detail,omitempty"` // the reason in words
+}
+
+// ReadReport reads the report of a stored sweep, as far as it has come.
+func ReadReport(s store.Sweep) (report Report, err error) {
+	if err := json.Unmarshal(s.Report, &report); err != nil {
+		return report, fmt.Errorf("read report of %s: %w", s.Name(), err)
+	}
+	report.SweepID = s.Name()
+	return report, nil
+}
+
+// cutOff notes that Clerk's failing cut the sweep off. The next one continues.
+func (r *Report) cutOff(err error) {
+	switch {
+	case errors.Is(err, clerksync.ErrRateLimited):
+		r.Aborted, r.Reason, r.Detail = true, ReasonBudget, err.Error()
+	case errors.Is(err, clerksync.ErrUnavailable):
+		r.Aborted, r.Reason, r.Detail = true, ReasonListingIncomplete, err.Error()
+	}
+}
+
+// KindOfReport splits a report's counts by the kind of object.
+type KindOfReport struct {
+	Missing int `json:"missing"`
+	Extra   int `json:"extra"`
+	Stale   int `json:"stale"`
+	Behind  int `json:"behind"`
+}
+
+// clone returns a report that can be counted on without changing this one: a page that fails is
+// counted again.
+func (r *Report) clone() Report {
+	kinds := map[clerksync.Resource]*KindOfReport{}
+	for kind, counts := range r.ByKind {
+		kinds[kind] = new(*counts)
+	}
+	copied := *r
+	copied.ByKind, copied.Refused = kinds, slices.Clone(r.Refused)
+	return copied
+}
+
+// kind returns the counts of one kind of object.
+func (r *Report) kind(kind clerksync.Resource) *KindOfReport {
+	if r.ByKind == nil {
+		r.ByKind = map[clerksync.Resource]*KindOfReport{}
+	}
+	if r.ByKind[kind] == nil {
+		r.ByKind[kind] = &KindOfReport{}
+	}
+	return r.ByKind[kind]
+}
+
+// count adds objects of one kind that differ, and their repair unless the sweep is a dry run.
+func (r *Report) count(kind clerksync.Resource, d clerksync.Difference, n int) {
+	if n == 0 {
+		return
+	}
+	repaired := n
+	if r.DryRun {
+		repaired = 0
+	}
+	r.Repaired += repaired
+	switch counts := r.kind(kind); d {
+	case clerksync.Missing:
+		r.Missing, counts.Missing, r.Added = r.Missing+n, counts.Missing+n, r.Added+repaired
+	case clerksync.Extra:
+		r.Extra, counts.Extra, r.Removed = r.Extra+n, counts.Extra+n, r.Removed+repaired
+	case clerksync.Stale:
+		r.Stale, counts.Stale, r.Updated = r.Stale+n, counts.Stale+n, r.Updated+repaired
+	case clerksync.Behind: // noteBehind counts it
+	}
+}
+
+// noteNewest notes when the newest change happened of which no delivery told. at says when each
+// object changed.
+func (r *Report) noteNewest(found []store.FoundDrift, at map[string]time.Time) {
+	for _, f := range found {
+		if t := at[f.ID]; f.Cause.Untold() && !t.IsZero() && (r.NewestDrift == nil || t.After(*r.NewestDrift)) {
+			r.NewestDrift = &t
+		}
+	}
+}

@@ -1,0 +1,122 @@
+package sweep
+
+import (
+	"context"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/callmine/rolecall/internal/mirrortest"
+	"github.com/callmine/rolecall/store"
+	clerksync "github.com/callmine/rolecall/sync"
+)
+
+// TestASweepThatWasCutOffGoesOnFromItsLastPage, also one that was already confirming.
+func TestASweepThatWasCutOffGoesOnFromItsLastPage(t *testing.T) {
+	t.Parallel()
+	b, d := setup(t), mirrortest.Populated(1200)
+	ctx, cancel := context.WithCancel(t.Context())
+	d.Listing = func(r clerksync.Resource, p clerksync.PageRequest) error {
+		if r == clerksync.ResourceMembership && p.Offset > 600 {
+			cancel()
+		}
+		return nil
+	}
+	_, err := b.sweeper(t, d).Run(ctx, Options{})
+	require.ErrorIs(t, err, context.Canceled)
+	require.Equal(t, 1, b.Count(t, "SELECT count(*) FROM rolecall.sweeps WHERE state = 'running'"))
+	d.Listing, d.Pages = nil, nil
+
+	report := b.sweep(t, d, Options{})
+	require.Contains(t, []string{"membership@490", "membership@980"}, d.Pages[0])
+	require.Equal(t, 2401, report.Missing, "of both halves")
+	require.Len(t, b.Roles(t), 1200)
+	require.Equal(t, 1, b.Count(t, "SELECT count(*) FROM rolecall.sweeps"))
+
+	d.Remove(clerksync.ResourceMembership, "orgmem_00001", "orgmem_00002", "orgmem_00003")
+	ctx, cancel = context.WithCancel(t.Context())
+	d.Finding = func(_ clerksync.Resource, ref clerksync.Reference) {
+		if ref.ID == "orgmem_00002" {
+			cancel()
+		}
+	}
+	_, err = b.sweeper(t, d).Run(ctx, Options{})
+	require.ErrorIs(t, err, context.Canceled)
+	d.Finding, d.Pages, d.Finds = nil, nil, nil
+	report = b.sweep(t, d, Options{})
+	require.Empty(t, d.Pages)
+	require.Equal(t, []string{"orgmem_00002", "orgmem_00003"}, slices.Compact(d.Finds))
+	require.Equal(t, 3, report.Removed)
+}
+
+func TestOneSweepAtATime(t *testing.T) {
+	t.Parallel()
+	b, d := setup(t), mirrortest.Populated(1)
+	d.Listing = func(r clerksync.Resource, _ clerksync.PageRequest) error {
+		if r == clerksync.ResourceMembership {
+			_, err := b.sweeper(t, d).Run(t.Context(), Options{})
+			require.ErrorIs(t, err, ErrRunning)
+		}
+		return nil
+	}
+	b.sweep(t, d, Options{})
+	d.Listing = nil
+	b.sweep(t, d, Options{})
+}
+
+// TestADryRunLeavesACutOffSweepAsItIs.
+func TestADryRunLeavesACutOffSweepAsItIs(t *testing.T) {
+	t.Parallel()
+	b, d := setup(t), mirrortest.Populated(3)
+	d.Listing = func(r clerksync.Resource, _ clerksync.PageRequest) error {
+		if r == clerksync.ResourceDomain {
+			return clerksync.ErrUnavailable
+		}
+		return nil
+	}
+	cutOff, err := b.sweeper(t, d).Run(t.Context(), Options{})
+	require.ErrorIs(t, err, clerksync.ErrUnavailable)
+	require.True(t, cutOff.Aborted)
+	d.Listing = nil
+	b.sweep(t, d, Options{DryRun: true})
+	b.sweep(t, d, Options{OrganizationID: "org_1"})
+	d.Pages = nil
+	report := b.sweep(t, d, Options{})
+	require.Equal(t, cutOff.SweepID, report.SweepID)
+	require.Equal(t, []string{"domain@0"}, d.Pages)
+	require.Zero(t, report.Extra)
+}
+
+// TestADryRunSaysNothingOfWhichInstanceTheMirrorIsOf.
+func TestADryRunSaysNothingOfWhichInstanceTheMirrorIsOf(t *testing.T) {
+	t.Parallel()
+	b, staging, d := setup(t), mirrortest.Populated(1), mirrortest.Populated(1)
+	staging.InstanceID = "ins_staging"
+	b.sweep(t, staging, Options{DryRun: true})
+	report := b.sweep(t, d, Options{})
+	require.False(t, report.Aborted, report.Detail)
+	known, err := store.KnownInstance(t.Context(), b.Pool)
+	require.NoError(t, err)
+	require.Equal(t, mirrortest.InstanceID, known)
+}
+
+// TestSilenceLastsUntilADeliveryComes, not until a sweep has repaired what it hid.
+func TestSilenceLastsUntilADeliveryComes(t *testing.T) {
+	t.Parallel()
+	b, d := setup(t), mirrortest.Populated(1)
+	b.sweep(t, d, Options{})
+	changed := time.Now().UnixMilli() - mirrortest.T0
+	d.Set(clerksync.ResourceMembership, mirrortest.Membership(0, "org:admin", changed))
+	found := b.sweep(t, d, Options{})
+	require.Equal(t, mirrortest.T0+changed, found.NewestDrift.UnixMilli())
+	require.Equal(t, found.NewestDrift.UnixMilli(), b.sweep(t, d, Options{}).NewestDrift.UnixMilli())
+}
+
+// TestADryRunCountsEachObjectOnce, though pages overlap.
+func TestADryRunCountsEachObjectOnce(t *testing.T) {
+	t.Parallel()
+	b, d := setup(t), mirrortest.Populated(1200)
+	require.Equal(t, 2401, b.sweep(t, d, Options{DryRun: true}).Missing)
+}

@@ -1,0 +1,176 @@
+package sweep
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/callmine/rolecall/jobs/merge"
+	"github.com/callmine/rolecall/store"
+	clerksync "github.com/callmine/rolecall/sync"
+)
+
+// ErrRunning says that another sweep is under way, in this process or in another one.
+var ErrRunning = errors.New("another sweep is running")
+
+// ErrUnreadable says that a sweep went through but for some objects that can't be read. To sweep
+// again doesn't help.
+var ErrUnreadable = errors.New("objects from Clerk can't be read")
+
+const (
+	// resumeWithin is how long ago a sweep may have been cut off to be continued. An older one is given
+	// up: much of what it saw would have changed.
+	resumeWithin = time.Hour
+	// resumeLimit is how old it may be altogether.
+	resumeLimit = 24 * time.Hour
+	// minRemovals is how many memberships a sweep may always remove: of a small instance, a few are
+	// a large part.
+	minRemovals = 10
+	// defaultRemovalRatio is the part of all memberships that a sweep may remove without being
+	// asked.
+	defaultRemovalRatio = 0.05
+)
+
+// Config configures a [Sweeper].
+type Config struct {
+	// Pool is where the mirror is compared and repaired. A sweep takes one connection of it for as
+	// long as it lasts.
+	Pool *pgxpool.Pool
+	// Clerk is asked.
+	Clerk Clerk
+	// Billing asks whether Clerk Billing is on. Nil asks nothing.
+	Billing func(ctx context.Context) (clerksync.Billing, error)
+	// InstanceID is the Clerk instance of the mirror (ins_…). Empty takes the one of the deliveries
+	// so far.
+	InstanceID string
+	// MaxRemovalRatio is the part of the live memberships that a sweep may remove without being
+	// told to (ten it may always). Defaults to 0.05.
+	MaxRemovalRatio float64
+	// Settle is how long something must have been known here before a look-up may contradict it:
+	// longer than it takes until all of Clerk knows. Defaults to 10 s.
+	Settle time.Duration
+	// ReadLag is how long something must have been known here before a look-up's answer that is
+	// dated earlier may contradict it at all: longer than Clerk's reads are ever behind. Defaults
+	// to 10 min.
+	ReadLag time.Duration
+	// PageSize is how many objects one call asks for. Defaults to 500, the most that Clerk gives.
+	PageSize int
+	// Logger gets one line for each sweep, and one for each object that can't be read.
+	Logger *slog.Logger
+}
+
+func (c Config) withDefaults() Config {
+	if c.MaxRemovalRatio == 0 {
+		c.MaxRemovalRatio = defaultRemovalRatio
+	}
+	if c.Settle == 0 {
+		c.Settle = merge.DefaultSettle
+	}
+	if c.ReadLag == 0 {
+		c.ReadLag = merge.DefaultReadLag
+	}
+	if c.PageSize == 0 {
+		c.PageSize = maxPageSize
+	}
+	return c
+}
+
+func (c Config) validate() error {
+	switch {
+	case c.PageSize < 2 || c.PageSize > maxPageSize:
+		return fmt.Errorf("sweeper: PageSize must be from 2 to %d", maxPageSize)
+	case c.Pool == nil:
+		return errors.New("sweeper: Pool is missing")
+	case c.Clerk == nil:
+		return errors.New("sweeper: Clerk is missing")
+	case c.Logger == nil:
+		return errors.New("sweeper: Logger is missing")
+	case c.MaxRemovalRatio < 0 || c.MaxRemovalRatio > 1:
+		return errors.New("sweeper: MaxRemovalRatio must be from 0 to 1")
+	default:
+		return nil
+	}
+}
+
+// Sweeper compares the mirror with everything that Clerk lists, and repairs it: a backfill is the
+// first sweep.
+//
+// A page is merged by the same rule as webhooks, so a sweep and deliveries may run at once. What
+// Clerk doesn't list is looked up one by one before it gets a tombstone, and so is what Clerk lists
+// and has one. A listing that fails or falls short removes nothing.
+type Sweeper struct{ cfg Config }
+
+// New returns a sweeper.
+func New(cfg Config) (*Sweeper, error) {
+	cfg = cfg.withDefaults()
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	return &Sweeper{cfg: cfg}, nil
+}
+
+// Trigger says why a sweep began.
+type Trigger string
+
+// The triggers. They are stored; never change them.
+const (
+	TriggerInterval Trigger = "interval" // or the start of the service
+	TriggerRoles    Trigger = "roles"    // a role, or an organization's set of roles, changed
+	TriggerCommand  Trigger = "command"  // an operator asked for it
+	TriggerFailover Trigger = "failover" // the database is another one than before
+)
+
+// Options say what to sweep, and how.
+type Options struct {
+	Trigger        Trigger
+	OrganizationID string // only this organization; "" for all
+	DryRun         bool   // compare and change nothing
+	Confirm        bool   // remove as many memberships as it takes
+	TrustClerk     bool   // take what Clerk shows for true, also where it is older than what is applied
+	// Progress is told of each page and look-up. Optional.
+	Progress func(Progress)
+	// Found is told of each object that differs. Optional.
+	Found func(store.FoundDrift)
+}
+
+// Run sweeps. An end of ctx, or whatever error it returns, cuts it off; the next whole sweep goes
+// on from its last page. A sweep that a guard stopped is over; it returns no error, and a report
+// that says so. While another one runs it is [ErrRunning].
+func (s *Sweeper) Run(ctx context.Context, opts Options) (Report, error) {
+	conn, err := s.cfg.Pool.Acquire(ctx)
+	if err != nil {
+		return Report{}, fmt.Errorf("connect to sweep: %w", err)
+	}
+	defer conn.Release()
+	if locked, err := store.TryLockSweeps(ctx, conn); err != nil || !locked {
+		return Report{}, errors.Join(err, whyNot(locked))
+	}
+	defer unlock(ctx, conn)
+	run := newRun(s.cfg, opts, conn)
+	err = run.begin(ctx)
+	if err == nil {
+		err = run.compare(ctx)
+	}
+	run.lister.giveUpAhead()
+	return run.end(ctx, err)
+}
+
+func whyNot(locked bool) error {
+	if locked {
+		return nil
+	}
+	return ErrRunning
+}
+
+// unlock lets others sweep. If the database doesn't hear of it, the end of the session says so.
+func unlock(ctx context.Context, conn *pgxpool.Conn) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	if err := store.UnlockSweeps(ctx, conn); err != nil {
+		_ = conn.Conn().Close(ctx) // it is broken already
+	}
+}

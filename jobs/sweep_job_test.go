@@ -1,0 +1,83 @@
+package jobs
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/rivertype"
+	"github.com/stretchr/testify/require"
+
+	"github.com/callmine/rolecall/internal/mirrortest"
+	"github.com/callmine/rolecall/jobs/sweep"
+	clerksync "github.com/callmine/rolecall/sync"
+)
+
+// TestTheLeaderSweepsAtTheStart, and a job whose sweep somebody else has made meanwhile sweeps no more.
+func TestTheLeaderSweepsAtTheStart(t *testing.T) {
+	t.Parallel()
+	b, d := setup(t), mirrortest.Populated(1)
+	cfg := b.workersConfig()
+	cfg.Sweeper, cfg.SweepInterval = b.sweeper(t, d), time.Hour
+	w, err := NewWorkers(cfg)
+	require.NoError(t, err)
+	start(t, w)
+	mirrortest.Eventually(t, func() bool {
+		return b.Count(t, "SELECT count(*) FROM rolecall.sweeps WHERE state = 'clean'") == 1 &&
+			b.Count(t, "SELECT count(*) FROM rolecall.river_job WHERE kind = 'sweep' AND state = 'completed'") == 1
+	})
+	require.Len(t, b.Roles(t), 1)
+}
+
+// TestASweepFollowsAChangeOfRoles, of which no event tells for each member.
+func TestASweepFollowsAChangeOfRoles(t *testing.T) {
+	t.Parallel()
+	b, d := setup(t), mirrortest.Populated(1)
+	cfg := b.workersConfig()
+	cfg.Sweeper = b.sweeper(t, d)
+	w, err := NewWorkers(cfg)
+	require.NoError(t, err)
+	start(t, w)
+	in := b.inbox(t)
+	role := func(svixID, key string, after int64) clerksync.Delivery {
+		return mirrortest.Event(t, svixID, "role.updated", after, map[string]any{"id": "role_1", "key": key, "name": "Clerk", "updated_at": mirrortest.T0 + after})
+	}
+	accept(t, in, role("msg_1", "org:clerk", 1))
+	b.UntilState(t, "msg_1", clerksync.StateApplied)
+	require.Zero(t, b.Count(t, "SELECT count(*) FROM rolecall.river_job WHERE kind = 'sweep'"))
+	accept(t, in, role("msg_2", "org:guest", 2))
+	b.UntilState(t, "msg_2", clerksync.StateApplied)
+	require.Equal(t, 1, b.Count(t, "SELECT count(*) FROM rolecall.river_job WHERE kind = 'sweep' AND scheduled_at > now() + interval '5 seconds'"))
+	b.Exec(t, "UPDATE rolecall.river_job SET scheduled_at = now() WHERE kind = 'sweep'") // nobody wants to wait
+	mirrortest.Eventually(t, func() bool { return len(b.Roles(t)) == 1 })
+}
+
+// TestASweepOutlivesAnOutageOfClerk: the job goes on trying, from its first call to its last.
+func TestASweepOutlivesAnOutageOfClerk(t *testing.T) {
+	t.Parallel()
+	b, d := setup(t), mirrortest.Populated(3)
+	d.Err = clerksync.ErrUnavailable
+	worker := &sweepWorker{pool: b.Pool, sweeper: b.sweeper(t, d), logger: b.Logs.Logger()}
+	job := &river.Job[SweepArgs]{JobRow: &rivertype.JobRow{CreatedAt: time.Now()}, Args: SweepArgs{Trigger: sweep.TriggerInterval}}
+	for range maxSweepAttempts + 1 {
+		snooze, ok := errors.AsType[*river.JobSnoozeError](worker.Work(t.Context(), job))
+		require.True(t, ok, "no attempt is used up")
+		require.Equal(t, sweepPause, snooze.Duration)
+	}
+	d.Err = nil
+	d.Listing = func(r clerksync.Resource, _ clerksync.PageRequest) error {
+		if r == clerksync.ResourceInvitation {
+			return clerksync.ErrRateLimited
+		}
+		return nil
+	}
+	_, ok := errors.AsType[*river.JobSnoozeError](worker.Work(t.Context(), job))
+	require.True(t, ok)
+	d.Listing = nil
+	_, ok = errors.AsType[*river.JobSnoozeError](worker.Work(t.Context(), job)) // clean, and looked at once more
+	require.True(t, ok)
+	require.NoError(t, worker.Work(t.Context(), job))
+	require.Equal(t, 1, b.Count(t, "SELECT count(*) FROM rolecall.sweeps WHERE state = 'clean'"))
+	require.Equal(t, 1, b.Count(t, "SELECT count(*) FROM rolecall.sweeps"), "it was one sweep all the time")
+}

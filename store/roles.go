@@ -1,0 +1,25 @@
+package store
+
+import (
+	"context"
+	"fmt"
+)
+
+// RoleKeys returns the keys of the roles that Clerk has, as far as the mirror knows.
+func RoleKeys(ctx context.Context, db DBTX) ([]string, error) {
+	keys, err := queries().RoleKeys(ctx, db)
+	if err != nil {
+		return nil, fmt.Errorf("list role keys: %w", err)
+	}
+	return keys, nil
+}
+
+// CustomPermissions returns how many permissions of the customer's own Clerk's roles grant in the
+// mirror: all but Clerk's system permissions, whose keys begin with org:sys_.
+func CustomPermissions(ctx context.Context, db DBTX) (int, error) {
+	n, err := queries().CustomPermissions(ctx, db)
+	if err != nil {
+		return 0, fmt.Errorf("count custom permissions: %w", err)
+	}
+	return int(n), nil
+}

@@ -1,0 +1,48 @@
+package sync
+
+import (
+	"strings"
+	"unicode/utf8"
+)
+
+// The prefixes of Clerk's ids: each names the kind of what has the id.
+const (
+	OrganizationPrefix = "org_"
+	UserPrefix         = "user_"
+	MembershipPrefix   = "orgmem_"
+	InvitationPrefix   = "orginv_"
+	DomainPrefix       = "orgdmn_"
+	RolePrefix         = "role_"
+	PermissionPrefix   = "perm_"
+)
+
+// MaxID is the greatest length of an id or a permission, in bytes. Clerk's ids have some 32
+// characters.
+const MaxID = 255
+
+// maxIDRest is the greatest length of a Clerk id after its prefix, with room to spare: Clerk's have
+// 27 characters.
+const maxIDRest = 64
+
+// ValidID reports whether Clerk could have made the id: its prefix and up to 64 letters and digits.
+// Any other id names nothing at Clerk, and could change the address that it becomes a part of.
+func ValidID(prefix, id string) bool {
+	rest, found := strings.CutPrefix(id, prefix)
+	if !found || rest == "" || len(rest) > maxIDRest {
+		return false
+	}
+	for i := range len(rest) {
+		switch c := rest[i]; {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9':
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+// Storable reports whether a text can be an id or a permission: 1 to [MaxID] bytes, without what
+// Postgres refuses, which is NUL and any text that isn't UTF-8.
+func Storable(text string) bool {
+	return text != "" && len(text) <= MaxID && utf8.ValidString(text) && !strings.ContainsRune(text, 0)
+}
