@@ -33,9 +33,9 @@ type verifiedAudit struct {
 	Compared int64         `json:"compared"` // chains that an earlier run noted
 	Entries  int64         `json:"entries"`  // that are as they were recorded
 	Broken   []brokenChain `json:"broken"`
-	// The last entry of each chain that is as it was recorded: to be kept elsewhere, since who owns the database can write a
-	// chain anew, or cut it off. Of a chain that lacks what an earlier run noted, that again: whatever is compared with this run
-	// lacks it, too.
+	// The last entry of each chain that is as it was recorded: to be kept elsewhere, since who owns
+	// the database can write a chain anew, or cut it off. Of a chain that lacks what an earlier run
+	// noted, that again: whatever is compared with this run lacks it, too.
 	Heads []chainHead `json:"heads"`
 }
 

@@ -25,7 +25,8 @@ func appendEvent(t *testing.T, b *servicetest.Bundle, workspace, body string) in
 	return status
 }
 
-// TestTheAuditLogIsVerified by a command, on a service that runs: what webhooks told and what services appended.
+// TestTheAuditLogIsVerified by a command, on a service that runs: what webhooks told and what
+// services appended.
 //
 //nolint:paralleltest // the environment belongs to the process
 func TestTheAuditLogIsVerified(t *testing.T) {
@@ -88,8 +89,9 @@ func tamper(t *testing.T, b *servicetest.Bundle, statements ...string) {
 	}))
 }
 
-// TestAuditLogsAreComparedWithAnEarlierRun: a chain that was written anew from its middle, one that was cut off, and one that is gone
-// with its head are each like one that nobody touched, but not what they were.
+// TestAuditLogsAreComparedWithAnEarlierRun: a chain that was written anew from its middle, one that
+// was cut off, and one that is gone with its head are each like one that nobody touched, but not
+// what they were.
 //
 //nolint:paralleltest // the environment belongs to the process
 func TestAuditLogsAreComparedWithAnEarlierRun(t *testing.T) {

@@ -34,8 +34,8 @@ func (e *codedError) Error() string { return e.err.Error() }
 // Unwrap returns the error without its code.
 func (e *codedError) Unwrap() error { return e.err }
 
-// exitCode returns the exit code that an error of a command stands for. Being told to stop is no failure, unless the
-// command says so by a code.
+// exitCode returns the exit code that an error of a command stands for. Being told to stop is no
+// failure, unless the command says so by a code.
 func exitCode(err error) int {
 	if coded, ok := errors.AsType[*codedError](err); ok {
 		return coded.code

@@ -34,7 +34,8 @@ type filters struct {
 // stateName is a state of the ledger as somebody gives it; empty for none.
 type stateName string
 
-// Validate refuses what is no state. The parser's own list of choices would have to name the empty one too.
+// Validate refuses what is no state. The parser's own list of choices would have to name the empty
+// one too.
 func (s stateName) Validate() error {
 	switch clerksync.State(s) {
 	case clerksync.StateReceived, clerksync.StateApplied, clerksync.StateSuperseded, clerksync.StateIgnored, clerksync.StateQuarantined:

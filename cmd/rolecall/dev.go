@@ -1,6 +1,7 @@
 package main
 
-// devCommand is in every binary, so that its help and its flags are, too. What it runs isn't: see the tag nodev.
+// devCommand is in every binary, so that its help and its flags are, too. What it runs isn't: see
+// the tag nodev.
 type devCommand struct {
 	Listen string `default:"127.0.0.1:8080" help:"Where webhooks and the API listen."`
 	Admin  string `default:"127.0.0.1:9090" help:"Where /healthz, /readyz and /metrics listen."`

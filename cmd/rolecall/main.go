@@ -1,6 +1,6 @@
-// Command rolecall keeps a Postgres mirror of who belongs to which Clerk organization in which role, and answers from
-// it. This package is the command line, with one file for each subcommand. Only what is below cmd knows more than one
-// technology.
+// Command rolecall keeps a Postgres mirror of who belongs to which Clerk organization in which
+// role, and answers from it. This package is the command line, with one file for each subcommand.
+// Only what is below cmd knows more than one technology.
 package main
 
 import (

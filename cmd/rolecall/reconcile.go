@@ -80,7 +80,8 @@ func (c *reconcileCommand) options(io streams, display *display) sweep.Options {
 	return opts
 }
 
-// sweepWhenFree sweeps, if need be after the sweep that is running: of this command, or of a process that serves.
+// sweepWhenFree sweeps, if need be after the sweep that is running: of this command, or of a
+// process that serves.
 func sweepWhenFree(ctx context.Context, sweeper *sweep.Sweeper, opts sweep.Options, display *display) (sweep.Report, error) {
 	said := false
 	for {

@@ -25,7 +25,8 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// sweepBundle is a Clerk with one workspace, a database, and the environment of a command between them.
+// sweepBundle is a Clerk with one workspace, a database, and the environment of a command between
+// them.
 type sweepBundle struct {
 	clerk     *clerksim.World
 	db        *pgxpool.Pool
@@ -106,7 +107,8 @@ func (b *sweepBundle) members(t *testing.T) (n int) {
 	return n
 }
 
-// background runs a command whose environment is set already, and returns what it writes to stderr and its exit code.
+// background runs a command whose environment is set already, and returns what it writes to stderr
+// and its exit code.
 func (b *sweepBundle) background(ctx context.Context, t *testing.T, args ...string) (*servicetest.Log, <-chan int) {
 	t.Helper()
 	for _, s := range (config.Config{}).Settings() {

@@ -18,7 +18,8 @@ type statusCommand struct {
 	JSON bool `name:"json" help:"Print a JSON object."`
 }
 
-// run prints how things stand. That something is wrong is no failure of the command: its exit code is 0 all the same.
+// run prints how things stand. That something is wrong is no failure of the command: its exit code
+// is 0 all the same.
 func (c *statusCommand) run(ctx context.Context, io streams) error {
 	return withDatabase(ctx, func(cfg config.Config, db database.DB) error {
 		read, err := store.ReadStatus(ctx, db)

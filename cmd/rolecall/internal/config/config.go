@@ -1,6 +1,6 @@
-// Package config reads the settings of Rolecall from the environment and judges them. It names every fault of the
-// settings at once, each with its setting and its cure, and prints no secret. `config`, `serve` and `doctor` go by the
-// same judgement.
+// Package config reads the settings of Rolecall from the environment and judges them. It names
+// every fault of the settings at once, each with its setting and its cure, and prints no secret.
+// `config`, `serve` and `doctor` go by the same judgement.
 package config
 
 import (
@@ -18,9 +18,9 @@ import (
 	"github.com/callmine/rolecall/webhooks"
 )
 
-// Config is everything that can be configured, from the environment alone. The tag "secret" redacts a value where it
-// is printed; "help" is its line in .env.example and in docs/configuration.md, and "needed" says there what doesn't
-// work without it.
+// Config is everything that can be configured, from the environment alone. The tag "secret" redacts
+// a value where it is printed; "help" is its line in .env.example and in docs/configuration.md, and
+// "needed" says there what doesn't work without it.
 type Config struct {
 	DatabaseURL       string        `env:"DATABASE_URL" secret:"url" needed:"everything" help:"Postgres to use, as postgres://… or keywords (host=… dbname=…); rolecall dev starts one if this is empty"`
 	ReadDatabaseURL   string        `env:"ROLECALL_READ_DATABASE_URL" secret:"url" help:"the same database as a role that may only read, for the reads of the API; default: DATABASE_URL"`
@@ -49,7 +49,8 @@ type Config struct {
 // Parts says which sides of the service a process runs.
 type Parts struct{ Web, Workers bool }
 
-// RequireServing returns an error for each thing that serving needs and the configuration lacks or has wrong.
+// RequireServing returns an error for each thing that serving needs and the configuration lacks or
+// has wrong.
 func (c Config) RequireServing(which Parts) error {
 	var errs []error
 	need := func(present bool, name, what string) {
@@ -64,7 +65,8 @@ func (c Config) RequireServing(which Parts) error {
 	return errors.Join(append(errs, c.check(which))...)
 }
 
-// check returns an error for each thing that is configured and wrong. What isn't configured is right.
+// check returns an error for each thing that is configured and wrong. What isn't configured is
+// right.
 func (c Config) check(which Parts) error {
 	errs := []error{c.checkQuotes(), c.checkDatabases(which), c.checkAddresses(which), c.checkClerk()}
 	if which.Web {
@@ -111,7 +113,8 @@ func (c Config) Verifier() (*webhooks.Verifier, error) {
 	return verifier, nil
 }
 
-// CheckSweeping returns one sentence for each thing that the configuration has wrong about comparing with Clerk.
+// CheckSweeping returns one sentence for each thing that the configuration has wrong about
+// comparing with Clerk.
 func (c Config) CheckSweeping() error {
 	var errs []error
 	if c.InstanceID != "" && !strings.HasPrefix(c.InstanceID, "ins_") {
@@ -129,7 +132,8 @@ func (c Config) CheckSweeping() error {
 	return errors.Join(errs...)
 }
 
-// SweepsEvery is how often a serving process of this configuration compares the mirror with Clerk; 0 for never.
+// SweepsEvery is how often a serving process of this configuration compares the mirror with Clerk;
+// 0 for never.
 func (c Config) SweepsEvery() time.Duration {
 	if c.SecretKey == "" {
 		return 0
@@ -193,7 +197,8 @@ func redact(how, value string) string {
 // redacted is printed in the place of a secret.
 const redacted = "[redacted]"
 
-// redactURL hides all of a Postgres URL that might be a secret, and all of what can't be relied on to be one.
+// redactURL hides all of a Postgres URL that might be a secret, and all of what can't be relied on
+// to be one.
 func redactURL(value string) string {
 	u, err := url.Parse(value)
 	if err != nil || u.Scheme != "postgres" && u.Scheme != "postgresql" || !strings.HasPrefix(value, u.Scheme+"://") {

@@ -34,8 +34,8 @@ func (c Config) Direct(name string, needs pgpool.Needs) (pgpool.Config, error) {
 	return pgpool.Config{URL: c.DirectURL(), Setting: c.DirectSetting(), Name: "rolecall " + name, Needs: needs}, nil
 }
 
-// LimitOf returns how many connections a process may open at most, as it is told: by the setting or, if that is empty, by the URL. 0
-// if it isn't.
+// LimitOf returns how many connections a process may open at most, as it is told: by the setting
+// or, if that is empty, by the URL. 0 if it isn't.
 func (c Config) LimitOf() (int, string, error) {
 	if c.MaxConnections > 0 {
 		return c.MaxConnections, "ROLECALL_MAX_CONNECTIONS", nil

@@ -6,7 +6,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestURLsAreRedacted: two servers can be told apart, and no password is printed, wherever it stands.
+// TestURLsAreRedacted: two servers can be told apart, and no password is printed, wherever it
+// stands.
 func TestURLsAreRedacted(t *testing.T) {
 	t.Parallel()
 	for value, want := range map[string]string{
@@ -16,7 +17,8 @@ func TestURLsAreRedacted(t *testing.T) {
 		"postgres://db/app?sslkey=k&ss%6Cpassword=opensesame":      "postgres://db/app?sslkey=xxxxx&sslpassword=xxxxx",
 		"postgres://db/app?Password=open;sesame&sslmode=require":   "postgres://db/app?sslmode=require",
 		"postgres://db/app#opensesame":                             "postgres://db/app",
-		// A password with characters that must be escaped ends where a URL's host, path or query does.
+		// A password with characters that must be escaped ends where a URL's host, path or query
+		// does.
 		"postgres://u:12?opensesame@db/app":                  "[redacted]",
 		"postgres://u:12/opensesame@db/app":                  "[redacted]",
 		"postgres://u:12#opensesame@db/app":                  "[redacted]",

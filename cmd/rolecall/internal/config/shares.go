@@ -2,8 +2,9 @@ package config
 
 import "github.com/callmine/rolecall/internal/pgpool"
 
-// Sizes of the pools, those of the sides that a process runs together the default of ROLECALL_MAX_CONNECTIONS. Accepting, working and reading have one each, so that a
-// flood of one starves no other.
+// Sizes of the pools, those of the sides that a process runs together the default of
+// ROLECALL_MAX_CONNECTIONS. Accepting, working and reading have one each, so that a flood of one
+// starves no other.
 const (
 	acceptConns = 4
 	Workers     = 8
@@ -14,13 +15,15 @@ const (
 	changeConns = 4 // commands
 	adminConns  = 2 // so that a busy API turns nothing red; also what notices a failover
 
-	// workLeast is enough for a worker, a sweep and two jobs that wait for something, and leaves one to what takes access away.
+	// workLeast is enough for a worker, a sweep and two jobs that wait for something, and leaves
+	// one to what takes access away.
 	workLeast = 5
 
-	// SpareConns are left to others where the role's own limit is what binds: for rolecall status, and psql.
+	// SpareConns are left to others where the role's own limit is what binds: for rolecall status,
+	// and psql.
 	SpareConns = 2
-	// PoolerConns is what a process opens through a pooler for sessions, unless it is told: pgbouncer has 20 servers for each
-	// role and database, unless that is told otherwise.
+	// PoolerConns is what a process opens through a pooler for sessions, unless it is told:
+	// pgbouncer has 20 servers for each role and database, unless that is told otherwise.
 	PoolerConns = 18
 )
 
@@ -45,8 +48,9 @@ func UsualOf(which Parts) (n int) {
 	return n
 }
 
-// WorkersFor is how many jobs run at once that take no access away. More connections make no more of them: in a trial, 18 workers took
-// half as long again as 8 until a removal behind a backlog was enforced, as they wait for each other's locks.
+// WorkersFor is how many jobs run at once that take no access away. More connections make no more
+// of them: in a trial, 18 workers took half as long again as 8 until a removal behind a backlog was
+// enforced, as they wait for each other's locks.
 func WorkersFor(sizes map[string]int) int {
 	return min(Workers, max(1, Workers*sizes["work"]/WorkConns))
 }

@@ -1,5 +1,5 @@
-// Package database opens and migrates Postgres, and says which database it is and whose mirror it holds. What [Open]
-// returns has been reached and has the schema that this binary needs.
+// Package database opens and migrates Postgres, and says which database it is and whose mirror it
+// holds. What [Open] returns has been reached and has the schema that this binary needs.
 package database
 
 import (
@@ -16,7 +16,8 @@ import (
 	"github.com/callmine/rolecall/store"
 )
 
-// maxConns is what a subcommand opens at most: one to work on, and one that holds the lock of a sweep.
+// maxConns is what a subcommand opens at most: one to work on, and one that holds the lock of a
+// sweep.
 const maxConns = 2
 
 // DB is the database as one subcommand uses it.
@@ -50,7 +51,8 @@ func Open(ctx context.Context, cfg config.Config, command string, needs pgpool.N
 	return DB{db}, nil
 }
 
-// Migrate brings the database to the current schema. It returns the statements that its role may not run; "" for none.
+// Migrate brings the database to the current schema. It returns the statements that its role may
+// not run; "" for none.
 func Migrate(ctx context.Context, cfg config.Config) (left string, err error) {
 	open, err := cfg.Direct("migrate", pgpool.Needs{Write: true})
 	if err != nil {
@@ -78,7 +80,8 @@ func Migrate(ctx context.Context, cfg config.Config) (left string, err error) {
 	return migrations.Left(ctx, pool)
 }
 
-// MigrateURL brings the database at a URL to the current schema. Which role may call the SQL functions is left to others.
+// MigrateURL brings the database at a URL to the current schema. Which role may call the SQL
+// functions is left to others.
 func MigrateURL(ctx context.Context, databaseURL string) error {
 	_, err := Migrate(ctx, config.Config{DatabaseURL: databaseURL})
 	return err
@@ -92,11 +95,12 @@ func Instance(ctx context.Context, cfg config.Config, db store.DBTX) (string, er
 	return store.KnownInstance(ctx, db)
 }
 
-// LockTimeout makes whoever waits longer for a lock give up and try again, or have its caller do so, so that a locked row holds few
-// workers, and the log of one workspace no other one's events.
+// LockTimeout makes whoever waits longer for a lock give up and try again, or have its caller do
+// so, so that a locked row holds few workers, and the log of one workspace no other one's events.
 const LockTimeout = time.Second
 
-// SweepNeeds are of the command's sessions: whoever waits longer for a lock gives up and tries again, as the workers of serve do.
+// SweepNeeds are of the command's sessions: whoever waits longer for a lock gives up and tries
+// again, as the workers of serve do.
 func SweepNeeds() pgpool.Needs { return pgpool.Needs{Write: true, LockTimeout: LockTimeout} }
 
 // NameOf names a database of all databases.

@@ -11,7 +11,8 @@ import (
 	"github.com/callmine/rolecall/internal/pgtest"
 )
 
-// TestMigrateWithTheLeastRights: the schema was made by somebody else, and the role may make nothing but what is in it.
+// TestMigrateWithTheLeastRights: the schema was made by somebody else, and the role may make
+// nothing but what is in it.
 func TestMigrateWithTheLeastRights(t *testing.T) {
 	t.Parallel()
 	c := pgtest.NewCluster(t, nil)

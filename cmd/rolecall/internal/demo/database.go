@@ -23,8 +23,8 @@ import (
 	"github.com/callmine/rolecall/store"
 )
 
-// startPostgres sets cfg.DatabaseURL to a migrated database. It returns the URL of one that it started, which has no secret in it;
-// "" for a given one.
+// startPostgres sets cfg.DatabaseURL to a migrated database. It returns the URL of one that it
+// started, which has no secret in it; "" for a given one.
 func (o Options) startPostgres(ctx context.Context, cfg *config.Config, cleanup *cleanup.Stack, logger *slog.Logger, out io.Writer) (started string, err error) {
 	data := o.Data
 	if data == "" {
@@ -55,8 +55,8 @@ func (o Options) startPostgres(ctx context.Context, cfg *config.Config, cleanup 
 	return started, database.MigrateURL(ctx, cfg.DirectURL())
 }
 
-// instancePrefix begins the ids of simulated instances, which have 16 hexadecimal digits more. Clerk's own have 27 characters after ins_,
-// so that none is mistaken for one.
+// instancePrefix begins the ids of simulated instances, which have 16 hexadecimal digits more.
+// Clerk's own have 27 characters after ins_, so that none is mistaken for one.
 const instancePrefix = "ins_dev"
 
 var simulatedInstance = regexp.MustCompile("^" + instancePrefix + "[0-9a-f]{16}$")
@@ -82,7 +82,8 @@ func (o Options) refuseRemote(databaseURL string) error {
 	return nil
 }
 
-// refuseForeign keeps dev out of a mirror of a real Clerk, all of which its first sweep would take away.
+// refuseForeign keeps dev out of a mirror of a real Clerk, all of which its first sweep would take
+// away.
 func refuseForeign(ctx context.Context, databaseURL string) error {
 	conn, err := pgpool.Connect(ctx, pgpool.Config{URL: databaseURL, Name: "rolecall dev"})
 	if err != nil {

@@ -1,5 +1,6 @@
-// Package demo is `rolecall dev`: Postgres, a simulated Clerk with a small world, and the service, on this machine. It
-// never writes into the mirror of a real Clerk, nor, unless it is told to, into a database of another machine.
+// Package demo is `rolecall dev`: Postgres, a simulated Clerk with a small world, and the service,
+// on this machine. It never writes into the mirror of a real Clerk, nor, unless it is told to, into
+// a database of another machine.
 package demo
 
 import (
@@ -31,7 +32,8 @@ type Options struct {
 	Data   string // folder for the database's files; "" for one in the user's cache folder
 }
 
-// Run starts Postgres, the simulated Clerk and the service, shows them at work, and runs until ctx ends.
+// Run starts Postgres, the simulated Clerk and the service, shows them at work, and runs until ctx
+// ends.
 func Run(ctx context.Context, o Options, out, errs io.Writer) (err error) {
 	if err := loadDotEnv(); err != nil {
 		return err
@@ -104,9 +106,11 @@ func logLevel(cfg config.Config) slog.Level {
 // clerkRate is how often the simulated Clerk is asked per second: it has no limit.
 const clerkRate = 100
 
-// simulate makes the simulated Clerk with a small world, a service token, and the configuration that fits them.
+// simulate makes the simulated Clerk with a small world, a service token, and the configuration
+// that fits them.
 func (o Options) simulate(cfg *config.Config) (smallWorld, string, error) {
-	// Another seed each time: ids of an earlier run are in the database, and its deliveries would be repeats.
+	// Another seed each time: ids of an earlier run are in the database, and its deliveries would
+	// be repeats.
 	var seed [8]byte
 	if _, err := rand.Read(seed[:]); err != nil {
 		return smallWorld{}, "", fmt.Errorf("draw a seed: %w", err)

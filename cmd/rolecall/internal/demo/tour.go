@@ -14,10 +14,12 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// showcase is what the tour asks for: a permission that members have, and one that only admins have.
+// showcase is what the tour asks for: a permission that members have, and one that only admins
+// have.
 type showcase struct{ forMembers, forAdmins string }
 
-// newShowcase takes the permissions that the README speaks of, if the policy grants them so, else the first that do as well.
+// newShowcase takes the permissions that the README speaks of, if the policy grants them so, else
+// the first that do as well.
 func newShowcase(grants clerksync.Grants) (s showcase, err error) {
 	member, admin := grants[clerksim.RoleMember], grants[clerksim.RoleAdmin]
 	adminOnly := slices.DeleteFunc(slices.Clone(admin), func(p string) bool { return slices.Contains(member, p) })

@@ -2,7 +2,8 @@ package demo
 
 import "github.com/callmine/rolecall/internal/clerksim"
 
-// smallWorld is the small world of `rolecall dev`: a workspace, its admin, two members, and a stranger.
+// smallWorld is the small world of `rolecall dev`: a workspace, its admin, two members, and a
+// stranger.
 type smallWorld struct {
 	clerk                           *clerksim.World
 	workspace                       string

@@ -2,7 +2,8 @@ package health
 
 import "slices"
 
-// AlarmName names what needs somebody's attention. The values are metrics' labels and parts of `rolecall status --json`.
+// AlarmName names what needs somebody's attention. The values are metrics' labels and parts of
+// `rolecall status --json`.
 type AlarmName string
 
 // The alarms. README's "Operate it" says what each means and what to do.

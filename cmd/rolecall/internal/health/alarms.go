@@ -12,10 +12,11 @@ import (
 )
 
 const (
-	// overdueAfter is how many intervals a clean sweep may be old: one may be missed, and the next one takes its time.
+	// overdueAfter is how many intervals a clean sweep may be old: one may be missed, and the next
+	// one takes its time.
 	overdueAfter = 2.5
-	// stuckAfter is how long a delivery may wait. Applying takes milliseconds, and taking over from a process that died
-	// 20 seconds.
+	// stuckAfter is how long a delivery may wait. Applying takes milliseconds, and taking over from
+	// a process that died 20 seconds.
 	stuckAfter = 30 * time.Second
 	// noWebhookAfter is how long a mirror that was filled may be without any delivery: time to set
 	// the endpoint up after the first sweep.
@@ -80,8 +81,9 @@ func (s Situation) behind() (Alarm, bool) {
 	}, true
 }
 
-// silent: sweeps found a change that no delivery told, and after which none came. Where no delivery ever came, what happened
-// before the first sweep that went through proves nothing: it may be older than the endpoint.
+// silent: sweeps found a change that no delivery told, and after which none came. Where no delivery
+// ever came, what happened before the first sweep that went through proves nothing: it may be older
+// than the endpoint.
 func (s Situation) silent() (Alarm, bool) {
 	at := s.report.NewestDrift
 	if at == nil || !at.After(s.LastDelivery) {
@@ -128,7 +130,8 @@ func (s Situation) quarantined() (Alarm, bool) {
 	}, s.Quarantined > 0
 }
 
-// paused: whoever pauses a queue of jobs stops what it does. It is told at once, before anything waits for long.
+// paused: whoever pauses a queue of jobs stops what it does. It is told at once, before anything
+// waits for long.
 func (s Situation) paused() (Alarm, bool) {
 	return Alarm{
 		AlarmPaused, "queues of jobs are paused: " + strings.Join(s.PausedQueues, ", ") + effectOf(s.PausedQueues),
@@ -168,7 +171,8 @@ func AdviceFor(reason sweep.GuardReason) string {
 	}
 }
 
-// databaseChanged: the database may lack what was acknowledged, until a sweep that began later has compared all of it with Clerk.
+// databaseChanged: the database may lack what was acknowledged, until a sweep that began later has
+// compared all of it with Clerk.
 func (s Situation) databaseChanged() (Alarm, bool) {
 	return Alarm{
 		AlarmDatabase, fmt.Sprintf("the database was another one until %s (%s): what was acknowledged before may be missing, removals too",

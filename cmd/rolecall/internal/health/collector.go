@@ -20,8 +20,8 @@ const statusKept = 5 * time.Second
 // readTimeout bounds what a scrape asks the database.
 const readTimeout = time.Second
 
-// Collector shows at /metrics how well the mirror follows Clerk, as the database knows it when it is asked. While the
-// database can't tell, gauges are NaN and there is no drift.
+// Collector shows at /metrics how well the mirror follows Clerk, as the database knows it when it
+// is asked. While the database can't tell, gauges are NaN and there is no drift.
 type Collector struct {
 	db          *pgxpool.Pool
 	sweepsEvery time.Duration
@@ -100,8 +100,8 @@ func (c *Collector) Collect(metrics chan<- prometheus.Metric) {
 	c.collectDrift(metrics, now.Drift)
 }
 
-// collectDrift shows a counter for each kind, difference and cause, also where nothing was found yet: a counter that isn't
-// there until it counts hides its first count from a rate.
+// collectDrift shows a counter for each kind, difference and cause, also where nothing was found
+// yet: a counter that isn't there until it counts hides its first count from a rate.
 func (c *Collector) collectDrift(metrics chan<- prometheus.Metric, totals []store.DriftTotal) {
 	counts := map[store.DriftTotal]int64{}
 	for _, kind := range clerksync.Resources() {

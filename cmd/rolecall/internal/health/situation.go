@@ -1,5 +1,6 @@
-// Package health judges how well the mirror follows Clerk. Alarms and notices are rules over one [Situation], and
-// `rolecall status`, `rolecall doctor`, /readyz and /metrics all go by them. It changes nothing.
+// Package health judges how well the mirror follows Clerk. Alarms and notices are rules over one
+// [Situation], and `rolecall status`, `rolecall doctor`, /readyz and /metrics all go by them. It
+// changes nothing.
 package health
 
 import (
@@ -31,7 +32,8 @@ func NewSituation(s store.Status, sweepsEvery time.Duration) (Situation, error) 
 	return now, nil
 }
 
-// Age returns how long ago an instant was. A clock that is ahead of the database's makes nothing younger than now.
+// Age returns how long ago an instant was. A clock that is ahead of the database's makes nothing
+// younger than now.
 func (s Situation) Age(at time.Time) time.Duration { return max(0, s.At.Sub(at)) }
 
 // since returns an instant and how many seconds ago it was; nil for never.

@@ -8,8 +8,8 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// Snapshot is a situation as `rolecall status --json` prints it. Instants are RFC 3339, ages are in seconds; null stands for never
-// and for none.
+// Snapshot is a situation as `rolecall status --json` prints it. Instants are RFC 3339, ages are in
+// seconds; null stands for never and for none.
 type Snapshot struct {
 	At             time.Time    `json:"at"`
 	LastDeliveryAt *time.Time   `json:"last_delivery_at"`

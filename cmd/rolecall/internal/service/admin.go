@@ -67,8 +67,9 @@ func (s *Service) ready(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// othersAnswer reports whether something answers behind the URLs that callers' requests and Clerk's deliveries go through, where these
-// are others than the one of the admin pool. A pool whose turn didn't come, because callers use all of it, answers.
+// othersAnswer reports whether something answers behind the URLs that callers' requests and Clerk's
+// deliveries go through, where these are others than the one of the admin pool. A pool whose turn
+// didn't come, because callers use all of it, answers.
 func (s *Service) othersAnswer(ctx context.Context) (err error) {
 	for _, other := range s.otherURLs() {
 		before := other.db.Acquired()

@@ -13,7 +13,8 @@ import (
 	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
 )
 
-// TestALockedLogHoldsUpNoOtherWorkspace: what waits for the end of one workspace's chain gives its connection back in time.
+// TestALockedLogHoldsUpNoOtherWorkspace: what waits for the end of one workspace's chain gives its
+// connection back in time.
 func TestALockedLogHoldsUpNoOtherWorkspace(t *testing.T) {
 	t.Parallel()
 	h := openHouse(t, nil)

@@ -19,8 +19,8 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// BenchmarkAcceptedToEnforced measures how long after a delivery's 200 the API enforces it, over HTTP, on a durable
-// Postgres, with one change every 20 ms. It reports percentiles in milliseconds.
+// BenchmarkAcceptedToEnforced measures how long after a delivery's 200 the API enforces it, over
+// HTTP, on a durable Postgres, with one change every 20 ms. It reports percentiles in milliseconds.
 func BenchmarkAcceptedToEnforced(b *testing.B) {
 	const changes, pause = 500, 20 * time.Millisecond
 	s := servicetest.Start(b, pgtest.DurableURL(b), nil, config.Parts{Web: true, Workers: true})
@@ -70,8 +70,9 @@ func BenchmarkAcceptedToEnforced(b *testing.B) {
 	b.ReportMetric(0, "ns/op")
 }
 
-// BenchmarkRemovalBehindABacklog measures how long after a removal's 200 the API enforces it while 20,000 ordinary
-// deliveries wait and are being worked. It reports the median and the worst of several removals in milliseconds.
+// BenchmarkRemovalBehindABacklog measures how long after a removal's 200 the API enforces it while
+// 20,000 ordinary deliveries wait and are being worked. It reports the median and the worst of
+// several removals in milliseconds.
 func BenchmarkRemovalBehindABacklog(b *testing.B) {
 	const backlog, organizations, removals = 20_000, 200, 20
 	s := servicetest.Start(b, pgtest.DurableURL(b), nil, config.Parts{Web: true})

@@ -26,8 +26,8 @@ type builtProcess struct {
 	log        *servicetest.Log
 }
 
-// build builds the program as for production, without the race detector, which takes memory of its own, and returns
-// where it is.
+// build builds the program as for production, without the race detector, which takes memory of its
+// own, and returns where it is.
 func build(t *testing.T) (binary string) {
 	t.Helper()
 	binary = filepath.Join(t.TempDir(), "rolecall")
@@ -90,8 +90,8 @@ func environment(cfg config.Config) []string {
 	return env
 }
 
-// memory returns a figure of /proc/PID/status in MiB: VmRSS is what the process takes, VmHWM the most that it took since
-// forgetPeak.
+// memory returns a figure of /proc/PID/status in MiB: VmRSS is what the process takes, VmHWM the
+// most that it took since forgetPeak.
 func (p *builtProcess) memory(t *testing.T, figure string) float64 {
 	t.Helper()
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.command.Process.Pid))

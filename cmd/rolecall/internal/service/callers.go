@@ -7,8 +7,8 @@ import (
 	"github.com/callmine/rolecall/internal/edge"
 )
 
-// guard returns what bounds the callers of a listener. Each listener has one of its own, so that a flood of the public one
-// turns nothing red.
+// guard returns what bounds the callers of a listener. Each listener has one of its own, so that a
+// flood of the public one turns nothing red.
 func (s *Service) guard(listener string) *edge.Guard {
 	return edge.NewGuard(edge.Config{Cut: func(cause edge.Cause) {
 		s.metrics.cut.WithLabelValues(string(cause)).Inc()

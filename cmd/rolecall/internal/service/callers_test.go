@@ -16,8 +16,8 @@ import (
 	"github.com/callmine/rolecall/internal/pgtest"
 )
 
-// TestUnsignedRequestsWriteFewLines sends 3,000 requests of everything that anybody may send. The log stays short, and the metrics
-// count all of them.
+// TestUnsignedRequestsWriteFewLines sends 3,000 requests of everything that anybody may send. The
+// log stays short, and the metrics count all of them.
 func TestUnsignedRequestsWriteFewLines(t *testing.T) {
 	t.Parallel()
 	b := servicetest.Setup(t, nil)
@@ -78,7 +78,8 @@ func unsigned(t *testing.T, b *servicetest.Bundle, method, path, body string, he
 	return request
 }
 
-// TestAWrongSettingShowsAtOnce serves with a setting that locks everybody out: the answer, the log and the alarm say which.
+// TestAWrongSettingShowsAtOnce serves with a setting that locks everybody out: the answer, the log
+// and the alarm say which.
 func TestAWrongSettingShowsAtOnce(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {

@@ -15,7 +15,8 @@ import (
 	"github.com/callmine/rolecall/jobs/sweep"
 )
 
-// startClerk opens the client, and learns the instance whose deliveries are ours. Without a secret key there is none.
+// startClerk opens the client, and learns the instance whose deliveries are ours. Without a secret
+// key there is none.
 func (s *Service) startClerk(ctx context.Context) (err error) {
 	s.instance.Store(&s.cfg.InstanceID)
 	if s.cfg.SecretKey == "" {

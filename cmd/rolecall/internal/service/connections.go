@@ -9,8 +9,9 @@ import (
 	"github.com/callmine/rolecall/internal/pgpool"
 )
 
-// connections decides how many connections a process opens at most, and what each pool gets of them: as many as it is told, or as
-// usual, but no more than the role may, with a few left for others.
+// connections decides how many connections a process opens at most, and what each pool gets of
+// them: as many as it is told, or as usual, but no more than the role may, with a few left for
+// others.
 func connections(ctx context.Context, cfg config.Config, which config.Parts, report pgpool.Report, logger *slog.Logger) (map[string]int, error) {
 	told, by, err := cfg.LimitOf()
 	if err != nil {
@@ -37,7 +38,8 @@ func connections(ctx context.Context, cfg config.Config, which config.Parts, rep
 	return sizes, nil
 }
 
-// inspect looks at the database before any pool is opened, refuses what can't serve, and warns of what may lose data.
+// inspect looks at the database before any pool is opened, refuses what can't serve, and warns of
+// what may lose data.
 func inspect(ctx context.Context, cfg config.Config, logger *slog.Logger) (pgpool.Report, error) {
 	report, err := pgpool.Inspect(ctx, pgpool.Config{URL: cfg.DirectURL(), Setting: cfg.DirectSetting(), Name: "rolecall start"})
 	if err != nil {

@@ -89,7 +89,8 @@ func TestRoleWithFewConnections(t *testing.T) {
 	require.NotContains(t, b.Log.String(), "53300")
 }
 
-// TestConnectionsAreCapped: by the setting, by the URL, or by the number that docs/operate.md names.
+// TestConnectionsAreCapped: by the setting, by the URL, or by the number that docs/operate.md
+// names.
 func TestConnectionsAreCapped(t *testing.T) {
 	servicetest.NeedsSurroundings(t)
 	t.Parallel()
@@ -131,7 +132,8 @@ func mostConnections(ctx context.Context, b *servicetest.Bundle) (most int) {
 	return most
 }
 
-// TestMoreConnectionsMakeNoMoreWorkers: ordinary deliveries that wait for each other's locks delay removals.
+// TestMoreConnectionsMakeNoMoreWorkers: ordinary deliveries that wait for each other's locks delay
+// removals.
 func TestMoreConnectionsMakeNoMoreWorkers(t *testing.T) {
 	t.Parallel()
 	for _, which := range []config.Parts{{Web: true, Workers: true}, {Workers: true}} {

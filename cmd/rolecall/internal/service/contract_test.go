@@ -30,8 +30,8 @@ var theDocument = sync.OnceValues(func() (routers.Router, error) {
 	return gorillamux.NewRouter(doc)
 })
 
-// beyondTheDocument returns what openapi.yaml has against an answer of the whole program. Package api's tests hold requests
-// against it as well, and answers to what isn't in it.
+// beyondTheDocument returns what openapi.yaml has against an answer of the whole program. Package
+// api's tests hold requests against it as well, and answers to what isn't in it.
 func beyondTheDocument(ctx context.Context, request *http.Request, a answer) error {
 	router, err := theDocument()
 	if err != nil {

@@ -18,8 +18,9 @@ import (
 	"github.com/callmine/rolecall/internal/svixsim"
 )
 
-// TestHostileCourier lets a random world at Clerk happen, delivers what it emits through a courier that repeats,
-// reorders and delays, into the whole program, and compares what the API then says with the simulator's directory.
+// TestHostileCourier lets a random world at Clerk happen, delivers what it emits through a courier
+// that repeats, reorders and delays, into the whole program, and compares what the API then says
+// with the simulator's directory.
 func TestHostileCourier(t *testing.T) {
 	t.Parallel()
 
@@ -312,7 +313,8 @@ func (h *history) compare() {
 	h.compareInvitations(directory)
 }
 
-// compareWorkspace holds name, slug and members of a workspace, as one of its admins sees them, against the directory.
+// compareWorkspace holds name, slug and members of a workspace, as one of its admins sees them,
+// against the directory.
 func (h *history) compareWorkspace(directory clerksim.Directory, org string) {
 	var members []string
 	admin := ""

@@ -36,8 +36,8 @@ func (s *Service) openDatabases(ctx context.Context, which config.Parts) (err er
 	return nil
 }
 
-// checkDatabase reports whether the database can be reached, and whether all URLs lead to the same: a standby would let people in
-// who were removed.
+// checkDatabase reports whether the database can be reached, and whether all URLs lead to the same:
+// a standby would let people in who were removed.
 func (s *Service) checkDatabase(ctx context.Context) error {
 	if err := pgpool.Await(ctx, s.admins); err != nil { // it needn't be writable at the moment: who asks gets answers all the same
 		return fmt.Errorf("reach the database: %w", err)
@@ -58,8 +58,9 @@ func (s *Service) checkDatabase(ctx context.Context) error {
 	return s.checkReader(ctx)
 }
 
-// checkReader looks whether the role of ROLECALL_READ_DATABASE_URL may read: what was granted to it doesn't hold for a view that a
-// later migration added. It only warns of single ones, since the API doesn't need all of them.
+// checkReader looks whether the role of ROLECALL_READ_DATABASE_URL may read: what was granted to it
+// doesn't hold for a view that a later migration added. It only warns of single ones, since the API
+// doesn't need all of them.
 func (s *Service) checkReader(ctx context.Context) error {
 	if s.read == nil || s.cfg.ReadDatabaseURL == "" {
 		return nil

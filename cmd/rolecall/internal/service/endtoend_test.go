@@ -12,7 +12,8 @@ import (
 	"github.com/callmine/rolecall/internal/clerksim"
 )
 
-// TestWholeProgram sends what happens at Clerk over real HTTP, signed by the svix library, and asks as each person.
+// TestWholeProgram sends what happens at Clerk over real HTTP, signed by the svix library, and asks
+// as each person.
 func TestWholeProgram(t *testing.T) {
 	t.Parallel()
 	for name, order := range map[string]func([]clerksim.Message) []clerksim.Message{
@@ -80,8 +81,8 @@ func TestWholeProgram(t *testing.T) {
 	}
 }
 
-// TestMemberIsRefusedAtTheNextRequestAfterRemoval and the promotion beside it keep one token throughout: the token's
-// own role is out of date, and doesn't matter.
+// TestMemberIsRefusedAtTheNextRequestAfterRemoval and the promotion beside it keep one token
+// throughout: the token's own role is out of date, and doesn't matter.
 func TestOldTokensFollowTheMirror(t *testing.T) {
 	t.Parallel()
 	b := servicetest.Setup(t, nil)

@@ -17,7 +17,8 @@ import (
 const (
 	// watchTimeout bounds one look at where the URL leads.
 	watchTimeout = 2 * time.Second
-	// noteAgain is how often it is tried again to note a change while the database can't be written to.
+	// noteAgain is how often it is tried again to note a change while the database can't be written
+	// to.
 	noteAgain = time.Second
 )
 
@@ -39,8 +40,8 @@ func tell(c pgpool.Change) string {
 	return fmt.Sprintf("from %s to %s", c.Before, c.After)
 }
 
-// watchDatabase compares the database with the one that it was when the last process looked, and goes on looking where its URL leads:
-// a failover that cuts no session is noticed, too.
+// watchDatabase compares the database with the one that it was when the last process looked, and
+// goes on looking where its URL leads: a failover that cuts no session is noticed, too.
 func (s *Service) watchDatabase(ctx context.Context) {
 	known := s.lineage.Known()
 	if known.Timeline == 0 {
@@ -106,8 +107,8 @@ func (s *Service) note(ctx context.Context, seen *pgpool.Change) bool {
 	return err == nil
 }
 
-// noteDatabase makes the database remember which one it is. If that is another one than it remembers, or this process saw it change
-// otherwise, a sweep is enqueued with it.
+// noteDatabase makes the database remember which one it is. If that is another one than it
+// remembers, or this process saw it change otherwise, a sweep is enqueued with it.
 func (s *Service) noteDatabase(ctx context.Context, seen *pgpool.Change) error {
 	return pgx.BeginFunc(ctx, s.work, func(tx pgx.Tx) error {
 		if err := store.LockIdentity(ctx, tx); err != nil {

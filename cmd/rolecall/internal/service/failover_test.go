@@ -78,7 +78,8 @@ func setupFailover(t *testing.T) *failoverBundle {
 	return f
 }
 
-// TestFailoverThatLosesARemoval: the alarm is on, a sweep begins by itself, and the removed member is refused again.
+// TestFailoverThatLosesARemoval: the alarm is on, a sweep begins by itself, and the removed member
+// is refused again.
 func TestFailoverThatLosesARemoval(t *testing.T) {
 	servicetest.NeedsSurroundings(t)
 	t.Parallel()
@@ -135,7 +136,8 @@ func TestFailoverWhileNobodyLooked(t *testing.T) {
 	require.False(t, health.HasAlarm(alarmed(t, db), health.AlarmDatabase))
 }
 
-// TestOldPrimaryThatStaysUp answers nobody once the new one is known, although no session with it was cut.
+// TestOldPrimaryThatStaysUp answers nobody once the new one is known, although no session with it
+// was cut.
 func TestOldPrimaryThatStaysUp(t *testing.T) {
 	servicetest.NeedsSurroundings(t)
 	t.Parallel()

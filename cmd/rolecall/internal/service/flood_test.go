@@ -28,15 +28,17 @@ const (
 	promptly     = 2 * time.Second // on a machine that the callers use up, too
 )
 
-// flood is a real process, callers who want to use it up, and Clerk, whose deliveries have to get through.
+// flood is a real process, callers who want to use it up, and Clerk, whose deliveries have to get
+// through.
 type flood struct {
 	*builtProcess
 	t      *testing.T
 	secret string
 }
 
-// TestCallersWhoNobodySignedForCantUseTheServiceUp has 1,200 callers at once hold what they can, in the ways that cost the most. The
-// whole process stays below 150 MiB, and each signed delivery is accepted meanwhile.
+// TestCallersWhoNobodySignedForCantUseTheServiceUp has 1,200 callers at once hold what they can, in
+// the ways that cost the most. The whole process stays below 150 MiB, and each signed delivery is
+// accepted meanwhile.
 //
 //nolint:paralleltest // it measures
 func TestCallersWhoNobodySignedForCantUseTheServiceUp(t *testing.T) {
@@ -74,7 +76,8 @@ func TestCallersWhoNobodySignedForCantUseTheServiceUp(t *testing.T) {
 	})
 }
 
-// withstands has callers send, and holds against it what the process takes and whether deliveries get through.
+// withstands has callers send, and holds against it what the process takes and whether deliveries
+// get through.
 func (f *flood) withstands(callers int, text string, again bool) {
 	f.t.Helper()
 	f.forgetPeak(f.t)
@@ -98,7 +101,8 @@ func (f *flood) withstands(callers int, text string, again bool) {
 	require.Less(f.t, longest, promptly)
 }
 
-// withstandsClaims has so many callers a second come, whatever becomes of those before them, each with a head and no more.
+// withstandsClaims has so many callers a second come, whatever becomes of those before them, each
+// with a head and no more.
 func (f *flood) withstandsClaims(aSecond int, head string) {
 	f.t.Helper()
 	stop := make(chan struct{})
@@ -162,7 +166,8 @@ func (f *flood) hold(text string, again bool, stop <-chan struct{}, sent func())
 	}
 }
 
-// deliver sends signed deliveries, one after the other, each over a connection of its own, and returns the longest time that one took.
+// deliver sends signed deliveries, one after the other, each over a connection of its own, and
+// returns the longest time that one took.
 func (f *flood) deliver(count int) (longest time.Duration) {
 	f.t.Helper()
 	for i := range count {
@@ -221,7 +226,8 @@ func (f *flood) deliverOne(name string, size int, chunked bool) time.Duration {
 	return time.Since(now)
 }
 
-// cutsTheSlow requires that whoever sends half a request hears of its end, and that the memory isn't held for ever.
+// cutsTheSlow requires that whoever sends half a request hears of its end, and that the memory
+// isn't held for ever.
 func (f *flood) cutsTheSlow(text string) {
 	f.t.Helper()
 	var ended sync.WaitGroup

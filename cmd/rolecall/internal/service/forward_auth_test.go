@@ -19,7 +19,8 @@ import (
 	"github.com/callmine/rolecall/internal/clerksim"
 )
 
-// nginx runs the documented configuration before a service, and returns a client whose every connection leads to it.
+// nginx runs the documented configuration before a service, and returns a client whose every
+// connection leads to it.
 func nginx(t *testing.T, rolecall, service string) *http.Client {
 	t.Helper()
 	dial := servicetest.RunNginx(t, servicetest.InRepository(t, "deploy/nginx.conf"), map[string]string{"127.0.0.1:8080": rolecall, "127.0.0.1:3000": service})
@@ -28,7 +29,8 @@ func nginx(t *testing.T, rolecall, service string) *http.Client {
 	return &http.Client{Transport: transport}
 }
 
-// TestNginxEnforcesWhatRolecallSays: a real nginx, by auth_request, before a service that knows nothing of tokens.
+// TestNginxEnforcesWhatRolecallSays: a real nginx, by auth_request, before a service that knows
+// nothing of tokens.
 func TestNginxEnforcesWhatRolecallSays(t *testing.T) {
 	t.Parallel()
 	b := servicetest.Setup(t, nil)
@@ -128,7 +130,8 @@ func TestNginxEnforcesWhatRolecallSays(t *testing.T) {
 	refused(http.StatusServiceUnavailable, adminToken, reports, forged...)
 }
 
-// rawly sends a request whose target nobody cleans before nginx does, and returns the status and what the service answered.
+// rawly sends a request whose target nobody cleans before nginx does, and returns the status and
+// what the service answered.
 func rawly(t *testing.T, nginx *http.Client, target, token string) (int, string) {
 	t.Helper()
 	transport, ok := nginx.Transport.(*http.Transport)
@@ -146,9 +149,10 @@ func rawly(t *testing.T, nginx *http.Client, target, token string) (int, string)
 	return response.StatusCode, string(body)
 }
 
-// TestNginxLetsNoPathThroughThatNamesTwoWorkspaces: services clean paths by other rules than nginx. RFC 3986 keeps empty segments,
-// which nginx merges; browsers' URLs (WHATWG, so Node's, Deno's and Bun's) take \ for /; Tomcat and Jetty drop ;… from a segment
-// before they look for dots; nginx ends a path at # and passes on what follows.
+// TestNginxLetsNoPathThroughThatNamesTwoWorkspaces: services clean paths by other rules than nginx.
+// RFC 3986 keeps empty segments, which nginx merges; browsers' URLs (WHATWG, so Node's, Deno's and
+// Bun's) take \ for /; Tomcat and Jetty drop ;… from a segment before they look for dots; nginx
+// ends a path at # and passes on what follows.
 func TestNginxLetsNoPathThroughThatNamesTwoWorkspaces(t *testing.T) {
 	t.Parallel()
 	b := servicetest.Setup(t, nil)

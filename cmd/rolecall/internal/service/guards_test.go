@@ -31,7 +31,8 @@ func TestReadyTurnsRedOnAReadOnlyDatabase(t *testing.T) {
 	require.Equal(t, http.StatusOK, status)
 }
 
-// TestAPoolThatHangsIsGivenUp at the deadline of stopping: a connection that never comes back keeps nobody.
+// TestAPoolThatHangsIsGivenUp at the deadline of stopping: a connection that never comes back keeps
+// nobody.
 func TestAPoolThatHangsIsGivenUp(t *testing.T) {
 	t.Parallel()
 	pool, err := pgxpool.New(t.Context(), pgtest.URL(t))

@@ -18,8 +18,8 @@ import (
 	"github.com/callmine/rolecall/internal/svixsim"
 )
 
-// house is a whole service that changes things at a simulated Clerk: everything in it happens by commands, session
-// tokens, signed webhooks, and what people do at Clerk itself.
+// house is a whole service that changes things at a simulated Clerk: everything in it happens by
+// commands, session tokens, signed webhooks, and what people do at Clerk itself.
 type house struct {
 	*servicetest.Bundle
 	t       *testing.T
@@ -84,7 +84,8 @@ func (h *house) person(name string) somebody {
 	return somebody{id: user.ID, name: name, email: email, token: h.Token(h.t, user.ID)}
 }
 
-// ask sends a request as the bearer of a token, and holds the answer against the document. Headers are pairs of a name and a value.
+// ask sends a request as the bearer of a token, and holds the answer against the document. Headers
+// are pairs of a name and a value.
 func (h *house) ask(token, method, path, body string, headers ...string) answer {
 	h.t.Helper()
 	request, err := http.NewRequestWithContext(h.t.Context(), method, h.Web(path), strings.NewReader(body))
@@ -138,7 +139,8 @@ func (h *house) invite(by somebody, workspace, email, role string) string {
 	return id
 }
 
-// join makes somebody a member as it is meant: invited by command, accepted at Clerk, told by webhooks.
+// join makes somebody a member as it is meant: invited by command, accepted at Clerk, told by
+// webhooks.
 func (h *house) join(by somebody, workspace string, guest somebody, role string) {
 	h.t.Helper()
 	_, err := h.Clerk.Accept(h.invite(by, workspace, guest.email, role), guest.id)
@@ -168,7 +170,8 @@ func at(workspace string, rest ...string) string {
 	return strings.Join(append([]string{"/v1/workspaces/" + workspace}, rest...), "/")
 }
 
-// entries returns a workspace's audit log as the API tells it, the newest first, each as its JSON text.
+// entries returns a workspace's audit log as the API tells it, the newest first, each as its JSON
+// text.
 func (h *house) entries(reader somebody, workspace string) []string {
 	h.t.Helper()
 	a := h.must(http.StatusOK, reader.token, http.MethodGet, at(workspace, "audit?limit=200"), "")

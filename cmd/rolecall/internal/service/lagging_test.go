@@ -22,9 +22,10 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// TestLaggingCourier is the lossy courier at a Clerk whose reads are behind: each list and each look-up by a time of its own,
-// some flap, some are empty, and its machines' clocks differ. Sweeps that read so let no one in whom a signed event refused, unless
-// Clerk has a newer word. Once Clerk has caught up, one sweep makes the mirror equal.
+// TestLaggingCourier is the lossy courier at a Clerk whose reads are behind: each list and each
+// look-up by a time of its own, some flap, some are empty, and its machines' clocks differ. Sweeps
+// that read so let no one in whom a signed event refused, unless Clerk has a newer word. Once Clerk
+// has caught up, one sweep makes the mirror equal.
 func TestLaggingCourier(t *testing.T) {
 	t.Parallel()
 	b := servicetest.Setup(t, nil)
@@ -65,8 +66,8 @@ type worldState struct {
 	world *clerksim.World
 }
 
-// live lets a random history happen, and returns the states that it went through. Between two of them lies more time than
-// clocks differ by.
+// live lets a random history happen, and returns the states that it went through. Between two of
+// them lies more time than clocks differ by.
 func (h *history) live(rt *rapid.T) []worldState {
 	var states []worldState
 	actions := h.actions()
@@ -99,8 +100,8 @@ func readRoutes() map[string][]string {
 	}
 }
 
-// sweepBehind sweeps once, whatever comes of it, while each route reads a state of its own. It returns the newest state that any
-// of the routes reads which decide something.
+// sweepBehind sweeps once, whatever comes of it, while each route reads a state of its own. It
+// returns the newest state that any of the routes reads which decide something.
 func (h *history) sweepBehind(url string, clerk *movingClerk, states []worldState) map[string]time.Time {
 	faults := clerksim.NewAPIFaults()
 	asOf := map[string]time.Time{}
@@ -176,8 +177,8 @@ func (h *history) decisions() map[question]clerksync.Reason {
 	return reasons
 }
 
-// requireRefused requires that whoever signed events refused before a sweep is refused after it, unless the sweep may have read
-// something newer than the events.
+// requireRefused requires that whoever signed events refused before a sweep is refused after it,
+// unless the sweep may have read something newer than the events.
 func (h *history) requireRefused(before, after map[question]clerksync.Reason, asOf map[string]time.Time) {
 	for q, was := range before {
 		if was == clerksync.ReasonAllowed || after[q] != clerksync.ReasonAllowed {
@@ -195,7 +196,8 @@ func (h *history) requireRefused(before, after map[question]clerksync.Reason, as
 	}
 }
 
-// newest returns when the newest event occurred that was delivered, of a type and about objects; zero if there is none.
+// newest returns when the newest event occurred that was delivered, of a type and about objects;
+// zero if there is none.
 func (h *history) newest(eventType string, ids ...string) time.Time {
 	var at time.Time
 	for _, m := range h.heard {

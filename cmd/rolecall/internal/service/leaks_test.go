@@ -20,7 +20,8 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// leaks is a world of two workspaces that have nothing in common, and everything that came out of the service.
+// leaks is a world of two workspaces that have nothing in common, and everything that came out of
+// the service.
 type leaks struct {
 	*house
 	postgres     *pgdev.Server
@@ -33,8 +34,9 @@ type leaks struct {
 	binary       string // the program
 }
 
-// TestNothingLeaks reads everything that comes out, answers with their headers, logs, metrics and the command line's, while
-// all routes are used by everybody, Clerk answers garbage, and the database goes away in the middle of a command.
+// TestNothingLeaks reads everything that comes out, answers with their headers, logs, metrics and
+// the command line's, while all routes are used by everybody, Clerk answers garbage, and the
+// database goes away in the middle of a command.
 func TestNothingLeaks(t *testing.T) {
 	t.Parallel()
 	l := openLeaks(t)
@@ -83,7 +85,8 @@ func openLeaks(t *testing.T) *leaks {
 	return l
 }
 
-// everybodyUsesEverything uses all routes about both workspaces and none. Whatever is used up is made again.
+// everybodyUsesEverything uses all routes about both workspaces and none. Whatever is used up is
+// made again.
 func (l *leaks) everybodyUsesEverything() {
 	l.t.Helper()
 	nowhere := site{workspace: "org_nowhere", member: "user_nowhere", invitation: "orginv_nowhere"}
@@ -117,7 +120,8 @@ func (l *leaks) useAll(caller somebody, where site) {
 	l.ask(caller.token, http.MethodPatch, at(where.workspace), `{"name":`)
 }
 
-// clerkAnswersGarbage lets commands and look-ups meet a Clerk that is ill in several ways. A new process trusts Clerk again.
+// clerkAnswersGarbage lets commands and look-ups meet a Clerk that is ill in several ways. A new
+// process trusts Clerk again.
 func (l *leaks) clerkAnswersGarbage() {
 	l.t.Helper()
 	every := func(clerksim.Call) bool { return true }
@@ -146,7 +150,8 @@ func (l *leaks) clerkAnswersGarbage() {
 	l.told()
 }
 
-// theDatabaseGoesAway ends it between Clerk's answer to a command and our commit, and then has everything used.
+// theDatabaseGoesAway ends it between Clerk's answer to a command and our commit, and then has
+// everything used.
 func (l *leaks) theDatabaseGoesAway() {
 	l.t.Helper()
 	cure := l.faults.AfterAnswer(func(clerksim.Call) {
@@ -191,8 +196,8 @@ func (l *leaks) operatorsLook(when string) {
 	}
 }
 
-// requireTheOtherWorkspaceIsSilent requires that who has nothing to do with the other workspace was told nothing of it, and
-// that there was something to be told.
+// requireTheOtherWorkspaceIsSilent requires that who has nothing to do with the other workspace was
+// told nothing of it, and that there was something to be told.
 func (l *leaks) requireTheOtherWorkspaceIsSilent() {
 	l.t.Helper()
 	needles := append(l.ids(l.theirs, l.zeb), "Southernmost", "theirguest", "zebulonia", "Zebulonia", "quillonia", "Quillonia", l.report)
@@ -208,7 +213,8 @@ func (l *leaks) requireTheOtherWorkspaceIsSilent() {
 	}
 }
 
-// said returns all answers to the bearer of a token, or to everybody, headers included; but for the document, which is public.
+// said returns all answers to the bearer of a token, or to everybody, headers included; but for the
+// document, which is public.
 func (l *leaks) said(token string) map[string]string {
 	texts := map[string]string{}
 	for _, a := range l.answers {
@@ -254,7 +260,8 @@ func (l *leaks) personal() []string {
 	}
 }
 
-// internals are parts of texts that are meant for us: of our own errors, Postgres, its driver, the network, the runtime and Clerk.
+// internals are parts of texts that are meant for us: of our own errors, Postgres, its driver, the
+// network, the runtime and Clerk.
 func internals() []string {
 	return []string{
 		clerksync.ErrUnavailable.Error(), clerksync.ErrUnauthorized.Error(), clerksync.ErrRateLimited.Error(),

@@ -8,18 +8,19 @@ import (
 )
 
 const (
-	// logAgainAfter is how soon a warning or an error of one kind is written again. While it comes on and on, that doubles up to
-	// logLongestAfter.
+	// logAgainAfter is how soon a warning or an error of one kind is written again. While it comes
+	// on and on, that doubles up to logLongestAfter.
 	logAgainAfter   = 10 * time.Second
 	logLongestAfter = time.Minute
-	// maxLogKinds bounds how many kinds are told apart; beyond, the rest is one kind. Our messages and reasons are constant, but
-	// messages of libraries may name an address.
+	// maxLogKinds bounds how many kinds are told apart; beyond, the rest is one kind. Our messages
+	// and reasons are constant, but messages of libraries may name an address.
 	maxLogKinds = 500
 )
 
-// limitLog limits how often each kind of warning or error is written: an outage, or callers that are refused, would else write
-// as many lines as there are attempts. What is left out is counted in the next line of its kind, or in the last one of its
-// time. It is the only limiter: a second one in series would drop what the first one lets through.
+// limitLog limits how often each kind of warning or error is written: an outage, or callers that
+// are refused, would else write as many lines as there are attempts. What is left out is counted in
+// the next line of its kind, or in the last one of its time. It is the only limiter: a second one
+// in series would drop what the first one lets through.
 func limitLog(next slog.Handler) slog.Handler {
 	return logLimiter{Handler: next, kinds: &logKinds{all: map[logKind]*logCount{}}}
 }
@@ -46,8 +47,8 @@ type logKind struct {
 	named   bool   // it names something of its own, and is always written
 }
 
-// note reads an attribute. What a delivery, a sweep or a command is named by comes from signed or own work: no caller can
-// make many such lines, and each is of another thing.
+// note reads an attribute. What a delivery, a sweep or a command is named by comes from signed or
+// own work: no caller can make many such lines, and each is of another thing.
 func (k *logKind) note(a slog.Attr) {
 	switch a.Key {
 	case "reason", "outcome", "cause", "listener":
@@ -78,7 +79,8 @@ func (h logLimiter) Handle(ctx context.Context, r slog.Record) error {
 	return nil
 }
 
-// leavesOut reports whether a line of the same kind was written a moment ago, and counts this one if so.
+// leavesOut reports whether a line of the same kind was written a moment ago, and counts this one
+// if so.
 func (h logLimiter) leavesOut(ctx context.Context, r slog.Record, kind logKind) bool {
 	h.kinds.mu.Lock()
 	defer h.kinds.mu.Unlock()
@@ -100,7 +102,8 @@ func (h logLimiter) leavesOut(ctx context.Context, r slog.Record, kind logKind) 
 	return true
 }
 
-// next begins a kind's next stretch of time: with a line, if any was left out; else the kind is forgotten.
+// next begins a kind's next stretch of time: with a line, if any was left out; else the kind is
+// forgotten.
 func (k *logKinds) next(kind logKind) {
 	k.mu.Lock()
 	defer k.mu.Unlock()

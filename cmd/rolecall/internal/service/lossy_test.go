@@ -21,9 +21,9 @@ import (
 	"github.com/callmine/rolecall/store"
 )
 
-// TestLossyCourier is the hostile courier, who now loses deliveries too. After one sweep, the API says what the simulator's
-// directory says: also if the sweep is cut off half-way and another one goes on, if the world changes meanwhile, and if what was
-// lost comes after all.
+// TestLossyCourier is the hostile courier, who now loses deliveries too. After one sweep, the API
+// says what the simulator's directory says: also if the sweep is cut off half-way and another one
+// goes on, if the world changes meanwhile, and if what was lost comes after all.
 func TestLossyCourier(t *testing.T) {
 	t.Parallel()
 	b := servicetest.Setup(t, nil)
@@ -33,8 +33,9 @@ func TestLossyCourier(t *testing.T) {
 	var seed atomic.Uint64
 	rapid.Check(t, func(rt *rapid.T) {
 		h := newHistory(t, rt, b, seed.Add(1))
-		// Reads don't lag here. Otherwise a ban or an offboarding that a nested copy told stays for some minutes where its event was
-		// stamped some milliseconds after the account was restored: see yieldTo in package sync.
+		// Reads don't lag here. Otherwise a ban or an offboarding that a nested copy told stays for
+		// some minutes where its event was stamped some milliseconds after the account was
+		// restored: see yieldTo in package sync.
 		h.readLag = time.Millisecond
 		h.clear()
 		rt.Repeat(h.actions())
@@ -57,7 +58,8 @@ func (h *history) clear() {
 	require.NoError(h.rt, err)
 }
 
-// sweep sweeps until a sweep went through. Now and then it is cut off, and now and then the world changes meanwhile.
+// sweep sweeps until a sweep went through. Now and then it is cut off, and now and then the world
+// changes meanwhile.
 func (h *history) sweep(url string, clerk *movingClerk) {
 	client, err := clerkapi.New(clerkapi.Config{
 		URL: url + "/v1", SecretKey: h.clerk.SecretKey(), CallsPerSecond: 1e6, Logger: slog.New(slog.DiscardHandler),

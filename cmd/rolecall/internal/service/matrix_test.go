@@ -30,7 +30,8 @@ const (
 	forServices                 // acting for themselves
 )
 
-// route is one way to use an operation of the document. Names in braces are replaced by what [site] has.
+// route is one way to use an operation of the document. Names in braces are replaced by what [site]
+// has.
 type route struct {
 	method, path string // as the document has them
 	query, body  string
@@ -51,7 +52,8 @@ func (r route) name() string {
 	return strings.TrimSuffix(r.method+" "+r.path+" "+r.variant, " ")
 }
 
-// routes has a row for each operation of the document, and several where who is asked about matters.
+// routes has a row for each operation of the document, and several where who is asked about
+// matters.
 func routes() []route {
 	const (
 		workspace   = "/v1/workspaces/{workspace_id}"
@@ -113,8 +115,8 @@ type caller struct {
 	workspace string // another one than everybody's, and deleted
 }
 
-// permissions is what the oracle knows of roles: the split of the product that the built-in policy was made for, the
-// test's own policy, and what roles have at Clerk.
+// permissions is what the oracle knows of roles: the split of the product that the built-in policy
+// was made for, the test's own policy, and what roles have at Clerk.
 func permissions() map[string][]string {
 	member := []string{"workspace:read", "analyses:run", "reports:read", "prompts:read", "prompts:write"}
 	return map[string][]string{
@@ -197,8 +199,8 @@ type matrix struct {
 	added   int
 }
 
-// TestEveryRoleOnEveryRouteWithEveryToken holds each cell of role × route × token against the oracle, and sees that
-// nothing happens at Clerk by a request that is refused.
+// TestEveryRoleOnEveryRouteWithEveryToken holds each cell of role × route × token against the
+// oracle, and sees that nothing happens at Clerk by a request that is refused.
 func TestEveryRoleOnEveryRouteWithEveryToken(t *testing.T) {
 	t.Parallel()
 	rows := []string{}

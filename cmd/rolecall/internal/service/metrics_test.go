@@ -14,7 +14,8 @@ import (
 	"github.com/callmine/rolecall/internal/pgtest"
 )
 
-// TestMetricsSayThatTheDatabaseIsAway: neither zero nor what it said last, but for what the process knows by itself.
+// TestMetricsSayThatTheDatabaseIsAway: neither zero nor what it said last, but for what the process
+// knows by itself.
 func TestMetricsSayThatTheDatabaseIsAway(t *testing.T) {
 	t.Parallel()
 	db, err := pgxpool.New(t.Context(), pgtest.EmptyURL(t))

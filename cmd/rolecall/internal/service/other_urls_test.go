@@ -15,7 +15,8 @@ import (
 	"github.com/callmine/rolecall/internal/pgtest"
 )
 
-// TestReadyAsksThroughEveryURL: what requests and deliveries go through may be away while the database itself isn't.
+// TestReadyAsksThroughEveryURL: what requests and deliveries go through may be away while the
+// database itself isn't.
 func TestReadyAsksThroughEveryURL(t *testing.T) {
 	servicetest.NeedsSurroundings(t)
 	t.Parallel()

@@ -62,7 +62,8 @@ func warnings(t *testing.T, log string) map[string]int {
 	return counts
 }
 
-// TestAnOutageWritesFewLines has the database away for five seconds, in which webhooks come, and are counted, and probes ask.
+// TestAnOutageWritesFewLines has the database away for five seconds, in which webhooks come, and
+// are counted, and probes ask.
 func TestAnOutageWritesFewLines(t *testing.T) {
 	t.Parallel()
 	const every = 50 * time.Millisecond

@@ -17,7 +17,8 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// TestAnHourOfClerkBeingDown: answers go on, and say how old they are; nothing is lost, and the backlog drains.
+// TestAnHourOfClerkBeingDown: answers go on, and say how old they are; nothing is lost, and the
+// backlog drains.
 func TestAnHourOfClerkBeingDown(t *testing.T) {
 	t.Parallel()
 	began := time.Now().Add(-time.Hour)

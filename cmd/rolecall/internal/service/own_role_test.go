@@ -7,7 +7,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestNobodyRaisesThemselves: a member doesn't, and an admin who steps down doesn't get up again by themselves.
+// TestNobodyRaisesThemselves: a member doesn't, and an admin who steps down doesn't get up again by
+// themselves.
 func TestNobodyRaisesThemselves(t *testing.T) {
 	t.Parallel()
 	h := openHouse(t, nil)

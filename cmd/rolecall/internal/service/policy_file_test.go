@@ -16,8 +16,8 @@ import (
 	"github.com/callmine/rolecall/cmd/rolecall/internal/servicetest"
 )
 
-// TestAPolicyFileThatNeverEndsKeepsTheServiceFromNothing: at SIGHUP the policy in force stays, and the service stops when it is told
-// to; at the start it says what is wrong.
+// TestAPolicyFileThatNeverEndsKeepsTheServiceFromNothing: at SIGHUP the policy in force stays, and
+// the service stops when it is told to; at the start it says what is wrong.
 func TestAPolicyFileThatNeverEndsKeepsTheServiceFromNothing(t *testing.T) {
 	t.Parallel()
 	b := setupPolicy(t)

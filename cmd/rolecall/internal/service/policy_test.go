@@ -116,7 +116,8 @@ func newClient(t *testing.T) *http.Client {
 	return &http.Client{Transport: transport}
 }
 
-// TestPolicyIsReloadedOnHangUp without a request that fails, and a file that can't be used changes nothing.
+// TestPolicyIsReloadedOnHangUp without a request that fails, and a file that can't be used changes
+// nothing.
 func TestPolicyIsReloadedOnHangUp(t *testing.T) {
 	t.Parallel()
 	b := setupPolicy(t)
@@ -171,7 +172,8 @@ func TestPolicyIsReloadedOnHangUp(t *testing.T) {
 	require.NotContains(t, log.String(), `"WARN","msg":"the database had another policy`, "it was this process's own")
 }
 
-// TestInstancesWithDifferentPolicies: the last to start counts for the SQL functions, and says so; each answers by its own.
+// TestInstancesWithDifferentPolicies: the last to start counts for the SQL functions, and says so;
+// each answers by its own.
 func TestInstancesWithDifferentPolicies(t *testing.T) {
 	t.Parallel()
 	b := setupPolicy(t)
@@ -198,7 +200,8 @@ func TestInstancesWithDifferentPolicies(t *testing.T) {
 	require.Eventually(t, func() bool { return b.allowed(t, client, first.WebAddr, "analyses:run") }, 20*time.Second, 2*time.Millisecond)
 }
 
-// TestAStartThatFailsLeavesThePolicyInForce: what refuses to answer changes nothing that Postgres answers.
+// TestAStartThatFailsLeavesThePolicyInForce: what refuses to answer changes nothing that Postgres
+// answers.
 func TestAStartThatFailsLeavesThePolicyInForce(t *testing.T) {
 	t.Parallel()
 	b := setupPolicy(t)
@@ -227,7 +230,8 @@ func TestReloadWithoutAPolicy(t *testing.T) {
 	require.Contains(t, log.String(), "nothing to reload")
 }
 
-// TestServeWarnsOfAPolicy that leaves nobody to manage members, with the line, at its start and when it is read anew.
+// TestServeWarnsOfAPolicy that leaves nobody to manage members, with the line, at its start and
+// when it is read anew.
 func TestServeWarnsOfAPolicy(t *testing.T) {
 	t.Parallel()
 	b := setupPolicy(t)

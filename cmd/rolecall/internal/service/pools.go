@@ -12,13 +12,15 @@ import (
 	"github.com/callmine/rolecall/internal/pgpool"
 )
 
-// Time-outs of sessions. Callers end their statements by themselves; these are for a process that stands still.
+// Time-outs of sessions. Callers end their statements by themselves; these are for a process that
+// stands still.
 const (
 	// requestStatement is above what a request or a webhook may take.
 	requestStatement = 30 * time.Second
 	// watchEvery is how often it is looked where the URL leads by now.
 	watchEvery = 2 * time.Second
-	// adminFresh is how long a session of the admin pool lives: less than from one look to the next, so that each has a new one.
+	// adminFresh is how long a session of the admin pool lives: less than from one look to the
+	// next, so that each has a new one.
 	adminFresh = watchEvery / 2
 )
 
@@ -149,7 +151,8 @@ func (s *Service) otherURLs() (others []otherURL) {
 	return others
 }
 
-// closePool waits for a pool's connections to come back, but not for ever: a database that hangs never answers.
+// closePool waits for a pool's connections to come back, but not for ever: a database that hangs
+// never answers.
 func closePool(ctx context.Context, pool interface{ Close() }) error {
 	closed := make(chan struct{})
 	go func() {

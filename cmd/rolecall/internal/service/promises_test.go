@@ -55,7 +55,8 @@ func TestWhoAcceptsAnInvitationIsInAtOnce(t *testing.T) {
 	h.requireEntry(entries, robin.id, "invitation.accepted", invitation)
 }
 
-// TestAnInvitationJoinsThatWorkspaceAndNoOther, in the role that it was sent for. Clerk sends it: the link in it is nobody else's.
+// TestAnInvitationJoinsThatWorkspaceAndNoOther, in the role that it was sent for. Clerk sends it:
+// the link in it is nobody else's.
 func TestAnInvitationJoinsThatWorkspaceAndNoOther(t *testing.T) {
 	t.Parallel()
 	h := openHouse(t, nil)
@@ -92,7 +93,8 @@ func TestAnInvitationJoinsThatWorkspaceAndNoOther(t *testing.T) {
 	}
 }
 
-// TestSeatsAreNotMetered: no number of members, or of invitations, is too many for Rolecall, and it sets no limit at Clerk.
+// TestSeatsAreNotMetered: no number of members, or of invitations, is too many for Rolecall, and it
+// sets no limit at Clerk.
 func TestSeatsAreNotMetered(t *testing.T) {
 	t.Parallel()
 	h := openHouse(t, nil)
@@ -310,7 +312,8 @@ func TestOnePersonHasARoleOfTheirOwnInEachWorkspace(t *testing.T) {
 	require.Equal(t, http.StatusOK, h.May(t, robin.token, south, "billing:manage"), "removed from the other one only")
 }
 
-// TestAnotherWorkspaceIsAsUnknownAsNonsense: byte for byte, on every route, also for an admin of one's own.
+// TestAnotherWorkspaceIsAsUnknownAsNonsense: byte for byte, on every route, also for an admin of
+// one's own.
 func TestAnotherWorkspaceIsAsUnknownAsNonsense(t *testing.T) {
 	t.Parallel()
 	h := openHouse(t, nil)

@@ -38,7 +38,8 @@ func TestWhatTheAPIReadsWithCannotWrite(t *testing.T) {
 	require.NoError(t, err, "others can")
 }
 
-// reader makes a role as the example does, and returns its name and a configuration that reads as it.
+// reader makes a role as the example does, and returns its name and a configuration that reads as
+// it.
 func (b *policyBundle) reader(t *testing.T) (string, config.Config) {
 	t.Helper()
 	role := "rolecall_test_api_" + strings.ToLower(rand.Text()[:10])
@@ -58,7 +59,8 @@ func (b *policyBundle) reader(t *testing.T) (string, config.Config) {
 	})
 }
 
-// TestStartSaysWhatTheReadingRoleMayNotRead: it was made by an older version's example, or has lost a right.
+// TestStartSaysWhatTheReadingRoleMayNotRead: it was made by an older version's example, or has lost
+// a right.
 func TestStartSaysWhatTheReadingRoleMayNotRead(t *testing.T) {
 	t.Parallel()
 	b := setupPolicy(t)
@@ -121,7 +123,8 @@ func TestTheAPIAsARoleThatMayOnlyRead(t *testing.T) {
 	}
 }
 
-// TestReadingFromAnotherDatabaseIsRefused: a copy, or a standby, would let people in who were removed.
+// TestReadingFromAnotherDatabaseIsRefused: a copy, or a standby, would let people in who were
+// removed.
 func TestReadingFromAnotherDatabaseIsRefused(t *testing.T) {
 	t.Parallel()
 	cfg := servicetest.Settings(t, func(c *config.Config) { c.ReadDatabaseURL = pgtest.URL(t) })

@@ -29,7 +29,8 @@ func setupAsking(t testing.TB, changes ...func(*servicetest.Bundle, *config.Conf
 // lookUpRoute is where Clerk is asked about one member.
 const lookUpRoute = "GET /organizations/{id}/memberships"
 
-// people makes an organization with an admin, and somebody who was invited; nothing of it is delivered.
+// people makes an organization with an admin, and somebody who was invited; nothing of it is
+// delivered.
 func people(t testing.TB, b *servicetest.Bundle) (org, admin, invited, invitation string) {
 	t.Helper()
 	a, err := b.Clerk.CreateUser(clerksim.NewUser{})
@@ -43,7 +44,8 @@ func people(t testing.TB, b *servicetest.Bundle) (org, admin, invited, invitatio
 	return o.ID, a.ID, u.ID, i.ID
 }
 
-// TestWhoJustAcceptedAnInvitationGetsInAtTheFirstRequest: no webhook has come yet, neither of the organization nor of the member.
+// TestWhoJustAcceptedAnInvitationGetsInAtTheFirstRequest: no webhook has come yet, neither of the
+// organization nor of the member.
 func TestWhoJustAcceptedAnInvitationGetsInAtTheFirstRequest(t *testing.T) {
 	t.Parallel()
 	b := setupAsking(t)
@@ -132,7 +134,8 @@ func TestWithClerkAwayStrangersAreRefusedSoonAndMembersGoOn(t *testing.T) {
 	}
 }
 
-// TestTheInstanceIsLearntFromClerk, so that the dashboard's examples are set aside without a setting.
+// TestTheInstanceIsLearntFromClerk, so that the dashboard's examples are set aside without a
+// setting.
 func TestTheInstanceIsLearntFromClerk(t *testing.T) {
 	t.Parallel()
 	b := setupAsking(t, func(_ *servicetest.Bundle, cfg *config.Config) { cfg.InstanceID = "" })

@@ -13,8 +13,8 @@ import (
 
 // Ways in which somebody was once let in, found by reviews and attacks.
 
-// TestOlderMembershipWhoseDeletionNeverCame: a member leaves, rejoins with less, and leaves again. The first deletion is
-// lost; the newer membership proves that the older one ended.
+// TestOlderMembershipWhoseDeletionNeverCame: a member leaves, rejoins with less, and leaves again.
+// The first deletion is lost; the newer membership proves that the older one ended.
 func TestOlderMembershipWhoseDeletionNeverCame(t *testing.T) {
 	t.Parallel()
 	at := time.Now().Add(-time.Minute)
@@ -40,8 +40,8 @@ func TestOlderMembershipWhoseDeletionNeverCame(t *testing.T) {
 	require.Empty(t, body["workspaces"])
 }
 
-// TestRoleKeyTakenByAnotherRole: a role's key changes, and another role takes the old one. Clerk tells nothing of the
-// members, who keep their role.
+// TestRoleKeyTakenByAnotherRole: a role's key changes, and another role takes the old one. Clerk
+// tells nothing of the members, who keep their role.
 func TestRoleKeyTakenByAnotherRole(t *testing.T) {
 	t.Parallel()
 	at := time.Now().Add(-time.Minute)

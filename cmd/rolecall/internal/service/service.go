@@ -1,6 +1,6 @@
-// Package service is the whole service in one process. [Start] returns when everything runs that the process is to
-// run, [Service.Wait] when it is to end, and [Service.Stop] when nothing of it runs any more. It wires the other
-// packages and holds no rule of its own.
+// Package service is the whole service in one process. [Start] returns when everything runs that
+// the process is to run, [Service.Wait] when it is to end, and [Service.Stop] when nothing of it
+// runs any more. It wires the other packages and holds no rule of its own.
 package service
 
 import (
@@ -124,11 +124,12 @@ func (s *Service) startSides(ctx context.Context, which config.Parts) error {
 }
 
 const (
-	// StopTimeout bounds stopping, after the delay: requests, then jobs, then connections. docs/operate.md
-	// tells it to operators. With the default delay it is below the 30 s after which Kubernetes kills.
+	// StopTimeout bounds stopping, after the delay: requests, then jobs, then connections.
+	// docs/operate.md tells it to operators. With the default delay it is below the 30 s after
+	// which Kubernetes kills.
 	StopTimeout = 24 * time.Second
-	// requestsTimeout is the part of it that requests under way may take: a command may take 15 s. The
-	// rest is the jobs', which get 5 s to end.
+	// requestsTimeout is the part of it that requests under way may take: a command may take 15 s.
+	// The rest is the jobs', which get 5 s to end.
 	requestsTimeout = 16 * time.Second
 )
 
@@ -146,7 +147,8 @@ func (s *Service) Drain() error {
 	}
 }
 
-// Stop ends what start began in reverse: HTTP first, then River, then the pools. /readyz is red from the beginning.
+// Stop ends what start began in reverse: HTTP first, then River, then the pools. /readyz is red
+// from the beginning.
 func (s *Service) Stop(ctx context.Context) error {
 	s.draining.Store(true)
 	ctx, cancel := context.WithTimeout(ctx, StopTimeout)
@@ -154,7 +156,8 @@ func (s *Service) Stop(ctx context.Context) error {
 	return s.cleanup.Run(ctx)
 }
 
-// Wait returns when ctx ends, or with an error when a listener dies. A hang-up has the policy read anew.
+// Wait returns when ctx ends, or with an error when a listener dies. A hang-up has the policy read
+// anew.
 func (s *Service) Wait(ctx context.Context, hangups <-chan os.Signal) error {
 	for {
 		select {

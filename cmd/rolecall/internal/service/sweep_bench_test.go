@@ -22,10 +22,11 @@ import (
 	"github.com/callmine/rolecall/jobs/sweep"
 )
 
-// BenchmarkSweep measures sweeps from the simulated Clerk over HTTP into a durable Postgres: the first, which fills the
-// mirror, and the next, which finds nothing to do. With the budget lifted it reports memberships per second; with a budget of 20
-// calls per second, a production instance's, the time as a multiple of its floor, calls ÷ budget. peak-MB is how
-// far the heap rose: it should be the same for ten times as many.
+// BenchmarkSweep measures sweeps from the simulated Clerk over HTTP into a durable Postgres: the
+// first, which fills the mirror, and the next, which finds nothing to do. With the budget lifted it
+// reports memberships per second; with a budget of 20 calls per second, a production instance's,
+// the time as a multiple of its floor, calls ÷ budget. peak-MB is how far the heap rose: it should
+// be the same for ten times as many.
 func BenchmarkSweep(b *testing.B) {
 	for _, c := range []struct {
 		organizations, members int
@@ -74,11 +75,12 @@ func newSweepBench(b *testing.B, organizations, members int, rate float64) sweep
 	return sweepBench{sweeper}
 }
 
-// populatedClerk names, in the environment, how large a world the simulated Clerk of a process of its own has.
+// populatedClerk names, in the environment, how large a world the simulated Clerk of a process of
+// its own has.
 const populatedClerk = "ROLECALL_TEST_POPULATED_CLERK"
 
-// startPopulated starts a simulated Clerk in a process of its own, so that its memory isn't counted, and returns where it is and
-// its secret key.
+// startPopulated starts a simulated Clerk in a process of its own, so that its memory isn't
+// counted, and returns where it is and its secret key.
 func startPopulated(b *testing.B, organizations, members int) (url, key string) {
 	b.Helper()
 	cmd := exec.Command(os.Args[0])

@@ -1,5 +1,5 @@
-// Package servicetest starts whole services for tests, each beside a simulated Clerk, on free ports, with a database of
-// its own, and ends them with the test.
+// Package servicetest starts whole services for tests, each beside a simulated Clerk, on free
+// ports, with a database of its own, and ends them with the test.
 package servicetest
 
 import (
@@ -105,7 +105,8 @@ func (b *Bundle) Web(path string) string { return "http://" + b.Service.WebAddr 
 // Admin returns the address of a page for operators.
 func (b *Bundle) Admin(path string) string { return "http://" + b.Service.AdminAddr + path }
 
-// Send delivers messages one after the other, each acknowledged before the next, and waits until all are applied.
+// Send delivers messages one after the other, each acknowledged before the next, and waits until
+// all are applied.
 func (b *Bundle) Send(t testing.TB, messages ...clerksim.Message) {
 	t.Helper()
 	for _, m := range messages {
@@ -116,7 +117,8 @@ func (b *Bundle) Send(t testing.TB, messages ...clerksim.Message) {
 	b.Applied(t)
 }
 
-// Applied waits until nothing that was acknowledged is still to be applied. The queue has no signal for that.
+// Applied waits until nothing that was acknowledged is still to be applied. The queue has no signal
+// for that.
 func (b *Bundle) Applied(t testing.TB) {
 	t.Helper()
 	require.Eventually(t, func() bool {
@@ -168,7 +170,8 @@ func (b *Bundle) Do(t testing.TB, request *http.Request, token string) (int, map
 	return response.StatusCode, body
 }
 
-// May asks as the bearer of a token whether it may do something in a workspace, and returns the status.
+// May asks as the bearer of a token whether it may do something in a workspace, and returns the
+// status.
 func (b *Bundle) May(t testing.TB, token, workspaceID, permission string) int {
 	t.Helper()
 	status, _ := b.Get(t, b.Web("/v1/authorize?workspace_id="+workspaceID+"&permission="+permission), token)

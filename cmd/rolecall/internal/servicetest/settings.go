@@ -39,7 +39,8 @@ func ComparedOnce(t *testing.T, databaseURL string) {
 	require.NoError(t, err)
 }
 
-// AsksClerk lets the service ask Clerk's API, as often as it likes. It sweeps only where the test says so.
+// AsksClerk lets the service ask Clerk's API, as often as it likes. It sweeps only where the test
+// says so.
 func AsksClerk(b *Bundle, cfg *config.Config) {
 	cfg.SecretKey, cfg.APIURL, cfg.ClerkRate = b.Clerk.SecretKey(), b.API, 1000
 }

@@ -14,8 +14,8 @@ import (
 	"github.com/callmine/rolecall/internal/pgtest"
 )
 
-// NeedsSurroundings leaves a test to `make surroundings`, which CI runs: it starts servers of its own, loads the machine, or
-// measures time, and would slow the other tests down.
+// NeedsSurroundings leaves a test to `make surroundings`, which CI runs: it starts servers of its
+// own, loads the machine, or measures time, and would slow the other tests down.
 func NeedsSurroundings(t *testing.T) {
 	t.Helper()
 	if os.Getenv("ROLECALL_TEST_SURROUNDINGS") == "" {
@@ -35,7 +35,8 @@ func surround(t testing.TB, c *config.Config) {
 	}
 }
 
-// Surroundings are the ways in which people reach Postgres: poolers, and the forms of a URL that the README names.
+// Surroundings are the ways in which people reach Postgres: poolers, and the forms of a URL that
+// the README names.
 func Surroundings() map[string]func(testing.TB, *config.Config) {
 	parameters := func(more string) func(testing.TB, *config.Config) {
 		return func(_ testing.TB, c *config.Config) { c.DatabaseURL += "&" + more }
