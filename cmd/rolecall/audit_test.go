@@ -25,11 +25,11 @@ func appendEvent(t *testing.T, b *servicetest.Bundle, workspace, body string) in
 	return status
 }
 
-// TestTheAuditLogIsVerified by a command, on a service that runs: what webhooks told and what
+// TestAudit_VerifyFindsEveryChange by a command, on a service that runs: what webhooks told and what
 // services appended.
 //
 //nolint:paralleltest // the environment belongs to the process
-func TestTheAuditLogIsVerified(t *testing.T) {
+func TestAudit_VerifyFindsEveryChange(t *testing.T) {
 	b := servicetest.Setup(t, nil)
 	workspace, _, _, messages := servicetest.Team(t, b)
 	b.Send(t, messages...)
@@ -89,12 +89,12 @@ func tamper(t *testing.T, b *servicetest.Bundle, statements ...string) {
 	}))
 }
 
-// TestAuditLogsAreComparedWithAnEarlierRun: a chain that was written anew from its middle, one that
+// TestAudit_VerifyComparesWithAnEarlierRun: a chain that was written anew from its middle, one that
 // was cut off, and one that is gone with its head are each like one that nobody touched, but not
 // what they were.
 //
 //nolint:paralleltest // the environment belongs to the process
-func TestAuditLogsAreComparedWithAnEarlierRun(t *testing.T) {
+func TestAudit_VerifyComparesWithAnEarlierRun(t *testing.T) {
 	b := servicetest.Setup(t, nil)
 	insert := func(organizations ...string) {
 		for _, organization := range organizations {

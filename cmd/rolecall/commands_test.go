@@ -34,7 +34,7 @@ func runCommand(t *testing.T, env map[string]string, args ...string) (code int, 
 }
 
 //nolint:paralleltest // the environment belongs to the process
-func TestCommandLine(t *testing.T) {
+func TestCommandLine_HelpAndUsage(t *testing.T) {
 	code, out, _ := runCommand(t, nil, "version")
 	require.Equal(t, exitOK, code)
 	require.Contains(t, out, "rolecall")
@@ -56,7 +56,7 @@ func TestCommandLine(t *testing.T) {
 }
 
 //nolint:paralleltest // the environment belongs to the process
-func TestConfigIsPrintedRedacted(t *testing.T) {
+func TestConfig_IsPrintedRedacted(t *testing.T) {
 	code, out, errs := runCommand(t, map[string]string{
 		"DATABASE_URL":                  "postgres://user:opensesame@db.test/app?password=opensesame&sslmode=disable",
 		"CLERK_WEBHOOK_SIGNING_SECRET":  "whsec_" + strings.Repeat("b3BlbnNlc2FtZTIz", 2) + ",whsec_" + strings.Repeat("b3BlbnNlc2FtZTI0", 2),
@@ -76,7 +76,7 @@ func TestConfigIsPrintedRedacted(t *testing.T) {
 }
 
 //nolint:paralleltest // the environment belongs to the process
-func TestServeSaysWhatIsMissing(t *testing.T) {
+func TestServe_NamesMissingSettings(t *testing.T) {
 	code, _, errs := runCommand(t, nil, "serve")
 	require.Equal(t, exitError, code)
 	for _, name := range []string{"DATABASE_URL", "CLERK_WEBHOOK_SIGNING_SECRET", "CLERK_ISSUER"} {
@@ -91,7 +91,7 @@ func TestServeSaysWhatIsMissing(t *testing.T) {
 }
 
 //nolint:paralleltest // the environment belongs to the process
-func TestMigrateThenServeThenStop(t *testing.T) {
+func TestServe_MigrateServeStop(t *testing.T) {
 	env := map[string]string{
 		"DATABASE_URL": pgtest.EmptyURL(t), "CLERK_WEBHOOK_SIGNING_SECRET": "whsec_" + strings.Repeat("c2VjcmV0", 5),
 		"CLERK_ISSUER": "https://clerk.callmine.test", "ROLECALL_LISTEN_ADDR": "127.0.0.1:0", "ROLECALL_ADMIN_ADDR": "127.0.0.1:0",
@@ -113,8 +113,8 @@ func TestMigrateThenServeThenStop(t *testing.T) {
 	require.Equal(t, exitOK, <-done, log.String())
 }
 
-// TestDev runs what the README's first command runs, and interrupts it.
-func TestDev(t *testing.T) {
+// TestDev_RunsWithoutSettings runs what the README's first command runs, and interrupts it.
+func TestDev_RunsWithoutSettings(t *testing.T) {
 	for _, s := range (config.Config{}).Settings() {
 		t.Setenv(s.Name, "")
 	}
@@ -156,8 +156,8 @@ func TestDev(t *testing.T) {
 	require.Error(t, err)
 }
 
-// TestDevSaysWhatIsInItsWay at once, in words that fit its own command line.
-func TestDevSaysWhatIsInItsWay(t *testing.T) {
+// TestDev_NamesTakenAddresses at once, in words that fit its own command line.
+func TestDev_NamesTakenAddresses(t *testing.T) {
 	t.Chdir(t.TempDir()) // no .env
 	dir := t.TempDir()
 	policy := filepath.Join(dir, "policy.yaml")

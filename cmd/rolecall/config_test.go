@@ -25,10 +25,10 @@ func inProcess() []string {
 	return []string{"field", "slog.", "time.Duration", "float64", "strconv", "LogLevel", "SweepInterval", "Issuer ", "authenticator:", "%!", "parse error"}
 }
 
-// TestConfigAndServeRefuseTheSame, name the setting and the cure, and print no secret.
+// TestConfig_RefusesWhatServeRefuses, name the setting and the cure, and print no secret.
 //
 //nolint:paralleltest // the environment belongs to the process
-func TestConfigAndServeRefuseTheSame(t *testing.T) {
+func TestConfig_RefusesWhatServeRefuses(t *testing.T) {
 	refused := map[string][]string{ // a value, by its setting; "" takes it away
 		"DATABASE_URL": {
 			"", "foo", "localhost:5432/rolecall", "mysql://u:opensesame@db/app", "http://db/app", "postgres://u:open/sesame@db/app",
@@ -84,10 +84,10 @@ func TestConfigAndServeRefuseTheSame(t *testing.T) {
 	require.Equal(t, exitOK, code, errs)
 }
 
-// TestConfigTakesWhatIsRight, however unusual.
+// TestConfig_AcceptsValidSettings, however unusual.
 //
 //nolint:paralleltest // the environment belongs to the process
-func TestConfigTakesWhatIsRight(t *testing.T) {
+func TestConfig_AcceptsValidSettings(t *testing.T) {
 	for setting, values := range map[string][]string{
 		"DATABASE_URL": {
 			"postgresql://u:p%40ss@db.test:5433/app?sslmode=require", "host=db user=u password='a b' dbname=app", "host=db dbname='app'", "postgres:///app?host=/var/run",
@@ -121,11 +121,11 @@ func TestConfigTakesWhatIsRight(t *testing.T) {
 	require.Contains(t, errs, "share a port")
 }
 
-// TestAllFaultsAreToldAtOnce: values that can't be read, ones that can't be right, what is missing,
+// TestConfig_ReportsAllFaultsAtOnce: values that can't be read, ones that can't be right, what is missing,
 // and the policy.
 //
 //nolint:paralleltest // the environment belongs to the process
-func TestAllFaultsAreToldAtOnce(t *testing.T) {
+func TestConfig_ReportsAllFaultsAtOnce(t *testing.T) {
 	policy := filepath.Join(t.TempDir(), "policy.yaml")
 	require.NoError(t, os.WriteFile(policy, []byte("roles:\n  oops: 7\n"), 0o600))
 	env := map[string]string{
@@ -143,10 +143,10 @@ func TestAllFaultsAreToldAtOnce(t *testing.T) {
 	}
 }
 
-// TestNamesThatAreAlmostSettings are told, and refused where what is meant isn't there.
+// TestConfig_NamesMisspeltSettings are told, and refused where what is meant isn't there.
 //
 //nolint:paralleltest // the environment belongs to the process
-func TestNamesThatAreAlmostSettings(t *testing.T) {
+func TestConfig_NamesMisspeltSettings(t *testing.T) {
 	without := func(setting string) map[string]string {
 		env := goodEnv()
 		delete(env, setting)
@@ -196,8 +196,8 @@ func TestNamesThatAreAlmostSettings(t *testing.T) {
 	require.Empty(t, errs)
 }
 
-// TestDotEnvIsNeverPrinted where it can't be read: its rest may hold every secret there is.
-func TestDotEnvIsNeverPrinted(t *testing.T) {
+// TestConfig_NeverPrintsDotEnv where it can't be read: its rest may hold every secret there is.
+func TestConfig_NeverPrintsDotEnv(t *testing.T) {
 	for text, want := range map[string]string{
 		"# first\nROLECALL_LOG_LEVEL=info\nCLERK-SECRET=opensesame\nDATABASE_URL=opensesame\n": "line 3 is no assignment",
 		"DATABASE_URL=\"opensesame\n": "a quotation mark",
@@ -222,7 +222,7 @@ func TestDotEnvIsNeverPrinted(t *testing.T) {
 }
 
 //nolint:paralleltest // the environment belongs to the process
-func TestConfigShowsThePolicy(t *testing.T) {
+func TestConfig_ShowsThePolicy(t *testing.T) {
 	env := goodEnv()
 	code, out, errs := runCommand(t, env, "config")
 	require.Equal(t, exitOK, code)

@@ -12,7 +12,7 @@ import (
 )
 
 //nolint:paralleltest // the environment belongs to the process
-func TestDeliveriesCanBeListedShownAndReplayed(t *testing.T) {
+func TestDeliveries_ListShowAndReplay(t *testing.T) {
 	b := servicetest.Setup(t, nil)
 	workspace, _, _, messages := servicetest.Team(t, b)
 	b.Send(t, messages...)

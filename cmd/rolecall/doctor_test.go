@@ -63,7 +63,7 @@ func findings(e doctor.Examination, check string) (found []doctor.Finding) {
 }
 
 //nolint:paralleltest // the environment belongs to the process
-func TestDoctorFindsAllWell(t *testing.T) {
+func TestDoctor_FindsAllWell(t *testing.T) {
 	b := patient(t)
 	b.report(t, exitOK, "backfill")
 	e, text := b.examined(t, exitOK)
@@ -83,10 +83,10 @@ func TestDoctorFindsAllWell(t *testing.T) {
 	require.Equal(t, exitUsage, code)
 }
 
-// TestDoctorNamesWhatIsWrong, says what to do, and sees the rest all the same.
+// TestDoctor_NamesEachFault, says what to do, and sees the rest all the same.
 //
 //nolint:paralleltest // the environment belongs to the process
-func TestDoctorNamesWhatIsWrong(t *testing.T) {
+func TestDoctor_NamesEachFault(t *testing.T) {
 	refusing := func(path string, status int, body string) func(*testing.T, *sweepBundle) {
 		return func(_ *testing.T, b *sweepBundle) {
 			b.spoiled(func(w http.ResponseWriter, r *http.Request) bool {
@@ -217,10 +217,10 @@ func withoutRights(t *testing.T, b *sweepBundle) {
 	b.env["DATABASE_URL"] = u.String()
 }
 
-// TestDoctorWaitsForNobody: each look has five seconds, and they run beside each other.
+// TestDoctor_EndsWhileNothingAnswers: each look has five seconds, and they run beside each other.
 //
 //nolint:paralleltest // the environment belongs to the process
-func TestDoctorWaitsForNobody(t *testing.T) {
+func TestDoctor_EndsWhileNothingAnswers(t *testing.T) {
 	clerk, _ := servicetest.HangingClerk(t)
 	silent, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0") // takes connections, and says nothing
 	require.NoError(t, err)
@@ -238,10 +238,10 @@ func TestDoctorWaitsForNobody(t *testing.T) {
 	require.NotContains(t, out+errs, "opensesame")
 }
 
-// TestDoctorOfNothing tells everything that is missing.
+// TestDoctor_WithoutSettings tells everything that is missing.
 //
 //nolint:paralleltest // the environment belongs to the process
-func TestDoctorOfNothing(t *testing.T) {
+func TestDoctor_WithoutSettings(t *testing.T) {
 	code, out, _ := runCommand(t, nil, "doctor")
 	require.Equal(t, exitError, code)
 	for _, missing := range []string{"DATABASE_URL is missing", "CLERK_ISSUER is missing", "CLERK_WEBHOOK_SIGNING_SECRET is missing", "CLERK_SECRET_KEY"} {
@@ -249,10 +249,10 @@ func TestDoctorOfNothing(t *testing.T) {
 	}
 }
 
-// TestDoctorBesideARunningServe knows it at its addresses.
+// TestDoctor_BesideARunningServe knows it at its addresses.
 //
 //nolint:paralleltest // the environment belongs to the process
-func TestDoctorBesideARunningServe(t *testing.T) {
+func TestDoctor_BesideARunningServe(t *testing.T) {
 	b := servicetest.Start(t, pgtest.URL(t), nil, config.Parts{Web: true, Workers: true}, servicetest.AsksClerk)
 	cfg := b.Config
 	env := map[string]string{

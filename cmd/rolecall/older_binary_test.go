@@ -46,8 +46,8 @@ func olderBinary(t *testing.T) string {
 	return filepath.Join(dir, "older")
 }
 
-// TestOldAndNewBinarySideBySide on one mirror, as in an upgrade: what either is told, both enforce.
-func TestOldAndNewBinarySideBySide(t *testing.T) {
+// TestRollingRestart_OldAndNewBinarySideBySide on one mirror, as in an upgrade: what either is told, both enforce.
+func TestRollingRestart_OldAndNewBinarySideBySide(t *testing.T) {
 	servicetest.NeedsSurroundings(t)
 	t.Parallel()
 	older := olderBinary(t)

@@ -35,7 +35,7 @@ func requirePrintable(tb testing.TB, text string) {
 	}
 }
 
-func TestPrintable(t *testing.T) {
+func TestPrintable_EscapesInvisibleCharacters(t *testing.T) {
 	t.Parallel()
 	for in, want := range map[string]string{
 		"":                      "",
@@ -77,8 +77,8 @@ func TestPrintable(t *testing.T) {
 	}
 }
 
-// TestPrintedJSONMeansTheSame, whatever is in its texts.
-func TestPrintedJSONMeansTheSame(t *testing.T) {
+// TestPrintable_JSONKeepsItsMeaning, whatever is in its texts.
+func TestPrintable_JSONKeepsItsMeaning(t *testing.T) {
 	t.Parallel()
 	var all strings.Builder
 	for _, r := range hostile {
@@ -102,9 +102,9 @@ func TestPrintedJSONMeansTheSame(t *testing.T) {
 	require.Equal(t, `"a\ufffdb"`+"\n", out.String())
 }
 
-// TestEveryCommandPrintsThroughOnePlace: tables are made by table, whose cells are single lines,
+// TestPrintable_EveryCommandPrintsThroughIt: tables are made by table, whose cells are single lines,
 // and only main knows the process' own streams.
-func TestEveryCommandPrintsThroughOnePlace(t *testing.T) {
+func TestPrintable_EveryCommandPrintsThroughIt(t *testing.T) {
 	t.Parallel()
 	require.NoError(t, fs.WalkDir(os.DirFS("."), ".", func(name string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() || filepath.Ext(name) != ".go" || strings.HasSuffix(name, "_test.go") {

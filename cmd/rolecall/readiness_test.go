@@ -24,9 +24,9 @@ func servingEnv(t *testing.T, databaseURL string) map[string]string {
 	}
 }
 
-// TestAHangingClerkHoldsUpNoStart: the public side answers at once, and whoever finds /readyz green
+// TestServe_StartsWhileClerkHangs: the public side answers at once, and whoever finds /readyz green
 // finds it answering.
-func TestAHangingClerkHoldsUpNoStart(t *testing.T) {
+func TestServe_StartsWhileClerkHangs(t *testing.T) {
 	t.Parallel()
 	clerk, asked := servicetest.HangingClerk(t)
 	env := servingEnv(t, pgtest.URL(t))
@@ -52,8 +52,8 @@ func TestAHangingClerkHoldsUpNoStart(t *testing.T) {
 	t.Logf("ready %s after /healthz", took)
 }
 
-// TestATakenAddressIsNeverReady: the process ends, and names the setting.
-func TestATakenAddressIsNeverReady(t *testing.T) {
+// TestServe_IsNeverReadyOnATakenAddress: the process ends, and names the setting.
+func TestServe_IsNeverReadyOnATakenAddress(t *testing.T) {
 	t.Parallel()
 	for setting, flags := range map[string][]string{
 		"ROLECALL_LISTEN_ADDR": nil, "ROLECALL_ADMIN_ADDR": {"--no-web"},
@@ -86,9 +86,9 @@ func TestATakenAddressIsNeverReady(t *testing.T) {
 	}
 }
 
-// TestSIGTERMTurnsRedFirst: the process goes on answering for the delay, and has callers close
+// TestServe_SIGTERMTurnsReadinessRedFirst: the process goes on answering for the delay, and has callers close
 // their connections.
-func TestSIGTERMTurnsRedFirst(t *testing.T) {
+func TestServe_SIGTERMTurnsReadinessRedFirst(t *testing.T) {
 	t.Parallel()
 	env := servingEnv(t, pgtest.URL(t))
 	env["ROLECALL_STOP_DELAY"] = "1500ms"
@@ -118,8 +118,8 @@ func TestSIGTERMTurnsRedFirst(t *testing.T) {
 	require.GreaterOrEqual(t, time.Since(began), 1500*time.Millisecond)
 }
 
-// TestASecondSignalEndsItAtOnce, whatever the delay is.
-func TestASecondSignalEndsItAtOnce(t *testing.T) {
+// TestServe_SecondSignalEndsItAtOnce, whatever the delay is.
+func TestServe_SecondSignalEndsItAtOnce(t *testing.T) {
 	t.Parallel()
 	for _, s := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
 		env := servingEnv(t, pgtest.URL(t))

@@ -120,7 +120,7 @@ func (b *sweepBundle) background(ctx context.Context, t *testing.T, args ...stri
 }
 
 //nolint:paralleltest // the environment belongs to the process
-func TestBackfillFillsTheMirror(t *testing.T) {
+func TestReconcile_BackfillFillsTheMirror(t *testing.T) {
 	b := sweeping(t, 4)
 	report, errs := b.report(t, exitOK, "backfill")
 	require.Equal(t, 4, report.ByKind["membership"].Missing)
@@ -153,7 +153,7 @@ func TestBackfillFillsTheMirror(t *testing.T) {
 }
 
 //nolint:paralleltest // the environment belongs to the process
-func TestADryRunPrintsDriftAndChangesNothing(t *testing.T) {
+func TestReconcile_DryRunPrintsDriftAndChangesNothing(t *testing.T) {
 	b := sweeping(t, 3)
 	b.report(t, exitOK, "backfill")
 	_, err := b.clerk.SetRole(b.workspace, b.users[1], clerksim.RoleAdmin)
@@ -187,7 +187,7 @@ func TestADryRunPrintsDriftAndChangesNothing(t *testing.T) {
 }
 
 //nolint:paralleltest // the environment belongs to the process
-func TestGuardsEndWithACodeOfTheirOwn(t *testing.T) {
+func TestReconcile_GuardsHaveTheirOwnExitCode(t *testing.T) {
 	b := sweeping(t, 25)
 	b.report(t, exitOK, "backfill")
 	for _, id := range b.users[10:] {
@@ -224,7 +224,7 @@ func TestGuardsEndWithACodeOfTheirOwn(t *testing.T) {
 }
 
 //nolint:paralleltest // the environment belongs to the process
-func TestAnOldAnswerIsReportedAndChangesNothing(t *testing.T) {
+func TestReconcile_ReportsOldAnswersAndKeepsTheMirror(t *testing.T) {
 	b := sweeping(t, 4)
 	b.report(t, exitOK, "backfill")
 	before := b.clerk.Snapshot().Handler()
@@ -286,7 +286,7 @@ func (b *sweepBundle) settle(t *testing.T) {
 }
 
 //nolint:paralleltest // the environment belongs to the process
-func TestClerkAwayIsAnErrorOrAGuard(t *testing.T) {
+func TestReconcile_FailsOrStopsWhenClerkIsAway(t *testing.T) {
 	b := sweeping(t, 2)
 	b.spoiled(func(w http.ResponseWriter, r *http.Request) bool {
 		if strings.HasSuffix(r.URL.Path, "/organization_memberships") {
@@ -311,7 +311,7 @@ func TestClerkAwayIsAnErrorOrAGuard(t *testing.T) {
 }
 
 //nolint:paralleltest // the environment belongs to the process
-func TestACommandWaitsForTheSweepThatIsRunning(t *testing.T) {
+func TestReconcile_WaitsForARunningSweep(t *testing.T) {
 	b := sweeping(t, 2)
 	other, err := b.db.Acquire(t.Context())
 	require.NoError(t, err)
@@ -339,7 +339,7 @@ func TestACommandWaitsForTheSweepThatIsRunning(t *testing.T) {
 }
 
 //nolint:paralleltest // the environment belongs to the process
-func TestAnInterruptedSweepGoesOn(t *testing.T) {
+func TestReconcile_ResumesAnInterruptedSweep(t *testing.T) {
 	b := sweeping(t, 2)
 	ctx, cancel := context.WithCancel(t.Context())
 	t.Cleanup(cancel)
@@ -364,7 +364,7 @@ func TestAnInterruptedSweepGoesOn(t *testing.T) {
 }
 
 //nolint:paralleltest // the environment belongs to the process
-func TestOneOrganizationIsReconciled(t *testing.T) {
+func TestReconcile_SweepsOneOrganization(t *testing.T) {
 	b := sweeping(t, 2)
 	other, err := b.clerk.CreateOrganization(clerksim.NewOrganization{Name: "South", CreatedBy: b.user(t)})
 	require.NoError(t, err)
@@ -383,7 +383,7 @@ func TestOneOrganizationIsReconciled(t *testing.T) {
 }
 
 //nolint:paralleltest // the environment belongs to the process
-func TestReconcileSaysWhatIsMissing(t *testing.T) {
+func TestReconcile_NamesMissingSettings(t *testing.T) {
 	for _, command := range []string{"backfill", "reconcile"} {
 		code, _, errs := runCommand(t, map[string]string{"ROLECALL_MAX_REMOVAL_RATIO": "7"}, command)
 		require.Equal(t, exitError, code)
@@ -403,8 +403,8 @@ func TestReconcileSaysWhatIsMissing(t *testing.T) {
 	require.Contains(t, out, "first reconcile")
 }
 
-// TestProgressIsShownAsTheStreamCanShowIt: a bar where it can be drawn over, else few lines.
-func TestProgressIsShownAsTheStreamCanShowIt(t *testing.T) {
+// TestReconcile_ShowsProgressAsTheStreamAllows: a bar where it can be drawn over, else few lines.
+func TestReconcile_ShowsProgressAsTheStreamAllows(t *testing.T) {
 	t.Parallel()
 	steps := []sweep.Progress{
 		{Resource: "user", Listed: 500, Total: -1},
@@ -439,7 +439,7 @@ func TestProgressIsShownAsTheStreamCanShowIt(t *testing.T) {
 	require.Contains(t, log.String(), "looked_up=1")
 }
 
-func TestExitCodes(t *testing.T) {
+func TestReconcile_ExitCodes(t *testing.T) {
 	t.Parallel()
 	require.Equal(t, exitOK, exitCode(nil))
 	require.Equal(t, exitOK, exitCode(context.Canceled), "somebody stopped it")

@@ -34,10 +34,10 @@ func situation(t *testing.T, b *servicetest.Bundle) health.Snapshot {
 	return shown
 }
 
-// TestAnInstallationWithoutDomainsWorks: on a plan without verified domains a fresh installation
+// TestRefusedLists_InstanceWithoutDomainsWorks: on a plan without verified domains a fresh installation
 // turns ready, a removal that no webhook told is repaired, and report, status, metrics and log name
 // the list and Clerk's code.
-func TestAnInstallationWithoutDomainsWorks(t *testing.T) {
+func TestRefusedLists_InstanceWithoutDomainsWorks(t *testing.T) {
 	t.Parallel()
 	var workspace, member string
 	b := servicetest.StartSweeping(t, func(b *servicetest.Bundle) {
@@ -70,9 +70,9 @@ func TestAnInstallationWithoutDomainsWorks(t *testing.T) {
 	servicetest.Eventually(t, func() bool { return !health.HasNotice(situation(t, b).Notices, health.NoticeListRefused) }, "compared again")
 }
 
-// TestOrganizationsThatAreOffAreNoMatterOfTheKey: the sweep can't know who is a member, and says
+// TestRefusedLists_DisabledOrganizationsAreNotBlamedOnTheKey: the sweep can't know who is a member, and says
 // what to turn on.
-func TestOrganizationsThatAreOffAreNoMatterOfTheKey(t *testing.T) {
+func TestRefusedLists_DisabledOrganizationsAreNotBlamedOnTheKey(t *testing.T) {
 	t.Parallel()
 	b := servicetest.StartSweeping(t, func(b *servicetest.Bundle) {
 		servicetest.Team(t, b)
@@ -90,8 +90,8 @@ func TestOrganizationsThatAreOffAreNoMatterOfTheKey(t *testing.T) {
 	servicetest.Eventually(t, func() bool { return ready(t, b) }, "ready once they are on")
 }
 
-// TestRolesThatClerkDoesNotListAreAnAlarm: what members may do isn't compared.
-func TestRolesThatClerkDoesNotListAreAnAlarm(t *testing.T) {
+// TestRefusedLists_UnlistedRolesRaiseAnAlarm: what members may do isn't compared.
+func TestRefusedLists_UnlistedRolesRaiseAnAlarm(t *testing.T) {
 	t.Parallel()
 	b := servicetest.StartSweeping(t, func(b *servicetest.Bundle) {
 		servicetest.Team(t, b)
@@ -103,11 +103,11 @@ func TestRolesThatClerkDoesNotListAreAnAlarm(t *testing.T) {
 	require.False(t, health.HasNotice(shown.Notices, health.NoticeListRefused))
 }
 
-// TestReconcileSaysWhatItDidNotCompare, in words and in its report, also as a dry run and of one
+// TestReconcile_NamesKindsThatItDidNotCompare, in words and in its report, also as a dry run and of one
 // organization.
 //
 //nolint:paralleltest // the environment belongs to the process
-func TestReconcileSaysWhatItDidNotCompare(t *testing.T) {
+func TestReconcile_NamesKindsThatItDidNotCompare(t *testing.T) {
 	b := sweeping(t, 3)
 	b.clerk.SetFeature(clerksim.FeatureDomains, false)
 	for _, args := range [][]string{
@@ -131,9 +131,9 @@ func TestReconcileSaysWhatItDidNotCompare(t *testing.T) {
 	require.Equal(t, 3, b.members(t))
 }
 
-// TestBillingThatFailsHoldsNothingUp: the question for it is answered as badly as may be, and
+// TestBilling_FailureHoldsNothingUp: the question for it is answered as badly as may be, and
 // sweeps repair all the same.
-func TestBillingThatFailsHoldsNothingUp(t *testing.T) {
+func TestBilling_FailureHoldsNothingUp(t *testing.T) {
 	t.Parallel()
 	const route = "GET /billing/plans"
 	for name, fail := range map[string]func(*clerksim.APIFaults){
@@ -157,9 +157,9 @@ func TestBillingThatFailsHoldsNothingUp(t *testing.T) {
 	}
 }
 
-// TestBillingThatIsOnIsNoticed, where roles at Clerk grant permissions that a plan may take away
+// TestBilling_EnabledIsNoticed, where roles at Clerk grant permissions that a plan may take away
 // there.
-func TestBillingThatIsOnIsNoticed(t *testing.T) {
+func TestBilling_EnabledIsNoticed(t *testing.T) {
 	t.Parallel()
 	b := servicetest.StartSweeping(t, func(b *servicetest.Bundle) { servicetest.Team(t, b) })
 	billing := func() *sweep.BillingReport {

@@ -45,9 +45,9 @@ type rolling struct {
 	reads, delivered atomic.Int64
 }
 
-// TestARollingRestartFailsNoRequest: behind a balancer that only passes connections on, and behind
+// TestRollingRestart_FailsNoRequest: behind a balancer that only passes connections on, and behind
 // nginx.
-func TestARollingRestartFailsNoRequest(t *testing.T) {
+func TestRollingRestart_FailsNoRequest(t *testing.T) {
 	servicetest.NeedsSurroundings(t)
 	t.Parallel()
 	t.Run("a TCP balancer", func(t *testing.T) {

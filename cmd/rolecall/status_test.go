@@ -30,7 +30,7 @@ func (b *sweepBundle) status(t *testing.T) (s health.Snapshot) {
 }
 
 //nolint:paralleltest // the environment belongs to the process
-func TestStatusSaysHowThingsStand(t *testing.T) {
+func TestStatus_PrintsAlarmsAndNumbers(t *testing.T) {
 	b := sweeping(t, 25)
 	fresh := b.status(t)
 	require.Nil(t, fresh.LastDeliveryAt)
@@ -82,7 +82,7 @@ func TestStatusSaysHowThingsStand(t *testing.T) {
 }
 
 //nolint:paralleltest // the environment belongs to the process
-func TestStatusSaysHowFarASweepIs(t *testing.T) {
+func TestStatus_ShowsASweepsProgress(t *testing.T) {
 	b := sweeping(t, 2)
 	reached, proceed := make(chan struct{}), make(chan struct{})
 	b.spoiled(func(_ http.ResponseWriter, r *http.Request) bool {
@@ -114,7 +114,7 @@ func TestStatusSaysHowFarASweepIs(t *testing.T) {
 }
 
 //nolint:paralleltest // the environment belongs to the process
-func TestStatusNeedsADatabase(t *testing.T) {
+func TestStatus_NeedsADatabase(t *testing.T) {
 	code, _, errs := runCommand(t, nil, "status")
 	require.Equal(t, exitError, code)
 	require.Contains(t, errs, "DATABASE_URL")
@@ -135,8 +135,8 @@ func (b *sweepBundle) served(t *testing.T, interval time.Duration, which config.
 	return &servicetest.Bundle{Service: p, DB: b.db, Client: &http.Client{Transport: transport}}
 }
 
-// TestReadyWaitsForTheFirstSweep, and for no later one.
-func TestReadyWaitsForTheFirstSweep(t *testing.T) {
+// TestReady_WaitsForTheFirstSweep, and for no later one.
+func TestReady_WaitsForTheFirstSweep(t *testing.T) {
 	t.Parallel()
 	b := sweeping(t, 2)
 	proceed := make(chan struct{})
@@ -164,7 +164,7 @@ func TestReadyWaitsForTheFirstSweep(t *testing.T) {
 	require.Equal(t, http.StatusOK, status, "sweeps are off: no first one is to come")
 }
 
-func TestMetricsTellOfSweepsAndAlarms(t *testing.T) {
+func TestMetrics_CoverSweepsAndAlarms(t *testing.T) {
 	t.Parallel()
 	b := sweeping(t, 2)
 	s := b.served(t, time.Hour, config.Parts{Web: true})

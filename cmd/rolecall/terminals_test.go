@@ -25,11 +25,11 @@ func requireShown(t *testing.T, env map[string]string, want int, args ...string)
 	return out + errs
 }
 
-// TestTerminalsAreSafeFromTheLedger: everything that a sender, or Clerk's users, choose in a
+// TestTerminals_AreSafeFromTheLedger: everything that a sender, or Clerk's users, choose in a
 // delivery.
 //
 //nolint:paralleltest // the environment belongs to the process
-func TestTerminalsAreSafeFromTheLedger(t *testing.T) {
+func TestTerminals_AreSafeFromTheLedger(t *testing.T) {
 	b := servicetest.Setup(t, nil)
 	env := map[string]string{"DATABASE_URL": b.Config.DatabaseURL, "CLERK_INSTANCE_ID": b.Clerk.InstanceID()}
 	body := `{"name":"` + strings.NewReplacer("\n", `\n`, "\t", `\t`, "\r", `\r`, "\v", `\u000b`, "\f", `\f`, "\a", `\u0007`, "\b", `\b`, "\x1b", `\u001b`).Replace(hostile) + `"}`
@@ -76,10 +76,10 @@ func TestTerminalsAreSafeFromTheLedger(t *testing.T) {
 	requireShown(t, env, exitError, "audit", "verify", "--workspace", hostile)
 }
 
-// TestTerminalsAreSafeFromClerk: what a sweep finds and what Clerk answers.
+// TestTerminals_AreSafeFromClerk: what a sweep finds and what Clerk answers.
 //
 //nolint:paralleltest // the environment belongs to the process
-func TestTerminalsAreSafeFromClerk(t *testing.T) {
+func TestTerminals_AreSafeFromClerk(t *testing.T) {
 	b := sweeping(t, 2)
 	b.report(t, exitOK, "backfill")
 	b.spoiled(func(w http.ResponseWriter, r *http.Request) bool {
@@ -110,10 +110,10 @@ func TestTerminalsAreSafeFromClerk(t *testing.T) {
 	requireShown(t, b.env, exitOK, "status")
 }
 
-// TestTerminalsAreSafeFromTheConfiguration: the environment, and the policy file with its name.
+// TestTerminals_AreSafeFromTheConfiguration: the environment, and the policy file with its name.
 //
 //nolint:paralleltest // the environment belongs to the process
-func TestTerminalsAreSafeFromTheConfiguration(t *testing.T) {
+func TestTerminals_AreSafeFromTheConfiguration(t *testing.T) {
 	policy := filepath.Join(t.TempDir(), "policy"+strings.ReplaceAll(hostile, "/", "")+".yaml")
 	require.NoError(t, os.WriteFile(policy, []byte("roles:\n  org:admin: [members:manage, \"org:X:\\u009b\"]\n  \"org:\\u202e\\n\": [\"a\\e[2J\"]\n"), 0o600))
 	env := map[string]string{

@@ -6,9 +6,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestURLsAreRedacted: two servers can be told apart, and no password is printed, wherever it
+// TestConfig_RedactsDatabaseURLs: two servers can be told apart, and no password is printed, wherever it
 // stands.
-func TestURLsAreRedacted(t *testing.T) {
+func TestConfig_RedactsDatabaseURLs(t *testing.T) {
 	t.Parallel()
 	for value, want := range map[string]string{
 		"postgres://u:opensesame@db.test:5433/app?sslmode=disable": "postgres://u:xxxxx@db.test:5433/app?sslmode=disable",
@@ -36,9 +36,9 @@ func TestURLsAreRedacted(t *testing.T) {
 	require.Empty(t, redact("all", ""))
 }
 
-// TestWebAddressesAreRedacted: no password is printed, wherever it stands, and what has none is
+// TestConfig_RedactsWebAddresses: no password is printed, wherever it stands, and what has none is
 // printed as it is.
-func TestWebAddressesAreRedacted(t *testing.T) {
+func TestConfig_RedactsWebAddresses(t *testing.T) {
 	t.Parallel()
 	for value, want := range map[string]string{
 		"https://api.clerk.com/v1":                       "https://api.clerk.com/v1",

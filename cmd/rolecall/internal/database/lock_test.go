@@ -10,8 +10,8 @@ import (
 	"github.com/callmine/rolecall/internal/pgtest"
 )
 
-// TestACommandWaitsForNobodysLockForLong: what holds up a sweep would hold up webhooks behind it.
-func TestACommandWaitsForNobodysLockForLong(t *testing.T) {
+// TestOpen_WaitsForALockBriefly: what holds up a sweep would hold up webhooks behind it.
+func TestOpen_WaitsForALockBriefly(t *testing.T) {
 	t.Parallel()
 	db, err := database.Open(t.Context(), config.Config{DatabaseURL: pgtest.URL(t)}, "reconcile", database.SweepNeeds())
 	require.NoError(t, err)

@@ -11,9 +11,9 @@ import (
 	"github.com/callmine/rolecall/internal/pgtest"
 )
 
-// TestMigrateWithTheLeastRights: the schema was made by somebody else, and the role may make
+// TestMigrate_WithTheLeastRights: the schema was made by somebody else, and the role may make
 // nothing but what is in it.
-func TestMigrateWithTheLeastRights(t *testing.T) {
+func TestMigrate_WithTheLeastRights(t *testing.T) {
 	t.Parallel()
 	c := pgtest.NewCluster(t, nil)
 	cfg := config.Config{DatabaseURL: servicetest.AppRole(t, c, "")}
@@ -34,8 +34,8 @@ func TestMigrateWithTheLeastRights(t *testing.T) {
 	require.Empty(t, left)
 }
 
-// TestMigrateSaysWhoseHelpItNeeds where it may not go on.
-func TestMigrateSaysWhoseHelpItNeeds(t *testing.T) {
+// TestMigrate_NamesTheRoleThatMustHelp where it may not go on.
+func TestMigrate_NamesTheRoleThatMustHelp(t *testing.T) {
 	t.Parallel()
 	c := pgtest.NewCluster(t, nil)
 	given := servicetest.AppRole(t, c, "")

@@ -10,8 +10,8 @@ import (
 	"github.com/callmine/rolecall/internal/pgtest"
 )
 
-// TestDevKeepsOutOfOthersDatabases: it writes invented people.
-func TestDevKeepsOutOfOthersDatabases(t *testing.T) {
+// TestDev_KeepsOutOfOtherDatabases: it writes invented people.
+func TestDev_KeepsOutOfOtherDatabases(t *testing.T) {
 	t.Parallel()
 	for _, url := range []string{
 		"", "postgres://u@localhost/app", "postgres://u@127.0.0.1:5433/app", "postgres://u@[::1]/app",
@@ -31,8 +31,8 @@ func TestDevKeepsOutOfOthersDatabases(t *testing.T) {
 	require.NoError(t, Options{Remote: true}.refuseRemote("postgres://u@db.example.com/app"), "said explicitly")
 }
 
-// TestDevKeepsOutOfTheMirrorOfAClerk: its first sweep would take everybody away.
-func TestDevKeepsOutOfTheMirrorOfAClerk(t *testing.T) {
+// TestDev_KeepsOutOfAnInstancesMirror: its first sweep would take everybody away.
+func TestDev_KeepsOutOfAnInstancesMirror(t *testing.T) {
 	t.Parallel()
 	require.NoError(t, refuseForeign(t.Context(), pgtest.EmptyURL(t)))
 	b := servicetest.Setup(t, nil)

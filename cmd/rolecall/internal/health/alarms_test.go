@@ -11,8 +11,8 @@ import (
 	"github.com/callmine/rolecall/store"
 )
 
-// TestAlarms computes the alarms of a situation in which all is well, but for one thing.
-func TestAlarms(t *testing.T) {
+// TestAlarms_OfEachSituation computes the alarms of a situation in which all is well, but for one thing.
+func TestAlarms_OfEachSituation(t *testing.T) {
 	t.Parallel()
 	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	ago := func(d time.Duration) time.Time { return at.Add(-d) }

@@ -16,9 +16,9 @@ import (
 	"github.com/callmine/rolecall/internal/pgtest"
 )
 
-// TestUnsignedRequestsWriteFewLines sends 3,000 requests of everything that anybody may send. The
+// TestLog_UnsignedRequestsWriteFewLines sends 3,000 requests of everything that anybody may send. The
 // log stays short, and the metrics count all of them.
-func TestUnsignedRequestsWriteFewLines(t *testing.T) {
+func TestLog_UnsignedRequestsWriteFewLines(t *testing.T) {
 	t.Parallel()
 	b := servicetest.Setup(t, nil)
 	stranger, err := b.Clerk.SessionToken("user_1", clerksim.TokenOptions{Forgery: clerksim.Tampered})
@@ -78,9 +78,9 @@ func unsigned(t *testing.T, b *servicetest.Bundle, method, path, body string, he
 	return request
 }
 
-// TestAWrongSettingShowsAtOnce serves with a setting that locks everybody out: the answer, the log
+// TestLockout_NamesTheWrongSettingAtOnce serves with a setting that locks everybody out: the answer, the log
 // and the alarm say which.
-func TestAWrongSettingShowsAtOnce(t *testing.T) {
+func TestLockout_NamesTheWrongSettingAtOnce(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		wrong     func(*servicetest.Bundle, *config.Config)

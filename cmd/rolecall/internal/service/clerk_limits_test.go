@@ -31,9 +31,9 @@ func staff(t *testing.T, b *servicetest.Bundle, members int) (workspace, admin s
 	return o.ID, a.ID, others
 }
 
-// TestAStrangersPauseStopsNoCommand: a stranger's look-up is answered 429 with a long Retry-After,
+// TestClerkLimits_StrangersPauseStopsNoCommand: a stranger's look-up is answered 429 with a long Retry-After,
 // in each form. A role change and a removal succeed all the same.
-func TestAStrangersPauseStopsNoCommand(t *testing.T) {
+func TestClerkLimits_StrangersPauseStopsNoCommand(t *testing.T) {
 	t.Parallel()
 	for name, retryAfter := range map[string]string{
 		"an hour": "3600", "a year": "31536000", "a date": time.Now().Add(time.Hour).UTC().Format(http.TimeFormat), "too much": "99999999999999999999",
@@ -58,9 +58,9 @@ func TestAStrangersPauseStopsNoCommand(t *testing.T) {
 	}
 }
 
-// TestACommandsPauseIsShort: Clerk asks a command to wait for an hour. A second try succeeds some
+// TestClerkLimits_CommandsPauseIsShort: Clerk asks a command to wait for an hour. A second try succeeds some
 // seconds later, and a removal isn't held at all.
-func TestACommandsPauseIsShort(t *testing.T) {
+func TestClerkLimits_CommandsPauseIsShort(t *testing.T) {
 	t.Parallel()
 	b := setupAsking(t)
 	workspace, admin, others := staff(t, b, 2)
@@ -77,10 +77,10 @@ func TestACommandsPauseIsShort(t *testing.T) {
 	servicetest.Eventually(t, func() bool { return promote() == http.StatusOK }, "after some seconds")
 }
 
-// TestADevelopmentInstanceTakesThirtyCommandsInARow: of several people, beside a sweep, with the
+// TestClerkLimits_DevelopmentInstanceTakesThirtyCommands: of several people, beside a sweep, with the
 // limit that Clerk has. Beyond it they are told when to try again, and Clerk itself never has to
 // refuse.
-func TestADevelopmentInstanceTakesThirtyCommandsInARow(t *testing.T) {
+func TestClerkLimits_DevelopmentInstanceTakesThirtyCommands(t *testing.T) {
 	t.Parallel()
 	b := servicetest.StartSweeping(t, func(b *servicetest.Bundle) { b.Faults.LimitRate(b.Clerk.RateLimit(), nil) }, func(_ *servicetest.Bundle, cfg *config.Config) { cfg.ClerkRate = 0 })
 	type team struct {

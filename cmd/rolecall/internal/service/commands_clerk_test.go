@@ -16,9 +16,9 @@ import (
 	"github.com/callmine/rolecall/internal/svixsim"
 )
 
-// TestCommandsReachClerk: through the whole program, with signed tokens, and the webhooks of what
+// TestCommands_ReachClerk: through the whole program, with signed tokens, and the webhooks of what
 // the commands changed afterwards. Without a secret key, commands are refused.
-func TestCommandsReachClerk(t *testing.T) {
+func TestCommands_ReachClerk(t *testing.T) {
 	t.Parallel()
 	b := servicetest.Start(t, pgtest.URL(t), nil, config.Parts{Web: true, Workers: true})
 	admin, err := b.Clerk.CreateUser(clerksim.NewUser{})

@@ -59,8 +59,8 @@ func starships(t *testing.T, b *servicetest.Bundle, n int) []clerksim.Message {
 	return b.Clerk.Drain()
 }
 
-// TestRoleWithFewConnections: all are answered, and `rolecall status` gets a connection meanwhile.
-func TestRoleWithFewConnections(t *testing.T) {
+// TestConnections_RoleWithFew: all are answered, and `rolecall status` gets a connection meanwhile.
+func TestConnections_RoleWithFew(t *testing.T) {
 	servicetest.NeedsSurroundings(t)
 	t.Parallel()
 	c := pgtest.NewCluster(t, nil)
@@ -89,9 +89,9 @@ func TestRoleWithFewConnections(t *testing.T) {
 	require.NotContains(t, b.Log.String(), "53300")
 }
 
-// TestConnectionsAreCapped: by the setting, by the URL, or by the number that docs/operate.md
+// TestConnections_AreCapped: by the setting, by the URL, or by the number that docs/operate.md
 // names.
-func TestConnectionsAreCapped(t *testing.T) {
+func TestConnections_AreCapped(t *testing.T) {
 	servicetest.NeedsSurroundings(t)
 	t.Parallel()
 	for limit, change := range map[int]func(*config.Config){
@@ -132,9 +132,9 @@ func mostConnections(ctx context.Context, b *servicetest.Bundle) (most int) {
 	return most
 }
 
-// TestMoreConnectionsMakeNoMoreWorkers: ordinary deliveries that wait for each other's locks delay
+// TestConnections_MoreMakeNoMoreWorkers: ordinary deliveries that wait for each other's locks delay
 // removals.
-func TestMoreConnectionsMakeNoMoreWorkers(t *testing.T) {
+func TestConnections_MoreMakeNoMoreWorkers(t *testing.T) {
 	t.Parallel()
 	for _, which := range []config.Parts{{Web: true, Workers: true}, {Workers: true}} {
 		sizes, err := service.Connections(t.Context(), config.Config{}, which, pgpool.Report{}, slog.New(slog.DiscardHandler))
@@ -151,8 +151,8 @@ func TestMoreConnectionsMakeNoMoreWorkers(t *testing.T) {
 	}
 }
 
-// TestTooFewConnections are refused by name, with the number that it takes.
-func TestTooFewConnections(t *testing.T) {
+// TestConnections_TooFewAreRefused are refused by name, with the number that it takes.
+func TestConnections_TooFewAreRefused(t *testing.T) {
 	t.Parallel()
 	_, err := service.Start(t.Context(), servicetest.Settings(t, func(c *config.Config) { c.MaxConnections = 11 }), config.Parts{Web: true, Workers: true}, slog.New(slog.DiscardHandler))
 	require.ErrorContains(t, err, "ROLECALL_MAX_CONNECTIONS: 11 connections are too few: this process needs at least 12")
@@ -164,8 +164,8 @@ func TestTooFewConnections(t *testing.T) {
 	require.ErrorContains(t, err, "the limit of max_connections, 9, less 2 for others: 7 connections are too few")
 }
 
-// TestSlotsThatOthersTook are waited for.
-func TestSlotsThatOthersTook(t *testing.T) {
+// TestConnections_WaitsForSlotsThatOthersTook are waited for.
+func TestConnections_WaitsForSlotsThatOthersTook(t *testing.T) {
 	servicetest.NeedsSurroundings(t)
 	t.Parallel()
 	c := pgtest.NewCluster(t, nil)
@@ -197,8 +197,8 @@ func TestSlotsThatOthersTook(t *testing.T) {
 	require.NoError(t, <-started)
 }
 
-// TestReadOnlyForAMoment is S1's: nobody ends anything by hand.
-func TestReadOnlyForAMoment(t *testing.T) {
+// TestConnections_RecoverFromReadOnlyByThemselves is S1's: nobody ends anything by hand.
+func TestConnections_RecoverFromReadOnlyByThemselves(t *testing.T) {
 	t.Parallel()
 	c := pgtest.NewCluster(t, nil)
 	b := servicetest.Start(t, c.Migrated("rolecall"), nil, config.Parts{Web: true, Workers: true})
@@ -229,8 +229,8 @@ func TestReadOnlyForAMoment(t *testing.T) {
 	require.Equal(t, http.StatusOK, b.May(t, token, workspace, "reports:read"))
 }
 
-// TestSerializableDefault delays no delivery and fails none.
-func TestSerializableDefault(t *testing.T) {
+// TestConnections_SerializableDefaultDelaysNothing delays no delivery and fails none.
+func TestConnections_SerializableDefaultDelaysNothing(t *testing.T) {
 	t.Parallel()
 	c := pgtest.NewCluster(t, nil)
 	target := c.Migrated("rolecall")
@@ -246,7 +246,7 @@ func TestSerializableDefault(t *testing.T) {
 	require.NotContains(t, b.Log.String(), "40001")
 }
 
-func TestPoolerForTransactionsAlone(t *testing.T) {
+func TestConnections_TransactionPoolerAloneIsRefused(t *testing.T) {
 	servicetest.NeedsSurroundings(t)
 	t.Parallel()
 	target := pgtest.URL(t)
@@ -260,8 +260,8 @@ func TestPoolerForTransactionsAlone(t *testing.T) {
 	require.ErrorContains(t, err, "DATABASE_URL is another database than ROLECALL_DIRECT_DATABASE_URL")
 }
 
-// TestEncodingIsRefusedByName, everywhere.
-func TestEncodingIsRefusedByName(t *testing.T) {
+// TestConnections_OtherEncodingIsRefusedByName, everywhere.
+func TestConnections_OtherEncodingIsRefusedByName(t *testing.T) {
 	servicetest.NeedsSurroundings(t)
 	t.Parallel()
 	c := pgtest.NewCluster(t, nil)

@@ -70,8 +70,8 @@ func beyondTheDocument(ctx context.Context, request *http.Request, a answer) err
 	return nil
 }
 
-// TestAnswersToWebhooksAreAsDocumented: by the whole program, like all answers that a house gets.
-func TestAnswersToWebhooksAreAsDocumented(t *testing.T) {
+// TestWebhooks_AnswersAreAsDocumented: by the whole program, like all answers that a house gets.
+func TestWebhooks_AnswersAreAsDocumented(t *testing.T) {
 	t.Parallel()
 	h := openHouse(t, nil)
 	h.person("Alex")

@@ -78,9 +78,9 @@ func setupFailover(t *testing.T) *failoverBundle {
 	return f
 }
 
-// TestFailoverThatLosesARemoval: the alarm is on, a sweep begins by itself, and the removed member
+// TestFailover_LosingARemovalRefusesItAgain: the alarm is on, a sweep begins by itself, and the removed member
 // is refused again.
-func TestFailoverThatLosesARemoval(t *testing.T) {
+func TestFailover_LosingARemovalRefusesItAgain(t *testing.T) {
 	servicetest.NeedsSurroundings(t)
 	t.Parallel()
 	f := setupFailover(t)
@@ -108,8 +108,8 @@ func TestFailoverThatLosesARemoval(t *testing.T) {
 	require.Equal(t, "failover", f.standby.Value("rolecall", "SELECT trigger FROM rolecall.sweeps ORDER BY id DESC LIMIT 1"))
 }
 
-// TestFailoverWhileNobodyLooked: the process starts after it.
-func TestFailoverWhileNobodyLooked(t *testing.T) {
+// TestFailover_BeforeTheProcessStarts: the process starts after it.
+func TestFailover_BeforeTheProcessStarts(t *testing.T) {
 	servicetest.NeedsSurroundings(t)
 	t.Parallel()
 	f := setupFailover(t)
@@ -136,9 +136,9 @@ func TestFailoverWhileNobodyLooked(t *testing.T) {
 	require.False(t, health.HasAlarm(alarmed(t, db), health.AlarmDatabase))
 }
 
-// TestOldPrimaryThatStaysUp answers nobody once the new one is known, although no session with it
+// TestFailover_OldPrimaryThatStaysUpAnswersNothing answers nobody once the new one is known, although no session with it
 // was cut.
-func TestOldPrimaryThatStaysUp(t *testing.T) {
+func TestFailover_OldPrimaryThatStaysUpAnswersNothing(t *testing.T) {
 	servicetest.NeedsSurroundings(t)
 	t.Parallel()
 	f := setupFailover(t)
@@ -156,8 +156,8 @@ func TestOldPrimaryThatStaysUp(t *testing.T) {
 	require.Equal(t, http.StatusNotFound, f.May(t, f.token, f.workspace, "reports:read"))
 }
 
-// TestRestoredIntoAnotherCluster: the copy remembers another one.
-func TestRestoredIntoAnotherCluster(t *testing.T) {
+// TestFailover_RestoredIntoAnotherCluster: the copy remembers another one.
+func TestFailover_RestoredIntoAnotherCluster(t *testing.T) {
 	servicetest.NeedsSurroundings(t)
 	t.Parallel()
 	url := pgtest.URL(t)
@@ -179,8 +179,8 @@ func TestRestoredIntoAnotherCluster(t *testing.T) {
 	require.Equal(t, 1, jobs, "once")
 }
 
-// TestAcknowledgedSurvivesACrash, whatever the database's own synchronous_commit is.
-func TestAcknowledgedSurvivesACrash(t *testing.T) {
+// TestFailover_AcknowledgedDeliveriesSurviveACrash, whatever the database's own synchronous_commit is.
+func TestFailover_AcknowledgedDeliveriesSurviveACrash(t *testing.T) {
 	servicetest.NeedsSurroundings(t)
 	t.Parallel()
 	for _, where := range []string{"DATABASE rolecall", "ROLE postgres"} {

@@ -36,12 +36,12 @@ type flood struct {
 	secret string
 }
 
-// TestCallersWhoNobodySignedForCantUseTheServiceUp has 1,200 callers at once hold what they can, in
+// TestFlood_UnsignedCallersCannotExhaustTheService has 1,200 callers at once hold what they can, in
 // the ways that cost the most. The whole process stays below 150 MiB, and each signed delivery is
 // accepted meanwhile.
 //
 //nolint:paralleltest // it measures
-func TestCallersWhoNobodySignedForCantUseTheServiceUp(t *testing.T) {
+func TestFlood_UnsignedCallersCannotExhaustTheService(t *testing.T) {
 	servicetest.NeedsSurroundings(t)
 	if _, err := os.Stat("/proc/self/clear_refs"); err != nil {
 		require.Empty(t, os.Getenv("CI"), "memory is measured by /proc/PID/clear_refs, which isn't here: %v", err)

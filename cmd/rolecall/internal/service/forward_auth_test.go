@@ -29,9 +29,9 @@ func nginx(t *testing.T, rolecall, service string) *http.Client {
 	return &http.Client{Transport: transport}
 }
 
-// TestNginxEnforcesWhatRolecallSays: a real nginx, by auth_request, before a service that knows
+// TestNginx_EnforcesRolecallsDecisions: a real nginx, by auth_request, before a service that knows
 // nothing of tokens.
-func TestNginxEnforcesWhatRolecallSays(t *testing.T) {
+func TestNginx_EnforcesRolecallsDecisions(t *testing.T) {
 	t.Parallel()
 	b := servicetest.Setup(t, nil)
 	admin, err := b.Clerk.CreateUser(clerksim.NewUser{})
@@ -149,11 +149,11 @@ func rawly(t *testing.T, nginx *http.Client, target, token string) (int, string)
 	return response.StatusCode, string(body)
 }
 
-// TestNginxLetsNoPathThroughThatNamesTwoWorkspaces: services clean paths by other rules than nginx.
+// TestNginx_RefusesPathsThatNameTwoWorkspaces: services clean paths by other rules than nginx.
 // RFC 3986 keeps empty segments, which nginx merges; browsers' URLs (WHATWG, so Node's, Deno's and
 // Bun's) take \ for /; Tomcat and Jetty drop ;… from a segment before they look for dots; nginx
 // ends a path at # and passes on what follows.
-func TestNginxLetsNoPathThroughThatNamesTwoWorkspaces(t *testing.T) {
+func TestNginx_RefusesPathsThatNameTwoWorkspaces(t *testing.T) {
 	t.Parallel()
 	b := servicetest.Setup(t, nil)
 	admin, err := b.Clerk.CreateUser(clerksim.NewUser{})

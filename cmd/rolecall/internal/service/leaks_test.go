@@ -34,10 +34,10 @@ type leaks struct {
 	binary       string // the program
 }
 
-// TestNothingLeaks reads everything that comes out, answers with their headers, logs, metrics and
+// TestLeaks_NoSecretOrForeignDataAnywhere reads everything that comes out, answers with their headers, logs, metrics and
 // the command line's, while all routes are used by everybody, Clerk answers garbage, and the
 // database goes away in the middle of a command.
-func TestNothingLeaks(t *testing.T) {
+func TestLeaks_NoSecretOrForeignDataAnywhere(t *testing.T) {
 	t.Parallel()
 	l := openLeaks(t)
 	l.everybodyUsesEverything()

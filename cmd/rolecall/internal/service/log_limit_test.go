@@ -30,7 +30,7 @@ func limited(log *servicetest.Log) *slog.Logger {
 	return slog.New(service.LimitLog(slog.NewTextHandler(log, &slog.HandlerOptions{ReplaceAttr: noTime})))
 }
 
-func TestRepeatedLinesAreCountedInsteadOfWritten(t *testing.T) {
+func TestLogLimit_CountsRepeatedLines(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		log := &servicetest.Log{}
@@ -55,8 +55,8 @@ func TestRepeatedLinesAreCountedInsteadOfWritten(t *testing.T) {
 	})
 }
 
-// TestKindsAreToldApartByTheirReasons, also by those that the logger was given.
-func TestKindsAreToldApartByTheirReasons(t *testing.T) {
+// TestLogLimit_TellsKindsApartByReason, also by those that the logger was given.
+func TestLogLimit_TellsKindsApartByReason(t *testing.T) {
 	t.Parallel()
 	log := &servicetest.Log{}
 	logger := limited(log)
@@ -75,8 +75,8 @@ func TestKindsAreToldApartByTheirReasons(t *testing.T) {
 	require.Equal(t, 1, strings.Count(log.String(), "reason=expired"))
 }
 
-// TestWhatNamesItsObjectIsWrittenAlways: one quarantined delivery isn't another one.
-func TestWhatNamesItsObjectIsWrittenAlways(t *testing.T) {
+// TestLogLimit_WritesLinesThatNameTheirObject: one quarantined delivery isn't another one.
+func TestLogLimit_WritesLinesThatNameTheirObject(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"svix_id", "sweep_id", "command_id"} {
 		log := &servicetest.Log{}
@@ -92,7 +92,7 @@ func TestWhatNamesItsObjectIsWrittenAlways(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoWarningIsWrittenAlways(t *testing.T) {
+func TestLogLimit_WritesWhateverIsNoWarning(t *testing.T) {
 	t.Parallel()
 	log := &servicetest.Log{}
 	for range 100 {
@@ -101,7 +101,7 @@ func TestWhatIsNoWarningIsWrittenAlways(t *testing.T) {
 	require.Len(t, linesOf(log), 100)
 }
 
-func TestInventedMessagesTakeNoMemory(t *testing.T) {
+func TestLogLimit_InventedMessagesTakeNoMemory(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		log := &servicetest.Log{}

@@ -199,9 +199,9 @@ type matrix struct {
 	added   int
 }
 
-// TestEveryRoleOnEveryRouteWithEveryToken holds each cell of role × route × token against the
+// TestMatrix_EveryRoleOnEveryRouteWithEveryToken holds each cell of role × route × token against the
 // oracle, and sees that nothing happens at Clerk by a request that is refused.
-func TestEveryRoleOnEveryRouteWithEveryToken(t *testing.T) {
+func TestMatrix_EveryRoleOnEveryRouteWithEveryToken(t *testing.T) {
 	t.Parallel()
 	rows := []string{}
 	for _, r := range routes() {

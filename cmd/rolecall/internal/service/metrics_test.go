@@ -14,9 +14,9 @@ import (
 	"github.com/callmine/rolecall/internal/pgtest"
 )
 
-// TestMetricsSayThatTheDatabaseIsAway: neither zero nor what it said last, but for what the process
+// TestMetrics_ShowThatTheDatabaseIsAway: neither zero nor what it said last, but for what the process
 // knows by itself.
-func TestMetricsSayThatTheDatabaseIsAway(t *testing.T) {
+func TestMetrics_ShowThatTheDatabaseIsAway(t *testing.T) {
 	t.Parallel()
 	db, err := pgxpool.New(t.Context(), pgtest.EmptyURL(t))
 	require.NoError(t, err)

@@ -15,9 +15,9 @@ import (
 	"github.com/callmine/rolecall/internal/pgtest"
 )
 
-// TestReadyAsksThroughEveryURL: what requests and deliveries go through may be away while the
+// TestReady_AsksThroughEveryURL: what requests and deliveries go through may be away while the
 // database itself isn't.
-func TestReadyAsksThroughEveryURL(t *testing.T) {
+func TestReady_AsksThroughEveryURL(t *testing.T) {
 	servicetest.NeedsSurroundings(t)
 	t.Parallel()
 	c := pgtest.NewCluster(t, nil)
@@ -45,8 +45,8 @@ func TestReadyAsksThroughEveryURL(t *testing.T) {
 	}
 }
 
-// TestAProcessOpensItsOwnPoolsOnly, also where settings are those of a process that has all sides.
-func TestAProcessOpensItsOwnPoolsOnly(t *testing.T) {
+// TestPools_ProcessOpensItsOwnOnly, also where settings are those of a process that has all sides.
+func TestPools_ProcessOpensItsOwnOnly(t *testing.T) {
 	t.Parallel()
 	for _, which := range []config.Parts{{Workers: true}, {Web: true}} {
 		cfg := servicetest.Settings(t, func(c *config.Config) { c.ReadDatabaseURL = c.DatabaseURL })
@@ -60,8 +60,8 @@ func TestAProcessOpensItsOwnPoolsOnly(t *testing.T) {
 	}
 }
 
-// TestPartsOfAPasswordAreNoParameters: no name of a parameter looks like that.
-func TestPartsOfAPasswordAreNoParameters(t *testing.T) {
+// TestConfig_PartsOfAPasswordAreNoParameters: no name of a parameter looks like that.
+func TestConfig_PartsOfAPasswordAreNoParameters(t *testing.T) {
 	t.Parallel()
 	for rest, fine := range map[string]bool{
 		"?TimeZone=UTC&work_mem=8MB&rolecall.a1=x": true, "?hun-ter2=x": false, "?2hunter=x": false, "?hunter%202=x": false, "?hunter2%21=x": false,

@@ -17,9 +17,9 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// TestAnHourOfClerkBeingDown: answers go on, and say how old they are; nothing is lost, and the
+// TestClerkOutage_AnswersGoOnAndBacklogDrains: answers go on, and say how old they are; nothing is lost, and the
 // backlog drains.
-func TestAnHourOfClerkBeingDown(t *testing.T) {
+func TestClerkOutage_AnswersGoOnAndBacklogDrains(t *testing.T) {
 	t.Parallel()
 	began := time.Now().Add(-time.Hour)
 	var offset atomic.Int64 // of Clerk's clock: it stood an hour ago

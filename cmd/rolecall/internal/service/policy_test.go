@@ -116,9 +116,9 @@ func newClient(t *testing.T) *http.Client {
 	return &http.Client{Transport: transport}
 }
 
-// TestPolicyIsReloadedOnHangUp without a request that fails, and a file that can't be used changes
+// TestPolicy_IsReloadedOnHangUp without a request that fails, and a file that can't be used changes
 // nothing.
-func TestPolicyIsReloadedOnHangUp(t *testing.T) {
+func TestPolicy_IsReloadedOnHangUp(t *testing.T) {
 	t.Parallel()
 	b := setupPolicy(t)
 	p := startBuilt(t, servicetest.Settings(t, func(c *config.Config) {
@@ -172,9 +172,9 @@ func TestPolicyIsReloadedOnHangUp(t *testing.T) {
 	require.NotContains(t, log.String(), `"WARN","msg":"the database had another policy`, "it was this process's own")
 }
 
-// TestInstancesWithDifferentPolicies: the last to start counts for the SQL functions, and says so;
+// TestPolicy_LastProcessToStartDecidesForSQL: the last to start counts for the SQL functions, and says so;
 // each answers by its own.
-func TestInstancesWithDifferentPolicies(t *testing.T) {
+func TestPolicy_LastProcessToStartDecidesForSQL(t *testing.T) {
 	t.Parallel()
 	b := setupPolicy(t)
 	first, log := b.start(t, config.Parts{Web: true})
@@ -200,9 +200,9 @@ func TestInstancesWithDifferentPolicies(t *testing.T) {
 	require.Eventually(t, func() bool { return b.allowed(t, client, first.WebAddr, "analyses:run") }, 20*time.Second, 2*time.Millisecond)
 }
 
-// TestAStartThatFailsLeavesThePolicyInForce: what refuses to answer changes nothing that Postgres
+// TestPolicy_FailedStartLeavesItInForce: what refuses to answer changes nothing that Postgres
 // answers.
-func TestAStartThatFailsLeavesThePolicyInForce(t *testing.T) {
+func TestPolicy_FailedStartLeavesItInForce(t *testing.T) {
 	t.Parallel()
 	b := setupPolicy(t)
 	running, _ := b.start(t, config.Parts{Web: true})
@@ -223,16 +223,16 @@ func TestAStartThatFailsLeavesThePolicyInForce(t *testing.T) {
 	}
 }
 
-func TestReloadWithoutAPolicy(t *testing.T) {
+func TestPolicy_ReloadWithoutOne(t *testing.T) {
 	t.Parallel()
 	p, log := setupPolicy(t).start(t, config.Parts{Workers: true})
 	p.Reload(t.Context())
 	require.Contains(t, log.String(), "nothing to reload")
 }
 
-// TestServeWarnsOfAPolicy that leaves nobody to manage members, with the line, at its start and
+// TestPolicy_WarnsThatNoRoleManagesMembers that leaves nobody to manage members, with the line, at its start and
 // when it is read anew.
-func TestServeWarnsOfAPolicy(t *testing.T) {
+func TestPolicy_WarnsThatNoRoleManagesMembers(t *testing.T) {
 	t.Parallel()
 	b := setupPolicy(t)
 	b.write(t, "# ours\nroles:\n  org:member: [reports:read]\n")

@@ -14,7 +14,7 @@ import (
 // managed is what only admins may do in the product that the policy was made for.
 func managed() []string { return []string{"billing:manage", "integrations:manage", "schedules:manage"} }
 
-func TestWhoCreatesAWorkspaceIsItsFirstAdmin(t *testing.T) {
+func TestPromise_CreatorIsTheFirstAdmin(t *testing.T) {
 	t.Parallel()
 	h := openHouse(t, nil)
 	alex := h.person("Alex")
@@ -36,7 +36,7 @@ func TestWhoCreatesAWorkspaceIsItsFirstAdmin(t *testing.T) {
 	}
 }
 
-func TestWhoAcceptsAnInvitationIsInAtOnce(t *testing.T) {
+func TestPromise_AcceptedInvitationAdmitsAtOnce(t *testing.T) {
 	t.Parallel()
 	h := openHouse(t, nil)
 	alex, robin := h.person("Alex"), h.person("Robin")
@@ -55,9 +55,9 @@ func TestWhoAcceptsAnInvitationIsInAtOnce(t *testing.T) {
 	h.requireEntry(entries, robin.id, "invitation.accepted", invitation)
 }
 
-// TestAnInvitationJoinsThatWorkspaceAndNoOther, in the role that it was sent for. Clerk sends it:
+// TestPromise_InvitationJoinsItsWorkspaceOnly, in the role that it was sent for. Clerk sends it:
 // the link in it is nobody else's.
-func TestAnInvitationJoinsThatWorkspaceAndNoOther(t *testing.T) {
+func TestPromise_InvitationJoinsItsWorkspaceOnly(t *testing.T) {
 	t.Parallel()
 	h := openHouse(t, nil)
 	alex := h.person("Alex")
@@ -93,9 +93,9 @@ func TestAnInvitationJoinsThatWorkspaceAndNoOther(t *testing.T) {
 	}
 }
 
-// TestSeatsAreNotMetered: no number of members, or of invitations, is too many for Rolecall, and it
+// TestPromise_MembersAreNotMetered: no number of members, or of invitations, is too many for Rolecall, and it
 // sets no limit at Clerk.
-func TestSeatsAreNotMetered(t *testing.T) {
+func TestPromise_MembersAreNotMetered(t *testing.T) {
 	t.Parallel()
 	h := openHouse(t, nil)
 	alex := h.person("Alex")
@@ -114,7 +114,7 @@ func TestSeatsAreNotMetered(t *testing.T) {
 	require.InDelta(t, many+1, shown.body["member_count"], 0)
 }
 
-func TestMemberIsRefusedWhatOnlyAdminsMay(t *testing.T) {
+func TestPromise_MembersAreRefusedWhatOnlyAdminsMay(t *testing.T) {
 	t.Parallel()
 	h := openHouse(t, nil)
 	alex, robin, kim := h.person("Alex"), h.person("Robin"), h.person("Kim")
@@ -151,7 +151,7 @@ func TestMemberIsRefusedWhatOnlyAdminsMay(t *testing.T) {
 	require.Empty(t, h.Clerk.Drain())
 }
 
-func TestAdminsAndMembersMayDoWhatTheyMay(t *testing.T) {
+func TestPromise_AdminsAndMembersUseTheirPermissions(t *testing.T) {
 	t.Parallel()
 	h := openHouse(t, nil)
 	alex, robin, kim := h.person("Alex"), h.person("Robin"), h.person("Kim")
@@ -186,7 +186,7 @@ func TestAdminsAndMembersMayDoWhatTheyMay(t *testing.T) {
 	require.Equal(t, "urn:rolecall:problem:last-admin", a.body["type"], "somebody must be left to manage it")
 }
 
-func TestPromotionHoldsAtTheNextRequestWithTheOldToken(t *testing.T) {
+func TestPromise_PromotionHoldsWithTheOldToken(t *testing.T) {
 	t.Parallel()
 	h := openHouse(t, nil)
 	alex, robin := h.person("Alex"), h.person("Robin")
@@ -210,7 +210,7 @@ func TestPromotionHoldsAtTheNextRequestWithTheOldToken(t *testing.T) {
 	require.Equal(t, http.StatusForbidden, h.May(t, old, north, "billing:manage"), "late webhooks change nothing")
 }
 
-func TestRemovalHoldsAtTheNextRequest(t *testing.T) {
+func TestPromise_RemovalHoldsAtTheNextRequest(t *testing.T) {
 	t.Parallel()
 	h := openHouse(t, nil)
 	alex, robin, kim := h.person("Alex"), h.person("Robin"), h.person("Kim")
@@ -234,7 +234,7 @@ func TestRemovalHoldsAtTheNextRequest(t *testing.T) {
 	}
 }
 
-func TestWorkStaysAttributedAfterRemovalAndDeletion(t *testing.T) {
+func TestPromise_WorkStaysAttributedAfterRemoval(t *testing.T) {
 	t.Parallel()
 	h := openHouse(t, nil)
 	alex, robin := h.person("Alex"), h.person("Robin")
@@ -270,7 +270,7 @@ func TestWorkStaysAttributedAfterRemovalAndDeletion(t *testing.T) {
 	require.Equal(t, 2, strings.Count(export.text, ","+robin.id+",report.run,"))
 }
 
-func TestWorkStaysAttributedWhenAMembersAccountIsDeleted(t *testing.T) {
+func TestPromise_WorkStaysAttributedAfterAccountDeletion(t *testing.T) {
 	t.Parallel()
 	h := openHouse(t, nil)
 	alex, robin := h.person("Alex"), h.person("Robin")
@@ -286,7 +286,7 @@ func TestWorkStaysAttributedWhenAMembersAccountIsDeleted(t *testing.T) {
 	h.must(http.StatusForbidden, robin.token, http.MethodGet, at(north), "")
 }
 
-func TestOnePersonHasARoleOfTheirOwnInEachWorkspace(t *testing.T) {
+func TestPromise_EachWorkspaceHasItsOwnRoleOfAPerson(t *testing.T) {
 	t.Parallel()
 	h := openHouse(t, nil)
 	alex, robin := h.person("Alex"), h.person("Robin")
@@ -312,9 +312,9 @@ func TestOnePersonHasARoleOfTheirOwnInEachWorkspace(t *testing.T) {
 	require.Equal(t, http.StatusOK, h.May(t, robin.token, south, "billing:manage"), "removed from the other one only")
 }
 
-// TestAnotherWorkspaceIsAsUnknownAsNonsense: byte for byte, on every route, also for an admin of
+// TestPromise_ForeignWorkspaceIsAnsweredLikeNonsense: byte for byte, on every route, also for an admin of
 // one's own.
-func TestAnotherWorkspaceIsAsUnknownAsNonsense(t *testing.T) {
+func TestPromise_ForeignWorkspaceIsAnsweredLikeNonsense(t *testing.T) {
 	t.Parallel()
 	h := openHouse(t, nil)
 	alex, robin, kim := h.person("Alex"), h.person("Robin"), h.person("Kim")
@@ -360,7 +360,7 @@ func TestAnotherWorkspaceIsAsUnknownAsNonsense(t *testing.T) {
 	require.Equal(t, before, h.Clerk.Directory())
 }
 
-func TestLeavingDeletesNothing(t *testing.T) {
+func TestPromise_LeavingDeletesNothing(t *testing.T) {
 	t.Parallel()
 	h := openHouse(t, nil)
 	alex, robin := h.person("Alex"), h.person("Robin")
@@ -392,7 +392,7 @@ func TestLeavingDeletesNothing(t *testing.T) {
 	require.Equal(t, robin.id, user.ID)
 }
 
-func TestReinvitationRestoresAccess(t *testing.T) {
+func TestPromise_ReinvitationRestoresAccess(t *testing.T) {
 	t.Parallel()
 	h := openHouse(t, nil)
 	alex, robin, kim := h.person("Alex"), h.person("Robin"), h.person("Kim")

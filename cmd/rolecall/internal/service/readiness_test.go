@@ -18,8 +18,8 @@ import (
 	"github.com/callmine/rolecall/internal/clerksim"
 )
 
-// TestAProcessWithoutAWebSideIsReady once it works.
-func TestAProcessWithoutAWebSideIsReady(t *testing.T) {
+// TestReady_WithoutAWebSide once it works.
+func TestReady_WithoutAWebSide(t *testing.T) {
 	t.Parallel()
 	p, err := service.Start(t.Context(), servicetest.Settings(t, func(c *config.Config) { c.Issuer, c.SigningSecrets = "", nil }), config.Parts{Workers: true}, slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
@@ -29,9 +29,9 @@ func TestAProcessWithoutAWebSideIsReady(t *testing.T) {
 	require.NoError(t, p.Stop(t.Context()))
 }
 
-// TestARequestOnItsWayIsAnsweredAtTheEnd: its connection was accepted before the listener closed,
+// TestStop_AnswersARequestOnItsWay: its connection was accepted before the listener closed,
 // and nothing was read of it.
-func TestARequestOnItsWayIsAnsweredAtTheEnd(t *testing.T) {
+func TestStop_AnswersARequestOnItsWay(t *testing.T) {
 	t.Parallel()
 	p, err := service.Start(t.Context(), servicetest.Settings(t, func(*config.Config) {}), config.Parts{Web: true}, slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
@@ -59,8 +59,8 @@ func TestARequestOnItsWayIsAnsweredAtTheEnd(t *testing.T) {
 	require.NoError(t, <-stopped)
 }
 
-// TestReadyIsRedUntilTheStartIsOver, whatever it waits for.
-func TestReadyIsRedUntilTheStartIsOver(t *testing.T) {
+// TestReady_IsRedUntilTheStartIsOver, whatever it waits for.
+func TestReady_IsRedUntilTheStartIsOver(t *testing.T) {
 	t.Parallel()
 	t.Run("the policy isn't saved", func(t *testing.T) {
 		t.Parallel()
@@ -94,9 +94,9 @@ func TestReadyIsRedUntilTheStartIsOver(t *testing.T) {
 	})
 }
 
-// TestWhatNeedsClerksAnswerWaitsForIt: just after the start, in which Clerk isn't waited for any
+// TestInstance_CallersWaitUntilItIsKnown: just after the start, in which Clerk isn't waited for any
 // more.
-func TestWhatNeedsClerksAnswerWaitsForIt(t *testing.T) {
+func TestInstance_CallersWaitUntilItIsKnown(t *testing.T) {
 	t.Parallel()
 	h := openHouse(t, nil)
 	alex := h.person("Alex")

@@ -21,8 +21,8 @@ import (
 	"github.com/callmine/rolecall/internal/pgtest"
 )
 
-// TestWhatTheAPIReadsWithCannotWrite.
-func TestWhatTheAPIReadsWithCannotWrite(t *testing.T) {
+// TestReadPool_CannotWrite.
+func TestReadPool_CannotWrite(t *testing.T) {
 	t.Parallel()
 	p, _ := setupPolicy(t).start(t, config.Parts{Web: true})
 	for _, sql := range []string{
@@ -59,9 +59,9 @@ func (b *policyBundle) reader(t *testing.T) (string, config.Config) {
 	})
 }
 
-// TestStartSaysWhatTheReadingRoleMayNotRead: it was made by an older version's example, or has lost
+// TestReadRole_StartNamesTablesItMayNotRead: it was made by an older version's example, or has lost
 // a right.
-func TestStartSaysWhatTheReadingRoleMayNotRead(t *testing.T) {
+func TestReadRole_StartNamesTablesItMayNotRead(t *testing.T) {
 	t.Parallel()
 	b := setupPolicy(t)
 	role, cfg := b.reader(t)
@@ -79,8 +79,8 @@ func TestStartSaysWhatTheReadingRoleMayNotRead(t *testing.T) {
 	require.ErrorContains(t, err, "ROLECALL_READ_DATABASE_URL: the role "+role+" may not use the schema rolecall")
 }
 
-// TestTheAPIAsARoleThatMayOnlyRead, as the example makes it, answers on every route that reads.
-func TestTheAPIAsARoleThatMayOnlyRead(t *testing.T) {
+// TestReadRole_ServesEveryReadingRoute, as the example makes it, answers on every route that reads.
+func TestReadRole_ServesEveryReadingRoute(t *testing.T) {
 	t.Parallel()
 	b := setupPolicy(t)
 	ctx := t.Context()
@@ -123,9 +123,9 @@ func TestTheAPIAsARoleThatMayOnlyRead(t *testing.T) {
 	}
 }
 
-// TestReadingFromAnotherDatabaseIsRefused: a copy, or a standby, would let people in who were
+// TestReadRole_OtherDatabaseIsRefused: a copy, or a standby, would let people in who were
 // removed.
-func TestReadingFromAnotherDatabaseIsRefused(t *testing.T) {
+func TestReadRole_OtherDatabaseIsRefused(t *testing.T) {
 	t.Parallel()
 	cfg := servicetest.Settings(t, func(c *config.Config) { c.ReadDatabaseURL = pgtest.URL(t) })
 	_, err := service.Start(t.Context(), cfg, config.Parts{Web: true}, slog.New(slog.DiscardHandler))

@@ -44,9 +44,9 @@ func people(t testing.TB, b *servicetest.Bundle) (org, admin, invited, invitatio
 	return o.ID, a.ID, u.ID, i.ID
 }
 
-// TestWhoJustAcceptedAnInvitationGetsInAtTheFirstRequest: no webhook has come yet, neither of the
+// TestLookUp_AdmitsANewMemberAtTheFirstRequest: no webhook has come yet, neither of the
 // organization nor of the member.
-func TestWhoJustAcceptedAnInvitationGetsInAtTheFirstRequest(t *testing.T) {
+func TestLookUp_AdmitsANewMemberAtTheFirstRequest(t *testing.T) {
 	t.Parallel()
 	b := setupAsking(t)
 	org, _, invited, invitation := people(t, b)
@@ -64,7 +64,7 @@ func TestWhoJustAcceptedAnInvitationGetsInAtTheFirstRequest(t *testing.T) {
 	require.Equal(t, 1, joined, "the webhook told nothing new")
 }
 
-func TestFiftyRequestsAtOnceOfANewcomerCostAtMostTwoCalls(t *testing.T) {
+func TestLookUp_FiftyRequestsAtOnceCostAtMostTwoCalls(t *testing.T) {
 	t.Parallel()
 	b := setupAsking(t)
 	org, _, invited, invitation := people(t, b)
@@ -83,8 +83,8 @@ func TestFiftyRequestsAtOnceOfANewcomerCostAtMostTwoCalls(t *testing.T) {
 	require.LessOrEqual(t, b.Faults.Calls()[lookUpRoute], 2)
 }
 
-// TestARemovedMemberIsNotLetInByALookUp, nor by an old token.
-func TestARemovedMemberIsNotLetInByALookUp(t *testing.T) {
+// TestLookUp_DoesNotAdmitARemovedMember, nor by an old token.
+func TestLookUp_DoesNotAdmitARemovedMember(t *testing.T) {
 	t.Parallel()
 	b := setupAsking(t)
 	org, _, invited, invitation := people(t, b)
@@ -107,8 +107,8 @@ func TestARemovedMemberIsNotLetInByALookUp(t *testing.T) {
 	require.Equal(t, http.StatusOK, b.May(t, token, org, "reports:read"), "a webhook overrides what is remembered")
 }
 
-// TestWithClerkAwayStrangersAreRefusedSoonAndMembersGoOn: whether it hangs or says 503.
-func TestWithClerkAwayStrangersAreRefusedSoonAndMembersGoOn(t *testing.T) {
+// TestLookUp_WithClerkAwayRefusesStrangersSoon: whether it hangs or says 503.
+func TestLookUp_WithClerkAwayRefusesStrangersSoon(t *testing.T) {
 	t.Parallel()
 	for name, away := range map[string]func(*clerksim.APIFaults){
 		"hanging": func(f *clerksim.APIFaults) { f.Hang(clerksim.Lookups) },
@@ -134,9 +134,9 @@ func TestWithClerkAwayStrangersAreRefusedSoonAndMembersGoOn(t *testing.T) {
 	}
 }
 
-// TestTheInstanceIsLearntFromClerk, so that the dashboard's examples are set aside without a
+// TestInstance_IsLearntFromClerk, so that the dashboard's examples are set aside without a
 // setting.
-func TestTheInstanceIsLearntFromClerk(t *testing.T) {
+func TestInstance_IsLearntFromClerk(t *testing.T) {
 	t.Parallel()
 	b := setupAsking(t, func(_ *servicetest.Bundle, cfg *config.Config) { cfg.InstanceID = "" })
 	foreign, err := clerksim.New(clerksim.Config{Seed: 7, InstanceID: "ins_examples"})

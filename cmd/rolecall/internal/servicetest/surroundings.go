@@ -24,7 +24,7 @@ func NeedsSurroundings(t *testing.T) {
 }
 
 // InSurroundings is the test whose parts are run in surroundings.
-const InSurroundings = "TestEndToEndInAllSurroundings"
+const InSurroundings = "TestEndToEnd_InAllSurroundings"
 
 // surround changes how a bundle reaches Postgres, where a test runs as a part of that one.
 func surround(t testing.TB, c *config.Config) {
