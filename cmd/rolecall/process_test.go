@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/callmine/rolecall/cmd/rolecall/internal/servicetest"
+	"github.com/callmine/rolecall/internal/testlog"
 )
 
 // asProgram has the test's binary be the program itself: main, with real arguments, signals and
@@ -21,8 +22,8 @@ const asProgram = "ROLECALL_TEST_PROGRAM"
 // process is a command line in a process of its own.
 type process struct {
 	cmd    *exec.Cmd
-	out    servicetest.Log
-	log    servicetest.Log // its stderr
+	out    testlog.Lines
+	log    testlog.Lines // its stderr
 	ended  chan struct{}
 	client *http.Client
 	env    map[string]string

@@ -15,6 +15,7 @@ import (
 	"github.com/callmine/rolecall/cmd/rolecall/internal/servicetest"
 	"github.com/callmine/rolecall/internal/clerksim"
 	"github.com/callmine/rolecall/jobs/sweep"
+	clerksync "github.com/callmine/rolecall/sync"
 )
 
 // ready reports whether the service should get traffic.
@@ -55,7 +56,9 @@ func TestRefusedLists_InstanceWithoutDomainsWorks(t *testing.T) {
 	require.True(t, health.HasNotice(shown.Notices, health.NoticeListRefused))
 	refused := shown.LastSweep.Report.Refused
 	require.Len(t, refused, 1)
-	require.Equal(t, []any{"domain", code, http.StatusForbidden}, []any{string(refused[0].Resource), refused[0].Code, refused[0].Status})
+	require.Equal(t, clerksync.ResourceDomain, refused[0].Resource)
+	require.Equal(t, code, refused[0].Code)
+	require.Equal(t, http.StatusForbidden, refused[0].Status)
 	var out strings.Builder
 	require.NoError(t, printStatus(&out, shown))
 	require.Contains(t, out.String(), "NOTICE list_refused")

@@ -16,14 +16,14 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
-	"github.com/callmine/rolecall/cmd/rolecall/internal/servicetest"
+	"github.com/callmine/rolecall/internal/testlog"
 )
 
 // builtProcess is `rolecall serve` as people run it: the real program in a process of its own.
 type builtProcess struct {
 	command    *exec.Cmd
 	web, admin string
-	log        *servicetest.Log
+	log        *testlog.Lines
 }
 
 // build builds the program as for production, without the race detector, which takes memory of its
@@ -39,7 +39,7 @@ func build(t *testing.T) (binary string) {
 // startBuilt builds the program and serves with the configuration.
 func startBuilt(t *testing.T, cfg config.Config) *builtProcess {
 	t.Helper()
-	p := &builtProcess{command: exec.CommandContext(t.Context(), build(t), "serve"), log: &servicetest.Log{}}
+	p := &builtProcess{command: exec.CommandContext(t.Context(), build(t), "serve"), log: &testlog.Lines{}}
 	p.command.Env = append(os.Environ(), environment(cfg)...)
 	p.command.Cancel = func() error { return p.command.Process.Signal(syscall.SIGTERM) }
 	stderr, err := p.command.StderrPipe()

@@ -12,15 +12,15 @@ import (
 
 	"github.com/callmine/rolecall/api/auth"
 	"github.com/callmine/rolecall/cmd/rolecall/internal/service"
-	"github.com/callmine/rolecall/cmd/rolecall/internal/servicetest"
+	"github.com/callmine/rolecall/internal/testlog"
 )
 
 // linesOf returns what a limited logger writes.
-func linesOf(log *servicetest.Log) []string {
+func linesOf(log *testlog.Lines) []string {
 	return strings.Split(strings.TrimSuffix(log.String(), "\n"), "\n")
 }
 
-func limited(log *servicetest.Log) *slog.Logger {
+func limited(log *testlog.Lines) *slog.Logger {
 	noTime := func(_ []string, a slog.Attr) slog.Attr {
 		if a.Key == slog.TimeKey {
 			return slog.Attr{}
@@ -33,7 +33,7 @@ func limited(log *servicetest.Log) *slog.Logger {
 func TestLogLimit_CountsRepeatedLines(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		log := &servicetest.Log{}
+		log := &testlog.Lines{}
 		logger := limited(log)
 		for n := range 1000 {
 			logger.With("queue", "apply").Warn("apply deliveries", "n", n)
@@ -58,7 +58,7 @@ func TestLogLimit_CountsRepeatedLines(t *testing.T) {
 // TestLogLimit_TellsKindsApartByReason, also by those that the logger was given.
 func TestLogLimit_TellsKindsApartByReason(t *testing.T) {
 	t.Parallel()
-	log := &servicetest.Log{}
+	log := &testlog.Lines{}
 	logger := limited(log)
 	for n := range 10 {
 		logger.Warn("caller refused", "reason", auth.ReasonIssuer, "n", n)
@@ -79,7 +79,7 @@ func TestLogLimit_TellsKindsApartByReason(t *testing.T) {
 func TestLogLimit_WritesLinesThatNameTheirObject(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"svix_id", "sweep_id", "command_id"} {
-		log := &servicetest.Log{}
+		log := &testlog.Lines{}
 		for n := range 100 {
 			limited(log).Error("delivery quarantined", name, n)
 		}
@@ -94,7 +94,7 @@ func TestLogLimit_WritesLinesThatNameTheirObject(t *testing.T) {
 
 func TestLogLimit_WritesWhateverIsNoWarning(t *testing.T) {
 	t.Parallel()
-	log := &servicetest.Log{}
+	log := &testlog.Lines{}
 	for range 100 {
 		limited(log).Info("serving")
 	}
@@ -104,7 +104,7 @@ func TestLogLimit_WritesWhateverIsNoWarning(t *testing.T) {
 func TestLogLimit_InventedMessagesTakeNoMemory(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		log := &servicetest.Log{}
+		log := &testlog.Lines{}
 		logger := limited(log)
 		for n := range 3 * service.MaxLogKinds {
 			logger.Warn(fmt.Sprintf("http: TLS handshake error from 192.0.2.1:%d", n))

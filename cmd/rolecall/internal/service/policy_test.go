@@ -21,6 +21,7 @@ import (
 	"github.com/callmine/rolecall/cmd/rolecall/internal/service"
 	"github.com/callmine/rolecall/cmd/rolecall/internal/servicetest"
 	"github.com/callmine/rolecall/internal/pgtest"
+	"github.com/callmine/rolecall/internal/testlog"
 )
 
 // Policies that differ in what a member may do.
@@ -59,13 +60,13 @@ func (b *policyBundle) write(t *testing.T, policy string) {
 }
 
 // start serves with the policy file, and returns the program and its log.
-func (b *policyBundle) start(t *testing.T, which config.Parts) (*service.Service, *servicetest.Log) {
+func (b *policyBundle) start(t *testing.T, which config.Parts) (*service.Service, *testlog.Lines) {
 	t.Helper()
-	log := &servicetest.Log{}
+	log := &testlog.Lines{}
 	cfg := servicetest.Settings(t, func(c *config.Config) {
 		c.DatabaseURL, c.PolicyFile, c.ServiceTokens = b.url, b.file, "reports:"+b.hash
 	})
-	p, err := service.Start(t.Context(), cfg, which, slog.New(slog.NewJSONHandler(log, nil)))
+	p, err := service.Start(t.Context(), cfg, which, log.Logger())
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, p.Stop(context.WithoutCancel(t.Context()))) })
 	return p, log

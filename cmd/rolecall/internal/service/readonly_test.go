@@ -19,6 +19,7 @@ import (
 	"github.com/callmine/rolecall/cmd/rolecall/internal/servicetest"
 	"github.com/callmine/rolecall/internal/pgpool"
 	"github.com/callmine/rolecall/internal/pgtest"
+	"github.com/callmine/rolecall/internal/testlog"
 )
 
 // TestReadPool_CannotWrite.
@@ -67,8 +68,8 @@ func TestReadRole_StartNamesTablesItMayNotRead(t *testing.T) {
 	role, cfg := b.reader(t)
 	_, err := b.db.Exec(t.Context(), "REVOKE SELECT ON rolecall.current_memberships, rolecall.users, rolecall.river_job FROM "+role)
 	require.NoError(t, err)
-	log := &servicetest.Log{}
-	p, err := service.Start(t.Context(), cfg, config.Parts{Web: true}, slog.New(slog.NewJSONHandler(log, nil)))
+	log := &testlog.Lines{}
+	p, err := service.Start(t.Context(), cfg, config.Parts{Web: true}, log.Logger())
 	require.NoError(t, err, "it may be none that the API needs")
 	require.NoError(t, p.Stop(t.Context()))
 	require.Contains(t, log.String(), `"tables":["current_memberships","users"]`)
@@ -89,8 +90,8 @@ func TestReadRole_ServesEveryReadingRoute(t *testing.T) {
 	role, cfg := b.reader(t)
 	_, err = b.db.Exec(ctx, "CREATE VIEW rolecall.of_a_later_version AS SELECT id FROM rolecall.users; CREATE TABLE rolecall.later (id text)")
 	require.NoError(t, err)
-	log := &servicetest.Log{}
-	p, err := service.Start(ctx, cfg, config.Parts{Web: true}, slog.New(slog.NewJSONHandler(log, nil)))
+	log := &testlog.Lines{}
+	p, err := service.Start(ctx, cfg, config.Parts{Web: true}, log.Logger())
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, p.Stop(context.WithoutCancel(ctx))) })
 	require.NotContains(t, log.String(), "ROLECALL_READ_DATABASE_URL", "it may read what a later migration adds, too")

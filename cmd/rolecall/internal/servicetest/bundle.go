@@ -23,6 +23,7 @@ import (
 	"github.com/callmine/rolecall/internal/clerksim"
 	"github.com/callmine/rolecall/internal/pgtest"
 	"github.com/callmine/rolecall/internal/svixsim"
+	"github.com/callmine/rolecall/internal/testlog"
 )
 
 // Bundle is a whole service on free ports with a simulated Clerk beside it.
@@ -37,7 +38,7 @@ type Bundle struct {
 	DB           *pgxpool.Pool
 	Secret       string // of the webhook endpoint
 	ServiceToken string // of a service that asks
-	Log          *Log
+	Log          *testlog.Lines
 	Client       *http.Client
 }
 
@@ -59,7 +60,7 @@ func Start(t testing.TB, databaseURL string, clerkNow func() time.Time, which co
 	ctx := t.Context()
 	key, err := signingKey()
 	require.NoError(t, err)
-	b := &Bundle{Log: &Log{}, Faults: clerksim.NewAPIFaults()}
+	b := &Bundle{Log: &testlog.Lines{}, Faults: clerksim.NewAPIFaults()}
 	b.Clerk, err = clerksim.New(clerksim.Config{SigningKey: key, Now: clerkNow})
 	require.NoError(t, err)
 	simulator, err := clerksim.Listen(ctx, "", b.Clerk.Handler(b.Faults.Middleware))

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/callmine/rolecall/internal/pgtest"
+	"github.com/callmine/rolecall/internal/testlog"
 )
 
 // nginxBinary finds nginx. Without one the test is left out, but not where everything has to pass.
@@ -50,7 +51,7 @@ func RunNginx(t *testing.T, file string, here map[string]string) Dialer {
 		"-g", "daemon off; master_process off; error_log stderr; pid "+filepath.Join(dir, "pid")+";")
 	command.Cancel = func() error { return command.Process.Signal(syscall.SIGTERM) }
 	command.WaitDelay = 5 * time.Second
-	var said Log
+	var said testlog.Lines
 	command.Stdout, command.Stderr = &said, &said
 	require.NoError(t, command.Start())
 	t.Cleanup(func() {
