@@ -23,7 +23,8 @@ import (
 	"github.com/callmine/rolecall/migrations"
 )
 
-// runCommand runs a command line in an environment of its own and returns what it wrote.
+// runCommand runs a command line in an environment of its own, and returns its exit code and
+// output.
 func runCommand(t *testing.T, env map[string]string, args ...string) (code int, out, errs string) {
 	t.Helper()
 	for _, s := range (config.Config{}).Settings() {
@@ -114,7 +115,7 @@ func TestServe_MigrateServeStop(t *testing.T) {
 	require.Equal(t, exitOK, <-done, log.String())
 }
 
-// TestDev_RunsWithoutSettings runs what the README's first command runs, and interrupts it.
+// TestDev_RunsWithoutSettings runs the README's first command, and interrupts it.
 func TestDev_RunsWithoutSettings(t *testing.T) {
 	for _, s := range (config.Config{}).Settings() {
 		t.Setenv(s.Name, "")
@@ -160,7 +161,8 @@ func TestDev_RunsWithoutSettings(t *testing.T) {
 	require.Error(t, err)
 }
 
-// TestDev_NamesTakenAddresses at once, in words that fit its own command line.
+// TestDev_NamesTakenAddresses: dev refuses an unsuitable policy and a taken address at once, in
+// terms of its own flags.
 func TestDev_NamesTakenAddresses(t *testing.T) {
 	t.Chdir(t.TempDir()) // no .env
 	dir := t.TempDir()
@@ -191,7 +193,7 @@ func afterRemoval(t *testing.T, text string, tokens map[string]string) (status i
 	return status
 }
 
-// curl does what a printed command line does and returns the status.
+// curl does the same as a printed command line, and returns the status.
 func curl(t *testing.T, line string, tokens map[string]string) int {
 	t.Helper()
 	method, body := http.MethodGet, ""

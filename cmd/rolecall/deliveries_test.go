@@ -66,7 +66,7 @@ func TestDeliveries_ListShowAndReplay(t *testing.T) {
 	code, _, errs = runCommand(t, env, "deliveries", "replay", "--type", "no.such")
 	require.Equal(t, exitError, code)
 	require.Contains(t, errs, "no delivery matches")
-	env["CLERK_INSTANCE_ID"] = "ins_examples" // it was a wrong setting
+	env["CLERK_INSTANCE_ID"] = "ins_examples" // the setting was wrong
 	code, out, _ = runCommand(t, env, "deliveries", "replay", "--state", "quarantined")
 	require.Equal(t, exitOK, code)
 	require.Contains(t, out, example.ID+" enqueued")

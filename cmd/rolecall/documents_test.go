@@ -13,7 +13,7 @@ import (
 	"github.com/callmine/rolecall/cmd/rolecall/internal/servicetest"
 )
 
-// TestDocs_GiveTheNumbersOfConnectionsOnce, and they are the code's.
+// TestDocs_GiveTheNumbersOfConnectionsOnce: one document has them, and they match the code.
 func TestDocs_GiveTheNumbersOfConnectionsOnce(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile(servicetest.InRepository(t, "docs/operate.md"))

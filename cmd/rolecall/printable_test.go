@@ -14,15 +14,14 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// hostile is a text of somebody who wants to write on an operator's terminal: controls of both
-// kinds, what sets the direction of text, what has no width, and line breaks that begin lines of
-// their own.
+// hostile is an attacker's text for an operator's terminal: controls of both kinds, marks of
+// direction, characters of no width, and line breaks that forge lines.
 const hostile = "\u009b31mred\u009d0;title\a \x1b[2J\x1b]52;c;aGk=\a\x7f\b\r\u202eltr\u202c\u2066\u2069\u200e\u200f\u061c" +
 	"\u200b\u200c\u200d\u2060\ufeff\u00ad\u180e\u034f\u115f\u3164\uffa0\ufe0f\u2800\U000e0041\U000e0100\u2028\u2029\u0085\u00a0\v\f" +
 	"\nALARM forged: all is lost\n\tcell\ufff9\ue000"
 
-// requirePrintable requires that nothing of a text can move a cursor, hide or turn around, and that
-// no line was forged.
+// requirePrintable requires that no character of a text moves the cursor, hides text or turns it
+// around, and that no line is forged.
 func requirePrintable(tb testing.TB, text string) {
 	tb.Helper()
 	require.True(tb, utf8.ValidString(text), "%q", text)
@@ -77,7 +76,7 @@ func TestPrintable_EscapesInvisibleCharacters(t *testing.T) {
 	}
 }
 
-// TestPrintable_JSONKeepsItsMeaning, whatever is in its texts.
+// TestPrintable_JSONKeepsItsMeaning prints hostile texts as JSON, and parses the output.
 func TestPrintable_JSONKeepsItsMeaning(t *testing.T) {
 	t.Parallel()
 	var all strings.Builder
@@ -102,7 +101,7 @@ func TestPrintable_JSONKeepsItsMeaning(t *testing.T) {
 	require.Equal(t, `"a\ufffdb"`+"\n", out.String())
 }
 
-// TestPrintable_EveryCommandPrintsThroughIt: tables are made by table, whose cells are single lines,
+// TestPrintable_EveryCommandPrintsThroughIt: every table is a table, whose cells are single lines,
 // and only main knows the process' own streams.
 func TestPrintable_EveryCommandPrintsThroughIt(t *testing.T) {
 	t.Parallel()

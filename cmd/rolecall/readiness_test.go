@@ -14,7 +14,7 @@ import (
 	"github.com/callmine/rolecall/internal/pgtest"
 )
 
-// servingEnv is the environment of a serve at addresses of its own.
+// servingEnv is the environment of a serve on free addresses.
 func servingEnv(t *testing.T, databaseURL string) map[string]string {
 	t.Helper()
 	return map[string]string{
@@ -24,8 +24,7 @@ func servingEnv(t *testing.T, databaseURL string) map[string]string {
 	}
 }
 
-// TestServe_StartsWhileClerkHangs: the public side answers at once, and whoever finds /readyz green
-// finds it answering.
+// TestServe_StartsWhileClerkHangs: the public side answers as soon as /readyz is green.
 func TestServe_StartsWhileClerkHangs(t *testing.T) {
 	t.Parallel()
 	clerk, asked := servicetest.HangingClerk(t)
@@ -47,7 +46,7 @@ func TestServe_StartsWhileClerkHangs(t *testing.T) {
 	}, 20*time.Second, time.Millisecond)
 	require.True(t, p.running(), p.log.String())
 	took := time.Since(alive)
-	require.Less(t, took, 3*time.Second, "for which Clerk is waited for where its answer is needed")
+	require.Less(t, took, 3*time.Second, "only requests that need Clerk's answer wait for it")
 	require.Positive(t, asked.Load())
 	t.Logf("ready %s after /healthz", took)
 }
@@ -70,7 +69,7 @@ func TestServe_IsNeverReadyOnATakenAddress(t *testing.T) {
 			env[setting] = taken.Addr().String()
 			p := startProcess(t, env, append([]string{"serve"}, flags...)...)
 			for p.running() {
-				if setting == "ROLECALL_LISTEN_ADDR" { // what has the other address would answer here
+				if setting == "ROLECALL_LISTEN_ADDR" { // otherwise the listener that took the address would answer
 					status, _ := p.ready(t.Context())
 					require.NotEqual(t, http.StatusOK, status)
 				}
@@ -86,8 +85,8 @@ func TestServe_IsNeverReadyOnATakenAddress(t *testing.T) {
 	}
 }
 
-// TestServe_SIGTERMTurnsReadinessRedFirst: the process goes on answering for the delay, and has callers close
-// their connections.
+// TestServe_SIGTERMTurnsReadinessRedFirst: the process answers during the delay, and tells callers
+// to close their connections.
 func TestServe_SIGTERMTurnsReadinessRedFirst(t *testing.T) {
 	t.Parallel()
 	env := servingEnv(t, pgtest.URL(t))
@@ -118,7 +117,7 @@ func TestServe_SIGTERMTurnsReadinessRedFirst(t *testing.T) {
 	require.GreaterOrEqual(t, time.Since(began), 1500*time.Millisecond)
 }
 
-// TestServe_SecondSignalEndsItAtOnce, whatever the delay is.
+// TestServe_SecondSignalEndsItAtOnce, in spite of a long delay.
 func TestServe_SecondSignalEndsItAtOnce(t *testing.T) {
 	t.Parallel()
 	for _, s := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {

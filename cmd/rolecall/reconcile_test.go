@@ -25,19 +25,19 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// sweepBundle is a Clerk with one workspace, a database, and the environment of a command between
-// them.
+// sweepBundle is a simulated Clerk with one workspace, a database, and the environment of a command
+// that compares them.
 type sweepBundle struct {
 	clerk     *clerksim.World
 	db        *pgxpool.Pool
 	env       map[string]string
 	workspace string
 	users     []string // its members, the first its admin
-	// spoil is asked before Clerk is; it answers itself if it returns true.
+	// spoil may answer a request in Clerk's place; it returns true if it did.
 	spoil atomic.Pointer[func(http.ResponseWriter, *http.Request) bool]
 }
 
-// sweeping makes a workspace with so many members, of which nothing was told.
+// sweeping makes a workspace with so many members. No webhook reports them.
 func sweeping(t *testing.T, members int) *sweepBundle {
 	t.Helper()
 	b := &sweepBundle{}
@@ -79,7 +79,7 @@ func (b *sweepBundle) user(t *testing.T) string {
 	return user.ID
 }
 
-// spoiled lets a function answer in Clerk's place, until it is nil.
+// spoiled lets a function answer in Clerk's place; nil lets Clerk answer.
 func (b *sweepBundle) spoiled(f func(http.ResponseWriter, *http.Request) bool) {
 	if f == nil {
 		b.spoil.Store(nil)
@@ -112,8 +112,7 @@ func (b *sweepBundle) members(t *testing.T) (n int) {
 	return n
 }
 
-// background runs a command whose environment is set already, and returns what it writes to stderr
-// and its exit code.
+// background runs a command, and returns its stderr and its exit code.
 func (b *sweepBundle) background(ctx context.Context, t *testing.T, args ...string) (*testlog.Lines, <-chan int) {
 	t.Helper()
 	for _, s := range (config.Config{}).Settings() {
@@ -184,7 +183,7 @@ func TestReconcile_DryRunPrintsDriftAndChangesNothing(t *testing.T) {
 	require.Equal(t, drift{Missing: 1, Stale: 1, Extra: 1}, driftOf(report))
 	require.Zero(t, report.Repaired)
 	for _, line := range lines {
-		require.Contains(t, errs, line+"\n", "stdout is the report's")
+		require.Contains(t, errs, line+"\n", "stdout belongs to the report")
 	}
 	require.Equal(t, 3, b.members(t))
 	report, _ = b.report(t, exitOK, "reconcile")
@@ -222,7 +221,7 @@ func TestReconcile_GuardsHaveTheirOwnExitCode(t *testing.T) {
 
 	code, out, errs := runCommand(t, b.env, "reconcile")
 	require.Equal(t, exitGuard, code)
-	require.Regexp(t, `membership +0 +0 +15\n`, out, "the report is printed all the same")
+	require.Regexp(t, `membership +0 +0 +15\n`, out, "the report is still printed")
 	require.Contains(t, errs, "stopped (removal_ratio)")
 	report, _ = b.report(t, exitOK, "reconcile", "--confirm")
 	require.Equal(t, 15, report.Removed)
@@ -251,7 +250,7 @@ func TestReconcile_ReportsOldAnswersAndKeepsTheMirror(t *testing.T) {
 	require.Equal(t, exitOK, code)
 	require.Contains(t, out, "ALARM reads_behind")
 	report, _ = b.report(t, exitGuard, "reconcile", "--trust-clerk")
-	require.Equal(t, 1, report.Updated, "the ban, as an operator says")
+	require.Equal(t, 1, report.Updated, "the ban, on the operator's word")
 	require.Equal(t, 1, report.Behind, "the signed deletion stays")
 	require.Equal(t, 3, b.members(t))
 
@@ -263,7 +262,7 @@ func TestReconcile_ReportsOldAnswersAndKeepsTheMirror(t *testing.T) {
 	require.NotContains(t, out, "ALARM reads_behind")
 }
 
-// apply brings messages of Clerk into the mirror, as workers do.
+// apply applies messages of Clerk to the mirror, as workers do.
 func (b *sweepBundle) apply(t *testing.T, messages []clerksim.Message) {
 	t.Helper()
 	for _, m := range messages {
@@ -272,7 +271,7 @@ func (b *sweepBundle) apply(t *testing.T, messages []clerksim.Message) {
 	}
 }
 
-// settle makes what is in the mirror older than a sweep waits for.
+// settle makes the mirror's objects older than the time that a sweep waits for.
 func (b *sweepBundle) settle(t *testing.T) {
 	t.Helper()
 	for _, table := range []string{"users", "memberships"} {
@@ -293,11 +292,11 @@ func TestReconcile_FailsOrStopsWhenClerkIsAway(t *testing.T) {
 		return false
 	})
 	report, errs := b.report(t, exitGuard, "backfill")
-	require.Equal(t, sweep.ReasonListingIncomplete, report.Reason, "Clerk cut it off")
+	require.Equal(t, sweep.ReasonListingIncomplete, report.Reason, "Clerk interrupted it")
 	require.Contains(t, errs, "clerk is unavailable")
 	b.spoiled(nil)
 	again, _ := b.report(t, exitOK, "backfill")
-	require.Equal(t, report.SweepID, again.SweepID, "it went on")
+	require.Equal(t, report.SweepID, again.SweepID, "it was resumed")
 	require.False(t, again.Aborted)
 
 	b.env["CLERK_API_URL"] = "http://127.0.0.1:1/v1"
@@ -324,7 +323,7 @@ func TestReconcile_WaitsForARunningSweep(t *testing.T) {
 	require.Eventually(t, func() bool { return strings.Contains(errs.String(), waits) }, 20*time.Second, 5*time.Millisecond)
 	cancel()
 	require.Equal(t, exitError, <-code)
-	require.Contains(t, errs.String(), "cut off before the sweep began")
+	require.Contains(t, errs.String(), "interrupted before the sweep began")
 
 	errs, code = b.background(t.Context(), t, "backfill")
 	require.Eventually(t, func() bool { return strings.Contains(errs.String(), waits) }, 20*time.Second, 5*time.Millisecond)
@@ -350,14 +349,14 @@ func TestReconcile_ResumesAnInterruptedSweep(t *testing.T) {
 	})
 	errs, code := b.background(ctx, t, "backfill")
 	require.Equal(t, exitError, <-code)
-	require.Contains(t, errs.String(), "goes on from there")
+	require.Contains(t, errs.String(), "resumes where this one stopped")
 	b.spoiled(nil)
 	report, _ := b.report(t, exitOK, "reconcile")
 	require.Equal(t, "sweep_1", report.SweepID)
 	require.Equal(t, 2, b.members(t))
 
 	cut := &reconcileCommand{DryRun: true}
-	require.Contains(t, cut.whatCutOffMeans(report), "anew")
+	require.Contains(t, cut.interruption(report), "starts over")
 }
 
 //nolint:paralleltest // the environment belongs to the process
@@ -376,7 +375,7 @@ func TestReconcile_SweepsOneOrganization(t *testing.T) {
 	report, _ := b.report(t, exitOK, "backfill", "--organization", other.ID)
 	require.Equal(t, other.ID, report.OrganizationID)
 	require.Equal(t, 1, report.ByKind["organization"].Missing)
-	require.Equal(t, 1, b.members(t), "of the other one nothing is known")
+	require.Equal(t, 1, b.members(t), "the other one is unknown")
 }
 
 //nolint:paralleltest // the environment belongs to the process
@@ -400,7 +399,7 @@ func TestReconcile_NamesMissingSettings(t *testing.T) {
 	require.Contains(t, out, "first reconcile")
 }
 
-// TestReconcile_ShowsProgressAsTheStreamAllows: a bar where it can be drawn over, else few lines.
+// TestReconcile_ShowsProgressAsTheStreamAllows: a bar on a terminal, few lines elsewhere.
 func TestReconcile_ShowsProgressAsTheStreamAllows(t *testing.T) {
 	t.Parallel()
 	steps := []sweep.Progress{
@@ -421,7 +420,7 @@ func TestReconcile_ShowsProgressAsTheStreamAllows(t *testing.T) {
 	for _, part := range []string{"listing user", "listing membership", "(500/1000", "looking up membership", "\ra line\n"} {
 		require.Contains(t, terminal.String(), part)
 	}
-	require.True(t, strings.HasSuffix(terminal.String(), " \r"), "nothing of the bar is left: %q", terminal.String())
+	require.True(t, strings.HasSuffix(terminal.String(), " \r"), "the bar is gone: %q", terminal.String())
 
 	var log bytes.Buffer
 	lines := newDisplay(&log, 0)
@@ -439,7 +438,7 @@ func TestReconcile_ShowsProgressAsTheStreamAllows(t *testing.T) {
 func TestReconcile_ExitCodes(t *testing.T) {
 	t.Parallel()
 	require.Equal(t, exitOK, exitCode(nil))
-	require.Equal(t, exitOK, exitCode(context.Canceled), "somebody stopped it")
+	require.Equal(t, exitOK, exitCode(context.Canceled), "it was stopped")
 	require.Equal(t, exitError, exitCode(io.EOF))
 	require.Equal(t, exitGuard, exitCode(&codedError{exitGuard, context.Canceled}))
 }

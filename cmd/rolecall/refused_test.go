@@ -25,7 +25,7 @@ func ready(t *testing.T, b *servicetest.Bundle) bool {
 	return status == http.StatusOK
 }
 
-// situation reads how things stand, as `rolecall status` does.
+// situation reads the status, as `rolecall status` does.
 func situation(t *testing.T, b *servicetest.Bundle) health.Snapshot {
 	t.Helper()
 	now, err := health.NewCollector(b.DB, time.Hour, func() *auth.Lockout { return nil }).Situation()
@@ -35,9 +35,9 @@ func situation(t *testing.T, b *servicetest.Bundle) health.Snapshot {
 	return shown
 }
 
-// TestRefusedLists_InstanceWithoutDomainsWorks: on a plan without verified domains a fresh installation
-// turns ready, a removal that no webhook told is repaired, and report, status, metrics and log name
-// the list and Clerk's code.
+// TestRefusedLists_InstanceWithoutDomainsWorks: without verified domains in its plan, a fresh
+// installation turns ready, and repairs a removal whose webhook was lost. Report, status, metrics
+// and log name the list and Clerk's code.
 func TestRefusedLists_InstanceWithoutDomainsWorks(t *testing.T) {
 	t.Parallel()
 	var workspace, member string
@@ -73,8 +73,8 @@ func TestRefusedLists_InstanceWithoutDomainsWorks(t *testing.T) {
 	servicetest.Eventually(t, func() bool { return !health.HasNotice(situation(t, b).Notices, health.NoticeListRefused) }, "compared again")
 }
 
-// TestRefusedLists_DisabledOrganizationsAreNotBlamedOnTheKey: the sweep can't know who is a member, and says
-// what to turn on.
+// TestRefusedLists_DisabledOrganizationsAreNotBlamedOnTheKey: the sweep can't list members, and
+// names the feature to turn on.
 func TestRefusedLists_DisabledOrganizationsAreNotBlamedOnTheKey(t *testing.T) {
 	t.Parallel()
 	b := servicetest.StartSweeping(t, func(b *servicetest.Bundle) {
@@ -93,7 +93,7 @@ func TestRefusedLists_DisabledOrganizationsAreNotBlamedOnTheKey(t *testing.T) {
 	servicetest.Eventually(t, func() bool { return ready(t, b) }, "ready once they are on")
 }
 
-// TestRefusedLists_UnlistedRolesRaiseAnAlarm: what members may do isn't compared.
+// TestRefusedLists_UnlistedRolesRaiseAnAlarm: members' permissions aren't compared.
 func TestRefusedLists_UnlistedRolesRaiseAnAlarm(t *testing.T) {
 	t.Parallel()
 	b := servicetest.StartSweeping(t, func(b *servicetest.Bundle) {
@@ -106,7 +106,7 @@ func TestRefusedLists_UnlistedRolesRaiseAnAlarm(t *testing.T) {
 	require.False(t, health.HasNotice(shown.Notices, health.NoticeListRefused))
 }
 
-// TestReconcile_NamesKindsThatItDidNotCompare, in words and in its report, also as a dry run and of one
+// TestReconcile_NamesKindsThatItDidNotCompare, in words and in JSON, also for a dry run or one
 // organization.
 //
 //nolint:paralleltest // the environment belongs to the process
@@ -134,8 +134,7 @@ func TestReconcile_NamesKindsThatItDidNotCompare(t *testing.T) {
 	require.Equal(t, 3, b.members(t))
 }
 
-// TestBilling_FailureHoldsNothingUp: the question for it is answered as badly as may be, and
-// sweeps repair all the same.
+// TestBilling_FailureHoldsNothingUp: sweeps repair the mirror although Clerk's billing route fails.
 func TestBilling_FailureHoldsNothingUp(t *testing.T) {
 	t.Parallel()
 	const route = "GET /billing/plans"
@@ -160,8 +159,8 @@ func TestBilling_FailureHoldsNothingUp(t *testing.T) {
 	}
 }
 
-// TestBilling_EnabledIsNoticed, where roles at Clerk grant permissions that a plan may take away
-// there.
+// TestBilling_EnabledIsNoticed if roles at Clerk grant custom permissions, which a plan may take
+// away there.
 func TestBilling_EnabledIsNoticed(t *testing.T) {
 	t.Parallel()
 	b := servicetest.StartSweeping(t, func(b *servicetest.Bundle) { servicetest.Team(t, b) })
@@ -174,7 +173,7 @@ func TestBilling_EnabledIsNoticed(t *testing.T) {
 	servicetest.Eventually(t, func() bool { return billing() != nil && !billing().On }, "off")
 	b.Clerk.AddPlan("Pro", clerksim.PayerUser)
 	b.Clerk.SetFeature(clerksim.FeatureBilling, true)
-	require.False(t, billing().On, "what users pay for is no matter of permissions")
+	require.False(t, billing().On, "plans of users don't decide permissions")
 	b.Clerk.AddPlan("Team", clerksim.PayerOrganization)
 	servicetest.Eventually(t, func() bool { return billing().On }, "on")
 	require.False(t, health.HasNotice(situation(t, b).Notices, health.NoticeBilling), "Clerk's own permissions need no plan")

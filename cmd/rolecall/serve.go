@@ -28,7 +28,7 @@ func (c *serveCommand) run(ctx context.Context, io streams) error {
 		return err
 	}
 	hangups := make(chan os.Signal, 1)
-	signal.Notify(hangups, syscall.SIGHUP) // before the start, which one would end otherwise
+	signal.Notify(hangups, syscall.SIGHUP) // before the start: one would end the process otherwise
 	defer signal.Stop(hangups)
 	logger := slog.New(slog.NewJSONHandler(io.err, &slog.HandlerOptions{Level: cfg.LogLevel}))
 	for _, warning := range warnings {

@@ -14,8 +14,7 @@ import (
 	"github.com/callmine/rolecall/store"
 )
 
-// requireShown runs a command and requires that it prints what can be seen alone. It returns both
-// streams.
+// requireShown runs a command and requires that its output is printable. It returns both streams.
 func requireShown(t *testing.T, env map[string]string, want int, args ...string) string {
 	t.Helper()
 	code, out, errs := runCommand(t, env, args...)
@@ -25,8 +24,7 @@ func requireShown(t *testing.T, env map[string]string, want int, args ...string)
 	return out + errs
 }
 
-// TestTerminals_AreSafeFromTheLedger: everything that a sender, or Clerk's users, choose in a
-// delivery.
+// TestTerminals_AreSafeFromTheLedger: senders and Clerk's users choose the texts of a delivery.
 //
 //nolint:paralleltest // the environment belongs to the process
 func TestTerminals_AreSafeFromTheLedger(t *testing.T) {
@@ -52,7 +50,7 @@ func TestTerminals_AreSafeFromTheLedger(t *testing.T) {
 	require.Equal(t, "org_"+hostile, entries[0].OrganizationID)
 	var entry store.LedgerRow
 	require.NoError(t, json.Unmarshal([]byte(requireShown(t, env, exitOK, "deliveries", "show", svixID, "--json")), &entry))
-	require.Equal(t, body, *entry.Body, "programs get it as it came")
+	require.Equal(t, body, *entry.Body, "programs get it unchanged")
 	requireShown(t, env, exitError, "deliveries", "show", "msg_none"+hostile)
 	requireShown(t, env, exitError, "deliveries", "replay", "msg_none"+hostile)
 	requireShown(t, env, exitError, "deliveries", "list", "--since", hostile)
@@ -76,7 +74,7 @@ func TestTerminals_AreSafeFromTheLedger(t *testing.T) {
 	requireShown(t, env, exitError, "audit", "verify", "--workspace", hostile)
 }
 
-// TestTerminals_AreSafeFromClerk: what a sweep finds and what Clerk answers.
+// TestTerminals_AreSafeFromClerk: a sweep prints Clerk's objects and errors.
 //
 //nolint:paralleltest // the environment belongs to the process
 func TestTerminals_AreSafeFromClerk(t *testing.T) {
@@ -96,7 +94,7 @@ func TestTerminals_AreSafeFromClerk(t *testing.T) {
 		code, out, errs := runCommand(t, b.env, args...)
 		requirePrintable(t, out)
 		requirePrintable(t, errs)
-		require.Contains(t, out+errs, `\u009b31m`, "%d: it is shown, spelled out", code)
+		require.Contains(t, out+errs, `\u009b31m`, "%d: it is shown, escaped", code)
 	}
 	b.spoiled(func(w http.ResponseWriter, _ *http.Request) bool {
 		w.WriteHeader(http.StatusUnauthorized)
