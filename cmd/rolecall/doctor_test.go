@@ -110,7 +110,7 @@ func TestDoctor_NamesEachFault(t *testing.T) {
 		cure   string
 	}{
 		"a setting":   {set("ROLECALL_LISTEN_ADDR", "8080"), "settings", doctor.VerdictWrong, "ROLECALL_LISTEN_ADDR", "write host:port"},
-		"no database": {set("DATABASE_URL", "postgres://u:opensesame@127.0.0.1:1/none"), "DATABASE_URL", doctor.VerdictWrong, "refused", "see that Postgres runs"},
+		"no database": {set("DATABASE_URL", "postgres://u:opensesame@127.0.0.1:1/none"), "DATABASE_URL", doctor.VerdictWrong, "refused", "check that Postgres runs"},
 		"never migrated": {
 			func(t *testing.T, b *sweepBundle) {
 				t.Helper()

@@ -67,7 +67,8 @@ func run(ctx context.Context, args []string, io streams) (code int) {
 		return exitError
 	}
 	err = selected.run(ctx, io)
-	if code = exitCode(err); code != exitOK {
+	code = exitCode(err)
+	if code != exitOK {
 		complain(io.err, err.Error())
 	}
 	return code

@@ -56,7 +56,7 @@ func TestRollingRestart_OldAndNewBinarySideBySide(t *testing.T) {
 	b.Open(t, database)
 	cfg := b.Config
 	require.NoError(t, b.Service.Stop(t.Context()))
-	workspace, admin, _, told := servicetest.Team(t, b)
+	workspace, admin, _, messages := servicetest.Team(t, b)
 	binaries := map[string]*process{}
 	for name, path := range map[string]string{"old": older, "new": os.Args[0]} {
 		env := servingEnv(t, database)
@@ -84,7 +84,7 @@ func TestRollingRestart_OldAndNewBinarySideBySide(t *testing.T) {
 			require.Equal(t, want, status, name)
 		}
 	}
-	tell("old", told)
+	tell("old", messages)
 	for _, order := range [][2]string{{"old", "new"}, {"new", "old"}, {"old", "old"}, {"new", "new"}} {
 		user, err := b.Clerk.CreateUser(clerksim.NewUser{})
 		require.NoError(t, err)

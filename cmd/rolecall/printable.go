@@ -34,7 +34,7 @@ func (p *printable) Write(text []byte) (int, error) {
 	all := slices.Concat(p.partial, text)
 	whole := wholeRunes(all)
 	p.partial = all[whole:]
-	if _, err := p.out.Write(visible(all[:whole], true)); err != nil {
+	if _, err := p.out.Write(visibleLines(all[:whole])); err != nil {
 		return 0, err
 	}
 	return len(text), nil
@@ -49,7 +49,7 @@ func (p *printable) flush() error {
 	if len(rest) == 0 {
 		return nil
 	}
-	_, err := p.out.Write(visible(rest, true))
+	_, err := p.out.Write(visibleLines(rest))
 	return err
 }
 
@@ -62,7 +62,7 @@ func beneath(out io.Writer) io.Writer {
 }
 
 // line returns foreign text as a part of one line: it escapes line breaks and tabs, too.
-func line(text string) string { return string(visible([]byte(text), false)) }
+func line(text string) string { return string(visible([]byte(text))) }
 
 // complain prints an error. It indents each further line, so that none looks like the program's
 // own.
@@ -87,22 +87,29 @@ func wholeRunes(text []byte) int {
 	return len(text)
 }
 
-// visible returns a text with its invisible characters escaped. Line breaks and tabs stay if the
-// text may have several lines.
-func visible(text []byte, lines bool) (to []byte) {
+// visibleLines returns a text with its invisible characters escaped, but for line breaks and tabs.
+func visibleLines(text []byte) []byte {
+	return escape(text, func(r rune) bool { return r == '\n' || r == '\t' || isVisible(r) })
+}
+
+// visible returns a text with its invisible characters escaped, line breaks and tabs included.
+func visible(text []byte) []byte { return escape(text, isVisible) }
+
+// escape escapes the characters of a text that may not stay, as JSON does.
+func escape(text []byte, stays func(rune) bool) (to []byte) {
 	for len(text) > 0 {
 		r, size := utf8.DecodeRune(text)
 		switch {
 		case r == utf8.RuneError && size == 1:
-			to = append(to, `\ufffd`...) // as in JSON
-		case isVisible(r), lines && (r == '\n' || r == '\t'):
+			to = append(to, `\ufffd`...)
+		case stays(r):
 			to = append(to, text[:size]...)
 		case r == '\n':
 			to = append(to, `\n`...)
 		case r == '\t':
 			to = append(to, `\t`...)
 		default:
-			for _, unit := range utf16.AppendRune(nil, r) { // as in JSON
+			for _, unit := range utf16.AppendRune(nil, r) {
 				to = fmt.Appendf(to, `\u%04x`, unit)
 			}
 		}

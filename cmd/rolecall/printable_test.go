@@ -71,7 +71,7 @@ func TestPrintable_EscapesInvisibleCharacters(t *testing.T) {
 	}
 	require.Equal(t, `a\u009b\nb\tc`, line("a\u009b\nb\tc"))
 	for r := rune(0); r <= unicode.MaxRune; r++ {
-		text := string(visible([]byte(string(r)), false))
+		text := string(visible([]byte(string(r))))
 		requirePrintable(t, text)
 	}
 }

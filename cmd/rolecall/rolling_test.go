@@ -77,9 +77,9 @@ func openRolling(t *testing.T) *rolling {
 	r := &rolling{Bundle: servicetest.Start(t, database, nil, config.Parts{Web: true, Workers: true})}
 	r.Open(t, database)
 	var admin string
-	var told []clerksim.Message
-	r.workspace, admin, r.member, told = servicetest.Team(t, r.Bundle)
-	r.Send(t, told...)
+	var messages []clerksim.Message
+	r.workspace, admin, r.member, messages = servicetest.Team(t, r.Bundle)
+	r.Send(t, messages...)
 	r.token = r.Bundle.Token(t, admin)
 	const enough = 1000
 	for n := range enough {

@@ -39,7 +39,8 @@ func (c *serveCommand) run(ctx context.Context, io streams) error {
 		return err
 	}
 	logger.InfoContext(ctx, "serving", "web", p.WebAddr, "admin", p.AdminAddr, "workers", c.Workers)
-	if err = p.Wait(ctx, hangups); err == nil {
+	err = p.Wait(ctx, hangups)
+	if err == nil {
 		logger.InfoContext(ctx, "stopping", "delay", cfg.StopDelay.String())
 		err = p.Drain()
 	}

@@ -7,7 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestConfig_SettingsNameTheirNeed: a serve without those names each of them, and nothing else.
+// TestConfig_SettingsNameTheirNeed: a serve without settings names exactly the needed ones.
 func TestConfig_SettingsNameTheirNeed(t *testing.T) {
 	t.Parallel()
 	var empty Config

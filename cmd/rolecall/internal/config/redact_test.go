@@ -6,8 +6,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestConfig_RedactsDatabaseURLs: two servers can be told apart, and no password is printed, wherever it
-// stands.
+// TestConfig_RedactsDatabaseURLs: servers can be told apart, and no password is printed, in any
+// form.
 func TestConfig_RedactsDatabaseURLs(t *testing.T) {
 	t.Parallel()
 	for value, want := range map[string]string{
@@ -17,8 +17,7 @@ func TestConfig_RedactsDatabaseURLs(t *testing.T) {
 		"postgres://db/app?sslkey=k&ss%6Cpassword=opensesame":      "postgres://db/app?sslkey=xxxxx&sslpassword=xxxxx",
 		"postgres://db/app?Password=open;sesame&sslmode=require":   "postgres://db/app?sslmode=require",
 		"postgres://db/app#opensesame":                             "postgres://db/app",
-		// A password with characters that must be escaped ends where a URL's host, path or query
-		// does.
+		// A password with an unescaped character goes on in the URL's path, query or fragment.
 		"postgres://u:12?opensesame@db/app":                  "[redacted]",
 		"postgres://u:12/opensesame@db/app":                  "[redacted]",
 		"postgres://u:12#opensesame@db/app":                  "[redacted]",
@@ -36,8 +35,8 @@ func TestConfig_RedactsDatabaseURLs(t *testing.T) {
 	require.Empty(t, redact("all", ""))
 }
 
-// TestConfig_RedactsWebAddresses: no password is printed, wherever it stands, and what has none is
-// printed as it is.
+// TestConfig_RedactsWebAddresses: no password is printed, in any form, and an address without
+// secrets is printed unchanged.
 func TestConfig_RedactsWebAddresses(t *testing.T) {
 	t.Parallel()
 	for value, want := range map[string]string{

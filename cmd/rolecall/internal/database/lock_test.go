@@ -10,7 +10,7 @@ import (
 	"github.com/callmine/rolecall/internal/pgtest"
 )
 
-// TestOpen_WaitsForALockBriefly: what holds up a sweep would hold up webhooks behind it.
+// TestOpen_WaitsForALockBriefly: webhooks would wait behind a sweep that waits for a lock.
 func TestOpen_WaitsForALockBriefly(t *testing.T) {
 	t.Parallel()
 	db, err := database.Open(t.Context(), config.Config{DatabaseURL: pgtest.URL(t)}, "reconcile", database.SweepNeeds())

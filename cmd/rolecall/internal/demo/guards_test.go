@@ -10,7 +10,7 @@ import (
 	"github.com/callmine/rolecall/internal/pgtest"
 )
 
-// TestDev_KeepsOutOfOtherDatabases: it writes invented people.
+// TestDev_KeepsOutOfOtherDatabases, since it writes invented people.
 func TestDev_KeepsOutOfOtherDatabases(t *testing.T) {
 	t.Parallel()
 	for _, url := range []string{
@@ -28,10 +28,10 @@ func TestDev_KeepsOutOfOtherDatabases(t *testing.T) {
 		require.Error(t, err, url)
 		require.NotContains(t, err.Error(), "opensesame")
 	}
-	require.NoError(t, Options{Remote: true}.refuseRemote("postgres://u@db.example.com/app"), "said explicitly")
+	require.NoError(t, Options{Remote: true}.refuseRemote("postgres://u@db.example.com/app"), "with the flag")
 }
 
-// TestDev_KeepsOutOfAnInstancesMirror: its first sweep would take everybody away.
+// TestDev_KeepsOutOfAnInstancesMirror, since its first sweep would remove all people.
 func TestDev_KeepsOutOfAnInstancesMirror(t *testing.T) {
 	t.Parallel()
 	require.NoError(t, refuseForeign(t.Context(), pgtest.EmptyURL(t)))
@@ -51,5 +51,5 @@ func TestDev_KeepsOutOfAnInstancesMirror(t *testing.T) {
 	}
 	_, err = b.DB.Exec(t.Context(), "UPDATE rolecall.deliveries SET body = NULL")
 	require.NoError(t, err)
-	require.Error(t, refuseForeign(t.Context(), b.Config.DatabaseURL), "nobody's known isn't nobody's")
+	require.Error(t, refuseForeign(t.Context(), b.Config.DatabaseURL), "an unknown instance may be real")
 }

@@ -8,7 +8,7 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// TestDev_TourShowsThePolicysGrants, whatever that is.
+// TestDev_TourShowsThePolicysGrants, with any policy that tells members from admins.
 func TestDev_TourShowsThePolicysGrants(t *testing.T) {
 	t.Parallel()
 	for want, grants := range map[showcase]clerksync.Grants{

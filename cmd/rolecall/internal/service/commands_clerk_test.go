@@ -16,8 +16,8 @@ import (
 	"github.com/callmine/rolecall/internal/svixsim"
 )
 
-// TestCommands_ReachClerk: through the whole program, with signed tokens, and the webhooks of what
-// the commands changed afterwards. Without a secret key, commands are refused.
+// TestCommands_ReachClerk through the whole program, with signed tokens. Afterwards, the webhooks
+// of the commands' changes come. Without a secret key, commands are refused.
 func TestCommands_ReachClerk(t *testing.T) {
 	t.Parallel()
 	b := servicetest.Start(t, pgtest.URL(t), nil, config.Parts{Web: true, Workers: true})

@@ -14,9 +14,9 @@ import (
 	"github.com/callmine/rolecall/internal/clerksim"
 )
 
-// The seven defects that other mirrors of Clerk have, each through the whole program.
+// Seven defects of other mirrors of Clerk, each tested through the whole program.
 
-// still is a clock that stands: everything happens in one millisecond.
+// still returns a stopped clock: all events happen in one millisecond.
 func still() func() time.Time {
 	at := time.Now()
 	return func() time.Time { return at }
@@ -137,6 +137,6 @@ func TestPeerDefects_BodyChangedByOneByteIsRefused(t *testing.T) {
 	require.Equal(t, http.StatusBadRequest, send(append(bytes.Clone(good.Body), '\n')))
 	var known int
 	require.NoError(t, b.DB.QueryRow(t.Context(), "SELECT count(*) FROM rolecall.deliveries").Scan(&known))
-	require.Zero(t, known, "nothing of it is stored")
+	require.Zero(t, known, "none is stored")
 	require.Equal(t, http.StatusOK, send(good.Body))
 }

@@ -12,8 +12,8 @@ import (
 	"github.com/callmine/rolecall/internal/clerksim"
 )
 
-// TestEndToEnd_WholeProgram sends what happens at Clerk over real HTTP, signed by the svix library, and asks
-// as each person.
+// TestEndToEnd_WholeProgram sends Clerk's events over real HTTP, signed by the svix library, and
+// asks as each person.
 func TestEndToEnd_WholeProgram(t *testing.T) {
 	t.Parallel()
 	for name, order := range map[string]func([]clerksim.Message) []clerksim.Message{
@@ -81,8 +81,8 @@ func TestEndToEnd_WholeProgram(t *testing.T) {
 	}
 }
 
-// TestMemberIsRefusedAtTheNextRequestAfterRemoval and the promotion beside it keep one token
-// throughout: the token's own role is out of date, and doesn't matter.
+// TestEndToEnd_OldTokensFollowTheMirror keeps one token through a promotion, a removal and a
+// return: the token's own role is out of date, and doesn't count.
 func TestEndToEnd_OldTokensFollowTheMirror(t *testing.T) {
 	t.Parallel()
 	b := servicetest.Setup(t, nil)

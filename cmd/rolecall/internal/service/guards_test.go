@@ -31,8 +31,8 @@ func TestReady_TurnsRedOnAReadOnlyDatabase(t *testing.T) {
 	require.Equal(t, http.StatusOK, status)
 }
 
-// TestStop_GivesUpAHangingPool at the deadline of stopping: a connection that never comes back keeps
-// nobody.
+// TestStop_GivesUpAHangingPool at its deadline: a connection that never comes back can't hold up
+// the stop.
 func TestStop_GivesUpAHangingPool(t *testing.T) {
 	t.Parallel()
 	pool, err := pgxpool.New(t.Context(), pgtest.URL(t))
@@ -53,7 +53,7 @@ func TestStop_GivesUpAHangingPool(t *testing.T) {
 	pool.Close() // waits for the goroutine that was left behind
 }
 
-// TestStop_TurnsReadinessRedFirst: whoever sends traffic hears of it before the listeners go.
+// TestStop_TurnsReadinessRedFirst: balancers see it before the listeners close.
 func TestStop_TurnsReadinessRedFirst(t *testing.T) {
 	t.Parallel()
 	b := servicetest.Start(t, pgtest.URL(t), nil, config.Parts{Web: true})

@@ -55,7 +55,7 @@ func TestLogLimit_CountsRepeatedLines(t *testing.T) {
 	})
 }
 
-// TestLogLimit_TellsKindsApartByReason, also by those that the logger was given.
+// TestLogLimit_TellsKindsApartByReason, also by a reason in the logger's own attributes.
 func TestLogLimit_TellsKindsApartByReason(t *testing.T) {
 	t.Parallel()
 	log := &testlog.Lines{}
@@ -75,7 +75,7 @@ func TestLogLimit_TellsKindsApartByReason(t *testing.T) {
 	require.Equal(t, 1, strings.Count(log.String(), "reason=expired"))
 }
 
-// TestLogLimit_WritesLinesThatNameTheirObject: one quarantined delivery isn't another one.
+// TestLogLimit_WritesLinesThatNameTheirObject: each quarantined delivery matters.
 func TestLogLimit_WritesLinesThatNameTheirObject(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"svix_id", "sweep_id", "command_id"} {
@@ -92,7 +92,7 @@ func TestLogLimit_WritesLinesThatNameTheirObject(t *testing.T) {
 	}
 }
 
-func TestLogLimit_WritesWhateverIsNoWarning(t *testing.T) {
+func TestLogLimit_WritesAllLinesBelowWarning(t *testing.T) {
 	t.Parallel()
 	log := &testlog.Lines{}
 	for range 100 {

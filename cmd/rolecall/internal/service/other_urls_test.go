@@ -15,8 +15,8 @@ import (
 	"github.com/callmine/rolecall/internal/pgtest"
 )
 
-// TestReady_AsksThroughEveryURL: what requests and deliveries go through may be away while the
-// database itself isn't.
+// TestReady_AsksThroughEveryURL: a pooler of requests and deliveries may be away while the database
+// itself answers.
 func TestReady_AsksThroughEveryURL(t *testing.T) {
 	servicetest.NeedsSurroundings(t)
 	t.Parallel()
@@ -35,7 +35,7 @@ func TestReady_AsksThroughEveryURL(t *testing.T) {
 				require.Eventually(t, func() bool { status, _ := b.Text(t, "/readyz"); return status == want }, 10*time.Second, 20*time.Millisecond)
 			}
 			answers(http.StatusOK)
-			name.Turn("127.0.0.1:1") // where nothing listens
+			name.Turn("127.0.0.1:1") // nothing listens there
 			name.Cut()
 			answers(http.StatusServiceUnavailable)
 			require.Contains(t, b.Log.String(), "ask through "+setting)
@@ -45,7 +45,7 @@ func TestReady_AsksThroughEveryURL(t *testing.T) {
 	}
 }
 
-// TestPools_ProcessOpensItsOwnOnly, also where settings are those of a process that has all sides.
+// TestPools_ProcessOpensItsOwnOnly, even with the settings of a process that has all sides.
 func TestPools_ProcessOpensItsOwnOnly(t *testing.T) {
 	t.Parallel()
 	for _, which := range []config.Parts{{Workers: true}, {Web: true}} {
@@ -60,7 +60,8 @@ func TestPools_ProcessOpensItsOwnOnly(t *testing.T) {
 	}
 }
 
-// TestConfig_PartsOfAPasswordAreNoParameters: no name of a parameter looks like that.
+// TestConfig_PartsOfAPasswordAreNoParameters: an unescaped password may end up where a parameter's
+// name belongs.
 func TestConfig_PartsOfAPasswordAreNoParameters(t *testing.T) {
 	t.Parallel()
 	for rest, fine := range map[string]bool{

@@ -24,7 +24,7 @@ import (
 	"github.com/callmine/rolecall/store"
 )
 
-// cutOff keeps everybody out of a database until back is called.
+// cutOff closes a database to all sessions until back is called.
 func cutOff(t *testing.T, databaseURL string) (back func()) {
 	t.Helper()
 	cfg, err := pgx.ParseConfig(databaseURL)
@@ -62,8 +62,8 @@ func warnings(t *testing.T, log string) map[string]int {
 	return counts
 }
 
-// TestLog_OutageWritesFewLines has the database away for five seconds, in which webhooks come, and
-// are counted, and probes ask.
+// TestLog_OutageWritesFewLines: the database is away for five seconds, while webhooks and probes
+// come.
 func TestLog_OutageWritesFewLines(t *testing.T) {
 	t.Parallel()
 	const every = 50 * time.Millisecond
@@ -97,7 +97,7 @@ func TestLog_OutageWritesFewLines(t *testing.T) {
 	require.LessOrEqual(t, lines, 25, "%v", warnings(t, b.Log.String()))
 }
 
-// TestAlarms_PausedQueueShowsAtOnce pauses as an operator does.
+// TestAlarms_PausedQueueShowsAtOnce pauses a queue as an operator does.
 func TestAlarms_PausedQueueShowsAtOnce(t *testing.T) {
 	t.Parallel()
 	b := servicetest.Start(t, pgtest.URL(t), nil, config.Parts{Web: true, Workers: true})

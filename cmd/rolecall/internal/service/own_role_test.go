@@ -7,8 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestOwnRole_CannotBeRaised: a member doesn't, and an admin who steps down doesn't get up again by
-// themselves.
+// TestOwnRole_CannotBeRaised by a member, nor by an admin who stepped down.
 func TestOwnRole_CannotBeRaised(t *testing.T) {
 	t.Parallel()
 	h := openHouse(t, nil)

@@ -16,8 +16,8 @@ import (
 	"github.com/callmine/rolecall/cmd/rolecall/internal/servicetest"
 )
 
-// TestPolicyFile_EndlessFileDoesNotBlockReloadOrStop: at SIGHUP the policy in force stays, and
-// the service stops when it is told to; at the start it says what is wrong.
+// TestPolicyFile_EndlessFileDoesNotBlockReloadOrStop: at SIGHUP the policy in force stays, and the
+// service still stops. At the start, the error names the fault.
 func TestPolicyFile_EndlessFileDoesNotBlockReloadOrStop(t *testing.T) {
 	t.Parallel()
 	b := setupPolicy(t)
@@ -34,8 +34,8 @@ func TestPolicyFile_EndlessFileDoesNotBlockReloadOrStop(t *testing.T) {
 	require.ErrorContains(t, err, "ROLECALL_POLICY_FILE: read "+b.file+": it is not a regular file")
 }
 
-// TestPolicyFile_DeeplyNestedIsRefusedUnparsed: the policy in force stays, and no parser goes on in the
-// background.
+// TestPolicyFile_DeeplyNestedIsRefusedUnparsed: the policy in force stays, and no parser keeps
+// running in the background.
 func TestPolicyFile_DeeplyNestedIsRefusedUnparsed(t *testing.T) {
 	t.Parallel()
 	b := setupPolicy(t)

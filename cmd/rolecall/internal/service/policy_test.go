@@ -30,7 +30,7 @@ const (
 	policyRunning = "roles:\n  org:member: [analyses:run]\n  org:admin: [members:read, members:manage, workspace:update, audit:read]\n"
 )
 
-// policyBundle is a database with one member in it, a policy file, and a service that asks.
+// policyBundle is a database with one member, a policy file, and a service's token.
 type policyBundle struct {
 	db    *pgxpool.Pool
 	url   string
@@ -72,7 +72,7 @@ func (b *policyBundle) start(t *testing.T, which config.Parts) (*service.Service
 	return p, log
 }
 
-// ask asks the API at an address what the member may do, and returns the answer as it came.
+// ask asks the API at an address for permissions of the member, and returns the raw answer.
 func (b *policyBundle) ask(ctx context.Context, client *http.Client, addr string, permissions ...string) (string, error) {
 	var checks []string
 	for _, p := range permissions {
@@ -95,7 +95,7 @@ func (b *policyBundle) ask(ctx context.Context, client *http.Client, addr string
 	return string(text), errors.Join(err, response.Body.Close())
 }
 
-// allowed asks the API whether the member may do one thing.
+// allowed asks the API for one permission of the member.
 func (b *policyBundle) allowed(t *testing.T, client *http.Client, addr, permission string) bool {
 	t.Helper()
 	text, err := b.ask(t.Context(), client, addr, permission)
@@ -117,8 +117,7 @@ func newClient(t *testing.T) *http.Client {
 	return &http.Client{Transport: transport}
 }
 
-// TestPolicy_IsReloadedOnHangUp without a request that fails, and a file that can't be used changes
-// nothing.
+// TestPolicy_IsReloadedOnHangUp: no request fails meanwhile, and an invalid file changes nothing.
 func TestPolicy_IsReloadedOnHangUp(t *testing.T) {
 	t.Parallel()
 	b := setupPolicy(t)
@@ -134,7 +133,7 @@ func TestPolicy_IsReloadedOnHangUp(t *testing.T) {
 	require.True(t, b.allowed(t, client, addr, "reports:read"))
 	require.True(t, b.sql(t, "reports:read"))
 
-	// Both permissions in one request are decided by one policy, and each policy has one of them.
+	// One policy decides both permissions of a request, and each policy grants exactly one of them.
 	ended, asked := make(chan struct{}), make(chan error, 1)
 	go func() {
 		for {
@@ -173,8 +172,7 @@ func TestPolicy_IsReloadedOnHangUp(t *testing.T) {
 	require.NotContains(t, log.String(), `"WARN","msg":"the database had another policy`, "it was this process's own")
 }
 
-// TestPolicy_LastProcessToStartDecidesForSQL: the last to start counts for the SQL functions, and says so;
-// each answers by its own.
+// TestPolicy_LastProcessToStartDecidesForSQL, and logs it. Each process answers by its own policy.
 func TestPolicy_LastProcessToStartDecidesForSQL(t *testing.T) {
 	t.Parallel()
 	b := setupPolicy(t)
@@ -186,7 +184,7 @@ func TestPolicy_LastProcessToStartDecidesForSQL(t *testing.T) {
 
 	b.write(t, policyRunning)
 	_, log = b.start(t, config.Parts{Workers: true})
-	require.NotContains(t, log.String(), "policy", "whoever answers nobody has none")
+	require.NotContains(t, log.String(), "policy", "a process without a web side has none")
 	require.True(t, b.sql(t, "reports:read"))
 
 	second, log := b.start(t, config.Parts{Web: true})
@@ -201,8 +199,7 @@ func TestPolicy_LastProcessToStartDecidesForSQL(t *testing.T) {
 	require.Eventually(t, func() bool { return b.allowed(t, client, first.WebAddr, "analyses:run") }, 20*time.Second, 2*time.Millisecond)
 }
 
-// TestPolicy_FailedStartLeavesItInForce: what refuses to answer changes nothing that Postgres
-// answers.
+// TestPolicy_FailedStartLeavesItInForce: the SQL functions answer as before.
 func TestPolicy_FailedStartLeavesItInForce(t *testing.T) {
 	t.Parallel()
 	b := setupPolicy(t)
@@ -231,8 +228,7 @@ func TestPolicy_ReloadWithoutOne(t *testing.T) {
 	require.Contains(t, log.String(), "nothing to reload")
 }
 
-// TestPolicy_WarnsThatNoRoleManagesMembers that leaves nobody to manage members, with the line, at its start and
-// when it is read anew.
+// TestPolicy_WarnsThatNoRoleManagesMembers, with the line, at the start and at a reload.
 func TestPolicy_WarnsThatNoRoleManagesMembers(t *testing.T) {
 	t.Parallel()
 	b := setupPolicy(t)

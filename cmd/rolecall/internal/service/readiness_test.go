@@ -18,7 +18,7 @@ import (
 	"github.com/callmine/rolecall/internal/clerksim"
 )
 
-// TestReady_WithoutAWebSide once it works.
+// TestReady_WithoutAWebSide: a process with workers only turns ready.
 func TestReady_WithoutAWebSide(t *testing.T) {
 	t.Parallel()
 	p, err := service.Start(t.Context(), servicetest.Settings(t, func(c *config.Config) { c.Issuer, c.SigningSecrets = "", nil }), config.Parts{Workers: true}, slog.New(slog.DiscardHandler))
@@ -29,8 +29,7 @@ func TestReady_WithoutAWebSide(t *testing.T) {
 	require.NoError(t, p.Stop(t.Context()))
 }
 
-// TestStop_AnswersARequestOnItsWay: its connection was accepted before the listener closed,
-// and nothing was read of it.
+// TestStop_AnswersARequestOnItsWay on a connection that was accepted before the listener closed.
 func TestStop_AnswersARequestOnItsWay(t *testing.T) {
 	t.Parallel()
 	p, err := service.Start(t.Context(), servicetest.Settings(t, func(*config.Config) {}), config.Parts{Web: true}, slog.New(slog.DiscardHandler))
@@ -40,7 +39,7 @@ func TestStop_AnswersARequestOnItsWay(t *testing.T) {
 	late.Conn, err = late.Dial(t.Context())
 	require.NoError(t, err)
 	late.Reader = bufio.NewReader(late.Conn)
-	warm := &servicetest.Wire{Dial: late.Dial} // whose answer shows that the connection before it was accepted
+	warm := &servicetest.Wire{Dial: late.Dial} // its answer shows that the earlier connection was accepted
 	_, err = warm.Get(t.Context(), "/v1/me", "")
 	require.NoError(t, err)
 	stopped := make(chan error, 1)
@@ -59,7 +58,7 @@ func TestStop_AnswersARequestOnItsWay(t *testing.T) {
 	require.NoError(t, <-stopped)
 }
 
-// TestReady_IsRedUntilTheStartIsOver, whatever it waits for.
+// TestReady_IsRedUntilTheStartIsOver, for each reason to wait.
 func TestReady_IsRedUntilTheStartIsOver(t *testing.T) {
 	t.Parallel()
 	t.Run("the policy isn't saved", func(t *testing.T) {
@@ -88,19 +87,19 @@ func TestReady_IsRedUntilTheStartIsOver(t *testing.T) {
 			select {
 			case <-asked:
 			case <-time.After(10 * time.Second):
-				require.Fail(t, "nobody asked for the keys")
+				require.Fail(t, "the keys weren't asked for")
 			}
 		}, func() { close(release) })
 	})
 }
 
-// TestInstance_CallersWaitUntilItIsKnown: just after the start, in which Clerk isn't waited for any
-// more.
+// TestInstance_CallersWaitUntilItIsKnown: only requests that need Clerk's answer wait for it, just
+// after the start.
 func TestInstance_CallersWaitUntilItIsKnown(t *testing.T) {
 	t.Parallel()
 	h := openHouse(t, nil)
 	alex := h.person("Alex")
-	h.told()
+	h.deliverWebhooks()
 	foreign, err := clerksim.New(clerksim.Config{Seed: 7})
 	require.NoError(t, err)
 	_, err = foreign.CreateUser(clerksim.NewUser{})
@@ -131,18 +130,18 @@ func TestInstance_CallersWaitUntilItIsKnown(t *testing.T) {
 		command <- h.ask(alex.token, http.MethodPost, "/v1/workspaces", `{"name":"North"}`)
 	}()
 	status, _ := h.Get(t, h.Web("/v1/me"), alex.token)
-	require.Equal(t, http.StatusOK, status, "what doesn't need it is answered")
+	require.Equal(t, http.StatusOK, status, "it doesn't need the instance")
 	require.Empty(t, answers)
 	require.Empty(t, command)
 	close(release)
 	require.Equal(t, http.StatusOK, <-answers)
 	require.Equal(t, http.StatusCreated, (<-command).status)
 	h.Applied(t)
-	require.Equal(t, "quarantined", h.State(t, message.ID), "a delivery of another instance that came before Clerk had told ours")
+	require.Equal(t, "quarantined", h.State(t, message.ID), "a delivery of another instance that came before Clerk had named ours")
 }
 
-// requireRedUntil starts a program that waits for something, requires that /readyz is red although
-// the public side answers, and then that it turns green once that is over.
+// requireRedUntil starts a service that has to wait. /readyz must be red although the public side
+// answers, and turn green after release.
 func requireRedUntil(t *testing.T, cfg config.Config, waits, release func()) {
 	t.Helper()
 	started := make(chan error, 1)

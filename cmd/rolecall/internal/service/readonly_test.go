@@ -22,7 +22,7 @@ import (
 	"github.com/callmine/rolecall/internal/testlog"
 )
 
-// TestReadPool_CannotWrite.
+// TestReadPool_CannotWrite: Postgres refuses every write of the API's reading pool.
 func TestReadPool_CannotWrite(t *testing.T) {
 	t.Parallel()
 	p, _ := setupPolicy(t).start(t, config.Parts{Web: true})
@@ -39,8 +39,8 @@ func TestReadPool_CannotWrite(t *testing.T) {
 	require.NoError(t, err, "others can")
 }
 
-// reader makes a role as the example does, and returns its name and a configuration that reads as
-// it.
+// reader creates a role as in the example, and returns its name and a configuration that reads as
+// this role.
 func (b *policyBundle) reader(t *testing.T) (string, config.Config) {
 	t.Helper()
 	role := "rolecall_test_api_" + strings.ToLower(rand.Text()[:10])
@@ -60,8 +60,8 @@ func (b *policyBundle) reader(t *testing.T) (string, config.Config) {
 	})
 }
 
-// TestReadRole_StartNamesTablesItMayNotRead: it was made by an older version's example, or has lost
-// a right.
+// TestReadRole_StartNamesTablesItMayNotRead, as after an older version's example, or after a lost
+// right.
 func TestReadRole_StartNamesTablesItMayNotRead(t *testing.T) {
 	t.Parallel()
 	b := setupPolicy(t)
@@ -70,7 +70,7 @@ func TestReadRole_StartNamesTablesItMayNotRead(t *testing.T) {
 	require.NoError(t, err)
 	log := &testlog.Lines{}
 	p, err := service.Start(t.Context(), cfg, config.Parts{Web: true}, log.Logger())
-	require.NoError(t, err, "it may be none that the API needs")
+	require.NoError(t, err, "the API may not need them")
 	require.NoError(t, p.Stop(t.Context()))
 	require.Contains(t, log.String(), `"tables":["current_memberships","users"]`)
 
@@ -80,7 +80,7 @@ func TestReadRole_StartNamesTablesItMayNotRead(t *testing.T) {
 	require.ErrorContains(t, err, "ROLECALL_READ_DATABASE_URL: the role "+role+" may not use the schema rolecall")
 }
 
-// TestReadRole_ServesEveryReadingRoute, as the example makes it, answers on every route that reads.
+// TestReadRole_ServesEveryReadingRoute with the role of the example.
 func TestReadRole_ServesEveryReadingRoute(t *testing.T) {
 	t.Parallel()
 	b := setupPolicy(t)
@@ -94,7 +94,7 @@ func TestReadRole_ServesEveryReadingRoute(t *testing.T) {
 	p, err := service.Start(ctx, cfg, config.Parts{Web: true}, log.Logger())
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, p.Stop(context.WithoutCancel(ctx))) })
-	require.NotContains(t, log.String(), "ROLECALL_READ_DATABASE_URL", "it may read what a later migration adds, too")
+	require.NotContains(t, log.String(), "ROLECALL_READ_DATABASE_URL", "it may read tables of later migrations, too")
 	_, err = p.Pools().Read.Exec(ctx, "SELECT FROM rolecall.of_a_later_version, rolecall.later")
 	require.NoError(t, err)
 	var user string
@@ -104,7 +104,7 @@ func TestReadRole_ServesEveryReadingRoute(t *testing.T) {
 		_, err := tx.Exec(ctx, "DELETE FROM rolecall.memberships")
 		return err
 	})
-	require.ErrorContains(t, err, "permission denied", "also if it tries")
+	require.ErrorContains(t, err, "permission denied", "even in a read-write transaction")
 
 	client := newClient(t)
 	require.True(t, b.allowed(t, client, p.WebAddr, "members:manage"))
@@ -124,8 +124,7 @@ func TestReadRole_ServesEveryReadingRoute(t *testing.T) {
 	}
 }
 
-// TestReadRole_OtherDatabaseIsRefused: a copy, or a standby, would let people in who were
-// removed.
+// TestReadRole_OtherDatabaseIsRefused: a copy, or a standby, could admit removed members.
 func TestReadRole_OtherDatabaseIsRefused(t *testing.T) {
 	t.Parallel()
 	cfg := servicetest.Settings(t, func(c *config.Config) { c.ReadDatabaseURL = pgtest.URL(t) })

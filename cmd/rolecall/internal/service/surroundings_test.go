@@ -9,8 +9,8 @@ import (
 	"github.com/callmine/rolecall/cmd/rolecall/internal/servicetest"
 )
 
-// TestEndToEnd_InAllSurroundings runs end-to-end tests again, in each way to reach Postgres: two for
-// a form of the URL, and six for a pooler, through which sessions and transactions go otherwise.
+// TestEndToEnd_InAllSurroundings runs end-to-end tests again, in each way of reaching Postgres: two
+// tests for a form of the URL, and six for a pooler, which changes sessions and transactions.
 func TestEndToEnd_InAllSurroundings(t *testing.T) {
 	servicetest.NeedsSurroundings(t)
 	require.Equal(t, servicetest.InSurroundings, t.Name())

@@ -13,8 +13,8 @@ import (
 	"github.com/callmine/rolecall/cmd/rolecall/internal/servicetest"
 )
 
-// TestWebhooks_ComeByOnePathOnly: a path that a proxy may read as another one takes no delivery,
-// however well it is signed.
+// TestWebhooks_ComeByOnePathOnly: other spellings of the path, which proxies may read otherwise,
+// take no signed delivery.
 func TestWebhooks_ComeByOnePathOnly(t *testing.T) {
 	t.Parallel()
 	b := servicetest.Setup(t, nil)

@@ -30,7 +30,7 @@ import (
 type Bundle struct {
 	Clerk        *clerksim.World
 	Faults       *clerksim.APIFaults // of the simulated Clerk's API
-	API          string              // its address
+	API          string              // address of that API
 	Courier      *svixsim.Courier
 	Service      *service.Service
 	Config       config.Config // of Service
@@ -45,7 +45,8 @@ type Bundle struct {
 // signingKey is shared: making one takes a tenth of a second.
 var signingKey = sync.OnceValues(clerksim.NewSigningKey)
 
-// Setup starts one. The clock of the simulated Clerk can be replaced.
+// Setup starts a service on a new database. clerkNow is the clock of the simulated Clerk; nil for
+// the real one.
 func Setup(t testing.TB, clerkNow func() time.Time) *Bundle {
 	t.Helper()
 	url := pgtest.URL(t)
@@ -54,7 +55,7 @@ func Setup(t testing.TB, clerkNow func() time.Time) *Bundle {
 	return b
 }
 
-// Start starts one on a given database.
+// Start starts a service on the given database.
 func Start(t testing.TB, databaseURL string, clerkNow func() time.Time, which config.Parts, changes ...func(*Bundle, *config.Config)) *Bundle {
 	t.Helper()
 	ctx := t.Context()
@@ -118,8 +119,8 @@ func (b *Bundle) Send(t testing.TB, messages ...clerksim.Message) {
 	b.Applied(t)
 }
 
-// Applied waits until nothing that was acknowledged is still to be applied. The queue has no signal
-// for that.
+// Applied waits until no acknowledged delivery waits to be applied. The queue has no signal for
+// that.
 func (b *Bundle) Applied(t testing.TB) {
 	t.Helper()
 	require.Eventually(t, func() bool {
@@ -129,7 +130,7 @@ func (b *Bundle) Applied(t testing.TB) {
 	}, 20*time.Second, 2*time.Millisecond)
 }
 
-// State returns where a delivery stands in the ledger.
+// State returns the state of a delivery in the ledger.
 func (b *Bundle) State(t testing.TB, id string) string {
 	t.Helper()
 	var state string
@@ -153,7 +154,7 @@ func (b *Bundle) Get(t testing.TB, url, token string) (int, map[string]any) {
 	return b.Do(t, request, token)
 }
 
-// Do asks as the bearer of a token; "" for nobody's.
+// Do asks as the bearer of a token; "" for none.
 func (b *Bundle) Do(t testing.TB, request *http.Request, token string) (int, map[string]any) {
 	t.Helper()
 	if token != "" {
@@ -171,8 +172,7 @@ func (b *Bundle) Do(t testing.TB, request *http.Request, token string) (int, map
 	return response.StatusCode, body
 }
 
-// May asks as the bearer of a token whether it may do something in a workspace, and returns the
-// status.
+// May asks, as the bearer of a token, for a permission in a workspace, and returns the status.
 func (b *Bundle) May(t testing.TB, token, workspaceID, permission string) int {
 	t.Helper()
 	status, _ := b.Get(t, b.Web("/v1/authorize?workspace_id="+workspaceID+"&permission="+permission), token)
@@ -207,7 +207,7 @@ func (b *Bundle) Text(t *testing.T, path string) (int, string) {
 	return response.StatusCode, string(text)
 }
 
-// Open gives the bundle a pool of its own for looking into the ledger.
+// Open gives the bundle its own pool for reading the database.
 func (b *Bundle) Open(t testing.TB, url string) {
 	t.Helper()
 	var err error

@@ -17,17 +17,17 @@ import (
 	"github.com/callmine/rolecall/internal/testlog"
 )
 
-// nginxBinary finds nginx. Without one the test is left out, but not where everything has to pass.
+// nginxBinary finds nginx. Without it, the test is skipped, and fails in CI.
 func nginxBinary(t *testing.T) string {
 	t.Helper()
 	pgtest.NeedsProgram(t, "nginx")
 	if path, err := exec.LookPath("nginx"); err == nil {
 		return path
 	}
-	return "/usr/sbin/nginx" // not on everybody's path
+	return "/usr/sbin/nginx" // not on every user's path
 }
 
-// RunNginx runs a documented configuration with addresses of this test in place of its own.
+// RunNginx runs a documented configuration with the test's addresses in place of its own.
 func RunNginx(t *testing.T, file string, here map[string]string) Dialer {
 	t.Helper()
 	binary := nginxBinary(t)
