@@ -12,8 +12,8 @@ import (
 
 var update = flag.Bool("update", false, "write the golden file instead of comparing with it")
 
-// TestWireFormatOfApplyArgs guards what lies in the queue while instances of two versions run: a change of it strands
-// the jobs of the other version.
+// TestWireFormatOfApplyArgs guards what lies in the queue while instances of two versions run: a
+// change of it strands the jobs of the other version.
 func TestWireFormatOfApplyArgs(t *testing.T) {
 	t.Parallel()
 	args := ApplyArgs{SvixIDs: []string{"msg_1", "msg_2"}}

@@ -9,7 +9,8 @@ import (
 	"github.com/callmine/rolecall/internal/mirrortest"
 )
 
-// TestALockedQuarantinedCopyHoldsUpNoAcceptance: what would take its place is to be sent again, and all else is accepted.
+// TestALockedQuarantinedCopyHoldsUpNoAcceptance: what would take its place is to be sent again, and
+// all else is accepted.
 func TestALockedQuarantinedCopyHoldsUpNoAcceptance(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

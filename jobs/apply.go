@@ -176,7 +176,7 @@ func (w *applyWorker) leaveOut(ctx context.Context, tx pgx.Tx, a attempt,
 	}
 }
 
-// logQuarantine tells that a delivery was set aside: somebody should look at it.
+// logQuarantine tells that a delivery is quarantined: an operator should look at it.
 func logQuarantine(ctx context.Context, logger *slog.Logger, d clerksync.Delivery) {
 	if d.State == clerksync.StateQuarantined {
 		logger.ErrorContext(ctx, "delivery quarantined", "svix_id", d.ID, "event_type", d.Type, "error", d.Reason)
