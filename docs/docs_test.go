@@ -1,5 +1,6 @@
-// Package docs_test holds the documents against the code: what an operator meets is documented, under
-// its name, and nothing else is.
+// Package docs_test holds the documents against the code. It guarantees that they describe each
+// alarm, notice, guard, metric, setting, problem and exit code, and no other, and that the files
+// they name are there.
 package docs_test
 
 import (
