@@ -4,6 +4,9 @@
 // It guarantees that no function begins a transaction: each takes the connection, pool or
 // transaction to work on. The caller owns the transaction, and says what is atomic. Package sync
 // alone decides what is newer. The queries are in the folder queries, compiled by sqlc.
+//
+// Locks are taken in one order everywhere, so that two transactions can't deadlock: deliveries, the
+// objects kind by kind (see queries/mirror.sql), commands, revisions, then audit_heads; each by id.
 package store
 
 import (

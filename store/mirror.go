@@ -21,10 +21,8 @@ type Locked struct {
 }
 
 // LockMirror returns what the mirror knows of the objects that the facts are about, and locks their
-// rows until the transaction ends. What has no row yet can't be locked: see [ErrRaced].
-//
-// Locks are taken in one order everywhere, so that two transactions can't deadlock: deliveries, the
-// objects kind by kind (see queries/mirror.sql), commands, revisions, then audit_heads; each by id.
+// rows until the transaction ends. What has no row yet can't be locked: see [ErrRaced]. Locks are
+// taken in one order everywhere (see queries/mirror.sql), so that two transactions can't deadlock.
 func LockMirror(ctx context.Context, db DBTX, facts []clerksync.Facts) (Locked, error) {
 	wanted := wantedBy(facts)
 	known := Locked{Mirror: clerksync.NewMirror(), rows: map[string]bool{}}
