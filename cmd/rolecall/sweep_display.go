@@ -17,7 +17,7 @@ import (
 const (
 	// displayEvery is how often a terminal shows progress: often enough to look alive.
 	displayEvery = 100 * time.Millisecond
-	// logEvery is how often a log does.
+	// logEvery is how often a log shows progress.
 	logEvery = 3 * time.Second
 	// barWidth leaves room for counts, rate and time in 80 columns.
 	barWidth = 20

@@ -89,7 +89,7 @@ func refuseForeign(ctx context.Context, databaseURL string) error {
 		if refused, ok := errors.AsType[*pgpool.RefusedError](err); ok {
 			return refused
 		}
-		return errors.New("DATABASE_URL can't be connected to") // the error itself could print the URL
+		return errors.New("can't connect to the database in DATABASE_URL") // the error itself could print the URL
 	}
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }() // the connection has nothing to lose
 	if err := migrations.Check(ctx, conn); errors.Is(err, migrations.ErrNoSchema) {

@@ -126,7 +126,7 @@ func (d *doctor) use(setting string, r pgpool.Report, needs pgpool.Needs) []Find
 // risks returns the findings about a working server that should be set up otherwise.
 func (d *doctor) risks(setting string, r pgpool.Report, needs pgpool.Needs) (found []Finding) {
 	if !r.Fsync || !r.FullPages {
-		found = append(found, doubtful(setting, "set fsync and full_page_writes to on", "a crash of Postgres may lose what it has committed"))
+		found = append(found, doubtful(setting, "set fsync and full_page_writes to on", "Postgres may lose committed data in a crash"))
 	}
 	if r.Superuser {
 		found = append(found, doubtful(setting, "give Rolecall a role of its own that owns the schema "+migrations.Schema+" and nothing else",

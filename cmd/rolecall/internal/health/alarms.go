@@ -150,7 +150,7 @@ func effectOf(queues []string) string {
 func AdviceFor(reason sweep.GuardReason) string {
 	switch reason {
 	case sweep.ReasonRemovalRatio:
-		return "if so many really left, run `rolecall reconcile --confirm`; if not, find out in Clerk's dashboard what is missing"
+		return "if so many really left, run `rolecall reconcile --confirm`; if not, find out in Clerk's dashboard which members are missing"
 	case sweep.ReasonListingIncomplete:
 		return "nothing was removed because of it; run it again, and if it stays so, look at Clerk's status page and the log"
 	case sweep.ReasonWrongInstance:

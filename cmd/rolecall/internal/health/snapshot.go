@@ -47,7 +47,7 @@ type SweepPlace struct {
 	StartedAt      time.Time          `json:"started_at"`
 	UpdatedAt      time.Time          `json:"updated_at"` // of the last page or look-up
 	Resource       clerksync.Resource `json:"resource"`   // that is being listed, or looked up
-	Confirming     bool               `json:"confirming"` // the listing is complete, and what differs is looked up
+	Confirming     bool               `json:"confirming"` // the listing is complete, and differences are looked up
 	Listed         int                `json:"listed"`     // objects of all kinds
 	LookedUp       int                `json:"looked_up"`
 }

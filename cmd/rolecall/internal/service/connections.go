@@ -51,7 +51,7 @@ func inspect(ctx context.Context, cfg config.Config, logger *slog.Logger) (pgpoo
 		return report, cfg.NeedsDirect()
 	}
 	if !report.Fsync || !report.FullPages {
-		logger.WarnContext(ctx, "Postgres may lose what it has committed, or its whole data, in a crash: set fsync and full_page_writes to on",
+		logger.WarnContext(ctx, "Postgres may lose committed data, or all data, in a crash: set fsync and full_page_writes to on",
 			"fsync", report.Fsync, "full_page_writes", report.FullPages)
 	}
 	return report, nil

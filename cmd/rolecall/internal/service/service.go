@@ -45,7 +45,7 @@ type Service struct {
 	authenticator *auth.Authenticator // nil if the process has no web side
 	asked         chan struct{}       // closed once Clerk was asked for the instance, or needn't be
 
-	started   atomic.Bool // [Start] is over
+	started   atomic.Bool // Start is over
 	draining  atomic.Bool
 	WebAddr   string // as bound; empty if the process has no web side
 	AdminAddr string // as bound
