@@ -1,7 +1,6 @@
 package service_test
 
 import (
-	"context"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -11,11 +10,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
-	"github.com/callmine/rolecall/cmd/rolecall/internal/service"
 	"github.com/callmine/rolecall/cmd/rolecall/internal/servicetest"
 	"github.com/callmine/rolecall/internal/clerksim"
 	"github.com/callmine/rolecall/internal/pgtest"
-	"github.com/callmine/rolecall/internal/svixsim"
 )
 
 // house is a whole service beside a simulated Clerk. Tests change it only by commands, session
@@ -23,7 +20,6 @@ import (
 type house struct {
 	*servicetest.Bundle
 	t       *testing.T
-	faults  *clerksim.APIFaults
 	answers []answer // all answers of [house.ask]
 }
 
@@ -47,32 +43,20 @@ func openHouse(t *testing.T, change func(*config.Config)) *house {
 
 func openHouseOn(t *testing.T, databaseURL string, change func(*config.Config)) *house {
 	t.Helper()
-	h := &house{Bundle: servicetest.Start(t, databaseURL, nil, config.Parts{Web: true, Workers: true}), t: t, faults: clerksim.NewAPIFaults()}
-	server, err := clerksim.Listen(t.Context(), "", h.Clerk.Handler(h.faults.Middleware))
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, server.Close(context.WithoutCancel(t.Context()))) })
-	cfg := h.Config // the bundle stops its service, also the restarted one
-	cfg.SecretKey, cfg.APIURL, cfg.ClerkRate = h.Clerk.SecretKey(), server.URL+"/v1", 1000
-	if change != nil {
-		change(&cfg)
-	}
-	h.restart(cfg)
+	h := &house{t: t, Bundle: servicetest.Start(t, databaseURL, nil, config.Parts{Web: true, Workers: true}, servicetest.AsksClerk,
+		func(_ *servicetest.Bundle, cfg *config.Config) {
+			if change != nil {
+				change(cfg)
+			}
+		})}
 	h.Open(t, databaseURL)
 	return h
 }
 
-// restart replaces the service by a new one.
+// restart replaces the service by one with another configuration.
 func (h *house) restart(cfg config.Config) {
 	h.t.Helper()
-	require.NoError(h.t, h.Service.Stop(h.t.Context()))
-	h.Config = cfg
-	restarted, err := service.Start(h.t.Context(), cfg, config.Parts{Web: true, Workers: true}, h.Logger)
-	require.NoError(h.t, err)
-	h.Service = restarted
-	endpoint := svixsim.Endpoint{URL: h.Web("/webhooks/clerk"), Secrets: []string{h.Secret}}
-	h.Courier, err = svixsim.NewCourier(svixsim.CourierConfig{Endpoints: []svixsim.Endpoint{endpoint}})
-	require.NoError(h.t, err)
-	h.t.Cleanup(h.Courier.Close)
+	h.Restart(h.t, cfg, config.Parts{Web: true, Workers: true})
 }
 
 // person makes an account at Clerk. The name has letters only.
@@ -157,7 +141,7 @@ func (h *house) deliverWebhooks() {
 // writes counts the calls that asked Clerk for a change.
 func (h *house) writes() int {
 	n := 0
-	for name, calls := range h.faults.Calls() {
+	for name, calls := range h.Faults.Calls() {
 		if !strings.HasPrefix(name, http.MethodGet) {
 			n += calls
 		}

@@ -124,21 +124,21 @@ func (l *leaks) clerkAnswersGarbage() {
 	l.t.Helper()
 	every := func(clerksim.Call) bool { return true }
 	for name, illness := range map[string]func() func(){
-		"Down":  l.faults.Down,
-		"Page":  func() func() { return l.faults.FailWithHTML(http.StatusOK, every) },
-		"Cut":   func() func() { return l.faults.CutBody(every) },
-		"Field": func() func() { return l.faults.Fail(http.StatusUnprocessableEntity, every) },
-		"Key":   func() func() { return l.faults.Fail(http.StatusUnauthorized, every) },
+		"Down":  l.Faults.Down,
+		"Page":  func() func() { return l.Faults.FailWithHTML(http.StatusOK, every) },
+		"Cut":   func() func() { return l.Faults.CutBody(every) },
+		"Field": func() func() { return l.Faults.Fail(http.StatusUnprocessableEntity, every) },
+		"Key":   func() func() { return l.Faults.Fail(http.StatusUnauthorized, every) },
 		"Reads": func() func() {
-			return l.faults.FailWithHTML(http.StatusOK, func(c clerksim.Call) bool { return c.Request.Method == http.MethodGet })
+			return l.Faults.FailWithHTML(http.StatusOK, func(c clerksim.Call) bool { return c.Request.Method == http.MethodGet })
 		},
 		"Limit": func() func() { // of writes: one that reads meet holds everything
-			return l.faults.FailWithRetryAfter(http.StatusTooManyRequests, "1", func(c clerksim.Call) bool { return c.Request.Method != http.MethodGet })
+			return l.Faults.FailWithRetryAfter(http.StatusTooManyRequests, "1", func(c clerksim.Call) bool { return c.Request.Method != http.MethodGet })
 		},
 	} {
-		cure, before, reads := illness(), l.writes(), l.faults.Calls()["GET /organizations/{id}/memberships"]
+		cure, before, reads := illness(), l.writes(), l.Faults.Calls()["GET /organizations/{id}/memberships"]
 		l.useAll(l.person("Ill"+strings.ToLower(name)), l.ours)
-		require.Greater(l.t, l.faults.Calls()["GET /organizations/{id}/memberships"], reads, name)
+		require.Greater(l.t, l.Faults.Calls()["GET /organizations/{id}/memberships"], reads, name)
 		l.useAll(l.alex, l.ours)
 		l.ask(l.alex.token, http.MethodPost, "/v1/workspaces", `{"name":"Northernmost"}`)
 		require.Greater(l.t, l.writes(), before, name)
@@ -152,7 +152,7 @@ func (l *leaks) clerkAnswersGarbage() {
 // then uses all routes.
 func (l *leaks) theDatabaseGoesAway() {
 	l.t.Helper()
-	cure := l.faults.AfterAnswer(func(clerksim.Call) {
+	cure := l.Faults.AfterAnswer(func(clerksim.Call) {
 		if err := syscall.Kill(l.postgres.PID(), syscall.SIGQUIT); err == nil {
 			<-l.postgres.Done()
 		}

@@ -6,7 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
 	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
@@ -26,10 +25,7 @@ func TestClerkOutage_AnswersGoOnAndBacklogDrains(t *testing.T) {
 	offset.Store(int64(-time.Hour))
 	b := servicetest.Start(t, pgtest.URL(t), func() time.Time { return time.Now().Add(time.Duration(offset.Load())) },
 		config.Parts{Web: true, Workers: true}, servicetest.AsksClerk)
-	var err error
-	b.DB, err = pgxpool.New(t.Context(), b.Config.DatabaseURL)
-	require.NoError(t, err)
-	t.Cleanup(b.DB.Close)
+	b.Open(t, b.Config.DatabaseURL)
 	sweeper, err := b.Service.Sweeper()
 	require.NoError(t, err)
 	org, admin, invited, invitation := people(t, b)

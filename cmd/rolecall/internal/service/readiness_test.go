@@ -111,7 +111,7 @@ func TestInstance_CallersWaitUntilItIsKnown(t *testing.T) {
 	require.NoError(t, err)
 
 	release, asked := make(chan struct{}), make(chan struct{}, 10)
-	h.faults.AfterAnswer(func(clerksim.Call) { asked <- struct{}{}; <-release }, clerksim.OnRoute("GET /instance"))
+	h.Faults.AfterAnswer(func(clerksim.Call) { asked <- struct{}{}; <-release }, clerksim.OnRoute("GET /instance"))
 	cfg := h.Config
 	cfg.InstanceID, cfg.SweepInterval = "", 0
 	h.restart(cfg)

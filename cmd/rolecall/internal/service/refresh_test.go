@@ -6,7 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
 	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
@@ -19,10 +18,7 @@ import (
 func setupAsking(t testing.TB, changes ...func(*servicetest.Bundle, *config.Config)) *servicetest.Bundle {
 	t.Helper()
 	b := servicetest.Start(t, pgtest.URL(t), nil, config.Parts{Web: true, Workers: true}, append([]func(*servicetest.Bundle, *config.Config){servicetest.AsksClerk}, changes...)...)
-	var err error
-	b.DB, err = pgxpool.New(t.Context(), b.Config.DatabaseURL)
-	require.NoError(t, err)
-	t.Cleanup(b.DB.Close)
+	b.Open(t, b.Config.DatabaseURL)
 	return b
 }
 

@@ -92,15 +92,32 @@ func Start(t testing.TB, databaseURL string, clerkNow func() time.Time, which co
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, b.Service.Stop(context.WithoutCancel(ctx))) })
 
-	b.Courier, err = svixsim.NewCourier(svixsim.CourierConfig{
-		Endpoints: []svixsim.Endpoint{{URL: b.Web("/webhooks/clerk"), Secrets: []string{b.Secret}}},
-	})
-	require.NoError(t, err)
-	t.Cleanup(b.Courier.Close)
+	b.connect(t)
 	transport := &http.Transport{MaxIdleConnsPerHost: 64}
 	b.Client = &http.Client{Transport: transport}
 	t.Cleanup(transport.CloseIdleConnections)
 	return b
+}
+
+// connect points the courier at the service.
+func (b *Bundle) connect(t testing.TB) {
+	t.Helper()
+	endpoint := svixsim.Endpoint{URL: b.Web("/webhooks/clerk"), Secrets: []string{b.Secret}}
+	courier, err := svixsim.NewCourier(svixsim.CourierConfig{Endpoints: []svixsim.Endpoint{endpoint}})
+	require.NoError(t, err)
+	t.Cleanup(courier.Close)
+	b.Courier = courier
+}
+
+// Restart replaces the service by one with another configuration.
+func (b *Bundle) Restart(t testing.TB, cfg config.Config, which config.Parts) {
+	t.Helper()
+	require.NoError(t, b.Service.Stop(t.Context()))
+	restarted, err := service.Start(t.Context(), cfg, which, b.Logger)
+	require.NoError(t, err)
+	b.Config = cfg
+	b.Service = restarted
+	b.connect(t)
 }
 
 // Web returns the address of a page of the public side.

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
 	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
@@ -70,10 +69,7 @@ func StartSweeping(t *testing.T, prepared func(*Bundle), changes ...func(*Bundle
 		cfg.SweepInterval = 100 * time.Millisecond
 	}
 	b := Start(t, url, nil, config.Parts{Web: true, Workers: true}, append([]func(*Bundle, *config.Config){AsksClerk, sweeps}, changes...)...)
-	var err error
-	b.DB, err = pgxpool.New(t.Context(), url)
-	require.NoError(t, err)
-	t.Cleanup(b.DB.Close)
+	b.Open(t, url)
 	return b
 }
 
