@@ -14,7 +14,7 @@ import (
 
 func always(id string) func(*http.Request) string { return func(*http.Request) string { return id } }
 
-func TestAuthorize(t *testing.T) {
+func TestAuthorize_ReturnsDecisions(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	c := newClient(t, b.url, nil)
@@ -48,8 +48,8 @@ func TestAuthorize(t *testing.T) {
 	require.Zero(t, d)
 }
 
-// TestRequire: both kinds of middleware, on the real API, agree on everybody.
-func TestRequire(t *testing.T) {
+// TestRequire_BothKindsAgree: both kinds of middleware, on the real API, agree on everybody.
+func TestRequire_BothKindsAgree(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	c := newClient(t, b.url, nil)
@@ -107,8 +107,8 @@ func oddIDs(prefix string) []string {
 // longestID has 255 bytes, the most that Rolecall takes.
 func longestID() string { return "org_" + strings.Repeat("é", 125) + "x" }
 
-// TestOddIDsAreNobodys: who writes nonsense into a path isn't a member, and that is no outage.
-func TestOddIDsAreNobodys(t *testing.T) {
+// TestRequire_OddIDIsNotAMember: who writes nonsense into a path isn't a member, and that is no outage.
+func TestRequire_OddIDIsNotAMember(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	c := newClient(t, b.url, func(cfg *client.Config) {
@@ -126,8 +126,8 @@ func TestOddIDsAreNobodys(t *testing.T) {
 	}
 }
 
-// TestOddIDsSpoilNoBatch: the other checks beside them are decided, each in its place.
-func TestOddIDsSpoilNoBatch(t *testing.T) {
+// TestAuthorizeMany_OddIDSpoilsNoBatch: the other checks beside them are decided, each in its place.
+func TestAuthorizeMany_OddIDSpoilsNoBatch(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	c := newClient(t, b.url, nil)
@@ -162,8 +162,8 @@ func TestOddIDsSpoilNoBatch(t *testing.T) {
 	}
 }
 
-// TestRequireTakesOneSessionToken: and no service's, with which anybody could be named.
-func TestRequireTakesOneSessionToken(t *testing.T) {
+// TestRequire_TakesOneSessionToken: and no service's, with which anybody could be named.
+func TestRequire_TakesOneSessionToken(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	c := newClient(t, b.url, nil)
@@ -188,8 +188,8 @@ func TestRequireTakesOneSessionToken(t *testing.T) {
 	require.False(t, ok)
 }
 
-// TestStaleMirrorLetsNobodyIn: this world was last compared with Clerk long ago.
-func TestStaleMirrorLetsNobodyIn(t *testing.T) {
+// TestRequire_RefusesOnAStaleMirror: this world was last compared with Clerk long ago.
+func TestRequire_RefusesOnAStaleMirror(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	for staleness, status := range map[time.Duration]int{time.Second: http.StatusServiceUnavailable, 0: http.StatusOK} {
@@ -204,7 +204,7 @@ func TestStaleMirrorLetsNobodyIn(t *testing.T) {
 	}
 }
 
-func TestConfigIsChecked(t *testing.T) {
+func TestConfig_IsChecked(t *testing.T) {
 	t.Parallel()
 	for _, cfg := range []client.Config{
 		{},
@@ -229,8 +229,8 @@ func TestConfigIsChecked(t *testing.T) {
 	}
 }
 
-// TestMiddlewareWithoutAFunctionIsRefusedWhenItIsMade: and not by a panic of each request.
-func TestMiddlewareWithoutAFunctionIsRefusedWhenItIsMade(t *testing.T) {
+// TestRequire_PanicsWithoutAFunction: and not by a panic of each request.
+func TestRequire_PanicsWithoutAFunction(t *testing.T) {
 	t.Parallel()
 	c := newClient(t, "http://127.0.0.1:1", nil)
 	require.Panics(t, func() { c.Require("reports:read", nil) })

@@ -52,14 +52,14 @@ func requireFailsClosed(t *testing.T, url string, change func(*client.Config)) {
 	require.Equal(t, int64(2), told.Load())
 }
 
-func TestDeadServerLetsNobodyIn(t *testing.T) {
+func TestClient_FailsClosedOnADeadServer(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewServer(http.NotFoundHandler())
 	server.Close()
 	requireFailsClosed(t, server.URL, nil)
 }
 
-func TestHangingServerLetsNobodyIn(t *testing.T) {
+func TestClient_FailsClosedOnAHangingServer(t *testing.T) {
 	t.Parallel()
 	url, _ := fake(t, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
 	began := time.Now()
@@ -81,8 +81,8 @@ func TestHangingServerLetsNobodyIn(t *testing.T) {
 	require.ErrorIs(t, err, context.Canceled)
 }
 
-// TestStrangeAnswersLetNobodyIn: whatever is at the address, only the decision that was asked for counts.
-func TestStrangeAnswersLetNobodyIn(t *testing.T) {
+// TestClient_FailsClosedOnStrangeAnswers: whatever is at the address, only the decision that was asked for counts.
+func TestClient_FailsClosedOnStrangeAnswers(t *testing.T) {
 	t.Parallel()
 	const yes = `{"allowed":true,"reason":"allowed","role":"org:admin","permission":"reports:read","workspace_id":"org_1","user_id":"user_1","revision":1,"as_of":null}`
 	for name, body := range map[string]string{
@@ -118,8 +118,8 @@ func TestStrangeAnswersLetNobodyIn(t *testing.T) {
 	require.Equal(t, int64(3), asked.Load(), "what was answered is asked for again")
 }
 
-// TestOthersRefusalsAreOutages: a status alone says nothing of the user. It may be a proxy's, or another server's.
-func TestOthersRefusalsAreOutages(t *testing.T) {
+// TestClient_ForeignRefusalsAreOutages: a status alone says nothing of the user. It may be a proxy's, or another server's.
+func TestClient_ForeignRefusalsAreOutages(t *testing.T) {
 	t.Parallel()
 	for _, answer := range []struct {
 		status int
@@ -140,9 +140,9 @@ func TestOthersRefusalsAreOutages(t *testing.T) {
 	}
 }
 
-// TestARefusedServiceIsAnOutage: what Rolecall answers to the service itself says nothing of the user. A token that was
+// TestRequireFor_RefusedServiceIsAnOutage: what Rolecall answers to the service itself says nothing of the user. A token that was
 // rotated away must not tell every user to sign in again, nor a wrong address that nothing is there, unheard by Failed.
-func TestARefusedServiceIsAnOutage(t *testing.T) {
+func TestRequireFor_RefusedServiceIsAnOutage(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	for what, change := range map[string]func(*client.Config){
@@ -162,8 +162,8 @@ func TestARefusedServiceIsAnOutage(t *testing.T) {
 	}
 }
 
-// TestRetries: what may pass is tried again, as often as configured; what won't isn't.
-func TestRetries(t *testing.T) {
+// TestClient_RetriesWhatMayPass: what may pass is tried again, as often as configured; what won't isn't.
+func TestClient_RetriesWhatMayPass(t *testing.T) {
 	t.Parallel()
 	const yes = `{"allowed":true,"reason":"allowed","role":"org:admin","permission":"reports:read","workspace_id":"org_1","user_id":"user_1","revision":1,"as_of":null}`
 	for _, test := range []struct {
