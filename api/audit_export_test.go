@@ -19,7 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestExportIsWholeAndSaysSo(t *testing.T) {
+func TestAuditExport_IsWholeAndSaysSo(t *testing.T) {
 	t.Parallel()
 	b := setupAudit(t, nil)
 	_, err := b.pool.Exec(t.Context(), `INSERT INTO rolecall.audit_log (organization_id, actor, action, target, after, at, cause)
@@ -49,10 +49,10 @@ func TestExportIsWholeAndSaysSo(t *testing.T) {
 	require.Equal(t, "{\"complete\":true,\"entries\":0}\n", string(none.body))
 }
 
-// TestNoCellOfAnExportBeginsAFormula, also where a spreadsheet separates cells by semicolons or tabs (as Excel does in most of
+// TestAuditExport_NoCellBeginsAFormula, also where a spreadsheet separates cells by semicolons or tabs (as Excel does in most of
 // Europe, where a quotation mark within what it takes for a cell means nothing), and drops what nobody sees before it looks. What
 // isn't one comes back as it was from whoever reads CSV.
-func TestNoCellOfAnExportBeginsAFormula(t *testing.T) {
+func TestAuditExport_NoCellBeginsAFormula(t *testing.T) {
 	t.Parallel()
 	b := setupAudit(t, nil)
 	tests := []struct{ target, want string }{
@@ -125,8 +125,8 @@ func fill(b *serverBundle, n int) {
 	require.NoError(b.tb, err)
 }
 
-// TestAnExportThatIsCutOffIsSeen: by whoever is removed while reading.
-func TestAnExportThatIsCutOffIsSeen(t *testing.T) {
+// TestAuditExport_RemovedReaderSeesItCutOff: by whoever is removed while reading.
+func TestAuditExport_RemovedReaderSeesItCutOff(t *testing.T) {
 	t.Parallel()
 	b := setupAudit(t, nil)
 	fill(b, 1200) // more than all buffers on the way take
@@ -145,8 +145,8 @@ func TestAnExportThatIsCutOffIsSeen(t *testing.T) {
 	requireProblem(t, b.get("user_admin", auditOfOne+"/export"), http.StatusNotFound, "")
 }
 
-// TestAReaderThatStallsIsCut, and holds nothing.
-func TestAReaderThatStallsIsCut(t *testing.T) {
+// TestAuditExport_CutsAStalledReader, and holds nothing.
+func TestAuditExport_CutsAStalledReader(t *testing.T) {
 	t.Parallel()
 	ended := make(chan struct{})
 	b := setupAudit(t, func(c *Config) { c.ExportStall = 200 * time.Millisecond })
@@ -171,8 +171,8 @@ func TestAReaderThatStallsIsCut(t *testing.T) {
 	require.ErrorIs(t, <-served, http.ErrServerClosed)
 }
 
-// TestAnExportIsAsOfWhenItBegan: what is recorded meanwhile is left out, wherever it would stand.
-func TestAnExportIsAsOfWhenItBegan(t *testing.T) {
+// TestAuditExport_IsAsOfItsBeginning: what is recorded meanwhile is left out, wherever it would stand.
+func TestAuditExport_IsAsOfItsBeginning(t *testing.T) {
 	t.Parallel()
 	b := setupAudit(t, nil)
 	fill(b, 1200)
@@ -206,8 +206,8 @@ func (l *lateWriter) Flush() {
 
 func (l *lateWriter) SetWriteDeadline(time.Time) error { return nil }
 
-// TestAnExportOutlivesTheTimeOfARequest: it is bounded by its reader.
-func TestAnExportOutlivesTheTimeOfARequest(t *testing.T) {
+// TestAuditExport_OutlivesTheRequestTimeout: it is bounded by its reader.
+func TestAuditExport_OutlivesTheRequestTimeout(t *testing.T) {
 	t.Parallel()
 	b := setupAudit(t, nil)
 	fill(b, 450)
@@ -221,8 +221,8 @@ func TestAnExportOutlivesTheTimeOfARequest(t *testing.T) {
 	require.True(t, strings.HasSuffix(writer.Body.String(), "{\"complete\":true,\"entries\":450}\n"))
 }
 
-// TestADatabaseThatGoesAwayCutsAnExport, which is our fault, and is logged.
-func TestADatabaseThatGoesAwayCutsAnExport(t *testing.T) {
+// TestAuditExport_DatabaseOutageCutsItOff, which is our fault, and is logged.
+func TestAuditExport_DatabaseOutageCutsItOff(t *testing.T) {
 	t.Parallel()
 	b := setupAudit(t, nil)
 	fill(b, 450)

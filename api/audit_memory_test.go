@@ -42,10 +42,10 @@ func heap() uint64 {
 	return stats.HeapAlloc
 }
 
-// TestAnExportTakesFlatMemory, whatever its length: a batch, and nothing of those before it.
+// TestAuditExport_TakesFlatMemory, whatever its length: a batch, and nothing of those before it.
 //
 //nolint:paralleltest // the heap belongs to the process
-func TestAnExportTakesFlatMemory(t *testing.T) {
+func TestAuditExport_TakesFlatMemory(t *testing.T) {
 	b := setupAudit(t, nil)
 	fill(b, 2500)
 	for _, format := range []string{"jsonl", "csv"} {

@@ -64,7 +64,7 @@ func (b *serverBundle) auditIDs(token string, query url.Values) (ids []int64) {
 	}
 }
 
-func TestAuditInPagesTheNewestFirst(t *testing.T) {
+func TestAudit_PagesNewestFirst(t *testing.T) {
 	t.Parallel()
 	b := setupAudit(t, nil)
 	b.runs("org_1", 20)
@@ -85,8 +85,8 @@ func TestAuditInPagesTheNewestFirst(t *testing.T) {
 	require.Len(t, answerOf[page[auditBody]](t, b.get("user_admin", auditOfOne)).Data, 21, "50 by default")
 }
 
-// TestPagesOfTheAuditLogBearAppends: what is recorded between two pages moves nothing from one to the other.
-func TestPagesOfTheAuditLogBearAppends(t *testing.T) {
+// TestAudit_AppendsMoveNothingBetweenPages: what is recorded between two pages moves nothing from one to the other.
+func TestAudit_AppendsMoveNothingBetweenPages(t *testing.T) {
 	t.Parallel()
 	b := setupAudit(t, nil)
 	b.runs("org_1", 10)
@@ -105,7 +105,7 @@ func TestPagesOfTheAuditLogBearAppends(t *testing.T) {
 	require.Equal(t, []int64{10, 9, 8, 7, 6, 5, 4, 3, 2, 1}, ids)
 }
 
-func TestAuditFilters(t *testing.T) {
+func TestAudit_Filters(t *testing.T) {
 	t.Parallel()
 	b := setupAudit(t, nil)
 	b.runs("org_1", 20)
@@ -157,8 +157,8 @@ func encodeWithout(query url.Values, name string) string {
 	return query.Encode()
 }
 
-// TestAuditIsForThoseWhoMayReadIt: members without the permission are refused, and nobody else learns that it is there.
-func TestAuditIsForThoseWhoMayReadIt(t *testing.T) {
+// TestAudit_TakesItsPermission: members without the permission are refused, and nobody else learns that it is there.
+func TestAudit_TakesItsPermission(t *testing.T) {
 	t.Parallel()
 	b := setupAudit(t, nil)
 	b.runs("org_1", 1)
@@ -189,8 +189,8 @@ func TestAuditIsForThoseWhoMayReadIt(t *testing.T) {
 	}
 }
 
-// TestAuditNeverCrossesWorkspaces: whatever is asked for, also with a cursor of another workspace.
-func TestAuditNeverCrossesWorkspaces(t *testing.T) {
+// TestAudit_NeverCrossesWorkspaces: whatever is asked for, also with a cursor of another workspace.
+func TestAudit_NeverCrossesWorkspaces(t *testing.T) {
 	t.Parallel()
 	b := setupAudit(t, nil)
 	b.runs("org_1", 10)
@@ -207,7 +207,7 @@ func TestAuditNeverCrossesWorkspaces(t *testing.T) {
 	require.Len(t, answerOf[page[auditBody]](t, b.get("user_admin", auditOfOne+"?cursor="+cursor)).Data, 5, "a position like any other")
 }
 
-func TestServicesAppend(t *testing.T) {
+func TestAppendAudit_RecordsValidEntriesOnly(t *testing.T) {
 	t.Parallel()
 	b := setupAudit(t, func(c *Config) { c.Now = func() time.Time { return worldBegan().Add(time.Hour) } })
 	soon := worldBegan().Add(time.Hour + 5*time.Minute)
@@ -267,8 +267,8 @@ func TestServicesAppend(t *testing.T) {
 	require.Len(t, answerOf[page[auditBody]](t, b.get("user_admin", auditOfOne)).Data, 6)
 }
 
-// TestAppendingIsRepeatable with a key, for one workspace.
-func TestAppendingIsRepeatable(t *testing.T) {
+// TestAppendAudit_IsRepeatableWithAKey with a key, for one workspace.
+func TestAppendAudit_IsRepeatableWithAKey(t *testing.T) {
 	t.Parallel()
 	b := setupAudit(t, nil)
 	const body = `{"action":"a.b","target":"r"}`
@@ -285,8 +285,8 @@ func TestAppendingIsRepeatable(t *testing.T) {
 	require.Len(t, answerOf[page[auditBody]](t, b.get("user_admin", auditOfOne)).Data, 2)
 }
 
-// TestAuthorsStay after they leave, are deleted, or the workspace is.
-func TestAuthorsStay(t *testing.T) {
+// TestAudit_KeepsAuthorsWhoAreGone after they leave, are deleted, or the workspace is.
+func TestAudit_KeepsAuthorsWhoAreGone(t *testing.T) {
 	t.Parallel()
 	b := setupAudit(t, nil)
 	b.append("org_1", `{"actor":"user_member","action":"report.run","target":"r"}`, http.StatusCreated)
@@ -304,8 +304,8 @@ func TestAuthorsStay(t *testing.T) {
 	require.Len(t, entries, 1)
 }
 
-// TestALockedLogLeavesConnectionsToOthers has thirty appends wait for one workspace's log, with a pool of two connections.
-func TestALockedLogLeavesConnectionsToOthers(t *testing.T) {
+// TestAppendAudit_LockedLogLeavesConnectionsToOthers has thirty appends wait for one workspace's log, with a pool of two connections.
+func TestAppendAudit_LockedLogLeavesConnectionsToOthers(t *testing.T) {
 	t.Parallel()
 	two, err := pgxpool.ParseConfig(pgtest.URL(t))
 	require.NoError(t, err)

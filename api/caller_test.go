@@ -20,8 +20,8 @@ func (keylessAuthenticator) Authenticate(context.Context, *http.Request) (auth.I
 	return auth.Identity{}, fmt.Errorf("fetch keys: %w", auth.ErrKeysUnavailable)
 }
 
-// TestWithoutKeysOnlyKnownUsersCount: anybody may send what can't be judged.
-func TestWithoutKeysOnlyKnownUsersCount(t *testing.T) {
+// TestEntries_WithoutKeysOnlyKnownUsersCount: anybody may send what can't be judged.
+func TestEntries_WithoutKeysOnlyKnownUsersCount(t *testing.T) {
 	t.Parallel()
 	entries := auth.NewEntries(nil)
 	b := setupServer(t, func(c *Config) { c.Authenticator, c.Entries = keylessAuthenticator{}, entries })

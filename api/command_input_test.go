@@ -7,8 +7,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestInvisibleNamesAreNone: a name that nobody sees, and one that shows another text than it is.
-func TestInvisibleNamesAreNone(t *testing.T) {
+// TestWorkspaceName_RefusesInvisibleNames: a name that nobody sees, and one that shows another text than it is.
+func TestWorkspaceName_RefusesInvisibleNames(t *testing.T) {
 	t.Parallel()
 	for what, name := range map[string]string{
 		"zero width": "\u200b", "byte order mark": "\ufeff", "joiners": "\u200d\u200c", "right to left": "invoice\u202etxt.exe", "isolate": "a\u2066b",
@@ -24,8 +24,8 @@ func TestInvisibleNamesAreNone(t *testing.T) {
 	}
 }
 
-// TestInvisibleAddressesAreNone: an address that looks like a colleague's and isn't.
-func TestInvisibleAddressesAreNone(t *testing.T) {
+// TestEmail_RefusesInvisibleAddresses: an address that looks like a colleague's and isn't.
+func TestEmail_RefusesInvisibleAddresses(t *testing.T) {
 	t.Parallel()
 	for what, address := range map[string]string{
 		"zero width": "\u200bkim@callmine.test", "right to left": "kim\u202enimda@callmine.test", "in the domain": "kim@call\u200bmine.test",
@@ -40,8 +40,8 @@ func TestInvisibleAddressesAreNone(t *testing.T) {
 	}
 }
 
-// TestMembersOfABodyAreNamedOnce, and exactly: a proxy that looks at another one of them than this service sees another command.
-func TestMembersOfABodyAreNamedOnce(t *testing.T) {
+// TestReadObject_RefusesAmbiguousMembers, and exactly: a proxy that looks at another one of them than this service sees another command.
+func TestReadObject_RefusesAmbiguousMembers(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)
 	workspace, admin, member := b.team()

@@ -13,9 +13,9 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// TestClerkConfirmsWhoCommands: Clerk has demoted or removed an admin, and the mirror doesn't know yet. It is asked before anything is
+// TestCommands_ClerkConfirmsTheActor: Clerk has demoted or removed an admin, and the mirror doesn't know yet. It is asked before anything is
 // changed, so the admin gives nobody the power that was taken from them, themselves included, and takes it from nobody.
-func TestClerkConfirmsWhoCommands(t *testing.T) {
+func TestCommands_ClerkConfirmsTheActor(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		take   func(b *commandBundle, workspace, admin string) error
@@ -59,8 +59,8 @@ func TestClerkConfirmsWhoCommands(t *testing.T) {
 	}
 }
 
-// TestWhoHasJustJoinedMayCommand although Clerk's reads don't show the membership yet.
-func TestWhoHasJustJoinedMayCommand(t *testing.T) {
+// TestCommands_NewMemberMayCommandAtOnce although Clerk's reads don't show the membership yet.
+func TestCommands_NewMemberMayCommandAtOnce(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)
 	workspace, admin, _ := b.team()
@@ -70,8 +70,8 @@ func TestWhoHasJustJoinedMayCommand(t *testing.T) {
 	b.requireType(b.say(admin, http.MethodPatch, "/v1/workspaces/"+workspace, `{"name":"West"}`), http.StatusNotFound, "not-found")
 }
 
-// TestOneEmptyAnswerEndsNoMembership: Clerk's look-up of who commands was empty once, and nothing had changed.
-func TestOneEmptyAnswerEndsNoMembership(t *testing.T) {
+// TestCommands_OneEmptyAnswerEndsNoMembership: Clerk's look-up of who commands was empty once, and nothing had changed.
+func TestCommands_OneEmptyAnswerEndsNoMembership(t *testing.T) {
 	t.Parallel()
 	for name, match := range map[string]clerksim.Match{
 		"of the pair":              clerksim.Times(1, clerksim.OnRoute("GET /organizations/{id}/memberships")),
@@ -93,8 +93,8 @@ func TestOneEmptyAnswerEndsNoMembership(t *testing.T) {
 	}
 }
 
-// TestCommandsAreLimitedPerUser: whoever asks for too much waits, and nobody else does.
-func TestCommandsAreLimitedPerUser(t *testing.T) {
+// TestCommands_AreLimitedPerUser: whoever asks for too much waits, and nobody else does.
+func TestCommands_AreLimitedPerUser(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)
 	workspace, admin, member := b.team()
@@ -113,9 +113,9 @@ func TestCommandsAreLimitedPerUser(t *testing.T) {
 	require.Equal(t, http.StatusOK, b.say(admin, http.MethodPatch, target, `{"role":"admin"}`).status)
 }
 
-// TestKeysOfAUserAndOfServicesAreDifferent: a service that acts for a user doesn't get the answer to what the user asked with the
+// TestIdempotency_KeysOfUserAndServiceAreDifferent: a service that acts for a user doesn't get the answer to what the user asked with the
 // same key, nor the other way round.
-func TestKeysOfAUserAndOfServicesAreDifferent(t *testing.T) {
+func TestIdempotency_KeysOfUserAndServiceAreDifferent(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)
 	user := b.person()
@@ -131,8 +131,8 @@ func TestKeysOfAUserAndOfServicesAreDifferent(t *testing.T) {
 	require.Equal(t, 2, b.faults.Calls()["POST /organizations"])
 }
 
-// TestAnAdminOfOldIsNeverYoung: whatever an admin does to their own membership, Clerk's word that it has ended counts.
-func TestAnAdminOfOldIsNeverYoung(t *testing.T) {
+// TestCommands_RoleChangeDoesNotMakeAMembershipNew: whatever an admin does to their own membership, Clerk's word that it has ended counts.
+func TestCommands_RoleChangeDoesNotMakeAMembershipNew(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)
 	b.behind.Store(int64(time.Hour))
@@ -146,8 +146,8 @@ func TestAnAdminOfOldIsNeverYoung(t *testing.T) {
 	require.Equal(t, clerksim.RoleMember, b.clerk.Directory().Role(workspace, accomplice))
 }
 
-// TestAnAdminFromTheFutureIsNotYoungForEver: by the mirror, or by a clock that was wrong, they join tomorrow.
-func TestAnAdminFromTheFutureIsNotYoungForEver(t *testing.T) {
+// TestCommands_MembershipFromTheFutureIsNotNewForEver: by the mirror, or by a clock that was wrong, they join tomorrow.
+func TestCommands_MembershipFromTheFutureIsNotNewForEver(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)
 	workspace, admin, accomplice := b.team()
@@ -159,8 +159,8 @@ func TestAnAdminFromTheFutureIsNotYoungForEver(t *testing.T) {
 	b.requireType(b.say(admin, http.MethodPatch, path, `{"role":"admin"}`), http.StatusNotFound, "not-found")
 }
 
-// TestABannedAdminCommandsNothing, though the webhook of the ban is late.
-func TestABannedAdminCommandsNothing(t *testing.T) {
+// TestCommands_BannedAdminIsRefused, though the webhook of the ban is late.
+func TestCommands_BannedAdminIsRefused(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)
 	workspace, admin, accomplice := b.team()
@@ -171,8 +171,8 @@ func TestABannedAdminCommandsNothing(t *testing.T) {
 	require.Equal(t, clerksim.RoleMember, b.clerk.Directory().Role(workspace, accomplice))
 }
 
-// TestWhoWasDemotedDidNotDoItThemselves, although they asked for the same when Clerk told of it.
-func TestWhoWasDemotedDidNotDoItThemselves(t *testing.T) {
+// TestCommands_DemotionByAnotherIsNotAttributed, although they asked for the same when Clerk told of it.
+func TestCommands_DemotionByAnotherIsNotAttributed(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)
 	workspace, admin, _ := b.team()
@@ -185,8 +185,8 @@ func TestWhoWasDemotedDidNotDoItThemselves(t *testing.T) {
 	require.Equal(t, [3]string{"member.role_changed", "", admin}, entries[len(entries)-1])
 }
 
-// TestSteppingDownThatWasCutShortGoesOn: whoever has stepped down may not ask for it any more, but may learn that it is done.
-func TestSteppingDownThatWasCutShortGoesOn(t *testing.T) {
+// TestIdempotency_UnrecordedStepDownIsAnsweredAgain: whoever has stepped down may not ask for it any more, but may learn that it is done.
+func TestIdempotency_UnrecordedStepDownIsAnsweredAgain(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		method, body string

@@ -61,9 +61,9 @@ func (o *ownRepeat) deleteWorkspace() {
 	o.observe(clerksync.Gone(clerksync.ResourceOrganization, clerksync.Reference{ID: o.workspace}, time.Now().UnixMilli(), "test"))
 }
 
-// TestRepeatOfAStepDown is answered as long as the step down is the newest change of the
+// TestIdempotency_RepeatOfAStepDown is answered as long as the step down is the newest change of the
 // membership.
-func TestRepeatOfAStepDown(t *testing.T) {
+func TestIdempotency_RepeatOfAStepDown(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
 		then func(*ownRepeat)
@@ -98,8 +98,8 @@ func TestRepeatOfAStepDown(t *testing.T) {
 	}
 }
 
-// TestRepeatOfLeaving is answered until the membership changes once more.
-func TestRepeatOfLeaving(t *testing.T) {
+// TestIdempotency_RepeatOfLeaving is answered until the membership changes once more.
+func TestIdempotency_RepeatOfLeaving(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
 		then func(*ownRepeat)
@@ -124,9 +124,9 @@ func TestRepeatOfLeaving(t *testing.T) {
 	}
 }
 
-// TestRepeatForAUserThroughAService is judged as the user's own, and a service's key isn't the
+// TestIdempotency_RepeatThroughAService is judged as the user's own, and a service's key isn't the
 // user's.
-func TestRepeatForAUserThroughAService(t *testing.T) {
+func TestIdempotency_RepeatThroughAService(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)
 	workspace, admin, user := b.team()
@@ -142,9 +142,9 @@ func TestRepeatForAUserThroughAService(t *testing.T) {
 	require.Equal(t, http.StatusNotFound, repeat().status)
 }
 
-// TestRepeatOfACreation is answered to members of the workspace alone, and to a creator whose
+// TestIdempotency_RepeatOfACreation is answered to members of the workspace alone, and to a creator whose
 // membership Clerk doesn't show yet.
-func TestRepeatOfACreation(t *testing.T) {
+func TestIdempotency_RepeatOfACreation(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)
 	creator := b.person("creator@callmine.test")

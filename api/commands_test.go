@@ -13,8 +13,8 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// TestCommandsThroughout: each command changes Clerk, is read back at once without any webhook, and is audited once with its actor.
-func TestCommandsThroughout(t *testing.T) {
+// TestCommands_ChangeClerkMirrorAndAudit: each command changes Clerk, is read back at once without any webhook, and is audited once with its actor.
+func TestCommands_ChangeClerkMirrorAndAudit(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)
 	workspace, admin, member := b.team()
@@ -71,8 +71,8 @@ func TestCommandsThroughout(t *testing.T) {
 	}, b.audit(workspace))
 }
 
-// TestAServiceActsForAUser: the user is the actor.
-func TestAServiceActsForAUser(t *testing.T) {
+// TestCommands_ServiceActsForAUser: the user is the actor.
+func TestCommands_ServiceActsForAUser(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)
 	user := b.person()
@@ -86,8 +86,8 @@ func TestAServiceActsForAUser(t *testing.T) {
 	require.Equal(t, user, b.audit(workspace)[0][1])
 }
 
-// TestClerksRefusalsAreProblems: each with a type of its own, and nothing changes.
-func TestClerksRefusalsAreProblems(t *testing.T) {
+// TestCommands_ClerksRefusalsAreProblems: each with a type of its own, and nothing changes.
+func TestCommands_ClerksRefusalsAreProblems(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)
 	workspace, admin, member := b.team()
@@ -119,8 +119,8 @@ func TestClerksRefusalsAreProblems(t *testing.T) {
 	b.requireType(create(), 409, "slug-taken")
 }
 
-// TestClerkIsAway: what Clerk doesn't do is no success, and says whether anything may have changed.
-func TestClerkIsAway(t *testing.T) {
+// TestCommands_ClerkOutageIsNoSuccess: what Clerk doesn't do is no success, and says whether anything may have changed.
+func TestCommands_ClerkOutageIsNoSuccess(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)
 	workspace, admin, _ := b.team()
@@ -153,8 +153,8 @@ func TestClerkIsAway(t *testing.T) {
 	require.Equal(t, http.StatusOK, rename().status)
 }
 
-// TestCommandsWithoutAKeyOfClerks: they are refused, and nothing else is.
-func TestCommandsWithoutAKeyOfClerks(t *testing.T) {
+// TestCommands_WithoutAClerkKeyAreRefused: they are refused, and nothing else is.
+func TestCommands_WithoutAClerkKeyAreRefused(t *testing.T) {
 	t.Parallel()
 	b := setupServer(t, nil)
 	b.world.member("org_1", "user_1", "org:admin", nil)
@@ -163,8 +163,8 @@ func TestCommandsWithoutAKeyOfClerks(t *testing.T) {
 	require.Contains(t, string(x.body), "commands-unavailable")
 }
 
-// TestBadCommandsDontReachClerk: what can't be right is refused here.
-func TestBadCommandsDontReachClerk(t *testing.T) {
+// TestCommands_BadOnesDoNotReachClerk: what can't be right is refused here.
+func TestCommands_BadOnesDoNotReachClerk(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)
 	workspace, admin, member := b.team()
@@ -214,8 +214,8 @@ func TestBadCommandsDontReachClerk(t *testing.T) {
 	require.Equal(t, asked, b.changes())
 }
 
-// TestWhoMayCommand: the matrix of roles, and that a stranger learns nothing.
-func TestWhoMayCommand(t *testing.T) {
+// TestCommands_TakeTheirPermissions: the matrix of roles, and that a stranger learns nothing.
+func TestCommands_TakeTheirPermissions(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)
 	workspace, admin, member := b.team()

@@ -74,8 +74,8 @@ func (k *clerkKeys) authenticator() (a *auth.Authenticator, service string) {
 	return a, service
 }
 
-// TestWithRealTokens: from a signed token to an answer, with nothing replaced but Clerk.
-func TestWithRealTokens(t *testing.T) {
+// TestServer_WithRealTokens: from a signed token to an answer, with nothing replaced but Clerk.
+func TestServer_WithRealTokens(t *testing.T) {
 	t.Parallel()
 	keys := publishKeys(t)
 	authenticator, service := keys.authenticator()
@@ -116,8 +116,8 @@ func TestWithRealTokens(t *testing.T) {
 	requireProblem(t, b.post(token, `{}`), http.StatusForbidden, "")
 }
 
-// TestWithoutSigningKeys: services need none; users are told to try again.
-func TestWithoutSigningKeys(t *testing.T) {
+// TestServer_WithoutSigningKeysServicesAreServed: services need none; users are told to try again.
+func TestServer_WithoutSigningKeysServicesAreServed(t *testing.T) {
 	t.Parallel()
 	keys := publishKeys(t)
 	keys.up.Store(false)

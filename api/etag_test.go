@@ -7,7 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestReadsAreTagged(t *testing.T) {
+func TestETag_FollowsTheBody(t *testing.T) {
 	t.Parallel()
 	b := setupServer(t, nil)
 	b.world.organization("org_1", "Northwind", nil)
@@ -67,7 +67,7 @@ func TestReadsAreTagged(t *testing.T) {
 	}
 }
 
-func TestOnlyReadsOfAWorkspaceAreTagged(t *testing.T) {
+func TestETag_OnlyReadsOfAWorkspaceHaveOne(t *testing.T) {
 	t.Parallel()
 	b := setupServer(t, nil)
 	b.world.member("org_1", "user_1", "org:admin", nil)
@@ -76,7 +76,7 @@ func TestOnlyReadsOfAWorkspaceAreTagged(t *testing.T) {
 	}
 }
 
-func TestAuthorizeTellsAProxyWhoWasLetIn(t *testing.T) {
+func TestAuthorize_NamesTheAdmittedCallerToAProxy(t *testing.T) {
 	t.Parallel()
 	b := setupServer(t, nil)
 	b.world.member("org_1", "user_1", "admin", nil)

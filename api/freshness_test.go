@@ -54,8 +54,8 @@ func (d readDB) SendBatch(ctx context.Context, batch *pgx.Batch) pgx.BatchResult
 	return results
 }
 
-// TestMinRevisionWaitsForIt: the answer is held back until the revision is there, and then is made anew.
-func TestMinRevisionWaitsForIt(t *testing.T) {
+// TestMinRevision_WaitsUntilReached: the answer is held back until the revision is there, and then is made anew.
+func TestMinRevision_WaitsUntilReached(t *testing.T) {
 	t.Parallel()
 	reads := make(chan struct{})
 	b := setupServer(t, func(c *Config) { c.DB, c.RevisionWait = readDB{DBTX: c.DB, reads: reads}, patient })
@@ -84,7 +84,7 @@ func TestMinRevisionWaitsForIt(t *testing.T) {
 	requireType(t, <-answered, http.StatusNotFound, "not-found")
 }
 
-func TestMinRevisionThatNeverComes(t *testing.T) {
+func TestMinRevision_NeverReachedIs409(t *testing.T) {
 	t.Parallel()
 	b := setupServer(t, nil)
 	b.world.member("org_1", "user_1", "org:admin", nil)
@@ -115,8 +115,8 @@ func TestMinRevisionThatNeverComes(t *testing.T) {
 	})
 }
 
-// TestStrangerLearnsNothingByDemands: the same 404 as without, at once, for a workspace that exists and for none.
-func TestStrangerLearnsNothingByDemands(t *testing.T) {
+// TestFreshness_StrangersLearnNothing: the same 404 as without, at once, for a workspace that exists and for none.
+func TestFreshness_StrangersLearnNothing(t *testing.T) {
 	t.Parallel()
 	b := setupServer(t, nil)
 	b.world.member("org_1", "user_1", "org:admin", nil)
@@ -141,7 +141,7 @@ func TestStrangerLearnsNothingByDemands(t *testing.T) {
 	require.Less(t, time.Since(began), 30*defaultRevisionWait, "84 requests, none of which waits")
 }
 
-func TestMaxStaleness(t *testing.T) {
+func TestMaxStaleness_RefusesAStaleMirror(t *testing.T) {
 	t.Parallel()
 	var ahead atomic.Int64 // of the clock before the sweep
 	var now func() time.Time
@@ -165,8 +165,8 @@ func TestMaxStaleness(t *testing.T) {
 	require.Equal(t, http.StatusOK, b.get("user_1", "/v1/workspaces/org_1?max_staleness=1").status)
 }
 
-// TestALostDemotionIsStale, although the mirror heard of the same workspace just now, until a sweep has looked.
-func TestALostDemotionIsStale(t *testing.T) {
+// TestMaxStaleness_RefusesAfterALostDemotion, although the mirror heard of the same workspace just now, until a sweep has looked.
+func TestMaxStaleness_RefusesAfterALostDemotion(t *testing.T) {
 	t.Parallel()
 	var now func() time.Time
 	b := setupServer(t, func(c *Config) { c.Now = func() time.Time { return now() } })
@@ -200,7 +200,7 @@ func TestALostDemotionIsStale(t *testing.T) {
 	require.Equal(t, http.StatusOK, may("user_admin", "org_1").status)
 }
 
-func TestBadDemands(t *testing.T) {
+func TestFreshness_RefusesBadDemands(t *testing.T) {
 	t.Parallel()
 	b := setupServer(t, nil)
 	b.world.member("org_1", "user_1", "org:admin", nil)
@@ -219,7 +219,7 @@ func TestBadDemands(t *testing.T) {
 	}
 }
 
-func TestChecksThatDemandFreshness(t *testing.T) {
+func TestAuthorizeMany_DemandsFreshness(t *testing.T) {
 	t.Parallel()
 	reads := make(chan struct{})
 	var now func() time.Time

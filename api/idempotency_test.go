@@ -11,8 +11,8 @@ import (
 	"github.com/callmine/rolecall/internal/clerksim"
 )
 
-// TestARepeatedCommandIsHarmless: the same key with the same body gets the same answer, and Clerk isn't asked again.
-func TestARepeatedCommandIsHarmless(t *testing.T) {
+// TestIdempotency_RepeatGetsTheFirstAnswer: the same key with the same body gets the same answer, and Clerk isn't asked again.
+func TestIdempotency_RepeatGetsTheFirstAnswer(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)
 	workspace, admin, member := b.team()
@@ -50,8 +50,8 @@ func TestARepeatedCommandIsHarmless(t *testing.T) {
 	require.Equal(t, http.StatusOK, b.say(admin, http.MethodPatch, path, `{"name":"Later"}`, headerKey, "key 1").status)
 }
 
-// TestARefusedCommandMayBeTriedAgain: the key isn't used up.
-func TestARefusedCommandMayBeTriedAgain(t *testing.T) {
+// TestIdempotency_RefusalUsesUpNoKey: the key isn't used up.
+func TestIdempotency_RefusalUsesUpNoKey(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)
 	workspace, admin, member := b.team()
@@ -64,8 +64,8 @@ func TestARefusedCommandMayBeTriedAgain(t *testing.T) {
 	require.Equal(t, http.StatusOK, step().status)
 }
 
-// TestOneKeyAtOnce: of many requests with one key at the same time, one is carried out, and the others are told to wait.
-func TestOneKeyAtOnce(t *testing.T) {
+// TestIdempotency_OneKeyAtOnceRunsOnce: of many requests with one key at the same time, one is carried out, and the others are told to wait.
+func TestIdempotency_OneKeyAtOnceRunsOnce(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)
 	user := b.person()
@@ -101,8 +101,8 @@ func TestOneKeyAtOnce(t *testing.T) {
 	require.Equal(t, 1, b.faults.Calls()["POST /organizations"])
 }
 
-// TestTwoAdminsDemoteEachOther at once: Clerk decides, and one stays.
-func TestTwoAdminsDemoteEachOther(t *testing.T) {
+// TestCommands_TwoAdminsDemotingEachOtherLeaveOne at once: Clerk decides, and one stays.
+func TestCommands_TwoAdminsDemotingEachOtherLeaveOne(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)
 	workspace, first, second := b.team()
@@ -133,9 +133,9 @@ func TestTwoAdminsDemoteEachOther(t *testing.T) {
 	require.Equal(t, 2, demoted, "one promotion, one demotion")
 }
 
-// TestDoneButNotRecorded: Clerk has made the change, and the database fails before it is recorded. The answer says so, and the
+// TestIdempotency_RepeatRecordsAnUnrecordedChange: Clerk has made the change, and the database fails before it is recorded. The answer says so, and the
 // same key brings it to its end.
-func TestDoneButNotRecorded(t *testing.T) {
+func TestIdempotency_RepeatRecordsAnUnrecordedChange(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)
 	workspace, admin, _ := b.team()

@@ -82,9 +82,9 @@ func saveRows(ctx context.Context, tx pgx.Tx, tables map[string][]map[string]any
 	return errors.Join(errs...)
 }
 
-// TestListsAgreeWithDecisions: the view behind all lists holds exactly the pairs, roles and memberships that
+// TestMemberLists_AgreeWithDecisions: the view behind all lists holds exactly the pairs, roles and memberships that
 // Grants.Decide lets in. The rule stands in both places.
-func TestListsAgreeWithDecisions(t *testing.T) {
+func TestMemberLists_AgreeWithDecisions(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.New(t)
 	ctx := t.Context()

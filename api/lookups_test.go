@@ -15,8 +15,8 @@ import (
 	"github.com/callmine/rolecall/store"
 )
 
-// TestManyAtOnceCostOneLookUp: Clerk answers when all have begun to read the mirror.
-func TestManyAtOnceCostOneLookUp(t *testing.T) {
+// TestRefresh_ManyAtOnceCostOneLookUp: Clerk answers when all have begun to read the mirror.
+func TestRefresh_ManyAtOnceCostOneLookUp(t *testing.T) {
 	t.Parallel()
 	const callers = 50
 	b := setupRefresh(t)
@@ -43,8 +43,8 @@ func TestManyAtOnceCostOneLookUp(t *testing.T) {
 	require.Len(t, b.directory.takeAsked(), 1)
 }
 
-// TestCallerWhoGoesAwayEndsNoLookUp: another one waits for it.
-func TestCallerWhoGoesAwayEndsNoLookUp(t *testing.T) {
+// TestRefresh_CallerThatGoesAwayEndsNoLookUp: another one waits for it.
+func TestRefresh_CallerThatGoesAwayEndsNoLookUp(t *testing.T) {
 	t.Parallel()
 	b := setupRefresh(t)
 	b.directory.begun = make(chan store.Pair)
@@ -78,8 +78,8 @@ func stubborn(released <-chan struct{}) func(context.Context, store.Pair) error 
 	return func(context.Context, store.Pair) error { <-released; return errClerkAway }
 }
 
-// TestHangingLookUp: a stranger is refused in time, and members never notice.
-func TestHangingLookUp(t *testing.T) {
+// TestRefresh_HangingLookUpEndsInTime: a stranger is refused in time, and members never notice.
+func TestRefresh_HangingLookUpEndsInTime(t *testing.T) {
 	t.Parallel()
 	b := setupRefresh(t)
 	b.world.member("org_1", "user_old", "org:admin", nil)
@@ -101,8 +101,8 @@ func TestHangingLookUp(t *testing.T) {
 	require.Contains(t, b.logs.take(), "look-up at Clerk failed")
 }
 
-// TestFailureIsRememberedForASecond: while Clerk is away, not every request waits for it.
-func TestFailureIsRememberedForASecond(t *testing.T) {
+// TestRefresh_RemembersAFailureForASecond: while Clerk is away, not every request waits for it.
+func TestRefresh_RemembersAFailureForASecond(t *testing.T) {
 	t.Parallel()
 	b := setupRefresh(t)
 	b.directory.answers(func(context.Context, store.Pair) error { return errClerkAway })
@@ -116,8 +116,8 @@ func TestFailureIsRememberedForASecond(t *testing.T) {
 	require.Contains(t, b.logs.take(), "look-up at Clerk failed")
 }
 
-// TestFailuresAreLoggedOnceASecond, without the ids that their errors name.
-func TestFailuresAreLoggedOnceASecond(t *testing.T) {
+// TestRefresh_LogsOneFailureASecond, without the ids that their errors name.
+func TestRefresh_LogsOneFailureASecond(t *testing.T) {
 	t.Parallel()
 	b := setupRefresh(t)
 	b.directory.answers(func(context.Context, store.Pair) error { return errClerkAway })
@@ -135,8 +135,8 @@ func TestFailuresAreLoggedOnceASecond(t *testing.T) {
 	require.Equal(t, 1, strings.Count(b.logs.take(), "\n"))
 }
 
-// TestMirrorAwayAfterLookUp: an answer that can't be read back is none.
-func TestMirrorAwayAfterLookUp(t *testing.T) {
+// TestRefresh_AnswerNotReadBackCountsAsFailed: an answer that can't be read back is none.
+func TestRefresh_AnswerNotReadBackCountsAsFailed(t *testing.T) {
 	t.Parallel()
 	b := setupRefresh(t)
 	reads := 0
@@ -152,8 +152,8 @@ func TestMirrorAwayAfterLookUp(t *testing.T) {
 	require.Contains(t, b.logs.take(), "connection reset")
 }
 
-// TestUserWhoTriesWorkspaces has five look-ups, and one more every two seconds; nobody else is limited.
-func TestUserWhoTriesWorkspaces(t *testing.T) {
+// TestRefresh_LimitsLookUpsPerUser has five look-ups, and one more every two seconds; nobody else is limited.
+func TestRefresh_LimitsLookUpsPerUser(t *testing.T) {
 	t.Parallel()
 	b := setupRefresh(t)
 	var answers []<-chan exchange
@@ -177,8 +177,8 @@ func TestUserWhoTriesWorkspaces(t *testing.T) {
 	require.Len(t, b.directory.takeAsked(), 1)
 }
 
-// TestPanicOfALookUp: there is no guard of a request's around it, and the service lives on.
-func TestPanicOfALookUp(t *testing.T) {
+// TestRefresh_SurvivesAPanicOfALookUp: there is no guard of a request's around it, and the service lives on.
+func TestRefresh_SurvivesAPanicOfALookUp(t *testing.T) {
 	t.Parallel()
 	b := setupRefresh(t)
 	b.directory.answers(func(context.Context, store.Pair) error { panic("a secret of goroutine 1") })

@@ -55,7 +55,7 @@ func walk(b *serverBundle, limit int) (users []string, pages int) {
 	}
 }
 
-func TestMembersInPages(t *testing.T) {
+func TestMembers_PagesHoldEachMemberOnce(t *testing.T) {
 	t.Parallel()
 	b := setupServer(t, nil)
 	want := populate(b, 19)
@@ -71,7 +71,7 @@ func TestMembersInPages(t *testing.T) {
 	}, first)
 }
 
-func TestMembersLimits(t *testing.T) {
+func TestMembers_LimitIsBounded(t *testing.T) {
 	t.Parallel()
 	b := setupServer(t, nil)
 	populate(b, 210)
@@ -87,7 +87,7 @@ func TestMembersLimits(t *testing.T) {
 	}
 }
 
-func TestMembersCursors(t *testing.T) {
+func TestMembers_CursorsAreChecked(t *testing.T) {
 	t.Parallel()
 	b := setupServer(t, nil)
 	populate(b, 5)
@@ -118,8 +118,8 @@ func TestMembersCursors(t *testing.T) {
 	requireProblem(t, b.get("user_stranger", membersOfOne+"?cursor="+good), http.StatusNotFound, "")
 }
 
-// TestMembersAreWhoCounts: the list, the count and a decision agree about who is a member.
-func TestMembersAreWhoCounts(t *testing.T) {
+// TestMembers_ListCountAndDecisionAgree: the list, the count and a decision agree about who is a member.
+func TestMembers_ListCountAndDecisionAgree(t *testing.T) {
 	t.Parallel()
 	b := setupServer(t, nil)
 	populate(b, 3)
@@ -142,7 +142,7 @@ func TestMembersAreWhoCounts(t *testing.T) {
 	require.Equal(t, "org:admin", answerOf[workspaceMeBody](t, b.get("user_twice", "/v1/workspaces/org_1/me")).Role)
 }
 
-func TestMembersTakesItsPermission(t *testing.T) {
+func TestMembers_TakesItsPermission(t *testing.T) {
 	t.Parallel()
 	b := setupServer(t, nil)
 	populate(b, 1)

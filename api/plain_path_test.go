@@ -7,9 +7,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestPathsWithTwoReadingsNameNothing, whoever asks: an encoded slash isn't a separator, and
+// TestPlainPaths_TwoReadingsNameNothing, whoever asks: an encoded slash isn't a separator, and
 // nothing is cleaned up.
-func TestPathsWithTwoReadingsNameNothing(t *testing.T) {
+func TestPlainPaths_TwoReadingsNameNothing(t *testing.T) {
 	t.Parallel()
 	b := setupServer(t, nil)
 	b.world.organization("org_1", "North", nil)

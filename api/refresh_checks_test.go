@@ -24,7 +24,7 @@ func refreshJSON(tb testing.TB, checks ...checkBody) string {
 	return string(body)
 }
 
-func TestAuthorizeManyAsksClerkOnlyIfTold(t *testing.T) {
+func TestAuthorizeMany_AsksClerkOnlyIfTold(t *testing.T) {
 	t.Parallel()
 	b := setupRefresh(t)
 	b.world.member("org_1", "user_old", "org:admin", nil)
@@ -51,8 +51,8 @@ func TestAuthorizeManyAsksClerkOnlyIfTold(t *testing.T) {
 	require.Empty(t, b.directory.takeAsked())
 }
 
-// TestAuthorizeManyLooksUpTheFirstFew, all at the same time; what is remembered takes no place among them.
-func TestAuthorizeManyLooksUpTheFirstFew(t *testing.T) {
+// TestAuthorizeMany_LooksUpTheFirstFew, all at the same time; what is remembered takes no place among them.
+func TestAuthorizeMany_LooksUpTheFirstFew(t *testing.T) {
 	t.Parallel()
 	b := setupRefresh(t)
 	requireProblem(t, b.get("user_0", "/v1/workspaces/org_1"), http.StatusNotFound, "")
@@ -102,8 +102,8 @@ func counts(outcomes []lookup.Result) map[lookup.Result]int {
 	return n
 }
 
-// TestAuthorizeManyWhileClerkHangs: one second for all look-ups, and the other answers are good.
-func TestAuthorizeManyWhileClerkHangs(t *testing.T) {
+// TestAuthorizeMany_AnswersWhileClerkHangs: one second for all look-ups, and the other answers are good.
+func TestAuthorizeMany_AnswersWhileClerkHangs(t *testing.T) {
 	t.Parallel()
 	b := setupRefresh(t)
 	b.world.member("org_1", "user_old", "org:admin", nil)

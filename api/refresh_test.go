@@ -14,8 +14,8 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// TestNewcomerGetsInAtTheFirstRequest: who just accepted an invitation, before any webhook.
-func TestNewcomerGetsInAtTheFirstRequest(t *testing.T) {
+// TestRefresh_AdmitsANewcomerAtTheFirstRequest: who just accepted an invitation, before any webhook.
+func TestRefresh_AdmitsANewcomerAtTheFirstRequest(t *testing.T) {
 	t.Parallel()
 	b := setupRefresh(t)
 	b.world.organization("org_1", "One", nil)
@@ -35,8 +35,8 @@ func TestNewcomerGetsInAtTheFirstRequest(t *testing.T) {
 	}
 }
 
-// TestNewcomerIsDecidedOnTheMirror: what a newcomer may do is the mirror's answer, and counted once.
-func TestNewcomerIsDecidedOnTheMirror(t *testing.T) {
+// TestRefresh_MirrorDecidesAboutANewcomer: what a newcomer may do is the mirror's answer, and counted once.
+func TestRefresh_MirrorDecidesAboutANewcomer(t *testing.T) {
 	t.Parallel()
 	var reasons []clerksync.Reason
 	b := &refreshBundle{directory: &directory{}}
@@ -51,8 +51,8 @@ func TestNewcomerIsDecidedOnTheMirror(t *testing.T) {
 	require.Equal(t, []clerksync.Reason{clerksync.ReasonPermissionMissing}, reasons)
 }
 
-// TestMeOfNewcomer: the first screen lists the workspace.
-func TestMeOfNewcomer(t *testing.T) {
+// TestMe_LooksUpANewcomer: the first screen lists the workspace.
+func TestMe_LooksUpANewcomer(t *testing.T) {
 	t.Parallel()
 	b := setupRefresh(t)
 	b.joins()
@@ -82,8 +82,8 @@ func TestMeOfNewcomer(t *testing.T) {
 	require.Empty(t, b.directory.takeAsked())
 }
 
-// TestMeOfNewcomerWhoIsBanned: what the look-up brought into the mirror counts, whatever it is.
-func TestMeOfNewcomerWhoIsBanned(t *testing.T) {
+// TestMe_RefusesANewcomerFoundBanned: what the look-up brought into the mirror counts, whatever it is.
+func TestMe_RefusesANewcomerFoundBanned(t *testing.T) {
 	t.Parallel()
 	b := setupRefresh(t)
 	b.directory.answers(func(_ context.Context, p store.Pair) error {
@@ -95,8 +95,8 @@ func TestMeOfNewcomerWhoIsBanned(t *testing.T) {
 	require.Equal(t, []lookup.Result{lookup.Refused, lookup.Refused}, b.directory.takeSaid())
 }
 
-// TestRefusalIsRemembered for ten seconds, and no longer.
-func TestRefusalIsRemembered(t *testing.T) {
+// TestRefresh_RemembersARefusalForTenSeconds for ten seconds, and no longer.
+func TestRefresh_RemembersARefusalForTenSeconds(t *testing.T) {
 	t.Parallel()
 	b := setupRefresh(t)
 	refused := func() {
@@ -115,8 +115,8 @@ func TestRefusalIsRemembered(t *testing.T) {
 	require.Len(t, b.directory.takeAsked(), 1)
 }
 
-// TestWebhookOverridesRememberedRefusal, and a removal is as quick.
-func TestWebhookOverridesRememberedRefusal(t *testing.T) {
+// TestRefresh_WebhookOverridesARememberedRefusal, and a removal is as quick.
+func TestRefresh_WebhookOverridesARememberedRefusal(t *testing.T) {
 	t.Parallel()
 	b := setupRefresh(t)
 	requireProblem(t, b.get("user_new", "/v1/workspaces/org_1"), http.StatusNotFound, "")
@@ -127,8 +127,8 @@ func TestWebhookOverridesRememberedRefusal(t *testing.T) {
 	require.Len(t, b.directory.takeAsked(), 1)
 }
 
-// TestRemovedMemberIsNotAskedIntoLife: Clerk may still list a membership whose tombstone the mirror has.
-func TestRemovedMemberIsNotAskedIntoLife(t *testing.T) {
+// TestRefresh_DoesNotRestoreARemovedMember: Clerk may still list a membership whose tombstone the mirror has.
+func TestRefresh_DoesNotRestoreARemovedMember(t *testing.T) {
 	t.Parallel()
 	b := setupRefresh(t)
 	b.world.member("org_1", "user_1", "org:admin", nil)
@@ -148,8 +148,8 @@ func TestRemovedMemberIsNotAskedIntoLife(t *testing.T) {
 	require.Equal(t, http.StatusOK, b.get("user_1", "/v1/workspaces/org_1").status)
 }
 
-// TestOnlyStrangersAreAskedAbout: no other refusal can be Clerk's to change.
-func TestOnlyStrangersAreAskedAbout(t *testing.T) {
+// TestRefresh_LooksUpStrangersOnly: no other refusal can be Clerk's to change.
+func TestRefresh_LooksUpStrangersOnly(t *testing.T) {
 	t.Parallel()
 	b := setupRefresh(t)
 	b.joins()
@@ -184,8 +184,8 @@ func TestOnlyStrangersAreAskedAbout(t *testing.T) {
 	require.Empty(t, b.directory.takeSaid())
 }
 
-// TestIDsThatCannotBeClerks are never asked about.
-func TestIDsThatCannotBeClerks(t *testing.T) {
+// TestRefresh_LooksUpOnlyIDsOfClerksForm are never asked about.
+func TestRefresh_LooksUpOnlyIDsOfClerksForm(t *testing.T) {
 	t.Parallel()
 	b := setupRefresh(t)
 	b.joins()
@@ -208,8 +208,8 @@ func TestIDsThatCannotBeClerks(t *testing.T) {
 	require.Equal(t, http.StatusOK, b.get("user_"+long[1:], "/v1/workspaces/org_"+long[1:]).status)
 }
 
-// TestStrangersLearnNothingFromLookUps: one answer to whoever isn't a member, whether Clerk was asked or not.
-func TestStrangersLearnNothingFromLookUps(t *testing.T) {
+// TestRefresh_TellsStrangersNothing: one answer to whoever isn't a member, whether Clerk was asked or not.
+func TestRefresh_TellsStrangersNothing(t *testing.T) {
 	t.Parallel()
 	b := setupRefresh(t)
 	b.world.member("org_real", "user_member", "org:admin", nil)

@@ -18,8 +18,8 @@ func userRoutes(workspaceID string) []string {
 	}
 }
 
-// TestStrangersLearnNothing: whatever is asked for, whoever isn't a member gets one and the same answer.
-func TestStrangersLearnNothing(t *testing.T) {
+// TestRefusal_StrangersLearnNothing: whatever is asked for, whoever isn't a member gets one and the same answer.
+func TestRefusal_StrangersLearnNothing(t *testing.T) {
 	t.Parallel()
 	b := setupServer(t, nil)
 	b.world.organization("org_real", "Real", nil)
@@ -55,8 +55,8 @@ func TestStrangersLearnNothing(t *testing.T) {
 	}
 }
 
-// TestAccountsThatMayDoNothing: refused on every route, members or not, also where nothing is.
-func TestAccountsThatMayDoNothing(t *testing.T) {
+// TestRefusal_RefusedAccountLearnsTheReasonAlone: refused on every route, members or not, also where nothing is.
+func TestRefusal_RefusedAccountLearnsTheReasonAlone(t *testing.T) {
 	t.Parallel()
 	b := setupServer(t, nil)
 	refuse := map[string]struct {
@@ -103,7 +103,7 @@ func TestAccountsThatMayDoNothing(t *testing.T) {
 	require.Equal(t, http.StatusOK, b.get("user_banned", "/v1/workspaces/org_1").status, "unbanned")
 }
 
-func TestUnknownRole(t *testing.T) {
+func TestRefusal_UnknownRole(t *testing.T) {
 	t.Parallel()
 	b := setupServer(t, nil)
 	b.world.member("org_1", "user_1", "org:guest", nil)
@@ -113,7 +113,7 @@ func TestUnknownRole(t *testing.T) {
 	require.Equal(t, http.StatusOK, b.get("user_1", "/v1/workspaces/org_1").status)
 }
 
-func TestNoUsableToken(t *testing.T) {
+func TestRefusal_NoUsableTokenIs401(t *testing.T) {
 	t.Parallel()
 	b := setupServer(t, nil)
 	for _, target := range append(userRoutes("org_1"), "/v1/me") {
@@ -127,7 +127,7 @@ func TestNoUsableToken(t *testing.T) {
 	requireProblem(t, b.post("", `{}`), http.StatusUnauthorized, "")
 }
 
-func TestServicesActForUsers(t *testing.T) {
+func TestOnBehalfOf_ServicesActForUsers(t *testing.T) {
 	t.Parallel()
 	b := setupServer(t, nil)
 	b.world.member("org_1", "user_1", "org:admin", nil)
@@ -149,8 +149,8 @@ func TestServicesActForUsers(t *testing.T) {
 	requireProblem(t, b.get(serviceToken, "/v1/workspaces/org_1", headerOnBehalfOf, "user_2"), http.StatusNotFound, "")
 }
 
-// TestUsersActForThemselvesOnly: the header is a service's privilege.
-func TestUsersActForThemselvesOnly(t *testing.T) {
+// TestOnBehalfOf_UsersActForThemselvesOnly: the header is a service's privilege.
+func TestOnBehalfOf_UsersActForThemselvesOnly(t *testing.T) {
 	t.Parallel()
 	b := setupServer(t, nil)
 	b.world.member("org_1", "user_1", "org:admin", nil)

@@ -52,9 +52,9 @@ func operations(t *testing.T) (*openapi3.T, []operation) {
 	return c.doc, all
 }
 
-// TestRoutesTakeTheTokensThatTheDocumentSays: nothing is served without a token that the document doesn't leave open, and what
+// TestRoutes_TakeTheDocumentedTokens: nothing is served without a token that the document doesn't leave open, and what
 // is for services only is told to users.
-func TestRoutesTakeTheTokensThatTheDocumentSays(t *testing.T) {
+func TestRoutes_TakeTheDocumentedTokens(t *testing.T) {
 	t.Parallel()
 	b := setupServer(t, nil)
 	doc, all := operations(t)
@@ -76,8 +76,8 @@ func TestRoutesTakeTheTokensThatTheDocumentSays(t *testing.T) {
 	}
 }
 
-// TestRoutesTakeTheMethodsThatTheDocumentSays, and tell which these are.
-func TestRoutesTakeTheMethodsThatTheDocumentSays(t *testing.T) {
+// TestRoutes_TakeTheDocumentedMethods, and tell which these are.
+func TestRoutes_TakeTheDocumentedMethods(t *testing.T) {
 	t.Parallel()
 	b := setupServer(t, nil)
 	_, all := operations(t)
@@ -97,9 +97,9 @@ func TestRoutesTakeTheMethodsThatTheDocumentSays(t *testing.T) {
 	}
 }
 
-// TestPathsAreTakenLiterally: none of a route's look-alikes is one, so that a proxy's rules about paths hold. The caller is
+// TestRoutes_PathsAreTakenLiterally: none of a route's look-alikes is one, so that a proxy's rules about paths hold. The caller is
 // somebody to whom the route itself is known.
-func TestPathsAreTakenLiterally(t *testing.T) {
+func TestRoutes_PathsAreTakenLiterally(t *testing.T) {
 	t.Parallel()
 	b := setupServer(t, nil)
 	_, all := operations(t)
@@ -126,8 +126,8 @@ func TestPathsAreTakenLiterally(t *testing.T) {
 	}
 }
 
-// TestDocumentDescribesEachRouteWhole: its path's parameters, whom a service acts for, and the answers that every route has.
-func TestDocumentDescribesEachRouteWhole(t *testing.T) {
+// TestDocument_DescribesEachRouteWhole: its path's parameters, whom a service acts for, and the answers that every route has.
+func TestDocument_DescribesEachRouteWhole(t *testing.T) {
 	t.Parallel()
 	doc, all := operations(t)
 	ids := map[string]string{}
@@ -160,8 +160,8 @@ func TestDocumentDescribesEachRouteWhole(t *testing.T) {
 	}
 }
 
-// TestRoutesTakeTheParametersThatTheDocumentSays: any other one is refused, but tells nobody that a workspace exists.
-func TestRoutesTakeTheParametersThatTheDocumentSays(t *testing.T) {
+// TestRoutes_TakeTheDocumentedParameters: any other one is refused, but tells nobody that a workspace exists.
+func TestRoutes_TakeTheDocumentedParameters(t *testing.T) {
 	t.Parallel()
 	b := setupServer(t, nil)
 	b.world.member("org_1", "user_1", "org:admin", nil)

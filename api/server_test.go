@@ -21,7 +21,7 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-func TestConfigNamesWhatIsMissing(t *testing.T) {
+func TestConfig_NamesWhatIsMissing(t *testing.T) {
 	t.Parallel()
 	good := func() Config {
 		return Config{
@@ -45,7 +45,7 @@ func TestConfigNamesWhatIsMissing(t *testing.T) {
 	}
 }
 
-func TestUnknownRoutes(t *testing.T) {
+func TestRouter_UnknownPathIs404(t *testing.T) {
 	t.Parallel()
 	b := setupServer(t, nil)
 	b.world.member("org_1", "user_1", "org:admin", nil)
@@ -61,7 +61,7 @@ func TestUnknownRoutes(t *testing.T) {
 	}
 }
 
-func TestOtherMethods(t *testing.T) {
+func TestRouter_OtherMethodIs405(t *testing.T) {
 	t.Parallel()
 	b := setupServer(t, nil)
 	for target, allowed := range map[string][]string{
@@ -82,7 +82,7 @@ func TestOtherMethods(t *testing.T) {
 	requireProblem(t, b.send("", "POST", "/v1/me", ""), http.StatusMethodNotAllowed, "")
 }
 
-func TestPanicIsAnInternalError(t *testing.T) {
+func TestServer_PanicIsAnInternalError(t *testing.T) {
 	t.Parallel()
 	b := setupServer(t, func(c *Config) {
 		c.Decided = func(clerksync.Reason) { panic("pgx: SQLSTATE 42P01") }
@@ -97,7 +97,7 @@ func TestPanicIsAnInternalError(t *testing.T) {
 	require.Equal(t, http.StatusOK, b.get("user_1", "/v1/me").status, "the next request is served")
 }
 
-func TestSigningKeysAway(t *testing.T) {
+func TestServer_WithoutSigningKeysIs503(t *testing.T) {
 	t.Parallel()
 	b := setupServer(t, nil)
 	for _, target := range append(userRoutes("org_1"), "/v1/me") {
@@ -122,8 +122,8 @@ func everyRequest(b *serverBundle, each func(exchange)) {
 	each(b.post(serviceToken, checksJSON(b.tb, checkBody{"user_1", "org_1", "members:read"})))
 }
 
-// TestDatabaseAway: nobody listens where the database was.
-func TestDatabaseAway(t *testing.T) {
+// TestServer_WithoutDatabaseIs503: nobody listens where the database was.
+func TestServer_WithoutDatabaseIs503(t *testing.T) {
 	t.Parallel()
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -140,8 +140,8 @@ func TestDatabaseAway(t *testing.T) {
 	})
 }
 
-// TestDatabaseGoesAwayAndComesBack: connections that were good are cut.
-func TestDatabaseGoesAwayAndComesBack(t *testing.T) {
+// TestServer_ServesAgainAfterADatabaseOutage: connections that were good are cut.
+func TestServer_ServesAgainAfterADatabaseOutage(t *testing.T) {
 	t.Parallel()
 	b := setupServer(t, nil)
 	b.world.member("org_1", "user_1", "org:admin", nil)
@@ -158,8 +158,8 @@ func TestDatabaseGoesAwayAndComesBack(t *testing.T) {
 	b.logs.take()
 }
 
-// TestBrokenSchemaIsAnInternalError: the database answers, and what it says is our own fault.
-func TestBrokenSchemaIsAnInternalError(t *testing.T) {
+// TestServer_BrokenSchemaIsAnInternalError: the database answers, and what it says is our own fault.
+func TestServer_BrokenSchemaIsAnInternalError(t *testing.T) {
 	t.Parallel()
 	b := setupServer(t, nil)
 	_, err := b.pool.Exec(t.Context(), `DROP SCHEMA rolecall CASCADE`)
@@ -171,8 +171,8 @@ func TestBrokenSchemaIsAnInternalError(t *testing.T) {
 	})
 }
 
-// TestDatabaseThatDoesNotAnswer: a caller waits for requestTimeout and no longer, and the log tells.
-func TestDatabaseThatDoesNotAnswer(t *testing.T) {
+// TestServer_HangingDatabaseIs503InTime: a caller waits for requestTimeout and no longer, and the log tells.
+func TestServer_HangingDatabaseIs503InTime(t *testing.T) {
 	t.Parallel()
 	b := setupServer(t, func(c *Config) { c.DB = &hookedDB{query: untilDone} })
 	synctest.Test(t, func(t *testing.T) {
@@ -183,8 +183,8 @@ func TestDatabaseThatDoesNotAnswer(t *testing.T) {
 	require.Contains(t, b.logs.take(), "request failed")
 }
 
-// TestGivingUpIsNobodysFault: a caller who goes away isn't an error of ours, wherever the request stands.
-func TestGivingUpIsNobodysFault(t *testing.T) {
+// TestServer_CallerThatGoesAwayIsNotLogged: a caller who goes away isn't an error of ours, wherever the request stands.
+func TestServer_CallerThatGoesAwayIsNotLogged(t *testing.T) {
 	t.Parallel()
 	t.Run("while the database works", func(t *testing.T) {
 		t.Parallel()
@@ -235,8 +235,8 @@ func waiting(t *testing.T, b *serverBundle) (yes bool) {
 	return yes
 }
 
-// TestWorkspaceDeletedMeanwhile: what is deleted between the decision and the answer is as unknown as ever.
-func TestWorkspaceDeletedMeanwhile(t *testing.T) {
+// TestWorkspace_DeletedAfterTheDecisionIs404: what is deleted between the decision and the answer is as unknown as ever.
+func TestWorkspace_DeletedAfterTheDecisionIs404(t *testing.T) {
 	t.Parallel()
 	db := &hookedDB{}
 	b := setupServer(t, func(c *Config) { db.DBTX = c.DB; c.DB = db })
@@ -252,8 +252,8 @@ func userRequest(ctx context.Context, target string) *http.Request {
 	return request
 }
 
-// TestDatabaseGoesAwayMeanwhile: after the decision was made.
-func TestDatabaseGoesAwayMeanwhile(t *testing.T) {
+// TestServer_DatabaseLostAfterTheDecisionIsLogged: after the decision was made.
+func TestServer_DatabaseLostAfterTheDecisionIsLogged(t *testing.T) {
 	t.Parallel()
 	for target, queries := range map[string]int{"/v1/me": 2, "/v1/workspaces/org_1": 2, membersOfOne: 2} {
 		t.Run(target, func(t *testing.T) {

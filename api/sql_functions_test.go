@@ -136,8 +136,8 @@ func (w grantedWorld) permissionsAtClerk() (keys []string) {
 	return keys
 }
 
-// TestSQLFunctionsSayWhatTheAPISays, and the oracle: on every user, workspace and permission of random worlds.
-func TestSQLFunctionsSayWhatTheAPISays(t *testing.T) {
+// TestSQLFunctions_AgreeWithTheAPI, and the oracle: on every user, workspace and permission of random worlds.
+func TestSQLFunctions_AgreeWithTheAPI(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.New(t)
 	ctx := t.Context()

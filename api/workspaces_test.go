@@ -20,7 +20,7 @@ func permissionsOf(tb testing.TB, role string) []string {
 	return slices.Sorted(slices.Values(grants[role]))
 }
 
-func TestMeListsWorkspacesOldestMembershipFirst(t *testing.T) {
+func TestMe_ListsOldestMembershipFirst(t *testing.T) {
 	t.Parallel()
 	b := setupServer(t, nil)
 	b.world.organization("org_z", "Zebra", nil)
@@ -46,15 +46,15 @@ func TestMeListsWorkspacesOldestMembershipFirst(t *testing.T) {
 	require.Equal(t, "org_a", body.Workspaces[0].WorkspaceID)
 }
 
-func TestMeOfNobodyKnown(t *testing.T) {
+func TestMe_UnknownUserHasNoWorkspaces(t *testing.T) {
 	t.Parallel()
 	b := setupServer(t, nil)
 	x := b.get("user_unknown", "/v1/me")
 	require.JSONEq(t, `{"user_id":"user_unknown","workspaces":[]}`, string(x.body))
 }
 
-// TestMeAgreesWithWorkspaceMe: one question asked in two ways has one answer.
-func TestMeAgreesWithWorkspaceMe(t *testing.T) {
+// TestMe_AgreesWithWorkspaceMe: one question asked in two ways has one answer.
+func TestMe_AgreesWithWorkspaceMe(t *testing.T) {
 	t.Parallel()
 	b := setupServer(t, nil)
 	for i, role := range []string{"org:admin", "org:member", "admin", "basic_member", "org:guest", "org:invoices"} {
@@ -70,7 +70,7 @@ func TestMeAgreesWithWorkspaceMe(t *testing.T) {
 	}
 }
 
-func TestWorkspaceMeByRole(t *testing.T) {
+func TestWorkspaceMe_PermissionsFollowTheRole(t *testing.T) {
 	t.Parallel()
 	custom := []string{"org:invoices:create", "org:sys_profile:manage"}
 	tests := map[string]struct {
@@ -94,7 +94,7 @@ func TestWorkspaceMeByRole(t *testing.T) {
 	}
 }
 
-func TestWorkspace(t *testing.T) {
+func TestWorkspace_IsShownToAnyMember(t *testing.T) {
 	t.Parallel()
 	b := setupServer(t, nil)
 	created := b.world.now()
@@ -110,8 +110,8 @@ func TestWorkspace(t *testing.T) {
 	require.Contains(t, string(x.body), `"created_at":"2026-01-02T03:04:05.678Z"`)
 }
 
-// TestWorkspaceOfWhichLittleIsKnown: membership.created before organization.created and user.created is ordinary.
-func TestWorkspaceOfWhichLittleIsKnown(t *testing.T) {
+// TestWorkspace_IsShownThoughLittleIsKnown: membership.created before organization.created and user.created is ordinary.
+func TestWorkspace_IsShownThoughLittleIsKnown(t *testing.T) {
 	t.Parallel()
 	b := setupServer(t, nil)
 	b.world.member("org_1", "user_1", "org:admin", map[string]any{"created_at": nil, "role_name": nil, "public_user_data": map[string]any{"user_id": "user_1"}})
@@ -126,7 +126,7 @@ func TestWorkspaceOfWhichLittleIsKnown(t *testing.T) {
 	require.True(t, answerOf[decisionBody](t, b.get("user_1", "/v1/authorize?workspace_id=org_1&permission=members:read")).Allowed)
 }
 
-func TestFreshnessFollowsTheMirror(t *testing.T) {
+func TestFreshness_HeadersFollowTheMirror(t *testing.T) {
 	t.Parallel()
 	b := setupServer(t, nil)
 	b.world.member("org_1", "user_1", "org:admin", nil)
