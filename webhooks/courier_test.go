@@ -15,9 +15,9 @@ import (
 	"github.com/callmine/rolecall/webhooks"
 )
 
-// TestRotationOfSecrets goes over real HTTP, once in each of the two ways in which secrets are
+// TestHandler_TakesBothSecretsDuringARotation goes over real HTTP, once in each of the two ways in which secrets are
 // rotated: both signatures in one request, and two endpoints with one URL.
-func TestRotationOfSecrets(t *testing.T) {
+func TestHandler_TakesBothSecretsDuringARotation(t *testing.T) {
 	t.Parallel()
 	old, young := newSecret(1), newSecret(2)
 	for name, secrets := range map[string][][]string{

@@ -13,8 +13,8 @@ import (
 	"github.com/callmine/rolecall/webhooks"
 )
 
-// TestNoBodyIsReadForWhoCannotBeClerk: the body would break off, but nobody gets that far.
-func TestNoBodyIsReadForWhoCannotBeClerk(t *testing.T) {
+// TestHandler_RefusesBeforeReadingTheBody: the body would break off, but nobody gets that far.
+func TestHandler_RefusesBeforeReadingTheBody(t *testing.T) {
 	t.Parallel()
 	hourAgo := time.Now().Add(-time.Hour)
 	for name, tc := range map[string]struct {
@@ -33,8 +33,8 @@ func TestNoBodyIsReadForWhoCannotBeClerk(t *testing.T) {
 	}
 }
 
-// TestASenderWhoGivesUpIsNotToldThatItIsCommitted: a proxy in between may still pass the answer on.
-func TestASenderWhoGivesUpIsNotToldThatItIsCommitted(t *testing.T) {
+// TestHandler_DoesNotAcknowledgeAnAbandonedRequest: a proxy in between may still pass the answer on.
+func TestHandler_DoesNotAcknowledgeAnAbandonedRequest(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	b.inbox.err = context.Canceled

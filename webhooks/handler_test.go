@@ -74,7 +74,7 @@ func (b *bundle) postSigned(t *testing.T, body string) *httptest.ResponseRecorde
 	return b.post(t, signed(t, b.secret, body), strings.NewReader(body))
 }
 
-func TestInboxGetsTheRawFacts(t *testing.T) {
+func TestHandler_HandsOverTheRawDelivery(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	before := time.Now()
@@ -89,7 +89,7 @@ func TestInboxGetsTheRawFacts(t *testing.T) {
 	}, d)
 }
 
-func TestHeaderStandsInForAMissingTimestamp(t *testing.T) {
+func TestHandler_HeaderStandsInForAMissingTimestamp(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	const body = `{"data":{"id":"user_1"},"type":"user.deleted"}`
@@ -98,7 +98,7 @@ func TestHeaderStandsInForAMissingTimestamp(t *testing.T) {
 	require.Equal(t, at.Unix()*1000, b.inbox.got[0].OccurredAt, "not the time of receiving")
 }
 
-func TestUndecodableIsHandedOverQuarantined(t *testing.T) {
+func TestHandler_HandsOverUndecodableAsQuarantined(t *testing.T) {
 	t.Parallel()
 	for name, body := range map[string]string{"empty": "", "no object": "[]", "not UTF-8": "{\"\xff\":1}", "NUL": "\x00"} {
 		t.Run(name, func(t *testing.T) {
@@ -113,7 +113,7 @@ func TestUndecodableIsHandedOverQuarantined(t *testing.T) {
 	}
 }
 
-func TestAnswers(t *testing.T) {
+func TestHandler_AnswersByOutcome(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
 		receipt clerksync.Receipt
@@ -152,7 +152,7 @@ func requireHarmless(t *testing.T, answer *httptest.ResponseRecorder) {
 	require.Equal(t, "text/plain; charset=utf-8", answer.Header().Get("Content-Type"))
 }
 
-func TestOnlyPOST(t *testing.T) {
+func TestHandler_TakesPOSTOnly(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPut, http.MethodDelete, http.MethodOptions} {
@@ -167,9 +167,9 @@ func TestOnlyPOST(t *testing.T) {
 	require.Empty(t, b.outcomes)
 }
 
-// TestRefusalsTellNothing sends what must be refused: each gets the same answer, and neither the
+// TestHandler_RefusalsTellNothing sends what must be refused: each gets the same answer, and neither the
 // answer nor the log has anything that the sender sent, or of the secret.
-func TestRefusalsTellNothing(t *testing.T) {
+func TestHandler_RefusalsTellNothing(t *testing.T) {
 	t.Parallel()
 	const body = `{"data":{"id":"user_1","first_name":"Confidential"},"type":"user.updated"}`
 	for name, tc := range map[string]struct {
@@ -226,7 +226,7 @@ func TestRefusalsTellNothing(t *testing.T) {
 	}
 }
 
-func TestLargestBody(t *testing.T) {
+func TestHandler_BoundsTheBody(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	largest := strings.Repeat("x", 1<<20)
@@ -239,7 +239,7 @@ func TestLargestBody(t *testing.T) {
 	require.Len(t, b.inbox.got, 1)
 }
 
-func TestBodyThatBreaksOff(t *testing.T) {
+func TestHandler_RefusesABodyThatBreaksOff(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	broken := io.MultiReader(strings.NewReader(userBody), iotest.ErrReader(io.ErrUnexpectedEOF))
@@ -250,7 +250,7 @@ func TestBodyThatBreaksOff(t *testing.T) {
 	require.Empty(t, b.inbox.got)
 }
 
-func TestConfigNamesWhatIsMissing(t *testing.T) {
+func TestConfig_NamesWhatIsMissing(t *testing.T) {
 	t.Parallel()
 	whole := webhooks.Config{Verifier: newVerifier(t, newSecret(1)), Inbox: &inbox{}, Logger: slog.New(slog.DiscardHandler)}
 	_, err := webhooks.NewHandler(whole)

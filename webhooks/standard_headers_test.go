@@ -23,9 +23,9 @@ func standard(h http.Header) http.Header {
 	return out
 }
 
-// TestStandardWebhooksHeaders: the same signature counts under either family of names, and the two
+// TestReadSignature_TakesStandardHeaders: the same signature counts under either family of names, and the two
 // are never mixed.
-func TestStandardWebhooksHeaders(t *testing.T) {
+func TestReadSignature_TakesStandardHeaders(t *testing.T) {
 	t.Parallel()
 	const body = `{"type":"user.created"}`
 	v, now := newVerifier(t, newSecret(1), newSecret(2)), time.Now()
@@ -75,8 +75,8 @@ func TestStandardWebhooksHeaders(t *testing.T) {
 	require.ErrorIs(t, err, webhooks.ErrHeaders)
 }
 
-// TestStandardWebhooksHeadersAreDelivered through the handler, under the id that was signed.
-func TestStandardWebhooksHeadersAreDelivered(t *testing.T) {
+// TestHandler_TakesStandardHeaders through the handler, under the id that was signed.
+func TestHandler_TakesStandardHeaders(t *testing.T) {
 	t.Parallel()
 	const body = `{"type":"user.created","data":{"id":"user_1"}}`
 	b := setup(t)

@@ -11,8 +11,8 @@ import (
 	"github.com/callmine/rolecall/internal/edge"
 )
 
-// TestErrorLogTellsKindsApart: what a caller chooses is in neither the message nor the reason.
-func TestErrorLogTellsKindsApart(t *testing.T) {
+// TestErrorLog_TellsKindsApart: what a caller chooses is in neither the message nor the reason.
+func TestErrorLog_TellsKindsApart(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
 	log := edge.ErrorLog(slog.New(slog.NewTextHandler(&out, nil)))

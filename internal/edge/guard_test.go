@@ -96,8 +96,8 @@ func manyLines(size int) string {
 	return strings.TrimSuffix(lines.String(), "\r\n")
 }
 
-// TestEarlyAnswersComeAtOnce: a body that the handler doesn't want isn't waited for.
-func TestEarlyAnswersComeAtOnce(t *testing.T) {
+// TestGuard_EarlyAnswersComeAtOnce: a body that the handler doesn't want isn't waited for.
+func TestGuard_EarlyAnswersComeAtOnce(t *testing.T) {
 	t.Parallel()
 	g := serveGuarded(t, edge.Config{})
 	for name, lines := range map[string][]string{
@@ -111,8 +111,8 @@ func TestEarlyAnswersComeAtOnce(t *testing.T) {
 	}
 }
 
-// TestWhatIsntReadMakesRoom: callers who don't take their answers hold all the room, and are cut for a request that needs some.
-func TestWhatIsntReadMakesRoom(t *testing.T) {
+// TestGuard_UnreadAnswersMakeRoom: callers who don't take their answers hold all the room, and are cut for a request that needs some.
+func TestGuard_UnreadAnswersMakeRoom(t *testing.T) {
 	t.Parallel()
 	g := serveGuarded(t, edge.Config{MaxBytes: 1 << 20})
 	for range 10 { // each takes more than a tenth
@@ -125,8 +125,8 @@ func TestWhatIsntReadMakesRoom(t *testing.T) {
 	require.Positive(t, g.cut.Load())
 }
 
-// TestClaimsTakeNoRoom: what has arrived counts, not what Content-Length claims, and nothing is special about chunks.
-func TestClaimsTakeNoRoom(t *testing.T) {
+// TestGuard_ClaimedLengthTakesNoRoom: what has arrived counts, not what Content-Length claims, and nothing is special about chunks.
+func TestGuard_ClaimedLengthTakesNoRoom(t *testing.T) {
 	t.Parallel()
 	g := serveGuarded(t, edge.Config{MaxBytes: 1 << 20})
 	for range 100 {
@@ -148,8 +148,8 @@ func TestClaimsTakeNoRoom(t *testing.T) {
 	require.Zero(t, g.cut.Load())
 }
 
-// TestWhatArrivesTakesRoom: also by chunks, and also by small parts.
-func TestWhatArrivesTakesRoom(t *testing.T) {
+// TestGuard_ArrivedBytesTakeRoom: also by chunks, and also by small parts.
+func TestGuard_ArrivedBytesTakeRoom(t *testing.T) {
 	t.Parallel()
 	g := serveGuarded(t, edge.Config{MaxBytes: 256 << 10})
 	for _, large := range []string{
@@ -161,8 +161,8 @@ func TestWhatArrivesTakesRoom(t *testing.T) {
 	require.EqualValues(t, 2, g.cut.Load())
 }
 
-// TestARefusedHeadIsAnswered: one that came with the request before it, so that only the parsed head tells what it takes.
-func TestARefusedHeadIsAnswered(t *testing.T) {
+// TestGuard_AnswersARefusedHead: one that came with the request before it, so that only the parsed head tells what it takes.
+func TestGuard_AnswersARefusedHead(t *testing.T) {
 	t.Parallel()
 	g := serveGuarded(t, edge.Config{MaxBytes: 64 << 10})
 	answers := bufio.NewReader(g.send(request("/", "Content-Length: 0") + request("/", "Content-Length: 0", manyLines(3500))))
@@ -170,8 +170,8 @@ func TestARefusedHeadIsAnswered(t *testing.T) {
 	require.Equal(t, http.StatusServiceUnavailable, g.status(answers))
 }
 
-// TestACutCallerCantHoldAWriter: whatever deadline the server sets after the cut.
-func TestACutCallerCantHoldAWriter(t *testing.T) {
+// TestGuard_CutCallerCannotHoldAWriter: whatever deadline the server sets after the cut.
+func TestGuard_CutCallerCannotHoldAWriter(t *testing.T) {
 	t.Parallel()
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
