@@ -49,7 +49,7 @@ func TestReadObject_RefusesAmbiguousMembers(t *testing.T) {
 	for _, body := range []string{
 		`{"role":"member","role":"admin"}`, `{"role":"member","Role":"admin"}`, `{"ROLE":"admin"}`, `{"role":"admin"}{}`, `["role"]`, `null`, "{\"role\":\"\xff\"}",
 	} {
-		x := b.say(admin, http.MethodPatch, "/v1/workspaces/"+workspace+"/members/"+member, body)
+		x := b.command(admin, http.MethodPatch, "/v1/workspaces/"+workspace+"/members/"+member, body)
 		require.Equal(t, http.StatusBadRequest, x.status, "%s: %s", body, x.body)
 	}
 	require.Equal(t, before, b.changes())

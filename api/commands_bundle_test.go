@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
@@ -66,9 +67,9 @@ func (b *commandBundle) person(emails ...string) string {
 func (b *commandBundle) team() (workspace, admin, member string) {
 	b.tb.Helper()
 	admin, member = b.person("admin@callmine.test"), b.person("member@callmine.test")
-	x := b.say(admin, http.MethodPost, "/v1/workspaces", `{"name":"North"}`)
+	x := b.command(admin, http.MethodPost, "/v1/workspaces", `{"name":"North"}`)
 	require.Equal(b.tb, http.StatusCreated, x.status, "%s", x.body)
-	workspace = b.told(x)["workspace_id"].(string)
+	workspace = b.fields(x)["workspace_id"].(string)
 	b.join(workspace, member, clerksim.RoleMember)
 	return workspace, admin, member
 }
@@ -91,7 +92,7 @@ func (b *commandBundle) join(workspace, user, role string) {
 }
 
 // hear tells the mirror what has become of a user's membership at Clerk, as a webhook or a sweep would.
-func (b *commandBundle) hear(workspace, user string) {
+func (b *commandBundle) observeMembership(workspace, user string) {
 	b.tb.Helper()
 	found, err := b.client.Find(b.tb.Context(), clerksync.ResourceMembership, clerksync.Reference{OrganizationID: workspace, UserID: user})
 	require.NoError(b.tb, err)
@@ -119,7 +120,7 @@ func (b *commandBundle) observe(facts clerksync.Facts) {
 }
 
 // say sends a command with a JSON body.
-func (b *commandBundle) say(token, method, target, body string, headers ...string) exchange {
+func (b *commandBundle) command(token, method, target, body string, headers ...string) exchange {
 	b.tb.Helper()
 	if body != "" {
 		headers = append(headers, "Content-Type", "application/json")
@@ -128,7 +129,7 @@ func (b *commandBundle) say(token, method, target, body string, headers ...strin
 }
 
 // told returns an answer's body.
-func (b *commandBundle) told(x exchange) map[string]any {
+func (b *commandBundle) fields(x exchange) map[string]any {
 	b.tb.Helper()
 	var body map[string]any
 	require.NoError(b.tb, json.Unmarshal(x.body, &body), "%s", x.body)
@@ -139,7 +140,7 @@ func (b *commandBundle) told(x exchange) map[string]any {
 func (b *commandBundle) requireType(x exchange, status int, problem string) {
 	b.tb.Helper()
 	require.Equal(b.tb, status, x.status, "%s", x.body)
-	require.Equal(b.tb, problemType+problem, b.told(x)["type"])
+	require.Equal(b.tb, problemType+problem, b.fields(x)["type"])
 }
 
 // settle makes the mirror have known everything for a while.
@@ -168,19 +169,16 @@ func (b *commandBundle) changes() int {
 	return n
 }
 
-// audit lists the workspace's audit entries: action, actor, target.
-func (b *commandBundle) audit(workspace string) [][3]string {
+// auditLine is an audit entry in short.
+type auditLine struct{ Action, Actor, Target string }
+
+// audit lists the workspace's audit entries, oldest first.
+func (b *commandBundle) audit(workspace string) []auditLine {
 	b.tb.Helper()
 	rows, err := b.pool.Query(context.Background(),
 		"SELECT action, coalesce(actor, ''), target FROM rolecall.audit_log WHERE organization_id = $1 ORDER BY id", workspace)
 	require.NoError(b.tb, err)
-	defer rows.Close()
-	var entries [][3]string
-	for rows.Next() {
-		var e [3]string
-		require.NoError(b.tb, rows.Scan(&e[0], &e[1], &e[2]))
-		entries = append(entries, e)
-	}
-	require.NoError(b.tb, rows.Err())
+	entries, err := pgx.CollectRows(rows, pgx.RowToStructByPos[auditLine])
+	require.NoError(b.tb, err)
 	return entries
 }

@@ -40,19 +40,19 @@ func setupOwn(t *testing.T, method string) *ownRepeat {
 }
 
 func (o *ownRepeat) repeat() exchange {
-	return o.say(o.user, o.method, o.path, o.body, headerKey, ownKey)
+	return o.command(o.user, o.method, o.path, o.body, headerKey, ownKey)
 }
 
 // give has the admin give the user a role.
 func (o *ownRepeat) give(body string) {
 	o.tb.Helper()
-	require.Equal(o.tb, http.StatusOK, o.say(o.admin, http.MethodPatch, o.path, body).status)
+	require.Equal(o.tb, http.StatusOK, o.command(o.admin, http.MethodPatch, o.path, body).status)
 }
 
 // remove has the admin remove the user.
 func (o *ownRepeat) remove() {
 	o.tb.Helper()
-	require.Equal(o.tb, http.StatusNoContent, o.say(o.admin, http.MethodDelete, o.path, "").status)
+	require.Equal(o.tb, http.StatusNoContent, o.command(o.admin, http.MethodDelete, o.path, "").status)
 }
 
 // deleteWorkspace tells the mirror that the workspace is gone.
@@ -75,7 +75,7 @@ func TestIdempotency_RepeatOfAStepDown(t *testing.T) {
 		"demoted by another":     {func(o *ownRepeat) { o.give(`{"role":"admin"}`); o.give(stepDown) }, http.StatusForbidden},
 		"promoted by another":    {func(o *ownRepeat) { o.give(`{"role":"admin"}`) }, http.StatusOK},
 		"the workspace is gone":  {(*ownRepeat).deleteWorkspace, http.StatusNotFound},
-		"left afterwards":        {func(o *ownRepeat) { o.say(o.user, http.MethodDelete, o.path, "") }, http.StatusNotFound},
+		"left afterwards":        {func(o *ownRepeat) { o.command(o.user, http.MethodDelete, o.path, "") }, http.StatusNotFound},
 		"banned":                 {func(o *ownRepeat) { o.ban(o.user) }, http.StatusForbidden},
 		"removed, workspace too": {func(o *ownRepeat) { o.remove(); o.deleteWorkspace() }, http.StatusNotFound},
 	} {
@@ -131,14 +131,14 @@ func TestIdempotency_RepeatThroughAService(t *testing.T) {
 	b := setupCommands(t)
 	workspace, admin, user := b.team()
 	path := "/v1/workspaces/" + workspace + "/members/" + user
-	require.Equal(t, http.StatusOK, b.say(admin, http.MethodPatch, path, `{"role":"admin"}`).status)
+	require.Equal(t, http.StatusOK, b.command(admin, http.MethodPatch, path, `{"role":"admin"}`).status)
 	repeat := func() exchange {
-		return b.say(serviceToken, http.MethodPatch, path, stepDown, headerKey, ownKey, headerOnBehalfOf, user)
+		return b.command(serviceToken, http.MethodPatch, path, stepDown, headerKey, ownKey, headerOnBehalfOf, user)
 	}
 	require.Equal(t, http.StatusOK, repeat().status)
 	require.Equal(t, http.StatusOK, repeat().status)
-	require.Equal(t, http.StatusForbidden, b.say(user, http.MethodPatch, path, stepDown, headerKey, ownKey).status)
-	require.Equal(t, http.StatusNoContent, b.say(admin, http.MethodDelete, path, "").status)
+	require.Equal(t, http.StatusForbidden, b.command(user, http.MethodPatch, path, stepDown, headerKey, ownKey).status)
+	require.Equal(t, http.StatusNoContent, b.command(admin, http.MethodDelete, path, "").status)
 	require.Equal(t, http.StatusNotFound, repeat().status)
 }
 
@@ -149,20 +149,20 @@ func TestIdempotency_RepeatOfACreation(t *testing.T) {
 	b := setupCommands(t)
 	creator := b.person("creator@callmine.test")
 	create := func() exchange {
-		return b.say(creator, http.MethodPost, "/v1/workspaces", `{"name":"Theirs"}`, headerKey, ownKey)
+		return b.command(creator, http.MethodPost, "/v1/workspaces", `{"name":"Theirs"}`, headerKey, ownKey)
 	}
 	first := create()
 	require.Equal(t, http.StatusCreated, first.status, "%s", first.body)
-	workspace := b.told(first)["workspace_id"].(string)
+	workspace := b.fields(first)["workspace_id"].(string)
 	require.Equal(t, first.body, create().body)
 	_, err := b.pool.Exec(t.Context(), "DELETE FROM rolecall.memberships WHERE organization_id = $1", workspace)
 	require.NoError(t, err)
 	require.Equal(t, http.StatusCreated, create().status, "the mirror never saw the membership")
-	b.hear(workspace, creator)
+	b.observeMembership(workspace, creator)
 	require.Equal(t, http.StatusCreated, create().status)
 	second := b.person("second@callmine.test")
 	b.join(workspace, second, clerksim.RoleAdmin)
-	x := b.say(second, http.MethodDelete, "/v1/workspaces/"+workspace+"/members/"+creator, "")
+	x := b.command(second, http.MethodDelete, "/v1/workspaces/"+workspace+"/members/"+creator, "")
 	require.Equal(t, http.StatusNoContent, x.status, "%s", x.body)
 	x = create()
 	require.Equal(t, http.StatusNotFound, x.status, "%s", x.body)

@@ -25,11 +25,11 @@ func TestIdempotency_RepeatGetsTheFirstAnswer(t *testing.T) {
 		{member, http.MethodPatch, path + "/members/" + member, `{"role":"member"}`}, // and may not do so any more
 		{member, http.MethodDelete, path + "/members/" + member, ``},
 	} {
-		first := b.say(c.token, c.method, c.path, c.body, headerKey, "key 1")
+		first := b.command(c.token, c.method, c.path, c.body, headerKey, "key 1")
 		require.Less(t, first.status, 300, "%s", first.body)
 		require.Empty(t, first.header.Get(headerReplayed))
 		asked := b.changes()
-		again := b.say(c.token, c.method, c.path, c.body, headerKey, "key 1")
+		again := b.command(c.token, c.method, c.path, c.body, headerKey, "key 1")
 		require.Equal(t, first.status, again.status, "%s %s: %s", c.method, c.path, again.body)
 		require.Equal(t, first.body, again.body)
 		for _, name := range []string{headerRevision, headerAsOf, "Location"} {
@@ -38,16 +38,16 @@ func TestIdempotency_RepeatGetsTheFirstAnswer(t *testing.T) {
 		require.Equal(t, "true", again.header.Get(headerReplayed))
 		require.Equal(t, asked, b.changes())
 	}
-	b.requireType(b.say(admin, http.MethodPatch, path, `{"name":"West"}`, headerKey, "key 1"), 422, "idempotency-key-reused")
-	require.Equal(t, http.StatusOK, b.say(admin, http.MethodPatch, path, `{"name":"West"}`, headerKey, "key 2").status)
-	require.Equal(t, http.StatusNotFound, b.say(member, http.MethodDelete, path+"/members/"+member, "", headerKey, "key 9").status)
+	b.requireType(b.command(admin, http.MethodPatch, path, `{"name":"West"}`, headerKey, "key 1"), 422, "idempotency-key-reused")
+	require.Equal(t, http.StatusOK, b.command(admin, http.MethodPatch, path, `{"name":"West"}`, headerKey, "key 2").status)
+	require.Equal(t, http.StatusNotFound, b.command(member, http.MethodDelete, path+"/members/"+member, "", headerKey, "key 9").status)
 
 	// Another user's key is another key, and it is forgotten after a day.
 	b.join(workspace, member, clerksim.RoleAdmin)
-	require.Equal(t, http.StatusOK, b.say(member, http.MethodPatch, path, `{"name":"East"}`, headerKey, "key 1").status)
+	require.Equal(t, http.StatusOK, b.command(member, http.MethodPatch, path, `{"name":"East"}`, headerKey, "key 1").status)
 	_, err := b.pool.Exec(t.Context(), "UPDATE rolecall.commands SET begun_at = begun_at - interval '25 hours'")
 	require.NoError(t, err)
-	require.Equal(t, http.StatusOK, b.say(admin, http.MethodPatch, path, `{"name":"Later"}`, headerKey, "key 1").status)
+	require.Equal(t, http.StatusOK, b.command(admin, http.MethodPatch, path, `{"name":"Later"}`, headerKey, "key 1").status)
 }
 
 // TestIdempotency_RefusalUsesUpNoKey: the key isn't used up.
@@ -57,10 +57,10 @@ func TestIdempotency_RefusalUsesUpNoKey(t *testing.T) {
 	workspace, admin, member := b.team()
 	path := "/v1/workspaces/" + workspace
 	step := func() exchange {
-		return b.say(admin, http.MethodPatch, path+"/members/"+admin, `{"role":"member"}`, headerKey, "k")
+		return b.command(admin, http.MethodPatch, path+"/members/"+admin, `{"role":"member"}`, headerKey, "k")
 	}
 	b.requireType(step(), 409, "last-admin")
-	require.Equal(t, http.StatusOK, b.say(admin, http.MethodPatch, path+"/members/"+member, `{"role":"admin"}`).status)
+	require.Equal(t, http.StatusOK, b.command(admin, http.MethodPatch, path+"/members/"+member, `{"role":"admin"}`).status)
 	require.Equal(t, http.StatusOK, step().status)
 }
 
@@ -79,7 +79,7 @@ func TestIdempotency_OneKeyAtOnceRunsOnce(t *testing.T) {
 		}
 	}, clerksim.OnRoute("POST /organizations"))
 	create := func() exchange {
-		return b.say(user, http.MethodPost, "/v1/workspaces", `{"name":"One"}`, headerKey, "k")
+		return b.command(user, http.MethodPost, "/v1/workspaces", `{"name":"One"}`, headerKey, "k")
 	}
 	answers := make(chan exchange, 1)
 	var wg sync.WaitGroup
@@ -92,7 +92,7 @@ func TestIdempotency_OneKeyAtOnceRunsOnce(t *testing.T) {
 	for range cap(refused) {
 		b.requireType(<-refused, 409, "idempotency-in-progress")
 	}
-	b.requireType(b.say(user, http.MethodPost, "/v1/workspaces", `{"name":"Two"}`, headerKey, "k"), 422, "idempotency-key-reused")
+	b.requireType(b.command(user, http.MethodPost, "/v1/workspaces", `{"name":"Two"}`, headerKey, "k"), 422, "idempotency-key-reused")
 	close(release)
 	first := <-answers
 	wg.Wait()
@@ -107,12 +107,12 @@ func TestCommands_TwoAdminsDemotingEachOtherLeaveOne(t *testing.T) {
 	b := setupCommands(t)
 	workspace, first, second := b.team()
 	path := "/v1/workspaces/" + workspace
-	require.Equal(t, http.StatusOK, b.say(first, http.MethodPatch, path+"/members/"+second, `{"role":"admin"}`).status)
+	require.Equal(t, http.StatusOK, b.command(first, http.MethodPatch, path+"/members/"+second, `{"role":"admin"}`).status)
 	statuses := make([]int, 2)
 	var wg sync.WaitGroup
 	for i, pair := range [][2]string{{first, second}, {second, first}} {
 		wg.Go(func() {
-			statuses[i] = b.say(pair[0], http.MethodPatch, path+"/members/"+pair[1], `{"role":"member"}`).status
+			statuses[i] = b.command(pair[0], http.MethodPatch, path+"/members/"+pair[1], `{"role":"member"}`).status
 		})
 	}
 	wg.Wait()
@@ -125,9 +125,9 @@ func TestCommands_TwoAdminsDemotingEachOtherLeaveOne(t *testing.T) {
 	require.Equal(t, 1, admins, "%v", statuses)
 	demoted := 0
 	for _, e := range b.audit(workspace) {
-		if e[0] == "member.role_changed" {
+		if e.Action == "member.role_changed" {
 			demoted++
-			require.NotEmpty(t, e[1])
+			require.NotEmpty(t, e.Actor)
 		}
 	}
 	require.Equal(t, 2, demoted, "one promotion, one demotion")
@@ -140,7 +140,7 @@ func TestIdempotency_RepeatRecordsAnUnrecordedChange(t *testing.T) {
 	b := setupCommands(t)
 	workspace, admin, _ := b.team()
 	path := "/v1/workspaces/" + workspace
-	rename := func() exchange { return b.say(admin, http.MethodPatch, path, `{"name":"South"}`, headerKey, "k") }
+	rename := func() exchange { return b.command(admin, http.MethodPatch, path, `{"name":"South"}`, headerKey, "k") }
 	lift := b.faults.AfterAnswer(func(clerksim.Call) {
 		if _, err := b.pool.Exec(context.Background(), "ALTER TABLE rolecall.audit_log RENAME TO audit_log_away"); err != nil {
 			t.Error(err)
@@ -153,9 +153,9 @@ func TestIdempotency_RepeatRecordsAnUnrecordedChange(t *testing.T) {
 	require.NoError(t, err)
 	o, _ := b.clerk.Organization(workspace)
 	require.Equal(t, "South", o.Name)
-	require.Equal(t, "North", b.told(b.get(admin, path))["name"])
+	require.Equal(t, "North", b.fields(b.get(admin, path))["name"])
 	require.Equal(t, http.StatusOK, rename().status)
-	require.Equal(t, "South", b.told(b.get(admin, path))["name"])
+	require.Equal(t, "South", b.fields(b.get(admin, path))["name"])
 	entries := b.audit(workspace)
-	require.Equal(t, [3]string{"workspace.renamed", admin, workspace}, entries[len(entries)-1])
+	require.Equal(t, auditLine{"workspace.renamed", admin, workspace}, entries[len(entries)-1])
 }

@@ -97,8 +97,8 @@ func TestMemberLists_AgreeWithDecisions(t *testing.T) {
 		require.NoError(t, world.save(ctx, tx))
 
 		decided := decidedMembers(ctx, t, tx)
-		require.Equal(t, decided, seatedMembers(ctx, t, tx))
-		require.Equal(t, decided, listedMembers(ctx, t, tx))
+		require.Equal(t, decided, membersByUser(ctx, t, tx))
+		require.Equal(t, decided, membersByOrganization(ctx, t, tx))
 		inside += len(decided)
 		outside += len(smallOrganizations())*len(smallUsers()) - len(decided)
 	})
@@ -134,7 +134,7 @@ func decidedMembers(ctx context.Context, t *rapid.T, db store.DBTX) (roles []rol
 	return sortedRoles(roles)
 }
 
-func seatedMembers(ctx context.Context, t *rapid.T, db store.DBTX) (roles []roleOf) {
+func membersByUser(ctx context.Context, t *rapid.T, db store.DBTX) (roles []roleOf) {
 	for _, user := range smallUsers() {
 		seats, err := store.Seats(ctx, db, user)
 		require.NoError(t, err)
@@ -145,7 +145,7 @@ func seatedMembers(ctx context.Context, t *rapid.T, db store.DBTX) (roles []role
 	return sortedRoles(roles)
 }
 
-func listedMembers(ctx context.Context, t *rapid.T, db store.DBTX) (roles []roleOf) {
+func membersByOrganization(ctx context.Context, t *rapid.T, db store.DBTX) (roles []roleOf) {
 	for _, organization := range smallOrganizations() {
 		members, err := store.Members(ctx, db, organization, store.Position{}, 100)
 		require.NoError(t, err)

@@ -97,7 +97,7 @@ func TestRefresh_HangingLookUpEndsInTime(t *testing.T) {
 	b.held(x)
 	requireProblem(t, x, http.StatusNotFound, "")
 	close(released)
-	require.Eventually(t, func() bool { return len(b.directory.takeSaid()) == 1 }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return len(b.directory.takeResults()) == 1 }, 10*time.Second, time.Millisecond)
 	require.Contains(t, b.logs.take(), "look-up at Clerk failed")
 }
 
@@ -109,7 +109,7 @@ func TestRefresh_RemembersAFailureForASecond(t *testing.T) {
 	requireProblem(t, b.get("user_new", "/v1/workspaces/org_1"), http.StatusNotFound, "")
 	b.clock.advance(time.Second - time.Nanosecond)
 	requireProblem(t, b.get("user_new", "/v1/workspaces/org_1"), http.StatusNotFound, "")
-	require.Equal(t, []lookup.Result{lookup.Failed, lookup.Remembered}, b.directory.takeSaid())
+	require.Equal(t, []lookup.Result{lookup.Failed, lookup.Remembered}, b.directory.takeResults())
 	b.clock.advance(time.Nanosecond)
 	b.joins()
 	require.Equal(t, http.StatusOK, b.get("user_new", "/v1/workspaces/org_1").status, "Clerk is back")
@@ -123,7 +123,7 @@ func TestRefresh_LogsOneFailureASecond(t *testing.T) {
 	b.directory.answers(func(context.Context, store.Pair) error { return errClerkAway })
 	requireProblem(t, b.get("user_new", "/v1/workspaces/org_1"), http.StatusNotFound, "")
 	logged := b.logs.take()
-	require.Contains(t, logged, "level=WARN")
+	require.Contains(t, logged, `"level":"WARN"`)
 	require.Contains(t, logged, "GET /organizations/{organization_id}/memberships?user_id={user_id}: 500")
 	require.NotContains(t, logged, "user_new")
 	for i := range 3 {
@@ -148,7 +148,7 @@ func TestRefresh_AnswerNotReadBackCountsAsFailed(t *testing.T) {
 	}
 	b.joins()
 	require.Equal(t, http.StatusOK, b.get("user_new", "/v1/workspaces/org_1/me").status)
-	require.Equal(t, []lookup.Result{lookup.Failed}, b.directory.takeSaid())
+	require.Equal(t, []lookup.Result{lookup.Failed}, b.directory.takeResults())
 	require.Contains(t, b.logs.take(), "connection reset")
 }
 
@@ -164,7 +164,7 @@ func TestRefresh_LimitsLookUpsPerUser(t *testing.T) {
 		requireProblem(t, <-answer, http.StatusNotFound, "")
 	}
 	require.Len(t, b.directory.takeAsked(), 5)
-	require.Equal(t, map[lookup.Result]int{lookup.Refused: 5, lookup.Limited: 15}, counts(b.directory.takeSaid()))
+	require.Equal(t, map[lookup.Result]int{lookup.Refused: 5, lookup.Limited: 15}, counts(b.directory.takeResults()))
 
 	b.get("user_1", "/v1/me")
 	require.Empty(t, b.directory.takeAsked(), "the same limit for all look-ups of a user")

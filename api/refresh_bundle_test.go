@@ -20,11 +20,11 @@ var errClerkAway = errors.New("GET /organizations/org_1/memberships?user_id=user
 
 // directory is what look-ups ask. It knows what a test tells it.
 type directory struct {
-	mu    sync.Mutex
-	asked []store.Pair                            // a user without an organization: all memberships
-	said  []lookup.Result                         // told by the look-ups
-	merge func(context.Context, store.Pair) error // the answer; nil for "no such membership"
-	begun chan store.Pair                         // if there is one, told the beginning of each look-up
+	mu      sync.Mutex
+	asked   []store.Pair                            // a user without an organization: all memberships
+	results []lookup.Result                         // told by the look-ups
+	merge   func(context.Context, store.Pair) error // the answer; nil for "no such membership"
+	begun   chan store.Pair                         // if there is one, told the beginning of each look-up
 }
 
 func (d *directory) Refresh(ctx context.Context, userID, organizationID string) error {
@@ -57,16 +57,16 @@ func (d *directory) answers(merge func(context.Context, store.Pair) error) {
 }
 
 // told is told what came of look-ups.
-func (d *directory) told(o lookup.Result) {
+func (d *directory) record(o lookup.Result) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.said = append(d.said, o)
+	d.results = append(d.results, o)
 }
 
 // lookUps returns look-ups that ask the directory.
 func (d *directory) lookUps(tb testing.TB, c Config) *lookup.Lookups {
 	tb.Helper()
-	l, err := lookup.New(lookup.Config{Asker: d, DB: c.DB, Told: d.told, Now: c.Now, Logger: c.Logger})
+	l, err := lookup.New(lookup.Config{Asker: d, DB: c.DB, Told: d.record, Now: c.Now, Logger: c.Logger})
 	require.NoError(tb, err)
 	return l
 }
@@ -80,12 +80,12 @@ func (d *directory) takeAsked() []store.Pair {
 	return asked
 }
 
-// takeSaid returns the outcomes since the last call.
-func (d *directory) takeSaid() []lookup.Result {
+// takeResults returns the outcomes since the last call.
+func (d *directory) takeResults() []lookup.Result {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	said := d.said
-	d.said = nil
+	said := d.results
+	d.results = nil
 	return said
 }
 

@@ -60,7 +60,7 @@ func TestAuthorizeMany_LooksUpTheFirstFew(t *testing.T) {
 	requireProblem(t, b.get("user_1", "/v1/workspaces/org_1"), http.StatusNotFound, "")
 	require.NotEmpty(t, b.logs.take())
 	b.directory.takeAsked()
-	b.directory.takeSaid()
+	b.directory.takeResults()
 
 	b.directory.begun = make(chan store.Pair)
 	together := make(chan struct{})
@@ -91,7 +91,7 @@ func TestAuthorizeMany_LooksUpTheFirstFew(t *testing.T) {
 	}
 	slices.Sort(users)
 	require.Equal(t, []string{"user_2", "user_3", "user_4", "user_5", "user_6"}, users)
-	require.Equal(t, map[lookup.Result]int{lookup.Remembered: 2, lookup.Refused: 5, lookup.Limited: 3}, counts(b.directory.takeSaid()))
+	require.Equal(t, map[lookup.Result]int{lookup.Remembered: 2, lookup.Refused: 5, lookup.Limited: 3}, counts(b.directory.takeResults()))
 }
 
 func counts(outcomes []lookup.Result) map[lookup.Result]int {

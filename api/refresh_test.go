@@ -28,7 +28,7 @@ func TestRefresh_AdmitsANewcomerAtTheFirstRequest(t *testing.T) {
 		x = b.get(serviceToken, target, headerOnBehalfOf, user+"s")
 		require.Equal(t, http.StatusOK, x.status, target)
 		require.Equal(t, []store.Pair{{UserID: user, OrganizationID: "org_1"}, {UserID: user + "s", OrganizationID: "org_1"}}, b.directory.takeAsked())
-		require.Equal(t, []lookup.Result{lookup.Admitted, lookup.Admitted}, b.directory.takeSaid())
+		require.Equal(t, []lookup.Result{lookup.Admitted, lookup.Admitted}, b.directory.takeResults())
 
 		require.Equal(t, http.StatusOK, b.get(user, target).status)
 		require.Empty(t, b.directory.takeAsked(), "members aren't asked about")
@@ -60,7 +60,7 @@ func TestMe_LooksUpANewcomer(t *testing.T) {
 	require.Len(t, me.Workspaces, 1)
 	require.Equal(t, "org_1", me.Workspaces[0].WorkspaceID)
 	require.Equal(t, []store.Pair{{UserID: "user_new"}}, b.directory.takeAsked())
-	require.Equal(t, []lookup.Result{lookup.Admitted}, b.directory.takeSaid())
+	require.Equal(t, []lookup.Result{lookup.Admitted}, b.directory.takeResults())
 
 	require.Len(t, answerOf[meBody](t, b.get("user_new", "/v1/me")).Workspaces, 1)
 	require.Empty(t, b.directory.takeAsked(), "who has a workspace isn't asked about")
@@ -69,7 +69,7 @@ func TestMe_LooksUpANewcomer(t *testing.T) {
 	for range 2 {
 		require.Empty(t, answerOf[meBody](t, b.get("user_alone", "/v1/me")).Workspaces)
 	}
-	require.Equal(t, []lookup.Result{lookup.Refused, lookup.Remembered}, b.directory.takeSaid())
+	require.Equal(t, []lookup.Result{lookup.Refused, lookup.Remembered}, b.directory.takeResults())
 	require.Len(t, b.directory.takeAsked(), 1)
 
 	b.directory.answers(func(context.Context, store.Pair) error { return errClerkAway })
@@ -92,7 +92,7 @@ func TestMe_RefusesANewcomerFoundBanned(t *testing.T) {
 	})
 	requireProblem(t, b.get("user_new", "/v1/me"), http.StatusForbidden, clerksync.ReasonUserBanned)
 	requireProblem(t, b.get("user_other", "/v1/workspaces/org_1"), http.StatusForbidden, clerksync.ReasonUserBanned)
-	require.Equal(t, []lookup.Result{lookup.Refused, lookup.Refused}, b.directory.takeSaid())
+	require.Equal(t, []lookup.Result{lookup.Refused, lookup.Refused}, b.directory.takeResults())
 }
 
 // TestRefresh_RemembersARefusalForTenSeconds for ten seconds, and no longer.
@@ -107,7 +107,7 @@ func TestRefresh_RemembersARefusalForTenSeconds(t *testing.T) {
 	b.clock.advance(10*time.Second - time.Nanosecond)
 	refused()
 	require.Len(t, b.directory.takeAsked(), 1)
-	require.Equal(t, []lookup.Result{lookup.Refused, lookup.Remembered}, b.directory.takeSaid())
+	require.Equal(t, []lookup.Result{lookup.Refused, lookup.Remembered}, b.directory.takeResults())
 
 	b.joins()
 	b.clock.advance(time.Nanosecond)
@@ -138,7 +138,7 @@ func TestRefresh_DoesNotRestoreARemovedMember(t *testing.T) {
 		requireProblem(t, b.get("user_1", target), http.StatusNotFound, "")
 	}
 	require.Len(t, b.directory.takeAsked(), 1)
-	require.Equal(t, lookup.Refused, b.directory.takeSaid()[0])
+	require.Equal(t, lookup.Refused, b.directory.takeResults()[0])
 
 	b.clock.advance(10 * time.Second)
 	b.directory.answers(func(context.Context, store.Pair) error { // who was added again has another one
@@ -181,7 +181,7 @@ func TestRefresh_LooksUpStrangersOnly(t *testing.T) {
 	}
 	b.post(serviceToken, refreshJSON(t, checks...))
 	require.Empty(t, b.directory.takeAsked())
-	require.Empty(t, b.directory.takeSaid())
+	require.Empty(t, b.directory.takeResults())
 }
 
 // TestRefresh_LooksUpOnlyIDsOfClerksForm are never asked about.

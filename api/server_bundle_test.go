@@ -1,13 +1,11 @@
 package api
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -21,6 +19,7 @@ import (
 	"github.com/callmine/rolecall/api/auth"
 	"github.com/callmine/rolecall/api/policy"
 	"github.com/callmine/rolecall/internal/pgtest"
+	"github.com/callmine/rolecall/internal/testlog"
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
@@ -70,24 +69,19 @@ func (c *testClock) advance(d time.Duration) {
 	c.now = c.now.Add(d)
 }
 
-// logLines collects what is logged.
+// logLines are the lines of the log, which a test takes one after the other.
 type logLines struct {
-	mu    sync.Mutex
-	lines bytes.Buffer
+	testlog.Lines
+
+	taken int // bytes
 }
 
-func (l *logLines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.lines.Write(p)
-}
-
-// take returns what was logged since the last take.
+// take returns the lines that were logged since the last take.
 func (l *logLines) take() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	defer l.lines.Reset()
-	return l.lines.String()
+	all := l.String()
+	fresh := all[l.taken:]
+	l.taken = len(all)
+	return fresh
 }
 
 // serverBundle is the API on a database of its own, behind real HTTP.
@@ -117,7 +111,7 @@ func setupServer(tb testing.TB, change func(*Config)) *serverBundle {
 	b := &serverBundle{
 		tb: tb, pool: pool, world: &world{tb: tb, pool: pool}, contract: loadContract(tb), logs: &logLines{},
 	}
-	config := Config{DB: pool, Authenticator: tokenAuthenticator{}, Grants: fixed(grants), Logger: slog.New(slog.NewTextHandler(b.logs, nil))}
+	config := Config{DB: pool, Authenticator: tokenAuthenticator{}, Grants: fixed(grants), Logger: b.logs.Logger()}
 	if change != nil {
 		change(&config)
 	}

@@ -35,7 +35,7 @@ func TestConfig_NamesWhatIsMissing(t *testing.T) {
 		"DB":            func(c *Config) { c.DB = nil },
 		"Authenticator": func(c *Config) { c.Authenticator = nil },
 		"Grants":        func(c *Config) { c.Grants = nil },
-		"nobody":        func(c *Config) { c.Grants = fixed(nil) },
+		"empty":         func(c *Config) { c.Grants = fixed(nil) },
 		"Logger":        func(c *Config) { c.Logger = nil },
 	} {
 		config := good()
@@ -109,7 +109,7 @@ func TestServer_WithoutSigningKeysIs503(t *testing.T) {
 	logged := b.logs.take()
 	require.Contains(t, logged, "connection refused")
 	for line := range strings.Lines(logged) {
-		require.Contains(t, line, "reason=keys_unavailable", "by which the logger limits such lines: anybody may cause as many as they like")
+		require.Contains(t, line, `"reason":"keys_unavailable"`, "the limiter of log lines goes by the reason: any caller can cause such lines")
 	}
 }
 

@@ -34,7 +34,7 @@ func TestMe_ListsOldestMembershipFirst(t *testing.T) {
 	b.world.deleteOrganization("org_gone")
 
 	body := answerOf[meBody](t, b.get("user_1", "/v1/me"))
-	require.Equal(t, meBody{UserID: "user_1", Workspaces: []seatBody{
+	require.Equal(t, meBody{UserID: "user_1", Workspaces: []membershipBody{
 		{WorkspaceID: "org_z", Name: "Zebra", Slug: new("slug-org_z"), Role: "org:admin", Permissions: permissionsOf(t, "org:admin")},
 		{WorkspaceID: "org_a", Name: "Ant", Role: "org:member", Permissions: permissionsOf(t, "org:member")},
 	}}, body)

@@ -1,7 +1,6 @@
 package webhooks_test
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -16,6 +15,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/callmine/rolecall/internal/testlog"
 	clerksync "github.com/callmine/rolecall/sync"
 	"github.com/callmine/rolecall/webhooks"
 )
@@ -38,7 +38,7 @@ func (in *inbox) Accept(_ context.Context, d clerksync.Delivery) (clerksync.Rece
 type bundle struct {
 	inbox    *inbox
 	secret   string
-	logs     bytes.Buffer
+	logs     testlog.Lines
 	outcomes []webhooks.Outcome
 	handler  http.Handler
 }
@@ -47,7 +47,7 @@ func setup(t *testing.T) *bundle {
 	t.Helper()
 	b := &bundle{secret: newSecret(1), inbox: &inbox{receipt: clerksync.Receipt{Stored: true}}}
 	handler, err := webhooks.NewHandler(webhooks.Config{
-		Verifier: newVerifier(t, b.secret), Inbox: b.inbox, Logger: slog.New(slog.NewJSONHandler(&b.logs, nil)),
+		Verifier: newVerifier(t, b.secret), Inbox: b.inbox, Logger: b.logs.Logger(),
 		Observe: func(o webhooks.Outcome, took time.Duration) {
 			require.GreaterOrEqual(t, took, time.Duration(0))
 			b.outcomes = append(b.outcomes, o)
@@ -137,7 +137,7 @@ func TestHandler_AnswersByOutcome(t *testing.T) {
 			require.Equal(t, tc.status, answer.Code)
 			require.Equal(t, []webhooks.Outcome{tc.outcome}, b.outcomes)
 			requireHarmless(t, answer)
-			require.Equal(t, tc.err != nil, b.logs.Len() > 0, "a refusal is logged, and nothing else")
+			require.Equal(t, tc.err != nil, b.logs.String() != "", "a refusal is logged, and nothing else")
 			if tc.err != nil {
 				require.NotContains(t, answer.Body.String(), tc.err.Error())
 			}

@@ -86,7 +86,7 @@ func TestRequire_BothKindsAgree(t *testing.T) {
 			require.Equal(t, test.status, status, "%s %+v", name, test)
 			require.Equal(t, test.status == http.StatusOK, seen != nil)
 			if seen != nil {
-				require.Equal(t, []string{test.user, test.workspace, test.permission}, []string{seen.UserID, seen.WorkspaceID, seen.Permission})
+				require.Equal(t, client.Check{UserID: test.user, WorkspaceID: test.workspace, Permission: test.permission}, checkOf(*seen))
 				require.NotEmpty(t, seen.Role)
 			}
 		}
@@ -97,6 +97,11 @@ func TestRequire_BothKindsAgree(t *testing.T) {
 	b.tell(t, clerksync.MembershipDeleted, "user_member", "org:member")
 	answer, seen := ask(t, c.Require("reports:read", always("org_1")), "Authorization", "Bearer user_member")
 	requireRefused(t, http.StatusNotFound, answer, seen)
+}
+
+// checkOf returns the check that a decision answers.
+func checkOf(d client.Decision) client.Check {
+	return client.Check{UserID: d.UserID, WorkspaceID: d.WorkspaceID, Permission: d.Permission}
 }
 
 // oddIDs are what no id can be, and what anybody can write into a path.
@@ -143,8 +148,7 @@ func TestAuthorizeMany_OddIDSpoilsNoBatch(t *testing.T) {
 	decisions, err := c.AuthorizeMany(t.Context(), checks)
 	require.NoError(t, err)
 	for i, d := range decisions {
-		about := client.Check{UserID: d.UserID, WorkspaceID: d.WorkspaceID, Permission: d.Permission}
-		require.Equal(t, checks[i], about)
+		require.Equal(t, checks[i], checkOf(d))
 		require.Equal(t, i%2 == 1, d.Allowed)
 		require.Equal(t, map[bool]string{true: "allowed", false: "not_a_member"}[d.Allowed], d.Reason)
 	}

@@ -1,9 +1,7 @@
 package policy
 
 import (
-	"bytes"
 	"context"
-	"log/slog"
 	"sync"
 	"testing"
 	"time"
@@ -13,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/callmine/rolecall/internal/pgtest"
+	"github.com/callmine/rolecall/internal/testlog"
 	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
 )
@@ -31,9 +30,9 @@ func setupKeeper(t *testing.T) *keeperBundle {
 }
 
 // keeper returns a keeper of the built-in policy, once it is read.
-func (b *keeperBundle) keeper(log *safeBuffer) *Keeper {
+func (b *keeperBundle) keeper(log *testlog.Lines) *Keeper {
 	return newKeeper(KeeperConfig{
-		Source: BuiltIn, Logger: slog.New(slog.NewJSONHandler(log, nil)), SaveEvery: time.Millisecond,
+		Source: BuiltIn, Logger: log.Logger(), SaveEvery: time.Millisecond,
 		Read: func(context.Context) (Policy, error) {
 			grants, err := Default()
 			return Policy{Grants: grants}, err
@@ -66,28 +65,10 @@ func (b *keeperBundle) can(t *testing.T, permission string) (allowed bool) {
 	return allowed
 }
 
-// safeBuffer is a log that is written and read at the same time.
-type safeBuffer struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (b *safeBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.Write(p)
-}
-
-func (b *safeBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.String()
-}
-
 // TestKeeper_SavesOnceItCan: a process that starts beside a database that can't be written to doesn't give up.
 func TestKeeper_SavesOnceItCan(t *testing.T) {
 	t.Parallel()
-	b, log := setupKeeper(t), &safeBuffer{}
+	b, log := setupKeeper(t), &testlog.Lines{}
 	ctx, cancel := context.WithCancel(t.Context())
 	k := b.keeper(log)
 	k.use(ctx, Policy{Grants: clerksync.Grants{"org:member": {"a"}}}, time.Now())
@@ -109,7 +90,7 @@ func TestKeeper_SavesOnceItCan(t *testing.T) {
 // read its policy before and couldn't save it until now.
 func TestKeeper_UnsavedPolicyDoesNotReplaceALaterOne(t *testing.T) {
 	t.Parallel()
-	b, log := setupKeeper(t), &safeBuffer{}
+	b, log := setupKeeper(t), &testlog.Lines{}
 	ctx := t.Context()
 	earlier := b.keeper(log)
 	earlier.use(ctx, Policy{Grants: clerksync.Grants{"org:member": {"billing:manage"}}}, time.Now())
@@ -117,7 +98,7 @@ func TestKeeper_UnsavedPolicyDoesNotReplaceALaterOne(t *testing.T) {
 	require.False(t, earlier.save(ctx), "the database can't be written to")
 	writable()
 
-	later := b.keeper(&safeBuffer{})
+	later := b.keeper(&testlog.Lines{})
 	later.use(ctx, Policy{Grants: clerksync.Grants{"org:member": {"reports:read"}}}, time.Now()) // billing was taken from members
 	require.True(t, later.save(ctx))
 	require.True(t, earlier.save(ctx), "it needn't try again")
