@@ -20,7 +20,8 @@ import (
 
 const auditOfOne = "/v1/workspaces/org_1/audit"
 
-// setupAudit makes org_1 with an admin and a member, and org_2 with another admin.
+// setupAudit makes org_1 with an admin and a member, and org_2 with another admin. Their logs are
+// empty, and number entries from 1.
 func setupAudit(t *testing.T, change func(*Config)) *serverBundle {
 	t.Helper()
 	b := setupServer(t, change)
@@ -29,6 +30,10 @@ func setupAudit(t *testing.T, change func(*Config)) *serverBundle {
 	b.world.member("org_1", "user_member", "org:member", nil)
 	b.world.organization("org_2", "Two", nil)
 	b.world.member("org_2", "user_other", "org:admin", nil)
+	_, err := b.pool.Exec(t.Context(), `ALTER TABLE rolecall.audit_log DISABLE TRIGGER USER;
+		TRUNCATE rolecall.audit_log, rolecall.audit_heads;
+		ALTER TABLE rolecall.audit_log ENABLE TRIGGER USER`)
+	require.NoError(t, err)
 	return b
 }
 

@@ -7,10 +7,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
+	"github.com/callmine/rolecall/internal/mirrortest"
 	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
 )
@@ -43,21 +43,10 @@ func (w *world) delivery(event clerksync.EventType, data map[string]any) clerksy
 // apply brings deliveries into the mirror in one transaction, as the apply job does.
 func (w *world) apply(deliveries ...clerksync.Delivery) {
 	w.tb.Helper()
-	facts := make([]clerksync.Facts, len(deliveries))
-	for i, d := range deliveries {
-		var known bool
-		var err error
-		facts[i], known, err = clerksync.Decode(d)
-		require.NoError(w.tb, err)
-		require.True(w.tb, known)
-	}
-	require.NoError(w.tb, pgx.BeginFunc(w.tb.Context(), w.pool, func(tx pgx.Tx) error {
-		mirror, err := store.LockMirror(w.tb.Context(), tx, facts)
-		require.NoError(w.tb, err)
-		changed := mirror.ApplyAll(deliveries, facts).Mirror
-		require.NoError(w.tb, store.SaveMirror(w.tb.Context(), tx, mirror, changed))
-		return store.Finish(w.tb.Context(), tx, store.Writes{Changed: changed}, time.Now())
-	}))
+	db := mirrortest.DB{Pool: w.pool}
+	db.Insert(w.tb, deliveries...)
+	_, err := db.Apply(w.tb.Context(), mirrortest.IDs(deliveries)...)
+	require.NoError(w.tb, err)
 }
 
 // swept records that a sweep ended now and found, or made, the mirror equal to Clerk.

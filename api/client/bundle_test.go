@@ -10,16 +10,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
 	"github.com/callmine/rolecall/api"
 	"github.com/callmine/rolecall/api/auth"
 	"github.com/callmine/rolecall/api/client"
 	"github.com/callmine/rolecall/api/policy"
-	"github.com/callmine/rolecall/internal/pgtest"
-	"github.com/callmine/rolecall/store"
+	"github.com/callmine/rolecall/internal/mirrortest"
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
@@ -43,18 +40,18 @@ func (tokens) Authenticate(_ context.Context, r *http.Request) (auth.Identity, e
 
 // bundle is the real API on a database of its own, with an admin, a member and a stranger of org_1.
 type bundle struct {
-	pool   *pgxpool.Pool
+	db     *mirrortest.DB
 	url    string
 	events int
 }
 
 func setup(t *testing.T) *bundle {
 	t.Helper()
-	b := &bundle{pool: pgtest.New(t)}
+	b := &bundle{db: mirrortest.New(t)}
 	grants, err := policy.Default()
 	require.NoError(t, err)
 	handler, err := api.NewHandler(api.Config{
-		DB: b.pool, Authenticator: tokens{}, Grants: func() clerksync.Grants { return grants }, Logger: slog.New(slog.DiscardHandler),
+		DB: b.db.Pool, Authenticator: tokens{}, Grants: func() clerksync.Grants { return grants }, Logger: slog.New(slog.DiscardHandler),
 	})
 	require.NoError(t, err)
 	server := httptest.NewServer(handler)
@@ -79,16 +76,9 @@ func (b *bundle) tell(t *testing.T, event clerksync.EventType, user, role string
 	})
 	require.NoError(t, err)
 	d := clerksync.NewDelivery("msg_"+at.Format("05"), body, at, at)
-	facts, known, err := clerksync.Decode(d)
+	b.db.Insert(t, d)
+	_, err = b.db.Apply(t.Context(), d.ID)
 	require.NoError(t, err)
-	require.True(t, known)
-	require.NoError(t, pgx.BeginFunc(t.Context(), b.pool, func(tx pgx.Tx) error {
-		mirror, err := store.LockMirror(t.Context(), tx, []clerksync.Facts{facts})
-		require.NoError(t, err)
-		changed := mirror.ApplyAll([]clerksync.Delivery{d}, []clerksync.Facts{facts}).Mirror
-		require.NoError(t, store.SaveMirror(t.Context(), tx, mirror, changed))
-		return store.Finish(t.Context(), tx, store.Writes{Changed: changed}, at)
-	}))
 }
 
 // newClient returns a client of url with connections of its own.
