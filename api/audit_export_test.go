@@ -49,9 +49,9 @@ func TestAuditExport_IsWholeAndSaysSo(t *testing.T) {
 	require.Equal(t, "{\"complete\":true,\"entries\":0}\n", string(none.body))
 }
 
-// TestAuditExport_NoCellBeginsAFormula, also where a spreadsheet separates cells by semicolons or tabs (as Excel does in most of
-// Europe, where a quotation mark within what it takes for a cell means nothing), and drops what nobody sees before it looks. What
-// isn't one comes back as it was from whoever reads CSV.
+// TestAuditExport_NoCellBeginsAFormula also holds for spreadsheets that separate cells by
+// semicolons or tabs, as Excel does in most of Europe. Some of them drop invisible characters
+// before they look for a formula. A cell without a formula is unchanged for a reader of CSV.
 func TestAuditExport_NoCellBeginsAFormula(t *testing.T) {
 	t.Parallel()
 	b := setupAudit(t, nil)
@@ -109,8 +109,8 @@ func TestAuditExport_NoCellBeginsAFormula(t *testing.T) {
 	}
 }
 
-// cutOff reads an export to its end and requires that it can't pass for a whole one.
-func cutOff(t *testing.T, body io.Reader) {
+// requireCutOff reads an export to its end, and requires that it can't pass for a complete one.
+func requireCutOff(t *testing.T, body io.Reader) {
 	t.Helper()
 	text, err := io.ReadAll(body)
 	require.ErrorIs(t, err, io.ErrUnexpectedEOF)
@@ -125,7 +125,7 @@ func fill(b *serverBundle, n int) {
 	require.NoError(b.tb, err)
 }
 
-// TestAuditExport_RemovedReaderSeesItCutOff: by whoever is removed while reading.
+// TestAuditExport_RemovedReaderSeesItCutOff removes the reader while the export is being read.
 func TestAuditExport_RemovedReaderSeesItCutOff(t *testing.T) {
 	t.Parallel()
 	b := setupAudit(t, nil)
@@ -140,12 +140,12 @@ func TestAuditExport_RemovedReaderSeesItCutOff(t *testing.T) {
 	_, err = reader.ReadString('\n')
 	require.NoError(t, err)
 	b.world.remove("org_1", "user_admin")
-	cutOff(t, reader)
+	requireCutOff(t, reader)
 	require.NoError(t, response.Body.Close())
 	requireProblem(t, b.get("user_admin", auditOfOne+"/export"), http.StatusNotFound, "")
 }
 
-// TestAuditExport_CutsAStalledReader, and holds nothing.
+// TestAuditExport_CutsAStalledReader: an export whose reader takes nothing ends.
 func TestAuditExport_CutsAStalledReader(t *testing.T) {
 	t.Parallel()
 	ended := make(chan struct{})
@@ -164,14 +164,15 @@ func TestAuditExport_CutsAStalledReader(t *testing.T) {
 	require.NoError(t, err)
 	_, err = fmt.Fprintf(connection, "GET %s/export HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer user_admin\r\n\r\n", auditOfOne)
 	require.NoError(t, err)
-	<-ended                           // although nobody read a byte
-	text, _ := io.ReadAll(connection) // what was on the way, if it wasn't thrown away with the connection
+	<-ended                           // although no byte was read
+	text, _ := io.ReadAll(connection) // the bytes on the way, unless the connection dropped them
 	require.NotContains(t, string(text), "complete")
 	require.NoError(t, errors.Join(connection.Close(), server.Close()))
 	require.ErrorIs(t, <-served, http.ErrServerClosed)
 }
 
-// TestAuditExport_IsAsOfItsBeginning: what is recorded meanwhile is left out, wherever it would stand.
+// TestAuditExport_IsAsOfItsBeginning: an entry that is recorded meanwhile is left out, wherever it
+// would stand.
 func TestAuditExport_IsAsOfItsBeginning(t *testing.T) {
 	t.Parallel()
 	b := setupAudit(t, nil)
@@ -191,7 +192,7 @@ func TestAuditExport_IsAsOfItsBeginning(t *testing.T) {
 	require.True(t, strings.HasSuffix(string(text), "{\"complete\":true,\"entries\":1200}\n"))
 }
 
-// lateWriter is an answer whose request's time is over once the first batch was sent.
+// lateWriter is an answer that calls over after each batch.
 type lateWriter struct {
 	*httptest.ResponseRecorder
 
@@ -206,7 +207,7 @@ func (l *lateWriter) Flush() {
 
 func (l *lateWriter) SetWriteDeadline(time.Time) error { return nil }
 
-// TestAuditExport_OutlivesTheRequestTimeout: it is bounded by its reader.
+// TestAuditExport_OutlivesTheRequestTimeout: only the reader bounds an export.
 func TestAuditExport_OutlivesTheRequestTimeout(t *testing.T) {
 	t.Parallel()
 	b := setupAudit(t, nil)
@@ -221,7 +222,7 @@ func TestAuditExport_OutlivesTheRequestTimeout(t *testing.T) {
 	require.True(t, strings.HasSuffix(writer.Body.String(), "{\"complete\":true,\"entries\":450}\n"))
 }
 
-// TestAuditExport_DatabaseOutageCutsItOff, which is our fault, and is logged.
+// TestAuditExport_DatabaseOutageCutsItOff: the outage isn't the reader's fault, and is logged.
 func TestAuditExport_DatabaseOutageCutsItOff(t *testing.T) {
 	t.Parallel()
 	b := setupAudit(t, nil)

@@ -45,7 +45,7 @@ func (b *serverBundle) append(workspace, body string, status int, headers ...str
 	return x
 }
 
-// runs appends n reports that were run by turns by two users, three in each second.
+// runs appends n entries about reports, by two users in turn, three in each second.
 func (b *serverBundle) runs(workspace string, n int) {
 	b.tb.Helper()
 	for i := range n {
@@ -54,7 +54,7 @@ func (b *serverBundle) runs(workspace string, n int) {
 	}
 }
 
-// ids returns the numbers of all entries that a query selects, page by page.
+// auditIDs returns the numbers of all entries that a query selects, page by page.
 func (b *serverBundle) auditIDs(token string, query url.Values) (ids []int64) {
 	b.tb.Helper()
 	for {
@@ -90,7 +90,7 @@ func TestAudit_PagesNewestFirst(t *testing.T) {
 	require.Len(t, answerOf[page[auditBody]](t, b.get("user_admin", auditOfOne)).Data, 21, "50 by default")
 }
 
-// TestAudit_AppendsMoveNothingBetweenPages: what is recorded between two pages moves nothing from one to the other.
+// TestAudit_AppendsMoveNothingBetweenPages appends between the reads of two pages.
 func TestAudit_AppendsMoveNothingBetweenPages(t *testing.T) {
 	t.Parallel()
 	b := setupAudit(t, nil)
@@ -162,7 +162,8 @@ func encodeWithout(query url.Values, name string) string {
 	return query.Encode()
 }
 
-// TestAudit_TakesItsPermission: members without the permission are refused, and nobody else learns that it is there.
+// TestAudit_TakesItsPermission: members without the permission are refused, and strangers don't
+// learn that the log exists.
 func TestAudit_TakesItsPermission(t *testing.T) {
 	t.Parallel()
 	b := setupAudit(t, nil)
@@ -194,7 +195,7 @@ func TestAudit_TakesItsPermission(t *testing.T) {
 	}
 }
 
-// TestAudit_NeverCrossesWorkspaces: whatever is asked for, also with a cursor of another workspace.
+// TestAudit_NeverCrossesWorkspaces holds for every query, also with a cursor of another workspace.
 func TestAudit_NeverCrossesWorkspaces(t *testing.T) {
 	t.Parallel()
 	b := setupAudit(t, nil)
@@ -260,7 +261,7 @@ func TestAppendAudit_RecordsValidEntriesOnly(t *testing.T) {
 		t.Log(name)
 		b.append("org_1", body, http.StatusBadRequest)
 	}
-	for _, user := range []string{"user_member", ""} { // who did it is the actor, and nobody else
+	for _, user := range []string{"user_member", ""} { // the body alone names the user
 		b.append("org_1", `{"action":"a.b","target":"r"}`, http.StatusBadRequest, headerOnBehalfOf, user)
 	}
 	b.append("org_1", large(65<<10), http.StatusRequestEntityTooLarge)
@@ -272,7 +273,7 @@ func TestAppendAudit_RecordsValidEntriesOnly(t *testing.T) {
 	require.Len(t, answerOf[page[auditBody]](t, b.get("user_admin", auditOfOne)).Data, 6)
 }
 
-// TestAppendAudit_IsRepeatableWithAKey with a key, for one workspace.
+// TestAppendAudit_IsRepeatableWithAKey: a key belongs to its workspace.
 func TestAppendAudit_IsRepeatableWithAKey(t *testing.T) {
 	t.Parallel()
 	b := setupAudit(t, nil)
@@ -290,7 +291,8 @@ func TestAppendAudit_IsRepeatableWithAKey(t *testing.T) {
 	require.Len(t, answerOf[page[auditBody]](t, b.get("user_admin", auditOfOne)).Data, 2)
 }
 
-// TestAudit_KeepsAuthorsWhoAreGone after they leave, are deleted, or the workspace is.
+// TestAudit_KeepsAuthorsWhoAreGone: an author stays after leaving, and after the user or the
+// workspace is deleted.
 func TestAudit_KeepsAuthorsWhoAreGone(t *testing.T) {
 	t.Parallel()
 	b := setupAudit(t, nil)
@@ -309,7 +311,8 @@ func TestAudit_KeepsAuthorsWhoAreGone(t *testing.T) {
 	require.Len(t, entries, 1)
 }
 
-// TestAppendAudit_LockedLogLeavesConnectionsToOthers has thirty appends wait for one workspace's log, with a pool of two connections.
+// TestAppendAudit_LockedLogLeavesConnectionsToOthers has thirty appends wait for one workspace's
+// log. The pool has two connections.
 func TestAppendAudit_LockedLogLeavesConnectionsToOthers(t *testing.T) {
 	t.Parallel()
 	two, err := pgxpool.ParseConfig(pgtest.URL(t))
@@ -341,5 +344,5 @@ func TestAppendAudit_LockedLogLeavesConnectionsToOthers(t *testing.T) {
 	}
 	require.NoError(t, lock.Rollback(t.Context()))
 	waiting.Wait()
-	b.logs.take() // some may have waited for too long
+	b.logs.take() // some may have timed out
 }

@@ -13,14 +13,15 @@ import (
 	"github.com/callmine/rolecall/api/auth"
 )
 
-// keylessAuthenticator has no keys to judge a token by.
+// keylessAuthenticator has no signing keys.
 type keylessAuthenticator struct{}
 
 func (keylessAuthenticator) Authenticate(context.Context, *http.Request) (auth.Identity, error) {
 	return auth.Identity{}, fmt.Errorf("fetch keys: %w", auth.ErrKeysUnavailable)
 }
 
-// TestEntries_WithoutKeysOnlyKnownUsersCount: anybody may send what can't be judged.
+// TestEntries_WithoutKeysOnlyKnownUsersCount: without keys, any caller can send tokens that can't
+// be judged.
 func TestEntries_WithoutKeysOnlyKnownUsersCount(t *testing.T) {
 	t.Parallel()
 	entries := auth.NewEntries(nil)
@@ -37,7 +38,7 @@ func TestEntries_WithoutKeysOnlyKnownUsersCount(t *testing.T) {
 	}
 	_, found := entries.Lockout()
 	require.False(t, found)
-	require.Eventually(t, func() bool { // some ask for no more than the mirror may be asked
+	require.Eventually(t, func() bool { // the mirror is asked at most every 200 ms
 		require.Equal(t, http.StatusServiceUnavailable, b.get(token("user_1", time.Minute), "/v1/me").status)
 		_, found := entries.Lockout()
 		return found

@@ -7,7 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestWorkspaceName_RefusesInvisibleNames: a name that nobody sees, and one that shows another text than it is.
+// TestWorkspaceName_RefusesInvisibleNames also refuses names that show another text than they have.
 func TestWorkspaceName_RefusesInvisibleNames(t *testing.T) {
 	t.Parallel()
 	for what, name := range map[string]string{
@@ -24,7 +24,8 @@ func TestWorkspaceName_RefusesInvisibleNames(t *testing.T) {
 	}
 }
 
-// TestEmail_RefusesInvisibleAddresses: an address that looks like a colleague's and isn't.
+// TestEmail_RefusesInvisibleAddresses: an invisible character makes an address look like another
+// one.
 func TestEmail_RefusesInvisibleAddresses(t *testing.T) {
 	t.Parallel()
 	for what, address := range map[string]string{
@@ -40,7 +41,8 @@ func TestEmail_RefusesInvisibleAddresses(t *testing.T) {
 	}
 }
 
-// TestReadObject_RefusesAmbiguousMembers, and exactly: a proxy that looks at another one of them than this service sees another command.
+// TestReadObject_RefusesAmbiguousMembers: a proxy could read another command from a body with
+// duplicate names, or names in another case.
 func TestReadObject_RefusesAmbiguousMembers(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)

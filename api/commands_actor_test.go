@@ -13,8 +13,9 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// TestCommands_ClerkConfirmsTheActor: Clerk has demoted or removed an admin, and the mirror doesn't know yet. It is asked before anything is
-// changed, so the admin gives nobody the power that was taken from them, themselves included, and takes it from nobody.
+// TestCommands_ClerkConfirmsTheActor: Clerk has demoted or removed an admin, and the mirror doesn't
+// know yet. Clerk is asked before each change. So the admin can neither give the lost permission to
+// anyone, themselves included, nor take it from others.
 func TestCommands_ClerkConfirmsTheActor(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -59,7 +60,7 @@ func TestCommands_ClerkConfirmsTheActor(t *testing.T) {
 	}
 }
 
-// TestCommands_NewMemberMayCommandAtOnce although Clerk's reads don't show the membership yet.
+// TestCommands_NewMemberMayCommandAtOnce: Clerk's reads may not show the membership yet.
 func TestCommands_NewMemberMayCommandAtOnce(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)
@@ -70,7 +71,8 @@ func TestCommands_NewMemberMayCommandAtOnce(t *testing.T) {
 	b.requireType(b.command(admin, http.MethodPatch, "/v1/workspaces/"+workspace, `{"name":"West"}`), http.StatusNotFound, "not-found")
 }
 
-// TestCommands_OneEmptyAnswerEndsNoMembership: Clerk's look-up of who commands was empty once, and nothing had changed.
+// TestCommands_OneEmptyAnswerEndsNoMembership: one of Clerk's reads doesn't show the actor's
+// membership, although nothing has changed.
 func TestCommands_OneEmptyAnswerEndsNoMembership(t *testing.T) {
 	t.Parallel()
 	for name, match := range map[string]clerksim.Match{
@@ -93,7 +95,7 @@ func TestCommands_OneEmptyAnswerEndsNoMembership(t *testing.T) {
 	}
 }
 
-// TestCommands_AreLimitedPerUser: whoever asks for too much waits, and nobody else does.
+// TestCommands_AreLimitedPerUser: only the user with too many commands has to wait.
 func TestCommands_AreLimitedPerUser(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)
@@ -113,8 +115,8 @@ func TestCommands_AreLimitedPerUser(t *testing.T) {
 	require.Equal(t, http.StatusOK, b.command(admin, http.MethodPatch, target, `{"role":"admin"}`).status)
 }
 
-// TestIdempotency_KeysOfUserAndServiceAreDifferent: a service that acts for a user doesn't get the answer to what the user asked with the
-// same key, nor the other way round.
+// TestIdempotency_KeysOfUserAndServiceAreDifferent: a user, and a service that acts for that user,
+// may use the same key for different requests.
 func TestIdempotency_KeysOfUserAndServiceAreDifferent(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)
@@ -131,7 +133,8 @@ func TestIdempotency_KeysOfUserAndServiceAreDifferent(t *testing.T) {
 	require.Equal(t, 2, b.faults.Calls()["POST /organizations"])
 }
 
-// TestCommands_RoleChangeDoesNotMakeAMembershipNew: whatever an admin does to their own membership, Clerk's word that it has ended counts.
+// TestCommands_RoleChangeDoesNotMakeAMembershipNew: only a new membership counts although Clerk
+// doesn't show it. An admin who changes their own role can't make it new.
 func TestCommands_RoleChangeDoesNotMakeAMembershipNew(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)
@@ -146,7 +149,8 @@ func TestCommands_RoleChangeDoesNotMakeAMembershipNew(t *testing.T) {
 	require.Equal(t, clerksim.RoleMember, b.clerk.Directory().Role(workspace, accomplice))
 }
 
-// TestCommands_MembershipFromTheFutureIsNotNewForEver: by the mirror, or by a clock that was wrong, they join tomorrow.
+// TestCommands_MembershipFromTheFutureIsNotNewForEver: a wrong clock has dated the membership to
+// tomorrow.
 func TestCommands_MembershipFromTheFutureIsNotNewForEver(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)
@@ -159,7 +163,7 @@ func TestCommands_MembershipFromTheFutureIsNotNewForEver(t *testing.T) {
 	b.requireType(b.command(admin, http.MethodPatch, path, `{"role":"admin"}`), http.StatusNotFound, "not-found")
 }
 
-// TestCommands_BannedAdminIsRefused, though the webhook of the ban is late.
+// TestCommands_BannedAdminIsRefused holds before the webhook of the ban has arrived.
 func TestCommands_BannedAdminIsRefused(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)
@@ -171,7 +175,8 @@ func TestCommands_BannedAdminIsRefused(t *testing.T) {
 	require.Equal(t, clerksim.RoleMember, b.clerk.Directory().Role(workspace, accomplice))
 }
 
-// TestCommands_DemotionByAnotherIsNotAttributed, although they asked for the same when Clerk told of it.
+// TestCommands_DemotionByAnotherIsNotAttributed: the demoted admin asks for the same change, which
+// thereby becomes known.
 func TestCommands_DemotionByAnotherIsNotAttributed(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)
@@ -185,7 +190,8 @@ func TestCommands_DemotionByAnotherIsNotAttributed(t *testing.T) {
 	require.Equal(t, auditLine{"member.role_changed", "", admin}, entries[len(entries)-1])
 }
 
-// TestIdempotency_UnrecordedStepDownIsAnsweredAgain: whoever has stepped down may not ask for it any more, but may learn that it is done.
+// TestIdempotency_UnrecordedStepDownIsAnsweredAgain: after stepping down the caller lacks the
+// permission for the request, but a repeat still gets its answer.
 func TestIdempotency_UnrecordedStepDownIsAnsweredAgain(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {

@@ -21,12 +21,13 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// commandBundle is the API with a simulated Clerk behind it that it may change. No webhook tells of anything.
+// commandBundle is the API with a simulated Clerk behind it, which it may change. There are no
+// webhooks.
 type commandBundle struct {
 	*serverBundle
 
 	clerk  *clerksim.World
-	behind atomic.Int64 // how far Clerk's clock is behind, as a time.Duration: what happens there then is older
+	behind atomic.Int64 // how far Clerk's clock is behind, as a time.Duration
 	client *clerkapi.Client
 	faults *clerksim.APIFaults
 	pool   *pgxpool.Pool
@@ -62,8 +63,8 @@ func (b *commandBundle) person(emails ...string) string {
 	return u.ID
 }
 
-// team makes a workspace with an admin and a member through the API, and returns all three. The member's membership reaches the
-// mirror as a look-up would bring it.
+// team makes a workspace with an admin and a member, and returns all three. The member's membership
+// reaches the mirror as by a look-up.
 func (b *commandBundle) team() (workspace, admin, member string) {
 	b.tb.Helper()
 	admin, member = b.person("admin@callmine.test"), b.person("member@callmine.test")
@@ -91,7 +92,8 @@ func (b *commandBundle) join(workspace, user, role string) {
 	b.observe(facts)
 }
 
-// hear tells the mirror what has become of a user's membership at Clerk, as a webhook or a sweep would.
+// observeMembership brings a user's membership as it is at Clerk into the mirror, as a webhook or a
+// sweep would.
 func (b *commandBundle) observeMembership(workspace, user string) {
 	b.tb.Helper()
 	found, err := b.client.Find(b.tb.Context(), clerksync.ResourceMembership, clerksync.Reference{OrganizationID: workspace, UserID: user})
@@ -119,7 +121,7 @@ func (b *commandBundle) observe(facts clerksync.Facts) {
 	require.NoError(b.tb, store.Finish(b.tb.Context(), b.pool, store.Writes{Entries: changes.Entries, Changed: changes.Mirror}, time.Now()))
 }
 
-// say sends a command with a JSON body.
+// command sends a command with a JSON body.
 func (b *commandBundle) command(token, method, target, body string, headers ...string) exchange {
 	b.tb.Helper()
 	if body != "" {
@@ -128,7 +130,7 @@ func (b *commandBundle) command(token, method, target, body string, headers ...s
 	return b.send(token, method, target, body, headers...)
 }
 
-// told returns an answer's body.
+// fields returns an answer's body.
 func (b *commandBundle) fields(x exchange) map[string]any {
 	b.tb.Helper()
 	var body map[string]any
@@ -143,7 +145,7 @@ func (b *commandBundle) requireType(x exchange, status int, problem string) {
 	require.Equal(b.tb, problemType+problem, b.fields(x)["type"])
 }
 
-// settle makes the mirror have known everything for a while.
+// settle makes all memberships a minute older.
 func (b *commandBundle) settle() {
 	b.tb.Helper()
 	_, err := b.pool.Exec(b.tb.Context(), "UPDATE rolecall.memberships SET created_at = created_at - interval '1 minute'")

@@ -11,7 +11,7 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// ownRepeat is a keyed request of a member about themselves that was carried out.
+// ownRepeat is a keyed request of a member about themselves, which was carried out.
 type ownRepeat struct {
 	*commandBundle
 
@@ -25,7 +25,8 @@ const (
 	ownKey   = "own"
 )
 
-// setupOwn makes a team whose second person is an admin, too, and has them step down or leave.
+// setupOwn makes a team whose member becomes an admin, and then steps down (PATCH) or leaves
+// (DELETE).
 func setupOwn(t *testing.T, method string) *ownRepeat {
 	t.Helper()
 	o := &ownRepeat{commandBundle: setupCommands(t), method: method}
@@ -43,26 +44,26 @@ func (o *ownRepeat) repeat() exchange {
 	return o.command(o.user, o.method, o.path, o.body, headerKey, ownKey)
 }
 
-// give has the admin give the user a role.
+// give lets the admin give the user a role.
 func (o *ownRepeat) give(body string) {
 	o.tb.Helper()
 	require.Equal(o.tb, http.StatusOK, o.command(o.admin, http.MethodPatch, o.path, body).status)
 }
 
-// remove has the admin remove the user.
+// remove lets the admin remove the user.
 func (o *ownRepeat) remove() {
 	o.tb.Helper()
 	require.Equal(o.tb, http.StatusNoContent, o.command(o.admin, http.MethodDelete, o.path, "").status)
 }
 
-// deleteWorkspace tells the mirror that the workspace is gone.
+// deleteWorkspace marks the workspace as deleted in the mirror.
 func (o *ownRepeat) deleteWorkspace() {
 	o.tb.Helper()
 	o.observe(clerksync.Gone(clerksync.ResourceOrganization, clerksync.Reference{ID: o.workspace}, time.Now().UnixMilli(), "test"))
 }
 
-// TestIdempotency_RepeatOfAStepDown is answered as long as the step down is the newest change of the
-// membership.
+// TestIdempotency_RepeatOfAStepDown: a repeat is answered as long as the step down is the newest
+// change of the membership.
 func TestIdempotency_RepeatOfAStepDown(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
@@ -98,7 +99,7 @@ func TestIdempotency_RepeatOfAStepDown(t *testing.T) {
 	}
 }
 
-// TestIdempotency_RepeatOfLeaving is answered until the membership changes once more.
+// TestIdempotency_RepeatOfLeaving: a repeat is answered until the membership changes again.
 func TestIdempotency_RepeatOfLeaving(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
@@ -124,8 +125,8 @@ func TestIdempotency_RepeatOfLeaving(t *testing.T) {
 	}
 }
 
-// TestIdempotency_RepeatThroughAService is judged as the user's own, and a service's key isn't the
-// user's.
+// TestIdempotency_RepeatThroughAService: a repeat through a service follows the same rules, but the
+// user's own token can't repeat it.
 func TestIdempotency_RepeatThroughAService(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)
@@ -142,8 +143,8 @@ func TestIdempotency_RepeatThroughAService(t *testing.T) {
 	require.Equal(t, http.StatusNotFound, repeat().status)
 }
 
-// TestIdempotency_RepeatOfACreation is answered to members of the workspace alone, and to a creator whose
-// membership Clerk doesn't show yet.
+// TestIdempotency_RepeatOfACreation: a repeat is answered while the creator is a member, or isn't
+// yet one in the mirror.
 func TestIdempotency_RepeatOfACreation(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)

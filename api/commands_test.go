@@ -13,7 +13,8 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// TestCommands_ChangeClerkMirrorAndAudit: each command changes Clerk, is read back at once without any webhook, and is audited once with its actor.
+// TestCommands_ChangeClerkMirrorAndAudit: each command changes Clerk, is read back at once without
+// a webhook, and is audited once with its actor.
 func TestCommands_ChangeClerkMirrorAndAudit(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)
@@ -24,13 +25,13 @@ func TestCommands_ChangeClerkMirrorAndAudit(t *testing.T) {
 		require.NoError(t, err)
 		return n
 	}
-	require.Equal(t, http.StatusOK, b.get(admin, path+"/members").status, "whoever creates is the admin")
+	require.Equal(t, http.StatusOK, b.get(admin, path+"/members").status, "the creator is the admin")
 	before := revision(b.get(admin, path))
 
 	x := b.command(admin, http.MethodPatch, path, `{"name":" South "}`)
 	require.Equal(t, http.StatusOK, x.status, "%s", x.body)
 	require.Equal(t, "South", b.fields(x)["name"])
-	require.Greater(t, revision(x), before, "of after the change")
+	require.Greater(t, revision(x), before, "the revision includes the change")
 	require.Equal(t, revision(x), revision(b.get(admin, path)))
 	o, _ := b.clerk.Organization(workspace)
 	require.Equal(t, "South", o.Name)
@@ -54,7 +55,7 @@ func TestCommands_ChangeClerkMirrorAndAudit(t *testing.T) {
 	require.Equal(t, http.StatusNotFound, b.get(admin, path).status)
 	b.join(workspace, admin, clerksim.RoleMember)
 	x = b.command(admin, http.MethodDelete, path+"/members/"+admin, "")
-	require.Equal(t, http.StatusNoContent, x.status, "who may do nothing may leave")
+	require.Equal(t, http.StatusNoContent, x.status, "leaving takes no permission")
 	require.NotEmpty(t, x.header.Get(headerRevision))
 	_, ok := b.clerk.Membership(workspace, admin)
 	require.False(t, ok)
@@ -73,7 +74,7 @@ func TestCommands_ChangeClerkMirrorAndAudit(t *testing.T) {
 	}, b.audit(workspace))
 }
 
-// TestCommands_ServiceActsForAUser: the user is the actor.
+// TestCommands_ServiceActsForAUser: the user becomes the actor.
 func TestCommands_ServiceActsForAUser(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)
@@ -87,7 +88,8 @@ func TestCommands_ServiceActsForAUser(t *testing.T) {
 	require.Equal(t, auditLine{"workspace.created", user, workspace}, b.audit(workspace)[0])
 }
 
-// TestCommands_ClerksRefusalsAreProblems: each with a type of its own, and nothing changes.
+// TestCommands_ClerksRefusalsAreProblems: each refusal has a problem type of its own, and nothing
+// changes.
 func TestCommands_ClerksRefusalsAreProblems(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)
@@ -122,7 +124,7 @@ func TestCommands_ClerksRefusalsAreProblems(t *testing.T) {
 	b.requireType(create(), 409, "slug-taken")
 }
 
-// TestCommands_ClerkOutageIsNoSuccess: what Clerk doesn't do is no success, and says whether anything may have changed.
+// TestCommands_ClerkOutageIsNoSuccess: the problem says whether anything may have changed.
 func TestCommands_ClerkOutageIsNoSuccess(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)
@@ -144,7 +146,7 @@ func TestCommands_ClerkOutageIsNoSuccess(t *testing.T) {
 	lift = b.faults.Fail(http.StatusBadGateway, clerksim.Lookups)
 	x = rename()
 	b.requireType(x, 502, "clerk-unavailable")
-	require.Contains(t, string(x.body), "Nothing has changed", "who asks couldn't be looked up")
+	require.Contains(t, string(x.body), "Nothing has changed", "the actor couldn't be confirmed")
 	require.Equal(t, sent, b.changes())
 	lift()
 	lift = b.faults.Fail(http.StatusUnauthorized, nil)
@@ -156,7 +158,7 @@ func TestCommands_ClerkOutageIsNoSuccess(t *testing.T) {
 	require.Equal(t, http.StatusOK, rename().status)
 }
 
-// TestCommands_WithoutAClerkKeyAreRefused: they are refused, and nothing else is.
+// TestCommands_WithoutAClerkKeyAreRefused: a service without a secret key refuses commands only.
 func TestCommands_WithoutAClerkKeyAreRefused(t *testing.T) {
 	t.Parallel()
 	b := setupServer(t, nil)
@@ -166,7 +168,7 @@ func TestCommands_WithoutAClerkKeyAreRefused(t *testing.T) {
 	require.Contains(t, string(x.body), "commands-unavailable")
 }
 
-// TestCommands_BadOnesDoNotReachClerk: what can't be right is refused here.
+// TestCommands_BadOnesDoNotReachClerk: Rolecall itself refuses invalid commands.
 func TestCommands_BadOnesDoNotReachClerk(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)
@@ -217,7 +219,7 @@ func TestCommands_BadOnesDoNotReachClerk(t *testing.T) {
 	require.Equal(t, asked, b.changes())
 }
 
-// TestCommands_TakeTheirPermissions: the matrix of roles, and that a stranger learns nothing.
+// TestCommands_TakeTheirPermissions also holds that a stranger learns nothing.
 func TestCommands_TakeTheirPermissions(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)
@@ -250,7 +252,8 @@ func TestCommands_TakeTheirPermissions(t *testing.T) {
 	requireProblem(t, b.command(banned, http.MethodPost, "/v1/workspaces", `{"name":"A"}`), http.StatusForbidden, clerksync.ReasonUserBanned)
 	require.Equal(t, asked, b.changes(), "Clerk isn't asked")
 
-	// An admin of both: an invitation under the wrong workspace is as unknown as nonsense.
+	// For an admin of both workspaces, an invitation under the wrong one is as unknown as an
+	// invented id.
 	wrong := b.command(admin, http.MethodDelete, path+"/invitations/"+invitation, "")
 	nonsense := b.command(admin, http.MethodDelete, path+"/invitations/orginv_nonsense", "")
 	require.Equal(t, http.StatusNotFound, wrong.status)

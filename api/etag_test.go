@@ -39,7 +39,7 @@ func TestETag_FollowsTheBody(t *testing.T) {
 		}
 	}
 
-	// The tag is right for what it was given for, and no longer: also a read that didn't change tells how fresh it is.
+	// A tag is valid until the body changes. An answer of 304 says how fresh it is, too.
 	before := b.get("user_1", base+"/me").header
 	b.world.member("org_1", "user_3", "org:member", nil)
 	for target, changed := range map[string]bool{"/v1/me": false, base: true, base + "/me": false, base + "/members": true} {
@@ -54,11 +54,11 @@ func TestETag_FollowsTheBody(t *testing.T) {
 	for _, target := range targets[1:] {
 		for _, had := range []string{tags[target], "*"} {
 			x := b.get("user_1", target, "If-None-Match", had)
-			require.Equal(t, http.StatusNotFound, x.status, "who has the answer isn't let in by it")
+			require.Equal(t, http.StatusNotFound, x.status, "an earlier answer admits nobody")
 			require.Empty(t, x.header.Get("ETag"))
 		}
 	}
-	require.Equal(t, http.StatusOK, b.get("user_1", "/v1/me", "If-None-Match", tags["/v1/me"]).status, "the list is another one")
+	require.Equal(t, http.StatusOK, b.get("user_1", "/v1/me", "If-None-Match", tags["/v1/me"]).status, "the list has changed")
 	b.world.account("user_1", map[string]any{"banned": true})
 	for _, target := range targets {
 		for _, had := range []string{tags[target], "*"} {

@@ -11,7 +11,8 @@ import (
 	"github.com/callmine/rolecall/internal/clerksim"
 )
 
-// TestIdempotency_RepeatGetsTheFirstAnswer: the same key with the same body gets the same answer, and Clerk isn't asked again.
+// TestIdempotency_RepeatGetsTheFirstAnswer: the same key with the same body gets the same answer,
+// and Clerk isn't called again.
 func TestIdempotency_RepeatGetsTheFirstAnswer(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)
@@ -22,7 +23,7 @@ func TestIdempotency_RepeatGetsTheFirstAnswer(t *testing.T) {
 		{admin, http.MethodPost, path + "/invitations", `{"email":"robin@callmine.test","role":"member"}`},
 		{admin, http.MethodPatch, path, `{"name":"South"}`},
 		{admin, http.MethodPatch, path + "/members/" + member, `{"role":"admin"}`},
-		{member, http.MethodPatch, path + "/members/" + member, `{"role":"member"}`}, // and may not do so any more
+		{member, http.MethodPatch, path + "/members/" + member, `{"role":"member"}`}, // the member loses the permission by it
 		{member, http.MethodDelete, path + "/members/" + member, ``},
 	} {
 		first := b.command(c.token, c.method, c.path, c.body, headerKey, "key 1")
@@ -42,7 +43,7 @@ func TestIdempotency_RepeatGetsTheFirstAnswer(t *testing.T) {
 	require.Equal(t, http.StatusOK, b.command(admin, http.MethodPatch, path, `{"name":"West"}`, headerKey, "key 2").status)
 	require.Equal(t, http.StatusNotFound, b.command(member, http.MethodDelete, path+"/members/"+member, "", headerKey, "key 9").status)
 
-	// Another user's key is another key, and it is forgotten after a day.
+	// Another user's key is another key, and a key is forgotten after a day.
 	b.join(workspace, member, clerksim.RoleAdmin)
 	require.Equal(t, http.StatusOK, b.command(member, http.MethodPatch, path, `{"name":"East"}`, headerKey, "key 1").status)
 	_, err := b.pool.Exec(t.Context(), "UPDATE rolecall.commands SET begun_at = begun_at - interval '25 hours'")
@@ -50,7 +51,7 @@ func TestIdempotency_RepeatGetsTheFirstAnswer(t *testing.T) {
 	require.Equal(t, http.StatusOK, b.command(admin, http.MethodPatch, path, `{"name":"Later"}`, headerKey, "key 1").status)
 }
 
-// TestIdempotency_RefusalUsesUpNoKey: the key isn't used up.
+// TestIdempotency_RefusalUsesUpNoKey: a refused command may be tried again with its key.
 func TestIdempotency_RefusalUsesUpNoKey(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)
@@ -64,7 +65,8 @@ func TestIdempotency_RefusalUsesUpNoKey(t *testing.T) {
 	require.Equal(t, http.StatusOK, step().status)
 }
 
-// TestIdempotency_OneKeyAtOnceRunsOnce: of many requests with one key at the same time, one is carried out, and the others are told to wait.
+// TestIdempotency_OneKeyAtOnceRunsOnce: of many simultaneous requests with one key, one is carried
+// out and the others get a 409.
 func TestIdempotency_OneKeyAtOnceRunsOnce(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)
@@ -101,7 +103,7 @@ func TestIdempotency_OneKeyAtOnceRunsOnce(t *testing.T) {
 	require.Equal(t, 1, b.faults.Calls()["POST /organizations"])
 }
 
-// TestCommands_TwoAdminsDemotingEachOtherLeaveOne at once: Clerk decides, and one stays.
+// TestCommands_TwoAdminsDemotingEachOtherLeaveOne: both ask at once, and Clerk decides.
 func TestCommands_TwoAdminsDemotingEachOtherLeaveOne(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)
@@ -133,8 +135,8 @@ func TestCommands_TwoAdminsDemotingEachOtherLeaveOne(t *testing.T) {
 	require.Equal(t, 2, demoted, "one promotion, one demotion")
 }
 
-// TestIdempotency_RepeatRecordsAnUnrecordedChange: Clerk has made the change, and the database fails before it is recorded. The answer says so, and the
-// same key brings it to its end.
+// TestIdempotency_RepeatRecordsAnUnrecordedChange: Clerk has made the change, and the database
+// fails before the change is recorded. The answer says so, and a repeat completes the command.
 func TestIdempotency_RepeatRecordsAnUnrecordedChange(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)

@@ -19,7 +19,7 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// smallWorld is a random mirror of two organizations and three users, any of which may be unknown.
+// smallWorld is a random mirror of at most two organizations and three users.
 type smallWorld struct {
 	organizations, users, memberships []map[string]any
 }
@@ -29,7 +29,7 @@ func smallUsers() []string         { return []string{"user_0", "user_1", "user_2
 
 func drawSmallWorld(t *rapid.T) smallWorld {
 	var w smallWorld
-	instant := func(label string) any { // unknown, or one of two, so that ties are common
+	instant := func(label string) any { // the epoch for unknown, or one of two, so that ties are common
 		return rapid.SampledFrom([]any{time.UnixMilli(0), worldBegan(), worldBegan().Add(time.Millisecond)}).Draw(t, label)
 	}
 	rarely := func(label string) bool { return rapid.IntRange(0, 3).Draw(t, label) == 3 }
@@ -47,7 +47,7 @@ func drawSmallWorld(t *rapid.T) smallWorld {
 	}
 	for i := range rapid.IntRange(0, 10).Draw(t, "memberships") {
 		w.memberships = append(w.memberships, map[string]any{
-			"id": fmt.Sprintf("orgmem_%d", i), "role": fmt.Sprintf("org:role%d", i), // tells which of a pair's counts
+			"id": fmt.Sprintf("orgmem_%d", i), "role": fmt.Sprintf("org:role%d", i), // shows which membership of a pair counts
 			"organization_id": rapid.SampledFrom(smallOrganizations()).Draw(t, "organization"),
 			"user_id":         rapid.SampledFrom(smallUsers()).Draw(t, "user"),
 			"deleted_at":      dead(rarely("membership dead")), "created_at": instant("created"), "permissions": []string{},
@@ -64,12 +64,12 @@ func dead(yes bool) any {
 	return nil
 }
 
-// save writes the world as it is: worlds that no events can lead to must be judged alike, too.
+// save writes the world as it is. Worlds that no events can lead to must be judged alike, too.
 func (w smallWorld) save(ctx context.Context, tx pgx.Tx) error {
 	return saveRows(ctx, tx, map[string][]map[string]any{"organizations": w.organizations, "users": w.users, "memberships": w.memberships})
 }
 
-// saveRows writes rows of the mirror by their tables. What a row doesn't say has a value that means nothing.
+// saveRows writes rows of the mirror by their tables. Missing columns get neutral values.
 func saveRows(ctx context.Context, tx pgx.Tx, tables map[string][]map[string]any) error {
 	var errs []error
 	for table, rows := range tables {
@@ -82,8 +82,8 @@ func saveRows(ctx context.Context, tx pgx.Tx, tables map[string][]map[string]any
 	return errors.Join(errs...)
 }
 
-// TestMemberLists_AgreeWithDecisions: the view behind all lists holds exactly the pairs, roles and memberships that
-// Grants.Decide lets in. The rule stands in both places.
+// TestMemberLists_AgreeWithDecisions: the view behind all lists holds exactly the pairs, roles and
+// memberships that Grants.Decide admits. The rule stands in both places.
 func TestMemberLists_AgreeWithDecisions(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.New(t)

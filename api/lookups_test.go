@@ -15,7 +15,8 @@ import (
 	"github.com/callmine/rolecall/store"
 )
 
-// TestRefresh_ManyAtOnceCostOneLookUp: Clerk answers when all have begun to read the mirror.
+// TestRefresh_ManyAtOnceCostOneLookUp: Clerk answers when all requests have begun to read the
+// mirror.
 func TestRefresh_ManyAtOnceCostOneLookUp(t *testing.T) {
 	t.Parallel()
 	const callers = 50
@@ -43,7 +44,7 @@ func TestRefresh_ManyAtOnceCostOneLookUp(t *testing.T) {
 	require.Len(t, b.directory.takeAsked(), 1)
 }
 
-// TestRefresh_CallerThatGoesAwayEndsNoLookUp: another one waits for it.
+// TestRefresh_CallerThatGoesAwayEndsNoLookUp: another caller waits for the same look-up.
 func TestRefresh_CallerThatGoesAwayEndsNoLookUp(t *testing.T) {
 	t.Parallel()
 	b := setupRefresh(t)
@@ -73,12 +74,12 @@ func TestRefresh_CallerThatGoesAwayEndsNoLookUp(t *testing.T) {
 	require.Len(t, b.directory.takeAsked(), 1)
 }
 
-// stubborn breaks an Asker's promise to end with its context: it hangs until it is released.
+// stubborn breaks an Asker's promise to end with its context. It hangs until it is released.
 func stubborn(released <-chan struct{}) func(context.Context, store.Pair) error {
 	return func(context.Context, store.Pair) error { <-released; return errClerkAway }
 }
 
-// TestRefresh_HangingLookUpEndsInTime: a stranger is refused in time, and members never notice.
+// TestRefresh_HangingLookUpEndsInTime: the stranger is refused in time, and members don't wait.
 func TestRefresh_HangingLookUpEndsInTime(t *testing.T) {
 	t.Parallel()
 	b := setupRefresh(t)
@@ -116,7 +117,7 @@ func TestRefresh_RemembersAFailureForASecond(t *testing.T) {
 	require.Contains(t, b.logs.take(), "look-up at Clerk failed")
 }
 
-// TestRefresh_LogsOneFailureASecond, without the ids that their errors name.
+// TestRefresh_LogsOneFailureASecond: the line has none of the ids that the error names.
 func TestRefresh_LogsOneFailureASecond(t *testing.T) {
 	t.Parallel()
 	b := setupRefresh(t)
@@ -135,7 +136,7 @@ func TestRefresh_LogsOneFailureASecond(t *testing.T) {
 	require.Equal(t, 1, strings.Count(b.logs.take(), "\n"))
 }
 
-// TestRefresh_AnswerNotReadBackCountsAsFailed: an answer that can't be read back is none.
+// TestRefresh_AnswerNotReadBackCountsAsFailed: the mirror fails just after the look-up.
 func TestRefresh_AnswerNotReadBackCountsAsFailed(t *testing.T) {
 	t.Parallel()
 	b := setupRefresh(t)
@@ -152,7 +153,8 @@ func TestRefresh_AnswerNotReadBackCountsAsFailed(t *testing.T) {
 	require.Contains(t, b.logs.take(), "connection reset")
 }
 
-// TestRefresh_LimitsLookUpsPerUser has five look-ups, and one more every two seconds; nobody else is limited.
+// TestRefresh_LimitsLookUpsPerUser: a user has five look-ups, and one more every two seconds. Other
+// users aren't limited by it.
 func TestRefresh_LimitsLookUpsPerUser(t *testing.T) {
 	t.Parallel()
 	b := setupRefresh(t)
@@ -177,7 +179,8 @@ func TestRefresh_LimitsLookUpsPerUser(t *testing.T) {
 	require.Len(t, b.directory.takeAsked(), 1)
 }
 
-// TestRefresh_SurvivesAPanicOfALookUp: there is no guard of a request's around it, and the service lives on.
+// TestRefresh_SurvivesAPanicOfALookUp: a look-up runs outside the request, whose guard can't catch
+// its panic.
 func TestRefresh_SurvivesAPanicOfALookUp(t *testing.T) {
 	t.Parallel()
 	b := setupRefresh(t)

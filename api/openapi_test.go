@@ -18,7 +18,7 @@ func TestDocument_IsValidWithItsExamples(t *testing.T) {
 	require.NoError(t, c.doc.Validate(t.Context()))
 }
 
-// TestDocument_HasExamples: an example for every request, every success and every problem.
+// TestDocument_HasExamples: every request, every success and every problem has an example.
 func TestDocument_HasExamples(t *testing.T) {
 	t.Parallel()
 	c := loadContract(t)
@@ -38,7 +38,7 @@ func TestDocument_HasExamples(t *testing.T) {
 	}
 }
 
-// TestDocument_ParameterExamplesAreValid: kin-openapi leaves those within schemas unread.
+// TestDocument_ParameterExamplesAreValid: kin-openapi doesn't validate the examples within schemas.
 func TestDocument_ParameterExamplesAreValid(t *testing.T) {
 	t.Parallel()
 	_, all := operations(t)
@@ -54,10 +54,10 @@ func TestDocument_ParameterExamplesAreValid(t *testing.T) {
 	require.Positive(t, seen)
 }
 
-// TestDocument_ListsTheRoutes holds the router and the document against each other, both ways.
+// TestDocument_ListsTheRoutes compares the router with the document, both ways.
 func TestDocument_ListsTheRoutes(t *testing.T) {
 	t.Parallel()
-	const elsewhere = "POST /webhooks/clerk" // routed by whoever serves, and in the document for its readers
+	const elsewhere = "POST /webhooks/clerk" // routed by package main; documented for readers
 	c := loadContract(t)
 	documented := []string{}
 	for path, item := range c.doc.Paths.Map() {
@@ -82,7 +82,7 @@ func TestDocument_ListsTheRoutes(t *testing.T) {
 	require.Equal(t, documented, routed)
 }
 
-// TestContract_SeesDrift: the helper that every test goes through does fail.
+// TestContract_SeesDrift: the check that every test goes through does fail.
 func TestContract_SeesDrift(t *testing.T) {
 	t.Parallel()
 	c := loadContract(t)

@@ -46,7 +46,7 @@ func TestProblemFor_TurnsErrorsIntoProblems(t *testing.T) {
 	}
 }
 
-// TestRefusal_ByReasonAndAccount: of a decision about oneself.
+// TestRefusal_ByReasonAndAccount: the refusal of a user's own request.
 func TestRefusal_ByReasonAndAccount(t *testing.T) {
 	t.Parallel()
 	banned := clerksync.UserStatus{Banned: true}
@@ -70,7 +70,8 @@ func TestRefusal_ByReasonAndAccount(t *testing.T) {
 	}
 }
 
-// TestDocument_ListsProblemsAndReasons: types and reasons are what programs go by, and the document lists them all.
+// TestDocument_ListsProblemsAndReasons: programs depend on types and reasons, so the document lists
+// them all.
 func TestDocument_ListsProblemsAndReasons(t *testing.T) {
 	t.Parallel()
 	schemas := loadContract(t).doc.Components.Schemas

@@ -16,7 +16,7 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// refreshJSON is the body that asks about each check, and Clerk if need be.
+// refreshJSON is the body that asks about each check, with look-ups at Clerk.
 func refreshJSON(tb testing.TB, checks ...checkBody) string {
 	tb.Helper()
 	body, err := json.Marshal(checksBody{Checks: checks, Refresh: true})
@@ -51,7 +51,8 @@ func TestAuthorizeMany_AsksClerkOnlyIfTold(t *testing.T) {
 	require.Empty(t, b.directory.takeAsked())
 }
 
-// TestAuthorizeMany_LooksUpTheFirstFew, all at the same time; what is remembered takes no place among them.
+// TestAuthorizeMany_LooksUpTheFirstFew: five look-ups run at the same time. Remembered ones don't
+// count.
 func TestAuthorizeMany_LooksUpTheFirstFew(t *testing.T) {
 	t.Parallel()
 	b := setupRefresh(t)
@@ -102,7 +103,8 @@ func counts(outcomes []lookup.Result) map[lookup.Result]int {
 	return n
 }
 
-// TestAuthorizeMany_AnswersWhileClerkHangs: one second for all look-ups, and the other answers are good.
+// TestAuthorizeMany_AnswersWhileClerkHangs: all look-ups together take one second, and members are
+// decided as always.
 func TestAuthorizeMany_AnswersWhileClerkHangs(t *testing.T) {
 	t.Parallel()
 	b := setupRefresh(t)

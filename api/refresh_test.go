@@ -14,7 +14,8 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// TestRefresh_AdmitsANewcomerAtTheFirstRequest: who just accepted an invitation, before any webhook.
+// TestRefresh_AdmitsANewcomerAtTheFirstRequest: the user has just accepted an invitation, and no
+// webhook has arrived.
 func TestRefresh_AdmitsANewcomerAtTheFirstRequest(t *testing.T) {
 	t.Parallel()
 	b := setupRefresh(t)
@@ -31,11 +32,12 @@ func TestRefresh_AdmitsANewcomerAtTheFirstRequest(t *testing.T) {
 		require.Equal(t, []lookup.Result{lookup.Admitted, lookup.Admitted}, b.directory.takeResults())
 
 		require.Equal(t, http.StatusOK, b.get(user, target).status)
-		require.Empty(t, b.directory.takeAsked(), "members aren't asked about")
+		require.Empty(t, b.directory.takeAsked(), "members aren't looked up")
 	}
 }
 
-// TestRefresh_MirrorDecidesAboutANewcomer: what a newcomer may do is the mirror's answer, and counted once.
+// TestRefresh_MirrorDecidesAboutANewcomer: the decision is made on the mirror after the look-up,
+// and counted once.
 func TestRefresh_MirrorDecidesAboutANewcomer(t *testing.T) {
 	t.Parallel()
 	var reasons []clerksync.Reason
@@ -51,7 +53,7 @@ func TestRefresh_MirrorDecidesAboutANewcomer(t *testing.T) {
 	require.Equal(t, []clerksync.Reason{clerksync.ReasonPermissionMissing}, reasons)
 }
 
-// TestMe_LooksUpANewcomer: the first screen lists the workspace.
+// TestMe_LooksUpANewcomer: a product's first screen lists the workspace.
 func TestMe_LooksUpANewcomer(t *testing.T) {
 	t.Parallel()
 	b := setupRefresh(t)
@@ -63,7 +65,7 @@ func TestMe_LooksUpANewcomer(t *testing.T) {
 	require.Equal(t, []lookup.Result{lookup.Admitted}, b.directory.takeResults())
 
 	require.Len(t, answerOf[meBody](t, b.get("user_new", "/v1/me")).Workspaces, 1)
-	require.Empty(t, b.directory.takeAsked(), "who has a workspace isn't asked about")
+	require.Empty(t, b.directory.takeAsked(), "a user with a workspace isn't looked up")
 
 	b.directory.answers(nil)
 	for range 2 {
@@ -82,7 +84,7 @@ func TestMe_LooksUpANewcomer(t *testing.T) {
 	require.Empty(t, b.directory.takeAsked())
 }
 
-// TestMe_RefusesANewcomerFoundBanned: what the look-up brought into the mirror counts, whatever it is.
+// TestMe_RefusesANewcomerFoundBanned: everything that the look-up brought into the mirror counts.
 func TestMe_RefusesANewcomerFoundBanned(t *testing.T) {
 	t.Parallel()
 	b := setupRefresh(t)
@@ -95,7 +97,7 @@ func TestMe_RefusesANewcomerFoundBanned(t *testing.T) {
 	require.Equal(t, []lookup.Result{lookup.Refused, lookup.Refused}, b.directory.takeResults())
 }
 
-// TestRefresh_RemembersARefusalForTenSeconds for ten seconds, and no longer.
+// TestRefresh_RemembersARefusalForTenSeconds: after ten seconds, Clerk is asked again.
 func TestRefresh_RemembersARefusalForTenSeconds(t *testing.T) {
 	t.Parallel()
 	b := setupRefresh(t)
@@ -115,7 +117,7 @@ func TestRefresh_RemembersARefusalForTenSeconds(t *testing.T) {
 	require.Len(t, b.directory.takeAsked(), 1)
 }
 
-// TestRefresh_WebhookOverridesARememberedRefusal, and a removal is as quick.
+// TestRefresh_WebhookOverridesARememberedRefusal: both a joining and a removal count at once.
 func TestRefresh_WebhookOverridesARememberedRefusal(t *testing.T) {
 	t.Parallel()
 	b := setupRefresh(t)
@@ -127,7 +129,8 @@ func TestRefresh_WebhookOverridesARememberedRefusal(t *testing.T) {
 	require.Len(t, b.directory.takeAsked(), 1)
 }
 
-// TestRefresh_DoesNotRestoreARemovedMember: Clerk may still list a membership whose tombstone the mirror has.
+// TestRefresh_DoesNotRestoreARemovedMember: Clerk may still list a membership whose tombstone the
+// mirror has.
 func TestRefresh_DoesNotRestoreARemovedMember(t *testing.T) {
 	t.Parallel()
 	b := setupRefresh(t)
@@ -141,14 +144,14 @@ func TestRefresh_DoesNotRestoreARemovedMember(t *testing.T) {
 	require.Equal(t, lookup.Refused, b.directory.takeResults()[0])
 
 	b.clock.advance(10 * time.Second)
-	b.directory.answers(func(context.Context, store.Pair) error { // who was added again has another one
+	b.directory.answers(func(context.Context, store.Pair) error { // a new membership has another id
 		b.world.member("org_1", "user_1", "org:member", map[string]any{"id": "orgmem_again"})
 		return nil
 	})
 	require.Equal(t, http.StatusOK, b.get("user_1", "/v1/workspaces/org_1").status)
 }
 
-// TestRefresh_LooksUpStrangersOnly: no other refusal can be Clerk's to change.
+// TestRefresh_LooksUpStrangersOnly: Clerk can't change any other refusal.
 func TestRefresh_LooksUpStrangersOnly(t *testing.T) {
 	t.Parallel()
 	b := setupRefresh(t)
@@ -184,7 +187,7 @@ func TestRefresh_LooksUpStrangersOnly(t *testing.T) {
 	require.Empty(t, b.directory.takeResults())
 }
 
-// TestRefresh_LooksUpOnlyIDsOfClerksForm are never asked about.
+// TestRefresh_LooksUpOnlyIDsOfClerksForm: other ids are refused without a look-up.
 func TestRefresh_LooksUpOnlyIDsOfClerksForm(t *testing.T) {
 	t.Parallel()
 	b := setupRefresh(t)
@@ -208,7 +211,8 @@ func TestRefresh_LooksUpOnlyIDsOfClerksForm(t *testing.T) {
 	require.Equal(t, http.StatusOK, b.get("user_"+long[1:], "/v1/workspaces/org_"+long[1:]).status)
 }
 
-// TestRefresh_TellsStrangersNothing: one answer to whoever isn't a member, whether Clerk was asked or not.
+// TestRefresh_TellsStrangersNothing: strangers always get the same answer, whether Clerk was asked
+// or not.
 func TestRefresh_TellsStrangersNothing(t *testing.T) {
 	t.Parallel()
 	b := setupRefresh(t)
@@ -231,7 +235,7 @@ func TestRefresh_TellsStrangersNothing(t *testing.T) {
 				require.Equal(t, want.header, x.header, target)
 			}
 		}
-		require.Len(t, b.directory.takeAsked(), 3, "also of what is gone: a quicker answer would tell")
+		require.Len(t, b.directory.takeAsked(), 3, "a deleted workspace is looked up, too: a quicker answer would reveal it")
 	}
 	b.logs.take()
 }

@@ -7,7 +7,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestQuery_UnknownParameterIsRefused: one that was meant to change the answer must not be overlooked.
+// TestQuery_UnknownParameterIsRefused: a parameter that was meant to change the answer must not be
+// overlooked.
 func TestQuery_UnknownParameterIsRefused(t *testing.T) {
 	t.Parallel()
 	b := setupServer(t, nil)

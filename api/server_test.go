@@ -113,7 +113,7 @@ func TestServer_WithoutSigningKeysIs503(t *testing.T) {
 	}
 }
 
-// everyRequest asks each route that reads the database.
+// everyRequest calls each route that reads the database.
 func everyRequest(b *serverBundle, each func(exchange)) {
 	for _, target := range append(userRoutes("org_1"), "/v1/me") {
 		each(b.get("user_1", target))
@@ -122,7 +122,7 @@ func everyRequest(b *serverBundle, each func(exchange)) {
 	each(b.post(serviceToken, checksJSON(b.tb, checkBody{"user_1", "org_1", "members:read"})))
 }
 
-// TestServer_WithoutDatabaseIs503: nobody listens where the database was.
+// TestServer_WithoutDatabaseIs503: nothing listens at the database's address.
 func TestServer_WithoutDatabaseIs503(t *testing.T) {
 	t.Parallel()
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
@@ -140,7 +140,7 @@ func TestServer_WithoutDatabaseIs503(t *testing.T) {
 	})
 }
 
-// TestServer_ServesAgainAfterADatabaseOutage: connections that were good are cut.
+// TestServer_ServesAgainAfterADatabaseOutage: the outage cuts the pool's connections.
 func TestServer_ServesAgainAfterADatabaseOutage(t *testing.T) {
 	t.Parallel()
 	b := setupServer(t, nil)
@@ -148,7 +148,7 @@ func TestServer_ServesAgainAfterADatabaseOutage(t *testing.T) {
 	require.Equal(t, http.StatusOK, b.get("user_1", "/v1/workspaces/org_1").status)
 	_, err := b.pool.Exec(t.Context(), `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()`)
 	require.NoError(t, err)
-	for { // each broken connection is met once at most
+	for { // each broken connection fails at most one request
 		x := b.get("user_1", "/v1/workspaces/org_1")
 		if x.status == http.StatusOK {
 			break
@@ -158,7 +158,7 @@ func TestServer_ServesAgainAfterADatabaseOutage(t *testing.T) {
 	b.logs.take()
 }
 
-// TestServer_BrokenSchemaIsAnInternalError: the database answers, and what it says is our own fault.
+// TestServer_BrokenSchemaIsAnInternalError: the database answers, so the error isn't an outage.
 func TestServer_BrokenSchemaIsAnInternalError(t *testing.T) {
 	t.Parallel()
 	b := setupServer(t, nil)
@@ -171,7 +171,8 @@ func TestServer_BrokenSchemaIsAnInternalError(t *testing.T) {
 	})
 }
 
-// TestServer_HangingDatabaseIs503InTime: a caller waits for requestTimeout and no longer, and the log tells.
+// TestServer_HangingDatabaseIs503InTime: a caller waits for requestTimeout, and the failure is
+// logged.
 func TestServer_HangingDatabaseIs503InTime(t *testing.T) {
 	t.Parallel()
 	b := setupServer(t, func(c *Config) { c.DB = &hookedDB{query: untilDone} })
@@ -183,7 +184,7 @@ func TestServer_HangingDatabaseIs503InTime(t *testing.T) {
 	require.Contains(t, b.logs.take(), "request failed")
 }
 
-// TestServer_CallerThatGoesAwayIsNotLogged: a caller who goes away isn't an error of ours, wherever the request stands.
+// TestServer_CallerThatGoesAwayIsNotLogged holds at any stage of the request.
 func TestServer_CallerThatGoesAwayIsNotLogged(t *testing.T) {
 	t.Parallel()
 	t.Run("while the database works", func(t *testing.T) {
@@ -215,7 +216,7 @@ func TestServer_CallerThatGoesAwayIsNotLogged(t *testing.T) {
 	})
 }
 
-// lockMemberships lets every reader of memberships wait until the transaction ends.
+// lockMemberships makes every reader of memberships wait until the transaction ends.
 func lockMemberships(t *testing.T, b *serverBundle) pgx.Tx {
 	t.Helper()
 	tx, err := b.pool.Begin(t.Context())
@@ -226,7 +227,7 @@ func lockMemberships(t *testing.T, b *serverBundle) pgx.Tx {
 	return tx
 }
 
-// waiting reports whether somebody waits for a lock in the test's database.
+// waiting reports whether a session waits for a lock in the test's database.
 func waiting(t *testing.T, b *serverBundle) (yes bool) {
 	t.Helper()
 	err := b.pool.QueryRow(t.Context(), `SELECT EXISTS (
@@ -235,7 +236,8 @@ func waiting(t *testing.T, b *serverBundle) (yes bool) {
 	return yes
 }
 
-// TestWorkspace_DeletedAfterTheDecisionIs404: what is deleted between the decision and the answer is as unknown as ever.
+// TestWorkspace_DeletedAfterTheDecisionIs404: the workspace is deleted between the decision and the
+// answer.
 func TestWorkspace_DeletedAfterTheDecisionIs404(t *testing.T) {
 	t.Parallel()
 	db := &hookedDB{}
@@ -245,14 +247,14 @@ func TestWorkspace_DeletedAfterTheDecisionIs404(t *testing.T) {
 	requireProblem(t, b.serve(userRequest(t.Context(), "/v1/workspaces/org_1")), http.StatusNotFound, "")
 }
 
-// userRequest is a GET of user_1's that [serverBundle.serve] takes.
+// userRequest returns a GET by user_1 for [serverBundle.serve].
 func userRequest(ctx context.Context, target string) *http.Request {
 	request := httptest.NewRequestWithContext(ctx, http.MethodGet, target, http.NoBody)
 	request.Header.Set("Authorization", "Bearer user_1")
 	return request
 }
 
-// TestServer_DatabaseLostAfterTheDecisionIsLogged: after the decision was made.
+// TestServer_DatabaseLostAfterTheDecisionIsLogged: the last query of each route fails.
 func TestServer_DatabaseLostAfterTheDecisionIsLogged(t *testing.T) {
 	t.Parallel()
 	for target, queries := range map[string]int{"/v1/me": 2, "/v1/workspaces/org_1": 2, membersOfOne: 2} {
@@ -282,7 +284,7 @@ func TestServer_DatabaseLostAfterTheDecisionIsLogged(t *testing.T) {
 	}
 }
 
-// hookedDB is a database with something happening before its queries.
+// hookedDB is a database that calls a hook before its queries.
 type hookedDB struct {
 	store.DBTX
 	query    func(context.Context) error
@@ -307,7 +309,7 @@ func (db *hookedDB) SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResult
 	return db.DBTX.SendBatch(ctx, b)
 }
 
-// failedBatch is a batch that no database answered.
+// failedBatch is a batch that failed with an error.
 type failedBatch struct {
 	pgx.BatchResults
 	err error
@@ -327,7 +329,7 @@ func (db *hookedDB) QueryRow(ctx context.Context, sql string, args ...any) pgx.R
 	return db.DBTX.QueryRow(ctx, sql, args...)
 }
 
-// untilDone waits like a query that is never answered.
+// untilDone waits like a query without an answer.
 func untilDone(ctx context.Context) error {
 	<-ctx.Done()
 	return errors.Join(errors.New("query"), ctx.Err())

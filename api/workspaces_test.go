@@ -12,7 +12,7 @@ import (
 	"github.com/callmine/rolecall/api/policy"
 )
 
-// permissionsOf are the policy's for a role, sorted as answers have them.
+// permissionsOf returns the policy's permissions for a role, sorted as in answers.
 func permissionsOf(tb testing.TB, role string) []string {
 	tb.Helper()
 	grants, err := policy.Default()
@@ -53,7 +53,7 @@ func TestMe_UnknownUserHasNoWorkspaces(t *testing.T) {
 	require.JSONEq(t, `{"user_id":"user_unknown","workspaces":[]}`, string(x.body))
 }
 
-// TestMe_AgreesWithWorkspaceMe: one question asked in two ways has one answer.
+// TestMe_AgreesWithWorkspaceMe: both routes give the same role and permissions.
 func TestMe_AgreesWithWorkspaceMe(t *testing.T) {
 	t.Parallel()
 	b := setupServer(t, nil)
@@ -77,13 +77,13 @@ func TestWorkspaceMe_PermissionsFollowTheRole(t *testing.T) {
 		role, answered string
 		clerks, want   []string
 	}{
-		"admin":                 {"org:admin", "org:admin", nil, permissionsOf(t, "org:admin")},
-		"member":                {"org:member", "org:member", nil, permissionsOf(t, "org:member")},
-		"legacy admin":          {"admin", "org:admin", nil, permissionsOf(t, "org:admin")},
-		"legacy member":         {"basic_member", "org:member", nil, permissionsOf(t, "org:member")},
-		"custom":                {"org:billing", "org:billing", custom, custom},
-		"Clerk's on top":        {"org:member", "org:member", []string{"org:x:y"}, slices.Sorted(slices.Values(append(permissionsOf(t, "org:member"), "org:x:y")))},
-		"nobody granted it any": {"org:guest", "org:guest", nil, []string{}},
+		"admin":             {"org:admin", "org:admin", nil, permissionsOf(t, "org:admin")},
+		"member":            {"org:member", "org:member", nil, permissionsOf(t, "org:member")},
+		"legacy admin":      {"admin", "org:admin", nil, permissionsOf(t, "org:admin")},
+		"legacy member":     {"basic_member", "org:member", nil, permissionsOf(t, "org:member")},
+		"custom":            {"org:billing", "org:billing", custom, custom},
+		"Clerk's on top":    {"org:member", "org:member", []string{"org:x:y"}, slices.Sorted(slices.Values(append(permissionsOf(t, "org:member"), "org:x:y")))},
+		"without any grant": {"org:guest", "org:guest", nil, []string{}},
 	}
 	b := setupServer(t, nil)
 	for name, test := range tests {
@@ -110,7 +110,8 @@ func TestWorkspace_IsShownToAnyMember(t *testing.T) {
 	require.Contains(t, string(x.body), `"created_at":"2026-01-02T03:04:05.678Z"`)
 }
 
-// TestWorkspace_IsShownThoughLittleIsKnown: membership.created before organization.created and user.created is ordinary.
+// TestWorkspace_IsShownThoughLittleIsKnown: membership.created often arrives before
+// organization.created and user.created.
 func TestWorkspace_IsShownThoughLittleIsKnown(t *testing.T) {
 	t.Parallel()
 	b := setupServer(t, nil)
@@ -130,7 +131,7 @@ func TestFreshness_HeadersFollowTheMirror(t *testing.T) {
 	t.Parallel()
 	b := setupServer(t, nil)
 	b.world.member("org_1", "user_1", "org:admin", nil)
-	require.Empty(t, b.get("user_1", "/v1/workspaces/org_1").header.Get(headerAsOf), "nothing was ever compared")
+	require.Empty(t, b.get("user_1", "/v1/workspaces/org_1").header.Get(headerAsOf), "there was no sweep")
 	b.world.swept()
 	for _, target := range []string{"/v1/workspaces/org_1", "/v1/workspaces/org_1/me", "/v1/workspaces/org_1/members", "/v1/authorize?workspace_id=org_1&permission=members:read"} {
 		x := b.get("user_1", target)
@@ -144,7 +145,7 @@ func TestFreshness_HeadersFollowTheMirror(t *testing.T) {
 	require.Equal(t, "2", x.header.Get(headerRevision))
 	require.Equal(t, b.world.now().Add(-2*time.Second).Format(time.RFC3339Nano), x.header.Get(headerAsOf))
 
-	// A member's refusal is an answer about the workspace, too.
+	// A refusal of a member says how fresh it is, too.
 	for _, target := range []string{"/v1/workspaces/org_1/members", "/v1/authorize?workspace_id=org_1&permission=members:read"} {
 		x = b.get("user_2", target)
 		requireProblem(t, x, http.StatusForbidden, "permission_missing")

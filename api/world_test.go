@@ -15,11 +15,12 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// worldBegan is when the first event of every world occurred. Its milliseconds aren't 0, so that losing them is seen.
+// worldBegan is when the first event of every world occurred. Its milliseconds aren't 0, so that a
+// test fails if they are lost.
 func worldBegan() time.Time { return time.Date(2026, 1, 2, 3, 4, 5, 678_000_000, time.UTC) }
 
-// world fills a mirror the way the service does: by applying deliveries that carry what Clerk would send. Each event
-// occurs a second after the one before.
+// world fills a mirror as the service does: it applies deliveries as Clerk would send them. Each
+// event occurs a second after the one before.
 type world struct {
 	tb     testing.TB
 	pool   *pgxpool.Pool
@@ -40,7 +41,7 @@ func (w *world) delivery(event clerksync.EventType, data map[string]any) clerksy
 	return clerksync.NewDelivery(fmt.Sprintf("msg_%06d", w.events), body, w.now(), w.now())
 }
 
-// apply brings deliveries into the mirror in one transaction, as the apply job does.
+// apply merges deliveries into the mirror in one transaction, as the apply job does.
 func (w *world) apply(deliveries ...clerksync.Delivery) {
 	w.tb.Helper()
 	db := mirrortest.DB{Pool: w.pool}
@@ -49,7 +50,7 @@ func (w *world) apply(deliveries ...clerksync.Delivery) {
 	require.NoError(w.tb, err)
 }
 
-// swept records that a sweep ended now and found, or made, the mirror equal to Clerk.
+// swept records that a clean sweep ended now.
 func (w *world) swept() {
 	w.tb.Helper()
 	require.NoError(w.tb, store.FinishSweep(w.tb.Context(), w.pool, store.Sweep{
@@ -98,7 +99,7 @@ func (w *world) membership(event clerksync.EventType, organization, user, role s
 
 func membershipID(organization, user string) string { return "orgmem_" + organization + "_" + user }
 
-// account tells something about a user, such as {"banned": true}.
+// account changes a user, for example by {"banned": true}.
 func (w *world) account(user string, changes map[string]any) {
 	w.tb.Helper()
 	at := w.now().UnixMilli()
