@@ -13,7 +13,8 @@ import (
 	"github.com/callmine/rolecall/webhooks"
 )
 
-// TestHandler_RefusesBeforeReadingTheBody: the body would break off, but nobody gets that far.
+// TestHandler_RefusesBeforeReadingTheBody: bad headers are refused although reading the body would
+// fail.
 func TestHandler_RefusesBeforeReadingTheBody(t *testing.T) {
 	t.Parallel()
 	hourAgo := time.Now().Add(-time.Hour)
@@ -33,7 +34,8 @@ func TestHandler_RefusesBeforeReadingTheBody(t *testing.T) {
 	}
 }
 
-// TestHandler_DoesNotAcknowledgeAnAbandonedRequest: a proxy in between may still pass the answer on.
+// TestHandler_DoesNotAcknowledgeAnAbandonedRequest: the sender has given up, but a proxy may still
+// pass on the answer.
 func TestHandler_DoesNotAcknowledgeAnAbandonedRequest(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

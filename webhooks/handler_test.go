@@ -22,7 +22,7 @@ import (
 
 const userBody = `{"data":{"id":"user_1","first_name":"Kim"},"instance_id":"ins_1","object":"event","timestamp":1790000000000,"type":"user.updated"}`
 
-// inbox remembers what it is given and answers as it is told.
+// inbox keeps the deliveries it gets, and answers with its fields.
 type inbox struct {
 	receipt clerksync.Receipt
 	err     error
@@ -34,7 +34,7 @@ func (in *inbox) Accept(_ context.Context, d clerksync.Delivery) (clerksync.Rece
 	return in.receipt, in.err
 }
 
-// bundle is a handler and everything that it talks to.
+// bundle is a handler with everything around it.
 type bundle struct {
 	inbox    *inbox
 	secret   string
@@ -137,7 +137,7 @@ func TestHandler_AnswersByOutcome(t *testing.T) {
 			require.Equal(t, tc.status, answer.Code)
 			require.Equal(t, []webhooks.Outcome{tc.outcome}, b.outcomes)
 			requireHarmless(t, answer)
-			require.Equal(t, tc.err != nil, b.logs.String() != "", "a refusal is logged, and nothing else")
+			require.Equal(t, tc.err != nil, b.logs.String() != "", "only refusals are logged")
 			if tc.err != nil {
 				require.NotContains(t, answer.Body.String(), tc.err.Error())
 			}
@@ -145,7 +145,7 @@ func TestHandler_AnswersByOutcome(t *testing.T) {
 	}
 }
 
-// requireHarmless checks that an answer doesn't switch the endpoint off.
+// requireHarmless requires that an answer doesn't switch off the endpoint.
 func requireHarmless(t *testing.T, answer *httptest.ResponseRecorder) {
 	t.Helper()
 	require.Empty(t, answer.Header().Values("Webhook-Delivery"))
@@ -167,8 +167,8 @@ func TestHandler_TakesPOSTOnly(t *testing.T) {
 	require.Empty(t, b.outcomes)
 }
 
-// TestHandler_RefusalsTellNothing sends what must be refused: each gets the same answer, and neither the
-// answer nor the log has anything that the sender sent, or of the secret.
+// TestHandler_RefusalsTellNothing: all refusals have the same answer. Neither the answer nor the
+// log has anything from the request or the secret.
 func TestHandler_RefusalsTellNothing(t *testing.T) {
 	t.Parallel()
 	const body = `{"data":{"id":"user_1","first_name":"Confidential"},"type":"user.updated"}`
@@ -244,7 +244,7 @@ func TestHandler_RefusesABodyThatBreaksOff(t *testing.T) {
 	b := setup(t)
 	broken := io.MultiReader(strings.NewReader(userBody), iotest.ErrReader(io.ErrUnexpectedEOF))
 	answer := b.post(t, signed(t, b.secret, userBody), broken)
-	require.Equal(t, http.StatusBadRequest, answer.Code, "although what came was signed")
+	require.Equal(t, http.StatusBadRequest, answer.Code, "although the part that arrived was signed")
 	require.Equal(t, "bad request\n", answer.Body.String())
 	require.Equal(t, []webhooks.Outcome{webhooks.OutcomeUnreadable}, b.outcomes)
 	require.Empty(t, b.inbox.got)

@@ -23,8 +23,8 @@ func standard(h http.Header) http.Header {
 	return out
 }
 
-// TestReadSignature_TakesStandardHeaders: the same signature counts under either family of names, and the two
-// are never mixed.
+// TestReadSignature_TakesStandardHeaders: a signature counts under either family of names, but the
+// two families are never mixed.
 func TestReadSignature_TakesStandardHeaders(t *testing.T) {
 	t.Parallel()
 	const body = `{"type":"user.created"}`
@@ -42,7 +42,7 @@ func TestReadSignature_TakesStandardHeaders(t *testing.T) {
 	}
 	for name, tc := range map[string]struct {
 		header http.Header
-		want   string // the id; "" if it is refused
+		want   string // the id; "" for a refusal
 		err    error
 	}{
 		"standard alone":               {standard(ours("msg_1")), "msg_1", nil},
@@ -75,7 +75,7 @@ func TestReadSignature_TakesStandardHeaders(t *testing.T) {
 	require.ErrorIs(t, err, webhooks.ErrHeaders)
 }
 
-// TestHandler_TakesStandardHeaders through the handler, under the id that was signed.
+// TestHandler_TakesStandardHeaders: the delivery has the signed id.
 func TestHandler_TakesStandardHeaders(t *testing.T) {
 	t.Parallel()
 	const body = `{"type":"user.created","data":{"id":"user_1"}}`

@@ -29,7 +29,7 @@ func newVerifier(tb testing.TB, secrets ...string) *webhooks.Verifier {
 	return v
 }
 
-// verify reads the headers of a request, as the handler does, and checks the body against them.
+// verify reads the headers of a request and checks the body, as the handler does.
 func verify(v *webhooks.Verifier, h http.Header, body []byte) (webhooks.Signature, error) {
 	signature, err := webhooks.ReadSignature(h, time.Now())
 	if err != nil {
@@ -63,8 +63,8 @@ func signed(tb testing.TB, secret, body string) http.Header {
 	return header(messageID, now, sign(tb, secret, messageID, now, body))
 }
 
-// TestVerifier_AcceptsThePublishedVector moves the clock of a synctest bubble to the instant at which Svix signed its
-// example.
+// TestVerifier_AcceptsThePublishedVector moves the clock of a synctest bubble to the instant of
+// Svix' published example.
 func TestVerifier_AcceptsThePublishedVector(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -79,8 +79,8 @@ func TestVerifier_AcceptsThePublishedVector(t *testing.T) {
 	})
 }
 
-// TestNewVerifier_RefusesThePublishedShortSecret shows that the library agrees with Svix' other example, whose
-// secret has 18 bytes: fewer than Svix makes, so that we refuse it.
+// TestNewVerifier_RefusesThePublishedShortSecret: the library agrees with Svix' other example, but
+// its secret has only 18 bytes, so that Rolecall refuses it.
 func TestNewVerifier_RefusesThePublishedShortSecret(t *testing.T) {
 	t.Parallel()
 	const secret = "whsec_plJ3nmyCDGBKInavdOK15jsl"
@@ -132,7 +132,7 @@ func TestVerifier_EitherOfTwoSecretsSuffices(t *testing.T) {
 	require.ErrorIs(t, err, webhooks.ErrSignature)
 }
 
-// TestVerifier_OneValidSignatureSuffices has headers with several entries, of which one valid v1 suffices.
+// TestVerifier_OneValidSignatureSuffices: in a header with several entries, one valid v1 suffices.
 func TestVerifier_OneValidSignatureSuffices(t *testing.T) {
 	t.Parallel()
 	const body = `{}`
@@ -176,7 +176,7 @@ func TestReadSignature_RefusesBadHeaders(t *testing.T) {
 	const body = `{}`
 	v := newVerifier(t, newSecret(1))
 	now := time.Now()
-	withID := func(id string) func(http.Header) { // signed with that very id
+	withID := func(id string) func(http.Header) { // the signature is for this id
 		return func(h http.Header) {
 			h.Set("Svix-Id", id)
 			h.Set("Svix-Signature", sign(t, newSecret(1), id, now, body))
@@ -210,7 +210,7 @@ func TestReadSignature_RefusesBadHeaders(t *testing.T) {
 	}
 	h := header(messageID, now, sign(t, newSecret(1), messageID, now, body))
 	withID(strings.Repeat("m", 255))(h)
-	h.Set("Webhook-Id", "msg_other") // ignored beside the three that count
+	h.Set("Webhook-Id", "msg_other") // ignored beside Svix' three headers
 	got, err := verify(v, h, []byte(body))
 	require.NoError(t, err)
 	require.Len(t, got.ID, 255)
@@ -218,7 +218,7 @@ func TestReadSignature_RefusesBadHeaders(t *testing.T) {
 
 func TestReadSignature_TimestampMayBeFiveMinutesOff(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) { // a clock that stands still
+	synctest.Test(t, func(t *testing.T) { // the clock stands still
 		const body = `{}`
 		v := newVerifier(t, newSecret(1))
 		for offset, valid := range map[time.Duration]bool{

@@ -22,8 +22,8 @@ import (
 
 const serviceToken = "rcs_reports"
 
-// tokens tells who is calling by the token's text: a user's id is that user's token. The real authenticator has tests of
-// its own.
+// tokens identifies callers by the token's text: a user's id is that user's token. The real
+// authenticator has tests of its own.
 type tokens struct{}
 
 func (tokens) Authenticate(_ context.Context, r *http.Request) (auth.Identity, error) {
@@ -57,13 +57,13 @@ func setup(t *testing.T) *bundle {
 	server := httptest.NewServer(handler)
 	t.Cleanup(server.Close)
 	b.url = server.URL
-	b.tell(t, clerksync.MembershipCreated, "user_admin", "org:admin")
-	b.tell(t, clerksync.MembershipCreated, "user_member", "org:member")
+	b.deliver(t, clerksync.MembershipCreated, "user_admin", "org:admin")
+	b.deliver(t, clerksync.MembershipCreated, "user_member", "org:member")
 	return b
 }
 
-// tell brings an event about a membership into the mirror, as the apply job does.
-func (b *bundle) tell(t *testing.T, event clerksync.EventType, user, role string) {
+// deliver brings an event about a membership into the mirror, as the apply job does.
+func (b *bundle) deliver(t *testing.T, event clerksync.EventType, user, role string) {
 	t.Helper()
 	b.events++
 	at := time.Date(2026, 1, 2, 3, 4, b.events, 0, time.UTC)
@@ -95,7 +95,8 @@ func newClient(t *testing.T, url string, change func(*client.Config)) *client.Cl
 	return c
 }
 
-// ask sends a request through middleware, and returns the answer and the decision that the handler behind it saw, if any.
+// ask sends a request through middleware, and returns the answer and the decision that the handler
+// behind it saw, if any.
 func ask(t *testing.T, middleware func(http.Handler) http.Handler, headers ...string) (*httptest.ResponseRecorder, *client.Decision) {
 	t.Helper()
 	var seen *client.Decision
@@ -113,7 +114,7 @@ func ask(t *testing.T, middleware func(http.Handler) http.Handler, headers ...st
 	return recorder, seen
 }
 
-// requireRefused requires that nothing got through, and a problem of a status.
+// requireRefused requires that no request got through, and a problem with the status.
 func requireRefused(t *testing.T, status int, answer *httptest.ResponseRecorder, seen *client.Decision) {
 	t.Helper()
 	require.Nil(t, seen, "it got through")

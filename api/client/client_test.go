@@ -48,7 +48,7 @@ func TestAuthorize_ReturnsDecisions(t *testing.T) {
 	require.Zero(t, d)
 }
 
-// TestRequire_BothKindsAgree: both kinds of middleware, on the real API, agree on everybody.
+// TestRequire_BothKindsAgree: Require and RequireFor, on the real API, decide alike.
 func TestRequire_BothKindsAgree(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -94,7 +94,7 @@ func TestRequire_BothKindsAgree(t *testing.T) {
 	_, seen := ask(t, c.Require("reports:read", always("org_1")), "authorization", "bearer user_member")
 	require.NotNil(t, seen, "a scheme has no case")
 
-	b.tell(t, clerksync.MembershipDeleted, "user_member", "org:member")
+	b.deliver(t, clerksync.MembershipDeleted, "user_member", "org:member")
 	answer, seen := ask(t, c.Require("reports:read", always("org_1")), "Authorization", "Bearer user_member")
 	requireRefused(t, http.StatusNotFound, answer, seen)
 }
@@ -104,7 +104,7 @@ func checkOf(d client.Decision) client.Check {
 	return client.Check{UserID: d.UserID, WorkspaceID: d.WorkspaceID, Permission: d.Permission}
 }
 
-// oddIDs are what no id can be, and what anybody can write into a path.
+// oddIDs are texts that can't be ids, but that a caller can write into a path.
 func oddIDs(prefix string) []string {
 	return []string{prefix + "\xff", prefix + "\x00", prefix + strings.Repeat("a", 256-len(prefix)), prefix + strings.Repeat("a", 2<<20)}
 }
@@ -112,12 +112,12 @@ func oddIDs(prefix string) []string {
 // longestID has 255 bytes, the most that Rolecall takes.
 func longestID() string { return "org_" + strings.Repeat("é", 125) + "x" }
 
-// TestRequire_OddIDIsNotAMember: who writes nonsense into a path isn't a member, and that is no outage.
+// TestRequire_OddIDIsNotAMember: an odd id in a path is refused like a stranger, and is no outage.
 func TestRequire_OddIDIsNotAMember(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	c := newClient(t, b.url, func(cfg *client.Config) {
-		cfg.Failed = func(_ *http.Request, err error) { t.Errorf("told as an outage: %v", err) }
+		cfg.Failed = func(_ *http.Request, err error) { t.Errorf("reported as an outage: %v", err) }
 	})
 	for _, workspace := range append(oddIDs("org_"), longestID()) {
 		answer, seen := ask(t, c.Require("reports:read", always(workspace)), "Authorization", "Bearer user_member")
@@ -131,7 +131,7 @@ func TestRequire_OddIDIsNotAMember(t *testing.T) {
 	}
 }
 
-// TestAuthorizeMany_OddIDSpoilsNoBatch: the other checks beside them are decided, each in its place.
+// TestAuthorizeMany_OddIDSpoilsNoBatch: the other checks are decided, each in its place.
 func TestAuthorizeMany_OddIDSpoilsNoBatch(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -162,11 +162,11 @@ func TestAuthorizeMany_OddIDSpoilsNoBatch(t *testing.T) {
 	for _, permission := range append(oddIDs("reports:"), "") {
 		checks[1].Permission = permission
 		_, err = c.AuthorizeMany(t.Context(), checks)
-		require.ErrorContains(t, err, "checks[1]", "a permission is the program's own")
+		require.ErrorContains(t, err, "checks[1]", "an odd permission is the program's mistake")
 	}
 }
 
-// TestRequire_TakesOneSessionToken: and no service's, with which anybody could be named.
+// TestRequire_TakesOneSessionToken: a service's token is refused, because it could name any user.
 func TestRequire_TakesOneSessionToken(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -192,7 +192,7 @@ func TestRequire_TakesOneSessionToken(t *testing.T) {
 	require.False(t, ok)
 }
 
-// TestRequire_RefusesOnAStaleMirror: this world was last compared with Clerk long ago.
+// TestRequire_RefusesOnAStaleMirror: the test's mirror is as of long ago.
 func TestRequire_RefusesOnAStaleMirror(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -233,7 +233,8 @@ func TestConfig_IsChecked(t *testing.T) {
 	}
 }
 
-// TestRequire_PanicsWithoutAFunction: and not by a panic of each request.
+// TestRequire_PanicsWithoutAFunction: the mistake shows when the middleware is made, not at each
+// request.
 func TestRequire_PanicsWithoutAFunction(t *testing.T) {
 	t.Parallel()
 	c := newClient(t, "http://127.0.0.1:1", nil)

@@ -1,5 +1,6 @@
 // Package client puts Rolecall's decisions before a Go service's own routes.
 //
-// It fails closed: whatever goes wrong on the way to a decision, a time-out, a network, an answer that isn't one, lets
-// nobody in. There is no option to the contrary. The package needs the standard library only.
+// It guarantees that it fails closed: a request without a decision is refused, be it for a timeout,
+// a network error or an answer that isn't a decision. No option changes that. The package needs
+// only the standard library.
 package client

@@ -15,7 +15,7 @@ import (
 	"github.com/callmine/rolecall/api/client"
 )
 
-// fake serves whatever a test wants in Rolecall's place, and counts the requests.
+// fake is a server in Rolecall's place, which counts the requests.
 func fake(t *testing.T, serve http.HandlerFunc) (url string, asked *atomic.Int64) {
 	t.Helper()
 	asked = &atomic.Int64{}
@@ -28,14 +28,14 @@ func fake(t *testing.T, serve http.HandlerFunc) (url string, asked *atomic.Int64
 	return server.URL, asked
 }
 
-// requireFailsClosed asks in all ways, and requires that none lets anybody in.
+// requireFailsClosed requires that each way to ask refuses.
 func requireFailsClosed(t *testing.T, url string, change func(*client.Config)) {
 	t.Helper()
-	var told atomic.Int64
+	var failed atomic.Int64
 	c := newClient(t, url, func(cfg *client.Config) {
 		cfg.Failed = func(_ *http.Request, err error) {
 			if err != nil {
-				told.Add(1)
+				failed.Add(1)
 			}
 		}
 		if change != nil {
@@ -49,7 +49,7 @@ func requireFailsClosed(t *testing.T, url string, change func(*client.Config)) {
 	requireRefused(t, http.StatusServiceUnavailable, answer, seen)
 	answer, seen = ask(t, c.RequireFor("reports:read", always("org_1"), always("user_1")))
 	requireRefused(t, http.StatusServiceUnavailable, answer, seen)
-	require.Equal(t, int64(2), told.Load())
+	require.Equal(t, int64(2), failed.Load())
 }
 
 func TestClient_FailsClosedOnADeadServer(t *testing.T) {
@@ -81,7 +81,7 @@ func TestClient_FailsClosedOnAHangingServer(t *testing.T) {
 	require.ErrorIs(t, err, context.Canceled)
 }
 
-// TestClient_FailsClosedOnStrangeAnswers: whatever is at the address, only the decision that was asked for counts.
+// TestClient_FailsClosedOnStrangeAnswers: only the decision that was asked for counts.
 func TestClient_FailsClosedOnStrangeAnswers(t *testing.T) {
 	t.Parallel()
 	const yes = `{"allowed":true,"reason":"allowed","role":"org:admin","permission":"reports:read","workspace_id":"org_1","user_id":"user_1","revision":1,"as_of":null}`
@@ -115,10 +115,11 @@ func TestClient_FailsClosedOnStrangeAnswers(t *testing.T) {
 		_, _ = io.WriteString(w, yes+strings.Repeat(" ", 1<<20))
 	})
 	requireFailsClosed(t, url, nil)
-	require.Equal(t, int64(3), asked.Load(), "what was answered is asked for again")
+	require.Equal(t, int64(3), asked.Load(), "an answer isn't asked for again")
 }
 
-// TestClient_ForeignRefusalsAreOutages: a status alone says nothing of the user. It may be a proxy's, or another server's.
+// TestClient_ForeignRefusalsAreOutages: a status alone says nothing about the user. It may come
+// from a proxy or another server.
 func TestClient_ForeignRefusalsAreOutages(t *testing.T) {
 	t.Parallel()
 	for _, answer := range []struct {
@@ -140,8 +141,9 @@ func TestClient_ForeignRefusalsAreOutages(t *testing.T) {
 	}
 }
 
-// TestRequireFor_RefusedServiceIsAnOutage: what Rolecall answers to the service itself says nothing of the user. A token that was
-// rotated away must not tell every user to sign in again, nor a wrong address that nothing is there, unheard by Failed.
+// TestRequireFor_RefusedServiceIsAnOutage: Rolecall's refusal of the service says nothing about the
+// user. With a revoked service token, users must not get a 401; with a wrong address, they must not
+// get a 404. Failed gets the error.
 func TestRequireFor_RefusedServiceIsAnOutage(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -158,11 +160,11 @@ func TestRequireFor_RefusedServiceIsAnOutage(t *testing.T) {
 		requireRefused(t, http.StatusServiceUnavailable, answer, seen)
 		require.Len(t, failed, 1, what)
 		var refused *client.Error
-		require.ErrorAs(t, failed[0], &refused, "what Rolecall said")
+		require.ErrorAs(t, failed[0], &refused, "Rolecall's own answer")
 	}
 }
 
-// TestClient_RetriesWhatMayPass: what may pass is tried again, as often as configured; what won't isn't.
+// TestClient_RetriesWhatMayPass: outages are tried again as often as configured, refusals aren't.
 func TestClient_RetriesWhatMayPass(t *testing.T) {
 	t.Parallel()
 	const yes = `{"allowed":true,"reason":"allowed","role":"org:admin","permission":"reports:read","workspace_id":"org_1","user_id":"user_1","revision":1,"as_of":null}`

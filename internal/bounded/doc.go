@@ -1,5 +1,6 @@
-// Package bounded remembers things by key without growing: callers choose keys, and must not be
-// able to choose how much memory they take.
+// Package bounded has maps and limits by key whose memory is bounded, because callers choose the
+// keys.
 //
-// Everything here is safe for concurrent use. The package knows nothing of what it remembers.
+// It guarantees that the number of entries stays below a limit whatever keys come, and that
+// everything here is safe for concurrent use. It knows nothing about keys and values.
 package bounded

@@ -10,7 +10,7 @@ import (
 	"github.com/callmine/rolecall/internal/testlog"
 )
 
-// TestErrorLog_TellsKindsApart: what a caller chooses is in neither the message nor the reason.
+// TestErrorLog_TellsKindsApart: neither the message nor the reason has text that a caller chooses.
 func TestErrorLog_TellsKindsApart(t *testing.T) {
 	t.Parallel()
 	var lines testlog.Lines
