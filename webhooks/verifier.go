@@ -33,8 +33,8 @@ type secret struct {
 }
 
 // NewVerifier returns a verifier for signing secrets as Clerk's dashboard shows them: "whsec_" and
-// base64. It refuses secrets that lack the prefix, aren't base64 or have fewer than 24 bytes.
-// Errors name a secret only by its position.
+// base64. It refuses an empty list, and secrets that lack the prefix, aren't base64 or have fewer
+// than 24 bytes. Errors name a secret only by its position.
 func NewVerifier(secrets []string) (*Verifier, error) {
 	if len(secrets) == 0 {
 		return nil, errors.New("webhook signing secret is missing")
@@ -154,7 +154,7 @@ func ReadSignature(header http.Header, now time.Time) (Signature, error) {
 	}
 	s.ID = header.Get(names.id)
 	if len(s.ID) > clerksync.MaxID || strings.ContainsFunc(s.ID, func(r rune) bool { return r <= ' ' || r >= 0x7f }) {
-		return Signature{}, fmt.Errorf("%w: %s must be at most 255 printable ASCII characters", ErrHeaders, names.id)
+		return Signature{}, fmt.Errorf("%w: %s must be at most 255 visible ASCII characters", ErrHeaders, names.id)
 	}
 	seconds, err := strconv.ParseInt(header.Get(names.timestamp), 10, 64)
 	if err != nil {
@@ -162,7 +162,7 @@ func ReadSignature(header http.Header, now time.Time) (Signature, error) {
 	}
 	s.SignedAt = time.Unix(seconds, 0)
 	if off := now.Sub(s.SignedAt).Abs(); off > tolerance+time.Second { // the library drops fractions of a second
-		return Signature{}, fmt.Errorf("%w: %s is too far off", ErrSignature, names.timestamp)
+		return Signature{}, fmt.Errorf("%w: %s is more than 5 minutes from now", ErrSignature, names.timestamp)
 	}
 	return s, nil
 }

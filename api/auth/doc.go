@@ -1,5 +1,5 @@
-// Package auth tells who is calling: a user by a Clerk session token, or a service by a token of
-// its own.
+// Package auth identifies callers: a user by a Clerk session token, or a service by a token of its
+// own.
 //
 // It guarantees that a token is accepted only if Clerk signed it, by RS256 with a key that Clerk
 // publishes now, for a session of the configured instance and application, and only within its

@@ -49,7 +49,7 @@ func timeCases(now time.Time) map[string]claimsCase {
 	}
 }
 
-// identityCases change who a token is about, from and for.
+// identityCases change a token's user, issuer and audience.
 func identityCases() map[string]claimsCase {
 	return map[string]claimsCase{
 		"version 2": {nil, ""},
@@ -121,7 +121,8 @@ func TestSessionToken_AuthorizedParty(t *testing.T) {
 	}
 }
 
-// requireVerdict requires the same verdict twice: the second time, a token that was accepted is a remembered one.
+// requireVerdict requires the same verdict twice. The second time, an accepted token is a
+// remembered one.
 func requireVerdict(t *testing.T, b *authBundle, token string, reason Reason) {
 	t.Helper()
 	for range 2 {
@@ -245,8 +246,8 @@ func TestSessionToken_TamperedWith(t *testing.T) {
 	requireReason(t, ReasonSignature, err)
 }
 
-// The last character of a 256-byte signature has four bits that no decoder needs: sixteen spellings of one token, of
-// which lenient decoders take all.
+// The last character of a 256-byte signature has four bits that no decoder needs. So a token has
+// sixteen spellings, all of which lenient decoders accept.
 func TestSessionToken_HasOneSpelling(t *testing.T) {
 	t.Parallel()
 	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"

@@ -16,7 +16,7 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// keeperBundle is a database with one member in it, whose policy keepers save.
+// keeperBundle is a database with one member, in which keepers save their policies.
 type keeperBundle struct{ db *pgxpool.Pool }
 
 func setupKeeper(t *testing.T) *keeperBundle {
@@ -47,7 +47,7 @@ func (b *keeperBundle) keeper(log *testlog.Lines) *Keeper {
 	})
 }
 
-// unwritable keeps grants from being saved until the returned function is called.
+// unwritable prevents saving until the returned function is called.
 func (b *keeperBundle) unwritable(t *testing.T) (writable func()) {
 	t.Helper()
 	_, err := b.db.Exec(t.Context(), "ALTER TABLE rolecall.grants RENAME TO away")
@@ -58,14 +58,15 @@ func (b *keeperBundle) unwritable(t *testing.T) (writable func()) {
 	}
 }
 
-// can asks Postgres whether the member may do one thing.
+// can asks Postgres whether the member has a permission.
 func (b *keeperBundle) can(t *testing.T, permission string) (allowed bool) {
 	t.Helper()
 	require.NoError(t, b.db.QueryRow(t.Context(), "SELECT rolecall.can('user_1', 'org_1', $1)", permission).Scan(&allowed))
 	return allowed
 }
 
-// TestKeeper_SavesOnceItCan: a process that starts beside a database that can't be written to doesn't give up.
+// TestKeeper_SavesOnceItCan: a process that starts while the database can't be written to keeps
+// trying.
 func TestKeeper_SavesOnceItCan(t *testing.T) {
 	t.Parallel()
 	b, log := setupKeeper(t), &testlog.Lines{}
@@ -86,8 +87,8 @@ func TestKeeper_SavesOnceItCan(t *testing.T) {
 	keeping.Wait()
 }
 
-// TestKeeper_UnsavedPolicyDoesNotReplaceALaterOne: a permission that was taken away doesn't come back by itself, from an instance that
-// read its policy before and couldn't save it until now.
+// TestKeeper_UnsavedPolicyDoesNotReplaceALaterOne: an instance that read an older policy, and could
+// save only now, doesn't restore a revoked permission.
 func TestKeeper_UnsavedPolicyDoesNotReplaceALaterOne(t *testing.T) {
 	t.Parallel()
 	b, log := setupKeeper(t), &testlog.Lines{}
@@ -105,7 +106,7 @@ func TestKeeper_UnsavedPolicyDoesNotReplaceALaterOne(t *testing.T) {
 	require.True(t, b.can(t, "reports:read"))
 	require.False(t, b.can(t, "billing:manage"))
 	require.Contains(t, log.String(), "another instance has read another one since")
-	require.NoError(t, earlier.read(ctx)) // the built-in policy: it is the last to read now
+	require.NoError(t, earlier.read(ctx)) // the built-in policy, which was now read last
 	require.True(t, earlier.save(ctx))
 	require.True(t, b.can(t, "analyses:run"))
 }

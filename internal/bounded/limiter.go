@@ -8,7 +8,7 @@ import (
 )
 
 // maxKeys bounds the keys that a Limiter remembers. At some 200 bytes each they take 20 MB. To make
-// it forget a key within ten seconds takes 5,000 new keys a second.
+// it forget a key within ten seconds takes at least 5,000 new keys a second.
 const maxKeys = 100_000
 
 // Limiter limits how often an event may happen for each key, such as for each user. So one key
