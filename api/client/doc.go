@@ -1,6 +1,6 @@
 // Package client puts Rolecall's decisions before a Go service's own routes.
 //
-// It guarantees that it fails closed: a request without a decision is refused, be it for a timeout,
-// a network error or an answer that isn't a decision. No option changes that. The package needs
-// only the standard library.
+// It guarantees that it fails closed: a request passes only if Rolecall's answer allows it. After a
+// time-out, a network error or an answer that is no decision, the request is refused, and no option
+// changes that. The package needs the standard library only.
 package client

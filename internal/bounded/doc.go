@@ -1,6 +1,7 @@
-// Package bounded has maps and limits by key whose memory is bounded, because callers choose the
-// keys.
+// Package bounded has a map and a limiter whose keys callers choose, but not how much memory they
+// take.
 //
-// It guarantees that the number of entries stays below a limit whatever keys come, and that
-// everything here is safe for concurrent use. It knows nothing about keys and values.
+// It guarantees that neither has more than a fixed number of keys. Beyond it, keys that are in use
+// stay, and others are forgotten. Everything here is safe for concurrent use. The package knows
+// nothing about what it remembers.
 package bounded
