@@ -77,8 +77,8 @@ func (s *server) asMember(permission string, next memberHandler) http.Handler {
 	})
 }
 
-// admit passes a request on if its verdict allows it. Every answer says how fresh it is, also a
-// refusal.
+// admit passes a request on if its verdict allows it. An answer to a member says how fresh it is,
+// also a refusal.
 func admit(w http.ResponseWriter, r *http.Request, v verdict, next memberHandler) error {
 	writeFreshness(w, v.standing, v.decision)
 	if v.refused != nil {
@@ -89,7 +89,7 @@ func admit(w http.ResponseWriter, r *http.Request, v verdict, next memberHandler
 
 // asManager admits callers who may change the membership in the path: members with members:manage.
 // For their own membership they need ownPermission instead. A member who has left, or an admin who
-// has stepped down, may repeat that very request and gets the first answer again.
+// has stepped down, may repeat that very request with its key, and gets the first answer again.
 func (s *server) asManager(ownPermission string, next memberHandler) http.Handler {
 	return s.asUser(func(w http.ResponseWriter, r *http.Request, userID string) error {
 		permission := policy.MembersManage

@@ -58,7 +58,7 @@ func otherTokens(now time.Time) map[string]struct {
 	}
 }
 
-func TestSessionToken_OtherTokensAreNone(t *testing.T) {
+func TestSessionToken_RefusesTokensForOtherPurposes(t *testing.T) {
 	t.Parallel()
 	strict := setupAuth(t, nil)
 	lenient := setupAuth(t, func(c *Config) { c.AcceptTemplateTokens = true })
@@ -168,9 +168,9 @@ func signRaw(t *testing.T, payload string) string {
 	return token
 }
 
-// TestSessionToken_Types: the header names the type in any case, or not at all. Other types aren't
+// TestSessionToken_HeaderTypeIsChecked: the header names the type in any case, or not at all. Other types aren't
 // session tokens.
-func TestSessionToken_Types(t *testing.T) {
+func TestSessionToken_HeaderTypeIsChecked(t *testing.T) {
 	t.Parallel()
 	b := setupAuth(t, nil)
 	key := jose.JSONWebKey{Key: firstSigner().key, KeyID: firstSigner().kid}

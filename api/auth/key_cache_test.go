@@ -39,7 +39,7 @@ func TestKeyCache_FetchesLazilyAndOnce(t *testing.T) {
 	require.Equal(t, 1, b.jwks.count())
 }
 
-func TestKeyCache_Unavailable(t *testing.T) {
+func TestKeyCache_UnavailableKeysAreNoRefusal(t *testing.T) {
 	t.Parallel()
 	usable := keySet(firstSigner())
 	for name, fail := range map[string]func(*jwksEndpoint){

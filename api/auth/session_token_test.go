@@ -83,7 +83,7 @@ func identityCases() map[string]claimsCase {
 	}
 }
 
-func TestSessionToken_Claims(t *testing.T) {
+func TestSessionToken_ClaimsAreChecked(t *testing.T) {
 	t.Parallel()
 	cases := identityCases()
 	maps.Copy(cases, timeCases(setupAuth(t, nil).clock.Now()))
@@ -96,7 +96,7 @@ func TestSessionToken_Claims(t *testing.T) {
 	}
 }
 
-func TestSessionToken_AuthorizedParty(t *testing.T) {
+func TestSessionToken_AuthorizedPartyIsChecked(t *testing.T) {
 	t.Parallel()
 	b := setupAuth(t, func(c *Config) {
 		c.AuthorizedParties = []string{"https://admin.example.com", testOrigin}
@@ -138,7 +138,7 @@ func requireVerdict(t *testing.T, b *authBundle, token string, reason Reason) {
 	}
 }
 
-func TestSessionToken_SignedOtherwise(t *testing.T) {
+func TestSessionToken_RefusesOtherAlgorithms(t *testing.T) {
 	t.Parallel()
 	b := setupAuth(t, nil)
 	claims := claimsAt(b.clock.Now())
@@ -172,7 +172,7 @@ func TestSessionToken_SignedOtherwise(t *testing.T) {
 	require.Zero(t, b.jwks.count(), "without a kid there is nothing to look up")
 }
 
-func TestSessionToken_Header(t *testing.T) {
+func TestSessionToken_HeaderIsChecked(t *testing.T) {
 	t.Parallel()
 	b := setupAuth(t, nil)
 	claims := claimsAt(b.clock.Now())
@@ -217,7 +217,7 @@ func TestSessionToken_Header(t *testing.T) {
 	}
 }
 
-func TestSessionToken_TamperedWith(t *testing.T) {
+func TestSessionToken_RefusesTampering(t *testing.T) {
 	t.Parallel()
 	b := setupAuth(t, nil)
 	token := b.token(t, nil)
@@ -263,7 +263,7 @@ func TestSessionToken_HasOneSpelling(t *testing.T) {
 	require.Equal(t, 1, b.users.memory.Len())
 }
 
-func TestSessionToken_CallerIsGone(t *testing.T) {
+func TestSessionToken_CallerThatGoesAwayIsNotUnauthenticated(t *testing.T) {
 	t.Parallel()
 	b := setupAuth(t, nil)
 	release := b.jwks.hang(nil)

@@ -85,7 +85,7 @@ func TestTokenMemory_VerdictIsThatOfAFreshToken(t *testing.T) {
 	})
 }
 
-func TestTokenMemory_Concurrently(t *testing.T) {
+func TestTokenMemory_IsSafeForConcurrentUse(t *testing.T) {
 	t.Parallel()
 	b := setupAuth(t, func(c *Config) { c.MaxRememberedTokens = 4 })
 	var tokens [6]string

@@ -105,7 +105,7 @@ func TestKeeper_UnsavedPolicyDoesNotReplaceALaterOne(t *testing.T) {
 	require.True(t, earlier.save(ctx), "it needn't try again")
 	require.True(t, b.can(t, "reports:read"))
 	require.False(t, b.can(t, "billing:manage"))
-	require.Contains(t, log.String(), "another instance has read another one since")
+	require.Contains(t, log.String(), "another instance has read a different policy more recently")
 	require.NoError(t, earlier.read(ctx)) // the built-in policy, which was now read last
 	require.True(t, earlier.save(ctx))
 	require.True(t, b.can(t, "analyses:run"))
