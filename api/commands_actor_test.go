@@ -49,7 +49,7 @@ func TestCommands_ClerkConfirmsTheActor(t *testing.T) {
 				require.NoError(t, c.take(b, workspace, admin))
 				before := b.changes()
 				target := path + workspace + strings.NewReplacer("{accomplice}", accomplice, "{admin}", admin, "{other}", other).Replace(change.path)
-				b.requireType(b.command(admin, change.method, target, change.body, headerKey, "k"), c.status, c.kind)
+				requireType(t, b.command(admin, change.method, target, change.body, headerKey, "k"), c.status, c.kind)
 				require.Equal(t, before, b.changes(), "%s %s", change.method, target)
 				require.Equal(t, clerksim.RoleAdmin, b.clerk.Directory().Role(workspace, other))
 
@@ -68,7 +68,7 @@ func TestCommands_NewMemberMayCommandAtOnce(t *testing.T) {
 	defer b.faults.Omit(nil, b.membershipID(workspace, admin))()
 	require.Equal(t, http.StatusOK, b.command(admin, http.MethodPatch, "/v1/workspaces/"+workspace, `{"name":"South"}`).status)
 	b.settle()
-	b.requireType(b.command(admin, http.MethodPatch, "/v1/workspaces/"+workspace, `{"name":"West"}`), http.StatusNotFound, "not-found")
+	requireType(t, b.command(admin, http.MethodPatch, "/v1/workspaces/"+workspace, `{"name":"West"}`), http.StatusNotFound, "not-found")
 }
 
 // TestCommands_OneEmptyAnswerEndsNoMembership: one of Clerk's reads doesn't show the actor's
@@ -107,7 +107,7 @@ func TestCommands_AreLimitedPerUser(t *testing.T) {
 	for ; x.status == http.StatusCreated; x = flood() {
 		made++
 	}
-	b.requireType(x, http.StatusTooManyRequests, "too-many-changes")
+	requireType(t, x, http.StatusTooManyRequests, "too-many-changes")
 	require.Equal(t, "1", x.header.Get("Retry-After"))
 	require.Equal(t, before+made, b.changes())
 	require.GreaterOrEqual(t, made, commandsPerUser)
@@ -145,7 +145,7 @@ func TestCommands_RoleChangeDoesNotMakeAMembershipNew(t *testing.T) {
 	path := "/v1/workspaces/" + workspace + "/members/"
 	require.Equal(t, http.StatusOK, b.command(admin, http.MethodPatch, path+admin, `{"role":"admin"}`).status)
 	require.NoError(t, b.clerk.RemoveMember(workspace, admin))
-	b.requireType(b.command(admin, http.MethodPatch, path+accomplice, `{"role":"admin"}`), http.StatusNotFound, "not-found")
+	requireType(t, b.command(admin, http.MethodPatch, path+accomplice, `{"role":"admin"}`), http.StatusNotFound, "not-found")
 	require.Equal(t, clerksim.RoleMember, b.clerk.Directory().Role(workspace, accomplice))
 }
 
@@ -160,7 +160,7 @@ func TestCommands_MembershipFromTheFutureIsNotNewForEver(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, b.clerk.RemoveMember(workspace, admin))
 	path := "/v1/workspaces/" + workspace + "/members/" + accomplice
-	b.requireType(b.command(admin, http.MethodPatch, path, `{"role":"admin"}`), http.StatusNotFound, "not-found")
+	requireType(t, b.command(admin, http.MethodPatch, path, `{"role":"admin"}`), http.StatusNotFound, "not-found")
 }
 
 // TestCommands_BannedAdminIsRefused holds before the webhook of the ban has arrived.
@@ -215,7 +215,7 @@ func TestIdempotency_UnrecordedStepDownIsAnsweredAgain(t *testing.T) {
 					t.Error(err)
 				}
 			}, func(c clerksim.Call) bool { return c.Request.Method != http.MethodGet })
-			b.requireType(b.command(admin, c.method, own, c.body, headerKey, "k"), http.StatusBadGateway, "accepted-not-recorded")
+			requireType(t, b.command(admin, c.method, own, c.body, headerKey, "k"), http.StatusBadGateway, "accepted-not-recorded")
 			lift()
 			b.logs.take()
 			_, err := b.pool.Exec(t.Context(), "ALTER TABLE rolecall.audit_log_away RENAME TO audit_log")

@@ -17,6 +17,7 @@ import (
 	"github.com/callmine/rolecall/internal/clerkapi"
 	"github.com/callmine/rolecall/internal/clerksim"
 	"github.com/callmine/rolecall/jobs/command"
+	"github.com/callmine/rolecall/jobs/merge"
 	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
 )
@@ -85,11 +86,7 @@ func (b *commandBundle) join(workspace, user, role string) {
 		"organization": map[string]any{"id": workspace}, "public_user_data": map[string]any{"user_id": user},
 	})
 	require.NoError(b.tb, err)
-	facts, err := clerksync.DecodeObservation(clerksync.Observation{
-		Resource: clerksync.ResourceMembership, Object: raw, AskedAt: time.Now().UnixMilli(), Cause: "test",
-	})
-	require.NoError(b.tb, err)
-	b.observe(facts)
+	b.observe(b.read(clerksync.ResourceMembership, raw)...)
 }
 
 // observeMembership brings a user's membership as it is at Clerk into the mirror, as a webhook or a
@@ -105,20 +102,24 @@ func (b *commandBundle) observeMembership(workspace, user string) {
 		b.observe(clerksync.Gone(clerksync.ResourceMembership, ref, time.Now().UnixMilli(), "test"))
 		return
 	}
-	facts, err := clerksync.DecodeObservation(clerksync.Observation{
-		Resource: clerksync.ResourceMembership, Object: found[0], AskedAt: time.Now().UnixMilli(), Cause: "test",
-	})
-	require.NoError(b.tb, err)
-	b.observe(facts)
+	b.observe(b.read(clerksync.ResourceMembership, found...)...)
 }
 
-func (b *commandBundle) observe(facts clerksync.Facts) {
+// read returns the facts of objects as Clerk's API shows them now.
+func (b *commandBundle) read(kind clerksync.Resource, objects ...json.RawMessage) []clerksync.Facts {
 	b.tb.Helper()
-	locked, err := store.LockMirror(b.tb.Context(), b.pool, []clerksync.Facts{facts})
+	facts, err := merge.Read(kind, objects, time.Now(), "test")
 	require.NoError(b.tb, err)
-	changes := locked.ObserveAll([]clerksync.Facts{facts}, time.Now().UnixMilli(), "test")
-	require.NoError(b.tb, store.SaveMirror(b.tb.Context(), b.pool, locked, changes.Mirror))
-	require.NoError(b.tb, store.Finish(b.tb.Context(), b.pool, store.Writes{Entries: changes.Entries, Changed: changes.Mirror}, time.Now()))
+	return facts
+}
+
+// observe merges facts that Clerk's API shows now.
+func (b *commandBundle) observe(facts ...clerksync.Facts) {
+	b.tb.Helper()
+	require.NoError(b.tb, pgx.BeginFunc(b.tb.Context(), b.pool, func(tx pgx.Tx) error {
+		_, err := merge.Observation(b.tb.Context(), tx, merge.Observed{Facts: facts, AskedAt: time.Now(), Cause: "test"})
+		return err
+	}))
 }
 
 // command sends a command with a JSON body.
@@ -136,13 +137,6 @@ func (b *commandBundle) fields(x exchange) map[string]any {
 	var body map[string]any
 	require.NoError(b.tb, json.Unmarshal(x.body, &body), "%s", x.body)
 	return body
-}
-
-// requireType requires a problem of a status and a type.
-func (b *commandBundle) requireType(x exchange, status int, problem string) {
-	b.tb.Helper()
-	require.Equal(b.tb, status, x.status, "%s", x.body)
-	require.Equal(b.tb, problemType+problem, b.fields(x)["type"])
 }
 
 // settle makes all memberships a minute older.

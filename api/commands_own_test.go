@@ -1,6 +1,7 @@
 package api
 
 import (
+	"encoding/json"
 	"net/http"
 	"testing"
 	"time"
@@ -174,9 +175,5 @@ func TestIdempotency_RepeatOfACreation(t *testing.T) {
 // ban bans a user in the mirror.
 func (b *commandBundle) ban(user string) {
 	b.tb.Helper()
-	facts, err := clerksync.DecodeObservation(clerksync.Observation{
-		Resource: clerksync.ResourceUser, Object: []byte(`{"id":"` + user + `","banned":true,"updated_at":4102444800000}`), AskedAt: 4102444800000, Cause: "test",
-	})
-	require.NoError(b.tb, err)
-	b.observe(facts)
+	b.observe(b.read(clerksync.ResourceUser, json.RawMessage(`{"id":"`+user+`","banned":true}`))...)
 }

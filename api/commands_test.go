@@ -98,30 +98,30 @@ func TestCommands_ClerksRefusalsAreProblems(t *testing.T) {
 	invite := func(email string) exchange {
 		return b.command(admin, http.MethodPost, path+"/invitations", `{"email":"`+email+`","role":"member"}`)
 	}
-	b.requireType(invite("member@callmine.test"), 409, "already-a-member")
+	requireType(t, invite("member@callmine.test"), 409, "already-a-member")
 	x := invite("robin@callmine.test")
 	require.Equal(t, http.StatusCreated, x.status)
 	invitation := b.fields(x)["id"].(string)
-	b.requireType(invite("robin@callmine.test"), 409, "invitation-not-unique")
+	requireType(t, invite("robin@callmine.test"), 409, "invitation-not-unique")
 	_, err := b.clerk.UpdateOrganization(workspace, clerksim.OrganizationUpdate{MaxMembers: new(3)})
 	require.NoError(t, err)
-	b.requireType(invite("kim@callmine.test"), 409, "quota-exceeded")
+	requireType(t, invite("kim@callmine.test"), 409, "quota-exceeded")
 	for _, change := range []exchange{
 		b.command(admin, http.MethodPatch, path+"/members/"+admin, `{"role":"member"}`), b.command(admin, http.MethodDelete, path+"/members/"+admin, ""),
 	} {
-		b.requireType(change, 409, "last-admin")
+		requireType(t, change, 409, "last-admin")
 		require.NotEmpty(t, change.header.Get(headerRevision), "a member learns how fresh the workspace is")
 	}
 	require.NoError(t, b.clerk.ManageByDirectory(workspace, member, true))
-	b.requireType(b.command(admin, http.MethodDelete, path+"/members/"+member, ""), 409, "managed-by-directory")
+	requireType(t, b.command(admin, http.MethodDelete, path+"/members/"+member, ""), 409, "managed-by-directory")
 	require.Equal(t, http.StatusNoContent, b.command(admin, http.MethodDelete, path+"/invitations/"+invitation, "").status)
-	b.requireType(b.command(admin, http.MethodDelete, path+"/invitations/"+invitation, ""), 409, "invitation-not-pending")
-	b.requireType(b.command(admin, http.MethodDelete, path+"/members/"+b.person(), ""), 404, "not-found")
+	requireType(t, b.command(admin, http.MethodDelete, path+"/invitations/"+invitation, ""), 409, "invitation-not-pending")
+	requireType(t, b.command(admin, http.MethodDelete, path+"/members/"+b.person(), ""), 404, "not-found")
 	create := func() exchange {
 		return b.command(admin, http.MethodPost, "/v1/workspaces", `{"name":"A","slug":"one"}`)
 	}
 	require.Equal(t, http.StatusCreated, create().status)
-	b.requireType(create(), 409, "slug-taken")
+	requireType(t, create(), 409, "slug-taken")
 }
 
 // TestCommands_ClerkOutageIsNoSuccess: the problem says whether anything may have changed.
@@ -134,24 +134,24 @@ func TestCommands_ClerkOutageIsNoSuccess(t *testing.T) {
 	changes := func(c clerksim.Call) bool { return c.Request.Method != http.MethodGet }
 	lift := b.faults.FailWithRetryAfter(http.StatusTooManyRequests, "17", changes)
 	x := rename()
-	b.requireType(x, 503, "rate-limited")
+	requireType(t, x, 503, "rate-limited")
 	require.Equal(t, "17", x.header.Get("Retry-After"))
 	lift()
 	lift = b.faults.Fail(http.StatusBadGateway, changes)
 	x = rename()
-	b.requireType(x, 502, "clerk-unavailable")
+	requireType(t, x, 502, "clerk-unavailable")
 	require.Contains(t, string(x.body), "It is unknown whether Clerk")
 	lift()
 	sent := b.changes()
 	lift = b.faults.Fail(http.StatusBadGateway, clerksim.Lookups)
 	x = rename()
-	b.requireType(x, 502, "clerk-unavailable")
+	requireType(t, x, 502, "clerk-unavailable")
 	require.Contains(t, string(x.body), "Nothing has changed", "the actor couldn't be confirmed")
 	require.Equal(t, sent, b.changes())
 	lift()
 	lift = b.faults.Fail(http.StatusUnauthorized, nil)
 	x = rename()
-	b.requireType(x, 502, "clerk-unavailable")
+	requireType(t, x, 502, "clerk-unavailable")
 	require.Contains(t, string(x.body), "Nothing has changed")
 	lift()
 	require.Contains(t, b.logs.take(), "request failed")
@@ -207,7 +207,7 @@ func TestCommands_BadOnesDoNotReachClerk(t *testing.T) {
 	}
 	for _, kind := range []string{"", "text/plain", "application/x-www-form-urlencoded", "application/jsonx"} {
 		x := b.send(admin, http.MethodPatch, path, `{"name":"A"}`, "Content-Type", kind)
-		b.requireType(x, 415, "unsupported-media-type")
+		requireType(t, x, 415, "unsupported-media-type")
 	}
 	for _, keys := range [][]string{{""}, {"a", "b"}, {"ä"}, {strings.Repeat("k", 256)}} {
 		headers := []string{}

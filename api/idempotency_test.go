@@ -39,7 +39,7 @@ func TestIdempotency_RepeatGetsTheFirstAnswer(t *testing.T) {
 		require.Equal(t, "true", again.header.Get(headerReplayed))
 		require.Equal(t, asked, b.changes())
 	}
-	b.requireType(b.command(admin, http.MethodPatch, path, `{"name":"West"}`, headerKey, "key 1"), 422, "idempotency-key-reused")
+	requireType(t, b.command(admin, http.MethodPatch, path, `{"name":"West"}`, headerKey, "key 1"), 422, "idempotency-key-reused")
 	require.Equal(t, http.StatusOK, b.command(admin, http.MethodPatch, path, `{"name":"West"}`, headerKey, "key 2").status)
 	require.Equal(t, http.StatusNotFound, b.command(member, http.MethodDelete, path+"/members/"+member, "", headerKey, "key 9").status)
 
@@ -60,7 +60,7 @@ func TestIdempotency_RefusalUsesUpNoKey(t *testing.T) {
 	step := func() exchange {
 		return b.command(admin, http.MethodPatch, path+"/members/"+admin, `{"role":"member"}`, headerKey, "k")
 	}
-	b.requireType(step(), 409, "last-admin")
+	requireType(t, step(), 409, "last-admin")
 	require.Equal(t, http.StatusOK, b.command(admin, http.MethodPatch, path+"/members/"+member, `{"role":"admin"}`).status)
 	require.Equal(t, http.StatusOK, step().status)
 }
@@ -92,9 +92,9 @@ func TestIdempotency_OneKeyAtOnceRunsOnce(t *testing.T) {
 		wg.Go(func() { refused <- create() })
 	}
 	for range cap(refused) {
-		b.requireType(<-refused, 409, "idempotency-in-progress")
+		requireType(t, <-refused, 409, "idempotency-in-progress")
 	}
-	b.requireType(b.command(user, http.MethodPost, "/v1/workspaces", `{"name":"Two"}`, headerKey, "k"), 422, "idempotency-key-reused")
+	requireType(t, b.command(user, http.MethodPost, "/v1/workspaces", `{"name":"Two"}`, headerKey, "k"), 422, "idempotency-key-reused")
 	close(release)
 	first := <-answers
 	wg.Wait()
@@ -148,7 +148,7 @@ func TestIdempotency_RepeatRecordsAnUnrecordedChange(t *testing.T) {
 			t.Error(err)
 		}
 	}, clerksim.OnRoute("PATCH /organizations/{id}"))
-	b.requireType(rename(), 502, "accepted-not-recorded")
+	requireType(t, rename(), 502, "accepted-not-recorded")
 	require.Contains(t, b.logs.take(), "record command")
 	lift()
 	_, err := b.pool.Exec(t.Context(), "ALTER TABLE rolecall.audit_log_away RENAME TO audit_log")
