@@ -18,7 +18,7 @@ import (
 
 	"github.com/callmine/rolecall/api/auth"
 	"github.com/callmine/rolecall/api/policy"
-	"github.com/callmine/rolecall/internal/pgtest"
+	"github.com/callmine/rolecall/internal/mirrortest"
 	"github.com/callmine/rolecall/internal/testlog"
 	clerksync "github.com/callmine/rolecall/sync"
 )
@@ -88,7 +88,8 @@ func (l *logLines) take() string {
 // serverBundle is the API on a database of its own, behind real HTTP.
 type serverBundle struct {
 	tb       testing.TB
-	pool     *pgxpool.Pool
+	db       *mirrortest.DB
+	pool     *pgxpool.Pool // the database's
 	world    *world
 	contract *contract
 	logs     *logLines
@@ -106,13 +107,13 @@ func fixed(grants clerksync.Grants) func() clerksync.Grants {
 // that leaves an error in the log fails: it must take the lines that it expects.
 func setupServer(tb testing.TB, change func(*Config)) *serverBundle {
 	tb.Helper()
-	pool := pgtest.New(tb)
+	db := mirrortest.New(tb)
 	grants, err := policy.Default()
 	require.NoError(tb, err)
 	b := &serverBundle{
-		tb: tb, pool: pool, world: &world{tb: tb, pool: pool}, contract: loadContract(tb), logs: &logLines{},
+		tb: tb, db: db, pool: db.Pool, world: &world{tb: tb, db: db}, contract: loadContract(tb), logs: &logLines{},
 	}
-	config := Config{DB: pool, Authenticator: tokenAuthenticator{}, Grants: fixed(grants), Logger: b.logs.Logger()}
+	config := Config{DB: db.Pool, Authenticator: tokenAuthenticator{}, Grants: fixed(grants), Logger: b.logs.Logger()}
 	if change != nil {
 		change(&config)
 	}

@@ -191,7 +191,7 @@ func TestServer_CallerThatGoesAwayIsNotLogged(t *testing.T) {
 		t.Parallel()
 		ctx, cancel := context.WithCancel(t.Context())
 		b := setupServer(t, nil)
-		locked := lockMemberships(t, b)
+		release := b.db.Hold(t, "LOCK TABLE rolecall.memberships IN ACCESS EXCLUSIVE MODE")
 		done := make(chan exchange)
 		go func() {
 			request := userRequest(ctx, "/v1/workspaces/org_1")
@@ -199,11 +199,11 @@ func TestServer_CallerThatGoesAwayIsNotLogged(t *testing.T) {
 			b.handler.ServeHTTP(recorder, request)
 			done <- exchange{request: request, status: recorder.Code, header: recorder.Header(), body: recorder.Body.Bytes()}
 		}()
-		require.Eventually(t, func() bool { return waiting(t, b) }, 10*time.Second, time.Millisecond)
+		b.db.UntilBlocked(t, 1)
 		cancel()
 		b.held(<-done)
 		require.Empty(t, b.logs.take())
-		require.NoError(t, locked.Rollback(t.Context()))
+		release()
 	})
 	t.Run("while it waits for a connection", func(t *testing.T) {
 		t.Parallel()
@@ -214,26 +214,6 @@ func TestServer_CallerThatGoesAwayIsNotLogged(t *testing.T) {
 		b.serve(userRequest(ctx, "/v1/workspaces/org_1"))
 		require.Empty(t, b.logs.take())
 	})
-}
-
-// lockMemberships makes every reader of memberships wait until the transaction ends.
-func lockMemberships(t *testing.T, b *serverBundle) pgx.Tx {
-	t.Helper()
-	tx, err := b.pool.Begin(t.Context())
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = tx.Rollback(context.WithoutCancel(t.Context())) })
-	_, err = tx.Exec(t.Context(), `LOCK TABLE rolecall.memberships IN ACCESS EXCLUSIVE MODE`)
-	require.NoError(t, err)
-	return tx
-}
-
-// waiting reports whether a session waits for a lock in the test's database.
-func waiting(t *testing.T, b *serverBundle) (yes bool) {
-	t.Helper()
-	err := b.pool.QueryRow(t.Context(), `SELECT EXISTS (
-		SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock')`).Scan(&yes)
-	require.NoError(t, err)
-	return yes
 }
 
 // TestWorkspace_DeletedAfterTheDecisionIs404: the workspace is deleted between the decision and the

@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
 	"github.com/callmine/rolecall/internal/mirrortest"
@@ -23,7 +22,7 @@ func worldBegan() time.Time { return time.Date(2026, 1, 2, 3, 4, 5, 678_000_000,
 // event occurs a second after the one before.
 type world struct {
 	tb     testing.TB
-	pool   *pgxpool.Pool
+	db     *mirrortest.DB
 	events int
 }
 
@@ -44,16 +43,15 @@ func (w *world) delivery(event clerksync.EventType, data map[string]any) clerksy
 // apply merges deliveries into the mirror in one transaction, as the apply job does.
 func (w *world) apply(deliveries ...clerksync.Delivery) {
 	w.tb.Helper()
-	db := mirrortest.DB{Pool: w.pool}
-	db.Insert(w.tb, deliveries...)
-	_, err := db.Apply(w.tb.Context(), mirrortest.IDs(deliveries)...)
+	w.db.Insert(w.tb, deliveries...)
+	_, err := w.db.Apply(w.tb.Context(), mirrortest.IDs(deliveries)...)
 	require.NoError(w.tb, err)
 }
 
 // swept records that a clean sweep ended now.
 func (w *world) swept() {
 	w.tb.Helper()
-	require.NoError(w.tb, store.FinishSweep(w.tb.Context(), w.pool, store.Sweep{
+	require.NoError(w.tb, store.FinishSweep(w.tb.Context(), w.db.Pool, store.Sweep{
 		State: store.SweepClean, StartedAt: w.now(), Progress: json.RawMessage("{}"), Report: json.RawMessage("{}"),
 	}))
 }
