@@ -67,8 +67,8 @@ func requireChained(t *testing.T, pool *pgxpool.Pool, want map[string]int64) {
 	}
 }
 
-// TestOldEntriesAreChained while instances of the older version go on writing.
-func TestOldEntriesAreChained(t *testing.T) {
+// TestAuditChain_OldEntriesAreChained while instances of the older version go on writing.
+func TestAuditChain_OldEntriesAreChained(t *testing.T) {
 	t.Parallel()
 	ctx, pool := t.Context(), pgtest.NewEmpty(t)
 	upTo(t, pool, chained-1)
@@ -95,8 +95,8 @@ func TestOldEntriesAreChained(t *testing.T) {
 	require.ErrorContains(t, err, "append-only")
 }
 
-// TestChainingCanBeRunAgain wherever it was cut off, also just before it was noted as done.
-func TestChainingCanBeRunAgain(t *testing.T) {
+// TestAuditChain_ChainingCanBeRunAgain wherever it was cut off, also just before it was noted as done.
+func TestAuditChain_ChainingCanBeRunAgain(t *testing.T) {
 	t.Parallel()
 	ctx, pool := t.Context(), pgtest.NewEmpty(t)
 	upTo(t, pool, chained-1)

@@ -16,9 +16,9 @@ import (
 // upgraded one by one.
 const released = 13
 
-// TestOlderBinariesKeepWorking on the newest schema: what they read is still there and of the same
+// TestUp_OlderBinariesKeepWorking on the newest schema: what they read is still there and of the same
 // type, what they write is still taken, and what they don't know has a value without them.
-func TestOlderBinariesKeepWorking(t *testing.T) {
+func TestUp_OlderBinariesKeepWorking(t *testing.T) {
 	t.Parallel()
 	old, current := pgtest.NewEmpty(t), pgtest.New(t)
 	upTo(t, old, released)
@@ -96,8 +96,8 @@ func requireNothingForbidden(t *testing.T, old, current *pgxpool.Pool) {
 	require.Subset(t, rules(old), rules(current), "what older binaries write must still be taken")
 }
 
-// TestOlderStatementsAreStillUnderstood: each that those binaries prepare.
-func TestOlderStatementsAreStillUnderstood(t *testing.T) {
+// TestUp_OlderStatementsKeepWorking: each that those binaries prepare.
+func TestUp_OlderStatementsKeepWorking(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("testdata/statements_00013.sql")
 	require.NoError(t, err)

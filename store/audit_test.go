@@ -60,8 +60,8 @@ func genLoggedJSON() *rapid.Generator[json.RawMessage] {
 	})
 }
 
-// TestLawGoAndSQLHashAlike: neither is written in terms of the other.
-func TestLawGoAndSQLHashAlike(t *testing.T) {
+// TestLaw_GoAndSQLHashAlike: neither is written in terms of the other.
+func TestLaw_GoAndSQLHashAlike(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.New(t)
 	var recorded int64
@@ -83,8 +83,8 @@ func TestLawGoAndSQLHashAlike(t *testing.T) {
 	require.Positive(t, recorded)
 }
 
-// TestAnEntryIsHashedAsDocumented holds the encoding against a value that was made by hand: it must never change.
-func TestAnEntryIsHashedAsDocumented(t *testing.T) {
+// TestAuditChain_EntryIsHashedAsDocumented holds the encoding against a value that was made by hand: it must never change.
+func TestAuditChain_EntryIsHashedAsDocumented(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.New(t)
 	_, err := pool.Exec(t.Context(), `INSERT INTO rolecall.audit_log (organization_id, actor, action, target, data, at, cause) VALUES
@@ -111,7 +111,7 @@ func tampering(t *testing.T, pool *pgxpool.Pool, statements ...string) {
 	}))
 }
 
-func TestTamperingIsFoundAndNamed(t *testing.T) {
+func TestAuditChain_TamperingIsFoundAndNamed(t *testing.T) {
 	t.Parallel()
 	const (
 		rehash = "UPDATE rolecall.audit_log l SET hash = rolecall.audit_hash(seq, prev_hash, rolecall.audit_content(organization_id, actor, action, target, before::text, after::text, data::text, at, cause)) WHERE organization_id = 'org_1' AND seq = 4"
@@ -190,8 +190,8 @@ func TestTamperingIsFoundAndNamed(t *testing.T) {
 	}
 }
 
-// TestAnUnreadableEntryIsNamed however many can be read, and keeps nobody from reading those.
-func TestAnUnreadableEntryIsNamed(t *testing.T) {
+// TestAuditChain_UnreadableEntryIsNamed however many can be read, and keeps nobody from reading those.
+func TestAuditChain_UnreadableEntryIsNamed(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.New(t)
 	appendEvents(t, pool, "org_1", 250) // more than one batch
@@ -206,8 +206,8 @@ func TestAnUnreadableEntryIsNamed(t *testing.T) {
 	require.Len(t, listed, 249)
 }
 
-// TestWhateverIsInsertedIsChained: also what nobody meant to be, or meant to be elsewhere.
-func TestWhateverIsInsertedIsChained(t *testing.T) {
+// TestAuditChain_EveryInsertIsChained: also what nobody meant to be, or meant to be elsewhere.
+func TestAuditChain_EveryInsertIsChained(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.New(t)
 	_, err := pool.Exec(t.Context(), `INSERT INTO rolecall.audit_log (organization_id, action, target, at, cause, seq, prev_hash, hash)
@@ -220,8 +220,8 @@ func TestWhateverIsInsertedIsChained(t *testing.T) {
 	require.EqualValues(t, 500, report.Entries, "more than one batch, and the one that failed left no gap")
 }
 
-// TestAKeyAppendsOnce, whoever uses it at once.
-func TestAKeyAppendsOnce(t *testing.T) {
+// TestAppendEvent_KeyAppendsOnce, whoever uses it at once.
+func TestAppendEvent_KeyAppendsOnce(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.New(t)
 	event := store.Event{OrganizationID: "org_1", Actor: "user_1", Action: "report.run", Target: "r", Cause: "service:reports"}
@@ -257,8 +257,8 @@ func TestAKeyAppendsOnce(t *testing.T) {
 	require.EqualValues(t, 4, report.Entries)
 }
 
-// TestManyWritersKeepTheChains: 32 at once on three organizations and the instance, in every order that callers think of.
-func TestManyWritersKeepTheChains(t *testing.T) {
+// TestAuditChain_ManyWriters: 32 at once on three organizations and the instance, in every order that callers think of.
+func TestAuditChain_ManyWriters(t *testing.T) {
 	t.Parallel()
 	const writers, rounds = 32, 12
 	cfg := pgtest.New(t).Config()

@@ -13,8 +13,8 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// TestSigningCostsNothing, however many commands there were today: everything that is audited asks whose it is.
-func TestSigningCostsNothing(t *testing.T) {
+// TestAttribution_CostsNothing, however many commands there were today: everything that is audited asks whose it is.
+func TestAttribution_CostsNothing(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.New(t)
 	_, err := pool.Exec(t.Context(), `
@@ -40,9 +40,9 @@ SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_xact_user_tables WHERE schemana
 	}))
 }
 
-// TestARecordIsInNobodysWay: it locks its command with those that may sign, before the counters. In another order a webhook, which
+// TestBeginCommand_BlocksNoOther: it locks its command with those that may sign, before the counters. In another order a webhook, which
 // waits for the counter with the command in its hands, and the record would wait for each other.
-func TestARecordIsInNobodysWay(t *testing.T) {
+func TestBeginCommand_BlocksNoOther(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.New(t)
 	c := clerksync.Command{Actor: "user_1", Action: clerksync.ActionInvitationSent, OrganizationID: "org_1", Email: "kim@callmine.test"}

@@ -37,7 +37,7 @@ func rowVersions(t *testing.T, pool *pgxpool.Pool) (versions string) {
 	return versions
 }
 
-func TestGrantsAreSavedIfTheyDiffer(t *testing.T) {
+func TestSaveGrants_OnlyIfTheyDiffer(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.New(t)
 	first := clerksync.Grants{"org:admin": {"b", "a"}, "org:member": {"a"}, "org:guest": {}}
@@ -62,8 +62,8 @@ func TestGrantsAreSavedIfTheyDiffer(t *testing.T) {
 	require.Equal(t, clerksync.Grants{"org:member": {"c"}}, saved)
 }
 
-// TestThePolicyThatWasReadLastCounts, whichever is saved last, and also if it granted what was granted already.
-func TestThePolicyThatWasReadLastCounts(t *testing.T) {
+// TestSaveGrants_PolicyReadLastCounts, whichever is saved last, and also if it granted what was granted already.
+func TestSaveGrants_PolicyReadLastCounts(t *testing.T) {
 	t.Parallel()
 	ctx, pool := t.Context(), pgtest.New(t)
 	was, is, other := clerksync.Grants{"org:member": {"was"}}, clerksync.Grants{"org:member": {"is"}}, clerksync.Grants{"org:member": {"other"}}
@@ -92,8 +92,8 @@ func TestThePolicyThatWasReadLastCounts(t *testing.T) {
 	require.True(t, did.Changed, "the database's clock was set back")
 }
 
-// TestInstancesThatStartAtOnce end with the policy of one of them, whole, and only one writes it if they have the same.
-func TestInstancesThatStartAtOnce(t *testing.T) {
+// TestSaveGrants_InstancesThatStartAtOnce end with the policy of one of them, whole, and only one writes it if they have the same.
+func TestSaveGrants_InstancesThatStartAtOnce(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.New(t)
 	policies := make([]clerksync.Grants, 4)
@@ -139,8 +139,8 @@ func TestInstancesThatStartAtOnce(t *testing.T) {
 	require.Equal(t, 1, writers)
 }
 
-// TestReadersDoNotWaitForANewPolicy: they have the old one until it is committed.
-func TestReadersDoNotWaitForANewPolicy(t *testing.T) {
+// TestSaveGrants_ReadersDoNotWait: they have the old one until it is committed.
+func TestSaveGrants_ReadersDoNotWait(t *testing.T) {
 	t.Parallel()
 	ctx, pool := t.Context(), pgtest.New(t)
 	save(t, pool, mirrorOf(membership("orgmem_1", "org_1", "user_1", 1)))
@@ -165,8 +165,8 @@ func can(t *testing.T, db store.DBTX, user, workspace, permission any) (yes bool
 	return yes
 }
 
-// TestNullMayNothing: a setting that nobody made is null, and `NOT can(…)` must not be.
-func TestNullMayNothing(t *testing.T) {
+// TestCan_NullMayNothing: a setting that nobody made is null, and `NOT can(…)` must not be.
+func TestCan_NullMayNothing(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.New(t)
 	save(t, pool, mirrorOf(membership("orgmem_1", "org_1", "user_1", 1)))
@@ -179,8 +179,8 @@ func TestNullMayNothing(t *testing.T) {
 	require.Zero(t, workspaces)
 }
 
-// TestTheReaderMayAskAndDoNothingElse with what Rolecall keeps.
-func TestTheReaderMayAskAndDoNothingElse(t *testing.T) {
+// TestReaderRole_MayAskAndNothingElse with what Rolecall keeps.
+func TestReaderRole_MayAskAndNothingElse(t *testing.T) {
 	t.Parallel()
 	ctx, pool := t.Context(), pgtest.New(t)
 	save(t, pool, mirrorOf(membership("orgmem_1", "org_1", "user_1", 1)))
@@ -223,8 +223,8 @@ func TestTheReaderMayAskAndDoNothingElse(t *testing.T) {
 	require.False(t, attributes)
 }
 
-// TestTheFunctionsMeanWhatTheySay, whatever their caller calls by the same names.
-func TestTheFunctionsMeanWhatTheySay(t *testing.T) {
+// TestCan_AgreesWithWorkspacesOf, whatever their caller calls by the same names.
+func TestCan_AgreesWithWorkspacesOf(t *testing.T) {
 	t.Parallel()
 	ctx, pool := t.Context(), pgtest.New(t)
 	save(t, pool, mirrorOf(membership("orgmem_1", "org_1", "user_1", 1)))

@@ -14,8 +14,8 @@ func text(value string, after int64) clerksync.Field[string] {
 	return clerksync.Field[string]{Value: value, Version: at(after)}
 }
 
-// TestRolesAndPermissionsCountForEveryOrganization: they change what its members may do.
-func TestRolesAndPermissionsCountForEveryOrganization(t *testing.T) {
+// TestRevision_RolesAndPermissionsCountEverywhere: they change what its members may do.
+func TestRevision_RolesAndPermissionsCountEverywhere(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.New(t)
 	save(t, pool, mirrorOf(organization("org_1", 1), organization("org_2", 1)))
@@ -32,7 +32,7 @@ func TestRolesAndPermissionsCountForEveryOrganization(t *testing.T) {
 	require.Zero(t, revisionOf(t, pool, "org_unknown"), "of which nothing is known")
 }
 
-func TestInvitationsAndDomainsCountForTheirOrganization(t *testing.T) {
+func TestRevision_InvitationsAndDomainsCountForTheirs(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.New(t)
 	save(t, pool, mirrorOf(organization("org_1", 1), organization("org_2", 1)))
@@ -51,8 +51,8 @@ func texts(after int64, values ...string) clerksync.Field[[]string] {
 	return clerksync.Field[[]string]{Value: values, Version: at(after)}
 }
 
-// TestAMemberHasTheRoleAsItIsNow: Clerk tells of a role's change alone, not of each member who has it.
-func TestAMemberHasTheRoleAsItIsNow(t *testing.T) {
+// TestStandings_MemberHasTheRoleAsItIsNow: Clerk tells of a role's change alone, not of each member who has it.
+func TestStandings_MemberHasTheRoleAsItIsNow(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.New(t)
 	m := membership("orgmem_1", "org_1", "user_1", 1)

@@ -58,7 +58,7 @@ func truncate(t require.TestingT, pool *pgxpool.Pool) {
 	require.NoError(t, err)
 }
 
-func TestLawAnyMirrorIsReadAsItWasSaved(t *testing.T) {
+func TestLaw_AnyMirrorIsReadAsItWasSaved(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.New(t)
 	rapid.Check(t, func(r *rapid.T) {

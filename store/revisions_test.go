@@ -61,7 +61,7 @@ func revisionOf(t *testing.T, db store.DBTX, organizationID string) int {
 	return int(standingOf(t, db, organizationID).Revision)
 }
 
-func TestEveryChangeCounts(t *testing.T) {
+func TestRevision_EveryChangeCounts(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.New(t)
 	require.Zero(t, revisionOf(t, pool, "org_1"), "unknown")
@@ -81,7 +81,7 @@ func TestEveryChangeCounts(t *testing.T) {
 	require.Equal(t, 4, revisionOf(t, pool, "org_1"), "a deletion")
 }
 
-func TestAUserCountsWhereverTheUserBelongs(t *testing.T) {
+func TestRevision_UserCountsInEachWorkspaceOfTheirs(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.New(t)
 	gone := membership("orgmem_3", "org_3", "user_1", 1)
@@ -99,8 +99,8 @@ func TestAUserCountsWhereverTheUserBelongs(t *testing.T) {
 	require.Equal(t, 1, revisionOf(t, pool, "org_4"), "a user without an organization")
 }
 
-// TestAsOfIsTheLastCleanSweep of everything or, before there was one, the organization's beginning, and no event's instant.
-func TestAsOfIsTheLastCleanSweep(t *testing.T) {
+// TestStandings_AsOfIsTheLastCleanSweep of everything or, before there was one, the organization's beginning, and no event's instant.
+func TestStandings_AsOfIsTheLastCleanSweep(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.New(t)
 	requireAsOf := func(organizationID string, want int64) {
@@ -134,8 +134,8 @@ func TestAsOfIsTheLastCleanSweep(t *testing.T) {
 	require.Zero(t, standingOf(t, pool, "org_unknown").AsOf)
 }
 
-// TestNobodyKnowsTheFuture: an organization of a far year doesn't look current for ever, nor ever more than current.
-func TestNobodyKnowsTheFuture(t *testing.T) {
+// TestStandings_AsOfIsNeverInTheFuture: an organization of a far year doesn't look current for ever, nor ever more than current.
+func TestStandings_AsOfIsNeverInTheFuture(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.New(t)
 	now, err := store.Now(t.Context(), pool)

@@ -94,8 +94,8 @@ func listed(t *testing.T, tx pgx.Tx, sql string) []string {
 	return list
 }
 
-// TestNoQueryCrossesWorkspaces, not even for an admin of another one.
-func TestNoQueryCrossesWorkspaces(t *testing.T) {
+// TestRowLevelSecurity_NoQueryCrossesWorkspaces, not even for an admin of another one.
+func TestRowLevelSecurity_NoQueryCrossesWorkspaces(t *testing.T) {
 	t.Parallel()
 	r := setupReports(t)
 	for user, seen := range map[string][]string{
@@ -117,8 +117,8 @@ func TestNoQueryCrossesWorkspaces(t *testing.T) {
 	}
 }
 
-// TestWritesStayInsideWorkspaces that the permission is for.
-func TestWritesStayInsideWorkspaces(t *testing.T) {
+// TestRowLevelSecurity_WritesStayInsideWorkspaces that the permission is for.
+func TestRowLevelSecurity_WritesStayInsideWorkspaces(t *testing.T) {
 	t.Parallel()
 	r := setupReports(t)
 	ctx := t.Context()
@@ -154,8 +154,8 @@ func TestWritesStayInsideWorkspaces(t *testing.T) {
 	require.EqualValues(t, 10, count("user_1", "UPDATE app.reports SET workspace_id = 'org_2'"), "between one's own")
 }
 
-// TestThePoliciesCannotBeSwitchedOff by a role that owns nothing.
-func TestThePoliciesCannotBeSwitchedOff(t *testing.T) {
+// TestRowLevelSecurity_CannotBeSwitchedOff by a role that owns nothing.
+func TestRowLevelSecurity_CannotBeSwitchedOff(t *testing.T) {
 	t.Parallel()
 	r := setupReports(t)
 	for _, sql := range []string{
@@ -173,8 +173,8 @@ func TestThePoliciesCannotBeSwitchedOff(t *testing.T) {
 	}
 }
 
-// TestTheUserIsForgottenWithTheTransaction, also on a connection that served somebody before.
-func TestTheUserIsForgottenWithTheTransaction(t *testing.T) {
+// TestRowLevelSecurity_UserEndsWithTheTransaction, also on a connection that served somebody before.
+func TestRowLevelSecurity_UserEndsWithTheTransaction(t *testing.T) {
 	t.Parallel()
 	r := setupReports(t)
 	conn, err := r.Acquire(t.Context())
@@ -194,8 +194,8 @@ func TestTheUserIsForgottenWithTheTransaction(t *testing.T) {
 	}
 }
 
-// TestARemovalCountsInTheNextStatement, also of a transaction that began before it.
-func TestARemovalCountsInTheNextStatement(t *testing.T) {
+// TestRowLevelSecurity_RemovalCountsInNextStatement, also of a transaction that began before it.
+func TestRowLevelSecurity_RemovalCountsInNextStatement(t *testing.T) {
 	t.Parallel()
 	r := setupReports(t)
 	r.as(t, "user_1", func(tx pgx.Tx) {
@@ -221,8 +221,8 @@ func TestARemovalCountsInTheNextStatement(t *testing.T) {
 	})
 }
 
-// TestAStatementAsksOnce, not once for each row, and uses the index of the customer's table.
-func TestAStatementAsksOnce(t *testing.T) {
+// TestRowLevelSecurity_StatementAsksOnce, not once for each row, and uses the index of the customer's table.
+func TestRowLevelSecurity_StatementAsksOnce(t *testing.T) {
 	t.Parallel()
 	r := setupReports(t)
 	r.as(t, "user_1", func(tx pgx.Tx) {
@@ -234,8 +234,8 @@ func TestAStatementAsksOnce(t *testing.T) {
 	})
 }
 
-// TestTheOwnerIsBoundToo: the policies are forced.
-func TestTheOwnerIsBoundToo(t *testing.T) {
+// TestRowLevelSecurity_BindsTheOwnerToo: the policies are forced.
+func TestRowLevelSecurity_BindsTheOwnerToo(t *testing.T) {
 	t.Parallel()
 	r := setupReports(t)
 	owner := newRole(t, r.Pool, "owner")

@@ -47,8 +47,8 @@ func oneOfEachKind(after int64) map[string]clerksync.Mirror {
 	return kinds
 }
 
-// TestWhoIsSecondToHearOfAnObjectWritesNothing and sees the first one's row when trying again.
-func TestWhoIsSecondToHearOfAnObjectWritesNothing(t *testing.T) {
+// TestSaveMirror_SecondToInsertRaces and sees the first one's row when trying again.
+func TestSaveMirror_SecondToInsertRaces(t *testing.T) {
 	t.Parallel()
 	later := oneOfEachKind(2)
 	for kind, first := range oneOfEachKind(1) {
@@ -72,8 +72,8 @@ func TestWhoIsSecondToHearOfAnObjectWritesNothing(t *testing.T) {
 	}
 }
 
-// TestWhoAddsWaitsForNoLock: whoever holds one may be waiting for who adds.
-func TestWhoAddsWaitsForNoLock(t *testing.T) {
+// TestSaveMirror_InsertWaitsForNoLock: whoever holds one may be waiting for who adds.
+func TestSaveMirror_InsertWaitsForNoLock(t *testing.T) {
 	t.Parallel()
 	for kind, m := range oneOfEachKind(1) {
 		t.Run(kind, func(t *testing.T) {
@@ -88,8 +88,8 @@ func TestWhoAddsWaitsForNoLock(t *testing.T) {
 	}
 }
 
-// TestLockedRowsAreLocked until the transaction ends.
-func TestLockedRowsAreLocked(t *testing.T) {
+// TestLockMirror_LocksRows until the transaction ends.
+func TestLockMirror_LocksRows(t *testing.T) {
 	t.Parallel()
 	for kind, m := range oneOfEachKind(1) {
 		t.Run(kind, func(t *testing.T) {
@@ -112,8 +112,8 @@ func codeOf(err error) string {
 	return ""
 }
 
-// TestNewAndKnownAreSavedTogether, also over a row in which nothing is known: earlier versions made such rows to lock.
-func TestNewAndKnownAreSavedTogether(t *testing.T) {
+// TestSaveMirror_NewAndKnownTogether, also over a row in which nothing is known: earlier versions made such rows to lock.
+func TestSaveMirror_NewAndKnownTogether(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.New(t)
 	save(t, pool, mirrorOf(user("user_b", 1), user("user_d", 1)))
@@ -126,8 +126,8 @@ func TestNewAndKnownAreSavedTogether(t *testing.T) {
 	require.Equal(t, mirrorOf(user("user_d", 1)), lock(t, pool, mirrorOf(user("user_d", 1))).Mirror, "left alone")
 }
 
-// TestTextThatPostgresCannotHoldIsADataError, which is the delivery's own fault.
-func TestTextThatPostgresCannotHoldIsADataError(t *testing.T) {
+// TestSaveMirror_TextThatPostgresCannotHold, which is the delivery's own fault.
+func TestSaveMirror_TextThatPostgresCannotHold(t *testing.T) {
 	t.Parallel()
 	for name, before := range map[string]clerksync.Mirror{
 		"added": clerksync.NewMirror(), "changed": mirrorOf(organization("org_1", 1)),

@@ -12,8 +12,8 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// TestMembersArePagedInOrderOfJoining with ties, and with somebody of whom Clerk hasn't told when.
-func TestMembersArePagedInOrderOfJoining(t *testing.T) {
+// TestMembers_PagedInOrderOfJoining with ties, and with somebody of whom Clerk hasn't told when.
+func TestMembers_PagedInOrderOfJoining(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.New(t)
 	m := mirrorOf(membership("orgmem_other", "org_2", "user_0", 0))
@@ -49,7 +49,7 @@ func TestMembersArePagedInOrderOfJoining(t *testing.T) {
 	}
 }
 
-func TestWorkspace(t *testing.T) {
+func TestFindWorkspace(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.New(t)
 	banned := user("user_2", 1)
@@ -73,8 +73,8 @@ func TestWorkspace(t *testing.T) {
 	require.Empty(t, seats)
 }
 
-// TestAWorkspaceOfWhichOnlyAMemberTells is there as well, under no name.
-func TestAWorkspaceOfWhichOnlyAMemberTells(t *testing.T) {
+// TestFindWorkspace_KnownByAMemberOnly is there as well, under no name.
+func TestFindWorkspace_KnownByAMemberOnly(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.New(t)
 	save(t, pool, mirrorOf(membership("orgmem_1", "org_1", "user_1", 1)))
@@ -85,8 +85,8 @@ func TestAWorkspaceOfWhichOnlyAMemberTells(t *testing.T) {
 	require.ErrorIs(t, err, store.ErrNotFound)
 }
 
-// TestTheNewestOfTwoLiveMembershipsCounts where the deletion of the older one never arrived.
-func TestTheNewestOfTwoLiveMembershipsCounts(t *testing.T) {
+// TestStandings_NewestOfTwoLiveMembershipsCounts where the deletion of the older one never arrived.
+func TestStandings_NewestOfTwoLiveMembershipsCounts(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.New(t)
 	old, young := membership("orgmem_9", "org_1", "user_1", 1), membership("orgmem_1", "org_1", "user_1", 2)
@@ -102,7 +102,7 @@ func TestTheNewestOfTwoLiveMembershipsCounts(t *testing.T) {
 	require.Equal(t, t0+2, members[0].JoinedAt.UnixMilli())
 }
 
-func TestStatusOfUsers(t *testing.T) {
+func TestUserStatus(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.New(t)
 	dead := user("user_dead", 1)

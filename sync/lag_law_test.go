@@ -12,9 +12,9 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// TestLawRefusedStaysRefused: of a random history, some events arrive, in any order, and answers of Clerk's API come from
+// TestLaw_RefusedStaysRefused: of a random history, some events arrive, in any order, and answers of Clerk's API come from
 // any earlier moment. An account or a membership that signed events refuse isn't let in by an answer from before them.
-func TestLawRefusedStaysRefused(t *testing.T) {
+func TestLaw_RefusedStaysRefused(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		h := genLagHistory(t)

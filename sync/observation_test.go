@@ -31,9 +31,9 @@ func membershipShown(role string, updatedAt int64) map[string]any {
 	}
 }
 
-// TestAnswersAndEventsHaveOneOrder: by updated_at, then by when it occurred or was asked for; an event of that very
+// TestObserveAll_AnswersAndEventsHaveOneOrder: by updated_at, then by when it occurred or was asked for; an event of that very
 // millisecond is later.
-func TestAnswersAndEventsHaveOneOrder(t *testing.T) {
+func TestObserveAll_AnswersAndEventsHaveOneOrder(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		eventUpdated, eventOccurred int64
@@ -63,7 +63,7 @@ func TestAnswersAndEventsHaveOneOrder(t *testing.T) {
 	}
 }
 
-func TestAnAnswerThatSaysNothingNewChangesNothing(t *testing.T) {
+func TestObserveAll_KnownAnswerChangesNothing(t *testing.T) {
 	t.Parallel()
 	mirror := play(t, membershipMessage("msg_1", "updated", "orgmem_a1", "org:member", 1, 1))
 	before := mirror.Memberships["orgmem_a1"]
@@ -80,7 +80,7 @@ func TestAnAnswerThatSaysNothingNewChangesNothing(t *testing.T) {
 	require.Equal(t, "org:member", mirror.Memberships["orgmem_a1"].Role.Value)
 }
 
-func TestDriftIsToldApart(t *testing.T) {
+func TestObserveAll_TellsKindsOfDriftApart(t *testing.T) {
 	t.Parallel()
 	mirror := clerksync.NewMirror()
 	asked := int64(9)
@@ -106,8 +106,8 @@ func TestDriftIsToldApart(t *testing.T) {
 	require.Empty(t, drift(organization))
 }
 
-// TestOnlyALaterLookUpLiftsATombstone that a read set, and nothing but a later deletion brings it back.
-func TestOnlyALaterLookUpLiftsATombstone(t *testing.T) {
+// TestTombstone_OnlyALaterLookUpLiftsIt that a read set, and nothing but a later deletion brings it back.
+func TestTombstone_OnlyALaterLookUpLiftsIt(t *testing.T) {
 	t.Parallel()
 	gone := func(asked int64) clerksync.Facts {
 		ref := clerksync.Reference{ID: "orgmem_a1", OrganizationID: "org_a", UserID: "user_1"}
@@ -131,8 +131,8 @@ func TestOnlyALaterLookUpLiftsATombstone(t *testing.T) {
 	require.True(t, gravestone(mirror).Dead(), "another one")
 }
 
-// TestASignedDeletionIsFinal, in whichever order it and the answers come, and whoever read it before.
-func TestASignedDeletionIsFinal(t *testing.T) {
+// TestTombstone_SignedDeletionIsFinal, in whichever order it and the answers come, and whoever read it before.
+func TestTombstone_SignedDeletionIsFinal(t *testing.T) {
 	t.Parallel()
 	deletion, known, err := clerksync.Decode(membershipMessage("msg_1", "deleted", "orgmem_a1", "org:member", 1, 10).delivery(t))
 	require.NoError(t, err)
@@ -163,8 +163,8 @@ func TestASignedDeletionIsFinal(t *testing.T) {
 	})
 }
 
-// TestTheAnswerToACommandIsFinal as a signed deletion is: Clerk carried it out.
-func TestTheAnswerToACommandIsFinal(t *testing.T) {
+// TestTombstone_AnswerToACommandIsFinal as a signed deletion is: Clerk carried it out.
+func TestTombstone_AnswerToACommandIsFinal(t *testing.T) {
 	t.Parallel()
 	require.True(t, clerksync.Tombstone{OccurredAt: t0, DeliveryID: "cmd_A", ReceivedAt: t0, LiftedAt: t0 + 1}.Dead())
 	require.False(t, clerksync.Tombstone{OccurredAt: t0, DeliveryID: "lookup_A", ReceivedAt: t0, LiftedAt: t0 + 1}.Dead())
@@ -178,8 +178,8 @@ func shownAlive(t require.TestingT, after int64) clerksync.Facts {
 	return observed(t, clerksync.ResourceMembership, after, membershipShown("org:member", 1))
 }
 
-// TestLawTombstonesAndLiftsHaveNoOrder: of deletions, and look-ups that are clear of them, any order gives one result.
-func TestLawTombstonesAndLiftsHaveNoOrder(t *testing.T) {
+// TestLaw_TombstonesAndLiftsHaveNoOrder: of deletions, and look-ups that are clear of them, any order gives one result.
+func TestLaw_TombstonesAndLiftsHaveNoOrder(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		var all []clerksync.Membership
@@ -202,8 +202,8 @@ func TestLawTombstonesAndLiftsHaveNoOrder(t *testing.T) {
 	})
 }
 
-// TestWhatAnAnswerShowsOfNestedObjectsIsAStub: it never outranks what the object's own answer said.
-func TestWhatAnAnswerShowsOfNestedObjectsIsAStub(t *testing.T) {
+// TestObserveAll_NestedObjectsAreStubs: it never outranks what the object's own answer said.
+func TestObserveAll_NestedObjectsAreStubs(t *testing.T) {
 	t.Parallel()
 	mirror := clerksync.NewMirror()
 	observe(mirror, observed(t, clerksync.ResourceUser, 1, map[string]any{"id": "user_1", "first_name": "Kim", "updated_at": t0}), 1)
@@ -213,7 +213,7 @@ func TestWhatAnAnswerShowsOfNestedObjectsIsAStub(t *testing.T) {
 	require.Equal(t, "Kim", *mirror.Users["user_1"].FirstName.Value)
 }
 
-func TestRolesThatMoveAreTold(t *testing.T) {
+func TestObserveAll_ReportsMovedRoles(t *testing.T) {
 	t.Parallel()
 	mirror := clerksync.NewMirror()
 	moved := func(r clerksync.Resource, after int64, object map[string]any) bool {
@@ -234,7 +234,7 @@ func TestRolesThatMoveAreTold(t *testing.T) {
 	require.False(t, moved(clerksync.ResourceOrganization, 6, set("role_set:other", 3)))
 }
 
-func TestUnreadableAnswersAreRefused(t *testing.T) {
+func TestObserveAll_RefusesUnreadableAnswers(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		resource clerksync.Resource

@@ -46,7 +46,7 @@ func TestBilling(t *testing.T) {
 	}
 }
 
-func TestBillingOfTheSimulator(t *testing.T) {
+func TestBilling_OfTheSimulator(t *testing.T) {
 	t.Parallel()
 	world := newWorld(t, clerksim.Config{})
 	client := serve(t, world.Handler())

@@ -84,8 +84,8 @@ func TestBreaker(t *testing.T) {
 // wait lets the bubble's time pass.
 func wait(d time.Duration) { <-time.After(d) }
 
-// TestBreakerStopsRetries: the attempts of one call count, and none is made once it is open.
-func TestBreakerStopsRetries(t *testing.T) {
+// TestBreaker_StopsRetries: the attempts of one call count, and none is made once it is open.
+func TestBreaker_StopsRetries(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		clerk := newSick()
@@ -98,7 +98,7 @@ func TestBreakerStopsRetries(t *testing.T) {
 	})
 }
 
-func TestBreakerIgnoresRefusals(t *testing.T) {
+func TestBreaker_IgnoresRefusals(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		for _, status := range []int{400, 401, 404, 422, 429} {
@@ -114,8 +114,8 @@ func TestBreakerIgnoresRefusals(t *testing.T) {
 	})
 }
 
-// TestBreakerCountsTimeOuts: a Clerk that hangs costs every caller its whole deadline, but not for long.
-func TestBreakerCountsTimeOuts(t *testing.T) {
+// TestBreaker_CountsTimeOuts: a Clerk that hangs costs every caller its whole deadline, but not for long.
+func TestBreaker_CountsTimeOuts(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		deadline time.Duration
@@ -141,8 +141,8 @@ func TestBreakerCountsTimeOuts(t *testing.T) {
 	}
 }
 
-// TestBreakerLetsOneTry: a Clerk that just came back isn't run over.
-func TestBreakerLetsOneTry(t *testing.T) {
+// TestBreaker_LetsOneTry: a Clerk that just came back isn't run over.
+func TestBreaker_LetsOneTry(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := &wire{answer: func(n int, req *http.Request) (*http.Response, error) {
@@ -165,8 +165,8 @@ func TestBreakerLetsOneTry(t *testing.T) {
 	})
 }
 
-// TestBreakerOutlivesATrialThatWasGivenUp: the trial's caller hangs up, and the next one may try in its turn.
-func TestBreakerOutlivesATrialThatWasGivenUp(t *testing.T) {
+// TestBreaker_OutlivesAnAbandonedTrial: the trial's caller hangs up, and the next one may try in its turn.
+func TestBreaker_OutlivesAnAbandonedTrial(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := &wire{answer: func(n int, req *http.Request) (*http.Response, error) {

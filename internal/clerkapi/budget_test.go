@@ -44,9 +44,9 @@ func mostWithin(window time.Duration, times []time.Time) int {
 	return most
 }
 
-// TestBudgetIsShared: however many call, a fifth of Clerk's limit in ten seconds isn't exceeded by more than a second's
+// TestBudget_IsShared: however many call, a fifth of Clerk's limit in ten seconds isn't exceeded by more than a second's
 // worth, and what there is gets used.
-func TestBudgetIsShared(t *testing.T) {
+func TestBudget_IsShared(t *testing.T) {
 	t.Parallel()
 	for environment, rate := range map[string]float64{"development": 2, "production": 20, "staging": 2} {
 		t.Run(environment, func(t *testing.T) {
@@ -65,7 +65,7 @@ func TestBudgetIsShared(t *testing.T) {
 	}
 }
 
-func TestBudgetMayBeConfigured(t *testing.T) {
+func TestBudget_MayBeConfigured(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := always(http.StatusOK, okInstance) // production, which doesn't count then
@@ -76,8 +76,8 @@ func TestBudgetMayBeConfigured(t *testing.T) {
 	})
 }
 
-// TestBudgetCountsRetries: an attempt costs a token, whatever comes of it.
-func TestBudgetCountsRetries(t *testing.T) {
+// TestBudget_CountsRetries: an attempt costs a token, whatever comes of it.
+func TestBudget_CountsRetries(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := firstThen(2, func() (*http.Response, error) { return reply(http.StatusBadGateway, ""), nil })
@@ -89,7 +89,7 @@ func TestBudgetCountsRetries(t *testing.T) {
 	})
 }
 
-func TestBudgetThatLastsLongerThanTheCaller(t *testing.T) {
+func TestBudget_WaitLongerThanTheCallerFailsAtOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := always(http.StatusOK, okInstance)
@@ -106,8 +106,8 @@ func TestBudgetThatLastsLongerThanTheCaller(t *testing.T) {
 	})
 }
 
-// TestWaitingEndsWithTheCaller: for a token, and for the end of a pause.
-func TestWaitingEndsWithTheCaller(t *testing.T) {
+// TestBudget_WaitingEndsWithTheCaller: for a token, and for the end of a pause.
+func TestBudget_WaitingEndsWithTheCaller(t *testing.T) {
 	t.Parallel()
 	for name, first := range map[string]*wire{
 		"token": always(http.StatusOK, okInstance),
@@ -130,9 +130,9 @@ func TestWaitingEndsWithTheCaller(t *testing.T) {
 	}
 }
 
-// TestInteractiveCallsDoNotWait: with a sweep that always has callers waiting, people's calls go at once, and the sweep pays
+// TestBudget_InteractiveCallsDoNotWait: with a sweep that always has callers waiting, people's calls go at once, and the sweep pays
 // for them with half its rate at most.
-func TestInteractiveCallsDoNotWait(t *testing.T) {
+func TestBudget_InteractiveCallsDoNotWait(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := always(http.StatusOK, okInstance)
@@ -162,8 +162,8 @@ func TestInteractiveCallsDoNotWait(t *testing.T) {
 	})
 }
 
-// TestStrangersHaveALimit, far from Clerk's: anybody may knock.
-func TestStrangersHaveALimit(t *testing.T) {
+// TestBudget_StrangersHaveALimit, far from Clerk's: anybody may knock.
+func TestBudget_StrangersHaveALimit(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := always(http.StatusOK, okInstance)
@@ -184,8 +184,8 @@ func TestStrangersHaveALimit(t *testing.T) {
 	})
 }
 
-// TestRemovalsGoFirst: however many strangers knock, organizations are created and roles changed, an admin removes somebody.
-func TestRemovalsGoFirst(t *testing.T) {
+// TestBudget_RemovalsGoFirst: however many strangers knock, organizations are created and roles changed, an admin removes somebody.
+func TestBudget_RemovalsGoFirst(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		client := newClient(t, clerkapi.Config{Transport: always(http.StatusOK, okInstance), CallsPerSecond: 2})
@@ -222,8 +222,8 @@ func TestRemovalsGoFirst(t *testing.T) {
 	})
 }
 
-// TestNothingBeginsThatCannotBeBroughtToItsEnd: whoever waits as long as they are told, and tries again, succeeds with the least of calls.
-func TestNothingBeginsThatCannotBeBroughtToItsEnd(t *testing.T) {
+// TestBudget_BeginsNothingThatItCannotFinish: whoever waits as long as they are told, and tries again, succeeds with the least of calls.
+func TestBudget_BeginsNothingThatItCannotFinish(t *testing.T) {
 	t.Parallel()
 	for _, purpose := range []clerkapi.Purpose{clerkapi.ForStranger, clerkapi.ForCommand, clerkapi.ForMembership, clerkapi.ForRemoval} {
 		synctest.Test(t, func(t *testing.T) {
@@ -250,8 +250,8 @@ func TestNothingBeginsThatCannotBeBroughtToItsEnd(t *testing.T) {
 	}
 }
 
-// TestPauseIsForAllBackgroundCalls: one is told to slow down, and none is sent before that is over.
-func TestPauseIsForAllBackgroundCalls(t *testing.T) {
+// TestPause_IsForAllBackgroundCalls: one is told to slow down, and none is sent before that is over.
+func TestPause_IsForAllBackgroundCalls(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := firstThen(1, func() (*http.Response, error) { return reply(429, tooMany, "Retry-After", "20"), nil })
@@ -266,8 +266,8 @@ func TestPauseIsForAllBackgroundCalls(t *testing.T) {
 	})
 }
 
-// TestPauseIsNotCutShort: a second 429 asks for less than the first one.
-func TestPauseIsNotCutShort(t *testing.T) {
+// TestPause_IsNotCutShort: a second 429 asks for less than the first one.
+func TestPause_IsNotCutShort(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := &wire{answer: func(n int, _ *http.Request) (*http.Response, error) {
@@ -284,8 +284,8 @@ func TestPauseIsNotCutShort(t *testing.T) {
 	})
 }
 
-// TestPauseAlsoHoldsWhoAlreadyWaits: a call that has its place in the queue goes when the pause is over, not before.
-func TestPauseAlsoHoldsWhoAlreadyWaits(t *testing.T) {
+// TestPause_DelaysCallsThatAlreadyWait: a call that has its place in the queue goes when the pause is over, not before.
+func TestPause_DelaysCallsThatAlreadyWait(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := &wire{answer: func(n int, _ *http.Request) (*http.Response, error) {

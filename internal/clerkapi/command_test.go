@@ -30,8 +30,8 @@ func member(t *testing.T, raw json.RawMessage) (id, role string) {
 	return m.ID, m.Role
 }
 
-// TestCommandsChangeClerk: each command against the simulator, over HTTP.
-func TestCommandsChangeClerk(t *testing.T) {
+// TestWrite_ChangesClerk: each command against the simulator, over HTTP.
+func TestWrite_ChangesClerk(t *testing.T) {
 	t.Parallel()
 	world := newWorld(t, clerksim.Config{})
 	client := serve(t, world.Handler())
@@ -83,8 +83,8 @@ func TestCommandsChangeClerk(t *testing.T) {
 	require.Empty(t, pending)
 }
 
-// TestRefusedCommands: each refusal has its name, and none leaves a doubt.
-func TestRefusedCommands(t *testing.T) {
+// TestWrite_Refused: each refusal has its name, and none leaves a doubt.
+func TestWrite_Refused(t *testing.T) {
 	t.Parallel()
 	world := newWorld(t, clerksim.Config{})
 	client := serve(t, world.Handler())
@@ -148,8 +148,8 @@ func TestRefusedCommands(t *testing.T) {
 	require.ErrorIs(t, revoke(id)(), clerksync.ErrInvitationNotPending)
 }
 
-// TestWhetherACommandMayHaveBeenCarriedOut: only what surely changed nothing may be told so.
-func TestWhetherACommandMayHaveBeenCarriedOut(t *testing.T) {
+// TestWrite_OutcomeUnknown: only what surely changed nothing may be told so.
+func TestWrite_OutcomeUnknown(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		answer  func(int, *http.Request) (*http.Response, error)
@@ -184,8 +184,8 @@ func TestWhetherACommandMayHaveBeenCarriedOut(t *testing.T) {
 	}
 }
 
-// TestRefusedWritesHoldNoSweepUp: writes have limits of their own, of which a sweep knows nothing.
-func TestRefusedWritesHoldNoSweepUp(t *testing.T) {
+// TestWrite_RefusedDoesNotDelaySweeps: writes have limits of their own, of which a sweep knows nothing.
+func TestWrite_RefusedDoesNotDelaySweeps(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		wire := &wire{answer: func(_ int, req *http.Request) (*http.Response, error) {
@@ -207,8 +207,8 @@ func TestRefusedWritesHoldNoSweepUp(t *testing.T) {
 	})
 }
 
-// TestWhatACommandSays: method, path and body are Clerk's.
-func TestWhatACommandSays(t *testing.T) {
+// TestWrite_RequestBodies: method, path and body are Clerk's.
+func TestWrite_RequestBodies(t *testing.T) {
 	t.Parallel()
 	var said []string
 	var routes []string

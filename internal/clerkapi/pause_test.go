@@ -26,10 +26,10 @@ func askFor(t *testing.T, client *clerkapi.Client, purpose clerkapi.Purpose) err
 	return err
 }
 
-// TestAPauseHoldsNothingThatGoesBefore: one answer with an hour's Retry-After to a call of one
+// TestPause_DelaysNothingMoreUrgent: one answer with an hour's Retry-After to a call of one
 // purpose holds such calls and what comes after them, for seconds; what goes before them isn't held
 // at all.
-func TestAPauseHoldsNothingThatGoesBefore(t *testing.T) {
+func TestPause_DelaysNothingMoreUrgent(t *testing.T) {
 	t.Parallel()
 	for i, asked := range purposes() {
 		synctest.Test(t, func(t *testing.T) {
@@ -50,8 +50,8 @@ func TestAPauseHoldsNothingThatGoesBefore(t *testing.T) {
 	}
 }
 
-// TestABackgroundPauseHoldsNobodyWhoWaits.
-func TestABackgroundPauseHoldsNobodyWhoWaits(t *testing.T) {
+// TestPause_OfBackgroundDelaysNoInteractiveCall.
+func TestPause_OfBackgroundDelaysNoInteractiveCall(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := firstThen(1, func() (*http.Response, error) { return reply(429, tooMany, "Retry-After", "3600"), nil })
@@ -64,9 +64,9 @@ func TestABackgroundPauseHoldsNobodyWhoWaits(t *testing.T) {
 	})
 }
 
-// TestALongPauseIsProbed: while Clerk keeps asking for an hour, one background call a minute finds
+// TestPause_LongOneIsProbed: while Clerk keeps asking for an hour, one background call a minute finds
 // out.
-func TestALongPauseIsProbed(t *testing.T) {
+func TestPause_LongOneIsProbed(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := always(429, tooMany, "Retry-After", "3600")

@@ -31,10 +31,10 @@ func command(t *testing.T, client *clerkapi.Client, purpose clerkapi.Purpose) er
 	return nil
 }
 
-// TestPeopleMayUseClerksLimit: on a development instance, thirty commands in a row go at once
+// TestInteractive_MayUseClerksLimit: on a development instance, thirty commands in a row go at once
 // beside a sweep. A command beyond Clerk's limit is told truly when there is room, and Clerk never
 // gets more calls than it takes.
-func TestPeopleMayUseClerksLimit(t *testing.T) {
+func TestInteractive_MayUseClerksLimit(t *testing.T) {
 	t.Parallel()
 	for _, purpose := range purposes()[1:] {
 		synctest.Test(t, func(t *testing.T) {
@@ -72,8 +72,8 @@ func TestPeopleMayUseClerksLimit(t *testing.T) {
 	}
 }
 
-// TestASweepWaitsForPeople: while people use most of Clerk's limit, no background call is sent.
-func TestASweepWaitsForPeople(t *testing.T) {
+// TestInteractive_SweepWaits: while people use most of Clerk's limit, no background call is sent.
+func TestInteractive_SweepWaits(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := always(http.StatusOK, okDevelopment)
@@ -88,8 +88,8 @@ func TestASweepWaitsForPeople(t *testing.T) {
 	})
 }
 
-// TestStrangersLeaveClerksLimitToMembers, however many strangers knock.
-func TestStrangersLeaveClerksLimitToMembers(t *testing.T) {
+// TestInteractive_StrangersLeaveClerksLimitToMembers, however many strangers knock.
+func TestInteractive_StrangersLeaveClerksLimitToMembers(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := always(http.StatusOK, okDevelopment)
@@ -105,9 +105,9 @@ func TestStrangersLeaveClerksLimitToMembers(t *testing.T) {
 	})
 }
 
-// TestAConfiguredRateIsOfBackgroundCalls: people aren't held to it; and one above our share says
+// TestBudget_ConfiguredRateLimitsBackgroundCalls: people aren't held to it; and one above our share says
 // that Clerk takes more.
-func TestAConfiguredRateIsOfBackgroundCalls(t *testing.T) {
+func TestBudget_ConfiguredRateLimitsBackgroundCalls(t *testing.T) {
 	t.Parallel()
 	for rate, commands := range map[float64]int{0.1: 40, 20: 400} {
 		synctest.Test(t, func(t *testing.T) {

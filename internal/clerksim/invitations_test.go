@@ -23,7 +23,7 @@ func invite(t *testing.T, w *clerksim.World, params clerksim.NewInvitation) cler
 	return i
 }
 
-func TestAnAcceptedInvitationMakesAMember(t *testing.T) {
+func TestInvitation_AcceptedMakesAMember(t *testing.T) {
 	t.Parallel()
 	w, c := newWorld(t, clerksim.Config{})
 	o, admin, _ := team(t, w)
@@ -73,7 +73,7 @@ func TestAnAcceptedInvitationMakesAMember(t *testing.T) {
 	require.JSONEq(t, `{"team":"a"}`, string(m.PublicMetadata))
 }
 
-func TestARevokedInvitationIsOver(t *testing.T) {
+func TestInvitation_RevokedIsOver(t *testing.T) {
 	t.Parallel()
 	w, c := newWorld(t, clerksim.Config{})
 	o, _, _ := team(t, w)
@@ -93,7 +93,7 @@ func TestARevokedInvitationIsOver(t *testing.T) {
 	require.NotEqual(t, i.ID, invite(t, w, clerksim.NewInvitation{OrganizationID: o.ID}).ID, "may be invited again")
 }
 
-func TestInvitationsExpireWithoutAnEvent(t *testing.T) {
+func TestInvitation_ExpiresWithoutAnEvent(t *testing.T) {
 	t.Parallel()
 	w, c := newWorld(t, clerksim.Config{})
 	o, admin, _ := team(t, w)
@@ -155,7 +155,7 @@ func forms(t *testing.T, w *clerksim.World, organizationID, inviterID string) ma
 	return seen
 }
 
-func TestInvitationsComeInEveryForm(t *testing.T) {
+func TestInvitation_ComesInEveryForm(t *testing.T) {
 	t.Parallel()
 	w, _ := newWorld(t, clerksim.Config{})
 	o, admin, _ := team(t, w)
@@ -178,7 +178,7 @@ func TestInvitationsComeInEveryForm(t *testing.T) {
 	require.Equal(t, 60, bySomebody["url there"])
 }
 
-func TestOlderInstancesDoNotSayWhoAccepted(t *testing.T) {
+func TestInvitation_OlderInstancesOmitTheAcceptor(t *testing.T) {
 	t.Parallel()
 	for name, cfg := range map[string]clerksim.Config{
 		"legacy": {Legacy: true}, "without user": {InvitationsWithoutUser: true},
@@ -200,7 +200,7 @@ func TestOlderInstancesDoNotSayWhoAccepted(t *testing.T) {
 	}
 }
 
-func TestLegacyInvitationsHaveEightFields(t *testing.T) {
+func TestInvitation_LegacyHasEightFields(t *testing.T) {
 	t.Parallel()
 	w, c := newWorld(t, clerksim.Config{Legacy: true})
 	o, admin, _ := team(t, w)
@@ -214,7 +214,7 @@ func TestLegacyInvitationsHaveEightFields(t *testing.T) {
 	require.Equal(t, clerksim.InvitationPending, w.Directory().Invitations[i.ID].Status)
 }
 
-func TestRefusedInvitationsChangeNothing(t *testing.T) {
+func TestInvitation_RefusedChangesNothing(t *testing.T) {
 	t.Parallel()
 	w, _ := newWorld(t, clerksim.Config{})
 	o, admin, member := team(t, w)
@@ -272,7 +272,7 @@ func TestRefusedInvitationsChangeNothing(t *testing.T) {
 	require.ErrorIs(t, err, clerksim.ErrQuota, "somebody else took the place")
 }
 
-func TestInvitationsAndDomainsGoSilentlyWithTheirOrganization(t *testing.T) {
+func TestOrganization_DeletionSilentlyEndsInvitationsAndDomains(t *testing.T) {
 	t.Parallel()
 	w, _ := newWorld(t, clerksim.Config{MembershipEventsOnDelete: true})
 	o, admin, _ := team(t, w)
@@ -295,7 +295,7 @@ func TestInvitationsAndDomainsGoSilentlyWithTheirOrganization(t *testing.T) {
 	require.ErrorIs(t, w.DeleteDomain(d.ID), clerksim.ErrNotFound)
 }
 
-func TestAnInvitationOutlivesItsInviter(t *testing.T) {
+func TestInvitation_OutlivesItsInviter(t *testing.T) {
 	t.Parallel()
 	w, _ := newWorld(t, clerksim.Config{})
 	o, admin, member := team(t, w)

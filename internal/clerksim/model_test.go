@@ -199,9 +199,9 @@ func (m *machine) changeDomain(t *rapid.T) error {
 	}
 }
 
-// TestMessagesAndAPIBothTellTheTruth makes random histories and finds the directory again in two ways: by replaying
+// TestWorld_MessagesAndAPIAgreeWithAModel makes random histories and finds the directory again in two ways: by replaying
 // every message in order, and by reading every page of the API.
-func TestMessagesAndAPIBothTellTheTruth(t *testing.T) {
+func TestWorld_MessagesAndAPIAgreeWithAModel(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		c := newClock()

@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestKilledOwnerTakesTheServerAlong(t *testing.T) {
+func TestOwner_KilledTakesTheServerAlong(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(folder(t), "data")
 	o := runOwner(t, dir)
@@ -26,7 +26,7 @@ func TestKilledOwnerTakesTheServerAlong(t *testing.T) {
 	require.Equal(t, "yes", query(t, s.URL(""), "SELECT answer FROM committed"))
 }
 
-func TestTemporaryFoldersOfTheDeadAreSwept(t *testing.T) {
+func TestOwner_TemporaryFoldersOfTheDeadAreSwept(t *testing.T) {
 	t.Parallel()
 	root := folder(t)
 	dead, living := runOwner(t, "temp:"+root), runOwner(t, "temp:"+root)
@@ -42,7 +42,7 @@ func TestTemporaryFoldersOfTheDeadAreSwept(t *testing.T) {
 	require.Equal(t, "1", query(t, livingURL, "SELECT '1'"))
 }
 
-func TestOwnerKilledWhileCreatingTheCluster(t *testing.T) {
+func TestOwner_KilledWhileCreatingTheCluster(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(folder(t), "data")
 	o := runOwner(t, dir)
@@ -59,7 +59,7 @@ func TestOwnerKilledWhileCreatingTheCluster(t *testing.T) {
 }
 
 // An owner that dies where there is no parent-death signal leaves an orphan; here one is made by starting it unowned.
-func TestOrphanIsEnded(t *testing.T) {
+func TestOwner_OrphanIsEnded(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(folder(t), "data")
 	first := start(t, Config{DataDir: dir})
@@ -84,8 +84,8 @@ func TestOrphanIsEnded(t *testing.T) {
 	first.stopOnce.Do(func() {}) // its locks are released already
 }
 
-// TestAsOrdinaryUser runs the tests of this file and of server_test.go once more as nobody, when they run as root.
-func TestAsOrdinaryUser(t *testing.T) {
+// TestStart_AsOrdinaryUser runs the tests of this file and of server_test.go once more as nobody, when they run as root.
+func TestStart_AsOrdinaryUser(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {
 		t.Skip("the whole run is as an ordinary user already") //nolint:forbidigo // nothing is left to check
@@ -99,8 +99,8 @@ func TestAsOrdinaryUser(t *testing.T) {
 
 	const nobody = 65534
 	cmd := exec.CommandContext(t.Context(), binary, "-test.count=1", "-test.v",
-		"-test.run=^(TestStartAndStop|TestDataSurvives|TestKilledOwnerTakesTheServerAlong|TestTemporaryFoldersOfTheDeadAreSwept|"+
-			"TestKeptDataOpensAsSaid|TestFetchedBinariesAreTakenOver)$")
+		"-test.run=^(TestStart_AndStop|TestStart_DataSurvives|TestOwner_KilledTakesTheServerAlong|TestOwner_TemporaryFoldersOfTheDeadAreSwept|"+
+			"TestKeep_DataOpensAsSaid|TestFind_FetchedBinariesAreReused)$")
 	cmd.Dir = dir
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "TMPDIR=" + dir, "HOME=" + dir}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
@@ -109,7 +109,7 @@ func TestAsOrdinaryUser(t *testing.T) {
 	require.Equal(t, 6, strings.Count(string(out), "--- PASS"), "%s", out)
 }
 
-func TestRootsPrivateFolderIsReplaced(t *testing.T) {
+func TestStart_RootsPrivateFolderIsReplaced(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {
 		t.Skip("only root starts servers as somebody else") //nolint:forbidigo // CI runs as root

@@ -35,9 +35,9 @@ func leadsTo(ctx context.Context, pool *pgxpool.Pool, c *pgtest.Cluster) bool {
 	return err == nil && strings.HasSuffix(c.Addr(), ":"+port)
 }
 
-// TestServersThatAPoolerKeeps of an old primary that stays up: none of them answers, once a session was looked for where the URL
+// TestRenew_ServersThatAPoolerKeeps of an old primary that stays up: none of them answers, once a session was looked for where the URL
 // leads by now, and the new primary answers in all pools.
-func TestServersThatAPoolerKeeps(t *testing.T) {
+func TestRenew_ServersThatAPoolerKeeps(t *testing.T) {
 	t.Parallel()
 	o := newOldAndNew(t)
 	changes := make(chan Change, 10)
@@ -72,8 +72,8 @@ func TestServersThatAPoolerKeeps(t *testing.T) {
 	}
 }
 
-// TestLooksLeaveNoTraceInTheLog of Postgres: a server that a look was given is not ended by force.
-func TestLooksLeaveNoTraceInTheLog(t *testing.T) {
+// TestLook_LeavesNoTraceInTheLog of Postgres: a server that a look was given is not ended by force.
+func TestLook_LeavesNoTraceInTheLog(t *testing.T) {
 	t.Parallel()
 	c := pgtest.NewCluster(t, nil)
 	pool := open(t, Config{URL: pgtest.PgBouncer(t, c.URL(""), pgtest.SessionPooling), MaxConns: 2})

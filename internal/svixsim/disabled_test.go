@@ -13,10 +13,10 @@ import (
 	"github.com/callmine/rolecall/internal/svixsim"
 )
 
-// TestADisabledEndpointIsEnabledAndRecovers is the whole story: a receiver fails for five days, is
+// TestEndpoint_EnabledAgainRecovers is the whole story: a receiver fails for five days, is
 // disabled without a word, misses what happens, and gets it after somebody enabled it and replayed
 // what was missed.
-func TestADisabledEndpointIsEnabledAndRecovers(t *testing.T) {
+func TestEndpoint_EnabledAgainRecovers(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
@@ -69,7 +69,7 @@ func TestADisabledEndpointIsEnabledAndRecovers(t *testing.T) {
 	})
 }
 
-func TestMissedIsWhatNobodyAcknowledged(t *testing.T) {
+func TestMissed_UnacknowledgedMessagesOnly(t *testing.T) {
 	t.Parallel()
 	box := &inbox{statuses: []int{500, 204, 500}}
 	courier := newCourier(t, box, svixsim.CourierConfig{})
@@ -96,7 +96,7 @@ func TestMissedIsWhatNobodyAcknowledged(t *testing.T) {
 	require.Len(t, courier.Missed(0), 2)
 }
 
-func TestAnAcknowledgedMessageIsNotMissedByARepeat(t *testing.T) {
+func TestMissed_FailedRepeatOfAcknowledgedIsNone(t *testing.T) {
 	t.Parallel()
 	courier := newCourier(t, &inbox{statuses: []int{500, 204, 500}}, svixsim.CourierConfig{})
 	for range 3 {
