@@ -43,7 +43,8 @@ func verify(t require.TestingT, pool *pgxpool.Pool, organizationID string) (repo
 	return report
 }
 
-// genLoggedJSON draws JSON as somebody may have written it: any order of keys, big numbers, escapes, spaces.
+// genLoggedJSON draws JSON as somebody may have written it: any order of keys, big numbers,
+// escapes, spaces.
 func genLoggedJSON() *rapid.Generator[json.RawMessage] {
 	return rapid.Custom(func(r *rapid.T) json.RawMessage {
 		if rapid.Bool().Draw(r, "null") {
@@ -83,7 +84,8 @@ func TestLaw_GoAndSQLHashAlike(t *testing.T) {
 	require.Positive(t, recorded)
 }
 
-// TestAuditChain_EntryIsHashedAsDocumented holds the encoding against a value that was made by hand: it must never change.
+// TestAuditChain_EntryIsHashedAsDocumented holds the encoding against a value that was made by
+// hand: it must never change.
 func TestAuditChain_EntryIsHashedAsDocumented(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.New(t)
@@ -98,7 +100,8 @@ func TestAuditChain_EntryIsHashedAsDocumented(t *testing.T) {
 	require.Nil(t, verify(t, pool, "org_1").Broken)
 }
 
-// tampering undoes the append-only trigger, as only an owner of the table can, and changes the log of org_1.
+// tampering undoes the append-only trigger, as only an owner of the table can, and changes the log
+// of org_1.
 func tampering(t *testing.T, pool *pgxpool.Pool, statements ...string) {
 	t.Helper()
 	require.NoError(t, pgx.BeginFunc(t.Context(), pool, func(tx pgx.Tx) error {
@@ -190,7 +193,8 @@ func TestAuditChain_TamperingIsFoundAndNamed(t *testing.T) {
 	}
 }
 
-// TestAuditChain_UnreadableEntryIsNamed however many can be read, and keeps nobody from reading those.
+// TestAuditChain_UnreadableEntryIsNamed however many can be read, and keeps nobody from reading
+// those.
 func TestAuditChain_UnreadableEntryIsNamed(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.New(t)
@@ -257,7 +261,8 @@ func TestAppendEvent_KeyAppendsOnce(t *testing.T) {
 	require.EqualValues(t, 4, report.Entries)
 }
 
-// TestAuditChain_ManyWriters: 32 at once on three organizations and the instance, in every order that callers think of.
+// TestAuditChain_ManyWriters: 32 at once on three organizations and the instance, in every order
+// that callers think of.
 func TestAuditChain_ManyWriters(t *testing.T) {
 	t.Parallel()
 	const writers, rounds = 32, 12

@@ -13,7 +13,8 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// TestAttribution_CostsNothing, however many commands there were today: everything that is audited asks whose it is.
+// TestAttribution_CostsNothing, however many commands there were today: everything that is audited
+// asks whose it is.
 func TestAttribution_CostsNothing(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.New(t)
@@ -40,8 +41,9 @@ SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_xact_user_tables WHERE schemana
 	}))
 }
 
-// TestBeginCommand_BlocksNoOther: it locks its command with those that may sign, before the counters. In another order a webhook, which
-// waits for the counter with the command in its hands, and the record would wait for each other.
+// TestBeginCommand_BlocksNoOther: it locks its command with those that may sign, before the
+// counters. In another order a webhook, which waits for the counter with the command in its hands,
+// and the record would wait for each other.
 func TestBeginCommand_BlocksNoOther(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.New(t)

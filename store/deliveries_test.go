@@ -60,7 +60,8 @@ func TestInsertDeliveries_Receipts(t *testing.T) {
 	}
 }
 
-// TestInsertDeliveries_ReplacedStartsAnew: attempts of the quarantined copy don't count against the new one.
+// TestInsertDeliveries_ReplacedStartsAnew: attempts of the quarantined copy don't count against the
+// new one.
 func TestInsertDeliveries_ReplacedStartsAnew(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.New(t)
@@ -95,7 +96,8 @@ func TestFailDelivery_AttemptsAreLimited(t *testing.T) {
 	require.Empty(t, state)
 }
 
-// TestFailDelivery_AnyErrorCanBeRecorded: a delivery whose failure can't be counted would be tried for ever.
+// TestFailDelivery_AnyErrorCanBeRecorded: a delivery whose failure can't be counted would be tried
+// for ever.
 func TestFailDelivery_AnyErrorCanBeRecorded(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.New(t)

@@ -62,7 +62,8 @@ func TestSaveGrants_OnlyIfTheyDiffer(t *testing.T) {
 	require.Equal(t, clerksync.Grants{"org:member": {"c"}}, saved)
 }
 
-// TestSaveGrants_PolicyReadLastCounts, whichever is saved last, and also if it granted what was granted already.
+// TestSaveGrants_PolicyReadLastCounts, whichever is saved last, and also if it granted what was
+// granted already.
 func TestSaveGrants_PolicyReadLastCounts(t *testing.T) {
 	t.Parallel()
 	ctx, pool := t.Context(), pgtest.New(t)
@@ -92,7 +93,8 @@ func TestSaveGrants_PolicyReadLastCounts(t *testing.T) {
 	require.True(t, did.Changed, "the database's clock was set back")
 }
 
-// TestSaveGrants_InstancesThatStartAtOnce end with the policy of one of them, whole, and only one writes it if they have the same.
+// TestSaveGrants_InstancesThatStartAtOnce end with the policy of one of them, whole, and only one
+// writes it if they have the same.
 func TestSaveGrants_InstancesThatStartAtOnce(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.New(t)
@@ -210,8 +212,9 @@ func TestReaderRole_MayAskAndNothingElse(t *testing.T) {
 	}
 	requireNone(`SELECT relname FROM pg_class WHERE relnamespace = 'rolecall'::regnamespace AND relkind IN ('r', 'v')
 		AND has_table_privilege('rolecall_reader', oid, 'SELECT, INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER')`)
-	// Everybody may execute what computes from its arguments alone, with their own rights; nobody calls a trigger's function. To
-	// revoke it would take audited changes from whoever serves as another role than the one that migrated.
+	// Everybody may execute what computes from its arguments alone, with their own rights; nobody
+	// calls a trigger's function. To revoke it would take audited changes from whoever serves as
+	// another role than the one that migrated.
 	requireNone(`SELECT proname FROM pg_proc WHERE pronamespace = 'rolecall'::regnamespace AND proname NOT IN ('can', 'workspaces_of')
 		AND has_function_privilege('rolecall_reader', oid, 'EXECUTE')
 		AND (prosecdef OR provolatile <> 'i' AND prorettype <> 'trigger'::regtype)`)

@@ -51,7 +51,8 @@ func texts(after int64, values ...string) clerksync.Field[[]string] {
 	return clerksync.Field[[]string]{Value: values, Version: at(after)}
 }
 
-// TestStandings_MemberHasTheRoleAsItIsNow: Clerk tells of a role's change alone, not of each member who has it.
+// TestStandings_MemberHasTheRoleAsItIsNow: Clerk tells of a role's change alone, not of each member
+// who has it.
 func TestStandings_MemberHasTheRoleAsItIsNow(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.New(t)

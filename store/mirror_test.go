@@ -72,8 +72,8 @@ func TestLaw_AnyMirrorIsReadAsItWasSaved(t *testing.T) {
 	})
 }
 
-// genMirror draws one object of each kind or none; each field is unwritten, or written by one of a few deliveries, so
-// that an object's fields have one version in common or several.
+// genMirror draws one object of each kind or none; each field is unwritten, or written by one of a
+// few deliveries, so that an object's fields have one version in common or several.
 func genMirror(r *rapid.T) clerksync.Mirror {
 	m := clerksync.NewMirror()
 	if o := genOrganization(r); o.Known() && rapid.Bool().Draw(r, "organization") {

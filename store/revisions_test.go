@@ -99,7 +99,8 @@ func TestRevision_UserCountsInEachWorkspaceOfTheirs(t *testing.T) {
 	require.Equal(t, 1, revisionOf(t, pool, "org_4"), "a user without an organization")
 }
 
-// TestStandings_AsOfIsTheLastCleanSweep of everything or, before there was one, the organization's beginning, and no event's instant.
+// TestStandings_AsOfIsTheLastCleanSweep of everything or, before there was one, the organization's
+// beginning, and no event's instant.
 func TestStandings_AsOfIsTheLastCleanSweep(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.New(t)
@@ -134,7 +135,8 @@ func TestStandings_AsOfIsTheLastCleanSweep(t *testing.T) {
 	require.Zero(t, standingOf(t, pool, "org_unknown").AsOf)
 }
 
-// TestStandings_AsOfIsNeverInTheFuture: an organization of a far year doesn't look current for ever, nor ever more than current.
+// TestStandings_AsOfIsNeverInTheFuture: an organization of a far year doesn't look current for
+// ever, nor ever more than current.
 func TestStandings_AsOfIsNeverInTheFuture(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.New(t)

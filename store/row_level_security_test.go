@@ -35,8 +35,9 @@ func dropRole(t *testing.T, pool *pgxpool.Pool, role string) {
 	})
 }
 
-// reports is the example of a customer's table: five rows in each of three workspaces. user_1 is an admin of org_1 and a
-// member of org_2, user_2 an admin of org_2, user_3 a member of org_1; org_3 has no members.
+// reports is the example of a customer's table: five rows in each of three workspaces. user_1 is an
+// admin of org_1 and a member of org_2, user_2 an admin of org_2, user_3 a member of org_1; org_3
+// has no members.
 type reports struct {
 	*pgxpool.Pool
 
@@ -69,7 +70,8 @@ func setupReports(t *testing.T) reports {
 	return r
 }
 
-// as runs a transaction as the customer's application does, for a user ("" for none), and takes back what it did.
+// as runs a transaction as the customer's application does, for a user ("" for none), and takes
+// back what it did.
 func (r reports) as(t *testing.T, user string, run func(pgx.Tx)) {
 	t.Helper()
 	ctx := t.Context()
@@ -173,7 +175,8 @@ func TestRowLevelSecurity_CannotBeSwitchedOff(t *testing.T) {
 	}
 }
 
-// TestRowLevelSecurity_UserEndsWithTheTransaction, also on a connection that served somebody before.
+// TestRowLevelSecurity_UserEndsWithTheTransaction, also on a connection that served somebody
+// before.
 func TestRowLevelSecurity_UserEndsWithTheTransaction(t *testing.T) {
 	t.Parallel()
 	r := setupReports(t)
@@ -221,7 +224,8 @@ func TestRowLevelSecurity_RemovalCountsInNextStatement(t *testing.T) {
 	})
 }
 
-// TestRowLevelSecurity_StatementAsksOnce, not once for each row, and uses the index of the customer's table.
+// TestRowLevelSecurity_StatementAsksOnce, not once for each row, and uses the index of the
+// customer's table.
 func TestRowLevelSecurity_StatementAsksOnce(t *testing.T) {
 	t.Parallel()
 	r := setupReports(t)

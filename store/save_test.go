@@ -15,7 +15,8 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// begin begins a transaction that waits for nobody's lock for long, and is rolled back at the test's end.
+// begin begins a transaction that waits for nobody's lock for long, and is rolled back at the
+// test's end.
 func begin(t *testing.T, pool *pgxpool.Pool) pgx.Tx {
 	t.Helper()
 	tx, err := pool.Begin(t.Context())
@@ -112,7 +113,8 @@ func codeOf(err error) string {
 	return ""
 }
 
-// TestSaveMirror_NewAndKnownTogether, also over a row in which nothing is known: earlier versions made such rows to lock.
+// TestSaveMirror_NewAndKnownTogether, also over a row in which nothing is known: earlier versions
+// made such rows to lock.
 func TestSaveMirror_NewAndKnownTogether(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.New(t)

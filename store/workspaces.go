@@ -17,7 +17,7 @@ type Seat struct {
 	Permissions    []string // Clerk's own permissions of the role
 }
 
-// Standing returns the seat as what a decision needs: it is a live member's.
+// Standing returns what a decision needs: the standing of a live member.
 func (s Seat) Standing(userID string) clerksync.Standing {
 	return clerksync.Standing{
 		UserID: userID, OrganizationID: s.OrganizationID, EverMember: true, Member: true,
@@ -29,7 +29,7 @@ func (s Seat) Standing(userID string) clerksync.Standing {
 func Seats(ctx context.Context, db DBTX, userID string) ([]Seat, error) {
 	rows, err := queries().WorkspacesOfUser(ctx, db, userID)
 	if err != nil {
-		return nil, fmt.Errorf("list seats of user: %w", err)
+		return nil, fmt.Errorf("list memberships of user: %w", err)
 	}
 	seats := make([]Seat, len(rows))
 	for i, r := range rows {
@@ -46,7 +46,7 @@ type Workspace struct {
 	ImageURL    *string
 	CreatedAt   *time.Time // nil: Clerk hasn't told
 	CreatedBy   *string
-	MemberCount int64 // live members, counted in the mirror: Clerk's own count is never truth
+	MemberCount int64 // live members, counted in the mirror: Clerk's own count isn't used
 }
 
 // FindWorkspace returns a live organization, or ErrNotFound.

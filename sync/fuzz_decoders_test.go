@@ -9,8 +9,8 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// One fuzz test for each decoder: arbitrary data in an event of its types. Nothing panics; what is refused says so; what
-// is read has a subject, and applying it twice is applying it once.
+// One fuzz test for each decoder: arbitrary data in an event of its types. Nothing panics; what is
+// refused says so; what is read has a subject, and applying it twice is applying it once.
 
 func FuzzOrganization(f *testing.F) {
 	fuzzDecoder(f, "organization", `{"id":"org_a","name":"North","slug":"","created_at":1790000000000,"public_metadata":{}}`)

@@ -8,7 +8,8 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// TestDecode_ValueOfAnotherTypeWritesNothing: it must not look like an empty one that came, and overwrite what is known.
+// TestDecode_ValueOfAnotherTypeWritesNothing: it must not look like an empty one that came, and
+// overwrite what is known.
 func TestDecode_ValueOfAnotherTypeWritesNothing(t *testing.T) {
 	t.Parallel()
 	org := decode(t, organizationBody(
@@ -41,7 +42,8 @@ func TestTombstone_LaterOfTwoDeletionsIsKept(t *testing.T) {
 	}
 }
 
-// TestUrgency_OfATypeIsItsHighest: by it deliveries are taken over; the queue of new ones looks closer.
+// TestUrgency_OfATypeIsItsHighest: by it deliveries are taken over; the queue of new ones looks
+// closer.
 func TestUrgency_OfATypeIsItsHighest(t *testing.T) {
 	t.Parallel()
 	for urgency, types := range map[clerksync.Urgency][]clerksync.EventType{

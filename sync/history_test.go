@@ -41,7 +41,8 @@ var pairs = map[string][2]string{
 	"orgmem_a2": {"org_a", "user_2"}, "orgmem_b1": {"org_b", "user_1"},
 }
 
-// genMessage draws one message. Instants come from a handful of milliseconds, so that every tie occurs.
+// genMessage draws one message. Instants come from a handful of milliseconds, so that every tie
+// occurs.
 func genMessage(n int) *rapid.Generator[message] {
 	return rapid.Custom(func(t *rapid.T) message {
 		object := rapid.SampledFrom([]string{
@@ -199,8 +200,9 @@ func apply(t require.TestingT, mirror clerksync.Mirror, m message) (state clerks
 	return deliveries[0].State, changes.Mirror, changes.Entries
 }
 
-// oracle says what each object must look like after a history, from the JSON alone and by brute force: of all
-// messages that carry a member of an object, in the order of the merge rule, the last one counts.
+// oracle says what each object must look like after a history, from the JSON alone and by brute
+// force: of all messages that carry a member of an object, in the order of the merge rule, the last
+// one counts.
 func oracle(history []message) map[string]map[string]any {
 	type write struct {
 		object string

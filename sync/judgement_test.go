@@ -14,7 +14,8 @@ import (
 
 const minute = int64(60_000)
 
-// TestObserveAll_OlderAnswerChangesNothing, and a look-up that contradicts the mirror is judged by what a lag can explain.
+// TestObserveAll_OlderAnswerChangesNothing, and a look-up that contradicts the mirror is judged by
+// what a lag can explain.
 func TestObserveAll_OlderAnswerChangesNothing(t *testing.T) {
 	t.Parallel()
 	const hour = 60 * minute
@@ -50,7 +51,8 @@ func TestObserveAll_OlderAnswerChangesNothing(t *testing.T) {
 	}
 }
 
-// TestCompare_ChangesNothing: an answer that is news is merged by another call, and contradicts nothing.
+// TestCompare_ChangesNothing: an answer that is news is merged by another call, and contradicts
+// nothing.
 func TestCompare_ChangesNothing(t *testing.T) {
 	t.Parallel()
 	mirror := clerksync.NewMirror()
@@ -64,7 +66,8 @@ func TestCompare_ChangesNothing(t *testing.T) {
 	}
 }
 
-// TestJudge_OnlyWhatCountsOverrules: of one answer, some registers are older than what is applied, and others aren't.
+// TestJudge_OnlyWhatCountsOverrules: of one answer, some registers are older than what is applied,
+// and others aren't.
 func TestJudge_OnlyWhatCountsOverrules(t *testing.T) {
 	t.Parallel()
 	mirror := clerksync.NewMirror()
@@ -150,7 +153,8 @@ func TestVersion_FutureDatesAreIgnored(t *testing.T) {
 	}
 }
 
-// TestVersion_DatesWithinClockErrorCount, since what two of Clerk's machines write may differ by some of it.
+// TestVersion_DatesWithinClockErrorCount, since what two of Clerk's machines write may differ by
+// some of it.
 func TestVersion_DatesWithinClockErrorCount(t *testing.T) {
 	t.Parallel()
 	ahead := membershipMessage("msg_1", "updated", "orgmem_a1", "org:admin", minute, 1)
@@ -170,7 +174,8 @@ func TestVersion_FutureDateOfAnAnswerIsIgnored(t *testing.T) {
 	require.Equal(t, "org:member", mirror.Memberships["orgmem_a1"].Role.Value)
 }
 
-// TestFollows: which of two memberships of a pair came last, where an answer's dates contradict the mirror's.
+// TestFollows: which of two memberships of a pair came last, where an answer's dates contradict the
+// mirror's.
 func TestFollows(t *testing.T) {
 	t.Parallel()
 	membership := func(created, updated int64) clerksync.Membership {

@@ -12,8 +12,9 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// TestLaw_RefusedStaysRefused: of a random history, some events arrive, in any order, and answers of Clerk's API come from
-// any earlier moment. An account or a membership that signed events refuse isn't let in by an answer from before them.
+// TestLaw_RefusedStaysRefused: of a random history, some events arrive, in any order, and answers
+// of Clerk's API come from any earlier moment. An account or a membership that signed events refuse
+// isn't let in by an answer from before them.
 func TestLaw_RefusedStaysRefused(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
@@ -107,8 +108,8 @@ func drawRole(t *rapid.T) string {
 	return rapid.SampledFrom([]string{"org:admin", "org:member"}).Draw(t, "role")
 }
 
-// answer merges what Clerk's API shows as of one state, by the rules that sweeps and look-ups go by. It is asked after
-// everything that happened.
+// answer merges what Clerk's API shows as of one state, by the rules that sweeps and look-ups go
+// by. It is asked after everything that happened.
 func (h *lagHistory) answer(t *rapid.T, mirror clerksync.Mirror, asOf int) {
 	const asked = int64(10_000_000)
 	shown := []clerksync.Facts{observed(t, clerksync.ResourceUser, asked, h.states[asOf].user)}
@@ -135,7 +136,8 @@ func (h *lagHistory) answer(t *rapid.T, mirror clerksync.Mirror, asOf int) {
 	}
 }
 
-// decide notes what an event decides. A nested copy of the account refuses it until the account's own event comes.
+// decide notes what an event decides. A nested copy of the account refuses it until the account's
+// own event comes.
 func decide(newest map[string]int64, e message, known clerksync.Mirror) {
 	user, nested := e.Data["public_user_data"].(map[string]any)
 	version := known.Users["user_1"].Banned.Version
@@ -152,8 +154,8 @@ func decide(newest map[string]int64, e message, known clerksync.Mirror) {
 	}
 }
 
-// refusals says by the mirror whether the account, and the membership that counts, are refused the management of the
-// organization. A membership of which nothing is known isn't refused by an event.
+// refusals says by the mirror whether the account, and the membership that counts, are refused the
+// management of the organization. A membership of which nothing is known isn't refused by an event.
 func refusals(m clerksync.Mirror) map[string]bool {
 	refused := map[string]bool{"user": m.Users["user_1"].Banned.Value}
 	if len(m.Memberships) > 0 {
@@ -164,7 +166,8 @@ func refusals(m clerksync.Mirror) map[string]bool {
 	return refused
 }
 
-// counts says in Go what the view effective_memberships says in SQL. No two of these memberships have one date.
+// counts says in Go what the view effective_memberships says in SQL. No two of these memberships
+// have one date.
 func counts(m clerksync.Membership, pair map[string]clerksync.Membership) bool {
 	for _, n := range pair {
 		outlived := n.Tombstone.Dead() && m.AliveAt > n.Tombstone.OccurredAt+100

@@ -31,8 +31,8 @@ func membershipShown(role string, updatedAt int64) map[string]any {
 	}
 }
 
-// TestObserveAll_AnswersAndEventsHaveOneOrder: by updated_at, then by when it occurred or was asked for; an event of that very
-// millisecond is later.
+// TestObserveAll_AnswersAndEventsHaveOneOrder: by updated_at, then by when it occurred or was asked
+// for; an event of that very millisecond is later.
 func TestObserveAll_AnswersAndEventsHaveOneOrder(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -72,7 +72,8 @@ func TestObserveAll_KnownAnswerChangesNothing(t *testing.T) {
 	require.Empty(t, changes.Drift)
 	require.Equal(t, before, mirror.Memberships["orgmem_a1"])
 
-	// Updated again since, to the same values: not drift, but whatever was lost in between must not come in late.
+	// Updated again since, to the same values: not drift, but whatever was lost in between must not
+	// come in late.
 	changes = observe(mirror, observed(t, clerksync.ResourceMembership, 9, membershipShown("org:member", 5)), 9)
 	require.Len(t, changes.Memberships, 1)
 	require.Empty(t, changes.Drift)
@@ -106,7 +107,8 @@ func TestObserveAll_TellsKindsOfDriftApart(t *testing.T) {
 	require.Empty(t, drift(organization))
 }
 
-// TestTombstone_OnlyALaterLookUpLiftsIt that a read set, and nothing but a later deletion brings it back.
+// TestTombstone_OnlyALaterLookUpLiftsIt that a read set, and nothing but a later deletion brings it
+// back.
 func TestTombstone_OnlyALaterLookUpLiftsIt(t *testing.T) {
 	t.Parallel()
 	gone := func(asked int64) clerksync.Facts {
@@ -131,7 +133,8 @@ func TestTombstone_OnlyALaterLookUpLiftsIt(t *testing.T) {
 	require.True(t, gravestone(mirror).Dead(), "another one")
 }
 
-// TestTombstone_SignedDeletionIsFinal, in whichever order it and the answers come, and whoever read it before.
+// TestTombstone_SignedDeletionIsFinal, in whichever order it and the answers come, and whoever read
+// it before.
 func TestTombstone_SignedDeletionIsFinal(t *testing.T) {
 	t.Parallel()
 	deletion, known, err := clerksync.Decode(membershipMessage("msg_1", "deleted", "orgmem_a1", "org:member", 1, 10).delivery(t))
@@ -178,7 +181,8 @@ func shownAlive(t require.TestingT, after int64) clerksync.Facts {
 	return observed(t, clerksync.ResourceMembership, after, membershipShown("org:member", 1))
 }
 
-// TestLaw_TombstonesAndLiftsHaveNoOrder: of deletions, and look-ups that are clear of them, any order gives one result.
+// TestLaw_TombstonesAndLiftsHaveNoOrder: of deletions, and look-ups that are clear of them, any
+// order gives one result.
 func TestLaw_TombstonesAndLiftsHaveNoOrder(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
