@@ -43,8 +43,7 @@ func verify(t require.TestingT, pool *pgxpool.Pool, organizationID string) (repo
 	return report
 }
 
-// genLoggedJSON draws JSON as somebody may have written it: any order of keys, big numbers,
-// escapes, spaces.
+// genLoggedJSON draws JSON with any order of keys, big numbers, escapes and spaces.
 func genLoggedJSON() *rapid.Generator[json.RawMessage] {
 	return rapid.Custom(func(r *rapid.T) json.RawMessage {
 		if rapid.Bool().Draw(r, "null") {
@@ -61,7 +60,7 @@ func genLoggedJSON() *rapid.Generator[json.RawMessage] {
 	})
 }
 
-// TestLaw_GoAndSQLHashAlike: neither is written in terms of the other.
+// TestLaw_GoAndSQLHashAlike: the two are written independently.
 func TestLaw_GoAndSQLHashAlike(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.New(t)
@@ -85,7 +84,7 @@ func TestLaw_GoAndSQLHashAlike(t *testing.T) {
 }
 
 // TestAuditChain_EntryIsHashedAsDocumented holds the encoding against a value that was made by
-// hand: it must never change.
+// hand. It must never change.
 func TestAuditChain_EntryIsHashedAsDocumented(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.New(t)
@@ -100,7 +99,7 @@ func TestAuditChain_EntryIsHashedAsDocumented(t *testing.T) {
 	require.Nil(t, verify(t, pool, "org_1").Broken)
 }
 
-// tampering undoes the append-only trigger, as only an owner of the table can, and changes the log
+// tampering drops the append-only trigger, as only the owner of the table can, and changes the log
 // of org_1.
 func tampering(t *testing.T, pool *pgxpool.Pool, statements ...string) {
 	t.Helper()
@@ -193,8 +192,8 @@ func TestAuditChain_TamperingIsFoundAndNamed(t *testing.T) {
 	}
 }
 
-// TestAuditChain_UnreadableEntryIsNamed however many can be read, and keeps nobody from reading
-// those.
+// TestAuditChain_UnreadableEntryIsNamed, however many can be read. The readable ones are still
+// listed.
 func TestAuditChain_UnreadableEntryIsNamed(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.New(t)
@@ -210,7 +209,7 @@ func TestAuditChain_UnreadableEntryIsNamed(t *testing.T) {
 	require.Len(t, listed, 249)
 }
 
-// TestAuditChain_EveryInsertIsChained: also what nobody meant to be, or meant to be elsewhere.
+// TestAuditChain_EveryInsertIsChained, also one with a forged place in the chain.
 func TestAuditChain_EveryInsertIsChained(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.New(t)
@@ -224,7 +223,7 @@ func TestAuditChain_EveryInsertIsChained(t *testing.T) {
 	require.EqualValues(t, 500, report.Entries, "more than one batch, and the one that failed left no gap")
 }
 
-// TestAppendEvent_KeyAppendsOnce, whoever uses it at once.
+// TestAppendEvent_KeyAppendsOnce, also if many callers use it at once.
 func TestAppendEvent_KeyAppendsOnce(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.New(t)
@@ -261,8 +260,8 @@ func TestAppendEvent_KeyAppendsOnce(t *testing.T) {
 	require.EqualValues(t, 4, report.Entries)
 }
 
-// TestAuditChain_ManyWriters: 32 at once on three organizations and the instance, in every order
-// that callers think of.
+// TestAuditChain_ManyWriters: 32 writers at once on three organizations and the instance, in
+// different orders.
 func TestAuditChain_ManyWriters(t *testing.T) {
 	t.Parallel()
 	const writers, rounds = 32, 12
@@ -310,7 +309,7 @@ func write(ctx context.Context, pool *pgxpool.Pool, organizations []string, writ
 				id = organizations[(writer+round+len(organizations)-i)%len(organizations)]
 			}
 			entries = append(entries, clerksync.AuditEntry{OrganizationID: id, Action: clerksync.ActionWorkspaceRenamed, Target: id, Cause: "msg"})
-			if id != "" && writer%4 == 1 { // what others write changes no organization, like an account's ban
+			if id != "" && writer%4 == 1 { // the other writers change no organization, as an account's ban does
 				changed.Organizations[id] = organization(id, int64(round))
 			}
 		}

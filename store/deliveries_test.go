@@ -15,7 +15,7 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// delivery is one as the handler hands it over.
+// delivery is a delivery as the webhook handler makes it.
 func delivery(id, body string, state clerksync.State) clerksync.Delivery {
 	d := clerksync.Delivery{
 		ID: id, Type: clerksync.UserUpdated, ObjectID: "user_1", OrganizationID: "org_1", InstanceID: "ins_1", OccurredAt: t0,
@@ -60,8 +60,8 @@ func TestInsertDeliveries_Receipts(t *testing.T) {
 	}
 }
 
-// TestInsertDeliveries_ReplacedStartsAnew: attempts of the quarantined copy don't count against the
-// new one.
+// TestInsertDeliveries_ReplacedStartsAnew: attempts of the quarantined copy don't count for the new
+// one.
 func TestInsertDeliveries_ReplacedStartsAnew(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.New(t)
@@ -96,8 +96,8 @@ func TestFailDelivery_AttemptsAreLimited(t *testing.T) {
 	require.Empty(t, state)
 }
 
-// TestFailDelivery_AnyErrorCanBeRecorded: a delivery whose failure can't be counted would be tried
-// for ever.
+// TestFailDelivery_AnyErrorCanBeRecorded: if a failure couldn't be counted, its delivery would be
+// tried for ever.
 func TestFailDelivery_AnyErrorCanBeRecorded(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.New(t)

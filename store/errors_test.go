@@ -54,7 +54,7 @@ func TestUnavailable_WithoutAnAnswer(t *testing.T) {
 		io.EOF:                                true,
 		io.ErrUnexpectedEOF:                   true,
 		context.DeadlineExceeded:              true,
-		context.Canceled:                      false, // somebody changed their mind; says nothing about the database
+		context.Canceled:                      false, // the caller gave up; the database may be fine
 		pgx.ErrNoRows:                         false,
 		store.ErrNotFound:                     false,
 		&net.OpError{Op: "read", Err: io.EOF}: true,
@@ -63,7 +63,7 @@ func TestUnavailable_WithoutAnAnswer(t *testing.T) {
 	}
 }
 
-// TestUnavailable_ForReal has the errors that Postgres and pgx really make.
+// TestUnavailable_ForReal uses the errors that Postgres and pgx really make.
 func TestUnavailable_ForReal(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.New(t)

@@ -17,7 +17,7 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// newRole makes a role of which the whole server has only one, and takes it away at the test's end.
+// newRole makes a role, which the whole server has, and drops it at the test's end.
 func newRole(t *testing.T, pool *pgxpool.Pool, name string) string {
 	t.Helper()
 	role := "rolecall_test_" + name + "_" + strings.ToLower(rand.Text()[:10])
@@ -70,8 +70,8 @@ func setupReports(t *testing.T) reports {
 	return r
 }
 
-// as runs a transaction as the customer's application does, for a user ("" for none), and takes
-// back what it did.
+// as runs a transaction as the customer's application does, for a user ("" for none), and rolls it
+// back.
 func (r reports) as(t *testing.T, user string, run func(pgx.Tx)) {
 	t.Helper()
 	ctx := t.Context()
@@ -102,7 +102,7 @@ func TestRowLevelSecurity_NoQueryCrossesWorkspaces(t *testing.T) {
 	r := setupReports(t)
 	for user, seen := range map[string][]string{
 		"user_1": {"org_1", "org_2"}, "user_2": {"org_2"}, "user_3": {"org_1"},
-		"user_guest": nil, "user_stranger": nil, "": nil, // nobody
+		"user_guest": nil, "user_stranger": nil, "": nil, // none of them is a member with the permission
 	} {
 		for _, query := range []string{
 			"SELECT DISTINCT workspace_id FROM app.reports ORDER BY 1",
@@ -119,7 +119,7 @@ func TestRowLevelSecurity_NoQueryCrossesWorkspaces(t *testing.T) {
 	}
 }
 
-// TestRowLevelSecurity_WritesStayInsideWorkspaces that the permission is for.
+// TestRowLevelSecurity_WritesStayInsideWorkspaces in which the user has the permission.
 func TestRowLevelSecurity_WritesStayInsideWorkspaces(t *testing.T) {
 	t.Parallel()
 	r := setupReports(t)
@@ -175,7 +175,7 @@ func TestRowLevelSecurity_CannotBeSwitchedOff(t *testing.T) {
 	}
 }
 
-// TestRowLevelSecurity_UserEndsWithTheTransaction, also on a connection that served somebody
+// TestRowLevelSecurity_UserEndsWithTheTransaction, also on a connection that served another user
 // before.
 func TestRowLevelSecurity_UserEndsWithTheTransaction(t *testing.T) {
 	t.Parallel()
@@ -197,7 +197,7 @@ func TestRowLevelSecurity_UserEndsWithTheTransaction(t *testing.T) {
 	}
 }
 
-// TestRowLevelSecurity_RemovalCountsInNextStatement, also of a transaction that began before it.
+// TestRowLevelSecurity_RemovalCountsInNextStatement, also in a transaction that began before it.
 func TestRowLevelSecurity_RemovalCountsInNextStatement(t *testing.T) {
 	t.Parallel()
 	r := setupReports(t)
@@ -224,8 +224,8 @@ func TestRowLevelSecurity_RemovalCountsInNextStatement(t *testing.T) {
 	})
 }
 
-// TestRowLevelSecurity_StatementAsksOnce, not once for each row, and uses the index of the
-// customer's table.
+// TestRowLevelSecurity_StatementAsksOnce, not for each row, and uses the index of the customer's
+// table.
 func TestRowLevelSecurity_StatementAsksOnce(t *testing.T) {
 	t.Parallel()
 	r := setupReports(t)

@@ -15,8 +15,8 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// begin begins a transaction that waits for nobody's lock for long, and is rolled back at the
-// test's end.
+// begin begins a transaction that waits only briefly for locks, and is rolled back at the test's
+// end.
 func begin(t *testing.T, pool *pgxpool.Pool) pgx.Tx {
 	t.Helper()
 	tx, err := pool.Begin(t.Context())
@@ -27,7 +27,8 @@ func begin(t *testing.T, pool *pgxpool.Pool) pgx.Tx {
 	return tx
 }
 
-// oneOfEachKind makes mirrors of one object each, as a delivery that occurred after t0 tells of it.
+// oneOfEachKind makes mirrors of one object each, from a delivery that occurred some milliseconds
+// after t0.
 func oneOfEachKind(after int64) map[string]clerksync.Mirror {
 	kinds := map[string]clerksync.Mirror{
 		"user":         mirrorOf(user("user_1", after)),
@@ -48,7 +49,7 @@ func oneOfEachKind(after int64) map[string]clerksync.Mirror {
 	return kinds
 }
 
-// TestSaveMirror_SecondToInsertRaces and sees the first one's row when trying again.
+// TestSaveMirror_SecondToInsertRaces. When it tries again, it sees the first writer's row.
 func TestSaveMirror_SecondToInsertRaces(t *testing.T) {
 	t.Parallel()
 	later := oneOfEachKind(2)
@@ -73,7 +74,7 @@ func TestSaveMirror_SecondToInsertRaces(t *testing.T) {
 	}
 }
 
-// TestSaveMirror_InsertWaitsForNoLock: whoever holds one may be waiting for who adds.
+// TestSaveMirror_InsertWaitsForNoLock: the holder of the lock may itself be waiting for the writer.
 func TestSaveMirror_InsertWaitsForNoLock(t *testing.T) {
 	t.Parallel()
 	for kind, m := range oneOfEachKind(1) {
@@ -113,8 +114,8 @@ func codeOf(err error) string {
 	return ""
 }
 
-// TestSaveMirror_NewAndKnownTogether, also over a row in which nothing is known: earlier versions
-// made such rows to lock.
+// TestSaveMirror_NewAndKnownTogether, also over a row without a known object: earlier versions made
+// such rows to lock.
 func TestSaveMirror_NewAndKnownTogether(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.New(t)
@@ -128,7 +129,7 @@ func TestSaveMirror_NewAndKnownTogether(t *testing.T) {
 	require.Equal(t, mirrorOf(user("user_d", 1)), lock(t, pool, mirrorOf(user("user_d", 1))).Mirror, "left alone")
 }
 
-// TestSaveMirror_TextThatPostgresCannotHold, which is the delivery's own fault.
+// TestSaveMirror_TextThatPostgresCannotHold is the delivery's own fault.
 func TestSaveMirror_TextThatPostgresCannotHold(t *testing.T) {
 	t.Parallel()
 	for name, before := range map[string]clerksync.Mirror{

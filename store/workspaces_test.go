@@ -12,7 +12,7 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// TestMembers_PagedInOrderOfJoining with ties, and with somebody of whom Clerk hasn't told when.
+// TestMembers_PagedInOrderOfJoining, with ties and with a member whose time of joining is unknown.
 func TestMembers_PagedInOrderOfJoining(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.New(t)
@@ -36,7 +36,7 @@ func TestMembers_PagedInOrderOfJoining(t *testing.T) {
 			page, err := store.Members(t.Context(), pool, "org_1", after, limit)
 			require.NoError(t, err)
 			require.LessOrEqual(t, len(page), limit)
-			require.LessOrEqual(t, len(got), len(want), "somebody came twice")
+			require.LessOrEqual(t, len(got), len(want), "a member came twice")
 			for _, member := range page {
 				got = append(got, member.MembershipID)
 				after = store.Position{At: member.JoinedAt, ID: member.MembershipID}
@@ -73,7 +73,7 @@ func TestFindWorkspace(t *testing.T) {
 	require.Empty(t, seats)
 }
 
-// TestFindWorkspace_KnownByAMemberOnly is there as well, under no name.
+// TestFindWorkspace_KnownByAMemberOnly finds it, without a name.
 func TestFindWorkspace_KnownByAMemberOnly(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.New(t)
@@ -85,7 +85,7 @@ func TestFindWorkspace_KnownByAMemberOnly(t *testing.T) {
 	require.ErrorIs(t, err, store.ErrNotFound)
 }
 
-// TestStandings_NewestOfTwoLiveMembershipsCounts where the deletion of the older one never arrived.
+// TestStandings_NewestOfTwoLiveMembershipsCounts, if the deletion of the older one never arrived.
 func TestStandings_NewestOfTwoLiveMembershipsCounts(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.New(t)

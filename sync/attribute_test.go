@@ -8,7 +8,7 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// TestAttribute: which entries a command signs.
+// TestAttribute says which command an entry is attributed to.
 func TestAttribute(t *testing.T) {
 	t.Parallel()
 	open := func(id, actor string, action clerksync.Action, organization, target, result string) clerksync.OpenCommand {

@@ -8,8 +8,8 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// Defects that other mirrors of Clerk have. The remaining ones (an unknown event, a repeat, a
-// changed byte) are tested where they would happen, over HTTP.
+// The tests of this file hold Rolecall against defects that other mirrors of Clerk have. Three more
+// (an unknown event, a repeat, a changed byte) are tested where they would happen, over HTTP.
 
 func membershipMessage(id, event, membership, role string, updated, occurred int64) message {
 	pair := pairs[membership]

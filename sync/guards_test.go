@@ -8,8 +8,8 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// TestDecode_ValueOfAnotherTypeWritesNothing: it must not look like an empty one that came, and
-// overwrite what is known.
+// TestDecode_ValueOfAnotherTypeWritesNothing: such a value must not overwrite a known one, as an
+// empty one would.
 func TestDecode_ValueOfAnotherTypeWritesNothing(t *testing.T) {
 	t.Parallel()
 	org := decode(t, organizationBody(
@@ -19,7 +19,7 @@ func TestDecode_ValueOfAnotherTypeWritesNothing(t *testing.T) {
 	}
 }
 
-// TestDecode_NullEqualsAbsenceWhereNotNullable of members that have no null at Clerk.
+// TestDecode_NullEqualsAbsenceWhereNotNullable tests members that have no null at Clerk.
 func TestDecode_NullEqualsAbsenceWhereNotNullable(t *testing.T) {
 	t.Parallel()
 	org := decode(t, organizationBody(`,"name":null,"created_at":null,"public_metadata":null`)).Organizations[0]
@@ -31,7 +31,7 @@ func TestDecode_NullEqualsAbsenceWhereNotNullable(t *testing.T) {
 	require.False(t, user.Deprovisioned.Written())
 }
 
-// TestTombstone_LaterOfTwoDeletionsIsKept in whichever order they come.
+// TestTombstone_LaterOfTwoDeletionsIsKept, in either order.
 func TestTombstone_LaterOfTwoDeletionsIsKept(t *testing.T) {
 	t.Parallel()
 	earlier := membershipMessage("msg_2", "deleted", "orgmem_a1", "org:member", 1, 2)
@@ -42,8 +42,8 @@ func TestTombstone_LaterOfTwoDeletionsIsKept(t *testing.T) {
 	}
 }
 
-// TestUrgency_OfATypeIsItsHighest: by it deliveries are taken over; the queue of new ones looks
-// closer.
+// TestUrgency_OfATypeIsItsHighest: stranded deliveries are taken over by the type alone. The queue
+// of a new delivery depends on its data, too.
 func TestUrgency_OfATypeIsItsHighest(t *testing.T) {
 	t.Parallel()
 	for urgency, types := range map[clerksync.Urgency][]clerksync.EventType{
@@ -80,7 +80,7 @@ func TestRedact_PrivateMetadataIsNeverKept(t *testing.T) {
 	require.Equal(t, empty, string(receive(empty).Body), "there is nothing to hide") //nolint:testifylint // byte for byte
 }
 
-// TestRedact_BodiesWithoutReplayAreDropped: they carry codes, links and sessions.
+// TestRedact_BodiesWithoutReplayAreDropped: such bodies carry codes, links and sessions.
 func TestRedact_BodiesWithoutReplayAreDropped(t *testing.T) {
 	t.Parallel()
 	for _, eventType := range []string{"session.created", "email.created", "sms.created", "invitation.created", "waitlistEntry.created", "users.created"} {
@@ -98,7 +98,7 @@ func TestRedact_BodiesWithoutReplayAreDropped(t *testing.T) {
 	}
 }
 
-// TestDecide_EndedMembershipIsNone also where membership alone is asked for.
+// TestDecide_EndedMembershipIsNone, also if membership alone is asked for.
 func TestDecide_EndedMembershipIsNone(t *testing.T) {
 	t.Parallel()
 	left := clerksync.Standing{UserID: "user_1", OrganizationID: "org_a", EverMember: true, Role: "org:admin"}
@@ -110,7 +110,8 @@ func TestDecide_EndedMembershipIsNone(t *testing.T) {
 	}
 }
 
-// TestApplyAll_DeliveriesOfOneInstantGoByID, so that the audit log doesn't depend on how they came.
+// TestApplyAll_DeliveriesOfOneInstantGoByID, so that the audit log doesn't depend on the order of
+// arrival.
 func TestApplyAll_DeliveriesOfOneInstantGoByID(t *testing.T) {
 	t.Parallel()
 	var deliveries []clerksync.Delivery
@@ -129,7 +130,7 @@ func TestApplyAll_DeliveriesOfOneInstantGoByID(t *testing.T) {
 	require.Equal(t, []string{"msg_1", "msg_2", "msg_3"}, causes)
 }
 
-// TestRole_RemembersEveryKey in whatever order its events come.
+// TestRole_RemembersEveryKey, whatever the order of its events.
 func TestRole_RemembersEveryKey(t *testing.T) {
 	t.Parallel()
 	role := func(id, key string, at int64) message {
@@ -145,7 +146,7 @@ func TestRole_RemembersEveryKey(t *testing.T) {
 	}
 }
 
-// TestInvitation_SweptStaysGone although Clerk has no event for it.
+// TestInvitation_SweptStaysGone, although Clerk has no event for a deletion.
 func TestInvitation_SweptStaysGone(t *testing.T) {
 	t.Parallel()
 	swept := clerksync.Invitation{Reference: clerksync.Reference{ID: "orginv_1"}, Tombstone: clerksync.Tombstone{OccurredAt: t0, DeliveryID: "sweep_1"}}

@@ -14,8 +14,8 @@ import (
 
 const minute = int64(60_000)
 
-// TestObserveAll_OlderAnswerChangesNothing, and a look-up that contradicts the mirror is judged by
-// what a lag can explain.
+// TestObserveAll_OlderAnswerChangesNothing. Judge then says whether a lag can explain an answer
+// that contradicts the mirror.
 func TestObserveAll_OlderAnswerChangesNothing(t *testing.T) {
 	t.Parallel()
 	const hour = 60 * minute
@@ -28,7 +28,7 @@ func TestObserveAll_OlderAnswerChangesNothing(t *testing.T) {
 		"an answer from before the event":           {event: 10_000, answer: 0, asked: 23_000, behind: true},
 		"long after":                                {event: 100_000, answer: 0, asked: 24 * hour, settled: true, behind: true},
 		"two updates that lie within clocks' error": {event: 10_000, answer: 9_500, asked: 23_000, behind: true},
-		"and Clerk goes on saying so":               {event: 10_000, answer: 9_500, asked: hour, settled: true, counts: true},
+		"and Clerk still says so later":             {event: 10_000, answer: 9_500, asked: hour, settled: true, counts: true},
 		"and clearly apart":                         {event: 100_000, answer: 9_500, asked: hour, settled: true, behind: true},
 		"an operator says that Clerk is right":      {event: 10_000, answer: 0, asked: 23_000, trusted: true, counts: true},
 	} {
@@ -51,8 +51,7 @@ func TestObserveAll_OlderAnswerChangesNothing(t *testing.T) {
 	}
 }
 
-// TestCompare_ChangesNothing: an answer that is news is merged by another call, and contradicts
-// nothing.
+// TestCompare_ChangesNothing: another call merges an unknown answer, which contradicts nothing.
 func TestCompare_ChangesNothing(t *testing.T) {
 	t.Parallel()
 	mirror := clerksync.NewMirror()
@@ -66,7 +65,7 @@ func TestCompare_ChangesNothing(t *testing.T) {
 	}
 }
 
-// TestJudge_OnlyWhatCountsOverrules: of one answer, some registers are older than what is applied,
+// TestJudge_OnlyWhatCountsOverrules: some registers of an answer are older than what is applied,
 // and others aren't.
 func TestJudge_OnlyWhatCountsOverrules(t *testing.T) {
 	t.Parallel()
@@ -85,7 +84,7 @@ func TestJudge_OnlyWhatCountsOverrules(t *testing.T) {
 	require.Equal(t, "Lee", *mirror.Users["user_1"].FirstName.Value)
 }
 
-// TestMembership_NeverMoves: whatever an event said, an answer tells whose it is.
+// TestMembership_NeverMoves: an answer names the organization and user, whatever an event said.
 func TestMembership_NeverMoves(t *testing.T) {
 	t.Parallel()
 	mirror := clerksync.NewMirror()
@@ -100,8 +99,9 @@ func TestMembership_NeverMoves(t *testing.T) {
 	require.Equal(t, "org:member", mirror.Memberships["orgmem_a1"].Role.Value)
 }
 
-// TestUser_NestedBanOutlivesOlderNews of the account's own.
-func TestUser_NestedBanOutlivesOlderNews(t *testing.T) {
+// TestUser_NestedBanOutlivesOlderState: an older state of the account's own doesn't lift a ban from
+// a nested copy.
+func TestUser_NestedBanOutlivesOlderState(t *testing.T) {
 	t.Parallel()
 	for _, flag := range []string{"banned", "deprovisioned"} {
 		mirror := clerksync.NewMirror()
@@ -123,7 +123,7 @@ func TestUser_NestedBanOutlivesOlderNews(t *testing.T) {
 		require.True(t, mirror.Judge(answer(0), clerksync.Circumstances{AskedAt: t0 + 20_000}).Behind)
 		require.False(t, mirror.Judge(answer(0), clerksync.Circumstances{AskedAt: t0 + 20_000, Settled: true}).Behind, "a copy may be old itself")
 		observe(mirror, answer(9001), 20_000)
-		require.False(t, refused(), "a newer word")
+		require.False(t, refused(), "a newer state")
 	}
 }
 
@@ -153,8 +153,8 @@ func TestVersion_FutureDatesAreIgnored(t *testing.T) {
 	}
 }
 
-// TestVersion_DatesWithinClockErrorCount, since what two of Clerk's machines write may differ by
-// some of it.
+// TestVersion_DatesWithinClockErrorCount: the clocks of two of Clerk's machines may differ by that
+// much.
 func TestVersion_DatesWithinClockErrorCount(t *testing.T) {
 	t.Parallel()
 	ahead := membershipMessage("msg_1", "updated", "orgmem_a1", "org:admin", minute, 1)
@@ -164,7 +164,7 @@ func TestVersion_DatesWithinClockErrorCount(t *testing.T) {
 	require.False(t, mirror.Memberships["orgmem_a1"].Role.Version.Undated)
 }
 
-// TestVersion_FutureDateOfAnAnswerIsIgnored either.
+// TestVersion_FutureDateOfAnAnswerIsIgnored, as that of an event is.
 func TestVersion_FutureDateOfAnAnswerIsIgnored(t *testing.T) {
 	t.Parallel()
 	mirror := clerksync.NewMirror()
@@ -174,8 +174,8 @@ func TestVersion_FutureDateOfAnAnswerIsIgnored(t *testing.T) {
 	require.Equal(t, "org:member", mirror.Memberships["orgmem_a1"].Role.Value)
 }
 
-// TestFollows: which of two memberships of a pair came last, where an answer's dates contradict the
-// mirror's.
+// TestFollows says which of two memberships of a pair came last, if an answer's dates contradict
+// the mirror's.
 func TestFollows(t *testing.T) {
 	t.Parallel()
 	membership := func(created, updated int64) clerksync.Membership {
@@ -215,7 +215,7 @@ func TestFollows(t *testing.T) {
 	require.Zero(t, facts.Memberships[0].AliveAt, "the facts stay as they are")
 }
 
-// TestMembership_SignedEventShowsItAlive, also if its date contradicts another one's.
+// TestMembership_SignedEventShowsItAlive, also if its date contradicts that of another membership.
 func TestMembership_SignedEventShowsItAlive(t *testing.T) {
 	t.Parallel()
 	for kind, want := range map[string]int64{"created": t0 + 7, "updated": t0 + 7, "deleted": 0} {
@@ -227,7 +227,7 @@ func TestMembership_SignedEventShowsItAlive(t *testing.T) {
 	require.Zero(t, mirror.Memberships["orgmem_a1"].AliveAt, "an answer may be old")
 }
 
-// TestNewDelivery_FutureEnvelopeIsIgnored: the message was signed before.
+// TestNewDelivery_FutureEnvelopeIsIgnored: the message was signed before that.
 func TestNewDelivery_FutureEnvelopeIsIgnored(t *testing.T) {
 	t.Parallel()
 	for stamp, want := range map[int64]int64{
