@@ -114,7 +114,8 @@ func TestBreaker_IgnoresRefusals(t *testing.T) {
 	})
 }
 
-// TestBreaker_CountsTimeOuts: a Clerk that hangs costs every caller its whole deadline, but not for long.
+// TestBreaker_CountsTimeOuts: a Clerk that hangs costs every caller its whole deadline, but not for
+// long.
 func TestBreaker_CountsTimeOuts(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -165,7 +166,8 @@ func TestBreaker_LetsOneTry(t *testing.T) {
 	})
 }
 
-// TestBreaker_OutlivesAnAbandonedTrial: the trial's caller hangs up, and the next one may try in its turn.
+// TestBreaker_OutlivesAnAbandonedTrial: the trial's caller hangs up, and the next one may try in
+// its turn.
 func TestBreaker_OutlivesAnAbandonedTrial(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -44,8 +44,8 @@ func mostWithin(window time.Duration, times []time.Time) int {
 	return most
 }
 
-// TestBudget_IsShared: however many call, a fifth of Clerk's limit in ten seconds isn't exceeded by more than a second's
-// worth, and what there is gets used.
+// TestBudget_IsShared: however many call, a fifth of Clerk's limit in ten seconds isn't exceeded by
+// more than a second's worth, and what there is gets used.
 func TestBudget_IsShared(t *testing.T) {
 	t.Parallel()
 	for environment, rate := range map[string]float64{"development": 2, "production": 20, "staging": 2} {
@@ -130,8 +130,8 @@ func TestBudget_WaitingEndsWithTheCaller(t *testing.T) {
 	}
 }
 
-// TestBudget_InteractiveCallsDoNotWait: with a sweep that always has callers waiting, people's calls go at once, and the sweep pays
-// for them with half its rate at most.
+// TestBudget_InteractiveCallsDoNotWait: with a sweep that always has callers waiting, people's
+// calls go at once, and the sweep pays for them with half its rate at most.
 func TestBudget_InteractiveCallsDoNotWait(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -184,7 +184,8 @@ func TestBudget_StrangersHaveALimit(t *testing.T) {
 	})
 }
 
-// TestBudget_RemovalsGoFirst: however many strangers knock, organizations are created and roles changed, an admin removes somebody.
+// TestBudget_RemovalsGoFirst: however many strangers knock, organizations are created and roles
+// changed, an admin removes somebody.
 func TestBudget_RemovalsGoFirst(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -222,7 +223,8 @@ func TestBudget_RemovalsGoFirst(t *testing.T) {
 	})
 }
 
-// TestBudget_BeginsNothingThatItCannotFinish: whoever waits as long as they are told, and tries again, succeeds with the least of calls.
+// TestBudget_BeginsNothingThatItCannotFinish: whoever waits as long as they are told, and tries
+// again, succeeds with the least of calls.
 func TestBudget_BeginsNothingThatItCannotFinish(t *testing.T) {
 	t.Parallel()
 	for _, purpose := range []clerkapi.Purpose{clerkapi.ForStranger, clerkapi.ForCommand, clerkapi.ForMembership, clerkapi.ForRemoval} {
@@ -250,7 +252,8 @@ func TestBudget_BeginsNothingThatItCannotFinish(t *testing.T) {
 	}
 }
 
-// TestPause_IsForAllBackgroundCalls: one is told to slow down, and none is sent before that is over.
+// TestPause_IsForAllBackgroundCalls: one is told to slow down, and none is sent before that is
+// over.
 func TestPause_IsForAllBackgroundCalls(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -284,7 +287,8 @@ func TestPause_IsNotCutShort(t *testing.T) {
 	})
 }
 
-// TestPause_DelaysCallsThatAlreadyWait: a call that has its place in the queue goes when the pause is over, not before.
+// TestPause_DelaysCallsThatAlreadyWait: a call that has its place in the queue goes when the pause
+// is over, not before.
 func TestPause_DelaysCallsThatAlreadyWait(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -184,7 +184,8 @@ func TestWrite_OutcomeUnknown(t *testing.T) {
 	}
 }
 
-// TestWrite_RefusedDoesNotDelaySweeps: writes have limits of their own, of which a sweep knows nothing.
+// TestWrite_RefusedDoesNotDelaySweeps: writes have limits of their own, of which a sweep knows
+// nothing.
 func TestWrite_RefusedDoesNotDelaySweeps(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

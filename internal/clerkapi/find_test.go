@@ -99,7 +99,8 @@ func TestUserMemberships(t *testing.T) {
 	require.Empty(t, found)
 }
 
-// TestFind_ChecksWhatTheFilterReturns: "any user ids not found are ignored", says Clerk; then others' memberships come back.
+// TestFind_ChecksWhatTheFilterReturns: "any user ids not found are ignored", says Clerk; then
+// others' memberships come back.
 func TestFind_ChecksWhatTheFilterReturns(t *testing.T) {
 	t.Parallel()
 	const members = 1201 // three pages

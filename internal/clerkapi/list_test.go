@@ -140,7 +140,8 @@ func TestList_SendsItsOrderEscaped(t *testing.T) {
 	require.Equal(t, "/v1/organization_memberships?limit=500&offset=1000&order_by=%2Bcreated_at", <-asked)
 }
 
-// TestList_KeepsObjectsAsTheyAre: a null and a field that nobody knows are facts, and so is a number's spelling.
+// TestList_KeepsObjectsAsTheyAre: a null and a field that nobody knows are facts, and so is a
+// number's spelling.
 func TestList_KeepsObjectsAsTheyAre(t *testing.T) {
 	t.Parallel()
 	const object = `{"id":"org_1", "slug":null,"new_field":{"n":1.50},"created_at":1790000000000}`

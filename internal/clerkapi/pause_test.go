@@ -64,8 +64,8 @@ func TestPause_OfBackgroundDelaysNoInteractiveCall(t *testing.T) {
 	})
 }
 
-// TestPause_LongOneIsProbed: while Clerk keeps asking for an hour, one background call a minute finds
-// out.
+// TestPause_LongOneIsProbed: while Clerk keeps asking for an hour, one background call a minute
+// finds out.
 func TestPause_LongOneIsProbed(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -105,8 +105,8 @@ func TestInteractive_StrangersLeaveClerksLimitToMembers(t *testing.T) {
 	})
 }
 
-// TestBudget_ConfiguredRateLimitsBackgroundCalls: people aren't held to it; and one above our share says
-// that Clerk takes more.
+// TestBudget_ConfiguredRateLimitsBackgroundCalls: people aren't held to it; and one above our share
+// says that Clerk takes more.
 func TestBudget_ConfiguredRateLimitsBackgroundCalls(t *testing.T) {
 	t.Parallel()
 	for rate, commands := range map[float64]int{0.1: 40, 20: 400} {

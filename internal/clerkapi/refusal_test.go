@@ -68,7 +68,8 @@ func TestCall_RedirectIsNotFollowed(t *testing.T) {
 	require.Len(t, w.times(), 1)
 }
 
-// TestError_NeverHoldsTheSecretKey: not in an error and not in a log, even if the other side says it.
+// TestError_NeverHoldsTheSecretKey: not in an error and not in a log, even if the other side says
+// it.
 func TestError_NeverHoldsTheSecretKey(t *testing.T) {
 	t.Parallel()
 	for name, answer := range map[string]func(req *http.Request) (*http.Response, error){
@@ -109,7 +110,8 @@ func TestError_NeverHoldsTheSecretKey(t *testing.T) {
 	}
 }
 
-// TestError_RetryAfterOfEitherForm: whatever the header says, a call of each purpose pauses no longer than such calls may be held.
+// TestError_RetryAfterOfEitherForm: whatever the header says, a call of each purpose pauses no
+// longer than such calls may be held.
 func TestError_RetryAfterOfEitherForm(t *testing.T) {
 	t.Parallel()
 	const second = time.Second

@@ -7,7 +7,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestLaw_Split: nothing is lost, every pool has its least, and more connections make no pool smaller by more than rounding.
+// TestLaw_Split: nothing is lost, every pool has its least, and more connections make no pool
+// smaller by more than rounding.
 func TestLaw_Split(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {

@@ -56,7 +56,8 @@ func TestLineage(t *testing.T) {
 	}
 }
 
-// TestLineage_FollowersTellNothingFirst: which cluster counts is told by the URL that is written to.
+// TestLineage_FollowersTellNothingFirst: which cluster counts is told by the URL that is written
+// to.
 func TestLineage_FollowersTellNothingFirst(t *testing.T) {
 	t.Parallel()
 	l := NewLineage(func(Change) { t.Error("no change") })
@@ -68,7 +69,8 @@ func TestLineage_FollowersTellNothingFirst(t *testing.T) {
 	require.Equal(t, Identity{System: "1", Timeline: 1}, known)
 }
 
-// TestLineage_SessionsOpenedAtOnceInAFailover are one change: what the first was asked beside was the old server's.
+// TestLineage_SessionsOpenedAtOnceInAFailover are one change: what the first was asked beside was
+// the old server's.
 func TestLineage_SessionsOpenedAtOnceInAFailover(t *testing.T) {
 	t.Parallel()
 	changes := 0

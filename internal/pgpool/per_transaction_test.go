@@ -23,7 +23,8 @@ func openPerTransaction(t *testing.T, c Config) *PerTransaction {
 	return p
 }
 
-// TestPerTransaction_TransactionsHaveWhatTheyNeed, each of them, whatever the database's defaults are.
+// TestPerTransaction_TransactionsHaveWhatTheyNeed, each of them, whatever the database's defaults
+// are.
 func TestPerTransaction_TransactionsHaveWhatTheyNeed(t *testing.T) {
 	t.Parallel()
 	c := pgtest.NewCluster(t, nil)
@@ -81,7 +82,8 @@ func TestPerTransaction_StatementsArePipelined(t *testing.T) {
 	require.Equal(t, 22, back)
 }
 
-// TestPerTransaction_OnAStandby give no answer, also if what is behind the pooler changes; with the new primary they go on.
+// TestPerTransaction_OnAStandby give no answer, also if what is behind the pooler changes; with the
+// new primary they go on.
 func TestPerTransaction_OnAStandby(t *testing.T) {
 	t.Parallel()
 	primary := pgtest.NewCluster(t, nil)

@@ -15,7 +15,8 @@ import (
 	"github.com/callmine/rolecall/internal/pgtest"
 )
 
-// besides are other clients of a pooler, which ask without a pause until the function that it returns was called.
+// besides are other clients of a pooler, which ask without a pause until the function that it
+// returns was called.
 func besides(t *testing.T, target string, clients int) (end func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -89,7 +90,8 @@ func TestPooler_SharedWithOthers(t *testing.T) {
 	}
 }
 
-// TestInspect_TakesOneMoreConnection at most, so that a small limit is enough: the third is that of the test, which may not have ended.
+// TestInspect_TakesOneMoreConnection at most, so that a small limit is enough: the third is that of
+// the test, which may not have ended.
 func TestInspect_TakesOneMoreConnection(t *testing.T) {
 	t.Parallel()
 	through := pgtest.PgBouncer(t, pgtest.URL(t), pgtest.SessionPooling, "max_client_conn = 3", "default_pool_size = 2")
@@ -98,7 +100,8 @@ func TestInspect_TakesOneMoreConnection(t *testing.T) {
 	require.Equal(t, PoolerSession, r.Pooler)
 }
 
-// TestInspect_ServerThatFallsSilent ends in time: it lets clients in, as a pooler without servers does, and then says nothing.
+// TestInspect_ServerThatFallsSilent ends in time: it lets clients in, as a pooler without servers
+// does, and then says nothing.
 func TestInspect_ServerThatFallsSilent(t *testing.T) {
 	t.Parallel()
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
@@ -127,7 +130,8 @@ func TestInspect_ServerThatFallsSilent(t *testing.T) {
 	require.Less(t, time.Since(began), 1*time.Second+askFor+3*time.Second)
 }
 
-// TestInspect_PrefersThePrimary of several hosts, and tells of a standby where there is nothing else.
+// TestInspect_PrefersThePrimary of several hosts, and tells of a standby where there is nothing
+// else.
 func TestInspect_PrefersThePrimary(t *testing.T) {
 	t.Parallel()
 	primary := pgtest.NewCluster(t, nil)
@@ -146,7 +150,8 @@ func TestInspect_PrefersThePrimary(t *testing.T) {
 	}
 }
 
-// TestInspect_PrintsNoPartOfAPassword where it isn't escaped, and Postgres takes its second half for a parameter.
+// TestInspect_PrintsNoPartOfAPassword where it isn't escaped, and Postgres takes its second half
+// for a parameter.
 func TestInspect_PrintsNoPartOfAPassword(t *testing.T) {
 	t.Parallel()
 	for _, target := range []string{pgtest.URL(t), pgtest.PgBouncer(t, pgtest.URL(t), pgtest.TransactionPooling)} {

@@ -35,8 +35,8 @@ func leadsTo(ctx context.Context, pool *pgxpool.Pool, c *pgtest.Cluster) bool {
 	return err == nil && strings.HasSuffix(c.Addr(), ":"+port)
 }
 
-// TestRenew_ServersThatAPoolerKeeps of an old primary that stays up: none of them answers, once a session was looked for where the URL
-// leads by now, and the new primary answers in all pools.
+// TestRenew_ServersThatAPoolerKeeps of an old primary that stays up: none of them answers, once a
+// session was looked for where the URL leads by now, and the new primary answers in all pools.
 func TestRenew_ServersThatAPoolerKeeps(t *testing.T) {
 	t.Parallel()
 	o := newOldAndNew(t)

@@ -46,7 +46,8 @@ func hostile(t *testing.T, c *pgtest.Cluster, database string) {
 	}
 }
 
-// TestSession_HasWhatItNeeds whatever the database's defaults are, directly and through a pooler with its defaults.
+// TestSession_HasWhatItNeeds whatever the database's defaults are, directly and through a pooler
+// with its defaults.
 func TestSession_HasWhatItNeeds(t *testing.T) {
 	t.Parallel()
 	c := pgtest.NewCluster(t, nil)
@@ -140,7 +141,8 @@ func TestSession_ThatBecameReadOnly(t *testing.T) {
 	require.Eventually(t, func() bool { return write() == nil }, 5*time.Second, 10*time.Millisecond)
 }
 
-// TestSession_StandbyIsRefused at once, and the primary behind the same URL is taken as soon as it is there.
+// TestSession_StandbyIsRefused at once, and the primary behind the same URL is taken as soon as it
+// is there.
 func TestSession_StandbyIsRefused(t *testing.T) {
 	t.Parallel()
 	primary := pgtest.NewCluster(t, nil)
@@ -160,7 +162,8 @@ func TestSession_StandbyIsRefused(t *testing.T) {
 	}
 }
 
-// TestLineage_TwoPrimaries: of the old one's sessions none gives an answer once the new one is known.
+// TestLineage_TwoPrimaries: of the old one's sessions none gives an answer once the new one is
+// known.
 func TestLineage_TwoPrimaries(t *testing.T) {
 	t.Parallel()
 	old := pgtest.NewCluster(t, nil)
