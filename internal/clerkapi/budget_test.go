@@ -29,7 +29,7 @@ func sweep(t *testing.T, client *clerkapi.Client, workers, n int) {
 	wg.Wait()
 }
 
-// mostWithin returns how many of the times lie within one window of that length.
+// mostWithin returns the largest number of the times that lie within one window of that length.
 func mostWithin(window time.Duration, times []time.Time) int {
 	most := 0
 	for i := range times {
@@ -44,8 +44,8 @@ func mostWithin(window time.Duration, times []time.Time) int {
 	return most
 }
 
-// TestBudget_IsShared: however many call, a fifth of Clerk's limit in ten seconds isn't exceeded by
-// more than a second's worth, and what there is gets used.
+// TestBudget_IsShared: the calls of all callers exceed a fifth of Clerk's limit in ten seconds by a
+// second's worth at most, and the whole share is used.
 func TestBudget_IsShared(t *testing.T) {
 	t.Parallel()
 	for environment, rate := range map[string]float64{"development": 2, "production": 20, "staging": 2} {
@@ -68,7 +68,7 @@ func TestBudget_IsShared(t *testing.T) {
 func TestBudget_MayBeConfigured(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w := always(http.StatusOK, okInstance) // production, which doesn't count then
+		w := always(http.StatusOK, okInstance) // production, whose limit isn't used then
 		client := newClient(t, clerkapi.Config{Transport: w, CallsPerSecond: 0.5})
 		began := time.Now()
 		sweep(t, client, 1, 5)
@@ -76,7 +76,7 @@ func TestBudget_MayBeConfigured(t *testing.T) {
 	})
 }
 
-// TestBudget_CountsRetries: an attempt costs a token, whatever comes of it.
+// TestBudget_CountsRetries: each attempt costs a call, whatever its result.
 func TestBudget_CountsRetries(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -106,7 +106,7 @@ func TestBudget_WaitLongerThanTheCallerFailsAtOnce(t *testing.T) {
 	})
 }
 
-// TestBudget_WaitingEndsWithTheCaller: for a token, and for the end of a pause.
+// TestBudget_WaitingEndsWithTheCaller, for a call of the budget and for the end of a pause.
 func TestBudget_WaitingEndsWithTheCaller(t *testing.T) {
 	t.Parallel()
 	for name, first := range map[string]*wire{
@@ -130,8 +130,8 @@ func TestBudget_WaitingEndsWithTheCaller(t *testing.T) {
 	}
 }
 
-// TestBudget_InteractiveCallsDoNotWait: with a sweep that always has callers waiting, people's
-// calls go at once, and the sweep pays for them with half its rate at most.
+// TestBudget_InteractiveCallsDoNotWait: beside a sweep that always has callers waiting, interactive
+// calls are sent at once. The sweep pays for them with half its rate at most.
 func TestBudget_InteractiveCallsDoNotWait(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -162,7 +162,7 @@ func TestBudget_InteractiveCallsDoNotWait(t *testing.T) {
 	})
 }
 
-// TestBudget_StrangersHaveALimit, far from Clerk's: anybody may knock.
+// TestBudget_StrangersHaveALimit far below Clerk's: the number of strangers is unlimited.
 func TestBudget_StrangersHaveALimit(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -184,8 +184,8 @@ func TestBudget_StrangersHaveALimit(t *testing.T) {
 	})
 }
 
-// TestBudget_RemovalsGoFirst: however many strangers knock, organizations are created and roles
-// changed, an admin removes somebody.
+// TestBudget_RemovalsGoFirst: an admin can remove a member during any number of look-ups of
+// strangers, creations and role changes.
 func TestBudget_RemovalsGoFirst(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -213,7 +213,7 @@ func TestBudget_RemovalsGoFirst(t *testing.T) {
 					require.Error(t, err)
 				}
 			}
-			for _, one := range begun { // what was let in is brought to its end
+			for _, one := range begun { // commands that were admitted are finished
 				_, err := client.Instance(one)
 				require.NoError(t, err)
 			}
@@ -223,8 +223,8 @@ func TestBudget_RemovalsGoFirst(t *testing.T) {
 	})
 }
 
-// TestBudget_BeginsNothingThatItCannotFinish: whoever waits as long as they are told, and tries
-// again, succeeds with the least of calls.
+// TestBudget_BeginsNothingThatItCannotFinish: a caller that waits as long as it is told, and tries
+// again, succeeds with the fewest calls.
 func TestBudget_BeginsNothingThatItCannotFinish(t *testing.T) {
 	t.Parallel()
 	for _, purpose := range []clerkapi.Purpose{clerkapi.ForStranger, clerkapi.ForCommand, clerkapi.ForMembership, clerkapi.ForRemoval} {
@@ -252,8 +252,8 @@ func TestBudget_BeginsNothingThatItCannotFinish(t *testing.T) {
 	}
 }
 
-// TestPause_IsForAllBackgroundCalls: one is told to slow down, and none is sent before that is
-// over.
+// TestPause_IsForAllBackgroundCalls: Clerk asks one call to slow down, and none is sent until the
+// pause is over.
 func TestPause_IsForAllBackgroundCalls(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -269,7 +269,7 @@ func TestPause_IsForAllBackgroundCalls(t *testing.T) {
 	})
 }
 
-// TestPause_IsNotCutShort: a second 429 asks for less than the first one.
+// TestPause_IsNotCutShort by a second 429 that asks for less than the first one.
 func TestPause_IsNotCutShort(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -287,8 +287,8 @@ func TestPause_IsNotCutShort(t *testing.T) {
 	})
 }
 
-// TestPause_DelaysCallsThatAlreadyWait: a call that has its place in the queue goes when the pause
-// is over, not before.
+// TestPause_DelaysCallsThatAlreadyWait: a call that has its place in the queue is sent after the
+// pause, not before.
 func TestPause_DelaysCallsThatAlreadyWait(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -304,7 +304,7 @@ func TestPause_DelaysCallsThatAlreadyWait(t *testing.T) {
 		wg.Go(func() { sweep(t, client, 1, 1) }) // waits for the next second
 		synctest.Wait()
 		require.ErrorIs(t, ask(t, client), clerkapi.ErrRateLimited)
-		require.ErrorIs(t, ask(t, client), clerkapi.ErrRateLimited, "Clerk asked everybody to wait")
+		require.ErrorIs(t, ask(t, client), clerkapi.ErrRateLimited, "Clerk asked all callers to wait")
 		wg.Wait()
 		sent := w.times()
 		require.Equal(t, 20*time.Second, sent[2].Sub(sent[1]))

@@ -46,12 +46,13 @@ func TestWrite_ChangesClerk(t *testing.T) {
 	id, _ := member(t, raw)
 	o, ok := world.Organization(id)
 	require.True(t, ok)
-	require.Equal(t, []string{"North", "north", admin.ID}, []string{o.Name, o.Slug, o.CreatedBy})
+	type made struct{ name, slug, createdBy string }
+	require.Equal(t, made{name: "North", slug: "north", createdBy: admin.ID}, made{name: o.Name, slug: o.Slug, createdBy: o.CreatedBy})
 
 	_, err = client.UpdateOrganization(ctx, id, "South")
 	require.NoError(t, err)
 	o, _ = world.Organization(id)
-	require.Equal(t, []string{"South", "north"}, []string{o.Name, o.Slug})
+	require.Equal(t, made{name: "South", slug: "north", createdBy: admin.ID}, made{name: o.Name, slug: o.Slug, createdBy: o.CreatedBy})
 
 	_, err = world.AddMember(id, guest.ID, clerksim.RoleMember)
 	require.NoError(t, err)
@@ -83,7 +84,7 @@ func TestWrite_ChangesClerk(t *testing.T) {
 	require.Empty(t, pending)
 }
 
-// TestWrite_Refused: each refusal has its name, and none leaves a doubt.
+// TestWrite_Refused: each refusal has its error, and none leaves the outcome open.
 func TestWrite_Refused(t *testing.T) {
 	t.Parallel()
 	world := newWorld(t, clerksim.Config{})
@@ -148,7 +149,7 @@ func TestWrite_Refused(t *testing.T) {
 	require.ErrorIs(t, revoke(id)(), clerksync.ErrInvitationNotPending)
 }
 
-// TestWrite_OutcomeUnknown: only what surely changed nothing may be told so.
+// TestWrite_OutcomeUnknown: an error excludes a change only if surely nothing has changed.
 func TestWrite_OutcomeUnknown(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -184,8 +185,8 @@ func TestWrite_OutcomeUnknown(t *testing.T) {
 	}
 }
 
-// TestWrite_RefusedDoesNotDelaySweeps: writes have limits of their own, of which a sweep knows
-// nothing.
+// TestWrite_RefusedDoesNotDelaySweeps: writes have limits of their own, which don't concern a
+// sweep.
 func TestWrite_RefusedDoesNotDelaySweeps(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -70,7 +70,7 @@ func TestFind_MembershipOfAPair(t *testing.T) {
 	}
 }
 
-// TestFind_RefusesAnotherOrganizationsMembership: it must not become a membership of anybody here.
+// TestFind_RefusesAnotherOrganizationsMembership: it must not count as a membership here.
 func TestFind_RefusesAnotherOrganizationsMembership(t *testing.T) {
 	t.Parallel()
 	client := serve(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -99,8 +99,8 @@ func TestUserMemberships(t *testing.T) {
 	require.Empty(t, found)
 }
 
-// TestFind_ChecksWhatTheFilterReturns: "any user ids not found are ignored", says Clerk; then
-// others' memberships come back.
+// TestFind_ChecksWhatTheFilterReturns: "any user ids not found are ignored", says Clerk, and then
+// returns other users' memberships.
 func TestFind_ChecksWhatTheFilterReturns(t *testing.T) {
 	t.Parallel()
 	const members = 1201 // three pages
@@ -122,7 +122,7 @@ func TestFind_ChecksWhatTheFilterReturns(t *testing.T) {
 	}
 }
 
-// TestFind_CountsARowOnce: a list that shifts shows one twice.
+// TestFind_CountsARowOnce: a list that shifts shows one row twice.
 func TestFind_CountsARowOnce(t *testing.T) {
 	t.Parallel()
 	const row = `{"id":"orgmem_1","organization":{"id":"org_1"},"public_user_data":{"user_id":"user_1"}}`
@@ -134,7 +134,7 @@ func TestFind_CountsARowOnce(t *testing.T) {
 	require.ErrorIs(t, err, clerkapi.ErrMalformed, "the other one may have been skipped")
 }
 
-// TestFind_IsNotMisled: whatever isn't Clerk's own "no" must not read as one.
+// TestFind_IsNotMisled: only Clerk's own 404 or complete list means that there is no such object.
 func TestFind_IsNotMisled(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {

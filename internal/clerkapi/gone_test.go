@@ -14,8 +14,8 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// TestList_MissingIsEmptyOnlyIfItsOwnerIsGone: a 404 for the list of something that lives is
-// a refusal, whatever its code.
+// TestList_MissingIsEmptyOnlyIfItsOwnerIsGone: a 404 for the list of a live object is a refusal,
+// whatever its code.
 func TestList_MissingIsEmptyOnlyIfItsOwnerIsGone(t *testing.T) {
 	t.Parallel()
 	const pair = "org_1 user_1"
@@ -81,7 +81,7 @@ func TestList_MissingWholeListIsRefused(t *testing.T) {
 	}
 }
 
-// TestError_HoldsNoAddress: neither from Clerk's message nor from a proxy's page.
+// TestError_HoldsNoAddress from Clerk's message or from a proxy's page.
 func TestError_HoldsNoAddress(t *testing.T) {
 	t.Parallel()
 	for _, body := range []string{

@@ -15,13 +15,14 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// populated is a world with two organizations, and what of each resource belongs to the first one.
+// populated is a world with two organizations, and the objects of each resource that belong to the
+// first one.
 type populated struct {
 	world          *clerksim.World
 	organizationID string
 	ofFirst        map[clerksync.Resource]int
 	all            map[clerksync.Resource]int
-	global         map[clerksync.Resource]string // ids of what belongs to no organization; Clerk has others of its own
+	global         map[clerksync.Resource]string // ids of objects without an organization; Clerk has others of its own
 }
 
 func populate(t *testing.T) populated {
@@ -140,8 +141,7 @@ func TestList_SendsItsOrderEscaped(t *testing.T) {
 	require.Equal(t, "/v1/organization_memberships?limit=500&offset=1000&order_by=%2Bcreated_at", <-asked)
 }
 
-// TestList_KeepsObjectsAsTheyAre: a null and a field that nobody knows are facts, and so is a
-// number's spelling.
+// TestList_KeepsObjectsAsTheyAre: with their nulls, unknown fields and spellings of numbers.
 func TestList_KeepsObjectsAsTheyAre(t *testing.T) {
 	t.Parallel()
 	const object = `{"id":"org_1", "slug":null,"new_field":{"n":1.50},"created_at":1790000000000}`

@@ -12,12 +12,12 @@ import (
 	"github.com/callmine/rolecall/internal/clerkapi"
 )
 
-// purposes are those of interactive calls, what goes before others last.
+// purposes are those of interactive calls, the most urgent last.
 func purposes() []clerkapi.Purpose {
 	return []clerkapi.Purpose{clerkapi.ForStranger, clerkapi.ForCommand, clerkapi.ForMembership, clerkapi.ForRemoval}
 }
 
-// askFor makes one call that stands for itself.
+// askFor makes one interactive call on its own.
 func askFor(t *testing.T, client *clerkapi.Client, purpose clerkapi.Purpose) error {
 	t.Helper()
 	ctx, end := context.WithCancel(t.Context())
@@ -26,9 +26,8 @@ func askFor(t *testing.T, client *clerkapi.Client, purpose clerkapi.Purpose) err
 	return err
 }
 
-// TestPause_DelaysNothingMoreUrgent: one answer with an hour's Retry-After to a call of one
-// purpose holds such calls and what comes after them, for seconds; what goes before them isn't held
-// at all.
+// TestPause_DelaysNothingMoreUrgent: after an answer with an hour's Retry-After, calls of its
+// purpose and less urgent ones pause for seconds. More urgent ones don't pause at all.
 func TestPause_DelaysNothingMoreUrgent(t *testing.T) {
 	t.Parallel()
 	for i, asked := range purposes() {
@@ -64,8 +63,8 @@ func TestPause_OfBackgroundDelaysNoInteractiveCall(t *testing.T) {
 	})
 }
 
-// TestPause_LongOneIsProbed: while Clerk keeps asking for an hour, one background call a minute
-// finds out.
+// TestPause_LongOneIsProbed: while Clerk asks for an hour again and again, one background call a
+// minute is sent.
 func TestPause_LongOneIsProbed(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -25,15 +25,15 @@ func command(t *testing.T, client *clerkapi.Client, purpose clerkapi.Purpose) er
 		if n == 0 && err != nil {
 			return err
 		}
-		require.NoError(t, err, "what has begun is brought to its end")
+		require.NoError(t, err, "a command that has begun is finished")
 	}
 	synctest.Wait() // what was kept for it is free again
 	return nil
 }
 
 // TestInteractive_MayUseClerksLimit: on a development instance, thirty commands in a row go at once
-// beside a sweep. A command beyond Clerk's limit is told truly when there is room, and Clerk never
-// gets more calls than it takes.
+// beside a sweep. A command beyond Clerk's limit learns when there is room, and Clerk never gets
+// more calls than it accepts.
 func TestInteractive_MayUseClerksLimit(t *testing.T) {
 	t.Parallel()
 	for _, purpose := range purposes()[1:] {
@@ -72,7 +72,8 @@ func TestInteractive_MayUseClerksLimit(t *testing.T) {
 	}
 }
 
-// TestInteractive_SweepWaits: while people use most of Clerk's limit, no background call is sent.
+// TestInteractive_SweepWaits: while interactive calls use most of Clerk's limit, no background call
+// is sent.
 func TestInteractive_SweepWaits(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -88,7 +89,7 @@ func TestInteractive_SweepWaits(t *testing.T) {
 	})
 }
 
-// TestInteractive_StrangersLeaveClerksLimitToMembers, however many strangers knock.
+// TestInteractive_StrangersLeaveClerksLimitToMembers, however many strangers there are.
 func TestInteractive_StrangersLeaveClerksLimitToMembers(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -105,8 +106,8 @@ func TestInteractive_StrangersLeaveClerksLimitToMembers(t *testing.T) {
 	})
 }
 
-// TestBudget_ConfiguredRateLimitsBackgroundCalls: people aren't held to it; and one above our share
-// says that Clerk takes more.
+// TestBudget_ConfiguredRateLimitsBackgroundCalls, not interactive ones. A rate above our share says
+// that Clerk accepts more calls.
 func TestBudget_ConfiguredRateLimitsBackgroundCalls(t *testing.T) {
 	t.Parallel()
 	for rate, commands := range map[float64]int{0.1: 40, 20: 400} {

@@ -59,7 +59,7 @@ func TestError_UnauthorizedNamesTheSetting(t *testing.T) {
 	require.ErrorContains(t, err, "CLERK_SECRET_KEY")
 }
 
-// TestCall_RedirectIsNotFollowed: it would hand the key to whoever the answer names.
+// TestCall_RedirectIsNotFollowed: it could hand the key to any host.
 func TestCall_RedirectIsNotFollowed(t *testing.T) {
 	t.Parallel()
 	w := always(http.StatusTemporaryRedirect, "", "Location", "https://elsewhere.callmine.test/v1/instance")
@@ -68,8 +68,7 @@ func TestCall_RedirectIsNotFollowed(t *testing.T) {
 	require.Len(t, w.times(), 1)
 }
 
-// TestError_NeverHoldsTheSecretKey: not in an error and not in a log, even if the other side says
-// it.
+// TestError_NeverHoldsTheSecretKey, nor does a log, even if the other side repeats it.
 func TestError_NeverHoldsTheSecretKey(t *testing.T) {
 	t.Parallel()
 	for name, answer := range map[string]func(req *http.Request) (*http.Response, error){
@@ -111,7 +110,7 @@ func TestError_NeverHoldsTheSecretKey(t *testing.T) {
 }
 
 // TestError_RetryAfterOfEitherForm: whatever the header says, a call of each purpose pauses no
-// longer than such calls may be held.
+// longer than its limit.
 func TestError_RetryAfterOfEitherForm(t *testing.T) {
 	t.Parallel()
 	const second = time.Second

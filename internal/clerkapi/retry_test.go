@@ -17,7 +17,7 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// failures are what passes, and may be tried again.
+// failures are faults that pass, after which a call may be tried again.
 func failures() map[string]func() (*http.Response, error) {
 	return map[string]func() (*http.Response, error){
 		"500":            func() (*http.Response, error) { return reply(500, `{}`), nil },
@@ -119,7 +119,7 @@ func TestRetry_RateLimitForEver(t *testing.T) {
 	})
 }
 
-// TestRetry_AfterThatIsTooLong: nobody sits and waits for it, and nobody asks meanwhile.
+// TestRetry_AfterThatIsTooLong: no caller waits for it, and no call is sent meanwhile.
 func TestRetry_AfterThatIsTooLong(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ retryAfter, deadline time.Duration }{
@@ -186,7 +186,7 @@ func TestRetry_CallerGivesUp(t *testing.T) {
 	})
 }
 
-// TestRetry_TruncatedOnTheWire is the fault as a real connection shows it.
+// TestRetry_TruncatedOnTheWire has the fault on a real connection.
 func TestRetry_TruncatedOnTheWire(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

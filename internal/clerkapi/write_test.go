@@ -24,8 +24,8 @@ func answerOf(status int, body string) *http.Response {
 	return recorder.Result()
 }
 
-// TestWrite_IsNotRepeated: what Clerk may have done already must not be done again, as an
-// invitation would be.
+// TestWrite_IsNotRepeated if Clerk may have carried it out already: a second invitation could be
+// sent.
 func TestWrite_IsNotRepeated(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -61,8 +61,8 @@ func TestWrite_IsNotRepeated(t *testing.T) {
 	}
 }
 
-// TestWrite_ForbiddenDoesNotBlameTheKey: it is about a list that the instance doesn't have, or
-// about the last admin of an organization. And what doesn't say why isn't Clerk's.
+// TestWrite_ForbiddenDoesNotBlameTheKey: a 403 is about a list that the instance doesn't have, or
+// about the last admin of an organization. A 403 without a reason isn't Clerk's.
 func TestWrite_ForbiddenDoesNotBlameTheKey(t *testing.T) {
 	t.Parallel()
 	require.NoError(t, kindOf(http.StatusForbidden, "organization_minimum_permissions_needed"))

@@ -83,7 +83,8 @@ func TestFetch_UnreachableRepository(t *testing.T) {
 	require.ErrorContains(t, err, "unable to connect")
 }
 
-// The archive is laid out as embedded-postgres expects it, with an initdb that leaves a trace if it gets to create anything.
+// The archive is laid out as embedded-postgres expects it, with an initdb that leaves a trace if it
+// gets to create anything.
 func TestFetch_EmbeddedOnlyFetchesAndExtracts(t *testing.T) {
 	t.Parallel()
 	if _, err := exec.LookPath("xz"); err != nil {
@@ -110,7 +111,8 @@ func TestFetch_EmbeddedOnlyFetchesAndExtracts(t *testing.T) {
 	require.Contains(t, string(args), "--encoding=none-so-that-initdb-stops-here")
 }
 
-// An encoding that doesn't exist has to stop a real initdb before it creates anything: downloadEmbedded relies on it.
+// An encoding that doesn't exist has to stop a real initdb before it creates anything:
+// downloadEmbedded relies on it.
 func TestFetch_InitdbRefusesTheEncodingThatStopsIt(t *testing.T) {
 	t.Parallel()
 	acct, dir := anAccount(t), folder(t)
@@ -144,7 +146,8 @@ func jarHandler(t *testing.T, archive string) http.Handler {
 	})
 }
 
-// TestFetch_BinariesStayOutOfTheDataFolder: a folder that isn't a database's is refused, and so would be the one that a fetch has filled.
+// TestFetch_BinariesStayOutOfTheDataFolder: a folder that isn't a database's is refused, and so
+// would be the one that a fetch has filled.
 func TestFetch_BinariesStayOutOfTheDataFolder(t *testing.T) {
 	t.Setenv("HOME", folder(t))
 	t.Setenv("XDG_CACHE_HOME", "")

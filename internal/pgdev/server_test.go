@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"log/slog"
 	"net/url"
 	"os"
 	"os/exec"
@@ -15,6 +14,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
+
+	"github.com/callmine/rolecall/internal/testlog"
 )
 
 func TestStart_AndStop(t *testing.T) {
@@ -88,9 +89,9 @@ func TestStart_LiveOwnerIsLeftAlone(t *testing.T) {
 
 func TestStart_AfterACrash(t *testing.T) {
 	t.Parallel()
-	var log syncBuffer
+	var log testlog.Lines
 	dir := filepath.Join(folder(t), "data")
-	first := start(t, Config{DataDir: dir, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	first := start(t, Config{DataDir: dir, Logger: log.Logger()})
 	require.NoError(t, syscall.Kill(first.PID(), syscall.SIGKILL))
 	<-first.Done()
 	require.Contains(t, log.String(), "postgres ended by itself")

@@ -27,8 +27,8 @@ type Report struct {
 	Pooler     Pooler
 
 	// Limit is how many connections this role may open to this database, and Limiter what sets the
-	// limit: the role, the database or max_connections. 0 means no limit but the server's, which
-	// the role may not read.
+	// limit: the role, the database or max_connections. 0 means no limit but the server's own,
+	// which it doesn't tell.
 	Limit   int
 	Limiter string
 	// InUse is how many connections count against Limit now, this one included.

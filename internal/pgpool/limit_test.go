@@ -7,8 +7,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestLaw_Split: nothing is lost, every pool has its least, and more connections make no pool
-// smaller by more than rounding.
+// TestLaw_Split: no connection is lost, and every pool has its least. A higher cap makes no pool
+// smaller, but for rounding.
 func TestLaw_Split(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {

@@ -56,8 +56,8 @@ func TestLineage(t *testing.T) {
 	}
 }
 
-// TestLineage_FollowersTellNothingFirst: which cluster counts is told by the URL that is written
-// to.
+// TestLineage_FollowersTellNothingFirst: sessions of the URL for writes decide which cluster is
+// right.
 func TestLineage_FollowersTellNothingFirst(t *testing.T) {
 	t.Parallel()
 	l := NewLineage(func(Change) { t.Error("no change") })
@@ -69,8 +69,8 @@ func TestLineage_FollowersTellNothingFirst(t *testing.T) {
 	require.Equal(t, Identity{System: "1", Timeline: 1}, known)
 }
 
-// TestLineage_SessionsOpenedAtOnceInAFailover are one change: what the first was asked beside was
-// the old server's.
+// TestLineage_SessionsOpenedAtOnceInAFailover are one change: the first one was compared with the
+// old server.
 func TestLineage_SessionsOpenedAtOnceInAFailover(t *testing.T) {
 	t.Parallel()
 	changes := 0

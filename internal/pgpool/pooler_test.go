@@ -15,8 +15,8 @@ import (
 	"github.com/callmine/rolecall/internal/pgtest"
 )
 
-// besides are other clients of a pooler, which ask without a pause until the function that it
-// returns was called.
+// besides simulates other clients of a pooler, which ask without a pause until the returned
+// function is called.
 func besides(t *testing.T, target string, clients int) (end func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -52,7 +52,8 @@ func warm(t *testing.T, target string, servers int) {
 	}
 }
 
-// TestPooler_SharedWithOthers are told apart all the same, however they choose among their servers.
+// TestPooler_SharedWithOthers: poolers are told apart also beside other clients, and however they
+// choose among their servers.
 func TestPooler_SharedWithOthers(t *testing.T) {
 	t.Parallel()
 	direct := pgtest.URL(t)
@@ -90,8 +91,8 @@ func TestPooler_SharedWithOthers(t *testing.T) {
 	}
 }
 
-// TestInspect_TakesOneMoreConnection at most, so that a small limit is enough: the third is that of
-// the test, which may not have ended.
+// TestInspect_TakesOneMoreConnection at most, so that a small limit is enough. The third connection
+// is the test's, which may not have ended yet.
 func TestInspect_TakesOneMoreConnection(t *testing.T) {
 	t.Parallel()
 	through := pgtest.PgBouncer(t, pgtest.URL(t), pgtest.SessionPooling, "max_client_conn = 3", "default_pool_size = 2")
@@ -100,8 +101,8 @@ func TestInspect_TakesOneMoreConnection(t *testing.T) {
 	require.Equal(t, PoolerSession, r.Pooler)
 }
 
-// TestInspect_ServerThatFallsSilent ends in time: it lets clients in, as a pooler without servers
-// does, and then says nothing.
+// TestInspect_ServerThatFallsSilent ends in time: the server accepts clients, as a pooler without
+// servers does, and then says nothing.
 func TestInspect_ServerThatFallsSilent(t *testing.T) {
 	t.Parallel()
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
@@ -130,8 +131,7 @@ func TestInspect_ServerThatFallsSilent(t *testing.T) {
 	require.Less(t, time.Since(began), 1*time.Second+askFor+3*time.Second)
 }
 
-// TestInspect_PrefersThePrimary of several hosts, and tells of a standby where there is nothing
-// else.
+// TestInspect_PrefersThePrimary of several hosts, and reports a standby if there is nothing else.
 func TestInspect_PrefersThePrimary(t *testing.T) {
 	t.Parallel()
 	primary := pgtest.NewCluster(t, nil)
@@ -150,8 +150,8 @@ func TestInspect_PrefersThePrimary(t *testing.T) {
 	}
 }
 
-// TestInspect_PrintsNoPartOfAPassword where it isn't escaped, and Postgres takes its second half
-// for a parameter.
+// TestInspect_PrintsNoPartOfAPassword that isn't escaped, and whose second half Postgres takes for
+// a parameter.
 func TestInspect_PrintsNoPartOfAPassword(t *testing.T) {
 	t.Parallel()
 	for _, target := range []string{pgtest.URL(t), pgtest.PgBouncer(t, pgtest.URL(t), pgtest.TransactionPooling)} {

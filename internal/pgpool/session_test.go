@@ -26,7 +26,7 @@ func open(t *testing.T, c Config) *pgxpool.Pool {
 	return pool
 }
 
-// reasonOf is why a session was refused; "" if it wasn't.
+// reasonOf returns why a session was refused; "" if it wasn't.
 func reasonOf(err error) Reason {
 	if refused, ok := errors.AsType[*RefusedError](err); ok {
 		return refused.Reason
@@ -46,7 +46,7 @@ func hostile(t *testing.T, c *pgtest.Cluster, database string) {
 	}
 }
 
-// TestSession_HasWhatItNeeds whatever the database's defaults are, directly and through a pooler
+// TestSession_HasWhatItNeeds, whatever the database's defaults are, directly and through a pooler
 // with its defaults.
 func TestSession_HasWhatItNeeds(t *testing.T) {
 	t.Parallel()
@@ -84,7 +84,7 @@ func TestSession_StricterSynchronousCommitStays(t *testing.T) {
 	}
 }
 
-// TestParameters_OfTheURL are set by SQL, so that a pooler with its defaults takes them.
+// TestParameters_OfTheURL are set by SQL, so that a pooler with its defaults accepts them.
 func TestParameters_OfTheURL(t *testing.T) {
 	t.Parallel()
 	for _, target := range []string{pgtest.URL(t), pgtest.PgBouncer(t, pgtest.URL(t), pgtest.SessionPooling)} {
@@ -118,7 +118,7 @@ func TestSession_EncodingsThatCannotHoldAllNames(t *testing.T) {
 	}
 }
 
-// TestSession_ThatBecameReadOnly is thrown away: when a statement says so, and when it was idle.
+// TestSession_ThatBecameReadOnly is thrown away: when a statement shows it, and after it was idle.
 func TestSession_ThatBecameReadOnly(t *testing.T) {
 	t.Parallel()
 	c := pgtest.NewCluster(t, nil)
@@ -141,8 +141,8 @@ func TestSession_ThatBecameReadOnly(t *testing.T) {
 	require.Eventually(t, func() bool { return write() == nil }, 5*time.Second, 10*time.Millisecond)
 }
 
-// TestSession_StandbyIsRefused at once, and the primary behind the same URL is taken as soon as it
-// is there.
+// TestSession_StandbyIsRefused at once. The primary behind the same URL is used as soon as it
+// exists.
 func TestSession_StandbyIsRefused(t *testing.T) {
 	t.Parallel()
 	primary := pgtest.NewCluster(t, nil)
@@ -162,8 +162,7 @@ func TestSession_StandbyIsRefused(t *testing.T) {
 	}
 }
 
-// TestLineage_TwoPrimaries: of the old one's sessions none gives an answer once the new one is
-// known.
+// TestLineage_TwoPrimaries: once the new one is known, no session of the old one answers.
 func TestLineage_TwoPrimaries(t *testing.T) {
 	t.Parallel()
 	old := pgtest.NewCluster(t, nil)
@@ -190,7 +189,7 @@ func TestLineage_TwoPrimaries(t *testing.T) {
 	name.Turn(promoted.Addr())
 	require.Eventually(t, func() bool { return strings.HasSuffix(promoted.Addr(), port(admin)) }, 5*time.Second, 10*time.Millisecond)
 	require.True(t, strings.HasSuffix(promoted.Addr(), port(reads)))
-	require.Error(t, <-answer, "also what was in the middle")
+	require.Error(t, <-answer, "also the statement under way")
 	busy.Release()
 	require.Len(t, changes, 1)
 	require.Equal(t, changes[0].Before.System, changes[0].After.System)
@@ -201,7 +200,7 @@ func TestLineage_TwoPrimaries(t *testing.T) {
 	refusedFor(t, reads, ReasonOlderTimeline)
 }
 
-// refusedFor waits until a pool whose sessions were cut has noticed, and is refused others.
+// refusedFor waits until a pool has noticed that its sessions were cut, and new ones are refused.
 func refusedFor(t *testing.T, pool *pgxpool.Pool, reason Reason) {
 	t.Helper()
 	require.Eventually(t, func() bool {

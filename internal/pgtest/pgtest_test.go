@@ -30,7 +30,8 @@ func TestMain(m *testing.M) {
 	os.Exit(Main(m))
 }
 
-// TestNew_TwoHundredDatabases is the load of a large suite: every test writes to a migrated database that nobody else sees.
+// TestNew_TwoHundredDatabases is the load of a large suite: every test writes to a migrated
+// database of its own.
 func TestNew_TwoHundredDatabases(t *testing.T) {
 	t.Parallel()
 	began := time.Now()

@@ -13,9 +13,8 @@ import (
 	"github.com/callmine/rolecall/internal/svixsim"
 )
 
-// TestEndpoint_EnabledAgainRecovers is the whole story: a receiver fails for five days, is
-// disabled without a word, misses what happens, and gets it after somebody enabled it and replayed
-// what was missed.
+// TestEndpoint_EnabledAgainRecovers is the whole story. A receiver fails for five days, is disabled
+// silently, and misses messages. It gets them after an operator enabled it and replayed them.
 func TestEndpoint_EnabledAgainRecovers(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -32,7 +31,7 @@ func TestEndpoint_EnabledAgainRecovers(t *testing.T) {
 		u := createUser(t, w)
 		synctest.Wait()
 		require.Empty(t, courier.Missed(0))
-		for range 10 { // somebody is banned and unbanned every day, and nobody hears of it
+		for range 10 { // a user is banned and unbanned every day, and no message arrives
 			synctest.Wait()
 			if courier.Disabled(0) {
 				break

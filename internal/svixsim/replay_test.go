@@ -12,7 +12,7 @@ import (
 )
 
 // TestReplay_DuringARotation has everything in one run: a receiver that fails at first, two
-// endpoints with one URL and a secret each, replays six hours after, and a clock a thousand times
+// endpoints with one URL and a secret each, replays six hours later, and a clock a thousand times
 // as fast.
 func TestReplay_DuringARotation(t *testing.T) {
 	t.Parallel()
