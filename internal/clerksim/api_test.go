@@ -55,8 +55,8 @@ func ids(objects []object) []string {
 	return all
 }
 
-// populate makes an organization with n members and returns it with the members' ids, oldest first. Every two
-// memberships are of one millisecond.
+// populate makes an organization with n members and returns it with the members' ids, oldest first.
+// Every two memberships are of one millisecond.
 func populate(t *testing.T, w *clerksim.World, c *clock, n int) (organizationID string, memberships []string) {
 	t.Helper()
 	admin := createUser(t, w, clerksim.NewUser{})

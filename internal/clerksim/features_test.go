@@ -11,8 +11,8 @@ import (
 	"github.com/callmine/rolecall/internal/clerksim"
 )
 
-// TestFeatures_OffAreRefused: with the code and the words of Clerk's, and shown again when
-// they are on.
+// TestFeatures_OffAreRefused with Clerk's code and words. Their objects are shown again once they
+// are on.
 func TestFeatures_OffAreRefused(t *testing.T) {
 	t.Parallel()
 	a := newFaultyAPI(t, clerksim.Config{})

@@ -116,7 +116,7 @@ func TestInvitation_ExpiresWithoutAnEvent(t *testing.T) {
 	require.ErrorIs(t, err, clerksim.ErrInvitationNotPending)
 	_, err = w.Revoke(i.ID)
 	require.ErrorIs(t, err, clerksim.ErrInvitationNotPending)
-	require.Equal(t, []string{"user.created"}, types(w.Drain()), "nothing tells that it expired")
+	require.Equal(t, []string{"user.created"}, types(w.Drain()), "there is no event when it expires")
 	require.NoError(t, w.DeleteRole(role.ID))
 
 	again := invite(t, w, clerksim.NewInvitation{OrganizationID: o.ID})
@@ -124,7 +124,7 @@ func TestInvitation_ExpiresWithoutAnEvent(t *testing.T) {
 	require.Equal(t, clerksim.InvitationExpired, status(), "a new one doesn't bring it back")
 }
 
-// forms counts in how many ways the bodies of many invitations say the same.
+// forms counts the different forms of the bodies of many equal invitations.
 func forms(t *testing.T, w *clerksim.World, organizationID, inviterID string) map[string]int {
 	t.Helper()
 	for n := range 60 {
@@ -195,7 +195,7 @@ func TestInvitation_OlderInstancesOmitTheAcceptor(t *testing.T) {
 			data := decode(t, w.Drain()[0].Body).at(t, "data")
 			require.Equal(t, "accepted", data["status"])
 			require.NotContains(t, data, "user_id")
-			require.Equal(t, u.ID, w.Directory().Invitations[i.ID].UserID, "the truth knows")
+			require.Equal(t, u.ID, w.Directory().Invitations[i.ID].UserID, "the directory has it")
 		})
 	}
 }
@@ -269,7 +269,7 @@ func TestInvitation_RefusedChangesNothing(t *testing.T) {
 	_, err = w.AddMember(full.ID, member.ID, "")
 	require.NoError(t, err)
 	_, err = w.Accept(overtaken.ID, late.ID)
-	require.ErrorIs(t, err, clerksim.ErrQuota, "somebody else took the place")
+	require.ErrorIs(t, err, clerksim.ErrQuota, "another member took the place")
 }
 
 func TestOrganization_DeletionSilentlyEndsInvitationsAndDomains(t *testing.T) {

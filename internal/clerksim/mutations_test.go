@@ -45,7 +45,7 @@ func TestMembership_RejoiningMakesANewOne(t *testing.T) {
 	deleted := w.Drain()
 	require.Equal(t, []string{"organizationMembership.deleted"}, types(deleted))
 	data := decode(t, deleted[0].Body).at(t, "data")
-	require.Equal(t, promoted.UpdatedAt.UnixMilli(), number(t, data["updated_at"]), "deleted repeats the old updated_at")
+	require.Equal(t, promoted.UpdatedAt.UnixMilli(), number(t, data["updated_at"]), "a deletion repeats the old updated_at")
 	require.Equal(t, clerksim.RoleAdmin, data["role"])
 	require.Greater(t, deleted[0].OccurredAt, c.Now())
 	require.Contains(t, data, "public_user_data")

@@ -11,7 +11,8 @@ import (
 	"github.com/callmine/rolecall/internal/clerksim"
 )
 
-// TestSnapshot_ReadsAnswerFromAnEarlierState of all kinds of objects, and what changes something is answered from the world itself.
+// TestSnapshot_ReadsAnswerFromAnEarlierState for all kinds of objects. Writes are answered from the
+// world itself.
 func TestSnapshot_ReadsAnswerFromAnEarlierState(t *testing.T) {
 	t.Parallel()
 	a := newFaultyAPI(t, clerksim.Config{})
@@ -64,7 +65,7 @@ func TestSnapshot_ReadsAnswerFromAnEarlierState(t *testing.T) {
 	require.Empty(t, a.shown(t, "/v1/organizations/"+org+"/memberships?user_id="+user))
 }
 
-// TestSnapshot_StandsAlone: what happens in it doesn't happen in the world.
+// TestSnapshot_StandsAlone: its changes don't reach the world.
 func TestSnapshot_StandsAlone(t *testing.T) {
 	t.Parallel()
 	a := newFaultyAPI(t, clerksim.Config{})
@@ -76,7 +77,7 @@ func TestSnapshot_StandsAlone(t *testing.T) {
 	require.Empty(t, a.world.Drain())
 }
 
-// TestSnapshot_AnswersFlapAndAreEmpty where a fault says so.
+// TestSnapshot_AnswersFlapAndAreEmpty if a fault says so.
 func TestSnapshot_AnswersFlapAndAreEmpty(t *testing.T) {
 	t.Parallel()
 	a := newFaultyAPI(t, clerksim.Config{})

@@ -93,7 +93,7 @@ func TestNew_FailedDatabaseIsKeptAndOpensAsSaid(t *testing.T) {
 
 	message, command, ok := strings.Cut(failed.log, "\n")
 	require.True(t, ok, failed.log)
-	require.Regexp(t, `database rolecall_test_testfaileddatabase\w+ is kept`, message)
+	require.Regexp(t, `database rolecall_test_testnew_faileddatabase\w+ is kept`, message)
 	dir := regexp.MustCompile(`-D '(.+?)/pgdata'`).FindStringSubmatch(command)[1]
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	require.Equal(t, os.TempDir(), filepath.Dir(dir), "on disk")
