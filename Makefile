@@ -1,6 +1,9 @@
 # Every target is one line of help and one thing to run. CI calls the same targets.
 TOOL := go tool -modfile=.ci/tools.mod
 
+# The packages whose tests `make surroundings` looks through.
+SURROUNDINGS := ./cmd/rolecall ./cmd/rolecall/internal/service ./jobs
+
 .PHONY: help
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -19,12 +22,12 @@ race: ## Run the tests in any order with the race detector, with fewer random hi
 
 .PHONY: surroundings
 surroundings: ## Run what needs servers of its own, loads the machine or measures time: failovers, poolers, floods, restarts
-	ROLECALL_TEST_SURROUNDINGS=1 go test ./cmd/rolecall ./jobs -run "$$(grep -hB3 '^	needsSurroundings(t)' cmd/rolecall/*_test.go jobs/*_test.go | sed -n 's/^func \(Test[A-Za-z]*\).*/^\1$$/p' | paste -sd '|' -)" -count=1 -p 1 -parallel 2 -timeout 20m
+	ROLECALL_TEST_SURROUNDINGS=1 go test $(SURROUNDINGS) -run "$$(grep -hEB3 '^	(needs|servicetest\.Needs)Surroundings\(t\)' $(SURROUNDINGS:=/*_test.go) | sed -n 's/^func \(Test[A-Za-z]*\).*/^\1$$/p' | paste -sd '|' -)" -count=1 -p 1 -parallel 2 -timeout 20m
 
 .PHONY: laws
 laws: ## Run the laws of the merge rule over 10,000 histories each, and 600 through the whole program
 	go test ./sync -run Law -count=1 -rapid.checks=10000
-	go test ./cmd/rolecall -run 'TestHostileCourier|TestLossyCourier|TestLaggingCourier' -count=1 -rapid.checks=200
+	go test ./cmd/rolecall/internal/service -run 'TestHostileCourier|TestLossyCourier|TestLaggingCourier' -count=1 -rapid.checks=200
 
 .PHONY: fuzz
 fuzz: ## Run each fuzz test for a few seconds

@@ -130,11 +130,11 @@ func TestDocsNameWhatTheCodeHas(t *testing.T) {
 	operate := readDocument(t, "operate.md")
 	t.Run("alarms", func(t *testing.T) {
 		t.Parallel()
-		require.Equal(t, code.values(t, "alarmName", ""), named("(?m)^### Alarm `([a-z_]+)`$", operate))
+		require.Equal(t, code.values(t, "AlarmName", ""), named("(?m)^### Alarm `([a-z_]+)`$", operate))
 	})
 	t.Run("notices", func(t *testing.T) {
 		t.Parallel()
-		require.Equal(t, code.values(t, "noticeName", ""), named("(?m)^### Notice `([a-z_]+)`$", operate))
+		require.Equal(t, code.values(t, "NoticeName", ""), named("(?m)^### Notice `([a-z_]+)`$", operate))
 	})
 	t.Run("guards", func(t *testing.T) {
 		t.Parallel()

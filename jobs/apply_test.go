@@ -14,7 +14,8 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// lifetime returns the deliveries of a small history in which every kind of event occurs that the mirror needs.
+// lifetime returns the deliveries of a small history in which every kind of event occurs that the
+// mirror needs.
 func lifetime(t *testing.T) []clerksync.Delivery {
 	t.Helper()
 	world, err := clerksim.New(clerksim.Config{Seed: 1})
@@ -121,7 +122,8 @@ func TestAJobThatRunsTwiceFindsNothing(t *testing.T) {
 	require.Equal(t, 1, b.Count(t, "SELECT revision FROM rolecall.revisions WHERE organization_id = 'org_1'"))
 }
 
-// TestOverlappingJobs has two jobs with some deliveries in common at the same time: each delivery is one's.
+// TestOverlappingJobs has two jobs with some deliveries in common at the same time: each delivery
+// is one's.
 func TestOverlappingJobs(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -150,8 +152,8 @@ func TestOverlappingJobs(t *testing.T) {
 	require.Len(t, b.Mirror(t).Memberships, len(ids))
 }
 
-// TestWorkersDoNotDeadlock sends many deliveries about few objects through small batches and many workers, in orders
-// that differ from batch to batch.
+// TestWorkersDoNotDeadlock sends many deliveries about few objects through small batches and many
+// workers, in orders that differ from batch to batch.
 func TestWorkersDoNotDeadlock(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

@@ -39,7 +39,8 @@ func body1400(b *testing.B, id string, n int) clerksync.Delivery {
 	})
 }
 
-// rounds interleaves two measurements and reports the median of the first, of the second, and of their ratio.
+// rounds interleaves two measurements and reports the median of the first, of the second, and of
+// their ratio.
 func rounds(b *testing.B, unit string, floor, own func(round int) float64) {
 	b.Helper()
 	var floors, owns, ratios []float64
@@ -58,7 +59,8 @@ func rounds(b *testing.B, unit string, floor, own func(round int) float64) {
 
 const floorTable = "CREATE TABLE floor (id text PRIMARY KEY, body text NOT NULL)"
 
-// BenchmarkAccept accepts deliveries durably from 64 callers, beside its floor: as many callers that insert one row each.
+// BenchmarkAccept accepts deliveries durably from 64 callers, beside its floor: as many callers
+// that insert one row each.
 func BenchmarkAccept(b *testing.B) {
 	const callers, each = 64, 60
 	url := pgtest.DurableURL(b)

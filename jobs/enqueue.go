@@ -3,7 +3,6 @@ package jobs
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"slices"
 
 	"github.com/jackc/pgx/v5"
@@ -13,11 +12,44 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
+// The queues of jobs that apply deliveries. What takes access away has one of its own, with its own
+// workers, so that no backlog of anything else delays it. What waits for another session's lock, or
+// fails, continues in a third one, so that it holds no worker of the first two. Processes of older
+// versions don't work that one.
+const (
+	QueueApply       = "apply"
+	QueueRevocations = "revocations"
+	QueueHeldUp      = "held_up"
+)
+
+// MaxBatch is how many deliveries one commit accepts and one job applies at most: as many as
+// callers are busy at once in the measured range, and few enough that a job stays far below its
+// time-out.
+const MaxBatch = 64
+
+// ApplyArgs tells a job which deliveries to apply. The bodies stay in the ledger: jsonb refuses
+// \u0000, and the ledger's state is what says whether there is anything left to do.
+type ApplyArgs struct {
+	SvixIDs []string `json:"svix_ids"`
+}
+
+// applyKind is stored with every job; it must never change.
+const applyKind = "apply_deliveries"
+
+// Kind implements river.JobArgs.
+func (ApplyArgs) Kind() string { return applyKind }
+
+// InsertOpts implements river.JobArgsWithInsertOpts.
+func (ApplyArgs) InsertOpts() river.InsertOpts {
+	return river.InsertOpts{MaxAttempts: maxJobAttempts}
+}
+
 // enqueue inserts jobs that apply the deliveries, and wakes the workers at commit.
 //
-// River wakes them too, but decides that at insert and at most once per interval, so that a rolled-back insert can
-// swallow the next one's wake-up. So every commit sends its own notification, on River's channel and in its format;
-// Postgres folds it with River's where both are sent.
+// River wakes them too, but decides that at insert and at most once per interval, so that a
+// rolled-back insert can swallow the next one's wake-up. So every commit sends its own
+// notification, on River's channel and in its format; Postgres folds it with River's where both are
+// sent.
 func enqueue(ctx context.Context, client *river.Client[pgx.Tx], tx pgx.Tx, deliveries []clerksync.Delivery) error {
 	ids := map[clerksync.Urgency][]string{}
 	for _, d := range deliveries {
@@ -64,27 +96,4 @@ func insertOpts(u clerksync.Urgency) *river.InsertOpts {
 	default:
 		return &river.InsertOpts{Queue: QueueApply}
 	}
-}
-
-// quiet passes on River's warnings and errors only: it logs every routine step at lower levels.
-func quiet(logger *slog.Logger) *slog.Logger {
-	return slog.New(levelHandler{Handler: logger.Handler(), least: slog.LevelWarn})
-}
-
-// levelHandler drops records below a level.
-type levelHandler struct {
-	slog.Handler
-	least slog.Level
-}
-
-func (h levelHandler) Enabled(ctx context.Context, level slog.Level) bool {
-	return level >= h.least && h.Handler.Enabled(ctx, level)
-}
-
-func (h levelHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
-	return levelHandler{Handler: h.Handler.WithAttrs(attrs), least: h.least}
-}
-
-func (h levelHandler) WithGroup(name string) slog.Handler {
-	return levelHandler{Handler: h.Handler.WithGroup(name), least: h.least}
 }

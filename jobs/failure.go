@@ -18,7 +18,7 @@ const (
 	// maxDeliveryAttempts is how often one delivery may fail by its own fault before it is
 	// quarantined: with [retryPolicy], after some 15 s.
 	maxDeliveryAttempts = 5
-	// maxJobAttempts bounds a job that waits for locks or for somebody to mend the schema. What it
+	// maxJobAttempts bounds a job that waits for locks or until the schema is mended. What it
 	// leaves is taken over.
 	maxJobAttempts = 12
 	// databasePause is how long a job waits for a database that is away. It costs no attempt.
@@ -40,7 +40,7 @@ func outcome(ctx context.Context, err error) error {
 }
 
 // retryPolicy waits 1, 2, 4 … seconds, at most 30: River's own waits a minute before the third
-// retry and a day before the last, but a delivery that failed is somebody's wrong access.
+// retry and a day before the last, but a delivery that failed means wrong access for a user.
 type retryPolicy struct{ now func() time.Time }
 
 // NextRetry implements river.ClientRetryPolicy.

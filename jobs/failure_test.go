@@ -69,7 +69,8 @@ func TestRetriesWaitForSecondsOnly(t *testing.T) {
 	require.Equal(t, now.Add(30*s), p.NextRetry(&rivertype.JobRow{Errors: make([]rivertype.AttemptError, 1000)}))
 }
 
-// TestWaitingForALockCostsADeliveryNoAttempt keeps a job from its rows for longer than several tries take.
+// TestWaitingForALockCostsADeliveryNoAttempt keeps a job from its rows for longer than several
+// tries take.
 func TestWaitingForALockCostsADeliveryNoAttempt(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

@@ -9,7 +9,8 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// TestAdmitJudgesOnlyWhatWouldBeApplied: what ends at the door anyway keeps its state and its reason.
+// TestAdmitJudgesOnlyWhatWouldBeApplied: what ends at the door anyway keeps its state and its
+// reason.
 func TestAdmitJudgesOnlyWhatWouldBeApplied(t *testing.T) {
 	t.Parallel()
 	ignored := clerksync.Delivery{InstanceID: "ins_other", State: clerksync.StateIgnored}

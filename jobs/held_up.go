@@ -17,14 +17,17 @@ import (
 )
 
 const (
-	// heldUpWorkers is how many jobs of what is held up run at once. Each is busy for some tens of ms, but for maxPatients.
+	// heldUpWorkers is how many jobs of what is held up run at once. Each is busy for some tens of
+	// ms, but for maxPatients.
 	heldUpWorkers = 4
-	// maxPatients is how many of them may take their time, so that the others stay free for what has just come.
+	// maxPatients is how many of them may take their time, so that the others stay free for what
+	// has just come.
 	maxPatients = 2
-	// heldUpPause is how long a job waits, on average, that is still held up. It costs no attempt: a removal is enforced
-	// within twice this time after its lock is gone.
+	// heldUpPause is how long a job waits, on average, that is still held up. It costs no attempt:
+	// a removal is enforced within twice this time after its lock is gone.
 	heldUpPause = 500 * time.Millisecond
-	// passTime is how long one job goes on to the next of its deliveries, and patientPass how long one that may take its time.
+	// passTime is how long one job continues with the next of its deliveries, and patientPass how
+	// long one that may take its time.
 	passTime    = merge.LockWait
 	patientPass = 2 * time.Second
 )
@@ -74,7 +77,8 @@ type leftover struct {
 	err  error  // of those that failed otherwise
 }
 
-// oneByOne applies each delivery in a transaction of its own, in any order, so that each comes first at times.
+// oneByOne applies each delivery in a transaction of its own, in any order, so that each comes
+// first at times.
 func (w *applyWorker) oneByOne(ctx context.Context, singles []part, locked map[string]bool) (rest leftover) {
 	began := time.Now()
 	until := began.Add(passTime)
@@ -113,8 +117,9 @@ func earlier(a, b time.Time) time.Time {
 	return b
 }
 
-// hopeless reports whether a single delivery needn't be tried, as ids of rows are locked by other sessions. Where only the rows
-// of its one workspace are, it is tried: they may be our own transactions', and end at once.
+// hopeless reports whether a single delivery needn't be tried, as ids of rows are locked by other
+// sessions. Where only the rows of its one workspace are, it is tried: they may be our own
+// transactions', and end at once.
 func (p part) hopeless(locked map[string]bool) bool {
 	isLocked := func(id string) bool { return locked[id] }
 	for id := range p.rows {
@@ -125,7 +130,8 @@ func (p part) hopeless(locked map[string]bool) bool {
 	return p.spans() && slices.ContainsFunc(slices.Collect(maps.Keys(p.orgs)), isLocked)
 }
 
-// one applies a single delivery, and counts a failure that is its own fault. It returns nil once the delivery is applied or quarantined.
+// one applies a single delivery, and counts a failure that is its own fault. It returns nil once
+// the delivery is applied or quarantined.
 func (w *applyWorker) one(ctx context.Context, p part) error {
 	err := w.try(ctx, w.brief(1), p)
 	if err == nil || ctx.Err() != nil || merge.BlameFor(err) != merge.OfDelivery {
@@ -152,8 +158,8 @@ func (w *applyWorker) takeTime(do func()) {
 	}
 }
 
-// giveBack says what becomes of a job of which not all is done. A fault is tried again as often as River counts, and waits ever
-// longer. What is held up waits shortly, behind what wasn't tried yet.
+// giveBack says what becomes of a job of which not all is done. A fault is tried again as often as
+// River counts, and waits ever longer. What is held up waits shortly, behind what wasn't tried yet.
 func (w *applyWorker) giveBack(ctx context.Context, job *river.Job[ApplyArgs], rest leftover) error {
 	switch {
 	case len(rest.held) == 0:
@@ -168,8 +174,9 @@ func (w *applyWorker) giveBack(ctx context.Context, job *river.Job[ApplyArgs], r
 	return errors.Join(rest.err, w.move(ctx, &river.InsertOpts{Queue: QueueHeldUp, Priority: later}, inParts(rest.held)))
 }
 
-// confirm remembers what holds up a single delivery. One that spans several workspaces says of each only that such may be held up,
-// unless a row of that one is locked. One of a single workspace says so, too.
+// confirm remembers what holds up a single delivery. One that spans several workspaces says of each
+// only that such may be held up, unless a row of that one is locked. One of a single workspace says
+// so, too.
 func (w *applyWorker) confirm(p part, locked map[string]bool) {
 	var isSure, maybe []string
 	for key := range p.keys {

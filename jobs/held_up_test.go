@@ -20,13 +20,15 @@ const (
 	waitingThere = 100
 	// bystanders is how many removals of other workspaces come meanwhile.
 	bystanders = 10
-	// heldUpAtMost is what the others may add to how long a removal takes: the bound of a statement that applies them and the
-	// removal in one batch, a look at what is locked, and the second attempt. Without these bounds it is seconds.
+	// heldUpAtMost is what the others may add to how long a removal takes: the bound of a statement
+	// that applies them and the removal in one batch, a look at what is locked, and the second
+	// attempt. Without these bounds it is seconds.
 	heldUpAtMost = 450 * time.Millisecond
 )
 
-// crowded is a mirror with workspaces org_a of a hundred members and org_c of two hundred, with org_b, to which ten of those of
-// org_a belong and ten others, and with org_0 to org_69 of one member each.
+// crowded is a mirror with workspaces org_a of a hundred members and org_c of two hundred, with
+// org_b, to which ten of those of org_a belong and ten others, and with org_0 to org_69 of one
+// member each.
 func crowded(t *testing.T) *bundle {
 	t.Helper()
 	b := setup(t)
@@ -110,9 +112,10 @@ func sleeping(table, when, seconds string) string {
 		CREATE TRIGGER sleep BEFORE INSERT OR UPDATE ON ` + table + ` FOR EACH ROW WHEN (` + when + `) EXECUTE FUNCTION rolecall.sleep()`
 }
 
-// TestNobodyHoldsUpAnotherWorkspacesRemoval has a hundred deliveries wait, be it for a lock or for a trigger that sleeps, and
-// removals of other workspaces come between them: one by one, or in the same commits. The slowest takes
-// less than [heldUpAtMost] longer than the slowest beside deliveries that wait for nothing.
+// TestNobodyHoldsUpAnotherWorkspacesRemoval has a hundred deliveries wait, be it for a lock or for
+// a trigger that sleeps, and removals of other workspaces come between them: one by one, or in the
+// same commits. The slowest takes less than [heldUpAtMost] longer than the slowest beside
+// deliveries that wait for nothing.
 func TestNobodyHoldsUpAnotherWorkspacesRemoval(t *testing.T) { //nolint:tparallel // it measures time
 	needsSurroundings(t)
 	t.Parallel()
@@ -172,8 +175,8 @@ func (b *bundle) workForService(t *testing.T) *Inbox {
 	return b.inbox(t)
 }
 
-// bystand has deliveries wait, and returns how long a removal of another workspace took at worst that came between them. Those
-// from org_10 to org_19 are org_b's by half.
+// bystand has deliveries wait, and returns how long a removal of another workspace took at worst
+// that came between them. Those from org_10 to org_19 are org_b's by half.
 func (b *bundle) bystand(t *testing.T, in *Inbox, from int, together bool, waits func(*testing.T, int) clerksync.Delivery) (worst time.Duration) {
 	t.Helper()
 	acknowledged := make([]time.Time, bystanders)

@@ -19,8 +19,8 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// TestInboxFull has twice as many senders as the inbox holds while the database stands still. Exactly those are stored
-// who aren't told to come again.
+// TestInboxFull has twice as many senders as the inbox holds while the database stands still.
+// Exactly those are stored who aren't told to come again.
 func TestInboxFull(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -96,7 +96,8 @@ func TestStopCommitsWhatWaits(t *testing.T) {
 	wg.Wait()
 }
 
-// TestStopNeverStrandsACaller stops inboxes while callers come in. Each caller gets an answer, and it is the truth.
+// TestStopNeverStrandsACaller stops inboxes while callers come in. Each caller gets an answer, and
+// it is the truth.
 func TestStopNeverStrandsACaller(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -199,7 +200,8 @@ func TestDatabaseAway(t *testing.T) {
 	require.Equal(t, "received", b.Ledger(t, "msg_2").State)
 }
 
-// TestDatabaseThatHangs has a database that takes a commit and never answers: callers hear of it before Clerk gives up.
+// TestDatabaseThatHangs has a database that takes a commit and never answers: callers hear of it
+// before Clerk gives up.
 func TestDatabaseThatHangs(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -213,8 +215,8 @@ func TestDatabaseThatHangs(t *testing.T) {
 	require.Equal(t, clerksync.Receipt{Stored: true}, accept(t, in, mirrortest.UserNamed(t, "msg_1", "user_1", "Kim", 1)), "nothing was stored")
 }
 
-// TestABatchIsNotTakenApartBecauseOfTheDatabase: sixty-four commits that fail one after the other would keep their
-// callers waiting for sixty-four time-outs.
+// TestABatchIsNotTakenApartBecauseOfTheDatabase: sixty-four commits that fail one after the other
+// would keep their callers waiting for sixty-four time-outs.
 func TestABatchIsNotTakenApartBecauseOfTheDatabase(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

@@ -10,7 +10,8 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// store commits a batch: one row of the ledger for each delivery that is new, and one job for them all.
+// store commits a batch: one row of the ledger for each delivery that is new, and one job for them
+// all.
 func (in *Inbox) store(batch []*entry) error {
 	ctx, cancel := context.WithTimeout(context.Background(), acceptTimeout)
 	defer cancel()
@@ -67,8 +68,8 @@ func hand(batch []*entry, first map[string]*entry, receipts map[string]clerksync
 	}
 }
 
-// leaders picks one entry for each svix-id: the first, unless that is quarantined and a later copy isn't. The others
-// are copies that came at the same moment.
+// leaders picks one entry for each svix-id: the first, unless that is quarantined and a later copy
+// isn't. The others are copies that came at the same moment.
 func leaders(batch []*entry) map[string]*entry {
 	first := make(map[string]*entry, len(batch))
 	for _, e := range batch {

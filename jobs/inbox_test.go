@@ -64,7 +64,8 @@ func TestARepeatDoesNothing(t *testing.T) {
 	require.Len(t, b.jobs(t), 1)
 }
 
-// occupy gives each collector one delivery while commits are held, so that what comes next has to wait.
+// occupy gives each collector one delivery while commits are held, so that what comes next has to
+// wait.
 func (b *bundle) occupy(t *testing.T, in *Inbox, wg *sync.WaitGroup) {
 	t.Helper()
 	for n := range collectors {
@@ -78,7 +79,8 @@ func (b *bundle) occupy(t *testing.T, in *Inbox, wg *sync.WaitGroup) {
 	}
 }
 
-// batch makes the inbox commit the given deliveries in one transaction: two others occupy its collectors meanwhile.
+// batch makes the inbox commit the given deliveries in one transaction: two others occupy its
+// collectors meanwhile.
 func (b *bundle) batch(t *testing.T, in *Inbox, deliveries ...clerksync.Delivery) (receipts []clerksync.Receipt, errs []error) {
 	t.Helper()
 	release := b.holdCommits(t)
@@ -117,7 +119,8 @@ func TestCopiesInOneBatch(t *testing.T) {
 	requireJobs(t, b, []string{"msg_before0"}, []string{"msg_before1"}, []string{"msg_1", "msg_2"})
 }
 
-// TestAGoodCopyIsNotLostBehindAQuarantinedOne: both are acknowledged, and nobody would send the good one again.
+// TestAGoodCopyIsNotLostBehindAQuarantinedOne: both are acknowledged, and nobody would send the
+// good one again.
 func TestAGoodCopyIsNotLostBehindAQuarantinedOne(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

@@ -49,8 +49,8 @@ func acceptAndWork(ctx context.Context, url string) error {
 	return w.Start(ctx)
 }
 
-// TestKilledWhileApplying kills a process with -9 in the middle of applying what it acknowledged. Another instance
-// applies it within twenty seconds, and once.
+// TestKilledWhileApplying kills a process with -9 in the middle of applying what it acknowledged.
+// Another instance applies it within twenty seconds, and once.
 func TestKilledWhileApplying(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

@@ -14,8 +14,9 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// TestLawApplyingInBatchesIsMergingInMemory applies random histories to Postgres in random orders and batches, with
-// repeats. The mirror is what package sync makes of them in memory, versions included.
+// TestLawApplyingInBatchesIsMergingInMemory applies random histories to Postgres in random orders
+// and batches, with repeats. The mirror is what package sync makes of them in memory, versions
+// included.
 func TestLawApplyingInBatchesIsMergingInMemory(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -63,7 +64,8 @@ func genPair(r *rapid.T) (membership, organization, user string) {
 	return membership, pairs[membership][0], pairs[membership][1]
 }
 
-// genHistory draws up to ten deliveries about few objects, within few milliseconds, so that every tie occurs.
+// genHistory draws up to ten deliveries about few objects, within few milliseconds, so that every
+// tie occurs.
 func genHistory(r *rapid.T) []clerksync.Delivery {
 	history := make([]clerksync.Delivery, rapid.IntRange(1, 10).Draw(r, "length"))
 	for n := range history {

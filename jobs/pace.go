@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// pace is how fast the database answers: the time that beginning a transaction takes, of the last few. Its zero value is ready.
+// pace is how fast the database answers: the time that beginning a transaction takes, of the last
+// few. Its zero value is ready.
 type pace struct{ nanos atomic.Int64 }
 
 const (
@@ -21,7 +22,8 @@ func (p *pace) took(d time.Duration) {
 	p.nanos.Store(old + (int64(d)-old)/8) // that another worker's is lost at times does no harm
 }
 
-// stretch returns a bound as long as the database is slow: what is slow for all is no sign of a row that holds somebody up.
+// stretch returns a bound as long as the database is slow: what is slow for all is no sign of a row
+// that holds others up.
 func (p *pace) stretch(d time.Duration) time.Duration {
 	times := float64(p.nanos.Load()) / float64(usualPace)
 	return time.Duration(float64(d) * min(max(times, 1), slowestPace))

@@ -9,8 +9,8 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// part is a set of deliveries that share workspaces or objects, and shares none with another part: what holds up one part
-// holds up no other.
+// part is a set of deliveries that share workspaces or objects, and shares none with another part:
+// what holds up one part holds up no other.
 type part struct {
 	ids  []string        // svix-ids
 	keys map[string]bool // what the deliveries are about: their subjects, and the organizations that those concern
@@ -18,8 +18,8 @@ type part struct {
 	rows map[string]bool // ids of the rows that applying them may wait for, beside the organizations'
 }
 
-// organizationsIn returns the organizations that facts concern. A user concerns every organization that the user is or was in:
-// of names those.
+// organizationsIn returns the organizations that facts concern. A user concerns every organization
+// that the user is or was in: of names those.
 func organizationsIn(f clerksync.Facts, of map[string][]string) map[string]bool {
 	orgs := map[string]bool{}
 	for _, m := range f.Memberships {
@@ -66,8 +66,8 @@ func readSingles(ctx context.Context, db store.DBTX, svixIDs []string) ([]part, 
 	return singlesOf(ctx, db, deliveries, facts)
 }
 
-// decodeLeniently reads a delivery for what it is about. One that can't be read, or that the mirror doesn't need, is about
-// nothing else.
+// decodeLeniently reads a delivery for what it is about. One that can't be read, or that the mirror
+// doesn't need, is about nothing else.
 func decodeLeniently(d clerksync.Delivery) clerksync.Facts {
 	f, known, err := clerksync.Decode(d)
 	if err != nil || !known {
@@ -93,8 +93,8 @@ func singlesOf(ctx context.Context, db store.DBTX, deliveries []clerksync.Delive
 	return singles, nil
 }
 
-// inParts joins those that share a key. What spans several workspaces is joined with its like only: else a user who belongs to
-// two of them would have one held up with the other.
+// inParts joins those that share a key. What spans several workspaces is joined with its like only:
+// else a user who belongs to two of them would have one held up with the other.
 func inParts(singles []part) []part {
 	var local, spanning []part
 	for _, own := range singles {
@@ -120,7 +120,7 @@ func organizationsOf(ctx context.Context, db store.DBTX, facts []clerksync.Facts
 		}
 	}
 	if len(users) == 0 {
-		return nil, nil //nolint:nilnil // nobody has any
+		return nil, nil //nolint:nilnil // there are none to have any
 	}
 	return store.OrganizationsOfUsers(ctx, db, users)
 }
@@ -158,8 +158,8 @@ func (p part) lockable() []string {
 // spanned is the key of a workspace for what spans it and others.
 func spanned(organization string) string { return "spanned " + organization }
 
-// named returns the keys by which the part is remembered as held up, or found to be. What spans several workspaces has its own
-// for each: that it waits says of none of them that it is held up.
+// named returns the keys by which the part is remembered as held up, or found to be. What spans
+// several workspaces has its own for each: that it waits says of none of them that it is held up.
 func (p part) named() []string {
 	named := make([]string, 0, len(p.keys))
 	for key := range p.keys {

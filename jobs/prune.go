@@ -10,7 +10,7 @@ import (
 	"github.com/callmine/rolecall/store"
 )
 
-// QueueUpkeep is the queue of jobs that nobody waits for.
+// QueueUpkeep is the queue of jobs that no caller waits for.
 const QueueUpkeep = "upkeep"
 
 const (
@@ -18,11 +18,12 @@ const (
 	pruneEvery = time.Hour
 	// pruneBatch bounds one statement, so that it locks nothing for long.
 	pruneBatch = 1000
-	// pruneTimeout bounds one job; the next one goes on.
+	// pruneTimeout bounds one job; the next one continues.
 	pruneTimeout = 10 * time.Minute
 )
 
-// PruneArgs tells a job to forget the bodies of old deliveries, whose rows in the ledger stay for ever, and old commands.
+// PruneArgs tells a job to forget the bodies of old deliveries, whose rows in the ledger stay for
+// ever, and old commands.
 type PruneArgs struct{}
 
 // Kind implements river.JobArgs. It is stored with every job; it must never change.
@@ -49,7 +50,8 @@ type pruneWorker struct {
 // Timeout implements river.Worker.
 func (*pruneWorker) Timeout(*river.Job[PruneArgs]) time.Duration { return pruneTimeout }
 
-// Work implements river.Worker. Each batch is a transaction of its own, so that an end at any moment loses nothing.
+// Work implements river.Worker. Each batch is a transaction of its own, so that an end at any
+// moment loses nothing.
 func (w *pruneWorker) Work(ctx context.Context, _ *river.Job[PruneArgs]) error {
 	if w.retention > 0 {
 		if err := prune(func() (int, error) {

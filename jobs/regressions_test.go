@@ -12,8 +12,8 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// TestARemovalDoesNotWaitForItsOrganizationsRow: the nested copy of the organization changes nothing, so whoever holds
-// its row delays no removal.
+// TestARemovalDoesNotWaitForItsOrganizationsRow: the nested copy of the organization changes
+// nothing, so whoever holds its row delays no removal.
 func TestARemovalDoesNotWaitForItsOrganizationsRow(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -34,8 +34,8 @@ func TestARemovalDoesNotWaitForItsOrganizationsRow(t *testing.T) {
 	require.Equal(t, map[string]clerksync.State{"msg_3": clerksync.StateApplied}, mirrortest.States(finished))
 }
 
-// TestQuarantinedDeliveriesComeAgainAllAtOnce: as after "replay failed" in Clerk's dashboard. None may be lost, and
-// commits that replace the same ones may not deadlock.
+// TestQuarantinedDeliveriesComeAgainAllAtOnce: as after "replay failed" in Clerk's dashboard. None
+// may be lost, and commits that replace the same ones may not deadlock.
 func TestQuarantinedDeliveriesComeAgainAllAtOnce(t *testing.T) {
 	t.Parallel()
 	const n = 150

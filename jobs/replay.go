@@ -23,9 +23,10 @@ type Replayed struct {
 	Why      string `json:"why,omitempty"` // not enqueued
 }
 
-// Replay reads deliveries anew, and enqueues those that can be read: also ones that an older version ignored or quarantined. To
-// replay what is applied already changes nothing in the mirror; the delivery ends as superseded. When it came stays known.
-// instanceID is the Clerk instance whose deliveries are ours; empty takes every one's.
+// Replay reads deliveries again, and enqueues those that can be read: also ones that an older
+// version ignored or quarantined. To replay what is applied already changes nothing in the mirror;
+// the delivery ends as superseded. When it came stays known. instanceID is the Clerk instance whose
+// deliveries are ours; empty takes every one's.
 func Replay(ctx context.Context, pool *pgxpool.Pool, instanceID string, svixIDs []string) ([]Replayed, error) {
 	client, err := river.NewClient(riverpgxv5.New(pool), &river.Config{
 		Schema: migrations.Schema, SkipUnknownJobCheck: true, Logger: slog.New(slog.DiscardHandler),

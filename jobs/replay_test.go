@@ -41,7 +41,8 @@ func TestReplayAppliesWhatCanBeRead(t *testing.T) {
 	b.UntilState(t, "msg_foreign", clerksync.StateSuperseded)
 }
 
-// TestAReplayTellsNothingNew: of what is applied nothing changes but its state, also not when the endpoint was last heard of.
+// TestAReplayTellsNothingNew: of what is applied nothing changes but its state, also not when the
+// endpoint was last heard of.
 func TestAReplayTellsNothingNew(t *testing.T) {
 	t.Parallel()
 	b, ctx := setup(t), t.Context()

@@ -15,11 +15,12 @@ import (
 	"github.com/callmine/rolecall/store"
 )
 
-// This file keeps the workers of the first queues free: what can't be applied at once goes aside, into [QueueHeldUp], and
-// takes nothing along that has to do with other workspaces.
+// This file keeps the workers of the first queues free: what can't be applied at once goes aside,
+// into [QueueHeldUp], and takes nothing along that has to do with other workspaces.
 
-// setAside divides a batch that failed. Parts of which another session keeps a row locked go aside, the others are tried
-// again: together, then each for itself behind all that is new. A part that fails alone goes aside.
+// setAside divides a batch that failed. Parts of which another session keeps a row locked go aside,
+// the others are tried again: together, then each for itself behind all that is new. A part that
+// fails alone goes aside.
 func (w *applyWorker) setAside(ctx context.Context, job *river.Job[ApplyArgs], cause error) error {
 	singles, err := readSingles(ctx, w.pool, job.Args.SvixIDs)
 	if err != nil {
@@ -66,8 +67,9 @@ func (w *applyWorker) divide(ctx context.Context, parts []part) (held, free []pa
 // errRollBack ends a transaction that has only looked.
 var errRollBack = errors.New("roll back")
 
-// lockedIDs returns those of the ids of which one transaction keeps a row locked for the time [keeps]. Workers that write into the
-// same workspace lock its rows in turn: what another transaction has locked by then isn't held up.
+// lockedIDs returns those of the ids of which one transaction keeps a row locked for the time
+// [keeps]. Workers that write into the same workspace lock its rows in turn: what another
+// transaction has locked by then isn't held up.
 func (w *applyWorker) lockedIDs(ctx context.Context, ids []string) (map[string]bool, error) {
 	locked := map[string]bool{}
 	before, err := w.lockedRows(ctx, ids)
@@ -85,7 +87,8 @@ func (w *applyWorker) lockedIDs(ctx context.Context, ids []string) (map[string]b
 	return locked, err
 }
 
-// keeps is how long one transaction must keep a row locked to hold up others: ours keep theirs for some milliseconds.
+// keeps is how long one transaction must keep a row locked to hold up others: ours keep theirs for
+// some milliseconds.
 const keeps = 30 * time.Millisecond
 
 // lockedRows returns the rows of ids that another session has locked now.
@@ -102,15 +105,19 @@ func (w *applyWorker) lockedRows(ctx context.Context, ids []string) (rows []stor
 	return rows, err
 }
 
-// Priorities of jobs; River works the lowest number first. Fresh jobs have 1 and 2 (see insertOpts).
+// Priorities of jobs; River works the lowest number first. Fresh jobs have 1 and 2 (see
+// insertOpts).
 const (
-	// againPriority is that of a part that is tried once more, in the queue in which its batch failed.
+	// againPriority is that of a part that is tried once more, in the queue in which its batch
+	// failed.
 	againPriority = 3
-	// laterBy is added when a held-up job was tried and must wait, so that it goes behind those that never were tried there.
+	// laterBy is added when a held-up job was tried and must wait, so that it goes behind those
+	// that never were tried there.
 	laterBy = 2
 )
 
-// heldUpOpts says how a job of a queue goes into the queue of what is held up: removals first there, too.
+// heldUpOpts says how a job of a queue goes into the queue of what is held up: removals first
+// there, too.
 func heldUpOpts(queue string) *river.InsertOpts {
 	if queue == QueueRevocations {
 		return &river.InsertOpts{Queue: QueueHeldUp, Priority: 1}
@@ -130,7 +137,8 @@ func (w *applyWorker) move(ctx context.Context, opts *river.InsertOpts, parts []
 	return nil
 }
 
-// moveOut enqueues parts that aren't applied now: those that are sure to be held up behind those that may be.
+// moveOut enqueues parts that aren't applied now: those that are sure to be held up behind those
+// that may be.
 func moveOut(ctx context.Context, tx pgx.Tx, queue string, suspects, certain []part) error {
 	opts := heldUpOpts(queue)
 	if err := moveIn(ctx, tx, opts, suspects); err != nil {
@@ -157,7 +165,8 @@ func moveIn(ctx context.Context, tx pgx.Tx, opts *river.InsertOpts, parts []part
 	return insertJobs(ctx, client, tx, params)
 }
 
-// heldUp reports whether an error says that rows were locked or slow, and nothing about the delivery.
+// heldUp reports whether an error says that rows were locked or slow, and nothing about the
+// delivery.
 func heldUp(err error) bool {
 	return merge.IsCode(err, merge.LockNotAvailable) || slow(err)
 }
@@ -167,7 +176,8 @@ func slow(err error) bool {
 	return merge.IsCode(err, merge.QueryCanceled) || errors.Is(err, context.DeadlineExceeded)
 }
 
-// heldUp returns what tells how sure it is that a part is held up, by what is remembered; nil if there is nothing to ask.
+// heldUp returns what tells how sure it is that a part is held up, by what is remembered; nil if
+// there is nothing to ask.
 func (w *applyWorker) heldUp(a attempt) func(part) certainty {
 	if a.queue == "" || a.queue == QueueHeldUp || w.stalls.none() {
 		return nil
@@ -189,8 +199,9 @@ func (w *applyWorker) noteStalled(ctx context.Context, parts []part, cause error
 	}
 }
 
-// slowApply is how long writing one part may take where removals wait, many times what it does take, and slowerThanLocking how
-// many times as long as locking its rows: where all is slow, that is, too.
+// slowApply is how long writing one part may take where removals wait, many times what it does
+// take, and slowerThanLocking how many times as long as locking its rows: where all is slow, that
+// is, too.
 const (
 	slowApply         = 40 * time.Millisecond
 	slowerThanLocking = 8

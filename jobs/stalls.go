@@ -6,15 +6,17 @@ import (
 )
 
 const (
-	// stallFor is how long a stall is remembered after it was last seen. Deliveries that are held up are tried more often, so
-	// that a stall that lasts stays known.
+	// stallFor is how long a stall is remembered after it was last seen. Deliveries that are held
+	// up are tried more often, so that a stall that lasts stays known.
 	stallFor = 2 * time.Second
-	// stallFresh is how long nobody looks again whether it still lasts: of a hundred jobs that wait for one lock, one looks.
+	// stallFresh is how long no job looks again whether it still lasts: of a hundred jobs that wait
+	// for one lock, one looks.
 	stallFresh = heldUpPause / 2
 )
 
-// stalls remembers the workspaces and objects of which a delivery was held up a moment ago: the next delivery of the same
-// goes aside at once, and costs no worker the wait. Its zero value is ready.
+// stalls remembers the workspaces and objects of which a delivery was held up a moment ago: the
+// next delivery of the same goes aside at once, and costs no worker the wait. Its zero value is
+// ready.
 type stalls struct {
 	mu  sync.Mutex
 	all map[string]stall

@@ -21,29 +21,32 @@ import (
 const QueueSweeps = "sweeps"
 
 const (
-	// sweepSlice is how long one job sweeps. Then it gives itself back, and goes on from the last page: so a process that
-	// dies holds nothing up for long, and a stop waits for one page.
+	// sweepSlice is how long one job sweeps. Then it gives itself back, and continues from the last
+	// page: so a process that dies holds nothing up for long, and a stop waits for one page.
 	sweepSlice = 30 * time.Second
 	// sweepTimeout is above sweepSlice. A job that runs for longer is its dead process'.
 	sweepTimeout = 45 * time.Second
 	// sweepPause is how long a sweep waits while another one runs, or while Clerk is away.
 	sweepPause = 5 * time.Second
-	// sweepAgain is how long a sweep waits after an unreliable or a refused listing, or after answers from before what is
-	// applied. Every other guard waits for an operator.
+	// sweepAgain is how long a sweep waits after an unreliable or a refused listing, or after
+	// answers from before what is applied. Every other guard waits for an operator.
 	sweepAgain = 5 * time.Minute
-	// rolesSettle is how long a sweep waits after a role changed: Clerk moves members to other roles in the background.
+	// rolesSettle is how long a sweep waits after a role changed: Clerk moves members to other
+	// roles in the background.
 	rolesSettle = 10 * time.Second
-	// maxSweepAttempts bounds a sweep that fails for another reason than Clerk. The next interval brings another one.
+	// maxSweepAttempts bounds a sweep that fails for another reason than Clerk. The next interval
+	// brings another one.
 	maxSweepAttempts = 5
 )
 
-// SweepArgs tells a job to see that a whole sweep has gone through that began after the job was made; with [sweep.TriggerRoles],
-// rolesSettle later.
+// SweepArgs tells a job to see that a whole sweep has gone through that began after the job was
+// made; with [sweep.TriggerRoles], rolesSettle later.
 type SweepArgs struct {
 	Trigger sweep.Trigger `json:"trigger"`
 }
 
-// since returns when the sweep must have begun at the earliest, by the database's clock, as all instants of sweeps.
+// since returns when the sweep must have begun at the earliest, by the database's clock, as all
+// instants of sweeps.
 func (a SweepArgs) since(made time.Time) time.Time {
 	if a.Trigger == sweep.TriggerRoles {
 		return made.Add(rolesSettle)
@@ -59,8 +62,8 @@ func (SweepArgs) InsertOpts() river.InsertOpts {
 	return river.InsertOpts{Queue: QueueSweeps, MaxAttempts: maxSweepAttempts}
 }
 
-// sweeping makes the leader sweep at intervals. The first sweep is enqueued by each process at its start: the leader may be one
-// that doesn't sweep.
+// sweeping makes the leader sweep at intervals. The first sweep is enqueued by each process at its
+// start: the leader may be one that doesn't sweep.
 func sweeping(interval time.Duration) []*river.PeriodicJob {
 	if interval <= 0 {
 		return nil
@@ -106,8 +109,9 @@ type sweepWorker struct {
 // Timeout implements river.Worker.
 func (*sweepWorker) Timeout(*river.Job[SweepArgs]) time.Duration { return sweepTimeout }
 
-// Work implements river.Worker. It sweeps for a while, and gives the job back until a sweep that began late enough has
-// gone through, or was stopped by a guard: then somebody has to look, and trying again at once would find the same.
+// Work implements river.Worker. It sweeps for a while, and gives the job back until a sweep that
+// began late enough has gone through, or was stopped by a guard: then an operator has to look, and
+// trying again at once would find the same.
 func (w *sweepWorker) Work(ctx context.Context, job *river.Job[SweepArgs]) error {
 	clean, err := store.LastCleanSweep(ctx, w.pool)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
@@ -126,7 +130,7 @@ func (w *sweepWorker) Work(ctx context.Context, job *river.Job[SweepArgs]) error
 		return nil
 	case err == nil: // a sweep that went on may have begun too early
 		return river.JobSnooze(0)
-	case errors.Is(err, sweep.ErrUnreadable): // somebody has to look
+	case errors.Is(err, sweep.ErrUnreadable): // an operator has to look
 		return nil
 	case errors.Is(err, sweep.ErrRunning):
 		return river.JobSnooze(sweepPause)

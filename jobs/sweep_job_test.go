@@ -14,7 +14,8 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// TestTheLeaderSweepsAtTheStart, and a job whose sweep somebody else has made meanwhile sweeps no more.
+// TestTheLeaderSweepsAtTheStart, and a job whose sweep somebody else has made meanwhile sweeps no
+// more.
 func TestTheLeaderSweepsAtTheStart(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), mirrortest.Populated(1)

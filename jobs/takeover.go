@@ -12,16 +12,17 @@ import (
 )
 
 const (
-	// takeOverEvery is how often an instance looks for deliveries that nobody will apply.
+	// takeOverEvery is how often an instance looks for deliveries that no job will apply.
 	takeOverEvery = 2 * time.Second
-	// takeOverAfter is how long a delivery must have waited before anybody looks whether it has a job.
+	// takeOverAfter is how long a delivery must have waited before an instance looks whether it has
+	// a job.
 	takeOverAfter = 5 * time.Second
-	// takeOverLimit bounds one round; the next one goes on.
+	// takeOverLimit bounds one round; the next one continues.
 	takeOverLimit = 100 * MaxBatch
 )
 
-// takeOverLoop takes over now and every few seconds, until ctx ends. River's own rescue can wait for the lease of a
-// dead leader, and doesn't know of jobs that were discarded or deleted by hand.
+// takeOverLoop takes over now and every few seconds, until ctx ends. River's own rescue can wait
+// for the lease of a dead leader, and doesn't know of jobs that were discarded or deleted by hand.
 func (w *Workers) takeOverLoop(ctx context.Context) {
 	ticker := time.NewTicker(takeOverEvery)
 	defer ticker.Stop()
@@ -39,8 +40,8 @@ func (w *Workers) takeOverLoop(ctx context.Context) {
 	}
 }
 
-// takeOver enqueues again every delivery that has waited for long without a job that will apply it, and returns how
-// many. Enqueuing one twice does no harm: the ledger's state is the guard.
+// takeOver enqueues again every delivery that has waited for long without a job that will apply it,
+// and returns how many. Enqueuing one twice does no harm: the ledger's state is the guard.
 func (w *Workers) takeOver(ctx context.Context, now time.Time) (int, error) {
 	ctx, cancel := context.WithTimeout(ctx, jobTimeout)
 	defer cancel()

@@ -12,8 +12,8 @@ import (
 	"github.com/callmine/rolecall/internal/mirrortest"
 )
 
-// TestOwnNotificationWakesWorkers has workers that never poll, and a rolled-back insert before each commit, which uses up
-// River's own wake-up.
+// TestOwnNotificationWakesWorkers has workers that never poll, and a rolled-back insert before each
+// commit, which uses up River's own wake-up.
 func TestOwnNotificationWakesWorkers(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

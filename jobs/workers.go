@@ -18,45 +18,54 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// River's defaults are made for jobs of minutes. Ours take milliseconds, and somebody's access waits for them.
+// River's defaults are made for jobs of minutes. Ours take milliseconds, and a user's access
+// waits for them.
 const (
-	// fetchCooldown bounds how often a worker asks for jobs, and so the throughput; at 5 ms an idle system applies a
-	// delivery about 3 ms after its commit.
+	// fetchCooldown bounds how often a worker asks for jobs, and so the throughput; at 5 ms an idle
+	// system applies a delivery about 3 ms after its commit.
 	fetchCooldown = time.Millisecond
 	// fetchPollInterval is the wait if a wake-up is lost.
 	fetchPollInterval = 100 * time.Millisecond
-	// applyTimeout is far above what applying takes, and above the bounds that the database is given (see bounds.go).
+	// applyTimeout is far above what applying takes, and above the bounds that the database is
+	// given (see bounds.go).
 	applyTimeout = 3 * time.Second
-	// jobTimeout leaves time for trying deliveries one by one. A job that runs for longer is its dead process'.
+	// jobTimeout leaves time for trying deliveries one by one. A job that runs for longer is its
+	// dead process'.
 	jobTimeout = 10 * time.Second
 	// rescueAfter must be above jobTimeout. Taking over is faster, see takeover.go.
 	rescueAfter = 20 * time.Second
 	// revocationWorkers is how many jobs of revocations run at once, beside all others.
 	revocationWorkers = 4
-	// softStop is how long running jobs may go on once stopping began; then they are given back.
+	// softStop is how long running jobs may continue once stopping began; then they are given back.
 	softStop = 5 * time.Second
-	// keepCompleted is how long done jobs stay: the ledger is the record, and the queue should stay small.
+	// keepCompleted is how long done jobs stay: the ledger is the record, and the queue should stay
+	// small.
 	keepCompleted = 10 * time.Minute
 )
 
 // WorkersConfig configures [Workers].
 type WorkersConfig struct {
-	// Pool is where deliveries are applied. It should not be the inbox's, and hold MaxWorkers connections and eleven more.
+	// Pool is where deliveries are applied. It should not be the inbox's, and hold MaxWorkers
+	// connections and eleven more.
 	Pool *pgxpool.Pool
-	// Queue is where River fetches jobs, listens and does its upkeep. It may commit asynchronously: what a crash of the
-	// database loses of that is done again. Defaults to Pool.
+	// Queue is where River fetches jobs, listens and does its upkeep. It may commit asynchronously:
+	// what a crash of the database loses of that is done again. Defaults to Pool.
 	Queue *pgxpool.Pool
-	// MaxWorkers is how many jobs run at once that take no access away. Defaults to 8: more mostly wait for each other's locks.
+	// MaxWorkers is how many jobs run at once that take no access away. Defaults to 8: more mostly
+	// wait for each other's locks.
 	MaxWorkers int
 	// Logger gets warnings, errors and quarantined deliveries.
 	Logger *slog.Logger
-	// BodyRetention is how long the bodies of deliveries that ended are kept. 0 keeps them for ever.
+	// BodyRetention is how long the bodies of deliveries that ended are kept. 0 keeps them for
+	// ever.
 	BodyRetention time.Duration
 	// Ended is told the state in which each delivery ended. Optional.
 	Ended func(clerksync.State)
-	// Sweeper compares the mirror with Clerk, each SweepInterval, at the start, and soon after roles changed. Optional.
+	// Sweeper compares the mirror with Clerk, each SweepInterval, at the start, and soon after
+	// roles changed. Optional.
 	Sweeper *sweep.Sweeper
-	// SweepInterval is the time from one sweep to the next. 0 leaves only those after a change of roles.
+	// SweepInterval is the time from one sweep to the next. 0 leaves only those after a change of
+	// roles.
 	SweepInterval time.Duration
 }
 
@@ -166,8 +175,8 @@ func (w *Workers) Start(ctx context.Context) error {
 	return nil
 }
 
-// Stop lets running jobs finish for a few seconds, gives back those that don't, and returns once nothing runs any
-// more, or with an error at the end of ctx.
+// Stop lets running jobs finish for a few seconds, gives back those that don't, and returns once
+// nothing runs any more, or with an error at the end of ctx.
 func (w *Workers) Stop(ctx context.Context) error {
 	if w.cancel == nil { // never started
 		return nil

@@ -10,11 +10,9 @@ import (
 	"maps"
 	"os"
 	"slices"
-	"strconv"
 
-	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
-
+	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
+	"github.com/callmine/rolecall/cmd/rolecall/internal/database"
 	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
 )
@@ -35,9 +33,9 @@ type verifiedAudit struct {
 	Compared int64         `json:"compared"` // chains that an earlier run noted
 	Entries  int64         `json:"entries"`  // that are as they were recorded
 	Broken   []brokenChain `json:"broken"`
-	// The last entry of each chain that is as it was recorded: to be kept elsewhere, since who owns the database can write a
-	// chain anew, or cut it off. Of a chain that lacks what an earlier run noted, that again: whatever is compared with this run
-	// lacks it, too.
+	// The last entry of each chain that is as it was recorded: to be kept elsewhere, since who owns
+	// the database can write a chain anew, or cut it off. Of a chain that lacks what an earlier run
+	// noted, that again: whatever is compared with this run lacks it, too.
 	Heads []chainHead `json:"heads"`
 }
 
@@ -55,7 +53,7 @@ type brokenChain struct {
 }
 
 func (c *verifyAudit) run(ctx context.Context, io streams) error {
-	return withLedger(ctx, func(_ config, db *pgxpool.Pool) error {
+	return withDatabase(ctx, func(_ config.Config, db database.DB) error {
 		result, err := c.verify(ctx, db)
 		if err != nil {
 			return err
@@ -71,7 +69,7 @@ func (c *verifyAudit) run(ctx context.Context, io streams) error {
 }
 
 // verify takes chain after chain.
-func (c *verifyAudit) verify(ctx context.Context, db *pgxpool.Pool) (verifiedAudit, error) {
+func (c *verifyAudit) verify(ctx context.Context, db database.DB) (verifiedAudit, error) {
 	result := verifiedAudit{Broken: []brokenChain{}, Heads: []chainHead{}}
 	noted, err := c.noted()
 	if err != nil {
@@ -133,9 +131,9 @@ func (c *verifyAudit) noted() (map[string]clerksync.Mark, error) {
 }
 
 // add verifies one chain, as of one moment: services go on writing.
-func (v *verifiedAudit) add(ctx context.Context, db *pgxpool.Pool, organizationID string, noted clerksync.Mark) error {
+func (v *verifiedAudit) add(ctx context.Context, db database.DB, organizationID string, noted clerksync.Mark) error {
 	var report store.ChainReport
-	err := pgx.BeginTxFunc(ctx, db, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) (err error) {
+	err := db.Snapshot(ctx, func(tx store.DBTX) (err error) {
 		report, err = store.VerifyChain(ctx, tx, organizationID, noted)
 		return err
 	})
@@ -186,12 +184,4 @@ func (c *verifyAudit) print(out io.Writer, result verifiedAudit) error {
 		return fmt.Errorf("print what was verified: %w", err)
 	}
 	return nil
-}
-
-// counted writes a number of things.
-func counted(n int64, one, many string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return strconv.FormatInt(n, 10) + " " + many
 }

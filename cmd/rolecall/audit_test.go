@@ -1,42 +1,42 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
+
+	"github.com/callmine/rolecall/cmd/rolecall/internal/servicetest"
 )
 
 // appendEvent appends an event as a service does, over HTTP.
-func (b *bundle) appendEvent(t *testing.T, workspace, body string) int {
+func appendEvent(t *testing.T, b *servicetest.Bundle, workspace, body string) int {
 	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, b.web("/v1/workspaces/"+workspace+"/audit"), strings.NewReader(body))
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, b.Web("/v1/workspaces/"+workspace+"/audit"), strings.NewReader(body))
 	require.NoError(t, err)
 	request.Header.Set("Content-Type", "application/json")
-	status, _ := b.do(t, request, b.service)
+	status, _ := b.Do(t, request, b.ServiceToken)
 	return status
 }
 
-// TestTheAuditLogIsVerified by a command, on a service that runs: what webhooks told and what services appended.
+// TestTheAuditLogIsVerified by a command, on a service that runs: what webhooks told and what
+// services appended.
 //
 //nolint:paralleltest // the environment belongs to the process
 func TestTheAuditLogIsVerified(t *testing.T) {
-	b := setup(t, nil)
-	workspace, _, _, messages := team(t, b)
-	b.send(t, messages...)
+	b := servicetest.Setup(t, nil)
+	workspace, _, _, messages := servicetest.Team(t, b)
+	b.Send(t, messages...)
 	for i := range 3 {
-		require.Equal(t, http.StatusCreated, b.appendEvent(t, workspace, fmt.Sprintf(`{"actor":"user_1","action":"report.run","target":"report_%d"}`, i)))
+		require.Equal(t, http.StatusCreated, appendEvent(t, b, workspace, fmt.Sprintf(`{"actor":"user_1","action":"report.run","target":"report_%d"}`, i)))
 	}
-	env := map[string]string{"DATABASE_URL": b.program.cfg.DatabaseURL}
+	env := map[string]string{"DATABASE_URL": b.Config.DatabaseURL}
 	verify := func(want int, args ...string) (result verifiedAudit) {
 		code, out, errs := runCommand(t, env, append([]string{"audit", "verify", "--json"}, args...)...)
 		require.Equal(t, want, code, errs)
@@ -46,7 +46,7 @@ func TestTheAuditLogIsVerified(t *testing.T) {
 	all := verify(exitOK)
 	require.Empty(t, all.Broken)
 	var entries int64
-	require.NoError(t, b.db.QueryRow(t.Context(), "SELECT count(*) FROM rolecall.audit_log").Scan(&entries))
+	require.NoError(t, b.DB.QueryRow(t.Context(), "SELECT count(*) FROM rolecall.audit_log").Scan(&entries))
 	require.Equal(t, entries, all.Entries)
 	one := verify(exitOK, "--workspace", workspace)
 	require.EqualValues(t, 1, one.Chains)
@@ -58,9 +58,9 @@ func TestTheAuditLogIsVerified(t *testing.T) {
 	require.Contains(t, errs, "org_unknown")
 
 	// Also in a chain before this one, and there such that it can't even be read.
-	_, err := b.db.Exec(t.Context(), `INSERT INTO rolecall.audit_log (organization_id, action, target, at, cause) VALUES ('org_0', 'a.b', 'c', now(), 'd')`)
+	_, err := b.DB.Exec(t.Context(), `INSERT INTO rolecall.audit_log (organization_id, action, target, at, cause) VALUES ('org_0', 'a.b', 'c', now(), 'd')`)
 	require.NoError(t, err)
-	b.tamper(t, "UPDATE rolecall.audit_log SET at = 'infinity' WHERE organization_id = 'org_0'",
+	tamper(t, b, "UPDATE rolecall.audit_log SET at = 'infinity' WHERE organization_id = 'org_0'",
 		"UPDATE rolecall.audit_log SET actor = 'user_2' WHERE target = 'report_1'")
 	last := one.Heads[0].LastID
 	broken := verify(exitGuard)
@@ -77,9 +77,9 @@ func TestTheAuditLogIsVerified(t *testing.T) {
 }
 
 // tamper changes the audit log by a superuser's way around triggers.
-func (b *bundle) tamper(t *testing.T, statements ...string) {
+func tamper(t *testing.T, b *servicetest.Bundle, statements ...string) {
 	t.Helper()
-	require.NoError(t, pgx.BeginFunc(t.Context(), b.db, func(tx pgx.Tx) error {
+	require.NoError(t, pgx.BeginFunc(t.Context(), b.DB, func(tx pgx.Tx) error {
 		for _, sql := range append([]string{"SET LOCAL session_replication_role = replica"}, statements...) {
 			if _, err := tx.Exec(t.Context(), sql); err != nil {
 				return fmt.Errorf("%s: %w", sql, err)
@@ -89,21 +89,22 @@ func (b *bundle) tamper(t *testing.T, statements ...string) {
 	}))
 }
 
-// TestAuditLogsAreComparedWithAnEarlierRun: a chain that was written anew from its middle, one that was cut off, and one that is gone
-// with its head are each like one that nobody touched, but not what they were.
+// TestAuditLogsAreComparedWithAnEarlierRun: a chain that was written anew from its middle, one that
+// was cut off, and one that is gone with its head are each like one that nobody touched, but not
+// what they were.
 //
 //nolint:paralleltest // the environment belongs to the process
 func TestAuditLogsAreComparedWithAnEarlierRun(t *testing.T) {
-	b := setup(t, nil)
+	b := servicetest.Setup(t, nil)
 	insert := func(organizations ...string) {
 		for _, organization := range organizations {
-			_, err := b.db.Exec(t.Context(), `INSERT INTO rolecall.audit_log (organization_id, action, target, at, cause)
+			_, err := b.DB.Exec(t.Context(), `INSERT INTO rolecall.audit_log (organization_id, action, target, at, cause)
 				SELECT $1, 'report.run', 'report_' || n, '2026-01-02', 'service:reports' FROM generate_series(1, 4) n`, organization)
 			require.NoError(t, err)
 		}
 	}
 	insert("org_anew", "org_cut", "org_gone", "org_grown")
-	env := map[string]string{"DATABASE_URL": b.program.cfg.DatabaseURL}
+	env := map[string]string{"DATABASE_URL": b.Config.DatabaseURL}
 	verify := func(want int, args ...string) (result verifiedAudit, out string) {
 		code, out, errs := runCommand(t, env, append([]string{"audit", "verify", "--json"}, args...)...)
 		require.Equal(t, want, code, errs)
@@ -115,7 +116,7 @@ func TestAuditLogsAreComparedWithAnEarlierRun(t *testing.T) {
 	require.NoError(t, os.WriteFile(earlier, []byte(printed), 0o600))
 	verify(exitOK, "--since", earlier)
 
-	b.tamper(t, `CREATE TEMP TABLE kept ON COMMIT DROP AS SELECT * FROM rolecall.audit_log WHERE organization_id = 'org_anew' ORDER BY seq`,
+	tamper(t, b, `CREATE TEMP TABLE kept ON COMMIT DROP AS SELECT * FROM rolecall.audit_log WHERE organization_id = 'org_anew' ORDER BY seq`,
 		"DELETE FROM rolecall.audit_log WHERE organization_id IN ('org_anew', 'org_gone')",
 		"DELETE FROM rolecall.audit_heads WHERE organization_id IN ('org_anew', 'org_gone')",
 		"SET LOCAL session_replication_role = origin", // the trigger itself writes the chain
@@ -159,43 +160,4 @@ func TestAuditLogsAreComparedWithAnEarlierRun(t *testing.T) {
 		require.Equal(t, exitError, code)
 		require.Contains(t, errs, "--since "+earlier+": it isn't what a run with --json printed")
 	}
-}
-
-// TestALockedLogHoldsUpNoOtherWorkspace: what waits for the end of one workspace's chain gives its connection back in time.
-func TestALockedLogHoldsUpNoOtherWorkspace(t *testing.T) {
-	t.Parallel()
-	h := openHouse(t, nil)
-	alex := h.person("Alex")
-	north, south := h.create(alex, "North"), h.create(alex, "South")
-	tx, err := h.db.Begin(t.Context())
-	require.NoError(t, err)
-	defer func() { _ = tx.Rollback(context.WithoutCancel(t.Context())) }()
-	_, err = tx.Exec(t.Context(), "SELECT FROM rolecall.audit_heads WHERE organization_id = $1 FOR UPDATE", north)
-	require.NoError(t, err)
-	var waiting sync.WaitGroup
-	for range 2 * eventConns {
-		waiting.Go(func() {
-			request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, h.web(at(north, "audit")), strings.NewReader(`{"action":"report.run","target":"a"}`))
-			if err != nil {
-				return
-			}
-			request.Header.Set("Content-Type", "application/json")
-			request.Header.Set("Authorization", "Bearer "+h.service)
-			if response, err := h.client.Do(request); err == nil {
-				_ = response.Body.Close()
-			}
-		})
-	}
-	require.Eventually(t, func() bool {
-		var blocked int
-		err := h.db.QueryRow(t.Context(), "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'rolecall events' AND wait_event_type = 'Lock'").Scan(&blocked)
-		return err == nil && blocked == 1 // the share of a workspace
-	}, 4*time.Second, 5*time.Millisecond)
-	began := time.Now()
-	a := h.ask(h.service, http.MethodPost, at(south, "audit"), `{"action":"report.run","target":"b"}`)
-	took := time.Since(began)
-	require.NoError(t, tx.Rollback(t.Context()))
-	waiting.Wait()
-	require.Equal(t, http.StatusCreated, a.status, "after %v: %s", took, a.text)
-	require.Less(t, took, 4*time.Second, "it waited as long as a request can")
 }

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/callmine/rolecall/cmd/rolecall/internal/servicetest"
 )
 
 // balancer passes connections on to instances that say they are ready. It knows nothing of HTTP,
@@ -59,7 +61,7 @@ func (i *instance) watch(ctx context.Context, interval time.Duration) {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
-			if status, _ := fetch(ctx, client, i.readyz); status != 0 { // one answer that doesn't come proves nothing
+			if status, _ := servicetest.Fetch(ctx, client, i.readyz); status != 0 { // one answer that doesn't come proves nothing
 				i.up.Store(status == http.StatusOK)
 			}
 		}
@@ -85,7 +87,7 @@ func (b *balancer) pass(ctx context.Context, client net.Conn) {
 		if !i.up.Load() {
 			continue
 		}
-		server, err := dialTCP(i.web)(ctx)
+		server, err := servicetest.DialTCP(i.web)(ctx)
 		if err != nil {
 			return
 		}

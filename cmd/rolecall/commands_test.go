@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"io"
-	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -15,19 +14,19 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
+	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
+	"github.com/callmine/rolecall/cmd/rolecall/internal/servicetest"
 	"github.com/callmine/rolecall/internal/pgtest"
 	"github.com/callmine/rolecall/migrations"
-	clerksync "github.com/callmine/rolecall/sync"
 )
 
 // runCommand runs a command line in an environment of its own and returns what it wrote.
 func runCommand(t *testing.T, env map[string]string, args ...string) (code int, out, errs string) {
 	t.Helper()
-	for _, s := range (config{}).settings() {
-		t.Setenv(s.name, env[s.name])
+	for _, s := range (config.Config{}).Settings() {
+		t.Setenv(s.Name, env[s.Name])
 	}
 	var stdout, stderr bytes.Buffer
 	code = run(t.Context(), args, streams{out: &stdout, err: &stderr})
@@ -76,34 +75,6 @@ func TestConfigIsPrintedRedacted(t *testing.T) {
 	require.Regexp(t, `ROLECALL_LOG_LEVEL +INFO`, out)
 }
 
-// TestURLsAreRedacted: two servers can be told apart, and no password is printed, wherever it stands.
-func TestURLsAreRedacted(t *testing.T) {
-	t.Parallel()
-	for value, want := range map[string]string{
-		"postgres://u:opensesame@db.test:5433/app?sslmode=disable": "postgres://u:xxxxx@db.test:5433/app?sslmode=disable",
-		"postgres:///app?host=%2Fvar%2Fone&port=5433&user=u":       "postgres:///app?host=%2Fvar%2Fone&port=5433&user=u",
-		"postgres://db/app?password=opensesame&sslmode=require":    "postgres://db/app?password=xxxxx&sslmode=require",
-		"postgres://db/app?sslkey=k&ss%6Cpassword=opensesame":      "postgres://db/app?sslkey=xxxxx&sslpassword=xxxxx",
-		"postgres://db/app?Password=open;sesame&sslmode=require":   "postgres://db/app?sslmode=require",
-		"postgres://db/app#opensesame":                             "postgres://db/app",
-		// A password with characters that must be escaped ends where a URL's host, path or query does.
-		"postgres://u:12?opensesame@db/app":                  "[redacted]",
-		"postgres://u:12/opensesame@db/app":                  "[redacted]",
-		"postgres://u:12#opensesame@db/app":                  "[redacted]",
-		"postgres://u:opensesame?1@db/app":                   "[redacted]",
-		"host=db password=opensesame":                        "[redacted]",
-		"postgres:u:opensesame":                              "[redacted]",
-		"jdbc:postgresql://u:opensesame@db/app":              "[redacted]",
-		"/postgres://u:opensesame@db/app":                    "[redacted]",
-		"host=/run user=u password=opensesame://x":           "[redacted]",
-		"postgres://db/app?passwd=opensesame&options=-c%20x": "postgres://db/app?options=xxxxx&passwd=xxxxx",
-		"": "",
-	} {
-		require.Equal(t, want, redact("url", value), value)
-	}
-	require.Empty(t, redact("all", ""))
-}
-
 //nolint:paralleltest // the environment belongs to the process
 func TestServeSaysWhatIsMissing(t *testing.T) {
 	code, _, errs := runCommand(t, nil, "serve")
@@ -117,47 +88,6 @@ func TestServeSaysWhatIsMissing(t *testing.T) {
 	code, _, errs = runCommand(t, map[string]string{"DATABASE_URL": "postgres://user:opensesame@%zz"}, "migrate")
 	require.Equal(t, exitError, code)
 	require.NotContains(t, errs, "opensesame")
-}
-
-func serving(t *testing.T, change func(*config)) config {
-	t.Helper()
-	cfg := config{
-		DatabaseURL: pgtest.URL(t), SigningSecrets: []string{"whsec_" + strings.Repeat("c2VjcmV0", 5)},
-		Issuer: "https://clerk.callmine.test", ListenAddr: "127.0.0.1:0", AdminAddr: "127.0.0.1:0", MaxRemovalRatio: 0.05,
-	}
-	change(&cfg)
-	return cfg
-}
-
-func TestStartRefusesWhatCannotWork(t *testing.T) {
-	t.Parallel()
-	taken, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, taken.Close()) })
-	policy := filepath.Join(t.TempDir(), "policy.yaml")
-	require.NoError(t, os.WriteFile(policy, []byte("roles:\n  org:admin: [a]\n  oops: 7\n"), 0o600))
-	for name, tc := range map[string]struct {
-		change func(*config)
-		want   string
-	}{
-		"empty secret":      {func(c *config) { c.SigningSecrets = []string{"whsec_"} }, "CLERK_WEBHOOK_SIGNING_SECRET"},
-		"short secret":      {func(c *config) { c.SigningSecrets = []string{"whsec_c2hvcnQ="} }, "at least 24"},
-		"issuer":            {func(c *config) { c.Issuer = "clerk" }, "CLERK_ISSUER"},
-		"service tokens":    {func(c *config) { c.ServiceTokens = "reports:nohash" }, "ROLECALL_SERVICE_TOKEN_HASHES"},
-		"no such policy":    {func(c *config) { c.PolicyFile = policy + ".missing" }, "ROLECALL_POLICY_FILE"},
-		"broken policy":     {func(c *config) { c.PolicyFile = policy }, "oops"},
-		"port taken":        {func(c *config) { c.ListenAddr = taken.Addr().String() }, "listen for web"},
-		"admin port taken":  {func(c *config) { c.AdminAddr = taken.Addr().String() }, "listen for admin"},
-		"no database there": {func(c *config) { c.DatabaseURL = "postgres://nobody@127.0.0.1:1/none" }, "connect to Postgres"},
-		"not a URL":         {func(c *config) { c.DatabaseURL = "postgres://%zz" }, "DATABASE_URL"},
-		"never migrated":    {func(c *config) { c.DatabaseURL = pgtest.EmptyURL(t) }, "rolecall migrate"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			_, err := start(t.Context(), serving(t, tc.change), parts{web: true, workers: true}, slog.New(slog.DiscardHandler))
-			require.ErrorContains(t, err, tc.want)
-		})
-	}
 }
 
 //nolint:paralleltest // the environment belongs to the process
@@ -175,7 +105,7 @@ func TestMigrateThenServeThenStop(t *testing.T) {
 		require.Contains(t, out, "current")
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	log := &safeBuffer{}
+	log := &servicetest.Log{}
 	done := make(chan int)
 	go func() { done <- run(ctx, []string{"serve"}, streams{out: io.Discard, err: log}) }()
 	require.Eventually(t, func() bool { return strings.Contains(log.String(), `"serving"`) }, 20*time.Second, 5*time.Millisecond, "it logs its address")
@@ -185,14 +115,14 @@ func TestMigrateThenServeThenStop(t *testing.T) {
 
 // TestDev runs what the README's first command runs, and interrupts it.
 func TestDev(t *testing.T) {
-	for _, s := range (config{}).settings() {
-		t.Setenv(s.name, "")
+	for _, s := range (config.Config{}).Settings() {
+		t.Setenv(s.Name, "")
 	}
 	t.Chdir(t.TempDir()) // no .env
-	data := dataFolder(t)
+	data := servicetest.DataFolder(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	t.Cleanup(cancel)
-	out, errs := &safeBuffer{}, &safeBuffer{}
+	out, errs := &servicetest.Log{}, &servicetest.Log{}
 	done := make(chan int, 1)
 	go func() {
 		done <- run(ctx, []string{"dev", "--listen=127.0.0.1:0", "--admin=127.0.0.1:0", "--data", data}, streams{out: out, err: errs})
@@ -221,7 +151,7 @@ func TestDev(t *testing.T) {
 	require.Equal(t, exitOK, <-done, errs.String())
 	pid := regexp.MustCompile(`process (\d+)`).FindStringSubmatch(text)
 	require.NotNil(t, pid, text)
-	require.Error(t, syscall.Kill(atoi(t, pid[1]), 0), "Postgres has ended")
+	require.Error(t, syscall.Kill(servicetest.Atoi(t, pid[1]), 0), "Postgres has ended")
 	_, err := os.Stat(filepath.Join(data, "postmaster.pid"))
 	require.Error(t, err)
 }
@@ -244,24 +174,6 @@ func TestDevSaysWhatIsInItsWay(t *testing.T) {
 	require.Equal(t, exitError, code)
 	require.Contains(t, errs, "address already in use: choose other addresses with --listen and --admin")
 	require.NotContains(t, errs, "ROLECALL_")
-}
-
-// TestTheTourShowsWhatThePolicyGrants, whatever that is.
-func TestTheTourShowsWhatThePolicyGrants(t *testing.T) {
-	t.Parallel()
-	for want, grants := range map[showcase]clerksync.Grants{
-		{"reports:read", "billing:manage"}: {"org:member": {"a", "reports:read"}, "org:admin": {"a", "b", "billing:manage"}},
-		{"a", "b"}:                         {"org:member": {"a"}, "org:admin": {"a", "b", "reports:read"}},
-		{"billing:manage", "x"}:            {"org:member": {"billing:manage"}, "org:admin": {"billing:manage", "x"}},
-	} {
-		shown, err := newShowcase(grants)
-		require.NoError(t, err)
-		require.Equal(t, want, shown)
-	}
-	for _, grants := range []clerksync.Grants{{}, {"org:admin": {"a"}}, {"org:member": {"a"}}, {"org:member": {"a"}, "org:admin": {"a"}}} {
-		_, err := newShowcase(grants)
-		require.ErrorContains(t, err, "must grant org:member a permission, and org:admin another one")
-	}
 }
 
 // afterRemoval repeats the last printed command until the mirror has followed.
@@ -295,22 +207,4 @@ func curl(t *testing.T, line string, tokens map[string]string) int {
 	require.NoError(t, response.Body.Close())
 	http.DefaultClient.CloseIdleConnections()
 	return response.StatusCode
-}
-
-func TestCleanupRunsAllInReverse(t *testing.T) {
-	t.Parallel()
-	var order []string
-	var c cleanup
-	for _, name := range []string{"first", "second", "third"} {
-		c.add(name, func(context.Context) error {
-			order = append(order, name)
-			if name == "second" {
-				return pgx.ErrTxClosed
-			}
-			return nil
-		})
-	}
-	require.ErrorContains(t, c.run(t.Context()), "stop second")
-	require.Equal(t, []string{"third", "second", "first"}, order)
-	require.NoError(t, c.run(t.Context()), "nothing is left")
 }

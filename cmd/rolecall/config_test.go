@@ -1,13 +1,15 @@
 package main
 
 import (
-	"maps"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/callmine/rolecall/api/policy"
+	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
 )
 
 // goodEnv is an environment in which serve gets as far as the database, which isn't there.
@@ -208,9 +210,9 @@ func TestDotEnvIsNeverPrinted(t *testing.T) {
 		require.NotContains(t, out+errs, "opensesame")
 	}
 	t.Chdir(t.TempDir())
-	for _, s := range (config{}).settings() {
-		t.Setenv(s.name, "")
-		require.NoError(t, os.Unsetenv(s.name))
+	for _, s := range (config.Config{}).Settings() {
+		t.Setenv(s.Name, "")
+		require.NoError(t, os.Unsetenv(s.Name))
 	}
 	require.NoError(t, os.WriteFile(".env", []byte("ROLECALL_SWEEP_INTERVAL=hourly\nROLECALL_BODY_RETENTION=long\n"), 0o600))
 	var errs, out strings.Builder
@@ -219,25 +221,30 @@ func TestDotEnvIsNeverPrinted(t *testing.T) {
 	require.Contains(t, errs.String(), `ROLECALL_BODY_RETENTION: "long" is not a duration`)
 }
 
-// TestWebAddressesAreRedacted: no password is printed, wherever it stands, and what has none is
-// printed as it is.
-func TestWebAddressesAreRedacted(t *testing.T) {
-	t.Parallel()
-	for value, want := range map[string]string{
-		"https://api.clerk.com/v1":                       "https://api.clerk.com/v1",
-		"https://user:opensesame@clerk.test/jwks":        "https://xxxxx:xxxxx@clerk.test/jwks",
-		"https://opensesame@clerk.test/jwks":             "https://xxxxx:xxxxx@clerk.test/jwks",
-		"https://clerk.test/jwks?token=opensesame#x":     "https://clerk.test/jwks?token=xxxxx",
-		"https://user:open/sesame@clerk.test/jwks":       "[redacted]",
-		"https:/user:opensesame@clerk.test/jwks":         "[redacted]",
-		"user:opensesame@clerk.test":                     "[redacted]",
-		"https://user:%zzopensesame@clerk.test":          "[redacted]",
-		"clerk.test":                                     "clerk.test",
-		"https://a.test,https://u:opensesame@b.test:300": "https://a.test,https://xxxxx:xxxxx@b.test:300",
-	} {
-		require.Equal(t, want, redact("web", value), value)
-	}
-	env := maps.Clone(goodEnv())
-	require.Equal(t, "[redacted]", redact("", "sk_live_opensesame"), "a secret in another setting")
-	require.Equal(t, env["CLERK_ISSUER"], redact("web", env["CLERK_ISSUER"]))
+//nolint:paralleltest // the environment belongs to the process
+func TestConfigShowsThePolicy(t *testing.T) {
+	env := goodEnv()
+	code, out, errs := runCommand(t, env, "config")
+	require.Equal(t, exitOK, code)
+	require.Empty(t, errs)
+	_, text, found := strings.Cut(out, "# policy, from: built-in policy\n")
+	require.True(t, found, out)
+	shown, err := policy.Parse("shown", []byte(text))
+	require.NoError(t, err)
+	want, err := policy.Default()
+	require.NoError(t, err)
+	require.Equal(t, want, shown.Grants)
+
+	file := filepath.Join(t.TempDir(), "policy.yaml")
+	require.NoError(t, os.WriteFile(file, []byte("# of ours\nroles:\n  org:admin: [members:read, workspace:update, audit:read]\n"), 0o600))
+	env["ROLECALL_POLICY_FILE"] = file
+	code, out, errs = runCommand(t, env, "config")
+	require.Equal(t, exitOK, code)
+	require.Contains(t, out, "# policy, from: "+file+"\nroles:\n  org:admin:\n")
+	require.Contains(t, errs, file+":2: no role grants members:manage")
+
+	require.NoError(t, os.WriteFile(file, []byte("roles:\n  org:admin: [a]\n  admin: [b]\n"), 0o600))
+	code, _, errs = runCommand(t, env, "config")
+	require.Equal(t, exitError, code)
+	require.Contains(t, errs, file+`:3: role "admin" is written "org:admin"`)
 }

@@ -1,9 +1,7 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -11,11 +9,9 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgxpool"
-
-	"github.com/callmine/rolecall/internal/pgpool"
+	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
+	"github.com/callmine/rolecall/cmd/rolecall/internal/database"
 	"github.com/callmine/rolecall/jobs"
-	"github.com/callmine/rolecall/migrations"
 	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
 )
@@ -38,7 +34,8 @@ type filters struct {
 // stateName is a state of the ledger as somebody gives it; empty for none.
 type stateName string
 
-// Validate refuses what is no state. The parser's own list of choices would have to name the empty one too.
+// Validate refuses what is no state. The parser's own list of choices would have to name the empty
+// one too.
 func (s stateName) Validate() error {
 	switch clerksync.State(s) {
 	case clerksync.StateReceived, clerksync.StateApplied, clerksync.StateSuperseded, clerksync.StateIgnored, clerksync.StateQuarantined:
@@ -81,42 +78,6 @@ func moment(s string, now time.Time) (time.Time, error) {
 	return at, nil
 }
 
-// withLedger opens the database for one command.
-func withLedger(ctx context.Context, do func(cfg config, db *pgxpool.Pool) error) error {
-	cfg, err := readConfig()
-	if err != nil {
-		return err
-	}
-	db, err := cfg.openLedger(ctx, "command", pgpool.Needs{})
-	if err != nil {
-		return err
-	}
-	defer db.Close()
-	return do(cfg, db)
-}
-
-// openLedger opens the database, whose schema must be current, for one command. The caller closes it.
-func (c config) openLedger(ctx context.Context, command string, needs pgpool.Needs) (*pgxpool.Pool, error) {
-	open, err := c.direct(command, needs)
-	if err != nil {
-		return nil, err
-	}
-	open.MaxConns = commandConns
-	db, err := pgpool.Open(ctx, open)
-	if err != nil {
-		return nil, err
-	}
-	if err := pgpool.Await(ctx, db); err != nil {
-		db.Close()
-		return nil, fmt.Errorf("reach the database: %w", err)
-	}
-	if err := migrations.Check(ctx, db); err != nil {
-		db.Close()
-		return nil, err
-	}
-	return db, nil
-}
-
 type listDeliveries struct {
 	filters
 
@@ -133,7 +94,7 @@ func (c *listDeliveries) run(ctx context.Context, io streams) error {
 	if filter.Limit = c.Limit; filter.Limit < 1 {
 		return errors.New("--limit must be positive")
 	}
-	return withLedger(ctx, func(_ config, db *pgxpool.Pool) error {
+	return withDatabase(ctx, func(_ config.Config, db database.DB) error {
 		entries, err := store.LedgerRows(ctx, db, filter)
 		if err != nil {
 			return err
@@ -167,7 +128,7 @@ type showDelivery struct {
 }
 
 func (c *showDelivery) run(ctx context.Context, io streams) error {
-	return withLedger(ctx, func(_ config, db *pgxpool.Pool) error {
+	return withDatabase(ctx, func(_ config.Config, db database.DB) error {
 		e, err := store.FindLedgerRow(ctx, db, c.ID)
 		if errors.Is(err, store.ErrNotFound) {
 			return fmt.Errorf("no delivery %s is in the ledger", c.ID)
@@ -227,7 +188,7 @@ func (c *replayDeliveries) run(ctx context.Context, io streams) error {
 		return err
 	}
 	filter.Limit = math.MaxInt32 // all that match: a limit would leave some behind unsaid
-	return withLedger(ctx, func(cfg config, db *pgxpool.Pool) error {
+	return withDatabase(ctx, func(cfg config.Config, db database.DB) error {
 		ids := c.IDs
 		if len(ids) == 0 {
 			entries, err := store.LedgerRows(ctx, db, filter)
@@ -238,11 +199,11 @@ func (c *replayDeliveries) run(ctx context.Context, io streams) error {
 				ids = append(ids, e.SvixID)
 			}
 		}
-		instance, err := cfg.mirrored(ctx, db)
+		instance, err := database.Instance(ctx, cfg, db)
 		if err != nil {
 			return err
 		}
-		results, err := jobs.Replay(ctx, db, instance, ids)
+		results, err := jobs.Replay(ctx, db.Pool, instance, ids)
 		if err != nil {
 			return err
 		}
@@ -269,18 +230,6 @@ func printReplayed(out io.Writer, results []jobs.Replayed) error {
 	}
 	if refused > 0 {
 		return fmt.Errorf("%d of %d deliveries were not replayed", refused, len(results))
-	}
-	return nil
-}
-
-// printJSON prints a value for programs.
-func printJSON(out io.Writer, v any) error {
-	text, err := json.MarshalIndent(v, "", "  ")
-	if err == nil {
-		_, err = out.Write(append(bytes.ToValidUTF8(text, []byte(`\ufffd`)), '\n'))
-	}
-	if err != nil {
-		return fmt.Errorf("print JSON: %w", err)
 	}
 	return nil
 }

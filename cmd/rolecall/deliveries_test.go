@@ -6,24 +6,25 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/callmine/rolecall/cmd/rolecall/internal/servicetest"
 	"github.com/callmine/rolecall/internal/clerksim"
 	"github.com/callmine/rolecall/store"
 )
 
 //nolint:paralleltest // the environment belongs to the process
 func TestDeliveriesCanBeListedShownAndReplayed(t *testing.T) {
-	b := setup(t, nil)
-	workspace, _, _, messages := team(t, b)
-	b.send(t, messages...)
+	b := servicetest.Setup(t, nil)
+	workspace, _, _, messages := servicetest.Team(t, b)
+	b.Send(t, messages...)
 	foreign, err := clerksim.New(clerksim.Config{Seed: 7, InstanceID: "ins_examples"})
 	require.NoError(t, err)
 	_, err = foreign.CreateUser(clerksim.NewUser{FirstName: "Example"})
 	require.NoError(t, err)
 	example := foreign.Drain()[0]
-	b.send(t, example)
-	require.Equal(t, "quarantined", b.state(t, example.ID), "the dashboard's examples are of another instance")
-	require.Contains(t, b.log.String(), "delivery quarantined")
-	env := map[string]string{"DATABASE_URL": b.program.cfg.DatabaseURL, "CLERK_INSTANCE_ID": b.clerk.InstanceID()}
+	b.Send(t, example)
+	require.Equal(t, "quarantined", b.State(t, example.ID), "the dashboard's examples are of another instance")
+	require.Contains(t, b.Log.String(), "delivery quarantined")
+	env := map[string]string{"DATABASE_URL": b.Config.DatabaseURL, "CLERK_INSTANCE_ID": b.Clerk.InstanceID()}
 
 	list := func(args ...string) (entries []store.LedgerRow) {
 		code, out, errs := runCommand(t, env, append([]string{"deliveries", "list", "--json"}, args...)...)
@@ -69,6 +70,6 @@ func TestDeliveriesCanBeListedShownAndReplayed(t *testing.T) {
 	code, out, _ = runCommand(t, env, "deliveries", "replay", "--state", "quarantined")
 	require.Equal(t, exitOK, code)
 	require.Contains(t, out, example.ID+" enqueued")
-	b.applied(t)
-	require.Equal(t, "applied", b.state(t, example.ID))
+	b.Applied(t)
+	require.Equal(t, "applied", b.State(t, example.ID))
 }

@@ -1,11 +1,10 @@
-// Command rolecall keeps a Postgres mirror of who belongs to which Clerk organization in which role, and answers from
-// it. This package is wiring: it is the only one that knows more than one technology, and holds no rule of its own.
+// Command rolecall keeps a Postgres mirror of who belongs to which Clerk organization in which
+// role, and answers from it. This package is the command line, with one file for each subcommand.
+// Only what is below cmd knows more than one technology.
 package main
 
 import (
 	"context"
-	"errors"
-	"io"
 	"os"
 	"os/signal"
 	"reflect"
@@ -23,9 +22,6 @@ func main() {
 	os.Exit(code)
 }
 
-// streams are where a command writes: answers to out, logs and complaints to err.
-type streams struct{ out, err io.Writer }
-
 // cli is the grammar of the command line.
 type cli struct {
 	Dev        devCommand        `cmd:"" help:"Run everything on this machine: Postgres, a simulated Clerk, the service. Prints what to try."`
@@ -39,43 +35,6 @@ type cli struct {
 	Config     configCommand     `cmd:"" help:"Print the configuration in force, secrets redacted, and check it."`
 	Doctor     doctorCommand     `cmd:"" help:"Look at everything that serve meets: settings, Postgres, Clerk, addresses, the mirror. Says what to do."`
 	Version    versionCommand    `cmd:"" help:"Print the version."`
-}
-
-// command is what each subcommand does.
-type command interface {
-	run(ctx context.Context, io streams) error
-}
-
-// Exit codes.
-const (
-	exitOK    = 0
-	exitError = 1
-	exitUsage = 2
-	exitGuard = 3 // a guard stopped a sweep, or the audit log was tampered with: somebody has to look
-)
-
-// codedError ends the process with an exit code of its own.
-type codedError struct {
-	code int
-	err  error
-}
-
-// Error implements error.
-func (e *codedError) Error() string { return e.err.Error() }
-
-// Unwrap returns the error without its code.
-func (e *codedError) Unwrap() error { return e.err }
-
-// exitCode returns the exit code that an error of a command stands for. Being told to stop is no failure, unless the
-// command says so by a code.
-func exitCode(err error) int {
-	if coded, ok := errors.AsType[*codedError](err); ok {
-		return coded.code
-	}
-	if err == nil || errors.Is(err, context.Canceled) {
-		return exitOK
-	}
-	return exitError
 }
 
 // run parses the command line, runs the command, and returns the exit code.

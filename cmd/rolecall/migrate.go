@@ -4,18 +4,18 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/callmine/rolecall/internal/pgpool"
-	"github.com/callmine/rolecall/migrations"
+	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
+	"github.com/callmine/rolecall/cmd/rolecall/internal/database"
 )
 
 type migrateCommand struct{}
 
 func (*migrateCommand) run(ctx context.Context, io streams) error {
-	cfg, err := readConfig()
+	cfg, err := config.Read()
 	if err != nil {
 		return err
 	}
-	left, err := cfg.migrate(ctx)
+	left, err := database.Migrate(ctx, cfg)
 	if err != nil {
 		return err
 	}
@@ -25,38 +25,4 @@ func (*migrateCommand) run(ctx context.Context, io streams) error {
 	}
 	fmt.Fprintf(io.out, "schema is current, except for what this role may not do. Let a role that may run, in this database:\n\n%s\n", left)
 	return nil
-}
-
-// migrate brings the database to the current schema. It returns the statements that its role may not run; "" for none.
-func (c config) migrate(ctx context.Context) (left string, err error) {
-	open, err := c.direct("migrate", pgpool.Needs{Write: true})
-	if err != nil {
-		return "", err
-	}
-	report, err := pgpool.Inspect(ctx, open)
-	if err != nil {
-		return "", err
-	}
-	if err := report.Lasting(); err != nil {
-		return "", err
-	}
-	if report.Pooler == pgpool.PoolerTransaction {
-		return "", c.needsDirect()
-	}
-	open.MaxConns = commandConns
-	pool, err := pgpool.Open(ctx, open)
-	if err != nil {
-		return "", err
-	}
-	defer pool.Close()
-	if err := migrations.Up(ctx, pool); err != nil {
-		return "", pgpool.Explain(err)
-	}
-	return migrations.Left(ctx, pool)
-}
-
-// migrate brings the database at a URL to the current schema. Which role may call the SQL functions is left to others.
-func migrate(ctx context.Context, databaseURL string) error {
-	_, err := config{DatabaseURL: databaseURL}.migrate(ctx)
-	return err
 }

@@ -10,6 +10,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
+	"github.com/callmine/rolecall/cmd/rolecall/internal/servicetest"
 	"github.com/callmine/rolecall/internal/clerksim"
 	"github.com/callmine/rolecall/internal/pgtest"
 	"github.com/callmine/rolecall/internal/svixsim"
@@ -46,60 +48,60 @@ func olderBinary(t *testing.T) string {
 
 // TestOldAndNewBinarySideBySide on one mirror, as in an upgrade: what either is told, both enforce.
 func TestOldAndNewBinarySideBySide(t *testing.T) {
-	needsSurroundings(t)
+	servicetest.NeedsSurroundings(t)
 	t.Parallel()
 	older := olderBinary(t)
 	database := pgtest.URL(t)
-	b := startBundle(t, database, nil, parts{web: true, workers: true})
-	b.open(t, database)
-	cfg := b.program.cfg
-	require.NoError(t, b.program.stop(t.Context()))
-	workspace, admin, _, told := team(t, b)
+	b := servicetest.Start(t, database, nil, config.Parts{Web: true, Workers: true})
+	b.Open(t, database)
+	cfg := b.Config
+	require.NoError(t, b.Service.Stop(t.Context()))
+	workspace, admin, _, told := servicetest.Team(t, b)
 	binaries := map[string]*process{}
 	for name, path := range map[string]string{"old": older, "new": os.Args[0]} {
 		env := servingEnv(t, database)
-		env["CLERK_WEBHOOK_SIGNING_SECRET"], env["CLERK_ISSUER"], env["CLERK_JWKS_URL"] = b.secret, cfg.Issuer, cfg.JWKSURL
-		env["CLERK_SECRET_KEY"], env["CLERK_API_URL"], env["ROLECALL_CLERK_RATE"] = b.clerk.SecretKey(), b.api, "1000"
+		env["CLERK_WEBHOOK_SIGNING_SECRET"], env["CLERK_ISSUER"], env["CLERK_JWKS_URL"] = b.Secret, cfg.Issuer, cfg.JWKSURL
+		env["CLERK_SECRET_KEY"], env["CLERK_API_URL"], env["ROLECALL_CLERK_RATE"] = b.Clerk.SecretKey(), b.API, "1000"
 		binaries[name] = startBinary(t, path, env, "serve")
 	}
 	couriers := map[string]*svixsim.Courier{}
 	for name, p := range binaries {
 		p.untilReady(t) // both sweep, one after the other
 		var err error
-		endpoint := svixsim.Endpoint{URL: "http://" + p.env["ROLECALL_LISTEN_ADDR"] + "/webhooks/clerk", Secrets: []string{b.secret}}
+		endpoint := svixsim.Endpoint{URL: "http://" + p.env["ROLECALL_LISTEN_ADDR"] + "/webhooks/clerk", Secrets: []string{b.Secret}}
 		couriers[name], err = svixsim.NewCourier(svixsim.CourierConfig{Endpoints: []svixsim.Endpoint{endpoint}})
 		require.NoError(t, err)
 		t.Cleanup(couriers[name].Close)
 	}
 	tell := func(to string, messages []clerksim.Message) {
-		b.courier = couriers[to]
-		b.send(t, messages...)
+		b.Courier = couriers[to]
+		b.Send(t, messages...)
 	}
 	both := func(want int, token, permission string) {
 		t.Helper()
 		for name, p := range binaries {
-			status, _ := b.get(t, "http://"+p.env["ROLECALL_LISTEN_ADDR"]+"/v1/authorize?workspace_id="+workspace+"&permission="+permission, token)
+			status, _ := b.Get(t, "http://"+p.env["ROLECALL_LISTEN_ADDR"]+"/v1/authorize?workspace_id="+workspace+"&permission="+permission, token)
 			require.Equal(t, want, status, name)
 		}
 	}
 	tell("old", told)
 	for _, order := range [][2]string{{"old", "new"}, {"new", "old"}, {"old", "old"}, {"new", "new"}} {
-		user, err := b.clerk.CreateUser(clerksim.NewUser{})
+		user, err := b.Clerk.CreateUser(clerksim.NewUser{})
 		require.NoError(t, err)
-		_, err = b.clerk.AddMember(workspace, user.ID, clerksim.RoleAdmin)
+		_, err = b.Clerk.AddMember(workspace, user.ID, clerksim.RoleAdmin)
 		require.NoError(t, err)
-		tell(order[0], b.clerk.Drain())
-		token := b.token(t, user.ID)
+		tell(order[0], b.Clerk.Drain())
+		token := b.Token(t, user.ID)
 		both(http.StatusOK, token, "billing:manage")
-		_, err = b.clerk.SetRole(workspace, user.ID, clerksim.RoleMember)
+		_, err = b.Clerk.SetRole(workspace, user.ID, clerksim.RoleMember)
 		require.NoError(t, err)
-		tell(order[1], b.clerk.Drain())
+		tell(order[1], b.Clerk.Drain())
 		both(http.StatusForbidden, token, "billing:manage")
-		require.NoError(t, b.clerk.RemoveMember(workspace, user.ID))
-		tell(order[0], b.clerk.Drain())
+		require.NoError(t, b.Clerk.RemoveMember(workspace, user.ID))
+		tell(order[0], b.Clerk.Drain())
 		both(http.StatusNotFound, token, "reports:read")
 	}
-	both(http.StatusOK, b.token(t, admin), "billing:manage")
+	both(http.StatusOK, b.Token(t, admin), "billing:manage")
 	verify := startProcess(t, map[string]string{"DATABASE_URL": database}, "audit", "verify")
 	require.Equal(t, exitOK, verify.exit(t, time.Minute), "the log that both wrote is whole: %s", &verify.out)
 }

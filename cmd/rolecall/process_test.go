@@ -2,18 +2,16 @@ package main
 
 import (
 	"context"
-	"io"
-	"math/rand/v2"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
-	"strconv"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/callmine/rolecall/cmd/rolecall/internal/servicetest"
 )
 
 // asProgram has the test's binary be the program itself: main, with real arguments, signals and
@@ -23,8 +21,8 @@ const asProgram = "ROLECALL_TEST_PROGRAM"
 // process is a command line in a process of its own.
 type process struct {
 	cmd    *exec.Cmd
-	out    safeBuffer
-	log    safeBuffer // its stderr
+	out    servicetest.Log
+	log    servicetest.Log // its stderr
 	ended  chan struct{}
 	client *http.Client
 	env    map[string]string
@@ -92,12 +90,12 @@ func (p *process) running() bool {
 
 // ready asks /readyz; 0 stands for no answer.
 func (p *process) ready(ctx context.Context) (status int, text string) {
-	return fetch(ctx, p.client, "http://"+p.env["ROLECALL_ADMIN_ADDR"]+"/readyz")
+	return servicetest.Fetch(ctx, p.client, "http://"+p.env["ROLECALL_ADMIN_ADDR"]+"/readyz")
 }
 
 // web asks for a page of the public side; 0 stands for no answer.
 func (p *process) web(ctx context.Context, path string) (status int, text string) {
-	return fetch(ctx, p.client, "http://"+p.env["ROLECALL_LISTEN_ADDR"]+path)
+	return servicetest.Fetch(ctx, p.client, "http://"+p.env["ROLECALL_LISTEN_ADDR"]+path)
 }
 
 // untilReady waits until /readyz is green.
@@ -108,36 +106,4 @@ func (p *process) untilReady(t *testing.T) {
 		return status == http.StatusOK || !p.running()
 	}, 30*time.Second, 5*time.Millisecond)
 	require.True(t, p.running(), p.log.String())
-}
-
-func fetch(ctx context.Context, client *http.Client, url string) (status int, text string) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return 0, err.Error()
-	}
-	response, err := client.Do(request)
-	if err != nil {
-		return 0, err.Error()
-	}
-	defer func() { _ = response.Body.Close() }()
-	body, err := io.ReadAll(response.Body)
-	if err != nil {
-		return 0, err.Error()
-	}
-	return response.StatusCode, string(body)
-}
-
-// freeAddr returns an address of this machine on which nothing listens. It is below the ports that
-// the system gives to connections and to other tests' listeners, so that it stays free.
-func freeAddr(t *testing.T) string {
-	t.Helper()
-	for range 100 {
-		addr := "127.0.0.1:" + strconv.Itoa(10_000+rand.IntN(20_000))
-		if listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", addr); err == nil {
-			require.NoError(t, listener.Close())
-			return addr
-		}
-	}
-	require.Fail(t, "no address is free")
-	return ""
 }

@@ -9,7 +9,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/callmine/rolecall/internal/pgpool"
+	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
+	"github.com/callmine/rolecall/cmd/rolecall/internal/database"
+	"github.com/callmine/rolecall/cmd/rolecall/internal/health"
 	"github.com/callmine/rolecall/jobs/sweep"
 	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
@@ -31,26 +33,26 @@ func (c *reconcileCommand) run(ctx context.Context, io streams) error {
 	if c.Organization != "" && !strings.HasPrefix(c.Organization, "org_") {
 		return errors.New("--organization is not an organization: it begins with org_")
 	}
-	cfg, err := readConfig()
+	cfg, err := config.Read()
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(cfg.requireClerk(), cfg.checkSweeping()); err != nil {
+	if err := errors.Join(cfg.RequireClerk(), cfg.CheckSweeping()); err != nil {
 		return err
 	}
-	db, err := cfg.openLedger(ctx, "reconcile", sweepNeeds())
+	db, err := database.Open(ctx, cfg, "reconcile", database.SweepNeeds())
 	if err != nil {
 		return err
 	}
 	defer db.Close()
 	display := newDisplay(io.err, cfg.LogLevel)
-	clerk, err := cfg.openClerk(display.logger, nil)
+	clerk, err := cfg.OpenClerk(display.logger, nil)
 	if err != nil {
 		return err
 	}
 	defer clerk.Close()
 	sweeper, err := sweep.New(sweep.Config{
-		Pool: db, Clerk: clerk, Billing: clerk.Billing, InstanceID: cfg.InstanceID, MaxRemovalRatio: cfg.MaxRemovalRatio, Logger: display.logger,
+		Pool: db.Pool, Clerk: clerk, Billing: clerk.Billing, InstanceID: cfg.InstanceID, MaxRemovalRatio: cfg.MaxRemovalRatio, Logger: display.logger,
 	})
 	if err != nil {
 		return err
@@ -59,9 +61,6 @@ func (c *reconcileCommand) run(ctx context.Context, io streams) error {
 	display.end()
 	return c.conclude(ctx, io.out, report, err)
 }
-
-// sweepNeeds are of the command's sessions: whoever waits longer for a lock gives up and tries again, as the workers of serve do.
-func sweepNeeds() pgpool.Needs { return pgpool.Needs{Write: true, LockTimeout: lockTimeout} }
 
 func (c *reconcileCommand) options(io streams, display *display) sweep.Options {
 	opts := sweep.Options{
@@ -81,7 +80,8 @@ func (c *reconcileCommand) options(io streams, display *display) sweep.Options {
 	return opts
 }
 
-// sweepWhenFree sweeps, if need be after the sweep that is running: of this command, or of a process that serves.
+// sweepWhenFree sweeps, if need be after the sweep that is running: of this command, or of a
+// process that serves.
 func sweepWhenFree(ctx context.Context, sweeper *sweep.Sweeper, opts sweep.Options, display *display) (sweep.Report, error) {
 	said := false
 	for {
@@ -110,7 +110,7 @@ func (c *reconcileCommand) conclude(ctx context.Context, out io.Writer, report s
 	}
 	switch {
 	case report.Aborted:
-		return &codedError{exitGuard, fmt.Errorf("stopped (%s): %s: %s", report.Reason, line(report.Detail), adviceFor(report.Reason))}
+		return &codedError{exitGuard, fmt.Errorf("stopped (%s): %s: %s", report.Reason, line(report.Detail), health.AdviceFor(report.Reason))}
 	case err != nil && ctx.Err() != nil:
 		return &codedError{exitError, errors.New(c.whatCutOffMeans(report))}
 	default:
@@ -131,7 +131,7 @@ func (c *reconcileCommand) whatCutOffMeans(report sweep.Report) string {
 }
 
 func (c *reconcileCommand) print(out io.Writer, report sweep.Report) error {
-	report = withKinds(report)
+	report = health.WithKinds(report)
 	if c.JSON {
 		return printJSON(out, report)
 	}
@@ -161,10 +161,14 @@ func (c *reconcileCommand) print(out io.Writer, report sweep.Report) error {
 	return err
 }
 
-// withKinds returns a report whose kinds are an object in JSON, also if nothing differed.
-func withKinds(report sweep.Report) sweep.Report {
-	if report.ByKind == nil {
-		report.ByKind = map[clerksync.Resource]*sweep.KindOfReport{}
+// notCompared returns lines for people: the lists that a sweep didn't compare, and the plans that
+// it doesn't know.
+func notCompared(report sweep.Report) (lines []string) {
+	for _, f := range report.Refused {
+		lines = append(lines, "not compared: "+f.String())
 	}
-	return report
+	if report.Billing.Unmirrored() {
+		lines = append(lines, "Clerk Billing is on: a plan may refuse at Clerk what is allowed here, see `rolecall status`")
+	}
+	return lines
 }

@@ -16,6 +16,8 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
+	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
+	"github.com/callmine/rolecall/cmd/rolecall/internal/servicetest"
 	"github.com/callmine/rolecall/internal/clerksim"
 	"github.com/callmine/rolecall/internal/pgtest"
 	"github.com/callmine/rolecall/jobs/sweep"
@@ -23,7 +25,8 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// sweepBundle is a Clerk with one workspace, a database, and the environment of a command between them.
+// sweepBundle is a Clerk with one workspace, a database, and the environment of a command between
+// them.
 type sweepBundle struct {
 	clerk     *clerksim.World
 	db        *pgxpool.Pool
@@ -104,13 +107,14 @@ func (b *sweepBundle) members(t *testing.T) (n int) {
 	return n
 }
 
-// background runs a command whose environment is set already, and returns what it writes to stderr and its exit code.
-func (b *sweepBundle) background(ctx context.Context, t *testing.T, args ...string) (*safeBuffer, <-chan int) {
+// background runs a command whose environment is set already, and returns what it writes to stderr
+// and its exit code.
+func (b *sweepBundle) background(ctx context.Context, t *testing.T, args ...string) (*servicetest.Log, <-chan int) {
 	t.Helper()
-	for _, s := range (config{}).settings() {
-		t.Setenv(s.name, b.env[s.name])
+	for _, s := range (config.Config{}).Settings() {
+		t.Setenv(s.Name, b.env[s.Name])
 	}
-	errs, code := &safeBuffer{}, make(chan int, 1)
+	errs, code := &servicetest.Log{}, make(chan int, 1)
 	go func() { code <- run(ctx, args, streams{out: io.Discard, err: errs}) }()
 	return errs, code
 }
@@ -433,17 +437,6 @@ func TestProgressIsShownAsTheStreamCanShowIt(t *testing.T) {
 	lines.logged = time.Now().Add(-logEvery)
 	lines.progress(steps[3])
 	require.Contains(t, log.String(), "looked_up=1")
-}
-
-// TestACommandWaitsForNobodysLockForLong: what holds up a sweep would hold up webhooks behind it.
-func TestACommandWaitsForNobodysLockForLong(t *testing.T) {
-	t.Parallel()
-	db, err := config{DatabaseURL: pgtest.URL(t)}.openLedger(t.Context(), "reconcile", sweepNeeds())
-	require.NoError(t, err)
-	t.Cleanup(db.Close)
-	var timeout string
-	require.NoError(t, db.QueryRow(t.Context(), "SHOW lock_timeout").Scan(&timeout))
-	require.Equal(t, "1s", timeout)
 }
 
 func TestExitCodes(t *testing.T) {

@@ -7,51 +7,29 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
 	"github.com/callmine/rolecall/api/auth"
+	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
+	"github.com/callmine/rolecall/cmd/rolecall/internal/health"
+	"github.com/callmine/rolecall/cmd/rolecall/internal/servicetest"
 	"github.com/callmine/rolecall/internal/clerksim"
-	"github.com/callmine/rolecall/internal/pgtest"
 	"github.com/callmine/rolecall/jobs/sweep"
 )
 
-// startSweeping starts a service that compares the mirror with Clerk all the time, once prepared
-// has seen to what Clerk is like.
-func startSweeping(t *testing.T, prepared func(*bundle), changes ...func(*bundle, *config)) *bundle {
-	t.Helper()
-	url := pgtest.URL(t)
-	sweeps := func(b *bundle, cfg *config) {
-		prepared(b)
-		cfg.SweepInterval = 100 * time.Millisecond
-	}
-	b := startBundle(t, url, nil, parts{web: true, workers: true}, append([]func(*bundle, *config){asksClerk, sweeps}, changes...)...)
-	var err error
-	b.db, err = pgxpool.New(t.Context(), url)
-	require.NoError(t, err)
-	t.Cleanup(b.db.Close)
-	return b
-}
-
-// eventually waits until a condition holds that nothing signals.
-func eventually(t *testing.T, condition func() bool, what string) {
-	t.Helper()
-	require.Eventually(t, condition, 30*time.Second, 5*time.Millisecond, what)
-}
-
 // ready reports whether the service should get traffic.
-func (b *bundle) ready(t *testing.T) bool {
+func ready(t *testing.T, b *servicetest.Bundle) bool {
 	t.Helper()
-	status, _ := b.text(t, "/readyz")
+	status, _ := b.Text(t, "/readyz")
 	return status == http.StatusOK
 }
 
 // situation reads how things stand, as `rolecall status` does.
-func (b *bundle) situation(t *testing.T) status {
+func situation(t *testing.T, b *servicetest.Bundle) health.Snapshot {
 	t.Helper()
-	now, err := newStatusCollector(b.db, time.Hour, func() *auth.Lockout { return nil }).situation()
+	now, err := health.NewCollector(b.DB, time.Hour, func() *auth.Lockout { return nil }).Situation()
 	require.NoError(t, err)
-	shown, err := statusOf(now)
+	shown, err := health.SnapshotOf(now)
 	require.NoError(t, err)
 	return shown
 }
@@ -62,67 +40,67 @@ func (b *bundle) situation(t *testing.T) status {
 func TestAnInstallationWithoutDomainsWorks(t *testing.T) {
 	t.Parallel()
 	var workspace, member string
-	b := startSweeping(t, func(b *bundle) {
-		b.clerk.SetFeature(clerksim.FeatureDomains, false)
-		workspace, _, member, _ = team(t, b)
+	b := servicetest.StartSweeping(t, func(b *servicetest.Bundle) {
+		b.Clerk.SetFeature(clerksim.FeatureDomains, false)
+		workspace, _, member, _ = servicetest.Team(t, b)
 	})
-	eventually(t, func() bool { return b.ready(t) }, "ready")
-	require.Equal(t, http.StatusOK, b.may(t, b.token(t, member), workspace, "reports:read"))
-	require.NoError(t, b.clerk.RemoveMember(workspace, member))
-	b.clerk.Drain() // lost
-	eventually(t, func() bool { return b.may(t, b.token(t, member), workspace, "reports:read") == http.StatusNotFound }, "repaired")
+	servicetest.Eventually(t, func() bool { return ready(t, b) }, "ready")
+	require.Equal(t, http.StatusOK, b.May(t, b.Token(t, member), workspace, "reports:read"))
+	require.NoError(t, b.Clerk.RemoveMember(workspace, member))
+	b.Clerk.Drain() // lost
+	servicetest.Eventually(t, func() bool { return b.May(t, b.Token(t, member), workspace, "reports:read") == http.StatusNotFound }, "repaired")
 
 	const code = "organization_domains_not_enabled"
-	shown := b.situation(t)
-	require.True(t, noticed(shown.Notices, noticeListRefused))
+	shown := situation(t, b)
+	require.True(t, health.HasNotice(shown.Notices, health.NoticeListRefused))
 	refused := shown.LastSweep.Report.Refused
 	require.Len(t, refused, 1)
 	require.Equal(t, []any{"domain", code, http.StatusForbidden}, []any{string(refused[0].Resource), refused[0].Code, refused[0].Status})
 	var out strings.Builder
-	require.NoError(t, shown.print(&out))
+	require.NoError(t, printStatus(&out, shown))
 	require.Contains(t, out.String(), "NOTICE list_refused")
 	require.Contains(t, out.String(), "the list of domains is refused: status 403, "+code+" (trace "+refused[0].TraceID+")")
 	require.NotContains(t, out.String(), "CLERK_SECRET_KEY")
-	require.False(t, has(shown.Alarms, alarmAborted))
-	require.Contains(t, b.log.String(), `"code":"`+code+`"`)
-	_, metrics := b.text(t, "/metrics")
+	require.False(t, health.HasAlarm(shown.Alarms, health.AlarmAborted))
+	require.Contains(t, b.Log.String(), `"code":"`+code+`"`)
+	_, metrics := b.Text(t, "/metrics")
 	require.Contains(t, metrics, `rolecall_notice{name="list_refused"} 1`)
 
-	b.clerk.SetFeature(clerksim.FeatureDomains, true)
-	eventually(t, func() bool { return !noticed(b.situation(t).Notices, noticeListRefused) }, "compared again")
+	b.Clerk.SetFeature(clerksim.FeatureDomains, true)
+	servicetest.Eventually(t, func() bool { return !health.HasNotice(situation(t, b).Notices, health.NoticeListRefused) }, "compared again")
 }
 
 // TestOrganizationsThatAreOffAreNoMatterOfTheKey: the sweep can't know who is a member, and says
 // what to turn on.
 func TestOrganizationsThatAreOffAreNoMatterOfTheKey(t *testing.T) {
 	t.Parallel()
-	b := startSweeping(t, func(b *bundle) {
-		team(t, b)
-		b.clerk.SetFeature(clerksim.FeatureOrganizations, false)
+	b := servicetest.StartSweeping(t, func(b *servicetest.Bundle) {
+		servicetest.Team(t, b)
+		b.Clerk.SetFeature(clerksim.FeatureOrganizations, false)
 	})
-	eventually(t, func() bool { return has(b.situation(t).Alarms, alarmAborted) }, "aborted")
+	servicetest.Eventually(t, func() bool { return health.HasAlarm(situation(t, b).Alarms, health.AlarmAborted) }, "aborted")
 	var out strings.Builder
-	require.NoError(t, b.situation(t).print(&out))
+	require.NoError(t, printStatus(&out, situation(t, b)))
 	require.Contains(t, out.String(), "list_refused")
 	require.Contains(t, out.String(), "organization_not_enabled_in_instance")
 	require.Contains(t, out.String(), "dashboard")
 	require.NotContains(t, out.String(), "CLERK_SECRET_KEY")
-	require.False(t, b.ready(t))
-	b.clerk.SetFeature(clerksim.FeatureOrganizations, true)
-	eventually(t, func() bool { return b.ready(t) }, "ready once they are on")
+	require.False(t, ready(t, b))
+	b.Clerk.SetFeature(clerksim.FeatureOrganizations, true)
+	servicetest.Eventually(t, func() bool { return ready(t, b) }, "ready once they are on")
 }
 
 // TestRolesThatClerkDoesNotListAreAnAlarm: what members may do isn't compared.
 func TestRolesThatClerkDoesNotListAreAnAlarm(t *testing.T) {
 	t.Parallel()
-	b := startSweeping(t, func(b *bundle) {
-		team(t, b)
-		b.faults.FailWithCode(http.StatusForbidden, "authorization_invalid", clerksim.OnRoute("GET /organization_roles"))
+	b := servicetest.StartSweeping(t, func(b *servicetest.Bundle) {
+		servicetest.Team(t, b)
+		b.Faults.FailWithCode(http.StatusForbidden, "authorization_invalid", clerksim.OnRoute("GET /organization_roles"))
 	})
-	eventually(t, func() bool { return b.ready(t) }, "ready")
-	shown := b.situation(t)
-	require.True(t, has(shown.Alarms, alarmRolesRefused))
-	require.False(t, noticed(shown.Notices, noticeListRefused))
+	servicetest.Eventually(t, func() bool { return ready(t, b) }, "ready")
+	shown := situation(t, b)
+	require.True(t, health.HasAlarm(shown.Alarms, health.AlarmRolesRefused))
+	require.False(t, health.HasNotice(shown.Notices, health.NoticeListRefused))
 }
 
 // TestReconcileSaysWhatItDidNotCompare, in words and in its report, also as a dry run and of one
@@ -168,13 +146,13 @@ func TestBillingThatFailsHoldsNothingUp(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var workspace, member string
-			b := startSweeping(t, func(b *bundle) {
-				workspace, _, member, _ = team(t, b)
-				fail(b.faults)
-			}, func(_ *bundle, cfg *config) { cfg.SweepInterval = time.Hour })
-			eventually(t, func() bool { return b.ready(t) }, "ready")
-			require.Equal(t, http.StatusOK, b.may(t, b.token(t, member), workspace, "reports:read"))
-			require.False(t, has(b.situation(t).Alarms, alarmAborted))
+			b := servicetest.StartSweeping(t, func(b *servicetest.Bundle) {
+				workspace, _, member, _ = servicetest.Team(t, b)
+				fail(b.Faults)
+			}, func(_ *servicetest.Bundle, cfg *config.Config) { cfg.SweepInterval = time.Hour })
+			servicetest.Eventually(t, func() bool { return ready(t, b) }, "ready")
+			require.Equal(t, http.StatusOK, b.May(t, b.Token(t, member), workspace, "reports:read"))
+			require.False(t, health.HasAlarm(situation(t, b).Alarms, health.AlarmAborted))
 		})
 	}
 }
@@ -183,32 +161,32 @@ func TestBillingThatFailsHoldsNothingUp(t *testing.T) {
 // there.
 func TestBillingThatIsOnIsNoticed(t *testing.T) {
 	t.Parallel()
-	b := startSweeping(t, func(b *bundle) { team(t, b) })
+	b := servicetest.StartSweeping(t, func(b *servicetest.Bundle) { servicetest.Team(t, b) })
 	billing := func() *sweep.BillingReport {
-		if last := b.situation(t).LastSweep; last != nil {
+		if last := situation(t, b).LastSweep; last != nil {
 			return last.Report.Billing
 		}
 		return nil
 	}
-	eventually(t, func() bool { return billing() != nil && !billing().On }, "off")
-	b.clerk.AddPlan("Pro", clerksim.PayerUser)
-	b.clerk.SetFeature(clerksim.FeatureBilling, true)
+	servicetest.Eventually(t, func() bool { return billing() != nil && !billing().On }, "off")
+	b.Clerk.AddPlan("Pro", clerksim.PayerUser)
+	b.Clerk.SetFeature(clerksim.FeatureBilling, true)
 	require.False(t, billing().On, "what users pay for is no matter of permissions")
-	b.clerk.AddPlan("Team", clerksim.PayerOrganization)
-	eventually(t, func() bool { return billing().On }, "on")
-	require.False(t, noticed(b.situation(t).Notices, noticeBilling), "Clerk's own permissions need no plan")
+	b.Clerk.AddPlan("Team", clerksim.PayerOrganization)
+	servicetest.Eventually(t, func() bool { return billing().On }, "on")
+	require.False(t, health.HasNotice(situation(t, b).Notices, health.NoticeBilling), "Clerk's own permissions need no plan")
 
-	_, err := b.clerk.CreatePermission("org:reports:export", "Export")
+	_, err := b.Clerk.CreatePermission("org:reports:export", "Export")
 	require.NoError(t, err)
-	role, ok := b.clerk.Role(clerksim.RoleAdmin)
+	role, ok := b.Clerk.Role(clerksim.RoleAdmin)
 	require.True(t, ok)
-	_, err = b.clerk.SetRolePermissions(role.ID, append(role.Permissions, "org:reports:export")...)
+	_, err = b.Clerk.SetRolePermissions(role.ID, append(role.Permissions, "org:reports:export")...)
 	require.NoError(t, err)
-	eventually(t, func() bool { return noticed(b.situation(t).Notices, noticeBilling) }, "a custom permission")
-	text, err := json.Marshal(b.situation(t))
+	servicetest.Eventually(t, func() bool { return health.HasNotice(situation(t, b).Notices, health.NoticeBilling) }, "a custom permission")
+	text, err := json.Marshal(situation(t, b))
 	require.NoError(t, err)
 	require.Contains(t, string(text), `"name":"billing_unmirrored"`)
-	require.Contains(t, b.log.String(), "the mirror knows no plans")
-	_, metrics := b.text(t, "/metrics")
+	require.Contains(t, b.Log.String(), "the mirror knows no plans")
+	_, metrics := b.Text(t, "/metrics")
 	require.Contains(t, metrics, `rolecall_notice{name="billing_unmirrored"} `)
 }

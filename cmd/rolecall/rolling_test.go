@@ -14,23 +14,25 @@ import (
 	"github.com/stretchr/testify/require"
 	svix "github.com/svix/svix-webhooks/go"
 
+	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
+	"github.com/callmine/rolecall/cmd/rolecall/internal/servicetest"
 	"github.com/callmine/rolecall/internal/clerksim"
 	"github.com/callmine/rolecall/internal/pgtest"
 )
 
 const (
-	// drainFor is the delay of a stop, and healthEvery how often a balancer asks. docs/operate.md says that one
-	// must be above the other.
+	// drainFor is the delay of a stop, and healthEvery how often a balancer asks. docs/operate.md
+	// says that one must be above the other.
 	drainFor    = 1500 * time.Millisecond
 	healthEvery = 50 * time.Millisecond
 )
 
 // rolling is two processes on one mirror, and callers whom neither's restart may fail.
 type rolling struct {
-	*bundle
+	*servicetest.Bundle
 
 	processes [2]*process
-	dial      dialer
+	dial      servicetest.Dialer
 
 	workspace, member string
 	token             string
@@ -46,7 +48,7 @@ type rolling struct {
 // TestARollingRestartFailsNoRequest: behind a balancer that only passes connections on, and behind
 // nginx.
 func TestARollingRestartFailsNoRequest(t *testing.T) {
-	needsSurroundings(t)
+	servicetest.NeedsSurroundings(t)
 	t.Parallel()
 	t.Run("a TCP balancer", func(t *testing.T) {
 		t.Parallel()
@@ -56,13 +58,13 @@ func TestARollingRestartFailsNoRequest(t *testing.T) {
 			instances = append(instances, &instance{web: p.env["ROLECALL_LISTEN_ADDR"], readyz: "http://" + p.env["ROLECALL_ADMIN_ADDR"] + "/readyz"})
 		}
 		b := startBalancer(t, healthEvery, instances...)
-		r.dial = dialTCP(b.listener.Addr().String())
+		r.dial = servicetest.DialTCP(b.listener.Addr().String())
 		r.restartBoth(t, func(i int) { require.Eventually(t, instances[i].up.Load, 10*time.Second, time.Millisecond) })
 	})
 	t.Run("nginx", func(t *testing.T) {
 		t.Parallel()
 		r := openRolling(t)
-		r.dial = runNginx(t, inRepository(t, "deploy/nginx_rolling.conf"), map[string]string{
+		r.dial = servicetest.RunNginx(t, servicetest.InRepository(t, "deploy/nginx_rolling.conf"), map[string]string{
 			"127.0.0.1:8080": r.processes[0].env["ROLECALL_LISTEN_ADDR"], "127.0.0.1:8081": r.processes[1].env["ROLECALL_LISTEN_ADDR"],
 		})
 		r.restartBoth(t, func(int) {})
@@ -72,29 +74,29 @@ func TestARollingRestartFailsNoRequest(t *testing.T) {
 func openRolling(t *testing.T) *rolling {
 	t.Helper()
 	database := pgtest.URL(t)
-	r := &rolling{bundle: startBundle(t, database, nil, parts{web: true, workers: true})}
-	r.open(t, database)
+	r := &rolling{Bundle: servicetest.Start(t, database, nil, config.Parts{Web: true, Workers: true})}
+	r.Open(t, database)
 	var admin string
 	var told []clerksim.Message
-	r.workspace, admin, r.member, told = team(t, r.bundle)
-	r.send(t, told...)
-	r.token = r.bundle.token(t, admin)
+	r.workspace, admin, r.member, told = servicetest.Team(t, r.Bundle)
+	r.Send(t, told...)
+	r.token = r.Bundle.Token(t, admin)
 	const enough = 1000
 	for n := range enough {
-		_, err := r.clerk.SetRole(r.workspace, r.member, []string{clerksim.RoleAdmin, clerksim.RoleMember}[n%2])
+		_, err := r.Clerk.SetRole(r.workspace, r.member, []string{clerksim.RoleAdmin, clerksim.RoleMember}[n%2])
 		require.NoError(t, err)
 	}
 	r.messages = make(chan clerksim.Message, enough)
-	for _, m := range r.clerk.Drain() {
+	for _, m := range r.Clerk.Drain() {
 		if m.Type == "organizationMembership.updated" && len(r.messages) < enough {
 			r.messages <- m
 		}
 	}
-	cfg := r.program.cfg
-	require.NoError(t, r.program.stop(t.Context())) // the processes do it all
+	cfg := r.Config
+	require.NoError(t, r.Service.Stop(t.Context())) // the processes do it all
 	for i := range r.processes {
 		env := servingEnv(t, database)
-		env["CLERK_WEBHOOK_SIGNING_SECRET"], env["CLERK_ISSUER"], env["CLERK_JWKS_URL"] = r.secret, cfg.Issuer, cfg.JWKSURL
+		env["CLERK_WEBHOOK_SIGNING_SECRET"], env["CLERK_ISSUER"], env["CLERK_JWKS_URL"] = r.Secret, cfg.Issuer, cfg.JWKSURL
 		env["CLERK_INSTANCE_ID"], env["CLERK_AUTHORIZED_PARTIES"] = cfg.InstanceID, cfg.AuthorizedParties[0]
 		env["ROLECALL_STOP_DELAY"] = drainFor.String()
 		r.processes[i] = startProcess(t, env, "serve")
@@ -123,7 +125,7 @@ func (r *rolling) restartBoth(t *testing.T, seen func(i int)) {
 	cancel()
 	r.work.Wait()
 	require.Empty(t, r.failures)
-	r.applied(t)
+	r.Applied(t)
 	t.Logf("%d reads and %d deliveries, none of which failed", r.reads.Load(), r.delivered.Load())
 	require.Greater(t, r.reads.Load(), int64(200))
 	require.Greater(t, r.delivered.Load(), int64(50))
@@ -139,22 +141,22 @@ func (r *rolling) further(t *testing.T) {
 // load begins to ask and to deliver, on connections that are kept and on new ones.
 func (r *rolling) load(ctx context.Context, t *testing.T) {
 	t.Helper()
-	signer, err := svix.NewWebhook(r.secret)
+	signer, err := svix.NewWebhook(r.Secret)
 	require.NoError(t, err)
 	for _, keep := range []bool{true, true, true, false} {
-		r.caller(ctx, keep, func(ctx context.Context, w *wire) error { return r.read(ctx, w) })
+		r.caller(ctx, keep, func(ctx context.Context, w *servicetest.Wire) error { return r.read(ctx, w) })
 	}
 	for _, keep := range []bool{true, true, false} {
-		r.caller(ctx, keep, func(ctx context.Context, w *wire) error { return r.deliver(ctx, w, signer) })
+		r.caller(ctx, keep, func(ctx context.Context, w *servicetest.Wire) error { return r.deliver(ctx, w, signer) })
 	}
 }
 
 // caller does one thing again and again until ctx ends, and notes each failure. What is under way
 // then may end.
-func (r *rolling) caller(ctx context.Context, keep bool, do func(context.Context, *wire) error) {
+func (r *rolling) caller(ctx context.Context, keep bool, do func(context.Context, *servicetest.Wire) error) {
 	r.work.Go(func() {
-		w := &wire{dial: r.dial, keep: keep}
-		defer w.close()
+		w := &servicetest.Wire{Dial: r.dial, Keep: keep}
+		defer w.Close()
 		ticker := time.NewTicker(50 * time.Millisecond)
 		defer ticker.Stop()
 		for {
@@ -173,19 +175,19 @@ func (r *rolling) caller(ctx context.Context, keep bool, do func(context.Context
 	})
 }
 
-func (r *rolling) read(ctx context.Context, w *wire) error {
-	response, err := w.get(ctx, "/v1/authorize?workspace_id="+r.workspace+"&permission=billing:manage", r.token)
+func (r *rolling) read(ctx context.Context, w *servicetest.Wire) error {
+	response, err := w.Get(ctx, "/v1/authorize?workspace_id="+r.workspace+"&permission=billing:manage", r.token)
 	if err != nil {
 		return fmt.Errorf("ask: %w", err)
 	}
-	if response.status != http.StatusOK {
-		return fmt.Errorf("ask: status %d: %s", response.status, response.text)
+	if response.Status != http.StatusOK {
+		return fmt.Errorf("ask: status %d: %s", response.Status, response.Text)
 	}
 	r.reads.Add(1)
 	return nil
 }
 
-func (r *rolling) deliver(ctx context.Context, w *wire, signer *svix.Webhook) error {
+func (r *rolling) deliver(ctx context.Context, w *servicetest.Wire, signer *svix.Webhook) error {
 	var message clerksim.Message
 	select {
 	case message = <-r.messages:
@@ -206,12 +208,12 @@ func (r *rolling) deliver(ctx context.Context, w *wire, signer *svix.Webhook) er
 	} {
 		request.Header.Set(name, value)
 	}
-	response, err := w.do(ctx, request)
+	response, err := w.Do(ctx, request)
 	if err != nil {
 		return fmt.Errorf("deliver: %w", err)
 	}
-	if response.status != http.StatusOK {
-		return fmt.Errorf("deliver: status %d: %s", response.status, response.text)
+	if response.Status != http.StatusOK {
+		return fmt.Errorf("deliver: status %d: %s", response.Status, response.Text)
 	}
 	r.delivered.Add(1)
 	return nil

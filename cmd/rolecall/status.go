@@ -8,147 +8,41 @@ import (
 	"strings"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgxpool"
-
-	"github.com/callmine/rolecall/jobs/sweep"
+	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
+	"github.com/callmine/rolecall/cmd/rolecall/internal/database"
+	"github.com/callmine/rolecall/cmd/rolecall/internal/health"
 	"github.com/callmine/rolecall/store"
-	clerksync "github.com/callmine/rolecall/sync"
 )
 
 type statusCommand struct {
 	JSON bool `name:"json" help:"Print a JSON object."`
 }
 
-// run prints how things stand. That something is wrong is no failure of the command: its exit code is 0 all the same.
+// run prints how things stand. That something is wrong is no failure of the command: its exit code
+// is 0 all the same.
 func (c *statusCommand) run(ctx context.Context, io streams) error {
-	return withLedger(ctx, func(cfg config, db *pgxpool.Pool) error {
+	return withDatabase(ctx, func(cfg config.Config, db database.DB) error {
 		read, err := store.ReadStatus(ctx, db)
 		if err != nil {
 			return err
 		}
-		now, err := newSituation(read, cfg.sweepsEvery())
+		now, err := health.NewSituation(read, cfg.SweepsEvery())
 		if err != nil {
 			return err
 		}
-		shown, err := statusOf(now)
+		shown, err := health.SnapshotOf(now)
 		if err != nil {
 			return err
 		}
 		if c.JSON {
 			return printJSON(io.out, shown)
 		}
-		return shown.print(io.out)
+		return printStatus(io.out, shown)
 	})
 }
 
-// status is a situation as `rolecall status --json` prints it. Instants are RFC 3339, ages are in seconds; null stands for never
-// and for none.
-type status struct {
-	At             time.Time    `json:"at"`
-	LastDeliveryAt *time.Time   `json:"last_delivery_at"`
-	LastDelivery   *float64     `json:"last_delivery_age_seconds"`
-	Waiting        int64        `json:"waiting"`
-	OldestWaiting  *float64     `json:"oldest_waiting_seconds"`
-	Quarantined    int64        `json:"quarantined"`
-	LastSweep      *sweepStatus `json:"last_sweep"` // the newest whole one that ended by itself
-	LastCleanAt    *time.Time   `json:"last_clean_sweep_at"`
-	LastClean      *float64     `json:"last_clean_sweep_age_seconds"`
-	SweepRunning   bool         `json:"sweep_running"`
-	CurrentSweep   *sweepPlace  `json:"current_sweep"` // under way or, unless sweep_running, cut off
-	Drift          []driftCount `json:"drift"`         // of all sweeps ever
-	Alarms         []alarm      `json:"alarms"`
-	Notices        []notice     `json:"notices"` // what an operator should know and need not act upon
-}
-
-// sweepStatus is a sweep that ended.
-type sweepStatus struct {
-	SweepID    string           `json:"sweep_id"`
-	Trigger    string           `json:"trigger"`
-	State      store.SweepState `json:"state"`
-	Reason     string           `json:"reason"`
-	StartedAt  time.Time        `json:"started_at"`
-	FinishedAt *time.Time       `json:"finished_at"`
-	Report     sweep.Report     `json:"report"`
-}
-
-// sweepPlace is how far a sweep has come.
-type sweepPlace struct {
-	SweepID        string             `json:"sweep_id"`
-	Trigger        string             `json:"trigger"`
-	OrganizationID string             `json:"organization_id,omitempty"` // of a sweep of one
-	DryRun         bool               `json:"dry_run"`
-	StartedAt      time.Time          `json:"started_at"`
-	UpdatedAt      time.Time          `json:"updated_at"` // of the last page or look-up
-	Resource       clerksync.Resource `json:"resource"`   // that is being listed, or looked up
-	Confirming     bool               `json:"confirming"` // the listing is complete, and what differs is looked up
-	Listed         int                `json:"listed"`     // objects of all kinds
-	LookedUp       int                `json:"looked_up"`
-}
-
-// driftCount is how often objects of a kind were found to differ from Clerk.
-type driftCount struct {
-	Kind       clerksync.Resource   `json:"kind"`
-	Difference clerksync.Difference `json:"difference"`
-	Cause      store.DriftCause     `json:"cause"`
-	Count      int64                `json:"count"`
-}
-
-func statusOf(s situation) (status, error) {
-	shown := status{
-		At: s.At.UTC(), Waiting: s.Waiting, Quarantined: s.Quarantined, SweepRunning: s.SweepRunning,
-		Drift: []driftCount{}, Alarms: s.alarms(), Notices: s.notices(),
-	}
-	shown.LastDeliveryAt, shown.LastDelivery = s.since(s.LastDelivery)
-	_, shown.OldestWaiting = s.since(s.OldestWaiting)
-	if s.LastClean != nil {
-		shown.LastCleanAt, shown.LastClean = s.since(s.LastClean.StartedAt)
-	}
-	if last := s.LastSweep; last != nil {
-		shown.LastSweep = &sweepStatus{
-			SweepID: s.report.SweepID, Trigger: last.Trigger, State: last.State, Reason: last.Reason,
-			StartedAt: last.StartedAt.UTC(), Report: withKinds(s.report),
-		}
-		if last.FinishedAt != nil {
-			shown.LastSweep.FinishedAt = new(last.FinishedAt.UTC())
-		}
-	}
-	for _, d := range s.Drift {
-		shown.Drift = append(shown.Drift, driftCount{d.Resource, d.Difference, d.Cause, d.Count})
-	}
-	var err error
-	if s.CurrentSweep != nil {
-		shown.CurrentSweep, err = placeOf(*s.CurrentSweep)
-	}
-	return shown, err
-}
-
-// since returns an instant and how many seconds ago it was; nil for never.
-func (s situation) since(at time.Time) (*time.Time, *float64) {
-	if at.IsZero() {
-		return nil, nil
-	}
-	return new(at.UTC()), new(s.age(at).Seconds())
-}
-
-// placeOf reads how far a sweep has come.
-func placeOf(s store.Sweep) (*sweepPlace, error) {
-	progress, err := sweep.ReadProgress(s)
-	if err != nil {
-		return nil, err
-	}
-	report, err := sweep.ReadReport(s)
-	if err != nil {
-		return nil, err
-	}
-	return &sweepPlace{
-		SweepID: report.SweepID, Trigger: s.Trigger, OrganizationID: s.OrganizationID, DryRun: s.DryRun,
-		StartedAt: s.StartedAt.UTC(), UpdatedAt: s.UpdatedAt.UTC(), Resource: progress.Resource, Confirming: progress.Confirming,
-		Listed: report.Listed, LookedUp: progress.LookedUp,
-	}, nil
-}
-
-// print tells people. What needs attention comes last, where they look.
-func (s status) print(out io.Writer) error {
+// printStatus tells people. What needs attention comes last, where they look.
+func printStatus(out io.Writer, s health.Snapshot) error {
 	table := newTable(out)
 	table.row("last delivery", ago(s.LastDeliveryAt, s.LastDelivery))
 	waiting := strconv.FormatInt(s.Waiting, 10)
@@ -161,11 +55,11 @@ func (s status) print(out io.Writer) error {
 	if last := s.LastSweep; last != nil {
 		ended := strings.TrimSpace(string(last.State) + " " + last.Reason)
 		table.row("last sweep", fmt.Sprintf("%s, trigger %s: %s", last.SweepID, last.Trigger, ended))
-		table.row("", fmt.Sprintf("from %s to %s", instant(last.StartedAt), ago(last.FinishedAt, nil)))
+		table.row("", fmt.Sprintf("from %s to %s", health.Instant(last.StartedAt), ago(last.FinishedAt, nil)))
 		table.row("", fmt.Sprintf("missing %d, stale %d, extra %d, behind %d, repaired %d, calls %d", last.Report.Missing, last.Report.Stale,
 			last.Report.Extra, last.Report.Behind, last.Report.Repaired, last.Report.Calls))
 	}
-	table.row("sweep now", s.sweepNow())
+	table.row("sweep now", sweepNow(s))
 	for i, d := range s.Drift {
 		title := ""
 		if i == 0 {
@@ -188,7 +82,7 @@ func (s status) print(out io.Writer) error {
 	return nil
 }
 
-func (s status) sweepNow() string {
+func sweepNow(s health.Snapshot) string {
 	at := s.CurrentSweep
 	switch {
 	case at == nil && s.SweepRunning:
@@ -212,10 +106,10 @@ func ago(at *time.Time, age *float64) string {
 	case at == nil:
 		return "never"
 	case age == nil:
-		return instant(*at)
+		return health.Instant(*at)
 	default:
-		return fmt.Sprintf("%s, %s ago", instant(*at), fromSeconds(*age))
+		return fmt.Sprintf("%s, %s ago", health.Instant(*at), fromSeconds(*age))
 	}
 }
 
-func fromSeconds(s float64) string { return seconds(time.Duration(s * float64(time.Second))) }
+func fromSeconds(s float64) string { return health.Seconds(time.Duration(s * float64(time.Second))) }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
-	"math"
 	"net/http"
 	"regexp"
 	"strconv"
@@ -12,17 +11,17 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgxpool"
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 
-	"github.com/callmine/rolecall/api/auth"
-	"github.com/callmine/rolecall/internal/pgtest"
+	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
+	"github.com/callmine/rolecall/cmd/rolecall/internal/health"
+	"github.com/callmine/rolecall/cmd/rolecall/internal/service"
+	"github.com/callmine/rolecall/cmd/rolecall/internal/servicetest"
 	"github.com/callmine/rolecall/store"
 )
 
 // status runs `rolecall status --json`.
-func (b *sweepBundle) status(t *testing.T) (s status) {
+func (b *sweepBundle) status(t *testing.T) (s health.Snapshot) {
 	t.Helper()
 	code, out, errs := runCommand(t, b.env, "status", "--json")
 	require.Equal(t, exitOK, code, errs)
@@ -40,7 +39,7 @@ func TestStatusSaysHowThingsStand(t *testing.T) {
 	require.Nil(t, fresh.CurrentSweep)
 	require.Empty(t, fresh.Drift)
 	require.NotNil(t, fresh.Drift, "a list all the same")
-	require.True(t, has(fresh.Alarms, alarmNeverSwept))
+	require.True(t, health.HasAlarm(fresh.Alarms, health.AlarmNeverSwept))
 	code, out, _ := runCommand(t, b.env, "status")
 	require.Equal(t, exitOK, code, "an alarm is no failure")
 	require.Regexp(t, `last delivery +never\n`, out)
@@ -54,7 +53,7 @@ func TestStatusSaysHowThingsStand(t *testing.T) {
 	require.Equal(t, "command", filled.LastSweep.Trigger)
 	require.Equal(t, 25, filled.LastSweep.Report.ByKind["membership"].Missing)
 	require.Less(t, *filled.LastClean, 60.0)
-	require.Contains(t, filled.Drift, driftCount{"membership", "missing", "first_fill", 25})
+	require.Contains(t, filled.Drift, health.DriftCount{Kind: "membership", Difference: "missing", Cause: "first_fill", Count: 25})
 	_, out, _ = runCommand(t, b.env, "status")
 	require.Regexp(t, `alarms +none\n`, out)
 	require.Contains(t, out, "25 membership missing (first_fill)")
@@ -73,13 +72,13 @@ func TestStatusSaysHowThingsStand(t *testing.T) {
 	require.Equal(t, store.SweepAborted, aborted.LastSweep.State)
 	require.Equal(t, "removal_ratio", aborted.LastSweep.Reason)
 	require.Equal(t, compared.LastCleanAt, aborted.LastCleanAt)
-	require.True(t, has(aborted.Alarms, alarmAborted))
-	require.True(t, has(aborted.Alarms, alarmSilent), "a user came, and no delivery told of it")
+	require.True(t, health.HasAlarm(aborted.Alarms, health.AlarmAborted))
+	require.True(t, health.HasAlarm(aborted.Alarms, health.AlarmSilent), "a user came, and no delivery told of it")
 
 	b.env["ROLECALL_SWEEP_INTERVAL"] = "1us"
-	require.True(t, has(b.status(t).Alarms, alarmOverdue))
+	require.True(t, health.HasAlarm(b.status(t).Alarms, health.AlarmOverdue))
 	b.env["CLERK_SECRET_KEY"] = ""
-	require.False(t, has(b.status(t).Alarms, alarmOverdue))
+	require.False(t, health.HasAlarm(b.status(t).Alarms, health.AlarmOverdue))
 }
 
 //nolint:paralleltest // the environment belongs to the process
@@ -109,9 +108,9 @@ func TestStatusSaysHowFarASweepIs(t *testing.T) {
 	require.False(t, ended.SweepRunning)
 	require.Nil(t, ended.CurrentSweep)
 
-	cut := status{CurrentSweep: &sweepPlace{SweepID: "sweep_9", Resource: "user", Confirming: true, LookedUp: 3}}
-	require.Equal(t, "sweep_9 was cut off while looking up what differs, 3 objects so far", cut.sweepNow())
-	require.Equal(t, "about to begin", status{SweepRunning: true}.sweepNow())
+	cut := health.Snapshot{CurrentSweep: &health.SweepPlace{SweepID: "sweep_9", Resource: "user", Confirming: true, LookedUp: 3}}
+	require.Equal(t, "sweep_9 was cut off while looking up what differs, 3 objects so far", sweepNow(cut))
+	require.Equal(t, "about to begin", sweepNow(health.Snapshot{SweepRunning: true}))
 }
 
 //nolint:paralleltest // the environment belongs to the process
@@ -122,18 +121,18 @@ func TestStatusNeedsADatabase(t *testing.T) {
 }
 
 // served starts a service beside the bundle's Clerk, which compares its mirror at intervals.
-func (b *sweepBundle) served(t *testing.T, interval time.Duration, which parts) *bundle {
+func (b *sweepBundle) served(t *testing.T, interval time.Duration, which config.Parts) *servicetest.Bundle {
 	t.Helper()
-	p, err := start(t.Context(), config{
+	p, err := service.Start(t.Context(), config.Config{
 		DatabaseURL: b.env["DATABASE_URL"], SigningSecrets: []string{"whsec_" + strings.Repeat("c2VjcmV0", 5)}, Issuer: b.clerk.Issuer(),
 		SecretKey: b.clerk.SecretKey(), APIURL: b.env["CLERK_API_URL"], ClerkRate: 10000, InstanceID: b.clerk.InstanceID(),
 		SweepInterval: interval, MaxRemovalRatio: 0.05, ListenAddr: "127.0.0.1:0", AdminAddr: "127.0.0.1:0",
 	}, which, slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, p.stop(context.WithoutCancel(t.Context()))) })
+	t.Cleanup(func() { require.NoError(t, p.Stop(context.WithoutCancel(t.Context()))) })
 	transport := &http.Transport{}
 	t.Cleanup(transport.CloseIdleConnections)
-	return &bundle{program: p, db: b.db, client: &http.Client{Transport: transport}}
+	return &servicetest.Bundle{Service: p, DB: b.db, Client: &http.Client{Transport: transport}}
 }
 
 // TestReadyWaitsForTheFirstSweep, and for no later one.
@@ -145,31 +144,31 @@ func TestReadyWaitsForTheFirstSweep(t *testing.T) {
 		<-proceed
 		return false
 	})
-	s := b.served(t, time.Hour, parts{web: true, workers: true})
-	status, text := s.text(t, "/readyz")
+	s := b.served(t, time.Hour, config.Parts{Web: true, Workers: true})
+	status, text := s.Text(t, "/readyz")
 	require.Equal(t, http.StatusServiceUnavailable, status)
 	require.Contains(t, text, "the first comparison with Clerk hasn't gone through")
 	close(proceed)
 	require.Eventually(t, func() bool {
-		status, _ = s.text(t, "/readyz")
+		status, _ = s.Text(t, "/readyz")
 		return status == http.StatusOK
 	}, 20*time.Second, 5*time.Millisecond)
 	require.Equal(t, 2, b.members(t))
 	_, err := b.db.Exec(t.Context(), "UPDATE rolecall.sweeps SET started_at = now() - interval '90 days'")
 	require.NoError(t, err)
-	status, _ = s.text(t, "/readyz")
+	status, _ = s.Text(t, "/readyz")
 	require.Equal(t, http.StatusOK, status, "answers go on, and say how old they are")
 	_, err = b.db.Exec(t.Context(), "DELETE FROM rolecall.sweeps")
 	require.NoError(t, err)
-	status, _ = b.served(t, 0, parts{web: true}).text(t, "/readyz")
+	status, _ = b.served(t, 0, config.Parts{Web: true}).Text(t, "/readyz")
 	require.Equal(t, http.StatusOK, status, "sweeps are off: no first one is to come")
 }
 
 func TestMetricsTellOfSweepsAndAlarms(t *testing.T) {
 	t.Parallel()
 	b := sweeping(t, 2)
-	s := b.served(t, time.Hour, parts{web: true})
-	_, fresh := s.text(t, "/metrics")
+	s := b.served(t, time.Hour, config.Parts{Web: true})
+	_, fresh := s.Text(t, "/metrics")
 	for _, line := range []string{
 		`rolecall_last_delivery_age_seconds +Inf`, `rolecall_last_clean_sweep_age_seconds +Inf`, `rolecall_sweep_running 0`,
 		`rolecall_alarm{name="never_swept"} 1`, `rolecall_alarm{name="sweep_overdue"} 0`, `rolecall_alarm{name="sweep_aborted"} 0`,
@@ -196,10 +195,10 @@ func TestMetricsTellOfSweepsAndAlarms(t *testing.T) {
 	require.NoError(t, err)
 	require.True(t, locked)
 
-	_, kept := s.text(t, "/metrics")
+	_, kept := s.Text(t, "/metrics")
 	require.Contains(t, kept, `rolecall_alarm{name="never_swept"} 1`+"\n", "as of a moment ago")
-	s = b.served(t, time.Hour, parts{web: true})
-	_, text := s.text(t, "/metrics")
+	s = b.served(t, time.Hour, config.Parts{Web: true})
+	_, text := s.Text(t, "/metrics")
 	for _, line := range []string{
 		`rolecall_sweep_running 1`, `rolecall_alarm{name="never_swept"} 0`, `rolecall_alarm{name="sweep_overdue"} 1`,
 		`rolecall_alarm{name="deliveries_stuck"} 1`, `rolecall_alarm{name="deliveries_quarantined"} 1`,
@@ -222,32 +221,4 @@ func gauge(t *testing.T, page, name string) float64 {
 	value, err := strconv.ParseFloat(m[1], 64)
 	require.NoError(t, err)
 	return value
-}
-
-// TestMetricsSayThatTheDatabaseIsAway: neither zero nor what it said last, but for what the process knows by itself.
-func TestMetricsSayThatTheDatabaseIsAway(t *testing.T) {
-	t.Parallel()
-	db, err := pgxpool.New(t.Context(), pgtest.EmptyURL(t))
-	require.NoError(t, err)
-	t.Cleanup(db.Close)
-	registry := prometheus.NewRegistry()
-	registry.MustRegister(newStatusCollector(db, time.Hour, func() *auth.Lockout { return &auth.Lockout{Refused: 5} }))
-	families, err := registry.Gather()
-	require.NoError(t, err)
-	seen := map[string]int{}
-	for _, family := range families {
-		for _, metric := range family.GetMetric() {
-			seen[family.GetName()]++
-			value := metric.GetGauge().GetValue()
-			if family.GetName() == "rolecall_alarm" && metric.GetLabel()[0].GetValue() == string(alarmNobody) {
-				require.InDelta(t, 1, value, 0)
-				continue
-			}
-			require.True(t, math.IsNaN(value), family.GetName())
-		}
-	}
-	require.Equal(t, map[string]int{
-		"rolecall_last_delivery_age_seconds": 1, "rolecall_last_clean_sweep_age_seconds": 1, "rolecall_sweep_running": 1,
-		"rolecall_alarm": len(alarmNames()), "rolecall_notice": len(noticeNames()),
-	}, seen, "and no drift")
 }

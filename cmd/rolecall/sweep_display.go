@@ -23,8 +23,8 @@ const (
 	barWidth = 20
 )
 
-// display shows a sweep's progress: as a bar on a terminal, as lines of a log anywhere else. It is the writer of the
-// command's log too, so that no line runs into the bar.
+// display shows a sweep's progress: as a bar on a terminal, as lines of a log anywhere else. It is
+// the writer of the command's log too, so that no line runs into the bar.
 type display struct {
 	out      io.Writer
 	terminal bool
@@ -37,7 +37,8 @@ type display struct {
 	logged     time.Time
 }
 
-// newDisplay returns a display on a stream, and its logger. A terminal is told only what is wrong: the rest it sees.
+// newDisplay returns a display on a stream, and its logger. A terminal is told only what is wrong:
+// the rest it sees.
 func newDisplay(out io.Writer, level slog.Level) *display {
 	d := &display{out: out}
 	if file, ok := beneath(out).(*os.File); ok {
@@ -105,7 +106,8 @@ func (d *display) show(p sweep.Progress) {
 	_ = d.bar.Set(done)
 }
 
-// newBar returns a bar for one resource: with the remaining time if Clerk says how many objects there are.
+// newBar returns a bar for one resource: with the remaining time if Clerk says how many objects
+// there are.
 func newBar(out io.Writer, p sweep.Progress) *progressbar.ProgressBar {
 	what := "listing "
 	if p.Confirming {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/callmine/rolecall/cmd/rolecall/internal/servicetest"
 	"github.com/callmine/rolecall/store"
 )
 
@@ -29,11 +30,11 @@ func requireShown(t *testing.T, env map[string]string, want int, args ...string)
 //
 //nolint:paralleltest // the environment belongs to the process
 func TestTerminalsAreSafeFromTheLedger(t *testing.T) {
-	b := setup(t, nil)
-	env := map[string]string{"DATABASE_URL": b.program.cfg.DatabaseURL, "CLERK_INSTANCE_ID": b.clerk.InstanceID()}
+	b := servicetest.Setup(t, nil)
+	env := map[string]string{"DATABASE_URL": b.Config.DatabaseURL, "CLERK_INSTANCE_ID": b.Clerk.InstanceID()}
 	body := `{"name":"` + strings.NewReplacer("\n", `\n`, "\t", `\t`, "\r", `\r`, "\v", `\u000b`, "\f", `\f`, "\a", `\u0007`, "\b", `\b`, "\x1b", `\u001b`).Replace(hostile) + `"}`
 	require.True(t, json.Valid([]byte(body)))
-	_, err := b.db.Exec(t.Context(), `INSERT INTO rolecall.deliveries
+	_, err := b.DB.Exec(t.Context(), `INSERT INTO rolecall.deliveries
 		(svix_id, event_type, object_id, organization_id, instance_id, occurred_at, received_at, body, body_sha256, state, last_error)
 		VALUES ('msg_1' || $1, 'type' || $1, 'user_' || $1, 'org_' || $1, 'ins_' || $1, now(), now(), $2, '\x00', 'quarantined', 'error' || $1)`,
 		hostile, body)
@@ -59,17 +60,17 @@ func TestTerminalsAreSafeFromTheLedger(t *testing.T) {
 	requireShown(t, env, exitUsage, hostile)
 	requireShown(t, env, exitUsage, "\x9b\xff")
 
-	_, err = b.db.Exec(t.Context(), `INSERT INTO rolecall.sweeps (trigger, organization_id, dry_run, instance_id, started_at, updated_at, finished_at, state, reason, progress, report)
+	_, err = b.DB.Exec(t.Context(), `INSERT INTO rolecall.sweeps (trigger, organization_id, dry_run, instance_id, started_at, updated_at, finished_at, state, reason, progress, report)
 		VALUES ('t' || $1, '', false, 'ins_1', now(), now(), now(), 'aborted', 'r' || $1, '{}', json_build_object('detail', 'd' || $1))`, hostile)
 	require.NoError(t, err)
-	_, err = b.db.Exec(t.Context(), `INSERT INTO rolecall.drift VALUES ('k' || $1, 'd' || $1, 'c' || $1, 1)`, hostile)
+	_, err = b.DB.Exec(t.Context(), `INSERT INTO rolecall.drift VALUES ('k' || $1, 'd' || $1, 'c' || $1, 1)`, hostile)
 	require.NoError(t, err)
 	require.Contains(t, requireShown(t, env, exitOK, "status"), `ALARM sweep_aborted: sweep_1 was stopped: r\u009b`)
 	requireShown(t, env, exitOK, "status", "--json")
 
-	_, err = b.db.Exec(t.Context(), `INSERT INTO rolecall.audit_log (organization_id, action, target, at, cause) VALUES ('org_' || $1, 'a.b', 'c' || $1, now(), 'd')`, hostile)
+	_, err = b.DB.Exec(t.Context(), `INSERT INTO rolecall.audit_log (organization_id, action, target, at, cause) VALUES ('org_' || $1, 'a.b', 'c' || $1, now(), 'd')`, hostile)
 	require.NoError(t, err)
-	b.tamper(t, "UPDATE rolecall.audit_log SET actor = 'user_2' || organization_id")
+	tamper(t, b, "UPDATE rolecall.audit_log SET actor = 'user_2' || organization_id")
 	require.Contains(t, requireShown(t, env, exitGuard, "audit", "verify"), `org_\u009b31m`)
 	requireShown(t, env, exitGuard, "audit", "verify", "--json")
 	requireShown(t, env, exitError, "audit", "verify", "--workspace", hostile)

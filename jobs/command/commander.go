@@ -66,8 +66,8 @@ type Config struct {
 }
 
 // Commander gives commands to Clerk and brings what they change into the mirror. A command is
-// recorded before Clerk is asked, so that whatever tells of the change first, be it a webhook, finds
-// its actor.
+// recorded before Clerk is asked, so that whatever tells of the change first, be it a webhook,
+// finds its actor.
 type Commander struct {
 	cfg  Config
 	pool *merge.Pool

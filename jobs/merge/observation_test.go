@@ -54,7 +54,8 @@ func TestObservation(t *testing.T) {
 	require.Len(t, b.Audit(t), 1)
 }
 
-// TestObservation_OldAnswer: it changes nothing. It is doubtful, unless what contradicts it came after Clerk was asked.
+// TestObservation_OldAnswer: it changes nothing. It is doubtful, unless what contradicts it came
+// after Clerk was asked.
 func TestObservation_OldAnswer(t *testing.T) {
 	t.Parallel()
 	b := mirrortest.New(t)

@@ -94,9 +94,9 @@ func (r *reader) gaveUp(resource clerksync.Resource) error {
 	return nil
 }
 
-// askingError tells a failure of Clerk's that passes, after which the sweep continues, and a refusal,
-// which may be about something that it can do without, from a failure that makes what Clerk says
-// useless.
+// askingError tells a failure of Clerk's that passes, after which the sweep continues, and a
+// refusal, which may be about something that it can do without, from a failure that makes what
+// Clerk says useless.
 func askingError(ctx context.Context, resource clerksync.Resource, err error) error {
 	if err == nil {
 		return nil

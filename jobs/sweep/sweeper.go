@@ -22,8 +22,8 @@ var ErrRunning = errors.New("another sweep is running")
 var ErrUnreadable = errors.New("objects from Clerk can't be read")
 
 const (
-	// resumeWithin is how long ago a sweep may have been cut off to be continued. An older one is given
-	// up: much of what it saw would have changed.
+	// resumeWithin is how long ago a sweep may have been cut off to be continued. An older one is
+	// given up: much of what it saw would have changed.
 	resumeWithin = time.Hour
 	// resumeLimit is how old it may be altogether.
 	resumeLimit = 24 * time.Hour

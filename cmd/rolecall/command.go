@@ -1,0 +1,47 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+)
+
+// streams are where a command writes: answers to out, logs and complaints to err.
+type streams struct{ out, err io.Writer }
+
+// command is what each subcommand does.
+type command interface {
+	run(ctx context.Context, io streams) error
+}
+
+// Exit codes.
+const (
+	exitOK    = 0
+	exitError = 1
+	exitUsage = 2
+	exitGuard = 3 // a guard stopped a sweep, or the audit log was tampered with: somebody has to look
+)
+
+// codedError ends the process with an exit code of its own.
+type codedError struct {
+	code int
+	err  error
+}
+
+// Error implements error.
+func (e *codedError) Error() string { return e.err.Error() }
+
+// Unwrap returns the error without its code.
+func (e *codedError) Unwrap() error { return e.err }
+
+// exitCode returns the exit code that an error of a command stands for. Being told to stop is no
+// failure, unless the command says so by a code.
+func exitCode(err error) int {
+	if coded, ok := errors.AsType[*codedError](err); ok {
+		return coded.code
+	}
+	if err == nil || errors.Is(err, context.Canceled) {
+		return exitOK
+	}
+	return exitError
+}

@@ -1,0 +1,34 @@
+// Package cleanup ends what was started, in reverse. Each step runs, also if an earlier one failed.
+package cleanup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// Stack is a stack of what has to be ended. It is not safe for concurrent use.
+type Stack struct{ steps []step }
+
+type step struct {
+	name string
+	end  func(context.Context) error
+}
+
+// Add puts a step on the stack: what was started last ends first.
+func (c *Stack) Add(name string, end func(context.Context) error) {
+	c.steps = append(c.steps, step{name, end})
+}
+
+// Run ends everything, the newest first, each also if others fail or ctx has ended, and forgets it.
+func (c *Stack) Run(ctx context.Context) error {
+	var errs []error
+	for _, s := range slices.Backward(c.steps) {
+		if err := s.end(ctx); err != nil {
+			errs = append(errs, fmt.Errorf("stop %s: %w", s.name, err))
+		}
+	}
+	c.steps = nil
+	return errors.Join(errs...)
+}

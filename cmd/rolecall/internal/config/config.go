@@ -1,0 +1,269 @@
+// Package config reads the settings of Rolecall from the environment and judges them. It names
+// every fault of the settings at once, each with its setting and its cure, and prints no secret.
+// `config`, `serve` and `doctor` go by the same judgement.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"net/url"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/callmine/rolecall/api/auth"
+	"github.com/callmine/rolecall/webhooks"
+)
+
+// Config is everything that can be configured, from the environment alone. The tag "secret" redacts
+// a value where it is printed; "help" is its line in .env.example and in docs/configuration.md, and
+// "needed" says there what doesn't work without it.
+type Config struct {
+	DatabaseURL       string        `env:"DATABASE_URL" secret:"url" needed:"everything" help:"Postgres to use, as postgres://… or keywords (host=… dbname=…); rolecall dev starts one if this is empty"`
+	ReadDatabaseURL   string        `env:"ROLECALL_READ_DATABASE_URL" secret:"url" help:"the same database as a role that may only read, for the reads of the API; default: DATABASE_URL"`
+	DirectDatabaseURL string        `env:"ROLECALL_DIRECT_DATABASE_URL" secret:"url" help:"the same database without a transaction pooler; needed if DATABASE_URL leads to one"`
+	MaxConnections    int           `env:"ROLECALL_MAX_CONNECTIONS" help:"the most connections that one process opens to Postgres; default: pool_max_conns of the URL, else as docs/operate.md says (Size the connections)"`
+	SigningSecrets    []string      `env:"CLERK_WEBHOOK_SIGNING_SECRET" secret:"all" needed:"serve (not with --no-web)" help:"signing secret of the webhook endpoint (whsec_…); during a rotation both, comma-separated"`
+	Issuer            string        `env:"CLERK_ISSUER" secret:"web" needed:"serve (not with --no-web)" help:"exact issuer of session tokens: the Frontend API URL, such as https://clerk.example.com"`
+	JWKSURL           string        `env:"CLERK_JWKS_URL" secret:"web" help:"address of Clerk's signing keys; default: the issuer's /.well-known/jwks.json"`
+	SecretKey         string        `env:"CLERK_SECRET_KEY" secret:"all" needed:"sweeps, commands, backfill and reconcile" help:"secret key of the Clerk instance (sk_…); without it, changes whose webhook was lost are never noticed"`
+	APIURL            string        `env:"CLERK_API_URL" envDefault:"https://api.clerk.com/v1" secret:"web" help:"address of Clerk's Backend API"`
+	InstanceID        string        `env:"CLERK_INSTANCE_ID" help:"Clerk instance whose webhooks are applied (ins_…); those of others, and the examples that Clerk's dashboard sends, are quarantined; default: the secret key's instance"`
+	AuthorizedParties []string      `env:"CLERK_AUTHORIZED_PARTIES" secret:"web" help:"origins whose session tokens are accepted (azp), comma-separated; empty accepts all"`
+	TemplateTokens    bool          `env:"ROLECALL_ACCEPT_TEMPLATE_TOKENS" envDefault:"false" help:"accept tokens of JWT templates as their user's session, also those that were made for other services"`
+	ListenAddr        string        `env:"ROLECALL_LISTEN_ADDR" envDefault:":8080" help:"address of the webhooks and the API"`
+	AdminAddr         string        `env:"ROLECALL_ADMIN_ADDR" envDefault:"127.0.0.1:9090" help:"address of /healthz, /readyz and /metrics"`
+	StopDelay         time.Duration `env:"ROLECALL_STOP_DELAY" envDefault:"5s" help:"how long a process still answers after SIGTERM, while /readyz is red, as a Go duration; 0 for none"`
+	ServiceTokens     string        `env:"ROLECALL_SERVICE_TOKEN_HASHES" secret:"all" help:"services that may ask about any user, comma-separated: name:SHA-256 of the token in hex"`
+	SweepInterval     time.Duration `env:"ROLECALL_SWEEP_INTERVAL" envDefault:"1h" help:"time between two sweeps, as a Go duration; one runs at the start; 0 disables sweeps"`
+	MaxRemovalRatio   float64       `env:"ROLECALL_MAX_REMOVAL_RATIO" envDefault:"0.05" help:"share of all memberships that a sweep may remove without confirmation; ten are always allowed"`
+	ClerkRate         float64       `env:"ROLECALL_CLERK_RATE" envDefault:"0" help:"calls per second that the sweeps of one process make to Clerk; 0 takes a fifth of Clerk's limit, which your application shares. Commands are exempt; look-ups of strangers get half of it"`
+	BodyRetention     time.Duration `env:"ROLECALL_BODY_RETENTION" envDefault:"2160h" help:"how long the bodies of webhooks are kept, as a Go duration; 0 keeps them for ever"`
+	PolicyFile        string        `env:"ROLECALL_POLICY_FILE" help:"YAML file of the roles and their permissions; default: the built-in policy"`
+	LogLevel          slog.Level    `env:"ROLECALL_LOG_LEVEL" envDefault:"info" help:"debug, info, warn or error"`
+}
+
+// Parts says which sides of the service a process runs.
+type Parts struct{ Web, Workers bool }
+
+// RequireServing returns an error for each thing that serving needs and the configuration lacks or
+// has wrong.
+func (c Config) RequireServing(which Parts) error {
+	var errs []error
+	need := func(present bool, name, what string) {
+		if !present {
+			errs = append(errs, fmt.Errorf("%s is missing: %s", name, what))
+		}
+	}
+	need(c.DatabaseURL != "", "DATABASE_URL", "the Postgres to use, as postgres://user:password@host:5432/database or as keywords")
+	need(!which.Web || len(c.SigningSecrets) > 0, "CLERK_WEBHOOK_SIGNING_SECRET",
+		"the signing secret of the webhook endpoint (whsec_…), from its page in Clerk's dashboard")
+	need(!which.Web || c.Issuer != "", "CLERK_ISSUER", "the issuer of session tokens: the Frontend API URL in Clerk's dashboard")
+	return errors.Join(append(errs, c.check(which))...)
+}
+
+// check returns an error for each thing that is configured and wrong. What isn't configured is
+// right.
+func (c Config) check(which Parts) error {
+	errs := []error{c.checkQuotes(), c.checkDatabases(which), c.checkAddresses(which), c.checkClerk()}
+	if which.Web {
+		_, err := c.ParsedServiceTokens()
+		errs = append(errs, err, c.CheckIssuer())
+	}
+	if which.Web && len(c.SigningSecrets) > 0 {
+		_, err := c.Verifier()
+		errs = append(errs, err)
+	}
+	for _, party := range c.AuthorizedParties {
+		if u, err := url.Parse(party); err != nil || u.Host == "" || u.Scheme+"://"+u.Host != party {
+			errs = append(errs, wrong("CLERK_AUTHORIZED_PARTIES", "%s is not an origin: write scheme and host only, such as https://app.example.com",
+				shown(party)))
+		}
+	}
+	if c.MaxConnections < 0 {
+		errs = append(errs, errors.New("ROLECALL_MAX_CONNECTIONS must be positive; leave it empty for the default"))
+	}
+	if c.BodyRetention < 0 {
+		errs = append(errs, errors.New("ROLECALL_BODY_RETENTION must not be negative: write 0 to keep bodies for ever"))
+	}
+	if c.StopDelay < 0 {
+		errs = append(errs, errors.New("ROLECALL_STOP_DELAY must not be negative: write 0 for none"))
+	}
+	return errors.Join(append(errs, c.CheckSweeping())...)
+}
+
+// ParsedServiceTokens reads the services that may ask about anybody.
+func (c Config) ParsedServiceTokens() ([]auth.ServiceToken, error) {
+	tokens, err := auth.ParseServiceTokens(c.ServiceTokens)
+	if err != nil {
+		return nil, fmt.Errorf("ROLECALL_SERVICE_TOKEN_HASHES: %w", err)
+	}
+	return tokens, nil
+}
+
+// Verifier returns what checks the signatures of webhooks.
+func (c Config) Verifier() (*webhooks.Verifier, error) {
+	verifier, err := webhooks.NewVerifier(c.SigningSecrets)
+	if err != nil {
+		return nil, fmt.Errorf("CLERK_WEBHOOK_SIGNING_SECRET: %w", err)
+	}
+	return verifier, nil
+}
+
+// CheckSweeping returns one sentence for each thing that the configuration has wrong about
+// comparing with Clerk.
+func (c Config) CheckSweeping() error {
+	var errs []error
+	if c.InstanceID != "" && !strings.HasPrefix(c.InstanceID, "ins_") {
+		errs = append(errs, errors.New("CLERK_INSTANCE_ID is not an instance: one begins with ins_; leave it empty to take the secret key's"))
+	}
+	if c.SweepInterval < 0 {
+		errs = append(errs, errors.New("ROLECALL_SWEEP_INTERVAL must not be negative: write 0 to turn comparing off"))
+	}
+	if !(c.MaxRemovalRatio > 0 && c.MaxRemovalRatio <= 1) {
+		errs = append(errs, errors.New("ROLECALL_MAX_REMOVAL_RATIO must be above 0 and at most 1: write 0.05 for 5 %"))
+	}
+	if !(c.ClerkRate >= 0) || math.IsInf(c.ClerkRate, 0) {
+		errs = append(errs, errors.New("ROLECALL_CLERK_RATE must be 0 or a number above: write 0 for the default"))
+	}
+	return errors.Join(errs...)
+}
+
+// SweepsEvery is how often a serving process of this configuration compares the mirror with Clerk;
+// 0 for never.
+func (c Config) SweepsEvery() time.Duration {
+	if c.SecretKey == "" {
+		return 0
+	}
+	return c.SweepInterval
+}
+
+// Setting is one field of the configuration as people see it.
+type Setting struct{ Name, Value, secret, fallback, needed, help string }
+
+// Settings lists all fields with their values redacted.
+func (c Config) Settings() []Setting {
+	out := c.settingsInClear()
+	for i := range out {
+		out[i].Value = redact(out[i].secret, out[i].Value)
+	}
+	return out
+}
+
+// settingsInClear lists all fields as they are.
+func (c Config) settingsInClear() []Setting {
+	v := reflect.ValueOf(c)
+	out := make([]Setting, v.NumField())
+	for i := range out {
+		field := v.Type().Field(i)
+		value := fmt.Sprint(v.Field(i).Interface())
+		if n, ok := reflect.TypeAssert[int](v.Field(i)); ok && n == 0 {
+			value = "" // not set
+		}
+		if list, ok := reflect.TypeAssert[[]string](v.Field(i)); ok {
+			value = strings.Join(list, ",")
+		}
+		out[i] = Setting{
+			Name: field.Tag.Get("env"), Value: value, secret: field.Tag.Get("secret"),
+			fallback: field.Tag.Get("envDefault"), needed: field.Tag.Get("needed"), help: field.Tag.Get("help"),
+		}
+	}
+	return out
+}
+
+// redact hides what must not be printed of a value.
+func redact(how, value string) string {
+	switch {
+	case value == "":
+		return ""
+	case how == "":
+		return hide(value)
+	case how == "url":
+		return redactURL(value)
+	case how == "web":
+		parts := strings.Split(value, ",")
+		for i := range parts {
+			parts[i] = redactWeb(parts[i])
+		}
+		return strings.Join(parts, ",")
+	default:
+		return redacted
+	}
+}
+
+// redacted is printed in the place of a secret.
+const redacted = "[redacted]"
+
+// redactURL hides all of a Postgres URL that might be a secret, and all of what can't be relied on
+// to be one.
+func redactURL(value string) string {
+	u, err := url.Parse(value)
+	if err != nil || u.Scheme != "postgres" && u.Scheme != "postgresql" || !strings.HasPrefix(value, u.Scheme+"://") {
+		return redacted
+	}
+	_, rest, _ := strings.Cut(value, "://")
+	if end := strings.IndexAny(rest, "/?#"); end >= 0 && strings.Contains(rest[end:], "@") {
+		return redacted // a password that isn't escaped may go on in the path, the query or the fragment
+	}
+	query := u.Query()
+	for name := range query {
+		if !slices.Contains([]string{"host", "hostaddr", "port", "dbname", "user", "sslmode", "application_name"}, name) {
+			query.Set(name, "xxxxx") // as Redacted has it
+		}
+	}
+	u.RawQuery, u.Fragment, u.RawFragment = query.Encode(), "", ""
+	return u.Redacted()
+}
+
+// orderedSettings lists all settings as documents do: those that a new service needs come first.
+func orderedSettings() []Setting {
+	var needed, optional []Setting
+	for _, s := range (Config{}).Settings() {
+		if s.needed != "" {
+			needed = append(needed, s)
+		} else {
+			optional = append(optional, s)
+		}
+	}
+	return append(needed, optional...)
+}
+
+// ExampleFile writes .env.example: every setting with its help, and its default where there is one.
+func ExampleFile() string {
+	var out strings.Builder
+	out.WriteString("# Rolecall's whole configuration, as variables of the environment. `rolecall dev` needs none of it,\n# and is the only command that also reads a file .env.\n")
+	needed := true
+	for _, s := range orderedSettings() {
+		switch {
+		case s.needed != "":
+			fmt.Fprintf(&out, "\n# REQUIRED for %s:\n", s.needed)
+		case needed:
+			out.WriteString("\n# The rest is optional.\n\n")
+			needed = false
+		default:
+			out.WriteString("\n")
+		}
+		fmt.Fprintf(&out, "# %s\n%s=%s\n", s.help, s.Name, s.fallback)
+	}
+	return out.String()
+}
+
+// SettingsTable writes the table of docs/configuration.md.
+func SettingsTable() string {
+	var out strings.Builder
+	out.WriteString("| setting | default | what it is |\n|---|---|---|\n")
+	for _, s := range orderedSettings() {
+		fallback, help := s.fallback, s.help
+		if fallback != "" {
+			fallback = "`" + fallback + "`"
+		}
+		if s.needed != "" {
+			help = fmt.Sprintf("**Required for %s:** %s", s.needed, help)
+		}
+		fmt.Fprintf(&out, "| `%s` | %s | %s |\n", s.Name, fallback, help)
+	}
+	return out.String()
+}

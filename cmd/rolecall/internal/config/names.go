@@ -1,0 +1,218 @@
+package config
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// ReadServing reads the environment for a serve. Its error names every fault for which that serve
+// wouldn't start, its warnings name probable mistakes. The configuration is as far as it can be
+// read.
+func ReadServing(ctx context.Context, which Parts) (cfg Config, warnings []string, err error) {
+	cfg, err = Read()
+	errs := []error{err, cfg.RequireServing(which)}
+	if which.Web {
+		_, err := cfg.Policy(ctx)
+		errs = append(errs, err)
+	}
+	for _, s := range strays(cfg, os.Environ()) {
+		if s.refused {
+			errs = append(errs, errors.New(s.String()))
+		} else {
+			warnings = append(warnings, s.String())
+		}
+	}
+	return cfg, warnings, errors.Join(errs...)
+}
+
+// stray is a variable of the environment that is taken for a setting that it isn't.
+type stray struct {
+	name    string
+	meant   string // the setting that is probably meant; "" for none
+	set     bool   // that setting has a value of its own
+	refused bool   // the operator's value would not count, and the setting has none of its own
+}
+
+// String names the fault and the cure.
+func (s stray) String() string {
+	switch {
+	case s.meant == "":
+		return s.name + " is no setting of Rolecall: it has no effect"
+	case s.set:
+		return fmt.Sprintf("%s is no setting: %s, which is set too, counts", s.name, s.meant)
+	default:
+		return fmt.Sprintf("%s is no setting: did you mean %s, which isn't set?", s.name, s.meant)
+	}
+}
+
+// OwnStrays returns a sentence for each variable in Rolecall's own namespace that is no setting.
+func OwnStrays(cfg Config, environ []string) (warnings []string) {
+	for _, s := range strays(cfg, environ) {
+		if s.ours() {
+			warnings = append(warnings, s.String())
+		}
+	}
+	return warnings
+}
+
+// ours reports whether the name is in Rolecall's own namespace.
+func (s stray) ours() bool { return strings.HasPrefix(canonical(s.name), "ROLECALL_") }
+
+// strays finds, in the order of their names, variables that have a value and look like a setting. A
+// stray is refused while the setting that it means isn't set, if its name is Rolecall's own or the
+// setting has no default: a wrong spelling of CLERK_AUTHORIZED_PARTIES would let in every origin.
+func strays(cfg Config, environ []string) []stray {
+	known := map[string]Setting{}
+	for _, s := range cfg.settingsInClear() {
+		known[s.Name] = s
+	}
+	given := givenSettings()
+	var found []stray
+	for _, variable := range environ {
+		name, value, _ := strings.Cut(variable, "=")
+		if _, ok := known[name]; ok || strings.TrimSpace(value) == "" || isElses(name, value) {
+			continue
+		}
+		s := stray{name: name, meant: meantBy(name, known)}
+		if s.meant == "" && !s.ours() {
+			continue
+		}
+		if s.meant != "" {
+			s.set = given[s.meant] != ""
+			clerks := strings.HasPrefix(canonical(name), "CLERK_")
+			if s.set && !s.ours() && !clerks {
+				continue // DATABASE_URL_TEST is no business of ours
+			}
+			s.refused = !s.set && (s.ours() || clerks && known[s.meant].fallback == "" && !ofClerk(name))
+		}
+		found = append(found, s)
+	}
+	slices.SortFunc(found, func(a, b stray) int { return strings.Compare(a.name, b.name) })
+	return found
+}
+
+var (
+	// clerksOwn are variables of Clerk's own libraries, which an application beside us may have.
+	clerksOwn = regexp.MustCompile(`^CLERK_(PUBLISHABLE_KEY|JWT_KEY|API_VERSION|API_KEY|FRONTEND_API|FAPI|BAPI|DOMAIN|PROXY_URL|IS_SATELLITE|` +
+		`SIGN_(IN|UP)_|AFTER_|JS_|UI_|TELEMETRY_|ENCRYPTION_KEY|MACHINE_|KEYLESS_|TESTING_|OAUTH_|WEBHOOK_ID)`)
+	// linked are what Kubernetes gives to each container for a service that is called rolecall.
+	linked = regexp.MustCompile(`^ROLECALL_([A-Z0-9_]+_)?(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)$`)
+	// tests are what this repository's own tests go by.
+	tests = regexp.MustCompile(`^ROLECALL_TEST_`)
+)
+
+func ofClerk(name string) bool { return clerksOwn.MatchString(name) }
+
+// isElses reports whether a variable belongs to another program.
+func isElses(name, value string) bool {
+	if ofClerk(name) && name != "CLERK_API_KEY" { // an old name of the secret key, which may be all that there is
+		return true
+	}
+	return linked.MatchString(name) || tests.MatchString(name) || strings.HasPrefix(name, "ROLECALL_") && strings.HasSuffix(name, "_PORT") && strings.Contains(value, "://")
+}
+
+// otherNames are what other programs call our settings.
+func otherNames() map[string]string {
+	return map[string]string{ //nolint:gosec // names, no values
+		"CLERK_API_KEY": "CLERK_SECRET_KEY", "CLERK_JWT_ISSUER_DOMAIN": "CLERK_ISSUER", "CLERK_JWT_ISSUER": "CLERK_ISSUER",
+		"CLERK_WEBHOOK_SIGNING_KEY": "CLERK_WEBHOOK_SIGNING_SECRET", "CLERK_WEBHOOK_KEY": "CLERK_WEBHOOK_SIGNING_SECRET",
+		"SVIX_WEBHOOK_SECRET": "CLERK_WEBHOOK_SIGNING_SECRET",
+	}
+}
+
+// canonical is a name as settings are written.
+func canonical(name string) string {
+	return strings.NewReplacer("-", "_", ".", "_").Replace(strings.ToUpper(strings.TrimSpace(name)))
+}
+
+// meantBy returns the setting that a name is probably meant to be; "" if it looks like none.
+func meantBy(name string, known map[string]Setting) string {
+	wanted := canonical(name)
+	if _, ok := known[wanted]; ok {
+		return wanted // in other letters
+	}
+	if other, ok := otherNames()[wanted]; ok {
+		return other
+	}
+	if !slices.ContainsFunc([]string{"ROLECALL", "CLERK", "DATABASE"}, func(prefix string) bool {
+		return misspelt(strings.SplitN(wanted, "_", 2)[0], prefix) <= 1
+	}) {
+		return ""
+	}
+	best, nearest := "", 4 // more is another word
+	for setting := range known {
+		if far := apart(wanted, setting); far < nearest || far == nearest && setting < best {
+			best, nearest = setting, far
+		}
+	}
+	return best
+}
+
+// apart measures how unlike a name is to a setting, from 0; 4 and more are too much. A wrong
+// prefix, a word too many or too few, and up to three wrong letters are each little enough.
+func apart(name, setting string) int {
+	if bare(name) == bare(setting) || bare(name) == setting {
+		return 0
+	}
+	far := misspelt(name, setting)
+	if limit := len(setting) / 6; far > limit { // short names are near to each other by chance
+		far = 4
+	}
+	if differing(strings.Split(name, "_"), strings.Split(setting, "_")) == 1 {
+		far = min(far, 2)
+	}
+	return min(far, 4)
+}
+
+// bare is a name without the word that says whose it is.
+func bare(name string) string {
+	for _, prefix := range []string{"ROLECALL_", "CLERK_"} {
+		if rest, ok := strings.CutPrefix(name, prefix); ok {
+			return rest
+		}
+	}
+	return name
+}
+
+// differing counts the words that only one of two names has.
+func differing(a, b []string) int {
+	n := 0
+	for _, word := range a {
+		if i := slices.Index(b, word); i >= 0 {
+			b = slices.Delete(slices.Clone(b), i, i+1)
+		} else {
+			n++
+		}
+	}
+	return n + len(b)
+}
+
+// misspelt counts the letters that were left out, added or replaced, and neighbours that were
+// swapped.
+func misspelt(a, b string) int {
+	before, last := []int(nil), make([]int, len(b)+1)
+	for j := range last {
+		last[j] = j
+	}
+	for i := range len(a) {
+		row := make([]int, len(b)+1)
+		row[0] = i + 1
+		for j := range len(b) {
+			other := 1
+			if a[i] == b[j] {
+				other = 0
+			}
+			row[j+1] = min(last[j+1]+1, row[j]+1, last[j]+other)
+			if i > 0 && j > 0 && a[i] == b[j-1] && a[i-1] == b[j] {
+				row[j+1] = min(row[j+1], before[j-1]+1)
+			}
+		}
+		before, last = last, row
+	}
+	return last[len(b)]
+}

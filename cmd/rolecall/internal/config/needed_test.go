@@ -1,0 +1,22 @@
+package config
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// TestSettingsSayWhatTheyAreNeededFor: a serve without those names each of them, and nothing else.
+func TestSettingsSayWhatTheyAreNeededFor(t *testing.T) {
+	t.Parallel()
+	var empty Config
+	without := empty.RequireServing(Parts{Web: true, Workers: true}).Error() + "\n" + empty.RequireClerk().Error()
+	for _, s := range orderedSettings() {
+		require.Equal(t, s.needed != "", strings.Contains(without, s.Name+" is missing"), s.Name)
+	}
+	applying := empty.RequireServing(Parts{Workers: true}).Error()
+	for _, s := range orderedSettings() {
+		require.Equal(t, s.needed == "everything", strings.Contains(applying, s.Name+" is missing"), s.Name)
+	}
+}

@@ -1,0 +1,29 @@
+package config
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/callmine/rolecall/api/policy"
+)
+
+// PolicySource names where the policy stands.
+func (c Config) PolicySource() string {
+	if c.PolicyFile == "" {
+		return policy.BuiltIn
+	}
+	return c.PolicyFile
+}
+
+// Policy reads the policy, for no longer than ctx lasts.
+func (c Config) Policy(ctx context.Context) (policy.Policy, error) {
+	if c.PolicyFile == "" {
+		grants, err := policy.Default()
+		return policy.Policy{Grants: grants}, err
+	}
+	read, err := policy.ReadFile(ctx, c.PolicyFile)
+	if err != nil {
+		return policy.Policy{}, fmt.Errorf("ROLECALL_POLICY_FILE: %w", err)
+	}
+	return read, nil
+}

@@ -1,0 +1,22 @@
+package database_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
+	"github.com/callmine/rolecall/cmd/rolecall/internal/database"
+	"github.com/callmine/rolecall/internal/pgtest"
+)
+
+// TestACommandWaitsForNobodysLockForLong: what holds up a sweep would hold up webhooks behind it.
+func TestACommandWaitsForNobodysLockForLong(t *testing.T) {
+	t.Parallel()
+	db, err := database.Open(t.Context(), config.Config{DatabaseURL: pgtest.URL(t)}, "reconcile", database.SweepNeeds())
+	require.NoError(t, err)
+	t.Cleanup(db.Close)
+	var timeout string
+	require.NoError(t, db.QueryRow(t.Context(), "SHOW lock_timeout").Scan(&timeout))
+	require.Equal(t, "1s", timeout)
+}

@@ -1,0 +1,48 @@
+package database_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
+	"github.com/callmine/rolecall/cmd/rolecall/internal/database"
+	"github.com/callmine/rolecall/cmd/rolecall/internal/servicetest"
+	"github.com/callmine/rolecall/internal/pgtest"
+)
+
+// TestMigrateWithTheLeastRights: the schema was made by somebody else, and the role may make
+// nothing but what is in it.
+func TestMigrateWithTheLeastRights(t *testing.T) {
+	t.Parallel()
+	c := pgtest.NewCluster(t, nil)
+	cfg := config.Config{DatabaseURL: servicetest.AppRole(t, c, "")}
+	for range 2 {
+		left, err := database.Migrate(t.Context(), cfg)
+		require.NoError(t, err)
+		require.Equal(t, "CREATE ROLE rolecall_reader NOLOGIN;\nGRANT USAGE ON SCHEMA rolecall TO rolecall_reader;\n"+
+			"GRANT EXECUTE ON FUNCTION rolecall.can, rolecall.workspaces_of TO rolecall_reader;", left)
+	}
+	c.Exec("rolecall", "CREATE ROLE rolecall_reader NOLOGIN")
+	left, err := database.Migrate(t.Context(), cfg)
+	require.NoError(t, err)
+	require.Empty(t, left, "the owner grants what it may as soon as the role is there")
+
+	c.Exec("rolecall", "REVOKE CREATE ON SCHEMA rolecall FROM app; ALTER SCHEMA rolecall OWNER TO postgres; GRANT USAGE ON SCHEMA rolecall TO app")
+	left, err = database.Migrate(t.Context(), cfg)
+	require.NoError(t, err, "nothing is to be changed")
+	require.Empty(t, left)
+}
+
+// TestMigrateSaysWhoseHelpItNeeds where it may not go on.
+func TestMigrateSaysWhoseHelpItNeeds(t *testing.T) {
+	t.Parallel()
+	c := pgtest.NewCluster(t, nil)
+	given := servicetest.AppRole(t, c, "")
+	c.Exec("rolecall", "ALTER SCHEMA rolecall OWNER TO postgres")
+	require.ErrorContains(t, database.MigrateURL(t.Context(), given), `the role app may not use the schema rolecall: let its owner run GRANT USAGE, CREATE ON SCHEMA rolecall TO "app"`)
+	c.Exec("rolecall", "GRANT USAGE ON SCHEMA rolecall TO app")
+	require.ErrorContains(t, database.MigrateURL(t.Context(), given), `the role app may not create tables in the schema rolecall: let its owner run GRANT USAGE, CREATE ON SCHEMA rolecall TO "app"`)
+	c.Exec("rolecall", "DROP SCHEMA rolecall")
+	require.ErrorContains(t, database.MigrateURL(t.Context(), given), `let a role that may run CREATE SCHEMA rolecall AUTHORIZATION "app"`)
+}

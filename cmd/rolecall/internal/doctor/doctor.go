@@ -1,0 +1,79 @@
+// Package doctor looks at everything that a serve would meet: settings, Postgres, Clerk, addresses,
+// the mirror. It changes nothing, waits for nothing longer than a few seconds, and says for each
+// fault what to do.
+package doctor
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
+	"github.com/callmine/rolecall/internal/clerkapi"
+)
+
+// examinationTimeout bounds each look at something that may not answer.
+const examinationTimeout = 5 * time.Second
+
+// Examine looks at everything that a serve with this configuration would meet, and changes nothing.
+// Warnings and faults are what reading the configuration said.
+func Examine(ctx context.Context, cfg config.Config, which config.Parts, warnings []string, faults error) Examination {
+	d := &doctor{cfg: cfg, which: which}
+	defer d.close()
+	return examinationOf(append(settingsFindings(warnings, faults), d.look(ctx)...))
+}
+
+// doctor looks at one thing after the other, those that have nothing to do with each other at once.
+type doctor struct {
+	cfg   config.Config
+	which config.Parts
+
+	db    *pgxpool.Pool    // nil until the database was reached
+	clerk *clerkapi.Client // nil without a secret key
+}
+
+func (d *doctor) close() {
+	if d.db != nil {
+		d.db.Close()
+	}
+	if d.clerk != nil {
+		d.clerk.Close()
+	}
+}
+
+// look returns what it finds, what everything else stands on first.
+func (d *doctor) look(ctx context.Context) []Finding {
+	d.clerk, _ = d.openClerk() // the settings' findings tell why there is none
+	groups := []func(context.Context) []Finding{
+		d.database, d.otherDatabases, d.keys, d.clerkLists, d.addresses,
+	}
+	found := make([][]Finding, len(groups))
+	var looking sync.WaitGroup
+	for i, look := range groups {
+		looking.Go(func() { found[i] = look(ctx) })
+	}
+	looking.Wait()
+	return append(slices.Concat(found...), d.mirror(ctx)...)
+}
+
+// timed bounds one look.
+func timed(ctx context.Context, look func(context.Context) []Finding) []Finding {
+	ctx, cancel := context.WithTimeout(ctx, examinationTimeout)
+	defer cancel()
+	return look(ctx)
+}
+
+func (d *doctor) openClerk() (*clerkapi.Client, error) {
+	if d.cfg.SecretKey == "" {
+		return nil, errors.New("there is no secret key")
+	}
+	const enough = 50 // calls a second: a few are made at once, and never again
+	return clerkapi.New(clerkapi.Config{
+		URL: d.cfg.APIURL, SecretKey: d.cfg.SecretKey, CallsPerSecond: enough, Logger: slog.New(slog.DiscardHandler),
+	})
+}

@@ -1,0 +1,43 @@
+package health
+
+import "slices"
+
+// AlarmName names what needs somebody's attention. The values are metrics' labels and parts of
+// `rolecall status --json`.
+type AlarmName string
+
+// The alarms. README's "Operate it" says what each means and what to do.
+const (
+	AlarmNeverSwept   AlarmName = "never_swept"
+	AlarmOverdue      AlarmName = "sweep_overdue"
+	AlarmAborted      AlarmName = "sweep_aborted"
+	AlarmBehind       AlarmName = "reads_behind"
+	AlarmRolesRefused AlarmName = "roles_refused"
+	AlarmSilent       AlarmName = "endpoint_silent"
+	AlarmNoWebhook    AlarmName = "no_webhook_ever"
+	AlarmStuck        AlarmName = "deliveries_stuck"
+	AlarmQuarantined  AlarmName = "deliveries_quarantined"
+	AlarmPaused       AlarmName = "queue_paused"
+	AlarmDatabase     AlarmName = "database_changed"
+	AlarmNobody       AlarmName = "nobody_gets_in"
+)
+
+// AlarmNames lists all alarms.
+func AlarmNames() []AlarmName {
+	return []AlarmName{
+		AlarmNeverSwept, AlarmOverdue, AlarmAborted, AlarmBehind, AlarmRolesRefused, AlarmSilent, AlarmNoWebhook, AlarmStuck,
+		AlarmQuarantined, AlarmPaused, AlarmDatabase, AlarmNobody,
+	}
+}
+
+// Alarm is one thing that needs somebody's attention.
+type Alarm struct {
+	Name   AlarmName `json:"name"`
+	Detail string    `json:"detail"` // what is the case
+	Advice string    `json:"advice"` // what to do
+}
+
+// HasAlarm reports whether an alarm is among others.
+func HasAlarm(alarms []Alarm, name AlarmName) bool {
+	return slices.ContainsFunc(alarms, func(a Alarm) bool { return a.Name == name })
+}

@@ -1,0 +1,59 @@
+// Package health judges how well the mirror follows Clerk. Alarms and notices are rules over one
+// [Situation], and `rolecall status`, `rolecall doctor`, /readyz and /metrics all go by them. It
+// changes nothing.
+package health
+
+import (
+	"math"
+	"time"
+
+	"github.com/callmine/rolecall/api/auth"
+	"github.com/callmine/rolecall/jobs/sweep"
+	"github.com/callmine/rolecall/store"
+)
+
+// Situation is what alarms are computed from.
+type Situation struct {
+	store.Status
+
+	report      sweep.Report  // of LastSweep
+	sweepsEvery time.Duration // 0 if the mirror isn't compared by itself
+	Lockout     *auth.Lockout // of this process; nil if there is none, or none is known
+}
+
+// NewSituation reads a status as a process with this configuration sees it.
+func NewSituation(s store.Status, sweepsEvery time.Duration) (Situation, error) {
+	now := Situation{Status: s, sweepsEvery: sweepsEvery}
+	if s.LastSweep != nil {
+		report, err := sweep.ReadReport(*s.LastSweep)
+		now.report = report
+		return now, err
+	}
+	return now, nil
+}
+
+// Age returns how long ago an instant was. A clock that is ahead of the database's makes nothing
+// younger than now.
+func (s Situation) Age(at time.Time) time.Duration { return max(0, s.At.Sub(at)) }
+
+// since returns an instant and how many seconds ago it was; nil for never.
+func (s Situation) since(at time.Time) (*time.Time, *float64) {
+	if at.IsZero() {
+		return nil, nil
+	}
+	return new(at.UTC()), new(s.Age(at).Seconds())
+}
+
+// secondsSince returns how many seconds ago an instant was; +Inf for never.
+func (s Situation) secondsSince(at time.Time) float64 {
+	if at.IsZero() {
+		return math.Inf(1)
+	}
+	return s.Age(at).Seconds()
+}
+
+// Instant writes an instant for people.
+func Instant(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+
+// Seconds tells people a duration, without what is below a second.
+func Seconds(d time.Duration) string { return d.Round(time.Second).String() }

@@ -1,0 +1,50 @@
+package service
+
+import (
+	"context"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/callmine/rolecall/api/auth"
+	"github.com/callmine/rolecall/internal/pgpool"
+	"github.com/callmine/rolecall/jobs/sweep"
+)
+
+// What follows is for package service_test alone.
+
+// Limits that tests measure by.
+const (
+	LearnTimeout      = learnTimeout
+	MaxLogKinds       = maxLogKinds
+	ReadHeaderTimeout = readHeaderTimeout
+)
+
+// Functions that can be tested without a whole service.
+var (
+	ClosePool   = closePool
+	Connections = connections
+	LimitLog    = limitLog
+)
+
+// Pools are the pools of a running service; nil where the process doesn't need one.
+type Pools struct {
+	Accept, Read, Events, Changes pgpool.DB
+	Work, Queue, Admins           *pgxpool.Pool
+}
+
+// Pools returns what the service has opened.
+func (s *Service) Pools() Pools {
+	return Pools{s.accept, s.read, s.events, s.changes, s.work, s.queue, s.admins}
+}
+
+// AtStop has a step run when the service stops, before all others.
+func (s *Service) AtStop(step func(context.Context) error) { s.cleanup.Add("probe", step) }
+
+// Lockout returns what the service knows of users who don't get in.
+func (s *Service) Lockout() *auth.Lockout { return s.lockout() }
+
+// OthersAnswer asks through every URL beside that of the admin pool.
+func (s *Service) OthersAnswer(ctx context.Context) error { return s.othersAnswer(ctx) }
+
+// Sweeper returns what compares the mirror with Clerk.
+func (s *Service) Sweeper() (*sweep.Sweeper, error) { return s.sweeper() }

@@ -1,0 +1,208 @@
+package service_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/stretchr/testify/require"
+
+	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
+	"github.com/callmine/rolecall/cmd/rolecall/internal/health"
+	"github.com/callmine/rolecall/cmd/rolecall/internal/service"
+	"github.com/callmine/rolecall/cmd/rolecall/internal/servicetest"
+	"github.com/callmine/rolecall/internal/clerksim"
+	"github.com/callmine/rolecall/internal/pgtest"
+	"github.com/callmine/rolecall/internal/svixsim"
+	"github.com/callmine/rolecall/store"
+)
+
+// sweepsAtCommand has Clerk asked, and sweeps only when something asks for one.
+func sweepsAtCommand(b *servicetest.Bundle, cfg *config.Config) {
+	cfg.SecretKey, cfg.APIURL, cfg.ClerkRate, cfg.SweepInterval = b.Clerk.SecretKey(), b.API, 1000, time.Hour
+}
+
+// alarmed reads the alarms as `rolecall status` does, on a database.
+func alarmed(t *testing.T, db store.DBTX) []health.Alarm {
+	t.Helper()
+	read, err := store.ReadStatus(t.Context(), db)
+	require.NoError(t, err)
+	now, err := health.NewSituation(read, time.Hour)
+	require.NoError(t, err)
+	return now.Alarms()
+}
+
+// swept waits until a sweep has gone through that began after the last change of the database.
+func swept(t *testing.T, db store.DBTX) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		read, err := store.ReadStatus(t.Context(), db)
+		return err == nil && read.LastClean != nil && read.LastClean.StartedAt.After(read.DatabaseChangedAt)
+	}, 30*time.Second, 10*time.Millisecond)
+}
+
+// failoverBundle is a service whose Postgres has a streaming standby that lacks the last removal.
+type failoverBundle struct {
+	*servicetest.Bundle
+	primary, standby *pgtest.Cluster
+	name             *pgtest.Switch
+	url              string
+	workspace, token string // of whom was removed
+}
+
+func setupFailover(t *testing.T) *failoverBundle {
+	t.Helper()
+	f := &failoverBundle{primary: pgtest.NewCluster(t, nil)}
+	f.name = pgtest.NewSwitch(t, f.primary.Addr())
+	f.url = f.name.URL(f.primary.Migrated("rolecall"))
+	f.Bundle = servicetest.Start(t, f.url, nil, config.Parts{Web: true, Workers: true}, sweepsAtCommand)
+	f.Open(t, f.url)
+	workspace, _, member, messages := servicetest.Team(t, f.Bundle)
+	f.workspace, f.token = workspace, f.Token(t, member)
+	f.Send(t, messages...)
+	swept(t, f.DB)
+	require.Equal(t, http.StatusOK, f.May(t, f.token, workspace, "reports:read"))
+
+	f.standby = f.primary.Standby()
+	f.standby.Exec("", "ALTER SYSTEM SET primary_conninfo = ''", "SELECT pg_reload_conf()") // it falls behind
+	require.Eventually(t, func() bool {
+		return f.standby.Value("", "SELECT count(*)::text FROM pg_stat_wal_receiver") == "0"
+	}, 10*time.Second, 10*time.Millisecond)
+	require.NoError(t, f.Clerk.RemoveMember(workspace, member))
+	f.Send(t, f.Clerk.Drain()...)
+	require.Equal(t, http.StatusNotFound, f.May(t, f.token, workspace, "reports:read"), "acknowledged and enforced")
+	return f
+}
+
+// TestFailoverThatLosesARemoval: the alarm is on, a sweep begins by itself, and the removed member
+// is refused again.
+func TestFailoverThatLosesARemoval(t *testing.T) {
+	servicetest.NeedsSurroundings(t)
+	t.Parallel()
+	f := setupFailover(t)
+	held := make(chan struct{}) // the sweep waits, so that the alarm can be seen
+	f.Faults.Slow(func(ctx context.Context) error {
+		select {
+		case <-held:
+		case <-ctx.Done():
+		}
+		return ctx.Err()
+	}, clerksim.OnRoute("GET /organizations"))
+	f.primary.Crash()
+	f.standby.Promote()
+	f.name.Turn(f.standby.Addr())
+	f.name.Cut()
+	db, err := pgxpool.New(t.Context(), f.standby.URL("rolecall"))
+	require.NoError(t, err)
+	t.Cleanup(db.Close)
+	require.Eventually(t, func() bool { return health.HasAlarm(alarmed(t, db), health.AlarmDatabase) }, 10*time.Second, 10*time.Millisecond, "%s", f.Log)
+	require.Contains(t, f.Log.String(), "the database is another one than before")
+	close(held)
+	swept(t, db)
+	require.Equal(t, http.StatusNotFound, f.May(t, f.token, f.workspace, "reports:read"), "refused again")
+	require.False(t, health.HasAlarm(alarmed(t, db), health.AlarmDatabase))
+	require.Equal(t, "failover", f.standby.Value("rolecall", "SELECT trigger FROM rolecall.sweeps ORDER BY id DESC LIMIT 1"))
+}
+
+// TestFailoverWhileNobodyLooked: the process starts after it.
+func TestFailoverWhileNobodyLooked(t *testing.T) {
+	servicetest.NeedsSurroundings(t)
+	t.Parallel()
+	f := setupFailover(t)
+	cfg := f.Config
+	require.NoError(t, f.Service.Stop(t.Context()))
+	f.primary.Crash()
+	f.standby.Promote()
+	f.name.Turn(f.standby.Addr())
+	f.name.Cut()
+	var err error
+	f.Service, err = service.Start(t.Context(), cfg, config.Parts{Web: true}, f.Logger) // it sweeps nothing
+	require.NoError(t, err)
+	db, err := pgxpool.New(t.Context(), f.standby.URL("rolecall"))
+	require.NoError(t, err)
+	t.Cleanup(db.Close)
+	require.True(t, health.HasAlarm(alarmed(t, db), health.AlarmDatabase))
+	require.Equal(t, "1", f.standby.Value("rolecall", "SELECT count(*)::text FROM rolecall.river_job WHERE kind = 'sweep' AND args ->> 'trigger' = 'failover'"))
+
+	require.NoError(t, f.Service.Stop(t.Context()))
+	f.Service, err = service.Start(t.Context(), cfg, config.Parts{Web: true, Workers: true}, f.Logger)
+	require.NoError(t, err)
+	swept(t, db)
+	require.Equal(t, http.StatusNotFound, f.May(t, f.token, f.workspace, "reports:read"))
+	require.False(t, health.HasAlarm(alarmed(t, db), health.AlarmDatabase))
+}
+
+// TestOldPrimaryThatStaysUp answers nobody once the new one is known, although no session with it
+// was cut.
+func TestOldPrimaryThatStaysUp(t *testing.T) {
+	servicetest.NeedsSurroundings(t)
+	t.Parallel()
+	f := setupFailover(t)
+	f.standby.Promote()
+	f.name.Turn(f.standby.Addr()) // what is connected stays
+	require.Eventually(t, func() bool {
+		var port string
+		err := f.Service.Pools().Read.QueryRow(t.Context(), "SELECT inet_server_port()::text").Scan(&port)
+		return err == nil && strings.HasSuffix(f.standby.Addr(), ":"+port)
+	}, 10*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool {
+		return f.primary.Value("rolecall", "SELECT count(*)::text FROM pg_stat_activity WHERE application_name LIKE 'rolecall %'") == "0"
+	}, 10*time.Second, 10*time.Millisecond, "no session is left with the old one")
+	swept(t, f.Service.Pools().Admins)
+	require.Equal(t, http.StatusNotFound, f.May(t, f.token, f.workspace, "reports:read"))
+}
+
+// TestRestoredIntoAnotherCluster: the copy remembers another one.
+func TestRestoredIntoAnotherCluster(t *testing.T) {
+	servicetest.NeedsSurroundings(t)
+	t.Parallel()
+	url := pgtest.URL(t)
+	b := servicetest.Start(t, url, nil, config.Parts{Web: true}, sweepsAtCommand)
+	b.Open(t, url)
+	require.False(t, health.HasAlarm(alarmed(t, b.DB), health.AlarmDatabase), "a new one is no change")
+	cfg := b.Config
+	require.NoError(t, b.Service.Stop(t.Context()))
+	_, err := b.DB.Exec(t.Context(), "UPDATE rolecall.database_identity SET system_identifier = '7000000000000000001'")
+	require.NoError(t, err, "as a dump of another cluster has it")
+	for range 2 {
+		b.Service, err = service.Start(t.Context(), cfg, config.Parts{Web: true}, b.Logger)
+		require.NoError(t, err)
+		require.True(t, health.HasAlarm(alarmed(t, b.DB), health.AlarmDatabase), "until a sweep")
+		require.NoError(t, b.Service.Stop(t.Context()))
+	}
+	var jobs int
+	require.NoError(t, b.DB.QueryRow(t.Context(), "SELECT count(*) FROM rolecall.river_job WHERE args ->> 'trigger' = 'failover'").Scan(&jobs))
+	require.Equal(t, 1, jobs, "once")
+}
+
+// TestAcknowledgedSurvivesACrash, whatever the database's own synchronous_commit is.
+func TestAcknowledgedSurvivesACrash(t *testing.T) {
+	servicetest.NeedsSurroundings(t)
+	t.Parallel()
+	for _, where := range []string{"DATABASE rolecall", "ROLE postgres"} {
+		t.Run(where, func(t *testing.T) {
+			t.Parallel()
+			c := pgtest.NewCluster(t, map[string]string{"wal_writer_delay": "10s", "wal_writer_flush_after": "0"})
+			url := c.Migrated("rolecall")
+			c.Exec("", "ALTER "+where+" SET synchronous_commit = off")
+			b := servicetest.Start(t, url, nil, config.Parts{Web: true})
+			_, _, _, messages := servicetest.Team(t, b)
+			for i := range 15 {
+				require.NoError(t, b.Clerk.Emit("starship.launched", fmt.Sprintf("star_%d", i), map[string]any{"id": fmt.Sprintf("star_%d", i)}))
+			}
+			messages = append(messages, b.Clerk.Drain()...)
+			for _, m := range messages {
+				result, err := b.Courier.Send(t.Context(), m)
+				require.NoError(t, err)
+				require.Equal(t, svixsim.Delivered, result.Outcome)
+			}
+			c.Crash()
+			c.Restart()
+			require.Equal(t, fmt.Sprint(len(messages)), c.Value("rolecall", "SELECT count(*)::text FROM rolecall.deliveries"))
+		})
+	}
+}

@@ -1,0 +1,109 @@
+package service
+
+import (
+	"context"
+	"math"
+	"strconv"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/callmine/rolecall/api/auth"
+	"github.com/callmine/rolecall/internal/clerkapi"
+	"github.com/callmine/rolecall/internal/edge"
+	"github.com/callmine/rolecall/jobs/lookup"
+	"github.com/callmine/rolecall/store"
+	clerksync "github.com/callmine/rolecall/sync"
+	"github.com/callmine/rolecall/webhooks"
+)
+
+// metrics are what /metrics shows. No label carries anything of a person or a workspace.
+type metrics struct {
+	registry   *prometheus.Registry
+	deliveries *prometheus.CounterVec
+	accept     prometheus.Histogram
+	applied    *prometheus.CounterVec
+	decisions  *prometheus.CounterVec
+	refused    *prometheus.CounterVec
+	cut        *prometheus.CounterVec
+	refreshed  *prometheus.CounterVec
+	calls      *prometheus.HistogramVec
+}
+
+func newMetrics(db *pgxpool.Pool) *metrics {
+	m := &metrics{
+		registry: prometheus.NewRegistry(),
+		deliveries: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "rolecall_webhook_requests_total", Help: "Webhook requests by outcome.",
+		}, []string{"outcome"}),
+		accept: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "rolecall_webhook_accept_seconds", Help: "Time from a webhook request to its 200, commit included.",
+			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 15), // 0.5 ms to 8 s; Clerk gives up after 15 s
+		}),
+		applied: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "rolecall_deliveries_total", Help: "Deliveries by the state in which they ended.",
+		}, []string{"state"}),
+		decisions: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "rolecall_decisions_total", Help: "Decisions of the API by reason.",
+		}, []string{"reason"}),
+		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "rolecall_unauthenticated_total", Help: "Requests with credentials that were refused (401), by reason.",
+		}, []string{"reason"}),
+	}
+	m.refreshed = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "rolecall_refreshes_total", Help: "Strangers whom Clerk was asked about, by outcome.",
+	}, []string{"outcome"})
+	m.cut = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "rolecall_callers_cut_total", Help: "Callers that were cut to make room for others, by what had run out.",
+	}, []string{"cause"})
+	for _, cause := range edge.Causes() {
+		m.cut.WithLabelValues(string(cause))
+	}
+	m.calls = prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name: "rolecall_clerk_call_seconds", Help: "Calls to Clerk's API by route and status (0: no answer), with waiting for the budget.",
+		Buckets: prometheus.ExponentialBuckets(0.02, 2, 11), // 20 ms to 20 s
+	}, []string{"route", "status"})
+	for _, result := range lookup.Results() {
+		m.refreshed.WithLabelValues(string(result))
+	}
+	// A counter that isn't there until it counts hides its first count from a rate.
+	for _, outcome := range webhooks.Outcomes() {
+		m.deliveries.WithLabelValues(string(outcome))
+	}
+	for _, reason := range auth.Reasons() {
+		m.refused.WithLabelValues(string(reason))
+	}
+	for _, state := range []clerksync.State{
+		clerksync.StateApplied, clerksync.StateSuperseded, clerksync.StateIgnored, clerksync.StateQuarantined,
+	} {
+		m.applied.WithLabelValues(string(state))
+	}
+	oldest := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "rolecall_oldest_unapplied_seconds",
+		Help: "How long the oldest acknowledged delivery has waited to be applied; 0 if there is none, NaN if the database can't tell.",
+	}, func() float64 { return oldestUnapplied(db) })
+	m.registry.MustRegister(m.deliveries, m.accept, m.applied, m.decisions, m.refused, m.cut, m.refreshed, m.calls, oldest,
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m
+}
+
+// called counts a call to Clerk.
+func (m *metrics) called(c clerkapi.Call) {
+	m.calls.WithLabelValues(c.Route, strconv.Itoa(c.Status)).Observe(c.Took.Seconds())
+}
+
+func oldestUnapplied(db *pgxpool.Pool) float64 {
+	ctx, cancel := context.WithTimeout(context.Background(), checkTimeout)
+	defer cancel()
+	at, err := store.WaitsSince(ctx, db)
+	switch {
+	case err != nil:
+		return math.NaN()
+	case at.IsZero():
+		return 0
+	default:
+		return time.Since(at).Seconds()
+	}
+}

@@ -1,0 +1,168 @@
+package service
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/callmine/rolecall/cmd/rolecall/internal/cleanup"
+	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
+	"github.com/callmine/rolecall/cmd/rolecall/internal/database"
+	"github.com/callmine/rolecall/internal/pgpool"
+)
+
+// Time-outs of sessions. Callers end their statements by themselves; these are for a process that
+// stands still.
+const (
+	// requestStatement is above what a request or a webhook may take.
+	requestStatement = 30 * time.Second
+	// watchEvery is how often it is looked where the URL leads by now.
+	watchEvery = 2 * time.Second
+	// adminFresh is how long a session of the admin pool lives: less than from one look to the
+	// next, so that each has a new one.
+	adminFresh = watchEvery / 2
+)
+
+// pools are all connections of a process with Postgres.
+type pools struct {
+	accept, read, events, changes pgpool.DB
+	work, queue, admins           *pgxpool.Pool
+	lineage                       *pgpool.Lineage
+}
+
+// Each session's needs, by the name of its pool.
+func needsOf(pool string) pgpool.Needs {
+	switch pool {
+	case "accept":
+		return pgpool.Needs{Write: true, StatementTimeout: requestStatement}
+	case "work":
+		return pgpool.Needs{Write: true, LockTimeout: database.LockTimeout}
+	case "events", "changes":
+		return pgpool.Needs{Write: true, LockTimeout: database.LockTimeout, StatementTimeout: requestStatement}
+	case "queue":
+		// That a job is being worked needn't survive a crash of Postgres: it is then worked again.
+		return pgpool.Needs{Write: true, AsyncCommit: true}
+	case "read":
+		// Whatever a request makes of a query, it can't change anything.
+		return pgpool.Needs{ReadOnly: true, StatementTimeout: requestStatement}
+	default: // admin: it tells whether the database can be written to
+		return pgpool.Needs{StatementTimeout: requestStatement}
+	}
+}
+
+// opener opens the pools of a process, each with its part of the connections.
+type opener struct {
+	cfg     config.Config
+	sizes   map[string]int
+	lineage *pgpool.Lineage
+	cleanup *cleanup.Stack
+}
+
+// config is what a pool is opened with.
+func (o opener) config(name string) pgpool.Config {
+	c := pgpool.Config{
+		URL: o.cfg.DirectURL(), Setting: o.cfg.DirectSetting(), Name: "rolecall " + name, Needs: needsOf(name),
+		MaxConns: int32(max(1, o.sizes[name])), Lineage: o.lineage, //nolint:gosec // a few hundred
+	}
+	switch {
+	case name == "read" && o.cfg.ReadDatabaseURL != "":
+		c.URL, c.Setting, c.Follows = o.cfg.ReadDatabaseURL, "ROLECALL_READ_DATABASE_URL", true
+	case o.cfg.Pooled() && perTransaction(name):
+		c.URL, c.Setting, c.Follows = o.cfg.DatabaseURL, "DATABASE_URL", true
+	case name == "admin":
+		c.Fresh = adminFresh
+	case name == "queue":
+		c.MaxConns = max(1, c.MaxConns-1) // River's listener takes one out
+	}
+	return c
+}
+
+// perTransaction reports whether a pool needs nothing of a session.
+func perTransaction(name string) bool {
+	return name == "accept" || name == "read" || name == "events" || name == "changes"
+}
+
+// session opens a pool that needs sessions.
+func (o opener) session(ctx context.Context, name string) (*pgxpool.Pool, error) {
+	pool, err := pgpool.Open(ctx, o.config(name))
+	if err == nil {
+		o.cleanup.Add(name+" pool", func(ctx context.Context) error { return closePool(ctx, pool) })
+	}
+	return pool, err
+}
+
+// statements opens a pool that needs nothing of a session.
+func (o opener) statements(ctx context.Context, name string) (db pgpool.DB, err error) {
+	if !o.cfg.Pooled() {
+		pool, err := o.session(ctx, name)
+		return pgpool.Pool{Pool: pool}, err
+	}
+	pool, err := pgpool.OpenPerTransaction(ctx, o.config(name))
+	if err == nil {
+		o.cleanup.Add(name+" pool", func(ctx context.Context) error { return closePool(ctx, pool) })
+	}
+	return pool, err
+}
+
+// openPools opens what the sides of a process need. No session is opened before the first is used.
+func (o opener) openPools(ctx context.Context, which config.Parts) (p pools, err error) {
+	p.lineage = o.lineage
+	for _, pool := range []struct {
+		name   string
+		into   **pgxpool.Pool
+		needed bool
+	}{{"work", &p.work, true}, {"queue", &p.queue, which.Workers}, {"admin", &p.admins, true}} {
+		if !pool.needed {
+			continue
+		}
+		if *pool.into, err = o.session(ctx, pool.name); err != nil {
+			return p, err
+		}
+	}
+	if !which.Web {
+		return p, nil
+	}
+	for _, pool := range []struct {
+		name string
+		into *pgpool.DB
+	}{{"accept", &p.accept}, {"read", &p.read}, {"events", &p.events}, {"changes", &p.changes}} {
+		if *pool.into, err = o.statements(ctx, pool.name); err != nil {
+			return p, err
+		}
+	}
+	return p, nil
+}
+
+// otherURL is a pool that is opened with another URL than that of the admin pool.
+type otherURL struct {
+	db      pgpool.DB
+	setting string
+}
+
+// otherURLs are those pools, one for each URL.
+func (s *Service) otherURLs() (others []otherURL) {
+	if s.read != nil && s.cfg.ReadDatabaseURL != "" {
+		others = append(others, otherURL{s.read, "ROLECALL_READ_DATABASE_URL"})
+	}
+	if s.accept != nil && s.cfg.Pooled() {
+		others = append(others, otherURL{s.accept, "DATABASE_URL"})
+	}
+	return others
+}
+
+// closePool waits for a pool's connections to come back, but not for ever: a database that hangs
+// never answers.
+func closePool(ctx context.Context, pool interface{ Close() }) error {
+	closed := make(chan struct{})
+	go func() {
+		defer close(closed)
+		pool.Close()
+	}()
+	select {
+	case <-closed:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

@@ -1,0 +1,195 @@
+// Package service is the whole service in one process. [Start] returns when everything runs that
+// the process is to run, [Service.Wait] when it is to end, and [Service.Stop] when nothing of it
+// runs any more. It wires the other packages and holds no rule of its own.
+package service
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"github.com/callmine/rolecall/api/auth"
+	"github.com/callmine/rolecall/api/policy"
+	"github.com/callmine/rolecall/cmd/rolecall/internal/cleanup"
+	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
+	"github.com/callmine/rolecall/internal/clerkapi"
+	"github.com/callmine/rolecall/internal/pgpool"
+	"github.com/callmine/rolecall/jobs"
+	clerksync "github.com/callmine/rolecall/sync"
+)
+
+// Service is the whole service in one process.
+type Service struct {
+	cfg     config.Config
+	logger  *slog.Logger
+	metrics *metrics
+	entries *auth.Entries
+	cleanup cleanup.Stack
+
+	pools
+
+	workers int // jobs at once that take no access away
+
+	policy   *policy.Keeper   // nil if the process has no web side
+	clerk    *clerkapi.Client // nil without a secret key
+	instance instanceID
+	ownKey   atomic.Bool // the secret key is of the mirror's instance
+
+	authenticator *auth.Authenticator // nil if the process has no web side
+	asked         chan struct{}       // closed once Clerk was asked for the instance, or there is no need to
+
+	started   atomic.Bool // everything runs that this process is to run
+	draining  atomic.Bool
+	WebAddr   string // as bound; empty if the process has no web side
+	AdminAddr string // as bound
+	failed    chan error
+
+	failovers chan pgpool.Change // that are to be noted in the database
+}
+
+// Start runs the service until stop. It fails if the configuration is wrong, the database can't be
+// reached, its schema is older than this binary's, or an address is taken. /readyz is red until it
+// returns.
+func Start(ctx context.Context, cfg config.Config, which config.Parts, logger *slog.Logger) (_ *Service, err error) {
+	logger = slog.New(limitLog(logger.Handler()))
+	s := &Service{
+		cfg: cfg, logger: logger, entries: auth.NewEntries(nil), failed: make(chan error, 2),
+		failovers: make(chan pgpool.Change, 4), asked: make(chan struct{}),
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.Stop(context.WithoutCancel(ctx)))
+		}
+	}()
+	if err := s.readSettings(ctx, which); err != nil {
+		return nil, err
+	}
+	if err := s.openDatabases(ctx, which); err != nil {
+		return nil, err
+	}
+	s.metrics = newMetrics(s.admins)
+	if err := s.startAdmin(ctx); err != nil {
+		return nil, err
+	}
+	if err := s.startClerk(ctx); err != nil {
+		return nil, err
+	}
+	if err := s.startSides(ctx, which); err != nil {
+		return nil, err
+	}
+	s.started.Store(true)
+	return s, nil
+}
+
+// readSettings reports everything that is wrong with the settings and the policy file, at once.
+func (s *Service) readSettings(ctx context.Context, which config.Parts) error {
+	err := s.cfg.RequireServing(which)
+	if which.Web {
+		err = errors.Join(err, s.readPolicy(ctx))
+	}
+	return err
+}
+
+// startSides starts what the process is for. The public address is bound first: where it is taken,
+// nothing has worked. It is served last, so that HTTP ends before the workers do.
+func (s *Service) startSides(ctx context.Context, which config.Parts) error {
+	var listener net.Listener
+	var web http.Handler
+	var err error
+	if which.Web {
+		if web, err = s.webHandler(); err != nil {
+			return err
+		}
+		if listener, err = s.listen(ctx, "web", "ROLECALL_LISTEN_ADDR", s.cfg.ListenAddr); err != nil {
+			return err
+		}
+	}
+	if which.Workers {
+		if err := s.startWorkers(ctx); err != nil {
+			return err
+		}
+	}
+	if which.Web {
+		s.serve("web", listener, web)
+		s.WebAddr = listener.Addr().String()
+		s.keepPolicy(ctx) // late: a start that fails has changed nothing that the database's SQL functions answer
+		s.awaitKeys(ctx)
+	}
+	return nil
+}
+
+const (
+	// StopTimeout bounds stopping, after the delay: requests, then jobs, then connections.
+	// docs/operate.md tells it to operators. With the default delay it is below the 30 s after
+	// which Kubernetes kills.
+	StopTimeout = 24 * time.Second
+	// requestsTimeout is the part of it that requests under way may take: a command may take 15 s.
+	// The rest is the jobs', which get 5 s to end.
+	requestsTimeout = 16 * time.Second
+)
+
+// Drain turns /readyz red and goes on answering for a while, so that balancers see it and send
+// nothing more. Answers tell callers to close their connections. It ends early if a listener dies.
+func (s *Service) Drain() error {
+	s.draining.Store(true)
+	timer := time.NewTimer(s.cfg.StopDelay)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case err := <-s.failed:
+		return err
+	}
+}
+
+// Stop ends what start began in reverse: HTTP first, then River, then the pools. /readyz is red
+// from the beginning.
+func (s *Service) Stop(ctx context.Context) error {
+	s.draining.Store(true)
+	ctx, cancel := context.WithTimeout(ctx, StopTimeout)
+	defer cancel()
+	return s.cleanup.Run(ctx)
+}
+
+// Wait returns when ctx ends, or with an error when a listener dies. A hang-up has the policy read
+// anew.
+func (s *Service) Wait(ctx context.Context, hangups <-chan os.Signal) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case err := <-s.failed:
+			return err
+		case <-hangups:
+			s.Reload(ctx)
+		}
+	}
+}
+
+func (s *Service) startWorkers(ctx context.Context) error {
+	sweeper, err := s.sweeper()
+	if err != nil {
+		return err
+	}
+	w, err := jobs.NewWorkers(jobs.WorkersConfig{
+		Pool: s.work, Queue: s.queue, MaxWorkers: s.workers, Logger: s.logger, BodyRetention: s.cfg.BodyRetention, Ended: s.countEnded,
+		Sweeper: sweeper, SweepInterval: s.cfg.SweepInterval,
+	})
+	if err != nil {
+		return err
+	}
+	if err := w.Start(ctx); err != nil {
+		return err
+	}
+	s.cleanup.Add("workers", w.Stop)
+	return nil
+}
+
+func (s *Service) countEnded(state clerksync.State) {
+	s.metrics.applied.WithLabelValues(string(state)).Inc()
+}

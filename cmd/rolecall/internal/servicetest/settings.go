@@ -1,0 +1,104 @@
+package servicetest
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/stretchr/testify/require"
+
+	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
+	"github.com/callmine/rolecall/internal/clerksim"
+	"github.com/callmine/rolecall/internal/pgtest"
+)
+
+// Settings are enough to serve with, on a database of the test's own.
+func Settings(t *testing.T, change func(*config.Config)) config.Config {
+	t.Helper()
+	cfg := config.Config{
+		DatabaseURL: pgtest.URL(t), SigningSecrets: []string{"whsec_" + strings.Repeat("c2VjcmV0", 5)},
+		Issuer: "https://clerk.callmine.test", ListenAddr: "127.0.0.1:0", AdminAddr: "127.0.0.1:0", MaxRemovalRatio: 0.05,
+	}
+	change(&cfg)
+	return cfg
+}
+
+// ComparedOnce has a database's mirror count as compared with Clerk already.
+func ComparedOnce(t *testing.T, databaseURL string) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), databaseURL)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, conn.Close(t.Context())) }()
+	_, err = conn.Exec(t.Context(), `INSERT INTO rolecall.sweeps (trigger, organization_id, dry_run, instance_id, started_at, updated_at, finished_at, state, progress, report)
+		VALUES ('command', '', false, 'ins_1', now(), now(), now(), 'clean', '{}', '{}')`)
+	require.NoError(t, err)
+}
+
+// AsksClerk lets the service ask Clerk's API, as often as it likes. It sweeps only where the test
+// says so.
+func AsksClerk(b *Bundle, cfg *config.Config) {
+	cfg.SecretKey, cfg.APIURL, cfg.ClerkRate = b.Clerk.SecretKey(), b.API, 1000
+}
+
+// Team makes a workspace with an admin and a member, and returns the messages about them.
+func Team(t *testing.T, b *Bundle) (workspace, admin, member string, messages []clerksim.Message) {
+	t.Helper()
+	var ids [2]string
+	for i := range ids {
+		user, err := b.Clerk.CreateUser(clerksim.NewUser{})
+		require.NoError(t, err)
+		ids[i] = user.ID
+	}
+	organization, err := b.Clerk.CreateOrganization(clerksim.NewOrganization{CreatedBy: ids[0]})
+	require.NoError(t, err)
+	_, err = b.Clerk.AddMember(organization.ID, ids[1], clerksim.RoleMember)
+	require.NoError(t, err)
+	return organization.ID, ids[0], ids[1], b.Clerk.Drain()
+}
+
+// StartSweeping starts a service that compares the mirror with Clerk all the time, once prepared
+// has seen to what Clerk is like.
+func StartSweeping(t *testing.T, prepared func(*Bundle), changes ...func(*Bundle, *config.Config)) *Bundle {
+	t.Helper()
+	url := pgtest.URL(t)
+	sweeps := func(b *Bundle, cfg *config.Config) {
+		prepared(b)
+		cfg.SweepInterval = 100 * time.Millisecond
+	}
+	b := Start(t, url, nil, config.Parts{Web: true, Workers: true}, append([]func(*Bundle, *config.Config){AsksClerk, sweeps}, changes...)...)
+	var err error
+	b.DB, err = pgxpool.New(t.Context(), url)
+	require.NoError(t, err)
+	t.Cleanup(b.DB.Close)
+	return b
+}
+
+// Eventually waits until a condition holds that nothing signals.
+func Eventually(t *testing.T, condition func() bool, what string) {
+	t.Helper()
+	require.Eventually(t, condition, 30*time.Second, 5*time.Millisecond, what)
+}
+
+// HangingClerk takes requests and answers none until it is released.
+func HangingClerk(t *testing.T) (url string, asked *atomic.Int64) {
+	t.Helper()
+	release := make(chan struct{})
+	asked = &atomic.Int64{}
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		asked.Add(1)
+		select {
+		case <-release:
+		case <-r.Context().Done():
+		}
+	}))
+	t.Cleanup(func() {
+		close(release)
+		server.Close()
+	})
+	return server.URL, asked
+}

@@ -1,0 +1,54 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
+)
+
+type configCommand struct {
+	Web     bool `default:"true" negatable:"" help:"Check what a serve with a web side needs."`
+	Workers bool `default:"true" negatable:"" help:"Check what a serve with workers needs."`
+}
+
+// run prints what is in force, also if it is wrong, and fails with everything for which serve
+// wouldn't start.
+func (c *configCommand) run(ctx context.Context, io streams) error {
+	cfg, warnings, err := config.ReadServing(ctx, config.Parts{Web: c.Web, Workers: c.Workers})
+	if err := printConfig(io.out, cfg); err != nil {
+		return err
+	}
+	if c.Web {
+		printPolicy(ctx, io, cfg) // if it can't be read, err says so
+	}
+	printWarnings(io.err, warnings)
+	return err
+}
+
+func printWarnings(out io.Writer, warnings []string) {
+	for _, warning := range warnings {
+		fmt.Fprintln(out, "rolecall: warning:", line(warning))
+	}
+}
+
+// printPolicy writes the policy as a file could have it, and its warnings beside it.
+func printPolicy(ctx context.Context, io streams, cfg config.Config) {
+	policy, err := cfg.Policy(ctx)
+	if err != nil {
+		return
+	}
+	printWarnings(io.err, policy.Warnings)
+	if text, err := policy.YAML(); err == nil {
+		fmt.Fprintf(io.out, "\n# policy, from: %s\n%s", line(cfg.PolicySource()), text)
+	}
+}
+
+func printConfig(out io.Writer, cfg config.Config) error {
+	table := newTable(out)
+	for _, s := range cfg.Settings() {
+		table.row(s.Name, s.Value)
+	}
+	return table.print("configuration")
+}

@@ -1,0 +1,47 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
+	"github.com/callmine/rolecall/cmd/rolecall/internal/service"
+)
+
+type serveCommand struct {
+	Web     bool `default:"true" negatable:"" help:"Receive webhooks and answer requests."`
+	Workers bool `default:"true" negatable:"" help:"Apply deliveries in the background."`
+}
+
+func (c *serveCommand) run(ctx context.Context, io streams) error {
+	if !c.Web && !c.Workers {
+		return errors.New("serve with --no-web and --no-workers would do nothing")
+	}
+	which := config.Parts{Web: c.Web, Workers: c.Workers}
+	cfg, warnings, err := config.ReadServing(ctx, which)
+	if err != nil {
+		printWarnings(io.err, warnings)
+		return err
+	}
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP) // before the start, which one would end otherwise
+	defer signal.Stop(hangups)
+	logger := slog.New(slog.NewJSONHandler(io.err, &slog.HandlerOptions{Level: cfg.LogLevel}))
+	for _, warning := range warnings {
+		logger.WarnContext(ctx, "settings: "+warning)
+	}
+	p, err := service.Start(ctx, cfg, which, logger)
+	if err != nil {
+		return err
+	}
+	logger.InfoContext(ctx, "serving", "web", p.WebAddr, "admin", p.AdminAddr, "workers", c.Workers)
+	if err = p.Wait(ctx, hangups); err == nil {
+		logger.InfoContext(ctx, "stopping", "delay", cfg.StopDelay.String())
+		err = p.Drain()
+	}
+	return errors.Join(err, p.Stop(context.WithoutCancel(ctx)))
+}

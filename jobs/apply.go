@@ -1,0 +1,184 @@
+package jobs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/rivertype"
+
+	"github.com/callmine/rolecall/jobs/merge"
+	clerksync "github.com/callmine/rolecall/sync"
+)
+
+// applyWorker applies batches of deliveries.
+type applyWorker struct {
+	river.WorkerDefaults[ApplyArgs]
+
+	pool   *pgxpool.Pool
+	logger *slog.Logger
+	ended  func(clerksync.State)
+	sweeps bool // sweep soon after roles moved
+
+	stalls   stalls
+	pace     pace
+	patients atomic.Int32 // how many transactions take their time now
+}
+
+// Work implements river.Worker. Mirror, audit log and ledger change in one transaction. In the
+// first queues it is tried once and briefly: what fails there goes aside, so that no delivery holds
+// a worker that another workspace's removal needs.
+//
+// River completes the job afterwards, many at once: within the transaction (JobCompleteTx) it took
+// a fifth of the time from accepted to enforced, and a job that runs twice finds nothing left to
+// do.
+func (w *applyWorker) Work(ctx context.Context, job *river.Job[ApplyArgs]) error {
+	work := w.workBriefly
+	if job.Queue == QueueHeldUp {
+		work = w.workHeldUp
+	}
+	err := work(ctx, job)
+	if _, later := errors.AsType[*rivertype.JobSnoozeError](err); err != nil && !later {
+		w.logger.WarnContext(ctx, "apply deliveries", "error", err, "count", len(job.Args.SvixIDs))
+	}
+	return outcome(ctx, err)
+}
+
+// workBriefly tries the whole batch, and sets aside what fails.
+func (w *applyWorker) workBriefly(ctx context.Context, job *river.Job[ApplyArgs]) error {
+	try := attempt{ids: job.Args.SvixIDs, bounds: w.brief(len(job.Args.SvixIDs)), queue: job.Queue}
+	_, err := w.inTx(ctx, try)
+	if err != nil && ctx.Err() == nil && merge.BlameFor(err) == merge.OfDatabase { // a cut connection says nothing about the next one
+		_, err = w.inTx(ctx, try)
+	}
+	for range againForLock {
+		if merge.IsCode(err, merge.LockNotAvailable) && ctx.Err() == nil {
+			_, err = w.inTx(ctx, try)
+		}
+	}
+	if err == nil || ctx.Err() != nil || merge.BlameFor(err) == merge.OfDatabase {
+		return err
+	}
+	return w.setAside(ctx, job, err)
+}
+
+// againForLock is how often a batch is tried again at once that waited for a lock in vain. Workers
+// of ours that write into the same workspace hold its rows for some milliseconds each, and several
+// of them wait for each other.
+const againForLock = 1
+
+// attempt is one transaction that applies deliveries.
+type attempt struct {
+	ids    []string
+	bounds merge.Bounds
+	queue  string // of the job; in the first ones, what is held up is left out
+}
+
+// inTx applies deliveries in one transaction, and reports whether that took long.
+func (w *applyWorker) inTx(ctx context.Context, a attempt) (slow bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, applyTimeout)
+	defer cancel()
+	done, err := w.commit(ctx, a)
+	if ctx.Err() != nil && err != nil {
+		err = errors.Join(ctx.Err(), err)
+	}
+	if err != nil {
+		return false, fmt.Errorf("apply %d deliveries: %w", len(a.ids), err)
+	}
+	for _, d := range done.Deliveries {
+		w.ended(d.State)
+		logQuarantine(ctx, w.logger, d)
+	}
+	return done.slow, nil
+}
+
+// commit begins the transaction and ends it.
+func (w *applyWorker) commit(ctx context.Context, a attempt) (done applied, err error) {
+	conn, err := w.pool.Acquire(ctx)
+	if err != nil {
+		return done, fmt.Errorf("take a connection: %w", err)
+	}
+	defer conn.Release()
+	err = merge.Retry{}.Run(ctx, func() error {
+		began := time.Now()
+		return pgx.BeginTxFunc(ctx, conn, a.bounds.Options(), func(tx pgx.Tx) (err error) {
+			w.pace.took(time.Since(began))
+			done, err = w.applyIn(ctx, tx, a, began)
+			return err
+		})
+	})
+	return done, err
+}
+
+// applied is what a transaction applied, and whether that took long.
+type applied struct {
+	merge.Applied
+
+	slow bool
+}
+
+// applyIn applies deliveries within a transaction, and finishes it.
+func (w *applyWorker) applyIn(ctx context.Context, tx pgx.Tx, a attempt, began time.Time) (done applied, err error) {
+	done.Applied, err = merge.Deliveries(ctx, tx, merge.Batch{
+		SvixIDs: a.ids,
+		Select:  w.leaveOut(ctx, tx, a),
+		Written: func(written merge.Applied) error {
+			done.slow = (watch{began, written.Locked}).slowly() // before others that write into the workspace are waited for
+			if written.RolesMoved && w.sweeps {
+				return sweepSoon(ctx, tx, time.Now())
+			}
+			return nil
+		},
+	})
+	if err == nil && done.slow && (a.queue == QueueRevocations || a.queue == QueueHeldUp) {
+		err = w.noteSlow(ctx, tx, done.Applied)
+	}
+	return done, err
+}
+
+// leaveOut returns what selects the deliveries of which the part isn't held up, by what is
+// remembered, and enqueues the others; nil if nothing is remembered.
+func (w *applyWorker) leaveOut(ctx context.Context, tx pgx.Tx, a attempt,
+) func([]clerksync.Delivery, []clerksync.Facts) ([]clerksync.Delivery, []clerksync.Facts, error) {
+	heldUp := w.heldUp(a)
+	if heldUp == nil {
+		return nil
+	}
+	return func(deliveries []clerksync.Delivery, facts []clerksync.Facts) (now []clerksync.Delivery, factsNow []clerksync.Facts, err error) {
+		singles, err := singlesOf(ctx, tx, deliveries, facts)
+		if err != nil {
+			return nil, nil, err
+		}
+		var suspects, certain []part
+		for _, p := range inParts(singles) {
+			switch heldUp(p) {
+			case notStalled:
+			case suspected:
+				suspects = append(suspects, p)
+			default:
+				certain = append(certain, p)
+			}
+		}
+		out := append(idsOf(suspects), idsOf(certain)...)
+		for i, d := range deliveries {
+			if !slices.Contains(out, d.ID) {
+				now, factsNow = append(now, d), append(factsNow, facts[i])
+			}
+		}
+		return now, factsNow, moveOut(ctx, tx, a.queue, suspects, certain)
+	}
+}
+
+// logQuarantine tells that a delivery is quarantined: an operator should look at it.
+func logQuarantine(ctx context.Context, logger *slog.Logger, d clerksync.Delivery) {
+	if d.State == clerksync.StateQuarantined {
+		logger.ErrorContext(ctx, "delivery quarantined", "svix_id", d.ID, "event_type", d.Type, "error", d.Reason)
+	}
+}

@@ -1,0 +1,40 @@
+package jobs
+
+import (
+	"encoding/json"
+	"flag"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+var update = flag.Bool("update", false, "write the golden file instead of comparing with it")
+
+// TestWireFormatOfApplyArgs guards what lies in the queue while instances of two versions run: a
+// change of it strands the jobs of the other version.
+func TestWireFormatOfApplyArgs(t *testing.T) {
+	t.Parallel()
+	args := ApplyArgs{SvixIDs: []string{"msg_1", "msg_2"}}
+	opts := args.InsertOpts()
+	got, err := json.MarshalIndent(map[string]any{
+		"kind": args.Kind(), "queues": []string{QueueApply, QueueRevocations}, "max_attempts": opts.MaxAttempts, "args": args,
+		"prune": map[string]any{"kind": PruneArgs{}.Kind(), "queue": PruneArgs{}.InsertOpts().Queue, "args": PruneArgs{}},
+	}, "", "  ")
+	require.NoError(t, err)
+	golden := filepath.Join("testdata", "apply_args.golden.json")
+	if *update {
+		require.NoError(t, os.MkdirAll("testdata", 0o755))
+		require.NoError(t, os.WriteFile(golden, append(got, '\n'), 0o600))
+	}
+	want, err := os.ReadFile(golden)
+	require.NoError(t, err)
+	require.JSONEq(t, string(want), string(got))
+
+	var stored struct {
+		Args ApplyArgs `json:"args"`
+	}
+	require.NoError(t, json.Unmarshal(want, &stored))
+	require.Equal(t, args, stored.Args, "and it can be read again")
+}

@@ -1,0 +1,63 @@
+package jobs
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/callmine/rolecall/internal/mirrortest"
+)
+
+// TestALockedQuarantinedCopyHoldsUpNoAcceptance: what would take its place is to be sent again, and
+// all else is accepted.
+func TestALockedQuarantinedCopyHoldsUpNoAcceptance(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	in := b.inbox(t)
+	for n := range 2 * collectors {
+		b.Exec(t, `INSERT INTO rolecall.deliveries (svix_id, event_type, object_id, organization_id, instance_id, occurred_at,
+				received_at, body, body_sha256, state)
+			VALUES ($1, 'user.updated', '', 'org_a', '', 'epoch', now(), '{}', '', 'quarantined')`, fmt.Sprintf("msg_%d", n))
+	}
+	release := b.Hold(t, "SELECT FROM rolecall.deliveries WHERE organization_id = 'org_a' FOR UPDATE")
+	for n := range 2 * collectors {
+		_, err := in.Accept(t.Context(), mirrortest.UserNamed(t, fmt.Sprintf("msg_%d", n), "user_1", "Kim", 1))
+		require.ErrorIs(t, err, ErrCopyLocked)
+	}
+	require.True(t, accept(t, in, mirrortest.UserNamed(t, "msg_other", "user_2", "Kim", 1)).Stored)
+	require.Equal(t, "quarantined", b.Ledger(t, "msg_0").State)
+	release()
+	mirrortest.Eventually(t, func() bool {
+		receipt, err := in.Accept(t.Context(), mirrortest.UserNamed(t, "msg_0", "user_1", "Kim", 1))
+		return err == nil && receipt.Stored
+	})
+	require.Equal(t, "received", b.Ledger(t, "msg_0").State)
+}
+
+// TestWhatWasHeldUpIsAppliedSoonAfter its lock is gone, removals of many members alike.
+func TestWhatWasHeldUpIsAppliedSoonAfter(t *testing.T) {
+	t.Parallel()
+	b := crowded(t)
+	in := b.workForService(t)
+	release := b.Hold(t, "SELECT FROM rolecall.memberships WHERE organization_id = 'org_a' FOR UPDATE")
+	for n := range waitingThere {
+		accept(t, in, removalFrom("a")(t, n))
+	}
+	mirrortest.Eventually(t, func() bool {
+		return b.Count(t, "SELECT count(*) FROM rolecall.river_job WHERE queue = 'held_up' AND priority > 2") >= waitingThere
+	}, "all wait where they hold up nobody")
+	require.Zero(t, b.Count(t, "SELECT count(*) FROM rolecall.deliveries WHERE svix_id LIKE 'msg_gone_%' AND state <> 'received'"))
+	release()
+	var began, applied float64
+	require.NoError(t, b.Pool.QueryRow(t.Context(), "SELECT extract(epoch FROM clock_timestamp())").Scan(&began))
+	mirrortest.Eventually(t, func() bool {
+		return b.Count(t, "SELECT count(*) FROM rolecall.deliveries WHERE svix_id LIKE 'msg_gone_%' AND state = 'received'") == 0
+	})
+	require.NoError(t, b.Pool.QueryRow(t.Context(),
+		"SELECT extract(epoch FROM max(applied_at)) FROM rolecall.deliveries WHERE svix_id LIKE 'msg_gone_%'").Scan(&applied))
+	t.Logf("all were applied after %.3f s", applied-began)
+	require.Equal(t, waitingThere, b.Count(t, `SELECT count(*) FROM rolecall.audit_log
+		WHERE organization_id = 'org_a' AND action = 'member.removed'`), "each once")
+	require.Zero(t, b.Count(t, "SELECT count(*) FROM rolecall.deliveries WHERE attempts > 0"), "it cost no attempt")
+}
