@@ -38,8 +38,8 @@ type SavedGrants struct {
 
 // SaveGrants makes the SQL functions use a policy that was read the given time ago. It writes only
 // the grants that differ, so that instances with one policy don't disturb each other. Of several
-// policies, the one that was read last counts. The caller's transaction must end soon: other savers
-// wait for it.
+// policies, the one that was read last counts. It must be called in a transaction; other savers
+// wait for its end.
 func SaveGrants(ctx context.Context, tx DBTX, policy clerksync.Grants, age time.Duration) (SavedGrants, error) {
 	last, err := queries().SavePolicyReading(ctx, tx, age.Seconds())
 	if err != nil {

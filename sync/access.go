@@ -86,7 +86,8 @@ func (g Grants) Decide(s Standing, permission string) Decision {
 		Permission: permission, OrganizationID: s.OrganizationID, UserID: s.UserID, Revision: s.Revision, AsOf: s.AsOf,
 	}
 	permissions := g.Effective(s)
-	switch refusal := s.User.Refusal(); {
+	refusal := s.User.Refusal()
+	switch {
 	case !s.EverMember:
 		d.Reason = ReasonNotAMember
 	case s.OrganizationDead:

@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// The errors of a directory, which lists what Clerk has. No error means that an object is gone.
+// The errors of a directory, which lists what Clerk has. None of them proves that an object is
+// gone.
 var (
 	// ErrUnauthorized says that Clerk refused the secret key: an operator has to correct the
 	// configuration. The refusal of one list or object is an [Explained] error and none of these.

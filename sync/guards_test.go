@@ -120,7 +120,8 @@ func TestApplyAll_DeliveriesOfOneInstantGoByID(t *testing.T) {
 		d := message{ID: id, Type: "user.updated", Timestamp: t0, Data: map[string]any{"id": "user_" + id, "banned": true}}.delivery(t)
 		f, _, err := clerksync.Decode(d)
 		require.NoError(t, err)
-		deliveries, facts = append(deliveries, d), append(facts, f)
+		deliveries = append(deliveries, d)
+		facts = append(facts, f)
 	}
 	entries := clerksync.NewMirror().ApplyAll(deliveries, facts).Entries
 	var causes []string

@@ -31,14 +31,10 @@ func ValidID(prefix, id string) bool {
 	if !found || rest == "" || len(rest) > maxIDRest {
 		return false
 	}
-	for i := range len(rest) {
-		switch c := rest[i]; {
-		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9':
-		default:
-			return false
-		}
+	notOfClerk := func(c rune) bool {
+		return (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9')
 	}
-	return true
+	return !strings.ContainsFunc(rest, notOfClerk)
 }
 
 // Storable reports whether a text can be an id or a permission: 1 to [MaxID] bytes that Postgres

@@ -27,10 +27,11 @@ func (c *Client) unlessGone(ctx context.Context, err error, owners ...endpoint) 
 	}
 	for _, owner := range owners {
 		var object json.RawMessage
-		switch failed := c.get(ctx, owner, &object); {
-		case saysGone(failed):
+		failed := c.get(ctx, owner, &object)
+		if saysGone(failed) {
 			return nil
-		case failed != nil:
+		}
+		if failed != nil {
 			return failed
 		}
 	}

@@ -137,7 +137,8 @@ func forms(t *testing.T, w *clerksim.World, organizationID, inviterID string) ma
 		data := decode(t, m.Body).at(t, "data")
 		require.Equal(t, organizationID, data["organization_id"])
 		for _, field := range []string{"inviter_id", "public_inviter_data", "url", "public_organization_data"} {
-			switch value, present := data[field]; {
+			value, present := data[field]
+			switch {
 			case !present:
 				seen[field+" absent"]++
 			case value == nil:

@@ -126,8 +126,9 @@ func (m *machine) change(t *rapid.T) {
 	var err error
 	switch rapid.IntRange(0, 12).Draw(t, "change") {
 	case 0:
-		u, created := m.w.CreateUser(clerksim.NewUser{})
-		m.users, err = append(m.users, u.ID), created
+		var u clerksim.User
+		u, err = m.w.CreateUser(clerksim.NewUser{})
+		m.users = append(m.users, u.ID)
 	case 1:
 		var o clerksim.Organization
 		if o, err = m.w.CreateOrganization(clerksim.NewOrganization{CreatedBy: m.user(t)}); err == nil {

@@ -212,7 +212,8 @@ func TestPlan_KeepsItsPromises(t *testing.T) {
 			}
 		}
 		for _, m := range all {
-			switch n := counts[m.ID]; {
+			n := counts[m.ID]
+			switch {
 			case faults.Drop == 1:
 				require.Zero(t, n)
 			case faults.Drop == 0 && faults.Repeat == 0:
