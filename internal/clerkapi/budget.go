@@ -31,8 +31,8 @@ const (
 	// Strangers must not use up the calls of the application and of members. Sweeps lose the same
 	// part to interactive calls, and keep the other half.
 	strangersShare = 0.5
-	// strangersBurst is how many calls for strangers may be made at once. At a higher rate, it is a
-	// second's worth: enough for six strangers.
+	// strangersBurst is how many calls for strangers may be made at once: enough for six strangers.
+	// At a higher rate, a second's worth may be made at once.
 	strangersBurst = 12
 	// chargedBurst is how many interactive calls at once a sweep pays for by waiting.
 	chargedBurst = 20

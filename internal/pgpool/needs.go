@@ -10,7 +10,7 @@ import (
 type Needs struct {
 	// Write refuses sessions that can't write.
 	Write bool
-	// ReadOnly makes the sessions unable to write, even if a query tries to.
+	// ReadOnly makes the sessions unable to write, even if a request tampers with a query.
 	ReadOnly bool
 	// AsyncCommit lets a crash of Postgres lose the last commits. Without it, commits are on disk,
 	// whatever the role or database sets.

@@ -41,8 +41,8 @@ func takeParameters(given map[string]string) []setting {
 
 // tryParameters sets a URL's parameters for the session, or only tries them ("true" for local). The
 // error has no part of the URL: an unescaped character in a password may make a part of it look
-// like a parameter's name. Time-outs of the URL would end the following statements, so they are
-// reset if the needs of a session set them anyway.
+// like a parameter's name. A time-out of the URL would end the following statements. It is reset,
+// because the needs of a session set a time-out of their own anyway.
 func tryParameters(ctx context.Context, conn *pgconn.PgConn, source string, parameters []setting, local string) error {
 	if len(parameters) == 0 {
 		return nil
