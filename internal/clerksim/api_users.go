@@ -148,8 +148,8 @@ func (a *api) user(req *http.Request) (any, error) {
 	return a.userAnswer(u), checkVisible(req, u.id)
 }
 
-// createUser uses the identities of a request. There is no signing in here, so it ignores
-// passwords.
+// createUser uses the identities and names of a request. There is no signing in here, so no user
+// has a password.
 func (a *api) createUser(req *http.Request) (any, error) {
 	var wanted struct {
 		EmailAddress            []string `json:"email_address"`
