@@ -11,11 +11,17 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
+// answerFunc makes the answer to a command from the mirror after it, in the same transaction. By
+// then the command has all its ids.
+type answerFunc = func(ctx context.Context, db store.DBTX, done clerksync.Command) (json.RawMessage, error)
+
 // Commander carries commands out: at Clerk first, then in the mirror.
 type Commander interface {
 	// Run carries a command out and returns its answer, or the answer that it had before: repeated
-	// tells which. Its errors are package sync's about commands, the hooks' and the database's.
-	Run(ctx context.Context, c clerksync.Command, key store.CommandKey, hooks store.CommandHooks) (answered json.RawMessage, repeated bool, err error)
+	// tells which. Its errors are package sync's about commands, those of may and answer, and the
+	// database's.
+	Run(ctx context.Context, c clerksync.Command, key store.CommandKey, may func(context.Context, store.DBTX) error, answer answerFunc,
+	) (answered json.RawMessage, repeated bool, err error)
 }
 
 const (
@@ -28,7 +34,7 @@ const (
 )
 
 // run carries a command out and answers.
-func (s *server) run(w http.ResponseWriter, r *http.Request, c clerksync.Command, said []byte, answer store.AnswerCommand) error {
+func (s *server) run(w http.ResponseWriter, r *http.Request, c clerksync.Command, said []byte, answer answerFunc) error {
 	if s.cfg.Commander == nil {
 		return errNoCommands
 	}
@@ -39,7 +45,7 @@ func (s *server) run(w http.ResponseWriter, r *http.Request, c clerksync.Command
 	if !s.commands.Allow(serviceOf(r) + " " + c.Actor) { // so that no service uses up the user's own share
 		return errTooManyCommands
 	}
-	answered, repeated, err := s.cfg.Commander.Run(r.Context(), c, key, store.CommandHooks{May: s.stillMay(c), Answer: answer})
+	answered, repeated, err := s.cfg.Commander.Run(r.Context(), c, key, s.stillMay(c), answer)
 	if err != nil {
 		return err
 	}

@@ -32,19 +32,6 @@ const (
 	CommandFailed  CommandState = "failed"  // nothing has changed
 )
 
-// CommandHooks are the functions that a command gets from its caller.
-type CommandHooks struct {
-	// May returns an error if the mirror doesn't let the actor give the command. By then it has the
-	// actor's membership as Clerk shows it. Nil if Clerk checks that itself, or if every user may.
-	May func(ctx context.Context, db DBTX) error
-	// Answer makes the answer.
-	Answer AnswerCommand
-}
-
-// AnswerCommand makes the answer to a command from the mirror after it, in the same transaction. By
-// then the command has all its ids.
-type AnswerCommand func(ctx context.Context, db DBTX, done clerksync.Command) (json.RawMessage, error)
-
 // EarlierCommand is the command that a key was used for before.
 type EarlierCommand struct {
 	ID      string
