@@ -60,7 +60,7 @@ func TestFinish_RecordedCommandBlocksNoWebhook(t *testing.T) {
 	}
 	webhook := make(chan error, 1)
 	require.NoError(t, pgx.BeginFunc(t.Context(), pool, func(tx pgx.Tx) error {
-		own := sent("user_9", "orginv_1") // the actor is Clerk's
+		own := sent("user_9", "orginv_1") // the actor that Clerk names
 		own.Recorded = "cmd_1"
 		require.NoError(t, store.Finish(t.Context(), tx, own, time.Now()))
 		go func() { // an invitation without an inviter

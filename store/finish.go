@@ -22,7 +22,7 @@ type Writes struct {
 	Recorded string // the command whose outcome this is; "" for none
 }
 
-// Finish writes the result of applying deliveries to the ledger and the audit log. It counts one
+// Finish writes the result of applying deliveries into the ledger and the audit log. It counts one
 // change for each organization that a changed object concerns; a user concerns every organization
 // that the user is or was in. Finish belongs at the end of the transaction, because every change of
 // an organization waits for its counter.
