@@ -11,12 +11,17 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
+// answerFunc makes the answer to a command from the mirror after it, in the same transaction. By
+// then the command has all its ids.
+type answerFunc = func(ctx context.Context, db store.DBTX, done clerksync.Command) (json.RawMessage, error)
+
 // Commander carries out commands, at Clerk first and then in the mirror.
 type Commander interface {
 	// Run carries out a command and returns its answer. If the command was carried out before, Run
 	// returns the first answer, and repeated is true. Its errors are package sync's about commands,
-	// the hooks' and the database's.
-	Run(ctx context.Context, c clerksync.Command, key store.CommandKey, hooks store.CommandHooks) (answered json.RawMessage, repeated bool, err error)
+	// those of may and answer, and the database's.
+	Run(ctx context.Context, c clerksync.Command, key store.CommandKey, may func(context.Context, store.DBTX) error, answer answerFunc,
+	) (answered json.RawMessage, repeated bool, err error)
 }
 
 const (
@@ -29,7 +34,7 @@ const (
 )
 
 // run carries out a command and answers the request.
-func (s *server) run(w http.ResponseWriter, r *http.Request, c clerksync.Command, raw []byte, answer store.AnswerCommand) error {
+func (s *server) run(w http.ResponseWriter, r *http.Request, c clerksync.Command, raw []byte, answer answerFunc) error {
 	if s.cfg.Commander == nil {
 		return errNoCommands
 	}
@@ -40,7 +45,7 @@ func (s *server) run(w http.ResponseWriter, r *http.Request, c clerksync.Command
 	if !s.commands.Allow(serviceOf(r) + " " + c.Actor) { // a service can't use up the user's own share
 		return errTooManyCommands
 	}
-	answered, repeated, err := s.cfg.Commander.Run(r.Context(), c, key, store.CommandHooks{May: s.stillMay(c), Answer: answer})
+	answered, repeated, err := s.cfg.Commander.Run(r.Context(), c, key, s.stillMay(c), answer)
 	if err != nil {
 		return err
 	}

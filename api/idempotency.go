@@ -67,7 +67,7 @@ const workspacesPath = "/v1/workspaces/"
 
 // answerWith returns the function that makes the answer to a command: the body from the mirror, and
 // how fresh the workspace is after the change.
-func answerWith(status int, body func(context.Context, store.DBTX, clerksync.Command) (any, error)) store.AnswerCommand {
+func answerWith(status int, body func(context.Context, store.DBTX, clerksync.Command) (any, error)) answerFunc {
 	return func(ctx context.Context, db store.DBTX, done clerksync.Command) (json.RawMessage, error) {
 		standings, err := store.Standings(ctx, db, store.Pair{UserID: done.Actor, OrganizationID: done.OrganizationID})
 		if err != nil {

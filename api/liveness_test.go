@@ -136,9 +136,9 @@ func decidedMembers(ctx context.Context, t *rapid.T, db store.DBTX) (roles []rol
 
 func membersByUser(ctx context.Context, t *rapid.T, db store.DBTX) (roles []roleOf) {
 	for _, user := range smallUsers() {
-		seats, err := store.Seats(ctx, db, user)
+		memberships, err := store.MembershipsOfUser(ctx, db, user)
 		require.NoError(t, err)
-		for _, seat := range seats {
+		for _, seat := range memberships {
 			roles = append(roles, roleOf{seat.OrganizationID, user, seat.Role})
 		}
 	}

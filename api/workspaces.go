@@ -45,7 +45,7 @@ func (s *server) me(w http.ResponseWriter, r *http.Request, userID string) error
 
 // memberships lists the workspaces that a user is a member of. Its error is a problem if the
 // account is refused.
-func (s *server) memberships(ctx context.Context, userID string) ([]store.Seat, error) {
+func (s *server) memberships(ctx context.Context, userID string) ([]store.UserMembership, error) {
 	status, err := store.UserStatus(ctx, s.cfg.DB, userID)
 	if err != nil {
 		return nil, err
@@ -53,7 +53,7 @@ func (s *server) memberships(ctx context.Context, userID string) ([]store.Seat, 
 	if reason := status.Refusal(); reason != "" {
 		return nil, forbidden(reason)
 	}
-	return store.Seats(ctx, s.cfg.DB, userID)
+	return store.MembershipsOfUser(ctx, s.cfg.DB, userID)
 }
 
 // permissionsIn lists a member's permissions under a policy. The list is never null in JSON.
