@@ -138,8 +138,8 @@ func membersByUser(ctx context.Context, t *rapid.T, db store.DBTX) (roles []role
 	for _, user := range smallUsers() {
 		memberships, err := store.MembershipsOfUser(ctx, db, user)
 		require.NoError(t, err)
-		for _, seat := range memberships {
-			roles = append(roles, roleOf{seat.OrganizationID, user, seat.Role})
+		for _, m := range memberships {
+			roles = append(roles, roleOf{m.OrganizationID, user, m.Role})
 		}
 	}
 	return sortedRoles(roles)

@@ -20,6 +20,8 @@ const (
 
 	// minKeyBits is the least that RFC 7518 section 3.3 allows for RS256, and what Clerk uses.
 	minKeyBits = 2048
+	// maxKeyBits bounds what one verification costs. It is what go-jose verifies with at most.
+	maxKeyBits = 4096
 )
 
 // signingKeys are public keys by their kid.
@@ -104,7 +106,7 @@ func parseSigningKey(raw json.RawMessage) (kid string, public *rsa.PublicKey) {
 		return "", nil
 	}
 	public, ok := key.Key.(*rsa.PublicKey)
-	if !ok || public.N.BitLen() < minKeyBits {
+	if !ok || public.N.BitLen() < minKeyBits || public.N.BitLen() > maxKeyBits {
 		return "", nil
 	}
 	return published.ID, public
