@@ -17,7 +17,7 @@ import (
 // whether they still may: Clerk doesn't ask who renames an organization, sets a role or removes
 // a member, and the webhook that took the actor's power away may be late.
 func (r *run) confirmActor(ctx context.Context) error {
-	if r.hooks.May == nil {
+	if r.may == nil {
 		return nil
 	}
 	pair := store.Pair{UserID: r.command.Actor, OrganizationID: r.command.OrganizationID}
@@ -41,7 +41,7 @@ func (r *run) confirmActor(ctx context.Context) error {
 	if err := merge.Lookup(ctx, r.pool, r.workspace(), observed); err != nil {
 		return fmt.Errorf("record actor: %w", err)
 	}
-	return r.hooks.May(ctx, r.cfg.Pool)
+	return r.may(ctx, r.cfg.Pool)
 }
 
 // seen reads a membership that Clerk shows, and looks the user up unless it says that the account

@@ -92,16 +92,25 @@ func New(cfg Config) (*Commander, error) {
 	return &Commander{cfg: cfg, pool: merge.NewPool(cfg.Pool, 0)}, nil
 }
 
+// May returns an error if the mirror doesn't let the actor give a command. By then the mirror has
+// the actor's membership as Clerk shows it. It is nil if Clerk checks that itself, or if every user
+// may.
+type May = func(ctx context.Context, db store.DBTX) error
+
+// Answer makes the answer to a command from the mirror after it, in the same transaction. By then
+// the command has all its ids.
+type Answer = func(ctx context.Context, db store.DBTX, done clerksync.Command) (json.RawMessage, error)
+
 // Run carries a command out and returns the answer that was made from the mirror after it, or what
 // was answered before to the same request with the same key (repeated is true then). Its errors are
 // Clerk's refusals, and clerksync.ErrKeyReused, ErrInProgress, ErrOutcomeUnknown and
 // ErrNotRecorded, and those of the hooks. Once it is recorded, a command continues when ctx ends.
-func (c *Commander) Run(ctx context.Context, command clerksync.Command, key store.CommandKey, hooks store.CommandHooks,
+func (c *Commander) Run(ctx context.Context, command clerksync.Command, key store.CommandKey, may May, answer Answer,
 ) (answered json.RawMessage, repeated bool, err error) {
 	if err := c.cfg.Allowed(); err != nil {
 		return nil, false, fmt.Errorf("%w: %w", clerksync.ErrUnavailable, err)
 	}
-	r := &run{Commander: c, command: command, id: "cmd_" + rand.Text(), hooks: hooks}
+	r := &run{Commander: c, command: command, id: "cmd_" + rand.Text(), may: may, answer: answer}
 	answered, err = r.begin(ctx, key)
 	if answered != nil || err != nil {
 		return answered, err == nil, err
@@ -134,7 +143,8 @@ type run struct {
 
 	id      string
 	command clerksync.Command
-	hooks   store.CommandHooks
+	may     May
+	answer  Answer
 	askedAt time.Time // by the database's clock, before Clerk is asked; no two tries of a command have the same
 	// since is when Clerk was first given a command that was cut short, so that it may have carried
 	// it out; zero for a first try.
@@ -201,7 +211,7 @@ func (r *run) recordIn(ctx context.Context, tx pgx.Tx, facts []clerksync.Facts) 
 	if err := store.NameCommand(ctx, tx, r.id, r.askedAt, r.command); err != nil {
 		return nil, err
 	}
-	answered, err := r.hooks.Answer(ctx, tx, r.command)
+	answered, err := r.answer(ctx, tx, r.command)
 	if err != nil {
 		return nil, err
 	}
