@@ -18,7 +18,7 @@ import (
 )
 
 type auditCommand struct {
-	Verify verifyAudit `cmd:"" help:"Recompute the chains of hashes, and name the first entry of each that was changed, is missing, was inserted or was reordered. Exit code 3: a chain is broken."`
+	Verify verifyAudit `cmd:"" help:"Recompute every chain of hashes. For a broken chain, name the first entry that was changed, inserted or reordered, or that is missing. Exit code 3: a chain is broken."`
 }
 
 type verifyAudit struct {
@@ -34,8 +34,8 @@ type verifiedAudit struct {
 	Entries  int64         `json:"entries"`  // that are unchanged
 	Broken   []brokenChain `json:"broken"`
 	// Heads are the last unchanged entry of each chain. Store them elsewhere: the database's owner
-	// can rewrite a chain, or cut it off. A chain that lacks the head of the earlier run repeats
-	// that head, so that later runs keep failing.
+	// can rewrite a chain, or cut it off. If a chain lacks the head that the earlier run recorded,
+	// Heads has that recorded head, so that later runs fail, too.
 	Heads []chainHead `json:"heads"`
 }
 

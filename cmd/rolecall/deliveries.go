@@ -19,7 +19,7 @@ import (
 type deliveriesCommand struct {
 	List   listDeliveries   `cmd:"" help:"List deliveries, the newest first."`
 	Show   showDelivery     `cmd:"" help:"Show one delivery with its body, secrets redacted."`
-	Replay replayDeliveries `cmd:"" help:"Read deliveries again and apply them: by id, or all that the filters select."`
+	Replay replayDeliveries `cmd:"" help:"Decode and apply deliveries again: those with the given svix-ids, or all that the filters select."`
 }
 
 // filters select deliveries.
@@ -27,8 +27,8 @@ type filters struct {
 	State        stateName `help:"Only in this state: received, applied, superseded, ignored or quarantined."`
 	Type         string    `help:"Only of this event type, such as organization.created."`
 	Organization string    `help:"Only about this organization (org_…)."`
-	Since        string    `help:"Only received since an instant (RFC 3339), or within a duration (90m, 24h)."`
-	Until        string    `help:"Only received before an instant (RFC 3339), or longer ago than a duration."`
+	Since        string    `help:"Only received since this instant (RFC 3339), or within this time before now (90m, 24h)."`
+	Until        string    `help:"Only received before this instant (RFC 3339), or longer ago than this time (90m, 24h)."`
 }
 
 // stateName is a state of the ledger on the command line; empty for none.

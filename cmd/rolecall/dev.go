@@ -5,6 +5,6 @@ package main
 type devCommand struct {
 	Listen string `default:"127.0.0.1:8080" help:"Where webhooks and the API listen."`
 	Admin  string `default:"127.0.0.1:9090" help:"Where /healthz, /readyz and /metrics listen."`
-	Remote bool   `help:"Accept a DATABASE_URL on another machine. It is migrated, and invented people are written there."`
+	Remote bool   `help:"Accept a DATABASE_URL on another machine. dev migrates that database, and writes invented people into it."`
 	Data   string `type:"path" help:"Folder for the database's files. Defaults to one in the user's cache folder."`
 }

@@ -12,8 +12,8 @@ import (
 
 type doctorCommand struct {
 	JSON    bool `name:"json" help:"Print a JSON object."`
-	Web     bool `default:"true" negatable:"" help:"Examine the needs of a serve with a web side."`
-	Workers bool `default:"true" negatable:"" help:"Examine the needs of a serve with workers."`
+	Web     bool `default:"true" negatable:"" help:"Examine also what the web side of a serve needs."`
+	Workers bool `default:"true" negatable:"" help:"Examine also what the workers of a serve need."`
 }
 
 // run examines everything that a serve with this environment depends on. It changes nothing.

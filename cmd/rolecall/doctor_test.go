@@ -106,7 +106,7 @@ func TestDoctor_NamesEachFault(t *testing.T) {
 		ill    func(*testing.T, *sweepBundle)
 		check  string
 		state  doctor.Verdict
-		detail string // has this
+		detail string // a part of it
 		cure   string
 	}{
 		"a setting":   {set("ROLECALL_LISTEN_ADDR", "8080"), "settings", doctor.VerdictWrong, "ROLECALL_LISTEN_ADDR", "write host:port"},

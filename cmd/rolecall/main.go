@@ -45,7 +45,7 @@ func run(ctx context.Context, args []string, io streams) (code int) {
 	exit := -1
 	parser, err := kong.New(&grammar, kong.Name("rolecall"), kong.Writers(io.out, io.err), kong.UsageOnError(),
 		kong.Description("Who is in this workspace, in which role, and may they do this?"),
-		kong.Exit(func(code int) { exit = code })) // of --help: run returns it below
+		kong.Exit(func(code int) { exit = code })) // --help exits with this code: run returns it below
 	if err != nil {
 		complain(io.err, err.Error())
 		return exitError

@@ -9,8 +9,8 @@ import (
 )
 
 type configCommand struct {
-	Web     bool `default:"true" negatable:"" help:"Check the needs of a serve with a web side."`
-	Workers bool `default:"true" negatable:"" help:"Check the needs of a serve with workers."`
+	Web     bool `default:"true" negatable:"" help:"Check also what the web side of a serve needs."`
+	Workers bool `default:"true" negatable:"" help:"Check also what the workers of a serve need."`
 }
 
 // run prints the configuration in force, even a wrong one. Its error names every fault for which

@@ -31,7 +31,7 @@ type reconcileCommand struct {
 
 func (c *reconcileCommand) run(ctx context.Context, io streams) error {
 	if c.Organization != "" && !strings.HasPrefix(c.Organization, "org_") {
-		return errors.New("--organization is not an organization: it begins with org_")
+		return errors.New("--organization is not the id of an organization: write one that begins with org_")
 	}
 	cfg, err := config.Read()
 	if err != nil {
@@ -125,7 +125,7 @@ func (c *reconcileCommand) interruption(report sweep.Report) string {
 	case c.DryRun || c.Organization != "":
 		return "interrupted: the next one starts over"
 	default:
-		return "interrupted: the next sweep within an hour, from here or from a server, resumes where this one stopped"
+		return "interrupted: the next sweep within an hour, by this command or by a serve, resumes where this one stopped"
 	}
 }
 
@@ -146,7 +146,7 @@ func (c *reconcileCommand) print(out io.Writer, report sweep.Report) error {
 		return err
 	}
 	if report.Behind > 0 {
-		fmt.Fprintf(out, "%d shown in an older state than signed events tell, and left alone\n", report.Behind)
+		fmt.Fprintf(out, "%d left alone: Clerk showed them in an older state than signed events did\n", report.Behind)
 	}
 	repaired := fmt.Sprintf("%d repaired (%d added, %d updated, %d removed)", report.Repaired, report.Added, report.Updated, report.Removed)
 	if report.DryRun {
@@ -160,14 +160,14 @@ func (c *reconcileCommand) print(out io.Writer, report sweep.Report) error {
 	return err
 }
 
-// notCompared returns a line for each list that the sweep didn't compare, and one if it can't know
-// the plans of Clerk Billing.
+// notCompared returns a line for each list that the sweep didn't compare, and another if Clerk
+// Billing may refuse what Rolecall allows.
 func notCompared(report sweep.Report) (lines []string) {
 	for _, f := range report.Refused {
 		lines = append(lines, "not compared: "+f.String())
 	}
 	if report.Billing.Unmirrored() {
-		lines = append(lines, "Clerk Billing is on: Clerk may refuse, by a plan, what Rolecall allows: see `rolecall status`")
+		lines = append(lines, "Clerk Billing is on: an organization's plan may make Clerk refuse what Rolecall allows: see `rolecall status`")
 	}
 	return lines
 }

@@ -21,8 +21,8 @@ import (
 )
 
 const (
-	// drainFor is the delay of a stop, and healthEvery how often a balancer asks. docs/operate.md
-	// says that one must be above the other.
+	// drainFor is the delay of a stop, and healthEvery is how often a balancer asks.
+	// docs/operate.md says that the delay must be the longer one.
 	drainFor    = 1500 * time.Millisecond
 	healthEvery = 50 * time.Millisecond
 )

@@ -94,7 +94,7 @@ func (d *display) show(p sweep.Progress) {
 	if d.bar == nil || p.Resource != d.resource || p.Confirming != d.confirming {
 		d.clear()
 		d.resource, d.confirming = p.Resource, p.Confirming
-		d.bar = newBar(beneath(d.out), p) // which moves the cursor
+		d.bar = newBar(beneath(d.out), p) // the bar moves the cursor, which a printable would escape
 	}
 	done := p.Listed
 	if p.Confirming {
@@ -116,6 +116,6 @@ func newBar(out io.Writer, p sweep.Progress) *progressbar.ProgressBar {
 		progressbar.OptionSetWriter(out), progressbar.OptionSetDescription(what+string(p.Resource)), progressbar.OptionSetWidth(barWidth),
 		progressbar.OptionShowCount(), progressbar.OptionShowIts(), progressbar.OptionSetItsString("objects"),
 		progressbar.OptionSetPredictTime(true), progressbar.OptionSetElapsedTime(true), progressbar.OptionThrottle(displayEvery),
-		progressbar.OptionSetSpinnerChangeInterval(0), // else a goroutine draws it, also into other lines
+		progressbar.OptionSetSpinnerChangeInterval(0), // otherwise a goroutine draws the bar, even into other lines
 		progressbar.OptionClearOnFinish())
 }

@@ -22,7 +22,7 @@ func (c Config) checkQuotes() error {
 	var errs []error
 	for _, s := range c.settingsInClear() {
 		for _, mark := range []string{`"`, `'`} {
-			if strings.HasPrefix(s.Value, mark) { // keywords for Postgres may end with one
+			if strings.HasPrefix(s.Value, mark) { // only at the beginning: keywords for Postgres may end with one
 				errs = append(errs, wrong(s.Name, "the value begins with a quotation mark: write it without"))
 			}
 		}
@@ -101,7 +101,7 @@ func (c Config) checkClerk() error {
 	return errors.Join(errs...)
 }
 
-// proxied ends the path of an issuer if an application proxies Clerk's Frontend API, as Clerk
+// proxied is the end of an issuer's path if an application proxies Clerk's Frontend API. Clerk
 // documents it.
 const proxied = "/__clerk"
 
@@ -192,7 +192,7 @@ func AddrFault(addr string) string {
 	}
 	_, err = netip.ParseAddr(host)
 	if host != "" && err != nil && (!hostName.MatchString(host) || numbers.MatchString(host)) {
-		return "has no host that this machine can have: " + form
+		return "has a host that can't be this machine's: " + form
 	}
 	return ""
 }

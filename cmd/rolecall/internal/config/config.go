@@ -34,14 +34,14 @@ type Config struct {
 	APIURL            string        `env:"CLERK_API_URL" envDefault:"https://api.clerk.com/v1" secret:"web" help:"address of Clerk's Backend API"`
 	InstanceID        string        `env:"CLERK_INSTANCE_ID" help:"Clerk instance whose webhooks are applied (ins_…); those of others, and the examples that Clerk's dashboard sends, are quarantined; default: the secret key's instance"`
 	AuthorizedParties []string      `env:"CLERK_AUTHORIZED_PARTIES" secret:"web" help:"origins whose session tokens are accepted (azp), comma-separated; empty accepts all"`
-	TemplateTokens    bool          `env:"ROLECALL_ACCEPT_TEMPLATE_TOKENS" envDefault:"false" help:"accept tokens of JWT templates as their user's session, also those that were made for other services"`
+	TemplateTokens    bool          `env:"ROLECALL_ACCEPT_TEMPLATE_TOKENS" envDefault:"false" help:"accept a token of a JWT template like a session token of its user, even if it was made for another service"`
 	ListenAddr        string        `env:"ROLECALL_LISTEN_ADDR" envDefault:":8080" help:"address of the webhooks and the API"`
 	AdminAddr         string        `env:"ROLECALL_ADMIN_ADDR" envDefault:"127.0.0.1:9090" help:"address of /healthz, /readyz and /metrics"`
 	StopDelay         time.Duration `env:"ROLECALL_STOP_DELAY" envDefault:"5s" help:"how long a process still answers after SIGTERM, while /readyz is red, as a Go duration; 0 for none"`
 	ServiceTokens     string        `env:"ROLECALL_SERVICE_TOKEN_HASHES" secret:"all" help:"services that may ask about any user, comma-separated: name:SHA-256 of the token in hex"`
 	SweepInterval     time.Duration `env:"ROLECALL_SWEEP_INTERVAL" envDefault:"1h" help:"time between two sweeps, as a Go duration; one runs at the start; 0 disables sweeps"`
 	MaxRemovalRatio   float64       `env:"ROLECALL_MAX_REMOVAL_RATIO" envDefault:"0.05" help:"share of all memberships that a sweep may remove without confirmation; ten are always allowed"`
-	ClerkRate         float64       `env:"ROLECALL_CLERK_RATE" envDefault:"0" help:"calls per second that the sweeps of one process make to Clerk; 0 takes a fifth of Clerk's limit, which your application shares. Commands are exempt; look-ups of strangers get half of it"`
+	ClerkRate         float64       `env:"ROLECALL_CLERK_RATE" envDefault:"0" help:"calls per second that the sweeps of one process make to Clerk; 0 takes a fifth of Clerk's limit, which your application shares. Look-ups of strangers may use half of this rate; commands are exempt"`
 	BodyRetention     time.Duration `env:"ROLECALL_BODY_RETENTION" envDefault:"2160h" help:"how long the bodies of webhooks are kept, as a Go duration; 0 keeps them for ever"`
 	PolicyFile        string        `env:"ROLECALL_POLICY_FILE" help:"YAML file of the roles and their permissions; default: the built-in policy"`
 	LogLevel          slog.Level    `env:"ROLECALL_LOG_LEVEL" envDefault:"info" help:"debug, info, warn or error"`
@@ -50,8 +50,8 @@ type Config struct {
 // Parts says which sides of the service a process runs.
 type Parts struct{ Web, Workers bool }
 
-// RequireServing returns an error for each setting that is wrong, or that serving needs and that is
-// missing.
+// RequireServing returns an error for each wrong setting, and for each missing one that serving
+// needs.
 func (c Config) RequireServing(which Parts) error {
 	var errs []error
 	need := func(present bool, name, what string) {
@@ -117,7 +117,7 @@ func (c Config) Verifier() (*webhooks.Verifier, error) {
 func (c Config) CheckSweeping() error {
 	var errs []error
 	if c.InstanceID != "" && !strings.HasPrefix(c.InstanceID, "ins_") {
-		errs = append(errs, errors.New("CLERK_INSTANCE_ID is not an instance: one begins with ins_; leave it empty to take the secret key's"))
+		errs = append(errs, errors.New("CLERK_INSTANCE_ID is not the id of an instance: write one that begins with ins_, or leave it empty to take the secret key's"))
 	}
 	if c.SweepInterval < 0 {
 		errs = append(errs, errors.New("ROLECALL_SWEEP_INTERVAL must not be negative: write 0 to disable sweeps"))
@@ -126,7 +126,7 @@ func (c Config) CheckSweeping() error {
 		errs = append(errs, errors.New("ROLECALL_MAX_REMOVAL_RATIO must be above 0 and at most 1: write 0.05 for 5 %"))
 	}
 	if !(c.ClerkRate >= 0) || math.IsInf(c.ClerkRate, 0) {
-		errs = append(errs, errors.New("ROLECALL_CLERK_RATE must be 0 or a number above: write 0 for the default"))
+		errs = append(errs, errors.New("ROLECALL_CLERK_RATE must be 0 or a positive number: write 0 for the default"))
 	}
 	return errors.Join(errs...)
 }
@@ -196,8 +196,8 @@ func redact(how, value string) string {
 // redacted is printed in the place of a secret.
 const redacted = "[redacted]"
 
-// redactURL hides each part of a Postgres URL that might be a secret. It hides all of a value that
-// might be no such URL.
+// redactURL hides each part of a Postgres URL that might be a secret. It hides the whole value if
+// that may not be a Postgres URL.
 func redactURL(value string) string {
 	u, err := url.Parse(value)
 	if err != nil || u.Scheme != "postgres" && u.Scheme != "postgresql" || !strings.HasPrefix(value, u.Scheme+"://") {

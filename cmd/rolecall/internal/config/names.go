@@ -35,7 +35,7 @@ type stray struct {
 	name    string
 	meant   string // the setting that is probably meant; "" for none
 	set     bool   // that setting has a value of its own
-	refused bool   // the setting has no value, and the operator's would be ignored
+	refused bool   // serve refuses it: the setting has no value, and this one would be ignored
 }
 
 // String names the fault and the cure.
@@ -44,7 +44,7 @@ func (s stray) String() string {
 	case s.meant == "":
 		return s.name + " is no setting of Rolecall: it has no effect"
 	case s.set:
-		return fmt.Sprintf("%s is no setting: %s, which is set too, counts", s.name, s.meant)
+		return fmt.Sprintf("%s is no setting, and has no effect: %s is set, and counts", s.name, s.meant)
 	default:
 		return fmt.Sprintf("%s is no setting: did you mean %s, which isn't set?", s.name, s.meant)
 	}
@@ -64,8 +64,9 @@ func OwnStrays(cfg Config, environ []string) (warnings []string) {
 func (s stray) ours() bool { return strings.HasPrefix(canonical(s.name), "ROLECALL_") }
 
 // strays finds, in the order of their names, variables that have a value and look like a setting. A
-// stray is refused while the setting that it means isn't set, if its name is Rolecall's own or the
-// setting has no default: a wrong spelling of CLERK_AUTHORIZED_PARTIES would let in every origin.
+// stray is refused if the setting that it means isn't set, and either the stray's name is
+// Rolecall's own or that setting has no default. Otherwise a wrong spelling of
+// CLERK_AUTHORIZED_PARTIES would let in every origin.
 func strays(cfg Config, environ []string) []stray {
 	known := map[string]Setting{}
 	for _, s := range cfg.settingsInClear() {
@@ -144,7 +145,7 @@ func meantBy(name string, known map[string]Setting) string {
 	}) {
 		return ""
 	}
-	best, nearest := "", 4 // 4 and more is another word
+	best, nearest := "", 4 // a distance of 4 or more means another word
 	for setting := range known {
 		if far := apart(wanted, setting); far < nearest || far == nearest && setting < best {
 			best, nearest = setting, far

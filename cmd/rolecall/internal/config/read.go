@@ -13,8 +13,8 @@ import (
 	"github.com/caarlos0/env/v11"
 )
 
-// Read reads the process environment. Blanks around a value don't count. With an error, which
-// names each value that can't be read, the configuration has the defaults in their place.
+// Read reads the process environment. It removes the blanks around each value. Its error names each
+// value that can't be read; the configuration has the default in its place.
 func Read() (Config, error) {
 	given := givenSettings()
 	cfg, faults := parseConfig(given)

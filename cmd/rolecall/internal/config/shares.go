@@ -8,8 +8,8 @@ import "github.com/callmine/rolecall/internal/pgpool"
 const (
 	acceptConns = 4
 	Workers     = 8
-	WorkConns   = Workers + 14 // and revocations, held-up deliveries, taking over, upkeep, a sweep, look-ups
-	queueConns  = 6            // River's fetching and upkeep, and its listener, which leaves the pool
+	WorkConns   = Workers + 14 // 14 for revocations, held-up deliveries, taking over, upkeep, a sweep, look-ups
+	queueConns  = 6            // for River's fetching and upkeep; its listener takes one out of the pool
 	readConns   = 16
 	EventConns  = 4 // services' entries of the audit log
 	changeConns = 4 // commands
@@ -18,7 +18,8 @@ const (
 	// workLeast is enough for a worker, a sweep, two waiting jobs, and a revocation.
 	workLeast = 5
 
-	// SpareConns are left to others if a limit of Postgres binds: to rolecall status, and psql.
+	// SpareConns is the number of connections that are left to others, such as `rolecall status`
+	// and psql, if Postgres allows fewer than wanted.
 	SpareConns = 2
 	// PoolerConns is the default of ROLECALL_MAX_CONNECTIONS behind a session pooler: by default,
 	// pgbouncer has 20 servers for each role and database.

@@ -23,8 +23,8 @@ func newShowcase(grants clerksync.Grants) (s showcase, err error) {
 	member, admin := grants[clerksim.RoleMember], grants[clerksim.RoleAdmin]
 	adminOnly := slices.DeleteFunc(slices.Clone(admin), func(p string) bool { return slices.Contains(member, p) })
 	if len(member) == 0 || len(adminOnly) == 0 {
-		return s, errors.New("dev has nothing to show by this policy, which must grant org:member a permission, and org:admin another one: " +
-			"add that, or unset it (is it in .env?)")
+		return s, errors.New("dev has nothing to show by this policy: let it grant org:member one permission, and org:admin another one, " +
+			"or unset the setting (is it in .env?)")
 	}
 	s = showcase{member[0], adminOnly[0]}
 	if slices.Contains(member, "reports:read") {

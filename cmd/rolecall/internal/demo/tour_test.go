@@ -22,6 +22,6 @@ func TestDev_TourShowsThePolicysGrants(t *testing.T) {
 	}
 	for _, grants := range []clerksync.Grants{{}, {"org:admin": {"a"}}, {"org:member": {"a"}}, {"org:member": {"a"}, "org:admin": {"a"}}} {
 		_, err := newShowcase(grants)
-		require.ErrorContains(t, err, "must grant org:member a permission, and org:admin another one")
+		require.ErrorContains(t, err, "let it grant org:member one permission, and org:admin another one")
 	}
 }

@@ -62,7 +62,7 @@ func (d *dating) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 func (d *dating) finding() []Finding {
-	const whole = time.Second // the error of the header and of the way
+	const whole = time.Second // the header has whole seconds, and the answer takes time to arrive
 	if ahead := d.ahead.Load(); ahead != nil {
 		return []Finding{clockFinding("clock of Clerk", *ahead, clockDoubtful+whole)}
 	}

@@ -15,8 +15,8 @@ const (
 	// overdueAfter is the greatest age of the last clean sweep, in intervals: one sweep may be
 	// missed, and the next takes its time.
 	overdueAfter = 2.5
-	// stuckAfter is how long a delivery may wait. Applying takes milliseconds, and taking over from
-	// a process that died 20 seconds.
+	// stuckAfter is how long a delivery may wait. Applying takes milliseconds. Taking over from a
+	// process that died takes 20 seconds.
 	stuckAfter = 30 * time.Second
 	// noWebhookAfter is how long a filled mirror may be without any delivery: time to set the
 	// endpoint up after the first sweep.
@@ -75,7 +75,7 @@ func (s Situation) behind() (Alarm, bool) {
 		return Alarm{}, false
 	}
 	return Alarm{
-		AlarmBehind, fmt.Sprintf("Clerk's reads lag: %s was shown %d objects in an older state than signed events tell, and left them alone",
+		AlarmBehind, fmt.Sprintf("Clerk's reads lag: to %s, Clerk showed %d objects in an older state than signed events did; the sweep left them alone",
 			s.LastSweep.Name(), s.report.Behind),
 		AdviceFor(sweep.ReasonReadsBehind),
 	}, true
@@ -130,7 +130,7 @@ func (s Situation) quarantined() (Alarm, bool) {
 	}, s.Quarantined > 0
 }
 
-// paused: a paused queue works no jobs. The alarm comes at once, before a delivery waits for long.
+// paused: no job of a paused queue runs. The alarm comes at once, before a delivery waits for long.
 func (s Situation) paused() (Alarm, bool) {
 	return Alarm{
 		AlarmPaused, "queues of jobs are paused: " + strings.Join(s.PausedQueues, ", ") + effectOf(s.PausedQueues),
@@ -152,19 +152,19 @@ func AdviceFor(reason sweep.GuardReason) string {
 	case sweep.ReasonRemovalRatio:
 		return "if so many really left, run `rolecall reconcile --confirm`; if not, find out in Clerk's dashboard which members are missing"
 	case sweep.ReasonListingIncomplete:
-		return "nothing was removed because of it; run it again, and if it stays so, look at Clerk's status page and the log"
+		return "nothing was removed because of this; sweep again, and if it stays so, look at Clerk's status page and the log"
 	case sweep.ReasonWrongInstance:
 		return "check CLERK_SECRET_KEY, CLERK_INSTANCE_ID and DATABASE_URL: one of them is of another environment"
 	case sweep.ReasonUnauthorized:
 		return "take a secret key of this instance from Clerk's dashboard"
 	case sweep.ReasonReadsBehind:
-		return "another sweep looks again within minutes; if it stays so, see Clerk's status page, and if Clerk's own state has gone back, " +
-			"`rolecall reconcile --trust-clerk` takes it over"
+		return "another sweep looks again within minutes; if it stays so, see Clerk's status page. If Clerk itself has gone back to an older " +
+			"state, run `rolecall reconcile --trust-clerk` to take that over"
 	case sweep.ReasonListRefused:
 		return "turn the feature on in Clerk's dashboard or choose a plan that has it; if it is on, ask Clerk's support with the trace. " +
-			"The key is good, and nothing was removed because of it"
+			"The key is good, and nothing was removed because of the refusal"
 	case sweep.ReasonBudget:
-		return "run it again later: it resumes; if it stays so, let your application use less of Clerk's limit, or lower ROLECALL_CLERK_RATE"
+		return "sweep again later: the new sweep resumes this one; if it stays so, let your application use less of Clerk's limit, or lower ROLECALL_CLERK_RATE"
 	default:
 		return "the log says which objects from Clerk can't be read; upgrade Rolecall"
 	}
@@ -174,7 +174,7 @@ func AdviceFor(reason sweep.GuardReason) string {
 // all objects with Clerk.
 func (s Situation) databaseChanged() (Alarm, bool) {
 	return Alarm{
-		AlarmDatabase, fmt.Sprintf("the database was another one until %s (%s): deliveries acknowledged before may be missing, removals too",
+		AlarmDatabase, fmt.Sprintf("the database was another one until %s (%s): deliveries acknowledged before then may be missing, removals among them",
 			Instant(s.DatabaseChangedAt), s.DatabaseChange),
 		"wait for the sweep that began by itself, or run `rolecall reconcile`; the audit log, with the entries of services, can't be " +
 			"restored from Clerk",

@@ -47,7 +47,7 @@ func NewCollector(db *pgxpool.Pool, sweepsEvery time.Duration, lockout func() *a
 		lastClean: desc("rolecall_last_clean_sweep_age_seconds",
 			"How long ago the newest sweep began that made the mirror equal to Clerk; +Inf if none did, NaN if the database can't tell."),
 		drift:   desc("rolecall_drift_total", "Objects that sweeps found to differ from Clerk.", "kind", "difference", "cause"),
-		alarm:   desc("rolecall_alarm", "1 if something needs attention (rolecall status says what), 0 if not, NaN if only the database can tell and can't.", "name"),
+		alarm:   desc("rolecall_alarm", "1 if something needs attention (rolecall status says what), 0 if not, NaN if that depends on the database and it doesn't answer.", "name"),
 		notice:  desc("rolecall_notice", "1 if an operator should know something (rolecall status says what), 0 if not, NaN if the database can't tell.", "name"),
 		running: desc("rolecall_sweep_running", "1 while any process sweeps, 0 if none does, NaN if the database can't tell."),
 	}
@@ -101,8 +101,8 @@ func (c *Collector) Collect(metrics chan<- prometheus.Metric) {
 	c.collectDrift(metrics, now.Drift)
 }
 
-// collectDrift shows a counter for each kind, difference and cause, zeros included: a counter that
-// appears with its first count hides that count from a rate.
+// collectDrift shows a counter for each kind, difference and cause, zeros included. Prometheus'
+// rate misses the count with which a counter first appears.
 func (c *Collector) collectDrift(metrics chan<- prometheus.Metric, totals []store.DriftTotal) {
 	counts := map[store.DriftTotal]int64{}
 	for _, kind := range clerksync.Resources() {

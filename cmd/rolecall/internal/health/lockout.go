@@ -6,12 +6,12 @@ import (
 	"github.com/callmine/rolecall/api/auth"
 )
 
-// lockedOut: users come, and none is admitted. Only the process that refuses them knows.
+// lockedOut: users come, and none is admitted. Only the process that refuses them knows of it.
 func (s Situation) lockedOut() (Alarm, bool) {
 	if s.Lockout == nil {
 		return Alarm{}, false
 	}
-	detail := fmt.Sprintf("%d users' tokens were refused since %s and none was accepted, the newest for %s",
+	detail := fmt.Sprintf("since %[2]s, %[1]d users' tokens were refused and none was accepted; the reason for the newest refusal is %[3]s",
 		s.Lockout.Refused, Instant(s.Lockout.Since), s.Lockout.Reason)
 	if s.Lockout.Seen != "" {
 		detail += ": " + s.Lockout.Seen

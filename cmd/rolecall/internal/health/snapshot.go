@@ -21,7 +21,7 @@ type Snapshot struct {
 	LastCleanAt    *time.Time   `json:"last_clean_sweep_at"`
 	LastClean      *float64     `json:"last_clean_sweep_age_seconds"`
 	SweepRunning   bool         `json:"sweep_running"`
-	CurrentSweep   *SweepPlace  `json:"current_sweep"` // under way or, unless sweep_running, interrupted
+	CurrentSweep   *SweepPlace  `json:"current_sweep"` // under way; if sweep_running is false, interrupted
 	Drift          []DriftCount `json:"drift"`         // of all sweeps ever
 	Alarms         []Alarm      `json:"alarms"`
 	Notices        []Notice     `json:"notices"` // facts that need no action

@@ -97,19 +97,19 @@ func TestLockout_NamesTheWrongSettingAtOnce(t *testing.T) {
 			"the token's authorized party isn't accepted", func(b *servicetest.Bundle) string { return b.Clerk.AuthorizedParty() },
 		},
 		"template": {
-			func(*servicetest.Bundle, *config.Config) {}, map[string]any{"sid": nil}, "the token is of no session", func(*servicetest.Bundle) string { return "for session" },
+			func(*servicetest.Bundle, *config.Config) {}, map[string]any{"sid": nil}, "the token is of no session", func(*servicetest.Bundle) string { return "refusal is session" },
 		},
 		"audience": {
 			func(*servicetest.Bundle, *config.Config) {},
 			map[string]any{"aud": "app"},
 			"the token was made for another audience",
-			func(*servicetest.Bundle) string { return "for audience" },
+			func(*servicetest.Bundle) string { return "refusal is audience" },
 		},
 		"lifetime": {
 			func(*servicetest.Bundle, *config.Config) {},
 			map[string]any{"exp": time.Now().Add(48 * time.Hour).Unix()},
 			"the token lives too long",
-			func(*servicetest.Bundle) string { return "for lifetime" },
+			func(*servicetest.Bundle) string { return "refusal is lifetime" },
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

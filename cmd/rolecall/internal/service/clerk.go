@@ -91,7 +91,7 @@ func (s *Service) askInstance(ctx context.Context) bool {
 	defer cancel()
 	want, err := database.Instance(ctx, s.cfg, s.admins)
 	if err != nil {
-		s.logger.WarnContext(ctx, "read the mirror's instance", "error", err)
+		s.logger.WarnContext(ctx, "the mirror's instance couldn't be read", "error", err)
 		return false
 	}
 	if want != "" {

@@ -10,7 +10,7 @@ import (
 )
 
 // connections returns the size of each pool. Together they are the configured limit, or else the
-// default, but no more than Postgres allows, less a few for others.
+// default. If Postgres allows fewer, they are what it allows less a few for others.
 func connections(ctx context.Context, cfg config.Config, which config.Parts, report pgpool.Report, logger *slog.Logger) (map[string]int, error) {
 	configured, by, err := cfg.LimitOf()
 	if err != nil {
@@ -21,7 +21,7 @@ func connections(ctx context.Context, cfg config.Config, which config.Parts, rep
 	case configured == 0 && report.Pooler == pgpool.PoolerSession:
 		limit = config.PoolerConns
 		logger.InfoContext(ctx, "there is a session pooler: this process opens no more connections than pgbouncer has servers by default. "+
-			"Set ROLECALL_MAX_CONNECTIONS to the pooler's servers for this process", "connections", limit)
+			"Set ROLECALL_MAX_CONNECTIONS to the number of servers that the pooler has for this process", "connections", limit)
 	case configured == 0:
 		limit = config.UsualOf(which)
 	}

@@ -117,7 +117,7 @@ func (h *history) actions() map[string]func(*rapid.T) {
 		"edit permissions": h.editPermissions,
 		"rename a role's key": func(t *rapid.T) {
 			if len(h.roles) > 0 {
-				h.tick() // within one millisecond, the order of roles with a key is unknown
+				h.tick() // two changes of a key within one millisecond have no known order
 				key := h.roleKey(t)
 				_, err := h.clerk.UpdateRole(rapid.SampledFrom(h.roles).Draw(t, "role").ID, clerksim.RoleUpdate{Key: &key})
 				h.allowed(err)

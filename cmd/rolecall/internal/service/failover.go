@@ -27,7 +27,7 @@ func (s *Service) databaseChanged(c pgpool.Change) {
 		"change", tell(c))
 	select {
 	case s.failovers <- c:
-	default: // several at once: noting the first compares the database with its own memory
+	default: // another change is waiting: noting it compares the database with its stored identity
 	}
 }
 
@@ -39,8 +39,8 @@ func tell(c pgpool.Change) string {
 	return fmt.Sprintf("from %s to %s", c.Before, c.After)
 }
 
-// watchDatabase compares the database's identity with the one that it remembers, and keeps checking
-// where its URL leads. So it also notices a failover that cuts no session.
+// watchDatabase compares the database's identity with the stored one, and keeps checking where its
+// URL leads. So it also notices a failover that cuts no session.
 func (s *Service) watchDatabase(ctx context.Context) {
 	known := s.lineage.Known()
 	if known.Timeline == 0 {
@@ -55,7 +55,7 @@ func (s *Service) watchDatabase(ctx context.Context) {
 	s.cleanup.Add("watching the database", func(context.Context) error { cancel(); watching.Wait(); return nil })
 }
 
-// look opens a new session at intervals: those of the admin pool don't live longer.
+// look opens a new session at each interval: sessions of the admin pool don't live that long.
 func (s *Service) look(ctx context.Context) {
 	ticker := time.NewTicker(watchEvery)
 	defer ticker.Stop()

@@ -99,8 +99,8 @@ func (f *flood) withstands(callers int, text string, again bool) {
 	require.Less(f.t, longest, promptly)
 }
 
-// withstandsClaims lets so many callers come in each second, without regard to earlier ones. Each
-// sends only a head.
+// withstandsClaims lets so many new callers come in each second, while earlier ones are still
+// connected. Each sends only a head.
 func (f *flood) withstandsClaims(aSecond int, head string) {
 	f.t.Helper()
 	stop := make(chan struct{})

@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// keysPatience is how long a start waits for Clerk's signing keys. Clerk answers in a tenth of a
-// second or two. While Clerk hangs, a new process turns ready without keys: it must take webhooks,
-// and with them revocations.
+// keysPatience is how long a start waits for Clerk's signing keys. Clerk usually answers within 0.2
+// s. While Clerk hangs, a new process turns ready without keys: it must take webhooks, and with
+// them revocations.
 const keysPatience = 500 * time.Millisecond
 
 // awaitKeys fetches the signing keys before the process is ready. Otherwise the first callers would

@@ -54,7 +54,7 @@ func TestLaggingCourier(t *testing.T) {
 		h.compare()
 		h.late = lost
 		h.deliver(svixsim.Faults{}) // after hours of trying
-		h.sweep(server.URL, clerk)  // of memberships of one pair, dates that contradict their order came late
+		h.sweep(server.URL, clerk)  // the late deliveries may have dates that contradict the order of one pair's memberships
 		h.deliver(svixsim.Faults{})
 		h.compare()
 	})

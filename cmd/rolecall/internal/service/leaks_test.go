@@ -118,8 +118,8 @@ func (l *leaks) useAll(caller person, where site) {
 	l.ask(caller.token, http.MethodPatch, at(where.workspace), `{"name":`)
 }
 
-// clerkAnswersGarbage lets commands and look-ups meet a Clerk that is ill in several ways. A new
-// process trusts Clerk again.
+// clerkAnswersGarbage lets commands and look-ups meet a Clerk that is ill in several ways. The
+// restart after each illness closes the circuit breaker.
 func (l *leaks) clerkAnswersGarbage() {
 	l.t.Helper()
 	every := func(clerksim.Call) bool { return true }
@@ -132,7 +132,7 @@ func (l *leaks) clerkAnswersGarbage() {
 		"Reads": func() func() {
 			return l.Faults.FailWithHTML(http.StatusOK, func(c clerksim.Call) bool { return c.Request.Method == http.MethodGet })
 		},
-		"Limit": func() func() { // of writes: one that reads meet holds everything
+		"Limit": func() func() { // only writes meet it: if look-ups met it, the next ones would wait
 			return l.Faults.FailWithRetryAfter(http.StatusTooManyRequests, "1", func(c clerksim.Call) bool { return c.Request.Method != http.MethodGet })
 		},
 	} {

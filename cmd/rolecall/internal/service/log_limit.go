@@ -18,9 +18,9 @@ const (
 )
 
 // limitLog limits how often each kind of warning or error is written. Otherwise an outage, or
-// refused callers, would write a line for each attempt. The next line of a kind, or the last one of
-// its time, counts the lines that were left out. There must be only one limiter: a second one would
-// drop lines that the first one lets through.
+// refused callers, would write a line for each attempt. At the end of a period, the newest line
+// that was left out is written with the number of the others. There must be only one limiter: a
+// second one would drop lines that the first one lets through.
 func limitLog(next slog.Handler) slog.Handler {
 	return logLimiter{Handler: next, kinds: &logKinds{all: map[logKind]*logCount{}}}
 }
@@ -30,7 +30,7 @@ type logLimiter struct {
 	slog.Handler
 
 	kinds *logKinds
-	about logKind // by the logger's own attributes
+	about logKind // what the logger's own attributes say
 }
 
 // logKinds is shared by a handler and all handlers derived from it.
@@ -61,7 +61,7 @@ func (k *logKind) note(a slog.Attr) {
 // logCount counts the lines of a kind that were left out since the last written one.
 type logCount struct {
 	left  int
-	last  func(left int) // writes the newest of these
+	last  func(left int) // writes the newest of these, with the number of the others
 	after time.Duration  // until the next line
 }
 

@@ -35,14 +35,14 @@ const (
 type route struct {
 	method, path string // as the document has them
 	query, body  string
-	variant      string // of several rows for one operation
+	variant      string // tells the rows of one operation apart
 	kind         audience
 	permission   string // that members need beside membership
 	status       int    // of success
 	spends       bool   // success uses its target up
 	oneself      bool   // the target is the caller
-	dead         int    // status for services about a deleted workspace; 0 is that of success
-	alone        bool   // services can't act for a user
+	dead         int    // status that services get about a deleted workspace; 0 for that of success
+	alone        bool   // services use it for themselves only
 }
 
 // site is the workspace, member and invitation that a request is about.
@@ -106,7 +106,7 @@ type caller struct {
 	token     string
 	onBehalf  string // header of services
 	userID    string // of the acting user, if the token is good
-	unusable  bool   // the token
+	unusable  bool   // the token is bad
 	service   bool   // the token is a service's
 	barred    string // reason for which the account may do nothing
 	stranger  bool   // to the workspace

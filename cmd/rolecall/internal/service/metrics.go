@@ -62,13 +62,13 @@ func newMetrics(db *pgxpool.Pool) *metrics {
 		m.cut.WithLabelValues(string(cause))
 	}
 	m.calls = prometheus.NewHistogramVec(prometheus.HistogramOpts{
-		Name: "rolecall_clerk_call_seconds", Help: "Calls to Clerk's API by route and status (0: no answer), with waiting for the budget.",
+		Name: "rolecall_clerk_call_seconds", Help: "Calls to Clerk's API by route and status (0: no answer), waiting for the budget included.",
 		Buckets: prometheus.ExponentialBuckets(0.02, 2, 11), // 20 ms to 20 s
 	}, []string{"route", "status"})
 	for _, result := range lookup.Results() {
 		m.refreshed.WithLabelValues(string(result))
 	}
-	// A counter that appears with its first count hides that count from a rate.
+	// Prometheus' rate misses the count with which a counter first appears.
 	for _, outcome := range webhooks.Outcomes() {
 		m.deliveries.WithLabelValues(string(outcome))
 	}

@@ -12,8 +12,8 @@ import (
 	"github.com/callmine/rolecall/internal/pgpool"
 )
 
-// Time-outs of sessions. Callers cancel their own statements; these are for a process that is
-// frozen.
+// Time-outs of sessions. Callers cancel their own statements; these end the statements of a frozen
+// process.
 const (
 	// requestStatement is above the time that a request or a webhook may take.
 	requestStatement = 30 * time.Second

@@ -60,8 +60,8 @@ func (b *policyBundle) reader(t *testing.T) (string, config.Config) {
 	})
 }
 
-// TestReadRole_StartNamesTablesItMayNotRead, as after an older version's example, or after a lost
-// right.
+// TestReadRole_StartNamesTablesItMayNotRead: an older version's example may lack them, or a right
+// was taken away.
 func TestReadRole_StartNamesTablesItMayNotRead(t *testing.T) {
 	t.Parallel()
 	b := setupPolicy(t)

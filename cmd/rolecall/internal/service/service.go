@@ -1,7 +1,7 @@
 // Package service is the whole service in one process. It wires the other packages.
 //
-// It guarantees that [Start] returns once everything runs that the process is to run, or else has
-// ended all of it. [Service.Wait] returns when the process is to end. [Service.Stop] lets requests
+// It guarantees that [Start] returns when all parts of the process run, or with an error and none
+// of them running. [Service.Wait] returns when the process is to end. [Service.Stop] lets requests
 // under way end, for a bounded time, and returns when nothing runs any more.
 package service
 
@@ -126,9 +126,9 @@ func (s *Service) startSides(ctx context.Context, which config.Parts) error {
 }
 
 const (
-	// StopTimeout bounds stopping, after the delay: requests, then jobs, then connections.
-	// docs/operate.md names it. With the default delay, it is below the 30 s after which Kubernetes
-	// kills.
+	// StopTimeout bounds a stop after its delay: first requests end, then jobs, then connections.
+	// docs/operate.md names it. Together with the default delay, it is below the 30 s after which
+	// Kubernetes kills a process.
 	StopTimeout = 24 * time.Second
 	// requestsTimeout is the part of StopTimeout for requests under way: a command may take 15 s.
 	// The rest is for jobs, which get 5 s to end.

@@ -23,10 +23,10 @@ import (
 )
 
 // BenchmarkSweep measures sweeps from the simulated Clerk over HTTP into a durable Postgres: the
-// first, which fills the mirror, and the next, which finds nothing to do. With the budget lifted it
-// reports memberships per second; with a budget of 20 calls per second, a production instance's,
-// the time as a multiple of its floor, calls ÷ budget. peak-MB is how far the heap rose: it should
-// be the same for ten times as many.
+// first, which fills the mirror, and the next, which finds nothing to do. Without a budget, it
+// reports memberships per second and how far the heap rose (peak-MB), which should be the same for
+// ten times as many memberships. With a production instance's budget of 20 calls per second, it
+// reports the time as a multiple of its floor: calls divided by the budget.
 func BenchmarkSweep(b *testing.B) {
 	for _, c := range []struct {
 		organizations, members int

@@ -8,17 +8,18 @@ import (
 	"time"
 )
 
-// lastRequests is how long a stop, after closing the listener, waits for requests on unused
-// connections. A caller whose request takes longer opened its connection for later, and loses
+// lastRequests is how long a stop, after closing the listener, waits for the first request on each
+// new connection. A connection without a request by then was opened in advance: its caller loses
 // nothing.
 const lastRequests = 500 * time.Millisecond
 
-// traffic tracks the connections on which a request is, or may be, under way. Server.Shutdown
-// drops, without an answer, a request that arrives during it: so none may be left by then.
+// traffic tracks the connections on which a request is, or may be, under way. A request that
+// arrives during Server.Shutdown is dropped without an answer. So Shutdown begins when none of
+// these connections is left.
 type traffic struct {
 	mu    sync.Mutex
 	busy  map[net.Conn]struct{}
-	quiet chan struct{} // holds one after the last connection became idle
+	quiet chan struct{} // gets a value when the last busy connection becomes idle
 }
 
 func newTraffic() *traffic {

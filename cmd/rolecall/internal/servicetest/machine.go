@@ -25,8 +25,8 @@ func Atoi(t *testing.T, s string) int {
 	return n
 }
 
-// DataFolder is a temporary folder that any account can enter, which those of testing.T aren't: as
-// root, Postgres runs as another one.
+// DataFolder is a temporary folder that any account can enter. Those of testing.T keep others out,
+// and a Postgres that root starts runs as another account.
 func DataFolder(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "rolecall-test-") //nolint:usetesting // see above

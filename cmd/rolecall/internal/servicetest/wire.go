@@ -21,7 +21,7 @@ func DialTCP(addr string) Dialer {
 // Wire is a caller that never retries, unlike [http.Client]. It is for one goroutine.
 type Wire struct {
 	Dial   Dialer
-	Keep   bool // the connection, for as long as the server does
+	Keep   bool // keeps the connection open as long as the server does
 	Conn   net.Conn
 	Reader *bufio.Reader
 }
@@ -37,7 +37,7 @@ func (w *Wire) Close() {
 // Reply is an answer that was read whole.
 type Reply struct {
 	Status int
-	Closes bool // the connection
+	Closes bool // the server closes the connection
 	Text   string
 }
 
