@@ -17,11 +17,11 @@ test: ## Run the tests
 	go test ./...
 
 .PHONY: race
-race: ## Run the tests in any order with the race detector, with fewer random histories than laws
+race: ## Run the tests in random order with the race detector, with fewer random histories than `make laws`
 	RAPID_CHECKS=20 go test -race -shuffle=on -timeout 30m ./...
 
 .PHONY: surroundings
-surroundings: ## Run what needs servers of its own, loads the machine or measures time: failovers, poolers, floods, restarts
+surroundings: ## Run the tests that need servers of their own, load the machine or measure time: failovers, poolers, floods, restarts
 	ROLECALL_TEST_SURROUNDINGS=1 go test $(SURROUNDINGS) -run "$$(grep -hEB3 '^	(needs|servicetest\.Needs)Surroundings\(t\)' $(SURROUNDINGS:=/*_test.go) | sed -n 's/^func \(Test[A-Za-z_0-9]*\).*/^\1$$/p' | paste -sd '|' -)" -count=1 -p 1 -parallel 2 -timeout 20m
 
 .PHONY: laws
@@ -50,7 +50,7 @@ fmt: ## Format the code
 	$(TOOL) golangci-lint fmt ./...
 
 .PHONY: generate
-generate: schema ## Write what is generated: schema, queries, .env.example, the table of settings
+generate: schema ## Write the generated files: schema, queries, .env.example, the table of settings
 	$(TOOL) sqlc generate -f store/sqlc.yaml
 	go test ./cmd/rolecall -run 'TestGenerated' -count=1 -update
 
