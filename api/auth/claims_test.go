@@ -107,8 +107,8 @@ func TestSessionToken_TemplatesPassEveryOtherCheck(t *testing.T) {
 	}
 }
 
-// TestSessionToken_ClaimNamesAreExact adds claims beside those that count. One whose name differs
-// in case must not win, and duplicates are refused.
+// TestSessionToken_ClaimNamesAreExact adds claims to those that count. A claim whose name differs in
+// case must not replace one, and duplicates are refused.
 func TestSessionToken_ClaimNamesAreExact(t *testing.T) {
 	t.Parallel()
 	b := setupAuth(t, func(c *Config) { c.AuthorizedParties = []string{testOrigin} })
