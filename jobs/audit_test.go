@@ -10,7 +10,7 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-func TestEachEffectiveChangeIsAuditedOnce(t *testing.T) {
+func TestApply_AuditsEachEffectiveChangeOnce(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	member := func(id, what, role string, after int64) clerksync.Delivery {
@@ -73,7 +73,7 @@ func TestEachEffectiveChangeIsAuditedOnce(t *testing.T) {
 	require.Equal(t, []string{"org:member", "org:admin"}, []string{before, after})
 }
 
-func TestTheAuditLogIsAppendOnly(t *testing.T) {
+func TestAuditLog_IsAppendOnly(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	b.Insert(t, mirrortest.Joined(t, "msg_1", "orgmem_1", "org_1", "user_1"))

@@ -16,7 +16,7 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-func TestOutcome(t *testing.T) {
+func TestOutcome_TellsRiverWhatToDo(t *testing.T) {
 	t.Parallel()
 	stopping, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -50,7 +50,7 @@ func TestOutcome(t *testing.T) {
 	}
 }
 
-func TestRetriesWaitForSecondsOnly(t *testing.T) {
+func TestRetryPolicy_WaitsForSecondsOnly(t *testing.T) {
 	t.Parallel()
 	now := time.UnixMilli(mirrortest.T0)
 	p := retryPolicy{now: func() time.Time { return now }}
@@ -69,9 +69,8 @@ func TestRetriesWaitForSecondsOnly(t *testing.T) {
 	require.Equal(t, now.Add(30*s), p.NextRetry(&rivertype.JobRow{Errors: make([]rivertype.AttemptError, 1000)}))
 }
 
-// TestWaitingForALockCostsADeliveryNoAttempt keeps a job from its rows for longer than several
-// tries take.
-func TestWaitingForALockCostsADeliveryNoAttempt(t *testing.T) {
+// TestApply_LockCostsNoAttempt keeps a job from its rows for longer than several tries take.
+func TestApply_LockCostsNoAttempt(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	accept(t, b.inbox(t), mirrortest.UserNamed(t, "msg_1", "user_1", "Kim", 1))
@@ -87,8 +86,8 @@ func TestWaitingForALockCostsADeliveryNoAttempt(t *testing.T) {
 	require.Zero(t, b.Ledger(t, "msg_1").Attempts)
 }
 
-// TestADeliveryThatWaitsForALockStopsNoOther has one row locked for longer than a batch may take.
-func TestADeliveryThatWaitsForALockStopsNoOther(t *testing.T) {
+// TestApply_LockedDeliveryStopsNoOther has one row locked for longer than a batch may take.
+func TestApply_LockedDeliveryStopsNoOther(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	b.Insert(t, mirrortest.UserNamed(t, "msg_0", "user_1", "Kim", 1))
@@ -109,8 +108,8 @@ func TestADeliveryThatWaitsForALockStopsNoOther(t *testing.T) {
 	require.Zero(t, b.Ledger(t, "msg_1").Attempts)
 }
 
-// TestALostRaceIsRunAgainAFewTimes has somebody else always be first: no row is ever added.
-func TestALostRaceIsRunAgainAFewTimes(t *testing.T) {
+// TestApply_LostRaceIsTriedFiveTimes has somebody else always be first: no row is ever added.
+func TestApply_LostRaceIsTriedFiveTimes(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	b.Exec(t, `CREATE SEQUENCE rolecall.races;

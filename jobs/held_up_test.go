@@ -112,11 +112,11 @@ func sleeping(table, when, seconds string) string {
 		CREATE TRIGGER sleep BEFORE INSERT OR UPDATE ON ` + table + ` FOR EACH ROW WHEN (` + when + `) EXECUTE FUNCTION rolecall.sleep()`
 }
 
-// TestNobodyHoldsUpAnotherWorkspacesRemoval has a hundred deliveries wait, be it for a lock or for
-// a trigger that sleeps, and removals of other workspaces come between them: one by one, or in the
-// same commits. The slowest takes less than [heldUpAtMost] longer than the slowest beside
+// TestApply_HeldUpWorkspaceDelaysNoOthersRemoval has a hundred deliveries wait, be it for a lock or
+// for a trigger that sleeps, and removals of other workspaces come between them: one by one, or in
+// the same commits. The slowest takes less than [heldUpAtMost] longer than the slowest beside
 // deliveries that wait for nothing.
-func TestNobodyHoldsUpAnotherWorkspacesRemoval(t *testing.T) { //nolint:tparallel // it measures time
+func TestApply_HeldUpWorkspaceDelaysNoOthersRemoval(t *testing.T) { //nolint:tparallel // it measures time
 	needsSurroundings(t)
 	t.Parallel()
 	const locking = "SELECT FROM rolecall."

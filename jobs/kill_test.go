@@ -49,9 +49,9 @@ func acceptAndWork(ctx context.Context, url string) error {
 	return w.Start(ctx)
 }
 
-// TestKilledWhileApplying kills a process with -9 in the middle of applying what it acknowledged.
-// Another instance applies it within twenty seconds, and once.
-func TestKilledWhileApplying(t *testing.T) {
+// TestWorkers_KilledProcessLosesNothing kills a process with -9 in the middle of applying what it
+// acknowledged. Another instance applies it within twenty seconds, and once.
+func TestWorkers_KilledProcessLosesNothing(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	b.Exec(t, "INSERT INTO rolecall.users (id) VALUES ('user_1')")

@@ -16,8 +16,8 @@ type newerArgs struct{}
 // Kind implements river.JobArgs.
 func (newerArgs) Kind() string { return "newer" }
 
-// TestAJobOfANewerVersionIsLeftAlone has one in each queue, before jobs that are known.
-func TestAJobOfANewerVersionIsLeftAlone(t *testing.T) {
+// TestWorkers_LeaveJobsOfNewerVersionsAlone has one in each queue, before jobs that are known.
+func TestWorkers_LeaveJobsOfNewerVersionsAlone(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	in := b.inbox(t)

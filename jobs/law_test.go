@@ -14,10 +14,10 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// TestLawApplyingInBatchesIsMergingInMemory applies random histories to Postgres in random orders
+// TestLaw_ApplyingInBatchesIsMergingInMemory applies random histories to Postgres in random orders
 // and batches, with repeats. The mirror is what package sync makes of them in memory, versions
 // included.
-func TestLawApplyingInBatchesIsMergingInMemory(t *testing.T) {
+func TestLaw_ApplyingInBatchesIsMergingInMemory(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	rapid.Check(t, func(r *rapid.T) {

@@ -9,9 +9,9 @@ import (
 	"github.com/callmine/rolecall/internal/mirrortest"
 )
 
-// TestALockedQuarantinedCopyHoldsUpNoAcceptance: what would take its place is to be sent again, and
+// TestInbox_LockedQuarantinedCopyStopsNoOther: what would take its place is to be sent again, and
 // all else is accepted.
-func TestALockedQuarantinedCopyHoldsUpNoAcceptance(t *testing.T) {
+func TestInbox_LockedQuarantinedCopyStopsNoOther(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	in := b.inbox(t)
@@ -35,8 +35,9 @@ func TestALockedQuarantinedCopyHoldsUpNoAcceptance(t *testing.T) {
 	require.Equal(t, "received", b.Ledger(t, "msg_0").State)
 }
 
-// TestWhatWasHeldUpIsAppliedSoonAfter its lock is gone, removals of many members alike.
-func TestWhatWasHeldUpIsAppliedSoonAfter(t *testing.T) {
+// TestApply_HeldUpDeliveriesFollowSoonAfterTheLock its lock is gone, removals of many members
+// alike.
+func TestApply_HeldUpDeliveriesFollowSoonAfterTheLock(t *testing.T) {
 	t.Parallel()
 	b := crowded(t)
 	in := b.workForService(t)

@@ -11,7 +11,7 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-func TestReplayAppliesWhatCanBeRead(t *testing.T) {
+func TestReplay_AppliesWhatCanBeRead(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	good := mirrortest.UserNamed(t, "msg_foreign", "user_1", "Kim", 1)
@@ -41,9 +41,9 @@ func TestReplayAppliesWhatCanBeRead(t *testing.T) {
 	b.UntilState(t, "msg_foreign", clerksync.StateSuperseded)
 }
 
-// TestAReplayTellsNothingNew: of what is applied nothing changes but its state, also not when the
-// endpoint was last heard of.
-func TestAReplayTellsNothingNew(t *testing.T) {
+// TestReplay_OfAppliedDeliveryChangesNothing: of what is applied nothing changes but its state,
+// also not when the endpoint was last heard of.
+func TestReplay_OfAppliedDeliveryChangesNothing(t *testing.T) {
 	t.Parallel()
 	b, ctx := setup(t), t.Context()
 	came := time.Now().Add(-48 * time.Hour).Truncate(time.Millisecond)
@@ -76,7 +76,7 @@ func TestAReplayTellsNothingNew(t *testing.T) {
 	require.Equal(t, before, b.Mirror(t))
 }
 
-func TestBodiesArePrunedByAge(t *testing.T) {
+func TestPrune_ForgetsOldBodies(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	old := time.Now().Add(-48 * time.Hour)
@@ -101,7 +101,7 @@ func TestBodiesArePrunedByAge(t *testing.T) {
 	require.Equal(t, 5, b.Count(t, "SELECT count(*) FROM rolecall.deliveries"), "the rows stay")
 }
 
-func TestRevocationsHaveAQueueOfTheirOwn(t *testing.T) {
+func TestEnqueue_RevocationsHaveTheirOwnQueue(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	in := b.inbox(t)

@@ -39,8 +39,9 @@ func (b *bundle) lastApply(t *testing.T) (last job) {
 	return last
 }
 
-// TestStopGivesARunningJobBack: stopping costs the job no attempt, and somebody else applies it.
-func TestStopGivesARunningJobBack(t *testing.T) {
+// TestWorkers_StopGivesRunningJobBack: stopping costs the job no attempt, and somebody else applies
+// it.
+func TestWorkers_StopGivesRunningJobBack(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	accept(t, b.inbox(t), mirrortest.UserNamed(t, "msg_1", "user_1", "Kim", 1))
@@ -67,8 +68,8 @@ func TestStopGivesARunningJobBack(t *testing.T) {
 	require.Equal(t, 1, b.lastApply(t).Attempt)
 }
 
-// TestStopLetsARunningJobFinish that can.
-func TestStopLetsARunningJobFinish(t *testing.T) {
+// TestWorkers_StopLetsRunningJobFinish that can.
+func TestWorkers_StopLetsRunningJobFinish(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	accept(t, b.inbox(t), mirrortest.UserNamed(t, "msg_1", "user_1", "Kim", 1))
@@ -80,7 +81,7 @@ func TestStopLetsARunningJobFinish(t *testing.T) {
 	require.Equal(t, "completed", b.lastApply(t).State)
 }
 
-func TestStopOfWorkersThatNeverStarted(t *testing.T) {
+func TestWorkers_StopBeforeStart(t *testing.T) {
 	t.Parallel()
 	require.NoError(t, setup(t).idle(t).Stop(t.Context()))
 }

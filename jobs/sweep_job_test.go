@@ -14,9 +14,8 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// TestTheLeaderSweepsAtTheStart, and a job whose sweep somebody else has made meanwhile sweeps no
-// more.
-func TestTheLeaderSweepsAtTheStart(t *testing.T) {
+// TestSweepJob_RunsAtStart, and a job whose sweep somebody else has made meanwhile sweeps no more.
+func TestSweepJob_RunsAtStart(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), mirrortest.Populated(1)
 	cfg := b.workersConfig()
@@ -31,8 +30,8 @@ func TestTheLeaderSweepsAtTheStart(t *testing.T) {
 	require.Len(t, b.Roles(t), 1)
 }
 
-// TestASweepFollowsAChangeOfRoles, of which no event tells for each member.
-func TestASweepFollowsAChangeOfRoles(t *testing.T) {
+// TestSweepJob_FollowsChangeOfRoles, of which no event tells for each member.
+func TestSweepJob_FollowsChangeOfRoles(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), mirrortest.Populated(1)
 	cfg := b.workersConfig()
@@ -54,8 +53,8 @@ func TestASweepFollowsAChangeOfRoles(t *testing.T) {
 	mirrortest.Eventually(t, func() bool { return len(b.Roles(t)) == 1 })
 }
 
-// TestASweepOutlivesAnOutageOfClerk: the job goes on trying, from its first call to its last.
-func TestASweepOutlivesAnOutageOfClerk(t *testing.T) {
+// TestSweepJob_OutlivesOutageOfClerk: the job goes on trying, from its first call to its last.
+func TestSweepJob_OutlivesOutageOfClerk(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), mirrortest.Populated(3)
 	d.Err = clerksync.ErrUnavailable

@@ -70,9 +70,9 @@ func expected(organization, admin, second, member string) []signed {
 	}
 }
 
-// TestAuditedOnceWithTheActor, whichever is first: the command, or the webhook of what it changed.
-// Then the other one changes nothing, nor does a sweep.
-func TestAuditedOnceWithTheActor(t *testing.T) {
+// TestCommander_AuditsOnceWithTheActor, whichever is first: the command, or the webhook of what it
+// changed. Then the other one changes nothing, nor does a sweep.
+func TestCommander_AuditsOnceWithTheActor(t *testing.T) {
 	t.Parallel()
 	for name, order := range map[string]func(*commandBundle){
 		"command first": func(*commandBundle) {},
@@ -138,8 +138,9 @@ func (b *commandBundle) newest(user string) string {
 	return id
 }
 
-// TestOthersChangesAreNotSigned: a command signs the change that it made, once, and no other.
-func TestOthersChangesAreNotSigned(t *testing.T) {
+// TestCommander_ChangesByOthersAreNotAttributed: a command signs the change that it made, once, and
+// no other.
+func TestCommander_ChangesByOthersAreNotAttributed(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)
 	organization, admin, _, member := b.team()
@@ -197,9 +198,10 @@ func unrecorded(context.Context, store.DBTX, clerksync.Command) (json.RawMessage
 	return nil, errors.New("the database went away")
 }
 
-// TestNotRecorded: Clerk has carried a command out, and it couldn't be recorded, or the process is
-// gone. The webhook completes it, with the actor; without a webhook the sweep does.
-func TestNotRecorded(t *testing.T) {
+// TestCommander_UnrecordedCommandIsCompletedLater: Clerk has carried a command out, and it couldn't
+// be recorded, or the process is gone. The webhook completes it, with the actor; without a webhook
+// the sweep does.
+func TestCommander_UnrecordedCommandIsCompletedLater(t *testing.T) {
 	t.Parallel()
 	for name, complete := range map[string]func(*commandBundle){
 		"webhook": func(b *commandBundle) { require.NoError(b.t, b.webhooks()) },
@@ -236,10 +238,10 @@ func TestNotRecorded(t *testing.T) {
 	}
 }
 
-// TestACommandThatWasCutShortGoesOn: Clerk has carried it out, and its answer was lost. The same
-// key again brings it to its end, without doing it twice, whether the webhook came meanwhile or
-// not.
-func TestACommandThatWasCutShortGoesOn(t *testing.T) {
+// TestCommander_RepeatCompletesInterruptedCommand: Clerk has carried it out, and its answer was
+// lost. The same key again brings it to its end, without doing it twice, whether the webhook came
+// meanwhile or not.
+func TestCommander_RepeatCompletesInterruptedCommand(t *testing.T) {
 	t.Parallel()
 	for name, meanwhile := range map[string]func(*commandBundle){
 		"nothing heard": func(*commandBundle) {},
@@ -277,9 +279,9 @@ func TestACommandThatWasCutShortGoesOn(t *testing.T) {
 	}
 }
 
-// TestAKeyInUse: while a command runs, its key is in use; when its process has died, it isn't any
-// more.
-func TestAKeyInUse(t *testing.T) {
+// TestCommander_KeyInUse: while a command runs, its key is in use; when its process has died, it
+// isn't any more.
+func TestCommander_KeyInUse(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)
 	admin := b.person()
@@ -296,8 +298,8 @@ func TestAKeyInUse(t *testing.T) {
 	require.Equal(t, 1, b.faults.Calls()["POST /organizations"])
 }
 
-// TestOldCommandsArePruned after a day, and younger ones are not.
-func TestOldCommandsArePruned(t *testing.T) {
+// TestCommander_OldCommandsArePruned after a day, and younger ones are not.
+func TestCommander_OldCommandsArePruned(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)
 	for _, name := range []string{"North", "South"} {
@@ -309,10 +311,10 @@ func TestOldCommandsArePruned(t *testing.T) {
 	require.Equal(t, 0, b.Count(t, "SELECT count(*) FROM rolecall.commands WHERE outcome = 'North'"))
 }
 
-// TestManyCommandsAndWebhooksAtOnce: admins change the roles of members all at the same time, while
-// webhooks, some of them twice, are applied by several workers in any order. Each change is audited
-// once, with the actor who made it.
-func TestManyCommandsAndWebhooksAtOnce(t *testing.T) {
+// TestCommander_ManyCommandsAndWebhooksAtOnce: admins change the roles of members all at the same
+// time, while webhooks, some of them twice, are applied by several workers in any order. Each
+// change is audited once, with the actor who made it.
+func TestCommander_ManyCommandsAndWebhooksAtOnce(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)
 	organization, admin, second, _ := b.team()

@@ -20,9 +20,9 @@ import (
 // changes matches what changes something at Clerk.
 func changes(c clerksim.Call) bool { return c.Request.Method != http.MethodGet }
 
-// TestALateRepeatUndoesNothing: the command was carried out, which its webhook told, and somebody
+// TestRepeat_UndoesNoLaterChange: the command was carried out, which its webhook told, and somebody
 // has changed things since.
-func TestALateRepeatUndoesNothing(t *testing.T) {
+func TestRepeat_UndoesNoLaterChange(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)
 	organization, admin, _, member := b.team()
@@ -46,8 +46,8 @@ func TestALateRepeatUndoesNothing(t *testing.T) {
 	require.Len(t, b.entriesOf(organization), before)
 }
 
-// TestALateRepeatRemovesNoNewMembership, also if nobody told that the first try was carried out.
-func TestALateRepeatRemovesNoNewMembership(t *testing.T) {
+// TestRepeat_RemovesNoNewMembership, also if nobody told that the first try was carried out.
+func TestRepeat_RemovesNoNewMembership(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)
 	organization, admin, _, member := b.team()
@@ -62,9 +62,9 @@ func TestALateRepeatRemovesNoNewMembership(t *testing.T) {
 	require.Equal(t, clerksim.RoleMember, b.clerk.Directory().Role(organization, member))
 }
 
-// TestTheCreatorSignsForJoiningAlsoAMomentLater: Clerk shows the creator's membership after the
+// TestCommander_LateCreatorMembershipIsAttributed: Clerk shows the creator's membership after the
 // command is done.
-func TestTheCreatorSignsForJoiningAlsoAMomentLater(t *testing.T) {
+func TestCommander_LateCreatorMembershipIsAttributed(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)
 	admin := b.person()
@@ -76,9 +76,9 @@ func TestTheCreatorSignsForJoiningAlsoAMomentLater(t *testing.T) {
 	require.ElementsMatch(t, []signed{{admin, "workspace.created", created}, {admin, "member.joined", admin}}, b.entriesOf(created))
 }
 
-// TestAnOutlivedTryEndsNothing: its process was away for so long that the same key was tried again.
-// What the later try answered stays.
-func TestAnOutlivedTryEndsNothing(t *testing.T) {
+// TestRepeat_OutlivedTryEndsNothing: its process was away for so long that the same key was tried
+// again. What the later try answered stays.
+func TestRepeat_OutlivedTryEndsNothing(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)
 	organization, admin, _, _ := b.team()
@@ -108,9 +108,9 @@ func TestAnOutlivedTryEndsNothing(t *testing.T) {
 	require.JSONEq(t, `"second"`, string(again))
 }
 
-// TestAJoinIsNotSignedByACreationOfSomethingElse: while nobody knows whether Clerk made the
+// TestCommander_JoinIsNotAttributedToAnotherCreation: while nobody knows whether Clerk made the
 // workspace, its creator is added to an older one.
-func TestAJoinIsNotSignedByACreationOfSomethingElse(t *testing.T) {
+func TestCommander_JoinIsNotAttributedToAnotherCreation(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)
 	organization, _, _, _ := b.team()
@@ -125,10 +125,10 @@ func TestAJoinIsNotSignedByACreationOfSomethingElse(t *testing.T) {
 	require.Contains(t, b.entriesOf(organization), signed{"", "member.joined", user})
 }
 
-// TestALateRepeatMakesNothingTwice: an invitation that was revoked since, and a workspace that has
+// TestRepeat_MakesNothingTwice: an invitation that was revoked since, and a workspace that has
 // another name since. Their webhooks are signed by Clerk, and still tell that the commands were
 // carried out.
-func TestALateRepeatMakesNothingTwice(t *testing.T) {
+func TestRepeat_MakesNothingTwice(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)
 	organization, admin, second, _ := b.team()
@@ -168,9 +168,9 @@ func TestALateRepeatMakesNothingTwice(t *testing.T) {
 	require.Len(t, b.Audit(t), before)
 }
 
-// TestALateRepeatIsOvertaken: somebody has changed the same since, and the webhook of the command
-// itself never made an entry.
-func TestALateRepeatIsOvertaken(t *testing.T) {
+// TestRepeat_IsOvertakenByLaterChange: somebody has changed the same since, and the webhook of the
+// command itself never made an entry.
+func TestRepeat_IsOvertakenByLaterChange(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)
 	organization, admin, _, member := b.team()
@@ -196,9 +196,9 @@ func TestALateRepeatIsOvertaken(t *testing.T) {
 	require.Equal(t, "West", o.Name)
 }
 
-// TestWhatAFailedTrySignedWasNotIts: somebody did the same in the dashboard, Clerk refused the
-// command, and its repeat signs its own.
-func TestWhatAFailedTrySignedWasNotIts(t *testing.T) {
+// TestRepeat_AttributionOfFailedTryIsDropped: somebody did the same in the dashboard, Clerk refused
+// the command, and its repeat signs its own.
+func TestRepeat_AttributionOfFailedTryIsDropped(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)
 	organization, admin, _, member := b.team()
@@ -224,9 +224,9 @@ func TestWhatAFailedTrySignedWasNotIts(t *testing.T) {
 	require.Equal(t, []signed{{admin, "member.role_changed", member}}, b.entriesOf(organization)[before:])
 }
 
-// TestACommandThatIsNotSentSignsNothing: while Clerk is asked for the actor, somebody else makes
-// the same change, and their webhook is here.
-func TestACommandThatIsNotSentSignsNothing(t *testing.T) {
+// TestCommander_UnsentCommandIsAttributedNothing: while Clerk is asked for the actor, somebody else
+// makes the same change, and their webhook is here.
+func TestCommander_UnsentCommandIsAttributedNothing(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)
 	organization, admin, second, member := b.team()
@@ -269,9 +269,9 @@ func TestACommandThatIsNotSentSignsNothing(t *testing.T) {
 	require.Equal(t, []signed{{second, "member.role_changed", member}}, b.entriesOf(organization)[before:])
 }
 
-// TestTwoCreationsOfOneName at once by one user, one of which is cut short: each makes a workspace
-// of its own.
-func TestTwoCreationsOfOneName(t *testing.T) {
+// TestRepeat_TwoCreationsOfOneName at once by one user, one of which is cut short: each makes a
+// workspace of its own.
+func TestRepeat_TwoCreationsOfOneName(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)
 	user := b.person()
@@ -311,9 +311,9 @@ func TestTwoCreationsOfOneName(t *testing.T) {
 	}
 }
 
-// TestARepeatOfWhatIsGoneAgain: the workspace was made, of which the webhook told, and was deleted
-// since.
-func TestARepeatOfWhatIsGoneAgain(t *testing.T) {
+// TestRepeat_AfterWorkspaceWasDeleted: the workspace was made, of which the webhook told, and was
+// deleted since.
+func TestRepeat_AfterWorkspaceWasDeleted(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)
 	create := clerksync.Command{Actor: b.person(), Action: clerksync.ActionWorkspaceCreated, Name: "North"}
@@ -332,9 +332,9 @@ func TestARepeatOfWhatIsGoneAgain(t *testing.T) {
 	require.Equal(t, 1, b.faults.Calls()["POST /organizations"])
 }
 
-// TestWhatWasNeverSentBeginsAnew: what happened between a try that Clerk refused and the next one
-// isn't after the command.
-func TestWhatWasNeverSentBeginsAnew(t *testing.T) {
+// TestRepeat_OfUnsentCommandStartsOver: what happened between a try that Clerk refused and the next
+// one isn't after the command.
+func TestRepeat_OfUnsentCommandStartsOver(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)
 	organization, admin, _, member := b.team()
@@ -353,9 +353,9 @@ func TestWhatWasNeverSentBeginsAnew(t *testing.T) {
 	require.Empty(t, b.clerk.Directory().Role(organization, member))
 }
 
-// TestARefusedRepeatSignsNothing: its command was sent long ago, and what somebody does today isn't
-// its doing.
-func TestARefusedRepeatSignsNothing(t *testing.T) {
+// TestRepeat_RefusedOneIsAttributedNothing: its command was sent long ago, and what somebody does
+// today isn't its doing.
+func TestRepeat_RefusedOneIsAttributedNothing(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)
 	organization, admin, _, member := b.team()

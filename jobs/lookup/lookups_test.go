@@ -44,9 +44,9 @@ func (a *asker) told(r Result) {
 	a.said = append(a.said, r)
 }
 
-// TestLookUpThatJustEnded: a request that read the mirror before it ended, and comes after, doesn't
-// ask once more.
-func TestLookUpThatJustEnded(t *testing.T) {
+// TestLookups_JustEndedOneIsNotRepeated: a request that read the mirror before it ended, and comes
+// after, doesn't ask once more.
+func TestLookups_JustEndedOneIsNotRepeated(t *testing.T) {
 	t.Parallel()
 	b, now := mirrortest.New(t), time.Now()
 	a := &asker{answer: func(context.Context) error { return nil }}
@@ -65,8 +65,8 @@ func TestLookUpThatJustEnded(t *testing.T) {
 	require.Len(t, a.asked, 2)
 }
 
-// TestLookUpsEndOnTime: all of one request in one second, whatever the asker does.
-func TestLookUpsEndOnTime(t *testing.T) {
+// TestLookups_EndOnTime: all of one request in one second, whatever the asker does.
+func TestLookups_EndOnTime(t *testing.T) {
 	t.Parallel()
 	for _, keepsItsPromise := range []bool{true, false} {
 		synctest.Test(t, func(t *testing.T) {
@@ -95,8 +95,8 @@ func TestLookUpsEndOnTime(t *testing.T) {
 	}
 }
 
-// TestLookUpsAreBounded: what is remembered. Package bounded bounds the users.
-func TestLookUpsAreBounded(t *testing.T) {
+// TestLookups_MemoryIsBounded: what is remembered. Package bounded bounds the users.
+func TestLookups_MemoryIsBounded(t *testing.T) {
 	t.Parallel()
 	b := mirrortest.New(t)
 	a := &asker{answer: func(context.Context) error { return nil }}

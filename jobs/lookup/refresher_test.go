@@ -10,8 +10,8 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// TestARefreshLetsInWhoJustJoined, and revives nobody.
-func TestARefreshLetsInWhoJustJoined(t *testing.T) {
+// TestRefresher_AdmitsNewMember, and revives nobody.
+func TestRefresher_AdmitsNewMember(t *testing.T) {
 	t.Parallel()
 	b, d := mirrortest.New(t), mirrortest.Populated(2)
 	var allowed error

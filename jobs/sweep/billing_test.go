@@ -24,9 +24,9 @@ func (b *bundle) billed(t *testing.T, d *mirrortest.Directory, billing clerksync
 	return report
 }
 
-// TestASweepSaysThatPlansAreNotMirrored: only where Billing is on and roles grant what a plan may
-// take away; and it isn't forgotten while Clerk doesn't say.
-func TestASweepSaysThatPlansAreNotMirrored(t *testing.T) {
+// TestBilling_WarnsThatPlansAreNotMirrored: only where Billing is on and roles grant what a plan
+// may take away; and it isn't forgotten while Clerk doesn't say.
+func TestBilling_WarnsThatPlansAreNotMirrored(t *testing.T) {
 	t.Parallel()
 	const warning = "knows no plans"
 	b, d := setup(t), furnished(1, 0)

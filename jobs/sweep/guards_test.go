@@ -12,8 +12,8 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// TestWhatALookUpShowsAliveStays: one absence from a listing proves nothing.
-func TestWhatALookUpShowsAliveStays(t *testing.T) {
+// TestConfirm_ObjectThatLookUpShowsStays: one absence from a listing proves nothing.
+func TestConfirm_ObjectThatLookUpShowsStays(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), mirrortest.Populated(3)
 	b.sweep(t, d, Options{})
@@ -29,8 +29,8 @@ func TestWhatALookUpShowsAliveStays(t *testing.T) {
 	require.Len(t, b.Roles(t), 3)
 }
 
-// TestAListingThatFallsShortRemovesNothing, however it does.
-func TestAListingThatFallsShortRemovesNothing(t *testing.T) {
+// TestSweep_IncompleteListingRemovesNothing, however it does.
+func TestSweep_IncompleteListingRemovesNothing(t *testing.T) {
 	t.Parallel()
 	for name, spoil := range map[string]func(*mirrortest.Directory){
 		"page 2 fails": func(d *mirrortest.Directory) {
@@ -91,7 +91,7 @@ func TestAListingThatFallsShortRemovesNothing(t *testing.T) {
 	}
 }
 
-func TestTheBrakeStopsAMassRemoval(t *testing.T) {
+func TestBrake_StopsMassRemoval(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), mirrortest.Populated(100)
 	b.sweep(t, d, Options{})
@@ -112,9 +112,9 @@ func TestTheBrakeStopsAMassRemoval(t *testing.T) {
 	require.Len(t, b.Roles(t), 70)
 }
 
-// TestTheBrakeCountsWhatGoesWithItsOrganization: a truncated list of organizations takes all their
+// TestBrake_CountsMembersOfMissingOrganizations: a truncated list of organizations takes all their
 // members along.
-func TestTheBrakeCountsWhatGoesWithItsOrganization(t *testing.T) {
+func TestBrake_CountsMembersOfMissingOrganizations(t *testing.T) {
 	t.Parallel()
 	for _, r := range []clerksync.Resource{clerksync.ResourceOrganization, clerksync.ResourceUser} {
 		t.Run(string(r), func(t *testing.T) {
@@ -130,7 +130,7 @@ func TestTheBrakeCountsWhatGoesWithItsOrganization(t *testing.T) {
 	}
 }
 
-func TestAKeyOfAnotherInstanceIsRefusedBeforeAnythingIsRead(t *testing.T) {
+func TestSweep_KeyOfAnotherInstanceReadsNothing(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), mirrortest.Populated(1)
 	b.Deliver(t, mirrortest.Event(t, "msg_1", "organization.created", 1, mirrortest.Organization("org_1")))
@@ -141,7 +141,7 @@ func TestAKeyOfAnotherInstanceIsRefusedBeforeAnythingIsRead(t *testing.T) {
 	require.Empty(t, b.Roles(t))
 }
 
-func TestARefusedKeyIsNoEmptyList(t *testing.T) {
+func TestSweep_RefusedKeyRemovesNothing(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), mirrortest.Populated(3)
 	b.sweep(t, d, Options{})
@@ -151,7 +151,7 @@ func TestARefusedKeyIsNoEmptyList(t *testing.T) {
 	require.Len(t, b.Roles(t), 3)
 }
 
-func TestAnUnreadableObjectIsReportedAndStays(t *testing.T) {
+func TestSweep_UnreadableObjectIsReportedAndStays(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), mirrortest.Populated(3)
 	b.sweep(t, d, Options{})
@@ -165,8 +165,8 @@ func TestAnUnreadableObjectIsReportedAndStays(t *testing.T) {
 	require.Contains(t, b.Logs.String(), "orgmem_00001")
 }
 
-// TestPagesThatBringNothingNewEndTheSweep, instead of going on for ever.
-func TestPagesThatBringNothingNewEndTheSweep(t *testing.T) {
+// TestSweep_EndlessListEnds, instead of going on for ever.
+func TestSweep_EndlessListEnds(t *testing.T) {
 	t.Parallel()
 	for _, r := range []clerksync.Resource{clerksync.ResourceUser, clerksync.ResourceMembership} {
 		t.Run(string(r), func(t *testing.T) {
@@ -187,8 +187,8 @@ func TestPagesThatBringNothingNewEndTheSweep(t *testing.T) {
 	}
 }
 
-// TestOneObjectThatClerkCannotShowDoesNotKeepASweepForEver.
-func TestOneObjectThatClerkCannotShowDoesNotKeepASweepForEver(t *testing.T) {
+// TestSweep_GivesUpWhereClerkKeepsFailing.
+func TestSweep_GivesUpWhereClerkKeepsFailing(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), mirrortest.Populated(3)
 	b.sweep(t, d, Options{})
@@ -207,8 +207,8 @@ func TestOneObjectThatClerkCannotShowDoesNotKeepASweepForEver(t *testing.T) {
 	require.Equal(t, 1, b.Count(t, "SELECT count(*) FROM rolecall.sweeps WHERE state = 'aborted'"))
 }
 
-// TestSignUpsDuringTheSweepDoNotStopIt: users are counted after they were listed.
-func TestSignUpsDuringTheSweepDoNotStopIt(t *testing.T) {
+// TestSweep_SignUpsMeanwhileDoNotStopIt: users are counted after they were listed.
+func TestSweep_SignUpsMeanwhileDoNotStopIt(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), mirrortest.Populated(3)
 	signUps := 0

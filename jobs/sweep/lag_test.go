@@ -15,10 +15,10 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// TestAnOldAnswerLetsNobodyIn: signed events removed, demoted, banned and deleted four admins, and
+// TestLag_OldAnswerAdmitsNoOne: signed events removed, demoted, banned and deleted four admins, and
 // Clerk goes on showing, in lists and look-ups, what was true before. Once Clerk has caught up, one
 // sweep makes the mirror equal.
-func TestAnOldAnswerLetsNobodyIn(t *testing.T) {
+func TestLag_OldAnswerAdmitsNoOne(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), mirrortest.NewDirectory()
 	for n := range 5 {
@@ -66,8 +66,8 @@ func TestAnOldAnswerLetsNobodyIn(t *testing.T) {
 	require.Equal(t, store.SweepClean, last.State)
 }
 
-// TestADryRunReportsAnOldAnswer, and counts nothing.
-func TestADryRunReportsAnOldAnswer(t *testing.T) {
+// TestLag_DryRunReportsOldAnswer, and counts nothing.
+func TestLag_DryRunReportsOldAnswer(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), mirrortest.Populated(2)
 	b.sweep(t, d, Options{})
@@ -85,9 +85,9 @@ func TestADryRunReportsAnOldAnswer(t *testing.T) {
 	}
 }
 
-// TestAnOperatorMayTrustClerk: Clerk itself has gone back, and an operator says so. A signed
+// TestLag_OperatorMayTrustClerk: Clerk itself has gone back, and an operator says so. A signed
 // deletion stays.
-func TestAnOperatorMayTrustClerk(t *testing.T) {
+func TestLag_OperatorMayTrustClerk(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), mirrortest.Populated(2)
 	b.sweep(t, d, Options{})
@@ -99,9 +99,9 @@ func TestAnOperatorMayTrustClerk(t *testing.T) {
 	require.Equal(t, 1, report.Behind)
 }
 
-// TestASweepDoesNotLiftWhileClerksReadsAreBehind: whether a read that shows a member again is newer
-// than the one that didn't can't be told then.
-func TestASweepDoesNotLiftWhileClerksReadsAreBehind(t *testing.T) {
+// TestLag_LiftsNoTombstone: whether a read that shows a member again is newer than the one that
+// didn't can't be told then.
+func TestLag_LiftsNoTombstone(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), mirrortest.Populated(3)
 	b.sweep(t, d, Options{})
@@ -117,8 +117,8 @@ func TestASweepDoesNotLiftWhileClerksReadsAreBehind(t *testing.T) {
 	require.Equal(t, 1, b.sweep(t, d, Options{}).Added, "Clerk has caught up, and the first read erred")
 }
 
-// TestAnOldAnswerRemovesNobodyWhoJoinedLately: a read from before the membership doesn't show it.
-func TestAnOldAnswerRemovesNobodyWhoJoinedLately(t *testing.T) {
+// TestLag_OldAnswerRemovesNoNewMember: a read from before the membership doesn't show it.
+func TestLag_OldAnswerRemovesNoNewMember(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), mirrortest.Populated(3)
 	b.sweep(t, d, Options{})
@@ -130,9 +130,9 @@ func TestAnOldAnswerRemovesNobodyWhoJoinedLately(t *testing.T) {
 	require.Contains(t, b.Roles(t), "orgmem_00007")
 }
 
-// TestAMembershipThatClerkDatesBeforeTheEndedOne counts: one of Clerk's machines has a clock that
-// is behind.
-func TestAMembershipThatClerkDatesBeforeTheEndedOne(t *testing.T) {
+// TestLag_MembershipDatedBeforeTheEndedOne counts: one of Clerk's machines has a clock that is
+// behind.
+func TestLag_MembershipDatedBeforeTheEndedOne(t *testing.T) {
 	t.Parallel()
 	again := func(created, updated int64) map[string]any {
 		m := mirrortest.Membership(0, "org:member", updated)
@@ -190,9 +190,9 @@ func TestAMembershipThatClerkDatesBeforeTheEndedOne(t *testing.T) {
 	}
 }
 
-// TestAReadOfBeforeShowsNoEarlierMembership: a member left, came back and left again; the first
+// TestLag_OldAnswerRevivesNoEarlierMembership: a member left, came back and left again; the first
 // deletion was lost, and Clerk's reads show the first membership.
-func TestAReadOfBeforeShowsNoEarlierMembership(t *testing.T) {
+func TestLag_OldAnswerRevivesNoEarlierMembership(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), mirrortest.NewDirectory()
 	d.Member(0, "org:admin")
@@ -212,8 +212,8 @@ func TestAReadOfBeforeShowsNoEarlierMembership(t *testing.T) {
 	require.Empty(t, b.Roles(t), "a look-up shows the same")
 }
 
-// TestManyOldAnswersAreNotLookedUpEach: Clerk's reads are behind as a whole.
-func TestManyOldAnswersAreNotLookedUpEach(t *testing.T) {
+// TestLag_ManyOldAnswersCostBoundedLookUps: Clerk's reads are behind as a whole.
+func TestLag_ManyOldAnswersCostBoundedLookUps(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), mirrortest.Populated(maxBehind+20)
 	b.sweep(t, d, Options{})
@@ -225,9 +225,9 @@ func TestManyOldAnswersAreNotLookedUpEach(t *testing.T) {
 	require.Len(t, slices.Compact(d.Finds), maxBehind)
 }
 
-// TestAMembershipInTheShadowOfALostEnd: two memberships of a pair seem to live, and Clerk shows the
-// one that it dates earlier.
-func TestAMembershipInTheShadowOfALostEnd(t *testing.T) {
+// TestDoubt_MembershipBehindOneWhoseEndWasLost: two memberships of a pair seem to live, and Clerk
+// shows the one that it dates earlier.
+func TestDoubt_MembershipBehindOneWhoseEndWasLost(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), mirrortest.NewDirectory()
 	d.Member(0, "org:admin")
@@ -243,9 +243,9 @@ func TestAMembershipInTheShadowOfALostEnd(t *testing.T) {
 	require.Zero(t, report.Behind)
 }
 
-// TestDoubtsOutliveACutOff: a sweep is cut off while it looks up what is in doubt, and the next one
-// settles it.
-func TestDoubtsOutliveACutOff(t *testing.T) {
+// TestDoubt_OutlivesInterruptedSweep: a sweep is cut off while it looks up what is in doubt, and
+// the next one settles it.
+func TestDoubt_OutlivesInterruptedSweep(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), mirrortest.Populated(3)
 	b.sweep(t, d, Options{})
@@ -261,8 +261,8 @@ func TestDoubtsOutliveACutOff(t *testing.T) {
 	require.Equal(t, ReasonReadsBehind, report.Reason)
 }
 
-// TestTrustDoesNotContinueADistrustingSweep, whose pages have been judged already.
-func TestTrustDoesNotContinueADistrustingSweep(t *testing.T) {
+// TestLag_TrustBeginsANewSweep, whose pages have been judged already.
+func TestLag_TrustBeginsANewSweep(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), mirrortest.Populated(2)
 	b.sweep(t, d, Options{})
@@ -283,9 +283,9 @@ func TestTrustDoesNotContinueADistrustingSweep(t *testing.T) {
 	require.Equal(t, "org:member", b.Roles(t)["orgmem_00000"])
 }
 
-// TestAnAnswerDoesNotOutrankANewerMembership: an old answer shows the first of three memberships of
-// a pair, of which the last one lives.
-func TestAnAnswerDoesNotOutrankANewerMembership(t *testing.T) {
+// TestLag_AnswerDoesNotOutrankNewerMembership: an old answer shows the first of three memberships
+// of a pair, of which the last one lives.
+func TestLag_AnswerDoesNotOutrankNewerMembership(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), mirrortest.NewDirectory()
 	d.Member(0, "org:admin")

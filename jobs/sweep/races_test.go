@@ -13,8 +13,8 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// TestAWebhookThatRacesTheSweepWins: what came after the page was asked for is newer than the page.
-func TestAWebhookThatRacesTheSweepWins(t *testing.T) {
+// TestSweep_WebhookMeanwhileWins: what came after the page was asked for is newer than the page.
+func TestSweep_WebhookMeanwhileWins(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), mirrortest.Populated(3)
 	b.sweep(t, d, Options{})
@@ -36,9 +36,9 @@ func TestAWebhookThatRacesTheSweepWins(t *testing.T) {
 	require.Empty(t, d.Finds)
 }
 
-// TestAMemberWhoJoinsDuringTheSweepStays: it isn't in the pages, and its webhook came after the
+// TestSweep_MemberWhoJoinsMeanwhileStays: it isn't in the pages, and its webhook came after the
 // sweep began.
-func TestAMemberWhoJoinsDuringTheSweepStays(t *testing.T) {
+func TestSweep_MemberWhoJoinsMeanwhileStays(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), mirrortest.Populated(2)
 	b.sweep(t, d, Options{})
@@ -54,9 +54,9 @@ func TestAMemberWhoJoinsDuringTheSweepStays(t *testing.T) {
 	require.Len(t, b.Roles(t), 3)
 }
 
-// TestATombstoneIsLiftedOnlyByALookUp: a sweep found a member and an organization gone, because
+// TestConfirm_OnlyLookUpLiftsTombstone: a sweep found a member and an organization gone, because
 // Clerk erred for a while.
-func TestATombstoneIsLiftedOnlyByALookUp(t *testing.T) {
+func TestConfirm_OnlyLookUpLiftsTombstone(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), mirrortest.Populated(2)
 	b.sweep(t, d, Options{})
@@ -79,7 +79,7 @@ func TestATombstoneIsLiftedOnlyByALookUp(t *testing.T) {
 	require.Zero(t, b.sweep(t, d, Options{}).Repaired)
 }
 
-func TestATombstoneStaysIfTheLookUpDoesNotShowIt(t *testing.T) {
+func TestConfirm_TombstoneStaysIfLookUpFindsNothing(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), mirrortest.Populated(2)
 	b.sweep(t, d, Options{})
@@ -91,8 +91,9 @@ func TestATombstoneStaysIfTheLookUpDoesNotShowIt(t *testing.T) {
 	require.Len(t, b.Roles(t), 1)
 }
 
-// TestAListThatShiftsSkipsNobody: deletions move what follows into pages that were read already.
-func TestAListThatShiftsSkipsNobody(t *testing.T) {
+// TestSweep_ShiftingListSkipsNoMember: deletions move what follows into pages that were read
+// already.
+func TestSweep_ShiftingListSkipsNoMember(t *testing.T) {
 	t.Parallel()
 	for _, deleted := range []int{1, 9, 40, 700} {
 		t.Run(fmt.Sprint(deleted), func(t *testing.T) {
@@ -114,9 +115,9 @@ func TestAListThatShiftsSkipsNobody(t *testing.T) {
 	}
 }
 
-// TestAMembersRoleIsAsOfWhenClerkWasAsked: two roles exchanged their keys, and no event told of it,
+// TestSweep_RoleIsAsOfWhenClerkWasAsked: two roles exchanged their keys, and no event told of it,
 // nor of their members.
-func TestAMembersRoleIsAsOfWhenClerkWasAsked(t *testing.T) {
+func TestSweep_RoleIsAsOfWhenClerkWasAsked(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), mirrortest.Populated(2)
 	role := func(id, key, permission string, after int64) map[string]any {
@@ -145,9 +146,9 @@ func TestAMembersRoleIsAsOfWhenClerkWasAsked(t *testing.T) {
 	require.Equal(t, []string{"org:write"}, standings[1].Permissions)
 }
 
-// TestClerksWordIsFinal: what a delivery from the future says wins against every later one, but not
-// against Clerk.
-func TestClerksWordIsFinal(t *testing.T) {
+// TestSweep_ClerkOverrulesVersionsFromTheFuture: what a delivery from the future says wins against
+// every later one, but not against Clerk.
+func TestSweep_ClerkOverrulesVersionsFromTheFuture(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), mirrortest.Populated(3)
 	b.sweep(t, d, Options{})
@@ -172,9 +173,9 @@ func TestClerksWordIsFinal(t *testing.T) {
 	require.Equal(t, "org:admin", b.Roles(t)["orgmem_00000"], "real deliveries count again")
 }
 
-// TestWhoJustJoinedIsNotRemovedByAnAnswerFromBefore: Clerk's lists and look-ups may lag behind its
+// TestConfirm_WaitsForClerkBeforeRemovingNewMember: Clerk's lists and look-ups may lag behind its
 // webhooks.
-func TestWhoJustJoinedIsNotRemovedByAnAnswerFromBefore(t *testing.T) {
+func TestConfirm_WaitsForClerkBeforeRemovingNewMember(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), mirrortest.Populated(2)
 	b.sweep(t, d, Options{})

@@ -58,9 +58,10 @@ func dispensable() map[clerksync.Resource]string {
 	}
 }
 
-// TestARefusedListIsLeftOut: the sweep goes through, repairs what it sees, removes nothing of the
-// kind, and says what it didn't compare. Once Clerk shows the kind again, it is compared again.
-func TestARefusedListIsLeftOut(t *testing.T) {
+// TestRefused_DispensableListIsLeftOut: the sweep goes through, repairs what it sees, removes
+// nothing of the kind, and says what it didn't compare. Once Clerk shows the kind again, it is
+// compared again.
+func TestRefused_DispensableListIsLeftOut(t *testing.T) {
 	t.Parallel()
 	for _, answer := range []refusalError{
 		{http.StatusPaymentRequired, "plan_too_small", ""},
@@ -115,8 +116,8 @@ func testARefusedList(t *testing.T, answer refusalError, kind clerksync.Resource
 	require.Equal(t, others-2, b.Alive(t, table))
 }
 
-// TestANeededListThatIsRefusedStopsTheSweep, and what it says isn't about the key.
-func TestANeededListThatIsRefusedStopsTheSweep(t *testing.T) {
+// TestRefused_NeededListStopsTheSweep, and what it says isn't about the key.
+func TestRefused_NeededListStopsTheSweep(t *testing.T) {
 	t.Parallel()
 	for _, kind := range []clerksync.Resource{clerksync.ResourceOrganization, clerksync.ResourceUser, clerksync.ResourceMembership} {
 		for _, opts := range []Options{{}, {DryRun: true}, {OrganizationID: "org_1"}} {
@@ -140,8 +141,8 @@ func TestANeededListThatIsRefusedStopsTheSweep(t *testing.T) {
 	}
 }
 
-// TestOnlyA401IsAboutTheKey.
-func TestOnlyA401IsAboutTheKey(t *testing.T) {
+// TestRefused_Only401IsAboutTheKey.
+func TestRefused_Only401IsAboutTheKey(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), mirrortest.Populated(1)
 	d.Refuse(clerksync.ResourceDomain, 0, errors.Join(clerksync.ErrUnauthorized, refusalError{http.StatusUnauthorized, "clerk_key_invalid", "trace_3"}))
@@ -151,8 +152,8 @@ func TestOnlyA401IsAboutTheKey(t *testing.T) {
 	require.Contains(t, report.Detail, "clerk_key_invalid trace_3")
 }
 
-// TestARefusedInstanceStopsTheSweep: the key could be of another instance. The report says so.
-func TestARefusedInstanceStopsTheSweep(t *testing.T) {
+// TestRefused_InstanceStopsTheSweep: the key could be of another instance. The report says so.
+func TestRefused_InstanceStopsTheSweep(t *testing.T) {
 	t.Parallel()
 	for want, answer := range map[GuardReason]error{
 		ReasonListRefused:       refusalError{http.StatusForbidden, "authorization_invalid", "trace_4"},
@@ -168,9 +169,9 @@ func TestARefusedInstanceStopsTheSweep(t *testing.T) {
 	}
 }
 
-// TestARefusedLookUpKeepsNothingElseFromBeingRepaired: what can't be looked up stays, and a sweep
-// that doesn't know who is a member says so.
-func TestARefusedLookUpKeepsNothingElseFromBeingRepaired(t *testing.T) {
+// TestRefused_LookUpStopsNoOtherRepair: what can't be looked up stays, and a sweep that doesn't
+// know who is a member says so.
+func TestRefused_LookUpStopsNoOtherRepair(t *testing.T) {
 	t.Parallel()
 	for kind, id := range map[clerksync.Resource]string{
 		clerksync.ResourceOrganization: "org_2", clerksync.ResourceUser: "user_00001", clerksync.ResourceMembership: "orgmem_00001",
@@ -206,8 +207,8 @@ func TestARefusedLookUpKeepsNothingElseFromBeingRepaired(t *testing.T) {
 	}
 }
 
-// TestManyRefusedLookUpsOfOneKindEndThem.
-func TestManyRefusedLookUpsOfOneKindEndThem(t *testing.T) {
+// TestRefused_ManyLookUpsOfOneKindEndThem.
+func TestRefused_ManyLookUpsOfOneKindEndThem(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), furnished(1, 100)
 	b.sweep(t, d, Options{})
@@ -221,8 +222,8 @@ func TestManyRefusedLookUpsOfOneKindEndThem(t *testing.T) {
 	require.Equal(t, 100, b.Alive(t, "domains"))
 }
 
-// TestNothingIsExhumedOfAKindThatIsRefused, nor while its look-ups are.
-func TestNothingIsExhumedOfAKindThatIsRefused(t *testing.T) {
+// TestRefused_KindKeepsItsTombstones, nor while its look-ups are.
+func TestRefused_KindKeepsItsTombstones(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), furnished(1, 3)
 	b.sweep(t, d, Options{})
@@ -240,9 +241,9 @@ func TestNothingIsExhumedOfAKindThatIsRefused(t *testing.T) {
 	require.Equal(t, 3, b.Alive(t, "domains"))
 }
 
-// TestARefusalOutlivesItsProcess: a process dies after Clerk refused a list, and the next one
+// TestRefused_OutlivesItsProcess: a process dies after Clerk refused a list, and the next one
 // doesn't take the kind for listed.
-func TestARefusalOutlivesItsProcess(t *testing.T) {
+func TestRefused_OutlivesItsProcess(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), furnished(3, 3)
 	b.sweep(t, d, Options{})
@@ -269,9 +270,8 @@ func TestARefusalOutlivesItsProcess(t *testing.T) {
 	require.NotContains(t, d.Finds, "role_0001")
 }
 
-// TestPermissionsThatClerkDoesNotListComeWithTheirRoles: a fresh installation knows what roles
-// permit.
-func TestPermissionsThatClerkDoesNotListComeWithTheirRoles(t *testing.T) {
+// TestRefused_PermissionsComeWithTheirRoles: a fresh installation knows what roles permit.
+func TestRefused_PermissionsComeWithTheirRoles(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), furnished(1, 1)
 	d.Set(clerksync.ResourceMembership, mirrortest.Membership(0, "org:r_0000", 0))
@@ -282,8 +282,8 @@ func TestPermissionsThatClerkDoesNotListComeWithTheirRoles(t *testing.T) {
 	require.Equal(t, []string{"org:a:p_0000"}, standings[0].Permissions)
 }
 
-// TestWithoutRolesTheSnapshotCounts: of a role that no webhook told and Clerk doesn't list.
-func TestWithoutRolesTheSnapshotCounts(t *testing.T) {
+// TestRefused_WithoutRolesTheSnapshotCounts: of a role that no webhook told and Clerk doesn't list.
+func TestRefused_WithoutRolesTheSnapshotCounts(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), furnished(1, 1)
 	member := mirrortest.Membership(0, "org:r_0000", 0)
@@ -296,9 +296,9 @@ func TestWithoutRolesTheSnapshotCounts(t *testing.T) {
 	require.Equal(t, []string{"org:a:snapshot"}, standings[0].Permissions)
 }
 
-// TestASweepOfOneOrganizationGoesOnWithoutAList, also as a dry run, which counts nothing of it as
+// TestRefused_SweepOfOneOrganizationContinues, also as a dry run, which counts nothing of it as
 // gone.
-func TestASweepOfOneOrganizationGoesOnWithoutAList(t *testing.T) {
+func TestRefused_SweepOfOneOrganizationContinues(t *testing.T) {
 	t.Parallel()
 	for _, opts := range []Options{{OrganizationID: "org_1"}, {DryRun: true}, {OrganizationID: "org_1", DryRun: true}} {
 		b, d := setup(t), furnished(3, 3)

@@ -13,8 +13,8 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// TestASweepThatWasCutOffGoesOnFromItsLastPage, also one that was already confirming.
-func TestASweepThatWasCutOffGoesOnFromItsLastPage(t *testing.T) {
+// TestSweep_ContinuesFromItsLastPage, also one that was already confirming.
+func TestSweep_ContinuesFromItsLastPage(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), mirrortest.Populated(1200)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -51,7 +51,7 @@ func TestASweepThatWasCutOffGoesOnFromItsLastPage(t *testing.T) {
 	require.Equal(t, 3, report.Removed)
 }
 
-func TestOneSweepAtATime(t *testing.T) {
+func TestSweep_OneAtATime(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), mirrortest.Populated(1)
 	d.Listing = func(r clerksync.Resource, _ clerksync.PageRequest) error {
@@ -66,8 +66,8 @@ func TestOneSweepAtATime(t *testing.T) {
 	b.sweep(t, d, Options{})
 }
 
-// TestADryRunLeavesACutOffSweepAsItIs.
-func TestADryRunLeavesACutOffSweepAsItIs(t *testing.T) {
+// TestDryRun_LeavesInterruptedSweepAsItIs.
+func TestDryRun_LeavesInterruptedSweepAsItIs(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), mirrortest.Populated(3)
 	d.Listing = func(r clerksync.Resource, _ clerksync.PageRequest) error {
@@ -89,8 +89,8 @@ func TestADryRunLeavesACutOffSweepAsItIs(t *testing.T) {
 	require.Zero(t, report.Extra)
 }
 
-// TestADryRunSaysNothingOfWhichInstanceTheMirrorIsOf.
-func TestADryRunSaysNothingOfWhichInstanceTheMirrorIsOf(t *testing.T) {
+// TestDryRun_DoesNotDecideTheInstance.
+func TestDryRun_DoesNotDecideTheInstance(t *testing.T) {
 	t.Parallel()
 	b, staging, d := setup(t), mirrortest.Populated(1), mirrortest.Populated(1)
 	staging.InstanceID = "ins_staging"
@@ -102,8 +102,8 @@ func TestADryRunSaysNothingOfWhichInstanceTheMirrorIsOf(t *testing.T) {
 	require.Equal(t, mirrortest.InstanceID, known)
 }
 
-// TestSilenceLastsUntilADeliveryComes, not until a sweep has repaired what it hid.
-func TestSilenceLastsUntilADeliveryComes(t *testing.T) {
+// TestReport_NewestDriftLastsUntilADeliveryComes, not until a sweep has repaired what it hid.
+func TestReport_NewestDriftLastsUntilADeliveryComes(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), mirrortest.Populated(1)
 	b.sweep(t, d, Options{})
@@ -114,8 +114,8 @@ func TestSilenceLastsUntilADeliveryComes(t *testing.T) {
 	require.Equal(t, found.NewestDrift.UnixMilli(), b.sweep(t, d, Options{}).NewestDrift.UnixMilli())
 }
 
-// TestADryRunCountsEachObjectOnce, though pages overlap.
-func TestADryRunCountsEachObjectOnce(t *testing.T) {
+// TestDryRun_CountsEachObjectOnce, though pages overlap.
+func TestDryRun_CountsEachObjectOnce(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), mirrortest.Populated(1200)
 	require.Equal(t, 2401, b.sweep(t, d, Options{DryRun: true}).Missing)

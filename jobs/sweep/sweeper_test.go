@@ -12,7 +12,7 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-func TestASweepFillsAnEmptyMirror(t *testing.T) {
+func TestSweep_FillsEmptyMirror(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), mirrortest.Populated(3)
 	d.Set(clerksync.ResourceRole, map[string]any{
@@ -48,7 +48,7 @@ func TestASweepFillsAnEmptyMirror(t *testing.T) {
 	require.Zero(t, b.Count(t, "SELECT count(*) FROM rolecall.sweep_seen"))
 }
 
-func TestASweepRepairsWhatWasMissed(t *testing.T) {
+func TestSweep_RepairsMissedChanges(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), mirrortest.Populated(4)
 	b.sweep(t, d, Options{})
@@ -75,7 +75,7 @@ func TestASweepRepairsWhatWasMissed(t *testing.T) {
 	require.Zero(t, b.sweep(t, d, Options{}).Repaired)
 }
 
-func TestUsersAreListedByCursorOrElseByOffset(t *testing.T) {
+func TestSweep_ListsUsersByCursorOrElseByOffset(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), mirrortest.Populated(1200)
 	b.sweep(t, d, Options{})
@@ -96,7 +96,7 @@ func TestUsersAreListedByCursorOrElseByOffset(t *testing.T) {
 	require.Equal(t, 1200, b.Count(t, "SELECT count(*) FROM rolecall.users WHERE version ->> 'r' = '2'"))
 }
 
-func TestASweepOfOneOrganizationTouchesNoOther(t *testing.T) {
+func TestSweep_OfOneOrganizationTouchesNoOther(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), mirrortest.Populated(3)
 	b.Deliver(t, mirrortest.Event(t, "msg_1", "organizationMembership.created", 1, map[string]any{
@@ -109,7 +109,7 @@ func TestASweepOfOneOrganizationTouchesNoOther(t *testing.T) {
 	require.Equal(t, 1, b.sweep(t, d, Options{}).Extra, "what a whole one finds")
 }
 
-func TestDriftIsCountedByItsCause(t *testing.T) {
+func TestSweep_CountsDriftByCause(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), mirrortest.Populated(3)
 	b.sweep(t, d, Options{})
@@ -127,8 +127,8 @@ func TestDriftIsCountedByItsCause(t *testing.T) {
 	}
 }
 
-// TestASweepOfADeletedOrganizationEndsIt.
-func TestASweepOfADeletedOrganizationEndsIt(t *testing.T) {
+// TestSweep_OfDeletedOrganizationEndsIt.
+func TestSweep_OfDeletedOrganizationEndsIt(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), mirrortest.Populated(3)
 	b.sweep(t, d, Options{})
