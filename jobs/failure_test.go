@@ -90,9 +90,7 @@ func TestApply_LockCostsNoAttempt(t *testing.T) {
 func TestApply_LockedDeliveryStopsNoOther(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	b.Insert(t, mirrortest.UserNamed(t, "msg_0", "user_1", "Kim", 1))
-	_, err := b.apply(t.Context(), "msg_0")
-	require.NoError(t, err)
+	b.Deliver(t, mirrortest.UserNamed(t, "msg_0", "user_1", "Kim", 1))
 	b.Insert(t, mirrortest.UserNamed(t, "msg_1", "user_1", "Kim", 2), mirrortest.UserNamed(t, "msg_2", "user_2", "Robin", 2))
 	release := b.Hold(t, "SELECT FROM rolecall.users WHERE id = 'user_1' FOR UPDATE")
 	w, err := newWorkers(b.workersConfig(), b.workersConfig().river())

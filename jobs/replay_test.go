@@ -59,7 +59,7 @@ func TestReplay_OfAppliedDeliveryChangesNothing(t *testing.T) {
 
 	replayed, err := Replay(ctx, b.Pool, mirrortest.InstanceID, []string{"msg_1", "msg_2"})
 	require.NoError(t, err)
-	require.True(t, replayed[0].Enqueued && replayed[1].Enqueued)
+	require.Equal(t, []Replayed{{SvixID: "msg_1", Enqueued: true}, {SvixID: "msg_2", Enqueued: true}}, replayed)
 	status, err := store.ReadStatus(ctx, b.Pool)
 	require.NoError(t, err)
 	require.True(t, status.LastDelivery.Equal(came), status.LastDelivery)

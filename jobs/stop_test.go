@@ -14,9 +14,7 @@ import (
 // slowly makes each insert of a user take a while, at the database.
 func (b *bundle) slowly(t *testing.T, seconds string) {
 	t.Helper()
-	b.Exec(t, `CREATE FUNCTION rolecall.sleep() RETURNS trigger LANGUAGE plpgsql AS
-			$$ BEGIN PERFORM pg_sleep(`+seconds+`); RETURN NEW; END $$;
-		CREATE TRIGGER sleep BEFORE INSERT ON rolecall.users FOR EACH ROW EXECUTE FUNCTION rolecall.sleep()`)
+	b.Exec(t, sleeping("rolecall.users", "true", seconds))
 }
 
 // untilPatient waits until a job takes its time.

@@ -133,16 +133,16 @@ func (b *commandBundle) sweep(opts sweep.Options) {
 	require.NoError(b.t, err)
 }
 
-// signed is an audit entry in short: who did what to whom.
-type signed struct{ Actor, Action, Target string }
+// entry is an audit entry in short.
+type entry struct{ Actor, Action, Target string }
 
 // entriesOf returns the audit entries of an organization.
-func (b *commandBundle) entriesOf(organization string) []signed {
+func (b *commandBundle) entriesOf(organization string) []entry {
 	b.t.Helper()
-	var entries []signed
+	var entries []entry
 	for _, e := range b.Audit(b.t) {
 		if e.Organization == organization {
-			entries = append(entries, signed{e.Actor, e.Action, e.Target})
+			entries = append(entries, entry{e.Actor, e.Action, e.Target})
 		}
 	}
 	return entries

@@ -58,9 +58,10 @@ func (b *commandBundle) allCommands(organization, admin, second, member string) 
 	}
 }
 
-// what is expected in the audit log of the team's organization, the invitation's id left out.
-func expected(organization, admin, second, member string) []signed {
-	return []signed{
+// expected returns the audit log of the team's organization after all commands, without the
+// invitation's id.
+func expected(organization, admin, second, member string) []entry {
+	return []entry{
 		{admin, "workspace.renamed", organization},
 		{second, "member.role_changed", member},
 		{member, "invitation.sent", ""},
@@ -114,19 +115,24 @@ func TestCommander_AuditsOnceWithTheActor(t *testing.T) {
 			b.faults.Clear()
 			mirrortest.Eventually(t, func() bool { return b.webhooks() == nil })
 			b.sweep(sweep.Options{})
-			entries := b.entriesOf(organization)[before:]
-			for i := range entries {
-				if entries[i].Action == "invitation.sent" || entries[i].Action == "invitation.revoked" {
-					entries[i].Target = ""
-				}
-			}
+			entries := withoutInvitationIDs(b.entriesOf(organization)[before:])
 			require.ElementsMatch(t, expected(organization, admin, second, member), entries)
 			o, ok := b.clerk.Organization(b.newest(admin))
 			require.True(t, ok)
-			require.ElementsMatch(t, []signed{{admin, "workspace.created", o.ID}, {admin, "member.joined", admin}}, b.entriesOf(o.ID))
+			require.ElementsMatch(t, []entry{{admin, "workspace.created", o.ID}, {admin, "member.joined", admin}}, b.entriesOf(o.ID))
 			require.Equal(t, map[string]int{"done": 7}, b.states())
 		})
 	}
+}
+
+// withoutInvitationIDs leaves out the ids of invitations, which Clerk chooses.
+func withoutInvitationIDs(entries []entry) []entry {
+	for i := range entries {
+		if strings.HasPrefix(entries[i].Action, "invitation.") {
+			entries[i].Target = ""
+		}
+	}
+	return entries
 }
 
 // newest returns the organization that a user joined last.
@@ -156,7 +162,7 @@ func TestCommander_ChangesByOthersAreNotAttributed(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, b.webhooks())
 
-	lift := b.faults.Fail(http.StatusForbidden, nil) // refused: nothing of it may be signed
+	lift := b.faults.Fail(http.StatusForbidden, nil) // refused: nothing of it may be entry
 	demote := promote
 	demote.Role = clerksim.RoleMember
 	require.Error(t, b.run(demote, ""))
@@ -180,7 +186,7 @@ func TestCommander_ChangesByOthersAreNotAttributed(t *testing.T) {
 	lift()
 	require.NoError(t, b.clerk.RemoveMember(organization, member))
 	require.NoError(t, b.webhooks())
-	require.Equal(t, []signed{
+	require.Equal(t, []entry{
 		{admin, "member.role_changed", member},
 		{"", "member.role_changed", member},
 		{"", "member.role_changed", member},
@@ -225,15 +231,10 @@ func TestCommander_UnrecordedCommandIsCompletedLater(t *testing.T) {
 				require.ErrorIs(t, err, clerksync.ErrNotRecorded)
 				complete(b)
 			}
-			entries := b.entriesOf(organization)[before:]
-			for i := range entries {
-				if strings.HasPrefix(entries[i].Action, "invitation.") {
-					entries[i].Target = ""
-				}
-			}
+			entries := withoutInvitationIDs(b.entriesOf(organization)[before:])
 			require.Equal(t, expected(organization, admin, second, member), entries)
 			created := b.newest(admin)
-			require.ElementsMatch(t, []signed{{admin, "workspace.created", created}, {admin, "member.joined", admin}}, b.entriesOf(created))
+			require.ElementsMatch(t, []entry{{admin, "workspace.created", created}, {admin, "member.joined", admin}}, b.entriesOf(created))
 		})
 	}
 }
@@ -266,12 +267,7 @@ func TestCommander_RepeatCompletesInterruptedCommand(t *testing.T) {
 				require.NoError(t, b.run(c, key), "and again")
 			}
 			require.NoError(t, b.webhooks())
-			entries := b.entriesOf(organization)[before:]
-			for i := range entries {
-				if strings.HasPrefix(entries[i].Action, "invitation.") {
-					entries[i].Target = ""
-				}
-			}
+			entries := withoutInvitationIDs(b.entriesOf(organization)[before:])
 			require.Equal(t, expected(organization, admin, second, member), entries)
 			require.Equal(t, 1, b.faults.Calls()["POST /organizations"], "not made twice")
 			require.Equal(t, map[string]int{"done": 7}, b.states())
@@ -344,7 +340,7 @@ func TestCommander_ManyCommandsAndWebhooksAtOnce(t *testing.T) {
 		}
 	}
 	b.faults.AfterAnswer(func(clerksim.Call) { deliver() }, func(c clerksim.Call) bool { return c.Request.Method != http.MethodGet })
-	want := make([][]signed, members)
+	want := make([][]entry, members)
 	var commands sync.WaitGroup
 	for i, user := range users {
 		commands.Go(func() {
@@ -356,7 +352,7 @@ func TestCommander_ManyCommandsAndWebhooksAtOnce(t *testing.T) {
 				if err := b.run(c, ""); err != nil {
 					t.Error(err)
 				}
-				want[i] = append(want[i], signed{c.Actor, "member.role_changed", user})
+				want[i] = append(want[i], entry{c.Actor, "member.role_changed", user})
 			}
 		})
 	}
@@ -368,7 +364,7 @@ func TestCommander_ManyCommandsAndWebhooksAtOnce(t *testing.T) {
 	})
 	got := b.entriesOf(organization)[before:]
 	for i, user := range users {
-		require.Equal(t, want[i], slices.DeleteFunc(slices.Clone(got), func(e signed) bool { return e.Target != user }))
+		require.Equal(t, want[i], slices.DeleteFunc(slices.Clone(got), func(e entry) bool { return e.Target != user }))
 	}
 	require.Len(t, got, members*rounds)
 }

@@ -73,7 +73,7 @@ func TestCommander_LateCreatorMembershipIsAttributed(t *testing.T) {
 	lift()
 	require.NoError(t, b.webhooks())
 	created := b.newest(admin)
-	require.ElementsMatch(t, []signed{{admin, "workspace.created", created}, {admin, "member.joined", admin}}, b.entriesOf(created))
+	require.ElementsMatch(t, []entry{{admin, "workspace.created", created}, {admin, "member.joined", admin}}, b.entriesOf(created))
 }
 
 // TestRepeat_OutlivedTryEndsNothing: its process was away for so long that the same key was tried
@@ -122,11 +122,11 @@ func TestCommander_JoinIsNotAttributedToAnotherCreation(t *testing.T) {
 	_, err := b.clerk.AddMember(organization, user, clerksim.RoleMember)
 	require.NoError(t, err)
 	require.NoError(t, b.webhooks())
-	require.Contains(t, b.entriesOf(organization), signed{"", "member.joined", user})
+	require.Contains(t, b.entriesOf(organization), entry{"", "member.joined", user})
 }
 
 // TestRepeat_MakesNothingTwice: an invitation that was revoked since, and a workspace that has
-// another name since. Their webhooks are signed by Clerk, and still tell that the commands were
+// another name since. Their webhooks are entry by Clerk, and still tell that the commands were
 // carried out.
 func TestRepeat_MakesNothingTwice(t *testing.T) {
 	t.Parallel()
@@ -221,7 +221,7 @@ func TestRepeat_AttributionOfFailedTryIsDropped(t *testing.T) {
 	inTheDashboard(clerksim.RoleMember)
 	before := len(b.entriesOf(organization))
 	require.NoError(t, b.run(promote, "key"))
-	require.Equal(t, []signed{{admin, "member.role_changed", member}}, b.entriesOf(organization)[before:])
+	require.Equal(t, []entry{{admin, "member.role_changed", member}}, b.entriesOf(organization)[before:])
 }
 
 // TestCommander_UnsentCommandIsAttributedNothing: while Clerk is asked for the actor, somebody else
@@ -251,7 +251,7 @@ func TestCommander_UnsentCommandIsAttributedNothing(t *testing.T) {
 	}, clerksim.Lookups)
 	require.NoError(t, b.run(promote(admin), ""))
 	lift()
-	require.Equal(t, []signed{{"", "member.role_changed", member}}, b.entriesOf(organization)[before:])
+	require.Equal(t, []entry{{"", "member.role_changed", member}}, b.entriesOf(organization)[before:])
 
 	// Its process dies at this point. What others did meanwhile wasn't it: its key is tried as if
 	// for the first time.
@@ -266,7 +266,7 @@ func TestCommander_UnsentCommandIsAttributedNothing(t *testing.T) {
 	before = len(b.entriesOf(organization))
 	require.NoError(t, b.run(promote(second), "key"))
 	require.Equal(t, clerksim.RoleAdmin, b.clerk.Directory().Role(organization, member))
-	require.Equal(t, []signed{{second, "member.role_changed", member}}, b.entriesOf(organization)[before:])
+	require.Equal(t, []entry{{second, "member.role_changed", member}}, b.entriesOf(organization)[before:])
 }
 
 // TestRepeat_TwoCreationsOfOneName at once by one user, one of which is cut short: each makes a
@@ -307,7 +307,7 @@ func TestRepeat_TwoCreationsOfOneName(t *testing.T) {
 	require.Len(t, made, 2)
 	require.Equal(t, 2, b.faults.Calls()["POST /organizations"])
 	for id := range made {
-		require.ElementsMatch(t, []signed{{user, "workspace.created", id}, {user, "member.joined", user}}, b.entriesOf(id))
+		require.ElementsMatch(t, []entry{{user, "workspace.created", id}, {user, "member.joined", user}}, b.entriesOf(id))
 	}
 }
 
@@ -375,5 +375,5 @@ func TestRepeat_RefusedOneIsAttributedNothing(t *testing.T) {
 	_, err = b.clerk.SetRole(organization, member, clerksim.RoleAdmin)
 	require.NoError(t, err)
 	require.NoError(t, b.webhooks())
-	require.Equal(t, []signed{{"", "member.role_changed", member}}, b.entriesOf(organization)[before:])
+	require.Equal(t, []entry{{"", "member.role_changed", member}}, b.entriesOf(organization)[before:])
 }

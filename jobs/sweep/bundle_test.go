@@ -26,6 +26,16 @@ func (b *bundle) sweeper(t *testing.T, d Clerk) *Sweeper {
 	return s
 }
 
+// counts are the numbers of a report that say what differed, and what was repaired.
+type counts struct{ Missing, Stale, Extra, Behind, Repaired, Added, Updated, Removed int }
+
+func countsOf(r Report) counts {
+	return counts{
+		Missing: r.Missing, Stale: r.Stale, Extra: r.Extra, Behind: r.Behind,
+		Repaired: r.Repaired, Added: r.Added, Updated: r.Updated, Removed: r.Removed,
+	}
+}
+
 // sweep sweeps once, which must succeed.
 func (b *bundle) sweep(t *testing.T, d Clerk, opts Options) Report {
 	t.Helper()

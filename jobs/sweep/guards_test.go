@@ -101,7 +101,9 @@ func TestBrake_StopsMassRemoval(t *testing.T) {
 	report := b.sweep(t, d, Options{})
 	require.True(t, report.Aborted)
 	require.Equal(t, ReasonRemovalRatio, report.Reason)
-	require.Equal(t, []int{100, 30, 10, 30}, []int{report.Memberships, report.AtStake, report.RemovalLimit, report.Extra})
+	type stakes struct{ Memberships, AtStake, RemovalLimit, Extra int }
+	require.Equal(t, stakes{Memberships: 100, AtStake: 30, RemovalLimit: 10, Extra: 30},
+		stakes{report.Memberships, report.AtStake, report.RemovalLimit, report.Extra})
 	require.Empty(t, d.Finds, "the brake comes before the look-ups")
 	require.Len(t, b.Roles(t), 100)
 

@@ -36,7 +36,7 @@ func TestSweep_FillsEmptyMirror(t *testing.T) {
 	require.Zero(t, b.Count(t, "SELECT count(*) FROM rolecall.drift WHERE cause = 'undelivered'"), "nothing was lost: it is older than the mirror")
 
 	again := b.sweep(t, d, Options{Trigger: TriggerCommand})
-	require.Zero(t, again.Missing+again.Stale+again.Extra+again.Repaired, "nothing is left to do")
+	require.Zero(t, countsOf(again), "nothing is left to do")
 	require.Equal(t, 1, b.Count(t, "SELECT count(*) FROM rolecall.organizations WHERE changed_at < (SELECT max(started_at) FROM rolecall.sweeps)"),
 		"and nothing is written")
 	standings, err := store.Standings(t.Context(), b.Pool, store.Pair{UserID: "user_00000", OrganizationID: "org_1"})
@@ -59,14 +59,13 @@ func TestSweep_RepairsMissedChanges(t *testing.T) {
 
 	var found []store.FoundDrift
 	dry := b.sweep(t, d, Options{DryRun: true, Found: func(f store.FoundDrift) { found = append(found, f) }})
-	require.Equal(t, []int{2, 2, 1, 0}, []int{dry.Missing, dry.Stale, dry.Extra, dry.Repaired})
+	require.Equal(t, counts{Missing: 2, Stale: 2, Extra: 1}, countsOf(dry))
 	require.Len(t, found, 5)
 	require.Equal(t, "org:member", b.Roles(t)["orgmem_00000"], "a dry run changes nothing")
 	require.Zero(t, b.Count(t, "SELECT count(*) FROM rolecall.drift WHERE difference <> 'missing'"))
 
 	report := b.sweep(t, d, Options{})
-	require.Equal(t, []int{2, 2, 1, 5}, []int{report.Missing, report.Stale, report.Extra, report.Repaired})
-	require.Equal(t, []int{2, 2, 1}, []int{report.Added, report.Updated, report.Removed})
+	require.Equal(t, counts{Missing: 2, Stale: 2, Extra: 1, Repaired: 5, Added: 2, Updated: 2, Removed: 1}, countsOf(report))
 	require.Equal(t, map[string]string{
 		"orgmem_00000": "org:admin", "orgmem_00001": "org:owner", "orgmem_00003": "org:member", "orgmem_00009": "org:member",
 	}, b.Roles(t))
