@@ -16,7 +16,7 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-func TestOutcome_TellsRiverWhatToDo(t *testing.T) {
+func TestRiverResult_OfEachFailure(t *testing.T) {
 	t.Parallel()
 	stopping, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -26,11 +26,11 @@ func TestOutcome_TellsRiverWhatToDo(t *testing.T) {
 	away := fmt.Errorf("apply: %w", &pgconn.PgError{Code: "57P01"})
 	poison := fmt.Errorf("apply: %w", &pgconn.PgError{Code: "22P02"})
 
-	require.NoError(t, outcome(t.Context(), nil))
-	require.NoError(t, outcome(stopping, nil), "done is done")
-	require.Equal(t, poison, outcome(t.Context(), poison), "the delivery's own fault")
-	require.Equal(t, tooLong, outcome(late, tooLong), "somebody's lock: tried again, and taken over at last")
-	require.Equal(t, errors.ErrUnsupported, outcome(t.Context(), errors.ErrUnsupported))
+	require.NoError(t, riverResult(t.Context(), nil))
+	require.NoError(t, riverResult(stopping, nil), "done is done")
+	require.Equal(t, poison, riverResult(t.Context(), poison), "the delivery's own fault")
+	require.Equal(t, tooLong, riverResult(late, tooLong), "somebody's lock: tried again, and taken over at last")
+	require.Equal(t, errors.ErrUnsupported, riverResult(t.Context(), errors.ErrUnsupported))
 	for name, tc := range map[string]struct {
 		ctx   context.Context
 		err   error
@@ -43,7 +43,7 @@ func TestOutcome_TellsRiverWhatToDo(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			snooze, ok := errors.AsType[*rivertype.JobSnoozeError](outcome(tc.ctx, tc.err))
+			snooze, ok := errors.AsType[*rivertype.JobSnoozeError](riverResult(tc.ctx, tc.err))
 			require.True(t, ok)
 			require.Equal(t, tc.after, snooze.Duration)
 		})

@@ -33,21 +33,21 @@ func crowded(t *testing.T) *bundle {
 	t.Helper()
 	b := setup(t)
 	var deliveries []clerksync.Delivery
-	seat := func(id, organization, user string) {
+	member := func(id, organization, user string) {
 		deliveries = append(deliveries, mirrortest.Joined(t, "msg_"+id, "orgmem_"+id, organization, "user_"+user))
 	}
 	for n := range waitingThere {
-		seat(fmt.Sprintf("a%d", n), "org_a", fmt.Sprintf("a%d", n))
+		member(fmt.Sprintf("a%d", n), "org_a", fmt.Sprintf("a%d", n))
 		for _, n := range []int{n, waitingThere + n} {
-			seat(fmt.Sprintf("c%d", n), "org_c", fmt.Sprintf("c%d", n))
+			member(fmt.Sprintf("c%d", n), "org_c", fmt.Sprintf("c%d", n))
 		}
 	}
 	for n := range bystanders {
-		seat(fmt.Sprintf("ab%d", n), "org_b", fmt.Sprintf("a%d", n))
-		seat(fmt.Sprintf("b%d", n), "org_b", fmt.Sprintf("b%d", n))
+		member(fmt.Sprintf("ab%d", n), "org_b", fmt.Sprintf("a%d", n))
+		member(fmt.Sprintf("b%d", n), "org_b", fmt.Sprintf("b%d", n))
 	}
 	for n := range 70 {
-		seat(strconv.Itoa(n), fmt.Sprintf("org_%d", n), strconv.Itoa(n))
+		member(strconv.Itoa(n), fmt.Sprintf("org_%d", n), strconv.Itoa(n))
 	}
 	b.Insert(t, deliveries...)
 	_, err := b.apply(t.Context(), mirrortest.IDs(deliveries)...)

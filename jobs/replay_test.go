@@ -24,8 +24,8 @@ func TestReplay_AppliesWhatCanBeRead(t *testing.T) {
 	require.Equal(t, []Replayed{
 		{SvixID: "msg_foreign", Enqueued: true},
 		{SvixID: "msg_unreadable", Why: `undecodable delivery: member "type" is not of the expected type`},
-		{SvixID: "msg_secret", Why: "the ledger has no body of it: it was pruned, or never kept"},
-		{SvixID: "msg_waiting", Why: "it waits to be applied already"},
+		{SvixID: "msg_secret", Why: "the ledger has no body: it was pruned, or never kept"},
+		{SvixID: "msg_waiting", Why: "it is already waiting to be applied"},
 		{SvixID: "msg_none", Why: "not in the ledger"},
 	}, replayed)
 	b.work(t)
