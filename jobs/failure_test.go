@@ -29,7 +29,7 @@ func TestRiverResult_OfEachFailure(t *testing.T) {
 	require.NoError(t, riverResult(t.Context(), nil))
 	require.NoError(t, riverResult(stopping, nil), "done is done")
 	require.Equal(t, poison, riverResult(t.Context(), poison), "the delivery's own fault")
-	require.Equal(t, tooLong, riverResult(late, tooLong), "somebody's lock: tried again, and taken over at last")
+	require.Equal(t, tooLong, riverResult(late, tooLong), "another session's lock: tried again, and taken over at last")
 	require.Equal(t, errors.ErrUnsupported, riverResult(t.Context(), errors.ErrUnsupported))
 	for name, tc := range map[string]struct {
 		ctx   context.Context
@@ -106,7 +106,7 @@ func TestApply_LockedDeliveryStopsNoOther(t *testing.T) {
 	require.Zero(t, b.Ledger(t, "msg_1").Attempts)
 }
 
-// TestApply_LostRaceIsTriedFiveTimes has somebody else always be first: no row is ever added.
+// TestApply_LostRaceIsTriedFiveTimes has another transaction always be first: no row is ever added.
 func TestApply_LostRaceIsTriedFiveTimes(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

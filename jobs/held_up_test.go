@@ -16,13 +16,13 @@ import (
 )
 
 const (
-	// waitingThere is how many deliveries wait for what is held up.
+	// waitingThere is how many deliveries are held up.
 	waitingThere = 100
-	// bystanders is how many removals of other workspaces come meanwhile.
+	// bystanders is how many removals from other workspaces come meanwhile.
 	bystanders = 10
-	// heldUpAtMost is what the others may add to how long a removal takes: the bound of a statement
-	// that applies them and the removal in one batch, a look at what is locked, and the second
-	// attempt. Without these bounds it is seconds.
+	// heldUpAtMost is how much longer the others may make a removal: the bound of a statement that
+	// applies them and the removal in one batch, a look at the locks, and the second attempt.
+	// Without these bounds it is seconds.
 	heldUpAtMost = 450 * time.Millisecond
 )
 

@@ -20,7 +20,7 @@ import (
 )
 
 // TestInbox_FullRefusesAtOnce has twice as many senders as the inbox holds while the database
-// stands still. Exactly those are stored who aren't told to come again.
+// stands still. Exactly the deliveries that aren't refused are stored.
 func TestInbox_FullRefusesAtOnce(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -142,7 +142,7 @@ func TestInbox_CancelledCallersDeliveryIsKept(t *testing.T) {
 	release()
 	b.UntilState(t, "msg_1", clerksync.StateReceived)
 	receipt := accept(t, in, mirrortest.UserNamed(t, "msg_1", "user_1", "Kim", 1))
-	require.False(t, receipt.Stored, "the caller left, but its delivery was committed all the same: a retry is a repeat")
+	require.False(t, receipt.Stored, "the caller left, but its delivery was committed: a retry is a repeat")
 	require.Len(t, b.jobs(t), 1)
 }
 
@@ -201,7 +201,7 @@ func TestInbox_DatabaseAway(t *testing.T) {
 }
 
 // TestInbox_HangingDatabaseEndsInTimeout has a database that takes a commit and never answers:
-// callers hear of it before Clerk gives up.
+// callers get an error before Clerk gives up.
 func TestInbox_HangingDatabaseEndsInTimeout(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

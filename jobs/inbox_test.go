@@ -64,7 +64,7 @@ func TestInbox_RepeatDoesNothing(t *testing.T) {
 	require.Len(t, b.jobs(t), 1)
 }
 
-// occupy gives each collector one delivery while commits are held, so that what comes next has to
+// occupy gives each collector one delivery while commits are held, so that the next ones have to
 // wait.
 func (b *bundle) occupy(t *testing.T, in *Inbox, wg *sync.WaitGroup) {
 	t.Helper()
@@ -119,8 +119,8 @@ func TestInbox_StoresOneOfSeveralCopiesInABatch(t *testing.T) {
 	requireJobs(t, b, []string{"msg_before0"}, []string{"msg_before1"}, []string{"msg_1", "msg_2"})
 }
 
-// TestInbox_KeepsGoodCopyBehindQuarantinedOne: both are acknowledged, and nobody would send the
-// good one again.
+// TestInbox_KeepsGoodCopyBehindQuarantinedOne: both are acknowledged, and the good one isn't sent
+// again.
 func TestInbox_KeepsGoodCopyBehindQuarantinedOne(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -185,7 +185,7 @@ func TestInbox_QuarantinesDeliveriesOfOtherInstances(t *testing.T) {
 	require.Equal(t, clerksync.Receipt{Stored: true, Quarantined: true}, accept(t, in, from("msg_foreign", `,"instance_id":"ins_2"`)))
 	require.Contains(t, b.Ledger(t, "msg_foreign").LastError, "ins_2")
 	require.Equal(t, clerksync.Receipt{Stored: true}, accept(t, in, from("msg_own", `,"instance_id":"ins_1"`)))
-	require.Equal(t, clerksync.Receipt{Stored: true}, accept(t, in, from("msg_old", ``)), "a body of 2024 says nothing")
+	require.Equal(t, clerksync.Receipt{Stored: true}, accept(t, in, from("msg_old", ``)), "a body of 2024 names no instance")
 
 	anyInstance, err := NewInbox(InboxConfig{Pool: b.Pool, Logger: b.Logs.Logger()})
 	require.NoError(t, err)

@@ -65,7 +65,7 @@ func TestWorkers_KilledProcessLosesNothing(t *testing.T) {
 	require.Error(t, child.Wait(), "it was killed")
 	release()
 	require.Equal(t, "received", b.Ledger(t, "msg_1").State)
-	require.Equal(t, "running", b.jobs(t)[0].State, "nobody told the queue")
+	require.Equal(t, "running", b.jobs(t)[0].State, "the queue doesn't know")
 
 	began := time.Now()
 	b.work(t)

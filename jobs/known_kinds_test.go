@@ -33,7 +33,7 @@ func TestWorkers_LeaveJobsOfNewerVersionsAlone(t *testing.T) {
 	b.untilApplied(t, 2)
 	mirrortest.Eventually(t, func() bool {
 		return b.Count(t, "SELECT count(*) FROM rolecall.river_job WHERE kind = 'prune_bodies' AND state = 'completed'") > 0
-	}, "upkeep goes on")
+	}, "upkeep runs")
 	require.Equal(t, 4, b.Count(t, `SELECT count(*) FROM rolecall.river_job
 		WHERE kind = 'newer' AND state = 'available' AND attempt = 0 AND errors IS NULL`))
 }

@@ -54,7 +54,7 @@ func insertFor(r *rapid.T, b *bundle, d clerksync.Delivery) {
 	require.NoError(r, err)
 }
 
-// memberships of the histories: somebody who rejoins has a new id for the same pair.
+// genPair draws a membership with its pair. A user who rejoins has a new id for the same pair.
 func genPair(r *rapid.T) (membership, organization, user string) {
 	pairs := map[string][2]string{
 		"orgmem_1": {"org_1", "user_1"}, "orgmem_1again": {"org_1", "user_1"}, "orgmem_2": {"org_2", "user_1"},

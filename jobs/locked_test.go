@@ -9,8 +9,8 @@ import (
 	"github.com/callmine/rolecall/internal/mirrortest"
 )
 
-// TestInbox_LockedQuarantinedCopyStopsNoOther: what would take its place is to be sent again, and
-// all else is accepted.
+// TestInbox_LockedQuarantinedCopyStopsNoOther: the copy that would replace it has to be sent again,
+// and all other deliveries are accepted.
 func TestInbox_LockedQuarantinedCopyStopsNoOther(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -35,8 +35,8 @@ func TestInbox_LockedQuarantinedCopyStopsNoOther(t *testing.T) {
 	require.Equal(t, "received", b.Ledger(t, "msg_0").State)
 }
 
-// TestApply_HeldUpDeliveriesFollowSoonAfterTheLock its lock is gone, removals of many members
-// alike.
+// TestApply_HeldUpDeliveriesFollowSoonAfterTheLock: removals of many members are applied once the
+// lock is gone.
 func TestApply_HeldUpDeliveriesFollowSoonAfterTheLock(t *testing.T) {
 	t.Parallel()
 	b := crowded(t)
@@ -47,7 +47,7 @@ func TestApply_HeldUpDeliveriesFollowSoonAfterTheLock(t *testing.T) {
 	}
 	mirrortest.Eventually(t, func() bool {
 		return b.Count(t, "SELECT count(*) FROM rolecall.river_job WHERE queue = 'held_up' AND priority > 2") >= waitingThere
-	}, "all wait where they hold up nobody")
+	}, "all wait where they hold up no other")
 	require.Zero(t, b.Count(t, "SELECT count(*) FROM rolecall.deliveries WHERE svix_id LIKE 'msg_gone_%' AND state <> 'received'"))
 	release()
 	var began, applied float64

@@ -37,14 +37,14 @@ func acceptMembers(t *testing.T, b *bundle, n int) {
 	wg.Wait()
 }
 
-// hurry makes jobs that wait for another attempt due: the waits themselves are the retry policy's.
+// hurry makes jobs due that wait for another attempt. Another test covers the waits.
 func (b *bundle) hurry(t *testing.T) {
 	t.Helper()
 	b.Exec(t, `UPDATE rolecall.river_job SET state = 'available', scheduled_at = now()
 		WHERE state IN ('available', 'retryable', 'scheduled') AND scheduled_at > now()`)
 }
 
-// untilQuarantined hurries until the poison is set aside.
+// untilQuarantined hurries until the poisoned delivery is quarantined.
 func (b *bundle) untilQuarantined(t *testing.T, svixID string) {
 	t.Helper()
 	mirrortest.Eventually(t, func() bool {
@@ -112,7 +112,7 @@ func TestApply_PanicStopsNoOtherDelivery(t *testing.T) {
 	require.Contains(t, b.Ledger(t, "msg_042").LastError, "panic: out of range")
 }
 
-// TestApply_OneByOneQuarantinesAfterLastAttempt counts attempts without River: the delivery is kept
+// TestApply_OneByOneQuarantinesAfterLastAttempt counts attempts without River: the delivery waits
 // until its last one.
 func TestApply_OneByOneQuarantinesAfterLastAttempt(t *testing.T) {
 	t.Parallel()

@@ -13,7 +13,7 @@ import (
 )
 
 // TestApply_RemovalWaitsForNoOrganizationRow: the nested copy of the organization changes nothing,
-// so whoever holds its row delays no removal.
+// so a lock on its row delays no removal.
 func TestApply_RemovalWaitsForNoOrganizationRow(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -34,8 +34,8 @@ func TestApply_RemovalWaitsForNoOrganizationRow(t *testing.T) {
 	require.Equal(t, map[string]clerksync.State{"msg_3": clerksync.StateApplied}, mirrortest.States(finished))
 }
 
-// TestInbox_ManyQuarantinedCopiesAreReplacedAtOnce: as after "replay failed" in Clerk's dashboard.
-// None may be lost, and commits that replace the same ones may not deadlock.
+// TestInbox_ManyQuarantinedCopiesAreReplacedAtOnce, as after "replay failed" in Clerk's dashboard.
+// None may be lost, and commits that replace the same ones must not deadlock.
 func TestInbox_ManyQuarantinedCopiesAreReplacedAtOnce(t *testing.T) {
 	t.Parallel()
 	const n = 150

@@ -41,8 +41,8 @@ func TestReplay_AppliesWhatCanBeRead(t *testing.T) {
 	b.UntilState(t, "msg_foreign", clerksync.StateSuperseded)
 }
 
-// TestReplay_OfAppliedDeliveryChangesNothing: of what is applied nothing changes but its state,
-// also not when the endpoint was last heard of.
+// TestReplay_OfAppliedDeliveryChangesNothing: only its state changes, and when the last delivery
+// came stays.
 func TestReplay_OfAppliedDeliveryChangesNothing(t *testing.T) {
 	t.Parallel()
 	b, ctx := setup(t), t.Context()
@@ -95,7 +95,7 @@ func TestPrune_ForgetsOldBodies(t *testing.T) {
 	cfg.BodyRetention = 24 * time.Hour
 	w, err := NewWorkers(cfg)
 	require.NoError(t, err)
-	start(t, w) // whoever becomes leader prunes
+	start(t, w) // the leader prunes
 	mirrortest.Eventually(t, func() bool { return b.Count(t, "SELECT count(*) FROM rolecall.deliveries WHERE body IS NULL") == 3 })
 	require.Equal(t, 3, b.Count(t, "SELECT count(*) FROM rolecall.deliveries WHERE body IS NULL AND svix_id IN ('msg_applied', 'msg_superseded', 'msg_ignored')"))
 	require.Equal(t, 5, b.Count(t, "SELECT count(*) FROM rolecall.deliveries"), "the rows stay")

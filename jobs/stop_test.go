@@ -11,19 +11,19 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// slowly makes each insert of a user take a while, at the database.
+// slowly makes each change of a user take a while at the database.
 func (b *bundle) slowly(t *testing.T, seconds string) {
 	t.Helper()
 	b.Exec(t, sleeping("rolecall.users", "true", seconds))
 }
 
-// untilPatient waits until a job takes its time.
+// untilPatient waits until a job takes long.
 func (b *bundle) untilPatient(t *testing.T) {
 	t.Helper()
 	mirrortest.Eventually(t, func() bool {
 		return b.Count(t, `SELECT count(*) FROM pg_stat_activity
 			WHERE datname = current_database() AND wait_event = 'PgSleep' AND now() - xact_start > interval '0.7 seconds'`) == 1
-	}, "no job takes its time")
+	}, "no job takes long")
 }
 
 // lastApply returns the newest job that applies deliveries.
@@ -37,7 +37,7 @@ func (b *bundle) lastApply(t *testing.T) (last job) {
 	return last
 }
 
-// TestWorkers_StopGivesRunningJobBack: stopping costs the job no attempt, and somebody else applies
+// TestWorkers_StopGivesRunningJobBack: stopping costs the job no attempt, and other workers apply
 // it.
 func TestWorkers_StopGivesRunningJobBack(t *testing.T) {
 	t.Parallel()
@@ -66,7 +66,7 @@ func TestWorkers_StopGivesRunningJobBack(t *testing.T) {
 	require.Equal(t, 1, b.lastApply(t).Attempt)
 }
 
-// TestWorkers_StopLetsRunningJobFinish that can.
+// TestWorkers_StopLetsRunningJobFinish: a job that can finish in time does.
 func TestWorkers_StopLetsRunningJobFinish(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

@@ -14,7 +14,7 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// TestSweepJob_RunsAtStart, and a job whose sweep somebody else has made meanwhile sweeps no more.
+// TestSweepJob_RunsAtStart: a job whose sweep another job has made meanwhile sweeps no more.
 func TestSweepJob_RunsAtStart(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), mirrortest.Populated(1)
@@ -30,7 +30,7 @@ func TestSweepJob_RunsAtStart(t *testing.T) {
 	require.Len(t, b.Roles(t), 1)
 }
 
-// TestSweepJob_FollowsChangeOfRoles, of which no event tells for each member.
+// TestSweepJob_FollowsChangeOfRoles: Clerk sends no event for each member.
 func TestSweepJob_FollowsChangeOfRoles(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), mirrortest.Populated(1)
@@ -49,11 +49,11 @@ func TestSweepJob_FollowsChangeOfRoles(t *testing.T) {
 	accept(t, in, role("msg_2", "org:guest", 2))
 	b.UntilState(t, "msg_2", clerksync.StateApplied)
 	require.Equal(t, 1, b.Count(t, "SELECT count(*) FROM rolecall.river_job WHERE kind = 'sweep' AND scheduled_at > now() + interval '5 seconds'"))
-	b.Exec(t, "UPDATE rolecall.river_job SET scheduled_at = now() WHERE kind = 'sweep'") // nobody wants to wait
+	b.Exec(t, "UPDATE rolecall.river_job SET scheduled_at = now() WHERE kind = 'sweep'") // instead of waiting
 	mirrortest.Eventually(t, func() bool { return len(b.Roles(t)) == 1 })
 }
 
-// TestSweepJob_OutlivesOutageOfClerk: the job goes on trying, from its first call to its last.
+// TestSweepJob_OutlivesOutageOfClerk: the job keeps trying, from its first call to its last.
 func TestSweepJob_OutlivesOutageOfClerk(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), mirrortest.Populated(3)

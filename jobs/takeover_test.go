@@ -122,7 +122,7 @@ func TestTakeOver_RoundIsBounded(t *testing.T) {
 	}
 }
 
-// TestWorkers_TakeOverAtStartAndWhileRunning: at start, and again while they run.
+// TestWorkers_TakeOverAtStartAndWhileRunning without another's doing.
 func TestWorkers_TakeOverAtStartAndWhileRunning(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

@@ -29,7 +29,7 @@ type commandBundle struct {
 	faults    *clerksim.APIFaults
 	client    *clerkapi.Client
 	commander *Commander
-	may       func(context.Context, store.DBTX) error // nil: everybody may
+	may       func(context.Context, store.DBTX) error // nil: every actor may
 }
 
 func setupCommands(t *testing.T) *commandBundle {
@@ -58,8 +58,7 @@ func (b *commandBundle) person() string {
 	return u.ID
 }
 
-// team makes an organization with two admins and a member at Clerk, of which the webhooks have
-// told.
+// team makes an organization with two admins and a member at Clerk. Their webhooks are applied.
 func (b *commandBundle) team() (organization, admin, second, member string) {
 	b.t.Helper()
 	admin, second, member = b.person(), b.person(), b.person()

@@ -71,8 +71,8 @@ func expected(organization, admin, second, member string) []entry {
 	}
 }
 
-// TestCommander_AuditsOnceWithTheActor, whichever is first: the command, or the webhook of what it
-// changed. Then the other one changes nothing, nor does a sweep.
+// TestCommander_AuditsOnceWithTheActor, whichever comes first: the command, or the webhook of its
+// change. The other one then changes nothing, nor does a sweep.
 func TestCommander_AuditsOnceWithTheActor(t *testing.T) {
 	t.Parallel()
 	for name, order := range map[string]func(*commandBundle){
@@ -144,8 +144,8 @@ func (b *commandBundle) newest(user string) string {
 	return id
 }
 
-// TestCommander_ChangesByOthersAreNotAttributed: a command signs the change that it made, once, and
-// no other.
+// TestCommander_ChangesByOthersAreNotAttributed: a command is attributed the change that it made,
+// once, and no other.
 func TestCommander_ChangesByOthersAreNotAttributed(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)
@@ -155,14 +155,14 @@ func TestCommander_ChangesByOthersAreNotAttributed(t *testing.T) {
 		Actor: admin, Action: clerksync.ActionMemberRoleChanged, OrganizationID: organization, Target: member, Role: clerksim.RoleAdmin,
 	}
 	require.NoError(t, b.run(promote, ""))
-	_, err := b.clerk.SetRole(organization, member, clerksim.RoleMember) // somebody at Clerk's dashboard
+	_, err := b.clerk.SetRole(organization, member, clerksim.RoleMember) // in Clerk's dashboard
 	require.NoError(t, err)
 	require.NoError(t, b.webhooks())
 	_, err = b.clerk.SetRole(organization, member, clerksim.RoleAdmin)
 	require.NoError(t, err)
 	require.NoError(t, b.webhooks())
 
-	lift := b.faults.Fail(http.StatusForbidden, nil) // refused: nothing of it may be entry
+	lift := b.faults.Fail(http.StatusForbidden, nil) // refused: no change may be attributed to it
 	demote := promote
 	demote.Role = clerksim.RoleMember
 	require.Error(t, b.run(demote, ""))
@@ -181,7 +181,7 @@ func TestCommander_ChangesByOthersAreNotAttributed(t *testing.T) {
 		require.NoError(t, b.webhooks())
 	}
 
-	lift = b.faults.Fail(http.StatusBadGateway, nil) // who knows? But this isn't what was asked for
+	lift = b.faults.Fail(http.StatusBadGateway, nil) // the outcome is unknown, but the next change isn't what was asked for
 	require.Error(t, b.run(promote, ""))
 	lift()
 	require.NoError(t, b.clerk.RemoveMember(organization, member))
@@ -205,8 +205,8 @@ func unrecorded(context.Context, store.DBTX, clerksync.Command) (json.RawMessage
 }
 
 // TestCommander_UnrecordedCommandIsCompletedLater: Clerk has carried a command out, and it couldn't
-// be recorded, or the process is gone. The webhook completes it, with the actor; without a webhook
-// the sweep does.
+// be recorded, or the process has died. The webhook completes it, with the actor; without a
+// webhook, the sweep does.
 func TestCommander_UnrecordedCommandIsCompletedLater(t *testing.T) {
 	t.Parallel()
 	for name, complete := range map[string]func(*commandBundle){
@@ -245,8 +245,8 @@ func TestCommander_UnrecordedCommandIsCompletedLater(t *testing.T) {
 func TestCommander_RepeatCompletesInterruptedCommand(t *testing.T) {
 	t.Parallel()
 	for name, meanwhile := range map[string]func(*commandBundle){
-		"nothing heard": func(*commandBundle) {},
-		"webhook came":  func(b *commandBundle) { require.NoError(b.t, b.webhooks()) },
+		"no webhook came": func(*commandBundle) {},
+		"webhook came":    func(b *commandBundle) { require.NoError(b.t, b.webhooks()) },
 		"process died": func(b *commandBundle) {
 			b.Exec(b.t, "UPDATE rolecall.commands SET state = 'begun' WHERE state = 'unknown'")
 			b.abandon()

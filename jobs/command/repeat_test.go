@@ -20,8 +20,8 @@ import (
 // changes matches what changes something at Clerk.
 func changes(c clerksim.Call) bool { return c.Request.Method != http.MethodGet }
 
-// TestRepeat_UndoesNoLaterChange: the command was carried out, which its webhook told, and somebody
-// has changed things since.
+// TestRepeat_UndoesNoLaterChange: the command took effect, as its webhook showed, and others have
+// changed the same since.
 func TestRepeat_UndoesNoLaterChange(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)
@@ -46,7 +46,7 @@ func TestRepeat_UndoesNoLaterChange(t *testing.T) {
 	require.Len(t, b.entriesOf(organization), before)
 }
 
-// TestRepeat_RemovesNoNewMembership, also if nobody told that the first try was carried out.
+// TestRepeat_RemovesNoNewMembership, also if no webhook showed that the first try took effect.
 func TestRepeat_RemovesNoNewMembership(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)
@@ -62,8 +62,8 @@ func TestRepeat_RemovesNoNewMembership(t *testing.T) {
 	require.Equal(t, clerksim.RoleMember, b.clerk.Directory().Role(organization, member))
 }
 
-// TestCommander_LateCreatorMembershipIsAttributed: Clerk shows the creator's membership after the
-// command is done.
+// TestCommander_LateCreatorMembershipIsAttributed: Clerk shows the creator's membership only after
+// the command is done.
 func TestCommander_LateCreatorMembershipIsAttributed(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)
@@ -108,7 +108,7 @@ func TestRepeat_OutlivedTryEndsNothing(t *testing.T) {
 	require.JSONEq(t, `"second"`, string(again))
 }
 
-// TestCommander_JoinIsNotAttributedToAnotherCreation: while nobody knows whether Clerk made the
+// TestCommander_JoinIsNotAttributedToAnotherCreation: while it is unknown whether Clerk made the
 // workspace, its creator is added to an older one.
 func TestCommander_JoinIsNotAttributedToAnotherCreation(t *testing.T) {
 	t.Parallel()
@@ -125,9 +125,8 @@ func TestCommander_JoinIsNotAttributedToAnotherCreation(t *testing.T) {
 	require.Contains(t, b.entriesOf(organization), entry{"", "member.joined", user})
 }
 
-// TestRepeat_MakesNothingTwice: an invitation that was revoked since, and a workspace that has
-// another name since. Their webhooks are entry by Clerk, and still tell that the commands were
-// carried out.
+// TestRepeat_MakesNothingTwice: an invitation was revoked since, and a workspace was renamed since.
+// Clerk signs their webhooks, and they still show that the commands took effect.
 func TestRepeat_MakesNothingTwice(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)
@@ -168,8 +167,8 @@ func TestRepeat_MakesNothingTwice(t *testing.T) {
 	require.Len(t, b.Audit(t), before)
 }
 
-// TestRepeat_IsOvertakenByLaterChange: somebody has changed the same since, and the webhook of the
-// command itself never made an entry.
+// TestRepeat_IsOvertakenByLaterChange: others have changed the same since, and the command's own
+// webhook was lost.
 func TestRepeat_IsOvertakenByLaterChange(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)
@@ -196,8 +195,8 @@ func TestRepeat_IsOvertakenByLaterChange(t *testing.T) {
 	require.Equal(t, "West", o.Name)
 }
 
-// TestRepeat_AttributionOfFailedTryIsDropped: somebody did the same in the dashboard, Clerk refused
-// the command, and its repeat signs its own.
+// TestRepeat_AttributionOfFailedTryIsDropped: the same was done in the dashboard, Clerk refused the
+// command, and its repeat is attributed its own change.
 func TestRepeat_AttributionOfFailedTryIsDropped(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)
@@ -224,8 +223,8 @@ func TestRepeat_AttributionOfFailedTryIsDropped(t *testing.T) {
 	require.Equal(t, []entry{{admin, "member.role_changed", member}}, b.entriesOf(organization)[before:])
 }
 
-// TestCommander_UnsentCommandIsAttributedNothing: while Clerk is asked for the actor, somebody else
-// makes the same change, and their webhook is here.
+// TestCommander_UnsentCommandIsAttributedNothing: while Clerk is asked for the actor, the same
+// change is made in the dashboard, and its webhook arrives.
 func TestCommander_UnsentCommandIsAttributedNothing(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)
@@ -253,8 +252,8 @@ func TestCommander_UnsentCommandIsAttributedNothing(t *testing.T) {
 	lift()
 	require.Equal(t, []entry{{"", "member.role_changed", member}}, b.entriesOf(organization)[before:])
 
-	// Its process dies at this point. What others did meanwhile wasn't it: its key is tried as if
-	// for the first time.
+	// Its process dies at this point. The changes of others meanwhile aren't its own: its key is
+	// tried as if for the first time.
 	_, _, err := store.BeginCommand(t.Context(), b.Pool, "cmd_dead", promote(second), store.CommandKey{Digest: []byte("key"), Request: []byte("request")})
 	require.NoError(t, err)
 	for _, role := range []string{clerksim.RoleMember, clerksim.RoleAdmin, clerksim.RoleMember} {
@@ -269,8 +268,8 @@ func TestCommander_UnsentCommandIsAttributedNothing(t *testing.T) {
 	require.Equal(t, []entry{{second, "member.role_changed", member}}, b.entriesOf(organization)[before:])
 }
 
-// TestRepeat_TwoCreationsOfOneName at once by one user, one of which is cut short: each makes a
-// workspace of its own.
+// TestRepeat_TwoCreationsOfOneName: one user gives two at once, and one is interrupted. Each makes
+// a workspace of its own.
 func TestRepeat_TwoCreationsOfOneName(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)
@@ -311,7 +310,7 @@ func TestRepeat_TwoCreationsOfOneName(t *testing.T) {
 	}
 }
 
-// TestRepeat_AfterWorkspaceWasDeleted: the workspace was made, of which the webhook told, and was
+// TestRepeat_AfterWorkspaceWasDeleted: the workspace was made, as its webhook showed, and was
 // deleted since.
 func TestRepeat_AfterWorkspaceWasDeleted(t *testing.T) {
 	t.Parallel()
@@ -332,8 +331,8 @@ func TestRepeat_AfterWorkspaceWasDeleted(t *testing.T) {
 	require.Equal(t, 1, b.faults.Calls()["POST /organizations"])
 }
 
-// TestRepeat_OfUnsentCommandStartsOver: what happened between a try that Clerk refused and the next
-// one isn't after the command.
+// TestRepeat_OfUnsentCommandStartsOver: changes between a try that Clerk refused and the next one
+// don't count as later than the command.
 func TestRepeat_OfUnsentCommandStartsOver(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)
@@ -353,8 +352,8 @@ func TestRepeat_OfUnsentCommandStartsOver(t *testing.T) {
 	require.Empty(t, b.clerk.Directory().Role(organization, member))
 }
 
-// TestRepeat_RefusedOneIsAttributedNothing: its command was sent long ago, and what somebody does
-// today isn't its doing.
+// TestRepeat_RefusedOneIsAttributedNothing: its command was sent long ago, and today's changes by
+// others aren't its own.
 func TestRepeat_RefusedOneIsAttributedNothing(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)

@@ -18,7 +18,7 @@ import (
 	"github.com/callmine/rolecall/store"
 )
 
-// asker answers each look-up as a test says, and remembers what it was asked and what came of it.
+// asker answers each look-up as a test says, and remembers its calls and the results.
 type asker struct {
 	answer func(context.Context) error
 
@@ -44,8 +44,8 @@ func (a *asker) told(r Result) {
 	a.said = append(a.said, r)
 }
 
-// TestLookups_JustEndedOneIsNotRepeated: a request that read the mirror before it ended, and comes
-// after, doesn't ask once more.
+// TestLookups_JustEndedOneIsNotRepeated: a request that read the mirror before the look-up ended,
+// and comes after, doesn't ask once more.
 func TestLookups_JustEndedOneIsNotRepeated(t *testing.T) {
 	t.Parallel()
 	b, now := mirrortest.New(t), time.Now()
@@ -57,7 +57,7 @@ func TestLookups_JustEndedOneIsNotRepeated(t *testing.T) {
 	l.lookUp(t.Context(), pair)
 	l.lookUp(t.Context(), pair)
 	require.Len(t, a.asked, 1)
-	require.True(t, l.Refresh(t.Context(), []store.Pair{pair, pair}), "what it read is out of date")
+	require.True(t, l.Refresh(t.Context(), []store.Pair{pair, pair}), "the mirror as it read it is out of date")
 	require.Equal(t, []Result{Admitted, Remembered, Remembered}, a.said)
 	require.Len(t, a.asked, 1)
 	now = now.Add(answeredFor)
@@ -65,7 +65,7 @@ func TestLookups_JustEndedOneIsNotRepeated(t *testing.T) {
 	require.Len(t, a.asked, 2)
 }
 
-// TestLookups_EndOnTime: all of one request in one second, whatever the asker does.
+// TestLookups_EndOnTime: all look-ups of one request end within a second, whatever the asker does.
 func TestLookups_EndOnTime(t *testing.T) {
 	t.Parallel()
 	for _, keepsItsPromise := range []bool{true, false} {
@@ -95,7 +95,8 @@ func TestLookups_EndOnTime(t *testing.T) {
 	}
 }
 
-// TestLookups_MemoryIsBounded: what is remembered. Package bounded bounds the users.
+// TestLookups_MemoryIsBounded: only so many results are remembered. Package bounded bounds the
+// users.
 func TestLookups_MemoryIsBounded(t *testing.T) {
 	t.Parallel()
 	b := mirrortest.New(t)

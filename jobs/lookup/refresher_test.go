@@ -10,7 +10,7 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// TestRefresher_AdmitsNewMember, and revives nobody.
+// TestRefresher_AdmitsNewMember, and lifts no tombstone.
 func TestRefresher_AdmitsNewMember(t *testing.T) {
 	t.Parallel()
 	b, d := mirrortest.New(t), mirrortest.Populated(2)
@@ -29,11 +29,11 @@ func TestRefresher_AdmitsNewMember(t *testing.T) {
 
 	b.Deliver(t, mirrortest.Event(t, "msg_1", "organizationMembership.deleted", 1, mirrortest.Membership(0, "org:member", 0)))
 	require.NoError(t, refresher.Refresh(t.Context(), "user_00000", "org_1"))
-	require.NotContains(t, b.Roles(t), "orgmem_00000", "an answer right after a removal may be of before")
+	require.NotContains(t, b.Roles(t), "orgmem_00000", "an answer right after a removal may predate it")
 	d.Member(7, "org:member")
 	d.Set(clerksync.ResourceUser, map[string]any{"id": "user_00007", "banned": true, "created_at": mirrortest.T0, "updated_at": mirrortest.T0})
 	require.NoError(t, refresher.Refresh(t.Context(), "user_00007", "org_1"))
-	require.NotContains(t, b.Roles(t), "orgmem_00007", "of whose ban only the user itself tells")
+	require.NotContains(t, b.Roles(t), "orgmem_00007", "only the user itself shows the ban")
 
 	d.Err = clerksync.ErrUnavailable
 	require.ErrorIs(t, refresher.Refresh(t.Context(), "user_00000", "org_1"), clerksync.ErrUnavailable)

@@ -13,8 +13,8 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// TestDeliveries_TwoWorkersAddOneObject: neither finds a row to lock, and neither may overwrite
-// what the other wrote.
+// TestDeliveries_TwoWorkersAddOneObject: neither finds a row to lock, and neither may overwrite the
+// other's.
 func TestDeliveries_TwoWorkersAddOneObject(t *testing.T) {
 	t.Parallel()
 	deliveries := []clerksync.Delivery{

@@ -36,8 +36,7 @@ func observe(t *testing.T, b *mirrortest.DB, o merge.Observed) (m merge.Merged) 
 	return m
 }
 
-// TestObservation_MergesUnknownObjectsOnce: what is new is merged once, and a dry run says so
-// without writing it.
+// TestObservation_MergesUnknownObjectsOnce, and a dry run reports them without writing.
 func TestObservation_MergesUnknownObjectsOnce(t *testing.T) {
 	t.Parallel()
 	b := mirrortest.New(t)
@@ -55,8 +54,8 @@ func TestObservation_MergesUnknownObjectsOnce(t *testing.T) {
 	require.Len(t, b.Audit(t), 1)
 }
 
-// TestObservation_OldAnswerIsDoubtful: it changes nothing. It is doubtful, unless what contradicts
-// it came after Clerk was asked.
+// TestObservation_OldAnswerIsDoubtful: it changes nothing. It isn't doubtful if the later version
+// came after Clerk was asked.
 func TestObservation_OldAnswerIsDoubtful(t *testing.T) {
 	t.Parallel()
 	b := mirrortest.New(t)
@@ -74,7 +73,7 @@ func TestObservation_OldAnswerIsDoubtful(t *testing.T) {
 	require.Equal(t, "org:admin", b.Roles(t)["orgmem_00000"], "an operator trusts Clerk")
 }
 
-// TestObservation_SparesLaterChanges, although the answer is dated later.
+// TestObservation_SparesLaterChanges, although the answer is dated later than they are.
 func TestObservation_SparesLaterChanges(t *testing.T) {
 	t.Parallel()
 	b := mirrortest.New(t)

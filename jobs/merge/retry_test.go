@@ -15,7 +15,7 @@ import (
 	"github.com/callmine/rolecall/store"
 )
 
-// TestRetry_TriesAgainWhatMayHelp: what is tried again, and how often.
+// TestRetry_TriesAgainWhatMayHelp, and as often as it says.
 func TestRetry_TriesAgainWhatMayHelp(t *testing.T) {
 	t.Parallel()
 	raced := fmt.Errorf("save: %w", store.ErrRaced)
@@ -38,7 +38,7 @@ func TestRetry_TriesAgainWhatMayHelp(t *testing.T) {
 	}
 }
 
-// TestRetry_WaitsForLock for a while, and longer than a race may take.
+// TestRetry_WaitsForLock for a while, in more attempts than a race may take.
 func TestRetry_WaitsForLock(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -41,7 +41,7 @@ func (b *bundle) sweep(t *testing.T, d Clerk, opts Options) Report {
 	t.Helper()
 	var report Report
 	var err error
-	mirrortest.Eventually(t, func() bool { // Postgres takes a moment to see that the connection of one that was cut off is gone
+	mirrortest.Eventually(t, func() bool { // Postgres takes a moment to see that the connection of an interrupted sweep is gone
 		report, err = b.sweeper(t, d).Run(t.Context(), opts)
 		return !errors.Is(err, ErrRunning)
 	})

@@ -12,7 +12,7 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// TestConfirm_ObjectThatLookUpShowsStays: one absence from a listing proves nothing.
+// TestConfirm_ObjectThatLookUpShowsStays: absence from one listing proves nothing.
 func TestConfirm_ObjectThatLookUpShowsStays(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), mirrortest.Populated(3)
@@ -29,7 +29,7 @@ func TestConfirm_ObjectThatLookUpShowsStays(t *testing.T) {
 	require.Len(t, b.Roles(t), 3)
 }
 
-// TestSweep_IncompleteListingRemovesNothing, however it does.
+// TestSweep_IncompleteListingRemovesNothing, whatever makes it incomplete.
 func TestSweep_IncompleteListingRemovesNothing(t *testing.T) {
 	t.Parallel()
 	for name, spoil := range map[string]func(*mirrortest.Directory){
@@ -167,7 +167,7 @@ func TestSweep_UnreadableObjectIsReportedAndStays(t *testing.T) {
 	require.Contains(t, b.Logs.String(), "orgmem_00001")
 }
 
-// TestSweep_EndlessListEnds, instead of going on for ever.
+// TestSweep_EndlessListEnds: a list whose pages repeat ends the sweep.
 func TestSweep_EndlessListEnds(t *testing.T) {
 	t.Parallel()
 	for _, r := range []clerksync.Resource{clerksync.ResourceUser, clerksync.ResourceMembership} {
@@ -189,7 +189,6 @@ func TestSweep_EndlessListEnds(t *testing.T) {
 	}
 }
 
-// TestSweep_GivesUpWhereClerkKeepsFailing.
 func TestSweep_GivesUpWhereClerkKeepsFailing(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), mirrortest.Populated(3)
@@ -209,7 +208,7 @@ func TestSweep_GivesUpWhereClerkKeepsFailing(t *testing.T) {
 	require.Equal(t, 1, b.Count(t, "SELECT count(*) FROM rolecall.sweeps WHERE state = 'aborted'"))
 }
 
-// TestSweep_SignUpsMeanwhileDoNotStopIt: users are counted after they were listed.
+// TestSweep_SignUpsMeanwhileDoNotStopIt: Clerk counts the users after it listed them.
 func TestSweep_SignUpsMeanwhileDoNotStopIt(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), mirrortest.Populated(3)

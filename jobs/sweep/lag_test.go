@@ -15,9 +15,9 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// TestLag_OldAnswerAdmitsNoOne: signed events removed, demoted, banned and deleted four admins, and
-// Clerk goes on showing, in lists and look-ups, what was true before. Once Clerk has caught up, one
-// sweep makes the mirror equal.
+// TestLag_OldAnswerAdmitsNoOne: signed events removed, demoted, banned and deleted four admins. In
+// lists and look-ups, Clerk still shows the state before. Once Clerk has caught up, one sweep makes
+// the mirror equal.
 func TestLag_OldAnswerAdmitsNoOne(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), mirrortest.NewDirectory()
@@ -84,8 +84,8 @@ func TestLag_DryRunReportsOldAnswer(t *testing.T) {
 	}
 }
 
-// TestLag_OperatorMayTrustClerk: Clerk itself has gone back, and an operator says so. A signed
-// deletion stays.
+// TestLag_OperatorMayTrustClerk: Clerk itself was restored to an earlier state, and an operator
+// says so. A signed deletion stays.
 func TestLag_OperatorMayTrustClerk(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), mirrortest.Populated(2)
@@ -98,8 +98,8 @@ func TestLag_OperatorMayTrustClerk(t *testing.T) {
 	require.Equal(t, 1, report.Behind)
 }
 
-// TestLag_LiftsNoTombstone: whether a read that shows a member again is newer than the one that
-// didn't can't be told then.
+// TestLag_LiftsNoTombstone: the read that shows a member again may be older than the one that
+// didn't.
 func TestLag_LiftsNoTombstone(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), mirrortest.Populated(3)
@@ -129,7 +129,7 @@ func TestLag_OldAnswerRemovesNoNewMember(t *testing.T) {
 	require.Contains(t, b.Roles(t), "orgmem_00007")
 }
 
-// TestLag_MembershipDatedBeforeTheEndedOne counts: one of Clerk's machines has a clock that is
+// TestLag_MembershipDatedBeforeTheEndedOne: it counts if the clock of one of Clerk's machines is
 // behind.
 func TestLag_MembershipDatedBeforeTheEndedOne(t *testing.T) {
 	t.Parallel()
@@ -145,7 +145,7 @@ func TestLag_MembershipDatedBeforeTheEndedOne(t *testing.T) {
 	}
 	for name, c := range map[string]struct {
 		created, updated int64
-		event            bool          // it comes by a webhook alone
+		event            bool          // only a webhook shows it
 		readLag          time.Duration // that is assumed
 		counts           bool
 	}{
@@ -210,7 +210,7 @@ func TestLag_OldAnswerRevivesNoEarlierMembership(t *testing.T) {
 	require.Empty(t, b.Roles(t), "a look-up shows the same")
 }
 
-// TestLag_ManyOldAnswersCostBoundedLookUps: Clerk's reads are behind as a whole.
+// TestLag_ManyOldAnswersCostBoundedLookUps, while Clerk's reads are behind as a whole.
 func TestLag_ManyOldAnswersCostBoundedLookUps(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), mirrortest.Populated(maxBehind+20)
@@ -241,8 +241,8 @@ func TestDoubt_MembershipBehindOneWhoseEndWasLost(t *testing.T) {
 	require.Zero(t, report.Behind)
 }
 
-// TestDoubt_OutlivesInterruptedSweep: a sweep is cut off while it looks up what is in doubt, and
-// the next one settles it.
+// TestDoubt_OutlivesInterruptedSweep: a sweep is interrupted while it looks up doubtful objects,
+// and the next one settles them.
 func TestDoubt_OutlivesInterruptedSweep(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), mirrortest.Populated(3)
@@ -259,7 +259,7 @@ func TestDoubt_OutlivesInterruptedSweep(t *testing.T) {
 	require.Equal(t, ReasonReadsBehind, report.Reason)
 }
 
-// TestLag_TrustBeginsANewSweep, whose pages have been judged already.
+// TestLag_TrustBeginsANewSweep: the interrupted one has judged its pages without trust.
 func TestLag_TrustBeginsANewSweep(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), mirrortest.Populated(2)

@@ -13,7 +13,8 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// TestSweep_WebhookMeanwhileWins: what came after the page was asked for is newer than the page.
+// TestSweep_WebhookMeanwhileWins: a delivery that came after the page was asked for is newer than
+// the page.
 func TestSweep_WebhookMeanwhileWins(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), mirrortest.Populated(3)
@@ -36,8 +37,8 @@ func TestSweep_WebhookMeanwhileWins(t *testing.T) {
 	require.Empty(t, d.Finds)
 }
 
-// TestSweep_MemberWhoJoinsMeanwhileStays: it isn't in the pages, and its webhook came after the
-// sweep began.
+// TestSweep_MemberWhoJoinsMeanwhileStays: the membership isn't in the pages, and its webhook came
+// after the sweep began.
 func TestSweep_MemberWhoJoinsMeanwhileStays(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), mirrortest.Populated(2)
@@ -54,7 +55,7 @@ func TestSweep_MemberWhoJoinsMeanwhileStays(t *testing.T) {
 	require.Len(t, b.Roles(t), 3)
 }
 
-// TestConfirm_OnlyLookUpLiftsTombstone: a sweep found a member and an organization gone, because
+// TestConfirm_OnlyLookUpLiftsTombstone: sweeps found a member and an organization gone, because
 // Clerk erred for a while.
 func TestConfirm_OnlyLookUpLiftsTombstone(t *testing.T) {
 	t.Parallel()
@@ -91,7 +92,7 @@ func TestConfirm_TombstoneStaysIfLookUpFindsNothing(t *testing.T) {
 	require.Len(t, b.Roles(t), 1)
 }
 
-// TestSweep_ShiftingListSkipsNoMember: deletions move what follows into pages that were read
+// TestSweep_ShiftingListSkipsNoMember: deletions move later objects into pages that were read
 // already.
 func TestSweep_ShiftingListSkipsNoMember(t *testing.T) {
 	t.Parallel()
@@ -115,8 +116,8 @@ func TestSweep_ShiftingListSkipsNoMember(t *testing.T) {
 	}
 }
 
-// TestSweep_RoleIsAsOfWhenClerkWasAsked: two roles exchanged their keys, and no event told of it,
-// nor of their members.
+// TestSweep_RoleIsAsOfWhenClerkWasAsked: two roles exchanged their keys, and no event reported it,
+// nor their members.
 func TestSweep_RoleIsAsOfWhenClerkWasAsked(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), mirrortest.Populated(2)
@@ -146,8 +147,8 @@ func TestSweep_RoleIsAsOfWhenClerkWasAsked(t *testing.T) {
 	require.Equal(t, []string{"org:write"}, standings[1].Permissions)
 }
 
-// TestSweep_ClerkOverrulesVersionsFromTheFuture: what a delivery from the future says wins against
-// every later one, but not against Clerk.
+// TestSweep_ClerkOverrulesVersionsFromTheFuture: a delivery from the future wins against every
+// later one, but not against Clerk's answer.
 func TestSweep_ClerkOverrulesVersionsFromTheFuture(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), mirrortest.Populated(3)

@@ -15,7 +15,7 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// refusalError is an answer of Clerk's, or of something between, that refuses something.
+// refusalError is a refusal of Clerk's, or of a proxy.
 type refusalError clerksync.Explanation
 
 func (r refusalError) Error() string                  { return fmt.Sprintf("status %d %s", r.Status, r.Code) }
@@ -26,8 +26,7 @@ func domainsOff() refusalError {
 	return refusalError{http.StatusForbidden, "organization_domains_not_enabled", "trace_1"}
 }
 
-// furnished is a populated directory that has objects of every kind: of the smaller ones as many as
-// are asked for.
+// furnished is a populated directory with others objects of each further kind.
 func furnished(members, others int) *mirrortest.Directory {
 	d := mirrortest.Populated(members)
 	for n := range others {
@@ -49,8 +48,7 @@ func furnished(members, others int) *mirrortest.Directory {
 
 func nth(prefix string, n int) string { return fmt.Sprintf("%s_%04d", prefix, n) }
 
-// dispensable are the kinds without which a sweep knows who is a member, and the tables of their
-// objects.
+// dispensable returns the kinds that a sweep doesn't need to know the members, and their tables.
 func dispensable() map[clerksync.Resource]string {
 	return map[clerksync.Resource]string{
 		clerksync.ResourcePermission: "permissions", clerksync.ResourceRole: "roles", clerksync.ResourceInvitation: "invitations",
@@ -58,8 +56,8 @@ func dispensable() map[clerksync.Resource]string {
 	}
 }
 
-// TestRefused_DispensableListIsLeftOut: the sweep goes through, repairs what it sees, removes
-// nothing of the kind, and says what it didn't compare. Once Clerk shows the kind again, it is
+// TestRefused_DispensableListIsLeftOut: the sweep goes through, repairs the other kinds, removes
+// nothing of this kind, and says that it didn't compare it. Once Clerk shows the kind again, it is
 // compared again.
 func TestRefused_DispensableListIsLeftOut(t *testing.T) {
 	t.Parallel()
@@ -95,7 +93,7 @@ func testARefusedList(t *testing.T, answer refusalError, kind clerksync.Resource
 	table := dispensable()[kind]
 	b.sweep(t, d, Options{})
 	d.Refuse(kind, from, answer)
-	d.Remove(clerksync.ResourceMembership, "orgmem_00001") // a removal that no webhook told
+	d.Remove(clerksync.ResourceMembership, "orgmem_00001") // a removal that no webhook reported
 	d.Remove(kind, d.Objects[kind][1]["id"].(string), d.Objects[kind][others-1]["id"].(string))
 	d.Finds = nil
 
@@ -116,7 +114,7 @@ func testARefusedList(t *testing.T, answer refusalError, kind clerksync.Resource
 	require.Equal(t, others-2, b.Alive(t, table))
 }
 
-// TestRefused_NeededListStopsTheSweep, and what it says isn't about the key.
+// TestRefused_NeededListStopsTheSweep, and the report doesn't blame the key.
 func TestRefused_NeededListStopsTheSweep(t *testing.T) {
 	t.Parallel()
 	for _, kind := range []clerksync.Resource{clerksync.ResourceOrganization, clerksync.ResourceUser, clerksync.ResourceMembership} {
@@ -141,7 +139,6 @@ func TestRefused_NeededListStopsTheSweep(t *testing.T) {
 	}
 }
 
-// TestRefused_Only401IsAboutTheKey.
 func TestRefused_Only401IsAboutTheKey(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), mirrortest.Populated(1)
@@ -169,8 +166,8 @@ func TestRefused_InstanceStopsTheSweep(t *testing.T) {
 	}
 }
 
-// TestRefused_LookUpStopsNoOtherRepair: what can't be looked up stays, and a sweep that doesn't
-// know who is a member says so.
+// TestRefused_LookUpStopsNoOtherRepair: an object that can't be looked up stays, and a sweep that
+// doesn't know all members says so.
 func TestRefused_LookUpStopsNoOtherRepair(t *testing.T) {
 	t.Parallel()
 	for kind, id := range map[clerksync.Resource]string{
@@ -207,7 +204,6 @@ func TestRefused_LookUpStopsNoOtherRepair(t *testing.T) {
 	}
 }
 
-// TestRefused_ManyLookUpsOfOneKindEndThem.
 func TestRefused_ManyLookUpsOfOneKindEndThem(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), furnished(1, 100)
@@ -222,7 +218,7 @@ func TestRefused_ManyLookUpsOfOneKindEndThem(t *testing.T) {
 	require.Equal(t, 100, b.Alive(t, "domains"))
 }
 
-// TestRefused_KindKeepsItsTombstones, nor while its look-ups are.
+// TestRefused_KindKeepsItsTombstones while its list or its look-ups are refused.
 func TestRefused_KindKeepsItsTombstones(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), furnished(1, 3)
@@ -241,7 +237,7 @@ func TestRefused_KindKeepsItsTombstones(t *testing.T) {
 	require.Equal(t, 3, b.Alive(t, "domains"))
 }
 
-// TestRefused_OutlivesItsProcess: a process dies after Clerk refused a list, and the next one
+// TestRefused_OutlivesItsProcess: a process dies after Clerk refused a list, and the next process
 // doesn't take the kind for listed.
 func TestRefused_OutlivesItsProcess(t *testing.T) {
 	t.Parallel()
@@ -264,7 +260,7 @@ func TestRefused_OutlivesItsProcess(t *testing.T) {
 	d.Listing = nil
 	d.Objects[clerksync.ResourceRole] = nil
 	report := b.sweep(t, d, Options{})
-	require.Equal(t, "sweep_2", report.SweepID, "it goes on")
+	require.Equal(t, "sweep_2", report.SweepID, "it continues")
 	require.Len(t, report.Refused, 1)
 	require.Equal(t, 3, b.Alive(t, "roles"))
 	require.NotContains(t, d.Finds, "role_0001")
@@ -282,7 +278,8 @@ func TestRefused_PermissionsComeWithTheirRoles(t *testing.T) {
 	require.Equal(t, []string{"org:a:p_0000"}, standings[0].Permissions)
 }
 
-// TestRefused_WithoutRolesTheSnapshotCounts: of a role that no webhook told and Clerk doesn't list.
+// TestRefused_WithoutRolesTheSnapshotCounts, for a role that no webhook reported and Clerk doesn't
+// list.
 func TestRefused_WithoutRolesTheSnapshotCounts(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), furnished(1, 1)
@@ -296,7 +293,7 @@ func TestRefused_WithoutRolesTheSnapshotCounts(t *testing.T) {
 	require.Equal(t, []string{"org:a:snapshot"}, standings[0].Permissions)
 }
 
-// TestRefused_SweepOfOneOrganizationContinues, also as a dry run, which counts nothing of it as
+// TestRefused_SweepOfOneOrganizationContinues, also as a dry run, and counts nothing of the kind as
 // gone.
 func TestRefused_SweepOfOneOrganizationContinues(t *testing.T) {
 	t.Parallel()

@@ -13,7 +13,7 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// TestSweep_ContinuesFromItsLastPage, also one that was already confirming.
+// TestSweep_ContinuesFromItsLastPage, also while it looks objects up.
 func TestSweep_ContinuesFromItsLastPage(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), mirrortest.Populated(1200)
@@ -66,7 +66,6 @@ func TestSweep_OneAtATime(t *testing.T) {
 	b.sweep(t, d, Options{})
 }
 
-// TestDryRun_LeavesInterruptedSweepAsItIs.
 func TestDryRun_LeavesInterruptedSweepAsItIs(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), mirrortest.Populated(3)
@@ -89,7 +88,6 @@ func TestDryRun_LeavesInterruptedSweepAsItIs(t *testing.T) {
 	require.Zero(t, report.Extra)
 }
 
-// TestDryRun_DoesNotDecideTheInstance.
 func TestDryRun_DoesNotDecideTheInstance(t *testing.T) {
 	t.Parallel()
 	b, staging, d := setup(t), mirrortest.Populated(1), mirrortest.Populated(1)
@@ -102,7 +100,7 @@ func TestDryRun_DoesNotDecideTheInstance(t *testing.T) {
 	require.Equal(t, mirrortest.InstanceID, known)
 }
 
-// TestReport_NewestDriftLastsUntilADeliveryComes, not until a sweep has repaired what it hid.
+// TestReport_NewestDriftLastsUntilADeliveryComes: repairing the drift doesn't end it.
 func TestReport_NewestDriftLastsUntilADeliveryComes(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), mirrortest.Populated(1)
@@ -114,7 +112,7 @@ func TestReport_NewestDriftLastsUntilADeliveryComes(t *testing.T) {
 	require.Equal(t, found.NewestDrift.UnixMilli(), b.sweep(t, d, Options{}).NewestDrift.UnixMilli())
 }
 
-// TestDryRun_CountsEachObjectOnce, though pages overlap.
+// TestDryRun_CountsEachObjectOnce, although pages overlap.
 func TestDryRun_CountsEachObjectOnce(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), mirrortest.Populated(1200)

@@ -33,7 +33,7 @@ func TestSweep_FillsEmptyMirror(t *testing.T) {
 	require.False(t, report.Aborted)
 	require.Len(t, b.Roles(t), 3)
 	require.Equal(t, 3, b.Count(t, "SELECT count FROM rolecall.drift WHERE resource = 'membership' AND cause = 'first_fill'"))
-	require.Zero(t, b.Count(t, "SELECT count(*) FROM rolecall.drift WHERE cause = 'undelivered'"), "nothing was lost: it is older than the mirror")
+	require.Zero(t, b.Count(t, "SELECT count(*) FROM rolecall.drift WHERE cause = 'undelivered'"), "nothing was lost: all is older than the mirror")
 
 	again := b.sweep(t, d, Options{Trigger: TriggerCommand})
 	require.Zero(t, countsOf(again), "nothing is left to do")
@@ -53,7 +53,7 @@ func TestSweep_RepairsMissedChanges(t *testing.T) {
 	b, d := setup(t), mirrortest.Populated(4)
 	b.sweep(t, d, Options{})
 	d.Set(clerksync.ResourceMembership, mirrortest.Membership(0, "org:admin", 5)) // promoted
-	d.Set(clerksync.ResourceMembership, mirrortest.Membership(1, "org:owner", 0)) // a role's key changed, and nothing of the membership
+	d.Set(clerksync.ResourceMembership, mirrortest.Membership(1, "org:owner", 0)) // only the key of its role changed
 	d.Remove(clerksync.ResourceMembership, "orgmem_00002")
 	d.Member(9, "org:member")
 
@@ -105,7 +105,7 @@ func TestSweep_OfOneOrganizationTouchesNoOther(t *testing.T) {
 	report := b.sweep(t, d, Options{OrganizationID: "org_1"})
 	require.Zero(t, report.Extra)
 	require.Len(t, b.Roles(t), 4)
-	require.Equal(t, 1, b.sweep(t, d, Options{}).Extra, "what a whole one finds")
+	require.Equal(t, 1, b.sweep(t, d, Options{}).Extra, "which a full sweep finds")
 }
 
 func TestSweep_CountsDriftByCause(t *testing.T) {
@@ -126,7 +126,6 @@ func TestSweep_CountsDriftByCause(t *testing.T) {
 	}
 }
 
-// TestSweep_OfDeletedOrganizationEndsIt.
 func TestSweep_OfDeletedOrganizationEndsIt(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), mirrortest.Populated(3)
