@@ -1,8 +1,10 @@
-// Package docs_test holds the documents against the code: what an operator meets is documented, under
-// its name, and nothing else is.
+// Package docs_test holds the documents against the code. It guarantees that they describe each
+// alarm, notice, guard, metric, setting, problem and exit code, and no other, and that the files
+// they name are there.
 package docs_test
 
 import (
+	"cmp"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -225,6 +227,55 @@ func TestDocsLinksLeadSomewhere(t *testing.T) {
 			}
 		}
 	}
+}
+
+var (
+	// placed is a path in backticks, and the names in parentheses after it.
+	placed     = regexp.MustCompile("`([\\w.][\\w./-]*)`(?:\\s+\\((`[^)]+)\\))?")
+	nameOfCode = regexp.MustCompile("`([\\w.]+)`")
+	ofAFile    = regexp.MustCompile(`\.(?:go|md|sql|yaml|yml|conf)$`)
+)
+
+// TestArchitecture_NamesWhatIsThere: what a path of the two documents names is there, and so are the
+// names after it. The name of a file may leave out its folder.
+func TestArchitecture_NamesWhatIsThere(t *testing.T) {
+	t.Parallel()
+	sources, missing := sourceFiles(t), []string{}
+	for _, document := range []string{"../ARCHITECTURE.md", "../CONTRIBUTING.md"} {
+		for _, m := range placed.FindAllStringSubmatch(fence.ReplaceAllString(readDocument(t, document), ""), -1) {
+			path := strings.TrimSuffix(m[1], "/")
+			if !ofAFile.MatchString(path) && !strings.Contains(path, "/") || strings.Contains(path, "000NN") { // the next migration
+				continue
+			}
+			at := slices.IndexFunc(sources, func(s string) bool { return strings.HasSuffix("/"+s, "/"+path) })
+			if at < 0 {
+				missing = append(missing, path)
+				continue
+			}
+			for _, name := range nameOfCode.FindAllStringSubmatch(m[2], -1) {
+				if !regexp.MustCompile(`\b` + regexp.QuoteMeta(name[1]) + `\b`).MatchString(readDocument(t, "../"+sources[at])) {
+					missing = append(missing, path+": "+name[1])
+				}
+			}
+		}
+	}
+	slices.Sort(missing)
+	require.Empty(t, slices.Compact(missing))
+}
+
+// sourceFiles returns the paths of all files and folders of the module, the shortest first.
+func sourceFiles(t *testing.T) []string {
+	t.Helper()
+	paths := []string{}
+	require.NoError(t, filepath.WalkDir("..", func(path string, entry fs.DirEntry, err error) error {
+		if entry != nil && entry.IsDir() && entry.Name() == ".git" {
+			return filepath.SkipDir
+		}
+		paths = append(paths, strings.TrimPrefix(filepath.ToSlash(path), "../"))
+		return err
+	}))
+	slices.SortStableFunc(paths, func(a, b string) int { return cmp.Compare(len(a), len(b)) })
+	return paths
 }
 
 // TestDocsListTheirHeadings: each page begins with links to all its tasks.

@@ -1,8 +1,8 @@
-// Package migrations holds the database schema of Rolecall and brings a database to it.
+// Package migrations holds the database schema of Rolecall, and brings a database to it.
 //
-// It guarantees that [Up] may be called by any number of instances at once and that a database is either at the
-// schema this binary was built for or recognized as older by [Check]. Everything lives in the schema "rolecall",
-// River's tables included.
+// It guarantees that any number of instances may call [Up] at once. [Check] recognizes a database
+// whose schema is older than this binary needs. Everything is in the schema "rolecall", River's
+// tables included.
 package migrations
 
 import (

@@ -1,9 +1,12 @@
-// Package store is everything in Rolecall that knows SQL: the ledger of deliveries, the mirror of
-// Clerk, the audit log, and the commands that were given.
+// Package store has every query of Rolecall's tables: the ledger of deliveries, the mirror of Clerk,
+// the audit log, the commands, and the sweeps.
 //
-// It guarantees nothing by itself about atomicity: every function takes the connection, pool or
-// transaction to work on, and never begins a transaction. The caller owns it. What is newer than
-// what is never decided here but in package sync. The queries stand in queries/, compiled by sqlc.
+// It guarantees that no function begins a transaction: each takes the connection, pool or
+// transaction to work on. The caller owns the transaction, and says what is atomic. Package sync
+// alone decides what is newer. The queries are in the folder queries, compiled by sqlc.
+//
+// Locks are taken in one order everywhere, so that two transactions can't deadlock: deliveries, the
+// objects kind by kind (see queries/mirror.sql), commands, revisions, then audit_heads; each by id.
 package store
 
 import (

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
@@ -33,20 +34,20 @@ func DatabaseName(ctx context.Context, db DBTX) (string, error) {
 	return name, nil
 }
 
-// ReadingRights is what the role of a connection may read of the mirror.
-type ReadingRights struct {
+// Rights is what the role of a connection may read of the mirror.
+type Rights struct {
 	Role       string
 	Usable     bool     // it may use the schema
 	Unreadable []string // tables and views that it may not read
 }
 
-// ReadReadingRights returns the rights of the role of a connection.
-func ReadReadingRights(ctx context.Context, db DBTX) (ReadingRights, error) {
+// ReadRights returns the rights of the role of a connection.
+func ReadRights(ctx context.Context, db DBTX) (Rights, error) {
 	row, err := queries().ReadingRights(ctx, db)
 	if err != nil {
-		return ReadingRights{}, fmt.Errorf("read the rights of the role: %w", err)
+		return Rights{}, fmt.Errorf("read the rights of the role: %w", err)
 	}
-	return ReadingRights(row), nil
+	return Rights(row), nil
 }
 
 // IsEmpty reports whether the mirror has neither an organization nor a user.

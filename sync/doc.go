@@ -1,9 +1,9 @@
-// Package sync is the vocabulary of Rolecall and every decision it makes about Clerk's data.
+// Package sync is the vocabulary of Rolecall, and every decision it makes about Clerk's data.
 //
 // It guarantees that the state of the mirror is a function of the set of deliveries alone: applying
-// is commutative, associative and idempotent, so any order with any repeats gives one result. Each
-// object is a product of last-writer-wins registers (see [Field]) and a tombstone, merged by taking
-// the higher [Version]; the laws are proven by property tests beside this file.
+// them is commutative, associative and idempotent, so any order with any repeats gives one result.
+// Each object is a product of last-writer-wins registers (see [Field]) and a tombstone, merged by
+// taking the higher [Version]. The property tests of laws_test.go prove these laws.
 //
 // The package is pure: standard library only, no I/O, no clock, no goroutines. Importers name it
 // clerksync.

@@ -1,8 +1,11 @@
 // Package auth tells who is calling: a user by a Clerk session token, or a service by a token of
 // its own.
 //
-// It guarantees that a token is accepted only if Clerk signed it, by RS256 with a key that Clerk
-// publishes now, for a session of the configured instance and application, and only within its
-// times. A remembered token gets the verdict that verifying it again would give. A role or an
-// organization in a token counts for nothing. No error or log line carries a token or names a user.
+// It guarantees that a user's token is accepted only with an RS256 signature by a key that Clerk
+// publishes, only for the configured instance and application, and only within its times. The keys
+// are at most an hour old, or a day while Clerk can't be reached. Tokens that aren't a session's
+// are refused, unless [Config] accepts those of templates.
+//
+// A remembered token gets the verdict that verifying it again would give. A role or an organization
+// in a token counts for nothing. No error or log line carries a token or names a user.
 package auth

@@ -1,7 +1,7 @@
-// Package edge bounds what callers cost before it is known who they are: connections and memory.
+// Package edge bounds what callers cost before the service knows them: connections and memory.
 //
-// It guarantees that there are no more than a fixed number of connections, and that requests that need more than a few
-// kilobytes share a fixed number of bytes until they are answered. When either is used up, the caller that has kept the
-// service waiting longest is cut. A caller who sends its request and reads its answer without delay is therefore served
-// however many others don't.
+// It guarantees that there are no more than a fixed number of connections. Requests that need more
+// than a few kilobytes share a fixed number of bytes until they are answered. When either is used
+// up, the caller that has kept the service waiting longest is cut. So a caller that sends its
+// request and reads its answer without delay is served, however many others don't.
 package edge

@@ -105,7 +105,8 @@ func (b *DB) Insert(t testing.TB, deliveries ...clerksync.Delivery) {
 	require.NoError(t, err)
 }
 
-// Apply applies deliveries of the ledger in one transaction, as a worker does.
+// Apply applies deliveries of the ledger in one transaction, without the bounds and the setting
+// aside of a worker.
 func (b *DB) Apply(ctx context.Context, svixIDs ...string) (finished []clerksync.Delivery, err error) {
 	err = merge.Retry{}.Run(ctx, func() error {
 		return pgx.BeginFunc(ctx, b.Pool, func(tx pgx.Tx) error {

@@ -1,14 +1,17 @@
-// Package pgpool opens every session that Rolecall has with Postgres, and knows what each must be.
+// Package pgpool opens every session that Rolecall has with Postgres, and judges each.
 //
-// It guarantees, of each session that a pool of [Open] or a connection of [Connect] hands out:
+// It guarantees, of each session that a pool of [Open] or a connection of [Connect] hands out, that
 //
-//   - The server is a primary, not in recovery, and of the newest timeline that this process has seen ([Lineage]). A session
-//     that is read-only where it must write is thrown away: when it connects, when a statement says so, and when it was
-//     idle for a second.
-//   - Its encoding is UTF8 on both sides, it begins transactions with READ COMMITTED, what it commits is on disk unless
-//     [Needs] says otherwise, and no setting of the role, the database or the URL changes what Rolecall's SQL means.
-//   - What it must be is set by SQL and read back, so that a pooler between can neither refuse nor swallow it.
+//   - the server is a primary, not in recovery, and of the newest timeline that this process has
+//     seen ([Lineage]). A session that must write and can't is thrown away: when it connects, when
+//     a statement says so, and when it was idle for a second;
+//   - the encoding is UTF8 on both sides, transactions begin with READ COMMITTED, and a commit is
+//     on disk unless [Needs] says otherwise. No setting of the role, the database or the URL
+//     changes what Rolecall's SQL means;
+//   - these settings are set by SQL and read back, so that a pooler between can neither refuse nor
+//     swallow them.
 //
-// Behind a pooler that gives a server to each transaction, nothing of a session lasts. [OpenPerTransaction] assures the same
-// at the beginning of each transaction, in the round trip that begins it.
+// Behind a pooler that gives a server to each transaction, nothing of a session lasts.
+// [OpenPerTransaction] guarantees the same at the beginning of each transaction, in the round trip
+// that begins it.
 package pgpool

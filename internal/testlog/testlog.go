@@ -1,5 +1,5 @@
-// Package testlog collects what a test logs, so that the test can look at it. It is safe for
-// concurrent use.
+// Package testlog collects what a test logs, so that the test can look at it. It guarantees that
+// loggers may write at once, and that each line is whole.
 package testlog
 
 import (

@@ -239,6 +239,24 @@ func TestCommander_UnrecordedCommandIsCompletedLater(t *testing.T) {
 	}
 }
 
+// TestCommander_RecordsDespiteDeadlocks: Clerk has carried the command out, so its record is tried
+// again after each failure that another attempt may avoid.
+func TestCommander_RecordsDespiteDeadlocks(t *testing.T) {
+	t.Parallel()
+	b := setupCommands(t)
+	organization, admin, second, member := b.team()
+	b.Exec(t, `CREATE SEQUENCE rolecall.deadlocks;
+		CREATE FUNCTION rolecall.deadlock() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+			IF nextval('rolecall.deadlocks') <= 2 THEN RAISE SQLSTATE '40P01'; END IF;
+			RETURN NEW;
+		END $$;
+		CREATE TRIGGER deadlock BEFORE UPDATE ON rolecall.organizations FOR EACH ROW EXECUTE FUNCTION rolecall.deadlock()`)
+	rename := b.allCommands(organization, admin, second, member)[0]()
+	_, _, err := b.commander.Run(t.Context(), rename, store.CommandKey{}, store.CommandHooks{Answer: answerDone})
+	require.NoError(t, err)
+	require.Equal(t, 3, b.Count(t, "SELECT last_value::int FROM rolecall.deadlocks"), "times that it was written")
+}
+
 // TestCommander_RepeatCompletesInterruptedCommand: Clerk has carried it out, and its answer was
 // lost. The same key again brings it to its end, without doing it twice, whether the webhook came
 // meanwhile or not.

@@ -152,7 +152,7 @@ func (l *Lookups) Refresh(ctx context.Context, strangers []store.Pair) bool {
 	var due []store.Pair
 	seen := map[store.Pair]bool{}
 	for _, pair := range strangers {
-		if !seen[pair] {
+		if known := clerksync.ValidID(clerksync.OrganizationPrefix, pair.OrganizationID); known && !seen[pair] {
 			seen[pair] = true
 			due = l.addDue(due, pair)
 		}
@@ -166,8 +166,12 @@ func (l *Lookups) RefreshUser(ctx context.Context, userID string) bool {
 }
 
 // addDue adds a pair that should be looked up. It also adds a pair that was admitted a moment ago:
-// the request read the mirror before that, and must read it again.
+// the request read the mirror before that, and must read it again. Clerk isn't asked about a user
+// whose id it couldn't have made.
 func (l *Lookups) addDue(due []store.Pair, pair store.Pair) []store.Pair {
+	if !clerksync.ValidID(clerksync.UserPrefix, pair.UserID) {
+		return due
+	}
 	result := l.lastResult(pair)
 	switch {
 	case result == Refused, result == Failed:

@@ -37,33 +37,47 @@ type Applied struct {
 // left out. The caller may do more in the transaction only if that takes no lock that others wait
 // for.
 func Deliveries(ctx context.Context, tx pgx.Tx, b Batch) (done Applied, err error) {
-	defer func() {
-		// A panic is one delivery's fault, like an error, and must not stop its batch for ever.
-		if p := recover(); p != nil {
-			err = fmt.Errorf("apply deliveries: panic: %v\n%s", p, debug.Stack())
-		}
-	}()
 	deliveries, facts, err := b.read(ctx, tx)
 	if err != nil || len(deliveries) == 0 {
 		return done, err
 	}
-	locked, err := store.LockMirror(ctx, tx, facts)
+	err = contained(func() error {
+		done, err = write(ctx, tx, deliveries, facts)
+		return err
+	})
 	if err != nil {
 		return done, err
 	}
-	done.Locked = time.Now()
-	changes := locked.ApplyAll(deliveries, facts)
-	if err := store.SaveMirror(ctx, tx, locked, changes.Mirror); err != nil {
-		return done, err
-	}
-	done.Writes = store.Writes{Deliveries: deliveries, Entries: changes.Entries, Changed: changes.Mirror}
-	done.Facts, done.RolesMoved = facts, changes.RolesMoved
 	if b.Written != nil {
 		if err := b.Written(done); err != nil {
 			return done, err
 		}
 	}
 	return done, store.Finish(ctx, tx, done.Writes, time.Now())
+}
+
+// write merges deliveries and saves what changed.
+func write(ctx context.Context, tx pgx.Tx, deliveries []clerksync.Delivery, facts []clerksync.Facts) (done Applied, err error) {
+	locked, err := store.LockMirror(ctx, tx, facts)
+	if err != nil {
+		return done, err
+	}
+	done.Locked = time.Now()
+	changes := locked.ApplyAll(deliveries, facts)
+	done.Writes = store.Writes{Deliveries: deliveries, Entries: changes.Entries, Changed: changes.Mirror}
+	done.Facts, done.RolesMoved = facts, changes.RolesMoved
+	return done, store.SaveMirror(ctx, tx, locked, changes.Mirror)
+}
+
+// contained turns a panic of do into an error. Such a panic is the fault of one delivery, which
+// must not take its batch along for ever. A panic of the queue's isn't, and isn't contained here.
+func contained(do func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("apply deliveries: panic: %v\n%s", p, debug.Stack())
+		}
+	}()
+	return do()
 }
 
 // read locks the deliveries that still wait, decodes them, and returns those that are to be applied
@@ -74,20 +88,32 @@ func (b Batch) read(ctx context.Context, tx pgx.Tx) ([]clerksync.Delivery, []cle
 		return nil, nil, err
 	}
 	facts := make([]clerksync.Facts, len(deliveries))
-	for i := range deliveries {
-		d := &deliveries[i]
-		f, known, err := clerksync.Decode(*d)
-		switch {
-		case err != nil:
-			d.Quarantine(err.Error())
-		case !known:
-			d.State = clerksync.StateIgnored
-		default:
-			facts[i] = f
+	err = contained(func() error {
+		for i := range deliveries {
+			facts[i] = decode(&deliveries[i])
 		}
+		return nil
+	})
+	if err != nil {
+		return nil, nil, err
 	}
 	if b.Select == nil || len(deliveries) == 0 {
 		return deliveries, facts, nil
 	}
 	return b.Select(deliveries, facts)
+}
+
+// decode returns the facts of a delivery. It ends a delivery that can't be read, or that the mirror
+// doesn't need.
+func decode(d *clerksync.Delivery) clerksync.Facts {
+	facts, known, err := clerksync.Decode(*d)
+	switch {
+	case err != nil:
+		d.Quarantine(err.Error())
+	case !known:
+		d.State = clerksync.StateIgnored
+	default:
+		return facts
+	}
+	return clerksync.Facts{}
 }

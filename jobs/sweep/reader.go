@@ -25,8 +25,9 @@ type answer struct {
 	gone map[clerksync.Resource]int // what goes with the object of the last facts, which is gone; nil if it isn't
 }
 
-// reader asks Clerk, and decodes the answers. It asks for a page while the one before is merged, so
-// it changes nothing that the parts share.
+// reader asks Clerk, and decodes the answers. It asks for a page while the one before is merged: it
+// neither changes what the parts share nor reads what a merge writes (the progress and report of
+// the stored sweep).
 type reader struct{ *state }
 
 // find looks an object up.
@@ -66,7 +67,7 @@ func (r *reader) read(ctx context.Context, resource clerksync.Resource, askedAt 
 	a := answer{resource: resource, askedAt: askedAt, ids: make([]string, len(objects)), facts: make([]clerksync.Facts, 0, len(objects))}
 	for i, raw := range objects {
 		f, err := clerksync.DecodeObservation(clerksync.Observation{
-			Resource: resource, Object: raw, AskedAt: askedAt.UnixMilli(), Cause: r.sweep.Name(),
+			Resource: resource, Object: raw, AskedAt: askedAt.UnixMilli(), Cause: clerksync.SweepCause(r.sweep.ID),
 		})
 		if err == nil {
 			if resource != clerksync.ResourceRole || !r.nested {

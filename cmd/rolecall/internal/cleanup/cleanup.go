@@ -1,4 +1,5 @@
-// Package cleanup ends what was started, in reverse. Each step runs, also if an earlier one failed.
+// Package cleanup ends what was started, in reverse. It guarantees that each step runs, also if an
+// earlier one failed.
 package cleanup
 
 import (

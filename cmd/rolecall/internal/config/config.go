@@ -1,6 +1,7 @@
-// Package config reads the settings of Rolecall from the environment and judges them. It names
-// every fault of the settings at once, each with its setting and its cure, and prints no secret.
-// `config`, `serve` and `doctor` go by the same judgement.
+// Package config reads the settings of Rolecall from the environment and judges them.
+//
+// It guarantees that every fault is named at once, each with its setting and its cure, and that no
+// secret is printed. `config`, `serve` and `doctor` go by the same judgement.
 package config
 
 import (

@@ -1,5 +1,8 @@
 // Package database opens and migrates Postgres, and says which database it is and whose mirror it
-// holds. What [Open] returns has been reached and has the schema that this binary needs.
+// holds.
+//
+// It guarantees that a database which [Open] returns has been reached, and has the schema that this
+// binary needs.
 package database
 
 import (

@@ -1,6 +1,8 @@
 // Package demo is `rolecall dev`: Postgres, a simulated Clerk with a small world, and the service,
-// on this machine. It never writes into the mirror of a real Clerk, nor, unless it is told to, into
-// a database of another machine.
+// on this machine.
+//
+// It guarantees that it never writes into the mirror of a real Clerk. It writes into a database of
+// another machine only if it is told to.
 package demo
 
 import (

@@ -1,6 +1,8 @@
-// Package doctor looks at everything that a serve would meet: settings, Postgres, Clerk, addresses,
-// the mirror. It changes nothing, waits for nothing longer than a few seconds, and says for each
-// fault what to do.
+// Package doctor looks at everything that `rolecall serve` would meet: settings, Postgres, Clerk,
+// addresses, the mirror.
+//
+// It guarantees that it changes nothing, waits for no answer longer than a few seconds, and says
+// for each fault what to do.
 package doctor
 
 import (

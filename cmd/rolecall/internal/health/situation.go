@@ -1,6 +1,8 @@
 // Package health judges how well the mirror follows Clerk. Alarms and notices are rules over one
-// [Situation], and `rolecall status`, `rolecall doctor`, /readyz and /metrics all go by them. It
-// changes nothing.
+// [Situation].
+//
+// It guarantees that `rolecall status`, `rolecall doctor`, /readyz and /metrics go by the same
+// rules, and that judging changes nothing.
 package health
 
 import (

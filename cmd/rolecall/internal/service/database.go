@@ -65,7 +65,7 @@ func (s *Service) checkReader(ctx context.Context) error {
 	if s.read == nil || s.cfg.ReadDatabaseURL == "" {
 		return nil
 	}
-	rights, err := store.ReadReadingRights(ctx, s.read)
+	rights, err := store.ReadRights(ctx, s.read)
 	switch {
 	case err != nil:
 		return fmt.Errorf("look at the rights of ROLECALL_READ_DATABASE_URL: %w", err)

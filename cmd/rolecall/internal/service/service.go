@@ -1,6 +1,8 @@
-// Package service is the whole service in one process. [Start] returns when everything runs that
-// the process is to run, [Service.Wait] when it is to end, and [Service.Stop] when nothing of it
-// runs any more. It wires the other packages and holds no rule of its own.
+// Package service is the whole service in one process. It wires the other packages.
+//
+// It guarantees that [Start] returns once everything runs that the process is to run, or else has
+// ended all of it. [Service.Wait] returns when the process is to end. [Service.Stop] lets requests
+// under way end, for a bounded time, and returns when nothing runs any more.
 package service
 
 import (

@@ -1,5 +1,7 @@
-// Package servicetest starts whole services for tests, each beside a simulated Clerk, on free
-// ports, with a database of its own, and ends them with the test.
+// Package servicetest starts whole services for tests, each beside a simulated Clerk.
+//
+// It guarantees that services share nothing: each has free ports and a database of its own, and
+// ends with its test.
 package servicetest
 
 import (
