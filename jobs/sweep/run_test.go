@@ -2,12 +2,13 @@ package sweep
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/callmine/rolecall/internal/clerksim"
 	"github.com/callmine/rolecall/internal/mirrortest"
 	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
@@ -53,17 +54,15 @@ func TestSweep_ContinuesFromItsLastPage(t *testing.T) {
 
 func TestSweep_OneAtATime(t *testing.T) {
 	t.Parallel()
-	b, d := setup(t), mirrortest.Populated(1)
-	d.Listing = func(r clerksync.Resource, _ clerksync.PageRequest) error {
-		if r == clerksync.ResourceMembership {
-			_, err := b.sweeper(t, d).Run(t.Context(), Options{})
-			require.ErrorIs(t, err, ErrRunning)
+	s := simulate(t, 1)
+	lift := s.faults.BeforeAnswer(func(clerksim.Call) {
+		if _, err := s.sweeper(t, s.clerk).Run(t.Context(), Options{}); !errors.Is(err, ErrRunning) {
+			t.Errorf("second sweep: %v", err)
 		}
-		return nil
-	}
-	b.sweep(t, d, Options{})
-	d.Listing = nil
-	b.sweep(t, d, Options{})
+	}, clerksim.OnRoute(listMemberships))
+	s.sweep(Options{})
+	lift()
+	s.sweep(Options{})
 }
 
 func TestDryRun_LeavesInterruptedSweepAsItIs(t *testing.T) {
@@ -90,12 +89,13 @@ func TestDryRun_LeavesInterruptedSweepAsItIs(t *testing.T) {
 
 func TestDryRun_DoesNotDecideTheInstance(t *testing.T) {
 	t.Parallel()
-	b, staging, d := setup(t), mirrortest.Populated(1), mirrortest.Populated(1)
-	staging.InstanceID = "ins_staging"
-	b.sweep(t, staging, Options{DryRun: true})
-	report := b.sweep(t, d, Options{})
+	s := simulate(t, 1)
+	lift := s.faults.PoseAs("ins_staging")
+	s.sweep(Options{DryRun: true})
+	lift()
+	report := s.sweep(Options{})
 	require.False(t, report.Aborted, report.Detail)
-	known, err := store.KnownInstance(t.Context(), b.Pool)
+	known, err := store.KnownInstance(t.Context(), s.Pool)
 	require.NoError(t, err)
 	require.Equal(t, mirrortest.InstanceID, known)
 }
@@ -103,13 +103,12 @@ func TestDryRun_DoesNotDecideTheInstance(t *testing.T) {
 // TestReport_NewestDriftLastsUntilADeliveryComes: repairing the drift doesn't end it.
 func TestReport_NewestDriftLastsUntilADeliveryComes(t *testing.T) {
 	t.Parallel()
-	b, d := setup(t), mirrortest.Populated(1)
-	b.sweep(t, d, Options{})
-	changed := time.Now().UnixMilli() - mirrortest.T0
-	d.Set(clerksync.ResourceMembership, mirrortest.Membership(0, "org:admin", changed))
-	found := b.sweep(t, d, Options{})
-	require.Equal(t, mirrortest.T0+changed, found.NewestDrift.UnixMilli())
-	require.Equal(t, found.NewestDrift.UnixMilli(), b.sweep(t, d, Options{}).NewestDrift.UnixMilli())
+	s := simulate(t, 2)
+	s.sweep(Options{})
+	s.setRole(s.members()[1], clerksim.RoleAdmin)
+	changed := s.members()[1].UpdatedAt.UnixMilli()
+	require.Equal(t, changed, s.sweep(Options{}).NewestDrift.UnixMilli())
+	require.Equal(t, changed, s.sweep(Options{}).NewestDrift.UnixMilli())
 }
 
 // TestDryRun_CountsEachObjectOnce, although pages overlap.

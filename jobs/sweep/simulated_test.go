@@ -1,0 +1,173 @@
+package sweep
+
+import (
+	"cmp"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/callmine/rolecall/internal/clerkapi"
+	"github.com/callmine/rolecall/internal/clerksim"
+	"github.com/callmine/rolecall/internal/mirrortest"
+	clerksync "github.com/callmine/rolecall/sync"
+)
+
+// The routes of Clerk's lists.
+const (
+	listMemberships = "GET /organization_memberships"
+	listInvitations = "GET /organization_invitations"
+	listUsers       = "GET /users"
+	countUsers      = "GET /users/count"
+)
+
+// simulated is a bundle with a simulated Clerk, which the service's own client asks.
+type simulated struct {
+	*bundle
+
+	t            *testing.T
+	world        *clerksim.World
+	faults       *clerksim.APIFaults
+	clerk        *clerkapi.Client
+	organization string // with the members
+
+	mu    sync.Mutex
+	calls []clerksim.Call
+}
+
+// simulate returns a bundle whose Clerk has one organization with some members. The first of them
+// is its admin. No webhook reports them.
+func simulate(t *testing.T, members int) *simulated {
+	t.Helper()
+	s := &simulated{bundle: setup(t), t: t, faults: clerksim.NewAPIFaults()}
+	var err error
+	s.world, err = clerksim.New(clerksim.Config{InstanceID: mirrortest.InstanceID})
+	require.NoError(t, err)
+	s.world.Populate(1, members)
+	for id := range s.world.Directory().Organizations {
+		s.organization = id
+	}
+	s.faults.BeforeAnswer(func(c clerksim.Call) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.calls = append(s.calls, c)
+	}, nil)
+	server := httptest.NewServer(s.world.Handler(s.faults.Middleware))
+	t.Cleanup(server.Close)
+	s.clerk, err = clerkapi.New(clerkapi.Config{
+		URL: server.URL + "/v1", SecretKey: s.world.SecretKey(), Transport: &http.Transport{}, CallsPerSecond: 1e6,
+		Logger: slog.New(slog.DiscardHandler),
+	})
+	require.NoError(t, err)
+	t.Cleanup(s.clerk.Close)
+	return s
+}
+
+// sweep sweeps once, which must succeed.
+func (s *simulated) sweep(opts Options) Report {
+	s.t.Helper()
+	return s.bundle.sweep(s.t, s.clerk, opts)
+}
+
+// webhooks applies all events that Clerk has sent since the last call. Those that a test doesn't
+// apply are lost.
+func (s *simulated) webhooks() {
+	for _, d := range s.deliveries() {
+		s.Deliver(s.t, d)
+	}
+}
+
+// deliveries returns the events that Clerk has sent since the last call.
+func (s *simulated) deliveries() (sent []clerksync.Delivery) {
+	for _, m := range s.world.Drain() {
+		sent = append(sent, clerksync.NewDelivery(m.ID, m.Body, m.OccurredAt, time.Now()))
+	}
+	return sent
+}
+
+// members returns the memberships at Clerk, the oldest first.
+func (s *simulated) members() []clerksim.Membership {
+	members := s.world.Directory().Memberships()
+	slices.SortFunc(members, func(a, b clerksim.Membership) int {
+		return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(a.ID, b.ID))
+	})
+	return members
+}
+
+// rolesAtClerk returns the role of each membership at Clerk whose user may act.
+func (s *simulated) rolesAtClerk() map[string]string {
+	roles, directory := map[string]string{}, s.world.Directory()
+	for _, m := range directory.Memberships() {
+		if role := directory.Role(m.OrganizationID, m.UserID); role != "" {
+			roles[m.ID] = role
+		}
+	}
+	return roles
+}
+
+// requireEqual requires that the mirror has the members that Clerk has.
+func (s *simulated) requireEqual() {
+	s.t.Helper()
+	require.Equal(s.t, s.rolesAtClerk(), s.Roles(s.t))
+}
+
+// lookUps returns how many objects were looked up since the last call.
+func (s *simulated) lookUps() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	asked := map[string]bool{}
+	for _, c := range s.calls {
+		if clerksim.Lookups(c) {
+			asked[c.Request.URL.Path+c.Request.URL.Query().Get("user_id")] = true
+		}
+	}
+	s.calls = nil
+	return len(asked)
+}
+
+// member makes a user who is a member of the organization at Clerk.
+func (s *simulated) member() clerksim.Membership {
+	s.t.Helper()
+	user, err := s.world.CreateUser(clerksim.NewUser{})
+	require.NoError(s.t, err)
+	m, err := s.world.AddMember(s.organization, user.ID, "")
+	require.NoError(s.t, err)
+	return m
+}
+
+// setRole changes the role of a member at Clerk.
+func (s *simulated) setRole(m clerksim.Membership, role string) {
+	s.t.Helper()
+	_, err := s.world.SetRole(m.OrganizationID, m.UserID, role)
+	require.NoError(s.t, err)
+}
+
+// remove ends memberships at Clerk.
+func (s *simulated) remove(members ...clerksim.Membership) {
+	s.t.Helper()
+	for _, m := range members {
+		require.NoError(s.t, s.world.RemoveMember(m.OrganizationID, m.UserID))
+	}
+}
+
+// role makes a role at Clerk, with one permission of its own.
+func (s *simulated) role(key, permission string) clerksim.Role {
+	s.t.Helper()
+	_, err := s.world.CreatePermission(permission, permission)
+	require.NoError(s.t, err)
+	r, err := s.world.CreateRole(clerksim.NewRole{Key: key, Permissions: []string{permission}})
+	require.NoError(s.t, err)
+	return r
+}
+
+// renameRole gives a role another key at Clerk.
+func (s *simulated) renameRole(r clerksim.Role, key string) {
+	s.t.Helper()
+	_, err := s.world.UpdateRole(r.ID, clerksim.RoleUpdate{Key: &key})
+	require.NoError(s.t, err)
+}
