@@ -10,8 +10,11 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// Directory is a small Clerk in memory, in which a test can make anything go wrong. Package
-// clerksim has the faithful one. Tests set its fields only while nothing asks it.
+// Directory is a small Clerk in memory, for what package clerksim, the faithful one, can't do. It
+// has objects with the ids, dates and members that a test writes: clocks that contradict each
+// other, dates from the future, objects that can't be read. It answers as Clerk never should: pages
+// without ids or an end, a cursor that it ignores. It fails any call at once and with any error,
+// without the client's retries. Tests set its fields only while nothing asks it.
 type Directory struct {
 	InstanceID string
 	Err        error // of every call

@@ -2,6 +2,7 @@ package sweep
 
 import (
 	"cmp"
+	"context"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -72,6 +73,17 @@ func simulate(t *testing.T, members int) *simulated {
 func (s *simulated) sweep(opts Options) Report {
 	s.t.Helper()
 	return s.bundle.sweep(s.t, s.clerk, opts)
+}
+
+// interrupt runs a sweep that is interrupted at the first call that when matches.
+func (s *simulated) interrupt(when clerksim.Match) {
+	s.t.Helper()
+	ctx, cancel := context.WithCancel(s.t.Context())
+	defer cancel()
+	lift := s.faults.BeforeAnswer(func(clerksim.Call) { cancel() }, when)
+	defer lift()
+	_, err := s.sweeper(s.t, s.clerk).Run(ctx, Options{})
+	require.ErrorIs(s.t, err, context.Canceled)
 }
 
 // webhooks applies all events that Clerk has sent since the last call. Those that a test doesn't
