@@ -16,7 +16,7 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// Replayed says what became of one delivery that was to be replayed.
+// Replayed is the result of replaying one delivery.
 type Replayed struct {
 	SvixID   string `json:"svix_id"`
 	Enqueued bool   `json:"enqueued"`

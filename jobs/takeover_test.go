@@ -19,7 +19,7 @@ func later() time.Time { return time.Now().Add(takeOverAfter + time.Second) }
 func TestTakeOver_OnlyStrandedDeliveries(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
-		job  string // what became of the delivery's job; $1 is the moment of taking over
+		job  string // SQL that says what became of the delivery's job; $1 is the moment of taking over
 		want int
 	}{
 		"its job waits":                    {"UPDATE rolecall.river_job SET queue = queue WHERE $1::timestamptz IS NOT NULL", 0},

@@ -17,7 +17,7 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// changes matches what changes something at Clerk.
+// changes matches the calls that change something at Clerk.
 func changes(c clerksim.Call) bool { return c.Request.Method != http.MethodGet }
 
 // TestRepeat_UndoesNoLaterChange: the command took effect, as its webhook showed, and others have
@@ -126,7 +126,7 @@ func TestCommander_JoinIsNotAttributedToAnotherCreation(t *testing.T) {
 }
 
 // TestRepeat_MakesNothingTwice: an invitation was revoked since, and a workspace was renamed since.
-// Clerk signs their webhooks, and they still show that the commands took effect.
+// Clerk names the actors in their webhooks, which still show that the commands took effect.
 func TestRepeat_MakesNothingTwice(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)

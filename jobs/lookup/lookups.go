@@ -67,8 +67,8 @@ const (
 func Results() []Result { return []Result{Admitted, Refused, Failed, Remembered, Limited} }
 
 // Asker asks Clerk and merges what it answers into the mirror; [Refresher] does. Both methods
-// return nil once the answer is merged and committed, whatever it is, and an error if there is no
-// answer. They must end when ctx does, and be safe for concurrent use.
+// return nil once any answer is merged and committed, and an error if there is none. They must end
+// when ctx does, and be safe for concurrent use.
 type Asker interface {
 	// Refresh asks for the memberships of one user in one organization, by their ids at Clerk.
 	Refresh(ctx context.Context, userID, organizationID string) error

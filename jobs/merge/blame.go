@@ -19,7 +19,7 @@ const (
 	// OfCircumstances is the blame for a lock, a race, a deadlock, a missing table or privilege.
 	// Other work may succeed, and the same will once the circumstances have changed.
 	OfCircumstances
-	// OfDelivery is the blame for what will always fail.
+	// OfDelivery is the blame for a failure that every attempt will repeat.
 	OfDelivery
 )
 

@@ -10,7 +10,7 @@ import (
 	"github.com/callmine/rolecall/internal/mirrortest"
 )
 
-// bundle is a database of a test's own, with what sweeps it.
+// bundle is a database of one test, with sweepers of it.
 type bundle struct{ *mirrortest.DB }
 
 func setup(t *testing.T) *bundle {

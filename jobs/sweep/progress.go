@@ -56,7 +56,7 @@ type Progress struct {
 	Resource   clerksync.Resource // that is being listed, or looked up
 	Listed     int                // objects of the resource that were listed
 	Total      int                // objects of the resource that Clerk has; -1 if it doesn't say
-	Confirming bool               // the listing is complete, and what differs is looked up
+	Confirming bool               // the listing is complete, and objects that differ are looked up
 	LookedUp   int                // objects
 }
 

@@ -11,7 +11,7 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// answer is what Clerk showed at one time, of objects of one resource.
+// answer is what Clerk showed of one resource at one time.
 type answer struct {
 	resource   clerksync.Resource
 	askedAt    time.Time // by the database's clock, before the request

@@ -26,7 +26,8 @@ func domainsOff() refusalError {
 	return refusalError{http.StatusForbidden, "organization_domains_not_enabled", "trace_1"}
 }
 
-// furnished is a populated directory with others objects of each further kind.
+// furnished is a directory with members, and with objects of the other kinds: of each as many as
+// others says.
 func furnished(members, others int) *mirrortest.Directory {
 	d := mirrortest.Populated(members)
 	for n := range others {

@@ -32,7 +32,7 @@ type Report struct {
 	Memberships    int                                  `json:"memberships,omitempty"`     // alive here when the listing was complete
 	AtStake        int                                  `json:"at_stake,omitempty"`        // of these, how many would be removed
 	RemovalLimit   int                                  `json:"removal_limit,omitempty"`   // how many may be removed without confirmation
-	NewestDrift    *time.Time                           `json:"newest_drift_at,omitempty"` // when the newest change happened that no delivery reported
+	NewestDrift    *time.Time                           `json:"newest_drift_at,omitempty"` // the time of the newest change that no delivery reported
 	Refused        []Refused                            `json:"refused,omitempty"`         // what Clerk refused to show, and the sweep did without
 	Billing        *BillingReport                       `json:"billing,omitempty"`         // what Clerk says of its Billing, as far as is known
 	Calls          int                                  `json:"calls"`
@@ -127,7 +127,7 @@ func (r *Report) count(kind clerksync.Resource, d clerksync.Difference, n int) {
 	}
 }
 
-// noteNewest notes when the newest change happened that no delivery reported. at says when each
+// noteNewest notes the time of the newest change that no delivery reported. at says when each
 // object changed.
 func (r *Report) noteNewest(found []store.FoundDrift, at map[string]time.Time) {
 	for _, f := range found {

@@ -139,7 +139,7 @@ func (r *run) resume(s store.Sweep) error {
 	return nil
 }
 
-// compare lists everything, decides whether to continue, and confirms what differs.
+// compare lists everything, decides whether to continue, and confirms the differences.
 func (r *run) compare(ctx context.Context) error {
 	if err := r.confirmer.settler.settle(ctx); err != nil { // of an interrupted sweep
 		return err
