@@ -233,7 +233,7 @@ func TestLag_ManyOldAnswersCostBoundedLookUps(t *testing.T) {
 	}
 	s.webhooks()
 	s.faults.AnswerFrom(earlier, nil)
-	s.lookUps()
+	s.forgetCalls()
 	require.Equal(t, counts{Behind: changed}, countsOf(s.sweep(Options{})))
 	require.Equal(t, maxBehind, s.lookUps())
 }

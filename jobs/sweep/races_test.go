@@ -67,7 +67,7 @@ func TestConfirm_OnlyLookUpLiftsTombstone(t *testing.T) {
 
 	showMember()
 	showOrganization()
-	s.lookUps()
+	s.forgetCalls()
 	report := s.sweep(Options{})
 	require.Equal(t, 2, s.lookUps())
 	require.Equal(t, counts{Missing: 2, Repaired: 2, Added: 2}, countsOf(report))

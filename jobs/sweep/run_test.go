@@ -1,7 +1,7 @@
 package sweep
 
 import (
-	"context"
+	"cmp"
 	"errors"
 	"slices"
 	"testing"
@@ -17,38 +17,24 @@ import (
 // TestSweep_ContinuesFromItsLastPage, also while it looks objects up.
 func TestSweep_ContinuesFromItsLastPage(t *testing.T) {
 	t.Parallel()
-	b, d := setup(t), mirrortest.Populated(1200)
-	ctx, cancel := context.WithCancel(t.Context())
-	d.Listing = func(r clerksync.Resource, p clerksync.PageRequest) error {
-		if r == clerksync.ResourceMembership && p.Offset > 600 {
-			cancel()
-		}
-		return nil
-	}
-	_, err := b.sweeper(t, d).Run(ctx, Options{})
-	require.ErrorIs(t, err, context.Canceled)
-	require.Equal(t, 1, b.Count(t, "SELECT count(*) FROM rolecall.sweeps WHERE state = 'running'"))
-	d.Listing, d.Pages = nil, nil
+	s := simulate(t, 1200)
+	s.interrupt(clerksim.OnPage(listMemberships, "980"))
+	require.Equal(t, 1, s.Count(t, "SELECT count(*) FROM rolecall.sweeps WHERE state = 'running'"))
+	s.forgetCalls()
+	report := s.sweep(Options{})
+	require.Contains(t, []string{listMemberships + "@490", listMemberships + "@980"}, s.pages()[0])
+	require.Equal(t, 1200, report.ByKind[clerksync.ResourceMembership].Missing, "of both halves")
+	s.requireEqual()
+	require.Equal(t, 1, s.Count(t, "SELECT count(*) FROM rolecall.sweeps"))
 
-	report := b.sweep(t, d, Options{})
-	require.Contains(t, []string{"membership@490", "membership@980"}, d.Pages[0])
-	require.Equal(t, 2401, report.Missing, "of both halves")
-	require.Len(t, b.Roles(t), 1200)
-	require.Equal(t, 1, b.Count(t, "SELECT count(*) FROM rolecall.sweeps"))
-
-	d.Remove(clerksync.ResourceMembership, "orgmem_00001", "orgmem_00002", "orgmem_00003")
-	ctx, cancel = context.WithCancel(t.Context())
-	d.Finding = func(_ clerksync.Resource, ref clerksync.Reference) {
-		if ref.ID == "orgmem_00002" {
-			cancel()
-		}
-	}
-	_, err = b.sweeper(t, d).Run(ctx, Options{})
-	require.ErrorIs(t, err, context.Canceled)
-	d.Finding, d.Pages, d.Finds = nil, nil, nil
-	report = b.sweep(t, d, Options{})
-	require.Empty(t, d.Pages)
-	require.Equal(t, []string{"orgmem_00002", "orgmem_00003"}, slices.Compact(d.Finds))
+	gone := s.members()[1:4]
+	s.remove(gone...)
+	slices.SortFunc(gone, func(a, b clerksim.Membership) int { return cmp.Compare(a.ID, b.ID) }) // as they are looked up
+	s.interrupt(func(c clerksim.Call) bool { return c.Request.URL.Query().Get("user_id") == gone[1].UserID })
+	s.forgetCalls()
+	report = s.sweep(Options{})
+	require.Empty(t, s.pages())
+	require.Equal(t, 2, s.lookUps())
 	require.Equal(t, 3, report.Removed)
 }
 

@@ -128,7 +128,7 @@ func (s *simulated) requireEqual() {
 	require.Equal(s.t, s.rolesAtClerk(), s.Roles(s.t))
 }
 
-// lookUps returns how many objects were looked up since the last call.
+// lookUps returns how many objects were looked up.
 func (s *simulated) lookUps() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -138,8 +138,26 @@ func (s *simulated) lookUps() int {
 			asked[c.Request.URL.Path+c.Request.URL.Query().Get("user_id")] = true
 		}
 	}
-	s.calls = nil
 	return len(asked)
+}
+
+// pages returns the routes and offsets of the pages that were listed.
+func (s *simulated) pages() (pages []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, c := range s.calls {
+		if clerksim.Listings(c) {
+			pages = append(pages, c.Route+"@"+c.Request.URL.Query().Get("offset"))
+		}
+	}
+	return pages
+}
+
+// forgetCalls makes lookUps and pages count from now on.
+func (s *simulated) forgetCalls() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.calls = nil
 }
 
 // member makes a user who is a member of the organization at Clerk.
