@@ -31,7 +31,7 @@ func auditBodyOf(e clerksync.LoggedEntry) auditBody {
 	}
 }
 
-// audit answers GET /v1/workspaces/{workspace_id}/audit, the newest first.
+// audit answers GET /v1/workspaces/{workspace_id}/audit, newest entry first.
 func (s *server) audit(w http.ResponseWriter, r *http.Request, caller clerksync.Standing) error {
 	q, err := queryOf(r, "actor", "action", "target", "since", "until", "limit", "cursor")
 	if err != nil {
@@ -79,7 +79,7 @@ func auditQueryOf(q query, workspaceID string) (store.AuditQuery, error) {
 			continue
 		}
 		at, err := time.Parse(time.RFC3339, value)
-		if err != nil || at.IsZero() { // that stands for no bound
+		if err != nil || at.IsZero() { // the zero time stands for no bound
 			return selected, badRequest(name + " must be an instant such as 2026-01-02T03:04:05Z. A + in a query is written %2B.")
 		}
 		*into = at
@@ -92,8 +92,8 @@ func positionOf(e clerksync.LoggedEntry) store.AuditPosition {
 }
 
 // A cursor of the audit log is the position after which a page begins, as base64url of
-// "microseconds:id". It isn't secret: it selects only among entries that its bearer may read.
-// Another workspace's is a position like any other.
+// "microseconds:id". It isn't secret: it selects only among entries that its bearer may read. A
+// cursor of another workspace is a position like any other.
 
 func encodeAuditCursor(p store.AuditPosition) string {
 	return base64.RawURLEncoding.EncodeToString([]byte(strconv.FormatInt(p.At.UnixMicro(), 10) + ":" + strconv.FormatInt(p.Seq, 10)))

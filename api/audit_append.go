@@ -26,10 +26,11 @@ type eventInput struct {
 }
 
 const (
-	// maxEventData bounds the data of an entry: enough to say what happened, too little to be a
-	// store.
+	// maxEventData bounds the data of an entry. It is enough to describe an event, and too little
+	// to be used as a store.
 	maxEventData = 16 << 10
-	// maxEventDepth bounds how deep it is nested, far below the limits of its readers' parsers.
+	// maxEventDepth bounds how deep the data is nested, far below the limits of its readers'
+	// parsers.
 	maxEventDepth = 100
 	// eventTimeout is how long appending may wait for other appends to the same workspace's log.
 	eventTimeout = 5 * time.Second
@@ -38,13 +39,13 @@ const (
 )
 
 // appendAudit answers POST /v1/workspaces/{workspace_id}/audit: a service records what happened in
-// its product. The actor that it names stays the author, whatever becomes of the user.
+// its product. The named actor stays the author, even after the user is deleted.
 func (s *server) appendAudit(w http.ResponseWriter, r *http.Request, service string) error {
 	if r.Header.Values(headerOnBehalfOf) != nil {
-		return badRequest("Rolecall-On-Behalf-Of isn't taken here: actor says who did it.")
+		return badRequest("Rolecall-On-Behalf-Of isn't allowed here: name the user as actor.")
 	}
 	var input eventInput
-	said, err := readCommand(w, r, &input)
+	raw, err := readCommand(w, r, &input)
 	if err != nil {
 		return err
 	}
@@ -52,7 +53,7 @@ func (s *server) appendAudit(w http.ResponseWriter, r *http.Request, service str
 	if err != nil {
 		return err
 	}
-	key, err := keyOf(r, event.Cause, said)
+	key, err := keyOf(r, event.Cause, raw)
 	if err != nil {
 		return err
 	}
@@ -86,13 +87,13 @@ func (s *server) appendAudit(w http.ResponseWriter, r *http.Request, service str
 	return nil
 }
 
-// event reads the entry that a service wants recorded.
+// event checks the input and returns the entry to record.
 func (in eventInput) event(service string, now time.Time) (store.Event, error) {
 	e := store.Event{Actor: servicePrefix + service, Action: in.Action, Target: in.Target, Cause: servicePrefix + service}
 	if in.Actor != nil {
 		e.Actor = *in.Actor
 		if !strings.HasPrefix(e.Actor, clerksync.UserPrefix) || e.Actor == clerksync.UserPrefix || !clerksync.Storable(e.Actor) {
-			return e, badRequest("actor must be a user (user_…), or be left out: then it is the service.")
+			return e, badRequest("actor must be a user (user_…), or be left out to name the service itself.")
 		}
 	}
 	if err := checkAction(in.Action); err != nil {
@@ -117,20 +118,21 @@ func (in eventInput) event(service string, now time.Time) (store.Event, error) {
 	return e, nil
 }
 
-// servicePrefix begins the name of a service where a user's id could stand.
+// servicePrefix begins the name of a service in fields that may hold a user's id instead.
 const servicePrefix = "service:"
 
 var dottedName = regexp.MustCompile(`^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+$`)
 
-// checkAction refuses texts that aren't dotted names, and names that only Rolecall itself may
-// write: no service forges a removal.
+// checkAction refuses texts that aren't dotted names. It also refuses names that only Rolecall
+// itself may write, so that no service forges a removal.
 func checkAction(action string) error {
 	if len(action) > clerksync.MaxID || !dottedName.MatchString(action) {
 		return badRequest("action must be a dotted name of at most 255 lower-case letters, digits and underscores, such as report.run.")
 	}
-	switch area, _, _ := strings.Cut(action, "."); area {
+	area, _, _ := strings.Cut(action, ".")
+	switch area {
 	case "workspace", "member", "invitation", "user", "role":
-		return badRequest("action must not begin with workspace, member, invitation, user or role: those are recorded by themselves.")
+		return badRequest("action must not begin with workspace, member, invitation, user or role: Rolecall itself records those.")
 	}
 	return nil
 }
@@ -141,7 +143,7 @@ func eventData(raw json.RawMessage) (json.RawMessage, error) {
 		return nil, nil
 	}
 	var compact bytes.Buffer
-	var object map[string]any // numbers like 1e999 are refused: many readers couldn't read the page with one
+	var object map[string]any // refuses numbers like 1e999, which many readers of a page can't parse
 	err := errors.Join(json.Compact(&compact, raw), json.Unmarshal(raw, &object))
 	if err != nil || compact.Len() > maxEventData || !utf8.Valid(raw) || depth(compact.Bytes()) > maxEventDepth {
 		return nil, badRequest("data must be a JSON object of at most 16 KiB, nested at most 100 deep, with numbers that fit a double.")
@@ -151,9 +153,11 @@ func eventData(raw json.RawMessage) (json.RawMessage, error) {
 
 // depth returns how deep valid JSON is nested.
 func depth(valid []byte) (deepest int) {
-	now, quoted := 0, false
+	now := 0
+	quoted := false
 	for i := 0; i < len(valid); i++ {
-		switch c := valid[i]; {
+		c := valid[i]
+		switch {
 		case quoted && c == '\\':
 			i++
 		case c == '"':

@@ -16,14 +16,14 @@ import (
 )
 
 const (
-	// exportBatch is how many entries are read, written and flushed at a time: a few megabytes of
-	// the largest ones.
+	// exportBatch is how many entries are read, written and flushed at a time. Of the largest
+	// entries, a batch takes a few megabytes.
 	exportBatch = 200
 	// defaultExportStall is how long a reader may take for one batch.
 	defaultExportStall = 30 * time.Second
 )
 
-// exportFormat writes entries one after the other, and their number at the end.
+// exportFormat writes entries one after the other, and their number after the last.
 type exportFormat struct {
 	contentType, fileName string
 	begin                 func(*bytes.Buffer)
@@ -31,10 +31,10 @@ type exportFormat struct {
 	end                   func(*bytes.Buffer, int)
 }
 
-// exportAudit answers GET /v1/workspaces/{workspace_id}/audit/export: all entries that the filters
-// select, as of its beginning, in flat memory. It takes as long as its reader keeps reading, and
-// holds no connection to the database meanwhile. The last line says that it is complete: an answer
-// that is cut off has none.
+// exportAudit answers GET /v1/workspaces/{workspace_id}/audit/export with all entries that the
+// filters select, as of the export's beginning. It needs the memory of one batch, and lasts as long
+// as the caller keeps reading. Between batches it holds no connection to the database. The last
+// line says that the export is complete; an export that is cut off lacks it.
 func (s *server) exportAudit(w http.ResponseWriter, r *http.Request, caller clerksync.Standing) error {
 	q, err := queryOf(r, "format", "actor", "action", "target", "since", "until")
 	if err != nil {
@@ -51,7 +51,7 @@ func (s *server) exportAudit(w http.ResponseWriter, r *http.Request, caller cler
 	if selected.Through, err = store.LastAuditSeq(r.Context(), s.cfg.DB, caller.OrganizationID); err != nil {
 		return err
 	}
-	selected.Through = max(selected.Through, 1) // 0 wouldn't bound anything
+	selected.Through = max(selected.Through, 1) // 0 would be no bound
 	entries, err := store.AuditEntries(r.Context(), s.cfg.DB, selected, exportBatch)
 	if err != nil {
 		return err
@@ -62,12 +62,12 @@ func (s *server) exportAudit(w http.ResponseWriter, r *http.Request, caller cler
 		if _, ours := problemFor(err); ours {
 			s.cfg.Logger.ErrorContext(r.Context(), "export cut off", "error", err)
 		}
-		panic(http.ErrAbortHandler) // so that the connection is cut: the status has been sent
+		panic(http.ErrAbortHandler) // cuts the connection, because the status has been sent
 	}
 	return nil
 }
 
-// stream writes the given entries, then reads and writes batch after batch to the end.
+// stream writes the given entries, then reads and writes the following batches to the end.
 func (s *server) stream(w http.ResponseWriter, r *http.Request, caller clerksync.Standing, selected store.AuditQuery,
 	entries []clerksync.LoggedEntry, format exportFormat,
 ) (err error) {
@@ -92,7 +92,7 @@ func (s *server) stream(w http.ResponseWriter, r *http.Request, caller clerksync
 	}
 }
 
-// flush sends the batch. A reader that doesn't take it in time is cut off.
+// flush sends a batch. It cuts off a reader that doesn't take the batch in time.
 func (s *server) flush(w http.ResponseWriter, out *bytes.Buffer) error {
 	connection := http.NewResponseController(w)
 	if err := connection.SetWriteDeadline(time.Now().Add(s.cfg.ExportStall)); err != nil {
@@ -110,8 +110,8 @@ func (s *server) flush(w http.ResponseWriter, out *bytes.Buffer) error {
 // errReaderGone ends an export without a line in the log. It is never an answer.
 var errReaderGone = &problem{Type: problemType + "unavailable", Title: "Reader has gone", Status: http.StatusServiceUnavailable}
 
-// nextBatch reads the next batch, if the caller still may: a member who is removed meanwhile gets
-// no more. The request's own time is over by then, or soon: each batch has a time of its own.
+// nextBatch reads the next batch if the caller still has the permission: a member who was removed
+// meanwhile gets no more. Each batch has a timeout of its own, because the request's may be over.
 func (s *server) nextBatch(r *http.Request, caller clerksync.Standing, selected store.AuditQuery) ([]clerksync.LoggedEntry, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), requestTimeout)
 	defer cancel()
@@ -154,12 +154,12 @@ func jsonLines() exportFormat {
 	}
 }
 
-// commaSeparated is RFC 4180's format with bare line feeds: encoding/csv would also rewrite those
-// within a cell.
+// commaSeparated is RFC 4180's format with bare line feeds. With CRLF, encoding/csv would also
+// rewrite the line feeds within a cell.
 //
-// An apostrophe keeps spreadsheets from seeing a formula (OWASP, CSV injection) at the beginning of
-// a cell. With the separators of other countries, they also see cells within ours, in spite of
-// quotation marks. Some drop invisible characters first.
+// An apostrophe keeps spreadsheets from reading a formula at the beginning of a cell (OWASP, CSV
+// injection). A spreadsheet set to another separator also finds cells within ours, in spite of
+// quotation marks. Some spreadsheets drop invisible characters first.
 func commaSeparated() exportFormat {
 	formula := regexp.MustCompile(`(^|[;\t\r\n])([\pZ\pC"]*)([=+\-@＝＋－＠])`)
 	record := func(out *bytes.Buffer, cells ...string) {

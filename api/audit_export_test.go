@@ -19,7 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestExportIsWholeAndSaysSo(t *testing.T) {
+func TestAuditExport_IsWholeAndSaysSo(t *testing.T) {
 	t.Parallel()
 	b := setupAudit(t, nil)
 	_, err := b.pool.Exec(t.Context(), `INSERT INTO rolecall.audit_log (organization_id, actor, action, target, after, at, cause)
@@ -49,10 +49,10 @@ func TestExportIsWholeAndSaysSo(t *testing.T) {
 	require.Equal(t, "{\"complete\":true,\"entries\":0}\n", string(none.body))
 }
 
-// TestNoCellOfAnExportBeginsAFormula, also where a spreadsheet separates cells by semicolons or tabs (as Excel does in most of
-// Europe, where a quotation mark within what it takes for a cell means nothing), and drops what nobody sees before it looks. What
-// isn't one comes back as it was from whoever reads CSV.
-func TestNoCellOfAnExportBeginsAFormula(t *testing.T) {
+// TestAuditExport_NoCellBeginsAFormula also holds for spreadsheets that separate cells by
+// semicolons or tabs, as Excel does in most of Europe. Some of them drop invisible characters
+// before they look for a formula. A cell without a formula is unchanged for a reader of CSV.
+func TestAuditExport_NoCellBeginsAFormula(t *testing.T) {
 	t.Parallel()
 	b := setupAudit(t, nil)
 	tests := []struct{ target, want string }{
@@ -109,8 +109,8 @@ func TestNoCellOfAnExportBeginsAFormula(t *testing.T) {
 	}
 }
 
-// cutOff reads an export to its end and requires that it can't pass for a whole one.
-func cutOff(t *testing.T, body io.Reader) {
+// requireCutOff reads an export to its end, and requires that it can't pass for a complete one.
+func requireCutOff(t *testing.T, body io.Reader) {
 	t.Helper()
 	text, err := io.ReadAll(body)
 	require.ErrorIs(t, err, io.ErrUnexpectedEOF)
@@ -125,8 +125,8 @@ func fill(b *serverBundle, n int) {
 	require.NoError(b.tb, err)
 }
 
-// TestAnExportThatIsCutOffIsSeen: by whoever is removed while reading.
-func TestAnExportThatIsCutOffIsSeen(t *testing.T) {
+// TestAuditExport_RemovedReaderSeesItCutOff removes the reader while the export is being read.
+func TestAuditExport_RemovedReaderSeesItCutOff(t *testing.T) {
 	t.Parallel()
 	b := setupAudit(t, nil)
 	fill(b, 1200) // more than all buffers on the way take
@@ -140,13 +140,13 @@ func TestAnExportThatIsCutOffIsSeen(t *testing.T) {
 	_, err = reader.ReadString('\n')
 	require.NoError(t, err)
 	b.world.remove("org_1", "user_admin")
-	cutOff(t, reader)
+	requireCutOff(t, reader)
 	require.NoError(t, response.Body.Close())
 	requireProblem(t, b.get("user_admin", auditOfOne+"/export"), http.StatusNotFound, "")
 }
 
-// TestAReaderThatStallsIsCut, and holds nothing.
-func TestAReaderThatStallsIsCut(t *testing.T) {
+// TestAuditExport_CutsAStalledReader: an export whose reader takes nothing ends.
+func TestAuditExport_CutsAStalledReader(t *testing.T) {
 	t.Parallel()
 	ended := make(chan struct{})
 	b := setupAudit(t, func(c *Config) { c.ExportStall = 200 * time.Millisecond })
@@ -164,15 +164,16 @@ func TestAReaderThatStallsIsCut(t *testing.T) {
 	require.NoError(t, err)
 	_, err = fmt.Fprintf(connection, "GET %s/export HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer user_admin\r\n\r\n", auditOfOne)
 	require.NoError(t, err)
-	<-ended                           // although nobody read a byte
-	text, _ := io.ReadAll(connection) // what was on the way, if it wasn't thrown away with the connection
+	<-ended                           // although no byte was read
+	text, _ := io.ReadAll(connection) // the bytes on the way, unless the connection dropped them
 	require.NotContains(t, string(text), "complete")
 	require.NoError(t, errors.Join(connection.Close(), server.Close()))
 	require.ErrorIs(t, <-served, http.ErrServerClosed)
 }
 
-// TestAnExportIsAsOfWhenItBegan: what is recorded meanwhile is left out, wherever it would stand.
-func TestAnExportIsAsOfWhenItBegan(t *testing.T) {
+// TestAuditExport_IsAsOfItsBeginning: an entry that is recorded meanwhile is left out, wherever it
+// would stand.
+func TestAuditExport_IsAsOfItsBeginning(t *testing.T) {
 	t.Parallel()
 	b := setupAudit(t, nil)
 	fill(b, 1200)
@@ -191,7 +192,7 @@ func TestAnExportIsAsOfWhenItBegan(t *testing.T) {
 	require.True(t, strings.HasSuffix(string(text), "{\"complete\":true,\"entries\":1200}\n"))
 }
 
-// lateWriter is an answer whose request's time is over once the first batch was sent.
+// lateWriter is an answer that calls over after each batch.
 type lateWriter struct {
 	*httptest.ResponseRecorder
 
@@ -206,8 +207,8 @@ func (l *lateWriter) Flush() {
 
 func (l *lateWriter) SetWriteDeadline(time.Time) error { return nil }
 
-// TestAnExportOutlivesTheTimeOfARequest: it is bounded by its reader.
-func TestAnExportOutlivesTheTimeOfARequest(t *testing.T) {
+// TestAuditExport_OutlivesTheRequestTimeout: only the reader bounds an export.
+func TestAuditExport_OutlivesTheRequestTimeout(t *testing.T) {
 	t.Parallel()
 	b := setupAudit(t, nil)
 	fill(b, 450)
@@ -221,8 +222,8 @@ func TestAnExportOutlivesTheTimeOfARequest(t *testing.T) {
 	require.True(t, strings.HasSuffix(writer.Body.String(), "{\"complete\":true,\"entries\":450}\n"))
 }
 
-// TestADatabaseThatGoesAwayCutsAnExport, which is our fault, and is logged.
-func TestADatabaseThatGoesAwayCutsAnExport(t *testing.T) {
+// TestAuditExport_DatabaseOutageCutsItOff: the outage isn't the reader's fault, and is logged.
+func TestAuditExport_DatabaseOutageCutsItOff(t *testing.T) {
 	t.Parallel()
 	b := setupAudit(t, nil)
 	fill(b, 450)

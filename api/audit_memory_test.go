@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// heapWriter is an answer that nobody keeps, and looks at the heap whenever some of it is sent.
+// heapWriter is an answer that isn't kept. It measures the heap whenever a part is sent.
 type heapWriter struct {
 	header           http.Header
 	written, batches int
@@ -34,7 +34,7 @@ func (w *heapWriter) Flush() {
 	w.peak = max(w.peak, heap())
 }
 
-// heap returns the bytes that are in use.
+// heap returns how many bytes are in use.
 func heap() uint64 {
 	runtime.GC()
 	var stats runtime.MemStats
@@ -42,10 +42,10 @@ func heap() uint64 {
 	return stats.HeapAlloc
 }
 
-// TestAnExportTakesFlatMemory, whatever its length: a batch, and nothing of those before it.
+// TestAuditExport_TakesFlatMemory: an export of any length needs the memory of one batch.
 //
 //nolint:paralleltest // the heap belongs to the process
-func TestAnExportTakesFlatMemory(t *testing.T) {
+func TestAuditExport_TakesFlatMemory(t *testing.T) {
 	b := setupAudit(t, nil)
 	fill(b, 2500)
 	for _, format := range []string{"jsonl", "csv"} {

@@ -20,7 +20,8 @@ import (
 
 const auditOfOne = "/v1/workspaces/org_1/audit"
 
-// setupAudit makes org_1 with an admin and a member, and org_2 with another admin.
+// setupAudit makes org_1 with an admin and a member, and org_2 with another admin. Their logs are
+// empty, and number entries from 1.
 func setupAudit(t *testing.T, change func(*Config)) *serverBundle {
 	t.Helper()
 	b := setupServer(t, change)
@@ -29,6 +30,10 @@ func setupAudit(t *testing.T, change func(*Config)) *serverBundle {
 	b.world.member("org_1", "user_member", "org:member", nil)
 	b.world.organization("org_2", "Two", nil)
 	b.world.member("org_2", "user_other", "org:admin", nil)
+	_, err := b.pool.Exec(t.Context(), `ALTER TABLE rolecall.audit_log DISABLE TRIGGER USER;
+		TRUNCATE rolecall.audit_log, rolecall.audit_heads;
+		ALTER TABLE rolecall.audit_log ENABLE TRIGGER USER`)
+	require.NoError(t, err)
 	return b
 }
 
@@ -40,7 +45,7 @@ func (b *serverBundle) append(workspace, body string, status int, headers ...str
 	return x
 }
 
-// runs appends n reports that were run by turns by two users, three in each second.
+// runs appends n entries about reports, by two users in turn, three in each second.
 func (b *serverBundle) runs(workspace string, n int) {
 	b.tb.Helper()
 	for i := range n {
@@ -49,7 +54,7 @@ func (b *serverBundle) runs(workspace string, n int) {
 	}
 }
 
-// ids returns the numbers of all entries that a query selects, page by page.
+// auditIDs returns the numbers of all entries that a query selects, page by page.
 func (b *serverBundle) auditIDs(token string, query url.Values) (ids []int64) {
 	b.tb.Helper()
 	for {
@@ -64,7 +69,7 @@ func (b *serverBundle) auditIDs(token string, query url.Values) (ids []int64) {
 	}
 }
 
-func TestAuditInPagesTheNewestFirst(t *testing.T) {
+func TestAudit_PagesNewestFirst(t *testing.T) {
 	t.Parallel()
 	b := setupAudit(t, nil)
 	b.runs("org_1", 20)
@@ -85,8 +90,8 @@ func TestAuditInPagesTheNewestFirst(t *testing.T) {
 	require.Len(t, answerOf[page[auditBody]](t, b.get("user_admin", auditOfOne)).Data, 21, "50 by default")
 }
 
-// TestPagesOfTheAuditLogBearAppends: what is recorded between two pages moves nothing from one to the other.
-func TestPagesOfTheAuditLogBearAppends(t *testing.T) {
+// TestAudit_AppendsMoveNothingBetweenPages appends between the reads of two pages.
+func TestAudit_AppendsMoveNothingBetweenPages(t *testing.T) {
 	t.Parallel()
 	b := setupAudit(t, nil)
 	b.runs("org_1", 10)
@@ -105,7 +110,7 @@ func TestPagesOfTheAuditLogBearAppends(t *testing.T) {
 	require.Equal(t, []int64{10, 9, 8, 7, 6, 5, 4, 3, 2, 1}, ids)
 }
 
-func TestAuditFilters(t *testing.T) {
+func TestAudit_Filters(t *testing.T) {
 	t.Parallel()
 	b := setupAudit(t, nil)
 	b.runs("org_1", 20)
@@ -157,8 +162,9 @@ func encodeWithout(query url.Values, name string) string {
 	return query.Encode()
 }
 
-// TestAuditIsForThoseWhoMayReadIt: members without the permission are refused, and nobody else learns that it is there.
-func TestAuditIsForThoseWhoMayReadIt(t *testing.T) {
+// TestAudit_TakesItsPermission: members without the permission are refused, and strangers don't
+// learn that the log exists.
+func TestAudit_TakesItsPermission(t *testing.T) {
 	t.Parallel()
 	b := setupAudit(t, nil)
 	b.runs("org_1", 1)
@@ -189,8 +195,8 @@ func TestAuditIsForThoseWhoMayReadIt(t *testing.T) {
 	}
 }
 
-// TestAuditNeverCrossesWorkspaces: whatever is asked for, also with a cursor of another workspace.
-func TestAuditNeverCrossesWorkspaces(t *testing.T) {
+// TestAudit_NeverCrossesWorkspaces holds for every query, also with a cursor of another workspace.
+func TestAudit_NeverCrossesWorkspaces(t *testing.T) {
 	t.Parallel()
 	b := setupAudit(t, nil)
 	b.runs("org_1", 10)
@@ -207,7 +213,7 @@ func TestAuditNeverCrossesWorkspaces(t *testing.T) {
 	require.Len(t, answerOf[page[auditBody]](t, b.get("user_admin", auditOfOne+"?cursor="+cursor)).Data, 5, "a position like any other")
 }
 
-func TestServicesAppend(t *testing.T) {
+func TestAppendAudit_RecordsValidEntriesOnly(t *testing.T) {
 	t.Parallel()
 	b := setupAudit(t, func(c *Config) { c.Now = func() time.Time { return worldBegan().Add(time.Hour) } })
 	soon := worldBegan().Add(time.Hour + 5*time.Minute)
@@ -255,7 +261,7 @@ func TestServicesAppend(t *testing.T) {
 		t.Log(name)
 		b.append("org_1", body, http.StatusBadRequest)
 	}
-	for _, user := range []string{"user_member", ""} { // who did it is the actor, and nobody else
+	for _, user := range []string{"user_member", ""} { // the body alone names the user
 		b.append("org_1", `{"action":"a.b","target":"r"}`, http.StatusBadRequest, headerOnBehalfOf, user)
 	}
 	b.append("org_1", large(65<<10), http.StatusRequestEntityTooLarge)
@@ -267,8 +273,8 @@ func TestServicesAppend(t *testing.T) {
 	require.Len(t, answerOf[page[auditBody]](t, b.get("user_admin", auditOfOne)).Data, 6)
 }
 
-// TestAppendingIsRepeatable with a key, for one workspace.
-func TestAppendingIsRepeatable(t *testing.T) {
+// TestAppendAudit_IsRepeatableWithAKey: a key belongs to its workspace.
+func TestAppendAudit_IsRepeatableWithAKey(t *testing.T) {
 	t.Parallel()
 	b := setupAudit(t, nil)
 	const body = `{"action":"a.b","target":"r"}`
@@ -285,8 +291,9 @@ func TestAppendingIsRepeatable(t *testing.T) {
 	require.Len(t, answerOf[page[auditBody]](t, b.get("user_admin", auditOfOne)).Data, 2)
 }
 
-// TestAuthorsStay after they leave, are deleted, or the workspace is.
-func TestAuthorsStay(t *testing.T) {
+// TestAudit_KeepsAuthorsWhoAreGone: an author stays after leaving, and after the user or the
+// workspace is deleted.
+func TestAudit_KeepsAuthorsWhoAreGone(t *testing.T) {
 	t.Parallel()
 	b := setupAudit(t, nil)
 	b.append("org_1", `{"actor":"user_member","action":"report.run","target":"r"}`, http.StatusCreated)
@@ -304,8 +311,9 @@ func TestAuthorsStay(t *testing.T) {
 	require.Len(t, entries, 1)
 }
 
-// TestALockedLogLeavesConnectionsToOthers has thirty appends wait for one workspace's log, with a pool of two connections.
-func TestALockedLogLeavesConnectionsToOthers(t *testing.T) {
+// TestAppendAudit_LockedLogLeavesConnectionsToOthers has thirty appends wait for one workspace's
+// log. The pool has two connections.
+func TestAppendAudit_LockedLogLeavesConnectionsToOthers(t *testing.T) {
 	t.Parallel()
 	two, err := pgxpool.ParseConfig(pgtest.URL(t))
 	require.NoError(t, err)
@@ -319,10 +327,7 @@ func TestALockedLogLeavesConnectionsToOthers(t *testing.T) {
 	})
 	t.Cleanup(events.Close)
 	b.runs("org_1", 1)
-	lock, err := b.pool.Begin(t.Context())
-	require.NoError(t, err)
-	_, err = lock.Exec(t.Context(), "SELECT FROM rolecall.audit_heads WHERE organization_id = 'org_1' FOR UPDATE")
-	require.NoError(t, err)
+	release := b.db.Hold(t, "SELECT FROM rolecall.audit_heads WHERE organization_id = 'org_1' FOR UPDATE")
 	var waiting sync.WaitGroup
 	for range 30 {
 		waiting.Go(func() {
@@ -334,7 +339,7 @@ func TestALockedLogLeavesConnectionsToOthers(t *testing.T) {
 		b.append("org_2", `{"action":"report.run","target":"b"}`, http.StatusCreated)
 		require.LessOrEqual(t, events.Stat().AcquiredConns(), int32(1))
 	}
-	require.NoError(t, lock.Rollback(t.Context()))
+	release()
 	waiting.Wait()
-	b.logs.take() // some may have waited for too long
+	b.logs.take() // some may have timed out
 }

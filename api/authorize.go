@@ -18,7 +18,7 @@ type decisionBody struct {
 	WorkspaceID string           `json:"workspace_id"`
 	UserID      string           `json:"user_id"`
 	Revision    int64            `json:"revision"`
-	AsOf        *time.Time       `json:"as_of"` // null if it was never known to agree with Clerk
+	AsOf        *time.Time       `json:"as_of"` // null if the workspace was never known to agree with Clerk
 }
 
 func bodyOf(d clerksync.Decision) decisionBody {
@@ -35,8 +35,8 @@ func bodyOf(d clerksync.Decision) decisionBody {
 	return body
 }
 
-// authorize answers GET /v1/authorize: may the caller do this? A refusal is a status that a proxy
-// understands.
+// authorize answers GET /v1/authorize, which asks whether the caller may do something. A refusal is
+// a status that a proxy understands.
 func (s *server) authorize(w http.ResponseWriter, r *http.Request, userID string) error {
 	q, err := queryOf(r, "workspace_id", "permission")
 	if err != nil {
@@ -65,7 +65,7 @@ func (s *server) authorize(w http.ResponseWriter, r *http.Request, userID string
 	return write(w, bodyOf(v.decision))
 }
 
-// Headers by which a proxy names the admitted caller to the service behind it.
+// Headers that name the admitted caller. A proxy passes them to the service behind it.
 const (
 	headerUser       = "Rolecall-User"
 	headerWorkspace  = "Rolecall-Workspace"
@@ -82,7 +82,7 @@ type checksBody struct {
 	Checks  []checkBody `json:"checks"`
 	Refresh bool        `json:"refresh"` // look strangers up at Clerk
 
-	MinRevision  *int64 `json:"min_revision,omitempty"`  // that each workspace must have reached
+	MinRevision  *int64 `json:"min_revision,omitempty"`  // each workspace must have reached it
 	MaxStaleness *int64 `json:"max_staleness,omitempty"` // seconds
 }
 
@@ -96,7 +96,7 @@ type decisionsBody struct {
 	Decisions []decisionBody `json:"decisions"`
 }
 
-// authorizeMany answers POST /v1/authorize: a service asks about any users.
+// authorizeMany answers POST /v1/authorize, by which a service asks about any users.
 func (s *server) authorizeMany(w http.ResponseWriter, r *http.Request, _ string) error {
 	asked, err := readChecks(w, r)
 	if err != nil {
@@ -121,7 +121,8 @@ func (s *server) authorizeMany(w http.ResponseWriter, r *http.Request, _ string)
 	if standings, err = s.awaitRevision(r.Context(), demand.MinRevision, standings, pairs...); err != nil {
 		return err
 	}
-	grants, now := s.cfg.Grants(), s.cfg.Now()
+	grants := s.cfg.Grants()
+	now := s.cfg.Now()
 	body := decisionsBody{Decisions: make([]decisionBody, len(asked.Checks))}
 	for i, c := range asked.Checks {
 		d := demand.Judge(grants.Decide(standings[i], c.Permission), now)
@@ -131,7 +132,7 @@ func (s *server) authorizeMany(w http.ResponseWriter, r *http.Request, _ string)
 	return write(w, body)
 }
 
-// readChecks reads 1 to 100 checks.
+// readChecks reads and validates a body of 1 to 100 checks.
 func readChecks(w http.ResponseWriter, r *http.Request) (checksBody, error) {
 	var body checksBody
 	if _, err := readObject(w, r, maxChecksBody, &body); errors.Is(err, errNotThisObject) {

@@ -18,7 +18,7 @@ func authorizeTarget(workspaceID, permission string) string {
 	return "/v1/authorize?" + url.Values{"workspace_id": {workspaceID}, "permission": {permission}}.Encode()
 }
 
-func TestAuthorize(t *testing.T) {
+func TestAuthorize_DecidesByMembershipAndRole(t *testing.T) {
 	t.Parallel()
 	b := setupServer(t, nil)
 	b.world.member("org_1", "user_admin", "admin", nil)
@@ -42,7 +42,7 @@ func TestAuthorize(t *testing.T) {
 	requireProblem(t, b.get("user_admin", authorizeTarget("org_1", "members:manage")), http.StatusNotFound, "")
 }
 
-func TestAuthorizeRefusesBadParameters(t *testing.T) {
+func TestAuthorize_RefusesBadParameters(t *testing.T) {
 	t.Parallel()
 	b := setupServer(t, nil)
 	b.world.member("org_1", "user_1", "org:admin", nil)
@@ -64,7 +64,7 @@ func checksJSON(tb testing.TB, checks ...checkBody) string {
 	return string(body)
 }
 
-func TestAuthorizeManyAnswersInOrder(t *testing.T) {
+func TestAuthorizeMany_AnswersInOrder(t *testing.T) {
 	t.Parallel()
 	var mu sync.Mutex
 	told := map[clerksync.Reason]int{}
@@ -133,7 +133,7 @@ func TestAuthorizeManyAnswersInOrder(t *testing.T) {
 	require.Equal(t, wantTold, told)
 }
 
-func TestAuthorizeManyCounts(t *testing.T) {
+func TestAuthorizeMany_TakesUpTo100Checks(t *testing.T) {
 	t.Parallel()
 	b := setupServer(t, nil)
 	b.world.member("org_1", "user_7", "org:admin", nil)
@@ -161,7 +161,7 @@ func TestAuthorizeManyCounts(t *testing.T) {
 	}
 }
 
-func TestAuthorizeManyRefusesBadBodies(t *testing.T) {
+func TestAuthorizeMany_RefusesBadBodies(t *testing.T) {
 	t.Parallel()
 	b := setupServer(t, nil)
 	const good = `{"user_id":"user_1","workspace_id":"org_1","permission":"p"}`
@@ -189,7 +189,7 @@ func TestAuthorizeManyRefusesBadBodies(t *testing.T) {
 	require.Equal(t, http.StatusOK, b.post(serviceToken, checksJSON(t, checkBody{exact, exact, exact})).status)
 }
 
-func TestAuthorizeManyBoundsTheBody(t *testing.T) {
+func TestAuthorizeMany_BoundsTheBody(t *testing.T) {
 	t.Parallel()
 	b := setupServer(t, nil)
 	good := checksJSON(t, checkBody{"user_1", "org_1", "p"})
@@ -200,7 +200,7 @@ func TestAuthorizeManyBoundsTheBody(t *testing.T) {
 	requireProblem(t, b.post(serviceToken, good+padding+" "), http.StatusRequestEntityTooLarge, "")
 }
 
-func TestAuthorizeManyIsForServices(t *testing.T) {
+func TestAuthorizeMany_IsForServices(t *testing.T) {
 	t.Parallel()
 	b := setupServer(t, nil)
 	b.world.member("org_1", "user_1", "org:admin", nil)

@@ -25,17 +25,20 @@ import (
 
 const (
 	benchCallers = 16
-	// benchConns is enough that neither side waits for a connection.
+	// benchConns is large enough that neither side waits for a connection.
 	benchConns = 16
-	// benchRound is how many requests each caller makes before the other side's turn: about a second, which is long
-	// beside the moment that it takes 16 callers to start, and short beside whatever else the machine gets to do.
+	// benchRound is how many requests each caller makes before the other side's turn. A round takes
+	// about a second: long compared with starting 16 callers, and short compared with other load on
+	// the machine.
 	benchRound = 1000
-	// benchMembers and benchOrganizations are a small customer base: its indexes are as deep as a larger one's.
+	// benchMembers and benchOrganizations are a small customer base, whose indexes are as deep as
+	// those of a larger one.
 	benchMembers, benchOrganizations = 20_000, 1_000
 )
 
-// authorizeBench is GET /v1/authorize, complete with tokens, beside the least that a service could do for an answer from
-// Postgres: net/http and one look-up by primary key, through the same pool, asked by the same callers.
+// authorizeBench compares GET /v1/authorize, tokens included, with a floor: the least that a
+// service must do to answer from Postgres. The floor is net/http and one query by primary key,
+// through the same pool and with the same callers.
 type authorizeBench struct {
 	client     *http.Client
 	api, floor []*http.Request // one for each caller
@@ -68,7 +71,7 @@ func setupAuthorizeBench(b *testing.B) *authorizeBench {
 		bench.api = append(bench.api, ask)
 		bench.floor = append(bench.floor, request(b, floor.URL+"/?id=orgmem_"+strconv.Itoa(i)))
 	}
-	bench.run(b, bench.api) // tokens are remembered and connections open from here on
+	bench.run(b, bench.api) // from here on, tokens are remembered and connections are open
 	bench.run(b, bench.floor)
 	return bench
 }
@@ -97,7 +100,7 @@ func fillBench(b *testing.B, pool *pgxpool.Pool) {
 	require.NoError(b, err)
 }
 
-// primaryKeyLookUp is the floor.
+// primaryKeyLookUp returns the handler of the floor.
 func primaryKeyLookUp(pool *pgxpool.Pool) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var body struct {
@@ -145,8 +148,9 @@ func (bench *authorizeBench) ask(r *http.Request) error {
 	return nil
 }
 
-// BenchmarkAuthorizeHTTP interleaves rounds of the API with rounds of its floor, so that whatever else the machine does
-// meets both, and reports medians. An operation is a round of both; run it for some ten of them:
+// BenchmarkAuthorizeHTTP interleaves rounds of the API with rounds of its floor, so that other load
+// on the machine meets both. It reports medians. An operation is a round of both; run about ten of
+// them:
 //
 //	go test -run '^$' -bench AuthorizeHTTP -benchtime 15s ./api
 func BenchmarkAuthorizeHTTP(b *testing.B) {
@@ -159,7 +163,7 @@ func BenchmarkAuthorizeHTTP(b *testing.B) {
 	b.ReportMetric(median(api), "requests/s")
 	b.ReportMetric(median(floor), "floor_requests/s")
 	b.ReportMetric(median(ratio), "x_of_floor")
-	b.ReportMetric(0, "ns/op") // of a round of both: says nothing
+	b.ReportMetric(0, "ns/op") // the time of a round of both says nothing
 }
 
 // BenchmarkAuthorizeFloor is the floor alone, for a profile to compare with.

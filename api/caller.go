@@ -15,11 +15,11 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// headerOnBehalfOf is where a service names the user that it acts for.
+// headerOnBehalfOf is the header in which a service names the user it acts for.
 const headerOnBehalfOf = "Rolecall-On-Behalf-Of"
 
-// The kinds of handlers, by the caller that they take. A returned error becomes a problem: a
-// handler that returns one has written nothing.
+// The kinds of handlers, by the caller that they take. A handler that returns an error has written
+// nothing; the error becomes a problem.
 type (
 	serviceHandler func(w http.ResponseWriter, r *http.Request, service string) error
 	userHandler    func(w http.ResponseWriter, r *http.Request, userID string) error
@@ -40,7 +40,7 @@ func (s *server) asService(next serviceHandler) http.Handler {
 	})
 }
 
-// asUser admits users, and services that act for one.
+// asUser admits users, and services that act for a user.
 func (s *server) asUser(next userHandler) http.Handler {
 	return s.handle(func(w http.ResponseWriter, r *http.Request) error {
 		identity, err := s.callers.Authenticate(r)
@@ -60,7 +60,7 @@ func (s *server) asUser(next userHandler) http.Handler {
 
 type serviceKey struct{}
 
-// serviceOf returns the service that acts for the user, or "" if the user asks themselves.
+// serviceOf returns the service that acts for the user, or "" if the user's own token was sent.
 func serviceOf(r *http.Request) string {
 	service, _ := r.Context().Value(serviceKey{}).(string) // or none
 	return service
@@ -77,7 +77,8 @@ func (s *server) asMember(permission string, next memberHandler) http.Handler {
 	})
 }
 
-// admit hands a request on if its verdict lets it. The answer says how fresh it is, also a refusal.
+// admit passes a request on if its verdict allows it. An answer to a member says how fresh it is,
+// also a refusal.
 func admit(w http.ResponseWriter, r *http.Request, v verdict, next memberHandler) error {
 	writeFreshness(w, v.standing, v.decision)
 	if v.refused != nil {
@@ -87,34 +88,35 @@ func admit(w http.ResponseWriter, r *http.Request, v verdict, next memberHandler
 }
 
 // asManager admits callers who may change the membership in the path: members with members:manage.
-// The own membership takes the permission for oneself instead. A repeat by a caller who may not ask
-// any more is admitted only if the repeated command itself took that right: a member left, or an
-// admin stepped down.
-func (s *server) asManager(forOneself string, next memberHandler) http.Handler {
+// For their own membership they need ownPermission instead. A member who has left, or an admin who
+// has stepped down, may repeat that very request with its key, and gets the first answer again.
+func (s *server) asManager(ownPermission string, next memberHandler) http.Handler {
 	return s.asUser(func(w http.ResponseWriter, r *http.Request, userID string) error {
-		permission, oneself := policy.MembersManage, mux.Vars(r)["user_id"] == userID
-		if oneself {
-			permission = forOneself
+		permission := policy.MembersManage
+		own := mux.Vars(r)["user_id"] == userID
+		if own {
+			permission = ownPermission
 		}
 		v, err := s.judge(r, userID, mux.Vars(r)["workspace_id"], permission)
 		if err != nil {
 			return err
 		}
-		if v.refused != nil && oneself && mayBeOwnDoing(r.Method, v) {
+		if v.refused != nil && own && mayBeOwnDoing(r.Method, v) {
 			again, err := s.asksAgain(w, r, userID)
 			if err != nil {
 				return err
 			}
 			if again {
-				return next(w, r, v.standing) // the Commander doesn't carry it out again
+				return next(w, r, v.standing) // the Commander only repeats the answer
 			}
 		}
 		return admit(w, r, v, next)
 	})
 }
 
-// mayBeOwnDoing reports whether a command with the method, about its own actor, can have caused the
-// refusal. A role change leaves a member whose role lacks the permission; leaving leaves no member.
+// mayBeOwnDoing reports whether the refusal can be the effect of the caller's own command with this
+// method. After a role change the caller's role lacks the permission; after leaving the caller
+// isn't a member.
 func mayBeOwnDoing(method string, v verdict) bool {
 	if v.standing.User.Refusal() != "" {
 		return false
@@ -129,22 +131,22 @@ func mayBeOwnDoing(method string, v verdict) bool {
 	}
 }
 
-// asksAgain reports whether the request repeats one that the user made about themselves, and that
-// took effect: this is why they may not make it any more. A request that can't be read repeats
-// none. The body can be read again.
+// asksAgain reports whether the request repeats a completed command of the user about themselves.
+// That command is the reason why the user lacks the permission now. A request that can't be read
+// counts as no repeat. asksAgain leaves the body readable.
 func (s *server) asksAgain(w http.ResponseWriter, r *http.Request, userID string) (bool, error) {
 	if s.cfg.Commander == nil || r.Header.Get(headerKey) == "" {
 		return false, nil
 	}
-	var said []byte
+	var raw []byte
 	if r.Method != http.MethodDelete {
 		var err error
-		if said, err = io.ReadAll(http.MaxBytesReader(w, r.Body, maxCommandBody)); err != nil {
+		if raw, err = io.ReadAll(http.MaxBytesReader(w, r.Body, maxCommandBody)); err != nil {
 			return false, nil //nolint:nilerr // see above
 		}
-		r.Body = io.NopCloser(bytes.NewReader(said))
+		r.Body = io.NopCloser(bytes.NewReader(raw))
 	}
-	key, err := keyOf(r, userID, said)
+	key, err := keyOf(r, userID, raw)
 	if err != nil {
 		return false, nil //nolint:nilerr // see above
 	}
@@ -160,15 +162,16 @@ func (s *server) handle(next func(http.ResponseWriter, *http.Request) error) htt
 	})
 }
 
-// knownEvery bounds how often the mirror is asked about users of tokens that may be invented.
+// knownEvery is the least time between two questions to the mirror about users that tokens name
+// without proof.
 const knownEvery = 200 * time.Millisecond
 
-// knownUser reports whether the mirror knows a member with this id, which may be invented. If it is
-// asked too often, it says no.
+// knownUser reports whether the mirror knows a member with this id. Because callers can invent ids,
+// it answers false when it is asked too often.
 func (s *server) knownUser(ctx context.Context, userID string) bool {
 	if !clerksync.ValidID(clerksync.UserPrefix, userID) || !s.known.Allow() {
 		return false
 	}
-	seats, err := store.Seats(ctx, s.cfg.DB, userID)
-	return err == nil && len(seats) > 0
+	memberships, err := store.MembershipsOfUser(ctx, s.cfg.DB, userID)
+	return err == nil && len(memberships) > 0
 }

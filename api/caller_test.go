@@ -13,15 +13,16 @@ import (
 	"github.com/callmine/rolecall/api/auth"
 )
 
-// keylessAuthenticator has no keys to judge a token by.
+// keylessAuthenticator has no signing keys.
 type keylessAuthenticator struct{}
 
 func (keylessAuthenticator) Authenticate(context.Context, *http.Request) (auth.Identity, error) {
 	return auth.Identity{}, fmt.Errorf("fetch keys: %w", auth.ErrKeysUnavailable)
 }
 
-// TestWithoutKeysOnlyKnownUsersCount: anybody may send what can't be judged.
-func TestWithoutKeysOnlyKnownUsersCount(t *testing.T) {
+// TestEntries_WithoutKeysOnlyKnownUsersCount: without keys, any caller can send tokens that can't
+// be judged.
+func TestEntries_WithoutKeysOnlyKnownUsersCount(t *testing.T) {
 	t.Parallel()
 	entries := auth.NewEntries(nil)
 	b := setupServer(t, func(c *Config) { c.Authenticator, c.Entries = keylessAuthenticator{}, entries })
@@ -37,7 +38,7 @@ func TestWithoutKeysOnlyKnownUsersCount(t *testing.T) {
 	}
 	_, found := entries.Lockout()
 	require.False(t, found)
-	require.Eventually(t, func() bool { // some ask for no more than the mirror may be asked
+	require.Eventually(t, func() bool { // the mirror is asked at most every 200 ms
 		require.Equal(t, http.StatusServiceUnavailable, b.get(token("user_1", time.Minute), "/v1/me").status)
 		_, found := entries.Lockout()
 		return found

@@ -18,30 +18,30 @@ const (
 	maxEmail = 254 // RFC 5321, section 4.5.3.1.3
 )
 
-// workspaceName reads the name of a workspace. Blanks around it don't count.
+// workspaceName returns the name of a workspace without surrounding blanks.
 func workspaceName(raw string) (string, error) {
 	name := strings.TrimSpace(raw)
 	if utf8.RuneCountInString(name) > maxName || strings.ContainsFunc(name, misleads) || !strings.ContainsFunc(name, shows) {
-		return "", badRequest("name must have 1 to 256 characters, of which one can be seen and none is a control character.")
+		return "", badRequest("name must have 1 to 256 characters, at least one of them visible and none a control character.")
 	}
 	return name, nil
 }
 
 // misleads reports whether a character breaks a line, or changes how its neighbours are shown. The
-// marks of direction (U+200E, U+200F, U+061C) don't: they reorder no letter, and come with pasted
-// Hebrew and Arabic names.
+// marks of direction (U+200E, U+200F, U+061C) are allowed: they reorder no letter, and come with
+// pasted Hebrew and Arabic names.
 func misleads(r rune) bool {
 	embeds := r >= '\u202a' && r <= '\u202e' || r >= '\u2066' && r <= '\u2069' // embeddings, overrides and isolates
 	return embeds || unicode.IsControl(r) || unicode.In(r, unicode.Zl, unicode.Zp)
 }
 
-// shows reports whether a character is visible. The fillers of Hangul and the blank of Braille
-// aren't, though Unicode calls them letters and symbols.
+// shows reports whether a character is visible. The fillers of Hangul and the blank of Braille are
+// invisible, though Unicode calls them letters and symbols.
 func shows(r rune) bool {
 	return unicode.IsGraphic(r) && !unicode.IsSpace(r) && !unicode.Is(unicode.M, r) && !strings.ContainsRune("\u115f\u1160\u2800\u3164\uffa0", r)
 }
 
-// slug reads the slug of a new workspace; nil is none.
+// slug returns the slug of a new workspace, "" for nil.
 func slug(raw *string) (string, error) {
 	if raw == nil {
 		return "", nil
@@ -53,8 +53,8 @@ func slug(raw *string) (string, error) {
 	return *raw, nil
 }
 
-// email reads an address to invite: of a mailbox in a named domain, and without invisible
-// characters, by which it could pass for another one.
+// email returns an address to invite. It must be of a mailbox in a named domain, and have no
+// invisible characters: with them it could pass for another address.
 func email(raw string) (string, error) {
 	address, err := mail.ParseAddress(raw)
 	hidden := func(r rune) bool { return !shows(r) && !unicode.Is(unicode.M, r) }
@@ -64,9 +64,9 @@ func email(raw string) (string, error) {
 	return raw, nil
 }
 
-// role reads the key of a role, which may lack its prefix. The mirror must know the role, or the
-// policy grant it something: no webhook tells of the roles that every instance begins with. Clerk
-// refuses roles that it doesn't have.
+// role returns the full key of a role; raw may lack the prefix. The role must be in the mirror or
+// in the policy. The mirror may lack an instance's first roles, because no webhook announces them.
+// Clerk refuses roles that it doesn't have.
 func (s *server) role(ctx context.Context, raw string) (string, error) {
 	unknown := badRequest("role must be the key of a role, such as org:member or member.")
 	if !clerksync.Storable(raw) {

@@ -7,8 +7,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestInvisibleNamesAreNone: a name that nobody sees, and one that shows another text than it is.
-func TestInvisibleNamesAreNone(t *testing.T) {
+// TestWorkspaceName_RefusesInvisibleNames also refuses names that show another text than they have.
+func TestWorkspaceName_RefusesInvisibleNames(t *testing.T) {
 	t.Parallel()
 	for what, name := range map[string]string{
 		"zero width": "\u200b", "byte order mark": "\ufeff", "joiners": "\u200d\u200c", "right to left": "invoice\u202etxt.exe", "isolate": "a\u2066b",
@@ -24,8 +24,9 @@ func TestInvisibleNamesAreNone(t *testing.T) {
 	}
 }
 
-// TestInvisibleAddressesAreNone: an address that looks like a colleague's and isn't.
-func TestInvisibleAddressesAreNone(t *testing.T) {
+// TestEmail_RefusesInvisibleAddresses: an invisible character makes an address look like another
+// one.
+func TestEmail_RefusesInvisibleAddresses(t *testing.T) {
 	t.Parallel()
 	for what, address := range map[string]string{
 		"zero width": "\u200bkim@callmine.test", "right to left": "kim\u202enimda@callmine.test", "in the domain": "kim@call\u200bmine.test",
@@ -40,8 +41,9 @@ func TestInvisibleAddressesAreNone(t *testing.T) {
 	}
 }
 
-// TestMembersOfABodyAreNamedOnce, and exactly: a proxy that looks at another one of them than this service sees another command.
-func TestMembersOfABodyAreNamedOnce(t *testing.T) {
+// TestReadObject_RefusesAmbiguousMembers: a proxy could read another command from a body with
+// duplicate names, or names in another case.
+func TestReadObject_RefusesAmbiguousMembers(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)
 	workspace, admin, member := b.team()
@@ -49,7 +51,7 @@ func TestMembersOfABodyAreNamedOnce(t *testing.T) {
 	for _, body := range []string{
 		`{"role":"member","role":"admin"}`, `{"role":"member","Role":"admin"}`, `{"ROLE":"admin"}`, `{"role":"admin"}{}`, `["role"]`, `null`, "{\"role\":\"\xff\"}",
 	} {
-		x := b.say(admin, http.MethodPatch, "/v1/workspaces/"+workspace+"/members/"+member, body)
+		x := b.command(admin, http.MethodPatch, "/v1/workspaces/"+workspace+"/members/"+member, body)
 		require.Equal(t, http.StatusBadRequest, x.status, "%s: %s", body, x.body)
 	}
 	require.Equal(t, before, b.changes())

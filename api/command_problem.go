@@ -21,11 +21,11 @@ var (
 	}
 	errNoCommands = &problem{
 		Type: problemType + "commands-unavailable", Title: "Commands are switched off", Status: http.StatusServiceUnavailable,
-		Detail: "This service has no key of Clerk's to change anything with. Nothing has changed.", retryAfter: "60",
+		Detail: "This service has no Clerk secret key, so it can't change anything. Nothing has changed.", retryAfter: "60",
 	}
 	errTooManyCommands = &problem{
 		Type: problemType + "too-many-changes", Title: "Too many changes", Status: http.StatusTooManyRequests,
-		Detail: "You have asked for many changes in a short time. This request wasn't looked at. Try again.", retryAfter: "1",
+		Detail: "You have asked for many changes in a short time. This request was ignored. Try again.", retryAfter: "1",
 	}
 	errKeyReused = &problem{
 		Type: problemType + "idempotency-key-reused", Title: "Idempotency key reused", Status: http.StatusUnprocessableEntity,
@@ -37,7 +37,7 @@ var (
 	}
 	errNotRecorded = &problem{
 		Type: problemType + "accepted-not-recorded", Title: "Done, but not recorded", Status: http.StatusBadGateway,
-		Detail: "Clerk has made the change, but it couldn't be recorded here. It will be, without your doing anything.",
+		Detail: "Clerk made the change, but Rolecall couldn't record it yet. It will catch up by itself.",
 	}
 	errClerkUnavailable = &problem{
 		Type: problemType + "clerk-unavailable", Title: "Clerk doesn't answer", Status: http.StatusBadGateway,
@@ -45,37 +45,37 @@ var (
 	}
 	errOutcomeUnknown = &problem{
 		Type: problemType + "clerk-unavailable", Title: "Clerk doesn't answer", Status: http.StatusBadGateway,
-		Detail: "Nobody knows whether Clerk has made the change. If it has, that will show here soon. Look before you try again, or try again with the same Idempotency-Key.",
+		Detail: "It is unknown whether Clerk made the change. If it did, the change will show here soon. Look before you try again, or try again with the same Idempotency-Key.",
 	}
 )
 
-// conflict is a problem with the state of things at Clerk. Nothing has changed.
+// conflict returns a problem of status 409: the state of things at Clerk prevents the change.
 func conflict(name, title, detail string) *problem {
 	return &problem{Type: problemType + name, Title: title, Status: http.StatusConflict, Detail: detail}
 }
 
 // The conflicts.
 var (
-	errAlreadyMember = conflict("already-a-member", "Already a member", "The address is that of a member of this workspace.")
+	errAlreadyMember = conflict("already-a-member", "Already a member", "A member of this workspace has this address.")
 	errNotUnique     = conflict("invitation-not-unique", "Already invited", "The address has a pending invitation to this workspace.")
 	errQuota         = conflict("quota-exceeded", "Workspace is full", "The workspace can't have more members, invitations included.")
-	errLastAdmin     = conflict("last-admin", "The last admin", "Nobody would be left to manage the workspace. Make somebody else an admin first.")
+	errLastAdmin     = conflict("last-admin", "The last admin", "The workspace would have no admin left. Make another member an admin first.")
 	errDirectory     = conflict("managed-by-directory", "Managed by a directory", "A directory manages this membership. Change it there.")
 	errNotPending    = conflict("invitation-not-pending", "Not pending", "The invitation was accepted or revoked before, or has expired.")
 	errSlugTaken     = conflict("slug-taken", "Slug is taken", "Another workspace has this slug.")
-	errOvertaken     = conflict("overtaken", "Overtaken", "Somebody has changed this since you first asked. Look, and if you still want it, ask with another Idempotency-Key.")
-	errNotAdmin      = conflict("not-an-admin-at-clerk", "Not an admin for Clerk", "Clerk lets only those manage invitations whose role there may manage members.")
+	errOvertaken     = conflict("overtaken", "Overtaken", "This was changed again after your first request. Look, and if you still want the change, ask with another Idempotency-Key.")
+	errNotAdmin      = conflict("not-an-admin-at-clerk", "Not an admin for Clerk", "At Clerk, your role may not manage members. Clerk therefore refuses to manage invitations for you.")
 )
 
-// commandProblemFor turns package sync's errors about commands into problems; nil for any other
-// error. It is a part of problemFor, and ours means the same.
+// commandProblemFor turns package sync's errors about commands into problems, and returns nil for
+// any other error. It is a part of problemFor, and ours means the same.
 func commandProblemFor(err error) (p *problem, ours bool) {
 	for _, known := range []struct {
 		err  error
 		p    *problem
 		ours bool
 	}{
-		{clerksync.ErrNotRecorded, errNotRecorded, false}, // logged where it wasn't recorded
+		{clerksync.ErrNotRecorded, errNotRecorded, false}, // logged where recording failed
 		{clerksync.ErrOutcomeUnknown, errOutcomeUnknown, true},
 		{clerksync.ErrKeyReused, errKeyReused, false},
 		{clerksync.ErrInProgress, errInProgress, false},
@@ -108,8 +108,8 @@ func commandProblemFor(err error) (p *problem, ours bool) {
 	}
 }
 
-// invalidInput names the member of the body whose value Clerk refuses. Clerk's own words aren't
-// passed on.
+// invalidInput names the member of the body whose value Clerk refuses. It doesn't pass on Clerk's
+// own words.
 func invalidInput(refusal clerksync.Refusal) *problem {
 	if refusal == nil || refusal.Field() == "" {
 		return badRequest("Clerk doesn't accept this.")
@@ -117,7 +117,7 @@ func invalidInput(refusal clerksync.Refusal) *problem {
 	return badRequest("Clerk doesn't accept this " + refusal.Field() + ".")
 }
 
-// rateLimited says when to try again. Clerk's longest limits are of an hour.
+// rateLimited says when to try again. Clerk's longest limits last an hour.
 func rateLimited(refusal clerksync.Refusal) *problem {
 	wait := time.Second
 	if refusal != nil {
@@ -125,7 +125,7 @@ func rateLimited(refusal clerksync.Refusal) *problem {
 	}
 	return &problem{
 		Type: problemType + "rate-limited", Title: "Too many changes", Status: http.StatusServiceUnavailable,
-		Detail:     "Clerk's limit, or our share of it, is used up for now. Nothing has changed.",
+		Detail:     "Clerk's rate limit, or our share of it, is used up for now. Nothing has changed.",
 		retryAfter: strconv.Itoa(int(math.Ceil(wait.Seconds()))),
 	}
 }

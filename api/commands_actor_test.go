@@ -13,9 +13,10 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// TestClerkConfirmsWhoCommands: Clerk has demoted or removed an admin, and the mirror doesn't know yet. It is asked before anything is
-// changed, so the admin gives nobody the power that was taken from them, themselves included, and takes it from nobody.
-func TestClerkConfirmsWhoCommands(t *testing.T) {
+// TestCommands_ClerkConfirmsTheActor: Clerk has demoted or removed an admin, and the mirror doesn't
+// know yet. Clerk is asked before each change. So the admin can neither give the lost permission to
+// anyone, themselves included, nor take it from others.
+func TestCommands_ClerkConfirmsTheActor(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		take   func(b *commandBundle, workspace, admin string) error
@@ -33,7 +34,7 @@ func TestClerkConfirmsWhoCommands(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			path := "/v1/workspaces/"
-			for _, command := range [][3]string{
+			for _, change := range []struct{ method, path, body string }{
 				{http.MethodPatch, "", `{"name":"Mine"}`},
 				{http.MethodPatch, "/members/{accomplice}", `{"role":"admin"}`},
 				{http.MethodPatch, "/members/{admin}", `{"role":"admin"}`},
@@ -47,9 +48,9 @@ func TestClerkConfirmsWhoCommands(t *testing.T) {
 				b.settle()
 				require.NoError(t, c.take(b, workspace, admin))
 				before := b.changes()
-				target := path + workspace + strings.NewReplacer("{accomplice}", accomplice, "{admin}", admin, "{other}", other).Replace(command[1])
-				b.requireType(b.say(admin, command[0], target, command[2], headerKey, "k"), c.status, c.kind)
-				require.Equal(t, before, b.changes(), "%s %s", command[0], target)
+				target := path + workspace + strings.NewReplacer("{accomplice}", accomplice, "{admin}", admin, "{other}", other).Replace(change.path)
+				requireType(t, b.command(admin, change.method, target, change.body, headerKey, "k"), c.status, c.kind)
+				require.Equal(t, before, b.changes(), "%s %s", change.method, target)
 				require.Equal(t, clerksim.RoleAdmin, b.clerk.Directory().Role(workspace, other))
 
 				require.NotEqual(t, http.StatusOK, b.get(admin, path+workspace+"/members").status)
@@ -59,19 +60,20 @@ func TestClerkConfirmsWhoCommands(t *testing.T) {
 	}
 }
 
-// TestWhoHasJustJoinedMayCommand although Clerk's reads don't show the membership yet.
-func TestWhoHasJustJoinedMayCommand(t *testing.T) {
+// TestCommands_NewMemberMayCommandAtOnce: Clerk's reads may not show the membership yet.
+func TestCommands_NewMemberMayCommandAtOnce(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)
 	workspace, admin, _ := b.team()
 	defer b.faults.Omit(nil, b.membershipID(workspace, admin))()
-	require.Equal(t, http.StatusOK, b.say(admin, http.MethodPatch, "/v1/workspaces/"+workspace, `{"name":"South"}`).status)
+	require.Equal(t, http.StatusOK, b.command(admin, http.MethodPatch, "/v1/workspaces/"+workspace, `{"name":"South"}`).status)
 	b.settle()
-	b.requireType(b.say(admin, http.MethodPatch, "/v1/workspaces/"+workspace, `{"name":"West"}`), http.StatusNotFound, "not-found")
+	requireType(t, b.command(admin, http.MethodPatch, "/v1/workspaces/"+workspace, `{"name":"West"}`), http.StatusNotFound, "not-found")
 }
 
-// TestOneEmptyAnswerEndsNoMembership: Clerk's look-up of who commands was empty once, and nothing had changed.
-func TestOneEmptyAnswerEndsNoMembership(t *testing.T) {
+// TestCommands_OneEmptyAnswerEndsNoMembership: one of Clerk's reads doesn't show the actor's
+// membership, although nothing has changed.
+func TestCommands_OneEmptyAnswerEndsNoMembership(t *testing.T) {
 	t.Parallel()
 	for name, match := range map[string]clerksim.Match{
 		"of the pair":              clerksim.Times(1, clerksim.OnRoute("GET /organizations/{id}/memberships")),
@@ -86,41 +88,41 @@ func TestOneEmptyAnswerEndsNoMembership(t *testing.T) {
 			entries := len(b.audit(workspace))
 			defer b.faults.Empty(match)()
 			path := "/v1/workspaces/" + workspace
-			require.Equal(t, http.StatusOK, b.say(admin, http.MethodPatch, path+"/members/"+accomplice, `{"role":"admin"}`).status)
+			require.Equal(t, http.StatusOK, b.command(admin, http.MethodPatch, path+"/members/"+accomplice, `{"role":"admin"}`).status)
 			require.Equal(t, http.StatusOK, b.get(admin, path+"/members").status)
 			require.Len(t, b.audit(workspace), entries+1, "the change of the role alone")
 		})
 	}
 }
 
-// TestCommandsAreLimitedPerUser: whoever asks for too much waits, and nobody else does.
-func TestCommandsAreLimitedPerUser(t *testing.T) {
+// TestCommands_AreLimitedPerUser: only the user with too many commands has to wait.
+func TestCommands_AreLimitedPerUser(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)
 	workspace, admin, member := b.team()
 	target := "/v1/workspaces/" + workspace + "/members/" + member
 	before, began := b.changes(), time.Now()
-	flood := func() exchange { return b.say(member, http.MethodPost, "/v1/workspaces", `{"name":"Flood"}`) }
+	flood := func() exchange { return b.command(member, http.MethodPost, "/v1/workspaces", `{"name":"Flood"}`) }
 	x, made := flood(), 0
 	for ; x.status == http.StatusCreated; x = flood() {
 		made++
 	}
-	b.requireType(x, http.StatusTooManyRequests, "too-many-changes")
+	requireType(t, x, http.StatusTooManyRequests, "too-many-changes")
 	require.Equal(t, "1", x.header.Get("Retry-After"))
 	require.Equal(t, before+made, b.changes())
 	require.GreaterOrEqual(t, made, commandsPerUser)
 	require.LessOrEqual(t, made, commandsPerUser+1+int(time.Since(began)/time.Second), "one a second more")
-	require.Equal(t, http.StatusOK, b.say(admin, http.MethodPatch, target, `{"role":"admin"}`).status)
+	require.Equal(t, http.StatusOK, b.command(admin, http.MethodPatch, target, `{"role":"admin"}`).status)
 }
 
-// TestKeysOfAUserAndOfServicesAreDifferent: a service that acts for a user doesn't get the answer to what the user asked with the
-// same key, nor the other way round.
-func TestKeysOfAUserAndOfServicesAreDifferent(t *testing.T) {
+// TestIdempotency_KeysOfUserAndServiceAreDifferent: a user, and a service that acts for that user,
+// may use the same key for different requests.
+func TestIdempotency_KeysOfUserAndServiceAreDifferent(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)
 	user := b.person()
 	create := func(token string, headers ...string) exchange {
-		return b.say(token, http.MethodPost, "/v1/workspaces", `{"name":"North"}`, append(headers, headerKey, "k")...)
+		return b.command(token, http.MethodPost, "/v1/workspaces", `{"name":"North"}`, append(headers, headerKey, "k")...)
 	}
 	for range 2 {
 		own, behalf := create(user), create(serviceToken, headerOnBehalfOf, user)
@@ -131,8 +133,9 @@ func TestKeysOfAUserAndOfServicesAreDifferent(t *testing.T) {
 	require.Equal(t, 2, b.faults.Calls()["POST /organizations"])
 }
 
-// TestAnAdminOfOldIsNeverYoung: whatever an admin does to their own membership, Clerk's word that it has ended counts.
-func TestAnAdminOfOldIsNeverYoung(t *testing.T) {
+// TestCommands_RoleChangeDoesNotMakeAMembershipNew: only a new membership counts although Clerk
+// doesn't show it. An admin who changes their own role can't make it new.
+func TestCommands_RoleChangeDoesNotMakeAMembershipNew(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)
 	b.behind.Store(int64(time.Hour))
@@ -140,14 +143,15 @@ func TestAnAdminOfOldIsNeverYoung(t *testing.T) {
 	b.join(workspace, b.person("other@callmine.test"), clerksim.RoleAdmin)
 	b.behind.Store(0)
 	path := "/v1/workspaces/" + workspace + "/members/"
-	require.Equal(t, http.StatusOK, b.say(admin, http.MethodPatch, path+admin, `{"role":"admin"}`).status)
+	require.Equal(t, http.StatusOK, b.command(admin, http.MethodPatch, path+admin, `{"role":"admin"}`).status)
 	require.NoError(t, b.clerk.RemoveMember(workspace, admin))
-	b.requireType(b.say(admin, http.MethodPatch, path+accomplice, `{"role":"admin"}`), http.StatusNotFound, "not-found")
+	requireType(t, b.command(admin, http.MethodPatch, path+accomplice, `{"role":"admin"}`), http.StatusNotFound, "not-found")
 	require.Equal(t, clerksim.RoleMember, b.clerk.Directory().Role(workspace, accomplice))
 }
 
-// TestAnAdminFromTheFutureIsNotYoungForEver: by the mirror, or by a clock that was wrong, they join tomorrow.
-func TestAnAdminFromTheFutureIsNotYoungForEver(t *testing.T) {
+// TestCommands_MembershipFromTheFutureIsNotNewForEver: a wrong clock has dated the membership to
+// tomorrow.
+func TestCommands_MembershipFromTheFutureIsNotNewForEver(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)
 	workspace, admin, accomplice := b.team()
@@ -156,47 +160,49 @@ func TestAnAdminFromTheFutureIsNotYoungForEver(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, b.clerk.RemoveMember(workspace, admin))
 	path := "/v1/workspaces/" + workspace + "/members/" + accomplice
-	b.requireType(b.say(admin, http.MethodPatch, path, `{"role":"admin"}`), http.StatusNotFound, "not-found")
+	requireType(t, b.command(admin, http.MethodPatch, path, `{"role":"admin"}`), http.StatusNotFound, "not-found")
 }
 
-// TestABannedAdminCommandsNothing, though the webhook of the ban is late.
-func TestABannedAdminCommandsNothing(t *testing.T) {
+// TestCommands_BannedAdminIsRefused holds before the webhook of the ban has arrived.
+func TestCommands_BannedAdminIsRefused(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)
 	workspace, admin, accomplice := b.team()
 	_, err := b.clerk.BanUser(admin)
 	require.NoError(t, err)
-	x := b.say(admin, http.MethodPatch, "/v1/workspaces/"+workspace+"/members/"+accomplice, `{"role":"admin"}`)
+	x := b.command(admin, http.MethodPatch, "/v1/workspaces/"+workspace+"/members/"+accomplice, `{"role":"admin"}`)
 	requireProblem(t, x, http.StatusForbidden, clerksync.ReasonUserBanned)
 	require.Equal(t, clerksim.RoleMember, b.clerk.Directory().Role(workspace, accomplice))
 }
 
-// TestWhoWasDemotedDidNotDoItThemselves, although they asked for the same when Clerk told of it.
-func TestWhoWasDemotedDidNotDoItThemselves(t *testing.T) {
+// TestCommands_DemotionByAnotherIsNotAttributed: the demoted admin asks for the same change, which
+// thereby becomes known.
+func TestCommands_DemotionByAnotherIsNotAttributed(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)
 	workspace, admin, _ := b.team()
 	b.join(workspace, b.person("other@callmine.test"), clerksim.RoleAdmin)
 	_, err := b.clerk.SetRole(workspace, admin, clerksim.RoleMember)
 	require.NoError(t, err)
-	x := b.say(admin, http.MethodPatch, "/v1/workspaces/"+workspace+"/members/"+admin, `{"role":"member"}`)
+	x := b.command(admin, http.MethodPatch, "/v1/workspaces/"+workspace+"/members/"+admin, `{"role":"member"}`)
 	requireProblem(t, x, http.StatusForbidden, clerksync.ReasonPermissionMissing)
 	entries := b.audit(workspace)
-	require.Equal(t, [3]string{"member.role_changed", "", admin}, entries[len(entries)-1])
+	require.Equal(t, auditLine{"member.role_changed", "", admin}, entries[len(entries)-1])
 }
 
-// TestSteppingDownThatWasCutShortGoesOn: whoever has stepped down may not ask for it any more, but may learn that it is done.
-func TestSteppingDownThatWasCutShortGoesOn(t *testing.T) {
+// TestIdempotency_UnrecordedStepDownIsAnsweredAgain: after stepping down the caller lacks the
+// permission for the request, but a repeat still gets its answer.
+func TestIdempotency_UnrecordedStepDownIsAnsweredAgain(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		method, body string
 		status       int
-		heard        bool // somebody has told of it
+		observed     bool // a webhook or a sweep has shown the change
 	}{
-		"role":          {http.MethodPatch, `{"role":"member"}`, http.StatusOK, true},
-		"leave":         {http.MethodDelete, "", http.StatusNoContent, true},
-		"role unheard":  {http.MethodPatch, `{"role":"member"}`, http.StatusOK, false},
-		"leave unheard": {http.MethodDelete, "", http.StatusNoContent, false},
+		"role":             {http.MethodPatch, `{"role":"member"}`, http.StatusOK, true},
+		"leave":            {http.MethodDelete, "", http.StatusNoContent, true},
+		"role unobserved":  {http.MethodPatch, `{"role":"member"}`, http.StatusOK, false},
+		"leave unobserved": {http.MethodDelete, "", http.StatusNoContent, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -209,22 +215,22 @@ func TestSteppingDownThatWasCutShortGoesOn(t *testing.T) {
 					t.Error(err)
 				}
 			}, func(c clerksim.Call) bool { return c.Request.Method != http.MethodGet })
-			b.requireType(b.say(admin, c.method, own, c.body, headerKey, "k"), http.StatusBadGateway, "accepted-not-recorded")
+			requireType(t, b.command(admin, c.method, own, c.body, headerKey, "k"), http.StatusBadGateway, "accepted-not-recorded")
 			lift()
 			b.logs.take()
 			_, err := b.pool.Exec(t.Context(), "ALTER TABLE rolecall.audit_log_away RENAME TO audit_log")
 			require.NoError(t, err)
-			if c.heard {
-				b.hear(workspace, admin)
-				require.NotEqual(t, c.status, b.say(admin, c.method, own, c.body).status, "without the key")
-				require.NotEqual(t, c.status, b.say(admin, c.method, own, c.body, headerKey, "another").status)
+			if c.observed {
+				b.observeMembership(workspace, admin)
+				require.NotEqual(t, c.status, b.command(admin, c.method, own, c.body).status, "without the key")
+				require.NotEqual(t, c.status, b.command(admin, c.method, own, c.body, headerKey, "another").status)
 			}
 			for range 2 {
-				x := b.say(admin, c.method, own, c.body, headerKey, "k")
+				x := b.command(admin, c.method, own, c.body, headerKey, "k")
 				require.Equal(t, c.status, x.status, "%s", x.body)
 			}
 			entries := b.audit(workspace)
-			require.Equal(t, admin, entries[len(entries)-1][1])
+			require.Equal(t, admin, entries[len(entries)-1].Actor)
 		})
 	}
 }

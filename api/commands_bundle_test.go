@@ -10,22 +10,25 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
 	"github.com/callmine/rolecall/internal/clerkapi"
 	"github.com/callmine/rolecall/internal/clerksim"
 	"github.com/callmine/rolecall/jobs/command"
+	"github.com/callmine/rolecall/jobs/merge"
 	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// commandBundle is the API with a simulated Clerk behind it that it may change. No webhook tells of anything.
+// commandBundle is the API with a simulated Clerk behind it, which it may change. There are no
+// webhooks.
 type commandBundle struct {
 	*serverBundle
 
 	clerk  *clerksim.World
-	behind atomic.Int64 // how far Clerk's clock is behind, as a time.Duration: what happens there then is older
+	behind atomic.Int64 // how far Clerk's clock is behind, as a time.Duration
 	client *clerkapi.Client
 	faults *clerksim.APIFaults
 	pool   *pgxpool.Pool
@@ -61,14 +64,14 @@ func (b *commandBundle) person(emails ...string) string {
 	return u.ID
 }
 
-// team makes a workspace with an admin and a member through the API, and returns all three. The member's membership reaches the
-// mirror as a look-up would bring it.
+// team makes a workspace with an admin and a member, and returns all three. The member's membership
+// reaches the mirror as by a look-up.
 func (b *commandBundle) team() (workspace, admin, member string) {
 	b.tb.Helper()
 	admin, member = b.person("admin@callmine.test"), b.person("member@callmine.test")
-	x := b.say(admin, http.MethodPost, "/v1/workspaces", `{"name":"North"}`)
+	x := b.command(admin, http.MethodPost, "/v1/workspaces", `{"name":"North"}`)
 	require.Equal(b.tb, http.StatusCreated, x.status, "%s", x.body)
-	workspace = b.told(x)["workspace_id"].(string)
+	workspace = b.fields(x)["workspace_id"].(string)
 	b.join(workspace, member, clerksim.RoleMember)
 	return workspace, admin, member
 }
@@ -83,15 +86,12 @@ func (b *commandBundle) join(workspace, user, role string) {
 		"organization": map[string]any{"id": workspace}, "public_user_data": map[string]any{"user_id": user},
 	})
 	require.NoError(b.tb, err)
-	facts, err := clerksync.DecodeObservation(clerksync.Observation{
-		Resource: clerksync.ResourceMembership, Object: raw, AskedAt: time.Now().UnixMilli(), Cause: "test",
-	})
-	require.NoError(b.tb, err)
-	b.observe(facts)
+	b.observe(b.read(clerksync.ResourceMembership, raw)...)
 }
 
-// hear tells the mirror what has become of a user's membership at Clerk, as a webhook or a sweep would.
-func (b *commandBundle) hear(workspace, user string) {
+// observeMembership brings a user's membership as it is at Clerk into the mirror, as a webhook or a
+// sweep would.
+func (b *commandBundle) observeMembership(workspace, user string) {
 	b.tb.Helper()
 	found, err := b.client.Find(b.tb.Context(), clerksync.ResourceMembership, clerksync.Reference{OrganizationID: workspace, UserID: user})
 	require.NoError(b.tb, err)
@@ -102,24 +102,28 @@ func (b *commandBundle) hear(workspace, user string) {
 		b.observe(clerksync.Gone(clerksync.ResourceMembership, ref, time.Now().UnixMilli(), "test"))
 		return
 	}
-	facts, err := clerksync.DecodeObservation(clerksync.Observation{
-		Resource: clerksync.ResourceMembership, Object: found[0], AskedAt: time.Now().UnixMilli(), Cause: "test",
-	})
-	require.NoError(b.tb, err)
-	b.observe(facts)
+	b.observe(b.read(clerksync.ResourceMembership, found...)...)
 }
 
-func (b *commandBundle) observe(facts clerksync.Facts) {
+// read returns the facts of objects as Clerk's API shows them now.
+func (b *commandBundle) read(kind clerksync.Resource, objects ...json.RawMessage) []clerksync.Facts {
 	b.tb.Helper()
-	locked, err := store.LockMirror(b.tb.Context(), b.pool, []clerksync.Facts{facts})
+	facts, err := merge.Read(kind, objects, time.Now(), "test")
 	require.NoError(b.tb, err)
-	changes := locked.ObserveAll([]clerksync.Facts{facts}, time.Now().UnixMilli(), "test")
-	require.NoError(b.tb, store.SaveMirror(b.tb.Context(), b.pool, locked, changes.Mirror))
-	require.NoError(b.tb, store.Finish(b.tb.Context(), b.pool, store.Writes{Entries: changes.Entries, Changed: changes.Mirror}, time.Now()))
+	return facts
 }
 
-// say sends a command with a JSON body.
-func (b *commandBundle) say(token, method, target, body string, headers ...string) exchange {
+// observe merges facts that Clerk's API shows now.
+func (b *commandBundle) observe(facts ...clerksync.Facts) {
+	b.tb.Helper()
+	require.NoError(b.tb, pgx.BeginFunc(b.tb.Context(), b.pool, func(tx pgx.Tx) error {
+		_, err := merge.Observation(b.tb.Context(), tx, merge.Observed{Facts: facts, AskedAt: time.Now(), Cause: "test"})
+		return err
+	}))
+}
+
+// command sends a command with a JSON body.
+func (b *commandBundle) command(token, method, target, body string, headers ...string) exchange {
 	b.tb.Helper()
 	if body != "" {
 		headers = append(headers, "Content-Type", "application/json")
@@ -127,22 +131,15 @@ func (b *commandBundle) say(token, method, target, body string, headers ...strin
 	return b.send(token, method, target, body, headers...)
 }
 
-// told returns an answer's body.
-func (b *commandBundle) told(x exchange) map[string]any {
+// fields returns an answer's body.
+func (b *commandBundle) fields(x exchange) map[string]any {
 	b.tb.Helper()
 	var body map[string]any
 	require.NoError(b.tb, json.Unmarshal(x.body, &body), "%s", x.body)
 	return body
 }
 
-// requireType requires a problem of a status and a type.
-func (b *commandBundle) requireType(x exchange, status int, problem string) {
-	b.tb.Helper()
-	require.Equal(b.tb, status, x.status, "%s", x.body)
-	require.Equal(b.tb, problemType+problem, b.told(x)["type"])
-}
-
-// settle makes the mirror have known everything for a while.
+// settle makes all memberships a minute older.
 func (b *commandBundle) settle() {
 	b.tb.Helper()
 	_, err := b.pool.Exec(b.tb.Context(), "UPDATE rolecall.memberships SET created_at = created_at - interval '1 minute'")
@@ -168,19 +165,16 @@ func (b *commandBundle) changes() int {
 	return n
 }
 
-// audit lists the workspace's audit entries: action, actor, target.
-func (b *commandBundle) audit(workspace string) [][3]string {
+// auditLine is an audit entry in short.
+type auditLine struct{ Action, Actor, Target string }
+
+// audit lists the workspace's audit entries, oldest first.
+func (b *commandBundle) audit(workspace string) []auditLine {
 	b.tb.Helper()
 	rows, err := b.pool.Query(context.Background(),
 		"SELECT action, coalesce(actor, ''), target FROM rolecall.audit_log WHERE organization_id = $1 ORDER BY id", workspace)
 	require.NoError(b.tb, err)
-	defer rows.Close()
-	var entries [][3]string
-	for rows.Next() {
-		var e [3]string
-		require.NoError(b.tb, rows.Scan(&e[0], &e[1], &e[2]))
-		entries = append(entries, e)
-	}
-	require.NoError(b.tb, rows.Err())
+	entries, err := pgx.CollectRows(rows, pgx.RowToStructByPos[auditLine])
+	require.NoError(b.tb, err)
 	return entries
 }

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"encoding/json"
 	"net/http"
 	"testing"
 	"time"
@@ -11,7 +12,7 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// ownRepeat is a keyed request of a member about themselves that was carried out.
+// ownRepeat is a keyed request of a member about themselves, which was carried out.
 type ownRepeat struct {
 	*commandBundle
 
@@ -25,7 +26,8 @@ const (
 	ownKey   = "own"
 )
 
-// setupOwn makes a team whose second person is an admin, too, and has them step down or leave.
+// setupOwn makes a team whose member becomes an admin, and then steps down (PATCH) or leaves
+// (DELETE).
 func setupOwn(t *testing.T, method string) *ownRepeat {
 	t.Helper()
 	o := &ownRepeat{commandBundle: setupCommands(t), method: method}
@@ -40,30 +42,30 @@ func setupOwn(t *testing.T, method string) *ownRepeat {
 }
 
 func (o *ownRepeat) repeat() exchange {
-	return o.say(o.user, o.method, o.path, o.body, headerKey, ownKey)
+	return o.command(o.user, o.method, o.path, o.body, headerKey, ownKey)
 }
 
-// give has the admin give the user a role.
+// give lets the admin give the user a role.
 func (o *ownRepeat) give(body string) {
 	o.tb.Helper()
-	require.Equal(o.tb, http.StatusOK, o.say(o.admin, http.MethodPatch, o.path, body).status)
+	require.Equal(o.tb, http.StatusOK, o.command(o.admin, http.MethodPatch, o.path, body).status)
 }
 
-// remove has the admin remove the user.
+// remove lets the admin remove the user.
 func (o *ownRepeat) remove() {
 	o.tb.Helper()
-	require.Equal(o.tb, http.StatusNoContent, o.say(o.admin, http.MethodDelete, o.path, "").status)
+	require.Equal(o.tb, http.StatusNoContent, o.command(o.admin, http.MethodDelete, o.path, "").status)
 }
 
-// deleteWorkspace tells the mirror that the workspace is gone.
+// deleteWorkspace marks the workspace as deleted in the mirror.
 func (o *ownRepeat) deleteWorkspace() {
 	o.tb.Helper()
 	o.observe(clerksync.Gone(clerksync.ResourceOrganization, clerksync.Reference{ID: o.workspace}, time.Now().UnixMilli(), "test"))
 }
 
-// TestRepeatOfAStepDown is answered as long as the step down is the newest change of the
-// membership.
-func TestRepeatOfAStepDown(t *testing.T) {
+// TestIdempotency_RepeatOfAStepDown: a repeat is answered as long as the step down is the newest
+// change of the membership.
+func TestIdempotency_RepeatOfAStepDown(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
 		then func(*ownRepeat)
@@ -75,7 +77,7 @@ func TestRepeatOfAStepDown(t *testing.T) {
 		"demoted by another":     {func(o *ownRepeat) { o.give(`{"role":"admin"}`); o.give(stepDown) }, http.StatusForbidden},
 		"promoted by another":    {func(o *ownRepeat) { o.give(`{"role":"admin"}`) }, http.StatusOK},
 		"the workspace is gone":  {(*ownRepeat).deleteWorkspace, http.StatusNotFound},
-		"left afterwards":        {func(o *ownRepeat) { o.say(o.user, http.MethodDelete, o.path, "") }, http.StatusNotFound},
+		"left afterwards":        {func(o *ownRepeat) { o.command(o.user, http.MethodDelete, o.path, "") }, http.StatusNotFound},
 		"banned":                 {func(o *ownRepeat) { o.ban(o.user) }, http.StatusForbidden},
 		"removed, workspace too": {func(o *ownRepeat) { o.remove(); o.deleteWorkspace() }, http.StatusNotFound},
 	} {
@@ -98,8 +100,8 @@ func TestRepeatOfAStepDown(t *testing.T) {
 	}
 }
 
-// TestRepeatOfLeaving is answered until the membership changes once more.
-func TestRepeatOfLeaving(t *testing.T) {
+// TestIdempotency_RepeatOfLeaving: a repeat is answered until the membership changes again.
+func TestIdempotency_RepeatOfLeaving(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
 		then func(*ownRepeat)
@@ -124,45 +126,45 @@ func TestRepeatOfLeaving(t *testing.T) {
 	}
 }
 
-// TestRepeatForAUserThroughAService is judged as the user's own, and a service's key isn't the
-// user's.
-func TestRepeatForAUserThroughAService(t *testing.T) {
+// TestIdempotency_RepeatThroughAService: a repeat through a service follows the same rules, but the
+// user's own token can't repeat it.
+func TestIdempotency_RepeatThroughAService(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)
 	workspace, admin, user := b.team()
 	path := "/v1/workspaces/" + workspace + "/members/" + user
-	require.Equal(t, http.StatusOK, b.say(admin, http.MethodPatch, path, `{"role":"admin"}`).status)
+	require.Equal(t, http.StatusOK, b.command(admin, http.MethodPatch, path, `{"role":"admin"}`).status)
 	repeat := func() exchange {
-		return b.say(serviceToken, http.MethodPatch, path, stepDown, headerKey, ownKey, headerOnBehalfOf, user)
+		return b.command(serviceToken, http.MethodPatch, path, stepDown, headerKey, ownKey, headerOnBehalfOf, user)
 	}
 	require.Equal(t, http.StatusOK, repeat().status)
 	require.Equal(t, http.StatusOK, repeat().status)
-	require.Equal(t, http.StatusForbidden, b.say(user, http.MethodPatch, path, stepDown, headerKey, ownKey).status)
-	require.Equal(t, http.StatusNoContent, b.say(admin, http.MethodDelete, path, "").status)
+	require.Equal(t, http.StatusForbidden, b.command(user, http.MethodPatch, path, stepDown, headerKey, ownKey).status)
+	require.Equal(t, http.StatusNoContent, b.command(admin, http.MethodDelete, path, "").status)
 	require.Equal(t, http.StatusNotFound, repeat().status)
 }
 
-// TestRepeatOfACreation is answered to members of the workspace alone, and to a creator whose
-// membership Clerk doesn't show yet.
-func TestRepeatOfACreation(t *testing.T) {
+// TestIdempotency_RepeatOfACreation: a repeat is answered while the creator is a member, or isn't
+// yet one in the mirror.
+func TestIdempotency_RepeatOfACreation(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)
 	creator := b.person("creator@callmine.test")
 	create := func() exchange {
-		return b.say(creator, http.MethodPost, "/v1/workspaces", `{"name":"Theirs"}`, headerKey, ownKey)
+		return b.command(creator, http.MethodPost, "/v1/workspaces", `{"name":"Theirs"}`, headerKey, ownKey)
 	}
 	first := create()
 	require.Equal(t, http.StatusCreated, first.status, "%s", first.body)
-	workspace := b.told(first)["workspace_id"].(string)
+	workspace := b.fields(first)["workspace_id"].(string)
 	require.Equal(t, first.body, create().body)
 	_, err := b.pool.Exec(t.Context(), "DELETE FROM rolecall.memberships WHERE organization_id = $1", workspace)
 	require.NoError(t, err)
 	require.Equal(t, http.StatusCreated, create().status, "the mirror never saw the membership")
-	b.hear(workspace, creator)
+	b.observeMembership(workspace, creator)
 	require.Equal(t, http.StatusCreated, create().status)
 	second := b.person("second@callmine.test")
 	b.join(workspace, second, clerksim.RoleAdmin)
-	x := b.say(second, http.MethodDelete, "/v1/workspaces/"+workspace+"/members/"+creator, "")
+	x := b.command(second, http.MethodDelete, "/v1/workspaces/"+workspace+"/members/"+creator, "")
 	require.Equal(t, http.StatusNoContent, x.status, "%s", x.body)
 	x = create()
 	require.Equal(t, http.StatusNotFound, x.status, "%s", x.body)
@@ -173,9 +175,5 @@ func TestRepeatOfACreation(t *testing.T) {
 // ban bans a user in the mirror.
 func (b *commandBundle) ban(user string) {
 	b.tb.Helper()
-	facts, err := clerksync.DecodeObservation(clerksync.Observation{
-		Resource: clerksync.ResourceUser, Object: []byte(`{"id":"` + user + `","banned":true,"updated_at":4102444800000}`), AskedAt: 4102444800000, Cause: "test",
-	})
-	require.NoError(b.tb, err)
-	b.observe(facts)
+	b.observe(b.read(clerksync.ResourceUser, json.RawMessage(`{"id":"`+user+`","banned":true}`))...)
 }

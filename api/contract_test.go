@@ -19,13 +19,13 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// contract is openapi.yaml, against which every request and answer of the tests is held.
+// contract is openapi.yaml. Every request and answer of the tests is checked against it.
 type contract struct {
 	doc    *openapi3.T
 	router routers.Router
 }
 
-// theContract is read once: the document is the same for all tests.
+// theContract is read once for all tests.
 var theContract = sync.OnceValues(func() (*contract, error) {
 	openapi3filter.RegisterBodyDecoder("application/jsonl", openapi3filter.PlainBodyDecoder)
 	doc, err := openapi3.NewLoader().LoadFromData(openAPI)
@@ -55,7 +55,7 @@ type exchange struct {
 	body        []byte
 }
 
-// check requires that the exchange is as the document says, and as every answer must be.
+// check requires that the exchange follows the document, and the rules for every answer.
 func (c *contract) check(tb testing.TB, x exchange) {
 	tb.Helper()
 	require.NoError(tb, c.violation(tb, x), "%s %s: %d %s", x.request.Method, x.request.URL, x.status, x.body)
@@ -75,14 +75,14 @@ func (c *contract) check(tb testing.TB, x exchange) {
 	}
 }
 
-// violation returns what the document has against the exchange. What was answered with a success must have been asked
-// as the document says; what was refused may have been refused for not being so.
+// violation returns how the exchange violates the document. Only the request of a success must
+// follow the document, because a refusal may be for a request that doesn't.
 func (c *contract) violation(tb testing.TB, x exchange) error {
 	tb.Helper()
 	request := x.request.Clone(tb.Context())
 	request.Body = io.NopCloser(bytes.NewReader(x.requestBody))
 	route, path, err := c.router.FindRoute(request)
-	if err != nil { // there is no such operation, so there is one answer to it
+	if err != nil { // there is no such operation: the answer is 404 or 405
 		route, path = c.undocumented(), nil
 	}
 	input := &openapi3filter.RequestValidationInput{
@@ -106,13 +106,14 @@ func (c *contract) violation(tb testing.TB, x exchange) error {
 	return beyondTheDocument(route, x)
 }
 
-// everywhere are the headers of HTTP itself, and those that [contract.check] holds for all answers alike.
+// everywhere lists the headers of HTTP itself, and those that [contract.check] checks in all
+// answers.
 func everywhere() []string {
 	return []string{"Content-Type", "Content-Length", "Date", "Cache-Control", "X-Content-Type-Options"}
 }
 
-// beyondTheDocument returns what kin-openapi lets pass: an answer of 304, whatever it is, a body where none is documented, and
-// headers and query parameters of which the document doesn't know.
+// beyondTheDocument returns violations that kin-openapi lets pass: an undocumented 304, and
+// undocumented bodies, headers and query parameters.
 func beyondTheDocument(route *routers.Route, x exchange) error {
 	response := route.Operation.Responses.Status(x.status)
 	if response == nil {
@@ -125,7 +126,7 @@ func beyondTheDocument(route *routers.Route, x exchange) error {
 	for name, header := range response.Value.Headers {
 		documented = append(documented, http.CanonicalHeaderKey(name))
 		if given := len(x.header.Values(name)); given == 0 && header.Value.Required || given > 1 && name != "Allow" {
-			return fmt.Errorf("header %s must be there once", name) // or is a list
+			return fmt.Errorf("header %s must be there once", name) // a list may be there several times
 		}
 	}
 	for name := range x.header {
@@ -145,7 +146,7 @@ func beyondTheDocument(route *routers.Route, x exchange) error {
 	return nil
 }
 
-// undocumented is the route of a request that no operation is for: 404 or 405.
+// undocumented is the route of a request without an operation. It answers 404 or 405.
 func (c *contract) undocumented() *routers.Route {
 	responses := openapi3.NewResponsesWithCapacity(2)
 	for code, name := range map[string]string{"404": "NotFound", "405": "MethodNotAllowed"} {
@@ -154,7 +155,7 @@ func (c *contract) undocumented() *routers.Route {
 	return &routers.Route{Spec: c.doc, PathItem: &openapi3.PathItem{}, Operation: &openapi3.Operation{Responses: responses}}
 }
 
-// requireNothingInternal requires that the answer tells nothing about what is behind the API.
+// requireNothingInternal requires that the answer reveals nothing internal.
 func requireNothingInternal(tb testing.TB, x exchange, secrets ...string) {
 	tb.Helper()
 	for _, secret := range append(secrets, "pgx", "pgconn", "SQLSTATE", "goroutine", "panic", "dial tcp", "closed pool", "context canceled", "deadline") {

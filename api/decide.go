@@ -14,7 +14,7 @@ import (
 // Headers of every answer about a workspace.
 const (
 	headerRevision = "Rolecall-Revision" // counts the workspace's changes
-	headerAsOf     = "Rolecall-As-Of"    // RFC 3339: see sync.Standing; absent if never
+	headerAsOf     = "Rolecall-As-Of"    // RFC 3339, see sync.Standing; absent if unknown
 )
 
 // verdict is the answer to a user's request in a workspace.
@@ -24,15 +24,16 @@ type verdict struct {
 	refused  error // nil if the user may
 }
 
-// judge decides as decide does, and on a mirror as fresh as the request demands. A stranger is
-// refused at once, whatever the request demands: neither time nor text tells that the workspace
-// exists.
+// judge decides as decide does, on a mirror as fresh as the request demands. It refuses a stranger
+// at once, whatever the request demands: neither the time nor the text of the refusal shows that
+// the workspace exists.
 func (s *server) judge(r *http.Request, userID, workspaceID, permission string) (verdict, error) {
 	standing, err := s.standing(r.Context(), userID, workspaceID)
 	if err != nil {
 		return verdict{}, err
 	}
-	decision, demand := s.cfg.Grants().Decide(standing, permission), clerksync.Freshness{}
+	decision := s.cfg.Grants().Decide(standing, permission)
+	var demand clerksync.Freshness
 	if mayAct(standing) {
 		if demand, err = freshnessOf(r); err != nil {
 			return verdict{}, err
@@ -57,7 +58,7 @@ func (s *server) judge(r *http.Request, userID, workspaceID, permission string) 
 	return v, nil
 }
 
-// decide decides whether a user may do something in a workspace, by the mirror as it is.
+// decide decides whether a user may do something in a workspace, on the mirror as it is.
 func (s *server) decide(ctx context.Context, userID, workspaceID, permission string) (clerksync.Decision, error) {
 	standing, err := s.standing(ctx, userID, workspaceID)
 	if err != nil {
@@ -72,7 +73,7 @@ func (s *server) decide(ctx context.Context, userID, workspaceID, permission str
 // stranger.
 func (s *server) standing(ctx context.Context, userID, workspaceID string) (clerksync.Standing, error) {
 	pair := store.Pair{UserID: userID, OrganizationID: workspaceID}
-	if !clerksync.Storable(workspaceID) { // no workspace has such an id: ask about none
+	if !clerksync.Storable(workspaceID) { // no workspace has such an id
 		pair.OrganizationID = ""
 	}
 	standings, err := s.freshStandings(ctx, pair)
@@ -82,9 +83,8 @@ func (s *server) standing(ctx context.Context, userID, workspaceID string) (cler
 	return standings[0], nil
 }
 
-// freshStandings reads the standing of each pair. If there are strangers among them, they are
-// looked up at Clerk and all are read again: the mirror decides, whatever Clerk says, and on all as
-// of one moment.
+// freshStandings reads the standing of each pair. It looks up strangers at Clerk, then reads all
+// standings again, as of one moment: the mirror decides, not Clerk's answer.
 func (s *server) freshStandings(ctx context.Context, pairs ...store.Pair) ([]clerksync.Standing, error) {
 	standings, err := s.standings(ctx, pairs...)
 	if err != nil {
@@ -107,24 +107,23 @@ func (s *server) standings(ctx context.Context, pairs ...store.Pair) ([]clerksyn
 	return store.Standings(ctx, s.cfg.DB, pairs...)
 }
 
-// stranger reports whether nothing but a missing membership keeps the user out. A workspace that is
-// gone has strangers, too: they must not learn that it is gone from a quicker answer. Members are
-// told apart first, at no cost.
+// stranger reports whether only a missing membership keeps the user out. A deleted workspace has
+// strangers, too: a quicker answer would show that it is deleted. The check for members comes first
+// because it is the cheapest.
 func stranger(s clerksync.Standing) bool {
 	return !s.Member && s.User.Refusal() == "" && reasonFor(s) == clerksync.ReasonNotAMember
 }
 
-// mayAct reports whether the user is a member whose account may do anything.
+// mayAct reports whether the user is a member whose account isn't refused.
 func mayAct(s clerksync.Standing) bool { return reasonFor(s) == clerksync.ReasonAllowed }
 
-// reasonFor decides on membership alone, which no policy changes.
+// reasonFor decides by membership alone, independent of the policy.
 func reasonFor(s clerksync.Standing) clerksync.Reason {
 	return clerksync.Grants(nil).Decide(s, policy.None).Reason
 }
 
 // refusal turns the decision that refuses a user's own request into a problem. A stranger learns
-// nothing, not even that the workspace exists. An account that may do nothing is told so on every
-// route.
+// nothing, not even that the workspace exists. A refused account learns the reason on every route.
 func refusal(d clerksync.Decision, user clerksync.UserStatus) error {
 	if reason := user.Refusal(); reason != "" {
 		return forbidden(reason)
@@ -139,8 +138,8 @@ func refusal(d clerksync.Decision, user clerksync.UserStatus) error {
 	}
 }
 
-// writeFreshness tells a member how fresh the answer is, also a refusal. Strangers, and accounts
-// that may do nothing, learn nothing of the workspace.
+// writeFreshness says how fresh an answer to a member is, also a refusal. Strangers and refused
+// accounts learn nothing of the workspace.
 func writeFreshness(w http.ResponseWriter, standing clerksync.Standing, decision clerksync.Decision) {
 	if decision.Reason == clerksync.ReasonNotAMember || decision.Reason == clerksync.ReasonWorkspaceDeleted || standing.User.Refusal() != "" {
 		return

@@ -21,7 +21,8 @@ const (
 	testOrigin = "https://app.example.com"
 )
 
-// clerkKeys is an instance of Clerk's that signs tokens, and publishes its keys over real HTTP for as long as it is up.
+// clerkKeys is a Clerk instance that signs tokens. While it is up, it publishes its keys over real
+// HTTP.
 type clerkKeys struct {
 	tb    testing.TB
 	world *clerksim.World
@@ -48,7 +49,7 @@ func publishKeys(tb testing.TB) *clerkKeys {
 	return k
 }
 
-// token signs a token of a user's.
+// token returns a signed session token of a user.
 func (k *clerkKeys) token(user string, options clerksim.TokenOptions) string {
 	k.tb.Helper()
 	token, err := k.world.SessionToken(user, options)
@@ -56,7 +57,8 @@ func (k *clerkKeys) token(user string, options clerksim.TokenOptions) string {
 	return token
 }
 
-// authenticator trusts the keys that are published, and one service.
+// authenticator returns an authenticator that trusts the published keys and one service, and that
+// service's token.
 func (k *clerkKeys) authenticator() (a *auth.Authenticator, service string) {
 	k.tb.Helper()
 	service, hash, err := auth.NewServiceToken(rand.Reader)
@@ -74,15 +76,15 @@ func (k *clerkKeys) authenticator() (a *auth.Authenticator, service string) {
 	return a, service
 }
 
-// TestWithRealTokens: from a signed token to an answer, with nothing replaced but Clerk.
-func TestWithRealTokens(t *testing.T) {
+// TestServer_WithRealTokens goes from a signed token to an answer. Only Clerk is simulated.
+func TestServer_WithRealTokens(t *testing.T) {
 	t.Parallel()
 	keys := publishKeys(t)
 	authenticator, service := keys.authenticator()
 	b := setupServer(t, func(c *Config) { c.Authenticator = authenticator })
 	b.world.member("org_1", testUser, "org:admin", nil)
 	b.world.member("org_2", "user_other", "org:admin", nil)
-	admin := clerksim.TokenOptions{OrganizationID: "org_1", Role: "org:admin"} // whatever the mirror says
+	admin := clerksim.TokenOptions{OrganizationID: "org_1", Role: "org:admin"} // the mirror may say otherwise
 	token := keys.token(testUser, admin)
 
 	require.Equal(t, testUser, answerOf[meBody](t, b.get(token, "/v1/me")).UserID)
@@ -102,7 +104,7 @@ func TestWithRealTokens(t *testing.T) {
 		require.Equal(t, http.StatusUnauthorized, b.get(bad, "/v1/me").status, name)
 	}
 
-	// Revoked means revoked: the very same token, whatever it says.
+	// Revoked means revoked: the very same token is refused, whatever role it claims.
 	at := b.world.now().UnixMilli() + 1
 	b.world.apply(b.world.membership(clerksync.MembershipUpdated, "org_1", testUser, "org:member", map[string]any{"updated_at": at}))
 	requireProblem(t, b.get(token, membersOfOne), http.StatusForbidden, clerksync.ReasonPermissionMissing)
@@ -116,8 +118,8 @@ func TestWithRealTokens(t *testing.T) {
 	requireProblem(t, b.post(token, `{}`), http.StatusForbidden, "")
 }
 
-// TestWithoutSigningKeys: services need none; users are told to try again.
-func TestWithoutSigningKeys(t *testing.T) {
+// TestServer_WithoutSigningKeysServicesAreServed: services need no signing keys. Users get a 503.
+func TestServer_WithoutSigningKeysServicesAreServed(t *testing.T) {
 	t.Parallel()
 	keys := publishKeys(t)
 	keys.up.Store(false)
@@ -126,6 +128,6 @@ func TestWithoutSigningKeys(t *testing.T) {
 	x := b.get(keys.token(testUser, clerksim.TokenOptions{}), "/v1/me")
 	requireProblem(t, x, http.StatusServiceUnavailable, "")
 	require.Equal(t, "1", x.header.Get("Retry-After"))
-	require.Contains(t, b.logs.take(), "status 500", "the log tells what the answer doesn't")
+	require.Contains(t, b.logs.take(), "status 500", "the log has the cause, the answer doesn't")
 	require.Equal(t, http.StatusOK, b.get(service, "/v1/me", headerOnBehalfOf, testUser).status)
 }

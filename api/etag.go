@@ -9,8 +9,8 @@ import (
 )
 
 // writeTagged answers a read with 200 and a JSON body, or with 304 if the caller has that very body
-// already. The tag is the body's hash, so it can't be out of date; a cache may keep the answer, and
-// must ask before each use of it.
+// already. The tag is the body's hash, so it is never out of date. A cache may keep the answer, but
+// must revalidate it before each use.
 func writeTagged(w http.ResponseWriter, r *http.Request, body any) error {
 	content, err := json.Marshal(body)
 	if err != nil {
@@ -27,12 +27,12 @@ func writeTagged(w http.ResponseWriter, r *http.Request, body any) error {
 		return nil
 	}
 	w.Header().Set("Content-Type", "application/json")
-	_, _ = w.Write(content) // the caller has gone: nothing is left to do
+	_, _ = w.Write(content) // an error means that the caller has gone
 	return nil
 }
 
-// matches reports whether a tag is among those of If-None-Match, which compares weakly (RFC 9110,
-// section 13.1.2): a proxy that compresses answers makes tags weak.
+// matches reports whether a tag is among those of If-None-Match. The comparison is weak (RFC 9110,
+// section 13.1.2), because a proxy that compresses answers makes tags weak.
 func matches(fields []string, tag string) bool {
 	for given := range strings.SplitSeq(strings.Join(fields, ","), ",") {
 		given = strings.TrimSpace(given)

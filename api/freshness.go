@@ -11,8 +11,8 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// The parameters by which a request says how fresh the mirror must be. Every route about a
-// workspace takes them, except the one by which services append to the audit log.
+// The parameters by which a request demands freshness. Every route about a workspace takes them,
+// except the one that appends to the audit log.
 const (
 	paramMinRevision  = "min_revision"
 	paramMaxStaleness = "max_staleness"
@@ -20,21 +20,22 @@ const (
 
 const (
 	// defaultRevisionWait is how long a request waits for min_revision. A webhook is in the mirror
-	// within milliseconds of being acknowledged. If it takes longer, it is stuck, and the caller is
-	// told.
+	// within milliseconds of being acknowledged. If it takes longer, it is stuck, and the caller
+	// gets a 409.
 	defaultRevisionWait = time.Second
 
-	// The mirror is read again after firstPoll, then after ever longer, up to lastPoll: some twenty
-	// times in all, so that a revision that never comes costs little.
+	// The mirror is read again after firstPoll, then at growing intervals of up to lastPoll. That
+	// is about twenty reads, so that a revision that never comes costs little.
 	firstPoll = 10 * time.Millisecond
 	lastPoll  = 60 * time.Millisecond
 
-	// maxStalenessLimit bounds max_staleness, in seconds: a year. Longer ones demand nothing.
+	// maxStalenessLimit bounds max_staleness, in seconds. It is a year: a longer one demands
+	// nothing.
 	maxStalenessLimit = 366 * 24 * 60 * 60
 )
 
-// freshnessOf reads from a request's query how fresh the mirror must be. A command's query may say
-// nothing else; each read takes parameters of its own.
+// freshnessOf reads from a request's query how fresh the mirror must be. A command's query may have
+// no other parameters; each read takes parameters of its own.
 func freshnessOf(r *http.Request) (clerksync.Freshness, error) {
 	if r.Method != http.MethodGet {
 		if _, err := queryOf(r); err != nil {
@@ -60,7 +61,7 @@ func freshnessOf(r *http.Request) (clerksync.Freshness, error) {
 	return demandOf(numbers[paramMinRevision], numbers[paramMaxStaleness])
 }
 
-// demandOf makes a demand of two numbers, each nil if it wasn't given.
+// demandOf returns the demand of two numbers, each nil if it wasn't given.
 func demandOf(minRevision, maxStaleness *int64) (clerksync.Freshness, error) {
 	var demand clerksync.Freshness
 	if minRevision != nil {
@@ -86,7 +87,7 @@ func badFreshness(name string) *problem {
 }
 
 // awaitRevision returns the standings of the pairs once all of their organizations have reached a
-// revision, or as they are after Config.RevisionWait.
+// revision. After Config.RevisionWait it returns them as they are.
 func (s *server) awaitRevision(ctx context.Context, revision int64, standings []clerksync.Standing, pairs ...store.Pair) ([]clerksync.Standing, error) {
 	if !behind(standings, revision) {
 		return standings, nil
@@ -111,7 +112,7 @@ func (s *server) awaitRevision(ctx context.Context, revision int64, standings []
 
 func behind(standings []clerksync.Standing, revision int64) bool {
 	for _, standing := range standings {
-		if standing.Member && standing.Revision < revision { // a stranger's refusal waits for nothing
+		if standing.Member && standing.Revision < revision { // strangers are refused without waiting
 			return true
 		}
 	}

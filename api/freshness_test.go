@@ -26,7 +26,7 @@ func requireType(tb testing.TB, x exchange, status int, kind string) {
 	require.Equal(tb, problemType+kind, body.Type)
 }
 
-// memberTargets are reads that an admin may make, each about the workspace.
+// memberTargets lists reads about a workspace that its admin may make.
 func memberTargets(workspaceID string) []string {
 	base := "/v1/workspaces/" + workspaceID
 	return []string{
@@ -35,10 +35,11 @@ func memberTargets(workspaceID string) []string {
 	}
 }
 
-// patient is a RevisionWait for those who see the revision come, however busy the machine is.
+// patient is a RevisionWait for tests in which the revision is reached, however busy the machine
+// is.
 const patient = requestTimeout - time.Second
 
-// readDB tells a test when the mirror is read: the signal of a poll.
+// readDB signals each read of the mirror.
 type readDB struct {
 	store.DBTX
 
@@ -54,8 +55,9 @@ func (d readDB) SendBatch(ctx context.Context, batch *pgx.Batch) pgx.BatchResult
 	return results
 }
 
-// TestMinRevisionWaitsForIt: the answer is held back until the revision is there, and then is made anew.
-func TestMinRevisionWaitsForIt(t *testing.T) {
+// TestMinRevision_WaitsUntilReached: the answer is held back until the revision is there, and is
+// decided then.
+func TestMinRevision_WaitsUntilReached(t *testing.T) {
 	t.Parallel()
 	reads := make(chan struct{})
 	b := setupServer(t, func(c *Config) { c.DB, c.RevisionWait = readDB{DBTX: c.DB, reads: reads}, patient })
@@ -70,7 +72,7 @@ func TestMinRevisionWaitsForIt(t *testing.T) {
 		next := strconv.Itoa(i + 2)
 		answered := make(chan exchange, 1)
 		go func() { answered <- get("min_revision=" + next) }()
-		<-reads // it has seen that the revision isn't there
+		<-reads // it has read a mirror without the revision
 		b.world.member("org_1", "user_other"+next, "org:member", nil)
 		x := <-answered
 		require.Equal(t, http.StatusOK, x.status, "%s", x.body)
@@ -84,7 +86,7 @@ func TestMinRevisionWaitsForIt(t *testing.T) {
 	requireType(t, <-answered, http.StatusNotFound, "not-found")
 }
 
-func TestMinRevisionThatNeverComes(t *testing.T) {
+func TestMinRevision_NeverReachedIs409(t *testing.T) {
 	t.Parallel()
 	b := setupServer(t, nil)
 	b.world.member("org_1", "user_1", "org:admin", nil)
@@ -115,8 +117,9 @@ func TestMinRevisionThatNeverComes(t *testing.T) {
 	})
 }
 
-// TestStrangerLearnsNothingByDemands: the same 404 as without, at once, for a workspace that exists and for none.
-func TestStrangerLearnsNothingByDemands(t *testing.T) {
+// TestFreshness_StrangersLearnNothing: a demand changes neither the stranger's 404 nor its time,
+// whether the workspace exists or not.
+func TestFreshness_StrangersLearnNothing(t *testing.T) {
 	t.Parallel()
 	b := setupServer(t, nil)
 	b.world.member("org_1", "user_1", "org:admin", nil)
@@ -128,7 +131,7 @@ func TestStrangerLearnsNothingByDemands(t *testing.T) {
 		for _, target := range memberTargets(workspaceID) {
 			for _, demand := range []string{"min_revision=9", "max_staleness=1", "min_revision=x", "min_revision=1&min_revision=2"} {
 				if demand == "min_revision=1&min_revision=2" && target == memberTargets(workspaceID)[6] {
-					continue // that route reads its own parameters before anything is decided, for everybody alike
+					continue // that route checks its parameters before the caller's standing
 				}
 				x := b.get("user_stranger", target+demand)
 				require.Equal(t, http.StatusNotFound, x.status, target+demand)
@@ -141,9 +144,9 @@ func TestStrangerLearnsNothingByDemands(t *testing.T) {
 	require.Less(t, time.Since(began), 30*defaultRevisionWait, "84 requests, none of which waits")
 }
 
-func TestMaxStaleness(t *testing.T) {
+func TestMaxStaleness_RefusesAStaleMirror(t *testing.T) {
 	t.Parallel()
-	var ahead atomic.Int64 // of the clock before the sweep
+	var ahead atomic.Int64 // of the sweep's time, in nanoseconds
 	var now func() time.Time
 	b := setupServer(t, func(c *Config) { c.Now = func() time.Time { return now() } })
 	now = func() time.Time { return b.world.now().Add(time.Duration(ahead.Load())) }
@@ -165,8 +168,9 @@ func TestMaxStaleness(t *testing.T) {
 	require.Equal(t, http.StatusOK, b.get("user_1", "/v1/workspaces/org_1?max_staleness=1").status)
 }
 
-// TestALostDemotionIsStale, although the mirror heard of the same workspace just now, until a sweep has looked.
-func TestALostDemotionIsStale(t *testing.T) {
+// TestMaxStaleness_RefusesAfterALostDemotion: until the next sweep the workspace is stale, although
+// another webhook about it has just arrived.
+func TestMaxStaleness_RefusesAfterALostDemotion(t *testing.T) {
 	t.Parallel()
 	var now func() time.Time
 	b := setupServer(t, func(c *Config) { c.Now = func() time.Time { return now() } })
@@ -192,15 +196,15 @@ func TestALostDemotionIsStale(t *testing.T) {
 
 	b.world.organization("org_new", "South", nil)
 	b.world.member("org_new", "user_demoted", "org:admin", nil)
-	require.Equal(t, http.StatusOK, may("user_demoted", "org_new").status, "before it began, nothing could be missed")
+	require.Equal(t, http.StatusOK, may("user_demoted", "org_new").status, "nothing can be lost from before its creation")
 
-	b.world.apply(demotion) // what the sweep finds
+	b.world.apply(demotion) // as the sweep does
 	b.world.swept()
 	requireProblem(t, may("user_demoted", "org_1"), http.StatusForbidden, clerksync.ReasonPermissionMissing)
 	require.Equal(t, http.StatusOK, may("user_admin", "org_1").status)
 }
 
-func TestBadDemands(t *testing.T) {
+func TestFreshness_RefusesBadDemands(t *testing.T) {
 	t.Parallel()
 	b := setupServer(t, nil)
 	b.world.member("org_1", "user_1", "org:admin", nil)
@@ -219,7 +223,7 @@ func TestBadDemands(t *testing.T) {
 	}
 }
 
-func TestChecksThatDemandFreshness(t *testing.T) {
+func TestAuthorizeMany_DemandsFreshness(t *testing.T) {
 	t.Parallel()
 	reads := make(chan struct{})
 	var now func() time.Time

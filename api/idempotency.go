@@ -15,20 +15,21 @@ import (
 )
 
 const (
-	// headerKey is where a caller makes a command repeatable
+	// headerKey is the header that makes a command repeatable
 	// (draft-ietf-httpapi-idempotency-key-header).
 	headerKey = "Idempotency-Key"
-	// headerReplayed says that an answer is an earlier one.
+	// headerReplayed says that an answer is that of an earlier request.
 	headerReplayed = "Idempotency-Replayed"
-	// headerLocation is where the answer to a creation names the workspace.
+	// headerLocation names the new workspace in the answer to a creation.
 	headerLocation = "Location"
-	// maxKey bounds a key.
+	// maxKey bounds a key, in bytes.
 	maxKey = 255
 )
 
-// keyOf reads the key that makes the request repeatable. It is unique within caller, method and
-// path: a user's own keys and those of a service that acts for the user are different.
-func keyOf(r *http.Request, userID string, said []byte) (store.CommandKey, error) {
+// keyOf returns the key that makes the request repeatable, and the digest of its body. A key
+// belongs to its caller, method and path. A user's own keys and those of a service that acts for
+// the user are different.
+func keyOf(r *http.Request, userID string, raw []byte) (store.CommandKey, error) {
 	keys := r.Header.Values(headerKey)
 	if len(keys) == 0 {
 		return store.CommandKey{}, nil
@@ -40,11 +41,11 @@ func keyOf(r *http.Request, userID string, said []byte) (store.CommandKey, error
 	if invalid {
 		return store.CommandKey{}, badRequest("Idempotency-Key must be given once, with 1 to 255 printable ASCII characters.")
 	}
-	return store.CommandKey{Digest: digest(serviceOf(r), userID, r.Method, r.URL.Path, keys[0]), Request: digest(string(said))}, nil
+	return store.CommandKey{Digest: digest(serviceOf(r), userID, r.Method, r.URL.Path, keys[0]), Request: digest(string(raw))}, nil
 }
 
-// digest returns a hash of a list of texts. Two lists with the same concatenation have different
-// ones.
+// digest returns a hash of a list of texts. Different lists with the same concatenation have
+// different hashes.
 func digest(texts ...string) []byte {
 	h := sha256.New()
 	for _, text := range texts {
@@ -54,7 +55,7 @@ func digest(texts ...string) []byte {
 	return h.Sum(nil)
 }
 
-// commandAnswer is the answer to a command, as it is stored for repeats.
+// commandAnswer is the answer to a command in the form that is stored for repeats.
 type commandAnswer struct {
 	Status  int               `json:"status"`
 	Headers map[string]string `json:"headers"`
@@ -65,8 +66,8 @@ type commandAnswer struct {
 const workspacesPath = "/v1/workspaces/"
 
 // answerWith returns the function that makes the answer to a command: the body from the mirror, and
-// how fresh the workspace is afterwards.
-func answerWith(status int, body func(context.Context, store.DBTX, clerksync.Command) (any, error)) store.AnswerCommand {
+// how fresh the workspace is after the change.
+func answerWith(status int, body func(context.Context, store.DBTX, clerksync.Command) (any, error)) answerFunc {
 	return func(ctx context.Context, db store.DBTX, done clerksync.Command) (json.RawMessage, error) {
 		standings, err := store.Standings(ctx, db, store.Pair{UserID: done.Actor, OrganizationID: done.OrganizationID})
 		if err != nil {
@@ -92,7 +93,7 @@ func answerWith(status int, body func(context.Context, store.DBTX, clerksync.Com
 	}
 }
 
-// writeAnswer answers with a stored answer.
+// writeAnswer sends a stored answer.
 func writeAnswer(w http.ResponseWriter, stored json.RawMessage, repeated bool) error {
 	var a commandAnswer
 	if err := json.Unmarshal(stored, &a); err != nil {
@@ -112,10 +113,10 @@ func writeAnswer(w http.ResponseWriter, stored json.RawMessage, repeated bool) e
 	return nil
 }
 
-// stillTheirs returns an error if the creator of a workspace isn't a member of it any more, and
-// must not have the answer. A creator whom the mirror never saw as a member counts as one: Clerk
-// may show that membership a moment late.
-func (s *server) stillTheirs(ctx context.Context, creator string, answered json.RawMessage) error {
+// creatorStays returns errNotFound if the creator of a workspace is no longer a member of it. A
+// creator who was never a member in the mirror counts as one, because Clerk may show that
+// membership late.
+func (s *server) creatorStays(ctx context.Context, creator string, answered json.RawMessage) error {
 	var a commandAnswer
 	if err := json.Unmarshal(answered, &a); err != nil {
 		return err

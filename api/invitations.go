@@ -22,8 +22,7 @@ type invitationBody struct {
 	ExpiresAt *time.Time `json:"expires_at"` // null: never
 }
 
-// invitations answers GET /v1/workspaces/{workspace_id}/invitations, in the order in which they
-// were made.
+// invitations answers GET /v1/workspaces/{workspace_id}/invitations, oldest invitation first.
 func (s *server) invitations(w http.ResponseWriter, r *http.Request, caller clerksync.Standing) error {
 	q, err := queryOf(r, "status", "limit", "cursor")
 	if err != nil {
@@ -68,7 +67,7 @@ func (s *server) invite(w http.ResponseWriter, r *http.Request, caller clerksync
 		Email string `json:"email"`
 		Role  string `json:"role"`
 	}
-	said, err := readCommand(w, r, &body)
+	raw, err := readCommand(w, r, &body)
 	if err != nil {
 		return err
 	}
@@ -79,7 +78,7 @@ func (s *server) invite(w http.ResponseWriter, r *http.Request, caller clerksync
 	if c.Role, err = s.role(r.Context(), body.Role); err != nil {
 		return err
 	}
-	return s.run(w, r, c, said, answerWith(http.StatusCreated, func(ctx context.Context, db store.DBTX, done clerksync.Command) (any, error) {
+	return s.run(w, r, c, raw, answerWith(http.StatusCreated, func(ctx context.Context, db store.DBTX, done clerksync.Command) (any, error) {
 		i, status, err := store.FindInvitation(ctx, db, done.Target)
 		return bodyOfInvitation(i, status), err
 	}))

@@ -13,7 +13,7 @@ import (
 
 const invitationsOfOne = "/v1/workspaces/org_1/invitations"
 
-func TestInvitationsByStatus(t *testing.T) {
+func TestInvitations_AreListedByStatus(t *testing.T) {
 	t.Parallel()
 	b := setupServer(t, nil)
 	b.world.organization("org_1", "One", nil)

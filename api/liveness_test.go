@@ -19,7 +19,7 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// smallWorld is a random mirror of two organizations and three users, any of which may be unknown.
+// smallWorld is a random mirror of at most two organizations and three users.
 type smallWorld struct {
 	organizations, users, memberships []map[string]any
 }
@@ -29,7 +29,7 @@ func smallUsers() []string         { return []string{"user_0", "user_1", "user_2
 
 func drawSmallWorld(t *rapid.T) smallWorld {
 	var w smallWorld
-	instant := func(label string) any { // unknown, or one of two, so that ties are common
+	instant := func(label string) any { // the epoch for unknown, or one of two, so that ties are common
 		return rapid.SampledFrom([]any{time.UnixMilli(0), worldBegan(), worldBegan().Add(time.Millisecond)}).Draw(t, label)
 	}
 	rarely := func(label string) bool { return rapid.IntRange(0, 3).Draw(t, label) == 3 }
@@ -47,7 +47,7 @@ func drawSmallWorld(t *rapid.T) smallWorld {
 	}
 	for i := range rapid.IntRange(0, 10).Draw(t, "memberships") {
 		w.memberships = append(w.memberships, map[string]any{
-			"id": fmt.Sprintf("orgmem_%d", i), "role": fmt.Sprintf("org:role%d", i), // tells which of a pair's counts
+			"id": fmt.Sprintf("orgmem_%d", i), "role": fmt.Sprintf("org:role%d", i), // shows which membership of a pair counts
 			"organization_id": rapid.SampledFrom(smallOrganizations()).Draw(t, "organization"),
 			"user_id":         rapid.SampledFrom(smallUsers()).Draw(t, "user"),
 			"deleted_at":      dead(rarely("membership dead")), "created_at": instant("created"), "permissions": []string{},
@@ -64,12 +64,12 @@ func dead(yes bool) any {
 	return nil
 }
 
-// save writes the world as it is: worlds that no events can lead to must be judged alike, too.
+// save writes the world as it is. Worlds that no events can lead to must be judged alike, too.
 func (w smallWorld) save(ctx context.Context, tx pgx.Tx) error {
 	return saveRows(ctx, tx, map[string][]map[string]any{"organizations": w.organizations, "users": w.users, "memberships": w.memberships})
 }
 
-// saveRows writes rows of the mirror by their tables. What a row doesn't say has a value that means nothing.
+// saveRows writes rows of the mirror by their tables. Missing columns get neutral values.
 func saveRows(ctx context.Context, tx pgx.Tx, tables map[string][]map[string]any) error {
 	var errs []error
 	for table, rows := range tables {
@@ -82,9 +82,9 @@ func saveRows(ctx context.Context, tx pgx.Tx, tables map[string][]map[string]any
 	return errors.Join(errs...)
 }
 
-// TestListsAgreeWithDecisions: the view behind all lists holds exactly the pairs, roles and memberships that
-// Grants.Decide lets in. The rule stands in both places.
-func TestListsAgreeWithDecisions(t *testing.T) {
+// TestMemberLists_AgreeWithDecisions: the view behind all lists holds exactly the pairs, roles and
+// memberships that Grants.Decide admits. The rule stands in both places.
+func TestMemberLists_AgreeWithDecisions(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.New(t)
 	ctx := t.Context()
@@ -97,8 +97,8 @@ func TestListsAgreeWithDecisions(t *testing.T) {
 		require.NoError(t, world.save(ctx, tx))
 
 		decided := decidedMembers(ctx, t, tx)
-		require.Equal(t, decided, seatedMembers(ctx, t, tx))
-		require.Equal(t, decided, listedMembers(ctx, t, tx))
+		require.Equal(t, decided, membersByUser(ctx, t, tx))
+		require.Equal(t, decided, membersByOrganization(ctx, t, tx))
 		inside += len(decided)
 		outside += len(smallOrganizations())*len(smallUsers()) - len(decided)
 	})
@@ -134,18 +134,18 @@ func decidedMembers(ctx context.Context, t *rapid.T, db store.DBTX) (roles []rol
 	return sortedRoles(roles)
 }
 
-func seatedMembers(ctx context.Context, t *rapid.T, db store.DBTX) (roles []roleOf) {
+func membersByUser(ctx context.Context, t *rapid.T, db store.DBTX) (roles []roleOf) {
 	for _, user := range smallUsers() {
-		seats, err := store.Seats(ctx, db, user)
+		memberships, err := store.MembershipsOfUser(ctx, db, user)
 		require.NoError(t, err)
-		for _, seat := range seats {
-			roles = append(roles, roleOf{seat.OrganizationID, user, seat.Role})
+		for _, m := range memberships {
+			roles = append(roles, roleOf{m.OrganizationID, user, m.Role})
 		}
 	}
 	return sortedRoles(roles)
 }
 
-func listedMembers(ctx context.Context, t *rapid.T, db store.DBTX) (roles []roleOf) {
+func membersByOrganization(ctx context.Context, t *rapid.T, db store.DBTX) (roles []roleOf) {
 	for _, organization := range smallOrganizations() {
 		members, err := store.Members(ctx, db, organization, store.Position{}, 100)
 		require.NoError(t, err)

@@ -15,8 +15,9 @@ import (
 	"github.com/callmine/rolecall/store"
 )
 
-// TestManyAtOnceCostOneLookUp: Clerk answers when all have begun to read the mirror.
-func TestManyAtOnceCostOneLookUp(t *testing.T) {
+// TestRefresh_ManyAtOnceCostOneLookUp: Clerk answers when all requests have begun to read the
+// mirror.
+func TestRefresh_ManyAtOnceCostOneLookUp(t *testing.T) {
 	t.Parallel()
 	const callers = 50
 	b := setupRefresh(t)
@@ -43,8 +44,8 @@ func TestManyAtOnceCostOneLookUp(t *testing.T) {
 	require.Len(t, b.directory.takeAsked(), 1)
 }
 
-// TestCallerWhoGoesAwayEndsNoLookUp: another one waits for it.
-func TestCallerWhoGoesAwayEndsNoLookUp(t *testing.T) {
+// TestRefresh_CallerThatGoesAwayEndsNoLookUp: another caller waits for the same look-up.
+func TestRefresh_CallerThatGoesAwayEndsNoLookUp(t *testing.T) {
 	t.Parallel()
 	b := setupRefresh(t)
 	b.directory.begun = make(chan store.Pair)
@@ -73,13 +74,13 @@ func TestCallerWhoGoesAwayEndsNoLookUp(t *testing.T) {
 	require.Len(t, b.directory.takeAsked(), 1)
 }
 
-// stubborn breaks an Asker's promise to end with its context: it hangs until it is released.
+// stubborn breaks an Asker's promise to end with its context. It hangs until it is released.
 func stubborn(released <-chan struct{}) func(context.Context, store.Pair) error {
 	return func(context.Context, store.Pair) error { <-released; return errClerkAway }
 }
 
-// TestHangingLookUp: a stranger is refused in time, and members never notice.
-func TestHangingLookUp(t *testing.T) {
+// TestRefresh_HangingLookUpEndsInTime: the stranger is refused in time, and members don't wait.
+func TestRefresh_HangingLookUpEndsInTime(t *testing.T) {
 	t.Parallel()
 	b := setupRefresh(t)
 	b.world.member("org_1", "user_old", "org:admin", nil)
@@ -97,33 +98,33 @@ func TestHangingLookUp(t *testing.T) {
 	b.held(x)
 	requireProblem(t, x, http.StatusNotFound, "")
 	close(released)
-	require.Eventually(t, func() bool { return len(b.directory.takeSaid()) == 1 }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return len(b.directory.takeResults()) == 1 }, 10*time.Second, time.Millisecond)
 	require.Contains(t, b.logs.take(), "look-up at Clerk failed")
 }
 
-// TestFailureIsRememberedForASecond: while Clerk is away, not every request waits for it.
-func TestFailureIsRememberedForASecond(t *testing.T) {
+// TestRefresh_RemembersAFailureForASecond: while Clerk is away, not every request waits for it.
+func TestRefresh_RemembersAFailureForASecond(t *testing.T) {
 	t.Parallel()
 	b := setupRefresh(t)
 	b.directory.answers(func(context.Context, store.Pair) error { return errClerkAway })
 	requireProblem(t, b.get("user_new", "/v1/workspaces/org_1"), http.StatusNotFound, "")
 	b.clock.advance(time.Second - time.Nanosecond)
 	requireProblem(t, b.get("user_new", "/v1/workspaces/org_1"), http.StatusNotFound, "")
-	require.Equal(t, []lookup.Result{lookup.Failed, lookup.Remembered}, b.directory.takeSaid())
+	require.Equal(t, []lookup.Result{lookup.Failed, lookup.Remembered}, b.directory.takeResults())
 	b.clock.advance(time.Nanosecond)
 	b.joins()
 	require.Equal(t, http.StatusOK, b.get("user_new", "/v1/workspaces/org_1").status, "Clerk is back")
 	require.Contains(t, b.logs.take(), "look-up at Clerk failed")
 }
 
-// TestFailuresAreLoggedOnceASecond, without the ids that their errors name.
-func TestFailuresAreLoggedOnceASecond(t *testing.T) {
+// TestRefresh_LogsOneFailureASecond: the line has none of the ids that the error names.
+func TestRefresh_LogsOneFailureASecond(t *testing.T) {
 	t.Parallel()
 	b := setupRefresh(t)
 	b.directory.answers(func(context.Context, store.Pair) error { return errClerkAway })
 	requireProblem(t, b.get("user_new", "/v1/workspaces/org_1"), http.StatusNotFound, "")
 	logged := b.logs.take()
-	require.Contains(t, logged, "level=WARN")
+	require.Contains(t, logged, `"level":"WARN"`)
 	require.Contains(t, logged, "GET /organizations/{organization_id}/memberships?user_id={user_id}: 500")
 	require.NotContains(t, logged, "user_new")
 	for i := range 3 {
@@ -135,8 +136,8 @@ func TestFailuresAreLoggedOnceASecond(t *testing.T) {
 	require.Equal(t, 1, strings.Count(b.logs.take(), "\n"))
 }
 
-// TestMirrorAwayAfterLookUp: an answer that can't be read back is none.
-func TestMirrorAwayAfterLookUp(t *testing.T) {
+// TestRefresh_AnswerNotReadBackCountsAsFailed: the mirror fails just after the look-up.
+func TestRefresh_AnswerNotReadBackCountsAsFailed(t *testing.T) {
 	t.Parallel()
 	b := setupRefresh(t)
 	reads := 0
@@ -148,12 +149,13 @@ func TestMirrorAwayAfterLookUp(t *testing.T) {
 	}
 	b.joins()
 	require.Equal(t, http.StatusOK, b.get("user_new", "/v1/workspaces/org_1/me").status)
-	require.Equal(t, []lookup.Result{lookup.Failed}, b.directory.takeSaid())
+	require.Equal(t, []lookup.Result{lookup.Failed}, b.directory.takeResults())
 	require.Contains(t, b.logs.take(), "connection reset")
 }
 
-// TestUserWhoTriesWorkspaces has five look-ups, and one more every two seconds; nobody else is limited.
-func TestUserWhoTriesWorkspaces(t *testing.T) {
+// TestRefresh_LimitsLookUpsPerUser: a user has five look-ups, and one more every two seconds. Other
+// users aren't limited by it.
+func TestRefresh_LimitsLookUpsPerUser(t *testing.T) {
 	t.Parallel()
 	b := setupRefresh(t)
 	var answers []<-chan exchange
@@ -164,7 +166,7 @@ func TestUserWhoTriesWorkspaces(t *testing.T) {
 		requireProblem(t, <-answer, http.StatusNotFound, "")
 	}
 	require.Len(t, b.directory.takeAsked(), 5)
-	require.Equal(t, map[lookup.Result]int{lookup.Refused: 5, lookup.Limited: 15}, counts(b.directory.takeSaid()))
+	require.Equal(t, map[lookup.Result]int{lookup.Refused: 5, lookup.Limited: 15}, counts(b.directory.takeResults()))
 
 	b.get("user_1", "/v1/me")
 	require.Empty(t, b.directory.takeAsked(), "the same limit for all look-ups of a user")
@@ -177,8 +179,9 @@ func TestUserWhoTriesWorkspaces(t *testing.T) {
 	require.Len(t, b.directory.takeAsked(), 1)
 }
 
-// TestPanicOfALookUp: there is no guard of a request's around it, and the service lives on.
-func TestPanicOfALookUp(t *testing.T) {
+// TestRefresh_SurvivesAPanicOfALookUp: a look-up runs outside the request, whose guard can't catch
+// its panic.
+func TestRefresh_SurvivesAPanicOfALookUp(t *testing.T) {
 	t.Parallel()
 	b := setupRefresh(t)
 	b.directory.answers(func(context.Context, store.Pair) error { panic("a secret of goroutine 1") })

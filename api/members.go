@@ -57,7 +57,7 @@ func (s *server) setRole(w http.ResponseWriter, r *http.Request, caller clerksyn
 	var body struct {
 		Role string `json:"role"`
 	}
-	said, err := readCommand(w, r, &body)
+	raw, err := readCommand(w, r, &body)
 	if err != nil {
 		return err
 	}
@@ -68,14 +68,14 @@ func (s *server) setRole(w http.ResponseWriter, r *http.Request, caller clerksyn
 	if !clerksync.ValidID(clerksync.UserPrefix, c.Target) {
 		return errNotFound
 	}
-	return s.run(w, r, c, said, answerWith(http.StatusOK, func(ctx context.Context, db store.DBTX, done clerksync.Command) (any, error) {
+	return s.run(w, r, c, raw, answerWith(http.StatusOK, func(ctx context.Context, db store.DBTX, done clerksync.Command) (any, error) {
 		m, _, err := store.MembershipOf(ctx, db, store.Pair{UserID: done.Target, OrganizationID: done.OrganizationID})
 		return bodyOfMember(m), err
 	}))
 }
 
-// removeMember answers DELETE /v1/workspaces/{workspace_id}/members/{user_id}: of oneself it is
-// leaving.
+// removeMember answers DELETE /v1/workspaces/{workspace_id}/members/{user_id}. Callers leave by
+// removing themselves.
 func (s *server) removeMember(w http.ResponseWriter, r *http.Request, caller clerksync.Standing) error {
 	c := aboutMember(r, caller, clerksync.ActionMemberRemoved)
 	if !clerksync.ValidID(clerksync.UserPrefix, c.Target) {

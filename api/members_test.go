@@ -16,8 +16,8 @@ import (
 
 const membersOfOne = "/v1/workspaces/org_1/members"
 
-// populate makes user_admin and n more members of org_1, three in each millisecond, in an order that isn't that of ids,
-// and returns all user ids in the order of joining.
+// populate makes user_admin and n more members of org_1, three in each millisecond. The order of
+// joining isn't the order of ids. It returns all user ids in the order of joining.
 func populate(b *serverBundle, n int) []string {
 	b.tb.Helper()
 	b.world.organization("org_1", "One", nil)
@@ -30,7 +30,7 @@ func populate(b *serverBundle, n int) []string {
 		deliveries = append(deliveries, b.world.membership(clerksync.MembershipCreated, "org_1", user, "org:member",
 			map[string]any{"created_at": worldBegan().UnixMilli() + 1 + int64(i/3)}))
 	}
-	slices.Reverse(deliveries) // the order of arrival is nobody's order
+	slices.Reverse(deliveries) // the order of arrival must not matter
 	b.world.apply(deliveries...)
 	return users
 }
@@ -55,7 +55,7 @@ func walk(b *serverBundle, limit int) (users []string, pages int) {
 	}
 }
 
-func TestMembersInPages(t *testing.T) {
+func TestMembers_PagesHoldEachMemberOnce(t *testing.T) {
 	t.Parallel()
 	b := setupServer(t, nil)
 	want := populate(b, 19)
@@ -71,7 +71,7 @@ func TestMembersInPages(t *testing.T) {
 	}, first)
 }
 
-func TestMembersLimits(t *testing.T) {
+func TestMembers_LimitIsBounded(t *testing.T) {
 	t.Parallel()
 	b := setupServer(t, nil)
 	populate(b, 210)
@@ -87,7 +87,7 @@ func TestMembersLimits(t *testing.T) {
 	}
 }
 
-func TestMembersCursors(t *testing.T) {
+func TestMembers_CursorsAreChecked(t *testing.T) {
 	t.Parallel()
 	b := setupServer(t, nil)
 	populate(b, 5)
@@ -100,7 +100,7 @@ func TestMembersCursors(t *testing.T) {
 		"NUL": encode("1:\x00"), "not UTF-8": encode("1:\xff"), "long": encode("1:" + strings.Repeat("x", 300)), "fraction": encode("1.5:orgmem_1"),
 	} {
 		x := b.get("user_admin", membersOfOne+"?cursor="+url.QueryEscape(cursor))
-		if name == "cut" { // may be another cursor that is as good
+		if name == "cut" { // may be another valid cursor
 			require.Contains(t, []int{http.StatusOK, http.StatusBadRequest}, x.status)
 			continue
 		}
@@ -108,7 +108,7 @@ func TestMembersCursors(t *testing.T) {
 	}
 	require.Equal(t, http.StatusBadRequest, b.get("user_admin", membersOfOne+"?cursor="+good+"&cursor="+good).status)
 
-	// A tampered cursor selects among what its bearer may read, and nothing else.
+	// A tampered cursor selects only among rows that its bearer may read.
 	b.world.member("org_2", "user_stranger", "org:admin", nil)
 	for _, tampered := range []string{"0:orgmem_org_2_user_stranger", "0:x", "253402300799999:zzz", "0:' OR 1=1--", "00:x", "+0:x"} {
 		x := b.get("user_admin", membersOfOne+"?cursor="+encode(tampered))
@@ -118,8 +118,8 @@ func TestMembersCursors(t *testing.T) {
 	requireProblem(t, b.get("user_stranger", membersOfOne+"?cursor="+good), http.StatusNotFound, "")
 }
 
-// TestMembersAreWhoCounts: the list, the count and a decision agree about who is a member.
-func TestMembersAreWhoCounts(t *testing.T) {
+// TestMembers_ListCountAndDecisionAgree: all three have the same members.
+func TestMembers_ListCountAndDecisionAgree(t *testing.T) {
 	t.Parallel()
 	b := setupServer(t, nil)
 	populate(b, 3)
@@ -142,7 +142,7 @@ func TestMembersAreWhoCounts(t *testing.T) {
 	require.Equal(t, "org:admin", answerOf[workspaceMeBody](t, b.get("user_twice", "/v1/workspaces/org_1/me")).Role)
 }
 
-func TestMembersTakesItsPermission(t *testing.T) {
+func TestMembers_TakesItsPermission(t *testing.T) {
 	t.Parallel()
 	b := setupServer(t, nil)
 	populate(b, 1)

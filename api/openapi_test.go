@@ -11,15 +11,15 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestDocumentIsValidWithItsExamples(t *testing.T) {
+func TestDocument_IsValidWithItsExamples(t *testing.T) {
 	t.Parallel()
 	c := loadContract(t)
 	require.True(t, c.doc.IsOpenAPI31OrLater())
 	require.NoError(t, c.doc.Validate(t.Context()))
 }
 
-// TestDocumentHasExamples: an example for every request, every success and every problem.
-func TestDocumentHasExamples(t *testing.T) {
+// TestDocument_HasExamples: every request, every success and every problem has an example.
+func TestDocument_HasExamples(t *testing.T) {
 	t.Parallel()
 	c := loadContract(t)
 	for path, item := range c.doc.Paths.Map() {
@@ -38,8 +38,8 @@ func TestDocumentHasExamples(t *testing.T) {
 	}
 }
 
-// TestExamplesOfParametersAreValid: kin-openapi leaves those within schemas unread.
-func TestExamplesOfParametersAreValid(t *testing.T) {
+// TestDocument_ParameterExamplesAreValid: kin-openapi doesn't validate the examples within schemas.
+func TestDocument_ParameterExamplesAreValid(t *testing.T) {
 	t.Parallel()
 	_, all := operations(t)
 	seen := 0
@@ -54,10 +54,10 @@ func TestExamplesOfParametersAreValid(t *testing.T) {
 	require.Positive(t, seen)
 }
 
-// TestDocumentListsTheRoutes holds the router and the document against each other, both ways.
-func TestDocumentListsTheRoutes(t *testing.T) {
+// TestDocument_ListsTheRoutes compares the router with the document, both ways.
+func TestDocument_ListsTheRoutes(t *testing.T) {
 	t.Parallel()
-	const elsewhere = "POST /webhooks/clerk" // routed by whoever serves, and in the document for its readers
+	const elsewhere = "POST /webhooks/clerk" // routed by package main; documented for readers
 	c := loadContract(t)
 	documented := []string{}
 	for path, item := range c.doc.Paths.Map() {
@@ -82,8 +82,8 @@ func TestDocumentListsTheRoutes(t *testing.T) {
 	require.Equal(t, documented, routed)
 }
 
-// TestContractSeesDrift: the helper that every test goes through does fail.
-func TestContractSeesDrift(t *testing.T) {
+// TestContract_SeesDrift: the check that every test goes through does fail.
+func TestContract_SeesDrift(t *testing.T) {
 	t.Parallel()
 	c := loadContract(t)
 	const good = `{"user_id":"user_1","workspaces":[{"workspace_id":"org_1","name":"","slug":null,"role":"org:admin","permissions":[]}]}`
@@ -142,7 +142,7 @@ func TestContractSeesDrift(t *testing.T) {
 	}
 }
 
-func TestDocumentIsServedToAnybody(t *testing.T) {
+func TestDocument_IsServedToAnyCaller(t *testing.T) {
 	t.Parallel()
 	b := setupServer(t, nil)
 	x := b.get("", "/openapi.yaml")

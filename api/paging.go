@@ -21,7 +21,7 @@ type page[T any] struct {
 	NextCursor *string `json:"next_cursor"`
 }
 
-// pageOf makes a page of what was found: up to limit rows, and one more if there is a next page.
+// pageOf makes a page of the rows found. There is a next page if found holds more than limit rows.
 func pageOf[R, T any](found []R, limit int, position func(R) store.Position, body func(R) T) page[T] {
 	p := page[T]{Data: []T{}}
 	if len(found) > limit {
@@ -48,7 +48,7 @@ func limitOf(q query) (int, error) {
 }
 
 // A cursor is the position after which a page begins, as base64url of "milliseconds:id". It isn't
-// secret: it only selects among what its bearer may read.
+// secret: it selects only among rows that its bearer may read.
 
 func encodeCursor(p store.Position) string {
 	return base64.RawURLEncoding.EncodeToString([]byte(strconv.FormatInt(p.At.UnixMilli(), 10) + ":" + p.ID))
@@ -73,5 +73,5 @@ func cursorOf(q query) (store.Position, error) {
 	return store.Position{At: time.UnixMilli(millis), ID: id}, nil
 }
 
-// maxMillis is the end of the year 9999 in epoch milliseconds, far inside what Postgres can hold.
+// maxMillis is the end of the year 9999 in epoch milliseconds, well within the range of Postgres.
 const maxMillis = 253_402_300_799_999

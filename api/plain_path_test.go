@@ -7,15 +7,15 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestPathsWithTwoReadingsNameNothing, whoever asks: an encoded slash isn't a separator, and
-// nothing is cleaned up.
-func TestPathsWithTwoReadingsNameNothing(t *testing.T) {
+// TestPlainPaths_TwoReadingsNameNothing holds for every caller: an encoded slash isn't a separator,
+// and no path is cleaned.
+func TestPlainPaths_TwoReadingsNameNothing(t *testing.T) {
 	t.Parallel()
 	b := setupServer(t, nil)
 	b.world.organization("org_1", "North", nil)
 	b.world.member("org_1", "user_1", "org:admin", nil)
 	require.Equal(t, http.StatusOK, b.get("user_1", "/v1/workspaces/org_1/members").status)
-	require.Equal(t, http.StatusOK, b.get("user_1", "/v1/workspaces/org%5F1/members").status, "an escape of what needs none is the same path")
+	require.Equal(t, http.StatusOK, b.get("user_1", "/v1/workspaces/org%5F1/members").status, "a needless escape is the same path")
 	want := b.get("user_1", "/v1/nowhere")
 	for _, target := range []string{
 		"/v1/workspaces/org_1%2Fmembers", "/v1/workspaces/org_1%2fmembers", "/v1/workspaces%2Forg_1/members", "/v1%2Fworkspaces/org_1",

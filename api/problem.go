@@ -13,15 +13,14 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// problem is an RFC 9457 problem, and an error that a handler returns to answer with it. Type is
-// stable and meant for programs; Title and Detail are for people, and never carry an internal
-// error.
+// problem is an RFC 9457 problem, and an error by which a handler answers with it. Type is stable
+// and meant for programs. Title and Detail are for people, and never carry an internal error.
 type problem struct {
 	Type   string           `json:"type"`
 	Title  string           `json:"title"`
 	Status int              `json:"status"`
 	Detail string           `json:"detail,omitempty"`
-	Reason clerksync.Reason `json:"reason,omitempty"` // of a refusal that a decision made
+	Reason clerksync.Reason `json:"reason,omitempty"` // only where a decision refuses
 
 	retryAfter string // seconds, for the header of that name
 	challenge  string // for the header WWW-Authenticate
@@ -84,8 +83,8 @@ func forbidden(reason clerksync.Reason) *problem {
 	}
 }
 
-// problemFor is the one place that turns errors into problems. ours says that the error should be
-// logged.
+// problemFor is the one place that turns errors into problems. ours means that the caller isn't at
+// fault, and that the error must be logged.
 func problemFor(err error) (p *problem, ours bool) {
 	if p, ok := errors.AsType[*problem](err); ok {
 		return p, false
@@ -98,7 +97,7 @@ func problemFor(err error) (p *problem, ours bool) {
 		return unauthenticated(err), false
 	case errors.Is(err, edge.ErrCrowded): // counted where it was cut
 		return errUnavailable, false
-	case errors.Is(err, context.Canceled): // the caller has gone, and reads no answer
+	case errors.Is(err, context.Canceled): // the caller has gone
 		return errUnavailable, false
 	case errors.Is(err, auth.ErrKeysUnavailable), store.Unavailable(err):
 		return errUnavailable, true
@@ -107,7 +106,7 @@ func problemFor(err error) (p *problem, ours bool) {
 	}
 }
 
-// unauthenticated names the error to the caller.
+// unauthenticated returns the problem of a refused token, with a challenge that names the error.
 func unauthenticated(err error) *problem {
 	p := *errUnauthenticated
 	if refused, ok := errors.AsType[*auth.Error](err); ok {
@@ -122,15 +121,15 @@ func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if ours {
 		s.report(r, p, err)
 	}
-	if p.Status == http.StatusNotFound { // nothing tells that the workspace exists
+	if p.Status == http.StatusNotFound { // a header would show that the workspace exists
 		w.Header().Del(headerRevision)
 		w.Header().Del(headerAsOf)
 	}
 	writeProblem(w, p)
 }
 
-// report logs an error of ours. The reason tells kinds apart: without keys, each invented token
-// causes a line.
+// report logs an error that isn't the caller's fault. The limiter of log lines tells kinds apart by
+// reason: without keys, each invented token causes a line.
 func (s *server) report(r *http.Request, p *problem, err error) {
 	reason := "internal"
 	switch {
@@ -165,5 +164,5 @@ func write(w http.ResponseWriter, body any) error {
 func writeBody(w http.ResponseWriter, status int, contentType string, body any) {
 	w.Header().Set("Content-Type", contentType)
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(body) //nolint:errchkjson // the caller has gone: nothing is left to do
+	_ = json.NewEncoder(w).Encode(body) //nolint:errchkjson // an error means that the caller has gone
 }

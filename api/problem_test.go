@@ -17,7 +17,7 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-func TestErrorsBecomeProblems(t *testing.T) {
+func TestProblemFor_TurnsErrorsIntoProblems(t *testing.T) {
 	t.Parallel()
 	wrap := func(err error) error { return fmt.Errorf("read standings: %w", err) }
 	for name, test := range map[string]struct {
@@ -46,8 +46,8 @@ func TestErrorsBecomeProblems(t *testing.T) {
 	}
 }
 
-// TestRefusal: of a decision about oneself.
-func TestRefusal(t *testing.T) {
+// TestRefusal_ByReasonAndAccount: the refusal of a user's own request.
+func TestRefusal_ByReasonAndAccount(t *testing.T) {
 	t.Parallel()
 	banned := clerksync.UserStatus{Banned: true}
 	for _, test := range []struct {
@@ -70,8 +70,9 @@ func TestRefusal(t *testing.T) {
 	}
 }
 
-// TestProblemsAreDocumented: types and reasons are what programs go by, and the document lists them all.
-func TestProblemsAreDocumented(t *testing.T) {
+// TestDocument_ListsProblemsAndReasons: programs depend on types and reasons, so the document lists
+// them all.
+func TestDocument_ListsProblemsAndReasons(t *testing.T) {
 	t.Parallel()
 	schemas := loadContract(t).doc.Components.Schemas
 	var documented []string

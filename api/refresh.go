@@ -8,8 +8,9 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// Refresher looks strangers up at Clerk, so that a user who just accepted an invitation gets in although no webhook told yet.
-// Both methods report whether the mirror should be read again. They bound how long they take, and are safe for concurrent use.
+// Refresher looks up strangers at Clerk. So a user who has just accepted an invitation is admitted
+// before its webhook arrives. Both methods report whether the mirror should be read again. They
+// bound how long they take, and are safe for concurrent use.
 type Refresher interface {
 	// Refresh looks up the memberships of pairs of a user and an organization.
 	Refresh(ctx context.Context, strangers []store.Pair) (again bool)
@@ -17,7 +18,7 @@ type Refresher interface {
 	RefreshUser(ctx context.Context, userID string) (again bool)
 }
 
-// refresh looks up those strangers whose ids could be Clerk's, if there is anybody to ask.
+// refresh looks up those strangers whose ids have Clerk's form, if there is a Refresher.
 func (s *server) refresh(ctx context.Context, strangers []store.Pair) (again bool) {
 	if s.cfg.Refresher == nil {
 		return false
@@ -28,7 +29,8 @@ func (s *server) refresh(ctx context.Context, strangers []store.Pair) (again boo
 	return len(strangers) > 0 && s.cfg.Refresher.Refresh(ctx, strangers)
 }
 
-// refreshUser looks up all memberships of a user, as refresh does those of pairs.
+// refreshUser looks up all memberships of a user whose id has Clerk's form, if there is a
+// Refresher.
 func (s *server) refreshUser(ctx context.Context, userID string) (again bool) {
 	return s.cfg.Refresher != nil && clerksync.ValidID(clerksync.UserPrefix, userID) && s.cfg.Refresher.RefreshUser(ctx, userID)
 }

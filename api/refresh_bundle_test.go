@@ -15,16 +15,16 @@ import (
 	"github.com/callmine/rolecall/store"
 )
 
-// errClerkAway is what a look-up fails with. It names ids, as errors of Clerk's do.
+// errClerkAway is the error of a failed look-up. It names ids, as Clerk's errors do.
 var errClerkAway = errors.New("GET /organizations/org_1/memberships?user_id=user_new: 500")
 
-// directory is what look-ups ask. It knows what a test tells it.
+// directory is the Clerk that look-ups ask. A test sets its answers.
 type directory struct {
-	mu    sync.Mutex
-	asked []store.Pair                            // a user without an organization: all memberships
-	said  []lookup.Result                         // told by the look-ups
-	merge func(context.Context, store.Pair) error // the answer; nil for "no such membership"
-	begun chan store.Pair                         // if there is one, told the beginning of each look-up
+	mu      sync.Mutex
+	asked   []store.Pair                            // a user without an organization: all memberships
+	results []lookup.Result                         // of the look-ups
+	merge   func(context.Context, store.Pair) error // the answer; nil means "no such membership"
+	begun   chan store.Pair                         // if set, receives each look-up at its beginning
 }
 
 func (d *directory) Refresh(ctx context.Context, userID, organizationID string) error {
@@ -56,17 +56,17 @@ func (d *directory) answers(merge func(context.Context, store.Pair) error) {
 	d.merge = merge
 }
 
-// told is told what came of look-ups.
-func (d *directory) told(o lookup.Result) {
+// record keeps the result of a look-up.
+func (d *directory) record(o lookup.Result) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.said = append(d.said, o)
+	d.results = append(d.results, o)
 }
 
-// lookUps returns look-ups that ask the directory.
+// lookUps returns Lookups that ask the directory.
 func (d *directory) lookUps(tb testing.TB, c Config) *lookup.Lookups {
 	tb.Helper()
-	l, err := lookup.New(lookup.Config{Asker: d, DB: c.DB, Told: d.told, Now: c.Now, Logger: c.Logger})
+	l, err := lookup.New(lookup.Config{Asker: d, DB: c.DB, Told: d.record, Now: c.Now, Logger: c.Logger})
 	require.NoError(tb, err)
 	return l
 }
@@ -80,12 +80,12 @@ func (d *directory) takeAsked() []store.Pair {
 	return asked
 }
 
-// takeSaid returns the outcomes since the last call.
-func (d *directory) takeSaid() []lookup.Result {
+// takeResults returns the results since the last call.
+func (d *directory) takeResults() []lookup.Result {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	said := d.said
-	d.said = nil
+	said := d.results
+	d.results = nil
 	return said
 }
 
@@ -108,7 +108,8 @@ func setupRefresh(tb testing.TB) *refreshBundle {
 	return b
 }
 
-// joins lets the directory know everybody that is asked about as a member: of org_1, if all memberships are.
+// joins makes each user a member as soon as the user is looked up. A look-up of all memberships
+// finds one in org_1.
 func (b *refreshBundle) joins() {
 	var mu sync.Mutex
 	b.directory.answers(func(_ context.Context, pair store.Pair) error {
@@ -157,6 +158,6 @@ func hang(ctx context.Context, _ store.Pair) error {
 	return ctx.Err()
 }
 
-// patience bounds what a stranger waits while Clerk hangs: the look-up's second, and room for a busy machine.
-// TestLookUpsEndOnTime measures by a clock that knows no load.
+// patience bounds how long a stranger waits while Clerk hangs: the look-up's second, and room for a
+// busy machine. Package lookup tests the exact time by a fake clock.
 const patience = 3 * time.Second

@@ -16,7 +16,7 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// refreshJSON is the body that asks about each check, and Clerk if need be.
+// refreshJSON is the body that asks about each check, with look-ups at Clerk.
 func refreshJSON(tb testing.TB, checks ...checkBody) string {
 	tb.Helper()
 	body, err := json.Marshal(checksBody{Checks: checks, Refresh: true})
@@ -24,7 +24,7 @@ func refreshJSON(tb testing.TB, checks ...checkBody) string {
 	return string(body)
 }
 
-func TestAuthorizeManyAsksClerkOnlyIfTold(t *testing.T) {
+func TestAuthorizeMany_AsksClerkOnlyIfTold(t *testing.T) {
 	t.Parallel()
 	b := setupRefresh(t)
 	b.world.member("org_1", "user_old", "org:admin", nil)
@@ -51,8 +51,9 @@ func TestAuthorizeManyAsksClerkOnlyIfTold(t *testing.T) {
 	require.Empty(t, b.directory.takeAsked())
 }
 
-// TestAuthorizeManyLooksUpTheFirstFew, all at the same time; what is remembered takes no place among them.
-func TestAuthorizeManyLooksUpTheFirstFew(t *testing.T) {
+// TestAuthorizeMany_LooksUpTheFirstFew: five look-ups run at the same time. Remembered ones don't
+// count.
+func TestAuthorizeMany_LooksUpTheFirstFew(t *testing.T) {
 	t.Parallel()
 	b := setupRefresh(t)
 	requireProblem(t, b.get("user_0", "/v1/workspaces/org_1"), http.StatusNotFound, "")
@@ -60,7 +61,7 @@ func TestAuthorizeManyLooksUpTheFirstFew(t *testing.T) {
 	requireProblem(t, b.get("user_1", "/v1/workspaces/org_1"), http.StatusNotFound, "")
 	require.NotEmpty(t, b.logs.take())
 	b.directory.takeAsked()
-	b.directory.takeSaid()
+	b.directory.takeResults()
 
 	b.directory.begun = make(chan store.Pair)
 	together := make(chan struct{})
@@ -91,7 +92,7 @@ func TestAuthorizeManyLooksUpTheFirstFew(t *testing.T) {
 	}
 	slices.Sort(users)
 	require.Equal(t, []string{"user_2", "user_3", "user_4", "user_5", "user_6"}, users)
-	require.Equal(t, map[lookup.Result]int{lookup.Remembered: 2, lookup.Refused: 5, lookup.Limited: 3}, counts(b.directory.takeSaid()))
+	require.Equal(t, map[lookup.Result]int{lookup.Remembered: 2, lookup.Refused: 5, lookup.Limited: 3}, counts(b.directory.takeResults()))
 }
 
 func counts(outcomes []lookup.Result) map[lookup.Result]int {
@@ -102,8 +103,9 @@ func counts(outcomes []lookup.Result) map[lookup.Result]int {
 	return n
 }
 
-// TestAuthorizeManyWhileClerkHangs: one second for all look-ups, and the other answers are good.
-func TestAuthorizeManyWhileClerkHangs(t *testing.T) {
+// TestAuthorizeMany_AnswersWhileClerkHangs: all look-ups together take one second, and members are
+// decided as always.
+func TestAuthorizeMany_AnswersWhileClerkHangs(t *testing.T) {
 	t.Parallel()
 	b := setupRefresh(t)
 	b.world.member("org_1", "user_old", "org:admin", nil)

@@ -14,8 +14,9 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// TestNewcomerGetsInAtTheFirstRequest: who just accepted an invitation, before any webhook.
-func TestNewcomerGetsInAtTheFirstRequest(t *testing.T) {
+// TestRefresh_AdmitsANewcomerAtTheFirstRequest: the user has just accepted an invitation, and no
+// webhook has arrived.
+func TestRefresh_AdmitsANewcomerAtTheFirstRequest(t *testing.T) {
 	t.Parallel()
 	b := setupRefresh(t)
 	b.world.organization("org_1", "One", nil)
@@ -28,15 +29,16 @@ func TestNewcomerGetsInAtTheFirstRequest(t *testing.T) {
 		x = b.get(serviceToken, target, headerOnBehalfOf, user+"s")
 		require.Equal(t, http.StatusOK, x.status, target)
 		require.Equal(t, []store.Pair{{UserID: user, OrganizationID: "org_1"}, {UserID: user + "s", OrganizationID: "org_1"}}, b.directory.takeAsked())
-		require.Equal(t, []lookup.Result{lookup.Admitted, lookup.Admitted}, b.directory.takeSaid())
+		require.Equal(t, []lookup.Result{lookup.Admitted, lookup.Admitted}, b.directory.takeResults())
 
 		require.Equal(t, http.StatusOK, b.get(user, target).status)
-		require.Empty(t, b.directory.takeAsked(), "members aren't asked about")
+		require.Empty(t, b.directory.takeAsked(), "members aren't looked up")
 	}
 }
 
-// TestNewcomerIsDecidedOnTheMirror: what a newcomer may do is the mirror's answer, and counted once.
-func TestNewcomerIsDecidedOnTheMirror(t *testing.T) {
+// TestRefresh_MirrorDecidesAboutANewcomer: the decision is made on the mirror after the look-up,
+// and counted once.
+func TestRefresh_MirrorDecidesAboutANewcomer(t *testing.T) {
 	t.Parallel()
 	var reasons []clerksync.Reason
 	b := &refreshBundle{directory: &directory{}}
@@ -51,8 +53,8 @@ func TestNewcomerIsDecidedOnTheMirror(t *testing.T) {
 	require.Equal(t, []clerksync.Reason{clerksync.ReasonPermissionMissing}, reasons)
 }
 
-// TestMeOfNewcomer: the first screen lists the workspace.
-func TestMeOfNewcomer(t *testing.T) {
+// TestMe_LooksUpANewcomer: a product's first screen lists the workspace.
+func TestMe_LooksUpANewcomer(t *testing.T) {
 	t.Parallel()
 	b := setupRefresh(t)
 	b.joins()
@@ -60,16 +62,16 @@ func TestMeOfNewcomer(t *testing.T) {
 	require.Len(t, me.Workspaces, 1)
 	require.Equal(t, "org_1", me.Workspaces[0].WorkspaceID)
 	require.Equal(t, []store.Pair{{UserID: "user_new"}}, b.directory.takeAsked())
-	require.Equal(t, []lookup.Result{lookup.Admitted}, b.directory.takeSaid())
+	require.Equal(t, []lookup.Result{lookup.Admitted}, b.directory.takeResults())
 
 	require.Len(t, answerOf[meBody](t, b.get("user_new", "/v1/me")).Workspaces, 1)
-	require.Empty(t, b.directory.takeAsked(), "who has a workspace isn't asked about")
+	require.Empty(t, b.directory.takeAsked(), "a user with a workspace isn't looked up")
 
 	b.directory.answers(nil)
 	for range 2 {
 		require.Empty(t, answerOf[meBody](t, b.get("user_alone", "/v1/me")).Workspaces)
 	}
-	require.Equal(t, []lookup.Result{lookup.Refused, lookup.Remembered}, b.directory.takeSaid())
+	require.Equal(t, []lookup.Result{lookup.Refused, lookup.Remembered}, b.directory.takeResults())
 	require.Len(t, b.directory.takeAsked(), 1)
 
 	b.directory.answers(func(context.Context, store.Pair) error { return errClerkAway })
@@ -82,8 +84,8 @@ func TestMeOfNewcomer(t *testing.T) {
 	require.Empty(t, b.directory.takeAsked())
 }
 
-// TestMeOfNewcomerWhoIsBanned: what the look-up brought into the mirror counts, whatever it is.
-func TestMeOfNewcomerWhoIsBanned(t *testing.T) {
+// TestMe_RefusesANewcomerFoundBanned: everything that the look-up brought into the mirror counts.
+func TestMe_RefusesANewcomerFoundBanned(t *testing.T) {
 	t.Parallel()
 	b := setupRefresh(t)
 	b.directory.answers(func(_ context.Context, p store.Pair) error {
@@ -92,11 +94,11 @@ func TestMeOfNewcomerWhoIsBanned(t *testing.T) {
 	})
 	requireProblem(t, b.get("user_new", "/v1/me"), http.StatusForbidden, clerksync.ReasonUserBanned)
 	requireProblem(t, b.get("user_other", "/v1/workspaces/org_1"), http.StatusForbidden, clerksync.ReasonUserBanned)
-	require.Equal(t, []lookup.Result{lookup.Refused, lookup.Refused}, b.directory.takeSaid())
+	require.Equal(t, []lookup.Result{lookup.Refused, lookup.Refused}, b.directory.takeResults())
 }
 
-// TestRefusalIsRemembered for ten seconds, and no longer.
-func TestRefusalIsRemembered(t *testing.T) {
+// TestRefresh_RemembersARefusalForTenSeconds: after ten seconds, Clerk is asked again.
+func TestRefresh_RemembersARefusalForTenSeconds(t *testing.T) {
 	t.Parallel()
 	b := setupRefresh(t)
 	refused := func() {
@@ -107,7 +109,7 @@ func TestRefusalIsRemembered(t *testing.T) {
 	b.clock.advance(10*time.Second - time.Nanosecond)
 	refused()
 	require.Len(t, b.directory.takeAsked(), 1)
-	require.Equal(t, []lookup.Result{lookup.Refused, lookup.Remembered}, b.directory.takeSaid())
+	require.Equal(t, []lookup.Result{lookup.Refused, lookup.Remembered}, b.directory.takeResults())
 
 	b.joins()
 	b.clock.advance(time.Nanosecond)
@@ -115,8 +117,8 @@ func TestRefusalIsRemembered(t *testing.T) {
 	require.Len(t, b.directory.takeAsked(), 1)
 }
 
-// TestWebhookOverridesRememberedRefusal, and a removal is as quick.
-func TestWebhookOverridesRememberedRefusal(t *testing.T) {
+// TestRefresh_WebhookOverridesARememberedRefusal: both a joining and a removal count at once.
+func TestRefresh_WebhookOverridesARememberedRefusal(t *testing.T) {
 	t.Parallel()
 	b := setupRefresh(t)
 	requireProblem(t, b.get("user_new", "/v1/workspaces/org_1"), http.StatusNotFound, "")
@@ -127,8 +129,9 @@ func TestWebhookOverridesRememberedRefusal(t *testing.T) {
 	require.Len(t, b.directory.takeAsked(), 1)
 }
 
-// TestRemovedMemberIsNotAskedIntoLife: Clerk may still list a membership whose tombstone the mirror has.
-func TestRemovedMemberIsNotAskedIntoLife(t *testing.T) {
+// TestRefresh_DoesNotRestoreARemovedMember: Clerk may still list a membership whose tombstone the
+// mirror has.
+func TestRefresh_DoesNotRestoreARemovedMember(t *testing.T) {
 	t.Parallel()
 	b := setupRefresh(t)
 	b.world.member("org_1", "user_1", "org:admin", nil)
@@ -138,18 +141,18 @@ func TestRemovedMemberIsNotAskedIntoLife(t *testing.T) {
 		requireProblem(t, b.get("user_1", target), http.StatusNotFound, "")
 	}
 	require.Len(t, b.directory.takeAsked(), 1)
-	require.Equal(t, lookup.Refused, b.directory.takeSaid()[0])
+	require.Equal(t, lookup.Refused, b.directory.takeResults()[0])
 
 	b.clock.advance(10 * time.Second)
-	b.directory.answers(func(context.Context, store.Pair) error { // who was added again has another one
+	b.directory.answers(func(context.Context, store.Pair) error { // a new membership has another id
 		b.world.member("org_1", "user_1", "org:member", map[string]any{"id": "orgmem_again"})
 		return nil
 	})
 	require.Equal(t, http.StatusOK, b.get("user_1", "/v1/workspaces/org_1").status)
 }
 
-// TestOnlyStrangersAreAskedAbout: no other refusal can be Clerk's to change.
-func TestOnlyStrangersAreAskedAbout(t *testing.T) {
+// TestRefresh_LooksUpStrangersOnly: Clerk can't change any other refusal.
+func TestRefresh_LooksUpStrangersOnly(t *testing.T) {
 	t.Parallel()
 	b := setupRefresh(t)
 	b.joins()
@@ -181,11 +184,11 @@ func TestOnlyStrangersAreAskedAbout(t *testing.T) {
 	}
 	b.post(serviceToken, refreshJSON(t, checks...))
 	require.Empty(t, b.directory.takeAsked())
-	require.Empty(t, b.directory.takeSaid())
+	require.Empty(t, b.directory.takeResults())
 }
 
-// TestIDsThatCannotBeClerks are never asked about.
-func TestIDsThatCannotBeClerks(t *testing.T) {
+// TestRefresh_LooksUpOnlyIDsOfClerksForm: other ids are refused without a look-up.
+func TestRefresh_LooksUpOnlyIDsOfClerksForm(t *testing.T) {
 	t.Parallel()
 	b := setupRefresh(t)
 	b.joins()
@@ -208,8 +211,9 @@ func TestIDsThatCannotBeClerks(t *testing.T) {
 	require.Equal(t, http.StatusOK, b.get("user_"+long[1:], "/v1/workspaces/org_"+long[1:]).status)
 }
 
-// TestStrangersLearnNothingFromLookUps: one answer to whoever isn't a member, whether Clerk was asked or not.
-func TestStrangersLearnNothingFromLookUps(t *testing.T) {
+// TestRefresh_TellsStrangersNothing: strangers always get the same answer, whether Clerk was asked
+// or not.
+func TestRefresh_TellsStrangersNothing(t *testing.T) {
 	t.Parallel()
 	b := setupRefresh(t)
 	b.world.member("org_real", "user_member", "org:admin", nil)
@@ -231,7 +235,7 @@ func TestStrangersLearnNothingFromLookUps(t *testing.T) {
 				require.Equal(t, want.header, x.header, target)
 			}
 		}
-		require.Len(t, b.directory.takeAsked(), 3, "also of what is gone: a quicker answer would tell")
+		require.Len(t, b.directory.takeAsked(), 3, "a deleted workspace is looked up, too: a quicker answer would reveal it")
 	}
 	b.logs.take()
 }

@@ -10,7 +10,7 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// userRoutes are the routes about a workspace, with its id to be put in.
+// userRoutes are the routes about a workspace for its members.
 func userRoutes(workspaceID string) []string {
 	return []string{
 		"/v1/workspaces/" + workspaceID, "/v1/workspaces/" + workspaceID + "/me", "/v1/workspaces/" + workspaceID + "/members",
@@ -18,8 +18,8 @@ func userRoutes(workspaceID string) []string {
 	}
 }
 
-// TestStrangersLearnNothing: whatever is asked for, whoever isn't a member gets one and the same answer.
-func TestStrangersLearnNothing(t *testing.T) {
+// TestRefusal_StrangersLearnNothing: strangers get the same answer to every request.
+func TestRefusal_StrangersLearnNothing(t *testing.T) {
 	t.Parallel()
 	b := setupServer(t, nil)
 	b.world.organization("org_real", "Real", nil)
@@ -35,8 +35,8 @@ func TestStrangersLearnNothing(t *testing.T) {
 
 	ids := []string{
 		"org_real",    // a former member
-		"org_left",    // a member of what is gone
-		"org_gone",    // never a member of what is gone
+		"org_left",    // a member of a deleted workspace
+		"org_gone",    // never a member of a deleted workspace
 		"org_unknown", // nothing is known
 		"%00", "org_%00", "%ff", "org_%ff", "..", "%2e%2e", "%2F", "a%2Fb", "%0d%0aX-Injected:%201", "%F0%9F%8E%A9", "org_real%20", "ORG_REAL",
 		"'%20OR%201=1--", strings.Repeat("x", 255), strings.Repeat("x", 256), "org_" + strings.Repeat("%C3%A9", 2000),
@@ -55,8 +55,9 @@ func TestStrangersLearnNothing(t *testing.T) {
 	}
 }
 
-// TestAccountsThatMayDoNothing: refused on every route, members or not, also where nothing is.
-func TestAccountsThatMayDoNothing(t *testing.T) {
+// TestRefusal_RefusedAccountLearnsTheReasonAlone: banned, deprovisioned and deleted users get the
+// same refusal on every route, whether they are members or not.
+func TestRefusal_RefusedAccountLearnsTheReasonAlone(t *testing.T) {
 	t.Parallel()
 	b := setupServer(t, nil)
 	refuse := map[string]struct {
@@ -103,7 +104,7 @@ func TestAccountsThatMayDoNothing(t *testing.T) {
 	require.Equal(t, http.StatusOK, b.get("user_banned", "/v1/workspaces/org_1").status, "unbanned")
 }
 
-func TestUnknownRole(t *testing.T) {
+func TestRefusal_UnknownRole(t *testing.T) {
 	t.Parallel()
 	b := setupServer(t, nil)
 	b.world.member("org_1", "user_1", "org:guest", nil)
@@ -113,7 +114,7 @@ func TestUnknownRole(t *testing.T) {
 	require.Equal(t, http.StatusOK, b.get("user_1", "/v1/workspaces/org_1").status)
 }
 
-func TestNoUsableToken(t *testing.T) {
+func TestRefusal_NoUsableTokenIs401(t *testing.T) {
 	t.Parallel()
 	b := setupServer(t, nil)
 	for _, target := range append(userRoutes("org_1"), "/v1/me") {
@@ -127,7 +128,7 @@ func TestNoUsableToken(t *testing.T) {
 	requireProblem(t, b.post("", `{}`), http.StatusUnauthorized, "")
 }
 
-func TestServicesActForUsers(t *testing.T) {
+func TestOnBehalfOf_ServicesActForUsers(t *testing.T) {
 	t.Parallel()
 	b := setupServer(t, nil)
 	b.world.member("org_1", "user_1", "org:admin", nil)
@@ -149,8 +150,8 @@ func TestServicesActForUsers(t *testing.T) {
 	requireProblem(t, b.get(serviceToken, "/v1/workspaces/org_1", headerOnBehalfOf, "user_2"), http.StatusNotFound, "")
 }
 
-// TestUsersActForThemselvesOnly: the header is a service's privilege.
-func TestUsersActForThemselvesOnly(t *testing.T) {
+// TestOnBehalfOf_UsersActForThemselvesOnly: only services may use the header.
+func TestOnBehalfOf_UsersActForThemselvesOnly(t *testing.T) {
 	t.Parallel()
 	b := setupServer(t, nil)
 	b.world.member("org_1", "user_1", "org:admin", nil)

@@ -22,9 +22,9 @@ var (
 // query holds the query parameters of a request, each given once.
 type query map[string]string
 
-// queryOf reads the query of a request about a workspace that may have the given parameters, beside
-// those of freshness. It refuses other parameters, repeated ones and malformed queries: a parameter
-// that was meant to change the answer must not be overlooked.
+// queryOf reads the query of a request about a workspace. It allows the given parameters and those
+// of freshness. It refuses other parameters, repeated ones and malformed queries, so that no
+// parameter is overlooked that was meant to change the answer.
 func queryOf(r *http.Request, allowed ...string) (query, error) {
 	values, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
@@ -45,8 +45,7 @@ func queryOf(r *http.Request, allowed ...string) (query, error) {
 	return q, nil
 }
 
-// withoutQuery admits requests to a route that takes no query parameter at all, not even one of
-// freshness.
+// withoutQuery refuses requests with any query parameter, also one of freshness.
 func withoutQuery(next func(http.ResponseWriter, *http.Request, string) error) func(http.ResponseWriter, *http.Request, string) error {
 	return func(w http.ResponseWriter, r *http.Request, caller string) error {
 		values, err := url.ParseQuery(r.URL.RawQuery)
@@ -68,38 +67,38 @@ func (q query) required(name string) (string, error) {
 	return q[name], nil
 }
 
-// maxCommandBody is many times what any command says.
+// maxCommandBody is many times the size of any command.
 const maxCommandBody = 64 << 10
 
-// readCommand reads the body of a command, one JSON object, into a struct. It returns the bytes.
+// readCommand reads the body of a command, one JSON object, into a struct, and returns its bytes.
 func readCommand(w http.ResponseWriter, r *http.Request, into any) ([]byte, error) {
 	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
 		return nil, errMediaType
 	}
-	said, err := readObject(w, r, maxCommandBody, into)
+	raw, err := readObject(w, r, maxCommandBody, into)
 	if errors.Is(err, errNotThisObject) {
 		return nil, badRequest("The body must be one JSON object with the members of this route and no others, each once.")
 	}
-	return said, err
+	return raw, err
 }
 
-// errNotThisObject says that a body isn't what its route takes.
+// errNotThisObject means that a body isn't an object of the route.
 var errNotThisObject = errors.New("the body isn't an object of this route")
 
-// readObject reads a request's body of at most limit bytes, one JSON object, into a struct, and
-// returns it. It refuses members that are unknown, known but for their case, or given twice: none
-// may be overlooked, nor mean one thing here and another to a proxy. Errors are errTooLarge,
-// errNotThisObject and edge.ErrCrowded.
+// readObject reads a body of at most limit bytes, one JSON object, into a struct, and returns its
+// bytes. It refuses unknown members, duplicates, and names that differ only in case: ignoring one
+// could drop an intended change, and a proxy might read such a body differently. Errors are
+// errTooLarge, errNotThisObject and edge.ErrCrowded.
 func readObject(w http.ResponseWriter, r *http.Request, limit int64, into any) ([]byte, error) {
-	said, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
+	raw, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
 	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
 		return nil, errTooLarge
 	}
 	if errors.Is(err, edge.ErrCrowded) {
 		return nil, err
 	}
-	if err != nil || !bytes.HasPrefix(bytes.TrimSpace(said), []byte("{")) || strictjson.Unmarshal(said, into, strictjson.RejectUnknownMembers(true)) != nil {
+	if err != nil || !bytes.HasPrefix(bytes.TrimSpace(raw), []byte("{")) || strictjson.Unmarshal(raw, into, strictjson.RejectUnknownMembers(true)) != nil {
 		return nil, errNotThisObject
 	}
-	return said, nil
+	return raw, nil
 }

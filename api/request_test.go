@@ -7,8 +7,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestUnknownParametersAreRefused: one that was meant to change the answer must not be overlooked.
-func TestUnknownParametersAreRefused(t *testing.T) {
+// TestQuery_UnknownParameterIsRefused: a parameter that was meant to change the answer must not be
+// overlooked.
+func TestQuery_UnknownParameterIsRefused(t *testing.T) {
 	t.Parallel()
 	b := setupServer(t, nil)
 	b.world.member("org_1", "user_1", "org:admin", nil)

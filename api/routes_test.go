@@ -11,19 +11,19 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// operation is one of the document's, of those that this package serves.
+// operation is an operation of the document that this package serves.
 type operation struct {
 	method, path string
 	item         *openapi3.PathItem
 	*openapi3.Operation
 }
 
-// target is the operation's path with ids of nothing in it.
+// target is the operation's path with ids of no objects.
 func (o operation) target() string {
 	return strings.NewReplacer("{workspace_id}", "org_none", "{user_id}", "user_none", "{invitation_id}", "orginv_none").Replace(o.path)
 }
 
-// takes tells which kinds of tokens the document has the operation take.
+// takes returns which kinds of tokens the operation takes by the document.
 func (o operation) takes(doc *openapi3.T) (users, services bool) {
 	required := &doc.Security
 	if o.Security != nil {
@@ -52,9 +52,9 @@ func operations(t *testing.T) (*openapi3.T, []operation) {
 	return c.doc, all
 }
 
-// TestRoutesTakeTheTokensThatTheDocumentSays: nothing is served without a token that the document doesn't leave open, and what
-// is for services only is told to users.
-func TestRoutesTakeTheTokensThatTheDocumentSays(t *testing.T) {
+// TestRoutes_TakeTheDocumentedTokens: only documented routes are served without a token, and users
+// are refused on routes for services.
+func TestRoutes_TakeTheDocumentedTokens(t *testing.T) {
 	t.Parallel()
 	b := setupServer(t, nil)
 	doc, all := operations(t)
@@ -66,7 +66,7 @@ func TestRoutesTakeTheTokensThatTheDocumentSays(t *testing.T) {
 			require.Equal(t, http.StatusOK, anonymous.status, name)
 			continue
 		}
-		require.True(t, services, "%s: services may act for anybody", name)
+		require.True(t, services, "%s: services may act for any user", name)
 		requireProblem(t, anonymous, http.StatusUnauthorized, "")
 		asUser := b.send("user_anybody", o.method, o.target(), "", "Content-Type", "application/json")
 		require.NotEqual(t, http.StatusUnauthorized, asUser.status, name)
@@ -76,8 +76,8 @@ func TestRoutesTakeTheTokensThatTheDocumentSays(t *testing.T) {
 	}
 }
 
-// TestRoutesTakeTheMethodsThatTheDocumentSays, and tell which these are.
-func TestRoutesTakeTheMethodsThatTheDocumentSays(t *testing.T) {
+// TestRoutes_TakeTheDocumentedMethods: the header Allow lists them.
+func TestRoutes_TakeTheDocumentedMethods(t *testing.T) {
 	t.Parallel()
 	b := setupServer(t, nil)
 	_, all := operations(t)
@@ -97,9 +97,9 @@ func TestRoutesTakeTheMethodsThatTheDocumentSays(t *testing.T) {
 	}
 }
 
-// TestPathsAreTakenLiterally: none of a route's look-alikes is one, so that a proxy's rules about paths hold. The caller is
-// somebody to whom the route itself is known.
-func TestPathsAreTakenLiterally(t *testing.T) {
+// TestRoutes_PathsAreTakenLiterally: paths that look like a route's are unknown, so that a proxy's
+// rules about paths hold. The caller may use the route itself.
+func TestRoutes_PathsAreTakenLiterally(t *testing.T) {
 	t.Parallel()
 	b := setupServer(t, nil)
 	_, all := operations(t)
@@ -126,8 +126,9 @@ func TestPathsAreTakenLiterally(t *testing.T) {
 	}
 }
 
-// TestDocumentDescribesEachRouteWhole: its path's parameters, whom a service acts for, and the answers that every route has.
-func TestDocumentDescribesEachRouteWhole(t *testing.T) {
+// TestDocument_DescribesEachRouteWhole checks the path's parameters, the header
+// Rolecall-On-Behalf-Of, and the answers that every route has.
+func TestDocument_DescribesEachRouteWhole(t *testing.T) {
 	t.Parallel()
 	doc, all := operations(t)
 	ids := map[string]string{}
@@ -160,8 +161,9 @@ func TestDocumentDescribesEachRouteWhole(t *testing.T) {
 	}
 }
 
-// TestRoutesTakeTheParametersThatTheDocumentSays: any other one is refused, but tells nobody that a workspace exists.
-func TestRoutesTakeTheParametersThatTheDocumentSays(t *testing.T) {
+// TestRoutes_TakeTheDocumentedParameters: other parameters are refused, but the refusal doesn't
+// show strangers that a workspace exists.
+func TestRoutes_TakeTheDocumentedParameters(t *testing.T) {
 	t.Parallel()
 	b := setupServer(t, nil)
 	b.world.member("org_1", "user_1", "org:admin", nil)

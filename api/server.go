@@ -19,8 +19,8 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// requestTimeout bounds one request. Most take a millisecond: a request that waits longer waits for
-// a database that is away, and is told so.
+// requestTimeout bounds one request. Most take a millisecond. A request that takes longer is
+// waiting for an unreachable database, and gets a 503.
 const requestTimeout = 5 * time.Second
 
 //go:embed openapi.yaml
@@ -28,39 +28,41 @@ var openAPI []byte
 
 // Config configures the handler.
 type Config struct {
-	// DB is where the mirror is read. It should serve nothing else, so that reading never waits for
-	// writing.
+	// DB is the database from which the mirror is read. It should serve nothing else, so that reads
+	// never wait for writes. Required.
 	DB store.DBTX
-	// EventDB is where services' entries of the audit log are appended: DB may be read-only.
-	// Defaults to DB.
+	// EventDB is the database to which services' entries of the audit log are appended, because DB
+	// may be read-only. Defaults to DB.
 	EventDB store.DBTX
-	// Authenticator identifies callers.
+	// Authenticator identifies callers. Required.
 	Authenticator interface {
 		Authenticate(ctx context.Context, r *http.Request) (auth.Identity, error)
 	}
-	// Grants returns the policy in force: which role may do what. It may return another one at any
-	// time. A returned one is never changed. It must be safe for concurrent use.
+	// Grants returns the policy in force, which says what each role may do. It may return another
+	// policy at any time, but must not change a returned one. It must be safe for concurrent use.
+	// Required.
 	Grants func() clerksync.Grants
-	// Logger gets a line for each answer that is our own fault, and for each refused caller.
+	// Logger gets a line for each error that isn't the caller's fault, and for each refused caller.
+	// Required.
 	Logger *slog.Logger
-	// Decided is told the reason of each decision. Optional.
+	// Decided is called with the reason of each decision. Optional.
 	Decided func(clerksync.Reason)
-	// Refused is told why credentials were refused. Optional.
+	// Refused is called with the reason of each refusal of credentials. Optional.
 	Refused func(auth.Reason)
-	// Entries watches whether users get in. Defaults to one of the handler's own.
+	// Entries watches whether users are admitted. Defaults to a watch of the handler's own.
 	Entries *auth.Entries
-	// Refresher looks strangers up at Clerk before they are refused. Optional: without one,
-	// refusals stand at once.
+	// Refresher looks up strangers at Clerk before they are refused. Optional: without it,
+	// strangers are refused at once.
 	Refresher Refresher
-	// Commander carries commands out. Optional: without one, they are refused.
+	// Commander carries out commands. Optional: without it, commands are refused.
 	Commander Commander
-	// ExportStall is how long the reader of an export may take for a few hundred entries before it
-	// is cut. Defaults to 30 seconds.
+	// ExportStall is how long the reader of an export may take for a batch of 200 entries before it
+	// is cut off. Defaults to 30 seconds.
 	ExportStall time.Duration
 	// RevisionWait is how long a request waits for min_revision. Defaults to one second.
 	RevisionWait time.Duration
-	// Now is the clock by which the mirror and tokens age, and events may
-	// not be in the future. Defaults to time.Now.
+	// Now is the clock by which the mirror and tokens age. An appended event may not be in its
+	// future. Defaults to time.Now.
 	Now func() time.Time
 }
 
@@ -96,7 +98,7 @@ func (c Config) validate() error {
 	case c.Authenticator == nil:
 		return errors.New("api: Authenticator is missing")
 	case c.Grants == nil || len(c.Grants()) == 0:
-		return errors.New("api: Grants are missing: nobody could do anything")
+		return errors.New("api: Grants is missing or empty: every request would be refused")
 	case c.Logger == nil:
 		return errors.New("api: Logger is missing")
 	default:
@@ -106,11 +108,11 @@ func (c Config) validate() error {
 
 type server struct {
 	cfg Config
-	// eventShares are of EventDB's connections: one for each organization.
+	// eventShares lets each organization use one of EventDB's connections at a time.
 	eventShares *store.Shares
 	commands    *bounded.Limiter
 	callers     *auth.Monitor
-	known       *rate.Limiter // of questions about users of tokens that may be invented
+	known       *rate.Limiter // limits knownUser
 }
 
 // NewHandler returns the handler of all routes under /v1 and of /openapi.yaml.
@@ -129,7 +131,8 @@ func NewHandler(cfg Config) (http.Handler, error) {
 	return s.guard(s.plainPaths(s.router())), nil
 }
 
-// router is the table of contents of the API: one line a route, its callers and its handler.
+// router is the table of contents of the API. Each line is a route with its callers and its
+// handler.
 func (s *server) router() *mux.Router {
 	r := mux.NewRouter().SkipClean(true)
 	r.Handle("/v1/me", s.asUser(withoutQuery(s.me))).Methods(http.MethodGet)
@@ -159,7 +162,7 @@ func (s *server) guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer func() {
 			if p := recover(); p != nil {
-				if p == http.ErrAbortHandler { //nolint:errorlint // the very value, as net/http says
+				if p == http.ErrAbortHandler { //nolint:errorlint // net/http compares the very value
 					panic(p)
 				}
 				s.cfg.Logger.ErrorContext(r.Context(), "request panicked", "method", r.Method, "panic", p, "stack", string(debug.Stack()))
@@ -174,13 +177,13 @@ func (s *server) guard(next http.Handler) http.Handler {
 	})
 }
 
-// methodNotAllowed answers 405 and names the methods that the path has.
+// methodNotAllowed answers 405 and lists the methods of the path.
 func (s *server) methodNotAllowed(routes *mux.Router) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPatch, http.MethodDelete} {
 			probe := r.Clone(r.Context())
 			probe.Method = method
-			var match mux.RouteMatch // without an error: this very handler is a match, too
+			var match mux.RouteMatch // with an error for this very handler, which matches, too
 			if routes.Match(probe, &match) && match.MatchErr == nil {
 				w.Header().Add("Allow", method)
 			}

@@ -1,13 +1,11 @@
 package api
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -20,18 +18,20 @@ import (
 
 	"github.com/callmine/rolecall/api/auth"
 	"github.com/callmine/rolecall/api/policy"
-	"github.com/callmine/rolecall/internal/pgtest"
+	"github.com/callmine/rolecall/internal/mirrortest"
+	"github.com/callmine/rolecall/internal/testlog"
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// Tokens that the bundle's authenticator knows beside users' ids, each of which is that user's token.
+// Tokens that the bundle's authenticator knows. A user's id is that user's token.
 const (
 	serviceToken  = "rcs_billing"
 	keysAwayToken = "keys-away"
 	panicToken    = "panics"
 )
 
-// tokenAuthenticator tells who is calling by the token's text. The real authenticator has tests of its own.
+// tokenAuthenticator identifies callers by the token's text. The real authenticator has tests of
+// its own.
 type tokenAuthenticator struct{}
 
 func (tokenAuthenticator) Authenticate(_ context.Context, r *http.Request) (auth.Identity, error) {
@@ -70,30 +70,26 @@ func (c *testClock) advance(d time.Duration) {
 	c.now = c.now.Add(d)
 }
 
-// logLines collects what is logged.
+// logLines are the lines of the log, which a test takes one after the other.
 type logLines struct {
-	mu    sync.Mutex
-	lines bytes.Buffer
+	testlog.Lines
+
+	taken int // bytes
 }
 
-func (l *logLines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.lines.Write(p)
-}
-
-// take returns what was logged since the last take.
+// take returns the lines that were logged since the last take.
 func (l *logLines) take() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	defer l.lines.Reset()
-	return l.lines.String()
+	all := l.String()
+	fresh := all[l.taken:]
+	l.taken = len(all)
+	return fresh
 }
 
 // serverBundle is the API on a database of its own, behind real HTTP.
 type serverBundle struct {
 	tb       testing.TB
-	pool     *pgxpool.Pool
+	db       *mirrortest.DB
+	pool     *pgxpool.Pool // the database's
 	world    *world
 	contract *contract
 	logs     *logLines
@@ -107,17 +103,17 @@ func fixed(grants clerksync.Grants) func() clerksync.Grants {
 	return func() clerksync.Grants { return grants }
 }
 
-// setupServer serves the API with the default policy; change may alter its configuration. A test that leaves a line in
-// the log fails: it must take what it expects.
+// setupServer serves the API with the default policy; change may alter its configuration. A test
+// that leaves an error in the log fails: it must take the lines that it expects.
 func setupServer(tb testing.TB, change func(*Config)) *serverBundle {
 	tb.Helper()
-	pool := pgtest.New(tb)
+	db := mirrortest.New(tb)
 	grants, err := policy.Default()
 	require.NoError(tb, err)
 	b := &serverBundle{
-		tb: tb, pool: pool, world: &world{tb: tb, pool: pool}, contract: loadContract(tb), logs: &logLines{},
+		tb: tb, db: db, pool: db.Pool, world: &world{tb: tb, db: db}, contract: loadContract(tb), logs: &logLines{},
 	}
-	config := Config{DB: pool, Authenticator: tokenAuthenticator{}, Grants: fixed(grants), Logger: slog.New(slog.NewTextHandler(b.logs, nil))}
+	config := Config{DB: db.Pool, Authenticator: tokenAuthenticator{}, Grants: fixed(grants), Logger: b.logs.Logger()}
 	if change != nil {
 		change(&config)
 	}
@@ -127,7 +123,7 @@ func setupServer(tb testing.TB, change func(*Config)) *serverBundle {
 	tb.Cleanup(func() {
 		server.Close()
 		for line := range strings.Lines(b.logs.take()) {
-			require.Contains(tb, line, "caller refused", "callers are refused for good reasons; all else is a fault")
+			require.Contains(tb, line, "caller refused", "a line that the test didn't take")
 		}
 	})
 	b.url, b.client = server.URL, server.Client()
@@ -147,7 +143,7 @@ func (b *serverBundle) post(token, body string) exchange {
 	return b.send(token, http.MethodPost, "/v1/authorize", body, "Content-Type", "application/json")
 }
 
-// send exchanges one request for an answer, and holds both against the document.
+// send exchanges one request for an answer, and checks both against the document.
 func (b *serverBundle) send(token, method, target, body string, headers ...string) exchange {
 	b.tb.Helper()
 	request, err := http.NewRequestWithContext(b.tb.Context(), method, b.url+target, strings.NewReader(body))
@@ -167,15 +163,15 @@ func (b *serverBundle) send(token, method, target, body string, headers ...strin
 	return x
 }
 
-// held holds an exchange against the document, and against what no answer may carry.
+// held checks an exchange against the document, and for internal details.
 func (b *serverBundle) held(x exchange) {
 	b.tb.Helper()
 	requireNothingInternal(b.tb, x, b.pool.Config().ConnConfig.Database)
 	b.contract.check(b.tb, x)
 }
 
-// serve exchanges a request for an answer without a network in between, for a request that is cancelled or for a
-// test in a bubble of time.
+// serve exchanges a request for an answer without a network. It is for requests that are cancelled,
+// and for tests in a synctest bubble.
 func (b *serverBundle) serve(request *http.Request) exchange {
 	b.tb.Helper()
 	recorder := httptest.NewRecorder()
@@ -194,7 +190,7 @@ func answerOf[T any](tb testing.TB, x exchange) T {
 	return body
 }
 
-// requireProblem requires a problem of a status, of which there is one type each, and a reason ("" for none).
+// requireProblem requires a problem with a status and a reason ("" for none).
 func requireProblem(tb testing.TB, x exchange, status int, reason clerksync.Reason) {
 	tb.Helper()
 	require.Equal(tb, status, x.status, "%s", x.body)

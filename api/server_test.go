@@ -21,7 +21,7 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-func TestConfigNamesWhatIsMissing(t *testing.T) {
+func TestConfig_NamesWhatIsMissing(t *testing.T) {
 	t.Parallel()
 	good := func() Config {
 		return Config{
@@ -35,7 +35,7 @@ func TestConfigNamesWhatIsMissing(t *testing.T) {
 		"DB":            func(c *Config) { c.DB = nil },
 		"Authenticator": func(c *Config) { c.Authenticator = nil },
 		"Grants":        func(c *Config) { c.Grants = nil },
-		"nobody":        func(c *Config) { c.Grants = fixed(nil) },
+		"empty":         func(c *Config) { c.Grants = fixed(nil) },
 		"Logger":        func(c *Config) { c.Logger = nil },
 	} {
 		config := good()
@@ -45,7 +45,7 @@ func TestConfigNamesWhatIsMissing(t *testing.T) {
 	}
 }
 
-func TestUnknownRoutes(t *testing.T) {
+func TestRouter_UnknownPathIs404(t *testing.T) {
 	t.Parallel()
 	b := setupServer(t, nil)
 	b.world.member("org_1", "user_1", "org:admin", nil)
@@ -61,7 +61,7 @@ func TestUnknownRoutes(t *testing.T) {
 	}
 }
 
-func TestOtherMethods(t *testing.T) {
+func TestRouter_OtherMethodIs405(t *testing.T) {
 	t.Parallel()
 	b := setupServer(t, nil)
 	for target, allowed := range map[string][]string{
@@ -82,7 +82,7 @@ func TestOtherMethods(t *testing.T) {
 	requireProblem(t, b.send("", "POST", "/v1/me", ""), http.StatusMethodNotAllowed, "")
 }
 
-func TestPanicIsAnInternalError(t *testing.T) {
+func TestServer_PanicIsAnInternalError(t *testing.T) {
 	t.Parallel()
 	b := setupServer(t, func(c *Config) {
 		c.Decided = func(clerksync.Reason) { panic("pgx: SQLSTATE 42P01") }
@@ -97,7 +97,7 @@ func TestPanicIsAnInternalError(t *testing.T) {
 	require.Equal(t, http.StatusOK, b.get("user_1", "/v1/me").status, "the next request is served")
 }
 
-func TestSigningKeysAway(t *testing.T) {
+func TestServer_WithoutSigningKeysIs503(t *testing.T) {
 	t.Parallel()
 	b := setupServer(t, nil)
 	for _, target := range append(userRoutes("org_1"), "/v1/me") {
@@ -109,11 +109,11 @@ func TestSigningKeysAway(t *testing.T) {
 	logged := b.logs.take()
 	require.Contains(t, logged, "connection refused")
 	for line := range strings.Lines(logged) {
-		require.Contains(t, line, "reason=keys_unavailable", "by which the logger limits such lines: anybody may cause as many as they like")
+		require.Contains(t, line, `"reason":"keys_unavailable"`, "the limiter of log lines goes by the reason: any caller can cause such lines")
 	}
 }
 
-// everyRequest asks each route that reads the database.
+// everyRequest calls each route that reads the database.
 func everyRequest(b *serverBundle, each func(exchange)) {
 	for _, target := range append(userRoutes("org_1"), "/v1/me") {
 		each(b.get("user_1", target))
@@ -122,8 +122,8 @@ func everyRequest(b *serverBundle, each func(exchange)) {
 	each(b.post(serviceToken, checksJSON(b.tb, checkBody{"user_1", "org_1", "members:read"})))
 }
 
-// TestDatabaseAway: nobody listens where the database was.
-func TestDatabaseAway(t *testing.T) {
+// TestServer_WithoutDatabaseIs503: nothing listens at the database's address.
+func TestServer_WithoutDatabaseIs503(t *testing.T) {
 	t.Parallel()
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -140,15 +140,15 @@ func TestDatabaseAway(t *testing.T) {
 	})
 }
 
-// TestDatabaseGoesAwayAndComesBack: connections that were good are cut.
-func TestDatabaseGoesAwayAndComesBack(t *testing.T) {
+// TestServer_ServesAgainAfterADatabaseOutage: the outage cuts the pool's connections.
+func TestServer_ServesAgainAfterADatabaseOutage(t *testing.T) {
 	t.Parallel()
 	b := setupServer(t, nil)
 	b.world.member("org_1", "user_1", "org:admin", nil)
 	require.Equal(t, http.StatusOK, b.get("user_1", "/v1/workspaces/org_1").status)
 	_, err := b.pool.Exec(t.Context(), `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()`)
 	require.NoError(t, err)
-	for { // each broken connection is met once at most
+	for { // each broken connection fails at most one request
 		x := b.get("user_1", "/v1/workspaces/org_1")
 		if x.status == http.StatusOK {
 			break
@@ -158,8 +158,8 @@ func TestDatabaseGoesAwayAndComesBack(t *testing.T) {
 	b.logs.take()
 }
 
-// TestBrokenSchemaIsAnInternalError: the database answers, and what it says is our own fault.
-func TestBrokenSchemaIsAnInternalError(t *testing.T) {
+// TestServer_BrokenSchemaIsAnInternalError: the database answers, so the error isn't an outage.
+func TestServer_BrokenSchemaIsAnInternalError(t *testing.T) {
 	t.Parallel()
 	b := setupServer(t, nil)
 	_, err := b.pool.Exec(t.Context(), `DROP SCHEMA rolecall CASCADE`)
@@ -171,8 +171,9 @@ func TestBrokenSchemaIsAnInternalError(t *testing.T) {
 	})
 }
 
-// TestDatabaseThatDoesNotAnswer: a caller waits for requestTimeout and no longer, and the log tells.
-func TestDatabaseThatDoesNotAnswer(t *testing.T) {
+// TestServer_HangingDatabaseIs503InTime: a caller waits for requestTimeout, and the failure is
+// logged.
+func TestServer_HangingDatabaseIs503InTime(t *testing.T) {
 	t.Parallel()
 	b := setupServer(t, func(c *Config) { c.DB = &hookedDB{query: untilDone} })
 	synctest.Test(t, func(t *testing.T) {
@@ -183,14 +184,14 @@ func TestDatabaseThatDoesNotAnswer(t *testing.T) {
 	require.Contains(t, b.logs.take(), "request failed")
 }
 
-// TestGivingUpIsNobodysFault: a caller who goes away isn't an error of ours, wherever the request stands.
-func TestGivingUpIsNobodysFault(t *testing.T) {
+// TestServer_CallerThatGoesAwayIsNotLogged holds at any stage of the request.
+func TestServer_CallerThatGoesAwayIsNotLogged(t *testing.T) {
 	t.Parallel()
 	t.Run("while the database works", func(t *testing.T) {
 		t.Parallel()
 		ctx, cancel := context.WithCancel(t.Context())
 		b := setupServer(t, nil)
-		locked := lockMemberships(t, b)
+		release := b.db.Hold(t, "LOCK TABLE rolecall.memberships IN ACCESS EXCLUSIVE MODE")
 		done := make(chan exchange)
 		go func() {
 			request := userRequest(ctx, "/v1/workspaces/org_1")
@@ -198,11 +199,11 @@ func TestGivingUpIsNobodysFault(t *testing.T) {
 			b.handler.ServeHTTP(recorder, request)
 			done <- exchange{request: request, status: recorder.Code, header: recorder.Header(), body: recorder.Body.Bytes()}
 		}()
-		require.Eventually(t, func() bool { return waiting(t, b) }, 10*time.Second, time.Millisecond)
+		b.db.UntilBlocked(t, 1)
 		cancel()
 		b.held(<-done)
 		require.Empty(t, b.logs.take())
-		require.NoError(t, locked.Rollback(t.Context()))
+		release()
 	})
 	t.Run("while it waits for a connection", func(t *testing.T) {
 		t.Parallel()
@@ -215,28 +216,9 @@ func TestGivingUpIsNobodysFault(t *testing.T) {
 	})
 }
 
-// lockMemberships lets every reader of memberships wait until the transaction ends.
-func lockMemberships(t *testing.T, b *serverBundle) pgx.Tx {
-	t.Helper()
-	tx, err := b.pool.Begin(t.Context())
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = tx.Rollback(context.WithoutCancel(t.Context())) })
-	_, err = tx.Exec(t.Context(), `LOCK TABLE rolecall.memberships IN ACCESS EXCLUSIVE MODE`)
-	require.NoError(t, err)
-	return tx
-}
-
-// waiting reports whether somebody waits for a lock in the test's database.
-func waiting(t *testing.T, b *serverBundle) (yes bool) {
-	t.Helper()
-	err := b.pool.QueryRow(t.Context(), `SELECT EXISTS (
-		SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock')`).Scan(&yes)
-	require.NoError(t, err)
-	return yes
-}
-
-// TestWorkspaceDeletedMeanwhile: what is deleted between the decision and the answer is as unknown as ever.
-func TestWorkspaceDeletedMeanwhile(t *testing.T) {
+// TestWorkspace_DeletedAfterTheDecisionIs404: the workspace is deleted between the decision and the
+// answer.
+func TestWorkspace_DeletedAfterTheDecisionIs404(t *testing.T) {
 	t.Parallel()
 	db := &hookedDB{}
 	b := setupServer(t, func(c *Config) { db.DBTX = c.DB; c.DB = db })
@@ -245,15 +227,15 @@ func TestWorkspaceDeletedMeanwhile(t *testing.T) {
 	requireProblem(t, b.serve(userRequest(t.Context(), "/v1/workspaces/org_1")), http.StatusNotFound, "")
 }
 
-// userRequest is a GET of user_1's that [serverBundle.serve] takes.
+// userRequest returns a GET by user_1 for [serverBundle.serve].
 func userRequest(ctx context.Context, target string) *http.Request {
 	request := httptest.NewRequestWithContext(ctx, http.MethodGet, target, http.NoBody)
 	request.Header.Set("Authorization", "Bearer user_1")
 	return request
 }
 
-// TestDatabaseGoesAwayMeanwhile: after the decision was made.
-func TestDatabaseGoesAwayMeanwhile(t *testing.T) {
+// TestServer_DatabaseLostAfterTheDecisionIsLogged: the last query of each route fails.
+func TestServer_DatabaseLostAfterTheDecisionIsLogged(t *testing.T) {
 	t.Parallel()
 	for target, queries := range map[string]int{"/v1/me": 2, "/v1/workspaces/org_1": 2, membersOfOne: 2} {
 		t.Run(target, func(t *testing.T) {
@@ -282,7 +264,7 @@ func TestDatabaseGoesAwayMeanwhile(t *testing.T) {
 	}
 }
 
-// hookedDB is a database with something happening before its queries.
+// hookedDB is a database that calls a hook before its queries.
 type hookedDB struct {
 	store.DBTX
 	query    func(context.Context) error
@@ -307,7 +289,7 @@ func (db *hookedDB) SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResult
 	return db.DBTX.SendBatch(ctx, b)
 }
 
-// failedBatch is a batch that no database answered.
+// failedBatch is a batch that failed with an error.
 type failedBatch struct {
 	pgx.BatchResults
 	err error
@@ -327,7 +309,7 @@ func (db *hookedDB) QueryRow(ctx context.Context, sql string, args ...any) pgx.R
 	return db.DBTX.QueryRow(ctx, sql, args...)
 }
 
-// untilDone waits like a query that is never answered.
+// untilDone waits like a query without an answer.
 func untilDone(ctx context.Context) error {
 	<-ctx.Done()
 	return errors.Join(errors.New("query"), ctx.Err())

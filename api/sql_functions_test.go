@@ -22,8 +22,9 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// grantedWorld is a small world with roles and a policy. Its memberships have one of three roles: org:a, of which nothing
-// is known but the policy, org:b, which may be a role of Clerk's, and org:c, which is the former key of that role.
+// grantedWorld is a small world with roles and a policy. Its memberships have one of three roles:
+// org:a is known to the policy at most, org:b may be a role of Clerk's, and org:c is the former key
+// of that role.
 type grantedWorld struct {
 	smallWorld
 
@@ -51,11 +52,11 @@ func drawGrantedWorld(t *rapid.T) grantedWorld {
 			map[string]any{"id": "perm_2", "key": "p:1"})
 	}
 	for _, role := range []string{"org:a", "org:b", "org:c"} {
-		if rapid.Bool().Draw(t, "granted anything to "+role) { // else often enough an unknown role
+		if rapid.Bool().Draw(t, "granted anything to "+role) { // else it is unknown, unless Clerk knows it
 			w.grants[role] = rapid.SliceOfNDistinct(rapid.SampledFrom(somePermissions()[:2]), 1, 2, rapid.ID[string]).Draw(t, "granted to "+role)
 		}
 	}
-	w.grants["org:nobody"] = []string{"p:1"} // a handler wants a policy
+	w.grants["org:nobody"] = []string{"p:1"} // a handler needs a policy that isn't empty
 	return w
 }
 
@@ -70,7 +71,7 @@ func (w grantedWorld) save(ctx context.Context, tx pgx.Tx) error {
 	return err
 }
 
-// standing says what the world means for a pair, without SQL.
+// standing is the oracle: a pair's standing, computed without SQL.
 func (w grantedWorld) standing(user, organization string) clerksync.Standing {
 	s := clerksync.Standing{UserID: user, OrganizationID: organization}
 	for _, o := range w.organizations {
@@ -102,7 +103,7 @@ func (w grantedWorld) standing(user, organization string) clerksync.Standing {
 	return s
 }
 
-// countsAmong says in Go what the view effective_memberships says in SQL.
+// countsAmong is the rule of the view effective_memberships, in Go.
 func countsAmong(m map[string]any, pair []map[string]any) bool {
 	alive := func(m map[string]any) int {
 		if m["deleted_at"] == nil {
@@ -123,7 +124,7 @@ func countsAmong(m map[string]any, pair []map[string]any) bool {
 	return m["deleted_at"] == nil
 }
 
-// permissionsAtClerk are those of the one role that is known.
+// permissionsAtClerk returns the permissions of the one known role.
 func (w grantedWorld) permissionsAtClerk() (keys []string) {
 	if w.roles[0]["deleted_at"] != nil {
 		return nil
@@ -136,8 +137,9 @@ func (w grantedWorld) permissionsAtClerk() (keys []string) {
 	return keys
 }
 
-// TestSQLFunctionsSayWhatTheAPISays, and the oracle: on every user, workspace and permission of random worlds.
-func TestSQLFunctionsSayWhatTheAPISays(t *testing.T) {
+// TestSQLFunctions_AgreeWithTheAPI compares SQL functions, API and oracle on every user, workspace
+// and permission of random worlds.
+func TestSQLFunctions_AgreeWithTheAPI(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.New(t)
 	ctx := t.Context()

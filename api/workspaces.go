@@ -11,11 +11,11 @@ import (
 )
 
 type meBody struct {
-	UserID     string     `json:"user_id"`
-	Workspaces []seatBody `json:"workspaces"`
+	UserID     string           `json:"user_id"`
+	Workspaces []membershipBody `json:"workspaces"`
 }
 
-type seatBody struct {
+type membershipBody struct {
 	WorkspaceID string   `json:"workspace_id"`
 	Name        string   `json:"name"`
 	Slug        *string  `json:"slug"`
@@ -23,27 +23,29 @@ type seatBody struct {
 	Permissions []string `json:"permissions"`
 }
 
-// me answers GET /v1/me: the caller's workspaces, with role and permissions in each.
+// me answers GET /v1/me with the caller's workspaces, and the role and permissions in each.
 func (s *server) me(w http.ResponseWriter, r *http.Request, userID string) error {
-	seats, err := s.seats(r.Context(), userID)
-	if err == nil && len(seats) == 0 && s.refreshUser(r.Context(), userID) {
-		seats, err = s.seats(r.Context(), userID)
+	memberships, err := s.memberships(r.Context(), userID)
+	if err == nil && len(memberships) == 0 && s.refreshUser(r.Context(), userID) {
+		memberships, err = s.memberships(r.Context(), userID)
 	}
 	if err != nil {
 		return err
 	}
-	grants, body := s.cfg.Grants(), meBody{UserID: userID, Workspaces: make([]seatBody, len(seats))}
-	for i, seat := range seats {
-		body.Workspaces[i] = seatBody{
-			WorkspaceID: seat.OrganizationID, Name: seat.Name, Slug: seat.Slug,
-			Role: seat.Role, Permissions: permissionsIn(grants, seat.Standing(userID)),
+	grants := s.cfg.Grants()
+	body := meBody{UserID: userID, Workspaces: make([]membershipBody, len(memberships))}
+	for i, membership := range memberships {
+		body.Workspaces[i] = membershipBody{
+			WorkspaceID: membership.OrganizationID, Name: membership.Name, Slug: membership.Slug,
+			Role: membership.Role, Permissions: permissionsIn(grants, membership.Standing(userID)),
 		}
 	}
 	return writeTagged(w, r, body)
 }
 
-// seats reads where a user is a member, and refuses an account that may do nothing.
-func (s *server) seats(ctx context.Context, userID string) ([]store.Seat, error) {
+// memberships lists the workspaces that a user is a member of. Its error is a problem if the
+// account is refused.
+func (s *server) memberships(ctx context.Context, userID string) ([]store.UserMembership, error) {
 	status, err := store.UserStatus(ctx, s.cfg.DB, userID)
 	if err != nil {
 		return nil, err
@@ -51,10 +53,10 @@ func (s *server) seats(ctx context.Context, userID string) ([]store.Seat, error)
 	if reason := status.Refusal(); reason != "" {
 		return nil, forbidden(reason)
 	}
-	return store.Seats(ctx, s.cfg.DB, userID)
+	return store.MembershipsOfUser(ctx, s.cfg.DB, userID)
 }
 
-// permissionsIn lists what a policy lets a member do; never null in JSON.
+// permissionsIn lists a member's permissions under a policy. The list is never null in JSON.
 func permissionsIn(grants clerksync.Grants, standing clerksync.Standing) []string {
 	return append([]string{}, grants.Effective(standing)...)
 }
@@ -100,7 +102,8 @@ type workspaceMeBody struct {
 	Permissions []string `json:"permissions"`
 }
 
-// workspaceMe answers GET /v1/workspaces/{workspace_id}/me: what a user interface greys out.
+// workspaceMe answers GET /v1/workspaces/{workspace_id}/me with the caller's role and permissions.
+// A user interface uses them to grey out actions.
 func (s *server) workspaceMe(w http.ResponseWriter, r *http.Request, member clerksync.Standing) error {
 	if _, err := queryOf(r); err != nil {
 		return err
@@ -111,7 +114,7 @@ func (s *server) workspaceMe(w http.ResponseWriter, r *http.Request, member cler
 	})
 }
 
-// createWorkspace answers POST /v1/workspaces: the caller becomes the new workspace's admin.
+// createWorkspace answers POST /v1/workspaces. The caller becomes the new workspace's admin.
 func (s *server) createWorkspace(w http.ResponseWriter, r *http.Request, userID string) error {
 	status, err := store.UserStatus(r.Context(), s.cfg.DB, userID)
 	if err != nil {
@@ -124,7 +127,7 @@ func (s *server) createWorkspace(w http.ResponseWriter, r *http.Request, userID 
 		Name string  `json:"name"`
 		Slug *string `json:"slug"`
 	}
-	said, err := readCommand(w, r, &body)
+	raw, err := readCommand(w, r, &body)
 	if err != nil {
 		return err
 	}
@@ -135,7 +138,7 @@ func (s *server) createWorkspace(w http.ResponseWriter, r *http.Request, userID 
 	if c.Slug, err = slug(body.Slug); err != nil {
 		return err
 	}
-	return s.run(w, r, c, said, answerWith(http.StatusCreated, workspaceAfter))
+	return s.run(w, r, c, raw, answerWith(http.StatusCreated, workspaceAfter))
 }
 
 // renameWorkspace answers PATCH /v1/workspaces/{workspace_id}.
@@ -143,7 +146,7 @@ func (s *server) renameWorkspace(w http.ResponseWriter, r *http.Request, member 
 	var body struct {
 		Name string `json:"name"`
 	}
-	said, err := readCommand(w, r, &body)
+	raw, err := readCommand(w, r, &body)
 	if err != nil {
 		return err
 	}
@@ -153,7 +156,7 @@ func (s *server) renameWorkspace(w http.ResponseWriter, r *http.Request, member 
 	if c.Name, err = workspaceName(body.Name); err != nil {
 		return err
 	}
-	return s.run(w, r, c, said, answerWith(http.StatusOK, workspaceAfter))
+	return s.run(w, r, c, raw, answerWith(http.StatusOK, workspaceAfter))
 }
 
 func workspaceAfter(ctx context.Context, db store.DBTX, done clerksync.Command) (any, error) {

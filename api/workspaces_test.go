@@ -12,7 +12,7 @@ import (
 	"github.com/callmine/rolecall/api/policy"
 )
 
-// permissionsOf are the policy's for a role, sorted as answers have them.
+// permissionsOf returns the policy's permissions for a role, sorted as in answers.
 func permissionsOf(tb testing.TB, role string) []string {
 	tb.Helper()
 	grants, err := policy.Default()
@@ -20,7 +20,7 @@ func permissionsOf(tb testing.TB, role string) []string {
 	return slices.Sorted(slices.Values(grants[role]))
 }
 
-func TestMeListsWorkspacesOldestMembershipFirst(t *testing.T) {
+func TestMe_ListsOldestMembershipFirst(t *testing.T) {
 	t.Parallel()
 	b := setupServer(t, nil)
 	b.world.organization("org_z", "Zebra", nil)
@@ -34,7 +34,7 @@ func TestMeListsWorkspacesOldestMembershipFirst(t *testing.T) {
 	b.world.deleteOrganization("org_gone")
 
 	body := answerOf[meBody](t, b.get("user_1", "/v1/me"))
-	require.Equal(t, meBody{UserID: "user_1", Workspaces: []seatBody{
+	require.Equal(t, meBody{UserID: "user_1", Workspaces: []membershipBody{
 		{WorkspaceID: "org_z", Name: "Zebra", Slug: new("slug-org_z"), Role: "org:admin", Permissions: permissionsOf(t, "org:admin")},
 		{WorkspaceID: "org_a", Name: "Ant", Role: "org:member", Permissions: permissionsOf(t, "org:member")},
 	}}, body)
@@ -46,15 +46,15 @@ func TestMeListsWorkspacesOldestMembershipFirst(t *testing.T) {
 	require.Equal(t, "org_a", body.Workspaces[0].WorkspaceID)
 }
 
-func TestMeOfNobodyKnown(t *testing.T) {
+func TestMe_UnknownUserHasNoWorkspaces(t *testing.T) {
 	t.Parallel()
 	b := setupServer(t, nil)
 	x := b.get("user_unknown", "/v1/me")
 	require.JSONEq(t, `{"user_id":"user_unknown","workspaces":[]}`, string(x.body))
 }
 
-// TestMeAgreesWithWorkspaceMe: one question asked in two ways has one answer.
-func TestMeAgreesWithWorkspaceMe(t *testing.T) {
+// TestMe_AgreesWithWorkspaceMe: both routes give the same role and permissions.
+func TestMe_AgreesWithWorkspaceMe(t *testing.T) {
 	t.Parallel()
 	b := setupServer(t, nil)
 	for i, role := range []string{"org:admin", "org:member", "admin", "basic_member", "org:guest", "org:invoices"} {
@@ -70,20 +70,20 @@ func TestMeAgreesWithWorkspaceMe(t *testing.T) {
 	}
 }
 
-func TestWorkspaceMeByRole(t *testing.T) {
+func TestWorkspaceMe_PermissionsFollowTheRole(t *testing.T) {
 	t.Parallel()
 	custom := []string{"org:invoices:create", "org:sys_profile:manage"}
 	tests := map[string]struct {
 		role, answered string
 		clerks, want   []string
 	}{
-		"admin":                 {"org:admin", "org:admin", nil, permissionsOf(t, "org:admin")},
-		"member":                {"org:member", "org:member", nil, permissionsOf(t, "org:member")},
-		"legacy admin":          {"admin", "org:admin", nil, permissionsOf(t, "org:admin")},
-		"legacy member":         {"basic_member", "org:member", nil, permissionsOf(t, "org:member")},
-		"custom":                {"org:billing", "org:billing", custom, custom},
-		"Clerk's on top":        {"org:member", "org:member", []string{"org:x:y"}, slices.Sorted(slices.Values(append(permissionsOf(t, "org:member"), "org:x:y")))},
-		"nobody granted it any": {"org:guest", "org:guest", nil, []string{}},
+		"admin":             {"org:admin", "org:admin", nil, permissionsOf(t, "org:admin")},
+		"member":            {"org:member", "org:member", nil, permissionsOf(t, "org:member")},
+		"legacy admin":      {"admin", "org:admin", nil, permissionsOf(t, "org:admin")},
+		"legacy member":     {"basic_member", "org:member", nil, permissionsOf(t, "org:member")},
+		"custom":            {"org:billing", "org:billing", custom, custom},
+		"Clerk's on top":    {"org:member", "org:member", []string{"org:x:y"}, slices.Sorted(slices.Values(append(permissionsOf(t, "org:member"), "org:x:y")))},
+		"without any grant": {"org:guest", "org:guest", nil, []string{}},
 	}
 	b := setupServer(t, nil)
 	for name, test := range tests {
@@ -94,7 +94,7 @@ func TestWorkspaceMeByRole(t *testing.T) {
 	}
 }
 
-func TestWorkspace(t *testing.T) {
+func TestWorkspace_IsShownToAnyMember(t *testing.T) {
 	t.Parallel()
 	b := setupServer(t, nil)
 	created := b.world.now()
@@ -110,8 +110,9 @@ func TestWorkspace(t *testing.T) {
 	require.Contains(t, string(x.body), `"created_at":"2026-01-02T03:04:05.678Z"`)
 }
 
-// TestWorkspaceOfWhichLittleIsKnown: membership.created before organization.created and user.created is ordinary.
-func TestWorkspaceOfWhichLittleIsKnown(t *testing.T) {
+// TestWorkspace_IsShownThoughLittleIsKnown: membership.created often arrives before
+// organization.created and user.created.
+func TestWorkspace_IsShownThoughLittleIsKnown(t *testing.T) {
 	t.Parallel()
 	b := setupServer(t, nil)
 	b.world.member("org_1", "user_1", "org:admin", map[string]any{"created_at": nil, "role_name": nil, "public_user_data": map[string]any{"user_id": "user_1"}})
@@ -126,11 +127,11 @@ func TestWorkspaceOfWhichLittleIsKnown(t *testing.T) {
 	require.True(t, answerOf[decisionBody](t, b.get("user_1", "/v1/authorize?workspace_id=org_1&permission=members:read")).Allowed)
 }
 
-func TestFreshnessFollowsTheMirror(t *testing.T) {
+func TestFreshness_HeadersFollowTheMirror(t *testing.T) {
 	t.Parallel()
 	b := setupServer(t, nil)
 	b.world.member("org_1", "user_1", "org:admin", nil)
-	require.Empty(t, b.get("user_1", "/v1/workspaces/org_1").header.Get(headerAsOf), "nothing was ever compared")
+	require.Empty(t, b.get("user_1", "/v1/workspaces/org_1").header.Get(headerAsOf), "there was no sweep")
 	b.world.swept()
 	for _, target := range []string{"/v1/workspaces/org_1", "/v1/workspaces/org_1/me", "/v1/workspaces/org_1/members", "/v1/authorize?workspace_id=org_1&permission=members:read"} {
 		x := b.get("user_1", target)
@@ -144,7 +145,7 @@ func TestFreshnessFollowsTheMirror(t *testing.T) {
 	require.Equal(t, "2", x.header.Get(headerRevision))
 	require.Equal(t, b.world.now().Add(-2*time.Second).Format(time.RFC3339Nano), x.header.Get(headerAsOf))
 
-	// A member's refusal is an answer about the workspace, too.
+	// A refusal of a member says how fresh it is, too.
 	for _, target := range []string{"/v1/workspaces/org_1/members", "/v1/authorize?workspace_id=org_1&permission=members:read"} {
 		x = b.get("user_2", target)
 		requireProblem(t, x, http.StatusForbidden, "permission_missing")

@@ -7,22 +7,22 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
+	"github.com/callmine/rolecall/internal/mirrortest"
 	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// worldBegan is when the first event of every world occurred. Its milliseconds aren't 0, so that losing them is seen.
+// worldBegan is when the first event of every world occurred. Its milliseconds aren't 0, so that a
+// test fails if they are lost.
 func worldBegan() time.Time { return time.Date(2026, 1, 2, 3, 4, 5, 678_000_000, time.UTC) }
 
-// world fills a mirror the way the service does: by applying deliveries that carry what Clerk would send. Each event
-// occurs a second after the one before.
+// world fills a mirror as the service does: it applies deliveries as Clerk would send them. Each
+// event occurs a second after the one before.
 type world struct {
 	tb     testing.TB
-	pool   *pgxpool.Pool
+	db     *mirrortest.DB
 	events int
 }
 
@@ -40,30 +40,18 @@ func (w *world) delivery(event clerksync.EventType, data map[string]any) clerksy
 	return clerksync.NewDelivery(fmt.Sprintf("msg_%06d", w.events), body, w.now(), w.now())
 }
 
-// apply brings deliveries into the mirror in one transaction, as the apply job does.
+// apply merges deliveries into the mirror in one transaction, as the apply job does.
 func (w *world) apply(deliveries ...clerksync.Delivery) {
 	w.tb.Helper()
-	facts := make([]clerksync.Facts, len(deliveries))
-	for i, d := range deliveries {
-		var known bool
-		var err error
-		facts[i], known, err = clerksync.Decode(d)
-		require.NoError(w.tb, err)
-		require.True(w.tb, known)
-	}
-	require.NoError(w.tb, pgx.BeginFunc(w.tb.Context(), w.pool, func(tx pgx.Tx) error {
-		mirror, err := store.LockMirror(w.tb.Context(), tx, facts)
-		require.NoError(w.tb, err)
-		changed := mirror.ApplyAll(deliveries, facts).Mirror
-		require.NoError(w.tb, store.SaveMirror(w.tb.Context(), tx, mirror, changed))
-		return store.Finish(w.tb.Context(), tx, store.Writes{Changed: changed}, time.Now())
-	}))
+	w.db.Insert(w.tb, deliveries...)
+	_, err := w.db.Apply(w.tb.Context(), mirrortest.IDs(deliveries)...)
+	require.NoError(w.tb, err)
 }
 
-// swept records that a sweep ended now and found, or made, the mirror equal to Clerk.
+// swept records that a clean sweep ended now.
 func (w *world) swept() {
 	w.tb.Helper()
-	require.NoError(w.tb, store.FinishSweep(w.tb.Context(), w.pool, store.Sweep{
+	require.NoError(w.tb, store.FinishSweep(w.tb.Context(), w.db.Pool, store.Sweep{
 		State: store.SweepClean, StartedAt: w.now(), Progress: json.RawMessage("{}"), Report: json.RawMessage("{}"),
 	}))
 }
@@ -109,7 +97,7 @@ func (w *world) membership(event clerksync.EventType, organization, user, role s
 
 func membershipID(organization, user string) string { return "orgmem_" + organization + "_" + user }
 
-// account tells something about a user, such as {"banned": true}.
+// account changes a user, for example by {"banned": true}.
 func (w *world) account(user string, changes map[string]any) {
 	w.tb.Helper()
 	at := w.now().UnixMilli()

@@ -24,7 +24,7 @@ import (
 // chained is the migration that chains the audit log.
 const chained = 5
 
-// upTo brings an empty database to an older schema.
+// upTo migrates an empty database to an older schema.
 func upTo(t *testing.T, pool *pgxpool.Pool, version int64) {
 	t.Helper()
 	names, err := filepath.Glob("0*.sql")
@@ -47,7 +47,7 @@ func upTo(t *testing.T, pool *pgxpool.Pool, version int64) {
 	require.NoError(t, db.Close())
 }
 
-// oldEntry inserts an entry as instances of before the chains do.
+// oldEntry inserts an entry as instances from before the chains do.
 func oldEntry(ctx context.Context, pool *pgxpool.Pool, organization string, n int) error {
 	_, err := pool.Exec(ctx, `INSERT INTO rolecall.audit_log (organization_id, actor, action, target, before, after, at, cause)
 		VALUES ($1, nullif($2, ''), 'member.joined', 'user_é', NULL, '{"role" : "org:member"}', now(), 'msg')`, organization, []string{"", "user_1"}[n%2])
@@ -67,8 +67,8 @@ func requireChained(t *testing.T, pool *pgxpool.Pool, want map[string]int64) {
 	}
 }
 
-// TestOldEntriesAreChained while instances of the older version go on writing.
-func TestOldEntriesAreChained(t *testing.T) {
+// TestAuditChain_OldEntriesAreChained, while instances of the older version still write.
+func TestAuditChain_OldEntriesAreChained(t *testing.T) {
 	t.Parallel()
 	ctx, pool := t.Context(), pgtest.NewEmpty(t)
 	upTo(t, pool, chained-1)
@@ -95,8 +95,9 @@ func TestOldEntriesAreChained(t *testing.T) {
 	require.ErrorContains(t, err, "append-only")
 }
 
-// TestChainingCanBeRunAgain wherever it was cut off, also just before it was noted as done.
-func TestChainingCanBeRunAgain(t *testing.T) {
+// TestAuditChain_ChainingCanBeRunAgain after any interruption, also just before it was noted as
+// done.
+func TestAuditChain_ChainingCanBeRunAgain(t *testing.T) {
 	t.Parallel()
 	ctx, pool := t.Context(), pgtest.NewEmpty(t)
 	upTo(t, pool, chained-1)

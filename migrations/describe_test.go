@@ -15,8 +15,8 @@ import (
 //go:embed testdata/describe.sql
 var describeSQL string
 
-// describe writes the schema as SQL that would make it again, from the catalog and not with pg_dump, which isn't
-// on every machine and writes differently in every version.
+// describe writes the schema as SQL that would make it again. It reads the catalog. It doesn't use
+// pg_dump, which some machines lack and whose output differs between versions.
 func describe(ctx context.Context, pool *pgxpool.Pool) (string, error) {
 	rows, err := pool.Query(ctx, describeSQL)
 	if err != nil {

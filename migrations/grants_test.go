@@ -13,9 +13,9 @@ import (
 	"github.com/callmine/rolecall/internal/pgtest"
 )
 
-// TestWhoeverMigratesNeedNotMakeRoles: without the role that may call them, the functions are there, and only their owner
-// can call them.
-func TestWhoeverMigratesNeedNotMakeRoles(t *testing.T) {
+// TestUp_NeedsNoRightToCreateRoles: without the reader role, the functions exist and only their
+// owner can call them.
+func TestUp_NeedsNoRightToCreateRoles(t *testing.T) {
 	t.Parallel()
 	pgtest.New(t) // its migration has made rolecall_reader for the whole server
 	ctx, pool := t.Context(), pgtest.NewEmpty(t)

@@ -26,7 +26,8 @@ import (
 // Schema is the Postgres schema that all tables live in.
 const Schema = "rolecall"
 
-// advisoryLock serializes instances that migrate at once. The number is arbitrary; it must never change.
+// advisoryLock serializes instances that migrate at once. The number is arbitrary; it must never
+// change.
 const advisoryLock = 0x726f6c6563616c6c // "rolecall"
 
 var (
@@ -39,9 +40,9 @@ var (
 //go:embed 0*.sql
 var files embed.FS
 
-// Up brings the database to the schema that this binary was built for: Rolecall's own migrations first, then
-// River's. It holds an advisory lock meanwhile, on a connection of its own, so that it is safe to run from several
-// instances at once, also with a pool of one connection.
+// Up brings the database to the schema that this binary was built for: Rolecall's own migrations
+// first, then River's. Meanwhile it holds an advisory lock, on a connection of its own. So several
+// instances may call it at once, also with a pool of one connection.
 func Up(ctx context.Context, pool *pgxpool.Pool) (err error) {
 	lock, err := pgx.ConnectConfig(ctx, pool.Config().ConnConfig)
 	if err != nil {
@@ -74,7 +75,7 @@ func Up(ctx context.Context, pool *pgxpool.Pool) (err error) {
 	return completeReader(ctx, lock)
 }
 
-// outdated reports whether an error of [Check] is one that migrating mends.
+// outdated reports whether migrating cures an error of [Check].
 func outdated(err error) bool { return errors.Is(err, ErrOutdated) || errors.Is(err, ErrNoSchema) }
 
 func upOwn(ctx context.Context, pool *pgxpool.Pool) (err error) {
@@ -112,8 +113,9 @@ type querier interface {
 // undefinedTable is Postgres' SQLSTATE for a relation that doesn't exist.
 const undefinedTable = "42P01"
 
-// Check returns [ErrOutdated] if the database's schema is older than this binary needs, [ErrNoSchema] if there is none, and
-// another error if the database can't tell. A newer schema is fine: migrations only add, so that instances can be upgraded one by one.
+// Check returns [ErrOutdated] if the database's schema is older than this binary needs, and
+// [ErrNoSchema] if there is none. It returns another error if the database doesn't answer. A newer
+// schema is fine: migrations only add, so that instances can be upgraded one by one.
 func Check(ctx context.Context, db querier) error {
 	var own, river int64
 	err := db.QueryRow(ctx, `SELECT
@@ -135,7 +137,8 @@ func Check(ctx context.Context, db querier) error {
 	return nil
 }
 
-// withoutVersion says why a database has no version: it was never migrated, or only half.
+// withoutVersion returns the error of a database without a version: it was never migrated, or only
+// half.
 func withoutVersion(ctx context.Context, db querier) error {
 	var never bool
 	if err := db.QueryRow(ctx, "SELECT to_regclass('rolecall.goose_db_version') IS NULL").Scan(&never); err != nil {

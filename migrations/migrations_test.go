@@ -28,7 +28,7 @@ func TestSchemaIsDescribed(t *testing.T) {
 	require.Equal(t, string(want), got, "run `make generate`")
 }
 
-func TestSchemaDescriptionMakesTheSchema(t *testing.T) {
+func TestSchema_DescriptionMakesTheSchema(t *testing.T) {
 	t.Parallel()
 	ctx, pool := t.Context(), pgtest.NewEmpty(t)
 	ddl, err := os.ReadFile("schema.sql")
@@ -40,7 +40,7 @@ func TestSchemaDescriptionMakesTheSchema(t *testing.T) {
 	require.Equal(t, string(ddl), got)
 }
 
-func TestUpFromSeveralInstancesAtOnce(t *testing.T) {
+func TestUp_FromSeveralInstancesAtOnce(t *testing.T) {
 	t.Parallel()
 	ctx, pool := t.Context(), pgtest.NewEmpty(t)
 	require.ErrorIs(t, migrations.Check(ctx, pool), migrations.ErrNoSchema)
@@ -53,7 +53,7 @@ func TestUpFromSeveralInstancesAtOnce(t *testing.T) {
 	require.NoError(t, migrations.Up(ctx, pool), "once more changes nothing")
 }
 
-func TestUpWithAPoolOfOneConnection(t *testing.T) {
+func TestUp_WithAPoolOfOneConnection(t *testing.T) {
 	t.Parallel()
 	cfg := pgtest.NewEmpty(t).Config()
 	cfg.MaxConns = 1
@@ -61,7 +61,7 @@ func TestUpWithAPoolOfOneConnection(t *testing.T) {
 	require.NoError(t, migrations.Up(t.Context(), pool))
 }
 
-func TestCheckSeesAnOlderSchema(t *testing.T) {
+func TestCheck_SeesAnOlderSchema(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
 		older string
@@ -83,7 +83,7 @@ func TestCheckSeesAnOlderSchema(t *testing.T) {
 	}
 }
 
-func TestCheckTakesANewerSchema(t *testing.T) {
+func TestCheck_TakesANewerSchema(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.New(t)
 	_, err := pool.Exec(t.Context(), "INSERT INTO rolecall.goose_db_version (version_id, is_applied) VALUES (99999, true)")
@@ -91,7 +91,7 @@ func TestCheckTakesANewerSchema(t *testing.T) {
 	require.NoError(t, migrations.Check(t.Context(), pool))
 }
 
-func TestCheckDoesNotMistakeADatabaseThatIsAway(t *testing.T) {
+func TestCheck_UnreachableDatabaseIsNoOlderSchema(t *testing.T) {
 	t.Parallel()
 	pool := open(t, pgtest.New(t).Config())
 	pool.Close()

@@ -16,9 +16,10 @@ import (
 // upgraded one by one.
 const released = 13
 
-// TestOlderBinariesKeepWorking on the newest schema: what they read is still there and of the same
-// type, what they write is still taken, and what they don't know has a value without them.
-func TestOlderBinariesKeepWorking(t *testing.T) {
+// TestUp_OlderBinariesKeepWorking on the newest schema. The columns that they read still exist and
+// have the same type. The rows that they write are still accepted. New columns have a value without
+// them.
+func TestUp_OlderBinariesKeepWorking(t *testing.T) {
 	t.Parallel()
 	old, current := pgtest.NewEmpty(t), pgtest.New(t)
 	upTo(t, old, released)
@@ -27,12 +28,12 @@ func TestOlderBinariesKeepWorking(t *testing.T) {
 		is, ok := after[name]
 		require.True(t, ok, "%s is gone", name)
 		require.Equal(t, was.kind, is.kind, "%s has another type", name)
-		require.False(t, is.demanded && !was.demanded, "%s must be given by whoever doesn't know so", name)
+		require.False(t, is.demanded && !was.demanded, "%s is needed now, and older binaries don't give it", name)
 	}
 	for name, is := range after {
 		table, _, _ := strings.Cut(name, ".")
 		if _, ok := before[name]; !ok && tableIn(before, table) {
-			require.False(t, is.demanded, "%s must be given, and older binaries don't know it", name)
+			require.False(t, is.demanded, "%s is needed, and older binaries don't know it", name)
 		}
 	}
 	requireNothingForbidden(t, old, current)
@@ -73,8 +74,8 @@ func tableIn(columns map[string]column, table string) bool {
 	return false
 }
 
-// requireNothingForbidden requires that no constraint and no unique index was added to a table that
-// older binaries write.
+// requireNothingForbidden requires that a table which older binaries write has no new constraint
+// and no new unique index.
 func requireNothingForbidden(t *testing.T, old, current *pgxpool.Pool) {
 	t.Helper()
 	const forbidding = `SELECT r.relname || ': ' || pg_get_constraintdef(c.oid) FROM pg_constraint c JOIN pg_class r ON r.oid = c.conrelid
@@ -96,8 +97,8 @@ func requireNothingForbidden(t *testing.T, old, current *pgxpool.Pool) {
 	require.Subset(t, rules(old), rules(current), "what older binaries write must still be taken")
 }
 
-// TestOlderStatementsAreStillUnderstood: each that those binaries prepare.
-func TestOlderStatementsAreStillUnderstood(t *testing.T) {
+// TestUp_OlderStatementsKeepWorking: each statement that those binaries prepare.
+func TestUp_OlderStatementsKeepWorking(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("testdata/statements_00013.sql")
 	require.NoError(t, err)

@@ -10,16 +10,17 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// execer is the part of a connection that creating needs.
+// execer is the part of a connection that creating the schema needs.
 type execer interface {
 	querier
 	Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error)
 }
 
-// insufficientPrivilege is Postgres' SQLSTATE for what a role may not do.
+// insufficientPrivilege is the SQLSTATE of a statement that the role may not run.
 const insufficientPrivilege = "42501"
 
-// createSchema creates the schema where there is none. CREATE SCHEMA IF NOT EXISTS would want a right for it also where it exists.
+// createSchema creates the schema if there is none. CREATE SCHEMA IF NOT EXISTS would need a right
+// for it even where it exists.
 func createSchema(ctx context.Context, db execer) error {
 	var exists, usable bool
 	var role, database string
@@ -46,7 +47,8 @@ func createSchema(ctx context.Context, db execer) error {
 	return nil
 }
 
-// needsCreate refuses a role that may not create what a migration does, before the first one is half done.
+// needsCreate refuses a role that may not create the objects of a migration, before the first
+// migration is half done.
 func needsCreate(ctx context.Context, db querier) error {
 	var may bool
 	var role string
@@ -64,7 +66,8 @@ func needsCreate(ctx context.Context, db querier) error {
 // reader is the role that may call the SQL functions.
 const reader = "rolecall_reader"
 
-// Left returns the statements that the SQL functions still need, which the role that migrated may not run: one a line; "" for none.
+// Left returns the statements that the SQL functions still need and that the migrating role may not
+// run, one a line; "" for none.
 func Left(ctx context.Context, db querier) (string, error) {
 	var role, usage, execute bool
 	err := db.QueryRow(ctx, `SELECT r.oid IS NOT NULL, coalesce(has_schema_privilege(r.oid, to_regnamespace($2), 'USAGE'), false),
@@ -87,7 +90,8 @@ func Left(ctx context.Context, db querier) (string, error) {
 	return strings.Join(left, "\n"), nil
 }
 
-// completeReader does what is left, as far as this role may. A migration tried to, but the role that ran it could do less.
+// completeReader finishes what an earlier migration couldn't do for the reader role, as far as this
+// role may.
 func completeReader(ctx context.Context, db execer) error {
 	left, err := Left(ctx, db)
 	if err != nil {
@@ -111,5 +115,5 @@ const (
 	duplicateObject = "42710" // another database's migration was first
 )
 
-// quoted writes a name as SQL wants it.
+// quoted quotes a name for SQL.
 func quoted(name string) string { return pgx.Identifier{name}.Sanitize() }

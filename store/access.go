@@ -13,8 +13,8 @@ import (
 // Pair is one user in one organization.
 type Pair struct{ UserID, OrganizationID string }
 
-// Standings returns what the mirror knows about each pair, in their order: all that a decision
-// needs. Each is read as of one moment, all in one round trip.
+// Standings returns what a decision needs to know about each pair, in their order. It reads each as
+// of one moment, and all in one round trip.
 func Standings(ctx context.Context, db DBTX, pairs ...Pair) ([]clerksync.Standing, error) {
 	params := make([]dbsqlc.StandingsParams, len(pairs))
 	for i, p := range pairs {
@@ -39,8 +39,8 @@ func Standings(ctx context.Context, db DBTX, pairs ...Pair) ([]clerksync.Standin
 	return standings, nil
 }
 
-// UserStatus returns whether an account may do anything at all. Of an unknown one nothing is held
-// against it.
+// UserStatus returns whether an account may do anything at all. An unknown account has the zero
+// status: it may.
 func UserStatus(ctx context.Context, db DBTX, userID string) (clerksync.UserStatus, error) {
 	r, err := queries().UserStatus(ctx, db, userID)
 	return clerksync.UserStatus{Dead: r.Dead, Banned: r.Banned, Deprovisioned: r.Deprovisioned}, atMostOneRow(err, "read status of user")

@@ -16,9 +16,9 @@ import (
 type AuditQuery struct {
 	OrganizationID        string
 	Actor, Action, Target string
-	Since, Until          time.Time     // when it happened: since that instant, and before that one
-	Before                AuditPosition // only what is listed after this entry
-	Through               int64         // only entries up to this number: what is recorded later is left out
+	Since, Until          time.Time     // when it happened: from Since on, before Until
+	Before                AuditPosition // only entries that are listed after this one
+	Through               int64         // only entries up to this number; later ones are left out
 }
 
 // AuditPosition is an entry's place in the list.
@@ -27,7 +27,7 @@ type AuditPosition struct {
 	Seq int64
 }
 
-// endOfTime is later than any entry: what JSON can't write as a time isn't recorded.
+// endOfTime is later than any entry: times that JSON can't write aren't recorded.
 func endOfTime() time.Time { return time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC) }
 
 // AuditEntries lists at most limit entries, the newest first: by when they happened, then by when
@@ -49,7 +49,7 @@ func AuditEntries(ctx context.Context, db DBTX, q AuditQuery, limit int) ([]cler
 	return loggedEntries(rows), nil
 }
 
-// auditRows asks by the index that selects most.
+// auditRows uses the index that selects most.
 func auditRows(ctx context.Context, db DBTX, q AuditQuery, limit int32) ([]dbsqlc.RolecallAuditLog, error) {
 	switch {
 	case q.Target != "":
@@ -97,12 +97,12 @@ type Event struct {
 	Action, Target string
 	Data           json.RawMessage // an object, or nil
 	At             time.Time       // zero: now
-	Cause          string          // service:NAME of who tells
+	Cause          string          // service:NAME of the sender
 }
 
 // AppendEvent appends an event, in one statement, and returns the entry. If the key was used
-// before, nothing is appended: the earlier entry is returned and repeated is true; if that was
-// another request's, the error is [clerksync.ErrKeyReused]. Keys are kept as long as the log.
+// before, it appends nothing and returns the earlier entry; repeated is true. If another request
+// used it, the error is [clerksync.ErrKeyReused]. Keys are kept as long as the log.
 func AppendEvent(ctx context.Context, db DBTX, e Event, key CommandKey) (entry clerksync.LoggedEntry, repeated bool, err error) {
 	p := dbsqlc.AppendEventParams{
 		OrganizationID: e.OrganizationID, Actor: &e.Actor, Action: e.Action, Target: e.Target, Data: e.Data,

@@ -43,7 +43,7 @@ func verify(t require.TestingT, pool *pgxpool.Pool, organizationID string) (repo
 	return report
 }
 
-// genLoggedJSON draws JSON as somebody may have written it: any order of keys, big numbers, escapes, spaces.
+// genLoggedJSON draws JSON with any order of keys, big numbers, escapes and spaces.
 func genLoggedJSON() *rapid.Generator[json.RawMessage] {
 	return rapid.Custom(func(r *rapid.T) json.RawMessage {
 		if rapid.Bool().Draw(r, "null") {
@@ -60,8 +60,8 @@ func genLoggedJSON() *rapid.Generator[json.RawMessage] {
 	})
 }
 
-// TestLawGoAndSQLHashAlike: neither is written in terms of the other.
-func TestLawGoAndSQLHashAlike(t *testing.T) {
+// TestLaw_GoAndSQLHashAlike: the two are written independently.
+func TestLaw_GoAndSQLHashAlike(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.New(t)
 	var recorded int64
@@ -83,8 +83,9 @@ func TestLawGoAndSQLHashAlike(t *testing.T) {
 	require.Positive(t, recorded)
 }
 
-// TestAnEntryIsHashedAsDocumented holds the encoding against a value that was made by hand: it must never change.
-func TestAnEntryIsHashedAsDocumented(t *testing.T) {
+// TestAuditChain_EntryIsHashedAsDocumented holds the encoding against a value that was made by
+// hand. It must never change.
+func TestAuditChain_EntryIsHashedAsDocumented(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.New(t)
 	_, err := pool.Exec(t.Context(), `INSERT INTO rolecall.audit_log (organization_id, actor, action, target, data, at, cause) VALUES
@@ -98,7 +99,8 @@ func TestAnEntryIsHashedAsDocumented(t *testing.T) {
 	require.Nil(t, verify(t, pool, "org_1").Broken)
 }
 
-// tampering undoes the append-only trigger, as only an owner of the table can, and changes the log of org_1.
+// tampering drops the append-only trigger, as only the owner of the table can, and changes the log
+// of org_1.
 func tampering(t *testing.T, pool *pgxpool.Pool, statements ...string) {
 	t.Helper()
 	require.NoError(t, pgx.BeginFunc(t.Context(), pool, func(tx pgx.Tx) error {
@@ -111,7 +113,7 @@ func tampering(t *testing.T, pool *pgxpool.Pool, statements ...string) {
 	}))
 }
 
-func TestTamperingIsFoundAndNamed(t *testing.T) {
+func TestAuditChain_TamperingIsFoundAndNamed(t *testing.T) {
 	t.Parallel()
 	const (
 		rehash = "UPDATE rolecall.audit_log l SET hash = rolecall.audit_hash(seq, prev_hash, rolecall.audit_content(organization_id, actor, action, target, before::text, after::text, data::text, at, cause)) WHERE organization_id = 'org_1' AND seq = 4"
@@ -190,8 +192,9 @@ func TestTamperingIsFoundAndNamed(t *testing.T) {
 	}
 }
 
-// TestAnUnreadableEntryIsNamed however many can be read, and keeps nobody from reading those.
-func TestAnUnreadableEntryIsNamed(t *testing.T) {
+// TestAuditChain_UnreadableEntryIsNamed, however many can be read. The readable ones are still
+// listed.
+func TestAuditChain_UnreadableEntryIsNamed(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.New(t)
 	appendEvents(t, pool, "org_1", 250) // more than one batch
@@ -206,8 +209,8 @@ func TestAnUnreadableEntryIsNamed(t *testing.T) {
 	require.Len(t, listed, 249)
 }
 
-// TestWhateverIsInsertedIsChained: also what nobody meant to be, or meant to be elsewhere.
-func TestWhateverIsInsertedIsChained(t *testing.T) {
+// TestAuditChain_EveryInsertIsChained, also one with a forged place in the chain.
+func TestAuditChain_EveryInsertIsChained(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.New(t)
 	_, err := pool.Exec(t.Context(), `INSERT INTO rolecall.audit_log (organization_id, action, target, at, cause, seq, prev_hash, hash)
@@ -220,8 +223,8 @@ func TestWhateverIsInsertedIsChained(t *testing.T) {
 	require.EqualValues(t, 500, report.Entries, "more than one batch, and the one that failed left no gap")
 }
 
-// TestAKeyAppendsOnce, whoever uses it at once.
-func TestAKeyAppendsOnce(t *testing.T) {
+// TestAppendEvent_KeyAppendsOnce, also if many callers use it at once.
+func TestAppendEvent_KeyAppendsOnce(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.New(t)
 	event := store.Event{OrganizationID: "org_1", Actor: "user_1", Action: "report.run", Target: "r", Cause: "service:reports"}
@@ -257,8 +260,9 @@ func TestAKeyAppendsOnce(t *testing.T) {
 	require.EqualValues(t, 4, report.Entries)
 }
 
-// TestManyWritersKeepTheChains: 32 at once on three organizations and the instance, in every order that callers think of.
-func TestManyWritersKeepTheChains(t *testing.T) {
+// TestAuditChain_ManyWriters: 32 writers at once on three organizations and the instance, in
+// different orders.
+func TestAuditChain_ManyWriters(t *testing.T) {
 	t.Parallel()
 	const writers, rounds = 32, 12
 	cfg := pgtest.New(t).Config()
@@ -305,7 +309,7 @@ func write(ctx context.Context, pool *pgxpool.Pool, organizations []string, writ
 				id = organizations[(writer+round+len(organizations)-i)%len(organizations)]
 			}
 			entries = append(entries, clerksync.AuditEntry{OrganizationID: id, Action: clerksync.ActionWorkspaceRenamed, Target: id, Cause: "msg"})
-			if id != "" && writer%4 == 1 { // what others write changes no organization, like an account's ban
+			if id != "" && writer%4 == 1 { // the other writers change no organization, as an account's ban does
 				changed.Organizations[id] = organization(id, int64(round))
 			}
 		}

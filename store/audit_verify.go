@@ -13,24 +13,24 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// chainBatch is how many entries are verified at a time: of the largest entries a few megabytes.
+// chainBatch is how many entries are verified at a time: a few megabytes of the largest ones.
 const chainBatch = 200
 
-// ChainReport is what came of verifying one organization's audit log.
+// ChainReport is the result of verifying one organization's audit log.
 type ChainReport struct {
-	OrganizationID string // "" for what concerns the instance
-	Entries        int64  // that fitted
+	OrganizationID string // "" for entries of the whole instance
+	Entries        int64  // entries that fitted
 	Hash           []byte // of the last one that fitted
 	Broken         *clerksync.Break
 }
 
 // VerifyChain computes the hashes of an organization's audit log anew, in flat memory, and reports
-// the first entry that doesn't fit. Up to what was noted earlier, it finds also what the chain
-// alone can't show: that it was written anew, or cut off. The transaction must see one state of the
-// database throughout (repeatable read): the log grows meanwhile.
+// the first entry that doesn't fit. Up to the noted mark, it also finds what the chain alone can't
+// show: a chain that was rebuilt or cut off. The transaction must see one state of the database
+// throughout (repeatable read), because the log grows meanwhile.
 func VerifyChain(ctx context.Context, db DBTX, organizationID string, noted clerksync.Mark) (ChainReport, error) {
 	head, err := queries().ChainHead(ctx, db, organizationID)
-	if err != nil && !errors.Is(err, pgx.ErrNoRows) && !unreadable(err) { // without one, entries are too many
+	if err != nil && !errors.Is(err, pgx.ErrNoRows) && !unreadable(err) { // without a head, any entry is one too many
 		return ChainReport{}, fmt.Errorf("read head of audit log: %w", err)
 	}
 	chain := &clerksync.Chain{Noted: noted}
@@ -43,8 +43,8 @@ func VerifyChain(ctx context.Context, db DBTX, organizationID string, noted cler
 	}, nil
 }
 
-// followChain takes entry after entry until one doesn't fit. Where one of many can't be read, it
-// goes on one by one.
+// followChain takes entry after entry until one doesn't fit. If one of a batch can't be read, it
+// continues one by one.
 func followChain(ctx context.Context, db DBTX, organizationID string, chain *clerksync.Chain) (*clerksync.Break, error) {
 	p := dbsqlc.ChainLinksParams{OrganizationID: organizationID, FromSeq: math.MinInt64, FromID: math.MinInt64, PageSize: chainBatch}
 	for {
@@ -75,9 +75,8 @@ func followChain(ctx context.Context, db DBTX, organizationID string, chain *cle
 	}
 }
 
-// unreadable reports whether the database has values that nobody could have recorded: null where
-// there is none, an instant that is infinite. That is tampering, too, and mustn't keep anybody from
-// finding it.
+// unreadable reports whether the database has values that were never recorded, such as null or an
+// infinite instant. That is tampering, too, and must not keep the verification from reporting it.
 func unreadable(err error) bool {
 	_, scanned := errors.AsType[pgx.ScanArgError](err)
 	return scanned
@@ -110,7 +109,7 @@ func displacedBy(ctx context.Context, db DBTX, chain *clerksync.Chain, entry cle
 }
 
 // NextChain returns the organization whose audit log is verified after the given one, and
-// [ErrNotFound] after the last. The first is "", which stands for what concerns the instance.
+// [ErrNotFound] after the last. The first is "", which stands for entries of the whole instance.
 func NextChain(ctx context.Context, db DBTX, after string) (string, error) {
 	next, err := queries().NextChain(ctx, db, after)
 	if err := oneRow(err, "find next audit log"); err != nil {

@@ -17,8 +17,8 @@ import (
 
 // CommandKey makes a repeated command harmless. The zero key is none.
 type CommandKey struct {
-	Digest  []byte // of the caller's key, and of what it is unique within
-	Request []byte // digest of what is asked: one key may stand for one request only
+	Digest  []byte // of the caller's key and the scope in which it is unique
+	Request []byte // digest of the request; a key stands for one request only
 }
 
 // CommandState says how far a command is. The values are stored; never change them.
@@ -28,39 +28,26 @@ type CommandState string
 const (
 	CommandBegun   CommandState = "begun"   // Clerk may be asked at this moment, or the process died
 	CommandUnknown CommandState = "unknown" // Clerk was asked, and may have carried it out
-	CommandDone    CommandState = "done"    // in the mirror, and answered
+	CommandDone    CommandState = "done"    // recorded in the mirror, and answered
 	CommandFailed  CommandState = "failed"  // nothing has changed
 )
-
-// CommandHooks are what a command asks of who gives it.
-type CommandHooks struct {
-	// May returns an error if the mirror, which has the actor's membership as Clerk shows it by
-	// then, doesn't let them give the command. Nil if Clerk checks that itself, or everybody may.
-	May func(ctx context.Context, db DBTX) error
-	// Answer makes what is answered.
-	Answer AnswerCommand
-}
-
-// AnswerCommand makes the answer to a command from the mirror as it is after it, in the same
-// transaction. The command has all its ids by then.
-type AnswerCommand func(ctx context.Context, db DBTX, done clerksync.Command) (json.RawMessage, error)
 
 // EarlierCommand is the command that a key was used for before.
 type EarlierCommand struct {
 	ID      string
 	State   CommandState
-	SentAt  time.Time // when Clerk was first given it; zero if it wasn't
+	SentAt  time.Time // when it was first sent to Clerk; zero for never
 	Recent  bool      // tried so lately that it may be running
-	Audited bool      // somebody has told of what it changed
+	Audited bool      // the audit log has its change
 	Same    bool      // the same request
 	Answer  json.RawMessage
 
-	OrganizationID, Target string // of what it changed, as far as anybody has told
+	OrganizationID, Target string // what it changed, as far as that is known
 }
 
-// BeginCommand records that a command is about to be given, and returns when, which names this try.
-// If its key was used before, nothing is recorded: the earlier command is returned, locked until
-// the transaction ends.
+// BeginCommand records that a command is about to be given. It returns when, which names this try.
+// If its key was used before, it records nothing and returns the earlier command, locked until the
+// transaction ends.
 func BeginCommand(ctx context.Context, db DBTX, id string, c clerksync.Command, key CommandKey) (triedAt time.Time, earlier *EarlierCommand, err error) {
 	q := queries()
 	if key.Digest != nil {
@@ -92,7 +79,8 @@ func BeginCommand(ctx context.Context, db DBTX, id string, c clerksync.Command, 
 	return time.Time{}, earlier, nil
 }
 
-// TryCommandAgain records that an earlier command is about to be given once more, and returns when.
+// TryCommandAgain records that an earlier command is about to be given once more. It returns when,
+// which names this try.
 func TryCommandAgain(ctx context.Context, db DBTX, id string) (triedAt time.Time, err error) {
 	if triedAt, err = queries().TryCommandAgain(ctx, db, id); err != nil {
 		return time.Time{}, fmt.Errorf("try command again: %w", err)
@@ -100,7 +88,7 @@ func TryCommandAgain(ctx context.Context, db DBTX, id string) (triedAt time.Time
 	return triedAt, nil
 }
 
-// MadeByAnother reports whether another command than the given one made an organization.
+// MadeByAnother reports whether another command made the organization.
 func MadeByAnother(ctx context.Context, db DBTX, id, organizationID string) (bool, error) {
 	made, err := queries().MadeByAnother(ctx, db, dbsqlc.MadeByAnotherParams{OrganizationID: organizationID, ID: id})
 	if err != nil {
@@ -109,8 +97,8 @@ func MadeByAnother(ctx context.Context, db DBTX, id, organizationID string) (boo
 	return made, nil
 }
 
-// SendCommand records that Clerk is about to be given a command: what it looks like from now on may
-// be its doing. Errors wrap [ErrOutlived].
+// SendCommand records that a command is about to be sent to Clerk: later changes of its kind may be
+// its effect. Errors wrap [ErrOutlived].
 func SendCommand(ctx context.Context, db DBTX, id string, triedAt time.Time) error {
 	sent, err := queries().SendCommand(ctx, db, dbsqlc.SendCommandParams{ID: id, TriedAt: triedAt})
 	if err == nil && sent == 0 {
@@ -134,8 +122,8 @@ func NameCommand(ctx context.Context, db DBTX, id string, triedAt time.Time, c c
 	return nil
 }
 
-// EndCommand records how a try of a command ended, and what was answered if it is done. Once a
-// later try has begun, only that one's end counts.
+// EndCommand records how a try of a command ended, and the answer if it is done. Once a later try
+// has begun, only that one's end counts.
 func EndCommand(ctx context.Context, db DBTX, id string, triedAt time.Time, state CommandState, answer json.RawMessage) error {
 	p := dbsqlc.EndCommandParams{ID: id, State: string(state), Answer: answer, TriedAt: triedAt}
 	if err := queries().EndCommand(ctx, db, p); err != nil {
@@ -145,8 +133,8 @@ func EndCommand(ctx context.Context, db DBTX, id string, triedAt time.Time, stat
 }
 
 // OwnCommand reports whether a key stands for the same request of an actor about themselves, and
-// that one is why the actor may not ask any more: it is done, or was carried out by all that is
-// known, and nothing has changed the actor's membership since.
+// whether that command is why the actor may not ask any more. This is so if the command is done or
+// has taken effect, and if the actor's membership hasn't changed since.
 func OwnCommand(ctx context.Context, db DBTX, actor string, key CommandKey) (bool, error) {
 	own, err := queries().OwnCommand(ctx, db, dbsqlc.OwnCommandParams{Key: key.Digest, Request: key.Request, Actor: actor})
 	if err != nil {
@@ -155,8 +143,8 @@ func OwnCommand(ctx context.Context, db DBTX, actor string, key CommandKey) (boo
 	return own, nil
 }
 
-// PruneCommands forgets at most limit commands whose keys don't count any more, and returns how
-// many it forgot. Whoever made a change stands in the audit log.
+// PruneCommands forgets at most limit commands whose keys don't count any more, and returns their
+// number. The audit log keeps the actors of their changes.
 func PruneCommands(ctx context.Context, db DBTX, limit int) (int, error) {
 	n, err := queries().PruneCommands(ctx, db, pageSize(limit))
 	if err != nil {
@@ -165,24 +153,25 @@ func PruneCommands(ctx context.Context, db DBTX, limit int) (int, error) {
 	return int(n), nil
 }
 
-// signable are the actions of changes that commands make.
-func signable(a clerksync.Action) bool {
+// attributable reports whether a command can make an audit entry with this action.
+func attributable(a clerksync.Action) bool {
 	return slices.Contains([]clerksync.Action{
 		clerksync.ActionWorkspaceCreated, clerksync.ActionWorkspaceRenamed, clerksync.ActionMemberJoined,
 		clerksync.ActionMemberRoleChanged, clerksync.ActionMemberRemoved, clerksync.ActionInvitationSent, clerksync.ActionInvitationRevoked,
 	}, a)
 }
 
-// sign returns the entries to write with the actors of the commands that made the changes. It locks
-// these commands, and the one that is being recorded, so it comes after the locks of [LockMirror]
-// and before those of [Finish]. Without an entry that may be a command's, it asks nothing.
-func sign(ctx context.Context, db DBTX, w Writes) ([]clerksync.AuditEntry, error) {
+// attribute returns the entries with the actors of the commands that made the changes. It locks
+// these commands, and the one that is being recorded. So it comes after the locks of [LockMirror]
+// and before those of [Finish]. If no entry can be a command's, it asks nothing.
+func attribute(ctx context.Context, db DBTX, w Writes) ([]clerksync.AuditEntry, error) {
 	p := dbsqlc.OpenCommandsParams{Recorded: w.Recorded}
 	for _, e := range w.Entries {
-		if !signable(e.Action) {
+		if !attributable(e.Action) {
 			continue
 		}
-		p.OrganizationIds, p.Targets = append(p.OrganizationIds, e.OrganizationID), append(p.Targets, e.Target)
+		p.OrganizationIds = append(p.OrganizationIds, e.OrganizationID)
+		p.Targets = append(p.Targets, e.Target)
 		p.Actions = append(p.Actions, string(e.Action))
 		switch e.Action {
 		case clerksync.ActionWorkspaceCreated:
@@ -208,16 +197,18 @@ func sign(ctx context.Context, db DBTX, w Writes) ([]clerksync.AuditEntry, error
 			Actor: r.Actor, Action: clerksync.Action(r.Action), OrganizationID: r.OrganizationID, Target: r.Target,
 		}}
 	}
-	signed, signatures := clerksync.Attribute(w.Entries, open)
-	if len(signatures) == 0 {
-		return signed, nil
+	attributed, attributions := clerksync.Attribute(w.Entries, open)
+	if len(attributions) == 0 {
+		return attributed, nil
 	}
 	var m dbsqlc.MarkAuditedParams
-	for _, s := range signatures {
-		m.Ids, m.OrganizationIds, m.Targets = append(m.Ids, s.CommandID), append(m.OrganizationIds, s.OrganizationID), append(m.Targets, s.Target)
+	for _, a := range attributions {
+		m.Ids = append(m.Ids, a.CommandID)
+		m.OrganizationIds = append(m.OrganizationIds, a.OrganizationID)
+		m.Targets = append(m.Targets, a.Target)
 	}
 	if err := queries().MarkAudited(ctx, db, m); err != nil {
 		return nil, fmt.Errorf("mark commands: %w", err)
 	}
-	return signed, nil
+	return attributed, nil
 }

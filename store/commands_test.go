@@ -13,8 +13,9 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// TestSigningCostsNothing, however many commands there were today: everything that is audited asks whose it is.
-func TestSigningCostsNothing(t *testing.T) {
+// TestFinish_AttributionCostsNothing, however many commands there were today: each write of audit
+// entries looks for commands.
+func TestFinish_AttributionCostsNothing(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.New(t)
 	_, err := pool.Exec(t.Context(), `
@@ -40,9 +41,10 @@ SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_xact_user_tables WHERE schemana
 	}))
 }
 
-// TestARecordIsInNobodysWay: it locks its command with those that may sign, before the counters. In another order a webhook, which
-// waits for the counter with the command in its hands, and the record would wait for each other.
-func TestARecordIsInNobodysWay(t *testing.T) {
+// TestFinish_RecordedCommandBlocksNoWebhook: recording locks its command with those that may have
+// made the change, before the counters. In the other order it would deadlock with a webhook, which
+// holds the command and waits for the counter.
+func TestFinish_RecordedCommandBlocksNoWebhook(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.New(t)
 	c := clerksync.Command{Actor: "user_1", Action: clerksync.ActionInvitationSent, OrganizationID: "org_1", Email: "kim@callmine.test"}
@@ -56,13 +58,13 @@ func TestARecordIsInNobodysWay(t *testing.T) {
 			After: clerksync.Details{"email": target + "@callmine.test"},
 		}}}
 	}
-	heard := make(chan error, 1)
+	webhook := make(chan error, 1)
 	require.NoError(t, pgx.BeginFunc(t.Context(), pool, func(tx pgx.Tx) error {
-		own := sent("user_9", "orginv_1") // as Clerk signed it
+		own := sent("user_9", "orginv_1") // the actor that Clerk names
 		own.Recorded = "cmd_1"
 		require.NoError(t, store.Finish(t.Context(), tx, own, time.Now()))
-		go func() { // of an invitation that names nobody
-			heard <- pgx.BeginFunc(context.WithoutCancel(t.Context()), pool, func(tx pgx.Tx) error {
+		go func() { // an invitation without an inviter
+			webhook <- pgx.BeginFunc(context.WithoutCancel(t.Context()), pool, func(tx pgx.Tx) error {
 				return store.Finish(context.WithoutCancel(t.Context()), tx, sent("", "orginv_2"), time.Now())
 			})
 		}()
@@ -75,5 +77,5 @@ func TestARecordIsInNobodysWay(t *testing.T) {
 		c.Target = "orginv_1"
 		return store.NameCommand(t.Context(), tx, "cmd_1", triedAt, c)
 	}))
-	require.NoError(t, <-heard)
+	require.NoError(t, <-webhook)
 }

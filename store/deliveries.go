@@ -12,11 +12,13 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// What the door and the workers do with the ledger. What operators see of it stands in ledger.go.
+// The receiver of webhooks and the workers use the ledger through this file; operators use
+// ledger.go.
 
 // InsertDeliveries adds deliveries to the ledger, and returns a receipt for each by svix-id. Their
-// svix-ids must differ. A delivery whose svix-id is known stays as it is, unless it is quarantined:
-// then the new copy takes its place. It waits for no lock that another session holds on a row.
+// svix-ids must differ. A delivery whose svix-id is known stays as it is. If it is quarantined, the
+// new copy takes its place instead. InsertDeliveries never waits for a row that another session has
+// locked.
 func InsertDeliveries(ctx context.Context, db DBTX, deliveries []clerksync.Delivery) (map[string]clerksync.Receipt, error) {
 	receipts := make(map[string]clerksync.Receipt, len(deliveries))
 	repeats, err := insertNew(ctx, db, deliveries, receipts)
@@ -89,8 +91,8 @@ func insertNew(ctx context.Context, db DBTX, deliveries []clerksync.Delivery, re
 }
 
 // LockReceived returns those of the named deliveries that still wait to be applied, in the order of
-// their svix-ids, and locks them until the transaction ends. Whoever holds them applies them;
-// whoever comes later finds none.
+// their svix-ids, and locks them until the transaction ends. The holder of the locks applies them;
+// any later caller finds none.
 func LockReceived(ctx context.Context, db DBTX, svixIDs []string) ([]clerksync.Delivery, error) {
 	rows, err := queries().LockReceivedDeliveries(ctx, db, svixIDs)
 	if err != nil {
@@ -104,8 +106,8 @@ func LockReceived(ctx context.Context, db DBTX, svixIDs []string) ([]clerksync.D
 }
 
 // FailDelivery counts a failed attempt to apply a delivery and quarantines it at the limit. It
-// returns the state that the delivery is in now: received, quarantined, or "" if somebody else has
-// finished it meanwhile.
+// returns the delivery's state: received, quarantined, or "" if another worker has finished it
+// meanwhile.
 func FailDelivery(ctx context.Context, db DBTX, svixID string, cause error, maxAttempts int) (clerksync.State, error) {
 	state, err := queries().FailDelivery(ctx, db, dbsqlc.FailDeliveryParams{
 		SvixID: svixID, LastError: scrub(cause.Error()), MaxAttempts: int32(min(maxAttempts, 1<<30)), //nolint:gosec // bounded
@@ -113,8 +115,8 @@ func FailDelivery(ctx context.Context, db DBTX, svixID string, cause error, maxA
 	return clerksync.State(state), atMostOneRow(err, "count failed attempt of delivery "+svixID)
 }
 
-// scrub makes any text fit for Postgres, which holds UTF-8 without NUL: an error may quote what it
-// choked on.
+// scrub makes any text fit for Postgres, which holds UTF-8 without NUL. An error may quote the text
+// that it is about.
 func scrub(s string) string {
 	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD")
 }
@@ -123,7 +125,7 @@ func scrub(s string) string {
 type Stranded struct {
 	Kind           string    // of the job that would apply them
 	ReceivedBefore time.Time // younger ones are left alone
-	AttemptedAfter time.Time // a job that was started before is its dead process'
+	AttemptedAfter time.Time // a job that was started before belongs to a dead process
 	Limit          int       // at most so many, the oldest first
 }
 
@@ -145,8 +147,8 @@ func StrandedDeliveries(ctx context.Context, db DBTX, q Stranded) ([]clerksync.D
 	return deliveries, nil
 }
 
-// TryTakeOver reports whether this transaction is the only one that looks for stranded deliveries
-// now. The lock ends with the transaction.
+// TryTakeOver reports whether this transaction alone looks for stranded deliveries now. The lock
+// ends with the transaction.
 func TryTakeOver(ctx context.Context, db DBTX) (bool, error) {
 	locked, err := queries().TryTakeOver(ctx, db, takeOverLock)
 	if err != nil {

@@ -15,7 +15,7 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// delivery is one as the handler hands it over.
+// delivery is a delivery as the webhook handler makes it.
 func delivery(id, body string, state clerksync.State) clerksync.Delivery {
 	d := clerksync.Delivery{
 		ID: id, Type: clerksync.UserUpdated, ObjectID: "user_1", OrganizationID: "org_1", InstanceID: "ins_1", OccurredAt: t0,
@@ -34,7 +34,7 @@ func insert(t *testing.T, db store.DBTX, deliveries ...clerksync.Delivery) map[s
 	return receipts
 }
 
-func TestReceipts(t *testing.T) {
+func TestInsertDeliveries_Receipts(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.New(t)
 	const received, quarantined = clerksync.StateReceived, clerksync.StateQuarantined
@@ -60,8 +60,9 @@ func TestReceipts(t *testing.T) {
 	}
 }
 
-// TestAReplacedDeliveryStartsAnew: attempts of the quarantined copy don't count against the new one.
-func TestAReplacedDeliveryStartsAnew(t *testing.T) {
+// TestInsertDeliveries_ReplacedStartsAnew: attempts of the quarantined copy don't count for the new
+// one.
+func TestInsertDeliveries_ReplacedStartsAnew(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.New(t)
 	insert(t, pool, delivery("msg_1", "a", clerksync.StateReceived))
@@ -74,7 +75,7 @@ func TestAReplacedDeliveryStartsAnew(t *testing.T) {
 	require.Equal(t, clerksync.StateReceived, state)
 }
 
-func TestFailedAttemptsAreLimited(t *testing.T) {
+func TestFailDelivery_AttemptsAreLimited(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.New(t)
 	insert(t, pool, delivery("msg_1", "a", clerksync.StateReceived))
@@ -95,8 +96,9 @@ func TestFailedAttemptsAreLimited(t *testing.T) {
 	require.Empty(t, state)
 }
 
-// TestAnyErrorCanBeRecorded: a delivery whose failure can't be counted would be tried for ever.
-func TestAnyErrorCanBeRecorded(t *testing.T) {
+// TestFailDelivery_AnyErrorCanBeRecorded: if a failure couldn't be counted, its delivery would be
+// tried for ever.
+func TestFailDelivery_AnyErrorCanBeRecorded(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.New(t)
 	insert(t, pool, delivery("msg_1", "a", clerksync.StateReceived))
@@ -105,7 +107,7 @@ func TestAnyErrorCanBeRecorded(t *testing.T) {
 	require.Equal(t, clerksync.StateQuarantined, state)
 }
 
-func TestFinishedDeliveries(t *testing.T) {
+func TestFinish_CountsAndIsFinal(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.New(t)
 	applied, quarantined := delivery("msg_1", "a", clerksync.StateReceived), delivery("msg_2", "a", clerksync.StateReceived)
@@ -138,7 +140,7 @@ func TestFinishedDeliveries(t *testing.T) {
 	require.Empty(t, locked)
 }
 
-func TestOneTransactionTakesOver(t *testing.T) {
+func TestTryTakeOver_OneTransactionOnly(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.New(t)
 	first, err := pool.Begin(t.Context())

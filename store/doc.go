@@ -31,8 +31,8 @@ func pageSize(limit int) int32 {
 	return int32(min(limit, 1<<30)) //nolint:gosec // bounded
 }
 
-// oneRow is the error of a query for one row: nil, [ErrNotFound] if there is no row, or err and
-// what was being done.
+// oneRow returns the error of a query for one row: nil, [ErrNotFound] if there is no row, or err
+// with what was being done.
 func oneRow(err error, doing string) error {
 	switch {
 	case err == nil:
@@ -44,8 +44,8 @@ func oneRow(err error, doing string) error {
 	}
 }
 
-// atMostOneRow is [oneRow] for a query whose row may be absent: that is no error, and the row is
-// the zero one.
+// atMostOneRow is [oneRow] for a query whose row may be absent: then there is no error, and the row
+// is the zero one.
 func atMostOneRow(err error, doing string) error {
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil
@@ -69,7 +69,7 @@ func millis(t *time.Time) int64 {
 	return t.UnixMilli()
 }
 
-// Now returns the time by the database's clock: what is asked of Clerk afterwards is not older.
+// Now returns the time by the database's clock. Answers that Clerk gives afterwards are not older.
 func Now(ctx context.Context, db DBTX) (time.Time, error) {
 	now, err := queries().Now(ctx, db)
 	if err != nil {

@@ -13,19 +13,19 @@ type DriftCause string
 
 // The causes of drift. The values are stored and shown; never change them.
 const (
-	CauseUndelivered DriftCause = "undelivered" // nothing that waits here tells of it: the event was lost, or never sent
-	CauseFirstFill   DriftCause = "first_fill"  // the same, before the first clean sweep: mostly older than the webhooks
-	CauseWaiting     DriftCause = "waiting"     // a delivery about the object came, and isn't applied yet
+	CauseUndelivered DriftCause = "undelivered" // no delivery shows it: the event was lost, or never sent
+	CauseFirstFill   DriftCause = "first_fill"  // the same before the first clean sweep: mostly older than the webhooks
+	CauseWaiting     DriftCause = "waiting"     // a delivery about the object came and isn't applied yet
 	CauseQuarantined DriftCause = "quarantined" // a delivery about the object came, and is set aside
-	CauseLag         DriftCause = "lag"         // Clerk's API answered from before what is applied: nothing is wrong here
+	CauseLag         DriftCause = "lag"         // Clerk's API showed an older state than what is applied: nothing is wrong here
 )
 
-// DriftCauses lists the causes of real differences: not [CauseLag].
+// DriftCauses lists the causes of real differences: all but [CauseLag].
 func DriftCauses() []DriftCause {
 	return []DriftCause{CauseUndelivered, CauseFirstFill, CauseWaiting, CauseQuarantined}
 }
 
-// Untold reports whether no delivery that came tells of the difference.
+// Untold reports whether the difference is in none of the deliveries that came.
 func (c DriftCause) Untold() bool { return c == CauseUndelivered || c == CauseFirstFill }
 
 // FoundDrift is one object that differed from Clerk.
@@ -36,8 +36,8 @@ type FoundDrift struct {
 	Cause    DriftCause
 }
 
-// RecordDrift finds the causes of drift of one resource, and adds it to the totals if it is to be
-// counted. The cause of what no delivery tells of is untold.
+// RecordDrift finds the causes of the drift of one resource, and adds it to the totals if it is to
+// be counted. Drift that no delivery shows has the cause untold.
 func RecordDrift(ctx context.Context, db DBTX, r clerksync.Resource, drift []clerksync.Drift, untold DriftCause, count bool) ([]FoundDrift, error) {
 	if len(drift) == 0 {
 		return nil, nil
@@ -78,7 +78,7 @@ func RecordDrift(ctx context.Context, db DBTX, r clerksync.Resource, drift []cle
 	return found, nil
 }
 
-// DriftTotal is how often objects of a resource were found to differ from Clerk, ever.
+// DriftTotal is how often objects of a resource have differed from Clerk, for one cause.
 type DriftTotal struct {
 	Resource   clerksync.Resource   `json:"resource"`
 	Difference clerksync.Difference `json:"difference"`
@@ -86,7 +86,7 @@ type DriftTotal struct {
 	Count      int64                `json:"count"`
 }
 
-// DriftTotals returns all drift that sweeps ever found.
+// DriftTotals returns all drift that sweeps have ever found.
 func DriftTotals(ctx context.Context, db DBTX) ([]DriftTotal, error) {
 	rows, err := queries().Drift(ctx, db)
 	if err != nil {

@@ -9,23 +9,22 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// ErrNotFound says that the database has no such row, or that the object of the row is gone.
+// ErrNotFound says that the database has no such row, or that the row's object is gone.
 var ErrNotFound = errors.New("not found")
 
-// ErrRaced is returned when an object that had no row when it was to be locked has one by now:
-// somebody else heard of it first. The transaction must be rolled back and tried again; it will
-// then see the other's row.
-var ErrRaced = errors.New("somebody else added the object first")
+// ErrRaced says that another writer has added an object that had no row to lock. The caller rolls
+// the transaction back and tries again; it then sees the other writer's row.
+var ErrRaced = errors.New("another writer added the object first")
 
 // ErrOutlived says that a later try of a command has begun.
 var ErrOutlived = errors.New("a later try of the command has begun")
 
-// readOnly is Postgres' SQLSTATE for a write where none is allowed: on a standby that was just the
-// primary, or where a provider stops writes because the disk is nearly full.
+// readOnly is the SQLSTATE of a write where none is allowed: on a standby that was the primary a
+// moment ago, or where a provider stops writes because the disk is nearly full.
 const readOnly = "25006"
 
-// Unavailable reports whether an error says something about the database and nothing about what was
-// asked of it, so that the same will succeed once the database is well again.
+// Unavailable reports whether an error is about the database and not about the statement. The same
+// statement will succeed once the database works again.
 func Unavailable(err error) bool {
 	pgErr, answered := errors.AsType[*pgconn.PgError](err)
 	if !answered {

@@ -18,7 +18,7 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-func TestUnavailableByCode(t *testing.T) {
+func TestUnavailable_ByCode(t *testing.T) {
 	t.Parallel()
 	for code, want := range map[string]bool{
 		"57P01": true,  // admin_shutdown
@@ -47,14 +47,14 @@ func TestUnavailableByCode(t *testing.T) {
 	}
 }
 
-func TestUnavailableWithoutAnAnswer(t *testing.T) {
+func TestUnavailable_WithoutAnAnswer(t *testing.T) {
 	t.Parallel()
 	for err, want := range map[error]bool{
 		nil:                                   false,
 		io.EOF:                                true,
 		io.ErrUnexpectedEOF:                   true,
 		context.DeadlineExceeded:              true,
-		context.Canceled:                      false, // somebody changed their mind; says nothing about the database
+		context.Canceled:                      false, // the caller gave up; the database may be fine
 		pgx.ErrNoRows:                         false,
 		store.ErrNotFound:                     false,
 		&net.OpError{Op: "read", Err: io.EOF}: true,
@@ -63,8 +63,8 @@ func TestUnavailableWithoutAnAnswer(t *testing.T) {
 	}
 }
 
-// TestUnavailableForReal has the errors that Postgres and pgx really make.
-func TestUnavailableForReal(t *testing.T) {
+// TestUnavailable_ForReal uses the errors that Postgres and pgx really make.
+func TestUnavailable_ForReal(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.New(t)
 	ctx := t.Context()

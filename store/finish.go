@@ -12,20 +12,20 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// Writes is what the end of a transaction writes: deliveries' states, audit entries, and the
-// counters of what changed.
+// Writes is what the end of a transaction writes: states of deliveries, audit entries, and counters
+// of changes.
 type Writes struct {
 	Deliveries []clerksync.Delivery // with the State that each ended in, and the Reason of those that are quarantined
 	Entries    []clerksync.AuditEntry
 	Changed    clerksync.Mirror
 
-	Recorded string // the command that this is the outcome of; "" for none
+	Recorded string // the command whose outcome this is; "" for none
 }
 
-// Finish writes what applying deliveries amounts to: in the ledger, in the audit log, and in the
-// counter of each organization that a changed object concerns (a user's: of every one that the user
-// is or was in). It belongs at the end of the transaction, because every change of an organization
-// waits for its counter.
+// Finish writes the result of applying deliveries into the ledger and the audit log. It counts one
+// change for each organization that a changed object concerns; a user concerns every organization
+// that the user is or was in. Finish belongs at the end of the transaction, because every change of
+// an organization waits for its counter.
 func Finish(ctx context.Context, db DBTX, w Writes, now time.Time) error {
 	p := dbsqlc.FinishParams{AppliedAt: now}
 	for _, d := range w.Deliveries {
@@ -33,7 +33,7 @@ func Finish(ctx context.Context, db DBTX, w Writes, now time.Time) error {
 		p.States = append(p.States, string(d.State))
 		p.LastErrors = append(p.LastErrors, d.Reason)
 	}
-	entries, err := sign(ctx, db, w)
+	entries, err := attribute(ctx, db, w)
 	if err != nil {
 		return err
 	}
@@ -47,8 +47,8 @@ func Finish(ctx context.Context, db DBTX, w Writes, now time.Time) error {
 	return nil
 }
 
-// addEntries adds entries in the order of organizations: each waits for its organization's chain
-// (migration 00005), and whoever writes to several must wait in the same order as everybody else.
+// addEntries adds entries in the order of organizations. Each entry waits for its organization's
+// chain (migration 00005), so all writers to several organizations must wait in one order.
 func addEntries(p *dbsqlc.FinishParams, entries []clerksync.AuditEntry) error {
 	sorted := slices.SortedStableFunc(slices.Values(entries), func(a, b clerksync.AuditEntry) int {
 		return strings.Compare(a.OrganizationID, b.OrganizationID)
@@ -86,8 +86,8 @@ func detailsJSON(d clerksync.Details) (string, error) {
 	return string(text), nil
 }
 
-// allOrganizations stands for every organization: what changes for all of them is counted once,
-// beside each one's own.
+// allOrganizations stands for every organization. A change that concerns all of them is counted
+// once, beside each one's own.
 const allOrganizations = ""
 
 func addChanges(p *dbsqlc.FinishParams, changed clerksync.Mirror) {

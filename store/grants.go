@@ -11,8 +11,8 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// Grants returns the policy that the SQL functions rolecall.can and rolecall.workspaces_of go by,
-// each role's permissions sorted. It is empty until some process has saved one. A role that grants
+// Grants returns the policy that the SQL functions rolecall.can and rolecall.workspaces_of use,
+// each role's permissions sorted. It is empty until a process has saved one. A role that grants
 // nothing isn't in it.
 func Grants(ctx context.Context, db DBTX) (clerksync.Grants, error) {
 	rows, err := queries().Grants(ctx, db)
@@ -26,21 +26,20 @@ func Grants(ctx context.Context, db DBTX) (clerksync.Grants, error) {
 	return policy, nil
 }
 
-// SavedGrants says what [SaveGrants] did.
+// SavedGrants is the result of [SaveGrants].
 type SavedGrants struct {
-	// Before is the policy that the SQL functions went by.
+	// Before is the policy that the SQL functions used until now.
 	Before clerksync.Grants
-	// Changed says that they go by another one from now on.
+	// Changed says that they use another one from now on.
 	Changed bool
-	// Overtaken says that they go by a policy that was read later than this one, and differs from
-	// it: it stays.
+	// Overtaken says that they keep another policy, because it was read later than this one.
 	Overtaken bool
 }
 
-// SaveGrants makes the SQL functions go by a policy that was read so long ago. It writes only the
-// grants that differ, so that instances with one policy don't disturb each other; of several that
-// differ, the one that was read last counts. It must be called in a transaction, whose end the
-// others wait for.
+// SaveGrants makes the SQL functions use a policy that was read the given time ago. It writes only
+// the grants that differ, so that instances with one policy don't disturb each other. Of several
+// policies, the one that was read last counts. It must be called in a transaction; other savers
+// wait for its end.
 func SaveGrants(ctx context.Context, tx DBTX, policy clerksync.Grants, age time.Duration) (SavedGrants, error) {
 	last, err := queries().SavePolicyReading(ctx, tx, age.Seconds())
 	if err != nil {
@@ -62,7 +61,8 @@ func same(a, b clerksync.Grants) bool { return slices.Equal(grantRows(a), grantR
 func replaceGrants(ctx context.Context, tx DBTX, rows []dbsqlc.RolecallGrant) error {
 	var params dbsqlc.InsertGrantsParams
 	for _, row := range rows {
-		params.Roles, params.Permissions = append(params.Roles, row.Role), append(params.Permissions, row.Permission)
+		params.Roles = append(params.Roles, row.Role)
+		params.Permissions = append(params.Permissions, row.Permission)
 	}
 	if err := queries().DeleteGrants(ctx, tx); err != nil {
 		return fmt.Errorf("delete grants: %w", err)
@@ -73,7 +73,7 @@ func replaceGrants(ctx context.Context, tx DBTX, rows []dbsqlc.RolecallGrant) er
 	return nil
 }
 
-// grantRows lists a policy row by row, in one order whatever the database's.
+// grantRows lists a policy row by row, in an order that doesn't depend on the database's collation.
 func grantRows(policy clerksync.Grants) []dbsqlc.RolecallGrant {
 	var rows []dbsqlc.RolecallGrant
 	for role, permissions := range policy {

@@ -29,7 +29,7 @@ func saveGrantsReadBefore(ctx context.Context, pool *pgxpool.Pool, policy clerks
 	return saved, err
 }
 
-// rowVersions tells every writing of the table of grants from the one before.
+// rowVersions returns what changes with each write of the table of grants.
 func rowVersions(t *testing.T, pool *pgxpool.Pool) (versions string) {
 	t.Helper()
 	require.NoError(t, pool.QueryRow(t.Context(),
@@ -37,7 +37,7 @@ func rowVersions(t *testing.T, pool *pgxpool.Pool) (versions string) {
 	return versions
 }
 
-func TestGrantsAreSavedIfTheyDiffer(t *testing.T) {
+func TestSaveGrants_OnlyIfTheyDiffer(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.New(t)
 	first := clerksync.Grants{"org:admin": {"b", "a"}, "org:member": {"a"}, "org:guest": {}}
@@ -51,7 +51,7 @@ func TestGrantsAreSavedIfTheyDiffer(t *testing.T) {
 	written := rowVersions(t, pool)
 	did, err = saveGrants(t.Context(), pool, clerksync.Grants{"org:member": {"a"}, "org:admin": {"a", "b", "a"}})
 	require.NoError(t, err)
-	require.Equal(t, store.SavedGrants{Before: saved}, did, "the order and repeats say nothing")
+	require.Equal(t, store.SavedGrants{Before: saved}, did, "order and repeats mean nothing")
 	require.Equal(t, written, rowVersions(t, pool), "nothing was written")
 
 	did, err = saveGrants(t.Context(), pool, clerksync.Grants{"org:member": {"c"}})
@@ -62,8 +62,9 @@ func TestGrantsAreSavedIfTheyDiffer(t *testing.T) {
 	require.Equal(t, clerksync.Grants{"org:member": {"c"}}, saved)
 }
 
-// TestThePolicyThatWasReadLastCounts, whichever is saved last, and also if it granted what was granted already.
-func TestThePolicyThatWasReadLastCounts(t *testing.T) {
+// TestSaveGrants_PolicyReadLastCounts, whichever is saved last, and also if it grants what was
+// granted before.
+func TestSaveGrants_PolicyReadLastCounts(t *testing.T) {
 	t.Parallel()
 	ctx, pool := t.Context(), pgtest.New(t)
 	was, is, other := clerksync.Grants{"org:member": {"was"}}, clerksync.Grants{"org:member": {"is"}}, clerksync.Grants{"org:member": {"other"}}
@@ -92,8 +93,9 @@ func TestThePolicyThatWasReadLastCounts(t *testing.T) {
 	require.True(t, did.Changed, "the database's clock was set back")
 }
 
-// TestInstancesThatStartAtOnce end with the policy of one of them, whole, and only one writes it if they have the same.
-func TestInstancesThatStartAtOnce(t *testing.T) {
+// TestSaveGrants_InstancesThatStartAtOnce: the policy of one of them counts, whole. If they have
+// the same, only one writes it.
+func TestSaveGrants_InstancesThatStartAtOnce(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.New(t)
 	policies := make([]clerksync.Grants, 4)
@@ -139,8 +141,8 @@ func TestInstancesThatStartAtOnce(t *testing.T) {
 	require.Equal(t, 1, writers)
 }
 
-// TestReadersDoNotWaitForANewPolicy: they have the old one until it is committed.
-func TestReadersDoNotWaitForANewPolicy(t *testing.T) {
+// TestSaveGrants_ReadersDoNotWait: they read the old policy until the new one is committed.
+func TestSaveGrants_ReadersDoNotWait(t *testing.T) {
 	t.Parallel()
 	ctx, pool := t.Context(), pgtest.New(t)
 	save(t, pool, mirrorOf(membership("orgmem_1", "org_1", "user_1", 1)))
@@ -158,15 +160,16 @@ func TestReadersDoNotWaitForANewPolicy(t *testing.T) {
 	require.True(t, can(t, pool, "user_1", "org_1", "new"))
 }
 
-// can asks the SQL function. What is nil is null.
+// can asks the SQL function; nil is null.
 func can(t *testing.T, db store.DBTX, user, workspace, permission any) (yes bool) {
 	t.Helper()
 	require.NoError(t, db.QueryRow(t.Context(), "SELECT rolecall.can($1, $2, $3)", user, workspace, permission).Scan(&yes))
 	return yes
 }
 
-// TestNullMayNothing: a setting that nobody made is null, and `NOT can(…)` must not be.
-func TestNullMayNothing(t *testing.T) {
+// TestCan_NullMayNothing: a setting that wasn't set is null, and then `NOT can(…)` must not be
+// null.
+func TestCan_NullMayNothing(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.New(t)
 	save(t, pool, mirrorOf(membership("orgmem_1", "org_1", "user_1", 1)))
@@ -179,8 +182,8 @@ func TestNullMayNothing(t *testing.T) {
 	require.Zero(t, workspaces)
 }
 
-// TestTheReaderMayAskAndDoNothingElse with what Rolecall keeps.
-func TestTheReaderMayAskAndDoNothingElse(t *testing.T) {
+// TestReaderRole_MayAskAndNothingElse: it has no access to Rolecall's tables.
+func TestReaderRole_MayAskAndNothingElse(t *testing.T) {
 	t.Parallel()
 	ctx, pool := t.Context(), pgtest.New(t)
 	save(t, pool, mirrorOf(membership("orgmem_1", "org_1", "user_1", 1)))
@@ -210,8 +213,9 @@ func TestTheReaderMayAskAndDoNothingElse(t *testing.T) {
 	}
 	requireNone(`SELECT relname FROM pg_class WHERE relnamespace = 'rolecall'::regnamespace AND relkind IN ('r', 'v')
 		AND has_table_privilege('rolecall_reader', oid, 'SELECT, INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER')`)
-	// Everybody may execute what computes from its arguments alone, with their own rights; nobody calls a trigger's function. To
-	// revoke it would take audited changes from whoever serves as another role than the one that migrated.
+	// Every role may execute functions that compute from their arguments alone, with its own
+	// rights. Triggers' functions can't be called. Revoking them would stop audited changes by a
+	// role other than the one that migrated.
 	requireNone(`SELECT proname FROM pg_proc WHERE pronamespace = 'rolecall'::regnamespace AND proname NOT IN ('can', 'workspaces_of')
 		AND has_function_privilege('rolecall_reader', oid, 'EXECUTE')
 		AND (prosecdef OR provolatile <> 'i' AND prorettype <> 'trigger'::regtype)`)
@@ -223,8 +227,8 @@ func TestTheReaderMayAskAndDoNothingElse(t *testing.T) {
 	require.False(t, attributes)
 }
 
-// TestTheFunctionsMeanWhatTheySay, whatever their caller calls by the same names.
-func TestTheFunctionsMeanWhatTheySay(t *testing.T) {
+// TestCan_AgreesWithWorkspacesOf, whatever objects of the same names their caller has.
+func TestCan_AgreesWithWorkspacesOf(t *testing.T) {
 	t.Parallel()
 	ctx, pool := t.Context(), pgtest.New(t)
 	save(t, pool, mirrorOf(membership("orgmem_1", "org_1", "user_1", 1)))

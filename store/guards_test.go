@@ -14,8 +14,9 @@ func text(value string, after int64) clerksync.Field[string] {
 	return clerksync.Field[string]{Value: value, Version: at(after)}
 }
 
-// TestRolesAndPermissionsCountForEveryOrganization: they change what its members may do.
-func TestRolesAndPermissionsCountForEveryOrganization(t *testing.T) {
+// TestRevision_RolesAndPermissionsCountEverywhere: they change what members of every organization
+// may do.
+func TestRevision_RolesAndPermissionsCountEverywhere(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.New(t)
 	save(t, pool, mirrorOf(organization("org_1", 1), organization("org_2", 1)))
@@ -29,10 +30,10 @@ func TestRolesAndPermissionsCountForEveryOrganization(t *testing.T) {
 	save(t, pool, changed)
 	require.Equal(t, 3, revisionOf(t, pool, "org_1"))
 	require.Equal(t, 3, revisionOf(t, pool, "org_2"))
-	require.Zero(t, revisionOf(t, pool, "org_unknown"), "of which nothing is known")
+	require.Zero(t, revisionOf(t, pool, "org_unknown"), "an unknown one")
 }
 
-func TestInvitationsAndDomainsCountForTheirOrganization(t *testing.T) {
+func TestRevision_InvitationsAndDomainsCountForTheirs(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.New(t)
 	save(t, pool, mirrorOf(organization("org_1", 1), organization("org_2", 1)))
@@ -51,8 +52,9 @@ func texts(after int64, values ...string) clerksync.Field[[]string] {
 	return clerksync.Field[[]string]{Value: values, Version: at(after)}
 }
 
-// TestAMemberHasTheRoleAsItIsNow: Clerk tells of a role's change alone, not of each member who has it.
-func TestAMemberHasTheRoleAsItIsNow(t *testing.T) {
+// TestStandings_MemberHasTheRoleAsItIsNow: Clerk sends an event of the role alone, not of each
+// member who has it.
+func TestStandings_MemberHasTheRoleAsItIsNow(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.New(t)
 	m := membership("orgmem_1", "org_1", "user_1", 1)
@@ -64,12 +66,12 @@ func TestAMemberHasTheRoleAsItIsNow(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, role, standings[0].Role)
 		require.ElementsMatch(t, permissions, standings[0].Permissions)
-		seats, err := store.Seats(t.Context(), pool, "user_1")
+		memberships, err := store.MembershipsOfUser(t.Context(), pool, "user_1")
 		require.NoError(t, err)
-		require.Equal(t, role, seats[0].Role, "lists agree")
-		require.ElementsMatch(t, permissions, seats[0].Permissions)
+		require.Equal(t, role, memberships[0].Role, "lists agree")
+		require.ElementsMatch(t, permissions, memberships[0].Permissions)
 	}
-	requireRole("org:clerk", "org:snapshot:read") // as long as nothing is known of the role
+	requireRole("org:clerk", "org:snapshot:read") // while the role is unknown
 
 	gone := clerksync.Tombstone{OccurredAt: t0 + 2, DeliveryID: "msg_9"}
 	changed := clerksync.NewMirror()
@@ -82,15 +84,15 @@ func TestAMemberHasTheRoleAsItIsNow(t *testing.T) {
 	changed.Permissions["perm_1"] = clerksync.Permission{Reference: clerksync.Reference{ID: "perm_1"}, Key: text("org:a:read", 2)}
 	changed.Permissions["perm_2"] = clerksync.Permission{Reference: clerksync.Reference{ID: "perm_2"}, Key: text("org:b:read", 2), Tombstone: gone}
 	save(t, pool, changed)
-	requireRole("org:accountant", "org:a:read") // its present key, and neither the snapshot nor a permission that is gone
+	requireRole("org:accountant", "org:a:read") // its present key, without the snapshot and the deleted permission
 
 	changed = clerksync.NewMirror()
 	changed.Roles["role_2"] = clerksync.Role{Reference: clerksync.Reference{ID: "role_2"}, Key: text("org:clerk", 3), Keys: map[string][]int64{"org:clerk": {t0 + 3}}}
 	save(t, pool, changed)
-	requireRole("org:accountant", "org:a:read") // who took the key later isn't meant
+	requireRole("org:accountant", "org:a:read") // not the role that took the key later
 
 	role.Tombstone = gone
 	changed.Roles["role_1"] = role
 	save(t, pool, changed)
-	requireRole("org:accountant") // a role that is gone permits nothing, not even the snapshot
+	requireRole("org:accountant") // a deleted role permits nothing, not even the snapshot
 }

@@ -8,19 +8,19 @@ import (
 	"github.com/callmine/rolecall/store/internal/dbsqlc"
 )
 
-// Identity says which Postgres of all the mirror is on, as the database remembers it.
+// Identity names the Postgres that the mirror is on, as the database remembers it.
 type Identity struct {
-	System    string // of the cluster; "" if the server doesn't tell
+	System    string // of the cluster; "" if the server doesn't tell it
 	Timeline  uint32
-	ChangedAt *time.Time // when it was noted to be another one than before; nil for never
-	Change    string     // from which to which, for people
+	ChangedAt *time.Time // when a change was noted last; nil for never
+	Change    string     // the change in words
 }
 
-// identityLock is the advisory lock of noting the identity. The number is arbitrary; it must never
+// identityLock is the advisory lock for noting the identity. The number is arbitrary; it must never
 // change.
 const identityLock = 0x726f6c6569647479
 
-// KnownIdentity returns which Postgres the mirror was on when that was last noted, or ErrNotFound.
+// KnownIdentity returns the Postgres that was noted last, or ErrNotFound.
 func KnownIdentity(ctx context.Context, db DBTX) (Identity, error) {
 	row, err := queries().DatabaseIdentity(ctx, db)
 	if err := oneRow(err, "read identity of the database"); err != nil {
@@ -32,7 +32,7 @@ func KnownIdentity(ctx context.Context, db DBTX) (Identity, error) {
 	}, nil
 }
 
-// LockIdentity keeps others from noting the identity until the transaction ends.
+// LockIdentity keeps other processes from noting the identity until the transaction ends.
 func LockIdentity(ctx context.Context, db DBTX) error {
 	if err := queries().LockDatabaseIdentity(ctx, db, identityLock); err != nil {
 		return fmt.Errorf("lock identity of the database: %w", err)
@@ -40,8 +40,8 @@ func LockIdentity(ctx context.Context, db DBTX) error {
 	return nil
 }
 
-// SaveIdentity notes which Postgres the mirror is on. A change is one of now; "" stands for none,
-// and keeps the last one.
+// SaveIdentity notes which Postgres the mirror is on. A Change is dated now. An empty one keeps the
+// last change.
 func SaveIdentity(ctx context.Context, db DBTX, i Identity) error {
 	err := queries().SaveDatabaseIdentity(ctx, db, dbsqlc.SaveDatabaseIdentityParams{
 		SystemIdentifier: i.System, Timeline: int64(i.Timeline),

@@ -7,8 +7,8 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// KnownInstance returns the Clerk instance that the mirror is of (ins_…): of the last clean sweep,
-// else of most of the newest deliveries that were applied; "" if nothing tells.
+// KnownInstance returns the Clerk instance of the mirror (ins_…). It is the one of the last clean
+// sweep, or else of most of the newest deliveries that were applied, or else "".
 func KnownInstance(ctx context.Context, db DBTX) (string, error) {
 	id, err := queries().InstanceOfSweeps(ctx, db)
 	if errors.Is(err, pgx.ErrNoRows) {

@@ -10,8 +10,8 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// LedgerRow is a row of the ledger as operators see it. What workers do with the same table stands
-// in deliveries.go.
+// LedgerRow is a row of the ledger as operators see it. Workers use the same table through
+// deliveries.go.
 type LedgerRow struct {
 	SvixID         string              `json:"svix_id"`
 	EventType      clerksync.EventType `json:"event_type"`
@@ -20,9 +20,9 @@ type LedgerRow struct {
 	InstanceID     string              `json:"instance_id"`
 	OccurredAt     time.Time           `json:"occurred_at"`
 	ReceivedAt     time.Time           `json:"received_at"`
-	ReplayedAt     *time.Time          `json:"replayed_at"` // the last time
+	ReplayedAt     *time.Time          `json:"replayed_at"` // when it was replayed last
 	State          clerksync.State     `json:"state"`
-	Attempts       int                 `json:"attempts"` // that failed
+	Attempts       int                 `json:"attempts"` // failed ones
 	LastError      string              `json:"last_error"`
 	AppliedAt      *time.Time          `json:"applied_at"`
 	BodySHA256     string              `json:"body_sha256"`    // hex, of the bytes as received
@@ -95,8 +95,8 @@ func inUTC(t *time.Time) *time.Time {
 	return new(t.UTC())
 }
 
-// ReceiveAgain puts a delivery that ended back among those that wait, with what was now read of it.
-// It came when it came. The caller has locked it, and enqueues it.
+// ReceiveAgain puts a delivery that ended back among those that wait, with what was read of it now.
+// It keeps the time of receipt. The caller has locked the delivery, and enqueues it.
 func ReceiveAgain(ctx context.Context, db DBTX, d clerksync.Delivery) error {
 	err := queries().ReceiveAgain(ctx, db, dbsqlc.ReceiveAgainParams{
 		SvixID: d.ID, EventType: string(d.Type), ObjectID: d.ObjectID, OrganizationID: d.OrganizationID,
@@ -109,7 +109,7 @@ func ReceiveAgain(ctx context.Context, db DBTX, d clerksync.Delivery) error {
 }
 
 // PruneBodies forgets the bodies of at most limit deliveries that ended and were received before an
-// instant, and returns of how many.
+// instant. It returns their number.
 func PruneBodies(ctx context.Context, db DBTX, receivedBefore time.Time, limit int) (int, error) {
 	pruned, err := queries().PruneBodies(ctx, db, dbsqlc.PruneBodiesParams{
 		ReceivedBefore: receivedBefore, Batch: pageSize(limit),

@@ -13,9 +13,9 @@ import (
 // LockedRow is a row that another transaction has locked.
 type LockedRow = dbsqlc.LockedRowsRow
 
-// LockedRows returns the rows of the given ids that another transaction has locked now, and which
-// one: deliveries, objects of the mirror, and what an organization's writers wait for each other
-// at. It locks the others, so the caller rolls tx back.
+// LockedRows returns those rows of the given ids that another transaction has locked now, and that
+// transaction. The rows are deliveries, objects of the mirror, and the counters and chains of
+// organizations. LockedRows locks the free ones, so the caller rolls tx back.
 func LockedRows(ctx context.Context, tx pgx.Tx, ids []string) ([]LockedRow, error) {
 	rows, err := queries().LockedRows(ctx, tx, ids)
 	if err != nil {
@@ -24,8 +24,8 @@ func LockedRows(ctx context.Context, tx pgx.Tx, ids []string) ([]LockedRow, erro
 	return rows, nil
 }
 
-// ReadReceived returns what [LockReceived] does, without a lock: a worker may have finished any of
-// it meanwhile.
+// ReadReceived is [LockReceived] without a lock: a worker may have finished any of the deliveries
+// meanwhile.
 func ReadReceived(ctx context.Context, db DBTX, svixIDs []string) ([]clerksync.Delivery, error) {
 	rows, err := queries().ReadReceivedDeliveries(ctx, db, svixIDs)
 	if err != nil {

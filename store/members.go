@@ -46,8 +46,8 @@ func Members(ctx context.Context, db DBTX, organizationID string, after Position
 	return members, nil
 }
 
-// MembershipOf returns the membership that counts of a pair, also one of a banned user, and whether
-// it has ended, or ErrNotFound.
+// MembershipOf returns the membership of a pair that counts, and whether it has ended, or
+// ErrNotFound. It also returns a banned user's.
 func MembershipOf(ctx context.Context, db DBTX, p Pair) (m Member, ended bool, err error) {
 	r, err := queries().MembershipOfPair(ctx, db, dbsqlc.MembershipOfPairParams{OrganizationID: p.OrganizationID, UserID: p.UserID})
 	if err := oneRow(err, "read membership"); err != nil {

@@ -12,17 +12,17 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// Locked is what [LockMirror] found. Facts may be applied to its Mirror; which rows are locked
-// stays as it was found.
+// Locked is what [LockMirror] found. Facts may be applied to its Mirror; the set of locked rows
+// stays as it is.
 type Locked struct {
-	clerksync.Mirror // what is known
+	clerksync.Mirror // known objects
 
-	rows map[string]bool // ids of all kinds, as an id of Clerk's names its kind; also of rows in which nothing is known
+	rows map[string]bool // ids of locked rows of all kinds, those without a known object included
 }
 
-// LockMirror returns what the mirror knows of the objects that the facts are about, and locks their
-// rows until the transaction ends. What has no row yet can't be locked: see [ErrRaced]. Locks are
-// taken in one order everywhere (see queries/mirror.sql), so that two transactions can't deadlock.
+// LockMirror returns what the mirror knows of the objects of the facts, and locks their rows until
+// the transaction ends. An object without a row can't be locked: see [ErrRaced]. All transactions
+// take locks in one order (see queries/mirror.sql), so that they can't deadlock.
 func LockMirror(ctx context.Context, db DBTX, facts []clerksync.Facts) (Locked, error) {
 	wanted := wantedBy(facts)
 	known := Locked{Mirror: clerksync.NewMirror(), rows: map[string]bool{}}
@@ -43,8 +43,8 @@ func LockMirror(ctx context.Context, db DBTX, facts []clerksync.Facts) (Locked, 
 	return known, w.err
 }
 
-// ReadMirror returns what [LockMirror] would, without a lock: it is out of date as soon as somebody
-// else commits.
+// ReadMirror is [LockMirror] without a lock: it is out of date as soon as another transaction
+// commits.
 func ReadMirror(ctx context.Context, db DBTX, facts []clerksync.Facts) (Locked, error) {
 	wanted := wantedBy(facts)
 	known := Locked{Mirror: clerksync.NewMirror(), rows: map[string]bool{}}
@@ -59,14 +59,17 @@ func ReadMirror(ctx context.Context, db DBTX, facts []clerksync.Facts) (Locked, 
 	return known, w.err
 }
 
-// EndedAfter returns, by the id of each membership that Clerk showed, the memberships of the same
-// pair that have ended and rank above it. It leaves out those shown that have ended themselves,
-// unless a look-up has just found them alive.
+// EndedAfter returns memberships that have ended and rank above a membership of the same pair that
+// Clerk showed, by the id of the one shown. It leaves out shown memberships that have ended
+// themselves, unless a look-up has just found them alive.
 func EndedAfter(ctx context.Context, db DBTX, shown []clerksync.Membership) (map[string][]clerksync.Membership, error) {
 	var p dbsqlc.EndedAfterParams
 	for _, m := range shown {
-		p.Ids, p.OrganizationIds, p.UserIds = append(p.Ids, m.ID), append(p.OrganizationIds, m.OrganizationID), append(p.UserIds, m.UserID)
-		p.CreatedAt, p.Lifted = append(p.CreatedAt, time.UnixMilli(m.CreatedAt.Value)), append(p.Lifted, m.Tombstone.LiftedAt != 0)
+		p.Ids = append(p.Ids, m.ID)
+		p.OrganizationIds = append(p.OrganizationIds, m.OrganizationID)
+		p.UserIds = append(p.UserIds, m.UserID)
+		p.CreatedAt = append(p.CreatedAt, time.UnixMilli(m.CreatedAt.Value))
+		p.Lifted = append(p.Lifted, m.Tombstone.LiftedAt != 0)
 	}
 	rows, err := queries().EndedAfter(ctx, db, p)
 	if err != nil {
@@ -84,7 +87,7 @@ func EndedAfter(ctx context.Context, db DBTX, shown []clerksync.Membership) (map
 	return ended, nil
 }
 
-// LiveMates returns the ids of the other memberships of a pair that live here, in order.
+// LiveMates returns the ids of the other live memberships of a pair, in order.
 func LiveMates(ctx context.Context, db DBTX, ended clerksync.Reference) ([]string, error) {
 	ids, err := queries().LiveMates(ctx, db, dbsqlc.LiveMatesParams{
 		OrganizationID: ended.OrganizationID, UserID: ended.UserID, ExceptID: ended.ID,
@@ -95,7 +98,8 @@ func LiveMates(ctx context.Context, db DBTX, ended clerksync.Reference) ([]strin
 	return ids, nil
 }
 
-// wantedBy names every object that facts are about, stubs of which only the id is known included.
+// wantedBy returns every object that facts are about, including stubs of which only the id is
+// known.
 func wantedBy(facts []clerksync.Facts) clerksync.Mirror {
 	wanted := clerksync.NewMirror()
 	for _, f := range facts {
@@ -124,9 +128,9 @@ type work struct {
 	err      error
 }
 
-// settle reads stubs without a lock, and takes out of wanted those that change nothing: versions
-// only grow, so what is known now is known for ever. Else every membership event of an organization
-// would wait for the one before.
+// settle reads stubs without a lock, and takes those that change nothing out of wanted. Versions
+// only grow, so what is known now stays known. With locks, every membership event of an
+// organization would wait for the one before.
 func settle[T mergeable[T], R any](ctx context.Context, w *work, wanted, known map[string]T,
 	query func(context.Context, DBTX, []string) ([]R, error), object func(R) (T, error),
 ) {
@@ -148,8 +152,8 @@ type mergeable[T any] interface {
 	Merge(in T) T
 }
 
-// lock locks the rows of the wanted objects of one kind, and adds to known those of which something
-// is known: a row may be there without (earlier versions left such rows).
+// lock locks the rows of the wanted objects of one kind, and adds the known objects to known. A row
+// may have no known object: earlier versions left such rows.
 func lock[T clerksync.Object, R any](ctx context.Context, w *work, wanted, known map[string]T,
 	query func(context.Context, DBTX, []string) ([]R, error), object func(R) (T, error),
 ) {

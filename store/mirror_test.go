@@ -19,7 +19,7 @@ import (
 
 const t0 = int64(1_790_000_000_000)
 
-// factsOf is what locks the objects of a mirror: each is what some delivery is about.
+// factsOf returns the facts that lock the objects of a mirror: each is the subject of one delivery.
 func factsOf(m clerksync.Mirror) []clerksync.Facts {
 	var facts []clerksync.Facts
 	for id, o := range m.Users {
@@ -58,7 +58,7 @@ func truncate(t require.TestingT, pool *pgxpool.Pool) {
 	require.NoError(t, err)
 }
 
-func TestLawAnyMirrorIsReadAsItWasSaved(t *testing.T) {
+func TestLaw_AnyMirrorIsReadAsItWasSaved(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.New(t)
 	rapid.Check(t, func(r *rapid.T) {
@@ -72,8 +72,8 @@ func TestLawAnyMirrorIsReadAsItWasSaved(t *testing.T) {
 	})
 }
 
-// genMirror draws one object of each kind or none; each field is unwritten, or written by one of a few deliveries, so
-// that an object's fields have one version in common or several.
+// genMirror draws one object of each kind, or none. Each field is unwritten, or written by one of a
+// few deliveries, so that an object's fields have one version in common or several.
 func genMirror(r *rapid.T) clerksync.Mirror {
 	m := clerksync.NewMirror()
 	if o := genOrganization(r); o.Known() && rapid.Bool().Draw(r, "organization") {
@@ -114,7 +114,7 @@ func field[T any](r *rapid.T, values *rapid.Generator[T]) clerksync.Field[T] {
 	return clerksync.Field[T]{Value: values.Draw(r, "value"), Version: version}
 }
 
-// genText draws what Postgres can hold.
+// genText draws a text that Postgres can hold.
 func genText() *rapid.Generator[string] {
 	return rapid.OneOf(rapid.SampledFrom([]string{"", "null", "{}", `"`, "\u2028é😀"}), rapid.StringMatching(`[^\x00]{0,20}`))
 }

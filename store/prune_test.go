@@ -11,7 +11,7 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-func TestWhatWaitsOrIsSetAsideKeepsItsBody(t *testing.T) {
+func TestPruneBodies_WaitingAndSetAsideKeepTheirBodies(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
 	insert(t, db, delivery("msg_1", "{}", clerksync.StateReceived), delivery("msg_2", "{}", clerksync.StateQuarantined),

@@ -55,13 +55,13 @@ func standingOf(t *testing.T, db store.DBTX, organizationID string) clerksync.St
 	return standings[0]
 }
 
-// revisionOf is what the API would tell about an organization.
+// revisionOf returns the revision that the API would show of an organization.
 func revisionOf(t *testing.T, db store.DBTX, organizationID string) int {
 	t.Helper()
 	return int(standingOf(t, db, organizationID).Revision)
 }
 
-func TestEveryChangeCounts(t *testing.T) {
+func TestRevision_EveryChangeCounts(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.New(t)
 	require.Zero(t, revisionOf(t, pool, "org_1"), "unknown")
@@ -81,7 +81,7 @@ func TestEveryChangeCounts(t *testing.T) {
 	require.Equal(t, 4, revisionOf(t, pool, "org_1"), "a deletion")
 }
 
-func TestAUserCountsWhereverTheUserBelongs(t *testing.T) {
+func TestRevision_UserCountsInEachOrganization(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.New(t)
 	gone := membership("orgmem_3", "org_3", "user_1", 1)
@@ -99,8 +99,9 @@ func TestAUserCountsWhereverTheUserBelongs(t *testing.T) {
 	require.Equal(t, 1, revisionOf(t, pool, "org_4"), "a user without an organization")
 }
 
-// TestAsOfIsTheLastCleanSweep of everything or, before there was one, the organization's beginning, and no event's instant.
-func TestAsOfIsTheLastCleanSweep(t *testing.T) {
+// TestStandings_AsOfIsTheLastCleanSweep of everything. Before the first one it is the
+// organization's beginning, and never the time of an event.
+func TestStandings_AsOfIsTheLastCleanSweep(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.New(t)
 	requireAsOf := func(organizationID string, want int64) {
@@ -115,7 +116,7 @@ func TestAsOfIsTheLastCleanSweep(t *testing.T) {
 		}))
 	}
 	save(t, pool, mirrorOf(organization("org_2", 5), membership("orgmem_1", "org_1", "user_1", 9)))
-	require.Zero(t, standingOf(t, pool, "org_2").AsOf, "an event says nothing about another one")
+	require.Zero(t, standingOf(t, pool, "org_2").AsOf, "an event proves nothing about another one")
 	created := organization("org_1", 20)
 	created.CreatedAt = clerksync.Field[int64]{Value: t0 + 4, Version: at(20)}
 	save(t, pool, mirrorOf(created))
@@ -134,8 +135,9 @@ func TestAsOfIsTheLastCleanSweep(t *testing.T) {
 	require.Zero(t, standingOf(t, pool, "org_unknown").AsOf)
 }
 
-// TestNobodyKnowsTheFuture: an organization of a far year doesn't look current for ever, nor ever more than current.
-func TestNobodyKnowsTheFuture(t *testing.T) {
+// TestStandings_AsOfIsNeverInTheFuture: an organization with a creation date in the future doesn't
+// look current.
+func TestStandings_AsOfIsNeverInTheFuture(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.New(t)
 	now, err := store.Now(t.Context(), pool)

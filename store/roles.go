@@ -5,7 +5,7 @@ import (
 	"fmt"
 )
 
-// RoleKeys returns the keys of the roles that Clerk has, as far as the mirror knows.
+// RoleKeys returns the keys of Clerk's roles, as far as the mirror knows them.
 func RoleKeys(ctx context.Context, db DBTX) ([]string, error) {
 	keys, err := queries().RoleKeys(ctx, db)
 	if err != nil {
@@ -14,8 +14,8 @@ func RoleKeys(ctx context.Context, db DBTX) ([]string, error) {
 	return keys, nil
 }
 
-// CustomPermissions returns how many permissions of the customer's own Clerk's roles grant in the
-// mirror: all but Clerk's system permissions, whose keys begin with org:sys_.
+// CustomPermissions returns how many custom permissions Clerk's roles grant in the mirror: all but
+// Clerk's system permissions, whose keys begin with org:sys_.
 func CustomPermissions(ctx context.Context, db DBTX) (int, error) {
 	n, err := queries().CustomPermissions(ctx, db)
 	if err != nil {

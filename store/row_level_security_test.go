@@ -17,7 +17,7 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// newRole makes a role of which the whole server has only one, and takes it away at the test's end.
+// newRole makes a role, which the whole server has, and drops it at the test's end.
 func newRole(t *testing.T, pool *pgxpool.Pool, name string) string {
 	t.Helper()
 	role := "rolecall_test_" + name + "_" + strings.ToLower(rand.Text()[:10])
@@ -35,8 +35,9 @@ func dropRole(t *testing.T, pool *pgxpool.Pool, role string) {
 	})
 }
 
-// reports is the example of a customer's table: five rows in each of three workspaces. user_1 is an admin of org_1 and a
-// member of org_2, user_2 an admin of org_2, user_3 a member of org_1; org_3 has no members.
+// reports is the example of a customer's table: five rows in each of three workspaces. user_1 is an
+// admin of org_1 and a member of org_2, user_2 an admin of org_2, user_3 a member of org_1; org_3
+// has no members.
 type reports struct {
 	*pgxpool.Pool
 
@@ -69,7 +70,8 @@ func setupReports(t *testing.T) reports {
 	return r
 }
 
-// as runs a transaction as the customer's application does, for a user ("" for none), and takes back what it did.
+// as runs a transaction as the customer's application does, for a user ("" for none), and rolls it
+// back.
 func (r reports) as(t *testing.T, user string, run func(pgx.Tx)) {
 	t.Helper()
 	ctx := t.Context()
@@ -94,13 +96,13 @@ func listed(t *testing.T, tx pgx.Tx, sql string) []string {
 	return list
 }
 
-// TestNoQueryCrossesWorkspaces, not even for an admin of another one.
-func TestNoQueryCrossesWorkspaces(t *testing.T) {
+// TestRowLevelSecurity_NoQueryCrossesWorkspaces, not even for an admin of another one.
+func TestRowLevelSecurity_NoQueryCrossesWorkspaces(t *testing.T) {
 	t.Parallel()
 	r := setupReports(t)
 	for user, seen := range map[string][]string{
 		"user_1": {"org_1", "org_2"}, "user_2": {"org_2"}, "user_3": {"org_1"},
-		"user_guest": nil, "user_stranger": nil, "": nil, // nobody
+		"user_guest": nil, "user_stranger": nil, "": nil, // none of them is a member with the permission
 	} {
 		for _, query := range []string{
 			"SELECT DISTINCT workspace_id FROM app.reports ORDER BY 1",
@@ -117,8 +119,8 @@ func TestNoQueryCrossesWorkspaces(t *testing.T) {
 	}
 }
 
-// TestWritesStayInsideWorkspaces that the permission is for.
-func TestWritesStayInsideWorkspaces(t *testing.T) {
+// TestRowLevelSecurity_WritesStayInsideWorkspaces in which the user has the permission.
+func TestRowLevelSecurity_WritesStayInsideWorkspaces(t *testing.T) {
 	t.Parallel()
 	r := setupReports(t)
 	ctx := t.Context()
@@ -154,8 +156,8 @@ func TestWritesStayInsideWorkspaces(t *testing.T) {
 	require.EqualValues(t, 10, count("user_1", "UPDATE app.reports SET workspace_id = 'org_2'"), "between one's own")
 }
 
-// TestThePoliciesCannotBeSwitchedOff by a role that owns nothing.
-func TestThePoliciesCannotBeSwitchedOff(t *testing.T) {
+// TestRowLevelSecurity_CannotBeSwitchedOff by a role that owns nothing.
+func TestRowLevelSecurity_CannotBeSwitchedOff(t *testing.T) {
 	t.Parallel()
 	r := setupReports(t)
 	for _, sql := range []string{
@@ -173,8 +175,9 @@ func TestThePoliciesCannotBeSwitchedOff(t *testing.T) {
 	}
 }
 
-// TestTheUserIsForgottenWithTheTransaction, also on a connection that served somebody before.
-func TestTheUserIsForgottenWithTheTransaction(t *testing.T) {
+// TestRowLevelSecurity_UserEndsWithTheTransaction, also on a connection that served another user
+// before.
+func TestRowLevelSecurity_UserEndsWithTheTransaction(t *testing.T) {
 	t.Parallel()
 	r := setupReports(t)
 	conn, err := r.Acquire(t.Context())
@@ -194,8 +197,8 @@ func TestTheUserIsForgottenWithTheTransaction(t *testing.T) {
 	}
 }
 
-// TestARemovalCountsInTheNextStatement, also of a transaction that began before it.
-func TestARemovalCountsInTheNextStatement(t *testing.T) {
+// TestRowLevelSecurity_RemovalCountsInNextStatement, also in a transaction that began before it.
+func TestRowLevelSecurity_RemovalCountsInNextStatement(t *testing.T) {
 	t.Parallel()
 	r := setupReports(t)
 	r.as(t, "user_1", func(tx pgx.Tx) {
@@ -221,8 +224,9 @@ func TestARemovalCountsInTheNextStatement(t *testing.T) {
 	})
 }
 
-// TestAStatementAsksOnce, not once for each row, and uses the index of the customer's table.
-func TestAStatementAsksOnce(t *testing.T) {
+// TestRowLevelSecurity_StatementAsksOnce, not for each row, and uses the index of the customer's
+// table.
+func TestRowLevelSecurity_StatementAsksOnce(t *testing.T) {
 	t.Parallel()
 	r := setupReports(t)
 	r.as(t, "user_1", func(tx pgx.Tx) {
@@ -234,8 +238,8 @@ func TestAStatementAsksOnce(t *testing.T) {
 	})
 }
 
-// TestTheOwnerIsBoundToo: the policies are forced.
-func TestTheOwnerIsBoundToo(t *testing.T) {
+// TestRowLevelSecurity_BindsTheOwnerToo: the policies are forced.
+func TestRowLevelSecurity_BindsTheOwnerToo(t *testing.T) {
 	t.Parallel()
 	r := setupReports(t)
 	owner := newRole(t, r.Pool, "owner")

@@ -9,8 +9,8 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// What turns rows of the mirror into objects of package sync, and back. The JSON of a row is what a
-// save query takes.
+// The functions of this file turn rows of the mirror into objects of package sync, and back. A save
+// query takes a row as JSON.
 
 func tombstone(deletedAt *time.Time, cause string, receivedAt, liftedAt *time.Time) clerksync.Tombstone {
 	return clerksync.Tombstone{
@@ -180,7 +180,7 @@ func permissionRow(p clerksync.Permission) (dbsqlc.RolecallPermission, error) {
 // notNull makes an empty list of none: array columns hold no null.
 func notNull(list []string) []string { return append([]string{}, list...) }
 
-// textOf turns JSON that is stored as it came into the text that a row has of it; nil for none.
+// textOf turns JSON as it was received into a row's text; nil for none.
 func textOf(raw json.RawMessage) *string {
 	if raw == nil {
 		return nil

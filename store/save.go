@@ -8,9 +8,9 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// SaveMirror writes objects that changed since [LockMirror]: over the rows that it locked, beside
-// them what had none. Nobody else's row is ever written over; where one is in the way, the error is
-// [ErrRaced].
+// SaveMirror writes objects that changed since [LockMirror]: over the rows that it locked, and into
+// new rows for the others. It never overwrites another writer's row: if one is in the way, the
+// error is [ErrRaced].
 func SaveMirror(ctx context.Context, db DBTX, locked Locked, changed clerksync.Mirror) error {
 	q, w := queries(), &work{db: db, rows: locked.rows}
 	save(ctx, w, changed.Users, userRow, q.SaveUsers)

@@ -15,7 +15,8 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// begin begins a transaction that waits for nobody's lock for long, and is rolled back at the test's end.
+// begin begins a transaction that waits only briefly for locks, and is rolled back at the test's
+// end.
 func begin(t *testing.T, pool *pgxpool.Pool) pgx.Tx {
 	t.Helper()
 	tx, err := pool.Begin(t.Context())
@@ -26,7 +27,8 @@ func begin(t *testing.T, pool *pgxpool.Pool) pgx.Tx {
 	return tx
 }
 
-// oneOfEachKind makes mirrors of one object each, as a delivery that occurred after t0 tells of it.
+// oneOfEachKind makes mirrors of one object each, from a delivery that occurred some milliseconds
+// after t0.
 func oneOfEachKind(after int64) map[string]clerksync.Mirror {
 	kinds := map[string]clerksync.Mirror{
 		"user":         mirrorOf(user("user_1", after)),
@@ -47,8 +49,8 @@ func oneOfEachKind(after int64) map[string]clerksync.Mirror {
 	return kinds
 }
 
-// TestWhoIsSecondToHearOfAnObjectWritesNothing and sees the first one's row when trying again.
-func TestWhoIsSecondToHearOfAnObjectWritesNothing(t *testing.T) {
+// TestSaveMirror_SecondToInsertRaces. When it tries again, it sees the first writer's row.
+func TestSaveMirror_SecondToInsertRaces(t *testing.T) {
 	t.Parallel()
 	later := oneOfEachKind(2)
 	for kind, first := range oneOfEachKind(1) {
@@ -72,8 +74,8 @@ func TestWhoIsSecondToHearOfAnObjectWritesNothing(t *testing.T) {
 	}
 }
 
-// TestWhoAddsWaitsForNoLock: whoever holds one may be waiting for who adds.
-func TestWhoAddsWaitsForNoLock(t *testing.T) {
+// TestSaveMirror_InsertWaitsForNoLock: the holder of the lock may itself be waiting for the writer.
+func TestSaveMirror_InsertWaitsForNoLock(t *testing.T) {
 	t.Parallel()
 	for kind, m := range oneOfEachKind(1) {
 		t.Run(kind, func(t *testing.T) {
@@ -88,8 +90,8 @@ func TestWhoAddsWaitsForNoLock(t *testing.T) {
 	}
 }
 
-// TestLockedRowsAreLocked until the transaction ends.
-func TestLockedRowsAreLocked(t *testing.T) {
+// TestLockMirror_LocksRows until the transaction ends.
+func TestLockMirror_LocksRows(t *testing.T) {
 	t.Parallel()
 	for kind, m := range oneOfEachKind(1) {
 		t.Run(kind, func(t *testing.T) {
@@ -112,8 +114,9 @@ func codeOf(err error) string {
 	return ""
 }
 
-// TestNewAndKnownAreSavedTogether, also over a row in which nothing is known: earlier versions made such rows to lock.
-func TestNewAndKnownAreSavedTogether(t *testing.T) {
+// TestSaveMirror_NewAndKnownTogether, also over a row without a known object: earlier versions made
+// such rows to lock.
+func TestSaveMirror_NewAndKnownTogether(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.New(t)
 	save(t, pool, mirrorOf(user("user_b", 1), user("user_d", 1)))
@@ -126,8 +129,8 @@ func TestNewAndKnownAreSavedTogether(t *testing.T) {
 	require.Equal(t, mirrorOf(user("user_d", 1)), lock(t, pool, mirrorOf(user("user_d", 1))).Mirror, "left alone")
 }
 
-// TestTextThatPostgresCannotHoldIsADataError, which is the delivery's own fault.
-func TestTextThatPostgresCannotHoldIsADataError(t *testing.T) {
+// TestSaveMirror_TextThatPostgresCannotHold is the delivery's own fault.
+func TestSaveMirror_TextThatPostgresCannotHold(t *testing.T) {
 	t.Parallel()
 	for name, before := range map[string]clerksync.Mirror{
 		"added": clerksync.NewMirror(), "changed": mirrorOf(organization("org_1", 1)),

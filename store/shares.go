@@ -6,9 +6,9 @@ import (
 	"sync"
 )
 
-// Shares keeps one organization from using more than its share of a pool of connections: while its
-// rows are locked, whoever wants to change them would else hold every connection. A nil one lets
-// everybody pass.
+// Shares keeps one organization from using more than its share of a pool of connections. While its
+// rows are locked, its writers would else hold every connection. A nil Shares admits every caller
+// at once.
 type Shares struct {
 	each int
 
@@ -19,7 +19,7 @@ type Shares struct {
 // share is what one organization uses.
 type share struct {
 	turns   chan struct{} // one for each use under way
-	wanting int           // who uses or waits
+	wanting int           // callers that use it or wait for it
 }
 
 // NewShares returns shares of so many uses at once for each organization.
@@ -55,7 +55,7 @@ func (s *Shares) want(organizationID string) *share {
 	return own
 }
 
-// leave forgets an organization that nobody wants any more.
+// leave forgets an organization without callers.
 func (s *Shares) leave(organizationID string, own *share) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -10,7 +10,7 @@ import (
 	"github.com/callmine/rolecall/store"
 )
 
-func TestSharesOfOneOrganizationAreBounded(t *testing.T) {
+func TestShares_OfOneOrganizationAreBounded(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		shares := store.NewShares(2)

@@ -7,12 +7,12 @@ import (
 	"time"
 )
 
-// Status is what the database knows of how well the mirror follows Clerk. Instants are zero, and
-// sweeps nil, where there is nothing yet.
+// Status is what the database knows of how well the mirror follows Clerk. Instants are zero and
+// sweeps nil where there is nothing yet.
 type Status struct {
 	At            time.Time // of this status, by the database's clock
 	LastDelivery  time.Time // when the newest delivery came
-	OldestWaiting time.Time // since when the delivery waits that waits the longest
+	OldestWaiting time.Time // when the longest-waiting delivery was received or last replayed
 	Waiting       int64     // deliveries that aren't applied yet
 	Quarantined   int64     // deliveries that are set aside
 	LastSweep     *Sweep    // the newest whole sweep that went through, or that a guard stopped
@@ -21,14 +21,13 @@ type Status struct {
 	CurrentSweep  *Sweep    // the sweep that is under way or, unless SweepRunning, was cut off
 	SweepRunning  bool      // whether any process sweeps now
 	Drift         []DriftTotal
-	PausedQueues  []string // of jobs, that an operator has paused
+	PausedQueues  []string // queues of jobs that an operator has paused
 
-	DatabaseChangedAt time.Time // when the database was last noted to be another one than before
-	DatabaseChange    string    // from which to which
+	DatabaseChangedAt time.Time // when the database was last noted to have changed
+	DatabaseChange    string    // the change in words
 }
 
-// ReadStatus reads the status. It asks several questions, none of which needs to see what another
-// one saw.
+// ReadStatus reads the status. It runs several queries, which need not see the same moment.
 func ReadStatus(ctx context.Context, db DBTX) (s Status, err error) {
 	if s.At, err = Now(ctx, db); err != nil {
 		return s, err
@@ -84,7 +83,7 @@ func (s *Status) readSweeps(ctx context.Context, db DBTX) (err error) {
 	return nil
 }
 
-// ifAny makes no sweep out of [ErrNotFound].
+// ifAny turns [ErrNotFound] into no sweep.
 func ifAny(s Sweep, err error) (*Sweep, error) {
 	if errors.Is(err, ErrNotFound) {
 		return nil, nil //nolint:nilnil // there is none, and that is no error
@@ -120,8 +119,8 @@ func OldestReceived(ctx context.Context, db DBTX) (time.Time, error) {
 	return at, atMostOneRow(err, "read oldest received delivery")
 }
 
-// WaitsSince returns since when the delivery waits to be applied that waits the longest, be it
-// since it came or since it was replayed; zero if none waits.
+// WaitsSince returns when the longest-waiting delivery was received or last replayed; zero if none
+// waits.
 func WaitsSince(ctx context.Context, db DBTX) (time.Time, error) {
 	at, err := queries().WaitsSince(ctx, db)
 	return at, atMostOneRow(err, "read longest wait")

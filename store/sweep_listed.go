@@ -9,27 +9,27 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// MarkListed records that a sweep saw objects in a listing, and returns how many of them it hadn't
-// seen before.
+// MarkListed records objects as listed in a sweep, and returns how many of them weren't listed in
+// it before.
 func MarkListed(ctx context.Context, db DBTX, s Sweep, r clerksync.Resource, ids []string) (int, error) {
 	fresh, err := queries().MarkListed(ctx, db, dbsqlc.MarkListedParams{SweepID: s.ID, Resource: string(r), Ids: ids})
 	if err != nil {
-		return 0, fmt.Errorf("record what was seen: %w", err)
+		return 0, fmt.Errorf("record what was listed: %w", err)
 	}
 	return int(fresh), nil
 }
 
-// CountListed returns how many objects of a resource a sweep has seen.
+// CountListed returns how many objects of a resource are listed in a sweep.
 func CountListed(ctx context.Context, db DBTX, s Sweep, r clerksync.Resource) (int, error) {
 	n, err := queries().CountListed(ctx, db, dbsqlc.CountListedParams{SweepID: s.ID, Resource: string(r)})
 	if err != nil {
-		return 0, fmt.Errorf("count what was seen: %w", err)
+		return 0, fmt.Errorf("count what was listed: %w", err)
 	}
 	return int(n), nil
 }
 
-// PlanForManyRows makes Postgres plan what this transaction asks of a sweep as if there were many
-// rows, until its end.
+// PlanForManyRows makes Postgres plan this transaction's questions about a sweep as if it had many
+// rows, until the end of the transaction.
 func PlanForManyRows(ctx context.Context, tx DBTX) error {
 	if err := queries().PlanForManyRows(ctx, tx); err != nil {
 		return fmt.Errorf("plan for many rows: %w", err)
@@ -37,15 +37,15 @@ func PlanForManyRows(ctx context.Context, tx DBTX) error {
 	return nil
 }
 
-// Unlisted returns at most limit objects after the given id that live here, haven't changed since
-// the sweep began, and weren't listed, in the order of ids.
+// Unlisted returns at most limit objects after the given id, in the order of ids: those that live
+// here, haven't changed since the sweep began, and weren't listed.
 func Unlisted(ctx context.Context, db DBTX, s Sweep, r clerksync.Resource, after string, limit int) ([]clerksync.Reference, error) {
 	rows, err := queries().Unlisted(ctx, db, dbsqlc.UnlistedParams{
 		SweepID: s.ID, Resource: string(r), After: after, Began: s.StartedAt, OrganizationID: s.OrganizationID,
 		PageSize: pageSize(limit),
 	})
 	if err != nil {
-		return nil, fmt.Errorf("list what wasn't seen: %w", err)
+		return nil, fmt.Errorf("find what wasn't listed: %w", err)
 	}
 	refs := make([]clerksync.Reference, len(rows))
 	for i, row := range rows {
@@ -54,7 +54,7 @@ func Unlisted(ctx context.Context, db DBTX, s Sweep, r clerksync.Resource, after
 	return refs, nil
 }
 
-// ListedTombstone is an object that has a tombstone here and was listed by Clerk all the same.
+// ListedTombstone is an object with a tombstone here that Clerk listed all the same.
 type ListedTombstone struct {
 	clerksync.Reference
 
@@ -62,15 +62,15 @@ type ListedTombstone struct {
 	Final   bool      // nothing lifts its tombstone
 }
 
-// ListedTombstones returns at most limit objects after the given id that had a tombstone before the
-// sweep began and that Clerk listed all the same, in the order of ids.
+// ListedTombstones returns at most limit objects after the given id, in the order of ids: those
+// that had a tombstone before the sweep began, and that Clerk listed all the same.
 func ListedTombstones(ctx context.Context, db DBTX, s Sweep, r clerksync.Resource, after string, limit int) ([]ListedTombstone, error) {
 	rows, err := queries().ListedTombstones(ctx, db, dbsqlc.ListedTombstonesParams{
 		SweepID: s.ID, Resource: string(r), After: after, Began: s.StartedAt,
 		PageSize: pageSize(limit),
 	})
 	if err != nil {
-		return nil, fmt.Errorf("list what is dead and was seen: %w", err)
+		return nil, fmt.Errorf("find listed tombstones: %w", err)
 	}
 	tombstones := make([]ListedTombstone, len(rows))
 	for i, row := range rows {
@@ -81,14 +81,14 @@ func ListedTombstones(ctx context.Context, db DBTX, s Sweep, r clerksync.Resourc
 	return tombstones, nil
 }
 
-// CountDependents counts what lives here, wasn't seen, and goes when an organization or a user
-// goes. One of the ids is "".
+// CountDependents counts the live objects that weren't listed and end with an organization or a
+// user. One of the ids is "".
 func CountDependents(ctx context.Context, db DBTX, s Sweep, organizationID, userID string) (map[clerksync.Resource]int, error) {
 	rows, err := queries().CountDependents(ctx, db, dbsqlc.CountDependentsParams{
 		SweepID: s.ID, Began: s.StartedAt, OrganizationID: organizationID, UserID: userID,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("count what hangs on an object: %w", err)
+		return nil, fmt.Errorf("count dependents: %w", err)
 	}
 	counts := map[clerksync.Resource]int{}
 	for _, row := range rows {
@@ -97,8 +97,8 @@ func CountDependents(ctx context.Context, db DBTX, s Sweep, organizationID, user
 	return counts, nil
 }
 
-// MembershipsAtStake returns how many memberships live here, and how many of them would go if
-// everything that wasn't seen were gone.
+// MembershipsAtStake returns the number of live memberships, and how many of them would end if
+// every unlisted object were gone.
 func MembershipsAtStake(ctx context.Context, db DBTX, s Sweep) (live, atStake int, err error) {
 	r, err := queries().MembershipsAtStake(ctx, db, dbsqlc.MembershipsAtStakeParams{
 		SweepID: s.ID, Began: s.StartedAt, OrganizationID: s.OrganizationID,
@@ -109,7 +109,7 @@ func MembershipsAtStake(ctx context.Context, db DBTX, s Sweep) (live, atStake in
 	return int(r.Live), int(r.AtStake), nil
 }
 
-// ChangedAfter returns those of the objects that were written after the given instant.
+// ChangedAfter returns the ids of objects that were written after the given instant.
 func ChangedAfter(ctx context.Context, db DBTX, ids []string, at time.Time) ([]string, error) {
 	changed, err := queries().ChangedAfter(ctx, db, dbsqlc.ChangedAfterParams{Ids: ids, AskedAt: at})
 	if err != nil {

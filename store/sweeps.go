@@ -10,14 +10,14 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// SweepState is where a sweep stands. A running one that nobody works on was cut off, and can go
-// on.
+// SweepState is how far a sweep is. A running one without a process was cut off, and can be
+// resumed.
 type SweepState string
 
 // The states of a sweep. They are stored; never change them.
 const (
 	SweepRunning   SweepState = "running"
-	SweepClean     SweepState = "clean"     // it went through, and the mirror equals Clerk
+	SweepClean     SweepState = "clean"     // it went through: the mirror equals Clerk
 	SweepAborted   SweepState = "aborted"   // a guard stopped it
 	SweepAbandoned SweepState = "abandoned" // it was cut off, and another one began
 )
@@ -36,15 +36,16 @@ type Sweep struct {
 	Reason         string          // why it was aborted
 	Progress       json.RawMessage // where to go on
 	Report         json.RawMessage // counts so far
-	// Unverified says that the sweep couldn't compare all that decides access. It isn't stored.
+	// Unverified says that the sweep couldn't compare everything that decides access. It isn't
+	// stored.
 	Unverified bool
 }
 
 // Name returns what the sweep is called in audit entries, versions, reports and alarms.
 func (s Sweep) Name() string { return clerksync.SweepCause(s.ID) }
 
-// WentThrough reports whether the sweep compared everything, though it may have met answers that it
-// couldn't go by.
+// WentThrough reports whether the sweep compared everything, even if it couldn't use some of the
+// answers.
 func (s Sweep) WentThrough() bool {
 	return s.State == SweepClean || s.State == SweepAborted && (s.Reason == ReasonUnreadable || s.Reason == ReasonReadsBehind)
 }
@@ -61,7 +62,7 @@ func sweepOf(r dbsqlc.RolecallSweep) Sweep {
 const sweepLock = 0x726f6c6563616c73 // "rolecals", next to the lock of taking over
 
 // TryLockSweeps reports whether this session is the only one that sweeps now. The lock lasts until
-// [UnlockSweeps], or the end of the session.
+// [UnlockSweeps], or until the session ends.
 func TryLockSweeps(ctx context.Context, db DBTX) (bool, error) {
 	locked, err := queries().TryLockSweeps(ctx, db, sweepLock)
 	if err != nil {
@@ -78,16 +79,17 @@ func UnlockSweeps(ctx context.Context, db DBTX) error {
 	return nil
 }
 
-// ReasonUnreadable is the reason of a sweep that went through but for some objects that can't be
+// ReasonUnreadable is the reason of a sweep that went through and met objects that it couldn't
 // read.
 const ReasonUnreadable = "unreadable"
 
-// ReasonReadsBehind is the reason of a sweep that went through, and to which Clerk showed states
-// from before what is applied.
+// ReasonReadsBehind is the reason of a sweep that went through while Clerk showed older states than
+// what is applied.
 const ReasonReadsBehind = "reads_behind"
 
-// StartSweep records that a sweep begins, of which nothing is known yet, and gives up whatever was
-// cut off before and can't go on: a whole one goes on later, unless this one is one that may write.
+// StartSweep records a new sweep and abandons interrupted ones that can't be resumed. An
+// interrupted full sweep stays resumable, unless whole says that the new sweep is itself a full one
+// that writes.
 func StartSweep(ctx context.Context, db DBTX, s Sweep, whole bool) (Sweep, error) {
 	r, err := queries().StartSweep(ctx, db, dbsqlc.StartSweepParams{
 		Trigger: s.Trigger, OrganizationID: s.OrganizationID, DryRun: s.DryRun, InstanceID: s.InstanceID,
@@ -103,26 +105,26 @@ func StartSweep(ctx context.Context, db DBTX, s Sweep, whole bool) (Sweep, error
 	return sweepOf(r), forgetListed(ctx, db)
 }
 
-// forgetListed forgets what sweeps that can't go on have seen.
+// forgetListed forgets what was listed in sweeps that can't be resumed.
 func forgetListed(ctx context.Context, db DBTX) error {
 	if err := queries().ForgetListed(ctx, db); err != nil {
-		return fmt.Errorf("forget what was seen: %w", err)
+		return fmt.Errorf("forget what was listed: %w", err)
 	}
 	return nil
 }
 
-// UnfinishedSweep returns the whole sweep that was cut off and can go on, if one was at work and
+// UnfinishedSweep returns the full sweep that was interrupted and can be resumed, if it worked and
 // began after the given instants; else [ErrNotFound].
 func UnfinishedSweep(ctx context.Context, db DBTX, workedAfter, beganAfter time.Time) (Sweep, error) {
 	return oneSweep(queries().UnfinishedSweep(ctx, db, dbsqlc.UnfinishedSweepParams{WorkedAfter: workedAfter, BeganAfter: beganAfter}))
 }
 
-// LastSweep returns the newest whole sweep, or [ErrNotFound].
+// LastSweep returns the newest full sweep, or [ErrNotFound].
 func LastSweep(ctx context.Context, db DBTX) (Sweep, error) {
 	return oneSweep(queries().LastSweep(ctx, db))
 }
 
-// LastCleanSweep returns the newest whole sweep that went through, or [ErrNotFound].
+// LastCleanSweep returns the newest full sweep that was clean, or [ErrNotFound].
 func LastCleanSweep(ctx context.Context, db DBTX) (Sweep, error) {
 	return oneSweep(queries().LastCleanSweep(ctx, db))
 }
@@ -142,8 +144,8 @@ func SaveSweep(ctx context.Context, db DBTX, s Sweep) error {
 	return nil
 }
 
-// FinishSweep records how a sweep ended. If it was clean, and of everything that decides access,
-// the mirror is verified as of its beginning.
+// FinishSweep records how a sweep ended. A clean sweep of everything that decides access verifies
+// the mirror as of the sweep's beginning.
 func FinishSweep(ctx context.Context, db DBTX, s Sweep) error {
 	err := queries().FinishSweep(ctx, db, dbsqlc.FinishSweepParams{
 		ID: s.ID, State: string(s.State), Reason: s.Reason, Progress: s.Progress, Report: s.Report,

@@ -7,9 +7,9 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// A row holds the version of the newest delivery that wrote it, and by name the version of each
-// field that another delivery wrote. Nearly every delivery writes all fields, so that the second is
-// nearly always null.
+// A row holds the version of the newest delivery that wrote it. It also holds, by name, the version
+// of each field that another delivery wrote. Nearly every delivery writes all fields, so the second
+// column is nearly always null.
 
 // packVersions turns the versions of an object's registers into the two columns of its row.
 func packVersions(registers []clerksync.Register) (version, fieldVersions json.RawMessage, err error) {

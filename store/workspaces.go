@@ -8,8 +8,8 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// Seat is one organization that a user is a live member of.
-type Seat struct {
+// UserMembership is one organization that a user is a live member of.
+type UserMembership struct {
 	OrganizationID string
 	Name           string
 	Slug           *string
@@ -17,25 +17,25 @@ type Seat struct {
 	Permissions    []string // Clerk's own permissions of the role
 }
 
-// Standing returns the seat as what a decision needs: it is a live member's.
-func (s Seat) Standing(userID string) clerksync.Standing {
+// Standing returns what a decision needs: the standing of a live member.
+func (m UserMembership) Standing(userID string) clerksync.Standing {
 	return clerksync.Standing{
-		UserID: userID, OrganizationID: s.OrganizationID, EverMember: true, Member: true,
-		Role: s.Role, Permissions: s.Permissions,
+		UserID: userID, OrganizationID: m.OrganizationID, EverMember: true, Member: true,
+		Role: m.Role, Permissions: m.Permissions,
 	}
 }
 
-// Seats lists the organizations that a user is a live member of, oldest membership first.
-func Seats(ctx context.Context, db DBTX, userID string) ([]Seat, error) {
+// MembershipsOfUser lists the organizations that a user is a live member of, oldest membership first.
+func MembershipsOfUser(ctx context.Context, db DBTX, userID string) ([]UserMembership, error) {
 	rows, err := queries().WorkspacesOfUser(ctx, db, userID)
 	if err != nil {
-		return nil, fmt.Errorf("list seats of user: %w", err)
+		return nil, fmt.Errorf("list memberships of user: %w", err)
 	}
-	seats := make([]Seat, len(rows))
+	memberships := make([]UserMembership, len(rows))
 	for i, r := range rows {
-		seats[i] = Seat{OrganizationID: r.OrganizationID, Name: r.Name, Slug: r.Slug, Role: r.Role, Permissions: r.Permissions}
+		memberships[i] = UserMembership{OrganizationID: r.OrganizationID, Name: r.Name, Slug: r.Slug, Role: r.Role, Permissions: r.Permissions}
 	}
-	return seats, nil
+	return memberships, nil
 }
 
 // Workspace is a live organization as callers of the API see it.
@@ -46,7 +46,7 @@ type Workspace struct {
 	ImageURL    *string
 	CreatedAt   *time.Time // nil: Clerk hasn't told
 	CreatedBy   *string
-	MemberCount int64 // live members, counted in the mirror: Clerk's own count is never truth
+	MemberCount int64 // live members, counted in the mirror: Clerk's own count isn't used
 }
 
 // FindWorkspace returns a live organization, or ErrNotFound.

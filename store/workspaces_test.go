@@ -12,8 +12,8 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// TestMembersArePagedInOrderOfJoining with ties, and with somebody of whom Clerk hasn't told when.
-func TestMembersArePagedInOrderOfJoining(t *testing.T) {
+// TestMembers_PagedInOrderOfJoining, with ties and with a member whose time of joining is unknown.
+func TestMembers_PagedInOrderOfJoining(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.New(t)
 	m := mirrorOf(membership("orgmem_other", "org_2", "user_0", 0))
@@ -36,7 +36,7 @@ func TestMembersArePagedInOrderOfJoining(t *testing.T) {
 			page, err := store.Members(t.Context(), pool, "org_1", after, limit)
 			require.NoError(t, err)
 			require.LessOrEqual(t, len(page), limit)
-			require.LessOrEqual(t, len(got), len(want), "somebody came twice")
+			require.LessOrEqual(t, len(got), len(want), "a member came twice")
 			for _, member := range page {
 				got = append(got, member.MembershipID)
 				after = store.Position{At: member.JoinedAt, ID: member.MembershipID}
@@ -49,7 +49,7 @@ func TestMembersArePagedInOrderOfJoining(t *testing.T) {
 	}
 }
 
-func TestWorkspace(t *testing.T) {
+func TestFindWorkspace(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.New(t)
 	banned := user("user_2", 1)
@@ -65,16 +65,16 @@ func TestWorkspace(t *testing.T) {
 		_, err = store.FindWorkspace(t.Context(), pool, id)
 		require.ErrorIs(t, err, store.ErrNotFound)
 	}
-	seats, err := store.Seats(t.Context(), pool, "user_1")
+	memberships, err := store.MembershipsOfUser(t.Context(), pool, "user_1")
 	require.NoError(t, err)
-	require.Equal(t, []store.Seat{{OrganizationID: "org_1", Name: "North", Role: "org:member", Permissions: []string{}}}, seats)
-	seats, err = store.Seats(t.Context(), pool, "user_2")
+	require.Equal(t, []store.UserMembership{{OrganizationID: "org_1", Name: "North", Role: "org:member", Permissions: []string{}}}, memberships)
+	memberships, err = store.MembershipsOfUser(t.Context(), pool, "user_2")
 	require.NoError(t, err)
-	require.Empty(t, seats)
+	require.Empty(t, memberships)
 }
 
-// TestAWorkspaceOfWhichOnlyAMemberTells is there as well, under no name.
-func TestAWorkspaceOfWhichOnlyAMemberTells(t *testing.T) {
+// TestFindWorkspace_KnownByAMemberOnly finds it, without a name.
+func TestFindWorkspace_KnownByAMemberOnly(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.New(t)
 	save(t, pool, mirrorOf(membership("orgmem_1", "org_1", "user_1", 1)))
@@ -85,8 +85,8 @@ func TestAWorkspaceOfWhichOnlyAMemberTells(t *testing.T) {
 	require.ErrorIs(t, err, store.ErrNotFound)
 }
 
-// TestTheNewestOfTwoLiveMembershipsCounts where the deletion of the older one never arrived.
-func TestTheNewestOfTwoLiveMembershipsCounts(t *testing.T) {
+// TestStandings_NewestOfTwoLiveMembershipsCounts, if the deletion of the older one never arrived.
+func TestStandings_NewestOfTwoLiveMembershipsCounts(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.New(t)
 	old, young := membership("orgmem_9", "org_1", "user_1", 1), membership("orgmem_1", "org_1", "user_1", 2)
@@ -102,7 +102,7 @@ func TestTheNewestOfTwoLiveMembershipsCounts(t *testing.T) {
 	require.Equal(t, t0+2, members[0].JoinedAt.UnixMilli())
 }
 
-func TestStatusOfUsers(t *testing.T) {
+func TestUserStatus(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.New(t)
 	dead := user("user_dead", 1)

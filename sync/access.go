@@ -29,15 +29,16 @@ type Standing struct {
 
 	OrganizationDead bool
 	User             UserStatus
-	EverMember       bool     // some membership of the pair is or was known
-	Member           bool     // the newest live membership of the pair exists; Role and Permissions are its
-	Role             string   // canonical key that the role has now
+	EverMember       bool     // a membership of the pair is or was known
+	Member           bool     // the pair has a live membership; Role and Permissions are those of the newest
+	Role             string   // present canonical key of the role
 	Permissions      []string // Clerk's own permissions of the role
 
 	Revision int64 // counts the organization's changes; 0 if it is unknown
-	// AsOf is the last instant at which all that the mirror has of the organization is known to
-	// have agreed with Clerk: the beginning of the last clean sweep of everything or, before there
-	// was one, the organization's own; zero if there is none. No event moves it.
+	// AsOf is the last instant at which everything that the mirror has of the organization is known
+	// to have agreed with Clerk. It is the beginning of the last clean sweep of everything. Before
+	// the first one, it is the organization's own beginning, or zero if that is unknown. No event
+	// moves it.
 	AsOf time.Time
 }
 
@@ -77,15 +78,16 @@ type Grants map[string][]string
 // Decide answers whether the user may use the permission. The empty permission asks for membership
 // alone.
 //
-// Liveness is derived here, not cascaded in the database: a membership counts if it is live, its
-// organization is not gone, and its user is neither gone, banned nor deprovisioned. An unknown
-// parent doesn't hide it.
+// Decide derives liveness from the objects: the database cascades nothing. A membership counts if
+// it is live, its organization isn't deleted, and its user is neither deleted, banned nor
+// deprovisioned. An unknown organization or user doesn't hide it.
 func (g Grants) Decide(s Standing, permission string) Decision {
 	d := Decision{
 		Permission: permission, OrganizationID: s.OrganizationID, UserID: s.UserID, Revision: s.Revision, AsOf: s.AsOf,
 	}
 	permissions := g.Effective(s)
-	switch refusal := s.User.Refusal(); {
+	refusal := s.User.Refusal()
+	switch {
 	case !s.EverMember:
 		d.Reason = ReasonNotAMember
 	case s.OrganizationDead:
@@ -112,12 +114,12 @@ func (g Grants) Decide(s Standing, permission string) Decision {
 // Freshness is what a caller demands of the mirror before it may allow anything. The zero value
 // demands nothing.
 type Freshness struct {
-	MinRevision  int64         // that the organization must have reached
-	MaxStaleness time.Duration // since the mirror is known to have agreed with Clerk; 0 is any
+	MinRevision  int64         // revision that the organization must have reached
+	MaxStaleness time.Duration // longest time since the mirror is known to have agreed with Clerk; 0 is any
 }
 
 // Judge takes back a decision that allows something on a mirror that isn't as fresh as demanded. A
-// refusal stands as it is: no demand changes whom the mirror refuses, or why.
+// refusal stays as it is: no demand changes who is refused, or why.
 func (f Freshness) Judge(d Decision, now time.Time) Decision {
 	behind := d.Revision < f.MinRevision
 	old := f.MaxStaleness > 0 && (d.AsOf.IsZero() || now.Sub(d.AsOf) > f.MaxStaleness)
@@ -127,9 +129,9 @@ func (f Freshness) Judge(d Decision, now time.Time) Decision {
 	return d
 }
 
-// Effective lists what the member's role permits, sorted: the policy's grants and the role's own
-// permissions at Clerk, under Clerk's keys. It is empty for somebody who isn't a member, and for a
-// role that nobody granted anything.
+// Effective lists the permissions of the member's role, sorted: those that the policy grants, and
+// the role's own at Clerk, under Clerk's keys. The list is empty if the user isn't a member, and if
+// the role has no permissions.
 func (g Grants) Effective(s Standing) []string {
 	if !s.Member {
 		return nil
@@ -139,8 +141,8 @@ func (g Grants) Effective(s Standing) []string {
 	return slices.Compact(all)
 }
 
-// CanonicalRole translates the role keys of instances from before custom roles, "admin" and
-// "basic_member", to today's. Every other key is its own.
+// CanonicalRole translates a role key to today's spelling: "admin" and "basic_member", the keys of
+// instances from before custom roles. It returns every other key unchanged.
 func CanonicalRole(key string) string {
 	switch key {
 	case "admin":

@@ -76,7 +76,7 @@ func TestDecide(t *testing.T) {
 	}
 }
 
-func TestStaleMirrorAllowsNothing(t *testing.T) {
+func TestFreshness_StaleMirrorAllowsNothing(t *testing.T) {
 	t.Parallel()
 	asOf := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	standing := clerksync.Standing{EverMember: true, Member: true, Role: "org:member", Revision: 7, AsOf: asOf}
@@ -112,7 +112,7 @@ func TestStaleMirrorAllowsNothing(t *testing.T) {
 	}
 }
 
-func TestEffectivePermissionsAreTheUnionSortedOnce(t *testing.T) {
+func TestGrants_PermissionsAreASortedUnion(t *testing.T) {
 	t.Parallel()
 	s := clerksync.Standing{Member: true, Role: "org:admin", Permissions: []string{"org:invoices:read", "reports:read"}}
 	require.Equal(t, []string{"billing:manage", "org:invoices:read", "reports:read"}, grants.Effective(s))

@@ -11,30 +11,32 @@ type OpenCommand struct {
 
 	ID      string
 	Result  string // its [Command.Outcome]
-	Audited bool   // it has signed its change: what it may still sign for is its actor's joining
+	Audited bool   // a change is attributed to it; only its actor's joining may still be
 }
 
-// Signature says which change a command made.
-type Signature struct{ CommandID, OrganizationID, Target string }
+// Attribution says which change a command made.
+type Attribution struct{ CommandID, OrganizationID, Target string }
 
-// Attribute returns the entries signed by the commands that made the changes, the oldest command
-// first, and their signatures: each signs one change, and whoever creates a workspace also signs
-// for joining it. An entry that Clerk signed keeps its actor, and takes the signature of that
-// actor's command alone. The open commands may be of any organization and action; one that may
-// stand for several organizations is there once for each.
+// Attribute attributes entries to the commands that made the changes, the oldest command first. It
+// returns the entries with their actors, and one attribution for each command that made a change.
 //
-// It doesn't matter who tells of the change: the command itself, a webhook or a sweep. Whoever is
-// first makes the entry.
-func Attribute(entries []AuditEntry, open []OpenCommand) (signed []AuditEntry, signatures []Signature) {
-	signed = slices.Clone(entries)
+// A command is attributed one change. A command that creates a workspace also explains its
+// creator's joining. An entry in which Clerk names the actor keeps that actor, and is attributed to
+// a command of that actor only. The open commands may be of any organization and action. A command
+// that may stand for several organizations is listed once for each.
+//
+// The source of the change makes no difference: the command itself, a webhook or a sweep. The first
+// of them makes the entry.
+func Attribute(entries []AuditEntry, open []OpenCommand) (attributed []AuditEntry, attributions []Attribution) {
+	attributed = slices.Clone(entries)
 	free := slices.DeleteFunc(slices.Clone(open), func(c OpenCommand) bool { return c.Audited })
-	for i := range signed {
-		e := &signed[i]
+	for i := range attributed {
+		e := &attributed[i]
 		by, made := whoMade(*e, free)
 		switch {
 		case made:
 			e.Actor = by.Actor
-			signatures = append(signatures, Signature{CommandID: by.ID, OrganizationID: e.OrganizationID, Target: e.Target})
+			attributions = append(attributions, Attribution{CommandID: by.ID, OrganizationID: e.OrganizationID, Target: e.Target})
 			free = slices.DeleteFunc(free, func(c OpenCommand) bool { return c.ID == by.ID })
 		case e.Actor == "" && slices.ContainsFunc(open, func(c OpenCommand) bool { return c.joins(*e) }):
 			e.Actor = e.Target
@@ -43,18 +45,18 @@ func Attribute(entries []AuditEntry, open []OpenCommand) (signed []AuditEntry, s
 			e.Action = ActionMemberLeft
 		}
 	}
-	return signed, signatures
+	return attributed, attributions
 }
 
-// whoMade returns the command that made the change: the one that tells of it, or else the first
-// that asks for it. Where Clerk itself names the actor, and several of that actor's ask for it,
-// nobody knows which: then it is none, and each finds out by itself.
+// whoMade returns the command that made the change: the one that reports it, or else the first one
+// that asks for it. If Clerk names the actor and several of that actor's commands ask for it, there
+// is none: each command later determines its own result.
 func whoMade(e AuditEntry, free []OpenCommand) (by OpenCommand, found bool) {
-	tells := func(c OpenCommand) bool { return c.ID == e.Cause && c.Action == e.Action && c.maySign(e) }
-	if i := slices.IndexFunc(free, tells); i >= 0 {
+	reports := func(c OpenCommand) bool { return c.ID == e.Cause && c.Action == e.Action && c.mayHaveMade(e) }
+	if i := slices.IndexFunc(free, reports); i >= 0 {
 		return free[i], true
 	}
-	asks := func(c OpenCommand) bool { return c.made(e) && c.maySign(e) }
+	asks := func(c OpenCommand) bool { return c.made(e) && c.mayHaveMade(e) }
 	i := slices.IndexFunc(free, asks)
 	if i < 0 {
 		return OpenCommand{}, false
@@ -66,17 +68,16 @@ func whoMade(e AuditEntry, free []OpenCommand) (by OpenCommand, found bool) {
 	return free[i], true
 }
 
-// maySign reports whether Clerk leaves open who made the change, or says that the command's actor
-// did.
-func (c OpenCommand) maySign(e AuditEntry) bool { return e.Actor == "" || e.Actor == c.Actor }
+// mayHaveMade reports whether Clerk names no actor for the change, or the command's actor.
+func (c OpenCommand) mayHaveMade(e AuditEntry) bool { return e.Actor == "" || e.Actor == c.Actor }
 
-// made reports whether the entry is of the change that the command asks for.
+// made reports whether the entry records the change that the command asks for.
 func (c OpenCommand) made(e AuditEntry) bool {
 	return c.Action == e.Action && c.OrganizationID == e.OrganizationID && (c.Target == e.Target || c.Target == "") &&
 		strings.EqualFold(c.Result, e.Outcome())
 }
 
-// joins reports whether the entry is of the creator's joining of the workspace that the command
+// joins reports whether the entry records that the creator joined the workspace that the command
 // creates.
 func (c OpenCommand) joins(e AuditEntry) bool {
 	return c.Action == ActionWorkspaceCreated && e.Action == ActionMemberJoined && c.Actor == e.Target && c.OrganizationID == e.OrganizationID

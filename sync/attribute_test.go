@@ -8,7 +8,7 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// TestAttribute: which entries a command signs.
+// TestAttribute says which command an entry is attributed to.
 func TestAttribute(t *testing.T) {
 	t.Parallel()
 	open := func(id, actor string, action clerksync.Action, organization, target, result string) clerksync.OpenCommand {
@@ -104,13 +104,13 @@ func TestAttribute(t *testing.T) {
 			nil,
 		},
 	} {
-		signed, signatures := clerksync.Attribute(c.entries, c.open)
+		attributed, attributions := clerksync.Attribute(c.entries, c.open)
 		var used []string
-		for _, s := range signatures {
+		for _, s := range attributions {
 			used = append(used, s.CommandID)
 		}
 		require.Equal(t, c.used, used, name)
-		for i, e := range signed {
+		for i, e := range attributed {
 			require.Equal(t, c.actors[i], e.Actor, name)
 		}
 	}

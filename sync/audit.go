@@ -26,24 +26,24 @@ const (
 	ActionRoleChanged        Action = "role.changed"
 )
 
-// Details are what an audit entry tells of a state: names of members and their values. Nil means
-// that there was none.
+// Details are what an audit entry says of a state: names of members and their values. Nil means
+// that there was no state.
 type Details map[string]any
 
 // AuditEntry records one effective change of the mirror. A repeated or superseded delivery makes
 // none.
 type AuditEntry struct {
-	OrganizationID string // "" for what concerns the instance: users and roles
+	OrganizationID string // "" for entries of the whole instance: users and roles
 	Actor          string // user_… or service:NAME; "" if Clerk doesn't say
 	Action         Action
-	Target         string // id of what changed: of the user for memberships, else of the object
+	Target         string // id of the changed object; of the user for memberships
 	Before, After  Details
 	At             int64  // when it happened, epoch milliseconds; 0: when the event occurred
-	Cause          string // svix-id of the delivery, or the sweep or look-up, that told
+	Cause          string // svix-id of the delivery, the command, or the sweep or look-up that showed the change
 }
 
-// The functions below compare two states of one object. They say nothing of changes to a dead
-// object: filling in fields of it changes nothing for anybody.
+// The functions below compare two states of one object. Changes of a dead object make no entry: new
+// values of its fields change nobody's access.
 
 func auditOrganization(before, after Organization) []AuditEntry {
 	e := AuditEntry{OrganizationID: after.ID, Target: after.ID}
@@ -147,7 +147,7 @@ func auditRole(before, after Role) []AuditEntry {
 	return []AuditEntry{{Action: ActionRoleChanged, Target: after.ID, Before: details(before), After: details(after)}}
 }
 
-// noAudit is for objects that grant nobody anything by themselves.
+// noAudit is for objects that grant no access by themselves.
 func noAudit[T any](_, _ T) []AuditEntry { return nil }
 
 func deref(s *string) string {

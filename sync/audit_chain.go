@@ -17,20 +17,20 @@ import (
 // its UTF-8; numbers in decimal; JSON as the very text that is stored; "-" stands for null.
 // Migration 00005 computes the same in SQL, when the entry is inserted.
 type LoggedEntry struct {
-	ID             int64  // of the row; says nothing of the order
+	ID             int64  // of the row; its order means nothing
 	Seq            int64  // counts the organization's entries from 1, in the order of recording
-	OrganizationID string // "" for what concerns the instance
+	OrganizationID string // "" for entries of the whole instance
 	Actor          *string
 	Action         Action
 	Target         string
 	Before, After  json.RawMessage // nil for null
-	Data           json.RawMessage // what a product told with an entry of its own
+	Data           json.RawMessage // what a product sent with an entry of its own
 	At             time.Time       // to the microsecond
 	Cause          string
 	PrevHash, Hash []byte // PrevHash is empty in the first entry
 }
 
-// chainVersion begins what is hashed, so that another encoding can follow some day.
+// chainVersion begins the hashed text, so that another encoding can follow it.
 const chainVersion = "rolecall.audit.v1"
 
 // Sum returns the hash that the entry should have.
@@ -62,17 +62,17 @@ func jsonText(raw json.RawMessage) *string {
 	return new(string(raw))
 }
 
-// intactAs reports whether the entry is what was recorded under a number.
+// intactAs reports whether the entry is unchanged since it was recorded under the number.
 func (e LoggedEntry) intactAs(seq int64) bool {
 	sum := e.sumAs(seq)
 	return bytes.Equal(sum[:], e.Hash)
 }
 
-// Tampering says what was done to a chain of entries. The values are part of the command line's
+// Tampering names what was done to a chain of entries. The values are part of the command line's
 // output.
 type Tampering string
 
-// What can be told of an entry that doesn't fit.
+// The kinds of tampering that an entry which doesn't fit can show.
 const (
 	TamperedChanged   Tampering = "changed"
 	TamperedMissing   Tampering = "missing"
@@ -80,15 +80,15 @@ const (
 	TamperedReordered Tampering = "reordered"
 )
 
-// Break is the first place at which a chain isn't as it was recorded.
+// Break is the first place at which a chain differs from what was recorded.
 type Break struct {
 	Tampering Tampering
 	Seq       int64  // of the entry that was changed, is missing, was inserted, or where another one stands now
 	Detail    string // one sentence for people
 }
 
-// Mark is the number and the hash of an entry, as they were noted where nobody with the database
-// could change them.
+// Mark is the number and the hash of an entry, as noted outside the database, where its users can't
+// change them.
 type Mark struct {
 	Seq  int64 // 0: nothing was noted
 	Hash []byte
@@ -99,11 +99,11 @@ type Mark struct {
 type Chain struct {
 	Seq   int64  // of the last entry that fitted; 0 at the beginning
 	Hash  []byte // its
-	Noted Mark   // of an entry that there must be
+	Noted Mark   // of an entry that must exist
 }
 
-// Next takes the next entry and returns nil if it fits. Where the entry alone doesn't tell what was
-// done, displaced is true, and [Chain.Displaced] tells from its neighbours.
+// Next takes the next entry and returns nil if it fits. If the entry alone doesn't show what was
+// done, displaced is true, and [Chain.Displaced] decides by its neighbours.
 func (c *Chain) Next(e LoggedEntry) (broken *Break, displaced bool) {
 	next := c.Seq + 1
 	follows, intact := bytes.Equal(e.PrevHash, c.Hash), e.intactAs(e.Seq)
@@ -119,7 +119,7 @@ func (c *Chain) Next(e LoggedEntry) (broken *Break, displaced bool) {
 		return nil, false
 	case follows:
 		return &Break{TamperedChanged, next, "The entry's content doesn't match its hash."}, false
-	case intact: // whoever forged the entry before this one computed that one's hash anew
+	case intact: // the entry before this one was forged, and its hash computed anew
 		return &Break{TamperedChanged, max(next-1, 1), "The entry isn't the one that the next entry follows."}, false
 	case next > 1 && e.intactAs(next-1):
 		return &Break{TamperedInserted, next - 1, "The entry that was recorded under this number has the next one now."}, false
@@ -128,9 +128,9 @@ func (c *Chain) Next(e LoggedEntry) (broken *Break, displaced bool) {
 	}
 }
 
-// Displaced tells what was done where the given entry stands, which doesn't belong there. It takes
-// the number of the entry that says to follow the last one that fitted, and of the one that the
-// given entry says to follow; 0 for none.
+// Displaced says what was done where the given entry stands, which doesn't belong there. It takes
+// two numbers, 0 for none: of the entry that follows the last one that fitted, and of the entry
+// that the given one follows.
 func (c *Chain) Displaced(e LoggedEntry, follower, followed int64) Break {
 	next := c.Seq + 1
 	genuine := e.intactAs(next+1) || followed > 0 && e.intactAs(followed+1)
@@ -146,13 +146,14 @@ func (c *Chain) Displaced(e LoggedEntry, follower, followed int64) Break {
 	}
 }
 
-// Unreadable tells of an entry after the last one that fitted which has values that can't be read.
+// Unreadable reports the entry after the last one that fitted as changed, because its values can't
+// be read.
 func (c *Chain) Unreadable() Break {
 	return Break{TamperedChanged, c.Seq + 1, "The entry has values that none is recorded with."}
 }
 
-// End judges the whole log by the chain's head, which is the number and hash of the last entry; 0
-// without a head. It takes what was found to be broken before, and returns nil if nothing is.
+// End judges the whole log by the chain's head: the number and hash of the last entry, or 0 without
+// a head. It takes the break that was found before, and returns nil if there is none at all.
 func (c *Chain) End(broken *Break, seq int64, hash []byte) *Break {
 	switch {
 	case broken != nil && broken.Seq > seq, broken == nil && c.Seq > seq:

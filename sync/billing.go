@@ -1,9 +1,9 @@
 package sync
 
-// Billing is what Clerk says of its Billing. Where it is on for organizations, Clerk counts a
-// custom permission only while its feature is in the organization's active plan. The mirror knows
-// no plans.
+// Billing is what Clerk says of its Billing feature. Where it is on for organizations, a custom
+// permission counts at Clerk only while its feature is in the organization's active plan. The
+// mirror has no plans.
 type Billing struct {
 	On    bool // for organizations
-	Plans int  // plans of organizations that Clerk lists, as far as its first page says
+	Plans int  // plans of organizations on Clerk's first page
 }

@@ -5,9 +5,9 @@ import (
 	"strings"
 )
 
-// A cause names what told of a change: the svix-id of a delivery, a command (cmd_…), or a read of
-// Clerk's API. Only reads may be answered from an old state, so the two kinds of read have names of
-// their own.
+// A cause names the source of a change: the svix-id of a delivery, a command (cmd_…), or a read of
+// Clerk's API. Only reads may be answered from an old state. Therefore the two kinds of read,
+// sweeps and look-ups, have prefixes.
 const (
 	sweepPrefix  = "sweep_"
 	lookupPrefix = "lookup_"

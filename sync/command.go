@@ -1,24 +1,24 @@
 package sync
 
-// ActionMemberLeft is a [ActionMemberRemoved] that the member asked for. Clerk doesn't tell the two
-// apart; only a command does.
+// ActionMemberLeft is an [ActionMemberRemoved] that the member asked for. Clerk doesn't tell the
+// two apart; only a command does.
 const ActionMemberLeft Action = "member.left"
 
-// Command is a change that somebody asks Clerk for through Rolecall. Its Action says which, and
-// which fields count.
+// Command is a change that a user asks Clerk for through Rolecall. Its Action says which change it
+// is, and which fields count.
 type Command struct {
-	Actor          string // user_… who asks
+	Actor          string // the asking user (user_…)
 	Action         Action // of the audit entry that it makes; leaving is [ActionMemberRemoved] of oneself
 	OrganizationID string // "" for [ActionWorkspaceCreated] until Clerk has answered
-	Target         string // id of the user or invitation; "" for what is made anew until Clerk has answered
+	Target         string // id of the user or invitation; "" for a new object until Clerk has answered
 	Name           string // of the workspace
 	Slug           string // of a new workspace; "" for none
 	Role           string // canonical key
 	Email          string // to invite
 }
 
-// Outcome returns what the audit entry of the change says of the state that it made, as far as the
-// command decides it: by this two changes of one target are told apart.
+// Outcome returns the part of the new state that the command decides and the audit entry repeats.
+// It tells two changes of one target apart.
 func (c Command) Outcome() string {
 	switch c.Action {
 	case ActionWorkspaceCreated, ActionWorkspaceRenamed:
@@ -32,7 +32,7 @@ func (c Command) Outcome() string {
 	}
 }
 
-// Outcome returns what [Command.Outcome] does for the command that made the entry.
+// Outcome returns the [Command.Outcome] of a command that made the entry.
 func (e AuditEntry) Outcome() string {
 	detail := func(name string) string {
 		text, _ := e.After[name].(string) // or none

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// decoder reads one event's data into facts. Errors are collected, so that a reader of the
-// quarantine sees all of them at once.
+// decoder reads one event's data into facts. It collects all errors, so that operators see each of
+// them in the quarantine.
 type decoder struct {
 	version    Version
 	receivedAt int64    // when a deletion became known here, epoch milliseconds
@@ -48,8 +48,8 @@ func (dec *decoder) check(err error) {
 	}
 }
 
-// id reads an object's id, which must carry Clerk's prefix: an event about a user can't become an
-// organization.
+// id reads an object's id, which must carry Clerk's prefix. So an event about a user can't become
+// an organization.
 func (dec *decoder) id(o object, name, prefix string) string {
 	m := o.text(name)
 	dec.check(m.err)
@@ -59,7 +59,7 @@ func (dec *decoder) id(o object, name, prefix string) string {
 	return m.value
 }
 
-// tombstone returns the deletion that the event tells of, if it does.
+// tombstone returns the tombstone that a deletion sets; of another event, the zero one.
 func (dec *decoder) tombstone() Tombstone {
 	if dec.version.Kind != KindDeleted {
 		return Tombstone{}
@@ -68,17 +68,16 @@ func (dec *decoder) tombstone() Tombstone {
 }
 
 // stub lowers the decoder's version to that of a nested copy. A copy shows its object as of the
-// event: the event's own updated_at is of the object around it, and a deletion even repeats an old
-// one.
+// event. The event's own updated_at belongs to the object around the copy; a deletion even repeats
+// an old one.
 func (dec *decoder) stub() *decoder {
 	v := dec.version
 	v.Rank, v.UpdatedAt, v.Undated = RankStub, v.OccurredAt, false
 	return &decoder{version: v, errs: dec.errs}
 }
 
-// set makes a register of a member: absent writes nothing, and neither does a value of an
-// unexpected type, because a strict reading must never keep an event out that says something else
-// too.
+// set makes a register of a member. An absent member writes nothing. Neither does a value of an
+// unexpected type: the rest of its event still counts.
 func set[T any](dec *decoder, m member[T]) Field[T] {
 	if !m.present || m.err != nil {
 		return Field[T]{}
@@ -86,7 +85,7 @@ func set[T any](dec *decoder, m member[T]) Field[T] {
 	return Field[T]{Value: m.value, Version: dec.version}
 }
 
-// setNonNull is set for members whose null says no more than their absence.
+// setNonNull is set for members whose null means the same as their absence.
 func setNonNull[T any](dec *decoder, m member[T]) Field[T] {
 	if m.null {
 		return Field[T]{}
@@ -94,8 +93,8 @@ func setNonNull[T any](dec *decoder, m member[T]) Field[T] {
 	return set(dec, m)
 }
 
-// setCreated makes a register of a created_at. One from the future is an error of a clock, and
-// writes nothing.
+// setCreated makes a register of a created_at. A date from the future is a clock's error and writes
+// nothing.
 func setCreated(dec *decoder, o object) Field[int64] {
 	m := o.millis("created_at")
 	if !dec.version.plausible(m.value) {
@@ -104,8 +103,8 @@ func setCreated(dec *decoder, o object) Field[int64] {
 	return setNonNull(dec, m)
 }
 
-// setStrict is setNonNull for members that decide access: what can't be read of them keeps the
-// whole event out, so that somebody looks at it.
+// setStrict is setNonNull for members that decide access. A value that can't be read sets the whole
+// event aside, so that an operator looks at it.
 func setStrict[T any](dec *decoder, m member[T]) Field[T] {
 	dec.check(m.err)
 	return setNonNull(dec, m)

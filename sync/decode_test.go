@@ -31,7 +31,7 @@ func organizationBody(members string) string {
 	return `{"type":"organization.updated","timestamp":1790000000000,"data":{"id":"org_a","updated_at":1790000000000` + members + `}}`
 }
 
-func TestAbsentNullAndEmptySlugsAreThreeThings(t *testing.T) {
+func TestDecode_AbsentNullAndEmptySlugsDiffer(t *testing.T) {
 	t.Parallel()
 	absent := decode(t, organizationBody(``)).Organizations[0].Slug
 	require.False(t, absent.Written())
@@ -43,7 +43,7 @@ func TestAbsentNullAndEmptySlugsAreThreeThings(t *testing.T) {
 	require.Empty(t, *empty.Value)
 }
 
-func TestEnvelopeTimestamps(t *testing.T) {
+func TestEnvelope_Timestamps(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
 		member string
@@ -65,7 +65,7 @@ func TestEnvelopeTimestamps(t *testing.T) {
 	}
 }
 
-func TestWhatCannotBeReadIsQuarantined(t *testing.T) {
+func TestNewDelivery_UnreadableIsQuarantined(t *testing.T) {
 	t.Parallel()
 	for name, body := range map[string]string{
 		"empty":                  ``,
@@ -97,7 +97,7 @@ func TestWhatCannotBeReadIsQuarantined(t *testing.T) {
 	}
 }
 
-func TestWhatCannotBeDecodedSaysSo(t *testing.T) {
+func TestDecode_ErrorNamesTheFault(t *testing.T) {
 	t.Parallel()
 	for name, body := range map[string]string{
 		"organization without id":       `{"type":"organization.created","data":{}}`,
@@ -117,7 +117,7 @@ func TestWhatCannotBeDecodedSaysSo(t *testing.T) {
 	}
 }
 
-func TestUnknownEventsAreNotNeeded(t *testing.T) {
+func TestDecode_UnknownEventsAreNotNeeded(t *testing.T) {
 	t.Parallel()
 	for _, eventType := range []string{"session.created", "roleSet.updated", "organization", "organization.", "email.created"} {
 		d := receive(`{"type":"` + eventType + `","data":{"whatever":1}}`)
@@ -128,7 +128,7 @@ func TestUnknownEventsAreNotNeeded(t *testing.T) {
 	}
 }
 
-func TestIdentifierIsThePrimaryOne(t *testing.T) {
+func TestUser_IdentifierIsThePrimaryOne(t *testing.T) {
 	t.Parallel()
 	const mails = `"email_addresses":[{"id":"idn_1","email_address":"old@callmine.test"},{"id":"idn_2","email_address":"new@callmine.test"}]`
 	const phones = `"phone_numbers":[{"id":"idn_3","phone_number":"+15550100"}]`
@@ -154,26 +154,26 @@ func TestIdentifierIsThePrimaryOne(t *testing.T) {
 	}
 }
 
-func TestIdentifierStaysWhereNothingIsSaidOfIt(t *testing.T) {
+func TestUser_IdentifierStaysIfAbsent(t *testing.T) {
 	t.Parallel()
 	user := decode(t, `{"type":"user.updated","data":{"id":"user_1","banned":true}}`).Users[0]
 	require.False(t, user.Identifier.Written())
 }
 
-func TestTextsAreFitForPostgres(t *testing.T) {
+func TestDecode_TextsFitPostgres(t *testing.T) {
 	t.Parallel()
 	org := decode(t, organizationBody(`,"name":"a\u0000b\ud800c","public_metadata":{"k":"\u0000"}`)).Organizations[0]
 	require.Equal(t, "a\uFFFDb\uFFFDc", org.Name.Value)
 	require.JSONEq(t, `{"k":"\u0000"}`, string(org.PublicMetadata.Value), "metadata is kept as it came")
 }
 
-func TestMembersAreCaseSensitive(t *testing.T) {
+func TestDecode_JSONMembersAreCaseSensitive(t *testing.T) {
 	t.Parallel()
 	org := decode(t, organizationBody(`,"name":"right","Name":"wrong","NAME":1`)).Organizations[0]
 	require.Equal(t, "right", org.Name.Value)
 }
 
-func TestInvitationURLIsNeverKept(t *testing.T) {
+func TestInvitation_URLIsNeverKept(t *testing.T) {
 	t.Parallel()
 	const secret = "ticket=opensesame"
 	for name, body := range map[string]string{
@@ -193,7 +193,7 @@ func TestInvitationURLIsNeverKept(t *testing.T) {
 	require.Equal(t, []byte(other), receive(other).Body, "other events stay as they are") //nolint:testifylint // byte for byte
 }
 
-func TestLedgerKnowsWhatADeliveryIsAbout(t *testing.T) {
+func TestNewDelivery_NamesSubjectAndWorkspace(t *testing.T) {
 	t.Parallel()
 	for body, want := range map[string][2]string{
 		`{"type":"organization.deleted","data":{"id":"org_a"}}`:                                            {"org_a", "org_a"},
@@ -207,7 +207,7 @@ func TestLedgerKnowsWhatADeliveryIsAbout(t *testing.T) {
 	}
 }
 
-func TestLegacyRoleKeysAreReadAsTodays(t *testing.T) {
+func TestMembership_LegacyRoleKeysAreReadAsTodays(t *testing.T) {
 	t.Parallel()
 	for legacy, want := range map[string]string{"admin": "org:admin", "basic_member": "org:member", "org:guest": "org:guest"} {
 		pair := `"organization":{"id":"org_a"},"public_user_data":{"user_id":"user_1"}`
@@ -221,7 +221,7 @@ func TestLegacyRoleKeysAreReadAsTodays(t *testing.T) {
 	}
 }
 
-func TestOrganizationOfAnInvitationInEitherPlace(t *testing.T) {
+func TestInvitation_OrganizationInEitherPlace(t *testing.T) {
 	t.Parallel()
 	const public = `"public_organization_data":{"id":"org_a","name":"North"}`
 	for name, members := range map[string]string{

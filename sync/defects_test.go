@@ -8,8 +8,8 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// Defects that other mirrors of Clerk have. The remaining ones (an unknown event, a repeat, a changed byte) are
-// tested where they would happen, over HTTP.
+// The tests of this file hold Rolecall against defects that other mirrors of Clerk have. Three more
+// (an unknown event, a repeat, a changed byte) are tested where they would happen, over HTTP.
 
 func membershipMessage(id, event, membership, role string, updated, occurred int64) message {
 	pair := pairs[membership]
@@ -19,7 +19,7 @@ func membershipMessage(id, event, membership, role string, updated, occurred int
 	}}
 }
 
-func TestSecondUpdateInTheSameMillisecondIsNotLost(t *testing.T) {
+func TestPeerDefects_SecondUpdateInOneMillisecondCounts(t *testing.T) {
 	t.Parallel()
 	first := membershipMessage("msg_9", "updated", "orgmem_a1", "org:admin", 1, 2)
 	second := membershipMessage("msg_1", "updated", "orgmem_a1", "org:member", 1, 3)
@@ -28,7 +28,7 @@ func TestSecondUpdateInTheSameMillisecondIsNotLost(t *testing.T) {
 	}
 }
 
-func TestUpdateInTheMillisecondOfCreationIsNotLost(t *testing.T) {
+func TestPeerDefects_UpdateInMillisecondOfCreationCounts(t *testing.T) {
 	t.Parallel()
 	created := membershipMessage("msg_9", "created", "orgmem_a1", "org:admin", 1, 3)
 	updated := membershipMessage("msg_1", "updated", "orgmem_a1", "org:member", 1, 2)
@@ -37,7 +37,7 @@ func TestUpdateInTheMillisecondOfCreationIsNotLost(t *testing.T) {
 	}
 }
 
-func TestUpdateAfterDeletionDoesNotResurrect(t *testing.T) {
+func TestPeerDefects_UpdateAfterDeletionDoesNotResurrect(t *testing.T) {
 	t.Parallel()
 	mirror := play(t, membershipMessage("msg_1", "deleted", "orgmem_a1", "org:member", 1, 2))
 	state, _, _ := apply(t, mirror, membershipMessage("msg_2", "updated", "orgmem_a1", "org:admin", 9, 9))
@@ -45,7 +45,7 @@ func TestUpdateAfterDeletionDoesNotResurrect(t *testing.T) {
 	require.True(t, mirror.Memberships["orgmem_a1"].Tombstone.Dead())
 }
 
-func TestLateDeletionOfAnOldMembershipDoesNotRemoveTheRejoinedMember(t *testing.T) {
+func TestPeerDefects_LateDeletionSparesRejoinedMember(t *testing.T) {
 	t.Parallel()
 	mirror := play(t,
 		membershipMessage("msg_1", "created", "orgmem_a1", "org:member", 1, 1),
@@ -56,7 +56,7 @@ func TestLateDeletionOfAnOldMembershipDoesNotRemoveTheRejoinedMember(t *testing.
 	require.False(t, mirror.Memberships["orgmem_a1again"].Tombstone.Dead())
 }
 
-func TestMembershipBeforeItsOrganizationAndUser(t *testing.T) {
+func TestPeerDefects_MembershipBeforeItsParentsCounts(t *testing.T) {
 	t.Parallel()
 	stub := membershipMessage("msg_1", "created", "orgmem_a1", "org:member", 1, 1)
 	stub.Data["organization"].(map[string]any)["name"] = "Nested"
@@ -70,14 +70,14 @@ func TestMembershipBeforeItsOrganizationAndUser(t *testing.T) {
 	require.Equal(t, "Own", mirror.Organizations["org_a"].Name.Value, "a stub never overwrites")
 }
 
-func TestStubsOfABannedUserRevoke(t *testing.T) {
+func TestPeerDefects_StubOfBannedUserRevokes(t *testing.T) {
 	t.Parallel()
 	m := membershipMessage("msg_1", "updated", "orgmem_a1", "org:member", 1, 1)
 	m.Data["public_user_data"].(map[string]any)["banned"] = true
 	require.True(t, play(t, m).Users["user_1"].Banned.Value, "as long as nothing better is known")
 }
 
-func TestANestedCopyIsAsOfItsEvent(t *testing.T) {
+func TestPeerDefects_NestedCopyIsAsOfItsEvent(t *testing.T) {
 	t.Parallel()
 	older := membershipMessage("msg_1", "updated", "orgmem_a1", "org:member", 9, 1)
 	newer := membershipMessage("msg_2", "deleted", "orgmem_a1", "org:member", 1, 9) // with its old updated_at
@@ -88,7 +88,7 @@ func TestANestedCopyIsAsOfItsEvent(t *testing.T) {
 	}
 }
 
-func TestADeletionNeedsNothingButTheID(t *testing.T) {
+func TestPeerDefects_DeletionNeedsTheIDOnly(t *testing.T) {
 	t.Parallel()
 	for _, rest := range []string{
 		``, `,"public_user_data":null`, `,"updated_at":"now"`, `,"permissions":[{}]`, `,"role":7`, `,"organization":[]`,
@@ -99,7 +99,7 @@ func TestADeletionNeedsNothingButTheID(t *testing.T) {
 	}
 }
 
-func TestAStrangeFieldThatDecidesNothingKeepsNothingOut(t *testing.T) {
+func TestPeerDefects_OddFieldKeepsNothingElseOut(t *testing.T) {
 	t.Parallel()
 	for _, strange := range []string{`"name":{}`, `"slug":7`, `"image_url":[]`, `"created_at":"now"`, `"updated_at":1.5`, `"created_by":{}`} {
 		org := decode(t, organizationBody(`,"slug":"kept",`+strange)).Organizations[0]

@@ -9,18 +9,18 @@ import (
 	"unicode/utf8"
 )
 
-// State is where a delivery stands in the ledger. A delivery starts as received, or ends at the
-// door as ignored or quarantined; a received one ends in any of the others. A replay makes it
-// received again, and so does a new copy of a quarantined one.
+// State is where a delivery stands in the ledger. A new delivery is received, or at once ignored or
+// quarantined. A received one becomes any of the other states. A replay makes it received again; so
+// does a new copy of a quarantined one.
 type State string
 
 // The states of a delivery.
 const (
 	StateReceived    State = "received"    // acknowledged, waiting to be applied
 	StateApplied     State = "applied"     // changed the mirror
-	StateSuperseded  State = "superseded"  // the mirror already knew something newer, or just this
+	StateSuperseded  State = "superseded"  // the mirror already knew this, or something newer
 	StateIgnored     State = "ignored"     // an event that the mirror doesn't need
-	StateQuarantined State = "quarantined" // can't be applied; visible and replayable
+	StateQuarantined State = "quarantined" // can't be applied; an operator can see and replay it
 )
 
 // Delivery is one verified webhook message.
@@ -29,33 +29,33 @@ type Delivery struct {
 	Type           EventType // "" if the body doesn't say
 	ObjectID       string    // data.id, "" if the body doesn't say
 	OrganizationID string    // org_… that the event is about, "" if none
-	InstanceID     string    // ins_…, "" in bodies from 2024 and earlier, which are ours
+	InstanceID     string    // ins_…; "" in bodies from 2024 and earlier, which count as ours
 	OccurredAt     int64     // the envelope's timestamp, epoch milliseconds
 	ReceivedAt     time.Time // when Rolecall received it
-	Urgency        Urgency   // of what may take access away
-	Body           []byte    // valid UTF-8, as received but with secrets redacted; nil if it isn't to be kept
+	Urgency        Urgency   // how soon it must be applied: it may take access away
+	Body           []byte    // valid UTF-8, as received but with secrets redacted; nil if it isn't kept
 	BodySHA256     [32]byte  // of the bytes as received
 	State          State     // StateReceived, StateIgnored, or StateQuarantined with Reason
 	Reason         string    // why it is quarantined
 }
 
-// Receipt says what became of one delivery that was put into the ledger.
+// Receipt says what happened to a delivery that was put into the ledger.
 type Receipt struct {
 	Stored      bool // new, or in the place of a quarantined copy; false: a repeat, and nothing was done
 	Quarantined bool // stored, but set aside
-	Differs     bool // a copy with this svix-id was known, whose body was another one
-	Busy        bool // nothing is stored: a quarantined copy stands in its place, and another session has locked that
+	Differs     bool // the ledger has a copy with this svix-id and another body
+	Busy        bool // not stored: another session has locked the quarantined copy in its place
 }
 
-// ErrUndecodable is wrapped by every error about a body that can't be read. No retry can help; an
-// upgrade might.
+// ErrUndecodable is wrapped by every error about a body that can't be read. A retry can't help; a
+// newer version might.
 var ErrUndecodable = errors.New("undecodable delivery")
 
-// NewDelivery reads the envelope of a verified message. signedAt is the svix-timestamp header,
-// which stands in for a timestamp that is missing or lies in its future.
+// NewDelivery reads the envelope of a verified message. signedAt is the svix-timestamp header. It
+// replaces a timestamp that is missing, or that lies in the header's future.
 //
-// It never refuses a message: one whose envelope can't be read comes back in StateQuarantined, so
-// that it can be acknowledged and seen, and replayed if it is JSON; the body of anything else isn't
+// It never refuses a message. One whose envelope can't be read comes back in StateQuarantined, so
+// that it is acknowledged and visible. If it is JSON, it can be replayed; any other body isn't
 // kept.
 func NewDelivery(id string, body []byte, signedAt, receivedAt time.Time) Delivery {
 	d := Delivery{
@@ -105,7 +105,7 @@ func (d *Delivery) readEnvelope() error {
 	return nil
 }
 
-// organizationOf finds the organization that an event is about, for the ledger's filters only.
+// organizationOf returns the organization that an event is about. Only the ledger's filters use it.
 func organizationOf(t EventType, data object) string {
 	if t.object() == "organization" {
 		return data.text("id").value
@@ -116,8 +116,8 @@ func organizationOf(t EventType, data object) string {
 	return data.child("organization").value.text("id").value
 }
 
-// keepable returns what the ledger may keep of a body: nothing of an event that the mirror never
-// reads, and nothing of what isn't JSON, since no secret can be found in it and no later version
+// keepable returns what the ledger may keep of a body. It keeps nothing of an event that the mirror
+// never reads. It keeps nothing that isn't JSON: secrets can't be found in it, and no later version
 // could read it. The digest stays.
 func keepable(t EventType, body []byte) []byte {
 	if t != "" && !t.keepsBody() || !utf8.Valid(body) || !json.Valid(body) {

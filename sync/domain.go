@@ -11,7 +11,7 @@ type Domain struct {
 	CreatedAt      Field[int64]  // epoch milliseconds
 }
 
-// Registers lists the domain's fields by name, for those who store their versions.
+// Registers lists the domain's fields by name with their versions, as the store needs them.
 func (d *Domain) Registers() []Register {
 	return []Register{
 		{"name", &d.Name.Version},
@@ -21,7 +21,7 @@ func (d *Domain) Registers() []Register {
 	}
 }
 
-// Merge returns the least state that is at least as new as both.
+// Merge returns the least state that is at least as new as both: of each field the newer value.
 func (d Domain) Merge(in Domain) Domain {
 	return Domain{
 		Reference: d.Reference.merge(in.Reference),

@@ -5,7 +5,7 @@ import "strings"
 // EventType is Clerk's name of an event, such as "organizationMembership.deleted".
 type EventType string
 
-// The events that concern the mirror (contract of 2025-04-15). Every other one is acknowledged and
+// The events that the mirror needs (contract of 2025-04-15). Every other event is acknowledged and
 // ignored.
 const (
 	OrganizationCreated EventType = "organization.created"
@@ -31,7 +31,7 @@ const (
 	UserDeleted         EventType = "user.deleted"
 )
 
-// decoderOf returns what reads an event of a type, or nil for a type that the mirror doesn't need.
+// decoderOf returns the decoder of an event type, or nil for a type that the mirror doesn't need.
 func decoderOf(t EventType) func(*decoder, object) Facts {
 	switch t {
 	case OrganizationCreated, OrganizationUpdated, OrganizationDeleted:
@@ -53,7 +53,7 @@ func decoderOf(t EventType) func(*decoder, object) Facts {
 	}
 }
 
-// object returns the part before the dot: what the event is about.
+// object returns the part before the dot: the kind of object.
 func (t EventType) object() string {
 	object, _, _ := strings.Cut(string(t), ".")
 	return object

@@ -2,8 +2,8 @@ package sync
 
 import "slices"
 
-// Facts is what one delivery says: the states of the objects that it carries. Subject is the id of
-// the one that the event is about; the others are stubs, made of nested copies.
+// Facts are the states of the objects that one delivery or answer carries. Subject is the id of its
+// own object; the others are stubs, made of nested copies.
 type Facts struct {
 	Subject       string
 	Users         []User
@@ -15,11 +15,11 @@ type Facts struct {
 	Organizations []Organization
 }
 
-// Alive returns the facts with the word that their subject lives, as of when Clerk was asked: what
-// lifts a tombstone that became known before. It is for point look-ups only.
+// Alive returns the facts with the statement that their subject lives, as of when Clerk was asked.
+// It lifts a tombstone that became known before. It is for point look-ups only.
 func (f Facts) Alive(askedAt int64) Facts { return f.mark(Tombstone{LiftedAt: askedAt}) }
 
-// Gone returns the facts that an object is gone, as a point look-up that began at askedAt found.
+// Gone returns the facts that an object is gone, as found by a point look-up that began at askedAt.
 func Gone(r Resource, ref Reference, askedAt int64, cause string) Facts {
 	f := Facts{Subject: ref.ID}
 	alone, owned := Reference{ID: ref.ID}, Reference{ID: ref.ID, OrganizationID: ref.OrganizationID}
@@ -50,8 +50,7 @@ func (f Facts) mark(t Tombstone) Facts {
 	return f
 }
 
-// Own returns what the facts say of their subject alone, without the nested copies of other
-// objects.
+// Own returns the part of the facts about their subject, without nested copies of other objects.
 func (f Facts) Own() Facts {
 	if len(f.Memberships)+len(f.Invitations)+len(f.Domains) > 0 {
 		f.Users, f.Organizations = nil, nil
@@ -62,8 +61,8 @@ func (f Facts) Own() Facts {
 	return f
 }
 
-// Version returns the newest version that the facts give to their subject: of an object that the
-// API showed, when it was last updated.
+// Version returns the newest version that the facts give to their subject. Of an answer, it says
+// when the object was last updated.
 func (f Facts) Version() Version {
 	if o := f.subject(); o != nil {
 		return Newest(o.Registers())
@@ -71,7 +70,7 @@ func (f Facts) Version() Version {
 	return Version{}
 }
 
-// Reference returns what a point look-up of the subject of the facts needs.
+// Reference returns the reference by which a point look-up finds the subject of the facts.
 func (f Facts) Reference() Reference {
 	if o := f.subject(); o != nil {
 		return *o.reference()
@@ -79,7 +78,7 @@ func (f Facts) Reference() Reference {
 	return Reference{ID: f.Subject}
 }
 
-// subject returns the object that the facts are about; nil if they say nothing of it.
+// subject returns the object that the facts are about; nil if they have none.
 func (f Facts) subject() state {
 	for _, o := range f.objects() {
 		if o.reference().ID == f.Subject {
@@ -89,7 +88,7 @@ func (f Facts) subject() state {
 	return nil
 }
 
-// objects lists all objects that the facts tell of.
+// objects lists all objects of the facts.
 func (f Facts) objects() []state {
 	return slices.Concat(
 		states(f.Users), states(f.Memberships), states(f.Invitations), states(f.Domains), states(f.Permissions), states(f.Roles),
@@ -105,9 +104,9 @@ func states[T any, P registered[T]](said []T) []state {
 	return states
 }
 
-// AliveAfter returns the facts about a membership with the word that it was alive after others of
-// its pair ended, so that it counts. It was so just after: that it was alive when Clerk was asked
-// the answer doesn't prove.
+// AliveAfter returns the facts about a membership with the statement that it was alive just after
+// others of its pair ended, so that it counts. The answer doesn't prove that it lived when Clerk
+// was asked.
 func (f Facts) AliveAfter(ended ...Membership) Facts {
 	memberships := make([]Membership, len(f.Memberships))
 	for i, m := range f.Memberships {
@@ -120,7 +119,7 @@ func (f Facts) AliveAfter(ended ...Membership) Facts {
 	return f
 }
 
-// of returns what of the facts is about objects of the mirror.
+// of returns the facts about objects that the mirror has.
 func (f Facts) of(m Mirror) Facts {
 	return Facts{
 		Subject: f.Subject, Users: in(f.Users, m.Users), Memberships: in(f.Memberships, m.Memberships),

@@ -2,10 +2,10 @@ package sync
 
 // Field is one last-writer-wins register of an object: a value and the version that wrote it.
 //
-// Clerk's absent, null and empty are three things. An absent field writes nothing, so the register
-// keeps what an older version wrote; null is a value, the nil of a pointer type; empty is a value
-// too. Registers of their own are what makes "absent keeps" independent of the order of arrival.
-// The zero Field was never written.
+// Absent, null and empty are three things at Clerk. An absent field writes nothing, so the register
+// keeps what an older version wrote. Null is a value, the nil of a pointer type. Empty is a value
+// too. Because each field has a register of its own, "absent keeps" doesn't depend on the order of
+// arrival. The zero Field was never written.
 type Field[T any] struct {
 	Value   T
 	Version Version // zero: never written

@@ -9,8 +9,9 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// One fuzz test for each decoder: arbitrary data in an event of its types. Nothing panics; what is refused says so; what
-// is read has a subject, and applying it twice is applying it once.
+// There is one fuzz test for each decoder, with arbitrary data in an event of its types. Nothing
+// panics, and a refusal has an error. Facts have a subject, and applying them twice is applying
+// them once.
 
 func FuzzOrganization(f *testing.F) {
 	fuzzDecoder(f, "organization", `{"id":"org_a","name":"North","slug":"","created_at":1790000000000,"public_metadata":{}}`)

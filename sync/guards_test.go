@@ -8,8 +8,9 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// TestAValueOfAStrangeTypeWritesNothing: it must not look like an empty one that came, and overwrite what is known.
-func TestAValueOfAStrangeTypeWritesNothing(t *testing.T) {
+// TestDecode_ValueOfAnotherTypeWritesNothing: such a value must not overwrite a known one, as an
+// empty one would.
+func TestDecode_ValueOfAnotherTypeWritesNothing(t *testing.T) {
 	t.Parallel()
 	org := decode(t, organizationBody(
 		`,"name":{},"slug":7,"image_url":[],"created_by":{},"created_at":"now"`)).Organizations[0]
@@ -18,8 +19,8 @@ func TestAValueOfAStrangeTypeWritesNothing(t *testing.T) {
 	}
 }
 
-// TestNullSaysNoMoreThanAbsence of members that have no null at Clerk.
-func TestNullSaysNoMoreThanAbsence(t *testing.T) {
+// TestDecode_NullEqualsAbsenceWhereNotNullable tests members that have no null at Clerk.
+func TestDecode_NullEqualsAbsenceWhereNotNullable(t *testing.T) {
 	t.Parallel()
 	org := decode(t, organizationBody(`,"name":null,"created_at":null,"public_metadata":null`)).Organizations[0]
 	require.False(t, org.Name.Written())
@@ -30,8 +31,8 @@ func TestNullSaysNoMoreThanAbsence(t *testing.T) {
 	require.False(t, user.Deprovisioned.Written())
 }
 
-// TestTheLaterOfTwoDeletionsIsKept in whichever order they come.
-func TestTheLaterOfTwoDeletionsIsKept(t *testing.T) {
+// TestTombstone_LaterOfTwoDeletionsIsKept, in either order.
+func TestTombstone_LaterOfTwoDeletionsIsKept(t *testing.T) {
 	t.Parallel()
 	earlier := membershipMessage("msg_2", "deleted", "orgmem_a1", "org:member", 1, 2)
 	later := membershipMessage("msg_1", "deleted", "orgmem_a1", "org:member", 1, 3)
@@ -41,8 +42,9 @@ func TestTheLaterOfTwoDeletionsIsKept(t *testing.T) {
 	}
 }
 
-// TestUrgencyOfATypeIsItsHighest: by it deliveries are taken over; the queue of new ones looks closer.
-func TestUrgencyOfATypeIsItsHighest(t *testing.T) {
+// TestUrgency_OfATypeIsItsHighest: stranded deliveries are taken over by the type alone. The queue
+// of a new delivery depends on its data, too.
+func TestUrgency_OfATypeIsItsHighest(t *testing.T) {
 	t.Parallel()
 	for urgency, types := range map[clerksync.Urgency][]clerksync.EventType{
 		clerksync.DoesRevoke: {
@@ -61,7 +63,7 @@ func TestUrgencyOfATypeIsItsHighest(t *testing.T) {
 	}
 }
 
-func TestPrivateMetadataIsNeverKept(t *testing.T) {
+func TestRedact_PrivateMetadataIsNeverKept(t *testing.T) {
 	t.Parallel()
 	const secret = "opensesame"
 	for _, body := range []string{
@@ -78,8 +80,8 @@ func TestPrivateMetadataIsNeverKept(t *testing.T) {
 	require.Equal(t, empty, string(receive(empty).Body), "there is nothing to hide") //nolint:testifylint // byte for byte
 }
 
-// TestBodiesThatNobodyReplaysAreNotKept: they carry codes, links and sessions.
-func TestBodiesThatNobodyReplaysAreNotKept(t *testing.T) {
+// TestRedact_BodiesWithoutReplayAreDropped: such bodies carry codes, links and sessions.
+func TestRedact_BodiesWithoutReplayAreDropped(t *testing.T) {
 	t.Parallel()
 	for _, eventType := range []string{"session.created", "email.created", "sms.created", "invitation.created", "waitlistEntry.created", "users.created"} {
 		d := receive(`{"type":"` + eventType + `","data":{"id":"x","otp_code":"424242"}}`)
@@ -96,8 +98,8 @@ func TestBodiesThatNobodyReplaysAreNotKept(t *testing.T) {
 	}
 }
 
-// TestWhoLeftIsNoMember also where membership alone is asked for.
-func TestWhoLeftIsNoMember(t *testing.T) {
+// TestDecide_EndedMembershipIsNone, also if membership alone is asked for.
+func TestDecide_EndedMembershipIsNone(t *testing.T) {
 	t.Parallel()
 	left := clerksync.Standing{UserID: "user_1", OrganizationID: "org_a", EverMember: true, Role: "org:admin"}
 	for _, permission := range []string{"", "reports:read"} {
@@ -108,8 +110,9 @@ func TestWhoLeftIsNoMember(t *testing.T) {
 	}
 }
 
-// TestDeliveriesOfOneInstantAreAppliedInTheOrderOfTheirIDs, so that the audit log doesn't depend on how they came.
-func TestDeliveriesOfOneInstantAreAppliedInTheOrderOfTheirIDs(t *testing.T) {
+// TestApplyAll_DeliveriesOfOneInstantGoByID, so that the audit log doesn't depend on the order of
+// arrival.
+func TestApplyAll_DeliveriesOfOneInstantGoByID(t *testing.T) {
 	t.Parallel()
 	var deliveries []clerksync.Delivery
 	var facts []clerksync.Facts
@@ -117,7 +120,8 @@ func TestDeliveriesOfOneInstantAreAppliedInTheOrderOfTheirIDs(t *testing.T) {
 		d := message{ID: id, Type: "user.updated", Timestamp: t0, Data: map[string]any{"id": "user_" + id, "banned": true}}.delivery(t)
 		f, _, err := clerksync.Decode(d)
 		require.NoError(t, err)
-		deliveries, facts = append(deliveries, d), append(facts, f)
+		deliveries = append(deliveries, d)
+		facts = append(facts, f)
 	}
 	entries := clerksync.NewMirror().ApplyAll(deliveries, facts).Entries
 	var causes []string
@@ -127,8 +131,8 @@ func TestDeliveriesOfOneInstantAreAppliedInTheOrderOfTheirIDs(t *testing.T) {
 	require.Equal(t, []string{"msg_1", "msg_2", "msg_3"}, causes)
 }
 
-// TestARoleRemembersEveryKey in whatever order its events come.
-func TestARoleRemembersEveryKey(t *testing.T) {
+// TestRole_RemembersEveryKey, whatever the order of its events.
+func TestRole_RemembersEveryKey(t *testing.T) {
 	t.Parallel()
 	role := func(id, key string, at int64) message {
 		return message{ID: id, Type: "role.updated", Timestamp: t0 + at, Data: map[string]any{"id": "role_1", "key": key, "updated_at": t0 + at}}
@@ -143,8 +147,8 @@ func TestARoleRemembersEveryKey(t *testing.T) {
 	}
 }
 
-// TestASweptInvitationStaysGone although Clerk has no event for it.
-func TestASweptInvitationStaysGone(t *testing.T) {
+// TestInvitation_SweptStaysGone, although Clerk has no event for a deletion.
+func TestInvitation_SweptStaysGone(t *testing.T) {
 	t.Parallel()
 	swept := clerksync.Invitation{Reference: clerksync.Reference{ID: "orginv_1"}, Tombstone: clerksync.Tombstone{OccurredAt: t0, DeliveryID: "sweep_1"}}
 	require.Equal(t, swept.Tombstone, clerksync.Invitation{Reference: clerksync.Reference{ID: "orginv_1"}}.Merge(swept).Tombstone)

@@ -23,7 +23,7 @@ type message struct {
 	Data      map[string]any
 }
 
-// t0 is when the histories begin; the receiving clock is of no consequence.
+// t0 is when the histories begin. The receiving clock doesn't matter.
 const t0 = int64(1_790_000_000_000)
 
 func (m message) delivery(t require.TestingT) clerksync.Delivery {
@@ -41,7 +41,7 @@ var pairs = map[string][2]string{
 	"orgmem_a2": {"org_a", "user_2"}, "orgmem_b1": {"org_b", "user_1"},
 }
 
-// genMessage draws one message. Instants come from a handful of milliseconds, so that every tie occurs.
+// genMessage draws one message. Its instants are a few milliseconds, so that every tie occurs.
 func genMessage(n int) *rapid.Generator[message] {
 	return rapid.Custom(func(t *rapid.T) message {
 		object := rapid.SampledFrom([]string{
@@ -199,8 +199,9 @@ func apply(t require.TestingT, mirror clerksync.Mirror, m message) (state clerks
 	return deliveries[0].State, changes.Mirror, changes.Entries
 }
 
-// oracle says what each object must look like after a history, from the JSON alone and by brute force: of all
-// messages that carry a member of an object, in the order of the merge rule, the last one counts.
+// oracle returns what each object must look like after a history. It works from the JSON alone and
+// by brute force: of all messages with a member of an object, the last one in the order of the
+// merge rule counts.
 func oracle(history []message) map[string]map[string]any {
 	type write struct {
 		object string
@@ -287,7 +288,7 @@ func canonical(object, name string, value any) any {
 	}
 }
 
-// watched are the members that oracle and mirror are compared by.
+// watched are the members in which oracle and mirror are compared.
 var watched = []string{
 	"name", "slug", "created_by", "image_url", "public_metadata", "first_name", "banned", "deprovisioned", "role",
 	"role_name", "permissions", "status", "inviter_id", "user_id", "expires_at", "enrollment_mode", "key", "identifier",

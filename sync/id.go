@@ -5,7 +5,7 @@ import (
 	"unicode/utf8"
 )
 
-// The prefixes of Clerk's ids: each names the kind of what has the id.
+// The prefixes of Clerk's ids. Each names the kind of its object.
 const (
 	OrganizationPrefix = "org_"
 	UserPrefix         = "user_"
@@ -25,24 +25,20 @@ const MaxID = 255
 const maxIDRest = 64
 
 // ValidID reports whether Clerk could have made the id: its prefix and up to 64 letters and digits.
-// Any other id names nothing at Clerk, and could change the address that it becomes a part of.
+// Any other id names nothing at Clerk, and could change the address that contains it.
 func ValidID(prefix, id string) bool {
 	rest, found := strings.CutPrefix(id, prefix)
 	if !found || rest == "" || len(rest) > maxIDRest {
 		return false
 	}
-	for i := range len(rest) {
-		switch c := rest[i]; {
-		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9':
-		default:
-			return false
-		}
+	notOfClerk := func(c rune) bool {
+		return (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9')
 	}
-	return true
+	return !strings.ContainsFunc(rest, notOfClerk)
 }
 
-// Storable reports whether a text can be an id or a permission: 1 to [MaxID] bytes, without what
-// Postgres refuses, which is NUL and any text that isn't UTF-8.
+// Storable reports whether a text can be an id or a permission: 1 to [MaxID] bytes that Postgres
+// accepts, which are UTF-8 without NUL.
 func Storable(text string) bool {
 	return text != "" && len(text) <= MaxID && utf8.ValidString(text) && !strings.ContainsRune(text, 0)
 }

@@ -16,8 +16,8 @@ const maxMillis = 253_402_300_799_999
 // dashboard's examples carry seconds. As seconds it is the year 5138, as milliseconds March 1973.
 const secondsLimit = 100_000_000_000
 
-// millis returns an instant in epoch milliseconds. It may be written as a number of milliseconds or
-// of seconds, as a string of the same digits, or as RFC 3339: one rule for every instant in a body.
+// millis returns an instant in epoch milliseconds. One rule reads every instant of a body: a number
+// of milliseconds or seconds, a string of the same digits, or RFC 3339.
 func (o object) millis(name string) member[int64] {
 	raw := read[json.RawMessage](o, name)
 	out := member[int64]{present: raw.present, null: string(raw.value) == "null", err: raw.err}

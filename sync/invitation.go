@@ -9,8 +9,8 @@ const (
 	InvitationExpired     = "expired"
 )
 
-// Invitation is what the mirror knows of an invitation to join an organization. Its url, which lets
-// whoever holds it join, is never read.
+// Invitation is what the mirror knows of an invitation to join an organization. Its url lets every
+// holder join, so it is never read.
 type Invitation struct {
 	Reference
 	Tombstone // Clerk has no event for it: only a sweep sets it
@@ -19,12 +19,12 @@ type Invitation struct {
 	Role      Field[string] // canonical key
 	Status    Field[string]
 	InviterID Field[*string] // user_…; null if the Backend API made it without one
-	UserID    Field[*string] // user_… who accepted; absent in events from before 2025-09
+	UserID    Field[*string] // the accepting user (user_…); absent in events from before 2025-09
 	CreatedAt Field[int64]   // epoch milliseconds
 	ExpiresAt Field[*int64]  // epoch milliseconds
 }
 
-// Registers lists the invitation's fields by name, for those who store their versions.
+// Registers lists the invitation's fields by name with their versions, as the store needs them.
 func (i *Invitation) Registers() []Register {
 	return []Register{
 		{"email", &i.Email.Version},
@@ -37,7 +37,7 @@ func (i *Invitation) Registers() []Register {
 	}
 }
 
-// Merge returns the least state that is at least as new as both.
+// Merge returns the least state that is at least as new as both: of each field the newer value.
 func (i Invitation) Merge(in Invitation) Invitation {
 	return Invitation{
 		Reference: i.Reference.merge(in.Reference),
@@ -75,8 +75,8 @@ func invitationEvent(dec *decoder, data object) Facts {
 }
 
 // publicOrganizationData reads the stub of the organization that an invitation or domain belongs
-// to. The nested copy may sit in data or in data.data, and may be missing: then organization_id
-// alone names the organization.
+// to. The nested copy is in data or in data.data. If it is missing, organization_id alone names the
+// organization.
 func (dec *decoder) publicOrganizationData(data object) Organization {
 	nested, inner := data.child("public_organization_data"), data.child("data")
 	if nested.value == nil && inner.value != nil {

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// object is a JSON object whose members can be told apart as absent, null and present. Member names
-// are case-sensitive and unknown ones are never looked at, because Clerk adds fields at any time.
+// object is a JSON object that tells absent, null and present members apart. Member names are
+// case-sensitive. Unknown members are never read, because Clerk adds fields at any time.
 type object map[string]json.RawMessage
 
 // member is what a JSON object holds under one name.

@@ -6,28 +6,29 @@ import (
 	"slices"
 )
 
-// What Clerk's API shows and what signed events told may contradict each other. This file says which counts.
+// Answers of Clerk's API and signed events may contradict each other. This file says which counts.
 //
-// An answer may come from an old state: Clerk's reads can lag behind its events by any time. So an answer that is dated
-// before what is applied here changes nothing, and is reported: Clerk's reads are behind. It is a choice between two
-// wrongs: an account that was refused stays refused. An answer overrules what is applied only where a lag can't explain
-// the difference; each case is one in [Version.yields].
+// An answer may come from an old state: Clerk's reads can lag behind its events by any time. So an
+// answer that is dated before what is applied here changes nothing, and Clerk's reads are reported
+// as behind. Of two possible errors this is the safer one: an account that was refused stays
+// refused. An answer overrules what is applied only where a lag can't explain the difference. Each
+// case is one in [Version.yields].
 
-// Circumstances say how much a look-up's answer may be trusted.
+// Circumstances say how far a look-up's answer can be trusted.
 type Circumstances struct {
 	AskedAt int64 // when the API was asked, epoch milliseconds
 	Settled bool  // the object hasn't changed here for longer than Clerk's reads lag behind
 	Trusted bool  // an operator says that Clerk's answers are true, whatever their dates
 }
 
-// Judgement says what is to be done with an answer of Clerk's API that the mirror contradicts.
+// Judgement says what an answer of Clerk's API changes although the mirror has other values.
 type Judgement struct {
-	Overruling Facts // what of the answer counts although the mirror has later versions; no subject if nothing does
-	Behind     bool  // some of the answer is older than what is applied here
+	Overruling Facts // the part of the answer that counts although versions here are later; no subject if none does
+	Behind     bool  // a part of the answer is older than what is applied here
 }
 
-// Judge says what of a look-up's answer about the subject of the facts counts. What is newer than what is applied here counts,
-// too, so the answer needn't have been merged before.
+// Judge returns the part of a look-up's answer about the subject of the facts that counts. What is
+// newer than the mirror counts, too, so the answer needn't have been merged before.
 func (m Mirror) Judge(f Facts, c Circumstances) Judgement {
 	f = f.Own()
 	j := Judgement{Overruling: Facts{Subject: f.Subject}}
@@ -45,8 +46,8 @@ func (m Mirror) Judge(f Facts, c Circumstances) Judgement {
 	return j
 }
 
-// judge returns what of an answer about objects of one kind overrules the mirror: the objects without the registers in
-// which they agree, or are older.
+// judge returns the objects of one kind that an answer overrules. It leaves out the registers that
+// agree with the mirror or are older.
 func judge[T mergeable[T], P registered[T]](j *Judgement, c Circumstances, said []T, objects map[string]T) []T {
 	var overruling []T
 	for _, in := range said {
@@ -57,7 +58,8 @@ func judge[T mergeable[T], P registered[T]](j *Judgement, c Circumstances, said 
 		if sameValues[T, P](before, overrule[T, P](before, in)) {
 			continue
 		}
-		// A membership, invitation or domain never moves to another organization: no lag explains the difference.
+		// A membership, invitation or domain never moves to another organization: no lag explains
+		// the difference.
 		counts := !reflect.DeepEqual(before, withParentsOf[T, P](before, in))
 		kept := in
 		mine, theirs := P(&before).Registers(), P(&kept).Registers()
@@ -79,7 +81,7 @@ func judge[T mergeable[T], P registered[T]](j *Judgement, c Circumstances, said 
 	return overruling
 }
 
-// differs reports whether an answer has another value of one register than the mirror.
+// differs reports whether one register has another value in an answer than in the mirror.
 func differs[T mergeable[T], P registered[T]](before, in T, register int) bool {
 	only := withParentsOf[T, P](in, before)
 	for i, r := range P(&only).Registers() {
@@ -90,33 +92,34 @@ func differs[T mergeable[T], P registered[T]](before, in T, register int) bool {
 	return !sameValues[T, P](before, overrule[T, P](before, only))
 }
 
-// sameValues reports whether two states of an object differ in nothing but their versions and their history.
+// sameValues reports whether two states of an object differ only in their versions and their
+// history.
 func sameValues[T any, P registered[T]](before, after T) bool {
 	anyVersion := func(Version, Version) bool { return true }
 	return reflect.DeepEqual(withoutHistory(before), withVersionsOf[T, P](before, withoutHistory(after), anyVersion))
 }
 
-// yields reports whether a register that the version wrote takes the value that an answer of another version shows.
+// yields reports whether a register of this version takes the value of an answer.
 func (v Version) yields(answer Version, c Circumstances) bool {
 	switch {
-	case c.Trusted, v.Undated, v.UpdatedAt > c.AskedAt+ownSkew: // the version isn't to be believed
+	case c.Trusted, v.Undated, v.UpdatedAt > c.AskedAt+ownSkew: // the version can't be right
 		return true
 	case answer.UpdatedAt >= v.UpdatedAt: // the answer isn't older
 		return true
-	case c.Settled: // a nested copy may be old itself, and Clerk's machines may stamp two updates in the wrong order
+	case c.Settled: // a nested copy may be old itself; two of Clerk's machines may stamp updates in the wrong order
 		return v.Rank < RankFull || v.UpdatedAt-answer.UpdatedAt <= clerkSkew
 	default:
 		return false
 	}
 }
 
-// OverruleAll puts what a look-up showed into the mirror, whatever the versions of what it says of its subjects. The
-// facts are those of a [Judgement].
+// OverruleAll puts the facts of a [Judgement] into the mirror, whatever the versions of their
+// subjects are.
 func (m Mirror) OverruleAll(facts []Facts, askedAt int64, cause string) Changes {
 	return m.observeAll(application{observed: true, overruling: true}, facts, askedAt, cause)
 }
 
-// overrule merges as if what is said had the highest version, and leaves it with its own.
+// overrule merges in as if its versions were the highest, and leaves it its own versions.
 func overrule[T mergeable[T], P registered[T]](before, in T) T {
 	raised := in
 	for _, r := range P(&raised).Registers() {
@@ -134,14 +137,15 @@ func overrule[T mergeable[T], P registered[T]](before, in T) T {
 	return withParentsOf[T, P](after, in)
 }
 
-// withParentsOf returns after, in the organization and of the user that in names.
+// withParentsOf returns after with the organization and the user of in.
 func withParentsOf[T any, P registered[T]](after, in T) T {
 	*P(&after).reference() = *P(&in).reference()
 	return after
 }
 
-// yieldFlags returns what an answer says of users, without the words that would lift a ban or an offboarding which a newer
-// nested copy told. A nested copy never outranks the account's own word, but an older word doesn't let an account in again.
+// yieldFlags returns an answer's users, without the flags that would lift a newer ban or
+// offboarding from a nested copy. A nested copy never outranks the account's own state, but an
+// older state doesn't admit an account again.
 func yieldFlags(known map[string]User, said []User) []User {
 	yielding := slices.Clone(said)
 	for i, u := range said {
@@ -151,7 +155,7 @@ func yieldFlags(known map[string]User, said []User) []User {
 	return yielding
 }
 
-// yieldFlag is yieldFlags for one register that refuses an account everything.
+// yieldFlag does so for one register that refuses an account everything.
 func yieldFlag(before, in Field[bool]) Field[bool] {
 	if before.Value && before.Version.Rank < RankFull && in.Version.UpdatedAt < before.Version.UpdatedAt {
 		return Field[bool]{}

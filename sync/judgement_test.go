@@ -14,8 +14,9 @@ import (
 
 const minute = int64(60_000)
 
-// TestAnOlderAnswerChangesNothing, and a look-up that contradicts the mirror is judged by what a lag can explain.
-func TestAnOlderAnswerChangesNothing(t *testing.T) {
+// TestObserveAll_OlderAnswerChangesNothing. Judge then says whether a lag can explain an answer
+// that contradicts the mirror.
+func TestObserveAll_OlderAnswerChangesNothing(t *testing.T) {
 	t.Parallel()
 	const hour = 60 * minute
 	for name, c := range map[string]struct {
@@ -27,7 +28,7 @@ func TestAnOlderAnswerChangesNothing(t *testing.T) {
 		"an answer from before the event":           {event: 10_000, answer: 0, asked: 23_000, behind: true},
 		"long after":                                {event: 100_000, answer: 0, asked: 24 * hour, settled: true, behind: true},
 		"two updates that lie within clocks' error": {event: 10_000, answer: 9_500, asked: 23_000, behind: true},
-		"and Clerk goes on saying so":               {event: 10_000, answer: 9_500, asked: hour, settled: true, counts: true},
+		"and Clerk still says so later":             {event: 10_000, answer: 9_500, asked: hour, settled: true, counts: true},
 		"and clearly apart":                         {event: 100_000, answer: 9_500, asked: hour, settled: true, behind: true},
 		"an operator says that Clerk is right":      {event: 10_000, answer: 0, asked: 23_000, trusted: true, counts: true},
 	} {
@@ -50,8 +51,8 @@ func TestAnOlderAnswerChangesNothing(t *testing.T) {
 	}
 }
 
-// TestCompareChangesNothing: an answer that is news is merged by another call, and contradicts nothing.
-func TestCompareChangesNothing(t *testing.T) {
+// TestCompare_ChangesNothing: another call merges an unknown answer, which contradicts nothing.
+func TestCompare_ChangesNothing(t *testing.T) {
 	t.Parallel()
 	mirror := clerksync.NewMirror()
 	apply(t, mirror, membershipMessage("msg_1", "updated", "orgmem_a1", "org:member", 1000, 1000))
@@ -64,8 +65,9 @@ func TestCompareChangesNothing(t *testing.T) {
 	}
 }
 
-// TestOnlyWhatCountsOverrules: of one answer, some registers are older than what is applied, and others aren't.
-func TestOnlyWhatCountsOverrules(t *testing.T) {
+// TestJudge_OnlyWhatCountsOverrules: some registers of an answer are older than what is applied,
+// and others aren't.
+func TestJudge_OnlyWhatCountsOverrules(t *testing.T) {
 	t.Parallel()
 	mirror := clerksync.NewMirror()
 	for _, m := range []message{
@@ -82,8 +84,8 @@ func TestOnlyWhatCountsOverrules(t *testing.T) {
 	require.Equal(t, "Lee", *mirror.Users["user_1"].FirstName.Value)
 }
 
-// TestAMembershipNeverMoves: whatever an event said, an answer tells whose it is.
-func TestAMembershipNeverMoves(t *testing.T) {
+// TestMembership_NeverMoves: an answer names the organization and user, whatever an event said.
+func TestMembership_NeverMoves(t *testing.T) {
 	t.Parallel()
 	mirror := clerksync.NewMirror()
 	moved := membershipMessage("msg_1", "updated", "orgmem_a1", "org:member", 9000, 9000)
@@ -97,8 +99,9 @@ func TestAMembershipNeverMoves(t *testing.T) {
 	require.Equal(t, "org:member", mirror.Memberships["orgmem_a1"].Role.Value)
 }
 
-// TestANestedBanIsNotLiftedByAnOlderWord of the account's own.
-func TestANestedBanIsNotLiftedByAnOlderWord(t *testing.T) {
+// TestUser_NestedBanOutlivesOlderState: an older state of the account's own doesn't lift a ban from
+// a nested copy.
+func TestUser_NestedBanOutlivesOlderState(t *testing.T) {
 	t.Parallel()
 	for _, flag := range []string{"banned", "deprovisioned"} {
 		mirror := clerksync.NewMirror()
@@ -120,12 +123,12 @@ func TestANestedBanIsNotLiftedByAnOlderWord(t *testing.T) {
 		require.True(t, mirror.Judge(answer(0), clerksync.Circumstances{AskedAt: t0 + 20_000}).Behind)
 		require.False(t, mirror.Judge(answer(0), clerksync.Circumstances{AskedAt: t0 + 20_000, Settled: true}).Behind, "a copy may be old itself")
 		observe(mirror, answer(9001), 20_000)
-		require.False(t, refused(), "a newer word")
+		require.False(t, refused(), "a newer state")
 	}
 }
 
-// TestDatesFromTheFutureAreNotBelieved, because they would win against every later event.
-func TestDatesFromTheFutureAreNotBelieved(t *testing.T) {
+// TestVersion_FutureDatesAreIgnored, because they would win against every later event.
+func TestVersion_FutureDatesAreIgnored(t *testing.T) {
 	t.Parallel()
 	later := []int64{2 * minute, 365 * 24 * 60 * minute, math.MaxInt64 - t0}
 	for _, ahead := range later {
@@ -150,8 +153,9 @@ func TestDatesFromTheFutureAreNotBelieved(t *testing.T) {
 	}
 }
 
-// TestDatesWithinClocksErrorAreBelieved, since what two of Clerk's machines write may differ by some of it.
-func TestDatesWithinClocksErrorAreBelieved(t *testing.T) {
+// TestVersion_DatesWithinClockErrorCount: the clocks of two of Clerk's machines may differ by that
+// much.
+func TestVersion_DatesWithinClockErrorCount(t *testing.T) {
 	t.Parallel()
 	ahead := membershipMessage("msg_1", "updated", "orgmem_a1", "org:admin", minute, 1)
 	mirror := play(t, ahead, membershipMessage("msg_2", "updated", "orgmem_a1", "org:member", 2, 2))
@@ -160,8 +164,8 @@ func TestDatesWithinClocksErrorAreBelieved(t *testing.T) {
 	require.False(t, mirror.Memberships["orgmem_a1"].Role.Version.Undated)
 }
 
-// TestAnAnswersDateFromTheFutureIsNotBelieved either.
-func TestAnAnswersDateFromTheFutureIsNotBelieved(t *testing.T) {
+// TestVersion_FutureDateOfAnAnswerIsIgnored, as that of an event is.
+func TestVersion_FutureDateOfAnAnswerIsIgnored(t *testing.T) {
 	t.Parallel()
 	mirror := clerksync.NewMirror()
 	answer := observed(t, clerksync.ResourceMembership, 1, membershipShown("org:admin", 10*minute))
@@ -170,7 +174,8 @@ func TestAnAnswersDateFromTheFutureIsNotBelieved(t *testing.T) {
 	require.Equal(t, "org:member", mirror.Memberships["orgmem_a1"].Role.Value)
 }
 
-// TestFollows: which of two memberships of a pair came last, where an answer's dates contradict the mirror's.
+// TestFollows says which of two memberships of a pair came last, if an answer's dates contradict
+// the mirror's.
 func TestFollows(t *testing.T) {
 	t.Parallel()
 	membership := func(created, updated int64) clerksync.Membership {
@@ -210,8 +215,8 @@ func TestFollows(t *testing.T) {
 	require.Zero(t, facts.Memberships[0].AliveAt, "the facts stay as they are")
 }
 
-// TestASignedEventShowsAMembershipAlive, also if its date contradicts another one's.
-func TestASignedEventShowsAMembershipAlive(t *testing.T) {
+// TestMembership_SignedEventShowsItAlive, also if its date contradicts that of another membership.
+func TestMembership_SignedEventShowsItAlive(t *testing.T) {
 	t.Parallel()
 	for kind, want := range map[string]int64{"created": t0 + 7, "updated": t0 + 7, "deleted": 0} {
 		m := play(t, membershipMessage("msg_1", kind, "orgmem_a1", "org:member", 1, 7)).Memberships["orgmem_a1"]
@@ -222,8 +227,8 @@ func TestASignedEventShowsAMembershipAlive(t *testing.T) {
 	require.Zero(t, mirror.Memberships["orgmem_a1"].AliveAt, "an answer may be old")
 }
 
-// TestAnEnvelopeFromTheFutureIsNotBelieved: the message was signed before.
-func TestAnEnvelopeFromTheFutureIsNotBelieved(t *testing.T) {
+// TestNewDelivery_FutureEnvelopeIsIgnored: the message was signed before that.
+func TestNewDelivery_FutureEnvelopeIsIgnored(t *testing.T) {
 	t.Parallel()
 	for stamp, want := range map[int64]int64{
 		t0 + 5*minute: t0 + 5*minute, t0 + 5*minute + 1: t0, 4102444800000: t0, 4102444800: t0,

@@ -12,9 +12,10 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// TestLawRefusedStaysRefused: of a random history, some events arrive, in any order, and answers of Clerk's API come from
-// any earlier moment. An account or a membership that signed events refuse isn't let in by an answer from before them.
-func TestLawRefusedStaysRefused(t *testing.T) {
+// TestLaw_RefusedStaysRefused: of a random history, some events arrive, in any order, and answers
+// of Clerk's API show any earlier moment. If signed events refuse an account or a membership, no
+// answer from before them admits it.
+func TestLaw_RefusedStaysRefused(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		h := genLagHistory(t)
@@ -40,7 +41,7 @@ func TestLawRefusedStaysRefused(t *testing.T) {
 	})
 }
 
-// lagHistory is what happened at Clerk to one account in one organization.
+// lagHistory is the history at Clerk of one account in one organization.
 type lagHistory struct {
 	events []message
 	states []lagState // after each event
@@ -53,7 +54,7 @@ type lagState struct {
 	membership map[string]any
 }
 
-// genLagHistory draws a history. Between two changes lies more time than clocks differ by.
+// genLagHistory draws a history. Two changes are farther apart than clocks differ.
 func genLagHistory(t *rapid.T) *lagHistory {
 	now := lagState{at: t0, user: map[string]any{"id": "user_1", "banned": false, "created_at": t0, "updated_at": t0}}
 	h := &lagHistory{states: []lagState{now}}
@@ -107,8 +108,8 @@ func drawRole(t *rapid.T) string {
 	return rapid.SampledFrom([]string{"org:admin", "org:member"}).Draw(t, "role")
 }
 
-// answer merges what Clerk's API shows as of one state, by the rules that sweeps and look-ups go by. It is asked after
-// everything that happened.
+// answer merges what Clerk's API shows as of one state, by the rules of sweeps and look-ups. The
+// API is asked after the whole history.
 func (h *lagHistory) answer(t *rapid.T, mirror clerksync.Mirror, asOf int) {
 	const asked = int64(10_000_000)
 	shown := []clerksync.Facts{observed(t, clerksync.ResourceUser, asked, h.states[asOf].user)}
@@ -135,7 +136,8 @@ func (h *lagHistory) answer(t *rapid.T, mirror clerksync.Mirror, asOf int) {
 	}
 }
 
-// decide notes what an event decides. A nested copy of the account refuses it until the account's own event comes.
+// decide notes what an event decides. A nested copy of the account refuses it until the account's
+// own event comes.
 func decide(newest map[string]int64, e message, known clerksync.Mirror) {
 	user, nested := e.Data["public_user_data"].(map[string]any)
 	version := known.Users["user_1"].Banned.Version
@@ -152,8 +154,8 @@ func decide(newest map[string]int64, e message, known clerksync.Mirror) {
 	}
 }
 
-// refusals says by the mirror whether the account, and the membership that counts, are refused the management of the
-// organization. A membership of which nothing is known isn't refused by an event.
+// refusals reports whether the mirror refuses the account, and the membership that counts, the
+// management of the organization. No event refuses an unknown membership.
 func refusals(m clerksync.Mirror) map[string]bool {
 	refused := map[string]bool{"user": m.Users["user_1"].Banned.Value}
 	if len(m.Memberships) > 0 {
@@ -164,7 +166,8 @@ func refusals(m clerksync.Mirror) map[string]bool {
 	return refused
 }
 
-// counts says in Go what the view effective_memberships says in SQL. No two of these memberships have one date.
+// counts does in Go what the view effective_memberships does in SQL. No two of these memberships
+// have one date.
 func counts(m clerksync.Membership, pair map[string]clerksync.Membership) bool {
 	for _, n := range pair {
 		outlived := n.Tombstone.Dead() && m.AliveAt > n.Tombstone.OccurredAt+100

@@ -9,7 +9,7 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-func TestLawAnyOrderWithAnyRepeatsGivesTheOraclesState(t *testing.T) {
+func TestLaw_AnyOrderWithRepeatsGivesTheOraclesState(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		history := genHistory(t)
@@ -17,7 +17,7 @@ func TestLawAnyOrderWithAnyRepeatsGivesTheOraclesState(t *testing.T) {
 	})
 }
 
-func TestLawAnyTwoOrdersGiveOneState(t *testing.T) {
+func TestLaw_AnyTwoOrdersGiveOneState(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		history := genHistory(t)
@@ -26,7 +26,7 @@ func TestLawAnyTwoOrdersGiveOneState(t *testing.T) {
 	})
 }
 
-func TestLawARepeatChangesNothing(t *testing.T) {
+func TestLaw_RepeatChangesNothing(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		history := genHistory(t)
@@ -38,7 +38,7 @@ func TestLawARepeatChangesNothing(t *testing.T) {
 	})
 }
 
-func TestLawATombstoneAbsorbs(t *testing.T) {
+func TestLaw_TombstoneAbsorbs(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		mirror, dead := clerksync.NewMirror(), map[string]bool{}
@@ -59,7 +59,7 @@ func TestLawATombstoneAbsorbs(t *testing.T) {
 	})
 }
 
-func TestLawNoVersionGoesBack(t *testing.T) {
+func TestLaw_NoVersionGoesBack(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		mirror := clerksync.NewMirror()
@@ -74,7 +74,7 @@ func TestLawNoVersionGoesBack(t *testing.T) {
 	})
 }
 
-func TestLawMergingGroupsIsMergingAll(t *testing.T) {
+func TestLaw_MergingGroupsIsMergingAll(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		history := shuffled(t, genHistory(t))

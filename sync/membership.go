@@ -5,21 +5,21 @@ import (
 	"fmt"
 )
 
-// Membership is what the mirror knows of one Clerk membership. A member who leaves and returns has
-// a new id, so memberships are deleted by id and never by (organization, user).
+// Membership is what the mirror knows of one Clerk membership. A member who leaves and returns gets
+// a new id, so memberships are deleted by id and never by organization and user.
 type Membership struct {
 	Reference
 	Tombstone
 
-	Role           Field[string]   // canonical key; the role may have another one since, see [Role]
+	Role           Field[string]   // canonical key at that time; the role's key may have changed since, see [Role]
 	RoleName       Field[*string]  // for people
 	Permissions    Field[[]string] // Clerk's snapshot of the role's permissions
 	CreatedAt      Field[int64]    // epoch milliseconds
 	PublicMetadata Field[json.RawMessage]
-	AliveAt        int64 // the newest instant at which a signed event showed it alive, epoch milliseconds; see Follows
+	AliveAt        int64 // newest instant at which a signed event showed it alive, epoch milliseconds; see Follows
 }
 
-// Registers lists the membership's fields by name, for those who store their versions.
+// Registers lists the membership's fields by name with their versions, as the store needs them.
 func (m *Membership) Registers() []Register {
 	return []Register{
 		{"role", &m.Role.Version},
@@ -30,7 +30,7 @@ func (m *Membership) Registers() []Register {
 	}
 }
 
-// Merge returns the least state that is at least as new as both.
+// Merge returns the least state that is at least as new as both: of each field the newer value.
 func (m Membership) Merge(in Membership) Membership {
 	return Membership{
 		Reference: m.Reference.merge(in.Reference),

@@ -6,7 +6,7 @@ import (
 	"slices"
 )
 
-// Mirror is a set of objects by id: the part of the mirror tables that some deliveries are about, or all of it.
+// Mirror is a set of objects by id: all of the mirror, or the part that some deliveries are about.
 type Mirror struct {
 	Organizations map[string]Organization
 	Users         map[string]User
@@ -26,23 +26,23 @@ func NewMirror() Mirror {
 	}
 }
 
-// Changes is what applying deliveries or observations amounts to.
+// Changes are the result of applying deliveries or observations.
 type Changes struct {
 	Mirror                  // the objects that changed, as they are now
 	Entries    []AuditEntry // of the changes
 	Drift      []Drift      // what observations showed to be wrong
-	RolesMoved bool         // members may have other roles or permissions now, of which no event tells
+	RolesMoved bool         // members may have other roles or permissions now, without an event for each of them
 }
 
-// Difference says how the mirror and what Clerk's API shows differ in one object.
+// Difference says how an object differs between the mirror and Clerk's API.
 type Difference string
 
 // The differences. The values are stored and shown; never change them.
 const (
-	Missing Difference = "missing" // Clerk has it; here nothing is known of it but from others' nested copies, or it is dead
+	Missing Difference = "missing" // Clerk has it; here it is unknown, known from nested copies only, or dead
 	Stale   Difference = "stale"   // known here, with other values
-	Extra   Difference = "extra"   // alive here, and Clerk doesn't list it
-	Behind  Difference = "behind"  // Clerk shows it as it was before what is applied here: nothing is wrong here
+	Extra   Difference = "extra"   // alive here; Clerk doesn't list it
+	Behind  Difference = "behind"  // Clerk shows a state older than what is applied here: nothing is wrong here
 )
 
 // Drift is one object in which mirror and Clerk differ.
@@ -51,8 +51,8 @@ type Drift struct {
 	Difference Difference
 }
 
-// ApplyAll applies deliveries that are in StateReceived, each with what it says, in the order in which they occurred. It
-// sets their states, and returns what changed.
+// ApplyAll applies the deliveries that are in StateReceived, in the order in which they occurred.
+// facts has what each of them says. ApplyAll sets their states, and returns the changes.
 func (m Mirror) ApplyAll(deliveries []Delivery, facts []Facts) Changes {
 	order := make([]int, len(deliveries))
 	for i := range order {
@@ -74,8 +74,9 @@ func (m Mirror) ApplyAll(deliveries []Delivery, facts []Facts) Changes {
 	return changes
 }
 
-// ObserveAll merges what one page or look-up of Clerk's API showed, asked for at the given instant (epoch milliseconds).
-// What the mirror knows already is left as it is, so that a sweep that finds nothing writes nothing.
+// ObserveAll merges what one page or look-up of Clerk's API showed, asked for at the given instant
+// in epoch milliseconds. It leaves alone what the mirror knows already, so that a sweep without
+// findings writes nothing.
 func (m Mirror) ObserveAll(facts []Facts, askedAt int64, cause string) Changes {
 	return m.observeAll(application{observed: true}, facts, askedAt, cause)
 }
@@ -100,11 +101,13 @@ func (c *Changes) add(a application, cause string, at int64) {
 	c.RolesMoved = c.RolesMoved || a.rolesMoved
 }
 
-// apply merges what one delivery or observation says into the mirror, and adds every object that this changed to changed.
+// apply merges what one delivery or observation says into the mirror, and adds every changed object
+// to changed.
 //
-// The state is StateApplied if the object that the event is about became another one, else StateSuperseded: a newer
-// delivery had overtaken it, or the object was gone. A late event of a deleted object still fills in fields that
-// nobody had written, so that the result doesn't depend on the order, but it never brings the object back.
+// The state is StateApplied if the object of the event has changed. Else it is StateSuperseded: a
+// newer delivery had overtaken it, or the object was gone. A late event of a deleted object still
+// fills in fields that no event had written, so that the result doesn't depend on the order. It
+// never brings the object back.
 func (m Mirror) apply(a application, f Facts, changed Mirror) application {
 	a.subject, a.state = f.Subject, StateSuperseded
 	if a.observed && !a.overruling {
@@ -120,10 +123,10 @@ func (m Mirror) apply(a application, f Facts, changed Mirror) application {
 	return a
 }
 
-// application is what applying one delivery or observation amounts to.
+// application is the application of one delivery or observation: how it is applied, and its result.
 type application struct {
 	observed   bool // Clerk's API showed it
-	overruling bool // and it counts for the subject, whatever the versions say
+	overruling bool // it counts for the subject, whatever the versions say
 	subject    string
 	state      State
 	entries    []AuditEntry
@@ -131,7 +134,7 @@ type application struct {
 	rolesMoved bool
 }
 
-// merge brings what is said of objects of one kind into the mirror.
+// merge brings the objects of one kind into the mirror.
 func merge[T mergeable[T], P registered[T]](a *application, said []T, objects, changed map[string]T, audit func(before, after T) []AuditEntry) {
 	for _, in := range said {
 		id := in.ObjectID()
@@ -156,8 +159,9 @@ func merge[T mergeable[T], P registered[T]](a *application, said []T, objects, c
 	}
 }
 
-// nothingNew reports whether two states of an object have the same values, last updated at the same instant: then it
-// doesn't matter who said so. Of nested copies, which say no instant, the values alone count.
+// nothingNew reports whether two states of an object have the same values, last updated at the same
+// instant: then their source doesn't matter. Nested copies carry no instant, so their values alone
+// count.
 func nothingNew[T any, P registered[T]](before, after T) bool {
 	return reflect.DeepEqual(before, withVersionsOf[T, P](before, after, func(was, is Version) bool {
 		return was.Rank == is.Rank && (was.UpdatedAt == is.UpdatedAt || is.Rank == RankStub)
@@ -168,7 +172,7 @@ func nothingNew[T any, P registered[T]](before, after T) bool {
 func differenceOf[T mergeable[T], P registered[T]](before, after T) Difference {
 	switch {
 	case after.Dead():
-		return "" // found to be gone, which whoever looked for it counts
+		return "" // found to be gone: the sweep that looked for it counts it
 	case before.Dead() || Newest(P(&before).Registers()).Rank < RankFull:
 		return Missing
 	case sameValues[T, P](before, after):
@@ -178,7 +182,8 @@ func differenceOf[T mergeable[T], P registered[T]](before, after T) Difference {
 	}
 }
 
-// withVersionsOf returns after, with the version of before for each register whose two versions are the same for the caller.
+// withVersionsOf returns after, with the version of before for each register whose two versions are
+// the same to the caller.
 func withVersionsOf[T any, P registered[T]](before, after T, same func(was, is Version) bool) T {
 	was, is := P(&before).Registers(), P(&after).Registers()
 	for i := range is {
@@ -189,7 +194,7 @@ func withVersionsOf[T any, P registered[T]](before, after T, same func(was, is V
 	return after
 }
 
-// withoutHistory leaves out what an object had before, where it keeps that.
+// withoutHistory leaves out what an object had before, if its kind keeps that.
 func withoutHistory[T any](object T) T {
 	if o, keeps := any(object).(interface{ withoutHistory() T }); keeps {
 		return o.withoutHistory()
@@ -197,7 +202,8 @@ func withoutHistory[T any](object T) T {
 	return object
 }
 
-// movesRoles reports whether a change may give members other roles or permissions without an event for each of them.
+// movesRoles reports whether a change may give members other roles or permissions without an event
+// for each of them.
 func movesRoles[T any](before, after T) bool {
 	o, may := any(before).(interface{ movesRoles(after T) bool })
 	return may && o.movesRoles(after)

@@ -10,9 +10,9 @@ type Object interface {
 	Dead() bool
 }
 
-// Reference is the identity of an object. It also names one object for a point look-up.
+// Reference is the identity of an object. A point look-up finds the object by it.
 type Reference struct {
-	ID             string // of the object; for the look-up of a membership it may be empty: any of the pair
+	ID             string // of the object; "" in the look-up of a membership means any of the pair
 	OrganizationID string // of memberships, invitations and domains; "" if only the deletion is known
 	UserID         string // of memberships; "" if only the deletion is known
 }
@@ -20,8 +20,8 @@ type Reference struct {
 // ObjectID implements [Object].
 func (r Reference) ObjectID() string { return r.ID }
 
-// merge returns the identity of one object of which two states are known. The parents of an object
-// never change; the state that names them does.
+// merge returns the identity of an object with two known states. The parents of an object never
+// change, but one of its states may not name them.
 func (r Reference) merge(in Reference) Reference {
 	return Reference{
 		ID:             in.ID,
@@ -30,7 +30,7 @@ func (r Reference) merge(in Reference) Reference {
 	}
 }
 
-// reference lets what embeds one be treated alike.
+// reference gives generic code access to what an object embeds.
 func (r *Reference) reference() *Reference { return r }
 
 // mergeable is an object whose states form a join-semilattice under Merge.
@@ -45,7 +45,7 @@ type registered[T any] interface {
 	state
 }
 
-// state is what the pointers to objects of all kinds have in common.
+// state is implemented by pointers to objects of all kinds.
 type state interface {
 	Registers() []Register
 	reference() *Reference

@@ -10,7 +10,7 @@ import (
 type Observation struct {
 	Resource Resource
 	Object   json.RawMessage // as Clerk sent it
-	AskedAt  int64           // when the request for it began, epoch milliseconds: the state is not older
+	AskedAt  int64           // when the request began, epoch milliseconds
 	Cause    string          // the sweep or look-up that asked
 }
 
@@ -27,8 +27,9 @@ func ObservedID(raw json.RawMessage) (string, error) {
 	return id.value, id.err
 }
 
-// DecodeObservation reads what an object from Clerk's API says. Its version orders by the same rule as an event's: by
-// updated_at, and for states of one updated_at by when it was asked for. Errors wrap [ErrUndecodable].
+// DecodeObservation reads an object from Clerk's API. Its version orders as an event's does: by
+// updated_at, and states of one updated_at by when they were asked for. Errors wrap
+// [ErrUndecodable].
 func DecodeObservation(o Observation) (Facts, error) {
 	data, err := parseObject(o.Object)
 	if err != nil {
@@ -45,7 +46,8 @@ func DecodeObservation(o Observation) (Facts, error) {
 	return facts, nil
 }
 
-// resourceDecoder returns what reads an object of a resource: an object from the API has the shape of an event's data.
+// resourceDecoder returns the decoder of a resource. An object from the API has the shape of an
+// event's data.
 func resourceDecoder(r Resource) func(*decoder, object) Facts {
 	switch r {
 	case ResourceOrganization:

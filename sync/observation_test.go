@@ -31,9 +31,9 @@ func membershipShown(role string, updatedAt int64) map[string]any {
 	}
 }
 
-// TestAnswersAndEventsHaveOneOrder: by updated_at, then by when it occurred or was asked for; an event of that very
-// millisecond is later.
-func TestAnswersAndEventsHaveOneOrder(t *testing.T) {
+// TestObserveAll_AnswersAndEventsHaveOneOrder: by updated_at, then by the time of the event or the
+// question. An event of the very millisecond of the question is later.
+func TestObserveAll_AnswersAndEventsHaveOneOrder(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		eventUpdated, eventOccurred int64
@@ -63,7 +63,7 @@ func TestAnswersAndEventsHaveOneOrder(t *testing.T) {
 	}
 }
 
-func TestAnAnswerThatSaysNothingNewChangesNothing(t *testing.T) {
+func TestObserveAll_KnownAnswerChangesNothing(t *testing.T) {
 	t.Parallel()
 	mirror := play(t, membershipMessage("msg_1", "updated", "orgmem_a1", "org:member", 1, 1))
 	before := mirror.Memberships["orgmem_a1"]
@@ -72,7 +72,8 @@ func TestAnAnswerThatSaysNothingNewChangesNothing(t *testing.T) {
 	require.Empty(t, changes.Drift)
 	require.Equal(t, before, mirror.Memberships["orgmem_a1"])
 
-	// Updated again since, to the same values: not drift, but whatever was lost in between must not come in late.
+	// The object was updated again since, to the same values. That is no drift, but an event lost
+	// in between must not count later.
 	changes = observe(mirror, observed(t, clerksync.ResourceMembership, 9, membershipShown("org:member", 5)), 9)
 	require.Len(t, changes.Memberships, 1)
 	require.Empty(t, changes.Drift)
@@ -80,7 +81,7 @@ func TestAnAnswerThatSaysNothingNewChangesNothing(t *testing.T) {
 	require.Equal(t, "org:member", mirror.Memberships["orgmem_a1"].Role.Value)
 }
 
-func TestDriftIsToldApart(t *testing.T) {
+func TestObserveAll_TellsKindsOfDriftApart(t *testing.T) {
 	t.Parallel()
 	mirror := clerksync.NewMirror()
 	asked := int64(9)
@@ -106,8 +107,9 @@ func TestDriftIsToldApart(t *testing.T) {
 	require.Empty(t, drift(organization))
 }
 
-// TestOnlyALaterLookUpLiftsATombstone that a read set, and nothing but a later deletion brings it back.
-func TestOnlyALaterLookUpLiftsATombstone(t *testing.T) {
+// TestTombstone_OnlyALaterLookUpLiftsIt, if a read set the tombstone. Only a later deletion sets it
+// again.
+func TestTombstone_OnlyALaterLookUpLiftsIt(t *testing.T) {
 	t.Parallel()
 	gone := func(asked int64) clerksync.Facts {
 		ref := clerksync.Reference{ID: "orgmem_a1", OrganizationID: "org_a", UserID: "user_1"}
@@ -115,24 +117,24 @@ func TestOnlyALaterLookUpLiftsATombstone(t *testing.T) {
 	}
 	mirror := clerksync.NewMirror()
 	observe(mirror, gone(20), 20)
-	require.True(t, gravestone(mirror).Dead())
+	require.True(t, tombstoneOf(mirror).Dead())
 	observe(mirror, shownAlive(t, 100_000), 100_000)
-	require.True(t, gravestone(mirror).Dead(), "a listing doesn't lift it")
+	require.True(t, tombstoneOf(mirror).Dead(), "a listing doesn't lift it")
 	observe(mirror, shownAlive(t, 20).Alive(t0+20), 20)
-	require.True(t, gravestone(mirror).Dead(), "an answer asked for before the deletion was known doesn't lift it")
+	require.True(t, tombstoneOf(mirror).Dead(), "an answer asked for before the deletion was known doesn't lift it")
 	changes := observe(mirror, shownAlive(t, 100_000).Alive(t0+100_000), 100_000)
-	require.False(t, gravestone(mirror).Dead())
+	require.False(t, tombstoneOf(mirror).Dead())
 	require.Equal(t, clerksync.ActionMemberJoined, changes.Entries[0].Action)
 	require.Equal(t, t0+100_000, changes.Entries[0].At)
 
 	observe(mirror, gone(20), 20)
-	require.False(t, gravestone(mirror).Dead(), "the lifted deletion again")
+	require.False(t, tombstoneOf(mirror).Dead(), "the lifted deletion again")
 	observe(mirror, gone(200_000), 200_000)
-	require.True(t, gravestone(mirror).Dead(), "another one")
+	require.True(t, tombstoneOf(mirror).Dead(), "another one")
 }
 
-// TestASignedDeletionIsFinal, in whichever order it and the answers come, and whoever read it before.
-func TestASignedDeletionIsFinal(t *testing.T) {
+// TestTombstone_SignedDeletionIsFinal, in any order of the deletion and the answers.
+func TestTombstone_SignedDeletionIsFinal(t *testing.T) {
 	t.Parallel()
 	deletion, known, err := clerksync.Decode(membershipMessage("msg_1", "deleted", "orgmem_a1", "org:member", 1, 10).delivery(t))
 	require.NoError(t, err)
@@ -157,29 +159,30 @@ func TestASignedDeletionIsFinal(t *testing.T) {
 		for _, f := range rapid.Permutation(facts).Draw(rt, "order") {
 			mirror.OverruleAll([]clerksync.Facts{f}, t0, "sweep_1")
 		}
-		require.True(rt, gravestone(mirror).Dead())
-		require.True(rt, gravestone(mirror).Final())
-		require.Equal(rt, "msg_1", gravestone(mirror).DeliveryID)
+		require.True(rt, tombstoneOf(mirror).Dead())
+		require.True(rt, tombstoneOf(mirror).Final())
+		require.Equal(rt, "msg_1", tombstoneOf(mirror).DeliveryID)
 	})
 }
 
-// TestTheAnswerToACommandIsFinal as a signed deletion is: Clerk carried it out.
-func TestTheAnswerToACommandIsFinal(t *testing.T) {
+// TestTombstone_AnswerToACommandIsFinal, as a signed deletion is: Clerk carried it out.
+func TestTombstone_AnswerToACommandIsFinal(t *testing.T) {
 	t.Parallel()
 	require.True(t, clerksync.Tombstone{OccurredAt: t0, DeliveryID: "cmd_A", ReceivedAt: t0, LiftedAt: t0 + 1}.Dead())
 	require.False(t, clerksync.Tombstone{OccurredAt: t0, DeliveryID: "lookup_A", ReceivedAt: t0, LiftedAt: t0 + 1}.Dead())
 	require.False(t, clerksync.Tombstone{LiftedAt: t0}.Final())
 }
 
-func gravestone(m clerksync.Mirror) clerksync.Tombstone { return m.Memberships["orgmem_a1"].Tombstone }
+func tombstoneOf(m clerksync.Mirror) clerksync.Tombstone { return m.Memberships["orgmem_a1"].Tombstone }
 
 // shownAlive is an answer that shows a membership, asked for some milliseconds after t0.
 func shownAlive(t require.TestingT, after int64) clerksync.Facts {
 	return observed(t, clerksync.ResourceMembership, after, membershipShown("org:member", 1))
 }
 
-// TestLawTombstonesAndLiftsHaveNoOrder: of deletions, and look-ups that are clear of them, any order gives one result.
-func TestLawTombstonesAndLiftsHaveNoOrder(t *testing.T) {
+// TestLaw_TombstonesAndLiftsHaveNoOrder: any order of deletions, and of look-ups that are clear of
+// them in time, gives one result.
+func TestLaw_TombstonesAndLiftsHaveNoOrder(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		var all []clerksync.Membership
@@ -202,8 +205,8 @@ func TestLawTombstonesAndLiftsHaveNoOrder(t *testing.T) {
 	})
 }
 
-// TestWhatAnAnswerShowsOfNestedObjectsIsAStub: it never outranks what the object's own answer said.
-func TestWhatAnAnswerShowsOfNestedObjectsIsAStub(t *testing.T) {
+// TestObserveAll_NestedObjectsAreStubs: a nested copy never outranks the object's own answer.
+func TestObserveAll_NestedObjectsAreStubs(t *testing.T) {
 	t.Parallel()
 	mirror := clerksync.NewMirror()
 	observe(mirror, observed(t, clerksync.ResourceUser, 1, map[string]any{"id": "user_1", "first_name": "Kim", "updated_at": t0}), 1)
@@ -213,7 +216,7 @@ func TestWhatAnAnswerShowsOfNestedObjectsIsAStub(t *testing.T) {
 	require.Equal(t, "Kim", *mirror.Users["user_1"].FirstName.Value)
 }
 
-func TestRolesThatMoveAreTold(t *testing.T) {
+func TestObserveAll_ReportsMovedRoles(t *testing.T) {
 	t.Parallel()
 	mirror := clerksync.NewMirror()
 	moved := func(r clerksync.Resource, after int64, object map[string]any) bool {
@@ -234,7 +237,7 @@ func TestRolesThatMoveAreTold(t *testing.T) {
 	require.False(t, moved(clerksync.ResourceOrganization, 6, set("role_set:other", 3)))
 }
 
-func TestUnreadableAnswersAreRefused(t *testing.T) {
+func TestObserveAll_RefusesUnreadableAnswers(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		resource clerksync.Resource

@@ -2,8 +2,7 @@ package sync
 
 import "encoding/json"
 
-// Organization is what the mirror knows of a Clerk organization, which callers of the API name a
-// workspace.
+// Organization is what the mirror knows of a Clerk organization. The API calls it a workspace.
 type Organization struct {
 	Reference
 	Tombstone
@@ -17,7 +16,7 @@ type Organization struct {
 	PublicMetadata Field[json.RawMessage]
 }
 
-// Registers lists the organization's fields by name, for those who store their versions.
+// Registers lists the organization's fields by name with their versions, as the store needs them.
 func (o *Organization) Registers() []Register {
 	return []Register{
 		{"name", &o.Name.Version},
@@ -30,7 +29,7 @@ func (o *Organization) Registers() []Register {
 	}
 }
 
-// Merge returns the least state that is at least as new as both.
+// Merge returns the least state that is at least as new as both: of each field the newer value.
 func (o Organization) Merge(in Organization) Organization {
 	return Organization{
 		Reference: o.Reference.merge(in.Reference),

@@ -8,8 +8,8 @@ import (
 )
 
 // keepsBody reports whether the ledger keeps the bodies of an event: those that the mirror reads,
-// or might read one day. Others carry one-time codes, sign-in links and sessions, and nobody would
-// ever replay them.
+// or might read one day. Other bodies carry one-time codes, sign-in links and sessions, and are
+// never replayed.
 func (t EventType) keepsBody() bool {
 	return slices.Contains([]string{
 		"organization", "organizationMembership", "organizationInvitation", "organizationDomain", "role", "roleSet",
@@ -17,8 +17,8 @@ func (t EventType) keepsBody() bool {
 	}, t.object())
 }
 
-// secretMembers are the members of a body that must not be left behind in the ledger, at any depth:
-// private metadata is private, and the url of an invitation lets whoever holds it join.
+// secretMembers are the members of a body that the ledger must not keep, at any depth: private
+// metadata, and the url of an invitation, which lets every holder join.
 func secretMembers(t EventType) []string {
 	if strings.HasSuffix(strings.ToLower(t.object()), "invitation") || t == "" { // an unreadable type might be one
 		return []string{"private_metadata", "url"}
@@ -41,15 +41,15 @@ func redact(t EventType, body []byte) []byte {
 	return out.Bytes()
 }
 
-// span is where a value stands in a text: from start up to, without, end.
+// span is where a value stands in a text: from start up to end, which is excluded.
 type span struct{ start, end int }
 
-// valuesOf finds every value in a valid JSON text, at any depth, whose name is one of the given
-// ones and that isn't null or empty. Nothing inside such a value is searched.
+// valuesOf finds the values of the named members in a valid JSON text, at any depth. It leaves out
+// null and empty values, and doesn't search inside a value that it found.
 func valuesOf(body []byte, names []string) []span {
 	var spans []span
 	dec := json.NewDecoder(bytes.NewReader(body))
-	var objects []bool // for each open bracket: is it an object's?
+	var objects []bool // for each open bracket, whether it is an object's
 	wantName := false
 	for {
 		token, err := dec.Token()

@@ -42,5 +42,5 @@ type PageRequest struct {
 // Page is one page of a listing.
 type Page struct {
 	Objects []json.RawMessage // as Clerk sent them
-	Total   int               // how many there are in all, says Clerk; -1 if it doesn't say
+	Total   int               // Clerk's count of all; -1 if it gives none
 }

@@ -1,13 +1,13 @@
 package sync
 
-// Urgency says how urgently a delivery has to be applied. What takes access away overtakes
-// everything else on its way into the mirror.
+// Urgency says how urgently a delivery has to be applied. A delivery that takes access away
+// overtakes all others on its way into the mirror.
 type Urgency int
 
 // The urgencies in rising order.
 const (
 	Ordinary   Urgency = iota
-	MayRevoke          // an update that may take access away from somebody: only the mirror could tell
+	MayRevoke          // an update that may take access away: only the mirror knows
 	DoesRevoke         // a deletion, a ban, an offboarding
 )
 
@@ -23,7 +23,7 @@ func (t EventType) Urgency() Urgency {
 	}
 }
 
-// urgencyOf returns the urgency of an event as far as its data tells: a promotion to admin takes
+// urgencyOf returns the urgency of an event as far as its data shows: a promotion to admin takes
 // nothing away, nor does a new name of a user.
 func urgencyOf(t EventType, data object) Urgency {
 	switch {

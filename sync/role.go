@@ -7,26 +7,26 @@ import (
 
 // Role is what the mirror knows of a role of the Clerk instance. Roles belong to no organization.
 //
-// A role's key can change, and then Clerk tells of the role alone, not of each member who has it.
-// So a role remembers every key that it ever had, and when: a membership that names a former key
-// has the role under its present one, unless another role had taken that key by the time at which
-// the membership was written.
+// A role's key can change. Clerk then sends an event of the role alone, not of each member who has
+// it. So a role remembers every key that it ever had, and when. A membership that names a former
+// key has the role under its present one, unless another role had taken that key before the
+// membership was written.
 type Role struct {
 	Reference
 	Tombstone
 
 	Key           Field[string]      // canonical
-	Keys          map[string][]int64 // every key it ever had: when events showed it so, sorted epoch milliseconds
+	Keys          map[string][]int64 // every key it ever had, and when events showed it, in sorted epoch milliseconds
 	Name          Field[string]
 	PermissionIDs Field[[]string] // perm_…
 }
 
-// Registers lists the role's fields by name, for those who store their versions.
+// Registers lists the role's fields by name with their versions, as the store needs them.
 func (r *Role) Registers() []Register {
 	return []Register{{"key", &r.Key.Version}, {"name", &r.Name.Version}, {"permission_ids", &r.PermissionIDs.Version}}
 }
 
-// Merge returns the least state that is at least as new as both.
+// Merge returns the least state that is at least as new as both: of each field the newer value.
 func (r Role) Merge(in Role) Role {
 	return Role{
 		Reference: r.Reference.merge(in.Reference),
@@ -102,12 +102,12 @@ type Permission struct {
 	Name Field[string]
 }
 
-// Registers lists the permission's fields by name, for those who store their versions.
+// Registers lists the permission's fields by name with their versions, as the store needs them.
 func (p *Permission) Registers() []Register {
 	return []Register{{"key", &p.Key.Version}, {"name", &p.Name.Version}}
 }
 
-// Merge returns the least state that is at least as new as both.
+// Merge returns the least state that is at least as new as both: of each field the newer value.
 func (p Permission) Merge(in Permission) Permission {
 	return Permission{
 		Reference: p.Reference.merge(in.Reference),

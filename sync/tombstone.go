@@ -4,20 +4,18 @@ import "cmp"
 
 // Tombstone records that an object is gone. The zero Tombstone means alive.
 //
-// A deletion that a signed event or the answer to a command told is final: Clerk never reuses an
-// id, so a later read that shows the object was answered from an old state. A deletion that a read
-// found is Clerk's word of that moment alone: a look-up that was asked later, and shows the very
-// id, lifts it.
+// A deletion from a signed event or the answer to a command is final. Clerk never reuses an id, so
+// a later read that shows the object was answered from an old state. A deletion that a read found
+// is Clerk's answer of that moment alone: a later look-up that shows the very id lifts it.
 type Tombstone struct {
 	OccurredAt int64  // the envelope's timestamp of the deletion, or when the API was asked, epoch milliseconds
 	DeliveryID string // the cause: svix-id, command, or the sweep or look-up that found the object gone
 	ReceivedAt int64  // when the deletion became known here, epoch milliseconds by Rolecall's clock
-	LiftedAt   int64  // when the API was asked that showed the object alive after all; 0: never
+	LiftedAt   int64  // when the API was asked that showed the object alive after all; 0 for never
 }
 
-// liftSkew is how far Clerk's clock and ours may be apart. A deletion that happened, by Clerk's
-// clock, less than that before a tombstone was lifted, and became known after it, is another one
-// and counts.
+// liftSkew is how far Clerk's clock and ours may be apart. A deletion counts as a new one if it
+// became known after a tombstone was lifted and happened, by Clerk's clock, less than that before.
 const liftSkew = 60_000
 
 // Dead reports whether the object is gone.
@@ -28,15 +26,15 @@ func (t Tombstone) Dead() bool {
 // Final reports whether nothing lifts the tombstone.
 func (t Tombstone) Final() bool { return t.told() && !wasRead(t.DeliveryID) }
 
-// tombstone lets what embeds one be treated alike.
+// tombstone gives generic code access to what an object embeds.
 func (t *Tombstone) tombstone() *Tombstone { return t }
 
 // told reports whether any deletion is recorded.
 func (t Tombstone) told() bool { return t.OccurredAt != 0 || t.DeliveryID != "" }
 
-// merge keeps a final deletion before one that was read, the later of two alike, and the later of
-// two answers that the object lives, so that the result doesn't depend on their order. A deletion
-// that was lifted is forgotten.
+// merge keeps a final deletion before one that was read, and the later of two alike. It keeps the
+// later of two answers that the object lives. So the result doesn't depend on their order. It
+// forgets a deletion that was lifted.
 func (t Tombstone) merge(o Tombstone) Tombstone {
 	lifted := max(t.LiftedAt, o.LiftedAt)
 	if t.compare(o) < 0 {

@@ -14,7 +14,7 @@ type User struct {
 	CreatedAt     Field[int64] // epoch milliseconds
 }
 
-// Registers lists the user's fields by name, for those who store their versions.
+// Registers lists the user's fields by name with their versions, as the store needs them.
 func (u *User) Registers() []Register {
 	return []Register{
 		{"identifier", &u.Identifier.Version},
@@ -27,7 +27,7 @@ func (u *User) Registers() []Register {
 	}
 }
 
-// Merge returns the least state that is at least as new as both.
+// Merge returns the least state that is at least as new as both: of each field the newer value.
 func (u User) Merge(in User) User {
 	return User{
 		Reference: u.Reference.merge(in.Reference),
@@ -70,10 +70,9 @@ func (dec *decoder) publicUserData(o object) User {
 	}
 }
 
-// identifier returns what a user is known by: the primary e-mail address, else the primary phone
-// number, else the username, as Clerk's public_user_data does; nil if there is none. Primary is the
-// element whose id the user names, which needn't be the first. Where all of them are absent nothing
-// is written.
+// identifier returns the primary e-mail address, else the primary phone number, else the username,
+// as Clerk's public_user_data does; nil if there is none. The primary element is the one whose id
+// the user names, not the first. If all of them are absent, nothing is written.
 func (dec *decoder) identifier(user object) Field[*string] {
 	told := false
 	for _, source := range []struct{ list, primary, value string }{

@@ -2,9 +2,8 @@ package sync
 
 import "cmp"
 
-// Kind orders two states of one object that Clerk stamped with the same updated_at: the state that
-// an object was created with is older than any state it was updated to, and a deletion repeats the
-// last one.
+// Kind orders two states of one object that Clerk stamped with the same updated_at. The state at
+// creation is older than any update, and a deletion repeats the last state.
 type Kind uint8
 
 // The kinds in rising order. They are stored; never renumber them.
@@ -12,8 +11,8 @@ const (
 	KindCreated Kind = 1
 	KindUpdated Kind = 2
 	KindDeleted Kind = 3
-	// KindObserved is the kind of a state that Clerk's API showed. It orders as KindUpdated does,
-	// by when it was asked for.
+	// KindObserved is the kind of a state that Clerk's API showed. It orders like KindUpdated, by
+	// when it was asked for.
 	KindObserved Kind = 4
 )
 
@@ -25,9 +24,9 @@ func (k Kind) order() Kind {
 	return k
 }
 
-// Rank tells how good a source is. A nested copy of an object inside another object's event (a
-// stub) never outranks the object's own event, however new it is: Clerk omits fields in nested
-// copies and doesn't say how old they are.
+// Rank says how good a source is. A stub is a nested copy of an object inside another object's
+// event. It never outranks the object's own event, however new it is: Clerk omits fields in nested
+// copies and doesn't date them.
 type Rank uint8
 
 // The ranks in rising order. They are stored; never renumber them.
@@ -44,7 +43,7 @@ type Version struct {
 	Kind       Kind   `json:"k"`
 	OccurredAt int64  `json:"o"` // the envelope's timestamp, or when the API was asked, epoch milliseconds
 	DeliveryID string `json:"d"` // svix-id, or the sweep or look-up that asked: the last resort that makes the order total
-	// Undated says that Clerk's updated_at wasn't believed, so that UpdatedAt is OccurredAt. The
+	// Undated says that UpdatedAt is OccurredAt, because Clerk's updated_at can't be right. The
 	// state counts as one of its event's time, and any later answer of Clerk's API overrules it
 	// (see [Mirror.Judge]).
 	Undated bool `json:"undated,omitempty"`
@@ -60,8 +59,8 @@ const (
 	ownSkew = int64(300_000)
 )
 
-// plausible reports whether an instant lies in the past of the version's event or answer, as far as
-// clocks can tell.
+// plausible reports whether an instant lies in the past of the version's event or answer, within
+// the error of clocks.
 func (v Version) plausible(at int64) bool {
 	if v.Kind == KindObserved {
 		return at <= v.OccurredAt+ownSkew
@@ -69,9 +68,9 @@ func (v Version) plausible(at int64) bool {
 	return at <= v.OccurredAt+clerkSkew
 }
 
-// dated returns the version with an object's updated_at, or with the time of the event where there
-// is none. A date from the future would win against every later event, so it isn't believed;
-// neither is one that can't be read.
+// dated returns the version with an object's updated_at, or with the time of the event if there is
+// none. A date from the future would win against every later event, so it is ignored; so is one
+// that can't be read.
 func (v Version) dated(updatedAt member[int64]) Version {
 	v.UpdatedAt = cmp.Or(updatedAt.value, v.OccurredAt)
 	if updatedAt.err != nil || !v.plausible(v.UpdatedAt) {
@@ -81,7 +80,7 @@ func (v Version) dated(updatedAt member[int64]) Version {
 }
 
 // Compare returns -1, 0 or +1 as v is older than, the same as, or newer than o. An event of the
-// very millisecond in which the API was asked counts as later than the answer.
+// very millisecond in which the API was asked is later than the answer.
 func (v Version) Compare(o Version) int {
 	return cmp.Or(
 		cmp.Compare(v.Rank, o.Rank),

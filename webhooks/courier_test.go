@@ -15,9 +15,9 @@ import (
 	"github.com/callmine/rolecall/webhooks"
 )
 
-// TestRotationOfSecrets goes over real HTTP, once in each of the two ways in which secrets are
-// rotated: both signatures in one request, and two endpoints with one URL.
-func TestRotationOfSecrets(t *testing.T) {
+// TestHandler_TakesBothSecretsDuringARotation goes over real HTTP. It rotates secrets in both ways:
+// two signatures in one request, and two endpoints with one URL.
+func TestHandler_TakesBothSecretsDuringARotation(t *testing.T) {
 	t.Parallel()
 	old, young := newSecret(1), newSecret(2)
 	for name, secrets := range map[string][][]string{
@@ -40,7 +40,7 @@ func TestRotationOfSecrets(t *testing.T) {
 	}
 }
 
-// handlerFor is the bundle's handler with other secrets.
+// handlerFor returns the bundle's handler with other secrets.
 func (b *bundle) handlerFor(t *testing.T, secrets ...string) http.Handler {
 	t.Helper()
 	handler, err := webhooks.NewHandler(webhooks.Config{
@@ -50,7 +50,8 @@ func (b *bundle) handlerFor(t *testing.T, secrets ...string) http.Handler {
 	return handler
 }
 
-// deliver sends one event to an endpoint for each list of secrets, all at the handler's URL.
+// deliver sends one event to several endpoints at the handler's URL. Each list of secrets makes an
+// endpoint.
 func deliver(t *testing.T, handler http.Handler, secrets [][]string) []svixsim.Result {
 	t.Helper()
 	server := httptest.NewServer(handler)

@@ -11,9 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// FuzzVerify holds the verifier against senders who don't know the secret, which is another one in
-// each process: whatever they send is refused. What the key's owner signs is accepted, and refused
-// once a byte of it is changed.
+// FuzzVerify: requests without the secret's signature are refused. The secret differs in each
+// process. A signed body is accepted, and refused once one byte of it is changed.
 func FuzzVerify(f *testing.F) {
 	key := make([]byte, 24)
 	_, err := rand.Read(key)

@@ -13,8 +13,9 @@ import (
 	"github.com/callmine/rolecall/webhooks"
 )
 
-// TestNoBodyIsReadForWhoCannotBeClerk: the body would break off, but nobody gets that far.
-func TestNoBodyIsReadForWhoCannotBeClerk(t *testing.T) {
+// TestHandler_RefusesBeforeReadingTheBody: bad headers are refused although reading the body would
+// fail.
+func TestHandler_RefusesBeforeReadingTheBody(t *testing.T) {
 	t.Parallel()
 	hourAgo := time.Now().Add(-time.Hour)
 	for name, tc := range map[string]struct {
@@ -33,8 +34,9 @@ func TestNoBodyIsReadForWhoCannotBeClerk(t *testing.T) {
 	}
 }
 
-// TestASenderWhoGivesUpIsNotToldThatItIsCommitted: a proxy in between may still pass the answer on.
-func TestASenderWhoGivesUpIsNotToldThatItIsCommitted(t *testing.T) {
+// TestHandler_DoesNotAcknowledgeAnAbandonedRequest: the sender has given up, but a proxy may still
+// pass on the answer.
+func TestHandler_DoesNotAcknowledgeAnAbandonedRequest(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	b.inbox.err = context.Canceled

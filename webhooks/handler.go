@@ -12,7 +12,8 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// maxBody is the largest body that is read: 1 MiB, many times what Clerk's largest object takes.
+// maxBody is the largest body that is read. It is 1 MiB, many times the size of Clerk's largest
+// object.
 const maxBody = 1 << 20
 
 // Inbox takes verified deliveries. When Accept returns without an error, the delivery is committed.
@@ -34,7 +35,7 @@ const (
 	OutcomeBadHeaders   Outcome = "bad_headers"   // 400
 	OutcomeBadSignature Outcome = "bad_signature" // 400
 	OutcomeCrowded      Outcome = "crowded"       // cut to make room for other callers; 503
-	OutcomeUnavailable  Outcome = "unavailable"   // not known to be committed; 503
+	OutcomeUnavailable  Outcome = "unavailable"   // perhaps not committed; 503
 	OutcomeAbandoned    Outcome = "abandoned"     // the sender went away before the commit
 )
 
@@ -58,14 +59,14 @@ func (o Outcome) Committed() bool {
 
 // Config configures the handler.
 type Config struct {
-	// Verifier checks signatures.
+	// Verifier checks signatures. Required.
 	Verifier *Verifier
-	// Inbox takes what was verified.
+	// Inbox takes verified deliveries. Required.
 	Inbox Inbox
-	// Logger gets a line for each refused request, without anything from its body. Anybody may
-	// cause as many as they like: it has to limit the lines of each outcome.
+	// Logger gets a line for each refused request, with nothing from its body. It must limit the
+	// lines of each outcome, because any caller can cause them. Required.
 	Logger *slog.Logger
-	// Observe is told the outcome of each request and how long it took. Optional.
+	// Observe is called with the outcome and the duration of each request. Optional.
 	Observe func(Outcome, time.Duration)
 }
 
@@ -116,10 +117,10 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	status, text := answer(outcome)
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.WriteHeader(status)
-	_, _ = io.WriteString(w, text) // the sender has gone: nothing is left to do
+	_, _ = io.WriteString(w, text) // an error means that the sender has gone
 }
 
-// receive returns the outcome of a request, and for a refusal why.
+// receive returns the outcome of a request, and the reason of a refusal.
 func (h *handler) receive(w http.ResponseWriter, r *http.Request, now time.Time) (Outcome, error) {
 	signature, err := ReadSignature(r.Header, now)
 	if err != nil { // no body is read for a sender that can't be Clerk
@@ -163,7 +164,8 @@ func unverified(err error) Outcome {
 	return OutcomeBadSignature
 }
 
-// answer is the one place that turns outcomes into HTTP. What is refused gets one opaque text.
+// answer is the one place that turns outcomes into HTTP. Every refused signature gets the same
+// opaque text.
 func answer(o Outcome) (status int, text string) {
 	switch {
 	case o.Committed():

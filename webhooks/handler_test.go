@@ -1,7 +1,6 @@
 package webhooks_test
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -16,13 +15,14 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/callmine/rolecall/internal/testlog"
 	clerksync "github.com/callmine/rolecall/sync"
 	"github.com/callmine/rolecall/webhooks"
 )
 
 const userBody = `{"data":{"id":"user_1","first_name":"Kim"},"instance_id":"ins_1","object":"event","timestamp":1790000000000,"type":"user.updated"}`
 
-// inbox remembers what it is given and answers as it is told.
+// inbox keeps the deliveries it gets, and answers with its fields.
 type inbox struct {
 	receipt clerksync.Receipt
 	err     error
@@ -34,11 +34,11 @@ func (in *inbox) Accept(_ context.Context, d clerksync.Delivery) (clerksync.Rece
 	return in.receipt, in.err
 }
 
-// bundle is a handler and everything that it talks to.
+// bundle is a handler with everything around it.
 type bundle struct {
 	inbox    *inbox
 	secret   string
-	logs     bytes.Buffer
+	logs     testlog.Lines
 	outcomes []webhooks.Outcome
 	handler  http.Handler
 }
@@ -47,7 +47,7 @@ func setup(t *testing.T) *bundle {
 	t.Helper()
 	b := &bundle{secret: newSecret(1), inbox: &inbox{receipt: clerksync.Receipt{Stored: true}}}
 	handler, err := webhooks.NewHandler(webhooks.Config{
-		Verifier: newVerifier(t, b.secret), Inbox: b.inbox, Logger: slog.New(slog.NewJSONHandler(&b.logs, nil)),
+		Verifier: newVerifier(t, b.secret), Inbox: b.inbox, Logger: b.logs.Logger(),
 		Observe: func(o webhooks.Outcome, took time.Duration) {
 			require.GreaterOrEqual(t, took, time.Duration(0))
 			b.outcomes = append(b.outcomes, o)
@@ -74,7 +74,7 @@ func (b *bundle) postSigned(t *testing.T, body string) *httptest.ResponseRecorde
 	return b.post(t, signed(t, b.secret, body), strings.NewReader(body))
 }
 
-func TestInboxGetsTheRawFacts(t *testing.T) {
+func TestHandler_HandsOverTheRawDelivery(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	before := time.Now()
@@ -89,7 +89,7 @@ func TestInboxGetsTheRawFacts(t *testing.T) {
 	}, d)
 }
 
-func TestHeaderStandsInForAMissingTimestamp(t *testing.T) {
+func TestHandler_HeaderStandsInForAMissingTimestamp(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	const body = `{"data":{"id":"user_1"},"type":"user.deleted"}`
@@ -98,7 +98,7 @@ func TestHeaderStandsInForAMissingTimestamp(t *testing.T) {
 	require.Equal(t, at.Unix()*1000, b.inbox.got[0].OccurredAt, "not the time of receiving")
 }
 
-func TestUndecodableIsHandedOverQuarantined(t *testing.T) {
+func TestHandler_HandsOverUndecodableAsQuarantined(t *testing.T) {
 	t.Parallel()
 	for name, body := range map[string]string{"empty": "", "no object": "[]", "not UTF-8": "{\"\xff\":1}", "NUL": "\x00"} {
 		t.Run(name, func(t *testing.T) {
@@ -113,7 +113,7 @@ func TestUndecodableIsHandedOverQuarantined(t *testing.T) {
 	}
 }
 
-func TestAnswers(t *testing.T) {
+func TestHandler_AnswersByOutcome(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
 		receipt clerksync.Receipt
@@ -137,7 +137,7 @@ func TestAnswers(t *testing.T) {
 			require.Equal(t, tc.status, answer.Code)
 			require.Equal(t, []webhooks.Outcome{tc.outcome}, b.outcomes)
 			requireHarmless(t, answer)
-			require.Equal(t, tc.err != nil, b.logs.Len() > 0, "a refusal is logged, and nothing else")
+			require.Equal(t, tc.err != nil, b.logs.String() != "", "only refusals are logged")
 			if tc.err != nil {
 				require.NotContains(t, answer.Body.String(), tc.err.Error())
 			}
@@ -145,14 +145,14 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
-// requireHarmless checks that an answer doesn't switch the endpoint off.
+// requireHarmless requires that an answer doesn't switch off the endpoint.
 func requireHarmless(t *testing.T, answer *httptest.ResponseRecorder) {
 	t.Helper()
 	require.Empty(t, answer.Header().Values("Webhook-Delivery"))
 	require.Equal(t, "text/plain; charset=utf-8", answer.Header().Get("Content-Type"))
 }
 
-func TestOnlyPOST(t *testing.T) {
+func TestHandler_TakesPOSTOnly(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPut, http.MethodDelete, http.MethodOptions} {
@@ -167,9 +167,9 @@ func TestOnlyPOST(t *testing.T) {
 	require.Empty(t, b.outcomes)
 }
 
-// TestRefusalsTellNothing sends what must be refused: each gets the same answer, and neither the
-// answer nor the log has anything that the sender sent, or of the secret.
-func TestRefusalsTellNothing(t *testing.T) {
+// TestHandler_RefusalsTellNothing: all refusals have the same answer. Neither the answer nor the
+// log has anything from the request or the secret.
+func TestHandler_RefusalsTellNothing(t *testing.T) {
 	t.Parallel()
 	const body = `{"data":{"id":"user_1","first_name":"Confidential"},"type":"user.updated"}`
 	for name, tc := range map[string]struct {
@@ -226,7 +226,7 @@ func TestRefusalsTellNothing(t *testing.T) {
 	}
 }
 
-func TestLargestBody(t *testing.T) {
+func TestHandler_BoundsTheBody(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	largest := strings.Repeat("x", 1<<20)
@@ -239,18 +239,18 @@ func TestLargestBody(t *testing.T) {
 	require.Len(t, b.inbox.got, 1)
 }
 
-func TestBodyThatBreaksOff(t *testing.T) {
+func TestHandler_RefusesABodyThatBreaksOff(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	broken := io.MultiReader(strings.NewReader(userBody), iotest.ErrReader(io.ErrUnexpectedEOF))
 	answer := b.post(t, signed(t, b.secret, userBody), broken)
-	require.Equal(t, http.StatusBadRequest, answer.Code, "although what came was signed")
+	require.Equal(t, http.StatusBadRequest, answer.Code, "although the part that arrived was signed")
 	require.Equal(t, "bad request\n", answer.Body.String())
 	require.Equal(t, []webhooks.Outcome{webhooks.OutcomeUnreadable}, b.outcomes)
 	require.Empty(t, b.inbox.got)
 }
 
-func TestConfigNamesWhatIsMissing(t *testing.T) {
+func TestConfig_NamesWhatIsMissing(t *testing.T) {
 	t.Parallel()
 	whole := webhooks.Config{Verifier: newVerifier(t, newSecret(1)), Inbox: &inbox{}, Logger: slog.New(slog.DiscardHandler)}
 	_, err := webhooks.NewHandler(whole)

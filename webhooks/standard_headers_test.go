@@ -23,9 +23,9 @@ func standard(h http.Header) http.Header {
 	return out
 }
 
-// TestStandardWebhooksHeaders: the same signature counts under either family of names, and the two
-// are never mixed.
-func TestStandardWebhooksHeaders(t *testing.T) {
+// TestReadSignature_TakesStandardHeaders: a signature counts under either family of names, but the
+// two families are never mixed.
+func TestReadSignature_TakesStandardHeaders(t *testing.T) {
 	t.Parallel()
 	const body = `{"type":"user.created"}`
 	v, now := newVerifier(t, newSecret(1), newSecret(2)), time.Now()
@@ -42,7 +42,7 @@ func TestStandardWebhooksHeaders(t *testing.T) {
 	}
 	for name, tc := range map[string]struct {
 		header http.Header
-		want   string // the id; "" if it is refused
+		want   string // the id; "" for a refusal
 		err    error
 	}{
 		"standard alone":               {standard(ours("msg_1")), "msg_1", nil},
@@ -75,8 +75,8 @@ func TestStandardWebhooksHeaders(t *testing.T) {
 	require.ErrorIs(t, err, webhooks.ErrHeaders)
 }
 
-// TestStandardWebhooksHeadersAreDelivered through the handler, under the id that was signed.
-func TestStandardWebhooksHeadersAreDelivered(t *testing.T) {
+// TestHandler_TakesStandardHeaders: the delivery has the signed id.
+func TestHandler_TakesStandardHeaders(t *testing.T) {
 	t.Parallel()
 	const body = `{"type":"user.created","data":{"id":"user_1"}}`
 	b := setup(t)

@@ -18,13 +18,13 @@ import (
 
 const (
 	secretPrefix = "whsec_"
-	// minSecretBytes is the least that Svix makes. An empty secret would accept whatever anybody
-	// signs with nothing.
+	// minSecretBytes is the length of Svix' shortest secrets. With an empty secret, anyone could
+	// sign.
 	minSecretBytes = 24
 )
 
-// Verifier checks signatures against one or more signing secrets, of which any may match: while a
-// secret is rotated two are valid at once.
+// Verifier checks signatures against one or more signing secrets, any of which may match. During a
+// rotation, two secrets are valid at once.
 type Verifier struct{ secrets []secret }
 
 type secret struct {
@@ -33,8 +33,8 @@ type secret struct {
 }
 
 // NewVerifier returns a verifier for signing secrets as Clerk's dashboard shows them: "whsec_" and
-// base64. It refuses secrets that are missing, without the prefix, or shorter than 24 bytes. Errors
-// name a secret by its position only.
+// base64. It refuses an empty list, and secrets that lack the prefix, aren't base64 or have fewer
+// than 24 bytes. Errors name a secret only by its position.
 func NewVerifier(secrets []string) (*Verifier, error) {
 	if len(secrets) == 0 {
 		return nil, errors.New("webhook signing secret is missing")
@@ -61,12 +61,13 @@ func NewVerifier(secrets []string) (*Verifier, error) {
 	return v, nil
 }
 
-// Signature is what the headers of a request say, be it true or not: see [Verifier.Verify].
+// Signature is the content of a request's signature headers, not yet verified: see
+// [Verifier.Verify].
 type Signature struct {
 	ID       string    // svix-id, or webhook-id
-	SignedAt time.Time // svix-timestamp: of this attempt, not of the event
+	SignedAt time.Time // svix-timestamp: the time of this attempt, not of the event
 
-	header http.Header // the headers that count, alone and under Svix' names
+	header http.Header // only the headers that count, under Svix' names
 }
 
 // Reasons to refuse a request. They are for logs and metrics, never for the sender.
@@ -78,18 +79,18 @@ var (
 // headerNames are the headers of one signature.
 type headerNames struct{ id, timestamp, signature string }
 
-// svixHeaders are the names under which Svix signs for Clerk. Whatever was signed is verified under
+// svixHeaders are the names under which Svix signs for Clerk. Every signature is verified under
 // them.
 func svixHeaders() headerNames { return headerNames{"svix-id", "svix-timestamp", "svix-signature"} }
 
-// standardHeaders are the names of the Standard Webhooks specification, for the same signature.
+// standardHeaders are the names of the Standard Webhooks specification for the same signature.
 func standardHeaders() headerNames {
 	return headerNames{"webhook-id", "webhook-timestamp", "webhook-signature"}
 }
 
 // headersOf returns the names that count in a request: Svix' if it has any of them, else the
-// standard's. The two are never mixed, and the other ones are never looked at: the id that
-// deliveries are deduplicated by is the id that was signed.
+// standard's. The two families are never mixed. So the id by which deliveries are deduplicated is
+// the id that was signed.
 func headersOf(header http.Header) headerNames {
 	for _, name := range svixHeaders().all() {
 		if len(header.Values(name)) > 0 {
@@ -117,9 +118,9 @@ func (v *Verifier) Verify(signature Signature, body []byte) error {
 	return ErrSignature
 }
 
-// mayHaveSigned reports whether the header has the body's signature. The library decides; but it
-// copies the body twice for each secret, and so it is only asked about bodies that somebody with a
-// secret has signed.
+// mayHaveSigned reports whether the header has the body's signature by this secret. The library
+// decides, but copies the body twice for each secret. So it is only asked about bodies that pass
+// this check.
 func (s secret) mayHaveSigned(signature Signature, body []byte) bool {
 	mac := hmac.New(sha256.New, s.key)
 	mac.Write([]byte(signature.ID + "." + strconv.FormatInt(signature.SignedAt.Unix(), 10) + "."))
@@ -127,7 +128,7 @@ func (s secret) mayHaveSigned(signature Signature, body []byte) bool {
 	expected := []byte("v1," + base64.StdEncoding.EncodeToString(mac.Sum(nil)))
 	for versioned := range strings.SplitSeq(signature.header.Get(svixHeaders().signature), " ") {
 		version, rest, _ := strings.Cut(versioned, ",")
-		encoded, _, _ := strings.Cut(rest, ",") // the library takes what is before a second comma, too
+		encoded, _, _ := strings.Cut(rest, ",") // the library ignores a second comma and the rest, too
 		if hmac.Equal([]byte(version+","+encoded), expected) {
 			return true
 		}
@@ -135,11 +136,11 @@ func (s secret) mayHaveSigned(signature Signature, body []byte) bool {
 	return false
 }
 
-// tolerance is how far a timestamp may be off, as in the svix library.
+// tolerance is how far a timestamp may be from now, as in the svix library.
 const tolerance = 5 * time.Minute
 
-// ReadSignature reads the headers of a request, and checks what can be judged without the body:
-// whether there is one of each, of the right form, and with a timestamp of now. Its errors wrap
+// ReadSignature reads the signature headers of a request, and checks them without the body. Each
+// header must be there once, in the right form, and the timestamp must be of now. Its errors wrap
 // [ErrHeaders] or [ErrSignature].
 func ReadSignature(header http.Header, now time.Time) (Signature, error) {
 	s := Signature{header: make(http.Header, 3)}
@@ -153,15 +154,15 @@ func ReadSignature(header http.Header, now time.Time) (Signature, error) {
 	}
 	s.ID = header.Get(names.id)
 	if len(s.ID) > clerksync.MaxID || strings.ContainsFunc(s.ID, func(r rune) bool { return r <= ' ' || r >= 0x7f }) {
-		return Signature{}, fmt.Errorf("%w: %s isn't an id", ErrHeaders, names.id)
+		return Signature{}, fmt.Errorf("%w: %s must be at most 255 visible ASCII characters", ErrHeaders, names.id)
 	}
 	seconds, err := strconv.ParseInt(header.Get(names.timestamp), 10, 64)
 	if err != nil {
 		return Signature{}, fmt.Errorf("%w: %s isn't a number", ErrHeaders, names.timestamp)
 	}
 	s.SignedAt = time.Unix(seconds, 0)
-	if off := now.Sub(s.SignedAt).Abs(); off > tolerance+time.Second { // the library cuts the fraction
-		return Signature{}, fmt.Errorf("%w: %s is too far off", ErrSignature, names.timestamp)
+	if off := now.Sub(s.SignedAt).Abs(); off > tolerance+time.Second { // the library drops fractions of a second
+		return Signature{}, fmt.Errorf("%w: %s is more than 5 minutes from now", ErrSignature, names.timestamp)
 	}
 	return s, nil
 }

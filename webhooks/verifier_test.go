@@ -29,7 +29,7 @@ func newVerifier(tb testing.TB, secrets ...string) *webhooks.Verifier {
 	return v
 }
 
-// verify reads the headers of a request, as the handler does, and checks the body against them.
+// verify reads the headers of a request and checks the body, as the handler does.
 func verify(v *webhooks.Verifier, h http.Header, body []byte) (webhooks.Signature, error) {
 	signature, err := webhooks.ReadSignature(h, time.Now())
 	if err != nil {
@@ -63,9 +63,9 @@ func signed(tb testing.TB, secret, body string) http.Header {
 	return header(messageID, now, sign(tb, secret, messageID, now, body))
 }
 
-// TestPublishedVector moves the clock of a synctest bubble to the instant at which Svix signed its
-// example.
-func TestPublishedVector(t *testing.T) {
+// TestVerifier_AcceptsThePublishedVector moves the clock of a synctest bubble to the instant of
+// Svix' published example.
+func TestVerifier_AcceptsThePublishedVector(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		const body, signature = `{"test": 2432232314}`, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
@@ -79,9 +79,9 @@ func TestPublishedVector(t *testing.T) {
 	})
 }
 
-// TestPublishedVectorWithAShortSecret shows that the library agrees with Svix' other example, whose
-// secret has 18 bytes: fewer than Svix makes, so that we refuse it.
-func TestPublishedVectorWithAShortSecret(t *testing.T) {
+// TestNewVerifier_RefusesThePublishedShortSecret: the library agrees with Svix' other example, but
+// its secret has only 18 bytes, so that Rolecall refuses it.
+func TestNewVerifier_RefusesThePublishedShortSecret(t *testing.T) {
 	t.Parallel()
 	const secret = "whsec_plJ3nmyCDGBKInavdOK15jsl"
 	signature := sign(t, secret, "msg_loFOjxBNrRLzqYUf", time.Unix(1731705121, 0), `{"event_type":"ping","data":{"success":true}}`)
@@ -90,7 +90,7 @@ func TestPublishedVectorWithAShortSecret(t *testing.T) {
 	require.ErrorContains(t, err, "has 18 bytes")
 }
 
-func TestSecretsThatAreRefused(t *testing.T) {
+func TestNewVerifier_RefusesBadSecrets(t *testing.T) {
 	t.Parallel()
 	encode := func(n int) string { return base64.StdEncoding.EncodeToString([]byte(strings.Repeat("k", n))) }
 	for name, secrets := range map[string][]string{
@@ -119,7 +119,7 @@ func TestSecretsThatAreRefused(t *testing.T) {
 	newVerifier(t, "whsec_"+encode(24))
 }
 
-func TestEitherOfTwoSecretsSuffices(t *testing.T) {
+func TestVerifier_EitherOfTwoSecretsSuffices(t *testing.T) {
 	t.Parallel()
 	const body = `{"type":"user.created"}`
 	v := newVerifier(t, newSecret(1), newSecret(2))
@@ -132,8 +132,8 @@ func TestEitherOfTwoSecretsSuffices(t *testing.T) {
 	require.ErrorIs(t, err, webhooks.ErrSignature)
 }
 
-// TestSignatureHeaders has headers with several entries, of which one valid v1 suffices.
-func TestSignatureHeaders(t *testing.T) {
+// TestVerifier_OneValidSignatureSuffices: in a header with several entries, one valid v1 suffices.
+func TestVerifier_OneValidSignatureSuffices(t *testing.T) {
 	t.Parallel()
 	const body = `{}`
 	now := time.Now()
@@ -171,12 +171,12 @@ func TestSignatureHeaders(t *testing.T) {
 	}
 }
 
-func TestHeadersThatAreRefused(t *testing.T) {
+func TestReadSignature_RefusesBadHeaders(t *testing.T) {
 	t.Parallel()
 	const body = `{}`
 	v := newVerifier(t, newSecret(1))
 	now := time.Now()
-	withID := func(id string) func(http.Header) { // signed with that very id
+	withID := func(id string) func(http.Header) { // the signature is for this id
 		return func(h http.Header) {
 			h.Set("Svix-Id", id)
 			h.Set("Svix-Signature", sign(t, newSecret(1), id, now, body))
@@ -210,15 +210,15 @@ func TestHeadersThatAreRefused(t *testing.T) {
 	}
 	h := header(messageID, now, sign(t, newSecret(1), messageID, now, body))
 	withID(strings.Repeat("m", 255))(h)
-	h.Set("Webhook-Id", "msg_other") // ignored beside the three that count
+	h.Set("Webhook-Id", "msg_other") // ignored beside Svix' three headers
 	got, err := verify(v, h, []byte(body))
 	require.NoError(t, err)
 	require.Len(t, got.ID, 255)
 }
 
-func TestTimestampsMayBeFiveMinutesOff(t *testing.T) {
+func TestReadSignature_TimestampMayBeFiveMinutesOff(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) { // a clock that stands still
+	synctest.Test(t, func(t *testing.T) { // the clock stands still
 		const body = `{}`
 		v := newVerifier(t, newSecret(1))
 		for offset, valid := range map[time.Duration]bool{
@@ -241,7 +241,7 @@ func TestTimestampsMayBeFiveMinutesOff(t *testing.T) {
 	})
 }
 
-func TestWhatWasSignedCannotBeChanged(t *testing.T) {
+func TestVerifier_SignedPartsCannotBeChanged(t *testing.T) {
 	t.Parallel()
 	const body = `{"type":"user.deleted","data":{"id":"user_1"}}`
 	v := newVerifier(t, newSecret(1))
@@ -259,7 +259,7 @@ func TestWhatWasSignedCannotBeChanged(t *testing.T) {
 	require.NoError(t, err)
 }
 
-func TestBodyChangedByOneByteIsRefused(t *testing.T) {
+func TestVerifier_RefusesABodyChangedByOneByte(t *testing.T) {
 	t.Parallel()
 	const body = `{"type":"user.updated","data":{"id":"user_1","banned":true}}`
 	v := newVerifier(t, newSecret(1), newSecret(2))

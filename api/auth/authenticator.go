@@ -11,9 +11,8 @@ import (
 	"time"
 )
 
-// Identity says who is calling: a user or a service, never both. It carries no role, permission or
-// organization, although a session token does: those are as old as the token. Only the mirror
-// decides.
+// Identity identifies the caller: a user or a service, never both. It has no role, permission or
+// organization of a session token, because those are as old as the token. Only the mirror decides.
 type Identity struct {
 	// UserID is the user's Clerk id (user_…), or "" for a service.
 	UserID string
@@ -44,8 +43,8 @@ type Config struct {
 	AuthorizedParties []string
 	// AcceptTemplateTokens also admits tokens of JWT templates, which may have an audience and any
 	// lifetime, and name no session. Every token that the instance signs about a user for another
-	// service then counts as that user. OAuth and OIDC tokens that say that they are such stay
-	// refused. Defaults to false.
+	// service then counts as that user. OAuth and OIDC tokens stay refused if their claims or type
+	// show that they are such. Defaults to false.
 	AcceptTemplateTokens bool
 	// ServiceTokens are the services' tokens, as ParseServiceTokens returns them. Empty admits no
 	// service.
@@ -53,8 +52,8 @@ type Config struct {
 	// HTTPClient fetches the key set. Required. Its redirect policy isn't used: redirects aren't
 	// followed.
 	HTTPClient *http.Client
-	// Logger is told of failed refreshes of the key set, which callers don't notice while older
-	// keys last. Required.
+	// Logger gets a line for each failed refresh of the key set. Callers don't notice those while
+	// older keys last. Required.
 	Logger *slog.Logger
 	// MaxRememberedTokens bounds the verified tokens kept in memory. Defaults to 50,000.
 	MaxRememberedTokens int
@@ -78,7 +77,7 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// validate returns one sentence about every field that can't be right, joined.
+// validate returns an error with one sentence about each invalid field.
 func (c Config) validate() error {
 	var problems []error
 	check := func(ok bool, sentence string) {
@@ -126,10 +125,10 @@ func NewAuthenticator(config Config) (*Authenticator, error) {
 	}, nil
 }
 
-// Authenticate returns the identity behind the request's Authorization header. It returns an
-// *Error, which matches ErrUnauthenticated, if there is none. Its error matches ErrKeysUnavailable
-// if a user's token can't be judged for want of a key set. It waits for a key set no longer than
-// ctx and three seconds allow.
+// Authenticate returns the identity behind the request's Authorization header. If there is none, it
+// returns an *Error, which matches ErrUnauthenticated. If a user's token can't be judged without a
+// key set, the error matches ErrKeysUnavailable. Authenticate waits for a key set until ctx ends,
+// and for three seconds at most.
 func (a *Authenticator) Authenticate(ctx context.Context, r *http.Request) (Identity, error) {
 	token, err := bearerToken(r.Header)
 	if err != nil {
@@ -141,11 +140,11 @@ func (a *Authenticator) Authenticate(ctx context.Context, r *http.Request) (Iden
 	return a.users.identify(ctx, token)
 }
 
-// FetchKeys has the key set fetched, unless one that serves is there, and returns how many keys
-// there are. It waits until ctx ends; the fetch goes on for up to three seconds. A process calls it
-// at its start, so that its first caller needn't wait.
+// FetchKeys fetches the key set unless there is a usable one, and returns the number of keys. It
+// waits until ctx ends; the fetch itself may last up to three seconds. A process calls it when it
+// starts, so that its first caller needn't wait.
 func (a *Authenticator) FetchKeys(ctx context.Context) (int, error) { return a.keys.ready(ctx) }
 
-// Close ends a running refresh of the key set, waits for its goroutine, and lets none begin.
-// Authenticate then goes by the keys that are there.
+// Close ends a running refresh of the key set, waits for its goroutine, and lets no other begin.
+// Authenticate then uses the keys that are there.
 func (a *Authenticator) Close() { a.keys.close() }

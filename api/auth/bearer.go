@@ -11,9 +11,9 @@ import (
 const maxAuthorizationBytes = 8 << 10
 
 // bearerToken returns the token of the request's one Authorization header, in RFC 6750's form: the
-// scheme in any case, one or more spaces, the token. Two headers are refused: a proxy in front
-// might choose the other one. Only the alphabet of service tokens and compact JWS passes, without
-// spaces, padding or commas: the next reader has one way to read the token.
+// scheme in any case, one or more spaces, the token. It refuses two headers, because a proxy in
+// front might choose the other one. Only the alphabet of service tokens and compact JWS passes,
+// without spaces, padding or commas, so that the next reader can read the token in only one way.
 func bearerToken(header http.Header) (string, error) {
 	values := header["Authorization"]
 	switch {
@@ -32,11 +32,12 @@ func bearerToken(header http.Header) (string, error) {
 	return token, nil
 }
 
-// wellFormedToken reports whether token is at least one character of base64url's alphabet and the
-// dot between a JWS's parts. It goes by bytes: it runs over the whole token of every request.
+// wellFormedToken reports whether token is one or more characters of base64url's alphabet and the
+// dot between a JWS's parts. It works on bytes, because it reads the whole token of every request.
 func wellFormedToken(token string) bool {
 	for i := range len(token) {
-		switch c := token[i]; {
+		c := token[i]
+		switch {
 		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == '-', c == '_', c == '.':
 		default:
 			return false

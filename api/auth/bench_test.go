@@ -8,8 +8,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// BenchmarkAuthenticate measures what authenticating costs a request: a user's token seen for the first time, the same
-// one seen again, and a service token compared with two.
+// BenchmarkAuthenticate measures what authenticating costs a request: a user's token seen for the
+// first time, the same one seen again, and a service token compared with two.
 func BenchmarkAuthenticate(b *testing.B) {
 	bundle := setupAuth(b, func(c *Config) {
 		c.ServiceTokens = []ServiceToken{{Name: "a", SHA256: digestOf(1)}, {Name: "b", SHA256: digestOf(2)}}

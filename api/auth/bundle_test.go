@@ -26,7 +26,8 @@ const (
 	testOrigin = "https://app.example.com"
 )
 
-// testKeys are two RSA keys, made once: each takes longer to make than all the tests that use it.
+// testKeys are two RSA keys. They are made once, because making one takes longer than all tests
+// that use it.
 var testKeys = sync.OnceValue(func() [2]*rsa.PrivateKey {
 	var keys [2]*rsa.PrivateKey
 	for i := range keys {
@@ -59,7 +60,7 @@ func (s signer) sign(tb testing.TB, claims map[string]any) string {
 	return signWith(tb, jose.RS256, jose.JSONWebKey{Key: s.key, KeyID: s.kid}, claims, (&jose.SignerOptions{}).WithType("JWT"))
 }
 
-// signWith returns a token signed in any way at all.
+// signWith returns a token signed by any method.
 func signWith(tb testing.TB, alg jose.SignatureAlgorithm, key any, claims map[string]any, options *jose.SignerOptions) string {
 	tb.Helper()
 	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: alg, Key: key}, options)
@@ -73,7 +74,7 @@ func signWith(tb testing.TB, alg jose.SignatureAlgorithm, key any, claims map[st
 	return token
 }
 
-// claimsAt are those of a version 2 session token made at the given moment.
+// claimsAt are the claims of a version 2 session token made at the given moment.
 func claimsAt(now time.Time) map[string]any {
 	return map[string]any{
 		"v": 2, "iss": testIssuer, "sub": testUser, "sid": "sess_1", "azp": testOrigin, "sts": "active",
@@ -90,7 +91,7 @@ func with(claims, changes map[string]any) map[string]any {
 	return changed
 }
 
-// jwksEndpoint plays the place where Clerk publishes its keys.
+// jwksEndpoint is the place where a simulated Clerk publishes its keys.
 type jwksEndpoint struct {
 	mu       sync.Mutex
 	answer   http.RoundTripper
@@ -129,7 +130,7 @@ func (e *jwksEndpoint) unreachable() {
 	e.answerWith(func(*http.Request) (*http.Response, error) { return nil, errors.New("connection refused") })
 }
 
-// hang keeps every request until the client gives it up or release is called; then it is answered as it is by answer.
+// hang holds every request until the client gives up or release is called. Then answer answers it.
 func (e *jwksEndpoint) hang(answer roundTrip) (release func()) {
 	released := make(chan struct{})
 	e.answerWith(func(r *http.Request) (*http.Response, error) {
@@ -188,14 +189,15 @@ func (c *testClock) set(now time.Time) {
 
 func (c *testClock) advance(d time.Duration) { c.set(c.Now().Add(d)) }
 
-// authBundle is an authenticator with everything around it under the test's control.
+// authBundle is an authenticator whose surroundings the test controls.
 type authBundle struct {
 	*Authenticator
 	clock *testClock
 	jwks  *jwksEndpoint
 }
 
-// setupAuth returns an authenticator whose endpoint publishes the first signer's key. change may alter its configuration.
+// setupAuth returns an authenticator whose endpoint publishes the first signer's key. change may
+// alter its configuration.
 func setupAuth(tb testing.TB, change func(*Config)) *authBundle {
 	tb.Helper()
 	b := &authBundle{

@@ -17,19 +17,19 @@ const (
 	// sessionIDPrefix begins every Clerk session's id. Only session tokens name a session.
 	sessionIDPrefix = "sess_"
 
-	// activeSession is the only session status with which a user may act. "pending" is a session
-	// with tasks left to do, such as choosing an organization.
+	// activeSession is the only session status with which a user may act. A "pending" session has
+	// tasks left to do, such as choosing an organization.
 	activeSession = "active"
 
 	// maxTokenLife bounds the time from iat to exp. Clerk's session tokens live for 60 s, and its
 	// API makes longer ones on request, up to ten years. Rolecall doesn't see the end of a session,
-	// so a token must not outlive it by far.
+	// so a token must not outlive the session by far.
 	maxTokenLife = 24 * time.Hour
 )
 
-// sessionClaims are the claims that decide. Their names are compared exactly, and a name that comes
-// twice, at any depth, makes the token malformed: encoding/json would take "SUB" for "sub", and the
-// last of several.
+// sessionClaims are the claims that decide. Their names are compared exactly, and a duplicate name
+// at any depth makes the token malformed. (encoding/json would take "SUB" for "sub", and use the
+// last duplicate.)
 type sessionClaims struct {
 	Issuer          string               `json:"iss"`
 	Subject         string               `json:"sub"`
@@ -40,8 +40,8 @@ type sessionClaims struct {
 	NotBefore       *josejwt.NumericDate `json:"nbf"`
 	IssuedAt        *josejwt.NumericDate `json:"iat"`
 
-	// Clerk's own session tokens have none of these. Only their presence counts; a null aud is
-	// none.
+	// Clerk's own session tokens have none of these. Only their presence counts; a null aud counts
+	// as absent.
 	Audience    jsontext.Value `json:"aud"`
 	Nonce       jsontext.Value `json:"nonce"`
 	AccessHash  jsontext.Value `json:"at_hash"`
@@ -59,7 +59,7 @@ func readClaims(payload []byte) (sessionClaims, error) {
 	return claims, nil
 }
 
-// peek reads the claims of an unverified token: for operators, never for a decision.
+// peek reads the claims of an unverified token. They are for operators, never for a decision.
 func peek(token string) sessionClaims {
 	_, rest, _ := strings.Cut(token, ".")
 	encoded, _, _ := strings.Cut(rest, ".")
@@ -67,16 +67,16 @@ func peek(token string) sessionClaims {
 	if err != nil {
 		return sessionClaims{}
 	}
-	claims, _ := readClaims(payload) // of what can't be read, nothing is told
+	claims, _ := readClaims(payload) // unreadable claims stay empty
 	return claims
 }
 
-// ofClient reports whether a token has a claim of OAuth's and OIDC's clients.
+// ofClient reports whether a token has a claim of OAuth or OIDC clients.
 func (c sessionClaims) ofClient() bool {
 	return c.Nonce != nil || c.AccessHash != nil || c.CodeHash != nil || c.OAuthClient != nil
 }
 
-// validity returns the token's times, and how long it may live.
+// validity returns the token's times and its longest allowed life.
 func (c sessionClaims) validity(maxLife time.Duration) validity {
 	return validity{notBefore: c.NotBefore.Time(), expires: c.Expiry.Time(), issued: c.IssuedAt.Time(), maxLife: maxLife}
 }
@@ -85,15 +85,15 @@ func (c sessionClaims) validity(maxLife time.Duration) validity {
 // machine a second behind Clerk's would refuse fresh tokens.
 const tokenLeeway = 5 * time.Second
 
-// validity are a token's three times. An absent nbf or iat is zero and never refuses.
+// validity is the times of a token. An absent nbf or iat is zero, and refuses nothing.
 type validity struct {
 	notBefore, expires, issued time.Time
 
 	maxLife time.Duration // from issued to expires; 0 for no limit
 }
 
-// check judges the times as they are now: a remembered token gets the verdict that verifying it
-// again would give, also after the clock was set back. Without iat, a token's life begins now.
+// check compares the times with now. So a remembered token gets the verdict that verifying it again
+// would give, also after the clock was set back. Without iat, a token's life begins now.
 func (v validity) check(now time.Time) error {
 	born := v.issued
 	if born.IsZero() {
@@ -115,7 +115,8 @@ func (v validity) check(now time.Time) error {
 	}
 }
 
-// hasID reports whether a text is an id with a prefix, of which Clerk alone knows what may follow.
+// hasID reports whether a text begins with the prefix and goes on. Only Clerk knows what may
+// follow.
 func hasID(prefix, text string) bool {
 	id, found := strings.CutPrefix(text, prefix)
 	return found && clerksync.Storable(id)

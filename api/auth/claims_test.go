@@ -11,8 +11,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// otherTokens are tokens that an instance signs about its users for other purposes than a session, each as a change of
-// a session token. templates says whether the setting for template tokens admits them.
+// otherTokens are tokens that an instance signs about its users for other purposes than a session.
+// Each is a change of a session token. templates says whether the setting for template tokens
+// admits it.
 func otherTokens(now time.Time) map[string]struct {
 	changes   map[string]any
 	reason    Reason
@@ -57,7 +58,7 @@ func otherTokens(now time.Time) map[string]struct {
 	}
 }
 
-func TestSessionToken_OtherTokensAreNone(t *testing.T) {
+func TestSessionToken_RefusesTokensForOtherPurposes(t *testing.T) {
 	t.Parallel()
 	strict := setupAuth(t, nil)
 	lenient := setupAuth(t, func(c *Config) { c.AcceptTemplateTokens = true })
@@ -85,7 +86,8 @@ func TestSessionToken_OtherTokensAreNone(t *testing.T) {
 	}
 }
 
-// TestSessionToken_TemplatesPassEveryOtherCheck: the setting opens nothing but what it is for.
+// TestSessionToken_TemplatesPassEveryOtherCheck: the setting for template tokens switches off no
+// other check.
 func TestSessionToken_TemplatesPassEveryOtherCheck(t *testing.T) {
 	t.Parallel()
 	b := setupAuth(t, func(c *Config) {
@@ -105,8 +107,8 @@ func TestSessionToken_TemplatesPassEveryOtherCheck(t *testing.T) {
 	}
 }
 
-// TestSessionToken_ClaimNamesAreExact puts claims beside those that count: under a name in other letters, which must not win, and
-// under the same name, which must not be chosen from.
+// TestSessionToken_ClaimNamesAreExact adds claims beside those that count. One whose name differs
+// in case must not win, and duplicates are refused.
 func TestSessionToken_ClaimNamesAreExact(t *testing.T) {
 	t.Parallel()
 	b := setupAuth(t, func(c *Config) { c.AuthorizedParties = []string{testOrigin} })
@@ -153,7 +155,7 @@ func TestSessionToken_ClaimNamesAreExact(t *testing.T) {
 	}
 }
 
-// signRaw signs bytes that json.Marshal wouldn't make.
+// signRaw signs a payload that json.Marshal wouldn't make.
 func signRaw(t *testing.T, payload string) string {
 	t.Helper()
 	key := jose.SigningKey{Algorithm: jose.RS256, Key: jose.JSONWebKey{Key: firstSigner().key, KeyID: firstSigner().kid}}
@@ -166,8 +168,9 @@ func signRaw(t *testing.T, payload string) string {
 	return token
 }
 
-// TestSessionToken_Types: the header names the type, in any letters, or not at all. Nothing else is a session token.
-func TestSessionToken_Types(t *testing.T) {
+// TestSessionToken_HeaderTypeIsChecked: the header names the type in any case, or not at all. Other types aren't
+// session tokens.
+func TestSessionToken_HeaderTypeIsChecked(t *testing.T) {
 	t.Parallel()
 	b := setupAuth(t, nil)
 	key := jose.JSONWebKey{Key: firstSigner().key, KeyID: firstSigner().kid}

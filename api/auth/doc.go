@@ -1,5 +1,5 @@
-// Package auth tells who is calling: a user by a Clerk session token, or a service by a token of
-// its own.
+// Package auth identifies callers: a user by a Clerk session token, or a service by a token of its
+// own.
 //
 // It guarantees that a user's token is accepted only with an RS256 signature by a key that Clerk
 // publishes, only for the configured instance and application, and only within its times. The keys

@@ -7,34 +7,33 @@ import (
 )
 
 const (
-	// lockoutAfter is the number of users' tokens that are refused in a lockout, with none accepted
-	// between them.
+	// lockoutAfter is how many users' tokens in a row must be refused to make a lockout.
 	lockoutAfter = 5
-	// lockoutQuiet is how long none must have been accepted, where one ever was: the settings were
+	// lockoutQuiet is how long no token must have been accepted, if one ever was: the settings were
 	// right once.
 	lockoutQuiet = 5 * time.Minute
-	// lockoutKept is how long a lockout lasts after the last refusal: users may have stopped
-	// trying.
+	// lockoutKept is how long a lockout lasts after the last refusal, because users may have
+	// stopped trying.
 	lockoutKept = 10 * time.Minute
 )
 
-// Lockout says that users come, and that none gets in.
+// Lockout says that users try, and that none is admitted.
 type Lockout struct {
 	// Reason is the newest refusal's, or "keys_unavailable".
 	Reason Reason
-	// Seen is the token's value where another one is expected, such as its issuer; or "".
+	// Seen is the value in the token that differs from the expected one, such as its issuer; or "".
 	Seen string
-	// Refused is how many users' tokens were refused since the last one that was accepted.
+	// Refused is how many users' tokens were refused since the last accepted one.
 	Refused int
-	// Since is when the first of them was.
+	// Since is when the first of them was refused.
 	Since time.Time
 }
 
-// ReasonKeysUnavailable is of a lockout only: nothing is refused for it.
+// ReasonKeysUnavailable is a reason of lockouts only: Authenticate refuses nothing for it.
 const ReasonKeysUnavailable Reason = "keys_unavailable"
 
-// Entries watches whether users get in. It counts only refusals that invented tokens can't cause:
-// attackers alone raise no alarm. It is safe for concurrent use.
+// Entries watches whether users are admitted. It counts only refusals that invented tokens can't
+// cause, so that attackers alone raise no alarm. It is safe for concurrent use.
 type Entries struct {
 	now func() time.Time
 
@@ -45,7 +44,7 @@ type Entries struct {
 	expired  map[tokenDigest]struct{} // those that were counted
 }
 
-// NewEntries returns a watch with a clock of its own, or time.Now for nil.
+// NewEntries returns a watch with the given clock; nil is time.Now.
 func NewEntries(now func() time.Time) *Entries {
 	if now == nil {
 		now = time.Now
@@ -53,7 +52,7 @@ func NewEntries(now func() time.Time) *Entries {
 	return &Entries{now: now, expired: map[tokenDigest]struct{}{}}
 }
 
-// Lockout returns the lockout that there is now.
+// Lockout returns the current lockout, if there is one.
 func (e *Entries) Lockout() (Lockout, bool) {
 	now := e.now()
 	e.mu.Lock()
@@ -62,7 +61,7 @@ func (e *Entries) Lockout() (Lockout, bool) {
 	return e.lockout, e.lockout.Refused >= lockoutAfter && quiet && now.Sub(e.newest) < lockoutKept
 }
 
-// admit is told that a user got in.
+// admit records that a user was admitted.
 func (e *Entries) admit() {
 	now := e.now()
 	e.mu.Lock()
@@ -74,9 +73,9 @@ func (e *Entries) admit() {
 	}
 }
 
-// refuse is told that a user's token was refused, or couldn't be judged. Each expired token counts
-// once: a client that repeats it says nothing of other users. Many of them mean that this clock is
-// ahead.
+// refuse records that a user's token was refused, or couldn't be judged. Each expired token counts
+// once, because a client that repeats it says nothing about other users. Many different ones mean
+// that this clock is ahead.
 func (e *Entries) refuse(reason Reason, seen, token string) {
 	now := e.now()
 	e.mu.Lock()
@@ -87,7 +86,7 @@ func (e *Entries) refuse(reason Reason, seen, token string) {
 			return
 		}
 		e.newest = now
-		if len(e.expired) > lockoutAfter { // they are enough, and take no more memory
+		if len(e.expired) > lockoutAfter { // enough are known: take no more memory
 			return
 		}
 		e.expired[digest] = struct{}{}

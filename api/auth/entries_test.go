@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestEntries_Lockout(t *testing.T) {
+func TestEntries_FindALockout(t *testing.T) {
 	t.Parallel()
 	clock := &testClock{now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
 	e := NewEntries(clock.Now)
@@ -27,15 +27,15 @@ func TestEntries_Lockout(t *testing.T) {
 	}
 	is(false, "one client repeats its old token")
 	refuse(ReasonIssuer, "a", "a", "a", "a")
-	is(true, "four more, and nobody ever got in")
+	is(true, "four more, and no user was ever admitted")
 	e.admit()
-	is(false, "somebody got in")
+	is(false, "a user was admitted")
 	refuse(ReasonIssuer, "a", "a", "a", "a", "a", "a")
-	is(false, "somebody has just got in")
+	is(false, "a user has just been admitted")
 	clock.advance(lockoutQuiet)
-	is(true, "and since then nobody")
+	is(true, "and since then no user")
 	clock.advance(lockoutKept)
-	is(false, "nobody tries any more")
+	is(false, "users have stopped trying")
 	for i := range lockoutAfter {
 		refuse(ReasonExpired, strconv.Itoa(i))
 	}
@@ -44,8 +44,8 @@ func TestEntries_Lockout(t *testing.T) {
 		clock.advance(time.Minute)
 		refuse(ReasonExpired, "a later one "+strconv.Itoa(i))
 	}
-	is(true, "and stays so for as long as users come")
+	is(true, "the lockout lasts as long as users try")
 	clock.advance(lockoutKept)
 	refuse(ReasonExpired, "0")
-	is(false, "one client repeats its old token, and nobody else comes")
+	is(false, "one client repeats its old token, and no other user tries")
 }

@@ -20,14 +20,16 @@ const (
 
 	// minKeyBits is the least that RFC 7518 section 3.3 allows for RS256, and what Clerk uses.
 	minKeyBits = 2048
+	// maxKeyBits bounds what one verification costs. It is what go-jose verifies with at most.
+	maxKeyBits = 4096
 )
 
 // signingKeys are public keys by their kid.
 type signingKeys map[string]*rsa.PublicKey
 
 // fetchSigningKeys gets a JSON Web Key Set (RFC 7517) and returns its keys for RS256 signatures.
-// Anything but a 200 with at least one such key is an error: an empty set or an error page must not
-// replace working keys.
+// Any answer but a 200 with at least one such key is an error, because an empty set or an error
+// page must not replace working keys.
 func fetchSigningKeys(ctx context.Context, client *http.Client, address string) (signingKeys, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, http.NoBody)
 	if err != nil {
@@ -55,9 +57,9 @@ func fetchSigningKeys(ctx context.Context, client *http.Client, address string) 
 	return parseSigningKeys(body)
 }
 
-// parseSigningKeys returns a key set's keys for RS256 signatures. Keys of other kinds and broken
-// keys are left out: an addition to the set for another purpose must not cost us the keys that we
-// need.
+// parseSigningKeys returns a key set's keys for RS256 signatures. It leaves out broken keys and
+// keys of other kinds, because an addition for another purpose must not make the needed keys
+// unusable.
 func parseSigningKeys(body []byte) (signingKeys, error) {
 	var set struct {
 		Keys []json.RawMessage `json:"keys"`
@@ -77,8 +79,8 @@ func parseSigningKeys(body []byte) (signingKeys, error) {
 	return keys, nil
 }
 
-// publishedKey is what is read of a key in a set. Certificates beside it (x5c, x5u) would add
-// nothing: what vouches for the set is the TLS connection that it came by.
+// publishedKey is the part of a key in a set that is read. It leaves out certificates (x5c, x5u),
+// because the TLS connection vouches for the set.
 type publishedKey struct {
 	Type      string `json:"kty"`
 	ID        string `json:"kid,omitempty"`
@@ -104,7 +106,7 @@ func parseSigningKey(raw json.RawMessage) (kid string, public *rsa.PublicKey) {
 		return "", nil
 	}
 	public, ok := key.Key.(*rsa.PublicKey)
-	if !ok || public.N.BitLen() < minKeyBits {
+	if !ok || public.N.BitLen() < minKeyBits || public.N.BitLen() > maxKeyBits {
 		return "", nil
 	}
 	return published.ID, public

@@ -50,6 +50,8 @@ func TestParseSigningKeys_TakesOnlyWhatRS256Needs(t *testing.T) {
 		json.RawMessage(`{"kty":"RSA","kid":"no_exponent","n":"` + modulus + `"}`),
 		json.RawMessage(`{"kty":"RSA","kid":"exponent_one","n":"` + modulus + `","e":"AQ"}`),
 		json.RawMessage(`{"kty":"RSA","kid":"exponent_huge","n":"` + modulus + `","e":"AQAAAAAAAAAAAAAB"}`),
+		json.RawMessage(`{"kty":"RSA","kid":"long","n":"` + strings.Repeat(modulus[:len(modulus)-2], 3) + `","e":"AQAB"}`),
+		json.RawMessage(`{"kty":"RSA","kid":"padded","n":"` + modulus + `==","e":"AQAB"}`),
 		json.RawMessage(`{"kty":"RSA","kid":7}`),
 		json.RawMessage(`"text"`),
 		json.RawMessage(`null`),

@@ -11,31 +11,33 @@ import (
 )
 
 const (
-	// keysHardAge is the age from which the set isn't used without asking Clerk again. After that
+	// keysHardAge is the age from which Clerk is asked again before the set is used. After that
 	// time, a key that Clerk withdrew is refused. Clerk's own SDKs keep keys for an hour.
 	keysHardAge = time.Hour
 
-	// keysSoftAge is the age from which a new set is fetched while the old one still serves: under
-	// traffic, no caller waits for a refresh.
+	// keysSoftAge is the age from which a new set is fetched while the old one is still used. So
+	// under traffic no caller waits for a refresh.
 	keysSoftAge = 50 * time.Minute
 
-	// keysMaxAge is how long keys serve while Clerk can't be reached. Without it an outage of Clerk
-	// would end all sessions after an hour. A day is longer than any such outage. It bounds how
-	// long an attacker who cuts us off from Clerk can keep a withdrawn key alive.
+	// keysMaxAge is how long keys are used while Clerk can't be reached. With keysHardAge alone, an
+	// outage of Clerk would end all sessions after an hour. A day is longer than any such outage.
+	// It also bounds how long an attacker who cuts us off from Clerk can keep a withdrawn key
+	// alive.
 	keysMaxAge = 24 * time.Hour
 
-	// keysInterval is the least time between two refreshes, however many tokens name unknown keys:
-	// at most six requests a minute under attack. It is also the longest that tokens of a brand-new
-	// key are refused.
+	// keysInterval is the least time between two refreshes, however many tokens name unknown keys.
+	// Under attack this is at most six requests a minute. It is also how long at most tokens of a
+	// new key are refused.
 	keysInterval = 10 * time.Second
 
-	// keysEmptyInterval is the same while there is no key: no user gets in, so every second counts.
+	// keysEmptyInterval is the same while there is no key. It is short, because no user is admitted
+	// meanwhile.
 	keysEmptyInterval = time.Second
 
-	// keysFailureNews is how long after a failed refresh callers don't wait for the next one, once
+	// keysFailureKept is how long after a failed refresh callers don't wait for the next one, once
 	// the set is older than keysHardAge. It must exceed keysInterval + keysTimeout, so that under
 	// traffic the next failure comes in time.
-	keysFailureNews = time.Minute
+	keysFailureKept = time.Minute
 
 	// keysTimeout bounds one fetch, and a caller's wait for it. Clerk answers in well below a
 	// second.
@@ -44,8 +46,8 @@ const (
 
 // keyCache holds Clerk's signing keys. A key that left Clerk's set is dropped at the next refresh.
 //
-// One refresh runs at a time, in a goroutine of its own: a caller that gives up must not end it for
-// the others.
+// One refresh runs at a time. It has a goroutine of its own, so that a caller that gives up doesn't
+// end it for the others.
 type keyCache struct {
 	fetch   func() (signingKeys, error) // ends at keysTimeout or close; logs its error
 	now     func() time.Time
@@ -67,7 +69,7 @@ type keySnapshot struct {
 	fetchedAt time.Time
 }
 
-// age returns the time since the snapshot's fetch began.
+// age returns the time since the beginning of the snapshot's fetch.
 func (s *keySnapshot) age(now time.Time) time.Duration {
 	if s == nil {
 		return keysMaxAge
@@ -75,7 +77,7 @@ func (s *keySnapshot) age(now time.Time) time.Duration {
 	return now.Sub(s.fetchedAt)
 }
 
-// key returns a key of a snapshot that isn't too old to serve at all, or nil.
+// key returns a key of the snapshot, or nil. A snapshot older than keysMaxAge has none.
 func (s *keySnapshot) key(kid string, now time.Time) *rsa.PublicKey {
 	if s.age(now) >= keysMaxAge {
 		return nil
@@ -86,8 +88,7 @@ func (s *keySnapshot) key(kid string, now time.Time) *rsa.PublicKey {
 // newKeyCache returns an empty cache for a valid configuration. It makes no request.
 func newKeyCache(config Config) *keyCache {
 	client := *config.HTTPClient
-	// The address of the keys is configuration, and an answer must not change it: a redirect is a
-	// status like any other.
+	// Only the configuration decides the address of the keys: a redirect is treated as an error.
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	ctx, cancel := context.WithCancel(context.Background())
 	return &keyCache{
@@ -130,7 +131,7 @@ func (c *keyCache) key(ctx context.Context, kid string) (*rsa.PublicKey, error) 
 	return nil, refuse(ReasonUnknownKey)
 }
 
-// ready has a set fetched unless a fresh one is there, and returns the number of keys.
+// ready fetches a set unless there is a fresh one, and returns the number of keys.
 func (c *keyCache) ready(ctx context.Context) (int, error) {
 	now, set := c.now(), c.current.Load()
 	if set.age(now) >= keysSoftAge {
@@ -142,8 +143,8 @@ func (c *keyCache) ready(ctx context.Context) (int, error) {
 	return len(set.keys), nil
 }
 
-// refreshed returns the set that there is after a refresh, if one is due. Its error matches
-// ErrKeysUnavailable: ctx has ended, or there is no set that isn't too old to serve at all.
+// refreshed returns the current set, after a refresh if one is due. Its error matches
+// ErrKeysUnavailable: ctx has ended, or there is no set younger than keysMaxAge.
 func (c *keyCache) refreshed(ctx context.Context, now time.Time) (*keySnapshot, error) {
 	if done := c.refresh(now); done != nil {
 		select {
@@ -163,16 +164,16 @@ func (c *keyCache) refreshed(ctx context.Context, now time.Time) (*keySnapshot, 
 	return nil, ErrKeysUnavailable
 }
 
-// failedLately reports whether the last refresh failed so recently that the next one needn't be
-// waited for.
+// failedLately reports whether the last refresh failed so recently that callers don't wait for the
+// next one.
 func (c *keyCache) failedLately(now time.Time) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.lastErr != nil && now.Sub(c.lastAttempt) < keysFailureNews
+	return c.lastErr != nil && now.Sub(c.lastAttempt) < keysFailureKept
 }
 
-// refresh starts a refresh unless one runs or it is too early for the next, and returns a channel
-// that is closed when the running one ends, or nil if none runs.
+// refresh starts a refresh unless one runs, or the next one isn't allowed yet. It returns a channel
+// that is closed when the running refresh ends, or nil if none runs.
 func (c *keyCache) refresh(now time.Time) <-chan struct{} {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -198,18 +199,19 @@ func (c *keyCache) refresh(now time.Time) <-chan struct{} {
 	return done
 }
 
-// finish takes over a refresh's result.
+// finish stores the result of a refresh.
 func (c *keyCache) finish(began time.Time, keys signingKeys, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.inFlight, c.lastErr = nil, err
+	c.inFlight = nil
+	c.lastErr = err
 	if err == nil {
 		c.current.Store(&keySnapshot{keys: keys.keeping(c.current.Load()), fetchedAt: began})
 	}
 }
 
-// keeping returns the set with the previous pointers of unchanged keys, so that tokens remembered
-// with them stay remembered.
+// keeping returns the set with the previous pointers of unchanged keys. So tokens that were
+// remembered with these keys stay remembered.
 func (k signingKeys) keeping(previous *keySnapshot) signingKeys {
 	if previous == nil {
 		return k
@@ -222,7 +224,7 @@ func (k signingKeys) keeping(previous *keySnapshot) signingKeys {
 	return k
 }
 
-// close ends a running refresh, waits for it, and lets none begin.
+// close ends a running refresh, waits for it, and lets no other begin.
 func (c *keyCache) close() {
 	c.mu.Lock()
 	c.closed = true

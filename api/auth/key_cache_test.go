@@ -17,7 +17,7 @@ import (
 // longLived is a token of the signer that outlives every age of the key set.
 func (b *authBundle) longLived(t *testing.T, s signer) string {
 	t.Helper()
-	b.users.maxLife = 0 // so that only keys end it
+	b.users.maxLife = 0 // only the keys' age can end it
 	return s.sign(t, with(claimsAt(b.clock.Now()), map[string]any{"exp": b.clock.Now().Add(100 * 24 * time.Hour).Unix()}))
 }
 
@@ -39,7 +39,7 @@ func TestKeyCache_FetchesLazilyAndOnce(t *testing.T) {
 	require.Equal(t, 1, b.jwks.count())
 }
 
-func TestKeyCache_Unavailable(t *testing.T) {
+func TestKeyCache_UnavailableKeysAreNoRefusal(t *testing.T) {
 	t.Parallel()
 	usable := keySet(firstSigner())
 	for name, fail := range map[string]func(*jwksEndpoint){
@@ -67,7 +67,7 @@ func TestKeyCache_Unavailable(t *testing.T) {
 	}
 }
 
-// redirectElsewhere redirects to an address that would answer with usable keys.
+// redirectElsewhere redirects to an address with usable keys.
 func redirectElsewhere(e *jwksEndpoint) {
 	e.answerWith(func(r *http.Request) (*http.Response, error) {
 		if r.URL.Host != "clerk.example.com" {
@@ -79,7 +79,7 @@ func redirectElsewhere(e *jwksEndpoint) {
 	})
 }
 
-// A failed answer must not cost the keys that there are, however it looks.
+// No kind of failed answer may remove the known keys.
 func TestKeyCache_OutlivesBadAnswers(t *testing.T) {
 	t.Parallel()
 	b := setupAuth(t, nil)
@@ -145,7 +145,7 @@ func TestKeyCache_RotationEndsRememberedTokens(t *testing.T) {
 	requireVerdict(t, b, b.longLived(t, secondSigner()), "")
 }
 
-// Any refresh counts, also one that another token caused.
+// Every refresh counts, also one caused by another token.
 func TestKeyCache_RotationIsNoticedByNewKey(t *testing.T) {
 	t.Parallel()
 	b := setupAuth(t, nil)

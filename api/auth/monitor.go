@@ -16,12 +16,12 @@ type MonitorConfig struct {
 	Authenticator interface {
 		Authenticate(ctx context.Context, r *http.Request) (Identity, error)
 	}
-	// Entries watches whether users get in.
+	// Entries watches whether users are admitted.
 	Entries *Entries
-	// Refused is told why credentials were refused.
+	// Refused is called with the reason of each refusal.
 	Refused func(Reason)
-	// KnownUser reports whether the mirror knows a member of this id. The id comes from a token
-	// that may be invented.
+	// KnownUser reports whether the mirror knows a member with this id. The id may come from an
+	// invented token.
 	KnownUser func(ctx context.Context, userID string) bool
 	// Logger gets a line for each refusal.
 	Logger *slog.Logger
@@ -29,7 +29,8 @@ type MonitorConfig struct {
 	Now func() time.Time
 }
 
-// Monitor authenticates requests and tells operators of refusals. It is safe for concurrent use.
+// Monitor authenticates requests, and logs and counts refusals for operators. It is safe for
+// concurrent use.
 type Monitor struct{ cfg MonitorConfig }
 
 // NewMonitor returns a monitor.
@@ -55,10 +56,10 @@ func (m *Monitor) Authenticate(r *http.Request) (Identity, error) {
 	return identity, err
 }
 
-// note tells operators of a refusal: the token's values where a setting may be wrong, and nothing
-// of the user.
+// note logs a refusal for operators. The line has the token's values for which a setting may be
+// wrong, and nothing about the user.
 func (m *Monitor) note(r *http.Request, refused *Error) {
-	token, _ := bearerToken(r.Header) // without one, there is nothing to look into
+	token, _ := bearerToken(r.Header) // "" has no claims
 	claims := peek(token)
 	if m.lockedOut(r.Context(), refused.Reason, claims) {
 		m.cfg.Entries.refuse(refused.Reason, seenBy(refused.Reason, claims), token)
@@ -67,17 +68,17 @@ func (m *Monitor) note(r *http.Request, refused *Error) {
 		"token_authorized_party", shortened(claims.AuthorizedParty))
 }
 
-// expiredLately is how long ago a token expired at most if it says something of this clock.
+// expiredLately is how long ago a token may have expired if the fault may be this clock's.
 const expiredLately = 10 * time.Minute
 
-// lockedOut reports whether a refusal is of a user who would have got in with the right settings. A
-// token with a good signature comes from Clerk. One without may be invented, but its inventor knows
-// no user of the mirror.
+// lockedOut reports whether the refused user would be admitted with the right settings. A token
+// with a good signature comes from Clerk. Another token may be invented, but its inventor doesn't
+// know the mirror's users.
 func (m *Monitor) lockedOut(ctx context.Context, reason Reason, claims sessionClaims) bool {
 	switch reason {
 	case ReasonIssuer, ReasonAuthorizedParty, ReasonNotYetValid, ReasonIssuedInFuture, ReasonSession, ReasonAudience, ReasonLifetime:
 		return true
-	case ReasonExpired: // an older one says nothing of this clock: it was kept
+	case ReasonExpired: // an older token was kept, and isn't this clock's fault
 		return m.cfg.Now().Sub(claims.Expiry.Time()) < expiredLately
 	case ReasonUnknownKey, ReasonSignature:
 		return m.knownUser(ctx, claims)
@@ -86,13 +87,12 @@ func (m *Monitor) lockedOut(ctx context.Context, reason Reason, claims sessionCl
 	}
 }
 
-// knownUser reports whether an unverified token is about a user of the mirror, and within its
-// times.
+// knownUser reports whether an unverified token is about a user of the mirror and within its times.
 func (m *Monitor) knownUser(ctx context.Context, claims sessionClaims) bool {
 	return claims.validity(maxTokenLife).check(m.cfg.Now()) == nil && m.cfg.KnownUser(ctx, claims.Subject)
 }
 
-// seenBy is the token's value where another one is expected.
+// seenBy returns the value in the token that differs from the expected one.
 func seenBy(reason Reason, claims sessionClaims) string {
 	switch reason {
 	case ReasonAuthorizedParty:
@@ -104,7 +104,7 @@ func seenBy(reason Reason, claims sessionClaims) string {
 	}
 }
 
-// shortened bounds a text of a token for a log.
+// shortened bounds a text from a token for the log.
 func shortened(text string) string {
 	const most = 200
 	if len(text) > most {

@@ -10,7 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestMonitor_CountsForgedTokensOfKnownUsersOnly passes today, and fails once lockedOut forgets the two reasons before the signature.
+// TestMonitor_CountsForgedTokensOfKnownUsersOnly: an unknown key or a wrong signature counts only
+// if the token names a user of the mirror.
 func TestMonitor_CountsForgedTokensOfKnownUsersOnly(t *testing.T) {
 	t.Parallel()
 	for _, known := range []bool{true, false} {
@@ -39,7 +40,8 @@ func TestMonitor_CountsForgedTokensOfKnownUsersOnly(t *testing.T) {
 	}
 }
 
-// TestAuthenticator_FetchKeys: nothing else calls ready in this package.
+// TestAuthenticator_FetchKeys: it waits for a set unless there is a fresh one, and returns its
+// size.
 func TestAuthenticator_FetchKeys(t *testing.T) {
 	t.Parallel()
 	b := setupAuth(t, nil)
@@ -54,7 +56,7 @@ func TestAuthenticator_FetchKeys(t *testing.T) {
 	require.Equal(t, 2, b.jwks.count())
 	_, err = b.FetchKeys(t.Context())
 	require.NoError(t, err)
-	require.Equal(t, 2, b.jwks.count(), "a fresh set serves")
+	require.Equal(t, 2, b.jwks.count(), "a fresh set isn't fetched again")
 	b.clock.advance(keysSoftAge)
 	b.jwks.publish(firstSigner())
 	n, err = b.FetchKeys(t.Context())

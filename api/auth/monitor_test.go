@@ -8,7 +8,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestMonitor_CountsLockedOutUsers: a good signature, and a setting or a clock that may be wrong.
+// TestMonitor_CountsLockedOutUsers: refusals count if the signature is good and a setting or a
+// clock may be wrong.
 func TestMonitor_CountsLockedOutUsers(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)

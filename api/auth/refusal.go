@@ -11,15 +11,15 @@ var (
 	// in the answer.
 	ErrUnauthenticated = errors.New("unauthenticated")
 
-	// ErrKeysUnavailable means that Clerk's signing keys can't be had, so that a user's token can't
-	// be judged: 503. It is never the caller's fault, and never matches ErrUnauthenticated.
+	// ErrKeysUnavailable means that Clerk's signing keys can't be fetched, so that a user's token
+	// can't be judged: 503. It is never the caller's fault, and never matches ErrUnauthenticated.
 	ErrKeysUnavailable = errors.New("signing keys unavailable")
 )
 
 // Reason says why credentials were refused. It is safe as a metric's label: the set is closed, and
-// nothing in it comes from the request. The caller learns it in other words. Reasons behind the
-// signature go to holders of a token that Clerk signed. Reasons before it say nothing of our
-// settings.
+// nothing in it comes from the request. The caller learns it in other words. Only holders of a
+// token that Clerk signed learn the reasons that are checked after the signature. The reasons
+// before it say nothing about our settings.
 type Reason string
 
 // The reasons for which Authenticate refuses a request. [Reasons] lists them.
@@ -38,7 +38,8 @@ const (
 	ReasonAlgorithm Reason = "algorithm"
 	// ReasonType: a token that Clerk signed for another purpose, such as an OAuth access token.
 	ReasonType Reason = "type"
-	// ReasonUnknownKey: the key it names isn't, or is no longer, in Clerk's key set.
+	// ReasonUnknownKey: the key that the token names isn't in Clerk's key set, or is no longer
+	// there.
 	ReasonUnknownKey Reason = "unknown_key"
 	// ReasonSignature: the signature isn't of the key that the token names.
 	ReasonSignature Reason = "signature"
@@ -50,15 +51,16 @@ const (
 	ReasonIssuedInFuture Reason = "issued_in_future"
 	// ReasonNoExpiry: no exp, without which the token would be valid for ever.
 	ReasonNoExpiry Reason = "no_expiry"
-	// ReasonIssuer: iss isn't exactly the configured issuer.
+	// ReasonIssuer: iss differs from the configured issuer.
 	ReasonIssuer Reason = "issuer"
 	// ReasonAuthorizedParty: azp is missing from the token or from the allow-list.
 	ReasonAuthorizedParty Reason = "authorized_party"
-	// ReasonSessionStatus: sts is something else than "active", such as "pending".
+	// ReasonSessionStatus: sts isn't "active", but for example "pending".
 	ReasonSessionStatus Reason = "session_status"
 	// ReasonSession: no sid, or one that isn't a session's id, as of a JWT template.
 	ReasonSession Reason = "session"
-	// ReasonAudience: an aud. No session token has one: it was made for another service.
+	// ReasonAudience: the token has an aud. It was made for another service, because no session
+	// token has one.
 	ReasonAudience Reason = "audience"
 	// ReasonPurpose: an OAuth or OIDC token of a third-party client, by nonce, at_hash, c_hash or
 	// client_id.
@@ -86,11 +88,11 @@ func Reasons() []Reason {
 type Error struct {
 	// Reason is one of the Reason constants.
 	Reason Reason
-	// Err is the cause, or nil where Reason says everything.
+	// Err is the cause, or nil if Reason says everything.
 	Err error
 }
 
-// Error returns the reason and, where there is one, the cause.
+// Error returns the reason and, if there is one, the cause.
 func (e *Error) Error() string {
 	if e.Err == nil {
 		return fmt.Sprintf("%v: %s", ErrUnauthenticated, e.Reason)
@@ -114,9 +116,9 @@ func refuseBecause(reason Reason, cause error) error {
 	return &Error{Reason: reason, Err: cause}
 }
 
-// Challenge returns the WWW-Authenticate header of a refusal, as RFC 6750 has it. It names the
-// error, so that a wrong setting shows at once, and keeps what is expected instead to itself. A
-// request without a token gets the scheme alone.
+// Challenge returns the WWW-Authenticate header of a refusal (RFC 6750). It names the error, so
+// that a wrong setting shows at once, but not the expected value. A request without a token gets
+// the scheme alone.
 func (r Reason) Challenge() string {
 	what, known := map[Reason]string{
 		ReasonHeader:          "the Authorization header isn't one Bearer token",

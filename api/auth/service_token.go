@@ -12,12 +12,12 @@ import (
 )
 
 const (
-	// serviceTokenPrefix tells a service's token from a user's before parsing, and lets secret
-	// scanners find a leaked one.
+	// serviceTokenPrefix distinguishes a service's token from a user's before parsing, and lets
+	// secret scanners find a leaked one.
 	serviceTokenPrefix = "rcs_"
 
-	// serviceTokenBytes of randomness: with 256 bits a token can't be guessed. That is also why a
-	// plain hash of it is stored, where a password would need a slow one.
+	// serviceTokenBytes is the length of the random part. 256 bits can't be guessed, so a plain
+	// hash of a token may be stored, while a password would need a slow one.
 	serviceTokenBytes = 32
 
 	// maxServiceName bounds a service's name, which is written into the audit log as
@@ -25,8 +25,8 @@ const (
 	maxServiceName = 64
 )
 
-// ServiceToken is one token of a service: the service's name and the token's hash. A service has
-// several while one is rotated out.
+// ServiceToken is one token of a service: the service's name and the token's hash. During a
+// rotation a service has several.
 type ServiceToken struct {
 	// Name is the service's name, of 1 to 64 characters a-z, 0-9 and "-".
 	Name string
@@ -35,10 +35,10 @@ type ServiceToken struct {
 }
 
 // ParseServiceTokens reads a comma-separated list of name:hexsha256, the form of
-// ROLECALL_SERVICE_TOKEN_HASHES. Blanks around an entry are ignored and a blank list is an empty
-// one. A name may come back with another hash (rotation); a hash may not come back at all, since
-// its token must identify one service. Errors name an entry by its position and, if well formed,
-// its name. They contain no other part of it: it could be a token pasted by mistake.
+// ROLECALL_SERVICE_TOKEN_HASHES. Blanks around an entry are ignored, and a blank list is empty. A
+// name may repeat with another hash (rotation), but a hash must not repeat, because its token must
+// identify one service. Errors name an entry by its position and, if well formed, its name. They
+// contain nothing else, because the entry could be a token pasted by mistake.
 func ParseServiceTokens(list string) ([]ServiceToken, error) {
 	if strings.TrimSpace(list) == "" {
 		return nil, nil
@@ -73,14 +73,13 @@ func parseServiceToken(entry string) (ServiceToken, error) {
 	}
 	token := ServiceToken{Name: name}
 	if _, err := hex.Decode(token.SHA256[:], []byte(digest)); err != nil {
-		// Not wrapped: hex's error quotes the byte that it stumbled over.
+		// Not wrapped: hex's error quotes the invalid byte.
 		return ServiceToken{}, fmt.Errorf("%q: the hash has a character that isn't a hexadecimal digit", name)
 	}
 	return token, nil
 }
 
-// validateServiceTokens refuses what ParseServiceTokens promises never to return, for
-// configurations built by hand.
+// validateServiceTokens checks the promises of ParseServiceTokens for configurations built by hand.
 func validateServiceTokens(tokens []ServiceToken) error {
 	seen := make(map[[sha256.Size]byte]int, len(tokens))
 	for i, token := range tokens {
@@ -104,7 +103,7 @@ func validServiceName(name string) bool {
 
 // NewServiceToken mints a token from 32 bytes of random (crypto/rand.Reader) and returns it with
 // the hex SHA-256 that ParseServiceTokens expects after the name. The token is shown once and
-// stored nowhere. The error is random's.
+// stored nowhere. The error is that of random.
 func NewServiceToken(random io.Reader) (token, hash string, err error) {
 	secret := make([]byte, serviceTokenBytes)
 	if _, err := io.ReadFull(random, secret); err != nil {
@@ -115,11 +114,12 @@ func NewServiceToken(random io.Reader) (token, hash string, err error) {
 	return token, hex.EncodeToString(digest[:]), nil
 }
 
-// serviceTokens are the tokens that services may present.
+// serviceTokens are the accepted tokens of services.
 type serviceTokens []ServiceToken
 
-// identify returns the service of a token. Its hash is compared with every entry, in constant time
-// and without an early end: the time taken doesn't tell which entries came close.
+// identify returns the service of a token. It compares the token's hash with every entry, in
+// constant time and without stopping early. So the time taken doesn't reveal which entries came
+// close.
 func (s serviceTokens) identify(token string) (Identity, error) {
 	digest := sha256.Sum256([]byte(token))
 	match := -1

@@ -43,7 +43,7 @@ func TestServiceToken_IdentifiesItsService(t *testing.T) {
 	require.Zero(t, b.jwks.count(), "services don't need Clerk's keys")
 }
 
-func TestServiceToken_WithoutAnyConfigured(t *testing.T) {
+func TestServiceToken_IsRefusedIfNoneIsConfigured(t *testing.T) {
 	t.Parallel()
 	b := setupAuth(t, nil)
 	token, _ := mintServiceToken(t)
@@ -51,7 +51,7 @@ func TestServiceToken_WithoutAnyConfigured(t *testing.T) {
 	requireReason(t, ReasonServiceToken, err)
 }
 
-func TestParseServiceTokens_Errors(t *testing.T) {
+func TestParseServiceTokens_RefusesBadLists(t *testing.T) {
 	t.Parallel()
 	good := strings.Repeat("ab", sha256.Size)
 	other := strings.Repeat("cd", sha256.Size)

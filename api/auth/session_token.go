@@ -19,7 +19,7 @@ import (
 type tokenVerifier struct {
 	issuer    string
 	parties   []string
-	templates bool          // also tokens that aren't of a session
+	templates bool          // also admit tokens that aren't of a session
 	maxLife   time.Duration // 0 for no limit
 	keys      *keyCache
 	memory    *tokenMemory
@@ -29,7 +29,7 @@ type tokenVerifier struct {
 // newTokenVerifier returns a verifier for a valid configuration.
 func newTokenVerifier(config Config, keys *keyCache) *tokenVerifier {
 	maxLife := maxTokenLife
-	if config.AcceptTemplateTokens { // the template's author chose its lifetime
+	if config.AcceptTemplateTokens { // the template's author chose the lifetime
 		maxLife = 0
 	}
 	return &tokenVerifier{
@@ -43,8 +43,8 @@ func newTokenVerifier(config Config, keys *keyCache) *tokenVerifier {
 	}
 }
 
-// identify returns the user of a token. A remembered token is checked for what may have changed:
-// its key must still be in the key set, and the time must be within the token's times.
+// identify returns the user of a token. Of a remembered token it checks only what may have changed:
+// the key must still be in the key set, and the time within the token's times.
 func (v *tokenVerifier) identify(ctx context.Context, token string) (Identity, error) {
 	digest := tokenDigest(sha256.Sum256([]byte(token)))
 	if known := v.memory.Find(digest); known != nil {
@@ -58,7 +58,7 @@ func (v *tokenVerifier) identify(ctx context.Context, token string) (Identity, e
 			}
 			return known.identity, nil
 		}
-		// The key is gone, or was replaced under its name: what it signed counts no more.
+		// The key was removed, or replaced under its name: its tokens don't count any more.
 		v.memory.Delete(digest)
 	}
 	verified, err := v.verify(ctx, token)
@@ -69,7 +69,7 @@ func (v *tokenVerifier) identify(ctx context.Context, token string) (Identity, e
 	return verified.identity, nil
 }
 
-// verify judges a token that isn't remembered.
+// verify checks a token that isn't remembered.
 func (v *tokenVerifier) verify(ctx context.Context, token string) (*verifiedToken, error) {
 	signed, keyID, err := parseToken(token)
 	if err != nil {
@@ -98,8 +98,8 @@ func (v *tokenVerifier) verify(ctx context.Context, token string) (*verifiedToke
 	return &verifiedToken{identity: identity, keyID: keyID, key: key, validity: times}, nil
 }
 
-// judge decides about claims whose signature and times are good: first the kind of token, then its
-// instance and application, then its user.
+// judge checks claims whose signature and times are good. The order is the kind of token, its
+// instance and application, its user.
 func (v *tokenVerifier) judge(c sessionClaims) error {
 	if err := v.judgeKind(c); err != nil {
 		return err
@@ -111,7 +111,7 @@ func (v *tokenVerifier) judge(c sessionClaims) error {
 		return refuseBecause(ReasonAuthorizedParty, fmt.Errorf("azp is %q", c.AuthorizedParty))
 	case c.Status != "" && c.Status != activeSession:
 		return refuseBecause(ReasonSessionStatus, fmt.Errorf("sts is %q", c.Status))
-	case !hasID(clerksync.UserPrefix, c.Subject): // tokens of machines have other subjects
+	case !hasID(clerksync.UserPrefix, c.Subject): // a machine's token has another subject
 		return refuse(ReasonSubject)
 	default:
 		return nil
@@ -120,11 +120,11 @@ func (v *tokenVerifier) judge(c sessionClaims) error {
 
 // judgeKind refuses tokens that the instance signed for another purpose than a session. They name
 // the same issuer and users, and third parties hold them by design. A customized session token may
-// have a claim that OAuth clients' tokens have, too. It is a client's only with an audience, or
-// without a session.
+// share a claim with OAuth clients' tokens. A token counts as a client's only if it also has an
+// audience, or lacks a session.
 func (v *tokenVerifier) judgeKind(c sessionClaims) error {
 	isSession := hasID(sessionIDPrefix, c.SessionID)
-	hasAudience := c.Audience != nil && c.Audience.Kind() != 'n' // null is none
+	hasAudience := c.Audience != nil && c.Audience.Kind() != 'n' // null counts as absent
 	switch {
 	case (!isSession || hasAudience) && c.ofClient():
 		return refuse(ReasonPurpose)
@@ -139,9 +139,9 @@ func (v *tokenVerifier) judgeKind(c sessionClaims) error {
 	}
 }
 
-// parseToken returns a token and the name of its key. It refuses tokens that no key makes good
-// before a key is looked up, so that they never cause a request. The token is parsed once: two
-// parsers might disagree about a crafted header.
+// parseToken returns a token and the name of its key. It refuses tokens that no key can verify
+// before a key is looked up, so that they cause no request. The token is parsed only once, because
+// two parsers might disagree about a crafted header.
 func parseToken(token string) (*jose.JSONWebSignature, string, error) {
 	if !canonicalJWS(token) {
 		return nil, "", refuse(ReasonMalformed)
@@ -168,8 +168,8 @@ func parseToken(token string) (*jose.JSONWebSignature, string, error) {
 	}
 }
 
-// canonicalJWS reports whether a token is three parts in canonical base64url. The libraries below
-// ignore stray bits at the end of a part: one good token could be written in many ways, each with a
+// canonicalJWS reports whether a token is three parts in canonical base64url. The libraries ignore
+// stray bits at the end of a part. So one good token could be written in many ways, each with a
 // place in memory.
 func canonicalJWS(token string) bool {
 	if strings.Count(token, ".") != 2 {

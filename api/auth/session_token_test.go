@@ -49,7 +49,7 @@ func timeCases(now time.Time) map[string]claimsCase {
 	}
 }
 
-// identityCases change who a token is about, from and for.
+// identityCases change a token's user, issuer and audience.
 func identityCases() map[string]claimsCase {
 	return map[string]claimsCase{
 		"version 2": {nil, ""},
@@ -83,7 +83,7 @@ func identityCases() map[string]claimsCase {
 	}
 }
 
-func TestSessionToken_Claims(t *testing.T) {
+func TestSessionToken_ClaimsAreChecked(t *testing.T) {
 	t.Parallel()
 	cases := identityCases()
 	maps.Copy(cases, timeCases(setupAuth(t, nil).clock.Now()))
@@ -96,7 +96,7 @@ func TestSessionToken_Claims(t *testing.T) {
 	}
 }
 
-func TestSessionToken_AuthorizedParty(t *testing.T) {
+func TestSessionToken_AuthorizedPartyIsChecked(t *testing.T) {
 	t.Parallel()
 	b := setupAuth(t, func(c *Config) {
 		c.AuthorizedParties = []string{"https://admin.example.com", testOrigin}
@@ -121,7 +121,8 @@ func TestSessionToken_AuthorizedParty(t *testing.T) {
 	}
 }
 
-// requireVerdict requires the same verdict twice: the second time, a token that was accepted is a remembered one.
+// requireVerdict requires the same verdict twice. The second time, an accepted token is a
+// remembered one.
 func requireVerdict(t *testing.T, b *authBundle, token string, reason Reason) {
 	t.Helper()
 	for range 2 {
@@ -137,7 +138,7 @@ func requireVerdict(t *testing.T, b *authBundle, token string, reason Reason) {
 	}
 }
 
-func TestSessionToken_SignedOtherwise(t *testing.T) {
+func TestSessionToken_RefusesOtherAlgorithms(t *testing.T) {
 	t.Parallel()
 	b := setupAuth(t, nil)
 	claims := claimsAt(b.clock.Now())
@@ -171,7 +172,7 @@ func TestSessionToken_SignedOtherwise(t *testing.T) {
 	require.Zero(t, b.jwks.count(), "without a kid there is nothing to look up")
 }
 
-func TestSessionToken_Header(t *testing.T) {
+func TestSessionToken_HeaderIsChecked(t *testing.T) {
 	t.Parallel()
 	b := setupAuth(t, nil)
 	claims := claimsAt(b.clock.Now())
@@ -216,7 +217,7 @@ func TestSessionToken_Header(t *testing.T) {
 	}
 }
 
-func TestSessionToken_TamperedWith(t *testing.T) {
+func TestSessionToken_RefusesTampering(t *testing.T) {
 	t.Parallel()
 	b := setupAuth(t, nil)
 	token := b.token(t, nil)
@@ -245,8 +246,8 @@ func TestSessionToken_TamperedWith(t *testing.T) {
 	requireReason(t, ReasonSignature, err)
 }
 
-// The last character of a 256-byte signature has four bits that no decoder needs: sixteen spellings of one token, of
-// which lenient decoders take all.
+// The last character of a 256-byte signature has four bits that no decoder needs. So a token has
+// sixteen spellings, all of which lenient decoders accept.
 func TestSessionToken_HasOneSpelling(t *testing.T) {
 	t.Parallel()
 	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
@@ -262,7 +263,7 @@ func TestSessionToken_HasOneSpelling(t *testing.T) {
 	require.Equal(t, 1, b.users.memory.Len())
 }
 
-func TestSessionToken_CallerIsGone(t *testing.T) {
+func TestSessionToken_CallerThatGoesAwayIsNotUnauthenticated(t *testing.T) {
 	t.Parallel()
 	b := setupAuth(t, nil)
 	release := b.jwks.hang(nil)

@@ -7,12 +7,12 @@ import (
 	"github.com/callmine/rolecall/internal/bounded"
 )
 
-// tokenDigest is the SHA-256 of a token. Memory holds it instead of the token, so that nothing in
-// it could be replayed.
+// tokenDigest is the SHA-256 of a token. The memory holds it instead of the token, so that its
+// content can't be replayed.
 type tokenDigest [sha256.Size]byte
 
-// verifiedToken is the lasting result of a token's verification. The time, and whether Clerk still
-// publishes the key, are checked again at each use.
+// verifiedToken is the lasting result of a token's verification. Each use checks the time, and
+// whether Clerk still publishes the key.
 type verifiedToken struct {
 	identity Identity
 	keyID    string
@@ -20,8 +20,8 @@ type verifiedToken struct {
 	validity validity
 }
 
-// tokenMemory holds verified tokens. Only tokens with a good signature come in: invented ones can't
-// flush it.
+// tokenMemory holds verified tokens. Only tokens with a good signature are added, so that invented
+// ones can't flush it.
 type tokenMemory = bounded.Map[tokenDigest, *verifiedToken]
 
 // newTokenMemory returns a memory for at most maxTokens tokens, at least two.

@@ -54,8 +54,8 @@ func TestTokenMemory_TokenExpiresOnTime(t *testing.T) {
 	requireVerdict(t, b, token, ReasonNotYetValid)
 }
 
-// The law of the memory: whatever a token's times are and whenever it is asked again, a verifier that remembers it says
-// what one says that has never seen it.
+// The law of the memory: at any time, a verifier that remembers a token gives the same verdict as
+// one that has never seen it.
 func TestTokenMemory_VerdictIsThatOfAFreshToken(t *testing.T) {
 	t.Parallel()
 	remembering := setupAuth(t, nil)
@@ -85,7 +85,7 @@ func TestTokenMemory_VerdictIsThatOfAFreshToken(t *testing.T) {
 	})
 }
 
-func TestTokenMemory_Concurrently(t *testing.T) {
+func TestTokenMemory_IsSafeForConcurrentUse(t *testing.T) {
 	t.Parallel()
 	b := setupAuth(t, func(c *Config) { c.MaxRememberedTokens = 4 })
 	var tokens [6]string

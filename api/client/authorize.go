@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	// maxChecks is the most that Rolecall takes at once.
+	// maxChecks is the most checks that Rolecall takes at once.
 	maxChecks = 100
 
 	// maxID bounds ids and permissions, in bytes, as Rolecall does.
@@ -22,7 +22,7 @@ const (
 type Check struct {
 	UserID      string `json:"user_id"`      // user_…
 	WorkspaceID string `json:"workspace_id"` // org_…
-	Permission  string `json:"permission"`   // of the policy, or Clerk's own key of one
+	Permission  string `json:"permission"`   // of the policy, or a permission's key at Clerk
 }
 
 // Decision is Rolecall's answer to a check. The zero value allows nothing.
@@ -34,11 +34,11 @@ type Decision struct {
 	WorkspaceID string     `json:"workspace_id"`
 	UserID      string     `json:"user_id"`
 	Revision    int64      `json:"revision"` // counts the workspace's changes
-	AsOf        *time.Time `json:"as_of"`    // of the last comparison with Clerk or, before any, of the workspace's creation; nil if neither is known
+	AsOf        *time.Time `json:"as_of"`    // when the last comparison with Clerk began or, before the first one, the workspace was created; nil if unknown
 }
 
-// Authorize asks, as the service, whether a user may do something. A refusal is a Decision, not an error; with an error,
-// the Decision is the zero value, which allows nothing.
+// Authorize asks, as the service, whether a user may do something. A refusal is a Decision, not an
+// error. With an error, the Decision is the zero value, which allows nothing.
 func (c *Client) Authorize(ctx context.Context, check Check) (Decision, error) {
 	decisions, err := c.AuthorizeMany(ctx, []Check{check})
 	if err != nil {
@@ -47,11 +47,14 @@ func (c *Client) Authorize(ctx context.Context, check Check) (Decision, error) {
 	return decisions[0], nil
 }
 
-// AuthorizeMany asks about 1 to 100 checks at once, all decided as of one moment, and returns a decision for each in their
-// order. Who isn't a member is looked up at Clerk first, as if they had asked themselves. A user or a workspace that no id
-// can be (empty, more than 255 bytes, with NUL or what isn't UTF-8) is refused as not_a_member without being asked about, so
-// that what somebody wrote into a path spoils no other check; a permission like that is the program's mistake, and an error
-// that names the check. Other errors are an *Error, one that matches ErrNotADecision, or the network's.
+// AuthorizeMany asks about 1 to 100 checks at once, and returns their decisions in the same order.
+// All are decided as of one moment. Rolecall first looks up at Clerk users who aren't members, as
+// if they had asked themselves.
+//
+// A user or a workspace that can't be an id (empty, more than 255 bytes, with NUL or not UTF-8) is
+// refused as not_a_member without asking Rolecall. So an odd id from a path spoils no other check.
+// An odd permission is a mistake of the program, and an error that names the check. Other errors
+// are an *Error, one that matches ErrNotADecision, or the network's.
 func (c *Client) AuthorizeMany(ctx context.Context, checks []Check) ([]Decision, error) {
 	if len(checks) < 1 || len(checks) > maxChecks {
 		return nil, fmt.Errorf("authorize: %d checks, must be 1 to %d", len(checks), maxChecks)
@@ -61,13 +64,14 @@ func (c *Client) AuthorizeMany(ctx context.Context, checks []Check) ([]Decision,
 	}
 	decisions := make([]Decision, len(checks))
 	var asked []Check
-	var places []int // of what is asked, among the checks
+	var places []int // the places of asked among the checks
 	for i, check := range checks {
 		switch {
 		case !nameable(check.Permission):
 			return nil, fmt.Errorf("authorize: checks[%d]: Permission must be 1 to %d bytes of UTF-8 without NUL", i, maxID)
 		case nameable(check.UserID) && nameable(check.WorkspaceID):
-			asked, places = append(asked, check), append(places, i)
+			asked = append(asked, check)
+			places = append(places, i)
 		default:
 			decisions[i] = Decision{Reason: "not_a_member", Permission: check.Permission, WorkspaceID: check.WorkspaceID, UserID: check.UserID}
 		}
@@ -85,7 +89,7 @@ func (c *Client) AuthorizeMany(ctx context.Context, checks []Check) ([]Decision,
 	return decisions, nil
 }
 
-// decisions asks Rolecall about checks that it can be asked about.
+// decisions asks Rolecall about checks with possible ids.
 func (c *Client) decisions(ctx context.Context, checks []Check) ([]Decision, error) {
 	asked := struct {
 		Checks       []Check `json:"checks"`
@@ -109,14 +113,14 @@ func (c *Client) decisions(ctx context.Context, checks []Check) ([]Decision, err
 	return answer.Decisions, nil
 }
 
-// answers reports whether the decision is one on the check, and agrees with itself.
+// answers reports whether the decision is about the check, and doesn't contradict itself.
 func (d Decision) answers(check Check) bool {
 	return d.UserID == check.UserID && d.WorkspaceID == check.WorkspaceID && d.Permission == check.Permission &&
 		d.Allowed == (d.Reason == "allowed") && d.Reason != ""
 }
 
-// nameable reports whether a text can be an id or a permission. Rolecall refuses the whole request for any other one, and
-// JSON can't even carry what isn't UTF-8.
+// nameable reports whether a text can be an id or a permission. For any other text, Rolecall
+// refuses the whole request.
 func nameable(s string) bool {
 	return s != "" && len(s) <= maxID && utf8.ValidString(s) && !strings.ContainsRune(s, 0)
 }

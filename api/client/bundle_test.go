@@ -10,23 +10,20 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
 	"github.com/callmine/rolecall/api"
 	"github.com/callmine/rolecall/api/auth"
 	"github.com/callmine/rolecall/api/client"
 	"github.com/callmine/rolecall/api/policy"
-	"github.com/callmine/rolecall/internal/pgtest"
-	"github.com/callmine/rolecall/store"
+	"github.com/callmine/rolecall/internal/mirrortest"
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
 const serviceToken = "rcs_reports"
 
-// tokens tells who is calling by the token's text: a user's id is that user's token. The real authenticator has tests of
-// its own.
+// tokens identifies callers by the token's text: a user's id is that user's token. The real
+// authenticator has tests of its own.
 type tokens struct{}
 
 func (tokens) Authenticate(_ context.Context, r *http.Request) (auth.Identity, error) {
@@ -43,30 +40,30 @@ func (tokens) Authenticate(_ context.Context, r *http.Request) (auth.Identity, e
 
 // bundle is the real API on a database of its own, with an admin, a member and a stranger of org_1.
 type bundle struct {
-	pool   *pgxpool.Pool
+	db     *mirrortest.DB
 	url    string
 	events int
 }
 
 func setup(t *testing.T) *bundle {
 	t.Helper()
-	b := &bundle{pool: pgtest.New(t)}
+	b := &bundle{db: mirrortest.New(t)}
 	grants, err := policy.Default()
 	require.NoError(t, err)
 	handler, err := api.NewHandler(api.Config{
-		DB: b.pool, Authenticator: tokens{}, Grants: func() clerksync.Grants { return grants }, Logger: slog.New(slog.DiscardHandler),
+		DB: b.db.Pool, Authenticator: tokens{}, Grants: func() clerksync.Grants { return grants }, Logger: slog.New(slog.DiscardHandler),
 	})
 	require.NoError(t, err)
 	server := httptest.NewServer(handler)
 	t.Cleanup(server.Close)
 	b.url = server.URL
-	b.tell(t, clerksync.MembershipCreated, "user_admin", "org:admin")
-	b.tell(t, clerksync.MembershipCreated, "user_member", "org:member")
+	b.deliver(t, clerksync.MembershipCreated, "user_admin", "org:admin")
+	b.deliver(t, clerksync.MembershipCreated, "user_member", "org:member")
 	return b
 }
 
-// tell brings an event about a membership into the mirror, as the apply job does.
-func (b *bundle) tell(t *testing.T, event clerksync.EventType, user, role string) {
+// deliver brings an event about a membership into the mirror, as the apply job does.
+func (b *bundle) deliver(t *testing.T, event clerksync.EventType, user, role string) {
 	t.Helper()
 	b.events++
 	at := time.Date(2026, 1, 2, 3, 4, b.events, 0, time.UTC)
@@ -79,16 +76,9 @@ func (b *bundle) tell(t *testing.T, event clerksync.EventType, user, role string
 	})
 	require.NoError(t, err)
 	d := clerksync.NewDelivery("msg_"+at.Format("05"), body, at, at)
-	facts, known, err := clerksync.Decode(d)
+	b.db.Insert(t, d)
+	_, err = b.db.Apply(t.Context(), d.ID)
 	require.NoError(t, err)
-	require.True(t, known)
-	require.NoError(t, pgx.BeginFunc(t.Context(), b.pool, func(tx pgx.Tx) error {
-		mirror, err := store.LockMirror(t.Context(), tx, []clerksync.Facts{facts})
-		require.NoError(t, err)
-		changed := mirror.ApplyAll([]clerksync.Delivery{d}, []clerksync.Facts{facts}).Mirror
-		require.NoError(t, store.SaveMirror(t.Context(), tx, mirror, changed))
-		return store.Finish(t.Context(), tx, store.Writes{Changed: changed}, at)
-	}))
 }
 
 // newClient returns a client of url with connections of its own.
@@ -105,7 +95,8 @@ func newClient(t *testing.T, url string, change func(*client.Config)) *client.Cl
 	return c
 }
 
-// ask sends a request through middleware, and returns the answer and the decision that the handler behind it saw, if any.
+// ask sends a request through middleware, and returns the answer and the decision that the handler
+// behind it saw, if any.
 func ask(t *testing.T, middleware func(http.Handler) http.Handler, headers ...string) (*httptest.ResponseRecorder, *client.Decision) {
 	t.Helper()
 	var seen *client.Decision
@@ -123,7 +114,7 @@ func ask(t *testing.T, middleware func(http.Handler) http.Handler, headers ...st
 	return recorder, seen
 }
 
-// requireRefused requires that nothing got through, and a problem of a status.
+// requireRefused requires that no request got through, and a problem with the status.
 func requireRefused(t *testing.T, status int, answer *httptest.ResponseRecorder, seen *client.Decision) {
 	t.Helper()
 	require.Nil(t, seen, "it got through")

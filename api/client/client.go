@@ -10,40 +10,46 @@ import (
 )
 
 const (
-	// defaultTimeout leaves room for Rolecall's own look-up at Clerk of somebody who just joined, which takes a second at
-	// most. A decision about a member takes a millisecond.
+	// defaultTimeout leaves room for a stranger's look-up at Clerk, which takes at most a second. A
+	// decision about a member takes a millisecond.
 	defaultTimeout = 2 * time.Second
 
-	// defaultRetries bridges the restart of one instance, or a connection that was closed at the wrong moment.
+	// defaultRetries is enough for the restart of one instance, or for a connection that was closed
+	// at the wrong moment.
 	defaultRetries = 1
 
-	// retryPause is between two tries.
+	// retryPause is the time between two tries.
 	retryPause = 50 * time.Millisecond
 
-	// maxAnswer bounds what is read of an answer: a hundred decisions of the longest ids fit many times over.
+	// maxAnswer bounds an answer. It is many times the size of a hundred decisions with the longest
+	// ids.
 	maxAnswer = 1 << 20
 )
 
 // Config configures a client.
 type Config struct {
-	// URL is where Rolecall is, such as https://rolecall.internal:8080, without a path of the API.
+	// URL is Rolecall's address, such as https://rolecall.internal:8080, without a path of the API.
+	// Required.
 	URL string
-	// ServiceToken is the service's own token, rcs_…. It is needed to ask about others (Authorize, AuthorizeMany, RequireFor)
-	// and not to pass on what users send (Require).
+	// ServiceToken is the service's own token, rcs_…. Authorize, AuthorizeMany and RequireFor need
+	// it. Require doesn't: it passes on the user's token.
 	ServiceToken string
-	// HTTPClient sends the requests. Its own redirects are never followed. Defaults to one with http.DefaultTransport.
+	// HTTPClient sends the requests. Redirects are never followed, whatever its own policy is.
+	// Defaults to a client with http.DefaultTransport.
 	HTTPClient *http.Client
 	// Timeout bounds one decision, retries included. Defaults to 2 seconds.
 	Timeout time.Duration
-	// Retries is how often a decision is asked for again after a network error, a 502, a 503 or a 504. Asking changes
-	// nothing, so that is safe. Defaults to 1; a negative number is none.
+	// Retries is how often the client tries again after a network error, a 502, a 503 or a 504.
+	// This is safe, because a question changes nothing. Defaults to 1; a negative number means
+	// none.
 	Retries int
-	// MaxStaleness refuses what a mirror would allow that hasn't been compared with Clerk for longer, in whole seconds: as_of is when
-	// the last clean sweep of everything began, for workspaces made since, too; only before there was one it is the workspace's
-	// creation. It must be longer than Rolecall's time between two sweeps and what a sweep takes. Defaults to no limit.
+	// MaxStaleness bounds the age of Decision.AsOf, in whole seconds: an older decision allows
+	// nothing. AsOf is when the last clean, complete sweep began, also for workspaces made since;
+	// before the first one, it is the workspace's creation. MaxStaleness must be longer than
+	// Rolecall's time between two sweeps plus the time that a sweep takes. Defaults to no limit.
 	MaxStaleness time.Duration
-	// Failed is told why the middleware answered 503, such as by the *Error of a Rolecall that refused ServiceToken. Optional.
-	// It must be safe for concurrent use.
+	// Failed is called with the error for which the middleware answered 503, such as an *Error when
+	// Rolecall refused ServiceToken. It must be safe for concurrent use. Optional.
 	Failed func(r *http.Request, err error)
 }
 
@@ -69,7 +75,7 @@ func (c Config) validate() error {
 	if err != nil || (base.Scheme != "http" && base.Scheme != "https") || base.Host == "" || base.RawQuery != "" || base.Fragment != "" {
 		problems = append(problems, errors.New("client: URL must be an absolute http or https URL without a query"))
 	} else if path := strings.TrimRight(base.Path, "/"); strings.HasSuffix(path, "/v1") || strings.HasSuffix(path, "/v1/authorize") {
-		problems = append(problems, errors.New("client: URL must not have a path of the API")) // all would be a 404 there, as strangers are
+		problems = append(problems, errors.New("client: URL must not have a path of the API")) // every request there would be a 404, like a stranger's
 	}
 	if c.ServiceToken != "" && !strings.HasPrefix(c.ServiceToken, serviceTokenPrefix) {
 		problems = append(problems, errors.New("client: ServiceToken must begin with rcs_"))
@@ -100,16 +106,16 @@ func New(cfg Config) (*Client, error) {
 		return nil, err
 	}
 	own := *cfg.HTTPClient
-	own.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse } // whom it leads to decides nothing
+	own.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse } // another server must not decide
 	return &Client{cfg: cfg, http: &own, base: strings.TrimRight(cfg.URL, "/")}, nil
 }
 
-// Error is a problem that Rolecall answered instead of decisions.
+// Error is an answer of Rolecall, or of another server at URL, without a decision.
 type Error struct {
-	Status int    // of HTTP
-	Type   string // such as "urn:rolecall:problem:unauthenticated"; whatever else answered has another, or none
+	Status int    // the HTTP status
+	Type   string // such as "urn:rolecall:problem:unauthenticated"; other servers have another one, or none
 	Title  string
-	Reason string // of a refusal
+	Reason string // only of a refusal
 }
 
 // Error implements error.
@@ -120,5 +126,6 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("answered %d: %s (%s)", e.Status, e.Title, e.Type)
 }
 
-// ErrNotADecision means that an answer with a success wasn't what was asked for: something else than Rolecall is at URL.
+// ErrNotADecision means that a successful answer wasn't the decision asked for: another server than
+// Rolecall is at URL.
 var ErrNotADecision = errors.New("the answer isn't the decision that was asked for")

@@ -14,7 +14,7 @@ import (
 
 func always(id string) func(*http.Request) string { return func(*http.Request) string { return id } }
 
-func TestAuthorize(t *testing.T) {
+func TestAuthorize_ReturnsDecisions(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	c := newClient(t, b.url, nil)
@@ -48,8 +48,8 @@ func TestAuthorize(t *testing.T) {
 	require.Zero(t, d)
 }
 
-// TestRequire: both kinds of middleware, on the real API, agree on everybody.
-func TestRequire(t *testing.T) {
+// TestRequire_BothKindsAgree: Require and RequireFor, on the real API, decide alike.
+func TestRequire_BothKindsAgree(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	c := newClient(t, b.url, nil)
@@ -86,7 +86,7 @@ func TestRequire(t *testing.T) {
 			require.Equal(t, test.status, status, "%s %+v", name, test)
 			require.Equal(t, test.status == http.StatusOK, seen != nil)
 			if seen != nil {
-				require.Equal(t, []string{test.user, test.workspace, test.permission}, []string{seen.UserID, seen.WorkspaceID, seen.Permission})
+				require.Equal(t, client.Check{UserID: test.user, WorkspaceID: test.workspace, Permission: test.permission}, checkOf(*seen))
 				require.NotEmpty(t, seen.Role)
 			}
 		}
@@ -94,12 +94,17 @@ func TestRequire(t *testing.T) {
 	_, seen := ask(t, c.Require("reports:read", always("org_1")), "authorization", "bearer user_member")
 	require.NotNil(t, seen, "a scheme has no case")
 
-	b.tell(t, clerksync.MembershipDeleted, "user_member", "org:member")
+	b.deliver(t, clerksync.MembershipDeleted, "user_member", "org:member")
 	answer, seen := ask(t, c.Require("reports:read", always("org_1")), "Authorization", "Bearer user_member")
 	requireRefused(t, http.StatusNotFound, answer, seen)
 }
 
-// oddIDs are what no id can be, and what anybody can write into a path.
+// checkOf returns the check that a decision answers.
+func checkOf(d client.Decision) client.Check {
+	return client.Check{UserID: d.UserID, WorkspaceID: d.WorkspaceID, Permission: d.Permission}
+}
+
+// oddIDs are texts that can't be ids, but that a caller can write into a path.
 func oddIDs(prefix string) []string {
 	return []string{prefix + "\xff", prefix + "\x00", prefix + strings.Repeat("a", 256-len(prefix)), prefix + strings.Repeat("a", 2<<20)}
 }
@@ -107,12 +112,12 @@ func oddIDs(prefix string) []string {
 // longestID has 255 bytes, the most that Rolecall takes.
 func longestID() string { return "org_" + strings.Repeat("é", 125) + "x" }
 
-// TestOddIDsAreNobodys: who writes nonsense into a path isn't a member, and that is no outage.
-func TestOddIDsAreNobodys(t *testing.T) {
+// TestRequire_OddIDIsNotAMember: an odd id in a path is refused like a stranger, and is no outage.
+func TestRequire_OddIDIsNotAMember(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	c := newClient(t, b.url, func(cfg *client.Config) {
-		cfg.Failed = func(_ *http.Request, err error) { t.Errorf("told as an outage: %v", err) }
+		cfg.Failed = func(_ *http.Request, err error) { t.Errorf("reported as an outage: %v", err) }
 	})
 	for _, workspace := range append(oddIDs("org_"), longestID()) {
 		answer, seen := ask(t, c.Require("reports:read", always(workspace)), "Authorization", "Bearer user_member")
@@ -126,8 +131,8 @@ func TestOddIDsAreNobodys(t *testing.T) {
 	}
 }
 
-// TestOddIDsSpoilNoBatch: the other checks beside them are decided, each in its place.
-func TestOddIDsSpoilNoBatch(t *testing.T) {
+// TestAuthorizeMany_OddIDSpoilsNoBatch: the other checks are decided, each in its place.
+func TestAuthorizeMany_OddIDSpoilsNoBatch(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	c := newClient(t, b.url, nil)
@@ -143,8 +148,7 @@ func TestOddIDsSpoilNoBatch(t *testing.T) {
 	decisions, err := c.AuthorizeMany(t.Context(), checks)
 	require.NoError(t, err)
 	for i, d := range decisions {
-		about := client.Check{UserID: d.UserID, WorkspaceID: d.WorkspaceID, Permission: d.Permission}
-		require.Equal(t, checks[i], about)
+		require.Equal(t, checks[i], checkOf(d))
 		require.Equal(t, i%2 == 1, d.Allowed)
 		require.Equal(t, map[bool]string{true: "allowed", false: "not_a_member"}[d.Allowed], d.Reason)
 	}
@@ -158,12 +162,12 @@ func TestOddIDsSpoilNoBatch(t *testing.T) {
 	for _, permission := range append(oddIDs("reports:"), "") {
 		checks[1].Permission = permission
 		_, err = c.AuthorizeMany(t.Context(), checks)
-		require.ErrorContains(t, err, "checks[1]", "a permission is the program's own")
+		require.ErrorContains(t, err, "checks[1]", "an odd permission is the program's mistake")
 	}
 }
 
-// TestRequireTakesOneSessionToken: and no service's, with which anybody could be named.
-func TestRequireTakesOneSessionToken(t *testing.T) {
+// TestRequire_TakesOneSessionToken: a service's token is refused, because it could name any user.
+func TestRequire_TakesOneSessionToken(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	c := newClient(t, b.url, nil)
@@ -188,8 +192,8 @@ func TestRequireTakesOneSessionToken(t *testing.T) {
 	require.False(t, ok)
 }
 
-// TestStaleMirrorLetsNobodyIn: this world was last compared with Clerk long ago.
-func TestStaleMirrorLetsNobodyIn(t *testing.T) {
+// TestRequire_RefusesOnAStaleMirror: the test's mirror is as of long ago.
+func TestRequire_RefusesOnAStaleMirror(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	for staleness, status := range map[time.Duration]int{time.Second: http.StatusServiceUnavailable, 0: http.StatusOK} {
@@ -204,7 +208,7 @@ func TestStaleMirrorLetsNobodyIn(t *testing.T) {
 	}
 }
 
-func TestConfigIsChecked(t *testing.T) {
+func TestConfig_IsChecked(t *testing.T) {
 	t.Parallel()
 	for _, cfg := range []client.Config{
 		{},
@@ -229,8 +233,9 @@ func TestConfigIsChecked(t *testing.T) {
 	}
 }
 
-// TestMiddlewareWithoutAFunctionIsRefusedWhenItIsMade: and not by a panic of each request.
-func TestMiddlewareWithoutAFunctionIsRefusedWhenItIsMade(t *testing.T) {
+// TestRequire_PanicsWithoutAFunction: the mistake shows when the middleware is made, not at each
+// request.
+func TestRequire_PanicsWithoutAFunction(t *testing.T) {
 	t.Parallel()
 	c := newClient(t, "http://127.0.0.1:1", nil)
 	require.Panics(t, func() { c.Require("reports:read", nil) })

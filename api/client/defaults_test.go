@@ -16,8 +16,9 @@ type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-// TestDefaults: a decision has some two seconds, is asked for twice, and somebody who isn't a member is looked up at Clerk.
-func TestDefaults(t *testing.T) {
+// TestConfig_Defaults: a decision has two seconds and two tries, and strangers are looked up at
+// Clerk.
+func TestConfig_Defaults(t *testing.T) {
 	t.Parallel()
 	began, asked := time.Now(), 0
 	transport := roundTripper(func(r *http.Request) (*http.Response, error) {

@@ -7,8 +7,8 @@ import (
 	"github.com/callmine/rolecall/api/client"
 )
 
-// Every request to the route must come from somebody with reports:read in the workspace that its path names. The sender's
-// own Clerk session token says who that is.
+// Only users with reports:read in the workspace of the path may request the report. The user's own
+// Clerk session token identifies them.
 func Example() {
 	rolecall, err := client.New(client.Config{URL: "http://127.0.0.1:8080"})
 	if err != nil {

@@ -20,7 +20,8 @@ type request struct {
 	body   any // as JSON; nil for none
 }
 
-// exchange asks, as often as Retries says and no longer than Timeout, and decodes an answer of 200.
+// exchange sends the request, with up to Retries retries within Timeout, and decodes an answer of
+// 200.
 func (c *Client) exchange(ctx context.Context, q request, into any) error {
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
 	defer cancel()
@@ -45,7 +46,8 @@ func (c *Client) exchange(ctx context.Context, q request, into any) error {
 	}
 }
 
-// passing reports whether an error may be gone at the next try: any but an answer that says otherwise.
+// passing reports whether another try may succeed: after network errors, and after the statuses of
+// outages.
 func passing(err error) bool {
 	if errors.Is(err, ErrNotADecision) {
 		return false
@@ -72,7 +74,8 @@ func pause(ctx context.Context) bool {
 	}
 }
 
-// try sends the request once and returns the body of an answer of 200. Any other answer is an *Error.
+// try sends the request once and returns the body of an answer of 200. Any other answer is an
+// *Error.
 func (c *Client) try(ctx context.Context, q request, body []byte) ([]byte, error) {
 	target := c.base + "/v1/authorize"
 	if q.query != nil {
@@ -106,6 +109,6 @@ func (c *Client) try(ctx context.Context, q request, body []byte) ([]byte, error
 		Title  string `json:"title"`
 		Reason string `json:"reason"`
 	}
-	_ = json.Unmarshal(answer, &refused) // a proxy's page: the status says what there is to know
+	_ = json.Unmarshal(answer, &refused) // an error means a proxy's page, of which the status is enough
 	return nil, &Error{Status: response.StatusCode, Type: refused.Type, Title: refused.Title, Reason: refused.Reason}
 }

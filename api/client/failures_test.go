@@ -15,7 +15,7 @@ import (
 	"github.com/callmine/rolecall/api/client"
 )
 
-// fake serves whatever a test wants in Rolecall's place, and counts the requests.
+// fake is a server in Rolecall's place, which counts the requests.
 func fake(t *testing.T, serve http.HandlerFunc) (url string, asked *atomic.Int64) {
 	t.Helper()
 	asked = &atomic.Int64{}
@@ -28,14 +28,14 @@ func fake(t *testing.T, serve http.HandlerFunc) (url string, asked *atomic.Int64
 	return server.URL, asked
 }
 
-// requireFailsClosed asks in all ways, and requires that none lets anybody in.
+// requireFailsClosed requires that each way to ask refuses.
 func requireFailsClosed(t *testing.T, url string, change func(*client.Config)) {
 	t.Helper()
-	var told atomic.Int64
+	var failed atomic.Int64
 	c := newClient(t, url, func(cfg *client.Config) {
 		cfg.Failed = func(_ *http.Request, err error) {
 			if err != nil {
-				told.Add(1)
+				failed.Add(1)
 			}
 		}
 		if change != nil {
@@ -49,17 +49,17 @@ func requireFailsClosed(t *testing.T, url string, change func(*client.Config)) {
 	requireRefused(t, http.StatusServiceUnavailable, answer, seen)
 	answer, seen = ask(t, c.RequireFor("reports:read", always("org_1"), always("user_1")))
 	requireRefused(t, http.StatusServiceUnavailable, answer, seen)
-	require.Equal(t, int64(2), told.Load())
+	require.Equal(t, int64(2), failed.Load())
 }
 
-func TestDeadServerLetsNobodyIn(t *testing.T) {
+func TestClient_FailsClosedOnADeadServer(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewServer(http.NotFoundHandler())
 	server.Close()
 	requireFailsClosed(t, server.URL, nil)
 }
 
-func TestHangingServerLetsNobodyIn(t *testing.T) {
+func TestClient_FailsClosedOnAHangingServer(t *testing.T) {
 	t.Parallel()
 	url, _ := fake(t, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
 	began := time.Now()
@@ -81,8 +81,8 @@ func TestHangingServerLetsNobodyIn(t *testing.T) {
 	require.ErrorIs(t, err, context.Canceled)
 }
 
-// TestStrangeAnswersLetNobodyIn: whatever is at the address, only the decision that was asked for counts.
-func TestStrangeAnswersLetNobodyIn(t *testing.T) {
+// TestClient_FailsClosedOnStrangeAnswers: only the decision that was asked for counts.
+func TestClient_FailsClosedOnStrangeAnswers(t *testing.T) {
 	t.Parallel()
 	const yes = `{"allowed":true,"reason":"allowed","role":"org:admin","permission":"reports:read","workspace_id":"org_1","user_id":"user_1","revision":1,"as_of":null}`
 	for name, body := range map[string]string{
@@ -115,11 +115,12 @@ func TestStrangeAnswersLetNobodyIn(t *testing.T) {
 		_, _ = io.WriteString(w, yes+strings.Repeat(" ", 1<<20))
 	})
 	requireFailsClosed(t, url, nil)
-	require.Equal(t, int64(3), asked.Load(), "what was answered is asked for again")
+	require.Equal(t, int64(3), asked.Load(), "an answer isn't asked for again")
 }
 
-// TestOthersRefusalsAreOutages: a status alone says nothing of the user. It may be a proxy's, or another server's.
-func TestOthersRefusalsAreOutages(t *testing.T) {
+// TestClient_ForeignRefusalsAreOutages: a status alone says nothing about the user. It may come
+// from a proxy or another server.
+func TestClient_ForeignRefusalsAreOutages(t *testing.T) {
 	t.Parallel()
 	for _, answer := range []struct {
 		status int
@@ -140,9 +141,10 @@ func TestOthersRefusalsAreOutages(t *testing.T) {
 	}
 }
 
-// TestARefusedServiceIsAnOutage: what Rolecall answers to the service itself says nothing of the user. A token that was
-// rotated away must not tell every user to sign in again, nor a wrong address that nothing is there, unheard by Failed.
-func TestARefusedServiceIsAnOutage(t *testing.T) {
+// TestRequireFor_RefusedServiceIsAnOutage: Rolecall's refusal of the service says nothing about the
+// user. With a revoked service token, users must not get a 401; with a wrong address, they must not
+// get a 404. Failed gets the error.
+func TestRequireFor_RefusedServiceIsAnOutage(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	for what, change := range map[string]func(*client.Config){
@@ -158,12 +160,12 @@ func TestARefusedServiceIsAnOutage(t *testing.T) {
 		requireRefused(t, http.StatusServiceUnavailable, answer, seen)
 		require.Len(t, failed, 1, what)
 		var refused *client.Error
-		require.ErrorAs(t, failed[0], &refused, "what Rolecall said")
+		require.ErrorAs(t, failed[0], &refused, "Rolecall's own answer")
 	}
 }
 
-// TestRetries: what may pass is tried again, as often as configured; what won't isn't.
-func TestRetries(t *testing.T) {
+// TestClient_RetriesWhatMayPass: outages are tried again as often as configured, refusals aren't.
+func TestClient_RetriesWhatMayPass(t *testing.T) {
 	t.Parallel()
 	const yes = `{"allowed":true,"reason":"allowed","role":"org:admin","permission":"reports:read","workspace_id":"org_1","user_id":"user_1","revision":1,"as_of":null}`
 	for _, test := range []struct {

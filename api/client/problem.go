@@ -6,8 +6,9 @@ import (
 	"net/http"
 )
 
-// problem is what the middleware answers, in the form in which Rolecall does, and an error that says so. The texts are
-// this package's own, so that nothing of Rolecall's answer reaches the sender but its type and, of a 403, its reason.
+// problem is an answer of the middleware in the form of Rolecall's, and an error. The texts are
+// this package's own: of Rolecall's answer, the sender sees only the type and, of a 403, the
+// reason.
 type problem struct {
 	Type   string `json:"type"`
 	Title  string `json:"title"`
@@ -32,7 +33,8 @@ func forbidden(reason string) *problem {
 	return &problem{Type: problemType + "forbidden", Title: "Forbidden", Status: http.StatusForbidden, Reason: reason}
 }
 
-// refusal turns a decision's reason not to allow into what Rolecall itself would answer the user.
+// refusal turns the reason of a refusing decision into the error for Rolecall's own answer to the
+// user.
 func refusal(reason string) error {
 	switch reason {
 	case "not_a_member", "workspace_deleted":
@@ -44,8 +46,9 @@ func refusal(reason string) error {
 	}
 }
 
-// ofUser turns Rolecall's refusal of a user's own token into that user's problem. Type and status must both say so: a mere
-// 401, 403 or 404 may be a proxy's, or of whatever else is at URL, and says nothing of the user.
+// ofUser turns Rolecall's refusal of a user's own token into the user's problem. Type and status
+// must both match: a 401, 403 or 404 alone may come from a proxy or from another server at URL, and
+// says nothing about the user.
 func ofUser(err error) error {
 	answered, ok := errors.AsType[*Error](err)
 	if !ok {
@@ -59,7 +62,7 @@ func ofUser(err error) error {
 	return err
 }
 
-// refuse answers a request that isn't let through: with the problem that err is, or else with an outage.
+// refuse answers a refused request with the problem that err is, or else with a 503.
 func (c *Client) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	p, ok := errors.AsType[*problem](err)
 	if !ok {
@@ -73,5 +76,5 @@ func (c *Client) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(p.Status)
-	_ = json.NewEncoder(w).Encode(p) //nolint:errchkjson // the sender has gone: nothing is left to do
+	_ = json.NewEncoder(w).Encode(p) //nolint:errchkjson // an error means that the sender has gone
 }

@@ -10,12 +10,15 @@ import (
 	"time"
 )
 
-// Require returns middleware that lets a request through only if its sender may use the permission in the workspace that
-// workspaceID finds in it, by the Clerk session token that the request carries as Authorization: Bearer. The handler
-// behind it finds the decision in the request's context (FromContext). Others are answered with a problem (RFC 9457): 401
-// without a usable token, 403 without the permission, 404 who isn't a member, 503 if there is no decision to be had. The
-// first three are only ever Rolecall's word: who else answers them, a proxy or another server, makes a 503. Without
-// workspaceID, Require panics.
+// Require returns middleware that admits a request only if its sender has the permission in the
+// workspace. The function workspaceID finds the workspace in the request; the Clerk session token
+// in Authorization: Bearer identifies the sender. The handler behind it finds the decision in the
+// request's context (FromContext).
+//
+// Other requests get a problem (RFC 9457): 401 without a usable token, 403 without the permission,
+// 404 if the sender isn't a member, 503 without a decision. Only Rolecall's own answers cause the
+// first three: a 401, 403 or 404 of a proxy or another server becomes a 503. Require panics if
+// workspaceID is nil.
 func (c *Client) Require(permission string, workspaceID func(*http.Request) string) func(http.Handler) http.Handler {
 	if workspaceID == nil {
 		panic("client: Require needs a function that finds the workspace")
@@ -33,9 +36,10 @@ func (c *Client) Require(permission string, workspaceID func(*http.Request) stri
 	})
 }
 
-// RequireFor returns middleware like that of Require for a service that knows its users by itself: user tells whose
-// request it is (user_…, or "" for nobody's, which is a 401), and the client's ServiceToken asks about them. If Rolecall
-// refuses the service itself, that is a 503. Without both functions, RequireFor panics.
+// RequireFor returns middleware like that of Require, for a service that identifies its users
+// itself. The function user returns the sender's id (user_…), or "" for an unknown sender, who gets
+// a 401. The client asks Rolecall with its ServiceToken. If Rolecall refuses the service itself,
+// the sender gets a 503. RequireFor panics if a function is nil.
 func (c *Client) RequireFor(permission string, workspaceID, user func(*http.Request) string) func(http.Handler) http.Handler {
 	if workspaceID == nil || user == nil {
 		panic("client: RequireFor needs functions that find the workspace and the user")
@@ -55,13 +59,14 @@ func (c *Client) RequireFor(permission string, workspaceID, user func(*http.Requ
 
 type contextKey struct{}
 
-// FromContext returns the decision by which Require or RequireFor let a request through, and whether one did.
+// FromContext returns the decision by which Require or RequireFor admitted a request, and whether
+// there is one.
 func FromContext(ctx context.Context) (Decision, bool) {
 	d, ok := ctx.Value(contextKey{}).(Decision)
 	return d, ok
 }
 
-// middleware lets through what decide allows without an error.
+// middleware admits the requests that decide allows without an error.
 func (c *Client) middleware(decide func(*http.Request) (Decision, error)) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -75,7 +80,7 @@ func (c *Client) middleware(decide func(*http.Request) (Decision, error)) func(h
 	}
 }
 
-// own asks with a user's own token whether the user may do something.
+// own asks, with a user's own token, whether the user may do something.
 func (c *Client) own(ctx context.Context, token, workspace, permission string) (Decision, error) {
 	query := url.Values{"workspace_id": {workspace}, "permission": {permission}}
 	if c.cfg.MaxStaleness > 0 {
@@ -91,12 +96,12 @@ func (c *Client) own(ctx context.Context, token, workspace, permission string) (
 	return d, nil
 }
 
-// maxAuthorization bounds the Authorization header, in bytes, as Rolecall does: a much longer one would be refused by the
-// server before Rolecall, as if there were an outage.
+// maxAuthorization bounds the Authorization header, in bytes, as Rolecall does. A server in front
+// of Rolecall could refuse a much longer one in a way that looks like an outage.
 const maxAuthorization = 8 << 10
 
-// sessionToken returns the one bearer token of a request. A service's token is none: who sends one here has taken it from
-// where it belongs, and it would speak for anybody.
+// sessionToken returns the one bearer token of a request. It refuses a service's token, which could
+// name any user.
 func sessionToken(r *http.Request) (string, bool) {
 	given := r.Header.Values("Authorization")
 	if len(given) != 1 || len(given[0]) > maxAuthorization {

@@ -3,18 +3,20 @@ package policy
 import "github.com/goccy/go-yaml/token"
 
 const (
-	// maxNesting is how deep a policy may be nested: it needs three levels. The time that parsing
-	// takes grows faster than the depth.
+	// maxNesting is how deep a policy may be nested. It needs three levels. The time of parsing
+	// grows faster than the depth.
 	maxNesting = 8
-	// maxEntries bounds the keys of a policy, and other tokens that make parsing slow: its time
-	// grows with the square of their number. Clerk's instances have ten roles of their own.
+	// maxEntries bounds the keys of a policy, and other tokens that make parsing slow. The time of
+	// parsing grows with the square of their number. A Clerk instance has at most ten roles of its
+	// own.
 	maxEntries = 2000
 )
 
-// refuseExcess refuses, before anything is parsed, a text that would keep the parser busy for
-// seconds: nothing can interrupt it.
+// refuseExcess refuses, before parsing, a text that would keep the parser busy for seconds. Parsing
+// can't be interrupted.
 func (r *reader) refuseExcess(tokens token.Tokens) {
-	entries, nesting := 0, nesting{}
+	entries := 0
+	var nesting nesting
 	for _, t := range tokens {
 		if isEntry(t.Type) {
 			entries++
@@ -30,7 +32,7 @@ func (r *reader) refuseExcess(tokens token.Tokens) {
 	}
 }
 
-// isEntry reports whether a token is a key's, or of another kind that no policy has many of.
+// isEntry reports whether a token begins a key, or is of another kind that policies have few of.
 func isEntry(t token.Type) bool {
 	switch t {
 	case token.MappingValueType, token.MappingKeyType, token.MergeKeyType, token.TagType, token.DirectiveType,
@@ -41,13 +43,14 @@ func isEntry(t token.Type) bool {
 	}
 }
 
-// nesting counts how deep tokens are nested: in brackets, and in lists that begin on one line.
+// nesting counts how deep tokens are nested, in brackets and in lists that begin on one line.
 type nesting struct{ brackets, dashes, line int }
 
 // after returns the depth after a token.
 func (n *nesting) after(t *token.Token) int {
 	if line := lineOf(t); line != n.line {
-		n.dashes, n.line = 0, line
+		n.dashes = 0
+		n.line = line
 	}
 	switch t.Type {
 	case token.SequenceStartType, token.MappingStartType:

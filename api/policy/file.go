@@ -11,15 +11,15 @@ import (
 )
 
 const (
-	// maxFile is, in bytes, far above any policy: Clerk's instances have ten roles of their own.
-	// Its keys and nesting are bounded, too: parsing takes a second at most.
+	// maxFile bounds the file, in bytes, far above any policy: a Clerk instance has at most ten
+	// roles of its own. Keys and nesting are bounded, too, so that parsing takes at most a second.
 	maxFile = 256 << 10
-	// readTimeout bounds one reading of the file. It takes a millisecond, but a network's file
+	// readTimeout bounds one reading of the file. Reading takes a millisecond, but a network file
 	// system may never answer.
 	readTimeout = 10 * time.Second
 )
 
-// ReadFile reads the policy in a file, for no longer than ctx lasts.
+// ReadFile reads the policy in a file. It ends with ctx at the latest.
 func ReadFile(ctx context.Context, name string) (Policy, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
@@ -32,8 +32,8 @@ func ReadFile(ctx context.Context, name string) (Policy, error) {
 	})
 }
 
-// readWhile returns what read does, or an error as soon as ctx ends. A reading that hangs can't be
-// interrupted: it is left alone, so that the process can stop.
+// readWhile returns the result of read, or an error as soon as ctx ends. It leaves a hanging read
+// behind, because that can't be interrupted and the process must be able to stop.
 func readWhile(ctx context.Context, read func() (Policy, error)) (Policy, error) {
 	var policy Policy
 	var err error
@@ -50,10 +50,10 @@ func readWhile(ctx context.Context, read func() (Policy, error)) (Policy, error)
 	}
 }
 
-// readRegularFile reads a regular file of at most so many bytes. It refuses pipes and devices,
-// which may have no end.
+// readRegularFile reads a regular file of at most limit bytes. It refuses pipes and devices, which
+// may have no end.
 func readRegularFile(name string, most int64) (text []byte, err error) {
-	file, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0) //nolint:gosec // the operator names it; opening a pipe waits for a writer otherwise
+	file, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0) //nolint:gosec // the operator names it; without O_NONBLOCK, opening a pipe waits for a writer
 	if err != nil {
 		return nil, err
 	}

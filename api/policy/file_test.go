@@ -10,7 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestReadFile_HangingFileSystemIsNotWaitedFor: a caller that gives up leaves the reading alone, which nothing can interrupt.
+// TestReadFile_HangingFileSystemIsNotWaitedFor: a caller that gives up leaves the read behind,
+// which can't be interrupted.
 func TestReadFile_HangingFileSystemIsNotWaitedFor(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -30,7 +31,7 @@ func TestReadFile_HangingFileSystemIsNotWaitedFor(t *testing.T) {
 	require.ErrorIs(t, <-read, context.Canceled)
 }
 
-// TestReadFile_TakesOnlyFilesThatEnd, and are small.
+// TestReadFile_TakesOnlyFilesThatEnd: it refuses pipes, devices and large files.
 func TestReadFile_TakesOnlyFilesThatEnd(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

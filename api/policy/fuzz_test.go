@@ -6,7 +6,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// FuzzParse: whatever a file holds, it is read or refused, and what is read can be written and read again.
+// FuzzParse: any text is read or refused. A policy that was read can be written and read again.
 func FuzzParse(f *testing.F) {
 	f.Add(builtIn)
 	for _, text := range []string{

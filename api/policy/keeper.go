@@ -14,36 +14,36 @@ import (
 const (
 	// saveTimeout bounds one try to save the policy. It takes a millisecond.
 	saveTimeout = 3 * time.Second
-	// defaultSaveEvery is how often saving is tried again while the database can't be written to.
+	// defaultSaveEvery is the time between tries to save while the database can't be written to.
 	defaultSaveEvery = 10 * time.Second
 )
 
 // KeeperConfig is what a Keeper needs.
 type KeeperConfig struct {
-	// Source names where the policy is read from, in the log. Required.
+	// Source names the origin of the policy in the log. Required.
 	Source string
-	// Read reads the policy, for no longer than ctx lasts. Required.
+	// Read reads the policy. It ends with ctx at the latest. Required.
 	Read func(ctx context.Context) (Policy, error)
-	// Save makes the database's SQL functions go by a policy that was read then, in one
+	// Save makes the database's SQL functions use a policy that was read at that time, in one
 	// transaction, as [store.SaveGrants] does. Required.
 	Save func(ctx context.Context, grants clerksync.Grants, readAt time.Time) (store.SavedGrants, error)
-	// Logger is told what was read and saved, and what wasn't. Required.
+	// Logger gets a line for each policy that was read or saved, and for each failure. Required.
 	Logger *slog.Logger
-	// SaveEvery is how often saving is tried again after it failed. Defaults to 10 seconds.
+	// SaveEvery is the time between tries to save after a failure. Defaults to 10 seconds.
 	SaveEvery time.Duration
 }
 
-// Keeper holds the policy that a process answers by, reads it again when it is told to, and tells
-// it to the database's SQL functions. Grants and Reload are safe for concurrent use.
+// Keeper holds the policy of a process. It reads the policy again on request, and saves it for the
+// database's SQL functions. Grants and Reload are safe for concurrent use.
 type Keeper struct {
 	cfg     KeeperConfig
 	current atomic.Pointer[Policy]
-	reloads chan struct{} // holds one: reading once more after several calls is enough
+	reloads chan struct{} // holds one: several calls need only one more reading
 	readAt  time.Time     // when the current one was read
-	known   bool          // the database has had a policy of this process
+	known   bool          // whether a policy of this process was saved
 }
 
-// NewKeeper reads the policy, and returns its keeper. Nothing is saved before [Keeper.Keep].
+// NewKeeper reads the policy and returns its keeper. Nothing is saved before [Keeper.Keep].
 func NewKeeper(ctx context.Context, cfg KeeperConfig) (*Keeper, error) {
 	k := newKeeper(cfg)
 	if err := k.read(ctx); err != nil {
@@ -62,7 +62,7 @@ func newKeeper(cfg KeeperConfig) *Keeper {
 // Grants returns the policy in force.
 func (k *Keeper) Grants() clerksync.Grants { return k.current.Load().Grants }
 
-// Reload has the policy read again, in the background. It never blocks.
+// Reload makes the keeper read the policy again, in the background. It never blocks.
 func (k *Keeper) Reload() {
 	select {
 	case k.reloads <- struct{}{}:
@@ -70,8 +70,8 @@ func (k *Keeper) Reload() {
 	}
 }
 
-// Keep saves the policy that was read, and reads and saves it again at each [Keeper.Reload], until
-// stop is called. If the database can't be written to, saving is tried again in the background.
+// Keep saves the policy, and reads and saves it again at each [Keeper.Reload], until stop is
+// called. If the database can't be written to, saving is tried again in the background.
 func (k *Keeper) Keep(ctx context.Context) (stop func()) {
 	saved := k.save(ctx)
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
@@ -80,9 +80,9 @@ func (k *Keeper) Keep(ctx context.Context) (stop func()) {
 	return func() { cancel(); keeping.Wait() }
 }
 
-// read reads the policy, and puts it in force.
+// read reads the policy and puts it in force.
 func (k *Keeper) read(ctx context.Context) error {
-	began := time.Now() // not the end: the file may have been changed meanwhile
+	began := time.Now() // the beginning, because the file may change during the read
 	policy, err := k.cfg.Read(ctx)
 	if err != nil {
 		return err
@@ -100,7 +100,7 @@ func (k *Keeper) use(ctx context.Context, policy Policy, readAt time.Time) {
 	k.cfg.Logger.InfoContext(ctx, "policy read", "source", k.cfg.Source, "roles", len(policy.Grants))
 }
 
-// run reads the policy when it is told to, and tries to save it until that succeeds.
+// run reads the policy at each Reload, and tries to save it until that succeeds.
 func (k *Keeper) run(ctx context.Context, saved bool) {
 	ticker := time.NewTicker(k.cfg.SaveEvery)
 	defer ticker.Stop()
@@ -126,23 +126,23 @@ func (k *Keeper) run(ctx context.Context, saved bool) {
 	}
 }
 
-// save makes the database's SQL functions go by the policy in force, unless another process has
-// read another one since. It reports whether it is done.
+// save makes the database's SQL functions use the policy in force, unless another process has read
+// a different policy more recently. It reports whether no other try is needed.
 func (k *Keeper) save(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, saveTimeout)
 	defer cancel()
 	saved, err := k.cfg.Save(ctx, k.Grants(), k.readAt)
 	switch {
 	case err != nil:
-		k.cfg.Logger.WarnContext(ctx, "policy not saved: until it is, the database's SQL functions may go by another one", "error", err)
+		k.cfg.Logger.WarnContext(ctx, "policy not saved yet: the database's SQL functions may use a different one", "error", err)
 		return false
 	case saved.Overtaken:
-		k.cfg.Logger.WarnContext(ctx, "policy not saved: another instance has read another one since, which the database's SQL functions go by",
+		k.cfg.Logger.WarnContext(ctx, "policy not saved: another instance has read a different policy more recently, and the database's SQL functions use that one",
 			"source", k.cfg.Source)
 		return true
 	case saved.Changed && !k.known && len(saved.Before) > 0:
-		k.cfg.Logger.WarnContext(ctx, "the database had another policy: its SQL functions go by this one from now on. "+
-			"Other instances that still have the other one should read theirs anew", "source", k.cfg.Source)
+		k.cfg.Logger.WarnContext(ctx, "the database had another policy: its SQL functions use this one from now on. "+
+			"Reload the policy of instances that still have the other one", "source", k.cfg.Source)
 	case saved.Changed:
 		k.cfg.Logger.InfoContext(ctx, "policy saved", "source", k.cfg.Source)
 	}

@@ -1,9 +1,7 @@
 package policy
 
 import (
-	"bytes"
 	"context"
-	"log/slog"
 	"sync"
 	"testing"
 	"time"
@@ -13,11 +11,12 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/callmine/rolecall/internal/pgtest"
+	"github.com/callmine/rolecall/internal/testlog"
 	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// keeperBundle is a database with one member in it, whose policy keepers save.
+// keeperBundle is a database with one member, in which keepers save their policies.
 type keeperBundle struct{ db *pgxpool.Pool }
 
 func setupKeeper(t *testing.T) *keeperBundle {
@@ -31,9 +30,9 @@ func setupKeeper(t *testing.T) *keeperBundle {
 }
 
 // keeper returns a keeper of the built-in policy, once it is read.
-func (b *keeperBundle) keeper(log *safeBuffer) *Keeper {
+func (b *keeperBundle) keeper(log *testlog.Lines) *Keeper {
 	return newKeeper(KeeperConfig{
-		Source: BuiltIn, Logger: slog.New(slog.NewJSONHandler(log, nil)), SaveEvery: time.Millisecond,
+		Source: BuiltIn, Logger: log.Logger(), SaveEvery: time.Millisecond,
 		Read: func(context.Context) (Policy, error) {
 			grants, err := Default()
 			return Policy{Grants: grants}, err
@@ -48,7 +47,7 @@ func (b *keeperBundle) keeper(log *safeBuffer) *Keeper {
 	})
 }
 
-// unwritable keeps grants from being saved until the returned function is called.
+// unwritable prevents saving until the returned function is called.
 func (b *keeperBundle) unwritable(t *testing.T) (writable func()) {
 	t.Helper()
 	_, err := b.db.Exec(t.Context(), "ALTER TABLE rolecall.grants RENAME TO away")
@@ -59,35 +58,18 @@ func (b *keeperBundle) unwritable(t *testing.T) (writable func()) {
 	}
 }
 
-// can asks Postgres whether the member may do one thing.
+// can asks Postgres whether the member has a permission.
 func (b *keeperBundle) can(t *testing.T, permission string) (allowed bool) {
 	t.Helper()
 	require.NoError(t, b.db.QueryRow(t.Context(), "SELECT rolecall.can('user_1', 'org_1', $1)", permission).Scan(&allowed))
 	return allowed
 }
 
-// safeBuffer is a log that is written and read at the same time.
-type safeBuffer struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (b *safeBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.Write(p)
-}
-
-func (b *safeBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.String()
-}
-
-// TestKeeper_SavesOnceItCan: a process that starts beside a database that can't be written to doesn't give up.
+// TestKeeper_SavesOnceItCan: a process that starts while the database can't be written to keeps
+// trying.
 func TestKeeper_SavesOnceItCan(t *testing.T) {
 	t.Parallel()
-	b, log := setupKeeper(t), &safeBuffer{}
+	b, log := setupKeeper(t), &testlog.Lines{}
 	ctx, cancel := context.WithCancel(t.Context())
 	k := b.keeper(log)
 	k.use(ctx, Policy{Grants: clerksync.Grants{"org:member": {"a"}}}, time.Now())
@@ -105,11 +87,11 @@ func TestKeeper_SavesOnceItCan(t *testing.T) {
 	keeping.Wait()
 }
 
-// TestKeeper_UnsavedPolicyDoesNotReplaceALaterOne: a permission that was taken away doesn't come back by itself, from an instance that
-// read its policy before and couldn't save it until now.
+// TestKeeper_UnsavedPolicyDoesNotReplaceALaterOne: an instance that read an older policy, and could
+// save only now, doesn't restore a revoked permission.
 func TestKeeper_UnsavedPolicyDoesNotReplaceALaterOne(t *testing.T) {
 	t.Parallel()
-	b, log := setupKeeper(t), &safeBuffer{}
+	b, log := setupKeeper(t), &testlog.Lines{}
 	ctx := t.Context()
 	earlier := b.keeper(log)
 	earlier.use(ctx, Policy{Grants: clerksync.Grants{"org:member": {"billing:manage"}}}, time.Now())
@@ -117,14 +99,14 @@ func TestKeeper_UnsavedPolicyDoesNotReplaceALaterOne(t *testing.T) {
 	require.False(t, earlier.save(ctx), "the database can't be written to")
 	writable()
 
-	later := b.keeper(&safeBuffer{})
+	later := b.keeper(&testlog.Lines{})
 	later.use(ctx, Policy{Grants: clerksync.Grants{"org:member": {"reports:read"}}}, time.Now()) // billing was taken from members
 	require.True(t, later.save(ctx))
 	require.True(t, earlier.save(ctx), "it needn't try again")
 	require.True(t, b.can(t, "reports:read"))
 	require.False(t, b.can(t, "billing:manage"))
-	require.Contains(t, log.String(), "another instance has read another one since")
-	require.NoError(t, earlier.read(ctx)) // the built-in policy: it is the last to read now
+	require.Contains(t, log.String(), "another instance has read a different policy more recently")
+	require.NoError(t, earlier.read(ctx)) // the built-in policy, which was now read last
 	require.True(t, earlier.save(ctx))
 	require.True(t, b.can(t, "analyses:run"))
 }

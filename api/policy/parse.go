@@ -14,7 +14,7 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// reader reads a policy node by node: only nodes know their lines.
+// reader reads a policy node by node, because nodes know their lines.
 type reader struct {
 	name     string
 	grants   clerksync.Grants
@@ -22,7 +22,7 @@ type reader struct {
 	warnings []string
 }
 
-// fail notes a mistake at a place of the file; nil is the file's beginning.
+// fail notes a mistake at a place of the file. A nil place is the file's beginning.
 func (r *reader) fail(at *token.Token, format string, args ...any) {
 	r.errs = append(r.errs, fmt.Errorf("%s: %s", r.place(at), fmt.Sprintf(format, args...)))
 }
@@ -41,7 +41,7 @@ func lineOf(at *token.Token) int {
 	return at.Position.Line
 }
 
-// maxFailures is the most lines of an error. Once those are mended, the others show.
+// maxFailures bounds the lines of an error. The others show once these are fixed.
 const maxFailures = 50
 
 func (r *reader) failure() error {
@@ -61,7 +61,7 @@ func (r *reader) read(text []byte) {
 	if r.refuseExcess(tokens); len(r.errs) > 0 {
 		return
 	}
-	file, err := parser.Parse(tokens, 0, parser.AllowDuplicateMapKey()) // root finds duplicates, and says so more plainly
+	file, err := parser.Parse(tokens, 0, parser.AllowDuplicateMapKey()) // root finds duplicates, with a plainer message
 	if broken, ok := errors.AsType[yaml.Error](err); ok {
 		r.broken(broken)
 		return
@@ -70,7 +70,7 @@ func (r *reader) read(text []byte) {
 	case err != nil:
 		r.fail(nil, "%v", err)
 	case len(file.Docs) > 1:
-		r.fail(file.Docs[1].Start, "a policy is one YAML document")
+		r.fail(file.Docs[1].Start, "a policy must be one YAML document")
 	case len(file.Docs) == 0:
 		r.root(nil)
 	default:
@@ -78,22 +78,22 @@ func (r *reader) read(text []byte) {
 	}
 }
 
-// broken notes a text that isn't YAML. It has one plain sentence for tabs, which editors hide and
-// the library describes in several ways.
+// broken notes that the text isn't YAML. For tabs, which editors hide and the library describes in
+// several ways, it has one plain sentence.
 func (r *reader) broken(err yaml.Error) {
 	if message := err.GetMessage(); strings.Contains(message, "\t") || strings.Contains(message, "tab character") {
-		r.fail(err.GetToken(), "a tab stands where YAML takes blanks only: indent with blanks")
+		r.fail(err.GetToken(), "YAML doesn't allow a tab here: indent with blanks")
 	} else {
 		r.fail(err.GetToken(), "it isn't YAML: %s", message)
 	}
 }
 
-// refuseAliases refuses names that stand for a text elsewhere: a reader of a role should see all of
-// its permissions there.
+// refuseAliases refuses anchors and aliases, because a reader of a role should see all its
+// permissions there.
 func (r *reader) refuseAliases(tokens token.Tokens) {
 	for _, t := range tokens {
 		if t.Type == token.AnchorType || t.Type == token.AliasType {
-			r.fail(t, "a policy has no anchors and aliases (& and *), and no wildcards: write each permission out")
+			r.fail(t, "a policy must not have anchors, aliases (& and *) or wildcards: write each permission out")
 		}
 	}
 }
@@ -103,13 +103,15 @@ func (r *reader) root(body ast.Node) {
 	var begin *token.Token
 	for _, entry := range r.entries(body, nil, "a policy") {
 		at := entry.Key.GetToken()
-		switch key := r.text(entry.Key); {
+		key := r.text(entry.Key)
+		switch {
 		case key != "roles":
-			r.fail(at, `unknown key %q: a policy has "roles" alone`, key)
+			r.fail(at, `unknown key %q: the only key of a policy is "roles"`, key)
 		case begin != nil:
 			r.fail(at, `"roles" is given twice, first on line %d`, lineOf(begin))
 		default:
-			begin, roles = at, entry.Value
+			begin = at
+			roles = entry.Value
 		}
 	}
 	if begin == nil && len(r.errs) > 0 {
@@ -126,7 +128,7 @@ func (r *reader) root(body ast.Node) {
 		r.role(entry)
 	}
 	if len(r.grants) == 0 && len(r.errs) == 0 {
-		r.fail(begin, "no roles: nobody could do anything")
+		r.fail(begin, "no roles: every request would be refused")
 	}
 	r.warnOfRoutes(begin)
 }
@@ -144,7 +146,7 @@ func (r *reader) role(entry *ast.MappingValueNode) {
 		return
 	}
 	if !ok {
-		r.fail(entry.Value.GetToken(), "role %q: permissions are a list", key)
+		r.fail(entry.Value.GetToken(), "role %q: its permissions must be a list", key)
 		return
 	}
 	granted := map[string]bool{}
@@ -156,14 +158,14 @@ func (r *reader) role(entry *ast.MappingValueNode) {
 		case granted[p]:
 			r.fail(at, "role %q: %q is granted twice", key, p)
 		case strings.HasPrefix(p, "org:") && !isClerkPermission(p):
-			r.warn(at, "role %q: %q can't be a permission at Clerk: they are written org:feature:action, in lower-case letters, digits and underscores", key, p)
+			r.warn(at, "role %q: %q can't be a permission at Clerk, which has the form org:feature:action in lower-case letters, digits and underscores", key, p)
 		}
 		granted[p] = true
 		r.grants[key] = append(r.grants[key], p)
 	}
 }
 
-// entries returns the keys and values of a mapping; none if it is missing or null.
+// entries returns the keys and values of a mapping, or none if it is missing or null.
 func (r *reader) entries(node ast.Node, at *token.Token, what string) []*ast.MappingValueNode {
 	switch mapping := node.(type) {
 	case nil, *ast.NullNode:
@@ -174,12 +176,12 @@ func (r *reader) entries(node ast.Node, at *token.Token, what string) []*ast.Map
 		if at == nil {
 			at = node.GetToken()
 		}
-		r.fail(at, "%s: a mapping is wanted", what)
+		r.fail(at, "%s must be a mapping", what)
 		return nil
 	}
 }
 
-// text returns a text, or another value as it is written, in brackets; "" for none.
+// text returns a text, another value as it is written in angle brackets, or "" for none.
 func (r *reader) text(node ast.Node) string {
 	switch value := node.(type) {
 	case nil:
@@ -191,15 +193,16 @@ func (r *reader) text(node ast.Node) string {
 	}
 }
 
-// isRoleKey reports whether a text can be a role's key at Clerk, as its Backend API (2026-05-12)
-// describes them. No member could have another one.
+// isRoleKey reports whether a text can be a role's key at Clerk, by its Backend API (2026-05-12).
+// No member can have another key.
 func isRoleKey(s string) bool {
 	word, ok := strings.CutPrefix(s, "org:")
 	return ok && isClerkWord(word) && len(s) <= clerksync.MaxID
 }
 
 // isPermission reports whether a text can name a permission: words with a colon or a dot between
-// them. It has no asterisk and no comma: policies have neither wildcards nor lists in one text.
+// them. Asterisks and commas are refused, because policies have neither wildcards nor lists in one
+// text.
 func isPermission(s string) bool {
 	for word := range strings.SplitSeq(strings.ReplaceAll(s, ".", ":"), ":") {
 		if strings.Trim(word, "-_") == "" || strings.ContainsFunc(word, func(c rune) bool { return !isWordChar(c) }) {
@@ -213,8 +216,8 @@ func isWordChar(c rune) bool {
 	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_' || c == '-'
 }
 
-// isClerkPermission reports whether a text can be a permission's key at Clerk, one of its own
-// (org:sys_…) included.
+// isClerkPermission reports whether a text can be a permission's key at Clerk, including its system
+// permissions (org:sys_…).
 func isClerkPermission(s string) bool {
 	words := strings.Split(s, ":")
 	return len(words) == 3 && words[0] == "org" && isClerkWord(words[1]) && isClerkWord(words[2])
@@ -224,8 +227,8 @@ func isClerkWord(s string) bool {
 	return s != "" && !strings.ContainsFunc(s, func(c rune) bool { return (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '_' })
 }
 
-// warnOfRoutes names the permissions that a route asks for and no role grants: the route would
-// refuse every caller, because Clerk's own permissions are all called org:….
+// warnOfRoutes names the permissions that a route needs and no role grants. Such a route would
+// refuse every caller, because all permissions at Clerk begin with org:.
 func (r *reader) warnOfRoutes(roles *token.Token) {
 	granted := map[string]bool{}
 	for _, permissions := range r.grants {
@@ -234,13 +237,13 @@ func (r *reader) warnOfRoutes(roles *token.Token) {
 		}
 	}
 	for _, route := range []struct{ permission, does string }{
-		{MembersManage, "invite, promote or remove anybody"},
+		{MembersManage, "invite, promote or remove members"},
 		{MembersRead, "list the members"},
 		{WorkspaceUpdate, "rename a workspace"},
 		{AuditRead, "read the audit log"},
 	} {
 		if !granted[route.permission] {
-			r.warn(roles, "no role grants %s: nobody can %s", route.permission, route.does)
+			r.warn(roles, "no role grants %s: no member can %s", route.permission, route.does)
 		}
 	}
 }

@@ -1,9 +1,9 @@
 package policy
 
-// The permissions that routes ask for themselves. A policy may grant any others: those of the
+// The permissions that the API's own routes need. A policy may also grant any others, for the
 // product.
 const (
-	// None is membership alone.
+	// None denotes membership alone, without any permission.
 	None = ""
 	// MembersRead denotes permission to list the members.
 	MembersRead = "members:read"

@@ -12,26 +12,26 @@ import (
 //go:embed policy.yaml
 var builtIn []byte
 
-// BuiltIn is the name that the policy of [Default] goes by in messages.
+// BuiltIn is the name of the policy of [Default] in messages.
 const BuiltIn = "built-in policy"
 
-// Policy says what each role may do, beside its permissions at Clerk.
+// Policy says which permissions each role has beside its permissions at Clerk.
 type Policy struct {
 	Grants clerksync.Grants
 	// Warnings name probable mistakes, each beginning with the file's name and the line.
 	Warnings []string
 }
 
-// Default returns the policy of the product that Rolecall was made for: members work, admins also
-// manage.
+// Default returns the policy of the product that Rolecall was made for. Members may work; admins
+// may also manage.
 func Default() (clerksync.Grants, error) {
 	p, err := Parse(BuiltIn, builtIn)
 	return p.Grants, err
 }
 
 // Parse reads a policy: YAML with one key, "roles", under which each role's key (org:…) lists the
-// permissions that it grants. Each is written out: there are no wildcards, anchors or aliases. The
-// name is the file's. The error has a line for each mistake, as name:line: what.
+// permissions that it grants. Each permission is written out: there are no wildcards, anchors or
+// aliases. name is the file's name. The error has a line "name:line: mistake" for each mistake.
 func Parse(name string, text []byte) (Policy, error) {
 	r := reader{name: name, grants: clerksync.Grants{}}
 	if r.read(text); len(r.errs) == 0 {
@@ -40,7 +40,8 @@ func Parse(name string, text []byte) (Policy, error) {
 	return Policy{}, r.failure()
 }
 
-// YAML writes the policy in the form that [Parse] reads, roles sorted and without comments.
+// YAML writes the policy in the form that [Parse] reads. Roles are sorted, and there are no
+// comments.
 func (p Policy) YAML() ([]byte, error) {
 	text, err := yaml.Marshal(map[string]clerksync.Grants{"roles": p.Grants})
 	if err != nil {

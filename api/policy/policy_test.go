@@ -9,7 +9,7 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// TestDefault is the product's split of roles, in full: a change here is a change of who may do what.
+// TestDefault lists the built-in policy in full: a change here changes what members may do.
 func TestDefault(t *testing.T) {
 	t.Parallel()
 	policy, err := Parse(BuiltIn, builtIn)
@@ -22,7 +22,7 @@ func TestDefault(t *testing.T) {
 	}}, policy, "and nothing to warn of")
 }
 
-// TestDefaultPolicyIsFresh: whoever changes the policy that they were given changes nobody else's.
+// TestDefault_IsFresh: changing a returned policy doesn't change the next one.
 func TestDefault_IsFresh(t *testing.T) {
 	t.Parallel()
 	first, err := Default()
@@ -65,21 +65,21 @@ func TestParse_Refuses(t *testing.T) {
 		"roles twice":         {"roles:\n  org:admin: [a]\nroles:\n  org:b: [a]\n", `p.yaml:3: "roles" is given twice, first on line 1`},
 		"a role twice":        {"roles:\n  org:admin: [a]\n  'org:admin': [b]\n", `p.yaml:3: role "org:admin" is given twice, first on line 2`},
 		"a permission twice":  {"roles:\n  org:admin:\n  - a\n  - b\n  - a\n", `p.yaml:5: role "org:admin": "a" is granted twice`},
-		"twice by an alias":   {"roles:\n  org:admin:\n  - &a a\n  - *a\n", "p.yaml:4: a policy has no anchors and aliases"},
-		"role by an alias":    {"roles:\n  &r org:admin: [a]\n  *r : [b]\n", "p.yaml:3: a policy has no anchors and aliases"},
-		"anchors of a name":   {"roles:\n  org:guest: &l [a]\n  org:member: *l\n  org:admin: &l [b]\n", "p.yaml:3: a policy has no anchors and aliases"},
-		"anchor of a role":    {"roles:\n  org:admin: &all [a]\n", "p.yaml:2: a policy has no anchors and aliases"},
-		"anchor of all":       {"&all roles:\n  org:admin: [a]\n", "p.yaml:1: a policy has no anchors and aliases"},
+		"twice by an alias":   {"roles:\n  org:admin:\n  - &a a\n  - *a\n", "p.yaml:4: a policy must not have anchors, aliases"},
+		"role by an alias":    {"roles:\n  &r org:admin: [a]\n  *r : [b]\n", "p.yaml:3: a policy must not have anchors, aliases"},
+		"anchors of a name":   {"roles:\n  org:guest: &l [a]\n  org:member: *l\n  org:admin: &l [b]\n", "p.yaml:3: a policy must not have anchors, aliases"},
+		"anchor of a role":    {"roles:\n  org:admin: &all [a]\n", "p.yaml:2: a policy must not have anchors, aliases"},
+		"anchor of all":       {"&all roles:\n  org:admin: [a]\n", "p.yaml:1: a policy must not have anchors, aliases"},
 		"not YAML":            {"roles: [", "p.yaml:1: it isn't YAML: "},
-		"tabs":                {"roles:\n\torg:admin: [a]\n", "p.yaml:2: a tab stands where YAML takes blanks only"},
-		"a tab at first":      {"\troles:\n  org:admin: [a]\n", "p.yaml:1: a tab stands where YAML takes blanks only"},
-		"two documents":       {"roles:\n  org:admin: [a]\n---\nroles:\n  org:b: [b]\n", "a policy is one YAML document"},
-		"text for all":        {"roles\n", "p.yaml:1: a policy: a mapping"},
-		"text for a list":     {"roles:\n  org:admin: abc\n", `p.yaml:2: role "org:admin": permissions are a list`},
-		"list for a map":      {"\nroles: [a]\n", "p.yaml:2: roles: a mapping"},
+		"tabs":                {"roles:\n\torg:admin: [a]\n", "p.yaml:2: YAML doesn't allow a tab here"},
+		"a tab at first":      {"\troles:\n  org:admin: [a]\n", "p.yaml:1: YAML doesn't allow a tab here"},
+		"two documents":       {"roles:\n  org:admin: [a]\n---\nroles:\n  org:b: [b]\n", "a policy must be one YAML document"},
+		"text for all":        {"roles\n", "p.yaml:1: a policy must be a mapping"},
+		"text for a list":     {"roles:\n  org:admin: abc\n", `p.yaml:2: role "org:admin": its permissions must be a list`},
+		"list for a map":      {"\nroles: [a]\n", "p.yaml:2: roles must be a mapping"},
 		"object for text":     {"roles:\n  org:admin:\n  - a: b\n", `p.yaml:3: role "org:admin": "<a: b>" is not`},
 		"number for text":     {"roles:\n  org:admin: [7]\n", `p.yaml:2: role "org:admin": "<7>" is not`},
-		"unknown alias":       {"roles:\n  org:admin: *nobody\n", "p.yaml:2: a policy has no anchors and aliases"},
+		"unknown alias":       {"roles:\n  org:admin: *nobody\n", "p.yaml:2: a policy must not have anchors, aliases"},
 		"merge":               {"roles:\n  org:admin: [a]\n  <<: {org:b: [b]}\n", "p.yaml:3: "},
 		"legacy role":         {"roles:\n  admin: [a]\n", `p.yaml:2: role "admin" is written "org:admin"`},
 		"other legacy":        {"roles:\n  basic_member: [a]\n", `p.yaml:2: role "basic_member" is written "org:member"`},
@@ -123,12 +123,12 @@ func TestParse_TellsEverythingAtOnce(t *testing.T) {
 	}
 }
 
-// TestParse_WarnsOfRoutes that ask for a permission which no role grants: they refuse every caller.
+// TestParse_WarnsOfRoutes: a route whose permission no role grants refuses every caller.
 func TestParse_WarnsOfRoutes(t *testing.T) {
 	t.Parallel()
 	policy, err := Parse("p.yaml", []byte("# ours\n\nroles:\n  org:admin: [members:read, audit:read]\n  org:owner: [workspace:update]\n"))
 	require.NoError(t, err)
-	require.Equal(t, []string{"p.yaml:3: no role grants members:manage: nobody can invite, promote or remove anybody"}, policy.Warnings)
+	require.Equal(t, []string{"p.yaml:3: no role grants members:manage: no member can invite, promote or remove members"}, policy.Warnings)
 	policy, err = Parse("p.yaml", []byte("roles:\n  org:admin: [a]\n"))
 	require.NoError(t, err)
 	require.Len(t, policy.Warnings, 4)
@@ -137,7 +137,8 @@ func TestParse_WarnsOfRoutes(t *testing.T) {
 	}
 }
 
-// TestParse_WarnsOfKeysThatClerkCannotHave: such a permission is one of the policy's alone, though its name says that it is Clerk's.
+// TestParse_WarnsOfKeysThatClerkCannotHave: such a permission looks like one of Clerk's, but only
+// the policy can grant it.
 func TestParse_WarnsOfKeysThatClerkCannotHave(t *testing.T) {
 	t.Parallel()
 	policy, err := Parse("p.yaml", []byte(`roles:

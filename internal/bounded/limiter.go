@@ -7,12 +7,12 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// maxKeys bounds the keys that a Limiter remembers. At some 200 bytes each they take 20 MB, and
-// 10,000 new keys a second are needed to have one forgotten within ten seconds.
+// maxKeys bounds the keys that a Limiter remembers. At some 200 bytes each they take 20 MB. To make
+// it forget a key within ten seconds takes at least 5,000 new keys a second.
 const maxKeys = 100_000
 
-// Limiter limits how often something may happen for each key, such as for each user: one key can't
-// use up what all share.
+// Limiter limits how often an event may happen for each key, such as for each user. So one key
+// can't use up a shared resource.
 type Limiter struct {
 	burst  int
 	window time.Duration

@@ -2,9 +2,9 @@ package bounded
 
 import "sync"
 
-// Map is a map of bounded size. It holds its entries in two generations: when the young one is
-// full, it becomes the old one, and the old one is forgotten. An entry that is found in the old
-// generation moves to the young one. That keeps what is in use as an LRU list would, without a list
+// Map is a map of bounded size. It holds its entries in two generations. When the young generation
+// is full, it becomes the old one, and the old one is forgotten. An entry that is found in the old
+// generation moves to the young one. So entries in use stay, as in an LRU list, but without a list
 // to lock at every hit.
 type Map[K comparable, V any] struct {
 	capacity int // of one generation
@@ -13,7 +13,7 @@ type Map[K comparable, V any] struct {
 	young, old map[K]V
 }
 
-// NewMap returns an empty map for at most limit entries, at least two.
+// NewMap returns an empty map for at most limit entries. The limit must be at least two.
 func NewMap[K comparable, V any](limit int) *Map[K, V] {
 	return &Map[K, V]{capacity: limit / 2, young: map[K]V{}}
 }
@@ -49,7 +49,7 @@ func (m *Map[K, V]) Delete(key K) {
 	delete(m.old, key)
 }
 
-// Len returns the number of entries held, at most the limit.
+// Len returns the number of entries, which is at most the limit.
 func (m *Map[K, V]) Len() int {
 	m.mu.RLock()
 	defer m.mu.RUnlock()

@@ -12,17 +12,18 @@ import (
 )
 
 const (
-	// attemptTimeout bounds one attempt, from the connection to the last byte. Clerk's own SDK gives up after 5 s; a
-	// page of 500 may take longer.
+	// attemptTimeout bounds one attempt, from the connection to the last byte. Clerk's own SDK
+	// gives up after 5 s; a page of 500 may take longer.
 	attemptTimeout = 10 * time.Second
-	// maxBody bounds an answer: 64 KiB for each of 500 objects, of which none has more metadata than 8 KB each.
+	// maxBody bounds an answer: 64 KiB for each of 500 objects. Clerk allows at most 8 KB for each
+	// of an object's metadata.
 	maxBody = 32 << 20
 )
 
-// attempt is the innermost layer: it sends a request once and reads the whole answer, so that the layers around it
-// judge what really arrived. Its response has a status 2xx and a body in memory; everything else is an error, mostly an
-// [*Error]; also a redirect, which isn't an answer of Clerk's and could lead the key elsewhere. An error of the caller's
-// context is returned as it is.
+// attempt is the innermost layer. It sends a request once and reads the whole answer, so that the
+// layers around it judge what really arrived. Its response has a 2xx status and a body in memory.
+// Everything else is an error, mostly an [*Error]. A redirect is an error, too: it isn't Clerk's
+// answer and could lead the key elsewhere. An error of the caller's context is returned unchanged.
 type attempt struct {
 	next   http.RoundTripper
 	secret string
@@ -44,7 +45,7 @@ func (a *attempt) RoundTrip(req *http.Request) (*http.Response, error) {
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
 	switch {
 	case resp.StatusCode/100 != 2:
-		return nil, refusal(req.Method, resp, body, a.secret) // what can be read of it
+		return nil, refusal(req.Method, resp, body, a.secret) // as far as it can be read
 	case err != nil:
 		trip.status = 0
 		return nil, a.lost(req, err)
@@ -55,7 +56,7 @@ func (a *attempt) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// lost is an attempt to which no answer, or only a part of one, arrived.
+// lost is the error of an attempt without an answer, or with only a part of one.
 func (a *attempt) lost(req *http.Request, err error) error {
 	if ended := req.Context().Err(); ended != nil {
 		return ended
@@ -63,11 +64,11 @@ func (a *attempt) lost(req *http.Request, err error) error {
 	return unavailable(excerpt(err.Error(), a.secret), err)
 }
 
-// maxRetryAfter bounds what a header may ask for; the longest window of a limit of Clerk's is an hour.
+// maxRetryAfter bounds what a header may ask for. The longest window of Clerk's limits is an hour.
 const maxRetryAfter = time.Hour
 
-// retryAfter reads the header of that name: seconds or a date (RFC 9110, section 10.2.3). It is 0 if there is none, or
-// none that makes sense.
+// retryAfter reads the Retry-After header: seconds or a date (RFC 9110, section 10.2.3). It returns
+// 0 for a missing or meaningless one.
 func retryAfter(header http.Header, now time.Time) time.Duration {
 	raw := strings.TrimSpace(header.Get("Retry-After"))
 	if seconds, err := strconv.ParseUint(raw, 10, 31); err == nil {

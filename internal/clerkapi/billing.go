@@ -38,8 +38,8 @@ func (c *Client) Billing(ctx context.Context) (clerksync.Billing, error) {
 	return clerksync.Billing{On: plans > 0 || len(page.Objects) == 0 || len(page.Objects) < page.Total, Plans: plans}, nil
 }
 
-// forUsers reports whether a plan is one that users pay for themselves. Only plans of organizations
-// concern permissions.
+// forUsers reports whether users pay for a plan themselves. Only plans of organizations concern
+// permissions.
 func forUsers(raw json.RawMessage) bool {
 	var plan struct {
 		Payer string `json:"for_payer_type"`

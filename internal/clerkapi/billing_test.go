@@ -10,7 +10,8 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// TestBilling: Clerk's answer says whether it is on for organizations, or else the call fails.
+// TestBilling: Clerk's answer says whether Billing is on for organizations. If it doesn't, the call
+// fails.
 func TestBilling(t *testing.T) {
 	t.Parallel()
 	const user, org = `{"id":"cplan_1","for_payer_type":"user"}`, `{"id":"cplan_2","for_payer_type":"org"}`
@@ -46,7 +47,7 @@ func TestBilling(t *testing.T) {
 	}
 }
 
-func TestBillingOfTheSimulator(t *testing.T) {
+func TestBilling_OfTheSimulator(t *testing.T) {
 	t.Parallel()
 	world := newWorld(t, clerksim.Config{})
 	client := serve(t, world.Handler())

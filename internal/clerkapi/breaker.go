@@ -10,16 +10,18 @@ import (
 )
 
 const (
-	// breakerThreshold is how many attempts in a row must fail before Clerk counts as down: more than one call makes.
+	// breakerThreshold is how many attempts in a row must fail before Clerk counts as down. It is
+	// more than one call makes.
 	breakerThreshold = 5
 	// breakerDelay is how long nothing is sent then, before one call tries whether Clerk is back.
 	breakerDelay = 10 * time.Second
-	// patience is how long an attempt must have taken before a caller's deadline says something about Clerk.
+	// patience is how long an attempt must have taken before its caller's deadline counts as
+	// Clerk's failure.
 	patience = 250 * time.Millisecond
 )
 
-// breaker stops calls while Clerk is down. The library's policy would count an attempt that its caller gave up as a
-// success, so the results are recorded here.
+// breaker stops calls while Clerk is down. It records results itself: the library's policy would
+// count an attempt as a success when its caller gave up.
 type breaker struct {
 	circuit circuitbreaker.CircuitBreaker[any]
 }
@@ -48,7 +50,8 @@ func (b *breaker) refused() error {
 	return nil
 }
 
-// acquire returns an error unless a call may be sent now. Every call that was let through must be recorded.
+// acquire returns an error unless a call may be sent now. Every call that it admits must be
+// recorded.
 func (b *breaker) acquire() error {
 	if !b.circuit.TryAcquirePermit() {
 		return b.open()
@@ -63,7 +66,7 @@ func (b *breaker) open() *Error {
 	}
 }
 
-// record judges an attempt. Any answer below 500 shows that Clerk is there, also a 429.
+// record judges an attempt. Any answer below 500, also a 429, shows that Clerk works.
 func (b *breaker) record(err error, took time.Duration) {
 	switch {
 	case errors.Is(err, ErrUnavailable):
@@ -71,7 +74,7 @@ func (b *breaker) record(err error, took time.Duration) {
 	case errors.Is(err, context.DeadlineExceeded) && took >= patience:
 		b.circuit.RecordFailure()
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		// It says nothing, but the permit of a trial must be given back.
+		// It shows nothing, but the permit of a trial must be given back.
 		if b.circuit.IsHalfOpen() {
 			b.circuit.RecordFailure()
 		}

@@ -26,7 +26,7 @@ func ask(t *testing.T, client *clerkapi.Client) error {
 	return err
 }
 
-// sick is a Clerk whose health the test decides.
+// sick is a Clerk that the test can break and repair.
 type sick struct {
 	wire
 
@@ -59,7 +59,7 @@ func TestBreaker(t *testing.T) {
 		require.Len(t, clerk.times(), 5)
 		require.Contains(t, logged.String(), "to=open")
 
-		for range 20 { // open: nothing is sent, and no budget spent that five interactive calls at once use up
+		for range 20 { // open: nothing is sent, and the budget of five interactive calls at once isn't spent
 			err := ask(t, client)
 			var refusal *clerkapi.Error
 			require.ErrorAs(t, err, &refusal)
@@ -84,8 +84,8 @@ func TestBreaker(t *testing.T) {
 // wait lets the bubble's time pass.
 func wait(d time.Duration) { <-time.After(d) }
 
-// TestBreakerStopsRetries: the attempts of one call count, and none is made once it is open.
-func TestBreakerStopsRetries(t *testing.T) {
+// TestBreaker_StopsRetries: the attempts of one call count, and an open breaker ends them.
+func TestBreaker_StopsRetries(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		clerk := newSick()
@@ -98,7 +98,7 @@ func TestBreakerStopsRetries(t *testing.T) {
 	})
 }
 
-func TestBreakerIgnoresRefusals(t *testing.T) {
+func TestBreaker_IgnoresRefusals(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		for _, status := range []int{400, 401, 404, 422, 429} {
@@ -106,7 +106,7 @@ func TestBreakerIgnoresRefusals(t *testing.T) {
 			client := newClient(t, clerkapi.Config{Transport: w, CallsPerSecond: unbound})
 			for range 5 {
 				require.NotErrorIs(t, ask(t, client), clerkapi.ErrUnavailable)
-				wait(3 * time.Second) // a 429 makes everybody wait for two
+				wait(3 * time.Second) // after a 429, all calls wait for two
 			}
 			require.Error(t, ask(t, client))
 			require.Len(t, w.times(), 6, "it never opens at %d", status)
@@ -114,8 +114,9 @@ func TestBreakerIgnoresRefusals(t *testing.T) {
 	})
 }
 
-// TestBreakerCountsTimeOuts: a Clerk that hangs costs every caller its whole deadline, but not for long.
-func TestBreakerCountsTimeOuts(t *testing.T) {
+// TestBreaker_CountsTimeOuts: a Clerk that hangs costs callers their whole deadlines only until the
+// breaker opens.
+func TestBreaker_CountsTimeOuts(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		deadline time.Duration
@@ -141,8 +142,8 @@ func TestBreakerCountsTimeOuts(t *testing.T) {
 	}
 }
 
-// TestBreakerLetsOneTry: a Clerk that just came back isn't run over.
-func TestBreakerLetsOneTry(t *testing.T) {
+// TestBreaker_LetsOneTry: a Clerk that just came back isn't flooded.
+func TestBreaker_LetsOneTry(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := &wire{answer: func(n int, req *http.Request) (*http.Response, error) {
@@ -165,8 +166,8 @@ func TestBreakerLetsOneTry(t *testing.T) {
 	})
 }
 
-// TestBreakerOutlivesATrialThatWasGivenUp: the trial's caller hangs up, and the next one may try in its turn.
-func TestBreakerOutlivesATrialThatWasGivenUp(t *testing.T) {
+// TestBreaker_OutlivesAnAbandonedTrial: after the trial's caller has gone, the next caller may try.
+func TestBreaker_OutlivesAnAbandonedTrial(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := &wire{answer: func(n int, req *http.Request) (*http.Response, error) {

@@ -10,7 +10,7 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// How many calls Clerk takes of an instance in one window (clerk.com, "Rate limits"). The
+// The calls that Clerk accepts from an instance in one window (clerk.com, "Rate limits"). The
 // customer's application shares them.
 const (
 	developmentLimit = 100
@@ -18,26 +18,26 @@ const (
 )
 
 const (
-	// backgroundShare is what part of Clerk's limit background calls use, unless a rate is
-	// configured. The rest is the application's, and of people who wait.
+	// backgroundShare is the part of Clerk's limit that background calls use, unless a rate is
+	// configured. The rest is for the application and for interactive calls.
 	backgroundShare = 0.2
 	// backgroundReach is how much of Clerk's limit may be used while background calls are sent.
-	// Above it they wait, and people's calls are sent.
+	// Above it they wait, and only interactive calls are sent.
 	backgroundReach = 0.6
 	// commandReach is how much of Clerk's limit all calls together may use. The rest is for calls
 	// that reach Clerk late and count in its next window.
 	commandReach = 0.95
 	// strangersShare is the part of the background rate that look-ups of strangers may use.
-	// Strangers must not use up the calls that the application and members need. Sweeps lose the
-	// same part to people, and keep the other half.
+	// Strangers must not use up the calls of the application and of members. Sweeps lose the same
+	// part to interactive calls, and keep the other half.
 	strangersShare = 0.5
-	// strangersBurst is how many calls for strangers may be made at once, or, with a higher rate,
-	// as many as a second brings: for six.
+	// strangersBurst is how many calls for strangers may be made at once: enough for six strangers.
+	// At a higher rate, a second's worth may be made at once.
 	strangersBurst = 12
 	// chargedBurst is how many interactive calls at once a sweep pays for by waiting.
 	chargedBurst = 20
-	// maxWait is how long a background call waits for the end of a pause. Its caller can put off
-	// work for longer without holding anything.
+	// maxWait is how long a background call waits for the end of a pause. For a longer time, its
+	// caller can put off the work without holding anything.
 	maxWait = 30 * time.Second
 )
 
@@ -55,7 +55,7 @@ type budget struct {
 	pauses pauses
 }
 
-// savings are calls that are kept for what has begun.
+// savings are calls that are kept for interactive work that has begun.
 type savings struct{ all, strangers float64 }
 
 func newBudget(callsPerSecond float64) *budget {
@@ -68,7 +68,7 @@ func newBudget(callsPerSecond float64) *budget {
 	return b
 }
 
-// callsPerSecond is the rate of background calls where Clerk takes so many calls in one window.
+// callsPerSecond is the rate of background calls if Clerk accepts limit calls in one window.
 func (b *budget) callsPerSecond(limit float64) float64 {
 	if b.configured > 0 {
 		return b.configured
@@ -89,9 +89,9 @@ func (b *budget) fit(environment string) {
 	}
 }
 
-// setLimit sets how many calls Clerk takes, and the rates by it. A configured rate above our share
-// says that Clerk takes more of this instance than of others: so many that the rate is our share
-// again.
+// setLimit sets how many calls Clerk accepts, and the rates by it. A configured rate above our
+// share says that Clerk accepts more calls of this instance than of others: so many that the rate
+// equals our share again.
 func (b *budget) setLimit(calls float64) {
 	r := b.callsPerSecond(calls)
 	b.mu.Lock()
@@ -105,8 +105,8 @@ func (b *budget) setLimit(calls float64) {
 	b.charged.SetBurst(burst(chargedBurst, r))
 }
 
-// admit lets a call be sent. A background call waits until it may, and for the end of a pause. An
-// interactive call never waits.
+// admit returns once a call may be sent. A background call waits for its turn and for the end of a
+// pause. An interactive call never waits.
 func (b *budget) admit(ctx context.Context) error {
 	if i := interactiveOf(ctx); i != nil {
 		return b.admitInteractive(i)
@@ -142,7 +142,7 @@ func noCallLeft(ctx context.Context) error {
 	return fmt.Errorf("the budget has no call left before: %w", context.DeadlineExceeded)
 }
 
-// takeBackground takes a call, or returns how long people leave none.
+// takeBackground takes a call, or returns how long interactive calls leave none.
 func (b *budget) takeBackground() time.Duration {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -175,8 +175,8 @@ func (b *budget) pauseLeft(of Purpose) time.Duration {
 	return b.pauses.left(of, time.Now())
 }
 
-// pause holds calls of a purpose, and of those that come after it, for as long as Clerk asks, but
-// no longer than such calls may be held. It returns how long the purpose's own pause is.
+// pause delays calls of a purpose and of less urgent ones for as long as Clerk asks, but no longer
+// than such calls may be delayed. It returns how long the purpose's own pause is.
 func (b *budget) pause(of Purpose, asked time.Duration) time.Duration {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -29,7 +29,7 @@ func sweep(t *testing.T, client *clerkapi.Client, workers, n int) {
 	wg.Wait()
 }
 
-// mostWithin returns how many of the times lie within one window of that length.
+// mostWithin returns the largest number of the times that lie within one window of that length.
 func mostWithin(window time.Duration, times []time.Time) int {
 	most := 0
 	for i := range times {
@@ -44,9 +44,9 @@ func mostWithin(window time.Duration, times []time.Time) int {
 	return most
 }
 
-// TestBudgetIsShared: however many call, a fifth of Clerk's limit in ten seconds isn't exceeded by more than a second's
-// worth, and what there is gets used.
-func TestBudgetIsShared(t *testing.T) {
+// TestBudget_IsShared: the calls of all callers exceed a fifth of Clerk's limit in ten seconds by a
+// second's worth at most, and the whole share is used.
+func TestBudget_IsShared(t *testing.T) {
 	t.Parallel()
 	for environment, rate := range map[string]float64{"development": 2, "production": 20, "staging": 2} {
 		t.Run(environment, func(t *testing.T) {
@@ -65,10 +65,10 @@ func TestBudgetIsShared(t *testing.T) {
 	}
 }
 
-func TestBudgetMayBeConfigured(t *testing.T) {
+func TestBudget_MayBeConfigured(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w := always(http.StatusOK, okInstance) // production, which doesn't count then
+		w := always(http.StatusOK, okInstance) // production, whose limit isn't used then
 		client := newClient(t, clerkapi.Config{Transport: w, CallsPerSecond: 0.5})
 		began := time.Now()
 		sweep(t, client, 1, 5)
@@ -76,8 +76,8 @@ func TestBudgetMayBeConfigured(t *testing.T) {
 	})
 }
 
-// TestBudgetCountsRetries: an attempt costs a token, whatever comes of it.
-func TestBudgetCountsRetries(t *testing.T) {
+// TestBudget_CountsRetries: each attempt costs a call, whatever its result.
+func TestBudget_CountsRetries(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := firstThen(2, func() (*http.Response, error) { return reply(http.StatusBadGateway, ""), nil })
@@ -89,7 +89,7 @@ func TestBudgetCountsRetries(t *testing.T) {
 	})
 }
 
-func TestBudgetThatLastsLongerThanTheCaller(t *testing.T) {
+func TestBudget_WaitLongerThanTheCallerFailsAtOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := always(http.StatusOK, okInstance)
@@ -106,8 +106,8 @@ func TestBudgetThatLastsLongerThanTheCaller(t *testing.T) {
 	})
 }
 
-// TestWaitingEndsWithTheCaller: for a token, and for the end of a pause.
-func TestWaitingEndsWithTheCaller(t *testing.T) {
+// TestBudget_WaitingEndsWithTheCaller, for a call of the budget and for the end of a pause.
+func TestBudget_WaitingEndsWithTheCaller(t *testing.T) {
 	t.Parallel()
 	for name, first := range map[string]*wire{
 		"token": always(http.StatusOK, okInstance),
@@ -130,9 +130,9 @@ func TestWaitingEndsWithTheCaller(t *testing.T) {
 	}
 }
 
-// TestInteractiveCallsDoNotWait: with a sweep that always has callers waiting, people's calls go at once, and the sweep pays
-// for them with half its rate at most.
-func TestInteractiveCallsDoNotWait(t *testing.T) {
+// TestBudget_InteractiveCallsDoNotWait: beside a sweep that always has callers waiting, interactive
+// calls are sent at once. The sweep pays for them with half its rate at most.
+func TestBudget_InteractiveCallsDoNotWait(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := always(http.StatusOK, okInstance)
@@ -162,8 +162,8 @@ func TestInteractiveCallsDoNotWait(t *testing.T) {
 	})
 }
 
-// TestStrangersHaveALimit, far from Clerk's: anybody may knock.
-func TestStrangersHaveALimit(t *testing.T) {
+// TestBudget_StrangersHaveALimit far below Clerk's: the number of strangers is unlimited.
+func TestBudget_StrangersHaveALimit(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := always(http.StatusOK, okInstance)
@@ -184,8 +184,9 @@ func TestStrangersHaveALimit(t *testing.T) {
 	})
 }
 
-// TestRemovalsGoFirst: however many strangers knock, organizations are created and roles changed, an admin removes somebody.
-func TestRemovalsGoFirst(t *testing.T) {
+// TestBudget_RemovalsGoFirst: an admin can remove a member during any number of look-ups of
+// strangers, creations and role changes.
+func TestBudget_RemovalsGoFirst(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		client := newClient(t, clerkapi.Config{Transport: always(http.StatusOK, okInstance), CallsPerSecond: 2})
@@ -212,7 +213,7 @@ func TestRemovalsGoFirst(t *testing.T) {
 					require.Error(t, err)
 				}
 			}
-			for _, one := range begun { // what was let in is brought to its end
+			for _, one := range begun { // commands that were admitted are finished
 				_, err := client.Instance(one)
 				require.NoError(t, err)
 			}
@@ -222,8 +223,9 @@ func TestRemovalsGoFirst(t *testing.T) {
 	})
 }
 
-// TestNothingBeginsThatCannotBeBroughtToItsEnd: whoever waits as long as they are told, and tries again, succeeds with the least of calls.
-func TestNothingBeginsThatCannotBeBroughtToItsEnd(t *testing.T) {
+// TestBudget_BeginsNothingThatItCannotFinish: a caller that waits as long as it is told, and tries
+// again, succeeds with the fewest calls.
+func TestBudget_BeginsNothingThatItCannotFinish(t *testing.T) {
 	t.Parallel()
 	for _, purpose := range []clerkapi.Purpose{clerkapi.ForStranger, clerkapi.ForCommand, clerkapi.ForMembership, clerkapi.ForRemoval} {
 		synctest.Test(t, func(t *testing.T) {
@@ -250,8 +252,9 @@ func TestNothingBeginsThatCannotBeBroughtToItsEnd(t *testing.T) {
 	}
 }
 
-// TestPauseIsForAllBackgroundCalls: one is told to slow down, and none is sent before that is over.
-func TestPauseIsForAllBackgroundCalls(t *testing.T) {
+// TestPause_IsForAllBackgroundCalls: Clerk asks one call to slow down, and none is sent until the
+// pause is over.
+func TestPause_IsForAllBackgroundCalls(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := firstThen(1, func() (*http.Response, error) { return reply(429, tooMany, "Retry-After", "20"), nil })
@@ -266,8 +269,8 @@ func TestPauseIsForAllBackgroundCalls(t *testing.T) {
 	})
 }
 
-// TestPauseIsNotCutShort: a second 429 asks for less than the first one.
-func TestPauseIsNotCutShort(t *testing.T) {
+// TestPause_IsNotCutShort by a second 429 that asks for less than the first one.
+func TestPause_IsNotCutShort(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := &wire{answer: func(n int, _ *http.Request) (*http.Response, error) {
@@ -284,8 +287,9 @@ func TestPauseIsNotCutShort(t *testing.T) {
 	})
 }
 
-// TestPauseAlsoHoldsWhoAlreadyWaits: a call that has its place in the queue goes when the pause is over, not before.
-func TestPauseAlsoHoldsWhoAlreadyWaits(t *testing.T) {
+// TestPause_DelaysCallsThatAlreadyWait: a call that has its place in the queue is sent after the
+// pause, not before.
+func TestPause_DelaysCallsThatAlreadyWait(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := &wire{answer: func(n int, _ *http.Request) (*http.Response, error) {
@@ -300,7 +304,7 @@ func TestPauseAlsoHoldsWhoAlreadyWaits(t *testing.T) {
 		wg.Go(func() { sweep(t, client, 1, 1) }) // waits for the next second
 		synctest.Wait()
 		require.ErrorIs(t, ask(t, client), clerkapi.ErrRateLimited)
-		require.ErrorIs(t, ask(t, client), clerkapi.ErrRateLimited, "Clerk asked everybody to wait")
+		require.ErrorIs(t, ask(t, client), clerkapi.ErrRateLimited, "Clerk asked all callers to wait")
 		wg.Wait()
 		sent := w.times()
 		require.Equal(t, 20*time.Second, sent[2].Sub(sent[1]))

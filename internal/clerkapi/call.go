@@ -12,7 +12,7 @@ import (
 	"github.com/clerk/clerk-sdk-go/v2"
 )
 
-// endpoint is one thing to call.
+// endpoint is a path of the API to call.
 type endpoint struct {
 	route string // the path's pattern, for metrics
 	path  string
@@ -30,12 +30,13 @@ func at(route string, ids ...string) endpoint {
 	return endpoint{route: route, path: path, query: url.Values{}}
 }
 
-// get asks once and decodes the answer into into. All its errors are an [*Error], or an error of ctx.
+// get makes a GET call and decodes the answer into into. All its errors are an [*Error], or an
+// error of ctx.
 func (c *Client) get(ctx context.Context, e endpoint, into any) error {
 	return c.call(ctx, &trip{}, http.MethodGet, e, &parameters{values: e.query}, into)
 }
 
-// call makes one call, as get does. A call that isn't a GET sends its parameters as JSON.
+// call makes one call, as get does. A call other than a GET sends its parameters as JSON.
 func (c *Client) call(ctx context.Context, trip *trip, method string, e endpoint, params clerk.Params, into any) error {
 	ctx = context.WithValue(ctx, tripKey{}, trip)
 	request := clerk.NewAPIRequest(method, e.path)
@@ -53,7 +54,7 @@ func (c *Client) call(ctx context.Context, trip *trip, method string, e endpoint
 	return nil
 }
 
-// explain turns what the SDK returned into an error of this package.
+// explain turns an error of the SDK into an error of this package.
 func explain(err error) error {
 	if known, ok := errors.AsType[*Error](err); ok {
 		return known
@@ -63,12 +64,13 @@ func explain(err error) error {
 		return context.Canceled
 	case errors.Is(err, context.DeadlineExceeded):
 		return unavailable("the caller's deadline passed", context.DeadlineExceeded)
-	default: // what the SDK couldn't decode
+	default: // the SDK couldn't decode the answer
 		return malformed("the answer isn't JSON")
 	}
 }
 
-// trip is what the layers of the transport tell of one call. They run one after the other, so it needs no lock.
+// trip collects what the layers of the transport know of one call. They run one after the other, so
+// it needs no lock.
 type trip struct {
 	attempts int
 	status   int
@@ -84,7 +86,7 @@ func tripOf(ctx context.Context) *trip {
 	return &trip{}
 }
 
-// answer keeps the body of a response, of which the SDK has checked that it is JSON.
+// answer keeps the body of a response. The SDK has checked that it is JSON.
 type answer struct{ body json.RawMessage }
 
 // Read implements [clerk.ResponseReader].

@@ -7,8 +7,8 @@ import (
 	"github.com/clerk/clerk-sdk-go/v2"
 )
 
-// Client calls the Backend API of one Clerk instance. It is safe for concurrent use; all callers of an instance must
-// share one, because the budget is the client's. Make one with [New].
+// Client calls the Backend API of one Clerk instance. It is safe for concurrent use; all callers of
+// an instance must share one, because the budget is the client's. Make one with [New].
 type Client struct {
 	backend   clerk.Backend
 	budget    *budget
@@ -16,15 +16,16 @@ type Client struct {
 	observe   func(Call)
 }
 
-// New returns a client. It makes no call. It fails if the configuration is invalid; the error doesn't contain the key.
-// The caller must close the client.
+// New returns a client. It makes no call. It fails if the configuration is invalid; the error
+// doesn't contain the key. The caller must close the client.
 func New(cfg Config) (*Client, error) {
 	cfg = cfg.withDefaults()
 	if err := cfg.validate(); err != nil {
 		return nil, fmt.Errorf("configure client for Clerk: %w", err)
 	}
 	budget := newBudget(cfg.CallsPerSecond)
-	// From the caller to the wire: tries again, asks budget and breaker, reads one whole answer.
+	// The layers from the caller to the wire: retries, then budget and breaker, then one whole
+	// answer.
 	transport := &retrier{policy: newRetryPolicy(), next: &gate{ //nolint:bodyclose // no response comes from here
 		budget:  budget,
 		breaker: newBreaker(cfg.Logger),

@@ -30,8 +30,8 @@ func member(t *testing.T, raw json.RawMessage) (id, role string) {
 	return m.ID, m.Role
 }
 
-// TestCommandsChangeClerk: each command against the simulator, over HTTP.
-func TestCommandsChangeClerk(t *testing.T) {
+// TestWrite_ChangesClerk: each command against the simulator, over HTTP.
+func TestWrite_ChangesClerk(t *testing.T) {
 	t.Parallel()
 	world := newWorld(t, clerksim.Config{})
 	client := serve(t, world.Handler())
@@ -46,12 +46,13 @@ func TestCommandsChangeClerk(t *testing.T) {
 	id, _ := member(t, raw)
 	o, ok := world.Organization(id)
 	require.True(t, ok)
-	require.Equal(t, []string{"North", "north", admin.ID}, []string{o.Name, o.Slug, o.CreatedBy})
+	type made struct{ name, slug, createdBy string }
+	require.Equal(t, made{name: "North", slug: "north", createdBy: admin.ID}, made{name: o.Name, slug: o.Slug, createdBy: o.CreatedBy})
 
 	_, err = client.UpdateOrganization(ctx, id, "South")
 	require.NoError(t, err)
 	o, _ = world.Organization(id)
-	require.Equal(t, []string{"South", "north"}, []string{o.Name, o.Slug})
+	require.Equal(t, made{name: "South", slug: "north", createdBy: admin.ID}, made{name: o.Name, slug: o.Slug, createdBy: o.CreatedBy})
 
 	_, err = world.AddMember(id, guest.ID, clerksim.RoleMember)
 	require.NoError(t, err)
@@ -83,8 +84,8 @@ func TestCommandsChangeClerk(t *testing.T) {
 	require.Empty(t, pending)
 }
 
-// TestRefusedCommands: each refusal has its name, and none leaves a doubt.
-func TestRefusedCommands(t *testing.T) {
+// TestWrite_Refused: each refusal has its error, and none leaves the outcome open.
+func TestWrite_Refused(t *testing.T) {
 	t.Parallel()
 	world := newWorld(t, clerksim.Config{})
 	client := serve(t, world.Handler())
@@ -148,8 +149,8 @@ func TestRefusedCommands(t *testing.T) {
 	require.ErrorIs(t, revoke(id)(), clerksync.ErrInvitationNotPending)
 }
 
-// TestWhetherACommandMayHaveBeenCarriedOut: only what surely changed nothing may be told so.
-func TestWhetherACommandMayHaveBeenCarriedOut(t *testing.T) {
+// TestWrite_OutcomeUnknown: an error excludes a change only if surely nothing has changed.
+func TestWrite_OutcomeUnknown(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		answer  func(int, *http.Request) (*http.Response, error)
@@ -184,8 +185,9 @@ func TestWhetherACommandMayHaveBeenCarriedOut(t *testing.T) {
 	}
 }
 
-// TestRefusedWritesHoldNoSweepUp: writes have limits of their own, of which a sweep knows nothing.
-func TestRefusedWritesHoldNoSweepUp(t *testing.T) {
+// TestWrite_RefusedDoesNotDelaySweeps: writes have limits of their own, which don't concern a
+// sweep.
+func TestWrite_RefusedDoesNotDelaySweeps(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		wire := &wire{answer: func(_ int, req *http.Request) (*http.Response, error) {
@@ -207,8 +209,8 @@ func TestRefusedWritesHoldNoSweepUp(t *testing.T) {
 	})
 }
 
-// TestWhatACommandSays: method, path and body are Clerk's.
-func TestWhatACommandSays(t *testing.T) {
+// TestWrite_RequestBodies: method, path and body are Clerk's.
+func TestWrite_RequestBodies(t *testing.T) {
 	t.Parallel()
 	var said []string
 	var routes []string

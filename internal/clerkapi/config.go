@@ -16,8 +16,8 @@ import (
 
 // Config describes a [Client].
 type Config struct {
-	// URL is where the Backend API is, with its version. It must be https, unless the host is this machine: the secret
-	// key travels to it. Defaults to https://api.clerk.com/v1.
+	// URL is where the Backend API is, with its version. It must be https, unless the host is this
+	// machine: the secret key travels to it. Defaults to https://api.clerk.com/v1.
 	URL string
 
 	// SecretKey is the instance's secret key, "sk_test_…" or "sk_live_…". It is required.
@@ -26,23 +26,25 @@ type Config struct {
 	// Transport sends the requests. Defaults to a clone of http.DefaultTransport.
 	Transport http.RoundTripper
 
-	// CallsPerSecond is how many background calls are sent, retries included. Defaults to 0: a fifth of Clerk's limit for
-	// the instance, once [Client.Instance] told which kind it is, and for a development instance until then. Interactive calls go by
-	// Clerk's limit, whatever this is; a rate above a fifth of it says that Clerk allows this instance five times the rate.
+	// CallsPerSecond is how many background calls are sent, retries included. Defaults to 0: a
+	// fifth of Clerk's limit for the instance. Until [Client.Instance] told its kind, that is a
+	// development instance's. Interactive calls go by Clerk's limit, whatever this is. A rate above
+	// a fifth of the limit says that Clerk allows this instance five times the rate.
 	CallsPerSecond float64
 
-	// Logger is told when the circuit breaker opens and closes, and when Clerk's rate limit was met. It is required.
+	// Logger gets a line when the circuit breaker opens or closes, and when Clerk's rate limit was
+	// met. It is required.
 	Logger *slog.Logger
 
-	// Observe is told of every call when it is over; it must not block. It may be nil.
+	// Observe is called with every call when it is over; it must not block. It may be nil.
 	Observe func(Call)
 }
 
-// Call is what a call was like, for metrics.
+// Call describes a call that is over, for metrics.
 type Call struct {
 	Route    string        // the path's pattern, such as "/users/{user_id}", after its method if that isn't GET; never an id
 	Status   int           // of Clerk's last answer; 0 if there was none
-	Took     time.Duration // with waiting for the budget, and with retries
+	Took     time.Duration // waiting for the budget and retries included
 	Attempts int           // requests sent; 0 if the budget or the circuit breaker refused the call
 }
 

@@ -58,7 +58,7 @@ type closer struct {
 
 func (c *closer) CloseIdleConnections() { c.closed = true }
 
-func TestCloseClosesIdleConnections(t *testing.T) {
+func TestClose_ClosesIdleConnections(t *testing.T) {
 	t.Parallel()
 	transport := &closer{}
 	client := newClient(t, clerkapi.Config{Transport: transport})

@@ -12,17 +12,19 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// What may be wrong, for errors.Is. A refusal that is none of these is an [*Error] with its status and code only.
+// The kinds of errors, for errors.Is. A refusal of none of these kinds is an [*Error] with its
+// status and code only.
 var (
-	// ErrUnauthorized means that Clerk doesn't know the key: a wrong one, or one of a deleted instance. Trying again can't
-	// help; somebody has to change the configuration. A feature that the instance doesn't have is a refusal with a code.
+	// ErrUnauthorized means that Clerk doesn't know the key: it is wrong, or its instance was
+	// deleted. Trying again can't help; an operator has to change the configuration. A feature that
+	// the instance doesn't have is a refusal with a code.
 	ErrUnauthorized = clerksync.ErrUnauthorized
-	// ErrUnavailable means that there is no answer of Clerk's: the network, a time-out, a 5xx, or the circuit breaker is
-	// open because of these.
+	// ErrUnavailable means that Clerk gave no answer: the network failed, a time-out or a 5xx came,
+	// or these have opened the circuit breaker.
 	ErrUnavailable = clerksync.ErrUnavailable
 	// ErrRateLimited means that Clerk's rate limit, or our share of it, is used up.
 	ErrRateLimited = clerksync.ErrRateLimited
-	// ErrMalformed means that something answered, but not as Clerk would.
+	// ErrMalformed means that the answer isn't of Clerk's form.
 	ErrMalformed = errors.New("the answer isn't Clerk's")
 )
 
@@ -30,19 +32,20 @@ var (
 type Error struct {
 	// Status is the HTTP status of the answer; 0 if there was none.
 	Status int
-	// Code is Clerk's code of the first error, such as "resource_not_found"; "" if the body wasn't of Clerk's form.
+	// Code is Clerk's code of the first error, such as "resource_not_found"; "" if the body wasn't
+	// of Clerk's form.
 	Code string
-	// Param is the parameter that Clerk finds fault with, as Clerk calls it; "" if it names none.
+	// Param is the parameter at fault, as Clerk calls it; "" if Clerk names none.
 	Param string
 	// Message is for people: Clerk's own, or the beginning of another body, at most 200 bytes.
 	Message string
-	// TraceID is what Clerk's support asks for. It may be empty.
+	// TraceID names the call for Clerk's support. It may be empty.
 	TraceID string
-	// RetryAfter is how long to wait before another call; 0 if nobody knows.
+	// RetryAfter is how long to wait before another call; 0 if unknown.
 	RetryAfter time.Duration
 
 	kind  error // one of the sentinels, or nil
-	cause error // what happened below, or nil
+	cause error // the error that caused it, or nil
 	retry bool  // whether the call may be tried again
 }
 
@@ -89,12 +92,13 @@ func rateLimited(message string, retryAfter time.Duration) *Error {
 	return &Error{Message: message, RetryAfter: retryAfter, kind: ErrRateLimited}
 }
 
-// malformed is an answer with a good status and a bad content.
+// malformed is the error of an answer with a 2xx status and wrong content.
 func malformed(format string, args ...any) *Error {
 	return &Error{Status: http.StatusOK, Message: fmt.Sprintf(format, args...), kind: ErrMalformed}
 }
 
-// refusal reads an answer whose status isn't 2xx (contract: {"errors":[{code,message}],"clerk_trace_id"}).
+// refusal reads an answer whose status isn't 2xx (contract:
+// {"errors":[{code,message}],"clerk_trace_id"}).
 func refusal(method string, resp *http.Response, body []byte, secret string) *Error {
 	var clerks struct {
 		Errors []struct {
@@ -129,7 +133,7 @@ func refusal(method string, resp *http.Response, body []byte, secret string) *Er
 func kindOf(status int, code string) error {
 	switch {
 	case status == http.StatusUnauthorized:
-		return ErrUnauthorized // a 403 is about what was asked for, and not about the key
+		return ErrUnauthorized // a 403 is about the request, not about the key
 	case status == http.StatusTooManyRequests:
 		return ErrRateLimited
 	case status >= http.StatusInternalServerError:
@@ -142,15 +146,17 @@ func kindOf(status int, code string) error {
 }
 
 const (
-	// maxExcerpt is how many bytes of a foreign text an error may contain: enough to recognize a proxy's error page.
+	// maxExcerpt is how many bytes of a foreign text an error may contain: enough to recognize a
+	// proxy's error page.
 	maxExcerpt = 200
-	// maxRead is how many bytes of it are looked at.
+	// maxRead is how many bytes of such a text are read.
 	maxRead = 4 << 10
 )
 
-// excerpt returns the beginning of a text on one line, without the secret and without the addresses of people.
+// excerpt returns the beginning of a text on one line, without the secret and without e-mail
+// addresses.
 func excerpt(text, secret string) string {
-	text = redact(text[:min(len(text), maxRead)], secret) // before it is cut: half a key is no key to look for
+	text = redact(text[:min(len(text), maxRead)], secret) // before the cut, which could leave half a key
 	words := strings.FieldsFunc(strings.ToValidUTF8(text, ""), func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) })
 	for i, word := range words {
 		if strings.Contains(word, "@") {

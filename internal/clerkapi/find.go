@@ -9,9 +9,10 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// Find asks whether one object exists now, and returns it as Clerk sends it. Nothing and no error means that Clerk said
-// that there is no such object: by a 404 of its own, or by a complete list without it. For a membership, all of the pair
-// of organization and user are returned, or the one with the reference's id.
+// Find asks whether one object exists now, and returns it as Clerk sends it. No object and no error
+// mean that Clerk has none: it answered with a 404 of its own, or with a complete list without the
+// object. For a membership, Find returns all of the pair of organization and user, or the one with
+// the reference's id.
 func (c *Client) Find(ctx context.Context, resource clerksync.Resource, ref clerksync.Reference) ([]json.RawMessage, error) {
 	found, err := c.find(ctx, resource, ref)
 	if err != nil {
@@ -63,8 +64,9 @@ func (c *Client) findOne(ctx context.Context, route string, ids ...string) ([]js
 	return []json.RawMessage{object}, nil
 }
 
-// findMemberships lists those of a user in an organization: there is no path for one membership. It doesn't rely on
-// Clerk's filter, because a membership of somebody else must not pass for this user's.
+// findMemberships lists those of a user in an organization: the API has no path for one membership.
+// It checks what Clerk's filter returns, because another user's membership must not pass for this
+// user's.
 func (c *Client) findMemberships(ctx context.Context, ref clerksync.Reference) ([]json.RawMessage, error) {
 	for _, id := range []string{ref.OrganizationID, ref.UserID} {
 		if err := checkID(id); err != nil {
@@ -86,7 +88,8 @@ func (c *Client) findMemberships(ctx context.Context, ref clerksync.Reference) (
 	}, organizationAt(ref.OrganizationID), userAt(ref.UserID))
 }
 
-// UserMemberships returns all memberships of a user, as Clerk sends them; none if Clerk says that there is no such user.
+// UserMemberships returns all memberships of a user, as Clerk sends them; none if Clerk says that
+// there is no such user.
 func (c *Client) UserMemberships(ctx context.Context, userID string) ([]json.RawMessage, error) {
 	if err := checkID(userID); err != nil {
 		return nil, fmt.Errorf("list memberships of user: %w", err)
@@ -101,7 +104,7 @@ func (c *Client) UserMemberships(ctx context.Context, userID string) ([]json.Raw
 	return found, nil
 }
 
-// membership is what a look-up checks of one.
+// membership is the part of a membership that a look-up checks.
 type membership struct {
 	ID           string `json:"id"`
 	Organization struct {
@@ -119,7 +122,7 @@ func membershipOf(object json.RawMessage) (m membership, err error) {
 	return m, nil
 }
 
-// findDomain searches the organization's domains: Clerk has no path for one of them.
+// findDomain searches the organization's domains: the API has no path for one of them.
 func (c *Client) findDomain(ctx context.Context, ref clerksync.Reference) ([]json.RawMessage, error) {
 	for _, id := range []string{ref.OrganizationID, ref.ID} {
 		if err := checkID(id); err != nil {
@@ -137,8 +140,9 @@ func (c *Client) findDomain(ctx context.Context, ref clerksync.Reference) ([]jso
 	}, organizationAt(ref.OrganizationID))
 }
 
-// search pages through a list and returns what matches; nothing if one of the list's owners is gone. A list that didn't show as many
-// objects as it says there are proves nothing: pages shift when objects go while they are read.
+// search pages through a list and returns the objects that match. It returns none if one of the
+// list's owners is gone. A list with fewer objects than its total proves nothing: pages shift when
+// objects are deleted between them.
 func (c *Client) search(
 	ctx context.Context, e endpoint, matches func(json.RawMessage) (bool, error), owners ...endpoint,
 ) ([]json.RawMessage, error) {
@@ -169,7 +173,7 @@ func (c *Client) search(
 	}
 }
 
-// matching returns those of the objects that match and weren't seen before, and marks all as seen.
+// matching returns the matching objects that weren't seen before, and marks all objects as seen.
 func matching(objects []json.RawMessage, seen map[string]bool, matches func(json.RawMessage) (bool, error)) ([]json.RawMessage, error) {
 	var found []json.RawMessage
 	for _, object := range objects {

@@ -47,7 +47,7 @@ func TestFind(t *testing.T) {
 	}
 }
 
-func TestFindMembershipOfAPair(t *testing.T) {
+func TestFind_MembershipOfAPair(t *testing.T) {
 	t.Parallel()
 	p := populate(t)
 	client := serve(t, p.world.Handler())
@@ -70,8 +70,8 @@ func TestFindMembershipOfAPair(t *testing.T) {
 	}
 }
 
-// TestFindRefusesAnotherOrganizationsMembership: it must not become a membership of anybody here.
-func TestFindRefusesAnotherOrganizationsMembership(t *testing.T) {
+// TestFind_RefusesAnotherOrganizationsMembership: it must not count as a membership here.
+func TestFind_RefusesAnotherOrganizationsMembership(t *testing.T) {
 	t.Parallel()
 	client := serve(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = w.Write([]byte(list("1", `{"id":"orgmem_1","organization":{"id":"org_2"},"public_user_data":{"user_id":"user_1"}}`)))
@@ -99,8 +99,9 @@ func TestUserMemberships(t *testing.T) {
 	require.Empty(t, found)
 }
 
-// TestFindDoesNotTrustTheFilter: "any user ids not found are ignored", says Clerk; then others' memberships come back.
-func TestFindDoesNotTrustTheFilter(t *testing.T) {
+// TestFind_ChecksWhatTheFilterReturns: "any user ids not found are ignored", says Clerk, and then
+// returns other users' memberships.
+func TestFind_ChecksWhatTheFilterReturns(t *testing.T) {
 	t.Parallel()
 	const members = 1201 // three pages
 	client := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -121,8 +122,8 @@ func TestFindDoesNotTrustTheFilter(t *testing.T) {
 	}
 }
 
-// TestFindCountsARowOnce: a list that shifts shows one twice.
-func TestFindCountsARowOnce(t *testing.T) {
+// TestFind_CountsARowOnce: a list that shifts shows one row twice.
+func TestFind_CountsARowOnce(t *testing.T) {
 	t.Parallel()
 	const row = `{"id":"orgmem_1","organization":{"id":"org_1"},"public_user_data":{"user_id":"user_1"}}`
 	ref := clerksync.Reference{OrganizationID: "org_1", UserID: "user_1"}
@@ -133,8 +134,8 @@ func TestFindCountsARowOnce(t *testing.T) {
 	require.ErrorIs(t, err, clerkapi.ErrMalformed, "the other one may have been skipped")
 }
 
-// TestFindIsNotMisled: whatever isn't Clerk's own "no" must not read as one.
-func TestFindIsNotMisled(t *testing.T) {
+// TestFind_IsNotMisled: only Clerk's own 404 or complete list means that there is no such object.
+func TestFind_IsNotMisled(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		status int
@@ -186,7 +187,7 @@ func TestFindIsNotMisled(t *testing.T) {
 	}
 }
 
-func TestFindRefusesOddIDsWithoutACall(t *testing.T) {
+func TestFind_RefusesOddIDsWithoutACall(t *testing.T) {
 	t.Parallel()
 	w := always(http.StatusOK, list("0"))
 	client := newClient(t, clerkapi.Config{Transport: w})

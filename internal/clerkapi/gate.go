@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// gate lets an attempt through if breaker and budget agree, and tells both what came of it.
+// gate lets an attempt through if breaker and budget agree, and tells both its result.
 type gate struct {
 	budget  *budget
 	breaker *breaker
@@ -15,9 +15,11 @@ type gate struct {
 	next    http.RoundTripper
 }
 
-// RoundTrip implements [http.RoundTripper]. An [*Error] that it returns says whether the call may be tried again.
+// RoundTrip implements [http.RoundTripper]. An [*Error] that it returns says whether the call may
+// be tried again.
 func (g *gate) RoundTrip(req *http.Request) (*http.Response, error) {
-	// Asked twice: while it is open no token is spent, and a trial's permit isn't held while waiting for one.
+	// The breaker is asked twice. While it is open, no call of the budget is spent. A trial's
+	// permit isn't held during a wait for the budget.
 	if err := g.breaker.refused(); err != nil {
 		return nil, err
 	}
@@ -43,7 +45,7 @@ func (g *gate) slowDown(req *http.Request, refusal *Error) {
 		refusal.RetryAfter = pauseWithoutHint
 	}
 	if refusal.RetryAfter == 0 || req.Method != http.MethodGet {
-		return // what changes something has limits of its own, of up to an hour
+		return // writes have limits of their own, of up to an hour
 	}
 	asked := refusal.RetryAfter
 	refusal.RetryAfter = g.budget.pause(purposeOf(req.Context()), asked)

@@ -10,7 +10,7 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// saysGone reports whether Clerk itself said that an object doesn't exist. The 404 of a proxy, of a
+// saysGone reports whether Clerk itself said that an object doesn't exist. A 404 of a proxy, of a
 // wrong path or of a feature that is off doesn't say so.
 func saysGone(err error) bool {
 	refusal, ok := errors.AsType[*Error](err)
@@ -18,8 +18,8 @@ func saysGone(err error) bool {
 		slices.Contains([]string{"resource_not_found", "organization_not_found", "organization_invitation_not_found"}, refusal.Code)
 }
 
-// unlessGone returns nil if err says that a list doesn't exist, and one of its owners doesn't exist
-// either: the list is empty then. If all owners are there the list is refused, and unlessGone
+// unlessGone returns nil if err says that a list doesn't exist and one of its owners doesn't exist
+// either: the list is empty then. If all owners exist, Clerk has refused the list, and unlessGone
 // returns err.
 func (c *Client) unlessGone(ctx context.Context, err error, owners ...endpoint) error {
 	if !saysGone(err) {
@@ -27,10 +27,11 @@ func (c *Client) unlessGone(ctx context.Context, err error, owners ...endpoint) 
 	}
 	for _, owner := range owners {
 		var object json.RawMessage
-		switch failed := c.get(ctx, owner, &object); {
-		case saysGone(failed):
+		failed := c.get(ctx, owner, &object)
+		if saysGone(failed) {
 			return nil
-		case failed != nil:
+		}
+		if failed != nil {
 			return failed
 		}
 	}

@@ -14,9 +14,9 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// TestAListThatIsNotThereIsEmptyOnlyIfItsOwnerIsGone: a 404 for the list of something that lives is
-// a refusal, whatever its code.
-func TestAListThatIsNotThereIsEmptyOnlyIfItsOwnerIsGone(t *testing.T) {
+// TestList_MissingIsEmptyOnlyIfItsOwnerIsGone: a 404 for the list of a live object is a refusal,
+// whatever its code.
+func TestList_MissingIsEmptyOnlyIfItsOwnerIsGone(t *testing.T) {
 	t.Parallel()
 	const pair = "org_1 user_1"
 	asks := map[string]func(*clerkapi.Client) (int, error){
@@ -65,8 +65,8 @@ func TestAListThatIsNotThereIsEmptyOnlyIfItsOwnerIsGone(t *testing.T) {
 
 func counted(found []json.RawMessage, err error) (int, error) { return len(found), err }
 
-// TestAWholeListThatIsNotThereIsRefused.
-func TestAWholeListThatIsNotThereIsRefused(t *testing.T) {
+// TestList_MissingWholeListIsRefused.
+func TestList_MissingWholeListIsRefused(t *testing.T) {
 	t.Parallel()
 	for _, status := range []int{http.StatusPaymentRequired, http.StatusForbidden, http.StatusNotFound, http.StatusGone} {
 		for _, resource := range clerksync.Resources() {
@@ -81,8 +81,8 @@ func TestAWholeListThatIsNotThereIsRefused(t *testing.T) {
 	}
 }
 
-// TestNoAddressIsInAnError: neither from Clerk's message nor from a proxy's page.
-func TestNoAddressIsInAnError(t *testing.T) {
+// TestError_HoldsNoAddress from Clerk's message or from a proxy's page.
+func TestError_HoldsNoAddress(t *testing.T) {
 	t.Parallel()
 	for _, body := range []string{
 		`{"errors":[{"code":"duplicate_record","message":"kim@callmine.test has a pending invitation"}]}`,

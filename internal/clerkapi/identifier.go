@@ -7,8 +7,9 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// checkID refuses what can't be an id of Clerk's before it becomes part of a path or a filter, where a slash would lead
-// elsewhere and a leading minus would mean "all but".
+// checkID refuses a text that can't be an id of Clerk's before it becomes part of a path or a
+// filter. In a path, a slash would lead elsewhere. In a filter, a leading minus would mean "all
+// but".
 func checkID(id string) error {
 	if id == "" {
 		return errors.New("an id is missing")

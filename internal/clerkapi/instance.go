@@ -10,8 +10,8 @@ import (
 // environmentProduction is the environment_type of an instance with Clerk's full rate limit.
 const environmentProduction = "production"
 
-// Instance asks which instance the secret key belongs to. From then on the budget is the one of its kind, unless one was
-// configured.
+// Instance asks which instance the secret key belongs to. From then on the budget goes by the kind
+// of that instance, unless a rate was configured.
 func (c *Client) Instance(ctx context.Context) (clerksync.Instance, error) {
 	var body struct {
 		ID          string `json:"id"`

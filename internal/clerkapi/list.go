@@ -8,13 +8,16 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// List returns one page of a resource, oldest first, as Clerk sent it. A page may be shorter than asked for, and the set
-// may change between pages: it is for the caller to compare with the total.
+// List returns one page of a resource, oldest first, as Clerk sent it. A page may be shorter than
+// the limit, and the set may change between pages: the caller compares with the total.
 //
-// Invitations are listed in all their states. Users come without a total (-1), except on the page that is shorter than its
-// limit: it is the last one, and then they are counted. If the user to begin after is gone, or Clerk doesn't know such a
-// cursor, the error is clerksync.ErrCursorGone. An organization listed by its own id is a page of one, or an empty
-// one; of one that is gone, all lists are empty. Roles and permissions belong to the whole instance, so that one organization's is an error.
+// Invitations are listed in all their states. Users come without a total (-1), except on the page
+// that is shorter than its limit: it is the last one, and List then counts them. If the user to
+// begin after is gone, or Clerk doesn't know such a cursor, the error is clerksync.ErrCursorGone.
+//
+// An organization listed by its own id is a page of one, or an empty one. All lists of an
+// organization that is gone are empty. Roles and permissions belong to the whole instance, so that
+// one organization's is an error.
 func (c *Client) List(ctx context.Context, resource clerksync.Resource, r clerksync.PageRequest) (clerksync.Page, error) {
 	if err := checkPageRequest(resource, r); err != nil {
 		return clerksync.Page{}, fmt.Errorf("list %s: %w", resource, err)
@@ -33,7 +36,8 @@ func (c *Client) List(ctx context.Context, resource clerksync.Resource, r clerks
 	return page, nil
 }
 
-// listEndpoint is where a resource is listed, of the whole instance or of one organization.
+// listEndpoint returns the endpoint that lists a resource of the whole instance or of one
+// organization.
 func listEndpoint(resource clerksync.Resource, organizationID string) (endpoint, error) {
 	ofOne := organizationID != ""
 	switch {

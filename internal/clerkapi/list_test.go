@@ -15,13 +15,14 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// populated is a world with two organizations, and what of each resource belongs to the first one.
+// populated is a world with two organizations, and the objects of each resource that belong to the
+// first one.
 type populated struct {
 	world          *clerksim.World
 	organizationID string
 	ofFirst        map[clerksync.Resource]int
 	all            map[clerksync.Resource]int
-	global         map[clerksync.Resource]string // ids of what belongs to no organization; Clerk has others of its own
+	global         map[clerksync.Resource]string // ids of objects without an organization; Clerk has others of its own
 }
 
 func populate(t *testing.T) populated {
@@ -128,7 +129,7 @@ func set(ids []string) map[string]bool {
 	return all
 }
 
-func TestListSendsItsOrderEscaped(t *testing.T) {
+func TestList_SendsItsOrderEscaped(t *testing.T) {
 	t.Parallel()
 	asked := make(chan string, 1)
 	client := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -140,8 +141,8 @@ func TestListSendsItsOrderEscaped(t *testing.T) {
 	require.Equal(t, "/v1/organization_memberships?limit=500&offset=1000&order_by=%2Bcreated_at", <-asked)
 }
 
-// TestListKeepsObjectsAsTheyAre: a null and a field that nobody knows are facts, and so is a number's spelling.
-func TestListKeepsObjectsAsTheyAre(t *testing.T) {
+// TestList_KeepsObjectsAsTheyAre: with their nulls, unknown fields and spellings of numbers.
+func TestList_KeepsObjectsAsTheyAre(t *testing.T) {
 	t.Parallel()
 	const object = `{"id":"org_1", "slug":null,"new_field":{"n":1.50},"created_at":1790000000000}`
 	page, err := answering(t, http.StatusOK, list("1", object)).
@@ -156,7 +157,7 @@ func TestListKeepsObjectsAsTheyAre(t *testing.T) {
 	require.True(t, bytes.Contains(page.Objects[0], []byte(`"slug":null`)), "%s", page.Objects[0])
 }
 
-func TestListOfAnOrganizationThatIsGone(t *testing.T) {
+func TestList_OfADeletedOrganization(t *testing.T) {
 	t.Parallel()
 	world := newWorld(t, clerksim.Config{})
 	client := serve(t, world.Handler())
@@ -172,7 +173,7 @@ func TestListOfAnOrganizationThatIsGone(t *testing.T) {
 	require.Zero(t, page.Total)
 }
 
-func TestListRefusesWhatIsNoPage(t *testing.T) {
+func TestList_RefusesInvalidPages(t *testing.T) {
 	t.Parallel()
 	for name, body := range map[string]string{
 		"nothing":            ``,
@@ -199,7 +200,7 @@ func TestListRefusesWhatIsNoPage(t *testing.T) {
 	}
 }
 
-func TestListUsersRefusesWhatIsNoPage(t *testing.T) {
+func TestListUsers_RefusesInvalidPages(t *testing.T) {
 	t.Parallel()
 	for name, body := range map[string]string{
 		"null": `null`, "the usual form": list("0"), "more than asked": `[{"id":"a"},{"id":"b"}]`,
@@ -214,7 +215,7 @@ func TestListUsersRefusesWhatIsNoPage(t *testing.T) {
 	}
 }
 
-func TestListRefusesBadRequestsWithoutACall(t *testing.T) {
+func TestList_RefusesBadRequestsWithoutACall(t *testing.T) {
 	t.Parallel()
 	w := always(http.StatusOK, list("0"))
 	client := newClient(t, clerkapi.Config{Transport: w})
@@ -232,7 +233,7 @@ func TestListRefusesBadRequestsWithoutACall(t *testing.T) {
 	require.Empty(t, w.times())
 }
 
-func TestListRefusesAnAnswerWithoutEnd(t *testing.T) {
+func TestList_RefusesAnEndlessAnswer(t *testing.T) {
 	t.Parallel()
 	w := always(http.StatusOK, strings.Repeat(" ", 33<<20))
 	_, err := newClient(t, clerkapi.Config{Transport: w}).

@@ -19,7 +19,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// secretKey is what must not turn up in any error or log.
+// secretKey must not turn up in any error or log.
 const secretKey = "sk_test_neverShowThisToAnybody"
 
 // unbound is a budget that no test uses up.
@@ -64,7 +64,8 @@ func answering(t *testing.T, status int, body string) *clerkapi.Client {
 	}))
 }
 
-// wire answers requests in memory, so that a test can run in a synctest bubble, and notes when they were sent.
+// wire answers requests in memory, so that a test can run in a synctest bubble. It records when
+// they were sent.
 type wire struct {
 	answer func(n int, req *http.Request) (*http.Response, error) // n counts from 1
 
@@ -110,7 +111,8 @@ func always(status int, body string, headers ...string) *wire {
 	return &wire{answer: func(int, *http.Request) (*http.Response, error) { return reply(status, body, headers...), nil }}
 }
 
-// firstThen answers the first n requests with one function's answers and the others with a good instance.
+// firstThen answers the first n requests with one function's answers and the others with a good
+// instance.
 func firstThen(n int, answer func() (*http.Response, error)) *wire {
 	return &wire{answer: func(i int, _ *http.Request) (*http.Response, error) {
 		if i <= n {

@@ -13,7 +13,8 @@ import (
 // maxLimit is the largest page of every list (Backend API document, LimitParameter).
 const maxLimit = 500
 
-// oldestFirst is an order that every list knows. Newest first, new objects would push others onto the next page.
+// oldestFirst is an order that every list knows. With the newest first, new objects would push
+// others onto the next page.
 const oldestFirst = "+created_at"
 
 func checkPageRequest(resource clerksync.Resource, r clerksync.PageRequest) error {
@@ -37,7 +38,7 @@ func checkPageRequest(resource clerksync.Resource, r clerksync.PageRequest) erro
 	return nil
 }
 
-// addPage adds what asks for one page.
+// addPage adds the parameters of one page.
 func addPage(query url.Values, r clerksync.PageRequest) {
 	query.Set("order_by", oldestFirst)
 	query.Set("limit", strconv.Itoa(r.Limit))
@@ -48,7 +49,7 @@ func addPage(query url.Values, r clerksync.PageRequest) {
 	}
 }
 
-// listBody is how all lists but the one of users look.
+// listBody is the form of all lists but that of users.
 type listBody struct {
 	Data       []json.RawMessage `json:"data"`
 	TotalCount *int              `json:"total_count"`
@@ -64,7 +65,8 @@ func (b listBody) page(limit int) (clerksync.Page, error) {
 	return clerksync.Page{Objects: b.Data, Total: *b.TotalCount}, nil
 }
 
-// checkObjects returns an error unless this is a page of at most limit objects. Whoever reads them sees what they are.
+// checkObjects returns an error unless this is a page of at most limit objects. It doesn't look
+// into them.
 func checkObjects(objects []json.RawMessage, limit int) error {
 	if objects == nil {
 		return malformed("the list has no array")

@@ -7,8 +7,8 @@ const (
 	// Clerk's window.
 	pauseWithoutHint = 2 * time.Second
 	// backgroundPause is the longest that background calls pause. Clerk counts reads over ten
-	// seconds, so a longer Retry-After is a proxy's, or Clerk is closed. One call a minute then
-	// finds out whether that still holds.
+	// seconds, so a longer Retry-After is a proxy's, or Clerk refuses all calls. One call a minute
+	// then finds out whether that is over.
 	backgroundPause = time.Minute
 	// strangersPause is the longest that look-ups of strangers pause: one window of Clerk's.
 	strangersPause = clerksWindow
@@ -17,7 +17,7 @@ const (
 	commandsPause = 5 * time.Second
 )
 
-// longestPause bounds what a Retry-After may ask of calls of a purpose.
+// longestPause bounds the pause that a Retry-After may ask of a purpose's calls.
 func (p Purpose) longestPause() time.Duration {
 	switch p {
 	case background:
@@ -29,12 +29,11 @@ func (p Purpose) longestPause() time.Duration {
 	}
 }
 
-// pauses says until when calls of each purpose pause.
+// pauses holds the end of the pause of each purpose.
 type pauses [ForRemoval + 1]time.Time
 
-// begin pauses the calls of a purpose that Clerk asked to wait, and the calls of lesser purposes.
-// Calls that go before it are still sent: Clerk answers them itself. A shorter pause doesn't end a
-// longer one.
+// begin pauses the calls of a purpose that Clerk asked to wait, and of less urgent ones. More
+// urgent calls are still sent: Clerk answers them itself. A shorter pause doesn't end a longer one.
 func (p *pauses) begin(of Purpose, now time.Time, asked time.Duration) {
 	for purpose := background; purpose <= of; purpose++ {
 		if until := now.Add(min(asked, purpose.longestPause())); until.After(p[purpose]) {

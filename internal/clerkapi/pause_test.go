@@ -12,12 +12,12 @@ import (
 	"github.com/callmine/rolecall/internal/clerkapi"
 )
 
-// purposes are those of interactive calls, what goes before others last.
+// purposes are those of interactive calls, the most urgent last.
 func purposes() []clerkapi.Purpose {
 	return []clerkapi.Purpose{clerkapi.ForStranger, clerkapi.ForCommand, clerkapi.ForMembership, clerkapi.ForRemoval}
 }
 
-// askFor makes one call that stands for itself.
+// askFor makes one interactive call on its own.
 func askFor(t *testing.T, client *clerkapi.Client, purpose clerkapi.Purpose) error {
 	t.Helper()
 	ctx, end := context.WithCancel(t.Context())
@@ -26,10 +26,9 @@ func askFor(t *testing.T, client *clerkapi.Client, purpose clerkapi.Purpose) err
 	return err
 }
 
-// TestAPauseHoldsNothingThatGoesBefore: one answer with an hour's Retry-After to a call of one
-// purpose holds such calls and what comes after them, for seconds; what goes before them isn't held
-// at all.
-func TestAPauseHoldsNothingThatGoesBefore(t *testing.T) {
+// TestPause_DelaysNothingMoreUrgent: after an answer with an hour's Retry-After, calls of its
+// purpose and less urgent ones pause for seconds. More urgent ones don't pause at all.
+func TestPause_DelaysNothingMoreUrgent(t *testing.T) {
 	t.Parallel()
 	for i, asked := range purposes() {
 		synctest.Test(t, func(t *testing.T) {
@@ -50,8 +49,8 @@ func TestAPauseHoldsNothingThatGoesBefore(t *testing.T) {
 	}
 }
 
-// TestABackgroundPauseHoldsNobodyWhoWaits.
-func TestABackgroundPauseHoldsNobodyWhoWaits(t *testing.T) {
+// TestPause_OfBackgroundDelaysNoInteractiveCall.
+func TestPause_OfBackgroundDelaysNoInteractiveCall(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := firstThen(1, func() (*http.Response, error) { return reply(429, tooMany, "Retry-After", "3600"), nil })
@@ -64,9 +63,9 @@ func TestABackgroundPauseHoldsNobodyWhoWaits(t *testing.T) {
 	})
 }
 
-// TestALongPauseIsProbed: while Clerk keeps asking for an hour, one background call a minute finds
-// out.
-func TestALongPauseIsProbed(t *testing.T) {
+// TestPause_LongOneIsProbed: while Clerk asks for an hour again and again, one background call a
+// minute is sent.
+func TestPause_LongOneIsProbed(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := always(429, tooMany, "Retry-After", "3600")

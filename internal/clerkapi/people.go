@@ -23,8 +23,8 @@ func (b *budget) admitInteractive(i *interactive) error {
 	return nil
 }
 
-// need is how many calls must be free. What begins must find enough for all its calls, which are
-// kept for it until it ends: else calls would be spent on what can't be brought to its end.
+// need is how many calls must be free. New interactive work must find enough for all its calls,
+// which are kept for it until it ends. Else calls would be spent on work that can't be finished.
 func (i *interactive) need() float64 {
 	if i.begun {
 		return 1
@@ -32,8 +32,8 @@ func (i *interactive) need() float64 {
 	return i.purpose.calls()
 }
 
-// limitWait returns how long Clerk's limit is too near; what begins must also leave enough for what
-// goes before it.
+// limitWait returns how long Clerk's limit is too near. New interactive work must also leave enough
+// for more urgent work.
 func (b *budget) limitWait(i *interactive, now time.Time) time.Duration {
 	need := i.need()
 	if !i.begun {
@@ -58,8 +58,7 @@ func (b *budget) strangersWait(i *interactive, now time.Time) time.Duration {
 	return time.Duration(missing / float64(b.strangers.Limit()) * float64(time.Second))
 }
 
-// take takes the call, and has the next background call wait for it, unless it waits for others
-// already.
+// take takes the call. The next background call waits for it, unless it already waits for others.
 func (b *budget) take(i *interactive, now time.Time) {
 	if !i.begun {
 		i.begun = true
@@ -78,7 +77,7 @@ func (b *budget) take(i *interactive, now time.Time) {
 	}
 }
 
-// save keeps calls for what has begun, or keeps fewer.
+// save keeps calls for work that has begun, or keeps fewer.
 func (b *budget) save(i *interactive, calls float64) {
 	i.saved += calls
 	b.saved.all += calls
@@ -87,7 +86,7 @@ func (b *budget) save(i *interactive, calls float64) {
 	}
 }
 
-// giveBack frees the calls that were kept for what has ended.
+// giveBack frees the calls that were kept for work that has ended.
 func (b *budget) giveBack(i *interactive) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -25,16 +25,16 @@ func command(t *testing.T, client *clerkapi.Client, purpose clerkapi.Purpose) er
 		if n == 0 && err != nil {
 			return err
 		}
-		require.NoError(t, err, "what has begun is brought to its end")
+		require.NoError(t, err, "a command that has begun is finished")
 	}
 	synctest.Wait() // what was kept for it is free again
 	return nil
 }
 
-// TestPeopleMayUseClerksLimit: on a development instance, thirty commands in a row go at once
-// beside a sweep. A command beyond Clerk's limit is told truly when there is room, and Clerk never
-// gets more calls than it takes.
-func TestPeopleMayUseClerksLimit(t *testing.T) {
+// TestInteractive_MayUseClerksLimit: on a development instance, thirty commands in a row go at once
+// beside a sweep. A command beyond Clerk's limit learns when there is room, and Clerk never gets
+// more calls than it accepts.
+func TestInteractive_MayUseClerksLimit(t *testing.T) {
 	t.Parallel()
 	for _, purpose := range purposes()[1:] {
 		synctest.Test(t, func(t *testing.T) {
@@ -72,8 +72,9 @@ func TestPeopleMayUseClerksLimit(t *testing.T) {
 	}
 }
 
-// TestASweepWaitsForPeople: while people use most of Clerk's limit, no background call is sent.
-func TestASweepWaitsForPeople(t *testing.T) {
+// TestInteractive_SweepWaits: while interactive calls use most of Clerk's limit, no background call
+// is sent.
+func TestInteractive_SweepWaits(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := always(http.StatusOK, okDevelopment)
@@ -88,8 +89,8 @@ func TestASweepWaitsForPeople(t *testing.T) {
 	})
 }
 
-// TestStrangersLeaveClerksLimitToMembers, however many strangers knock.
-func TestStrangersLeaveClerksLimitToMembers(t *testing.T) {
+// TestInteractive_StrangersLeaveClerksLimitToMembers, however many strangers there are.
+func TestInteractive_StrangersLeaveClerksLimitToMembers(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := always(http.StatusOK, okDevelopment)
@@ -105,9 +106,9 @@ func TestStrangersLeaveClerksLimitToMembers(t *testing.T) {
 	})
 }
 
-// TestAConfiguredRateIsOfBackgroundCalls: people aren't held to it; and one above our share says
-// that Clerk takes more.
-func TestAConfiguredRateIsOfBackgroundCalls(t *testing.T) {
+// TestBudget_ConfiguredRateLimitsBackgroundCalls, not interactive ones. A rate above our share says
+// that Clerk accepts more calls.
+func TestBudget_ConfiguredRateLimitsBackgroundCalls(t *testing.T) {
 	t.Parallel()
 	for rate, commands := range map[float64]int{0.1: 40, 20: 400} {
 		synctest.Test(t, func(t *testing.T) {

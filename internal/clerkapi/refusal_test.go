@@ -20,7 +20,7 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-func TestErrorKeepsWhatClerkSays(t *testing.T) {
+func TestError_KeepsWhatClerkSays(t *testing.T) {
 	t.Parallel()
 	const body = `{"errors":[{"code":"plan_too_small","message":"no plan"},{"code":"x"}],"clerk_trace_id":"trace_7"}`
 	_, err := answering(t, http.StatusPaymentRequired, body).Instance(t.Context())
@@ -38,7 +38,7 @@ func TestErrorKeepsWhatClerkSays(t *testing.T) {
 	}
 }
 
-func TestErrorOfABodyThatIsNotJSON(t *testing.T) {
+func TestError_OfABodyThatIsNotJSON(t *testing.T) {
 	t.Parallel()
 	_, err := answering(t, http.StatusNotFound, "<html>\n"+strings.Repeat("ä", 5000)).Instance(t.Context())
 	var refusal *clerkapi.Error
@@ -48,7 +48,7 @@ func TestErrorOfABodyThatIsNotJSON(t *testing.T) {
 	require.True(t, strings.HasPrefix(refusal.Message, "<html> ä"), refusal.Message)
 }
 
-func TestUnauthorizedNamesTheSetting(t *testing.T) {
+func TestError_UnauthorizedNamesTheSetting(t *testing.T) {
 	t.Parallel()
 	world := newWorld(t, clerksim.Config{})
 	server := httptest.NewServer(world.Handler())
@@ -59,8 +59,8 @@ func TestUnauthorizedNamesTheSetting(t *testing.T) {
 	require.ErrorContains(t, err, "CLERK_SECRET_KEY")
 }
 
-// TestRedirectIsNotFollowed: it would hand the key to whoever the answer names.
-func TestRedirectIsNotFollowed(t *testing.T) {
+// TestCall_RedirectIsNotFollowed: it could hand the key to any host.
+func TestCall_RedirectIsNotFollowed(t *testing.T) {
 	t.Parallel()
 	w := always(http.StatusTemporaryRedirect, "", "Location", "https://elsewhere.callmine.test/v1/instance")
 	_, err := newClient(t, clerkapi.Config{Transport: w}).Instance(t.Context())
@@ -68,8 +68,8 @@ func TestRedirectIsNotFollowed(t *testing.T) {
 	require.Len(t, w.times(), 1)
 }
 
-// TestSecretKeyIsNowhere: not in an error and not in a log, even if the other side says it.
-func TestSecretKeyIsNowhere(t *testing.T) {
+// TestError_NeverHoldsTheSecretKey, nor does a log, even if the other side repeats it.
+func TestError_NeverHoldsTheSecretKey(t *testing.T) {
 	t.Parallel()
 	for name, answer := range map[string]func(req *http.Request) (*http.Response, error){
 		"echo": func(req *http.Request) (*http.Response, error) {
@@ -109,8 +109,9 @@ func TestSecretKeyIsNowhere(t *testing.T) {
 	}
 }
 
-// TestRetryAfterOfEitherForm: whatever the header says, a call of each purpose pauses no longer than such calls may be held.
-func TestRetryAfterOfEitherForm(t *testing.T) {
+// TestError_RetryAfterOfEitherForm: whatever the header says, a call of each purpose pauses no
+// longer than its limit.
+func TestError_RetryAfterOfEitherForm(t *testing.T) {
 	t.Parallel()
 	const second = time.Second
 	for name, c := range map[string]struct {

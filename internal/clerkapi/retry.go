@@ -12,14 +12,15 @@ import (
 
 const (
 	maxAttempts = 3
-	// The delays before the second and the third attempt are 0.5 s and 1 s, each give or take half: a restart of a
-	// server behind a load balancer takes about that long. A Retry-After is kept by the budget's pause, exactly.
+	// The delays before the second and the third attempt are 0.5 s and 1 s, each give or take half:
+	// a server behind a load balancer restarts in about that time. The budget's pause keeps a
+	// Retry-After exactly.
 	firstDelay  = 500 * time.Millisecond
 	maxDelay    = time.Second
 	delayJitter = 0.5
 )
 
-// retrier sends a request until it succeeds or mayn't be sent again.
+// retrier sends a request until it succeeds or may not be sent again.
 type retrier struct {
 	policy retrypolicy.RetryPolicy[*http.Response]
 	next   http.RoundTripper
@@ -58,7 +59,8 @@ func newRetryPolicy() retrypolicy.RetryPolicy[*http.Response] {
 		Build()
 }
 
-// mayRetry decides whether a call that failed so may be sent again. A write may not if Clerk could have done it.
+// mayRetry decides whether a failed call may be sent again. A write may not if Clerk could have
+// carried it out.
 func mayRetry(req *http.Request, e *Error) bool {
 	if interactiveOf(req.Context()) != nil || !worthWaiting(req.Context(), e.RetryAfter) {
 		return false
@@ -69,7 +71,7 @@ func mayRetry(req *http.Request, e *Error) bool {
 	return req.Method == http.MethodGet && errors.Is(e, ErrUnavailable)
 }
 
-// neverSent reports whether there wasn't even a connection.
+// neverSent reports whether the attempt failed before there was a connection.
 func neverSent(err error) bool {
 	failed, ok := errors.AsType[*net.OpError](err)
 	return ok && failed.Op == "dial"

@@ -17,7 +17,7 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// failures are what passes, and may be tried again.
+// failures are faults that pass, after which a call may be tried again.
 func failures() map[string]func() (*http.Response, error) {
 	return map[string]func() (*http.Response, error){
 		"500":            func() (*http.Response, error) { return reply(500, `{}`), nil },
@@ -63,7 +63,7 @@ func TestRetry(t *testing.T) {
 	}
 }
 
-func TestRetryEnds(t *testing.T) {
+func TestRetry_Ends(t *testing.T) {
 	t.Parallel()
 	for name, fail := range failures() { //nolint:bodyclose // in memory
 		t.Run(name, func(t *testing.T) {
@@ -83,7 +83,7 @@ func TestRetryEnds(t *testing.T) {
 	}
 }
 
-func TestRetryNotWhereItCannotHelp(t *testing.T) {
+func TestRetry_OnlyWhereItCanHelp(t *testing.T) {
 	t.Parallel()
 	for _, status := range []int{400, 401, 402, 403, 404, 422, 302} {
 		w := always(status, notFound)
@@ -93,7 +93,7 @@ func TestRetryNotWhereItCannotHelp(t *testing.T) {
 	}
 }
 
-func TestRateLimitThenSuccess(t *testing.T) {
+func TestRetry_RateLimitThenSuccess(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := firstThen(1, func() (*http.Response, error) { return reply(429, tooMany, "Retry-After", "7"), nil })
@@ -105,7 +105,7 @@ func TestRateLimitThenSuccess(t *testing.T) {
 	})
 }
 
-func TestRateLimitForEver(t *testing.T) {
+func TestRetry_RateLimitForEver(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := always(http.StatusTooManyRequests, tooMany, "Retry-After", "3")
@@ -119,8 +119,8 @@ func TestRateLimitForEver(t *testing.T) {
 	})
 }
 
-// TestRetryAfterThatIsTooLong: nobody sits and waits for it, and nobody asks meanwhile.
-func TestRetryAfterThatIsTooLong(t *testing.T) {
+// TestRetry_AfterThatIsTooLong: no caller waits for it, and no call is sent meanwhile.
+func TestRetry_AfterThatIsTooLong(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ retryAfter, deadline time.Duration }{
 		"longer than half a minute":    {31 * time.Second, time.Hour},
@@ -148,7 +148,7 @@ func TestRetryAfterThatIsTooLong(t *testing.T) {
 	}
 }
 
-func TestTimeOut(t *testing.T) {
+func TestRetry_TimeOut(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := &wire{answer: func(n int, req *http.Request) (*http.Response, error) {
@@ -165,7 +165,7 @@ func TestTimeOut(t *testing.T) {
 	})
 }
 
-func TestCallerGivesUp(t *testing.T) {
+func TestRetry_CallerGivesUp(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := &wire{answer: func(_ int, req *http.Request) (*http.Response, error) { return hang(req) }}
@@ -186,8 +186,8 @@ func TestCallerGivesUp(t *testing.T) {
 	})
 }
 
-// TestTruncatedOnTheWire is the fault as a real connection shows it.
-func TestTruncatedOnTheWire(t *testing.T) {
+// TestRetry_TruncatedOnTheWire has the fault on a real connection.
+func TestRetry_TruncatedOnTheWire(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Length", "1000")

@@ -5,8 +5,8 @@ import "time"
 // clerksWindow is the time over which Clerk counts an instance's calls (clerk.com, "Rate limits").
 const clerksWindow = 10 * time.Second
 
-// window knows when the calls of the last ten seconds were sent. It slides, so however Clerk's own
-// window lies, that one counts at most as many calls of ours.
+// window remembers when the calls of the last ten seconds were sent. It slides, so Clerk's own
+// window, wherever it begins, counts at most as many calls of ours.
 type window struct{ sent []time.Time }
 
 // add notes a call.
@@ -22,8 +22,9 @@ func (w *window) used(now time.Time) int {
 	return len(w.sent)
 }
 
-// until returns how long it takes until n of the calls have left the window. More than were sent
-// are kept for calls under way, which end or are sent soon: then it is a whole window.
+// until returns how long it takes until n of the calls have left the window. If n is more than were
+// sent, the others are kept for calls under way, which end or are sent soon: then it returns a
+// whole window.
 func (w *window) until(n int, now time.Time) time.Duration {
 	if n > len(w.sent) {
 		return clerksWindow

@@ -14,12 +14,13 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// The methods below change something, each with one request that somebody waits for (see [Client.Begin]). They return the
-// object as Clerk sends it after the change, of a membership that ended as it was before. An error that wraps
-// clerksync.ErrOutcomeUnknown says that the change may have been made; after any other one, nothing has changed. Refusals
-// wrap what package sync calls them.
+// The methods below change something, each with one interactive request (see [Client.Begin]). They
+// return the object as Clerk sends it after the change, and a membership that ended as it was
+// before. An error that wraps clerksync.ErrOutcomeUnknown says that the change may have been made;
+// after any other error, nothing has changed. Refusals wrap the errors of package sync.
 
-// CreateOrganization makes an organization, whose first admin is the user createdBy. An empty slug is none.
+// CreateOrganization makes an organization, whose first admin is the user createdBy. An empty slug
+// is none.
 func (c *Client) CreateOrganization(ctx context.Context, name, createdBy, slug string) (json.RawMessage, error) {
 	fields := body{"name": name, "created_by": createdBy}
 	if slug != "" {
@@ -54,14 +55,16 @@ func (c *Client) CreateInvitation(ctx context.Context, organizationID, inviterUs
 		body{"email_address": email, "role": role, "inviter_user_id": inviterUserID}, hasID(""), organizationID)
 }
 
-// RevokeInvitation takes a pending invitation back in the name of a user, who must be an admin for Clerk, too.
+// RevokeInvitation takes a pending invitation back in the name of a user, who must be an admin for
+// Clerk, too.
 func (c *Client) RevokeInvitation(ctx context.Context, organizationID, id, requestingUserID string) (json.RawMessage, error) {
 	return c.write(ctx, "revoke invitation", http.MethodPost,
 		at("/organizations/{organization_id}/invitations/{invitation_id}/revoke", organizationID, id),
 		body{"requesting_user_id": requestingUserID}, hasID(id), organizationID, id)
 }
 
-// PendingInvitations returns the pending invitations of an address to an organization, as Clerk sends them.
+// PendingInvitations returns the pending invitations of an address to an organization, as Clerk
+// sends them.
 func (c *Client) PendingInvitations(ctx context.Context, organizationID, email string) ([]json.RawMessage, error) {
 	if err := checkID(organizationID); err != nil {
 		return nil, fmt.Errorf("list pending invitations: %w", err)
@@ -77,7 +80,7 @@ func (c *Client) PendingInvitations(ctx context.Context, organizationID, email s
 	return found, nil
 }
 
-// body is what a request that changes something says.
+// body is the content of a request that changes something.
 type body map[string]string
 
 // bodyParameters makes the SDK send the body.
@@ -90,7 +93,8 @@ type bodyParameters struct {
 // MarshalJSON implements [json.Marshaler].
 func (p *bodyParameters) MarshalJSON() ([]byte, error) { return json.Marshal(p.body) }
 
-// write sends a command once, if all ids are some of Clerk's, and checks that the answer is about the right object.
+// write sends a command once, if all ids are of Clerk's form, and checks that the answer is about
+// the right object.
 func (c *Client) write(ctx context.Context, what, method string, e endpoint, fields body,
 	check func(json.RawMessage) error, ids ...string,
 ) (json.RawMessage, error) {
@@ -103,7 +107,7 @@ func (c *Client) write(ctx context.Context, what, method string, e endpoint, fie
 	e.route = method + " " + e.route
 	var object json.RawMessage
 	if interactiveOf(ctx) == nil {
-		ctx = context.WithValue(ctx, interactiveKey{}, &interactive{purpose: ForCommand, begun: true}) // nothing follows
+		ctx = context.WithValue(ctx, interactiveKey{}, &interactive{purpose: ForCommand, begun: true}) // it is the only call
 	}
 	err := c.call(ctx, trip, method, e, &bodyParameters{body: fields}, &object)
 	if err == nil {
@@ -119,7 +123,8 @@ func (c *Client) write(ctx context.Context, what, method string, e endpoint, fie
 	}
 }
 
-// wasRefused reports whether an attempt surely changed nothing: Clerk said no, or there wasn't even a connection.
+// wasRefused reports whether an attempt surely changed nothing: Clerk refused it, or there was no
+// connection.
 func wasRefused(err error) bool {
 	refusal, ok := errors.AsType[*Error](err)
 	switch {
@@ -143,7 +148,7 @@ func hasID(want string) func(json.RawMessage) error {
 	}
 }
 
-// isOf returns a check that a membership is a user's.
+// isOf returns a check that a membership belongs to a user.
 func isOf(userID string) func(json.RawMessage) error {
 	return func(object json.RawMessage) error {
 		m, err := membershipOf(object)
@@ -154,7 +159,7 @@ func isOf(userID string) func(json.RawMessage) error {
 	}
 }
 
-// refusalOf names why Clerk refused a command; nil if it is nothing that a caller could act upon.
+// refusalOf names why Clerk refused a command; nil if the caller can't act upon the reason.
 func refusalOf(e *Error) error {
 	switch e.Code {
 	case "already_a_member_in_organization":
@@ -177,7 +182,7 @@ func refusalOf(e *Error) error {
 		}
 	}
 	switch {
-	case e.Status == http.StatusNotFound && e.Param == "role": // what isn't there is the role
+	case e.Status == http.StatusNotFound && e.Param == "role": // the role doesn't exist
 		return clerksync.ErrInvalidInput
 	case e.Status == http.StatusNotFound:
 		return clerksync.ErrGone

@@ -24,8 +24,9 @@ func answerOf(status int, body string) *http.Response {
 	return recorder.Result()
 }
 
-// TestWritesAreNotRepeated: what Clerk may have done already must not be done again, as an invitation would be.
-func TestWritesAreNotRepeated(t *testing.T) {
+// TestWrite_IsNotRepeated if Clerk may have carried it out already: a second invitation could be
+// sent.
+func TestWrite_IsNotRepeated(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		fail     func() (*http.Response, error)
@@ -60,9 +61,9 @@ func TestWritesAreNotRepeated(t *testing.T) {
 	}
 }
 
-// TestForbiddenIsNoMatterOfTheKey: it is about a list that the instance doesn't have, or about the last admin of an organization. And
-// what doesn't say why isn't Clerk's.
-func TestForbiddenIsNoMatterOfTheKey(t *testing.T) {
+// TestWrite_ForbiddenDoesNotBlameTheKey: a 403 is about a list that the instance doesn't have, or
+// about the last admin of an organization. A 403 without a reason isn't Clerk's.
+func TestWrite_ForbiddenDoesNotBlameTheKey(t *testing.T) {
 	t.Parallel()
 	require.NoError(t, kindOf(http.StatusForbidden, "organization_minimum_permissions_needed"))
 	require.ErrorIs(t, kindOf(http.StatusForbidden, ""), ErrMalformed)

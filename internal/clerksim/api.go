@@ -13,7 +13,7 @@ import (
 	"github.com/gorilla/mux"
 )
 
-// Where things are served.
+// The paths that are served.
 const (
 	apiPrefix  = "/v1"
 	keySetPath = "/.well-known/jwks.json"
@@ -22,8 +22,8 @@ const (
 // api serves a world as Clerk's Backend API does.
 type api struct{ world *World }
 
-// route is one line of the API's table of contents. The handler's result is sent as JSON with 200,
-// its error by [api.fail].
+// route is one route of the API. The handler's result is sent as JSON with 200, its error by
+// [api.fail].
 type route struct {
 	method, path string
 	handle       func(*http.Request) (any, error)
@@ -71,7 +71,7 @@ func (a *api) routes() []route {
 }
 
 // Handler serves the Backend API under /v1, which demands the secret key, and the public key set
-// under /.well-known/jwks.json. Middleware wraps all of it, the first outermost: a place to count,
+// under /.well-known/jwks.json. Middleware wraps all of it, the first outermost. It can count,
 // limit or break calls.
 func (w *World) Handler(middleware ...func(http.Handler) http.Handler) http.Handler {
 	a := &api{world: w}
@@ -123,7 +123,7 @@ func (a *api) refusing(code Code, detail string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { a.fail(w, refuse(code, "%s", detail)) })
 }
 
-// errorsBody is how Clerk says no.
+// errorsBody is the body of Clerk's errors.
 type errorsBody struct {
 	Errors  []errorBody `json:"errors"`
 	TraceID string      `json:"clerk_trace_id"`
@@ -184,8 +184,8 @@ func statusOf(code Code) int {
 	}
 }
 
-// write sends a body as JSON. What is JSON already is sent as it is: looking at each byte again
-// would double the price of a list.
+// write sends a body as JSON. JSON is sent as it is: parsing each byte again would double the cost
+// of a list.
 func write(w http.ResponseWriter, status int, body any) {
 	raw, ready := body.(json.RawMessage)
 	if !ready {
@@ -193,5 +193,5 @@ func write(w http.ResponseWriter, status int, body any) {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_, _ = w.Write(raw) // a caller who hung up is no concern of ours
+	_, _ = w.Write(raw) // the caller may have hung up
 }

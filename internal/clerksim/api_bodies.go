@@ -6,11 +6,11 @@ import (
 	"net/http"
 )
 
-// maxRequest bounds a request's body: many times what a role or an invitation takes.
+// maxRequest bounds a request's body: many times the size of a role or an invitation.
 const maxRequest = 64 << 10
 
-// readBody decodes a request's JSON object and refuses fields that into doesn't have: Clerk may
-// know them, and an answer that ignored one would be a lie.
+// readBody decodes a request's JSON object and refuses fields that into doesn't have. Clerk may
+// know them, and an answer that ignored one would be wrong.
 func readBody(req *http.Request, into any) error {
 	decoder := json.NewDecoder(io.LimitReader(req.Body, maxRequest))
 	decoder.DisallowUnknownFields()
@@ -20,7 +20,7 @@ func readBody(req *http.Request, into any) error {
 	return nil
 }
 
-// unlessNull returns nothing for a field that is null: Clerk takes it as one that isn't there.
+// unlessNull returns nothing for a field that is null: Clerk treats it as absent.
 func unlessNull(raw json.RawMessage) json.RawMessage {
 	if string(raw) == "null" {
 		return nil

@@ -9,8 +9,8 @@ import (
 	"github.com/gorilla/mux"
 )
 
-// KeySetRoute is the route of the public key set, which is not a part of the Backend API: faults
-// spare it unless they name it.
+// KeySetRoute is the route of the public key set. It isn't a part of the Backend API: a fault
+// concerns it only if it names it.
 const KeySetRoute = "GET " + keySetPath
 
 // Call is one request as [APIFaults] see it.
@@ -27,20 +27,19 @@ type Call struct {
 	Request *http.Request
 }
 
-// Match says which calls a fault concerns. It may be called by several goroutines. Nil stands for
+// Match reports whether a fault concerns a call. Several goroutines may call it. Nil stands for
 // every call of the Backend API.
 type Match func(Call) bool
 
-// OnRoute matches the calls of one route, such as "GET /organization_memberships", or with numbers
-// only these, the first call of the route being number 1.
+// OnRoute matches the calls of one route, such as "GET /organization_memberships". With numbers it
+// matches only these calls, counted from 1.
 func OnRoute(route string, numbers ...int) Match {
 	return func(c Call) bool {
 		return c.Route == route && (len(numbers) == 0 || slices.Contains(numbers, c.Number))
 	}
 }
 
-// OnPage matches the calls of one route that ask for the page behind so many rows: a retry is
-// matched like the first.
+// OnPage matches the calls of one route for the page after so many rows, retries included.
 func OnPage(route, offset string) Match {
 	return func(c Call) bool { return c.Route == route && c.Request.URL.Query().Get("offset") == offset }
 }
@@ -50,7 +49,7 @@ func EveryNth(n int) Match {
 	return func(c Call) bool { return c.Total > 0 && c.Total%n == 0 }
 }
 
-// Times matches no more than the first n calls that when matches.
+// Times matches only the first n calls that when matches.
 func Times(n int, when Match) Match {
 	var mu sync.Mutex
 	return func(c Call) bool {
@@ -64,7 +63,7 @@ func Times(n int, when Match) Match {
 	}
 }
 
-// EveryOther matches the first, third, fifth … call that when matches: answers flap.
+// EveryOther matches the first, third, fifth … call that when matches, so that answers alternate.
 func EveryOther(when Match) Match {
 	var mu sync.Mutex
 	matched := false
@@ -79,8 +78,8 @@ func EveryOther(when Match) Match {
 	}
 }
 
-// Lookups matches the GETs that ask for objects by their ids: one object by its path, or a list
-// narrowed by user_id or organization_id, as the look-up of a membership is.
+// Lookups matches the GETs that ask for objects by their ids. They ask for one object by its path,
+// or for a list narrowed by user_id or organization_id, as the look-up of a membership does.
 func Lookups(c Call) bool {
 	query := c.Request.URL.Query()
 	return c.reads() && (strings.HasSuffix(c.Route, "id}") || query.Has("user_id") || query.Has("organization_id"))

@@ -11,7 +11,7 @@ import (
 	"github.com/callmine/rolecall/internal/clerksim"
 )
 
-func TestOrganizationsAreMadeChangedAndDeletedOverTheAPI(t *testing.T) {
+func TestAPI_CreatesChangesAndDeletesOrganizations(t *testing.T) {
 	t.Parallel()
 	w, c := newWorld(t, clerksim.Config{})
 	admin := createUser(t, w, clerksim.NewUser{})
@@ -48,7 +48,7 @@ func TestOrganizationsAreMadeChangedAndDeletedOverTheAPI(t *testing.T) {
 	require.NotContains(t, made, "created_by")
 }
 
-func TestMembersAreAddedOverTheAPI(t *testing.T) {
+func TestAPI_AddsMembers(t *testing.T) {
 	t.Parallel()
 	w, _ := newWorld(t, clerksim.Config{})
 	o, _, _ := team(t, w)
@@ -72,7 +72,7 @@ func TestMembersAreAddedOverTheAPI(t *testing.T) {
 	require.Empty(t, added.at(t, "public_metadata"), "{}, and not null")
 }
 
-func TestUsersAreMadeBannedAndDeletedOverTheAPI(t *testing.T) {
+func TestAPI_CreatesBansAndDeletesUsers(t *testing.T) {
 	t.Parallel()
 	w, _ := newWorld(t, clerksim.Config{})
 	status, made := send(t, w, http.MethodPost, "/v1/users",
@@ -102,7 +102,7 @@ func TestUsersAreMadeBannedAndDeletedOverTheAPI(t *testing.T) {
 	require.False(t, exists)
 }
 
-func TestADirectoryKeepsItsMembershipsToItself(t *testing.T) {
+func TestAPI_DirectoryMembershipsCannotBeChanged(t *testing.T) {
 	t.Parallel()
 	w, _ := newWorld(t, clerksim.Config{})
 	o, admin, member := team(t, w)
@@ -133,7 +133,7 @@ func TestADirectoryKeepsItsMembershipsToItself(t *testing.T) {
 	require.ErrorIs(t, w.ManageByDirectory(o.ID, member.ID, true), clerksim.ErrNotFound)
 }
 
-func TestCommandsThatAreRefused(t *testing.T) {
+func TestAPI_RefusesCommands(t *testing.T) {
 	t.Parallel()
 	w, _ := newWorld(t, clerksim.Config{})
 	o, admin, member := team(t, w)

@@ -6,12 +6,12 @@ import (
 	"slices"
 )
 
-// distortion is what [APIFaults] do to the content of one answer; its zero value is the truth. The
-// handlers apply it, because only they know the rows before they are a page: what is left out
-// doesn't count either.
+// distortion is the change that [APIFaults] make to the content of one answer; its zero value
+// changes nothing. The handlers apply it, because only they have the rows before these become a
+// page: hidden rows aren't counted either.
 type distortion struct {
-	hidden     []string // ids of objects that the answer doesn't know
-	empty      bool     // the answer knows no object at all
+	hidden     []string // ids of objects that are missing from the answer
+	empty      bool     // all objects are missing from the answer
 	short      int      // how many objects a page lacks at its end
 	miscount   int      // added to total_count
 	instanceID string   // instead of the world's, unless empty

@@ -15,8 +15,7 @@ func (f *APIFaults) Fail(status int, when Match) (lift func()) {
 	}})
 }
 
-// FailWithCode is [APIFaults.Fail] with a code of Clerk's, and with a trace id as all refusals
-// have.
+// FailWithCode is [APIFaults.Fail] with a code of Clerk's, and with a trace id as in all refusals.
 func (f *APIFaults) FailWithCode(status int, code Code, when Match) (lift func()) {
 	return f.add(fault{when: when, refusal: func(w http.ResponseWriter) bool {
 		write(w, status, errorsBodyOf(refuse(code, "a fault demands %s", code)))
@@ -34,8 +33,7 @@ func (f *APIFaults) FailWithRetryAfter(status int, retryAfter string, when Match
 	}})
 }
 
-// FailWithHTML answers calls with a status and a page for people, as what stands in front of Clerk
-// does.
+// FailWithHTML answers calls with a status and an HTML page, as a proxy in front of Clerk does.
 func (f *APIFaults) FailWithHTML(status int, when Match) (lift func()) {
 	return f.add(fault{when: when, refusal: func(w http.ResponseWriter) bool {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
@@ -50,7 +48,7 @@ func (f *APIFaults) Down() (lift func()) {
 	return f.Fail(http.StatusServiceUnavailable, func(Call) bool { return true })
 }
 
-// Hang answers calls never: each lasts until its caller gives up, also after the fault was lifted.
+// Hang never answers calls. Each lasts until its caller gives up, also after the fault was lifted.
 func (f *APIFaults) Hang(when Match) (lift func()) {
 	return f.Slow(func(ctx context.Context) error {
 		<-ctx.Done()
@@ -58,29 +56,30 @@ func (f *APIFaults) Hang(when Match) (lift func()) {
 	}, when)
 }
 
-// Slow answers calls after wait returned: a test can wait for whatever it likes. The context ends
-// when the caller gives up. An error of wait closes the connection without an answer.
+// Slow answers calls after wait returned, so that a test decides how long. The context ends when
+// the caller gives up. An error of wait closes the connection without an answer.
 func (f *APIFaults) Slow(wait func(context.Context) error, when Match) (lift func()) {
 	return f.add(fault{when: when, wait: wait})
 }
 
-// BeforeAnswer calls change before each answer is made: what it does to the world is in it.
+// BeforeAnswer calls change before each answer is made, which then includes the changes to the
+// world.
 func (f *APIFaults) BeforeAnswer(change func(Call), when Match) (lift func()) {
 	return f.add(fault{when: when, before: change})
 }
 
-// AfterAnswer calls change after each answer was made and before it is sent: what it does to the
-// world isn't in it, and has happened when the caller asks for the next page.
+// AfterAnswer calls change after each answer was made and before it is sent. The answer lacks the
+// changes to the world, and the next page has them.
 func (f *APIFaults) AfterAnswer(change func(Call), when Match) (lift func()) {
 	return f.add(fault{when: when, after: change})
 }
 
-// CutBody sends the first half of each answer, with a length that says it is whole.
+// CutBody sends the first half of each answer, with the length of the whole.
 func (f *APIFaults) CutBody(when Match) (lift func()) {
 	return f.add(fault{when: when, cut: func(complete []byte) []byte { return complete[:len(complete)/2] }})
 }
 
-// ShortenPages leaves the last n objects out of each page of a list. What total_count says stays.
+// ShortenPages leaves the last n objects out of each page of a list. total_count stays.
 func (f *APIFaults) ShortenPages(n int, when Match) (lift func()) {
 	return f.add(fault{when: when, distort: func(d *distortion) { d.short += n }})
 }
@@ -90,21 +89,21 @@ func (f *APIFaults) MiscountTotals(by int, when Match) (lift func()) {
 	return f.add(fault{when: when, distort: func(d *distortion) { d.miscount += by }})
 }
 
-// Omit makes calls not know the objects with these ids: lists lack them and don't count them, one
-// asked for by its id is not found. With [Listings] the objects are missed by a sweep and confirmed
-// by a look-up; with [Lookups] it is the other way round.
+// Omit hides the objects with these ids from calls: lists lack them and don't count them, and a GET
+// by id doesn't find them. With [Listings], sweeps miss the objects and look-ups find them. With
+// [Lookups] it is the other way round.
 func (f *APIFaults) Omit(when Match, ids ...string) (lift func()) {
 	return f.add(fault{when: when, distort: func(d *distortion) { d.hidden = append(d.hidden, ids...) }})
 }
 
-// Empty makes calls know no object at all: lists are empty and count none, and one object asked for
-// by its id is not found.
+// Empty hides all objects from calls: lists are empty and count none, and a GET by id finds
+// nothing.
 func (f *APIFaults) Empty(when Match) (lift func()) {
 	return f.add(fault{when: when, distort: func(d *distortion) { d.empty = true }})
 }
 
-// AnswerFrom answers reads from an earlier state of the world, as a replica does that is behind.
-// What changes something is answered from the world itself. See [World.Snapshot].
+// AnswerFrom answers reads from an earlier state of the world, as a lagging replica does. Writes
+// are answered from the world itself. See [World.Snapshot].
 func (f *APIFaults) AnswerFrom(earlier *World, when Match) (lift func()) {
 	return f.add(fault{
 		when: func(c Call) bool { return c.reads() && when.matches(c) }, from: earlier.Handler(),
@@ -120,7 +119,7 @@ func writeFailure(w http.ResponseWriter, status int) {
 	write(w, status, errorsBodyOf(refuse(codeOf(status), "a fault demands status %d", status)))
 }
 
-// codeOf is what Clerk calls a failure that isn't about the request's content.
+// codeOf is Clerk's code for a failure that isn't about the request's content.
 func codeOf(status int) Code {
 	switch status {
 	case http.StatusUnauthorized:

@@ -11,17 +11,17 @@ import (
 	"sync"
 )
 
-// APIFaults are what goes wrong between a world's Backend API and its callers, and a log of the
-// calls. The zero value isn't usable; [NewAPIFaults] makes one without faults, whose Middleware is
-// for [World.Handler]:
+// APIFaults are the faults between a world's Backend API and its callers, and a log of the calls.
+// The zero value isn't usable. [NewAPIFaults] makes one without faults, whose Middleware is for
+// [World.Handler]:
 //
 //	faults := clerksim.NewAPIFaults()
 //	handler := world.Handler(faults.Middleware)
 //	lift := faults.Fail(http.StatusBadGateway, clerksim.OnPage("GET /organization_memberships", "500"))
 //
 // Faults may be added and lifted while calls are served. Each method that adds one returns the
-// function that lifts it, which may be called more than once. Where several concern one call, they
-// apply in the order in which they were added.
+// function that lifts it, which may be called more than once. Several faults of one call apply in
+// the order in which they were added.
 type APIFaults struct {
 	matcher routeMatcher
 
@@ -32,7 +32,7 @@ type APIFaults struct {
 	waiting map[string][]waiter
 }
 
-// fault is one thing that goes wrong. Of its functions one is set.
+// fault is one fault. One of its functions is set.
 type fault struct {
 	when    Match
 	before  func(Call)                          // the world changes, before the answer is made
@@ -44,26 +44,26 @@ type fault struct {
 	from    http.Handler                        // makes the answer instead of the world
 }
 
-// waiter is somebody who waits for a route's calls to reach a number.
+// waiter waits for a route's calls to reach a number.
 type waiter struct {
 	number  int
 	reached chan struct{}
 }
 
-// NewAPIFaults makes faults of which none applies yet.
+// NewAPIFaults returns an empty set of faults.
 func NewAPIFaults() *APIFaults {
 	return &APIFaults{matcher: newRouteMatcher(), calls: make(map[string]int), waiting: make(map[string][]waiter)}
 }
 
-// Clear lifts every fault. Calls that hang go on doing so; the log of calls stays.
+// Clear lifts every fault. Calls that hang already still hang; the log of calls stays.
 func (f *APIFaults) Clear() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.faults = nil
 }
 
-// Calls returns how many calls of each route were made, those included that were refused. See
-// [Call] for the names.
+// Calls returns how many calls of each route were made, refused ones included. See [Call] for the
+// names.
 func (f *APIFaults) Calls() map[string]int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -136,8 +136,8 @@ func (f *fault) finish(call Call, answer *heldAnswer) {
 	}
 }
 
-// hold reads the request before it waits: a server only notices that its caller gave up when the
-// body was read.
+// hold reads the request before it waits: a server notices that its caller gave up only after it
+// has read the body.
 func hold(req *http.Request, wait func(context.Context) error) error {
 	if req.Body == nil { // a test's transport may pass a client's request on as it is
 		return wait(req.Context())
@@ -150,14 +150,14 @@ func hold(req *http.Request, wait func(context.Context) error) error {
 	return wait(req.Context())
 }
 
-// hangUp closes the connection, where there is one: returning without a word would be an empty 200.
+// hangUp closes the connection, if there is one. A plain return would send an empty 200.
 func hangUp(w http.ResponseWriter) {
 	if connection, _, err := http.NewResponseController(w).Hijack(); err == nil {
-		_ = connection.Close() // the caller is gone, or is to believe so
+		_ = connection.Close() // the caller is gone, or has to see a broken connection
 	}
 }
 
-// note counts a call, wakes who waits for it and returns the faults that concern it.
+// note counts a call, wakes its waiters and returns the faults that concern it.
 func (f *APIFaults) note(req *http.Request) (Call, []*fault) {
 	call := Call{Route: f.matcher.name(req), Request: req}
 	f.mu.Lock()
@@ -218,5 +218,5 @@ func (a *heldAnswer) Write(part []byte) (int, error) {
 func (a *heldAnswer) send(w http.ResponseWriter) {
 	maps.Copy(w.Header(), a.header)
 	w.WriteHeader(a.status)
-	_, _ = w.Write(a.body) // a caller who hung up is no concern of ours
+	_, _ = w.Write(a.body) // the caller may have hung up
 }

@@ -75,7 +75,7 @@ func (a faultyAPI) list(t *testing.T, path string) page {
 	return p
 }
 
-func TestFailuresComeAndGo(t *testing.T) {
+func TestFault_FailuresComeAndGo(t *testing.T) {
 	t.Parallel()
 	a := newFaultyAPI(t, clerksim.Config{})
 	lift := a.faults.Fail(http.StatusBadGateway, nil)
@@ -107,7 +107,7 @@ func TestFailuresComeAndGo(t *testing.T) {
 	require.Equal(t, map[string]int{"GET /users": 4, "GET /instance": 3, clerksim.KeySetRoute: 2}, a.faults.Calls())
 }
 
-func TestMatches(t *testing.T) {
+func TestFault_Matches(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
 		when clerksim.Match
@@ -136,7 +136,7 @@ func TestMatches(t *testing.T) {
 	}
 }
 
-func TestRoutesAreNamedByTheirPattern(t *testing.T) {
+func TestFault_RoutesAreNamedByPattern(t *testing.T) {
 	t.Parallel()
 	a := newFaultyAPI(t, clerksim.Config{})
 	second := a.faults.Reached("GET /users/{id}", 2)
@@ -153,7 +153,7 @@ func TestRoutesAreNamedByTheirPattern(t *testing.T) {
 	}, a.faults.Calls())
 }
 
-func TestHangingCallsEndWithTheirCaller(t *testing.T) {
+func TestFault_HangingCallEndsWithItsCaller(t *testing.T) {
 	t.Parallel()
 	w, _ := newWorld(t, clerksim.Config{})
 	faults := clerksim.NewAPIFaults()
@@ -182,7 +182,7 @@ func TestHangingCallsEndWithTheirCaller(t *testing.T) {
 	require.Empty(t, w.Directory().Organizations)
 }
 
-func TestAHeldCallKeepsItsBody(t *testing.T) {
+func TestFault_HeldCallKeepsItsBody(t *testing.T) {
 	t.Parallel()
 	w, _ := newWorld(t, clerksim.Config{})
 	faults := clerksim.NewAPIFaults()
@@ -195,7 +195,7 @@ func TestAHeldCallKeepsItsBody(t *testing.T) {
 	require.Len(t, w.Directory().Organizations, 1)
 }
 
-func TestConnectionsBreak(t *testing.T) {
+func TestFault_ConnectionsBreak(t *testing.T) {
 	t.Parallel()
 	w, _ := newWorld(t, clerksim.Config{})
 	faults := clerksim.NewAPIFaults()
@@ -209,7 +209,7 @@ func TestConnectionsBreak(t *testing.T) {
 	require.ErrorIs(t, err, io.EOF)
 }
 
-func TestSlowAnswersWaitForTheTest(t *testing.T) {
+func TestFault_SlowAnswersWaitForTheTest(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		a := newFaultyAPI(t, clerksim.Config{})
@@ -231,7 +231,7 @@ func TestSlowAnswersWaitForTheTest(t *testing.T) {
 	})
 }
 
-func TestTheWorldChangesAroundAnAnswer(t *testing.T) {
+func TestFault_WorldChangesAroundAnAnswer(t *testing.T) {
 	t.Parallel()
 	a := newFaultyAPI(t, clerksim.Config{})
 	ban := func(call clerksim.Call) {
@@ -252,7 +252,7 @@ func TestTheWorldChangesAroundAnAnswer(t *testing.T) {
 	require.Equal(t, true, banned(second.ID), "and in the next one")
 }
 
-func TestBodiesAreCut(t *testing.T) {
+func TestFault_BodiesAreCut(t *testing.T) {
 	t.Parallel()
 	a := newFaultyAPI(t, clerksim.Config{})
 	_, _, whole := a.get(t, "/v1/organizations")
@@ -262,7 +262,7 @@ func TestBodiesAreCut(t *testing.T) {
 	require.Equal(t, whole[:len(whole)/2], cut)
 }
 
-func TestListsAreShortOrMiscounted(t *testing.T) {
+func TestFault_ListsAreShortOrMiscounted(t *testing.T) {
 	t.Parallel()
 	a := newFaultyAPI(t, clerksim.Config{})
 	const path = "/v1/organization_memberships?limit=20&order_by=%2Bcreated_at"
@@ -281,7 +281,7 @@ func TestListsAreShortOrMiscounted(t *testing.T) {
 	require.Equal(t, int64(20), number(t, decode(t, count)["total_count"]))
 }
 
-func TestObjectsAreOmitted(t *testing.T) {
+func TestFault_ObjectsAreOmitted(t *testing.T) {
 	t.Parallel()
 	a := newFaultyAPI(t, clerksim.Config{})
 	m := a.world.Directory().Memberships()[0]
@@ -309,7 +309,7 @@ func TestObjectsAreOmitted(t *testing.T) {
 	require.Equal(t, http.StatusNotFound, a.status(t, organization))
 }
 
-func TestTheKeyMayBeOfAnotherInstance(t *testing.T) {
+func TestFault_KeyOfAnotherInstance(t *testing.T) {
 	t.Parallel()
 	a := newFaultyAPI(t, clerksim.Config{InstanceID: "ins_ours"})
 	lift := a.faults.PoseAs("ins_theirs")
@@ -320,7 +320,7 @@ func TestTheKeyMayBeOfAnotherInstance(t *testing.T) {
 	require.Equal(t, "ins_ours", decode(t, body)["id"])
 }
 
-func TestRateLimit(t *testing.T) {
+func TestAPI_RateLimit(t *testing.T) {
 	t.Parallel()
 	production, _ := newWorld(t, clerksim.Config{EnvironmentType: "production"})
 	require.Equal(t, 1000, production.RateLimit())
@@ -346,7 +346,7 @@ func TestRateLimit(t *testing.T) {
 	require.Equal(t, http.StatusTooManyRequests, a.status(t, "/v1/instance"))
 }
 
-func TestFaultsChangeWhileServing(t *testing.T) {
+func TestFault_ChangesWhileServing(t *testing.T) {
 	t.Parallel()
 	a := newFaultyAPI(t, clerksim.Config{})
 	var wg sync.WaitGroup

@@ -28,7 +28,7 @@ func parseIDFilter(query url.Values, name string) (idFilter, error) {
 	return filter, nil
 }
 
-// manyValues returns the values of a parameter that may be repeated, within reason.
+// manyValues returns the values of a parameter that may be repeated, up to maxFilterIDs.
 func manyValues(query url.Values, name string) ([]string, error) {
 	if len(query[name]) > maxFilterIDs {
 		return nil, refuseParam(ErrInvalid, name, "at most %d of %s", maxFilterIDs, name)
@@ -42,8 +42,8 @@ func (f idFilter) matches(id string) bool {
 	return f.matchesAny(func(wanted string) bool { return wanted == id })
 }
 
-// matchesAny is for something that has several ids: it must have one that is included, and none
-// that is excluded.
+// matchesAny is matches for an object with several ids: one of them must be included, and none
+// excluded.
 func (f idFilter) matchesAny(has func(id string) bool) bool {
 	return (len(f.include) == 0 || slices.ContainsFunc(f.include, has)) && !slices.ContainsFunc(f.exclude, has)
 }
@@ -56,8 +56,8 @@ func filterRows[R row](rows []R, filter idFilter, id func(R) string) []R {
 	return matching(rows, func(r R) bool { return filter.matches(id(r)) })
 }
 
-// pick is filterRows over a whole table by the rows' own ids. It looks only at the rows that are
-// included, if any are.
+// pick is filterRows over a whole table by the rows' own ids. If ids are included, it looks only at
+// those rows.
 func (t *table[R]) pick(filter idFilter) []R {
 	if len(filter.include) == 0 {
 		return filterRows(t.ordered, filter, rowID)

@@ -10,8 +10,8 @@ import (
 	"github.com/callmine/rolecall/internal/clerksim"
 )
 
-// TestFilters has two organizations, "Alpha" of Ann and Bob and "Beta" of Bob, and Cid in none.
-func TestFilters(t *testing.T) {
+// TestAPI_Filters has two organizations, "Alpha" of Ann and Bob and "Beta" of Bob, and Cid in none.
+func TestAPI_Filters(t *testing.T) {
 	t.Parallel()
 	w, _ := newWorld(t, clerksim.Config{})
 	ann := createUser(t, w, clerksim.NewUser{FirstName: "Ann", Emails: []string{"z@callmine.test"}})
@@ -86,7 +86,7 @@ func TestFilters(t *testing.T) {
 	}
 }
 
-func TestRolesPermissionsAndRoleSets(t *testing.T) {
+func TestAPI_RolesPermissionsAndRoleSets(t *testing.T) {
 	t.Parallel()
 	w, _ := newWorld(t, clerksim.Config{})
 	byKey := callList(t, w, "/v1/organization_roles", url.Values{"order_by": {"-key"}}).Data

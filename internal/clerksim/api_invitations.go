@@ -15,8 +15,8 @@ import (
 // expires_in_days).
 const maxInvitationDays = 365
 
-// invitationRequest is what the simulator knows of a request to invite. What only changes the
-// e-mail that nobody gets here is taken and forgotten.
+// invitationRequest is the part of a request to invite that the simulator uses. Fields that only
+// change the e-mail, which isn't sent here, are accepted and ignored.
 type invitationRequest struct {
 	EmailAddress   string          `json:"email_address"`
 	InviterUserID  *string         `json:"inviter_user_id"`
@@ -66,8 +66,8 @@ func (a *api) createInvitation(req *http.Request) (any, error) {
 	return a.invitationAnswer(i), nil
 }
 
-// revokeInvitation takes an invitation back in the name of a member who may manage the
-// organization, or of nobody.
+// revokeInvitation revokes an invitation in the name of a member who may manage the organization,
+// or without a name.
 func (a *api) revokeInvitation(req *http.Request) (any, error) {
 	var by struct {
 		RequestingUserID string `json:"requesting_user_id"`
@@ -139,8 +139,8 @@ func (a *api) listInvitationsOf(req *http.Request) (any, error) {
 	return list(a, req, rows, invitationOrders(), func(i *invitation) any { return a.world.currentInvitationBody(i) })
 }
 
-// filteredInvitations returns the rows that match and have one of the statuses asked for, if any
-// is.
+// filteredInvitations returns the rows that match and have one of the wanted statuses. Without a
+// wanted status, all match.
 func (a *api) filteredInvitations(
 	query url.Values, rows []*invitation, matches func(*invitation) bool,
 ) ([]*invitation, error) {
@@ -158,8 +158,8 @@ func (a *api) filteredInvitations(
 	}), nil
 }
 
-// findInvitation finds what a path names: an invitation under another organization's path does not
-// exist.
+// findInvitation finds the invitation of a path. It doesn't exist under another organization's
+// path.
 func (a *api) findInvitation(req *http.Request) (*invitation, error) {
 	o, err := a.world.findOrganization(mux.Vars(req)["id"])
 	if err != nil {

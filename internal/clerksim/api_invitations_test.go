@@ -11,7 +11,7 @@ import (
 	"github.com/callmine/rolecall/internal/clerksim"
 )
 
-func TestInvitingOverTheAPI(t *testing.T) {
+func TestAPI_Invites(t *testing.T) {
 	t.Parallel()
 	w, c := newWorld(t, clerksim.Config{})
 	o, admin, _ := team(t, w)
@@ -44,7 +44,7 @@ func TestInvitingOverTheAPI(t *testing.T) {
 	require.Equal(t, http.StatusOK, status, "without a body")
 }
 
-func TestInvitationsAreListed(t *testing.T) {
+func TestAPI_ListsInvitations(t *testing.T) {
 	t.Parallel()
 	w, c := newWorld(t, clerksim.Config{})
 	o, admin, _ := team(t, w)
@@ -92,7 +92,7 @@ func TestInvitationsAreListed(t *testing.T) {
 	}
 }
 
-func TestRequestsAboutInvitationsThatAreRefused(t *testing.T) {
+func TestAPI_RefusesRequestsAboutInvitations(t *testing.T) {
 	t.Parallel()
 	w, _ := newWorld(t, clerksim.Config{})
 	o, admin, member := team(t, w)

@@ -28,7 +28,7 @@ func (a *api) addMember(req *http.Request) (any, error) {
 	})
 }
 
-// updateMember gives a member another role and answers the membership as it is now.
+// updateMember gives a member another role and answers with the new membership.
 func (a *api) updateMember(req *http.Request) (any, error) {
 	var change struct {
 		Role string `json:"role"`
@@ -48,7 +48,7 @@ func (a *api) updateMember(req *http.Request) (any, error) {
 	})
 }
 
-// removeMember ends a membership and answers it as it was.
+// removeMember ends a membership and answers with it as it was.
 func (a *api) removeMember(req *http.Request) (any, error) {
 	return a.changeMember(func() (*membership, error) {
 		organizationID, userID := mux.Vars(req)["id"], mux.Vars(req)["user_id"]
@@ -69,8 +69,8 @@ func (a *api) changeMember(change func() (*membership, error)) (any, error) {
 	return withUnknownField(m.id, a.membershipBody(m)), nil
 }
 
-// membershipOrders are what the Backend API document lists beside created_at: what is known of the
-// user.
+// membershipOrders are the orders that the Backend API document lists beside created_at: by fields
+// of the user.
 func membershipOrders() orders[*membership] {
 	byUser := make(orders[*membership])
 	for name, compare := range identityOrders() {

@@ -33,7 +33,7 @@ func team(t *testing.T, w *clerksim.World) (o clerksim.Organization, admin, memb
 	return o, admin, member
 }
 
-func TestRoleIsChangedOverTheAPI(t *testing.T) {
+func TestAPI_ChangesRoles(t *testing.T) {
 	t.Parallel()
 	w, c := newWorld(t, clerksim.Config{})
 	o, _, member := team(t, w)
@@ -51,7 +51,7 @@ func TestRoleIsChangedOverTheAPI(t *testing.T) {
 	require.Equal(t, decode(t, messages[0].Body).at(t, "data"), answer, "answer and event say the same")
 }
 
-func TestMemberIsRemovedOverTheAPI(t *testing.T) {
+func TestAPI_RemovesMembers(t *testing.T) {
 	t.Parallel()
 	w, c := newWorld(t, clerksim.Config{})
 	o, _, member := team(t, w)
@@ -74,7 +74,7 @@ func TestMemberIsRemovedOverTheAPI(t *testing.T) {
 	require.Empty(t, w.Drain())
 }
 
-func TestChangesOfMembershipsThatAreRefused(t *testing.T) {
+func TestAPI_RefusesChangesOfMemberships(t *testing.T) {
 	t.Parallel()
 	w, _ := newWorld(t, clerksim.Config{})
 	o, admin, member := team(t, w)
@@ -112,7 +112,7 @@ func TestChangesOfMembershipsThatAreRefused(t *testing.T) {
 	}
 }
 
-func TestChangesNeedTheKey(t *testing.T) {
+func TestAPI_ChangesNeedTheKey(t *testing.T) {
 	t.Parallel()
 	w, _ := newWorld(t, clerksim.Config{})
 	o, _, member := team(t, w)

@@ -16,14 +16,14 @@ func organizationFilters() []string {
 	return []string{"organization_id", "user_id", "query", includeCount}
 }
 
-// What an organization may be called (Backend API document, POST /organizations).
+// The limits of an organization's name and slug (Backend API document, POST /organizations).
 const (
 	maxName     = 256
 	slugPattern = `^[a-z0-9-]*$`
 )
 
-// organizationRequest is what the simulator knows of a request to create or to update an
-// organization.
+// organizationRequest is the part of a request to create or update an organization that the
+// simulator uses.
 type organizationRequest struct {
 	Name       *string `json:"name"`
 	Slug       *string `json:"slug"`
@@ -45,7 +45,7 @@ func (r organizationRequest) validate() error {
 	return nil
 }
 
-// creationRequest is an [organizationRequest] with what can only be said at the creation.
+// creationRequest is an [organizationRequest] with the fields that only a creation has.
 type creationRequest struct {
 	organizationRequest
 	CreatedBy      *string         `json:"created_by"`

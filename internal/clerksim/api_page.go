@@ -21,10 +21,10 @@ const byCreation = "created_at"
 
 func listParameters() []string { return []string{"limit", "offset", "order_by"} }
 
-// unorderedParameters are those of the few lists whose order nobody can choose.
+// unorderedParameters are those of the few lists with a fixed order.
 func unorderedParameters() []string { return []string{"limit", "offset"} }
 
-// pageRequest is what the query asks of a list.
+// pageRequest is the page that a query asks of a list.
 type pageRequest struct {
 	limit, offset int
 	by            string
@@ -53,12 +53,12 @@ func parsePage(query url.Values) (pageRequest, error) {
 	return page, nil
 }
 
-// orders are what a list can be ordered by beside created_at, by the name that order_by takes.
+// orders are the orders of a list beside created_at, by the name that order_by takes.
 type orders[R row] map[string]func(a, b R) int
 
-// sorted returns the rows, which come oldest first, as the page asks for them, but for the
-// direction. A plus in order_by that wasn't escaped arrives as a blank, and then isn't the order
-// that was meant: it is refused.
+// sorted returns the rows, which come oldest first, in the order that the page asks for, except for
+// the direction. An unescaped plus in order_by arrives as a blank. That isn't the intended order,
+// so it is refused.
 func (o orders[R]) sorted(rows []R, page pageRequest) ([]R, error) {
 	if page.by == byCreation {
 		return rows, nil
@@ -90,9 +90,9 @@ func (p pageRequest) span(n int) (from, to int) {
 	return from, to
 }
 
-// takeUnstable is [take] for an order by created_at that leaves open what comes first of rows of
-// one millisecond: each salt answers that differently, so that pages of several calls repeat some
-// rows and skip others.
+// takeUnstable is [take] for an order by created_at that leaves rows of one millisecond in any
+// order. Each salt orders them differently, so that pages of several calls repeat some rows and
+// skip others.
 func takeUnstable[R row](rows []R, page pageRequest, salt uint64) []R {
 	from, to := page.span(len(rows))
 	if from == to {
@@ -112,15 +112,15 @@ func takeUnstable[R row](rows []R, page pageRequest, salt uint64) []R {
 	return take(around[from-low:to-low], pageRequest{limit: to - from, descending: page.descending})
 }
 
-// salted is a number that the id and the salt decide. The salt goes first: the last bytes hardly
-// move a sum of FNV.
+// salted is a number that depends on the id and the salt. The salt goes first: the last bytes
+// hardly change an FNV sum.
 func (e *entry) salted(salt uint64) uint64 {
 	hash := fnv.New64a()
 	_, _ = hash.Write(append(strconv.AppendUint(nil, salt, 10), e.id...)) // never fails, says package hash
 	return hash.Sum64()
 }
 
-// checkParameters refuses what would change Clerk's answer and not the simulator's.
+// checkParameters refuses parameters that would change Clerk's answer and not the simulator's.
 func checkParameters(req *http.Request, known []string) error {
 	for name := range req.URL.Query() {
 		if !slices.Contains(known, name) {

@@ -24,9 +24,9 @@ func (w *World) RateLimit() int {
 	return developmentRate
 }
 
-// LimitRate answers calls of the Backend API with 429 that are more than so many in ten seconds;
-// Retry-After says in how many seconds the next window begins. A window begins with the first call
-// after the end of the one before. Now is the clock to count on; nil is time.Now.
+// LimitRate answers calls of the Backend API beyond so many in ten seconds with 429. Retry-After
+// says in how many seconds the next window begins. A window begins with the first call after the
+// end of the one before. Now is the clock for counting; nil is time.Now.
 func (f *APIFaults) LimitRate(calls int, now func() time.Time) (lift func()) {
 	if now == nil {
 		now = time.Now

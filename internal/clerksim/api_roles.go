@@ -49,7 +49,7 @@ func (a *api) permission(req *http.Request) (any, error) {
 	return withUnknownField(id, permissionBodyOf(p)), checkVisible(req, id)
 }
 
-// listRoleSets lists the one role set of an instance that never made another; see [roleSet].
+// listRoleSets lists the one role set of an instance without further ones; see [roleSet].
 func (a *api) listRoleSets(req *http.Request) (any, error) {
 	a.world.mu.RLock()
 	defer a.world.mu.RUnlock()

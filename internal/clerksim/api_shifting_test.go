@@ -24,7 +24,7 @@ func walk(t *testing.T, a faultyAPI, path string) []string {
 	}
 }
 
-func TestADeletionShiftsThePagesBehindIt(t *testing.T) {
+func TestPaging_DeletionShiftsLaterPages(t *testing.T) {
 	t.Parallel()
 	a := newFaultyAPI(t, clerksim.Config{})
 	before := walk(t, a, "/v1/organization_memberships")
@@ -39,7 +39,7 @@ func TestADeletionShiftsThePagesBehindIt(t *testing.T) {
 	require.Equal(t, slices.Delete(slices.Clone(before), 10, 11), after, "the eleventh slipped into the page before")
 }
 
-func TestTiesAreUnstableOnDemand(t *testing.T) {
+func TestPaging_TiesAreUnstableOnDemand(t *testing.T) {
 	t.Parallel()
 	for name, unstable := range map[string]bool{"stable": false, "unstable": true} {
 		t.Run(name, func(t *testing.T) {

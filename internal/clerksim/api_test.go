@@ -55,8 +55,8 @@ func ids(objects []object) []string {
 	return all
 }
 
-// populate makes an organization with n members and returns it with the members' ids, oldest first. Every two
-// memberships are of one millisecond.
+// populate makes an organization with n members and returns it with the members' ids, oldest first.
+// Every two memberships are of one millisecond.
 func populate(t *testing.T, w *clerksim.World, c *clock, n int) (organizationID string, memberships []string) {
 	t.Helper()
 	admin := createUser(t, w, clerksim.NewUser{})
@@ -92,14 +92,14 @@ func TestPaging(t *testing.T) {
 	}
 }
 
-func TestAListIsNeverNull(t *testing.T) {
+func TestPaging_ListIsNeverNull(t *testing.T) {
 	t.Parallel()
 	w, _ := newWorld(t, clerksim.Config{})
 	require.JSONEq(t, `{"data":[],"total_count":0}`, string(callAPI(t, w, "/v1/organizations", nil)))
 	require.JSONEq(t, `[]`, string(callAPI(t, w, "/v1/users", nil)))
 }
 
-func TestLookups(t *testing.T) {
+func TestAPI_Lookups(t *testing.T) {
 	t.Parallel()
 	w, _ := newWorld(t, clerksim.Config{InstanceID: "ins_test"})
 	u, stranger := createUser(t, w, clerksim.NewUser{}), createUser(t, w, clerksim.NewUser{})
@@ -128,7 +128,7 @@ func TestLookups(t *testing.T) {
 	require.Equal(t, 8, callList(t, w, "/v1/organization_permissions", nil).TotalCount)
 }
 
-func TestUsersAreABareArrayWithACursor(t *testing.T) {
+func TestAPI_UsersAreABareArrayWithACursor(t *testing.T) {
 	t.Parallel()
 	w, _ := newWorld(t, clerksim.Config{})
 	var want []string
@@ -147,7 +147,7 @@ func TestUsersAreABareArrayWithACursor(t *testing.T) {
 	require.Equal(t, int64(5), number(t, decode(t, callAPI(t, w, "/v1/users/count", nil))["total_count"]))
 }
 
-func TestAPIAndEventsSayTheSame(t *testing.T) {
+func TestAPI_AgreesWithEvents(t *testing.T) {
 	t.Parallel()
 	w, _ := newWorld(t, clerksim.Config{})
 	u := createUser(t, w, clerksim.NewUser{})
@@ -157,7 +157,7 @@ func TestAPIAndEventsSayTheSame(t *testing.T) {
 	require.Equal(t, decode(t, messages[1].Body).at(t, "data"), decode(t, callAPI(t, w, "/v1/organizations/"+o.ID, nil)))
 }
 
-func TestAPIErrors(t *testing.T) {
+func TestAPI_Errors(t *testing.T) {
 	t.Parallel()
 	w, _ := newWorld(t, clerksim.Config{})
 	for name, tc := range map[string]struct {
@@ -198,7 +198,7 @@ func TestAPIErrors(t *testing.T) {
 	}
 }
 
-func TestWrongMethod(t *testing.T) {
+func TestAPI_WrongMethod(t *testing.T) {
 	t.Parallel()
 	w, _ := newWorld(t, clerksim.Config{})
 	req := httptest.NewRequestWithContext(t.Context(), http.MethodPut, "/v1/users", nil)
@@ -207,7 +207,7 @@ func TestWrongMethod(t *testing.T) {
 	require.Equal(t, http.StatusMethodNotAllowed, recorder.Code)
 }
 
-func TestMiddlewareWrapsEverything(t *testing.T) {
+func TestAPI_MiddlewareWrapsEverything(t *testing.T) {
 	t.Parallel()
 	w, _ := newWorld(t, clerksim.Config{})
 	var order []string

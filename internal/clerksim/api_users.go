@@ -20,8 +20,8 @@ type totalCountBody struct {
 	TotalCount int    `json:"total_count"`
 }
 
-// listUsers answers a bare array, unlike every other list. Clerk promises that a walk with a cursor
-// neither skips nor repeats, so this order is the same in every call, whatever
+// listUsers answers with a bare array, unlike every other list. Clerk promises that a walk with a
+// cursor neither skips nor repeats users. So the order is the same in every call, whatever
 // [Config.UnstableTies] says.
 func (a *api) listUsers(req *http.Request) (any, error) {
 	a.world.mu.RLock()
@@ -44,15 +44,15 @@ func (a *api) listUsers(req *http.Request) (any, error) {
 	return arrayOf("[", shorten(take(rows, page), distorted), func(u *user) any { return a.world.userBody(u) }, "]"), nil
 }
 
-// userOrders are those that the Backend API document lists beside created_at and the simulator has
-// data for.
+// userOrders are the orders that the Backend API document lists beside created_at, as far as the
+// simulator has the data.
 func userOrders() orders[*user] {
 	all := identityOrders()
 	all["updated_at"] = func(x, y *user) int { return x.UpdatedAt.Compare(y.UpdatedAt) }
 	return all
 }
 
-// identityOrders compare users by who they are. What somebody doesn't have comes first.
+// identityOrders compare users by their identities. A missing one comes first.
 func identityOrders() orders[*user] {
 	return orders[*user]{
 		"first_name":    byField(func(u *user) *string { return u.FirstName }),
@@ -100,9 +100,9 @@ func (u *user) hasAddress(address string) bool {
 	return slices.ContainsFunc(u.Emails, func(e Identification) bool { return strings.EqualFold(e.Value, address) })
 }
 
-// usersAfter cuts rows behind the cursor, the last user of the page before. Clerk doesn't say what
-// a cursor does whose user was deleted meanwhile; here it is invalid, so that the caller has to
-// cope.
+// usersAfter cuts rows behind the cursor, the last user of the page before. Clerk doesn't document
+// a cursor whose user was deleted meanwhile. Here it is invalid, which is the harder case for the
+// caller.
 func (a *api) usersAfter(rows []*user, cursor string, page pageRequest) ([]*user, error) {
 	if cursor == "" {
 		return rows, nil
@@ -148,7 +148,8 @@ func (a *api) user(req *http.Request) (any, error) {
 	return a.userAnswer(u), checkVisible(req, u.id)
 }
 
-// createUser knows what identifies somebody. Nobody signs in here, so that nobody needs a password.
+// createUser uses the identities and names of a request. There is no signing in here, so no user
+// has a password.
 func (a *api) createUser(req *http.Request) (any, error) {
 	var wanted struct {
 		EmailAddress            []string `json:"email_address"`

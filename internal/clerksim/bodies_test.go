@@ -26,7 +26,7 @@ func requireKeys(t *testing.T, o object, keys ...string) {
 	}
 }
 
-func TestEnvelope(t *testing.T) {
+func TestBody_Envelope(t *testing.T) {
 	t.Parallel()
 	w, c := newWorld(t, clerksim.Config{InstanceID: "ins_test"})
 	createUser(t, w, clerksim.NewUser{})
@@ -40,7 +40,7 @@ func TestEnvelope(t *testing.T) {
 	require.True(t, lag >= 1 && lag <= 20, "lag %d", lag)
 }
 
-func TestLegacyInstance(t *testing.T) {
+func TestBody_LegacyInstance(t *testing.T) {
 	t.Parallel()
 	w, _ := newWorld(t, clerksim.Config{Legacy: true})
 	admin, u := createUser(t, w, clerksim.NewUser{}), createUser(t, w, clerksim.NewUser{})
@@ -54,7 +54,7 @@ func TestLegacyInstance(t *testing.T) {
 	require.Equal(t, clerksim.RoleMember, w.Directory().Role(o.ID, u.ID))
 }
 
-func TestOrganizationBodies(t *testing.T) {
+func TestBody_Organization(t *testing.T) {
 	t.Parallel()
 	w, c := newWorld(t, clerksim.Config{})
 	u := createUser(t, w, clerksim.NewUser{})
@@ -91,7 +91,7 @@ func withoutUnknown(o object) {
 	}
 }
 
-func TestSlugForms(t *testing.T) {
+func TestBody_SlugForms(t *testing.T) {
 	t.Parallel()
 	w, _ := newWorld(t, clerksim.Config{})
 	slugOf := func(params clerksim.NewOrganization) (value any, present bool) {
@@ -111,7 +111,7 @@ func TestSlugForms(t *testing.T) {
 	require.False(t, present)
 }
 
-func TestMembershipBody(t *testing.T) {
+func TestBody_Membership(t *testing.T) {
 	t.Parallel()
 	w, _ := newWorld(t, clerksim.Config{})
 	u := createUser(t, w, clerksim.NewUser{FirstName: "Robin"})
@@ -137,7 +137,7 @@ func TestMembershipBody(t *testing.T) {
 	requireKeys(t, user, "image_url", "profile_image_url", "has_image")
 }
 
-func TestUserBody(t *testing.T) {
+func TestBody_User(t *testing.T) {
 	t.Parallel()
 	w, _ := newWorld(t, clerksim.Config{})
 	u := createUser(t, w, clerksim.NewUser{
@@ -176,7 +176,7 @@ func TestUserBody(t *testing.T) {
 	require.Equal(t, object{"object": "user", "id": u.ID, "deleted": true}, deleted)
 }
 
-func TestTheThirdInventedUserHasAnOlderAddress(t *testing.T) {
+func TestBody_ThirdInventedUserHasAnOlderAddress(t *testing.T) {
 	t.Parallel()
 	w, _ := newWorld(t, clerksim.Config{})
 	createUser(t, w, clerksim.NewUser{})
@@ -189,7 +189,7 @@ func TestTheThirdInventedUserHasAnOlderAddress(t *testing.T) {
 	require.Nil(t, createUser(t, w, clerksim.NewUser{}).LastName, "every fourth has none")
 }
 
-func TestPhoneOnlyUser(t *testing.T) {
+func TestBody_PhoneOnlyUser(t *testing.T) {
 	t.Parallel()
 	w, _ := newWorld(t, clerksim.Config{})
 	u := createUser(t, w, clerksim.NewUser{Phone: "+15555550107"})
@@ -202,7 +202,7 @@ func TestPhoneOnlyUser(t *testing.T) {
 	require.Equal(t, "+15555550107", lastBody(t, w).at(t, "data").at(t, "public_user_data")["identifier"])
 }
 
-func TestRoleAndPermissionBodies(t *testing.T) {
+func TestBody_RoleAndPermission(t *testing.T) {
 	t.Parallel()
 	w, _ := newWorld(t, clerksim.Config{})
 	p, err := w.CreatePermission("org:invoices:create", "Create invoices")
@@ -229,7 +229,7 @@ func TestRoleAndPermissionBodies(t *testing.T) {
 	require.Equal(t, p.ID, lastBody(t, w).at(t, "data")["id"])
 }
 
-func TestUnknownFieldsTurnUp(t *testing.T) {
+func TestBody_UnknownFieldsTurnUp(t *testing.T) {
 	t.Parallel()
 	w, _ := newWorld(t, clerksim.Config{})
 	with := 0

@@ -12,7 +12,7 @@ import (
 const minKeyBits = 2048
 
 // Config describes a [World]. Its zero value is usable: a new instance with the default roles and
-// nobody in it.
+// without users.
 type Config struct {
 	// Seed decides every id and every accidental detail of the bodies. Two worlds with one seed,
 	// one clock and the same calls are equal. Defaults to 0.
@@ -22,7 +22,7 @@ type Config struct {
 	// stands still gives several changes one updated_at. Defaults to time.Now.
 	Now func() time.Time
 
-	// Clocks are how far the clocks of Clerk's machines are off. Each instant is read from one of
+	// Clocks are the errors of the clocks of Clerk's machines. Each instant is read from one of
 	// them, in a fixed but irregular order, so that the dates of two changes may contradict their
 	// order. Defaults to one clock that is right.
 	Clocks []time.Duration
@@ -35,8 +35,8 @@ type Config struct {
 	// "development".
 	EnvironmentType string
 
-	// SecretKey is what the Backend API demands as a bearer token. Defaults to one made from the
-	// seed, which [World.SecretKey] tells.
+	// SecretKey is the bearer token that the Backend API demands. Defaults to one made from the
+	// seed; see [World.SecretKey].
 	SecretKey string
 
 	// Issuer is the iss of session tokens, an absolute URL. Defaults to
@@ -52,25 +52,25 @@ type Config struct {
 	SigningKey *rsa.PrivateKey
 
 	// MembershipEventsOnDelete also emits one organizationMembership.deleted for each membership
-	// that goes with a deleted organization or user, before the parent's own event. Whether Clerk
-	// does so is not documented. Defaults to false, the harder case.
+	// that ends with a deleted organization or user, before the parent's own event. Clerk doesn't
+	// document this. Defaults to false, the harder case.
 	MembershipEventsOnDelete bool
 
 	// InvitationsWithoutUser leaves user_id out of organizationInvitation.accepted, like Clerk
-	// before September 2025: then only organizationMembership.created tells who joined. Defaults to
-	// false.
+	// before September 2025: then only organizationMembership.created names the new member.
+	// Defaults to false.
 	InvitationsWithoutUser bool
 
-	// LooseTimestamps draws every envelope timestamp on its own, so that for two changes of one
-	// object within one millisecond of updated_at the timestamps may contradict the order of the
-	// changes: then nothing in the deliveries tells it. Defaults to false: the timestamps of one
-	// object's events increase.
+	// LooseTimestamps draws every envelope timestamp on its own. For two changes of one object
+	// within one millisecond of updated_at, the timestamps may then contradict the order of the
+	// changes, which no delivery shows. Defaults to false: the timestamps of one object's events
+	// increase.
 	LooseTimestamps bool
 
 	// UnstableTies orders objects of one millisecond differently in each list that is ordered by
-	// created_at, as a database may: pages by offset then repeat some of them and skip others,
-	// although nothing changed. The list of users is spared, because its cursor needs one order.
-	// Defaults to false: what was created first comes first.
+	// created_at, as a database may. Pages by offset then repeat some of them and skip others,
+	// although nothing changed. The list of users keeps one order, because its cursor needs it.
+	// Defaults to false: the order of creation.
 	UnstableTies bool
 
 	// Legacy makes an instance from before roles were configurable: bodies and tokens say "admin"

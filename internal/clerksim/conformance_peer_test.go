@@ -32,7 +32,7 @@ func newPeer(t *testing.T, baseURL, secretKey string, pace <-chan time.Time) pee
 	return peer{baseURL: baseURL, secretKey: secretKey, client: client, pace: pace}
 }
 
-// answer is what the peer said.
+// answer is an answer of the peer.
 type answer struct {
 	status int
 	body   []byte
@@ -92,7 +92,8 @@ func (p peer) organization(t *testing.T, adminID string) string {
 	return p.mine(t, "/organizations/", made)
 }
 
-// mine returns the id of what was made, and deletes it in the end unless the test does.
+// mine returns the id of a created object, and deletes the object at the test's end unless the test
+// has.
 func (p peer) mine(t *testing.T, collection string, made object) string {
 	t.Helper()
 	id, _ := made["id"].(string)
@@ -132,7 +133,8 @@ func (a answer) array(t *testing.T) []object {
 	return all
 }
 
-// refused holds the answer against Clerk's form of an error. Status 0 is any of 4xx, an empty code any code.
+// refused checks that the answer has Clerk's form of an error. Status 0 is any of 4xx, an empty
+// code any code.
 func (a answer) refused(t *testing.T, status int, code string) {
 	t.Helper()
 	if status == 0 {
@@ -159,5 +161,5 @@ func (a answer) refused(t *testing.T, status int, code string) {
 
 func newName() string { return ours + strings.ToLower(rand.Text()) }
 
-// newAddress has a mark that keeps Clerk from sending mail to it.
+// newAddress returns an address with a mark that keeps Clerk from sending mail to it.
 func newAddress() string { return newName() + "+clerk_test@example.com" }

@@ -13,17 +13,18 @@ import (
 	"github.com/callmine/rolecall/internal/clerksim"
 )
 
-// What the conformance suite needs to know of Clerk.
+// The settings of the conformance suite for a real Clerk.
 const (
 	clerkURL       = "https://api.clerk.com/v1"
 	clerkKey       = "CLERK_CONFORMANCE_SECRET_KEY"
 	developmentKey = "sk_test_"
-	// clerkPace is the least time between two calls of Clerk: four in a second, of the ten that a development instance
-	// allows.
+	// clerkPace is the least time between two calls of Clerk: four in a second, of the ten that a
+	// development instance allows.
 	clerkPace = 250 * time.Millisecond
 )
 
-// conformance is what Rolecall relies on at Clerk's Backend API, each part a check that makes its own objects.
+// conformance lists the checks of what Rolecall relies on at Clerk's Backend API. Each check makes
+// its own objects.
 func conformance() map[string]func(*testing.T, peer) {
 	return map[string]func(*testing.T, peer){
 		"instance":                          conformInstance,
@@ -52,13 +53,15 @@ func conform(t *testing.T, p peer) {
 	}
 }
 
-// TestConformance holds the simulator against what Rolecall relies on at Clerk, and Clerk itself if there is a key:
+// TestConformance holds the simulator against what Rolecall relies on at Clerk, and Clerk itself if
+// there is a key:
 //
 //	CLERK_CONFORMANCE_SECRET_KEY=sk_test_… go test -count=1 -run TestConformance ./internal/clerksim
 //
-// The key must be a development instance's, with organizations enabled, whose users may be created by an e-mail address
-// alone. Everything is called rolecall-conformance-… there and deleted at the end, and it makes no more than four calls
-// in a second. The addresses are ones that Clerk sends no mail to. What Clerk leaves unsaid isn't asserted.
+// The key must be a development instance's, with organizations enabled, whose users may be created
+// by an e-mail address alone. Everything that the suite creates is called rolecall-conformance-…
+// and deleted at the end. The suite makes no more than four calls in a second. Clerk sends no mail
+// to its addresses. It doesn't check what Clerk leaves open.
 func TestConformance(t *testing.T) {
 	t.Parallel()
 	t.Run("simulator", func(t *testing.T) {
@@ -76,7 +79,8 @@ func TestConformance(t *testing.T) {
 	}
 }
 
-// simulator is a world on a clock that ticks each time it is read, so that what is made later is younger.
+// simulator is a world on a clock that ticks each time it is read, so that later objects are
+// younger.
 func simulator(t *testing.T) peer {
 	t.Helper()
 	var ticks atomic.Int64

@@ -2,19 +2,19 @@ package clerksim
 
 import "maps"
 
-// Directory is the truth at one moment: what a mirror has to equal. It is a copy and doesn't
-// change.
+// Directory is the state of the world at one moment, which a mirror has to equal. It is a copy and
+// doesn't change.
 type Directory struct {
-	// Users and Organizations are by id and include those that are gone, with Deleted set and as
-	// they last were.
+	// Users and Organizations are by id and include deleted ones, with Deleted set and in their
+	// last state.
 	Users         map[string]User
 	Organizations map[string]Organization
-	// Roles are by key, and only those that exist.
+	// Roles are the existing roles by key.
 	Roles map[string]Role
 	// Invitations are by id, each with its status of this moment. Those of a deleted organization
 	// don't exist.
 	Invitations map[string]Invitation
-	// Domains are by id, and only those that exist.
+	// Domains are the existing domains by id.
 	Domains map[string]Domain
 
 	memberships map[pair]Membership
@@ -22,7 +22,7 @@ type Directory struct {
 
 type pair struct{ organizationID, userID string }
 
-// Directory returns the truth of this moment.
+// Directory returns the state of this moment.
 func (w *World) Directory() Directory {
 	w.mu.RLock()
 	defer w.mu.RUnlock()
@@ -63,8 +63,8 @@ func (d Directory) Membership(organizationID, userID string) (found Membership, 
 	return found, ok
 }
 
-// Role returns the key of the role in which a user may act in an organization. It is empty for
-// somebody who isn't a member and for a banned or deprovisioned user: whom a product has to refuse.
+// Role returns the key of the role in which a user may act in an organization. It is empty for a
+// user whom a product has to refuse: one who isn't a member, or is banned or deprovisioned.
 func (d Directory) Role(organizationID, userID string) string {
 	user := d.Users[userID]
 	if user.Banned || user.Deprovisioned {

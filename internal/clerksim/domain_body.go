@@ -2,7 +2,7 @@ package clerksim
 
 import "encoding/json"
 
-// domainObject is what domains call themselves.
+// domainObject is the object member of domains.
 const domainObject = "organization_domain"
 
 // domainBody is a domain in its events and in the Backend API. Raw fields are those that may be
@@ -62,8 +62,8 @@ func domainBodyOf(d *domain) domainBody {
 	return body
 }
 
-// domainEventBody is the domain in its events. Bodies were seen with and without the organization;
-// older ones have only the one verification.
+// domainEventBody is the domain in its events. Some seen bodies have the organization and some
+// don't; older ones have only one verification.
 func domainEventBody(d *domain) domainBody {
 	body := domainBodyOf(d)
 	if accident(d.id+" organization", 2) == 0 {

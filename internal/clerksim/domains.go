@@ -12,9 +12,9 @@ const domainPattern = `^([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,}$`
 // Verification is how far an organization has proved that it belongs to a domain.
 type Verification string
 
-// The states of a verification that this package brings about.
+// The states of a verification in this package.
 const (
-	// VerificationNone is null in bodies: nobody tried.
+	// VerificationNone is null in bodies: there was no try.
 	VerificationNone Verification = ""
 	// VerificationDone is "verified".
 	VerificationDone Verification = "verified"
@@ -22,7 +22,7 @@ const (
 	VerificationUndone Verification = "unverified"
 )
 
-// The modes in which people with an address of a domain may enroll (Backend API document,
+// The modes in which users with an address of a domain may enroll (Backend API document,
 // OrganizationDomain).
 const (
 	EnrollByHand       = "manual_invitation"
@@ -35,7 +35,7 @@ const (
 type Domain struct {
 	// ID is "orgdmn_" and 27 characters.
 	ID string
-	// OrganizationID says whose it is.
+	// OrganizationID is the organization's id.
 	OrganizationID string
 	// Name is such as "callmine.test".
 	Name string
@@ -64,10 +64,9 @@ type domain struct {
 	organization *organization
 }
 
-// AddDomain adds an unverified domain whose people enroll by hand and emits
-// organizationDomain.created. It refuses an unknown organization (ErrNotFound), a malformed name
-// (ErrInvalid) and one that the organization has already (ErrDuplicate). Another organization may
-// have the same.
+// AddDomain adds an unverified domain with enrollment by hand and emits organizationDomain.created.
+// It refuses an unknown organization (ErrNotFound), a malformed name (ErrInvalid) and one that the
+// organization has already (ErrDuplicate). Another organization may have the same one.
 func (w *World) AddDomain(organizationID, name string) (Domain, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

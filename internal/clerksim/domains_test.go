@@ -19,7 +19,7 @@ func addDomain(t *testing.T, w *clerksim.World, organizationID, name string) cle
 	return d
 }
 
-func TestADomainsLife(t *testing.T) {
+func TestDomain_Life(t *testing.T) {
 	t.Parallel()
 	w, c := newWorld(t, clerksim.Config{})
 	o, _, _ := team(t, w)
@@ -65,7 +65,7 @@ func TestADomainsLife(t *testing.T) {
 	require.NotEqual(t, d.ID, addDomain(t, w, o.ID, d.Name).ID, "the name is free again")
 }
 
-func TestDomainsComeInEveryForm(t *testing.T) {
+func TestDomain_ComesInEveryForm(t *testing.T) {
 	t.Parallel()
 	w, _ := newWorld(t, clerksim.Config{})
 	o, _, _ := team(t, w)
@@ -81,7 +81,7 @@ func TestDomainsComeInEveryForm(t *testing.T) {
 	require.Len(t, seen, 6, "%v", seen)
 }
 
-func TestRefusedDomainsChangeNothing(t *testing.T) {
+func TestDomain_RefusedChangesNothing(t *testing.T) {
 	t.Parallel()
 	w, _ := newWorld(t, clerksim.Config{})
 	o, admin, _ := team(t, w)
@@ -110,7 +110,7 @@ func TestRefusedDomainsChangeNothing(t *testing.T) {
 	require.Empty(t, w.Drain())
 }
 
-func TestDomainsAreListedForTheInstance(t *testing.T) {
+func TestDomain_ListedForTheInstance(t *testing.T) {
 	t.Parallel()
 	w, _ := newWorld(t, clerksim.Config{})
 	o, admin, _ := team(t, w)

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// envelopeBody is what every event comes in. There is no id and no sequence number in it: the only
-// id is the header's.
+// envelopeBody is the body of every event. It has no id and no sequence number: the only id is in
+// the header.
 type envelopeBody struct {
 	Data       json.RawMessage     `json:"data"`
 	Attributes eventAttributesBody `json:"event_attributes"`
@@ -22,15 +22,15 @@ type eventAttributesBody struct {
 	HTTPRequest httpRequestBody `json:"http_request"`
 }
 
-// httpRequestBody says who asked Clerk for the change; both fields are empty for what Clerk does by
-// itself.
+// httpRequestBody describes the client that asked Clerk for the change; both fields are empty for
+// Clerk's own changes.
 type httpRequestBody struct {
 	ClientIP  string `json:"client_ip"`
 	UserAgent string `json:"user_agent"`
 }
 
 // deletedBody is the data of every deletion but a membership's. It has no times: only the envelope
-// says when.
+// is dated.
 type deletedBody struct {
 	Object  string  `json:"object"`
 	ID      string  `json:"id"`
@@ -84,16 +84,16 @@ func withUnknownField(objectID string, data any) json.RawMessage {
 	return append(raw[:len(raw)-1:len(raw)-1], ","+field+"}"...)
 }
 
-// accident picks one of n accidental details for an object. It depends on the id alone, so that
-// reading doesn't change what comes later, and webhooks and API agree.
+// accident picks one of n accidental details for an object. It depends on the id alone. So reading
+// doesn't change later results, and webhooks and API agree.
 func accident(objectID string, n int) int {
 	hash := fnv.New32a()
 	_, _ = hash.Write([]byte(objectID)) // never fails, says package hash
 	return int(hash.Sum32() % uint32(n))
 }
 
-// mustMarshal panics where a body can't be marshalled. All are made of plain values and of metadata
-// that was checked on its way in, so only a mistake in this package gets there.
+// mustMarshal panics if a body can't be marshalled. All bodies are made of plain values and checked
+// metadata, so only a mistake in this package gets there.
 func mustMarshal(body any) json.RawMessage {
 	raw, err := json.Marshal(body)
 	if err != nil {

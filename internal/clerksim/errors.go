@@ -12,11 +12,11 @@ const (
 	ErrNotFound Code = "resource_not_found"
 	// ErrAlreadyMember is returned when a user is added to an organization twice.
 	ErrAlreadyMember Code = "already_a_member_in_organization"
-	// ErrLastAdmin is returned when a change would leave an organization without anybody who may
+	// ErrLastAdmin is returned when a change would leave an organization without a member who may
 	// manage it.
 	ErrLastAdmin Code = "organization_minimum_permissions_needed"
-	// ErrQuota is returned when an organization already has as many members as it allows. For one
-	// more invitation, pending ones count as members.
+	// ErrQuota is returned when an organization already has as many members as it allows. Pending
+	// invitations count as members for one more invitation.
 	ErrQuota Code = "organization_membership_quota_exceeded"
 	// ErrInvitationNotUnique is returned when an address is invited that has a pending invitation
 	// already.
@@ -24,19 +24,19 @@ const (
 	// ErrInvitationNotPending is returned when an invitation is accepted or revoked that was
 	// before, or has expired.
 	ErrInvitationNotPending Code = "organization_invitation_not_pending"
-	// ErrManagedBySCIM is returned by the Backend API when a membership is changed or ended that a
-	// company's directory manages; see [World.ManageByDirectory].
+	// ErrManagedBySCIM is returned by the Backend API when a changed or ended membership is managed
+	// by a company's directory; see [World.ManageByDirectory].
 	ErrManagedBySCIM Code = "organization_membership_managed_by_scim"
-	// ErrNotAdmin is returned when somebody is to act for an organization who may not manage its
-	// members.
+	// ErrNotAdmin is returned when a user without the right to manage an organization's members is
+	// to act for it.
 	ErrNotAdmin Code = "not_an_admin_in_organization"
 	// ErrInvalid is returned when an argument has a value that Clerk would not take.
 	ErrInvalid Code = "form_param_value_invalid"
 	// ErrDuplicate is returned when a slug, a role key, a permission key or an organization's
 	// domain is taken.
 	ErrDuplicate Code = "form_identifier_exists"
-	// ErrRoleInUse is returned when a role is deleted that somebody has or is invited to, or that
-	// Clerk itself gives out.
+	// ErrRoleInUse is returned when a deleted role belongs to a member or an invitation, or is a
+	// default role.
 	ErrRoleInUse Code = "organization_role_in_use"
 	// ErrPermissionInUse is returned when a permission is deleted that Clerk owns or a role has.
 	ErrPermissionInUse Code = "organization_permission_in_use"
@@ -52,7 +52,7 @@ const (
 	// ErrMethodNotAllowed is returned by the Backend API for a known path with another method.
 	ErrMethodNotAllowed Code = "method_not_allowed"
 	// ErrUnsimulated is returned by the Backend API for a query parameter that Clerk may know and
-	// the simulator doesn't: an answer that ignored a filter would be a lie.
+	// the simulator doesn't: an answer that ignored a filter would be wrong.
 	ErrUnsimulated Code = "simulator_parameter_unsupported"
 )
 

@@ -8,7 +8,7 @@ import (
 	"github.com/callmine/rolecall/internal/clerksim"
 )
 
-// Faults break the Backend API for whom they match, and count the calls.
+// Faults break the calls of the Backend API that they match, and count the calls.
 func ExampleAPIFaults() {
 	world, err := clerksim.New(clerksim.Config{})
 	if err != nil {
@@ -34,7 +34,7 @@ func ExampleAPIFaults() {
 	// map[GET /organizations:2]
 }
 
-// A world tells what happened by messages, and what is true by its directory.
+// A world emits its changes as messages, and its directory has its state.
 func Example() {
 	world, err := clerksim.New(clerksim.Config{Seed: 1})
 	if err != nil {

@@ -20,8 +20,7 @@ func (w *World) SetFeature(feature Feature, on bool) {
 	w.features[feature] = on
 }
 
-// featureOf returns the feature that a path of the Backend API belongs to; "" for what every
-// instance has.
+// featureOf returns the feature of a path of the Backend API; "" for paths that every instance has.
 func featureOf(path string) Feature {
 	switch {
 	case strings.HasPrefix(path, "/billing"):
@@ -35,7 +34,7 @@ func featureOf(path string) Feature {
 	}
 }
 
-// checkFeature refuses what belongs to a feature that the instance doesn't have.
+// checkFeature refuses a path whose feature is off.
 func (w *World) checkFeature(path string) error {
 	w.mu.RLock()
 	defer w.mu.RUnlock()

@@ -11,9 +11,9 @@ import (
 	"github.com/callmine/rolecall/internal/clerksim"
 )
 
-// TestFeaturesThatAreOffAreRefused: with the code and the words of Clerk's, and shown again when
-// they are on.
-func TestFeaturesThatAreOffAreRefused(t *testing.T) {
+// TestFeatures_OffAreRefused with Clerk's code and words. Their objects are shown again once they
+// are on.
+func TestFeatures_OffAreRefused(t *testing.T) {
 	t.Parallel()
 	a := newFaultyAPI(t, clerksim.Config{})
 	paths := map[string]clerksim.Feature{
@@ -42,7 +42,7 @@ func TestFeaturesThatAreOffAreRefused(t *testing.T) {
 	}
 }
 
-func TestPlansAreListedByPayer(t *testing.T) {
+func TestPlans_ListedByPayer(t *testing.T) {
 	t.Parallel()
 	a := newFaultyAPI(t, clerksim.Config{})
 	a.world.SetFeature(clerksim.FeatureBilling, true)
@@ -64,7 +64,7 @@ func TestPlansAreListedByPayer(t *testing.T) {
 	require.Equal(t, 2, strings.Count(string(body), `"commerce_plan"`))
 }
 
-func TestAFaultMayHaveACode(t *testing.T) {
+func TestFault_MayHaveACode(t *testing.T) {
 	t.Parallel()
 	a := newFaultyAPI(t, clerksim.Config{})
 	a.faults.FailWithCode(http.StatusPaymentRequired, "plan_too_small", clerksim.OnRoute(membershipRoute))

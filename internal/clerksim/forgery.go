@@ -15,7 +15,7 @@ import (
 // Forgery is a way to make a token that a verifier must refuse.
 type Forgery int
 
-// The forgeries, and none.
+// The forgeries, and the genuine token.
 const (
 	// Genuine is signed with RS256 by the world's key.
 	Genuine Forgery = iota

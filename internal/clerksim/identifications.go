@@ -32,7 +32,7 @@ func valueOf(all []Identification, id string) *string {
 	return nil
 }
 
-// haveEmail returns the id of the address, which is added where the user doesn't have it yet.
+// haveEmail returns the id of the address, and adds the address if the user doesn't have it yet.
 func (w *World) haveEmail(u *user, address string, now time.Time) string {
 	for _, email := range u.Emails {
 		if email.Value == address {

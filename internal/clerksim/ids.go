@@ -4,8 +4,8 @@ import "math/rand/v2"
 
 const base62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
-// Clerk's ids are KSUIDs: 27 base62 digits. The first digit is fixed so that each is in the range
-// of a KSUID, should somebody parse it.
+// Clerk's ids are KSUIDs: 27 base62 digits. The first digit is fixed, so that each one is in the
+// range of a KSUID and can be parsed.
 const (
 	idDigits     = 27
 	idFirstDigit = '3'

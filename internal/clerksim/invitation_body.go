@@ -33,7 +33,7 @@ type innerDataBody struct {
 	PublicOrganizationData publicOrganizationDataBody `json:"public_organization_data"`
 }
 
-// publicOrganizationDataBody is what invitations and domains tell of their organization.
+// publicOrganizationDataBody is the organization in invitations and domains.
 type publicOrganizationDataBody struct {
 	ID       string   `json:"id"`
 	Name     string   `json:"name"`
@@ -42,7 +42,7 @@ type publicOrganizationDataBody struct {
 	HasImage bool     `json:"has_image"`
 }
 
-// publicInviterDataBody is what an invitation tells of its inviter.
+// publicInviterDataBody is the inviter in an invitation.
 type publicInviterDataBody struct {
 	UserID     string  `json:"user_id"`
 	FirstName  *string `json:"first_name"`
@@ -52,8 +52,8 @@ type publicInviterDataBody struct {
 	Identifier *string `json:"identifier"`
 }
 
-// invitationBody is what events and the Backend API have in common. The user who accepted is only
-// in events.
+// invitationBody has the members that events and the Backend API share. Only events have the
+// accepting user.
 func (w *World) invitationBody(i *invitation, status InvitationStatus) invitationBody {
 	body := invitationBody{
 		Object:         "organization_invitation",
@@ -90,8 +90,8 @@ func (w *World) listedInvitationBody(i *invitation) invitationBody {
 	return body
 }
 
-// invitationEventBody is the invitation in its events. Where the organization sits, and whether
-// somebody who isn't there is null or missing, differs between the bodies that were seen.
+// invitationEventBody is the invitation in its events. Seen bodies differ in where the organization
+// is, and in whether a missing user is null or absent.
 func (w *World) invitationEventBody(i *invitation) invitationBody {
 	body := w.invitationBody(i, i.Status)
 	if w.cfg.Legacy {
@@ -112,7 +112,7 @@ func (w *World) invitationEventBody(i *invitation) invitationBody {
 	return body
 }
 
-// publicInviterData is null where the Backend API invited, and for an inviter who is gone.
+// publicInviterData is null for an invitation by the Backend API, and for a deleted inviter.
 func (w *World) publicInviterData(i *invitation) json.RawMessage {
 	inviter, alive := w.users.find(i.InviterID)
 	if !alive {

@@ -12,11 +12,11 @@ import (
 // expires_in_days).
 const invitationLife = 30 * 24 * time.Hour
 
-// InvitationStatus is what became of an invitation.
+// InvitationStatus is the status of an invitation.
 type InvitationStatus string
 
-// The statuses of an invitation. Clerk sends an event for each but the last, which only the clock
-// brings about.
+// The statuses of an invitation. Clerk sends an event for each but the last, which comes with time
+// alone.
 const (
 	InvitationPending  InvitationStatus = "pending"
 	InvitationAccepted InvitationStatus = "accepted"
@@ -26,23 +26,23 @@ const (
 
 // Invitation is a copy of one invitation to an organization as the world knows it.
 type Invitation struct {
-	// ID is "orginv_" and 27 characters. Who is invited again gets a new one.
+	// ID is "orginv_" and 27 characters. Each new invitation has a new one.
 	ID string
-	// OrganizationID says where to.
+	// OrganizationID is the organization's id.
 	OrganizationID string
-	// InviterID is the user who invited, or empty if the Backend API did without naming one. The
-	// user may be gone since.
+	// InviterID is the inviting user, or empty if the Backend API named none. The user may have
+	// been deleted since.
 	InviterID string
-	// UserID is the user who accepted, or empty.
+	// UserID is the accepting user, or empty.
 	UserID string
 	// Email is the address invited, spelled as it was given.
 	Email string
-	// Role is the key of the role that accepting brings.
+	// Role is the key of the role that the accepting user gets.
 	Role string
 	// Status is that of the moment of the copy: a pending invitation expires at ExpiresAt.
 	Status InvitationStatus
-	// URL is the link that accepts it: a secret. It is empty where Clerk says null, which is only
-	// for some of those without an inviter, and in a legacy instance.
+	// URL is the link that accepts it: a secret. It is empty where Clerk has null: in a legacy
+	// instance, and for some invitations without an inviter.
 	URL string
 	// PublicMetadata is a JSON object, which the membership inherits.
 	PublicMetadata json.RawMessage
@@ -52,18 +52,18 @@ type Invitation struct {
 	ExpiresAt time.Time
 }
 
-// NewInvitation says whom to invite.
+// NewInvitation describes an invitation to create.
 type NewInvitation struct {
-	// OrganizationID says where to.
+	// OrganizationID is the organization's id.
 	OrganizationID string
-	// InviterID is a member who may manage the organization, or empty: then the Backend API
-	// invites.
+	// InviterID is a member who may manage the organization, or empty for an invitation by the
+	// Backend API.
 	InviterID string
 	// Email is the address to invite.
 	Email string
 	// Role is a role's key. Defaults to [RoleMember].
 	Role string
-	// Lifetime is how long it is valid. Defaults to 30 days; in a legacy instance to for ever.
+	// Lifetime is how long it is valid. Defaults to 30 days, and in a legacy instance to for ever.
 	Lifetime time.Duration
 	// PublicMetadata is a JSON object. Defaults to {}.
 	PublicMetadata json.RawMessage
@@ -111,11 +111,11 @@ func (w *World) Invite(organizationID, inviterID, email, roleKey string) (Invita
 }
 
 // CreateInvitation invites an address to an organization and emits organizationInvitation.created.
-// It refuses unknown ids and roles (ErrNotFound), an inviter who may not manage the organization
-// (ErrNotAdmin), something that is no address or no JSON object (ErrInvalid), the address of a
-// member (ErrAlreadyMember), one with a pending invitation (ErrInvitationNotUnique) and, in an
-// organization that limits them, more members and pending invitations than it allows (ErrQuota).
-// Addresses are compared without regard to case.
+// It compares addresses without regard to case. It refuses unknown ids and roles (ErrNotFound), an
+// inviter who may not manage the organization (ErrNotAdmin), and a malformed address or metadata
+// (ErrInvalid). It refuses the address of a member (ErrAlreadyMember), and one with a pending
+// invitation (ErrInvitationNotUnique). In an organization with a limit, it refuses more members and
+// pending invitations than allowed (ErrQuota).
 func (w *World) CreateInvitation(params NewInvitation) (Invitation, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -129,9 +129,9 @@ func (w *World) CreateInvitation(params NewInvitation) (Invitation, error) {
 // Accept makes a user a member by an invitation. It emits organizationInvitation.accepted and then
 // organizationMembership.created: one change of one millisecond, whose envelopes are stamped each
 // on its own, so that either may be the older one. Clerk documents no order; here the invitation is
-// used up before it has an effect. Whoever has the link may accept: the user needs not have the
-// address. It refuses unknown ids (ErrNotFound), an invitation that isn't pending, or no longer
-// (ErrInvitationNotPending), a member (ErrAlreadyMember) and a full organization (ErrQuota).
+// used up before it has an effect. Every user with the link may accept, with any address. Accept
+// refuses unknown ids (ErrNotFound), an invitation that isn't pending (ErrInvitationNotPending), a
+// member (ErrAlreadyMember) and a full organization (ErrQuota).
 func (w *World) Accept(invitationID, userID string) (Membership, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -154,8 +154,8 @@ func (w *World) Accept(invitationID, userID string) (Membership, error) {
 	return m.snapshot(), nil
 }
 
-// Revoke takes an invitation back and emits organizationInvitation.revoked. It refuses an unknown
-// id (ErrNotFound) and an invitation that isn't pending, or no longer (ErrInvitationNotPending).
+// Revoke revokes an invitation and emits organizationInvitation.revoked. It refuses an unknown id
+// (ErrNotFound) and an invitation that isn't pending (ErrInvitationNotPending).
 func (w *World) Revoke(invitationID string) (Invitation, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -266,7 +266,7 @@ func (o *organization) freeAddress(address string, now time.Time) error {
 // pendingAt counts the invitations that can be accepted at a moment.
 func (o *organization) pendingAt(now time.Time) int {
 	pending := 0
-	for _, i := range o.pending { // has no more than one for each address, and only what nobody settled
+	for _, i := range o.pending { // at most one for each address, and no settled ones
 		if i.statusAt(now) == InvitationPending {
 			pending++
 		}
@@ -274,7 +274,7 @@ func (o *organization) pendingAt(now time.Time) int {
 	return pending
 }
 
-// expiry is when an invitation expires. Legacy instances come from before invitations did.
+// expiry is when an invitation expires. Those of legacy instances never do.
 func (w *World) expiry(lifetime time.Duration, now time.Time) time.Time {
 	switch {
 	case lifetime > 0:
@@ -286,8 +286,8 @@ func (w *World) expiry(lifetime time.Duration, now time.Time) time.Time {
 	}
 }
 
-// invitationURL makes a link with a ticket in it, also where nobody gets to see it, so that an
-// accident doesn't change the ids that come later.
+// invitationURL makes a link with a ticket. It does so also where bodies have none, so that an
+// accidental detail doesn't change later ids.
 func (w *World) invitationURL(i *invitation) string {
 	url := ticketHost + newID(w.rng, "") + newID(w.rng, "")
 	if w.cfg.Legacy || i.InviterID == "" && accident(i.id+" url", 2) == 0 {

@@ -23,7 +23,7 @@ func invite(t *testing.T, w *clerksim.World, params clerksim.NewInvitation) cler
 	return i
 }
 
-func TestAnAcceptedInvitationMakesAMember(t *testing.T) {
+func TestInvitation_AcceptedMakesAMember(t *testing.T) {
 	t.Parallel()
 	w, c := newWorld(t, clerksim.Config{})
 	o, admin, _ := team(t, w)
@@ -73,7 +73,7 @@ func TestAnAcceptedInvitationMakesAMember(t *testing.T) {
 	require.JSONEq(t, `{"team":"a"}`, string(m.PublicMetadata))
 }
 
-func TestARevokedInvitationIsOver(t *testing.T) {
+func TestInvitation_RevokedIsOver(t *testing.T) {
 	t.Parallel()
 	w, c := newWorld(t, clerksim.Config{})
 	o, _, _ := team(t, w)
@@ -93,7 +93,7 @@ func TestARevokedInvitationIsOver(t *testing.T) {
 	require.NotEqual(t, i.ID, invite(t, w, clerksim.NewInvitation{OrganizationID: o.ID}).ID, "may be invited again")
 }
 
-func TestInvitationsExpireWithoutAnEvent(t *testing.T) {
+func TestInvitation_ExpiresWithoutAnEvent(t *testing.T) {
 	t.Parallel()
 	w, c := newWorld(t, clerksim.Config{})
 	o, admin, _ := team(t, w)
@@ -116,7 +116,7 @@ func TestInvitationsExpireWithoutAnEvent(t *testing.T) {
 	require.ErrorIs(t, err, clerksim.ErrInvitationNotPending)
 	_, err = w.Revoke(i.ID)
 	require.ErrorIs(t, err, clerksim.ErrInvitationNotPending)
-	require.Equal(t, []string{"user.created"}, types(w.Drain()), "nothing tells that it expired")
+	require.Equal(t, []string{"user.created"}, types(w.Drain()), "there is no event when it expires")
 	require.NoError(t, w.DeleteRole(role.ID))
 
 	again := invite(t, w, clerksim.NewInvitation{OrganizationID: o.ID})
@@ -124,7 +124,7 @@ func TestInvitationsExpireWithoutAnEvent(t *testing.T) {
 	require.Equal(t, clerksim.InvitationExpired, status(), "a new one doesn't bring it back")
 }
 
-// forms counts in how many ways the bodies of many invitations say the same.
+// forms counts the different forms of the bodies of many equal invitations.
 func forms(t *testing.T, w *clerksim.World, organizationID, inviterID string) map[string]int {
 	t.Helper()
 	for n := range 60 {
@@ -137,7 +137,8 @@ func forms(t *testing.T, w *clerksim.World, organizationID, inviterID string) ma
 		data := decode(t, m.Body).at(t, "data")
 		require.Equal(t, organizationID, data["organization_id"])
 		for _, field := range []string{"inviter_id", "public_inviter_data", "url", "public_organization_data"} {
-			switch value, present := data[field]; {
+			value, present := data[field]
+			switch {
 			case !present:
 				seen[field+" absent"]++
 			case value == nil:
@@ -155,7 +156,7 @@ func forms(t *testing.T, w *clerksim.World, organizationID, inviterID string) ma
 	return seen
 }
 
-func TestInvitationsComeInEveryForm(t *testing.T) {
+func TestInvitation_ComesInEveryForm(t *testing.T) {
 	t.Parallel()
 	w, _ := newWorld(t, clerksim.Config{})
 	o, admin, _ := team(t, w)
@@ -178,7 +179,7 @@ func TestInvitationsComeInEveryForm(t *testing.T) {
 	require.Equal(t, 60, bySomebody["url there"])
 }
 
-func TestOlderInstancesDoNotSayWhoAccepted(t *testing.T) {
+func TestInvitation_OlderInstancesOmitTheAcceptor(t *testing.T) {
 	t.Parallel()
 	for name, cfg := range map[string]clerksim.Config{
 		"legacy": {Legacy: true}, "without user": {InvitationsWithoutUser: true},
@@ -195,12 +196,12 @@ func TestOlderInstancesDoNotSayWhoAccepted(t *testing.T) {
 			data := decode(t, w.Drain()[0].Body).at(t, "data")
 			require.Equal(t, "accepted", data["status"])
 			require.NotContains(t, data, "user_id")
-			require.Equal(t, u.ID, w.Directory().Invitations[i.ID].UserID, "the truth knows")
+			require.Equal(t, u.ID, w.Directory().Invitations[i.ID].UserID, "the directory has it")
 		})
 	}
 }
 
-func TestLegacyInvitationsHaveEightFields(t *testing.T) {
+func TestInvitation_LegacyHasEightFields(t *testing.T) {
 	t.Parallel()
 	w, c := newWorld(t, clerksim.Config{Legacy: true})
 	o, admin, _ := team(t, w)
@@ -214,7 +215,7 @@ func TestLegacyInvitationsHaveEightFields(t *testing.T) {
 	require.Equal(t, clerksim.InvitationPending, w.Directory().Invitations[i.ID].Status)
 }
 
-func TestRefusedInvitationsChangeNothing(t *testing.T) {
+func TestInvitation_RefusedChangesNothing(t *testing.T) {
 	t.Parallel()
 	w, _ := newWorld(t, clerksim.Config{})
 	o, admin, member := team(t, w)
@@ -269,10 +270,10 @@ func TestRefusedInvitationsChangeNothing(t *testing.T) {
 	_, err = w.AddMember(full.ID, member.ID, "")
 	require.NoError(t, err)
 	_, err = w.Accept(overtaken.ID, late.ID)
-	require.ErrorIs(t, err, clerksim.ErrQuota, "somebody else took the place")
+	require.ErrorIs(t, err, clerksim.ErrQuota, "another member took the place")
 }
 
-func TestInvitationsAndDomainsGoSilentlyWithTheirOrganization(t *testing.T) {
+func TestOrganization_DeletionSilentlyEndsInvitationsAndDomains(t *testing.T) {
 	t.Parallel()
 	w, _ := newWorld(t, clerksim.Config{MembershipEventsOnDelete: true})
 	o, admin, _ := team(t, w)
@@ -295,7 +296,7 @@ func TestInvitationsAndDomainsGoSilentlyWithTheirOrganization(t *testing.T) {
 	require.ErrorIs(t, w.DeleteDomain(d.ID), clerksim.ErrNotFound)
 }
 
-func TestAnInvitationOutlivesItsInviter(t *testing.T) {
+func TestInvitation_OutlivesItsInviter(t *testing.T) {
 	t.Parallel()
 	w, _ := newWorld(t, clerksim.Config{})
 	o, admin, member := team(t, w)

@@ -13,8 +13,8 @@ import (
 )
 
 // NewSigningKey makes an RSA key of 2048 bits for [Config.SigningKey] or [World.RotateKey]. It
-// takes about a tenth of a second, and the result is random: a key is the one thing that a seed
-// doesn't decide.
+// takes about a tenth of a second. The key is random: it is the one thing that doesn't depend on a
+// seed.
 func NewSigningKey() (*rsa.PrivateKey, error) {
 	key, err := rsa.GenerateKey(rand.Reader, minKeyBits)
 	if err != nil {
@@ -89,7 +89,7 @@ func (w *World) KeySet() (jose.JSONWebKeySet, error) {
 }
 
 // RotateKey makes next the key that signs, or a new one if next is nil. With keepOld the old keys
-// stay published, so that tokens signed by them are still good; else they are gone at once.
+// stay published, so that their tokens are still valid; else the old keys are gone at once.
 func (w *World) RotateKey(next *rsa.PrivateKey, keepOld bool) error {
 	if next == nil {
 		var err error

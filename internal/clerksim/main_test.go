@@ -18,7 +18,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// sharedKeys are made once: two keys, because rotation needs a second one.
+// sharedKeys are made once. There are two keys, because rotation needs a second one.
 var sharedKeys = sync.OnceValue(func() [2]*rsa.PrivateKey {
 	var keys [2]*rsa.PrivateKey
 	for i := range keys {
@@ -116,7 +116,8 @@ func types(messages []clerksim.Message) []string {
 	return all
 }
 
-// inProcess sends requests into a handler instead of over a network, so that a test may run in a synctest bubble.
+// inProcess sends requests into a handler instead of over a network, so that a test may run in a
+// synctest bubble.
 type inProcess struct{ handler http.Handler }
 
 func (p inProcess) RoundTrip(req *http.Request) (*http.Response, error) {

@@ -18,7 +18,7 @@ type membershipBody struct {
 	UpdatedAt       int64              `json:"updated_at"`
 }
 
-// publicUserDataBody is what a membership tells of its user.
+// publicUserDataBody is the user in a membership.
 type publicUserDataBody struct {
 	UserID          string  `json:"user_id"`
 	FirstName       *string `json:"first_name"`

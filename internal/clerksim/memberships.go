@@ -9,13 +9,13 @@ import (
 
 // Membership is a copy of one membership as the world knows it.
 type Membership struct {
-	// ID is "orgmem_" and 27 characters. Who leaves and joins again gets a new one.
+	// ID is "orgmem_" and 27 characters. A user who leaves and joins again gets a new one.
 	ID string
-	// OrganizationID and UserID say who is a member of what.
+	// OrganizationID and UserID are the ids of the organization and its member.
 	OrganizationID, UserID string
 	// Role is the key of the role, such as "org:admin".
 	Role string
-	// PublicMetadata is a JSON object: that of the invitation by which the user came, else {}.
+	// PublicMetadata is a JSON object: that of the user's invitation, else {}.
 	PublicMetadata json.RawMessage
 	// CreatedAt and UpdatedAt have a resolution of milliseconds. A role's new permissions don't
 	// touch them.
@@ -80,7 +80,7 @@ func (w *World) addMember(organizationID, userID, roleKey string, metadata json.
 	return m, nil
 }
 
-// admit refuses a second membership, and one too many.
+// admit refuses a second membership, and a member beyond the limit.
 func (o *organization) admit(u *user) error {
 	if _, joined := o.byUser[u.id]; joined {
 		return refuse(ErrAlreadyMember, "%s is a member of %s already", u.id, o.id)
@@ -91,9 +91,9 @@ func (o *organization) admit(u *user) error {
 	return nil
 }
 
-// SetRole promotes or demotes a member and emits organizationMembership.updated. It refuses
-// somebody who isn't a member and an unknown role (ErrNotFound), and to demote the last member who
-// may manage the organization (ErrLastAdmin).
+// SetRole promotes or demotes a member and emits organizationMembership.updated. It refuses a user
+// who isn't a member and an unknown role (ErrNotFound), and to demote the last member who may
+// manage the organization (ErrLastAdmin).
 func (w *World) SetRole(organizationID, userID, roleKey string) (Membership, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -123,7 +123,7 @@ func (w *World) setRole(organizationID, userID, roleKey string) (*membership, er
 }
 
 // RemoveMember ends a membership and emits organizationMembership.deleted: the membership in full,
-// with the updated_at that it had before. It refuses somebody who isn't a member (ErrNotFound), and
+// with the updated_at that it had before. It refuses a user who isn't a member (ErrNotFound), and
 // to remove the last member who may manage the organization (ErrLastAdmin).
 func (w *World) RemoveMember(organizationID, userID string) error {
 	w.mu.Lock()
@@ -169,8 +169,8 @@ func (w *World) findMembership(organizationID, userID string) (*membership, erro
 	return m, nil
 }
 
-// checkManager refuses a user who may not act for an organization. Nobody may: then the Backend API
-// does.
+// checkManager refuses a user who may not act for an organization. It accepts no user at all: then
+// the Backend API acts.
 func (w *World) checkManager(o *organization, userID string) error {
 	if userID == "" {
 		return nil
@@ -184,15 +184,14 @@ func (w *World) checkManager(o *organization, userID string) error {
 	return nil
 }
 
-// isLastElevated reports whether the organization would have nobody left to manage it without this
-// member.
+// isLastElevated reports whether no other member may manage the organization.
 func (m *membership) isLastElevated() bool {
 	return m.role.elevated() && !slices.ContainsFunc(m.organization.members.ordered, func(other *membership) bool {
 		return other != m && other.role.elevated()
 	})
 }
 
-// join adds what was checked and emits nothing.
+// join adds a checked membership and emits nothing.
 func (w *World) join(o *organization, u *user, r *role, metadata json.RawMessage, now time.Time) *membership {
 	m := &membership{
 		entry: w.newEntry("orgmem_", now), organization: o, user: u, role: r, publicMetadata: metadata,
@@ -212,7 +211,7 @@ func (w *World) leave(m *membership) {
 	m.user.memberships.remove(m)
 }
 
-// removeWithParent ends the memberships of an organization or a user that is about to go.
+// removeWithParent ends the memberships of an organization or a user that is being deleted.
 func (w *World) removeWithParent(members []*membership, now time.Time) {
 	for _, m := range slices.Clone(members) {
 		w.leave(m)

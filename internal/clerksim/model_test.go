@@ -16,7 +16,7 @@ import (
 	"github.com/callmine/rolecall/internal/clerksim"
 )
 
-// replay is the simplest mirror there is: it takes every message once and in order.
+// replay is the simplest mirror: it applies every message once and in order.
 type replay struct {
 	users, organizations, memberships, invitations, domains map[string]object
 }
@@ -64,7 +64,8 @@ func (r *replay) role(organizationID, userID string) string {
 	return ""
 }
 
-// states says of each invitation and domain of an organization that exists what the directory says of it.
+// states returns the directory's statement about each existing invitation and domain of an
+// organization.
 func (r *replay) states(now time.Time) map[string]string {
 	states := map[string]string{}
 	for id, i := range r.invitations {
@@ -88,7 +89,7 @@ func (r *replay) states(now time.Time) map[string]string {
 	return states
 }
 
-// states is the truth in the words of [replay.states].
+// states returns the directory in the form of [replay.states].
 func states(d clerksim.Directory) map[string]string {
 	orNil := func(s string) any {
 		if s == "" {
@@ -106,7 +107,7 @@ func states(d clerksim.Directory) map[string]string {
 	return states
 }
 
-// machine makes random changes and remembers whom it may make them to.
+// machine makes random changes and remembers their objects.
 type machine struct {
 	w                    *clerksim.World
 	c                    *clock
@@ -119,14 +120,15 @@ func (m *machine) organization(t *rapid.T) string {
 	return rapid.SampledFrom(m.organizations).Draw(t, "organization")
 }
 
-// change makes one change, which the world may refuse only with a code.
+// change makes one change. The world may refuse it, but only with a code.
 func (m *machine) change(t *rapid.T) {
 	m.c.advance(time.Duration(rapid.IntRange(0, 1).Draw(t, "ms")) * time.Millisecond)
 	var err error
 	switch rapid.IntRange(0, 12).Draw(t, "change") {
 	case 0:
-		u, created := m.w.CreateUser(clerksim.NewUser{})
-		m.users, err = append(m.users, u.ID), created
+		var u clerksim.User
+		u, err = m.w.CreateUser(clerksim.NewUser{})
+		m.users = append(m.users, u.ID)
 	case 1:
 		var o clerksim.Organization
 		if o, err = m.w.CreateOrganization(clerksim.NewOrganization{CreatedBy: m.user(t)}); err == nil {
@@ -199,9 +201,9 @@ func (m *machine) changeDomain(t *rapid.T) error {
 	}
 }
 
-// TestMessagesAndAPIBothTellTheTruth makes random histories and finds the directory again in two ways: by replaying
-// every message in order, and by reading every page of the API.
-func TestMessagesAndAPIBothTellTheTruth(t *testing.T) {
+// TestWorld_MessagesAndAPIAgreeWithAModel makes random histories and rebuilds the directory in two
+// ways: by replaying every message in order, and by reading every page of the API.
+func TestWorld_MessagesAndAPIAgreeWithAModel(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		c := newClock()

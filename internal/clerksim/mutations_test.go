@@ -10,7 +10,7 @@ import (
 	"github.com/callmine/rolecall/internal/clerksim"
 )
 
-func TestCreatorBecomesAdmin(t *testing.T) {
+func TestOrganization_CreatorBecomesAdmin(t *testing.T) {
 	t.Parallel()
 	w, _ := newWorld(t, clerksim.Config{})
 	u := createUser(t, w, clerksim.NewUser{})
@@ -27,7 +27,7 @@ func TestCreatorBecomesAdmin(t *testing.T) {
 	require.NotContains(t, decode(t, messages[0].Body).at(t, "data"), "created_by")
 }
 
-func TestRejoiningMakesANewMembership(t *testing.T) {
+func TestMembership_RejoiningMakesANewOne(t *testing.T) {
 	t.Parallel()
 	w, c := newWorld(t, clerksim.Config{})
 	admin, u := createUser(t, w, clerksim.NewUser{}), createUser(t, w, clerksim.NewUser{})
@@ -45,7 +45,7 @@ func TestRejoiningMakesANewMembership(t *testing.T) {
 	deleted := w.Drain()
 	require.Equal(t, []string{"organizationMembership.deleted"}, types(deleted))
 	data := decode(t, deleted[0].Body).at(t, "data")
-	require.Equal(t, promoted.UpdatedAt.UnixMilli(), number(t, data["updated_at"]), "deleted repeats the old updated_at")
+	require.Equal(t, promoted.UpdatedAt.UnixMilli(), number(t, data["updated_at"]), "a deletion repeats the old updated_at")
 	require.Equal(t, clerksim.RoleAdmin, data["role"])
 	require.Greater(t, deleted[0].OccurredAt, c.Now())
 	require.Contains(t, data, "public_user_data")
@@ -57,7 +57,7 @@ func TestRejoiningMakesANewMembership(t *testing.T) {
 	require.NotEqual(t, first.ID, second.ID)
 }
 
-func TestBansAndDirectoriesKeepMemberships(t *testing.T) {
+func TestMembership_OutlivesBansAndDirectories(t *testing.T) {
 	t.Parallel()
 	w, _ := newWorld(t, clerksim.Config{})
 	u := createUser(t, w, clerksim.NewUser{})
@@ -89,7 +89,7 @@ func TestBansAndDirectoriesKeepMemberships(t *testing.T) {
 	}
 }
 
-func TestDeletingAParentTakesMembershipsAlong(t *testing.T) {
+func TestMembership_EndsWithItsParent(t *testing.T) {
 	t.Parallel()
 	for name, perRow := range map[string]bool{"silently": false, "with an event each": true} {
 		t.Run(name, func(t *testing.T) {
@@ -118,7 +118,7 @@ func TestDeletingAParentTakesMembershipsAlong(t *testing.T) {
 	}
 }
 
-func TestRoleChangesTellNobodyAboutMembers(t *testing.T) {
+func TestRole_ChangesSendNoEventsOfMembers(t *testing.T) {
 	t.Parallel()
 	w, c := newWorld(t, clerksim.Config{})
 	u := createUser(t, w, clerksim.NewUser{})
@@ -154,7 +154,7 @@ func TestRoleChangesTellNobodyAboutMembers(t *testing.T) {
 	require.NotContains(t, w.Directory().Roles, "org:biller")
 }
 
-func TestInvalidMutationsAreRefusedAndChangeNothing(t *testing.T) {
+func TestWorld_InvalidMutationsChangeNothing(t *testing.T) {
 	t.Parallel()
 	w, _ := newWorld(t, clerksim.Config{})
 	admin, u := createUser(t, w, clerksim.NewUser{}), createUser(t, w, clerksim.NewUser{})
@@ -205,7 +205,7 @@ func TestInvalidMutationsAreRefusedAndChangeNothing(t *testing.T) {
 	require.Equal(t, before, w.Directory())
 }
 
-func TestASlugMovesToAnotherOrganization(t *testing.T) {
+func TestOrganization_SlugMovesToAnother(t *testing.T) {
 	t.Parallel()
 	w, _ := newWorld(t, clerksim.Config{})
 	first, err := w.CreateOrganization(clerksim.NewOrganization{Slug: "moving"})

@@ -2,11 +2,11 @@ package clerksim
 
 import "encoding/json"
 
-// imageHost serves the pictures of this simulator, which nobody fetches.
+// imageHost is the host of the simulator's pictures, which don't exist.
 const imageHost = "https://img.callmine.test/"
 
 // organizationBody is an organization in events, in the Backend API and nested in a membership.
-// Pointers and omitzero fields are those that Clerk leaves out in some of these places.
+// Clerk leaves its pointers and omitzero fields out in some of these places.
 type organizationBody struct {
 	Object             string          `json:"object"`
 	ID                 string          `json:"id"`
@@ -39,7 +39,7 @@ func (s slugBody) IsZero() bool { return !s.sent }
 // MarshalJSON returns the string or null.
 func (s slugBody) MarshalJSON() ([]byte, error) { return json.Marshal(s.slug) }
 
-// value is the slug where there is one to say, else nil.
+// value is the slug as a string, or nil if it is null or absent.
 func (s slugBody) value() *string { return s.slug }
 
 func slugField(o *organization) slugBody {

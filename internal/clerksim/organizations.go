@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// SlugForm is how an organization's bodies say that it has no slug. Clerk's deliveries were seen
-// with each.
+// SlugForm is how an organization's bodies show that it has no slug. Clerk's deliveries were seen
+// with each form.
 type SlugForm int
 
 // The forms of a slug in bodies.
@@ -24,21 +24,21 @@ const (
 type Organization struct {
 	// ID is "org_" and 27 characters.
 	ID string
-	// Name is what people call it.
+	// Name is the name for people.
 	Name string
 	// Slug is unique among the living organizations, or empty. A slug that was given up may move to
 	// another one.
 	Slug string
-	// SlugForm is how bodies say the slug.
+	// SlugForm is the form of the slug in bodies.
 	SlugForm SlugForm
-	// CreatedBy is the user who created it, or empty if the Backend API did. The user may be gone
-	// since.
+	// CreatedBy is the user who created it, or empty if the Backend API did. The user may have been
+	// deleted since.
 	CreatedBy string
 	// MaxMembers is the most members it may have; 0 is unlimited.
 	MaxMembers int
-	// Members is how many it has.
+	// Members is the number of its members.
 	Members int
-	// Deleted is true only in a [Directory], which remembers what is gone.
+	// Deleted is true only in a [Directory], which keeps deleted ones.
 	Deleted bool
 	// PublicMetadata is a JSON object.
 	PublicMetadata json.RawMessage
@@ -46,14 +46,14 @@ type Organization struct {
 	CreatedAt, UpdatedAt time.Time
 }
 
-// NewOrganization says what to create. The zero value is one called "Organization N", made by the
-// Backend API, without a slug and without members.
+// NewOrganization describes an organization to create. The zero value is one called "Organization
+// N", made by the Backend API, without a slug and without members.
 type NewOrganization struct {
 	// Name is invented if empty.
 	Name string
 	// Slug may be empty; Clerk makes none by itself since October 2025.
 	Slug string
-	// SlugForm is how bodies say the slug. Defaults to SlugAsIs.
+	// SlugForm is the form of the slug in bodies. Defaults to SlugAsIs.
 	SlugForm SlugForm
 	// CreatedBy is a user's id. That user becomes the first member, as [RoleAdmin].
 	CreatedBy string
@@ -71,7 +71,7 @@ type OrganizationUpdate struct {
 	Slug *string
 	// SlugForm is the new form of the slug in bodies.
 	SlugForm *SlugForm
-	// MaxMembers is the new limit; 0 is unlimited. Who is too many stays.
+	// MaxMembers is the new limit; 0 is unlimited. Present members beyond it stay.
 	MaxMembers *int
 	// PublicMetadata replaces the whole object.
 	PublicMetadata json.RawMessage
@@ -84,7 +84,7 @@ type organization struct {
 	members     table[*membership]
 	byUser      map[string]*membership
 	invitations table[*invitation]
-	pending     map[string]*invitation // by address in lower case: what nobody settled, so that some have expired
+	pending     map[string]*invitation // by address in lower case: those that aren't settled; some have expired
 	domains     table[*domain]
 	scim        bool // a directory manages all memberships
 }
@@ -134,7 +134,7 @@ func (w *World) createOrganization(params NewOrganization) (*organization, error
 	return o, nil
 }
 
-// addOrganization adds what was checked, without its creator, and emits nothing.
+// addOrganization adds a checked organization, without its creator, and emits nothing.
 func (w *World) addOrganization(params NewOrganization, now time.Time) *organization {
 	w.orgsMade++
 	if params.Name == "" {
@@ -214,8 +214,8 @@ func (w *World) DeleteOrganization(organizationID string) error {
 	return err
 }
 
-// deleteOrganization returns what Clerk answers, which is also the event's data. It must be called
-// with w.mu held.
+// deleteOrganization returns Clerk's answer, which is also the event's data. It must be called with
+// w.mu held.
 func (w *World) deleteOrganization(organizationID string) (deletedBody, error) {
 	o, err := w.findOrganization(organizationID)
 	if err != nil {
@@ -239,7 +239,7 @@ func (w *World) deleteOrganization(organizationID string) (deletedBody, error) {
 	return deleted, nil
 }
 
-// Organization returns an organization that exists; ok is false for one that never did or is gone.
+// Organization returns an existing organization; ok is false if it is deleted or never existed.
 func (w *World) Organization(organizationID string) (found Organization, ok bool) {
 	w.mu.RLock()
 	defer w.mu.RUnlock()
@@ -258,7 +258,7 @@ func (w *World) findOrganization(organizationID string) (*organization, error) {
 	return o, nil
 }
 
-// freeSlug refuses a slug that another organization than the given one has.
+// freeSlug refuses a slug of another organization.
 func (w *World) freeSlug(slug string, except *organization) error {
 	if owner, taken := w.slugs[slug]; taken && owner != except {
 		return refuseParam(ErrDuplicate, "slug", "the slug %q is taken", slug)

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// maxLag is how long after a change Clerk's events were seen to be stamped.
+// maxLag is the longest time after a change at which Clerk's events were seen to be stamped.
 const maxLag = 20 * time.Millisecond
 
 // Message is one webhook message: what Svix sends, and sends again, to every endpoint.
@@ -24,7 +24,7 @@ type Message struct {
 	OccurredAt time.Time
 }
 
-// outbox holds the messages that nobody took yet. Guarded by World.mu.
+// outbox holds the messages that weren't drained yet. Guarded by World.mu.
 type outbox struct {
 	messages []Message
 	muted    bool
@@ -45,16 +45,16 @@ func (w *World) Drain() []Message {
 	return taken
 }
 
-// Filled receives after a message was emitted; then [World.Drain] returns it unless somebody else
-// took it. Several messages may share one signal, and there is one channel: only one goroutine
-// should wait for it.
+// Filled receives after a message was emitted; then [World.Drain] returns it, unless another
+// goroutine drained it. Several messages may share one signal. There is one channel, so only one
+// goroutine should wait for it.
 func (w *World) Filled() <-chan struct{} { return w.outbox.filled }
 
 // Mute makes changes emit nothing, as if no endpoint existed yet: Clerk sends no webhooks for the
 // past.
 func (w *World) Mute() { w.setMuted(true) }
 
-// Unmute makes changes emit messages again. What happened in between is never sent.
+// Unmute makes changes emit messages again. The changes in between are never sent.
 func (w *World) Unmute() { w.setMuted(false) }
 
 func (w *World) setMuted(muted bool) {
@@ -63,8 +63,8 @@ func (w *World) setMuted(muted bool) {
 	w.outbox.muted = muted
 }
 
-// Emit puts an event into the outbox that nothing in the world caused, such as session.created or a
-// type that is not invented yet. Data is its data, as JSON. It fails if data can't be marshalled.
+// Emit puts an event into the outbox that no change of the world caused, such as session.created or
+// a type that doesn't exist yet. It fails if data can't be marshalled.
 func (w *World) Emit(eventType, objectID string, data any) error {
 	raw, err := json.Marshal(data)
 	if err != nil {

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// sysManageMembers is the permission without which nobody can run an organization.
+// sysManageMembers is the permission that running an organization needs.
 const sysManageMembers = "org:sys_memberships:manage"
 
 // sysPrefix begins the feature of every permission that Clerk owns.
@@ -59,8 +59,8 @@ func (w *World) CreatePermission(key, name string) (Permission, error) {
 }
 
 // DeletePermission removes a custom permission and emits permission.deleted. It refuses an unknown
-// id (ErrNotFound), one of Clerk's own and one that a role has (ErrPermissionInUse): what Clerk
-// tells about such roles is not documented, so take it from them first.
+// id (ErrNotFound), and a permission of Clerk's own or of a role (ErrPermissionInUse). Clerk
+// doesn't document its events about such roles, so take it from them first.
 func (w *World) DeletePermission(permissionID string) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -77,7 +77,7 @@ func (w *World) DeletePermission(permissionID string) error {
 	return nil
 }
 
-// addSystemRoles makes what every instance starts with.
+// addSystemRoles makes the roles and permissions of every new instance.
 func (w *World) addSystemRoles() {
 	system := []struct{ key, name string }{
 		{"org:sys_profile:manage", "Manage organization"},

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// Payer says who pays for a plan of Clerk Billing. The values are Clerk's.
+// Payer is the payer of a plan of Clerk Billing. The values are Clerk's.
 type Payer string
 
 // The payers.
@@ -15,7 +15,7 @@ const (
 	PayerOrganization Payer = "org"
 )
 
-// plan is a plan of Clerk Billing. The simulator knows no prices and no subscriptions.
+// plan is a plan of Clerk Billing. The simulator has no prices and no subscriptions.
 type plan struct {
 	entry
 

@@ -3,9 +3,9 @@ package clerksim
 import "time"
 
 // Populate adds many organizations and many members, each a user of their own, dealt to the
-// organizations in turn; the first member of each is its creator and admin. It emits nothing, as
-// for what happened before there was an endpoint. The objects are a millisecond apart, the last one
-// a millisecond old, so that their order is clear. A hundred thousand members take about a second.
+// organizations in turn. The first member of each is its creator and admin. Populate emits nothing,
+// as if there had been no endpoint yet. The objects are a millisecond apart, the last one a
+// millisecond old, so that their order is clear. A hundred thousand members take about a second.
 func (w *World) Populate(organizations, members int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

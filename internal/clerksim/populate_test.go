@@ -15,7 +15,7 @@ func TestPopulate(t *testing.T) {
 	t.Parallel()
 	w, c := newWorld(t, clerksim.Config{})
 	w.Populate(3, 7)
-	require.Empty(t, w.Drain(), "nothing is told of the past")
+	require.Empty(t, w.Drain(), "there are no messages of the past")
 	d := w.Directory()
 	require.Len(t, d.Organizations, 3)
 	require.Len(t, d.Users, 7)

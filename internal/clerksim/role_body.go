@@ -44,8 +44,8 @@ func roleBodyOf(r *role, key string) roleBody {
 	return body
 }
 
-// permissionBodyOf says "system" for Clerk's own permissions. Custom ones were seen as "user" and
-// as "custom".
+// permissionBodyOf gives Clerk's own permissions the type "system". Custom ones were seen with
+// "user" and with "custom".
 func permissionBodyOf(p *permission) permissionBody {
 	kind := []string{"user", "custom"}[accident(p.id, 2)]
 	if p.system() {

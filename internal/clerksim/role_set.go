@@ -8,8 +8,8 @@ const streamRoleSets = 4
 // defaultRoleSet is the key of the role set that every organization uses.
 const defaultRoleSet = "role_set:default"
 
-// roleSet is the row of the one role set that an instance starts with: all of its roles, whatever
-// they are. Nothing changes it, because no event would tell; legacy instances have none.
+// roleSet is the row of the one role set that an instance starts with: all of its roles. Nothing
+// changes it, because it has no event; legacy instances have none.
 type roleSet struct {
 	entry
 	key, name string
@@ -30,7 +30,7 @@ type roleSetBody struct {
 	UpdatedAt   int64             `json:"updated_at"`
 }
 
-// roleSetItemBody is a role as a role set shows it: without its permissions.
+// roleSetItemBody is a role in a role set: without its permissions.
 type roleSetItemBody struct {
 	Object      string  `json:"object"`
 	ID          string  `json:"id"`
@@ -42,7 +42,7 @@ type roleSetItemBody struct {
 }
 
 // addDefaultRoleSet makes it as old as the roles. It draws the id from a stream of its own, so that
-// those of everything else don't depend on it.
+// all other ids don't depend on it.
 func (w *World) addDefaultRoleSet() {
 	id := newID(rand.New(rand.NewPCG(w.cfg.Seed, streamRoleSets)), "rset_")
 	w.roleSets.insert(&roleSet{entry: entry{id: id, createdAt: w.roles.ordered[0].createdAt}, key: defaultRoleSet, name: "Default"})

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// The keys of the roles that each instance starts with. The first is what an organization's creator
-// gets, the second what an invited person gets.
+// The keys of the roles that each instance starts with. An organization's creator gets the first,
+// an invited user the second.
 const (
 	RoleAdmin  = "org:admin"
 	RoleMember = "org:member"
@@ -21,20 +21,20 @@ const roleKeyPattern = `^org:[a-z0-9_]+$`
 type Role struct {
 	// ID is "role_" and 27 characters.
 	ID string
-	// Key is such as "org:admin". It is unique and may change, and then changes in every membership
-	// at once.
+	// Key is such as "org:admin". It is unique. If it changes, it changes in every membership at
+	// once.
 	Key string
 	// Name is what people call it.
 	Name string
 	// Description is nil where Clerk says null.
 	Description *string
-	// Permissions are the keys of what it permits, in the order in which they were given.
+	// Permissions are the keys of its permissions, in the order in which they were given.
 	Permissions []string
 	// CreatedAt and UpdatedAt have a resolution of milliseconds.
 	CreatedAt, UpdatedAt time.Time
 }
 
-// NewRole says what to create.
+// NewRole describes a role to create.
 type NewRole struct {
 	// Key is "org:" and lower-case letters, digits and underscores.
 	Key string
@@ -48,7 +48,7 @@ type NewRole struct {
 
 // RoleUpdate says what to change; nil leaves a field as it is.
 type RoleUpdate struct {
-	// Key is the new key. Memberships follow, and Clerk tells nobody about each of them.
+	// Key is the new key. Memberships follow it, without an event for each of them.
 	Key *string
 	// Name is the new name.
 	Name *string
@@ -75,8 +75,8 @@ func (r *role) permissionKeys() []string {
 	return keys
 }
 
-// elevated reports whether somebody with this role can run an organization: Clerk insists that each
-// one keeps such a member.
+// elevated reports whether a member with this role can run an organization. Clerk makes each
+// organization keep such a member.
 func (r *role) elevated() bool {
 	return slices.ContainsFunc(r.permissions, func(p *permission) bool { return p.Key == sysManageMembers })
 }
@@ -102,9 +102,9 @@ func (w *World) CreateRole(params NewRole) (Role, error) {
 	return r.snapshot(), nil
 }
 
-// UpdateRole changes key or name and emits role.updated, and nothing for the memberships that have
-// it. It refuses an unknown id (ErrNotFound), a malformed key and to rename a default role
-// (ErrInvalid), and a key that is taken (ErrDuplicate).
+// UpdateRole changes key or name and emits role.updated, but nothing for the role's memberships. It
+// refuses an unknown id (ErrNotFound), a malformed key and to rename a default role (ErrInvalid),
+// and a key that is taken (ErrDuplicate).
 func (w *World) UpdateRole(roleID string, update RoleUpdate) (Role, error) {
 	return w.changeRole(roleID, func(r *role) error {
 		if update.Key != nil && *update.Key != r.Key {
@@ -123,9 +123,9 @@ func (w *World) UpdateRole(roleID string, update RoleUpdate) (Role, error) {
 	})
 }
 
-// SetRolePermissions replaces what a role permits and emits role.updated, and nothing for the
-// memberships that have it: their updated_at stays and their permissions change. It refuses an
-// unknown id and an unknown permission (ErrNotFound).
+// SetRolePermissions replaces a role's permissions and emits role.updated, but nothing for the
+// role's memberships: their updated_at stays and their permissions change. It refuses an unknown id
+// and an unknown permission (ErrNotFound).
 func (w *World) SetRolePermissions(roleID string, permissionKeys ...string) (Role, error) {
 	return w.changeRole(roleID, func(r *role) error {
 		permissions, err := w.findPermissions(permissionKeys)
@@ -138,7 +138,7 @@ func (w *World) SetRolePermissions(roleID string, permissionKeys ...string) (Rol
 }
 
 // DeleteRole removes a role and emits role.deleted. It refuses an unknown id (ErrNotFound), and a
-// default role or one that somebody has (ErrRoleInUse).
+// default role or one in use (ErrRoleInUse).
 func (w *World) DeleteRole(roleID string) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -193,8 +193,8 @@ func (w *World) addRole(key, name string, permissions []*permission) *role {
 	return r
 }
 
-// roleByKey returns nil for an unknown key. An instance has a handful of roles, so it looks at
-// each.
+// roleByKey returns nil for an unknown key. It looks at each role, of which an instance has a
+// handful.
 func (w *World) roleByKey(key string) *role {
 	for _, r := range w.roles.ordered {
 		if r.Key == key {

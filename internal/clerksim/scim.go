@@ -1,8 +1,8 @@
 package clerksim
 
 // ManageByDirectory makes a company's directory manage one membership, or with an empty userID all
-// of an organization, or with managed false no longer. The Backend API then refuses to change or
-// end them (ErrManagedBySCIM), whereas the world's own methods still may: they stand for the
+// of an organization. With managed false it ends that. The Backend API refuses to change or end
+// managed memberships (ErrManagedBySCIM). The world's own methods still may: they stand for the
 // directory. It refuses unknown ids (ErrNotFound).
 func (w *World) ManageByDirectory(organizationID, userID string, managed bool) error {
 	w.mu.Lock()
@@ -23,7 +23,7 @@ func (w *World) ManageByDirectory(organizationID, userID string, managed bool) e
 	return nil
 }
 
-// checkManagedByHand refuses a membership that a directory manages, and one that doesn't exist
+// checkManagedByHand refuses a membership that a directory manages, and an unknown one
 // (ErrNotFound).
 func (w *World) checkManagedByHand(organizationID, userID string) error {
 	m, err := w.findMembership(organizationID, userID)

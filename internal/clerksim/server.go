@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// headerTimeout bounds how long a caller may take to send a request's head, so that Close can't
-// wait for one.
+// headerTimeout bounds how long a caller may take to send a request's head, so that Close never
+// waits for one.
 const headerTimeout = 10 * time.Second
 
 // Server serves a handler, such as [World.Handler], over real HTTP. Make one with [Listen].
@@ -23,7 +23,7 @@ type Server struct {
 }
 
 // Listen serves handler at an address; an empty one is a free port of 127.0.0.1. It fails if the
-// address can't be had. The caller must close the server.
+// address isn't available. The caller must close the server.
 func Listen(ctx context.Context, address string, handler http.Handler) (*Server, error) {
 	if address == "" {
 		address = "127.0.0.1:0"
@@ -42,8 +42,9 @@ func Listen(ctx context.Context, address string, handler http.Handler) (*Server,
 	return s, nil
 }
 
-// Close stops listening and waits for the requests under way, until ctx ends: then it cuts them
-// off. It returns an error if it had to, or if serving had failed before. It must be called once.
+// Close stops listening and waits for the requests under way until ctx ends, and then cuts them
+// off. It returns an error if it cut any off, or if serving had failed before. It must be called
+// once.
 func (s *Server) Close(ctx context.Context) error {
 	err := s.server.Shutdown(ctx)
 	if err != nil {

@@ -7,8 +7,8 @@ import (
 )
 
 // Snapshot returns a copy of the world as it is now. It serves the same instance with the same
-// keys, and nothing that happens to one of the two happens to the other: [APIFaults.AnswerFrom]
-// lets Clerk's reads be behind with it.
+// keys. Afterwards, changes of one of the two don't reach the other. [APIFaults.AnswerFrom] uses it
+// to make Clerk's reads lag.
 func (w *World) Snapshot() *World {
 	w.mu.RLock()
 	defer w.mu.RUnlock()
@@ -34,10 +34,10 @@ func (w *World) Snapshot() *World {
 	return s
 }
 
-// streamSnapshot is the stream of randomness of what happens in a snapshot.
+// streamSnapshot is the stream of randomness for changes of a snapshot.
 const streamSnapshot = 5
 
-// copier knows the copy of each row.
+// copier maps each row to its copy.
 type copier struct {
 	users         map[*user]*user
 	roles         map[*role]*role

@@ -11,8 +11,9 @@ import (
 	"github.com/callmine/rolecall/internal/clerksim"
 )
 
-// TestReadsAnswerFromAnEarlierState of all kinds of objects, and what changes something is answered from the world itself.
-func TestReadsAnswerFromAnEarlierState(t *testing.T) {
+// TestSnapshot_ReadsAnswerFromAnEarlierState for all kinds of objects. Writes are answered from the
+// world itself.
+func TestSnapshot_ReadsAnswerFromAnEarlierState(t *testing.T) {
 	t.Parallel()
 	a := newFaultyAPI(t, clerksim.Config{})
 	directory := a.world.Directory()
@@ -64,8 +65,8 @@ func TestReadsAnswerFromAnEarlierState(t *testing.T) {
 	require.Empty(t, a.shown(t, "/v1/organizations/"+org+"/memberships?user_id="+user))
 }
 
-// TestASnapshotStandsAlone: what happens in it doesn't happen in the world.
-func TestASnapshotStandsAlone(t *testing.T) {
+// TestSnapshot_StandsAlone: its changes don't reach the world.
+func TestSnapshot_StandsAlone(t *testing.T) {
 	t.Parallel()
 	a := newFaultyAPI(t, clerksim.Config{})
 	snapshot := a.world.Snapshot()
@@ -76,8 +77,8 @@ func TestASnapshotStandsAlone(t *testing.T) {
 	require.Empty(t, a.world.Drain())
 }
 
-// TestAnswersFlapAndAreEmpty where a fault says so.
-func TestAnswersFlapAndAreEmpty(t *testing.T) {
+// TestSnapshot_AnswersFlapAndAreEmpty if a fault says so.
+func TestSnapshot_AnswersFlapAndAreEmpty(t *testing.T) {
 	t.Parallel()
 	a := newFaultyAPI(t, clerksim.Config{})
 	a.faults.Empty(clerksim.EveryOther(clerksim.OnRoute(membershipRoute)))
@@ -93,8 +94,8 @@ func TestAnswersFlapAndAreEmpty(t *testing.T) {
 	require.JSONEq(t, "[]", string(body))
 }
 
-// TestClocksOfMachinesDiffer, so that the dates of changes contradict their order.
-func TestClocksOfMachinesDiffer(t *testing.T) {
+// TestSnapshot_ClocksOfMachinesDiffer, so that the dates of changes contradict their order.
+func TestSnapshot_ClocksOfMachinesDiffer(t *testing.T) {
 	t.Parallel()
 	w, _ := newWorld(t, clerksim.Config{Clocks: []time.Duration{0, 50 * time.Millisecond, -50 * time.Millisecond}})
 	seen := map[time.Time]bool{}

@@ -14,15 +14,15 @@ type entry struct {
 
 func (e *entry) place() *entry { return e }
 
-// row is what a table holds: anything that embeds an entry.
+// row is implemented by types that embed an entry: a table holds them.
 type row interface {
 	comparable
 	place() *entry
 }
 
-// table keeps rows by id and in order of creation. Creating in clock order and reading a page by
-// offset are both independent of the table's size, so that a sweep over a large world costs the
-// sweeper, not the simulator.
+// table keeps rows by id and in order of creation. Creating a row in clock order and reading a page
+// by offset cost the same in any size of table. So a sweep over a large world measures the sweeper,
+// not the simulator.
 type table[R row] struct {
 	byID    map[string]R
 	ordered []R

@@ -10,7 +10,7 @@ import (
 // tokenLife is how long Clerk's session tokens live.
 const tokenLife = 60 * time.Second
 
-// notBeforeMargin is how far nbf lies before iat, for clocks that disagree.
+// notBeforeMargin is how far nbf lies before iat, for clocks that differ.
 const notBeforeMargin = 10 * time.Second
 
 // TokenVersion is the layout of a session token's organization claims.
@@ -18,30 +18,29 @@ type TokenVersion int
 
 // The layouts that Clerk issues.
 const (
-	// TokenV2 has them in the object o, with the role's prefix cut and permissions as bit masks. It
-	// is the default.
+	// TokenV2 has them in the object o, with the role's prefix cut off and permissions as bit
+	// masks. It is the default.
 	TokenV2 TokenVersion = 2
 	// TokenV1 has org_id, org_slug, org_role and org_permissions, and no v.
 	TokenV1 TokenVersion = 1
 )
 
-// TokenOptions says what token to make. The zero value is a good one: version 2, active, without an
-// organization, valid for 60 seconds from now. Everything else makes one that a careful verifier
-// has to look at twice.
+// TokenOptions describes a token. The zero value is a good one: version 2, active, without an
+// organization, valid for 60 seconds from now. All other values make tokens that a verifier has to
+// check carefully.
 type TokenOptions struct {
 	// Version is the layout. Defaults to TokenV2.
 	Version TokenVersion
 	// OrganizationID is the active organization, or empty for none.
 	OrganizationID string
-	// Role overrides the role's key: a token whose role is out of date. Defaults to the user's own,
-	// and then the user has to be a member.
+	// Role overrides the role's key, for a token whose role is out of date. Defaults to the user's
+	// own; then the user has to be a member.
 	Role string
 	// SessionID is the sid. Defaults to a new one.
 	SessionID string
 	// IssuedAt is the iat. Defaults to the world's clock.
 	IssuedAt time.Time
-	// Lifetime is what exp adds to iat; a negative one makes a token that was born expired.
-	// Defaults to 60 s.
+	// Lifetime is exp minus iat; a negative one makes an expired token. Defaults to 60 s.
 	Lifetime time.Duration
 	// Status is the sts. Defaults to "active"; the other one that Clerk knows is "pending".
 	Status string
@@ -53,8 +52,8 @@ type TokenOptions struct {
 	OmitAuthorizedParty bool
 	// OmitExpiry, OmitSubject and OmitStatus leave out exp, sub and sts.
 	OmitExpiry, OmitSubject, OmitStatus bool
-	// Claims are put in last: each replaces the claim of its name, and nil removes it. They make
-	// the tokens that an instance signs for other purposes.
+	// Claims are set last: each replaces the claim of its name, and nil removes it. They make the
+	// tokens that an instance signs for other purposes.
 	Claims map[string]any
 	// KeyID overrides the kid in the header, not the key.
 	KeyID string
@@ -63,8 +62,8 @@ type TokenOptions struct {
 }
 
 // SessionToken makes a session token for a user, who need not exist: a token outlives its user. Its
-// role and permissions are the mirror's problem, not its truth. It fails with [ErrNotFound] if the
-// user isn't a member of the organization and no Role is given.
+// role and permissions are those of the token's time. It fails with [ErrNotFound] if the user isn't
+// a member of the organization and no Role is given.
 func (w *World) SessionToken(userID string, options TokenOptions) (string, error) {
 	claims, err := w.claims(userID, options)
 	if err != nil {
@@ -167,7 +166,7 @@ func (w *World) addOrganizationClaims(claims map[string]any, userID string, o To
 	return nil
 }
 
-// customPermissions are those that a token may carry: Clerk's own never are in one.
+// customPermissions are the permissions of a token: never Clerk's own.
 func customPermissions(r *role) []string {
 	custom := []string{}
 	for _, key := range r.permissionKeys() {

@@ -63,7 +63,7 @@ func requireClaims(t *testing.T, w *clerksim.World, token string) object {
 	return claims
 }
 
-func TestSessionTokenVersion2(t *testing.T) {
+func TestSessionToken_Version2(t *testing.T) {
 	t.Parallel()
 	w, c := newSigningWorld(t)
 	u := createUser(t, w, clerksim.NewUser{})
@@ -94,7 +94,7 @@ func unpack(t *testing.T, claims object) []string {
 	return permissions
 }
 
-func TestSessionTokenPermissions(t *testing.T) {
+func TestSessionToken_Permissions(t *testing.T) {
 	t.Parallel()
 	w, _ := newSigningWorld(t)
 	custom := []string{"org:invoices:read", "org:invoices:create", "org:reports:create", "org:reports:export"}
@@ -120,7 +120,7 @@ func TestSessionTokenPermissions(t *testing.T) {
 	require.NotContains(t, v1, "o")
 }
 
-func TestSessionTokenNeedsAMembershipOrARole(t *testing.T) {
+func TestSessionToken_NeedsAMembershipOrARole(t *testing.T) {
 	t.Parallel()
 	w, _ := newSigningWorld(t)
 	u := createUser(t, w, clerksim.NewUser{})
@@ -132,7 +132,7 @@ func TestSessionTokenNeedsAMembershipOrARole(t *testing.T) {
 	require.Equal(t, "admin", requireClaims(t, w, stale).at(t, "o")["rol"])
 }
 
-func TestSuspiciousClaims(t *testing.T) {
+func TestSessionToken_SuspiciousClaims(t *testing.T) {
 	t.Parallel()
 	w, c := newSigningWorld(t)
 	expired := requireClaims(t, w, mint(t, w, "user_a", clerksim.TokenOptions{Lifetime: -time.Second}))
@@ -154,7 +154,7 @@ func TestSuspiciousClaims(t *testing.T) {
 	}
 }
 
-func TestForgeriesDoNotVerify(t *testing.T) {
+func TestForgery_DoesNotVerify(t *testing.T) {
 	t.Parallel()
 	w, _ := newSigningWorld(t)
 	for name, options := range map[string]clerksim.TokenOptions{
@@ -170,7 +170,7 @@ func TestForgeriesDoNotVerify(t *testing.T) {
 	require.Error(t, err)
 }
 
-func TestForgeriesAreWhatTheySay(t *testing.T) {
+func TestForgery_IsWhatItSays(t *testing.T) {
 	t.Parallel()
 	w, _ := newSigningWorld(t)
 	header, _, _ := verify(t, w, mint(t, w, "user_a", clerksim.TokenOptions{Forgery: clerksim.Unsigned}))
@@ -192,7 +192,7 @@ func TestForgeriesAreWhatTheySay(t *testing.T) {
 	require.Equal(t, "user_tampered_user_a", claims["sub"])
 }
 
-func TestKeyRotation(t *testing.T) {
+func TestKeys_Rotation(t *testing.T) {
 	t.Parallel()
 	w, _ := newSigningWorld(t)
 	old := mint(t, w, "user_a", clerksim.TokenOptions{})
@@ -210,7 +210,7 @@ func TestKeyRotation(t *testing.T) {
 	require.Error(t, err, "the same key under a new id")
 }
 
-func TestAKeyIsMadeWhenNeeded(t *testing.T) {
+func TestKeys_MadeWhenNeeded(t *testing.T) {
 	t.Parallel()
 	w, _ := newWorld(t, clerksim.Config{})
 	requireClaims(t, w, mint(t, w, "user_a", clerksim.TokenOptions{}))

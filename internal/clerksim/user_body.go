@@ -48,7 +48,7 @@ type userBody struct {
 	UpdatedAt                int64              `json:"updated_at"`
 }
 
-// identificationBody is what addresses and numbers have in common.
+// identificationBody has the members that addresses and numbers share.
 type identificationBody struct {
 	ID           string           `json:"id"`
 	Reserved     bool             `json:"reserved"`
@@ -130,7 +130,7 @@ func (w *World) userBody(u *user) userBody {
 			identificationBody: identificationBodyOf(u, phone, "phone_code"),
 		}
 	}
-	if u.Directory { // users of no directory were seen without either field
+	if u.Directory { // other users were seen without either field
 		body.Deprovisioned = new(u.Deprovisioned)
 		body.SCIM = &scimBody{DirectoryID: "scimdir_" + u.id[len("user_"):], DirectoryEnabled: true}
 	}

@@ -13,8 +13,8 @@ type User struct {
 	ID string
 	// FirstName, LastName and Username are nil where Clerk says null.
 	FirstName, LastName, Username *string
-	// Emails are the user's addresses, oldest first. The primary one may be any of them, and there
-	// may be none.
+	// Emails are the user's addresses, oldest first. There may be none, and any of them may be the
+	// primary one.
 	Emails []Identification
 	// PrimaryEmailID is the id of the primary address, or empty.
 	PrimaryEmailID string
@@ -24,10 +24,10 @@ type User struct {
 	PrimaryPhoneID string
 	// Banned and Deprovisioned users keep their memberships and may do nothing.
 	Banned, Deprovisioned bool
-	// Directory says that a directory (SCIM) provisions the user: then bodies carry deprovisioned
+	// Directory says that a directory (SCIM) provisions the user. Bodies then have deprovisioned
 	// and scim.
 	Directory bool
-	// Deleted is true only in a [Directory], which remembers who is gone.
+	// Deleted is true only in a [Directory], which keeps deleted users.
 	Deleted bool
 	// PublicMetadata is a JSON object.
 	PublicMetadata json.RawMessage
@@ -41,18 +41,18 @@ func (u User) clone() User {
 	return u
 }
 
-// NewUser says whom to create. The zero value is a person with invented names and the address
-// user-N@callmine.test; every third of them also has an older address that is not the primary one.
+// NewUser describes a user to create. The zero value is a user with invented names and the address
+// user-N@callmine.test. Every third of them also has an older address that isn't the primary one.
 type NewUser struct {
 	// FirstName and LastName are null if empty. If both are, names are invented, and every fourth
 	// has no last name.
 	FirstName, LastName string
-	// Emails are the addresses, oldest first. Without any address, number and username one is
-	// invented.
+	// Emails are the addresses, oldest first. A user without address, number and username gets an
+	// invented address.
 	Emails []string
 	// Primary is the index in Emails of the primary one.
 	Primary int
-	// Phone is a number in E.164. A user with nothing else is known by it alone.
+	// Phone is a number in E.164. It is the only identity of a user without others.
 	Phone string
 	// Username is null if empty.
 	Username string
@@ -80,7 +80,7 @@ type user struct {
 	memberships table[*membership]
 }
 
-// withInvention fills in a person where none was described.
+// withInvention invents names and an address for a user without any.
 func (p NewUser) withInvention(number int) NewUser {
 	if p.FirstName == "" && p.LastName == "" {
 		p.FirstName = "User"
@@ -127,7 +127,7 @@ func (w *World) createUser(params NewUser) (*user, error) {
 	return u, nil
 }
 
-// addUser adds what was checked and emits nothing.
+// addUser adds a checked user and emits nothing.
 func (w *World) addUser(params NewUser, now time.Time) *user {
 	w.usersMade++
 	params = params.withInvention(w.usersMade)
@@ -206,9 +206,9 @@ func (w *World) setBanned(userID string, banned bool) (*user, error) {
 	return w.changeUser(userID, func(u *user, _ time.Time) error { u.Banned = banned; return nil })
 }
 
-// DeprovisionUser is what a directory does when somebody leaves the company: user.updated with
-// deprovisioned true, and no user.deleted. The user counts as a directory's from then on. It
-// refuses an unknown user (ErrNotFound).
+// DeprovisionUser does what a directory does for a user who leaves the company. It emits
+// user.updated with deprovisioned true, and no user.deleted. The user counts as a directory's from
+// then on. It refuses an unknown user (ErrNotFound).
 func (w *World) DeprovisionUser(userID string) (User, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -226,9 +226,9 @@ func (w *World) RestoreUser(userID string) (User, error) {
 	return copyOf(w.changeUser(userID, func(u *user, _ time.Time) error { u.Deprovisioned = false; return nil }))
 }
 
-// DeleteUser removes a user with all memberships, also where that leaves an organization without an
-// admin, as Clerk does, and emits user.deleted; see [Config.MembershipEventsOnDelete]. It refuses
-// an unknown user (ErrNotFound).
+// DeleteUser removes a user with all memberships and emits user.deleted; see
+// [Config.MembershipEventsOnDelete]. As at Clerk, this may leave an organization without an admin.
+// It refuses an unknown user (ErrNotFound).
 func (w *World) DeleteUser(userID string) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -236,8 +236,8 @@ func (w *World) DeleteUser(userID string) error {
 	return err
 }
 
-// deleteUser returns what Clerk answers, which is also the event's data. It must be called with
-// w.mu held.
+// deleteUser returns Clerk's answer, which is also the event's data. It must be called with w.mu
+// held.
 func (w *World) deleteUser(userID string) (deletedBody, error) {
 	u, err := w.findUser(userID)
 	if err != nil {
@@ -254,7 +254,7 @@ func (w *World) deleteUser(userID string) (deletedBody, error) {
 	return deleted, nil
 }
 
-// User returns a user who exists; ok is false for one who never did or is gone.
+// User returns an existing user; ok is false if the user is deleted or never existed.
 func (w *World) User(userID string) (found User, ok bool) {
 	w.mu.RLock()
 	defer w.mu.RUnlock()

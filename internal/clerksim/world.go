@@ -8,15 +8,15 @@ import (
 	"time"
 )
 
-// The streams of randomness that one seed feeds. Tokens have their own, so that signing somebody in
-// does not change the ids that come later.
+// The streams of randomness that one seed feeds. Tokens have their own, so that a token doesn't
+// change later ids.
 const (
 	streamWorld  = 1
 	streamTokens = 2
 )
 
 // World is one simulated Clerk instance: its objects, its outbox of webhook messages, and its keys.
-// Make one with [New]. All methods are safe for concurrent use; calls that must be repeatable have
+// Make one with [New]. All methods are safe for concurrent use; for a repeatable result, calls have
 // to be made in one order.
 type World struct {
 	cfg  Config
@@ -47,9 +47,8 @@ type World struct {
 	outbox outbox
 }
 
-// New makes a world that has the default roles [RoleAdmin] and [RoleMember], with the system
-// permissions, and nobody in it. Nothing is emitted for what is there from the start. An error
-// names each invalid field of cfg.
+// New makes a world without users that has the default roles [RoleAdmin] and [RoleMember] with the
+// system permissions. They emit no messages. An error names each invalid field of cfg.
 func New(cfg Config) (*World, error) {
 	cfg = cfg.withDefaults()
 	if err := cfg.validate(); err != nil {
@@ -89,7 +88,7 @@ func New(cfg Config) (*World, error) {
 // InstanceID returns the id of the instance, "ins_" and 27 characters unless it was configured.
 func (w *World) InstanceID() string { return w.cfg.InstanceID }
 
-// SecretKey returns the key that the Backend API demands as a bearer token.
+// SecretKey returns the bearer token that the Backend API demands.
 func (w *World) SecretKey() string { return w.cfg.SecretKey }
 
 // Issuer returns the iss that session tokens carry.
@@ -98,7 +97,7 @@ func (w *World) Issuer() string { return w.cfg.Issuer }
 // AuthorizedParty returns the azp that session tokens carry unless told otherwise.
 func (w *World) AuthorizedParty() string { return w.cfg.AuthorizedParty }
 
-// now is the clock in the resolution that Clerk stores.
+// now is the time in the resolution that Clerk stores.
 func (w *World) now() time.Time {
 	at := w.cfg.Now().UTC()
 	if n := uint64(len(w.cfg.Clocks)); n > 0 {

@@ -24,7 +24,7 @@ func live(t *testing.T, w *clerksim.World, c *clock) {
 	require.NoError(t, w.RemoveMember(o.ID, bo.ID))
 }
 
-func TestWorldIsAFunctionOfItsSeed(t *testing.T) {
+func TestWorld_IsAFunctionOfItsSeed(t *testing.T) {
 	t.Parallel()
 	outcome := func(seed uint64) ([]clerksim.Message, clerksim.Directory) {
 		w, c := newWorld(t, clerksim.Config{Seed: seed})
@@ -39,7 +39,7 @@ func TestWorldIsAFunctionOfItsSeed(t *testing.T) {
 	require.NotEqual(t, messages, other)
 }
 
-func TestTokensAndReadsDoNotChangeWhatComesLater(t *testing.T) {
+func TestWorld_TokensAndReadsChangeNothingLater(t *testing.T) {
 	t.Parallel()
 	plain, c1 := newWorld(t, clerksim.Config{})
 	live(t, plain, c1)
@@ -51,7 +51,7 @@ func TestTokensAndReadsDoNotChangeWhatComesLater(t *testing.T) {
 	require.Equal(t, plain.Drain(), busy.Drain())
 }
 
-func TestIDsLookLikeClerks(t *testing.T) {
+func TestWorld_IDsLookLikeClerks(t *testing.T) {
 	t.Parallel()
 	w, _ := newWorld(t, clerksim.Config{})
 	u := createUser(t, w, clerksim.NewUser{})
@@ -82,7 +82,7 @@ func flip(t *testing.T, w *clerksim.World, n int) []clerksim.Message {
 	return w.Drain()
 }
 
-func TestChangesWithinOneMillisecondShareUpdatedAt(t *testing.T) {
+func TestWorld_ChangesOfOneMillisecondShareUpdatedAt(t *testing.T) {
 	t.Parallel()
 	w, c := newWorld(t, clerksim.Config{})
 	messages := flip(t, w, 20)
@@ -97,7 +97,7 @@ func TestChangesWithinOneMillisecondShareUpdatedAt(t *testing.T) {
 	}
 }
 
-func TestLooseTimestampsMayContradictTheOrder(t *testing.T) {
+func TestWorld_LooseTimestampsMayContradictTheOrder(t *testing.T) {
 	t.Parallel()
 	w, c := newWorld(t, clerksim.Config{LooseTimestamps: true})
 	inversions := 0
@@ -114,7 +114,7 @@ func TestLooseTimestampsMayContradictTheOrder(t *testing.T) {
 	require.Positive(t, inversions)
 }
 
-func TestMutedChangesAreNeverSent(t *testing.T) {
+func TestWorld_MutedChangesAreNeverSent(t *testing.T) {
 	t.Parallel()
 	w, _ := newWorld(t, clerksim.Config{})
 	w.Mute()
@@ -127,7 +127,7 @@ func TestMutedChangesAreNeverSent(t *testing.T) {
 	require.Empty(t, w.Drain(), "draining takes")
 }
 
-func TestFilledSignalsAMessage(t *testing.T) {
+func TestFilled_SignalsAMessage(t *testing.T) {
 	t.Parallel()
 	w, _ := newWorld(t, clerksim.Config{})
 	require.Empty(t, w.Filled())
@@ -139,7 +139,7 @@ func TestFilledSignalsAMessage(t *testing.T) {
 	require.Error(t, w.Emit("session.created", "sess_2", make(chan int)))
 }
 
-func TestWorldTakesConcurrentCalls(t *testing.T) {
+func TestWorld_TakesConcurrentCalls(t *testing.T) {
 	t.Parallel()
 	w, _ := newWorld(t, clerksim.Config{})
 	admin := createUser(t, w, clerksim.NewUser{})
@@ -167,7 +167,7 @@ func TestWorldTakesConcurrentCalls(t *testing.T) {
 	require.Len(t, w.Drain(), 3+8*20*3)
 }
 
-func TestConfigNamesEachInvalidField(t *testing.T) {
+func TestConfig_NamesEachInvalidField(t *testing.T) {
 	t.Parallel()
 	_, err := clerksim.New(clerksim.Config{EnvironmentType: "staging", Issuer: "clerk"})
 	require.ErrorContains(t, err, "EnvironmentType")

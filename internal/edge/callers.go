@@ -8,7 +8,8 @@ import (
 	"time"
 )
 
-// admit makes a caller of a new connection. If there are too many, the one goes that has been waited for the longest.
+// admit makes a caller of a new connection. If there are too many callers, it cuts the one that has
+// kept the service waiting longest.
 func (g *Guard) admit(c net.Conn) *conn {
 	caller := &conn{Conn: c, guard: g}
 	caller.heading.Store(true)
@@ -22,7 +23,8 @@ func (g *Guard) admit(c net.Conn) *conn {
 	return caller
 }
 
-// longest returns the caller that has been waited for the longest, or else the one that has been answered the longest.
+// longest returns the caller that has kept the service waiting longest. If there is none, it
+// returns the caller whose answer has taken longest.
 func (g *Guard) longest() *conn {
 	for e := g.callers.Front(); e != nil; e = e.Next() {
 		if c := callerAt(e); c.step != stepAnswering {
@@ -32,9 +34,10 @@ func (g *Guard) longest() *conn {
 	return callerAt(g.callers.Front())
 }
 
-func callerAt(e *list.Element) *conn { return e.Value.(*conn) } //nolint:forcetypeassert // the lists have no others
+func callerAt(e *list.Element) *conn { return e.Value.(*conn) } //nolint:forcetypeassert // the lists hold only these
 
-// drop cuts a caller. Its room counts as free at once: the goroutine that uses it wakes up and lets it go.
+// drop cuts a caller. Its room counts as free at once, because the goroutine that uses it wakes up
+// and ends.
 func (g *Guard) drop(c *conn, cause Cause) {
 	g.remove(c)
 	c.end(c.step == stepWaiting || c.step == stepReceiving)
@@ -51,7 +54,7 @@ func (g *Guard) remove(c *conn) {
 	g.release(c)
 }
 
-// forget is told that a connection is closed.
+// forget removes a closed connection.
 func (g *Guard) forget(c *conn) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -59,13 +62,14 @@ func (g *Guard) forget(c *conn) {
 	g.serve()
 }
 
-// begin is told that a head is whole, and reports whether there is room for it. Until there is, the caller is one who may be cut and
-// told so.
+// begin starts the request whose head has been read, and reports whether there is room for it.
+// Until there is, the caller may be cut, and then gets a 503.
 func (g *Guard) begin(c *conn, r *http.Request) bool {
 	c.heading.Store(false)
-	c.headBytes, c.headLines = 0, 0
+	c.headBytes = 0
+	c.headLines = 0
 	c.head = headCost(r)
-	// It has been parsed, and must not take its room while it waits for some.
+	// The head is parsed and takes memory already: it must not wait for room.
 	if !g.hasRoom(r.Context(), c, c.head, 0) || c.cut.Load() {
 		return false
 	}
@@ -73,7 +77,8 @@ func (g *Guard) begin(c *conn, r *http.Request) bool {
 	return true
 }
 
-// headCost is what the head of a request takes. The bytes that were read don't tell: a part of the body came along.
+// headCost returns how many bytes the head of a request takes. The bytes read from the connection
+// may include a part of the body.
 func headCost(r *http.Request) int64 {
 	text, lines := len(r.RequestURI), 1
 	for name, values := range r.Header {
@@ -86,7 +91,7 @@ func headCost(r *http.Request) int64 {
 	return int64(text)*textFactor + int64(lines)*bytesPerLine
 }
 
-// hasRoom reports whether a request may take so many bytes in all, once it may.
+// hasRoom waits until a request may take so many bytes in all, and reports whether it may.
 func (g *Guard) hasRoom(ctx context.Context, c *conn, bytes int64, patience time.Duration) bool {
 	if bytes <= ownRoom {
 		return true
@@ -97,7 +102,7 @@ func (g *Guard) hasRoom(ctx context.Context, c *conn, bytes int64, patience time
 	return more <= 0 || g.acquire(ctx, c, more, patience)
 }
 
-// finish is told that the handler is through.
+// finish ends a request whose handler has returned.
 func (g *Guard) finish(c *conn) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -106,20 +111,21 @@ func (g *Guard) finish(c *conn) {
 	g.serve()
 }
 
-// idle is told that the answer is out, and that the next request may come.
+// idle starts the wait for the connection's next request.
 func (g *Guard) idle(c *conn) {
 	c.heading.Store(true)
 	g.enter(c, stepWaiting)
 }
 
-// sends is told that a part of the answer goes out, and that the caller is waited for meanwhile.
+// sends starts sending a part of the answer. Until it is sent, the caller keeps the service
+// waiting.
 func (g *Guard) sends(c *conn) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if c.step != stepAnswering {
 		return
 	}
-	if c.holding != nil && !c.sending { // from here on it has its time
+	if c.holding != nil && !c.sending { // its minHold starts now
 		g.holders.MoveToBack(c.holding)
 		c.grantedAt = g.cfg.Now()
 	}
@@ -127,7 +133,7 @@ func (g *Guard) sends(c *conn) {
 	g.advance(c, stepSending)
 }
 
-// sent is told that the part is out.
+// sent ends sending a part of the answer.
 func (g *Guard) sent(c *conn) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -142,7 +148,7 @@ func (g *Guard) enter(c *conn, next step) {
 	g.advance(c, next)
 }
 
-// advance begins a step. A body's began with its request.
+// advance begins a step. Receiving a body counts from the beginning of its request.
 func (g *Guard) advance(c *conn, next step) {
 	c.step = next
 	if next == stepWaiting {
@@ -153,6 +159,6 @@ func (g *Guard) advance(c *conn, next step) {
 		g.callers.MoveToBack(c.place)
 	}
 	if c.holding != nil && next != stepAnswering {
-		g.serve() // the requests that wait may have waited for one that may be cut
+		g.serve() // c can be cut now, which may make room for requests that wait
 	}
 }

@@ -17,17 +17,19 @@ type step int
 const (
 	stepWaiting   step = iota // for a request, or for the rest of its head
 	stepReceiving             // a body
-	stepAnswering             // everything is here
-	stepSending               // a part of the answer, which the caller has to take
-	stepFinishing             // the answer is written, and the rest of the body thrown away
+	stepAnswering             // the request has arrived
+	stepSending               // a part of the answer, which the caller must read
+	stepFinishing             // the answer is written, and the rest of the body discarded
 )
 
 const (
-	// bytesPerLine is what net/http makes of a line of a head beside its text: an entry of a map, and a slice.
+	// bytesPerLine is what net/http allocates for a line of a head beside its text: an entry of a
+	// map, and a slice.
 	bytesPerLine = 160
-	// textFactor is for the text of a head, which is read into one buffer and kept in another.
+	// textFactor counts the text of a head twice: it is read into one buffer and kept in another.
 	textFactor = 2
-	// lastWords is how long a caller that was cut may take to hear of it. The answer fits into the kernel's buffer.
+	// lastWords is how long sending a 503 to a caller that was cut may take. The answer fits into
+	// the kernel's buffer.
 	lastWords = time.Second
 )
 
@@ -36,19 +38,19 @@ type conn struct {
 	net.Conn
 	guard *Guard
 	cut   atomic.Bool
-	last  atomic.Int64 // of a caller that was cut, when the last of its answer must be out, in Unix nanoseconds
+	last  atomic.Int64 // Unix nanoseconds: when the answer to a caller that was cut must be sent
 
-	// heading says that what is read is of a head. While it is set, only the goroutine that serves the connection reads,
-	// and the two counts are its own.
+	// heading says that the bytes being read are of a head. While it is set, only the goroutine
+	// that serves the connection reads, and only that goroutine uses the two counts.
 	heading   atomic.Bool
 	headBytes int64
 	headLines int64
-	head      int64 // what the head of the request took that is being answered
+	head      int64 // bytes that the current request's head takes
 
-	// Of the guard, under its lock.
+	// The guard's, under its lock.
 	place     *list.Element // among the callers; nil once it is cut or closed
 	step      step
-	since     time.Time // when the step began; of a body, when its request did
+	since     time.Time // when the step began; of stepReceiving, when the request did
 	waiter    *waiter   // nil unless it waits for room
 	holding   *list.Element
 	granted   int64     // bytes
@@ -56,15 +58,15 @@ type conn struct {
 	sending   bool      // a part of the answer went out
 }
 
-// Read implements [net.Conn]. Lines of a head are handed on once there is room for what net/http makes of them: some short
-// lines in one packet would become twenty times as much.
+// Read implements [net.Conn]. It passes on lines of a head once there is room for what net/http
+// makes of them. Short lines may grow to twenty times their size.
 func (c *conn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	if !c.heading.Load() || n == 0 {
 		return n, err
 	}
 	head := p[:n]
-	if end := bytes.Index(head, []byte("\r\n\r\n")); end >= 0 { // what follows is of a body
+	if end := bytes.Index(head, []byte("\r\n\r\n")); end >= 0 { // the rest is body
 		head = head[:end]
 	}
 	c.headBytes += int64(len(head))
@@ -75,17 +77,17 @@ func (c *conn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// headCost is what the head of the request takes, as far as it is here.
+// headCost returns how many bytes the arrived part of the head takes.
 func (c *conn) headCost() int64 { return c.headBytes*textFactor + c.headLines*bytesPerLine }
 
-// Write implements [net.Conn]. Meanwhile it is the caller that is waited for.
+// Write implements [net.Conn]. While it runs, the caller keeps the service waiting.
 func (c *conn) Write(p []byte) (int, error) {
 	c.guard.sends(c)
 	defer c.guard.sent(c)
 	return c.Conn.Write(p)
 }
 
-// SetReadDeadline implements [net.Conn]. A connection that was cut stays cut.
+// SetReadDeadline implements [net.Conn]. It doesn't revive a connection that was cut.
 func (c *conn) SetReadDeadline(t time.Time) error {
 	err := c.Conn.SetReadDeadline(t)
 	if c.cut.Load() {
@@ -114,7 +116,7 @@ func (c *conn) Close() error {
 	return c.Conn.Close()
 }
 
-// end wakes the goroutine that reads or writes. A caller whose request isn't whole may still be told why.
+// end wakes the goroutine that reads or writes. If told is set, the caller may still get a 503.
 func (c *conn) end(told bool) {
 	last := past()
 	if told {

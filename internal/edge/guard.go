@@ -10,10 +10,11 @@ import (
 	"time"
 )
 
-// ErrCrowded ends the body of a request that had to make room. The request should be answered with 503.
+// ErrCrowded is the error of reading the body of a request that was cut to make room. The request
+// should be answered with 503.
 var ErrCrowded = errors.New("too many callers at once: this request was cut to make room")
 
-// Cause says what ran out when a caller was cut. The values are labels of a metric.
+// Cause says which limit was reached when a caller was cut. The values are labels of a metric.
 type Cause string
 
 // The causes.
@@ -26,34 +27,39 @@ const (
 func Causes() []Cause { return []Cause{CauseConnections, CauseMemory} }
 
 const (
-	// defaultConnections is some hundred times what proxies keep open. Each takes about 20 KiB, whatever it sends.
+	// defaultConnections is some hundred times as many as proxies keep open. Each takes about 20
+	// KiB, whatever it sends.
 	defaultConnections = 2048
-	// defaultBytes is room for a dozen of the largest bodies, or hundreds of some ten kilobytes, at the same moment. Go's heap
-	// may grow to twice what is in use.
+	// defaultBytes is room for a dozen of the largest bodies at the same moment, or for hundreds of
+	// some ten kilobytes. Go's heap may grow to twice the bytes in use.
 	defaultBytes = 12 << 20
-	// ownRoom is what each request may take without asking: nearly all of Clerk's deliveries, and of the API's requests, stay
-	// below it, so that no other caller matters to them.
+	// ownRoom is how many bytes each request may take without asking for room. Nearly all of
+	// Clerk's deliveries and of the API's requests stay below it, so that other callers can't hold
+	// them up.
 	ownRoom = 12 << 10
-	// smallRequest bounds the requests that go first among those that ask.
+	// smallRequest bounds the requests that are served first among those that ask for room.
 	smallRequest = 64 << 10
-	// bodyStep is the least that a body asks for beyond that.
+	// bodyStep is the least room that a body asks for.
 	bodyStep = 16 << 10
-	// minHold is how long room stays whose it is after it grew. A request that is sent without delay needs a few milliseconds.
+	// minHold is how long a request keeps its room after the room grew. A request that is sent
+	// without delay needs a few milliseconds.
 	minHold = 250 * time.Millisecond
-	// patience is how long a request waits for room. Clerk waits for 15 s, and comes again.
+	// patience is how long a request waits for room. Clerk waits for an answer for 15 s, and sends
+	// again.
 	patience = 2 * time.Second
 )
 
 // Config configures a guard.
 type Config struct {
-	// MaxConnections is how many connections there may be. Defaults to 2,048.
+	// MaxConnections bounds the open connections. Defaults to 2,048.
 	MaxConnections int
-	// MaxBytes is how many bytes requests may take together that need more than their own 12 KiB: heads, with what parsing
-	// makes of them, and what has arrived of bodies. A quarter of them is for requests below 64 KiB alone. Defaults to 12 MiB.
+	// MaxBytes bounds the bytes of all requests of more than 12 KiB together. They count parsed
+	// heads, and the arrived parts of bodies. A quarter is reserved for requests below 64 KiB.
+	// Defaults to 12 MiB.
 	MaxBytes int64
-	// Cut is told of each caller that was cut. Optional. It must not block.
+	// Cut is called for each caller that was cut. It must not block. Optional.
 	Cut func(Cause)
-	// Now is the clock. Defaults to time.Now.
+	// Now is the clock by which callers are timed. Defaults to time.Now.
 	Now func() time.Time
 }
 
@@ -78,8 +84,8 @@ type Guard struct {
 	cfg Config
 
 	mu           sync.Mutex
-	callers      *list.List // of *conn that aren't cut: who has been in its step for the longest is in front
-	holders      *list.List // of *conn that have room, in front the one whose grew the longest ago
+	callers      *list.List // of *conn that aren't cut; the one longest in its step is in front
+	holders      *list.List // of *conn that have room; the one whose room grew longest ago is in front
 	held         int64      // bytes of all holders
 	small, large *list.List // of *waiter, the newest in front
 	timer        *time.Timer
@@ -90,7 +96,8 @@ func NewGuard(cfg Config) *Guard {
 	return &Guard{cfg: cfg.withDefaults(), callers: list.New(), holders: list.New(), small: list.New(), large: list.New()}
 }
 
-// Protect has a server's connections and requests pass through the guard, and returns the listener to serve.
+// Protect passes a server's connections and requests through the guard, and returns the listener to
+// serve.
 func (g *Guard) Protect(server *http.Server, listener net.Listener) net.Listener {
 	server.Handler = g.handler(server.Handler)
 	server.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
@@ -106,7 +113,7 @@ func (g *Guard) Protect(server *http.Server, listener net.Listener) net.Listener
 
 type connKey struct{}
 
-// guardedListener hands out connections that the guard knows.
+// guardedListener accepts connections for the guard.
 type guardedListener struct {
 	net.Listener
 	guard *Guard
@@ -121,7 +128,7 @@ func (l *guardedListener) Accept() (net.Conn, error) {
 	return l.guard.admit(c), nil
 }
 
-// handler lets the guard know of each request's steps.
+// handler reports each request's steps to the guard.
 func (g *Guard) handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c, ok := r.Context().Value(connKey{}).(*conn)
@@ -137,7 +144,7 @@ func (g *Guard) handler(next http.Handler) http.Handler {
 		}
 		if r.Body != nil && r.Body != http.NoBody {
 			whole := r
-			r = r.WithContext(r.Context()) // a copy: by its own request's body, the server knows what it may leave unread
+			r = r.WithContext(r.Context()) // a copy: the server must keep its own body, to discard the unread rest
 			r.Body = &body{ReadCloser: whole.Body, guard: g, conn: c, context: r.Context(), length: whole.ContentLength}
 		}
 		next.ServeHTTP(w, r)

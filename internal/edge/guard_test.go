@@ -19,7 +19,7 @@ import (
 	"github.com/callmine/rolecall/internal/edge"
 )
 
-// soon is much less than any time-out of the server, and much more than an answer takes.
+// soon is much less than any timeout of the server, and much more than an answer takes.
 const soon = 8 * time.Second
 
 // guarded is a real server behind a guard.
@@ -30,7 +30,8 @@ type guarded struct {
 	cut  atomic.Int64
 }
 
-// serveGuarded serves: /early answers at once, /endless for as long as the caller takes it, and anything else once the body is here.
+// serveGuarded starts a server behind a guard. /early answers at once, /endless sends as long as
+// the caller reads, and other paths answer after reading the body.
 func serveGuarded(t *testing.T, cfg edge.Config) *guarded {
 	t.Helper()
 	g := &guarded{T: t}
@@ -60,7 +61,7 @@ func serveGuarded(t *testing.T, cfg edge.Config) *guarded {
 	return g
 }
 
-// send writes on a connection of its own.
+// send writes a text to a new connection.
 func (g *guarded) send(text string) net.Conn {
 	g.Helper()
 	c, err := (&net.Dialer{}).DialContext(g.Context(), "tcp", g.addr)
@@ -72,7 +73,7 @@ func (g *guarded) send(text string) net.Conn {
 	return c
 }
 
-// status reads an answer.
+// status reads an answer and returns its status.
 func (g *guarded) status(from *bufio.Reader) int {
 	g.Helper()
 	response, err := http.ReadResponse(from, nil)
@@ -87,7 +88,8 @@ func request(path string, lines ...string) string {
 	return "POST " + path + " HTTP/1.1\r\nHost: x\r\n" + strings.Join(append(lines, "\r\n"), "\r\n")
 }
 
-// manyLines are lines of a head that take so many bytes in it, and some forty times as much once they are read.
+// manyLines returns lines of a head of so many bytes. Once read, they take some forty times as
+// much.
 func manyLines(size int) string {
 	var lines strings.Builder
 	for i := 0; lines.Len() < size; i++ {
@@ -96,8 +98,9 @@ func manyLines(size int) string {
 	return strings.TrimSuffix(lines.String(), "\r\n")
 }
 
-// TestEarlyAnswersComeAtOnce: a body that the handler doesn't want isn't waited for.
-func TestEarlyAnswersComeAtOnce(t *testing.T) {
+// TestGuard_EarlyAnswersComeAtOnce: the answer doesn't wait for a body that the handler doesn't
+// read.
+func TestGuard_EarlyAnswersComeAtOnce(t *testing.T) {
 	t.Parallel()
 	g := serveGuarded(t, edge.Config{})
 	for name, lines := range map[string][]string{
@@ -111,8 +114,9 @@ func TestEarlyAnswersComeAtOnce(t *testing.T) {
 	}
 }
 
-// TestWhatIsntReadMakesRoom: callers who don't take their answers hold all the room, and are cut for a request that needs some.
-func TestWhatIsntReadMakesRoom(t *testing.T) {
+// TestGuard_UnreadAnswersMakeRoom: callers that don't read their answers hold all the room. They
+// are cut for a request that needs some.
+func TestGuard_UnreadAnswersMakeRoom(t *testing.T) {
 	t.Parallel()
 	g := serveGuarded(t, edge.Config{MaxBytes: 1 << 20})
 	for range 10 { // each takes more than a tenth
@@ -125,8 +129,9 @@ func TestWhatIsntReadMakesRoom(t *testing.T) {
 	require.Positive(t, g.cut.Load())
 }
 
-// TestClaimsTakeNoRoom: what has arrived counts, not what Content-Length claims, and nothing is special about chunks.
-func TestClaimsTakeNoRoom(t *testing.T) {
+// TestGuard_ClaimedLengthTakesNoRoom: only arrived bytes count, not the length that Content-Length
+// claims. The same holds for chunks.
+func TestGuard_ClaimedLengthTakesNoRoom(t *testing.T) {
 	t.Parallel()
 	g := serveGuarded(t, edge.Config{MaxBytes: 1 << 20})
 	for range 100 {
@@ -148,8 +153,8 @@ func TestClaimsTakeNoRoom(t *testing.T) {
 	require.Zero(t, g.cut.Load())
 }
 
-// TestWhatArrivesTakesRoom: also by chunks, and also by small parts.
-func TestWhatArrivesTakesRoom(t *testing.T) {
+// TestGuard_ArrivedBytesTakeRoom also holds for chunks and small parts.
+func TestGuard_ArrivedBytesTakeRoom(t *testing.T) {
 	t.Parallel()
 	g := serveGuarded(t, edge.Config{MaxBytes: 256 << 10})
 	for _, large := range []string{
@@ -161,8 +166,9 @@ func TestWhatArrivesTakesRoom(t *testing.T) {
 	require.EqualValues(t, 2, g.cut.Load())
 }
 
-// TestARefusedHeadIsAnswered: one that came with the request before it, so that only the parsed head tells what it takes.
-func TestARefusedHeadIsAnswered(t *testing.T) {
+// TestGuard_AnswersARefusedHead: the head arrives together with the request before, so that its
+// size is known only after parsing.
+func TestGuard_AnswersARefusedHead(t *testing.T) {
 	t.Parallel()
 	g := serveGuarded(t, edge.Config{MaxBytes: 64 << 10})
 	answers := bufio.NewReader(g.send(request("/", "Content-Length: 0") + request("/", "Content-Length: 0", manyLines(3500))))
@@ -170,15 +176,15 @@ func TestARefusedHeadIsAnswered(t *testing.T) {
 	require.Equal(t, http.StatusServiceUnavailable, g.status(answers))
 }
 
-// TestACutCallerCantHoldAWriter: whatever deadline the server sets after the cut.
-func TestACutCallerCantHoldAWriter(t *testing.T) {
+// TestGuard_CutCallerCannotHoldAWriter holds for every deadline that the server sets after the cut.
+func TestGuard_CutCallerCannotHoldAWriter(t *testing.T) {
 	t.Parallel()
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	guard := edge.NewGuard(edge.Config{MaxConnections: 1}).Protect(&http.Server{ReadHeaderTimeout: soon}, listener)
 	t.Cleanup(func() { _ = guard.Close() })
 	var accepted []net.Conn
-	for range 2 { // the second one cuts the first
+	for range 2 { // the second connection cuts the first
 		c, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", listener.Addr().String())
 		require.NoError(t, err)
 		t.Cleanup(func() { _ = c.Close() })

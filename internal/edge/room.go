@@ -12,11 +12,11 @@ type waiter struct {
 	bytes int64
 	queue *list.List
 	place *list.Element
-	done  chan struct{} // closed once it has room, or is cut
+	done  chan struct{} // closed when it has room or is cut
 }
 
-// acquire waits for room for a request that needs more than what each has, and reports whether it got it. A request that
-// didn't is cut.
+// acquire waits for room for a request that needs more than ownRoom, and reports whether the
+// request got it. If not, the caller is cut.
 func (g *Guard) acquire(ctx context.Context, c *conn, bytes int64, patience time.Duration) bool {
 	w := g.wait(c, bytes)
 	if w == nil {
@@ -37,8 +37,8 @@ func (g *Guard) acquire(ctx context.Context, c *conn, bytes int64, patience time
 	return c.place != nil
 }
 
-// wait queues a request. The newest is served first: whoever sends its request at once is among the new, and of those who
-// don't, the old ones have had their time.
+// wait queues a request. The newest is served first: a caller that sends its request without delay
+// is among the newest. Older waiters are mostly slow ones, which have had their time.
 func (g *Guard) wait(c *conn, bytes int64) *waiter {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -55,8 +55,8 @@ func (g *Guard) wait(c *conn, bytes int64) *waiter {
 	return w
 }
 
-// serve gives room to those who wait, the small ones first. For want of room it cuts the caller whose room grew the longest
-// ago, but not before it has had the time to use it.
+// serve gives room to the waiting requests, small ones first. Without room it cuts the caller whose
+// room grew longest ago, but not before minHold is over.
 func (g *Guard) serve() {
 	for {
 		next := g.small.Front()
@@ -73,7 +73,7 @@ func (g *Guard) serve() {
 		}
 		oldest := g.oldestHolder()
 		if oldest == nil {
-			return // those that are being answered end by themselves
+			return // requests that are being answered end by themselves
 		}
 		if left := minHold - g.cfg.Now().Sub(oldest.grantedAt); left > 0 {
 			g.serveAfter(left)
@@ -83,7 +83,7 @@ func (g *Guard) serve() {
 	}
 }
 
-// serveAfter has the waiters served once somebody may be cut for them.
+// serveAfter serves the waiters again when a caller may be cut for them.
 func (g *Guard) serveAfter(d time.Duration) {
 	if g.timer != nil {
 		g.timer.Stop()
@@ -95,7 +95,7 @@ func (g *Guard) serveAfter(d time.Duration) {
 	})
 }
 
-// fits reports whether there is room for a request. A part of it is for small ones alone.
+// fits reports whether there is room for a request. A quarter is reserved for small ones.
 func (g *Guard) fits(w *waiter) bool {
 	limit := g.cfg.MaxBytes
 	if w.queue == g.large {
@@ -116,7 +116,8 @@ func (g *Guard) grant(w *waiter) {
 	g.held += w.bytes
 }
 
-// oldestHolder returns the caller whose room grew the longest ago and who keeps us waiting, or nil.
+// oldestHolder returns, of the callers that keep the service waiting, the one whose room grew
+// longest ago, or nil.
 func (g *Guard) oldestHolder() *conn {
 	for e := g.holders.Front(); e != nil; e = e.Next() {
 		if c := callerAt(e); c.step != stepAnswering {
@@ -126,17 +127,18 @@ func (g *Guard) oldestHolder() *conn {
 	return nil
 }
 
-// release takes back what a caller holds.
+// release takes back a caller's room.
 func (g *Guard) release(c *conn) {
 	if c.holding == nil {
 		return
 	}
 	g.holders.Remove(c.holding)
 	g.held -= c.granted
-	c.holding, c.granted = nil, 0
+	c.holding = nil
+	c.granted = 0
 }
 
-// unqueue wakes a caller if it waits.
+// unqueue wakes a caller if it waits for room.
 func (g *Guard) unqueue(c *conn) {
 	if c.waiter == nil {
 		return

@@ -18,7 +18,7 @@ import (
 )
 
 const (
-	// Patience is how long a test waits for what has no signal of its own.
+	// Patience is how long a test waits for a condition without a signal of its own.
 	Patience = 20 * time.Second
 	// pause is how often it looks.
 	pause = 10 * time.Millisecond
@@ -39,7 +39,7 @@ func New(t testing.TB) *DB {
 }
 
 // OpenPool opens a pool of twelve connections: enough for workers, River's upkeep, and a test that
-// watches them. change may change that; nil changes nothing.
+// watches them. change may change its configuration; nil changes nothing.
 func OpenPool(t testing.TB, url string, change func(*pgxpool.Config)) *pgxpool.Pool {
 	t.Helper()
 	cfg, err := pgxpool.ParseConfig(url)

@@ -14,18 +14,18 @@ import (
 // has objects with the ids, dates and members that a test writes: clocks that contradict each
 // other, dates from the future, objects that can't be read. It answers as Clerk never should: pages
 // without ids or an end, a cursor that it ignores. It fails any call at once and with any error,
-// without the client's retries. Tests set its fields only while nothing asks it.
+// without the client's retries. A test sets its fields only while no call is under way.
 type Directory struct {
 	InstanceID string
 	Err        error // of every call
 	Objects    map[clerksync.Resource][]map[string]any
-	// Listing is told of each page before it is answered, without the lock, and may fail it.
+	// Listing is called before each page is answered, without the lock. Its error fails the page.
 	Listing func(clerksync.Resource, clerksync.PageRequest) error
 	// Tamper changes a page before it is answered.
 	Tamper func(clerksync.Resource, clerksync.PageRequest, *clerksync.Page)
-	// Finding is told of each look-up before it is answered, without the lock.
+	// Finding is called before each look-up is answered, without the lock.
 	Finding func(clerksync.Resource, clerksync.Reference)
-	// Refusing is told of each look-up, too, and may fail it.
+	// Refusing is called before each look-up, too. Its error fails the look-up.
 	Refusing func(clerksync.Resource, clerksync.Reference) error
 	Pages    []string // that were asked for
 	Finds    []string // ids that were looked up
@@ -59,7 +59,7 @@ func (d *Directory) Clear(kinds ...clerksync.Resource) {
 	}
 }
 
-// Set puts an object there, or another state of it.
+// Set adds an object, or replaces it.
 func (d *Directory) Set(r clerksync.Resource, object map[string]any) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -81,7 +81,7 @@ func (d *Directory) Remove(r clerksync.Resource, ids ...string) {
 	})
 }
 
-// Member adds a member to an organization, both of which are there then.
+// Member adds a member to an organization, and both of them if they are missing.
 func (d *Directory) Member(n int, role string) {
 	d.Set(clerksync.ResourceOrganization, Organization("org_1"))
 	d.Set(clerksync.ResourceUser, map[string]any{"id": fmt.Sprintf("user_%05d", n), "created_at": T0, "updated_at": T0, "banned": false})

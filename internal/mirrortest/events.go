@@ -58,8 +58,8 @@ func States(deliveries []clerksync.Delivery) map[string]clerksync.State {
 	return out
 }
 
-// Play is what package sync makes of deliveries, without a database. It leaves out objects of which
-// only the id is known: nothing tells them from unknown ones.
+// Play returns the mirror that package sync makes of deliveries, without a database. It leaves out
+// objects of which only the id is known: nothing tells them from unknown ones.
 func Play(t require.TestingT, deliveries ...clerksync.Delivery) clerksync.Mirror {
 	mirror := clerksync.NewMirror()
 	for _, d := range deliveries {

@@ -11,7 +11,8 @@ import (
 	"syscall"
 )
 
-// account is who runs initdb and postgres. Postgres refuses to run as root, so root hands over to somebody else.
+// account is the user that runs initdb and postgres. Postgres refuses to run as root, so root hands
+// over to another user.
 type account struct {
 	name       string
 	uid, gid   int
@@ -44,7 +45,7 @@ func chooseAccount() (account, error) {
 			"create one (useradd --system postgres) or run as an ordinary user")
 }
 
-// currentName falls back to the number: containers often run user ids that no passwd file knows.
+// currentName falls back to the number: containers often use user ids without an entry in passwd.
 func currentName() string {
 	if u, err := user.Current(); err == nil {
 		return u.Username
@@ -63,8 +64,9 @@ func (a account) own(path string) error {
 	return nil
 }
 
-// canEnter reports whether the account can reach the folder through all its parents. It asks the kernel, by changing into
-// it as that account, rather than reading permission bits, so that access lists and mount options count.
+// canEnter reports whether the account can reach the folder through all its parents. It asks the
+// kernel, by changing into the folder as that account. Permission bits alone would leave out access
+// lists and mount options.
 func (a account) canEnter(ctx context.Context, dir string) bool {
 	if a.credential == nil {
 		return true

@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// What a data folder contains. The locks are two because they end at different times: the owner's with the owner, the
-// server's with the last process of the server, which inherits it.
+// What a data folder contains. The locks are two because they end at different times: the owner's
+// with the owner, the server's with the last process of the server, which inherits it.
 const (
 	ownerLockName  = "owner.lock"
 	serverLockName = "server.lock"
@@ -24,14 +24,15 @@ const (
 )
 
 const (
-	// dyingTimeout is how long a server whose owner is dead may take by itself. Immediate shutdown takes milliseconds, and at
-	// most five seconds before the postmaster kills what doesn't listen.
+	// dyingTimeout is how long a server may take to end by itself after its owner's death.
+	// Immediate shutdown takes milliseconds, and at most five seconds before the postmaster kills
+	// processes that don't react.
 	dyingTimeout = 6 * time.Second
-	// orphanTimeout is how long it may take once told.
+	// orphanTimeout is how long it may take once it was told to end.
 	orphanTimeout = 10 * time.Second
 )
 
-// InUseError means that a live process owns the data folder. It was left alone.
+// InUseError means that a live process owns the data folder, which stays as it was.
 type InUseError struct {
 	DataDir string
 	PID     int // of the owner; 0 if it hadn't written it yet
@@ -53,8 +54,8 @@ type cluster struct {
 
 func (c *cluster) path(name string) string { return filepath.Join(c.dir, name) }
 
-// claim takes the folder over: at once if it is free, after the end of the last owner's server if that is still going
-// down, and not at all if its owner lives.
+// claim takes the folder over. It does so at once if the folder is free, and after the end of the
+// last owner's server if that is still shutting down. It fails if the owner lives.
 func claim(ctx context.Context, p place, acct account) (*cluster, error) {
 	c := &cluster{place: p, acct: acct}
 	var err error
@@ -74,7 +75,8 @@ func claim(ctx context.Context, p place, acct account) (*cluster, error) {
 	return c, nil
 }
 
-// awaitPredecessor waits for the server of a dead owner, and ends it where the kernel doesn't.
+// awaitPredecessor waits for the server of a dead owner to end, and ends it where the kernel
+// doesn't.
 func (c *cluster) awaitPredecessor(ctx context.Context) (*fileLock, error) {
 	path := c.path(serverLockName)
 	dying, cancel := context.WithTimeout(ctx, dyingTimeout)
@@ -83,7 +85,8 @@ func (c *cluster) awaitPredecessor(ctx context.Context) (*fileLock, error) {
 	if !errors.Is(err, errLocked) || ctx.Err() != nil {
 		return lock, err
 	}
-	// The lock proves that the server is alive and the owner's that nobody waits for it, so the id isn't a stale one.
+	// The held lock proves that the server is alive, and the free lock of the owner that its owner
+	// is dead. So the process id isn't stale.
 	pid := readPID(filepath.Join(c.path(pgdataName), "postmaster.pid"))
 	if pid == 0 {
 		return nil, err
@@ -101,7 +104,8 @@ func (c *cluster) major() int {
 	return readPID(filepath.Join(c.path(pgdataName), "PG_VERSION"))
 }
 
-// release gives the folder up: moved to keptDir if that is set, removed if temporary, else left as it is.
+// release gives the folder up: moved to keptDir if that is set, removed if temporary, else left as
+// it is.
 func (c *cluster) release(keptDir string) error {
 	var err error
 	switch {
@@ -119,7 +123,7 @@ func (c *cluster) release(keptDir string) error {
 	return errors.Join(err, c.server.release(), c.owner.release())
 }
 
-// moveFolder keeps owners and permissions, also when the target is on another file system.
+// moveFolder moves a folder with its owners and permissions, also to another file system.
 func moveFolder(from, to string) error {
 	if err := os.Remove(to); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("make way for kept data: %w", err)

@@ -12,33 +12,41 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Config says which Postgres [Start] gives. The zero value is a durable server with its data in a temporary folder.
+// Config describes the Postgres that [Start] returns. The zero value is a durable server with its
+// data in a temporary folder.
 type Config struct {
-	// DatabaseURL names a Postgres that is already there, as a URL or in keyword/value form. When it is set, that server is
-	// used, nothing is started or stopped, and the other fields except Logger are ignored. Callers pass the value of
-	// DATABASE_URL here. Defaults to empty: start a server.
+	// DatabaseURL names a Postgres that is already there, as a URL or in keyword/value form. When
+	// it is set, that server is used, nothing is started or stopped, and the other fields except
+	// Logger are ignored. Callers pass the value of DATABASE_URL here. Defaults to empty: start a
+	// server.
 	DatabaseURL string
 
-	// DataDir is the folder the server's data lives in and survives in. It is created if missing, and must be empty or
-	// made by this package. Defaults to empty: a temporary folder that [Server.Stop] removes. When root's choice can't be
-	// entered by the account that runs Postgres, a folder below /var/lib/rolecall takes its place; see [Server.DataDir].
+	// DataDir is the folder of the server's data, which outlives the server. It is created if
+	// missing, and must be empty or made by this package. Defaults to empty: a temporary folder
+	// that [Server.Stop] removes. For root, a folder below /var/lib/rolecall takes its place if the
+	// account that runs Postgres can't enter it; see [Server.DataDir].
 	DataDir string
 
-	// TempRoot is where the temporary folder is made when DataDir is empty. Defaults to [os.TempDir].
+	// TempRoot is where the temporary folder is made when DataDir is empty. Defaults to
+	// [os.TempDir].
 	TempRoot string
 
-	// TCPAddr makes the server listen on a loopback address as well, for tools and proxies that can't use a Unix socket.
-	// Port 0 picks a free one; see [Server.TCPURL]. Defaults to empty: no TCP.
+	// TCPAddr makes the server listen on a loopback address as well, for tools and proxies that
+	// can't use a Unix socket. Port 0 picks a free one; see [Server.TCPURL]. Defaults to empty: no
+	// TCP.
 	TCPAddr string
 
-	// Settings are postgresql.conf settings, such as {"fsync": "off"} for tests. Defaults to Postgres' own, which are durable.
+	// Settings are postgresql.conf settings, such as {"fsync": "off"} for tests. Defaults to
+	// Postgres' own, which are durable.
 	Settings map[string]string
 
-	// Logger gets the server's own log lines (debug) and an unexpected end (error). Defaults to discarding them.
+	// Logger gets the server's own log lines (debug) and an unexpected end (error). Defaults to
+	// discarding them.
 	Logger *slog.Logger
 }
 
-// settingName is how Postgres spells the names of settings, those of extensions (with a dot) included.
+// settingName is how Postgres spells the names of settings, those of extensions (with a dot)
+// included.
 var settingName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)?$`)
 
 // reservedSettings are decided by this package; another value would break one of its guarantees.

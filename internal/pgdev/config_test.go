@@ -7,7 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestConfigValidate(t *testing.T) {
+func TestConfig_Validate(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {
 		name string
@@ -49,7 +49,7 @@ func TestReplaceDatabase(t *testing.T) {
 	}
 }
 
-func TestLogTailKeepsTheEnd(t *testing.T) {
+func TestLogTail_KeepsTheEnd(t *testing.T) {
 	t.Parallel()
 	tail := &logTail{logger: slog.New(slog.DiscardHandler)}
 	for range tailLines {

@@ -12,7 +12,8 @@ import (
 	embeddedpostgres "github.com/fergusstrange/embedded-postgres"
 )
 
-// fetchVersion is what is fetched where nothing is installed: the major version that the tests and benchmarks run on.
+// fetchVersion is fetched where nothing is installed: the major version that the tests and
+// benchmarks run on.
 const fetchVersion = embeddedpostgres.V15
 
 // fetchRepository is where embedded-postgres' binaries are published.
@@ -25,8 +26,9 @@ type fetcher struct {
 	download func(cacheDir, target string) error // leaves bin/ and lib/ in target
 }
 
-// fetch returns the folder with the binaries. Concurrent callers, also in other processes, fetch once. When ctx ends, fetch
-// returns; a download under way runs on until its connection ends, because the library it is left to takes no context.
+// fetch returns the folder with the binaries. Concurrent callers, also in other processes, fetch
+// once. When ctx ends, fetch returns. A download under way goes on until its connection ends,
+// because its library takes no context.
 func (f *fetcher) fetch(ctx context.Context, acct account) (string, error) {
 	cache, err := f.cache(acct)
 	if err != nil {
@@ -45,7 +47,7 @@ func (f *fetcher) fetch(ctx context.Context, acct account) (string, error) {
 	f.logger.InfoContext(ctx, "no PostgreSQL installed, fetching one", "version", string(fetchVersion), "folder", target)
 	done := make(chan error, 1)
 	go func() {
-		// The lock is this goroutine's to release: a caller that gave up must not let a second download in.
+		// This goroutine releases the lock: a caller that gave up must not admit a second download.
 		done <- errors.Join(f.fill(cache, target), lock.release())
 	}()
 	select {
@@ -59,7 +61,8 @@ func (f *fetcher) fetch(ctx context.Context, acct account) (string, error) {
 	}
 }
 
-// fill downloads beside the target and renames, so that an interrupted download is never mistaken for an installation.
+// fill downloads beside the target and renames, so that an interrupted download never looks like an
+// installation.
 func (f *fetcher) fill(cache, target string) error {
 	partial := target + ".partial"
 	if err := os.RemoveAll(partial); err != nil {
@@ -74,7 +77,8 @@ func (f *fetcher) fill(cache, target string) error {
 	return nil
 }
 
-// cache is the user's cache folder; for root a public one, since the account that runs Postgres can't look into root's.
+// cache is the user's cache folder. For root it is a public one, since the account that runs
+// Postgres can't read root's.
 func (f *fetcher) cache(acct account) (string, error) {
 	dir := f.cacheDir
 	if dir == "" {
@@ -93,9 +97,10 @@ func (f *fetcher) cache(acct account) (string, error) {
 	return dir, nil
 }
 
-// downloadEmbedded lets embedded-postgres fetch, verify and extract, and nothing else. The library has no such function, and
-// what follows in its Start can't work here (its initdb refuses root, its server wouldn't end with its owner). An encoding that
-// doesn't exist makes its initdb stop before it writes anything; whether the binaries are there decides.
+// downloadEmbedded makes embedded-postgres fetch, verify and extract, and nothing else. The library
+// has no such function, and the rest of its Start can't work here: its initdb refuses root, and its
+// server wouldn't end with its owner. An invalid encoding makes its initdb stop before it writes
+// anything. The result is decided by whether the binaries exist then.
 func downloadEmbedded(repository, cacheDir, target string) error {
 	scratch, err := os.MkdirTemp(cacheDir, "scratch-")
 	if err != nil {

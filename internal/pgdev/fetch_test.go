@@ -19,7 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestFetchOnceForAll(t *testing.T) {
+func TestFetch_OnceForAll(t *testing.T) {
 	t.Parallel()
 	var downloads atomic.Int32
 	dir := folder(t)
@@ -40,7 +40,7 @@ func TestFetchOnceForAll(t *testing.T) {
 	require.EqualValues(t, 1, downloads.Load())
 }
 
-func TestInterruptedFetchIsNotAnInstallation(t *testing.T) {
+func TestFetch_InterruptedIsNoInstallation(t *testing.T) {
 	t.Parallel()
 	broken := errors.New("connection reset")
 	fail := true
@@ -57,7 +57,7 @@ func TestInterruptedFetchIsNotAnInstallation(t *testing.T) {
 	require.NoError(t, err)
 }
 
-func TestFetchGivesUpWithItsContext(t *testing.T) {
+func TestFetch_GivesUpWithItsContext(t *testing.T) {
 	t.Parallel()
 	release := make(chan struct{})
 	finished := make(chan struct{})
@@ -74,7 +74,7 @@ func TestFetchGivesUpWithItsContext(t *testing.T) {
 	<-finished
 }
 
-func TestUnreachableRepository(t *testing.T) {
+func TestFetch_UnreachableRepository(t *testing.T) {
 	t.Parallel()
 	gone := httptest.NewServer(http.NotFoundHandler())
 	gone.Close()
@@ -83,8 +83,9 @@ func TestUnreachableRepository(t *testing.T) {
 	require.ErrorContains(t, err, "unable to connect")
 }
 
-// The archive is laid out as embedded-postgres expects it, with an initdb that leaves a trace if it gets to create anything.
-func TestEmbeddedOnlyFetchesAndExtracts(t *testing.T) {
+// The archive is laid out as embedded-postgres expects it, with an initdb that leaves a trace if it
+// gets to create anything.
+func TestFetch_EmbeddedOnlyFetchesAndExtracts(t *testing.T) {
 	t.Parallel()
 	if _, err := exec.LookPath("xz"); err != nil {
 		t.Skip("no xz to make an archive with") //nolint:forbidigo // CI installs it
@@ -110,8 +111,9 @@ func TestEmbeddedOnlyFetchesAndExtracts(t *testing.T) {
 	require.Contains(t, string(args), "--encoding=none-so-that-initdb-stops-here")
 }
 
-// An encoding that doesn't exist has to stop a real initdb before it creates anything: downloadEmbedded relies on it.
-func TestInitdbRefusesTheEncodingThatStopsIt(t *testing.T) {
+// An encoding that doesn't exist has to stop a real initdb before it creates anything:
+// downloadEmbedded relies on it.
+func TestFetch_InitdbRefusesTheEncodingThatStopsIt(t *testing.T) {
 	t.Parallel()
 	acct, dir := anAccount(t), folder(t)
 	require.NoError(t, acct.own(dir))
@@ -144,8 +146,9 @@ func jarHandler(t *testing.T, archive string) http.Handler {
 	})
 }
 
-// TestBinariesStayOutOfTheDataFolder: a folder that isn't a database's is refused, and so would be the one that a fetch has filled.
-func TestBinariesStayOutOfTheDataFolder(t *testing.T) {
+// TestFetch_BinariesStayOutOfTheDataFolder: a folder that isn't a database's is refused, and so
+// would be the one that a fetch has filled.
+func TestFetch_BinariesStayOutOfTheDataFolder(t *testing.T) {
 	t.Setenv("HOME", folder(t))
 	t.Setenv("XDG_CACHE_HOME", "")
 	data, err := DefaultDataDir()

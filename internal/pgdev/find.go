@@ -13,7 +13,8 @@ import (
 	"strings"
 )
 
-// minMajor is the oldest Postgres accepted: initdb has --no-instructions from 14 on, and 13 gets no more fixes.
+// minMajor is the oldest Postgres accepted: initdb has --no-instructions from 14 on, and 13 gets no
+// more fixes.
 const minMajor = 14
 
 // NoBinariesError means that no usable Postgres was found and none could be fetched.
@@ -41,7 +42,7 @@ func (e *NoBinariesError) Error() string {
 // Unwrap returns the reason why fetching failed.
 func (e *NoBinariesError) Unwrap() error { return e.Fetch }
 
-// search knows where binaries may be. Its fields are what tests replace.
+// search knows the places of binaries. Tests replace its fields.
 type search struct {
 	env   func(string) string
 	globs []string // folders tried after PATH; within a glob, the highest version comes first
@@ -65,8 +66,8 @@ func newSearch(logger *slog.Logger) *search {
 	}
 }
 
-// find returns the installation to use: the first one in search order, or the first one of wantMajor if a data folder
-// already exists that only this version can read (0: any).
+// find returns the installation to use: the first one in search order. If a data folder exists that
+// only wantMajor can read, it is the first one of that version (0: any).
 func (s *search) find(ctx context.Context, acct account, wantMajor int) (installation, error) {
 	found, looked := s.installed(ctx, acct)
 	for _, inst := range found {
@@ -122,7 +123,7 @@ func (s *search) installed(ctx context.Context, acct account) (found []installat
 	path := s.env("PATH")
 	inPath := false
 	for _, dir := range filepath.SplitList(path) {
-		// Only folders with a postgres in them: naming every folder of PATH would bury the rest.
+		// Only folders with a postgres are named: the whole PATH would hide them.
 		if _, err := os.Stat(filepath.Join(dir, "postgres")); filepath.IsAbs(dir) && err == nil {
 			inPath = try("PATH", dir) || inPath
 		}
@@ -148,7 +149,7 @@ func (s *search) installed(ctx context.Context, acct account) (found []installat
 	return found, looked
 }
 
-// pgConfigDir asks the first pg_config in path, which may belong to the client library only.
+// pgConfigDir asks the first pg_config in path, which may be that of the client library only.
 func pgConfigDir(ctx context.Context, path string) (dir, problem string) {
 	for _, folder := range filepath.SplitList(path) {
 		tool := filepath.Join(folder, "pg_config")
@@ -166,7 +167,8 @@ func pgConfigDir(ctx context.Context, path string) (dir, problem string) {
 
 var numberPattern = regexp.MustCompile(`\d+`)
 
-// lastNumber is the version in a folder name such as /usr/lib/postgresql/15/bin; 0 if there is none.
+// lastNumber is the version in a folder name such as /usr/lib/postgresql/15/bin; 0 if there is
+// none.
 func lastNumber(dir string) int {
 	numbers := numberPattern.FindAllString(dir, -1)
 	if len(numbers) == 0 {

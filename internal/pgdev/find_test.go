@@ -38,7 +38,7 @@ func anAccount(t *testing.T) account {
 	return acct
 }
 
-func TestNothingFoundSaysWhereItLooked(t *testing.T) {
+func TestFind_ErrorSaysWhereItLooked(t *testing.T) {
 	t.Parallel()
 	dir := folder(t)
 	old := fakeInstallation(t, filepath.Join(dir, "lib", "9", "bin"), "9.6.24")
@@ -60,7 +60,7 @@ func TestNothingFoundSaysWhereItLooked(t *testing.T) {
 	require.Empty(t, left, "the temporary folder is gone again")
 }
 
-func TestSearchOrder(t *testing.T) {
+func TestFind_SearchOrder(t *testing.T) {
 	t.Parallel()
 	dir := folder(t)
 	inPath := fakeInstallation(t, filepath.Join(dir, "path"), "15.1")
@@ -101,7 +101,7 @@ func TestSearchOrder(t *testing.T) {
 	}
 }
 
-func TestFetchedBinariesAreTakenOver(t *testing.T) {
+func TestFind_FetchedBinariesAreReused(t *testing.T) {
 	t.Parallel()
 	dir, binDir := folder(t), realBinDir(t)
 	downloads := 0 // written under the fetch lock

@@ -13,8 +13,8 @@ import (
 	"syscall"
 )
 
-// initialise makes sure that the folder holds a complete cluster. It is created under another name and renamed, so a death in
-// the middle leaves nothing that looks like one.
+// initialise makes sure that the folder holds a complete cluster. It creates the cluster under
+// another name and renames it, so that an interrupted one never looks complete.
 func (c *cluster) initialise(ctx context.Context, inst installation) error {
 	if err := c.ensurePassword(); err != nil {
 		return err
@@ -50,11 +50,12 @@ func (c *cluster) initdb(ctx context.Context, inst installation, locale string) 
 	}
 	args := []string{
 		"--pgdata", partial, "--username", superuser, "--encoding", "UTF8", "--locale", locale, "--no-instructions",
-		// The socket folder's permissions decide who may connect; TCP has none, hence the password.
+		// The permissions of the socket's folder decide who may connect by it. TCP has no such
+		// protection, hence the password.
 		"--auth-local", "trust", "--auth-host", "scram-sha-256", "--pwfile", c.path(passwordName),
 	}
 	if c.temporary {
-		args = append(args, "--no-sync") // saves a quarter of the time, and this data dies with the machine anyway
+		args = append(args, "--no-sync") // saves a quarter of the time; this data is lost with the machine anyway
 	}
 	var out bytes.Buffer
 	cmd := exec.CommandContext(ctx, inst.initdb(), args...)
@@ -73,7 +74,8 @@ func (c *cluster) initdb(ctx context.Context, inst installation, locale string) 
 	return nil
 }
 
-// ensurePassword gives the cluster its TCP password. It lies in the data folder, so that a surviving cluster keeps its URL.
+// ensurePassword gives the cluster its TCP password. The password is in the data folder, so that a
+// cluster that is kept keeps its URL.
 func (c *cluster) ensurePassword() error {
 	path := c.path(passwordName)
 	content, err := os.ReadFile(path)

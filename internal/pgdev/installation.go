@@ -23,11 +23,12 @@ func (i installation) initdb() string   { return filepath.Join(i.binDir, "initdb
 func (i installation) postgres() string { return filepath.Join(i.binDir, "postgres") }
 func (i installation) pgCtl() string    { return filepath.Join(i.binDir, "pg_ctl") }
 
-// versionPattern matches what "postgres --version" prints; distributions add their own name behind it.
+// versionPattern matches what "postgres --version" prints; distributions add their own name behind
+// it.
 var versionPattern = regexp.MustCompile(`\(PostgreSQL\) ((\d+)[^\s]*)`)
 
-// inspect reports what is in a folder, or in problem why it can't be used. It runs the binary as the account that will run
-// the server, since root may see what that account can't.
+// inspect reports what is in a folder, or in problem why it can't be used. It runs the binary as
+// the account that will run the server, since root may see what that account can't.
 func inspect(ctx context.Context, acct account, dir string) (inst installation, problem string) {
 	inst = installation{binDir: dir}
 	for _, binary := range []string{inst.initdb(), inst.postgres()} {

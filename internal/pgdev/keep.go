@@ -10,9 +10,10 @@ import (
 	"strings"
 )
 
-// KeepData makes [Server.Stop] keep the data of a temporary server: the folder is moved to the returned one, on disk and out
-// of every later sweep. It returns the same folder each time; a server whose data stays anyway returns its data folder.
-// A given server has nothing to keep, which is an error.
+// KeepData makes [Server.Stop] keep the data of a temporary server. It returns the folder to which
+// the data is moved: on disk, where no sweep removes it. It returns the same folder each time. For
+// a server whose data stays anyway, it is the data folder. A given server has no data to keep,
+// which is an error.
 func (s *Server) KeepData(ctx context.Context) (dir string, err error) {
 	if s.given != "" {
 		return "", errors.New("keep data: the server was given, its data isn't ours")
@@ -35,8 +36,8 @@ func (s *Server) KeepData(ctx context.Context) (dir string, err error) {
 	return s.keptDir, nil
 }
 
-// OpenCommand is a shell command that starts a server on what [Server.KeepData] kept and opens the database in psql, for
-// people to paste once this server has stopped. It is empty for a given server.
+// OpenCommand is a shell command for people that starts a server on the data of [Server.KeepData]
+// and opens the database in psql, once this server has stopped. It is empty for a given server.
 func (s *Server) OpenCommand(ctx context.Context, database string) (string, error) {
 	if s.given != "" {
 		return "", nil
@@ -66,7 +67,7 @@ func (s *Server) OpenCommand(ctx context.Context, database string) (string, erro
 	return fmt.Sprintf("cd / && %s && %s %s", start, quote(psql), quote(socketURL(socket, socketPort, database))), nil
 }
 
-// quote makes one word of a POSIX shell of it.
+// quote quotes a word for a POSIX shell.
 func quote(word string) string {
 	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 }

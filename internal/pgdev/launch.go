@@ -17,9 +17,10 @@ import (
 const (
 	// socketPort only names the socket's file; the folder is the server's own, so it can't clash.
 	socketPort = 5432
-	// portAttempts bounds the tries with a free port that somebody else takes before Postgres does.
+	// portAttempts bounds the tries with a free port: another process may take it before Postgres
+	// does.
 	portAttempts = 5
-	// sweptAttempts bounds the tries for a temporary folder; a second one has never been seen to be needed.
+	// sweptAttempts bounds the tries for a temporary folder; a second one was never needed so far.
 	sweptAttempts = 3
 	// readyInterval is how often a starting server is asked; it starts in 50 to 100 ms.
 	readyInterval = 10 * time.Millisecond
@@ -27,7 +28,7 @@ const (
 
 var errAddressInUse = errors.New("address already in use")
 
-// launch starts a server of our own, step by step; what a failed step leaves behind is taken back.
+// launch starts a server of our own, step by step. It undoes its steps if one fails.
 func launch(ctx context.Context, cfg *Config, s *search) (*Server, error) {
 	acct, err := chooseAccount()
 	if err != nil {
@@ -44,8 +45,8 @@ func launch(ctx context.Context, cfg *Config, s *search) (*Server, error) {
 	return &Server{description: describe(process, c), cluster: c, process: process}, nil
 }
 
-// claimPlace chooses a folder and claims it. A new temporary folder may be swept by another process in the instant before it is
-// locked; the next one won't be.
+// claimPlace chooses a folder and claims it. Another process may sweep a new temporary folder in
+// the instant before it is locked; then the next folder is tried.
 func claimPlace(ctx context.Context, cfg *Config, acct account) (*cluster, error) {
 	for attempt := 1; ; attempt++ {
 		p, err := choosePlace(ctx, cfg, acct)
@@ -108,7 +109,8 @@ func (c *cluster) start(ctx context.Context, cfg *Config, s *search) (*serverPro
 	return nil, err
 }
 
-// pickPort turns port 0 into a free one. Somebody may take it before Postgres does; the caller tries again then.
+// pickPort turns port 0 into a free one. Another process may take it before Postgres does; then the
+// caller tries again.
 func pickPort(ctx context.Context, wanted string) (addr string, port int, err error) {
 	if wanted == "" {
 		return "", socketPort, nil
@@ -133,7 +135,8 @@ func pickPort(ctx context.Context, wanted string) (addr string, port int, err er
 	return addr, int(free.Port()), err
 }
 
-// spawn starts the postmaster and returns it once it answers; if it doesn't, it is gone when spawn returns.
+// spawn starts the postmaster and returns it once it answers. If it doesn't, the process has ended
+// when spawn returns.
 func (c *cluster) spawn(ctx context.Context, cfg *Config, p *serverProcess) (*serverProcess, error) {
 	p.log = &logTail{logger: cfg.Logger}
 	p.done = make(chan struct{})
@@ -143,7 +146,7 @@ func (c *cluster) spawn(ctx context.Context, cfg *Config, p *serverProcess) (*se
 	p.cmd.Env = childEnv()
 	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
 	p.cmd.WaitDelay = pipeTimeout
-	p.cmd.ExtraFiles = []*os.File{c.server.file} // inherited by every backend: free again when the last one is gone
+	p.cmd.ExtraFiles = []*os.File{c.server.file} // inherited by every backend; free again after the last one's end
 	p.cmd.SysProcAttr = ownedAttr(c.acct, syscall.SIGQUIT)
 
 	exited, err := startOwned(p.cmd)
@@ -151,7 +154,7 @@ func (c *cluster) spawn(ctx context.Context, cfg *Config, p *serverProcess) (*se
 		return nil, fmt.Errorf("run %s as %s: %w", p.inst.postgres(), c.acct.name, err)
 	}
 	p.pid = p.cmd.Process.Pid
-	p.stopping.Store(true) // until it answers, its end is this function's to report
+	p.stopping.Store(true) // until it answers, this function reports its end
 	go p.watch(exited, cfg.Logger)
 	if err := p.awaitReady(ctx); err != nil {
 		if endErr := p.end(context.WithoutCancel(ctx), true); endErr != nil {
@@ -182,7 +185,7 @@ func (c *cluster) serverArgs(cfg *Config, p *serverProcess) []string {
 	return args
 }
 
-// awaitReady asks until the server answers, ends, or ctx does.
+// awaitReady waits until the server answers or ends, or ctx ends.
 func (p *serverProcess) awaitReady(ctx context.Context) error {
 	ticker := time.NewTicker(readyInterval)
 	defer ticker.Stop()

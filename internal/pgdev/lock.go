@@ -16,11 +16,12 @@ const lockPollInterval = 10 * time.Millisecond
 
 var errLocked = errors.New("lock is held")
 
-// fileLock is an exclusive flock. The kernel drops it when the last process that has the file open is gone, however it
-// went, so it proves life without trusting process ids.
+// fileLock is an exclusive flock. The kernel drops it when the last process with the open file
+// ends, in any way. So it proves life without process ids.
 type fileLock struct{ file *os.File }
 
-// tryLock takes the lock or returns errLocked. It never follows a symbolic link: root locks files in folders of others.
+// tryLock takes the lock or returns errLocked. It never follows a symbolic link: root locks files
+// in folders of others.
 func tryLock(path string) (*fileLock, error) {
 	return openLock(path, os.O_RDWR|os.O_CREATE)
 }
@@ -42,7 +43,8 @@ func openLock(path string, flags int) (*fileLock, error) {
 		}
 		return nil, fmt.Errorf("lock %s: %w", path, err)
 	}
-	// Whoever removes a folder holds its lock, so a file that is gone by now is a lock on nothing.
+	// A process that removes a folder holds its lock. So a lock on a file that is gone by now locks
+	// nothing.
 	held, heldErr := file.Stat()
 	there, thereErr := os.Lstat(path)
 	if heldErr != nil || thereErr != nil || !os.SameFile(held, there) {

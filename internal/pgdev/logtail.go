@@ -7,7 +7,8 @@ import (
 	"sync"
 )
 
-// tailLines is how many lines of Postgres' log an error shows: its reasons for not starting take two to five.
+// tailLines is how many lines of Postgres' log an error shows: its reasons for not starting take
+// two to five.
 const tailLines = 12
 
 // logTail passes a server's log on line by line and remembers its end.

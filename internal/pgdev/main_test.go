@@ -20,8 +20,8 @@ import (
 	"go.uber.org/goleak"
 )
 
-// ownerEnv makes the test binary play the owner of a server: its value is the data folder, or "temp:" and the folder in which
-// the temporary one is made.
+// ownerEnv makes the test binary play the owner of a server: its value is the data folder, or
+// "temp:" and the folder in which the temporary one is made.
 const ownerEnv = "PGDEV_TEST_OWNER"
 
 func TestMain(m *testing.M) {
@@ -88,7 +88,8 @@ func fast() map[string]string {
 	return map[string]string{"fsync": "off", "shared_buffers": "16MB"}
 }
 
-// folder is a temporary folder, in memory if there is room, that any account can enter, which those of testing.T aren't.
+// folder is a temporary folder, in memory if there is room, that any account can enter, which those
+// of testing.T aren't.
 func folder(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp(MemoryDir(2<<30), "pgdev-test-") //nolint:usetesting // see above
@@ -136,8 +137,8 @@ func execute(t *testing.T, url, sql string) {
 	require.NoError(t, err)
 }
 
-// requireGone checks that the process has ended. Those that lost their owner are reaped by process 1 in its own time, and in
-// some containers never: a zombie is gone, too.
+// requireGone checks that the process has ended. Those that lost their owner are reaped by process
+// 1 in its own time, and in some containers never: a zombie is gone, too.
 func requireGone(t *testing.T, pid int) {
 	t.Helper()
 	require.Eventually(t, func() bool {

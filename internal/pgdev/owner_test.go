@@ -5,7 +5,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -13,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestKilledOwnerTakesTheServerAlong(t *testing.T) {
+func TestOwner_KilledTakesTheServerAlong(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(folder(t), "data")
 	o := runOwner(t, dir)
@@ -26,14 +25,14 @@ func TestKilledOwnerTakesTheServerAlong(t *testing.T) {
 	require.Equal(t, "yes", query(t, s.URL(""), "SELECT answer FROM committed"))
 }
 
-func TestTemporaryFoldersOfTheDeadAreSwept(t *testing.T) {
+func TestOwner_TemporaryFoldersOfTheDeadAreSwept(t *testing.T) {
 	t.Parallel()
 	root := folder(t)
 	dead, living := runOwner(t, "temp:"+root), runOwner(t, "temp:"+root)
 	deadPID, deadDir, _ := dead.ready(t)
 	_, livingDir, livingURL := living.ready(t)
 	dead.kill()
-	requireGone(t, deadPID) // the kernel ends it without anybody's help
+	requireGone(t, deadPID) // the kernel ends it by itself
 	require.DirExists(t, deadDir)
 
 	start(t, Config{TempRoot: root})
@@ -42,7 +41,7 @@ func TestTemporaryFoldersOfTheDeadAreSwept(t *testing.T) {
 	require.Equal(t, "1", query(t, livingURL, "SELECT '1'"))
 }
 
-func TestOwnerKilledWhileCreatingTheCluster(t *testing.T) {
+func TestOwner_KilledWhileCreatingTheCluster(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(folder(t), "data")
 	o := runOwner(t, dir)
@@ -58,13 +57,14 @@ func TestOwnerKilledWhileCreatingTheCluster(t *testing.T) {
 	require.NoDirExists(t, filepath.Join(dir, partialName))
 }
 
-// An owner that dies where there is no parent-death signal leaves an orphan; here one is made by starting it unowned.
-func TestOrphanIsEnded(t *testing.T) {
+// An owner that dies on a system without parent-death signals leaves an orphan. The test makes one
+// by starting a server without an owner.
+func TestOwner_OrphanIsEnded(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(folder(t), "data")
 	first := start(t, Config{DataDir: dir})
 	pid := first.PID()
-	// Let go of the folder as death would, with the server still running.
+	// Release the folder as death would, with the server still running.
 	require.NoError(t, first.cluster.server.release())
 	require.NoError(t, first.cluster.owner.release())
 	first.process.stopping.Store(true)
@@ -73,7 +73,7 @@ func TestOrphanIsEnded(t *testing.T) {
 	require.NoError(t, err)
 	_, err = tryExistingLock(filepath.Join(dir, serverLockName))
 	require.ErrorIs(t, err, errLocked, "the server itself holds this one")
-	require.NoError(t, syscall.Kill(pid, syscall.SIGSTOP)) // so that it can't be said to have gone by itself
+	require.NoError(t, syscall.Kill(pid, syscall.SIGSTOP)) // so that it can't end by itself
 	c := &cluster{place: place{dir: dir}, acct: acct}
 	go func() { _ = syscall.Kill(pid, syscall.SIGCONT) }()
 	lock, err := c.awaitPredecessor(t.Context())
@@ -84,8 +84,9 @@ func TestOrphanIsEnded(t *testing.T) {
 	first.stopOnce.Do(func() {}) // its locks are released already
 }
 
-// TestAsOrdinaryUser runs the tests of this file and of server_test.go once more as nobody, when they run as root.
-func TestAsOrdinaryUser(t *testing.T) {
+// TestStart_AsOrdinaryUser runs the tests of this file and of server_test.go once more as nobody,
+// when they run as root.
+func TestStart_AsOrdinaryUser(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {
 		t.Skip("the whole run is as an ordinary user already") //nolint:forbidigo // nothing is left to check
@@ -99,8 +100,8 @@ func TestAsOrdinaryUser(t *testing.T) {
 
 	const nobody = 65534
 	cmd := exec.CommandContext(t.Context(), binary, "-test.count=1", "-test.v",
-		"-test.run=^(TestStartAndStop|TestDataSurvives|TestKilledOwnerTakesTheServerAlong|TestTemporaryFoldersOfTheDeadAreSwept|"+
-			"TestKeptDataOpensAsSaid|TestFetchedBinariesAreTakenOver)$")
+		"-test.run=^(TestStart_AndStop|TestStart_DataSurvives|TestOwner_KilledTakesTheServerAlong|TestOwner_TemporaryFoldersOfTheDeadAreSwept|"+
+			"TestKeep_DataOpensAsSaid|TestFind_FetchedBinariesAreReused)$")
 	cmd.Dir = dir
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "TMPDIR=" + dir, "HOME=" + dir}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
@@ -109,7 +110,7 @@ func TestAsOrdinaryUser(t *testing.T) {
 	require.Equal(t, 6, strings.Count(string(out), "--- PASS"), "%s", out)
 }
 
-func TestRootsPrivateFolderIsReplaced(t *testing.T) {
+func TestStart_RootsPrivateFolderIsReplaced(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {
 		t.Skip("only root starts servers as somebody else") //nolint:forbidigo // CI runs as root
@@ -127,27 +128,9 @@ func TestRootsPrivateFolderIsReplaced(t *testing.T) {
 
 func copyFile(t *testing.T, from, to string) {
 	t.Helper()
-	// In a process of its own: what another test starts while this one writes would inherit the open file, and nobody can
-	// run a file that somebody has open for writing.
+	// cp runs in a process of its own. A process that another test starts meanwhile would inherit
+	// the file open for writing, and such a file can't be run.
 	out, err := exec.CommandContext(t.Context(), "cp", from, to).CombinedOutput()
 	require.NoError(t, err, "%s", out)
 	require.NoError(t, os.Chmod(to, 0o755))
-}
-
-// syncBuffer is a log to read while it is written.
-type syncBuffer struct {
-	mu  sync.Mutex
-	buf strings.Builder
-}
-
-func (b *syncBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *syncBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
 }

@@ -13,14 +13,16 @@ import (
 const (
 	// tempPrefix marks the folders that sweep may remove once their owner is dead.
 	tempPrefix = "rolecall-pg-"
-	// keptPrefix must not begin with tempPrefix: what a person wants to look at is never swept.
+	// keptPrefix must not begin with tempPrefix: a sweep never removes data that was kept for
+	// people.
 	keptPrefix = "rolecall-kept-"
-	// rootDataDir takes the place of a data folder that the account which runs Postgres can't enter, such as one below /root.
+	// rootDataDir takes the place of a data folder that the account which runs Postgres can't
+	// enter, such as one below /root.
 	rootDataDir = "/var/lib/rolecall"
 )
 
-// DefaultDataDir returns the folder of a database that outlives its server, below the user's cache folder. Each file in it belongs to
-// that database: the binaries that are fetched have a folder of their own beside it.
+// DefaultDataDir returns the folder of a database that outlives its server, below the user's cache
+// folder. It holds nothing else: the fetched binaries have a folder beside it.
 func DefaultDataDir() (string, error) {
 	cache, err := os.UserCacheDir()
 	if err != nil {
@@ -36,7 +38,8 @@ type place struct {
 	note      string // why it isn't where it was asked for; empty if it is
 }
 
-// choosePlace creates the folder, empty if it is new, and makes sure that the account can work in it.
+// choosePlace creates the folder, empty if it is new, and makes sure that the account can work in
+// it.
 func choosePlace(ctx context.Context, cfg *Config, acct account) (place, error) {
 	if cfg.DataDir == "" {
 		root, err := tempRoot(ctx, cfg.TempRoot, acct)
@@ -75,7 +78,8 @@ func choosePlace(ctx context.Context, cfg *Config, acct account) (place, error) 
 	return p, prepareDataDir(p.dir, acct)
 }
 
-// prepareDataDir creates the folder or checks that it is ours to hand over: a slip in a path must not give someone's home away.
+// prepareDataDir creates the folder, or checks that it may be handed over: a mistake in a path must
+// not give a home folder away.
 func prepareDataDir(dir string, acct account) error {
 	err := os.Mkdir(dir, 0o700)
 	if errors.Is(err, os.ErrExist) {

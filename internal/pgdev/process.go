@@ -15,14 +15,17 @@ import (
 )
 
 const (
-	// killTimeout is how long an immediate shutdown may take. The postmaster itself kills what doesn't end within five seconds.
+	// killTimeout is how long an immediate shutdown may take. The postmaster itself kills its
+	// remaining processes within five seconds.
 	killTimeout = 10 * time.Second
-	// pipeTimeout is how long Wait waits for the log's last lines from processes that outlive a killed postmaster.
+	// pipeTimeout is how long Wait waits for the log's last lines from processes that outlive a
+	// killed postmaster.
 	pipeTimeout = 2 * time.Second
 )
 
-// startOwned starts a command on a thread that lives as long as the command: the kernel's parent-death signal is about the
-// thread that forked, not about the process, and Go ends threads as it likes. The channel gets the command's end.
+// startOwned starts a command on a thread that lives as long as the command. The kernel's
+// parent-death signal is about the thread that forked, not about the process, and Go ends threads
+// at any time. The channel gets the command's end.
 func startOwned(cmd *exec.Cmd) (<-chan error, error) {
 	started := make(chan error, 1)
 	exited := make(chan error, 1)
@@ -42,7 +45,8 @@ func startOwned(cmd *exec.Cmd) (<-chan error, error) {
 	return exited, nil
 }
 
-// childEnv is what initdb and postgres get to see: nothing of the owner's secrets, and no PG* variable that would overrule us.
+// childEnv is the environment of initdb and postgres: no secrets of the owner, and no PG* variable
+// that would overrule this package.
 func childEnv() []string {
 	env := []string{"LC_ALL=C", "TZ=UTC"}
 	for _, name := range []string{"PATH", "TMPDIR", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "DYLD_FALLBACK_LIBRARY_PATH"} {
@@ -67,7 +71,7 @@ type serverProcess struct {
 	exitErr   error // valid once done is closed
 }
 
-// watch closes done at the process's end, and reports an end that nobody asked for.
+// watch closes done at the process's end, and logs an end that wasn't asked for.
 func (p *serverProcess) watch(exited <-chan error, logger *slog.Logger) {
 	p.exitErr = <-exited
 	if !p.stopping.Load() {
@@ -76,7 +80,7 @@ func (p *serverProcess) watch(exited <-chan error, logger *slog.Logger) {
 	close(p.done)
 }
 
-// end shuts the server down: in order, or at once if its data isn't needed any more or ctx ends.
+// end shuts the server down in order, or at once if its data isn't needed any more or ctx ends.
 func (p *serverProcess) end(ctx context.Context, discard bool) error {
 	p.stopping.Store(true)
 	sig := syscall.SIGINT // fast: terminates sessions, writes a checkpoint

@@ -10,13 +10,13 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// superuser is the role that owns the cluster; the name every tool expects.
+// superuser is the role that owns the cluster, by the name that every tool expects.
 const superuser = "postgres"
 
 // defaultDatabase is the database every new cluster has.
 const defaultDatabase = "postgres"
 
-// Server is a Postgres that [Start] started or was pointed to. Its methods are safe for concurrent use.
+// Server is a Postgres that [Start] started or was given. Its methods are safe for concurrent use.
 type Server struct {
 	description string
 	given       string         // the database URL if one was given; then the fields below are zero
@@ -31,11 +31,13 @@ type Server struct {
 	stopErr  error
 }
 
-// Start gives a Postgres that answers queries: the one at cfg.DatabaseURL if that is set, else one that it starts.
-// ctx bounds the start only; the server then runs until [Server.Stop] or the death of this process.
+// Start returns a Postgres that answers queries: the one at cfg.DatabaseURL if that is set, else
+// one that it starts. ctx bounds the start only. The server then runs until [Server.Stop] or the
+// death of this process.
 //
-// Errors: [*NoBinariesError] when no Postgres was found or fetched, [*InUseError] when a live process owns the data folder;
-// all others carry the last lines of Postgres' own log where there are any.
+// Errors: [*NoBinariesError] when no Postgres was found or fetched, [*InUseError] when a live
+// process owns the data folder; all others carry the last lines of Postgres' own log where there
+// are any.
 func Start(ctx context.Context, cfg Config) (*Server, error) {
 	c := cfg.withDefaults()
 	if err := c.validate(); err != nil {
@@ -64,11 +66,13 @@ func useGiven(ctx context.Context, given string) (*Server, error) {
 	}, nil
 }
 
-// Description is one plain sentence about what was found and chosen. It never contains a password.
+// Description is one plain sentence that says which Postgres was found and chosen. It never
+// contains a password.
 func (s *Server) Description() string { return s.description }
 
-// URL is a postgres:// URL of the database on this server, for pgx, libpq and psql; the server's default database if the
-// name is empty. The database need not exist. On a given server it is the given URL with the database replaced.
+// URL is a postgres:// URL of the database on this server, for pgx, libpq and psql; the server's
+// default database if the name is empty. The database need not exist. On a given server it is the
+// given URL with the database replaced.
 func (s *Server) URL(database string) string {
 	if s.given != "" {
 		return replaceDatabase(s.given, database)
@@ -76,8 +80,8 @@ func (s *Server) URL(database string) string {
 	return socketURL(s.process.socketDir, s.process.port, database)
 }
 
-// TCPURL is like [Server.URL] over TCP, with the generated password in it. It is empty for a server without TCPAddr; for a
-// given server it is the same as URL.
+// TCPURL is like [Server.URL] over TCP, with the generated password in it. It is empty for a server
+// without TCPAddr; for a given server it is the same as URL.
 func (s *Server) TCPURL(database string) string {
 	switch {
 	case s.given != "":
@@ -95,8 +99,8 @@ func (s *Server) TCPURL(database string) string {
 	return u.String()
 }
 
-// DataDir is the folder that holds the server's data, which may differ from the one asked for (see [Config]); empty for a
-// given server.
+// DataDir is the folder that holds the server's data, which may differ from the one asked for (see
+// [Config]); empty for a given server.
 func (s *Server) DataDir() string {
 	if s.given != "" {
 		return ""
@@ -104,7 +108,8 @@ func (s *Server) DataDir() string {
 	return s.cluster.dir
 }
 
-// BinDir is the folder with the binaries that the server runs from, links followed; empty for a given server.
+// BinDir is the folder with the binaries that the server runs from, links followed; empty for a
+// given server.
 func (s *Server) BinDir() string {
 	if s.given != "" {
 		return ""
@@ -131,8 +136,9 @@ func (s *Server) PID() int {
 	return s.process.pid
 }
 
-// Done is closed when the postgres process has ended, for whatever reason. After a crash, call [Server.Stop] to release
-// the data folder before starting again on it. For a given server it is closed by Stop.
+// Done is closed when the postgres process has ended, for whatever reason. After a crash, call
+// [Server.Stop] to release the data folder before starting again on it. For a given server it is
+// closed by Stop.
 func (s *Server) Done() <-chan struct{} {
 	if s.given != "" {
 		return s.external
@@ -140,10 +146,10 @@ func (s *Server) Done() <-chan struct{} {
 	return s.process.done
 }
 
-// Stop ends the server, waits for its end, removes a temporary data folder and releases the lock on it. Kept data is
-// closed in order (Postgres' fast shutdown); data about to be removed isn't worth the checkpoint. When ctx ends first, the
-// server is told to end at once, which costs a recovery at its next start but no committed transaction. Further calls
-// return the first one's result.
+// Stop ends the server, waits for its end, removes a temporary data folder and releases the lock on
+// it. Data that stays is closed in order (Postgres' fast shutdown); data that is removed needs no
+// checkpoint. When ctx ends first, the server has to end at once. Its next start then needs a
+// recovery, but loses no committed transaction. Further calls return the first one's result.
 func (s *Server) Stop(ctx context.Context) error {
 	s.stopOnce.Do(func() {
 		if s.given != "" {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"log/slog"
 	"net/url"
 	"os"
 	"os/exec"
@@ -15,9 +14,11 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
+
+	"github.com/callmine/rolecall/internal/testlog"
 )
 
-func TestStartAndStop(t *testing.T) {
+func TestStart_AndStop(t *testing.T) {
 	t.Parallel()
 	s := start(t, Config{TempRoot: folder(t)})
 
@@ -41,14 +42,14 @@ func TestStartAndStop(t *testing.T) {
 	stop(t, s) // again, without effect
 }
 
-func TestDefaultsAreDurable(t *testing.T) {
+func TestStart_DefaultsAreDurable(t *testing.T) {
 	t.Parallel()
 	s := start(t, Config{TempRoot: folder(t), Settings: map[string]string{}})
 	require.Equal(t, "on on on", query(t, s.URL(""),
 		"SELECT current_setting('fsync') || ' ' || current_setting('synchronous_commit') || ' ' || current_setting('full_page_writes')"))
 }
 
-func TestNothingOfTheOwnersEnvironmentIsInherited(t *testing.T) {
+func TestStart_InheritsNoEnvironment(t *testing.T) {
 	t.Parallel()
 	require.NotEmpty(t, os.Getenv("HOME")+os.Getenv("PWD")+os.Getenv("TMPDIR"))
 	for _, pair := range childEnv() {
@@ -60,7 +61,7 @@ func TestNothingOfTheOwnersEnvironmentIsInherited(t *testing.T) {
 	}
 }
 
-func TestDataSurvives(t *testing.T) {
+func TestStart_DataSurvives(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(folder(t), "not", "there", "yet")
 	first := start(t, Config{DataDir: dir})
@@ -73,7 +74,7 @@ func TestDataSurvives(t *testing.T) {
 	require.Equal(t, first.URL("x"), second.URL("x"), "URLs survive too")
 }
 
-func TestLiveOwnerIsLeftAlone(t *testing.T) {
+func TestStart_LiveOwnerIsLeftAlone(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(folder(t), "data")
 	first := start(t, Config{DataDir: dir})
@@ -86,11 +87,11 @@ func TestLiveOwnerIsLeftAlone(t *testing.T) {
 	require.Equal(t, "1", query(t, first.URL(""), "SELECT '1'"))
 }
 
-func TestCrashedServerCanBeStartedAgain(t *testing.T) {
+func TestStart_AfterACrash(t *testing.T) {
 	t.Parallel()
-	var log syncBuffer
+	var log testlog.Lines
 	dir := filepath.Join(folder(t), "data")
-	first := start(t, Config{DataDir: dir, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	first := start(t, Config{DataDir: dir, Logger: log.Logger()})
 	require.NoError(t, syscall.Kill(first.PID(), syscall.SIGKILL))
 	<-first.Done()
 	require.Contains(t, log.String(), "postgres ended by itself")
@@ -100,7 +101,7 @@ func TestCrashedServerCanBeStartedAgain(t *testing.T) {
 	require.Equal(t, "1", query(t, second.URL(""), "SELECT '1'"))
 }
 
-func TestStopWithoutTime(t *testing.T) {
+func TestStop_WithoutTime(t *testing.T) {
 	t.Parallel()
 	s := start(t, Config{DataDir: filepath.Join(folder(t), "data")})
 	ctx, cancel := context.WithCancel(t.Context())
@@ -109,7 +110,7 @@ func TestStopWithoutTime(t *testing.T) {
 	requireGone(t, s.PID())
 }
 
-func TestStartGivesUpWithItsContext(t *testing.T) {
+func TestStart_GivesUpWithItsContext(t *testing.T) {
 	t.Parallel()
 	root := folder(t)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -121,7 +122,7 @@ func TestStartGivesUpWithItsContext(t *testing.T) {
 	require.Empty(t, left)
 }
 
-func TestEarlyEndShowsTheLog(t *testing.T) {
+func TestStart_EarlyEndShowsTheLog(t *testing.T) {
 	t.Parallel()
 	root := folder(t)
 	_, err := Start(t.Context(), Config{TempRoot: root, Settings: map[string]string{"shared_buffers": "much"}})
@@ -132,7 +133,7 @@ func TestEarlyEndShowsTheLog(t *testing.T) {
 	require.Empty(t, left)
 }
 
-func TestLongDataFolderName(t *testing.T) {
+func TestStart_LongDataFolderName(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(folder(t), strings.Repeat("long", 30))
 	s := start(t, Config{DataDir: dir})
@@ -143,7 +144,7 @@ func TestLongDataFolderName(t *testing.T) {
 	require.NoDirExists(t, u.Query().Get("host"))
 }
 
-func TestForeignFolderIsNotTaken(t *testing.T) {
+func TestStart_ForeignFolderIsNotTaken(t *testing.T) {
 	t.Parallel()
 	dir := folder(t)
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "thesis.txt"), []byte("years"), 0o600))
@@ -151,7 +152,7 @@ func TestForeignFolderIsNotTaken(t *testing.T) {
 	require.ErrorContains(t, err, "neither empty nor made by pgdev")
 }
 
-func TestTCPWantsThePassword(t *testing.T) {
+func TestStart_TCPWantsThePassword(t *testing.T) {
 	t.Parallel()
 	s := start(t, Config{TempRoot: folder(t), TCPAddr: "127.0.0.1:0"})
 	require.Equal(t, "127.0.0.1/32", query(t, s.TCPURL(""), "SELECT inet_server_addr()::text"))
@@ -166,7 +167,7 @@ func TestTCPWantsThePassword(t *testing.T) {
 	require.NotContains(t, s.Description(), password)
 }
 
-func TestGivenDatabaseIsUsedAsItIs(t *testing.T) {
+func TestGivenDatabase_IsUsedAsItIs(t *testing.T) {
 	t.Parallel()
 	theirs := start(t, Config{TempRoot: folder(t), TCPAddr: "127.0.0.1:0"})
 	execute(t, theirs.URL(""), "CREATE DATABASE app")
@@ -186,7 +187,7 @@ func TestGivenDatabaseIsUsedAsItIs(t *testing.T) {
 	require.Equal(t, "1", query(t, theirs.URL(""), "SELECT '1'"), "a given server is not stopped")
 }
 
-func TestGivenDatabaseThatIsNotThere(t *testing.T) {
+func TestGivenDatabase_ThatIsNotThere(t *testing.T) {
 	t.Parallel()
 	_, err := Start(t.Context(), Config{DatabaseURL: "postgres://app:secret@127.0.0.1:1/app"})
 	require.ErrorContains(t, err, `database "app" on 127.0.0.1:1 as app`)
@@ -194,7 +195,7 @@ func TestGivenDatabaseThatIsNotThere(t *testing.T) {
 	require.NotContains(t, err.Error(), "secret")
 }
 
-func TestKeptDataOpensAsSaid(t *testing.T) {
+func TestKeep_DataOpensAsSaid(t *testing.T) {
 	t.Parallel()
 	s := start(t, Config{TempRoot: folder(t)})
 	execute(t, s.URL(""), "CREATE TABLE evidence AS SELECT 'found' AS it")

@@ -12,8 +12,8 @@ import (
 // maxSocketDir leaves room for "/.s.PGSQL.65535" in the 103 bytes that macOS allows (Linux: 107).
 const maxSocketDir = 103 - len("/.s.PGSQL.65535")
 
-// socketDir creates the folder of the server's socket, which only the account may enter: that is what stands in for a password.
-// It is in the data folder, unless the path is too long for a socket.
+// socketDir creates the folder of the server's socket. Only the account may enter it, which
+// replaces a password. It is in the data folder, unless that path is too long for a socket.
 func (c *cluster) socketDir() (string, error) {
 	dir := c.path(socketName)
 	if len(dir) > maxSocketDir {
@@ -33,7 +33,8 @@ func (c *cluster) socketDir() (string, error) {
 	if !info.IsDir() || ownerOf(info) != c.acct.uid || info.Mode().Perm() != 0o700 {
 		return "", fmt.Errorf("socket folder %s isn't a folder that only %s can enter: remove it", dir, c.acct.name)
 	}
-	// A killed server leaves its socket and the socket's pid file, and that id may be somebody else's by now.
+	// A killed server leaves its socket and the socket's pid file. Another process may have that id
+	// by now.
 	for _, stale := range []string{".s.PGSQL." + strconv.Itoa(socketPort), ".s.PGSQL." + strconv.Itoa(socketPort) + ".lock"} {
 		if err := os.Remove(filepath.Join(dir, stale)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return "", fmt.Errorf("clear socket folder: %w", err)

@@ -8,8 +8,9 @@ import (
 	"syscall"
 )
 
-// sweep removes the temporary folders of owners that were killed. Whatever can't be proven dead, or isn't of an account that
-// this process answers for, stays; so does what can't be removed, for a sweep must never keep a server from starting.
+// sweep removes the temporary folders of owners that were killed. It leaves a folder alone if its
+// owner isn't proven dead, or if it belongs to an account that this process doesn't use. It also
+// leaves what it can't remove, so that it never keeps a server from starting.
 func sweep(root string, acct account) {
 	dirs, _ := filepath.Glob(filepath.Join(root, tempPrefix+"*")) // its only error is a bad pattern
 	for _, dir := range dirs {
@@ -21,7 +22,7 @@ func sweep(root string, acct account) {
 		if err != nil {
 			continue
 		}
-		// Missing when the owner died before it started a server.
+		// It is missing if the owner died before it started a server.
 		server, err := tryExistingLock(filepath.Join(dir, serverLockName))
 		if err == nil || errors.Is(err, fs.ErrNotExist) {
 			_ = os.RemoveAll(dir)

@@ -17,7 +17,8 @@ func orDefault(database string) string {
 	return database
 }
 
-// socketURL names every parameter that PGHOST, PGPORT, PGUSER or PGSSLMODE in the reader's environment would otherwise decide.
+// socketURL sets every parameter that PGHOST, PGPORT, PGUSER or PGSSLMODE in the reader's
+// environment would otherwise decide.
 func socketURL(dir string, port int, database string) string {
 	u := url.URL{
 		Scheme: "postgres",
@@ -32,7 +33,8 @@ func socketURL(dir string, port int, database string) string {
 	return u.String()
 }
 
-// replaceDatabase returns the given URL or keyword/value string with another database; unchanged if the name is empty.
+// replaceDatabase returns the given URL or keyword/value string with another database; unchanged if
+// the name is empty.
 func replaceDatabase(given, database string) string {
 	if database == "" {
 		return given

@@ -11,7 +11,8 @@ import (
 	"github.com/callmine/rolecall/internal/pgtest"
 )
 
-// BenchmarkQueryRow compares what a look-up costs beside pgx's own pool: directly nothing, and per transaction no other round trip.
+// BenchmarkQueryRow compares the cost of a query with that of pgx's own pool. It is the same for
+// sessions, and there is no further round trip for transactions.
 func BenchmarkQueryRow(b *testing.B) {
 	url := pgtest.URL(b)
 	plain, err := pgxpool.New(context.WithoutCancel(b.Context()), url)

@@ -26,8 +26,9 @@ type Report struct {
 	Identity   Identity
 	Pooler     Pooler
 
-	// Limit is how many connections this role may open to this database, and Limiter what says so: the role, the database or
-	// max_connections. 0 for no limit but the server's, which doesn't say it.
+	// Limit is how many connections this role may open to this database, and Limiter what sets the
+	// limit: the role, the database or max_connections. 0 means no limit but the server's own,
+	// which it doesn't tell.
 	Limit   int
 	Limiter string
 	// InUse is how many connections count against Limit now, this one included.
@@ -43,17 +44,20 @@ type Report struct {
 // VersionName is the version as people write it.
 func (r Report) VersionName() string { return versionName(r.Version) }
 
-// Lasting returns what makes the database of no use to Rolecall, whatever the moment; nil if nothing does.
+// Lasting returns the reason why Rolecall can't use the database until it is changed; nil if there
+// is none.
 func (r Report) Lasting() error {
 	return seen{version: r.Version, serverEncoding: r.Encoding, database: r.Database}.judgeDatabase()
 }
 
-// askFor bounds what [Inspect] asks on a connection: a pooler may answer for a server that doesn't.
+// askFor bounds the queries of [Inspect] on a connection: a pooler may accept a connection for a
+// server that doesn't answer.
 const askFor = 5 * time.Second
 
-// Inspect connects to what a configuration names, as it is, changes nothing, and says what it found. Of several hosts it takes
-// the first that isn't in recovery, if there is one. Only what keeps it from connecting or asking is an error. It ends within
-// the time that the URL gives to connect to each host (10 s, if it gives none) and 5 s more.
+// Inspect connects to the database of a configuration, changes nothing, and reports what it found.
+// Of several hosts it takes the first that isn't in recovery, if there is one. Its errors are only
+// those of connecting and asking. It ends within the time that the URL gives for each host (10 s by
+// default) and 5 s more.
 func Inspect(ctx context.Context, c Config) (Report, error) {
 	c = c.withDefaults()
 	cfg, err := pgconn.ParseConfig(c.URL)
@@ -77,7 +81,7 @@ func Inspect(ctx context.Context, c Config) (Report, error) {
 	return inspect(ctx, led, conn)
 }
 
-// inspect asks all that a report has.
+// inspect runs all queries of a report.
 func inspect(ctx context.Context, cfg *pgconn.Config, conn *pgconn.PgConn) (Report, error) {
 	before := setSQL([]setting{{"statement_timeout", "'0'"}}, "false") + "; " // the context bounds it
 	now, _, err := lookAsTold(ctx, conn, before, tellsAll)
@@ -95,11 +99,11 @@ func inspect(ctx context.Context, cfg *pgconn.Config, conn *pgconn.PgConn) (Repo
 	return r, err
 }
 
-// errInRecovery has the next host tried.
+// errInRecovery makes pgx try the next host.
 var errInRecovery = errors.New("the server is in recovery")
 
-// connectPrimary connects to the first host that isn't in recovery, or else to the first that can be reached. It returns the
-// configuration that leads there.
+// connectPrimary connects to the first host that isn't in recovery, or else to the first that can
+// be reached. It returns the configuration of that host.
 func connectPrimary(ctx context.Context, cfg *pgconn.Config) (*pgconn.PgConn, *pgconn.Config, error) {
 	if len(cfg.Fallbacks) == 0 {
 		conn, err := pgconn.ConnectConfig(ctx, cfg)
@@ -133,7 +137,8 @@ func refuseRecovery(ctx context.Context, conn *pgconn.PgConn) error {
 	return nil
 }
 
-// rightsSQL asks what the role may, and how many connections. A role with a limit of its own is no superuser, whom none holds.
+// rightsSQL asks for the role's rights and its limit of connections. A superuser has no limit of
+// its own.
 const rightsSQL = `SELECT r.rolsuper, current_setting('fsync') = 'on', current_setting('full_page_writes') = 'on',
 	r.rolconnlimit, d.datconnlimit,
 	current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int

@@ -9,7 +9,7 @@ import (
 	"github.com/callmine/rolecall/internal/pgtest"
 )
 
-func TestInspectTellsPoolersApart(t *testing.T) {
+func TestInspect_TellsPoolersApart(t *testing.T) {
 	t.Parallel()
 	direct := pgtest.URL(t)
 	for want, target := range map[Pooler]string{
@@ -28,7 +28,7 @@ func TestInspectTellsPoolersApart(t *testing.T) {
 	}
 }
 
-func TestInspectTellsWhatARoleMay(t *testing.T) {
+func TestInspect_TellsWhatARoleMay(t *testing.T) {
 	t.Parallel()
 	c := pgtest.NewCluster(t, nil)
 	c.Exec("", "CREATE ROLE app LOGIN PASSWORD 'secret' CONNECTION LIMIT 7", "ALTER DATABASE postgres CONNECTION LIMIT 30",
@@ -56,7 +56,7 @@ func TestInspectTellsWhatARoleMay(t *testing.T) {
 	require.True(t, r.InRecovery)
 }
 
-func TestInspectPrintsNoURL(t *testing.T) {
+func TestInspect_PrintsNoURL(t *testing.T) {
 	t.Parallel()
 	_, err := Inspect(t.Context(), Config{URL: "postgres://u:opensesame@%zz", Setting: "ROLECALL_DIRECT_DATABASE_URL"})
 	require.EqualError(t, err, "ROLECALL_DIRECT_DATABASE_URL is not a Postgres URL")

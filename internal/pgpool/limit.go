@@ -12,14 +12,14 @@ import (
 // Share is a pool's part of the connections of a process.
 type Share struct {
 	Name string
-	// Least is what the pool can't do without.
+	// Least is the smallest size with which the pool works.
 	Least int
-	// Usual is what it has under the default cap.
+	// Usual is the size under the default cap.
 	Usual int
 }
 
-// Split divides a cap among pools: each gets its least, then all grow alike up to their usual size. What is above all usual
-// sizes goes to the pool named extra. It refuses a cap below the sum of the least.
+// Split divides a cap among pools: each gets its least, then all grow alike up to their usual size.
+// The rest goes to the pool named extra. Split refuses a cap below the sum of the least.
 func Split(limit int, shares []Share, extra string) (map[string]int, error) {
 	least, usual := 0, 0
 	for _, s := range shares {
@@ -38,7 +38,7 @@ func Split(limit int, shares []Share, extra string) (map[string]int, error) {
 		sizes[s.Name] = s.Least + grown
 		left -= grown
 	}
-	for left > 0 { // what rounding left: to the pools that are the farthest from their usual size
+	for left > 0 { // the remainder goes to the pools that are farthest from their usual size
 		far := slices.MaxFunc(shares, func(a, b Share) int {
 			return (a.Usual-sizes[a.Name])*max(b.Usual, 1) - (b.Usual-sizes[b.Name])*max(a.Usual, 1)
 		})
@@ -51,7 +51,7 @@ func Split(limit int, shares []Share, extra string) (map[string]int, error) {
 
 // MaxConnsOf returns the size of a pool that a URL names (pool_max_conns); 0 if it names none.
 func MaxConnsOf(databaseURL string) (int, error) {
-	cfg, err := pgx.ParseConfig(databaseURL) // as opposed to the pool's, it leaves what is the pool's
+	cfg, err := pgx.ParseConfig(databaseURL) // unlike pgxpool's, it keeps the pool's parameters
 	if err != nil {
 		return 0, ErrURL
 	}

@@ -7,8 +7,9 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestSplitLaw: nothing is lost, every pool has its least, and more connections make no pool smaller by more than rounding.
-func TestSplitLaw(t *testing.T) {
+// TestLaw_Split: no connection is lost, and every pool has its least. A higher cap makes no pool
+// smaller, but for rounding.
+func TestLaw_Split(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		shares := []Share{}
@@ -56,7 +57,7 @@ func TestMaxConnsOf(t *testing.T) {
 	}
 }
 
-func TestOptionPairs(t *testing.T) {
+func TestParameters_OptionPairs(t *testing.T) {
 	t.Parallel()
 	for given, want := range map[string][]setting{
 		"-c a=1 --b-c=2 -cd=x\\ y": {{"a", "'1'"}, {"b_c", "'2'"}, {"d", "'x y'"}},

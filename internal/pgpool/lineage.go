@@ -5,7 +5,7 @@ import (
 	"sync"
 )
 
-// Identity says which database server of all it is: the cluster, and the timeline, which each promotion raises.
+// Identity names a database server: its cluster, and its timeline, which each promotion raises.
 type Identity struct {
 	System   string // "" if the server doesn't tell
 	Timeline uint32 // 0 if the server doesn't tell
@@ -14,24 +14,25 @@ type Identity struct {
 // String is for people.
 func (i Identity) String() string { return fmt.Sprintf("system %s, timeline %d", i.System, i.Timeline) }
 
-// Differs reports whether two identities are of different servers, as far as both are told.
+// Differs reports whether two identities are of different servers, as far as both are known.
 func (i Identity) Differs(other Identity) bool {
 	return i.elsewhere(other) || i.Timeline != 0 && other.Timeline != 0 && i.Timeline != other.Timeline
 }
 
-// elsewhere reports whether two identities are of different clusters, as far as both are told.
+// elsewhere reports whether two identities are of different clusters, as far as both are known.
 func (i Identity) elsewhere(other Identity) bool {
 	return i.System != "" && other.System != "" && i.System != other.System
 }
 
-// Change says that the database isn't the one that it was: what was acknowledged before may be missing.
+// Change reports that the database is another one than before: acknowledged commits may be missing.
 type Change struct {
 	Before, After               Identity
-	FlushedBefore, FlushedAfter uint64 // positions in the WAL: the highest that was seen, and that of the first session after
+	FlushedBefore, FlushedAfter uint64 // positions in the WAL: the highest one seen, and that of the first session afterwards
 }
 
-// Lineage is what a process knows of the server that its sessions are with. As soon as one session shows a newer one, all
-// older sessions are cut, also those in the middle of a statement: of two primaries only the newer answers.
+// Lineage is what a process knows of its server. As soon as one session shows a newer server, all
+// older sessions are cut, also in the middle of a statement: of two primaries only the newer one
+// answers.
 type Lineage struct {
 	changed func(Change)
 
@@ -42,11 +43,13 @@ type Lineage struct {
 	sessions map[*wire]struct{}
 }
 
-// torn is how far a primary may fall back in a crash without having lost a commit: what is on disk may end in the middle of a
-// record, and recovery ends before that record. A record may hold 33 pages of a table or index, about 270 KiB, and seldom more.
+// torn is how far a primary may fall back in a crash without losing a commit. The file may end in
+// the middle of a record, and recovery stops before that record. A record may hold 33 pages of a
+// table or index, about 270 KiB, and is seldom longer.
 const torn = 1 << 20
 
-// NewLineage returns one that knows nothing yet. It calls changed at each change, which must not block; nil for nothing.
+// NewLineage returns a lineage without a server. It calls changed at each change; changed must not
+// block, and may be nil.
 func NewLineage(changed func(Change)) *Lineage {
 	if changed == nil {
 		changed = func(Change) {}
@@ -54,7 +57,7 @@ func NewLineage(changed func(Change)) *Lineage {
 	return &Lineage{changed: changed, sessions: map[*wire]struct{}{}}
 }
 
-// Learn tells what server the process begins with. Sessions of URLs that follow can't.
+// Learn sets the server that the process begins with. Sessions of URLs that follow can't set it.
 func (l *Lineage) Learn(i Identity) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -68,14 +71,15 @@ func (l *Lineage) Known() Identity {
 	return l.known
 }
 
-// current reports whether a session of an epoch is with the server that counts.
+// current reports whether a session of an epoch belongs to the current server.
 func (l *Lineage) current(epoch int) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return epoch == l.epoch
 }
 
-// floor is below what a primary has on disk that is asked from now on, unless it is another one by then.
+// floor is a position below what a primary has on disk when it is asked from now on, unless the
+// server changes.
 type floor struct {
 	flushed uint64
 	epoch   int
@@ -87,13 +91,14 @@ func (l *Lineage) floor() floor {
 	return floor{l.flushed, l.epoch}
 }
 
-// observe judges what a session shows against what is known, and takes over what is newer. The floor is from before the
-// session was asked. It returns the epoch of the session. Only a leading session, of the URL that is written to, may tell of another cluster: the others follow.
+// observe judges what a session shows, and learns a newer server from it. The floor is from before
+// the session was asked. observe returns the epoch of the session. Only a leading session, of the
+// URL for writes, may show another cluster: the others follow.
 func (l *Lineage) observe(w *wire, s seen, least floor, leads bool) (int, error) {
 	l.mu.Lock()
 	before, change := l.known, false
 	switch {
-	case s.identity.Timeline == 0 || l.known.Timeline == 0: // not told, or the first
+	case s.identity.Timeline == 0 || l.known.Timeline == 0: // unknown, or the first session
 	case l.known.elsewhere(s.identity) && !leads:
 		l.mu.Unlock()
 		return 0, refuse(ReasonOtherSystem, "the server is of another cluster (%s) than the one that is written to (%s)", s.identity, before)
@@ -129,7 +134,7 @@ func (l *Lineage) observe(w *wire, s seen, least floor, leads bool) (int, error)
 	return epoch, nil
 }
 
-// learn takes over what a session tells.
+// learn makes a session's server the current one.
 func (l *Lineage) learn(i Identity) {
 	if i.Timeline != 0 {
 		l.known.Timeline = i.Timeline
@@ -139,7 +144,7 @@ func (l *Lineage) learn(i Identity) {
 	}
 }
 
-// older lists the sessions of servers that don't count any more.
+// older lists the sessions of servers that aren't current any more.
 func (l *Lineage) older() []*wire {
 	var older []*wire
 	for w := range l.sessions {

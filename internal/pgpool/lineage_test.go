@@ -56,8 +56,9 @@ func TestLineage(t *testing.T) {
 	}
 }
 
-// TestFollowersTellNothingFirst: which cluster counts is told by the URL that is written to.
-func TestFollowersTellNothingFirst(t *testing.T) {
+// TestLineage_FollowersTellNothingFirst: sessions of the URL for writes decide which cluster is
+// right.
+func TestLineage_FollowersTellNothingFirst(t *testing.T) {
 	t.Parallel()
 	l := NewLineage(func(Change) { t.Error("no change") })
 	_, err := l.observe(nil, shows("2", 9, 5), floor{}, false)
@@ -68,8 +69,9 @@ func TestFollowersTellNothingFirst(t *testing.T) {
 	require.Equal(t, Identity{System: "1", Timeline: 1}, known)
 }
 
-// TestSessionsOpenedAtOnceInAFailover are one change: what the first was asked beside was the old server's.
-func TestSessionsOpenedAtOnceInAFailover(t *testing.T) {
+// TestLineage_SessionsOpenedAtOnceInAFailover are one change: the first one was compared with the
+// old server.
+func TestLineage_SessionsOpenedAtOnceInAFailover(t *testing.T) {
 	t.Parallel()
 	changes := 0
 	l := NewLineage(func(Change) { changes++ })

@@ -9,7 +9,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// seen is what one look at a session shows.
+// seen is the result of one look at a session.
 type seen struct {
 	inRecovery, readOnly bool
 	version              int
@@ -18,25 +18,27 @@ type seen struct {
 	isolation            string
 	commits              string
 	path                 string
-	pid                  uint32 // of the server's process, which a pooler doesn't tell
+	pid                  uint32 // of the server's process; unlike the cancel key, a pooler doesn't hide it
 	database, user       string
 	identity             Identity
 	flushed              uint64 // position in the WAL up to which all is on disk; 0 if not known
 }
 
-// The columns of a look, as text. Whoever may not ask for the identity asks without it.
+// The columns of a look, as text. A role without the right to ask for the identity asks without it.
 const (
 	lookColumns = `pg_is_in_recovery()::text, current_setting('default_transaction_read_only'),
 		current_setting('server_version_num'), current_setting('server_encoding'), current_setting('client_encoding'),
 		current_setting('default_transaction_isolation'), current_setting('synchronous_commit'), current_setting('search_path'),
 		pg_backend_pid()::text, current_database()::text, current_user::text`
-	// The timeline of the last file of the WAL: the checkpoint's is the old one for some minutes after a promotion.
+	// The timeline of the last file of the WAL. The checkpoint shows the old timeline for some
+	// minutes after a promotion.
 	timelineColumn = `CASE WHEN pg_is_in_recovery() THEN '' ELSE substr(pg_walfile_name(pg_current_wal_flush_lsn()), 1, 8) END`
 	flushedColumn  = `CASE WHEN pg_is_in_recovery() THEN '0' ELSE (pg_current_wal_flush_lsn() - '0/0'::pg_lsn)::text END`
 	systemColumn   = `(SELECT system_identifier::text FROM pg_control_system())`
 )
 
-// telling says how much of its identity a server tells: providers keep some of the functions from the roles of their customers.
+// telling is how much of its identity a server tells: providers withhold some of the functions from
+// their customers' roles.
 type telling int32
 
 const (

@@ -5,32 +5,35 @@ import (
 	"time"
 )
 
-// Needs says what sessions are for. The zero value reads and writes nothing that has to last: it only has to be a primary.
+// Needs says what sessions are for. The zero value reads and writes data that may be lost: it only
+// needs a primary.
 type Needs struct {
 	// Write refuses sessions that can't write.
 	Write bool
-	// ReadOnly makes the sessions unable to write, whatever a request makes of a query.
+	// ReadOnly makes the sessions unable to write, even if a request tampers with a query.
 	ReadOnly bool
-	// AsyncCommit lets a crash of Postgres lose the last commits. Without it, no setting of the role or database does.
+	// AsyncCommit lets a crash of Postgres lose the last commits. Without it, commits are on disk,
+	// whatever the role or database sets.
 	AsyncCommit bool
 	// LockTimeout ends a statement that waits for a lock. 0 waits as long as the caller does.
 	LockTimeout time.Duration
-	// StatementTimeout ends a statement whose caller has gone without a word. 0 for none.
+	// StatementTimeout ends a statement whose caller has disappeared. 0 for none.
 	StatementTimeout time.Duration
 }
 
 const (
-	// idleInTransaction frees the locks of a process that stands still in the middle of a transaction. A transaction of
-	// Rolecall waits for nothing but Postgres.
+	// idleInTransaction frees the locks of a process that hangs in the middle of a transaction.
+	// Rolecall's transactions wait for nothing but Postgres.
 	idleInTransaction = time.Minute
-	// path finds Postgres' own functions first and nothing else by chance. Rolecall's SQL names its schema everywhere.
+	// path finds Postgres' own functions first, and no other objects by chance. Rolecall's SQL
+	// names its schema everywhere.
 	path = "pg_catalog, pg_temp"
 )
 
 // setting is a parameter of a session and the SQL expression of its value.
 type setting struct{ name, value string }
 
-// settings are what a session must have in force, whatever role, database and URL say.
+// settings are the parameters that a session must have, whatever role, database and URL set.
 func (n Needs) settings() []setting {
 	all := []setting{
 		{"client_encoding", "'UTF8'"},
@@ -53,7 +56,7 @@ func (n Needs) settings() []setting {
 	return all
 }
 
-// commits is the value of synchronous_commit. One that waits for more than the local disk stays.
+// commits is the value of synchronous_commit. A stricter value of the role or database stays.
 func (n Needs) commits() string {
 	if n.AsyncCommit {
 		return "'off'"

@@ -16,7 +16,8 @@ import (
 type Config struct {
 	// URL is a Postgres URL or DSN, with any number of hosts.
 	URL string
-	// Setting is the name of the setting that the URL comes from, for errors: these never print a URL. Defaults to DATABASE_URL.
+	// Setting is the name of the setting that holds the URL, for errors, which never print a URL.
+	// Defaults to DATABASE_URL.
 	Setting string
 	// Name is the sessions' application_name.
 	Name string
@@ -24,12 +25,13 @@ type Config struct {
 	Needs Needs
 	// MaxConns is the size of the pool. Defaults to what the URL says (pool_max_conns).
 	MaxConns int32
-	// Fresh is how long a session lives; then another one takes its place, which shows whether the URL leads to another server
-	// by now. Defaults to an hour.
+	// Fresh is how long a session lives. The next one then shows whether the URL leads to another
+	// server by now. Defaults to an hour.
 	Fresh time.Duration
 	// Lineage is what the process knows of its database. Defaults to one of its own.
 	Lineage *Lineage
-	// Follows says that the URL isn't the one that is written to: which cluster counts, others tell.
+	// Follows says that the URL isn't the one for writes: sessions of that one decide which cluster
+	// is right.
 	Follows bool
 }
 
@@ -43,15 +45,17 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// ErrURL says that a URL can't be read. The parser's own error would print it, and its password.
+// ErrURL says that a URL can't be read. It replaces the parser's own error, which would print the
+// password.
 var ErrURL = errors.New("is not a Postgres URL")
 
 const (
-	// connectTimeout bounds opening a session where the URL says nothing: a host that swallows packets must not hold a pool's place.
+	// connectTimeout bounds opening a session if the URL sets no time-out: a host that swallows
+	// packets must not hold a place in the pool.
 	connectTimeout = 10 * time.Second
 	// lookAfter is how long a session may have been idle before it is looked at again.
 	lookAfter = time.Second
-	// lookTimeout bounds a look at a session that is open: one whose server is gone never answers.
+	// lookTimeout bounds a look at an open session: a session whose server is gone never answers.
 	lookTimeout = 2 * time.Second
 )
 
@@ -70,7 +74,7 @@ func Open(ctx context.Context, c Config) (*pgxpool.Pool, error) {
 	return pool, nil
 }
 
-// hook has the sessions of a pool looked at before they are handed out.
+// hook makes a pool look at its sessions before it hands them out.
 func (c Config) hook(cfg *pgxpool.Config, s *sessions) {
 	c.size(cfg)
 	cfg.ShouldPing = func(_ context.Context, p pgxpool.ShouldPingParams) bool {
@@ -99,7 +103,7 @@ func boundConnect(cfg *pgconn.Config) {
 	}
 }
 
-// install adds to a connection's configuration what makes and keeps its sessions what they must be.
+// install makes a connection's configuration prepare and check its sessions.
 func (c Config) install(cfg *pgx.ConnConfig) *sessions {
 	s := &sessions{Config: c, parameters: takeParameters(cfg.RuntimeParams)}
 	cfg.RuntimeParams["application_name"] = c.Name
@@ -145,7 +149,8 @@ func Connect(ctx context.Context, c Config) (*pgx.Conn, error) {
 	return conn, nil
 }
 
-// Explain returns the plain sentence of a refusal that is inside an error of connecting, or else the error.
+// Explain returns the refusal inside an error of connecting, which is a plain sentence, or else the
+// error.
 func Explain(err error) error {
 	if refused, ok := errors.AsType[*RefusedError](err); ok {
 		return refused

@@ -10,8 +10,8 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// startup are the parameters that stay in the message that begins a session. Poolers know the first ones, and Postgres takes the
-// others at no other time. All that a URL sets beside them is set by SQL.
+// startup are the parameters that stay in the message that begins a session. Poolers know the first
+// ones. Postgres accepts the others at no other time. All other parameters of a URL are set by SQL.
 func startup(name string) bool {
 	return slices.Contains([]string{
 		"application_name", "client_encoding", "options", "replication",
@@ -20,7 +20,8 @@ func startup(name string) bool {
 	}, strings.ToLower(name))
 }
 
-// takeParameters takes out of the parameters of a URL what is set by SQL instead, in a fixed order.
+// takeParameters removes from a URL's parameters those that are set by SQL instead, and returns
+// them in a fixed order.
 func takeParameters(given map[string]string) []setting {
 	var taken []setting
 	if pairs, ok := optionPairs(given["options"]); ok {
@@ -38,9 +39,10 @@ func takeParameters(given map[string]string) []setting {
 	return taken
 }
 
-// tryParameters sets what a URL sets, for the session, or only tries it ("true" for local). The error has no part of the URL: what
-// looks like the name of a parameter may come from a password whose characters aren't escaped. Time-outs that the needs of a
-// session set anyway would end what follows; they are taken back.
+// tryParameters sets a URL's parameters for the session, or only tries them ("true" for local). The
+// error has no part of the URL: an unescaped character in a password may make a part of it look
+// like a parameter's name. A time-out of the URL would end the following statements. It is reset,
+// because the needs of a session set a time-out of their own anyway.
 func tryParameters(ctx context.Context, conn *pgconn.PgConn, source string, parameters []setting, local string) error {
 	if len(parameters) == 0 {
 		return nil
@@ -56,7 +58,7 @@ func tryParameters(ctx context.Context, conn *pgconn.PgConn, source string, para
 	return hideParameters(err, source)
 }
 
-// hideParameters takes the words of Postgres out of an error of setting what a URL sets.
+// hideParameters removes Postgres' own words from an error of setting a URL's parameters.
 func hideParameters(err error, source string) error {
 	refused, ok := errors.AsType[*pgconn.PgError](err)
 	if !ok {
@@ -66,8 +68,8 @@ func hideParameters(err error, source string) error {
 		"characters @ : / ? # %% of its password as %%40 %%3A %%2F %%3F %%23 %%25", source, refused.Code)
 }
 
-// optionPairs reads command-line options that only set parameters: -c name=value and --name=value. Others stay for the server, such
-// as the name of a project, by which some providers route.
+// optionPairs reads command-line options that only set parameters: -c name=value and --name=value.
+// Other options stay for the server: some providers route by the name of a project in them.
 func optionPairs(options string) ([]setting, bool) {
 	var pairs []setting
 	words := splitOptions(options)
@@ -92,7 +94,7 @@ func optionPairs(options string) ([]setting, bool) {
 	return pairs, len(pairs) > 0
 }
 
-// splitOptions splits as Postgres does: at white space, unless a backslash is before it.
+// splitOptions splits as Postgres does: at white space that has no backslash before it.
 func splitOptions(options string) []string {
 	var words []string
 	var word strings.Builder
@@ -121,7 +123,7 @@ func splitOptions(options string) []string {
 	return words
 }
 
-// quote writes a string literal that means the same whatever standard_conforming_strings is.
+// quote quotes a string literal so that standard_conforming_strings doesn't matter.
 func quote(s string) string {
 	quoted := "'" + strings.ReplaceAll(strings.ReplaceAll(s, `\`, `\\`), `'`, `''`) + "'"
 	if strings.Contains(s, `\`) {

@@ -11,7 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// DB is what reads and writes go through: a [Pool], or a [PerTransaction].
+// DB is implemented by [Pool] and [PerTransaction].
 type DB interface {
 	Begin(ctx context.Context) (pgx.Tx, error)
 	Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error)
@@ -23,9 +23,9 @@ type DB interface {
 	Close()
 }
 
-// PerTransaction is a pool through a pooler that gives a server to each transaction. Each statement is a transaction of its
-// own, in one round trip; its beginning makes it what a session would have to be, and refuses a server that is none. Nothing
-// is prepared under a name.
+// PerTransaction is a pool through a pooler that gives a server to each transaction. Each statement
+// is a transaction of its own, in one round trip. The transaction's beginning gives it what a
+// session must have, and refuses a wrong server. No statement is prepared under a name.
 type PerTransaction struct {
 	pool     *pgxpool.Pool
 	sessions *sessions
@@ -51,11 +51,12 @@ func OpenPerTransaction(ctx context.Context, c Config) (*PerTransaction, error) 
 	return p, nil
 }
 
-// local are the settings of one transaction. How it is isolated, and whether it may write, its beginning says.
+// local are the settings of one transaction. The statement that begins it sets its isolation and
+// whether it may write.
 func local(n Needs) []setting {
 	var all []setting
 	for _, s := range n.settings() {
-		if !strings.HasPrefix(s.name, "default_transaction_") && s.name != "client_encoding" { // which a pooler keeps for each client
+		if !strings.HasPrefix(s.name, "default_transaction_") && s.name != "client_encoding" { // a pooler keeps it for each client
 			all = append(all, s)
 		}
 	}
@@ -68,7 +69,7 @@ func (p *PerTransaction) Close() { p.pool.Close() }
 // Acquired counts how often a connection was handed out.
 func (p *PerTransaction) Acquired() int64 { return p.pool.Stat().AcquireCount() }
 
-// begin is what begins a transaction.
+// begin is the statement that begins a transaction.
 func (p *PerTransaction) begin() string {
 	if p.sessions.Needs.ReadOnly {
 		return "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY"
@@ -77,13 +78,15 @@ func (p *PerTransaction) begin() string {
 }
 
 const (
-	// Parameters that don't exist: to read one is an error, which ends a transaction on a server that must not answer.
+	// Parameters that don't exist. Reading one is an error, which ends a transaction on a server
+	// that must not answer.
 	inRecoveryParameter    = "rolecall.the_server_is_in_recovery"
 	otherTimelineParameter = "rolecall.the_server_is_on_another_timeline"
 	undefinedParameter     = "42704" // SQLSTATE
 )
 
-// assure sets what the transaction needs, and fails on a server in recovery or on another timeline than the one that is known.
+// assure gives the transaction what it needs, and fails on a server in recovery or on another
+// timeline than the known one.
 func (p *PerTransaction) assure() string {
 	otherTimeline := ""
 	if known := p.sessions.Lineage.Known(); known.Timeline != 0 && telling(p.sessions.telling.Load()) != tellsNothing {
@@ -137,13 +140,13 @@ func (p *PerTransaction) query(ctx context.Context, sql string, args []any) (pgx
 	b := &pipelined{conn: conn, results: conn.SendBatch(ctx, batch)}
 	for range 2 {
 		if _, err := b.results.Exec(); err != nil {
-			_ = b.end(ctx) // it says the same
+			_ = b.end(ctx) // the same error
 			return nil, err
 		}
 	}
 	rows, err := b.results.Query()
 	if err != nil {
-		_ = b.end(ctx) // it says the same
+		_ = b.end(ctx) // the same error
 		return nil, err
 	}
 	return &lastRows{Rows: rows, end: func() error { return b.end(ctx) }}, nil
@@ -158,7 +161,7 @@ func (p *PerTransaction) SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchR
 	return committing{tx.SendBatch(ctx, b), ctx, tx}
 }
 
-// again tries a second time if the server must not answer but another one may: then the lineage knows better.
+// again looks again and tries a second time if the server must not answer: another server may.
 func (p *PerTransaction) again(ctx context.Context, try func() error) error {
 	err := patiently(ctx, try)
 	if !mustNotAnswer(err) {
@@ -180,7 +183,7 @@ func mustNotAnswer(err error) bool {
 		(strings.Contains(refused.Message, otherTimelineParameter) || strings.Contains(refused.Message, inRecoveryParameter))
 }
 
-// lookAgain looks at what is behind the pooler now.
+// lookAgain looks at the present server behind the pooler.
 func (p *PerTransaction) lookAgain(ctx context.Context) error {
 	conn, err := p.pool.Acquire(ctx)
 	if err != nil {

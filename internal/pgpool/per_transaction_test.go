@@ -23,8 +23,8 @@ func openPerTransaction(t *testing.T, c Config) *PerTransaction {
 	return p
 }
 
-// TestTransactionsAreWhatSessionsWouldBe, each of them, whatever the database's defaults are.
-func TestTransactionsAreWhatSessionsWouldBe(t *testing.T) {
+// TestPerTransaction_TransactionsHaveWhatTheyNeed, whatever the database's defaults are.
+func TestPerTransaction_TransactionsHaveWhatTheyNeed(t *testing.T) {
 	t.Parallel()
 	c := pgtest.NewCluster(t, nil)
 	direct := c.Migrated("rolecall")
@@ -46,8 +46,8 @@ func TestTransactionsAreWhatSessionsWouldBe(t *testing.T) {
 	}
 }
 
-// TestStatementsArePipelinedTransactions: rows, errors, commits and what comes after an error.
-func TestStatementsArePipelinedTransactions(t *testing.T) {
+// TestPerTransaction_StatementsArePipelined: rows, errors, commits, and statements after an error.
+func TestPerTransaction_StatementsArePipelined(t *testing.T) {
 	t.Parallel()
 	direct := pgtest.URL(t)
 	p := openPerTransaction(t, Config{URL: pgtest.PgBouncer(t, direct, pgtest.TransactionPooling), Needs: Needs{Write: true}, MaxConns: 2})
@@ -67,7 +67,7 @@ func TestStatementsArePipelinedTransactions(t *testing.T) {
 	}
 	var back int
 	err = p.QueryRow(ctx, "INSERT INTO public.x VALUES (100, 1) RETURNING i").Scan(&back)
-	require.ErrorContains(t, err, "23505", "what fails at COMMIT isn't said to be done")
+	require.ErrorContains(t, err, "23505", "an error at COMMIT is reported")
 	rows, err := p.Query(ctx, "SELECT i FROM public.x WHERE i = ANY ($1) ORDER BY i", []int32{3, 5})
 	require.NoError(t, err)
 	got, err := pgx.CollectRows(rows, pgx.RowTo[int])
@@ -81,8 +81,9 @@ func TestStatementsArePipelinedTransactions(t *testing.T) {
 	require.Equal(t, 22, back)
 }
 
-// TestTransactionsOnAStandby give no answer, also if what is behind the pooler changes; with the new primary they go on.
-func TestTransactionsOnAStandby(t *testing.T) {
+// TestPerTransaction_OnAStandby gives no answer, also if the server behind the pooler changes. With
+// the new primary it works again.
+func TestPerTransaction_OnAStandby(t *testing.T) {
 	t.Parallel()
 	primary := pgtest.NewCluster(t, nil)
 	standby := primary.Standby()

@@ -20,7 +20,7 @@ type pipelined struct {
 	err     error
 }
 
-// end reads what is left of the answers, COMMIT's included, and gives the connection back.
+// end reads the remaining answers, COMMIT's included, and gives the connection back.
 func (p *pipelined) end(ctx context.Context) error {
 	if p.ended {
 		return p.err

@@ -11,10 +11,10 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// Pooler says what is between a client and Postgres.
+// Pooler names what is between a client and Postgres.
 type Pooler string
 
-// What can be told from outside.
+// The poolers that can be told apart from outside.
 const (
 	PoolerNone        Pooler = "none"
 	PoolerSession     Pooler = "session"     // a server for as long as the client is connected
@@ -22,16 +22,18 @@ const (
 )
 
 const (
-	// rounds is how often a probe holds a server while the session is asked again. A pooler for transactions that has many
-	// servers and many clients may give the session the same one some times.
+	// rounds is how often a probe holds a server while the session is asked again. A pooler for
+	// transactions with many servers and many clients may give the session the same one several
+	// times.
 	rounds = 10
-	// probeFor bounds all that a probe does: a pooler whose servers are all taken has the probe wait.
+	// probeFor bounds a whole probe: a pooler whose servers are all taken makes the probe wait.
 	probeFor = 2 * time.Second
 )
 
-// guessPooler tells what is between. The key by which a client may cancel names the server's process: a pooler gives one of its
-// own. A session keeps its server, whatever others do; a pooler for transactions gives the server of an idle session to others,
-// and can't give the session one that a probe holds.
+// guessPooler returns what is between. The cancel key of a client names the server's process, but a
+// pooler gives a key of its own. A direct session, or one of a pooler for sessions, always keeps
+// its server. A pooler for transactions gives the server of an idle session to others, and can't
+// give the session one that a probe holds.
 func guessPooler(ctx context.Context, cfg *pgconn.Config, conn *pgconn.PgConn) (Pooler, error) {
 	mine, err := serverPID(ctx, conn, "")
 	if err != nil {
@@ -56,8 +58,8 @@ func guessPooler(ctx context.Context, cfg *pgconn.Config, conn *pgconn.PgConn) (
 	return PoolerSession, nil
 }
 
-// probe takes one more connection, holds a server with it again and again, and has each held server looked at. A probe that gets
-// no server in time ends with one more look.
+// probe takes one more connection, holds a server with it again and again, and calls a function for
+// each held server. A probe that gets no server in time ends with one more call.
 func probe(ctx context.Context, cfg *pgconn.Config, look func(held string) (bool, error)) (shared bool, err error) {
 	short, cancel := context.WithTimeout(ctx, probeFor)
 	defer cancel()
@@ -81,7 +83,8 @@ func probe(ctx context.Context, cfg *pgconn.Config, look func(held string) (bool
 	return false, nil
 }
 
-// noTransactions reports whether an error is that of a pooler that gives a server to each statement. It has no SQLSTATE of its own.
+// noTransactions recognizes the error of a pooler that gives a server to each statement. It has no
+// SQLSTATE of its own.
 func noTransactions(err error) bool {
 	refused, ok := errors.AsType[*pgconn.PgError](err)
 	return ok && strings.Contains(refused.Message, "statement pooling")

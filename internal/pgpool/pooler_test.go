@@ -15,7 +15,8 @@ import (
 	"github.com/callmine/rolecall/internal/pgtest"
 )
 
-// besides are other clients of a pooler, which ask without a pause until the function that it returns was called.
+// besides simulates other clients of a pooler, which ask without a pause until the returned
+// function is called.
 func besides(t *testing.T, target string, clients int) (end func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -51,8 +52,9 @@ func warm(t *testing.T, target string, servers int) {
 	}
 }
 
-// TestPoolersThatOthersUse are told apart all the same, however they choose among their servers.
-func TestPoolersThatOthersUse(t *testing.T) {
+// TestPooler_SharedWithOthers: poolers are told apart also beside other clients, and however they
+// choose among their servers.
+func TestPooler_SharedWithOthers(t *testing.T) {
 	t.Parallel()
 	direct := pgtest.URL(t)
 	for _, tt := range []struct {
@@ -89,8 +91,9 @@ func TestPoolersThatOthersUse(t *testing.T) {
 	}
 }
 
-// TestInspectTakesOneMoreConnection at most, so that a small limit is enough: the third is that of the test, which may not have ended.
-func TestInspectTakesOneMoreConnection(t *testing.T) {
+// TestInspect_TakesOneMoreConnection at most, so that a small limit is enough. The third connection
+// is the test's, which may not have ended yet.
+func TestInspect_TakesOneMoreConnection(t *testing.T) {
 	t.Parallel()
 	through := pgtest.PgBouncer(t, pgtest.URL(t), pgtest.SessionPooling, "max_client_conn = 3", "default_pool_size = 2")
 	r, err := Inspect(t.Context(), Config{URL: through})
@@ -98,8 +101,9 @@ func TestInspectTakesOneMoreConnection(t *testing.T) {
 	require.Equal(t, PoolerSession, r.Pooler)
 }
 
-// TestInspectOfAServerThatFallsSilent ends in time: it lets clients in, as a pooler without servers does, and then says nothing.
-func TestInspectOfAServerThatFallsSilent(t *testing.T) {
+// TestInspect_ServerThatFallsSilent ends in time: the server accepts clients, as a pooler without
+// servers does, and then says nothing.
+func TestInspect_ServerThatFallsSilent(t *testing.T) {
 	t.Parallel()
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -127,8 +131,8 @@ func TestInspectOfAServerThatFallsSilent(t *testing.T) {
 	require.Less(t, time.Since(began), 1*time.Second+askFor+3*time.Second)
 }
 
-// TestInspectPrefersThePrimary of several hosts, and tells of a standby where there is nothing else.
-func TestInspectPrefersThePrimary(t *testing.T) {
+// TestInspect_PrefersThePrimary of several hosts, and reports a standby if there is nothing else.
+func TestInspect_PrefersThePrimary(t *testing.T) {
 	t.Parallel()
 	primary := pgtest.NewCluster(t, nil)
 	standby := primary.Standby()
@@ -146,8 +150,9 @@ func TestInspectPrefersThePrimary(t *testing.T) {
 	}
 }
 
-// TestPartsOfAPasswordAreNotPrinted where it isn't escaped, and Postgres takes its second half for a parameter.
-func TestPartsOfAPasswordAreNotPrinted(t *testing.T) {
+// TestInspect_PrintsNoPartOfAPassword that isn't escaped, and whose second half Postgres takes for
+// a parameter.
+func TestInspect_PrintsNoPartOfAPassword(t *testing.T) {
 	t.Parallel()
 	for _, target := range []string{pgtest.URL(t), pgtest.PgBouncer(t, pgtest.URL(t), pgtest.TransactionPooling)} {
 		for _, rest := range []string{"&hunter2=x", "&work_mem=hunter2", "&options=-chunter2%3Dx", "&statement_timeout=hunter2"} {

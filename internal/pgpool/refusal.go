@@ -9,7 +9,8 @@ import (
 // Reason names why a session was refused.
 type Reason string
 
-// The reasons. Those of the database stay until somebody mends it; the others may pass by themselves.
+// The reasons. Those of the database stay until an operator changes it; the others may pass by
+// themselves.
 const (
 	ReasonInRecovery    Reason = "in_recovery"
 	ReasonReadOnly      Reason = "read_only"
@@ -33,13 +34,15 @@ type RefusedError struct {
 // Error implements error.
 func (e *RefusedError) Error() string { return e.Detail }
 
-// Timeout implements net.Error: like a network's, the error says something of the server and nothing of what it was asked.
+// Timeout implements net.Error. Like a network's error, this one is about the server and not about
+// the statement.
 func (*RefusedError) Timeout() bool { return false }
 
 // Temporary implements net.Error.
 func (e *RefusedError) Temporary() bool { return !e.Lasting() }
 
-// Lasting reports whether trying again is of no use until somebody has changed the database or the configuration.
+// Lasting reports whether retries are useless until an operator has changed the database or the
+// configuration.
 func (e *RefusedError) Lasting() bool {
 	switch e.Reason {
 	case ReasonEncoding, ReasonVersion, ReasonSetting, ReasonPooler, ReasonParameter:
@@ -54,13 +57,14 @@ func refuse(reason Reason, format string, args ...any) error {
 }
 
 const (
-	// oldestVersion is the oldest Postgres that has every setting and function that sessions need: idle_session_timeout came with it.
+	// oldestVersion is the oldest Postgres that has every setting and function that sessions need:
+	// idle_session_timeout came with it.
 	oldestVersion = 14_00_00
 	// utf8 is the one encoding that holds every character that Clerk may send.
 	utf8 = "UTF8"
 )
 
-// judgeDatabase refuses what no other session of the same database would do better.
+// judgeDatabase refuses a database for reasons that hold for all its sessions.
 func (s seen) judgeDatabase() error {
 	if s.version < oldestVersion {
 		return refuse(ReasonVersion, "the server is Postgres %s, and Rolecall needs %d or newer: upgrade it",
@@ -73,7 +77,7 @@ func (s seen) judgeDatabase() error {
 	return nil
 }
 
-// judge refuses a session that isn't what it must be.
+// judge refuses a session that lacks what it must have.
 func (s seen) judge(n Needs) error {
 	if err := s.judgeServer(n); err != nil {
 		return err
@@ -88,13 +92,13 @@ func (s seen) judge(n Needs) error {
 	return nil
 }
 
-// judgeServer refuses a server that is in no state to be asked.
+// judgeServer refuses a server in the wrong state.
 func (s seen) judgeServer(n Needs) error {
 	if err := s.judgeDatabase(); err != nil {
 		return err
 	}
 	if s.inRecovery {
-		return refuse(ReasonInRecovery, "the server is in recovery: a standby tells what was, not what is: name the primary")
+		return refuse(ReasonInRecovery, "the server is in recovery: a standby shows the past, not the present: name the primary")
 	}
 	if n.Write && s.readOnly {
 		return refuse(ReasonReadOnly, "the session is read-only, and must write: default_transaction_read_only is on for the database, "+
@@ -103,7 +107,7 @@ func (s seen) judgeServer(n Needs) error {
 	return nil
 }
 
-// versionName is how people write server_version_num.
+// versionName formats server_version_num for people.
 func versionName(number int) string {
 	return strconv.Itoa(number/10_000) + "." + strconv.Itoa(number%10_000)
 }

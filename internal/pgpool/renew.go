@@ -13,9 +13,10 @@ import (
 // endSQL ends the server of the session that runs it, which any role may.
 const endSQL = "SELECT pg_catalog.pg_terminate_backend(pg_catalog.pg_backend_pid())"
 
-// LookWhereItLeads opens a session where the URL of a pool leads by now, so that the lineage learns of it. Directly, each new
-// session does. A pooler for sessions keeps servers and gives them to new clients, also servers of an old primary. So each kept
-// server that is older than fresh is thrown away, until the pooler opens one.
+// LookWhereItLeads opens a session to the present server of a pool's URL, so that the lineage
+// learns of it. A direct session is always with that server. A pooler for sessions keeps servers,
+// also of an old primary, and gives them to new clients. So each kept server that is older than
+// fresh is thrown away, until the pooler opens a new one.
 func LookWhereItLeads(ctx context.Context, pool *pgxpool.Pool, fresh time.Duration) error {
 	thrown := ""
 	for {
@@ -33,9 +34,9 @@ func LookWhereItLeads(ctx context.Context, pool *pgxpool.Pool, fresh time.Durati
 	}
 }
 
-// throwAway has a pooler end the server of a session, and reports whether that was fresh. pgbouncer ends a server whose client
-// leaves in the middle of a transaction, which is noted nowhere. A pooler that gives the same server again leaves no choice but to
-// end it in Postgres, whose log tells of it.
+// throwAway makes a pooler end the server of a session, and reports whether it was fresh. pgbouncer
+// ends a server whose client leaves in the middle of a transaction, which no log mentions. If a
+// pooler gives the same server again, Postgres has to end it, and its log mentions that.
 func throwAway(ctx context.Context, conn *pgconn.PgConn, fresh time.Duration, thrown string) (pid string, isFresh bool, err error) {
 	pid, isFresh, err = serverAge(ctx, conn, fresh)
 	if err != nil || pid == strconv.FormatUint(uint64(conn.PID()), 10) {
@@ -50,7 +51,7 @@ func throwAway(ctx context.Context, conn *pgconn.PgConn, fresh time.Duration, th
 	return pid, isFresh, nil
 }
 
-// serverAge tells the process of a session's server, and whether that began less than fresh ago.
+// serverAge returns the process of a session's server, and whether it began less than fresh ago.
 func serverAge(ctx context.Context, conn *pgconn.PgConn, fresh time.Duration) (pid string, isFresh bool, err error) {
 	results, err := conn.Exec(ctx, fmt.Sprintf("SELECT pid, clock_timestamp() - backend_start < interval '%d milliseconds' "+
 		"FROM pg_catalog.pg_stat_activity WHERE pid = pg_backend_pid()", fresh.Milliseconds())).ReadAll()

@@ -12,7 +12,7 @@ import (
 	"github.com/callmine/rolecall/internal/pgtest"
 )
 
-// oldAndNew are a primary and one that was promoted beside it, behind a pooler for sessions.
+// oldAndNew are a primary and a standby that was promoted beside it, behind a pooler for sessions.
 type oldAndNew struct {
 	old, new *pgtest.Cluster
 	name     *pgtest.Switch
@@ -35,9 +35,9 @@ func leadsTo(ctx context.Context, pool *pgxpool.Pool, c *pgtest.Cluster) bool {
 	return err == nil && strings.HasSuffix(c.Addr(), ":"+port)
 }
 
-// TestServersThatAPoolerKeeps of an old primary that stays up: none of them answers, once a session was looked for where the URL
-// leads by now, and the new primary answers in all pools.
-func TestServersThatAPoolerKeeps(t *testing.T) {
+// TestRenew_ServersThatAPoolerKeeps of an old primary that stays up. After a look where the URL
+// leads by now, none of them answers, and the new primary answers in all pools.
+func TestRenew_ServersThatAPoolerKeeps(t *testing.T) {
 	t.Parallel()
 	o := newOldAndNew(t)
 	changes := make(chan Change, 10)
@@ -72,8 +72,8 @@ func TestServersThatAPoolerKeeps(t *testing.T) {
 	}
 }
 
-// TestLooksLeaveNoTraceInTheLog of Postgres: a server that a look was given is not ended by force.
-func TestLooksLeaveNoTraceInTheLog(t *testing.T) {
+// TestLook_LeavesNoTraceInTheLog of Postgres: the server of a look isn't ended by force.
+func TestLook_LeavesNoTraceInTheLog(t *testing.T) {
 	t.Parallel()
 	c := pgtest.NewCluster(t, nil)
 	pool := open(t, Config{URL: pgtest.PgBouncer(t, c.URL(""), pgtest.SessionPooling), MaxConns: 2})
@@ -85,7 +85,7 @@ func TestLooksLeaveNoTraceInTheLog(t *testing.T) {
 		pid, err := serverPID(t.Context(), conn.Conn().PgConn(), "")
 		require.NoError(t, err)
 		conn.Release()
-		require.False(t, seen[pid], "a server that a look was given is given to no other session")
+		require.False(t, seen[pid], "the server of a look serves no other session")
 		seen[pid] = true
 	}
 	require.Equal(t, "0", c.Value("", "SELECT coalesce(sum(sessions_killed), 0)::text FROM pg_stat_database"))

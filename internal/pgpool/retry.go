@@ -11,24 +11,26 @@ import (
 )
 
 const (
-	// tooManyConnections is the SQLSTATE of a server, a database or a role whose connections are used up.
+	// tooManyConnections is the SQLSTATE for a server, a database or a role without connections
+	// left.
 	tooManyConnections = "53300"
-	// retryFor is how long a session is asked for again while connections are used up: another process may have taken them for a
-	// moment. It is less than a request may take.
+	// retryFor is how long opening a session is tried again while no connection is left: another
+	// process may hold them only for a moment. It is less than a request may take.
 	retryFor = 4 * time.Second
-	// retryFirst is the first pause between. It doubles up to retryLongest.
+	// retryFirst is the first pause between tries. It doubles up to retryLongest.
 	retryFirst   = 20 * time.Millisecond
 	retryLongest = 500 * time.Millisecond
 )
 
-// UsedUp reports whether an error says that all connections that a server, a database or a role may have are taken.
+// UsedUp reports whether an error says that a server, a database or a role has no connections left.
 func UsedUp(err error) bool {
 	_, connecting := errors.AsType[*pgconn.ConnectError](err)
 	refused, ok := errors.AsType[*pgconn.PgError](err)
 	return connecting && ok && refused.Code == tooManyConnections
 }
 
-// passing reports whether the next try to open a session may go otherwise, and how long to wait before it at most.
+// passing reports whether the next try to open a session may succeed, and the longest pause before
+// it.
 func passing(err error) (longest time.Duration, again bool) {
 	if refused, ok := errors.AsType[*RefusedError](err); ok && refused.ended {
 		return retryFirst, true
@@ -36,8 +38,8 @@ func passing(err error) (longest time.Duration, again bool) {
 	return retryLongest, UsedUp(err)
 }
 
-// patiently tries again, for a while, as long as all connections are used up, or a pooler gives servers that must not answer.
-// Nothing was asked of Postgres then.
+// patiently tries again, for a while, as long as no connection is left, or a pooler gives servers
+// that must not answer. No statement has reached Postgres in these cases.
 func patiently(ctx context.Context, try func() error) error {
 	err := try()
 	longest, again := passing(err)
@@ -73,7 +75,8 @@ func Await(ctx context.Context, pool *pgxpool.Pool) error {
 	}))
 }
 
-// Pool is a pool whose callers wait for a while if Postgres has no connection left, instead of failing.
+// Pool is a pool whose callers wait for a while, instead of failing, if Postgres has no connection
+// left.
 type Pool struct{ *pgxpool.Pool }
 
 // Acquired counts how often a connection was handed out.
@@ -102,7 +105,7 @@ func (p Pool) QueryRow(ctx context.Context, sql string, args ...any) pgx.Row {
 	return patientRow{first: p.Pool.QueryRow(ctx, sql, args...), ctx: ctx, pool: p.Pool, sql: sql, args: args}
 }
 
-// patientRow is a row that is asked for again if there was no connection to ask on.
+// patientRow is a row whose query is run again if there was no connection for it.
 type patientRow struct {
 	first pgx.Row
 	ctx   context.Context //nolint:containedctx // of the query that it stands for

@@ -16,12 +16,12 @@ const readOnlyState = "25006"
 type sessions struct {
 	Config
 
-	lastsNot   bool         // what is set doesn't last: only the server is judged
+	lastsNot   bool         // settings don't last: only the server is judged
 	parameters []setting    // of the URL
 	telling    atomic.Int32 // how much of its identity the server tells this role
 }
 
-// session is what is known of one.
+// session is what is known of one session.
 type session struct {
 	idle  time.Duration // before it was last taken out of the pool
 	epoch int
@@ -34,7 +34,7 @@ func (*sessions) of(conn *pgconn.PgConn) *session {
 	return s
 }
 
-// begin makes a new session what it must be, and reads that back.
+// begin sets up a new session, and reads the settings back.
 func (s *sessions) begin(ctx context.Context, conn *pgconn.PgConn) error {
 	set, local := "", "true"
 	if !s.lastsNot {
@@ -71,7 +71,7 @@ func (s *sessions) usable(ctx context.Context, conn *pgconn.PgConn) bool {
 	return true
 }
 
-// judgeNow refuses a session that isn't what it must be.
+// judgeNow looks at a session and refuses one that lacks what it must have.
 func (s *sessions) judgeNow(now seen) error {
 	if s.lastsNot {
 		return now.judgeServer(s.Needs)
@@ -79,8 +79,9 @@ func (s *sessions) judgeNow(now seen) error {
 	return now.judge(s.Needs)
 }
 
-// look looks at a session, judges it, and tells the lineage of it. What is before runs first, in the same round trip. A server that
-// must not answer is ended if it is a pooler's, which would give it to the next session.
+// look looks at a session, judges it, and shows it to the lineage. before runs first, in the same
+// round trip. look ends a pooler's server that must not answer: the pooler would give it to the
+// next session.
 func (s *sessions) look(ctx context.Context, conn *pgconn.PgConn, before string, judge func(seen) error) (*session, error) {
 	least := s.Lineage.floor()
 	now, told, err := lookAsTold(ctx, conn, before, telling(s.telling.Load()))
@@ -100,8 +101,8 @@ func (s *sessions) look(ctx context.Context, conn *pgconn.PgConn, before string,
 	return &session{epoch: epoch}, nil
 }
 
-// endServer ends a pooler's server that was refused, unless another server would be refused as well. A pooler for transactions
-// would have another one end.
+// endServer ends a pooler's server that was refused, unless another server would be refused as
+// well. Behind a pooler for transactions, it could end another server.
 func (s *sessions) endServer(ctx context.Context, conn *pgconn.PgConn, now seen, why error) {
 	refused, ok := errors.AsType[*RefusedError](why)
 	if !ok || refused.Lasting() || s.lastsNot || now.pid == conn.PID() {
@@ -121,7 +122,7 @@ func lookAsTold(ctx context.Context, conn *pgconn.PgConn, before string, t telli
 	}
 }
 
-// notTold reports whether a server has no such function, or doesn't let this role call it.
+// notTold reports whether a server has no such function, or refuses it to this role.
 func notTold(err *pgconn.PgError) bool {
 	switch err.Code {
 	case "42501", // insufficient_privilege

@@ -26,7 +26,7 @@ func open(t *testing.T, c Config) *pgxpool.Pool {
 	return pool
 }
 
-// reasonOf is why a session was refused; "" if it wasn't.
+// reasonOf returns why a session was refused; "" if it wasn't.
 func reasonOf(err error) Reason {
 	if refused, ok := errors.AsType[*RefusedError](err); ok {
 		return refused.Reason
@@ -46,8 +46,9 @@ func hostile(t *testing.T, c *pgtest.Cluster, database string) {
 	}
 }
 
-// TestSessionsAreWhatTheyMustBe whatever the database's defaults are, directly and through a pooler with its defaults.
-func TestSessionsAreWhatTheyMustBe(t *testing.T) {
+// TestSession_HasWhatItNeeds, whatever the database's defaults are, directly and through a pooler
+// with its defaults.
+func TestSession_HasWhatItNeeds(t *testing.T) {
 	t.Parallel()
 	c := pgtest.NewCluster(t, nil)
 	direct := c.Migrated("rolecall")
@@ -70,8 +71,8 @@ func TestSessionsAreWhatTheyMustBe(t *testing.T) {
 	}
 }
 
-// TestWhatWaitsForMoreThanTheDiskStays: remote_apply isn't lowered to on.
-func TestWhatWaitsForMoreThanTheDiskStays(t *testing.T) {
+// TestSession_StricterSynchronousCommitStays: remote_apply isn't lowered to on.
+func TestSession_StricterSynchronousCommitStays(t *testing.T) {
 	t.Parallel()
 	for given, want := range map[string]string{"remote_apply": "remote_apply", "local": "on", "remote_write": "on"} {
 		u, err := url.Parse(pgtest.URL(t))
@@ -83,8 +84,8 @@ func TestWhatWaitsForMoreThanTheDiskStays(t *testing.T) {
 	}
 }
 
-// TestParametersOfTheURL are set by SQL, so that a pooler with its defaults takes them.
-func TestParametersOfTheURL(t *testing.T) {
+// TestParameters_OfTheURL are set by SQL, so that a pooler with its defaults accepts them.
+func TestParameters_OfTheURL(t *testing.T) {
 	t.Parallel()
 	for _, target := range []string{pgtest.URL(t), pgtest.PgBouncer(t, pgtest.URL(t), pgtest.SessionPooling)} {
 		for _, parameters := range []string{
@@ -102,7 +103,7 @@ func TestParametersOfTheURL(t *testing.T) {
 	}
 }
 
-func TestEncodingsThatCannotHoldAllNames(t *testing.T) {
+func TestSession_EncodingsThatCannotHoldAllNames(t *testing.T) {
 	t.Parallel()
 	c := pgtest.NewCluster(t, nil)
 	for _, encoding := range []string{"LATIN1", "SQL_ASCII", "EUC_JP"} {
@@ -117,8 +118,8 @@ func TestEncodingsThatCannotHoldAllNames(t *testing.T) {
 	}
 }
 
-// TestSessionThatBecameReadOnly is thrown away: when a statement says so, and when it was idle.
-func TestSessionThatBecameReadOnly(t *testing.T) {
+// TestSession_ThatBecameReadOnly is thrown away: when a statement shows it, and after it was idle.
+func TestSession_ThatBecameReadOnly(t *testing.T) {
 	t.Parallel()
 	c := pgtest.NewCluster(t, nil)
 	pool := open(t, Config{URL: c.URL(""), Needs: Needs{Write: true}, MaxConns: 1})
@@ -140,8 +141,9 @@ func TestSessionThatBecameReadOnly(t *testing.T) {
 	require.Eventually(t, func() bool { return write() == nil }, 5*time.Second, 10*time.Millisecond)
 }
 
-// TestStandbyIsRefused at once, and the primary behind the same URL is taken as soon as it is there.
-func TestStandbyIsRefused(t *testing.T) {
+// TestSession_StandbyIsRefused at once. The primary behind the same URL is used as soon as it
+// exists.
+func TestSession_StandbyIsRefused(t *testing.T) {
 	t.Parallel()
 	primary := pgtest.NewCluster(t, nil)
 	standby := primary.Standby()
@@ -160,8 +162,8 @@ func TestStandbyIsRefused(t *testing.T) {
 	}
 }
 
-// TestTwoPrimaries: of the old one's sessions none gives an answer once the new one is known.
-func TestTwoPrimaries(t *testing.T) {
+// TestLineage_TwoPrimaries: once the new one is known, no session of the old one answers.
+func TestLineage_TwoPrimaries(t *testing.T) {
 	t.Parallel()
 	old := pgtest.NewCluster(t, nil)
 	promoted := old.Standby()
@@ -187,7 +189,7 @@ func TestTwoPrimaries(t *testing.T) {
 	name.Turn(promoted.Addr())
 	require.Eventually(t, func() bool { return strings.HasSuffix(promoted.Addr(), port(admin)) }, 5*time.Second, 10*time.Millisecond)
 	require.True(t, strings.HasSuffix(promoted.Addr(), port(reads)))
-	require.Error(t, <-answer, "also what was in the middle")
+	require.Error(t, <-answer, "also the statement under way")
 	busy.Release()
 	require.Len(t, changes, 1)
 	require.Equal(t, changes[0].Before.System, changes[0].After.System)
@@ -198,7 +200,7 @@ func TestTwoPrimaries(t *testing.T) {
 	refusedFor(t, reads, ReasonOlderTimeline)
 }
 
-// refusedFor waits until a pool whose sessions were cut has noticed, and is refused others.
+// refusedFor waits until a pool has noticed that its sessions were cut, and new ones are refused.
 func refusedFor(t *testing.T, pool *pgxpool.Pool, reason Reason) {
 	t.Helper()
 	require.Eventually(t, func() bool {
@@ -208,7 +210,7 @@ func refusedFor(t *testing.T, pool *pgxpool.Pool, reason Reason) {
 	}, 5*time.Second, 10*time.Millisecond)
 }
 
-func TestOtherClusterIsNoticed(t *testing.T) {
+func TestLineage_OtherClusterIsNoticed(t *testing.T) {
 	t.Parallel()
 	one, other := pgtest.NewCluster(t, nil), pgtest.NewCluster(t, nil)
 	name := pgtest.NewSwitch(t, one.Addr())
@@ -230,8 +232,8 @@ func TestOtherClusterIsNoticed(t *testing.T) {
 	refusedFor(t, reads, ReasonOtherSystem)
 }
 
-// TestWaitsForAConnectionThatOthersHold instead of failing at once.
-func TestWaitsForAConnectionThatOthersHold(t *testing.T) {
+// TestSession_WaitsForAConnectionInUse instead of failing at once.
+func TestSession_WaitsForAConnectionInUse(t *testing.T) {
 	t.Parallel()
 	c := pgtest.NewCluster(t, nil)
 	c.Exec("", "CREATE ROLE app LOGIN PASSWORD 'secret' CONNECTION LIMIT 1")

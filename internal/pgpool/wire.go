@@ -6,7 +6,8 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// wire is the network connection of a session. The lineage can cut it from outside, in the middle of a statement.
+// wire is the network connection of a session. The lineage can cut it from outside, in the middle
+// of a statement.
 type wire struct {
 	net.Conn
 
@@ -15,7 +16,7 @@ type wire struct {
 	epoch    int
 }
 
-// strung makes a connection known to the lineage.
+// strung registers a connection with the lineage.
 func (l *Lineage) strung(conn net.Conn) *wire {
 	w := &wire{Conn: conn, lineage: l}
 	l.mu.Lock()
@@ -32,7 +33,7 @@ func (w *wire) Close() error {
 	return w.Conn.Close()
 }
 
-// cut ends the session for whoever uses it.
+// cut ends the session, also during a statement.
 func (w *wire) cut() { _ = w.Close() } // it is thrown away
 
 // wireOf returns the wire of a session; nil if it has none.

@@ -22,8 +22,8 @@ import (
 // endTimeout bounds the end of one server.
 const endTimeout = 20 * time.Second
 
-// Cluster is a whole Postgres server that one test has to itself, and durable: it may be crashed, started again,
-// copied to a standby, and promoted. It listens on a loopback port, which it keeps.
+// Cluster is a durable Postgres server for one test alone. It may be crashed, started again, copied
+// to a standby, and promoted. It listens on one loopback port for its whole life.
 type Cluster struct {
 	t        testing.TB
 	server   *pgdev.Server
@@ -32,7 +32,8 @@ type Cluster struct {
 	addr     string
 }
 
-// clusterMemory is free memory for a cluster's data. A crash here is that of processes, which a file system in memory survives.
+// clusterMemory is the free memory that a cluster's data needs. A crash here ends processes only,
+// so a file system in memory survives it.
 const clusterMemory = 1 << 30
 
 // NewCluster starts one, with settings of its own. It ends with the test.
@@ -67,11 +68,12 @@ func (c *Cluster) stop() {
 	ctx, cancel := context.WithTimeout(context.Background(), endTimeout)
 	defer cancel()
 	if err := c.server.Stop(ctx); err != nil {
-		c.t.Logf("pgtest: end a cluster: %v", err) // a crashed one has ended already
+		c.t.Logf("pgtest: end a cluster: %v", err) // a crashed server has ended already
 	}
 }
 
-// URL is the URL of a database of the cluster as its superuser, over TCP. The database need not exist.
+// URL is the URL of a database of the cluster as its superuser, over TCP. The database need not
+// exist.
 func (c *Cluster) URL(database string) string { return c.server.TCPURL(database) }
 
 // SocketURL is like URL over the Unix socket.
@@ -80,7 +82,8 @@ func (c *Cluster) SocketURL(database string) string { return c.server.URL(databa
 // Addr is the host and port.
 func (c *Cluster) Addr() string { return c.addr }
 
-// Exec runs statements, one by one, in a database as the superuser; in the default database if the name is empty.
+// Exec runs statements, one by one, in a database as the superuser; in the default database if the
+// name is empty.
 func (c *Cluster) Exec(database string, statements ...string) {
 	c.t.Helper()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.t.Context()), endTimeout)
@@ -116,7 +119,8 @@ func (c *Cluster) Migrated(name string) string {
 	return c.URL(name)
 }
 
-// Crash kills the server with all its sessions, as a power cut does but for the disk's own cache.
+// Crash kills the server with all its sessions, as a power cut does, except that the disk's own
+// cache survives.
 func (c *Cluster) Crash() {
 	c.t.Helper()
 	require.NoError(c.t, syscall.Kill(c.server.PID(), syscall.SIGKILL))

@@ -15,7 +15,7 @@ import (
 	"github.com/callmine/rolecall/migrations"
 )
 
-// content is what a new database has in it.
+// content says what a new database contains.
 type content bool
 
 const (
@@ -32,7 +32,7 @@ const (
 	dropTimeout = time.Minute
 )
 
-// url makes a database for the test and takes it away at the test's end, unless the test failed.
+// url makes a database for the test and drops it at the test's end, unless the test failed.
 func (s *server) url(t testing.TB, with content) string {
 	t.Helper()
 	name := databaseName(t.Name())
@@ -51,7 +51,7 @@ func (s *server) url(t testing.TB, with content) string {
 	return s.pg.URL(name)
 }
 
-// databaseName is unique, and readable for whoever opens it after a failure.
+// databaseName is unique, and readable for people who open the database after a failure.
 func databaseName(test string) string {
 	readable := strings.Map(func(r rune) rune {
 		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' {
@@ -84,8 +84,8 @@ func (s *server) create(ctx context.Context, name string, with content) error {
 	return nil
 }
 
-// makeTemplate migrates a database once. It isn't shared with other test processes: a stale or half-made template would be
-// worse than the fraction of a second that it costs.
+// makeTemplate migrates a database once for this test process. Processes share none: a stale or
+// half-made template would be worse than the fraction of a second that a new one costs.
 func (s *server) makeTemplate() (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
@@ -101,14 +101,14 @@ func (s *server) makeTemplate() (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("open template: %w", err)
 	}
-	defer pool.Close() // a template that somebody is connected to can't be cloned
+	defer pool.Close() // a template with open connections can't be cloned
 	if err := migrations.Up(ctx, pool); err != nil {
 		return "", fmt.Errorf("migrate template: %w", err)
 	}
 	return name, nil
 }
 
-// drop cuts the connections that are left: a program under test may have been killed.
+// drop also cuts open connections: a program under test may have been killed.
 func (s *server) drop(ctx context.Context, name string) error {
 	if _, err := s.admin.Exec(ctx, "DROP DATABASE "+quote(name)+" WITH (FORCE)"); err != nil {
 		return fmt.Errorf("drop database %s: %w", name, err)
@@ -116,7 +116,8 @@ func (s *server) drop(ctx context.Context, name string) error {
 	return nil
 }
 
-// keep says how to open a failed test's database. It has to work after this process, and its server, are gone.
+// keep logs how to open a failed test's database. The command must work after this process, and its
+// server, have ended.
 func (s *server) keep(t testing.TB, name string) {
 	t.Helper()
 	if s.cfg.DatabaseURL != "" {

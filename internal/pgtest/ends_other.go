@@ -4,7 +4,7 @@ package pgtest
 
 import "syscall"
 
-// endsWithTests has nothing to go by here: a program outlives a process of the tests that is killed.
+// endsWithTests does nothing here: a program outlives a killed process of the tests.
 func endsWithTests(owner *syscall.Credential) *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Credential: owner}
 }

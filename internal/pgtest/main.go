@@ -12,14 +12,15 @@ import (
 	"go.uber.org/goleak"
 )
 
-// urlEnv names the server to use instead of one that is started. It is deliberately not DATABASE_URL.
+// urlEnv names the server to use instead of one that is started. It is deliberately not
+// DATABASE_URL.
 const urlEnv = "ROLECALL_TEST_DATABASE_URL"
 
 // stopTimeout bounds the end of a server, with room for moving a failed test's data to disk.
 const stopTimeout = time.Minute
 
-// current is what Main set up. It is a package variable because New has only a testing.TB to find its server with, and a
-// test process has one Main.
+// current is the suite that Main set up. It is a package variable, because New has only a
+// testing.TB to find its server with, and a test process has one Main.
 var current atomic.Pointer[suite] //nolint:gochecknoglobals // see above
 
 // suite is the servers of one test process.
@@ -43,7 +44,8 @@ func (s *suite) stop(ctx context.Context) error {
 	return err
 }
 
-// Main runs a package's tests, stops the servers they started, and checks that no goroutine is left. It returns the exit code:
+// Main runs a package's tests, stops the servers they started, and checks that no goroutine is
+// left. It returns the exit code:
 //
 //	func TestMain(m *testing.M) { os.Exit(pgtest.Main(m)) }
 func Main(m goleak.TestingM) int {
@@ -57,7 +59,7 @@ func Main(m goleak.TestingM) int {
 		fmt.Fprintln(os.Stderr, "pgtest:", err)
 		code = max(code, 1)
 	}
-	if code == 0 { // after a failure, what it left running is no news
+	if code == 0 { // after a failure, leaked goroutines are expected
 		if err := goleak.Find(); err != nil {
 			fmt.Fprintln(os.Stderr, "pgtest:", err)
 			code = 1

@@ -28,11 +28,12 @@ const (
 	TransactionPooling PoolMode = "transaction"
 )
 
-// bouncerTries is how often another port is tried: another process may take the one that was free.
+// bouncerTries is how often another port is tried: another process may take the free one first.
 const bouncerTries = 5
 
-// PgBouncer starts a real pgbouncer with its default settings but for the mode, and for settings such as "default_pool_size = 2", in
-// front of a database, and returns the database's URL through it. Where pgbouncer isn't installed the test is skipped, but fails in CI.
+// PgBouncer starts a real pgbouncer in front of a database, and returns the database's URL through
+// it. It has the given mode and settings, such as "default_pool_size = 2", and otherwise
+// pgbouncer's defaults. Without an installed pgbouncer, the test is skipped; in CI it fails.
 func PgBouncer(t testing.TB, target string, mode PoolMode, settings ...string) string {
 	t.Helper()
 	program := findProgram(t, "pgbouncer")
@@ -60,7 +61,8 @@ func PgBouncer(t testing.TB, target string, mode PoolMode, settings ...string) s
 	return ""
 }
 
-// startBouncer starts pgbouncer, and reports whether it answers at a URL. It ends with the test, and with the process of the test.
+// startBouncer starts pgbouncer, and reports whether it answers at a URL. It ends with the test,
+// and with the process of the test.
 func startBouncer(t testing.TB, program, dir, target string) bool {
 	t.Helper()
 	config := filepath.Join(dir, "pgbouncer.ini")
@@ -69,7 +71,7 @@ func startBouncer(t testing.TB, program, dir, target string) bool {
 	out := &lockedBuilder{}
 	cmd.Stdout, cmd.Stderr = out, out
 	var owner *syscall.Credential
-	if os.Geteuid() == 0 { // which pgbouncer refuses to run as
+	if os.Geteuid() == 0 { // pgbouncer refuses to run as root
 		postgres := ownerOfPostgres(t)
 		owner = &postgres
 		for _, path := range []string{dir, filepath.Join(dir, "users"), config} {
@@ -80,12 +82,12 @@ func startBouncer(t testing.TB, program, dir, target string) bool {
 	started, ended := make(chan error, 1), make(chan struct{})
 	go func() {
 		defer close(ended)
-		runtime.LockOSThread() // the kernel ends it when the thread dies that started it
+		runtime.LockOSThread() // the kernel ends it with the thread that started it
 		defer runtime.UnlockOSThread()
 		err := cmd.Start()
 		started <- err
 		if err == nil {
-			_ = cmd.Wait() // that it was killed is no news
+			_ = cmd.Wait() // it was killed
 		}
 	}()
 	require.NoError(t, <-started)
@@ -96,7 +98,8 @@ func startBouncer(t testing.TB, program, dir, target string) bool {
 	return awaitServer(t, target, ended, out)
 }
 
-// awaitServer waits until something behind a URL answers. It reports false if the server ended instead, as where its port is taken.
+// awaitServer waits until the server behind a URL answers. It returns false if the server ended
+// instead, for example because its port is taken.
 func awaitServer(t testing.TB, target string, ended <-chan struct{}, log fmt.Stringer) (answers bool) {
 	t.Helper()
 	require.Eventually(t, func() bool {
@@ -140,7 +143,7 @@ func NeedsProgram(t testing.TB, name string) {
 	findProgram(t, name)
 }
 
-// findProgram returns where a program is that go test can't count on.
+// findProgram returns the path of a program that may not be installed.
 func findProgram(t testing.TB, name string) string {
 	t.Helper()
 	for _, candidate := range []string{name, "/usr/sbin/" + name} {
@@ -155,7 +158,7 @@ func findProgram(t testing.TB, name string) string {
 	return ""
 }
 
-// freeAddr is a loopback address that nothing listened on just now.
+// freeAddr is a loopback address with a port that was free a moment ago.
 func freeAddr(t testing.TB) string {
 	t.Helper()
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")

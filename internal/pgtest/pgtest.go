@@ -10,22 +10,23 @@ import (
 )
 
 const (
-	// poolConns is the size of a test's pool: enough to have two transactions wait for each other, with connections left to
-	// watch them, and few enough for hundreds of tests at once.
+	// poolConns is the size of a test's pool. It is enough for two transactions that wait for each
+	// other, and for connections that watch them. It is few enough for hundreds of tests at once.
 	poolConns = 4
-	// closeTimeout is how long a test's pool may take to get its connections back before the test is told that it keeps one.
+	// closeTimeout is how long a test's pool waits for its connections before the test fails for
+	// keeping one.
 	closeTimeout = 10 * time.Second
 )
 
-// New returns a pool of up to four connections to a migrated database that only this test has. The pool is closed at the
-// test's end; a connection that the test still holds by then fails it.
+// New returns a pool of up to four connections to a migrated database that only this test has. The
+// pool is closed at the test's end; a connection that the test still holds by then fails it.
 func New(t testing.TB) *pgxpool.Pool {
 	t.Helper()
 	return open(t, URL(t))
 }
 
-// URL returns the postgres:// URL of a migrated database that only this test has, for programs that open their own pool.
-// Connections that are still open at the test's end are cut.
+// URL returns the postgres:// URL of a migrated database that only this test has, for programs that
+// open their own pool. Connections that are still open at the test's end are cut.
 func URL(t testing.TB) string {
 	t.Helper()
 	return running(t).fast.url(t, migrated)
@@ -43,8 +44,8 @@ func EmptyURL(t testing.TB) string {
 	return running(t).fast.url(t, empty)
 }
 
-// NewDurable is [New] on a server of its own that is durable as in production: fsync on, and on disk. It is for
-// benchmarks and for tests that crash things.
+// NewDurable is [New] on a server of its own that is durable as in production: fsync on, and on
+// disk. It is for benchmarks and for tests that crash things.
 func NewDurable(t testing.TB) *pgxpool.Pool {
 	t.Helper()
 	return open(t, DurableURL(t))
@@ -61,7 +62,8 @@ func open(t testing.TB, url string) *pgxpool.Pool {
 	cfg, err := pgxpool.ParseConfig(url)
 	require.NoError(t, err)
 	cfg.MaxConns = poolConns
-	// Not the test's context: it ends before cleanups run, and the pool would lose its connections first.
+	// This isn't the test's context, which ends before cleanups run: the pool would lose its
+	// connections first.
 	pool, err := pgxpool.NewWithConfig(context.Background(), cfg)
 	require.NoError(t, err)
 	t.Cleanup(func() { closePool(t, pool) })

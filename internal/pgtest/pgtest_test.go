@@ -30,8 +30,9 @@ func TestMain(m *testing.M) {
 	os.Exit(Main(m))
 }
 
-// TestTwoHundredDatabases is the load of a large suite: every test writes to a migrated database that nobody else sees.
-func TestTwoHundredDatabases(t *testing.T) {
+// TestNew_TwoHundredDatabases is the load of a large suite: every test writes to a migrated
+// database of its own.
+func TestNew_TwoHundredDatabases(t *testing.T) {
 	t.Parallel()
 	began := time.Now()
 	t.Cleanup(func() {
@@ -49,13 +50,13 @@ func TestTwoHundredDatabases(t *testing.T) {
 	}
 }
 
-func TestEmptyHasNoMigrations(t *testing.T) {
+func TestEmpty_HasNoMigrations(t *testing.T) {
 	t.Parallel()
 	require.Equal(t, "0", value(t, NewEmpty(t), "SELECT count(*)::text FROM pg_namespace WHERE nspname = 'rolecall'"))
 	require.Equal(t, "1", value(t, New(t), "SELECT count(*)::text FROM pg_namespace WHERE nspname = 'rolecall'"))
 }
 
-func TestDurableIsDurable(t *testing.T) {
+func TestDurable_IsDurable(t *testing.T) {
 	t.Parallel()
 	const settings = "SELECT current_setting('fsync') || ' ' || current_setting('synchronous_commit')"
 	if os.Getenv(urlEnv) == "" {
@@ -64,7 +65,7 @@ func TestDurableIsDurable(t *testing.T) {
 	}
 }
 
-func TestURLSurvivesConnectionsLeftOpen(t *testing.T) { //nolint:tparallel // the end of its subtest is waited for
+func TestURL_SurvivesConnectionsLeftOpen(t *testing.T) { //nolint:tparallel // the end of its subtest is waited for
 	t.Parallel()
 	var name string
 	t.Run("leaves one open", func(t *testing.T) {
@@ -75,7 +76,7 @@ func TestURLSurvivesConnectionsLeftOpen(t *testing.T) { //nolint:tparallel // th
 	require.False(t, exists(t, New(t), name), "dropped all the same")
 }
 
-func TestFailedDatabaseIsKeptAndOpensAsSaid(t *testing.T) {
+func TestNew_FailedDatabaseIsKeptAndOpensAsSaid(t *testing.T) {
 	t.Parallel()
 	s := newServer(fastServer())
 	failed, passed := &fakeTest{TB: t, failed: true}, &fakeTest{TB: t}
@@ -92,7 +93,7 @@ func TestFailedDatabaseIsKeptAndOpensAsSaid(t *testing.T) {
 
 	message, command, ok := strings.Cut(failed.log, "\n")
 	require.True(t, ok, failed.log)
-	require.Regexp(t, `database rolecall_test_testfaileddatabase\w+ is kept`, message)
+	require.Regexp(t, `database rolecall_test_testnew_faileddatabase\w+ is kept`, message)
 	dir := regexp.MustCompile(`-D '(.+?)/pgdata'`).FindStringSubmatch(command)[1]
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	require.Equal(t, os.TempDir(), filepath.Dir(dir), "on disk")
@@ -105,7 +106,7 @@ func TestFailedDatabaseIsKeptAndOpensAsSaid(t *testing.T) {
 	require.Contains(t, string(out), "found")
 }
 
-func TestGivenServerIsLeftAsItWas(t *testing.T) {
+func TestMain_GivenServerIsLeftAsItWas(t *testing.T) {
 	t.Parallel()
 	theirs, err := pgdev.Start(t.Context(), pgdev.Config{TempRoot: pgdev.MemoryDir(memoryNeeded)})
 	require.NoError(t, err)
@@ -127,14 +128,14 @@ func TestGivenServerIsLeftAsItWas(t *testing.T) {
 	require.Equal(t, before, value(t, pool, databases))
 }
 
-func TestNothingStartsUnasked(t *testing.T) {
+func TestMain_NothingStartsUnasked(t *testing.T) {
 	t.Parallel()
 	s := newSuite("")
 	require.NoError(t, s.stop(t.Context()))
 	require.Nil(t, s.fast.pg)
 }
 
-func TestLeakedGoroutineFailsTheRun(t *testing.T) {
+func TestMain_LeakedGoroutineFailsTheRun(t *testing.T) {
 	t.Parallel()
 	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestDatabaseName$")
 	cmd.Env = append(os.Environ(), leakEnv+"=1")

@@ -15,15 +15,18 @@ import (
 )
 
 const (
-	// startTimeout bounds the first test's wait; a start takes half a second, a fetch of the binaries a minute or two.
+	// startTimeout bounds the first test's wait; a start takes half a second, a fetch of the
+	// binaries a minute or two.
 	startTimeout = 5 * time.Minute
-	// adminConns is how many databases are created or dropped at once. More don't make it faster, also on many cores.
+	// adminConns is how many databases are created or dropped at once. More aren't faster, also on
+	// many cores.
 	adminConns = 4
-	// memoryNeeded is free memory for the server's data: 40 MB for itself, 1 GB of WAL at most, 8 MB per live database.
+	// memoryNeeded is the free memory that the server's data needs: 40 MB for itself, 1 GB of WAL
+	// at most, 8 MB per live database.
 	memoryNeeded = 3 << 30
 )
 
-// server is a Postgres that starts when it is first asked for.
+// server is a Postgres that starts when a test first asks for it.
 type server struct {
 	cfg   pgdev.Config
 	clone string // what makes CREATE DATABASE copy in the fastest way
@@ -34,7 +37,7 @@ type server struct {
 	mu    sync.Mutex
 	pg    *pgdev.Server // nil until started
 	admin *pgxpool.Pool
-	made  []string // templates, to drop from a server that isn't ours to throw away
+	made  []string // templates, to drop from a server that was given
 }
 
 func newServer(cfg pgdev.Config) *server {
@@ -44,7 +47,8 @@ func newServer(cfg pgdev.Config) *server {
 	return s
 }
 
-// fastServer trades all durability for speed. Nothing outlives the tests but what failed, and that is shut down in order.
+// fastServer trades all durability for speed. Only failed databases outlive the tests, and for them
+// the server is shut down in order.
 func fastServer() pgdev.Config {
 	return pgdev.Config{
 		TempRoot: pgdev.MemoryDir(memoryNeeded),
@@ -101,15 +105,15 @@ func (s *server) openAdmin(ctx context.Context, pg *pgdev.Server) (*pgxpool.Pool
 		admin.Close()
 		return nil, fmt.Errorf("ask for its version: %w", err)
 	}
-	// Copying files needs two checkpoints, which cost nothing without fsync and a lot with it. Known from version 15 on;
-	// before, it was the only way.
+	// Copying files needs two checkpoints, which cost nothing without fsync and a lot with it.
+	// Known from version 15 on; before, it was the only way.
 	if s.cfg.Settings["fsync"] == "off" && version >= 150000 {
 		s.clone = " STRATEGY file_copy"
 	}
 	return admin, nil
 }
 
-// running starts the server if that is still to be done, and returns it.
+// running returns the server, and starts it first if needed.
 func (s *server) running(t testing.TB) *pgdev.Server {
 	t.Helper()
 	require.NoError(t, s.start())

@@ -10,8 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Switch is a TCP address that leads to one server or another, as a name in DNS, a virtual address or a proxy does. What is
-// connected stays connected when it is turned, unless it is cut.
+// Switch is a TCP address that leads to one server or another, as a name in DNS, a virtual address
+// or a proxy does. A turn leaves open connections alone, unless they are cut.
 type Switch struct {
 	t        testing.TB
 	listener net.Listener
@@ -45,7 +45,7 @@ func (s *Switch) URL(target string) string {
 	return u.String()
 }
 
-// Turn has new connections lead elsewhere.
+// Turn leads new connections to another address.
 func (s *Switch) Turn(target string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -31,7 +31,7 @@ type Attempt struct {
 	At time.Time
 	// Status is the answer's status, or 0 if there was none.
 	Status int
-	// Err is why there was none: a refused connection, or 15 seconds without a whole answer.
+	// Err is why there was no answer: a refused connection, or 15 seconds without a whole answer.
 	Err error
 
 	disable bool // the answer had webhook-delivery: disable
@@ -49,9 +49,9 @@ type Outcome int
 const (
 	// Delivered: every endpoint acknowledged it.
 	Delivered Outcome = iota
-	// Failed: an endpoint never did, in as many attempts as were made.
+	// Failed: an endpoint didn't acknowledge it in any attempt.
 	Failed
-	// Disabled: an endpoint is disabled, and was before it could acknowledge.
+	// Disabled: an endpoint was disabled before it acknowledged.
 	Disabled
 	// Dropped: it was never sent, as the faults demanded.
 	Dropped
@@ -76,8 +76,8 @@ type Result struct {
 	Attempts []Attempt
 }
 
-// Send sends a message now, once, to each endpoint in turn, and retries nothing: the caller is the
-// schedule. That an endpoint failed is in the result; the error says only that ctx ended.
+// Send sends a message now, once, to each endpoint in turn. It retries nothing: the caller is the
+// schedule. A failed endpoint is in the result; the error says only that ctx ended.
 func (c *Courier) Send(ctx context.Context, message clerksim.Message) (Result, error) {
 	result := Result{MessageID: message.ID}
 	for i, r := range c.receivers {
@@ -97,8 +97,8 @@ func (c *Courier) Send(ctx context.Context, message clerksim.Message) (Result, e
 	return result, nil
 }
 
-// attempt makes one request and tells everybody who has to know. What it returns is meaningless if
-// ctx ended.
+// attempt makes one request and reports its result to the courier. The result is meaningless if ctx
+// ended.
 func (c *Courier) attempt(ctx context.Context, endpoint int, message clerksim.Message, number int) Attempt {
 	r := c.receivers[endpoint]
 	attempt := Attempt{MessageID: message.ID, Endpoint: endpoint, Number: number, At: c.cfg.Now()}
@@ -128,7 +128,7 @@ func (c *Courier) post(ctx context.Context, r *receiver, message clerksim.Messag
 		attempt.Err = err
 		return
 	}
-	defer func() { _ = response.Body.Close() }() // it was read as far as anybody cares
+	defer func() { _ = response.Body.Close() }() // it was read as far as needed
 	attempt.Status = response.StatusCode
 	attempt.disable = response.Header.Get("Webhook-Delivery") == "disable"
 	if _, err := io.Copy(io.Discard, io.LimitReader(response.Body, maxAnswer)); err != nil {

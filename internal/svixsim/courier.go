@@ -10,8 +10,8 @@ import (
 // liveAttempts is how many attempts [Courier.Run] makes at one time.
 const liveAttempts = 16
 
-// Courier sends messages as Svix does: signed, over HTTP, at least once, and again until somebody
-// answers 2xx. Make one with [NewCourier]. It is safe for concurrent use.
+// Courier sends messages as Svix does: signed, over HTTP, at least once, and again until the
+// endpoint answers 2xx. Make one with [NewCourier]. It is safe for concurrent use.
 type Courier struct {
 	cfg        CourierConfig
 	client     *http.Client
@@ -46,18 +46,18 @@ func NewCourier(cfg CourierConfig) (*Courier, error) {
 	return c, nil
 }
 
-// Close ends the idle connections of the courier's own transport. Nothing must be under way.
+// Close ends the idle connections of the courier's own transport. No send may be under way.
 func (c *Courier) Close() {
 	if c.ownClient {
 		c.client.CloseIdleConnections()
 	}
 }
 
-// Disable makes an endpoint, by its index, get nothing more, as Svix does silently after five days
-// of failures.
+// Disable disables an endpoint, by its index: it gets no more messages, as Svix does silently after
+// five days of failures.
 func (c *Courier) Disable(endpoint int) { c.receivers[endpoint].set(true) }
 
-// Enable makes a disabled endpoint get messages again. What it missed stays missed until
+// Enable enables a disabled endpoint, by its index. Messages that it missed stay missed until
 // [Courier.Recover].
 func (c *Courier) Enable(endpoint int) { c.receivers[endpoint].set(false) }
 

@@ -20,7 +20,7 @@ func RetrySchedule() []time.Duration {
 
 // CourierConfig describes a [Courier].
 type CourierConfig struct {
-	// Endpoints get every message each. Required.
+	// Endpoints are where every message is sent. Required.
 	Endpoints []Endpoint
 
 	// Transport makes the requests, over the network or into a handler. Defaults to one of its own,
@@ -43,8 +43,8 @@ type CourierConfig struct {
 	// after Speed and returns the context's error if that ends first. Defaults to a timer.
 	Wait func(ctx context.Context, wait time.Duration) error
 
-	// Observe is told of every attempt after it ended. It may be called by several goroutines.
-	// Defaults to nobody.
+	// Observe is called with every attempt after it ended, also by several goroutines at once.
+	// Defaults to no call.
 	Observe func(Attempt)
 
 	// Logger gets one line for each attempt that failed, without the body. Defaults to one that

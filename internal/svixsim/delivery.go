@@ -10,7 +10,7 @@ import (
 	"github.com/callmine/rolecall/internal/clerksim"
 )
 
-// Deliver treats messages as the faults demand and retries on the schedule, until each is
+// Deliver sends messages with the given faults and retries on the schedule, until each is
 // acknowledged by every endpoint, dropped, or given up. It returns one result for each message, in
 // their order. Sends are made one at a time, so that one plan and one receiver give one history. An
 // error means that ctx ended.
@@ -31,11 +31,11 @@ func (c *Courier) Deliver(ctx context.Context, messages []clerksim.Message, faul
 	return results, err
 }
 
-// Play sends what a plan says, when it says, and retries what failed on the schedule. It returns
-// one result for each message of the plan, in the order in which they first occur. A repeat, which
-// is any step of a message but the first that the plan lists, is sent even if the message was
-// acknowledged, and has no retries of its own. An error means that ctx ended; the results say how
-// far it came.
+// Play sends the steps of a plan at their times, and retries failed ones on the schedule. It
+// returns one result for each message of the plan, in the order in which they first occur. A repeat
+// is any step of a message but the first that the plan lists. It is sent even if the message was
+// acknowledged, and has no retries of its own. An error means that ctx ended; the results are those
+// until then.
 func (c *Courier) Play(ctx context.Context, steps []Step) ([]Result, error) {
 	p := &play{courier: c, parcels: make(map[string]*parcel)}
 	for _, step := range steps {
@@ -128,7 +128,7 @@ func (p *play) run(ctx context.Context) error {
 	return nil
 }
 
-// pointless reports whether a retry has been overtaken by a repeat that got through.
+// pointless reports whether a repeat was acknowledged before this retry.
 func (s send) pointless() bool { return s.try > 0 && s.parcel.acknowledged[s.endpoint] }
 
 func (p *play) make(ctx context.Context, s send) error {

@@ -15,7 +15,7 @@ import (
 	"github.com/callmine/rolecall/internal/svixsim"
 )
 
-func TestRetriesFollowTheSchedule(t *testing.T) {
+func TestDeliver_RetriesFollowTheSchedule(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		box := &inbox{statuses: []int{500}}
@@ -35,7 +35,7 @@ func TestRetriesFollowTheSchedule(t *testing.T) {
 	})
 }
 
-func TestRetryingEndsWithSuccess(t *testing.T) {
+func TestDeliver_RetryingEndsWithSuccess(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		box := &inbox{statuses: []int{500, 404, 204}}
@@ -49,7 +49,7 @@ func TestRetryingEndsWithSuccess(t *testing.T) {
 	})
 }
 
-func TestSpeedDividesWaits(t *testing.T) {
+func TestDeliver_SpeedDividesWaits(t *testing.T) {
 	t.Parallel()
 	var waits []time.Duration
 	courier := newCourier(t, &inbox{statuses: []int{500}}, svixsim.CourierConfig{
@@ -63,7 +63,7 @@ func TestSpeedDividesWaits(t *testing.T) {
 	require.Equal(t, 36*time.Second, waits[6])
 }
 
-func TestSendsGoOnWhileOneIsRetried(t *testing.T) {
+func TestDeliver_SendsGoOnDuringARetry(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		box := &inbox{statuses: []int{500, 204}}
@@ -79,7 +79,7 @@ func TestSendsGoOnWhileOneIsRetried(t *testing.T) {
 	})
 }
 
-func TestPlayDoesExactlyWhatThePlanSays(t *testing.T) {
+func TestPlay_DoesExactlyWhatThePlanSays(t *testing.T) {
 	t.Parallel()
 	box := &inbox{}
 	courier := newCourier(t, box, svixsim.CourierConfig{})
@@ -92,7 +92,7 @@ func TestPlayDoesExactlyWhatThePlanSays(t *testing.T) {
 	require.Len(t, results[1].Attempts, 3)
 }
 
-func TestARepeatThatGetsThroughEndsTheRetries(t *testing.T) {
+func TestPlay_DeliveredRepeatEndsRetries(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		box := &inbox{statuses: []int{500, 204}}
@@ -107,7 +107,7 @@ func TestARepeatThatGetsThroughEndsTheRetries(t *testing.T) {
 	})
 }
 
-func TestAFailedRepeatHasNoRetriesOfItsOwn(t *testing.T) {
+func TestPlay_FailedRepeatIsNotRetried(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		courier := newCourier(t, &inbox{statuses: []int{500}}, svixsim.CourierConfig{})
@@ -118,7 +118,7 @@ func TestAFailedRepeatHasNoRetriesOfItsOwn(t *testing.T) {
 	})
 }
 
-func TestEachEndpointIsRetriedByItself(t *testing.T) {
+func TestDeliver_EachEndpointIsRetriedByItself(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		attempts := map[string]int{}
@@ -138,7 +138,7 @@ func TestEachEndpointIsRetriedByItself(t *testing.T) {
 	})
 }
 
-func TestDeliverStopsWithItsContext(t *testing.T) {
+func TestDeliver_StopsWithItsContext(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		courier := newCourier(t, &inbox{statuses: []int{500}}, svixsim.CourierConfig{})
@@ -150,7 +150,7 @@ func TestDeliverStopsWithItsContext(t *testing.T) {
 	})
 }
 
-func TestDroppedMessagesHaveAResult(t *testing.T) {
+func TestPlay_DroppedMessagesHaveAResult(t *testing.T) {
 	t.Parallel()
 	box := &inbox{}
 	courier := newCourier(t, box, svixsim.CourierConfig{})
@@ -163,12 +163,12 @@ func TestDroppedMessagesHaveAResult(t *testing.T) {
 	require.Equal(t, "dropped", results[2].Outcome.String())
 }
 
-func TestTheKindPlanIsInOrder(t *testing.T) {
+func TestPlan_KindPlanIsInOrder(t *testing.T) {
 	t.Parallel()
 	require.Equal(t, svixsim.InOrder(messages(10)...), svixsim.Faults{Seed: 5}.Plan(messages(10)))
 }
 
-func TestPlansAreDecidedByTheSeed(t *testing.T) {
+func TestPlan_DecidedByTheSeed(t *testing.T) {
 	t.Parallel()
 	plan := func(seed uint64) []svixsim.Step {
 		return svixsim.Faults{Seed: seed, Drop: .2, Repeat: .3, Delay: .3, Window: 5}.Plan(messages(50))
@@ -178,7 +178,7 @@ func TestPlansAreDecidedByTheSeed(t *testing.T) {
 	require.NotEqual(t, first, plan(2))
 }
 
-func TestPlansKeepTheirPromises(t *testing.T) {
+func TestPlan_KeepsItsPromises(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		window := rapid.SampledFrom([]int{0, 4}).Draw(t, "window")
@@ -212,7 +212,8 @@ func TestPlansKeepTheirPromises(t *testing.T) {
 			}
 		}
 		for _, m := range all {
-			switch n := counts[m.ID]; {
+			n := counts[m.ID]
+			switch {
 			case faults.Drop == 1:
 				require.Zero(t, n)
 			case faults.Drop == 0 && faults.Repeat == 0:

@@ -13,10 +13,9 @@ import (
 	"github.com/callmine/rolecall/internal/svixsim"
 )
 
-// TestADisabledEndpointIsEnabledAndRecovers is the whole story: a receiver fails for five days, is
-// disabled without a word, misses what happens, and gets it after somebody enabled it and replayed
-// what was missed.
-func TestADisabledEndpointIsEnabledAndRecovers(t *testing.T) {
+// TestEndpoint_EnabledAgainRecovers is the whole story. A receiver fails for five days, is disabled
+// silently, and misses messages. It gets them after an operator enabled it and replayed them.
+func TestEndpoint_EnabledAgainRecovers(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
@@ -32,7 +31,7 @@ func TestADisabledEndpointIsEnabledAndRecovers(t *testing.T) {
 		u := createUser(t, w)
 		synctest.Wait()
 		require.Empty(t, courier.Missed(0))
-		for range 10 { // somebody is banned and unbanned every day, and nobody hears of it
+		for range 10 { // a user is banned and unbanned every day, and no message arrives
 			synctest.Wait()
 			if courier.Disabled(0) {
 				break
@@ -69,7 +68,7 @@ func TestADisabledEndpointIsEnabledAndRecovers(t *testing.T) {
 	})
 }
 
-func TestMissedIsWhatNobodyAcknowledged(t *testing.T) {
+func TestMissed_UnacknowledgedMessagesOnly(t *testing.T) {
 	t.Parallel()
 	box := &inbox{statuses: []int{500, 204, 500}}
 	courier := newCourier(t, box, svixsim.CourierConfig{})
@@ -96,7 +95,7 @@ func TestMissedIsWhatNobodyAcknowledged(t *testing.T) {
 	require.Len(t, courier.Missed(0), 2)
 }
 
-func TestAnAcknowledgedMessageIsNotMissedByARepeat(t *testing.T) {
+func TestMissed_FailedRepeatOfAcknowledgedIsNone(t *testing.T) {
 	t.Parallel()
 	courier := newCourier(t, &inbox{statuses: []int{500, 204, 500}}, svixsim.CourierConfig{})
 	for range 3 {

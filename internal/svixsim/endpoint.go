@@ -12,16 +12,16 @@ import (
 	"github.com/callmine/rolecall/internal/clerksim"
 )
 
-// disableAfter is how long every attempt at an endpoint has to fail until Svix disables it.
+// disableAfter is how long every attempt at an endpoint has to fail before Svix disables it.
 const disableAfter = 5 * 24 * time.Hour
 
-// Endpoint is where a courier sends messages. During Clerk's way of rotating a secret there are two
-// with one URL.
+// Endpoint is where a courier sends messages. While a secret is rotated in Clerk's way, there are
+// two with one URL.
 type Endpoint struct {
 	// URL is where the messages are posted.
 	URL string
-	// Secrets are one signing secret, or two during Svix's way of rotating: then each attempt
-	// carries both signatures. They have the form of [NewSecret].
+	// Secrets are one signing secret, or two while they are rotated in Svix's way: then each
+	// attempt carries both signatures. They have the form of [NewSecret].
 	Secrets []string
 }
 
@@ -108,7 +108,7 @@ func (r *receiver) note(message clerksim.Message, attempt Attempt, patience time
 	}
 }
 
-// skips reports whether the endpoint is disabled, and remembers that it missed the message if so.
+// skips reports whether the endpoint is disabled, and remembers the message as missed if so.
 func (r *receiver) skips(message clerksim.Message) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()

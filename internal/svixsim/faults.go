@@ -12,14 +12,15 @@ import (
 // streamFaults is the stream of randomness that makes plans.
 const streamFaults = 3
 
-// replayAfter is the default of [Faults.ReplayAfter]: somebody looks at the dashboard after lunch.
+// replayAfter is the default of [Faults.ReplayAfter]: an operator looks at the dashboard some hours
+// later.
 const replayAfter = 6 * time.Hour
 
 // maxRepeats is how many times at most a repeated message is sent again.
 const maxRepeats = 3
 
-// Faults says how badly to treat messages. Its zero value is kind: each once, in order. Rates are
-// probabilities; what is at most 0 never happens, what is at least 1 always does.
+// Faults says how badly messages are treated. Its zero value sends each once, in order. Rates are
+// probabilities: a fault never happens at 0 or less, and always at 1 or more.
 type Faults struct {
 	// Seed decides everything random here.
 	Seed uint64
@@ -31,14 +32,14 @@ type Faults struct {
 	Delay float64
 	// MaxDelay is on the courier's clock. Defaults to a minute.
 	MaxDelay time.Duration
-	// Replay is the rate of messages that somebody sends again by hand, in the dashboard: long
-	// after, acknowledged or not, with the old id and body, stamped and signed anew.
+	// Replay is the rate of messages that are sent again by hand, in the dashboard: long after,
+	// acknowledged or not, with the old id and body, stamped and signed anew.
 	Replay float64
 	// ReplayAfter is how long after its first send a message is replayed, on the courier's clock.
 	// Defaults to 6 hours.
 	ReplayAfter time.Duration
-	// Window shuffles the sends within each so many, one after the other; a window as long as
-	// everything gives any order. Defaults to 0: no shuffling.
+	// Window shuffles the sends within each group of so many. A window as long as the plan gives
+	// any order. Defaults to 0: no shuffling.
 	Window int
 }
 
@@ -61,8 +62,8 @@ func InOrder(messages ...clerksim.Message) []Step {
 	return steps
 }
 
-// Plan makes the plan that the faults have for these messages. The same faults and messages give
-// the same plan.
+// Plan returns the plan of the faults for these messages. The same faults and messages give the
+// same plan.
 func (f Faults) Plan(messages []clerksim.Message) []Step {
 	rng := rand.New(rand.NewPCG(f.Seed, streamFaults))
 	var steps []Step
@@ -74,7 +75,7 @@ func (f Faults) Plan(messages []clerksim.Message) []Step {
 	steps = f.repeat(rng, steps)
 	f.shuffle(rng, steps)
 	f.delay(rng, steps)
-	steps = f.replay(rng, steps) // draws last, so that it changes nothing before it
+	steps = f.replay(rng, steps) // draws last, so that it changes no earlier draw
 	slices.SortStableFunc(steps, func(a, b Step) int { return cmp.Compare(a.At, b.At) })
 	return steps
 }

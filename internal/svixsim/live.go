@@ -7,11 +7,11 @@ import (
 	"github.com/callmine/rolecall/internal/clerksim"
 )
 
-// Run delivers what the world emits, while it emits it, in the background of a program: messages go
-// out at once and side by side, so that they may overtake each other, and each is retried on the
-// schedule by itself. Run takes the world's messages, so nobody else should drain it. It returns
-// ctx's error when ctx ends, after the last of its goroutines; what was on its way then may have
-// arrived or not.
+// Run delivers the world's messages while the world emits them, in the background of a program.
+// Messages are sent at once and side by side, so that they may overtake each other, and each is
+// retried on the schedule by itself. Only Run may drain the world. It returns ctx's error when ctx
+// ends, after the last of its goroutines. A message that was on its way then may have arrived or
+// not.
 func (c *Courier) Run(ctx context.Context, world *clerksim.World) error {
 	var underWay sync.WaitGroup
 	defer underWay.Wait()
@@ -42,7 +42,7 @@ func (c *Courier) deliverLive(ctx context.Context, endpoint int, message clerksi
 	}
 }
 
-// attemptInTurn waits until few enough attempts are under way, makes one, and reports whether it
+// attemptInTurn waits for its turn among the concurrent attempts, makes one, and reports whether it
 // was the last.
 func (c *Courier) attemptInTurn(ctx context.Context, endpoint int, message clerksim.Message, number int) (done bool) {
 	select {

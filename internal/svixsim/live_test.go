@@ -13,7 +13,7 @@ import (
 	"github.com/callmine/rolecall/internal/svixsim"
 )
 
-func TestRunDeliversWhatHappens(t *testing.T) {
+func TestRun_DeliversWhatHappens(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
@@ -41,7 +41,7 @@ func TestRunDeliversWhatHappens(t *testing.T) {
 	})
 }
 
-func TestRunEndsWhileRetriesAreDue(t *testing.T) {
+func TestRun_EndsWhileRetriesAreDue(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
@@ -55,7 +55,7 @@ func TestRunEndsWhileRetriesAreDue(t *testing.T) {
 	})
 }
 
-func TestRunLimitsWhatIsUnderWay(t *testing.T) {
+func TestRun_LimitsConcurrentDeliveries(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)

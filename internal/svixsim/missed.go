@@ -8,7 +8,7 @@ import (
 	"github.com/callmine/rolecall/internal/clerksim"
 )
 
-// missed is what an endpoint didn't acknowledge. It is guarded by the receiver's lock.
+// missed are the messages that an endpoint didn't acknowledge. The receiver's lock guards it.
 type missed struct {
 	acknowledged map[string]bool    // by message id; false is missed
 	order        []clerksim.Message // of those that ever were missed
@@ -16,8 +16,8 @@ type missed struct {
 
 func newMissed() missed { return missed{acknowledged: make(map[string]bool)} }
 
-// note remembers how an attempt ended, or that there was none. What was acknowledged once stays so,
-// whatever becomes of repeats.
+// note remembers how an attempt ended, or that there was none. An acknowledged message stays
+// acknowledged, whatever its repeats do.
 func (m *missed) note(message clerksim.Message, acknowledged bool) {
 	before, known := m.acknowledged[message.ID]
 	if !known && !acknowledged {
@@ -31,9 +31,9 @@ func (m *missed) messages() []clerksim.Message {
 	return slices.Clone(m.order)
 }
 
-// Missed returns the messages that an endpoint, by its index, was sent and didn't acknowledge so
-// far, and those that it wasn't sent because it was disabled, in the order in which it missed them.
-// Some may still be due for a retry. Messages that a plan drops are in nobody's books.
+// Missed returns the messages that an endpoint, by its index, hasn't acknowledged so far, in the
+// order in which it missed them. It includes those that weren't sent because the endpoint was
+// disabled, and those that are due for a retry. It leaves out messages that a plan drops.
 func (c *Courier) Missed(endpoint int) []clerksim.Message {
 	r := c.receivers[endpoint]
 	r.mu.Lock()
@@ -41,9 +41,9 @@ func (c *Courier) Missed(endpoint int) []clerksim.Message {
 	return r.missed.messages()
 }
 
-// Recover sends everything again that an endpoint, by its index, missed: once, with the old id and
-// body, stamped and signed anew, as somebody does in the dashboard after enabling the endpoint.
-// What fails stays missed. It returns one result for each message, in the order of
+// Recover sends again all messages that an endpoint, by its index, missed: once, with the old id
+// and body, stamped and signed anew, as an operator does in the dashboard after enabling the
+// endpoint. Failed ones stay missed. It returns one result for each message, in the order of
 // [Courier.Missed]; an error means that ctx ended.
 func (c *Courier) Recover(ctx context.Context, endpoint int) ([]Result, error) {
 	var results []Result

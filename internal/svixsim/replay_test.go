@@ -11,10 +11,10 @@ import (
 	"github.com/callmine/rolecall/internal/svixsim"
 )
 
-// TestReplaysDuringARotation has everything in one run: a receiver that fails at first, two
-// endpoints with one URL and a secret each, replays six hours after, and a clock a thousand times
+// TestReplay_DuringARotation has everything in one run: a receiver that fails at first, two
+// endpoints with one URL and a secret each, replays six hours later, and a clock a thousand times
 // as fast.
-func TestReplaysDuringARotation(t *testing.T) {
+func TestReplay_DuringARotation(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		const speed = 1000
@@ -54,7 +54,7 @@ func TestReplaysDuringARotation(t *testing.T) {
 	})
 }
 
-func TestAReplayIsStampedAnew(t *testing.T) {
+func TestReplay_IsStampedAnew(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		box := &inbox{}
@@ -73,7 +73,7 @@ func TestAReplayIsStampedAnew(t *testing.T) {
 	})
 }
 
-func TestReplaysComeOnTopOfAPlan(t *testing.T) {
+func TestReplay_ComesOnTopOfAPlan(t *testing.T) {
 	t.Parallel()
 	faults := svixsim.Faults{Seed: 3, Drop: .2, Repeat: .3, Delay: .3, Window: 5}
 	without := faults.Plan(messages(200))

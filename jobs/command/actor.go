@@ -17,7 +17,7 @@ import (
 // whether the actor still may. Clerk doesn't check the actor of a rename, a role change or a
 // removal, and the webhook that ended the actor's permission may be late.
 func (r *run) confirmActor(ctx context.Context) error {
-	if r.hooks.May == nil {
+	if r.may == nil {
 		return nil
 	}
 	pair := store.Pair{UserID: r.command.Actor, OrganizationID: r.command.OrganizationID}
@@ -41,7 +41,7 @@ func (r *run) confirmActor(ctx context.Context) error {
 	if err := merge.Lookup(ctx, r.pool, r.workspace(), observed); err != nil {
 		return fmt.Errorf("record actor: %w", err)
 	}
-	return r.hooks.May(ctx, r.cfg.Pool)
+	return r.may(ctx, r.cfg.Pool)
 }
 
 // shown reads a membership that Clerk shows. It looks the user up, too, unless the answer says that

@@ -98,7 +98,7 @@ func (b *commandBundle) run(c clerksync.Command, key string) error {
 	if key != "" {
 		k = store.CommandKey{Digest: []byte(key), Request: []byte("request")}
 	}
-	_, _, err := b.commander.Run(b.t.Context(), c, k, store.CommandHooks{May: b.may, Answer: answerDone})
+	_, _, err := b.commander.Run(b.t.Context(), c, k, b.may, answerDone)
 	return err
 }
 

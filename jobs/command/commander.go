@@ -92,17 +92,26 @@ func New(cfg Config) (*Commander, error) {
 	return &Commander{cfg: cfg, pool: merge.NewPool(cfg.Pool, 0)}, nil
 }
 
-// Run carries a command out and returns its answer, which the hooks make from the mirror. If the
-// same request with the same key was answered before, Run returns that answer, and repeated is
-// true. Its errors are Clerk's refusals, clerksync.ErrKeyReused, ErrInProgress, ErrOutcomeUnknown
-// and ErrNotRecorded, and those of the hooks. Once a command is recorded, it continues when ctx
+// May returns an error if the mirror doesn't let the actor give a command. By then the mirror has
+// the actor's membership as Clerk shows it. It is nil if Clerk checks that itself, or if every user
+// may.
+type May = func(ctx context.Context, db store.DBTX) error
+
+// Answer makes the answer to a command from the mirror after it, in the same transaction. By then
+// the command has all its ids.
+type Answer = func(ctx context.Context, db store.DBTX, done clerksync.Command) (json.RawMessage, error)
+
+// Run carries a command out and returns its answer, which answer makes from the mirror. If the same
+// request with the same key was answered before, Run returns that answer, and repeated is true. Its
+// errors are Clerk's refusals, clerksync.ErrKeyReused, ErrInProgress, ErrOutcomeUnknown and
+// ErrNotRecorded, and those of may and answer. Once a command is recorded, it continues when ctx
 // ends.
-func (c *Commander) Run(ctx context.Context, command clerksync.Command, key store.CommandKey, hooks store.CommandHooks,
+func (c *Commander) Run(ctx context.Context, command clerksync.Command, key store.CommandKey, may May, answer Answer,
 ) (answered json.RawMessage, repeated bool, err error) {
 	if err := c.cfg.Allowed(); err != nil {
 		return nil, false, fmt.Errorf("%w: %w", clerksync.ErrUnavailable, err)
 	}
-	r := &run{Commander: c, command: command, id: "cmd_" + rand.Text(), hooks: hooks}
+	r := &run{Commander: c, command: command, id: "cmd_" + rand.Text(), may: may, answer: answer}
 	answered, err = r.begin(ctx, key)
 	if answered != nil || err != nil {
 		return answered, err == nil, err
@@ -135,7 +144,8 @@ type run struct {
 
 	id      string
 	command clerksync.Command
-	hooks   store.CommandHooks
+	may     May
+	answer  Answer
 	askedAt time.Time // by the database's clock, before Clerk is asked; no two tries of a command have the same
 	// since is when Clerk was first given a command that was interrupted: Clerk may have carried it
 	// out. It is zero on a first try.
@@ -203,7 +213,7 @@ func (r *run) recordIn(ctx context.Context, tx pgx.Tx, facts []clerksync.Facts) 
 	if err := store.NameCommand(ctx, tx, r.id, r.askedAt, r.command); err != nil {
 		return nil, err
 	}
-	answered, err := r.hooks.Answer(ctx, tx, r.command)
+	answered, err := r.answer(ctx, tx, r.command)
 	if err != nil {
 		return nil, err
 	}

@@ -227,7 +227,7 @@ func TestCommander_UnrecordedCommandIsCompletedLater(t *testing.T) {
 			organization, admin, second, member := b.team()
 			before := len(b.entriesOf(organization))
 			for _, command := range b.allCommands(organization, admin, second, member) {
-				_, _, err := b.commander.Run(t.Context(), command(), store.CommandKey{}, store.CommandHooks{Answer: unrecorded})
+				_, _, err := b.commander.Run(t.Context(), command(), store.CommandKey{}, nil, unrecorded)
 				require.ErrorIs(t, err, clerksync.ErrNotRecorded)
 				complete(b)
 			}
@@ -252,7 +252,7 @@ func TestCommander_RecordsDespiteDeadlocks(t *testing.T) {
 		END $$;
 		CREATE TRIGGER deadlock BEFORE UPDATE ON rolecall.organizations FOR EACH ROW EXECUTE FUNCTION rolecall.deadlock()`)
 	rename := b.allCommands(organization, admin, second, member)[0]()
-	_, _, err := b.commander.Run(t.Context(), rename, store.CommandKey{}, store.CommandHooks{Answer: answerDone})
+	_, _, err := b.commander.Run(t.Context(), rename, store.CommandKey{}, nil, answerDone)
 	require.NoError(t, err)
 	require.Equal(t, 3, b.Count(t, "SELECT last_value::int FROM rolecall.deadlocks"), "times that it was written")
 }
@@ -307,7 +307,7 @@ func TestCommander_KeyInUse(t *testing.T) {
 	b.abandon()
 	require.NoError(t, b.run(c, "key"))
 	key.Request = []byte("another")
-	_, _, err = b.commander.Run(t.Context(), c, key, store.CommandHooks{Answer: answerDone})
+	_, _, err = b.commander.Run(t.Context(), c, key, nil, answerDone)
 	require.ErrorIs(t, err, clerksync.ErrKeyReused)
 	require.Equal(t, 1, b.faults.Calls()["POST /organizations"])
 }

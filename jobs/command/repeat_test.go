@@ -86,23 +86,23 @@ func TestRepeat_OutlivedTryEndsNothing(t *testing.T) {
 		Actor: admin, Action: clerksync.ActionWorkspaceRenamed, OrganizationID: organization, Target: organization, Name: "South",
 	}
 	key := store.CommandKey{Digest: []byte("key"), Request: []byte("request")}
-	answered := func(text string) store.CommandHooks {
-		return store.CommandHooks{Answer: func(context.Context, store.DBTX, clerksync.Command) (json.RawMessage, error) {
+	answered := func(text string) Answer {
+		return func(context.Context, store.DBTX, clerksync.Command) (json.RawMessage, error) {
 			return json.RawMessage(text), nil
-		}}
+		}
 	}
 	lift := b.faults.AfterAnswer(func(clerksim.Call) { // the first try has reached Clerk
 		b.faults.Clear()
 		b.abandon()
-		_, _, err := b.commander.Run(context.Background(), rename, key, answered(`"second"`))
+		_, _, err := b.commander.Run(context.Background(), rename, key, nil, answered(`"second"`))
 		if err != nil {
 			t.Error(err)
 		}
 	}, changes)
 	defer lift()
-	_, _, err := b.commander.Run(t.Context(), rename, key, answered(`"first"`))
+	_, _, err := b.commander.Run(t.Context(), rename, key, nil, answered(`"first"`))
 	require.NoError(t, err)
-	again, repeated, err := b.commander.Run(t.Context(), rename, key, answered(`"third"`))
+	again, repeated, err := b.commander.Run(t.Context(), rename, key, nil, answered(`"third"`))
 	require.NoError(t, err)
 	require.True(t, repeated)
 	require.JSONEq(t, `"second"`, string(again))
@@ -152,11 +152,11 @@ func TestRepeat_MakesNothingTwice(t *testing.T) {
 	before := len(b.Audit(t))
 	for key, c := range map[string]clerksync.Command{"invite": invite, "create": create} {
 		var done clerksync.Command
-		hooks := store.CommandHooks{Answer: func(_ context.Context, _ store.DBTX, d clerksync.Command) (json.RawMessage, error) {
+		answer := func(_ context.Context, _ store.DBTX, d clerksync.Command) (json.RawMessage, error) {
 			done = d
 			return json.RawMessage(`"done"`), nil
-		}}
-		_, _, err := b.commander.Run(t.Context(), c, store.CommandKey{Digest: []byte(key), Request: []byte("request")}, hooks)
+		}
+		_, _, err := b.commander.Run(t.Context(), c, store.CommandKey{Digest: []byte(key), Request: []byte("request")}, nil, answer)
 		require.NoError(t, err)
 		require.Equal(t, map[string]string{"invite": invitation, "create": created}[key], done.Target)
 	}
@@ -277,12 +277,12 @@ func TestRepeat_TwoCreationsOfOneName(t *testing.T) {
 	create := clerksync.Command{Actor: user, Action: clerksync.ActionWorkspaceCreated, Name: "North"}
 	made := map[string]bool{}
 	run := func(key string) error {
-		_, _, err := b.commander.Run(t.Context(), create, store.CommandKey{Digest: []byte(key), Request: []byte("request")}, store.CommandHooks{
-			Answer: func(_ context.Context, _ store.DBTX, done clerksync.Command) (json.RawMessage, error) {
+		_, _, err := b.commander.Run(t.Context(), create, store.CommandKey{Digest: []byte(key), Request: []byte("request")}, nil,
+			func(_ context.Context, _ store.DBTX, done clerksync.Command) (json.RawMessage, error) {
 				made[done.OrganizationID] = true
 				return json.RawMessage(`"done"`), nil
 			},
-		})
+		)
 		return err
 	}
 	var nested atomic.Bool
@@ -322,11 +322,11 @@ func TestRepeat_AfterWorkspaceWasDeleted(t *testing.T) {
 	require.NoError(t, b.webhooks())
 	require.NoError(t, b.clerk.DeleteOrganization(b.newest(create.Actor)))
 	require.NoError(t, b.webhooks())
-	hooks := store.CommandHooks{Answer: func(ctx context.Context, db store.DBTX, done clerksync.Command) (json.RawMessage, error) {
+	answer := func(ctx context.Context, db store.DBTX, done clerksync.Command) (json.RawMessage, error) {
 		_, err := store.FindWorkspace(ctx, db, done.OrganizationID)
 		return json.RawMessage(`"done"`), err
-	}}
-	_, _, err := b.commander.Run(t.Context(), create, store.CommandKey{Digest: []byte("key"), Request: []byte("request")}, hooks)
+	}
+	_, _, err := b.commander.Run(t.Context(), create, store.CommandKey{Digest: []byte("key"), Request: []byte("request")}, nil, answer)
 	require.ErrorIs(t, err, clerksync.ErrGone)
 	require.Equal(t, 1, b.faults.Calls()["POST /organizations"])
 }

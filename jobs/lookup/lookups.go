@@ -274,8 +274,8 @@ func (l *Lookups) lastResult(pair store.Pair) Result {
 // isMember reads from the mirror whether the pair's membership, or any of the user's, counts.
 func (l *Lookups) isMember(ctx context.Context, pair store.Pair) (bool, error) {
 	if pair.OrganizationID == "" {
-		seats, err := store.Seats(ctx, l.cfg.DB, pair.UserID)
-		return len(seats) > 0, err
+		memberships, err := store.MembershipsOfUser(ctx, l.cfg.DB, pair.UserID)
+		return len(memberships) > 0, err
 	}
 	standings, err := store.Standings(ctx, l.cfg.DB, pair)
 	if err != nil {

@@ -1,7 +1,7 @@
--- The audit log: pages of it, entries that products append, and its chains. See migration 00005.
+-- The audit log: its pages, the entries that products append, and its chains. See migration 00005.
 --
--- One query for each filter that an index answers: of a single one for all, Postgres would make a plan that uses none.
--- Empty texts filter nothing.
+-- There is one query for each filter that an index answers: for a single query with all filters,
+-- Postgres would make a plan without an index. Empty texts filter nothing.
 
 -- name: AuditPage :many
 -- One page of an organization's entries, the newest first, before the given position.
@@ -39,8 +39,8 @@ ORDER BY at DESC, seq DESC
 LIMIT @page_size::integer;
 
 -- name: AppendEvent :many
--- Appends an entry unless the key, if there is one, was used before: then there is no row. The trigger does the rest. The
--- entry's id is drawn first, because it is kept with the key.
+-- Appends an entry, unless the key was used before: then it returns no row. The trigger chains the
+-- entry. The entry's id is drawn first, because it is kept with the key.
 WITH drawn AS (
     SELECT nextval('rolecall.audit_log_id_seq') AS id
 ), kept AS (
@@ -62,7 +62,8 @@ JOIN rolecall.audit_log l ON l.id = k.entry_id
 WHERE k.key = @key::bytea;
 
 -- name: NextChain :one
--- The first organization after the given one that has entries or a head. The organization '' is the first of all.
+-- The first organization after the given one that has entries or a head. The organization '' is the
+-- very first.
 SELECT organization_id::text AS organization_id FROM (
     (SELECT l.organization_id FROM rolecall.audit_log l WHERE l.organization_id > @after ORDER BY l.organization_id LIMIT 1)
     UNION ALL
@@ -74,8 +75,10 @@ ORDER BY organization_id LIMIT 1;
 SELECT seq, hash FROM rolecall.audit_heads WHERE organization_id = @organization_id;
 
 -- name: ChainLinks :many
--- Entries of a chain as they stand, from a position on, that one included: no position is before all. Whoever tampered may have used a number twice. JSON comes as its very
--- text, of which pgx would take the spaces around it, and can't tell null from the JSON null; '' is no JSON, so it is null.
+-- Entries of a chain as they stand, from a position on and with it. No position is before all
+-- entries: a forger may have used a number twice. JSON is returned as its stored text: pgx would
+-- drop the spaces around it, and can't tell null from the JSON null. '' is no JSON, so it stands
+-- for null.
 SELECT id, organization_id, actor, action, target, coalesce(before::text, '')::text AS before,
     coalesce(after::text, '')::text AS after, coalesce(data::text, '')::text AS data, at, cause, seq, prev_hash, hash
 FROM rolecall.audit_log
@@ -84,7 +87,8 @@ ORDER BY seq, id
 LIMIT @page_size::integer;
 
 -- name: Neighbours :one
--- Numbers of the entry that says to follow the one with a hash, and of the one that has another hash; 0 for none.
+-- Numbers of two entries, 0 for none: of the one that claims to follow the entry with the first
+-- hash, and of the one that has the second hash.
 SELECT coalesce(min(seq) FILTER (WHERE prev_hash = @followed), 0)::bigint AS follower,
     coalesce(min(seq) FILTER (WHERE hash = @hash), 0)::bigint AS bearer
 FROM rolecall.audit_log WHERE organization_id = @organization_id;

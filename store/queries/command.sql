@@ -1,6 +1,7 @@
--- Commands and their idempotency keys. A key counts for 24 hours, as clients of such interfaces expect. A command runs for 20 s at
--- most (jobs.commandTimeout is below): one that didn't end by then lost its process. An open command signs changes for ten minutes:
--- a webhook that is later than that is one of Clerk's retries, of which the next sweep was faster.
+-- Commands and their idempotency keys. A key counts for 24 hours, as clients of such interfaces
+-- expect. A command runs for 20 s at most (commandTimeout of package command is below): one that is
+-- still open then has lost its process. Changes are attributed to an open command for ten minutes:
+-- a later webhook is one of Clerk's retries, and the next sweep was faster.
 
 -- name: AddCommand :one
 -- Returns when it was tried. No row: another command has the key.
@@ -10,7 +11,7 @@ ON CONFLICT (key) DO NOTHING
 RETURNING tried_at;
 
 -- name: ForgetKey :exec
--- Makes room for a key that was used too long ago to count.
+-- Makes a key that was used too long ago free again.
 DELETE FROM rolecall.commands
 WHERE key = @key::bytea AND begun_at < clock_timestamp() - interval '24 hours'
     AND NOT (state = 'begun' AND tried_at > clock_timestamp() - interval '20 seconds'); -- a repeat that runs
@@ -21,9 +22,9 @@ SELECT id, state, organization_id, target, request, answer, sent_at, (audited_at
 FROM rolecall.commands WHERE key = @key::bytea FOR UPDATE;
 
 -- name: OwnCommand :one
--- Whether the key stands for the same request of an actor about themselves that is done, or was
--- carried out by all that is known, and that made the newest change of the actor's membership. Once
--- another one has changed it since, the command doesn't explain any more why the actor may not ask.
+-- Whether the key stands for the same request of an actor about themselves, the command is done or
+-- has taken effect, and it made the newest change of the actor's membership. If another change came
+-- later, the command no longer explains why the actor may not ask.
 SELECT EXISTS (
     SELECT FROM rolecall.commands c
     CROSS JOIN LATERAL (
@@ -41,8 +42,9 @@ SELECT EXISTS (
 )::boolean;
 
 -- name: TryCommandAgain :one
--- Returns when it was tried. A try that outlives its time doesn't end the next one: NameCommand and EndCommand tell them apart by this.
--- One that has failed begins anew: what it signed was somebody else's change.
+-- Returns when it was tried. By that, NameCommand and EndCommand tell a try from a later one: a try
+-- that outlives its time doesn't end the next one. A command that has failed begins anew: the
+-- change attributed to it was another actor's.
 UPDATE rolecall.commands
 SET state = 'begun', tried_at = clock_timestamp(), audited_at = CASE WHEN state <> 'failed' THEN audited_at END,
     sent_at = CASE WHEN state <> 'failed' THEN sent_at END, last_sent_at = CASE WHEN state <> 'failed' THEN last_sent_at END,
@@ -51,22 +53,24 @@ SET state = 'begun', tried_at = clock_timestamp(), audited_at = CASE WHEN state 
 WHERE id = @id RETURNING tried_at;
 
 -- name: SendCommand :execrows
--- Clerk is given it now. No row: a later try has begun.
+-- The command is sent to Clerk now. No row: a later try has begun.
 UPDATE rolecall.commands SET sent_at = coalesce(sent_at, clock_timestamp()), last_sent_at = clock_timestamp()
 WHERE id = @id AND tried_at = @tried_at;
 
 -- name: NameCommand :exec
--- What Clerk made has ids now.
+-- Records the ids of what Clerk made.
 UPDATE rolecall.commands SET organization_id = @organization_id, target = @target WHERE id = @id AND tried_at = @tried_at;
 
 -- name: EndCommand :exec
 UPDATE rolecall.commands SET state = @state, answer = @answer WHERE id = @id AND tried_at = @tried_at;
 
 -- name: OpenCommands :many
--- The commands that may have made changes, and the one that is being recorded, locked: those under way first, then those of which
--- nobody knows, each the oldest first. Each signs one change. Who creates a workspace joins it, too, perhaps a moment after the command
--- is done. A creation whose workspace Clerk hasn't told yet may be that of any one that is as young as the command, give or take how far
--- the clocks differ. One that Clerk wasn't given yet made none.
+-- The commands that may have made changes, and the one that is being recorded, locked. Those under
+-- way come first, then those with an unknown outcome, each the oldest first. One change is
+-- attributed to each. The creator of a workspace also joins it, perhaps a moment after the command
+-- is done. A creation with a yet unknown workspace may be that of any workspace that is as young as
+-- the command, within the difference of the clocks. A command that wasn't sent to Clerk made no
+-- change.
 SELECT open.id, open.actor, open.action, coalesce(nullif(open.organization_id, ''), young.id, '')::text AS organization_id, open.target,
     open.outcome, open.audited
 FROM (
@@ -94,7 +98,7 @@ SELECT EXISTS (
 )::boolean;
 
 -- name: MarkAudited :exec
--- The commands have signed, and what they made has ids.
+-- Changes are attributed to the commands, and what they made has ids.
 UPDATE rolecall.commands c SET audited_at = clock_timestamp(), organization_id = s.organization_id, target = s.target
 FROM (SELECT unnest(@ids::text[]) AS id, unnest(@organization_ids::text[]) AS organization_id, unnest(@targets::text[]) AS target) s
 WHERE c.id = s.id;
@@ -109,11 +113,12 @@ WHERE id IN (
 );
 
 -- name: RoleKeys :many
--- The keys of the roles that Clerk has.
+-- The keys of Clerk's roles.
 SELECT key FROM rolecall.roles WHERE deleted_at IS NULL AND key <> '' ORDER BY key;
 
 -- name: MembershipOfPair :one
--- The membership that counts of a user in an organization, also one that has ended or is a banned user's.
+-- The membership of a user in an organization that counts, also one that has ended or is a banned
+-- user's.
 SELECT m.id, (m.deleted_at IS NOT NULL)::boolean AS dead, m.user_id, m.role::text AS role, m.role_name, m.created_at AS joined_at,
     u.identifier, u.first_name, u.last_name
 FROM rolecall.effective_memberships m

@@ -1,5 +1,6 @@
 -- name: InsertDeliveries :many
--- Adds what is new and returns its ids. A repeat takes no lock: it must not wait for whoever applies the first copy.
+-- Adds new deliveries and returns their ids. A repeat takes no lock: it must not wait for the
+-- worker that applies the first copy.
 INSERT INTO rolecall.deliveries (svix_id, event_type, object_id, organization_id, instance_id, occurred_at, received_at,
     body, body_sha256, state, last_error)
 SELECT input.svix_id, event_type, object_id, organization_id, instance_id, occurred_at, received_at, nullif(body, ''),
@@ -20,9 +21,10 @@ RETURNING svix_id;
 SELECT svix_id, body_sha256, state FROM rolecall.deliveries WHERE svix_id = ANY (@svix_ids::text[]);
 
 -- name: DeleteQuarantined :many
--- Makes room for new copies of deliveries that are quarantined. It is a statement of its own, after the insert, so that
--- it sees what another commit has just inserted; it locks in one order, so that two commits can't deadlock. A row that
--- another session has locked stays: accepting never waits for a lock of one workspace.
+-- Deletes quarantined deliveries to make room for new copies. It is a statement of its own, after
+-- the insert, so that it sees what another commit has just inserted. It locks in one order, so that
+-- two commits can't deadlock. A row that another session has locked stays: accepting a delivery
+-- never waits for a lock of one workspace.
 DELETE FROM rolecall.deliveries
 WHERE svix_id IN (
     SELECT old.svix_id FROM rolecall.deliveries old
@@ -32,7 +34,8 @@ WHERE svix_id IN (
 RETURNING svix_id;
 
 -- name: LockReceivedDeliveries :many
--- The guard of applying: whoever holds these rows applies them, and a second worker finds nothing left to do.
+-- The locks guard applying: their holder applies the deliveries, and a second worker finds nothing
+-- left to do.
 SELECT svix_id, event_type, instance_id, occurred_at, received_at, body, attempts
 FROM rolecall.deliveries
 WHERE svix_id = ANY (@svix_ids::text[]) AND state = 'received'
@@ -40,16 +43,17 @@ ORDER BY svix_id
 FOR UPDATE;
 
 -- name: ReadReceivedDeliveries :many
--- Those of the given deliveries that still wait to be applied. It takes no lock, so it waits for nothing.
+-- Those of the given deliveries that still wait to be applied. It takes no lock, so it waits for
+-- nothing.
 SELECT svix_id, event_type, instance_id, occurred_at, received_at, body
 FROM rolecall.deliveries
 WHERE svix_id = ANY (@svix_ids::text[]) AND state = 'received'
 ORDER BY svix_id;
 
 -- name: LockedRows :many
--- The rows of the given ids that another transaction has locked, and which one: a delivery, an object of the mirror, or what an
--- organization's writers wait for each other at. An id can be in several tables; place tells them apart.
--- It locks the rows that are free, so the caller rolls back.
+-- The rows of the given ids that another transaction has locked, and that transaction: deliveries,
+-- objects of the mirror, and the counters and chains of organizations. An id can be in several
+-- tables; place tells them apart. The query locks the free rows, so the caller rolls back.
 WITH free_deliveries AS (
     SELECT 1 AS place, svix_id AS id FROM rolecall.deliveries WHERE svix_id = ANY (@ids::text[]) FOR UPDATE SKIP LOCKED
 ), free_users AS (
@@ -102,9 +106,9 @@ WHERE NOT EXISTS (SELECT FROM free f WHERE f.place = p.place AND f.id = p.id);
 SELECT DISTINCT user_id, organization_id FROM rolecall.memberships WHERE user_id = ANY (@user_ids::text[]);
 
 -- name: Finish :exec
--- Ends applying, in one round trip: appends to the audit log, counts one change for each organization given and for each
--- that one of the given users belongs to (the organization '' counts what concerns all of them), and records what became
--- of the deliveries.
+-- Ends applying, in one round trip. It appends to the audit log, and records the states of the
+-- deliveries. It counts one change for each given organization, and for each organization of the
+-- given users. The organization '' counts changes that concern all of them.
 WITH audited AS (
     INSERT INTO rolecall.audit_log (organization_id, actor, action, target, before, after, at, cause)
     SELECT unnest(@audit_organization_ids::text[]), nullif(unnest(@actors::text[]), ''), unnest(@actions::text[]),
@@ -139,12 +143,13 @@ RETURNING state;
 SELECT received_at FROM rolecall.deliveries WHERE state = 'received' ORDER BY received_at LIMIT 1;
 
 -- name: WaitsSince :one
--- Since when the delivery waits that waits the longest. Nothing sorts replayed ones among the others: this reads all that wait.
+-- When the longest-waiting delivery was received or last replayed. No index sorts replayed ones
+-- among the others, so this reads all that wait.
 SELECT coalesce(replayed_at, received_at)::timestamptz AS since FROM rolecall.deliveries WHERE state = 'received' ORDER BY 1 LIMIT 1;
 
 -- name: StrandedDeliveries :many
--- Deliveries that wait without a job that will apply them: it was discarded, deleted by hand, or its process died.
--- A job that has run for longer than its time-out is a dead process'.
+-- Deliveries that wait without a job that will apply them: it was discarded, deleted by hand, or
+-- its process died. A job that has run for longer than its time-out belongs to a dead process.
 WITH live AS (
     SELECT jsonb_array_elements_text(args -> 'svix_ids') AS svix_id
     FROM rolecall.river_job

@@ -4,8 +4,9 @@
 SELECT role, permission FROM rolecall.grants ORDER BY role, permission;
 
 -- name: SavePolicyReading :execrows
--- None is saved if the policy in the table was read later. Whoever saves holds the row, and other savers wait; readers of the grants
--- don't. A time to come is of a clock that was set back since, and says nothing.
+-- Saves no reading if the policy in the table was read later. A saver holds the row, and other
+-- savers wait for it; readers of the grants don't. A reading in the future comes from a clock that
+-- was set back since, and doesn't count.
 INSERT INTO rolecall.policy_reading AS last (read_at) VALUES (clock_timestamp() - make_interval(secs => @age_seconds::float8))
 ON CONFLICT (one) DO UPDATE SET read_at = excluded.read_at
 WHERE last.read_at <= excluded.read_at OR last.read_at > clock_timestamp();

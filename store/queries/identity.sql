@@ -4,7 +4,7 @@
 SELECT system_identifier, timeline, changed_at, change FROM rolecall.database_identity;
 
 -- name: LockDatabaseIdentity :exec
--- The advisory lock stands in for the row, which may not be there yet.
+-- An advisory lock replaces a lock of the row, which may not exist yet.
 SELECT pg_advisory_xact_lock(@key::bigint);
 
 -- name: SaveDatabaseIdentity :exec

@@ -1,6 +1,7 @@
 -- name: Invitations :many
--- One page of an organization's invitations in one status, in the order in which they were made, after the given
--- position. Clerk sends no event when an invitation expires: a pending one does by itself.
+-- One page of an organization's invitations in one status, in the order in which they were made,
+-- after the given position. Clerk sends no event when an invitation expires: a pending one whose
+-- time is over counts as expired.
 SELECT i.id, i.email, i.role, i.inviter_id, i.created_at, i.expires_at
 FROM rolecall.invitations i
 WHERE i.organization_id = @organization_id AND i.deleted_at IS NULL

@@ -1,4 +1,4 @@
--- What operators ask: how well the mirror follows Clerk.
+-- Operators' questions: how well does the mirror follow Clerk?
 
 -- name: SweepRunning :one
 -- Whether some session holds the lock of sweeping. Postgres shows a 64-bit key in two halves.
@@ -10,11 +10,11 @@ SELECT EXISTS (
 ) AS running;
 
 -- name: CurrentSweep :one
--- The sweep that is under way, or was cut off, whatever it covers.
+-- The sweep that is under way or was interrupted, whatever it covers.
 SELECT * FROM rolecall.sweeps WHERE state = 'running' ORDER BY id DESC LIMIT 1;
 
 -- name: LastEndedSweep :one
--- The newest whole sweep that went through, or that a guard stopped.
+-- The newest full sweep that went through, or that a guard stopped.
 SELECT * FROM rolecall.sweeps
 WHERE state IN ('clean', 'aborted') AND NOT dry_run AND organization_id = ''
 ORDER BY id DESC LIMIT 1;
@@ -23,7 +23,8 @@ ORDER BY id DESC LIMIT 1;
 SELECT * FROM rolecall.sweeps WHERE state = 'clean' AND NOT dry_run AND organization_id = '' ORDER BY id LIMIT 1;
 
 -- name: CustomPermissions :one
--- How many permissions of the customer's own Clerk's roles grant here, by the roles' rows or by the memberships' snapshots.
+-- How many custom permissions Clerk's roles grant here, by the roles' rows or by the memberships'
+-- snapshots.
 SELECT count(DISTINCT granted.key) AS count
 FROM (
     SELECT p.key FROM rolecall.permissions p
@@ -35,5 +36,5 @@ FROM (
 WHERE granted.key <> '' AND NOT starts_with(granted.key, 'org:sys_');
 
 -- name: PausedQueues :many
--- The queues that an operator has paused: no job of theirs is worked.
+-- The queues that an operator has paused: no worker takes their jobs.
 SELECT name FROM rolecall.river_queue WHERE paused_at IS NOT NULL ORDER BY name;

@@ -1,7 +1,7 @@
--- What sweeps know of themselves, and what they ask of the mirror.
+-- The state of sweeps, and their questions to the mirror.
 
 -- name: Now :one
--- The database's clock: what changed_at is compared with.
+-- The database's clock, by which changed_at is set.
 SELECT clock_timestamp()::timestamptz AS now;
 
 -- name: TryLockSweeps :one
@@ -37,7 +37,7 @@ SET state = @state, reason = @reason, progress = @progress, report = @report, up
 WHERE id = @id;
 
 -- name: Verify :exec
--- As of then, mirror and Clerk were equal.
+-- At that instant, mirror and Clerk were equal.
 INSERT INTO rolecall.revisions AS r (organization_id, revision, verified_at)
 VALUES ('', 0, @verified_at::timestamptz)
 ON CONFLICT (organization_id) DO UPDATE SET verified_at = greatest(r.verified_at, excluded.verified_at);
@@ -57,7 +57,8 @@ ON CONFLICT DO NOTHING;
 SELECT count(*) FROM rolecall.sweep_seen WHERE sweep_id = @sweep_id AND resource = @resource;
 
 -- name: Unlisted :many
--- What lives here, was there before the sweep began, hasn't changed since, and wasn't listed.
+-- The objects that live here, are older than the sweep, haven't changed since it began, and weren't
+-- listed.
 SELECT l.id::text AS id, l.organization_id::text AS organization_id, l.user_id::text AS user_id
 FROM rolecall.live_objects l
 WHERE l.resource = @resource AND l.id > @after AND l.changed_at < @began
@@ -66,12 +67,13 @@ WHERE l.resource = @resource AND l.id > @after AND l.changed_at < @began
 ORDER BY l.id LIMIT @page_size::integer;
 
 -- name: PlanForManyRows :exec
--- Postgres knows nothing yet of how much a sweep has just written, guesses few rows, and would compare each with each.
+-- Postgres doesn't know yet how many rows a sweep has just written. It would guess few, and compare
+-- each with each.
 SELECT set_config('enable_nestloop', 'off', true);
 
 -- name: CountDependents :many
--- What lives here and goes when an organization or a user goes, as far as the sweep didn't see it.
--- Of an organization or of a user, the other is '': two queries, so that each has an index.
+-- The live objects that end with an organization or a user and weren't listed. The id of the other
+-- one is '': two queries, so that each has an index.
 WITH hanging AS (
     SELECT o.resource, o.id FROM rolecall.live_objects o
     WHERE o.organization_id = @organization_id AND @organization_id::text <> '' AND o.resource IN ('membership', 'invitation', 'domain')
@@ -86,8 +88,8 @@ WHERE NOT EXISTS (SELECT FROM rolecall.sweep_seen s WHERE s.sweep_id = @sweep_id
 GROUP BY h.resource;
 
 -- name: MembershipsAtStake :one
--- How many memberships live here, and how many of them would go: those that weren't listed, and those whose organization or
--- user wasn't.
+-- How many memberships live here, and how many of them would end: those that weren't listed, and
+-- those whose organization or user wasn't.
 WITH unseen AS (
     SELECT l.resource, l.id FROM rolecall.live_objects l
     WHERE l.resource IN ('organization', 'user', 'membership') AND l.changed_at < @began
@@ -102,7 +104,7 @@ FROM rolecall.live_objects m
 WHERE m.resource = 'membership' AND (@organization_id::text = '' OR m.organization_id = @organization_id);
 
 -- name: ListedTombstones :many
--- What has had a tombstone since before the sweep began, and was listed all the same.
+-- The objects that had a tombstone before the sweep began, and were listed all the same.
 SELECT d.id::text AS id, d.organization_id::text AS organization_id, d.user_id::text AS user_id, d.known_at::timestamptz AS known_at, d.cause::text AS cause
 FROM rolecall.dead_objects d
 JOIN rolecall.sweep_seen s ON s.sweep_id = @sweep_id AND s.resource = d.resource AND s.id = d.id
@@ -119,8 +121,8 @@ UNION ALL SELECT r.id FROM rolecall.roles r WHERE r.id = ANY (@ids) AND r.change
 UNION ALL SELECT p.id FROM rolecall.permissions p WHERE p.id = ANY (@ids) AND p.changed_at > @asked_at;
 
 -- name: Unapplied :many
--- The objects of which a delivery came that isn't applied: it waits, or is set aside.
--- One branch for each partial index: the ledger is kept for ever.
+-- The objects with a delivery that isn't applied: it waits, or is set aside. There is one branch
+-- for each partial index, because the ledger is kept for ever.
 SELECT w.object_id, w.state FROM rolecall.deliveries w WHERE w.state = 'received' AND w.object_id = ANY (@object_ids::text[])
 UNION SELECT q.object_id, q.state FROM rolecall.deliveries q WHERE q.state = 'quarantined' AND q.object_id = ANY (@object_ids);
 
@@ -143,7 +145,8 @@ SELECT coalesce(
     (SELECT max(received_at) FROM rolecall.deliveries), 'epoch')::timestamptz AS received_at;
 
 -- name: InstanceOfDeliveries :one
--- The Clerk instance of most of the newest deliveries that were applied: an example of the dashboard's may be among them.
+-- The Clerk instance of most of the newest deliveries that were applied. Most, because the
+-- dashboard's examples may be among them.
 SELECT newest.instance_id FROM (
     SELECT d.instance_id FROM rolecall.deliveries d
     WHERE d.body IS NOT NULL AND d.instance_id <> '' AND d.state IN ('applied', 'superseded')

@@ -39,8 +39,8 @@ type AppendEventParams struct {
 	Request        []byte          `json:"request"`
 }
 
-// Appends an entry unless the key, if there is one, was used before: then there is no row. The trigger does the rest. The
-// entry's id is drawn first, because it is kept with the key.
+// Appends an entry, unless the key was used before: then it returns no row. The trigger chains the
+// entry. The entry's id is drawn first, because it is kept with the key.
 func (q *Queries) AppendEvent(ctx context.Context, db DBTX, arg AppendEventParams) ([]RolecallAuditLog, error) {
 	rows, err := db.Query(ctx, appendEvent,
 		arg.OrganizationID,
@@ -105,10 +105,10 @@ type AuditPageParams struct {
 	PageSize       int32     `json:"page_size"`
 }
 
-// The audit log: pages of it, entries that products append, and its chains. See migration 00005.
+// The audit log: its pages, the entries that products append, and its chains. See migration 00005.
 //
-// One query for each filter that an index answers: of a single one for all, Postgres would make a plan that uses none.
-// Empty texts filter nothing.
+// There is one query for each filter that an index answers: for a single query with all filters,
+// Postgres would make a plan without an index. Empty texts filter nothing.
 // One page of an organization's entries, the newest first, before the given position.
 func (q *Queries) AuditPage(ctx context.Context, db DBTX, arg AuditPageParams) ([]RolecallAuditLog, error) {
 	rows, err := db.Query(ctx, auditPage,
@@ -397,8 +397,10 @@ type ChainLinksRow struct {
 	Hash           []byte    `json:"hash"`
 }
 
-// Entries of a chain as they stand, from a position on, that one included: no position is before all. Whoever tampered may have used a number twice. JSON comes as its very
-// text, of which pgx would take the spaces around it, and can't tell null from the JSON null; ” is no JSON, so it is null.
+// Entries of a chain as they stand, from a position on and with it. No position is before all
+// entries: a forger may have used a number twice. JSON is returned as its stored text: pgx would
+// drop the spaces around it, and can't tell null from the JSON null. ” is no JSON, so it stands
+// for null.
 func (q *Queries) ChainLinks(ctx context.Context, db DBTX, arg ChainLinksParams) ([]ChainLinksRow, error) {
 	rows, err := db.Query(ctx, chainLinks,
 		arg.OrganizationID,
@@ -489,7 +491,8 @@ type NeighboursRow struct {
 	Bearer   int64 `json:"bearer"`
 }
 
-// Numbers of the entry that says to follow the one with a hash, and of the one that has another hash; 0 for none.
+// Numbers of two entries, 0 for none: of the one that claims to follow the entry with the first
+// hash, and of the one that has the second hash.
 func (q *Queries) Neighbours(ctx context.Context, db DBTX, arg NeighboursParams) (NeighboursRow, error) {
 	row := db.QueryRow(ctx, neighbours, arg.Followed, arg.Hash, arg.OrganizationID)
 	var i NeighboursRow
@@ -506,7 +509,8 @@ SELECT organization_id::text AS organization_id FROM (
 ORDER BY organization_id LIMIT 1
 `
 
-// The first organization after the given one that has entries or a head. The organization ” is the first of all.
+// The first organization after the given one that has entries or a head. The organization ” is the
+// very first.
 func (q *Queries) NextChain(ctx context.Context, db DBTX, after string) (string, error) {
 	row := db.QueryRow(ctx, nextChain, after)
 	var organization_id string

@@ -27,10 +27,11 @@ SELECT (o.deleted_at IS NOT NULL)::boolean AS organization_dead,
     coalesce(m.role, '')::text AS role,
     coalesce(m.permissions, '{}')::text[] AS permissions,
     coalesce(r.revision + coalesce(i.revision, 0), 0)::bigint AS revision,
-    -- As of when the workspace here, roles and accounts included, is known to have agreed with Clerk: the last clean sweep of everything.
-    -- No event counts: it says nothing about another one that was lost; nor does a sweep of one organization, which lists no roles.
-    -- Before there was any sweep it is the workspace's beginning, unless that is in the future, which is a clock's error or worse.
-    -- 'epoch' for never, and for an unknown workspace, whatever was swept.
+    -- The last instant at which the workspace here, roles and accounts included, is known to have
+    -- agreed with Clerk: the last clean sweep of everything. An event doesn't count: it proves
+    -- nothing about another one that was lost. A sweep of one organization doesn't count: it lists
+    -- no roles. Before the first sweep it is the workspace's beginning, unless that is in the
+    -- future, which is a clock's error or worse. 'epoch' means never, or an unknown workspace.
     (CASE
         WHEN r.organization_id IS NULL THEN 'epoch'
         WHEN i.verified_at IS NOT NULL THEN i.verified_at
@@ -73,11 +74,11 @@ type StandingsRow struct {
 	AsOf              time.Time `json:"as_of"`
 }
 
-// What the mirror knows about a user in an organization: all that a decision needs. The pair's last
-// membership counts, also if it is gone: Clerk has at most one at a time, so an older one that seems to live was ended by
-// an event that didn't come yet. It is one pair for each execution, because Postgres remembers the plan of
-// this form; for arrays, of which it can't guess the length, it plans anew each time, which takes five times as long
-// as the answer.
+// What a decision needs to know about a user in an organization. The pair's last membership counts,
+// also if it has ended: Clerk has at most one at a time, so an older one that seems to live was
+// ended by an event that didn't come yet. Each execution is for one pair, because Postgres
+// remembers the plan of this form. For arrays, whose length it can't guess, it plans anew each
+// time, which takes five times as long as the answer.
 func (q *Queries) Standings(ctx context.Context, db DBTX, arg []StandingsParams) *StandingsBatchResults {
 	batch := &pgx.Batch{}
 	for _, a := range arg {

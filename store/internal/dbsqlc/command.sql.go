@@ -30,9 +30,10 @@ type AddCommandParams struct {
 	Request        []byte `json:"request"`
 }
 
-// Commands and their idempotency keys. A key counts for 24 hours, as clients of such interfaces expect. A command runs for 20 s at
-// most (jobs.commandTimeout is below): one that didn't end by then lost its process. An open command signs changes for ten minutes:
-// a webhook that is later than that is one of Clerk's retries, of which the next sweep was faster.
+// Commands and their idempotency keys. A key counts for 24 hours, as clients of such interfaces
+// expect. A command runs for 20 s at most (commandTimeout of package command is below): one that is
+// still open then has lost its process. Changes are attributed to an open command for ten minutes:
+// a later webhook is one of Clerk's retries, and the next sweep was faster.
 // Returns when it was tried. No row: another command has the key.
 func (q *Queries) AddCommand(ctx context.Context, db DBTX, arg AddCommandParams) (time.Time, error) {
 	row := db.QueryRow(ctx, addCommand,
@@ -77,7 +78,7 @@ WHERE key = $1::bytea AND begun_at < clock_timestamp() - interval '24 hours'
     AND NOT (state = 'begun' AND tried_at > clock_timestamp() - interval '20 seconds')
 `
 
-// Makes room for a key that was used too long ago to count.
+// Makes a key that was used too long ago free again.
 func (q *Queries) ForgetKey(ctx context.Context, db DBTX, key []byte) error {
 	_, err := db.Exec(ctx, forgetKey, key)
 	return err
@@ -184,7 +185,7 @@ type MarkAuditedParams struct {
 	Targets         []string `json:"targets"`
 }
 
-// The commands have signed, and what they made has ids.
+// Changes are attributed to the commands, and what they made has ids.
 func (q *Queries) MarkAudited(ctx context.Context, db DBTX, arg MarkAuditedParams) error {
 	_, err := db.Exec(ctx, markAudited, arg.Ids, arg.OrganizationIds, arg.Targets)
 	return err
@@ -217,7 +218,8 @@ type MembershipOfPairRow struct {
 	LastName   *string   `json:"last_name"`
 }
 
-// The membership that counts of a user in an organization, also one that has ended or is a banned user's.
+// The membership of a user in an organization that counts, also one that has ended or is a banned
+// user's.
 func (q *Queries) MembershipOfPair(ctx context.Context, db DBTX, arg MembershipOfPairParams) (MembershipOfPairRow, error) {
 	row := db.QueryRow(ctx, membershipOfPair, arg.OrganizationID, arg.UserID)
 	var i MembershipOfPairRow
@@ -246,7 +248,7 @@ type NameCommandParams struct {
 	TriedAt        time.Time `json:"tried_at"`
 }
 
-// What Clerk made has ids now.
+// Records the ids of what Clerk made.
 func (q *Queries) NameCommand(ctx context.Context, db DBTX, arg NameCommandParams) error {
 	_, err := db.Exec(ctx, nameCommand,
 		arg.OrganizationID,
@@ -297,10 +299,12 @@ type OpenCommandsRow struct {
 	Audited        bool   `json:"audited"`
 }
 
-// The commands that may have made changes, and the one that is being recorded, locked: those under way first, then those of which
-// nobody knows, each the oldest first. Each signs one change. Who creates a workspace joins it, too, perhaps a moment after the command
-// is done. A creation whose workspace Clerk hasn't told yet may be that of any one that is as young as the command, give or take how far
-// the clocks differ. One that Clerk wasn't given yet made none.
+// The commands that may have made changes, and the one that is being recorded, locked. Those under
+// way come first, then those with an unknown outcome, each the oldest first. One change is
+// attributed to each. The creator of a workspace also joins it, perhaps a moment after the command
+// is done. A creation with a yet unknown workspace may be that of any workspace that is as young as
+// the command, within the difference of the clocks. A command that wasn't sent to Clerk made no
+// change.
 func (q *Queries) OpenCommands(ctx context.Context, db DBTX, arg OpenCommandsParams) ([]OpenCommandsRow, error) {
 	rows, err := db.Query(ctx, openCommands,
 		arg.Recorded,
@@ -359,9 +363,9 @@ type OwnCommandParams struct {
 	Actor   string `json:"actor"`
 }
 
-// Whether the key stands for the same request of an actor about themselves that is done, or was
-// carried out by all that is known, and that made the newest change of the actor's membership. Once
-// another one has changed it since, the command doesn't explain any more why the actor may not ask.
+// Whether the key stands for the same request of an actor about themselves, the command is done or
+// has taken effect, and it made the newest change of the actor's membership. If another change came
+// later, the command no longer explains why the actor may not ask.
 func (q *Queries) OwnCommand(ctx context.Context, db DBTX, arg OwnCommandParams) (bool, error) {
 	row := db.QueryRow(ctx, ownCommand, arg.Key, arg.Request, arg.Actor)
 	var column_1 bool
@@ -391,7 +395,7 @@ const roleKeys = `-- name: RoleKeys :many
 SELECT key FROM rolecall.roles WHERE deleted_at IS NULL AND key <> '' ORDER BY key
 `
 
-// The keys of the roles that Clerk has.
+// The keys of Clerk's roles.
 func (q *Queries) RoleKeys(ctx context.Context, db DBTX) ([]string, error) {
 	rows, err := db.Query(ctx, roleKeys)
 	if err != nil {
@@ -422,7 +426,7 @@ type SendCommandParams struct {
 	TriedAt time.Time `json:"tried_at"`
 }
 
-// Clerk is given it now. No row: a later try has begun.
+// The command is sent to Clerk now. No row: a later try has begun.
 func (q *Queries) SendCommand(ctx context.Context, db DBTX, arg SendCommandParams) (int64, error) {
 	result, err := db.Exec(ctx, sendCommand, arg.ID, arg.TriedAt)
 	if err != nil {
@@ -440,8 +444,9 @@ SET state = 'begun', tried_at = clock_timestamp(), audited_at = CASE WHEN state 
 WHERE id = $1 RETURNING tried_at
 `
 
-// Returns when it was tried. A try that outlives its time doesn't end the next one: NameCommand and EndCommand tell them apart by this.
-// One that has failed begins anew: what it signed was somebody else's change.
+// Returns when it was tried. By that, NameCommand and EndCommand tell a try from a later one: a try
+// that outlives its time doesn't end the next one. A command that has failed begins anew: the
+// change attributed to it was another actor's.
 func (q *Queries) TryCommandAgain(ctx context.Context, db DBTX, id string) (time.Time, error) {
 	row := db.QueryRow(ctx, tryCommandAgain, id)
 	var tried_at time.Time

@@ -20,9 +20,10 @@ WHERE svix_id IN (
 RETURNING svix_id
 `
 
-// Makes room for new copies of deliveries that are quarantined. It is a statement of its own, after the insert, so that
-// it sees what another commit has just inserted; it locks in one order, so that two commits can't deadlock. A row that
-// another session has locked stays: accepting never waits for a lock of one workspace.
+// Deletes quarantined deliveries to make room for new copies. It is a statement of its own, after
+// the insert, so that it sees what another commit has just inserted. It locks in one order, so that
+// two commits can't deadlock. A row that another session has locked stays: accepting a delivery
+// never waits for a lock of one workspace.
 func (q *Queries) DeleteQuarantined(ctx context.Context, db DBTX, svixIds []string) ([]string, error) {
 	rows, err := db.Query(ctx, deleteQuarantined, svixIds)
 	if err != nil {
@@ -134,9 +135,9 @@ type FinishParams struct {
 	UserIds              []string    `json:"user_ids"`
 }
 
-// Ends applying, in one round trip: appends to the audit log, counts one change for each organization given and for each
-// that one of the given users belongs to (the organization ” counts what concerns all of them), and records what became
-// of the deliveries.
+// Ends applying, in one round trip. It appends to the audit log, and records the states of the
+// deliveries. It counts one change for each given organization, and for each organization of the
+// given users. The organization ” counts changes that concern all of them.
 func (q *Queries) Finish(ctx context.Context, db DBTX, arg FinishParams) error {
 	_, err := db.Exec(ctx, finish,
 		arg.AppliedAt,
@@ -189,7 +190,8 @@ type InsertDeliveriesParams struct {
 	LastErrors      []string    `json:"last_errors"`
 }
 
-// Adds what is new and returns its ids. A repeat takes no lock: it must not wait for whoever applies the first copy.
+// Adds new deliveries and returns their ids. A repeat takes no lock: it must not wait for the
+// worker that applies the first copy.
 func (q *Queries) InsertDeliveries(ctx context.Context, db DBTX, arg InsertDeliveriesParams) ([]string, error) {
 	rows, err := db.Query(ctx, insertDeliveries,
 		arg.SvixIds,
@@ -376,7 +378,8 @@ type LockReceivedDeliveriesRow struct {
 	Attempts   int32     `json:"attempts"`
 }
 
-// The guard of applying: whoever holds these rows applies them, and a second worker finds nothing left to do.
+// The locks guard applying: their holder applies the deliveries, and a second worker finds nothing
+// left to do.
 func (q *Queries) LockReceivedDeliveries(ctx context.Context, db DBTX, svixIds []string) ([]LockReceivedDeliveriesRow, error) {
 	rows, err := db.Query(ctx, lockReceivedDeliveries, svixIds)
 	if err != nil {
@@ -460,9 +463,9 @@ type LockedRowsRow struct {
 	Locker string `json:"locker"`
 }
 
-// The rows of the given ids that another transaction has locked, and which one: a delivery, an object of the mirror, or what an
-// organization's writers wait for each other at. An id can be in several tables; place tells them apart.
-// It locks the rows that are free, so the caller rolls back.
+// The rows of the given ids that another transaction has locked, and that transaction: deliveries,
+// objects of the mirror, and the counters and chains of organizations. An id can be in several
+// tables; place tells them apart. The query locks the free rows, so the caller rolls back.
 func (q *Queries) LockedRows(ctx context.Context, db DBTX, ids []string) ([]LockedRowsRow, error) {
 	rows, err := db.Query(ctx, lockedRows, ids)
 	if err != nil {
@@ -563,7 +566,8 @@ type ReadReceivedDeliveriesRow struct {
 	Body       *string   `json:"body"`
 }
 
-// Those of the given deliveries that still wait to be applied. It takes no lock, so it waits for nothing.
+// Those of the given deliveries that still wait to be applied. It takes no lock, so it waits for
+// nothing.
 func (q *Queries) ReadReceivedDeliveries(ctx context.Context, db DBTX, svixIds []string) ([]ReadReceivedDeliveriesRow, error) {
 	rows, err := db.Query(ctx, readReceivedDeliveries, svixIds)
 	if err != nil {
@@ -646,8 +650,8 @@ type StrandedDeliveriesRow struct {
 	EventType string `json:"event_type"`
 }
 
-// Deliveries that wait without a job that will apply them: it was discarded, deleted by hand, or its process died.
-// A job that has run for longer than its time-out is a dead process'.
+// Deliveries that wait without a job that will apply them: it was discarded, deleted by hand, or
+// its process died. A job that has run for longer than its time-out belongs to a dead process.
 func (q *Queries) StrandedDeliveries(ctx context.Context, db DBTX, arg StrandedDeliveriesParams) ([]StrandedDeliveriesRow, error) {
 	rows, err := db.Query(ctx, strandedDeliveries,
 		arg.ReceivedBefore,
@@ -689,7 +693,8 @@ const waitsSince = `-- name: WaitsSince :one
 SELECT coalesce(replayed_at, received_at)::timestamptz AS since FROM rolecall.deliveries WHERE state = 'received' ORDER BY 1 LIMIT 1
 `
 
-// Since when the delivery waits that waits the longest. Nothing sorts replayed ones among the others: this reads all that wait.
+// When the longest-waiting delivery was received or last replayed. No index sorts replayed ones
+// among the others, so this reads all that wait.
 func (q *Queries) WaitsSince(ctx context.Context, db DBTX) (time.Time, error) {
 	row := db.QueryRow(ctx, waitsSince)
 	var since time.Time

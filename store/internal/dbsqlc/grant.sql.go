@@ -65,8 +65,9 @@ ON CONFLICT (one) DO UPDATE SET read_at = excluded.read_at
 WHERE last.read_at <= excluded.read_at OR last.read_at > clock_timestamp()
 `
 
-// None is saved if the policy in the table was read later. Whoever saves holds the row, and other savers wait; readers of the grants
-// don't. A time to come is of a clock that was set back since, and says nothing.
+// Saves no reading if the policy in the table was read later. A saver holds the row, and other
+// savers wait for it; readers of the grants don't. A reading in the future comes from a clock that
+// was set back since, and doesn't count.
 func (q *Queries) SavePolicyReading(ctx context.Context, db DBTX, ageSeconds float64) (int64, error) {
 	result, err := db.Exec(ctx, savePolicyReading, ageSeconds)
 	if err != nil {

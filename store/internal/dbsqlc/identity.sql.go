@@ -39,7 +39,7 @@ const lockDatabaseIdentity = `-- name: LockDatabaseIdentity :exec
 SELECT pg_advisory_xact_lock($1::bigint)
 `
 
-// The advisory lock stands in for the row, which may not be there yet.
+// An advisory lock replaces a lock of the row, which may not exist yet.
 func (q *Queries) LockDatabaseIdentity(ctx context.Context, db DBTX, key int64) error {
 	_, err := db.Exec(ctx, lockDatabaseIdentity, key)
 	return err

@@ -38,8 +38,9 @@ type InvitationsRow struct {
 	ExpiresAt *time.Time `json:"expires_at"`
 }
 
-// One page of an organization's invitations in one status, in the order in which they were made, after the given
-// position. Clerk sends no event when an invitation expires: a pending one does by itself.
+// One page of an organization's invitations in one status, in the order in which they were made,
+// after the given position. Clerk sends no event when an invitation expires: a pending one whose
+// time is over counts as expired.
 func (q *Queries) Invitations(ctx context.Context, db DBTX, arg InvitationsParams) ([]InvitationsRow, error) {
 	rows, err := db.Query(ctx, invitations,
 		arg.OrganizationID,

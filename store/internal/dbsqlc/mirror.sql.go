@@ -42,8 +42,8 @@ type EndedAfterRow struct {
 	DeletedReceivedAt *time.Time `json:"deleted_received_at"`
 }
 
-// The memberships that have ended, and in whose shadow one of the same pair is which Clerk showed and which lives, or is just
-// found to live after all (see the view effective_memberships).
+// The memberships that have ended and hide one of the same pair that Clerk showed. The shown one
+// lives, or was just found to live after all (see the view effective_memberships).
 func (q *Queries) EndedAfter(ctx context.Context, db DBTX, arg EndedAfterParams) ([]EndedAfterRow, error) {
 	rows, err := db.Query(ctx, endedAfter,
 		arg.Ids,
@@ -90,7 +90,7 @@ type LiveMatesParams struct {
 	ExceptID       string `json:"except_id"`
 }
 
-// The other memberships of a pair that live here.
+// The other live memberships of a pair.
 func (q *Queries) LiveMates(ctx context.Context, db DBTX, arg LiveMatesParams) ([]string, error) {
 	rows, err := db.Query(ctx, liveMates, arg.OrganizationID, arg.UserID, arg.ExceptID)
 	if err != nil {
@@ -622,18 +622,21 @@ SELECT id, identifier, first_name, last_name, image_url, banned, deprovisioned, 
 
 // Locking and saving objects of the mirror.
 //
-// A transaction locks the rows that it wants to change, then saves: kind after kind in the order users, memberships,
-// invitations, domains, permissions, roles, organizations, and by id within a kind. What has no row yet can't be locked. It
-// is added, and if somebody else adds it first, nothing happens to their row and the count falls short.
+// A transaction locks the rows that it wants to change, then saves. It goes kind after kind, in the
+// order users, memberships, invitations, domains, permissions, roles, organizations, and by id
+// within a kind. An object without a row can't be locked. It is inserted. If another transaction
+// inserts it first, that row stays as it is and the count falls short.
 //
-// Waits can't form a cycle. Whoever still locks holds locks only, and nobody who saves waits for those: to change is to
-// write rows of one's own lock, and DO NOTHING waits for who has written the row, never for who has locked it (DO UPDATE
-// would). So who locks waits for one who is further on in the one order, or who saves; and who saves waits, while adding,
-// for one who has written that row, and who is therefore as far or further in the order: a statement adds before it changes.
+// Waits can't form a cycle. A transaction that still locks holds locks only, and no saving
+// transaction waits for those: an update writes only rows that the transaction has locked itself,
+// and DO NOTHING waits for a writer of the row, never for a holder of its lock (DO UPDATE would).
+// So a locking transaction waits for one that is further on in the order, or that saves. A saving
+// transaction waits, while it inserts, for one that has written that row. That one is as far or
+// further in the order, because a statement inserts before it updates.
 //
-// Rows travel as JSON, because an array of lists has no other form. Of a kind's statement only the added rows are counted.
-// Clerk's own JSON is a text in it: Postgres reads every string of a JSON document that it takes apart, and refuses the
-// \u0000 that it would keep in one that it only stores.
+// Rows travel as JSON, because Postgres has no arrays of lists. Each statement counts only the
+// inserted rows. Clerk's own JSON is a text in it: Postgres reads every string of a JSON document
+// that it takes apart, and refuses the \u0000 that it would keep in a document that it only stores.
 func (q *Queries) ReadUsers(ctx context.Context, db DBTX, ids []string) ([]RolecallUser, error) {
 	rows, err := db.Query(ctx, readUsers, ids)
 	if err != nil {

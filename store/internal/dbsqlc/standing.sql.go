@@ -19,7 +19,7 @@ type UserStatusRow struct {
 	Deprovisioned bool `json:"deprovisioned"`
 }
 
-// Whether an account may do anything at all. No row means that nothing is known against it.
+// Whether an account may do anything at all. No row: nothing is known against it.
 func (q *Queries) UserStatus(ctx context.Context, db DBTX, id string) (UserStatusRow, error) {
 	row := db.QueryRow(ctx, userStatus, id)
 	var i UserStatusRow

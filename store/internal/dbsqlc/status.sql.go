@@ -13,7 +13,7 @@ const currentSweep = `-- name: CurrentSweep :one
 SELECT id, trigger, organization_id, dry_run, instance_id, started_at, updated_at, finished_at, state, reason, progress, report FROM rolecall.sweeps WHERE state = 'running' ORDER BY id DESC LIMIT 1
 `
 
-// The sweep that is under way, or was cut off, whatever it covers.
+// The sweep that is under way or was interrupted, whatever it covers.
 func (q *Queries) CurrentSweep(ctx context.Context, db DBTX) (RolecallSweep, error) {
 	row := db.QueryRow(ctx, currentSweep)
 	var i RolecallSweep
@@ -46,7 +46,8 @@ FROM (
 WHERE granted.key <> '' AND NOT starts_with(granted.key, 'org:sys_')
 `
 
-// How many permissions of the customer's own Clerk's roles grant here, by the roles' rows or by the memberships' snapshots.
+// How many custom permissions Clerk's roles grant here, by the roles' rows or by the memberships'
+// snapshots.
 func (q *Queries) CustomPermissions(ctx context.Context, db DBTX) (int64, error) {
 	row := db.QueryRow(ctx, customPermissions)
 	var count int64
@@ -84,7 +85,7 @@ WHERE state IN ('clean', 'aborted') AND NOT dry_run AND organization_id = ''
 ORDER BY id DESC LIMIT 1
 `
 
-// The newest whole sweep that went through, or that a guard stopped.
+// The newest full sweep that went through, or that a guard stopped.
 func (q *Queries) LastEndedSweep(ctx context.Context, db DBTX) (RolecallSweep, error) {
 	row := db.QueryRow(ctx, lastEndedSweep)
 	var i RolecallSweep
@@ -109,7 +110,7 @@ const pausedQueues = `-- name: PausedQueues :many
 SELECT name FROM rolecall.river_queue WHERE paused_at IS NOT NULL ORDER BY name
 `
 
-// The queues that an operator has paused: no job of theirs is worked.
+// The queues that an operator has paused: no worker takes their jobs.
 func (q *Queries) PausedQueues(ctx context.Context, db DBTX) ([]string, error) {
 	rows, err := db.Query(ctx, pausedQueues)
 	if err != nil {
@@ -140,7 +141,7 @@ SELECT EXISTS (
 ) AS running
 `
 
-// What operators ask: how well the mirror follows Clerk.
+// Operators' questions: how well does the mirror follow Clerk?
 // Whether some session holds the lock of sweeping. Postgres shows a 64-bit key in two halves.
 func (q *Queries) SweepRunning(ctx context.Context, db DBTX, key int64) (bool, error) {
 	row := db.QueryRow(ctx, sweepRunning, key)

@@ -107,8 +107,8 @@ type CountDependentsRow struct {
 	Count    int64  `json:"count"`
 }
 
-// What lives here and goes when an organization or a user goes, as far as the sweep didn't see it.
-// Of an organization or of a user, the other is ”: two queries, so that each has an index.
+// The live objects that end with an organization or a user and weren't listed. The id of the other
+// one is ”: two queries, so that each has an index.
 func (q *Queries) CountDependents(ctx context.Context, db DBTX, arg CountDependentsParams) ([]CountDependentsRow, error) {
 	rows, err := db.Query(ctx, countDependents,
 		arg.SweepID,
@@ -222,7 +222,8 @@ SELECT newest.instance_id FROM (
 GROUP BY newest.instance_id ORDER BY count(*) DESC, newest.instance_id LIMIT 1
 `
 
-// The Clerk instance of most of the newest deliveries that were applied: an example of the dashboard's may be among them.
+// The Clerk instance of most of the newest deliveries that were applied. Most, because the
+// dashboard's examples may be among them.
 func (q *Queries) InstanceOfDeliveries(ctx context.Context, db DBTX) (string, error) {
 	row := db.QueryRow(ctx, instanceOfDeliveries)
 	var instance_id string
@@ -346,7 +347,7 @@ type ListedTombstonesRow struct {
 	Cause          string    `json:"cause"`
 }
 
-// What has had a tombstone since before the sweep began, and was listed all the same.
+// The objects that had a tombstone before the sweep began, and were listed all the same.
 func (q *Queries) ListedTombstones(ctx context.Context, db DBTX, arg ListedTombstonesParams) ([]ListedTombstonesRow, error) {
 	rows, err := db.Query(ctx, listedTombstones,
 		arg.SweepID,
@@ -425,8 +426,8 @@ type MembershipsAtStakeRow struct {
 	AtStake int64 `json:"at_stake"`
 }
 
-// How many memberships live here, and how many of them would go: those that weren't listed, and those whose organization or
-// user wasn't.
+// How many memberships live here, and how many of them would end: those that weren't listed, and
+// those whose organization or user wasn't.
 func (q *Queries) MembershipsAtStake(ctx context.Context, db DBTX, arg MembershipsAtStakeParams) (MembershipsAtStakeRow, error) {
 	row := db.QueryRow(ctx, membershipsAtStake, arg.OrganizationID, arg.Began, arg.SweepID)
 	var i MembershipsAtStakeRow
@@ -439,8 +440,8 @@ const now = `-- name: Now :one
 SELECT clock_timestamp()::timestamptz AS now
 `
 
-// What sweeps know of themselves, and what they ask of the mirror.
-// The database's clock: what changed_at is compared with.
+// The state of sweeps, and their questions to the mirror.
+// The database's clock, by which changed_at is set.
 func (q *Queries) Now(ctx context.Context, db DBTX) (time.Time, error) {
 	row := db.QueryRow(ctx, now)
 	var now time.Time
@@ -452,7 +453,8 @@ const planForManyRows = `-- name: PlanForManyRows :exec
 SELECT set_config('enable_nestloop', 'off', true)
 `
 
-// Postgres knows nothing yet of how much a sweep has just written, guesses few rows, and would compare each with each.
+// Postgres doesn't know yet how many rows a sweep has just written. It would guess few, and compare
+// each with each.
 func (q *Queries) PlanForManyRows(ctx context.Context, db DBTX) error {
 	_, err := db.Exec(ctx, planForManyRows)
 	return err
@@ -537,8 +539,8 @@ type UnappliedRow struct {
 	State    string `json:"state"`
 }
 
-// The objects of which a delivery came that isn't applied: it waits, or is set aside.
-// One branch for each partial index: the ledger is kept for ever.
+// The objects with a delivery that isn't applied: it waits, or is set aside. There is one branch
+// for each partial index, because the ledger is kept for ever.
 func (q *Queries) Unapplied(ctx context.Context, db DBTX, objectIds []string) ([]UnappliedRow, error) {
 	rows, err := db.Query(ctx, unapplied, objectIds)
 	if err != nil {
@@ -614,7 +616,8 @@ type UnlistedRow struct {
 	UserID         string `json:"user_id"`
 }
 
-// What lives here, was there before the sweep began, hasn't changed since, and wasn't listed.
+// The objects that live here, are older than the sweep, haven't changed since it began, and weren't
+// listed.
 func (q *Queries) Unlisted(ctx context.Context, db DBTX, arg UnlistedParams) ([]UnlistedRow, error) {
 	rows, err := db.Query(ctx, unlisted,
 		arg.Resource,
@@ -657,7 +660,7 @@ VALUES ('', 0, $1::timestamptz)
 ON CONFLICT (organization_id) DO UPDATE SET verified_at = greatest(r.verified_at, excluded.verified_at)
 `
 
-// As of then, mirror and Clerk were equal.
+// At that instant, mirror and Clerk were equal.
 func (q *Queries) Verify(ctx context.Context, db DBTX, verifiedAt time.Time) error {
 	_, err := db.Exec(ctx, verify, verifiedAt)
 	return err
