@@ -17,9 +17,10 @@ import (
 // TestSweepJob_RunsAtStart: a job whose sweep another job has made meanwhile sweeps no more.
 func TestSweepJob_RunsAtStart(t *testing.T) {
 	t.Parallel()
-	b, d := setup(t), mirrortest.Populated(1)
+	b, clerk := setup(t), mirrortest.NewClerk(t)
+	clerk.World.Populate(1, 1)
 	cfg := b.workersConfig()
-	cfg.Sweeper, cfg.SweepInterval = b.sweeper(t, d), time.Hour
+	cfg.Sweeper, cfg.SweepInterval = b.sweeper(t, clerk.Client), time.Hour
 	w, err := NewWorkers(cfg)
 	require.NoError(t, err)
 	start(t, w)
@@ -33,9 +34,10 @@ func TestSweepJob_RunsAtStart(t *testing.T) {
 // TestSweepJob_FollowsChangeOfRoles: Clerk sends no event for each member.
 func TestSweepJob_FollowsChangeOfRoles(t *testing.T) {
 	t.Parallel()
-	b, d := setup(t), mirrortest.Populated(1)
+	b, clerk := setup(t), mirrortest.NewClerk(t)
+	clerk.World.Populate(1, 1)
 	cfg := b.workersConfig()
-	cfg.Sweeper = b.sweeper(t, d)
+	cfg.Sweeper = b.sweeper(t, clerk.Client)
 	w, err := NewWorkers(cfg)
 	require.NoError(t, err)
 	start(t, w)

@@ -3,9 +3,6 @@ package command
 import (
 	"context"
 	"encoding/json"
-	"log/slog"
-	"net/http"
-	"net/http/httptest"
 	"testing"
 	"time"
 
@@ -25,6 +22,7 @@ type commandBundle struct {
 	*mirrortest.DB
 
 	t         *testing.T
+	sent      func() []clerksync.Delivery
 	clerk     *clerksim.World
 	faults    *clerksim.APIFaults
 	client    *clerkapi.Client
@@ -34,18 +32,9 @@ type commandBundle struct {
 
 func setupCommands(t *testing.T) *commandBundle {
 	t.Helper()
-	b := &commandBundle{DB: mirrortest.New(t), t: t, faults: clerksim.NewAPIFaults()}
+	c := mirrortest.NewClerk(t)
+	b := &commandBundle{DB: mirrortest.New(t), t: t, sent: c.Deliveries, clerk: c.World, faults: c.Faults, client: c.Client}
 	var err error
-	b.clerk, err = clerksim.New(clerksim.Config{InstanceID: mirrortest.InstanceID})
-	require.NoError(t, err)
-	server := httptest.NewServer(b.clerk.Handler(b.faults.Middleware))
-	t.Cleanup(server.Close)
-	b.client, err = clerkapi.New(clerkapi.Config{
-		URL: server.URL + "/v1", SecretKey: b.clerk.SecretKey(), Transport: &http.Transport{}, CallsPerSecond: 1e6,
-		Logger: slog.New(slog.DiscardHandler),
-	})
-	require.NoError(t, err)
-	t.Cleanup(b.client.Close)
 	b.commander, err = New(Config{Pool: b.Pool, Clerk: b.client, LookAgainAfter: time.Millisecond, Logger: b.Logs.Logger()})
 	require.NoError(t, err)
 	return b
@@ -74,10 +63,7 @@ func (b *commandBundle) team() (organization, admin, second, member string) {
 
 // webhooks applies all webhooks that Clerk has sent since the last time.
 func (b *commandBundle) webhooks() error {
-	var deliveries []clerksync.Delivery
-	for _, m := range b.clerk.Drain() {
-		deliveries = append(deliveries, clerksync.NewDelivery(m.ID, m.Body, m.OccurredAt, time.Now()))
-	}
+	deliveries := b.sent()
 	if len(deliveries) == 0 {
 		return nil
 	}

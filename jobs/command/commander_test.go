@@ -10,7 +10,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -347,10 +346,10 @@ func TestCommander_ManyCommandsAndWebhooksAtOnce(t *testing.T) {
 	t.Cleanup(in.Stop)
 	var deliveries sync.WaitGroup
 	deliver := func() {
-		for _, m := range b.clerk.Drain() {
+		for _, d := range b.sent() {
 			for range 2 {
 				deliveries.Go(func() {
-					if _, err := in.Accept(context.Background(), clerksync.NewDelivery(m.ID, m.Body, m.OccurredAt, time.Now())); err != nil {
+					if _, err := in.Accept(context.Background(), d); err != nil {
 						t.Error(err)
 					}
 				})

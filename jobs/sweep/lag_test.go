@@ -19,11 +19,11 @@ import (
 func TestLag_OldAnswerAdmitsNoOne(t *testing.T) {
 	t.Parallel()
 	s := simulate(t, 5)
-	members := s.members()
+	members := s.clerk.Members()
 	for _, m := range members[1:] {
 		s.setRole(m, clerksim.RoleAdmin)
 	}
-	s.deliveries() // lost
+	s.clerk.Deliveries() // lost
 	s.sweep(Options{})
 	s.requireEqual()
 	earlier := s.world.Snapshot()
@@ -69,7 +69,7 @@ func TestLag_DryRunReportsOldAnswer(t *testing.T) {
 	t.Parallel()
 	s := simulate(t, 3)
 	s.sweep(Options{})
-	earlier, members := s.world.Snapshot(), s.members()
+	earlier, members := s.world.Snapshot(), s.clerk.Members()
 	s.remove(members[1])
 	s.setRole(members[2], clerksim.RoleAdmin)
 	s.webhooks()
@@ -92,7 +92,7 @@ func TestLag_OperatorMayTrustClerk(t *testing.T) {
 	t.Parallel()
 	s := simulate(t, 3)
 	s.sweep(Options{})
-	restored, before, members := s.world.Snapshot(), s.Roles(t), s.members()
+	restored, before, members := s.world.Snapshot(), s.Roles(t), s.clerk.Members()
 	s.setRole(members[1], clerksim.RoleAdmin)
 	s.remove(members[2])
 	s.webhooks()
@@ -108,7 +108,7 @@ func TestLag_LiftsNoTombstone(t *testing.T) {
 	t.Parallel()
 	s := simulate(t, 3)
 	s.sweep(Options{})
-	earlier, members := s.world.Snapshot(), s.members()
+	earlier, members := s.world.Snapshot(), s.clerk.Members()
 	show := s.faults.Omit(nil, members[1].ID)
 	require.Equal(t, 1, s.sweep(Options{}).Removed)
 	s.setRole(members[2], clerksim.RoleAdmin)
@@ -131,7 +131,7 @@ func TestLag_OldAnswerRemovesNoNewMember(t *testing.T) {
 	require.NoError(t, err)
 	s.sweep(Options{})
 	earlier := s.world.Snapshot()
-	s.setRole(s.members()[1], clerksim.RoleAdmin)
+	s.setRole(s.clerk.Members()[1], clerksim.RoleAdmin)
 	_, err = s.world.AddMember(s.organization, user.ID, "")
 	require.NoError(t, err)
 	s.webhooks()
@@ -228,7 +228,7 @@ func TestLag_ManyOldAnswersCostBoundedLookUps(t *testing.T) {
 	s := simulate(t, changed+1)
 	s.sweep(Options{})
 	earlier := s.world.Snapshot()
-	for _, m := range s.members()[1:] {
+	for _, m := range s.clerk.Members()[1:] {
 		s.setRole(m, clerksim.RoleAdmin)
 	}
 	s.webhooks()
@@ -263,7 +263,7 @@ func TestDoubt_OutlivesInterruptedSweep(t *testing.T) {
 	s := simulate(t, 4)
 	s.sweep(Options{})
 	earlier := s.world.Snapshot()
-	for _, m := range s.members()[1:] {
+	for _, m := range s.clerk.Members()[1:] {
 		s.setRole(m, clerksim.RoleAdmin)
 	}
 	s.webhooks()
@@ -280,7 +280,7 @@ func TestLag_TrustBeginsANewSweep(t *testing.T) {
 	s := simulate(t, 3)
 	s.sweep(Options{})
 	earlier, before := s.world.Snapshot(), s.Roles(t)
-	s.setRole(s.members()[1], clerksim.RoleAdmin)
+	s.setRole(s.clerk.Members()[1], clerksim.RoleAdmin)
 	s.webhooks()
 	s.faults.AnswerFrom(earlier, nil)
 	s.interrupt(clerksim.OnRoute(listInvitations))

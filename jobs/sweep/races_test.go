@@ -58,7 +58,7 @@ func TestConfirm_OnlyLookUpLiftsTombstone(t *testing.T) {
 	t.Parallel()
 	s := simulate(t, 2)
 	s.sweep(Options{})
-	member := s.members()[1]
+	member := s.clerk.Members()[1]
 	showMember := s.faults.Omit(nil, member.ID)
 	require.Equal(t, 1, s.sweep(Options{}).Removed)
 	showOrganization := s.faults.Omit(nil, s.organization)
@@ -83,7 +83,7 @@ func TestConfirm_TombstoneStaysIfLookUpFindsNothing(t *testing.T) {
 	s := simulate(t, 2)
 	s.sweep(Options{})
 	earlier := s.world.Snapshot()
-	s.remove(s.members()[1])
+	s.remove(s.clerk.Members()[1])
 	s.webhooks()
 	s.faults.AnswerFrom(earlier, clerksim.Listings)
 	report := s.sweep(Options{})
@@ -100,7 +100,7 @@ func TestSweep_ShiftingListSkipsNoMember(t *testing.T) {
 		t.Run(fmt.Sprint(deleted), func(t *testing.T) {
 			t.Parallel()
 			s := simulate(t, 2000)
-			s.faults.AfterAnswer(func(clerksim.Call) { s.remove(s.members()[1 : deleted+1]...) },
+			s.faults.AfterAnswer(func(clerksim.Call) { s.remove(s.clerk.Members()[1 : deleted+1]...) },
 				clerksim.Times(1, clerksim.OnPage(listMemberships, "980")))
 			report := s.sweep(Options{})
 			require.False(t, report.Aborted, report.Detail)
@@ -115,7 +115,7 @@ func TestSweep_RoleIsAsOfWhenClerkWasAsked(t *testing.T) {
 	t.Parallel()
 	s := simulate(t, 3)
 	reader, writer := s.role("org:clerk", "org:invoices:read"), s.role("org:lead", "org:invoices:write")
-	members := s.members()
+	members := s.clerk.Members()
 	s.setRole(members[1], "org:clerk")
 	s.setRole(members[2], "org:lead")
 	s.sweep(Options{})
@@ -172,7 +172,7 @@ func TestConfirm_WaitsForClerkBeforeRemovingNewMember(t *testing.T) {
 	s.webhooks()
 	s.faults.AnswerFrom(earlier, clerksim.Listings)
 	s.faults.AnswerFrom(earlier, clerksim.Times(1, clerksim.Lookups))
-	patient, err := New(Config{Pool: s.Pool, Clerk: s.clerk, Logger: s.Logs.Logger(), Settle: 3 * time.Second})
+	patient, err := New(Config{Pool: s.Pool, Clerk: s.clerk.Client, Logger: s.Logs.Logger(), Settle: 3 * time.Second})
 	require.NoError(t, err)
 	report, err := patient.Run(t.Context(), Options{})
 	require.NoError(t, err)

@@ -27,7 +27,7 @@ func TestSweep_ContinuesFromItsLastPage(t *testing.T) {
 	s.requireEqual()
 	require.Equal(t, 1, s.Count(t, "SELECT count(*) FROM rolecall.sweeps"))
 
-	gone := s.members()[1:4]
+	gone := s.clerk.Members()[1:4]
 	s.remove(gone...)
 	slices.SortFunc(gone, func(a, b clerksim.Membership) int { return cmp.Compare(a.ID, b.ID) }) // as they are looked up
 	s.interrupt(func(c clerksim.Call) bool { return c.Request.URL.Query().Get("user_id") == gone[1].UserID })
@@ -42,7 +42,7 @@ func TestSweep_OneAtATime(t *testing.T) {
 	t.Parallel()
 	s := simulate(t, 1)
 	lift := s.faults.BeforeAnswer(func(clerksim.Call) {
-		if _, err := s.sweeper(t, s.clerk).Run(t.Context(), Options{}); !errors.Is(err, ErrRunning) {
+		if _, err := s.sweeper(t, s.clerk.Client).Run(t.Context(), Options{}); !errors.Is(err, ErrRunning) {
 			t.Errorf("second sweep: %v", err)
 		}
 	}, clerksim.OnRoute(listMemberships))
@@ -91,8 +91,8 @@ func TestReport_NewestDriftLastsUntilADeliveryComes(t *testing.T) {
 	t.Parallel()
 	s := simulate(t, 2)
 	s.sweep(Options{})
-	s.setRole(s.members()[1], clerksim.RoleAdmin)
-	changed := s.members()[1].UpdatedAt.UnixMilli()
+	s.setRole(s.clerk.Members()[1], clerksim.RoleAdmin)
+	changed := s.clerk.Members()[1].UpdatedAt.UnixMilli()
 	require.Equal(t, changed, s.sweep(Options{}).NewestDrift.UnixMilli())
 	require.Equal(t, changed, s.sweep(Options{}).NewestDrift.UnixMilli())
 }

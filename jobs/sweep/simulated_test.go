@@ -1,22 +1,14 @@
 package sweep
 
 import (
-	"cmp"
 	"context"
-	"log/slog"
-	"net/http"
-	"net/http/httptest"
-	"slices"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/callmine/rolecall/internal/clerkapi"
 	"github.com/callmine/rolecall/internal/clerksim"
 	"github.com/callmine/rolecall/internal/mirrortest"
-	clerksync "github.com/callmine/rolecall/sync"
 )
 
 // The routes of Clerk's lists.
@@ -27,14 +19,14 @@ const (
 	countUsers      = "GET /users/count"
 )
 
-// simulated is a bundle with a simulated Clerk, which the service's own client asks.
+// simulated is a bundle with a simulated Clerk.
 type simulated struct {
 	*bundle
 
 	t            *testing.T
+	clerk        *mirrortest.Clerk
 	world        *clerksim.World
 	faults       *clerksim.APIFaults
-	clerk        *clerkapi.Client
 	organization string // with the members
 
 	mu    sync.Mutex
@@ -45,10 +37,8 @@ type simulated struct {
 // is its admin. No webhook reports them.
 func simulate(t *testing.T, members int) *simulated {
 	t.Helper()
-	s := &simulated{bundle: setup(t), t: t, faults: clerksim.NewAPIFaults()}
-	var err error
-	s.world, err = clerksim.New(clerksim.Config{InstanceID: mirrortest.InstanceID})
-	require.NoError(t, err)
+	s := &simulated{bundle: setup(t), t: t, clerk: mirrortest.NewClerk(t)}
+	s.world, s.faults = s.clerk.World, s.clerk.Faults
 	s.world.Populate(1, members)
 	for id := range s.world.Directory().Organizations {
 		s.organization = id
@@ -58,21 +48,13 @@ func simulate(t *testing.T, members int) *simulated {
 		defer s.mu.Unlock()
 		s.calls = append(s.calls, c)
 	}, nil)
-	server := httptest.NewServer(s.world.Handler(s.faults.Middleware))
-	t.Cleanup(server.Close)
-	s.clerk, err = clerkapi.New(clerkapi.Config{
-		URL: server.URL + "/v1", SecretKey: s.world.SecretKey(), Transport: &http.Transport{}, CallsPerSecond: 1e6,
-		Logger: slog.New(slog.DiscardHandler),
-	})
-	require.NoError(t, err)
-	t.Cleanup(s.clerk.Close)
 	return s
 }
 
 // sweep sweeps once, which must succeed.
 func (s *simulated) sweep(opts Options) Report {
 	s.t.Helper()
-	return s.bundle.sweep(s.t, s.clerk, opts)
+	return s.bundle.sweep(s.t, s.clerk.Client, opts)
 }
 
 // interrupt runs a sweep that is interrupted at the first call that when matches.
@@ -82,33 +64,16 @@ func (s *simulated) interrupt(when clerksim.Match) {
 	defer cancel()
 	lift := s.faults.BeforeAnswer(func(clerksim.Call) { cancel() }, when)
 	defer lift()
-	_, err := s.sweeper(s.t, s.clerk).Run(ctx, Options{})
+	_, err := s.sweeper(s.t, s.clerk.Client).Run(ctx, Options{})
 	require.ErrorIs(s.t, err, context.Canceled)
 }
 
 // webhooks applies all events that Clerk has sent since the last call. Those that a test doesn't
 // apply are lost.
 func (s *simulated) webhooks() {
-	for _, d := range s.deliveries() {
+	for _, d := range s.clerk.Deliveries() {
 		s.Deliver(s.t, d)
 	}
-}
-
-// deliveries returns the events that Clerk has sent since the last call.
-func (s *simulated) deliveries() (sent []clerksync.Delivery) {
-	for _, m := range s.world.Drain() {
-		sent = append(sent, clerksync.NewDelivery(m.ID, m.Body, m.OccurredAt, time.Now()))
-	}
-	return sent
-}
-
-// members returns the memberships at Clerk, the oldest first.
-func (s *simulated) members() []clerksim.Membership {
-	members := s.world.Directory().Memberships()
-	slices.SortFunc(members, func(a, b clerksim.Membership) int {
-		return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(a.ID, b.ID))
-	})
-	return members
 }
 
 // rolesAtClerk returns the role of each membership at Clerk whose user may act.

@@ -14,7 +14,7 @@ import (
 func TestSweep_FillsEmptyMirror(t *testing.T) {
 	t.Parallel()
 	s := simulate(t, 3)
-	admin, member := s.members()[0], s.members()[1]
+	admin, member := s.clerk.Members()[0], s.clerk.Members()[1]
 	s.role("org:clerk", "org:invoices:read")
 	s.setRole(member, "org:clerk")
 	_, err := s.world.Invite(s.organization, admin.UserID, "kim@callmine.test", clerksim.RoleMember)
@@ -51,7 +51,7 @@ func TestSweep_FillsEmptyMirror(t *testing.T) {
 func TestSweep_RepairsMissedChanges(t *testing.T) {
 	t.Parallel()
 	s := simulate(t, 4)
-	members, clerk := s.members(), s.role("org:clerk", "org:invoices:read")
+	members, clerk := s.clerk.Members(), s.role("org:clerk", "org:invoices:read")
 	s.setRole(members[2], "org:clerk")
 	s.sweep(Options{})
 	before := s.Roles(t)
@@ -101,7 +101,7 @@ func TestSweep_ListsUsersByCursorOrElseByOffset(t *testing.T) {
 func TestSweep_OfOneOrganizationTouchesNoOther(t *testing.T) {
 	t.Parallel()
 	s := simulate(t, 3)
-	members := s.members()
+	members := s.clerk.Members()
 	other, err := s.world.CreateOrganization(clerksim.NewOrganization{CreatedBy: members[1].UserID})
 	require.NoError(t, err)
 	elsewhere, err := s.world.AddMember(other.ID, members[2].UserID, "")
@@ -118,10 +118,10 @@ func TestSweep_CountsDriftByCause(t *testing.T) {
 	t.Parallel()
 	s := simulate(t, 4)
 	s.sweep(Options{})
-	for _, m := range s.members()[1:] {
+	for _, m := range s.clerk.Members()[1:] {
 		s.setRole(m, clerksim.RoleAdmin)
 	}
-	sent := s.deliveries()
+	sent := s.clerk.Deliveries()
 	require.Len(t, sent, 3)
 	sent[1].Quarantine("for a test")
 	s.Insert(t, sent[:2]...) // and the third is lost
