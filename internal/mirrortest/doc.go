@@ -3,5 +3,6 @@
 // starts a simulated Clerk with the service's client, and a [Directory] is what the simulator can't
 // be.
 //
-// It guarantees that tests share nothing, so all of them may run in parallel. It doesn't know River.
+// It guarantees that tests share nothing, so all of them may run in parallel. It doesn't know
+// River.
 package mirrortest
