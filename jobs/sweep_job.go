@@ -39,8 +39,8 @@ const (
 	maxSweepAttempts = 5
 )
 
-// SweepArgs asks for a job that ends once a clean full sweep began after the job was made; with
-// [sweep.TriggerRoles], rolesSettle after that.
+// SweepArgs asks for a job that ends once a full sweep has gone through that began after the job
+// was made; with [sweep.TriggerRoles], rolesSettle after that.
 type SweepArgs struct {
 	Trigger sweep.Trigger `json:"trigger"`
 }

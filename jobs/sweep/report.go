@@ -61,7 +61,7 @@ func (r *Report) interrupted(err error) {
 	}
 }
 
-// abort notes which guard stopped the sweep.
+// abort notes why the sweep didn't end clean.
 func (r *Report) abort(reason GuardReason, detail string) {
 	r.Aborted = true
 	r.Reason = reason
