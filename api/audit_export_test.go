@@ -49,9 +49,9 @@ func TestAuditExport_IsWholeAndSaysSo(t *testing.T) {
 	require.Equal(t, "{\"complete\":true,\"entries\":0}\n", string(none.body))
 }
 
-// TestAuditExport_NoCellBeginsAFormula: this includes spreadsheets that separate cells by semicolons
-// or tabs, as Excel does in most of Europe. Some of them drop invisible characters before they look
-// for a formula. A parser of CSV gets a cell without a formula unchanged.
+// TestAuditExport_NoCellBeginsAFormula: this includes spreadsheets that separate cells by
+// semicolons or tabs, as Excel does in most of Europe. Some of them drop invisible characters
+// before they look for a formula. A parser of CSV gets a cell without a formula unchanged.
 func TestAuditExport_NoCellBeginsAFormula(t *testing.T) {
 	t.Parallel()
 	b := setupAudit(t, nil)

@@ -77,8 +77,8 @@ func (s *server) asMember(permission string, next memberHandler) http.Handler {
 	})
 }
 
-// admit passes a request on if its verdict allows it. Every answer to a member says how fresh it is,
-// including a refusal.
+// admit passes a request on if its verdict allows it. Every answer to a member says how fresh it
+// is, including a refusal.
 func admit(w http.ResponseWriter, r *http.Request, v verdict, next memberHandler) error {
 	writeFreshness(w, v.standing, v.decision)
 	if v.refused != nil {

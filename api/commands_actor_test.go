@@ -133,8 +133,8 @@ func TestIdempotency_KeysOfUserAndServiceAreDifferent(t *testing.T) {
 	require.Equal(t, 2, b.faults.Calls()["POST /organizations"])
 }
 
-// TestCommands_RoleChangeDoesNotMakeAMembershipNew: a membership that Clerk doesn't show counts only
-// while it is new. An admin can't make theirs new by changing their own role.
+// TestCommands_RoleChangeDoesNotMakeAMembershipNew: a membership that Clerk doesn't show counts
+// only while it is new. An admin can't make theirs new by changing their own role.
 func TestCommands_RoleChangeDoesNotMakeAMembershipNew(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)

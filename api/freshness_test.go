@@ -35,8 +35,8 @@ func memberTargets(workspaceID string) []string {
 	}
 }
 
-// patient is a RevisionWait for tests in which the revision is reached. It is long enough for a busy
-// machine.
+// patient is a RevisionWait for tests in which the revision is reached. It is long enough for a
+// busy machine.
 const patient = requestTimeout - time.Second
 
 // readDB signals each read of the mirror.

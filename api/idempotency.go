@@ -113,9 +113,9 @@ func writeAnswer(w http.ResponseWriter, stored json.RawMessage, repeated bool) e
 	return nil
 }
 
-// creatorStays returns errNotFound if the creator of a workspace is no longer a member of it. If the
-// mirror never had the creator's membership, the creator counts as a member: Clerk may show that
-// membership late.
+// creatorStays returns errNotFound if the creator of a workspace is no longer a member of it. If
+// the mirror never had the creator's membership, the creator counts as a member: Clerk may show
+// that membership late.
 func (s *server) creatorStays(ctx context.Context, creator string, answered json.RawMessage) error {
 	var a commandAnswer
 	if err := json.Unmarshal(answered, &a); err != nil {

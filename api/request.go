@@ -87,8 +87,8 @@ var errNotThisObject = errors.New("the body isn't an object of this route")
 
 // readObject reads a body of at most limit bytes, one JSON object, into a struct, and returns its
 // bytes. It refuses unknown members, duplicates, and names in another case. An ignored member could
-// be an intended change, and a proxy might read such a body differently. Its errors are errTooLarge,
-// errNotThisObject and edge.ErrCrowded.
+// be an intended change, and a proxy might read such a body differently. Its errors are
+// errTooLarge, errNotThisObject and edge.ErrCrowded.
 func readObject(w http.ResponseWriter, r *http.Request, limit int64, into any) ([]byte, error) {
 	raw, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
 	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {

@@ -18,8 +18,8 @@ import (
 
 const (
 	secretPrefix = "whsec_"
-	// minSecretBytes is the length of Svix' shortest secrets. With an empty secret, any sender could
-	// sign.
+	// minSecretBytes is the length of Svix' shortest secrets. With an empty secret, any sender
+	// could sign.
 	minSecretBytes = 24
 )
 

@@ -24,8 +24,8 @@ type Identity struct {
 }
 
 // defaultRememberedTokens is the usual number of verified tokens kept in memory. Tokens live for a
-// minute. With at most this many active users a minute, each token is verified only once. At roughly
-// 400 bytes each they take 20 MB.
+// minute. With at most this many active users a minute, each token is verified only once. At
+// roughly 400 bytes each they take 20 MB.
 const defaultRememberedTokens = 50_000
 
 // Config is what an Authenticator needs.
@@ -43,8 +43,8 @@ type Config struct {
 	AuthorizedParties []string
 	// AcceptTemplateTokens also admits tokens of JWT templates, which may have an audience and any
 	// lifetime, and name no session. Every token that the instance signs about a user for another
-	// service then counts as that user. OAuth and OIDC tokens stay refused if Rolecall can recognize
-	// them by their claims or type. Defaults to false.
+	// service then counts as that user. OAuth and OIDC tokens stay refused if Rolecall can
+	// recognize them by their claims or type. Defaults to false.
 	AcceptTemplateTokens bool
 	// ServiceTokens are the services' tokens, as ParseServiceTokens returns them. Empty admits no
 	// service.

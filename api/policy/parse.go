@@ -181,8 +181,8 @@ func (r *reader) entries(node ast.Node, at *token.Token, what string) []*ast.Map
 	}
 }
 
-// text returns a node's text. It returns any other value as it is written, in angle brackets, and ""
-// for no value.
+// text returns a node's text. It returns any other value as it is written, in angle brackets, and
+// "" for no value.
 func (r *reader) text(node ast.Node) string {
 	switch value := node.(type) {
 	case nil:
