@@ -26,9 +26,10 @@ type Commander interface {
 
 const (
 	// commandsPerUser in commandsWindow is the limit of each user, and of each service for each
-	// user. Inviting a whole team at once stays below it. In the long run it lets one user make a
-	// fifth of the calls that Clerk allows a production instance. All users share those calls. When
-	// they are used up, the Commander decides which command goes first.
+	// user. Inviting a whole team at once stays below it. In the long run, one user's commands make
+	// about two calls to Clerk a second: a fifth of what Clerk allows a development instance, and a
+	// fiftieth for production. When all calls are used up, the Commander decides which command goes
+	// first.
 	commandsPerUser = 30
 	commandsWindow  = 30 * time.Second
 )
