@@ -128,7 +128,7 @@ type work struct {
 	err      error
 }
 
-// settle reads stubs without a lock, and removes those that change nothing from wanted. They will
+// settle reads stubs without a lock. Stubs that change nothing are removed from wanted: they will
 // change nothing later either, because versions only grow. If stubs were locked, every membership
 // event of an organization would wait for the event before it.
 func settle[T mergeable[T], R any](ctx context.Context, w *work, wanted, known map[string]T,
