@@ -10,8 +10,8 @@ import (
 )
 
 // State is where a delivery stands in the ledger. A new delivery is received, or at once ignored or
-// quarantined. A received one becomes any of the other states. A replay makes it received again; so
-// does a new copy of a quarantined one.
+// quarantined. A received delivery ends in one of the other states. A replay makes a delivery
+// received again. A new copy does the same to a quarantined one.
 type State string
 
 // The states of a delivery.

@@ -60,7 +60,7 @@ const (
 	ownSkew = int64(300_000)
 )
 
-// plausible reports whether an instant lies in the past of the version's event or answer, within
+// plausible reports whether an instant is at or before the version's event or answer, give or take
 // the error of clocks.
 func (v Version) plausible(at int64) bool {
 	if v.Kind == KindObserved {
