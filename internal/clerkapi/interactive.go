@@ -9,8 +9,8 @@ import (
 // Purpose is the reason for interactive calls.
 type Purpose int
 
-// The purposes of interactive calls. The purposes rise in urgency: near Clerk's limit, calls for a
-// later one are sent first. Background calls have no purpose.
+// The purposes of interactive calls. They rise in urgency: near Clerk's limit, each leaves calls
+// for those after it. Background calls have no purpose.
 const (
 	background    Purpose = iota
 	ForStranger           // to look up a stranger: a user whose membership isn't known yet

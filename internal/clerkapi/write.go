@@ -15,9 +15,9 @@ import (
 )
 
 // The methods below change something, each with one interactive request (see [Client.Begin]). They
-// return the object as Clerk answers it: as it is after the change, and a membership that ended as
-// it was before. An error that wraps clerksync.ErrOutcomeUnknown says that the change may have been
-// made; after any other error, nothing has changed. Refusals wrap the errors of package sync.
+// return the object as Clerk sends it: as it is after the change, or, for a membership that ended,
+// as it was before. An error that wraps clerksync.ErrOutcomeUnknown says that the change may have
+// been made; after any other error, nothing has changed. Refusals wrap the errors of package sync.
 
 // CreateOrganization makes an organization, whose first admin is the user createdBy. An empty slug
 // stands for no slug.

@@ -13,7 +13,7 @@ const maxLag = 20 * time.Millisecond
 type Message struct {
 	// ID is the svix-id, "msg_" and 27 characters; it is the same in every attempt.
 	ID string
-	// Type is such as "organizationMembership.deleted".
+	// Type is the event's type, such as "organizationMembership.deleted".
 	Type string
 	// ObjectID is the id of the object that the event is about.
 	ObjectID string
