@@ -22,7 +22,7 @@ race: ## Run the tests in any order with the race detector, with fewer random hi
 
 .PHONY: surroundings
 surroundings: ## Run what needs servers of its own, loads the machine or measures time: failovers, poolers, floods, restarts
-	ROLECALL_TEST_SURROUNDINGS=1 go test $(SURROUNDINGS) -run "$$(grep -hEB3 '^	(needs|servicetest\.Needs)Surroundings\(t\)' $(SURROUNDINGS:=/*_test.go) | sed -n 's/^func \(Test[A-Za-z]*\).*/^\1$$/p' | paste -sd '|' -)" -count=1 -p 1 -parallel 2 -timeout 20m
+	ROLECALL_TEST_SURROUNDINGS=1 go test $(SURROUNDINGS) -run "$$(grep -hEB3 '^	(needs|servicetest\.Needs)Surroundings\(t\)' $(SURROUNDINGS:=/*_test.go) | sed -n 's/^func \(Test[A-Za-z_0-9]*\).*/^\1$$/p' | paste -sd '|' -)" -count=1 -p 1 -parallel 2 -timeout 20m
 
 .PHONY: laws
 laws: ## Run the laws of the merge rule over 10,000 histories each, and 600 through the whole program

@@ -18,37 +18,37 @@ import (
 )
 
 type auditCommand struct {
-	Verify verifyAudit `cmd:"" help:"Compute the chains of hashes anew and name the first entry of each that was changed, is missing, was inserted or reordered. Exit code 3: a chain is broken."`
+	Verify verifyAudit `cmd:"" help:"Recompute the chains of hashes, and name the first entry of each that was changed, is missing, was inserted or was reordered. Exit code 3: a chain is broken."`
 }
 
 type verifyAudit struct {
 	Workspace string `help:"Only this workspace (org_…)."`
-	Since     string `type:"existingfile" placeholder:"FILE" help:"What an earlier run printed with --json, kept out of the database's reach: what has been written anew or cut off since is found, too."`
+	Since     string `type:"existingfile" placeholder:"FILE" help:"Output of an earlier run with --json, stored outside the database. This run then also finds chains that were rewritten or cut off since."`
 	JSON      bool   `name:"json" help:"Print a JSON object."`
 }
 
-// verifiedAudit is what came of verifying.
+// verifiedAudit is the result of a verification.
 type verifiedAudit struct {
-	Chains   int64         `json:"chains"`   // of workspaces, and of what concerns the instance
-	Compared int64         `json:"compared"` // chains that an earlier run noted
-	Entries  int64         `json:"entries"`  // that are as they were recorded
+	Chains   int64         `json:"chains"`   // of workspaces, and the instance's own
+	Compared int64         `json:"compared"` // chains that the earlier run recorded
+	Entries  int64         `json:"entries"`  // that are unchanged
 	Broken   []brokenChain `json:"broken"`
-	// The last entry of each chain that is as it was recorded: to be kept elsewhere, since who owns
-	// the database can write a chain anew, or cut it off. Of a chain that lacks what an earlier run
-	// noted, that again: whatever is compared with this run lacks it, too.
+	// Heads are the last unchanged entry of each chain. Store them elsewhere: the database's owner
+	// can rewrite a chain, or cut it off. A chain that lacks the head of the earlier run repeats
+	// that head, so that later runs keep failing.
 	Heads []chainHead `json:"heads"`
 }
 
 type chainHead struct {
-	WorkspaceID string `json:"workspace_id"` // empty for what concerns the instance
-	LastID      int64  `json:"last_id"`      // as the API gives it, and the number of entries
+	WorkspaceID string `json:"workspace_id"` // empty for the instance's own chain
+	LastID      int64  `json:"last_id"`      // as in the API; also the number of entries
 	LastHash    string `json:"last_hash"`    // in hex
 }
 
 type brokenChain struct {
-	WorkspaceID string `json:"workspace_id"` // empty for what concerns the instance
+	WorkspaceID string `json:"workspace_id"` // empty for the instance's own chain
 	Tampering   string `json:"tampering"`    // changed, missing, inserted or reordered
-	ID          int64  `json:"id"`           // of the entry, as the API gives it
+	ID          int64  `json:"id"`           // of the entry, as in the API
 	Detail      string `json:"detail"`
 }
 
@@ -68,7 +68,7 @@ func (c *verifyAudit) run(ctx context.Context, io streams) error {
 	})
 }
 
-// verify takes chain after chain.
+// verify verifies one chain after the other.
 func (c *verifyAudit) verify(ctx context.Context, db database.DB) (verifiedAudit, error) {
 	result := verifiedAudit{Broken: []brokenChain{}, Heads: []chainHead{}}
 	noted, err := c.noted()
@@ -77,7 +77,7 @@ func (c *verifyAudit) verify(ctx context.Context, db database.DB) (verifiedAudit
 	}
 	if c.Workspace != "" {
 		if c.Since != "" && noted[c.Workspace].Seq == 0 {
-			return result, fmt.Errorf("--since %s: it says nothing of %s", c.Since, c.Workspace)
+			return result, fmt.Errorf("--since %s: it has no chain of %s", c.Since, c.Workspace)
 		}
 		err := result.add(ctx, db, c.Workspace, noted[c.Workspace])
 		if err == nil && result.Chains == 0 {
@@ -99,7 +99,7 @@ func (c *verifyAudit) verify(ctx context.Context, db database.DB) (verifiedAudit
 		}
 		organization = next
 	}
-	for _, organization := range slices.Sorted(maps.Keys(noted)) { // of which nothing is left
+	for _, organization := range slices.Sorted(maps.Keys(noted)) { // chains that are gone
 		if err := result.add(ctx, db, organization, noted[organization]); err != nil {
 			return result, err
 		}
@@ -107,7 +107,7 @@ func (c *verifyAudit) verify(ctx context.Context, db database.DB) (verifiedAudit
 	return result, nil
 }
 
-// noted reads what an earlier run printed.
+// noted reads the heads that an earlier run printed.
 func (c *verifyAudit) noted() (map[string]clerksync.Mark, error) {
 	noted := map[string]clerksync.Mark{}
 	if c.Since == "" {
@@ -125,12 +125,12 @@ func (c *verifyAudit) noted() (map[string]clerksync.Mark, error) {
 		noted[head.WorkspaceID] = clerksync.Mark{Seq: head.LastID, Hash: hash}
 	}
 	if malformed != nil || earlier.Heads == nil {
-		return nil, fmt.Errorf("--since %s: it isn't what a run with --json printed", c.Since)
+		return nil, fmt.Errorf("--since %s: it isn't the output of a run with --json", c.Since)
 	}
 	return noted, nil
 }
 
-// add verifies one chain, as of one moment: services go on writing.
+// add verifies one chain in a snapshot: services keep writing.
 func (v *verifiedAudit) add(ctx context.Context, db database.DB, organizationID string, noted clerksync.Mark) error {
 	var report store.ChainReport
 	err := db.Snapshot(ctx, func(tx store.DBTX) (err error) {
@@ -181,7 +181,7 @@ func (c *verifyAudit) print(out io.Writer, result verifiedAudit) error {
 		_, err = fmt.Fprintf(out, "last entry: %d, hash %s\n", result.Heads[0].LastID, result.Heads[0].LastHash)
 	}
 	if err != nil {
-		return fmt.Errorf("print what was verified: %w", err)
+		return fmt.Errorf("print the verification: %w", err)
 	}
 	return nil
 }

@@ -25,11 +25,11 @@ func appendEvent(t *testing.T, b *servicetest.Bundle, workspace, body string) in
 	return status
 }
 
-// TestTheAuditLogIsVerified by a command, on a service that runs: what webhooks told and what
-// services appended.
+// TestAudit_VerifyFindsEveryChange verifies the entries of webhooks and of services, beside a
+// running service.
 //
 //nolint:paralleltest // the environment belongs to the process
-func TestTheAuditLogIsVerified(t *testing.T) {
+func TestAudit_VerifyFindsEveryChange(t *testing.T) {
 	b := servicetest.Setup(t, nil)
 	workspace, _, _, messages := servicetest.Team(t, b)
 	b.Send(t, messages...)
@@ -57,7 +57,7 @@ func TestTheAuditLogIsVerified(t *testing.T) {
 	require.Equal(t, exitError, code)
 	require.Contains(t, errs, "org_unknown")
 
-	// Also in a chain before this one, and there such that it can't even be read.
+	// Another chain, which comes first, has an entry that can't even be read.
 	_, err := b.DB.Exec(t.Context(), `INSERT INTO rolecall.audit_log (organization_id, action, target, at, cause) VALUES ('org_0', 'a.b', 'c', now(), 'd')`)
 	require.NoError(t, err)
 	tamper(t, b, "UPDATE rolecall.audit_log SET at = 'infinity' WHERE organization_id = 'org_0'",
@@ -89,12 +89,11 @@ func tamper(t *testing.T, b *servicetest.Bundle, statements ...string) {
 	}))
 }
 
-// TestAuditLogsAreComparedWithAnEarlierRun: a chain that was written anew from its middle, one that
-// was cut off, and one that is gone with its head are each like one that nobody touched, but not
-// what they were.
+// TestAudit_VerifyComparesWithAnEarlierRun: a chain rewritten from its middle, one cut off, and one
+// deleted with its head each look intact by themselves. The earlier run shows the difference.
 //
 //nolint:paralleltest // the environment belongs to the process
-func TestAuditLogsAreComparedWithAnEarlierRun(t *testing.T) {
+func TestAudit_VerifyComparesWithAnEarlierRun(t *testing.T) {
 	b := servicetest.Setup(t, nil)
 	insert := func(organizations ...string) {
 		for _, organization := range organizations {
@@ -127,7 +126,7 @@ func TestAuditLogsAreComparedWithAnEarlierRun(t *testing.T) {
 		`UPDATE rolecall.audit_heads h SET (seq, prev_hash, hash) =
 			(SELECT seq, prev_hash, hash FROM rolecall.audit_log WHERE organization_id = 'org_cut' AND seq = 2) WHERE organization_id = 'org_cut'`)
 	insert("org_grown", "org_new")
-	verify(exitOK) // no chain shows any of it by itself
+	verify(exitOK) // no chain shows its tampering by itself
 	compared, printed := verify(exitGuard, "--since", earlier)
 	require.EqualValues(t, 4, compared.Compared, "org_new is of today")
 	require.EqualValues(t, 5, compared.Chains)
@@ -138,13 +137,13 @@ func TestAuditLogsAreComparedWithAnEarlierRun(t *testing.T) {
 	require.Equal(t, map[string]string{"org_anew": "changed 4", "org_cut": "missing 3", "org_gone": "missing 1"}, found)
 	one, _ := verify(exitOK, "--since", earlier, "--workspace", "org_grown")
 	require.EqualValues(t, 1, one.Compared)
-	require.Equal(t, []chainHead{{"org_grown", 8, one.Heads[0].LastHash}}, one.Heads, "of a chain that is whole, as of now")
+	require.Equal(t, []chainHead{{"org_grown", 8, one.Heads[0].LastHash}}, one.Heads, "the current head of an intact chain")
 	verify(exitGuard, "--since", earlier, "--workspace", "org_gone")
 	code, out, _ := runCommand(t, env, "audit", "verify", "--since", earlier, "--workspace", "org_grown")
 	require.Equal(t, exitOK, code)
 	require.Contains(t, out, "as recorded: 8 entries of 1 chain\nbroken: 0 chains\ncompared with "+earlier+": 1 of 1 chain\nlast entry: 8,")
 
-	// What a run prints that failed can be compared with all the same: the next one fails, too.
+	// The output of a failed run can be compared with, too: the next run fails again.
 	require.NoError(t, os.WriteFile(earlier, []byte(printed), 0o600))
 	again, _ := verify(exitGuard, "--since", earlier)
 	require.Equal(t, compared.Broken, again.Broken)
@@ -153,11 +152,11 @@ func TestAuditLogsAreComparedWithAnEarlierRun(t *testing.T) {
 
 	code, _, errs := runCommand(t, env, "audit", "verify", "--since", earlier, "--workspace", "org_unknown")
 	require.Equal(t, exitError, code, "nothing would be compared")
-	require.Contains(t, errs, earlier+": it says nothing of org_unknown")
+	require.Contains(t, errs, earlier+": it has no chain of org_unknown")
 	for _, text := range []string{"", "{}", "entries: 5", `{"heads":[{"workspace_id":"org_1","last_id":1,"last_hash":"x"}]}`} {
 		require.NoError(t, os.WriteFile(earlier, []byte(text), 0o600))
 		code, _, errs := runCommand(t, env, "audit", "verify", "--since", earlier)
 		require.Equal(t, exitError, code)
-		require.Contains(t, errs, "--since "+earlier+": it isn't what a run with --json printed")
+		require.Contains(t, errs, "--since "+earlier+": it isn't the output of a run with --json")
 	}
 }

@@ -15,8 +15,8 @@ import (
 	"github.com/callmine/rolecall/cmd/rolecall/internal/servicetest"
 )
 
-// balancer passes connections on to instances that say they are ready. It knows nothing of HTTP,
-// and tries nothing again.
+// balancer passes connections on to instances that are ready. It doesn't know HTTP, and never
+// retries.
 type balancer struct {
 	listener  net.Listener
 	instances []*instance
@@ -61,7 +61,7 @@ func (i *instance) watch(ctx context.Context, interval time.Duration) {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
-			if status, _ := servicetest.Fetch(ctx, client, i.readyz); status != 0 { // one answer that doesn't come proves nothing
+			if status, _ := servicetest.Fetch(ctx, client, i.readyz); status != 0 { // one missing answer proves nothing
 				i.up.Store(status == http.StatusOK)
 			}
 		}
@@ -101,7 +101,7 @@ func (b *balancer) pass(ctx context.Context, client net.Conn) {
 	}
 }
 
-// pipe copies one direction, and tells its end on.
+// pipe copies one direction, and passes its end on.
 func pipe(to, from net.Conn) {
 	_, _ = io.Copy(to, from)
 	if half, ok := to.(*net.TCPConn); ok {

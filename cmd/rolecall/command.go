@@ -6,10 +6,10 @@ import (
 	"io"
 )
 
-// streams are where a command writes: answers to out, logs and complaints to err.
+// streams are the outputs of a command: answers go to out, logs and errors to err.
 type streams struct{ out, err io.Writer }
 
-// command is what each subcommand does.
+// command is a subcommand.
 type command interface {
 	run(ctx context.Context, io streams) error
 }
@@ -19,7 +19,7 @@ const (
 	exitOK    = 0
 	exitError = 1
 	exitUsage = 2
-	exitGuard = 3 // a guard stopped a sweep, or the audit log was tampered with: somebody has to look
+	exitGuard = 3 // a guard stopped a sweep, or the audit log was tampered with: an operator has to look
 )
 
 // codedError ends the process with an exit code of its own.
@@ -34,8 +34,8 @@ func (e *codedError) Error() string { return e.err.Error() }
 // Unwrap returns the error without its code.
 func (e *codedError) Unwrap() error { return e.err }
 
-// exitCode returns the exit code that an error of a command stands for. Being told to stop is no
-// failure, unless the command says so by a code.
+// exitCode returns the exit code for a command's error. A canceled command hasn't failed, unless
+// its error has a code.
 func exitCode(err error) int {
 	if coded, ok := errors.AsType[*codedError](err); ok {
 		return coded.code

@@ -12,7 +12,7 @@ import (
 	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
 )
 
-// goodEnv is an environment in which serve gets as far as the database, which isn't there.
+// goodEnv is an environment that is valid, but for a database that doesn't exist.
 func goodEnv() map[string]string {
 	return map[string]string{
 		"DATABASE_URL": "postgres://nobody@127.0.0.1:1/none", "CLERK_WEBHOOK_SIGNING_SECRET": "whsec_" + strings.Repeat("c2VjcmV0", 5),
@@ -20,16 +20,17 @@ func goodEnv() map[string]string {
 	}
 }
 
-// inProcess names internals that messages for operators have no business with.
+// inProcess lists internals that messages for operators must not mention.
 func inProcess() []string {
 	return []string{"field", "slog.", "time.Duration", "float64", "strconv", "LogLevel", "SweepInterval", "Issuer ", "authenticator:", "%!", "parse error"}
 }
 
-// TestConfigAndServeRefuseTheSame, name the setting and the cure, and print no secret.
+// TestConfig_RefusesWhatServeRefuses: both commands refuse the same values, name the setting and
+// the cure, and print no secret.
 //
 //nolint:paralleltest // the environment belongs to the process
-func TestConfigAndServeRefuseTheSame(t *testing.T) {
-	refused := map[string][]string{ // a value, by its setting; "" takes it away
+func TestConfig_RefusesWhatServeRefuses(t *testing.T) {
+	refused := map[string][]string{ // values by their setting; "" removes it
 		"DATABASE_URL": {
 			"", "foo", "localhost:5432/rolecall", "mysql://u:opensesame@db/app", "http://db/app", "postgres://u:open/sesame@db/app",
 			"postgres://u:open#sesame@db/app", "postgres://u:opensesame@db:port/app", "postgres://u:opensesame@db/app?sslmode=maybe", "postgres//db/app",
@@ -68,12 +69,12 @@ func TestConfigAndServeRefuseTheSame(t *testing.T) {
 			env[setting] = value
 			code, out, config := runCommand(t, env, "config")
 			require.Equal(t, exitError, code, "config takes %s=%s", setting, value)
-			require.Contains(t, out, "ROLECALL_LISTEN_ADDR", "what is in force is printed all the same")
+			require.Contains(t, out, "ROLECALL_LISTEN_ADDR", "the configuration in force is still printed")
 			code, _, serve := runCommand(t, env, "serve")
 			require.Equal(t, exitError, code, "serve takes %s=%s", setting, value)
 			for _, errs := range []string{config, serve} {
 				require.Contains(t, errs, setting, value)
-				require.NotContains(t, errs, "connect to", "%s=%s is found before anything is done", setting, value)
+				require.NotContains(t, errs, "connect to", "%s=%s is found before any work", setting, value)
 				for _, never := range append(inProcess(), "opensesame", "sesame") {
 					require.NotContains(t, errs+out, never, "%s=%s", setting, value)
 				}
@@ -84,10 +85,10 @@ func TestConfigAndServeRefuseTheSame(t *testing.T) {
 	require.Equal(t, exitOK, code, errs)
 }
 
-// TestConfigTakesWhatIsRight, however unusual.
+// TestConfig_AcceptsValidSettings, unusual ones included.
 //
 //nolint:paralleltest // the environment belongs to the process
-func TestConfigTakesWhatIsRight(t *testing.T) {
+func TestConfig_AcceptsValidSettings(t *testing.T) {
 	for setting, values := range map[string][]string{
 		"DATABASE_URL": {
 			"postgresql://u:p%40ss@db.test:5433/app?sslmode=require", "host=db user=u password='a b' dbname=app", "host=db dbname='app'", "postgres:///app?host=/var/run",
@@ -121,11 +122,11 @@ func TestConfigTakesWhatIsRight(t *testing.T) {
 	require.Contains(t, errs, "share a port")
 }
 
-// TestAllFaultsAreToldAtOnce: values that can't be read, ones that can't be right, what is missing,
-// and the policy.
+// TestConfig_ReportsAllFaultsAtOnce: unreadable values, invalid ones, missing settings, and the
+// policy.
 //
 //nolint:paralleltest // the environment belongs to the process
-func TestAllFaultsAreToldAtOnce(t *testing.T) {
+func TestConfig_ReportsAllFaultsAtOnce(t *testing.T) {
 	policy := filepath.Join(t.TempDir(), "policy.yaml")
 	require.NoError(t, os.WriteFile(policy, []byte("roles:\n  oops: 7\n"), 0o600))
 	env := map[string]string{
@@ -139,14 +140,15 @@ func TestAllFaultsAreToldAtOnce(t *testing.T) {
 			require.Equal(t, 1, strings.Count(errs, setting), "%s in %s", setting, errs)
 		}
 		require.Contains(t, errs, "CLERK_WEBHOOK_SIGNING_SECRET is missing")
-		require.NotContains(t, errs, "ROLECALL_MAX_REMOVAL_RATIO", "what can't be read spoils nothing else")
+		require.NotContains(t, errs, "ROLECALL_MAX_REMOVAL_RATIO", "an unreadable value doesn't spoil others")
 	}
 }
 
-// TestNamesThatAreAlmostSettings are told, and refused where what is meant isn't there.
+// TestConfig_NamesMisspeltSettings: a misspelt name is reported, and refused if the setting that it
+// means is missing.
 //
 //nolint:paralleltest // the environment belongs to the process
-func TestNamesThatAreAlmostSettings(t *testing.T) {
+func TestConfig_NamesMisspeltSettings(t *testing.T) {
 	without := func(setting string) map[string]string {
 		env := goodEnv()
 		delete(env, setting)
@@ -178,7 +180,7 @@ func TestNamesThatAreAlmostSettings(t *testing.T) {
 		require.Contains(t, errs, tc.meant)
 		require.NotContains(t, out+errs, "opensesame")
 		_, _, serve := runCommand(t, tc.env, "serve")
-		require.Contains(t, serve, tc.name+" is no setting", "serve tells it, too")
+		require.Contains(t, serve, tc.name+" is no setting", "serve reports it, too")
 		require.NoError(t, os.Unsetenv(tc.name))
 	}
 	others := map[string]string{
@@ -196,8 +198,9 @@ func TestNamesThatAreAlmostSettings(t *testing.T) {
 	require.Empty(t, errs)
 }
 
-// TestDotEnvIsNeverPrinted where it can't be read: its rest may hold every secret there is.
-func TestDotEnvIsNeverPrinted(t *testing.T) {
+// TestConfig_NeverPrintsDotEnv: an error about an unreadable .env has none of its text, which may
+// hold secrets.
+func TestConfig_NeverPrintsDotEnv(t *testing.T) {
 	for text, want := range map[string]string{
 		"# first\nROLECALL_LOG_LEVEL=info\nCLERK-SECRET=opensesame\nDATABASE_URL=opensesame\n": "line 3 is no assignment",
 		"DATABASE_URL=\"opensesame\n": "a quotation mark",
@@ -222,7 +225,7 @@ func TestDotEnvIsNeverPrinted(t *testing.T) {
 }
 
 //nolint:paralleltest // the environment belongs to the process
-func TestConfigShowsThePolicy(t *testing.T) {
+func TestConfig_ShowsThePolicy(t *testing.T) {
 	env := goodEnv()
 	code, out, errs := runCommand(t, env, "config")
 	require.Equal(t, exitOK, code)

@@ -19,7 +19,7 @@ import (
 type deliveriesCommand struct {
 	List   listDeliveries   `cmd:"" help:"List deliveries, the newest first."`
 	Show   showDelivery     `cmd:"" help:"Show one delivery with its body, secrets redacted."`
-	Replay replayDeliveries `cmd:"" help:"Read deliveries anew and apply them: one or more by id, or all that the filters select."`
+	Replay replayDeliveries `cmd:"" help:"Read deliveries again and apply them: by id, or all that the filters select."`
 }
 
 // filters select deliveries.
@@ -27,15 +27,15 @@ type filters struct {
 	State        stateName `help:"Only in this state: received, applied, superseded, ignored or quarantined."`
 	Type         string    `help:"Only of this event type, such as organization.created."`
 	Organization string    `help:"Only about this organization (org_…)."`
-	Since        string    `help:"Only received since then: RFC 3339, or so long ago (90m, 24h)."`
-	Until        string    `help:"Only received before then: RFC 3339, or so long ago."`
+	Since        string    `help:"Only received since an instant (RFC 3339), or within a duration (90m, 24h)."`
+	Until        string    `help:"Only received before an instant (RFC 3339), or longer ago than a duration."`
 }
 
-// stateName is a state of the ledger as somebody gives it; empty for none.
+// stateName is a state of the ledger on the command line; empty for none.
 type stateName string
 
-// Validate refuses what is no state. The parser's own list of choices would have to name the empty
-// one too.
+// Validate refuses unknown states. The parser's own list of choices would have to include the empty
+// one.
 func (s stateName) Validate() error {
 	switch clerksync.State(s) {
 	case clerksync.StateReceived, clerksync.StateApplied, clerksync.StateSuperseded, clerksync.StateIgnored, clerksync.StateQuarantined:
@@ -63,7 +63,7 @@ func (f filters) filter(now time.Time) (store.Filter, error) {
 	}, nil
 }
 
-// moment reads an instant, or how long ago it was; zero for none.
+// moment reads an instant or an age; zero for none.
 func moment(s string, now time.Time) (time.Time, error) {
 	if s == "" {
 		return time.Time{}, nil
@@ -81,7 +81,7 @@ func moment(s string, now time.Time) (time.Time, error) {
 type listDeliveries struct {
 	filters
 
-	Limit int `default:"50" help:"At most so many, the newest."`
+	Limit int `default:"50" help:"List at most this many, the newest."`
 
 	JSON bool `name:"json" help:"Print a JSON list."`
 }
@@ -91,7 +91,8 @@ func (c *listDeliveries) run(ctx context.Context, io streams) error {
 	if err != nil {
 		return err
 	}
-	if filter.Limit = c.Limit; filter.Limit < 1 {
+	filter.Limit = c.Limit
+	if filter.Limit < 1 {
 		return errors.New("--limit must be positive")
 	}
 	return withDatabase(ctx, func(_ config.Config, db database.DB) error {
@@ -163,7 +164,7 @@ func (c *showDelivery) run(ctx context.Context, io streams) error {
 		if err := table.print("delivery"); err != nil {
 			return err
 		}
-		body := "(the ledger has no body of it)"
+		body := "(the ledger doesn't have its body)"
 		if e.Body != nil {
 			body = *e.Body
 		}
@@ -187,7 +188,7 @@ func (c *replayDeliveries) run(ctx context.Context, io streams) error {
 	if err != nil {
 		return err
 	}
-	filter.Limit = math.MaxInt32 // all that match: a limit would leave some behind unsaid
+	filter.Limit = math.MaxInt32 // all that match: a limit would skip some silently
 	return withDatabase(ctx, func(cfg config.Config, db database.DB) error {
 		ids := c.IDs
 		if len(ids) == 0 {
@@ -214,7 +215,7 @@ func (c *replayDeliveries) run(ctx context.Context, io streams) error {
 	})
 }
 
-// printReplayed tells people what became of each delivery. It fails if any was not replayed.
+// printReplayed prints the result for each delivery. It fails if any was not replayed.
 func printReplayed(out io.Writer, results []jobs.Replayed) error {
 	if len(results) == 0 {
 		return errors.New("no delivery matches")

@@ -12,7 +12,7 @@ import (
 )
 
 //nolint:paralleltest // the environment belongs to the process
-func TestDeliveriesCanBeListedShownAndReplayed(t *testing.T) {
+func TestDeliveries_ListShowAndReplay(t *testing.T) {
 	b := servicetest.Setup(t, nil)
 	workspace, _, _, messages := servicetest.Team(t, b)
 	b.Send(t, messages...)
@@ -66,7 +66,7 @@ func TestDeliveriesCanBeListedShownAndReplayed(t *testing.T) {
 	code, _, errs = runCommand(t, env, "deliveries", "replay", "--type", "no.such")
 	require.Equal(t, exitError, code)
 	require.Contains(t, errs, "no delivery matches")
-	env["CLERK_INSTANCE_ID"] = "ins_examples" // it was a wrong setting
+	env["CLERK_INSTANCE_ID"] = "ins_examples" // the setting was wrong
 	code, out, _ = runCommand(t, env, "deliveries", "replay", "--state", "quarantined")
 	require.Equal(t, exitOK, code)
 	require.Contains(t, out, example.ID+" enqueued")

@@ -12,11 +12,11 @@ import (
 
 type doctorCommand struct {
 	JSON    bool `name:"json" help:"Print a JSON object."`
-	Web     bool `default:"true" negatable:"" help:"Examine what a serve with a web side needs."`
-	Workers bool `default:"true" negatable:"" help:"Examine what a serve with workers needs."`
+	Web     bool `default:"true" negatable:"" help:"Examine the needs of a serve with a web side."`
+	Workers bool `default:"true" negatable:"" help:"Examine the needs of a serve with workers."`
 }
 
-// run looks at everything that a serve with this environment would meet. It changes nothing.
+// run examines everything that a serve with this environment depends on. It changes nothing.
 func (c *doctorCommand) run(ctx context.Context, io streams) error {
 	which := config.Parts{Web: c.Web, Workers: c.Workers}
 	cfg, warnings, err := config.ReadServing(ctx, which)
@@ -27,12 +27,12 @@ func (c *doctorCommand) run(ctx context.Context, io streams) error {
 		err = printExamination(io.out, e)
 	}
 	if err == nil && !e.OK {
-		err = errors.New("something is wrong: what to do is above")
+		err = errors.New("something is wrong: the list above says what to do")
 	}
 	return err
 }
 
-// printExamination tells people.
+// printExamination prints the findings as a table, and the to-do list below it.
 func printExamination(out io.Writer, e doctor.Examination) error {
 	table := newTable(out)
 	for _, f := range e.Checks {

@@ -22,7 +22,7 @@ import (
 	"github.com/callmine/rolecall/internal/pgtest"
 )
 
-// patient is an environment that a serve could run in, which a test makes ill.
+// patient is an environment in which serve runs, and which a test then breaks.
 func patient(t *testing.T) *sweepBundle {
 	t.Helper()
 	b := sweeping(t, 2)
@@ -37,7 +37,7 @@ func patient(t *testing.T) *sweepBundle {
 	return b
 }
 
-// examined runs the doctor, as JSON and for people, and requires that both say the same.
+// examined runs the doctor with and without --json, and requires that both agree.
 func (b *sweepBundle) examined(t *testing.T, want int) (e doctor.Examination, text string) {
 	t.Helper()
 	code, out, errs := runCommand(t, b.env, "doctor", "--json")
@@ -63,7 +63,7 @@ func findings(e doctor.Examination, check string) (found []doctor.Finding) {
 }
 
 //nolint:paralleltest // the environment belongs to the process
-func TestDoctorFindsAllWell(t *testing.T) {
+func TestDoctor_FindsAllWell(t *testing.T) {
 	b := patient(t)
 	b.report(t, exitOK, "backfill")
 	e, text := b.examined(t, exitOK)
@@ -83,10 +83,10 @@ func TestDoctorFindsAllWell(t *testing.T) {
 	require.Equal(t, exitUsage, code)
 }
 
-// TestDoctorNamesWhatIsWrong, says what to do, and sees the rest all the same.
+// TestDoctor_NamesEachFault: doctor names the fault and the cure, and completes the other checks.
 //
 //nolint:paralleltest // the environment belongs to the process
-func TestDoctorNamesWhatIsWrong(t *testing.T) {
+func TestDoctor_NamesEachFault(t *testing.T) {
 	refusing := func(path string, status int, body string) func(*testing.T, *sweepBundle) {
 		return func(_ *testing.T, b *sweepBundle) {
 			b.spoiled(func(w http.ResponseWriter, r *http.Request) bool {
@@ -110,7 +110,7 @@ func TestDoctorNamesWhatIsWrong(t *testing.T) {
 		cure   string
 	}{
 		"a setting":   {set("ROLECALL_LISTEN_ADDR", "8080"), "settings", doctor.VerdictWrong, "ROLECALL_LISTEN_ADDR", "write host:port"},
-		"no database": {set("DATABASE_URL", "postgres://u:opensesame@127.0.0.1:1/none"), "DATABASE_URL", doctor.VerdictWrong, "refused", "see that Postgres runs"},
+		"no database": {set("DATABASE_URL", "postgres://u:opensesame@127.0.0.1:1/none"), "DATABASE_URL", doctor.VerdictWrong, "refused", "check that Postgres runs"},
 		"never migrated": {
 			func(t *testing.T, b *sweepBundle) {
 				t.Helper()
@@ -145,12 +145,12 @@ func TestDoctorNamesWhatIsWrong(t *testing.T) {
 			refusing("/v1/organizations", http.StatusForbidden, `{"errors":[{"code":"organization_not_enabled_in_instance","message":"off"}]}`),
 			"Clerk's list of organizations", doctor.VerdictWrong, "organization_not_enabled_in_instance", "in your plan",
 		},
-		"what a terminal obeys": {
+		"control characters": {
 			refusing("/v1/organization_domains", http.StatusForbidden, `{"errors":[{"code":"x\u001b[2J\u009b2J","message":"\u202eoff"}]}`),
 			"Clerk's list of domains", doctor.VerdictWarning, "", "",
 		},
 		"no keys": {refusing("/.well-known/jwks.json", http.StatusNotFound, ""), "signing keys", doctor.VerdictWrong, "status 404", "CLERK_ISSUER"},
-		"an issuer that nobody has": {
+		"an unreachable JWKS URL": {
 			set("CLERK_JWKS_URL", "http://user:opensesame@127.0.0.1:1/jwks?key=opensesame"), "signing keys", doctor.VerdictWrong, "refused", "CLERK_JWKS_URL",
 		},
 		"a clock": {
@@ -188,20 +188,20 @@ func TestDoctorNamesWhatIsWrong(t *testing.T) {
 			require.Contains(t, found[i].Cure, tc.cure)
 			require.NotContains(t, text, "opensesame")
 			require.False(t, strings.ContainsAny(text, "\x1b\u009b\u202e"), text)
-			require.NotEmpty(t, findings(e, "ROLECALL_ADMIN_ADDR"), "the rest is seen all the same")
+			require.NotEmpty(t, findings(e, "ROLECALL_ADMIN_ADDR"), "the other checks are complete")
 			if tc.state == doctor.VerdictWrong {
-				require.Contains(t, text, "  1. "+tc.check, "what is wrong comes first")
+				require.Contains(t, text, "  1. "+tc.check, "faults come first")
 			}
 		})
 	}
 }
 
-// withoutRights has the patient connect as a role that may do nothing.
+// withoutRights makes the patient connect as a role without rights.
 func withoutRights(t *testing.T, b *sweepBundle) {
 	t.Helper()
 	cfg, err := pgx.ParseConfig(b.env["DATABASE_URL"])
 	require.NoError(t, err)
-	role := "nobody_" + cfg.Database
+	role := "powerless_" + cfg.Database
 	_, err = b.db.Exec(t.Context(), "CREATE ROLE "+role+" LOGIN")
 	require.NoError(t, err)
 	t.Cleanup(func() {
@@ -217,12 +217,12 @@ func withoutRights(t *testing.T, b *sweepBundle) {
 	b.env["DATABASE_URL"] = u.String()
 }
 
-// TestDoctorWaitsForNobody: each look has five seconds, and they run beside each other.
+// TestDoctor_EndsWhileNothingAnswers: each check has five seconds, and the checks run at once.
 //
 //nolint:paralleltest // the environment belongs to the process
-func TestDoctorWaitsForNobody(t *testing.T) {
+func TestDoctor_EndsWhileNothingAnswers(t *testing.T) {
 	clerk, _ := servicetest.HangingClerk(t)
-	silent, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0") // takes connections, and says nothing
+	silent, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0") // accepts connections, and never answers
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, silent.Close()) })
 	env := goodEnv()
@@ -238,10 +238,10 @@ func TestDoctorWaitsForNobody(t *testing.T) {
 	require.NotContains(t, out+errs, "opensesame")
 }
 
-// TestDoctorOfNothing tells everything that is missing.
+// TestDoctor_WithoutSettings names every missing setting.
 //
 //nolint:paralleltest // the environment belongs to the process
-func TestDoctorOfNothing(t *testing.T) {
+func TestDoctor_WithoutSettings(t *testing.T) {
 	code, out, _ := runCommand(t, nil, "doctor")
 	require.Equal(t, exitError, code)
 	for _, missing := range []string{"DATABASE_URL is missing", "CLERK_ISSUER is missing", "CLERK_WEBHOOK_SIGNING_SECRET is missing", "CLERK_SECRET_KEY"} {
@@ -249,10 +249,10 @@ func TestDoctorOfNothing(t *testing.T) {
 	}
 }
 
-// TestDoctorBesideARunningServe knows it at its addresses.
+// TestDoctor_BesideARunningServe recognizes the serve at its addresses.
 //
 //nolint:paralleltest // the environment belongs to the process
-func TestDoctorBesideARunningServe(t *testing.T) {
+func TestDoctor_BesideARunningServe(t *testing.T) {
 	b := servicetest.Start(t, pgtest.URL(t), nil, config.Parts{Web: true, Workers: true}, servicetest.AsksClerk)
 	cfg := b.Config
 	env := map[string]string{

@@ -13,8 +13,8 @@ import (
 	"github.com/callmine/rolecall/cmd/rolecall/internal/servicetest"
 )
 
-// TestDocumentsGiveTheNumbersOfConnectionsOnce, and they are the code's.
-func TestDocumentsGiveTheNumbersOfConnectionsOnce(t *testing.T) {
+// TestDocs_GiveTheNumbersOfConnectionsOnce: one document has them, and they match the code.
+func TestDocs_GiveTheNumbersOfConnectionsOnce(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile(servicetest.InRepository(t, "docs/operate.md"))
 	require.NoError(t, err)

@@ -14,7 +14,7 @@ import (
 
 var update = flag.Bool("update", false, "write generated files instead of comparing them")
 
-// Generated files are held against what they are generated from.
+// The tests compare generated files with their sources.
 
 func TestGeneratedExampleFile(t *testing.T) {
 	t.Parallel()

@@ -28,12 +28,12 @@ type cli struct {
 	Serve      serveCommand      `cmd:"" help:"Receive webhooks, apply them, answer requests."`
 	Backfill   reconcileCommand  `cmd:"" help:"Fill the mirror from Clerk: the first reconcile, after the webhook endpoint is enabled."`
 	Reconcile  reconcileCommand  `cmd:"" help:"Compare the mirror with everything that Clerk lists, and repair it. Exit code 3: a guard stopped it."`
-	Status     statusCommand     `cmd:"" help:"Say how well the mirror follows Clerk, and what needs somebody's attention."`
+	Status     statusCommand     `cmd:"" help:"Show how well the mirror follows Clerk, and what needs attention."`
 	Deliveries deliveriesCommand `cmd:"" help:"List, show or replay deliveries of the ledger."`
 	Audit      auditCommand      `cmd:"" help:"Verify the audit log."`
 	Migrate    migrateCommand    `cmd:"" help:"Bring the database to the schema that this binary needs."`
 	Config     configCommand     `cmd:"" help:"Print the configuration in force, secrets redacted, and check it."`
-	Doctor     doctorCommand     `cmd:"" help:"Look at everything that serve meets: settings, Postgres, Clerk, addresses, the mirror. Says what to do."`
+	Doctor     doctorCommand     `cmd:"" help:"Examine everything that serve depends on: settings, Postgres, Clerk, addresses, the mirror. Says what to do."`
 	Version    versionCommand    `cmd:"" help:"Print the version."`
 }
 
@@ -45,12 +45,12 @@ func run(ctx context.Context, args []string, io streams) (code int) {
 	exit := -1
 	parser, err := kong.New(&grammar, kong.Name("rolecall"), kong.Writers(io.out, io.err), kong.UsageOnError(),
 		kong.Description("Who is in this workspace, in which role, and may they do this?"),
-		kong.Exit(func(code int) { exit = code })) // --help wants to exit: it gets to, below
+		kong.Exit(func(code int) { exit = code })) // of --help: run returns it below
 	if err != nil {
 		complain(io.err, err.Error())
 		return exitError
 	}
-	if len(args) > 0 && args[0] == "help" { // of everything, or of the command that follows
+	if len(args) > 0 && args[0] == "help" { // in general, or for the command that follows
 		args = append(slices.Clone(args[1:]), "--help")
 	}
 	parsed, err := parser.Parse(args)
@@ -67,7 +67,8 @@ func run(ctx context.Context, args []string, io streams) (code int) {
 		return exitError
 	}
 	err = selected.run(ctx, io)
-	if code = exitCode(err); code != exitOK {
+	code = exitCode(err)
+	if code != exitOK {
 		complain(io.err, err.Error())
 	}
 	return code

@@ -23,6 +23,6 @@ func (*migrateCommand) run(ctx context.Context, io streams) error {
 		fmt.Fprintln(io.out, "schema is current")
 		return nil
 	}
-	fmt.Fprintf(io.out, "schema is current, except for what this role may not do. Let a role that may run, in this database:\n\n%s\n", left)
+	fmt.Fprintf(io.out, "schema is current, except for statements that this role may not run. Let another role run them in this database:\n\n%s\n", left)
 	return nil
 }

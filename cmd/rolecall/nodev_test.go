@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestNodev_LeavesOutTheDemo: with the tag nodev, nothing is linked that only dev needs.
+// TestNodev_LeavesOutTheDemo: a binary with the tag nodev links no package that only dev needs.
 func TestNodev_LeavesOutTheDemo(t *testing.T) {
 	t.Parallel()
 	list := func(args ...string) []string {
@@ -28,7 +28,7 @@ func TestNodev_LeavesOutTheDemo(t *testing.T) {
 	}
 }
 
-// TestNodev_SaysThatDevIsNotThere.
+// TestNodev_SaysThatDevIsNotThere, and why.
 func TestNodev_SaysThatDevIsNotThere(t *testing.T) {
 	t.Parallel()
 	out, err := exec.CommandContext(t.Context(), "go", "run", "-tags", "nodev", ".", "dev").CombinedOutput()

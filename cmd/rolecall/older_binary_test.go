@@ -17,13 +17,12 @@ import (
 	"github.com/callmine/rolecall/internal/svixsim"
 )
 
-// olderRelease is a commit whose binaries may still run while newer ones start: that of schema
-// 00013.
+// olderRelease is the commit of schema 00013. Its binaries may still run while newer ones start.
 const olderRelease = "03fb23c85cba85456e66573569138febb7756856"
 
-// olderBinary builds the program of back then. Where the history isn't there, as in a shallow
-// clone, the test is left out: package migrations holds the same release's statements against the
-// schema all the same.
+// olderBinary builds the program of that release. Without the git history, as in a shallow clone,
+// the test is skipped. Package migrations still tests the same release's statements against the
+// schema.
 func olderBinary(t *testing.T) string {
 	t.Helper()
 	git := func(args ...string) ([]byte, error) {
@@ -46,8 +45,9 @@ func olderBinary(t *testing.T) string {
 	return filepath.Join(dir, "older")
 }
 
-// TestOldAndNewBinarySideBySide on one mirror, as in an upgrade: what either is told, both enforce.
-func TestOldAndNewBinarySideBySide(t *testing.T) {
+// TestRollingRestart_OldAndNewBinarySideBySide on one mirror, as in an upgrade: both enforce what
+// either receives.
+func TestRollingRestart_OldAndNewBinarySideBySide(t *testing.T) {
 	servicetest.NeedsSurroundings(t)
 	t.Parallel()
 	older := olderBinary(t)
@@ -56,7 +56,7 @@ func TestOldAndNewBinarySideBySide(t *testing.T) {
 	b.Open(t, database)
 	cfg := b.Config
 	require.NoError(t, b.Service.Stop(t.Context()))
-	workspace, admin, _, told := servicetest.Team(t, b)
+	workspace, admin, _, messages := servicetest.Team(t, b)
 	binaries := map[string]*process{}
 	for name, path := range map[string]string{"old": older, "new": os.Args[0]} {
 		env := servingEnv(t, database)
@@ -84,7 +84,7 @@ func TestOldAndNewBinarySideBySide(t *testing.T) {
 			require.Equal(t, want, status, name)
 		}
 	}
-	tell("old", told)
+	tell("old", messages)
 	for _, order := range [][2]string{{"old", "new"}, {"new", "old"}, {"old", "old"}, {"new", "new"}} {
 		user, err := b.Clerk.CreateUser(clerksim.NewUser{})
 		require.NoError(t, err)

@@ -9,12 +9,12 @@ import (
 )
 
 type configCommand struct {
-	Web     bool `default:"true" negatable:"" help:"Check what a serve with a web side needs."`
-	Workers bool `default:"true" negatable:"" help:"Check what a serve with workers needs."`
+	Web     bool `default:"true" negatable:"" help:"Check the needs of a serve with a web side."`
+	Workers bool `default:"true" negatable:"" help:"Check the needs of a serve with workers."`
 }
 
-// run prints what is in force, also if it is wrong, and fails with everything for which serve
-// wouldn't start.
+// run prints the configuration in force, even a wrong one. Its error names every fault for which
+// serve wouldn't start.
 func (c *configCommand) run(ctx context.Context, io streams) error {
 	cfg, warnings, err := config.ReadServing(ctx, config.Parts{Web: c.Web, Workers: c.Workers})
 	if err := printConfig(io.out, cfg); err != nil {
@@ -33,7 +33,7 @@ func printWarnings(out io.Writer, warnings []string) {
 	}
 }
 
-// printPolicy writes the policy as a file could have it, and its warnings beside it.
+// printPolicy prints the policy in the form of a policy file, and its warnings to stderr.
 func printPolicy(ctx context.Context, io streams, cfg config.Config) {
 	policy, err := cfg.Policy(ctx)
 	if err != nil {

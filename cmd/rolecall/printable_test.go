@@ -14,15 +14,14 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// hostile is a text of somebody who wants to write on an operator's terminal: controls of both
-// kinds, what sets the direction of text, what has no width, and line breaks that begin lines of
-// their own.
+// hostile is an attacker's text for an operator's terminal: controls of both kinds, marks of
+// direction, characters of no width, and line breaks that forge lines.
 const hostile = "\u009b31mred\u009d0;title\a \x1b[2J\x1b]52;c;aGk=\a\x7f\b\r\u202eltr\u202c\u2066\u2069\u200e\u200f\u061c" +
 	"\u200b\u200c\u200d\u2060\ufeff\u00ad\u180e\u034f\u115f\u3164\uffa0\ufe0f\u2800\U000e0041\U000e0100\u2028\u2029\u0085\u00a0\v\f" +
 	"\nALARM forged: all is lost\n\tcell\ufff9\ue000"
 
-// requirePrintable requires that nothing of a text can move a cursor, hide or turn around, and that
-// no line was forged.
+// requirePrintable requires that no character of a text moves the cursor, hides text or turns it
+// around, and that no line is forged.
 func requirePrintable(tb testing.TB, text string) {
 	tb.Helper()
 	require.True(tb, utf8.ValidString(text), "%q", text)
@@ -35,7 +34,7 @@ func requirePrintable(tb testing.TB, text string) {
 	}
 }
 
-func TestPrintable(t *testing.T) {
+func TestPrintable_EscapesInvisibleCharacters(t *testing.T) {
 	t.Parallel()
 	for in, want := range map[string]string{
 		"":                      "",
@@ -72,13 +71,13 @@ func TestPrintable(t *testing.T) {
 	}
 	require.Equal(t, `a\u009b\nb\tc`, line("a\u009b\nb\tc"))
 	for r := rune(0); r <= unicode.MaxRune; r++ {
-		text := string(visible([]byte(string(r)), false))
+		text := string(visible([]byte(string(r))))
 		requirePrintable(t, text)
 	}
 }
 
-// TestPrintedJSONMeansTheSame, whatever is in its texts.
-func TestPrintedJSONMeansTheSame(t *testing.T) {
+// TestPrintable_JSONKeepsItsMeaning prints hostile texts as JSON, and parses the output.
+func TestPrintable_JSONKeepsItsMeaning(t *testing.T) {
 	t.Parallel()
 	var all strings.Builder
 	for _, r := range hostile {
@@ -102,9 +101,9 @@ func TestPrintedJSONMeansTheSame(t *testing.T) {
 	require.Equal(t, `"a\ufffdb"`+"\n", out.String())
 }
 
-// TestEveryCommandPrintsThroughOnePlace: tables are made by table, whose cells are single lines,
+// TestPrintable_EveryCommandPrintsThroughIt: every table is a table, whose cells are single lines,
 // and only main knows the process' own streams.
-func TestEveryCommandPrintsThroughOnePlace(t *testing.T) {
+func TestPrintable_EveryCommandPrintsThroughIt(t *testing.T) {
 	t.Parallel()
 	require.NoError(t, fs.WalkDir(os.DirFS("."), ".", func(name string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() || filepath.Ext(name) != ".go" || strings.HasSuffix(name, "_test.go") {

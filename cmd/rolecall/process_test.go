@@ -12,24 +12,23 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/callmine/rolecall/cmd/rolecall/internal/servicetest"
+	"github.com/callmine/rolecall/internal/testlog"
 )
 
-// asProgram has the test's binary be the program itself: main, with real arguments, signals and
-// exit codes.
+// asProgram makes the test's binary run main, with real arguments, signals and exit codes.
 const asProgram = "ROLECALL_TEST_PROGRAM"
 
 // process is a command line in a process of its own.
 type process struct {
 	cmd    *exec.Cmd
-	out    servicetest.Log
-	log    servicetest.Log // its stderr
+	out    testlog.Lines
+	log    testlog.Lines // its stderr
 	ended  chan struct{}
 	client *http.Client
 	env    map[string]string
 }
 
-// startProcess starts the program with an environment that has nothing else of ours. It is killed
-// at the test's end.
+// startProcess starts the program with only these settings. It is killed at the test's end.
 func startProcess(t *testing.T, env map[string]string, args ...string) *process {
 	t.Helper()
 	return startBinary(t, os.Args[0], env, args...)
@@ -48,7 +47,7 @@ func startBinary(t *testing.T, binary string, env map[string]string, args ...str
 	require.NoError(t, p.cmd.Start())
 	go func() {
 		defer close(p.ended)
-		_ = p.cmd.Wait() // the state says all
+		_ = p.cmd.Wait() // ProcessState has the result
 	}()
 	t.Cleanup(func() {
 		_ = p.cmd.Process.Kill() // it may have ended
@@ -60,13 +59,13 @@ func startBinary(t *testing.T, binary string, env map[string]string, args ...str
 	return p
 }
 
-// signal sends a signal to a process that runs.
+// signal sends a signal to the process.
 func (p *process) signal(t *testing.T, s syscall.Signal) {
 	t.Helper()
 	require.NoError(t, p.cmd.Process.Signal(s))
 }
 
-// exit waits for the end and returns the exit code; -1 if a signal was the end.
+// exit waits for the end and returns the exit code; -1 if a signal ended the process.
 func (p *process) exit(t *testing.T, patience time.Duration) int {
 	t.Helper()
 	select {

@@ -14,7 +14,7 @@ import (
 	"github.com/callmine/rolecall/internal/pgtest"
 )
 
-// servingEnv is the environment of a serve at addresses of its own.
+// servingEnv is the environment of a serve on free addresses.
 func servingEnv(t *testing.T, databaseURL string) map[string]string {
 	t.Helper()
 	return map[string]string{
@@ -24,9 +24,8 @@ func servingEnv(t *testing.T, databaseURL string) map[string]string {
 	}
 }
 
-// TestAHangingClerkHoldsUpNoStart: the public side answers at once, and whoever finds /readyz green
-// finds it answering.
-func TestAHangingClerkHoldsUpNoStart(t *testing.T) {
+// TestServe_StartsWhileClerkHangs: the public side answers as soon as /readyz is green.
+func TestServe_StartsWhileClerkHangs(t *testing.T) {
 	t.Parallel()
 	clerk, asked := servicetest.HangingClerk(t)
 	env := servingEnv(t, pgtest.URL(t))
@@ -47,13 +46,13 @@ func TestAHangingClerkHoldsUpNoStart(t *testing.T) {
 	}, 20*time.Second, time.Millisecond)
 	require.True(t, p.running(), p.log.String())
 	took := time.Since(alive)
-	require.Less(t, took, 3*time.Second, "for which Clerk is waited for where its answer is needed")
+	require.Less(t, took, 3*time.Second, "only requests that need Clerk's answer wait for it")
 	require.Positive(t, asked.Load())
 	t.Logf("ready %s after /healthz", took)
 }
 
-// TestATakenAddressIsNeverReady: the process ends, and names the setting.
-func TestATakenAddressIsNeverReady(t *testing.T) {
+// TestServe_IsNeverReadyOnATakenAddress: the process ends, and names the setting.
+func TestServe_IsNeverReadyOnATakenAddress(t *testing.T) {
 	t.Parallel()
 	for setting, flags := range map[string][]string{
 		"ROLECALL_LISTEN_ADDR": nil, "ROLECALL_ADMIN_ADDR": {"--no-web"},
@@ -70,7 +69,7 @@ func TestATakenAddressIsNeverReady(t *testing.T) {
 			env[setting] = taken.Addr().String()
 			p := startProcess(t, env, append([]string{"serve"}, flags...)...)
 			for p.running() {
-				if setting == "ROLECALL_LISTEN_ADDR" { // what has the other address would answer here
+				if setting == "ROLECALL_LISTEN_ADDR" { // otherwise the listener that took the address would answer
 					status, _ := p.ready(t.Context())
 					require.NotEqual(t, http.StatusOK, status)
 				}
@@ -86,9 +85,9 @@ func TestATakenAddressIsNeverReady(t *testing.T) {
 	}
 }
 
-// TestSIGTERMTurnsRedFirst: the process goes on answering for the delay, and has callers close
-// their connections.
-func TestSIGTERMTurnsRedFirst(t *testing.T) {
+// TestServe_SIGTERMTurnsReadinessRedFirst: the process answers during the delay, and tells callers
+// to close their connections.
+func TestServe_SIGTERMTurnsReadinessRedFirst(t *testing.T) {
 	t.Parallel()
 	env := servingEnv(t, pgtest.URL(t))
 	env["ROLECALL_STOP_DELAY"] = "1500ms"
@@ -118,8 +117,8 @@ func TestSIGTERMTurnsRedFirst(t *testing.T) {
 	require.GreaterOrEqual(t, time.Since(began), 1500*time.Millisecond)
 }
 
-// TestASecondSignalEndsItAtOnce, whatever the delay is.
-func TestASecondSignalEndsItAtOnce(t *testing.T) {
+// TestServe_SecondSignalEndsItAtOnce, in spite of a long delay.
+func TestServe_SecondSignalEndsItAtOnce(t *testing.T) {
 	t.Parallel()
 	for _, s := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
 		env := servingEnv(t, pgtest.URL(t))

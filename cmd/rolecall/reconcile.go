@@ -17,15 +17,15 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// sweepPoll is how often a command looks whether the sweep that it waits for has ended.
+// sweepPoll is how often a command checks whether the running sweep has ended.
 const sweepPoll = 500 * time.Millisecond
 
 // reconcileCommand is `rolecall backfill` and `rolecall reconcile`: a backfill is the first sweep.
 type reconcileCommand struct {
 	Organization string `help:"Only this organization (org_…)."`
 	DryRun       bool   `help:"Print each difference and change nothing."`
-	Confirm      bool   `help:"Remove as many memberships as it takes."`
-	TrustClerk   bool   `help:"Take what Clerk shows for true, also where newer signed events say otherwise. Signed deletions stay."`
+	Confirm      bool   `help:"Remove memberships beyond the limit of ROLECALL_MAX_REMOVAL_RATIO."`
+	TrustClerk   bool   `help:"Let Clerk's answers overrule newer signed events. Signed deletions stay."`
 	JSON         bool   `name:"json" help:"Print the report as a JSON object."`
 }
 
@@ -72,7 +72,7 @@ func (c *reconcileCommand) options(io streams, display *display) sweep.Options {
 	}
 	opts.Found = func(d store.FoundDrift) {
 		out := io.out
-		if c.JSON { // stdout is the report's
+		if c.JSON { // stdout belongs to the report
 			out = io.err
 		}
 		_, _ = display.writeTo(out, fmt.Appendf(nil, "%s %s %s (%s)\n", d.Difference, d.Resource, line(d.ID), d.Cause))
@@ -80,8 +80,7 @@ func (c *reconcileCommand) options(io streams, display *display) sweep.Options {
 	return opts
 }
 
-// sweepWhenFree sweeps, if need be after the sweep that is running: of this command, or of a
-// process that serves.
+// sweepWhenFree sweeps. It first waits for a sweep that another command or a server runs.
 func sweepWhenFree(ctx context.Context, sweeper *sweep.Sweeper, opts sweep.Options, display *display) (sweep.Report, error) {
 	said := false
 	for {
@@ -95,13 +94,13 @@ func sweepWhenFree(ctx context.Context, sweeper *sweep.Sweeper, opts sweep.Optio
 		}
 		select {
 		case <-ctx.Done():
-			return report, fmt.Errorf("wait for the sweep that is running: %w", ctx.Err())
+			return report, fmt.Errorf("wait for the running sweep: %w", ctx.Err())
 		case <-time.After(sweepPoll):
 		}
 	}
 }
 
-// conclude prints the report, if a sweep began, and says by the exit code how it ended.
+// conclude prints the report if a sweep began. Its error carries the exit code.
 func (c *reconcileCommand) conclude(ctx context.Context, out io.Writer, report sweep.Report, err error) error {
 	if report.SweepID != "" || report.Aborted {
 		if err := c.print(out, report); err != nil {
@@ -112,21 +111,21 @@ func (c *reconcileCommand) conclude(ctx context.Context, out io.Writer, report s
 	case report.Aborted:
 		return &codedError{exitGuard, fmt.Errorf("stopped (%s): %s: %s", report.Reason, line(report.Detail), health.AdviceFor(report.Reason))}
 	case err != nil && ctx.Err() != nil:
-		return &codedError{exitError, errors.New(c.whatCutOffMeans(report))}
+		return &codedError{exitError, errors.New(c.interruption(report))}
 	default:
 		return err
 	}
 }
 
-// whatCutOffMeans tells whoever interrupted a sweep what becomes of it.
-func (c *reconcileCommand) whatCutOffMeans(report sweep.Report) string {
+// interruption says how an interrupted sweep continues.
+func (c *reconcileCommand) interruption(report sweep.Report) string {
 	switch {
 	case report.SweepID == "":
-		return "cut off before the sweep began"
+		return "interrupted before the sweep began"
 	case c.DryRun || c.Organization != "":
-		return "cut off: the next one begins anew"
+		return "interrupted: the next one starts over"
 	default:
-		return "cut off: the next one, also that of a process that serves, goes on from there within an hour"
+		return "interrupted: the next sweep within an hour, from here or from a server, resumes where this one stopped"
 	}
 }
 
@@ -147,7 +146,7 @@ func (c *reconcileCommand) print(out io.Writer, report sweep.Report) error {
 		return err
 	}
 	if report.Behind > 0 {
-		fmt.Fprintf(out, "%d shown as they were before newer signed events, and left alone\n", report.Behind)
+		fmt.Fprintf(out, "%d shown in an older state than signed events tell, and left alone\n", report.Behind)
 	}
 	repaired := fmt.Sprintf("%d repaired (%d added, %d updated, %d removed)", report.Repaired, report.Added, report.Updated, report.Removed)
 	if report.DryRun {
@@ -161,14 +160,14 @@ func (c *reconcileCommand) print(out io.Writer, report sweep.Report) error {
 	return err
 }
 
-// notCompared returns lines for people: the lists that a sweep didn't compare, and the plans that
-// it doesn't know.
+// notCompared returns a line for each list that the sweep didn't compare, and one if it can't know
+// the plans of Clerk Billing.
 func notCompared(report sweep.Report) (lines []string) {
 	for _, f := range report.Refused {
 		lines = append(lines, "not compared: "+f.String())
 	}
 	if report.Billing.Unmirrored() {
-		lines = append(lines, "Clerk Billing is on: a plan may refuse at Clerk what is allowed here, see `rolecall status`")
+		lines = append(lines, "Clerk Billing is on: Clerk may refuse, by a plan, what Rolecall allows: see `rolecall status`")
 	}
 	return lines
 }

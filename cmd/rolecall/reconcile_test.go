@@ -12,32 +12,32 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
 	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
-	"github.com/callmine/rolecall/cmd/rolecall/internal/servicetest"
 	"github.com/callmine/rolecall/internal/clerksim"
+	"github.com/callmine/rolecall/internal/mirrortest"
 	"github.com/callmine/rolecall/internal/pgtest"
+	"github.com/callmine/rolecall/internal/testlog"
 	"github.com/callmine/rolecall/jobs/sweep"
 	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// sweepBundle is a Clerk with one workspace, a database, and the environment of a command between
-// them.
+// sweepBundle is a simulated Clerk with one workspace, a database, and the environment of a command
+// that compares them.
 type sweepBundle struct {
 	clerk     *clerksim.World
 	db        *pgxpool.Pool
 	env       map[string]string
 	workspace string
 	users     []string // its members, the first its admin
-	// spoil is asked before Clerk is; it answers itself if it returns true.
+	// spoil may answer a request in Clerk's place; it returns true if it did.
 	spoil atomic.Pointer[func(http.ResponseWriter, *http.Request) bool]
 }
 
-// sweeping makes a workspace with so many members, of which nothing was told.
+// sweeping makes a workspace with so many members. No webhook reports them.
 func sweeping(t *testing.T, members int) *sweepBundle {
 	t.Helper()
 	b := &sweepBundle{}
@@ -79,7 +79,7 @@ func (b *sweepBundle) user(t *testing.T) string {
 	return user.ID
 }
 
-// spoiled lets a function answer in Clerk's place, until it is nil.
+// spoiled lets a function answer in Clerk's place; nil lets Clerk answer.
 func (b *sweepBundle) spoiled(f func(http.ResponseWriter, *http.Request) bool) {
 	if f == nil {
 		b.spoil.Store(nil)
@@ -100,6 +100,11 @@ func (b *sweepBundle) report(t *testing.T, want int, args ...string) (sweep.Repo
 	return report, errs
 }
 
+// drift is how many objects of a report differed, and how.
+type drift struct{ Missing, Stale, Extra int }
+
+func driftOf(r sweep.Report) drift { return drift{r.Missing, r.Stale, r.Extra} }
+
 // members counts the live members in the mirror.
 func (b *sweepBundle) members(t *testing.T) (n int) {
 	t.Helper()
@@ -107,20 +112,19 @@ func (b *sweepBundle) members(t *testing.T) (n int) {
 	return n
 }
 
-// background runs a command whose environment is set already, and returns what it writes to stderr
-// and its exit code.
-func (b *sweepBundle) background(ctx context.Context, t *testing.T, args ...string) (*servicetest.Log, <-chan int) {
+// background runs a command, and returns its stderr and its exit code.
+func (b *sweepBundle) background(ctx context.Context, t *testing.T, args ...string) (*testlog.Lines, <-chan int) {
 	t.Helper()
 	for _, s := range (config.Config{}).Settings() {
 		t.Setenv(s.Name, b.env[s.Name])
 	}
-	errs, code := &servicetest.Log{}, make(chan int, 1)
+	errs, code := &testlog.Lines{}, make(chan int, 1)
 	go func() { code <- run(ctx, args, streams{out: io.Discard, err: errs}) }()
 	return errs, code
 }
 
 //nolint:paralleltest // the environment belongs to the process
-func TestBackfillFillsTheMirror(t *testing.T) {
+func TestReconcile_BackfillFillsTheMirror(t *testing.T) {
 	b := sweeping(t, 4)
 	report, errs := b.report(t, exitOK, "backfill")
 	require.Equal(t, 4, report.ByKind["membership"].Missing)
@@ -153,7 +157,7 @@ func TestBackfillFillsTheMirror(t *testing.T) {
 }
 
 //nolint:paralleltest // the environment belongs to the process
-func TestADryRunPrintsDriftAndChangesNothing(t *testing.T) {
+func TestReconcile_DryRunPrintsDriftAndChangesNothing(t *testing.T) {
 	b := sweeping(t, 3)
 	b.report(t, exitOK, "backfill")
 	_, err := b.clerk.SetRole(b.workspace, b.users[1], clerksim.RoleAdmin)
@@ -176,9 +180,10 @@ func TestADryRunPrintsDriftAndChangesNothing(t *testing.T) {
 	}
 	require.Contains(t, out, "nothing changed (dry run)")
 	report, errs := b.report(t, exitOK, "reconcile", "--dry-run")
-	require.Equal(t, []int{1, 1, 1, 0}, []int{report.Missing, report.Stale, report.Extra, report.Repaired})
+	require.Equal(t, drift{Missing: 1, Stale: 1, Extra: 1}, driftOf(report))
+	require.Zero(t, report.Repaired)
 	for _, line := range lines {
-		require.Contains(t, errs, line+"\n", "stdout is the report's")
+		require.Contains(t, errs, line+"\n", "stdout belongs to the report")
 	}
 	require.Equal(t, 3, b.members(t))
 	report, _ = b.report(t, exitOK, "reconcile")
@@ -187,7 +192,7 @@ func TestADryRunPrintsDriftAndChangesNothing(t *testing.T) {
 }
 
 //nolint:paralleltest // the environment belongs to the process
-func TestGuardsEndWithACodeOfTheirOwn(t *testing.T) {
+func TestReconcile_GuardsHaveTheirOwnExitCode(t *testing.T) {
 	b := sweeping(t, 25)
 	b.report(t, exitOK, "backfill")
 	for _, id := range b.users[10:] {
@@ -216,7 +221,7 @@ func TestGuardsEndWithACodeOfTheirOwn(t *testing.T) {
 
 	code, out, errs := runCommand(t, b.env, "reconcile")
 	require.Equal(t, exitGuard, code)
-	require.Regexp(t, `membership +0 +0 +15\n`, out, "the report is printed all the same")
+	require.Regexp(t, `membership +0 +0 +15\n`, out, "the report is still printed")
 	require.Contains(t, errs, "stopped (removal_ratio)")
 	report, _ = b.report(t, exitOK, "reconcile", "--confirm")
 	require.Equal(t, 15, report.Removed)
@@ -224,7 +229,7 @@ func TestGuardsEndWithACodeOfTheirOwn(t *testing.T) {
 }
 
 //nolint:paralleltest // the environment belongs to the process
-func TestAnOldAnswerIsReportedAndChangesNothing(t *testing.T) {
+func TestReconcile_ReportsOldAnswersAndKeepsTheMirror(t *testing.T) {
 	b := sweeping(t, 4)
 	b.report(t, exitOK, "backfill")
 	before := b.clerk.Snapshot().Handler()
@@ -245,7 +250,7 @@ func TestAnOldAnswerIsReportedAndChangesNothing(t *testing.T) {
 	require.Equal(t, exitOK, code)
 	require.Contains(t, out, "ALARM reads_behind")
 	report, _ = b.report(t, exitGuard, "reconcile", "--trust-clerk")
-	require.Equal(t, 1, report.Updated, "the ban, as an operator says")
+	require.Equal(t, 1, report.Updated, "the ban, on the operator's word")
 	require.Equal(t, 1, report.Behind, "the signed deletion stays")
 	require.Equal(t, 3, b.members(t))
 
@@ -257,25 +262,16 @@ func TestAnOldAnswerIsReportedAndChangesNothing(t *testing.T) {
 	require.NotContains(t, out, "ALARM reads_behind")
 }
 
-// apply brings messages of Clerk into the mirror, as workers do.
+// apply applies messages of Clerk to the mirror, as workers do.
 func (b *sweepBundle) apply(t *testing.T, messages []clerksim.Message) {
 	t.Helper()
 	for _, m := range messages {
-		d := clerksync.NewDelivery(m.ID, m.Body, m.OccurredAt, time.Now())
-		f, known, err := clerksync.Decode(d)
-		require.NoError(t, err)
-		require.True(t, known)
-		require.NoError(t, pgx.BeginFunc(t.Context(), b.db, func(tx pgx.Tx) error {
-			locked, err := store.LockMirror(t.Context(), tx, []clerksync.Facts{f})
-			require.NoError(t, err)
-			changed := locked.ApplyAll([]clerksync.Delivery{d}, []clerksync.Facts{f}).Mirror
-			require.NoError(t, store.SaveMirror(t.Context(), tx, locked, changed))
-			return store.Finish(t.Context(), tx, store.Writes{Changed: changed}, time.Now())
-		}))
+		db := &mirrortest.DB{Pool: b.db}
+		db.Deliver(t, clerksync.NewDelivery(m.ID, m.Body, m.OccurredAt, time.Now()))
 	}
 }
 
-// settle makes what is in the mirror older than a sweep waits for.
+// settle makes the mirror's objects older than the time that a sweep waits for.
 func (b *sweepBundle) settle(t *testing.T) {
 	t.Helper()
 	for _, table := range []string{"users", "memberships"} {
@@ -286,7 +282,7 @@ func (b *sweepBundle) settle(t *testing.T) {
 }
 
 //nolint:paralleltest // the environment belongs to the process
-func TestClerkAwayIsAnErrorOrAGuard(t *testing.T) {
+func TestReconcile_FailsOrStopsWhenClerkIsAway(t *testing.T) {
 	b := sweeping(t, 2)
 	b.spoiled(func(w http.ResponseWriter, r *http.Request) bool {
 		if strings.HasSuffix(r.URL.Path, "/organization_memberships") {
@@ -296,11 +292,11 @@ func TestClerkAwayIsAnErrorOrAGuard(t *testing.T) {
 		return false
 	})
 	report, errs := b.report(t, exitGuard, "backfill")
-	require.Equal(t, sweep.ReasonListingIncomplete, report.Reason, "Clerk cut it off")
+	require.Equal(t, sweep.ReasonListingIncomplete, report.Reason, "Clerk interrupted it")
 	require.Contains(t, errs, "clerk is unavailable")
 	b.spoiled(nil)
 	again, _ := b.report(t, exitOK, "backfill")
-	require.Equal(t, report.SweepID, again.SweepID, "it went on")
+	require.Equal(t, report.SweepID, again.SweepID, "it was resumed")
 	require.False(t, again.Aborted)
 
 	b.env["CLERK_API_URL"] = "http://127.0.0.1:1/v1"
@@ -311,7 +307,7 @@ func TestClerkAwayIsAnErrorOrAGuard(t *testing.T) {
 }
 
 //nolint:paralleltest // the environment belongs to the process
-func TestACommandWaitsForTheSweepThatIsRunning(t *testing.T) {
+func TestReconcile_WaitsForARunningSweep(t *testing.T) {
 	b := sweeping(t, 2)
 	other, err := b.db.Acquire(t.Context())
 	require.NoError(t, err)
@@ -327,7 +323,7 @@ func TestACommandWaitsForTheSweepThatIsRunning(t *testing.T) {
 	require.Eventually(t, func() bool { return strings.Contains(errs.String(), waits) }, 20*time.Second, 5*time.Millisecond)
 	cancel()
 	require.Equal(t, exitError, <-code)
-	require.Contains(t, errs.String(), "cut off before the sweep began")
+	require.Contains(t, errs.String(), "interrupted before the sweep began")
 
 	errs, code = b.background(t.Context(), t, "backfill")
 	require.Eventually(t, func() bool { return strings.Contains(errs.String(), waits) }, 20*time.Second, 5*time.Millisecond)
@@ -339,7 +335,7 @@ func TestACommandWaitsForTheSweepThatIsRunning(t *testing.T) {
 }
 
 //nolint:paralleltest // the environment belongs to the process
-func TestAnInterruptedSweepGoesOn(t *testing.T) {
+func TestReconcile_ResumesAnInterruptedSweep(t *testing.T) {
 	b := sweeping(t, 2)
 	ctx, cancel := context.WithCancel(t.Context())
 	t.Cleanup(cancel)
@@ -353,18 +349,18 @@ func TestAnInterruptedSweepGoesOn(t *testing.T) {
 	})
 	errs, code := b.background(ctx, t, "backfill")
 	require.Equal(t, exitError, <-code)
-	require.Contains(t, errs.String(), "goes on from there")
+	require.Contains(t, errs.String(), "resumes where this one stopped")
 	b.spoiled(nil)
 	report, _ := b.report(t, exitOK, "reconcile")
 	require.Equal(t, "sweep_1", report.SweepID)
 	require.Equal(t, 2, b.members(t))
 
 	cut := &reconcileCommand{DryRun: true}
-	require.Contains(t, cut.whatCutOffMeans(report), "anew")
+	require.Contains(t, cut.interruption(report), "starts over")
 }
 
 //nolint:paralleltest // the environment belongs to the process
-func TestOneOrganizationIsReconciled(t *testing.T) {
+func TestReconcile_SweepsOneOrganization(t *testing.T) {
 	b := sweeping(t, 2)
 	other, err := b.clerk.CreateOrganization(clerksim.NewOrganization{Name: "South", CreatedBy: b.user(t)})
 	require.NoError(t, err)
@@ -379,11 +375,11 @@ func TestOneOrganizationIsReconciled(t *testing.T) {
 	report, _ := b.report(t, exitOK, "backfill", "--organization", other.ID)
 	require.Equal(t, other.ID, report.OrganizationID)
 	require.Equal(t, 1, report.ByKind["organization"].Missing)
-	require.Equal(t, 1, b.members(t), "of the other one nothing is known")
+	require.Equal(t, 1, b.members(t), "the other one is unknown")
 }
 
 //nolint:paralleltest // the environment belongs to the process
-func TestReconcileSaysWhatIsMissing(t *testing.T) {
+func TestReconcile_NamesMissingSettings(t *testing.T) {
 	for _, command := range []string{"backfill", "reconcile"} {
 		code, _, errs := runCommand(t, map[string]string{"ROLECALL_MAX_REMOVAL_RATIO": "7"}, command)
 		require.Equal(t, exitError, code)
@@ -403,8 +399,8 @@ func TestReconcileSaysWhatIsMissing(t *testing.T) {
 	require.Contains(t, out, "first reconcile")
 }
 
-// TestProgressIsShownAsTheStreamCanShowIt: a bar where it can be drawn over, else few lines.
-func TestProgressIsShownAsTheStreamCanShowIt(t *testing.T) {
+// TestReconcile_ShowsProgressAsTheStreamAllows: a bar on a terminal, few lines elsewhere.
+func TestReconcile_ShowsProgressAsTheStreamAllows(t *testing.T) {
 	t.Parallel()
 	steps := []sweep.Progress{
 		{Resource: "user", Listed: 500, Total: -1},
@@ -424,7 +420,7 @@ func TestProgressIsShownAsTheStreamCanShowIt(t *testing.T) {
 	for _, part := range []string{"listing user", "listing membership", "(500/1000", "looking up membership", "\ra line\n"} {
 		require.Contains(t, terminal.String(), part)
 	}
-	require.True(t, strings.HasSuffix(terminal.String(), " \r"), "nothing of the bar is left: %q", terminal.String())
+	require.True(t, strings.HasSuffix(terminal.String(), " \r"), "the bar is gone: %q", terminal.String())
 
 	var log bytes.Buffer
 	lines := newDisplay(&log, 0)
@@ -439,10 +435,10 @@ func TestProgressIsShownAsTheStreamCanShowIt(t *testing.T) {
 	require.Contains(t, log.String(), "looked_up=1")
 }
 
-func TestExitCodes(t *testing.T) {
+func TestReconcile_ExitCodes(t *testing.T) {
 	t.Parallel()
 	require.Equal(t, exitOK, exitCode(nil))
-	require.Equal(t, exitOK, exitCode(context.Canceled), "somebody stopped it")
+	require.Equal(t, exitOK, exitCode(context.Canceled), "it was stopped")
 	require.Equal(t, exitError, exitCode(io.EOF))
 	require.Equal(t, exitGuard, exitCode(&codedError{exitGuard, context.Canceled}))
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/callmine/rolecall/cmd/rolecall/internal/servicetest"
 	"github.com/callmine/rolecall/internal/clerksim"
 	"github.com/callmine/rolecall/jobs/sweep"
+	clerksync "github.com/callmine/rolecall/sync"
 )
 
 // ready reports whether the service should get traffic.
@@ -24,7 +25,7 @@ func ready(t *testing.T, b *servicetest.Bundle) bool {
 	return status == http.StatusOK
 }
 
-// situation reads how things stand, as `rolecall status` does.
+// situation reads the status, as `rolecall status` does.
 func situation(t *testing.T, b *servicetest.Bundle) health.Snapshot {
 	t.Helper()
 	now, err := health.NewCollector(b.DB, time.Hour, func() *auth.Lockout { return nil }).Situation()
@@ -34,10 +35,10 @@ func situation(t *testing.T, b *servicetest.Bundle) health.Snapshot {
 	return shown
 }
 
-// TestAnInstallationWithoutDomainsWorks: on a plan without verified domains a fresh installation
-// turns ready, a removal that no webhook told is repaired, and report, status, metrics and log name
-// the list and Clerk's code.
-func TestAnInstallationWithoutDomainsWorks(t *testing.T) {
+// TestRefusedLists_InstanceWithoutDomainsWorks: without verified domains in its plan, a fresh
+// installation turns ready, and repairs a removal whose webhook was lost. Report, status, metrics
+// and log name the list and Clerk's code.
+func TestRefusedLists_InstanceWithoutDomainsWorks(t *testing.T) {
 	t.Parallel()
 	var workspace, member string
 	b := servicetest.StartSweeping(t, func(b *servicetest.Bundle) {
@@ -55,7 +56,9 @@ func TestAnInstallationWithoutDomainsWorks(t *testing.T) {
 	require.True(t, health.HasNotice(shown.Notices, health.NoticeListRefused))
 	refused := shown.LastSweep.Report.Refused
 	require.Len(t, refused, 1)
-	require.Equal(t, []any{"domain", code, http.StatusForbidden}, []any{string(refused[0].Resource), refused[0].Code, refused[0].Status})
+	require.Equal(t, clerksync.ResourceDomain, refused[0].Resource)
+	require.Equal(t, code, refused[0].Code)
+	require.Equal(t, http.StatusForbidden, refused[0].Status)
 	var out strings.Builder
 	require.NoError(t, printStatus(&out, shown))
 	require.Contains(t, out.String(), "NOTICE list_refused")
@@ -70,9 +73,9 @@ func TestAnInstallationWithoutDomainsWorks(t *testing.T) {
 	servicetest.Eventually(t, func() bool { return !health.HasNotice(situation(t, b).Notices, health.NoticeListRefused) }, "compared again")
 }
 
-// TestOrganizationsThatAreOffAreNoMatterOfTheKey: the sweep can't know who is a member, and says
-// what to turn on.
-func TestOrganizationsThatAreOffAreNoMatterOfTheKey(t *testing.T) {
+// TestRefusedLists_DisabledOrganizationsAreNotBlamedOnTheKey: the sweep can't list members, and
+// names the feature to turn on.
+func TestRefusedLists_DisabledOrganizationsAreNotBlamedOnTheKey(t *testing.T) {
 	t.Parallel()
 	b := servicetest.StartSweeping(t, func(b *servicetest.Bundle) {
 		servicetest.Team(t, b)
@@ -90,8 +93,8 @@ func TestOrganizationsThatAreOffAreNoMatterOfTheKey(t *testing.T) {
 	servicetest.Eventually(t, func() bool { return ready(t, b) }, "ready once they are on")
 }
 
-// TestRolesThatClerkDoesNotListAreAnAlarm: what members may do isn't compared.
-func TestRolesThatClerkDoesNotListAreAnAlarm(t *testing.T) {
+// TestRefusedLists_UnlistedRolesRaiseAnAlarm: members' permissions aren't compared.
+func TestRefusedLists_UnlistedRolesRaiseAnAlarm(t *testing.T) {
 	t.Parallel()
 	b := servicetest.StartSweeping(t, func(b *servicetest.Bundle) {
 		servicetest.Team(t, b)
@@ -103,11 +106,11 @@ func TestRolesThatClerkDoesNotListAreAnAlarm(t *testing.T) {
 	require.False(t, health.HasNotice(shown.Notices, health.NoticeListRefused))
 }
 
-// TestReconcileSaysWhatItDidNotCompare, in words and in its report, also as a dry run and of one
+// TestReconcile_NamesKindsThatItDidNotCompare, in words and in JSON, also for a dry run or one
 // organization.
 //
 //nolint:paralleltest // the environment belongs to the process
-func TestReconcileSaysWhatItDidNotCompare(t *testing.T) {
+func TestReconcile_NamesKindsThatItDidNotCompare(t *testing.T) {
 	b := sweeping(t, 3)
 	b.clerk.SetFeature(clerksim.FeatureDomains, false)
 	for _, args := range [][]string{
@@ -131,9 +134,8 @@ func TestReconcileSaysWhatItDidNotCompare(t *testing.T) {
 	require.Equal(t, 3, b.members(t))
 }
 
-// TestBillingThatFailsHoldsNothingUp: the question for it is answered as badly as may be, and
-// sweeps repair all the same.
-func TestBillingThatFailsHoldsNothingUp(t *testing.T) {
+// TestBilling_FailureHoldsNothingUp: sweeps repair the mirror although Clerk's billing route fails.
+func TestBilling_FailureHoldsNothingUp(t *testing.T) {
 	t.Parallel()
 	const route = "GET /billing/plans"
 	for name, fail := range map[string]func(*clerksim.APIFaults){
@@ -157,9 +159,9 @@ func TestBillingThatFailsHoldsNothingUp(t *testing.T) {
 	}
 }
 
-// TestBillingThatIsOnIsNoticed, where roles at Clerk grant permissions that a plan may take away
-// there.
-func TestBillingThatIsOnIsNoticed(t *testing.T) {
+// TestBilling_EnabledIsNoticed if roles at Clerk grant custom permissions, which a plan may take
+// away there.
+func TestBilling_EnabledIsNoticed(t *testing.T) {
 	t.Parallel()
 	b := servicetest.StartSweeping(t, func(b *servicetest.Bundle) { servicetest.Team(t, b) })
 	billing := func() *sweep.BillingReport {
@@ -171,7 +173,7 @@ func TestBillingThatIsOnIsNoticed(t *testing.T) {
 	servicetest.Eventually(t, func() bool { return billing() != nil && !billing().On }, "off")
 	b.Clerk.AddPlan("Pro", clerksim.PayerUser)
 	b.Clerk.SetFeature(clerksim.FeatureBilling, true)
-	require.False(t, billing().On, "what users pay for is no matter of permissions")
+	require.False(t, billing().On, "plans of users don't decide permissions")
 	b.Clerk.AddPlan("Team", clerksim.PayerOrganization)
 	servicetest.Eventually(t, func() bool { return billing().On }, "on")
 	require.False(t, health.HasNotice(situation(t, b).Notices, health.NoticeBilling), "Clerk's own permissions need no plan")

@@ -27,7 +27,7 @@ const (
 	healthEvery = 50 * time.Millisecond
 )
 
-// rolling is two processes on one mirror, and callers whom neither's restart may fail.
+// rolling is two processes on one mirror, and callers that no restart may fail.
 type rolling struct {
 	*servicetest.Bundle
 
@@ -45,9 +45,9 @@ type rolling struct {
 	reads, delivered atomic.Int64
 }
 
-// TestARollingRestartFailsNoRequest: behind a balancer that only passes connections on, and behind
+// TestRollingRestart_FailsNoRequest: behind a balancer that only passes connections on, and behind
 // nginx.
-func TestARollingRestartFailsNoRequest(t *testing.T) {
+func TestRollingRestart_FailsNoRequest(t *testing.T) {
 	servicetest.NeedsSurroundings(t)
 	t.Parallel()
 	t.Run("a TCP balancer", func(t *testing.T) {
@@ -77,9 +77,9 @@ func openRolling(t *testing.T) *rolling {
 	r := &rolling{Bundle: servicetest.Start(t, database, nil, config.Parts{Web: true, Workers: true})}
 	r.Open(t, database)
 	var admin string
-	var told []clerksim.Message
-	r.workspace, admin, r.member, told = servicetest.Team(t, r.Bundle)
-	r.Send(t, told...)
+	var messages []clerksim.Message
+	r.workspace, admin, r.member, messages = servicetest.Team(t, r.Bundle)
+	r.Send(t, messages...)
 	r.token = r.Bundle.Token(t, admin)
 	const enough = 1000
 	for n := range enough {
@@ -93,7 +93,7 @@ func openRolling(t *testing.T) *rolling {
 		}
 	}
 	cfg := r.Config
-	require.NoError(t, r.Service.Stop(t.Context())) // the processes do it all
+	require.NoError(t, r.Service.Stop(t.Context())) // the processes take over
 	for i := range r.processes {
 		env := servingEnv(t, database)
 		env["CLERK_WEBHOOK_SIGNING_SECRET"], env["CLERK_ISSUER"], env["CLERK_JWKS_URL"] = r.Secret, cfg.Issuer, cfg.JWKSURL
@@ -126,7 +126,7 @@ func (r *rolling) restartBoth(t *testing.T, seen func(i int)) {
 	r.work.Wait()
 	require.Empty(t, r.failures)
 	r.Applied(t)
-	t.Logf("%d reads and %d deliveries, none of which failed", r.reads.Load(), r.delivered.Load())
+	t.Logf("%d reads and %d deliveries, without a failure", r.reads.Load(), r.delivered.Load())
 	require.Greater(t, r.reads.Load(), int64(200))
 	require.Greater(t, r.delivered.Load(), int64(50))
 }
@@ -151,8 +151,8 @@ func (r *rolling) load(ctx context.Context, t *testing.T) {
 	}
 }
 
-// caller does one thing again and again until ctx ends, and notes each failure. What is under way
-// then may end.
+// caller repeats one action until ctx ends, and notes each failure. An action that is under way
+// then completes.
 func (r *rolling) caller(ctx context.Context, keep bool, do func(context.Context, *servicetest.Wire) error) {
 	r.work.Go(func() {
 		w := &servicetest.Wire{Dial: r.dial, Keep: keep}

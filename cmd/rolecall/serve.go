@@ -28,7 +28,7 @@ func (c *serveCommand) run(ctx context.Context, io streams) error {
 		return err
 	}
 	hangups := make(chan os.Signal, 1)
-	signal.Notify(hangups, syscall.SIGHUP) // before the start, which one would end otherwise
+	signal.Notify(hangups, syscall.SIGHUP) // before the start: one would end the process otherwise
 	defer signal.Stop(hangups)
 	logger := slog.New(slog.NewJSONHandler(io.err, &slog.HandlerOptions{Level: cfg.LogLevel}))
 	for _, warning := range warnings {
@@ -39,7 +39,8 @@ func (c *serveCommand) run(ctx context.Context, io streams) error {
 		return err
 	}
 	logger.InfoContext(ctx, "serving", "web", p.WebAddr, "admin", p.AdminAddr, "workers", c.Workers)
-	if err = p.Wait(ctx, hangups); err == nil {
+	err = p.Wait(ctx, hangups)
+	if err == nil {
 		logger.InfoContext(ctx, "stopping", "delay", cfg.StopDelay.String())
 		err = p.Drain()
 	}

@@ -18,8 +18,7 @@ type statusCommand struct {
 	JSON bool `name:"json" help:"Print a JSON object."`
 }
 
-// run prints how things stand. That something is wrong is no failure of the command: its exit code
-// is 0 all the same.
+// run prints the status. An alarm is no failure of the command: its exit code is 0.
 func (c *statusCommand) run(ctx context.Context, io streams) error {
 	return withDatabase(ctx, func(cfg config.Config, db database.DB) error {
 		read, err := store.ReadStatus(ctx, db)
@@ -41,7 +40,7 @@ func (c *statusCommand) run(ctx context.Context, io streams) error {
 	})
 }
 
-// printStatus tells people. What needs attention comes last, where they look.
+// printStatus prints a status for people. Alarms come last, next to the prompt.
 func printStatus(out io.Writer, s health.Snapshot) error {
 	table := newTable(out)
 	table.row("last delivery", ago(s.LastDeliveryAt, s.LastDelivery))
@@ -92,15 +91,15 @@ func sweepNow(s health.Snapshot) string {
 	}
 	doing := fmt.Sprintf("listing %ss, %d objects so far", at.Resource, at.Listed)
 	if at.Confirming {
-		doing = fmt.Sprintf("looking up what differs, %d objects so far", at.LookedUp)
+		doing = fmt.Sprintf("looking up differences, %d objects so far", at.LookedUp)
 	}
 	if !s.SweepRunning {
-		return at.SweepID + " was cut off while " + doing
+		return at.SweepID + " was interrupted while " + doing
 	}
 	return at.SweepID + " is " + doing
 }
 
-// ago tells people an instant and, if given, its age in seconds.
+// ago writes an instant for people and, if given, its age in seconds.
 func ago(at *time.Time, age *float64) string {
 	switch {
 	case at == nil:

@@ -30,7 +30,7 @@ func (b *sweepBundle) status(t *testing.T) (s health.Snapshot) {
 }
 
 //nolint:paralleltest // the environment belongs to the process
-func TestStatusSaysHowThingsStand(t *testing.T) {
+func TestStatus_PrintsAlarmsAndNumbers(t *testing.T) {
 	b := sweeping(t, 25)
 	fresh := b.status(t)
 	require.Nil(t, fresh.LastDeliveryAt)
@@ -38,7 +38,7 @@ func TestStatusSaysHowThingsStand(t *testing.T) {
 	require.Nil(t, fresh.LastSweep)
 	require.Nil(t, fresh.CurrentSweep)
 	require.Empty(t, fresh.Drift)
-	require.NotNil(t, fresh.Drift, "a list all the same")
+	require.NotNil(t, fresh.Drift, "an empty list")
 	require.True(t, health.HasAlarm(fresh.Alarms, health.AlarmNeverSwept))
 	code, out, _ := runCommand(t, b.env, "status")
 	require.Equal(t, exitOK, code, "an alarm is no failure")
@@ -47,7 +47,7 @@ func TestStatusSaysHowThingsStand(t *testing.T) {
 
 	b.report(t, exitOK, "backfill")
 	filled := b.status(t)
-	require.Empty(t, filled.Alarms, "what is older than the webhook endpoint is no silence")
+	require.Empty(t, filled.Alarms, "changes older than the webhook endpoint are no silence")
 	require.Equal(t, "sweep_1", filled.LastSweep.SweepID)
 	require.Equal(t, store.SweepClean, filled.LastSweep.State)
 	require.Equal(t, "command", filled.LastSweep.Trigger)
@@ -61,7 +61,7 @@ func TestStatusSaysHowThingsStand(t *testing.T) {
 	require.NotRegexp(t, `(?m) $`, out, "no blanks at the end of a line")
 	b.report(t, exitOK, "reconcile")
 	compared := b.status(t)
-	require.Empty(t, compared.Alarms, "nor is it one for the sweeps after the first")
+	require.Empty(t, compared.Alarms, "nor are they for the sweeps after the first")
 
 	for _, id := range b.users[10:] {
 		require.NoError(t, b.clerk.RemoveMember(b.workspace, id))
@@ -73,7 +73,7 @@ func TestStatusSaysHowThingsStand(t *testing.T) {
 	require.Equal(t, "removal_ratio", aborted.LastSweep.Reason)
 	require.Equal(t, compared.LastCleanAt, aborted.LastCleanAt)
 	require.True(t, health.HasAlarm(aborted.Alarms, health.AlarmAborted))
-	require.True(t, health.HasAlarm(aborted.Alarms, health.AlarmSilent), "a user came, and no delivery told of it")
+	require.True(t, health.HasAlarm(aborted.Alarms, health.AlarmSilent), "a user was created, and no delivery reported it")
 
 	b.env["ROLECALL_SWEEP_INTERVAL"] = "1us"
 	require.True(t, health.HasAlarm(b.status(t).Alarms, health.AlarmOverdue))
@@ -82,7 +82,7 @@ func TestStatusSaysHowThingsStand(t *testing.T) {
 }
 
 //nolint:paralleltest // the environment belongs to the process
-func TestStatusSaysHowFarASweepIs(t *testing.T) {
+func TestStatus_ShowsASweepsProgress(t *testing.T) {
 	b := sweeping(t, 2)
 	reached, proceed := make(chan struct{}), make(chan struct{})
 	b.spoiled(func(_ http.ResponseWriter, r *http.Request) bool {
@@ -109,18 +109,19 @@ func TestStatusSaysHowFarASweepIs(t *testing.T) {
 	require.Nil(t, ended.CurrentSweep)
 
 	cut := health.Snapshot{CurrentSweep: &health.SweepPlace{SweepID: "sweep_9", Resource: "user", Confirming: true, LookedUp: 3}}
-	require.Equal(t, "sweep_9 was cut off while looking up what differs, 3 objects so far", sweepNow(cut))
+	require.Equal(t, "sweep_9 was interrupted while looking up differences, 3 objects so far", sweepNow(cut))
 	require.Equal(t, "about to begin", sweepNow(health.Snapshot{SweepRunning: true}))
 }
 
 //nolint:paralleltest // the environment belongs to the process
-func TestStatusNeedsADatabase(t *testing.T) {
+func TestStatus_NeedsADatabase(t *testing.T) {
 	code, _, errs := runCommand(t, nil, "status")
 	require.Equal(t, exitError, code)
 	require.Contains(t, errs, "DATABASE_URL")
 }
 
-// served starts a service beside the bundle's Clerk, which compares its mirror at intervals.
+// served starts a service on the bundle's database, which compares it with the bundle's Clerk at
+// intervals.
 func (b *sweepBundle) served(t *testing.T, interval time.Duration, which config.Parts) *servicetest.Bundle {
 	t.Helper()
 	p, err := service.Start(t.Context(), config.Config{
@@ -135,8 +136,9 @@ func (b *sweepBundle) served(t *testing.T, interval time.Duration, which config.
 	return &servicetest.Bundle{Service: p, DB: b.db, Client: &http.Client{Transport: transport}}
 }
 
-// TestReadyWaitsForTheFirstSweep, and for no later one.
-func TestReadyWaitsForTheFirstSweep(t *testing.T) {
+// TestReady_WaitsForTheFirstSweep: /readyz is red until the first sweep is over, and doesn't wait
+// for later ones.
+func TestReady_WaitsForTheFirstSweep(t *testing.T) {
 	t.Parallel()
 	b := sweeping(t, 2)
 	proceed := make(chan struct{})
@@ -157,14 +159,14 @@ func TestReadyWaitsForTheFirstSweep(t *testing.T) {
 	_, err := b.db.Exec(t.Context(), "UPDATE rolecall.sweeps SET started_at = now() - interval '90 days'")
 	require.NoError(t, err)
 	status, _ = s.Text(t, "/readyz")
-	require.Equal(t, http.StatusOK, status, "answers go on, and say how old they are")
+	require.Equal(t, http.StatusOK, status, "answers continue, and say how old they are")
 	_, err = b.db.Exec(t.Context(), "DELETE FROM rolecall.sweeps")
 	require.NoError(t, err)
 	status, _ = b.served(t, 0, config.Parts{Web: true}).Text(t, "/readyz")
-	require.Equal(t, http.StatusOK, status, "sweeps are off: no first one is to come")
+	require.Equal(t, http.StatusOK, status, "sweeps are off: none is awaited")
 }
 
-func TestMetricsTellOfSweepsAndAlarms(t *testing.T) {
+func TestMetrics_CoverSweepsAndAlarms(t *testing.T) {
 	t.Parallel()
 	b := sweeping(t, 2)
 	s := b.served(t, time.Hour, config.Parts{Web: true})
@@ -196,7 +198,7 @@ func TestMetricsTellOfSweepsAndAlarms(t *testing.T) {
 	require.True(t, locked)
 
 	_, kept := s.Text(t, "/metrics")
-	require.Contains(t, kept, `rolecall_alarm{name="never_swept"} 1`+"\n", "as of a moment ago")
+	require.Contains(t, kept, `rolecall_alarm{name="never_swept"} 1`+"\n", "the last status is reused")
 	s = b.served(t, time.Hour, config.Parts{Web: true})
 	_, text := s.Text(t, "/metrics")
 	for _, line := range []string{

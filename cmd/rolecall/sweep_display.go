@@ -17,14 +17,14 @@ import (
 const (
 	// displayEvery is how often a terminal shows progress: often enough to look alive.
 	displayEvery = 100 * time.Millisecond
-	// logEvery is how often a log does.
+	// logEvery is how often a log shows progress.
 	logEvery = 3 * time.Second
 	// barWidth leaves room for counts, rate and time in 80 columns.
 	barWidth = 20
 )
 
-// display shows a sweep's progress: as a bar on a terminal, as lines of a log anywhere else. It is
-// the writer of the command's log too, so that no line runs into the bar.
+// display shows a sweep's progress: as a bar on a terminal, as lines of a log anywhere else. It
+// also writes the command's log, so that no line runs into the bar.
 type display struct {
 	out      io.Writer
 	terminal bool
@@ -37,8 +37,8 @@ type display struct {
 	logged     time.Time
 }
 
-// newDisplay returns a display on a stream, and its logger. A terminal is told only what is wrong:
-// the rest it sees.
+// newDisplay returns a display on a stream. A terminal gets only warnings and errors: the bar shows
+// the rest.
 func newDisplay(out io.Writer, level slog.Level) *display {
 	d := &display{out: out}
 	if file, ok := beneath(out).(*os.File); ok {
@@ -51,7 +51,7 @@ func newDisplay(out io.Writer, level slog.Level) *display {
 	return d
 }
 
-// Write writes a line, and takes the bar away before.
+// Write clears the bar, and writes a line.
 func (d *display) Write(line []byte) (int, error) { return d.writeTo(d.out, line) }
 
 // writeTo writes a line to a stream that may be the same terminal.
@@ -64,11 +64,11 @@ func (d *display) writeTo(out io.Writer, line []byte) (int, error) {
 
 func (d *display) clear() {
 	if d.bar != nil {
-		_ = d.bar.Clear() // a terminal that is gone shows nothing
+		_ = d.bar.Clear() // a closed terminal shows nothing
 	}
 }
 
-// end takes the bar away.
+// end clears the bar for good.
 func (d *display) end() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -106,8 +106,7 @@ func (d *display) show(p sweep.Progress) {
 	_ = d.bar.Set(done)
 }
 
-// newBar returns a bar for one resource: with the remaining time if Clerk says how many objects
-// there are.
+// newBar returns a bar for one resource. It shows the remaining time if Clerk counts the objects.
 func newBar(out io.Writer, p sweep.Progress) *progressbar.ProgressBar {
 	what := "listing "
 	if p.Confirming {

@@ -7,8 +7,7 @@ import (
 	"text/tabwriter"
 )
 
-// table prints aligned columns for people. A cell is one line, whatever was put into it: no name
-// makes a row of its own.
+// table prints aligned columns for people. Each cell is one line: no name can forge a row.
 type table struct{ out *tabwriter.Writer }
 
 func newTable(out io.Writer) table { return table{tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)} }
@@ -18,7 +17,7 @@ func (t table) row(cells ...string) {
 	for i := range cells {
 		cells[i] = line(cells[i])
 	}
-	fmt.Fprintln(t.out, strings.Join(cells, "\t")) // what fails is told by print
+	fmt.Fprintln(t.out, strings.Join(cells, "\t")) // print returns the error
 }
 
 // print writes all rows.

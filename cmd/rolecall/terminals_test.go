@@ -14,8 +14,7 @@ import (
 	"github.com/callmine/rolecall/store"
 )
 
-// requireShown runs a command and requires that it prints what can be seen alone. It returns both
-// streams.
+// requireShown runs a command and requires that its output is printable. It returns both streams.
 func requireShown(t *testing.T, env map[string]string, want int, args ...string) string {
 	t.Helper()
 	code, out, errs := runCommand(t, env, args...)
@@ -25,11 +24,10 @@ func requireShown(t *testing.T, env map[string]string, want int, args ...string)
 	return out + errs
 }
 
-// TestTerminalsAreSafeFromTheLedger: everything that a sender, or Clerk's users, choose in a
-// delivery.
+// TestTerminals_AreSafeFromTheLedger: senders and Clerk's users choose the texts of a delivery.
 //
 //nolint:paralleltest // the environment belongs to the process
-func TestTerminalsAreSafeFromTheLedger(t *testing.T) {
+func TestTerminals_AreSafeFromTheLedger(t *testing.T) {
 	b := servicetest.Setup(t, nil)
 	env := map[string]string{"DATABASE_URL": b.Config.DatabaseURL, "CLERK_INSTANCE_ID": b.Clerk.InstanceID()}
 	body := `{"name":"` + strings.NewReplacer("\n", `\n`, "\t", `\t`, "\r", `\r`, "\v", `\u000b`, "\f", `\f`, "\a", `\u0007`, "\b", `\b`, "\x1b", `\u001b`).Replace(hostile) + `"}`
@@ -52,7 +50,7 @@ func TestTerminalsAreSafeFromTheLedger(t *testing.T) {
 	require.Equal(t, "org_"+hostile, entries[0].OrganizationID)
 	var entry store.LedgerRow
 	require.NoError(t, json.Unmarshal([]byte(requireShown(t, env, exitOK, "deliveries", "show", svixID, "--json")), &entry))
-	require.Equal(t, body, *entry.Body, "programs get it as it came")
+	require.Equal(t, body, *entry.Body, "programs get it unchanged")
 	requireShown(t, env, exitError, "deliveries", "show", "msg_none"+hostile)
 	requireShown(t, env, exitError, "deliveries", "replay", "msg_none"+hostile)
 	requireShown(t, env, exitError, "deliveries", "list", "--since", hostile)
@@ -76,10 +74,10 @@ func TestTerminalsAreSafeFromTheLedger(t *testing.T) {
 	requireShown(t, env, exitError, "audit", "verify", "--workspace", hostile)
 }
 
-// TestTerminalsAreSafeFromClerk: what a sweep finds and what Clerk answers.
+// TestTerminals_AreSafeFromClerk: a sweep prints Clerk's objects and errors.
 //
 //nolint:paralleltest // the environment belongs to the process
-func TestTerminalsAreSafeFromClerk(t *testing.T) {
+func TestTerminals_AreSafeFromClerk(t *testing.T) {
 	b := sweeping(t, 2)
 	b.report(t, exitOK, "backfill")
 	b.spoiled(func(w http.ResponseWriter, r *http.Request) bool {
@@ -96,7 +94,7 @@ func TestTerminalsAreSafeFromClerk(t *testing.T) {
 		code, out, errs := runCommand(t, b.env, args...)
 		requirePrintable(t, out)
 		requirePrintable(t, errs)
-		require.Contains(t, out+errs, `\u009b31m`, "%d: it is shown, spelled out", code)
+		require.Contains(t, out+errs, `\u009b31m`, "%d: it is shown, escaped", code)
 	}
 	b.spoiled(func(w http.ResponseWriter, _ *http.Request) bool {
 		w.WriteHeader(http.StatusUnauthorized)
@@ -110,10 +108,10 @@ func TestTerminalsAreSafeFromClerk(t *testing.T) {
 	requireShown(t, b.env, exitOK, "status")
 }
 
-// TestTerminalsAreSafeFromTheConfiguration: the environment, and the policy file with its name.
+// TestTerminals_AreSafeFromTheConfiguration: the environment, and the policy file with its name.
 //
 //nolint:paralleltest // the environment belongs to the process
-func TestTerminalsAreSafeFromTheConfiguration(t *testing.T) {
+func TestTerminals_AreSafeFromTheConfiguration(t *testing.T) {
 	policy := filepath.Join(t.TempDir(), "policy"+strings.ReplaceAll(hostile, "/", "")+".yaml")
 	require.NoError(t, os.WriteFile(policy, []byte("roles:\n  org:admin: [members:manage, \"org:X:\\u009b\"]\n  \"org:\\u202e\\n\": [\"a\\e[2J\"]\n"), 0o600))
 	env := map[string]string{

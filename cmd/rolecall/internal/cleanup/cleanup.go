@@ -9,7 +9,7 @@ import (
 	"slices"
 )
 
-// Stack is a stack of what has to be ended. It is not safe for concurrent use.
+// Stack is a stack of steps, each of which ends one thing. It is not safe for concurrent use.
 type Stack struct{ steps []step }
 
 type step struct {
@@ -17,12 +17,13 @@ type step struct {
 	end  func(context.Context) error
 }
 
-// Add puts a step on the stack: what was started last ends first.
+// Add puts a step on the stack. The step that was added last runs first.
 func (c *Stack) Add(name string, end func(context.Context) error) {
 	c.steps = append(c.steps, step{name, end})
 }
 
-// Run ends everything, the newest first, each also if others fail or ctx has ended, and forgets it.
+// Run runs all steps, the newest first, and forgets them. Each runs even if others failed or ctx
+// has ended.
 func (c *Stack) Run(ctx context.Context) error {
 	var errs []error
 	for _, s := range slices.Backward(c.steps) {

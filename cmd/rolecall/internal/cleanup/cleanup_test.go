@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestCleanupRunsAllInReverse(t *testing.T) {
+func TestCleanup_RunsAllInReverse(t *testing.T) {
 	t.Parallel()
 	var order []string
 	var c Stack

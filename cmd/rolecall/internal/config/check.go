@@ -16,8 +16,8 @@ import (
 	"github.com/callmine/rolecall/internal/pgpool"
 )
 
-// checkQuotes finds values that are in quotation marks: a shell takes them off, a container's file
-// of variables doesn't.
+// checkQuotes finds values in quotation marks. A shell removes the marks, a container's file of
+// variables doesn't.
 func (c Config) checkQuotes() error {
 	var errs []error
 	for _, s := range c.settingsInClear() {
@@ -40,17 +40,18 @@ func (c Config) checkDatabases(which Parts) error {
 	if err := errors.Join(errs...); err != nil || c.DirectURL() == "" {
 		return err
 	}
-	told, by, err := c.LimitOf()
-	if err != nil || told == 0 {
+	configured, by, err := c.LimitOf()
+	if err != nil || configured == 0 {
 		return err
 	}
-	if _, err := pgpool.Split(told, Shares(which), ExtraPool(which)); err != nil {
+	if _, err := pgpool.Split(configured, Shares(which), ExtraPool(which)); err != nil {
 		return fmt.Errorf("%s: %w", by, err)
 	}
 	return nil
 }
 
-// CheckDatabaseURL prints no part of a URL.
+// CheckDatabaseURL returns the fault of a Postgres URL, if any. Its error has no part of the URL,
+// which may hold a password.
 func CheckDatabaseURL(setting, value string) error {
 	const form = "write postgres://user:password@host:5432/database" //nolint:gosec // an example
 	scheme, rest, isURL := strings.Cut(value, "://")
@@ -64,25 +65,25 @@ func CheckDatabaseURL(setting, value string) error {
 		return fmt.Errorf("%s is not a Postgres URL: write the characters @ : / ? # %% of its password as %%40 %%3A %%2F %%3F %%23 %%25", setting)
 	}
 	cfg, err := pgxpool.ParseConfig(value)
-	if err != nil { // which would print the URL
+	if err != nil { // which has the URL in its text
 		return fmt.Errorf("%s is not a Postgres URL that can be read: look at its port and parameters (sslmode, files of certificates), "+
 			"and write the characters @ : / ? # %% of its password as %%40 %%3A %%2F %%3F %%23 %%25", setting)
 	}
 	for name := range cfg.ConnConfig.RuntimeParams {
 		if !parameterName.MatchString(name) {
-			return fmt.Errorf("%s sets a parameter whose name no parameter of Postgres has: look at what follows the ? in it, "+
+			return fmt.Errorf("%s sets a parameter that Postgres can't have: look at its part after the ?, "+
 				"and write the characters @ : / ? # %% of its password as %%40 %%3A %%2F %%3F %%23 %%25", setting)
 		}
 	}
 	return nil
 }
 
-// parameterName is how the names of Postgres' parameters look.
+// parameterName matches the names of Postgres' parameters.
 var parameterName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.]*$`)
 
-// misplacedAt reports whether what follows postgres:// has an @ after its host, or a fragment: both
-// come from a password whose characters aren't escaped, and its second half would be taken for a
-// database, and printed.
+// misplacedAt reports whether a URL, without its scheme, has an @ after its host, or a fragment.
+// Both come from an unescaped password: its second half would be taken for a database's name, and
+// printed.
 func misplacedAt(rest string) bool {
 	path, _, _ := strings.Cut(rest, "?")
 	_, path, _ = strings.Cut(path, "/")
@@ -100,12 +101,12 @@ func (c Config) checkClerk() error {
 	return errors.Join(errs...)
 }
 
-// proxied is how the path of an issuer ends where an application passes Clerk's Frontend API on, as
-// Clerk documents it.
+// proxied ends the path of an issuer if an application proxies Clerk's Frontend API, as Clerk
+// documents it.
 const proxied = "/__clerk"
 
-// CheckIssuer holds the issuer against what Clerk writes into tokens, with which it is compared
-// byte for byte.
+// CheckIssuer returns the faults of CLERK_ISSUER and CLERK_JWKS_URL. The issuer is compared byte
+// for byte with the issuer in Clerk's tokens.
 func (c Config) CheckIssuer() error {
 	var errs []error
 	if c.Issuer != "" {
@@ -196,7 +197,7 @@ func AddrFault(addr string) string {
 	return ""
 }
 
-// overlap reports whether two addresses can't be listened at together.
+// overlap reports whether no process can listen at both addresses.
 func overlap(a, b string) bool {
 	hostA, portA, errA := net.SplitHostPort(a)
 	hostB, portB, errB := net.SplitHostPort(b)

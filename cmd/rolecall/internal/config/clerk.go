@@ -8,7 +8,7 @@ import (
 	"github.com/callmine/rolecall/internal/clerkapi"
 )
 
-// RequireClerk returns an error unless Clerk can be asked.
+// RequireClerk returns an error if there is no secret key, without which Clerk can't be asked.
 func (c Config) RequireClerk() error {
 	if c.SecretKey == "" {
 		return errors.New("CLERK_SECRET_KEY is missing: the secret key of the Clerk instance")
@@ -16,7 +16,7 @@ func (c Config) RequireClerk() error {
 	return nil
 }
 
-// OpenClerk returns a client of Clerk's Backend API, as it is configured.
+// OpenClerk returns a client of Clerk's Backend API with the configured address, key and rate.
 func (c Config) OpenClerk(logger *slog.Logger, observe func(clerkapi.Call)) (*clerkapi.Client, error) {
 	client, err := clerkapi.New(clerkapi.Config{
 		URL: c.APIURL, SecretKey: c.SecretKey, CallsPerSecond: c.ClerkRate, Logger: logger, Observe: observe,

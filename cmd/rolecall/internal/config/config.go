@@ -50,8 +50,8 @@ type Config struct {
 // Parts says which sides of the service a process runs.
 type Parts struct{ Web, Workers bool }
 
-// RequireServing returns an error for each thing that serving needs and the configuration lacks or
-// has wrong.
+// RequireServing returns an error for each setting that is wrong, or that serving needs and that is
+// missing.
 func (c Config) RequireServing(which Parts) error {
 	var errs []error
 	need := func(present bool, name, what string) {
@@ -66,8 +66,7 @@ func (c Config) RequireServing(which Parts) error {
 	return errors.Join(append(errs, c.check(which))...)
 }
 
-// check returns an error for each thing that is configured and wrong. What isn't configured is
-// right.
+// check returns an error for each wrong setting. A missing setting is not wrong.
 func (c Config) check(which Parts) error {
 	errs := []error{c.checkQuotes(), c.checkDatabases(which), c.checkAddresses(which), c.checkClerk()}
 	if which.Web {
@@ -96,7 +95,7 @@ func (c Config) check(which Parts) error {
 	return errors.Join(append(errs, c.CheckSweeping())...)
 }
 
-// ParsedServiceTokens reads the services that may ask about anybody.
+// ParsedServiceTokens returns the services that may ask about any user.
 func (c Config) ParsedServiceTokens() ([]auth.ServiceToken, error) {
 	tokens, err := auth.ParseServiceTokens(c.ServiceTokens)
 	if err != nil {
@@ -105,7 +104,7 @@ func (c Config) ParsedServiceTokens() ([]auth.ServiceToken, error) {
 	return tokens, nil
 }
 
-// Verifier returns what checks the signatures of webhooks.
+// Verifier returns the verifier of webhooks' signatures.
 func (c Config) Verifier() (*webhooks.Verifier, error) {
 	verifier, err := webhooks.NewVerifier(c.SigningSecrets)
 	if err != nil {
@@ -114,15 +113,14 @@ func (c Config) Verifier() (*webhooks.Verifier, error) {
 	return verifier, nil
 }
 
-// CheckSweeping returns one sentence for each thing that the configuration has wrong about
-// comparing with Clerk.
+// CheckSweeping returns an error for each wrong setting of sweeps.
 func (c Config) CheckSweeping() error {
 	var errs []error
 	if c.InstanceID != "" && !strings.HasPrefix(c.InstanceID, "ins_") {
 		errs = append(errs, errors.New("CLERK_INSTANCE_ID is not an instance: one begins with ins_; leave it empty to take the secret key's"))
 	}
 	if c.SweepInterval < 0 {
-		errs = append(errs, errors.New("ROLECALL_SWEEP_INTERVAL must not be negative: write 0 to turn comparing off"))
+		errs = append(errs, errors.New("ROLECALL_SWEEP_INTERVAL must not be negative: write 0 to disable sweeps"))
 	}
 	if !(c.MaxRemovalRatio > 0 && c.MaxRemovalRatio <= 1) {
 		errs = append(errs, errors.New("ROLECALL_MAX_REMOVAL_RATIO must be above 0 and at most 1: write 0.05 for 5 %"))
@@ -175,7 +173,7 @@ func (c Config) settingsInClear() []Setting {
 	return out
 }
 
-// redact hides what must not be printed of a value.
+// redact hides the secret parts of a value.
 func redact(how, value string) string {
 	switch {
 	case value == "":
@@ -198,8 +196,8 @@ func redact(how, value string) string {
 // redacted is printed in the place of a secret.
 const redacted = "[redacted]"
 
-// redactURL hides all of a Postgres URL that might be a secret, and all of what can't be relied on
-// to be one.
+// redactURL hides each part of a Postgres URL that might be a secret. It hides all of a value that
+// might be no such URL.
 func redactURL(value string) string {
 	u, err := url.Parse(value)
 	if err != nil || u.Scheme != "postgres" && u.Scheme != "postgresql" || !strings.HasPrefix(value, u.Scheme+"://") {
@@ -212,7 +210,7 @@ func redactURL(value string) string {
 	query := u.Query()
 	for name := range query {
 		if !slices.Contains([]string{"host", "hostaddr", "port", "dbname", "user", "sslmode", "application_name"}, name) {
-			query.Set(name, "xxxxx") // as Redacted has it
+			query.Set(name, "xxxxx") // as in [url.URL.Redacted]
 		}
 	}
 	u.RawQuery, u.Fragment, u.RawFragment = query.Encode(), "", ""

@@ -7,10 +7,10 @@ import (
 	"github.com/callmine/rolecall/internal/pgpool"
 )
 
-// Pooled reports whether DATABASE_URL may lead to a pooler that gives a server to each transaction.
+// Pooled reports whether DATABASE_URL may lead to a transaction pooler.
 func (c Config) Pooled() bool { return c.DirectDatabaseURL != "" }
 
-// DirectURL leads to Postgres itself, or to a pooler that gives a server to each client.
+// DirectURL returns the URL of Postgres itself or of a session pooler.
 func (c Config) DirectURL() string {
 	if c.Pooled() {
 		return c.DirectDatabaseURL
@@ -18,7 +18,7 @@ func (c Config) DirectURL() string {
 	return c.DatabaseURL
 }
 
-// DirectSetting names the setting of [Config.DirectURL].
+// DirectSetting names the setting that [Config.DirectURL] returns.
 func (c Config) DirectSetting() string {
 	if c.Pooled() {
 		return "ROLECALL_DIRECT_DATABASE_URL"
@@ -26,7 +26,7 @@ func (c Config) DirectSetting() string {
 	return "DATABASE_URL"
 }
 
-// Direct is what a subcommand opens its sessions with.
+// Direct returns the configuration of a subcommand's sessions.
 func (c Config) Direct(name string, needs pgpool.Needs) (pgpool.Config, error) {
 	if c.DirectURL() == "" {
 		return pgpool.Config{}, errors.New("DATABASE_URL is missing: the Postgres to use")
@@ -34,8 +34,8 @@ func (c Config) Direct(name string, needs pgpool.Needs) (pgpool.Config, error) {
 	return pgpool.Config{URL: c.DirectURL(), Setting: c.DirectSetting(), Name: "rolecall " + name, Needs: needs}, nil
 }
 
-// LimitOf returns how many connections a process may open at most, as it is told: by the setting
-// or, if that is empty, by the URL. 0 if it isn't.
+// LimitOf returns the most connections that a process may open, and the setting that says so:
+// ROLECALL_MAX_CONNECTIONS or, if that is empty, the URL. It returns 0 if neither has a limit.
 func (c Config) LimitOf() (int, string, error) {
 	if c.MaxConnections > 0 {
 		return c.MaxConnections, "ROLECALL_MAX_CONNECTIONS", nil
@@ -47,12 +47,12 @@ func (c Config) LimitOf() (int, string, error) {
 	return n, "pool_max_conns in " + c.DirectSetting(), nil
 }
 
-// NeedsDirect says what a pooler for transactions lacks.
+// NeedsDirect returns the error for a transaction pooler where sessions are needed.
 func (c Config) NeedsDirect() error {
 	if c.Pooled() {
-		return errors.New("ROLECALL_DIRECT_DATABASE_URL leads to a pooler that gives a server to each transaction: " +
-			"it must lead to Postgres itself, or to a pooler for sessions")
+		return errors.New("ROLECALL_DIRECT_DATABASE_URL leads to a transaction pooler: " +
+			"it must lead to Postgres itself, or to a session pooler")
 	}
-	return errors.New("DATABASE_URL leads to a pooler that gives a server to each transaction, which can't listen or hold a lock: " +
+	return errors.New("DATABASE_URL leads to a transaction pooler, through which a process can't listen or hold a lock: " +
 		"set ROLECALL_DIRECT_DATABASE_URL to a URL of Postgres itself; DATABASE_URL may stay as it is")
 }

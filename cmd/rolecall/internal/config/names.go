@@ -11,7 +11,7 @@ import (
 )
 
 // ReadServing reads the environment for a serve. Its error names every fault for which that serve
-// wouldn't start, its warnings name probable mistakes. The configuration is as far as it can be
+// wouldn't start. Its warnings name probable mistakes. The configuration has all values that can be
 // read.
 func ReadServing(ctx context.Context, which Parts) (cfg Config, warnings []string, err error) {
 	cfg, err = Read()
@@ -30,12 +30,12 @@ func ReadServing(ctx context.Context, which Parts) (cfg Config, warnings []strin
 	return cfg, warnings, errors.Join(errs...)
 }
 
-// stray is a variable of the environment that is taken for a setting that it isn't.
+// stray is a variable of the environment that looks like a setting and is none.
 type stray struct {
 	name    string
 	meant   string // the setting that is probably meant; "" for none
 	set     bool   // that setting has a value of its own
-	refused bool   // the operator's value would not count, and the setting has none of its own
+	refused bool   // the setting has no value, and the operator's would be ignored
 }
 
 // String names the fault and the cure.
@@ -50,7 +50,7 @@ func (s stray) String() string {
 	}
 }
 
-// OwnStrays returns a sentence for each variable in Rolecall's own namespace that is no setting.
+// OwnStrays returns a sentence for each variable that begins with ROLECALL_ and is no setting.
 func OwnStrays(cfg Config, environ []string) (warnings []string) {
 	for _, s := range strays(cfg, environ) {
 		if s.ours() {
@@ -75,7 +75,7 @@ func strays(cfg Config, environ []string) []stray {
 	var found []stray
 	for _, variable := range environ {
 		name, value, _ := strings.Cut(variable, "=")
-		if _, ok := known[name]; ok || strings.TrimSpace(value) == "" || isElses(name, value) {
+		if _, ok := known[name]; ok || strings.TrimSpace(value) == "" || isForeign(name, value) {
 			continue
 		}
 		s := stray{name: name, meant: meantBy(name, known)}
@@ -86,7 +86,7 @@ func strays(cfg Config, environ []string) []stray {
 			s.set = given[s.meant] != ""
 			clerks := strings.HasPrefix(canonical(name), "CLERK_")
 			if s.set && !s.ours() && !clerks {
-				continue // DATABASE_URL_TEST is no business of ours
+				continue // DATABASE_URL_TEST belongs to another program
 			}
 			s.refused = !s.set && (s.ours() || clerks && known[s.meant].fallback == "" && !ofClerk(name))
 		}
@@ -100,23 +100,23 @@ var (
 	// clerksOwn are variables of Clerk's own libraries, which an application beside us may have.
 	clerksOwn = regexp.MustCompile(`^CLERK_(PUBLISHABLE_KEY|JWT_KEY|API_VERSION|API_KEY|FRONTEND_API|FAPI|BAPI|DOMAIN|PROXY_URL|IS_SATELLITE|` +
 		`SIGN_(IN|UP)_|AFTER_|JS_|UI_|TELEMETRY_|ENCRYPTION_KEY|MACHINE_|KEYLESS_|TESTING_|OAUTH_|WEBHOOK_ID)`)
-	// linked are what Kubernetes gives to each container for a service that is called rolecall.
+	// linked are the variables that Kubernetes sets in each container for a service named rolecall.
 	linked = regexp.MustCompile(`^ROLECALL_([A-Z0-9_]+_)?(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)$`)
-	// tests are what this repository's own tests go by.
+	// tests are the variables of this repository's own tests.
 	tests = regexp.MustCompile(`^ROLECALL_TEST_`)
 )
 
 func ofClerk(name string) bool { return clerksOwn.MatchString(name) }
 
-// isElses reports whether a variable belongs to another program.
-func isElses(name, value string) bool {
-	if ofClerk(name) && name != "CLERK_API_KEY" { // an old name of the secret key, which may be all that there is
+// isForeign reports whether a variable belongs to another program.
+func isForeign(name, value string) bool {
+	if ofClerk(name) && name != "CLERK_API_KEY" { // an old name of the secret key, possibly the only one given
 		return true
 	}
 	return linked.MatchString(name) || tests.MatchString(name) || strings.HasPrefix(name, "ROLECALL_") && strings.HasSuffix(name, "_PORT") && strings.Contains(value, "://")
 }
 
-// otherNames are what other programs call our settings.
+// otherNames maps other programs' names of our settings to ours.
 func otherNames() map[string]string {
 	return map[string]string{ //nolint:gosec // names, no values
 		"CLERK_API_KEY": "CLERK_SECRET_KEY", "CLERK_JWT_ISSUER_DOMAIN": "CLERK_ISSUER", "CLERK_JWT_ISSUER": "CLERK_ISSUER",
@@ -125,7 +125,7 @@ func otherNames() map[string]string {
 	}
 }
 
-// canonical is a name as settings are written.
+// canonical returns a name in the form of settings' names.
 func canonical(name string) string {
 	return strings.NewReplacer("-", "_", ".", "_").Replace(strings.ToUpper(strings.TrimSpace(name)))
 }
@@ -134,7 +134,7 @@ func canonical(name string) string {
 func meantBy(name string, known map[string]Setting) string {
 	wanted := canonical(name)
 	if _, ok := known[wanted]; ok {
-		return wanted // in other letters
+		return wanted // in lower case, or with other separators
 	}
 	if other, ok := otherNames()[wanted]; ok {
 		return other
@@ -144,7 +144,7 @@ func meantBy(name string, known map[string]Setting) string {
 	}) {
 		return ""
 	}
-	best, nearest := "", 4 // more is another word
+	best, nearest := "", 4 // 4 and more is another word
 	for setting := range known {
 		if far := apart(wanted, setting); far < nearest || far == nearest && setting < best {
 			best, nearest = setting, far
@@ -153,14 +153,14 @@ func meantBy(name string, known map[string]Setting) string {
 	return best
 }
 
-// apart measures how unlike a name is to a setting, from 0; 4 and more are too much. A wrong
-// prefix, a word too many or too few, and up to three wrong letters are each little enough.
+// apart returns the distance of a name from a setting: 0 for the same, 4 for too far. A wrong
+// prefix, a word too many or too few, or up to three wrong letters are near enough.
 func apart(name, setting string) int {
 	if bare(name) == bare(setting) || bare(name) == setting {
 		return 0
 	}
 	far := misspelt(name, setting)
-	if limit := len(setting) / 6; far > limit { // short names are near to each other by chance
+	if limit := len(setting) / 6; far > limit { // short names resemble each other by chance
 		far = 4
 	}
 	if differing(strings.Split(name, "_"), strings.Split(setting, "_")) == 1 {
@@ -169,7 +169,7 @@ func apart(name, setting string) int {
 	return min(far, 4)
 }
 
-// bare is a name without the word that says whose it is.
+// bare returns a name without the prefix of its program.
 func bare(name string) string {
 	for _, prefix := range []string{"ROLECALL_", "CLERK_"} {
 		if rest, ok := strings.CutPrefix(name, prefix); ok {

@@ -7,8 +7,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestSettingsSayWhatTheyAreNeededFor: a serve without those names each of them, and nothing else.
-func TestSettingsSayWhatTheyAreNeededFor(t *testing.T) {
+// TestConfig_SettingsNameTheirNeed: a serve without settings names exactly the needed ones.
+func TestConfig_SettingsNameTheirNeed(t *testing.T) {
 	t.Parallel()
 	var empty Config
 	without := empty.RequireServing(Parts{Web: true, Workers: true}).Error() + "\n" + empty.RequireClerk().Error()

@@ -7,7 +7,7 @@ import (
 	"github.com/callmine/rolecall/api/policy"
 )
 
-// PolicySource names where the policy stands.
+// PolicySource names the file of the policy, or the built-in policy.
 func (c Config) PolicySource() string {
 	if c.PolicyFile == "" {
 		return policy.BuiltIn
@@ -15,7 +15,7 @@ func (c Config) PolicySource() string {
 	return c.PolicyFile
 }
 
-// Policy reads the policy, for no longer than ctx lasts.
+// Policy reads the policy. It gives up when ctx ends.
 func (c Config) Policy(ctx context.Context) (policy.Policy, error) {
 	if c.PolicyFile == "" {
 		grants, err := policy.Default()

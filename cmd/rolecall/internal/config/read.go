@@ -88,7 +88,7 @@ func parsers() map[reflect.Type]env.ParserFunc {
 		reflect.TypeFor[bool](): func(v string) (any, error) {
 			b, err := strconv.ParseBool(v)
 			if err != nil {
-				return nil, fmt.Errorf("%s is neither: write true or false", shown(v))
+				return nil, fmt.Errorf("%s is neither true nor false: write one of them", shown(v))
 			}
 			return b, nil
 		},

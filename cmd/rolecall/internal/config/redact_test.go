@@ -6,9 +6,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestURLsAreRedacted: two servers can be told apart, and no password is printed, wherever it
-// stands.
-func TestURLsAreRedacted(t *testing.T) {
+// TestConfig_RedactsDatabaseURLs: servers can be told apart, and no password is printed, in any
+// form.
+func TestConfig_RedactsDatabaseURLs(t *testing.T) {
 	t.Parallel()
 	for value, want := range map[string]string{
 		"postgres://u:opensesame@db.test:5433/app?sslmode=disable": "postgres://u:xxxxx@db.test:5433/app?sslmode=disable",
@@ -17,8 +17,7 @@ func TestURLsAreRedacted(t *testing.T) {
 		"postgres://db/app?sslkey=k&ss%6Cpassword=opensesame":      "postgres://db/app?sslkey=xxxxx&sslpassword=xxxxx",
 		"postgres://db/app?Password=open;sesame&sslmode=require":   "postgres://db/app?sslmode=require",
 		"postgres://db/app#opensesame":                             "postgres://db/app",
-		// A password with characters that must be escaped ends where a URL's host, path or query
-		// does.
+		// A password with an unescaped character goes on in the URL's path, query or fragment.
 		"postgres://u:12?opensesame@db/app":                  "[redacted]",
 		"postgres://u:12/opensesame@db/app":                  "[redacted]",
 		"postgres://u:12#opensesame@db/app":                  "[redacted]",
@@ -36,9 +35,9 @@ func TestURLsAreRedacted(t *testing.T) {
 	require.Empty(t, redact("all", ""))
 }
 
-// TestWebAddressesAreRedacted: no password is printed, wherever it stands, and what has none is
-// printed as it is.
-func TestWebAddressesAreRedacted(t *testing.T) {
+// TestConfig_RedactsWebAddresses: no password is printed, in any form, and an address without
+// secrets is printed unchanged.
+func TestConfig_RedactsWebAddresses(t *testing.T) {
 	t.Parallel()
 	for value, want := range map[string]string{
 		"https://api.clerk.com/v1":                       "https://api.clerk.com/v1",

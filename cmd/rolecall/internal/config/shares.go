@@ -2,32 +2,30 @@ package config
 
 import "github.com/callmine/rolecall/internal/pgpool"
 
-// Sizes of the pools, those of the sides that a process runs together the default of
-// ROLECALL_MAX_CONNECTIONS. Accepting, working and reading have one each, so that a flood of one
-// starves no other.
+// Sizes of the pools. Their sum, over the sides that a process runs, is the default of
+// ROLECALL_MAX_CONNECTIONS. Accepting, working and reading have a pool each, so that a flood of one
+// can't starve another.
 const (
 	acceptConns = 4
 	Workers     = 8
-	WorkConns   = Workers + 14 // and revocations, what is held up, taking over, upkeep, a sweep, refreshing on miss
+	WorkConns   = Workers + 14 // and revocations, held-up deliveries, taking over, upkeep, a sweep, look-ups
 	queueConns  = 6            // River's fetching and upkeep, and its listener, which leaves the pool
 	readConns   = 16
 	EventConns  = 4 // services' entries of the audit log
 	changeConns = 4 // commands
-	adminConns  = 2 // so that a busy API turns nothing red; also what notices a failover
+	adminConns  = 2 // so that a busy API can't turn /readyz red; also to notice a failover
 
-	// workLeast is enough for a worker, a sweep and two jobs that wait for something, and leaves
-	// one to what takes access away.
+	// workLeast is enough for a worker, a sweep, two waiting jobs, and a revocation.
 	workLeast = 5
 
-	// SpareConns are left to others where the role's own limit is what binds: for rolecall status,
-	// and psql.
+	// SpareConns are left to others if a limit of Postgres binds: to rolecall status, and psql.
 	SpareConns = 2
-	// PoolerConns is what a process opens through a pooler for sessions, unless it is told:
-	// pgbouncer has 20 servers for each role and database, unless that is told otherwise.
+	// PoolerConns is the default of ROLECALL_MAX_CONNECTIONS behind a session pooler: by default,
+	// pgbouncer has 20 servers for each role and database.
 	PoolerConns = 18
 )
 
-// Shares are how the pools divide the connections of a process.
+// Shares returns each pool's share of a process' connections.
 func Shares(which Parts) []pgpool.Share {
 	all := []pgpool.Share{{Name: "admin", Least: 1, Usual: adminConns}, {Name: "work", Least: workLeast, Usual: WorkConns}}
 	if which.Workers {
@@ -40,7 +38,7 @@ func Shares(which Parts) []pgpool.Share {
 	return all
 }
 
-// UsualOf is how many connections the sides of a process have by default.
+// UsualOf returns the default number of connections of a process.
 func UsualOf(which Parts) (n int) {
 	for _, s := range Shares(which) {
 		n += s.Usual
@@ -48,14 +46,14 @@ func UsualOf(which Parts) (n int) {
 	return n
 }
 
-// WorkersFor is how many jobs run at once that take no access away. More connections make no more
-// of them: in a trial, 18 workers took half as long again as 8 until a removal behind a backlog was
-// enforced, as they wait for each other's locks.
+// WorkersFor returns how many ordinary jobs run at once. More connections don't raise it: workers
+// wait for each other's locks. In a trial, a removal behind a backlog took half as long again with
+// 18 workers as with 8.
 func WorkersFor(sizes map[string]int) int {
 	return min(Workers, max(1, Workers*sizes["work"]/WorkConns))
 }
 
-// ExtraPool gets what is above the usual sizes.
+// ExtraPool names the pool that gets the connections above the usual sizes.
 func ExtraPool(which Parts) string {
 	if which.Web {
 		return "read"

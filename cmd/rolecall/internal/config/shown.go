@@ -11,7 +11,7 @@ import (
 // in URLs and in other forms, and long random text.
 var secretLike = regexp.MustCompile(`(?i)\b(sk|rcs|whsec|ak)_|@|passw|secret=|[a-z0-9+=]{32,}`)
 
-// shown quotes a wrong value for people, shortened, unless it may be a secret.
+// shown quotes a wrong value, shortened. It hides a value that may be a secret.
 func shown(value string) string {
 	const longest = 60
 	if secretLike.MatchString(value) {
@@ -24,8 +24,8 @@ func shown(value string) string {
 	return strconv.Quote(value)
 }
 
-// redactWeb hides what may be a secret of a web address: a password, values of the query, and all
-// of what can't be read.
+// redactWeb hides the secrets of a web address: its user, and the values of its query. If an
+// address can't be read and may hold a secret, it hides all of it.
 func redactWeb(value string) string {
 	u, err := url.Parse(value)
 	if err != nil {
@@ -33,7 +33,7 @@ func redactWeb(value string) string {
 	}
 	query := u.Query()
 	for name := range query {
-		query.Set(name, "xxxxx") // as Redacted has it
+		query.Set(name, "xxxxx") // as in [url.URL.Redacted]
 	}
 	if u.User != nil {
 		u.User = url.UserPassword("xxxxx", "xxxxx") // a token may stand where a name does
@@ -47,7 +47,7 @@ func redactWeb(value string) string {
 	return u.String()
 }
 
-// hide prints a value that is no address, unless it may be a secret.
+// hide returns a value that is no address. It hides one that may be a secret.
 func hide(value string) string {
 	if secretLike.MatchString(value) {
 		return redacted

@@ -19,20 +19,21 @@ import (
 	"github.com/callmine/rolecall/store"
 )
 
-// maxConns is what a subcommand opens at most: one to work on, and one that holds the lock of a
-// sweep.
+// maxConns is the most connections of a subcommand: one for its work, and one that holds a sweep's
+// lock.
 const maxConns = 2
 
 // DB is the database as one subcommand uses it.
 type DB struct{ *pgxpool.Pool }
 
-// Snapshot has read see one moment, and change nothing.
+// Snapshot runs read in a read-only transaction that sees one moment.
 func (db DB) Snapshot(ctx context.Context, read func(store.DBTX) error) error {
 	options := pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
 	return pgx.BeginTxFunc(ctx, db.Pool, options, func(tx pgx.Tx) error { return read(tx) })
 }
 
-// Open opens the database, whose schema must be current, for one command. The caller closes it.
+// Open opens the database for one command. It refuses a schema that isn't current. The caller
+// closes the database.
 func Open(ctx context.Context, cfg config.Config, command string, needs pgpool.Needs) (DB, error) {
 	open, err := cfg.Direct(command, needs)
 	if err != nil {
@@ -54,7 +55,7 @@ func Open(ctx context.Context, cfg config.Config, command string, needs pgpool.N
 	return DB{db}, nil
 }
 
-// Migrate brings the database to the current schema. It returns the statements that its role may
+// Migrate brings the database to the current schema. It returns the statements that the role may
 // not run; "" for none.
 func Migrate(ctx context.Context, cfg config.Config) (left string, err error) {
 	open, err := cfg.Direct("migrate", pgpool.Needs{Write: true})
@@ -83,14 +84,14 @@ func Migrate(ctx context.Context, cfg config.Config) (left string, err error) {
 	return migrations.Left(ctx, pool)
 }
 
-// MigrateURL brings the database at a URL to the current schema. Which role may call the SQL
-// functions is left to others.
+// MigrateURL brings the database at a URL to the current schema. It drops the statements that the
+// role may not run.
 func MigrateURL(ctx context.Context, databaseURL string) error {
 	_, err := Migrate(ctx, config.Config{DatabaseURL: databaseURL})
 	return err
 }
 
-// Instance returns the Clerk instance that the mirror is of; "" if nobody knows.
+// Instance returns the mirror's Clerk instance; "" if it isn't known.
 func Instance(ctx context.Context, cfg config.Config, db store.DBTX) (string, error) {
 	if cfg.InstanceID != "" {
 		return cfg.InstanceID, nil
@@ -98,15 +99,16 @@ func Instance(ctx context.Context, cfg config.Config, db store.DBTX) (string, er
 	return store.KnownInstance(ctx, db)
 }
 
-// LockTimeout makes whoever waits longer for a lock give up and try again, or have its caller do
-// so, so that a locked row holds few workers, and the log of one workspace no other one's events.
+// LockTimeout is how long a session waits for a lock. Then it gives up, and it or its caller tries
+// again. So a locked row holds few workers, and one workspace's locked log holds up no other
+// workspace.
 const LockTimeout = time.Second
 
-// SweepNeeds are of the command's sessions: whoever waits longer for a lock gives up and tries
-// again, as the workers of serve do.
+// SweepNeeds returns the needs of the sessions of a sweeping command. They wait for locks as long
+// as the workers of serve.
 func SweepNeeds() pgpool.Needs { return pgpool.Needs{Write: true, LockTimeout: LockTimeout} }
 
-// NameOf names a database of all databases.
+// NameOf returns a name of the database that no other database has.
 func NameOf(ctx context.Context, db store.DBTX) (name string, err error) {
 	if name, err = store.DatabaseName(ctx, db); err != nil {
 		return "", fmt.Errorf("reach the database: %w", pgpool.Explain(err))

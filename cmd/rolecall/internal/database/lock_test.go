@@ -10,8 +10,8 @@ import (
 	"github.com/callmine/rolecall/internal/pgtest"
 )
 
-// TestACommandWaitsForNobodysLockForLong: what holds up a sweep would hold up webhooks behind it.
-func TestACommandWaitsForNobodysLockForLong(t *testing.T) {
+// TestOpen_WaitsForALockBriefly: webhooks would wait behind a sweep that waits for a lock.
+func TestOpen_WaitsForALockBriefly(t *testing.T) {
 	t.Parallel()
 	db, err := database.Open(t.Context(), config.Config{DatabaseURL: pgtest.URL(t)}, "reconcile", database.SweepNeeds())
 	require.NoError(t, err)

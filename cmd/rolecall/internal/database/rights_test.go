@@ -11,9 +11,9 @@ import (
 	"github.com/callmine/rolecall/internal/pgtest"
 )
 
-// TestMigrateWithTheLeastRights: the schema was made by somebody else, and the role may make
-// nothing but what is in it.
-func TestMigrateWithTheLeastRights(t *testing.T) {
+// TestMigrate_WithTheLeastRights: another role created the schema, and this role may create only
+// objects in it.
+func TestMigrate_WithTheLeastRights(t *testing.T) {
 	t.Parallel()
 	c := pgtest.NewCluster(t, nil)
 	cfg := config.Config{DatabaseURL: servicetest.AppRole(t, c, "")}
@@ -26,16 +26,16 @@ func TestMigrateWithTheLeastRights(t *testing.T) {
 	c.Exec("rolecall", "CREATE ROLE rolecall_reader NOLOGIN")
 	left, err := database.Migrate(t.Context(), cfg)
 	require.NoError(t, err)
-	require.Empty(t, left, "the owner grants what it may as soon as the role is there")
+	require.Empty(t, left, "the owner grants its rights as soon as the role exists")
 
 	c.Exec("rolecall", "REVOKE CREATE ON SCHEMA rolecall FROM app; ALTER SCHEMA rolecall OWNER TO postgres; GRANT USAGE ON SCHEMA rolecall TO app")
 	left, err = database.Migrate(t.Context(), cfg)
-	require.NoError(t, err, "nothing is to be changed")
+	require.NoError(t, err, "there is nothing to change")
 	require.Empty(t, left)
 }
 
-// TestMigrateSaysWhoseHelpItNeeds where it may not go on.
-func TestMigrateSaysWhoseHelpItNeeds(t *testing.T) {
+// TestMigrate_NamesTheRoleThatMustHelp if its own role lacks a right.
+func TestMigrate_NamesTheRoleThatMustHelp(t *testing.T) {
 	t.Parallel()
 	c := pgtest.NewCluster(t, nil)
 	given := servicetest.AppRole(t, c, "")

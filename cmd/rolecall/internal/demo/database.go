@@ -23,8 +23,8 @@ import (
 	"github.com/callmine/rolecall/store"
 )
 
-// startPostgres sets cfg.DatabaseURL to a migrated database. It returns the URL of one that it
-// started, which has no secret in it; "" for a given one.
+// startPostgres sets cfg.DatabaseURL to a migrated database. It returns the URL of a database that
+// it started, which holds no secret; "" for a given one.
 func (o Options) startPostgres(ctx context.Context, cfg *config.Config, cleanup *cleanup.Stack, logger *slog.Logger, out io.Writer) (started string, err error) {
 	data := o.Data
 	if data == "" {
@@ -55,8 +55,8 @@ func (o Options) startPostgres(ctx context.Context, cfg *config.Config, cleanup 
 	return started, database.MigrateURL(ctx, cfg.DirectURL())
 }
 
-// instancePrefix begins the ids of simulated instances, which have 16 hexadecimal digits more.
-// Clerk's own have 27 characters after ins_, so that none is mistaken for one.
+// instancePrefix begins the ids of simulated instances. 16 hexadecimal digits follow. Clerk's own
+// ids have 27 characters after ins_, and can't be mistaken for these.
 const instancePrefix = "ins_dev"
 
 var simulatedInstance = regexp.MustCompile("^" + instancePrefix + "[0-9a-f]{16}$")
@@ -76,21 +76,20 @@ func (o Options) refuseRemote(databaseURL string) error {
 	}
 	for _, host := range hosts {
 		if ip := net.ParseIP(host); host != "localhost" && !strings.HasPrefix(host, "/") && (ip == nil || !ip.IsLoopback()) {
-			return fmt.Errorf("DATABASE_URL is on %s, and dev writes invented people into it: unset it, or say --remote", host)
+			return fmt.Errorf("DATABASE_URL is on %s, and dev writes invented people into it: unset it, or pass --remote", host)
 		}
 	}
 	return nil
 }
 
-// refuseForeign keeps dev out of a mirror of a real Clerk, all of which its first sweep would take
-// away.
+// refuseForeign keeps dev out of the mirror of a real Clerk, which dev's first sweep would empty.
 func refuseForeign(ctx context.Context, databaseURL string) error {
 	conn, err := pgpool.Connect(ctx, pgpool.Config{URL: databaseURL, Name: "rolecall dev"})
 	if err != nil {
 		if refused, ok := errors.AsType[*pgpool.RefusedError](err); ok {
 			return refused
 		}
-		return errors.New("DATABASE_URL can't be connected to") // the error itself could print the URL
+		return errors.New("can't connect to the database in DATABASE_URL") // the error itself could print the URL
 	}
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }() // the connection has nothing to lose
 	if err := migrations.Check(ctx, conn); errors.Is(err, migrations.ErrNoSchema) {
@@ -105,7 +104,7 @@ func refuseForeign(ctx context.Context, databaseURL string) error {
 		if err != nil || empty {
 			return err
 		}
-		known = "(which one, it doesn't say)"
+		known = "(unknown)"
 	}
 	if !simulatedInstance.MatchString(known) {
 		return fmt.Errorf("the database in DATABASE_URL is the mirror of the Clerk instance %s, and dev would sweep it empty: "+
@@ -114,7 +113,7 @@ func refuseForeign(ctx context.Context, databaseURL string) error {
 	return nil
 }
 
-// databaseName is the database that dev makes on a server that it started.
+// databaseName is the database that dev creates on its own server.
 const databaseName = "rolecall"
 
 func createDatabase(ctx context.Context, serverURL string) error {

@@ -26,7 +26,7 @@ import (
 	"github.com/callmine/rolecall/internal/svixsim"
 )
 
-// Options are what `rolecall dev` is told.
+// Options are the flags of `rolecall dev`.
 type Options struct {
 	Listen string // where webhooks and the API listen
 	Admin  string // where /healthz, /readyz and /metrics listen
@@ -44,7 +44,7 @@ func Run(ctx context.Context, o Options, out, errs io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-	for _, warning := range config.OwnStrays(cfg, os.Environ()) { // of Clerk dev takes nothing
+	for _, warning := range config.OwnStrays(cfg, os.Environ()) { // dev ignores all settings of Clerk
 		fmt.Fprintln(errs, "rolecall: warning:", warning)
 	}
 	policy, err := cfg.Policy(ctx)
@@ -77,7 +77,7 @@ func Run(ctx context.Context, o Options, out, errs io.Writer) (err error) {
 	cleanup.Add("simulator", simulator.Close)
 	cfg.JWKSURL, cfg.APIURL = simulator.URL+"/.well-known/jwks.json", simulator.URL+"/v1"
 	p, err := service.Start(ctx, cfg, config.Parts{Web: true, Workers: true}, logger)
-	if taken, ok := errors.AsType[*net.OpError](err); ok && taken.Op == "listen" { // the error itself names settings that dev doesn't take
+	if taken, ok := errors.AsType[*net.OpError](err); ok && taken.Op == "listen" { // the error itself names settings that dev ignores
 		return fmt.Errorf("%w: choose other addresses with --listen and --admin", taken)
 	}
 	if err != nil {
@@ -97,22 +97,21 @@ func Run(ctx context.Context, o Options, out, errs io.Writer) (err error) {
 	return p.Wait(ctx, nil)
 }
 
-// logLevel is what dev logs: what is wrong, unless it was told.
+// logLevel is the level of dev's log: warnings, unless the setting is given.
 func logLevel(cfg config.Config) slog.Level {
 	if os.Getenv("ROLECALL_LOG_LEVEL") == "" {
-		return slog.LevelWarn // what the tour prints is to be read
+		return slog.LevelWarn // the tour must stay readable
 	}
 	return cfg.LogLevel
 }
 
-// clerkRate is how often the simulated Clerk is asked per second: it has no limit.
+// clerkRate is the number of calls per second to the simulated Clerk, which has no limit.
 const clerkRate = 100
 
-// simulate makes the simulated Clerk with a small world, a service token, and the configuration
-// that fits them.
+// simulate creates the simulated Clerk with a small world and a service token, and configures the
+// service for them.
 func (o Options) simulate(cfg *config.Config) (smallWorld, string, error) {
-	// Another seed each time: ids of an earlier run are in the database, and its deliveries would
-	// be repeats.
+	// Each run has another seed: with the ids of an earlier run, its deliveries would be repeats.
 	var seed [8]byte
 	if _, err := rand.Read(seed[:]); err != nil {
 		return smallWorld{}, "", fmt.Errorf("draw a seed: %w", err)
@@ -134,7 +133,7 @@ func (o Options) simulate(cfg *config.Config) (smallWorld, string, error) {
 	cfg.Issuer, cfg.InstanceID = clerk.Issuer(), clerk.InstanceID()
 	cfg.AuthorizedParties = []string{clerk.AuthorizedParty()}
 	cfg.SecretKey, cfg.ClerkRate = clerk.SecretKey(), clerkRate
-	// Each run has a Clerk of its own: the first sweep finds all people of earlier runs to be gone.
+	// Each run has its own Clerk: the first sweep removes all people of earlier runs.
 	cfg.MaxRemovalRatio = 1
 	cfg.SigningSecrets = []string{svixsim.NewSecret(mathrand.New(mathrand.NewPCG(n, n)))} //nolint:gosec // of a simulator on this machine
 	cfg.ServiceTokens = strings.Join([]string{"dev", hash}, ":")

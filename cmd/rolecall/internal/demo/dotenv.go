@@ -11,12 +11,11 @@ import (
 	"github.com/joho/godotenv"
 )
 
-// assignment is a line that a file of variables may have: NAME=value, also as a shell would export
-// it.
+// assignment matches a line of a file of variables: NAME=value, with or without export.
 var assignment = regexp.MustCompile(`^(export\s+)?[A-Za-z_][A-Za-z0-9_.]*\s*[=:]`)
 
-// loadDotEnv adds what .env in the working folder sets to the environment, where there is such a
-// file. Its errors have none of the file's text, which holds secrets.
+// loadDotEnv adds the variables of .env in the working folder, if there is one, to the environment.
+// Its errors have none of the file's text, which holds secrets.
 func loadDotEnv() error {
 	err := godotenv.Load()
 	if err == nil || errors.Is(err, fs.ErrNotExist) {
@@ -29,7 +28,7 @@ func loadDotEnv() error {
 	return fmt.Errorf("read .env: %s: write one NAME=value on each line", dotEnvFault(string(text)))
 }
 
-// dotEnvFault says where a file that can't be read is wrong.
+// dotEnvFault names the fault of an unreadable file and its line.
 func dotEnvFault(text string) string {
 	n := 0
 	for line := range strings.Lines(text) {

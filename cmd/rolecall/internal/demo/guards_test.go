@@ -10,8 +10,8 @@ import (
 	"github.com/callmine/rolecall/internal/pgtest"
 )
 
-// TestDevKeepsOutOfOthersDatabases: it writes invented people.
-func TestDevKeepsOutOfOthersDatabases(t *testing.T) {
+// TestDev_KeepsOutOfOtherDatabases, since it writes invented people.
+func TestDev_KeepsOutOfOtherDatabases(t *testing.T) {
 	t.Parallel()
 	for _, url := range []string{
 		"", "postgres://u@localhost/app", "postgres://u@127.0.0.1:5433/app", "postgres://u@[::1]/app",
@@ -28,11 +28,11 @@ func TestDevKeepsOutOfOthersDatabases(t *testing.T) {
 		require.Error(t, err, url)
 		require.NotContains(t, err.Error(), "opensesame")
 	}
-	require.NoError(t, Options{Remote: true}.refuseRemote("postgres://u@db.example.com/app"), "said explicitly")
+	require.NoError(t, Options{Remote: true}.refuseRemote("postgres://u@db.example.com/app"), "with the flag")
 }
 
-// TestDevKeepsOutOfTheMirrorOfAClerk: its first sweep would take everybody away.
-func TestDevKeepsOutOfTheMirrorOfAClerk(t *testing.T) {
+// TestDev_KeepsOutOfAnInstancesMirror, since its first sweep would remove all people.
+func TestDev_KeepsOutOfAnInstancesMirror(t *testing.T) {
 	t.Parallel()
 	require.NoError(t, refuseForeign(t.Context(), pgtest.EmptyURL(t)))
 	b := servicetest.Setup(t, nil)
@@ -51,5 +51,5 @@ func TestDevKeepsOutOfTheMirrorOfAClerk(t *testing.T) {
 	}
 	_, err = b.DB.Exec(t.Context(), "UPDATE rolecall.deliveries SET body = NULL")
 	require.NoError(t, err)
-	require.Error(t, refuseForeign(t.Context(), b.Config.DatabaseURL), "nobody's known isn't nobody's")
+	require.Error(t, refuseForeign(t.Context(), b.Config.DatabaseURL), "an unknown instance may be real")
 }

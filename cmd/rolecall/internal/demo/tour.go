@@ -14,12 +14,11 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// showcase is what the tour asks for: a permission that members have, and one that only admins
-// have.
+// showcase is the permissions that the tour asks for: one of members, and one of admins only.
 type showcase struct{ forMembers, forAdmins string }
 
-// newShowcase takes the permissions that the README speaks of, if the policy grants them so, else
-// the first that do as well.
+// newShowcase takes the README's permissions if the policy grants them to these roles, else the
+// first suitable ones.
 func newShowcase(grants clerksync.Grants) (s showcase, err error) {
 	member, admin := grants[clerksim.RoleMember], grants[clerksim.RoleAdmin]
 	adminOnly := slices.DeleteFunc(slices.Clone(admin), func(p string) bool { return slices.Contains(member, p) })
@@ -37,13 +36,13 @@ func newShowcase(grants clerksync.Grants) (s showcase, err error) {
 	return s, nil
 }
 
-// tour shows the service at work, over HTTP as anybody would see it, and prints what to try.
+// tour shows the service at work over HTTP, and prints commands to try.
 type tour struct {
 	world             smallWorld
 	showcase          showcase
 	serviceToken      string
 	web, admin, clerk string
-	database          string // that dev started; else ""
+	database          string // URL of the one that dev started; else ""
 	out               io.Writer
 }
 
@@ -106,7 +105,7 @@ Remove the member at Clerk, then ask again as the member: 200 becomes 404.
 	return err
 }
 
-// databaseHint is how other commands find the database that dev started.
+// databaseHint says how other commands find the database that dev started.
 func (t tour) databaseHint() string {
 	if t.database == "" {
 		return ""
@@ -122,7 +121,7 @@ func (t tour) may(permission string) string {
 	return t.web + "/v1/authorize?workspace_id=" + t.world.workspace + "&permission=" + permission
 }
 
-// until asks until the answer has the wanted status, and returns how long that took.
+// until repeats a request until its answer has the wanted status, and returns how long that took.
 func (t tour) until(ctx context.Context, token, url string, want int) (time.Duration, error) {
 	start := time.Now()
 	ctx, cancel := context.WithTimeoutCause(ctx, patience, errors.New("the mirror did not follow in time"))
@@ -137,7 +136,7 @@ func (t tour) until(ctx context.Context, token, url string, want int) (time.Dura
 		request.Header.Set("Authorization", "Bearer "+token)
 		response, err := http.DefaultClient.Do(request)
 		if err == nil {
-			_ = response.Body.Close() // nothing of it is read
+			_ = response.Body.Close() // nothing was read
 			if response.StatusCode == want {
 				return time.Since(start), nil
 			}

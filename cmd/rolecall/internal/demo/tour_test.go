@@ -8,8 +8,8 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// TestTheTourShowsWhatThePolicyGrants, whatever that is.
-func TestTheTourShowsWhatThePolicyGrants(t *testing.T) {
+// TestDev_TourShowsThePolicysGrants, with any policy that tells members from admins.
+func TestDev_TourShowsThePolicysGrants(t *testing.T) {
 	t.Parallel()
 	for want, grants := range map[showcase]clerksync.Grants{
 		{"reports:read", "billing:manage"}: {"org:member": {"a", "reports:read"}, "org:admin": {"a", "b", "billing:manage"}},

@@ -6,10 +6,11 @@ import (
 	"net/http"
 )
 
-// maxAsked is how much of a page is read.
+// maxAsked is the number of bytes of a page that are read.
 const maxAsked = 1 << 10
 
-// ask returns the status and the beginning of a page; 0 and why for no answer.
+// ask returns the status and the beginning of a page. Without an answer, it returns 0 and the
+// reason.
 func ask(ctx context.Context, client *http.Client, url string) (status int, text string) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
 	if err != nil {

@@ -17,10 +17,11 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// keys fetches the signing keys of session tokens, and compares the clocks by the way.
+// keys fetches the signing keys of session tokens. It compares the answer's clock with this
+// machine's.
 func (d *doctor) keys(ctx context.Context) []Finding {
 	if !d.which.Web || d.cfg.Issuer == "" || d.cfg.CheckIssuer() != nil {
-		return nil // the settings tell
+		return nil // the findings about settings say so
 	}
 	return timed(ctx, func(ctx context.Context) []Finding {
 		transport := http.DefaultTransport.(*http.Transport).Clone() //nolint:forcetypeassert // it is one
@@ -35,14 +36,14 @@ func (d *doctor) keys(ctx context.Context) []Finding {
 		defer authenticator.Close()
 		n, err := authenticator.FetchKeys(ctx)
 		if err != nil {
-			return []Finding{bad("signing keys", "see that CLERK_ISSUER or CLERK_JWKS_URL is the Frontend API of your Clerk instance, and that this machine reaches it",
-				"no user can be let in: %v", err)}
+			return []Finding{bad("signing keys", "check that CLERK_ISSUER or CLERK_JWKS_URL is the Frontend API of your Clerk instance, and that this machine reaches it",
+				"no user can be admitted: %v", err)}
 		}
 		return append([]Finding{fine("signing keys", "%d from Clerk", n)}, dated.finding()...)
 	})
 }
 
-// dating remembers how far the clock of who answers is ahead, by the header Date (RFC 9110, section
+// dating notes how far the answering server's clock is ahead, by the header Date (RFC 9110, section
 // 6.6.1), in whole seconds.
 type dating struct {
 	next  http.RoundTripper
@@ -61,7 +62,7 @@ func (d *dating) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 func (d *dating) finding() []Finding {
-	const whole = time.Second // what the header and the way may be off
+	const whole = time.Second // the error of the header and of the way
 	if ahead := d.ahead.Load(); ahead != nil {
 		return []Finding{clockFinding("clock of Clerk", *ahead, clockDoubtful+whole)}
 	}
@@ -71,10 +72,10 @@ func (d *dating) finding() []Finding {
 // clerkLists asks Clerk for the instance and for one object of each list.
 func (d *doctor) clerkLists(ctx context.Context) []Finding {
 	if d.cfg.SecretKey == "" {
-		return []Finding{doubtful("Clerk", "set CLERK_SECRET_KEY", "without CLERK_SECRET_KEY nothing is compared with Clerk, and commands are refused")}
+		return []Finding{doubtful("Clerk", "set CLERK_SECRET_KEY", "without CLERK_SECRET_KEY there are no sweeps, and commands are refused")}
 	}
 	if d.clerk == nil {
-		return nil // the settings tell
+		return nil // the findings about settings say so
 	}
 	found := timed(ctx, d.instance)
 	if found[0].State == VerdictWrong {
@@ -95,7 +96,7 @@ func (d *doctor) clerkLists(ctx context.Context) []Finding {
 func (d *doctor) instance(ctx context.Context) []Finding {
 	instance, err := d.clerk.Instance(ctx)
 	if err != nil {
-		return []Finding{bad("Clerk instance", clerkCure(err), "Clerk doesn't tell it: %s", clerkSays(err))}
+		return []Finding{bad("Clerk instance", clerkCure(err), "Clerk doesn't name it: %s", clerkSays(err))}
 	}
 	if want := d.cfg.InstanceID; want != "" && want != instance.ID {
 		return []Finding{bad("Clerk instance", "correct CLERK_SECRET_KEY or CLERK_INSTANCE_ID: they are of two environments",
@@ -104,8 +105,7 @@ func (d *doctor) instance(ctx context.Context) []Finding {
 	return []Finding{fine("Clerk instance", "%s, %s", instance.ID, instance.Environment)}
 }
 
-// clerkResources are the kinds that sweeps list. Those without which no membership is known come
-// first.
+// clerkResources lists the kinds that sweeps list. The kinds that memberships need come first.
 func clerkResources() []clerksync.Resource {
 	return append(membersNeed(), clerksync.ResourceInvitation, clerksync.ResourceDomain, clerksync.ResourceRole, clerksync.ResourcePermission)
 }
@@ -129,7 +129,7 @@ func (d *doctor) list(ctx context.Context, resource clerksync.Resource) Finding 
 	}
 }
 
-// clerkSays names what Clerk answered, with its own code.
+// clerkSays returns Clerk's answer in words, with its status, code and trace.
 func clerkSays(err error) string {
 	said, ok := errors.AsType[*clerkapi.Error](err)
 	if !ok {
@@ -156,10 +156,10 @@ func clerkCure(err error) string {
 	case ok && said.Status == http.StatusUnauthorized:
 		return "take the secret key of this instance from Clerk's dashboard into CLERK_SECRET_KEY"
 	case errors.Is(err, clerkapi.ErrRateLimited):
-		return "wait until Clerk's limit is free again, and see what else uses it up"
+		return "wait until Clerk's rate limit allows calls again, and find the program that uses it up"
 	case ok && said.Code != "":
-		return "see in Clerk's dashboard whether the feature is on and in your plan"
+		return "check in Clerk's dashboard whether the feature is on and in your plan"
 	default:
-		return "see that this machine reaches Clerk's API (CLERK_API_URL), and look at Clerk's status page"
+		return "check that this machine reaches Clerk's API (CLERK_API_URL), and look at Clerk's status page"
 	}
 }

@@ -12,11 +12,11 @@ import (
 	"github.com/callmine/rolecall/store"
 )
 
-// database looks at the database that is written to: the server, the role, and the schema.
+// database examines the database for writes: the server, the role, and the schema.
 func (d *doctor) database(ctx context.Context) []Finding {
 	setting := d.cfg.DirectSetting()
 	if d.cfg.DirectURL() == "" || config.CheckDatabaseURL(setting, d.cfg.DirectURL()) != nil {
-		return nil // the settings tell
+		return nil // the findings about settings say so
 	}
 	found := timed(ctx, func(ctx context.Context) []Finding {
 		return d.server(ctx, setting, d.cfg.DirectURL(), pgpool.Needs{Write: true})
@@ -36,7 +36,7 @@ func (d *doctor) database(ctx context.Context) []Finding {
 	return append(found, timed(ctx, d.databaseClock)...)
 }
 
-// otherDatabases looks at the URLs beside the one that is written to.
+// otherDatabases examines the other URLs.
 func (d *doctor) otherDatabases(ctx context.Context) (found []Finding) {
 	for _, other := range []struct {
 		setting, url string
@@ -55,15 +55,15 @@ func (d *doctor) otherDatabases(ctx context.Context) (found []Finding) {
 	return found
 }
 
-// sameDatabase looks whether a URL leads to the database that is written to. Where it can't be
-// told, another check says why.
+// sameDatabase checks that a URL leads to the database for writes. If it can't tell, another check
+// says why.
 func (d *doctor) sameDatabase(ctx context.Context, setting, url string) []Finding {
 	written, err := nameDatabase(ctx, d.cfg.DirectSetting(), d.cfg.DirectURL())
 	if err != nil {
 		return nil
 	}
 	if read, err := nameDatabase(ctx, setting, url); err == nil && read != written {
-		return []Finding{bad(setting, "let both lead to the same database", "it is another database than %s: what it tells would be out of date", d.cfg.DirectSetting())}
+		return []Finding{bad(setting, "let both lead to the same database", "it is another database than %s: its data would be out of date", d.cfg.DirectSetting())}
 	}
 	return nil
 }
@@ -78,11 +78,11 @@ func nameDatabase(ctx context.Context, setting, url string) (string, error) {
 	return database.NameOf(ctx, conn)
 }
 
-// server looks at what a URL leads to.
+// server examines the server behind a URL.
 func (d *doctor) server(ctx context.Context, setting, url string, needs pgpool.Needs) []Finding {
 	report, err := pgpool.Inspect(ctx, pgpool.Config{URL: url, Setting: setting, Name: "rolecall doctor"})
 	if err != nil {
-		return []Finding{bad(setting, "see that Postgres runs, and that host, port, user, password and database are right", "%v", pgpool.Explain(err))}
+		return []Finding{bad(setting, "check that Postgres runs, and that host, port, user, password and database are right", "%v", pgpool.Explain(err))}
 	}
 	if err := report.Lasting(); err != nil {
 		return []Finding{bad(setting, "use a database that Rolecall can work with", "%v", err)}
@@ -102,7 +102,7 @@ func connectionsOf(r pgpool.Report) string {
 	return fmt.Sprintf("%d of %d connections in use (limited by %s)", r.InUse, r.Limit, r.Limiter)
 }
 
-// use returns what keeps a server from being used for what it is to be used for.
+// use returns the faults that keep a server from meeting the needs.
 func (d *doctor) use(setting string, r pgpool.Report, needs pgpool.Needs) []Finding {
 	switch {
 	case r.InRecovery:
@@ -123,10 +123,10 @@ func (d *doctor) use(setting string, r pgpool.Report, needs pgpool.Needs) []Find
 	return nil
 }
 
-// risks returns what works, and should be otherwise.
+// risks returns the findings about a working server that should be set up otherwise.
 func (d *doctor) risks(setting string, r pgpool.Report, needs pgpool.Needs) (found []Finding) {
 	if !r.Fsync || !r.FullPages {
-		found = append(found, doubtful(setting, "set fsync and full_page_writes to on", "a crash of Postgres may lose what it has committed"))
+		found = append(found, doubtful(setting, "set fsync and full_page_writes to on", "Postgres may lose committed data in a crash"))
 	}
 	if r.Superuser {
 		found = append(found, doubtful(setting, "give Rolecall a role of its own that owns the schema "+migrations.Schema+" and nothing else",
@@ -149,7 +149,7 @@ func (d *doctor) risks(setting string, r pgpool.Report, needs pgpool.Needs) (fou
 // schema compares the schema with what this binary needs.
 func (d *doctor) schema(ctx context.Context) []Finding {
 	if err := pgpool.Await(ctx, d.db); err != nil {
-		return []Finding{bad("schema", "see that Postgres answers", "%v", err)}
+		return []Finding{bad("schema", "check that Postgres answers", "%v", err)}
 	}
 	if err := migrations.Check(ctx, d.db); err != nil {
 		return []Finding{bad("schema", "run `rolecall migrate`", "%v", err)}
@@ -157,18 +157,18 @@ func (d *doctor) schema(ctx context.Context) []Finding {
 	return []Finding{fine("schema", "it is what this binary needs")}
 }
 
-// A token's times may be five seconds off. What is signed for webhooks may be minutes off.
+// The times of a session token may be off by five seconds, the time of a webhook by minutes.
 const (
 	clockDoubtful = 2 * time.Second
 	clockWrong    = 30 * time.Second
 )
 
-// databaseClock compares this machine's clock with the database's, by which sweeps go.
+// databaseClock compares this machine's clock with the database's, which sweeps use.
 func (d *doctor) databaseClock(ctx context.Context) []Finding {
 	before := time.Now()
 	at, err := store.Now(ctx, d.db)
 	if err != nil {
-		return nil // another check tells
+		return nil // another check says so
 	}
 	return []Finding{clockFinding("clock of Postgres", at.Sub(before.Add(time.Since(before)/2)), clockDoubtful)}
 }

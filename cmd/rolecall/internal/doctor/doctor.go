@@ -19,18 +19,18 @@ import (
 	"github.com/callmine/rolecall/internal/clerkapi"
 )
 
-// examinationTimeout bounds each look at something that may not answer.
+// examinationTimeout bounds each check of a server that may not answer.
 const examinationTimeout = 5 * time.Second
 
-// Examine looks at everything that a serve with this configuration would meet, and changes nothing.
-// Warnings and faults are what reading the configuration said.
+// Examine checks everything that a serve with this configuration depends on. It changes nothing.
+// The warnings and faults are those of reading the configuration.
 func Examine(ctx context.Context, cfg config.Config, which config.Parts, warnings []string, faults error) Examination {
 	d := &doctor{cfg: cfg, which: which}
 	defer d.close()
 	return examinationOf(append(settingsFindings(warnings, faults), d.look(ctx)...))
 }
 
-// doctor looks at one thing after the other, those that have nothing to do with each other at once.
+// doctor runs the checks. It runs independent ones at once.
 type doctor struct {
 	cfg   config.Config
 	which config.Parts
@@ -48,9 +48,9 @@ func (d *doctor) close() {
 	}
 }
 
-// look returns what it finds, what everything else stands on first.
+// look runs all checks and returns their findings, the most fundamental first.
 func (d *doctor) look(ctx context.Context) []Finding {
-	d.clerk, _ = d.openClerk() // the settings' findings tell why there is none
+	d.clerk, _ = d.openClerk() // the findings about settings say why there is none
 	groups := []func(context.Context) []Finding{
 		d.database, d.otherDatabases, d.keys, d.clerkLists, d.addresses,
 	}
@@ -63,7 +63,7 @@ func (d *doctor) look(ctx context.Context) []Finding {
 	return append(slices.Concat(found...), d.mirror(ctx)...)
 }
 
-// timed bounds one look.
+// timed bounds one check.
 func timed(ctx context.Context, look func(context.Context) []Finding) []Finding {
 	ctx, cancel := context.WithTimeout(ctx, examinationTimeout)
 	defer cancel()
@@ -74,7 +74,7 @@ func (d *doctor) openClerk() (*clerkapi.Client, error) {
 	if d.cfg.SecretKey == "" {
 		return nil, errors.New("there is no secret key")
 	}
-	const enough = 50 // calls a second: a few are made at once, and never again
+	const enough = 50 // calls a second: doctor makes a few at once, and no more
 	return clerkapi.New(clerkapi.Config{
 		URL: d.cfg.APIURL, SecretKey: d.cfg.SecretKey, CallsPerSecond: enough, Logger: slog.New(slog.DiscardHandler),
 	})

@@ -6,17 +6,17 @@ import (
 	"strings"
 )
 
-// Verdict is how something was found to be.
+// Verdict is the result of a check.
 type Verdict string
 
-// The verdicts. A wrong finding keeps Rolecall from its work, a warning doesn't.
+// The verdicts. A wrong finding keeps Rolecall from working, a warning doesn't.
 const (
 	VerdictOK      Verdict = "ok"
 	VerdictWarning Verdict = "warning"
 	VerdictWrong   Verdict = "wrong"
 )
 
-// Finding is one thing that was looked at.
+// Finding is the result of one check.
 type Finding struct {
 	Check  string  `json:"check"`
 	State  Verdict `json:"state"`
@@ -43,7 +43,7 @@ type Examination struct {
 	Todo   []string  `json:"todo"`
 }
 
-// settingsFindings tells the faults of the environment and of the policy file.
+// settingsFindings returns the faults of the environment and of the policy file.
 func settingsFindings(warnings []string, err error) []Finding {
 	var found []Finding
 	for _, fault := range faultsOf(err) {
@@ -53,7 +53,7 @@ func settingsFindings(warnings []string, err error) []Finding {
 		found = append(found, doubtful("settings", "correct or remove it: "+warning, "%s", warning))
 	}
 	if len(found) == 0 {
-		found = append(found, fine("settings", "all that are set can be right"))
+		found = append(found, fine("settings", "no fault was found"))
 	}
 	return found
 }
@@ -91,5 +91,5 @@ func examinationOf(found []Finding) Examination {
 	return e
 }
 
-// onOneLine puts a text of others onto one line.
+// onOneLine puts a foreign text onto one line.
 func onOneLine(text string) string { return strings.Join(strings.Fields(text), " ") }

@@ -14,8 +14,7 @@ import (
 	"github.com/callmine/rolecall/store"
 )
 
-// mirror says how well the mirror follows Clerk. It needs the database, and Clerk's word on the
-// instance.
+// mirror checks how well the mirror follows Clerk. It needs the database.
 func (d *doctor) mirror(ctx context.Context) []Finding {
 	if d.db == nil {
 		return nil
@@ -23,7 +22,7 @@ func (d *doctor) mirror(ctx context.Context) []Finding {
 	return timed(ctx, func(ctx context.Context) []Finding {
 		read, err := store.ReadStatus(ctx, d.db)
 		if err != nil {
-			return nil // the schema tells
+			return nil // the check of the schema says so
 		}
 		now, err := health.NewSituation(read, d.cfg.SweepsEvery())
 		if err != nil {
@@ -38,7 +37,7 @@ func (d *doctor) mirrored(ctx context.Context) []Finding {
 	known, err := store.KnownInstance(ctx, d.db)
 	switch {
 	case err != nil:
-		return []Finding{bad("instance of the mirror", "see that Postgres answers", "%v", err)}
+		return []Finding{bad("instance of the mirror", "check that Postgres answers", "%v", err)}
 	case known == "":
 		return []Finding{fine("instance of the mirror", "none yet: the mirror is new")}
 	case d.clerk == nil:
@@ -52,10 +51,10 @@ func (d *doctor) mirrored(ctx context.Context) []Finding {
 	return []Finding{fine("instance of the mirror", "%s", known)}
 }
 
-// historyOf tells when Clerk was last heard of, and the alarms.
+// historyOf returns the last webhook, the last clean sweep, and the alarms.
 func historyOf(now health.Situation) (found []Finding) {
 	if now.LastDelivery.IsZero() {
-		found = append(found, doubtful("last webhook", "see in Clerk's dashboard that the endpoint is enabled, and send an example from there", "none ever came"))
+		found = append(found, doubtful("last webhook", "check in Clerk's dashboard that the endpoint is enabled, and send an example from there", "none ever came"))
 	} else {
 		found = append(found, fine("last webhook", "%s, %s ago", health.Instant(now.LastDelivery), health.Seconds(now.Age(now.LastDelivery))))
 	}
@@ -64,7 +63,7 @@ func historyOf(now health.Situation) (found []Finding) {
 	}
 	for _, a := range now.Alarms() {
 		f := bad("alarm "+string(a.Name), a.Advice, "%s", a.Detail)
-		if a.Name == health.AlarmNeverSwept { // as it must be before the first start
+		if a.Name == health.AlarmNeverSwept { // as expected before the first start
 			f.State = VerdictWarning
 		}
 		found = append(found, f)
@@ -72,7 +71,7 @@ func historyOf(now health.Situation) (found []Finding) {
 	return found
 }
 
-// addresses looks whether a serve could listen, or does.
+// addresses checks whether a serve could listen, or already does.
 func (d *doctor) addresses(ctx context.Context) (found []Finding) {
 	for _, a := range []struct {
 		setting, addr, page string
@@ -90,8 +89,7 @@ func (d *doctor) addresses(ctx context.Context) (found []Finding) {
 	return found
 }
 
-// address tries to listen. Where something listens already, a page of it tells whether it is a
-// serve.
+// address tries to listen. If the address is taken, a page there shows whether a serve has it.
 func address(ctx context.Context, setting, addr, page string) Finding {
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
 	if err == nil {
@@ -101,7 +99,7 @@ func address(ctx context.Context, setting, addr, page string) Finding {
 	if !errors.Is(err, syscall.EADDRINUSE) {
 		return bad(setting, "choose an address of this machine at which this user may listen", "%v", err)
 	}
-	host, port, _ := net.SplitHostPort(addr) // it has been read before
+	host, port, _ := net.SplitHostPort(addr) // its form was checked before
 	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
 		host = "127.0.0.1"
 	}
@@ -113,5 +111,5 @@ func address(ctx context.Context, setting, addr, page string) Finding {
 	case status == http.StatusServiceUnavailable && page == "/readyz":
 		return doubtful(setting, "wait for it, or run `rolecall status`", "a serve at %s isn't ready: %s", addr, text)
 	}
-	return doubtful(setting, "end the other program, or choose another address", "%s is in use, by what doesn't answer as a serve", addr)
+	return doubtful(setting, "end the other program, or choose another address", "%s is in use, and doesn't answer like a serve", addr)
 }

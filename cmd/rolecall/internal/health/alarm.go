@@ -2,11 +2,10 @@ package health
 
 import "slices"
 
-// AlarmName names what needs somebody's attention. The values are metrics' labels and parts of
-// `rolecall status --json`.
+// AlarmName names an alarm. The values are labels of metrics and parts of `rolecall status --json`.
 type AlarmName string
 
-// The alarms. README's "Operate it" says what each means and what to do.
+// The alarms. docs/operate.md says what each means and what to do.
 const (
 	AlarmNeverSwept   AlarmName = "never_swept"
 	AlarmOverdue      AlarmName = "sweep_overdue"
@@ -19,25 +18,25 @@ const (
 	AlarmQuarantined  AlarmName = "deliveries_quarantined"
 	AlarmPaused       AlarmName = "queue_paused"
 	AlarmDatabase     AlarmName = "database_changed"
-	AlarmNobody       AlarmName = "nobody_gets_in"
+	AlarmLockout      AlarmName = "nobody_gets_in"
 )
 
 // AlarmNames lists all alarms.
 func AlarmNames() []AlarmName {
 	return []AlarmName{
 		AlarmNeverSwept, AlarmOverdue, AlarmAborted, AlarmBehind, AlarmRolesRefused, AlarmSilent, AlarmNoWebhook, AlarmStuck,
-		AlarmQuarantined, AlarmPaused, AlarmDatabase, AlarmNobody,
+		AlarmQuarantined, AlarmPaused, AlarmDatabase, AlarmLockout,
 	}
 }
 
-// Alarm is one thing that needs somebody's attention.
+// Alarm is a fault that needs an operator's attention.
 type Alarm struct {
 	Name   AlarmName `json:"name"`
-	Detail string    `json:"detail"` // what is the case
+	Detail string    `json:"detail"` // the fault
 	Advice string    `json:"advice"` // what to do
 }
 
-// HasAlarm reports whether an alarm is among others.
+// HasAlarm reports whether a list has the alarm.
 func HasAlarm(alarms []Alarm, name AlarmName) bool {
 	return slices.ContainsFunc(alarms, func(a Alarm) bool { return a.Name == name })
 }

@@ -12,14 +12,14 @@ import (
 )
 
 const (
-	// overdueAfter is how many intervals a clean sweep may be old: one may be missed, and the next
-	// one takes its time.
+	// overdueAfter is the greatest age of the last clean sweep, in intervals: one sweep may be
+	// missed, and the next takes its time.
 	overdueAfter = 2.5
 	// stuckAfter is how long a delivery may wait. Applying takes milliseconds, and taking over from
 	// a process that died 20 seconds.
 	stuckAfter = 30 * time.Second
-	// noWebhookAfter is how long a mirror that was filled may be without any delivery: time to set
-	// the endpoint up after the first sweep.
+	// noWebhookAfter is how long a filled mirror may be without any delivery: time to set the
+	// endpoint up after the first sweep.
 	noWebhookAfter = 15 * time.Minute
 )
 
@@ -28,7 +28,7 @@ func (s Situation) Alarms() []Alarm {
 	found := []Alarm{} // in JSON a list, also without any
 	for _, check := range []func() (Alarm, bool){
 		s.neverSwept, s.overdue, s.aborted, s.behind, s.rolesRefused, s.silent, s.noWebhook, s.stuck, s.quarantined, s.paused,
-		s.databaseChanged, s.nobody,
+		s.databaseChanged, s.lockedOut,
 	} {
 		if a, ok := check(); ok {
 			found = append(found, a)
@@ -43,7 +43,7 @@ func (s Situation) neverSwept() (Alarm, bool) {
 		advice = "wait for the sweep that begins with `rolecall serve`, or run `rolecall backfill`"
 	}
 	return Alarm{
-		AlarmNeverSwept, "the mirror has never been compared with Clerk: what happened before the webhooks isn't known", advice,
+		AlarmNeverSwept, "the mirror has never been compared with Clerk: changes before the first webhook are unknown", advice,
 	}, s.LastClean == nil
 }
 
@@ -54,7 +54,7 @@ func (s Situation) overdue() (Alarm, bool) {
 	age := s.Age(s.LastClean.StartedAt)
 	return Alarm{
 		AlarmOverdue, fmt.Sprintf("the mirror was last equal to Clerk %s ago, and is compared every %s", Seconds(age), s.sweepsEvery),
-		"see that a process with workers is up and reaches Clerk: its log says why a sweep ended",
+		"check that a process with workers is up and reaches Clerk: its log says why a sweep ended",
 	}, age > time.Duration(overdueAfter*float64(s.sweepsEvery))
 }
 
@@ -69,21 +69,21 @@ func (s Situation) aborted() (Alarm, bool) {
 	return Alarm{AlarmAborted, detail, AdviceFor(sweep.GuardReason(s.LastSweep.Reason))}, true
 }
 
-// behind: the newest sweep went through, but Clerk answered it from before what is applied.
+// behind: Clerk answered the newest sweep in an older state than signed events show.
 func (s Situation) behind() (Alarm, bool) {
 	if s.LastSweep == nil || s.LastSweep.Reason != store.ReasonReadsBehind {
 		return Alarm{}, false
 	}
 	return Alarm{
-		AlarmBehind, fmt.Sprintf("Clerk's reads are behind: %s was shown %d objects as they were before newer signed events, and left them alone",
+		AlarmBehind, fmt.Sprintf("Clerk's reads lag: %s was shown %d objects in an older state than signed events tell, and left them alone",
 			s.LastSweep.Name(), s.report.Behind),
 		AdviceFor(sweep.ReasonReadsBehind),
 	}, true
 }
 
-// silent: sweeps found a change that no delivery told, and after which none came. Where no delivery
-// ever came, what happened before the first sweep that went through proves nothing: it may be older
-// than the endpoint.
+// silent: sweeps found a change that no delivery reported, and no delivery came after it. If none
+// ever came, a change before the first complete sweep proves nothing: it may be older than the
+// endpoint.
 func (s Situation) silent() (Alarm, bool) {
 	at := s.report.NewestDrift
 	if at == nil || !at.After(s.LastDelivery) {
@@ -97,20 +97,20 @@ func (s Situation) silent() (Alarm, bool) {
 		last = "the newest came at " + Instant(s.LastDelivery)
 	}
 	return Alarm{
-		AlarmSilent, fmt.Sprintf("something changed at Clerk at %s and no delivery told of it: %s", Instant(*at), last),
-		"the webhook endpoint is probably disabled: look at it in Clerk's dashboard, enable it, and replay what failed there",
+		AlarmSilent, fmt.Sprintf("an object changed at Clerk at %s, and no delivery reported it: %s", Instant(*at), last),
+		"the webhook endpoint is probably disabled: look at it in Clerk's dashboard, enable it, and replay the failed messages there",
 	}, true
 }
 
-// noWebhook: the mirror is filled, and nothing shows that webhooks reach it. A silent endpoint is
-// an alarm of its own.
+// noWebhook: the mirror is filled, and no webhook ever reached it. A silent endpoint has its own
+// alarm.
 func (s Situation) noWebhook() (Alarm, bool) {
 	if _, silent := s.silent(); silent || s.FirstClean == nil || !s.LastDelivery.IsZero() {
 		return Alarm{}, false
 	}
 	age := s.Age(s.FirstClean.StartedAt)
 	return Alarm{
-		AlarmNoWebhook, fmt.Sprintf("no webhook has ever come, and the mirror was filled %s ago: only sweeps keep it up", Seconds(age)),
+		AlarmNoWebhook, fmt.Sprintf("no webhook has ever come, and the mirror was filled %s ago: only sweeps keep it up to date", Seconds(age)),
 		"look at the webhook endpoint in Clerk's dashboard: its URL, that it is enabled, and its events; then change something at Clerk, such as a user's name",
 	}, age > noWebhookAfter
 }
@@ -119,19 +119,18 @@ func (s Situation) stuck() (Alarm, bool) {
 	age := s.Age(s.OldestWaiting)
 	return Alarm{
 		AlarmStuck, fmt.Sprintf("%d deliveries wait to be applied, the oldest for %s", s.Waiting, Seconds(age)),
-		"see that a process with workers is up (`rolecall serve` without --no-workers); its log says why applying fails",
+		"check that a process with workers is up (`rolecall serve` without --no-workers); its log says why applying fails",
 	}, !s.OldestWaiting.IsZero() && age > stuckAfter
 }
 
 func (s Situation) quarantined() (Alarm, bool) {
 	return Alarm{
-		AlarmQuarantined, fmt.Sprintf("%d deliveries are set aside: they can't be applied, or are of another instance", s.Quarantined),
+		AlarmQuarantined, fmt.Sprintf("%d deliveries are quarantined: they can't be applied, or are of another instance", s.Quarantined),
 		"`rolecall deliveries list --state quarantined` says why; correct the setting or upgrade, then `rolecall deliveries replay`",
 	}, s.Quarantined > 0
 }
 
-// paused: whoever pauses a queue of jobs stops what it does. It is told at once, before anything
-// waits for long.
+// paused: a paused queue works no jobs. The alarm comes at once, before a delivery waits for long.
 func (s Situation) paused() (Alarm, bool) {
 	return Alarm{
 		AlarmPaused, "queues of jobs are paused: " + strings.Join(s.PausedQueues, ", ") + effectOf(s.PausedQueues),
@@ -139,7 +138,7 @@ func (s Situation) paused() (Alarm, bool) {
 	}, len(s.PausedQueues) > 0
 }
 
-// effectOf says what doesn't happen while queues are paused, if somebody's access hangs on it.
+// effectOf says which work stops while queues are paused, if access depends on it.
 func effectOf(queues []string) string {
 	if slices.Contains(queues, jobs.QueueRevocations) || slices.Contains(queues, jobs.QueueHeldUp) {
 		return "; removals and bans aren't enforced"
@@ -151,7 +150,7 @@ func effectOf(queues []string) string {
 func AdviceFor(reason sweep.GuardReason) string {
 	switch reason {
 	case sweep.ReasonRemovalRatio:
-		return "if so many really left, run `rolecall reconcile --confirm`; if not, find out in Clerk's dashboard what is missing"
+		return "if so many really left, run `rolecall reconcile --confirm`; if not, find out in Clerk's dashboard which members are missing"
 	case sweep.ReasonListingIncomplete:
 		return "nothing was removed because of it; run it again, and if it stays so, look at Clerk's status page and the log"
 	case sweep.ReasonWrongInstance:
@@ -165,19 +164,19 @@ func AdviceFor(reason sweep.GuardReason) string {
 		return "turn the feature on in Clerk's dashboard or choose a plan that has it; if it is on, ask Clerk's support with the trace. " +
 			"The key is good, and nothing was removed because of it"
 	case sweep.ReasonBudget:
-		return "run it again later: it goes on; if it stays so, your application uses up Clerk's limit, or lower ROLECALL_CLERK_RATE"
+		return "run it again later: it resumes; if it stays so, let your application use less of Clerk's limit, or lower ROLECALL_CLERK_RATE"
 	default:
 		return "the log says which objects from Clerk can't be read; upgrade Rolecall"
 	}
 }
 
-// databaseChanged: the database may lack what was acknowledged, until a sweep that began later has
-// compared all of it with Clerk.
+// databaseChanged: the database may lack acknowledged deliveries, until a later sweep has compared
+// all objects with Clerk.
 func (s Situation) databaseChanged() (Alarm, bool) {
 	return Alarm{
-		AlarmDatabase, fmt.Sprintf("the database was another one until %s (%s): what was acknowledged before may be missing, removals too",
+		AlarmDatabase, fmt.Sprintf("the database was another one until %s (%s): deliveries acknowledged before may be missing, removals too",
 			Instant(s.DatabaseChangedAt), s.DatabaseChange),
-		"wait for the sweep that began by itself, or run `rolecall reconcile`; the audit log and what services appended to it can't be " +
-			"had back from Clerk",
+		"wait for the sweep that began by itself, or run `rolecall reconcile`; the audit log, with the entries of services, can't be " +
+			"restored from Clerk",
 	}, !s.DatabaseChangedAt.IsZero() && (s.LastClean == nil || !s.LastClean.StartedAt.After(s.DatabaseChangedAt))
 }

@@ -11,8 +11,8 @@ import (
 	"github.com/callmine/rolecall/store"
 )
 
-// TestAlarms computes the alarms of a situation in which all is well, but for one thing.
-func TestAlarms(t *testing.T) {
+// TestAlarms_OfEachSituation computes the alarms of a healthy situation with one fault each.
+func TestAlarms_OfEachSituation(t *testing.T) {
 	t.Parallel()
 	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	ago := func(d time.Duration) time.Time { return at.Add(-d) }
@@ -30,7 +30,7 @@ func TestAlarms(t *testing.T) {
 		"never swept": {
 			func(s *Situation) { s.LastClean, s.LastSweep = nil, nil }, []AlarmName{AlarmNeverSwept}, []string{"wait for the sweep"},
 		},
-		"never swept, and nobody will": {
+		"never swept, and sweeps are off": {
 			func(s *Situation) { s.LastClean, s.LastSweep, s.sweepsEvery = nil, nil, 0 },
 			[]AlarmName{AlarmNeverSwept},
 			[]string{"set CLERK_SECRET_KEY"},
@@ -60,17 +60,17 @@ func TestAlarms(t *testing.T) {
 			[]AlarmName{AlarmAborted},
 			[]string{"CLERK_INSTANCE_ID"},
 		},
-		"aborted by what can't be read": {
+		"aborted by unreadable objects": {
 			func(s *Situation) { swept(s, store.SweepAborted, "unreadable", sweep.Report{}) },
 			[]AlarmName{AlarmAborted},
 			[]string{"the log"},
 		},
-		"answered from before": {
+		"answered in an older state": {
 			func(s *Situation) { swept(s, store.SweepAborted, store.ReasonReadsBehind, sweep.Report{Behind: 4}) },
 			[]AlarmName{AlarmBehind},
 			[]string{"sweep_7", "4 objects", "--trust-clerk"},
 		},
-		"changed and told nothing": {
+		"changed without a delivery": {
 			func(s *Situation) {
 				swept(s, store.SweepClean, "", sweep.Report{NewestDrift: new(s.LastDelivery.Add(time.Millisecond))})
 			}, []AlarmName{AlarmSilent}, []string{"11:59:00Z", "disabled"},
@@ -111,7 +111,7 @@ func TestAlarms(t *testing.T) {
 			[]AlarmName{AlarmPaused},
 			[]string{"apply, revocations", "aren't enforced", "resume"},
 		},
-		"paused, and nobody's access hangs on it": {
+		"paused, and no access depends on it": {
 			func(s *Situation) { s.PausedQueues = []string{"upkeep"} }, []AlarmName{AlarmPaused}, []string{"are paused: upkeepresume"},
 		},
 		"another database": {

@@ -14,14 +14,15 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// statusKept is how long a status is good for: several scrapers ask the database as often as one.
+// statusKept is how long a status is reused, so that several scrapers query the database no more
+// often than one.
 const statusKept = 5 * time.Second
 
-// readTimeout bounds what a scrape asks the database.
+// readTimeout bounds the queries of a scrape.
 const readTimeout = time.Second
 
-// Collector shows at /metrics how well the mirror follows Clerk, as the database knows it when it
-// is asked. While the database can't tell, gauges are NaN and there is no drift.
+// Collector shows at /metrics how well the mirror follows Clerk, by the database's state at the
+// scrape. While the database doesn't answer, gauges are NaN and there is no drift.
 type Collector struct {
 	db          *pgxpool.Pool
 	sweepsEvery time.Duration
@@ -29,13 +30,13 @@ type Collector struct {
 
 	lastDelivery, lastClean, drift, alarm, notice, running *prometheus.Desc
 
-	mu   sync.Mutex // a second scrape waits for what the first one reads
+	mu   sync.Mutex // a second scrape waits for the first one's reading
 	kept Situation
 	at   time.Time // of kept, by this process' clock
 }
 
-// NewCollector returns a collector of what a database says. lockout is what this process knows of
-// users who don't get in; nil for nothing.
+// NewCollector returns a collector of a database's status. lockout returns the lockout of this
+// process; nil for none.
 func NewCollector(db *pgxpool.Pool, sweepsEvery time.Duration, lockout func() *auth.Lockout) *Collector {
 	desc := func(name, help string, labels ...string) *prometheus.Desc {
 		return prometheus.NewDesc(name, help, labels, nil)
@@ -71,7 +72,7 @@ func (c *Collector) Collect(metrics chan<- prometheus.Metric) {
 		}
 		for _, name := range AlarmNames() {
 			value := math.NaN()
-			if name == AlarmNobody { // the process knows it by itself
+			if name == AlarmLockout { // the process knows it without the database
 				value = number(c.lockout() != nil)
 			}
 			gauge(c.alarm, value, string(name))
@@ -100,8 +101,8 @@ func (c *Collector) Collect(metrics chan<- prometheus.Metric) {
 	c.collectDrift(metrics, now.Drift)
 }
 
-// collectDrift shows a counter for each kind, difference and cause, also where nothing was found
-// yet: a counter that isn't there until it counts hides its first count from a rate.
+// collectDrift shows a counter for each kind, difference and cause, zeros included: a counter that
+// appears with its first count hides that count from a rate.
 func (c *Collector) collectDrift(metrics chan<- prometheus.Metric, totals []store.DriftTotal) {
 	counts := map[store.DriftTotal]int64{}
 	for _, kind := range clerksync.Resources() {

@@ -6,8 +6,8 @@ import (
 	"github.com/callmine/rolecall/api/auth"
 )
 
-// nobody: users come and none gets in. Only the process that refuses them knows.
-func (s Situation) nobody() (Alarm, bool) {
+// lockedOut: users come, and none is admitted. Only the process that refuses them knows.
+func (s Situation) lockedOut() (Alarm, bool) {
 	if s.Lockout == nil {
 		return Alarm{}, false
 	}
@@ -16,7 +16,7 @@ func (s Situation) nobody() (Alarm, bool) {
 	if s.Lockout.Seen != "" {
 		detail += ": " + s.Lockout.Seen
 	}
-	return Alarm{AlarmNobody, detail, adviceAgainst(s.Lockout.Reason)}, true
+	return Alarm{AlarmLockout, detail, adviceAgainst(s.Lockout.Reason)}, true
 }
 
 // adviceAgainst says what to do about a lockout.
@@ -32,6 +32,6 @@ func adviceAgainst(reason auth.Reason) string {
 	case auth.ReasonExpired, auth.ReasonNotYetValid, auth.ReasonIssuedInFuture:
 		return "correct this machine's clock"
 	default:
-		return "check CLERK_ISSUER and CLERK_JWKS_URL: the keys are of another instance, or can't be had; the log says which"
+		return "check CLERK_ISSUER and CLERK_JWKS_URL: the keys are of another instance, or can't be fetched; the log says which"
 	}
 }

@@ -8,8 +8,8 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// NoticeName names what an operator should know and need not act upon. The values are metrics'
-// labels and parts of `rolecall status --json`.
+// NoticeName names a notice. The values are labels of metrics and parts of `rolecall status
+// --json`.
 type NoticeName string
 
 // The notices. docs/operate.md says what each means.
@@ -21,14 +21,14 @@ const (
 // NoticeNames lists all notices.
 func NoticeNames() []NoticeName { return []NoticeName{NoticeListRefused, NoticeBilling} }
 
-// Notice is one thing that an operator should know.
+// Notice is a fact that an operator should know, and needn't act upon.
 type Notice struct {
 	Name   NoticeName `json:"name"`
 	Detail string     `json:"detail"` // the state of things
 	Advice string     `json:"advice"` // its consequences, and the cure if there is one
 }
 
-// notices returns what holds now, in the order of [NoticeNames].
+// notices returns the current notices, in the order of [NoticeNames].
 func (s Situation) notices() []Notice {
 	found := []Notice{} // in JSON a list, also without any
 	for _, check := range []func() (Notice, bool){s.listRefused, s.billingUnmirrored} {
@@ -39,26 +39,28 @@ func (s Situation) notices() []Notice {
 	return found
 }
 
-// decidesPermissions reports whether what a role permits depends on a kind of objects.
+// decidesPermissions reports whether roles' permissions depend on a kind of objects.
 func decidesPermissions(kind clerksync.Resource) bool {
 	return kind == clerksync.ResourceRole || kind == clerksync.ResourcePermission
 }
 
-// refused returns the refusals of the newest sweep: of the kinds that decide what a role permits,
-// or of the others.
-func (s Situation) refused(permissions bool) (words []string) {
+// refusals returns the refusals of the newest sweep: those of the kinds that decide permissions, and
+// the others.
+func (s Situation) refusals() (permissions, others []string) {
 	for _, f := range s.report.Refused {
-		if decidesPermissions(f.Resource) == permissions {
-			words = append(words, f.String())
+		if decidesPermissions(f.Resource) {
+			permissions = append(permissions, f.String())
+		} else {
+			others = append(others, f.String())
 		}
 	}
-	return words
+	return permissions, others
 }
 
 // listRefused: a feature that the instance doesn't have is no fault. For roles and permissions see
-// [situation.rolesRefused].
+// [Situation.rolesRefused].
 func (s Situation) listRefused() (Notice, bool) {
-	words := s.refused(false)
+	_, words := s.refusals()
 	return Notice{
 		NoticeListRefused, fmt.Sprintf("%s didn't compare everything: %s", s.report.SweepID, strings.Join(words, "; ")),
 		"these objects are neither compared nor removed, and only webhooks change them; turn the feature on at Clerk if you use it",
@@ -67,10 +69,10 @@ func (s Situation) listRefused() (Notice, bool) {
 
 // rolesRefused: the permissions of roles aren't compared with Clerk.
 func (s Situation) rolesRefused() (Alarm, bool) {
-	words := s.refused(true)
+	words, _ := s.refusals()
 	return Alarm{
 		AlarmRolesRefused, fmt.Sprintf("%s didn't compare what roles permit: %s", s.report.SweepID, strings.Join(words, "; ")),
-		"a role permits what webhooks told of it or, if none did, what the membership says; allow the key to list roles and permissions " +
+		"a role has the permissions of its last webhook or, without one, those in the membership; allow the key to list roles and permissions " +
 			"at Clerk, or ask Clerk's support with the trace",
 	}, len(words) > 0
 }
@@ -84,11 +86,11 @@ func (s Situation) billingUnmirrored() (Notice, bool) {
 		NoticeBilling, fmt.Sprintf("Clerk Billing is on (%d plans for organizations), and Clerk's roles grant %d custom permissions here",
 			b.Plans, b.CustomPermissions),
 		"Clerk counts a custom permission only while its feature is in the organization's active plan; Rolecall mirrors no plans and " +
-			"counts it always: where a plan matters, have your own service look at the plan, too",
+			"always counts it: where a plan matters, let your own service check the plan, too",
 	}, true
 }
 
-// HasNotice reports whether a notice is among others.
+// HasNotice reports whether a list has the notice.
 func HasNotice(notices []Notice, name NoticeName) bool {
 	return slices.ContainsFunc(notices, func(n Notice) bool { return n.Name == name })
 }

@@ -14,12 +14,12 @@ import (
 	"github.com/callmine/rolecall/store"
 )
 
-// Situation is what alarms are computed from.
+// Situation is the state from which alarms and notices are computed.
 type Situation struct {
 	store.Status
 
 	report      sweep.Report  // of LastSweep
-	sweepsEvery time.Duration // 0 if the mirror isn't compared by itself
+	sweepsEvery time.Duration // 0 if sweeps are off
 	Lockout     *auth.Lockout // of this process; nil if there is none, or none is known
 }
 
@@ -34,8 +34,8 @@ func NewSituation(s store.Status, sweepsEvery time.Duration) (Situation, error) 
 	return now, nil
 }
 
-// Age returns how long ago an instant was. A clock that is ahead of the database's makes nothing
-// younger than now.
+// Age returns how long ago an instant was. It is never negative, even if a clock is ahead of the
+// database's.
 func (s Situation) Age(at time.Time) time.Duration { return max(0, s.At.Sub(at)) }
 
 // since returns an instant and how many seconds ago it was; nil for never.
@@ -57,5 +57,5 @@ func (s Situation) secondsSince(at time.Time) float64 {
 // Instant writes an instant for people.
 func Instant(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
-// Seconds tells people a duration, without what is below a second.
+// Seconds writes a duration for people, rounded to seconds.
 func Seconds(d time.Duration) string { return d.Round(time.Second).String() }

@@ -17,14 +17,14 @@ type Snapshot struct {
 	Waiting        int64        `json:"waiting"`
 	OldestWaiting  *float64     `json:"oldest_waiting_seconds"`
 	Quarantined    int64        `json:"quarantined"`
-	LastSweep      *sweepStatus `json:"last_sweep"` // the newest whole one that ended by itself
+	LastSweep      *sweepStatus `json:"last_sweep"` // the newest full one that ended by itself
 	LastCleanAt    *time.Time   `json:"last_clean_sweep_at"`
 	LastClean      *float64     `json:"last_clean_sweep_age_seconds"`
 	SweepRunning   bool         `json:"sweep_running"`
-	CurrentSweep   *SweepPlace  `json:"current_sweep"` // under way or, unless sweep_running, cut off
+	CurrentSweep   *SweepPlace  `json:"current_sweep"` // under way or, unless sweep_running, interrupted
 	Drift          []DriftCount `json:"drift"`         // of all sweeps ever
 	Alarms         []Alarm      `json:"alarms"`
-	Notices        []Notice     `json:"notices"` // what an operator should know and need not act upon
+	Notices        []Notice     `json:"notices"` // facts that need no action
 }
 
 // sweepStatus is a sweep that ended.
@@ -38,7 +38,7 @@ type sweepStatus struct {
 	Report     sweep.Report     `json:"report"`
 }
 
-// SweepPlace is how far a sweep has come.
+// SweepPlace is the progress of a sweep.
 type SweepPlace struct {
 	SweepID        string             `json:"sweep_id"`
 	Trigger        string             `json:"trigger"`
@@ -47,7 +47,7 @@ type SweepPlace struct {
 	StartedAt      time.Time          `json:"started_at"`
 	UpdatedAt      time.Time          `json:"updated_at"` // of the last page or look-up
 	Resource       clerksync.Resource `json:"resource"`   // that is being listed, or looked up
-	Confirming     bool               `json:"confirming"` // the listing is complete, and what differs is looked up
+	Confirming     bool               `json:"confirming"` // the listing is complete, and differences are looked up
 	Listed         int                `json:"listed"`     // objects of all kinds
 	LookedUp       int                `json:"looked_up"`
 }
@@ -90,7 +90,7 @@ func SnapshotOf(s Situation) (Snapshot, error) {
 	return shown, err
 }
 
-// placeOf reads how far a sweep has come.
+// placeOf reads the progress of a sweep.
 func placeOf(s store.Sweep) (*SweepPlace, error) {
 	progress, err := sweep.ReadProgress(s)
 	if err != nil {
@@ -107,7 +107,7 @@ func placeOf(s store.Sweep) (*SweepPlace, error) {
 	}, nil
 }
 
-// WithKinds returns a report whose kinds are an object in JSON, also if nothing differed.
+// WithKinds returns a report whose kinds are an object in JSON, even without differences.
 func WithKinds(report sweep.Report) sweep.Report {
 	if report.ByKind == nil {
 		report.ByKind = map[clerksync.Resource]*sweep.KindOfReport{}

@@ -15,7 +15,7 @@ func Unfilled(ctx context.Context, db store.DBTX, sweepsEvery time.Duration) (bo
 	}
 	now := Situation{sweepsEvery: sweepsEvery}
 	clean, err := store.LastCleanSweep(ctx, db)
-	if errors.Is(err, store.ErrNotFound) { // one that went through has filled the mirror, too
+	if errors.Is(err, store.ErrNotFound) { // a complete sweep has filled the mirror, too
 		if clean, err = store.LastSweep(ctx, db); err == nil && !clean.WentThrough() {
 			err = store.ErrNotFound
 		}

@@ -15,10 +15,10 @@ import (
 	"github.com/callmine/rolecall/store"
 )
 
-// checkTimeout bounds what /readyz and a scrape ask the database.
+// checkTimeout bounds the queries of /readyz and of a scrape.
 const checkTimeout = time.Second
 
-// startAdmin serves what is for operators, on a listener of its own that faces no customer.
+// startAdmin serves the operators' pages, on a listener of their own that faces no customer.
 func (s *Service) startAdmin(ctx context.Context) error {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
@@ -34,11 +34,10 @@ func (s *Service) startAdmin(ctx context.Context) error {
 	return nil
 }
 
-// ready answers 200 if this process should get traffic: everything runs that it is to run, it isn't
-// stopping, the database answers, can be written to and has a schema that fits, and the mirror was
-// compared with Clerk at least once, if this process is to compare it. Before, it may be empty, and
-// would refuse everybody. That a later comparison is overdue turns nothing red: answers go on, and
-// say how old they are.
+// ready answers 200 if this process should get traffic. It must have started and not be stopping.
+// The database must answer, be writable, and have a fitting schema. If this process sweeps, a first
+// sweep must be over: an empty mirror would refuse all users. An overdue later sweep turns nothing
+// red: answers continue, and say how old they are.
 func (s *Service) ready(w http.ResponseWriter, r *http.Request) {
 	switch { // without the database: a balancer learns it at once
 	case s.draining.Load():
@@ -48,8 +47,7 @@ func (s *Service) ready(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "starting", http.StatusServiceUnavailable)
 		return
 	}
-	// A prober that gives up earlier must not cut a connection to the database in the middle of a
-	// question.
+	// A prober that gives up earlier must not cut a database connection in the middle of a query.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), checkTimeout)
 	defer cancel()
 	unfilled, err := health.Unfilled(ctx, s.admins, s.cfg.SweepsEvery())
@@ -67,9 +65,8 @@ func (s *Service) ready(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// othersAnswer reports whether something answers behind the URLs that callers' requests and Clerk's
-// deliveries go through, where these are others than the one of the admin pool. A pool whose turn
-// didn't come, because callers use all of it, answers.
+// othersAnswer returns an error unless the databases behind the other pools' URLs answer. A pool
+// that callers use up counts as answering.
 func (s *Service) othersAnswer(ctx context.Context) (err error) {
 	for _, other := range s.otherURLs() {
 		before := other.db.Acquired()

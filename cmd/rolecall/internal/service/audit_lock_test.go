@@ -13,9 +13,9 @@ import (
 	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
 )
 
-// TestALockedLogHoldsUpNoOtherWorkspace: what waits for the end of one workspace's chain gives its
-// connection back in time.
-func TestALockedLogHoldsUpNoOtherWorkspace(t *testing.T) {
+// TestAudit_LockedChainHoldsUpNoOtherWorkspace: requests that wait for one workspace's chain give
+// their connections back in time.
+func TestAudit_LockedChainHoldsUpNoOtherWorkspace(t *testing.T) {
 	t.Parallel()
 	h := openHouse(t, nil)
 	alex := h.person("Alex")

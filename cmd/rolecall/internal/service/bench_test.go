@@ -39,7 +39,7 @@ func BenchmarkAcceptedToEnforced(b *testing.B) {
 	var took []time.Duration
 	ticker := time.NewTicker(pause)
 	defer ticker.Stop()
-	asking := time.NewTicker(500 * time.Microsecond) // asking without a pause would take a core from what is measured
+	asking := time.NewTicker(500 * time.Microsecond) // asking without a pause would take a core from the service
 	defer asking.Stop()
 	for b.Loop() {
 		for i := range changes {
@@ -110,8 +110,6 @@ func BenchmarkRemovalBehindABacklog(b *testing.B) {
 	b.ReportMetric(0, "ns/op")
 }
 
-type person struct{ id, token string }
-
 // crowd makes a workspace with members, and brings them into the mirror.
 func crowd(b *testing.B, s *servicetest.Bundle, n int) (workspace string, people []person) {
 	b.Helper()
@@ -124,7 +122,7 @@ func crowd(b *testing.B, s *servicetest.Bundle, n int) (workspace string, people
 		require.NoError(b, err)
 		_, err = s.Clerk.AddMember(organization.ID, user.ID, clerksim.RoleMember)
 		require.NoError(b, err)
-		people = append(people, person{user.ID, s.Token(b, user.ID)})
+		people = append(people, person{id: user.ID, token: s.Token(b, user.ID)})
 	}
 	workers, err := service.Start(b.Context(), s.Config, config.Parts{Workers: true}, s.Logger)
 	require.NoError(b, err)
@@ -133,7 +131,7 @@ func crowd(b *testing.B, s *servicetest.Bundle, n int) (workspace string, people
 	return organization.ID, people
 }
 
-// pile accepts ordinary deliveries that nobody works yet.
+// pile accepts ordinary deliveries. No worker runs yet.
 func pile(b *testing.B, s *servicetest.Bundle, n, organizations int) {
 	b.Helper()
 	var ids []string

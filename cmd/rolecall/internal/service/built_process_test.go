@@ -16,18 +16,18 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
-	"github.com/callmine/rolecall/cmd/rolecall/internal/servicetest"
+	"github.com/callmine/rolecall/internal/testlog"
 )
 
-// builtProcess is `rolecall serve` as people run it: the real program in a process of its own.
+// builtProcess is a real `rolecall serve` in a process of its own.
 type builtProcess struct {
 	command    *exec.Cmd
 	web, admin string
-	log        *servicetest.Log
+	log        *testlog.Lines
 }
 
-// build builds the program as for production, without the race detector, which takes memory of its
-// own, and returns where it is.
+// build builds the program as for production, without the race detector and its memory, and returns
+// its path.
 func build(t *testing.T) (binary string) {
 	t.Helper()
 	binary = filepath.Join(t.TempDir(), "rolecall")
@@ -39,7 +39,7 @@ func build(t *testing.T) (binary string) {
 // startBuilt builds the program and serves with the configuration.
 func startBuilt(t *testing.T, cfg config.Config) *builtProcess {
 	t.Helper()
-	p := &builtProcess{command: exec.CommandContext(t.Context(), build(t), "serve"), log: &servicetest.Log{}}
+	p := &builtProcess{command: exec.CommandContext(t.Context(), build(t), "serve"), log: &testlog.Lines{}}
 	p.command.Env = append(os.Environ(), environment(cfg)...)
 	p.command.Cancel = func() error { return p.command.Process.Signal(syscall.SIGTERM) }
 	stderr, err := p.command.StderrPipe()
@@ -56,7 +56,7 @@ func startBuilt(t *testing.T, cfg config.Config) *builtProcess {
 	return p
 }
 
-// read keeps the log, and learns from it where the process listens.
+// read keeps the log, and finds in it where the process listens.
 func (p *builtProcess) read(stderr io.Reader, serving chan<- struct{}) {
 	lines := bufio.NewScanner(stderr)
 	for lines.Scan() {
@@ -76,7 +76,7 @@ func (p *builtProcess) read(stderr io.Reader, serving chan<- struct{}) {
 	}
 }
 
-// environment is a configuration as the environment has it.
+// environment returns a configuration as variables of the environment.
 func environment(cfg config.Config) []string {
 	var env []string
 	for name, value := range map[string]string{
@@ -90,8 +90,8 @@ func environment(cfg config.Config) []string {
 	return env
 }
 
-// memory returns a figure of /proc/PID/status in MiB: VmRSS is what the process takes, VmHWM the
-// most that it took since forgetPeak.
+// memory returns a figure of /proc/PID/status in MiB: VmRSS is the current memory of the process,
+// VmHWM its peak since forgetPeak.
 func (p *builtProcess) memory(t *testing.T, figure string) float64 {
 	t.Helper()
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.command.Process.Pid))

@@ -7,17 +7,17 @@ import (
 	"github.com/callmine/rolecall/internal/edge"
 )
 
-// guard returns what bounds the callers of a listener. Each listener has one of its own, so that a
-// flood of the public one turns nothing red.
+// guard returns the guard of a listener, which bounds its callers. Each listener has its own, so
+// that a flood of the public one can't turn /readyz red.
 func (s *Service) guard(listener string) *edge.Guard {
 	return edge.NewGuard(edge.Config{Cut: func(cause edge.Cause) {
 		s.metrics.cut.WithLabelValues(string(cause)).Inc()
-		s.logger.WarnContext(context.Background(), "too many callers at once: the one that was waited for the longest was cut",
+		s.logger.WarnContext(context.Background(), "too many callers at once: the slowest was cut",
 			"listener", listener, "cause", cause)
 	}})
 }
 
-// lockout returns what this process knows of users who don't get in, or nil.
+// lockout returns this process' lockout of users, or nil.
 func (s *Service) lockout() *auth.Lockout {
 	if l, ok := s.entries.Lockout(); ok {
 		return &l

@@ -16,9 +16,9 @@ import (
 	"github.com/callmine/rolecall/internal/pgtest"
 )
 
-// TestUnsignedRequestsWriteFewLines sends 3,000 requests of everything that anybody may send. The
-// log stays short, and the metrics count all of them.
-func TestUnsignedRequestsWriteFewLines(t *testing.T) {
+// TestLog_UnsignedRequestsWriteFewLines sends 3,000 unsigned requests of all kinds. The log stays
+// short, and the metrics count all of them.
+func TestLog_UnsignedRequestsWriteFewLines(t *testing.T) {
 	t.Parallel()
 	b := servicetest.Setup(t, nil)
 	stranger, err := b.Clerk.SessionToken("user_1", clerksim.TokenOptions{Forgery: clerksim.Tampered})
@@ -65,7 +65,7 @@ func TestUnsignedRequestsWriteFewLines(t *testing.T) {
 	} {
 		require.Contains(t, metrics, fmt.Sprintf("%s %d\n", series, each))
 	}
-	require.Contains(t, metrics, `rolecall_alarm{name="nobody_gets_in"} 0`, "invented and old tokens lock nobody out")
+	require.Contains(t, metrics, `rolecall_alarm{name="nobody_gets_in"} 0`, "invented and old tokens are no lockout")
 }
 
 func unsigned(t *testing.T, b *servicetest.Bundle, method, path, body string, headers ...string) *http.Request {
@@ -78,9 +78,9 @@ func unsigned(t *testing.T, b *servicetest.Bundle, method, path, body string, he
 	return request
 }
 
-// TestAWrongSettingShowsAtOnce serves with a setting that locks everybody out: the answer, the log
-// and the alarm say which.
-func TestAWrongSettingShowsAtOnce(t *testing.T) {
+// TestLockout_NamesTheWrongSettingAtOnce serves with a setting that locks all users out. The
+// answer, the log and the alarm name it.
+func TestLockout_NamesTheWrongSettingAtOnce(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		wrong     func(*servicetest.Bundle, *config.Config)
@@ -132,7 +132,7 @@ func TestAWrongSettingShowsAtOnce(t *testing.T) {
 			_, metrics := b.Text(t, "/metrics")
 			require.Contains(t, metrics, `rolecall_alarm{name="nobody_gets_in"} 1`)
 			found := health.Situation{Lockout: b.Service.Lockout()}.Alarms()
-			require.True(t, health.HasAlarm(found, health.AlarmNobody))
+			require.True(t, health.HasAlarm(found, health.AlarmLockout))
 			last := found[len(found)-1]
 			require.Contains(t, last.Detail, c.seen(b))
 			require.Equal(t, c.claims != nil, strings.Contains(last.Advice, "ROLECALL_ACCEPT_TEMPLATE_TOKENS"))

@@ -15,8 +15,8 @@ import (
 	"github.com/callmine/rolecall/jobs/sweep"
 )
 
-// startClerk opens the client, and learns the instance whose deliveries are ours. Without a secret
-// key there is none.
+// startClerk opens the client of Clerk's API, and learns the instance whose deliveries are ours.
+// Without a secret key, there is no client.
 func (s *Service) startClerk(ctx context.Context) (err error) {
 	s.instance.Store(&s.cfg.InstanceID)
 	if s.cfg.SecretKey == "" {
@@ -36,41 +36,41 @@ func (s *Service) startClerk(ctx context.Context) (err error) {
 }
 
 const (
-	// learnTimeout is how long Clerk may take to tell the instance.
+	// learnTimeout bounds one question for the instance.
 	learnTimeout = 3 * time.Second
-	// learnEvery is how often Clerk is asked again while it doesn't.
+	// learnEvery is the pause between questions while Clerk doesn't answer.
 	learnEvery = 10 * time.Second
 )
 
-// checkInstance asks Clerk, in the background, which instance the secret key is of, and which kind,
-// which decides how often Clerk may be asked. If the mirror is of another instance the mirror's
-// counts, and Clerk isn't asked about strangers; the sweeps say so. While Clerk doesn't answer, the
-// mirror's counts too; if there is none, every delivery is ours.
+// checkInstance asks Clerk in the background for the secret key's instance, and for its kind, which
+// decides Clerk's rate limit. While Clerk doesn't answer, or if it names another instance, the
+// mirror's instance counts. If there is none, every delivery is ours. With the key of another
+// instance, sweeps fail, and strangers aren't looked up.
 func (s *Service) checkInstance(ctx context.Context) {
-	if want, err := database.Instance(ctx, s.cfg, s.admins); err == nil && want != "" { // else asking says what is wrong
+	if want, err := database.Instance(ctx, s.cfg, s.admins); err == nil && want != "" { // otherwise askInstance logs the fault
 		s.instance.Store(&want)
 	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	var asking sync.WaitGroup
 	asking.Go(func() {
-		told := s.askInstance(ctx)
+		answered := s.askInstance(ctx)
 		close(s.asked)
 		ticker := time.NewTicker(learnEvery)
 		defer ticker.Stop()
-		for !told {
+		for !answered {
 			select {
 			case <-ctx.Done():
 				return
 			case <-ticker.C:
-				told = s.askInstance(ctx)
+				answered = s.askInstance(ctx)
 			}
 		}
 	})
 	s.cleanup.Add("asking for the instance", func(context.Context) error { cancel(); asking.Wait(); return nil })
 }
 
-// awaitClerk waits until Clerk was asked for the instance once, which takes [LearnTimeout] at most.
-// Only what needs the answer waits: a hanging Clerk holds up neither the start nor other requests.
+// awaitClerk waits for Clerk's first answer about the instance, for learnTimeout at most. Only
+// requests that need it wait: a hanging Clerk holds up neither the start nor other requests.
 func (s *Service) awaitClerk(ctx context.Context) {
 	select {
 	case <-s.asked:
@@ -78,14 +78,14 @@ func (s *Service) awaitClerk(ctx context.Context) {
 	}
 }
 
-// awaitInstance waits for Clerk where nothing else says which deliveries are ours.
+// awaitInstance waits for Clerk if neither the settings nor the mirror name the instance.
 func (s *Service) awaitInstance(ctx context.Context) {
 	if s.instance.String() == "" {
 		s.awaitClerk(ctx)
 	}
 }
 
-// askInstance reports whether Clerk told the instance.
+// askInstance asks Clerk for the instance, and reports whether Clerk answered.
 func (s *Service) askInstance(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, learnTimeout)
 	defer cancel()
@@ -100,7 +100,7 @@ func (s *Service) askInstance(ctx context.Context) bool {
 	instance, err := s.clerk.Instance(ctx)
 	switch {
 	case err != nil:
-		s.logger.WarnContext(ctx, "Clerk doesn't tell the instance of the secret key", "error", err, "instance_id", want)
+		s.logger.WarnContext(ctx, "Clerk doesn't name the instance of the secret key", "error", err, "instance_id", want)
 		return false
 	case want == "":
 		s.logger.InfoContext(ctx, "instance learnt from Clerk", "instance_id", instance.ID)
@@ -113,11 +113,11 @@ func (s *Service) askInstance(ctx context.Context) bool {
 	return true
 }
 
-// errForeignKey keeps Clerk from being asked about strangers.
+// errForeignKey stops look-ups and commands.
 var errForeignKey = errors.New("the secret key isn't known to be of the mirror's instance")
 
-// mayAsk returns an error unless the secret key is of the mirror's instance. Just after the start
-// it waits for Clerk to say.
+// mayAsk returns an error unless the secret key is of the mirror's instance. Just after the start,
+// it waits for Clerk's answer.
 func (s *Service) mayAsk() error {
 	<-s.asked
 	if !s.ownKey.Load() {
@@ -126,7 +126,7 @@ func (s *Service) mayAsk() error {
 	return nil
 }
 
-// sweeper returns what compares the mirror with Clerk, or nil without a secret key.
+// sweeper returns the sweeper, or nil without a secret key.
 func (s *Service) sweeper() (*sweep.Sweeper, error) {
 	if s.clerk == nil {
 		return nil, nil //nolint:nilnil // there is none, and that is no error
@@ -136,7 +136,7 @@ func (s *Service) sweeper() (*sweep.Sweeper, error) {
 	})
 }
 
-// lookups returns what asks Clerk about strangers.
+// lookups returns the look-ups of strangers.
 func (s *Service) lookups() (*lookup.Lookups, error) {
 	r, err := lookup.NewRefresher(lookup.RefresherConfig{Pool: s.work, Clerk: s.clerk, Allowed: s.mayAsk})
 	if err != nil {
@@ -148,16 +148,17 @@ func (s *Service) lookups() (*lookup.Lookups, error) {
 	})
 }
 
-// refresher asks Clerk on behalf of a stranger who waits: no sweep is before them.
+// refresher looks strangers up ahead of sweeps, since the strangers wait.
 type refresher struct {
 	*lookup.Refresher
 
-	await func(context.Context) // until it is known whether Clerk may be asked
+	await func(context.Context) // waits until Clerk may be asked
 }
 
 // Refresh implements [lookup.Asker].
 func (r refresher) Refresh(ctx context.Context, userID, organizationID string) error {
-	if r.await(ctx); ctx.Err() != nil {
+	r.await(ctx)
+	if ctx.Err() != nil {
 		return ctx.Err()
 	}
 	return r.Refresher.Refresh(clerkapi.Interactive(ctx, clerkapi.ForStranger), userID, organizationID)
@@ -165,18 +166,19 @@ func (r refresher) Refresh(ctx context.Context, userID, organizationID string) e
 
 // RefreshUser implements [lookup.Asker].
 func (r refresher) RefreshUser(ctx context.Context, userID string) error {
-	if r.await(ctx); ctx.Err() != nil {
+	r.await(ctx)
+	if ctx.Err() != nil {
 		return ctx.Err()
 	}
 	return r.Refresher.RefreshUser(clerkapi.Interactive(ctx, clerkapi.ForStranger), userID)
 }
 
-// commander returns what carries commands out, on behalf of somebody who waits.
+// commander returns the commander, which carries commands out.
 func (s *Service) commander() (*jobscommand.Commander, error) {
 	return jobscommand.New(jobscommand.Config{Pool: s.changes, Clerk: s.clerk, Allowed: s.mayAsk, Logger: s.logger})
 }
 
-// instanceID is the Clerk instance whose deliveries are ours; "" while nobody knows.
+// instanceID is the Clerk instance whose deliveries are ours; "" while it isn't known.
 type instanceID struct{ atomic.Pointer[string] }
 
 func (i *instanceID) String() string {

@@ -14,7 +14,7 @@ import (
 	"github.com/callmine/rolecall/internal/clerksim"
 )
 
-// staff makes an admin and a workspace of theirs with so many members. No webhook is sent.
+// staff makes a workspace with an admin and so many members. No webhook is sent.
 func staff(t *testing.T, b *servicetest.Bundle, members int) (workspace, admin string, others []string) {
 	t.Helper()
 	a, err := b.Clerk.CreateUser(clerksim.NewUser{})
@@ -31,9 +31,9 @@ func staff(t *testing.T, b *servicetest.Bundle, members int) (workspace, admin s
 	return o.ID, a.ID, others
 }
 
-// TestAStrangersPauseStopsNoCommand: a stranger's look-up is answered 429 with a long Retry-After,
+// TestClerkLimits_StrangersPauseStopsNoCommand: a stranger's look-up is answered 429 with a long Retry-After,
 // in each form. A role change and a removal succeed all the same.
-func TestAStrangersPauseStopsNoCommand(t *testing.T) {
+func TestClerkLimits_StrangersPauseStopsNoCommand(t *testing.T) {
 	t.Parallel()
 	for name, retryAfter := range map[string]string{
 		"an hour": "3600", "a year": "31536000", "a date": time.Now().Add(time.Hour).UTC().Format(http.TimeFormat), "too much": "99999999999999999999",
@@ -58,9 +58,9 @@ func TestAStrangersPauseStopsNoCommand(t *testing.T) {
 	}
 }
 
-// TestACommandsPauseIsShort: Clerk asks a command to wait for an hour. A second try succeeds some
-// seconds later, and a removal isn't held at all.
-func TestACommandsPauseIsShort(t *testing.T) {
+// TestClerkLimits_CommandsPauseIsShort: Clerk asks a command to wait for an hour. Its next try
+// succeeds after some seconds, and a removal doesn't wait.
+func TestClerkLimits_CommandsPauseIsShort(t *testing.T) {
 	t.Parallel()
 	b := setupAsking(t)
 	workspace, admin, others := staff(t, b, 2)
@@ -77,10 +77,9 @@ func TestACommandsPauseIsShort(t *testing.T) {
 	servicetest.Eventually(t, func() bool { return promote() == http.StatusOK }, "after some seconds")
 }
 
-// TestADevelopmentInstanceTakesThirtyCommandsInARow: of several people, beside a sweep, with the
-// limit that Clerk has. Beyond it they are told when to try again, and Clerk itself never has to
-// refuse.
-func TestADevelopmentInstanceTakesThirtyCommandsInARow(t *testing.T) {
+// TestClerkLimits_DevelopmentInstanceTakesThirtyCommands of several people, beside a sweep, within
+// Clerk's limit. Later ones are told when to try again, and Clerk itself never has to refuse.
+func TestClerkLimits_DevelopmentInstanceTakesThirtyCommands(t *testing.T) {
 	t.Parallel()
 	b := servicetest.StartSweeping(t, func(b *servicetest.Bundle) { b.Faults.LimitRate(b.Clerk.RateLimit(), nil) }, func(_ *servicetest.Bundle, cfg *config.Config) { cfg.ClerkRate = 0 })
 	type team struct {
@@ -124,8 +123,8 @@ func TestADevelopmentInstanceTakesThirtyCommandsInARow(t *testing.T) {
 	require.NotContains(t, metrics, `status="429"`)
 }
 
-// untilRefused has workspaces renamed with the tokens of their admins, until one is refused, and
-// returns that answer.
+// untilRefused renames workspaces with their admins' tokens until a command is refused, and returns
+// that answer.
 func untilRefused(t *testing.T, b *servicetest.Bundle, tokens map[string]string) *http.Response {
 	t.Helper()
 	for n := range 20 {
@@ -140,6 +139,6 @@ func untilRefused(t *testing.T, b *servicetest.Bundle, tokens map[string]string)
 			}
 		}
 	}
-	t.Fatal("nobody is refused")
+	t.Fatal("no command is refused")
 	return nil
 }

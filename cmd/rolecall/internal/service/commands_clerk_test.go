@@ -2,23 +2,19 @@ package service_test
 
 import (
 	"net/http"
-	"net/http/httptest"
 	"testing"
 
-	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
 	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
-	"github.com/callmine/rolecall/cmd/rolecall/internal/service"
 	"github.com/callmine/rolecall/cmd/rolecall/internal/servicetest"
 	"github.com/callmine/rolecall/internal/clerksim"
 	"github.com/callmine/rolecall/internal/pgtest"
-	"github.com/callmine/rolecall/internal/svixsim"
 )
 
-// TestCommandsReachClerk: through the whole program, with signed tokens, and the webhooks of what
-// the commands changed afterwards. Without a secret key, commands are refused.
-func TestCommandsReachClerk(t *testing.T) {
+// TestCommands_ReachClerk through the whole program, with signed tokens. Afterwards, the webhooks
+// of the commands' changes come. Without a secret key, commands are refused.
+func TestCommands_ReachClerk(t *testing.T) {
 	t.Parallel()
 	b := servicetest.Start(t, pgtest.URL(t), nil, config.Parts{Web: true, Workers: true})
 	admin, err := b.Clerk.CreateUser(clerksim.NewUser{})
@@ -27,21 +23,10 @@ func TestCommandsReachClerk(t *testing.T) {
 	require.Equal(t, http.StatusServiceUnavailable, status)
 	require.Equal(t, "urn:rolecall:problem:commands-unavailable", problem["type"])
 
-	server := httptest.NewServer(b.Clerk.Handler())
-	t.Cleanup(server.Close)
 	cfg := b.Config
-	cfg.SecretKey, cfg.APIURL, cfg.ClerkRate = b.Clerk.SecretKey(), server.URL+"/v1", 1000
-	require.NoError(t, b.Service.Stop(t.Context()))
-	b.Config = cfg
-	b.Service, err = service.Start(t.Context(), cfg, config.Parts{Web: true, Workers: true}, b.Logger)
-	require.NoError(t, err)
-	b.DB, err = pgxpool.New(t.Context(), cfg.DatabaseURL)
-	require.NoError(t, err)
-	t.Cleanup(b.DB.Close)
-	endpoint := svixsim.Endpoint{URL: b.Web("/webhooks/clerk"), Secrets: []string{b.Secret}}
-	b.Courier, err = svixsim.NewCourier(svixsim.CourierConfig{Endpoints: []svixsim.Endpoint{endpoint}})
-	require.NoError(t, err)
-	t.Cleanup(b.Courier.Close)
+	servicetest.AsksClerk(b, &cfg)
+	b.Restart(t, cfg, config.Parts{Web: true, Workers: true})
+	b.Open(t, cfg.DatabaseURL)
 
 	guest, err := b.Clerk.CreateUser(clerksim.NewUser{Emails: []string{"robin@callmine.test"}})
 	require.NoError(t, err)

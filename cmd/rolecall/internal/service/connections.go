@@ -9,21 +9,20 @@ import (
 	"github.com/callmine/rolecall/internal/pgpool"
 )
 
-// connections decides how many connections a process opens at most, and what each pool gets of
-// them: as many as it is told, or as usual, but no more than the role may, with a few left for
-// others.
+// connections returns the size of each pool. Together they are the configured limit, or else the
+// default, but no more than Postgres allows, less a few for others.
 func connections(ctx context.Context, cfg config.Config, which config.Parts, report pgpool.Report, logger *slog.Logger) (map[string]int, error) {
-	told, by, err := cfg.LimitOf()
+	configured, by, err := cfg.LimitOf()
 	if err != nil {
 		return nil, err
 	}
-	limit := told
+	limit := configured
 	switch {
-	case told == 0 && report.Pooler == pgpool.PoolerSession:
+	case configured == 0 && report.Pooler == pgpool.PoolerSession:
 		limit = config.PoolerConns
-		logger.InfoContext(ctx, "a pooler is between: no more connections than pgbouncer has servers by default. "+
-			"ROLECALL_MAX_CONNECTIONS says how many it has for this process", "connections", limit)
-	case told == 0:
+		logger.InfoContext(ctx, "there is a session pooler: this process opens no more connections than pgbouncer has servers by default. "+
+			"Set ROLECALL_MAX_CONNECTIONS to the pooler's servers for this process", "connections", limit)
+	case configured == 0:
 		limit = config.UsualOf(which)
 	}
 	if allowed := report.Limit - config.SpareConns; report.Limiter != "" && limit > allowed {
@@ -38,8 +37,8 @@ func connections(ctx context.Context, cfg config.Config, which config.Parts, rep
 	return sizes, nil
 }
 
-// inspect looks at the database before any pool is opened, refuses what can't serve, and warns of
-// what may lose data.
+// inspect examines the database before any pool is opened. It refuses a database that can't serve,
+// and warns of one that may lose data.
 func inspect(ctx context.Context, cfg config.Config, logger *slog.Logger) (pgpool.Report, error) {
 	report, err := pgpool.Inspect(ctx, pgpool.Config{URL: cfg.DirectURL(), Setting: cfg.DirectSetting(), Name: "rolecall start"})
 	if err != nil {
@@ -52,7 +51,7 @@ func inspect(ctx context.Context, cfg config.Config, logger *slog.Logger) (pgpoo
 		return report, cfg.NeedsDirect()
 	}
 	if !report.Fsync || !report.FullPages {
-		logger.WarnContext(ctx, "Postgres may lose what it has committed, or its whole data, in a crash: set fsync and full_page_writes to on",
+		logger.WarnContext(ctx, "Postgres may lose committed data, or all data, in a crash: set fsync and full_page_writes to on",
 			"fsync", report.Fsync, "full_page_writes", report.FullPages)
 	}
 	return report, nil

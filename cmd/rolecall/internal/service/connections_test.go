@@ -26,7 +26,7 @@ import (
 	"github.com/callmine/rolecall/store"
 )
 
-// rush sends requests and webhooks at once, and returns how many were answered otherwise than 200.
+// rush sends requests and webhooks at once, and returns how many didn't get a 200.
 func rush(t *testing.T, b *servicetest.Bundle, token string, requests int, webhooks []clerksim.Message) int64 {
 	t.Helper()
 	var wrong atomic.Int64
@@ -49,7 +49,7 @@ func rush(t *testing.T, b *servicetest.Bundle, token string, requests int, webho
 	return wrong.Load()
 }
 
-// starships are events that are kept and change nothing.
+// starships returns events of an unknown type, which change nothing.
 func starships(t *testing.T, b *servicetest.Bundle, n int) []clerksim.Message {
 	t.Helper()
 	for i := range n {
@@ -59,8 +59,9 @@ func starships(t *testing.T, b *servicetest.Bundle, n int) []clerksim.Message {
 	return b.Clerk.Drain()
 }
 
-// TestRoleWithFewConnections: all are answered, and `rolecall status` gets a connection meanwhile.
-func TestRoleWithFewConnections(t *testing.T) {
+// TestConnections_RoleWithFew: all requests are answered, and `rolecall status` gets a connection
+// meanwhile.
+func TestConnections_RoleWithFew(t *testing.T) {
 	servicetest.NeedsSurroundings(t)
 	t.Parallel()
 	c := pgtest.NewCluster(t, nil)
@@ -89,9 +90,8 @@ func TestRoleWithFewConnections(t *testing.T) {
 	require.NotContains(t, b.Log.String(), "53300")
 }
 
-// TestConnectionsAreCapped: by the setting, by the URL, or by the number that docs/operate.md
-// names.
-func TestConnectionsAreCapped(t *testing.T) {
+// TestConnections_AreCapped by the setting, by the URL, or by the default in docs/operate.md.
+func TestConnections_AreCapped(t *testing.T) {
 	servicetest.NeedsSurroundings(t)
 	t.Parallel()
 	for limit, change := range map[int]func(*config.Config){
@@ -120,7 +120,7 @@ func TestConnectionsAreCapped(t *testing.T) {
 	}
 }
 
-// mostConnections returns the most connections of a service that were open at once until ctx ended.
+// mostConnections returns the peak number of a service's connections until ctx ends.
 func mostConnections(ctx context.Context, b *servicetest.Bundle) (most int) {
 	for ctx.Err() == nil {
 		var n int
@@ -132,14 +132,14 @@ func mostConnections(ctx context.Context, b *servicetest.Bundle) (most int) {
 	return most
 }
 
-// TestMoreConnectionsMakeNoMoreWorkers: ordinary deliveries that wait for each other's locks delay
+// TestConnections_MoreMakeNoMoreWorkers: more workers would wait for each other's locks, and delay
 // removals.
-func TestMoreConnectionsMakeNoMoreWorkers(t *testing.T) {
+func TestConnections_MoreMakeNoMoreWorkers(t *testing.T) {
 	t.Parallel()
 	for _, which := range []config.Parts{{Web: true, Workers: true}, {Workers: true}} {
 		sizes, err := service.Connections(t.Context(), config.Config{}, which, pgpool.Report{}, slog.New(slog.DiscardHandler))
 		require.NoError(t, err)
-		require.Equal(t, config.WorkConns, sizes["work"], "a side that isn't there leaves its connections to nobody")
+		require.Equal(t, config.WorkConns, sizes["work"], "the connections of a missing side aren't redistributed")
 		require.Equal(t, config.Workers, config.WorkersFor(sizes))
 		sizes, err = service.Connections(t.Context(), config.Config{MaxConnections: 200}, which, pgpool.Report{}, slog.New(slog.DiscardHandler))
 		require.NoError(t, err)
@@ -151,8 +151,8 @@ func TestMoreConnectionsMakeNoMoreWorkers(t *testing.T) {
 	}
 }
 
-// TestTooFewConnections are refused by name, with the number that it takes.
-func TestTooFewConnections(t *testing.T) {
+// TestConnections_TooFewAreRefused: the error names the setting and the least number.
+func TestConnections_TooFewAreRefused(t *testing.T) {
 	t.Parallel()
 	_, err := service.Start(t.Context(), servicetest.Settings(t, func(c *config.Config) { c.MaxConnections = 11 }), config.Parts{Web: true, Workers: true}, slog.New(slog.DiscardHandler))
 	require.ErrorContains(t, err, "ROLECALL_MAX_CONNECTIONS: 11 connections are too few: this process needs at least 12")
@@ -164,8 +164,8 @@ func TestTooFewConnections(t *testing.T) {
 	require.ErrorContains(t, err, "the limit of max_connections, 9, less 2 for others: 7 connections are too few")
 }
 
-// TestSlotsThatOthersTook are waited for.
-func TestSlotsThatOthersTook(t *testing.T) {
+// TestConnections_WaitsForSlotsThatOthersTook: a start waits until the role has connections left.
+func TestConnections_WaitsForSlotsThatOthersTook(t *testing.T) {
 	servicetest.NeedsSurroundings(t)
 	t.Parallel()
 	c := pgtest.NewCluster(t, nil)
@@ -197,8 +197,8 @@ func TestSlotsThatOthersTook(t *testing.T) {
 	require.NoError(t, <-started)
 }
 
-// TestReadOnlyForAMoment is S1's: nobody ends anything by hand.
-func TestReadOnlyForAMoment(t *testing.T) {
+// TestConnections_RecoverFromReadOnlyByThemselves: no session has to be ended by hand.
+func TestConnections_RecoverFromReadOnlyByThemselves(t *testing.T) {
 	t.Parallel()
 	c := pgtest.NewCluster(t, nil)
 	b := servicetest.Start(t, c.Migrated("rolecall"), nil, config.Parts{Web: true, Workers: true})
@@ -207,14 +207,14 @@ func TestReadOnlyForAMoment(t *testing.T) {
 	b.Send(t, messages...)
 	token := b.Token(t, member)
 	ping := func() bool {
-		b.Get(t, b.Web("/v1/me"), token) // whatever is read meanwhile
+		b.Get(t, b.Web("/v1/me"), token) // a read, with any answer
 		result, err := b.Courier.Send(t.Context(), starships(t, b, 1)[0])
 		return err == nil && result.Outcome == svixsim.Delivered
 	}
 	require.True(t, ping())
 	c.Exec("", "ALTER DATABASE rolecall SET default_transaction_read_only = on",
 		"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'rolecall' AND pid <> pg_backend_pid()")
-	require.Eventually(t, func() bool { // not only because its session was ended
+	require.Eventually(t, func() bool { // for this reason, not because its session was ended
 		return !ping() && strings.Contains(b.Log.String(), "read-only")
 	}, 5*time.Second, 50*time.Millisecond)
 	status, _ := b.Text(t, "/readyz")
@@ -229,8 +229,9 @@ func TestReadOnlyForAMoment(t *testing.T) {
 	require.Equal(t, http.StatusOK, b.May(t, token, workspace, "reports:read"))
 }
 
-// TestSerializableDefault delays no delivery and fails none.
-func TestSerializableDefault(t *testing.T) {
+// TestConnections_SerializableDefaultDelaysNothing: no delivery fails or waits by the database's
+// default isolation.
+func TestConnections_SerializableDefaultDelaysNothing(t *testing.T) {
 	t.Parallel()
 	c := pgtest.NewCluster(t, nil)
 	target := c.Migrated("rolecall")
@@ -246,7 +247,7 @@ func TestSerializableDefault(t *testing.T) {
 	require.NotContains(t, b.Log.String(), "40001")
 }
 
-func TestPoolerForTransactionsAlone(t *testing.T) {
+func TestConnections_TransactionPoolerAloneIsRefused(t *testing.T) {
 	servicetest.NeedsSurroundings(t)
 	t.Parallel()
 	target := pgtest.URL(t)
@@ -255,13 +256,13 @@ func TestPoolerForTransactionsAlone(t *testing.T) {
 	require.ErrorContains(t, err, "set ROLECALL_DIRECT_DATABASE_URL")
 	require.ErrorContains(t, database.MigrateURL(t.Context(), through), "set ROLECALL_DIRECT_DATABASE_URL")
 	_, err = service.Start(t.Context(), servicetest.Settings(t, func(c *config.Config) { c.DatabaseURL, c.DirectDatabaseURL = target, through }), config.Parts{Web: true}, slog.New(slog.DiscardHandler))
-	require.ErrorContains(t, err, "ROLECALL_DIRECT_DATABASE_URL leads to a pooler")
+	require.ErrorContains(t, err, "ROLECALL_DIRECT_DATABASE_URL leads to a transaction pooler")
 	_, err = service.Start(t.Context(), servicetest.Settings(t, func(c *config.Config) { c.DirectDatabaseURL = pgtest.URL(t) }), config.Parts{Web: true}, slog.New(slog.DiscardHandler))
 	require.ErrorContains(t, err, "DATABASE_URL is another database than ROLECALL_DIRECT_DATABASE_URL")
 }
 
-// TestEncodingIsRefusedByName, everywhere.
-func TestEncodingIsRefusedByName(t *testing.T) {
+// TestConnections_OtherEncodingIsRefusedByName by each command.
+func TestConnections_OtherEncodingIsRefusedByName(t *testing.T) {
 	servicetest.NeedsSurroundings(t)
 	t.Parallel()
 	c := pgtest.NewCluster(t, nil)

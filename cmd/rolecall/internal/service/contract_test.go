@@ -30,8 +30,8 @@ var theDocument = sync.OnceValues(func() (routers.Router, error) {
 	return gorillamux.NewRouter(doc)
 })
 
-// beyondTheDocument returns what openapi.yaml has against an answer of the whole program. Package
-// api's tests hold requests against it as well, and answers to what isn't in it.
+// beyondTheDocument returns an error if an answer of the whole program doesn't conform to
+// openapi.yaml. Package api's tests also check requests, and answers on undocumented routes.
 func beyondTheDocument(ctx context.Context, request *http.Request, a answer) error {
 	router, err := theDocument()
 	if err != nil {
@@ -70,8 +70,9 @@ func beyondTheDocument(ctx context.Context, request *http.Request, a answer) err
 	return nil
 }
 
-// TestAnswersToWebhooksAreAsDocumented: by the whole program, like all answers that a house gets.
-func TestAnswersToWebhooksAreAsDocumented(t *testing.T) {
+// TestWebhooks_AnswersAreAsDocumented checks the answers of the whole program, as a house checks
+// all its answers.
+func TestWebhooks_AnswersAreAsDocumented(t *testing.T) {
 	t.Parallel()
 	h := openHouse(t, nil)
 	h.person("Alex")

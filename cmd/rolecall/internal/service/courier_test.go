@@ -18,9 +18,9 @@ import (
 	"github.com/callmine/rolecall/internal/svixsim"
 )
 
-// TestHostileCourier lets a random world at Clerk happen, delivers what it emits through a courier
-// that repeats, reorders and delays, into the whole program, and compares what the API then says
-// with the simulator's directory.
+// TestHostileCourier lets a random history happen at Clerk. A courier that repeats, reorders and
+// delays delivers its events to the whole program. Then the API's answers must match the
+// simulator's directory.
 func TestHostileCourier(t *testing.T) {
 	t.Parallel()
 
@@ -40,18 +40,18 @@ type history struct {
 	rt *rapid.T
 	b  *servicetest.Bundle
 
-	clerk *clerksim.World
-	now   time.Time
-	users []string
-	orgs  []string
-	roles []clerksim.Role
-	late  []clerksim.Message // lost so far
-	heard []clerksim.Message // delivered so far
+	clerk     *clerksim.World
+	now       time.Time
+	users     []string
+	orgs      []string
+	roles     []clerksim.Role
+	late      []clerksim.Message // that were lost so far
+	delivered []clerksim.Message // so far
 
-	readLag time.Duration // that sweeps reckon with; 0 for the default
+	readLag time.Duration // that sweeps assume; 0 for the default
 }
 
-// newHistory begins a history. clocks are how far those of Clerk's machines are off.
+// newHistory begins a history. clocks are the errors of the clocks of Clerk's machines.
 func newHistory(t *testing.T, rt *rapid.T, b *servicetest.Bundle, seed uint64, clocks ...time.Duration) *history {
 	t.Helper()
 	h := &history{t: t, rt: rt, b: b, now: time.Now().Add(-time.Hour).Truncate(time.Millisecond)}
@@ -117,7 +117,7 @@ func (h *history) actions() map[string]func(*rapid.T) {
 		"edit permissions": h.editPermissions,
 		"rename a role's key": func(t *rapid.T) {
 			if len(h.roles) > 0 {
-				h.tick() // within one millisecond nothing tells which role had a key first
+				h.tick() // within one millisecond, the order of roles with a key is unknown
 				key := h.roleKey(t)
 				_, err := h.clerk.UpdateRole(rapid.SampledFrom(h.roles).Draw(t, "role").ID, clerksim.RoleUpdate{Key: &key})
 				h.allowed(err)
@@ -130,7 +130,7 @@ func (h *history) actions() map[string]func(*rapid.T) {
 	}
 }
 
-// allowed takes Clerk's refusals: they are part of a history, and change nothing.
+// allowed accepts Clerk's refusals: they are part of a history, and change nothing.
 func (h *history) allowed(err error) {
 	var refused *clerksim.Error
 	if err != nil {
@@ -192,7 +192,7 @@ func (h *history) rename(t *rapid.T) {
 	h.allowed(err)
 }
 
-// moveSlug gives a slug up in one organization and takes it in another.
+// moveSlug removes a slug from one organization and gives it to another.
 func (h *history) moveSlug(t *rapid.T) {
 	none, slug := "", rapid.SampledFrom([]string{"north", "south"}).Draw(t, "slug")
 	_, err := h.clerk.UpdateOrganization(h.org(t), clerksim.OrganizationUpdate{Slug: &none})
@@ -246,7 +246,7 @@ func (h *history) editPermissions(t *rapid.T) {
 	h.allowed(err)
 }
 
-// deliver sends everything, in some order, with the given faults.
+// deliver sends all messages, in a random order, with the given faults.
 func (h *history) deliver(faults svixsim.Faults) {
 	var endpoints []svixsim.Endpoint
 	for _, secret := range h.b.Config.SigningSecrets[:rapid.IntRange(1, 2).Draw(h.rt, "endpoints")] { // two while a secret is rotated
@@ -267,14 +267,14 @@ func (h *history) deliver(faults svixsim.Faults) {
 		if r.Outcome == svixsim.Dropped {
 			h.late = append(h.late, messages[i])
 		} else {
-			h.heard = append(h.heard, messages[i])
+			h.delivered = append(h.delivered, messages[i])
 		}
 		require.True(h.rt, r.Outcome == svixsim.Delivered || faults.Drop > 0 && r.Outcome == svixsim.Dropped)
 	}
 	h.b.Applied(h.t)
 }
 
-// compare holds every answer about every pair against the directory.
+// compare compares every answer about every pair with the directory.
 func (h *history) compare() {
 	directory := h.clerk.Directory()
 	type check struct {
@@ -313,8 +313,8 @@ func (h *history) compare() {
 	h.compareInvitations(directory)
 }
 
-// compareWorkspace holds name, slug and members of a workspace, as one of its admins sees them,
-// against the directory.
+// compareWorkspace compares name, slug and members of a workspace, as one of its admins sees them,
+// with the directory.
 func (h *history) compareWorkspace(directory clerksim.Directory, org string) {
 	var members []string
 	admin := ""
@@ -327,7 +327,7 @@ func (h *history) compareWorkspace(directory clerksim.Directory, org string) {
 		}
 	}
 	if admin == "" {
-		return // nobody may read it
+		return // no user may read it
 	}
 	get := func(path string) map[string]any {
 		request, err := http.NewRequestWithContext(h.t.Context(), http.MethodGet, h.b.Web("/v1/workspaces/"+org+path), nil)
@@ -351,7 +351,7 @@ func (h *history) compareWorkspace(directory clerksim.Directory, org string) {
 	}
 }
 
-// compareInvitations holds the mirror's invitations against the directory.
+// compareInvitations compares the mirror's invitations with the directory.
 func (h *history) compareInvitations(directory clerksim.Directory) {
 	for _, invitation := range directory.Invitations {
 		var email, role string

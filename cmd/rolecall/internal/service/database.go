@@ -11,7 +11,7 @@ import (
 	"github.com/callmine/rolecall/store"
 )
 
-// openDatabases opens the pools, and refuses a database that can't serve.
+// openDatabases opens the pools. It refuses a database that can't serve.
 func (s *Service) openDatabases(ctx context.Context, which config.Parts) (err error) {
 	report, err := inspect(ctx, s.cfg, s.logger)
 	if err != nil {
@@ -36,10 +36,10 @@ func (s *Service) openDatabases(ctx context.Context, which config.Parts) (err er
 	return nil
 }
 
-// checkDatabase reports whether the database can be reached, and whether all URLs lead to the same:
-// a standby would let people in who were removed.
+// checkDatabase returns an error unless the database can be reached and all URLs lead to it: a
+// standby could admit removed members.
 func (s *Service) checkDatabase(ctx context.Context) error {
-	if err := pgpool.Await(ctx, s.admins); err != nil { // it needn't be writable at the moment: who asks gets answers all the same
+	if err := pgpool.Await(ctx, s.admins); err != nil { // it may be read-only for now: questions are still answered
 		return fmt.Errorf("reach the database: %w", err)
 	}
 	written, err := database.NameOf(ctx, s.admins)
@@ -52,15 +52,15 @@ func (s *Service) checkDatabase(ctx context.Context) error {
 			return fmt.Errorf("%s: %w", other.setting, err)
 		}
 		if at != written {
-			return fmt.Errorf("%s is another database than %s: what it tells would be out of date", other.setting, s.cfg.DirectSetting())
+			return fmt.Errorf("%s is another database than %s: its data would be out of date", other.setting, s.cfg.DirectSetting())
 		}
 	}
 	return s.checkReader(ctx)
 }
 
-// checkReader looks whether the role of ROLECALL_READ_DATABASE_URL may read: what was granted to it
-// doesn't hold for a view that a later migration added. It only warns of single ones, since the API
-// doesn't need all of them.
+// checkReader checks what the role of ROLECALL_READ_DATABASE_URL may read: earlier grants don't
+// cover a view that a later migration added. It only warns of single tables, since the API doesn't
+// need all of them.
 func (s *Service) checkReader(ctx context.Context) error {
 	if s.read == nil || s.cfg.ReadDatabaseURL == "" {
 		return nil
@@ -72,7 +72,7 @@ func (s *Service) checkReader(ctx context.Context) error {
 	case !rights.Usable:
 		return fmt.Errorf("ROLECALL_READ_DATABASE_URL: the role %s may not use the schema %s", rights.Role, migrations.Schema)
 	case len(rights.Unreadable) > 0:
-		s.logger.WarnContext(ctx, "the role of ROLECALL_READ_DATABASE_URL may not read all: what the API needs of it, it can't answer",
+		s.logger.WarnContext(ctx, "ROLECALL_READ_DATABASE_URL: the role lacks SELECT on some tables; API routes that need them will fail",
 			"role", rights.Role, "tables", rights.Unreadable)
 	}
 	return nil

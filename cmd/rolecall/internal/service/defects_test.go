@@ -14,15 +14,15 @@ import (
 	"github.com/callmine/rolecall/internal/clerksim"
 )
 
-// The seven defects that other mirrors of Clerk have, each through the whole program.
+// Seven defects of other mirrors of Clerk, each tested through the whole program.
 
-// still is a clock that stands: everything happens in one millisecond.
+// still returns a stopped clock: all events happen in one millisecond.
 func still() func() time.Time {
 	at := time.Now()
 	return func() time.Time { return at }
 }
 
-func TestDefectSecondUpdateInTheSameMillisecondIsLost(t *testing.T) {
+func TestPeerDefects_SecondUpdateInTheSameMillisecondCounts(t *testing.T) {
 	t.Parallel()
 	b := servicetest.Setup(t, still())
 	workspace, _, member, messages := servicetest.Team(t, b)
@@ -39,7 +39,7 @@ func TestDefectSecondUpdateInTheSameMillisecondIsLost(t *testing.T) {
 	require.Equal(t, "superseded", b.State(t, changes[0].ID))
 }
 
-func TestDefectUpdateAfterDeletionResurrects(t *testing.T) {
+func TestPeerDefects_UpdateAfterDeletionRevivesNothing(t *testing.T) {
 	t.Parallel()
 	b := servicetest.Setup(t, nil)
 	workspace, _, member, messages := servicetest.Team(t, b)
@@ -54,7 +54,7 @@ func TestDefectUpdateAfterDeletionResurrects(t *testing.T) {
 	require.Equal(t, "superseded", b.State(t, update[0].ID))
 }
 
-func TestDefectLateDeletionOfAnOldMembershipRemovesTheRejoinedMember(t *testing.T) {
+func TestPeerDefects_LateDeletionKeepsTheRejoinedMember(t *testing.T) {
 	t.Parallel()
 	b := servicetest.Setup(t, nil)
 	workspace, _, member, messages := servicetest.Team(t, b)
@@ -68,7 +68,7 @@ func TestDefectLateDeletionOfAnOldMembershipRemovesTheRejoinedMember(t *testing.
 	require.Equal(t, http.StatusOK, b.May(t, b.Token(t, member), workspace, "reports:read"))
 }
 
-func TestDefectMembershipBeforeItsOrganizationAndUserFails(t *testing.T) {
+func TestPeerDefects_MembershipMayComeBeforeItsOrganization(t *testing.T) {
 	t.Parallel()
 	b := servicetest.Setup(t, nil)
 	workspace, _, member, messages := servicetest.Team(t, b)
@@ -80,7 +80,7 @@ func TestDefectMembershipBeforeItsOrganizationAndUserFails(t *testing.T) {
 	require.Equal(t, http.StatusOK, b.May(t, b.Token(t, member), workspace, "reports:read"))
 }
 
-func TestDefectUnknownEventIsRefused(t *testing.T) {
+func TestPeerDefects_UnknownEventIsKeptAndIgnored(t *testing.T) {
 	t.Parallel()
 	b := servicetest.Setup(t, nil)
 	require.NoError(t, b.Clerk.Emit("starship.launched", "star_1", map[string]any{"id": "star_1"}))
@@ -89,7 +89,7 @@ func TestDefectUnknownEventIsRefused(t *testing.T) {
 	require.Equal(t, "ignored", b.State(t, messages[0].ID))
 }
 
-func TestDefectRepeatChangesSomething(t *testing.T) {
+func TestPeerDefects_RepeatChangesNothing(t *testing.T) {
 	t.Parallel()
 	b := servicetest.Setup(t, nil)
 	workspace, admin, _, messages := servicetest.Team(t, b)
@@ -110,7 +110,7 @@ func TestDefectRepeatChangesSomething(t *testing.T) {
 	require.Equal(t, known, count())
 }
 
-func TestDefectBodyChangedByOneByteIsAccepted(t *testing.T) {
+func TestPeerDefects_BodyChangedByOneByteIsRefused(t *testing.T) {
 	t.Parallel()
 	b := servicetest.Setup(t, nil)
 	_, _, _, messages := servicetest.Team(t, b)
@@ -137,6 +137,6 @@ func TestDefectBodyChangedByOneByteIsAccepted(t *testing.T) {
 	require.Equal(t, http.StatusBadRequest, send(append(bytes.Clone(good.Body), '\n')))
 	var known int
 	require.NoError(t, b.DB.QueryRow(t.Context(), "SELECT count(*) FROM rolecall.deliveries").Scan(&known))
-	require.Zero(t, known, "nothing of it is stored")
+	require.Zero(t, known, "none is stored")
 	require.Equal(t, http.StatusOK, send(good.Body))
 }

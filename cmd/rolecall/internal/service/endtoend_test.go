@@ -12,9 +12,9 @@ import (
 	"github.com/callmine/rolecall/internal/clerksim"
 )
 
-// TestWholeProgram sends what happens at Clerk over real HTTP, signed by the svix library, and asks
-// as each person.
-func TestWholeProgram(t *testing.T) {
+// TestEndToEnd_WholeProgram sends Clerk's events over real HTTP, signed by the svix library, and
+// asks as each person.
+func TestEndToEnd_WholeProgram(t *testing.T) {
 	t.Parallel()
 	for name, order := range map[string]func([]clerksim.Message) []clerksim.Message{
 		"in order": func(m []clerksim.Message) []clerksim.Message { return m },
@@ -81,9 +81,9 @@ func TestWholeProgram(t *testing.T) {
 	}
 }
 
-// TestMemberIsRefusedAtTheNextRequestAfterRemoval and the promotion beside it keep one token
-// throughout: the token's own role is out of date, and doesn't matter.
-func TestOldTokensFollowTheMirror(t *testing.T) {
+// TestEndToEnd_OldTokensFollowTheMirror keeps one token through a promotion, a removal and a
+// return: the token's own role is out of date, and doesn't count.
+func TestEndToEnd_OldTokensFollowTheMirror(t *testing.T) {
 	t.Parallel()
 	b := servicetest.Setup(t, nil)
 	admin, err := b.Clerk.CreateUser(clerksim.NewUser{})
@@ -118,7 +118,7 @@ func TestOldTokensFollowTheMirror(t *testing.T) {
 	}
 }
 
-func TestAccountsThatMayDoNothing(t *testing.T) {
+func TestEndToEnd_BarredAccountsAreRefused(t *testing.T) {
 	t.Parallel()
 	b := servicetest.Setup(t, nil)
 	user, err := b.Clerk.CreateUser(clerksim.NewUser{Directory: true})
@@ -150,7 +150,7 @@ func TestAccountsThatMayDoNothing(t *testing.T) {
 	expect(http.StatusForbidden)
 }
 
-func TestDeletedOrganizationEndsAccessByItself(t *testing.T) {
+func TestEndToEnd_DeletedOrganizationEndsAccess(t *testing.T) {
 	t.Parallel()
 	b := servicetest.Setup(t, nil)
 	user, err := b.Clerk.CreateUser(clerksim.NewUser{})

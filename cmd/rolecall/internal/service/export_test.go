@@ -10,9 +10,9 @@ import (
 	"github.com/callmine/rolecall/jobs/sweep"
 )
 
-// What follows is for package service_test alone.
+// This file exports internals to package service_test.
 
-// Limits that tests measure by.
+// Limits that tests use.
 const (
 	LearnTimeout      = learnTimeout
 	MaxLogKinds       = maxLogKinds
@@ -37,14 +37,14 @@ func (s *Service) Pools() Pools {
 	return Pools{s.accept, s.read, s.events, s.changes, s.work, s.queue, s.admins}
 }
 
-// AtStop has a step run when the service stops, before all others.
+// AtStop adds a step that runs first when the service stops.
 func (s *Service) AtStop(step func(context.Context) error) { s.cleanup.Add("probe", step) }
 
-// Lockout returns what the service knows of users who don't get in.
+// Lockout returns the service's lockout of users.
 func (s *Service) Lockout() *auth.Lockout { return s.lockout() }
 
-// OthersAnswer asks through every URL beside that of the admin pool.
+// OthersAnswer asks through every URL but that of the admin pool.
 func (s *Service) OthersAnswer(ctx context.Context) error { return s.othersAnswer(ctx) }
 
-// Sweeper returns what compares the mirror with Clerk.
+// Sweeper returns the sweeper.
 func (s *Service) Sweeper() (*sweep.Sweeper, error) { return s.sweeper() }

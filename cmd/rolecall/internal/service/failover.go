@@ -15,20 +15,19 @@ import (
 )
 
 const (
-	// watchTimeout bounds one look at where the URL leads.
+	// watchTimeout bounds one check of where the URL leads.
 	watchTimeout = 2 * time.Second
-	// noteAgain is how often it is tried again to note a change while the database can't be written
-	// to.
+	// noteAgain is the pause between tries to note a change while the database is read-only.
 	noteAgain = time.Second
 )
 
-// databaseChanged hears of a change from whichever session shows it first. It must not block.
+// databaseChanged is called by the first session that shows a change. It must not block.
 func (s *Service) databaseChanged(c pgpool.Change) {
-	s.logger.Error("the database is another one than before: what was acknowledged may be missing, and a sweep begins",
+	s.logger.Error("the database is another one than before: acknowledged deliveries may be missing, and a sweep begins",
 		"change", tell(c))
 	select {
 	case s.failovers <- c:
-	default: // several at once: the first that is noted compares with what the database remembers
+	default: // several at once: noting the first compares the database with its own memory
 	}
 }
 
@@ -40,12 +39,12 @@ func tell(c pgpool.Change) string {
 	return fmt.Sprintf("from %s to %s", c.Before, c.After)
 }
 
-// watchDatabase compares the database with the one that it was when the last process looked, and
-// goes on looking where its URL leads: a failover that cuts no session is noticed, too.
+// watchDatabase compares the database's identity with the one that it remembers, and keeps checking
+// where its URL leads. So it also notices a failover that cuts no session.
 func (s *Service) watchDatabase(ctx context.Context) {
 	known := s.lineage.Known()
 	if known.Timeline == 0 {
-		s.logger.WarnContext(ctx, "Postgres doesn't tell this role which timeline it is on: a failover isn't noticed")
+		s.logger.WarnContext(ctx, "this role can't read the timeline of Postgres: a failover won't be noticed")
 		return
 	}
 	noted := s.note(ctx, nil)
@@ -56,7 +55,7 @@ func (s *Service) watchDatabase(ctx context.Context) {
 	s.cleanup.Add("watching the database", func(context.Context) error { cancel(); watching.Wait(); return nil })
 }
 
-// look opens a session now and then: those of the admin pool don't live any longer.
+// look opens a new session at intervals: those of the admin pool don't live longer.
 func (s *Service) look(ctx context.Context) {
 	ticker := time.NewTicker(watchEvery)
 	defer ticker.Stop()
@@ -76,7 +75,7 @@ func (s *Service) lookOnce(ctx context.Context) {
 	_ = pgpool.LookWhereItLeads(ctx, s.admins, watchEvery) // /readyz says so
 }
 
-// noteChanges notes each change in the database, as soon as that can be written to.
+// noteChanges notes each change in the database, as soon as it is writable.
 func (s *Service) noteChanges(ctx context.Context, noted bool) {
 	var change *pgpool.Change
 	for {
@@ -96,19 +95,19 @@ func (s *Service) noteChanges(ctx context.Context, noted bool) {
 	}
 }
 
-// note reports whether there is nothing left to note.
+// note tries to note the database's identity, and reports success.
 func (s *Service) note(ctx context.Context, seen *pgpool.Change) bool {
 	ctx, cancel := context.WithTimeout(ctx, watchTimeout)
 	defer cancel()
 	err := s.noteDatabase(ctx, seen)
 	if err != nil && ctx.Err() == nil {
-		s.logger.WarnContext(ctx, "not noted which database this is: it is tried again", "error", err)
+		s.logger.WarnContext(ctx, "the database's identity wasn't noted: trying again", "error", err)
 	}
 	return err == nil
 }
 
-// noteDatabase makes the database remember which one it is. If that is another one than it
-// remembers, or this process saw it change otherwise, a sweep is enqueued with it.
+// noteDatabase stores the database's identity in it. If the stored one differs, or this process saw
+// another change, it enqueues a sweep in the same transaction.
 func (s *Service) noteDatabase(ctx context.Context, seen *pgpool.Change) error {
 	return pgx.BeginFunc(ctx, s.work, func(tx pgx.Tx) error {
 		if err := store.LockIdentity(ctx, tx); err != nil {

@@ -21,12 +21,12 @@ import (
 	"github.com/callmine/rolecall/store"
 )
 
-// sweepsAtCommand has Clerk asked, and sweeps only when something asks for one.
+// sweepsAtCommand lets the service ask Clerk, and sweep only at a command or after a failover.
 func sweepsAtCommand(b *servicetest.Bundle, cfg *config.Config) {
 	cfg.SecretKey, cfg.APIURL, cfg.ClerkRate, cfg.SweepInterval = b.Clerk.SecretKey(), b.API, 1000, time.Hour
 }
 
-// alarmed reads the alarms as `rolecall status` does, on a database.
+// alarmed reads the alarms of a database, as `rolecall status` does.
 func alarmed(t *testing.T, db store.DBTX) []health.Alarm {
 	t.Helper()
 	read, err := store.ReadStatus(t.Context(), db)
@@ -36,7 +36,7 @@ func alarmed(t *testing.T, db store.DBTX) []health.Alarm {
 	return now.Alarms()
 }
 
-// swept waits until a sweep has gone through that began after the last change of the database.
+// swept waits for a complete sweep that began after the database's last change.
 func swept(t *testing.T, db store.DBTX) {
 	t.Helper()
 	require.Eventually(t, func() bool {
@@ -51,7 +51,7 @@ type failoverBundle struct {
 	primary, standby *pgtest.Cluster
 	name             *pgtest.Switch
 	url              string
-	workspace, token string // of whom was removed
+	workspace, token string // of the removed member
 }
 
 func setupFailover(t *testing.T) *failoverBundle {
@@ -68,7 +68,7 @@ func setupFailover(t *testing.T) *failoverBundle {
 	require.Equal(t, http.StatusOK, f.May(t, f.token, workspace, "reports:read"))
 
 	f.standby = f.primary.Standby()
-	f.standby.Exec("", "ALTER SYSTEM SET primary_conninfo = ''", "SELECT pg_reload_conf()") // it falls behind
+	f.standby.Exec("", "ALTER SYSTEM SET primary_conninfo = ''", "SELECT pg_reload_conf()") // it lags from now on
 	require.Eventually(t, func() bool {
 		return f.standby.Value("", "SELECT count(*)::text FROM pg_stat_wal_receiver") == "0"
 	}, 10*time.Second, 10*time.Millisecond)
@@ -78,13 +78,13 @@ func setupFailover(t *testing.T) *failoverBundle {
 	return f
 }
 
-// TestFailoverThatLosesARemoval: the alarm is on, a sweep begins by itself, and the removed member
+// TestFailover_LosingARemovalRefusesItAgain: the alarm is on, a sweep begins by itself, and the removed member
 // is refused again.
-func TestFailoverThatLosesARemoval(t *testing.T) {
+func TestFailover_LosingARemovalRefusesItAgain(t *testing.T) {
 	servicetest.NeedsSurroundings(t)
 	t.Parallel()
 	f := setupFailover(t)
-	held := make(chan struct{}) // the sweep waits, so that the alarm can be seen
+	held := make(chan struct{}) // the sweep waits, so that the test sees the alarm
 	f.Faults.Slow(func(ctx context.Context) error {
 		select {
 		case <-held:
@@ -108,8 +108,8 @@ func TestFailoverThatLosesARemoval(t *testing.T) {
 	require.Equal(t, "failover", f.standby.Value("rolecall", "SELECT trigger FROM rolecall.sweeps ORDER BY id DESC LIMIT 1"))
 }
 
-// TestFailoverWhileNobodyLooked: the process starts after it.
-func TestFailoverWhileNobodyLooked(t *testing.T) {
+// TestFailover_BeforeTheProcessStarts is noticed at the start.
+func TestFailover_BeforeTheProcessStarts(t *testing.T) {
 	servicetest.NeedsSurroundings(t)
 	t.Parallel()
 	f := setupFailover(t)
@@ -136,14 +136,14 @@ func TestFailoverWhileNobodyLooked(t *testing.T) {
 	require.False(t, health.HasAlarm(alarmed(t, db), health.AlarmDatabase))
 }
 
-// TestOldPrimaryThatStaysUp answers nobody once the new one is known, although no session with it
-// was cut.
-func TestOldPrimaryThatStaysUp(t *testing.T) {
+// TestFailover_OldPrimaryThatStaysUpAnswersNothing once the new primary is known, although no
+// session was cut.
+func TestFailover_OldPrimaryThatStaysUpAnswersNothing(t *testing.T) {
 	servicetest.NeedsSurroundings(t)
 	t.Parallel()
 	f := setupFailover(t)
 	f.standby.Promote()
-	f.name.Turn(f.standby.Addr()) // what is connected stays
+	f.name.Turn(f.standby.Addr()) // existing connections stay
 	require.Eventually(t, func() bool {
 		var port string
 		err := f.Service.Pools().Read.QueryRow(t.Context(), "SELECT inet_server_port()::text").Scan(&port)
@@ -156,14 +156,14 @@ func TestOldPrimaryThatStaysUp(t *testing.T) {
 	require.Equal(t, http.StatusNotFound, f.May(t, f.token, f.workspace, "reports:read"))
 }
 
-// TestRestoredIntoAnotherCluster: the copy remembers another one.
-func TestRestoredIntoAnotherCluster(t *testing.T) {
+// TestFailover_RestoredIntoAnotherCluster: the restored copy remembers another cluster.
+func TestFailover_RestoredIntoAnotherCluster(t *testing.T) {
 	servicetest.NeedsSurroundings(t)
 	t.Parallel()
 	url := pgtest.URL(t)
 	b := servicetest.Start(t, url, nil, config.Parts{Web: true}, sweepsAtCommand)
 	b.Open(t, url)
-	require.False(t, health.HasAlarm(alarmed(t, b.DB), health.AlarmDatabase), "a new one is no change")
+	require.False(t, health.HasAlarm(alarmed(t, b.DB), health.AlarmDatabase), "a new database is no change")
 	cfg := b.Config
 	require.NoError(t, b.Service.Stop(t.Context()))
 	_, err := b.DB.Exec(t.Context(), "UPDATE rolecall.database_identity SET system_identifier = '7000000000000000001'")
@@ -179,8 +179,9 @@ func TestRestoredIntoAnotherCluster(t *testing.T) {
 	require.Equal(t, 1, jobs, "once")
 }
 
-// TestAcknowledgedSurvivesACrash, whatever the database's own synchronous_commit is.
-func TestAcknowledgedSurvivesACrash(t *testing.T) {
+// TestFailover_AcknowledgedDeliveriesSurviveACrash, even if the database's synchronous_commit is
+// off.
+func TestFailover_AcknowledgedDeliveriesSurviveACrash(t *testing.T) {
 	servicetest.NeedsSurroundings(t)
 	t.Parallel()
 	for _, where := range []string{"DATABASE rolecall", "ROLE postgres"} {

@@ -25,23 +25,22 @@ import (
 const (
 	floodCallers = 1200
 	floodMemory  = 150             // MiB that the whole process may take, at its worst moment
-	promptly     = 2 * time.Second // on a machine that the callers use up, too
+	promptly     = 2 * time.Second // although the callers load the machine, too
 )
 
-// flood is a real process, callers who want to use it up, and Clerk, whose deliveries have to get
-// through.
+// flood is a real process, callers that try to exhaust it, and Clerk, whose deliveries must be
+// accepted.
 type flood struct {
 	*builtProcess
 	t      *testing.T
 	secret string
 }
 
-// TestCallersWhoNobodySignedForCantUseTheServiceUp has 1,200 callers at once hold what they can, in
-// the ways that cost the most. The whole process stays below 150 MiB, and each signed delivery is
-// accepted meanwhile.
+// TestFlood_UnsignedCallersCannotExhaustTheService: 1,200 callers at once hold as much memory as
+// they can. The whole process stays below 150 MiB, and accepts each signed delivery meanwhile.
 //
 //nolint:paralleltest // it measures
-func TestCallersWhoNobodySignedForCantUseTheServiceUp(t *testing.T) {
+func TestFlood_UnsignedCallersCannotExhaustTheService(t *testing.T) {
 	servicetest.NeedsSurroundings(t)
 	if _, err := os.Stat("/proc/self/clear_refs"); err != nil {
 		require.Empty(t, os.Getenv("CI"), "memory is measured by /proc/PID/clear_refs, which isn't here: %v", err)
@@ -54,12 +53,12 @@ func TestCallersWhoNobodySignedForCantUseTheServiceUp(t *testing.T) {
 		name       string
 		callers    int
 		head, body string
-		again      bool // whoever is cut comes back at once
+		again      bool // cut callers come back at once
 	}{
 		{"half-sent bodies", floodCallers, post(whole), strings.Repeat("x", whole-1), false},
 		{"half-sent bodies again and again", 50, post(whole), strings.Repeat("x", whole-1), true},
 		{"half-sent heads", floodCallers, "GET / HTTP/1.1\r\nHost: x\r\n" + tinyLines(30<<10), "", false},
-		{"answers that nobody reads", floodCallers, strings.Repeat(withLines("GET /openapi.yaml HTTP/1.1\r\nHost: x\r\n\r\n", 30<<10), 20), "", false},
+		{"answers that callers don't read", floodCallers, strings.Repeat(withLines("GET /openapi.yaml HTTP/1.1\r\nHost: x\r\n\r\n", 30<<10), 20), "", false},
 	} {
 		t.Run(kind.name, func(t *testing.T) {
 			f.t = t
@@ -76,8 +75,7 @@ func TestCallersWhoNobodySignedForCantUseTheServiceUp(t *testing.T) {
 	})
 }
 
-// withstands has callers send, and holds against it what the process takes and whether deliveries
-// get through.
+// withstands lets callers send, and checks the peak memory and the deliveries meanwhile.
 func (f *flood) withstands(callers int, text string, again bool) {
 	f.t.Helper()
 	f.forgetPeak(f.t)
@@ -101,8 +99,8 @@ func (f *flood) withstands(callers int, text string, again bool) {
 	require.Less(f.t, longest, promptly)
 }
 
-// withstandsClaims has so many callers a second come, whatever becomes of those before them, each
-// with a head and no more.
+// withstandsClaims lets so many callers come in each second, without regard to earlier ones. Each
+// sends only a head.
 func (f *flood) withstandsClaims(aSecond int, head string) {
 	f.t.Helper()
 	stop := make(chan struct{})
@@ -180,7 +178,7 @@ func (f *flood) deliver(count int) (longest time.Duration) {
 	return longest
 }
 
-// deliverUntil sends large deliveries, and small ones whose length isn't told, until it is enough.
+// deliverUntil sends large deliveries, and small ones without a length, until enough is closed.
 func (f *flood) deliverUntil(enough <-chan struct{}) (longest time.Duration) {
 	f.t.Helper()
 	for i := 0; ; i++ {
@@ -226,8 +224,8 @@ func (f *flood) deliverOne(name string, size int, chunked bool) time.Duration {
 	return time.Since(now)
 }
 
-// cutsTheSlow requires that whoever sends half a request hears of its end, and that the memory
-// isn't held for ever.
+// cutsTheSlow requires that a caller that sends half a request is cut in time, and that its memory
+// is freed.
 func (f *flood) cutsTheSlow(text string) {
 	f.t.Helper()
 	var ended sync.WaitGroup
@@ -253,7 +251,7 @@ func post(length int) string {
 		time.Now().Unix(), length)
 }
 
-// withLines puts lines into a head, each of a name of its own: they cost the most to keep.
+// withLines adds lines to a head. Each has another name, which costs the most memory.
 func withLines(head string, size int) string {
 	return strings.TrimSuffix(head, "\r\n") + tinyLines(size) + "\r\n"
 }

@@ -29,9 +29,9 @@ func nginx(t *testing.T, rolecall, service string) *http.Client {
 	return &http.Client{Transport: transport}
 }
 
-// TestNginxEnforcesWhatRolecallSays: a real nginx, by auth_request, before a service that knows
-// nothing of tokens.
-func TestNginxEnforcesWhatRolecallSays(t *testing.T) {
+// TestNginx_EnforcesRolecallsDecisions with a real nginx, by auth_request, before a service that
+// doesn't know tokens.
+func TestNginx_EnforcesRolecallsDecisions(t *testing.T) {
 	t.Parallel()
 	b := servicetest.Setup(t, nil)
 	admin, err := b.Clerk.CreateUser(clerksim.NewUser{})
@@ -105,7 +105,7 @@ func TestNginxEnforcesWhatRolecallSays(t *testing.T) {
 	}
 	status, body = send(memberToken, reports, forged...)
 	require.Equal(t, http.StatusOK, status, body)
-	require.Equal(t, let, body, "what a client says of itself doesn't count")
+	require.Equal(t, let, body, "the client's own headers don't count")
 
 	refused(http.StatusUnauthorized, "", reports, forged...)
 	refused(http.StatusUnauthorized, memberToken+"x", reports, forged...)
@@ -114,7 +114,7 @@ func TestNginxEnforcesWhatRolecallSays(t *testing.T) {
 	refused(http.StatusNotFound, memberToken, "/w/org_none/reports")
 	refused(http.StatusNotFound, memberToken, "/w/"+organization.ID+"%26permission=/reports")
 	refused(http.StatusNotFound, memberToken, "/_rolecall?workspace_id="+organization.ID)
-	for _, up := range []string{"/../../..", "/%2e%2e/%2E%2e/..", "//../../.."} { // the service must get the workspace that was asked about
+	for _, up := range []string{"/../../..", "/%2e%2e/%2E%2e/..", "//../../.."} { // the service must get the workspace that Rolecall was asked about
 		refused(http.StatusNotFound, memberToken, "/w/org_other/reports"+up+reports)
 	}
 	refused(http.StatusServiceUnavailable, b.ServiceToken, reports, "Rolecall-On-Behalf-Of", admin.ID)
@@ -130,8 +130,7 @@ func TestNginxEnforcesWhatRolecallSays(t *testing.T) {
 	refused(http.StatusServiceUnavailable, adminToken, reports, forged...)
 }
 
-// rawly sends a request whose target nobody cleans before nginx does, and returns the status and
-// what the service answered.
+// rawly sends a request with its target unchanged, and returns the status and the service's answer.
 func rawly(t *testing.T, nginx *http.Client, target, token string) (int, string) {
 	t.Helper()
 	transport, ok := nginx.Transport.(*http.Transport)
@@ -149,11 +148,11 @@ func rawly(t *testing.T, nginx *http.Client, target, token string) (int, string)
 	return response.StatusCode, string(body)
 }
 
-// TestNginxLetsNoPathThroughThatNamesTwoWorkspaces: services clean paths by other rules than nginx.
-// RFC 3986 keeps empty segments, which nginx merges; browsers' URLs (WHATWG, so Node's, Deno's and
-// Bun's) take \ for /; Tomcat and Jetty drop ;… from a segment before they look for dots; nginx
-// ends a path at # and passes on what follows.
-func TestNginxLetsNoPathThroughThatNamesTwoWorkspaces(t *testing.T) {
+// TestNginx_RefusesPathsThatNameTwoWorkspaces: services and nginx normalize paths by different
+// rules. RFC 3986 keeps empty segments, which nginx merges; browsers' URLs (WHATWG, so Node's,
+// Deno's and Bun's) take \ for /; Tomcat and Jetty drop ;… from a segment before they look for
+// dots; nginx ends a path at # and passes on what follows.
+func TestNginx_RefusesPathsThatNameTwoWorkspaces(t *testing.T) {
 	t.Parallel()
 	b := servicetest.Setup(t, nil)
 	admin, err := b.Clerk.CreateUser(clerksim.NewUser{})

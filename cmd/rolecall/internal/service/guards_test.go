@@ -16,8 +16,8 @@ import (
 	"github.com/callmine/rolecall/internal/pgtest"
 )
 
-// TestReadyTurnsRedOnAReadOnlyDatabase, such as a standby that a failover left behind.
-func TestReadyTurnsRedOnAReadOnlyDatabase(t *testing.T) {
+// TestReady_TurnsRedOnAReadOnlyDatabase, such as a standby that a failover left behind.
+func TestReady_TurnsRedOnAReadOnlyDatabase(t *testing.T) {
 	t.Parallel()
 	url := pgtest.URL(t)
 	separator := "?"
@@ -31,9 +31,9 @@ func TestReadyTurnsRedOnAReadOnlyDatabase(t *testing.T) {
 	require.Equal(t, http.StatusOK, status)
 }
 
-// TestAPoolThatHangsIsGivenUp at the deadline of stopping: a connection that never comes back keeps
-// nobody.
-func TestAPoolThatHangsIsGivenUp(t *testing.T) {
+// TestStop_GivesUpAHangingPool at its deadline: a connection that never comes back can't hold up
+// the stop.
+func TestStop_GivesUpAHangingPool(t *testing.T) {
 	t.Parallel()
 	pool, err := pgxpool.New(t.Context(), pgtest.URL(t))
 	require.NoError(t, err)
@@ -53,8 +53,8 @@ func TestAPoolThatHangsIsGivenUp(t *testing.T) {
 	pool.Close() // waits for the goroutine that was left behind
 }
 
-// TestStopTurnsReadyRedFirst: whoever sends traffic hears of it before the listeners go.
-func TestStopTurnsReadyRedFirst(t *testing.T) {
+// TestStop_TurnsReadinessRedFirst: balancers see it before the listeners close.
+func TestStop_TurnsReadinessRedFirst(t *testing.T) {
 	t.Parallel()
 	b := servicetest.Start(t, pgtest.URL(t), nil, config.Parts{Web: true})
 	seen := 0

@@ -1,7 +1,6 @@
 package service_test
 
 import (
-	"context"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -11,28 +10,25 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
-	"github.com/callmine/rolecall/cmd/rolecall/internal/service"
 	"github.com/callmine/rolecall/cmd/rolecall/internal/servicetest"
 	"github.com/callmine/rolecall/internal/clerksim"
 	"github.com/callmine/rolecall/internal/pgtest"
-	"github.com/callmine/rolecall/internal/svixsim"
 )
 
-// house is a whole service that changes things at a simulated Clerk: everything in it happens by
-// commands, session tokens, signed webhooks, and what people do at Clerk itself.
+// house is a whole service beside a simulated Clerk. Tests change it only by commands, session
+// tokens, signed webhooks, and actions at Clerk itself.
 type house struct {
 	*servicetest.Bundle
 	t       *testing.T
-	faults  *clerksim.APIFaults
-	answers []answer // all that [house.ask] has got
+	answers []answer // all answers of [house.ask]
 }
 
-// somebody has an account, and one token that they keep throughout.
-type somebody struct{ id, name, email, token string }
+// person is an account at Clerk with one token that lasts throughout the test.
+type person struct{ id, name, email, token string }
 
 // answer is one answer of the service.
 type answer struct {
-	asked  string // as whose bearer
+	asked  string // the bearer's token
 	status int
 	header http.Header
 	text   string
@@ -47,44 +43,32 @@ func openHouse(t *testing.T, change func(*config.Config)) *house {
 
 func openHouseOn(t *testing.T, databaseURL string, change func(*config.Config)) *house {
 	t.Helper()
-	h := &house{Bundle: servicetest.Start(t, databaseURL, nil, config.Parts{Web: true, Workers: true}), t: t, faults: clerksim.NewAPIFaults()}
-	server, err := clerksim.Listen(t.Context(), "", h.Clerk.Handler(h.faults.Middleware))
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, server.Close(context.WithoutCancel(t.Context()))) })
-	cfg := h.Config // its end is what startBundle sees to, and with it that of whatever takes its place
-	cfg.SecretKey, cfg.APIURL, cfg.ClerkRate = h.Clerk.SecretKey(), server.URL+"/v1", 1000
-	if change != nil {
-		change(&cfg)
-	}
-	h.restart(cfg)
+	h := &house{t: t, Bundle: servicetest.Start(t, databaseURL, nil, config.Parts{Web: true, Workers: true}, servicetest.AsksClerk,
+		func(_ *servicetest.Bundle, cfg *config.Config) {
+			if change != nil {
+				change(cfg)
+			}
+		})}
 	h.Open(t, databaseURL)
 	return h
 }
 
-// restart puts another process in the place of the service's.
+// restart replaces the service by one with another configuration.
 func (h *house) restart(cfg config.Config) {
 	h.t.Helper()
-	require.NoError(h.t, h.Service.Stop(h.t.Context()))
-	h.Config = cfg
-	restarted, err := service.Start(h.t.Context(), cfg, config.Parts{Web: true, Workers: true}, h.Logger)
-	require.NoError(h.t, err)
-	h.Service = restarted
-	endpoint := svixsim.Endpoint{URL: h.Web("/webhooks/clerk"), Secrets: []string{h.Secret}}
-	h.Courier, err = svixsim.NewCourier(svixsim.CourierConfig{Endpoints: []svixsim.Endpoint{endpoint}})
-	require.NoError(h.t, err)
-	h.t.Cleanup(h.Courier.Close)
+	h.Restart(h.t, cfg, config.Parts{Web: true, Workers: true})
 }
 
 // person makes an account at Clerk. The name has letters only.
-func (h *house) person(name string) somebody {
+func (h *house) person(name string) person {
 	h.t.Helper()
 	email := strings.ToLower(name) + "@callmine.test"
 	user, err := h.Clerk.CreateUser(clerksim.NewUser{FirstName: name, LastName: "Of" + name, Emails: []string{email}})
 	require.NoError(h.t, err)
-	return somebody{id: user.ID, name: name, email: email, token: h.Token(h.t, user.ID)}
+	return person{id: user.ID, name: name, email: email, token: h.Token(h.t, user.ID)}
 }
 
-// ask sends a request as the bearer of a token, and holds the answer against the document. Headers
+// ask sends a request as the bearer of a token, and checks the answer against openapi.yaml. Headers
 // are pairs of a name and a value.
 func (h *house) ask(token, method, path, body string, headers ...string) answer {
 	h.t.Helper()
@@ -113,7 +97,7 @@ func (h *house) ask(token, method, path, body string, headers ...string) answer 
 	return a
 }
 
-// must sends a request that is answered with a status.
+// must sends a request that must be answered with the status.
 func (h *house) must(status int, token, method, path, body string) answer {
 	h.t.Helper()
 	a := h.ask(token, method, path, body)
@@ -122,7 +106,7 @@ func (h *house) must(status int, token, method, path, body string) answer {
 }
 
 // create makes a workspace by command and returns its id.
-func (h *house) create(by somebody, name string) string {
+func (h *house) create(by person, name string) string {
 	h.t.Helper()
 	a := h.must(http.StatusCreated, by.token, http.MethodPost, "/v1/workspaces", `{"name":"`+name+`"}`)
 	id, _ := a.body["workspace_id"].(string)
@@ -131,7 +115,7 @@ func (h *house) create(by somebody, name string) string {
 }
 
 // invite invites by command and returns the invitation's id.
-func (h *house) invite(by somebody, workspace, email, role string) string {
+func (h *house) invite(by person, workspace, email, role string) string {
 	h.t.Helper()
 	a := h.must(http.StatusCreated, by.token, http.MethodPost, at(workspace, "invitations"), `{"email":"`+email+`","role":"`+role+`"}`)
 	id, _ := a.body["id"].(string)
@@ -139,25 +123,25 @@ func (h *house) invite(by somebody, workspace, email, role string) string {
 	return id
 }
 
-// join makes somebody a member as it is meant: invited by command, accepted at Clerk, told by
+// join makes a person a member in the usual way: invited by command, accepted at Clerk, reported by
 // webhooks.
-func (h *house) join(by somebody, workspace string, guest somebody, role string) {
+func (h *house) join(by person, workspace string, guest person, role string) {
 	h.t.Helper()
 	_, err := h.Clerk.Accept(h.invite(by, workspace, guest.email, role), guest.id)
 	require.NoError(h.t, err)
-	h.told()
+	h.deliverWebhooks()
 }
 
-// told delivers the webhooks of everything that has happened at Clerk.
-func (h *house) told() {
+// deliverWebhooks delivers the webhooks of all events at Clerk.
+func (h *house) deliverWebhooks() {
 	h.t.Helper()
 	h.Send(h.t, h.Clerk.Drain()...)
 }
 
-// writes counts the calls by which Clerk was asked to change something.
+// writes counts the calls that asked Clerk for a change.
 func (h *house) writes() int {
 	n := 0
-	for name, calls := range h.faults.Calls() {
+	for name, calls := range h.Faults.Calls() {
 		if !strings.HasPrefix(name, http.MethodGet) {
 			n += calls
 		}
@@ -165,14 +149,13 @@ func (h *house) writes() int {
 	return n
 }
 
-// at is the path of something in a workspace.
+// at returns a path below a workspace.
 func at(workspace string, rest ...string) string {
 	return strings.Join(append([]string{"/v1/workspaces/" + workspace}, rest...), "/")
 }
 
-// entries returns a workspace's audit log as the API tells it, the newest first, each as its JSON
-// text.
-func (h *house) entries(reader somebody, workspace string) []string {
+// entries returns a workspace's audit log from the API, the newest entry first, each as JSON.
+func (h *house) entries(reader person, workspace string) []string {
 	h.t.Helper()
 	a := h.must(http.StatusOK, reader.token, http.MethodGet, at(workspace, "audit?limit=200"), "")
 	var page struct {
@@ -204,8 +187,8 @@ func (h *house) requireEntry(entries []string, actor, action, target string) {
 	require.Equal(h.t, 1, found, "%s by %s about %s in %s", action, actor, target, entries)
 }
 
-// report records as the product that somebody ran a report.
-func (h *house) report(workspace string, author somebody, name string) {
+// report records, as the product, that a person ran a report.
+func (h *house) report(workspace string, author person, name string) {
 	h.t.Helper()
 	h.must(http.StatusCreated, h.ServiceToken, http.MethodPost, at(workspace, "audit"),
 		`{"actor":"`+author.id+`","action":"report.run","target":"`+name+`","data":{"rows":12}}`)

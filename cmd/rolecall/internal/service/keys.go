@@ -6,12 +6,12 @@ import (
 )
 
 // keysPatience is how long a start waits for Clerk's signing keys. Clerk answers in a tenth of a
-// second or two. A Clerk that hangs must not keep webhooks, and with them revocations, from a new
-// process: it turns ready without keys then.
+// second or two. While Clerk hangs, a new process turns ready without keys: it must take webhooks,
+// and with them revocations.
 const keysPatience = 500 * time.Millisecond
 
-// awaitKeys fetches the signing keys before the process is ready: the first callers would wait for
-// them.
+// awaitKeys fetches the signing keys before the process is ready. Otherwise the first callers would
+// wait for them.
 func (s *Service) awaitKeys(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, keysPatience)
 	defer cancel()

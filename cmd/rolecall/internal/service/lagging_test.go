@@ -22,10 +22,10 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// TestLaggingCourier is the lossy courier at a Clerk whose reads are behind: each list and each
-// look-up by a time of its own, some flap, some are empty, and its machines' clocks differ. Sweeps
-// that read so let no one in whom a signed event refused, unless Clerk has a newer word. Once Clerk
-// has caught up, one sweep makes the mirror equal.
+// TestLaggingCourier is the lossy courier at a Clerk whose reads lag. Each list and look-up lags by
+// its own time, some flap, some are empty, and the clocks of Clerk's machines differ. Such sweeps
+// admit no user whom a signed event refused, unless Clerk shows a newer state. Once Clerk has
+// caught up, one sweep makes the mirror equal.
 func TestLaggingCourier(t *testing.T) {
 	t.Parallel()
 	b := servicetest.Setup(t, nil)
@@ -46,11 +46,11 @@ func TestLaggingCourier(t *testing.T) {
 				h.deliver(svixsim.Faults{Drop: 0.5})
 			}
 		}
-		h.readLag = time.Nanosecond // all of that was long ago
+		h.readLag = time.Nanosecond // Clerk has caught up
 		h.sweep(server.URL, clerk)
 		lost := h.late
 		h.late = nil
-		h.deliver(svixsim.Faults{Repeat: 0.2}) // of what changed during the sweep
+		h.deliver(svixsim.Faults{Repeat: 0.2}) // the changes during the sweep
 		h.compare()
 		h.late = lost
 		h.deliver(svixsim.Faults{}) // after hours of trying
@@ -60,14 +60,14 @@ func TestLaggingCourier(t *testing.T) {
 	})
 }
 
-// worldState is what Clerk was at a time.
+// worldState is the state of Clerk at a time.
 type worldState struct {
 	at    time.Time
 	world *clerksim.World
 }
 
-// live lets a random history happen, and returns the states that it went through. Between two of
-// them lies more time than clocks differ by.
+// live lets a random history happen, and returns its states. Two states are further apart than the
+// clocks differ.
 func (h *history) live(rt *rapid.T) []worldState {
 	var states []worldState
 	actions := h.actions()
@@ -90,7 +90,7 @@ func (h *history) live(rt *rapid.T) []worldState {
 	return states
 }
 
-// readRoutes are what sweeps read, by what it decides.
+// readRoutes returns the routes that sweeps read, by the kind that they decide.
 func readRoutes() map[string][]string {
 	return map[string][]string{
 		"membership":   {"GET /organization_memberships", "GET /organizations/{id}/memberships"},
@@ -100,8 +100,8 @@ func readRoutes() map[string][]string {
 	}
 }
 
-// sweepBehind sweeps once, whatever comes of it, while each route reads a state of its own. It
-// returns the newest state that any of the routes reads which decide something.
+// sweepBehind sweeps once while each route reads its own state; the sweep may be aborted. It
+// returns, for each kind, the newest state that its routes read.
 func (h *history) sweepBehind(url string, clerk *movingClerk, states []worldState) map[string]time.Time {
 	faults := clerksim.NewAPIFaults()
 	asOf := map[string]time.Time{}
@@ -129,7 +129,7 @@ func (h *history) sweepBehind(url string, clerk *movingClerk, states []worldStat
 	return asOf
 }
 
-// behind lets one route read an earlier state, and returns the newest that it may show.
+// behind lets one route read an earlier state, and returns the newest state that it may show.
 func (h *history) behind(faults *clerksim.APIFaults, route string, states []worldState) time.Time {
 	on := clerksim.OnRoute(route)
 	state := rapid.SampledFrom(states).Draw(h.rt, route+" reads")
@@ -148,7 +148,7 @@ func (h *history) behind(faults *clerksim.APIFaults, route string, states []worl
 	return state.at
 }
 
-// question is what decisions are asked about.
+// question is the subject of a decision.
 type question struct{ user, org, permission string }
 
 // decisions returns the reason of each decision about each pair.
@@ -177,8 +177,8 @@ func (h *history) decisions() map[question]clerksync.Reason {
 	return reasons
 }
 
-// requireRefused requires that whoever signed events refused before a sweep is refused after it,
-// unless the sweep may have read something newer than the events.
+// requireRefused requires that users whom signed events refused before a sweep are refused after
+// it, unless the sweep may have read a newer state than the events.
 func (h *history) requireRefused(before, after map[question]clerksync.Reason, asOf map[string]time.Time) {
 	for q, was := range before {
 		if was == clerksync.ReasonAllowed || after[q] != clerksync.ReasonAllowed {
@@ -200,7 +200,7 @@ func (h *history) requireRefused(before, after map[question]clerksync.Reason, as
 // zero if there is none.
 func (h *history) newest(eventType string, ids ...string) time.Time {
 	var at time.Time
-	for _, m := range h.heard {
+	for _, m := range h.delivered {
 		about := strings.HasPrefix(m.Type, eventType)
 		for _, id := range ids {
 			about = about && bytes.Contains(m.Body, []byte(`"`+id+`"`))

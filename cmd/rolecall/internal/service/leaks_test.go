@@ -20,24 +20,23 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// leaks is a world of two workspaces that have nothing in common, and everything that came out of
-// the service.
+// leaks is a world of two unrelated workspaces, and all output of the service.
 type leaks struct {
 	*house
 	postgres     *pgdev.Server
-	alex, robin  somebody // admin and member of one workspace
-	zeb          somebody // admin of the other one
-	outsiders    []somebody
+	alex, robin  person // admin and member of one workspace
+	zeb          person // admin of the other one
+	outsiders    []person
 	ours, theirs site
 	report       string // the other workspace's
 	pages        map[string]string
 	binary       string // the program
 }
 
-// TestNothingLeaks reads everything that comes out, answers with their headers, logs, metrics and
-// the command line's, while all routes are used by everybody, Clerk answers garbage, and the
-// database goes away in the middle of a command.
-func TestNothingLeaks(t *testing.T) {
+// TestLeaks_NoSecretOrForeignDataAnywhere reads all output: answers with their headers, logs,
+// metrics, and the command line's. Meanwhile all people use all routes, Clerk answers garbage, and
+// the database goes away in the middle of a command.
+func TestLeaks_NoSecretOrForeignDataAnywhere(t *testing.T) {
 	t.Parallel()
 	l := openLeaks(t)
 	l.everybodyUsesEverything()
@@ -54,7 +53,7 @@ func TestNothingLeaks(t *testing.T) {
 	require.NotContains(t, l.Log.String(), "panicked")
 	for name, page := range l.pages {
 		l.requireNone("page", map[string]string{name: page}, append(l.secrets(), l.personal()...))
-		if strings.HasPrefix(name, "/") { // what the command line says, operators may understand
+		if strings.HasPrefix(name, "/") { // operators may read internals on the command line
 			l.requireNone("page", map[string]string{name: page}, append(internals(), l.ids(l.ours, l.theirs, l.alex, l.robin, l.zeb)...))
 		}
 	}
@@ -80,18 +79,17 @@ func openLeaks(t *testing.T) *leaks {
 	removed := l.person("Formeria")
 	l.join(l.alex, l.ours.workspace, removed, "admin")
 	require.NoError(t, l.Clerk.RemoveMember(l.ours.workspace, removed.id))
-	l.told()
-	l.outsiders = []somebody{removed, l.person("Strangeria")}
+	l.deliverWebhooks()
+	l.outsiders = []person{removed, l.person("Strangeria")}
 	return l
 }
 
-// everybodyUsesEverything uses all routes about both workspaces and none. Whatever is used up is
-// made again.
+// everybodyUsesEverything uses all routes about both workspaces and an unknown one.
 func (l *leaks) everybodyUsesEverything() {
 	l.t.Helper()
 	nowhere := site{workspace: "org_nowhere", member: "user_nowhere", invitation: "orginv_nowhere"}
 	for _, where := range []site{l.ours, l.theirs, nowhere} {
-		for _, caller := range append([]somebody{l.robin, l.alex}, l.outsiders...) {
+		for _, caller := range append([]person{l.robin, l.alex}, l.outsiders...) {
 			l.useAll(caller, where)
 		}
 	}
@@ -102,11 +100,11 @@ func (l *leaks) everybodyUsesEverything() {
 		l.call(r, l.ours, l.ServiceToken)
 	}
 	require.NotEmpty(l.t, l.said(l.alex.token))
-	l.told()
+	l.deliverWebhooks()
 }
 
-// useAll uses all routes that leave people where they are.
-func (l *leaks) useAll(caller somebody, where site) {
+// useAll uses all routes that move no people.
+func (l *leaks) useAll(caller person, where site) {
 	l.t.Helper()
 	for _, r := range routes() {
 		if !r.spends && !r.oneself {
@@ -126,40 +124,40 @@ func (l *leaks) clerkAnswersGarbage() {
 	l.t.Helper()
 	every := func(clerksim.Call) bool { return true }
 	for name, illness := range map[string]func() func(){
-		"Down":  l.faults.Down,
-		"Page":  func() func() { return l.faults.FailWithHTML(http.StatusOK, every) },
-		"Cut":   func() func() { return l.faults.CutBody(every) },
-		"Field": func() func() { return l.faults.Fail(http.StatusUnprocessableEntity, every) },
-		"Key":   func() func() { return l.faults.Fail(http.StatusUnauthorized, every) },
+		"Down":  l.Faults.Down,
+		"Page":  func() func() { return l.Faults.FailWithHTML(http.StatusOK, every) },
+		"Cut":   func() func() { return l.Faults.CutBody(every) },
+		"Field": func() func() { return l.Faults.Fail(http.StatusUnprocessableEntity, every) },
+		"Key":   func() func() { return l.Faults.Fail(http.StatusUnauthorized, every) },
 		"Reads": func() func() {
-			return l.faults.FailWithHTML(http.StatusOK, func(c clerksim.Call) bool { return c.Request.Method == http.MethodGet })
+			return l.Faults.FailWithHTML(http.StatusOK, func(c clerksim.Call) bool { return c.Request.Method == http.MethodGet })
 		},
 		"Limit": func() func() { // of writes: one that reads meet holds everything
-			return l.faults.FailWithRetryAfter(http.StatusTooManyRequests, "1", func(c clerksim.Call) bool { return c.Request.Method != http.MethodGet })
+			return l.Faults.FailWithRetryAfter(http.StatusTooManyRequests, "1", func(c clerksim.Call) bool { return c.Request.Method != http.MethodGet })
 		},
 	} {
-		cure, before, reads := illness(), l.writes(), l.faults.Calls()["GET /organizations/{id}/memberships"]
+		cure, before, reads := illness(), l.writes(), l.Faults.Calls()["GET /organizations/{id}/memberships"]
 		l.useAll(l.person("Ill"+strings.ToLower(name)), l.ours)
-		require.Greater(l.t, l.faults.Calls()["GET /organizations/{id}/memberships"], reads, name)
+		require.Greater(l.t, l.Faults.Calls()["GET /organizations/{id}/memberships"], reads, name)
 		l.useAll(l.alex, l.ours)
 		l.ask(l.alex.token, http.MethodPost, "/v1/workspaces", `{"name":"Northernmost"}`)
 		require.Greater(l.t, l.writes(), before, name)
 		cure()
 		l.restart(l.Config)
 	}
-	l.told()
+	l.deliverWebhooks()
 }
 
-// theDatabaseGoesAway ends it between Clerk's answer to a command and our commit, and then has
-// everything used.
+// theDatabaseGoesAway ends the database between Clerk's answer to a command and our commit, and
+// then uses all routes.
 func (l *leaks) theDatabaseGoesAway() {
 	l.t.Helper()
-	cure := l.faults.AfterAnswer(func(clerksim.Call) {
+	cure := l.Faults.AfterAnswer(func(clerksim.Call) {
 		if err := syscall.Kill(l.postgres.PID(), syscall.SIGQUIT); err == nil {
 			<-l.postgres.Done()
 		}
 	}, clerksim.OnRoute("PATCH /organizations/{id}"))
-	a := l.ask(l.alex.token, http.MethodPatch, at(l.ours.workspace), `{"name":"Northernmost"}`) // a name that is looked for
+	a := l.ask(l.alex.token, http.MethodPatch, at(l.ours.workspace), `{"name":"Northernmost"}`) // one of the searched names
 	cure()
 	require.Equal(l.t, "urn:rolecall:problem:accepted-not-recorded", a.body["type"], a.text)
 	webhook := l.webhook("msg_away", []byte(`{"type":"user.updated","data":{"id":"user_Zebulonia"}}`))
@@ -173,7 +171,7 @@ func (l *leaks) theDatabaseGoesAway() {
 	}
 }
 
-// operatorsLook collects what operators see.
+// operatorsLook collects the pages and commands of operators.
 func (l *leaks) operatorsLook(when string) {
 	l.t.Helper()
 	for _, path := range []string{"/metrics", "/readyz", "/healthz"} {
@@ -189,15 +187,15 @@ func (l *leaks) operatorsLook(when string) {
 		command.Env = env
 		out, errs := strings.Builder{}, strings.Builder{}
 		command.Stdout, command.Stderr = &out, &errs
-		err := command.Run() // some find something wrong
+		err := command.Run() // some fail by design
 		l.pages[strings.Join(args, " ")+", "+when] = out.String()
 		l.requireNone("command", map[string]string{strings.Join(args, " "): out.String() + errs.String()}, append(l.secrets(), l.personal()...))
 		require.NotEmpty(l.t, out.String()+errs.String(), "%v: %v", args, err)
 	}
 }
 
-// requireTheOtherWorkspaceIsSilent requires that who has nothing to do with the other workspace was
-// told nothing of it, and that there was something to be told.
+// requireTheOtherWorkspaceIsSilent requires that people outside the other workspace got none of its
+// data, and that its own admin got all of it.
 func (l *leaks) requireTheOtherWorkspaceIsSilent() {
 	l.t.Helper()
 	needles := append(l.ids(l.theirs, l.zeb), "Southernmost", "theirguest", "zebulonia", "Zebulonia", "quillonia", "Quillonia", l.report)
@@ -206,15 +204,15 @@ func (l *leaks) requireTheOtherWorkspaceIsSilent() {
 		theirs.WriteString(text)
 	}
 	for _, needle := range needles {
-		require.Contains(l.t, theirs.String(), needle, "the test looks for what is never told")
+		require.Contains(l.t, theirs.String(), needle, "the test searches for data that is never shown")
 	}
-	for _, caller := range append([]somebody{l.alex, l.robin}, l.outsiders...) {
+	for _, caller := range append([]person{l.alex, l.robin}, l.outsiders...) {
 		l.requireNone("answer to "+caller.name, l.said(caller.token), needles)
 	}
 }
 
-// said returns all answers to the bearer of a token, or to everybody, headers included; but for the
-// document, which is public.
+// said returns all answers to the bearer of a token, headers included; "" stands for all bearers.
+// It leaves out the OpenAPI document, which is public.
 func (l *leaks) said(token string) map[string]string {
 	texts := map[string]string{}
 	for _, a := range l.answers {
@@ -229,7 +227,7 @@ func (l *leaks) said(token string) map[string]string {
 	return texts
 }
 
-// secrets are what nobody is ever told.
+// secrets returns the texts that must never be shown.
 func (l *leaks) secrets() []string {
 	l.t.Helper()
 	database, err := url.Parse(l.Config.DatabaseURL)
@@ -241,7 +239,7 @@ func (l *leaks) secrets() []string {
 		password, hash, l.ServiceToken, l.Clerk.SecretKey(), l.Secret, strings.TrimPrefix(l.Secret, "whsec_"), l.Config.SigningSecrets[1],
 		"ticket=",
 	}
-	for _, p := range append([]somebody{l.alex, l.robin, l.zeb}, l.outsiders...) {
+	for _, p := range append([]person{l.alex, l.robin, l.zeb}, l.outsiders...) {
 		all = append(all, p.token, p.token[strings.LastIndex(p.token, ".")+1:])
 	}
 	for _, invitation := range l.Clerk.Directory().Invitations {
@@ -252,7 +250,7 @@ func (l *leaks) secrets() []string {
 	return all
 }
 
-// personal is what tells who somebody is.
+// personal returns the texts that identify people.
 func (l *leaks) personal() []string {
 	return []string{
 		"@callmine.test", "Alexandrine", "Robinette", "Zebulonia", "Quillonia", "Formeria", "Strangeria",
@@ -260,8 +258,8 @@ func (l *leaks) personal() []string {
 	}
 }
 
-// internals are parts of texts that are meant for us: of our own errors, Postgres, its driver, the
-// network, the runtime and Clerk.
+// internals returns parts of internal texts: of our own errors, Postgres, its driver, the network,
+// the runtime and Clerk.
 func internals() []string {
 	return []string{
 		clerksync.ErrUnavailable.Error(), clerksync.ErrUnauthorized.Error(), clerksync.ErrRateLimited.Error(),
@@ -272,14 +270,14 @@ func internals() []string {
 	}
 }
 
-// ids are the ids of sites and people.
+// ids returns the ids of sites and people.
 func (l *leaks) ids(of ...any) []string {
 	all := []string{}
 	for _, one := range of {
 		switch it := one.(type) {
 		case site:
 			all = append(all, it.workspace, it.member, it.invitation)
-		case somebody:
+		case person:
 			all = append(all, it.id)
 		}
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/callmine/rolecall/internal/edge"
 )
 
-// Limits of the listeners: above what Clerk and the API need, and low enough that a slow caller
+// Limits of the listeners: above the needs of Clerk and the API, and low enough that a slow caller
 // holds nothing for long.
 const (
 	readHeaderTimeout = 5 * time.Second
@@ -21,7 +21,7 @@ const (
 	maxHeaderBytes    = 32 << 10
 )
 
-// listen binds an address. A connection that comes before [Service.serve] waits.
+// listen binds an address. Connections wait until [Service.serve].
 func (s *Service) listen(ctx context.Context, name, setting, addr string) (net.Listener, error) {
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
 	if err != nil {
@@ -36,7 +36,7 @@ func (s *Service) listen(ctx context.Context, name, setting, addr string) (net.L
 	return listener, nil
 }
 
-// serve answers in the background.
+// serve answers requests in the background.
 func (s *Service) serve(name string, listener net.Listener, handler http.Handler) {
 	server := &http.Server{
 		Handler: s.parting(handler), ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
@@ -45,7 +45,7 @@ func (s *Service) serve(name string, listener net.Listener, handler http.Handler
 	}
 	guarded := s.guard(name).Protect(server, listener)
 	traffic := newTraffic()
-	traffic.watch(server) // last: it keeps what else follows the connections
+	traffic.watch(server) // last: it keeps the guard's hook
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -70,9 +70,9 @@ func (s *Service) serve(name string, listener net.Listener, handler http.Handler
 	})
 }
 
-// parting has each answer of a process that is about to stop close its connection: the caller's
-// next one finds another process. A server's own SetKeepAlivesEnabled would cut idle connections on
-// which a request may be on its way.
+// parting makes each answer of a stopping process close its connection, so that the caller's next
+// one finds another process. Server.SetKeepAlivesEnabled would cut idle connections on which a
+// request may be under way.
 func (s *Service) parting(handler http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if s.draining.Load() {

@@ -8,19 +8,19 @@ import (
 )
 
 const (
-	// logAgainAfter is how soon a warning or an error of one kind is written again. While it comes
-	// on and on, that doubles up to logLongestAfter.
+	// logAgainAfter is how soon a warning or an error of one kind is written again. While more
+	// come, that doubles up to logLongestAfter.
 	logAgainAfter   = 10 * time.Second
 	logLongestAfter = time.Minute
-	// maxLogKinds bounds how many kinds are told apart; beyond, the rest is one kind. Our messages
+	// maxLogKinds bounds how many kinds are told apart. All further ones are one kind. Our messages
 	// and reasons are constant, but messages of libraries may name an address.
 	maxLogKinds = 500
 )
 
-// limitLog limits how often each kind of warning or error is written: an outage, or callers that
-// are refused, would else write as many lines as there are attempts. What is left out is counted in
-// the next line of its kind, or in the last one of its time. It is the only limiter: a second one
-// in series would drop what the first one lets through.
+// limitLog limits how often each kind of warning or error is written. Otherwise an outage, or
+// refused callers, would write a line for each attempt. The next line of a kind, or the last one of
+// its time, counts the lines that were left out. There must be only one limiter: a second one would
+// drop lines that the first one lets through.
 func limitLog(next slog.Handler) slog.Handler {
 	return logLimiter{Handler: next, kinds: &logKinds{all: map[logKind]*logCount{}}}
 }
@@ -30,25 +30,25 @@ type logLimiter struct {
 	slog.Handler
 
 	kinds *logKinds
-	about logKind // what the attributes say that the logger was given
+	about logKind // by the logger's own attributes
 }
 
-// logKinds is what a handler and all that are derived from it have in common.
+// logKinds is shared by a handler and all handlers derived from it.
 type logKinds struct {
 	mu  sync.Mutex
 	all map[logKind]*logCount
 }
 
-// logKind is what lines have in common that say the same.
+// logKind is the same for lines that say the same.
 type logKind struct {
 	level   slog.Level
 	message string
 	why     string // the values of the attributes that tell kinds apart
-	named   bool   // it names something of its own, and is always written
+	named   bool   // it names its object, and is always written
 }
 
-// note reads an attribute. What a delivery, a sweep or a command is named by comes from signed or
-// own work: no caller can make many such lines, and each is of another thing.
+// note reads an attribute. The ids of deliveries, sweeps and commands come from signed or internal
+// work: no caller can make many such lines, and each is about another object.
 func (k *logKind) note(a slog.Attr) {
 	switch a.Key {
 	case "reason", "outcome", "cause", "listener":
@@ -58,11 +58,11 @@ func (k *logKind) note(a slog.Attr) {
 	}
 }
 
-// logCount is what of a kind was left out since its last line.
+// logCount counts the lines of a kind that were left out since the last written one.
 type logCount struct {
 	left  int
-	last  func(left int) // writes the newest of them
-	after time.Duration  // the next line
+	last  func(left int) // writes the newest of these
+	after time.Duration  // until the next line
 }
 
 // Handle implements [slog.Handler].
@@ -97,13 +97,13 @@ func (h logLimiter) leavesOut(ctx context.Context, r slog.Record, kind logKind) 
 	ctx, r = context.WithoutCancel(ctx), r.Clone()
 	count.last = func(left int) {
 		r.AddAttrs(slog.Int("left_out", left))
-		_ = h.Handler.Handle(ctx, r) // nobody could be told
+		_ = h.Handler.Handle(ctx, r) // there is no place to report it
 	}
 	return true
 }
 
-// next begins a kind's next stretch of time: with a line, if any was left out; else the kind is
-// forgotten.
+// next begins a kind's next period. It writes a line if any was left out, and forgets the kind
+// otherwise.
 func (k *logKinds) next(kind logKind) {
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -12,15 +12,15 @@ import (
 
 	"github.com/callmine/rolecall/api/auth"
 	"github.com/callmine/rolecall/cmd/rolecall/internal/service"
-	"github.com/callmine/rolecall/cmd/rolecall/internal/servicetest"
+	"github.com/callmine/rolecall/internal/testlog"
 )
 
 // linesOf returns what a limited logger writes.
-func linesOf(log *servicetest.Log) []string {
+func linesOf(log *testlog.Lines) []string {
 	return strings.Split(strings.TrimSuffix(log.String(), "\n"), "\n")
 }
 
-func limited(log *servicetest.Log) *slog.Logger {
+func limited(log *testlog.Lines) *slog.Logger {
 	noTime := func(_ []string, a slog.Attr) slog.Attr {
 		if a.Key == slog.TimeKey {
 			return slog.Attr{}
@@ -30,10 +30,10 @@ func limited(log *servicetest.Log) *slog.Logger {
 	return slog.New(service.LimitLog(slog.NewTextHandler(log, &slog.HandlerOptions{ReplaceAttr: noTime})))
 }
 
-func TestRepeatedLinesAreCountedInsteadOfWritten(t *testing.T) {
+func TestLogLimit_CountsRepeatedLines(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		log := &servicetest.Log{}
+		log := &testlog.Lines{}
 		logger := limited(log)
 		for n := range 1000 {
 			logger.With("queue", "apply").Warn("apply deliveries", "n", n)
@@ -55,10 +55,10 @@ func TestRepeatedLinesAreCountedInsteadOfWritten(t *testing.T) {
 	})
 }
 
-// TestKindsAreToldApartByTheirReasons, also by those that the logger was given.
-func TestKindsAreToldApartByTheirReasons(t *testing.T) {
+// TestLogLimit_TellsKindsApartByReason, also by a reason in the logger's own attributes.
+func TestLogLimit_TellsKindsApartByReason(t *testing.T) {
 	t.Parallel()
-	log := &servicetest.Log{}
+	log := &testlog.Lines{}
 	logger := limited(log)
 	for n := range 10 {
 		logger.Warn("caller refused", "reason", auth.ReasonIssuer, "n", n)
@@ -75,11 +75,11 @@ func TestKindsAreToldApartByTheirReasons(t *testing.T) {
 	require.Equal(t, 1, strings.Count(log.String(), "reason=expired"))
 }
 
-// TestWhatNamesItsObjectIsWrittenAlways: one quarantined delivery isn't another one.
-func TestWhatNamesItsObjectIsWrittenAlways(t *testing.T) {
+// TestLogLimit_WritesLinesThatNameTheirObject: each quarantined delivery matters.
+func TestLogLimit_WritesLinesThatNameTheirObject(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"svix_id", "sweep_id", "command_id"} {
-		log := &servicetest.Log{}
+		log := &testlog.Lines{}
 		for n := range 100 {
 			limited(log).Error("delivery quarantined", name, n)
 		}
@@ -92,19 +92,19 @@ func TestWhatNamesItsObjectIsWrittenAlways(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoWarningIsWrittenAlways(t *testing.T) {
+func TestLogLimit_WritesAllLinesBelowWarning(t *testing.T) {
 	t.Parallel()
-	log := &servicetest.Log{}
+	log := &testlog.Lines{}
 	for range 100 {
 		limited(log).Info("serving")
 	}
 	require.Len(t, linesOf(log), 100)
 }
 
-func TestInventedMessagesTakeNoMemory(t *testing.T) {
+func TestLogLimit_InventedMessagesTakeNoMemory(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		log := &servicetest.Log{}
+		log := &testlog.Lines{}
 		logger := limited(log)
 		for n := range 3 * service.MaxLogKinds {
 			logger.Warn(fmt.Sprintf("http: TLS handshake error from 192.0.2.1:%d", n))

@@ -21,9 +21,9 @@ import (
 	"github.com/callmine/rolecall/store"
 )
 
-// TestLossyCourier is the hostile courier, who now loses deliveries too. After one sweep, the API
-// says what the simulator's directory says: also if the sweep is cut off half-way and another one
-// goes on, if the world changes meanwhile, and if what was lost comes after all.
+// TestLossyCourier is the hostile courier, who now also loses deliveries. After one sweep, the API
+// agrees with the simulator's directory. That also holds if another sweep resumes an interrupted
+// one, if the world changes meanwhile, and if the lost deliveries come after all.
 func TestLossyCourier(t *testing.T) {
 	t.Parallel()
 	b := servicetest.Setup(t, nil)
@@ -33,9 +33,9 @@ func TestLossyCourier(t *testing.T) {
 	var seed atomic.Uint64
 	rapid.Check(t, func(rt *rapid.T) {
 		h := newHistory(t, rt, b, seed.Add(1))
-		// Reads don't lag here. Otherwise a ban or an offboarding that a nested copy told stays for
-		// some minutes where its event was stamped some milliseconds after the account was
-		// restored: see yieldTo in package sync.
+		// Reads don't lag here. Otherwise a ban or deprovisioning from a nested copy would stay for
+		// some minutes if its event was stamped some milliseconds after the account was restored:
+		// see yieldTo in package sync.
 		h.readLag = time.Millisecond
 		h.clear()
 		rt.Repeat(h.actions())
@@ -43,7 +43,7 @@ func TestLossyCourier(t *testing.T) {
 		h.sweep(server.URL, clerk)
 		lost := h.late
 		h.late = nil
-		h.deliver(svixsim.Faults{Repeat: 0.2}) // of what changed during the sweep
+		h.deliver(svixsim.Faults{Repeat: 0.2}) // the changes during the sweep
 		h.compare()
 		h.late = lost
 		h.deliver(svixsim.Faults{}) // after hours of trying
@@ -51,15 +51,15 @@ func TestLossyCourier(t *testing.T) {
 	})
 }
 
-// clear empties the database of the history before: a sweep would find all of that to be gone.
+// clear empties the database of the previous history, which a sweep would remove.
 func (h *history) clear() {
 	_, err := h.b.DB.Exec(h.t.Context(), `TRUNCATE rolecall.deliveries, rolecall.users, rolecall.organizations, rolecall.memberships,
 		rolecall.invitations, rolecall.domains, rolecall.roles, rolecall.permissions, rolecall.revisions, rolecall.sweeps`)
 	require.NoError(h.rt, err)
 }
 
-// sweep sweeps until a sweep went through. Now and then it is cut off, and now and then the world
-// changes meanwhile.
+// sweep repeats a sweep until it is complete. It may be interrupted, and the world may change
+// meanwhile.
 func (h *history) sweep(url string, clerk *movingClerk) {
 	client, err := clerkapi.New(clerkapi.Config{
 		URL: url + "/v1", SecretKey: h.clerk.SecretKey(), CallsPerSecond: 1e6, Logger: slog.New(slog.DiscardHandler),
@@ -80,7 +80,7 @@ func (h *history) sweep(url string, clerk *movingClerk) {
 		clerk.serve(h.clerk.Handler(), func() {
 			switch int(calls.Add(1)) {
 			case moveAt:
-				h.now = time.Now() // what changes while Clerk is asked changes after the request
+				h.now = time.Now() // changes during a request happen after it
 				h.move()
 			case cutOffAt:
 				cancel()
@@ -99,7 +99,7 @@ func (h *history) sweep(url string, clerk *movingClerk) {
 	}
 }
 
-// move lets somebody go and somebody come.
+// move removes a member and adds another one.
 func (h *history) move() {
 	h.allowed(h.clerk.RemoveMember(h.orgs[0], h.users[0]))
 	h.createUser(h.rt)
@@ -107,7 +107,7 @@ func (h *history) move() {
 	h.allowed(err)
 }
 
-// movingClerk serves one world after the other, and tells of each request.
+// movingClerk serves one world after the other, and reports each request.
 type movingClerk struct {
 	handler atomic.Pointer[http.Handler]
 	asked   atomic.Pointer[func()]

@@ -25,7 +25,7 @@ type audience int
 
 const (
 	forAnybody  audience = iota // without a token
-	forUsers                    // whoever may do anything at all
+	forUsers                    // with an account that isn't barred
 	forMembers                  // of the workspace, with the permission
 	forServices                 // acting for themselves
 )
@@ -42,18 +42,17 @@ type route struct {
 	spends       bool   // success uses its target up
 	oneself      bool   // the target is the caller
 	dead         int    // status for services about a deleted workspace; 0 is that of success
-	alone        bool   // services may name nobody to act for
+	alone        bool   // services can't act for a user
 }
 
-// site is what a request is about.
+// site is the workspace, member and invitation that a request is about.
 type site struct{ workspace, member, invitation string }
 
 func (r route) name() string {
 	return strings.TrimSuffix(r.method+" "+r.path+" "+r.variant, " ")
 }
 
-// routes has a row for each operation of the document, and several where who is asked about
-// matters.
+// routes has a row for each operation of the document, and several rows if the target matters.
 func routes() []route {
 	const (
 		workspace   = "/v1/workspaces/{workspace_id}"
@@ -101,22 +100,22 @@ func (h *house) call(r route, where site, token string, headers ...string) answe
 	return h.ask(token, r.method, fill(r.path+r.query), fill(r.body), headers...)
 }
 
-// caller is one column of the matrix: who asks, with what, about which workspace.
+// caller is one column of the matrix: a caller, a token, and a workspace.
 type caller struct {
 	name      string
 	token     string
 	onBehalf  string // header of services
-	userID    string // who acts, if the token is good
+	userID    string // of the acting user, if the token is good
 	unusable  bool   // the token
 	service   bool   // the token is a service's
 	barred    string // reason for which the account may do nothing
 	stranger  bool   // to the workspace
 	role      string
-	workspace string // another one than everybody's, and deleted
+	workspace string // a deleted one, instead of the common one
 }
 
-// permissions is what the oracle knows of roles: the split of the product that the built-in policy
-// was made for, the test's own policy, and what roles have at Clerk.
+// permissions returns the oracle's permissions of each role: those of the product that the built-in
+// policy was made for, of the test's own policy, and of roles at Clerk.
 func permissions() map[string][]string {
 	member := []string{"workspace:read", "analyses:run", "reports:read", "prompts:read", "prompts:write"}
 	return map[string][]string{
@@ -193,15 +192,15 @@ func withRoles(t *testing.T) func(*config.Config) {
 // matrix is the world in which every caller uses every route.
 type matrix struct {
 	*house
-	admin   somebody
+	admin   person
 	where   site
 	callers []caller
 	added   int
 }
 
-// TestEveryRoleOnEveryRouteWithEveryToken holds each cell of role × route × token against the
-// oracle, and sees that nothing happens at Clerk by a request that is refused.
-func TestEveryRoleOnEveryRouteWithEveryToken(t *testing.T) {
+// TestMatrix_EveryRoleOnEveryRouteWithEveryToken compares each cell of role × route × token with
+// the oracle. A refused request must change nothing at Clerk.
+func TestMatrix_EveryRoleOnEveryRouteWithEveryToken(t *testing.T) {
 	t.Parallel()
 	rows := []string{}
 	for _, r := range routes() {
@@ -226,7 +225,7 @@ func TestEveryRoleOnEveryRouteWithEveryToken(t *testing.T) {
 	require.Equal(t, len(m.callers)*len(routes()), cells)
 }
 
-// cell uses one route as one caller and returns what is wrong with the answer.
+// cell uses one route as one caller and returns the fault of the answer.
 func (m *matrix) cell(c caller, r route) string {
 	m.t.Helper()
 	status, problem, reason := expected(c, r)
@@ -261,7 +260,7 @@ func (m *matrix) cell(c caller, r route) string {
 			_, err := m.Clerk.AddMember(m.where.workspace, c.userID, c.role)
 			require.NoError(m.t, err)
 		}
-		m.told()
+		m.deliverWebhooks()
 	}
 	return ""
 }
@@ -272,12 +271,12 @@ func (m *matrix) fresh() site {
 	spent := m.joined("Spent", clerksim.RoleMember)
 	invitation, err := m.Clerk.Invite(m.where.workspace, m.admin.id, "spent-"+strings.ToLower(rand.Text())+"@callmine.test", clerksim.RoleMember)
 	require.NoError(m.t, err)
-	m.told()
+	m.deliverWebhooks()
 	return site{workspace: m.where.workspace, member: spent.id, invitation: invitation.ID}
 }
 
-// joined adds somebody new to everybody's workspace.
-func (m *matrix) joined(name, role string) somebody {
+// joined adds a new person to the common workspace.
+func (m *matrix) joined(name, role string) person {
 	m.t.Helper()
 	m.added++
 	p := m.person(name + strings.Repeat("x", m.added))
@@ -300,7 +299,7 @@ func (m *matrix) people() {
 	m.where.member = m.joined("Target", clerksim.RoleMember).id
 	m.where.invitation = m.invite(m.admin, m.where.workspace, "pending@callmine.test", "member")
 	dead := m.create(m.admin, "Gone")
-	m.told()
+	m.deliverWebhooks()
 	for _, role := range slices.Sorted(maps.Keys(permissions())) {
 		p := m.joined("Role", role)
 		m.callers = append(m.callers, caller{name: role, token: p.token, userID: p.id, role: role})
@@ -314,15 +313,15 @@ func (m *matrix) people() {
 		require.NoError(m.t, err)
 		_, err = m.Clerk.AddMember(m.where.workspace, user.ID, clerksim.RoleAdmin)
 		require.NoError(m.t, err)
-		m.told()
+		m.deliverWebhooks()
 		require.NoError(m.t, bar(user.ID))
 		m.callers = append(m.callers, caller{name: name, token: m.Token(m.t, user.ID), userID: user.ID, barred: name})
 	}
 	removed, stranger := m.joined("Removed", clerksim.RoleAdmin), m.person("Stranger")
-	m.told()
+	m.deliverWebhooks()
 	require.NoError(m.t, m.Clerk.RemoveMember(m.where.workspace, removed.id))
 	require.NoError(m.t, m.Clerk.DeleteOrganization(dead))
-	m.told()
+	m.deliverWebhooks()
 	m.callers = append(m.callers,
 		caller{name: "removed", token: removed.token, userID: removed.id, stranger: true},
 		caller{name: "stranger", token: stranger.token, userID: stranger.id, stranger: true},
@@ -331,7 +330,7 @@ func (m *matrix) people() {
 		caller{name: "service, about a deleted workspace", token: m.ServiceToken, userID: "user_nobody", service: true, workspace: dead},
 	)
 	for _, c := range m.callers {
-		if !c.service { // a service can't do more than whom it acts for
+		if !c.service { // a service can't do more than the user it acts for
 			c.name, c.token, c.onBehalf, c.service = "service for "+c.name, m.ServiceToken, c.userID, true
 			m.callers = append(m.callers, c)
 		}
@@ -341,7 +340,7 @@ func (m *matrix) people() {
 	m.callers = append(m.callers, plain)
 }
 
-// tokens adds callers whose token is no good, each made for an admin.
+// tokens adds callers with bad tokens, each made for an admin.
 func (m *matrix) tokens() {
 	m.t.Helper()
 	_, hash, err := auth.NewServiceToken(strings.NewReader(strings.Repeat("another!", 8)))

@@ -19,7 +19,7 @@ import (
 	"github.com/callmine/rolecall/webhooks"
 )
 
-// metrics are what /metrics shows. No label carries anything of a person or a workspace.
+// metrics are the metrics of /metrics. No label names a person or a workspace.
 type metrics struct {
 	registry   *prometheus.Registry
 	deliveries *prometheus.CounterVec
@@ -68,7 +68,7 @@ func newMetrics(db *pgxpool.Pool) *metrics {
 	for _, result := range lookup.Results() {
 		m.refreshed.WithLabelValues(string(result))
 	}
-	// A counter that isn't there until it counts hides its first count from a rate.
+	// A counter that appears with its first count hides that count from a rate.
 	for _, outcome := range webhooks.Outcomes() {
 		m.deliveries.WithLabelValues(string(outcome))
 	}

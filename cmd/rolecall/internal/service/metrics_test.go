@@ -14,9 +14,9 @@ import (
 	"github.com/callmine/rolecall/internal/pgtest"
 )
 
-// TestMetricsSayThatTheDatabaseIsAway: neither zero nor what it said last, but for what the process
-// knows by itself.
-func TestMetricsSayThatTheDatabaseIsAway(t *testing.T) {
+// TestMetrics_ShowThatTheDatabaseIsAway: values are NaN, neither zero nor old, unless the process
+// knows them without the database.
+func TestMetrics_ShowThatTheDatabaseIsAway(t *testing.T) {
 	t.Parallel()
 	db, err := pgxpool.New(t.Context(), pgtest.EmptyURL(t))
 	require.NoError(t, err)
@@ -30,7 +30,7 @@ func TestMetricsSayThatTheDatabaseIsAway(t *testing.T) {
 		for _, metric := range family.GetMetric() {
 			seen[family.GetName()]++
 			value := metric.GetGauge().GetValue()
-			if family.GetName() == "rolecall_alarm" && metric.GetLabel()[0].GetValue() == string(health.AlarmNobody) {
+			if family.GetName() == "rolecall_alarm" && metric.GetLabel()[0].GetValue() == string(health.AlarmLockout) {
 				require.InDelta(t, 1, value, 0)
 				continue
 			}

@@ -17,7 +17,7 @@ import (
 	"github.com/callmine/rolecall/internal/svixsim"
 )
 
-func TestMetricsCountWhatHappened(t *testing.T) {
+func TestMetrics_CountEvents(t *testing.T) {
 	t.Parallel()
 	b := servicetest.Setup(t, nil)
 	workspace, admin, member, messages := servicetest.Team(t, b)
@@ -44,7 +44,7 @@ func TestMetricsCountWhatHappened(t *testing.T) {
 	require.NotContains(t, text, member)
 }
 
-func TestReadyTurnsRedOnAnOldSchemaAndWhileStopping(t *testing.T) {
+func TestReady_TurnsRedOnAnOldSchemaAndWhileStopping(t *testing.T) {
 	t.Parallel()
 	b := servicetest.Setup(t, nil)
 	status, _ := b.Text(t, "/readyz")
@@ -62,7 +62,7 @@ func TestReadyTurnsRedOnAnOldSchemaAndWhileStopping(t *testing.T) {
 	require.Equal(t, http.StatusOK, status, "alive all the same")
 }
 
-func TestNothingSecretOrPersonalIsLogged(t *testing.T) {
+func TestLog_HasNothingSecretOrPersonal(t *testing.T) {
 	t.Parallel()
 	b := servicetest.Setup(t, nil)
 	workspace, admin, _, messages := servicetest.Team(t, b)
@@ -81,8 +81,8 @@ func TestNothingSecretOrPersonalIsLogged(t *testing.T) {
 	}
 }
 
-// TestServeOutlivesACrashOfPostgres kills the database under a running service and starts it again.
-func TestServeOutlivesACrashOfPostgres(t *testing.T) {
+// TestService_OutlivesACrashOfPostgres kills the database under a running service and starts it again.
+func TestService_OutlivesACrashOfPostgres(t *testing.T) {
 	servicetest.NeedsSurroundings(t)
 	t.Parallel()
 	ctx := t.Context()

@@ -15,9 +15,9 @@ import (
 	"github.com/callmine/rolecall/internal/pgtest"
 )
 
-// TestReadyAsksThroughEveryURL: what requests and deliveries go through may be away while the
-// database itself isn't.
-func TestReadyAsksThroughEveryURL(t *testing.T) {
+// TestReady_AsksThroughEveryURL: a pooler of requests and deliveries may be away while the database
+// itself answers.
+func TestReady_AsksThroughEveryURL(t *testing.T) {
 	servicetest.NeedsSurroundings(t)
 	t.Parallel()
 	c := pgtest.NewCluster(t, nil)
@@ -35,7 +35,7 @@ func TestReadyAsksThroughEveryURL(t *testing.T) {
 				require.Eventually(t, func() bool { status, _ := b.Text(t, "/readyz"); return status == want }, 10*time.Second, 20*time.Millisecond)
 			}
 			answers(http.StatusOK)
-			name.Turn("127.0.0.1:1") // where nothing listens
+			name.Turn("127.0.0.1:1") // nothing listens there
 			name.Cut()
 			answers(http.StatusServiceUnavailable)
 			require.Contains(t, b.Log.String(), "ask through "+setting)
@@ -45,8 +45,8 @@ func TestReadyAsksThroughEveryURL(t *testing.T) {
 	}
 }
 
-// TestAProcessOpensItsOwnPoolsOnly, also where settings are those of a process that has all sides.
-func TestAProcessOpensItsOwnPoolsOnly(t *testing.T) {
+// TestPools_ProcessOpensItsOwnOnly, even with the settings of a process that has all sides.
+func TestPools_ProcessOpensItsOwnOnly(t *testing.T) {
 	t.Parallel()
 	for _, which := range []config.Parts{{Workers: true}, {Web: true}} {
 		cfg := servicetest.Settings(t, func(c *config.Config) { c.ReadDatabaseURL = c.DatabaseURL })
@@ -60,8 +60,9 @@ func TestAProcessOpensItsOwnPoolsOnly(t *testing.T) {
 	}
 }
 
-// TestPartsOfAPasswordAreNoParameters: no name of a parameter looks like that.
-func TestPartsOfAPasswordAreNoParameters(t *testing.T) {
+// TestConfig_PartsOfAPasswordAreNoParameters: an unescaped password may end up where a parameter's
+// name belongs.
+func TestConfig_PartsOfAPasswordAreNoParameters(t *testing.T) {
 	t.Parallel()
 	for rest, fine := range map[string]bool{
 		"?TimeZone=UTC&work_mem=8MB&rolecall.a1=x": true, "?hun-ter2=x": false, "?2hunter=x": false, "?hunter%202=x": false, "?hunter2%21=x": false,

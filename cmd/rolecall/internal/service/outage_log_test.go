@@ -24,7 +24,7 @@ import (
 	"github.com/callmine/rolecall/store"
 )
 
-// cutOff keeps everybody out of a database until back is called.
+// cutOff closes a database to all sessions until back is called.
 func cutOff(t *testing.T, databaseURL string) (back func()) {
 	t.Helper()
 	cfg, err := pgx.ParseConfig(databaseURL)
@@ -62,9 +62,9 @@ func warnings(t *testing.T, log string) map[string]int {
 	return counts
 }
 
-// TestAnOutageWritesFewLines has the database away for five seconds, in which webhooks come, and
-// are counted, and probes ask.
-func TestAnOutageWritesFewLines(t *testing.T) {
+// TestLog_OutageWritesFewLines: the database is away for five seconds, while webhooks and probes
+// come.
+func TestLog_OutageWritesFewLines(t *testing.T) {
 	t.Parallel()
 	const every = 50 * time.Millisecond
 	b := servicetest.Setup(t, nil)
@@ -97,8 +97,8 @@ func TestAnOutageWritesFewLines(t *testing.T) {
 	require.LessOrEqual(t, lines, 25, "%v", warnings(t, b.Log.String()))
 }
 
-// TestAPausedQueueIsToldAtOnce pauses as an operator does.
-func TestAPausedQueueIsToldAtOnce(t *testing.T) {
+// TestAlarms_PausedQueueShowsAtOnce pauses a queue as an operator does.
+func TestAlarms_PausedQueueShowsAtOnce(t *testing.T) {
 	t.Parallel()
 	b := servicetest.Start(t, pgtest.URL(t), nil, config.Parts{Web: true, Workers: true})
 	db, err := pgxpool.New(t.Context(), b.Config.DatabaseURL)

@@ -6,7 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
 	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
@@ -17,19 +16,16 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// TestAnHourOfClerkBeingDown: answers go on, and say how old they are; nothing is lost, and the
-// backlog drains.
-func TestAnHourOfClerkBeingDown(t *testing.T) {
+// TestClerkOutage_AnswersGoOnAndBacklogDrains: for an hour Clerk is down. Answers continue, and say
+// how old they are. Afterwards the backlog drains, and no change is lost.
+func TestClerkOutage_AnswersGoOnAndBacklogDrains(t *testing.T) {
 	t.Parallel()
 	began := time.Now().Add(-time.Hour)
-	var offset atomic.Int64 // of Clerk's clock: it stood an hour ago
+	var offset atomic.Int64 // of Clerk's clock, which begins an hour ago
 	offset.Store(int64(-time.Hour))
 	b := servicetest.Start(t, pgtest.URL(t), func() time.Time { return time.Now().Add(time.Duration(offset.Load())) },
 		config.Parts{Web: true, Workers: true}, servicetest.AsksClerk)
-	var err error
-	b.DB, err = pgxpool.New(t.Context(), b.Config.DatabaseURL)
-	require.NoError(t, err)
-	t.Cleanup(b.DB.Close)
+	b.Open(t, b.Config.DatabaseURL)
 	sweeper, err := b.Service.Sweeper()
 	require.NoError(t, err)
 	org, admin, invited, invitation := people(t, b)
@@ -41,7 +37,7 @@ func TestAnHourOfClerkBeingDown(t *testing.T) {
 	require.Equal(t, http.StatusOK, b.May(t, memberToken, org, "reports:read"))
 
 	up := b.Faults.Down()
-	for n := range 100 { // what happens at Clerk meanwhile is delivered later
+	for n := range 100 { // changes at Clerk meanwhile are delivered later
 		role := clerksim.RoleMember
 		if n%2 == 0 {
 			role = clerksim.RoleAdmin
@@ -62,18 +58,18 @@ func TestAnHourOfClerkBeingDown(t *testing.T) {
 	up()
 	b.Send(t, b.Clerk.Drain()...)
 	require.Equal(t, http.StatusNotFound, b.May(t, memberToken, org, "reports:read"))
-	require.WithinDuration(t, began, asOf(t, b, adminToken, org), 5*time.Minute, "some more events don't tell that none was lost")
+	require.WithinDuration(t, began, asOf(t, b, adminToken, org), 5*time.Minute, "more events don't prove that none was lost")
 	var report sweep.Report
 	require.Eventually(t, func() bool { // the circuit breaker takes some seconds to try again
 		report, err = sweeper.Run(t.Context(), sweep.Options{})
 		return err == nil
 	}, 30*time.Second, 200*time.Millisecond)
 	require.Zero(t, report.Missing+report.Stale+report.Extra-report.ByKind[clerksync.ResourceRole].Missing-
-		report.ByKind[clerksync.ResourcePermission].Missing, "nothing was lost; no webhook tells of the roles that were always there: %+v", report)
+		report.ByKind[clerksync.ResourcePermission].Missing, "nothing was lost; no webhook reports the roles that were always there: %+v", report)
 	require.WithinDuration(t, time.Now(), asOf(t, b, adminToken, org), time.Minute, "a clean sweep does")
 }
 
-// asOf returns how fresh an answer about a workspace says that it is.
+// asOf returns the freshness that an answer about a workspace states.
 func asOf(t testing.TB, b *servicetest.Bundle, token, org string) time.Time {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, b.Web("/v1/workspaces/"+org+"/me"), nil)

@@ -7,9 +7,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestNobodyRaisesThemselves: a member doesn't, and an admin who steps down doesn't get up again by
-// themselves.
-func TestNobodyRaisesThemselves(t *testing.T) {
+// TestOwnRole_CannotBeRaised by a member, nor by an admin who stepped down.
+func TestOwnRole_CannotBeRaised(t *testing.T) {
 	t.Parallel()
 	h := openHouse(t, nil)
 	alex, robin := h.person("Alex"), h.person("Robin")

@@ -16,9 +16,9 @@ import (
 	"github.com/callmine/rolecall/cmd/rolecall/internal/servicetest"
 )
 
-// TestAPolicyFileThatNeverEndsKeepsTheServiceFromNothing: at SIGHUP the policy in force stays, and
-// the service stops when it is told to; at the start it says what is wrong.
-func TestAPolicyFileThatNeverEndsKeepsTheServiceFromNothing(t *testing.T) {
+// TestPolicyFile_EndlessFileDoesNotBlockReloadOrStop: at SIGHUP the policy in force stays, and the
+// service still stops. At the start, the error names the fault.
+func TestPolicyFile_EndlessFileDoesNotBlockReloadOrStop(t *testing.T) {
 	t.Parallel()
 	b := setupPolicy(t)
 	p, log := b.start(t, config.Parts{Web: true})
@@ -34,9 +34,9 @@ func TestAPolicyFileThatNeverEndsKeepsTheServiceFromNothing(t *testing.T) {
 	require.ErrorContains(t, err, "ROLECALL_POLICY_FILE: read "+b.file+": it is not a regular file")
 }
 
-// TestADeeplyNestedPolicyIsRefusedUnparsed: the policy in force stays, and no parser goes on in the
-// background.
-func TestADeeplyNestedPolicyIsRefusedUnparsed(t *testing.T) {
+// TestPolicyFile_DeeplyNestedIsRefusedUnparsed: the policy in force stays, and no parser keeps
+// running in the background.
+func TestPolicyFile_DeeplyNestedIsRefusedUnparsed(t *testing.T) {
 	t.Parallel()
 	b := setupPolicy(t)
 	p, log := b.start(t, config.Parts{Web: true})

@@ -21,6 +21,7 @@ import (
 	"github.com/callmine/rolecall/cmd/rolecall/internal/service"
 	"github.com/callmine/rolecall/cmd/rolecall/internal/servicetest"
 	"github.com/callmine/rolecall/internal/pgtest"
+	"github.com/callmine/rolecall/internal/testlog"
 )
 
 // Policies that differ in what a member may do.
@@ -29,7 +30,7 @@ const (
 	policyRunning = "roles:\n  org:member: [analyses:run]\n  org:admin: [members:read, members:manage, workspace:update, audit:read]\n"
 )
 
-// policyBundle is a database with one member in it, a policy file, and a service that asks.
+// policyBundle is a database with one member, a policy file, and a service's token.
 type policyBundle struct {
 	db    *pgxpool.Pool
 	url   string
@@ -59,19 +60,19 @@ func (b *policyBundle) write(t *testing.T, policy string) {
 }
 
 // start serves with the policy file, and returns the program and its log.
-func (b *policyBundle) start(t *testing.T, which config.Parts) (*service.Service, *servicetest.Log) {
+func (b *policyBundle) start(t *testing.T, which config.Parts) (*service.Service, *testlog.Lines) {
 	t.Helper()
-	log := &servicetest.Log{}
+	log := &testlog.Lines{}
 	cfg := servicetest.Settings(t, func(c *config.Config) {
 		c.DatabaseURL, c.PolicyFile, c.ServiceTokens = b.url, b.file, "reports:"+b.hash
 	})
-	p, err := service.Start(t.Context(), cfg, which, slog.New(slog.NewJSONHandler(log, nil)))
+	p, err := service.Start(t.Context(), cfg, which, log.Logger())
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, p.Stop(context.WithoutCancel(t.Context()))) })
 	return p, log
 }
 
-// ask asks the API at an address what the member may do, and returns the answer as it came.
+// ask asks the API at an address for permissions of the member, and returns the raw answer.
 func (b *policyBundle) ask(ctx context.Context, client *http.Client, addr string, permissions ...string) (string, error) {
 	var checks []string
 	for _, p := range permissions {
@@ -94,7 +95,7 @@ func (b *policyBundle) ask(ctx context.Context, client *http.Client, addr string
 	return string(text), errors.Join(err, response.Body.Close())
 }
 
-// allowed asks the API whether the member may do one thing.
+// allowed asks the API for one permission of the member.
 func (b *policyBundle) allowed(t *testing.T, client *http.Client, addr, permission string) bool {
 	t.Helper()
 	text, err := b.ask(t.Context(), client, addr, permission)
@@ -116,9 +117,8 @@ func newClient(t *testing.T) *http.Client {
 	return &http.Client{Transport: transport}
 }
 
-// TestPolicyIsReloadedOnHangUp without a request that fails, and a file that can't be used changes
-// nothing.
-func TestPolicyIsReloadedOnHangUp(t *testing.T) {
+// TestPolicy_IsReloadedOnHangUp: no request fails meanwhile, and an invalid file changes nothing.
+func TestPolicy_IsReloadedOnHangUp(t *testing.T) {
 	t.Parallel()
 	b := setupPolicy(t)
 	p := startBuilt(t, servicetest.Settings(t, func(c *config.Config) {
@@ -133,7 +133,7 @@ func TestPolicyIsReloadedOnHangUp(t *testing.T) {
 	require.True(t, b.allowed(t, client, addr, "reports:read"))
 	require.True(t, b.sql(t, "reports:read"))
 
-	// Both permissions in one request are decided by one policy, and each policy has one of them.
+	// One policy decides both permissions of a request, and each policy grants exactly one of them.
 	ended, asked := make(chan struct{}), make(chan error, 1)
 	go func() {
 		for {
@@ -172,9 +172,8 @@ func TestPolicyIsReloadedOnHangUp(t *testing.T) {
 	require.NotContains(t, log.String(), `"WARN","msg":"the database had another policy`, "it was this process's own")
 }
 
-// TestInstancesWithDifferentPolicies: the last to start counts for the SQL functions, and says so;
-// each answers by its own.
-func TestInstancesWithDifferentPolicies(t *testing.T) {
+// TestPolicy_LastProcessToStartDecidesForSQL, and logs it. Each process answers by its own policy.
+func TestPolicy_LastProcessToStartDecidesForSQL(t *testing.T) {
 	t.Parallel()
 	b := setupPolicy(t)
 	first, log := b.start(t, config.Parts{Web: true})
@@ -185,7 +184,7 @@ func TestInstancesWithDifferentPolicies(t *testing.T) {
 
 	b.write(t, policyRunning)
 	_, log = b.start(t, config.Parts{Workers: true})
-	require.NotContains(t, log.String(), "policy", "whoever answers nobody has none")
+	require.NotContains(t, log.String(), "policy", "a process without a web side has none")
 	require.True(t, b.sql(t, "reports:read"))
 
 	second, log := b.start(t, config.Parts{Web: true})
@@ -200,9 +199,8 @@ func TestInstancesWithDifferentPolicies(t *testing.T) {
 	require.Eventually(t, func() bool { return b.allowed(t, client, first.WebAddr, "analyses:run") }, 20*time.Second, 2*time.Millisecond)
 }
 
-// TestAStartThatFailsLeavesThePolicyInForce: what refuses to answer changes nothing that Postgres
-// answers.
-func TestAStartThatFailsLeavesThePolicyInForce(t *testing.T) {
+// TestPolicy_FailedStartLeavesItInForce: the SQL functions answer as before.
+func TestPolicy_FailedStartLeavesItInForce(t *testing.T) {
 	t.Parallel()
 	b := setupPolicy(t)
 	running, _ := b.start(t, config.Parts{Web: true})
@@ -223,16 +221,15 @@ func TestAStartThatFailsLeavesThePolicyInForce(t *testing.T) {
 	}
 }
 
-func TestReloadWithoutAPolicy(t *testing.T) {
+func TestPolicy_ReloadWithoutOne(t *testing.T) {
 	t.Parallel()
 	p, log := setupPolicy(t).start(t, config.Parts{Workers: true})
 	p.Reload(t.Context())
 	require.Contains(t, log.String(), "nothing to reload")
 }
 
-// TestServeWarnsOfAPolicy that leaves nobody to manage members, with the line, at its start and
-// when it is read anew.
-func TestServeWarnsOfAPolicy(t *testing.T) {
+// TestPolicy_WarnsThatNoRoleManagesMembers, with the line, at the start and at a reload.
+func TestPolicy_WarnsThatNoRoleManagesMembers(t *testing.T) {
 	t.Parallel()
 	b := setupPolicy(t)
 	b.write(t, "# ours\nroles:\n  org:member: [reports:read]\n")

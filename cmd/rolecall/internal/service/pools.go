@@ -12,26 +12,26 @@ import (
 	"github.com/callmine/rolecall/internal/pgpool"
 )
 
-// Time-outs of sessions. Callers end their statements by themselves; these are for a process that
-// stands still.
+// Time-outs of sessions. Callers cancel their own statements; these are for a process that is
+// frozen.
 const (
-	// requestStatement is above what a request or a webhook may take.
+	// requestStatement is above the time that a request or a webhook may take.
 	requestStatement = 30 * time.Second
-	// watchEvery is how often it is looked where the URL leads by now.
+	// watchEvery is how often the service checks where the URL leads.
 	watchEvery = 2 * time.Second
-	// adminFresh is how long a session of the admin pool lives: less than from one look to the
-	// next, so that each has a new one.
+	// adminFresh is how long a session of the admin pool lives: less than watchEvery, so that each
+	// check has a new one.
 	adminFresh = watchEvery / 2
 )
 
-// pools are all connections of a process with Postgres.
+// pools are all connections of a process to Postgres.
 type pools struct {
 	accept, read, events, changes pgpool.DB
 	work, queue, admins           *pgxpool.Pool
 	lineage                       *pgpool.Lineage
 }
 
-// Each session's needs, by the name of its pool.
+// needsOf returns the needs of a pool's sessions.
 func needsOf(pool string) pgpool.Needs {
 	switch pool {
 	case "accept":
@@ -41,17 +41,17 @@ func needsOf(pool string) pgpool.Needs {
 	case "events", "changes":
 		return pgpool.Needs{Write: true, LockTimeout: database.LockTimeout, StatementTimeout: requestStatement}
 	case "queue":
-		// That a job is being worked needn't survive a crash of Postgres: it is then worked again.
+		// The note that a job runs needn't survive a crash of Postgres: the job then runs again.
 		return pgpool.Needs{Write: true, AsyncCommit: true}
 	case "read":
-		// Whatever a request makes of a query, it can't change anything.
+		// No query of a request can change anything.
 		return pgpool.Needs{ReadOnly: true, StatementTimeout: requestStatement}
-	default: // admin: it tells whether the database can be written to
+	default: // admin: it shows whether the database is writable
 		return pgpool.Needs{StatementTimeout: requestStatement}
 	}
 }
 
-// opener opens the pools of a process, each with its part of the connections.
+// opener opens the pools of a process, each with its share of the connections.
 type opener struct {
 	cfg     config.Config
 	sizes   map[string]int
@@ -59,7 +59,7 @@ type opener struct {
 	cleanup *cleanup.Stack
 }
 
-// config is what a pool is opened with.
+// config returns the configuration of a pool.
 func (o opener) config(name string) pgpool.Config {
 	c := pgpool.Config{
 		URL: o.cfg.DirectURL(), Setting: o.cfg.DirectSetting(), Name: "rolecall " + name, Needs: needsOf(name),
@@ -78,7 +78,7 @@ func (o opener) config(name string) pgpool.Config {
 	return c
 }
 
-// perTransaction reports whether a pool needs nothing of a session.
+// perTransaction reports whether a pool may run through a transaction pooler.
 func perTransaction(name string) bool {
 	return name == "accept" || name == "read" || name == "events" || name == "changes"
 }
@@ -92,7 +92,7 @@ func (o opener) session(ctx context.Context, name string) (*pgxpool.Pool, error)
 	return pool, err
 }
 
-// statements opens a pool that needs nothing of a session.
+// statements opens a pool that may run through a transaction pooler.
 func (o opener) statements(ctx context.Context, name string) (db pgpool.DB, err error) {
 	if !o.cfg.Pooled() {
 		pool, err := o.session(ctx, name)
@@ -105,7 +105,8 @@ func (o opener) statements(ctx context.Context, name string) (db pgpool.DB, err 
 	return pool, err
 }
 
-// openPools opens what the sides of a process need. No session is opened before the first is used.
+// openPools opens the pools that the sides of a process need. A pool opens its first session when
+// it is used.
 func (o opener) openPools(ctx context.Context, which config.Parts) (p pools, err error) {
 	p.lineage = o.lineage
 	for _, pool := range []struct {
@@ -134,13 +135,13 @@ func (o opener) openPools(ctx context.Context, which config.Parts) (p pools, err
 	return p, nil
 }
 
-// otherURL is a pool that is opened with another URL than that of the admin pool.
+// otherURL is a pool whose URL differs from that of the admin pool.
 type otherURL struct {
 	db      pgpool.DB
 	setting string
 }
 
-// otherURLs are those pools, one for each URL.
+// otherURLs returns such pools, one for each URL.
 func (s *Service) otherURLs() (others []otherURL) {
 	if s.read != nil && s.cfg.ReadDatabaseURL != "" {
 		others = append(others, otherURL{s.read, "ROLECALL_READ_DATABASE_URL"})

@@ -11,10 +11,19 @@ import (
 	"github.com/callmine/rolecall/internal/clerksim"
 )
 
-// managed is what only admins may do in the product that the policy was made for.
+// managed lists the permissions of admins only, in the product that the policy was made for.
 func managed() []string { return []string{"billing:manage", "integrations:manage", "schedules:manage"} }
 
-func TestWhoCreatesAWorkspaceIsItsFirstAdmin(t *testing.T) {
+// rolesIn maps the workspaces that an answer of /v1/me lists to the roles there.
+func rolesIn(me answer) map[any]any {
+	roles := map[any]any{}
+	for _, w := range me.body["workspaces"].([]any) {
+		roles[w.(map[string]any)["workspace_id"]] = w.(map[string]any)["role"]
+	}
+	return roles
+}
+
+func TestPromise_CreatorIsTheFirstAdmin(t *testing.T) {
 	t.Parallel()
 	h := openHouse(t, nil)
 	alex := h.person("Alex")
@@ -32,11 +41,11 @@ func TestWhoCreatesAWorkspaceIsItsFirstAdmin(t *testing.T) {
 		h.requireEntry(entries, alex.id, "workspace.created", north)
 		h.requireEntry(entries, alex.id, "member.joined", alex.id)
 		require.Len(t, entries, 2, when)
-		h.told()
+		h.deliverWebhooks()
 	}
 }
 
-func TestWhoAcceptsAnInvitationIsInAtOnce(t *testing.T) {
+func TestPromise_AcceptedInvitationAdmitsAtOnce(t *testing.T) {
 	t.Parallel()
 	h := openHouse(t, nil)
 	alex, robin := h.person("Alex"), h.person("Robin")
@@ -48,38 +57,38 @@ func TestWhoAcceptsAnInvitationIsInAtOnce(t *testing.T) {
 	require.Equal(t, "org:member", me.body["role"])
 	require.Subset(t, me.body["permissions"], []any{"workspace:read", "analyses:run", "reports:read", "prompts:read", "prompts:write"})
 	require.NotContains(t, me.body["permissions"], "billing:manage")
-	h.told()
+	h.deliverWebhooks()
 	h.must(http.StatusOK, robin.token, http.MethodGet, at(north, "me"), "")
 	entries := h.entries(alex, north)
 	h.requireEntry(entries, alex.id, "invitation.sent", invitation)
 	h.requireEntry(entries, robin.id, "invitation.accepted", invitation)
 }
 
-// TestAnInvitationJoinsThatWorkspaceAndNoOther, in the role that it was sent for. Clerk sends it:
-// the link in it is nobody else's.
-func TestAnInvitationJoinsThatWorkspaceAndNoOther(t *testing.T) {
+// TestPromise_InvitationJoinsItsWorkspaceOnly, with the invited role. Clerk sends the link, and no
+// answer of Rolecall shows it.
+func TestPromise_InvitationJoinsItsWorkspaceOnly(t *testing.T) {
 	t.Parallel()
 	h := openHouse(t, nil)
 	alex := h.person("Alex")
 	north, west := h.create(alex, "North"), h.create(alex, "West")
-	for role, guest := range map[string]somebody{"admin": h.person("Robin"), "member": h.person("Kim")} {
+	for role, guest := range map[string]person{"admin": h.person("Robin"), "member": h.person("Kim")} {
 		invitation := h.invite(alex, north, guest.email, role)
 		sent := h.Clerk.Directory().Invitations[invitation]
-		require.Equal(t, []string{north, guest.email, "org:" + role}, []string{sent.OrganizationID, sent.Email, sent.Role})
+		require.Equal(t, north, sent.OrganizationID)
+		require.Equal(t, guest.email, sent.Email)
+		require.Equal(t, "org:"+role, sent.Role)
 		require.NotEmpty(t, sent.URL)
 		require.Equal(t, http.StatusNotFound, h.May(t, guest.token, north, "reports:read"), "invited isn't in")
 		_, err := h.Clerk.Accept(invitation, guest.id)
 		require.NoError(t, err)
 		for _, when := range []string{"before the webhooks", "after them"} {
 			me := h.must(http.StatusOK, guest.token, http.MethodGet, "/v1/me", "")
-			seats, _ := me.body["workspaces"].([]any)
-			require.Len(t, seats, 1, when)
-			require.Equal(t, []any{north, "org:" + role}, []any{seats[0].(map[string]any)["workspace_id"], seats[0].(map[string]any)["role"]}, when)
+			require.Equal(t, map[any]any{north: "org:" + role}, rolesIn(me), when)
 			may := map[bool]int{true: http.StatusOK, false: http.StatusForbidden}[role == "admin"]
 			require.Equal(t, may, h.May(t, guest.token, north, "billing:manage"), when)
 			h.must(http.StatusNotFound, guest.token, http.MethodGet, at(west), "")
 			require.Equal(t, http.StatusNotFound, h.May(t, guest.token, west, "reports:read"), when)
-			h.told()
+			h.deliverWebhooks()
 		}
 	}
 	for workspace, many := range map[string]int{north: 3, west: 1} {
@@ -93,9 +102,9 @@ func TestAnInvitationJoinsThatWorkspaceAndNoOther(t *testing.T) {
 	}
 }
 
-// TestSeatsAreNotMetered: no number of members, or of invitations, is too many for Rolecall, and it
-// sets no limit at Clerk.
-func TestSeatsAreNotMetered(t *testing.T) {
+// TestPromise_MembersAreNotMetered: Rolecall limits neither members nor invitations, and sets no
+// limit at Clerk.
+func TestPromise_MembersAreNotMetered(t *testing.T) {
 	t.Parallel()
 	h := openHouse(t, nil)
 	alex := h.person("Alex")
@@ -114,7 +123,7 @@ func TestSeatsAreNotMetered(t *testing.T) {
 	require.InDelta(t, many+1, shown.body["member_count"], 0)
 }
 
-func TestMemberIsRefusedWhatOnlyAdminsMay(t *testing.T) {
+func TestPromise_MembersAreRefusedWhatOnlyAdminsMay(t *testing.T) {
 	t.Parallel()
 	h := openHouse(t, nil)
 	alex, robin, kim := h.person("Alex"), h.person("Robin"), h.person("Kim")
@@ -122,7 +131,7 @@ func TestMemberIsRefusedWhatOnlyAdminsMay(t *testing.T) {
 	h.join(alex, north, robin, "member")
 	h.join(alex, north, kim, "member")
 	invitation := h.invite(alex, north, "guest@callmine.test", "member")
-	h.told()
+	h.deliverWebhooks()
 	before, revision := h.Clerk.Directory(), h.ask(alex.token, http.MethodGet, at(north), "").header.Get("Rolecall-Revision")
 
 	for _, permission := range append(managed(), "audit:read", "members:manage", "members:read", "workspace:update") {
@@ -151,7 +160,7 @@ func TestMemberIsRefusedWhatOnlyAdminsMay(t *testing.T) {
 	require.Empty(t, h.Clerk.Drain())
 }
 
-func TestAdminsAndMembersMayDoWhatTheyMay(t *testing.T) {
+func TestPromise_AdminsAndMembersUseTheirPermissions(t *testing.T) {
 	t.Parallel()
 	h := openHouse(t, nil)
 	alex, robin, kim := h.person("Alex"), h.person("Robin"), h.person("Kim")
@@ -177,16 +186,16 @@ func TestAdminsAndMembersMayDoWhatTheyMay(t *testing.T) {
 	h.must(http.StatusNoContent, alex.token, http.MethodDelete, at(north, "members", robin.id), "")
 	list = h.must(http.StatusOK, alex.token, http.MethodGet, at(north, "members"), "")
 	require.Len(t, list.body["data"], 1)
-	h.told()
+	h.deliverWebhooks()
 	entries := h.entries(alex, north)
 	h.requireEntry(entries, alex.id, "workspace.renamed", north)
 	h.requireEntry(entries, alex.id, "invitation.revoked", invitation)
 	h.requireEntry(entries, alex.id, "member.removed", robin.id)
 	a := h.must(http.StatusConflict, alex.token, http.MethodDelete, at(north, "members", alex.id), "")
-	require.Equal(t, "urn:rolecall:problem:last-admin", a.body["type"], "somebody must be left to manage it")
+	require.Equal(t, "urn:rolecall:problem:last-admin", a.body["type"], "an admin must be left")
 }
 
-func TestPromotionHoldsAtTheNextRequestWithTheOldToken(t *testing.T) {
+func TestPromise_PromotionHoldsWithTheOldToken(t *testing.T) {
 	t.Parallel()
 	h := openHouse(t, nil)
 	alex, robin := h.person("Alex"), h.person("Robin")
@@ -206,18 +215,18 @@ func TestPromotionHoldsAtTheNextRequestWithTheOldToken(t *testing.T) {
 	h.must(http.StatusOK, alex.token, http.MethodPatch, at(north, "members", robin.id), `{"role":"member"}`)
 	require.Equal(t, http.StatusForbidden, h.May(t, old, north, "billing:manage"), "demoted")
 	h.must(http.StatusForbidden, old, http.MethodPatch, at(north), `{"name":"Mine"}`)
-	h.told()
+	h.deliverWebhooks()
 	require.Equal(t, http.StatusForbidden, h.May(t, old, north, "billing:manage"), "late webhooks change nothing")
 }
 
-func TestRemovalHoldsAtTheNextRequest(t *testing.T) {
+func TestPromise_RemovalHoldsAtTheNextRequest(t *testing.T) {
 	t.Parallel()
 	h := openHouse(t, nil)
 	alex, robin, kim := h.person("Alex"), h.person("Robin"), h.person("Kim")
 	north := h.create(alex, "North")
 	h.join(alex, north, robin, "admin")
 	h.join(alex, north, kim, "member")
-	for _, removed := range []somebody{robin, kim} {
+	for _, removed := range []person{robin, kim} {
 		tag := h.must(http.StatusOK, removed.token, http.MethodGet, at(north), "").header.Get("ETag")
 		require.NotEmpty(t, tag)
 		require.Equal(t, http.StatusNotModified, h.ask(removed.token, http.MethodGet, at(north), "", "If-None-Match", tag).status)
@@ -229,12 +238,12 @@ func TestRemovalHoldsAtTheNextRequest(t *testing.T) {
 			h.must(http.StatusNotFound, removed.token, http.MethodPatch, at(north), `{"name":"Mine"}`)
 			me := h.must(http.StatusOK, removed.token, http.MethodGet, "/v1/me", "")
 			require.Empty(t, me.body["workspaces"], when)
-			h.told()
+			h.deliverWebhooks()
 		}
 	}
 }
 
-func TestWorkStaysAttributedAfterRemovalAndDeletion(t *testing.T) {
+func TestPromise_WorkStaysAttributedAfterRemoval(t *testing.T) {
 	t.Parallel()
 	h := openHouse(t, nil)
 	alex, robin := h.person("Alex"), h.person("Robin")
@@ -243,7 +252,7 @@ func TestWorkStaysAttributedAfterRemovalAndDeletion(t *testing.T) {
 	h.must(http.StatusOK, robin.token, http.MethodPatch, at(north), `{"name":"Renamed"}`)
 	invitation := h.invite(robin, north, "guest@callmine.test", "member")
 	h.report(north, robin, "report_1")
-	h.told()
+	h.deliverWebhooks()
 	before := h.entries(alex, north)
 	check := func(after []string) {
 		t.Helper()
@@ -256,13 +265,13 @@ func TestWorkStaysAttributedAfterRemovalAndDeletion(t *testing.T) {
 	}
 	check(before)
 	h.must(http.StatusNoContent, alex.token, http.MethodDelete, at(north, "members", robin.id), "")
-	h.told()
+	h.deliverWebhooks()
 	removed := h.entries(alex, north)
 	h.requireEntry(removed, alex.id, "member.removed", robin.id)
 	check(removed)
-	h.report(north, robin, "report_late") // a job that was theirs ends after them
+	h.report(north, robin, "report_late") // their job ends after they left
 	require.NoError(t, h.Clerk.DeleteUser(robin.id))
-	h.told()
+	h.deliverWebhooks()
 	deleted := h.entries(alex, north)
 	check(deleted)
 	h.requireEntry(deleted, robin.id, "report.run", "report_late")
@@ -270,7 +279,7 @@ func TestWorkStaysAttributedAfterRemovalAndDeletion(t *testing.T) {
 	require.Equal(t, 2, strings.Count(export.text, ","+robin.id+",report.run,"))
 }
 
-func TestWorkStaysAttributedWhenAMembersAccountIsDeleted(t *testing.T) {
+func TestPromise_WorkStaysAttributedAfterAccountDeletion(t *testing.T) {
 	t.Parallel()
 	h := openHouse(t, nil)
 	alex, robin := h.person("Alex"), h.person("Robin")
@@ -279,26 +288,22 @@ func TestWorkStaysAttributedWhenAMembersAccountIsDeleted(t *testing.T) {
 	h.report(north, robin, "report_1")
 	before := h.entries(alex, north)
 	require.NoError(t, h.Clerk.DeleteUser(robin.id))
-	h.told()
+	h.deliverWebhooks()
 	after := h.entries(alex, north)
 	require.Equal(t, before, after[len(after)-len(before):])
 	h.requireEntry(after, robin.id, "report.run", "report_1")
 	h.must(http.StatusForbidden, robin.token, http.MethodGet, at(north), "")
 }
 
-func TestOnePersonHasARoleOfTheirOwnInEachWorkspace(t *testing.T) {
+func TestPromise_EachWorkspaceHasItsOwnRoleOfAPerson(t *testing.T) {
 	t.Parallel()
 	h := openHouse(t, nil)
 	alex, robin := h.person("Alex"), h.person("Robin")
 	north, south := h.create(alex, "North"), h.create(robin, "South")
 	h.join(alex, north, robin, "member")
 	me := h.must(http.StatusOK, robin.token, http.MethodGet, "/v1/me", "")
-	roles := map[any]any{}
-	for _, w := range me.body["workspaces"].([]any) {
-		roles[w.(map[string]any)["workspace_id"]] = w.(map[string]any)["role"]
-	}
-	require.Equal(t, map[any]any{north: "org:member", south: "org:admin"}, roles)
-	for _, active := range []string{"", north, south} { // whatever workspace the token was made for
+	require.Equal(t, map[any]any{north: "org:member", south: "org:admin"}, rolesIn(me))
+	for _, active := range []string{"", north, south} { // the workspace that the token was made for
 		token, err := h.Clerk.SessionToken(robin.id, clerksim.TokenOptions{OrganizationID: active, Lifetime: time.Hour})
 		require.NoError(t, err)
 		require.Equal(t, http.StatusOK, h.May(t, token, south, "billing:manage"))
@@ -312,16 +317,16 @@ func TestOnePersonHasARoleOfTheirOwnInEachWorkspace(t *testing.T) {
 	require.Equal(t, http.StatusOK, h.May(t, robin.token, south, "billing:manage"), "removed from the other one only")
 }
 
-// TestAnotherWorkspaceIsAsUnknownAsNonsense: byte for byte, on every route, also for an admin of
-// one's own.
-func TestAnotherWorkspaceIsAsUnknownAsNonsense(t *testing.T) {
+// TestPromise_ForeignWorkspaceIsAnsweredLikeNonsense byte for byte, on every route, also to the
+// admin of another one.
+func TestPromise_ForeignWorkspaceIsAnsweredLikeNonsense(t *testing.T) {
 	t.Parallel()
 	h := openHouse(t, nil)
 	alex, robin, kim := h.person("Alex"), h.person("Robin"), h.person("Kim")
 	north, south := h.create(alex, "North"), h.create(robin, "South")
 	h.join(robin, south, kim, "member")
 	theirs := site{workspace: south, member: kim.id, invitation: h.invite(robin, south, "guest@callmine.test", "member")}
-	h.told()
+	h.deliverWebhooks()
 	before := h.Clerk.Directory()
 	nowhere := site{workspace: "org_" + strings.Repeat("a", 27), member: "user_" + strings.Repeat("a", 27), invitation: "orginv_" + strings.Repeat("a", 27)}
 	nonsense := site{workspace: "nonsense", member: "nonsense", invitation: "nonsense"}
@@ -346,9 +351,9 @@ func TestAnotherWorkspaceIsAsUnknownAsNonsense(t *testing.T) {
 		if r.query != "" {
 			first = r.query + "&"
 		}
-		demanding.query = first + "min_revision=999999&max_staleness=1" // nobody waits for what they may not know
+		demanding.query = first + "min_revision=999999&max_staleness=1" // strangers don't wait for a revision
 		same(demanding, theirs, nowhere)
-		mixed, odd := theirs, nowhere // their things under one's own workspace
+		mixed, odd := theirs, nowhere // foreign objects under the caller's own workspace
 		mixed.workspace, odd.workspace = north, north
 		if strings.Contains(r.path, "{user_id}") || strings.Contains(r.path, "{invitation_id}") {
 			same(r, mixed, odd)
@@ -360,7 +365,7 @@ func TestAnotherWorkspaceIsAsUnknownAsNonsense(t *testing.T) {
 	require.Equal(t, before, h.Clerk.Directory())
 }
 
-func TestLeavingDeletesNothing(t *testing.T) {
+func TestPromise_LeavingDeletesNothing(t *testing.T) {
 	t.Parallel()
 	h := openHouse(t, nil)
 	alex, robin := h.person("Alex"), h.person("Robin")
@@ -368,7 +373,7 @@ func TestLeavingDeletesNothing(t *testing.T) {
 	h.join(alex, north, robin, "admin")
 	invitation := h.invite(robin, north, "guest@callmine.test", "member")
 	h.report(north, robin, "report_1")
-	h.told()
+	h.deliverWebhooks()
 	before, shown := h.entries(alex, north), h.must(http.StatusOK, alex.token, http.MethodGet, at(north), "")
 	invitations := h.must(http.StatusOK, alex.token, http.MethodGet, at(north, "invitations"), "")
 	require.Contains(t, invitations.text, invitation)
@@ -385,14 +390,14 @@ func TestLeavingDeletesNothing(t *testing.T) {
 		require.Equal(t, shown.body, again.body)
 		again = h.must(http.StatusOK, alex.token, http.MethodGet, at(north, "invitations"), "")
 		require.Equal(t, invitations.text, again.text, "what they sent is still good")
-		h.told()
+		h.deliverWebhooks()
 	}
 	user, ok := h.Clerk.User(robin.id)
 	require.True(t, ok)
 	require.Equal(t, robin.id, user.ID)
 }
 
-func TestReinvitationRestoresAccess(t *testing.T) {
+func TestPromise_ReinvitationRestoresAccess(t *testing.T) {
 	t.Parallel()
 	h := openHouse(t, nil)
 	alex, robin, kim := h.person("Alex"), h.person("Robin"), h.person("Kim")
@@ -402,8 +407,8 @@ func TestReinvitationRestoresAccess(t *testing.T) {
 	h.report(north, robin, "report_1")
 	h.must(http.StatusNoContent, alex.token, http.MethodDelete, at(north, "members", robin.id), "") // removed
 	h.must(http.StatusNoContent, kim.token, http.MethodDelete, at(north, "members", kim.id), "")    // left
-	h.told()
-	for _, gone := range []somebody{robin, kim} {
+	h.deliverWebhooks()
+	for _, gone := range []person{robin, kim} {
 		h.must(http.StatusNotFound, gone.token, http.MethodGet, at(north), "")
 		h.join(alex, north, gone, "member")
 		h.must(http.StatusOK, gone.token, http.MethodGet, at(north), "")

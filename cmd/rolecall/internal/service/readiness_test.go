@@ -18,8 +18,8 @@ import (
 	"github.com/callmine/rolecall/internal/clerksim"
 )
 
-// TestAProcessWithoutAWebSideIsReady once it works.
-func TestAProcessWithoutAWebSideIsReady(t *testing.T) {
+// TestReady_WithoutAWebSide: a process with workers only turns ready.
+func TestReady_WithoutAWebSide(t *testing.T) {
 	t.Parallel()
 	p, err := service.Start(t.Context(), servicetest.Settings(t, func(c *config.Config) { c.Issuer, c.SigningSecrets = "", nil }), config.Parts{Workers: true}, slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
@@ -29,9 +29,8 @@ func TestAProcessWithoutAWebSideIsReady(t *testing.T) {
 	require.NoError(t, p.Stop(t.Context()))
 }
 
-// TestARequestOnItsWayIsAnsweredAtTheEnd: its connection was accepted before the listener closed,
-// and nothing was read of it.
-func TestARequestOnItsWayIsAnsweredAtTheEnd(t *testing.T) {
+// TestStop_AnswersARequestOnItsWay on a connection that was accepted before the listener closed.
+func TestStop_AnswersARequestOnItsWay(t *testing.T) {
 	t.Parallel()
 	p, err := service.Start(t.Context(), servicetest.Settings(t, func(*config.Config) {}), config.Parts{Web: true}, slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
@@ -40,7 +39,7 @@ func TestARequestOnItsWayIsAnsweredAtTheEnd(t *testing.T) {
 	late.Conn, err = late.Dial(t.Context())
 	require.NoError(t, err)
 	late.Reader = bufio.NewReader(late.Conn)
-	warm := &servicetest.Wire{Dial: late.Dial} // whose answer shows that the connection before it was accepted
+	warm := &servicetest.Wire{Dial: late.Dial} // its answer shows that the earlier connection was accepted
 	_, err = warm.Get(t.Context(), "/v1/me", "")
 	require.NoError(t, err)
 	stopped := make(chan error, 1)
@@ -59,8 +58,8 @@ func TestARequestOnItsWayIsAnsweredAtTheEnd(t *testing.T) {
 	require.NoError(t, <-stopped)
 }
 
-// TestReadyIsRedUntilTheStartIsOver, whatever it waits for.
-func TestReadyIsRedUntilTheStartIsOver(t *testing.T) {
+// TestReady_IsRedUntilTheStartIsOver, for each reason to wait.
+func TestReady_IsRedUntilTheStartIsOver(t *testing.T) {
 	t.Parallel()
 	t.Run("the policy isn't saved", func(t *testing.T) {
 		t.Parallel()
@@ -88,19 +87,19 @@ func TestReadyIsRedUntilTheStartIsOver(t *testing.T) {
 			select {
 			case <-asked:
 			case <-time.After(10 * time.Second):
-				require.Fail(t, "nobody asked for the keys")
+				require.Fail(t, "the keys weren't asked for")
 			}
 		}, func() { close(release) })
 	})
 }
 
-// TestWhatNeedsClerksAnswerWaitsForIt: just after the start, in which Clerk isn't waited for any
-// more.
-func TestWhatNeedsClerksAnswerWaitsForIt(t *testing.T) {
+// TestInstance_CallersWaitUntilItIsKnown: only requests that need Clerk's answer wait for it, just
+// after the start.
+func TestInstance_CallersWaitUntilItIsKnown(t *testing.T) {
 	t.Parallel()
 	h := openHouse(t, nil)
 	alex := h.person("Alex")
-	h.told()
+	h.deliverWebhooks()
 	foreign, err := clerksim.New(clerksim.Config{Seed: 7})
 	require.NoError(t, err)
 	_, err = foreign.CreateUser(clerksim.NewUser{})
@@ -112,7 +111,7 @@ func TestWhatNeedsClerksAnswerWaitsForIt(t *testing.T) {
 	require.NoError(t, err)
 
 	release, asked := make(chan struct{}), make(chan struct{}, 10)
-	h.faults.AfterAnswer(func(clerksim.Call) { asked <- struct{}{}; <-release }, clerksim.OnRoute("GET /instance"))
+	h.Faults.AfterAnswer(func(clerksim.Call) { asked <- struct{}{}; <-release }, clerksim.OnRoute("GET /instance"))
 	cfg := h.Config
 	cfg.InstanceID, cfg.SweepInterval = "", 0
 	h.restart(cfg)
@@ -131,18 +130,18 @@ func TestWhatNeedsClerksAnswerWaitsForIt(t *testing.T) {
 		command <- h.ask(alex.token, http.MethodPost, "/v1/workspaces", `{"name":"North"}`)
 	}()
 	status, _ := h.Get(t, h.Web("/v1/me"), alex.token)
-	require.Equal(t, http.StatusOK, status, "what doesn't need it is answered")
+	require.Equal(t, http.StatusOK, status, "it doesn't need the instance")
 	require.Empty(t, answers)
 	require.Empty(t, command)
 	close(release)
 	require.Equal(t, http.StatusOK, <-answers)
 	require.Equal(t, http.StatusCreated, (<-command).status)
 	h.Applied(t)
-	require.Equal(t, "quarantined", h.State(t, message.ID), "a delivery of another instance that came before Clerk had told ours")
+	require.Equal(t, "quarantined", h.State(t, message.ID), "a delivery of another instance that came before Clerk had named ours")
 }
 
-// requireRedUntil starts a program that waits for something, requires that /readyz is red although
-// the public side answers, and then that it turns green once that is over.
+// requireRedUntil starts a service that has to wait. /readyz must be red although the public side
+// answers, and turn green after release.
 func requireRedUntil(t *testing.T, cfg config.Config, waits, release func()) {
 	t.Helper()
 	started := make(chan error, 1)

@@ -19,10 +19,11 @@ import (
 	"github.com/callmine/rolecall/cmd/rolecall/internal/servicetest"
 	"github.com/callmine/rolecall/internal/pgpool"
 	"github.com/callmine/rolecall/internal/pgtest"
+	"github.com/callmine/rolecall/internal/testlog"
 )
 
-// TestWhatTheAPIReadsWithCannotWrite.
-func TestWhatTheAPIReadsWithCannotWrite(t *testing.T) {
+// TestReadPool_CannotWrite: Postgres refuses every write of the API's reading pool.
+func TestReadPool_CannotWrite(t *testing.T) {
 	t.Parallel()
 	p, _ := setupPolicy(t).start(t, config.Parts{Web: true})
 	for _, sql := range []string{
@@ -38,8 +39,8 @@ func TestWhatTheAPIReadsWithCannotWrite(t *testing.T) {
 	require.NoError(t, err, "others can")
 }
 
-// reader makes a role as the example does, and returns its name and a configuration that reads as
-// it.
+// reader creates a role as in the example, and returns its name and a configuration that reads as
+// this role.
 func (b *policyBundle) reader(t *testing.T) (string, config.Config) {
 	t.Helper()
 	role := "rolecall_test_api_" + strings.ToLower(rand.Text()[:10])
@@ -59,17 +60,17 @@ func (b *policyBundle) reader(t *testing.T) (string, config.Config) {
 	})
 }
 
-// TestStartSaysWhatTheReadingRoleMayNotRead: it was made by an older version's example, or has lost
-// a right.
-func TestStartSaysWhatTheReadingRoleMayNotRead(t *testing.T) {
+// TestReadRole_StartNamesTablesItMayNotRead, as after an older version's example, or after a lost
+// right.
+func TestReadRole_StartNamesTablesItMayNotRead(t *testing.T) {
 	t.Parallel()
 	b := setupPolicy(t)
 	role, cfg := b.reader(t)
 	_, err := b.db.Exec(t.Context(), "REVOKE SELECT ON rolecall.current_memberships, rolecall.users, rolecall.river_job FROM "+role)
 	require.NoError(t, err)
-	log := &servicetest.Log{}
-	p, err := service.Start(t.Context(), cfg, config.Parts{Web: true}, slog.New(slog.NewJSONHandler(log, nil)))
-	require.NoError(t, err, "it may be none that the API needs")
+	log := &testlog.Lines{}
+	p, err := service.Start(t.Context(), cfg, config.Parts{Web: true}, log.Logger())
+	require.NoError(t, err, "the API may not need them")
 	require.NoError(t, p.Stop(t.Context()))
 	require.Contains(t, log.String(), `"tables":["current_memberships","users"]`)
 
@@ -79,8 +80,8 @@ func TestStartSaysWhatTheReadingRoleMayNotRead(t *testing.T) {
 	require.ErrorContains(t, err, "ROLECALL_READ_DATABASE_URL: the role "+role+" may not use the schema rolecall")
 }
 
-// TestTheAPIAsARoleThatMayOnlyRead, as the example makes it, answers on every route that reads.
-func TestTheAPIAsARoleThatMayOnlyRead(t *testing.T) {
+// TestReadRole_ServesEveryReadingRoute with the role of the example.
+func TestReadRole_ServesEveryReadingRoute(t *testing.T) {
 	t.Parallel()
 	b := setupPolicy(t)
 	ctx := t.Context()
@@ -89,11 +90,11 @@ func TestTheAPIAsARoleThatMayOnlyRead(t *testing.T) {
 	role, cfg := b.reader(t)
 	_, err = b.db.Exec(ctx, "CREATE VIEW rolecall.of_a_later_version AS SELECT id FROM rolecall.users; CREATE TABLE rolecall.later (id text)")
 	require.NoError(t, err)
-	log := &servicetest.Log{}
-	p, err := service.Start(ctx, cfg, config.Parts{Web: true}, slog.New(slog.NewJSONHandler(log, nil)))
+	log := &testlog.Lines{}
+	p, err := service.Start(ctx, cfg, config.Parts{Web: true}, log.Logger())
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, p.Stop(context.WithoutCancel(ctx))) })
-	require.NotContains(t, log.String(), "ROLECALL_READ_DATABASE_URL", "it may read what a later migration adds, too")
+	require.NotContains(t, log.String(), "ROLECALL_READ_DATABASE_URL", "it may read tables of later migrations, too")
 	_, err = p.Pools().Read.Exec(ctx, "SELECT FROM rolecall.of_a_later_version, rolecall.later")
 	require.NoError(t, err)
 	var user string
@@ -103,7 +104,7 @@ func TestTheAPIAsARoleThatMayOnlyRead(t *testing.T) {
 		_, err := tx.Exec(ctx, "DELETE FROM rolecall.memberships")
 		return err
 	})
-	require.ErrorContains(t, err, "permission denied", "also if it tries")
+	require.ErrorContains(t, err, "permission denied", "even in a read-write transaction")
 
 	client := newClient(t)
 	require.True(t, b.allowed(t, client, p.WebAddr, "members:manage"))
@@ -123,9 +124,8 @@ func TestTheAPIAsARoleThatMayOnlyRead(t *testing.T) {
 	}
 }
 
-// TestReadingFromAnotherDatabaseIsRefused: a copy, or a standby, would let people in who were
-// removed.
-func TestReadingFromAnotherDatabaseIsRefused(t *testing.T) {
+// TestReadRole_OtherDatabaseIsRefused: a copy, or a standby, could admit removed members.
+func TestReadRole_OtherDatabaseIsRefused(t *testing.T) {
 	t.Parallel()
 	cfg := servicetest.Settings(t, func(c *config.Config) { c.ReadDatabaseURL = pgtest.URL(t) })
 	_, err := service.Start(t.Context(), cfg, config.Parts{Web: true}, slog.New(slog.DiscardHandler))

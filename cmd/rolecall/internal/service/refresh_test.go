@@ -6,7 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
 	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
@@ -15,22 +14,18 @@ import (
 	"github.com/callmine/rolecall/internal/pgtest"
 )
 
-// setupAsking starts a service that may ask Clerk, and sweeps never.
+// setupAsking starts a service that may ask Clerk, and never sweeps.
 func setupAsking(t testing.TB, changes ...func(*servicetest.Bundle, *config.Config)) *servicetest.Bundle {
 	t.Helper()
 	b := servicetest.Start(t, pgtest.URL(t), nil, config.Parts{Web: true, Workers: true}, append([]func(*servicetest.Bundle, *config.Config){servicetest.AsksClerk}, changes...)...)
-	var err error
-	b.DB, err = pgxpool.New(t.Context(), b.Config.DatabaseURL)
-	require.NoError(t, err)
-	t.Cleanup(b.DB.Close)
+	b.Open(t, b.Config.DatabaseURL)
 	return b
 }
 
-// lookUpRoute is where Clerk is asked about one member.
+// lookUpRoute is the route of Clerk for the look-up of one member.
 const lookUpRoute = "GET /organizations/{id}/memberships"
 
-// people makes an organization with an admin, and somebody who was invited; nothing of it is
-// delivered.
+// people makes an organization with an admin, and an invited user. No webhook is sent.
 func people(t testing.TB, b *servicetest.Bundle) (org, admin, invited, invitation string) {
 	t.Helper()
 	a, err := b.Clerk.CreateUser(clerksim.NewUser{})
@@ -44,9 +39,9 @@ func people(t testing.TB, b *servicetest.Bundle) (org, admin, invited, invitatio
 	return o.ID, a.ID, u.ID, i.ID
 }
 
-// TestWhoJustAcceptedAnInvitationGetsInAtTheFirstRequest: no webhook has come yet, neither of the
-// organization nor of the member.
-func TestWhoJustAcceptedAnInvitationGetsInAtTheFirstRequest(t *testing.T) {
+// TestLookUp_AdmitsANewMemberAtTheFirstRequest, before any webhook of the organization or the
+// member.
+func TestLookUp_AdmitsANewMemberAtTheFirstRequest(t *testing.T) {
 	t.Parallel()
 	b := setupAsking(t)
 	org, _, invited, invitation := people(t, b)
@@ -61,10 +56,10 @@ func TestWhoJustAcceptedAnInvitationGetsInAtTheFirstRequest(t *testing.T) {
 	var joined int
 	require.NoError(t, b.DB.QueryRow(t.Context(),
 		"SELECT count(*) FROM rolecall.audit_log WHERE action = 'member.joined' AND target = $1", invited).Scan(&joined))
-	require.Equal(t, 1, joined, "the webhook told nothing new")
+	require.Equal(t, 1, joined, "the webhook adds no entry")
 }
 
-func TestFiftyRequestsAtOnceOfANewcomerCostAtMostTwoCalls(t *testing.T) {
+func TestLookUp_FiftyRequestsAtOnceCostAtMostTwoCalls(t *testing.T) {
 	t.Parallel()
 	b := setupAsking(t)
 	org, _, invited, invitation := people(t, b)
@@ -83,8 +78,8 @@ func TestFiftyRequestsAtOnceOfANewcomerCostAtMostTwoCalls(t *testing.T) {
 	require.LessOrEqual(t, b.Faults.Calls()[lookUpRoute], 2)
 }
 
-// TestARemovedMemberIsNotLetInByALookUp, nor by an old token.
-func TestARemovedMemberIsNotLetInByALookUp(t *testing.T) {
+// TestLookUp_DoesNotAdmitARemovedMember, nor by an old token.
+func TestLookUp_DoesNotAdmitARemovedMember(t *testing.T) {
 	t.Parallel()
 	b := setupAsking(t)
 	org, _, invited, invitation := people(t, b)
@@ -104,11 +99,11 @@ func TestARemovedMemberIsNotLetInByALookUp(t *testing.T) {
 	_, err = b.Clerk.AddMember(org, invited, clerksim.RoleMember)
 	require.NoError(t, err)
 	b.Send(t, b.Clerk.Drain()...)
-	require.Equal(t, http.StatusOK, b.May(t, token, org, "reports:read"), "a webhook overrides what is remembered")
+	require.Equal(t, http.StatusOK, b.May(t, token, org, "reports:read"), "a webhook overrides the remembered answer")
 }
 
-// TestWithClerkAwayStrangersAreRefusedSoonAndMembersGoOn: whether it hangs or says 503.
-func TestWithClerkAwayStrangersAreRefusedSoonAndMembersGoOn(t *testing.T) {
+// TestLookUp_WithClerkAwayRefusesStrangersSoon, and answers members, if Clerk hangs or answers 503.
+func TestLookUp_WithClerkAwayRefusesStrangersSoon(t *testing.T) {
 	t.Parallel()
 	for name, away := range map[string]func(*clerksim.APIFaults){
 		"hanging": func(f *clerksim.APIFaults) { f.Hang(clerksim.Lookups) },
@@ -129,14 +124,14 @@ func TestWithClerkAwayStrangersAreRefusedSoonAndMembersGoOn(t *testing.T) {
 			require.Equal(t, http.StatusOK, b.May(t, adminToken, org, "billing:manage"))
 			waiting.Wait()
 			require.Equal(t, http.StatusNotFound, refused)
-			require.Less(t, time.Since(began), 5*time.Second, "1.5 s on a machine that has nothing else to do")
+			require.Less(t, time.Since(began), 5*time.Second, "1.5 s on an idle machine")
 		})
 	}
 }
 
-// TestTheInstanceIsLearntFromClerk, so that the dashboard's examples are set aside without a
+// TestInstance_IsLearntFromClerk, so that the dashboard's examples are quarantined without a
 // setting.
-func TestTheInstanceIsLearntFromClerk(t *testing.T) {
+func TestInstance_IsLearntFromClerk(t *testing.T) {
 	t.Parallel()
 	b := setupAsking(t, func(_ *servicetest.Bundle, cfg *config.Config) { cfg.InstanceID = "" })
 	foreign, err := clerksim.New(clerksim.Config{Seed: 7, InstanceID: "ins_examples"})

@@ -11,11 +11,11 @@ import (
 	"github.com/callmine/rolecall/internal/clerksim"
 )
 
-// Ways in which somebody was once let in, found by reviews and attacks.
+// Ways in which a removed user once kept access, found by reviews and attacks.
 
-// TestOlderMembershipWhoseDeletionNeverCame: a member leaves, rejoins with less, and leaves again.
+// TestRegression_OlderMembershipWhoseDeletionNeverCame: a member leaves, rejoins with less, and leaves again.
 // The first deletion is lost; the newer membership proves that the older one ended.
-func TestOlderMembershipWhoseDeletionNeverCame(t *testing.T) {
+func TestRegression_OlderMembershipWhoseDeletionNeverCame(t *testing.T) {
 	t.Parallel()
 	at := time.Now().Add(-time.Minute)
 	b := servicetest.Setup(t, func() time.Time { at = at.Add(time.Second); return at })
@@ -40,9 +40,9 @@ func TestOlderMembershipWhoseDeletionNeverCame(t *testing.T) {
 	require.Empty(t, body["workspaces"])
 }
 
-// TestRoleKeyTakenByAnotherRole: a role's key changes, and another role takes the old one. Clerk
-// tells nothing of the members, who keep their role.
-func TestRoleKeyTakenByAnotherRole(t *testing.T) {
+// TestRegression_RoleKeyTakenByAnotherRole: a role's key changes, and another role takes the old
+// one. Clerk sends no event about the members, who keep their role.
+func TestRegression_RoleKeyTakenByAnotherRole(t *testing.T) {
 	t.Parallel()
 	at := time.Now().Add(-time.Minute)
 	b := servicetest.Setup(t, func() time.Time { at = at.Add(time.Second); return at })

@@ -35,7 +35,7 @@ type Service struct {
 
 	pools
 
-	workers int // jobs at once that take no access away
+	workers int // how many ordinary jobs run at once
 
 	policy   *policy.Keeper   // nil if the process has no web side
 	clerk    *clerkapi.Client // nil without a secret key
@@ -43,20 +43,20 @@ type Service struct {
 	ownKey   atomic.Bool // the secret key is of the mirror's instance
 
 	authenticator *auth.Authenticator // nil if the process has no web side
-	asked         chan struct{}       // closed once Clerk was asked for the instance, or there is no need to
+	asked         chan struct{}       // closed once Clerk was asked for the instance, or needn't be
 
-	started   atomic.Bool // everything runs that this process is to run
+	started   atomic.Bool // Start is over
 	draining  atomic.Bool
 	WebAddr   string // as bound; empty if the process has no web side
 	AdminAddr string // as bound
 	failed    chan error
 
-	failovers chan pgpool.Change // that are to be noted in the database
+	failovers chan pgpool.Change // to be noted in the database
 }
 
-// Start runs the service until stop. It fails if the configuration is wrong, the database can't be
-// reached, its schema is older than this binary's, or an address is taken. /readyz is red until it
-// returns.
+// Start runs the service until [Service.Stop]. It fails if the configuration is wrong, the database
+// can't be reached, its schema is older than this binary's, or an address is taken. /readyz is red
+// until it returns.
 func Start(ctx context.Context, cfg config.Config, which config.Parts, logger *slog.Logger) (_ *Service, err error) {
 	logger = slog.New(limitLog(logger.Handler()))
 	s := &Service{
@@ -88,7 +88,7 @@ func Start(ctx context.Context, cfg config.Config, which config.Parts, logger *s
 	return s, nil
 }
 
-// readSettings reports everything that is wrong with the settings and the policy file, at once.
+// readSettings reads the policy. Its error names every fault of the settings and the policy file.
 func (s *Service) readSettings(ctx context.Context, which config.Parts) error {
 	err := s.cfg.RequireServing(which)
 	if which.Web {
@@ -97,8 +97,8 @@ func (s *Service) readSettings(ctx context.Context, which config.Parts) error {
 	return err
 }
 
-// startSides starts what the process is for. The public address is bound first: where it is taken,
-// nothing has worked. It is served last, so that HTTP ends before the workers do.
+// startSides starts the web side and the workers. It binds the public address first: if that is
+// taken, no worker has started. It serves that address last, so that HTTP ends before the workers.
 func (s *Service) startSides(ctx context.Context, which config.Parts) error {
 	var listener net.Listener
 	var web http.Handler
@@ -119,7 +119,7 @@ func (s *Service) startSides(ctx context.Context, which config.Parts) error {
 	if which.Web {
 		s.serve("web", listener, web)
 		s.WebAddr = listener.Addr().String()
-		s.keepPolicy(ctx) // late: a start that fails has changed nothing that the database's SQL functions answer
+		s.keepPolicy(ctx) // late: a failed start must not change the answers of the database's SQL functions
 		s.awaitKeys(ctx)
 	}
 	return nil
@@ -127,16 +127,17 @@ func (s *Service) startSides(ctx context.Context, which config.Parts) error {
 
 const (
 	// StopTimeout bounds stopping, after the delay: requests, then jobs, then connections.
-	// docs/operate.md tells it to operators. With the default delay it is below the 30 s after
-	// which Kubernetes kills.
+	// docs/operate.md names it. With the default delay, it is below the 30 s after which Kubernetes
+	// kills.
 	StopTimeout = 24 * time.Second
-	// requestsTimeout is the part of it that requests under way may take: a command may take 15 s.
-	// The rest is the jobs', which get 5 s to end.
+	// requestsTimeout is the part of StopTimeout for requests under way: a command may take 15 s.
+	// The rest is for jobs, which get 5 s to end.
 	requestsTimeout = 16 * time.Second
 )
 
-// Drain turns /readyz red and goes on answering for a while, so that balancers see it and send
-// nothing more. Answers tell callers to close their connections. It ends early if a listener dies.
+// Drain turns /readyz red and keeps answering for a while, so that balancers notice and send no
+// more requests. Answers tell callers to close their connections. Drain ends early if a listener
+// dies.
 func (s *Service) Drain() error {
 	s.draining.Store(true)
 	timer := time.NewTimer(s.cfg.StopDelay)
@@ -149,8 +150,8 @@ func (s *Service) Drain() error {
 	}
 }
 
-// Stop ends what start began in reverse: HTTP first, then River, then the pools. /readyz is red
-// from the beginning.
+// Stop ends, in reverse, everything that Start began: HTTP first, then River, then the pools.
+// /readyz is red from the beginning.
 func (s *Service) Stop(ctx context.Context) error {
 	s.draining.Store(true)
 	ctx, cancel := context.WithTimeout(ctx, StopTimeout)
@@ -158,8 +159,7 @@ func (s *Service) Stop(ctx context.Context) error {
 	return s.cleanup.Run(ctx)
 }
 
-// Wait returns when ctx ends, or with an error when a listener dies. A hang-up has the policy read
-// anew.
+// Wait returns when ctx ends, or with an error when a listener dies. A hang-up reloads the policy.
 func (s *Service) Wait(ctx context.Context, hangups <-chan os.Signal) error {
 	for {
 		select {

@@ -15,7 +15,7 @@ import (
 	"github.com/callmine/rolecall/internal/pgtest"
 )
 
-func TestStartRefusesWhatCannotWork(t *testing.T) {
+func TestStart_RefusesSettingsThatCannotWork(t *testing.T) {
 	t.Parallel()
 	taken, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)

@@ -75,17 +75,17 @@ func newSweepBench(b *testing.B, organizations, members int, rate float64) sweep
 	return sweepBench{sweeper}
 }
 
-// populatedClerk names, in the environment, how large a world the simulated Clerk of a process of
-// its own has.
+// populatedClerk is the variable with the size of the world, for a process that is only a simulated
+// Clerk.
 const populatedClerk = "ROLECALL_TEST_POPULATED_CLERK"
 
 // startPopulated starts a simulated Clerk in a process of its own, so that its memory isn't
-// counted, and returns where it is and its secret key.
+// counted, and returns its URL and secret key.
 func startPopulated(b *testing.B, organizations, members int) (url, key string) {
 	b.Helper()
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d %d", populatedClerk, organizations, members))
-	stdin, err := cmd.StdinPipe() // its end ends the process, also if this one dies
+	stdin, err := cmd.StdinPipe() // closing it ends the process, even if this one dies
 	require.NoError(b, err)
 	stdout, err := cmd.StdoutPipe()
 	require.NoError(b, err)

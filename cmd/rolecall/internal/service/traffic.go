@@ -8,14 +8,13 @@ import (
 	"time"
 )
 
-// lastRequests is how long a stop waits, once the listener is closed, for requests on connections
-// from which nothing was read yet. Either the request is on its way, or the caller opened the
-// connection for later and loses nothing.
+// lastRequests is how long a stop, after closing the listener, waits for requests on unused
+// connections. A caller whose request takes longer opened its connection for later, and loses
+// nothing.
 const lastRequests = 500 * time.Millisecond
 
-// traffic knows the connections of a server on which a request is under way or may be on its way. A
-// server's own Shutdown drops a request that it reads after it began, without an answer: so no more
-// may come by then.
+// traffic tracks the connections on which a request is, or may be, under way. Server.Shutdown
+// drops, without an answer, a request that arrives during it: so none may be left by then.
 type traffic struct {
 	mu    sync.Mutex
 	busy  map[net.Conn]struct{}
@@ -26,7 +25,7 @@ func newTraffic() *traffic {
 	return &traffic{busy: map[net.Conn]struct{}{}, quiet: make(chan struct{}, 1)}
 }
 
-// watch has a server tell of its connections, beside whoever it tells already.
+// watch follows the connections of a server, and keeps the server's earlier hook.
 func (t *traffic) watch(server *http.Server) {
 	others := server.ConnState
 	server.ConnState = func(conn net.Conn, state http.ConnState) {
@@ -54,8 +53,8 @@ func (t *traffic) note(conn net.Conn, state http.ConnState) {
 	}
 }
 
-// settle waits until no connection is busy, but not for longer than [lastRequests]: Shutdown waits
-// for what goes on then.
+// settle waits until no connection is busy, for [lastRequests] at most. Shutdown waits for the
+// requests that still run.
 func (t *traffic) settle(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, lastRequests)
 	defer cancel()

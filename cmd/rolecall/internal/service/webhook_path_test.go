@@ -13,9 +13,9 @@ import (
 	"github.com/callmine/rolecall/cmd/rolecall/internal/servicetest"
 )
 
-// TestWebhooksComeByOnePathAlone: a path that a proxy may read as another one takes no delivery,
-// however well it is signed.
-func TestWebhooksComeByOnePathAlone(t *testing.T) {
+// TestWebhooks_ComeByOnePathOnly: other spellings of the path, which proxies may read otherwise,
+// take no signed delivery.
+func TestWebhooks_ComeByOnePathOnly(t *testing.T) {
 	t.Parallel()
 	b := servicetest.Setup(t, nil)
 	_, _, _, messages := servicetest.Team(t, b)

@@ -25,13 +25,14 @@ import (
 	"github.com/callmine/rolecall/internal/clerksim"
 	"github.com/callmine/rolecall/internal/pgtest"
 	"github.com/callmine/rolecall/internal/svixsim"
+	"github.com/callmine/rolecall/internal/testlog"
 )
 
 // Bundle is a whole service on free ports with a simulated Clerk beside it.
 type Bundle struct {
 	Clerk        *clerksim.World
 	Faults       *clerksim.APIFaults // of the simulated Clerk's API
-	API          string              // its address
+	API          string              // address of that API
 	Courier      *svixsim.Courier
 	Service      *service.Service
 	Config       config.Config // of Service
@@ -39,14 +40,15 @@ type Bundle struct {
 	DB           *pgxpool.Pool
 	Secret       string // of the webhook endpoint
 	ServiceToken string // of a service that asks
-	Log          *Log
+	Log          *testlog.Lines
 	Client       *http.Client
 }
 
 // signingKey is shared: making one takes a tenth of a second.
 var signingKey = sync.OnceValues(clerksim.NewSigningKey)
 
-// Setup starts one. The clock of the simulated Clerk can be replaced.
+// Setup starts a service on a new database. clerkNow is the clock of the simulated Clerk; nil for
+// the real one.
 func Setup(t testing.TB, clerkNow func() time.Time) *Bundle {
 	t.Helper()
 	url := pgtest.URL(t)
@@ -55,13 +57,13 @@ func Setup(t testing.TB, clerkNow func() time.Time) *Bundle {
 	return b
 }
 
-// Start starts one on a given database.
+// Start starts a service on the given database.
 func Start(t testing.TB, databaseURL string, clerkNow func() time.Time, which config.Parts, changes ...func(*Bundle, *config.Config)) *Bundle {
 	t.Helper()
 	ctx := t.Context()
 	key, err := signingKey()
 	require.NoError(t, err)
-	b := &Bundle{Log: &Log{}, Faults: clerksim.NewAPIFaults()}
+	b := &Bundle{Log: &testlog.Lines{}, Faults: clerksim.NewAPIFaults()}
 	b.Clerk, err = clerksim.New(clerksim.Config{SigningKey: key, Now: clerkNow})
 	require.NoError(t, err)
 	simulator, err := clerksim.Listen(ctx, "", b.Clerk.Handler(b.Faults.Middleware))
@@ -90,15 +92,32 @@ func Start(t testing.TB, databaseURL string, clerkNow func() time.Time, which co
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, b.Service.Stop(context.WithoutCancel(ctx))) })
 
-	b.Courier, err = svixsim.NewCourier(svixsim.CourierConfig{
-		Endpoints: []svixsim.Endpoint{{URL: b.Web("/webhooks/clerk"), Secrets: []string{b.Secret}}},
-	})
-	require.NoError(t, err)
-	t.Cleanup(b.Courier.Close)
+	b.connect(t)
 	transport := &http.Transport{MaxIdleConnsPerHost: 64}
 	b.Client = &http.Client{Transport: transport}
 	t.Cleanup(transport.CloseIdleConnections)
 	return b
+}
+
+// connect points the courier at the service.
+func (b *Bundle) connect(t testing.TB) {
+	t.Helper()
+	endpoint := svixsim.Endpoint{URL: b.Web("/webhooks/clerk"), Secrets: []string{b.Secret}}
+	courier, err := svixsim.NewCourier(svixsim.CourierConfig{Endpoints: []svixsim.Endpoint{endpoint}})
+	require.NoError(t, err)
+	t.Cleanup(courier.Close)
+	b.Courier = courier
+}
+
+// Restart replaces the service by one with another configuration.
+func (b *Bundle) Restart(t testing.TB, cfg config.Config, which config.Parts) {
+	t.Helper()
+	require.NoError(t, b.Service.Stop(t.Context()))
+	restarted, err := service.Start(t.Context(), cfg, which, b.Logger)
+	require.NoError(t, err)
+	b.Config = cfg
+	b.Service = restarted
+	b.connect(t)
 }
 
 // Web returns the address of a page of the public side.
@@ -119,8 +138,8 @@ func (b *Bundle) Send(t testing.TB, messages ...clerksim.Message) {
 	b.Applied(t)
 }
 
-// Applied waits until nothing that was acknowledged is still to be applied. The queue has no signal
-// for that.
+// Applied waits until no acknowledged delivery waits to be applied. The queue has no signal for
+// that.
 func (b *Bundle) Applied(t testing.TB) {
 	t.Helper()
 	require.Eventually(t, func() bool {
@@ -130,7 +149,7 @@ func (b *Bundle) Applied(t testing.TB) {
 	}, 20*time.Second, 2*time.Millisecond)
 }
 
-// State returns where a delivery stands in the ledger.
+// State returns the state of a delivery in the ledger.
 func (b *Bundle) State(t testing.TB, id string) string {
 	t.Helper()
 	var state string
@@ -154,7 +173,7 @@ func (b *Bundle) Get(t testing.TB, url, token string) (int, map[string]any) {
 	return b.Do(t, request, token)
 }
 
-// Do asks as the bearer of a token; "" for nobody's.
+// Do asks as the bearer of a token; "" for none.
 func (b *Bundle) Do(t testing.TB, request *http.Request, token string) (int, map[string]any) {
 	t.Helper()
 	if token != "" {
@@ -172,8 +191,7 @@ func (b *Bundle) Do(t testing.TB, request *http.Request, token string) (int, map
 	return response.StatusCode, body
 }
 
-// May asks as the bearer of a token whether it may do something in a workspace, and returns the
-// status.
+// May asks, as the bearer of a token, for a permission in a workspace, and returns the status.
 func (b *Bundle) May(t testing.TB, token, workspaceID, permission string) int {
 	t.Helper()
 	status, _ := b.Get(t, b.Web("/v1/authorize?workspace_id="+workspaceID+"&permission="+permission), token)
@@ -208,7 +226,7 @@ func (b *Bundle) Text(t *testing.T, path string) (int, string) {
 	return response.StatusCode, string(text)
 }
 
-// Open gives the bundle a pool of its own for looking into the ledger.
+// Open gives the bundle its own pool for reading the database.
 func (b *Bundle) Open(t testing.TB, url string) {
 	t.Helper()
 	var err error

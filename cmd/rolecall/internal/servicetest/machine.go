@@ -36,7 +36,7 @@ func DataFolder(t *testing.T) string {
 	return filepath.Join(dir, "postgres")
 }
 
-// Fetch returns the status and the text of a page; 0 and why for no answer.
+// Fetch returns the status and the text of a page. Without an answer, it returns 0 and the reason.
 func Fetch(ctx context.Context, client *http.Client, url string) (status int, text string) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
@@ -54,8 +54,8 @@ func Fetch(ctx context.Context, client *http.Client, url string) (status int, te
 	return response.StatusCode, string(body)
 }
 
-// FreeAddr returns an address of this machine on which nothing listens. It is below the ports that
-// the system gives to connections and to other tests' listeners, so that it stays free.
+// FreeAddr returns a free address of this machine. Its port is below those that the system assigns,
+// so that it stays free.
 func FreeAddr(t *testing.T) string {
 	t.Helper()
 	for range 100 {
@@ -69,7 +69,7 @@ func FreeAddr(t *testing.T) string {
 	return ""
 }
 
-// AppRole makes a role that owns the schema and nothing else, and returns its URL.
+// AppRole creates a role that owns only the schema, and returns its URL.
 func AppRole(t *testing.T, c *pgtest.Cluster, options string) string {
 	t.Helper()
 	c.Exec("", "CREATE ROLE app LOGIN PASSWORD 'secret' "+options, "CREATE DATABASE rolecall ENCODING 'UTF8' TEMPLATE template0")

@@ -14,19 +14,20 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/callmine/rolecall/internal/pgtest"
+	"github.com/callmine/rolecall/internal/testlog"
 )
 
-// nginxBinary finds nginx. Without one the test is left out, but not where everything has to pass.
+// nginxBinary finds nginx. Without it, the test is skipped, and fails in CI.
 func nginxBinary(t *testing.T) string {
 	t.Helper()
 	pgtest.NeedsProgram(t, "nginx")
 	if path, err := exec.LookPath("nginx"); err == nil {
 		return path
 	}
-	return "/usr/sbin/nginx" // not on everybody's path
+	return "/usr/sbin/nginx" // not on every user's path
 }
 
-// RunNginx runs a documented configuration with addresses of this test in place of its own.
+// RunNginx runs a documented configuration with the test's addresses in place of its own.
 func RunNginx(t *testing.T, file string, here map[string]string) Dialer {
 	t.Helper()
 	binary := nginxBinary(t)
@@ -50,7 +51,7 @@ func RunNginx(t *testing.T, file string, here map[string]string) Dialer {
 		"-g", "daemon off; master_process off; error_log stderr; pid "+filepath.Join(dir, "pid")+";")
 	command.Cancel = func() error { return command.Process.Signal(syscall.SIGTERM) }
 	command.WaitDelay = 5 * time.Second
-	var said Log
+	var said testlog.Lines
 	command.Stdout, command.Stderr = &said, &said
 	require.NoError(t, command.Start())
 	t.Cleanup(func() {

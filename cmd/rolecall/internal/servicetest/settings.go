@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
 	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
@@ -17,7 +16,7 @@ import (
 	"github.com/callmine/rolecall/internal/pgtest"
 )
 
-// Settings are enough to serve with, on a database of the test's own.
+// Settings returns the settings that serving needs, with a database of the test's own.
 func Settings(t *testing.T, change func(*config.Config)) config.Config {
 	t.Helper()
 	cfg := config.Config{
@@ -28,7 +27,7 @@ func Settings(t *testing.T, change func(*config.Config)) config.Config {
 	return cfg
 }
 
-// ComparedOnce has a database's mirror count as compared with Clerk already.
+// ComparedOnce makes a database's mirror count as compared with Clerk.
 func ComparedOnce(t *testing.T, databaseURL string) {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), databaseURL)
@@ -39,8 +38,7 @@ func ComparedOnce(t *testing.T, databaseURL string) {
 	require.NoError(t, err)
 }
 
-// AsksClerk lets the service ask Clerk's API, as often as it likes. It sweeps only where the test
-// says so.
+// AsksClerk lets the service ask Clerk's API without a limit, and without sweeps.
 func AsksClerk(b *Bundle, cfg *config.Config) {
 	cfg.SecretKey, cfg.APIURL, cfg.ClerkRate = b.Clerk.SecretKey(), b.API, 1000
 }
@@ -61,8 +59,8 @@ func Team(t *testing.T, b *Bundle) (workspace, admin, member string, messages []
 	return organization.ID, ids[0], ids[1], b.Clerk.Drain()
 }
 
-// StartSweeping starts a service that compares the mirror with Clerk all the time, once prepared
-// has seen to what Clerk is like.
+// StartSweeping runs prepared, which sets up the simulated Clerk, and then starts a service that
+// sweeps all the time.
 func StartSweeping(t *testing.T, prepared func(*Bundle), changes ...func(*Bundle, *config.Config)) *Bundle {
 	t.Helper()
 	url := pgtest.URL(t)
@@ -71,10 +69,7 @@ func StartSweeping(t *testing.T, prepared func(*Bundle), changes ...func(*Bundle
 		cfg.SweepInterval = 100 * time.Millisecond
 	}
 	b := Start(t, url, nil, config.Parts{Web: true, Workers: true}, append([]func(*Bundle, *config.Config){AsksClerk, sweeps}, changes...)...)
-	var err error
-	b.DB, err = pgxpool.New(t.Context(), url)
-	require.NoError(t, err)
-	t.Cleanup(b.DB.Close)
+	b.Open(t, url)
 	return b
 }
 

@@ -14,8 +14,8 @@ import (
 	"github.com/callmine/rolecall/internal/pgtest"
 )
 
-// NeedsSurroundings leaves a test to `make surroundings`, which CI runs: it starts servers of its
-// own, loads the machine, or measures time, and would slow the other tests down.
+// NeedsSurroundings skips a test unless `make surroundings` runs it, as CI does. Such a test starts
+// its own servers, loads the machine, or measures time, and would slow the other tests down.
 func NeedsSurroundings(t *testing.T) {
 	t.Helper()
 	if os.Getenv("ROLECALL_TEST_SURROUNDINGS") == "" {
@@ -23,10 +23,10 @@ func NeedsSurroundings(t *testing.T) {
 	}
 }
 
-// InSurroundings is the test whose parts are run in surroundings.
-const InSurroundings = "TestEndToEndInAllSurroundings"
+// InSurroundings is the test that runs its parts in each of the surroundings.
+const InSurroundings = "TestEndToEnd_InAllSurroundings"
 
-// surround changes how a bundle reaches Postgres, where a test runs as a part of that one.
+// surround changes how a bundle reaches Postgres, if its test is a part of [InSurroundings].
 func surround(t testing.TB, c *config.Config) {
 	t.Helper()
 	if rest, within := strings.CutPrefix(t.Name(), InSurroundings+"/"); within {
@@ -35,8 +35,7 @@ func surround(t testing.TB, c *config.Config) {
 	}
 }
 
-// Surroundings are the ways in which people reach Postgres: poolers, and the forms of a URL that
-// the README names.
+// Surroundings returns the ways of reaching Postgres: poolers, and the documented forms of a URL.
 func Surroundings() map[string]func(testing.TB, *config.Config) {
 	parameters := func(more string) func(testing.TB, *config.Config) {
 		return func(_ testing.TB, c *config.Config) { c.DatabaseURL += "&" + more }

@@ -18,8 +18,7 @@ func DialTCP(addr string) Dialer {
 	return func(ctx context.Context) (net.Conn, error) { return new(net.Dialer).DialContext(ctx, "tcp", addr) }
 }
 
-// Wire is a caller that tries nothing twice, which [http.Client] does unasked. It is for one
-// goroutine.
+// Wire is a caller that never retries, unlike [http.Client]. It is for one goroutine.
 type Wire struct {
 	Dial   Dialer
 	Keep   bool // the connection, for as long as the server does
