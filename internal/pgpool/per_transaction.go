@@ -161,7 +161,7 @@ func (p *PerTransaction) SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchR
 	return committing{tx.SendBatch(ctx, b), ctx, tx}
 }
 
-// If the server must not answer, again looks again and tries a second time, because the pooler may
+// again tries once more after another look if the server must not answer, because the pooler may
 // then lead to another server.
 func (p *PerTransaction) again(ctx context.Context, try func() error) error {
 	err := patiently(ctx, try)
