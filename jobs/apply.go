@@ -27,18 +27,18 @@ type applyWorker struct {
 	ended  func(clerksync.State)
 	sweeps bool // sweep soon after roles moved
 
-	stalls   stalls
-	pace     pace
-	patients atomic.Int32 // how many transactions take their time now
+	stalls     stalls
+	pace       pace
+	patientNow atomic.Int32 // how many transactions may take long now
 }
 
 // Work implements river.Worker. Mirror, audit log and ledger change in one transaction. In the
-// first queues it is tried once and briefly: what fails there goes aside, so that no delivery holds
-// a worker that another workspace's removal needs.
+// queues of new deliveries it is tried once, with short bounds. What fails there goes aside, so
+// that no delivery keeps a worker from another workspace's removal.
 //
-// River completes the job afterwards, many at once: within the transaction (JobCompleteTx) it took
-// a fifth of the time from accepted to enforced, and a job that runs twice finds nothing left to
-// do.
+// River completes the job afterwards, many at once. Completing it within the transaction
+// (JobCompleteTx) took a fifth of the time from accepted to enforced. A job that runs twice finds
+// nothing left to do.
 func (w *applyWorker) Work(ctx context.Context, job *river.Job[ApplyArgs]) error {
 	work := w.workBriefly
 	if job.Queue == QueueHeldUp {
@@ -48,17 +48,17 @@ func (w *applyWorker) Work(ctx context.Context, job *river.Job[ApplyArgs]) error
 	if _, later := errors.AsType[*rivertype.JobSnoozeError](err); err != nil && !later {
 		w.logger.WarnContext(ctx, "apply deliveries", "error", err, "count", len(job.Args.SvixIDs))
 	}
-	return outcome(ctx, err)
+	return riverResult(ctx, err)
 }
 
-// workBriefly tries the whole batch, and sets aside what fails.
+// workBriefly tries the whole batch, and sets aside the parts that fail.
 func (w *applyWorker) workBriefly(ctx context.Context, job *river.Job[ApplyArgs]) error {
 	try := attempt{ids: job.Args.SvixIDs, bounds: w.brief(len(job.Args.SvixIDs)), queue: job.Queue}
 	_, err := w.inTx(ctx, try)
 	if err != nil && ctx.Err() == nil && merge.BlameFor(err) == merge.OfDatabase { // a cut connection says nothing about the next one
 		_, err = w.inTx(ctx, try)
 	}
-	for range againForLock {
+	for range lockRetries {
 		if merge.IsCode(err, merge.LockNotAvailable) && ctx.Err() == nil {
 			_, err = w.inTx(ctx, try)
 		}
@@ -69,16 +69,16 @@ func (w *applyWorker) workBriefly(ctx context.Context, job *river.Job[ApplyArgs]
 	return w.setAside(ctx, job, err)
 }
 
-// againForLock is how often a batch is tried again at once that waited for a lock in vain. Workers
-// of ours that write into the same workspace hold its rows for some milliseconds each, and several
-// of them wait for each other.
-const againForLock = 1
+// lockRetries is how often a batch that waited for a lock in vain is tried again at once. Our own
+// workers hold the rows of a workspace for some milliseconds each, and several may wait for each
+// other.
+const lockRetries = 1
 
 // attempt is one transaction that applies deliveries.
 type attempt struct {
 	ids    []string
 	bounds merge.Bounds
-	queue  string // of the job; in the first ones, what is held up is left out
+	queue  string // of the job; the queues of new deliveries leave out what is held up
 }
 
 // inTx applies deliveries in one transaction, and reports whether that took long.
@@ -130,7 +130,7 @@ func (w *applyWorker) applyIn(ctx context.Context, tx pgx.Tx, a attempt, began t
 		SvixIDs: a.ids,
 		Select:  w.leaveOut(ctx, tx, a),
 		Written: func(written merge.Applied) error {
-			done.slow = (watch{began, written.Locked}).slowly() // before others that write into the workspace are waited for
+			done.slow = timing{began: began, locked: written.Locked}.slow() // before it waits for other writers of the workspace
 			if written.RolesMoved && w.sweeps {
 				return sweepSoon(ctx, tx, time.Now())
 			}
@@ -143,11 +143,11 @@ func (w *applyWorker) applyIn(ctx context.Context, tx pgx.Tx, a attempt, began t
 	return done, err
 }
 
-// leaveOut returns what selects the deliveries of which the part isn't held up, by what is
-// remembered, and enqueues the others; nil if nothing is remembered.
+// leaveOut returns a function that selects the deliveries to apply now, and enqueues those that are
+// remembered as held up. It returns nil if nothing is remembered.
 func (w *applyWorker) leaveOut(ctx context.Context, tx pgx.Tx, a attempt,
 ) func([]clerksync.Delivery, []clerksync.Facts) ([]clerksync.Delivery, []clerksync.Facts, error) {
-	heldUp := w.heldUp(a)
+	heldUp := w.remembered(a)
 	if heldUp == nil {
 		return nil
 	}
@@ -169,14 +169,15 @@ func (w *applyWorker) leaveOut(ctx context.Context, tx pgx.Tx, a attempt,
 		out := append(idsOf(suspects), idsOf(certain)...)
 		for i, d := range deliveries {
 			if !slices.Contains(out, d.ID) {
-				now, factsNow = append(now, d), append(factsNow, facts[i])
+				now = append(now, d)
+				factsNow = append(factsNow, facts[i])
 			}
 		}
 		return now, factsNow, moveOut(ctx, tx, a.queue, suspects, certain)
 	}
 }
 
-// logQuarantine tells that a delivery is quarantined: an operator should look at it.
+// logQuarantine logs a delivery if it is quarantined: an operator should look at it.
 func logQuarantine(ctx context.Context, logger *slog.Logger, d clerksync.Delivery) {
 	if d.State == clerksync.StateQuarantined {
 		logger.ErrorContext(ctx, "delivery quarantined", "svix_id", d.ID, "event_type", d.Type, "error", d.Reason)

@@ -47,7 +47,7 @@ func lifetime(t *testing.T) []clerksync.Delivery {
 	return deliveries
 }
 
-func TestEveryKindOfEventIsApplied(t *testing.T) {
+func TestApply_EveryEventType(t *testing.T) {
 	t.Parallel()
 	deliveries := lifetime(t)
 	types := map[string]bool{}
@@ -79,7 +79,7 @@ func TestEveryKindOfEventIsApplied(t *testing.T) {
 	}
 }
 
-func TestMixedBatch(t *testing.T) {
+func TestApply_MixedBatch(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	deliveries := []clerksync.Delivery{
@@ -107,7 +107,7 @@ func TestMixedBatch(t *testing.T) {
 	require.Equal(t, "New", *b.Mirror(t).Users["user_1"].FirstName.Value)
 }
 
-func TestAJobThatRunsTwiceFindsNothing(t *testing.T) {
+func TestApply_SecondRunFindsNothing(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	b.Insert(t, mirrortest.Joined(t, "msg_1", "orgmem_1", "org_1", "user_1"))
@@ -122,9 +122,9 @@ func TestAJobThatRunsTwiceFindsNothing(t *testing.T) {
 	require.Equal(t, 1, b.Count(t, "SELECT revision FROM rolecall.revisions WHERE organization_id = 'org_1'"))
 }
 
-// TestOverlappingJobs has two jobs with some deliveries in common at the same time: each delivery
-// is one's.
-func TestOverlappingJobs(t *testing.T) {
+// TestApply_OverlappingJobsApplyEachDeliveryOnce has two jobs with some deliveries in common at the
+// same time: each delivery is one's.
+func TestApply_OverlappingJobsApplyEachDeliveryOnce(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	var ids []string
@@ -152,9 +152,9 @@ func TestOverlappingJobs(t *testing.T) {
 	require.Len(t, b.Mirror(t).Memberships, len(ids))
 }
 
-// TestWorkersDoNotDeadlock sends many deliveries about few objects through small batches and many
-// workers, in orders that differ from batch to batch.
-func TestWorkersDoNotDeadlock(t *testing.T) {
+// TestApply_ConcurrentBatchesDoNotDeadlock sends many deliveries about few objects through small
+// batches and many workers, in orders that differ from batch to batch.
+func TestApply_ConcurrentBatchesDoNotDeadlock(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	var deliveries []clerksync.Delivery

@@ -7,17 +7,17 @@ import (
 )
 
 const (
-	// statementTime is how long a statement may take that applies one delivery, beside waiting for
-	// two locks, and statementTimeEach what each further one adds. A statement takes a few
-	// milliseconds for a whole batch: what takes longer has a trigger that sleeps.
+	// statementTime is how long a statement that applies one delivery may take, besides waiting for
+	// two locks. statementTimeEach is added for each further delivery. A statement takes a few
+	// milliseconds for a whole batch: one that takes longer has a slow trigger.
 	statementTime     = 50 * time.Millisecond
 	statementTimeEach = 250 * time.Microsecond
 	// patientTime is the same where nothing else waits for the worker.
 	patientTime = applyTimeout
 )
 
-// brief are the bounds of a transaction that applies n deliveries, and for whose end other
-// workspaces may wait.
+// brief returns the bounds of a transaction that applies n deliveries, and whose worker other
+// workspaces may wait for.
 func (w *applyWorker) brief(n int) merge.Bounds {
 	return merge.Bounds{
 		Lock:      w.pace.stretch(merge.LockWait),
@@ -25,8 +25,8 @@ func (w *applyWorker) brief(n int) merge.Bounds {
 	}
 }
 
-// patient are the bounds of a transaction that may take its time. It still waits briefly for locks:
-// others may need what it holds.
+// patient returns the bounds of a transaction that may take long. It still waits briefly for locks:
+// other transactions may need the rows that it holds.
 func (w *applyWorker) patient() merge.Bounds {
 	return merge.Bounds{Lock: w.pace.stretch(merge.LockWait), Statement: patientTime}
 }

@@ -15,7 +15,7 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// bundle is a database of a test's own, with what works on it.
+// bundle is a database of one test, with inboxes and workers on it.
 type bundle struct{ *mirrortest.DB }
 
 func setup(t *testing.T) *bundle {

@@ -12,10 +12,10 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// The queues of jobs that apply deliveries. What takes access away has one of its own, with its own
-// workers, so that no backlog of anything else delays it. What waits for another session's lock, or
-// fails, continues in a third one, so that it holds no worker of the first two. Processes of older
-// versions don't work that one.
+// The queues of jobs that apply deliveries. Revocations have a queue and workers of their own, so
+// that no other backlog delays them. Deliveries that wait for another session's lock, or fail,
+// continue in QueueHeldUp, so that they keep no worker of the other queues. Processes of older
+// versions don't work QueueHeldUp.
 const (
 	QueueApply       = "apply"
 	QueueRevocations = "revocations"
@@ -27,8 +27,8 @@ const (
 // time-out.
 const MaxBatch = 64
 
-// ApplyArgs tells a job which deliveries to apply. The bodies stay in the ledger: jsonb refuses
-// \u0000, and the ledger's state is what says whether there is anything left to do.
+// ApplyArgs names the deliveries that a job applies. Their bodies stay in the ledger: jsonb refuses
+// \u0000, and the ledger's state says whether anything is left to do.
 type ApplyArgs struct {
 	SvixIDs []string `json:"svix_ids"`
 }
@@ -46,10 +46,9 @@ func (ApplyArgs) InsertOpts() river.InsertOpts {
 
 // enqueue inserts jobs that apply the deliveries, and wakes the workers at commit.
 //
-// River wakes them too, but decides that at insert and at most once per interval, so that a
-// rolled-back insert can swallow the next one's wake-up. So every commit sends its own
-// notification, on River's channel and in its format; Postgres folds it with River's where both are
-// sent.
+// River wakes them, too, but decides at insert, and at most once per interval: a rolled-back insert
+// can use up the wake-up of the next one. So every commit sends a notification of its own, on
+// River's channel and in its format. Postgres merges the two where both are sent.
 func enqueue(ctx context.Context, client *river.Client[pgx.Tx], tx pgx.Tx, deliveries []clerksync.Delivery) error {
 	ids := map[clerksync.Urgency][]string{}
 	for _, d := range deliveries {
@@ -86,7 +85,7 @@ func insertJobs(ctx context.Context, client *river.Client[pgx.Tx], tx pgx.Tx, pa
 	return nil
 }
 
-// insertOpts says which queue a job goes into, and how soon its turn there comes.
+// insertOpts returns the queue of a job, and its priority there.
 func insertOpts(u clerksync.Urgency) *river.InsertOpts {
 	switch u {
 	case clerksync.DoesRevoke:

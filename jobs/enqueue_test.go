@@ -12,9 +12,9 @@ import (
 
 var update = flag.Bool("update", false, "write the golden file instead of comparing with it")
 
-// TestWireFormatOfApplyArgs guards what lies in the queue while instances of two versions run: a
-// change of it strands the jobs of the other version.
-func TestWireFormatOfApplyArgs(t *testing.T) {
+// TestApplyArgs_WireFormatStays guards what lies in the queue while instances of two versions run:
+// a change of it strands the jobs of the other version.
+func TestApplyArgs_WireFormatStays(t *testing.T) {
 	t.Parallel()
 	args := ApplyArgs{SvixIDs: []string{"msg_1", "msg_2"}}
 	opts := args.InsertOpts()

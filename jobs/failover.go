@@ -12,8 +12,8 @@ import (
 	"github.com/callmine/rolecall/migrations"
 )
 
-// SweepAfterFailover enqueues a sweep in a transaction, because what was acknowledged may be
-// missing. Any process may do it; one with workers sweeps.
+// SweepAfterFailover enqueues a sweep in a transaction: the new database may lack acknowledged
+// deliveries. Any process may enqueue it; a process with workers sweeps.
 func SweepAfterFailover(ctx context.Context, tx pgx.Tx) error {
 	client, err := river.NewClient(riverpgxv5.New(nil), &river.Config{Schema: migrations.Schema, SkipUnknownJobCheck: true})
 	if err != nil {

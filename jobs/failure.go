@@ -11,22 +11,22 @@ import (
 	"github.com/callmine/rolecall/jobs/merge"
 )
 
-// This file is the one place that says what a failure means to River: wait for the database, try
-// again, or give up. Whose fault it is says [merge.BlameFor].
+// This file alone decides what a failure means to River: wait for the database, try again, or give
+// up. [merge.BlameFor] judges whose fault it is.
 
 const (
 	// maxDeliveryAttempts is how often one delivery may fail by its own fault before it is
 	// quarantined: with [retryPolicy], after some 15 s.
 	maxDeliveryAttempts = 5
-	// maxJobAttempts bounds a job that waits for locks or until the schema is mended. What it
-	// leaves is taken over.
+	// maxJobAttempts bounds a job that waits for locks or until the schema is mended. The
+	// deliveries that it leaves are taken over.
 	maxJobAttempts = 12
 	// databasePause is how long a job waits for a database that is away. It costs no attempt.
 	databasePause = time.Second
 )
 
-// outcome turns the failure of a job into what River should do.
-func outcome(ctx context.Context, err error) error {
+// riverResult turns the failure of a job into what River should do.
+func riverResult(ctx context.Context, err error) error {
 	switch {
 	case err == nil:
 		return nil

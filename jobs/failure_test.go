@@ -16,7 +16,7 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-func TestOutcome(t *testing.T) {
+func TestRiverResult_OfEachFailure(t *testing.T) {
 	t.Parallel()
 	stopping, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -26,11 +26,11 @@ func TestOutcome(t *testing.T) {
 	away := fmt.Errorf("apply: %w", &pgconn.PgError{Code: "57P01"})
 	poison := fmt.Errorf("apply: %w", &pgconn.PgError{Code: "22P02"})
 
-	require.NoError(t, outcome(t.Context(), nil))
-	require.NoError(t, outcome(stopping, nil), "done is done")
-	require.Equal(t, poison, outcome(t.Context(), poison), "the delivery's own fault")
-	require.Equal(t, tooLong, outcome(late, tooLong), "somebody's lock: tried again, and taken over at last")
-	require.Equal(t, errors.ErrUnsupported, outcome(t.Context(), errors.ErrUnsupported))
+	require.NoError(t, riverResult(t.Context(), nil))
+	require.NoError(t, riverResult(stopping, nil), "done is done")
+	require.Equal(t, poison, riverResult(t.Context(), poison), "the delivery's own fault")
+	require.Equal(t, tooLong, riverResult(late, tooLong), "another session's lock: tried again, and taken over at last")
+	require.Equal(t, errors.ErrUnsupported, riverResult(t.Context(), errors.ErrUnsupported))
 	for name, tc := range map[string]struct {
 		ctx   context.Context
 		err   error
@@ -43,14 +43,14 @@ func TestOutcome(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			snooze, ok := errors.AsType[*rivertype.JobSnoozeError](outcome(tc.ctx, tc.err))
+			snooze, ok := errors.AsType[*rivertype.JobSnoozeError](riverResult(tc.ctx, tc.err))
 			require.True(t, ok)
 			require.Equal(t, tc.after, snooze.Duration)
 		})
 	}
 }
 
-func TestRetriesWaitForSecondsOnly(t *testing.T) {
+func TestRetryPolicy_WaitsForSecondsOnly(t *testing.T) {
 	t.Parallel()
 	now := time.UnixMilli(mirrortest.T0)
 	p := retryPolicy{now: func() time.Time { return now }}
@@ -69,9 +69,8 @@ func TestRetriesWaitForSecondsOnly(t *testing.T) {
 	require.Equal(t, now.Add(30*s), p.NextRetry(&rivertype.JobRow{Errors: make([]rivertype.AttemptError, 1000)}))
 }
 
-// TestWaitingForALockCostsADeliveryNoAttempt keeps a job from its rows for longer than several
-// tries take.
-func TestWaitingForALockCostsADeliveryNoAttempt(t *testing.T) {
+// TestApply_LockCostsNoAttempt keeps a job from its rows for longer than several tries take.
+func TestApply_LockCostsNoAttempt(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	accept(t, b.inbox(t), mirrortest.UserNamed(t, "msg_1", "user_1", "Kim", 1))
@@ -87,13 +86,11 @@ func TestWaitingForALockCostsADeliveryNoAttempt(t *testing.T) {
 	require.Zero(t, b.Ledger(t, "msg_1").Attempts)
 }
 
-// TestADeliveryThatWaitsForALockStopsNoOther has one row locked for longer than a batch may take.
-func TestADeliveryThatWaitsForALockStopsNoOther(t *testing.T) {
+// TestApply_LockedDeliveryStopsNoOther has one row locked for longer than a batch may take.
+func TestApply_LockedDeliveryStopsNoOther(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	b.Insert(t, mirrortest.UserNamed(t, "msg_0", "user_1", "Kim", 1))
-	_, err := b.apply(t.Context(), "msg_0")
-	require.NoError(t, err)
+	b.Deliver(t, mirrortest.UserNamed(t, "msg_0", "user_1", "Kim", 1))
 	b.Insert(t, mirrortest.UserNamed(t, "msg_1", "user_1", "Kim", 2), mirrortest.UserNamed(t, "msg_2", "user_2", "Robin", 2))
 	release := b.Hold(t, "SELECT FROM rolecall.users WHERE id = 'user_1' FOR UPDATE")
 	w, err := newWorkers(b.workersConfig(), b.workersConfig().river())
@@ -109,8 +106,8 @@ func TestADeliveryThatWaitsForALockStopsNoOther(t *testing.T) {
 	require.Zero(t, b.Ledger(t, "msg_1").Attempts)
 }
 
-// TestALostRaceIsRunAgainAFewTimes has somebody else always be first: no row is ever added.
-func TestALostRaceIsRunAgainAFewTimes(t *testing.T) {
+// TestApply_LostRaceIsTriedFiveTimes has another transaction always be first: no row is ever added.
+func TestApply_LostRaceIsTriedFiveTimes(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	b.Exec(t, `CREATE SEQUENCE rolecall.races;

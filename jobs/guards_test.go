@@ -9,9 +9,9 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// TestAdmitJudgesOnlyWhatWouldBeApplied: what ends at the door anyway keeps its state and its
-// reason.
-func TestAdmitJudgesOnlyWhatWouldBeApplied(t *testing.T) {
+// TestAdmit_JudgesOnlyWhatWouldBeApplied: a delivery that ends in the inbox anyway keeps its state
+// and its reason.
+func TestAdmit_JudgesOnlyWhatWouldBeApplied(t *testing.T) {
 	t.Parallel()
 	ignored := clerksync.Delivery{InstanceID: "ins_other", State: clerksync.StateIgnored}
 	admit(&ignored, mirrortest.InstanceID)

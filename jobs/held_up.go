@@ -17,39 +17,39 @@ import (
 )
 
 const (
-	// heldUpWorkers is how many jobs of what is held up run at once. Each is busy for some tens of
-	// ms, but for maxPatients.
+	// heldUpWorkers is how many jobs of held-up deliveries run at once. Each is busy for some tens
+	// of milliseconds, except for maxPatient of them.
 	heldUpWorkers = 4
-	// maxPatients is how many of them may take their time, so that the others stay free for what
-	// has just come.
-	maxPatients = 2
-	// heldUpPause is how long a job waits, on average, that is still held up. It costs no attempt:
-	// a removal is enforced within twice this time after its lock is gone.
+	// maxPatient is how many of them may take long at once. The others stay free for new jobs.
+	maxPatient = 2
+	// heldUpPause is how long a job that is still held up waits on average. The wait costs no
+	// attempt. A removal is enforced within twice this time after its lock is gone.
 	heldUpPause = 500 * time.Millisecond
-	// passTime is how long one job continues with the next of its deliveries, and patientPass how
-	// long one that may take its time.
+	// passTime is how long a job starts on further deliveries after the last one that it applied.
+	// patientPass bounds that altogether.
 	passTime    = merge.LockWait
 	patientPass = 2 * time.Second
 )
 
-// workHeldUp tries again what is held up: together, then one by one. It gives back what still is.
+// workHeldUp tries held-up deliveries again: together, then one by one. It gives back those that
+// still are held up.
 func (w *applyWorker) workHeldUp(ctx context.Context, job *river.Job[ApplyArgs]) error {
 	singles, err := readSingles(ctx, w.pool, job.Args.SvixIDs)
 	if err != nil || len(singles) == 0 {
 		return err
 	}
 	parts := inParts(singles)
-	if known := w.stalls.of(time.Now(), parts[0].named()); len(parts) == 1 && known >= sure {
+	if known := w.stalls.of(time.Now(), parts[0].stallKeys()); len(parts) == 1 && known >= sure {
 		switch {
 		case job.Priority <= laterBy:
 			return w.move(ctx, &river.InsertOpts{Queue: QueueHeldUp, Priority: job.Priority + laterBy}, parts)
 		case known == justSeen:
-			return river.JobSnooze(aWhile())
+			return river.JobSnooze(heldUpWait())
 		}
 	}
 	locked, err := w.lockedIDs(ctx, lockableOf(singles))
 	if heldUp(err) && ctx.Err() == nil { // the database is slow for all
-		return river.JobSnooze(aWhile())
+		return river.JobSnooze(heldUpWait())
 	}
 	if err != nil {
 		return err
@@ -62,38 +62,38 @@ func (w *applyWorker) workHeldUp(ctx context.Context, job *river.Job[ApplyArgs])
 	return w.giveBack(ctx, job, w.oneByOne(ctx, singles, locked))
 }
 
-// try applies a part in one transaction. If it went through quickly, the part is held up no more.
+// try applies a part in one transaction. If that was quick, the part isn't held up any more.
 func (w *applyWorker) try(ctx context.Context, b merge.Bounds, p part) error {
 	slow, err := w.inTx(ctx, attempt{ids: p.ids, bounds: b, queue: QueueHeldUp})
 	if err == nil && !slow {
-		w.stalls.clear(p.named())
+		w.stalls.clear(p.stallKeys())
 	}
 	return err
 }
 
-// leftover is what of a job isn't done.
+// leftover is the part of a job that isn't done.
 type leftover struct {
 	held []part // deliveries that wait for a lock or a slow row, or whose turn didn't come
 	err  error  // of those that failed otherwise
 }
 
-// oneByOne applies each delivery in a transaction of its own, in any order, so that each comes
+// oneByOne applies each delivery in a transaction of its own, in random order, so that each comes
 // first at times.
 func (w *applyWorker) oneByOne(ctx context.Context, singles []part, locked map[string]bool) (rest leftover) {
 	began := time.Now()
 	until := began.Add(passTime)
 	for _, i := range rand.Perm(len(singles)) { //nolint:gosec // any order will do
 		p := singles[i]
-		if p.hopeless(locked) || time.Now().After(until) {
+		if p.blocked(locked) || time.Now().After(until) {
 			rest.held = append(rest.held, p)
-			if p.hopeless(locked) {
-				w.confirm(p, locked)
+			if p.blocked(locked) {
+				w.noteHeldUp(p, locked)
 			}
 			continue
 		}
 		err := w.one(ctx, p)
 		if slow(err) && ctx.Err() == nil {
-			w.takeTime(func() { err = w.try(ctx, w.patient(), p) })
+			w.runPatiently(func() { err = w.try(ctx, w.patient(), p) })
 		}
 		switch {
 		case err == nil:
@@ -102,7 +102,7 @@ func (w *applyWorker) oneByOne(ctx context.Context, singles []part, locked map[s
 			return leftover{err: fmt.Errorf("delivery %s: %w", p.ids[0], err)}
 		case heldUp(err):
 			rest.held = append(rest.held, p)
-			w.confirm(p, locked)
+			w.noteHeldUp(p, locked)
 		default:
 			rest.err = errors.Join(rest.err, fmt.Errorf("delivery %s: %w", p.ids[0], err))
 		}
@@ -117,10 +117,10 @@ func earlier(a, b time.Time) time.Time {
 	return b
 }
 
-// hopeless reports whether a single delivery needn't be tried, as ids of rows are locked by other
-// sessions. Where only the rows of its one workspace are, it is tried: they may be our own
-// transactions', and end at once.
-func (p part) hopeless(locked map[string]bool) bool {
+// blocked reports whether locks of other sessions make it pointless to try a single delivery. If
+// only rows of its one workspace are locked, it is tried: our own transactions may hold the locks,
+// and end at once.
+func (p part) blocked(locked map[string]bool) bool {
 	isLocked := func(id string) bool { return locked[id] }
 	for id := range p.rows {
 		if isLocked(id) && !p.orgs[id] {
@@ -150,22 +150,22 @@ func (w *applyWorker) one(ctx context.Context, p part) error {
 	return nil
 }
 
-// takeTime does what may take long, unless enough others do.
-func (w *applyWorker) takeTime(do func()) {
-	defer w.patients.Add(-1)
-	if w.patients.Add(1) <= maxPatients {
+// runPatiently runs what may take long, unless enough others do so now.
+func (w *applyWorker) runPatiently(do func()) {
+	defer w.patientNow.Add(-1)
+	if w.patientNow.Add(1) <= maxPatient {
 		do()
 	}
 }
 
-// giveBack says what becomes of a job of which not all is done. A fault is tried again as often as
-// River counts, and waits ever longer. What is held up waits shortly, behind what wasn't tried yet.
+// giveBack decides what becomes of the rest of a job. River tries a fault again a few times, and
+// waits ever longer. Held-up deliveries wait briefly, behind those that weren't tried yet.
 func (w *applyWorker) giveBack(ctx context.Context, job *river.Job[ApplyArgs], rest leftover) error {
 	switch {
 	case len(rest.held) == 0:
 		return rest.err
 	case job.Priority > laterBy && rest.err == nil:
-		return river.JobSnooze(aWhile())
+		return river.JobSnooze(heldUpWait())
 	}
 	later := job.Priority
 	if later <= laterBy {
@@ -174,10 +174,10 @@ func (w *applyWorker) giveBack(ctx context.Context, job *river.Job[ApplyArgs], r
 	return errors.Join(rest.err, w.move(ctx, &river.InsertOpts{Queue: QueueHeldUp, Priority: later}, inParts(rest.held)))
 }
 
-// confirm remembers what holds up a single delivery. One that spans several workspaces says of each
-// only that such may be held up, unless a row of that one is locked. One of a single workspace says
-// so, too.
-func (w *applyWorker) confirm(p part, locked map[string]bool) {
+// noteHeldUp remembers the keys of a single delivery that is held up. A delivery of one workspace
+// makes that one sure, and suspected for deliveries that span it and others. A delivery that spans
+// several makes each of them suspected for such deliveries, and sure if a row of it is locked.
+func (w *applyWorker) noteHeldUp(p part, locked map[string]bool) {
 	var isSure, maybe []string
 	for key := range p.keys {
 		switch {
@@ -195,5 +195,6 @@ func (w *applyWorker) confirm(p part, locked map[string]bool) {
 	w.stalls.note(time.Now(), true, isSure)
 }
 
-// aWhile is how long a job waits that is still held up: not all of them the same time.
-func aWhile() time.Duration { return heldUpPause/2 + rand.N(heldUpPause) } //nolint:gosec // no secret
+// heldUpWait returns how long a job that is still held up waits. It varies, so that not all come
+// back at once.
+func heldUpWait() time.Duration { return heldUpPause/2 + rand.N(heldUpPause) } //nolint:gosec // no secret

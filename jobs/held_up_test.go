@@ -16,13 +16,13 @@ import (
 )
 
 const (
-	// waitingThere is how many deliveries wait for what is held up.
+	// waitingThere is how many deliveries are held up.
 	waitingThere = 100
-	// bystanders is how many removals of other workspaces come meanwhile.
+	// bystanders is how many removals from other workspaces come meanwhile.
 	bystanders = 10
-	// heldUpAtMost is what the others may add to how long a removal takes: the bound of a statement
-	// that applies them and the removal in one batch, a look at what is locked, and the second
-	// attempt. Without these bounds it is seconds.
+	// heldUpAtMost is how much longer the others may make a removal: the bound of a statement that
+	// applies them and the removal in one batch, a look at the locks, and the second attempt.
+	// Without these bounds it is seconds.
 	heldUpAtMost = 450 * time.Millisecond
 )
 
@@ -33,21 +33,21 @@ func crowded(t *testing.T) *bundle {
 	t.Helper()
 	b := setup(t)
 	var deliveries []clerksync.Delivery
-	seat := func(id, organization, user string) {
+	member := func(id, organization, user string) {
 		deliveries = append(deliveries, mirrortest.Joined(t, "msg_"+id, "orgmem_"+id, organization, "user_"+user))
 	}
 	for n := range waitingThere {
-		seat(fmt.Sprintf("a%d", n), "org_a", fmt.Sprintf("a%d", n))
+		member(fmt.Sprintf("a%d", n), "org_a", fmt.Sprintf("a%d", n))
 		for _, n := range []int{n, waitingThere + n} {
-			seat(fmt.Sprintf("c%d", n), "org_c", fmt.Sprintf("c%d", n))
+			member(fmt.Sprintf("c%d", n), "org_c", fmt.Sprintf("c%d", n))
 		}
 	}
 	for n := range bystanders {
-		seat(fmt.Sprintf("ab%d", n), "org_b", fmt.Sprintf("a%d", n))
-		seat(fmt.Sprintf("b%d", n), "org_b", fmt.Sprintf("b%d", n))
+		member(fmt.Sprintf("ab%d", n), "org_b", fmt.Sprintf("a%d", n))
+		member(fmt.Sprintf("b%d", n), "org_b", fmt.Sprintf("b%d", n))
 	}
 	for n := range 70 {
-		seat(strconv.Itoa(n), fmt.Sprintf("org_%d", n), strconv.Itoa(n))
+		member(strconv.Itoa(n), fmt.Sprintf("org_%d", n), strconv.Itoa(n))
 	}
 	b.Insert(t, deliveries...)
 	_, err := b.apply(t.Context(), mirrortest.IDs(deliveries)...)
@@ -112,11 +112,11 @@ func sleeping(table, when, seconds string) string {
 		CREATE TRIGGER sleep BEFORE INSERT OR UPDATE ON ` + table + ` FOR EACH ROW WHEN (` + when + `) EXECUTE FUNCTION rolecall.sleep()`
 }
 
-// TestNobodyHoldsUpAnotherWorkspacesRemoval has a hundred deliveries wait, be it for a lock or for
-// a trigger that sleeps, and removals of other workspaces come between them: one by one, or in the
-// same commits. The slowest takes less than [heldUpAtMost] longer than the slowest beside
+// TestApply_HeldUpWorkspaceDelaysNoOthersRemoval has a hundred deliveries wait, be it for a lock or
+// for a trigger that sleeps, and removals of other workspaces come between them: one by one, or in
+// the same commits. The slowest takes less than [heldUpAtMost] longer than the slowest beside
 // deliveries that wait for nothing.
-func TestNobodyHoldsUpAnotherWorkspacesRemoval(t *testing.T) { //nolint:tparallel // it measures time
+func TestApply_HeldUpWorkspaceDelaysNoOthersRemoval(t *testing.T) { //nolint:tparallel // it measures time
 	needsSurroundings(t)
 	t.Parallel()
 	const locking = "SELECT FROM rolecall."

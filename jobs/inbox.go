@@ -27,11 +27,11 @@ const (
 	// inboxCapacity bounds how many deliveries wait for a commit. More mean that the database can't
 	// keep up: Clerk is then told to try again later, instead of waiting until its time-out.
 	inboxCapacity = 1024
-	// acceptTimeout is how long a caller waits at most, so that it hears of a failure before
-	// Clerk's own limit of 15 s.
+	// acceptTimeout is how long a caller waits at most, so that it gets the failure before Clerk's
+	// own limit of 15 s.
 	acceptTimeout = 10 * time.Second
-	// copyTries is how often a delivery is tried again whose quarantined copy another session has
-	// locked: for a second.
+	// copyTries is how often a delivery is tried again while another session has locked its
+	// quarantined copy. Together they take a second.
 	copyTries = 20
 )
 
@@ -39,23 +39,23 @@ const (
 var (
 	ErrInboxFull    = errors.New("inbox is full")
 	ErrInboxStopped = errors.New("inbox is stopped")
-	// ErrCopyLocked is of a delivery that can't take the place of its quarantined copy now.
+	// ErrCopyLocked means that the delivery can't replace its quarantined copy now.
 	ErrCopyLocked = errors.New("another session has locked the quarantined copy of the delivery")
 )
 
 // InboxConfig configures an [Inbox].
 type InboxConfig struct {
 	// Pool is where deliveries are committed. It should serve nothing else, so that accepting never
-	// waits for others, and hold at least two connections. It may be a pooler's that gives a server
-	// to each transaction.
+	// waits for others, and should hold at least two connections. It may go through a pooler in
+	// transaction mode.
 	Pool merge.DB
-	// InstanceID returns the Clerk instance whose deliveries are ours (ins_…). Those of others are
-	// quarantined. Empty takes every instance's, and so does nil.
+	// InstanceID returns the Clerk instance whose deliveries are ours (ins_…). Deliveries of other
+	// instances are quarantined. If it is nil or returns "", every instance is ours.
 	InstanceID func() string
 	// Logger gets one line for each failed commit and each quarantined delivery.
 	Logger *slog.Logger
-	// Ended is told the state of each delivery that ends at the door: ignored or quarantined.
-	// Optional.
+	// Ended is called with the state of each delivery that ends in the inbox: ignored or
+	// quarantined. Optional.
 	Ended func(clerksync.State)
 }
 
@@ -69,24 +69,24 @@ func (c InboxConfig) validate() error {
 	return nil
 }
 
-// Inbox commits deliveries to the ledger together with the jobs that apply them. While one commit
-// is under way the deliveries that arrive gather, and share the next one: under load a commit
-// carries many, idle it carries one at once.
+// Inbox commits deliveries to the ledger together with the jobs that apply them. Deliveries that
+// arrive during a commit share the next one: under load a commit carries many, otherwise it carries
+// one at once.
 type Inbox struct {
 	cfg     InboxConfig
 	client  *river.Client[pgx.Tx] // inserts only
 	waiting chan *entry
 	wg      sync.WaitGroup // of the collectors
 
-	// mu makes sure that nothing is put into waiting once it is closed: a caller that waits there
-	// is waited for by Stop.
+	// mu keeps entries out of waiting once it is closed: Stop answers every caller that waits
+	// there.
 	mu      sync.RWMutex
 	stopped bool
 }
 
 // entry is a delivery that waits for its commit.
 type entry struct {
-	caller   context.Context //nolint:containedctx // tells whether the caller still waits for the answer
+	caller   context.Context //nolint:containedctx // says whether the caller still waits for the answer
 	delivery clerksync.Delivery
 	receipt  clerksync.Receipt
 	err      error
@@ -119,11 +119,11 @@ func NewInbox(cfg InboxConfig) (*Inbox, error) {
 }
 
 // Accept puts a delivery into the ledger and returns once that is committed. A delivery whose
-// svix-id is known is a repeat, and nothing is done, unless the known copy is quarantined: then the
-// new one takes its place.
+// svix-id is known is a repeat and changes nothing. If the known copy is quarantined, the new one
+// takes its place.
 //
-// With an error nothing is known to be stored, and the sender should try again. It comes after
-// [acceptTimeout] at the latest, however long the queue is.
+// After an error the delivery isn't known to be stored, and the sender should try again. Accept
+// returns after [acceptTimeout] at the latest, however long the queue is.
 func (in *Inbox) Accept(ctx context.Context, d clerksync.Delivery) (clerksync.Receipt, error) {
 	admit(&d, in.cfg.InstanceID())
 	ctx, cancel := context.WithTimeout(ctx, acceptTimeout)
@@ -155,8 +155,7 @@ func (in *Inbox) enter(e *entry) error {
 	}
 }
 
-// Stop commits what waits and ends the inbox. Whoever calls Accept from then on gets
-// [ErrInboxStopped].
+// Stop commits the waiting deliveries and ends the inbox. Accept then returns [ErrInboxStopped].
 func (in *Inbox) Stop() {
 	in.close()
 	in.wg.Wait()
@@ -178,7 +177,7 @@ func (in *Inbox) collect() {
 	}
 }
 
-// gather adds to the first delivery those that wait already.
+// gather makes a batch of the first delivery and those that wait already.
 func (in *Inbox) gather(first *entry) []*entry {
 	batch := []*entry{first}
 	for len(batch) < MaxBatch {
@@ -195,9 +194,9 @@ func (in *Inbox) gather(first *entry) []*entry {
 	return batch
 }
 
-// commit stores a batch and answers its callers. If the database refuses one delivery of a batch,
-// each is tried alone, so that a failed commit fails exactly its own callers. If the database
-// itself is in trouble, they aren't: each could take as long as the batch did.
+// commit stores a batch and answers its callers. If the database refuses a delivery of the batch,
+// each is tried alone, so that only the refused one fails. If the database itself fails, they
+// aren't tried alone: each could take as long as the batch did.
 func (in *Inbox) commit(batch []*entry) {
 	batch = slices.DeleteFunc(batch, func(e *entry) bool { return e.caller.Err() != nil }) // their callers have left
 	if len(batch) == 0 {
@@ -225,7 +224,7 @@ func (in *Inbox) commit(batch []*entry) {
 }
 
 // tryLater puts a delivery whose quarantined copy is locked into the queue again, a moment later:
-// mostly it is the other collector's lock. It reports whether there is a try left.
+// mostly the other collector has the lock. It reports whether a try is left.
 func (in *Inbox) tryLater(e *entry) bool {
 	if e.tries++; e.tries > copyTries {
 		return false
@@ -240,8 +239,9 @@ func (in *Inbox) tryLater(e *entry) bool {
 	return true
 }
 
-// admit quarantines a delivery of another Clerk instance: the dashboard's examples are such. One
-// that names no instance is ours, and so is every one if ours isn't known.
+// admit quarantines a delivery of another Clerk instance, such as an example that the dashboard
+// sends. A delivery that names no instance is ours. If our instance isn't known, every delivery is
+// ours.
 func admit(d *clerksync.Delivery, instanceID string) {
 	if instanceID != "" && d.InstanceID != "" && d.InstanceID != instanceID && d.State == clerksync.StateReceived {
 		d.Quarantine("delivery of another Clerk instance: " + d.InstanceID)

@@ -19,9 +19,9 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// TestInboxFull has twice as many senders as the inbox holds while the database stands still.
-// Exactly those are stored who aren't told to come again.
-func TestInboxFull(t *testing.T) {
+// TestInbox_FullRefusesAtOnce has twice as many senders as the inbox holds while the database
+// stands still. Exactly the deliveries that aren't refused are stored.
+func TestInbox_FullRefusesAtOnce(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	in := b.inbox(t)
@@ -57,7 +57,7 @@ func TestInboxFull(t *testing.T) {
 	require.Equal(t, clerksync.Receipt{Stored: true}, accept(t, in, mirrortest.UserNamed(t, id, "user_1", "Kim", 1)), "there is room again")
 }
 
-func TestStoppedInbox(t *testing.T) {
+func TestInbox_StoppedRefuses(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	in := b.inbox(t)
@@ -69,7 +69,7 @@ func TestStoppedInbox(t *testing.T) {
 	require.Zero(t, b.Ledger(t, "msg_2"))
 }
 
-func TestStopCommitsWhatWaits(t *testing.T) {
+func TestInbox_StopCommitsWaitingDeliveries(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	in := b.inbox(t)
@@ -96,9 +96,9 @@ func TestStopCommitsWhatWaits(t *testing.T) {
 	wg.Wait()
 }
 
-// TestStopNeverStrandsACaller stops inboxes while callers come in. Each caller gets an answer, and
-// it is the truth.
-func TestStopNeverStrandsACaller(t *testing.T) {
+// TestInbox_StopAnswersEveryCaller stops inboxes while callers come in. Each caller gets an answer,
+// and it is the truth.
+func TestInbox_StopAnswersEveryCaller(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	const rounds, callers = 60, 8
@@ -125,7 +125,7 @@ func TestStopNeverStrandsACaller(t *testing.T) {
 	}
 }
 
-func TestCancelledCaller(t *testing.T) {
+func TestInbox_CancelledCallersDeliveryIsKept(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	in := b.inbox(t)
@@ -142,7 +142,7 @@ func TestCancelledCaller(t *testing.T) {
 	release()
 	b.UntilState(t, "msg_1", clerksync.StateReceived)
 	receipt := accept(t, in, mirrortest.UserNamed(t, "msg_1", "user_1", "Kim", 1))
-	require.False(t, receipt.Stored, "the caller left, but its delivery was committed all the same: a retry is a repeat")
+	require.False(t, receipt.Stored, "the caller left, but its delivery was committed: a retry is a repeat")
 	require.Len(t, b.jobs(t), 1)
 }
 
@@ -178,7 +178,7 @@ func (w *wire) set(cut bool) {
 	}
 }
 
-func TestDatabaseAway(t *testing.T) {
+func TestInbox_DatabaseAway(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	w := &wire{}
@@ -200,9 +200,9 @@ func TestDatabaseAway(t *testing.T) {
 	require.Equal(t, "received", b.Ledger(t, "msg_2").State)
 }
 
-// TestDatabaseThatHangs has a database that takes a commit and never answers: callers hear of it
-// before Clerk gives up.
-func TestDatabaseThatHangs(t *testing.T) {
+// TestInbox_HangingDatabaseEndsInTimeout has a database that takes a commit and never answers:
+// callers get an error before Clerk gives up.
+func TestInbox_HangingDatabaseEndsInTimeout(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	in := b.inbox(t)
@@ -215,9 +215,9 @@ func TestDatabaseThatHangs(t *testing.T) {
 	require.Equal(t, clerksync.Receipt{Stored: true}, accept(t, in, mirrortest.UserNamed(t, "msg_1", "user_1", "Kim", 1)), "nothing was stored")
 }
 
-// TestABatchIsNotTakenApartBecauseOfTheDatabase: sixty-four commits that fail one after the other
+// TestInbox_KeepsBatchWholeWhenDatabaseFails: sixty-four commits that fail one after the other
 // would keep their callers waiting for sixty-four time-outs.
-func TestABatchIsNotTakenApartBecauseOfTheDatabase(t *testing.T) {
+func TestInbox_KeepsBatchWholeWhenDatabaseFails(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	in := b.inbox(t)

@@ -10,8 +10,7 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// store commits a batch: one row of the ledger for each delivery that is new, and one job for them
-// all.
+// store commits a batch: a row of the ledger for each new delivery, and one job for all of them.
 func (in *Inbox) store(batch []*entry) error {
 	ctx, cancel := context.WithTimeout(context.Background(), acceptTimeout)
 	defer cancel()
@@ -39,23 +38,23 @@ func (in *Inbox) store(batch []*entry) error {
 	if err != nil {
 		return fmt.Errorf("store deliveries: %w", err)
 	}
-	in.tell(ctx, unique, receipts)
-	hand(batch, first, receipts)
+	in.reportEnded(ctx, unique, receipts)
+	setReceipts(batch, first, receipts)
 	return nil
 }
 
-// tell counts and logs the deliveries that end at the door.
-func (in *Inbox) tell(ctx context.Context, stored []clerksync.Delivery, receipts map[string]clerksync.Receipt) {
+// reportEnded counts and logs the deliveries that end in the inbox.
+func (in *Inbox) reportEnded(ctx context.Context, stored []clerksync.Delivery, receipts map[string]clerksync.Receipt) {
 	for _, d := range stored {
-		if d.State != clerksync.StateReceived && receipts[d.ID].Stored { // it ends at the door
+		if d.State != clerksync.StateReceived && receipts[d.ID].Stored {
 			in.cfg.Ended(d.State)
 			logQuarantine(ctx, in.cfg.Logger, d)
 		}
 	}
 }
 
-// hand gives each entry of a batch its receipt.
-func hand(batch []*entry, first map[string]*entry, receipts map[string]clerksync.Receipt) {
+// setReceipts gives each entry of a batch its receipt.
+func setReceipts(batch []*entry, first map[string]*entry, receipts map[string]clerksync.Receipt) {
 	for _, e := range batch {
 		e.receipt = receipts[e.delivery.ID]
 		e.receipt.Quarantined = e.receipt.Stored && e.delivery.State == clerksync.StateQuarantined

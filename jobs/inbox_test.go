@@ -13,7 +13,7 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-func TestAcceptCommitsDeliveryAndJobTogether(t *testing.T) {
+func TestInbox_CommitsDeliveryAndJobTogether(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	in := b.inbox(t)
@@ -25,7 +25,7 @@ func TestAcceptCommitsDeliveryAndJobTogether(t *testing.T) {
 	require.Equal(t, job{ID: jobs[0].ID, State: "available", SvixIDs: []string{"msg_1"}}, jobs[0])
 }
 
-func TestWithoutAJobThereIsNoDelivery(t *testing.T) {
+func TestInbox_StoresNoDeliveryWithoutJob(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	in := b.inbox(t)
@@ -46,7 +46,7 @@ func raising(table, when string) string {
 		EXECUTE FUNCTION rolecall.poison()`
 }
 
-func TestARepeatDoesNothing(t *testing.T) {
+func TestInbox_RepeatDoesNothing(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	in := b.inbox(t)
@@ -64,7 +64,7 @@ func TestARepeatDoesNothing(t *testing.T) {
 	require.Len(t, b.jobs(t), 1)
 }
 
-// occupy gives each collector one delivery while commits are held, so that what comes next has to
+// occupy gives each collector one delivery while commits are held, so that the next ones have to
 // wait.
 func (b *bundle) occupy(t *testing.T, in *Inbox, wg *sync.WaitGroup) {
 	t.Helper()
@@ -107,7 +107,7 @@ func requireJobs(t *testing.T, b *bundle, want ...[]string) {
 	require.ElementsMatch(t, want, got)
 }
 
-func TestCopiesInOneBatch(t *testing.T) {
+func TestInbox_StoresOneOfSeveralCopiesInABatch(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	first, other := mirrortest.UserNamed(t, "msg_1", "user_1", "Kim", 1), mirrortest.UserNamed(t, "msg_1", "user_1", "Robin", 1)
@@ -119,9 +119,9 @@ func TestCopiesInOneBatch(t *testing.T) {
 	requireJobs(t, b, []string{"msg_before0"}, []string{"msg_before1"}, []string{"msg_1", "msg_2"})
 }
 
-// TestAGoodCopyIsNotLostBehindAQuarantinedOne: both are acknowledged, and nobody would send the
-// good one again.
-func TestAGoodCopyIsNotLostBehindAQuarantinedOne(t *testing.T) {
+// TestInbox_KeepsGoodCopyBehindQuarantinedOne: both are acknowledged, and the good one isn't sent
+// again.
+func TestInbox_KeepsGoodCopyBehindQuarantinedOne(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	good := mirrortest.UserNamed(t, "msg_1", "user_1", "Kim", 1)
@@ -133,7 +133,7 @@ func TestAGoodCopyIsNotLostBehindAQuarantinedOne(t *testing.T) {
 	requireJobs(t, b, []string{"msg_before0"}, []string{"msg_before1"}, []string{"msg_1"})
 }
 
-func TestOnlyTheRefusedDeliveryOfABatchFails(t *testing.T) {
+func TestInbox_OnlyRefusedDeliveryOfBatchFails(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	in := b.inbox(t)
@@ -156,7 +156,7 @@ func TestOnlyTheRefusedDeliveryOfABatchFails(t *testing.T) {
 	require.Len(t, b.jobs(t), collectors+len(deliveries)-1)
 }
 
-func TestAQuarantinedCopyIsReplacedAndApplied(t *testing.T) {
+func TestInbox_ReplacesQuarantinedCopy(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	in := b.inbox(t)
@@ -174,7 +174,7 @@ func TestAQuarantinedCopyIsReplacedAndApplied(t *testing.T) {
 	require.Equal(t, "Kim", *b.Mirror(t).Users["user_1"].FirstName.Value)
 }
 
-func TestInstances(t *testing.T) {
+func TestInbox_QuarantinesDeliveriesOfOtherInstances(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	in := b.inbox(t)
@@ -185,7 +185,7 @@ func TestInstances(t *testing.T) {
 	require.Equal(t, clerksync.Receipt{Stored: true, Quarantined: true}, accept(t, in, from("msg_foreign", `,"instance_id":"ins_2"`)))
 	require.Contains(t, b.Ledger(t, "msg_foreign").LastError, "ins_2")
 	require.Equal(t, clerksync.Receipt{Stored: true}, accept(t, in, from("msg_own", `,"instance_id":"ins_1"`)))
-	require.Equal(t, clerksync.Receipt{Stored: true}, accept(t, in, from("msg_old", ``)), "a body of 2024 says nothing")
+	require.Equal(t, clerksync.Receipt{Stored: true}, accept(t, in, from("msg_old", ``)), "a body of 2024 names no instance")
 
 	anyInstance, err := NewInbox(InboxConfig{Pool: b.Pool, Logger: b.Logs.Logger()})
 	require.NoError(t, err)
@@ -195,7 +195,7 @@ func TestInstances(t *testing.T) {
 		"once the instance is known to be ours, a replay gets in")
 }
 
-func TestTwoInboxesShareADatabase(t *testing.T) {
+func TestInbox_SharesDatabaseWithAnother(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	inboxes := []*Inbox{b.inbox(t), b.inbox(t)}
@@ -237,7 +237,7 @@ func TestTwoInboxesShareADatabase(t *testing.T) {
 	})
 }
 
-func TestInboxConfigNamesWhatIsMissing(t *testing.T) {
+func TestConfig_NamesMissingFields(t *testing.T) {
 	t.Parallel()
 	_, err := NewInbox(InboxConfig{Logger: (&testlog.Lines{}).Logger()})
 	require.ErrorContains(t, err, "Pool")

@@ -49,9 +49,9 @@ func acceptAndWork(ctx context.Context, url string) error {
 	return w.Start(ctx)
 }
 
-// TestKilledWhileApplying kills a process with -9 in the middle of applying what it acknowledged.
-// Another instance applies it within twenty seconds, and once.
-func TestKilledWhileApplying(t *testing.T) {
+// TestWorkers_KilledProcessLosesNothing kills a process with -9 in the middle of applying what it
+// acknowledged. Another instance applies it within twenty seconds, and once.
+func TestWorkers_KilledProcessLosesNothing(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	b.Exec(t, "INSERT INTO rolecall.users (id) VALUES ('user_1')")
@@ -65,7 +65,7 @@ func TestKilledWhileApplying(t *testing.T) {
 	require.Error(t, child.Wait(), "it was killed")
 	release()
 	require.Equal(t, "received", b.Ledger(t, "msg_1").State)
-	require.Equal(t, "running", b.jobs(t)[0].State, "nobody told the queue")
+	require.Equal(t, "running", b.jobs(t)[0].State, "the queue doesn't know")
 
 	began := time.Now()
 	b.work(t)

@@ -16,8 +16,8 @@ type newerArgs struct{}
 // Kind implements river.JobArgs.
 func (newerArgs) Kind() string { return "newer" }
 
-// TestAJobOfANewerVersionIsLeftAlone has one in each queue, before jobs that are known.
-func TestAJobOfANewerVersionIsLeftAlone(t *testing.T) {
+// TestWorkers_LeaveJobsOfNewerVersionsAlone has one in each queue, before jobs that are known.
+func TestWorkers_LeaveJobsOfNewerVersionsAlone(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	in := b.inbox(t)
@@ -33,7 +33,7 @@ func TestAJobOfANewerVersionIsLeftAlone(t *testing.T) {
 	b.untilApplied(t, 2)
 	mirrortest.Eventually(t, func() bool {
 		return b.Count(t, "SELECT count(*) FROM rolecall.river_job WHERE kind = 'prune_bodies' AND state = 'completed'") > 0
-	}, "upkeep goes on")
+	}, "upkeep runs")
 	require.Equal(t, 4, b.Count(t, `SELECT count(*) FROM rolecall.river_job
 		WHERE kind = 'newer' AND state = 'available' AND attempt = 0 AND errors IS NULL`))
 }

@@ -14,10 +14,10 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// TestLawApplyingInBatchesIsMergingInMemory applies random histories to Postgres in random orders
+// TestLaw_ApplyingInBatchesIsMergingInMemory applies random histories to Postgres in random orders
 // and batches, with repeats. The mirror is what package sync makes of them in memory, versions
 // included.
-func TestLawApplyingInBatchesIsMergingInMemory(t *testing.T) {
+func TestLaw_ApplyingInBatchesIsMergingInMemory(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	rapid.Check(t, func(r *rapid.T) {
@@ -54,7 +54,7 @@ func insertFor(r *rapid.T, b *bundle, d clerksync.Delivery) {
 	require.NoError(r, err)
 }
 
-// memberships of the histories: somebody who rejoins has a new id for the same pair.
+// genPair draws a membership with its pair. A user who rejoins has a new id for the same pair.
 func genPair(r *rapid.T) (membership, organization, user string) {
 	pairs := map[string][2]string{
 		"orgmem_1": {"org_1", "user_1"}, "orgmem_1again": {"org_1", "user_1"}, "orgmem_2": {"org_2", "user_1"},

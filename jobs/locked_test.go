@@ -9,9 +9,9 @@ import (
 	"github.com/callmine/rolecall/internal/mirrortest"
 )
 
-// TestALockedQuarantinedCopyHoldsUpNoAcceptance: what would take its place is to be sent again, and
-// all else is accepted.
-func TestALockedQuarantinedCopyHoldsUpNoAcceptance(t *testing.T) {
+// TestInbox_LockedQuarantinedCopyStopsNoOther: the copy that would replace it has to be sent again,
+// and all other deliveries are accepted.
+func TestInbox_LockedQuarantinedCopyStopsNoOther(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	in := b.inbox(t)
@@ -35,8 +35,9 @@ func TestALockedQuarantinedCopyHoldsUpNoAcceptance(t *testing.T) {
 	require.Equal(t, "received", b.Ledger(t, "msg_0").State)
 }
 
-// TestWhatWasHeldUpIsAppliedSoonAfter its lock is gone, removals of many members alike.
-func TestWhatWasHeldUpIsAppliedSoonAfter(t *testing.T) {
+// TestApply_HeldUpDeliveriesFollowSoonAfterTheLock: removals of many members are applied once the
+// lock is gone.
+func TestApply_HeldUpDeliveriesFollowSoonAfterTheLock(t *testing.T) {
 	t.Parallel()
 	b := crowded(t)
 	in := b.workForService(t)
@@ -46,7 +47,7 @@ func TestWhatWasHeldUpIsAppliedSoonAfter(t *testing.T) {
 	}
 	mirrortest.Eventually(t, func() bool {
 		return b.Count(t, "SELECT count(*) FROM rolecall.river_job WHERE queue = 'held_up' AND priority > 2") >= waitingThere
-	}, "all wait where they hold up nobody")
+	}, "all wait where they hold up no other")
 	require.Zero(t, b.Count(t, "SELECT count(*) FROM rolecall.deliveries WHERE svix_id LIKE 'msg_gone_%' AND state <> 'received'"))
 	release()
 	var began, applied float64

@@ -9,17 +9,17 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// part is a set of deliveries that share workspaces or objects, and shares none with another part:
-// what holds up one part holds up no other.
+// part is a set of deliveries that share workspaces or objects. It shares none with another part,
+// so that a lock that holds up one part holds up no other.
 type part struct {
 	ids  []string        // svix-ids
-	keys map[string]bool // what the deliveries are about: their subjects, and the organizations that those concern
+	keys map[string]bool // ids of the deliveries' subjects, and of the organizations that these concern
 	orgs map[string]bool // the organizations among the keys
 	rows map[string]bool // ids of the rows that applying them may wait for, beside the organizations'
 }
 
 // organizationsIn returns the organizations that facts concern. A user concerns every organization
-// that the user is or was in: of names those.
+// that the user is or was in. of has these by user.
 func organizationsIn(f clerksync.Facts, of map[string][]string) map[string]bool {
 	orgs := map[string]bool{}
 	for _, m := range f.Memberships {
@@ -53,7 +53,7 @@ func rowsOf(f clerksync.Facts) map[string]bool {
 	return rows
 }
 
-// readSingles returns a part for each of the deliveries that still waits.
+// readSingles returns a part for each of the deliveries that still wait.
 func readSingles(ctx context.Context, db store.DBTX, svixIDs []string) ([]part, error) {
 	deliveries, err := store.ReadReceived(ctx, db, svixIDs)
 	if err != nil {
@@ -66,8 +66,8 @@ func readSingles(ctx context.Context, db store.DBTX, svixIDs []string) ([]part, 
 	return singlesOf(ctx, db, deliveries, facts)
 }
 
-// decodeLeniently reads a delivery for what it is about. One that can't be read, or that the mirror
-// doesn't need, is about nothing else.
+// decodeLeniently returns the facts of a delivery. If it can't be read, or the mirror doesn't need
+// it, its only subject is the delivery itself.
 func decodeLeniently(d clerksync.Delivery) clerksync.Facts {
 	f, known, err := clerksync.Decode(d)
 	if err != nil || !known {
@@ -76,7 +76,7 @@ func decodeLeniently(d clerksync.Delivery) clerksync.Facts {
 	return f
 }
 
-// singlesOf returns a part for each delivery, of which facts are known.
+// singlesOf returns a part for each delivery. facts are theirs, in the same order.
 func singlesOf(ctx context.Context, db store.DBTX, deliveries []clerksync.Delivery, facts []clerksync.Facts) ([]part, error) {
 	of, err := organizationsOf(ctx, db, facts)
 	if err != nil {
@@ -93,8 +93,9 @@ func singlesOf(ctx context.Context, db store.DBTX, deliveries []clerksync.Delive
 	return singles, nil
 }
 
-// inParts joins those that share a key. What spans several workspaces is joined with its like only:
-// else a user who belongs to two of them would have one held up with the other.
+// inParts joins the parts that share a key. A part that spans several workspaces is joined only
+// with such parts. Otherwise a user who belongs to two workspaces would have one held up with the
+// other.
 func inParts(singles []part) []part {
 	var local, spanning []part
 	for _, own := range singles {
@@ -120,12 +121,12 @@ func organizationsOf(ctx context.Context, db store.DBTX, facts []clerksync.Facts
 		}
 	}
 	if len(users) == 0 {
-		return nil, nil //nolint:nilnil // there are none to have any
+		return nil, nil //nolint:nilnil // no user, no organizations
 	}
 	return store.OrganizationsOfUsers(ctx, db, users)
 }
 
-// join adds a part to others, as one with all those that it shares a key with.
+// join adds a part to others, and makes one of it and those that it shares a key with.
 func join(parts []part, own part) []part {
 	apart := parts[:0]
 	for _, p := range parts {
@@ -155,20 +156,20 @@ func (p part) lockable() []string {
 	return append(slices.Collect(maps.Keys(p.rows)), slices.Collect(maps.Keys(p.orgs))...)
 }
 
-// spanned is the key of a workspace for what spans it and others.
+// spanned returns the key of a workspace for parts that span it and others.
 func spanned(organization string) string { return "spanned " + organization }
 
-// named returns the keys by which the part is remembered as held up, or found to be. What spans
-// several workspaces has its own for each: that it waits says of none of them that it is held up.
-func (p part) named() []string {
-	named := make([]string, 0, len(p.keys))
+// stallKeys returns the keys by which [stalls] remembers the part. A part that spans several
+// workspaces has a key of its own for each: that it waits doesn't mean that one of them is held up.
+func (p part) stallKeys() []string {
+	keys := make([]string, 0, len(p.keys))
 	for key := range p.keys {
 		if p.spans() && p.orgs[key] {
 			key = spanned(key)
 		}
-		named = append(named, key)
+		keys = append(keys, key)
 	}
-	return named
+	return keys
 }
 
 // idsOf returns the svix-ids of parts.

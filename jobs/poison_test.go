@@ -37,14 +37,14 @@ func acceptMembers(t *testing.T, b *bundle, n int) {
 	wg.Wait()
 }
 
-// hurry makes jobs that wait for another attempt due: the waits themselves are the retry policy's.
+// hurry makes jobs due that wait for another attempt. Another test covers the waits.
 func (b *bundle) hurry(t *testing.T) {
 	t.Helper()
 	b.Exec(t, `UPDATE rolecall.river_job SET state = 'available', scheduled_at = now()
 		WHERE state IN ('available', 'retryable', 'scheduled') AND scheduled_at > now()`)
 }
 
-// untilQuarantined hurries until the poison is set aside.
+// untilQuarantined hurries until the poisoned delivery is quarantined.
 func (b *bundle) untilQuarantined(t *testing.T, svixID string) {
 	t.Helper()
 	mirrortest.Eventually(t, func() bool {
@@ -60,7 +60,7 @@ func (b *bundle) untilApplied(t *testing.T, n int) {
 	})
 }
 
-func TestOnePoisonAmongAThousand(t *testing.T) {
+func TestApply_PoisonedDeliveryStopsNoOther(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	b.Exec(t, raising("rolecall.memberships", "NEW.id = 'orgmem_poison'"))
@@ -99,7 +99,7 @@ func (panicking) TraceQueryStart(ctx context.Context, _ *pgx.Conn, q pgx.TraceQu
 
 func (panicking) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
 
-func TestAPanicOfOneDeliveryStopsNoOther(t *testing.T) {
+func TestApply_PanicStopsNoOtherDelivery(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	acceptMembers(t, b, 50)
@@ -112,8 +112,9 @@ func TestAPanicOfOneDeliveryStopsNoOther(t *testing.T) {
 	require.Contains(t, b.Ledger(t, "msg_042").LastError, "panic: out of range")
 }
 
-// TestTakenApartByHand counts attempts without River: the delivery is kept until its last one.
-func TestTakenApartByHand(t *testing.T) {
+// TestApply_OneByOneQuarantinesAfterLastAttempt counts attempts without River: the delivery waits
+// until its last one.
+func TestApply_OneByOneQuarantinesAfterLastAttempt(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	b.Exec(t, raising("rolecall.users", "NEW.id = 'user_poison'"))

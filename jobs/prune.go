@@ -22,8 +22,8 @@ const (
 	pruneTimeout = 10 * time.Minute
 )
 
-// PruneArgs tells a job to forget the bodies of old deliveries, whose rows in the ledger stay for
-// ever, and old commands.
+// PruneArgs asks for a job that forgets old commands and the bodies of old deliveries. The rows of
+// deliveries stay in the ledger for ever.
 type PruneArgs struct{}
 
 // Kind implements river.JobArgs. It is stored with every job; it must never change.
@@ -57,13 +57,13 @@ func (w *pruneWorker) Work(ctx context.Context, _ *river.Job[PruneArgs]) error {
 		if err := prune(func() (int, error) {
 			return store.PruneBodies(ctx, w.pool, time.Now().Add(-w.retention), pruneBatch)
 		}); err != nil {
-			return outcome(ctx, err)
+			return riverResult(ctx, err)
 		}
 	}
-	return outcome(ctx, prune(func() (int, error) { return store.PruneCommands(ctx, w.pool, pruneBatch) }))
+	return riverResult(ctx, prune(func() (int, error) { return store.PruneCommands(ctx, w.pool, pruneBatch) }))
 }
 
-// prune repeats what forgets at most pruneBatch things until nothing is left to forget.
+// prune repeats a batch until fewer than pruneBatch things were left to forget.
 func prune(batch func() (int, error)) error {
 	for {
 		if pruned, err := batch(); err != nil || pruned < pruneBatch {

@@ -12,9 +12,9 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// TestARemovalDoesNotWaitForItsOrganizationsRow: the nested copy of the organization changes
-// nothing, so whoever holds its row delays no removal.
-func TestARemovalDoesNotWaitForItsOrganizationsRow(t *testing.T) {
+// TestApply_RemovalWaitsForNoOrganizationRow: the nested copy of the organization changes nothing,
+// so a lock on its row delays no removal.
+func TestApply_RemovalWaitsForNoOrganizationRow(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	b.Insert(t, mirrortest.Event(t, "msg_0", "organization.created", 1, map[string]any{"id": "org_1", "name": "North", "updated_at": mirrortest.T0}),
@@ -34,9 +34,9 @@ func TestARemovalDoesNotWaitForItsOrganizationsRow(t *testing.T) {
 	require.Equal(t, map[string]clerksync.State{"msg_3": clerksync.StateApplied}, mirrortest.States(finished))
 }
 
-// TestQuarantinedDeliveriesComeAgainAllAtOnce: as after "replay failed" in Clerk's dashboard. None
-// may be lost, and commits that replace the same ones may not deadlock.
-func TestQuarantinedDeliveriesComeAgainAllAtOnce(t *testing.T) {
+// TestInbox_ManyQuarantinedCopiesAreReplacedAtOnce, as after "replay failed" in Clerk's dashboard.
+// None may be lost, and commits that replace the same ones must not deadlock.
+func TestInbox_ManyQuarantinedCopiesAreReplacedAtOnce(t *testing.T) {
 	t.Parallel()
 	const n = 150
 	b := setup(t)

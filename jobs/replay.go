@@ -16,17 +16,17 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// Replayed says what became of one delivery that was to be replayed.
+// Replayed is the result of replaying one delivery.
 type Replayed struct {
 	SvixID   string `json:"svix_id"`
 	Enqueued bool   `json:"enqueued"`
 	Why      string `json:"why,omitempty"` // not enqueued
 }
 
-// Replay reads deliveries again, and enqueues those that can be read: also ones that an older
-// version ignored or quarantined. To replay what is applied already changes nothing in the mirror;
-// the delivery ends as superseded. When it came stays known. instanceID is the Clerk instance whose
-// deliveries are ours; empty takes every one's.
+// Replay reads deliveries again and enqueues those that can be read, including those that an older
+// version ignored or quarantined. Replaying an applied delivery changes nothing in the mirror; it
+// ends as superseded. received_at keeps the original time. instanceID is the Clerk instance whose
+// deliveries are ours; if it is empty, every instance is.
 func Replay(ctx context.Context, pool *pgxpool.Pool, instanceID string, svixIDs []string) ([]Replayed, error) {
 	client, err := river.NewClient(riverpgxv5.New(pool), &river.Config{
 		Schema: migrations.Schema, SkipUnknownJobCheck: true, Logger: slog.New(slog.DiscardHandler),
@@ -61,9 +61,9 @@ func replay(ctx context.Context, client *river.Client[pgx.Tx], tx pgx.Tx, instan
 	case err != nil:
 		return err
 	case entry.State == clerksync.StateReceived:
-		return &notReplayableError{"it waits to be applied already"}
+		return &notReplayableError{"it is already waiting to be applied"}
 	case entry.Body == nil:
-		return &notReplayableError{"the ledger has no body of it: it was pruned, or never kept"}
+		return &notReplayableError{"the ledger has no body: it was pruned, or never kept"}
 	}
 	d := clerksync.NewDelivery(id, []byte(*entry.Body), entry.OccurredAt, entry.ReceivedAt)
 	admit(&d, instanceID)

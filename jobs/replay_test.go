@@ -11,7 +11,7 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-func TestReplayAppliesWhatCanBeRead(t *testing.T) {
+func TestReplay_AppliesWhatCanBeRead(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	good := mirrortest.UserNamed(t, "msg_foreign", "user_1", "Kim", 1)
@@ -24,8 +24,8 @@ func TestReplayAppliesWhatCanBeRead(t *testing.T) {
 	require.Equal(t, []Replayed{
 		{SvixID: "msg_foreign", Enqueued: true},
 		{SvixID: "msg_unreadable", Why: `undecodable delivery: member "type" is not of the expected type`},
-		{SvixID: "msg_secret", Why: "the ledger has no body of it: it was pruned, or never kept"},
-		{SvixID: "msg_waiting", Why: "it waits to be applied already"},
+		{SvixID: "msg_secret", Why: "the ledger has no body: it was pruned, or never kept"},
+		{SvixID: "msg_waiting", Why: "it is already waiting to be applied"},
 		{SvixID: "msg_none", Why: "not in the ledger"},
 	}, replayed)
 	b.work(t)
@@ -41,9 +41,9 @@ func TestReplayAppliesWhatCanBeRead(t *testing.T) {
 	b.UntilState(t, "msg_foreign", clerksync.StateSuperseded)
 }
 
-// TestAReplayTellsNothingNew: of what is applied nothing changes but its state, also not when the
-// endpoint was last heard of.
-func TestAReplayTellsNothingNew(t *testing.T) {
+// TestReplay_OfAppliedDeliveryChangesNothing: only its state changes, and when the last delivery
+// came stays.
+func TestReplay_OfAppliedDeliveryChangesNothing(t *testing.T) {
 	t.Parallel()
 	b, ctx := setup(t), t.Context()
 	came := time.Now().Add(-48 * time.Hour).Truncate(time.Millisecond)
@@ -59,7 +59,7 @@ func TestAReplayTellsNothingNew(t *testing.T) {
 
 	replayed, err := Replay(ctx, b.Pool, mirrortest.InstanceID, []string{"msg_1", "msg_2"})
 	require.NoError(t, err)
-	require.True(t, replayed[0].Enqueued && replayed[1].Enqueued)
+	require.Equal(t, []Replayed{{SvixID: "msg_1", Enqueued: true}, {SvixID: "msg_2", Enqueued: true}}, replayed)
 	status, err := store.ReadStatus(ctx, b.Pool)
 	require.NoError(t, err)
 	require.True(t, status.LastDelivery.Equal(came), status.LastDelivery)
@@ -76,7 +76,7 @@ func TestAReplayTellsNothingNew(t *testing.T) {
 	require.Equal(t, before, b.Mirror(t))
 }
 
-func TestBodiesArePrunedByAge(t *testing.T) {
+func TestPrune_ForgetsOldBodies(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	old := time.Now().Add(-48 * time.Hour)
@@ -95,13 +95,13 @@ func TestBodiesArePrunedByAge(t *testing.T) {
 	cfg.BodyRetention = 24 * time.Hour
 	w, err := NewWorkers(cfg)
 	require.NoError(t, err)
-	start(t, w) // whoever becomes leader prunes
+	start(t, w) // the leader prunes
 	mirrortest.Eventually(t, func() bool { return b.Count(t, "SELECT count(*) FROM rolecall.deliveries WHERE body IS NULL") == 3 })
 	require.Equal(t, 3, b.Count(t, "SELECT count(*) FROM rolecall.deliveries WHERE body IS NULL AND svix_id IN ('msg_applied', 'msg_superseded', 'msg_ignored')"))
 	require.Equal(t, 5, b.Count(t, "SELECT count(*) FROM rolecall.deliveries"), "the rows stay")
 }
 
-func TestRevocationsHaveAQueueOfTheirOwn(t *testing.T) {
+func TestEnqueue_RevocationsHaveTheirOwnQueue(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	in := b.inbox(t)

@@ -15,12 +15,12 @@ import (
 	"github.com/callmine/rolecall/store"
 )
 
-// This file keeps the workers of the first queues free: what can't be applied at once goes aside,
-// into [QueueHeldUp], and takes nothing along that has to do with other workspaces.
+// This file keeps the workers of new deliveries free: a delivery that can't be applied at once goes
+// aside, into [QueueHeldUp], without the deliveries of other workspaces.
 
-// setAside divides a batch that failed. Parts of which another session keeps a row locked go aside,
-// the others are tried again: together, then each for itself behind all that is new. A part that
-// fails alone goes aside.
+// setAside divides a batch that failed. Parts with a row that another session keeps locked go
+// aside. The others are tried again: together, then each by itself, behind all new jobs. A part
+// that fails alone goes aside.
 func (w *applyWorker) setAside(ctx context.Context, job *river.Job[ApplyArgs], cause error) error {
 	singles, err := readSingles(ctx, w.pool, job.Args.SvixIDs)
 	if err != nil {
@@ -45,10 +45,10 @@ func (w *applyWorker) setAside(ctx context.Context, job *river.Job[ApplyArgs], c
 			return nil
 		}
 	}
-	return w.move(ctx, &river.InsertOpts{Queue: job.Queue, Priority: againPriority}, free)
+	return w.move(ctx, &river.InsertOpts{Queue: job.Queue, Priority: retryPriority}, free)
 }
 
-// divide tells the parts of which another session has locked a row from the others.
+// divide separates the parts with a row that another session has locked from the others.
 func (w *applyWorker) divide(ctx context.Context, parts []part) (held, free []part, err error) {
 	locked, err := w.lockedIDs(ctx, lockableOf(parts))
 	if err != nil {
@@ -67,16 +67,16 @@ func (w *applyWorker) divide(ctx context.Context, parts []part) (held, free []pa
 // errRollBack ends a transaction that has only looked.
 var errRollBack = errors.New("roll back")
 
-// lockedIDs returns those of the ids of which one transaction keeps a row locked for the time
-// [keeps]. Workers that write into the same workspace lock its rows in turn: what another
-// transaction has locked by then isn't held up.
+// lockedIDs returns the ids of which one transaction keeps a row locked for [lockedFor]. Our
+// workers lock the rows of a workspace in turn: a row that another transaction has locked by then
+// holds nothing up.
 func (w *applyWorker) lockedIDs(ctx context.Context, ids []string) (map[string]bool, error) {
 	locked := map[string]bool{}
 	before, err := w.lockedRows(ctx, ids)
 	if err != nil || len(before) == 0 {
 		return locked, err
 	}
-	if err := merge.Wait(ctx, keeps); err != nil {
+	if err := merge.Wait(ctx, lockedFor); err != nil {
 		return nil, err
 	}
 	after, err := w.lockedRows(ctx, ids)
@@ -87,9 +87,9 @@ func (w *applyWorker) lockedIDs(ctx context.Context, ids []string) (map[string]b
 	return locked, err
 }
 
-// keeps is how long one transaction must keep a row locked to hold up others: ours keep theirs for
-// some milliseconds.
-const keeps = 30 * time.Millisecond
+// lockedFor is how long one transaction must keep a row locked to count as holding others up. Ours
+// keep theirs for some milliseconds.
+const lockedFor = 30 * time.Millisecond
 
 // lockedRows returns the rows of ids that another session has locked now.
 func (w *applyWorker) lockedRows(ctx context.Context, ids []string) (rows []store.LockedRow, err error) {
@@ -108,16 +108,14 @@ func (w *applyWorker) lockedRows(ctx context.Context, ids []string) (rows []stor
 // Priorities of jobs; River works the lowest number first. Fresh jobs have 1 and 2 (see
 // insertOpts).
 const (
-	// againPriority is that of a part that is tried once more, in the queue in which its batch
-	// failed.
-	againPriority = 3
+	// retryPriority is that of a part that is tried once more in the queue of its failed batch.
+	retryPriority = 3
 	// laterBy is added when a held-up job was tried and must wait, so that it goes behind those
-	// that never were tried there.
+	// that weren't tried yet.
 	laterBy = 2
 )
 
-// heldUpOpts says how a job of a queue goes into the queue of what is held up: removals first
-// there, too.
+// heldUpOpts returns how a job of a queue goes into [QueueHeldUp]. Removals go first there, too.
 func heldUpOpts(queue string) *river.InsertOpts {
 	if queue == QueueRevocations {
 		return &river.InsertOpts{Queue: QueueHeldUp, Priority: 1}
@@ -137,8 +135,8 @@ func (w *applyWorker) move(ctx context.Context, opts *river.InsertOpts, parts []
 	return nil
 }
 
-// moveOut enqueues parts that aren't applied now: those that are sure to be held up behind those
-// that may be.
+// moveOut enqueues parts that aren't applied now: the suspects, and behind them those that are
+// certainly held up.
 func moveOut(ctx context.Context, tx pgx.Tx, queue string, suspects, certain []part) error {
 	opts := heldUpOpts(queue)
 	if err := moveIn(ctx, tx, opts, suspects); err != nil {
@@ -147,7 +145,7 @@ func moveOut(ctx context.Context, tx pgx.Tx, queue string, suspects, certain []p
 	return moveIn(ctx, tx, &river.InsertOpts{Queue: opts.Queue, Priority: opts.Priority + laterBy}, certain)
 }
 
-// moveIn does so within a transaction.
+// moveIn enqueues parts within a transaction, in jobs of MaxBatch deliveries at most.
 func moveIn(ctx context.Context, tx pgx.Tx, opts *river.InsertOpts, parts []part) error {
 	var params []river.InsertManyParams
 	for _, p := range parts {
@@ -176,21 +174,21 @@ func slow(err error) bool {
 	return merge.IsCode(err, merge.QueryCanceled) || errors.Is(err, context.DeadlineExceeded)
 }
 
-// heldUp returns what tells how sure it is that a part is held up, by what is remembered; nil if
-// there is nothing to ask.
-func (w *applyWorker) heldUp(a attempt) func(part) certainty {
+// remembered returns a function that says how sure it is that a part is held up. It returns nil if
+// nothing is remembered.
+func (w *applyWorker) remembered(a attempt) func(part) certainty {
 	if a.queue == "" || a.queue == QueueHeldUp || w.stalls.none() {
 		return nil
 	}
 	now := time.Now()
-	return func(p part) certainty { return w.stalls.of(now, p.named()) }
+	return func(p part) certainty { return w.stalls.of(now, p.stallKeys()) }
 }
 
-// noteStalled remembers what holds up parts, and says so once.
+// noteStalled remembers that parts are held up, and logs it.
 func (w *applyWorker) noteStalled(ctx context.Context, parts []part, cause error) {
 	orgs := map[string]bool{}
 	for _, p := range parts {
-		w.stalls.note(time.Now(), false, p.named())
+		w.stalls.note(time.Now(), false, p.stallKeys())
 		maps.Copy(orgs, p.orgs)
 	}
 	if len(parts) > 0 {
@@ -199,28 +197,28 @@ func (w *applyWorker) noteStalled(ctx context.Context, parts []part, cause error
 	}
 }
 
-// slowApply is how long writing one part may take where removals wait, many times what it does
-// take, and slowerThanLocking how many times as long as locking its rows: where all is slow, that
-// is, too.
+// slowApply is how long writing one part may take where removals wait: many times what it usually
+// takes. A part is slow only if writing it also took slowerThanLocking times as long as locking its
+// rows: on a slow database, locking is slow, too.
 const (
 	slowApply         = 40 * time.Millisecond
 	slowerThanLocking = 8
 )
 
-// watch tells how long the steps of a transaction took.
-type watch struct{ began, locked time.Time }
+// timing says when a transaction began, and when it had locked its rows.
+type timing struct{ began, locked time.Time }
 
-// slowly reports whether a transaction that is about to end took long to write.
-func (w watch) slowly() bool {
-	wrote := time.Since(w.locked)
-	return wrote >= slowApply && wrote >= slowerThanLocking*w.locked.Sub(w.began)
+// slow reports whether a transaction that is about to end took long to write.
+func (t timing) slow() bool {
+	wrote := time.Since(t.locked)
+	return wrote >= slowApply && wrote >= slowerThanLocking*t.locked.Sub(t.began)
 }
 
-// noteSlow remembers what took long: a hundred of the same would hold up all others.
+// noteSlow remembers a part that took long: a hundred like it would hold up all others.
 func (w *applyWorker) noteSlow(ctx context.Context, db store.DBTX, done merge.Applied) error {
 	singles, err := singlesOf(ctx, db, done.Deliveries, done.Facts)
 	if parts := inParts(singles); err == nil && len(parts) == 1 {
-		w.stalls.note(time.Now(), false, parts[0].named())
+		w.stalls.note(time.Now(), false, parts[0].stallKeys())
 	}
 	return err
 }

@@ -9,23 +9,22 @@ const (
 	// stallFor is how long a stall is remembered after it was last seen. Deliveries that are held
 	// up are tried more often, so that a stall that lasts stays known.
 	stallFor = 2 * time.Second
-	// stallFresh is how long no job looks again whether it still lasts: of a hundred jobs that wait
-	// for one lock, one looks.
+	// stallFresh is how long no job checks again whether the stall lasts: of a hundred jobs that
+	// wait for one lock, one checks.
 	stallFresh = heldUpPause / 2
 )
 
-// stalls remembers the workspaces and objects of which a delivery was held up a moment ago: the
-// next delivery of the same goes aside at once, and costs no worker the wait. Its zero value is
-// ready.
+// stalls remembers the workspaces and objects of which a delivery was held up a moment ago. Their
+// next delivery goes aside at once, and keeps no worker waiting. Its zero value is ready.
 type stalls struct {
 	mu  sync.Mutex
 	all map[string]stall
 }
 
-// stall is what is remembered of a key.
+// stall is what is known of one key.
 type stall struct {
 	seen time.Time
-	sure bool // it was seen among what is held up, too
+	sure bool // a job of QueueHeldUp has found it, too
 }
 
 // certainty says how sure a stall is.
@@ -39,7 +38,7 @@ const (
 	justSeen // and sure
 )
 
-// note remembers keys from now on. What is sure stays so.
+// note remembers that keys are held up. A stall that is sure stays so.
 func (s *stalls) note(now time.Time, isSure bool, keys []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -56,7 +55,7 @@ func (s *stalls) note(now time.Time, isSure bool, keys []string) {
 	}
 }
 
-// clear forgets keys: a delivery of theirs went through.
+// clear forgets keys, because a delivery of theirs went through.
 func (s *stalls) clear(keys []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -11,21 +11,19 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// slowly makes each insert of a user take a while, at the database.
+// slowly makes each change of a user take a while at the database.
 func (b *bundle) slowly(t *testing.T, seconds string) {
 	t.Helper()
-	b.Exec(t, `CREATE FUNCTION rolecall.sleep() RETURNS trigger LANGUAGE plpgsql AS
-			$$ BEGIN PERFORM pg_sleep(`+seconds+`); RETURN NEW; END $$;
-		CREATE TRIGGER sleep BEFORE INSERT ON rolecall.users FOR EACH ROW EXECUTE FUNCTION rolecall.sleep()`)
+	b.Exec(t, sleeping("rolecall.users", "true", seconds))
 }
 
-// untilPatient waits until a job takes its time.
+// untilPatient waits until a job takes long.
 func (b *bundle) untilPatient(t *testing.T) {
 	t.Helper()
 	mirrortest.Eventually(t, func() bool {
 		return b.Count(t, `SELECT count(*) FROM pg_stat_activity
 			WHERE datname = current_database() AND wait_event = 'PgSleep' AND now() - xact_start > interval '0.7 seconds'`) == 1
-	}, "no job takes its time")
+	}, "no job takes long")
 }
 
 // lastApply returns the newest job that applies deliveries.
@@ -39,8 +37,9 @@ func (b *bundle) lastApply(t *testing.T) (last job) {
 	return last
 }
 
-// TestStopGivesARunningJobBack: stopping costs the job no attempt, and somebody else applies it.
-func TestStopGivesARunningJobBack(t *testing.T) {
+// TestWorkers_StopGivesRunningJobBack: stopping costs the job no attempt, and other workers apply
+// it.
+func TestWorkers_StopGivesRunningJobBack(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	accept(t, b.inbox(t), mirrortest.UserNamed(t, "msg_1", "user_1", "Kim", 1))
@@ -67,8 +66,8 @@ func TestStopGivesARunningJobBack(t *testing.T) {
 	require.Equal(t, 1, b.lastApply(t).Attempt)
 }
 
-// TestStopLetsARunningJobFinish that can.
-func TestStopLetsARunningJobFinish(t *testing.T) {
+// TestWorkers_StopLetsRunningJobFinish: a job that can finish in time does.
+func TestWorkers_StopLetsRunningJobFinish(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	accept(t, b.inbox(t), mirrortest.UserNamed(t, "msg_1", "user_1", "Kim", 1))
@@ -80,7 +79,7 @@ func TestStopLetsARunningJobFinish(t *testing.T) {
 	require.Equal(t, "completed", b.lastApply(t).State)
 }
 
-func TestStopOfWorkersThatNeverStarted(t *testing.T) {
+func TestWorkers_StopBeforeStart(t *testing.T) {
 	t.Parallel()
 	require.NoError(t, setup(t).idle(t).Stop(t.Context()))
 }

@@ -21,15 +21,15 @@ import (
 const QueueSweeps = "sweeps"
 
 const (
-	// sweepSlice is how long one job sweeps. Then it gives itself back, and continues from the last
-	// page: so a process that dies holds nothing up for long, and a stop waits for one page.
+	// sweepSlice is how long one job sweeps. Then it is given back, and continues from the last
+	// page. So a process that dies delays the sweep only briefly, and a stop waits for one page.
 	sweepSlice = 30 * time.Second
-	// sweepTimeout is above sweepSlice. A job that runs for longer is its dead process'.
+	// sweepTimeout is above sweepSlice. A job that runs longer belongs to a dead process.
 	sweepTimeout = 45 * time.Second
 	// sweepPause is how long a sweep waits while another one runs, or while Clerk is away.
 	sweepPause = 5 * time.Second
 	// sweepAgain is how long a sweep waits after an unreliable or a refused listing, or after
-	// answers from before what is applied. Every other guard waits for an operator.
+	// answers that are older than what is applied. Every other guard waits for an operator.
 	sweepAgain = 5 * time.Minute
 	// rolesSettle is how long a sweep waits after a role changed: Clerk moves members to other
 	// roles in the background.
@@ -39,13 +39,13 @@ const (
 	maxSweepAttempts = 5
 )
 
-// SweepArgs tells a job to see that a whole sweep has gone through that began after the job was
-// made; with [sweep.TriggerRoles], rolesSettle later.
+// SweepArgs asks for a job that ends once a full sweep has gone through that began after the job
+// was made; with [sweep.TriggerRoles], rolesSettle after that.
 type SweepArgs struct {
 	Trigger sweep.Trigger `json:"trigger"`
 }
 
-// since returns when the sweep must have begun at the earliest, by the database's clock, as all
+// since returns when the sweep must have begun at the earliest, by the database's clock, like all
 // instants of sweeps.
 func (a SweepArgs) since(made time.Time) time.Time {
 	if a.Trigger == sweep.TriggerRoles {
@@ -62,8 +62,8 @@ func (SweepArgs) InsertOpts() river.InsertOpts {
 	return river.InsertOpts{Queue: QueueSweeps, MaxAttempts: maxSweepAttempts}
 }
 
-// sweeping makes the leader sweep at intervals. The first sweep is enqueued by each process at its
-// start: the leader may be one that doesn't sweep.
+// sweeping makes the leader sweep at intervals. Each process enqueues the first sweep at its start,
+// because the leader may be a process that doesn't sweep.
 func sweeping(interval time.Duration) []*river.PeriodicJob {
 	if interval <= 0 {
 		return nil
@@ -84,7 +84,7 @@ func (w *Workers) sweepAtStart(ctx context.Context) error {
 	return nil
 }
 
-// sweepSoon enqueues a sweep because roles changed, of which Clerk sends no event for each member.
+// sweepSoon enqueues a sweep because roles changed: Clerk sends no event for each member concerned.
 func sweepSoon(ctx context.Context, tx pgx.Tx, now time.Time) error {
 	client, err := river.ClientFromContextSafely[pgx.Tx](ctx)
 	if err != nil {
@@ -109,13 +109,13 @@ type sweepWorker struct {
 // Timeout implements river.Worker.
 func (*sweepWorker) Timeout(*river.Job[SweepArgs]) time.Duration { return sweepTimeout }
 
-// Work implements river.Worker. It sweeps for a while, and gives the job back until a sweep that
-// began late enough has gone through, or was stopped by a guard: then an operator has to look, and
-// trying again at once would find the same.
+// Work implements river.Worker. It sweeps for sweepSlice and gives the job back, until a sweep that
+// began late enough has gone through or a guard has stopped it. After a guard an operator has to
+// look: trying again at once would find the same.
 func (w *sweepWorker) Work(ctx context.Context, job *river.Job[SweepArgs]) error {
 	clean, err := store.LastCleanSweep(ctx, w.pool)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
-		return outcome(ctx, err)
+		return riverResult(ctx, err)
 	}
 	if clean.StartedAt.After(job.Args.since(job.CreatedAt)) {
 		return nil
@@ -141,6 +141,6 @@ func (w *sweepWorker) Work(ctx context.Context, job *river.Job[SweepArgs]) error
 		return river.JobSnooze(sweepPause)
 	default:
 		w.logger.WarnContext(ctx, "sweep", "sweep_id", report.SweepID, "error", err)
-		return outcome(ctx, err)
+		return riverResult(ctx, err)
 	}
 }

@@ -14,13 +14,13 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// TestTheLeaderSweepsAtTheStart, and a job whose sweep somebody else has made meanwhile sweeps no
-// more.
-func TestTheLeaderSweepsAtTheStart(t *testing.T) {
+// TestSweepJob_RunsAtStart: a job whose sweep another job has made meanwhile sweeps no more.
+func TestSweepJob_RunsAtStart(t *testing.T) {
 	t.Parallel()
-	b, d := setup(t), mirrortest.Populated(1)
+	b, clerk := setup(t), mirrortest.NewClerk(t)
+	clerk.World.Populate(1, 1)
 	cfg := b.workersConfig()
-	cfg.Sweeper, cfg.SweepInterval = b.sweeper(t, d), time.Hour
+	cfg.Sweeper, cfg.SweepInterval = b.sweeper(t, clerk.Client), time.Hour
 	w, err := NewWorkers(cfg)
 	require.NoError(t, err)
 	start(t, w)
@@ -31,12 +31,13 @@ func TestTheLeaderSweepsAtTheStart(t *testing.T) {
 	require.Len(t, b.Roles(t), 1)
 }
 
-// TestASweepFollowsAChangeOfRoles, of which no event tells for each member.
-func TestASweepFollowsAChangeOfRoles(t *testing.T) {
+// TestSweepJob_FollowsChangeOfRoles: Clerk sends no event for each member.
+func TestSweepJob_FollowsChangeOfRoles(t *testing.T) {
 	t.Parallel()
-	b, d := setup(t), mirrortest.Populated(1)
+	b, clerk := setup(t), mirrortest.NewClerk(t)
+	clerk.World.Populate(1, 1)
 	cfg := b.workersConfig()
-	cfg.Sweeper = b.sweeper(t, d)
+	cfg.Sweeper = b.sweeper(t, clerk.Client)
 	w, err := NewWorkers(cfg)
 	require.NoError(t, err)
 	start(t, w)
@@ -50,12 +51,12 @@ func TestASweepFollowsAChangeOfRoles(t *testing.T) {
 	accept(t, in, role("msg_2", "org:guest", 2))
 	b.UntilState(t, "msg_2", clerksync.StateApplied)
 	require.Equal(t, 1, b.Count(t, "SELECT count(*) FROM rolecall.river_job WHERE kind = 'sweep' AND scheduled_at > now() + interval '5 seconds'"))
-	b.Exec(t, "UPDATE rolecall.river_job SET scheduled_at = now() WHERE kind = 'sweep'") // nobody wants to wait
+	b.Exec(t, "UPDATE rolecall.river_job SET scheduled_at = now() WHERE kind = 'sweep'") // instead of waiting
 	mirrortest.Eventually(t, func() bool { return len(b.Roles(t)) == 1 })
 }
 
-// TestASweepOutlivesAnOutageOfClerk: the job goes on trying, from its first call to its last.
-func TestASweepOutlivesAnOutageOfClerk(t *testing.T) {
+// TestSweepJob_OutlivesOutageOfClerk: the job keeps trying, from its first call to its last.
+func TestSweepJob_OutlivesOutageOfClerk(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), mirrortest.Populated(3)
 	d.Err = clerksync.ErrUnavailable

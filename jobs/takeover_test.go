@@ -16,10 +16,10 @@ import (
 // later is when a delivery of now may be taken over.
 func later() time.Time { return time.Now().Add(takeOverAfter + time.Second) }
 
-func TestTakingOver(t *testing.T) {
+func TestTakeOver_OnlyStrandedDeliveries(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
-		job  string // what became of the delivery's job; $1 is the moment of taking over
+		job  string // SQL that says what became of the delivery's job; $1 is the moment of taking over
 		want int
 	}{
 		"its job waits":                    {"UPDATE rolecall.river_job SET queue = queue WHERE $1::timestamptz IS NOT NULL", 0},
@@ -58,7 +58,7 @@ func TestTakingOver(t *testing.T) {
 	}
 }
 
-func TestYoungDeliveriesAreLeftAlone(t *testing.T) {
+func TestTakeOver_LeavesYoungDeliveriesAlone(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	w := b.idle(t)
@@ -82,7 +82,7 @@ func TestYoungDeliveriesAreLeftAlone(t *testing.T) {
 	require.Equal(t, []string{"msg_old"}, b.jobs(t)[0].SvixIDs)
 }
 
-func TestManyInstancesTakeOverOnce(t *testing.T) {
+func TestTakeOver_ByManyInstancesIsOnce(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	const stranded = 3 * MaxBatch
@@ -107,7 +107,7 @@ func TestManyInstancesTakeOverOnce(t *testing.T) {
 	require.Len(t, b.jobs(t), stranded/MaxBatch)
 }
 
-func TestARoundOfTakingOverIsBounded(t *testing.T) {
+func TestTakeOver_RoundIsBounded(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	b.Exec(t, `INSERT INTO rolecall.deliveries (svix_id, event_type, object_id, organization_id, instance_id, occurred_at,
@@ -122,8 +122,8 @@ func TestARoundOfTakingOverIsBounded(t *testing.T) {
 	}
 }
 
-// TestWorkersTakeOverByThemselves: at start, and again while they run.
-func TestWorkersTakeOverByThemselves(t *testing.T) {
+// TestWorkers_TakeOverAtStartAndWhileRunning without another's doing.
+func TestWorkers_TakeOverAtStartAndWhileRunning(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	strand := func(id string) {

@@ -12,9 +12,9 @@ import (
 	"github.com/callmine/rolecall/internal/mirrortest"
 )
 
-// TestOwnNotificationWakesWorkers has workers that never poll, and a rolled-back insert before each
-// commit, which uses up River's own wake-up.
-func TestOwnNotificationWakesWorkers(t *testing.T) {
+// TestEnqueue_WakesWorkersAtEveryCommit has workers that never poll, and a rolled-back insert
+// before each commit, which uses up River's own wake-up.
+func TestEnqueue_WakesWorkersAtEveryCommit(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	cfg := b.workersConfig()

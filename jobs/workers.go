@@ -18,8 +18,8 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// River's defaults are made for jobs of minutes. Ours take milliseconds, and a user's access
-// waits for them.
+// River's defaults are made for jobs of minutes. Ours take milliseconds, and a user's access waits
+// for them.
 const (
 	// fetchCooldown bounds how often a worker asks for jobs, and so the throughput; at 5 ms an idle
 	// system applies a delivery about 3 ms after its commit.
@@ -29,8 +29,8 @@ const (
 	// applyTimeout is far above what applying takes, and above the bounds that the database is
 	// given (see bounds.go).
 	applyTimeout = 3 * time.Second
-	// jobTimeout leaves time for trying deliveries one by one. A job that runs for longer is its
-	// dead process'.
+	// jobTimeout leaves time for trying deliveries one by one. A job that runs longer belongs to a
+	// dead process.
 	jobTimeout = 10 * time.Second
 	// rescueAfter must be above jobTimeout. Taking over is faster, see takeover.go.
 	rescueAfter = 20 * time.Second
@@ -45,21 +45,21 @@ const (
 
 // WorkersConfig configures [Workers].
 type WorkersConfig struct {
-	// Pool is where deliveries are applied. It should not be the inbox's, and hold MaxWorkers
-	// connections and eleven more.
+	// Pool is where deliveries are applied. It should not be the inbox's, and should hold
+	// MaxWorkers connections and eleven more.
 	Pool *pgxpool.Pool
 	// Queue is where River fetches jobs, listens and does its upkeep. It may commit asynchronously:
-	// what a crash of the database loses of that is done again. Defaults to Pool.
+	// what a crash of the database loses is done again. Defaults to Pool.
 	Queue *pgxpool.Pool
-	// MaxWorkers is how many jobs run at once that take no access away. Defaults to 8: more mostly
-	// wait for each other's locks.
+	// MaxWorkers is how many jobs of QueueApply run at once. Defaults to 8: more mostly wait for
+	// each other's locks.
 	MaxWorkers int
 	// Logger gets warnings, errors and quarantined deliveries.
 	Logger *slog.Logger
 	// BodyRetention is how long the bodies of deliveries that ended are kept. 0 keeps them for
 	// ever.
 	BodyRetention time.Duration
-	// Ended is told the state in which each delivery ended. Optional.
+	// Ended is called with the state in which each delivery ended. Optional.
 	Ended func(clerksync.State)
 	// Sweeper compares the mirror with Clerk, each SweepInterval, at the start, and soon after
 	// roles changed. Optional.

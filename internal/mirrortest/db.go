@@ -18,7 +18,7 @@ import (
 )
 
 const (
-	// Patience is how long a test waits for a condition without a signal of its own.
+	// Patience is how long a test waits for a condition that nothing signals.
 	Patience = 20 * time.Second
 	// pause is how often it looks.
 	pause = 10 * time.Millisecond

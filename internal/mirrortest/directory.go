@@ -10,8 +10,12 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// Directory is a small Clerk in memory, in which a test can make anything fail. Package clerksim
-// has the faithful one. A test sets its fields only while no call is under way.
+// Directory is a small Clerk in memory, for what package clerksim, the faithful one, can't do. It
+// has objects with the ids, dates and members that a test writes: clocks that contradict each
+// other, dates from the future, objects that can't be read. Objects of every kind come and go
+// without a rule. It answers as Clerk never should: pages without ids or an end, a cursor that it
+// ignores. It fails any call at once and with any error, without the client's retries. A test sets
+// its fields only while no call is under way.
 type Directory struct {
 	InstanceID string
 	Err        error // of every call
@@ -20,9 +24,7 @@ type Directory struct {
 	Listing func(clerksync.Resource, clerksync.PageRequest) error
 	// Tamper changes a page before it is answered.
 	Tamper func(clerksync.Resource, clerksync.PageRequest, *clerksync.Page)
-	// Finding is called before each look-up is answered, without the lock.
-	Finding func(clerksync.Resource, clerksync.Reference)
-	// Refusing is called before each look-up, too. Its error fails the look-up.
+	// Refusing is called with each look-up before it is answered, and may fail it.
 	Refusing func(clerksync.Resource, clerksync.Reference) error
 	Pages    []string // that were asked for
 	Finds    []string // ids that were looked up
@@ -42,18 +44,6 @@ func Populated(members int) *Directory {
 		d.Member(n, "org:member")
 	}
 	return d
-}
-
-// Clear takes all objects away, or those of some kinds only.
-func (d *Directory) Clear(kinds ...clerksync.Resource) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if len(kinds) == 0 {
-		clear(d.Objects)
-	}
-	for _, kind := range kinds {
-		delete(d.Objects, kind)
-	}
 }
 
 // Set adds an object, or replaces it.
@@ -154,9 +144,6 @@ func (d *Directory) List(ctx context.Context, r clerksync.Resource, request cler
 
 // Find looks up one object.
 func (d *Directory) Find(_ context.Context, r clerksync.Resource, ref clerksync.Reference) ([]json.RawMessage, error) {
-	if d.Finding != nil {
-		d.Finding(r, ref)
-	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.Finds = append(d.Finds, ref.ID)

@@ -13,9 +13,9 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// confirmActor brings the actor's own membership, as Clerk shows it, into the mirror and asks
-// whether they still may: Clerk doesn't ask who renames an organization, sets a role or removes
-// a member, and the webhook that took the actor's power away may be late.
+// confirmActor merges the actor's own membership, as Clerk shows it, and then asks the mirror
+// whether the actor still may. Clerk doesn't check the actor of a rename, a role change or a
+// removal, and the webhook that ended the actor's permission may be late.
 func (r *run) confirmActor(ctx context.Context) error {
 	if r.may == nil {
 		return nil
@@ -29,10 +29,10 @@ func (r *run) confirmActor(ctx context.Context) error {
 	cause := clerksync.LookupCause(rand.Text())
 	var facts []clerksync.Facts
 	if len(found) == 0 {
-		found, facts, err = r.unseen(ctx, pair, cause)
+		found, facts, err = r.notShown(ctx, pair, cause)
 	}
 	if err == nil && len(found) > 0 {
-		facts, err = r.seen(ctx, pair, found, cause)
+		facts, err = r.shown(ctx, pair, found, cause)
 	}
 	if err != nil {
 		return err
@@ -44,9 +44,10 @@ func (r *run) confirmActor(ctx context.Context) error {
 	return r.may(ctx, r.cfg.Pool)
 }
 
-// seen reads a membership that Clerk shows, and looks the user up unless it says that the account
-// may act: not every answer says so, and as a nested copy it doesn't count.
-func (r *run) seen(ctx context.Context, pair store.Pair, found []json.RawMessage, cause string) ([]clerksync.Facts, error) {
+// shown reads a membership that Clerk shows. It looks the user up, too, unless the answer says that
+// the account is neither banned nor deprovisioned. Not every answer says so, and the mirror doesn't
+// count nested copies.
+func (r *run) shown(ctx context.Context, pair store.Pair, found []json.RawMessage, cause string) ([]clerksync.Facts, error) {
 	facts, err := merge.Read(clerksync.ResourceMembership, found, r.askedAt, cause)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", clerksync.ErrUnavailable, err)
@@ -72,11 +73,11 @@ func (r *run) seen(ctx context.Context, pair store.Pair, found []json.RawMessage
 	return append(account, facts...), nil
 }
 
-// unseen decides what it means that Clerk doesn't show the actor's membership. A membership so
-// young that Clerk's reads may lag behind it counts. Of any other the user's own memberships are
-// asked for, a moment later: one empty answer ends nobody's membership. It returns what they show,
-// or else the fact that the membership has ended.
-func (r *run) unseen(ctx context.Context, pair store.Pair, cause string) ([]json.RawMessage, []clerksync.Facts, error) {
+// notShown decides what it means that Clerk doesn't show the actor's membership. A membership
+// counts if it is so young that Clerk's reads may not show it yet. For any other, the user's own
+// list is read a moment later: one empty answer ends no membership. It returns the membership that
+// the list shows, or the fact that the membership has ended.
+func (r *run) notShown(ctx context.Context, pair store.Pair, cause string) ([]json.RawMessage, []clerksync.Facts, error) {
 	m, ended, err := store.MembershipOf(ctx, r.cfg.Pool, pair)
 	switch {
 	case ended || errors.Is(err, store.ErrNotFound):
@@ -96,15 +97,15 @@ func (r *run) unseen(ctx context.Context, pair store.Pair, cause string) ([]json
 		return nil, nil, fmt.Errorf("look up actor again: %w", err)
 	}
 	for _, raw := range all {
-		var shown struct {
+		var member struct {
 			Organization struct {
 				ID string `json:"id"`
 			} `json:"organization"`
 		}
-		if err := json.Unmarshal(raw, &shown); err != nil {
+		if err := json.Unmarshal(raw, &member); err != nil {
 			return nil, nil, fmt.Errorf("read membership of actor: %w", err)
 		}
-		if shown.Organization.ID == pair.OrganizationID {
+		if member.Organization.ID == pair.OrganizationID {
 			return []json.RawMessage{raw}, nil, nil
 		}
 	}

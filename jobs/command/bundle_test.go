@@ -3,9 +3,6 @@ package command
 import (
 	"context"
 	"encoding/json"
-	"log/slog"
-	"net/http"
-	"net/http/httptest"
 	"testing"
 	"time"
 
@@ -25,27 +22,19 @@ type commandBundle struct {
 	*mirrortest.DB
 
 	t         *testing.T
+	sent      func() []clerksync.Delivery
 	clerk     *clerksim.World
 	faults    *clerksim.APIFaults
 	client    *clerkapi.Client
 	commander *Commander
-	may       func(context.Context, store.DBTX) error // nil: everybody may
+	may       func(context.Context, store.DBTX) error // nil: every actor may
 }
 
 func setupCommands(t *testing.T) *commandBundle {
 	t.Helper()
-	b := &commandBundle{DB: mirrortest.New(t), t: t, faults: clerksim.NewAPIFaults()}
+	c := mirrortest.NewClerk(t)
+	b := &commandBundle{DB: mirrortest.New(t), t: t, sent: c.Deliveries, clerk: c.World, faults: c.Faults, client: c.Client}
 	var err error
-	b.clerk, err = clerksim.New(clerksim.Config{InstanceID: mirrortest.InstanceID})
-	require.NoError(t, err)
-	server := httptest.NewServer(b.clerk.Handler(b.faults.Middleware))
-	t.Cleanup(server.Close)
-	b.client, err = clerkapi.New(clerkapi.Config{
-		URL: server.URL + "/v1", SecretKey: b.clerk.SecretKey(), Transport: &http.Transport{}, CallsPerSecond: 1e6,
-		Logger: slog.New(slog.DiscardHandler),
-	})
-	require.NoError(t, err)
-	t.Cleanup(b.client.Close)
 	b.commander, err = New(Config{Pool: b.Pool, Clerk: b.client, LookAgainAfter: time.Millisecond, Logger: b.Logs.Logger()})
 	require.NoError(t, err)
 	return b
@@ -58,8 +47,7 @@ func (b *commandBundle) person() string {
 	return u.ID
 }
 
-// team makes an organization with two admins and a member at Clerk, of which the webhooks have
-// told.
+// team makes an organization with two admins and a member at Clerk. Their webhooks are applied.
 func (b *commandBundle) team() (organization, admin, second, member string) {
 	b.t.Helper()
 	admin, second, member = b.person(), b.person(), b.person()
@@ -75,10 +63,7 @@ func (b *commandBundle) team() (organization, admin, second, member string) {
 
 // webhooks applies all webhooks that Clerk has sent since the last time.
 func (b *commandBundle) webhooks() error {
-	var deliveries []clerksync.Delivery
-	for _, m := range b.clerk.Drain() {
-		deliveries = append(deliveries, clerksync.NewDelivery(m.ID, m.Body, m.OccurredAt, time.Now()))
-	}
+	deliveries := b.sent()
 	if len(deliveries) == 0 {
 		return nil
 	}
@@ -133,16 +118,16 @@ func (b *commandBundle) sweep(opts sweep.Options) {
 	require.NoError(b.t, err)
 }
 
-// signed is an audit entry in short: who did what to whom.
-type signed struct{ Actor, Action, Target string }
+// entry is an audit entry in short.
+type entry struct{ Actor, Action, Target string }
 
 // entriesOf returns the audit entries of an organization.
-func (b *commandBundle) entriesOf(organization string) []signed {
+func (b *commandBundle) entriesOf(organization string) []entry {
 	b.t.Helper()
-	var entries []signed
+	var entries []entry
 	for _, e := range b.Audit(b.t) {
 		if e.Organization == organization {
-			entries = append(entries, signed{e.Actor, e.Action, e.Target})
+			entries = append(entries, entry{e.Actor, e.Action, e.Target})
 		}
 	}
 	return entries

@@ -25,13 +25,13 @@ const (
 	// recordTimeout is the part of commandTimeout that is reserved for recording Clerk's answer, so
 	// that a late answer can still be recorded.
 	recordTimeout = 3 * time.Second
-	// defaultLookAgainAfter tells an empty answer that passes from an end: a fault of one of
-	// Clerk's servers is over by then.
+	// defaultLookAgainAfter tells a passing empty answer from an ended membership. By then, a fault
+	// of one of Clerk's servers is over.
 	defaultLookAgainAfter = 2 * time.Second
 )
 
-// Clerk changes things at Clerk. Each returns the object as it is after the change (of a membership
-// that ended, as it was); its errors are what package sync says of commands.
+// Clerk carries out commands. Each method that changes an object returns it as it is after the
+// change; a membership that ended, as it was. Errors are those that package sync has for commands.
 type Clerk interface {
 	CreateOrganization(ctx context.Context, name, createdBy, slug string) (json.RawMessage, error)
 	UpdateOrganization(ctx context.Context, id, name string) (json.RawMessage, error)
@@ -43,7 +43,7 @@ type Clerk interface {
 	Begin(ctx context.Context, action clerksync.Action) context.Context
 	// Find looks one object up. It returns none only if Clerk says that there is none.
 	Find(ctx context.Context, r clerksync.Resource, ref clerksync.Reference) ([]json.RawMessage, error)
-	// UserMemberships lists what a user belongs to.
+	// UserMemberships lists the memberships of a user.
 	UserMemberships(ctx context.Context, userID string) ([]json.RawMessage, error)
 	// PendingInvitations lists the pending invitations of an address to an organization.
 	PendingInvitations(ctx context.Context, organizationID, email string) ([]json.RawMessage, error)
@@ -53,7 +53,7 @@ type Clerk interface {
 type Config struct {
 	// Pool is where commands are recorded and the mirror is changed.
 	Pool merge.DB
-	// Clerk is asked with the calls of one command.
+	// Clerk carries the commands out.
 	Clerk Clerk
 	// Allowed says whether Clerk may be asked: the secret key must be of the mirror's instance.
 	// Optional.
@@ -66,8 +66,8 @@ type Config struct {
 }
 
 // Commander gives commands to Clerk and brings what they change into the mirror. A command is
-// recorded before Clerk is asked, so that whatever tells of the change first, be it a webhook,
-// finds its actor.
+// recorded before Clerk is asked, so that a webhook or a sweep that shows the change first finds
+// its actor.
 type Commander struct {
 	cfg  Config
 	pool *merge.Pool
@@ -101,10 +101,11 @@ type May = func(ctx context.Context, db store.DBTX) error
 // the command has all its ids.
 type Answer = func(ctx context.Context, db store.DBTX, done clerksync.Command) (json.RawMessage, error)
 
-// Run carries a command out and returns the answer that was made from the mirror after it, or what
-// was answered before to the same request with the same key (repeated is true then). Its errors are
-// Clerk's refusals, and clerksync.ErrKeyReused, ErrInProgress, ErrOutcomeUnknown and
-// ErrNotRecorded, and those of the hooks. Once it is recorded, a command continues when ctx ends.
+// Run carries a command out and returns its answer, which answer makes from the mirror. If the same
+// request with the same key was answered before, Run returns that answer, and repeated is true. Its
+// errors are Clerk's refusals, clerksync.ErrKeyReused, ErrInProgress, ErrOutcomeUnknown and
+// ErrNotRecorded, and those of may and answer. Once a command is recorded, it continues when ctx
+// ends.
 func (c *Commander) Run(ctx context.Context, command clerksync.Command, key store.CommandKey, may May, answer Answer,
 ) (answered json.RawMessage, repeated bool, err error) {
 	if err := c.cfg.Allowed(); err != nil {
@@ -125,7 +126,7 @@ func (c *Commander) Run(ctx context.Context, command clerksync.Command, key stor
 		return nil, false, err
 	}
 	answered, err = r.record(ctx, facts)
-	if r.made && errors.Is(err, store.ErrNotFound) { // and is gone again
+	if r.alreadyApplied && errors.Is(err, store.ErrNotFound) { // and the object is gone again
 		r.end(ctx, store.CommandUnknown)
 		return nil, false, fmt.Errorf("repeat command: %w", clerksync.ErrGone)
 	}
@@ -146,17 +147,18 @@ type run struct {
 	may     May
 	answer  Answer
 	askedAt time.Time // by the database's clock, before Clerk is asked; no two tries of a command have the same
-	// since is when Clerk was first given a command that was cut short, so that it may have carried
-	// it out; zero for a first try.
+	// since is when Clerk was first given a command that was interrupted: Clerk may have carried it
+	// out. It is zero on a first try.
 	since time.Time
-	made  bool // a webhook or a sweep has shown that the first try took effect
+	// alreadyApplied says that a webhook or a sweep has shown the first try to have taken effect.
+	alreadyApplied bool
 }
 
-// workspace is whose share of the pool the command uses: its organization's, or its actor's while
-// there is none.
+// workspace is the workspace in whose turn the command uses the pool: its organization, or its
+// actor while it has none.
 func (r *run) workspace() string { return cmp.Or(r.command.OrganizationID, r.command.Actor) }
 
-// begin records the command, or returns what was answered to an earlier one with the same key.
+// begin records the command, or returns the answer to an earlier one with the same key.
 func (r *run) begin(ctx context.Context, key store.CommandKey) (answered json.RawMessage, err error) {
 	err = r.pool.Tx(ctx, r.workspace(), merge.Retry{Locks: merge.LockPatience}, func(tx pgx.Tx) error {
 		askedAt, earlier, err := store.BeginCommand(ctx, tx, r.id, r.command, key)
@@ -172,8 +174,8 @@ func (r *run) begin(ctx context.Context, key store.CommandKey) (answered json.Ra
 	return answered, nil
 }
 
-// resume decides what a key that comes again means. One that was cut short is tried once more,
-// under its first name.
+// resume decides what a repeated key means. An interrupted command is tried again, under its first
+// id.
 func (r *run) resume(ctx context.Context, tx pgx.Tx, earlier store.EarlierCommand) (answered json.RawMessage, err error) {
 	switch {
 	case !earlier.Same:
@@ -183,9 +185,10 @@ func (r *run) resume(ctx context.Context, tx pgx.Tx, earlier store.EarlierComman
 	case earlier.State == store.CommandBegun && earlier.Recent:
 		return nil, clerksync.ErrInProgress
 	case earlier.State != store.CommandFailed:
-		r.since, r.made = earlier.SentAt, earlier.Audited
+		r.since = earlier.SentAt
+		r.alreadyApplied = earlier.Audited
 	}
-	if r.made {
+	if r.alreadyApplied {
 		r.command.OrganizationID, r.command.Target = earlier.OrganizationID, earlier.Target
 	}
 	r.id = earlier.ID
@@ -193,8 +196,7 @@ func (r *run) resume(ctx context.Context, tx pgx.Tx, earlier store.EarlierComman
 	return nil, err
 }
 
-// record brings what Clerk answered into the mirror, audits it and ends the command, in one
-// transaction.
+// record merges Clerk's answer into the mirror, audits it and ends the command, in one transaction.
 func (r *run) record(ctx context.Context, facts []clerksync.Facts) (answered json.RawMessage, err error) {
 	err = r.pool.Tx(ctx, r.workspace(), merge.Thorough(), func(tx pgx.Tx) (err error) {
 		answered, err = r.recordIn(ctx, tx, facts)
@@ -227,7 +229,7 @@ func (r *run) fail(ctx context.Context, err error) {
 	r.end(ctx, state)
 }
 
-// end records how the command ended. If that fails, it counts as abandoned after a while.
+// end records how the command ended. If that fails, the command counts as abandoned after a while.
 func (r *run) end(ctx context.Context, state store.CommandState) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
 	defer cancel()

@@ -10,7 +10,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -58,9 +57,10 @@ func (b *commandBundle) allCommands(organization, admin, second, member string) 
 	}
 }
 
-// what is expected in the audit log of the team's organization, the invitation's id left out.
-func expected(organization, admin, second, member string) []signed {
-	return []signed{
+// expected returns the audit log of the team's organization after all commands, without the
+// invitation's id.
+func expected(organization, admin, second, member string) []entry {
+	return []entry{
 		{admin, "workspace.renamed", organization},
 		{second, "member.role_changed", member},
 		{member, "invitation.sent", ""},
@@ -70,9 +70,9 @@ func expected(organization, admin, second, member string) []signed {
 	}
 }
 
-// TestAuditedOnceWithTheActor, whichever is first: the command, or the webhook of what it changed.
-// Then the other one changes nothing, nor does a sweep.
-func TestAuditedOnceWithTheActor(t *testing.T) {
+// TestCommander_AuditsOnceWithTheActor, whichever comes first: the command, or the webhook of its
+// change. The other one then changes nothing, nor does a sweep.
+func TestCommander_AuditsOnceWithTheActor(t *testing.T) {
 	t.Parallel()
 	for name, order := range map[string]func(*commandBundle){
 		"command first": func(*commandBundle) {},
@@ -114,19 +114,24 @@ func TestAuditedOnceWithTheActor(t *testing.T) {
 			b.faults.Clear()
 			mirrortest.Eventually(t, func() bool { return b.webhooks() == nil })
 			b.sweep(sweep.Options{})
-			entries := b.entriesOf(organization)[before:]
-			for i := range entries {
-				if entries[i].Action == "invitation.sent" || entries[i].Action == "invitation.revoked" {
-					entries[i].Target = ""
-				}
-			}
+			entries := withoutInvitationIDs(b.entriesOf(organization)[before:])
 			require.ElementsMatch(t, expected(organization, admin, second, member), entries)
 			o, ok := b.clerk.Organization(b.newest(admin))
 			require.True(t, ok)
-			require.ElementsMatch(t, []signed{{admin, "workspace.created", o.ID}, {admin, "member.joined", admin}}, b.entriesOf(o.ID))
+			require.ElementsMatch(t, []entry{{admin, "workspace.created", o.ID}, {admin, "member.joined", admin}}, b.entriesOf(o.ID))
 			require.Equal(t, map[string]int{"done": 7}, b.states())
 		})
 	}
+}
+
+// withoutInvitationIDs leaves out the ids of invitations, which Clerk chooses.
+func withoutInvitationIDs(entries []entry) []entry {
+	for i := range entries {
+		if strings.HasPrefix(entries[i].Action, "invitation.") {
+			entries[i].Target = ""
+		}
+	}
+	return entries
 }
 
 // newest returns the organization that a user joined last.
@@ -138,8 +143,9 @@ func (b *commandBundle) newest(user string) string {
 	return id
 }
 
-// TestOthersChangesAreNotSigned: a command signs the change that it made, once, and no other.
-func TestOthersChangesAreNotSigned(t *testing.T) {
+// TestCommander_ChangesByOthersAreNotAttributed: a command is attributed the change that it made,
+// once, and no other.
+func TestCommander_ChangesByOthersAreNotAttributed(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)
 	organization, admin, _, member := b.team()
@@ -148,14 +154,14 @@ func TestOthersChangesAreNotSigned(t *testing.T) {
 		Actor: admin, Action: clerksync.ActionMemberRoleChanged, OrganizationID: organization, Target: member, Role: clerksim.RoleAdmin,
 	}
 	require.NoError(t, b.run(promote, ""))
-	_, err := b.clerk.SetRole(organization, member, clerksim.RoleMember) // somebody at Clerk's dashboard
+	_, err := b.clerk.SetRole(organization, member, clerksim.RoleMember) // in Clerk's dashboard
 	require.NoError(t, err)
 	require.NoError(t, b.webhooks())
 	_, err = b.clerk.SetRole(organization, member, clerksim.RoleAdmin)
 	require.NoError(t, err)
 	require.NoError(t, b.webhooks())
 
-	lift := b.faults.Fail(http.StatusForbidden, nil) // refused: nothing of it may be signed
+	lift := b.faults.Fail(http.StatusForbidden, nil) // refused: no change may be attributed to it
 	demote := promote
 	demote.Role = clerksim.RoleMember
 	require.Error(t, b.run(demote, ""))
@@ -174,12 +180,12 @@ func TestOthersChangesAreNotSigned(t *testing.T) {
 		require.NoError(t, b.webhooks())
 	}
 
-	lift = b.faults.Fail(http.StatusBadGateway, nil) // who knows? But this isn't what was asked for
+	lift = b.faults.Fail(http.StatusBadGateway, nil) // the outcome is unknown, but the next change isn't what was asked for
 	require.Error(t, b.run(promote, ""))
 	lift()
 	require.NoError(t, b.clerk.RemoveMember(organization, member))
 	require.NoError(t, b.webhooks())
-	require.Equal(t, []signed{
+	require.Equal(t, []entry{
 		{admin, "member.role_changed", member},
 		{"", "member.role_changed", member},
 		{"", "member.role_changed", member},
@@ -197,9 +203,10 @@ func unrecorded(context.Context, store.DBTX, clerksync.Command) (json.RawMessage
 	return nil, errors.New("the database went away")
 }
 
-// TestNotRecorded: Clerk has carried a command out, and it couldn't be recorded, or the process is
-// gone. The webhook completes it, with the actor; without a webhook the sweep does.
-func TestNotRecorded(t *testing.T) {
+// TestCommander_UnrecordedCommandIsCompletedLater: Clerk has carried a command out, and it couldn't
+// be recorded, or the process has died. The webhook completes it, with the actor; without a
+// webhook, the sweep does.
+func TestCommander_UnrecordedCommandIsCompletedLater(t *testing.T) {
 	t.Parallel()
 	for name, complete := range map[string]func(*commandBundle){
 		"webhook": func(b *commandBundle) { require.NoError(b.t, b.webhooks()) },
@@ -223,21 +230,16 @@ func TestNotRecorded(t *testing.T) {
 				require.ErrorIs(t, err, clerksync.ErrNotRecorded)
 				complete(b)
 			}
-			entries := b.entriesOf(organization)[before:]
-			for i := range entries {
-				if strings.HasPrefix(entries[i].Action, "invitation.") {
-					entries[i].Target = ""
-				}
-			}
+			entries := withoutInvitationIDs(b.entriesOf(organization)[before:])
 			require.Equal(t, expected(organization, admin, second, member), entries)
 			created := b.newest(admin)
-			require.ElementsMatch(t, []signed{{admin, "workspace.created", created}, {admin, "member.joined", admin}}, b.entriesOf(created))
+			require.ElementsMatch(t, []entry{{admin, "workspace.created", created}, {admin, "member.joined", admin}}, b.entriesOf(created))
 		})
 	}
 }
 
 // TestCommander_RecordsDespiteDeadlocks: Clerk has carried the command out, so its record is tried
-// again after each failure that another attempt may not meet.
+// again after each failure that another attempt may avoid.
 func TestCommander_RecordsDespiteDeadlocks(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)
@@ -254,14 +256,14 @@ func TestCommander_RecordsDespiteDeadlocks(t *testing.T) {
 	require.Equal(t, 3, b.Count(t, "SELECT last_value::int FROM rolecall.deadlocks"), "times that it was written")
 }
 
-// TestACommandThatWasCutShortGoesOn: Clerk has carried it out, and its answer was lost. The same
-// key again brings it to its end, without doing it twice, whether the webhook came meanwhile or
-// not.
-func TestACommandThatWasCutShortGoesOn(t *testing.T) {
+// TestCommander_RepeatCompletesInterruptedCommand: Clerk has carried it out, and its answer was
+// lost. The same key again brings it to its end, without doing it twice, whether the webhook came
+// meanwhile or not.
+func TestCommander_RepeatCompletesInterruptedCommand(t *testing.T) {
 	t.Parallel()
 	for name, meanwhile := range map[string]func(*commandBundle){
-		"nothing heard": func(*commandBundle) {},
-		"webhook came":  func(b *commandBundle) { require.NoError(b.t, b.webhooks()) },
+		"no webhook came": func(*commandBundle) {},
+		"webhook came":    func(b *commandBundle) { require.NoError(b.t, b.webhooks()) },
 		"process died": func(b *commandBundle) {
 			b.Exec(b.t, "UPDATE rolecall.commands SET state = 'begun' WHERE state = 'unknown'")
 			b.abandon()
@@ -282,12 +284,7 @@ func TestACommandThatWasCutShortGoesOn(t *testing.T) {
 				require.NoError(t, b.run(c, key), "and again")
 			}
 			require.NoError(t, b.webhooks())
-			entries := b.entriesOf(organization)[before:]
-			for i := range entries {
-				if strings.HasPrefix(entries[i].Action, "invitation.") {
-					entries[i].Target = ""
-				}
-			}
+			entries := withoutInvitationIDs(b.entriesOf(organization)[before:])
 			require.Equal(t, expected(organization, admin, second, member), entries)
 			require.Equal(t, 1, b.faults.Calls()["POST /organizations"], "not made twice")
 			require.Equal(t, map[string]int{"done": 7}, b.states())
@@ -295,9 +292,9 @@ func TestACommandThatWasCutShortGoesOn(t *testing.T) {
 	}
 }
 
-// TestAKeyInUse: while a command runs, its key is in use; when its process has died, it isn't any
-// more.
-func TestAKeyInUse(t *testing.T) {
+// TestCommander_KeyInUse: while a command runs, its key is in use; when its process has died, it
+// isn't any more.
+func TestCommander_KeyInUse(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)
 	admin := b.person()
@@ -314,8 +311,8 @@ func TestAKeyInUse(t *testing.T) {
 	require.Equal(t, 1, b.faults.Calls()["POST /organizations"])
 }
 
-// TestOldCommandsArePruned after a day, and younger ones are not.
-func TestOldCommandsArePruned(t *testing.T) {
+// TestCommander_OldCommandsArePruned after a day, and younger ones are not.
+func TestCommander_OldCommandsArePruned(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)
 	for _, name := range []string{"North", "South"} {
@@ -327,10 +324,10 @@ func TestOldCommandsArePruned(t *testing.T) {
 	require.Equal(t, 0, b.Count(t, "SELECT count(*) FROM rolecall.commands WHERE outcome = 'North'"))
 }
 
-// TestManyCommandsAndWebhooksAtOnce: admins change the roles of members all at the same time, while
-// webhooks, some of them twice, are applied by several workers in any order. Each change is audited
-// once, with the actor who made it.
-func TestManyCommandsAndWebhooksAtOnce(t *testing.T) {
+// TestCommander_ManyCommandsAndWebhooksAtOnce: admins change the roles of members all at the same
+// time, while webhooks, some of them twice, are applied by several workers in any order. Each
+// change is audited once, with the actor who made it.
+func TestCommander_ManyCommandsAndWebhooksAtOnce(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)
 	organization, admin, second, _ := b.team()
@@ -349,10 +346,10 @@ func TestManyCommandsAndWebhooksAtOnce(t *testing.T) {
 	t.Cleanup(in.Stop)
 	var deliveries sync.WaitGroup
 	deliver := func() {
-		for _, m := range b.clerk.Drain() {
+		for _, d := range b.sent() {
 			for range 2 {
 				deliveries.Go(func() {
-					if _, err := in.Accept(context.Background(), clerksync.NewDelivery(m.ID, m.Body, m.OccurredAt, time.Now())); err != nil {
+					if _, err := in.Accept(context.Background(), d); err != nil {
 						t.Error(err)
 					}
 				})
@@ -360,7 +357,7 @@ func TestManyCommandsAndWebhooksAtOnce(t *testing.T) {
 		}
 	}
 	b.faults.AfterAnswer(func(clerksim.Call) { deliver() }, func(c clerksim.Call) bool { return c.Request.Method != http.MethodGet })
-	want := make([][]signed, members)
+	want := make([][]entry, members)
 	var commands sync.WaitGroup
 	for i, user := range users {
 		commands.Go(func() {
@@ -372,7 +369,7 @@ func TestManyCommandsAndWebhooksAtOnce(t *testing.T) {
 				if err := b.run(c, ""); err != nil {
 					t.Error(err)
 				}
-				want[i] = append(want[i], signed{c.Actor, "member.role_changed", user})
+				want[i] = append(want[i], entry{c.Actor, "member.role_changed", user})
 			}
 		})
 	}
@@ -384,7 +381,7 @@ func TestManyCommandsAndWebhooksAtOnce(t *testing.T) {
 	})
 	got := b.entriesOf(organization)[before:]
 	for i, user := range users {
-		require.Equal(t, want[i], slices.DeleteFunc(slices.Clone(got), func(e signed) bool { return e.Target != user }))
+		require.Equal(t, want[i], slices.DeleteFunc(slices.Clone(got), func(e entry) bool { return e.Target != user }))
 	}
 	require.Len(t, got, members*rounds)
 }

@@ -8,7 +8,8 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// invite makes an invitation. One that this command made before it was cut short is in its own way.
+// invite makes an invitation. If Clerk refuses it because an earlier try of the command made it,
+// that one is taken.
 func (r *run) invite(ctx context.Context) ([]clerksync.Facts, error) {
 	c := r.command
 	raw, err := r.cfg.Clerk.CreateInvitation(ctx, c.OrganizationID, c.Actor, c.Email, c.Role)
@@ -23,6 +24,7 @@ func (r *run) invite(ctx context.Context) ([]clerksync.Facts, error) {
 	return facts, nil
 }
 
+// invited returns the pending invitation that an earlier try made, or else the refusal.
 func (r *run) invited(ctx context.Context, refusal error) (json.RawMessage, error) {
 	pending, err := r.cfg.Clerk.PendingInvitations(ctx, r.command.OrganizationID, r.command.Email)
 	if err != nil {
@@ -41,7 +43,7 @@ func (r *run) invited(ctx context.Context, refusal error) (json.RawMessage, erro
 	return nil, refusal
 }
 
-// revoke takes an invitation back. If that was cut short, the invitation may be revoked already.
+// revoke revokes an invitation. An earlier try may have revoked it already.
 func (r *run) revoke(ctx context.Context) ([]clerksync.Facts, error) {
 	c := r.command
 	raw, err := r.cfg.Clerk.RevokeInvitation(ctx, c.OrganizationID, c.Target, c.Actor)
@@ -51,6 +53,7 @@ func (r *run) revoke(ctx context.Context) ([]clerksync.Facts, error) {
 	return r.observed(clerksync.ResourceInvitation)(raw, err)
 }
 
+// revoked returns the invitation if it is revoked already, or else the refusal.
 func (r *run) revoked(ctx context.Context, refusal error) (json.RawMessage, error) {
 	found, err := r.cfg.Clerk.Find(ctx, clerksync.ResourceInvitation,
 		clerksync.Reference{ID: r.command.Target, OrganizationID: r.command.OrganizationID})

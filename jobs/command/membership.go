@@ -16,7 +16,7 @@ func (r *run) remove(ctx context.Context) ([]clerksync.Facts, error) {
 		return nil, err
 	}
 	pair := store.Pair{UserID: r.command.Target, OrganizationID: r.command.OrganizationID}
-	known, ended, knownErr := store.MembershipOf(ctx, r.cfg.Pool, pair) // before: a membership that comes meanwhile isn't meant
+	known, ended, knownErr := store.MembershipOf(ctx, r.cfg.Pool, pair) // read first: a membership that begins meanwhile isn't meant
 	raw, err := r.cfg.Clerk.DeleteMembership(ctx, r.command.OrganizationID, r.command.Target)
 	if errors.Is(err, clerksync.ErrGone) && !r.since.IsZero() {
 		return r.removed(known, ended, knownErr, err)
@@ -31,8 +31,8 @@ func (r *run) remove(ctx context.Context) ([]clerksync.Facts, error) {
 	return r.gone(id), nil
 }
 
-// rejoined reports whether the user has become a member again since the removal was cut short: that
-// membership isn't meant. In doubt, within the difference of the clocks, it is.
+// rejoined reports whether the user became a member again after the first try of the removal: that
+// membership isn't meant. Within clockSkew of the first try, it counts as the one that is meant.
 func (r *run) rejoined(ctx context.Context) (bool, error) {
 	if r.since.IsZero() {
 		return false, nil
@@ -56,14 +56,15 @@ func (r *run) rejoined(ctx context.Context) (bool, error) {
 	return false, nil
 }
 
+// gone is the fact that the target's membership has ended.
 func (r *run) gone(membershipID string) []clerksync.Facts {
 	return []clerksync.Facts{clerksync.Gone(clerksync.ResourceMembership, clerksync.Reference{
 		ID: membershipID, OrganizationID: r.command.OrganizationID, UserID: r.command.Target,
 	}, r.askedAt.UnixMilli(), r.id)}
 }
 
-// removed is a removal that was cut short, after which Clerk knows no such membership. That is what
-// was asked for if there was one.
+// removed decides about an interrupted removal after which Clerk knows no such membership. If the
+// mirror knew one, the removal has succeeded.
 func (r *run) removed(known store.Member, ended bool, knownErr, refusal error) ([]clerksync.Facts, error) {
 	switch {
 	case errors.Is(knownErr, store.ErrNotFound):

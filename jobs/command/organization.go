@@ -14,13 +14,13 @@ const (
 	// creatorTries is how often the membership of a new organization's creator is looked up: it is
 	// there at once, or a moment later.
 	creatorTries = 3
-	// creatorPause is the time between.
+	// creatorPause is the time between two look-ups.
 	creatorPause = 200 * time.Millisecond
 )
 
-// create makes an organization. Clerk's answer doesn't tell that its creator is a member, so the
-// membership is looked up. If that fails, the organization is there all the same: its creator is
-// let in by the look-up that every stranger gets.
+// create makes an organization. Clerk's answer doesn't hold the creator's membership, so it is
+// looked up. If that fails, the organization exists all the same: the creator is admitted by the
+// look-up that every stranger gets.
 func (r *run) create(ctx context.Context) ([]clerksync.Facts, error) {
 	raw, err := r.created(ctx)
 	if err == nil && raw == nil {
@@ -30,7 +30,8 @@ func (r *run) create(ctx context.Context) ([]clerksync.Facts, error) {
 	if err != nil {
 		return nil, err
 	}
-	r.command.OrganizationID, r.command.Target = facts[0].Subject, facts[0].Subject
+	r.command.OrganizationID = facts[0].Subject
+	r.command.Target = facts[0].Subject
 	membership, err := r.creatorMembership(ctx)
 	if err != nil || len(membership) == 0 {
 		r.cfg.Logger.WarnContext(ctx, "Clerk doesn't show the creator's membership yet", "command_id", r.id, "error", err)
@@ -57,9 +58,9 @@ func (r *run) creatorMembership(ctx context.Context) ([]clerksync.Facts, error) 
 	}
 }
 
-// created looks for the organization that a command made before it was cut short: one of the name,
-// that the user created since, and no other command made. It returns nil if there is none, and at a
-// first try.
+// created looks for the organization that an earlier try made: one of that name which the user
+// created since, and which no other command made. It returns nil if there is none, and on a first
+// try.
 func (r *run) created(ctx context.Context) (json.RawMessage, error) {
 	if r.since.IsZero() {
 		return nil, nil

@@ -17,12 +17,12 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// changes matches what changes something at Clerk.
+// changes matches the calls that change something at Clerk.
 func changes(c clerksim.Call) bool { return c.Request.Method != http.MethodGet }
 
-// TestALateRepeatUndoesNothing: the command was carried out, which its webhook told, and somebody
-// has changed things since.
-func TestALateRepeatUndoesNothing(t *testing.T) {
+// TestRepeat_UndoesNoLaterChange: the command took effect, as its webhook showed, and others have
+// changed the same since.
+func TestRepeat_UndoesNoLaterChange(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)
 	organization, admin, _, member := b.team()
@@ -46,8 +46,8 @@ func TestALateRepeatUndoesNothing(t *testing.T) {
 	require.Len(t, b.entriesOf(organization), before)
 }
 
-// TestALateRepeatRemovesNoNewMembership, also if nobody told that the first try was carried out.
-func TestALateRepeatRemovesNoNewMembership(t *testing.T) {
+// TestRepeat_RemovesNoNewMembership, also if no webhook showed that the first try took effect.
+func TestRepeat_RemovesNoNewMembership(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)
 	organization, admin, _, member := b.team()
@@ -62,9 +62,9 @@ func TestALateRepeatRemovesNoNewMembership(t *testing.T) {
 	require.Equal(t, clerksim.RoleMember, b.clerk.Directory().Role(organization, member))
 }
 
-// TestTheCreatorSignsForJoiningAlsoAMomentLater: Clerk shows the creator's membership after the
-// command is done.
-func TestTheCreatorSignsForJoiningAlsoAMomentLater(t *testing.T) {
+// TestCommander_LateCreatorMembershipIsAttributed: Clerk shows the creator's membership only after
+// the command is done.
+func TestCommander_LateCreatorMembershipIsAttributed(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)
 	admin := b.person()
@@ -73,12 +73,12 @@ func TestTheCreatorSignsForJoiningAlsoAMomentLater(t *testing.T) {
 	lift()
 	require.NoError(t, b.webhooks())
 	created := b.newest(admin)
-	require.ElementsMatch(t, []signed{{admin, "workspace.created", created}, {admin, "member.joined", admin}}, b.entriesOf(created))
+	require.ElementsMatch(t, []entry{{admin, "workspace.created", created}, {admin, "member.joined", admin}}, b.entriesOf(created))
 }
 
-// TestAnOutlivedTryEndsNothing: its process was away for so long that the same key was tried again.
-// What the later try answered stays.
-func TestAnOutlivedTryEndsNothing(t *testing.T) {
+// TestRepeat_OutlivedTryEndsNothing: its process was away for so long that the same key was tried
+// again. What the later try answered stays.
+func TestRepeat_OutlivedTryEndsNothing(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)
 	organization, admin, _, _ := b.team()
@@ -108,9 +108,9 @@ func TestAnOutlivedTryEndsNothing(t *testing.T) {
 	require.JSONEq(t, `"second"`, string(again))
 }
 
-// TestAJoinIsNotSignedByACreationOfSomethingElse: while nobody knows whether Clerk made the
+// TestCommander_JoinIsNotAttributedToAnotherCreation: while it is unknown whether Clerk made the
 // workspace, its creator is added to an older one.
-func TestAJoinIsNotSignedByACreationOfSomethingElse(t *testing.T) {
+func TestCommander_JoinIsNotAttributedToAnotherCreation(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)
 	organization, _, _, _ := b.team()
@@ -122,13 +122,12 @@ func TestAJoinIsNotSignedByACreationOfSomethingElse(t *testing.T) {
 	_, err := b.clerk.AddMember(organization, user, clerksim.RoleMember)
 	require.NoError(t, err)
 	require.NoError(t, b.webhooks())
-	require.Contains(t, b.entriesOf(organization), signed{"", "member.joined", user})
+	require.Contains(t, b.entriesOf(organization), entry{"", "member.joined", user})
 }
 
-// TestALateRepeatMakesNothingTwice: an invitation that was revoked since, and a workspace that has
-// another name since. Their webhooks are signed by Clerk, and still tell that the commands were
-// carried out.
-func TestALateRepeatMakesNothingTwice(t *testing.T) {
+// TestRepeat_MakesNothingTwice: an invitation was revoked since, and a workspace was renamed since.
+// Clerk names the actors in their webhooks, which still show that the commands took effect.
+func TestRepeat_MakesNothingTwice(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)
 	organization, admin, second, _ := b.team()
@@ -168,9 +167,9 @@ func TestALateRepeatMakesNothingTwice(t *testing.T) {
 	require.Len(t, b.Audit(t), before)
 }
 
-// TestALateRepeatIsOvertaken: somebody has changed the same since, and the webhook of the command
-// itself never made an entry.
-func TestALateRepeatIsOvertaken(t *testing.T) {
+// TestRepeat_IsOvertakenByLaterChange: others have changed the same since, and the command's own
+// webhook was lost.
+func TestRepeat_IsOvertakenByLaterChange(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)
 	organization, admin, _, member := b.team()
@@ -196,9 +195,9 @@ func TestALateRepeatIsOvertaken(t *testing.T) {
 	require.Equal(t, "West", o.Name)
 }
 
-// TestWhatAFailedTrySignedWasNotIts: somebody did the same in the dashboard, Clerk refused the
-// command, and its repeat signs its own.
-func TestWhatAFailedTrySignedWasNotIts(t *testing.T) {
+// TestRepeat_AttributionOfFailedTryIsDropped: the same was done in the dashboard, Clerk refused the
+// command, and its repeat is attributed its own change.
+func TestRepeat_AttributionOfFailedTryIsDropped(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)
 	organization, admin, _, member := b.team()
@@ -221,12 +220,12 @@ func TestWhatAFailedTrySignedWasNotIts(t *testing.T) {
 	inTheDashboard(clerksim.RoleMember)
 	before := len(b.entriesOf(organization))
 	require.NoError(t, b.run(promote, "key"))
-	require.Equal(t, []signed{{admin, "member.role_changed", member}}, b.entriesOf(organization)[before:])
+	require.Equal(t, []entry{{admin, "member.role_changed", member}}, b.entriesOf(organization)[before:])
 }
 
-// TestACommandThatIsNotSentSignsNothing: while Clerk is asked for the actor, somebody else makes
-// the same change, and their webhook is here.
-func TestACommandThatIsNotSentSignsNothing(t *testing.T) {
+// TestCommander_UnsentCommandIsAttributedNothing: while Clerk is asked for the actor, the same
+// change is made in the dashboard, and its webhook arrives.
+func TestCommander_UnsentCommandIsAttributedNothing(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)
 	organization, admin, second, member := b.team()
@@ -251,10 +250,10 @@ func TestACommandThatIsNotSentSignsNothing(t *testing.T) {
 	}, clerksim.Lookups)
 	require.NoError(t, b.run(promote(admin), ""))
 	lift()
-	require.Equal(t, []signed{{"", "member.role_changed", member}}, b.entriesOf(organization)[before:])
+	require.Equal(t, []entry{{"", "member.role_changed", member}}, b.entriesOf(organization)[before:])
 
-	// Its process dies at this point. What others did meanwhile wasn't it: its key is tried as if
-	// for the first time.
+	// Its process dies at this point. The changes of others meanwhile aren't its own: its key is
+	// tried as if for the first time.
 	_, _, err := store.BeginCommand(t.Context(), b.Pool, "cmd_dead", promote(second), store.CommandKey{Digest: []byte("key"), Request: []byte("request")})
 	require.NoError(t, err)
 	for _, role := range []string{clerksim.RoleMember, clerksim.RoleAdmin, clerksim.RoleMember} {
@@ -266,12 +265,12 @@ func TestACommandThatIsNotSentSignsNothing(t *testing.T) {
 	before = len(b.entriesOf(organization))
 	require.NoError(t, b.run(promote(second), "key"))
 	require.Equal(t, clerksim.RoleAdmin, b.clerk.Directory().Role(organization, member))
-	require.Equal(t, []signed{{second, "member.role_changed", member}}, b.entriesOf(organization)[before:])
+	require.Equal(t, []entry{{second, "member.role_changed", member}}, b.entriesOf(organization)[before:])
 }
 
-// TestTwoCreationsOfOneName at once by one user, one of which is cut short: each makes a workspace
-// of its own.
-func TestTwoCreationsOfOneName(t *testing.T) {
+// TestRepeat_TwoCreationsOfOneName: one user gives two at once, and one is interrupted. Each makes
+// a workspace of its own.
+func TestRepeat_TwoCreationsOfOneName(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)
 	user := b.person()
@@ -307,13 +306,13 @@ func TestTwoCreationsOfOneName(t *testing.T) {
 	require.Len(t, made, 2)
 	require.Equal(t, 2, b.faults.Calls()["POST /organizations"])
 	for id := range made {
-		require.ElementsMatch(t, []signed{{user, "workspace.created", id}, {user, "member.joined", user}}, b.entriesOf(id))
+		require.ElementsMatch(t, []entry{{user, "workspace.created", id}, {user, "member.joined", user}}, b.entriesOf(id))
 	}
 }
 
-// TestARepeatOfWhatIsGoneAgain: the workspace was made, of which the webhook told, and was deleted
-// since.
-func TestARepeatOfWhatIsGoneAgain(t *testing.T) {
+// TestRepeat_AfterWorkspaceWasDeleted: the workspace was made, as its webhook showed, and was
+// deleted since.
+func TestRepeat_AfterWorkspaceWasDeleted(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)
 	create := clerksync.Command{Actor: b.person(), Action: clerksync.ActionWorkspaceCreated, Name: "North"}
@@ -332,9 +331,9 @@ func TestARepeatOfWhatIsGoneAgain(t *testing.T) {
 	require.Equal(t, 1, b.faults.Calls()["POST /organizations"])
 }
 
-// TestWhatWasNeverSentBeginsAnew: what happened between a try that Clerk refused and the next one
-// isn't after the command.
-func TestWhatWasNeverSentBeginsAnew(t *testing.T) {
+// TestRepeat_OfUnsentCommandStartsOver: changes between a try that Clerk refused and the next one
+// don't count as later than the command.
+func TestRepeat_OfUnsentCommandStartsOver(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)
 	organization, admin, _, member := b.team()
@@ -353,9 +352,9 @@ func TestWhatWasNeverSentBeginsAnew(t *testing.T) {
 	require.Empty(t, b.clerk.Directory().Role(organization, member))
 }
 
-// TestARefusedRepeatSignsNothing: its command was sent long ago, and what somebody does today isn't
-// its doing.
-func TestARefusedRepeatSignsNothing(t *testing.T) {
+// TestRepeat_RefusedOneIsAttributedNothing: its command was sent long ago, and today's changes by
+// others aren't its own.
+func TestRepeat_RefusedOneIsAttributedNothing(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)
 	organization, admin, _, member := b.team()
@@ -375,5 +374,5 @@ func TestARefusedRepeatSignsNothing(t *testing.T) {
 	_, err = b.clerk.SetRole(organization, member, clerksim.RoleAdmin)
 	require.NoError(t, err)
 	require.NoError(t, b.webhooks())
-	require.Equal(t, []signed{{"", "member.role_changed", member}}, b.entriesOf(organization)[before:])
+	require.Equal(t, []entry{{"", "member.role_changed", member}}, b.entriesOf(organization)[before:])
 }

@@ -11,11 +11,11 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// send gives the command to Clerk and returns what it says then, as facts. The command has all its
-// ids afterwards. What was cut short and is known to have been carried out isn't asked for again:
-// that would undo what others have done since.
+// send gives the command to Clerk and returns Clerk's answer as facts. Afterwards the command has
+// all its ids. An interrupted command that is known to have taken effect isn't sent again: that
+// would undo later changes.
 func (r *run) send(ctx context.Context) ([]clerksync.Facts, error) {
-	if r.made {
+	if r.alreadyApplied {
 		return nil, nil
 	}
 	if facts, err := r.asAsked(ctx); facts != nil || err != nil {
@@ -31,7 +31,8 @@ func (r *run) send(ctx context.Context) ([]clerksync.Facts, error) {
 	if err != nil {
 		return nil, err
 	}
-	switch c := r.command; c.Action {
+	c := r.command
+	switch c.Action {
 	case clerksync.ActionWorkspaceCreated:
 		return r.create(ctx)
 	case clerksync.ActionWorkspaceRenamed:
@@ -49,8 +50,8 @@ func (r *run) send(ctx context.Context) ([]clerksync.Facts, error) {
 	}
 }
 
-// observed returns what reads an answer of Clerk's: a change that can't be read was made all the
-// same.
+// observed returns a function that decodes an answer of Clerk's. If it can't be decoded, the
+// outcome is unknown: Clerk has made the change.
 func (r *run) observed(resource clerksync.Resource) func(json.RawMessage, error) ([]clerksync.Facts, error) {
 	return func(raw json.RawMessage, err error) ([]clerksync.Facts, error) {
 		if err != nil {
@@ -66,31 +67,35 @@ func (r *run) observed(resource clerksync.Resource) func(json.RawMessage, error)
 	}
 }
 
-// How far Clerk's clock may be from the database's, when something at Clerk is compared with when a
-// command was sent.
+// How far Clerk's clock may be from the database's, where a time at Clerk is compared with the time
+// at which a command was sent.
 const (
 	// clockSkew is the tolerance where a false match does no harm: an object this close in time is
 	// taken for the command's own.
 	clockSkew = time.Minute
 	// clockError is the tolerance where a false match would keep a command from being carried out.
-	// Clocks that the network sets stay well within it.
+	// Clocks that NTP sets stay well within it.
 	clockError = time.Second
 )
 
-// asAsked looks at the name or role that a command that was cut short should have set. It returns
-// the object if that is as asked for, and ErrOvertaken if it isn't and the object was changed
-// since: carried out now, the command would undo that. On a first try it does nothing. It runs
-// before confirmActor, because the first try may have removed the actor's own permission.
+// asAsked looks at the name or role that an interrupted command should have set. If it is as asked,
+// asAsked returns the object. If it isn't, and the object has changed since, asAsked returns
+// ErrOvertaken: carried out now, the command would undo that change. On a first try it does
+// nothing. It runs before confirmActor, because the first try may have removed the actor's own
+// permission.
 func (r *run) asAsked(ctx context.Context) ([]clerksync.Facts, error) {
 	var resource clerksync.Resource
 	var ref clerksync.Reference
-	switch c := r.command; {
-	case r.since.IsZero():
+	if r.since.IsZero() {
 		return nil, nil
-	case c.Action == clerksync.ActionWorkspaceRenamed:
-		resource, ref = clerksync.ResourceOrganization, clerksync.Reference{ID: c.OrganizationID}
-	case c.Action == clerksync.ActionMemberRoleChanged:
-		resource, ref = clerksync.ResourceMembership, clerksync.Reference{OrganizationID: c.OrganizationID, UserID: c.Target}
+	}
+	switch r.command.Action {
+	case clerksync.ActionWorkspaceRenamed:
+		resource = clerksync.ResourceOrganization
+		ref = clerksync.Reference{ID: r.command.OrganizationID}
+	case clerksync.ActionMemberRoleChanged:
+		resource = clerksync.ResourceMembership
+		ref = clerksync.Reference{OrganizationID: r.command.OrganizationID, UserID: r.command.Target}
 	default:
 		return nil, nil
 	}

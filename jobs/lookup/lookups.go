@@ -17,13 +17,13 @@ import (
 )
 
 const (
-	// timeout bounds a look-up, and what all look-ups of one request may cost it. Clerk answers in
-	// a fraction of it.
+	// timeout bounds a look-up, and all look-ups of one request together. Clerk answers in a
+	// fraction of it.
 	timeout = time.Second
 
-	// refusedFor is how long a stranger whom Clerk doesn't know either isn't looked up again: the
-	// longest that a user who was too early waits if no webhook comes. A webhook isn't held up,
-	// because the mirror is always read first.
+	// refusedFor is how long a stranger whom Clerk doesn't know either isn't looked up again. A
+	// user who asked too early waits that long at most if no webhook comes. A webhook counts at
+	// once, because the mirror is always read first.
 	refusedFor = 10 * time.Second
 
 	// answeredFor is the same after any other result. After a failure, it keeps an outage of Clerk
@@ -31,12 +31,12 @@ const (
 	// mirror just before from asking once more.
 	answeredFor = time.Second
 
-	// perUser in perUserWindow are what one user may cause. Each needs one in an ordinary day, and
-	// a user who tries invented workspaces must not use up the budget of all.
+	// perUser is how many look-ups one user may cause in perUserWindow. A user needs one on an
+	// ordinary day. A user who tries invented workspaces must not use up the budget of all users.
 	perUser       = 5
 	perUserWindow = 10 * time.Second
 
-	// maxAtOnce is the most look-ups of one request, which run at the same time.
+	// maxAtOnce is how many look-ups one request may cause. They run at the same time.
 	maxAtOnce = 5
 
 	// maxRemembered bounds the answers that are remembered. At some 200 bytes each they take 20 MB,
@@ -44,12 +44,12 @@ const (
 	maxRemembered = 100_000
 )
 
-// Result says what came of a refusal that Clerk could have changed. Several requests may share one
+// Result is what came of a stranger whom the mirror would refuse. Several requests may share one
 // look-up.
 type Result string
 
-// The results. The first three are told once for each look-up, the others for each user and
-// workspace of a request that kept its refusal without one.
+// The results. The first three are reported once for each look-up. The others are reported for each
+// user and workspace that a request refused without a look-up.
 const (
 	// Admitted means that the mirror now knows a membership.
 	Admitted Result = "admitted"
@@ -67,8 +67,8 @@ const (
 func Results() []Result { return []Result{Admitted, Refused, Failed, Remembered, Limited} }
 
 // Asker asks Clerk and merges what it answers into the mirror; [Refresher] does. Both methods
-// return nil once the answer is merged and committed, whatever it is, and an error if there is no
-// answer. They must end when ctx does, and be safe for concurrent use.
+// return nil once any answer is merged and committed, and an error if there is none. They must end
+// when ctx does, and be safe for concurrent use.
 type Asker interface {
 	// Refresh asks for the memberships of one user in one organization, by their ids at Clerk.
 	Refresh(ctx context.Context, userID, organizationID string) error
@@ -80,9 +80,9 @@ type Asker interface {
 type Config struct {
 	// Asker makes each look-up.
 	Asker Asker
-	// DB is the mirror, which says what came of it.
+	// DB is the mirror. It is read after each look-up.
 	DB store.DBTX
-	// Told is told what came of each. It must not block, and must be safe for concurrent use.
+	// Told is called with each [Result]. It must not block, and must be safe for concurrent use.
 	// Optional.
 	Told func(Result)
 	// Now is the clock by which results are remembered. Defaults to time.Now.
@@ -116,22 +116,22 @@ func (c Config) validate() error {
 
 // Lookups decides which strangers are looked up at Clerk, and lets requests share a look-up.
 //
-// A user without a workspace stands for all of the user's memberships.
+// A pair without a workspace stands for all memberships of its user.
 type Lookups struct {
 	cfg      Config
 	warnings *rate.Limiter
 	flights  singleflight.Group
-	answered *bounded.Map[store.Pair, answer] // those that have ended
+	answered *bounded.Map[store.Pair, answer] // of look-ups that have ended
 	users    *bounded.Limiter
 }
 
-// answer is what came of a look-up, and until when it isn't made again.
+// answer is the result of a look-up, and until when it isn't repeated.
 type answer struct {
 	result Result
 	until  time.Time
 }
 
-// New returns look-ups of which none is remembered.
+// New returns look-ups that remember no result yet.
 func New(cfg Config) (*Lookups, error) {
 	cfg = cfg.withDefaults()
 	if err := cfg.validate(); err != nil {
@@ -145,9 +145,9 @@ func New(cfg Config) (*Lookups, error) {
 	}, nil
 }
 
-// Refresh looks strangers up at Clerk, the first few of them and no longer than a second, and
-// reports whether the mirror should be read again. It returns early if ctx ends; look-ups continue,
-// because other requests may wait for them.
+// Refresh looks up strangers at Clerk and reports whether the mirror should be read again. It looks
+// up the first few of them, for a second at most. It returns early if ctx ends; the look-ups
+// continue, because other requests may wait for them.
 func (l *Lookups) Refresh(ctx context.Context, strangers []store.Pair) bool {
 	var due []store.Pair
 	seen := map[store.Pair]bool{}
@@ -160,19 +160,19 @@ func (l *Lookups) Refresh(ctx context.Context, strangers []store.Pair) bool {
 	return l.wait(ctx, due)
 }
 
-// RefreshUser looks up all memberships of a user, as Refresh does those of pairs.
+// RefreshUser looks up all memberships of a user. See Refresh.
 func (l *Lookups) RefreshUser(ctx context.Context, userID string) bool {
 	return l.wait(ctx, l.addDue(nil, store.Pair{UserID: userID}))
 }
 
-// addDue adds a pair that should be looked up. A pair that was admitted a moment ago is one, too:
-// the mirror was read before, and must be read again. Clerk isn't asked about a user whose id it
-// couldn't have made.
+// addDue adds a pair that should be looked up. It also adds a pair that was admitted a moment ago:
+// the request read the mirror before that, and must read it again. Clerk isn't asked about a user
+// whose id it couldn't have made.
 func (l *Lookups) addDue(due []store.Pair, pair store.Pair) []store.Pair {
 	if !clerksync.ValidID(clerksync.UserPrefix, pair.UserID) {
 		return due
 	}
-	result := l.lately(pair)
+	result := l.lastResult(pair)
 	switch {
 	case result == Refused, result == Failed:
 		l.cfg.Told(Remembered)
@@ -212,7 +212,7 @@ func (l *Lookups) lookUp(ctx context.Context, pair store.Pair) {
 		}
 	}()
 	switch {
-	case l.lately(pair) != "":
+	case l.lastResult(pair) != "":
 		l.cfg.Told(Remembered)
 	case !l.users.Allow(pair.UserID):
 		l.cfg.Told(Limited)
@@ -226,7 +226,7 @@ func (l *Lookups) lookUp(ctx context.Context, pair store.Pair) {
 	}
 }
 
-// ask asks Clerk, and then the mirror what has become of it.
+// ask asks Clerk, and then reads the mirror for the result.
 func (l *Lookups) ask(ctx context.Context, pair store.Pair) Result {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
@@ -238,7 +238,7 @@ func (l *Lookups) ask(ctx context.Context, pair store.Pair) Result {
 	}
 	member := false
 	if err == nil {
-		member, err = l.knows(ctx, pair)
+		member, err = l.isMember(ctx, pair)
 	}
 	switch {
 	case err != nil:
@@ -263,16 +263,16 @@ func (l *Lookups) warn(ctx context.Context, pair store.Pair, err error) {
 	l.cfg.Logger.WarnContext(ctx, "look-up at Clerk failed: the refusal stands", "error", text)
 }
 
-// lately returns what came of the pair's last look-up, or "" if it is time for another one.
-func (l *Lookups) lately(pair store.Pair) Result {
+// lastResult returns the result of the pair's last look-up, or "" if it is time for another one.
+func (l *Lookups) lastResult(pair store.Pair) Result {
 	if last := l.answered.Find(pair); l.cfg.Now().Before(last.until) {
 		return last.result
 	}
 	return ""
 }
 
-// knows asks the mirror whether the pair's membership, or any of the user's, counts.
-func (l *Lookups) knows(ctx context.Context, pair store.Pair) (bool, error) {
+// isMember reads from the mirror whether the pair's membership, or any of the user's, counts.
+func (l *Lookups) isMember(ctx context.Context, pair store.Pair) (bool, error) {
 	if pair.OrganizationID == "" {
 		memberships, err := store.MembershipsOfUser(ctx, l.cfg.DB, pair.UserID)
 		return len(memberships) > 0, err

@@ -18,7 +18,7 @@ import (
 	"github.com/callmine/rolecall/store"
 )
 
-// asker answers each look-up as a test says, and remembers what it was asked and what came of it.
+// asker answers each look-up as a test says, and remembers its calls and the results.
 type asker struct {
 	answer func(context.Context) error
 
@@ -44,9 +44,9 @@ func (a *asker) told(r Result) {
 	a.said = append(a.said, r)
 }
 
-// TestLookUpThatJustEnded: a request that read the mirror before it ended, and comes after, doesn't
-// ask once more.
-func TestLookUpThatJustEnded(t *testing.T) {
+// TestLookups_JustEndedOneIsNotRepeated: a request that read the mirror before the look-up ended,
+// and comes after, doesn't ask once more.
+func TestLookups_JustEndedOneIsNotRepeated(t *testing.T) {
 	t.Parallel()
 	b, now := mirrortest.New(t), time.Now()
 	a := &asker{answer: func(context.Context) error { return nil }}
@@ -57,7 +57,7 @@ func TestLookUpThatJustEnded(t *testing.T) {
 	l.lookUp(t.Context(), pair)
 	l.lookUp(t.Context(), pair)
 	require.Len(t, a.asked, 1)
-	require.True(t, l.Refresh(t.Context(), []store.Pair{pair, pair}), "what it read is out of date")
+	require.True(t, l.Refresh(t.Context(), []store.Pair{pair, pair}), "the mirror as it read it is out of date")
 	require.Equal(t, []Result{Admitted, Remembered, Remembered}, a.said)
 	require.Len(t, a.asked, 1)
 	now = now.Add(answeredFor)
@@ -65,8 +65,8 @@ func TestLookUpThatJustEnded(t *testing.T) {
 	require.Len(t, a.asked, 2)
 }
 
-// TestLookUpsEndOnTime: all of one request in one second, whatever the asker does.
-func TestLookUpsEndOnTime(t *testing.T) {
+// TestLookups_EndOnTime: all look-ups of one request end within a second, whatever the asker does.
+func TestLookups_EndOnTime(t *testing.T) {
 	t.Parallel()
 	for _, keepsItsPromise := range []bool{true, false} {
 		synctest.Test(t, func(t *testing.T) {
@@ -95,8 +95,9 @@ func TestLookUpsEndOnTime(t *testing.T) {
 	}
 }
 
-// TestLookUpsAreBounded: what is remembered. Package bounded bounds the users.
-func TestLookUpsAreBounded(t *testing.T) {
+// TestLookups_MemoryIsBounded: only so many results are remembered. Package bounded bounds the
+// users.
+func TestLookups_MemoryIsBounded(t *testing.T) {
 	t.Parallel()
 	b := mirrortest.New(t)
 	a := &asker{answer: func(context.Context) error { return nil }}

@@ -15,11 +15,12 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// Clerk is what Clerk's Backend API says of one user. Its errors wrap those of package sync.
+// Clerk is the part of Clerk's Backend API that is about one user. Its errors wrap those of package
+// sync.
 type Clerk interface {
 	// Find looks one object up. It returns none only if Clerk says that there is none.
 	Find(ctx context.Context, r clerksync.Resource, ref clerksync.Reference) ([]json.RawMessage, error)
-	// UserMemberships lists what one user belongs to.
+	// UserMemberships lists the memberships of one user.
 	UserMemberships(ctx context.Context, userID string) ([]json.RawMessage, error)
 }
 
@@ -27,10 +28,10 @@ type Clerk interface {
 type RefresherConfig struct {
 	// Pool is where the mirror is changed.
 	Pool *pgxpool.Pool
-	// Clerk is asked.
+	// Clerk is asked about users.
 	Clerk Clerk
 	// Allowed says whether Clerk may be asked: the secret key must be of the mirror's instance. It
-	// is asked each time.
+	// is called before each look-up.
 	Allowed func() error
 }
 
@@ -42,9 +43,9 @@ type Refresher struct {
 	pool *merge.Pool
 }
 
-// refreshConns is how many of the pool's connections change the mirror for look-ups at once:
-// workers need the others.
-const refreshConns = 3
+// lookUpConns is how many of the pool's connections look-ups use at once to change the mirror.
+// Workers need the others.
+const lookUpConns = 3
 
 // NewRefresher returns a refresher.
 func NewRefresher(cfg RefresherConfig) (*Refresher, error) {
@@ -56,23 +57,23 @@ func NewRefresher(cfg RefresherConfig) (*Refresher, error) {
 	case cfg.Allowed == nil:
 		return nil, errors.New("refresher: Allowed is missing")
 	}
-	return &Refresher{cfg: cfg, pool: merge.NewPool(cfg.Pool, refreshConns)}, nil
+	return &Refresher{cfg: cfg, pool: merge.NewPool(cfg.Pool, lookUpConns)}, nil
 }
 
-// Refresh brings what Clerk knows of a user in an organization into the mirror. It returns nil once
-// that is done, whatever it is.
+// Refresh merges Clerk's answer about a user in an organization into the mirror. It returns nil
+// once that is committed, whatever the answer is.
 func (r *Refresher) Refresh(ctx context.Context, userID, organizationID string) error {
-	return r.refresh(ctx, organizationID, func(ctx context.Context) ([]json.RawMessage, error) {
+	return r.lookUp(ctx, organizationID, func(ctx context.Context) ([]json.RawMessage, error) {
 		return r.cfg.Clerk.Find(ctx, clerksync.ResourceMembership, clerksync.Reference{OrganizationID: organizationID, UserID: userID})
 	})
 }
 
-// RefreshUser brings all of a user's memberships at Clerk into the mirror.
+// RefreshUser merges all memberships that a user has at Clerk into the mirror.
 func (r *Refresher) RefreshUser(ctx context.Context, userID string) error {
-	return r.refresh(ctx, userID, func(ctx context.Context) ([]json.RawMessage, error) { return r.cfg.Clerk.UserMemberships(ctx, userID) })
+	return r.lookUp(ctx, userID, func(ctx context.Context) ([]json.RawMessage, error) { return r.cfg.Clerk.UserMemberships(ctx, userID) })
 }
 
-func (r *Refresher) refresh(ctx context.Context, workspace string, ask func(context.Context) ([]json.RawMessage, error)) error {
+func (r *Refresher) lookUp(ctx context.Context, workspace string, ask func(context.Context) ([]json.RawMessage, error)) error {
 	if err := r.cfg.Allowed(); err != nil {
 		return err
 	}
@@ -89,16 +90,16 @@ func (r *Refresher) refresh(ctx context.Context, workspace string, ask func(cont
 	if err != nil {
 		return err
 	}
-	users, err := r.strangers(ctx, facts, askedAt, cause)
+	account, err := r.account(ctx, facts, askedAt, cause)
 	if err != nil {
 		return err
 	}
-	return merge.Lookup(ctx, r.pool, workspace, merge.Observed{Facts: append(users, facts...), AskedAt: askedAt, Cause: cause})
+	return merge.Lookup(ctx, r.pool, workspace, merge.Observed{Facts: append(account, facts...), AskedAt: askedAt, Cause: cause})
 }
 
-// strangers looks up the users of whom the mirror knows at most nested copies: those needn't say
-// that the account is banned.
-func (r *Refresher) strangers(ctx context.Context, memberships []clerksync.Facts, askedAt time.Time, cause string) ([]clerksync.Facts, error) {
+// account looks up the memberships' user if the mirror has nothing but nested copies of it. These
+// needn't say that the account is banned.
+func (r *Refresher) account(ctx context.Context, memberships []clerksync.Facts, askedAt time.Time, cause string) ([]clerksync.Facts, error) {
 	if len(memberships) == 0 {
 		return nil, nil
 	}

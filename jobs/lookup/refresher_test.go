@@ -6,38 +6,54 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/callmine/rolecall/internal/clerksim"
 	"github.com/callmine/rolecall/internal/mirrortest"
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// TestARefreshLetsInWhoJustJoined, and revives nobody.
-func TestARefreshLetsInWhoJustJoined(t *testing.T) {
+// TestRefresher_AdmitsNewMember, and lifts no tombstone.
+func TestRefresher_AdmitsNewMember(t *testing.T) {
 	t.Parallel()
-	b, d := mirrortest.New(t), mirrortest.Populated(2)
+	b, clerk := mirrortest.New(t), mirrortest.NewClerk(t)
+	clerk.World.Populate(1, 2)
+	admin, member := clerk.Members()[0], clerk.Members()[1]
 	var allowed error
 	refresher, err := NewRefresher(RefresherConfig{
-		Pool: b.Pool, Clerk: d, Allowed: func() error { return allowed },
+		Pool: b.Pool, Clerk: clerk.Client, Allowed: func() error { return allowed },
 	})
 	require.NoError(t, err)
-	require.NoError(t, refresher.Refresh(t.Context(), "user_00000", "org_1"))
-	require.NoError(t, refresher.RefreshUser(t.Context(), "user_00001"))
-	require.NoError(t, refresher.Refresh(t.Context(), "user_nobody", "org_1"))
-	require.Len(t, b.Roles(t), 2)
+	require.NoError(t, refresher.Refresh(t.Context(), member.UserID, member.OrganizationID))
+	require.NoError(t, refresher.RefreshUser(t.Context(), admin.UserID))
+	require.NoError(t, refresher.Refresh(t.Context(), "user_unknown", member.OrganizationID))
+	require.Equal(t, map[string]string{admin.ID: clerksim.RoleAdmin, member.ID: clerksim.RoleMember}, b.Roles(t))
 	require.Len(t, b.Audit(t), 2)
-	require.NoError(t, refresher.Refresh(t.Context(), "user_00000", "org_1"))
+	require.NoError(t, refresher.Refresh(t.Context(), member.UserID, member.OrganizationID))
 	require.Len(t, b.Audit(t), 2, "nothing new")
 
-	b.Deliver(t, mirrortest.Event(t, "msg_1", "organizationMembership.deleted", 1, mirrortest.Membership(0, "org:member", 0)))
-	require.NoError(t, refresher.Refresh(t.Context(), "user_00000", "org_1"))
-	require.NotContains(t, b.Roles(t), "orgmem_00000", "an answer right after a removal may be of before")
-	d.Member(7, "org:member")
-	d.Set(clerksync.ResourceUser, map[string]any{"id": "user_00007", "banned": true, "created_at": mirrortest.T0, "updated_at": mirrortest.T0})
-	require.NoError(t, refresher.Refresh(t.Context(), "user_00007", "org_1"))
-	require.NotContains(t, b.Roles(t), "orgmem_00007", "of whose ban only the user itself tells")
+	earlier := clerk.World.Snapshot()
+	require.NoError(t, clerk.World.RemoveMember(member.OrganizationID, member.UserID))
+	for _, d := range clerk.Deliveries() {
+		b.Deliver(t, d)
+	}
+	catchUp := clerk.Faults.AnswerFrom(earlier, nil)
+	require.NoError(t, refresher.Refresh(t.Context(), member.UserID, member.OrganizationID))
+	require.NotContains(t, b.Roles(t), member.ID, "an answer right after a removal may predate it")
+	catchUp()
 
-	d.Err = clerksync.ErrUnavailable
-	require.ErrorIs(t, refresher.Refresh(t.Context(), "user_00000", "org_1"), clerksync.ErrUnavailable)
-	d.Finds, allowed = nil, errors.New("a key of another instance")
-	require.ErrorIs(t, refresher.Refresh(t.Context(), "user_00000", "org_1"), allowed)
-	require.Empty(t, d.Finds)
+	user, err := clerk.World.CreateUser(clerksim.NewUser{})
+	require.NoError(t, err)
+	banned, err := clerk.World.AddMember(member.OrganizationID, user.ID, "")
+	require.NoError(t, err)
+	_, err = clerk.World.BanUser(user.ID)
+	require.NoError(t, err)
+	require.NoError(t, refresher.Refresh(t.Context(), user.ID, member.OrganizationID))
+	require.NotContains(t, b.Roles(t), banned.ID, "its account is banned")
+
+	lift := clerk.Faults.Down()
+	require.ErrorIs(t, refresher.Refresh(t.Context(), user.ID, member.OrganizationID), clerksync.ErrUnavailable)
+	lift()
+	calls := clerk.Faults.Calls()
+	allowed = errors.New("a key of another instance")
+	require.ErrorIs(t, refresher.Refresh(t.Context(), user.ID, member.OrganizationID), allowed)
+	require.Equal(t, calls, clerk.Faults.Calls())
 }

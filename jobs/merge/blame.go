@@ -17,15 +17,14 @@ const (
 	// Nothing else would succeed either.
 	OfDatabase Blame = iota
 	// OfCircumstances is the blame for a lock, a race, a deadlock, a missing table or privilege.
-	// Something else might succeed, and the same will once the circumstances have changed.
+	// Other work may succeed, and the same will once the circumstances have changed.
 	OfCircumstances
-	// OfDelivery is the blame for what will always fail.
+	// OfDelivery is the blame for a failure that every attempt will repeat.
 	OfDelivery
 )
 
-// BlameFor judges why merging failed. Only what says something of the data counts against a
-// delivery: a fault of the schema or of privileges would else quarantine everything that comes
-// while it lasts.
+// BlameFor judges why merging failed. Only a failure about the data counts against a delivery.
+// Otherwise a fault of the schema or of privileges would quarantine every delivery while it lasts.
 func BlameFor(err error) Blame {
 	pgErr, answered := errors.AsType[*pgconn.PgError](err)
 	switch {
@@ -52,15 +51,15 @@ func BlameFor(err error) Blame {
 	return OfCircumstances
 }
 
-// SQLSTATEs of what was held up.
+// SQLSTATEs of statements that were held up.
 const (
-	// QueryCanceled is that of a statement that took too long.
+	// QueryCanceled is the code of a statement that took too long.
 	QueryCanceled = "57014"
-	// LockNotAvailable is that of a statement that waited too long for another session's lock.
+	// LockNotAvailable is the code of a statement that waited too long for another session's lock.
 	LockNotAvailable = "55P03"
 )
 
-// IsCode reports whether an error is Postgres' with a SQLSTATE.
+// IsCode reports whether an error is one of Postgres with that SQLSTATE.
 func IsCode(err error, code string) bool {
 	pgErr, answered := errors.AsType[*pgconn.PgError](err)
 	return answered && pgErr.Code == code

@@ -14,7 +14,7 @@ import (
 	"github.com/callmine/rolecall/store"
 )
 
-func TestBlame(t *testing.T) {
+func TestBlameFor_JudgesEachFailure(t *testing.T) {
 	t.Parallel()
 	for code, want := range map[string]merge.Blame{
 		"22P02": merge.OfDelivery, "22021": merge.OfDelivery, "23505": merge.OfDelivery, "54000": merge.OfDelivery, "P0001": merge.OfDelivery,

@@ -7,8 +7,8 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Bounds limit one transaction at the database, so that its connection outlives them. 0 keeps the
-// session's own limit.
+// Bounds are limits of one transaction that the database enforces, so that its connection outlives
+// them. 0 keeps the session's own limit.
 type Bounds struct {
 	Lock      time.Duration // how long it waits for each lock
 	Statement time.Duration // how long each of its statements may take

@@ -15,8 +15,8 @@ import (
 // Batch is a set of deliveries that one transaction applies.
 type Batch struct {
 	SvixIDs []string
-	// Select returns which of the deliveries that wait are applied now; the others stay as they
-	// are. Nil selects all.
+	// Select returns which of the waiting deliveries are applied now; the others stay as they are.
+	// Nil selects all.
 	Select func([]clerksync.Delivery, []clerksync.Facts) ([]clerksync.Delivery, []clerksync.Facts, error)
 	// Written is called once the mirror is written, and before the transaction waits for others
 	// that write into the same workspaces. Optional.
@@ -32,10 +32,10 @@ type Applied struct {
 	RolesMoved bool              // members may have other roles now without an event
 }
 
-// Deliveries brings deliveries into the mirror, within the caller's transaction, and finishes it.
+// Deliveries merges deliveries into the mirror and finishes them, within the caller's transaction.
 // The ledger's state is the guard: a delivery that another worker has applied, or is applying, is
-// left out. The caller may do more in the transaction only if that takes no lock for which others
-// wait.
+// left out. The caller may do more in the transaction only if that takes no lock that others wait
+// for.
 func Deliveries(ctx context.Context, tx pgx.Tx, b Batch) (done Applied, err error) {
 	deliveries, facts, err := b.read(ctx, tx)
 	if err != nil || len(deliveries) == 0 {

@@ -13,9 +13,9 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// TestTwoWorkersFirstHearOfOneObject: neither finds a row to lock, and neither may overwrite what
-// the other wrote.
-func TestTwoWorkersFirstHearOfOneObject(t *testing.T) {
+// TestDeliveries_TwoWorkersAddOneObject: neither finds a row to lock, and neither may overwrite the
+// other's.
+func TestDeliveries_TwoWorkersAddOneObject(t *testing.T) {
 	t.Parallel()
 	deliveries := []clerksync.Delivery{
 		mirrortest.Event(t, "msg_1", "user.updated", 1, map[string]any{"id": "user_1", "first_name": "Kim", "updated_at": mirrortest.T0}),
@@ -50,7 +50,7 @@ func (tx brokenTx) Query(ctx context.Context, sql string, args ...any) (pgx.Rows
 	return tx.Tx.Query(ctx, sql, args...)
 }
 
-func TestAPanicIsAnError(t *testing.T) {
+func TestDeliveries_PanicIsAnError(t *testing.T) {
 	t.Parallel()
 	b := mirrortest.New(t)
 	b.Insert(t, mirrortest.UserNamed(t, "msg_1", "user_poison", "Kim", 1))

@@ -10,33 +10,33 @@ import (
 )
 
 const (
-	// DefaultSettle is the usual [Lags.Settle]. An answer given sooner could be of before, if not
-	// all of Clerk knows at once.
+	// DefaultSettle is the usual [Lags.Settle]. An earlier answer may predate the change, because
+	// not all of Clerk's servers know it at once.
 	DefaultSettle = 10 * time.Second
 	// DefaultReadLag is the usual [Lags.Read]: replicas lag by seconds.
 	DefaultReadLag = 10 * time.Minute
 )
 
-// Lags are how long something must have been known here before an answer of Clerk's may contradict
-// it.
+// Lags are how old a local change must be before an answer of Clerk's may contradict it.
 type Lags struct {
-	// Settle is that time for any answer: longer than it takes until all of Clerk knows.
+	// Settle is that age for any answer. It is longer than all of Clerk's servers take to know a
+	// change.
 	Settle time.Duration
-	// Read is that time for an answer that is dated earlier: longer than Clerk's reads are ever
-	// behind. Two dates that contradict each other after it are taken for an error of clocks.
+	// Read is that age for an answer that is dated earlier. It is longer than Clerk's reads are
+	// ever behind. Two dates that contradict each other after it are taken for an error of clocks.
 	Read time.Duration
 }
 
 // DefaultLags returns the usual lags.
 func DefaultLags() Lags { return Lags{Settle: DefaultSettle, Read: DefaultReadLag} }
 
-// Followed is what Clerk's answer says of memberships whose pair has another one that ended and
+// Followed says which memberships of an answer came after another one of their pair that ended and
 // ranks above them.
 type Followed struct {
-	Facts    []clerksync.Facts // with the word that those that follow are alive
+	Facts    []clerksync.Facts // of the answer; those that follow are marked as alive
 	Marked   bool              // some follow
 	Shadowed []string          // ids of the others
-	Recent   bool              // an end became known here a moment ago, so that the answer may be from before it
+	Recent   bool              // an end became known here a moment ago, so that the answer may predate it
 }
 
 // Follow finds out which memberships that Clerk shows came after others of their pair, although
@@ -62,12 +62,13 @@ func Follow(ctx context.Context, db store.DBTX, facts []clerksync.Facts, askedAt
 		follows := true
 		for _, o := range others {
 			age := askedAt.Sub(time.UnixMilli(o.Tombstone.ReceivedAt))
-			recent := o.Tombstone.Final() && age < l.Settle // an answer that doesn't show the other isn't of before its end
+			recent := o.Tombstone.Final() && age < l.Settle // an answer that doesn't show the other doesn't predate its end
 			out.Recent = out.Recent || recent
 			follows = follows && !recent && f.Memberships[0].Follows(o, age > l.Read)
 		}
 		if follows {
-			out.Facts[i], out.Marked = f.AliveAfter(others...), true
+			out.Facts[i] = f.AliveAfter(others...)
+			out.Marked = true
 		} else {
 			out.Shadowed = append(out.Shadowed, f.Subject)
 		}

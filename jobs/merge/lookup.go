@@ -6,8 +6,8 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Lookup merges what a look-up showed into the mirror, in a transaction of its own. A look-up's
-// lags are the default ones.
+// Lookup merges the answer to a look-up into the mirror, in a transaction of its own and with the
+// default lags.
 func Lookup(ctx context.Context, pool *Pool, workspace string, o Observed) error {
 	o.Lags = DefaultLags()
 	return pool.Tx(ctx, workspace, Retry{Locks: LockPatience}, func(tx pgx.Tx) error {

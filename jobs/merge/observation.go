@@ -18,17 +18,16 @@ type Observed struct {
 	Facts   []clerksync.Facts
 	AskedAt time.Time // by the database's clock, before Clerk was asked
 	Cause   string    // the sweep, look-up or command that asked
-	// Lags say how far Clerk's reads may be behind: with them, memberships that came after ended
-	// ones of their pair are found. The zero value looks for none: an answer to a command isn't a
-	// read.
+	// Lags say how far Clerk's reads may be behind, and so which memberships came after ended ones
+	// of their pair. The zero value finds none: the answer to a command isn't a read.
 	Lags Lags
-	// Command is the id of the command that this is the outcome of, which is then recorded even if
-	// nothing is new. Optional.
+	// Command is the id of the command that this is the answer to. It is recorded even if the
+	// mirror knows everything already. Optional.
 	Command string
-	// SpareNewer leaves alone what changed here after AskedAt, and finds what is doubtful. Sweeps
-	// do: what they merge was asked for a while ago.
+	// SpareNewer leaves alone what changed here after AskedAt, and reports doubtful objects. Sweeps
+	// set it, because they asked a while ago.
 	SpareNewer bool
-	// Overrule takes the facts whatever the versions here say, as a look-up has confirmed.
+	// Overrule merges the facts whatever the versions here say. A look-up must have confirmed them.
 	Overrule bool
 	// DryRun locks and writes nothing.
 	DryRun bool
@@ -38,14 +37,14 @@ type Observed struct {
 type Merged struct {
 	clerksync.Changes
 
-	Facts []clerksync.Facts // what was merged: what the mirror didn't know
-	// Doubtful are the objects that Clerk showed otherwise than later versions here say, or that
-	// are in the shadow of another one that ended. It is known only with SpareNewer.
+	Facts []clerksync.Facts // that were merged, because the mirror didn't know them
+	// Doubtful are the objects whose later version here contradicts Clerk, and the memberships that
+	// an ended one of their pair outranks. It is filled only with SpareNewer.
 	Doubtful []clerksync.Reference
 }
 
-// Observation merges what Clerk's API showed, within the caller's transaction, and finishes it. If
-// nothing is new, it locks and writes nothing.
+// Observation merges what Clerk's API showed, within the caller's transaction. If the mirror knows
+// everything already, it locks and writes nothing.
 func Observation(ctx context.Context, tx pgx.Tx, o Observed) (m Merged, err error) {
 	m.Facts = o.Facts
 	if !o.Overrule {
@@ -74,7 +73,7 @@ func Observation(ctx context.Context, tx pgx.Tx, o Observed) (m Merged, err erro
 	return m, store.Finish(ctx, tx, store.Writes{Entries: m.Entries, Changed: m.Mirror, Recorded: o.Command}, o.AskedAt)
 }
 
-// compare finds out what is new, and what is doubtful.
+// compare finds the facts that the mirror doesn't know, and the doubtful objects.
 func (m *Merged) compare(ctx context.Context, tx pgx.Tx, o Observed) error {
 	var shadowed []string
 	if o.Lags != (Lags{}) {
@@ -110,8 +109,8 @@ func (m *Merged) compare(ctx context.Context, tx pgx.Tx, o Observed) error {
 	return err
 }
 
-// take returns what the mirror knows of what is new, locked unless nothing is to be changed. It
-// leaves out of what is new what changed here meanwhile, if that is to be spared.
+// take reads the objects of m.Facts from the mirror, and locks them unless this is a dry run. With
+// SpareNewer it drops the facts whose objects changed here meanwhile.
 func (m *Merged) take(ctx context.Context, tx pgx.Tx, o Observed) (store.Locked, error) {
 	lock := store.LockMirror
 	if o.DryRun {
@@ -130,7 +129,8 @@ func (m *Merged) take(ctx context.Context, tx pgx.Tx, o Observed) (store.Locked,
 	return locked, err
 }
 
-// Read decodes what a look-up showed. It leaves out what can't be read, unless that is all of it.
+// Read decodes the answer to a look-up. It leaves out objects that can't be read, and fails if none
+// can.
 func Read(resource clerksync.Resource, objects []json.RawMessage, askedAt time.Time, cause string) ([]clerksync.Facts, error) {
 	var facts []clerksync.Facts
 	var unreadable error

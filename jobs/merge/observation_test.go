@@ -36,8 +36,8 @@ func observe(t *testing.T, b *mirrortest.DB, o merge.Observed) (m merge.Merged) 
 	return m
 }
 
-// TestObservation: what is new is merged once, and a dry run says so without writing it.
-func TestObservation(t *testing.T) {
+// TestObservation_MergesUnknownObjectsOnce, and a dry run reports them without writing.
+func TestObservation_MergesUnknownObjectsOnce(t *testing.T) {
 	t.Parallel()
 	b := mirrortest.New(t)
 	o := observed(t, b, "org:member", 0)
@@ -54,9 +54,9 @@ func TestObservation(t *testing.T) {
 	require.Len(t, b.Audit(t), 1)
 }
 
-// TestObservation_OldAnswer: it changes nothing. It is doubtful, unless what contradicts it came
-// after Clerk was asked.
-func TestObservation_OldAnswer(t *testing.T) {
+// TestObservation_OldAnswerIsDoubtful: it changes nothing. It isn't doubtful if the later version
+// came after Clerk was asked.
+func TestObservation_OldAnswerIsDoubtful(t *testing.T) {
 	t.Parallel()
 	b := mirrortest.New(t)
 	early := observed(t, b, "org:admin", 0)
@@ -73,8 +73,8 @@ func TestObservation_OldAnswer(t *testing.T) {
 	require.Equal(t, "org:admin", b.Roles(t)["orgmem_00000"], "an operator trusts Clerk")
 }
 
-// TestObservation_SparesWhatChangedMeanwhile, although the answer is dated later.
-func TestObservation_SparesWhatChangedMeanwhile(t *testing.T) {
+// TestObservation_SparesLaterChanges, although the answer is dated later than they are.
+func TestObservation_SparesLaterChanges(t *testing.T) {
 	t.Parallel()
 	b := mirrortest.New(t)
 	o := observed(t, b, "org:admin", time.Hour.Milliseconds())

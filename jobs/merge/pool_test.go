@@ -13,10 +13,10 @@ import (
 	"github.com/callmine/rolecall/jobs/merge"
 )
 
-// TestALockedWorkspaceLeavesConnectionsToOthers has a hundred callers wait for a lock of one
-// workspace, with a pool of four connections: whenever one looks, one of them waits at most, and
-// another workspace is served.
-func TestALockedWorkspaceLeavesConnectionsToOthers(t *testing.T) {
+// TestPool_LockedWorkspaceLeavesConnectionsToOthers has a hundred callers wait for a lock of one
+// workspace, with a pool of four connections: at any time at most one of them waits at the
+// database, and another workspace is served.
+func TestPool_LockedWorkspaceLeavesConnectionsToOthers(t *testing.T) {
 	t.Parallel()
 	b := mirrortest.New(t)
 	b.Exec(t, "INSERT INTO rolecall.organizations (id) VALUES ('org_a'), ('org_b')")

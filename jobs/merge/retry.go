@@ -13,33 +13,33 @@ const (
 	// hold theirs for some milliseconds, and a transaction that waits holds rows of other
 	// workspaces meanwhile.
 	LockWait = 50 * time.Millisecond
-	// LockPatience is how long a transaction is tried again for a caller that waits while a lock
-	// keeps it from going on.
+	// LockPatience is how long a transaction is retried, for a caller that waits, while another
+	// session's lock stops it.
 	LockPatience = time.Second
-	// maxAttempts is how often in a row another transaction may be first to hear of an object. The
-	// next attempt locks what made the last one fail, so that even two are rare.
+	// maxAttempts is how often in a row another transaction may be first to add an object. The next
+	// attempt locks the object that made the last one fail, so that even two are rare.
 	maxAttempts = 5
 )
 
-// Retry says what a transaction is tried again for. The zero value is for a transaction that a
-// queue tries again: it runs again, at once, while another transaction is first to add an object,
-// [maxAttempts] times altogether.
+// Retry says after which failures a transaction runs again. The zero value suits a transaction that
+// a queue retries: it runs again at once after another transaction was first to add an object,
+// [maxAttempts] times in all.
 type Retry struct {
-	// Locks is how long it is also tried again while another session's lock keeps it from going on.
-	// It waits in between, without its locks. Such attempts aren't counted.
+	// Locks is how long the transaction is also retried while another session's lock stops it. It
+	// waits in between, without holding locks. Such attempts aren't counted.
 	Locks time.Duration
-	// Circumstances tries it again after every failure [OfCircumstances], not only after a lost
-	// race. It is for what would be costly to do once more from the beginning: the record of a
-	// command that Clerk has carried out, and a page of a sweep.
+	// Circumstances retries after every failure [OfCircumstances], not only after a lost race. It
+	// suits work that is costly to repeat from the beginning: the record of a command that Clerk
+	// has carried out, and a page of a sweep.
 	Circumstances bool
 }
 
-// Thorough tries again whatever another attempt may not meet, and waits for locks as long as all
-// attempts of a caller's would.
+// Thorough retries every failure that another attempt may avoid, and waits for locks as long as
+// [maxAttempts] patient callers would.
 func Thorough() Retry { return Retry{Locks: maxAttempts * LockPatience, Circumstances: true} }
 
-// Run runs a transaction until it succeeds, ctx ends, or nothing says that another attempt may
-// succeed. It returns the last attempt's error.
+// Run runs a transaction until it succeeds, ctx ends, or another attempt wouldn't help. It returns
+// the last attempt's error.
 func (r Retry) Run(ctx context.Context, transaction func() error) error {
 	var until time.Time // from the first lock on
 	for attempt := 1; ; {
@@ -62,7 +62,7 @@ func (r Retry) Run(ctx context.Context, transaction func() error) error {
 	}
 }
 
-// mayHelp reports whether another attempt may succeed at once.
+// mayHelp reports whether another attempt at once may succeed.
 func (r Retry) mayHelp(err error) bool {
 	return errors.Is(err, store.ErrRaced) || r.Circumstances && BlameFor(err) == OfCircumstances
 }

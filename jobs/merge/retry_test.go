@@ -15,8 +15,8 @@ import (
 	"github.com/callmine/rolecall/store"
 )
 
-// TestRetry: what is tried again, and how often.
-func TestRetry(t *testing.T) {
+// TestRetry_TriesAgainWhatMayHelp, and as often as it says.
+func TestRetry_TriesAgainWhatMayHelp(t *testing.T) {
 	t.Parallel()
 	raced := fmt.Errorf("save: %w", store.ErrRaced)
 	deadlock, locked := &pgconn.PgError{Code: "40P01"}, &pgconn.PgError{Code: merge.LockNotAvailable}
@@ -38,8 +38,8 @@ func TestRetry(t *testing.T) {
 	}
 }
 
-// TestRetryWaitsForALock for a while, and longer than a race may take.
-func TestRetryWaitsForALock(t *testing.T) {
+// TestRetry_WaitsForLock for a while, in more attempts than a race may take.
+func TestRetry_WaitsForLock(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		locked := &pgconn.PgError{Code: merge.LockNotAvailable}

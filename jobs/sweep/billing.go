@@ -22,8 +22,8 @@ type BillingReport struct {
 func (b *BillingReport) Unmirrored() bool { return b != nil && b.On && b.CustomPermissions > 0 }
 
 // askForBilling notes whether Clerk Billing is on. After a failure the answer of the sweep before
-// still counts. It is the sweep's last question, so a pause that Clerk asks for holds no look-up
-// up.
+// still counts. It is the sweep's last question, so that a pause that Clerk asks for delays no
+// look-up.
 func (r *run) askForBilling(ctx context.Context) {
 	if r.cfg.Billing == nil || r.sweep.OrganizationID != "" {
 		return
@@ -38,7 +38,7 @@ func (r *run) askForBilling(ctx context.Context) {
 	}
 	custom, err := store.CustomPermissions(ctx, r.conn)
 	if err != nil {
-		return // whatever is wrong with the database, the next statement finds it, too
+		return // the next statement meets the same fault of the database
 	}
 	r.report.Billing = &BillingReport{On: billing.On, Plans: billing.Plans, CustomPermissions: custom}
 	if r.report.Billing.Unmirrored() {

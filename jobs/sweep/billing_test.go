@@ -11,7 +11,7 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// billed sweeps with a Clerk that says so of its Billing.
+// billed sweeps a Clerk that gives this answer about its Billing.
 func (b *bundle) billed(t *testing.T, d *mirrortest.Directory, billing clerksync.Billing, err error) Report {
 	t.Helper()
 	s, failed := New(Config{
@@ -24,9 +24,9 @@ func (b *bundle) billed(t *testing.T, d *mirrortest.Directory, billing clerksync
 	return report
 }
 
-// TestASweepSaysThatPlansAreNotMirrored: only where Billing is on and roles grant what a plan may
-// take away; and it isn't forgotten while Clerk doesn't say.
-func TestASweepSaysThatPlansAreNotMirrored(t *testing.T) {
+// TestBilling_WarnsThatPlansAreNotMirrored, only where Billing is on and roles grant what a plan
+// may take away. The answer is remembered while Clerk gives none.
+func TestBilling_WarnsThatPlansAreNotMirrored(t *testing.T) {
 	t.Parallel()
 	const warning = "knows no plans"
 	b, d := setup(t), furnished(1, 0)

@@ -10,7 +10,7 @@ import (
 	"github.com/callmine/rolecall/internal/mirrortest"
 )
 
-// bundle is a database of a test's own, with what sweeps it.
+// bundle is a database of one test, with sweepers of it.
 type bundle struct{ *mirrortest.DB }
 
 func setup(t *testing.T) *bundle {
@@ -26,12 +26,22 @@ func (b *bundle) sweeper(t *testing.T, d Clerk) *Sweeper {
 	return s
 }
 
+// counts are the numbers of a report that say what differed, and what was repaired.
+type counts struct{ Missing, Stale, Extra, Behind, Repaired, Added, Updated, Removed int }
+
+func countsOf(r Report) counts {
+	return counts{
+		Missing: r.Missing, Stale: r.Stale, Extra: r.Extra, Behind: r.Behind,
+		Repaired: r.Repaired, Added: r.Added, Updated: r.Updated, Removed: r.Removed,
+	}
+}
+
 // sweep sweeps once, which must succeed.
 func (b *bundle) sweep(t *testing.T, d Clerk, opts Options) Report {
 	t.Helper()
 	var report Report
 	var err error
-	mirrortest.Eventually(t, func() bool { // Postgres takes a moment to see that the connection of one that was cut off is gone
+	mirrortest.Eventually(t, func() bool { // Postgres takes a moment to see that the connection of an interrupted sweep is gone
 		report, err = b.sweeper(t, d).Run(t.Context(), opts)
 		return !errors.Is(err, ErrRunning)
 	})

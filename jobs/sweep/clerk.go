@@ -8,7 +8,8 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// Clerk is what a sweep asks: Clerk's Backend API. Its errors wrap those of package sync.
+// Clerk is the part of Clerk's Backend API that a sweep needs. Its errors wrap those of package
+// sync.
 type Clerk interface {
 	// Instance returns the instance that the secret key belongs to.
 	Instance(ctx context.Context) (clerksync.Instance, error)
@@ -18,7 +19,7 @@ type Clerk interface {
 	Find(ctx context.Context, r clerksync.Resource, ref clerksync.Reference) ([]json.RawMessage, error)
 }
 
-// counting counts the calls of Clerk.
+// counting counts the calls to Clerk.
 type counting struct {
 	Clerk
 

@@ -25,9 +25,9 @@ type confirmer struct {
 	settler *settler
 }
 
-// brake stops a sweep that would remove more memberships than is plausible, before it looks
-// anything up: those that weren't listed, and those whose organization or user wasn't. An operator
-// has to confirm it.
+// brake stops a sweep that would remove more memberships than is plausible, unless an operator has
+// confirmed it. It counts the memberships that weren't listed, and those whose organization or user
+// wasn't. It comes before the look-ups.
 func (c *confirmer) brake(ctx context.Context) error {
 	if c.progress.Decided {
 		return nil
@@ -41,26 +41,28 @@ func (c *confirmer) brake(ctx context.Context) error {
 		return err
 	}
 	limit := max(minRemovals, int(c.cfg.MaxRemovalRatio*float64(live)))
-	c.report.Memberships, c.report.AtStake, c.report.RemovalLimit = live, atStake, limit
+	c.report.Memberships = live
+	c.report.AtStake = atStake
+	c.report.RemovalLimit = limit
 	if atStake > limit && !c.opts.Confirm {
 		c.report.Extra += atStake
 		c.report.kind(clerksync.ResourceMembership).Extra += atStake
 		return &guardError{ReasonRemovalRatio, fmt.Sprintf(
-			"%d of %d memberships would go, and at most %d may without being confirmed", atStake, live, limit)}
+			"%d of %d memberships would be removed, and at most %d may be without confirmation", atStake, live, limit)}
 	}
 	return c.save(ctx, progress{}.confirming(c.confirmed()[0]))
 }
 
-// confirmed are the resources in the order in which what differs is looked up: what takes others
-// along comes first.
+// confirmed returns the resources in the order of their look-ups. Organizations and users come
+// first, because others go with them.
 func (c *confirmer) confirmed() []clerksync.Resource {
 	first := []clerksync.Resource{clerksync.ResourceOrganization, clerksync.ResourceUser}
 	rest := slices.DeleteFunc(c.resources(), func(x clerksync.Resource) bool { return slices.Contains(first, x) || c.unlisted(x) })
 	return append(first, rest...)
 }
 
-// confirm looks up, resource by resource, what lives here and wasn't listed, then what has a
-// tombstone here and was listed.
+// confirm looks up, resource by resource, the live objects that weren't listed, then the listed
+// objects that have a tombstone.
 func (c *confirmer) confirm(ctx context.Context) error {
 	resources := c.confirmed()
 	for i := slices.Index(resources, c.progress.Resource); i < len(resources); i++ {
@@ -81,7 +83,7 @@ func (c *confirmer) confirm(ctx context.Context) error {
 	return nil
 }
 
-// confirmUnlisted looks up what lives here and wasn't listed.
+// confirmUnlisted looks up the live objects that weren't listed.
 func (c *confirmer) confirmUnlisted(ctx context.Context, resource clerksync.Resource) error {
 	for {
 		var refs []clerksync.Reference
@@ -104,8 +106,8 @@ func (c *confirmer) confirmUnlisted(ctx context.Context, resource clerksync.Reso
 	}
 }
 
-// lookUp asks Clerk for one object that wasn't listed. If there is none, it gets a tombstone.
-// Whatever else the look-up shows is merged.
+// lookUp asks Clerk for one object that wasn't listed. If Clerk has none, the object gets a
+// tombstone. All that the look-up shows is merged.
 func (c *confirmer) lookUp(ctx context.Context, resource clerksync.Resource, ref clerksync.Reference) error {
 	a, err := c.findSettled(ctx, resource, ref)
 	if err != nil {
@@ -117,19 +119,19 @@ func (c *confirmer) lookUp(ctx context.Context, resource clerksync.Resource, ref
 		report.Vindicated++
 		err = c.merger.commit(ctx, a, next, report)
 	} else {
-		err = c.entomb(ctx, a, ref, next)
+		err = c.setTombstone(ctx, a, ref, next)
 	}
 	if err != nil {
 		return err
 	}
-	c.tell(Progress{Resource: resource, Confirming: true, LookedUp: next.LookedUp, Total: -1})
+	c.reportProgress(Progress{Resource: resource, Confirming: true, LookedUp: next.LookedUp, Total: -1})
 	return c.settler.settle(ctx)
 }
 
-// entomb gives an object that a look-up didn't show its tombstone, unless reads that are behind
-// explain why it isn't there. The other memberships of its pair are in doubt then: it may rank
-// above the one that Clerk has.
-func (c *confirmer) entomb(ctx context.Context, a answer, ref clerksync.Reference, next progress) error {
+// setTombstone gives a tombstone to an object that a look-up didn't show, unless the lag of Clerk's
+// reads explains that. The other memberships of its pair are in doubt then: it may rank above the
+// one that Clerk has.
+func (c *confirmer) setTombstone(ctx context.Context, a answer, ref clerksync.Reference, next progress) error {
 	young, err := c.tooYoung(ctx, ref.ID, a.askedAt)
 	if err != nil {
 		return err
@@ -137,7 +139,7 @@ func (c *confirmer) entomb(ctx context.Context, a answer, ref clerksync.Referenc
 	if young {
 		return c.merger.noteBehind(ctx, a.resource, ref.ID, next)
 	}
-	if a.gone, err = c.goingWith(ctx, a.resource, ref); err != nil {
+	if a.gone, err = c.countGone(ctx, a.resource, ref); err != nil {
 		return err
 	}
 	if a.resource == clerksync.ResourceMembership {
@@ -154,8 +156,8 @@ func (c *confirmer) entomb(ctx context.Context, a answer, ref clerksync.Referenc
 	return c.merger.commit(ctx, a, next, c.report.clone())
 }
 
-// findSettled looks an object up. If there is none, but it changed here a moment ago, it waits and
-// asks again: perhaps not all of Clerk knows of it yet.
+// findSettled looks an object up. If Clerk has none, but the object changed here a moment ago, it
+// waits and asks again: not all of Clerk's servers may know the change yet.
 func (c *confirmer) findSettled(ctx context.Context, resource clerksync.Resource, ref clerksync.Reference) (answer, error) {
 	a, err := c.reader.find(ctx, resource, ref)
 	if err != nil || slices.Contains(a.ids, ref.ID) {
@@ -171,9 +173,9 @@ func (c *confirmer) findSettled(ctx context.Context, resource clerksync.Resource
 	return c.reader.find(ctx, resource, ref)
 }
 
-// goingWith counts what goes with an object that is gone, itself included: what hangs on an
-// organization or a user needs no tombstone of its own.
-func (c *confirmer) goingWith(ctx context.Context, resource clerksync.Resource, ref clerksync.Reference) (map[clerksync.Resource]int, error) {
+// countGone counts the objects that go with one that is gone, itself included. Dependents of an
+// organization or a user need no tombstone of their own.
+func (c *confirmer) countGone(ctx context.Context, resource clerksync.Resource, ref clerksync.Reference) (map[clerksync.Resource]int, error) {
 	gone := map[clerksync.Resource]int{}
 	var err error
 	switch {
@@ -191,7 +193,7 @@ func (c *confirmer) goingWith(ctx context.Context, resource clerksync.Resource, 
 	return gone, nil
 }
 
-// confirmTombstones looks up what has a tombstone and was listed.
+// confirmTombstones looks up the listed objects that have a tombstone.
 func (c *confirmer) confirmTombstones(ctx context.Context, resource clerksync.Resource) error {
 	for {
 		var tombstones []store.ListedTombstone
@@ -214,9 +216,9 @@ func (c *confirmer) confirmTombstones(ctx context.Context, resource clerksync.Re
 	}
 }
 
-// confirmDeleted asks Clerk for one object that has a tombstone and was listed. If it lives after
-// all, the tombstone is lifted. If that is final, or lately set while Clerk's reads are behind, the
-// answer is of before the deletion.
+// confirmDeleted asks Clerk for one listed object that has a tombstone. If Clerk shows it, the
+// tombstone is lifted. A tombstone stays if it is final, or if it was set recently and Clerk's
+// reads are behind: then the answer predates the deletion.
 func (c *confirmer) confirmDeleted(ctx context.Context, resource clerksync.Resource, tombstone store.ListedTombstone) error {
 	if err := c.waitUntil(ctx, tombstone.KnownAt.Add(c.cfg.Settle)); err != nil {
 		return err
@@ -241,8 +243,8 @@ func (c *confirmer) confirmDeleted(ctx context.Context, resource clerksync.Resou
 	return c.settler.settle(ctx)
 }
 
-// tooYoung reports whether reads that are known to be behind explain why an object isn't there: it
-// changed here not long ago, so it may have been made after the state that they show.
+// tooYoung reports whether Clerk's reads are known to be behind and the object changed here
+// recently. It may be younger than the state that they show.
 func (c *confirmer) tooYoung(ctx context.Context, id string, askedAt time.Time) (bool, error) {
 	if c.report.Behind == 0 {
 		return false, nil

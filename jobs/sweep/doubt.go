@@ -11,8 +11,8 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// maxBehind is how many objects a sweep looks up because Clerk listed them in an old state. Of the
-// others the listing itself counts: so many mean that Clerk's reads are behind as a whole.
+// maxBehind is how many objects a sweep looks up because Clerk listed them in an old state. For
+// further ones the listing itself counts: so many mean that Clerk's reads are behind as a whole.
 const maxBehind = 50
 
 // doubt is what keeps an answer about one object from being believed.
@@ -23,7 +23,7 @@ type doubt struct {
 	recent    bool // what contradicts the answer became known here a moment ago
 }
 
-// doubtful is an object that Clerk showed otherwise than later versions here say.
+// doubtful is an object whose later version here contradicts what Clerk showed.
 type doubtful struct {
 	Resource       clerksync.Resource `json:"resource"`
 	ID             string             `json:"id"`
@@ -39,8 +39,7 @@ func (d doubtful) reference() clerksync.Reference {
 	return clerksync.Reference{ID: d.ID, OrganizationID: d.OrganizationID, UserID: d.UserID}
 }
 
-// settler looks up what Clerk showed otherwise than later versions here say, and decides which
-// counts.
+// settler looks up the doubtful objects, and decides which version counts.
 type settler struct {
 	*state
 
@@ -48,9 +47,8 @@ type settler struct {
 	merger *merger
 }
 
-// settle looks up what Clerk showed otherwise than later versions here say. The doubts are stored
-// with the answer that raised them, so that a sweep which is cut off settles them when it
-// continues.
+// settle looks up all doubtful objects. The doubts are stored with the answer that raised them, so
+// that an interrupted sweep settles them when it continues.
 func (s *settler) settle(ctx context.Context) error {
 	for len(s.progress.Doubts) > 0 {
 		d, next := s.progress.Doubts[0], s.progress
@@ -67,8 +65,8 @@ func (s *settler) settle(ctx context.Context) error {
 	return nil
 }
 
-// settleDoubt looks up one object, and continues at next. Where a lag of Clerk's reads explains the
-// difference, nothing changes and the object counts as behind; else Clerk's word counts.
+// settleDoubt looks up one object, and continues at next. If the lag of Clerk's reads explains the
+// difference, nothing changes and the object counts as behind. Otherwise Clerk's answer counts.
 func (s *settler) settleDoubt(ctx context.Context, resource clerksync.Resource, ref clerksync.Reference, next progress) error {
 	if s.report.Behind >= maxBehind {
 		return s.merger.noteBehind(ctx, resource, ref.ID, next)
@@ -89,11 +87,11 @@ func (s *settler) settleDoubt(ctx context.Context, resource clerksync.Resource, 
 		if !d.recent {
 			return s.conclude(ctx, a, d, next)
 		}
-		if err := s.waitUntil(ctx, a.askedAt.Add(s.cfg.Settle)); err != nil { // perhaps not all of Clerk knows yet
+		if err := s.waitUntil(ctx, a.askedAt.Add(s.cfg.Settle)); err != nil { // not all of Clerk's servers may know the change yet
 			return err
 		}
 	}
-	return nil // it changes all the time: the next sweep will see
+	return nil // it keeps changing: the next sweep settles it
 }
 
 // doubtAbout compares a look-up's answer about one object with the mirror.
@@ -136,11 +134,12 @@ func (s *settler) conclude(ctx context.Context, a answer, d doubt, next progress
 		if err := s.merger.commit(ctx, a, s.progress, s.report.clone()); err != nil {
 			return err
 		}
-		a.unread = 0 // they are counted
+		a.unreadable = 0 // they are counted
 	}
 	if d.judgement.Overruling.Subject != "" {
 		overruling := a
-		overruling.facts, overruling.final = []clerksync.Facts{d.judgement.Overruling}, true
+		overruling.facts = []clerksync.Facts{d.judgement.Overruling}
+		overruling.final = true
 		if err := s.merger.commit(ctx, overruling, s.progress, s.report.clone()); err != nil {
 			return err
 		}
@@ -163,7 +162,7 @@ func (s *settler) withoutLookUp(ctx context.Context, next progress, err error) e
 		i = len(s.report.Refused)
 		s.report.Refused = append(s.report.Refused, refused.Refused)
 		s.report.Refused[i].LookUps = 0
-		s.warnOf(ctx, refused.Refused)
+		s.warnRefused(ctx, refused.Refused)
 	}
 	s.report.Refused[i].LookUps++
 	return s.save(ctx, next)

@@ -14,18 +14,18 @@ type GuardReason string
 
 // The guards.
 const (
-	ReasonRemovalRatio      GuardReason = "removal_ratio"      // too many memberships would go
+	ReasonRemovalRatio      GuardReason = "removal_ratio"      // too many memberships would be removed
 	ReasonListingIncomplete GuardReason = "listing_incomplete" // a listing failed, fell short, or contradicted itself
 	ReasonWrongInstance     GuardReason = "wrong_instance"     // the secret key is of another instance than the mirror
 	ReasonUnauthorized      GuardReason = "unauthorized"       // Clerk refused the secret key
 	ReasonListRefused       GuardReason = "list_refused"       // Clerk refused a list, or look-ups, that say who is a member
 	ReasonBudget            GuardReason = "budget"             // Clerk's rate limit is used up
-	// ReasonReadsBehind stops nothing: the sweep went through, and Clerk showed states from before
-	// what is applied.
+	// ReasonReadsBehind stops nothing: the sweep went through, and Clerk showed older states than
+	// are applied here.
 	ReasonReadsBehind GuardReason = store.ReasonReadsBehind
 )
 
-// guardError ends a sweep: going on could do harm, or nothing at all.
+// guardError ends a sweep that could do harm, or can't do anything.
 type guardError struct {
 	reason GuardReason
 	detail string // for people
@@ -42,15 +42,13 @@ func guardOf(err error) *guardError {
 	if refused, ok := errors.AsType[*refusedError](err); ok {
 		return refused.guard()
 	}
-	switch {
-	case errors.Is(err, clerksync.ErrUnauthorized):
+	if errors.Is(err, clerksync.ErrUnauthorized) {
 		return &guardError{ReasonUnauthorized, unauthorizedDetail(err)}
-	default:
-		return nil
 	}
+	return nil
 }
 
-// unauthorizedDetail says what to check, and what Clerk says.
+// unauthorizedDetail says what to check, and what Clerk answered.
 func unauthorizedDetail(err error) string {
 	answer, ok := errors.AsType[clerksync.Explained](err)
 	if !ok {

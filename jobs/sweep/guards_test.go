@@ -1,60 +1,60 @@
 package sweep
 
 import (
-	"errors"
-	"fmt"
+	"net/http"
 	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/callmine/rolecall/internal/clerksim"
 	"github.com/callmine/rolecall/internal/mirrortest"
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// TestWhatALookUpShowsAliveStays: one absence from a listing proves nothing.
-func TestWhatALookUpShowsAliveStays(t *testing.T) {
+// TestConfirm_ObjectThatLookUpShowsStays: absence from one listing proves nothing.
+func TestConfirm_ObjectThatLookUpShowsStays(t *testing.T) {
 	t.Parallel()
-	b, d := setup(t), mirrortest.Populated(3)
-	b.sweep(t, d, Options{})
-	d.Tamper = func(r clerksync.Resource, _ clerksync.PageRequest, page *clerksync.Page) {
-		if r == clerksync.ResourceMembership {
-			page.Objects, page.Total = page.Objects[1:], page.Total-1
-		}
-	}
-	report := b.sweep(t, d, Options{})
-	require.Equal(t, []string{"orgmem_00000"}, slices.Compact(d.Finds))
+	s := simulate(t, 3)
+	s.sweep(Options{})
+	s.faults.Omit(clerksim.Listings, s.clerk.Members()[0].ID)
+	report := s.sweep(Options{})
+	require.Equal(t, 1, s.lookUps())
 	require.Equal(t, 1, report.Vindicated)
-	require.Zero(t, report.Extra)
-	require.Len(t, b.Roles(t), 3)
+	require.Zero(t, countsOf(report))
+	s.requireEqual()
 }
 
-// TestAListingThatFallsShortRemovesNothing, however it does.
-func TestAListingThatFallsShortRemovesNothing(t *testing.T) {
+// TestSweep_IncompleteListingRemovesNothing, whatever makes it incomplete.
+func TestSweep_IncompleteListingRemovesNothing(t *testing.T) {
+	t.Parallel()
+	for name, spoil := range map[string]func(*clerksim.APIFaults){
+		"page 2 fails": func(f *clerksim.APIFaults) {
+			f.FailWithHTML(http.StatusForbidden, clerksim.OnPage(listMemberships, "490"))
+		},
+		"fewer than counted": func(f *clerksim.APIFaults) { f.ShortenPages(3, clerksim.OnRoute(listMemberships)) },
+		"empty but counted":  func(f *clerksim.APIFaults) { f.ShortenPages(maxPageSize, clerksim.OnRoute(listMemberships)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := simulate(t, 600)
+			s.sweep(Options{})
+			spoil(s.faults)
+			s.remove(s.clerk.Members()[1])
+			report := s.sweep(Options{})
+			require.True(t, report.Aborted)
+			require.Equal(t, ReasonListingIncomplete, report.Reason)
+			require.Zero(t, s.lookUps())
+			require.Len(t, s.Roles(t), 600)
+			require.Equal(t, 1, s.Count(t, "SELECT count(*) FROM rolecall.sweeps WHERE state = 'aborted'"))
+		})
+	}
+}
+
+// TestSweep_UnusableListingRemovesNothing: Clerk answers as it never should.
+func TestSweep_UnusableListingRemovesNothing(t *testing.T) {
 	t.Parallel()
 	for name, spoil := range map[string]func(*mirrortest.Directory){
-		"page 2 fails": func(d *mirrortest.Directory) {
-			d.Listing = func(r clerksync.Resource, p clerksync.PageRequest) error {
-				if r == clerksync.ResourceMembership && p.Offset > 0 {
-					return errors.New("boom")
-				}
-				return nil
-			}
-		},
-		"fewer than counted": func(d *mirrortest.Directory) {
-			d.Tamper = func(r clerksync.Resource, _ clerksync.PageRequest, page *clerksync.Page) {
-				if r == clerksync.ResourceMembership {
-					page.Objects = page.Objects[:len(page.Objects)-3]
-				}
-			}
-		},
-		"empty but counted": func(d *mirrortest.Directory) {
-			d.Tamper = func(r clerksync.Resource, _ clerksync.PageRequest, page *clerksync.Page) {
-				if r == clerksync.ResourceMembership {
-					page.Objects = nil
-				}
-			}
-		},
 		"users without a count": func(d *mirrortest.Directory) {
 			d.Tamper = func(r clerksync.Resource, _ clerksync.PageRequest, page *clerksync.Page) {
 				if r == clerksync.ResourceUser {
@@ -91,67 +91,69 @@ func TestAListingThatFallsShortRemovesNothing(t *testing.T) {
 	}
 }
 
-func TestTheBrakeStopsAMassRemoval(t *testing.T) {
+func TestBrake_StopsMassRemoval(t *testing.T) {
 	t.Parallel()
-	b, d := setup(t), mirrortest.Populated(100)
-	b.sweep(t, d, Options{})
-	for n := range 30 {
-		d.Remove(clerksync.ResourceMembership, fmt.Sprintf("orgmem_%05d", n))
-	}
-	report := b.sweep(t, d, Options{})
+	s := simulate(t, 100)
+	s.sweep(Options{})
+	s.remove(s.clerk.Members()[1:31]...)
+	report := s.sweep(Options{})
 	require.True(t, report.Aborted)
 	require.Equal(t, ReasonRemovalRatio, report.Reason)
-	require.Equal(t, []int{100, 30, 10, 30}, []int{report.Memberships, report.AtStake, report.RemovalLimit, report.Extra})
-	require.Empty(t, d.Finds, "the brake comes before the look-ups")
-	require.Len(t, b.Roles(t), 100)
+	type stakes struct{ Memberships, AtStake, RemovalLimit, Extra int }
+	require.Equal(t, stakes{Memberships: 100, AtStake: 30, RemovalLimit: 10, Extra: 30},
+		stakes{report.Memberships, report.AtStake, report.RemovalLimit, report.Extra})
+	require.Zero(t, s.lookUps(), "the brake comes before the look-ups")
+	require.Len(t, s.Roles(t), 100)
 
-	confirmed := b.sweep(t, d, Options{Confirm: true})
+	confirmed := s.sweep(Options{Confirm: true})
 	require.False(t, confirmed.Aborted)
 	require.Equal(t, 30, confirmed.Removed)
-	require.Len(t, slices.Compact(d.Finds), 30)
-	require.Len(t, b.Roles(t), 70)
+	require.Equal(t, 30, s.lookUps())
+	s.requireEqual()
 }
 
-// TestTheBrakeCountsWhatGoesWithItsOrganization: a truncated list of organizations takes all their
+// TestBrake_CountsMembersOfMissingOrganizations: a truncated list of organizations takes all their
 // members along.
-func TestTheBrakeCountsWhatGoesWithItsOrganization(t *testing.T) {
+func TestBrake_CountsMembersOfMissingOrganizations(t *testing.T) {
 	t.Parallel()
-	for _, r := range []clerksync.Resource{clerksync.ResourceOrganization, clerksync.ResourceUser} {
-		t.Run(string(r), func(t *testing.T) {
+	for _, routes := range [][]string{{"GET /organizations"}, {listUsers, countUsers}} {
+		t.Run(routes[0], func(t *testing.T) {
 			t.Parallel()
-			b, d := setup(t), mirrortest.Populated(20)
-			b.sweep(t, d, Options{})
-			d.Clear(r)
-			report := b.sweep(t, d, Options{})
+			s := simulate(t, 20)
+			s.sweep(Options{})
+			s.faults.Empty(func(c clerksim.Call) bool { return slices.Contains(routes, c.Route) })
+			report := s.sweep(Options{})
 			require.Equal(t, ReasonRemovalRatio, report.Reason)
 			require.Equal(t, 20, report.AtStake)
-			require.Len(t, b.Roles(t), 20)
+			s.requireEqual()
 		})
 	}
 }
 
-func TestAKeyOfAnotherInstanceIsRefusedBeforeAnythingIsRead(t *testing.T) {
+func TestSweep_KeyOfAnotherInstanceReadsNothing(t *testing.T) {
 	t.Parallel()
-	b, d := setup(t), mirrortest.Populated(1)
-	b.Deliver(t, mirrortest.Event(t, "msg_1", "organization.created", 1, mirrortest.Organization("org_1")))
-	d.InstanceID = "ins_other"
-	report := b.sweep(t, d, Options{})
+	s := simulate(t, 1)
+	_, err := s.world.CreateUser(clerksim.NewUser{})
+	require.NoError(t, err)
+	s.webhooks() // which name the instance
+	s.faults.PoseAs("ins_other")
+	report := s.sweep(Options{})
 	require.Equal(t, ReasonWrongInstance, report.Reason)
-	require.Empty(t, d.Pages)
-	require.Empty(t, b.Roles(t))
+	require.Equal(t, map[string]int{"GET /instance": 1}, s.faults.Calls())
+	require.Empty(t, s.Roles(t))
 }
 
-func TestARefusedKeyIsNoEmptyList(t *testing.T) {
+func TestSweep_RefusedKeyRemovesNothing(t *testing.T) {
 	t.Parallel()
-	b, d := setup(t), mirrortest.Populated(3)
-	b.sweep(t, d, Options{})
-	d.Err = clerksync.ErrUnauthorized
-	report := b.sweep(t, d, Options{})
+	s := simulate(t, 3)
+	s.sweep(Options{})
+	s.faults.Fail(http.StatusUnauthorized, nil)
+	report := s.sweep(Options{})
 	require.Equal(t, ReasonUnauthorized, report.Reason)
-	require.Len(t, b.Roles(t), 3)
+	s.requireEqual()
 }
 
-func TestAnUnreadableObjectIsReportedAndStays(t *testing.T) {
+func TestSweep_UnreadableObjectIsReportedAndStays(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), mirrortest.Populated(3)
 	b.sweep(t, d, Options{})
@@ -165,8 +167,8 @@ func TestAnUnreadableObjectIsReportedAndStays(t *testing.T) {
 	require.Contains(t, b.Logs.String(), "orgmem_00001")
 }
 
-// TestPagesThatBringNothingNewEndTheSweep, instead of going on for ever.
-func TestPagesThatBringNothingNewEndTheSweep(t *testing.T) {
+// TestSweep_EndlessListEnds: a list whose pages repeat ends the sweep.
+func TestSweep_EndlessListEnds(t *testing.T) {
 	t.Parallel()
 	for _, r := range []clerksync.Resource{clerksync.ResourceUser, clerksync.ResourceMembership} {
 		t.Run(string(r), func(t *testing.T) {
@@ -187,8 +189,7 @@ func TestPagesThatBringNothingNewEndTheSweep(t *testing.T) {
 	}
 }
 
-// TestOneObjectThatClerkCannotShowDoesNotKeepASweepForEver.
-func TestOneObjectThatClerkCannotShowDoesNotKeepASweepForEver(t *testing.T) {
+func TestSweep_GivesUpWhereClerkKeepsFailing(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), mirrortest.Populated(3)
 	b.sweep(t, d, Options{})
@@ -207,20 +208,16 @@ func TestOneObjectThatClerkCannotShowDoesNotKeepASweepForEver(t *testing.T) {
 	require.Equal(t, 1, b.Count(t, "SELECT count(*) FROM rolecall.sweeps WHERE state = 'aborted'"))
 }
 
-// TestSignUpsDuringTheSweepDoNotStopIt: users are counted after they were listed.
-func TestSignUpsDuringTheSweepDoNotStopIt(t *testing.T) {
+// TestSweep_SignUpsMeanwhileDoNotStopIt: Clerk counts the users after it listed them.
+func TestSweep_SignUpsMeanwhileDoNotStopIt(t *testing.T) {
 	t.Parallel()
-	b, d := setup(t), mirrortest.Populated(3)
-	signUps := 0
-	d.Tamper = func(r clerksync.Resource, p clerksync.PageRequest, page *clerksync.Page) {
-		if r == clerksync.ResourceUser && len(page.Objects) < p.Limit && signUps < 6 {
-			id := fmt.Sprintf("user_new_%d", signUps)
-			d.Objects[r] = append(d.Objects[r], map[string]any{"id": id, "created_at": mirrortest.T0, "updated_at": mirrortest.T0})
-			signUps++
-			page.Total++
+	s := simulate(t, 3)
+	s.faults.AfterAnswer(func(clerksim.Call) {
+		if _, err := s.world.CreateUser(clerksim.NewUser{}); err != nil {
+			t.Error(err)
 		}
-	}
-	report := b.sweep(t, d, Options{})
+	}, clerksim.Times(6, clerksim.OnRoute(listUsers)))
+	report := s.sweep(Options{})
 	require.False(t, report.Aborted, report.Detail)
-	require.Equal(t, 9, b.Count(t, "SELECT count(*) FROM rolecall.users"))
+	require.Equal(t, 9, s.Count(t, "SELECT count(*) FROM rolecall.users"))
 }

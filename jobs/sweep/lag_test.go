@@ -1,138 +1,148 @@
 package sweep
 
 import (
-	"context"
-	"fmt"
-	"slices"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/callmine/rolecall/internal/clerksim"
 	"github.com/callmine/rolecall/internal/mirrortest"
 	"github.com/callmine/rolecall/jobs/lookup"
 	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// TestAnOldAnswerLetsNobodyIn: signed events removed, demoted, banned and deleted four admins, and
-// Clerk goes on showing, in lists and look-ups, what was true before. Once Clerk has caught up, one
-// sweep makes the mirror equal.
-func TestAnOldAnswerLetsNobodyIn(t *testing.T) {
+// TestLag_OldAnswerAdmitsNoOne: signed events removed, demoted, banned and deleted four admins. In
+// lists and look-ups, Clerk still shows the state before. Once Clerk has caught up, one sweep makes
+// the mirror equal.
+func TestLag_OldAnswerAdmitsNoOne(t *testing.T) {
 	t.Parallel()
-	b, d := setup(t), mirrortest.NewDirectory()
-	for n := range 5 {
-		d.Member(n, "org:admin")
+	s := simulate(t, 5)
+	members := s.clerk.Members()
+	for _, m := range members[1:] {
+		s.setRole(m, clerksim.RoleAdmin)
 	}
-	b.sweep(t, d, Options{})
-	require.Len(t, b.Roles(t), 5)
-	demoted := mirrortest.Membership(1, "org:member", 9000)
-	banned := map[string]any{"id": "user_00002", "banned": true, "created_at": mirrortest.T0, "updated_at": mirrortest.T0 + 9000}
-	b.Deliver(t, mirrortest.Event(t, "msg_1", "organizationMembership.deleted", 9001, mirrortest.Membership(0, "org:admin", 0)))
-	b.Deliver(t, mirrortest.Event(t, "msg_2", "organizationMembership.updated", 9001, demoted))
-	b.Deliver(t, mirrortest.Event(t, "msg_3", "user.updated", 9001, banned))
-	b.Deliver(t, mirrortest.Event(t, "msg_4", "user.deleted", 9001, map[string]any{"id": "user_00003", "deleted": true}))
-	want := map[string]string{"orgmem_00001": "org:member", "orgmem_00004": "org:admin"}
-	require.Equal(t, want, b.Roles(t))
-	entries := len(b.Audit(t))
+	s.clerk.Deliveries() // lost
+	s.sweep(Options{})
+	s.requireEqual()
+	earlier := s.world.Snapshot()
+	s.remove(members[1])
+	s.setRole(members[2], clerksim.RoleMember)
+	_, err := s.world.BanUser(members[3].UserID)
+	require.NoError(t, err)
+	require.NoError(t, s.world.DeleteUser(members[4].UserID))
+	s.webhooks()
+	require.Len(t, s.Roles(t), 2)
+	s.requireEqual()
+	entries := len(s.Audit(t))
 
+	catchUp := s.faults.AnswerFrom(earlier, nil)
 	for range 2 {
-		report := b.sweep(t, d, Options{})
-		require.Equal(t, want, b.Roles(t))
-		require.Equal(t, 4, report.Behind)
-		require.Zero(t, report.Missing+report.Stale+report.Extra+report.Repaired)
+		report := s.sweep(Options{})
+		s.requireEqual()
+		require.Equal(t, counts{Behind: 4}, countsOf(report), "two memberships and two users")
 		require.True(t, report.Aborted)
 		require.Equal(t, ReasonReadsBehind, report.Reason)
 		require.Equal(t, 2, report.ByKind[clerksync.ResourceMembership].Behind)
 	}
-	require.Len(t, b.Audit(t), entries, "nothing changed")
-	totals, err := store.DriftTotals(t.Context(), b.Pool)
+	require.Len(t, s.Audit(t), entries, "nothing changed")
+	totals, err := store.DriftTotals(t.Context(), s.Pool)
 	require.NoError(t, err)
 	require.Contains(t, totals, store.DriftTotal{Resource: clerksync.ResourceMembership, Difference: clerksync.Behind, Cause: store.CauseLag, Count: 4})
-	last, err := store.LastSweep(t.Context(), b.Pool)
+	last, err := store.LastSweep(t.Context(), s.Pool)
 	require.NoError(t, err)
 	require.Equal(t, store.SweepAborted, last.State)
 
-	d.Remove(clerksync.ResourceMembership, "orgmem_00000", "orgmem_00003")
-	d.Remove(clerksync.ResourceUser, "user_00003")
-	d.Set(clerksync.ResourceMembership, demoted)
-	d.Set(clerksync.ResourceUser, banned)
-	report := b.sweep(t, d, Options{Confirm: true})
+	catchUp()
+	report := s.sweep(Options{Confirm: true})
 	require.False(t, report.Aborted, report.Detail)
 	require.Zero(t, report.Behind)
-	require.Equal(t, want, b.Roles(t))
-	last, err = store.LastSweep(t.Context(), b.Pool)
+	s.requireEqual()
+	last, err = store.LastSweep(t.Context(), s.Pool)
 	require.NoError(t, err)
 	require.Equal(t, store.SweepClean, last.State)
 }
 
-// TestADryRunReportsAnOldAnswer, and counts nothing.
-func TestADryRunReportsAnOldAnswer(t *testing.T) {
+// TestLag_DryRunReportsOldAnswer, and counts nothing.
+func TestLag_DryRunReportsOldAnswer(t *testing.T) {
 	t.Parallel()
-	b, d := setup(t), mirrortest.Populated(2)
-	b.sweep(t, d, Options{})
-	b.Deliver(t, mirrortest.Event(t, "msg_1", "organizationMembership.deleted", 9001, mirrortest.Membership(0, "org:member", 0)))
-	b.Deliver(t, mirrortest.Event(t, "msg_2", "organizationMembership.updated", 9001, mirrortest.Membership(1, "org:admin", 9000)))
+	s := simulate(t, 3)
+	s.sweep(Options{})
+	earlier, members := s.world.Snapshot(), s.clerk.Members()
+	s.remove(members[1])
+	s.setRole(members[2], clerksim.RoleAdmin)
+	s.webhooks()
+	s.faults.AnswerFrom(earlier, nil)
 	var found []store.FoundDrift
-	report := b.sweep(t, d, Options{DryRun: true, Found: func(f store.FoundDrift) { found = append(found, f) }})
-	require.Equal(t, 2, report.Behind)
+	report := s.sweep(Options{DryRun: true, Found: func(f store.FoundDrift) { found = append(found, f) }})
+	require.Equal(t, counts{Behind: 2}, countsOf(report))
 	require.Len(t, found, 2)
 	require.Equal(t, store.CauseLag, found[0].Cause)
-	totals, err := store.DriftTotals(t.Context(), b.Pool)
+	totals, err := store.DriftTotals(t.Context(), s.Pool)
 	require.NoError(t, err)
 	for _, total := range totals {
 		require.NotEqual(t, clerksync.Behind, total.Difference)
 	}
 }
 
-// TestAnOperatorMayTrustClerk: Clerk itself has gone back, and an operator says so. A signed
-// deletion stays.
-func TestAnOperatorMayTrustClerk(t *testing.T) {
+// TestLag_OperatorMayTrustClerk: Clerk itself was restored to an earlier state, and an operator
+// says so. A signed deletion stays.
+func TestLag_OperatorMayTrustClerk(t *testing.T) {
 	t.Parallel()
-	b, d := setup(t), mirrortest.Populated(2)
-	b.sweep(t, d, Options{})
-	b.Deliver(t, mirrortest.Event(t, "msg_1", "organizationMembership.updated", 9001, mirrortest.Membership(0, "org:admin", 9000)))
-	b.Deliver(t, mirrortest.Event(t, "msg_2", "organizationMembership.deleted", 9001, mirrortest.Membership(1, "org:member", 0)))
-	report := b.sweep(t, d, Options{TrustClerk: true})
-	require.Equal(t, map[string]string{"orgmem_00000": "org:member"}, b.Roles(t))
-	require.Equal(t, 1, report.Stale)
-	require.Equal(t, 1, report.Behind)
+	s := simulate(t, 3)
+	s.sweep(Options{})
+	restored, before, members := s.world.Snapshot(), s.Roles(t), s.clerk.Members()
+	s.setRole(members[1], clerksim.RoleAdmin)
+	s.remove(members[2])
+	s.webhooks()
+	s.faults.AnswerFrom(restored, nil)
+	require.Equal(t, counts{Stale: 1, Behind: 1, Repaired: 1, Updated: 1}, countsOf(s.sweep(Options{TrustClerk: true})))
+	delete(before, members[2].ID)
+	require.Equal(t, before, s.Roles(t))
 }
 
-// TestASweepDoesNotLiftWhileClerksReadsAreBehind: whether a read that shows a member again is newer
-// than the one that didn't can't be told then.
-func TestASweepDoesNotLiftWhileClerksReadsAreBehind(t *testing.T) {
+// TestLag_LiftsNoTombstone: the read that shows a member again may be older than the one that
+// didn't.
+func TestLag_LiftsNoTombstone(t *testing.T) {
 	t.Parallel()
-	b, d := setup(t), mirrortest.Populated(3)
-	b.sweep(t, d, Options{})
-	d.Remove(clerksync.ResourceMembership, "orgmem_00000")
-	require.Equal(t, 1, b.sweep(t, d, Options{}).Removed, "its event was lost")
-	b.Deliver(t, mirrortest.Event(t, "msg_1", "organizationMembership.updated", 9001, mirrortest.Membership(1, "org:guest", 9000)))
-	d.Set(clerksync.ResourceMembership, mirrortest.Membership(0, "org:member", 0)) // as before both
-	report := b.sweep(t, d, Options{})
-	require.Equal(t, 2, report.Behind)
-	require.NotContains(t, b.Roles(t), "orgmem_00000")
+	s := simulate(t, 3)
+	s.sweep(Options{})
+	earlier, members := s.world.Snapshot(), s.clerk.Members()
+	show := s.faults.Omit(nil, members[1].ID)
+	require.Equal(t, 1, s.sweep(Options{}).Removed)
+	s.setRole(members[2], clerksim.RoleAdmin)
+	s.webhooks()
+	show()
+	catchUp := s.faults.AnswerFrom(earlier, nil)
+	require.Equal(t, counts{Behind: 2}, countsOf(s.sweep(Options{})))
+	require.NotContains(t, s.Roles(t), members[1].ID)
 
-	d.Set(clerksync.ResourceMembership, mirrortest.Membership(1, "org:guest", 9000))
-	require.Equal(t, 1, b.sweep(t, d, Options{}).Added, "Clerk has caught up, and the first read erred")
+	catchUp()
+	require.Equal(t, 1, s.sweep(Options{}).Added, "the read that didn't show the member erred")
+	s.requireEqual()
 }
 
-// TestAnOldAnswerRemovesNobodyWhoJoinedLately: a read from before the membership doesn't show it.
-func TestAnOldAnswerRemovesNobodyWhoJoinedLately(t *testing.T) {
+// TestLag_OldAnswerRemovesNoNewMember: a read from before the membership doesn't show it.
+func TestLag_OldAnswerRemovesNoNewMember(t *testing.T) {
 	t.Parallel()
-	b, d := setup(t), mirrortest.Populated(3)
-	b.sweep(t, d, Options{})
-	b.Deliver(t, mirrortest.Event(t, "msg_1", "organizationMembership.updated", 9001, mirrortest.Membership(1, "org:guest", 9000)))
-	b.Deliver(t, mirrortest.Event(t, "msg_2", "organizationMembership.created", 9001, mirrortest.Membership(7, "org:member", 9000)))
-	report := b.sweep(t, d, Options{})
-	require.Equal(t, 2, report.Behind)
-	require.Zero(t, report.Removed)
-	require.Contains(t, b.Roles(t), "orgmem_00007")
+	s := simulate(t, 3)
+	user, err := s.world.CreateUser(clerksim.NewUser{})
+	require.NoError(t, err)
+	s.sweep(Options{})
+	earlier := s.world.Snapshot()
+	s.setRole(s.clerk.Members()[1], clerksim.RoleAdmin)
+	_, err = s.world.AddMember(s.organization, user.ID, "")
+	require.NoError(t, err)
+	s.webhooks()
+	s.faults.AnswerFrom(earlier, nil)
+	require.Equal(t, counts{Behind: 2}, countsOf(s.sweep(Options{})))
+	s.requireEqual()
 }
 
-// TestAMembershipThatClerkDatesBeforeTheEndedOne counts: one of Clerk's machines has a clock that
-// is behind.
-func TestAMembershipThatClerkDatesBeforeTheEndedOne(t *testing.T) {
+// TestLag_MembershipDatedBeforeTheEndedOne: it counts if the clock of one of Clerk's machines is
+// behind.
+func TestLag_MembershipDatedBeforeTheEndedOne(t *testing.T) {
 	t.Parallel()
 	again := func(created, updated int64) map[string]any {
 		m := mirrortest.Membership(0, "org:member", updated)
@@ -146,7 +156,7 @@ func TestAMembershipThatClerkDatesBeforeTheEndedOne(t *testing.T) {
 	}
 	for name, c := range map[string]struct {
 		created, updated int64
-		event            bool          // it comes by a webhook alone
+		event            bool          // only a webhook shows it
 		readLag          time.Duration // that is assumed
 		counts           bool
 	}{
@@ -180,8 +190,7 @@ func TestAMembershipThatClerkDatesBeforeTheEndedOne(t *testing.T) {
 			require.Equal(t, c.counts, len(b.Roles(t)) == 1, "%+v", report)
 			require.Equal(t, c.counts, report.Behind == 0)
 			if c.counts { // also from then on, and the next sweep finds nothing
-				next := b.sweep(t, d, Options{})
-				require.Zero(t, next.Repaired+next.Behind)
+				require.Zero(t, countsOf(b.sweep(t, d, Options{})))
 				standings, err := store.Standings(t.Context(), b.Pool, store.Pair{UserID: "user_00000", OrganizationID: "org_1"})
 				require.NoError(t, err)
 				require.True(t, standings[0].Member)
@@ -190,9 +199,9 @@ func TestAMembershipThatClerkDatesBeforeTheEndedOne(t *testing.T) {
 	}
 }
 
-// TestAReadOfBeforeShowsNoEarlierMembership: a member left, came back and left again; the first
+// TestLag_OldAnswerRevivesNoEarlierMembership: a member left, came back and left again; the first
 // deletion was lost, and Clerk's reads show the first membership.
-func TestAReadOfBeforeShowsNoEarlierMembership(t *testing.T) {
+func TestLag_OldAnswerRevivesNoEarlierMembership(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), mirrortest.NewDirectory()
 	d.Member(0, "org:admin")
@@ -212,22 +221,26 @@ func TestAReadOfBeforeShowsNoEarlierMembership(t *testing.T) {
 	require.Empty(t, b.Roles(t), "a look-up shows the same")
 }
 
-// TestManyOldAnswersAreNotLookedUpEach: Clerk's reads are behind as a whole.
-func TestManyOldAnswersAreNotLookedUpEach(t *testing.T) {
+// TestLag_ManyOldAnswersCostBoundedLookUps, while Clerk's reads are behind as a whole.
+func TestLag_ManyOldAnswersCostBoundedLookUps(t *testing.T) {
 	t.Parallel()
-	b, d := setup(t), mirrortest.Populated(maxBehind+20)
-	b.sweep(t, d, Options{})
-	for n := range maxBehind + 20 {
-		b.Deliver(t, mirrortest.Event(t, "msg_"+mirrortest.Membership(n, "", 0)["id"].(string), "organizationMembership.updated", 9001, mirrortest.Membership(n, "org:guest", 9000)))
+	const changed = maxBehind + 20
+	s := simulate(t, changed+1)
+	s.sweep(Options{})
+	earlier := s.world.Snapshot()
+	for _, m := range s.clerk.Members()[1:] {
+		s.setRole(m, clerksim.RoleAdmin)
 	}
-	d.Finds = nil
-	require.Equal(t, maxBehind+20, b.sweep(t, d, Options{}).Behind)
-	require.Len(t, slices.Compact(d.Finds), maxBehind)
+	s.webhooks()
+	s.faults.AnswerFrom(earlier, nil)
+	s.forgetCalls()
+	require.Equal(t, counts{Behind: changed}, countsOf(s.sweep(Options{})))
+	require.Equal(t, maxBehind, s.lookUps())
 }
 
-// TestAMembershipInTheShadowOfALostEnd: two memberships of a pair seem to live, and Clerk shows the
-// one that it dates earlier.
-func TestAMembershipInTheShadowOfALostEnd(t *testing.T) {
+// TestDoubt_MembershipBehindOneWhoseEndWasLost: two memberships of a pair seem to live, and Clerk
+// shows the one that it dates earlier.
+func TestDoubt_MembershipBehindOneWhoseEndWasLost(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), mirrortest.NewDirectory()
 	d.Member(0, "org:admin")
@@ -243,49 +256,41 @@ func TestAMembershipInTheShadowOfALostEnd(t *testing.T) {
 	require.Zero(t, report.Behind)
 }
 
-// TestDoubtsOutliveACutOff: a sweep is cut off while it looks up what is in doubt, and the next one
-// settles it.
-func TestDoubtsOutliveACutOff(t *testing.T) {
+// TestDoubt_OutlivesInterruptedSweep: a sweep is interrupted while it looks up doubtful objects,
+// and the next one settles them.
+func TestDoubt_OutlivesInterruptedSweep(t *testing.T) {
 	t.Parallel()
-	b, d := setup(t), mirrortest.Populated(3)
-	b.sweep(t, d, Options{})
-	for n := range 3 {
-		b.Deliver(t, mirrortest.Event(t, fmt.Sprintf("msg_%d", n), "organizationMembership.updated", 9001, mirrortest.Membership(n, "org:guest", 9000)))
+	s := simulate(t, 4)
+	s.sweep(Options{})
+	earlier := s.world.Snapshot()
+	for _, m := range s.clerk.Members()[1:] {
+		s.setRole(m, clerksim.RoleAdmin)
 	}
-	ctx, cancel := context.WithCancel(t.Context())
-	d.Finding = func(clerksync.Resource, clerksync.Reference) { d.Finding = nil; cancel() }
-	_, err := b.sweeper(t, d).Run(ctx, Options{})
-	require.ErrorIs(t, err, context.Canceled)
-	report := b.sweep(t, d, Options{})
-	require.Equal(t, 3, report.Behind)
+	s.webhooks()
+	s.faults.AnswerFrom(earlier, nil)
+	s.interrupt(clerksim.Lookups)
+	report := s.sweep(Options{})
+	require.Equal(t, counts{Behind: 3}, countsOf(report))
 	require.Equal(t, ReasonReadsBehind, report.Reason)
 }
 
-// TestTrustDoesNotContinueADistrustingSweep, whose pages have been judged already.
-func TestTrustDoesNotContinueADistrustingSweep(t *testing.T) {
+// TestLag_TrustBeginsANewSweep: the interrupted one has judged its pages without trust.
+func TestLag_TrustBeginsANewSweep(t *testing.T) {
 	t.Parallel()
-	b, d := setup(t), mirrortest.Populated(2)
-	b.sweep(t, d, Options{})
-	b.Deliver(t, mirrortest.Event(t, "msg_1", "organizationMembership.updated", 9001, mirrortest.Membership(0, "org:guest", 9000)))
-	ctx, cancel := context.WithCancel(t.Context())
-	d.Listing = func(r clerksync.Resource, _ clerksync.PageRequest) error {
-		if r == clerksync.ResourceInvitation {
-			d.Listing = nil
-			cancel()
-			return ctx.Err()
-		}
-		return nil
-	}
-	_, err := b.sweeper(t, d).Run(ctx, Options{})
-	require.ErrorIs(t, err, context.Canceled)
-	report := b.sweep(t, d, Options{TrustClerk: true})
-	require.Zero(t, report.Behind)
-	require.Equal(t, "org:member", b.Roles(t)["orgmem_00000"])
+	s := simulate(t, 3)
+	s.sweep(Options{})
+	earlier, before := s.world.Snapshot(), s.Roles(t)
+	s.setRole(s.clerk.Members()[1], clerksim.RoleAdmin)
+	s.webhooks()
+	s.faults.AnswerFrom(earlier, nil)
+	s.interrupt(clerksim.OnRoute(listInvitations))
+	require.Zero(t, s.sweep(Options{TrustClerk: true}).Behind)
+	require.Equal(t, before, s.Roles(t))
 }
 
-// TestAnAnswerDoesNotOutrankANewerMembership: an old answer shows the first of three memberships of
-// a pair, of which the last one lives.
-func TestAnAnswerDoesNotOutrankANewerMembership(t *testing.T) {
+// TestLag_AnswerDoesNotOutrankNewerMembership: an old answer shows the first of three memberships
+// of a pair, of which the last one lives.
+func TestLag_AnswerDoesNotOutrankNewerMembership(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), mirrortest.NewDirectory()
 	d.Member(0, "org:admin")

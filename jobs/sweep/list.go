@@ -13,20 +13,20 @@ const (
 	// maxPageSize is the most that Clerk lists in one answer.
 	maxPageSize = 500
 	// pageOverlap is how many objects of the page before are asked for again, at most half a page.
-	// A list shifts when something before the page is deleted meanwhile: only a page that shows
-	// something of the one before can't have skipped anything.
+	// A list shifts when an object before the page is deleted meanwhile. Only a page that shows an
+	// object of the page before has skipped nothing.
 	pageOverlap = 10
 	// maxPasses is how often a resource is listed from its beginning before the listing counts as
 	// incomplete.
 	maxPasses = 3
-	// maxStalls is how many pages of one pass may bring nothing on: they are empty, or the list has
-	// shifted by more than the overlap. Each of them looks a page further back.
+	// maxStalls is how many pages of one pass may make no progress: they are empty, or the list has
+	// shifted by more than the overlap. After each, the sweep looks a page further back.
 	maxStalls = 20
-	// maxFailures is how often in a row Clerk may fail at one place of a sweep that continues each
-	// time. It is then given up, so that one object that Clerk can't show doesn't keep all others
-	// from being compared, unnoticed.
+	// maxFailures is how often in a row Clerk may fail at one place of a sweep. The sweep is then
+	// given up. Otherwise one object that Clerk can't show would keep all others from being
+	// compared, unnoticed.
 	maxFailures = 60
-	// tailLength is how many ids of a page are remembered to be found again in the next one.
+	// tailLength is how many ids of a page are remembered, to recognize them in the next one.
 	tailLength = 50
 )
 
@@ -70,11 +70,13 @@ func (l *lister) nextPage(ctx context.Context, resource clerksync.Resource) erro
 	case request.After != "" && shared: // the cursor was ignored, and this is the first page again
 		return l.repeat(ctx, resource, true)
 	case request.After == "" && request.Offset > 0 && !shared: // the list has shifted: look further back
-		next.Offset, next.Stalls = max(0, l.progress.Offset-l.cfg.PageSize), next.Stalls+1
+		next.Offset = max(0, l.progress.Offset-l.cfg.PageSize)
+		next.Stalls++
 	case request.After == "" && request.Offset+len(ids) <= l.progress.Offset && page.Total > l.progress.Offset: // nothing new
 		next.Stalls++
 	default:
-		next.Offset, next.Tail = request.Offset+len(ids), ids[max(0, len(ids)-tailLength):]
+		next.Offset = request.Offset + len(ids)
+		next.Tail = ids[max(0, len(ids)-tailLength):]
 		if request.After != "" {
 			next.Offset += l.progress.Offset
 		}
@@ -89,7 +91,7 @@ func (l *lister) nextPage(ctx context.Context, resource clerksync.Resource) erro
 		}
 	}
 	if next.Stalls > maxStalls {
-		return incomplete(resource, "page at %d brings nothing on", request.Offset)
+		return incomplete(resource, "page at %d makes no progress", request.Offset)
 	}
 	if err := l.merge(ctx, a, next, page.Total); err != nil {
 		return err
@@ -100,7 +102,8 @@ func (l *lister) nextPage(ctx context.Context, resource clerksync.Resource) erro
 	return nil
 }
 
-// merge merges a page, and records it as seen and the sweep's progress, in one transaction.
+// merge merges a page, marks its objects as listed and records the sweep's progress, in one
+// transaction.
 func (l *lister) merge(ctx context.Context, a answer, next progress, total int) error {
 	report := l.report.clone()
 	report.Listed += len(a.ids)
@@ -110,7 +113,7 @@ func (l *lister) merge(ctx context.Context, a answer, next progress, total int) 
 		return err
 	}
 	l.fresh = fresh
-	l.tell(Progress{Resource: a.resource, Listed: next.Offset, Total: total})
+	l.reportProgress(Progress{Resource: a.resource, Listed: next.Offset, Total: total})
 	return l.settler.settle(ctx)
 }
 
@@ -132,8 +135,8 @@ func (l *lister) request(p progress) pageRequest {
 	return pageRequest{request, p.Resource}
 }
 
-// ends reports whether a page is the last one. With a cursor, a page that isn't full is; else
-// Clerk's total says it.
+// ends reports whether a page is the last one. With a cursor, the first page that isn't full is the
+// last one. Otherwise Clerk's total decides.
 func (l *lister) ends(request clerksync.PageRequest, page clerksync.Page) bool {
 	byCursor := l.progress.Resource == clerksync.ResourceUser && !l.progress.NoCursor
 	if byCursor || page.Total < 0 {
@@ -142,26 +145,26 @@ func (l *lister) ends(request clerksync.PageRequest, page clerksync.Page) bool {
 	return request.Offset+len(page.Objects) >= page.Total
 }
 
-// finishListing merges the last page of a resource. If fewer objects were seen than Clerk says
-// there are, the resource is listed once more: something was skipped.
+// finishListing merges the last page of a resource. If fewer objects were listed than Clerk counts,
+// the resource is listed once more: something was skipped.
 func (l *lister) finishListing(ctx context.Context, a answer, next progress, total int) error {
 	if err := l.merge(ctx, a, next, total); err != nil {
 		return err
 	}
-	seen, err := store.CountListed(ctx, l.conn, l.sweep, a.resource)
+	listed, err := store.CountListed(ctx, l.conn, l.sweep, a.resource)
 	if err != nil {
 		return err
 	}
-	if seen < total && l.fresh > 0 && a.resource == clerksync.ResourceUser && !next.NoCursor {
+	if listed < total && l.fresh > 0 && a.resource == clerksync.ResourceUser && !next.NoCursor {
 		return nil // some have signed up since: there is a page after this one
 	}
-	if total < 0 || seen < total {
+	if total < 0 || listed < total {
 		return l.repeat(ctx, a.resource, next.NoCursor)
 	}
 	return l.save(ctx, l.afterListing(a.resource))
 }
 
-// afterListing is where the sweep continues when it is done with a list.
+// afterListing returns where the sweep continues after a list.
 func (l *lister) afterListing(resource clerksync.Resource) progress {
 	resources := l.resources()
 	if i := slices.Index(resources, resource); i+1 < len(resources) {
@@ -189,6 +192,6 @@ func (l *lister) withoutList(ctx context.Context, resource clerksync.Resource, e
 	}
 	l.report.Refused = append(l.report.Refused, refused.Refused)
 	l.nested = l.unlisted(clerksync.ResourcePermission)
-	l.warnOf(ctx, refused.Refused)
+	l.warnRefused(ctx, refused.Refused)
 	return l.save(ctx, l.afterListing(resource))
 }

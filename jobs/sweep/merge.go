@@ -24,11 +24,11 @@ func (m *merger) commit(ctx context.Context, a answer, next progress, report Rep
 	return err
 }
 
-// commitPage does the same for a page, if that is what the answer is, and also marks its objects as
-// listed. It returns how many of them the sweep hadn't seen before.
+// commitPage does the same for a look-up's answer or a page. It marks the objects of a page as
+// listed, and returns how many of them the sweep hadn't seen before.
 func (m *merger) commitPage(ctx context.Context, a answer, next progress, report Report) (fresh int, err error) {
 	var found []store.FoundDrift
-	report.Unreadable += a.unread
+	report.Unreadable += a.unreadable
 	next.Failures = 0
 	var counted Report
 	doubts := next.Doubts
@@ -56,13 +56,12 @@ func (m *merger) commitPage(ctx context.Context, a answer, next progress, report
 		return 0, fmt.Errorf("merge %s: %w", a.resource, err)
 	}
 	m.progress, m.report = next, counted
-	m.found(found)
+	m.reportDrift(found)
 	return fresh, nil
 }
 
-// apply merges an answer into the mirror, and counts what it showed to differ. What changed after
-// Clerk was asked is left alone. It returns which objects Clerk showed otherwise than later
-// versions here say.
+// apply merges an answer into the mirror, and counts and returns the drift that it showed. What
+// changed after Clerk was asked is left alone. It also returns the doubtful objects.
 func (m *merger) apply(ctx context.Context, tx pgx.Tx, a answer, report *Report) ([]store.FoundDrift, []clerksync.Reference, error) {
 	merged, err := merge.Observation(ctx, tx, merge.Observed{
 		Facts: a.facts, AskedAt: a.askedAt, Cause: report.SweepID, Lags: m.lags(),
@@ -73,36 +72,36 @@ func (m *merger) apply(ctx context.Context, tx pgx.Tx, a answer, report *Report)
 	}
 	at := updatedAt(merged.Facts)
 	drift := m.count(a, merged, at, report)
-	found, err := store.RecordDrift(ctx, tx, a.resource, drift, m.untold(), !m.sweep.DryRun)
+	found, err := store.RecordDrift(ctx, tx, a.resource, drift, m.undelivered(), !m.sweep.DryRun)
 	if err != nil {
 		return nil, nil, err
 	}
 	report.noteNewest(found, at)
-	return found, m.raised(a, merged.Doubtful), nil
+	return found, m.newDoubts(a, merged.Doubtful), nil
 }
 
-// raised returns the doubts that an answer raises. The page before has settled those of the objects
-// that two pages share.
-func (m *merger) raised(a answer, doubtful []clerksync.Reference) []clerksync.Reference {
+// newDoubts returns the doubts that an answer raises. The page before has settled those about
+// objects that two pages share.
+func (m *merger) newDoubts(a answer, doubtful []clerksync.Reference) []clerksync.Reference {
 	return slices.DeleteFunc(doubtful, func(ref clerksync.Reference) bool {
 		return a.settling || a.listed && slices.Contains(m.progress.Tail, ref.ID)
 	})
 }
 
-// untold returns the cause of drift that no delivery tells of. Until one sweep of everything went
+// undelivered returns the cause of drift that no delivery explains. Until one full sweep has gone
 // through, the mirror is being filled.
-func (m *merger) untold() store.DriftCause {
+func (m *merger) undelivered() store.DriftCause {
 	if m.lastClean.IsZero() {
 		return store.CauseFirstFill
 	}
 	return store.CauseUndelivered
 }
 
-// count counts what differed, and returns it. An object that is gone is drift too, and takes others
-// along.
+// count counts the drift, and returns it. An object that is gone is drift, too, and counts with its
+// dependents.
 func (m *merger) count(a answer, merged merge.Merged, at map[string]time.Time, report *Report) []clerksync.Drift {
 	drift := merged.Drift
-	if m.sweep.DryRun && a.listed { // nothing is written, so that what two pages share is found twice
+	if m.sweep.DryRun && a.listed { // nothing is written, so that objects that two pages share are found twice
 		drift = slices.DeleteFunc(drift, func(d clerksync.Drift) bool { return slices.Contains(m.progress.Tail, d.ID) })
 	}
 	for _, d := range drift {
@@ -131,7 +130,7 @@ func updatedAt(facts []clerksync.Facts) map[string]time.Time {
 	return at
 }
 
-// noteBehind reports that Clerk showed an object as it was before what is applied here, and
+// noteBehind reports that Clerk showed an older state of an object than is applied here, and
 // continues at next.
 func (m *merger) noteBehind(ctx context.Context, resource clerksync.Resource, id string, next progress) error {
 	var found []store.FoundDrift
@@ -149,9 +148,9 @@ func (m *merger) noteBehind(ctx context.Context, resource clerksync.Resource, id
 		return store.SaveSweep(ctx, tx, m.sweep)
 	})
 	if err != nil {
-		return fmt.Errorf("record what Clerk showed of before: %w", err)
+		return fmt.Errorf("record that Clerk's reads are behind: %w", err)
 	}
 	m.progress, m.report = next, report
-	m.found(found)
+	m.reportDrift(found)
 	return nil
 }

@@ -15,7 +15,7 @@ type pageResult struct {
 	err     error
 }
 
-// page returns the page that is asked for: the one that was asked for ahead, or else it asks now.
+// page returns a page. If it wasn't asked for ahead, it asks now.
 func (l *lister) page(ctx context.Context, request pageRequest) (pageResult, error) {
 	if ahead := l.takeAhead(); ahead.request == request {
 		return ahead, ahead.err
@@ -29,8 +29,7 @@ func (l *lister) page(ctx context.Context, request pageRequest) (pageResult, err
 }
 
 // askAhead asks for a page in the background: while one page is merged, Clerk can answer the next.
-// The time of asking is the database's from before, so the answer is younger than it says, which
-// does no harm.
+// The time of asking is read before, so the answer is younger than it says, which does no harm.
 func (l *lister) askAhead(ctx context.Context, request pageRequest) error {
 	askedAt, err := store.Now(ctx, l.conn)
 	if err != nil {
@@ -54,7 +53,7 @@ func (l *lister) takeAhead() pageResult {
 	return p
 }
 
-// giveUpAhead ends what asks for a page ahead.
+// giveUpAhead cancels the request for a page ahead.
 func (l *lister) giveUpAhead() {
 	if l.ahead != nil {
 		l.cancelAhead()

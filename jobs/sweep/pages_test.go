@@ -10,9 +10,9 @@ import (
 	"github.com/callmine/rolecall/internal/mirrortest"
 )
 
-// TestSweep_LookUpsCountAsNoPageWithoutNews: a page is new by its own objects, however many of them
-// are looked up before the next page.
-func TestSweep_LookUpsCountAsNoPageWithoutNews(t *testing.T) {
+// TestSweep_LookUpsMakeNoPageStall: whether a page is new depends on its own objects, however many
+// of them are looked up before the next page.
+func TestSweep_LookUpsMakeNoPageStall(t *testing.T) {
 	t.Parallel()
 	const members = 2*maxStalls + 2
 	b, d := setup(t), mirrortest.Populated(members)

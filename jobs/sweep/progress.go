@@ -15,37 +15,38 @@ type progress struct {
 	After    string             `json:"after,omitempty"`     // the next page, or the next look-up, begins after this id
 	Tail     []string           `json:"tail,omitempty"`      // the last ids of the page before
 	Pass     int                `json:"pass,omitempty"`      // passes that fell short
-	Stalls   int                `json:"stalls,omitempty"`    // pages of this pass that brought nothing on
-	NoCursor bool               `json:"no_cursor,omitempty"` // Clerk doesn't know the cursor of users: offsets it is
+	Stalls   int                `json:"stalls,omitempty"`    // pages of this pass that made no progress
+	NoCursor bool               `json:"no_cursor,omitempty"` // Clerk doesn't know the cursor of users, so offsets are used
 	Listed   bool               `json:"listed,omitempty"`    // everything is listed
 	Decided  bool               `json:"decided,omitempty"`   // the brake has let it pass
 	Failures int                `json:"failures,omitempty"`  // of Clerk's, in a row at this place
-	Lifting  bool               `json:"lifting,omitempty"`   // what wasn't seen is confirmed; what has a tombstone and was seen is next
+	Lifting  bool               `json:"lifting,omitempty"`   // unlisted objects are confirmed; listed ones with a tombstone are next
 	LookedUp int                `json:"looked_up,omitempty"` // objects
 	Doubts   []doubtful         `json:"doubts,omitempty"`    // that are to be settled before the sweep continues
 }
 
-// again is the beginning of another pass over the resource.
+// again returns the beginning of another pass over the resource.
 func (p progress) again() progress {
 	return progress{Resource: p.Resource, Pass: p.Pass + 1, NoCursor: p.NoCursor}
 }
 
-// confirming is the beginning of the look-ups of a resource.
+// confirming returns the beginning of the look-ups of a resource.
 func (p progress) confirming(resource clerksync.Resource) progress {
 	return progress{Listed: true, Decided: true, Resource: resource, LookedUp: p.LookedUp}
 }
 
-// lifting is the beginning of the look-ups of what has a tombstone and was listed.
+// lifting returns the beginning of the look-ups of listed objects that have a tombstone.
 func (p progress) lifting() progress {
 	next := p.confirming(p.Resource)
 	next.Lifting = true
 	return next
 }
 
-// lookedUp is where the look-ups continue after that of an object.
+// lookedUp returns where the look-ups continue after that of an object.
 func (p progress) lookedUp(id string) progress {
 	next := p.confirming(p.Resource)
-	next.Lifting, next.After = p.Lifting, id
+	next.Lifting = p.Lifting
+	next.After = id
 	next.LookedUp++
 	return next
 }
@@ -55,7 +56,7 @@ type Progress struct {
 	Resource   clerksync.Resource // that is being listed, or looked up
 	Listed     int                // objects of the resource that were listed
 	Total      int                // objects of the resource that Clerk has; -1 if it doesn't say
-	Confirming bool               // the listing is complete, and what differs is looked up
+	Confirming bool               // the listing is complete, and objects that differ are looked up
 	LookedUp   int                // objects
 }
 

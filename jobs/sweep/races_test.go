@@ -2,19 +2,20 @@ package sweep
 
 import (
 	"fmt"
-	"slices"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/callmine/rolecall/internal/clerksim"
 	"github.com/callmine/rolecall/internal/mirrortest"
 	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// TestAWebhookThatRacesTheSweepWins: what came after the page was asked for is newer than the page.
-func TestAWebhookThatRacesTheSweepWins(t *testing.T) {
+// TestSweep_WebhookMeanwhileWins: a delivery that came after the page was asked for is newer than
+// the page.
+func TestSweep_WebhookMeanwhileWins(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), mirrortest.Populated(3)
 	b.sweep(t, d, Options{})
@@ -36,118 +37,103 @@ func TestAWebhookThatRacesTheSweepWins(t *testing.T) {
 	require.Empty(t, d.Finds)
 }
 
-// TestAMemberWhoJoinsDuringTheSweepStays: it isn't in the pages, and its webhook came after the
-// sweep began.
-func TestAMemberWhoJoinsDuringTheSweepStays(t *testing.T) {
+// TestSweep_MemberWhoJoinsMeanwhileStays: the membership isn't in the pages, and its webhook came
+// after the sweep began.
+func TestSweep_MemberWhoJoinsMeanwhileStays(t *testing.T) {
 	t.Parallel()
-	b, d := setup(t), mirrortest.Populated(2)
-	b.sweep(t, d, Options{})
-	d.Tamper = func(r clerksync.Resource, _ clerksync.PageRequest, _ *clerksync.Page) {
-		if r == clerksync.ResourceInvitation {
-			d.Tamper = nil
-			b.Deliver(t, mirrortest.Event(t, "msg_1", "organizationMembership.created", 1, mirrortest.Membership(7, "org:member", 1)))
-		}
-	}
-	report := b.sweep(t, d, Options{})
-	require.Zero(t, report.Extra)
-	require.Empty(t, d.Finds)
-	require.Len(t, b.Roles(t), 3)
+	s := simulate(t, 2)
+	s.sweep(Options{})
+	s.faults.BeforeAnswer(func(clerksim.Call) {
+		s.member()
+		s.webhooks()
+	}, clerksim.Times(1, clerksim.OnRoute(listInvitations)))
+	require.Zero(t, countsOf(s.sweep(Options{})))
+	require.Zero(t, s.lookUps())
+	s.requireEqual()
 }
 
-// TestATombstoneIsLiftedOnlyByALookUp: a sweep found a member and an organization gone, because
+// TestConfirm_OnlyLookUpLiftsTombstone: sweeps found a member and an organization gone, because
 // Clerk erred for a while.
-func TestATombstoneIsLiftedOnlyByALookUp(t *testing.T) {
+func TestConfirm_OnlyLookUpLiftsTombstone(t *testing.T) {
 	t.Parallel()
-	b, d := setup(t), mirrortest.Populated(2)
-	b.sweep(t, d, Options{})
-	member, organization := mirrortest.Membership(0, "org:member", 0), mirrortest.Organization("org_1")
-	d.Remove(clerksync.ResourceMembership, "orgmem_00000")
-	require.Equal(t, 1, b.sweep(t, d, Options{}).Removed)
-	d.Remove(clerksync.ResourceOrganization, "org_1")
-	require.Positive(t, b.sweep(t, d, Options{}).Removed)
-	require.Empty(t, b.Roles(t))
+	s := simulate(t, 2)
+	s.sweep(Options{})
+	member := s.clerk.Members()[1]
+	showMember := s.faults.Omit(nil, member.ID)
+	require.Equal(t, 1, s.sweep(Options{}).Removed)
+	showOrganization := s.faults.Omit(nil, s.organization)
+	require.Positive(t, s.sweep(Options{}).Removed)
+	require.Empty(t, s.Roles(t))
 
-	d.Set(clerksync.ResourceMembership, member)
-	d.Set(clerksync.ResourceOrganization, organization)
-	d.Finds = nil
-	report := b.sweep(t, d, Options{})
-	require.Equal(t, []string{"org_1", "orgmem_00000"}, slices.Compact(d.Finds))
-	require.Equal(t, 2, report.Added)
-	require.Zero(t, report.Behind)
-	require.Len(t, b.Roles(t), 2)
-	require.Contains(t, b.Audit(t), mirrortest.AuditRow{Organization: "org_1", Action: "member.joined", Target: "user_00000", Cause: report.SweepID})
-	require.Zero(t, b.sweep(t, d, Options{}).Repaired)
+	showMember()
+	showOrganization()
+	s.forgetCalls()
+	report := s.sweep(Options{})
+	require.Equal(t, 2, s.lookUps())
+	require.Equal(t, counts{Missing: 2, Repaired: 2, Added: 2}, countsOf(report))
+	s.requireEqual()
+	require.Contains(t, s.Audit(t), mirrortest.AuditRow{
+		Organization: s.organization, Action: "member.joined", Target: member.UserID, Cause: report.SweepID,
+	})
+	require.Zero(t, countsOf(s.sweep(Options{})))
 }
 
-func TestATombstoneStaysIfTheLookUpDoesNotShowIt(t *testing.T) {
+func TestConfirm_TombstoneStaysIfLookUpFindsNothing(t *testing.T) {
 	t.Parallel()
-	b, d := setup(t), mirrortest.Populated(2)
-	b.sweep(t, d, Options{})
-	b.Deliver(t, mirrortest.Event(t, "msg_1", "organizationMembership.deleted", 1, mirrortest.Membership(0, "org:member", 0)))
-	d.Finding = func(r clerksync.Resource, _ clerksync.Reference) { d.Remove(r, "orgmem_00000") }
-	report := b.sweep(t, d, Options{})
-	require.Equal(t, []string{"orgmem_00000"}, slices.Compact(d.Finds))
-	require.Zero(t, report.Repaired)
-	require.Len(t, b.Roles(t), 1)
+	s := simulate(t, 2)
+	s.sweep(Options{})
+	earlier := s.world.Snapshot()
+	s.remove(s.clerk.Members()[1])
+	s.webhooks()
+	s.faults.AnswerFrom(earlier, clerksim.Listings)
+	report := s.sweep(Options{})
+	require.Equal(t, 1, s.lookUps())
+	require.Zero(t, countsOf(report))
+	s.requireEqual()
 }
 
-// TestAListThatShiftsSkipsNobody: deletions move what follows into pages that were read already.
-func TestAListThatShiftsSkipsNobody(t *testing.T) {
+// TestSweep_ShiftingListSkipsNoMember: deletions move later objects into pages that were read
+// already.
+func TestSweep_ShiftingListSkipsNoMember(t *testing.T) {
 	t.Parallel()
 	for _, deleted := range []int{1, 9, 40, 700} {
 		t.Run(fmt.Sprint(deleted), func(t *testing.T) {
 			t.Parallel()
-			b, d := setup(t), mirrortest.Populated(2000)
-			d.Tamper = func(r clerksync.Resource, p clerksync.PageRequest, _ *clerksync.Page) {
-				if r == clerksync.ResourceMembership && p.Offset > 600 {
-					d.Tamper = nil
-					d.Objects[r] = d.Objects[r][deleted:]
-				}
-			}
-			report := b.sweep(t, d, Options{})
+			s := simulate(t, 2000)
+			s.faults.AfterAnswer(func(clerksim.Call) { s.remove(s.clerk.Members()[1 : deleted+1]...) },
+				clerksim.Times(1, clerksim.OnPage(listMemberships, "980")))
+			report := s.sweep(Options{})
 			require.False(t, report.Aborted, report.Detail)
-			roles := b.Roles(t)
-			for n := deleted; n < 2000; n++ {
-				require.Contains(t, roles, fmt.Sprintf("orgmem_%05d", n))
-			}
+			require.Subset(t, s.Roles(t), s.rolesAtClerk())
 		})
 	}
 }
 
-// TestAMembersRoleIsAsOfWhenClerkWasAsked: two roles exchanged their keys, and no event told of it,
-// nor of their members.
-func TestAMembersRoleIsAsOfWhenClerkWasAsked(t *testing.T) {
+// TestSweep_RoleIsAsOfWhenClerkWasAsked: two roles exchanged their keys, and no event reported it,
+// nor their members.
+func TestSweep_RoleIsAsOfWhenClerkWasAsked(t *testing.T) {
 	t.Parallel()
-	b, d := setup(t), mirrortest.Populated(2)
-	role := func(id, key, permission string, after int64) map[string]any {
-		return map[string]any{
-			"id": id, "key": key, "name": id, "created_at": mirrortest.T0, "updated_at": mirrortest.T0 + after,
-			"permissions": []any{map[string]any{"id": "perm_" + permission, "key": "org:" + permission, "name": permission}},
-		}
-	}
-	for _, name := range []string{"read", "write"} {
-		d.Set(clerksync.ResourcePermission, map[string]any{"id": "perm_" + name, "key": "org:" + name, "name": name, "updated_at": mirrortest.T0})
-	}
-	d.Set(clerksync.ResourceRole, role("role_1", "org:clerk", "read", 0))
-	d.Set(clerksync.ResourceRole, role("role_2", "org:lead", "write", 0))
-	d.Set(clerksync.ResourceMembership, mirrortest.Membership(0, "org:clerk", 1))
-	d.Set(clerksync.ResourceMembership, mirrortest.Membership(1, "org:lead", 1))
-	b.sweep(t, d, Options{})
-	d.Set(clerksync.ResourceRole, role("role_1", "org:lead", "read", 7))
-	d.Set(clerksync.ResourceRole, role("role_2", "org:clerk", "write", 7))
-	d.Set(clerksync.ResourceMembership, mirrortest.Membership(0, "org:lead", 1))
-	d.Set(clerksync.ResourceMembership, mirrortest.Membership(1, "org:clerk", 1))
-	b.sweep(t, d, Options{})
-	standings, err := store.Standings(t.Context(), b.Pool,
-		store.Pair{UserID: "user_00000", OrganizationID: "org_1"}, store.Pair{UserID: "user_00001", OrganizationID: "org_1"})
+	s := simulate(t, 3)
+	reader, writer := s.role("org:clerk", "org:invoices:read"), s.role("org:lead", "org:invoices:write")
+	members := s.clerk.Members()
+	s.setRole(members[1], "org:clerk")
+	s.setRole(members[2], "org:lead")
+	s.sweep(Options{})
+	s.renameRole(reader, "org:between")
+	s.renameRole(writer, "org:clerk")
+	s.renameRole(reader, "org:lead")
+	s.sweep(Options{})
+	s.requireEqual()
+	standings, err := store.Standings(t.Context(), s.Pool,
+		store.Pair{UserID: members[1].UserID, OrganizationID: s.organization}, store.Pair{UserID: members[2].UserID, OrganizationID: s.organization})
 	require.NoError(t, err)
-	require.Equal(t, []string{"org:read"}, standings[0].Permissions)
-	require.Equal(t, []string{"org:write"}, standings[1].Permissions)
+	require.Equal(t, []string{"org:invoices:read"}, standings[0].Permissions)
+	require.Equal(t, []string{"org:invoices:write"}, standings[1].Permissions)
 }
 
-// TestClerksWordIsFinal: what a delivery from the future says wins against every later one, but not
-// against Clerk.
-func TestClerksWordIsFinal(t *testing.T) {
+// TestSweep_ClerkOverrulesVersionsFromTheFuture: a delivery from the future wins against every
+// later one, but not against Clerk's answer.
+func TestSweep_ClerkOverrulesVersionsFromTheFuture(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), mirrortest.Populated(3)
 	b.sweep(t, d, Options{})
@@ -172,19 +158,25 @@ func TestClerksWordIsFinal(t *testing.T) {
 	require.Equal(t, "org:admin", b.Roles(t)["orgmem_00000"], "real deliveries count again")
 }
 
-// TestWhoJustJoinedIsNotRemovedByAnAnswerFromBefore: Clerk's lists and look-ups may lag behind its
+// TestConfirm_WaitsForClerkBeforeRemovingNewMember: Clerk's lists and look-ups may lag behind its
 // webhooks.
-func TestWhoJustJoinedIsNotRemovedByAnAnswerFromBefore(t *testing.T) {
+func TestConfirm_WaitsForClerkBeforeRemovingNewMember(t *testing.T) {
 	t.Parallel()
-	b, d := setup(t), mirrortest.Populated(2)
-	b.sweep(t, d, Options{})
-	b.Deliver(t, mirrortest.Event(t, "msg_1", "organizationMembership.created", 1, mirrortest.Membership(7, "org:member", 1)))
-	looked := 0
-	slow, err := New(Config{Pool: b.Pool, Clerk: lagging{d, &looked}, Logger: b.Logs.Logger(), Settle: 3 * time.Second})
+	s := simulate(t, 2)
+	user, err := s.world.CreateUser(clerksim.NewUser{})
 	require.NoError(t, err)
-	report, err := slow.Run(t.Context(), Options{})
+	s.sweep(Options{})
+	earlier := s.world.Snapshot()
+	_, err = s.world.AddMember(s.organization, user.ID, "")
+	require.NoError(t, err)
+	s.webhooks()
+	s.faults.AnswerFrom(earlier, clerksim.Listings)
+	s.faults.AnswerFrom(earlier, clerksim.Times(1, clerksim.Lookups))
+	patient, err := New(Config{Pool: s.Pool, Clerk: s.clerk.Client, Logger: s.Logs.Logger(), Settle: 3 * time.Second})
+	require.NoError(t, err)
+	report, err := patient.Run(t.Context(), Options{})
 	require.NoError(t, err)
 	require.Equal(t, 1, report.Vindicated)
-	require.Zero(t, report.Removed)
-	require.Len(t, b.Roles(t), 3)
+	require.Zero(t, countsOf(report))
+	s.requireEqual()
 }

@@ -11,22 +11,22 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// answer is what Clerk showed at one time, of objects of one resource.
+// answer is what Clerk showed of one resource at one time.
 type answer struct {
-	resource clerksync.Resource
-	askedAt  time.Time // by the database's clock, before the request
-	facts    []clerksync.Facts
-	ids      []string // of all objects, in Clerk's order
-	listed   bool     // they were listed, not looked up
-	unread   int      // objects that can't be read
-	final    bool     // whatever the versions say, as a look-up has confirmed
-	settling bool     // it settles a doubt, and raises none
+	resource   clerksync.Resource
+	askedAt    time.Time // by the database's clock, before the request
+	facts      []clerksync.Facts
+	ids        []string // of all objects, in Clerk's order
+	listed     bool     // they were listed, not looked up
+	unreadable int      // objects that can't be read
+	final      bool     // whatever the versions say: a look-up has confirmed it
+	settling   bool     // it settles a doubt, and raises none
 
 	gone map[clerksync.Resource]int // what goes with the object of the last facts, which is gone; nil if it isn't
 }
 
-// reader asks Clerk, and reads what it answers. A page is asked for while the one before is merged:
-// it neither changes what the parts share nor reads what a merge writes (the progress and report of
+// reader asks Clerk, and decodes the answers. It asks for a page while the one before is merged: it
+// neither changes what the parts share nor reads what a merge writes (the progress and report of
 // the stored sweep).
 type reader struct{ *state }
 
@@ -60,8 +60,9 @@ func (r *reader) ask(ctx context.Context, request pageRequest, askedAt time.Time
 	return pageResult{request: request, page: page, answer: a, err: err}
 }
 
-// read decodes objects from Clerk. One that can't be read is logged and counted; it was seen all
-// the same, so it isn't removed. One that doesn't even say its id makes the whole answer useless.
+// read decodes objects from Clerk. An object that can't be read is logged and counted. It was
+// listed all the same, so it isn't removed. An object without a readable id makes the whole answer
+// useless.
 func (r *reader) read(ctx context.Context, resource clerksync.Resource, askedAt time.Time, objects []json.RawMessage) (answer, error) {
 	a := answer{resource: resource, askedAt: askedAt, ids: make([]string, len(objects)), facts: make([]clerksync.Facts, 0, len(objects))}
 	for i, raw := range objects {
@@ -70,9 +71,10 @@ func (r *reader) read(ctx context.Context, resource clerksync.Resource, askedAt 
 		})
 		if err == nil {
 			if resource != clerksync.ResourceRole || !r.nested {
-				f = f.Own() // what is nested was listed itself, before
+				f = f.Own() // nested objects were listed before
 			}
-			a.ids[i], a.facts = f.Subject, append(a.facts, f)
+			a.ids[i] = f.Subject
+			a.facts = append(a.facts, f)
 			continue
 		}
 		id, idErr := clerksync.ObservedID(raw)
@@ -80,12 +82,14 @@ func (r *reader) read(ctx context.Context, resource clerksync.Resource, askedAt 
 			return a, incomplete(resource, "%v", idErr)
 		}
 		r.cfg.Logger.ErrorContext(ctx, "object from Clerk can't be read", "resource", resource, "object_id", id, "error", err)
-		a.ids[i], a.unread = id, a.unread+1
+		a.ids[i] = id
+		a.unreadable++
 	}
 	return a, nil
 }
 
-// gaveUp returns a kind's refusal once so many of its look-ups were refused that no more are made.
+// gaveUp returns a kind's refusal once maxRefusedLookUps of its look-ups were refused: no more are
+// made.
 func (r *reader) gaveUp(resource clerksync.Resource) error {
 	for _, f := range r.report.Refused {
 		if f.Resource == resource && f.LookUps >= maxRefusedLookUps {
@@ -95,16 +99,17 @@ func (r *reader) gaveUp(resource clerksync.Resource) error {
 	return nil
 }
 
-// askingError tells a failure of Clerk's that passes, after which the sweep continues, and a
-// refusal, which may be about something that it can do without, from a failure that makes what
-// Clerk says useless.
+// askingError classifies a failure of Clerk's. After one that passes, the sweep continues. A
+// refusal may be about objects that the sweep can do without. Any other failure makes the listing
+// incomplete.
 func askingError(ctx context.Context, resource clerksync.Resource, err error) error {
 	if err == nil {
 		return nil
 	}
 	refused := refusedBy(resource, err)
 	switch {
-	case ctx.Err() != nil, errors.Is(err, context.DeadlineExceeded), guardOf(err) != nil, errors.Is(err, clerksync.ErrCursorGone), errors.Is(err, clerksync.ErrUnavailable), errors.Is(err, clerksync.ErrRateLimited):
+	case ctx.Err() != nil, errors.Is(err, context.DeadlineExceeded), guardOf(err) != nil,
+		errors.Is(err, clerksync.ErrCursorGone), errors.Is(err, clerksync.ErrUnavailable), errors.Is(err, clerksync.ErrRateLimited):
 		return fmt.Errorf("ask for %s: %w", resource, err)
 	case refused != nil:
 		return refused

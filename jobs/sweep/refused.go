@@ -12,8 +12,8 @@ import (
 // more of that kind.
 const maxRefusedLookUps = 20
 
-// Refused is a list, or look-ups, that Clerk refused to a sweep. The sweep removes no object that
-// it couldn't ask for.
+// Refused is a list, or look-ups, that Clerk refused to a sweep. The sweep removes no object for
+// which it couldn't ask.
 type Refused struct {
 	clerksync.Explanation
 
@@ -23,20 +23,20 @@ type Refused struct {
 	LookUps int `json:"look_ups,omitempty"`
 }
 
-// String says it in words.
+// String describes the refusal in words.
 func (f Refused) String() string {
 	code := f.Code
 	if code == "" {
-		code = "without a code of Clerk's, so probably by something between"
+		code = "without a code of Clerk's, so probably by a proxy"
 	}
-	words := fmt.Sprintf("%s refused: status %d, %s", f.what(), f.Status, code)
+	words := fmt.Sprintf("%s refused: status %d, %s", f.subject(), f.Status, code)
 	if f.TraceID != "" {
 		words += " (trace " + f.TraceID + ")"
 	}
 	return words
 }
 
-func (f Refused) what() string {
+func (f Refused) subject() string {
 	switch {
 	case f.Resource == instanceResource:
 		return "GET /instance is"
@@ -72,7 +72,7 @@ func (e *refusedError) Error() string { return e.String() }
 // Unwrap returns Clerk's answer.
 func (e *refusedError) Unwrap() error { return e.cause }
 
-// guard returns the guard that stops a sweep which needs the answer. A refusal of Clerk's lasts
+// guard returns the guard that stops a sweep which needs the answer. Clerk's own refusal lasts
 // until the instance is changed. A refusal without a code comes from a proxy, and may pass.
 func (e *refusedError) guard() *guardError {
 	reason := ReasonListRefused
@@ -82,14 +82,15 @@ func (e *refusedError) guard() *guardError {
 	return &guardError{reason, e.String()}
 }
 
-// refusedBy returns the refusal that an error is, or nil for any other error. A refused key, one
-// call too many and an outage are no refusals of a list.
+// refusedBy returns an error as a refusal, or nil if it is none. A refused key, one call too many
+// and an outage are no refusals of a list.
 func refusedBy(resource clerksync.Resource, err error) *refusedError {
 	answer, ok := errors.AsType[clerksync.Explained](err)
 	if !ok {
 		return nil
 	}
-	switch e := answer.Explain(); {
+	e := answer.Explain()
+	switch {
 	case e.Status < http.StatusBadRequest || e.Status >= http.StatusInternalServerError:
 		return nil
 	case e.Status == http.StatusUnauthorized, e.Status == http.StatusRequestTimeout, e.Status == http.StatusTooManyRequests:

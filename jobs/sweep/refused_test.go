@@ -15,7 +15,7 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// refusalError is an answer of Clerk's, or of something between, that refuses something.
+// refusalError is a refusal of Clerk's, or of a proxy.
 type refusalError clerksync.Explanation
 
 func (r refusalError) Error() string                  { return fmt.Sprintf("status %d %s", r.Status, r.Code) }
@@ -26,8 +26,8 @@ func domainsOff() refusalError {
 	return refusalError{http.StatusForbidden, "organization_domains_not_enabled", "trace_1"}
 }
 
-// furnished is a populated directory that has objects of every kind: of the smaller ones as many as
-// are asked for.
+// furnished is a directory with members, and with objects of the other kinds: of each as many as
+// others says.
 func furnished(members, others int) *mirrortest.Directory {
 	d := mirrortest.Populated(members)
 	for n := range others {
@@ -49,8 +49,7 @@ func furnished(members, others int) *mirrortest.Directory {
 
 func nth(prefix string, n int) string { return fmt.Sprintf("%s_%04d", prefix, n) }
 
-// dispensable are the kinds without which a sweep knows who is a member, and the tables of their
-// objects.
+// dispensable returns the kinds that a sweep doesn't need to know the members, and their tables.
 func dispensable() map[clerksync.Resource]string {
 	return map[clerksync.Resource]string{
 		clerksync.ResourcePermission: "permissions", clerksync.ResourceRole: "roles", clerksync.ResourceInvitation: "invitations",
@@ -58,9 +57,10 @@ func dispensable() map[clerksync.Resource]string {
 	}
 }
 
-// TestARefusedListIsLeftOut: the sweep goes through, repairs what it sees, removes nothing of the
-// kind, and says what it didn't compare. Once Clerk shows the kind again, it is compared again.
-func TestARefusedListIsLeftOut(t *testing.T) {
+// TestRefused_DispensableListIsLeftOut: the sweep goes through, repairs the other kinds, removes
+// nothing of this kind, and says that it didn't compare it. Once Clerk shows the kind again, it is
+// compared again.
+func TestRefused_DispensableListIsLeftOut(t *testing.T) {
 	t.Parallel()
 	for _, answer := range []refusalError{
 		{http.StatusPaymentRequired, "plan_too_small", ""},
@@ -94,7 +94,7 @@ func testARefusedList(t *testing.T, answer refusalError, kind clerksync.Resource
 	table := dispensable()[kind]
 	b.sweep(t, d, Options{})
 	d.Refuse(kind, from, answer)
-	d.Remove(clerksync.ResourceMembership, "orgmem_00001") // a removal that no webhook told
+	d.Remove(clerksync.ResourceMembership, "orgmem_00001") // a removal that no webhook reported
 	d.Remove(kind, d.Objects[kind][1]["id"].(string), d.Objects[kind][others-1]["id"].(string))
 	d.Finds = nil
 
@@ -115,8 +115,8 @@ func testARefusedList(t *testing.T, answer refusalError, kind clerksync.Resource
 	require.Equal(t, others-2, b.Alive(t, table))
 }
 
-// TestANeededListThatIsRefusedStopsTheSweep, and what it says isn't about the key.
-func TestANeededListThatIsRefusedStopsTheSweep(t *testing.T) {
+// TestRefused_NeededListStopsTheSweep, and the report doesn't blame the key.
+func TestRefused_NeededListStopsTheSweep(t *testing.T) {
 	t.Parallel()
 	for _, kind := range []clerksync.Resource{clerksync.ResourceOrganization, clerksync.ResourceUser, clerksync.ResourceMembership} {
 		for _, opts := range []Options{{}, {DryRun: true}, {OrganizationID: "org_1"}} {
@@ -140,8 +140,7 @@ func TestANeededListThatIsRefusedStopsTheSweep(t *testing.T) {
 	}
 }
 
-// TestOnlyA401IsAboutTheKey.
-func TestOnlyA401IsAboutTheKey(t *testing.T) {
+func TestRefused_Only401IsAboutTheKey(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), mirrortest.Populated(1)
 	d.Refuse(clerksync.ResourceDomain, 0, errors.Join(clerksync.ErrUnauthorized, refusalError{http.StatusUnauthorized, "clerk_key_invalid", "trace_3"}))
@@ -151,8 +150,8 @@ func TestOnlyA401IsAboutTheKey(t *testing.T) {
 	require.Contains(t, report.Detail, "clerk_key_invalid trace_3")
 }
 
-// TestARefusedInstanceStopsTheSweep: the key could be of another instance. The report says so.
-func TestARefusedInstanceStopsTheSweep(t *testing.T) {
+// TestRefused_InstanceStopsTheSweep: the key could be of another instance. The report says so.
+func TestRefused_InstanceStopsTheSweep(t *testing.T) {
 	t.Parallel()
 	for want, answer := range map[GuardReason]error{
 		ReasonListRefused:       refusalError{http.StatusForbidden, "authorization_invalid", "trace_4"},
@@ -168,9 +167,9 @@ func TestARefusedInstanceStopsTheSweep(t *testing.T) {
 	}
 }
 
-// TestARefusedLookUpKeepsNothingElseFromBeingRepaired: what can't be looked up stays, and a sweep
-// that doesn't know who is a member says so.
-func TestARefusedLookUpKeepsNothingElseFromBeingRepaired(t *testing.T) {
+// TestRefused_LookUpStopsNoOtherRepair: an object that can't be looked up stays, and a sweep that
+// doesn't know all members says so.
+func TestRefused_LookUpStopsNoOtherRepair(t *testing.T) {
 	t.Parallel()
 	for kind, id := range map[clerksync.Resource]string{
 		clerksync.ResourceOrganization: "org_2", clerksync.ResourceUser: "user_00001", clerksync.ResourceMembership: "orgmem_00001",
@@ -206,8 +205,7 @@ func TestARefusedLookUpKeepsNothingElseFromBeingRepaired(t *testing.T) {
 	}
 }
 
-// TestManyRefusedLookUpsOfOneKindEndThem.
-func TestManyRefusedLookUpsOfOneKindEndThem(t *testing.T) {
+func TestRefused_ManyLookUpsOfOneKindEndThem(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), furnished(1, 100)
 	b.sweep(t, d, Options{})
@@ -221,8 +219,8 @@ func TestManyRefusedLookUpsOfOneKindEndThem(t *testing.T) {
 	require.Equal(t, 100, b.Alive(t, "domains"))
 }
 
-// TestNothingIsExhumedOfAKindThatIsRefused, nor while its look-ups are.
-func TestNothingIsExhumedOfAKindThatIsRefused(t *testing.T) {
+// TestRefused_KindKeepsItsTombstones while its list or its look-ups are refused.
+func TestRefused_KindKeepsItsTombstones(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), furnished(1, 3)
 	b.sweep(t, d, Options{})
@@ -240,9 +238,9 @@ func TestNothingIsExhumedOfAKindThatIsRefused(t *testing.T) {
 	require.Equal(t, 3, b.Alive(t, "domains"))
 }
 
-// TestARefusalOutlivesItsProcess: a process dies after Clerk refused a list, and the next one
+// TestRefused_OutlivesItsProcess: a process dies after Clerk refused a list, and the next process
 // doesn't take the kind for listed.
-func TestARefusalOutlivesItsProcess(t *testing.T) {
+func TestRefused_OutlivesItsProcess(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), furnished(3, 3)
 	b.sweep(t, d, Options{})
@@ -263,15 +261,14 @@ func TestARefusalOutlivesItsProcess(t *testing.T) {
 	d.Listing = nil
 	d.Objects[clerksync.ResourceRole] = nil
 	report := b.sweep(t, d, Options{})
-	require.Equal(t, "sweep_2", report.SweepID, "it goes on")
+	require.Equal(t, "sweep_2", report.SweepID, "it continues")
 	require.Len(t, report.Refused, 1)
 	require.Equal(t, 3, b.Alive(t, "roles"))
 	require.NotContains(t, d.Finds, "role_0001")
 }
 
-// TestPermissionsThatClerkDoesNotListComeWithTheirRoles: a fresh installation knows what roles
-// permit.
-func TestPermissionsThatClerkDoesNotListComeWithTheirRoles(t *testing.T) {
+// TestRefused_PermissionsComeWithTheirRoles: a fresh installation knows what roles permit.
+func TestRefused_PermissionsComeWithTheirRoles(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), furnished(1, 1)
 	d.Set(clerksync.ResourceMembership, mirrortest.Membership(0, "org:r_0000", 0))
@@ -282,8 +279,9 @@ func TestPermissionsThatClerkDoesNotListComeWithTheirRoles(t *testing.T) {
 	require.Equal(t, []string{"org:a:p_0000"}, standings[0].Permissions)
 }
 
-// TestWithoutRolesTheSnapshotCounts: of a role that no webhook told and Clerk doesn't list.
-func TestWithoutRolesTheSnapshotCounts(t *testing.T) {
+// TestRefused_WithoutRolesTheSnapshotCounts, for a role that no webhook reported and Clerk doesn't
+// list.
+func TestRefused_WithoutRolesTheSnapshotCounts(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), furnished(1, 1)
 	member := mirrortest.Membership(0, "org:r_0000", 0)
@@ -296,9 +294,9 @@ func TestWithoutRolesTheSnapshotCounts(t *testing.T) {
 	require.Equal(t, []string{"org:a:snapshot"}, standings[0].Permissions)
 }
 
-// TestASweepOfOneOrganizationGoesOnWithoutAList, also as a dry run, which counts nothing of it as
+// TestRefused_SweepOfOneOrganizationContinues, also as a dry run, and counts nothing of the kind as
 // gone.
-func TestASweepOfOneOrganizationGoesOnWithoutAList(t *testing.T) {
+func TestRefused_SweepOfOneOrganizationContinues(t *testing.T) {
 	t.Parallel()
 	for _, opts := range []Options{{OrganizationID: "org_1"}, {DryRun: true}, {OrganizationID: "org_1", DryRun: true}} {
 		b, d := setup(t), furnished(3, 3)

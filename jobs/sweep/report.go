@@ -20,7 +20,7 @@ type Report struct {
 	Missing        int                                  `json:"missing"` // objects that Clerk has and the mirror hadn't
 	Extra          int                                  `json:"extra"`   // objects that the mirror had and Clerk hasn't
 	Stale          int                                  `json:"stale"`   // objects of which the mirror had other values
-	Behind         int                                  `json:"behind"`  // objects that Clerk showed as they were before what is applied
+	Behind         int                                  `json:"behind"`  // objects that Clerk showed in an older state than is applied here
 	ByKind         map[clerksync.Resource]*KindOfReport `json:"by_kind"`
 	Repaired       int                                  `json:"repaired"` // added, updated and removed
 	Added          int                                  `json:"added"`
@@ -30,10 +30,10 @@ type Report struct {
 	Vindicated     int                                  `json:"vindicated"`                // objects that Clerk didn't list, and a look-up showed alive
 	Unreadable     int                                  `json:"unreadable"`                // objects that Clerk listed in a form that can't be read
 	Memberships    int                                  `json:"memberships,omitempty"`     // alive here when the listing was complete
-	AtStake        int                                  `json:"at_stake,omitempty"`        // of them, those that would go
-	RemovalLimit   int                                  `json:"removal_limit,omitempty"`   // how many may go without being confirmed
-	NewestDrift    *time.Time                           `json:"newest_drift_at,omitempty"` // when the newest change happened that no delivery told
-	Refused        []Refused                            `json:"refused,omitempty"`         // what Clerk refused to show, and the sweep went on without
+	AtStake        int                                  `json:"at_stake,omitempty"`        // of these, how many would be removed
+	RemovalLimit   int                                  `json:"removal_limit,omitempty"`   // how many may be removed without confirmation
+	NewestDrift    *time.Time                           `json:"newest_drift_at,omitempty"` // the time of the newest change that no delivery reported
+	Refused        []Refused                            `json:"refused,omitempty"`         // what Clerk refused to show, and the sweep did without
 	Billing        *BillingReport                       `json:"billing,omitempty"`         // what Clerk says of its Billing, as far as is known
 	Calls          int                                  `json:"calls"`
 	DurationMS     int64                                `json:"duration_ms"`
@@ -51,14 +51,21 @@ func ReadReport(s store.Sweep) (report Report, err error) {
 	return report, nil
 }
 
-// cutOff notes that Clerk's failing cut the sweep off. The next one continues.
-func (r *Report) cutOff(err error) {
+// interrupted notes that a failure of Clerk's interrupted the sweep. The next sweep continues it.
+func (r *Report) interrupted(err error) {
 	switch {
 	case errors.Is(err, clerksync.ErrRateLimited):
-		r.Aborted, r.Reason, r.Detail = true, ReasonBudget, err.Error()
+		r.abort(ReasonBudget, err.Error())
 	case errors.Is(err, clerksync.ErrUnavailable):
-		r.Aborted, r.Reason, r.Detail = true, ReasonListingIncomplete, err.Error()
+		r.abort(ReasonListingIncomplete, err.Error())
 	}
+}
+
+// abort notes why the sweep didn't end clean.
+func (r *Report) abort(reason GuardReason, detail string) {
+	r.Aborted = true
+	r.Reason = reason
+	r.Detail = detail
 }
 
 // KindOfReport splits a report's counts by the kind of object.
@@ -69,8 +76,8 @@ type KindOfReport struct {
 	Behind  int `json:"behind"`
 }
 
-// clone returns a report that can be counted on without changing this one: a page that fails is
-// counted again.
+// clone returns a copy that can be changed without changing this one: a page that fails is counted
+// again.
 func (r *Report) clone() Report {
 	kinds := map[clerksync.Resource]*KindOfReport{}
 	for kind, counts := range r.ByKind {
@@ -102,18 +109,25 @@ func (r *Report) count(kind clerksync.Resource, d clerksync.Difference, n int) {
 		repaired = 0
 	}
 	r.Repaired += repaired
-	switch counts := r.kind(kind); d {
+	counts := r.kind(kind)
+	switch d {
 	case clerksync.Missing:
-		r.Missing, counts.Missing, r.Added = r.Missing+n, counts.Missing+n, r.Added+repaired
+		r.Missing += n
+		counts.Missing += n
+		r.Added += repaired
 	case clerksync.Extra:
-		r.Extra, counts.Extra, r.Removed = r.Extra+n, counts.Extra+n, r.Removed+repaired
+		r.Extra += n
+		counts.Extra += n
+		r.Removed += repaired
 	case clerksync.Stale:
-		r.Stale, counts.Stale, r.Updated = r.Stale+n, counts.Stale+n, r.Updated+repaired
+		r.Stale += n
+		counts.Stale += n
+		r.Updated += repaired
 	case clerksync.Behind: // noteBehind counts it
 	}
 }
 
-// noteNewest notes when the newest change happened of which no delivery told. at says when each
+// noteNewest notes the time of the newest change that no delivery reported. at says when each
 // object changed.
 func (r *Report) noteNewest(found []store.FoundDrift, at map[string]time.Time) {
 	for _, f := range found {

@@ -34,8 +34,8 @@ func newRun(cfg Config, opts Options, conn *pgxpool.Conn) *run {
 	}
 }
 
-// begin continues a sweep that was cut off, or begins one. It refuses a secret key of another
-// instance before anything else is asked of Clerk.
+// begin continues an interrupted sweep, or begins one. It refuses a secret key of another instance
+// before anything else is asked of Clerk.
 func (r *run) begin(ctx context.Context) error {
 	now, err := store.Now(ctx, r.conn)
 	if err != nil {
@@ -46,7 +46,7 @@ func (r *run) begin(ctx context.Context) error {
 		return err
 	}
 	r.lastClean = clean.StartedAt
-	if err := r.takeOver(ctx); err != nil {
+	if err := r.inherit(ctx); err != nil {
 		return err
 	}
 	instance, err := r.clerk.Instance(ctx)
@@ -57,7 +57,8 @@ func (r *run) begin(ctx context.Context) error {
 	if refused != nil && guardOf(refused) == nil {
 		return refused
 	}
-	if refused == nil && r.opts.OrganizationID == "" && !r.opts.DryRun && !r.opts.TrustClerk {
+	full := refused == nil && r.opts.OrganizationID == "" && !r.opts.DryRun
+	if full && !r.opts.TrustClerk {
 		unfinished, err := store.UnfinishedSweep(ctx, r.conn, now.Add(-resumeWithin), now.Add(-resumeLimit))
 		if err == nil && unfinished.InstanceID == instance.ID {
 			return r.resume(unfinished)
@@ -66,13 +67,13 @@ func (r *run) begin(ctx context.Context) error {
 			return err
 		}
 	}
-	return errors.Join(refused, r.start(ctx, instance.ID, refused == nil && r.opts.OrganizationID == "" && !r.opts.DryRun))
+	return errors.Join(refused, r.start(ctx, instance.ID, full))
 }
 
-// takeOver notes what the sweep before knows: the newest change that no delivery told, because
-// silence doesn't end when a sweep has repaired what it hid; and what Clerk said of its Billing,
-// until it says something else.
-func (r *run) takeOver(ctx context.Context) error {
+// inherit takes two things from the report of the sweep before. One is the newest change that no
+// delivery reported: repairing it doesn't end the silence of the webhooks. The other is Clerk's
+// last answer about Billing, until there is a newer one.
+func (r *run) inherit(ctx context.Context) error {
 	last, err := store.LastSweep(ctx, r.conn)
 	if errors.Is(err, store.ErrNotFound) {
 		return nil
@@ -84,7 +85,8 @@ func (r *run) takeOver(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.report.NewestDrift, r.report.Billing = report.NewestDrift, report.Billing
+	r.report.NewestDrift = report.NewestDrift
+	r.report.Billing = report.Billing
 	return nil
 }
 
@@ -102,8 +104,8 @@ func (r *run) checkInstance(ctx context.Context, id string) (err error) {
 	return &guardError{ReasonWrongInstance, fmt.Sprintf("the secret key is of instance %s, and the mirror of %s", id, want)}
 }
 
-// start begins a sweep. A whole one, which may write, is in the place of any that was cut off.
-func (r *run) start(ctx context.Context, instanceID string, whole bool) error {
+// start begins a sweep. A full one, which may write, replaces an interrupted one.
+func (r *run) start(ctx context.Context, instanceID string, full bool) error {
 	r.progress = progress{Resource: r.resources()[0]}
 	r.sweep = store.Sweep{
 		Trigger: string(r.opts.Trigger), OrganizationID: r.opts.OrganizationID, DryRun: r.opts.DryRun, InstanceID: instanceID,
@@ -112,11 +114,13 @@ func (r *run) start(ctx context.Context, instanceID string, whole bool) error {
 		return err
 	}
 	return pgx.BeginFunc(ctx, r.conn, func(tx pgx.Tx) (err error) {
-		if r.sweep, err = store.StartSweep(ctx, tx, r.sweep, whole); err != nil {
+		if r.sweep, err = store.StartSweep(ctx, tx, r.sweep, full); err != nil {
 			return err
 		}
 		r.report.SweepID = r.sweep.Name()
-		r.report.InstanceID, r.report.OrganizationID, r.report.DryRun = instanceID, r.opts.OrganizationID, r.opts.DryRun
+		r.report.InstanceID = instanceID
+		r.report.OrganizationID = r.opts.OrganizationID
+		r.report.DryRun = r.opts.DryRun
 		return nil
 	})
 }
@@ -135,9 +139,9 @@ func (r *run) resume(s store.Sweep) error {
 	return nil
 }
 
-// compare lists everything, decides whether to continue, and confirms what differs.
+// compare lists everything, decides whether to continue, and confirms the differences.
 func (r *run) compare(ctx context.Context) error {
-	if err := r.confirmer.settler.settle(ctx); err != nil { // of a sweep that was cut off
+	if err := r.confirmer.settler.settle(ctx); err != nil { // of an interrupted sweep
 		return err
 	}
 	if err := r.lister.list(ctx); err != nil {
@@ -153,11 +157,11 @@ func (r *run) compare(ctx context.Context) error {
 	return r.unconfirmed()
 }
 
-// end records how the sweep ended, and returns its report. One that was cut off stays as its last
+// end records how the sweep ended, and returns its report. An interrupted sweep stays as its last
 // page left it.
 func (r *run) end(ctx context.Context, err error) (Report, error) {
 	if r.sweep.ID == 0 { // it didn't begin
-		r.report.cutOff(err)
+		r.report.interrupted(err)
 		return r.report, err
 	}
 	r.report.Calls = int(r.calls.Load())
@@ -170,17 +174,16 @@ func (r *run) end(ctx context.Context, err error) (Report, error) {
 	guard := guardOf(err)
 	switch {
 	case guard != nil:
-		r.sweep.State, r.sweep.Reason = store.SweepAborted, string(guard.reason)
-		r.report.Aborted, r.report.Reason, r.report.Detail = true, guard.reason, guard.detail
+		r.abort(string(guard.reason))
+		r.report.abort(guard.reason, guard.detail)
 	case err != nil:
-		r.report.cutOff(err)
+		r.report.interrupted(err)
 		return r.report, err
 	case r.report.Unreadable > 0:
-		r.sweep.State, r.sweep.Reason = store.SweepAborted, store.ReasonUnreadable
+		r.abort(store.ReasonUnreadable)
 	case r.report.Behind > 0:
-		r.sweep.State, r.sweep.Reason = store.SweepAborted, store.ReasonReadsBehind
-		r.report.Aborted, r.report.Reason = true, ReasonReadsBehind
-		r.report.Detail = fmt.Sprintf("Clerk showed %d objects as they were before what is applied here", r.report.Behind)
+		r.abort(store.ReasonReadsBehind)
+		r.report.abort(ReasonReadsBehind, fmt.Sprintf("Clerk showed %d objects in an older state than is applied here", r.report.Behind))
 	default:
 		r.sweep.State = store.SweepClean
 		r.sweep.Unverified = r.unlisted(clerksync.ResourceRole) || r.unlisted(clerksync.ResourcePermission)
@@ -198,7 +201,13 @@ func (r *run) end(ctx context.Context, err error) (Report, error) {
 	return r.report, nil
 }
 
-// failed notes that Clerk failed at this place, and gives the sweep up if it keeps doing so.
+// abort notes in the sweep's row why it doesn't count as clean.
+func (r *run) abort(reason string) {
+	r.sweep.State = store.SweepAborted
+	r.sweep.Reason = reason
+}
+
+// failed notes that Clerk failed at this place, and gives the sweep up after maxFailures in a row.
 func (r *run) failed(ctx context.Context, err error) error {
 	next := r.progress
 	next.Failures++

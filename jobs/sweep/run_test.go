@@ -1,73 +1,57 @@
 package sweep
 
 import (
-	"context"
+	"cmp"
+	"errors"
 	"slices"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/callmine/rolecall/internal/clerksim"
 	"github.com/callmine/rolecall/internal/mirrortest"
 	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// TestASweepThatWasCutOffGoesOnFromItsLastPage, also one that was already confirming.
-func TestASweepThatWasCutOffGoesOnFromItsLastPage(t *testing.T) {
+// TestSweep_ContinuesFromItsLastPage, also while it looks objects up.
+func TestSweep_ContinuesFromItsLastPage(t *testing.T) {
 	t.Parallel()
-	b, d := setup(t), mirrortest.Populated(1200)
-	ctx, cancel := context.WithCancel(t.Context())
-	d.Listing = func(r clerksync.Resource, p clerksync.PageRequest) error {
-		if r == clerksync.ResourceMembership && p.Offset > 600 {
-			cancel()
-		}
-		return nil
-	}
-	_, err := b.sweeper(t, d).Run(ctx, Options{})
-	require.ErrorIs(t, err, context.Canceled)
-	require.Equal(t, 1, b.Count(t, "SELECT count(*) FROM rolecall.sweeps WHERE state = 'running'"))
-	d.Listing, d.Pages = nil, nil
+	s := simulate(t, 1200)
+	s.interrupt(clerksim.OnPage(listMemberships, "980"))
+	require.Equal(t, 1, s.Count(t, "SELECT count(*) FROM rolecall.sweeps WHERE state = 'running'"))
+	s.forgetCalls()
+	report := s.sweep(Options{})
+	require.Contains(t, []string{listMemberships + "@490", listMemberships + "@980"}, s.pages()[0])
+	require.Equal(t, 1200, report.ByKind[clerksync.ResourceMembership].Missing, "of both halves")
+	s.requireEqual()
+	require.Equal(t, 1, s.Count(t, "SELECT count(*) FROM rolecall.sweeps"))
 
-	report := b.sweep(t, d, Options{})
-	require.Contains(t, []string{"membership@490", "membership@980"}, d.Pages[0])
-	require.Equal(t, 2401, report.Missing, "of both halves")
-	require.Len(t, b.Roles(t), 1200)
-	require.Equal(t, 1, b.Count(t, "SELECT count(*) FROM rolecall.sweeps"))
-
-	d.Remove(clerksync.ResourceMembership, "orgmem_00001", "orgmem_00002", "orgmem_00003")
-	ctx, cancel = context.WithCancel(t.Context())
-	d.Finding = func(_ clerksync.Resource, ref clerksync.Reference) {
-		if ref.ID == "orgmem_00002" {
-			cancel()
-		}
-	}
-	_, err = b.sweeper(t, d).Run(ctx, Options{})
-	require.ErrorIs(t, err, context.Canceled)
-	d.Finding, d.Pages, d.Finds = nil, nil, nil
-	report = b.sweep(t, d, Options{})
-	require.Empty(t, d.Pages)
-	require.Equal(t, []string{"orgmem_00002", "orgmem_00003"}, slices.Compact(d.Finds))
+	gone := s.clerk.Members()[1:4]
+	s.remove(gone...)
+	slices.SortFunc(gone, func(a, b clerksim.Membership) int { return cmp.Compare(a.ID, b.ID) }) // as they are looked up
+	s.interrupt(func(c clerksim.Call) bool { return c.Request.URL.Query().Get("user_id") == gone[1].UserID })
+	s.forgetCalls()
+	report = s.sweep(Options{})
+	require.Empty(t, s.pages())
+	require.Equal(t, 2, s.lookUps())
 	require.Equal(t, 3, report.Removed)
 }
 
-func TestOneSweepAtATime(t *testing.T) {
+func TestSweep_OneAtATime(t *testing.T) {
 	t.Parallel()
-	b, d := setup(t), mirrortest.Populated(1)
-	d.Listing = func(r clerksync.Resource, _ clerksync.PageRequest) error {
-		if r == clerksync.ResourceMembership {
-			_, err := b.sweeper(t, d).Run(t.Context(), Options{})
-			require.ErrorIs(t, err, ErrRunning)
+	s := simulate(t, 1)
+	lift := s.faults.BeforeAnswer(func(clerksim.Call) {
+		if _, err := s.sweeper(t, s.clerk.Client).Run(t.Context(), Options{}); !errors.Is(err, ErrRunning) {
+			t.Errorf("second sweep: %v", err)
 		}
-		return nil
-	}
-	b.sweep(t, d, Options{})
-	d.Listing = nil
-	b.sweep(t, d, Options{})
+	}, clerksim.OnRoute(listMemberships))
+	s.sweep(Options{})
+	lift()
+	s.sweep(Options{})
 }
 
-// TestADryRunLeavesACutOffSweepAsItIs.
-func TestADryRunLeavesACutOffSweepAsItIs(t *testing.T) {
+func TestDryRun_LeavesInterruptedSweepAsItIs(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), mirrortest.Populated(3)
 	d.Listing = func(r clerksync.Resource, _ clerksync.PageRequest) error {
@@ -89,34 +73,35 @@ func TestADryRunLeavesACutOffSweepAsItIs(t *testing.T) {
 	require.Zero(t, report.Extra)
 }
 
-// TestADryRunSaysNothingOfWhichInstanceTheMirrorIsOf.
-func TestADryRunSaysNothingOfWhichInstanceTheMirrorIsOf(t *testing.T) {
+func TestDryRun_DoesNotDecideTheInstance(t *testing.T) {
 	t.Parallel()
-	b, staging, d := setup(t), mirrortest.Populated(1), mirrortest.Populated(1)
-	staging.InstanceID = "ins_staging"
-	b.sweep(t, staging, Options{DryRun: true})
-	report := b.sweep(t, d, Options{})
+	s := simulate(t, 1)
+	lift := s.faults.PoseAs("ins_staging")
+	s.sweep(Options{DryRun: true})
+	lift()
+	report := s.sweep(Options{})
 	require.False(t, report.Aborted, report.Detail)
-	known, err := store.KnownInstance(t.Context(), b.Pool)
+	known, err := store.KnownInstance(t.Context(), s.Pool)
 	require.NoError(t, err)
 	require.Equal(t, mirrortest.InstanceID, known)
 }
 
-// TestSilenceLastsUntilADeliveryComes, not until a sweep has repaired what it hid.
-func TestSilenceLastsUntilADeliveryComes(t *testing.T) {
+// TestReport_NewestDriftLastsUntilADeliveryComes: repairing the drift doesn't end it.
+func TestReport_NewestDriftLastsUntilADeliveryComes(t *testing.T) {
 	t.Parallel()
-	b, d := setup(t), mirrortest.Populated(1)
-	b.sweep(t, d, Options{})
-	changed := time.Now().UnixMilli() - mirrortest.T0
-	d.Set(clerksync.ResourceMembership, mirrortest.Membership(0, "org:admin", changed))
-	found := b.sweep(t, d, Options{})
-	require.Equal(t, mirrortest.T0+changed, found.NewestDrift.UnixMilli())
-	require.Equal(t, found.NewestDrift.UnixMilli(), b.sweep(t, d, Options{}).NewestDrift.UnixMilli())
+	s := simulate(t, 2)
+	s.sweep(Options{})
+	s.setRole(s.clerk.Members()[1], clerksim.RoleAdmin)
+	changed := s.clerk.Members()[1].UpdatedAt.UnixMilli()
+	require.Equal(t, changed, s.sweep(Options{}).NewestDrift.UnixMilli())
+	require.Equal(t, changed, s.sweep(Options{}).NewestDrift.UnixMilli())
 }
 
-// TestADryRunCountsEachObjectOnce, though pages overlap.
-func TestADryRunCountsEachObjectOnce(t *testing.T) {
+// TestDryRun_CountsEachObjectOnce, although pages overlap.
+func TestDryRun_CountsEachObjectOnce(t *testing.T) {
 	t.Parallel()
-	b, d := setup(t), mirrortest.Populated(1200)
-	require.Equal(t, 2401, b.sweep(t, d, Options{DryRun: true}).Missing)
+	s := simulate(t, 1200)
+	dry := s.sweep(Options{DryRun: true})
+	require.Equal(t, s.sweep(Options{}).Missing, dry.Missing)
+	require.Equal(t, KindOfReport{Missing: 1200}, *dry.ByKind[clerksync.ResourceMembership])
 }

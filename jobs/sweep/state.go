@@ -17,8 +17,8 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// state is where a sweep stands, and what its parts work with. Its progress and its report are
-// those of the sweep's row.
+// state is where a sweep stands, and what its parts share. Its progress and its report are those of
+// the sweep's row.
 type state struct {
 	cfg       Config
 	opts      Options
@@ -28,7 +28,7 @@ type state struct {
 	progress  progress
 	report    Report
 	calls     atomic.Int64
-	lastClean time.Time // when the newest sweep began that went through; zero if none did
+	lastClean time.Time // when the newest clean sweep began; zero if there is none
 	// nested says that permissions are known from the roles that have them, because Clerk refuses
 	// their own list. It changes only while no page is asked for.
 	nested bool
@@ -69,7 +69,7 @@ func (s *state) inTx(ctx context.Context, do func(pgx.Tx) error) error {
 	})
 }
 
-// compareAll runs a query over everything that was seen, in a read-only transaction of its own.
+// compareAll runs a query over everything that was listed, in a read-only transaction of its own.
 func (s *state) compareAll(ctx context.Context, ask func(pgx.Tx) error) error {
 	return pgx.BeginTxFunc(ctx, s.conn, pgx.TxOptions{AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
 		if err := store.PlanForManyRows(ctx, tx); err != nil {
@@ -79,7 +79,8 @@ func (s *state) compareAll(ctx context.Context, ask func(pgx.Tx) error) error {
 	})
 }
 
-// resources are what the sweep lists: of one organization, only what belongs to it.
+// resources returns the kinds that the sweep lists: for one organization, only those that belong to
+// it.
 func (s *state) resources() []clerksync.Resource {
 	if s.opts.OrganizationID == "" {
 		return clerksync.Resources()
@@ -106,14 +107,14 @@ func (s *state) waitUntil(ctx context.Context, at time.Time) error {
 	return merge.Wait(ctx, at.Sub(now))
 }
 
-func (s *state) warnOf(ctx context.Context, f Refused) {
+func (s *state) warnRefused(ctx context.Context, f Refused) {
 	s.cfg.Logger.LogAttrs(ctx, slog.LevelWarn, "Clerk refuses a part of a sweep", slog.String("sweep_id", s.sweep.Name()),
 		slog.String("resource", string(f.Resource)), slog.Int("status", f.Status), slog.String("code", f.Code),
 		slog.String("trace_id", f.TraceID), slog.Bool("look_up", f.LookUps > 0))
 }
 
-// found tells the caller of drift, if the caller asked for it.
-func (s *state) found(drift []store.FoundDrift) {
+// reportDrift passes drift on to the caller, if the caller asked for it.
+func (s *state) reportDrift(drift []store.FoundDrift) {
 	if s.opts.Found == nil {
 		return
 	}
@@ -122,8 +123,8 @@ func (s *state) found(drift []store.FoundDrift) {
 	}
 }
 
-// tell tells the caller of progress, if the caller asked for it.
-func (s *state) tell(p Progress) {
+// reportProgress passes progress on to the caller, if the caller asked for it.
+func (s *state) reportProgress(p Progress) {
 	if s.opts.Progress != nil {
 		s.opts.Progress(p)
 	}

@@ -17,21 +17,21 @@ import (
 // ErrRunning says that another sweep is under way, in this process or in another one.
 var ErrRunning = errors.New("another sweep is running")
 
-// ErrUnreadable says that a sweep went through but for some objects that can't be read. To sweep
-// again doesn't help.
+// ErrUnreadable says that a sweep went through, except for some objects that can't be read.
+// Sweeping again doesn't help.
 var ErrUnreadable = errors.New("objects from Clerk can't be read")
 
 const (
-	// resumeWithin is how long ago a sweep may have been cut off to be continued. An older one is
-	// given up: much of what it saw would have changed.
+	// resumeWithin is how long ago a sweep may have been interrupted to be continued. An older one
+	// is given up: much of what it saw would have changed.
 	resumeWithin = time.Hour
-	// resumeLimit is how old it may be altogether.
+	// resumeLimit is how long ago it may have begun.
 	resumeLimit = 24 * time.Hour
 	// minRemovals is how many memberships a sweep may always remove: of a small instance, a few are
 	// a large part.
 	minRemovals = 10
-	// defaultRemovalRatio is the part of all memberships that a sweep may remove without being
-	// asked.
+	// defaultRemovalRatio is the part of all memberships that a sweep may remove without
+	// confirmation.
 	defaultRemovalRatio = 0.05
 )
 
@@ -40,22 +40,21 @@ type Config struct {
 	// Pool is where the mirror is compared and repaired. A sweep takes one connection of it for as
 	// long as it lasts.
 	Pool *pgxpool.Pool
-	// Clerk is asked.
+	// Clerk is compared with the mirror.
 	Clerk Clerk
 	// Billing asks whether Clerk Billing is on. Nil asks nothing.
 	Billing func(ctx context.Context) (clerksync.Billing, error)
-	// InstanceID is the Clerk instance of the mirror (ins_…). Empty takes the one of the deliveries
-	// so far.
+	// InstanceID is the Clerk instance of the mirror (ins_…). Defaults to the instance of the
+	// deliveries so far.
 	InstanceID string
-	// MaxRemovalRatio is the part of the live memberships that a sweep may remove without being
-	// told to (ten it may always). Defaults to 0.05.
+	// MaxRemovalRatio is the part of the live memberships that a sweep may remove without
+	// confirmation; it may always remove ten. Defaults to 0.05.
 	MaxRemovalRatio float64
-	// Settle is how long something must have been known here before a look-up may contradict it:
-	// longer than it takes until all of Clerk knows. Defaults to 10 s.
+	// Settle is how old a local change must be before a look-up may contradict it. It is longer
+	// than all of Clerk's servers take to know a change. Defaults to 10 s.
 	Settle time.Duration
-	// ReadLag is how long something must have been known here before a look-up's answer that is
-	// dated earlier may contradict it at all: longer than Clerk's reads are ever behind. Defaults
-	// to 10 min.
+	// ReadLag is how old a local change must be before a look-up's answer that is dated earlier may
+	// contradict it. It is longer than Clerk's reads are ever behind. Defaults to 10 min.
 	ReadLag time.Duration
 	// PageSize is how many objects one call asks for. Defaults to 500, the most that Clerk gives.
 	PageSize int
@@ -99,9 +98,9 @@ func (c Config) validate() error {
 // Sweeper compares the mirror with everything that Clerk lists, and repairs it: a backfill is the
 // first sweep.
 //
-// A page is merged by the same rule as webhooks, so a sweep and deliveries may run at once. What
-// Clerk doesn't list is looked up one by one before it gets a tombstone, and so is what Clerk lists
-// and has one. A listing that fails or falls short removes nothing.
+// Pages are merged by the same rule as deliveries, so both may run at once. An object that Clerk
+// doesn't list is looked up before it gets a tombstone, and a listed one before its tombstone is
+// lifted. An incomplete listing removes nothing.
 type Sweeper struct{ cfg Config }
 
 // New returns a sweeper.
@@ -129,17 +128,17 @@ type Options struct {
 	Trigger        Trigger
 	OrganizationID string // only this organization; "" for all
 	DryRun         bool   // compare and change nothing
-	Confirm        bool   // remove as many memberships as it takes
-	TrustClerk     bool   // take what Clerk shows for true, also where it is older than what is applied
-	// Progress is told of each page and look-up. Optional.
+	Confirm        bool   // remove any number of memberships
+	TrustClerk     bool   // believe Clerk, also where its answer is older than what is applied
+	// Progress is called after each page and look-up. Optional.
 	Progress func(Progress)
-	// Found is told of each object that differs. Optional.
+	// Found is called with each object that differs. Optional.
 	Found func(store.FoundDrift)
 }
 
-// Run sweeps. An end of ctx, or whatever error it returns, cuts it off; the next whole sweep goes
-// on from its last page. A sweep that a guard stopped is over; it returns no error, and a report
-// that says so. While another one runs it is [ErrRunning].
+// Run sweeps. The end of ctx or an error interrupts it; the next full sweep continues from its last
+// page. A sweep that a guard stopped is over: Run returns a report that says so, and no error.
+// While another sweep runs, it returns [ErrRunning].
 func (s *Sweeper) Run(ctx context.Context, opts Options) (Report, error) {
 	conn, err := s.cfg.Pool.Acquire(ctx)
 	if err != nil {
@@ -166,7 +165,8 @@ func whyNot(locked bool) error {
 	return ErrRunning
 }
 
-// unlock lets others sweep. If the database doesn't hear of it, the end of the session says so.
+// unlock lets other processes sweep. If it fails, it ends the session, which releases the lock,
+// too.
 func unlock(ctx context.Context, conn *pgxpool.Conn) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()

@@ -1,81 +1,83 @@
 package sweep
 
 import (
-	"context"
-	"encoding/json"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/callmine/rolecall/internal/clerksim"
 	"github.com/callmine/rolecall/internal/mirrortest"
 	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-func TestASweepFillsAnEmptyMirror(t *testing.T) {
+func TestSweep_FillsEmptyMirror(t *testing.T) {
 	t.Parallel()
-	b, d := setup(t), mirrortest.Populated(3)
-	d.Set(clerksync.ResourceRole, map[string]any{
-		"id": "role_1", "key": "org:member", "name": "Member", "updated_at": mirrortest.T0, "created_at": mirrortest.T0,
-		"permissions": []any{map[string]any{"id": "perm_1", "key": "org:a:b", "name": "A"}},
-	})
-	d.Set(clerksync.ResourcePermission, map[string]any{"id": "perm_1", "key": "org:a:b", "name": "A", "updated_at": mirrortest.T0, "created_at": mirrortest.T0})
-	d.Set(clerksync.ResourceInvitation, map[string]any{
-		"id": "orginv_1", "organization_id": "org_1", "email_address": "kim@callmine.test", "role": "org:member", "status": "pending",
-		"created_at": mirrortest.T0, "updated_at": mirrortest.T0,
-	})
-	d.Set(clerksync.ResourceDomain, map[string]any{"id": "orgdmn_1", "organization_id": "org_1", "name": "a.test", "created_at": mirrortest.T0, "updated_at": mirrortest.T0})
-
-	report := b.sweep(t, d, Options{Trigger: TriggerCommand})
-	require.Equal(t, 11, report.Missing, "3 memberships, 3 users, and one of each other kind but roles")
-	require.Equal(t, 11, report.Repaired)
-	require.Equal(t, 3, report.ByKind[clerksync.ResourceMembership].Missing)
-	require.False(t, report.Aborted)
-	require.Len(t, b.Roles(t), 3)
-	require.Equal(t, 3, b.Count(t, "SELECT count FROM rolecall.drift WHERE resource = 'membership' AND cause = 'first_fill'"))
-	require.Zero(t, b.Count(t, "SELECT count(*) FROM rolecall.drift WHERE cause = 'undelivered'"), "nothing was lost: it is older than the mirror")
-
-	again := b.sweep(t, d, Options{Trigger: TriggerCommand})
-	require.Zero(t, again.Missing+again.Stale+again.Extra+again.Repaired, "nothing is left to do")
-	require.Equal(t, 1, b.Count(t, "SELECT count(*) FROM rolecall.organizations WHERE changed_at < (SELECT max(started_at) FROM rolecall.sweeps)"),
-		"and nothing is written")
-	standings, err := store.Standings(t.Context(), b.Pool, store.Pair{UserID: "user_00000", OrganizationID: "org_1"})
+	s := simulate(t, 3)
+	admin, member := s.clerk.Members()[0], s.clerk.Members()[1]
+	s.role("org:clerk", "org:invoices:read")
+	s.setRole(member, "org:clerk")
+	_, err := s.world.Invite(s.organization, admin.UserID, "kim@callmine.test", clerksim.RoleMember)
 	require.NoError(t, err)
-	require.Equal(t, []string{"org:a:b"}, standings[0].Permissions)
-	clean, err := store.LastCleanSweep(t.Context(), b.Pool)
+	_, err = s.world.AddDomain(s.organization, "callmine.test")
+	require.NoError(t, err)
+
+	report := s.sweep(Options{Trigger: TriggerCommand})
+	require.False(t, report.Aborted, report.Detail)
+	require.Equal(t, counts{Missing: report.Listed, Repaired: report.Listed, Added: report.Listed}, countsOf(report))
+	missing := map[clerksync.Resource]int{}
+	for kind, counts := range report.ByKind {
+		missing[kind] = counts.Missing
+	}
+	require.Equal(t, 3, missing[clerksync.ResourceMembership])
+	require.Len(t, missing, len(clerksync.Resources()), "some of each kind")
+	s.requireEqual()
+	require.Equal(t, 3, s.Count(t, "SELECT count FROM rolecall.drift WHERE resource = 'membership' AND cause = 'first_fill'"))
+	require.Zero(t, s.Count(t, "SELECT count(*) FROM rolecall.drift WHERE cause = 'undelivered'"), "nothing was lost: all is older than the mirror")
+
+	again := s.sweep(Options{Trigger: TriggerCommand})
+	require.Zero(t, countsOf(again), "nothing is left to do")
+	require.Equal(t, 1, s.Count(t, "SELECT count(*) FROM rolecall.organizations WHERE changed_at < (SELECT max(started_at) FROM rolecall.sweeps)"),
+		"and nothing is written")
+	standings, err := store.Standings(t.Context(), s.Pool, store.Pair{UserID: member.UserID, OrganizationID: s.organization})
+	require.NoError(t, err)
+	require.Equal(t, []string{"org:invoices:read"}, standings[0].Permissions)
+	clean, err := store.LastCleanSweep(t.Context(), s.Pool)
 	require.NoError(t, err)
 	require.True(t, clean.StartedAt.Equal(standings[0].AsOf), "the whole mirror is as of the last clean sweep")
-	require.Zero(t, b.Count(t, "SELECT count(*) FROM rolecall.sweep_seen"))
+	require.Zero(t, s.Count(t, "SELECT count(*) FROM rolecall.sweep_seen"))
 }
 
-func TestASweepRepairsWhatWasMissed(t *testing.T) {
+func TestSweep_RepairsMissedChanges(t *testing.T) {
 	t.Parallel()
-	b, d := setup(t), mirrortest.Populated(4)
-	b.sweep(t, d, Options{})
-	d.Set(clerksync.ResourceMembership, mirrortest.Membership(0, "org:admin", 5)) // promoted
-	d.Set(clerksync.ResourceMembership, mirrortest.Membership(1, "org:owner", 0)) // a role's key changed, and nothing of the membership
-	d.Remove(clerksync.ResourceMembership, "orgmem_00002")
-	d.Member(9, "org:member")
+	s := simulate(t, 4)
+	members, clerk := s.clerk.Members(), s.role("org:clerk", "org:invoices:read")
+	s.setRole(members[2], "org:clerk")
+	s.sweep(Options{})
+	before := s.Roles(t)
+	s.setRole(members[1], clerksim.RoleAdmin)
+	s.renameRole(clerk, "org:owner") // which changes nothing of the membership but this key
+	s.remove(members[3])
+	s.member()
 
 	var found []store.FoundDrift
-	dry := b.sweep(t, d, Options{DryRun: true, Found: func(f store.FoundDrift) { found = append(found, f) }})
-	require.Equal(t, []int{2, 2, 1, 0}, []int{dry.Missing, dry.Stale, dry.Extra, dry.Repaired})
-	require.Len(t, found, 5)
-	require.Equal(t, "org:member", b.Roles(t)["orgmem_00000"], "a dry run changes nothing")
-	require.Zero(t, b.Count(t, "SELECT count(*) FROM rolecall.drift WHERE difference <> 'missing'"))
+	dry := s.sweep(Options{DryRun: true, Found: func(f store.FoundDrift) { found = append(found, f) }})
+	require.Equal(t, counts{Missing: 2, Stale: 3, Extra: 1}, countsOf(dry), "a user and a membership; two memberships and a role; a membership")
+	require.Len(t, found, 6)
+	require.Equal(t, before, s.Roles(t), "a dry run changes nothing")
+	require.Zero(t, s.Count(t, "SELECT count(*) FROM rolecall.drift WHERE difference <> 'missing'"))
 
-	report := b.sweep(t, d, Options{})
-	require.Equal(t, []int{2, 2, 1, 5}, []int{report.Missing, report.Stale, report.Extra, report.Repaired})
-	require.Equal(t, []int{2, 2, 1}, []int{report.Added, report.Updated, report.Removed})
-	require.Equal(t, map[string]string{
-		"orgmem_00000": "org:admin", "orgmem_00001": "org:owner", "orgmem_00003": "org:member", "orgmem_00009": "org:member",
-	}, b.Roles(t))
-	require.Equal(t, 1, b.Count(t, "SELECT count FROM rolecall.drift WHERE resource = 'membership' AND difference = 'extra' AND cause = 'undelivered'"))
-	require.Contains(t, b.Audit(t), mirrortest.AuditRow{Organization: "org_1", Action: "member.removed", Target: "user_00002", Cause: report.SweepID})
-	require.Zero(t, b.sweep(t, d, Options{}).Repaired)
+	report := s.sweep(Options{})
+	require.Equal(t, counts{Missing: 2, Stale: 3, Extra: 1, Repaired: 6, Added: 2, Updated: 3, Removed: 1}, countsOf(report))
+	s.requireEqual()
+	require.Equal(t, 1, s.Count(t, "SELECT count FROM rolecall.drift WHERE resource = 'membership' AND difference = 'extra' AND cause = 'undelivered'"))
+	require.Contains(t, s.Audit(t), mirrortest.AuditRow{
+		Organization: s.organization, Action: "member.removed", Target: members[3].UserID, Cause: report.SweepID,
+	})
+	require.Zero(t, countsOf(s.sweep(Options{})))
 }
 
-func TestUsersAreListedByCursorOrElseByOffset(t *testing.T) {
+func TestSweep_ListsUsersByCursorOrElseByOffset(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), mirrortest.Populated(1200)
 	b.sweep(t, d, Options{})
@@ -96,60 +98,46 @@ func TestUsersAreListedByCursorOrElseByOffset(t *testing.T) {
 	require.Equal(t, 1200, b.Count(t, "SELECT count(*) FROM rolecall.users WHERE version ->> 'r' = '2'"))
 }
 
-func TestASweepOfOneOrganizationTouchesNoOther(t *testing.T) {
+func TestSweep_OfOneOrganizationTouchesNoOther(t *testing.T) {
 	t.Parallel()
-	b, d := setup(t), mirrortest.Populated(3)
-	b.Deliver(t, mirrortest.Event(t, "msg_1", "organizationMembership.created", 1, map[string]any{
-		"id": "orgmem_other", "role": "org:member", "created_at": mirrortest.T0, "updated_at": mirrortest.T0,
-		"organization": map[string]any{"id": "org_2"}, "public_user_data": map[string]any{"user_id": "user_x"},
-	}))
-	report := b.sweep(t, d, Options{OrganizationID: "org_1"})
-	require.Zero(t, report.Extra)
-	require.Len(t, b.Roles(t), 4)
-	require.Equal(t, 1, b.sweep(t, d, Options{}).Extra, "what a whole one finds")
+	s := simulate(t, 3)
+	members := s.clerk.Members()
+	other, err := s.world.CreateOrganization(clerksim.NewOrganization{CreatedBy: members[1].UserID})
+	require.NoError(t, err)
+	elsewhere, err := s.world.AddMember(other.ID, members[2].UserID, "")
+	require.NoError(t, err)
+	s.sweep(Options{})
+	s.remove(members[2], elsewhere)
+	require.Equal(t, 1, s.sweep(Options{OrganizationID: s.organization}).Removed)
+	require.Contains(t, s.Roles(t), elsewhere.ID)
+	require.Equal(t, 1, s.sweep(Options{}).Removed, "which a full sweep finds")
+	s.requireEqual()
 }
 
-func TestDriftIsCountedByItsCause(t *testing.T) {
+func TestSweep_CountsDriftByCause(t *testing.T) {
 	t.Parallel()
-	b, d := setup(t), mirrortest.Populated(3)
-	b.sweep(t, d, Options{})
-	for n := range 3 {
-		d.Set(clerksync.ResourceMembership, mirrortest.Membership(n, "org:admin", 5))
+	s := simulate(t, 4)
+	s.sweep(Options{})
+	for _, m := range s.clerk.Members()[1:] {
+		s.setRole(m, clerksim.RoleAdmin)
 	}
-	waiting := mirrortest.Event(t, "msg_1", "organizationMembership.updated", 5, mirrortest.Membership(0, "org:admin", 5))
-	aside := mirrortest.Event(t, "msg_2", "organizationMembership.updated", 5, mirrortest.Membership(1, "org:admin", 5))
-	aside.Quarantine("for a test")
-	b.Insert(t, waiting, aside)
-	report := b.sweep(t, d, Options{})
-	require.Equal(t, 3, report.Updated)
+	sent := s.clerk.Deliveries()
+	require.Len(t, sent, 3)
+	sent[1].Quarantine("for a test")
+	s.Insert(t, sent[:2]...) // and the third is lost
+	require.Equal(t, 3, s.sweep(Options{}).Updated)
 	for _, cause := range []string{"waiting", "quarantined", "undelivered"} {
-		require.Equal(t, 1, b.Count(t, "SELECT count FROM rolecall.drift WHERE resource = 'membership' AND difference = 'stale' AND cause = '"+cause+"'"))
+		require.Equal(t, 1, s.Count(t, "SELECT count FROM rolecall.drift WHERE resource = 'membership' AND difference = 'stale' AND cause = '"+cause+"'"))
 	}
 }
 
-// TestASweepOfADeletedOrganizationEndsIt.
-func TestASweepOfADeletedOrganizationEndsIt(t *testing.T) {
+func TestSweep_OfDeletedOrganizationEndsIt(t *testing.T) {
 	t.Parallel()
-	b, d := setup(t), mirrortest.Populated(3)
-	b.sweep(t, d, Options{})
-	d.Clear()
-	report := b.sweep(t, d, Options{OrganizationID: "org_1"})
+	s := simulate(t, 3)
+	s.sweep(Options{})
+	require.NoError(t, s.world.DeleteOrganization(s.organization))
+	report := s.sweep(Options{OrganizationID: s.organization})
 	require.False(t, report.Aborted, report.Detail)
 	require.Equal(t, 4, report.Removed, "with its three members")
-	require.Empty(t, b.Roles(t))
-}
-
-// lagging is a directory whose first look-up shows nothing yet.
-type lagging struct {
-	*mirrortest.Directory
-
-	looked *int
-}
-
-func (l lagging) Find(ctx context.Context, r clerksync.Resource, ref clerksync.Reference) ([]json.RawMessage, error) {
-	if *l.looked++; *l.looked == 1 {
-		return nil, nil
-	}
-	l.Set(r, mirrortest.Membership(7, "org:member", 1))
-	return l.Directory.Find(ctx, r, ref)
+	require.Empty(t, s.Roles(t))
 }
