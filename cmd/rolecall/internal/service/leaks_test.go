@@ -132,7 +132,7 @@ func (l *leaks) clerkAnswersGarbage() {
 		"Reads": func() func() {
 			return l.Faults.FailWithHTML(http.StatusOK, func(c clerksim.Call) bool { return c.Request.Method == http.MethodGet })
 		},
-		"Limit": func() func() { // only writes meet it: if look-ups met it, the next ones would wait
+		"Limit": func() func() { // only writes meet it: after one refused look-up, none would be sent for a while
 			return l.Faults.FailWithRetryAfter(http.StatusTooManyRequests, "1", func(c clerksim.Call) bool { return c.Request.Method != http.MethodGet })
 		},
 	} {
