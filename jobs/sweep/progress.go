@@ -18,10 +18,10 @@ type progress struct {
 	Stalls   int                `json:"stalls,omitempty"`    // pages of this pass that made no progress
 	NoCursor bool               `json:"no_cursor,omitempty"` // Clerk doesn't know the cursor of users, so offsets are used
 	Listed   bool               `json:"listed,omitempty"`    // everything is listed
-	Decided  bool               `json:"decided,omitempty"`   // the brake has let it pass
+	Decided  bool               `json:"decided,omitempty"`   // the brake has let the sweep pass
 	Failures int                `json:"failures,omitempty"`  // of Clerk's, in a row at this place
 	Lifting  bool               `json:"lifting,omitempty"`   // unlisted objects are confirmed; listed ones with a tombstone are next
-	LookedUp int                `json:"looked_up,omitempty"` // objects
+	LookedUp int                `json:"looked_up,omitempty"` // objects that were looked up
 	Doubts   []doubtful         `json:"doubts,omitempty"`    // that are to be settled before the sweep continues
 }
 
@@ -57,7 +57,7 @@ type Progress struct {
 	Listed     int                // objects of the resource that were listed
 	Total      int                // objects of the resource that Clerk has; -1 if it doesn't say
 	Confirming bool               // the listing is complete, and objects that differ are looked up
-	LookedUp   int                // objects
+	LookedUp   int                // objects that were looked up
 }
 
 // ReadProgress reads how far a stored sweep has come.
