@@ -26,11 +26,11 @@ type eventInput struct {
 }
 
 const (
-	// maxEventData bounds the data of an entry. It is enough to describe an event, and too little
-	// to be used as a store.
+	// maxEventData bounds the data of an entry. It is enough to describe an event, but too little
+	// for use as a store.
 	maxEventData = 16 << 10
-	// maxEventDepth bounds how deep the data is nested, far below the limits of its readers'
-	// parsers.
+	// maxEventDepth bounds how deep the data is nested. It is far below the limits of the parsers
+	// that read it.
 	maxEventDepth = 100
 	// eventTimeout is how long appending may wait for other appends to the same workspace's log.
 	eventTimeout = 5 * time.Second
@@ -38,8 +38,8 @@ const (
 	maxClockSkew = 5 * time.Minute
 )
 
-// appendAudit answers POST /v1/workspaces/{workspace_id}/audit: a service records what happened in
-// its product. The named actor stays the author, even after the user is deleted.
+// appendAudit answers POST /v1/workspaces/{workspace_id}/audit: a service records an event of its
+// product. The entry keeps the named actor, even after that user is deleted.
 func (s *server) appendAudit(w http.ResponseWriter, r *http.Request, service string) error {
 	if r.Header.Values(headerOnBehalfOf) != nil {
 		return badRequest("Rolecall-On-Behalf-Of isn't allowed here: name the user as actor.")
@@ -143,7 +143,7 @@ func eventData(raw json.RawMessage) (json.RawMessage, error) {
 		return nil, nil
 	}
 	var compact bytes.Buffer
-	var object map[string]any // refuses numbers like 1e999, which many readers of a page can't parse
+	var object map[string]any // refuses numbers like 1e999, which many parsers can't read
 	err := errors.Join(json.Compact(&compact, raw), json.Unmarshal(raw, &object))
 	if err != nil || compact.Len() > maxEventData || !utf8.Valid(raw) || depth(compact.Bytes()) > maxEventDepth {
 		return nil, badRequest("data must be a JSON object of at most 16 KiB, nested at most 100 deep, with numbers that fit a double.")

@@ -16,14 +16,14 @@ import (
 )
 
 const (
-	// exportBatch is how many entries are read, written and flushed at a time. Of the largest
-	// entries, a batch takes a few megabytes.
+	// exportBatch is how many entries are read, written and flushed at a time. A batch of the
+	// largest entries takes a few megabytes.
 	exportBatch = 200
 	// defaultExportStall is how long a reader may take for one batch.
 	defaultExportStall = 30 * time.Second
 )
 
-// exportFormat writes entries one after the other, and their number after the last.
+// exportFormat writes entries one after the other. After the last one it writes their number.
 type exportFormat struct {
 	contentType, fileName string
 	begin                 func(*bytes.Buffer)
@@ -34,7 +34,7 @@ type exportFormat struct {
 // exportAudit answers GET /v1/workspaces/{workspace_id}/audit/export with all entries that the
 // filters select, as of the export's beginning. It needs the memory of one batch, and lasts as long
 // as the caller keeps reading. Between batches it holds no connection to the database. The last
-// line says that the export is complete; an export that is cut off lacks it.
+// line says that the export is complete. An export that was cut off lacks this line.
 func (s *server) exportAudit(w http.ResponseWriter, r *http.Request, caller clerksync.Standing) error {
 	q, err := queryOf(r, "format", "actor", "action", "target", "since", "until")
 	if err != nil {
@@ -51,7 +51,7 @@ func (s *server) exportAudit(w http.ResponseWriter, r *http.Request, caller cler
 	if selected.Through, err = store.LastAuditSeq(r.Context(), s.cfg.DB, caller.OrganizationID); err != nil {
 		return err
 	}
-	selected.Through = max(selected.Through, 1) // 0 would be no bound
+	selected.Through = max(selected.Through, 1) // 0 would mean no bound
 	entries, err := store.AuditEntries(r.Context(), s.cfg.DB, selected, exportBatch)
 	if err != nil {
 		return err
@@ -104,7 +104,7 @@ func (s *server) flush(w http.ResponseWriter, out *bytes.Buffer) error {
 	if err := connection.Flush(); err != nil {
 		return errReaderGone
 	}
-	return nil // net/http sets a new deadline for the next request
+	return nil // for the next request, net/http sets a new deadline
 }
 
 // errReaderGone ends an export without a line in the log. It is never an answer.
@@ -154,12 +154,13 @@ func jsonLines() exportFormat {
 	}
 }
 
-// commaSeparated is RFC 4180's format with bare line feeds. With CRLF, encoding/csv would also
-// rewrite the line feeds within a cell.
+// commaSeparated is the format of RFC 4180, but with bare line feeds. With CRLF, encoding/csv would
+// also rewrite the line feeds within a cell.
 //
 // An apostrophe keeps spreadsheets from reading a formula at the beginning of a cell (OWASP, CSV
-// injection). A spreadsheet set to another separator also finds cells within ours, in spite of
-// quotation marks. Some spreadsheets drop invisible characters first.
+// injection). A spreadsheet that is set to another separator begins cells in the middle of ours, in
+// spite of quotation marks. Some spreadsheets drop invisible characters before they look for a
+// formula.
 func commaSeparated() exportFormat {
 	formula := regexp.MustCompile(`(^|[;\t\r\n])([\pZ\pC"]*)([=+\-@＝＋－＠])`)
 	record := func(out *bytes.Buffer, cells ...string) {

@@ -49,9 +49,9 @@ func TestAuditExport_IsWholeAndSaysSo(t *testing.T) {
 	require.Equal(t, "{\"complete\":true,\"entries\":0}\n", string(none.body))
 }
 
-// TestAuditExport_NoCellBeginsAFormula also holds for spreadsheets that separate cells by
+// TestAuditExport_NoCellBeginsAFormula: this includes spreadsheets that separate cells by
 // semicolons or tabs, as Excel does in most of Europe. Some of them drop invisible characters
-// before they look for a formula. A cell without a formula is unchanged for a reader of CSV.
+// before they look for a formula. A parser of CSV gets a cell without a formula unchanged.
 func TestAuditExport_NoCellBeginsAFormula(t *testing.T) {
 	t.Parallel()
 	b := setupAudit(t, nil)
@@ -165,7 +165,7 @@ func TestAuditExport_CutsAStalledReader(t *testing.T) {
 	_, err = fmt.Fprintf(connection, "GET %s/export HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer user_admin\r\n\r\n", auditOfOne)
 	require.NoError(t, err)
 	<-ended                           // although no byte was read
-	text, _ := io.ReadAll(connection) // the bytes on the way, unless the connection dropped them
+	text, _ := io.ReadAll(connection) // the bytes under way, unless the connection dropped them
 	require.NotContains(t, string(text), "complete")
 	require.NoError(t, errors.Join(connection.Close(), server.Close()))
 	require.ErrorIs(t, <-served, http.ErrServerClosed)

@@ -77,8 +77,8 @@ func (s *server) asMember(permission string, next memberHandler) http.Handler {
 	})
 }
 
-// admit passes a request on if its verdict allows it. An answer to a member says how fresh it is,
-// also a refusal.
+// admit passes a request on if its verdict allows it. Every answer to a member says how fresh it
+// is, including a refusal.
 func admit(w http.ResponseWriter, r *http.Request, v verdict, next memberHandler) error {
 	writeFreshness(w, v.standing, v.decision)
 	if v.refused != nil {
@@ -87,9 +87,9 @@ func admit(w http.ResponseWriter, r *http.Request, v verdict, next memberHandler
 	return next(w, r, v.standing)
 }
 
-// asManager admits callers who may change the membership in the path: members with members:manage.
-// For their own membership they need ownPermission instead. A member who has left, or an admin who
-// has stepped down, may repeat that very request with its key, and gets the first answer again.
+// asManager admits callers who may change the membership in the path. They need members:manage, or
+// ownPermission for their own membership. A member who has left, or an admin who has stepped down,
+// may repeat that very request with its key, and gets the first answer again.
 func (s *server) asManager(ownPermission string, next memberHandler) http.Handler {
 	return s.asUser(func(w http.ResponseWriter, r *http.Request, userID string) error {
 		permission := policy.MembersManage
@@ -114,9 +114,9 @@ func (s *server) asManager(ownPermission string, next memberHandler) http.Handle
 	})
 }
 
-// mayBeOwnDoing reports whether the refusal can be the effect of the caller's own command with this
-// method. After a role change the caller's role lacks the permission; after leaving the caller
-// isn't a member.
+// mayBeOwnDoing reports whether the caller's own command with this method can be the reason of the
+// refusal. After changing their own role, callers may lack the permission. After leaving, they
+// aren't members.
 func mayBeOwnDoing(method string, v verdict) bool {
 	if v.standing.User.Refusal() != "" {
 		return false
@@ -131,9 +131,9 @@ func mayBeOwnDoing(method string, v verdict) bool {
 	}
 }
 
-// asksAgain reports whether the request repeats a completed command of the user about themselves.
-// That command is the reason why the user lacks the permission now. A request that can't be read
-// counts as no repeat. asksAgain leaves the body readable.
+// asksAgain reports whether the request repeats a completed command of the user about themselves,
+// by which the user has lost the permission. A request that can't be read counts as no repeat.
+// asksAgain leaves the body readable.
 func (s *server) asksAgain(w http.ResponseWriter, r *http.Request, userID string) (bool, error) {
 	if s.cfg.Commander == nil || r.Header.Get(headerKey) == "" {
 		return false, nil
@@ -162,8 +162,8 @@ func (s *server) handle(next func(http.ResponseWriter, *http.Request) error) htt
 	})
 }
 
-// knownEvery is the least time between two questions to the mirror about users that tokens name
-// without proof.
+// knownEvery is the least time between two questions to the mirror about users whom unverified
+// tokens name.
 const knownEvery = 200 * time.Millisecond
 
 // knownUser reports whether the mirror knows a member with this id. Because callers can invent ids,

@@ -41,7 +41,7 @@ func shows(r rune) bool {
 	return unicode.IsGraphic(r) && !unicode.IsSpace(r) && !unicode.Is(unicode.M, r) && !strings.ContainsRune("\u115f\u1160\u2800\u3164\uffa0", r)
 }
 
-// slug returns the slug of a new workspace, "" for nil.
+// slug returns the slug of a new workspace. For nil it is "".
 func slug(raw *string) (string, error) {
 	if raw == nil {
 		return "", nil

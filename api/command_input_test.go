@@ -7,7 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestWorkspaceName_RefusesInvisibleNames also refuses names that show another text than they have.
+// TestWorkspaceName_RefusesInvisibleNames: it also refuses names that are shown as another text.
 func TestWorkspaceName_RefusesInvisibleNames(t *testing.T) {
 	t.Parallel()
 	for what, name := range map[string]string{

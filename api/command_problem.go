@@ -67,15 +67,15 @@ var (
 	errNotAdmin      = conflict("not-an-admin-at-clerk", "Not an admin for Clerk", "At Clerk, your role may not manage members. Clerk therefore refuses to manage invitations for you.")
 )
 
-// commandProblemFor turns package sync's errors about commands into problems, and returns nil for
-// any other error. It is a part of problemFor, and ours means the same.
+// commandProblemFor is the part of problemFor for package sync's errors about commands. It returns
+// nil for any other error. ours means the same as there.
 func commandProblemFor(err error) (p *problem, ours bool) {
 	for _, known := range []struct {
 		err  error
 		p    *problem
 		ours bool
 	}{
-		{clerksync.ErrNotRecorded, errNotRecorded, false}, // logged where recording failed
+		{clerksync.ErrNotRecorded, errNotRecorded, false}, // the recording logs it
 		{clerksync.ErrOutcomeUnknown, errOutcomeUnknown, true},
 		{clerksync.ErrKeyReused, errKeyReused, false},
 		{clerksync.ErrInProgress, errInProgress, false},

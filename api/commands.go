@@ -11,24 +11,25 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// answerFunc makes the answer to a command from the mirror after it, in the same transaction. By
-// then the command has all its ids.
+// answerFunc makes the answer to a command, in the transaction that records the change and reads
+// the mirror after it. By then the command has all its ids.
 type answerFunc = func(ctx context.Context, db store.DBTX, done clerksync.Command) (json.RawMessage, error)
 
 // Commander carries out commands, at Clerk first and then in the mirror.
 type Commander interface {
 	// Run carries out a command and returns its answer. If the command was carried out before, Run
-	// returns the first answer, and repeated is true. Its errors are package sync's about commands,
-	// those of may and answer, and the database's.
+	// returns the first answer, and repeated is true. Its errors are package sync's errors about
+	// commands, those of may and answer, and those of the database.
 	Run(ctx context.Context, c clerksync.Command, key store.CommandKey, may func(context.Context, store.DBTX) error, answer answerFunc,
 	) (answered json.RawMessage, repeated bool, err error)
 }
 
 const (
 	// commandsPerUser in commandsWindow is the limit of each user, and of each service for each
-	// user. Inviting a whole team at once stays below it. In the long run it is a fifth of a
-	// production instance's calls, which all commands share. When those are used up, the Commander
-	// decides which command goes first.
+	// user. Inviting a whole team at once stays below it. In the long run, one user's commands make
+	// about two calls to Clerk a second: a fifth of what Clerk allows a development instance, and a
+	// fiftieth for production. When all calls are used up, the Commander decides which command goes
+	// first.
 	commandsPerUser = 30
 	commandsWindow  = 30 * time.Second
 )
@@ -42,7 +43,7 @@ func (s *server) run(w http.ResponseWriter, r *http.Request, c clerksync.Command
 	if err != nil {
 		return err
 	}
-	if !s.commands.Allow(serviceOf(r) + " " + c.Actor) { // a service can't use up the user's own share
+	if !s.commands.Allow(serviceOf(r) + " " + c.Actor) { // a service can't use up the user's own limit
 		return errTooManyCommands
 	}
 	answered, repeated, err := s.cfg.Commander.Run(r.Context(), c, key, s.stillMay(c), answer)
@@ -57,10 +58,9 @@ func (s *server) run(w http.ResponseWriter, r *http.Request, c clerksync.Command
 	return writeAnswer(w, answered, repeated)
 }
 
-// stillMay returns the function that asks the mirror again whether the actor may give the command,
-// after Clerk has shown the actor's membership. It returns nil for commands that need no such
-// check. Clerk itself checks invitations and their revocation; every user may leave and create
-// workspaces.
+// stillMay returns the function that decides again, after a look-up of the actor's membership,
+// whether the actor may give the command. It returns nil for commands that don't need this: Clerk
+// itself checks invitations and their revocation, and every user may leave and create workspaces.
 func (s *server) stillMay(c clerksync.Command) func(context.Context, store.DBTX) error {
 	permission := policy.MembersManage
 	switch {

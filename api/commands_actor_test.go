@@ -13,9 +13,9 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// TestCommands_ClerkConfirmsTheActor: Clerk has demoted or removed an admin, and the mirror doesn't
-// know yet. Clerk is asked before each change. So the admin can neither give the lost permission to
-// anyone, themselves included, nor take it from others.
+// TestCommands_ClerkConfirmsTheActor: an admin was demoted or removed at Clerk, and the mirror
+// doesn't know yet. Clerk is asked before each change. So the admin can't give the lost permission
+// to any user, themselves included, nor take it from others.
 func TestCommands_ClerkConfirmsTheActor(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -133,8 +133,8 @@ func TestIdempotency_KeysOfUserAndServiceAreDifferent(t *testing.T) {
 	require.Equal(t, 2, b.faults.Calls()["POST /organizations"])
 }
 
-// TestCommands_RoleChangeDoesNotMakeAMembershipNew: only a new membership counts although Clerk
-// doesn't show it. An admin who changes their own role can't make it new.
+// TestCommands_RoleChangeDoesNotMakeAMembershipNew: a membership that Clerk doesn't show counts
+// only while it is new. An admin can't make theirs new by changing their own role.
 func TestCommands_RoleChangeDoesNotMakeAMembershipNew(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)
@@ -163,7 +163,7 @@ func TestCommands_MembershipFromTheFutureIsNotNewForEver(t *testing.T) {
 	requireType(t, b.command(admin, http.MethodPatch, path, `{"role":"admin"}`), http.StatusNotFound, "not-found")
 }
 
-// TestCommands_BannedAdminIsRefused holds before the webhook of the ban has arrived.
+// TestCommands_BannedAdminIsRefused: the webhook of the ban hasn't arrived yet.
 func TestCommands_BannedAdminIsRefused(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)
@@ -175,8 +175,8 @@ func TestCommands_BannedAdminIsRefused(t *testing.T) {
 	require.Equal(t, clerksim.RoleMember, b.clerk.Directory().Role(workspace, accomplice))
 }
 
-// TestCommands_DemotionByAnotherIsNotAttributed: the demoted admin asks for the same change, which
-// thereby becomes known.
+// TestCommands_DemotionByAnotherIsNotAttributed: another admin has demoted the caller at Clerk. The
+// caller's command for the same change brings it into the mirror, but doesn't count as its cause.
 func TestCommands_DemotionByAnotherIsNotAttributed(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)

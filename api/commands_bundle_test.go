@@ -65,7 +65,7 @@ func (b *commandBundle) person(emails ...string) string {
 }
 
 // team makes a workspace with an admin and a member, and returns all three. The member's membership
-// reaches the mirror as by a look-up.
+// reaches the mirror as if by a look-up.
 func (b *commandBundle) team() (workspace, admin, member string) {
 	b.tb.Helper()
 	admin, member = b.person("admin@callmine.test"), b.person("member@callmine.test")

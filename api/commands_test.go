@@ -219,7 +219,8 @@ func TestCommands_BadOnesDoNotReachClerk(t *testing.T) {
 	require.Equal(t, asked, b.changes())
 }
 
-// TestCommands_TakeTheirPermissions also holds that a stranger learns nothing.
+// TestCommands_TakeTheirPermissions: members without the permission are refused, and a stranger
+// learns nothing.
 func TestCommands_TakeTheirPermissions(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)
@@ -252,8 +253,8 @@ func TestCommands_TakeTheirPermissions(t *testing.T) {
 	requireProblem(t, b.command(banned, http.MethodPost, "/v1/workspaces", `{"name":"A"}`), http.StatusForbidden, clerksync.ReasonUserBanned)
 	require.Equal(t, asked, b.changes(), "Clerk isn't asked")
 
-	// For an admin of both workspaces, an invitation under the wrong one is as unknown as an
-	// invented id.
+	// Even for an admin of both workspaces, an invitation under the wrong workspace is as unknown
+	// as an invented id.
 	wrong := b.command(admin, http.MethodDelete, path+"/invitations/"+invitation, "")
 	nonsense := b.command(admin, http.MethodDelete, path+"/invitations/orginv_nonsense", "")
 	require.Equal(t, http.StatusNotFound, wrong.status)

@@ -21,12 +21,12 @@ const (
 type verdict struct {
 	standing clerksync.Standing
 	decision clerksync.Decision
-	refused  error // nil if the user may
+	refused  error // nil if the request is allowed
 }
 
 // judge decides as decide does, on a mirror as fresh as the request demands. It refuses a stranger
-// at once, whatever the request demands: neither the time nor the text of the refusal shows that
-// the workspace exists.
+// at once, whatever the request demands. So neither the time nor the text of the refusal shows
+// whether the workspace exists.
 func (s *server) judge(r *http.Request, userID, workspaceID, permission string) (verdict, error) {
 	standing, err := s.standing(r.Context(), userID, workspaceID)
 	if err != nil {
@@ -108,8 +108,8 @@ func (s *server) standings(ctx context.Context, pairs ...store.Pair) ([]clerksyn
 }
 
 // stranger reports whether only a missing membership keeps the user out. A deleted workspace has
-// strangers, too: a quicker answer would show that it is deleted. The check for members comes first
-// because it is the cheapest.
+// strangers, too: without a look-up, a quicker answer would show that it is deleted. The check for
+// members comes first because it is the cheapest.
 func stranger(s clerksync.Standing) bool {
 	return !s.Member && s.User.Refusal() == "" && reasonFor(s) == clerksync.ReasonNotAMember
 }
@@ -117,7 +117,7 @@ func stranger(s clerksync.Standing) bool {
 // mayAct reports whether the user is a member whose account isn't refused.
 func mayAct(s clerksync.Standing) bool { return reasonFor(s) == clerksync.ReasonAllowed }
 
-// reasonFor decides by membership alone, independent of the policy.
+// reasonFor decides by membership alone, without the policy.
 func reasonFor(s clerksync.Standing) clerksync.Reason {
 	return clerksync.Grants(nil).Decide(s, policy.None).Reason
 }
@@ -138,8 +138,8 @@ func refusal(d clerksync.Decision, user clerksync.UserStatus) error {
 	}
 }
 
-// writeFreshness says how fresh an answer to a member is, also a refusal. Strangers and refused
-// accounts learn nothing of the workspace.
+// writeFreshness says how fresh an answer to a member is, even if it is a refusal. Strangers and
+// refused accounts learn nothing about the workspace.
 func writeFreshness(w http.ResponseWriter, standing clerksync.Standing, decision clerksync.Decision) {
 	if decision.Reason == clerksync.ReasonNotAMember || decision.Reason == clerksync.ReasonWorkspaceDeleted || standing.User.Refusal() != "" {
 		return

@@ -1,6 +1,6 @@
-// Package api answers over HTTP who is in a workspace, in which role, and whether they may do
-// something. It also takes the commands that change this, and serves the audit log. A workspace is
-// a Clerk organization.
+// Package api answers over HTTP which users are in a workspace, in which role, and whether they may
+// do something. It also takes the commands that change this, and serves the audit log. A workspace
+// is a Clerk organization.
 //
 // It guarantees that
 //
@@ -9,5 +9,5 @@
 //     header;
 //   - before a role change, a renaming or the removal of another member, the caller's own
 //     membership is looked up at Clerk;
-//   - no answer carries an internal error. Refusals are problems as RFC 9457 has them.
+//   - no answer carries an internal error. Refusals are problems (RFC 9457).
 package api

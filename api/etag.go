@@ -8,9 +8,9 @@ import (
 	"strings"
 )
 
-// writeTagged answers a read with 200 and a JSON body, or with 304 if the caller has that very body
-// already. The tag is the body's hash, so it is never out of date. A cache may keep the answer, but
-// must revalidate it before each use.
+// writeTagged answers a read with 200 and a JSON body, or with 304 if the caller already has that
+// very body. The tag is the body's hash, so a changed body always has another tag. A cache may keep
+// the answer, but must revalidate it before each use.
 func writeTagged(w http.ResponseWriter, r *http.Request, body any) error {
 	content, err := json.Marshal(body)
 	if err != nil {

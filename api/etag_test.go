@@ -39,7 +39,7 @@ func TestETag_FollowsTheBody(t *testing.T) {
 		}
 	}
 
-	// A tag is valid until the body changes. An answer of 304 says how fresh it is, too.
+	// A tag is valid until the body changes. A 304 also says how fresh it is.
 	before := b.get("user_1", base+"/me").header
 	b.world.member("org_1", "user_3", "org:member", nil)
 	for target, changed := range map[string]bool{"/v1/me": false, base: true, base + "/me": false, base + "/members": true} {

@@ -24,18 +24,18 @@ const (
 	// gets a 409.
 	defaultRevisionWait = time.Second
 
-	// The mirror is read again after firstPoll, then at growing intervals of up to lastPoll. That
-	// is about twenty reads, so that a revision that never comes costs little.
+	// The mirror is read again after firstPoll, then at growing intervals of up to lastPoll. A
+	// revision that never comes costs about twenty reads.
 	firstPoll = 10 * time.Millisecond
 	lastPoll  = 60 * time.Millisecond
 
-	// maxStalenessLimit bounds max_staleness, in seconds. It is a year: a longer one demands
+	// maxStalenessLimit bounds max_staleness, in seconds. It is a year: a larger value would demand
 	// nothing.
 	maxStalenessLimit = 366 * 24 * 60 * 60
 )
 
-// freshnessOf reads from a request's query how fresh the mirror must be. A command's query may have
-// no other parameters; each read takes parameters of its own.
+// freshnessOf reads from a request's query how fresh the mirror must be. It refuses other
+// parameters in a command's query. Those of a read are for its handler.
 func freshnessOf(r *http.Request) (clerksync.Freshness, error) {
 	if r.Method != http.MethodGet {
 		if _, err := queryOf(r); err != nil {

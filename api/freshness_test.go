@@ -35,8 +35,8 @@ func memberTargets(workspaceID string) []string {
 	}
 }
 
-// patient is a RevisionWait for tests in which the revision is reached, however busy the machine
-// is.
+// patient is a RevisionWait for tests in which the revision is reached. It is long enough for a
+// busy machine.
 const patient = requestTimeout - time.Second
 
 // readDB signals each read of the mirror.
@@ -55,8 +55,8 @@ func (d readDB) SendBatch(ctx context.Context, batch *pgx.Batch) pgx.BatchResult
 	return results
 }
 
-// TestMinRevision_WaitsUntilReached: the answer is held back until the revision is there, and is
-// decided then.
+// TestMinRevision_WaitsUntilReached: the answer waits until the mirror has the revision, and is
+// decided only then.
 func TestMinRevision_WaitsUntilReached(t *testing.T) {
 	t.Parallel()
 	reads := make(chan struct{})

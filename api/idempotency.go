@@ -18,17 +18,17 @@ const (
 	// headerKey is the header that makes a command repeatable
 	// (draft-ietf-httpapi-idempotency-key-header).
 	headerKey = "Idempotency-Key"
-	// headerReplayed says that an answer is that of an earlier request.
+	// headerReplayed says that this is the answer to an earlier request.
 	headerReplayed = "Idempotency-Replayed"
-	// headerLocation names the new workspace in the answer to a creation.
+	// headerLocation names the path of a new workspace.
 	headerLocation = "Location"
 	// maxKey bounds a key, in bytes.
 	maxKey = 255
 )
 
-// keyOf returns the key that makes the request repeatable, and the digest of its body. A key
-// belongs to its caller, method and path. A user's own keys and those of a service that acts for
-// the user are different.
+// keyOf returns the key that makes the request repeatable, and the digest of its body. A key counts
+// only for its caller, method and path. A user's own keys don't meet those of a service that acts
+// for the user.
 func keyOf(r *http.Request, userID string, raw []byte) (store.CommandKey, error) {
 	keys := r.Header.Values(headerKey)
 	if len(keys) == 0 {
@@ -65,8 +65,8 @@ type commandAnswer struct {
 // workspacesPath begins the path of every workspace.
 const workspacesPath = "/v1/workspaces/"
 
-// answerWith returns the function that makes the answer to a command: the body from the mirror, and
-// how fresh the workspace is after the change.
+// answerWith returns the function that makes the answer to a command: a body that it reads from the
+// mirror, and the freshness of the workspace after the change.
 func answerWith(status int, body func(context.Context, store.DBTX, clerksync.Command) (any, error)) answerFunc {
 	return func(ctx context.Context, db store.DBTX, done clerksync.Command) (json.RawMessage, error) {
 		standings, err := store.Standings(ctx, db, store.Pair{UserID: done.Actor, OrganizationID: done.OrganizationID})
@@ -113,9 +113,9 @@ func writeAnswer(w http.ResponseWriter, stored json.RawMessage, repeated bool) e
 	return nil
 }
 
-// creatorStays returns errNotFound if the creator of a workspace is no longer a member of it. A
-// creator who was never a member in the mirror counts as one, because Clerk may show that
-// membership late.
+// creatorStays returns errNotFound if the creator of a workspace is no longer a member of it. If
+// the mirror never had the creator's membership, the creator counts as a member: Clerk may show
+// that membership late.
 func (s *server) creatorStays(ctx context.Context, creator string, answered json.RawMessage) error {
 	var a commandAnswer
 	if err := json.Unmarshal(answered, &a); err != nil {

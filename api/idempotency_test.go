@@ -23,7 +23,7 @@ func TestIdempotency_RepeatGetsTheFirstAnswer(t *testing.T) {
 		{admin, http.MethodPost, path + "/invitations", `{"email":"robin@callmine.test","role":"member"}`},
 		{admin, http.MethodPatch, path, `{"name":"South"}`},
 		{admin, http.MethodPatch, path + "/members/" + member, `{"role":"admin"}`},
-		{member, http.MethodPatch, path + "/members/" + member, `{"role":"member"}`}, // the member loses the permission by it
+		{member, http.MethodPatch, path + "/members/" + member, `{"role":"member"}`}, // by it, the member loses the permission
 		{member, http.MethodDelete, path + "/members/" + member, ``},
 	} {
 		first := b.command(c.token, c.method, c.path, c.body, headerKey, "key 1")

@@ -19,7 +19,7 @@ type invitationBody struct {
 	Status    string     `json:"status"`
 	InvitedBy *string    `json:"invited_by"`
 	CreatedAt time.Time  `json:"created_at"`
-	ExpiresAt *time.Time `json:"expires_at"` // null: never
+	ExpiresAt *time.Time `json:"expires_at"` // null if it never expires
 }
 
 // invitations answers GET /v1/workspaces/{workspace_id}/invitations, oldest invitation first.

@@ -29,7 +29,7 @@ func smallUsers() []string         { return []string{"user_0", "user_1", "user_2
 
 func drawSmallWorld(t *rapid.T) smallWorld {
 	var w smallWorld
-	instant := func(label string) any { // the epoch for unknown, or one of two, so that ties are common
+	instant := func(label string) any { // the epoch if unknown, or one of two instants, so that ties are common
 		return rapid.SampledFrom([]any{time.UnixMilli(0), worldBegan(), worldBegan().Add(time.Millisecond)}).Draw(t, label)
 	}
 	rarely := func(label string) bool { return rapid.IntRange(0, 3).Draw(t, label) == 3 }
@@ -83,7 +83,7 @@ func saveRows(ctx context.Context, tx pgx.Tx, tables map[string][]map[string]any
 }
 
 // TestMemberLists_AgreeWithDecisions: the view behind all lists holds exactly the pairs, roles and
-// memberships that Grants.Decide admits. The rule stands in both places.
+// memberships that Grants.Decide admits. The rule is written twice, in SQL and in Go.
 func TestMemberLists_AgreeWithDecisions(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.New(t)

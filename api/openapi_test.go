@@ -82,7 +82,8 @@ func TestDocument_ListsTheRoutes(t *testing.T) {
 	require.Equal(t, documented, routed)
 }
 
-// TestContract_SeesDrift: the check that every test goes through does fail.
+// TestContract_SeesDrift: the check that every test goes through fails if the answer isn't as
+// documented.
 func TestContract_SeesDrift(t *testing.T) {
 	t.Parallel()
 	c := loadContract(t)

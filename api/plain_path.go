@@ -8,8 +8,8 @@ import (
 	"unicode/utf8"
 )
 
-// plainPaths refuses paths that two programs could read differently, because a proxy may have
-// decided by another reading. Such a path names nothing: every caller gets 404.
+// plainPaths answers every request with 404 whose path two programs could read differently. A proxy
+// in front may have decided by another reading.
 func (s *server) plainPaths(next http.Handler) http.Handler {
 	refuse := s.failWith(errNotFound)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -21,9 +21,9 @@ func (s *server) plainPaths(next http.Handler) http.Handler {
 	})
 }
 
-// isPlain reports whether a path has only one reading. Separators, dots and percent signs must not
-// be escaped. There must be no backslash, only UTF-8, and no segment that is empty or made of dots.
-// Other odd characters make an unknown id, which is refused like any other.
+// isPlain reports whether a path has only one reading. It must be UTF-8, without a backslash and
+// without escaped separators, dots or percent signs. No segment may be empty or made of dots. Other
+// odd characters make an unknown id, which is refused like any other unknown id.
 func isPlain(u *url.URL) bool {
 	written := strings.ToLower(u.EscapedPath())
 	for _, escape := range []string{"%2f", "%2e", "%5c", "%25"} {
@@ -32,7 +32,7 @@ func isPlain(u *url.URL) bool {
 		}
 	}
 	rest, rooted := strings.CutPrefix(u.Path, "/")
-	segments := strings.Split(strings.TrimSuffix(rest, "/"), "/") // no route ends with a slash: such a path is unknown
+	segments := strings.Split(strings.TrimSuffix(rest, "/"), "/") // no route ends with a slash, so that such a path is unknown
 	return rooted && utf8.ValidString(u.Path) && !strings.Contains(u.Path, `\`) && (rest == "" || !slices.ContainsFunc(segments, isDots))
 }
 

@@ -13,14 +13,15 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// problem is an RFC 9457 problem, and an error by which a handler answers with it. Type is stable
-// and meant for programs. Title and Detail are for people, and never carry an internal error.
+// problem is a problem of RFC 9457. It is also an error: a handler that returns it answers with it.
+// Type is stable and meant for programs. Title and Detail are for people, and never carry an
+// internal error.
 type problem struct {
 	Type   string           `json:"type"`
 	Title  string           `json:"title"`
 	Status int              `json:"status"`
 	Detail string           `json:"detail,omitempty"`
-	Reason clerksync.Reason `json:"reason,omitempty"` // only where a decision refuses
+	Reason clerksync.Reason `json:"reason,omitempty"` // only of a refusing decision
 
 	retryAfter string // seconds, for the header of that name
 	challenge  string // for the header WWW-Authenticate
@@ -95,7 +96,7 @@ func problemFor(err error) (p *problem, ours bool) {
 	switch {
 	case errors.Is(err, auth.ErrUnauthenticated):
 		return unauthenticated(err), false
-	case errors.Is(err, edge.ErrCrowded): // counted where it was cut
+	case errors.Is(err, edge.ErrCrowded): // package edge counts it
 		return errUnavailable, false
 	case errors.Is(err, context.Canceled): // the caller has gone
 		return errUnavailable, false
@@ -128,8 +129,8 @@ func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	writeProblem(w, p)
 }
 
-// report logs an error that isn't the caller's fault. The limiter of log lines tells kinds apart by
-// reason: without keys, each invented token causes a line.
+// report logs an error that isn't the caller's fault. The attribute reason lets the limiter of log
+// lines leave out lines of one kind: without signing keys, each invented token would cause a line.
 func (s *server) report(r *http.Request, p *problem, err error) {
 	reason := "internal"
 	switch {

@@ -9,8 +9,8 @@ import (
 )
 
 // Refresher looks up strangers at Clerk. So a user who has just accepted an invitation is admitted
-// before its webhook arrives. Both methods report whether the mirror should be read again. They
-// bound how long they take, and are safe for concurrent use.
+// before the webhook arrives. Both methods report whether the mirror should be read again. They
+// bound the time that they take, and are safe for concurrent use.
 type Refresher interface {
 	// Refresh looks up the memberships of pairs of a user and an organization.
 	Refresh(ctx context.Context, strangers []store.Pair) (again bool)

@@ -23,8 +23,8 @@ var (
 type query map[string]string
 
 // queryOf reads the query of a request about a workspace. It allows the given parameters and those
-// of freshness. It refuses other parameters, repeated ones and malformed queries, so that no
-// parameter is overlooked that was meant to change the answer.
+// of freshness. It refuses other parameters, repeated ones and malformed queries: an overlooked
+// parameter could have been meant to change the answer.
 func queryOf(r *http.Request, allowed ...string) (query, error) {
 	values, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
@@ -86,8 +86,8 @@ func readCommand(w http.ResponseWriter, r *http.Request, into any) ([]byte, erro
 var errNotThisObject = errors.New("the body isn't an object of this route")
 
 // readObject reads a body of at most limit bytes, one JSON object, into a struct, and returns its
-// bytes. It refuses unknown members, duplicates, and names that differ only in case: ignoring one
-// could drop an intended change, and a proxy might read such a body differently. Errors are
+// bytes. It refuses unknown members, duplicates, and names in another case. An ignored member could
+// be an intended change, and a proxy might read such a body differently. Its errors are
 // errTooLarge, errNotThisObject and edge.ErrCrowded.
 func readObject(w http.ResponseWriter, r *http.Request, limit int64, into any) ([]byte, error) {
 	raw, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))

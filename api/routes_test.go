@@ -23,7 +23,7 @@ func (o operation) target() string {
 	return strings.NewReplacer("{workspace_id}", "org_none", "{user_id}", "user_none", "{invitation_id}", "orginv_none").Replace(o.path)
 }
 
-// takes returns which kinds of tokens the operation takes by the document.
+// takes returns which kinds of tokens the operation takes according to the document.
 func (o operation) takes(doc *openapi3.T) (users, services bool) {
 	required := &doc.Security
 	if o.Security != nil {

@@ -49,7 +49,7 @@ type Config struct {
 	Decided func(clerksync.Reason)
 	// Refused is called with the reason of each refusal of credentials. Optional.
 	Refused func(auth.Reason)
-	// Entries watches whether users are admitted. Defaults to a watch of the handler's own.
+	// Entries watches whether users are admitted. Defaults to the handler's own watch.
 	Entries *auth.Entries
 	// Refresher looks up strangers at Clerk before they are refused. Optional: without it,
 	// strangers are refused at once.
@@ -108,7 +108,7 @@ func (c Config) validate() error {
 
 type server struct {
 	cfg Config
-	// eventShares lets each organization use one of EventDB's connections at a time.
+	// eventShares lets each organization use only one of EventDB's connections at a time.
 	eventShares *store.Shares
 	commands    *bounded.Limiter
 	callers     *auth.Monitor

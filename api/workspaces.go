@@ -43,8 +43,8 @@ func (s *server) me(w http.ResponseWriter, r *http.Request, userID string) error
 	return writeTagged(w, r, body)
 }
 
-// memberships lists the workspaces that a user is a member of. Its error is a problem if the
-// account is refused.
+// memberships lists the workspaces that a user is a member of. If the user's account is refused, it
+// returns a problem.
 func (s *server) memberships(ctx context.Context, userID string) ([]store.UserMembership, error) {
 	status, err := store.UserStatus(ctx, s.cfg.DB, userID)
 	if err != nil {

@@ -145,7 +145,7 @@ func TestFreshness_HeadersFollowTheMirror(t *testing.T) {
 	require.Equal(t, "2", x.header.Get(headerRevision))
 	require.Equal(t, b.world.now().Add(-2*time.Second).Format(time.RFC3339Nano), x.header.Get(headerAsOf))
 
-	// A refusal of a member says how fresh it is, too.
+	// The refusal of a member also says how fresh it is.
 	for _, target := range []string{"/v1/workspaces/org_1/members", "/v1/authorize?workspace_id=org_1&permission=members:read"} {
 		x = b.get("user_2", target)
 		requireProblem(t, x, http.StatusForbidden, "permission_missing")

@@ -42,7 +42,7 @@ var files embed.FS
 
 // Up brings the database to the schema that this binary was built for: Rolecall's own migrations
 // first, then River's. Meanwhile it holds an advisory lock, on a connection of its own. So several
-// instances may call it at once, also with a pool of one connection.
+// instances may call it at once, and a pool of one connection is enough.
 func Up(ctx context.Context, pool *pgxpool.Pool) (err error) {
 	lock, err := pgx.ConnectConfig(ctx, pool.Config().ConnConfig)
 	if err != nil {
@@ -56,7 +56,7 @@ func Up(ctx context.Context, pool *pgxpool.Pool) (err error) {
 	if err := createSchema(ctx, lock); err != nil {
 		return err
 	}
-	if err := Check(ctx, lock); !outdated(err) { // a role that may change nothing has nothing to change
+	if err := Check(ctx, lock); !outdated(err) { // no migration is left, so the role needs no right to change the schema
 		return errors.Join(err, completeReader(ctx, lock))
 	}
 	if err := needsCreate(ctx, lock); err != nil {
@@ -137,8 +137,8 @@ func Check(ctx context.Context, db querier) error {
 	return nil
 }
 
-// withoutVersion returns the error of a database without a version: it was never migrated, or only
-// half.
+// withoutVersion returns [ErrNoSchema] for a database in which migrating never began, and
+// [ErrOutdated] for one in which it was interrupted.
 func withoutVersion(ctx context.Context, db querier) error {
 	var never bool
 	if err := db.QueryRow(ctx, "SELECT to_regclass('rolecall.goose_db_version') IS NULL").Scan(&never); err != nil {

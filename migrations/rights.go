@@ -19,8 +19,8 @@ type execer interface {
 // insufficientPrivilege is the SQLSTATE of a statement that the role may not run.
 const insufficientPrivilege = "42501"
 
-// createSchema creates the schema if there is none. CREATE SCHEMA IF NOT EXISTS would need a right
-// for it even where it exists.
+// createSchema creates the schema if there is none. CREATE SCHEMA IF NOT EXISTS would need the
+// right to create schemas even if the schema exists.
 func createSchema(ctx context.Context, db execer) error {
 	var exists, usable bool
 	var role, database string
@@ -90,8 +90,8 @@ func Left(ctx context.Context, db querier) (string, error) {
 	return strings.Join(left, "\n"), nil
 }
 
-// completeReader finishes what an earlier migration couldn't do for the reader role, as far as this
-// role may.
+// completeReader does what an earlier migration couldn't do for the reader role, as far as the
+// migrating role may.
 func completeReader(ctx context.Context, db execer) error {
 	left, err := Left(ctx, db)
 	if err != nil {

@@ -13,8 +13,8 @@ import (
 // Pair is one user in one organization.
 type Pair struct{ UserID, OrganizationID string }
 
-// Standings returns what a decision needs to know about each pair, in their order. It reads each as
-// of one moment, and all in one round trip.
+// Standings returns what a decision needs to know about each pair, in their order. It reads each
+// pair as of one moment, and all pairs in one round trip.
 func Standings(ctx context.Context, db DBTX, pairs ...Pair) ([]clerksync.Standing, error) {
 	params := make([]dbsqlc.StandingsParams, len(pairs))
 	for i, p := range pairs {

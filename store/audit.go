@@ -27,7 +27,7 @@ type AuditPosition struct {
 	Seq int64
 }
 
-// endOfTime is later than any entry: times that JSON can't write aren't recorded.
+// endOfTime is later than any entry, because Rolecall records no time that JSON can't write.
 func endOfTime() time.Time { return time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC) }
 
 // AuditEntries lists at most limit entries, the newest first: by when they happened, then by when
@@ -49,7 +49,8 @@ func AuditEntries(ctx context.Context, db DBTX, q AuditQuery, limit int) ([]cler
 	return loggedEntries(rows), nil
 }
 
-// auditRows uses the index that selects most.
+// auditRows runs the query for the filter that selects the fewest entries: it uses that filter's
+// index.
 func auditRows(ctx context.Context, db DBTX, q AuditQuery, limit int32) ([]dbsqlc.RolecallAuditLog, error) {
 	switch {
 	case q.Target != "":

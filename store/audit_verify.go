@@ -13,7 +13,8 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// chainBatch is how many entries are verified at a time: a few megabytes of the largest ones.
+// chainBatch is how many entries are verified at a time. Of the largest entries, these are a few
+// megabytes.
 const chainBatch = 200
 
 // ChainReport is the result of verifying one organization's audit log.
@@ -24,10 +25,11 @@ type ChainReport struct {
 	Broken         *clerksync.Break
 }
 
-// VerifyChain computes the hashes of an organization's audit log anew, in flat memory, and reports
-// the first entry that doesn't fit. Up to the noted mark, it also finds what the chain alone can't
-// show: a chain that was rebuilt or cut off. The transaction must see one state of the database
-// throughout (repeatable read), because the log grows meanwhile.
+// VerifyChain computes the hashes of an organization's audit log anew, and reports the first entry
+// that doesn't fit. The memory that it takes doesn't grow with the log. The noted mark also shows
+// what the chain alone can't: that the chain was rebuilt or cut off before the mark. The
+// transaction must see one state of the database throughout (repeatable read), because the log
+// grows meanwhile.
 func VerifyChain(ctx context.Context, db DBTX, organizationID string, noted clerksync.Mark) (ChainReport, error) {
 	head, err := queries().ChainHead(ctx, db, organizationID)
 	if err != nil && !errors.Is(err, pgx.ErrNoRows) && !unreadable(err) { // without a head, any entry is one too many
@@ -75,8 +77,9 @@ func followChain(ctx context.Context, db DBTX, organizationID string, chain *cle
 	}
 }
 
-// unreadable reports whether the database has values that were never recorded, such as null or an
-// infinite instant. That is tampering, too, and must not keep the verification from reporting it.
+// unreadable reports whether an error says that a row has a value that Rolecall never records, such
+// as null or an infinite instant. Such a row was tampered with, so the verification reports it and
+// doesn't fail.
 func unreadable(err error) bool {
 	_, scanned := errors.AsType[pgx.ScanArgError](err)
 	return scanned

@@ -15,7 +15,7 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// CommandKey makes a repeated command harmless. The zero key is none.
+// CommandKey makes a repeated command harmless. The zero value stands for no key.
 type CommandKey struct {
 	Digest  []byte // of the caller's key and the scope in which it is unique
 	Request []byte // digest of the request; a key stands for one request only
@@ -45,9 +45,9 @@ type EarlierCommand struct {
 	OrganizationID, Target string // what it changed, as far as that is known
 }
 
-// BeginCommand records that a command is about to be given. It returns when, which names this try.
-// If its key was used before, it records nothing and returns the earlier command, locked until the
-// transaction ends.
+// BeginCommand records that a command is about to be given. It returns the present instant, which
+// names this try. If its key was used before, it records nothing and returns the earlier command,
+// locked until the transaction ends.
 func BeginCommand(ctx context.Context, db DBTX, id string, c clerksync.Command, key CommandKey) (triedAt time.Time, earlier *EarlierCommand, err error) {
 	q := queries()
 	if key.Digest != nil {
@@ -79,8 +79,8 @@ func BeginCommand(ctx context.Context, db DBTX, id string, c clerksync.Command, 
 	return time.Time{}, earlier, nil
 }
 
-// TryCommandAgain records that an earlier command is about to be given once more. It returns when,
-// which names this try.
+// TryCommandAgain records that an earlier command is about to be given once more. It returns the
+// present instant, which names this try.
 func TryCommandAgain(ctx context.Context, db DBTX, id string) (triedAt time.Time, err error) {
 	if triedAt, err = queries().TryCommandAgain(ctx, db, id); err != nil {
 		return time.Time{}, fmt.Errorf("try command again: %w", err)
@@ -123,7 +123,7 @@ func NameCommand(ctx context.Context, db DBTX, id string, triedAt time.Time, c c
 }
 
 // EndCommand records how a try of a command ended, and the answer if it is done. Once a later try
-// has begun, only that one's end counts.
+// has begun, EndCommand changes nothing: only the end of the later try counts.
 func EndCommand(ctx context.Context, db DBTX, id string, triedAt time.Time, state CommandState, answer json.RawMessage) error {
 	p := dbsqlc.EndCommandParams{ID: id, State: string(state), Answer: answer, TriedAt: triedAt}
 	if err := queries().EndCommand(ctx, db, p); err != nil {
@@ -132,9 +132,9 @@ func EndCommand(ctx context.Context, db DBTX, id string, triedAt time.Time, stat
 	return nil
 }
 
-// OwnCommand reports whether a key stands for the same request of an actor about themselves, and
-// whether that command is why the actor may not ask any more. This is so if the command is done or
-// has taken effect, and if the actor's membership hasn't changed since.
+// OwnCommand reports whether the actor may not ask any more because of a command that changed the
+// actor's own membership. The key must stand for the same request. The command must be done or have
+// taken effect, and the membership must not have changed since.
 func OwnCommand(ctx context.Context, db DBTX, actor string, key CommandKey) (bool, error) {
 	own, err := queries().OwnCommand(ctx, db, dbsqlc.OwnCommandParams{Key: key.Digest, Request: key.Request, Actor: actor})
 	if err != nil {
@@ -143,8 +143,8 @@ func OwnCommand(ctx context.Context, db DBTX, actor string, key CommandKey) (boo
 	return own, nil
 }
 
-// PruneCommands forgets at most limit commands whose keys don't count any more, and returns their
-// number. The audit log keeps the actors of their changes.
+// PruneCommands deletes at most limit commands whose keys don't count any more, and returns their
+// number. The audit log still names the actors of the changes.
 func PruneCommands(ctx context.Context, db DBTX, limit int) (int, error) {
 	n, err := queries().PruneCommands(ctx, db, pageSize(limit))
 	if err != nil {
@@ -163,7 +163,7 @@ func attributable(a clerksync.Action) bool {
 
 // attribute returns the entries with the actors of the commands that made the changes. It locks
 // these commands, and the one that is being recorded. So it comes after the locks of [LockMirror]
-// and before those of [Finish]. If no entry can be a command's, it asks nothing.
+// and before those of [Finish]. If no command can have made an entry, it runs no query.
 func attribute(ctx context.Context, db DBTX, w Writes) ([]clerksync.AuditEntry, error) {
 	p := dbsqlc.OpenCommandsParams{Recorded: w.Recorded}
 	for _, e := range w.Entries {

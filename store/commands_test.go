@@ -41,9 +41,9 @@ SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_xact_user_tables WHERE schemana
 	}))
 }
 
-// TestFinish_RecordedCommandBlocksNoWebhook: recording locks its command with those that may have
-// made the change, before the counters. In the other order it would deadlock with a webhook, which
-// holds the command and waits for the counter.
+// TestFinish_RecordedCommandBlocksNoWebhook: recording a command locks it together with the
+// commands that may have made the change, before the counters. In the other order it would deadlock
+// with a webhook, which holds the command and waits for the counter.
 func TestFinish_RecordedCommandBlocksNoWebhook(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.New(t)

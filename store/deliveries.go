@@ -16,9 +16,9 @@ import (
 // ledger.go.
 
 // InsertDeliveries adds deliveries to the ledger, and returns a receipt for each by svix-id. Their
-// svix-ids must differ. A delivery whose svix-id is known stays as it is. If it is quarantined, the
-// new copy takes its place instead. InsertDeliveries never waits for a row that another session has
-// locked.
+// svix-ids must differ. If the ledger has a svix-id already, its copy stays. The exception is a
+// quarantined copy: the new one takes its place. InsertDeliveries never waits for a row that
+// another session has locked.
 func InsertDeliveries(ctx context.Context, db DBTX, deliveries []clerksync.Delivery) (map[string]clerksync.Receipt, error) {
 	receipts := make(map[string]clerksync.Receipt, len(deliveries))
 	repeats, err := insertNew(ctx, db, deliveries, receipts)
@@ -125,7 +125,7 @@ func scrub(s string) string {
 type Stranded struct {
 	Kind           string    // of the job that would apply them
 	ReceivedBefore time.Time // younger ones are left alone
-	AttemptedAfter time.Time // a job that was started before belongs to a dead process
+	AttemptedAfter time.Time // a job that was started before this belongs to a dead process
 	Limit          int       // at most so many, the oldest first
 }
 

@@ -26,7 +26,7 @@ type DBTX = dbsqlc.DBTX
 // queries has no state: every method takes the DBTX to work on.
 func queries() *dbsqlc.Queries { return dbsqlc.New() }
 
-// pageSize is a limit as the queries take it: at most so many rows.
+// pageSize converts a limit of rows to the type that the queries take.
 func pageSize(limit int) int32 {
 	return int32(min(limit, 1<<30)) //nolint:gosec // bounded
 }
@@ -69,7 +69,8 @@ func millis(t *time.Time) int64 {
 	return t.UnixMilli()
 }
 
-// Now returns the time by the database's clock. Answers that Clerk gives afterwards are not older.
+// Now returns the time by the database's clock. Answers to later questions to Clerk are at least as
+// new.
 func Now(ctx context.Context, db DBTX) (time.Time, error) {
 	now, err := queries().Now(ctx, db)
 	if err != nil {

@@ -14,7 +14,7 @@ type DriftCause string
 // The causes of drift. The values are stored and shown; never change them.
 const (
 	CauseUndelivered DriftCause = "undelivered" // no delivery shows it: the event was lost, or never sent
-	CauseFirstFill   DriftCause = "first_fill"  // the same before the first clean sweep: mostly older than the webhooks
+	CauseFirstFill   DriftCause = "first_fill"  // no delivery shows it, before the first clean sweep: mostly older than the webhooks
 	CauseWaiting     DriftCause = "waiting"     // a delivery about the object came and isn't applied yet
 	CauseQuarantined DriftCause = "quarantined" // a delivery about the object came, and is set aside
 	CauseLag         DriftCause = "lag"         // Clerk's API showed an older state than what is applied: nothing is wrong here
@@ -25,7 +25,7 @@ func DriftCauses() []DriftCause {
 	return []DriftCause{CauseUndelivered, CauseFirstFill, CauseWaiting, CauseQuarantined}
 }
 
-// Untold reports whether the difference is in none of the deliveries that came.
+// Untold reports whether no delivery that came shows the difference.
 func (c DriftCause) Untold() bool { return c == CauseUndelivered || c == CauseFirstFill }
 
 // FoundDrift is one object that differed from Clerk.
@@ -36,8 +36,8 @@ type FoundDrift struct {
 	Cause    DriftCause
 }
 
-// RecordDrift finds the causes of the drift of one resource, and adds it to the totals if it is to
-// be counted. Drift that no delivery shows has the cause untold.
+// RecordDrift finds the causes of the drift of one resource, and adds the drift to the totals if it
+// is to be counted. Drift that no delivery shows gets the cause that the caller gives as untold.
 func RecordDrift(ctx context.Context, db DBTX, r clerksync.Resource, drift []clerksync.Drift, untold DriftCause, count bool) ([]FoundDrift, error) {
 	if len(drift) == 0 {
 		return nil, nil

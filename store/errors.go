@@ -16,7 +16,8 @@ var ErrNotFound = errors.New("not found")
 // the transaction back and tries again; it then sees the other writer's row.
 var ErrRaced = errors.New("another writer added the object first")
 
-// ErrOutlived says that a later try of a command has begun.
+// ErrOutlived says that a later try of the command has begun, so that this one doesn't count any
+// more.
 var ErrOutlived = errors.New("a later try of the command has begun")
 
 // readOnly is the SQLSTATE of a write where none is allowed: on a standby that was the primary a

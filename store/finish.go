@@ -87,7 +87,7 @@ func detailsJSON(d clerksync.Details) (string, error) {
 }
 
 // allOrganizations stands for every organization. A change that concerns all of them is counted
-// once, beside each one's own.
+// once under this id, and not for each organization. A revision is the sum of both counts.
 const allOrganizations = ""
 
 func addChanges(p *dbsqlc.FinishParams, changed clerksync.Mirror) {

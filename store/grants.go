@@ -12,8 +12,8 @@ import (
 )
 
 // Grants returns the policy that the SQL functions rolecall.can and rolecall.workspaces_of use,
-// each role's permissions sorted. It is empty until a process has saved one. A role that grants
-// nothing isn't in it.
+// each role's permissions sorted. It is empty until a process has saved one. A role without
+// permissions isn't in it.
 func Grants(ctx context.Context, db DBTX) (clerksync.Grants, error) {
 	rows, err := queries().Grants(ctx, db)
 	if err != nil {
@@ -30,16 +30,17 @@ func Grants(ctx context.Context, db DBTX) (clerksync.Grants, error) {
 type SavedGrants struct {
 	// Before is the policy that the SQL functions used until now.
 	Before clerksync.Grants
-	// Changed says that they use another one from now on.
+	// Changed says that the SQL functions use another policy from now on.
 	Changed bool
-	// Overtaken says that they keep another policy, because it was read later than this one.
+	// Overtaken says that the SQL functions keep another policy, because that was read later than
+	// this one.
 	Overtaken bool
 }
 
 // SaveGrants makes the SQL functions use a policy that was read the given time ago. It writes only
 // the grants that differ, so that instances with one policy don't disturb each other. Of several
-// policies, the one that was read last counts. It must be called in a transaction; other savers
-// wait for its end.
+// policies, the one that was read last counts. It must be called in a transaction. Other savers
+// wait for the end of that transaction.
 func SaveGrants(ctx context.Context, tx DBTX, policy clerksync.Grants, age time.Duration) (SavedGrants, error) {
 	last, err := queries().SavePolicyReading(ctx, tx, age.Seconds())
 	if err != nil {

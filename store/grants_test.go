@@ -213,9 +213,9 @@ func TestReaderRole_MayAskAndNothingElse(t *testing.T) {
 	}
 	requireNone(`SELECT relname FROM pg_class WHERE relnamespace = 'rolecall'::regnamespace AND relkind IN ('r', 'v')
 		AND has_table_privilege('rolecall_reader', oid, 'SELECT, INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER')`)
-	// Every role may execute functions that compute from their arguments alone, with its own
-	// rights. Triggers' functions can't be called. Revoking them would stop audited changes by a
-	// role other than the one that migrated.
+	// Every role may execute two sorts of functions. Some compute from their arguments alone, with
+	// the caller's rights. Triggers' functions can't be called; without the right to execute them,
+	// only the role that migrated could make audited changes.
 	requireNone(`SELECT proname FROM pg_proc WHERE pronamespace = 'rolecall'::regnamespace AND proname NOT IN ('can', 'workspaces_of')
 		AND has_function_privilege('rolecall_reader', oid, 'EXECUTE')
 		AND (prosecdef OR provolatile <> 'i' AND prorettype <> 'trigger'::regtype)`)

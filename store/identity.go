@@ -8,7 +8,7 @@ import (
 	"github.com/callmine/rolecall/store/internal/dbsqlc"
 )
 
-// Identity names the Postgres that the mirror is on, as the database remembers it.
+// Identity names the Postgres server that has the mirror, as it was noted in the database.
 type Identity struct {
 	System    string // of the cluster; "" if the server doesn't tell it
 	Timeline  uint32
@@ -20,7 +20,7 @@ type Identity struct {
 // change.
 const identityLock = 0x726f6c6569647479
 
-// KnownIdentity returns the Postgres that was noted last, or ErrNotFound.
+// KnownIdentity returns the identity that was noted last, or ErrNotFound.
 func KnownIdentity(ctx context.Context, db DBTX) (Identity, error) {
 	row, err := queries().DatabaseIdentity(ctx, db)
 	if err := oneRow(err, "read identity of the database"); err != nil {
@@ -40,8 +40,8 @@ func LockIdentity(ctx context.Context, db DBTX) error {
 	return nil
 }
 
-// SaveIdentity notes which Postgres the mirror is on. A Change is dated now. An empty one keeps the
-// last change.
+// SaveIdentity notes which Postgres server has the mirror. A Change is dated now. If Change is
+// empty, the last change stays.
 func SaveIdentity(ctx context.Context, db DBTX, i Identity) error {
 	err := queries().SaveDatabaseIdentity(ctx, db, dbsqlc.SaveDatabaseIdentityParams{
 		SystemIdentifier: i.System, Timeline: int64(i.Timeline),

@@ -95,8 +95,8 @@ func inUTC(t *time.Time) *time.Time {
 	return new(t.UTC())
 }
 
-// ReceiveAgain puts a delivery that ended back among those that wait, with what was read of it now.
-// It keeps the time of receipt. The caller has locked the delivery, and enqueues it.
+// ReceiveAgain puts a delivery that ended back among those that wait, with the envelope as it was
+// read again. The time of receipt stays. The caller has locked the delivery, and enqueues it.
 func ReceiveAgain(ctx context.Context, db DBTX, d clerksync.Delivery) error {
 	err := queries().ReceiveAgain(ctx, db, dbsqlc.ReceiveAgainParams{
 		SvixID: d.ID, EventType: string(d.Type), ObjectID: d.ObjectID, OrganizationID: d.OrganizationID,
@@ -108,7 +108,7 @@ func ReceiveAgain(ctx context.Context, db DBTX, d clerksync.Delivery) error {
 	return nil
 }
 
-// PruneBodies forgets the bodies of at most limit deliveries that ended and were received before an
+// PruneBodies deletes the bodies of at most limit deliveries that ended and were received before an
 // instant. It returns their number.
 func PruneBodies(ctx context.Context, db DBTX, receivedBefore time.Time, limit int) (int, error) {
 	pruned, err := queries().PruneBodies(ctx, db, dbsqlc.PruneBodiesParams{

@@ -47,7 +47,7 @@ func Members(ctx context.Context, db DBTX, organizationID string, after Position
 }
 
 // MembershipOf returns the membership of a pair that counts, and whether it has ended, or
-// ErrNotFound. It also returns a banned user's.
+// ErrNotFound. A banned user's membership is returned, too.
 func MembershipOf(ctx context.Context, db DBTX, p Pair) (m Member, ended bool, err error) {
 	r, err := queries().MembershipOfPair(ctx, db, dbsqlc.MembershipOfPairParams{OrganizationID: p.OrganizationID, UserID: p.UserID})
 	if err := oneRow(err, "read membership"); err != nil {

@@ -43,8 +43,8 @@ func LockMirror(ctx context.Context, db DBTX, facts []clerksync.Facts) (Locked, 
 	return known, w.err
 }
 
-// ReadMirror is [LockMirror] without a lock: it is out of date as soon as another transaction
-// commits.
+// ReadMirror is [LockMirror] without a lock: its result is out of date as soon as another
+// transaction commits.
 func ReadMirror(ctx context.Context, db DBTX, facts []clerksync.Facts) (Locked, error) {
 	wanted := wantedBy(facts)
 	known := Locked{Mirror: clerksync.NewMirror(), rows: map[string]bool{}}
@@ -59,9 +59,9 @@ func ReadMirror(ctx context.Context, db DBTX, facts []clerksync.Facts) (Locked, 
 	return known, w.err
 }
 
-// EndedAfter returns memberships that have ended and rank above a membership of the same pair that
-// Clerk showed, by the id of the one shown. It leaves out shown memberships that have ended
-// themselves, unless a look-up has just found them alive.
+// EndedAfter returns the memberships that have ended and hide one of the same pair that Clerk
+// showed, by the id of the shown one. A shown membership that has ended here is left out, unless a
+// look-up has just found it alive.
 func EndedAfter(ctx context.Context, db DBTX, shown []clerksync.Membership) (map[string][]clerksync.Membership, error) {
 	var p dbsqlc.EndedAfterParams
 	for _, m := range shown {
@@ -128,9 +128,9 @@ type work struct {
 	err      error
 }
 
-// settle reads stubs without a lock, and takes those that change nothing out of wanted. Versions
-// only grow, so what is known now stays known. With locks, every membership event of an
-// organization would wait for the one before.
+// settle reads stubs without a lock. Stubs that change nothing are removed from wanted: they will
+// change nothing later either, because versions only grow. If stubs were locked, every membership
+// event of an organization would wait for the event before it.
 func settle[T mergeable[T], R any](ctx context.Context, w *work, wanted, known map[string]T,
 	query func(context.Context, DBTX, []string) ([]R, error), object func(R) (T, error),
 ) {

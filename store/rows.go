@@ -177,7 +177,7 @@ func permissionRow(p clerksync.Permission) (dbsqlc.RolecallPermission, error) {
 	}, err
 }
 
-// notNull makes an empty list of none: array columns hold no null.
+// notNull replaces nil by an empty list, because array columns hold no null.
 func notNull(list []string) []string { return append([]string{}, list...) }
 
 // textOf turns JSON as it was received into a row's text; nil for none.

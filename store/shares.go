@@ -6,9 +6,9 @@ import (
 	"sync"
 )
 
-// Shares keeps one organization from using more than its share of a pool of connections. While its
-// rows are locked, its writers would else hold every connection. A nil Shares admits every caller
-// at once.
+// Shares keeps one organization from using more than its share of a pool of connections. Without
+// it, an organization's writers could hold every connection while its rows are locked. A nil Shares
+// admits every caller at once.
 type Shares struct {
 	each int
 
@@ -25,7 +25,8 @@ type share struct {
 // NewShares returns shares of so many uses at once for each organization.
 func NewShares(each int) *Shares { return &Shares{each: each, used: map[string]*share{}} }
 
-// Take waits for a turn of an organization, and returns what ends it. It fails if ctx ends first.
+// Take waits for a turn of an organization, and returns the function that ends the turn. It fails
+// if ctx ends first.
 func (s *Shares) Take(ctx context.Context, organizationID string) (release func(), err error) {
 	if s == nil {
 		return func() {}, nil

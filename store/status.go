@@ -18,7 +18,7 @@ type Status struct {
 	LastSweep     *Sweep    // the newest whole sweep that went through, or that a guard stopped
 	FirstClean    *Sweep    // the oldest whole sweep that went through
 	LastClean     *Sweep    // the newest
-	CurrentSweep  *Sweep    // the sweep that is under way or, unless SweepRunning, was cut off
+	CurrentSweep  *Sweep    // the sweep that is under way, or was cut off if SweepRunning is false
 	SweepRunning  bool      // whether any process sweeps now
 	Drift         []DriftTotal
 	PausedQueues  []string // queues of jobs that an operator has paused
@@ -27,7 +27,7 @@ type Status struct {
 	DatabaseChange    string    // the change in words
 }
 
-// ReadStatus reads the status. It runs several queries, which need not see the same moment.
+// ReadStatus reads the status. It runs several queries, which may see different moments.
 func ReadStatus(ctx context.Context, db DBTX) (s Status, err error) {
 	if s.At, err = Now(ctx, db); err != nil {
 		return s, err
@@ -83,7 +83,7 @@ func (s *Status) readSweeps(ctx context.Context, db DBTX) (err error) {
 	return nil
 }
 
-// ifAny turns [ErrNotFound] into no sweep.
+// ifAny returns nil and no error for [ErrNotFound].
 func ifAny(s Sweep, err error) (*Sweep, error) {
 	if errors.Is(err, ErrNotFound) {
 		return nil, nil //nolint:nilnil // there is none, and that is no error

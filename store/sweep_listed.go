@@ -28,8 +28,8 @@ func CountListed(ctx context.Context, db DBTX, s Sweep, r clerksync.Resource) (i
 	return int(n), nil
 }
 
-// PlanForManyRows makes Postgres plan this transaction's questions about a sweep as if it had many
-// rows, until the end of the transaction.
+// PlanForManyRows makes Postgres plan the queries about a sweep as if the sweep had many rows,
+// until the end of the transaction.
 func PlanForManyRows(ctx context.Context, tx DBTX) error {
 	if err := queries().PlanForManyRows(ctx, tx); err != nil {
 		return fmt.Errorf("plan for many rows: %w", err)
@@ -81,8 +81,8 @@ func ListedTombstones(ctx context.Context, db DBTX, s Sweep, r clerksync.Resourc
 	return tombstones, nil
 }
 
-// CountDependents counts the live objects that weren't listed and end with an organization or a
-// user. One of the ids is "".
+// CountDependents counts the live objects that weren't listed and would end with the given
+// organization or user. One of the two ids is "".
 func CountDependents(ctx context.Context, db DBTX, s Sweep, organizationID, userID string) (map[clerksync.Resource]int, error) {
 	rows, err := queries().CountDependents(ctx, db, dbsqlc.CountDependentsParams{
 		SweepID: s.ID, Began: s.StartedAt, OrganizationID: organizationID, UserID: userID,

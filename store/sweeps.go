@@ -10,7 +10,7 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// SweepState is how far a sweep is. A running one without a process was cut off, and can be
+// SweepState is how far a sweep is. A running sweep without a process was cut off, and can be
 // resumed.
 type SweepState string
 
@@ -79,8 +79,7 @@ func UnlockSweeps(ctx context.Context, db DBTX) error {
 	return nil
 }
 
-// ReasonUnreadable is the reason of a sweep that went through and met objects that it couldn't
-// read.
+// ReasonUnreadable is the reason of a sweep that went through, but couldn't read some objects.
 const ReasonUnreadable = "unreadable"
 
 // ReasonReadsBehind is the reason of a sweep that went through while Clerk showed older states than
@@ -113,8 +112,9 @@ func forgetListed(ctx context.Context, db DBTX) error {
 	return nil
 }
 
-// UnfinishedSweep returns the full sweep that was interrupted and can be resumed, if it worked and
-// began after the given instants; else [ErrNotFound].
+// UnfinishedSweep returns the full sweep that was interrupted and can be resumed. A sweep whose
+// last page is older than workedAfter, or whose beginning is older than beganAfter, isn't resumed.
+// If none is left, the error is [ErrNotFound].
 func UnfinishedSweep(ctx context.Context, db DBTX, workedAfter, beganAfter time.Time) (Sweep, error) {
 	return oneSweep(queries().UnfinishedSweep(ctx, db, dbsqlc.UnfinishedSweepParams{WorkedAfter: workedAfter, BeganAfter: beganAfter}))
 }
@@ -144,8 +144,8 @@ func SaveSweep(ctx context.Context, db DBTX, s Sweep) error {
 	return nil
 }
 
-// FinishSweep records how a sweep ended. A clean sweep of everything that decides access verifies
-// the mirror as of the sweep's beginning.
+// FinishSweep records how a sweep ended. If the sweep is clean and compared everything that decides
+// access, the mirror is verified as of the sweep's beginning.
 func FinishSweep(ctx context.Context, db DBTX, s Sweep) error {
 	err := queries().FinishSweep(ctx, db, dbsqlc.FinishSweepParams{
 		ID: s.ID, State: string(s.State), Reason: s.Reason, Progress: s.Progress, Report: s.Report,

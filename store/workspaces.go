@@ -46,7 +46,7 @@ type Workspace struct {
 	ImageURL    *string
 	CreatedAt   *time.Time // nil: Clerk hasn't told
 	CreatedBy   *string
-	MemberCount int64 // live members, counted in the mirror: Clerk's own count isn't used
+	MemberCount int64 // live members, counted in the mirror and not by Clerk
 }
 
 // FindWorkspace returns a live organization, or ErrNotFound.

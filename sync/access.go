@@ -8,8 +8,8 @@ import (
 // Reason says why access is allowed or refused. The values are part of the API.
 type Reason string
 
-// The reasons of a decision (see api/openapi.yaml). Where several hold, [Decide] gives the first in
-// its own order.
+// The reasons of a decision (see api/openapi.yaml). If several apply, [Grants.Decide] gives the one
+// that it checks first.
 const (
 	ReasonAllowed           Reason = "allowed"
 	ReasonPermissionMissing Reason = "permission_missing"
@@ -42,7 +42,7 @@ type Standing struct {
 	AsOf time.Time
 }
 
-// UserStatus tells whether an account may do anything at all, in any organization.
+// UserStatus says whether an account may do anything at all, in any organization.
 type UserStatus struct{ Dead, Banned, Deprovisioned bool }
 
 // Refusal returns why the account may do nothing, or "" if it may.
@@ -80,7 +80,7 @@ type Grants map[string][]string
 //
 // Decide derives liveness from the objects: the database cascades nothing. A membership counts if
 // it is live, its organization isn't deleted, and its user is neither deleted, banned nor
-// deprovisioned. An unknown organization or user doesn't hide it.
+// deprovisioned. It also counts if the mirror doesn't know the organization or the user.
 func (g Grants) Decide(s Standing, permission string) Decision {
 	d := Decision{
 		Permission: permission, OrganizationID: s.OrganizationID, UserID: s.UserID, Revision: s.Revision, AsOf: s.AsOf,
@@ -115,11 +115,11 @@ func (g Grants) Decide(s Standing, permission string) Decision {
 // demands nothing.
 type Freshness struct {
 	MinRevision  int64         // revision that the organization must have reached
-	MaxStaleness time.Duration // longest time since the mirror is known to have agreed with Clerk; 0 is any
+	MaxStaleness time.Duration // longest time since the mirror is known to have agreed with Clerk; 0 accepts any
 }
 
-// Judge takes back a decision that allows something on a mirror that isn't as fresh as demanded. A
-// refusal stays as it is: no demand changes who is refused, or why.
+// Judge refuses with [ReasonStale] what the decision allows, if the mirror isn't as fresh as
+// demanded. A refusal keeps its reason, whatever the demand.
 func (f Freshness) Judge(d Decision, now time.Time) Decision {
 	behind := d.Revision < f.MinRevision
 	old := f.MaxStaleness > 0 && (d.AsOf.IsZero() || now.Sub(d.AsOf) > f.MaxStaleness)
@@ -129,9 +129,9 @@ func (f Freshness) Judge(d Decision, now time.Time) Decision {
 	return d
 }
 
-// Effective lists the permissions of the member's role, sorted: those that the policy grants, and
-// the role's own at Clerk, under Clerk's keys. The list is empty if the user isn't a member, and if
-// the role has no permissions.
+// Effective lists the permissions of the member's role, sorted. They are those that the policy
+// grants, and the role's own at Clerk, under Clerk's keys. The list is empty if the user isn't a
+// member, or if the role has no permissions.
 func (g Grants) Effective(s Standing) []string {
 	if !s.Member {
 		return nil

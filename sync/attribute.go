@@ -11,7 +11,7 @@ type OpenCommand struct {
 
 	ID      string
 	Result  string // its [Command.Outcome]
-	Audited bool   // a change is attributed to it; only its actor's joining may still be
+	Audited bool   // a change is attributed to it already; besides that, only its actor's joining may be
 }
 
 // Attribution says which change a command made.
@@ -20,13 +20,14 @@ type Attribution struct{ CommandID, OrganizationID, Target string }
 // Attribute attributes entries to the commands that made the changes, the oldest command first. It
 // returns the entries with their actors, and one attribution for each command that made a change.
 //
-// A command is attributed one change. A command that creates a workspace also explains its
-// creator's joining. An entry in which Clerk names the actor keeps that actor, and is attributed to
-// a command of that actor only. The open commands may be of any organization and action. A command
-// that may stand for several organizations is listed once for each.
+// At most one change is attributed to a command. The exception is a command that creates a
+// workspace: its creator's joining is attributed to it, too. If Clerk names the actor of an entry,
+// that actor stays, and only a command of that actor can have made the change. The open commands
+// may be of any organization and action. A creation whose workspace isn't known yet is listed once
+// for each organization that it may have made.
 //
-// The source of the change makes no difference: the command itself, a webhook or a sweep. The first
-// of them makes the entry.
+// A change may become known from the command's own answer, a webhook or a sweep. The first of them
+// makes the entry, and the attribution is the same for all.
 func Attribute(entries []AuditEntry, open []OpenCommand) (attributed []AuditEntry, attributions []Attribution) {
 	attributed = slices.Clone(entries)
 	free := slices.DeleteFunc(slices.Clone(open), func(c OpenCommand) bool { return c.Audited })
@@ -49,8 +50,8 @@ func Attribute(entries []AuditEntry, open []OpenCommand) (attributed []AuditEntr
 }
 
 // whoMade returns the command that made the change: the one that reports it, or else the first one
-// that asks for it. If Clerk names the actor and several of that actor's commands ask for it, there
-// is none: each command later determines its own result.
+// that asked for it. It finds none if Clerk names the actor and several of that actor's commands
+// asked for the change. Each of these commands later reports its own result.
 func whoMade(e AuditEntry, free []OpenCommand) (by OpenCommand, found bool) {
 	reports := func(c OpenCommand) bool { return c.ID == e.Cause && c.Action == e.Action && c.mayHaveMade(e) }
 	if i := slices.IndexFunc(free, reports); i >= 0 {
@@ -68,7 +69,8 @@ func whoMade(e AuditEntry, free []OpenCommand) (by OpenCommand, found bool) {
 	return free[i], true
 }
 
-// mayHaveMade reports whether Clerk names no actor for the change, or the command's actor.
+// mayHaveMade reports whether the command's actor can be the one of the change: Clerk names the
+// same actor, or none.
 func (c OpenCommand) mayHaveMade(e AuditEntry) bool { return e.Actor == "" || e.Actor == c.Actor }
 
 // made reports whether the entry records the change that the command asks for.

@@ -26,7 +26,7 @@ const (
 	ActionRoleChanged        Action = "role.changed"
 )
 
-// Details are what an audit entry says of a state: names of members and their values. Nil means
+// Details are what an audit entry says of a state: the values of some fields by name. Nil means
 // that there was no state.
 type Details map[string]any
 
@@ -42,8 +42,8 @@ type AuditEntry struct {
 	Cause          string // svix-id of the delivery, the command, or the sweep or look-up that showed the change
 }
 
-// The functions below compare two states of one object. Changes of a dead object make no entry: new
-// values of its fields change nobody's access.
+// The functions below compare two states of one object. Changes of a dead object make no entry,
+// because new values of its fields change no user's access.
 
 func auditOrganization(before, after Organization) []AuditEntry {
 	e := AuditEntry{OrganizationID: after.ID, Target: after.ID}

@@ -83,12 +83,12 @@ const (
 // Break is the first place at which a chain differs from what was recorded.
 type Break struct {
 	Tampering Tampering
-	Seq       int64  // of the entry that was changed, is missing, was inserted, or where another one stands now
+	Seq       int64  // number of the entry that was changed, inserted or removed, or that has another place now
 	Detail    string // one sentence for people
 }
 
-// Mark is the number and the hash of an entry, as noted outside the database, where its users can't
-// change them.
+// Mark is the number and the hash of an entry, as noted outside the database, where users of the
+// database can't change them.
 type Mark struct {
 	Seq  int64 // 0: nothing was noted
 	Hash []byte
@@ -98,12 +98,12 @@ type Mark struct {
 // is at the beginning.
 type Chain struct {
 	Seq   int64  // of the last entry that fitted; 0 at the beginning
-	Hash  []byte // its
+	Hash  []byte // of the last entry that fitted; nil at the beginning
 	Noted Mark   // of an entry that must exist
 }
 
 // Next takes the next entry and returns nil if it fits. If the entry alone doesn't show what was
-// done, displaced is true, and [Chain.Displaced] decides by its neighbours.
+// done, displaced is true. [Chain.Displaced] then says it by the entry's neighbours.
 func (c *Chain) Next(e LoggedEntry) (broken *Break, displaced bool) {
 	next := c.Seq + 1
 	follows, intact := bytes.Equal(e.PrevHash, c.Hash), e.intactAs(e.Seq)
@@ -111,9 +111,9 @@ func (c *Chain) Next(e LoggedEntry) (broken *Break, displaced bool) {
 	case e.Seq > next:
 		return &Break{TamperedMissing, next, "There is no entry of this number, but there are later ones."}, false
 	case e.Seq < next:
-		return &Break{TamperedInserted, e.Seq, "There is another entry of this number, or there can be none."}, false
+		return &Break{TamperedInserted, e.Seq, "Another entry has this number, or the number is below 1."}, false
 	case follows && intact && next == c.Noted.Seq && !bytes.Equal(e.Hash, c.Noted.Hash):
-		return &Break{TamperedChanged, next, "This entry or one before it was changed, and the chain was written anew: it had another hash."}, false
+		return &Break{TamperedChanged, next, "This entry or an earlier one was changed, and the chain was rebuilt: the noted hash of this entry is another one."}, false
 	case follows && intact:
 		c.Seq, c.Hash = e.Seq, e.Hash
 		return nil, false
@@ -122,15 +122,15 @@ func (c *Chain) Next(e LoggedEntry) (broken *Break, displaced bool) {
 	case intact: // the entry before this one was forged, and its hash computed anew
 		return &Break{TamperedChanged, max(next-1, 1), "The entry isn't the one that the next entry follows."}, false
 	case next > 1 && e.intactAs(next-1):
-		return &Break{TamperedInserted, next - 1, "The entry that was recorded under this number has the next one now."}, false
+		return &Break{TamperedInserted, next - 1, "The entry that was recorded under this number has the next number now."}, false
 	default:
 		return nil, true
 	}
 }
 
-// Displaced says what was done where the given entry stands, which doesn't belong there. It takes
-// two numbers, 0 for none: of the entry that follows the last one that fitted, and of the entry
-// that the given one follows.
+// Displaced says what was done at the place of an entry that doesn't belong there. By the hashes,
+// the entry numbered follower comes after the last entry that fitted, and the entry numbered
+// followed comes before the given one. Either number is 0 if there is no such entry.
 func (c *Chain) Displaced(e LoggedEntry, follower, followed int64) Break {
 	next := c.Seq + 1
 	genuine := e.intactAs(next+1) || followed > 0 && e.intactAs(followed+1)
@@ -138,7 +138,7 @@ func (c *Chain) Displaced(e LoggedEntry, follower, followed int64) Break {
 	case follower > 0 && genuine:
 		return Break{TamperedReordered, next, "The entry that was recorded under this number has the number " + strconv.FormatInt(follower, 10) + " now."}
 	case follower > 0:
-		return Break{TamperedInserted, next, "The entry that was recorded under this number has the number " + strconv.FormatInt(follower, 10) + " now, and the one that has it was never recorded."}
+		return Break{TamperedInserted, next, "The entry that was recorded under this number has the number " + strconv.FormatInt(follower, 10) + " now, and the entry that has this number was never recorded."}
 	case genuine:
 		return Break{TamperedMissing, next, "The entry is gone, and a later one has its number."}
 	default:
@@ -146,22 +146,22 @@ func (c *Chain) Displaced(e LoggedEntry, follower, followed int64) Break {
 	}
 }
 
-// Unreadable reports the entry after the last one that fitted as changed, because its values can't
-// be read.
+// Unreadable returns the break of an entry whose values can't be read. It is the entry after the
+// last one that fitted.
 func (c *Chain) Unreadable() Break {
-	return Break{TamperedChanged, c.Seq + 1, "The entry has values that none is recorded with."}
+	return Break{TamperedChanged, c.Seq + 1, "The entry has values that are never recorded."}
 }
 
 // End judges the whole log by the chain's head: the number and hash of the last entry, or 0 without
-// a head. It takes the break that was found before, and returns nil if there is none at all.
+// a head. It takes the break that was found before, if any, and returns nil if the log has none.
 func (c *Chain) End(broken *Break, seq int64, hash []byte) *Break {
 	switch {
 	case broken != nil && broken.Seq > seq, broken == nil && c.Seq > seq:
-		return &Break{TamperedInserted, seq + 1, "The log goes on with this entry, but fewer were recorded."}
+		return &Break{TamperedInserted, seq + 1, "The log goes on with this entry, but fewer entries were recorded."}
 	case broken != nil:
 		return broken
 	case c.Seq < max(seq, c.Noted.Seq):
-		return &Break{TamperedMissing, c.Seq + 1, "The log ends before this entry, but more were recorded."}
+		return &Break{TamperedMissing, c.Seq + 1, "The log ends before this entry, but more entries were recorded."}
 	case !bytes.Equal(c.Hash, hash):
 		return &Break{TamperedChanged, c.Seq, "The last entry isn't the one that was recorded last."}
 	default:

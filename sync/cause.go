@@ -6,8 +6,8 @@ import (
 )
 
 // A cause names the source of a change: the svix-id of a delivery, a command (cmd_…), or a read of
-// Clerk's API. Only reads may be answered from an old state. Therefore the two kinds of read,
-// sweeps and look-ups, have prefixes.
+// Clerk's API. Clerk answers only reads from an old state. So the two kinds of read, sweeps and
+// look-ups, have prefixes that tell them from the other sources.
 const (
 	sweepPrefix  = "sweep_"
 	lookupPrefix = "lookup_"

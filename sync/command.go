@@ -8,7 +8,7 @@ const ActionMemberLeft Action = "member.left"
 // is, and which fields count.
 type Command struct {
 	Actor          string // the asking user (user_…)
-	Action         Action // of the audit entry that it makes; leaving is [ActionMemberRemoved] of oneself
+	Action         Action // of the audit entry that it makes; leaving is an [ActionMemberRemoved] whose target is the actor
 	OrganizationID string // "" for [ActionWorkspaceCreated] until Clerk has answered
 	Target         string // id of the user or invitation; "" for a new object until Clerk has answered
 	Name           string // of the workspace
@@ -17,7 +17,7 @@ type Command struct {
 	Email          string // to invite
 }
 
-// Outcome returns the part of the new state that the command decides and the audit entry repeats.
+// Outcome returns the part of the new state that the command asks for and the audit entry repeats.
 // It tells two changes of one target apart.
 func (c Command) Outcome() string {
 	switch c.Action {

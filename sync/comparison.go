@@ -5,7 +5,7 @@ import "maps"
 // Comparison is how the mirror differs from what Clerk's API showed.
 type Comparison struct {
 	Unknown      []Facts         // facts that the mirror doesn't know yet and accepts
-	Contradicted map[string]bool // ids of subjects whose values differ here, and stay because of their versions
+	Contradicted map[string]bool // ids of subjects that have other values here, which stay because their versions are newer
 }
 
 // Compare compares the mirror with facts that Clerk's API showed. It changes neither.
@@ -27,8 +27,8 @@ func (m Mirror) Compare(facts []Facts) Comparison {
 	return c
 }
 
-// clone returns a copy that can be changed without changing this mirror. Objects are values, so the
-// copy isn't deeper.
+// clone returns a copy that can be changed without changing this mirror. Objects are values, so
+// copies of the maps are enough.
 func (m Mirror) clone() Mirror {
 	return Mirror{
 		Organizations: maps.Clone(m.Organizations), Users: maps.Clone(m.Users), Memberships: maps.Clone(m.Memberships),

@@ -48,7 +48,7 @@ func (dec *decoder) check(err error) {
 	}
 }
 
-// id reads an object's id, which must carry Clerk's prefix. So an event about a user can't become
+// id reads an object's id, which must carry Clerk's prefix. So an event with a user's id can't make
 // an organization.
 func (dec *decoder) id(o object, name, prefix string) string {
 	m := o.text(name)
@@ -67,17 +67,17 @@ func (dec *decoder) tombstone() Tombstone {
 	return Tombstone{OccurredAt: dec.version.OccurredAt, DeliveryID: dec.version.DeliveryID, ReceivedAt: dec.receivedAt}
 }
 
-// stub lowers the decoder's version to that of a nested copy. A copy shows its object as of the
-// event. The event's own updated_at belongs to the object around the copy; a deletion even repeats
-// an old one.
+// stub returns a decoder for a nested copy, whose version has the rank of a stub. A copy shows its
+// object as of the event, so the version has the event's time. It doesn't have the event's
+// updated_at: that belongs to the object around the copy, and in a deletion it is old.
 func (dec *decoder) stub() *decoder {
 	v := dec.version
 	v.Rank, v.UpdatedAt, v.Undated = RankStub, v.OccurredAt, false
 	return &decoder{version: v, errs: dec.errs}
 }
 
-// set makes a register of a member. An absent member writes nothing. Neither does a value of an
-// unexpected type: the rest of its event still counts.
+// set makes a register of a member. An absent member writes nothing. A value of an unexpected type
+// writes nothing either, so that the rest of its event counts.
 func set[T any](dec *decoder, m member[T]) Field[T] {
 	if !m.present || m.err != nil {
 		return Field[T]{}

@@ -10,8 +10,8 @@ import (
 )
 
 // State is where a delivery stands in the ledger. A new delivery is received, or at once ignored or
-// quarantined. A received one becomes any of the other states. A replay makes it received again; so
-// does a new copy of a quarantined one.
+// quarantined. A received delivery ends in one of the other states. A replay makes a delivery
+// received again. A new copy does the same to a quarantined one.
 type State string
 
 // The states of a delivery.
@@ -44,7 +44,7 @@ type Receipt struct {
 	Stored      bool // new, or in the place of a quarantined copy; false: a repeat, and nothing was done
 	Quarantined bool // stored, but set aside
 	Differs     bool // the ledger has a copy with this svix-id and another body
-	Busy        bool // not stored: another session has locked the quarantined copy in its place
+	Busy        bool // not stored: another session has locked the quarantined copy that it would replace
 }
 
 // ErrUndecodable is wrapped by every error about a body that can't be read. A retry can't help; a
@@ -52,11 +52,11 @@ type Receipt struct {
 var ErrUndecodable = errors.New("undecodable delivery")
 
 // NewDelivery reads the envelope of a verified message. signedAt is the svix-timestamp header. It
-// replaces a timestamp that is missing, or that lies in the header's future.
+// replaces the envelope's timestamp if that is missing, or clearly later than the header.
 //
-// It never refuses a message. One whose envelope can't be read comes back in StateQuarantined, so
-// that it is acknowledged and visible. If it is JSON, it can be replayed; any other body isn't
-// kept.
+// It accepts every message. One whose envelope can't be read comes back in StateQuarantined, so
+// that it is acknowledged and operators see it. If it is JSON, it can be replayed; any other body
+// isn't kept.
 func NewDelivery(id string, body []byte, signedAt, receivedAt time.Time) Delivery {
 	d := Delivery{
 		ID: id, OccurredAt: signedAt.UnixMilli(), ReceivedAt: receivedAt, BodySHA256: sha256.Sum256(body),

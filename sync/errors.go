@@ -9,7 +9,8 @@ import (
 // gone.
 var (
 	// ErrUnauthorized says that Clerk refused the secret key: an operator has to correct the
-	// configuration. The refusal of one list or object is an [Explained] error and none of these.
+	// configuration. If Clerk refuses only one list or object, the error is an [Explained] one, and
+	// none of these.
 	ErrUnauthorized = errors.New("clerk refused the secret key: check CLERK_SECRET_KEY")
 	// ErrRateLimited says that Clerk's limit, or our share of it, is used up.
 	ErrRateLimited = errors.New("clerk's rate limit is used up")
@@ -19,8 +20,8 @@ var (
 	ErrCursorGone = errors.New("the page's cursor is gone")
 )
 
-// The reasons for which Clerk refuses a command in the present state of things, for errors.Is.
-// Nothing has changed then.
+// The reasons for which Clerk refuses a command, for errors.Is. A refused command has changed
+// nothing.
 var (
 	ErrAlreadyMember        = errors.New("the address is a member's already")
 	ErrInvitationNotUnique  = errors.New("the address has a pending invitation")
@@ -30,7 +31,7 @@ var (
 	ErrInvitationNotPending = errors.New("the invitation isn't pending any more")
 	ErrSlugTaken            = errors.New("another organization has the slug")
 	ErrNotAdminAtClerk      = errors.New("the user may not manage the organization at clerk")
-	ErrOvertaken            = errors.New("it has changed since the command was first given")
+	ErrOvertaken            = errors.New("the object has changed since the command was first given")
 	ErrGone                 = errors.New("clerk knows no such object")
 	ErrInvalidInput         = errors.New("clerk takes no such value")
 )
@@ -55,7 +56,7 @@ var (
 	ErrKeyReused = errors.New("the idempotency key was used for another request")
 	// ErrInProgress says that the command with this idempotency key hasn't ended yet.
 	ErrInProgress = errors.New("the command is still running")
-	// ErrNotRecorded says that Clerk has carried the command out and the mirror couldn't record it.
-	// A webhook or a sweep will bring it, and the audit log will name the actor.
+	// ErrNotRecorded says that Clerk has carried the command out, but recording it in the mirror
+	// failed. A webhook or a sweep will bring the change, and the audit log will name the actor.
 	ErrNotRecorded = errors.New("clerk has carried the command out, but it isn't recorded")
 )

@@ -15,11 +15,11 @@ type Facts struct {
 	Organizations []Organization
 }
 
-// Alive returns the facts with the statement that their subject lives, as of when Clerk was asked.
-// It lifts a tombstone that became known before. It is for point look-ups only.
+// Alive returns the facts, and adds that their subject was alive when Clerk was asked. This lifts a
+// tombstone that became known earlier, unless it is final. Only a look-up may say so.
 func (f Facts) Alive(askedAt int64) Facts { return f.mark(Tombstone{LiftedAt: askedAt}) }
 
-// Gone returns the facts that an object is gone, as found by a point look-up that began at askedAt.
+// Gone returns facts that say that an object is gone, as a look-up found that began at askedAt.
 func Gone(r Resource, ref Reference, askedAt int64, cause string) Facts {
 	f := Facts{Subject: ref.ID}
 	alone, owned := Reference{ID: ref.ID}, Reference{ID: ref.ID, OrganizationID: ref.OrganizationID}
@@ -70,7 +70,7 @@ func (f Facts) Version() Version {
 	return Version{}
 }
 
-// Reference returns the reference by which a point look-up finds the subject of the facts.
+// Reference returns the reference by which a look-up finds the subject of the facts.
 func (f Facts) Reference() Reference {
 	if o := f.subject(); o != nil {
 		return *o.reference()
@@ -104,9 +104,9 @@ func states[T any, P registered[T]](said []T) []state {
 	return states
 }
 
-// AliveAfter returns the facts about a membership with the statement that it was alive just after
-// others of its pair ended, so that it counts. The answer doesn't prove that it lived when Clerk
-// was asked.
+// AliveAfter returns the facts about a membership, and adds that it was alive just after other
+// memberships of its pair ended. So it is the one that counts. AliveAfter doesn't add that the
+// membership lived when Clerk was asked, because an old state proves less.
 func (f Facts) AliveAfter(ended ...Membership) Facts {
 	memberships := make([]Membership, len(f.Memberships))
 	for i, m := range f.Memberships {

@@ -9,9 +9,9 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// There is one fuzz test for each decoder, with arbitrary data in an event of its types. Nothing
-// panics, and a refusal has an error. Facts have a subject, and applying them twice is applying
-// them once.
+// There is one fuzz test for each decoder, with arbitrary data in an event of its types. No data
+// makes it panic, and a refusal has an error. Facts have a subject, and applying them twice has the
+// effect of applying them once.
 
 func FuzzOrganization(f *testing.F) {
 	fuzzDecoder(f, "organization", `{"id":"org_a","name":"North","slug":"","created_at":1790000000000,"public_metadata":{}}`)

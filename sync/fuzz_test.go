@@ -12,8 +12,8 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// FuzzEnvelope reads arbitrary bytes as a delivery. Nothing panics. Whatever goes into the ledger
-// or the mirror is valid UTF-8 without NUL, as Postgres demands.
+// FuzzEnvelope reads arbitrary bytes as a delivery. No bytes make it panic. All text for the ledger
+// and the mirror is valid UTF-8 without NUL, as Postgres demands.
 func FuzzEnvelope(f *testing.F) {
 	for _, body := range []string{
 		``, `null`, `[]`, `{}`, "\x00", "\xff\xfe", `{"type":"user.created"`,

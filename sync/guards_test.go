@@ -42,8 +42,8 @@ func TestTombstone_LaterOfTwoDeletionsIsKept(t *testing.T) {
 	}
 }
 
-// TestUrgency_OfATypeIsItsHighest: stranded deliveries are taken over by the type alone. The queue
-// of a new delivery depends on its data, too.
+// TestUrgency_OfATypeIsItsHighest: a delivery that is taken over gets its urgency from the type
+// alone. A new delivery's depends on its data, too.
 func TestUrgency_OfATypeIsItsHighest(t *testing.T) {
 	t.Parallel()
 	for urgency, types := range map[clerksync.Urgency][]clerksync.EventType{

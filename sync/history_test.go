@@ -199,8 +199,8 @@ func apply(t require.TestingT, mirror clerksync.Mirror, m message) (state clerks
 	return deliveries[0].State, changes.Mirror, changes.Entries
 }
 
-// oracle returns what each object must look like after a history. It works from the JSON alone and
-// by brute force: of all messages with a member of an object, the last one in the order of the
+// oracle returns what each object must look like after a history. It reads the JSON alone and works
+// by brute force: of all messages that have a field of an object, the last one in the order of the
 // merge rule counts.
 func oracle(history []message) map[string]map[string]any {
 	type write struct {

@@ -10,9 +10,9 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// TestInstant_OneRuleReadsAll: one rule reads the instants of the envelope and of the object.
-// Garbage in the envelope sets the delivery aside with the reason. An instant of the object that
-// can't be read writes nothing.
+// TestInstant_OneRuleReadsAll holds for the instants of the envelope and of the object. Garbage in
+// the envelope sets the delivery aside with the reason. An instant of the object that can't be read
+// writes nothing.
 func TestInstant_OneRuleReadsAll(t *testing.T) {
 	t.Parallel()
 	const at, early = 1_790_000_000_000, 1_790_000_000_000 - 5_000

@@ -10,9 +10,9 @@ import (
 //
 // An answer may come from an old state: Clerk's reads can lag behind its events by any time. So an
 // answer that is dated before what is applied here changes nothing, and Clerk's reads are reported
-// as behind. Of two possible errors this is the safer one: an account that was refused stays
-// refused. An answer overrules what is applied only where a lag can't explain the difference. Each
-// case is one in [Version.yields].
+// as behind. If this is wrong, it is wrong on the safe side: an account that was refused stays
+// refused. An answer overrules what is applied only where a lag can't explain the difference. These
+// cases are in [Version.yields].
 
 // Circumstances say how far a look-up's answer can be trusted.
 type Circumstances struct {
@@ -23,12 +23,12 @@ type Circumstances struct {
 
 // Judgement says what an answer of Clerk's API changes although the mirror has other values.
 type Judgement struct {
-	Overruling Facts // the part of the answer that counts although versions here are later; no subject if none does
+	Overruling Facts // the part of the answer that counts although versions here are later; without a Subject if nothing does
 	Behind     bool  // a part of the answer is older than what is applied here
 }
 
-// Judge returns the part of a look-up's answer about the subject of the facts that counts. What is
-// newer than the mirror counts, too, so the answer needn't have been merged before.
+// Judge says which part of a look-up's answer counts, of what it says about the subject of the
+// facts. Values newer than the mirror's count, too, so the answer needn't have been merged before.
 func (m Mirror) Judge(f Facts, c Circumstances) Judgement {
 	f = f.Own()
 	j := Judgement{Overruling: Facts{Subject: f.Subject}}
@@ -119,7 +119,8 @@ func (m Mirror) OverruleAll(facts []Facts, askedAt int64, cause string) Changes 
 	return m.observeAll(application{observed: true, overruling: true}, facts, askedAt, cause)
 }
 
-// overrule merges in as if its versions were the highest, and leaves it its own versions.
+// overrule merges an answer's state into before, as if the answer's versions were the highest. The
+// values that it takes have the answer's real versions.
 func overrule[T mergeable[T], P registered[T]](before, in T) T {
 	raised := in
 	for _, r := range P(&raised).Registers() {
@@ -143,9 +144,9 @@ func withParentsOf[T any, P registered[T]](after, in T) T {
 	return after
 }
 
-// yieldFlags returns an answer's users, without the flags that would lift a newer ban or
-// offboarding from a nested copy. A nested copy never outranks the account's own state, but an
-// older state doesn't admit an account again.
+// yieldFlags returns an answer's users, without those flags that a newer nested copy has set here.
+// Such a copy may have shown a ban or an offboarding. The account's own state outranks every nested
+// copy, but an older one must not admit the account again.
 func yieldFlags(known map[string]User, said []User) []User {
 	yielding := slices.Clone(said)
 	for i, u := range said {
@@ -155,7 +156,7 @@ func yieldFlags(known map[string]User, said []User) []User {
 	return yielding
 }
 
-// yieldFlag does so for one register that refuses an account everything.
+// yieldFlag returns one flag of an answer's user, or none if it must yield to the flag here.
 func yieldFlag(before, in Field[bool]) Field[bool] {
 	if before.Value && before.Version.Rank < RankFull && in.Version.UpdatedAt < before.Version.UpdatedAt {
 		return Field[bool]{}

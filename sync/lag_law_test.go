@@ -12,9 +12,9 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// TestLaw_RefusedStaysRefused: of a random history, some events arrive, in any order, and answers
-// of Clerk's API show any earlier moment. If signed events refuse an account or a membership, no
-// answer from before them admits it.
+// TestLaw_RefusedStaysRefused draws a random history. Some of its events arrive, in any order.
+// Answers of Clerk's API show any moment of it. If signed events refuse an account or a membership,
+// no answer from before them admits it.
 func TestLaw_RefusedStaysRefused(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
@@ -154,8 +154,8 @@ func decide(newest map[string]int64, e message, known clerksync.Mirror) {
 	}
 }
 
-// refusals reports whether the mirror refuses the account, and the membership that counts, the
-// management of the organization. No event refuses an unknown membership.
+// refusals reports whether the mirror refuses the account, and whether it refuses to let the
+// membership that counts manage the organization. No event refuses an unknown membership.
 func refusals(m clerksync.Mirror) map[string]bool {
 	refused := map[string]bool{"user": m.Users["user_1"].Banned.Value}
 	if len(m.Memberships) > 0 {

@@ -4,9 +4,9 @@ package sync
 // a pair in the mirror, the last one counts, also if it has ended. The last one is the one that was
 // created last.
 //
-// Two of Clerk's machines may date memberships in the wrong order. A membership therefore counts
-// all the same if it is known to have been alive clearly after the end of each one that is dated
-// later. A signed event shows this, or a look-up that proves it. The views current_memberships and
+// Two of Clerk's machines may date memberships in the wrong order. So a membership also counts if
+// it was clearly alive after the end of each membership that is dated later. A signed event shows
+// this, or a look-up that proves it (see [Membership.Follows]). The views current_memberships and
 // effective_memberships say the same in SQL.
 
 // aliveMargin is how long a membership must have outlived the end of another one, in milliseconds.

@@ -74,9 +74,9 @@ func (m Mirror) ApplyAll(deliveries []Delivery, facts []Facts) Changes {
 	return changes
 }
 
-// ObserveAll merges what one page or look-up of Clerk's API showed, asked for at the given instant
-// in epoch milliseconds. It leaves alone what the mirror knows already, so that a sweep without
-// findings writes nothing.
+// ObserveAll merges what one page or look-up of Clerk's API showed. askedAt is when it was asked
+// for, in epoch milliseconds. Values that the mirror has already keep their versions, so that a
+// sweep without findings writes nothing.
 func (m Mirror) ObserveAll(facts []Facts, askedAt int64, cause string) Changes {
 	return m.observeAll(application{observed: true}, facts, askedAt, cause)
 }
@@ -159,9 +159,9 @@ func merge[T mergeable[T], P registered[T]](a *application, said []T, objects, c
 	}
 }
 
-// nothingNew reports whether two states of an object have the same values, last updated at the same
-// instant: then their source doesn't matter. Nested copies carry no instant, so their values alone
-// count.
+// nothingNew reports whether two states of an object have the same values and were last updated at
+// the same instant. Their source doesn't matter then. Nested copies carry no instant, so of these
+// only the values are compared.
 func nothingNew[T any, P registered[T]](before, after T) bool {
 	return reflect.DeepEqual(before, withVersionsOf[T, P](before, after, func(was, is Version) bool {
 		return was.Rank == is.Rank && (was.UpdatedAt == is.UpdatedAt || is.Rank == RankStub)
@@ -182,8 +182,8 @@ func differenceOf[T mergeable[T], P registered[T]](before, after T) Difference {
 	}
 }
 
-// withVersionsOf returns after, with the version of before for each register whose two versions are
-// the same to the caller.
+// withVersionsOf returns after, with before's version in each register whose two versions count as
+// the same by the given function.
 func withVersionsOf[T any, P registered[T]](before, after T, same func(was, is Version) bool) T {
 	was, is := P(&before).Registers(), P(&after).Registers()
 	for i := range is {
@@ -194,7 +194,8 @@ func withVersionsOf[T any, P registered[T]](before, after T, same func(was, is V
 	return after
 }
 
-// withoutHistory leaves out what an object had before, if its kind keeps that.
+// withoutHistory returns an object without its earlier values, such as a role's former keys. Most
+// kinds keep none.
 func withoutHistory[T any](object T) T {
 	if o, keeps := any(object).(interface{ withoutHistory() T }); keeps {
 		return o.withoutHistory()

@@ -10,7 +10,7 @@ type Object interface {
 	Dead() bool
 }
 
-// Reference is the identity of an object. A point look-up finds the object by it.
+// Reference is the identity of an object. A look-up finds the object by it.
 type Reference struct {
 	ID             string // of the object; "" in the look-up of a membership means any of the pair
 	OrganizationID string // of memberships, invitations and domains; "" if only the deletion is known
@@ -20,8 +20,8 @@ type Reference struct {
 // ObjectID implements [Object].
 func (r Reference) ObjectID() string { return r.ID }
 
-// merge returns the identity of an object with two known states. The parents of an object never
-// change, but one of its states may not name them.
+// merge joins the references of two states of one object. The object's parents never change, but a
+// state may not name them.
 func (r Reference) merge(in Reference) Reference {
 	return Reference{
 		ID:             in.ID,

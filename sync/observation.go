@@ -27,9 +27,8 @@ func ObservedID(raw json.RawMessage) (string, error) {
 	return id.value, id.err
 }
 
-// DecodeObservation reads an object from Clerk's API. Its version orders as an event's does: by
-// updated_at, and states of one updated_at by when they were asked for. Errors wrap
-// [ErrUndecodable].
+// DecodeObservation reads an object from Clerk's API. Its version is ordered as an event's is: by
+// updated_at, then by when it was asked for. Errors wrap [ErrUndecodable].
 func DecodeObservation(o Observation) (Facts, error) {
 	data, err := parseObject(o.Object)
 	if err != nil {

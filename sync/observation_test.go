@@ -180,8 +180,8 @@ func shownAlive(t require.TestingT, after int64) clerksync.Facts {
 	return observed(t, clerksync.ResourceMembership, after, membershipShown("org:member", 1))
 }
 
-// TestLaw_TombstonesAndLiftsHaveNoOrder: any order of deletions, and of look-ups that are clear of
-// them in time, gives one result.
+// TestLaw_TombstonesAndLiftsHaveNoOrder: deletions, and look-ups clearly before or after them, give
+// one result in any order.
 func TestLaw_TombstonesAndLiftsHaveNoOrder(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {

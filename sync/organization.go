@@ -45,8 +45,8 @@ func (o Organization) Merge(in Organization) Organization {
 	}
 }
 
-// movesRoles reports whether the change to another state may give members other roles: another role
-// set replaces them.
+// movesRoles reports whether the change to another state may give members other roles, as another
+// role set does.
 func (o Organization) movesRoles(after Organization) bool {
 	return o.RoleSetKey.Written() && deref(o.RoleSetKey.Value) != deref(after.RoleSetKey.Value)
 }

@@ -9,8 +9,8 @@ import (
 //
 // A role's key can change. Clerk then sends an event of the role alone, not of each member who has
 // it. So a role remembers every key that it ever had, and when. A membership that names a former
-// key has the role under its present one, unless another role had taken that key before the
-// membership was written.
+// key has this role. The exception: another role had taken that key before the membership was
+// written.
 type Role struct {
 	Reference
 	Tombstone

@@ -6,7 +6,7 @@ import "cmp"
 //
 // A deletion from a signed event or the answer to a command is final. Clerk never reuses an id, so
 // a later read that shows the object was answered from an old state. A deletion that a read found
-// is Clerk's answer of that moment alone: a later look-up that shows the very id lifts it.
+// is only what Clerk answered at that moment, so a later look-up that shows the same id lifts it.
 type Tombstone struct {
 	OccurredAt int64  // the envelope's timestamp of the deletion, or when the API was asked, epoch milliseconds
 	DeliveryID string // the cause: svix-id, command, or the sweep or look-up that found the object gone
@@ -14,8 +14,9 @@ type Tombstone struct {
 	LiftedAt   int64  // when the API was asked that showed the object alive after all; 0 for never
 }
 
-// liftSkew is how far Clerk's clock and ours may be apart. A deletion counts as a new one if it
-// became known after a tombstone was lifted and happened, by Clerk's clock, less than that before.
+// liftSkew is how far Clerk's clock and ours may be apart, in milliseconds. After a tombstone was
+// lifted, a deletion counts if it became known later, and if Clerk dates it at most this long
+// before the lifting.
 const liftSkew = 60_000
 
 // Dead reports whether the object is gone.
@@ -29,12 +30,12 @@ func (t Tombstone) Final() bool { return t.told() && !wasRead(t.DeliveryID) }
 // tombstone gives generic code access to what an object embeds.
 func (t *Tombstone) tombstone() *Tombstone { return t }
 
-// told reports whether any deletion is recorded.
+// told reports whether a deletion is recorded.
 func (t Tombstone) told() bool { return t.OccurredAt != 0 || t.DeliveryID != "" }
 
-// merge keeps a final deletion before one that was read, and the later of two alike. It keeps the
-// later of two answers that the object lives. So the result doesn't depend on their order. It
-// forgets a deletion that was lifted.
+// merge prefers a final deletion to one that a read found; of two of the same sort it keeps the
+// later. Of two answers that the object lives, it keeps the later, too. So the result doesn't
+// depend on the order. A lifted deletion is forgotten.
 func (t Tombstone) merge(o Tombstone) Tombstone {
 	lifted := max(t.LiftedAt, o.LiftedAt)
 	if t.compare(o) < 0 {

@@ -35,8 +35,9 @@ const (
 	RankFull Rank = 2
 )
 
-// Version orders two states of one object. It is total: two versions are equal only if one delivery
-// carried both. The zero Version is older than every other, and means that nothing is known.
+// Version orders two states of one object. The order is total: two versions are equal only if one
+// delivery carried both. The zero Version is older than every other, and means that nothing is
+// known.
 type Version struct {
 	Rank       Rank   `json:"r"`
 	UpdatedAt  int64  `json:"u"` // data.updated_at, epoch milliseconds
@@ -44,8 +45,8 @@ type Version struct {
 	OccurredAt int64  `json:"o"` // the envelope's timestamp, or when the API was asked, epoch milliseconds
 	DeliveryID string `json:"d"` // svix-id, or the sweep or look-up that asked: the last resort that makes the order total
 	// Undated says that UpdatedAt is OccurredAt, because Clerk's updated_at can't be right. The
-	// state counts as one of its event's time, and any later answer of Clerk's API overrules it
-	// (see [Mirror.Judge]).
+	// state is then dated by its event, and any later answer of Clerk's API overrules it (see
+	// [Mirror.Judge]).
 	Undated bool `json:"undated,omitempty"`
 }
 
@@ -59,7 +60,7 @@ const (
 	ownSkew = int64(300_000)
 )
 
-// plausible reports whether an instant lies in the past of the version's event or answer, within
+// plausible reports whether an instant is at or before the version's event or answer, give or take
 // the error of clocks.
 func (v Version) plausible(at int64) bool {
 	if v.Kind == KindObserved {
@@ -69,8 +70,8 @@ func (v Version) plausible(at int64) bool {
 }
 
 // dated returns the version with an object's updated_at, or with the time of the event if there is
-// none. A date from the future would win against every later event, so it is ignored; so is one
-// that can't be read.
+// none. A date from the future is ignored, because it would win against every later event. A date
+// that can't be read is ignored, too.
 func (v Version) dated(updatedAt member[int64]) Version {
 	v.UpdatedAt = cmp.Or(updatedAt.value, v.OccurredAt)
 	if updatedAt.err != nil || !v.plausible(v.UpdatedAt) {

@@ -15,8 +15,8 @@ import (
 	"github.com/callmine/rolecall/webhooks"
 )
 
-// TestHandler_TakesBothSecretsDuringARotation goes over real HTTP. It rotates secrets in both ways:
-// two signatures in one request, and two endpoints with one URL.
+// TestHandler_TakesBothSecretsDuringARotation goes over real HTTP. It rotates secrets in two ways:
+// two signatures in one request, and two endpoints with the same URL.
 func TestHandler_TakesBothSecretsDuringARotation(t *testing.T) {
 	t.Parallel()
 	old, young := newSecret(1), newSecret(2)

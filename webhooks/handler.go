@@ -21,7 +21,7 @@ type Inbox interface {
 	Accept(ctx context.Context, d clerksync.Delivery) (clerksync.Receipt, error)
 }
 
-// Outcome says what became of one request. The values are the labels of a metric.
+// Outcome says how one request ended. The values are the labels of a metric.
 type Outcome string
 
 // The outcomes of a request.
@@ -47,7 +47,7 @@ func Outcomes() []Outcome {
 	}
 }
 
-// Committed reports whether the delivery is in the ledger: the request was answered with 200.
+// Committed reports whether the delivery is in the ledger. Then the answer was a 200.
 func (o Outcome) Committed() bool {
 	switch o {
 	case OutcomeAccepted, OutcomeRepeated, OutcomeDiffering, OutcomeQuarantined:
@@ -63,8 +63,8 @@ type Config struct {
 	Verifier *Verifier
 	// Inbox takes verified deliveries. Required.
 	Inbox Inbox
-	// Logger gets a line for each refused request, with nothing from its body. It must limit the
-	// lines of each outcome, because any caller can cause them. Required.
+	// Logger gets a line for each refused request, with nothing from the body. It must limit the
+	// lines of each outcome, because any sender can cause them. Required.
 	Logger *slog.Logger
 	// Observe is called with the outcome and the duration of each request. Optional.
 	Observe func(Outcome, time.Duration)

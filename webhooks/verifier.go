@@ -18,8 +18,8 @@ import (
 
 const (
 	secretPrefix = "whsec_"
-	// minSecretBytes is the length of Svix' shortest secrets. With an empty secret, anyone could
-	// sign.
+	// minSecretBytes is the length of Svix' shortest secrets. With an empty secret, any sender
+	// could sign.
 	minSecretBytes = 24
 )
 
@@ -89,8 +89,7 @@ func standardHeaders() headerNames {
 }
 
 // headersOf returns the names that count in a request: Svix' if it has any of them, else the
-// standard's. The two families are never mixed. So the id by which deliveries are deduplicated is
-// the id that was signed.
+// standard's. The two families are never mixed. So a delivery is known by the id that was signed.
 func headersOf(header http.Header) headerNames {
 	for _, name := range svixHeaders().all() {
 		if len(header.Values(name)) > 0 {
@@ -140,8 +139,8 @@ func (s secret) mayHaveSigned(signature Signature, body []byte) bool {
 const tolerance = 5 * time.Minute
 
 // ReadSignature reads the signature headers of a request, and checks them without the body. Each
-// header must be there once, in the right form, and the timestamp must be of now. Its errors wrap
-// [ErrHeaders] or [ErrSignature].
+// header must be there once, in the right form. The timestamp must be within the tolerance of now.
+// Its errors wrap [ErrHeaders] or [ErrSignature].
 func ReadSignature(header http.Header, now time.Time) (Signature, error) {
 	s := Signature{header: make(http.Header, 3)}
 	names, svixNames := headersOf(header), svixHeaders().all()

@@ -23,9 +23,9 @@ type Identity struct {
 	SessionID string
 }
 
-// defaultRememberedTokens is the number of verified tokens kept when the configuration doesn't say.
-// Tokens live for a minute: up to so many active users per minute, each token is verified once. At
-// roughly 400 bytes each it takes 20 MB.
+// defaultRememberedTokens is the usual number of verified tokens kept in memory. Tokens live for a
+// minute. With at most this many active users a minute, each token is verified only once. At
+// roughly 400 bytes each they take 20 MB.
 const defaultRememberedTokens = 50_000
 
 // Config is what an Authenticator needs.
@@ -43,8 +43,8 @@ type Config struct {
 	AuthorizedParties []string
 	// AcceptTemplateTokens also admits tokens of JWT templates, which may have an audience and any
 	// lifetime, and name no session. Every token that the instance signs about a user for another
-	// service then counts as that user. OAuth and OIDC tokens stay refused if their claims or type
-	// show that they are such. Defaults to false.
+	// service then counts as that user. OAuth and OIDC tokens stay refused if Rolecall can
+	// recognize them by their claims or type. Defaults to false.
 	AcceptTemplateTokens bool
 	// ServiceTokens are the services' tokens, as ParseServiceTokens returns them. Empty admits no
 	// service.
@@ -52,8 +52,8 @@ type Config struct {
 	// HTTPClient fetches the key set. Required. Its redirect policy isn't used: redirects aren't
 	// followed.
 	HTTPClient *http.Client
-	// Logger gets a line for each failed refresh of the key set. Callers don't notice those while
-	// older keys last. Required.
+	// Logger gets a line for each failed refresh of the key set. Callers don't notice the failure
+	// while older keys may be used. Required.
 	Logger *slog.Logger
 	// MaxRememberedTokens bounds the verified tokens kept in memory. Defaults to 50,000.
 	MaxRememberedTokens int

@@ -22,8 +22,8 @@ const (
 	activeSession = "active"
 
 	// maxTokenLife bounds the time from iat to exp. Clerk's session tokens live for 60 s, and its
-	// API makes longer ones on request, up to ten years. Rolecall doesn't see the end of a session,
-	// so a token must not outlive the session by far.
+	// API makes longer ones on request, up to ten years. Rolecall doesn't learn when a session
+	// ends, so this bounds how long a token outlives its session.
 	maxTokenLife = 24 * time.Hour
 )
 
@@ -40,8 +40,8 @@ type sessionClaims struct {
 	NotBefore       *josejwt.NumericDate `json:"nbf"`
 	IssuedAt        *josejwt.NumericDate `json:"iat"`
 
-	// Clerk's own session tokens have none of these. Only their presence counts; a null aud counts
-	// as absent.
+	// Clerk's own session tokens have none of these. Their presence counts, not their value. A null
+	// aud counts as absent.
 	Audience    jsontext.Value `json:"aud"`
 	Nonce       jsontext.Value `json:"nonce"`
 	AccessHash  jsontext.Value `json:"at_hash"`
@@ -115,8 +115,8 @@ func (v validity) check(now time.Time) error {
 	}
 }
 
-// hasID reports whether a text begins with the prefix and goes on. Only Clerk knows what may
-// follow.
+// hasID reports whether a text is the prefix and at least one more byte. Only Clerk knows which
+// bytes may follow.
 func hasID(prefix, text string) bool {
 	id, found := strings.CutPrefix(text, prefix)
 	return found && clerksync.Storable(id)

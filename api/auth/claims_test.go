@@ -107,8 +107,8 @@ func TestSessionToken_TemplatesPassEveryOtherCheck(t *testing.T) {
 	}
 }
 
-// TestSessionToken_ClaimNamesAreExact adds claims beside those that count. One whose name differs
-// in case must not win, and duplicates are refused.
+// TestSessionToken_ClaimNamesAreExact adds claims to those that count. A claim whose name differs
+// in case must not replace one, and duplicates are refused.
 func TestSessionToken_ClaimNamesAreExact(t *testing.T) {
 	t.Parallel()
 	b := setupAuth(t, func(c *Config) { c.AuthorizedParties = []string{testOrigin} })
@@ -168,8 +168,8 @@ func signRaw(t *testing.T, payload string) string {
 	return token
 }
 
-// TestSessionToken_HeaderTypeIsChecked: the header names the type in any case, or not at all. Other types aren't
-// session tokens.
+// TestSessionToken_HeaderTypeIsChecked: the header names the type in any case, or not at all. Other
+// types aren't session tokens.
 func TestSessionToken_HeaderTypeIsChecked(t *testing.T) {
 	t.Parallel()
 	b := setupAuth(t, nil)

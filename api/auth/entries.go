@@ -9,15 +9,15 @@ import (
 const (
 	// lockoutAfter is how many users' tokens in a row must be refused to make a lockout.
 	lockoutAfter = 5
-	// lockoutQuiet is how long no token must have been accepted, if one ever was: the settings were
-	// right once.
+	// lockoutQuiet is how long ago the last accepted token must be, if there was one: the settings
+	// were right then.
 	lockoutQuiet = 5 * time.Minute
 	// lockoutKept is how long a lockout lasts after the last refusal, because users may have
 	// stopped trying.
 	lockoutKept = 10 * time.Minute
 )
 
-// Lockout says that users try, and that none is admitted.
+// Lockout says that users try to get in, and that none is admitted.
 type Lockout struct {
 	// Reason is the newest refusal's, or "keys_unavailable".
 	Reason Reason
@@ -29,7 +29,7 @@ type Lockout struct {
 	Since time.Time
 }
 
-// ReasonKeysUnavailable is a reason of lockouts only: Authenticate refuses nothing for it.
+// ReasonKeysUnavailable is a reason of lockouts only. Authenticate never refuses with it.
 const ReasonKeysUnavailable Reason = "keys_unavailable"
 
 // Entries watches whether users are admitted. It counts only refusals that invented tokens can't
@@ -41,7 +41,7 @@ type Entries struct {
 	admitted time.Time // the last user; zero if there was none
 	newest   time.Time // the last refusal that counts
 	lockout  Lockout
-	expired  map[tokenDigest]struct{} // those that were counted
+	expired  map[tokenDigest]struct{} // the expired tokens that were counted
 }
 
 // NewEntries returns a watch with the given clock; nil is time.Now.
@@ -74,8 +74,8 @@ func (e *Entries) admit() {
 }
 
 // refuse records that a user's token was refused, or couldn't be judged. Each expired token counts
-// once, because a client that repeats it says nothing about other users. Many different ones mean
-// that this clock is ahead.
+// once, because a client that repeats it says nothing about other users. Many different expired
+// tokens mean that this clock is ahead.
 func (e *Entries) refuse(reason Reason, seen, token string) {
 	now := e.now()
 	e.mu.Lock()
@@ -86,7 +86,7 @@ func (e *Entries) refuse(reason Reason, seen, token string) {
 			return
 		}
 		e.newest = now
-		if len(e.expired) > lockoutAfter { // enough are known: take no more memory
+		if len(e.expired) > lockoutAfter { // they make a lockout: take no more memory
 			return
 		}
 		e.expired[digest] = struct{}{}

@@ -20,7 +20,7 @@ const (
 
 	// minKeyBits is the least that RFC 7518 section 3.3 allows for RS256, and what Clerk uses.
 	minKeyBits = 2048
-	// maxKeyBits bounds what one verification costs. It is what go-jose verifies with at most.
+	// maxKeyBits bounds the cost of one verification. go-jose verifies with no larger key.
 	maxKeyBits = 4096
 )
 
@@ -79,8 +79,8 @@ func parseSigningKeys(body []byte) (signingKeys, error) {
 	return keys, nil
 }
 
-// publishedKey is the part of a key in a set that is read. It leaves out certificates (x5c, x5u),
-// because the TLS connection vouches for the set.
+// publishedKey has the members that are read of a published key. It leaves out certificates (x5c,
+// x5u), because the TLS connection vouches for the set.
 type publishedKey struct {
 	Type      string `json:"kty"`
 	ID        string `json:"kid,omitempty"`
@@ -112,8 +112,8 @@ func parseSigningKey(raw json.RawMessage) (kid string, public *rsa.PublicKey) {
 	return published.ID, public
 }
 
-// forRS256 reports whether a key is of the kind that signs by RS256, and isn't declared to be for
-// something else.
+// forRS256 reports whether a key is of the kind that signs by RS256, and isn't declared for another
+// use.
 func (k publishedKey) forRS256() bool {
 	return k.Type == "RSA" && (k.Use == "sig" || k.Use == "") && (k.Algorithm == string(jose.RS256) || k.Algorithm == "")
 }

@@ -26,17 +26,17 @@ const (
 	keysMaxAge = 24 * time.Hour
 
 	// keysInterval is the least time between two refreshes, however many tokens name unknown keys.
-	// Under attack this is at most six requests a minute. It is also how long at most tokens of a
-	// new key are refused.
+	// Under attack this is at most six requests a minute. Tokens of a new key may be refused for
+	// that long.
 	keysInterval = 10 * time.Second
 
 	// keysEmptyInterval is the same while there is no key. It is short, because no user is admitted
 	// meanwhile.
 	keysEmptyInterval = time.Second
 
-	// keysFailureKept is how long after a failed refresh callers don't wait for the next one, once
-	// the set is older than keysHardAge. It must exceed keysInterval + keysTimeout, so that under
-	// traffic the next failure comes in time.
+	// keysFailureKept counts if the set is older than keysHardAge: for that long after a failed
+	// refresh, callers don't wait for the next one. It must exceed keysInterval + keysTimeout, so
+	// that under traffic the next refresh fails before this time is over.
 	keysFailureKept = time.Minute
 
 	// keysTimeout bounds one fetch, and a caller's wait for it. Clerk answers in well below a

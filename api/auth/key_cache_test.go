@@ -145,7 +145,7 @@ func TestKeyCache_RotationEndsRememberedTokens(t *testing.T) {
 	requireVerdict(t, b, b.longLived(t, secondSigner()), "")
 }
 
-// Every refresh counts, also one caused by another token.
+// A refresh counts for all tokens, even if another token caused it.
 func TestKeyCache_RotationIsNoticedByNewKey(t *testing.T) {
 	t.Parallel()
 	b := setupAuth(t, nil)
@@ -260,7 +260,7 @@ func TestKeyCache_HangingEndpoint(t *testing.T) {
 		b.clock.advance(keysInterval)
 		began = time.Now()
 		requireVerdict(t, b, token, "")
-		require.Zero(t, time.Since(began), "while refreshes fail, nobody waits for the next")
+		require.Zero(t, time.Since(began), "while refreshes fail, no caller waits for the next one")
 		synctest.Wait()
 		require.Equal(t, 3, b.jwks.count(), "but it is made")
 	})

@@ -56,8 +56,8 @@ func (m *Monitor) Authenticate(r *http.Request) (Identity, error) {
 	return identity, err
 }
 
-// note logs a refusal for operators. The line has the token's values for which a setting may be
-// wrong, and nothing about the user.
+// note logs a refusal for operators. The line has those values of the token that a wrong setting
+// refuses, and nothing about the user.
 func (m *Monitor) note(r *http.Request, refused *Error) {
 	token, _ := bearerToken(r.Header) // "" has no claims
 	claims := peek(token)
@@ -68,7 +68,7 @@ func (m *Monitor) note(r *http.Request, refused *Error) {
 		"token_authorized_party", shortened(claims.AuthorizedParty))
 }
 
-// expiredLately is how long ago a token may have expired if the fault may be this clock's.
+// expiredLately is how long ago a token may have expired so that this clock may be at fault.
 const expiredLately = 10 * time.Minute
 
 // lockedOut reports whether the refused user would be admitted with the right settings. A token
@@ -78,7 +78,7 @@ func (m *Monitor) lockedOut(ctx context.Context, reason Reason, claims sessionCl
 	switch reason {
 	case ReasonIssuer, ReasonAuthorizedParty, ReasonNotYetValid, ReasonIssuedInFuture, ReasonSession, ReasonAudience, ReasonLifetime:
 		return true
-	case ReasonExpired: // an older token was kept, and isn't this clock's fault
+	case ReasonExpired: // a token that expired long ago was kept by its client: no clock is at fault
 		return m.cfg.Now().Sub(claims.Expiry.Time()) < expiredLately
 	case ReasonUnknownKey, ReasonSignature:
 		return m.knownUser(ctx, claims)

@@ -17,9 +17,9 @@ var (
 )
 
 // Reason says why credentials were refused. It is safe as a metric's label: the set is closed, and
-// nothing in it comes from the request. The caller learns it in other words. Only holders of a
-// token that Clerk signed learn the reasons that are checked after the signature. The reasons
-// before it say nothing about our settings.
+// nothing in it comes from the request. The challenge tells it to the caller in other words.
+// Reasons that are checked before the signature say nothing about our settings. Only the holder of
+// a token that Clerk signed learns a reason that is checked afterwards.
 type Reason string
 
 // The reasons for which Authenticate refuses a request. [Reasons] lists them.

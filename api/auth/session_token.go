@@ -43,8 +43,8 @@ func newTokenVerifier(config Config, keys *keyCache) *tokenVerifier {
 	}
 }
 
-// identify returns the user of a token. Of a remembered token it checks only what may have changed:
-// the key must still be in the key set, and the time within the token's times.
+// identify returns the user of a token. It doesn't verify a remembered token again. Only two things
+// may have changed: the key must still be in the key set, and the time within the token's times.
 func (v *tokenVerifier) identify(ctx context.Context, token string) (Identity, error) {
 	digest := tokenDigest(sha256.Sum256([]byte(token)))
 	if known := v.memory.Find(digest); known != nil {
@@ -98,8 +98,8 @@ func (v *tokenVerifier) verify(ctx context.Context, token string) (*verifiedToke
 	return &verifiedToken{identity: identity, keyID: keyID, key: key, validity: times}, nil
 }
 
-// judge checks claims whose signature and times are good. The order is the kind of token, its
-// instance and application, its user.
+// judge checks claims whose signature and times are good. It checks the kind of token first, then
+// its instance and application, then its user.
 func (v *tokenVerifier) judge(c sessionClaims) error {
 	if err := v.judgeKind(c); err != nil {
 		return err
@@ -120,8 +120,8 @@ func (v *tokenVerifier) judge(c sessionClaims) error {
 
 // judgeKind refuses tokens that the instance signed for another purpose than a session. They name
 // the same issuer and users, and third parties hold them by design. A customized session token may
-// share a claim with OAuth clients' tokens. A token counts as a client's only if it also has an
-// audience, or lacks a session.
+// have a claim of OAuth clients' tokens. So a token with such a claim counts as a client's only if
+// it also has an audience, or lacks a session.
 func (v *tokenVerifier) judgeKind(c sessionClaims) error {
 	isSession := hasID(sessionIDPrefix, c.SessionID)
 	hasAudience := c.Audience != nil && c.Audience.Kind() != 'n' // null counts as absent

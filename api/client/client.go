@@ -126,6 +126,6 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("answered %d: %s (%s)", e.Status, e.Title, e.Type)
 }
 
-// ErrNotADecision means that a successful answer wasn't the decision asked for: another server than
-// Rolecall is at URL.
+// ErrNotADecision means that an answer of 200 wasn't the decision that was asked for: the server at
+// URL isn't Rolecall.
 var ErrNotADecision = errors.New("the answer isn't the decision that was asked for")

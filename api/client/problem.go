@@ -6,9 +6,9 @@ import (
 	"net/http"
 )
 
-// problem is an answer of the middleware in the form of Rolecall's, and an error. The texts are
-// this package's own: of Rolecall's answer, the sender sees only the type and, of a 403, the
-// reason.
+// problem is an answer of the middleware, in the form of Rolecall's problems. It is also an error.
+// The texts are this package's own. Of Rolecall's answer, the sender sees only the type and, of a
+// 403, the reason.
 type problem struct {
 	Type   string `json:"type"`
 	Title  string `json:"title"`
@@ -33,8 +33,8 @@ func forbidden(reason string) *problem {
 	return &problem{Type: problemType + "forbidden", Title: "Forbidden", Status: http.StatusForbidden, Reason: reason}
 }
 
-// refusal turns the reason of a refusing decision into the error for Rolecall's own answer to the
-// user.
+// refusal returns the error for a refusing decision: the one that Rolecall's own answer to the user
+// would cause.
 func refusal(reason string) error {
 	switch reason {
 	case "not_a_member", "workspace_deleted":
@@ -62,7 +62,7 @@ func ofUser(err error) error {
 	return err
 }
 
-// refuse answers a refused request with the problem that err is, or else with a 503.
+// refuse answers a refused request: with err if that is a problem, else with a 503.
 func (c *Client) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	p, ok := errors.AsType[*problem](err)
 	if !ok {

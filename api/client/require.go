@@ -17,7 +17,7 @@ import (
 //
 // Other requests get a problem (RFC 9457): 401 without a usable token, 403 without the permission,
 // 404 if the sender isn't a member, 503 without a decision. Only Rolecall's own answers cause the
-// first three: a 401, 403 or 404 of a proxy or another server becomes a 503. Require panics if
+// first three: a 401, 403 or 404 of a proxy or of another server becomes a 503. Require panics if
 // workspaceID is nil.
 func (c *Client) Require(permission string, workspaceID func(*http.Request) string) func(http.Handler) http.Handler {
 	if workspaceID == nil {

@@ -32,7 +32,7 @@ func (r *reader) refuseExcess(tokens token.Tokens) {
 	}
 }
 
-// isEntry reports whether a token begins a key, or is of another kind that policies have few of.
+// isEntry reports whether a token begins a key, or is of another kind that is rare in policies.
 func isEntry(t token.Type) bool {
 	switch t {
 	case token.MappingValueType, token.MappingKeyType, token.MergeKeyType, token.TagType, token.DirectiveType,

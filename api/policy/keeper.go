@@ -24,8 +24,8 @@ type KeeperConfig struct {
 	Source string
 	// Read reads the policy. It ends with ctx at the latest. Required.
 	Read func(ctx context.Context) (Policy, error)
-	// Save makes the database's SQL functions use a policy that was read at that time, in one
-	// transaction, as [store.SaveGrants] does. Required.
+	// Save saves a policy that was read at that time, in one transaction, as [store.SaveGrants]
+	// does. The database's SQL functions then use it. Required.
 	Save func(ctx context.Context, grants clerksync.Grants, readAt time.Time) (store.SavedGrants, error)
 	// Logger gets a line for each policy that was read or saved, and for each failure. Required.
 	Logger *slog.Logger
@@ -39,7 +39,7 @@ type Keeper struct {
 	cfg     KeeperConfig
 	current atomic.Pointer[Policy]
 	reloads chan struct{} // holds one: several calls need only one more reading
-	readAt  time.Time     // when the current one was read
+	readAt  time.Time     // when the current policy was read
 	known   bool          // whether a policy of this process was saved
 }
 

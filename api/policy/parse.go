@@ -136,9 +136,9 @@ func (r *reader) root(body ast.Node) {
 func (r *reader) role(entry *ast.MappingValueNode) {
 	at, key := entry.Key.GetToken(), r.text(entry.Key)
 	if canonical := clerksync.CanonicalRole(key); key != canonical {
-		r.fail(at, "role %q is written %q", key, canonical)
+		r.fail(at, "role %q must be written %q", key, canonical)
 	} else if !isRoleKey(key) {
-		r.fail(at, "%q is not a role: its key at Clerk is org: and lower-case letters, digits or underscores, such as org:admin", key)
+		r.fail(at, "%q is not a role: a role's key at Clerk is org: and lower-case letters, digits or underscores, such as org:admin", key)
 	}
 	list, ok := entry.Value.(*ast.SequenceNode)
 	if _, null := entry.Value.(*ast.NullNode); null || ok && len(list.Values) == 0 {
@@ -181,7 +181,8 @@ func (r *reader) entries(node ast.Node, at *token.Token, what string) []*ast.Map
 	}
 }
 
-// text returns a text, another value as it is written in angle brackets, or "" for none.
+// text returns a node's text. It returns any other value as it is written, in angle brackets, and
+// "" for no value.
 func (r *reader) text(node ast.Node) string {
 	switch value := node.(type) {
 	case nil:

@@ -249,5 +249,5 @@ func TestConfig_ShowsThePolicy(t *testing.T) {
 	require.NoError(t, os.WriteFile(file, []byte("roles:\n  org:admin: [a]\n  admin: [b]\n"), 0o600))
 	code, _, errs = runCommand(t, env, "config")
 	require.Equal(t, exitError, code)
-	require.Contains(t, errs, file+`:3: role "admin" is written "org:admin"`)
+	require.Contains(t, errs, file+`:3: role "admin" must be written "org:admin"`)
 }

@@ -7,8 +7,9 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// maxKeys bounds the keys that a Limiter remembers. At some 200 bytes each they take 20 MB. To make
-// it forget a key within ten seconds takes at least 5,000 new keys a second.
+// maxKeys bounds the keys that a Limiter remembers. At some 200 bytes each they take 20 MB. A key
+// that isn't used is forgotten within ten seconds only if at least 5,000 new keys come in each
+// second.
 const maxKeys = 100_000
 
 // Limiter limits how often an event may happen for each key, such as for each user. So one key
@@ -18,7 +19,7 @@ type Limiter struct {
 	window time.Duration
 	now    func() time.Time
 
-	mu   sync.Mutex // between finding a key's rate and remembering a new one
+	mu   sync.Mutex // held from finding a key's rate until a new one is remembered
 	keys *Map[string, *rate.Limiter]
 }
 

@@ -11,7 +11,7 @@ import (
 
 const (
 	// breakerThreshold is how many attempts in a row must fail before Clerk counts as down. It is
-	// more than one call makes.
+	// more than the attempts of one call.
 	breakerThreshold = 5
 	// breakerDelay is how long nothing is sent then, before one call tries whether Clerk is back.
 	breakerDelay = 10 * time.Second
@@ -42,7 +42,7 @@ func newBreaker(logger *slog.Logger) *breaker {
 		Build()}
 }
 
-// refused returns an error while calls make no sense. It takes no permit.
+// refused returns an error while the breaker is open. Unlike acquire, it takes no permit.
 func (b *breaker) refused() error {
 	if b.circuit.IsOpen() && b.circuit.RemainingDelay() > 0 {
 		return b.open()
@@ -74,7 +74,7 @@ func (b *breaker) record(err error, took time.Duration) {
 	case errors.Is(err, context.DeadlineExceeded) && took >= patience:
 		b.circuit.RecordFailure()
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		// It shows nothing, but the permit of a trial must be given back.
+		// The attempt shows nothing, but the permit of a trial must be given back.
 		if b.circuit.IsHalfOpen() {
 			b.circuit.RecordFailure()
 		}

@@ -142,7 +142,7 @@ func TestBreaker_CountsTimeOuts(t *testing.T) {
 	}
 }
 
-// TestBreaker_LetsOneTry: a Clerk that just came back isn't flooded.
+// TestBreaker_LetsOneTry: when Clerk comes back, one call tries before the others are sent.
 func TestBreaker_LetsOneTry(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -28,24 +28,25 @@ const (
 	// that reach Clerk late and count in its next window.
 	commandReach = 0.95
 	// strangersShare is the part of the background rate that look-ups of strangers may use.
-	// Strangers must not use up the calls of the application and of members. Sweeps lose the same
-	// part to interactive calls, and keep the other half.
+	// Strangers must not use up the calls of the application and of members. Sweeps leave at most
+	// the same part to interactive calls, and keep the other half.
 	strangersShare = 0.5
 	// strangersBurst is how many calls for strangers may be made at once: enough for six strangers.
 	// At a higher rate, a second's worth may be made at once.
 	strangersBurst = 12
-	// chargedBurst is how many interactive calls at once a sweep pays for by waiting.
+	// chargedBurst is how many interactive calls at once are charged to background calls, which
+	// wait for as many turns.
 	chargedBurst = 20
-	// maxWait is how long a background call waits for the end of a pause. For a longer time, its
-	// caller can put off the work without holding anything.
+	// maxWait is the longest pause whose end a background call waits for. In a longer pause the
+	// call fails at once, so that its caller puts the work off and holds nothing meanwhile.
 	maxWait = 30 * time.Second
 )
 
 // budget says when a call may be sent.
 type budget struct {
-	shared     *rate.Limiter // of background calls; may be in debt to interactive ones
+	shared     *rate.Limiter // of background calls; interactive calls may take turns in advance
 	strangers  *rate.Limiter
-	charged    *rate.Limiter // of interactive calls that background calls pay for
+	charged    *rate.Limiter // of interactive calls that are charged to background calls
 	configured float64       // background calls per second; 0 for a share of Clerk's limit
 
 	mu     sync.Mutex
@@ -89,9 +90,9 @@ func (b *budget) fit(environment string) {
 	}
 }
 
-// setLimit sets how many calls Clerk accepts, and the rates by it. A configured rate above our
-// share says that Clerk accepts more calls of this instance than of others: so many that the rate
-// equals our share again.
+// setLimit sets how many calls Clerk accepts, and the rates that follow from it. A configured rate
+// above our share of that limit says that Clerk accepts more calls of this instance. The limit is
+// then raised until the configured rate is our share of it.
 func (b *budget) setLimit(calls float64) {
 	r := b.callsPerSecond(calls)
 	b.mu.Lock()
@@ -142,7 +143,7 @@ func noCallLeft(ctx context.Context) error {
 	return fmt.Errorf("the budget has no call left before: %w", context.DeadlineExceeded)
 }
 
-// takeBackground takes a call, or returns how long interactive calls leave none.
+// takeBackground takes a call, or returns how long to wait because interactive calls leave none.
 func (b *budget) takeBackground() time.Duration {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -175,8 +176,8 @@ func (b *budget) pauseLeft(of Purpose) time.Duration {
 	return b.pauses.left(of, time.Now())
 }
 
-// pause delays calls of a purpose and of less urgent ones for as long as Clerk asks, but no longer
-// than such calls may be delayed. It returns how long the purpose's own pause is.
+// pause delays the calls of a purpose, and less urgent calls, for as long as Clerk asks, up to the
+// longest pause of each purpose. It returns the pause of the given purpose.
 func (b *budget) pause(of Purpose, asked time.Duration) time.Duration {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -162,7 +162,7 @@ func TestBudget_InteractiveCallsDoNotWait(t *testing.T) {
 	})
 }
 
-// TestBudget_StrangersHaveALimit far below Clerk's: the number of strangers is unlimited.
+// TestBudget_StrangersHaveALimit far below Clerk's, because there may be any number of strangers.
 func TestBudget_StrangersHaveALimit(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -223,8 +223,8 @@ func TestBudget_RemovalsGoFirst(t *testing.T) {
 	})
 }
 
-// TestBudget_BeginsNothingThatItCannotFinish: a caller that waits as long as it is told, and tries
-// again, succeeds with the fewest calls.
+// TestBudget_BeginsNothingThatItCannotFinish: a caller that is refused, waits as long as it is
+// told, and tries again has wasted no call.
 func TestBudget_BeginsNothingThatItCannotFinish(t *testing.T) {
 	t.Parallel()
 	for _, purpose := range []clerkapi.Purpose{clerkapi.ForStranger, clerkapi.ForCommand, clerkapi.ForMembership, clerkapi.ForRemoval} {

@@ -149,7 +149,8 @@ func TestWrite_Refused(t *testing.T) {
 	require.ErrorIs(t, revoke(id)(), clerksync.ErrInvitationNotPending)
 }
 
-// TestWrite_OutcomeUnknown: an error excludes a change only if surely nothing has changed.
+// TestWrite_OutcomeUnknown: the outcome of a failed command is unknown, unless surely nothing has
+// changed.
 func TestWrite_OutcomeUnknown(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -185,8 +186,8 @@ func TestWrite_OutcomeUnknown(t *testing.T) {
 	}
 }
 
-// TestWrite_RefusedDoesNotDelaySweeps: writes have limits of their own, which don't concern a
-// sweep.
+// TestWrite_RefusedDoesNotDelaySweeps: Clerk limits writes separately, so such a limit doesn't
+// pause a sweep.
 func TestWrite_RefusedDoesNotDelaySweeps(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

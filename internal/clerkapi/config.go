@@ -27,9 +27,10 @@ type Config struct {
 	Transport http.RoundTripper
 
 	// CallsPerSecond is how many background calls are sent, retries included. Defaults to 0: a
-	// fifth of Clerk's limit for the instance. Until [Client.Instance] told its kind, that is a
-	// development instance's. Interactive calls go by Clerk's limit, whatever this is. A rate above
-	// a fifth of the limit says that Clerk allows this instance five times the rate.
+	// fifth of Clerk's limit for the instance. Until [Client.Instance] has learned the kind of
+	// instance, the limit of a development instance counts. Interactive calls go by Clerk's limit,
+	// and not by this rate. But a rate above a fifth of that limit raises the limit: it says that
+	// Clerk allows this instance five times the rate.
 	CallsPerSecond float64
 
 	// Logger gets a line when the circuit breaker opens or closes, and when Clerk's rate limit was

@@ -12,12 +12,12 @@
 //   - the background calls of one [Client] together keep to a fifth of what Clerk allows the
 //     instance, because the customer's own application shares that limit. Only a configured rate
 //     changes this. A retry costs as much as a first try;
-//   - calls that a person waits for (see [Interactive]) never wait behind a sweep: they are sent at
+//   - calls that a person waits for (see [Interactive]) never wait for a sweep: they are sent at
 //     once or fail at once. Commands fail for want of calls only near Clerk's own limit, or when
 //     Clerk asks to wait. Look-ups of strangers have a share of their own;
-//   - a 429 pauses calls of its purpose and of lesser ones, as long as Clerk asks: background calls
-//     for a minute at most, look-ups of strangers for ten seconds, commands for five. Calls that go
-//     before them are still sent;
+//   - a 429 pauses calls of its purpose, and less urgent ones, for as long as Clerk asks:
+//     background calls for a minute at most, look-ups of strangers for ten seconds, commands for
+//     five. More urgent calls are still sent;
 //   - a command is sent once. If it may have been carried out although it failed, its error is
 //     ErrOutcomeUnknown of package sync;
 //   - while Clerk doesn't answer, a circuit breaker sends nothing, and callers are told so at once;

@@ -11,8 +11,8 @@ import (
 
 // Find asks whether one object exists now, and returns it as Clerk sends it. No object and no error
 // mean that Clerk has none: it answered with a 404 of its own, or with a complete list without the
-// object. For a membership, Find returns all of the pair of organization and user, or the one with
-// the reference's id.
+// object. For a membership, Find returns all memberships of the user in the organization, or only
+// the one with the reference's id.
 func (c *Client) Find(ctx context.Context, resource clerksync.Resource, ref clerksync.Reference) ([]json.RawMessage, error) {
 	found, err := c.find(ctx, resource, ref)
 	if err != nil {
@@ -64,9 +64,9 @@ func (c *Client) findOne(ctx context.Context, route string, ids ...string) ([]js
 	return []json.RawMessage{object}, nil
 }
 
-// findMemberships lists those of a user in an organization: the API has no path for one membership.
-// It checks what Clerk's filter returns, because another user's membership must not pass for this
-// user's.
+// findMemberships lists the memberships of a user in an organization, because the API has no path
+// for one membership. It checks what Clerk's filter returns, because another user's membership must
+// not pass for this user's.
 func (c *Client) findMemberships(ctx context.Context, ref clerksync.Reference) ([]json.RawMessage, error) {
 	for _, id := range []string{ref.OrganizationID, ref.UserID} {
 		if err := checkID(id); err != nil {

@@ -18,8 +18,9 @@ type gate struct {
 // RoundTrip implements [http.RoundTripper]. An [*Error] that it returns says whether the call may
 // be tried again.
 func (g *gate) RoundTrip(req *http.Request) (*http.Response, error) {
-	// The breaker is asked twice. While it is open, no call of the budget is spent. A trial's
-	// permit isn't held during a wait for the budget.
+	// The breaker is asked twice. It is asked before the budget, so that an open breaker costs no
+	// call of the budget. The permit is taken after it, so that no trial holds its permit while it
+	// waits for the budget.
 	if err := g.breaker.refused(); err != nil {
 		return nil, err
 	}
@@ -39,7 +40,8 @@ func (g *gate) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
-// slowDown pauses calls if Clerk asks for it. The error then says how long such calls pause.
+// slowDown pauses calls if Clerk asks for it. The error then says how long calls of this purpose
+// pause.
 func (g *gate) slowDown(req *http.Request, refusal *Error) {
 	if refusal.Status == http.StatusTooManyRequests && refusal.RetryAfter == 0 {
 		refusal.RetryAfter = pauseWithoutHint

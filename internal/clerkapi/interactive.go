@@ -9,8 +9,8 @@ import (
 // Purpose is the reason for interactive calls.
 type Purpose int
 
-// The purposes of interactive calls. While Clerk's limit is near, a later one goes before an
-// earlier one. Background calls have none.
+// The purposes of interactive calls. They rise in urgency: near Clerk's limit, each leaves calls
+// for those after it. Background calls have no purpose.
 const (
 	background    Purpose = iota
 	ForStranger           // to look up a stranger: a user whose membership isn't known yet
@@ -19,9 +19,10 @@ const (
 	ForRemoval            // to end a membership
 )
 
-// calls is the usual number of calls for a purpose. Stranger: membership, account. Organization
-// command: the actor's role, the change; for a creation, the change and the new membership.
-// Membership command: also the actor's account.
+// calls is the usual number of calls for a purpose. A look-up of a stranger asks for the membership
+// and the account. A command about an organization asks for the actor's role and makes the change;
+// a creation makes the change and asks for the new membership. A command about a membership also
+// asks for the actor's account.
 func (p Purpose) calls() float64 {
 	if p <= ForCommand {
 		return 2
@@ -29,8 +30,8 @@ func (p Purpose) calls() float64 {
 	return 3
 }
 
-// left is how many calls a purpose leaves for more urgent ones, enough for one of each. So
-// strangers don't block a command, and many commands don't block a removal.
+// left is how many calls a purpose leaves for more urgent work: enough for one piece of each
+// purpose. So strangers don't block a command, and many commands don't block a removal.
 func (p Purpose) left() (left float64) {
 	for before := p + 1; before <= ForRemoval; before++ {
 		left += before.calls()
@@ -50,9 +51,9 @@ type interactiveKey struct{}
 
 // Interactive marks the calls made with the returned context as interactive: a caller waits for
 // them. They belong together and end with ctx. They don't wait for the budget, and may use all but
-// a twentieth of Clerk's limit; sweeps wait meanwhile. They fail with [ErrRateLimited] nearer to
-// the limit, and strangers beyond half the rate of background calls. If there aren't enough calls
-// for all of them, the first one fails. They aren't tried again.
+// a twentieth of Clerk's limit; sweeps wait meanwhile. Beyond that they fail with [ErrRateLimited].
+// Look-ups of strangers also fail beyond half the rate of background calls. If too few calls are
+// left for all that belong together, the first one fails. They aren't tried again.
 func Interactive(ctx context.Context, purpose Purpose) context.Context {
 	return context.WithValue(ctx, interactiveKey{}, &interactive{
 		purpose: purpose, atEnd: func(do func()) { context.AfterFunc(ctx, do) },

@@ -11,13 +11,14 @@ import (
 // List returns one page of a resource, oldest first, as Clerk sent it. A page may be shorter than
 // the limit, and the set may change between pages: the caller compares with the total.
 //
-// Invitations are listed in all their states. Users come without a total (-1), except on the page
-// that is shorter than its limit: it is the last one, and List then counts them. If the user to
-// begin after is gone, or Clerk doesn't know such a cursor, the error is clerksync.ErrCursorGone.
+// Invitations are listed in all their states. Pages of users have no total (-1). The exception is
+// the last page, which is shorter than its limit: for that one, List asks Clerk for the count of
+// users. If the user to begin after is gone, or Clerk doesn't know such a cursor, the error is
+// clerksync.ErrCursorGone.
 //
-// An organization listed by its own id is a page of one, or an empty one. All lists of an
-// organization that is gone are empty. Roles and permissions belong to the whole instance, so that
-// one organization's is an error.
+// The list of an organization by its own id is a page with that one, or an empty page. All lists of
+// an organization that is gone are empty. Roles and permissions belong to the whole instance, so
+// listing those of one organization is an error.
 func (c *Client) List(ctx context.Context, resource clerksync.Resource, r clerksync.PageRequest) (clerksync.Page, error) {
 	if err := checkPageRequest(resource, r); err != nil {
 		return clerksync.Page{}, fmt.Errorf("list %s: %w", resource, err)
@@ -89,7 +90,7 @@ func (c *Client) listPage(ctx context.Context, resource clerksync.Resource, r cl
 	return body.page(r.Limit)
 }
 
-// listUsers reads a bare array, which has no total.
+// listUsers lists users. Clerk sends a bare array, which has no total.
 func (c *Client) listUsers(ctx context.Context, resource clerksync.Resource, r clerksync.PageRequest) (clerksync.Page, error) {
 	e, err := listEndpoint(resource, r.OrganizationID)
 	if err != nil {

@@ -22,7 +22,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // secretKey must not turn up in any error or log.
 const secretKey = "sk_test_neverShowThisToAnybody"
 
-// unbound is a budget that no test uses up.
+// unbound is a rate of calls that no test uses up.
 const unbound = 1e6
 
 func newClient(t *testing.T, cfg clerkapi.Config) *clerkapi.Client {

@@ -12,7 +12,7 @@ const (
 	backgroundPause = time.Minute
 	// strangersPause is the longest that look-ups of strangers pause: one window of Clerk's.
 	strangersPause = clerksWindow
-	// commandsPause is the longest that commands pause: as long as their caller waits before trying
+	// commandsPause is the longest that commands pause. Their caller waits as long before trying
 	// again.
 	commandsPause = 5 * time.Second
 )

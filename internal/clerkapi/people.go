@@ -23,8 +23,9 @@ func (b *budget) admitInteractive(i *interactive) error {
 	return nil
 }
 
-// need is how many calls must be free. New interactive work must find enough for all its calls,
-// which are kept for it until it ends. Else calls would be spent on work that can't be finished.
+// need is how many calls must be free. New interactive work needs enough for all its calls, and
+// these are kept for it until it ends. Otherwise calls would be spent on work that can't be
+// finished.
 func (i *interactive) need() float64 {
 	if i.begun {
 		return 1
@@ -32,8 +33,8 @@ func (i *interactive) need() float64 {
 	return i.purpose.calls()
 }
 
-// limitWait returns how long Clerk's limit is too near. New interactive work must also leave enough
-// for more urgent work.
+// limitWait returns how long to wait because too few of Clerk's calls are left. New interactive
+// work must also leave enough for more urgent work.
 func (b *budget) limitWait(i *interactive, now time.Time) time.Duration {
 	need := i.need()
 	if !i.begun {
@@ -46,7 +47,7 @@ func (b *budget) limitWait(i *interactive, now time.Time) time.Duration {
 	return b.sent.until(int(math.Ceil(missing)), now)
 }
 
-// strangersWait returns how long strangers have used up their share.
+// strangersWait returns how long to wait because strangers have used up their share.
 func (b *budget) strangersWait(i *interactive, now time.Time) time.Duration {
 	if i.purpose != ForStranger {
 		return 0
@@ -58,7 +59,8 @@ func (b *budget) strangersWait(i *interactive, now time.Time) time.Duration {
 	return time.Duration(missing / float64(b.strangers.Limit()) * float64(time.Second))
 }
 
-// take takes the call. The next background call waits for it, unless it already waits for others.
+// take counts the call. It is charged to background calls, which then wait for one more turn,
+// unless too many have been charged to them already.
 func (b *budget) take(i *interactive, now time.Time) {
 	if !i.begun {
 		i.begun = true
@@ -77,7 +79,7 @@ func (b *budget) take(i *interactive, now time.Time) {
 	}
 }
 
-// save keeps calls for work that has begun, or keeps fewer.
+// save keeps more calls for work that has begun, or fewer if calls is negative.
 func (b *budget) save(i *interactive, calls float64) {
 	i.saved += calls
 	b.saved.all += calls

@@ -106,8 +106,8 @@ func TestInteractive_StrangersLeaveClerksLimitToMembers(t *testing.T) {
 	})
 }
 
-// TestBudget_ConfiguredRateLimitsBackgroundCalls, not interactive ones. A rate above our share says
-// that Clerk accepts more calls.
+// TestBudget_ConfiguredRateLimitsBackgroundCalls, and not interactive calls. A rate above our share
+// says that Clerk accepts more calls.
 func TestBudget_ConfiguredRateLimitsBackgroundCalls(t *testing.T) {
 	t.Parallel()
 	for rate, commands := range map[float64]int{0.1: 40, 20: 400} {

@@ -15,12 +15,12 @@ import (
 )
 
 // The methods below change something, each with one interactive request (see [Client.Begin]). They
-// return the object as Clerk sends it after the change, and a membership that ended as it was
-// before. An error that wraps clerksync.ErrOutcomeUnknown says that the change may have been made;
-// after any other error, nothing has changed. Refusals wrap the errors of package sync.
+// return the object as Clerk sends it: as it is after the change, or, for a membership that ended,
+// as it was before. An error that wraps clerksync.ErrOutcomeUnknown says that the change may have
+// been made; after any other error, nothing has changed. Refusals wrap the errors of package sync.
 
 // CreateOrganization makes an organization, whose first admin is the user createdBy. An empty slug
-// is none.
+// stands for no slug.
 func (c *Client) CreateOrganization(ctx context.Context, name, createdBy, slug string) (json.RawMessage, error) {
 	fields := body{"name": name, "created_by": createdBy}
 	if slug != "" {
@@ -49,13 +49,13 @@ func (c *Client) DeleteMembership(ctx context.Context, organizationID, userID st
 		body{}, isOf(userID), organizationID, userID)
 }
 
-// CreateInvitation invites an address in the name of a user, who must be an admin for Clerk, too.
+// CreateInvitation invites an address in the name of a user, who must be an admin at Clerk, too.
 func (c *Client) CreateInvitation(ctx context.Context, organizationID, inviterUserID, email, role string) (json.RawMessage, error) {
 	return c.write(ctx, "create invitation", http.MethodPost, at("/organizations/{organization_id}/invitations", organizationID),
 		body{"email_address": email, "role": role, "inviter_user_id": inviterUserID}, hasID(""), organizationID)
 }
 
-// RevokeInvitation takes a pending invitation back in the name of a user, who must be an admin for
+// RevokeInvitation takes a pending invitation back in the name of a user, who must be an admin at
 // Clerk, too.
 func (c *Client) RevokeInvitation(ctx context.Context, organizationID, id, requestingUserID string) (json.RawMessage, error) {
 	return c.write(ctx, "revoke invitation", http.MethodPost,

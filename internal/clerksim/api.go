@@ -70,8 +70,8 @@ func (a *api) routes() []route {
 	}
 }
 
-// Handler serves the Backend API under /v1, which demands the secret key, and the public key set
-// under /.well-known/jwks.json. Middleware wraps all of it, the first outermost. It can count,
+// Handler serves the Backend API under /v1, which demands the secret key. It also serves the public
+// key set under /.well-known/jwks.json. Middleware wraps both, the first outermost, and can count,
 // limit or break calls.
 func (w *World) Handler(middleware ...func(http.Handler) http.Handler) http.Handler {
 	a := &api{world: w}

@@ -9,15 +9,15 @@ import (
 	"github.com/gorilla/mux"
 )
 
-// KeySetRoute is the route of the public key set. It isn't a part of the Backend API: a fault
-// concerns it only if it names it.
+// KeySetRoute is the route of the public key set. It isn't a part of the Backend API, so a fault
+// applies to it only if the fault names it.
 const KeySetRoute = "GET " + keySetPath
 
 // Call is one request as [APIFaults] see it.
 type Call struct {
 	// Route is the method and the pattern of the path behind /v1, such as "GET
-	// /organizations/{id}/memberships". It is [KeySetRoute] for the key set, and empty for what
-	// nothing serves.
+	// /organizations/{id}/memberships". It is [KeySetRoute] for the key set, and empty for a path
+	// that isn't served.
 	Route string
 	// Number counts the calls of this route, from 1.
 	Number int
@@ -39,7 +39,7 @@ func OnRoute(route string, numbers ...int) Match {
 	}
 }
 
-// OnPage matches the calls of one route for the page after so many rows, retries included.
+// OnPage matches the calls of one route that ask for the page at an offset, retries included.
 func OnPage(route, offset string) Match {
 	return func(c Call) bool { return c.Route == route && c.Request.URL.Query().Get("offset") == offset }
 }

@@ -7,8 +7,8 @@ import (
 )
 
 // distortion is the change that [APIFaults] make to the content of one answer; its zero value
-// changes nothing. The handlers apply it, because only they have the rows before these become a
-// page: hidden rows aren't counted either.
+// changes nothing. The handlers apply it, because only they have the rows from which a page is
+// made. So hidden rows aren't counted either.
 type distortion struct {
 	hidden     []string // ids of objects that are missing from the answer
 	empty      bool     // all objects are missing from the answer

@@ -7,12 +7,12 @@ import (
 	"github.com/gorilla/mux"
 )
 
-// domainOrders are what the Backend API document lists beside created_at.
+// domainOrders are the orders that the Backend API document lists beside created_at.
 func domainOrders() orders[*domain] {
 	return orders[*domain]{"name": func(x, y *domain) int { return strings.Compare(x.Name, y.Name) }}
 }
 
-// listDomains lists those of the whole instance, or of some organizations.
+// listDomains lists the domains of the whole instance, or of some organizations.
 func (a *api) listDomains(req *http.Request) (any, error) {
 	a.world.mu.RLock()
 	defer a.world.mu.RUnlock()
@@ -33,7 +33,7 @@ func (a *api) listDomainsOf(req *http.Request) (any, error) {
 	return a.domainList(req, o.domains.ordered)
 }
 
-// domainList lists rows, or only those that are verified, or not.
+// domainList lists all rows, or only those that are verified, or only those that aren't.
 func (a *api) domainList(req *http.Request, rows []*domain) (any, error) {
 	switch verified := req.URL.Query().Get("verified"); verified {
 	case "":

@@ -100,14 +100,15 @@ func (a *api) invitation(req *http.Request) (any, error) {
 	return a.invitationAnswer(i), checkVisible(req, i.id)
 }
 
-// invitationOrders are what the Backend API document lists beside created_at.
+// invitationOrders are the orders that the Backend API document lists beside created_at.
 func invitationOrders() orders[*invitation] {
 	return orders[*invitation]{
 		"email_address": func(x, y *invitation) int { return strings.Compare(x.Email, y.Email) },
 	}
 }
 
-// listInvitations lists those of the whole instance. Its query is a part of the address.
+// listInvitations lists the invitations of the whole instance. The parameter query is a part of the
+// address.
 func (a *api) listInvitations(req *http.Request) (any, error) {
 	a.world.mu.RLock()
 	defer a.world.mu.RUnlock()
@@ -121,7 +122,8 @@ func (a *api) listInvitations(req *http.Request) (any, error) {
 	return list(a, req, rows, invitationOrders(), func(i *invitation) any { return a.world.listedInvitationBody(i) })
 }
 
-// listInvitationsOf lists those of one organization. Its email_address is a whole address.
+// listInvitationsOf lists the invitations of one organization. The parameter email_address is a
+// whole address.
 func (a *api) listInvitationsOf(req *http.Request) (any, error) {
 	a.world.mu.RLock()
 	defer a.world.mu.RUnlock()
@@ -158,8 +160,8 @@ func (a *api) filteredInvitations(
 	}), nil
 }
 
-// findInvitation finds the invitation of a path. It doesn't exist under another organization's
-// path.
+// findInvitation finds the invitation that a path names. Under another organization's path, it
+// isn't found.
 func (a *api) findInvitation(req *http.Request) (*invitation, error) {
 	o, err := a.world.findOrganization(mux.Vars(req)["id"])
 	if err != nil {

@@ -28,8 +28,9 @@ func list[R row](a *api, req *http.Request, rows []R, orders orders[R], body fun
 	return arrayOf(`{"data":[`, shorten(taken, distorted), body, `],"total_count":`+strconv.Itoa(total)+`}`), nil
 }
 
-// arrayOf is a JSON array of the rows' bodies with what comes before and behind it, brackets
-// included. A page of 500 is more than half a megabyte: it is copied once.
+// arrayOf returns before, the rows' bodies with commas between them, and behind. The array's
+// brackets are in before and behind. A page of 500 is more than half a megabyte, so it is copied
+// only once.
 func arrayOf[R row](before string, rows []R, body func(R) any, behind string) json.RawMessage {
 	bodies := make([]json.RawMessage, len(rows))
 	size := len(before) + len(behind) + len(rows)

@@ -120,7 +120,7 @@ func (a *api) listOrganizations(req *http.Request) (any, error) {
 	return list(a, req, rows, organizationOrders(), func(o *organization) any { return a.organizationBody(req, o) })
 }
 
-// organizationOrders are what the Backend API document lists beside created_at.
+// organizationOrders are the orders that the Backend API document lists beside created_at.
 func organizationOrders() orders[*organization] {
 	return orders[*organization]{
 		"name":          func(x, y *organization) int { return strings.Compare(x.Name, y.Name) },

@@ -66,7 +66,7 @@ func TestPaging_TiesAreUnstableOnDemand(t *testing.T) {
 			}
 			require.Equal(t, unstable, len(last) > 1, "any of them may be the last")
 
-			// What isn't tied keeps its place, in either direction.
+			// Rows that aren't tied keep their places, in either direction.
 			whole := walk(t, a, "/v1/organization_memberships")
 			p := a.list(t, "/v1/organization_memberships?limit=25&offset=25")
 			slices.Reverse(p.Data)

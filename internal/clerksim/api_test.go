@@ -56,7 +56,7 @@ func ids(objects []object) []string {
 }
 
 // populate makes an organization with n members and returns it with the members' ids, oldest first.
-// Every two memberships are of one millisecond.
+// Two memberships at a time are created in one millisecond.
 func populate(t *testing.T, w *clerksim.World, c *clock, n int) (organizationID string, memberships []string) {
 	t.Helper()
 	admin := createUser(t, w, clerksim.NewUser{})

@@ -111,7 +111,7 @@ func (a answer) ok(t *testing.T) object {
 	return decode(t, a.body)
 }
 
-// page is the answer as a list in the usual form.
+// page reads the answer as a list in the usual form.
 func (a answer) page(t *testing.T) page {
 	t.Helper()
 	list := a.ok(t)
@@ -123,7 +123,7 @@ func (a answer) page(t *testing.T) page {
 	return p
 }
 
-// array is the answer as a list without a form.
+// array reads the answer as a list that is a bare array.
 func (a answer) array(t *testing.T) []object {
 	t.Helper()
 	require.Equal(t, http.StatusOK, a.status, "%s", a.body)

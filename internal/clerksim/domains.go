@@ -37,7 +37,7 @@ type Domain struct {
 	ID string
 	// OrganizationID is the organization's id.
 	OrganizationID string
-	// Name is such as "callmine.test".
+	// Name is the domain's name, such as "callmine.test".
 	Name string
 	// EnrollmentMode is one of the four modes, such as [EnrollByHand].
 	EnrollmentMode string

@@ -21,24 +21,25 @@ const (
 	// ErrInvitationNotUnique is returned when an address is invited that has a pending invitation
 	// already.
 	ErrInvitationNotUnique Code = "organization_invitation_not_unique"
-	// ErrInvitationNotPending is returned when an invitation is accepted or revoked that was
-	// before, or has expired.
+	// ErrInvitationNotPending is returned when an invitation is to be accepted or revoked that was
+	// accepted or revoked before, or has expired.
 	ErrInvitationNotPending Code = "organization_invitation_not_pending"
-	// ErrManagedBySCIM is returned by the Backend API when a changed or ended membership is managed
-	// by a company's directory; see [World.ManageByDirectory].
+	// ErrManagedBySCIM is returned by the Backend API when a request would change or end a
+	// membership that a company's directory manages; see [World.ManageByDirectory].
 	ErrManagedBySCIM Code = "organization_membership_managed_by_scim"
-	// ErrNotAdmin is returned when a user without the right to manage an organization's members is
-	// to act for it.
+	// ErrNotAdmin is returned when a user is to act for an organization and may not manage its
+	// members.
 	ErrNotAdmin Code = "not_an_admin_in_organization"
 	// ErrInvalid is returned when an argument has a value that Clerk would not take.
 	ErrInvalid Code = "form_param_value_invalid"
 	// ErrDuplicate is returned when a slug, a role key, a permission key or an organization's
 	// domain is taken.
 	ErrDuplicate Code = "form_identifier_exists"
-	// ErrRoleInUse is returned when a deleted role belongs to a member or an invitation, or is a
-	// default role.
+	// ErrRoleInUse is returned when a role is to be deleted that a member or an invitation has, or
+	// that is a default role.
 	ErrRoleInUse Code = "organization_role_in_use"
-	// ErrPermissionInUse is returned when a permission is deleted that Clerk owns or a role has.
+	// ErrPermissionInUse is returned when a permission is to be deleted that Clerk owns or a role
+	// has.
 	ErrPermissionInUse Code = "organization_permission_in_use"
 	// ErrOrganizationsOff is returned by the Backend API while [FeatureOrganizations] is off.
 	ErrOrganizationsOff Code = "organization_not_enabled_in_instance"

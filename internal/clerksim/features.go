@@ -2,7 +2,7 @@ package clerksim
 
 import "strings"
 
-// Feature is something that an instance may have or not.
+// Feature is a feature of Clerk that can be on or off in an instance.
 type Feature string
 
 // The features. A new world has all of them but Billing.

@@ -39,7 +39,7 @@ type Invitation struct {
 	Email string
 	// Role is the key of the role that the accepting user gets.
 	Role string
-	// Status is that of the moment of the copy: a pending invitation expires at ExpiresAt.
+	// Status is the status at the time of the copy: a pending invitation expires at ExpiresAt.
 	Status InvitationStatus
 	// URL is the link that accepts it: a secret. It is empty where Clerk has null: in a legacy
 	// instance, and for some invitations without an inviter.

@@ -64,8 +64,7 @@ func (r *replay) role(organizationID, userID string) string {
 	return ""
 }
 
-// states returns the directory's statement about each existing invitation and domain of an
-// organization.
+// states describes each existing invitation and domain of an organization, as the directory has it.
 func (r *replay) states(now time.Time) map[string]string {
 	states := map[string]string{}
 	for id, i := range r.invitations {

@@ -53,7 +53,7 @@ func slugField(o *organization) slugBody {
 	}
 }
 
-// organizationBody is the whole organization. members_count is missing, as it mostly is.
+// organizationBody is the whole organization. It lacks members_count, as most bodies of Clerk's do.
 func (w *World) organizationBody(o *organization) organizationBody {
 	body := organizationBody{
 		Object:             "organization",

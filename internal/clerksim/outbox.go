@@ -13,7 +13,7 @@ const maxLag = 20 * time.Millisecond
 type Message struct {
 	// ID is the svix-id, "msg_" and 27 characters; it is the same in every attempt.
 	ID string
-	// Type is such as "organizationMembership.deleted".
+	// Type is the event's type, such as "organizationMembership.deleted".
 	Type string
 	// ObjectID is the id of the object that the event is about.
 	ObjectID string
@@ -45,9 +45,9 @@ func (w *World) Drain() []Message {
 	return taken
 }
 
-// Filled receives after a message was emitted; then [World.Drain] returns it, unless another
-// goroutine drained it. Several messages may share one signal. There is one channel, so only one
-// goroutine should wait for it.
+// Filled returns a channel that receives after a message was emitted. [World.Drain] then returns
+// the message, unless another goroutine has drained it. Several messages may share one signal.
+// There is one channel, so only one goroutine should wait for it.
 func (w *World) Filled() <-chan struct{} { return w.outbox.filled }
 
 // Mute makes changes emit nothing, as if no endpoint existed yet: Clerk sends no webhooks for the

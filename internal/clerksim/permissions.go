@@ -20,7 +20,8 @@ const permissionKeyPattern = `^org:[a-z0-9_]+:[a-z0-9_]+$`
 type Permission struct {
 	// ID is "perm_" and 27 characters.
 	ID string
-	// Key is such as "org:invoices:create", or "org:sys_…" for one that Clerk owns.
+	// Key is the permission's key, such as "org:invoices:create", or "org:sys_…" for one that Clerk
+	// owns.
 	Key string
 	// Name and Description are for people.
 	Name, Description string

@@ -21,8 +21,8 @@ const roleKeyPattern = `^org:[a-z0-9_]+$`
 type Role struct {
 	// ID is "role_" and 27 characters.
 	ID string
-	// Key is such as "org:admin". It is unique. If it changes, it changes in every membership at
-	// once.
+	// Key is the role's key, such as "org:admin". It is unique. If it changes, it changes in every
+	// membership at once.
 	Key string
 	// Name is what people call it.
 	Name string

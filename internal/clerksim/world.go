@@ -48,7 +48,7 @@ type World struct {
 }
 
 // New makes a world without users that has the default roles [RoleAdmin] and [RoleMember] with the
-// system permissions. They emit no messages. An error names each invalid field of cfg.
+// system permissions. Making these emits no messages. An error names each invalid field of cfg.
 func New(cfg Config) (*World, error) {
 	cfg = cfg.withDefaults()
 	if err := cfg.validate(); err != nil {

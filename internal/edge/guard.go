@@ -41,8 +41,8 @@ const (
 	smallRequest = 64 << 10
 	// bodyStep is the least room that a body asks for.
 	bodyStep = 16 << 10
-	// minHold is how long a request keeps its room after the room grew. A request that is sent
-	// without delay needs a few milliseconds.
+	// minHold is the least time for which a request keeps its room after the room grew. A request
+	// that is sent without delay needs a few milliseconds.
 	minHold = 250 * time.Millisecond
 	// patience is how long a request waits for room. Clerk waits for an answer for 15 s, and sends
 	// again.
@@ -53,8 +53,8 @@ const (
 type Config struct {
 	// MaxConnections bounds the open connections. Defaults to 2,048.
 	MaxConnections int
-	// MaxBytes bounds the bytes of all requests of more than 12 KiB together. They count parsed
-	// heads, and the arrived parts of bodies. A quarter is reserved for requests below 64 KiB.
+	// MaxBytes bounds the bytes of all requests of more than 12 KiB together. Parsed heads count,
+	// and the parts of bodies that have arrived. A quarter is reserved for requests below 64 KiB.
 	// Defaults to 12 MiB.
 	MaxBytes int64
 	// Cut is called for each caller that was cut. It must not block. Optional.

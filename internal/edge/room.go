@@ -38,7 +38,7 @@ func (g *Guard) acquire(ctx context.Context, c *conn, bytes int64, patience time
 }
 
 // wait queues a request. The newest is served first: a caller that sends its request without delay
-// is among the newest. Older waiters are mostly slow ones, which have had their time.
+// is among the newest. Older waiters mostly send slowly, and have had their time.
 func (g *Guard) wait(c *conn, bytes int64) *waiter {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -13,8 +13,9 @@ import (
 	"time"
 )
 
-// What a data folder contains. The locks are two because they end at different times: the owner's
-// with the owner, the server's with the last process of the server, which inherits it.
+// What a data folder contains. There are two locks, because they end at different times. The
+// owner's ends with the owner. The processes of the server inherit the server's lock, so it ends
+// with the last of them.
 const (
 	ownerLockName  = "owner.lock"
 	serverLockName = "server.lock"
@@ -28,7 +29,7 @@ const (
 	// Immediate shutdown takes milliseconds, and at most five seconds before the postmaster kills
 	// processes that don't react.
 	dyingTimeout = 6 * time.Second
-	// orphanTimeout is how long it may take once it was told to end.
+	// orphanTimeout is how long such a server may take once it was told to end.
 	orphanTimeout = 10 * time.Second
 )
 
@@ -75,7 +76,7 @@ func claim(ctx context.Context, p place, acct account) (*cluster, error) {
 	return c, nil
 }
 
-// awaitPredecessor waits for the server of a dead owner to end, and ends it where the kernel
+// awaitPredecessor waits until the server of a dead owner has ended, and ends it if the kernel
 // doesn't.
 func (c *cluster) awaitPredecessor(ctx context.Context) (*fileLock, error) {
 	path := c.path(serverLockName)
@@ -85,8 +86,8 @@ func (c *cluster) awaitPredecessor(ctx context.Context) (*fileLock, error) {
 	if !errors.Is(err, errLocked) || ctx.Err() != nil {
 		return lock, err
 	}
-	// The held lock proves that the server is alive, and the free lock of the owner that its owner
-	// is dead. So the process id isn't stale.
+	// The server's lock is held, so the server is alive. The owner's lock is free, so the owner is
+	// dead. So the process id isn't stale.
 	pid := readPID(filepath.Join(c.path(pgdataName), "postmaster.pid"))
 	if pid == 0 {
 		return nil, err
@@ -119,7 +120,8 @@ func (c *cluster) release(keptDir string) error {
 	if dir := fallbackSocketDir(c.dir); len(c.path(socketName)) > maxSocketDir {
 		err = errors.Join(err, os.RemoveAll(dir))
 	}
-	// Last, so that nobody finds the folder unlocked while it goes.
+	// The locks are released last, so that no process finds the folder unlocked while it is
+	// removed.
 	return errors.Join(err, c.server.release(), c.owner.release())
 }
 

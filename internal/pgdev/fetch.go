@@ -100,7 +100,7 @@ func (f *fetcher) cache(acct account) (string, error) {
 // downloadEmbedded makes embedded-postgres fetch, verify and extract, and nothing else. The library
 // has no such function, and the rest of its Start can't work here: its initdb refuses root, and its
 // server wouldn't end with its owner. An invalid encoding makes its initdb stop before it writes
-// anything. The result is decided by whether the binaries exist then.
+// anything. The fetch has succeeded if the binaries exist then.
 func downloadEmbedded(repository, cacheDir, target string) error {
 	scratch, err := os.MkdirTemp(cacheDir, "scratch-")
 	if err != nil {

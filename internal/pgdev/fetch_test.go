@@ -146,8 +146,8 @@ func jarHandler(t *testing.T, archive string) http.Handler {
 	})
 }
 
-// TestFetch_BinariesStayOutOfTheDataFolder: a folder that isn't a database's is refused, and so
-// would be the one that a fetch has filled.
+// TestFetch_BinariesStayOutOfTheDataFolder: otherwise the fetched binaries would make the data
+// folder one that is refused as not a database's.
 func TestFetch_BinariesStayOutOfTheDataFolder(t *testing.T) {
 	t.Setenv("HOME", folder(t))
 	t.Setenv("XDG_CACHE_HOME", "")

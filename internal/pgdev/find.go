@@ -66,8 +66,8 @@ func newSearch(logger *slog.Logger) *search {
 	}
 }
 
-// find returns the installation to use: the first one in search order. If a data folder exists that
-// only wantMajor can read, it is the first one of that version (0: any).
+// find returns the installation to use: the first one in search order. If wantMajor isn't 0, only
+// that version can read the data folder, so find returns the first one of that version.
 func (s *search) find(ctx context.Context, acct account, wantMajor int) (installation, error) {
 	found, looked := s.installed(ctx, acct)
 	for _, inst := range found {

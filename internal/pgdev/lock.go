@@ -17,7 +17,7 @@ const lockPollInterval = 10 * time.Millisecond
 var errLocked = errors.New("lock is held")
 
 // fileLock is an exclusive flock. The kernel drops it when the last process with the open file
-// ends, in any way. So it proves life without process ids.
+// ends, in any way. So a held lock proves that its holder is alive, without process ids.
 type fileLock struct{ file *os.File }
 
 // tryLock takes the lock or returns errLocked. It never follows a symbolic link: root locks files

@@ -88,8 +88,8 @@ func fast() map[string]string {
 	return map[string]string{"fsync": "off", "shared_buffers": "16MB"}
 }
 
-// folder is a temporary folder, in memory if there is room, that any account can enter, which those
-// of testing.T aren't.
+// folder makes a temporary folder that any account can enter, in memory if there is room. Other
+// accounts can't enter the folders of testing.T.
 func folder(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp(MemoryDir(2<<30), "pgdev-test-") //nolint:usetesting // see above
@@ -137,8 +137,8 @@ func execute(t *testing.T, url, sql string) {
 	require.NoError(t, err)
 }
 
-// requireGone checks that the process has ended. Those that lost their owner are reaped by process
-// 1 in its own time, and in some containers never: a zombie is gone, too.
+// requireGone checks that the process has ended. A process that lost its owner is reaped by process
+// 1, late or, in some containers, never. So a zombie counts as gone.
 func requireGone(t *testing.T, pid int) {
 	t.Helper()
 	require.Eventually(t, func() bool {

@@ -35,9 +35,9 @@ type Server struct {
 // one that it starts. ctx bounds the start only. The server then runs until [Server.Stop] or the
 // death of this process.
 //
-// Errors: [*NoBinariesError] when no Postgres was found or fetched, [*InUseError] when a live
-// process owns the data folder; all others carry the last lines of Postgres' own log where there
-// are any.
+// The error is a [*NoBinariesError] if no Postgres was found or fetched, and an [*InUseError] if a
+// live process owns the data folder. Any other error carries the last lines of Postgres' own log if
+// there are any.
 func Start(ctx context.Context, cfg Config) (*Server, error) {
 	c := cfg.withDefaults()
 	if err := c.validate(); err != nil {

@@ -27,8 +27,8 @@ type Report struct {
 	Pooler     Pooler
 
 	// Limit is how many connections this role may open to this database, and Limiter what sets the
-	// limit: the role, the database or max_connections. 0 means no limit but the server's own,
-	// which it doesn't tell.
+	// limit: the role, the database or max_connections. 0 means that only the server limits them,
+	// and doesn't tell its limit.
 	Limit   int
 	Limiter string
 	// InUse is how many connections count against Limit now, this one included.

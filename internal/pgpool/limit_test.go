@@ -8,7 +8,7 @@ import (
 )
 
 // TestLaw_Split: no connection is lost, and every pool has its least. A higher cap makes no pool
-// smaller, but for rounding.
+// smaller, except by rounding.
 func TestLaw_Split(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {

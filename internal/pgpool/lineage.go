@@ -57,7 +57,8 @@ func NewLineage(changed func(Change)) *Lineage {
 	return &Lineage{changed: changed, sessions: map[*wire]struct{}{}}
 }
 
-// Learn sets the server that the process begins with. Sessions of URLs that follow can't set it.
+// Learn sets the server that the process begins with. Sessions of URLs that follow can't set the
+// first server themselves.
 func (l *Lineage) Learn(i Identity) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -78,8 +79,8 @@ func (l *Lineage) current(epoch int) bool {
 	return epoch == l.epoch
 }
 
-// floor is a position below what a primary has on disk when it is asked from now on, unless the
-// server changes.
+// floor is a position in the WAL. From now on, a primary that is asked has at least this much on
+// disk, unless the server changes.
 type floor struct {
 	flushed uint64
 	epoch   int
@@ -92,8 +93,8 @@ func (l *Lineage) floor() floor {
 }
 
 // observe judges what a session shows, and learns a newer server from it. The floor is from before
-// the session was asked. observe returns the epoch of the session. Only a leading session, of the
-// URL for writes, may show another cluster: the others follow.
+// the session was asked. observe returns the epoch of the session. Only a session of the URL for
+// writes, which leads, may show another cluster. The others follow.
 func (l *Lineage) observe(w *wire, s seen, least floor, leads bool) (int, error) {
 	l.mu.Lock()
 	before, change := l.known, false

@@ -69,7 +69,7 @@ func TestLineage_FollowersTellNothingFirst(t *testing.T) {
 	require.Equal(t, Identity{System: "1", Timeline: 1}, known)
 }
 
-// TestLineage_SessionsOpenedAtOnceInAFailover are one change: the first one was compared with the
+// TestLineage_SessionsOpenedAtOnceInAFailover cause one change, although each was compared with the
 // old server.
 func TestLineage_SessionsOpenedAtOnceInAFailover(t *testing.T) {
 	t.Parallel()

@@ -37,8 +37,8 @@ const (
 	systemColumn   = `(SELECT system_identifier::text FROM pg_control_system())`
 )
 
-// telling is how much of its identity a server tells: providers withhold some of the functions from
-// their customers' roles.
+// telling is how much of its identity a server tells. Providers don't let their customers' roles
+// call some of the functions for it.
 type telling int32
 
 const (

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// Needs says what sessions are for. The zero value reads and writes data that may be lost: it only
-// needs a primary.
+// Needs says what sessions are for. The zero value needs only a primary, which may turn out to be
+// read-only.
 type Needs struct {
 	// Write refuses sessions that can't write.
 	Write bool

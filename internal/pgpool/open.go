@@ -30,8 +30,8 @@ type Config struct {
 	Fresh time.Duration
 	// Lineage is what the process knows of its database. Defaults to one of its own.
 	Lineage *Lineage
-	// Follows says that the URL isn't the one for writes: sessions of that one decide which cluster
-	// is right.
+	// Follows says that the URL isn't the one for writes. Only sessions of the URL for writes
+	// decide which cluster is right.
 	Follows bool
 }
 

@@ -24,8 +24,8 @@ type DB interface {
 }
 
 // PerTransaction is a pool through a pooler that gives a server to each transaction. Each statement
-// is a transaction of its own, in one round trip. The transaction's beginning gives it what a
-// session must have, and refuses a wrong server. No statement is prepared under a name.
+// is a transaction of its own, in one round trip. What a session must have is set at the beginning
+// of the transaction, and a wrong server is refused there. No statement is prepared under a name.
 type PerTransaction struct {
 	pool     *pgxpool.Pool
 	sessions *sessions
@@ -161,7 +161,8 @@ func (p *PerTransaction) SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchR
 	return committing{tx.SendBatch(ctx, b), ctx, tx}
 }
 
-// again looks again and tries a second time if the server must not answer: another server may.
+// again tries once more after another look if the server must not answer, because the pooler may
+// then lead to another server.
 func (p *PerTransaction) again(ctx context.Context, try func() error) error {
 	err := patiently(ctx, try)
 	if !mustNotAnswer(err) {

@@ -30,10 +30,10 @@ const (
 	probeFor = 2 * time.Second
 )
 
-// guessPooler returns what is between. The cancel key of a client names the server's process, but a
-// pooler gives a key of its own. A direct session, or one of a pooler for sessions, always keeps
-// its server. A pooler for transactions gives the server of an idle session to others, and can't
-// give the session one that a probe holds.
+// guessPooler returns which pooler is between the client and Postgres. A direct client has a cancel
+// key that names the server's process, and a pooler gives a key of its own. A direct session, or
+// one of a pooler for sessions, always keeps its server. A pooler for transactions gives the server
+// of an idle session to others. While a probe holds that server, the session gets another one.
 func guessPooler(ctx context.Context, cfg *pgconn.Config, conn *pgconn.PgConn) (Pooler, error) {
 	mine, err := serverPID(ctx, conn, "")
 	if err != nil {

@@ -28,7 +28,7 @@ type RefusedError struct {
 	Reason Reason
 	Detail string
 
-	ended bool // the server was a pooler's and has ended: another session may be given another one
+	ended bool // the refused server was a pooler's, and was ended: the next session may get another one
 }
 
 // Error implements error.

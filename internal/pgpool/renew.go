@@ -35,7 +35,7 @@ func LookWhereItLeads(ctx context.Context, pool *pgxpool.Pool, fresh time.Durati
 }
 
 // throwAway makes a pooler end the server of a session, and reports whether it was fresh. pgbouncer
-// ends a server whose client leaves in the middle of a transaction, which no log mentions. If a
+// ends a server whose client leaves in the middle of a transaction, and no log mentions it. If a
 // pooler gives the same server again, Postgres has to end it, and its log mentions that.
 func throwAway(ctx context.Context, conn *pgconn.PgConn, fresh time.Duration, thrown string) (pid string, isFresh bool, err error) {
 	pid, isFresh, err = serverAge(ctx, conn, fresh)

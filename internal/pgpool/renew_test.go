@@ -35,8 +35,9 @@ func leadsTo(ctx context.Context, pool *pgxpool.Pool, c *pgtest.Cluster) bool {
 	return err == nil && strings.HasSuffix(c.Addr(), ":"+port)
 }
 
-// TestRenew_ServersThatAPoolerKeeps of an old primary that stays up. After a look where the URL
-// leads by now, none of them answers, and the new primary answers in all pools.
+// TestRenew_ServersThatAPoolerKeeps: an old primary stays up, and the pooler keeps its servers.
+// After a look at where the URL leads now, none of these servers answers, and the new primary
+// answers in all pools.
 func TestRenew_ServersThatAPoolerKeeps(t *testing.T) {
 	t.Parallel()
 	o := newOldAndNew(t)

@@ -101,8 +101,8 @@ func (s *sessions) look(ctx context.Context, conn *pgconn.PgConn, before string,
 	return &session{epoch: epoch}, nil
 }
 
-// endServer ends a pooler's server that was refused, unless another server would be refused as
-// well. Behind a pooler for transactions, it could end another server.
+// endServer ends a pooler's server that was refused, unless every other server would be refused,
+// too. It does nothing behind a pooler for transactions, where it could end another server.
 func (s *sessions) endServer(ctx context.Context, conn *pgconn.PgConn, now seen, why error) {
 	refused, ok := errors.AsType[*RefusedError](why)
 	if !ok || refused.Lasting() || s.lastsNot || now.pid == conn.PID() {

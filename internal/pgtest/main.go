@@ -28,7 +28,7 @@ type suite struct{ fast, durable *server }
 
 func newSuite(given string) *suite {
 	if given != "" {
-		// As durable as that server is; a second one can't be had.
+		// Durable tests use the given server, too: it is as durable as it is.
 		s := newServer(givenServer(given))
 		return &suite{fast: s, durable: s}
 	}

@@ -106,7 +106,7 @@ func (s *server) openAdmin(ctx context.Context, pg *pgdev.Server) (*pgxpool.Pool
 		return nil, fmt.Errorf("ask for its version: %w", err)
 	}
 	// Copying files needs two checkpoints, which cost nothing without fsync and a lot with it.
-	// Known from version 15 on; before, it was the only way.
+	// Postgres has the option from version 15 on; older versions always copy files.
 	if s.cfg.Settings["fsync"] == "off" && version >= 150000 {
 		s.clone = " STRATEGY file_copy"
 	}

@@ -128,7 +128,7 @@ func (p *play) run(ctx context.Context) error {
 	return nil
 }
 
-// pointless reports whether a repeat was acknowledged before this retry.
+// pointless reports whether this retry isn't needed, because a repeat was acknowledged meanwhile.
 func (s send) pointless() bool { return s.try > 0 && s.parcel.acknowledged[s.endpoint] }
 
 func (p *play) make(ctx context.Context, s send) error {

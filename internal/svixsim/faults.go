@@ -38,8 +38,8 @@ type Faults struct {
 	// ReplayAfter is how long after its first send a message is replayed, on the courier's clock.
 	// Defaults to 6 hours.
 	ReplayAfter time.Duration
-	// Window shuffles the sends within each group of so many. A window as long as the plan gives
-	// any order. Defaults to 0: no shuffling.
+	// Window is the size of the groups within which sends are shuffled. If it is the length of the
+	// plan, any order may come out. Defaults to 0: no shuffling.
 	Window int
 }
 

@@ -39,8 +39,8 @@ ORDER BY at DESC, seq DESC
 LIMIT @page_size::integer;
 
 -- name: AppendEvent :many
--- Appends an entry, unless the key was used before: then it returns no row. The trigger chains the
--- entry. The entry's id is drawn first, because it is kept with the key.
+-- Appends an entry. If the key was used before, it appends nothing and returns no row. The trigger
+-- chains the entry. The entry's id is drawn first, because it is kept with the key.
 WITH drawn AS (
     SELECT nextval('rolecall.audit_log_id_seq') AS id
 ), kept AS (
@@ -75,10 +75,10 @@ ORDER BY organization_id LIMIT 1;
 SELECT seq, hash FROM rolecall.audit_heads WHERE organization_id = @organization_id;
 
 -- name: ChainLinks :many
--- Entries of a chain as they stand, from a position on and with it. No position is before all
--- entries: a forger may have used a number twice. JSON is returned as its stored text: pgx would
--- drop the spaces around it, and can't tell null from the JSON null. '' is no JSON, so it stands
--- for null.
+-- Entries of a chain as they stand, beginning with the given position. A position has the id beside
+-- the number, because a forger may have used a number twice. JSON is returned as its stored text:
+-- pgx would drop the spaces around it, and can't tell null from the JSON null. '' is no JSON, so it
+-- stands for null.
 SELECT id, organization_id, actor, action, target, coalesce(before::text, '')::text AS before,
     coalesce(after::text, '')::text AS after, coalesce(data::text, '')::text AS data, at, cause, seq, prev_hash, hash
 FROM rolecall.audit_log

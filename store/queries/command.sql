@@ -1,7 +1,7 @@
 -- Commands and their idempotency keys. A key counts for 24 hours, as clients of such interfaces
--- expect. A command runs for 20 s at most (commandTimeout of package command is below): one that is
--- still open then has lost its process. Changes are attributed to an open command for ten minutes:
--- a later webhook is one of Clerk's retries, and the next sweep was faster.
+-- expect. A command runs for less than 20 s (see commandTimeout of package command): one that is
+-- open for longer has lost its process. Changes are attributed to an open command for ten minutes.
+-- A webhook that comes later is one of Clerk's retries, and a sweep has shown the change before it.
 
 -- name: AddCommand :one
 -- Returns when it was tried. No row: another command has the key.
@@ -11,7 +11,7 @@ ON CONFLICT (key) DO NOTHING
 RETURNING tried_at;
 
 -- name: ForgetKey :exec
--- Makes a key that was used too long ago free again.
+-- Frees a key that was used too long ago to count.
 DELETE FROM rolecall.commands
 WHERE key = @key::bytea AND begun_at < clock_timestamp() - interval '24 hours'
     AND NOT (state = 'begun' AND tried_at > clock_timestamp() - interval '20 seconds'); -- a repeat that runs
@@ -42,9 +42,9 @@ SELECT EXISTS (
 )::boolean;
 
 -- name: TryCommandAgain :one
--- Returns when it was tried. By that, NameCommand and EndCommand tell a try from a later one: a try
--- that outlives its time doesn't end the next one. A command that has failed begins anew: the
--- change attributed to it was another actor's.
+-- Returns when it was tried. NameCommand and EndCommand know a try by this instant, so that a try
+-- that outlives its time doesn't end the next one. A failed command begins anew, without the change
+-- that was attributed to it: another actor made that change.
 UPDATE rolecall.commands
 SET state = 'begun', tried_at = clock_timestamp(), audited_at = CASE WHEN state <> 'failed' THEN audited_at END,
     sent_at = CASE WHEN state <> 'failed' THEN sent_at END, last_sent_at = CASE WHEN state <> 'failed' THEN last_sent_at END,
@@ -65,12 +65,12 @@ UPDATE rolecall.commands SET organization_id = @organization_id, target = @targe
 UPDATE rolecall.commands SET state = @state, answer = @answer WHERE id = @id AND tried_at = @tried_at;
 
 -- name: OpenCommands :many
--- The commands that may have made changes, and the one that is being recorded, locked. Those under
--- way come first, then those with an unknown outcome, each the oldest first. One change is
--- attributed to each. The creator of a workspace also joins it, perhaps a moment after the command
--- is done. A creation with a yet unknown workspace may be that of any workspace that is as young as
--- the command, within the difference of the clocks. A command that wasn't sent to Clerk made no
--- change.
+-- Locks and returns the commands that may have made changes, and the one that is being recorded.
+-- Those under way come first, then those with an unknown outcome, each the oldest first. One change
+-- is attributed to each. The creator of a workspace also joins it, perhaps a moment after the
+-- command is done. A creation whose workspace isn't known yet may have made any workspace that is
+-- as young as the command, give or take the difference of the clocks. A command that wasn't sent to
+-- Clerk made no change.
 SELECT open.id, open.actor, open.action, coalesce(nullif(open.organization_id, ''), young.id, '')::text AS organization_id, open.target,
     open.outcome, open.audited
 FROM (
@@ -98,7 +98,7 @@ SELECT EXISTS (
 )::boolean;
 
 -- name: MarkAudited :exec
--- Changes are attributed to the commands, and what they made has ids.
+-- Records that changes are attributed to the commands, and the ids of what the commands made.
 UPDATE rolecall.commands c SET audited_at = clock_timestamp(), organization_id = s.organization_id, target = s.target
 FROM (SELECT unnest(@ids::text[]) AS id, unnest(@organization_ids::text[]) AS organization_id, unnest(@targets::text[]) AS target) s
 WHERE c.id = s.id;
@@ -117,8 +117,8 @@ WHERE id IN (
 SELECT key FROM rolecall.roles WHERE deleted_at IS NULL AND key <> '' ORDER BY key;
 
 -- name: MembershipOfPair :one
--- The membership of a user in an organization that counts, also one that has ended or is a banned
--- user's.
+-- The membership of a user in an organization that counts, even if it has ended or the user is
+-- banned.
 SELECT m.id, (m.deleted_at IS NOT NULL)::boolean AS dead, m.user_id, m.role::text AS role, m.role_name, m.created_at AS joined_at,
     u.identifier, u.first_name, u.last_name
 FROM rolecall.effective_memberships m

@@ -34,8 +34,7 @@ WHERE svix_id IN (
 RETURNING svix_id;
 
 -- name: LockReceivedDeliveries :many
--- The locks guard applying: their holder applies the deliveries, and a second worker finds nothing
--- left to do.
+-- The holder of the locks applies the deliveries. A second worker then finds nothing left to do.
 SELECT svix_id, event_type, instance_id, occurred_at, received_at, body, attempts
 FROM rolecall.deliveries
 WHERE svix_id = ANY (@svix_ids::text[]) AND state = 'received'
@@ -51,9 +50,10 @@ WHERE svix_id = ANY (@svix_ids::text[]) AND state = 'received'
 ORDER BY svix_id;
 
 -- name: LockedRows :many
--- The rows of the given ids that another transaction has locked, and that transaction: deliveries,
--- objects of the mirror, and the counters and chains of organizations. An id can be in several
--- tables; place tells them apart. The query locks the free rows, so the caller rolls back.
+-- Of the rows with the given ids, those that another transaction has locked, each with that
+-- transaction. The rows are deliveries, objects of the mirror, and the counters and chains of
+-- organizations. An id can be in several tables; place tells them apart. The query locks the free
+-- rows, so the caller rolls back.
 WITH free_deliveries AS (
     SELECT 1 AS place, svix_id AS id FROM rolecall.deliveries WHERE svix_id = ANY (@ids::text[]) FOR UPDATE SKIP LOCKED
 ), free_users AS (
@@ -195,7 +195,7 @@ SET event_type = @event_type, object_id = @object_id, organization_id = @organiz
 WHERE svix_id = @svix_id;
 
 -- name: PruneBodies :execrows
--- Forgets the bodies of deliveries that ended. Those that wait, or are set aside, keep theirs.
+-- Deletes the bodies of deliveries that ended. Those that wait, or are set aside, keep theirs.
 UPDATE rolecall.deliveries SET body = NULL
 WHERE svix_id IN (
     SELECT old.svix_id FROM rolecall.deliveries old

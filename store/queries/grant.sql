@@ -4,9 +4,9 @@
 SELECT role, permission FROM rolecall.grants ORDER BY role, permission;
 
 -- name: SavePolicyReading :execrows
--- Saves no reading if the policy in the table was read later. A saver holds the row, and other
--- savers wait for it; readers of the grants don't. A reading in the future comes from a clock that
--- was set back since, and doesn't count.
+-- Saves when the policy was read, unless the policy in the table was read later. The saver locks
+-- the row: other savers wait for it, and readers of the grants don't. An instant in the future
+-- doesn't count: the clock was set back since.
 INSERT INTO rolecall.policy_reading AS last (read_at) VALUES (clock_timestamp() - make_interval(secs => @age_seconds::float8))
 ON CONFLICT (one) DO UPDATE SET read_at = excluded.read_at
 WHERE last.read_at <= excluded.read_at OR last.read_at > clock_timestamp();

@@ -1,7 +1,8 @@
 -- Operators' questions: how well does the mirror follow Clerk?
 
 -- name: SweepRunning :one
--- Whether some session holds the lock of sweeping. Postgres shows a 64-bit key in two halves.
+-- Whether some session holds the lock of sweeping. Postgres shows a lock's 64-bit key in two
+-- halves.
 SELECT EXISTS (
     SELECT FROM pg_catalog.pg_locks
     WHERE locktype = 'advisory' AND granted AND objsubid = 1

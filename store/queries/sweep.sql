@@ -37,7 +37,7 @@ SET state = @state, reason = @reason, progress = @progress, report = @report, up
 WHERE id = @id;
 
 -- name: Verify :exec
--- At that instant, mirror and Clerk were equal.
+-- Records that the mirror agreed with Clerk at that instant.
 INSERT INTO rolecall.revisions AS r (organization_id, revision, verified_at)
 VALUES ('', 0, @verified_at::timestamptz)
 ON CONFLICT (organization_id) DO UPDATE SET verified_at = greatest(r.verified_at, excluded.verified_at);
@@ -72,8 +72,8 @@ ORDER BY l.id LIMIT @page_size::integer;
 SELECT set_config('enable_nestloop', 'off', true);
 
 -- name: CountDependents :many
--- The live objects that end with an organization or a user and weren't listed. The id of the other
--- one is '': two queries, so that each has an index.
+-- Counts the live objects that weren't listed and would end with an organization or a user. One of
+-- the two ids is ''. There are two branches, so that each uses an index.
 WITH hanging AS (
     SELECT o.resource, o.id FROM rolecall.live_objects o
     WHERE o.organization_id = @organization_id AND @organization_id::text <> '' AND o.resource IN ('membership', 'invitation', 'domain')
@@ -137,7 +137,8 @@ ON CONFLICT (resource, difference, cause) DO UPDATE SET count = d.count + exclud
 SELECT resource, difference, cause, count FROM rolecall.drift ORDER BY resource, difference, cause;
 
 -- name: LastDelivery :one
--- When the newest delivery came. The index is of blocks, so the search begins with the newest ones.
+-- When the newest delivery came. The index only knows ranges of blocks (BRIN), so the search begins
+-- with the newest.
 SELECT coalesce(
     (SELECT max(received_at) FROM rolecall.deliveries WHERE received_at > now() - interval '1 hour'),
     (SELECT max(received_at) FROM rolecall.deliveries WHERE received_at > now() - interval '2 days'),
@@ -145,8 +146,8 @@ SELECT coalesce(
     (SELECT max(received_at) FROM rolecall.deliveries), 'epoch')::timestamptz AS received_at;
 
 -- name: InstanceOfDeliveries :one
--- The Clerk instance of most of the newest deliveries that were applied. Most, because the
--- dashboard's examples may be among them.
+-- The Clerk instance that most of the newest applied deliveries name. Some of them may be the
+-- dashboard's examples, which name another.
 SELECT newest.instance_id FROM (
     SELECT d.instance_id FROM rolecall.deliveries d
     WHERE d.body IS NOT NULL AND d.instance_id <> '' AND d.state IN ('applied', 'superseded')

@@ -1,5 +1,5 @@
 -- name: Workspace :one
--- A live organization. One that is known by a member only counts as well, without a name.
+-- A live organization. If the mirror knows only a member of it, it counts as well, without a name.
 SELECT @id::text AS id, coalesce(o.name, '')::text AS name, o.slug, o.image_url, o.created_at, o.created_by,
     (SELECT count(*) FROM rolecall.current_memberships l WHERE l.organization_id = @id) AS member_count
 FROM (SELECT 1) one

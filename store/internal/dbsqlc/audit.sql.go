@@ -39,8 +39,8 @@ type AppendEventParams struct {
 	Request        []byte          `json:"request"`
 }
 
-// Appends an entry, unless the key was used before: then it returns no row. The trigger chains the
-// entry. The entry's id is drawn first, because it is kept with the key.
+// Appends an entry. If the key was used before, it appends nothing and returns no row. The trigger
+// chains the entry. The entry's id is drawn first, because it is kept with the key.
 func (q *Queries) AppendEvent(ctx context.Context, db DBTX, arg AppendEventParams) ([]RolecallAuditLog, error) {
 	rows, err := db.Query(ctx, appendEvent,
 		arg.OrganizationID,
@@ -397,10 +397,10 @@ type ChainLinksRow struct {
 	Hash           []byte    `json:"hash"`
 }
 
-// Entries of a chain as they stand, from a position on and with it. No position is before all
-// entries: a forger may have used a number twice. JSON is returned as its stored text: pgx would
-// drop the spaces around it, and can't tell null from the JSON null. ” is no JSON, so it stands
-// for null.
+// Entries of a chain as they stand, beginning with the given position. A position has the id beside
+// the number, because a forger may have used a number twice. JSON is returned as its stored text:
+// pgx would drop the spaces around it, and can't tell null from the JSON null. ” is no JSON, so it
+// stands for null.
 func (q *Queries) ChainLinks(ctx context.Context, db DBTX, arg ChainLinksParams) ([]ChainLinksRow, error) {
 	rows, err := db.Query(ctx, chainLinks,
 		arg.OrganizationID,

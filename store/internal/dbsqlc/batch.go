@@ -75,10 +75,10 @@ type StandingsRow struct {
 }
 
 // What a decision needs to know about a user in an organization. The pair's last membership counts,
-// also if it has ended: Clerk has at most one at a time, so an older one that seems to live was
-// ended by an event that didn't come yet. Each execution is for one pair, because Postgres
-// remembers the plan of this form. For arrays, whose length it can't guess, it plans anew each
-// time, which takes five times as long as the answer.
+// also if it has ended. Clerk has at most one at a time, so an older one that seems to live has
+// ended, and its event hasn't come yet. Each execution is for one pair, because Postgres then keeps
+// the plan. For an array, whose length it can't guess, it would plan anew each time. That takes
+// five times as long as the answer.
 func (q *Queries) Standings(ctx context.Context, db DBTX, arg []StandingsParams) *StandingsBatchResults {
 	batch := &pgx.Batch{}
 	for _, a := range arg {

@@ -31,9 +31,9 @@ type AddCommandParams struct {
 }
 
 // Commands and their idempotency keys. A key counts for 24 hours, as clients of such interfaces
-// expect. A command runs for 20 s at most (commandTimeout of package command is below): one that is
-// still open then has lost its process. Changes are attributed to an open command for ten minutes:
-// a later webhook is one of Clerk's retries, and the next sweep was faster.
+// expect. A command runs for less than 20 s (see commandTimeout of package command): one that is
+// open for longer has lost its process. Changes are attributed to an open command for ten minutes.
+// A webhook that comes later is one of Clerk's retries, and a sweep has shown the change before it.
 // Returns when it was tried. No row: another command has the key.
 func (q *Queries) AddCommand(ctx context.Context, db DBTX, arg AddCommandParams) (time.Time, error) {
 	row := db.QueryRow(ctx, addCommand,
@@ -78,7 +78,7 @@ WHERE key = $1::bytea AND begun_at < clock_timestamp() - interval '24 hours'
     AND NOT (state = 'begun' AND tried_at > clock_timestamp() - interval '20 seconds')
 `
 
-// Makes a key that was used too long ago free again.
+// Frees a key that was used too long ago to count.
 func (q *Queries) ForgetKey(ctx context.Context, db DBTX, key []byte) error {
 	_, err := db.Exec(ctx, forgetKey, key)
 	return err
@@ -185,7 +185,7 @@ type MarkAuditedParams struct {
 	Targets         []string `json:"targets"`
 }
 
-// Changes are attributed to the commands, and what they made has ids.
+// Records that changes are attributed to the commands, and the ids of what the commands made.
 func (q *Queries) MarkAudited(ctx context.Context, db DBTX, arg MarkAuditedParams) error {
 	_, err := db.Exec(ctx, markAudited, arg.Ids, arg.OrganizationIds, arg.Targets)
 	return err
@@ -218,8 +218,8 @@ type MembershipOfPairRow struct {
 	LastName   *string   `json:"last_name"`
 }
 
-// The membership of a user in an organization that counts, also one that has ended or is a banned
-// user's.
+// The membership of a user in an organization that counts, even if it has ended or the user is
+// banned.
 func (q *Queries) MembershipOfPair(ctx context.Context, db DBTX, arg MembershipOfPairParams) (MembershipOfPairRow, error) {
 	row := db.QueryRow(ctx, membershipOfPair, arg.OrganizationID, arg.UserID)
 	var i MembershipOfPairRow
@@ -299,12 +299,12 @@ type OpenCommandsRow struct {
 	Audited        bool   `json:"audited"`
 }
 
-// The commands that may have made changes, and the one that is being recorded, locked. Those under
-// way come first, then those with an unknown outcome, each the oldest first. One change is
-// attributed to each. The creator of a workspace also joins it, perhaps a moment after the command
-// is done. A creation with a yet unknown workspace may be that of any workspace that is as young as
-// the command, within the difference of the clocks. A command that wasn't sent to Clerk made no
-// change.
+// Locks and returns the commands that may have made changes, and the one that is being recorded.
+// Those under way come first, then those with an unknown outcome, each the oldest first. One change
+// is attributed to each. The creator of a workspace also joins it, perhaps a moment after the
+// command is done. A creation whose workspace isn't known yet may have made any workspace that is
+// as young as the command, give or take the difference of the clocks. A command that wasn't sent to
+// Clerk made no change.
 func (q *Queries) OpenCommands(ctx context.Context, db DBTX, arg OpenCommandsParams) ([]OpenCommandsRow, error) {
 	rows, err := db.Query(ctx, openCommands,
 		arg.Recorded,
@@ -444,9 +444,9 @@ SET state = 'begun', tried_at = clock_timestamp(), audited_at = CASE WHEN state 
 WHERE id = $1 RETURNING tried_at
 `
 
-// Returns when it was tried. By that, NameCommand and EndCommand tell a try from a later one: a try
-// that outlives its time doesn't end the next one. A command that has failed begins anew: the
-// change attributed to it was another actor's.
+// Returns when it was tried. NameCommand and EndCommand know a try by this instant, so that a try
+// that outlives its time doesn't end the next one. A failed command begins anew, without the change
+// that was attributed to it: another actor made that change.
 func (q *Queries) TryCommandAgain(ctx context.Context, db DBTX, id string) (time.Time, error) {
 	row := db.QueryRow(ctx, tryCommandAgain, id)
 	var tried_at time.Time

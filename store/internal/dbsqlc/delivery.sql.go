@@ -378,8 +378,7 @@ type LockReceivedDeliveriesRow struct {
 	Attempts   int32     `json:"attempts"`
 }
 
-// The locks guard applying: their holder applies the deliveries, and a second worker finds nothing
-// left to do.
+// The holder of the locks applies the deliveries. A second worker then finds nothing left to do.
 func (q *Queries) LockReceivedDeliveries(ctx context.Context, db DBTX, svixIds []string) ([]LockReceivedDeliveriesRow, error) {
 	rows, err := db.Query(ctx, lockReceivedDeliveries, svixIds)
 	if err != nil {
@@ -463,9 +462,10 @@ type LockedRowsRow struct {
 	Locker string `json:"locker"`
 }
 
-// The rows of the given ids that another transaction has locked, and that transaction: deliveries,
-// objects of the mirror, and the counters and chains of organizations. An id can be in several
-// tables; place tells them apart. The query locks the free rows, so the caller rolls back.
+// Of the rows with the given ids, those that another transaction has locked, each with that
+// transaction. The rows are deliveries, objects of the mirror, and the counters and chains of
+// organizations. An id can be in several tables; place tells them apart. The query locks the free
+// rows, so the caller rolls back.
 func (q *Queries) LockedRows(ctx context.Context, db DBTX, ids []string) ([]LockedRowsRow, error) {
 	rows, err := db.Query(ctx, lockedRows, ids)
 	if err != nil {
@@ -541,7 +541,7 @@ type PruneBodiesParams struct {
 	Batch          int32     `json:"batch"`
 }
 
-// Forgets the bodies of deliveries that ended. Those that wait, or are set aside, keep theirs.
+// Deletes the bodies of deliveries that ended. Those that wait, or are set aside, keep theirs.
 func (q *Queries) PruneBodies(ctx context.Context, db DBTX, arg PruneBodiesParams) (int64, error) {
 	result, err := db.Exec(ctx, pruneBodies, arg.ReceivedBefore, arg.Batch)
 	if err != nil {

@@ -65,9 +65,9 @@ ON CONFLICT (one) DO UPDATE SET read_at = excluded.read_at
 WHERE last.read_at <= excluded.read_at OR last.read_at > clock_timestamp()
 `
 
-// Saves no reading if the policy in the table was read later. A saver holds the row, and other
-// savers wait for it; readers of the grants don't. A reading in the future comes from a clock that
-// was set back since, and doesn't count.
+// Saves when the policy was read, unless the policy in the table was read later. The saver locks
+// the row: other savers wait for it, and readers of the grants don't. An instant in the future
+// doesn't count: the clock was set back since.
 func (q *Queries) SavePolicyReading(ctx context.Context, db DBTX, ageSeconds float64) (int64, error) {
 	result, err := db.Exec(ctx, savePolicyReading, ageSeconds)
 	if err != nil {

@@ -43,7 +43,7 @@ type EndedAfterRow struct {
 }
 
 // The memberships that have ended and hide one of the same pair that Clerk showed. The shown one
-// lives, or was just found to live after all (see the view effective_memberships).
+// lives here, or a look-up has just found it alive (see the view effective_memberships).
 func (q *Queries) EndedAfter(ctx context.Context, db DBTX, arg EndedAfterParams) ([]EndedAfterRow, error) {
 	rows, err := db.Query(ctx, endedAfter,
 		arg.Ids,
@@ -624,19 +624,20 @@ SELECT id, identifier, first_name, last_name, image_url, banned, deprovisioned, 
 //
 // A transaction locks the rows that it wants to change, then saves. It goes kind after kind, in the
 // order users, memberships, invitations, domains, permissions, roles, organizations, and by id
-// within a kind. An object without a row can't be locked. It is inserted. If another transaction
-// inserts it first, that row stays as it is and the count falls short.
+// within a kind. An object without a row can't be locked, so it is inserted. If another transaction
+// inserts it first, that row stays as it is, and the statement counts fewer rows than objects.
 //
-// Waits can't form a cycle. A transaction that still locks holds locks only, and no saving
-// transaction waits for those: an update writes only rows that the transaction has locked itself,
-// and DO NOTHING waits for a writer of the row, never for a holder of its lock (DO UPDATE would).
-// So a locking transaction waits for one that is further on in the order, or that saves. A saving
-// transaction waits, while it inserts, for one that has written that row. That one is as far or
-// further in the order, because a statement inserts before it updates.
+// Waits can't form a cycle. A transaction that saves waits for no lock of a transaction that still
+// locks. Its updates write only rows that it has locked itself. Its inserts say DO NOTHING, which
+// waits for a writer of the row, never for a holder of its lock (DO UPDATE would). So a transaction
+// that locks waits only for one that is further on in the order, or that saves. A transaction that
+// saves waits only while it inserts, for one that has written the same row. That one is as far on
+// in the order or further, because a statement inserts before it updates.
 //
 // Rows travel as JSON, because Postgres has no arrays of lists. Each statement counts only the
-// inserted rows. Clerk's own JSON is a text in it: Postgres reads every string of a JSON document
-// that it takes apart, and refuses the \u0000 that it would keep in a document that it only stores.
+// inserted rows. Clerk's own JSON is a string in that JSON. Otherwise Postgres would refuse a
+// \u0000 in it: Postgres keeps a \u0000 in a document that it only stores, but reads every string
+// of one that it takes apart.
 func (q *Queries) ReadUsers(ctx context.Context, db DBTX, ids []string) ([]RolecallUser, error) {
 	rows, err := db.Query(ctx, readUsers, ids)
 	if err != nil {

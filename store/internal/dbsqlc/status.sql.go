@@ -142,7 +142,8 @@ SELECT EXISTS (
 `
 
 // Operators' questions: how well does the mirror follow Clerk?
-// Whether some session holds the lock of sweeping. Postgres shows a 64-bit key in two halves.
+// Whether some session holds the lock of sweeping. Postgres shows a lock's 64-bit key in two
+// halves.
 func (q *Queries) SweepRunning(ctx context.Context, db DBTX, key int64) (bool, error) {
 	row := db.QueryRow(ctx, sweepRunning, key)
 	var running bool

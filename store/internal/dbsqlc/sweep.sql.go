@@ -107,8 +107,8 @@ type CountDependentsRow struct {
 	Count    int64  `json:"count"`
 }
 
-// The live objects that end with an organization or a user and weren't listed. The id of the other
-// one is ”: two queries, so that each has an index.
+// Counts the live objects that weren't listed and would end with an organization or a user. One of
+// the two ids is ”. There are two branches, so that each uses an index.
 func (q *Queries) CountDependents(ctx context.Context, db DBTX, arg CountDependentsParams) ([]CountDependentsRow, error) {
 	rows, err := db.Query(ctx, countDependents,
 		arg.SweepID,
@@ -222,8 +222,8 @@ SELECT newest.instance_id FROM (
 GROUP BY newest.instance_id ORDER BY count(*) DESC, newest.instance_id LIMIT 1
 `
 
-// The Clerk instance of most of the newest deliveries that were applied. Most, because the
-// dashboard's examples may be among them.
+// The Clerk instance that most of the newest applied deliveries name. Some of them may be the
+// dashboard's examples, which name another.
 func (q *Queries) InstanceOfDeliveries(ctx context.Context, db DBTX) (string, error) {
 	row := db.QueryRow(ctx, instanceOfDeliveries)
 	var instance_id string
@@ -274,7 +274,8 @@ SELECT coalesce(
     (SELECT max(received_at) FROM rolecall.deliveries), 'epoch')::timestamptz AS received_at
 `
 
-// When the newest delivery came. The index is of blocks, so the search begins with the newest ones.
+// When the newest delivery came. The index only knows ranges of blocks (BRIN), so the search begins
+// with the newest.
 func (q *Queries) LastDelivery(ctx context.Context, db DBTX) (time.Time, error) {
 	row := db.QueryRow(ctx, lastDelivery)
 	var received_at time.Time
@@ -660,7 +661,7 @@ VALUES ('', 0, $1::timestamptz)
 ON CONFLICT (organization_id) DO UPDATE SET verified_at = greatest(r.verified_at, excluded.verified_at)
 `
 
-// At that instant, mirror and Clerk were equal.
+// Records that the mirror agreed with Clerk at that instant.
 func (q *Queries) Verify(ctx context.Context, db DBTX, verifiedAt time.Time) error {
 	_, err := db.Exec(ctx, verify, verifiedAt)
 	return err

@@ -90,7 +90,7 @@ type WorkspaceRow struct {
 	MemberCount int64      `json:"member_count"`
 }
 
-// A live organization. One that is known by a member only counts as well, without a name.
+// A live organization. If the mirror knows only a member of it, it counts as well, without a name.
 func (q *Queries) Workspace(ctx context.Context, db DBTX, id string) (WorkspaceRow, error) {
 	row := db.QueryRow(ctx, workspace, id)
 	var i WorkspaceRow
