@@ -53,16 +53,16 @@ func (c *confirmer) brake(ctx context.Context) error {
 	return c.save(ctx, progress{}.confirming(c.confirmed()[0]))
 }
 
-// confirmed returns the resources in the order of their look-ups. Organizations and users come
-// first, because other objects end with them.
+// confirmed returns the kinds in the order of their look-ups. Organizations and users come first,
+// because other objects end with them.
 func (c *confirmer) confirmed() []clerksync.Resource {
 	first := []clerksync.Resource{clerksync.ResourceOrganization, clerksync.ResourceUser}
 	rest := slices.DeleteFunc(c.resources(), func(x clerksync.Resource) bool { return slices.Contains(first, x) || c.unlisted(x) })
 	return append(first, rest...)
 }
 
-// confirm looks up, resource by resource, the live objects that weren't listed, then the listed
-// objects that have a tombstone.
+// confirm goes through the kinds. Of each, it looks up the live objects that weren't listed, and
+// then the listed ones that have a tombstone.
 func (c *confirmer) confirm(ctx context.Context) error {
 	resources := c.confirmed()
 	for i := slices.Index(resources, c.progress.Resource); i < len(resources); i++ {

@@ -16,7 +16,7 @@ const (
 	// A list shifts when an object before the page is deleted meanwhile. A page that shows an
 	// object of the page before has certainly skipped none.
 	pageOverlap = 10
-	// maxPasses is how often a resource is listed from its beginning before the listing counts as
+	// maxPasses is how often a kind is listed from its beginning before the listing counts as
 	// incomplete.
 	maxPasses = 3
 	// maxStalls is how many pages of one pass may make no progress. Such a page shows nothing new,
@@ -31,7 +31,7 @@ const (
 	tailLength = 50
 )
 
-// lister lists every resource, page by page, and passes each page on to the merger.
+// lister lists every kind, page by page, and passes each page on to the merger.
 type lister struct {
 	*state
 
@@ -44,7 +44,7 @@ type lister struct {
 	cancelAhead context.CancelFunc
 }
 
-// list lists every resource, page by page, from where the sweep stands.
+// list lists every kind, page by page, from where the sweep stands.
 func (l *lister) list(ctx context.Context) error {
 	for !l.progress.Listed {
 		if err := l.nextPage(ctx, l.progress.Resource); err != nil {
@@ -118,7 +118,7 @@ func (l *lister) merge(ctx context.Context, a answer, next progress, total int) 
 	return l.settler.settle(ctx)
 }
 
-// pageRequest asks for one page of a resource.
+// pageRequest asks for one page of a kind.
 type pageRequest struct {
 	clerksync.PageRequest
 
@@ -146,8 +146,8 @@ func (l *lister) ends(request clerksync.PageRequest, page clerksync.Page) bool {
 	return request.Offset+len(page.Objects) >= page.Total
 }
 
-// finishListing merges the last page of a resource. If fewer objects were listed than Clerk counts,
-// the resource is listed once more, because an object was skipped.
+// finishListing merges the last page of a kind. If fewer objects were listed than Clerk counts, the
+// kind is listed once more, because an object was skipped.
 func (l *lister) finishListing(ctx context.Context, a answer, next progress, total int) error {
 	if err := l.merge(ctx, a, next, total); err != nil {
 		return err
@@ -174,7 +174,7 @@ func (l *lister) afterListing(resource clerksync.Resource) progress {
 	return progress{Listed: true}
 }
 
-// repeat begins another pass over a resource, unless it had maxPasses already.
+// repeat begins another pass over a kind, unless it had maxPasses already.
 func (l *lister) repeat(ctx context.Context, resource clerksync.Resource, noCursor bool) error {
 	next := l.progress.again()
 	next.NoCursor = noCursor

@@ -25,12 +25,12 @@ type progress struct {
 	Doubts   []doubtful         `json:"doubts,omitempty"`    // that are to be settled before the sweep continues
 }
 
-// again returns the beginning of another pass over the resource.
+// again returns the beginning of another pass over the kind.
 func (p progress) again() progress {
 	return progress{Resource: p.Resource, Pass: p.Pass + 1, NoCursor: p.NoCursor}
 }
 
-// confirming returns the beginning of the look-ups of a resource.
+// confirming returns the beginning of the look-ups of a kind.
 func (p progress) confirming(resource clerksync.Resource) progress {
 	return progress{Listed: true, Decided: true, Resource: resource, LookedUp: p.LookedUp}
 }
@@ -54,8 +54,8 @@ func (p progress) lookedUp(id string) progress {
 // Progress says how far a sweep has come.
 type Progress struct {
 	Resource   clerksync.Resource // that is being listed, or looked up
-	Listed     int                // objects of the resource that were listed
-	Total      int                // objects of the resource that Clerk has; -1 if it doesn't say
+	Listed     int                // objects of the kind that were listed
+	Total      int                // objects of the kind that Clerk has; -1 if it doesn't say
 	Confirming bool               // the listing is complete, and objects that differ are looked up
 	LookedUp   int                // objects that were looked up
 }

@@ -11,7 +11,7 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// answer is what Clerk showed of one resource at one time.
+// answer is what Clerk showed of one kind at one time.
 type answer struct {
 	resource   clerksync.Resource
 	askedAt    time.Time // by the database's clock, before the request

@@ -49,7 +49,7 @@ func (f Refused) subject() string {
 	}
 }
 
-// instanceResource stands for the instance in errors. It is no resource of the mirror's.
+// instanceResource stands for the instance in errors. The mirror has no such kind.
 const instanceResource clerksync.Resource = "instance"
 
 // needed reports whether a sweep needs a kind of objects to know who is a member.
