@@ -29,16 +29,16 @@ type applyWorker struct {
 
 	stalls     stalls
 	pace       pace
-	patientNow atomic.Int32 // how many transactions may take long now
+	patientNow atomic.Int32 // how many transactions run now with the bounds of patient
 }
 
 // Work implements river.Worker. Mirror, audit log and ledger change in one transaction. In the
-// queues of new deliveries it is tried once, with short bounds. What fails there goes aside, so
-// that no delivery keeps a worker from another workspace's removal.
+// queues of new deliveries that transaction has short bounds. The deliveries that fail there go
+// aside, so that the workers stay free for removals from other workspaces.
 //
 // River completes the job afterwards, many at once. Completing it within the transaction
-// (JobCompleteTx) took a fifth of the time from accepted to enforced. A job that runs twice finds
-// nothing left to do.
+// (JobCompleteTx) made up a fifth of the time from accepted to enforced. The second run of a job
+// finds nothing left to do.
 func (w *applyWorker) Work(ctx context.Context, job *river.Job[ApplyArgs]) error {
 	work := w.workBriefly
 	if job.Queue == QueueHeldUp {
@@ -55,7 +55,7 @@ func (w *applyWorker) Work(ctx context.Context, job *river.Job[ApplyArgs]) error
 func (w *applyWorker) workBriefly(ctx context.Context, job *river.Job[ApplyArgs]) error {
 	try := attempt{ids: job.Args.SvixIDs, bounds: w.brief(len(job.Args.SvixIDs)), queue: job.Queue}
 	_, err := w.inTx(ctx, try)
-	if err != nil && ctx.Err() == nil && merge.BlameFor(err) == merge.OfDatabase { // a cut connection says nothing about the next one
+	if err != nil && ctx.Err() == nil && merge.BlameFor(err) == merge.OfDatabase { // the next connection may work
 		_, err = w.inTx(ctx, try)
 	}
 	for range lockRetries {
@@ -69,16 +69,16 @@ func (w *applyWorker) workBriefly(ctx context.Context, job *river.Job[ApplyArgs]
 	return w.setAside(ctx, job, err)
 }
 
-// lockRetries is how often a batch that waited for a lock in vain is tried again at once. Our own
-// workers hold the rows of a workspace for some milliseconds each, and several may wait for each
-// other.
+// lockRetries is how often a batch is tried again at once after it waited for a lock in vain. Our
+// own workers hold the rows of a workspace for some milliseconds each, and several may wait for
+// each other.
 const lockRetries = 1
 
 // attempt is one transaction that applies deliveries.
 type attempt struct {
 	ids    []string
 	bounds merge.Bounds
-	queue  string // of the job; the queues of new deliveries leave out what is held up
+	queue  string // of the job; in the queues of new deliveries, held-up deliveries are left out
 }
 
 // inTx applies deliveries in one transaction, and reports whether that took long.
@@ -130,7 +130,7 @@ func (w *applyWorker) applyIn(ctx context.Context, tx pgx.Tx, a attempt, began t
 		SvixIDs: a.ids,
 		Select:  w.leaveOut(ctx, tx, a),
 		Written: func(written merge.Applied) error {
-			done.slow = timing{began: began, locked: written.Locked}.slow() // before it waits for other writers of the workspace
+			done.slow = timing{began: began, locked: written.Locked}.slow() // measured before it waits for other writers of the workspace
 			if written.RolesMoved && w.sweeps {
 				return sweepSoon(ctx, tx, time.Now())
 			}
@@ -143,8 +143,9 @@ func (w *applyWorker) applyIn(ctx context.Context, tx pgx.Tx, a attempt, began t
 	return done, err
 }
 
-// leaveOut returns a function that selects the deliveries to apply now, and enqueues those that are
-// remembered as held up. It returns nil if nothing is remembered.
+// leaveOut returns a function that selects the deliveries to apply now. The function enqueues the
+// others: they concern workspaces or objects that are remembered as held up. leaveOut returns nil
+// if nothing is remembered.
 func (w *applyWorker) leaveOut(ctx context.Context, tx pgx.Tx, a attempt,
 ) func([]clerksync.Delivery, []clerksync.Facts) ([]clerksync.Delivery, []clerksync.Facts, error) {
 	heldUp := w.remembered(a)

@@ -122,8 +122,8 @@ func TestApply_SecondRunFindsNothing(t *testing.T) {
 	require.Equal(t, 1, b.Count(t, "SELECT revision FROM rolecall.revisions WHERE organization_id = 'org_1'"))
 }
 
-// TestApply_OverlappingJobsApplyEachDeliveryOnce has two jobs with some deliveries in common at the
-// same time: each delivery is one's.
+// TestApply_OverlappingJobsApplyEachDeliveryOnce runs two jobs with some deliveries in common at
+// the same time. Only one of them applies each delivery.
 func TestApply_OverlappingJobsApplyEachDeliveryOnce(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

@@ -59,8 +59,8 @@ func rounds(b *testing.B, unit string, floor, own func(round int) float64) {
 
 const floorTable = "CREATE TABLE floor (id text PRIMARY KEY, body text NOT NULL)"
 
-// BenchmarkAccept accepts deliveries durably from 64 callers, beside its floor: as many callers
-// that insert one row each.
+// BenchmarkAccept accepts deliveries durably from 64 callers. Its floor, measured beside it, is as
+// many callers that insert one row each.
 func BenchmarkAccept(b *testing.B) {
 	const callers, each = 64, 60
 	url := pgtest.DurableURL(b)
@@ -107,7 +107,8 @@ func BenchmarkAccept(b *testing.B) {
 	})
 }
 
-// BenchmarkDrain works a backlog, beside its floor: one client that inserts one row at a time.
+// BenchmarkDrain works a backlog. Its floor, measured beside it, is one client that inserts one row
+// at a time.
 func BenchmarkDrain(b *testing.B) {
 	const backlog, inserts = 10_000, 1_000
 	url := pgtest.DurableURL(b)

@@ -7,17 +7,17 @@ import (
 )
 
 const (
-	// statementTime is how long a statement that applies one delivery may take, besides waiting for
-	// two locks. statementTimeEach is added for each further delivery. A statement takes a few
-	// milliseconds for a whole batch: one that takes longer has a slow trigger.
+	// statementTime is how long a statement that applies deliveries may take, beside the time to
+	// wait for two locks. statementTimeEach is added for each delivery. For a whole batch, a
+	// statement usually takes a few milliseconds. One that exceeds its bound has a slow trigger.
 	statementTime     = 50 * time.Millisecond
 	statementTimeEach = 250 * time.Microsecond
-	// patientTime is the same where nothing else waits for the worker.
+	// patientTime is the bound of a statement where no other delivery waits for the worker.
 	patientTime = applyTimeout
 )
 
-// brief returns the bounds of a transaction that applies n deliveries, and whose worker other
-// workspaces may wait for.
+// brief returns the bounds of a transaction that applies n deliveries while other workspaces may
+// wait for its worker.
 func (w *applyWorker) brief(n int) merge.Bounds {
 	return merge.Bounds{
 		Lock:      w.pace.stretch(merge.LockWait),

@@ -100,7 +100,7 @@ func (b *bundle) jobs(t *testing.T) []job {
 	return found
 }
 
-// holdCommits keeps every inbox from committing, as a database does that is too slow.
+// holdCommits keeps every inbox from committing, as if the database were too slow.
 func (b *bundle) holdCommits(t *testing.T) (release func()) {
 	t.Helper()
 	return b.Hold(t, "LOCK TABLE rolecall.deliveries IN EXCLUSIVE MODE")

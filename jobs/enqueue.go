@@ -13,8 +13,8 @@ import (
 )
 
 // The queues of jobs that apply deliveries. Revocations have a queue and workers of their own, so
-// that no other backlog delays them. Deliveries that wait for another session's lock, or fail,
-// continue in QueueHeldUp, so that they keep no worker of the other queues. Processes of older
+// that no other backlog delays them. Deliveries that fail, or wait for another session's lock,
+// continue in QueueHeldUp, so that the workers of the other queues stay free. Processes of older
 // versions don't work QueueHeldUp.
 const (
 	QueueApply       = "apply"
@@ -22,13 +22,14 @@ const (
 	QueueHeldUp      = "held_up"
 )
 
-// MaxBatch is how many deliveries one commit accepts and one job applies at most: as many as
-// callers are busy at once in the measured range, and few enough that a job stays far below its
+// MaxBatch is how many deliveries one commit accepts and one job applies at most. It is the number
+// of callers at the highest load that was measured. A job of so many deliveries stays far below its
 // time-out.
 const MaxBatch = 64
 
-// ApplyArgs names the deliveries that a job applies. Their bodies stay in the ledger: jsonb refuses
-// \u0000, and the ledger's state says whether anything is left to do.
+// ApplyArgs names the deliveries that a job applies. Their bodies stay in the ledger, because River
+// keeps arguments as jsonb, which refuses \u0000. The ledger's state, not the job, says whether
+// anything is left to do.
 type ApplyArgs struct {
 	SvixIDs []string `json:"svix_ids"`
 }
@@ -46,9 +47,10 @@ func (ApplyArgs) InsertOpts() river.InsertOpts {
 
 // enqueue inserts jobs that apply the deliveries, and wakes the workers at commit.
 //
-// River wakes them, too, but decides at insert, and at most once per interval: a rolled-back insert
-// can use up the wake-up of the next one. So every commit sends a notification of its own, on
-// River's channel and in its format. Postgres merges the two where both are sent.
+// River wakes them, too, but at most once per interval, and it decides this at the insert. So an
+// insert that is rolled back can use up the wake-up of the next one. Therefore every commit sends a
+// notification of its own, on River's channel and in River's format. If one commit sends both,
+// Postgres delivers a single one.
 func enqueue(ctx context.Context, client *river.Client[pgx.Tx], tx pgx.Tx, deliveries []clerksync.Delivery) error {
 	ids := map[clerksync.Urgency][]string{}
 	for _, d := range deliveries {

@@ -12,8 +12,8 @@ import (
 
 var update = flag.Bool("update", false, "write the golden file instead of comparing with it")
 
-// TestApplyArgs_WireFormatStays guards what lies in the queue while instances of two versions run:
-// a change of it strands the jobs of the other version.
+// TestApplyArgs_WireFormatStays protects the format of jobs in the queue. While processes of two
+// versions run, a change of it would strand the other version's jobs.
 func TestApplyArgs_WireFormatStays(t *testing.T) {
 	t.Parallel()
 	args := ApplyArgs{SvixIDs: []string{"msg_1", "msg_2"}}

@@ -18,8 +18,8 @@ const (
 	// maxDeliveryAttempts is how often one delivery may fail by its own fault before it is
 	// quarantined: with [retryPolicy], after some 15 s.
 	maxDeliveryAttempts = 5
-	// maxJobAttempts bounds a job that waits for locks or until the schema is mended. The
-	// deliveries that it leaves are taken over.
+	// maxJobAttempts is how often a job is tried. Jobs reach it without a fault of their
+	// deliveries, for example while the schema is broken. Their deliveries are then taken over.
 	maxJobAttempts = 12
 	// databasePause is how long a job waits for a database that is away. It costs no attempt.
 	databasePause = time.Second
@@ -39,8 +39,9 @@ func riverResult(ctx context.Context, err error) error {
 	}
 }
 
-// retryPolicy waits 1, 2, 4 … seconds, at most 30: River's own waits a minute before the third
-// retry and a day before the last, but a delivery that failed means wrong access for a user.
+// retryPolicy waits 1, 2, 4 … seconds, at most 30. River's own policy waits a minute before the
+// third retry, and a day before the last. That is too long: until a failed delivery is applied, a
+// user may have the wrong access.
 type retryPolicy struct{ now func() time.Time }
 
 // NextRetry implements river.ClientRetryPolicy.

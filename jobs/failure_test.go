@@ -65,11 +65,11 @@ func TestRetryPolicy_WaitsForSecondsOnly(t *testing.T) {
 	}
 	const s = time.Second
 	require.Equal(t, []time.Duration{s, 2 * s, 4 * s, 8 * s, 16 * s, 30 * s, 30 * s, 30 * s, 30 * s, 30 * s, 30 * s, 30 * s}, waits)
-	require.Equal(t, 15*s, until, "what the comment on maxDeliveryAttempts says")
+	require.Equal(t, 15*s, until, "as the comment on maxDeliveryAttempts says")
 	require.Equal(t, now.Add(30*s), p.NextRetry(&rivertype.JobRow{Errors: make([]rivertype.AttemptError, 1000)}))
 }
 
-// TestApply_LockCostsNoAttempt keeps a job from its rows for longer than several tries take.
+// TestApply_LockCostsNoAttempt locks the rows of a job for longer than several tries take.
 func TestApply_LockCostsNoAttempt(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -106,7 +106,8 @@ func TestApply_LockedDeliveryStopsNoOther(t *testing.T) {
 	require.Zero(t, b.Ledger(t, "msg_1").Attempts)
 }
 
-// TestApply_LostRaceIsTriedFiveTimes has another transaction always be first: no row is ever added.
+// TestApply_LostRaceIsTriedFiveTimes: a trigger drops each new row, as if another transaction had
+// always been first to add it.
 func TestApply_LostRaceIsTriedFiveTimes(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

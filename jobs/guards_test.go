@@ -9,8 +9,8 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// TestAdmit_JudgesOnlyWhatWouldBeApplied: a delivery that ends in the inbox anyway keeps its state
-// and its reason.
+// TestAdmit_JudgesOnlyWhatWouldBeApplied: a delivery that ends in the inbox for another reason
+// keeps its state and that reason.
 func TestAdmit_JudgesOnlyWhatWouldBeApplied(t *testing.T) {
 	t.Parallel()
 	ignored := clerksync.Delivery{InstanceID: "ins_other", State: clerksync.StateIgnored}

@@ -17,22 +17,22 @@ import (
 )
 
 const (
-	// heldUpWorkers is how many jobs of held-up deliveries run at once. Each is busy for some tens
-	// of milliseconds, except for maxPatient of them.
+	// heldUpWorkers is how many jobs of held-up deliveries run at once. A job is busy for some tens
+	// of milliseconds; only maxPatient of them may take longer.
 	heldUpWorkers = 4
 	// maxPatient is how many of them may take long at once. The others stay free for new jobs.
 	maxPatient = 2
 	// heldUpPause is how long a job that is still held up waits on average. The wait costs no
 	// attempt. A removal is enforced within twice this time after its lock is gone.
 	heldUpPause = 500 * time.Millisecond
-	// passTime is how long a job starts on further deliveries after the last one that it applied.
-	// patientPass bounds that altogether.
+	// passTime is how long after its last success a job still begins to apply further deliveries.
+	// patientPass is how long after its start it does so at most.
 	passTime    = merge.LockWait
 	patientPass = 2 * time.Second
 )
 
-// workHeldUp tries held-up deliveries again: together, then one by one. It gives back those that
-// still are held up.
+// workHeldUp tries held-up deliveries again: together, then one by one. It gives back the
+// deliveries that are still held up.
 func (w *applyWorker) workHeldUp(ctx context.Context, job *river.Job[ApplyArgs]) error {
 	singles, err := readSingles(ctx, w.pool, job.Args.SvixIDs)
 	if err != nil || len(singles) == 0 {
@@ -62,7 +62,7 @@ func (w *applyWorker) workHeldUp(ctx context.Context, job *river.Job[ApplyArgs])
 	return w.giveBack(ctx, job, w.oneByOne(ctx, singles, locked))
 }
 
-// try applies a part in one transaction. If that was quick, the part isn't held up any more.
+// try applies a part in one transaction. If that was quick, the part no longer counts as held up.
 func (w *applyWorker) try(ctx context.Context, b merge.Bounds, p part) error {
 	slow, err := w.inTx(ctx, attempt{ids: p.ids, bounds: b, queue: QueueHeldUp})
 	if err == nil && !slow {
@@ -117,9 +117,9 @@ func earlier(a, b time.Time) time.Time {
 	return b
 }
 
-// blocked reports whether locks of other sessions make it pointless to try a single delivery. If
-// only rows of its one workspace are locked, it is tried: our own transactions may hold the locks,
-// and end at once.
+// blocked reports whether locks of other sessions make it pointless to try a single delivery. A
+// delivery of one workspace is tried although that workspace's rows are locked: our own
+// transactions may hold these locks, and end at once.
 func (p part) blocked(locked map[string]bool) bool {
 	isLocked := func(id string) bool { return locked[id] }
 	for id := range p.rows {
@@ -130,8 +130,8 @@ func (p part) blocked(locked map[string]bool) bool {
 	return p.spans() && slices.ContainsFunc(slices.Collect(maps.Keys(p.orgs)), isLocked)
 }
 
-// one applies a single delivery, and counts a failure that is its own fault. It returns nil once
-// the delivery is applied or quarantined.
+// one applies a single delivery, and counts a failure that is the delivery's own fault. It returns
+// nil once the delivery is applied or quarantined.
 func (w *applyWorker) one(ctx context.Context, p part) error {
 	err := w.try(ctx, w.brief(1), p)
 	if err == nil || ctx.Err() != nil || merge.BlameFor(err) != merge.OfDelivery {
@@ -150,7 +150,7 @@ func (w *applyWorker) one(ctx context.Context, p part) error {
 	return nil
 }
 
-// runPatiently runs what may take long, unless enough others do so now.
+// runPatiently calls do, which may take long, unless maxPatient others run now.
 func (w *applyWorker) runPatiently(do func()) {
 	defer w.patientNow.Add(-1)
 	if w.patientNow.Add(1) <= maxPatient {
@@ -158,8 +158,8 @@ func (w *applyWorker) runPatiently(do func()) {
 	}
 }
 
-// giveBack decides what becomes of the rest of a job. River tries a fault again a few times, and
-// waits ever longer. Held-up deliveries wait briefly, behind those that weren't tried yet.
+// giveBack decides what becomes of the rest of a job. River tries faulty deliveries again a few
+// times, with growing pauses. Held-up deliveries wait briefly, behind those that weren't tried yet.
 func (w *applyWorker) giveBack(ctx context.Context, job *river.Job[ApplyArgs], rest leftover) error {
 	switch {
 	case len(rest.held) == 0:
@@ -174,9 +174,11 @@ func (w *applyWorker) giveBack(ctx context.Context, job *river.Job[ApplyArgs], r
 	return errors.Join(rest.err, w.move(ctx, &river.InsertOpts{Queue: QueueHeldUp, Priority: later}, inParts(rest.held)))
 }
 
-// noteHeldUp remembers the keys of a single delivery that is held up. A delivery of one workspace
-// makes that one sure, and suspected for deliveries that span it and others. A delivery that spans
-// several makes each of them suspected for such deliveries, and sure if a row of it is locked.
+// noteHeldUp remembers the keys of a single delivery that is held up. The keys of objects become
+// sure. If the delivery is about one workspace, the workspace's own key becomes sure, and its key
+// for spanning deliveries (see spanned) suspected. If it spans several workspaces, only their keys
+// for spanning deliveries are noted. Such a key becomes sure if a row of the workspace is locked,
+// and otherwise suspected.
 func (w *applyWorker) noteHeldUp(p part, locked map[string]bool) {
 	var isSure, maybe []string
 	for key := range p.keys {
@@ -195,6 +197,6 @@ func (w *applyWorker) noteHeldUp(p part, locked map[string]bool) {
 	w.stalls.note(time.Now(), true, isSure)
 }
 
-// heldUpWait returns how long a job that is still held up waits. It varies, so that not all come
-// back at once.
+// heldUpWait returns how long a job that is still held up waits. It varies, so that such jobs come
+// back at different times.
 func heldUpWait() time.Duration { return heldUpPause/2 + rand.N(heldUpPause) } //nolint:gosec // no secret

@@ -20,15 +20,14 @@ const (
 	waitingThere = 100
 	// bystanders is how many removals from other workspaces come meanwhile.
 	bystanders = 10
-	// heldUpAtMost is how much longer the others may make a removal: the bound of a statement that
-	// applies them and the removal in one batch, a look at the locks, and the second attempt.
-	// Without these bounds it is seconds.
+	// heldUpAtMost is how much longer a removal may take beside held-up deliveries. Three times add
+	// up: the bound of a statement that applies all in one batch, a look at the locks, and the
+	// second attempt. Without these bounds the sum would be seconds.
 	heldUpAtMost = 450 * time.Millisecond
 )
 
-// crowded is a mirror with workspaces org_a of a hundred members and org_c of two hundred, with
-// org_b, to which ten of those of org_a belong and ten others, and with org_0 to org_69 of one
-// member each.
+// crowded returns a mirror of many workspaces. org_a has a hundred members, and org_c two hundred.
+// org_b has ten members of org_a and ten other members. org_0 to org_69 have one member each.
 func crowded(t *testing.T) *bundle {
 	t.Helper()
 	b := setup(t)
@@ -92,30 +91,30 @@ func banFromA(t *testing.T, n int) clerksync.Delivery {
 	return banned(t, fmt.Sprintf("msg_banned_a%d", n), fmt.Sprintf("user_a%d", n))
 }
 
-// endOfA deletes org_a, each time once more.
+// endOfA deletes org_a, with another delivery for each n.
 func endOfA(t *testing.T, n int) clerksync.Delivery {
 	t.Helper()
 	return mirrortest.Event(t, fmt.Sprintf("msg_end_a%d", n), "organization.deleted", int64(2+n), map[string]any{"id": "org_a", "deleted": true})
 }
 
-// removalElsewhere is from org_20 to org_59.
+// removalElsewhere removes the member of one workspace from org_20 to org_59.
 func removalElsewhere(t *testing.T, n int) clerksync.Delivery {
 	t.Helper()
 	of := 20 + n%40
 	return removed(t, fmt.Sprintf("msg_gone_%d_%d", of, n), fmt.Sprintf("orgmem_%d", of), fmt.Sprintf("org_%d", of), fmt.Sprintf("user_%d", of))
 }
 
-// sleeping has changes of a table sleep, if a condition holds.
+// sleeping returns SQL that makes changes of a table sleep if a condition holds.
 func sleeping(table, when, seconds string) string {
 	return `CREATE FUNCTION rolecall.sleep() RETURNS trigger LANGUAGE plpgsql AS
 			$$ BEGIN PERFORM pg_sleep(` + seconds + `); RETURN NEW; END $$;
 		CREATE TRIGGER sleep BEFORE INSERT OR UPDATE ON ` + table + ` FOR EACH ROW WHEN (` + when + `) EXECUTE FUNCTION rolecall.sleep()`
 }
 
-// TestApply_HeldUpWorkspaceDelaysNoOthersRemoval has a hundred deliveries wait, be it for a lock or
-// for a trigger that sleeps, and removals of other workspaces come between them: one by one, or in
-// the same commits. The slowest takes less than [heldUpAtMost] longer than the slowest beside
-// deliveries that wait for nothing.
+// TestApply_HeldUpWorkspaceDelaysNoOthersRemoval makes a hundred deliveries wait for a lock, or for
+// a trigger that sleeps. Removals from other workspaces come between them, one by one or in the
+// same commits. A first round has deliveries that wait for nothing. The slowest removal may take at
+// most [heldUpAtMost] longer than the slowest of that round.
 func TestApply_HeldUpWorkspaceDelaysNoOthersRemoval(t *testing.T) { //nolint:tparallel // it measures time
 	needsSurroundings(t)
 	t.Parallel()
@@ -175,8 +174,9 @@ func (b *bundle) workForService(t *testing.T) *Inbox {
 	return b.inbox(t)
 }
 
-// bystand has deliveries wait, and returns how long a removal of another workspace took at worst
-// that came between them. Those from org_10 to org_19 are org_b's by half.
+// bystand sends deliveries that wait, and between them removals from other workspaces. It returns
+// how long the slowest of these removals took. In the round of org_10 to org_19, every second
+// removal is from org_b instead.
 func (b *bundle) bystand(t *testing.T, in *Inbox, from int, together bool, waits func(*testing.T, int) clerksync.Delivery) (worst time.Duration) {
 	t.Helper()
 	acknowledged := make([]time.Time, bystanders)

@@ -22,20 +22,20 @@ import (
 
 const (
 	// collectors is how many commits may be under way at once. Two keep the disk busy while the
-	// next batch gathers; four were slower in a trial, and so was waiting for a batch to fill.
+	// next batch gathers. In a trial, four were slower, and so was waiting until a batch was full.
 	collectors = 2
-	// inboxCapacity bounds how many deliveries wait for a commit. More mean that the database can't
-	// keep up: Clerk is then told to try again later, instead of waiting until its time-out.
+	// inboxCapacity is how many deliveries may wait for a commit. If more come, the database can't
+	// keep up. Clerk is then told at once to try again later, and needn't wait until its time-out.
 	inboxCapacity = 1024
-	// acceptTimeout is how long a caller waits at most, so that it gets the failure before Clerk's
-	// own limit of 15 s.
+	// acceptTimeout is how long a caller waits at most. It is below Clerk's own limit of 15 s, so
+	// that Clerk gets the failure.
 	acceptTimeout = 10 * time.Second
 	// copyTries is how often a delivery is tried again while another session has locked its
 	// quarantined copy. Together they take a second.
 	copyTries = 20
 )
 
-// Errors of [Inbox.Accept]. Nothing is stored.
+// Errors of [Inbox.Accept] after which nothing is stored.
 var (
 	ErrInboxFull    = errors.New("inbox is full")
 	ErrInboxStopped = errors.New("inbox is stopped")
@@ -70,16 +70,16 @@ func (c InboxConfig) validate() error {
 }
 
 // Inbox commits deliveries to the ledger together with the jobs that apply them. Deliveries that
-// arrive during a commit share the next one: under load a commit carries many, otherwise it carries
-// one at once.
+// arrive during a commit share the next one. Under load a commit carries many deliveries. Otherwise
+// each delivery is committed at once and alone.
 type Inbox struct {
 	cfg     InboxConfig
 	client  *river.Client[pgx.Tx] // inserts only
 	waiting chan *entry
 	wg      sync.WaitGroup // of the collectors
 
-	// mu keeps entries out of waiting once it is closed: Stop answers every caller that waits
-	// there.
+	// mu keeps new entries out of waiting once that is closed. Stop answers every caller whose
+	// entry is there by then.
 	mu      sync.RWMutex
 	stopped bool
 }
@@ -122,7 +122,7 @@ func NewInbox(cfg InboxConfig) (*Inbox, error) {
 // svix-id is known is a repeat and changes nothing. If the known copy is quarantined, the new one
 // takes its place.
 //
-// After an error the delivery isn't known to be stored, and the sender should try again. Accept
+// After an error the delivery may be stored or not, and the sender should send it again. Accept
 // returns after [acceptTimeout] at the latest, however long the queue is.
 func (in *Inbox) Accept(ctx context.Context, d clerksync.Delivery) (clerksync.Receipt, error) {
 	admit(&d, in.cfg.InstanceID())
@@ -223,8 +223,8 @@ func (in *Inbox) commit(batch []*entry) {
 	}
 }
 
-// tryLater puts a delivery whose quarantined copy is locked into the queue again, a moment later:
-// mostly the other collector has the lock. It reports whether a try is left.
+// tryLater puts a delivery into the queue again a moment later, because its quarantined copy is
+// locked. Mostly the other collector has that lock. tryLater returns false if no try is left.
 func (in *Inbox) tryLater(e *entry) bool {
 	if e.tries++; e.tries > copyTries {
 		return false

@@ -97,7 +97,7 @@ func TestInbox_StopCommitsWaitingDeliveries(t *testing.T) {
 }
 
 // TestInbox_StopAnswersEveryCaller stops inboxes while callers come in. Each caller gets an answer,
-// and it is the truth.
+// and the answer is true.
 func TestInbox_StopAnswersEveryCaller(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -200,7 +200,7 @@ func TestInbox_DatabaseAway(t *testing.T) {
 	require.Equal(t, "received", b.Ledger(t, "msg_2").State)
 }
 
-// TestInbox_HangingDatabaseEndsInTimeout has a database that takes a commit and never answers:
+// TestInbox_HangingDatabaseEndsInTimeout has a database that takes a commit and never answers. Its
 // callers get an error before Clerk gives up.
 func TestInbox_HangingDatabaseEndsInTimeout(t *testing.T) {
 	t.Parallel()

@@ -67,8 +67,8 @@ func setReceipts(batch []*entry, first map[string]*entry, receipts map[string]cl
 	}
 }
 
-// leaders picks one entry for each svix-id: the first, unless that is quarantined and a later copy
-// isn't. The others are copies that came at the same moment.
+// leaders picks one entry for each svix-id: the first one. If that is quarantined, the first copy
+// that can be applied takes its place. The other entries are copies that came at the same moment.
 func leaders(batch []*entry) map[string]*entry {
 	first := make(map[string]*entry, len(batch))
 	for _, e := range batch {

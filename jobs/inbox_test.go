@@ -119,8 +119,8 @@ func TestInbox_StoresOneOfSeveralCopiesInABatch(t *testing.T) {
 	requireJobs(t, b, []string{"msg_before0"}, []string{"msg_before1"}, []string{"msg_1", "msg_2"})
 }
 
-// TestInbox_KeepsGoodCopyBehindQuarantinedOne: both are acknowledged, and the good one isn't sent
-// again.
+// TestInbox_KeepsGoodCopyBehindQuarantinedOne: the good copy must be kept, because both are
+// acknowledged and Clerk sends neither again.
 func TestInbox_KeepsGoodCopyBehindQuarantinedOne(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

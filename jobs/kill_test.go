@@ -49,8 +49,8 @@ func acceptAndWork(ctx context.Context, url string) error {
 	return w.Start(ctx)
 }
 
-// TestWorkers_KilledProcessLosesNothing kills a process with -9 in the middle of applying what it
-// acknowledged. Another instance applies it within twenty seconds, and once.
+// TestWorkers_KilledProcessLosesNothing kills a process with -9 while it applies a delivery that it
+// acknowledged. Another process applies the delivery within twenty seconds, and only once.
 func TestWorkers_KilledProcessLosesNothing(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

@@ -16,7 +16,8 @@ type newerArgs struct{}
 // Kind implements river.JobArgs.
 func (newerArgs) Kind() string { return "newer" }
 
-// TestWorkers_LeaveJobsOfNewerVersionsAlone has one in each queue, before jobs that are known.
+// TestWorkers_LeaveJobsOfNewerVersionsAlone puts one such job into each queue, before jobs of known
+// kinds.
 func TestWorkers_LeaveJobsOfNewerVersionsAlone(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

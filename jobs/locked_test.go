@@ -9,8 +9,8 @@ import (
 	"github.com/callmine/rolecall/internal/mirrortest"
 )
 
-// TestInbox_LockedQuarantinedCopyStopsNoOther: the copy that would replace it has to be sent again,
-// and all other deliveries are accepted.
+// TestInbox_LockedQuarantinedCopyStopsNoOther: only the copy that would replace it has to be sent
+// again. All other deliveries are accepted.
 func TestInbox_LockedQuarantinedCopyStopsNoOther(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

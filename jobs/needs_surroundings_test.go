@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// needsSurroundings leaves a test to `make surroundings`, which CI runs: it starts servers of its
-// own, loads the machine, or measures time, and would slow the other tests down.
+// needsSurroundings skips a test except in `make surroundings`, which CI runs. Such a test starts
+// servers of its own, loads the machine, or measures time. It would slow the other tests down.
 func needsSurroundings(t *testing.T) {
 	t.Helper()
 	if os.Getenv("ROLECALL_TEST_SURROUNDINGS") == "" {

@@ -18,8 +18,9 @@ type part struct {
 	rows map[string]bool // ids of the rows that applying them may wait for, beside the organizations'
 }
 
-// organizationsIn returns the organizations that facts concern. A user concerns every organization
-// that the user is or was in. of has these by user.
+// organizationsIn returns the organizations that facts concern. The facts of a user concern every
+// organization that the user is or was a member of. The parameter of has these organizations by
+// user.
 func organizationsIn(f clerksync.Facts, of map[string][]string) map[string]bool {
 	orgs := map[string]bool{}
 	for _, m := range f.Memberships {
@@ -94,7 +95,7 @@ func singlesOf(ctx context.Context, db store.DBTX, deliveries []clerksync.Delive
 }
 
 // inParts joins the parts that share a key. A part that spans several workspaces is joined only
-// with such parts. Otherwise a user who belongs to two workspaces would have one held up with the
+// with such parts. Otherwise a delivery about a member of two workspaces would hold up one with the
 // other.
 func inParts(singles []part) []part {
 	var local, spanning []part
@@ -126,7 +127,7 @@ func organizationsOf(ctx context.Context, db store.DBTX, facts []clerksync.Facts
 	return store.OrganizationsOfUsers(ctx, db, users)
 }
 
-// join adds a part to others, and makes one of it and those that it shares a key with.
+// join adds a part to others. It makes one part of the new one and all that share a key with it.
 func join(parts []part, own part) []part {
 	apart := parts[:0]
 	for _, p := range parts {
@@ -159,8 +160,9 @@ func (p part) lockable() []string {
 // spanned returns the key of a workspace for parts that span it and others.
 func spanned(organization string) string { return "spanned " + organization }
 
-// stallKeys returns the keys by which [stalls] remembers the part. A part that spans several
-// workspaces has a key of its own for each: that it waits doesn't mean that one of them is held up.
+// stallKeys returns the keys by which [stalls] remembers the part. For each workspace of a part
+// that spans several, it returns the key that spanned makes. The part may wait although that
+// workspace itself isn't held up.
 func (p part) stallKeys() []string {
 	keys := make([]string, 0, len(p.keys))
 	for key := range p.keys {

@@ -87,7 +87,8 @@ func TestApply_PoisonedDeliveryStopsNoOther(t *testing.T) {
 	require.Contains(t, b.Mirror(t).Memberships, "orgmem_poison")
 }
 
-// panicking is a tracer that panics while the mirror is locked for the poison's user.
+// panicking is a tracer that panics while a transaction locks the mirror for the poisoned
+// delivery's user.
 type panicking struct{}
 
 func (panicking) TraceQueryStart(ctx context.Context, _ *pgx.Conn, q pgx.TraceQueryStartData) context.Context {

@@ -14,7 +14,7 @@ import (
 const QueueUpkeep = "upkeep"
 
 const (
-	// pruneEvery is how often the leader prunes; it also does when it becomes leader.
+	// pruneEvery is how often the leader prunes. A process also prunes when it becomes leader.
 	pruneEvery = time.Hour
 	// pruneBatch bounds one statement, so that it locks nothing for long.
 	pruneBatch = 1000
@@ -50,8 +50,8 @@ type pruneWorker struct {
 // Timeout implements river.Worker.
 func (*pruneWorker) Timeout(*river.Job[PruneArgs]) time.Duration { return pruneTimeout }
 
-// Work implements river.Worker. Each batch is a transaction of its own, so that an end at any
-// moment loses nothing.
+// Work implements river.Worker. Each batch is a transaction of its own, so that the job may end at
+// any moment.
 func (w *pruneWorker) Work(ctx context.Context, _ *river.Job[PruneArgs]) error {
 	if w.retention > 0 {
 		if err := prune(func() (int, error) {
@@ -63,7 +63,7 @@ func (w *pruneWorker) Work(ctx context.Context, _ *river.Job[PruneArgs]) error {
 	return riverResult(ctx, prune(func() (int, error) { return store.PruneCommands(ctx, w.pool, pruneBatch) }))
 }
 
-// prune repeats a batch until fewer than pruneBatch things were left to forget.
+// prune repeats a batch until one forgets fewer than pruneBatch rows.
 func prune(batch func() (int, error)) error {
 	for {
 		if pruned, err := batch(); err != nil || pruned < pruneBatch {

@@ -5,7 +5,7 @@ import (
 	"log/slog"
 )
 
-// quiet passes on River's warnings and errors only: it logs every routine step at lower levels.
+// quiet passes on River's warnings and errors only. River logs every routine step at lower levels.
 func quiet(logger *slog.Logger) *slog.Logger {
 	return slog.New(levelHandler{Handler: logger.Handler(), least: slog.LevelWarn})
 }

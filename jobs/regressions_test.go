@@ -35,7 +35,7 @@ func TestApply_RemovalWaitsForNoOrganizationRow(t *testing.T) {
 }
 
 // TestInbox_ManyQuarantinedCopiesAreReplacedAtOnce, as after "replay failed" in Clerk's dashboard.
-// None may be lost, and commits that replace the same ones must not deadlock.
+// No copy may be lost, and commits that replace the same copies must not deadlock.
 func TestInbox_ManyQuarantinedCopiesAreReplacedAtOnce(t *testing.T) {
 	t.Parallel()
 	const n = 150

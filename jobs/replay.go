@@ -20,13 +20,13 @@ import (
 type Replayed struct {
 	SvixID   string `json:"svix_id"`
 	Enqueued bool   `json:"enqueued"`
-	Why      string `json:"why,omitempty"` // not enqueued
+	Why      string `json:"why,omitempty"` // the reason if it isn't enqueued
 }
 
 // Replay reads deliveries again and enqueues those that can be read, including those that an older
-// version ignored or quarantined. Replaying an applied delivery changes nothing in the mirror; it
-// ends as superseded. received_at keeps the original time. instanceID is the Clerk instance whose
-// deliveries are ours; if it is empty, every instance is.
+// version ignored or quarantined. Replaying an applied delivery changes nothing in the mirror; the
+// delivery ends as superseded. received_at keeps the original time. instanceID is the Clerk
+// instance whose deliveries are ours; if it is empty, every instance is.
 func Replay(ctx context.Context, pool *pgxpool.Pool, instanceID string, svixIDs []string) ([]Replayed, error) {
 	client, err := river.NewClient(riverpgxv5.New(pool), &river.Config{
 		Schema: migrations.Schema, SkipUnknownJobCheck: true, Logger: slog.New(slog.DiscardHandler),

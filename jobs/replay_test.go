@@ -41,8 +41,8 @@ func TestReplay_AppliesWhatCanBeRead(t *testing.T) {
 	b.UntilState(t, "msg_foreign", clerksync.StateSuperseded)
 }
 
-// TestReplay_OfAppliedDeliveryChangesNothing: only its state changes, and when the last delivery
-// came stays.
+// TestReplay_OfAppliedDeliveryChangesNothing: only the delivery's state changes. The status still
+// shows the original time as that of the last delivery.
 func TestReplay_OfAppliedDeliveryChangesNothing(t *testing.T) {
 	t.Parallel()
 	b, ctx := setup(t), t.Context()
@@ -64,7 +64,7 @@ func TestReplay_OfAppliedDeliveryChangesNothing(t *testing.T) {
 	require.NoError(t, err)
 	require.True(t, status.LastDelivery.Equal(came), status.LastDelivery)
 	require.EqualValues(t, 2, status.Waiting)
-	require.Less(t, status.At.Sub(status.OldestWaiting), time.Hour, "it doesn't wait since it came")
+	require.Less(t, status.At.Sub(status.OldestWaiting), time.Hour, "it has waited since its replay, not since it came")
 	b.work(t)
 	for _, id := range []string{"msg_1", "msg_2"} {
 		b.UntilState(t, id, clerksync.StateSuperseded)

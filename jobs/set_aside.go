@@ -16,7 +16,7 @@ import (
 )
 
 // This file keeps the workers of new deliveries free: a delivery that can't be applied at once goes
-// aside, into [QueueHeldUp], without the deliveries of other workspaces.
+// aside, into [QueueHeldUp]. The deliveries of other workspaces stay.
 
 // setAside divides a batch that failed. Parts with a row that another session keeps locked go
 // aside. The others are tried again: together, then each by itself, behind all new jobs. A part
@@ -64,12 +64,12 @@ func (w *applyWorker) divide(ctx context.Context, parts []part) (held, free []pa
 	return held, free, nil
 }
 
-// errRollBack ends a transaction that has only looked.
+// errRollBack ends a transaction that was only to find locked rows.
 var errRollBack = errors.New("roll back")
 
-// lockedIDs returns the ids of which one transaction keeps a row locked for [lockedFor]. Our
-// workers lock the rows of a workspace in turn: a row that another transaction has locked by then
-// holds nothing up.
+// lockedIDs returns the ids of rows that one and the same transaction keeps locked for [lockedFor].
+// Our workers lock the rows of a workspace in turn. So a row counts as free if a different
+// transaction has locked it by then.
 func (w *applyWorker) lockedIDs(ctx context.Context, ids []string) (map[string]bool, error) {
 	locked := map[string]bool{}
 	before, err := w.lockedRows(ctx, ids)
@@ -87,8 +87,8 @@ func (w *applyWorker) lockedIDs(ctx context.Context, ids []string) (map[string]b
 	return locked, err
 }
 
-// lockedFor is how long one transaction must keep a row locked to count as holding others up. Ours
-// keep theirs for some milliseconds.
+// lockedFor is how long one transaction must keep a row locked before that row counts as locked.
+// Our own transactions keep theirs for some milliseconds.
 const lockedFor = 30 * time.Millisecond
 
 // lockedRows returns the rows of ids that another session has locked now.
@@ -197,9 +197,9 @@ func (w *applyWorker) noteStalled(ctx context.Context, parts []part, cause error
 	}
 }
 
-// slowApply is how long writing one part may take where removals wait: many times what it usually
-// takes. A part is slow only if writing it also took slowerThanLocking times as long as locking its
-// rows: on a slow database, locking is slow, too.
+// slowApply is how long writing one part may take where removals wait. That is many times the usual
+// time. A part counts as slow only if writing it also took slowerThanLocking times as long as
+// locking its rows. On a slow database, locking is slow, too.
 const (
 	slowApply         = 40 * time.Millisecond
 	slowerThanLocking = 8

@@ -6,11 +6,11 @@ import (
 )
 
 const (
-	// stallFor is how long a stall is remembered after it was last seen. Deliveries that are held
-	// up are tried more often, so that a stall that lasts stays known.
+	// stallFor is how long a stall is remembered after it was last seen. Held-up deliveries are
+	// tried more often than that, so a stall is remembered as long as it lasts.
 	stallFor = 2 * time.Second
-	// stallFresh is how long no job checks again whether the stall lasts: of a hundred jobs that
-	// wait for one lock, one checks.
+	// stallFresh is how long jobs rely on a stall that another job has just seen. So of a hundred
+	// jobs that wait for one lock, one checks it.
 	stallFresh = heldUpPause / 2
 )
 
@@ -35,7 +35,7 @@ const (
 	notStalled certainty = iota
 	suspected
 	sure
-	justSeen // and sure
+	justSeen // sure, and seen within stallFresh
 )
 
 // note remembers that keys are held up. A stall that is sure stays so.

@@ -28,25 +28,27 @@ const (
 	sweepTimeout = 45 * time.Second
 	// sweepPause is how long a sweep waits while another one runs, or while Clerk is away.
 	sweepPause = 5 * time.Second
-	// sweepAgain is how long a sweep waits after an unreliable or a refused listing, or after
-	// answers that are older than what is applied. Every other guard waits for an operator.
+	// sweepAgain is how long a job waits before it sweeps again. It waits after an incomplete or
+	// refused listing, and if Clerk's reads are behind. After any other guard the job ends, and an
+	// operator has to act.
 	sweepAgain = 5 * time.Minute
 	// rolesSettle is how long a sweep waits after a role changed: Clerk moves members to other
 	// roles in the background.
 	rolesSettle = 10 * time.Second
-	// maxSweepAttempts bounds a sweep that fails for another reason than Clerk. The next interval
-	// brings another one.
+	// maxSweepAttempts is how often a job is tried that fails for another reason than Clerk. The
+	// next interval brings another one.
 	maxSweepAttempts = 5
 )
 
-// SweepArgs asks for a job that ends once a full sweep has gone through that began after the job
-// was made; with [sweep.TriggerRoles], rolesSettle after that.
+// SweepArgs asks for a full sweep that begins after the job was made. With [sweep.TriggerRoles], it
+// must begin at least rolesSettle after that. The job ends once such a sweep has gone through, or
+// once only an operator can help.
 type SweepArgs struct {
 	Trigger sweep.Trigger `json:"trigger"`
 }
 
-// since returns when the sweep must have begun at the earliest, by the database's clock, like all
-// instants of sweeps.
+// since returns the instant after which the sweep must begin. It is by the database's clock, like
+// all instants of sweeps.
 func (a SweepArgs) since(made time.Time) time.Time {
 	if a.Trigger == sweep.TriggerRoles {
 		return made.Add(rolesSettle)
@@ -110,8 +112,8 @@ type sweepWorker struct {
 func (*sweepWorker) Timeout(*river.Job[SweepArgs]) time.Duration { return sweepTimeout }
 
 // Work implements river.Worker. It sweeps for sweepSlice and gives the job back, until a sweep that
-// began late enough has gone through or a guard has stopped it. After a guard an operator has to
-// look: trying again at once would find the same.
+// began late enough has gone through. After most guards it ends the job instead: the next try would
+// find the same, and an operator has to look.
 func (w *sweepWorker) Work(ctx context.Context, job *river.Job[SweepArgs]) error {
 	clean, err := store.LastCleanSweep(ctx, w.pool)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
@@ -128,13 +130,13 @@ func (w *sweepWorker) Work(ctx context.Context, job *river.Job[SweepArgs]) error
 		return river.JobSnooze(sweepAgain)
 	case err == nil && report.Aborted:
 		return nil
-	case err == nil: // a sweep that went on may have begun too early
+	case err == nil: // a sweep that was continued may have begun too early
 		return river.JobSnooze(0)
 	case errors.Is(err, sweep.ErrUnreadable): // an operator has to look
 		return nil
 	case errors.Is(err, sweep.ErrRunning):
 		return river.JobSnooze(sweepPause)
-	case (slice.Err() != nil || errors.Is(err, context.DeadlineExceeded)) && ctx.Err() == nil: // or it would have, before the next call
+	case (slice.Err() != nil || errors.Is(err, context.DeadlineExceeded)) && ctx.Err() == nil: // the slice is over, or would be before the next call
 		return river.JobSnooze(0)
 	case errors.Is(err, clerksync.ErrUnavailable), errors.Is(err, clerksync.ErrRateLimited):
 		w.logger.WarnContext(ctx, "sweep waits for Clerk", "sweep_id", report.SweepID, "reason", report.Reason, "error", err)

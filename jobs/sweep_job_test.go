@@ -14,7 +14,7 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// TestSweepJob_RunsAtStart: a job whose sweep another job has made meanwhile sweeps no more.
+// TestSweepJob_RunsAtStart: the job sweeps once, and ends once that sweep is clean.
 func TestSweepJob_RunsAtStart(t *testing.T) {
 	t.Parallel()
 	b, clerk := setup(t), mirrortest.NewClerk(t)
@@ -31,7 +31,8 @@ func TestSweepJob_RunsAtStart(t *testing.T) {
 	require.Len(t, b.Roles(t), 1)
 }
 
-// TestSweepJob_FollowsChangeOfRoles: Clerk sends no event for each member.
+// TestSweepJob_FollowsChangeOfRoles: after such a change, Clerk sends no event for each member, so
+// a sweep follows.
 func TestSweepJob_FollowsChangeOfRoles(t *testing.T) {
 	t.Parallel()
 	b, clerk := setup(t), mirrortest.NewClerk(t)

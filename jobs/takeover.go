@@ -41,7 +41,8 @@ func (w *Workers) takeOverLoop(ctx context.Context) {
 }
 
 // takeOver enqueues again every delivery that has waited for long without a job that will apply it,
-// and returns how many. Enqueuing one twice does no harm: the ledger's state is the guard.
+// and returns their number. Enqueuing one twice does no harm: the ledger's state says whether it
+// still waits.
 func (w *Workers) takeOver(ctx context.Context, now time.Time) (int, error) {
 	ctx, cancel := context.WithTimeout(ctx, jobTimeout)
 	defer cancel()

@@ -122,7 +122,8 @@ func TestTakeOver_RoundIsBounded(t *testing.T) {
 	}
 }
 
-// TestWorkers_TakeOverAtStartAndWhileRunning without another's doing.
+// TestWorkers_TakeOverAtStartAndWhileRunning: workers take over by themselves, and nothing else has
+// to start it.
 func TestWorkers_TakeOverAtStartAndWhileRunning(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

@@ -21,13 +21,13 @@ import (
 // River's defaults are made for jobs of minutes. Ours take milliseconds, and a user's access waits
 // for them.
 const (
-	// fetchCooldown bounds how often a worker asks for jobs, and so the throughput; at 5 ms an idle
-	// system applies a delivery about 3 ms after its commit.
+	// fetchCooldown is the least time from one fetch of jobs to the next, and so bounds the
+	// throughput. With 5 ms, an idle system applied a delivery about 3 ms after its commit.
 	fetchCooldown = time.Millisecond
-	// fetchPollInterval is the wait if a wake-up is lost.
+	// fetchPollInterval is how long a job waits at most if its wake-up is lost.
 	fetchPollInterval = 100 * time.Millisecond
-	// applyTimeout is far above what applying takes, and above the bounds that the database is
-	// given (see bounds.go).
+	// applyTimeout bounds a transaction that applies deliveries. It is far above the usual time,
+	// and above the bounds of brief transactions (see bounds.go).
 	applyTimeout = 3 * time.Second
 	// jobTimeout leaves time for trying deliveries one by one. A job that runs longer belongs to a
 	// dead process.
@@ -64,8 +64,8 @@ type WorkersConfig struct {
 	// Sweeper compares the mirror with Clerk, each SweepInterval, at the start, and soon after
 	// roles changed. Optional.
 	Sweeper *sweep.Sweeper
-	// SweepInterval is the time from one sweep to the next. 0 leaves only those after a change of
-	// roles.
+	// SweepInterval is the time from one sweep to the next. 0 leaves only the sweeps after a change
+	// of roles or a failover.
 	SweepInterval time.Duration
 }
 
@@ -175,7 +175,7 @@ func (w *Workers) Start(ctx context.Context) error {
 	return nil
 }
 
-// Stop lets running jobs finish for a few seconds, gives back those that don't, and returns once
+// Stop lets running jobs finish for a few seconds, and gives back those that don't. It returns once
 // nothing runs any more, or with an error at the end of ctx.
 func (w *Workers) Stop(ctx context.Context) error {
 	if w.cancel == nil { // never started

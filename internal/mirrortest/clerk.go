@@ -16,7 +16,8 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// Clerk is a simulated Clerk of the instance [InstanceID], which the service's own client asks.
+// Clerk is a simulated Clerk of the instance [InstanceID], together with the service's own client
+// for it.
 type Clerk struct {
 	World  *clerksim.World
 	Faults *clerksim.APIFaults

@@ -18,9 +18,9 @@ import (
 )
 
 const (
-	// Patience is how long a test waits for a condition that nothing signals.
+	// Patience is how long a test waits at most for a condition that nothing signals.
 	Patience = 20 * time.Second
-	// pause is how often it looks.
+	// pause is how long it waits from one look at the condition to the next.
 	pause = 10 * time.Millisecond
 )
 
@@ -54,7 +54,8 @@ func OpenPool(t testing.TB, url string, change func(*pgxpool.Config)) *pgxpool.P
 	return pool
 }
 
-// Eventually waits until a condition holds that nothing signals.
+// Eventually waits until a condition holds. It suits a condition that nothing signals, and looks at
+// it at intervals.
 func Eventually(t require.TestingT, condition func() bool, msgAndArgs ...any) {
 	require.Eventually(t, condition, Patience, pause, msgAndArgs...)
 }
@@ -105,8 +106,8 @@ func (b *DB) Insert(t testing.TB, deliveries ...clerksync.Delivery) {
 	require.NoError(t, err)
 }
 
-// Apply applies deliveries of the ledger in one transaction, without the bounds and the setting
-// aside of a worker.
+// Apply applies deliveries of the ledger in one transaction. Unlike a worker, it sets no bounds,
+// and sets nothing aside.
 func (b *DB) Apply(ctx context.Context, svixIDs ...string) (finished []clerksync.Delivery, err error) {
 	err = merge.Retry{}.Run(ctx, func() error {
 		return pgx.BeginFunc(ctx, b.Pool, func(tx pgx.Tx) error {

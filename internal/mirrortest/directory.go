@@ -10,12 +10,12 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// Directory is a small Clerk in memory, for what package clerksim, the faithful one, can't do. It
-// has objects with the ids, dates and members that a test writes: clocks that contradict each
-// other, dates from the future, objects that can't be read. Objects of every kind come and go
-// without a rule. It answers as Clerk never should: pages without ids or an end, a cursor that it
-// ignores. It fails any call at once and with any error, without the client's retries. A test sets
-// its fields only while no call is under way.
+// Directory is a small Clerk in memory, for what package clerksim, the faithful simulator, can't
+// do. A test gives its objects any ids, dates and fields. So dates may contradict each other or lie
+// in the future, and objects may be unreadable. A test adds and removes objects of every kind
+// without a rule. The directory can answer as Clerk never should: with pages that have no ids or no
+// end, or as if it ignored the cursor. It can fail any call at once with any error, without the
+// client's retries. A test sets its fields only while no call is under way.
 type Directory struct {
 	InstanceID string
 	Err        error // of every call
@@ -68,7 +68,7 @@ func (d *Directory) Remove(r clerksync.Resource, ids ...string) {
 	})
 }
 
-// Member adds a member to an organization, and both of them if they are missing.
+// Member makes the nth user a member of org_1. It adds that organization and that user, too.
 func (d *Directory) Member(n int, role string) {
 	d.Set(clerksync.ResourceOrganization, Organization("org_1"))
 	d.Set(clerksync.ResourceUser, map[string]any{"id": fmt.Sprintf("user_%05d", n), "created_at": T0, "updated_at": T0, "banned": false})
@@ -80,8 +80,8 @@ func Organization(id string) map[string]any {
 	return map[string]any{"id": id, "name": "North", "slug": nil, "created_at": T0, "updated_at": T0}
 }
 
-// Membership is the membership of the nth user in org_1, as Clerk shows it when it was updated some
-// milliseconds after [T0].
+// Membership is the membership of the nth user in org_1, as Clerk shows it. It was last updated so
+// many milliseconds after [T0].
 func Membership(n int, role string, after int64) map[string]any {
 	return map[string]any{
 		"id": fmt.Sprintf("orgmem_%05d", n), "role": role, "permissions": []string{}, "created_at": T0, "updated_at": T0 + after,

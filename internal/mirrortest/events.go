@@ -13,7 +13,7 @@ import (
 const (
 	// InstanceID is the Clerk instance of all events.
 	InstanceID = "ins_1"
-	// T0 is when the tests' events occur, epoch milliseconds.
+	// T0 is when the tests' events begin to occur, in milliseconds since the epoch.
 	T0 = int64(1_790_000_000_000)
 )
 
@@ -59,7 +59,7 @@ func States(deliveries []clerksync.Delivery) map[string]clerksync.State {
 }
 
 // Play returns the mirror that package sync makes of deliveries, without a database. It leaves out
-// objects of which only the id is known: nothing tells them from unknown ones.
+// objects of which only the id is known, because these can't be told from unknown ones.
 func Play(t require.TestingT, deliveries ...clerksync.Delivery) clerksync.Mirror {
 	mirror := clerksync.NewMirror()
 	for _, d := range deliveries {

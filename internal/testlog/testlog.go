@@ -1,5 +1,5 @@
 // Package testlog collects what a test logs, so that the test can look at it. It guarantees that
-// loggers may write at once, and that each line is whole.
+// several loggers may write at the same time, and that each line stays whole.
 package testlog
 
 import (

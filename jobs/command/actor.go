@@ -14,8 +14,8 @@ import (
 )
 
 // confirmActor merges the actor's own membership, as Clerk shows it, and then asks the mirror
-// whether the actor still may. Clerk doesn't check the actor of a rename, a role change or a
-// removal, and the webhook that ended the actor's permission may be late.
+// whether the actor may still give the command. Clerk doesn't check the actor of a rename, a role
+// change or a removal, and the webhook that ended the actor's permission may be late.
 func (r *run) confirmActor(ctx context.Context) error {
 	if r.may == nil {
 		return nil
@@ -45,8 +45,8 @@ func (r *run) confirmActor(ctx context.Context) error {
 }
 
 // shown reads a membership that Clerk shows. It looks the user up, too, unless the answer says that
-// the account is neither banned nor deprovisioned. Not every answer says so, and the mirror doesn't
-// count nested copies.
+// the account is neither banned nor deprovisioned. Some answers leave that out, and so do some
+// nested copies of users in the mirror.
 func (r *run) shown(ctx context.Context, pair store.Pair, found []json.RawMessage, cause string) ([]clerksync.Facts, error) {
 	facts, err := merge.Read(clerksync.ResourceMembership, found, r.askedAt, cause)
 	if err != nil {
@@ -73,10 +73,10 @@ func (r *run) shown(ctx context.Context, pair store.Pair, found []json.RawMessag
 	return append(account, facts...), nil
 }
 
-// notShown decides what it means that Clerk doesn't show the actor's membership. A membership
-// counts if it is so young that Clerk's reads may not show it yet. For any other, the user's own
-// list is read a moment later: one empty answer ends no membership. It returns the membership that
-// the list shows, or the fact that the membership has ended.
+// notShown decides whether the actor's membership has ended, now that Clerk doesn't show it. A
+// membership goes on if it is so young that Clerk's reads may not show it yet. For any other, the
+// user's own list is read a moment later, because one empty answer proves no end. It returns the
+// membership that the list shows, or the fact that the membership has ended.
 func (r *run) notShown(ctx context.Context, pair store.Pair, cause string) ([]json.RawMessage, []clerksync.Facts, error) {
 	m, ended, err := store.MembershipOf(ctx, r.cfg.Pool, pair)
 	switch {

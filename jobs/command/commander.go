@@ -25,8 +25,9 @@ const (
 	// recordTimeout is the part of commandTimeout that is reserved for recording Clerk's answer, so
 	// that a late answer can still be recorded.
 	recordTimeout = 3 * time.Second
-	// defaultLookAgainAfter tells a passing empty answer from an ended membership. By then, a fault
-	// of one of Clerk's servers is over.
+	// defaultLookAgainAfter is how long a command waits before it asks again for a membership that
+	// Clerk didn't show. By then, a fault of one of Clerk's servers is over: a second empty answer
+	// means an ended membership.
 	defaultLookAgainAfter = 2 * time.Second
 )
 
@@ -93,18 +94,18 @@ func New(cfg Config) (*Commander, error) {
 }
 
 // May returns an error if the mirror doesn't let the actor give a command. By then the mirror has
-// the actor's membership as Clerk shows it. It is nil if Clerk checks that itself, or if every user
-// may.
+// the actor's membership as Clerk shows it. A nil May means that Clerk checks this itself, or that
+// every user may give the command.
 type May = func(ctx context.Context, db store.DBTX) error
 
-// Answer makes the answer to a command from the mirror after it, in the same transaction. By then
-// the command has all its ids.
+// Answer makes the answer to a command from the mirror as it is after the command. It runs in the
+// transaction that records the command. By then the command has all its ids.
 type Answer = func(ctx context.Context, db store.DBTX, done clerksync.Command) (json.RawMessage, error)
 
 // Run carries a command out and returns its answer, which answer makes from the mirror. If the same
 // request with the same key was answered before, Run returns that answer, and repeated is true. Its
 // errors are Clerk's refusals, clerksync.ErrKeyReused, ErrInProgress, ErrOutcomeUnknown and
-// ErrNotRecorded, and those of may and answer. Once a command is recorded, it continues when ctx
+// ErrNotRecorded, and those of may and answer. Once a command is recorded, it continues even if ctx
 // ends.
 func (c *Commander) Run(ctx context.Context, command clerksync.Command, key store.CommandKey, may May, answer Answer,
 ) (answered json.RawMessage, repeated bool, err error) {
@@ -146,16 +147,16 @@ type run struct {
 	command clerksync.Command
 	may     May
 	answer  Answer
-	askedAt time.Time // by the database's clock, before Clerk is asked; no two tries of a command have the same
+	askedAt time.Time // by the database's clock, before Clerk is asked; each try of a command has another one
 	// since is when Clerk was first given a command that was interrupted: Clerk may have carried it
 	// out. It is zero on a first try.
 	since time.Time
-	// alreadyApplied says that a webhook or a sweep has shown the first try to have taken effect.
+	// alreadyApplied says that the first try took effect, as a webhook or a sweep has shown.
 	alreadyApplied bool
 }
 
-// workspace is the workspace in whose turn the command uses the pool: its organization, or its
-// actor while it has none.
+// workspace names the workspace in whose turn the command uses the pool. That is the command's
+// organization, or its actor while it has no organization.
 func (r *run) workspace() string { return cmp.Or(r.command.OrganizationID, r.command.Actor) }
 
 // begin records the command, or returns the answer to an earlier one with the same key.
@@ -229,7 +230,8 @@ func (r *run) fail(ctx context.Context, err error) {
 	r.end(ctx, state)
 }
 
-// end records how the command ended. If that fails, the command counts as abandoned after a while.
+// end records how the command ended. If that can't be recorded, the command counts as abandoned
+// after a while.
 func (r *run) end(ctx context.Context, state store.CommandState) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
 	defer cancel()

@@ -143,8 +143,8 @@ func (b *commandBundle) newest(user string) string {
 	return id
 }
 
-// TestCommander_ChangesByOthersAreNotAttributed: a command is attributed the change that it made,
-// once, and no other.
+// TestCommander_ChangesByOthersAreNotAttributed: a command explains one change, the one that it
+// made, and no change by others.
 func TestCommander_ChangesByOthersAreNotAttributed(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)
@@ -161,7 +161,7 @@ func TestCommander_ChangesByOthersAreNotAttributed(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, b.webhooks())
 
-	lift := b.faults.Fail(http.StatusForbidden, nil) // refused: no change may be attributed to it
+	lift := b.faults.Fail(http.StatusForbidden, nil) // refused: the command may explain no change
 	demote := promote
 	demote.Role = clerksim.RoleMember
 	require.Error(t, b.run(demote, ""))
@@ -198,14 +198,14 @@ func TestCommander_ChangesByOthersAreNotAttributed(t *testing.T) {
 	}, b.entriesOf(organization)[before:])
 }
 
-// unrecorded is an answer that can't be made, as if the database went away just then.
+// unrecorded fails to make an answer, as if the database had just gone away.
 func unrecorded(context.Context, store.DBTX, clerksync.Command) (json.RawMessage, error) {
 	return nil, errors.New("the database went away")
 }
 
-// TestCommander_UnrecordedCommandIsCompletedLater: Clerk has carried a command out, and it couldn't
-// be recorded, or the process has died. The webhook completes it, with the actor; without a
-// webhook, the sweep does.
+// TestCommander_UnrecordedCommandIsCompletedLater: Clerk has carried a command out. Then the
+// command couldn't be recorded, or the process died. The webhook completes the command, with its
+// actor. Without a webhook, the sweep does.
 func TestCommander_UnrecordedCommandIsCompletedLater(t *testing.T) {
 	t.Parallel()
 	for name, complete := range map[string]func(*commandBundle){
@@ -256,9 +256,9 @@ func TestCommander_RecordsDespiteDeadlocks(t *testing.T) {
 	require.Equal(t, 3, b.Count(t, "SELECT last_value::int FROM rolecall.deadlocks"), "times that it was written")
 }
 
-// TestCommander_RepeatCompletesInterruptedCommand: Clerk has carried it out, and its answer was
-// lost. The same key again brings it to its end, without doing it twice, whether the webhook came
-// meanwhile or not.
+// TestCommander_RepeatCompletesInterruptedCommand: Clerk has carried the command out, and its
+// answer was lost. A repeat with the same key completes the command, without doing it twice. It
+// makes no difference whether the webhook came meanwhile.
 func TestCommander_RepeatCompletesInterruptedCommand(t *testing.T) {
 	t.Parallel()
 	for name, meanwhile := range map[string]func(*commandBundle){
@@ -292,8 +292,8 @@ func TestCommander_RepeatCompletesInterruptedCommand(t *testing.T) {
 	}
 }
 
-// TestCommander_KeyInUse: while a command runs, its key is in use; when its process has died, it
-// isn't any more.
+// TestCommander_KeyInUse: a key is in use while its command runs. It is free again some time after
+// the process has died.
 func TestCommander_KeyInUse(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)
@@ -324,9 +324,9 @@ func TestCommander_OldCommandsArePruned(t *testing.T) {
 	require.Equal(t, 0, b.Count(t, "SELECT count(*) FROM rolecall.commands WHERE outcome = 'North'"))
 }
 
-// TestCommander_ManyCommandsAndWebhooksAtOnce: admins change the roles of members all at the same
-// time, while webhooks, some of them twice, are applied by several workers in any order. Each
-// change is audited once, with the actor who made it.
+// TestCommander_ManyCommandsAndWebhooksAtOnce: admins change the roles of members, all at the same
+// time. Meanwhile several workers apply the webhooks in any order, and some twice. Each change is
+// audited once, with the actor who made it.
 func TestCommander_ManyCommandsAndWebhooksAtOnce(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)

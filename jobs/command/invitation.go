@@ -8,8 +8,8 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// invite makes an invitation. If Clerk refuses it because an earlier try of the command made it,
-// that one is taken.
+// invite makes an invitation. If Clerk refuses because an earlier try of the command made the
+// invitation, invite returns the facts of that one.
 func (r *run) invite(ctx context.Context) ([]clerksync.Facts, error) {
 	c := r.command
 	raw, err := r.cfg.Clerk.CreateInvitation(ctx, c.OrganizationID, c.Actor, c.Email, c.Role)

@@ -16,7 +16,7 @@ func (r *run) remove(ctx context.Context) ([]clerksync.Facts, error) {
 		return nil, err
 	}
 	pair := store.Pair{UserID: r.command.Target, OrganizationID: r.command.OrganizationID}
-	known, ended, knownErr := store.MembershipOf(ctx, r.cfg.Pool, pair) // read first: a membership that begins meanwhile isn't meant
+	known, ended, knownErr := store.MembershipOf(ctx, r.cfg.Pool, pair) // read first, so that a membership that begins meanwhile stays
 	raw, err := r.cfg.Clerk.DeleteMembership(ctx, r.command.OrganizationID, r.command.Target)
 	if errors.Is(err, clerksync.ErrGone) && !r.since.IsZero() {
 		return r.removed(known, ended, knownErr, err)
@@ -31,8 +31,9 @@ func (r *run) remove(ctx context.Context) ([]clerksync.Facts, error) {
 	return r.gone(id), nil
 }
 
-// rejoined reports whether the user became a member again after the first try of the removal: that
-// membership isn't meant. Within clockSkew of the first try, it counts as the one that is meant.
+// rejoined reports whether the user became a member again after the first try of the removal. Such
+// a membership has to stay. One that began within clockSkew after the first try counts as the one
+// to remove.
 func (r *run) rejoined(ctx context.Context) (bool, error) {
 	if r.since.IsZero() {
 		return false, nil
@@ -63,8 +64,8 @@ func (r *run) gone(membershipID string) []clerksync.Facts {
 	}, r.askedAt.UnixMilli(), r.id)}
 }
 
-// removed decides about an interrupted removal after which Clerk knows no such membership. If the
-// mirror knew one, the removal has succeeded.
+// removed decides whether an interrupted removal has succeeded, if Clerk has no such membership
+// now. It has succeeded if the mirror knew one. Otherwise Clerk's refusal counts.
 func (r *run) removed(known store.Member, ended bool, knownErr, refusal error) ([]clerksync.Facts, error) {
 	switch {
 	case errors.Is(knownErr, store.ErrNotFound):

@@ -11,16 +11,16 @@ import (
 )
 
 const (
-	// creatorTries is how often the membership of a new organization's creator is looked up: it is
-	// there at once, or a moment later.
+	// creatorTries is how often the membership of a new organization's creator is looked up: Clerk
+	// shows it at once, or a moment later.
 	creatorTries = 3
 	// creatorPause is the time between two look-ups.
 	creatorPause = 200 * time.Millisecond
 )
 
-// create makes an organization. Clerk's answer doesn't hold the creator's membership, so it is
-// looked up. If that fails, the organization exists all the same: the creator is admitted by the
-// look-up that every stranger gets.
+// create makes an organization. Clerk's answer leaves out the creator's membership, so create looks
+// that up. If the look-up fails, the command succeeds all the same. The creator is then admitted by
+// the look-up that every stranger gets.
 func (r *run) create(ctx context.Context) ([]clerksync.Facts, error) {
 	raw, err := r.created(ctx)
 	if err == nil && raw == nil {
@@ -58,9 +58,9 @@ func (r *run) creatorMembership(ctx context.Context) ([]clerksync.Facts, error) 
 	}
 }
 
-// created looks for the organization that an earlier try made: one of that name which the user
-// created since, and which no other command made. It returns nil if there is none, and on a first
-// try.
+// created looks for the organization that an earlier try made. It takes one of the command's name,
+// created by the actor since that try, and made by no other command. It returns nil if there is
+// none, and on a first try.
 func (r *run) created(ctx context.Context) (json.RawMessage, error) {
 	if r.since.IsZero() {
 		return nil, nil

@@ -21,7 +21,7 @@ import (
 func changes(c clerksim.Call) bool { return c.Request.Method != http.MethodGet }
 
 // TestRepeat_UndoesNoLaterChange: the command took effect, as its webhook showed, and others have
-// changed the same since.
+// changed the same object since.
 func TestRepeat_UndoesNoLaterChange(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)
@@ -46,7 +46,8 @@ func TestRepeat_UndoesNoLaterChange(t *testing.T) {
 	require.Len(t, b.entriesOf(organization), before)
 }
 
-// TestRepeat_RemovesNoNewMembership, also if no webhook showed that the first try took effect.
+// TestRepeat_RemovesNoNewMembership: this holds also if no webhook showed that the first try took
+// effect.
 func TestRepeat_RemovesNoNewMembership(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)
@@ -76,8 +77,8 @@ func TestCommander_LateCreatorMembershipIsAttributed(t *testing.T) {
 	require.ElementsMatch(t, []entry{{admin, "workspace.created", created}, {admin, "member.joined", admin}}, b.entriesOf(created))
 }
 
-// TestRepeat_OutlivedTryEndsNothing: its process was away for so long that the same key was tried
-// again. What the later try answered stays.
+// TestRepeat_OutlivedTryEndsNothing: the process of the first try was away for so long that the
+// same key was tried again. The answer of the later try stays.
 func TestRepeat_OutlivedTryEndsNothing(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)
@@ -125,8 +126,9 @@ func TestCommander_JoinIsNotAttributedToAnotherCreation(t *testing.T) {
 	require.Contains(t, b.entriesOf(organization), entry{"", "member.joined", user})
 }
 
-// TestRepeat_MakesNothingTwice: an invitation was revoked since, and a workspace was renamed since.
-// Clerk names the actors in their webhooks, which still show that the commands took effect.
+// TestRepeat_MakesNothingTwice: after the first tries, the invitation was revoked, and the
+// workspace renamed. Clerk names the actors in the webhooks of the first tries, which still show
+// that the commands took effect.
 func TestRepeat_MakesNothingTwice(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)
@@ -167,8 +169,8 @@ func TestRepeat_MakesNothingTwice(t *testing.T) {
 	require.Len(t, b.Audit(t), before)
 }
 
-// TestRepeat_IsOvertakenByLaterChange: others have changed the same since, and the command's own
-// webhook was lost.
+// TestRepeat_IsOvertakenByLaterChange: others have changed the same object since, and the command's
+// own webhook was lost.
 func TestRepeat_IsOvertakenByLaterChange(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)
@@ -195,8 +197,9 @@ func TestRepeat_IsOvertakenByLaterChange(t *testing.T) {
 	require.Equal(t, "West", o.Name)
 }
 
-// TestRepeat_AttributionOfFailedTryIsDropped: the same was done in the dashboard, Clerk refused the
-// command, and its repeat is attributed its own change.
+// TestRepeat_AttributionOfFailedTryIsDropped: the same change was made in the dashboard, and Clerk
+// refused the command. The repeat of the command then explains only the change that it makes
+// itself.
 func TestRepeat_AttributionOfFailedTryIsDropped(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)
@@ -224,7 +227,8 @@ func TestRepeat_AttributionOfFailedTryIsDropped(t *testing.T) {
 }
 
 // TestCommander_UnsentCommandIsAttributedNothing: while Clerk is asked for the actor, the same
-// change is made in the dashboard, and its webhook arrives.
+// change is made in the dashboard, and its webhook arrives. The command doesn't explain that
+// change, because it wasn't sent yet.
 func TestCommander_UnsentCommandIsAttributedNothing(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)
@@ -252,8 +256,8 @@ func TestCommander_UnsentCommandIsAttributedNothing(t *testing.T) {
 	lift()
 	require.Equal(t, []entry{{"", "member.role_changed", member}}, b.entriesOf(organization)[before:])
 
-	// Its process dies at this point. The changes of others meanwhile aren't its own: its key is
-	// tried as if for the first time.
+	// The process of the next command dies at this point. Changes that others make meanwhile aren't
+	// attributed to it. A repeat of its key starts over.
 	_, _, err := store.BeginCommand(t.Context(), b.Pool, "cmd_dead", promote(second), store.CommandKey{Digest: []byte("key"), Request: []byte("request")})
 	require.NoError(t, err)
 	for _, role := range []string{clerksim.RoleMember, clerksim.RoleAdmin, clerksim.RoleMember} {
@@ -268,8 +272,8 @@ func TestCommander_UnsentCommandIsAttributedNothing(t *testing.T) {
 	require.Equal(t, []entry{{second, "member.role_changed", member}}, b.entriesOf(organization)[before:])
 }
 
-// TestRepeat_TwoCreationsOfOneName: one user gives two at once, and one is interrupted. Each makes
-// a workspace of its own.
+// TestRepeat_TwoCreationsOfOneName: one user gives two such commands at once, and one is
+// interrupted. Each makes a workspace of its own.
 func TestRepeat_TwoCreationsOfOneName(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)
@@ -352,8 +356,8 @@ func TestRepeat_OfUnsentCommandStartsOver(t *testing.T) {
 	require.Empty(t, b.clerk.Directory().Role(organization, member))
 }
 
-// TestRepeat_RefusedOneIsAttributedNothing: its command was sent long ago, and today's changes by
-// others aren't its own.
+// TestRepeat_RefusedOneIsAttributedNothing: the first try was sent long ago, and the repeat is
+// refused. A change that another makes now isn't attributed to the command.
 func TestRepeat_RefusedOneIsAttributedNothing(t *testing.T) {
 	t.Parallel()
 	b := setupCommands(t)
@@ -367,7 +371,7 @@ func TestRepeat_RefusedOneIsAttributedNothing(t *testing.T) {
 	b.Exec(t, `UPDATE rolecall.commands SET begun_at = begun_at - interval '1 hour', tried_at = tried_at - interval '1 hour',
 		sent_at = sent_at - interval '1 hour', last_sent_at = last_sent_at - interval '1 hour'`)
 	b.may = func(context.Context, store.DBTX) error { return errors.New("not any more") }
-	_, err := b.clerk.SetRole(organization, member, clerksim.RoleMember) // so that it was changed since
+	_, err := b.clerk.SetRole(organization, member, clerksim.RoleMember) // so that the object has changed since
 	require.NoError(t, err)
 	require.Error(t, b.run(promote, "key"))
 	before := len(b.entriesOf(organization))

@@ -12,8 +12,8 @@ import (
 )
 
 // send gives the command to Clerk and returns Clerk's answer as facts. Afterwards the command has
-// all its ids. An interrupted command that is known to have taken effect isn't sent again: that
-// would undo later changes.
+// all its ids. A command that is known to have taken effect before its interruption isn't sent
+// again: that would undo later changes.
 func (r *run) send(ctx context.Context) ([]clerksync.Facts, error) {
 	if r.alreadyApplied {
 		return nil, nil
@@ -78,11 +78,10 @@ const (
 	clockError = time.Second
 )
 
-// asAsked looks at the name or role that an interrupted command should have set. If it is as asked,
-// asAsked returns the object. If it isn't, and the object has changed since, asAsked returns
-// ErrOvertaken: carried out now, the command would undo that change. On a first try it does
-// nothing. It runs before confirmActor, because the first try may have removed the actor's own
-// permission.
+// asAsked looks at the name or role that an interrupted command should have set. If the object has
+// that value, asAsked returns the object. If it has another value and has changed since, asAsked
+// returns ErrOvertaken: the command would now undo that change. On a first try it does nothing. It
+// runs before confirmActor, because the first try may have removed the actor's own permission.
 func (r *run) asAsked(ctx context.Context) ([]clerksync.Facts, error) {
 	var resource clerksync.Resource
 	var ref clerksync.Reference

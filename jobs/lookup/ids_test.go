@@ -12,8 +12,8 @@ import (
 	"github.com/callmine/rolecall/store"
 )
 
-// TestLookups_AskOnlyAboutIDsOfClerk also keeps look-ups apart: the flights of a pair and of a user
-// are told apart by a space, which no id has.
+// TestLookups_AskOnlyAboutIDsOfClerk also keeps look-ups apart. The keys of flights separate user
+// and workspace by a space, and no id of Clerk's has one.
 func TestLookups_AskOnlyAboutIDsOfClerk(t *testing.T) {
 	t.Parallel()
 	a := &asker{answer: func(context.Context) error { return errors.New("asked") }}

@@ -21,14 +21,14 @@ const (
 	// fraction of it.
 	timeout = time.Second
 
-	// refusedFor is how long a stranger whom Clerk doesn't know either isn't looked up again. A
-	// user who asked too early waits that long at most if no webhook comes. A webhook counts at
-	// once, because the mirror is always read first.
+	// refusedFor is the time until a stranger is looked up again whom Clerk didn't show as a
+	// member. A user who asked just before joining waits that long at most, even if no webhook
+	// comes. A webhook counts at once, because the mirror is always read first.
 	refusedFor = 10 * time.Second
 
-	// answeredFor is the same after any other result. After a failure, it keeps an outage of Clerk
-	// from costing each request the timeout; after an admission, it keeps requests that read the
-	// mirror just before from asking once more.
+	// answeredFor is that time after any other result. After a failure, it spares other requests
+	// the wait for timeout while Clerk is down. After an admission, it spares a second look-up to
+	// requests that read the mirror just before.
 	answeredFor = time.Second
 
 	// perUser is how many look-ups one user may cause in perUserWindow. A user needs one on an
@@ -44,7 +44,7 @@ const (
 	maxRemembered = 100_000
 )
 
-// Result is what came of a stranger whom the mirror would refuse. Several requests may share one
+// Result is the outcome for a stranger whom the mirror would refuse. Several requests may share one
 // look-up.
 type Result string
 
@@ -67,8 +67,8 @@ const (
 func Results() []Result { return []Result{Admitted, Refused, Failed, Remembered, Limited} }
 
 // Asker asks Clerk and merges what it answers into the mirror; [Refresher] does. Both methods
-// return nil once any answer is merged and committed, and an error if there is none. They must end
-// when ctx does, and be safe for concurrent use.
+// return nil once Clerk's answer is merged and committed, whatever it is. They return an error if
+// there is no answer. They must end when ctx does, and be safe for concurrent use.
 type Asker interface {
 	// Refresh asks for the memberships of one user in one organization, by their ids at Clerk.
 	Refresh(ctx context.Context, userID, organizationID string) error
@@ -206,7 +206,7 @@ func (l *Lookups) wait(ctx context.Context, pairs []store.Pair) bool {
 
 // lookUp makes one look-up, unless another one has just ended or the user had too many.
 func (l *Lookups) lookUp(ctx context.Context, pair store.Pair) {
-	defer func() { // no request's guard is around this goroutine
+	defer func() { // no request recovers the panics of this goroutine
 		if p := recover(); p != nil {
 			l.cfg.Logger.ErrorContext(ctx, "look-up panicked", "panic", p, "stack", string(debug.Stack()))
 		}
@@ -271,7 +271,8 @@ func (l *Lookups) lastResult(pair store.Pair) Result {
 	return ""
 }
 
-// isMember reads from the mirror whether the pair's membership, or any of the user's, counts.
+// isMember reads from the mirror whether the pair's membership counts. For a pair without a
+// workspace, any membership of the user will do.
 func (l *Lookups) isMember(ctx context.Context, pair store.Pair) (bool, error) {
 	if pair.OrganizationID == "" {
 		memberships, err := store.MembershipsOfUser(ctx, l.cfg.DB, pair.UserID)

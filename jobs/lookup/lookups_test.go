@@ -44,8 +44,8 @@ func (a *asker) told(r Result) {
 	a.said = append(a.said, r)
 }
 
-// TestLookups_JustEndedOneIsNotRepeated: a request that read the mirror before the look-up ended,
-// and comes after, doesn't ask once more.
+// TestLookups_JustEndedOneIsNotRepeated: a request that read the mirror before a look-up ended, and
+// comes after its end, doesn't ask once more.
 func TestLookups_JustEndedOneIsNotRepeated(t *testing.T) {
 	t.Parallel()
 	b, now := mirrortest.New(t), time.Now()
@@ -57,7 +57,7 @@ func TestLookups_JustEndedOneIsNotRepeated(t *testing.T) {
 	l.lookUp(t.Context(), pair)
 	l.lookUp(t.Context(), pair)
 	require.Len(t, a.asked, 1)
-	require.True(t, l.Refresh(t.Context(), []store.Pair{pair, pair}), "the mirror as it read it is out of date")
+	require.True(t, l.Refresh(t.Context(), []store.Pair{pair, pair}), "the request must read the mirror again")
 	require.Equal(t, []Result{Admitted, Remembered, Remembered}, a.said)
 	require.Len(t, a.asked, 1)
 	now = now.Add(answeredFor)
@@ -95,8 +95,8 @@ func TestLookups_EndOnTime(t *testing.T) {
 	}
 }
 
-// TestLookups_MemoryIsBounded: only so many results are remembered. Package bounded bounds the
-// users.
+// TestLookups_MemoryIsBounded: at most maxRemembered results are remembered. Package bounded bounds
+// the users.
 func TestLookups_MemoryIsBounded(t *testing.T) {
 	t.Parallel()
 	b := mirrortest.New(t)

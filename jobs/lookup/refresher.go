@@ -35,9 +35,9 @@ type RefresherConfig struct {
 	Allowed func() error
 }
 
-// Refresher asks Clerk about one user at the moment at which the answer matters: a user who has
-// just joined is here before the webhook is. It never lifts a tombstone: a look-up made right after
-// a removal may still show the member.
+// Refresher asks Clerk about one user at the moment at which the answer matters. So a user who has
+// just joined is admitted before the webhook arrives. It never lifts a tombstone: a look-up made
+// right after a removal may still show the member.
 type Refresher struct {
 	cfg  RefresherConfig
 	pool *merge.Pool
@@ -61,7 +61,7 @@ func NewRefresher(cfg RefresherConfig) (*Refresher, error) {
 }
 
 // Refresh merges Clerk's answer about a user in an organization into the mirror. It returns nil
-// once that is committed, whatever the answer is.
+// once the answer is committed, whatever it is.
 func (r *Refresher) Refresh(ctx context.Context, userID, organizationID string) error {
 	return r.lookUp(ctx, organizationID, func(ctx context.Context) ([]json.RawMessage, error) {
 		return r.cfg.Clerk.Find(ctx, clerksync.ResourceMembership, clerksync.Reference{OrganizationID: organizationID, UserID: userID})
@@ -97,8 +97,8 @@ func (r *Refresher) lookUp(ctx context.Context, workspace string, ask func(conte
 	return merge.Lookup(ctx, r.pool, workspace, merge.Observed{Facts: append(account, facts...), AskedAt: askedAt, Cause: cause})
 }
 
-// account looks up the memberships' user if the mirror has nothing but nested copies of it. These
-// needn't say that the account is banned.
+// account looks up the memberships' user if the mirror has only nested copies of that user. A
+// nested copy may leave out that the account is banned.
 func (r *Refresher) account(ctx context.Context, memberships []clerksync.Facts, askedAt time.Time, cause string) ([]clerksync.Facts, error) {
 	if len(memberships) == 0 {
 		return nil, nil

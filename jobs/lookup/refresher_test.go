@@ -11,7 +11,7 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// TestRefresher_AdmitsNewMember, and lifts no tombstone.
+// TestRefresher_AdmitsNewMember: a look-up admits a new member, and lifts no tombstone.
 func TestRefresher_AdmitsNewMember(t *testing.T) {
 	t.Parallel()
 	b, clerk := mirrortest.New(t), mirrortest.NewClerk(t)

@@ -17,7 +17,7 @@ const (
 	// Nothing else would succeed either.
 	OfDatabase Blame = iota
 	// OfCircumstances is the blame for a lock, a race, a deadlock, a missing table or privilege.
-	// Other work may succeed, and the same will once the circumstances have changed.
+	// Other work may succeed, and the same work will succeed once the circumstances have changed.
 	OfCircumstances
 	// OfDelivery is the blame for a failure that every attempt will repeat.
 	OfDelivery

@@ -29,13 +29,12 @@ type Applied struct {
 
 	Facts      []clerksync.Facts // of Writes.Deliveries
 	Locked     time.Time         // when all that is to change was locked
-	RolesMoved bool              // members may have other roles now without an event
+	RolesMoved bool              // members may have other roles now, and no event says so
 }
 
 // Deliveries merges deliveries into the mirror and finishes them, within the caller's transaction.
-// The ledger's state is the guard: a delivery that another worker has applied, or is applying, is
-// left out. The caller may do more in the transaction only if that takes no lock that others wait
-// for.
+// It leaves out a delivery that another worker has applied, or is applying: the ledger's state
+// tells. The caller may add to the transaction only what takes no lock that others wait for.
 func Deliveries(ctx context.Context, tx pgx.Tx, b Batch) (done Applied, err error) {
 	deliveries, facts, err := b.read(ctx, tx)
 	if err != nil || len(deliveries) == 0 {
@@ -69,8 +68,9 @@ func write(ctx context.Context, tx pgx.Tx, deliveries []clerksync.Delivery, fact
 	return done, store.SaveMirror(ctx, tx, locked, changes.Mirror)
 }
 
-// contained turns a panic of do into an error. Such a panic is the fault of one delivery, which
-// must not take its batch along for ever. A panic of the queue's isn't, and isn't contained here.
+// contained turns a panic of do into an error. Such a panic is the fault of one delivery, and must
+// not fail its whole batch for ever. Select and Written run outside: a panic of the queue's code is
+// no delivery's fault.
 func contained(do func() error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -103,8 +103,8 @@ func (b Batch) read(ctx context.Context, tx pgx.Tx) ([]clerksync.Delivery, []cle
 	return b.Select(deliveries, facts)
 }
 
-// decode returns the facts of a delivery. It ends a delivery that can't be read, or that the mirror
-// doesn't need.
+// decode returns the facts of a delivery. It quarantines a delivery that can't be read, and ignores
+// one that the mirror doesn't need.
 func decode(d *clerksync.Delivery) clerksync.Facts {
 	facts, known, err := clerksync.Decode(*d)
 	switch {

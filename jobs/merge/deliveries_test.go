@@ -13,8 +13,8 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// TestDeliveries_TwoWorkersAddOneObject: neither finds a row to lock, and neither may overwrite the
-// other's.
+// TestDeliveries_TwoWorkersAddOneObject: neither worker finds a row to lock, and neither may
+// overwrite the row of the other.
 func TestDeliveries_TwoWorkersAddOneObject(t *testing.T) {
 	t.Parallel()
 	deliveries := []clerksync.Delivery{

@@ -23,24 +23,24 @@ type Lags struct {
 	// change.
 	Settle time.Duration
 	// Read is that age for an answer that is dated earlier. It is longer than Clerk's reads are
-	// ever behind. Two dates that contradict each other after it are taken for an error of clocks.
+	// ever behind. If two dates still contradict each other after it, that counts as an error of
+	// clocks.
 	Read time.Duration
 }
 
 // DefaultLags returns the usual lags.
 func DefaultLags() Lags { return Lags{Settle: DefaultSettle, Read: DefaultReadLag} }
 
-// Followed says which memberships of an answer came after another one of their pair that ended and
-// ranks above them.
+// Followed says which memberships of an answer follow. A membership follows if it came after the
+// end of another one of its pair, although that one ranks above it.
 type Followed struct {
 	Facts    []clerksync.Facts // of the answer; those that follow are marked as alive
-	Marked   bool              // some follow
-	Shadowed []string          // ids of the others
+	Marked   bool              // some memberships follow
+	Shadowed []string          // ids of the memberships that an ended one still outranks
 	Recent   bool              // an end became known here a moment ago, so that the answer may predate it
 }
 
-// Follow finds out which memberships that Clerk shows came after others of their pair, although
-// these rank above them.
+// Follow finds out which memberships that Clerk shows follow others of their pair; see [Followed].
 func Follow(ctx context.Context, db store.DBTX, facts []clerksync.Facts, askedAt time.Time, l Lags) (Followed, error) {
 	out := Followed{Facts: slices.Clone(facts)}
 	var shown []clerksync.Membership
@@ -62,7 +62,7 @@ func Follow(ctx context.Context, db store.DBTX, facts []clerksync.Facts, askedAt
 		follows := true
 		for _, o := range others {
 			age := askedAt.Sub(time.UnixMilli(o.Tombstone.ReceivedAt))
-			recent := o.Tombstone.Final() && age < l.Settle // an answer that doesn't show the other doesn't predate its end
+			recent := o.Tombstone.Final() && age < l.Settle // if a read found the end, Clerk's reads know it already
 			out.Recent = out.Recent || recent
 			follows = follows && !recent && f.Memberships[0].Follows(o, age > l.Read)
 		}

@@ -18,11 +18,11 @@ type Observed struct {
 	Facts   []clerksync.Facts
 	AskedAt time.Time // by the database's clock, before Clerk was asked
 	Cause   string    // the sweep, look-up or command that asked
-	// Lags say how far Clerk's reads may be behind, and so which memberships came after ended ones
-	// of their pair. The zero value finds none: the answer to a command isn't a read.
+	// Lags say how far Clerk's reads may be behind. [Follow] needs them. With the zero value,
+	// [Follow] isn't called: the answer to a command isn't a read.
 	Lags Lags
-	// Command is the id of the command that this is the answer to. It is recorded even if the
-	// mirror knows everything already. Optional.
+	// Command is the id of the command that this is the answer to. The command's outcome is
+	// recorded even if the mirror knows everything already. Optional.
 	Command string
 	// SpareNewer leaves alone what changed here after AskedAt, and reports doubtful objects. Sweeps
 	// set it, because they asked a while ago.

@@ -54,8 +54,8 @@ func TestObservation_MergesUnknownObjectsOnce(t *testing.T) {
 	require.Len(t, b.Audit(t), 1)
 }
 
-// TestObservation_OldAnswerIsDoubtful: it changes nothing. It isn't doubtful if the later version
-// came after Clerk was asked.
+// TestObservation_OldAnswerIsDoubtful: an old answer changes nothing. Its object isn't doubtful if
+// the later version came after Clerk was asked.
 func TestObservation_OldAnswerIsDoubtful(t *testing.T) {
 	t.Parallel()
 	b := mirrortest.New(t)

@@ -34,15 +34,15 @@ func NewPool(db DB, most int) *Pool {
 }
 
 // Tx runs a transaction of a workspace in its turn. Each attempt waits for locks only briefly; r
-// says when there is another one.
+// says when the transaction is tried again.
 func (p *Pool) Tx(ctx context.Context, workspace string, r Retry, do func(pgx.Tx) error) error {
 	return r.Run(ctx, func() error {
 		return p.InTurn(ctx, workspace, func() error { return pgx.BeginFunc(ctx, p.db, briefly(ctx, do)) })
 	})
 }
 
-// briefly bounds how long a transaction waits for locks. db may go through a pooler, and then
-// begins transactions in its own way.
+// briefly bounds how long a transaction waits for locks. It does so with a statement of its own,
+// because a db on a pooler begins transactions in its own way.
 func briefly(ctx context.Context, do func(pgx.Tx) error) func(pgx.Tx) error {
 	return func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, fmt.Sprintf("SET LOCAL lock_timeout = %d", LockWait.Milliseconds())); err != nil {
@@ -52,7 +52,7 @@ func briefly(ctx context.Context, do func(pgx.Tx) error) func(pgx.Tx) error {
 	}
 }
 
-// InTurn uses the pool when it is the workspace's turn.
+// InTurn calls use once it is the workspace's turn to use the pool.
 func (p *Pool) InTurn(ctx context.Context, workspace string, use func() error) error {
 	release, err := p.shares.Take(ctx, workspace)
 	if err != nil {

@@ -13,29 +13,30 @@ const (
 	// hold theirs for some milliseconds, and a transaction that waits holds rows of other
 	// workspaces meanwhile.
 	LockWait = 50 * time.Millisecond
-	// LockPatience is how long a transaction is retried, for a caller that waits, while another
+	// LockPatience is how long a transaction whose caller waits is tried again while another
 	// session's lock stops it.
 	LockPatience = time.Second
-	// maxAttempts is how often in a row another transaction may be first to add an object. The next
-	// attempt locks the object that made the last one fail, so that even two are rare.
+	// maxAttempts is how often a transaction is tried if each time another one was first to add an
+	// object. An attempt locks the object that made the one before fail, so that even a second
+	// failure is rare.
 	maxAttempts = 5
 )
 
-// Retry says after which failures a transaction runs again. The zero value suits a transaction that
-// a queue retries: it runs again at once after another transaction was first to add an object,
-// [maxAttempts] times in all.
+// Retry says after which failures a transaction runs again. With the zero value, it runs again only
+// if another transaction was first to add an object: at once, and [maxAttempts] times in all. That
+// suits a transaction that a queue retries.
 type Retry struct {
 	// Locks is how long the transaction is also retried while another session's lock stops it. It
 	// waits in between, without holding locks. Such attempts aren't counted.
 	Locks time.Duration
-	// Circumstances retries after every failure [OfCircumstances], not only after a lost race. It
-	// suits work that is costly to repeat from the beginning: the record of a command that Clerk
-	// has carried out, and a page of a sweep.
+	// Circumstances adds all other failures [OfCircumstances] to the lost race. It suits work that
+	// is costly to repeat from the beginning: the record of a command that Clerk has carried out,
+	// and a page of a sweep.
 	Circumstances bool
 }
 
-// Thorough retries every failure that another attempt may avoid, and waits for locks as long as
-// [maxAttempts] patient callers would.
+// Thorough retries after every failure that another attempt may avoid. It waits for locks
+// [maxAttempts] times as long as [LockPatience].
 func Thorough() Retry { return Retry{Locks: maxAttempts * LockPatience, Circumstances: true} }
 
 // Run runs a transaction until it succeeds, ctx ends, or another attempt wouldn't help. It returns

@@ -15,7 +15,8 @@ import (
 	"github.com/callmine/rolecall/store"
 )
 
-// TestRetry_TriesAgainWhatMayHelp, and as often as it says.
+// TestRetry_TriesAgainWhatMayHelp: Run makes another attempt if it may help, and as often as
+// [Retry] says.
 func TestRetry_TriesAgainWhatMayHelp(t *testing.T) {
 	t.Parallel()
 	raced := fmt.Errorf("save: %w", store.ErrRaced)

@@ -15,14 +15,14 @@ const billingTimeout = 5 * time.Second
 type BillingReport struct {
 	On                bool `json:"on"`                 // for organizations
 	Plans             int  `json:"plans"`              // of organizations
-	CustomPermissions int  `json:"custom_permissions"` // that Clerk's roles grant here, and that plans may take away at Clerk
+	CustomPermissions int  `json:"custom_permissions"` // that Clerk's roles grant in the mirror, and plans may take away at Clerk
 }
 
 // Unmirrored reports whether Clerk may refuse by an organization's plan what the mirror allows.
 func (b *BillingReport) Unmirrored() bool { return b != nil && b.On && b.CustomPermissions > 0 }
 
-// askForBilling notes whether Clerk Billing is on. After a failure the answer of the sweep before
-// still counts. It is the sweep's last question, so that a pause that Clerk asks for delays no
+// askForBilling notes whether Clerk Billing is on. After a failure, the answer that the sweep
+// before got still counts. This is the sweep's last call, so that a pause after it delays no
 // look-up.
 func (r *run) askForBilling(ctx context.Context) {
 	if r.cfg.Billing == nil || r.sweep.OrganizationID != "" {

@@ -24,8 +24,8 @@ func (b *bundle) billed(t *testing.T, d *mirrortest.Directory, billing clerksync
 	return report
 }
 
-// TestBilling_WarnsThatPlansAreNotMirrored, only where Billing is on and roles grant what a plan
-// may take away. The answer is remembered while Clerk gives none.
+// TestBilling_WarnsThatPlansAreNotMirrored: the warning comes only where Billing is on and roles
+// grant permissions that a plan may take away. The last answer counts while Clerk gives none.
 func TestBilling_WarnsThatPlansAreNotMirrored(t *testing.T) {
 	t.Parallel()
 	const warning = "knows no plans"

@@ -13,7 +13,7 @@ import (
 type Clerk interface {
 	// Instance returns the instance that the secret key belongs to.
 	Instance(ctx context.Context) (clerksync.Instance, error)
-	// List returns one page of a resource, oldest objects first.
+	// List returns one page of a kind, oldest objects first.
 	List(ctx context.Context, r clerksync.Resource, page clerksync.PageRequest) (clerksync.Page, error)
 	// Find looks one object up. It returns none only if Clerk says that there is none.
 	Find(ctx context.Context, r clerksync.Resource, ref clerksync.Reference) ([]json.RawMessage, error)

@@ -13,7 +13,7 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// confirmBatch is how many objects to look up are read at once.
+// confirmBatch is how many of the objects to look up one query returns.
 const confirmBatch = 1000
 
 // confirmer looks up, one by one, the objects in which the listings and the mirror differ.
@@ -27,7 +27,7 @@ type confirmer struct {
 
 // brake stops a sweep that would remove more memberships than is plausible, unless an operator has
 // confirmed it. It counts the memberships that weren't listed, and those whose organization or user
-// wasn't. It comes before the look-ups.
+// wasn't listed. It comes before the look-ups.
 func (c *confirmer) brake(ctx context.Context) error {
 	if c.progress.Decided {
 		return nil
@@ -48,21 +48,21 @@ func (c *confirmer) brake(ctx context.Context) error {
 		c.report.Extra += atStake
 		c.report.kind(clerksync.ResourceMembership).Extra += atStake
 		return &guardError{ReasonRemovalRatio, fmt.Sprintf(
-			"%d of %d memberships would be removed, and at most %d may be without confirmation", atStake, live, limit)}
+			"%d of %d memberships would be removed, but without confirmation at most %d may be", atStake, live, limit)}
 	}
 	return c.save(ctx, progress{}.confirming(c.confirmed()[0]))
 }
 
-// confirmed returns the resources in the order of their look-ups. Organizations and users come
-// first, because others go with them.
+// confirmed returns the kinds in the order of their look-ups. Organizations and users come first,
+// because other objects end with them.
 func (c *confirmer) confirmed() []clerksync.Resource {
 	first := []clerksync.Resource{clerksync.ResourceOrganization, clerksync.ResourceUser}
 	rest := slices.DeleteFunc(c.resources(), func(x clerksync.Resource) bool { return slices.Contains(first, x) || c.unlisted(x) })
 	return append(first, rest...)
 }
 
-// confirm looks up, resource by resource, the live objects that weren't listed, then the listed
-// objects that have a tombstone.
+// confirm goes through the kinds. Of each, it looks up the live objects that weren't listed, and
+// then the listed ones that have a tombstone.
 func (c *confirmer) confirm(ctx context.Context) error {
 	resources := c.confirmed()
 	for i := slices.Index(resources, c.progress.Resource); i < len(resources); i++ {
@@ -129,8 +129,8 @@ func (c *confirmer) lookUp(ctx context.Context, resource clerksync.Resource, ref
 }
 
 // setTombstone gives a tombstone to an object that a look-up didn't show, unless the lag of Clerk's
-// reads explains that. The other memberships of its pair are in doubt then: it may rank above the
-// one that Clerk has.
+// reads explains that. If the object is a membership, the others of its pair are then in doubt: it
+// may rank above the one that Clerk has.
 func (c *confirmer) setTombstone(ctx context.Context, a answer, ref clerksync.Reference, next progress) error {
 	young, err := c.tooYoung(ctx, ref.ID, a.askedAt)
 	if err != nil {
@@ -173,7 +173,7 @@ func (c *confirmer) findSettled(ctx context.Context, resource clerksync.Resource
 	return c.reader.find(ctx, resource, ref)
 }
 
-// countGone counts the objects that go with one that is gone, itself included. Dependents of an
+// countGone counts an object that is gone, and those that end with it. Dependents of an
 // organization or a user need no tombstone of their own.
 func (c *confirmer) countGone(ctx context.Context, resource clerksync.Resource, ref clerksync.Reference) (map[clerksync.Resource]int, error) {
 	gone := map[clerksync.Resource]int{}
@@ -217,8 +217,8 @@ func (c *confirmer) confirmTombstones(ctx context.Context, resource clerksync.Re
 }
 
 // confirmDeleted asks Clerk for one listed object that has a tombstone. If Clerk shows it, the
-// tombstone is lifted. A tombstone stays if it is final, or if it was set recently and Clerk's
-// reads are behind: then the answer predates the deletion.
+// tombstone is lifted. A final tombstone stays. One that was set recently also stays if Clerk's
+// reads are known to be behind: the answer may predate the deletion.
 func (c *confirmer) confirmDeleted(ctx context.Context, resource clerksync.Resource, tombstone store.ListedTombstone) error {
 	if err := c.waitUntil(ctx, tombstone.KnownAt.Add(c.cfg.Settle)); err != nil {
 		return err
@@ -244,7 +244,7 @@ func (c *confirmer) confirmDeleted(ctx context.Context, resource clerksync.Resou
 }
 
 // tooYoung reports whether Clerk's reads are known to be behind and the object changed here
-// recently. It may be younger than the state that they show.
+// recently. Such an object may be younger than the state that the reads show.
 func (c *confirmer) tooYoung(ctx context.Context, id string, askedAt time.Time) (bool, error) {
 	if c.report.Behind == 0 {
 		return false, nil

@@ -3,11 +3,11 @@
 //
 // It guarantees that
 //
-//   - a sweep gives no object a tombstone before its listing is complete, or after a guard stopped
-//     it;
+//   - a sweep sets tombstones only after its whole listing is complete, and none after a guard has
+//     stopped it;
 //   - an object gets a tombstone only after a look-up of its own;
 //   - an answer that may be older than what is applied here changes nothing, unless an operator
 //     trusts Clerk;
-//   - a whole sweep that was cut off continues after its last page, within an hour;
+//   - a full sweep that was interrupted continues after its last page, unless that is an hour old;
 //   - one sweep runs at a time on one database.
 package sweep

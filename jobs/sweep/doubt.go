@@ -11,11 +11,12 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// maxBehind is how many objects a sweep looks up because Clerk listed them in an old state. For
-// further ones the listing itself counts: so many mean that Clerk's reads are behind as a whole.
+// maxBehind is how many objects must be found behind before a sweep stops looking up doubtful
+// objects. Further ones count as behind without a look-up: so many mean that Clerk's reads are
+// behind as a whole.
 const maxBehind = 50
 
-// doubt is what keeps an answer about one object from being believed.
+// doubt says how far an answer about one object can be believed.
 type doubt struct {
 	judgement clerksync.Judgement
 	shadowed  bool // a membership of the same pair ended here, and ranks above the one that Clerk shows
@@ -65,8 +66,9 @@ func (s *settler) settle(ctx context.Context) error {
 	return nil
 }
 
-// settleDoubt looks up one object, and continues at next. If the lag of Clerk's reads explains the
-// difference, nothing changes and the object counts as behind. Otherwise Clerk's answer counts.
+// settleDoubt looks up one object; the sweep then continues at next. If the lag of Clerk's reads
+// explains the difference, nothing changes and the object counts as behind. Otherwise Clerk's
+// answer counts.
 func (s *settler) settleDoubt(ctx context.Context, resource clerksync.Resource, ref clerksync.Reference, next progress) error {
 	if s.report.Behind >= maxBehind {
 		return s.merger.noteBehind(ctx, resource, ref.ID, next)
@@ -120,21 +122,22 @@ func (s *settler) doubtAbout(ctx context.Context, a answer) (doubt, error) {
 	return d, err
 }
 
-// changedSince reports whether the object of a look-up's answer changed here less than a while
-// before it was asked for.
+// changedSince reports whether the object of a look-up's answer changed here after the answer was
+// asked for, or within the time ago before.
 func (s *settler) changedSince(ctx context.Context, a answer, ago time.Duration) (bool, error) {
 	changed, err := store.ChangedAfter(ctx, s.conn, []string{a.facts[0].Subject}, a.askedAt.Add(-ago))
 	return len(changed) > 0, err
 }
 
-// conclude changes what the answer proves, and reports what it doesn't.
+// conclude merges what the answer proves. If something in the answer stays in doubt, the object
+// counts as behind.
 func (s *settler) conclude(ctx context.Context, a answer, d doubt, next progress) error {
 	a.settling = true
 	if d.follows {
 		if err := s.merger.commit(ctx, a, s.progress, s.report.clone()); err != nil {
 			return err
 		}
-		a.unreadable = 0 // they are counted
+		a.unreadable = 0 // these objects are counted now
 	}
 	if d.judgement.Overruling.Subject != "" {
 		overruling := a

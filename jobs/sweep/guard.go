@@ -25,7 +25,7 @@ const (
 	ReasonReadsBehind GuardReason = store.ReasonReadsBehind
 )
 
-// guardError ends a sweep that could do harm, or can't do anything.
+// guardError ends a sweep that could do harm, or that can't continue.
 type guardError struct {
 	reason GuardReason
 	detail string // for people
@@ -58,7 +58,7 @@ func unauthorizedDetail(err error) string {
 	return strings.TrimSpace(fmt.Sprintf("%v (status %d %s %s)", clerksync.ErrUnauthorized, e.Status, e.Code, e.TraceID))
 }
 
-// incomplete stops a sweep because a listing can't be relied on.
+// incomplete returns the guard that stops a sweep because a listing isn't complete.
 func incomplete(r clerksync.Resource, format string, args ...any) error {
 	return &guardError{ReasonListingIncomplete, string(r) + " listing: " + fmt.Sprintf(format, args...)}
 }

@@ -87,7 +87,7 @@ func TestLag_DryRunReportsOldAnswer(t *testing.T) {
 }
 
 // TestLag_OperatorMayTrustClerk: Clerk itself was restored to an earlier state, and an operator
-// says so. A signed deletion stays.
+// says so with TrustClerk. A signed deletion stays.
 func TestLag_OperatorMayTrustClerk(t *testing.T) {
 	t.Parallel()
 	s := simulate(t, 3)
@@ -102,8 +102,8 @@ func TestLag_OperatorMayTrustClerk(t *testing.T) {
 	require.Equal(t, before, s.Roles(t))
 }
 
-// TestLag_LiftsNoTombstone: the read that shows a member again may be older than the one that
-// didn't.
+// TestLag_LiftsNoTombstone: the read that shows a member again may be older than the read that
+// didn't show the member.
 func TestLag_LiftsNoTombstone(t *testing.T) {
 	t.Parallel()
 	s := simulate(t, 3)
@@ -140,8 +140,8 @@ func TestLag_OldAnswerRemovesNoNewMember(t *testing.T) {
 	s.requireEqual()
 }
 
-// TestLag_MembershipDatedBeforeTheEndedOne: it counts if the clock of one of Clerk's machines is
-// behind.
+// TestLag_MembershipDatedBeforeTheEndedOne: the membership counts if only a slow clock of one of
+// Clerk's machines explains its date.
 func TestLag_MembershipDatedBeforeTheEndedOne(t *testing.T) {
 	t.Parallel()
 	again := func(created, updated int64) map[string]any {
@@ -189,7 +189,7 @@ func TestLag_MembershipDatedBeforeTheEndedOne(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, c.counts, len(b.Roles(t)) == 1, "%+v", report)
 			require.Equal(t, c.counts, report.Behind == 0)
-			if c.counts { // also from then on, and the next sweep finds nothing
+			if c.counts { // it still counts after the next sweep, which finds nothing
 				require.Zero(t, countsOf(b.sweep(t, d, Options{})))
 				standings, err := store.Standings(t.Context(), b.Pool, store.Pair{UserID: "user_00000", OrganizationID: "org_1"})
 				require.NoError(t, err)
@@ -274,7 +274,8 @@ func TestDoubt_OutlivesInterruptedSweep(t *testing.T) {
 	require.Equal(t, ReasonReadsBehind, report.Reason)
 }
 
-// TestLag_TrustBeginsANewSweep: the interrupted one has judged its pages without trust.
+// TestLag_TrustBeginsANewSweep: a sweep that trusts Clerk continues no interrupted one, because
+// that has judged its pages without trust.
 func TestLag_TrustBeginsANewSweep(t *testing.T) {
 	t.Parallel()
 	s := simulate(t, 3)

@@ -13,14 +13,15 @@ const (
 	// maxPageSize is the most that Clerk lists in one answer.
 	maxPageSize = 500
 	// pageOverlap is how many objects of the page before are asked for again, at most half a page.
-	// A list shifts when an object before the page is deleted meanwhile. Only a page that shows an
-	// object of the page before has skipped nothing.
+	// A list shifts when an object before the page is deleted meanwhile. A page that shows an
+	// object of the page before has certainly skipped none.
 	pageOverlap = 10
-	// maxPasses is how often a resource is listed from its beginning before the listing counts as
+	// maxPasses is how often a kind is listed from its beginning before the listing counts as
 	// incomplete.
 	maxPasses = 3
-	// maxStalls is how many pages of one pass may make no progress: they are empty, or the list has
-	// shifted by more than the overlap. After each, the sweep looks a page further back.
+	// maxStalls is how many pages of one pass may make no progress. Such a page shows nothing new,
+	// or the list has shifted by more than the overlap. After such a shift, the sweep looks a page
+	// further back.
 	maxStalls = 20
 	// maxFailures is how often in a row Clerk may fail at one place of a sweep. The sweep is then
 	// given up. Otherwise one object that Clerk can't show would keep all others from being
@@ -30,7 +31,7 @@ const (
 	tailLength = 50
 )
 
-// lister lists every resource, page by page, and has the pages merged.
+// lister lists every kind, page by page, and passes each page on to the merger.
 type lister struct {
 	*state
 
@@ -43,7 +44,7 @@ type lister struct {
 	cancelAhead context.CancelFunc
 }
 
-// list lists every resource, page by page, from where the sweep stands.
+// list lists every kind, page by page, from where the sweep stands.
 func (l *lister) list(ctx context.Context) error {
 	for !l.progress.Listed {
 		if err := l.nextPage(ctx, l.progress.Resource); err != nil {
@@ -117,7 +118,7 @@ func (l *lister) merge(ctx context.Context, a answer, next progress, total int) 
 	return l.settler.settle(ctx)
 }
 
-// pageRequest asks for one page of a resource.
+// pageRequest asks for one page of a kind.
 type pageRequest struct {
 	clerksync.PageRequest
 
@@ -145,8 +146,8 @@ func (l *lister) ends(request clerksync.PageRequest, page clerksync.Page) bool {
 	return request.Offset+len(page.Objects) >= page.Total
 }
 
-// finishListing merges the last page of a resource. If fewer objects were listed than Clerk counts,
-// the resource is listed once more: something was skipped.
+// finishListing merges the last page of a kind. If fewer objects were listed than Clerk counts, the
+// kind is listed once more, because an object was skipped.
 func (l *lister) finishListing(ctx context.Context, a answer, next progress, total int) error {
 	if err := l.merge(ctx, a, next, total); err != nil {
 		return err
@@ -156,7 +157,7 @@ func (l *lister) finishListing(ctx context.Context, a answer, next progress, tot
 		return err
 	}
 	if listed < total && l.fresh > 0 && a.resource == clerksync.ResourceUser && !next.NoCursor {
-		return nil // some have signed up since: there is a page after this one
+		return nil // users have signed up since: there is a page after this one
 	}
 	if total < 0 || listed < total {
 		return l.repeat(ctx, a.resource, next.NoCursor)
@@ -173,7 +174,7 @@ func (l *lister) afterListing(resource clerksync.Resource) progress {
 	return progress{Listed: true}
 }
 
-// repeat begins another pass over a resource, if there may be one more.
+// repeat begins another pass over a kind, unless it had maxPasses already.
 func (l *lister) repeat(ctx context.Context, resource clerksync.Resource, noCursor bool) error {
 	next := l.progress.again()
 	next.NoCursor = noCursor

@@ -60,8 +60,8 @@ func (m *merger) commitPage(ctx context.Context, a answer, next progress, report
 	return fresh, nil
 }
 
-// apply merges an answer into the mirror, and counts and returns the drift that it showed. What
-// changed after Clerk was asked is left alone. It also returns the doubtful objects.
+// apply merges an answer into the mirror, and counts and returns the drift that it showed. Objects
+// that changed here after Clerk was asked stay as they are. It also returns the doubtful objects.
 func (m *merger) apply(ctx context.Context, tx pgx.Tx, a answer, report *Report) ([]store.FoundDrift, []clerksync.Reference, error) {
 	merged, err := merge.Observation(ctx, tx, merge.Observed{
 		Facts: a.facts, AskedAt: a.askedAt, Cause: report.SweepID, Lags: m.lags(),
@@ -80,16 +80,16 @@ func (m *merger) apply(ctx context.Context, tx pgx.Tx, a answer, report *Report)
 	return found, m.newDoubts(a, merged.Doubtful), nil
 }
 
-// newDoubts returns the doubts that an answer raises. The page before has settled those about
-// objects that two pages share.
+// newDoubts returns the doubts that an answer raises. It leaves out objects that two pages share,
+// because the page before has settled those. An answer that settles a doubt raises none.
 func (m *merger) newDoubts(a answer, doubtful []clerksync.Reference) []clerksync.Reference {
 	return slices.DeleteFunc(doubtful, func(ref clerksync.Reference) bool {
 		return a.settling || a.listed && slices.Contains(m.progress.Tail, ref.ID)
 	})
 }
 
-// undelivered returns the cause of drift that no delivery explains. Until one full sweep has gone
-// through, the mirror is being filled.
+// undelivered returns the cause of drift that no delivery explains. Until one full sweep was clean,
+// the mirror is still being filled.
 func (m *merger) undelivered() store.DriftCause {
 	if m.lastClean.IsZero() {
 		return store.CauseFirstFill

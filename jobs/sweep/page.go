@@ -7,7 +7,7 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// pageResult is a page, or why there is none.
+// pageResult is a page, or the error instead of it.
 type pageResult struct {
 	request pageRequest
 	page    clerksync.Page
@@ -28,8 +28,9 @@ func (l *lister) page(ctx context.Context, request pageRequest) (pageResult, err
 	return p, p.err
 }
 
-// askAhead asks for a page in the background: while one page is merged, Clerk can answer the next.
-// The time of asking is read before, so the answer is younger than it says, which does no harm.
+// askAhead asks for a page in the background, so that Clerk can answer while the page before is
+// merged. askedAt is read a moment before the request. So the answer is younger than askedAt says,
+// which does no harm.
 func (l *lister) askAhead(ctx context.Context, request pageRequest) error {
 	askedAt, err := store.Now(ctx, l.conn)
 	if err != nil {
@@ -42,7 +43,8 @@ func (l *lister) askAhead(ctx context.Context, request pageRequest) error {
 	return nil
 }
 
-// takeAhead returns the page that was asked for ahead, once it is there, or none.
+// takeAhead waits for the page that was asked for ahead, and returns it. It returns an empty result
+// if none was asked for.
 func (l *lister) takeAhead() pageResult {
 	if l.ahead == nil {
 		return pageResult{}

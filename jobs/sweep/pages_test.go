@@ -10,7 +10,7 @@ import (
 	"github.com/callmine/rolecall/internal/mirrortest"
 )
 
-// TestSweep_LookUpsMakeNoPageStall: whether a page is new depends on its own objects, however many
+// TestSweep_LookUpsMakeNoPageStall: a page makes progress if its own objects are new, however many
 // of them are looked up before the next page.
 func TestSweep_LookUpsMakeNoPageStall(t *testing.T) {
 	t.Parallel()

@@ -18,19 +18,19 @@ type progress struct {
 	Stalls   int                `json:"stalls,omitempty"`    // pages of this pass that made no progress
 	NoCursor bool               `json:"no_cursor,omitempty"` // Clerk doesn't know the cursor of users, so offsets are used
 	Listed   bool               `json:"listed,omitempty"`    // everything is listed
-	Decided  bool               `json:"decided,omitempty"`   // the brake has let it pass
+	Decided  bool               `json:"decided,omitempty"`   // the brake has let the sweep pass
 	Failures int                `json:"failures,omitempty"`  // of Clerk's, in a row at this place
 	Lifting  bool               `json:"lifting,omitempty"`   // unlisted objects are confirmed; listed ones with a tombstone are next
-	LookedUp int                `json:"looked_up,omitempty"` // objects
+	LookedUp int                `json:"looked_up,omitempty"` // objects that were looked up
 	Doubts   []doubtful         `json:"doubts,omitempty"`    // that are to be settled before the sweep continues
 }
 
-// again returns the beginning of another pass over the resource.
+// again returns the beginning of another pass over the kind.
 func (p progress) again() progress {
 	return progress{Resource: p.Resource, Pass: p.Pass + 1, NoCursor: p.NoCursor}
 }
 
-// confirming returns the beginning of the look-ups of a resource.
+// confirming returns the beginning of the look-ups of a kind.
 func (p progress) confirming(resource clerksync.Resource) progress {
 	return progress{Listed: true, Decided: true, Resource: resource, LookedUp: p.LookedUp}
 }
@@ -54,10 +54,10 @@ func (p progress) lookedUp(id string) progress {
 // Progress says how far a sweep has come.
 type Progress struct {
 	Resource   clerksync.Resource // that is being listed, or looked up
-	Listed     int                // objects of the resource that were listed
-	Total      int                // objects of the resource that Clerk has; -1 if it doesn't say
+	Listed     int                // objects of the kind that were listed
+	Total      int                // objects of the kind that Clerk has; -1 if it doesn't say
 	Confirming bool               // the listing is complete, and objects that differ are looked up
-	LookedUp   int                // objects
+	LookedUp   int                // objects that were looked up
 }
 
 // ReadProgress reads how far a stored sweep has come.

@@ -26,8 +26,8 @@ func TestSweep_WebhookMeanwhileWins(t *testing.T) {
 		}
 		d.Tamper = nil
 		page.Objects[0] = mirrortest.JSON(t, stale)
-		// While the answer is under way: member 0 is demoted within the same millisecond by a clock
-		// that is behind ours, member 1 goes.
+		// While the answer is under way, member 0 is demoted and member 1 removed. Both happen at
+		// the same millisecond of a clock that is behind ours.
 		b.Deliver(t, mirrortest.Event(t, "msg_1", "organizationMembership.updated", occurred, mirrortest.Membership(0, "org:guest", 0)))
 		b.Deliver(t, mirrortest.Event(t, "msg_2", "organizationMembership.deleted", occurred, mirrortest.Membership(1, "org:member", 0)))
 	}
@@ -109,8 +109,8 @@ func TestSweep_ShiftingListSkipsNoMember(t *testing.T) {
 	}
 }
 
-// TestSweep_RoleIsAsOfWhenClerkWasAsked: two roles exchanged their keys, and no event reported it,
-// nor their members.
+// TestSweep_RoleIsAsOfWhenClerkWasAsked: two roles exchanged their keys. No event reported this,
+// neither of the roles nor of their members.
 func TestSweep_RoleIsAsOfWhenClerkWasAsked(t *testing.T) {
 	t.Parallel()
 	s := simulate(t, 3)

@@ -11,7 +11,7 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// answer is what Clerk showed of one resource at one time.
+// answer is what Clerk showed of one kind at one time.
 type answer struct {
 	resource   clerksync.Resource
 	askedAt    time.Time // by the database's clock, before the request
@@ -19,15 +19,15 @@ type answer struct {
 	ids        []string // of all objects, in Clerk's order
 	listed     bool     // they were listed, not looked up
 	unreadable int      // objects that can't be read
-	final      bool     // whatever the versions say: a look-up has confirmed it
+	final      bool     // it counts whatever the versions say, because a look-up has confirmed it
 	settling   bool     // it settles a doubt, and raises none
 
-	gone map[clerksync.Resource]int // what goes with the object of the last facts, which is gone; nil if it isn't
+	gone map[clerksync.Resource]int // how many objects end with the one of the last facts, which is gone; nil if it isn't gone
 }
 
-// reader asks Clerk, and decodes the answers. It asks for a page while the one before is merged: it
-// neither changes what the parts share nor reads what a merge writes (the progress and report of
-// the stored sweep).
+// reader asks Clerk, and decodes the answers. It may ask for a page while the page before is
+// merged. So ask doesn't change what the parts of a sweep share. Nor does it read what a merge
+// writes, which is the progress and the report.
 type reader struct{ *state }
 
 // find looks an object up.
@@ -99,8 +99,8 @@ func (r *reader) gaveUp(resource clerksync.Resource) error {
 	return nil
 }
 
-// askingError classifies a failure of Clerk's. After one that passes, the sweep continues. A
-// refusal may be about objects that the sweep can do without. Any other failure makes the listing
+// askingError classifies a failure of Clerk's. After a failure that passes, the sweep can continue.
+// A refusal may be about objects that the sweep can do without. Any other failure makes the listing
 // incomplete.
 func askingError(ctx context.Context, resource clerksync.Resource, err error) error {
 	if err == nil {

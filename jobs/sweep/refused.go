@@ -12,8 +12,8 @@ import (
 // more of that kind.
 const maxRefusedLookUps = 20
 
-// Refused is a list, or look-ups, that Clerk refused to a sweep. The sweep removes no object for
-// which it couldn't ask.
+// Refused is a list, or look-ups, that Clerk refused to a sweep. The sweep removes no object about
+// which Clerk refused to answer.
 type Refused struct {
 	clerksync.Explanation
 
@@ -49,7 +49,7 @@ func (f Refused) subject() string {
 	}
 }
 
-// instanceResource stands for the instance in errors. It is no resource of the mirror's.
+// instanceResource stands for the instance in errors. The mirror has no such kind.
 const instanceResource clerksync.Resource = "instance"
 
 // needed reports whether a sweep needs a kind of objects to know who is a member.
@@ -82,8 +82,8 @@ func (e *refusedError) guard() *guardError {
 	return &guardError{reason, e.String()}
 }
 
-// refusedBy returns an error as a refusal, or nil if it is none. A refused key, one call too many
-// and an outage are no refusals of a list.
+// refusedBy returns an error as a refusal, or nil if it is none. A refused key, a used-up rate
+// limit and an outage don't count as refusals of a list.
 func refusedBy(resource clerksync.Resource, err error) *refusedError {
 	answer, ok := errors.AsType[clerksync.Explained](err)
 	if !ok {

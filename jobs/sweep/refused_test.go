@@ -26,8 +26,8 @@ func domainsOff() refusalError {
 	return refusalError{http.StatusForbidden, "organization_domains_not_enabled", "trace_1"}
 }
 
-// furnished is a directory with members, and with objects of the other kinds: of each as many as
-// others says.
+// furnished returns a directory with members. Of each other kind, it has as many objects as others
+// says.
 func furnished(members, others int) *mirrortest.Directory {
 	d := mirrortest.Populated(members)
 	for n := range others {
@@ -49,7 +49,8 @@ func furnished(members, others int) *mirrortest.Directory {
 
 func nth(prefix string, n int) string { return fmt.Sprintf("%s_%04d", prefix, n) }
 
-// dispensable returns the kinds that a sweep doesn't need to know the members, and their tables.
+// dispensable returns the kinds without which a sweep still knows all members, and the tables of
+// these kinds.
 func dispensable() map[clerksync.Resource]string {
 	return map[clerksync.Resource]string{
 		clerksync.ResourcePermission: "permissions", clerksync.ResourceRole: "roles", clerksync.ResourceInvitation: "invitations",
@@ -86,8 +87,8 @@ func TestRefused_DispensableListIsLeftOut(t *testing.T) {
 	})
 }
 
-// testARefusedList refuses the list of a kind from an offset on. There are others objects of each
-// such kind.
+// testARefusedList refuses the list of a kind from an offset on. The parameter others is the number
+// of objects of each such kind.
 func testARefusedList(t *testing.T, answer refusalError, kind clerksync.Resource, from, others int) {
 	t.Helper()
 	b, d := setup(t), furnished(3, others)
@@ -150,7 +151,8 @@ func TestRefused_Only401IsAboutTheKey(t *testing.T) {
 	require.Contains(t, report.Detail, "clerk_key_invalid trace_3")
 }
 
-// TestRefused_InstanceStopsTheSweep: the key could be of another instance. The report says so.
+// TestRefused_InstanceStopsTheSweep: the key could be of another instance. The report says that the
+// instance was refused.
 func TestRefused_InstanceStopsTheSweep(t *testing.T) {
 	t.Parallel()
 	for want, answer := range map[GuardReason]error{
@@ -238,8 +240,8 @@ func TestRefused_KindKeepsItsTombstones(t *testing.T) {
 	require.Equal(t, 3, b.Alive(t, "domains"))
 }
 
-// TestRefused_OutlivesItsProcess: a process dies after Clerk refused a list, and the next process
-// doesn't take the kind for listed.
+// TestRefused_OutlivesItsProcess: a process dies after Clerk refused a list. The next process still
+// knows that the kind wasn't listed.
 func TestRefused_OutlivesItsProcess(t *testing.T) {
 	t.Parallel()
 	b, d := setup(t), furnished(3, 3)

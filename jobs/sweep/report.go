@@ -15,7 +15,7 @@ import (
 type Report struct {
 	SweepID        string                               `json:"sweep_id"`
 	InstanceID     string                               `json:"instance_id"`
-	OrganizationID string                               `json:"organization_id,omitempty"` // of a sweep of one
+	OrganizationID string                               `json:"organization_id,omitempty"` // empty for a sweep of all
 	DryRun         bool                                 `json:"dry_run"`
 	Missing        int                                  `json:"missing"` // objects that Clerk has and the mirror hadn't
 	Extra          int                                  `json:"extra"`   // objects that the mirror had and Clerk hasn't
@@ -76,8 +76,8 @@ type KindOfReport struct {
 	Behind  int `json:"behind"`
 }
 
-// clone returns a copy that can be changed without changing this one: a page that fails is counted
-// again.
+// clone returns a copy that can be changed without changing this one. It is needed because a page
+// that fails is counted again.
 func (r *Report) clone() Report {
 	kinds := map[clerksync.Resource]*KindOfReport{}
 	for kind, counts := range r.ByKind {

@@ -13,8 +13,8 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// run is a sweep that this process works on. Its parts list, look up and merge; they share where
-// the sweep stands, and tell each other by its progress and its report.
+// run is a sweep that this process works on. Its parts list, look up and merge. They share one
+// [state], and learn from its progress and its report what the others did.
 type run struct {
 	*state
 
@@ -70,9 +70,9 @@ func (r *run) begin(ctx context.Context) error {
 	return errors.Join(refused, r.start(ctx, instance.ID, full))
 }
 
-// inherit takes two things from the report of the sweep before. One is the newest change that no
-// delivery reported: repairing it doesn't end the silence of the webhooks. The other is Clerk's
-// last answer about Billing, until there is a newer one.
+// inherit takes two things from the report of the sweep before. One is the time of the newest
+// change that no delivery reported: after its repair, webhooks may still be missing. The other is
+// Clerk's last answer about Billing, until there is a newer one.
 func (r *run) inherit(ctx context.Context) error {
 	last, err := store.LastSweep(ctx, r.conn)
 	if errors.Is(err, store.ErrNotFound) {
@@ -104,7 +104,7 @@ func (r *run) checkInstance(ctx context.Context, id string) (err error) {
 	return &guardError{ReasonWrongInstance, fmt.Sprintf("the secret key is of instance %s, and the mirror of %s", id, want)}
 }
 
-// start begins a sweep. A full one, which may write, replaces an interrupted one.
+// start begins a sweep. A full one that writes replaces an interrupted one.
 func (r *run) start(ctx context.Context, instanceID string, full bool) error {
 	r.progress = progress{Resource: r.resources()[0]}
 	r.sweep = store.Sweep{

@@ -86,7 +86,8 @@ func TestDryRun_DoesNotDecideTheInstance(t *testing.T) {
 	require.Equal(t, mirrortest.InstanceID, known)
 }
 
-// TestReport_NewestDriftLastsUntilADeliveryComes: repairing the drift doesn't end it.
+// TestReport_NewestDriftLastsUntilADeliveryComes: the repair of the drift doesn't take it out of
+// the report.
 func TestReport_NewestDriftLastsUntilADeliveryComes(t *testing.T) {
 	t.Parallel()
 	s := simulate(t, 2)

@@ -27,7 +27,7 @@ type simulated struct {
 	clerk        *mirrortest.Clerk
 	world        *clerksim.World
 	faults       *clerksim.APIFaults
-	organization string // with the members
+	organization string // that has the members
 
 	mu    sync.Mutex
 	calls []clerksim.Call

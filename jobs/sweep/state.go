@@ -55,8 +55,9 @@ func (s *state) save(ctx context.Context, next progress) error {
 	return store.SaveSweep(ctx, s.conn, s.sweep)
 }
 
-// inTx runs a transaction on the connection that holds the lock. It waits briefly for each lock,
-// and longer in between: a page holds rows of many workspaces.
+// inTx runs a transaction on the connection that holds the lock. An attempt waits only briefly for
+// each lock, because a page holds rows of many workspaces. Between attempts, the sweep waits
+// without holding rows.
 func (s *state) inTx(ctx context.Context, do func(pgx.Tx) error) error {
 	trying, giveUp := context.WithCancel(ctx)
 	defer giveUp()

@@ -22,13 +22,13 @@ var ErrRunning = errors.New("another sweep is running")
 var ErrUnreadable = errors.New("objects from Clerk can't be read")
 
 const (
-	// resumeWithin is how long ago a sweep may have been interrupted to be continued. An older one
-	// is given up: much of what it saw would have changed.
+	// resumeWithin is how long after its last page an interrupted sweep can be continued. Later it
+	// is given up, because much of what it listed would have changed.
 	resumeWithin = time.Hour
-	// resumeLimit is how long ago it may have begun.
+	// resumeLimit is how long after its beginning it can be continued.
 	resumeLimit = 24 * time.Hour
-	// minRemovals is how many memberships a sweep may always remove: of a small instance, a few are
-	// a large part.
+	// minRemovals is how many memberships a sweep may always remove, because a few are a large part
+	// of a small instance.
 	minRemovals = 10
 	// defaultRemovalRatio is the part of all memberships that a sweep may remove without
 	// confirmation.
@@ -42,7 +42,7 @@ type Config struct {
 	Pool *pgxpool.Pool
 	// Clerk is compared with the mirror.
 	Clerk Clerk
-	// Billing asks whether Clerk Billing is on. Nil asks nothing.
+	// Billing asks whether Clerk Billing is on. If it is nil, the sweep doesn't ask.
 	Billing func(ctx context.Context) (clerksync.Billing, error)
 	// InstanceID is the Clerk instance of the mirror (ins_…). Defaults to the instance of the
 	// deliveries so far.

@@ -56,7 +56,7 @@ func TestSweep_RepairsMissedChanges(t *testing.T) {
 	s.sweep(Options{})
 	before := s.Roles(t)
 	s.setRole(members[1], clerksim.RoleAdmin)
-	s.renameRole(clerk, "org:owner") // which changes nothing of the membership but this key
+	s.renameRole(clerk, "org:owner") // in the membership, this changes only the role's key
 	s.remove(members[3])
 	s.member()
 
