@@ -86,7 +86,8 @@ func (c *code) addConst(spec *ast.ValueSpec) {
 	}
 }
 
-// values returns the values of the constants of a type; of those without one, of the names that match.
+// values returns the values of the constants of a type; of those without one, of the names that
+// match.
 func (c *code) values(t *testing.T, kind, names string) []string {
 	t.Helper()
 	found := map[string]bool{}
@@ -236,8 +237,8 @@ var (
 	ofAFile    = regexp.MustCompile(`\.(?:go|md|sql|yaml|yml|conf)$`)
 )
 
-// TestArchitecture_NamesWhatIsThere: what a path of the two documents names is there, and so are the
-// names after it. The name of a file may leave out its folder.
+// TestArchitecture_NamesWhatIsThere: what a path of the two documents names is there, and so are
+// the names after it. The name of a file may leave out its folder.
 func TestArchitecture_NamesWhatIsThere(t *testing.T) {
 	t.Parallel()
 	sources, missing := sourceFiles(t), []string{}

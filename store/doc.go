@@ -1,5 +1,5 @@
-// Package store has every query of Rolecall's tables: the ledger of deliveries, the mirror of Clerk,
-// the audit log, the commands, and the sweeps.
+// Package store has every query of Rolecall's tables: the ledger of deliveries, the mirror of
+// Clerk, the audit log, the commands, and the sweeps.
 //
 // It guarantees that no function begins a transaction: each takes the connection, pool or
 // transaction to work on. The caller owns the transaction, and says what is atomic. Package sync

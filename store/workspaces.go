@@ -25,7 +25,8 @@ func (m UserMembership) Standing(userID string) clerksync.Standing {
 	}
 }
 
-// MembershipsOfUser lists the organizations that a user is a live member of, oldest membership first.
+// MembershipsOfUser lists the organizations that a user is a live member of, oldest membership
+// first.
 func MembershipsOfUser(ctx context.Context, db DBTX, userID string) ([]UserMembership, error) {
 	rows, err := queries().WorkspacesOfUser(ctx, db, userID)
 	if err != nil {

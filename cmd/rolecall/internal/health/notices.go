@@ -44,8 +44,8 @@ func decidesPermissions(kind clerksync.Resource) bool {
 	return kind == clerksync.ResourceRole || kind == clerksync.ResourcePermission
 }
 
-// refusals returns the refusals of the newest sweep: those of the kinds that decide permissions, and
-// the others.
+// refusals returns the refusals of the newest sweep: those of the kinds that decide permissions,
+// and the others.
 func (s Situation) refusals() (permissions, others []string) {
 	for _, f := range s.report.Refused {
 		if decidesPermissions(f.Resource) {

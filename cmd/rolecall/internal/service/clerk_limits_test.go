@@ -31,8 +31,8 @@ func staff(t *testing.T, b *servicetest.Bundle, members int) (workspace, admin s
 	return o.ID, a.ID, others
 }
 
-// TestClerkLimits_StrangersPauseStopsNoCommand: a stranger's look-up is answered 429 with a long Retry-After,
-// in each form. A role change and a removal succeed all the same.
+// TestClerkLimits_StrangersPauseStopsNoCommand: a stranger's look-up is answered 429 with a long
+// Retry-After, in each form. A role change and a removal succeed all the same.
 func TestClerkLimits_StrangersPauseStopsNoCommand(t *testing.T) {
 	t.Parallel()
 	for name, retryAfter := range map[string]string{

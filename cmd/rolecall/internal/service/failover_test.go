@@ -78,8 +78,8 @@ func setupFailover(t *testing.T) *failoverBundle {
 	return f
 }
 
-// TestFailover_LosingARemovalRefusesItAgain: the alarm is on, a sweep begins by itself, and the removed member
-// is refused again.
+// TestFailover_LosingARemovalRefusesItAgain: the alarm is on, a sweep begins by itself, and the
+// removed member is refused again.
 func TestFailover_LosingARemovalRefusesItAgain(t *testing.T) {
 	servicetest.NeedsSurroundings(t)
 	t.Parallel()

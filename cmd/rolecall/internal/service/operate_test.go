@@ -81,7 +81,8 @@ func TestLog_HasNothingSecretOrPersonal(t *testing.T) {
 	}
 }
 
-// TestService_OutlivesACrashOfPostgres kills the database under a running service and starts it again.
+// TestService_OutlivesACrashOfPostgres kills the database under a running service and starts it
+// again.
 func TestService_OutlivesACrashOfPostgres(t *testing.T) {
 	servicetest.NeedsSurroundings(t)
 	t.Parallel()

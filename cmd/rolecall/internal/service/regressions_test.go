@@ -13,8 +13,8 @@ import (
 
 // Ways in which a removed user once kept access, found by reviews and attacks.
 
-// TestRegression_OlderMembershipWhoseDeletionNeverCame: a member leaves, rejoins with less, and leaves again.
-// The first deletion is lost; the newer membership proves that the older one ended.
+// TestRegression_OlderMembershipWhoseDeletionNeverCame: a member leaves, rejoins with less, and
+// leaves again. The first deletion is lost; the newer membership proves that the older one ended.
 func TestRegression_OlderMembershipWhoseDeletionNeverCame(t *testing.T) {
 	t.Parallel()
 	at := time.Now().Add(-time.Minute)
