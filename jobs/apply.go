@@ -58,21 +58,14 @@ func (w *applyWorker) workBriefly(ctx context.Context, job *river.Job[ApplyArgs]
 	if err != nil && ctx.Err() == nil && merge.BlameFor(err) == merge.OfDatabase { // the next connection may work
 		_, err = w.inTx(ctx, try)
 	}
-	for range lockRetries {
-		if merge.IsCode(err, merge.LockNotAvailable) && ctx.Err() == nil {
-			_, err = w.inTx(ctx, try)
-		}
+	if job.Queue != QueueRevocations && merge.IsCode(err, merge.LockNotAvailable) && ctx.Err() == nil {
+		_, err = w.inTx(ctx, try) // our own workers hold a workspace's rows for some milliseconds each
 	}
 	if err == nil || ctx.Err() != nil || merge.BlameFor(err) == merge.OfDatabase {
 		return err
 	}
 	return w.setAside(ctx, job, err)
 }
-
-// lockRetries is how often a batch is tried again at once after it waited for a lock in vain. Our
-// own workers hold the rows of a workspace for some milliseconds each, and several may wait for
-// each other.
-const lockRetries = 1
 
 // attempt is one transaction that applies deliveries.
 type attempt struct {

@@ -12,6 +12,9 @@ const (
 	// statement usually takes a few milliseconds. One that exceeds its bound has a slow trigger.
 	statementTime     = 50 * time.Millisecond
 	statementTimeEach = 250 * time.Microsecond
+	// briefLockWait is how long such a transaction waits for a lock. Our own workers hold theirs for
+	// some milliseconds each, and a removal of another workspace may wait in the same batch.
+	briefLockWait = 30 * time.Millisecond
 	// patientTime is the bound of a statement where no other delivery waits for the worker.
 	patientTime = applyTimeout
 )
@@ -20,8 +23,8 @@ const (
 // wait for its worker.
 func (w *applyWorker) brief(n int) merge.Bounds {
 	return merge.Bounds{
-		Lock:      w.pace.stretch(merge.LockWait),
-		Statement: w.pace.stretch(statementTime + 2*merge.LockWait + time.Duration(n)*statementTimeEach),
+		Lock:      w.pace.stretch(briefLockWait),
+		Statement: w.pace.stretch(statementTime + 2*briefLockWait + time.Duration(n)*statementTimeEach),
 	}
 }
 

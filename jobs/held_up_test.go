@@ -23,7 +23,7 @@ const (
 	// heldUpAtMost is how much longer a removal may take beside held-up deliveries. Three times add
 	// up: the bound of a statement that applies all in one batch, a look at the locks, and the
 	// second attempt. Without these bounds the sum would be seconds.
-	heldUpAtMost = 450 * time.Millisecond
+	heldUpAtMost = 300 * time.Millisecond
 )
 
 // crowded returns a mirror of many workspaces. org_a has a hundred members, and org_c two hundred.
