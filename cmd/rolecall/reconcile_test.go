@@ -201,7 +201,7 @@ func TestReconcile_GuardsHaveTheirOwnExitCode(t *testing.T) {
 	report, errs := b.report(t, exitGuard, "reconcile")
 	require.True(t, report.Aborted)
 	require.Equal(t, sweep.ReasonRemovalRatio, report.Reason)
-	require.Contains(t, errs, "15 of 25 memberships would go")
+	require.Contains(t, errs, "15 of 25 memberships would be removed")
 	require.Contains(t, errs, "reconcile --confirm")
 	require.Equal(t, 25, b.members(t))
 
