@@ -24,13 +24,13 @@ import (
 // "needed" says there what doesn't work without it.
 type Config struct {
 	DatabaseURL       string        `env:"DATABASE_URL" secret:"url" needed:"everything" help:"Postgres to use, as postgres://… or keywords (host=… dbname=…); rolecall dev starts one if this is empty"`
-	ReadDatabaseURL   string        `env:"ROLECALL_READ_DATABASE_URL" secret:"url" help:"the same database as a role that may only read, for the reads of the API; default: DATABASE_URL"`
+	ReadDatabaseURL   string        `env:"ROLECALL_READ_DATABASE_URL" secret:"url" help:"URL of the same database with a role that may only read; the API reads through it; default: DATABASE_URL"`
 	DirectDatabaseURL string        `env:"ROLECALL_DIRECT_DATABASE_URL" secret:"url" help:"the same database without a transaction pooler; needed if DATABASE_URL leads to one"`
 	MaxConnections    int           `env:"ROLECALL_MAX_CONNECTIONS" help:"the most connections that one process opens to Postgres; default: pool_max_conns of the URL, else as docs/operate.md says (Size the connections)"`
 	SigningSecrets    []string      `env:"CLERK_WEBHOOK_SIGNING_SECRET" secret:"all" needed:"serve (not with --no-web)" help:"signing secret of the webhook endpoint (whsec_…); during a rotation both, comma-separated"`
 	Issuer            string        `env:"CLERK_ISSUER" secret:"web" needed:"serve (not with --no-web)" help:"exact issuer of session tokens: the Frontend API URL, such as https://clerk.example.com"`
 	JWKSURL           string        `env:"CLERK_JWKS_URL" secret:"web" help:"address of Clerk's signing keys; default: the issuer's /.well-known/jwks.json"`
-	SecretKey         string        `env:"CLERK_SECRET_KEY" secret:"all" needed:"sweeps, commands, backfill and reconcile" help:"secret key of the Clerk instance (sk_…); without it, changes whose webhook was lost are never noticed"`
+	SecretKey         string        `env:"CLERK_SECRET_KEY" secret:"all" needed:"sweeps, commands, backfill and reconcile" help:"secret key of the Clerk instance (sk_…); without it, Rolecall never notices a lost webhook"`
 	APIURL            string        `env:"CLERK_API_URL" envDefault:"https://api.clerk.com/v1" secret:"web" help:"address of Clerk's Backend API"`
 	InstanceID        string        `env:"CLERK_INSTANCE_ID" help:"Clerk instance whose webhooks are applied (ins_…); those of others, and the examples that Clerk's dashboard sends, are quarantined; default: the secret key's instance"`
 	AuthorizedParties []string      `env:"CLERK_AUTHORIZED_PARTIES" secret:"web" help:"origins whose session tokens are accepted (azp), comma-separated; empty accepts all"`
