@@ -38,8 +38,9 @@ fuzz: ## Run each fuzz test for a few seconds
 	done
 
 .PHONY: bench
-bench: ## Run the benchmarks, each beside its floor
-	go test -run '^$$' -bench . -benchtime 1x -count 1 ./...
+bench: ## Run the benchmarks, each beside its floor: first of the whole program, then of its parts
+	go test -run '^$$' -bench . -benchtime 1x -count 1 ./cmd/rolecall/internal/bench
+	go test -run '^$$' -bench . -benchtime 1x -count 1 $$(go list ./... | grep -v '/cmd/rolecall/internal/bench$$')
 
 .PHONY: lint
 lint: ## Run the linters
