@@ -91,10 +91,20 @@ func TestApply_PoisonedDeliveryStopsNoOther(t *testing.T) {
 // delivery's user.
 type panicking struct{}
 
-func (panicking) TraceQueryStart(ctx context.Context, _ *pgx.Conn, q pgx.TraceQueryStartData) context.Context {
-	if strings.Contains(q.SQL, "LockUsers") && slices.Contains(q.Args[0].([]string), "user_poison") {
-		panic("out of range")
+func (panicking) TraceBatchStart(ctx context.Context, _ *pgx.Conn, data pgx.TraceBatchStartData) context.Context {
+	for _, q := range data.Batch.QueuedQueries {
+		if strings.Contains(q.SQL, "LockUsers") && slices.Contains(q.Arguments[0].([]string), "user_poison") {
+			panic("out of range")
+		}
 	}
+	return ctx
+}
+
+func (panicking) TraceBatchQuery(context.Context, *pgx.Conn, pgx.TraceBatchQueryData) {}
+
+func (panicking) TraceBatchEnd(context.Context, *pgx.Conn, pgx.TraceBatchEndData) {}
+
+func (panicking) TraceQueryStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQueryStartData) context.Context {
 	return ctx
 }
 

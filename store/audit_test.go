@@ -310,10 +310,11 @@ func write(ctx context.Context, pool *pgxpool.Pool, organizations []string, writ
 			}
 			entries = append(entries, clerksync.AuditEntry{OrganizationID: id, Action: clerksync.ActionWorkspaceRenamed, Target: id, Cause: "msg"})
 			if id != "" && writer%4 == 1 { // the other writers change no organization, as an account's ban does
-				changed.Organizations[id] = organization(id, int64(round))
+				m := membership(fmt.Sprint("orgmem_", writer, "_", round, "_", i), id, "user_1", int64(round))
+				changed.Memberships[m.ID] = m
 			}
 		}
-		err := store.Finish(ctx, tx, store.Writes{Entries: entries, Changed: changed}, time.Now())
+		err := store.Write(ctx, tx, store.Locked{}, store.Writes{Entries: entries, Changed: changed}, time.Now())
 		return errors.Join(err, ctx.Err())
 	})
 }

@@ -161,54 +161,47 @@ func attributable(a clerksync.Action) bool {
 	}, a)
 }
 
-// attribute returns the entries with the actors of the commands that made the changes. It locks
-// these commands, and the one that is being recorded. So it comes after the locks of [LockMirror]
-// and before those of [Finish]. If no command can have made an entry, it runs no query.
-func attribute(ctx context.Context, db DBTX, w Writes) ([]clerksync.AuditEntry, error) {
-	p := dbsqlc.OpenCommandsParams{Recorded: w.Recorded}
+// findOpen adds a query for the commands that may have made the entries, and the one that is being
+// recorded. It locks them. So it comes after the locks of [LockMirror] and before the counters of
+// changes. If no command can have made an entry, it adds nothing.
+func findOpen(p *pipeline, w Writes, open *[]clerksync.OpenCommand) {
+	by := dbsqlc.OpenCommandsParams{Recorded: w.Recorded}
 	for _, e := range w.Entries {
 		if !attributable(e.Action) {
 			continue
 		}
-		p.OrganizationIds = append(p.OrganizationIds, e.OrganizationID)
-		p.Targets = append(p.Targets, e.Target)
-		p.Actions = append(p.Actions, string(e.Action))
+		by.OrganizationIds = append(by.OrganizationIds, e.OrganizationID)
+		by.Targets = append(by.Targets, e.Target)
+		by.Actions = append(by.Actions, string(e.Action))
 		switch e.Action {
 		case clerksync.ActionWorkspaceCreated:
-			p.Creators = append(p.Creators, e.Actor)
+			by.Creators = append(by.Creators, e.Actor)
 		case clerksync.ActionMemberJoined:
-			p.Creators = append(p.Creators, e.Target)
+			by.Creators = append(by.Creators, e.Target)
 		default:
 		}
 	}
-	if len(p.Targets) == 0 && p.Recorded == "" {
-		return w.Entries, nil
+	if len(by.Targets) == 0 && by.Recorded == "" {
+		return
 	}
-	rows, err := queries().OpenCommands(ctx, db, p)
-	if err != nil {
-		return nil, fmt.Errorf("find commands: %w", err)
-	}
-	if len(rows) == 0 {
-		return w.Entries, nil
-	}
-	open := make([]clerksync.OpenCommand, len(rows))
-	for i, r := range rows {
-		open[i] = clerksync.OpenCommand{ID: r.ID, Result: r.Outcome, Audited: r.Audited, Command: clerksync.Command{
+	query(p, dbsqlc.OpenCommands, func(r dbsqlc.OpenCommandsRow) error {
+		*open = append(*open, clerksync.OpenCommand{ID: r.ID, Result: r.Outcome, Audited: r.Audited, Command: clerksync.Command{
 			Actor: r.Actor, Action: clerksync.Action(r.Action), OrganizationID: r.OrganizationID, Target: r.Target,
-		}}
-	}
-	attributed, attributions := clerksync.Attribute(w.Entries, open)
+		}})
+		return nil
+	}, by.Recorded, by.OrganizationIds, by.Actions, by.Targets, by.Creators)
+}
+
+// markAudited adds the statement that records which changes are attributed to which commands.
+func markAudited(p *pipeline, attributions []clerksync.Attribution) {
 	if len(attributions) == 0 {
-		return attributed, nil
+		return
 	}
-	var m dbsqlc.MarkAuditedParams
+	var made dbsqlc.MarkAuditedParams
 	for _, a := range attributions {
-		m.Ids = append(m.Ids, a.CommandID)
-		m.OrganizationIds = append(m.OrganizationIds, a.OrganizationID)
-		m.Targets = append(m.Targets, a.Target)
+		made.Ids = append(made.Ids, a.CommandID)
+		made.OrganizationIds = append(made.OrganizationIds, a.OrganizationID)
+		made.Targets = append(made.Targets, a.Target)
 	}
-	if err := queries().MarkAudited(ctx, db, m); err != nil {
-		return nil, fmt.Errorf("mark commands: %w", err)
-	}
-	return attributed, nil
+	p.exec(dbsqlc.MarkAudited, nil, made.Ids, made.OrganizationIds, made.Targets)
 }

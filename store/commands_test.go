@@ -27,7 +27,7 @@ FROM (SELECT i, now() - i * interval '1 second' AS at FROM generate_series(1, 20
 	_, err = pool.Exec(t.Context(), "ANALYZE rolecall.commands")
 	require.NoError(t, err)
 	require.NoError(t, pgx.BeginFunc(t.Context(), pool, func(tx pgx.Tx) error {
-		err := store.Finish(t.Context(), tx, store.Writes{Entries: []clerksync.AuditEntry{
+		err := store.Write(t.Context(), tx, store.Locked{}, store.Writes{Entries: []clerksync.AuditEntry{
 			{OrganizationID: "org_1", Action: clerksync.ActionMemberJoined, Target: "user_1", At: time.Now().UnixMilli(), Cause: "msg_1"},
 			{OrganizationID: "org_10", Action: clerksync.ActionMemberRoleChanged, Target: "user_5", At: time.Now().UnixMilli(), Cause: "msg_1"},
 		}}, time.Now())
@@ -41,10 +41,10 @@ SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_xact_user_tables WHERE schemana
 	}))
 }
 
-// TestFinish_RecordedCommandBlocksNoWebhook: recording a command locks it together with the
+// TestWrite_RecordedCommandBlocksNoWebhook: recording a command locks it together with the
 // commands that may have made the change, before the counters. In the other order it would deadlock
 // with a webhook, which holds the command and waits for the counter.
-func TestFinish_RecordedCommandBlocksNoWebhook(t *testing.T) {
+func TestWrite_RecordedCommandBlocksNoWebhook(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.New(t)
 	c := clerksync.Command{Actor: "user_1", Action: clerksync.ActionInvitationSent, OrganizationID: "org_1", Email: "kim@callmine.test"}
@@ -62,10 +62,10 @@ func TestFinish_RecordedCommandBlocksNoWebhook(t *testing.T) {
 	require.NoError(t, pgx.BeginFunc(t.Context(), pool, func(tx pgx.Tx) error {
 		own := sent("user_9", "orginv_1") // the actor that Clerk names
 		own.Recorded = "cmd_1"
-		require.NoError(t, store.Finish(t.Context(), tx, own, time.Now()))
+		require.NoError(t, store.Write(t.Context(), tx, store.Locked{}, own, time.Now()))
 		go func() { // an invitation without an inviter
 			webhook <- pgx.BeginFunc(context.WithoutCancel(t.Context()), pool, func(tx pgx.Tx) error {
-				return store.Finish(context.WithoutCancel(t.Context()), tx, sent("", "orginv_2"), time.Now())
+				return store.Write(context.WithoutCancel(t.Context()), tx, store.Locked{}, sent("", "orginv_2"), time.Now())
 			})
 		}()
 		require.Eventually(t, func() bool {

@@ -119,7 +119,7 @@ func TestFinish_CountsAndIsFinal(t *testing.T) {
 	applied.State = clerksync.StateApplied
 	quarantined.Quarantine("unreadable")
 	now := time.UnixMilli(t0 + 99).UTC()
-	require.NoError(t, store.Finish(t.Context(), pool, store.Writes{Deliveries: []clerksync.Delivery{applied, quarantined}}, now))
+	require.NoError(t, store.Finish(t.Context(), pool, store.Writes{Deliveries: []clerksync.Delivery{applied, quarantined}}, store.Saved{}, now))
 	rows, err := pool.Query(t.Context(), "SELECT state || ' ' || last_error, applied_at FROM rolecall.deliveries ORDER BY svix_id")
 	require.NoError(t, err)
 	type end struct {

@@ -22,37 +22,96 @@ type Writes struct {
 	Recorded string // the command whose outcome this is; "" for none
 }
 
-// Finish writes the result of applying deliveries into the ledger and the audit log. It counts one
-// change for each organization that a changed object concerns; a user concerns every organization
-// that the user is or was in. Finish belongs at the end of the transaction, because every change of
-// an organization waits for its counter.
-func Finish(ctx context.Context, db DBTX, w Writes, now time.Time) error {
-	p := dbsqlc.FinishParams{AppliedAt: now}
-	for _, d := range w.Deliveries {
-		p.SvixIds = append(p.SvixIds, d.ID)
-		p.States = append(p.States, string(d.State))
-		p.LastErrors = append(p.LastErrors, d.Reason)
-	}
-	entries, err := attribute(ctx, db, w)
+// Write saves what changed since [LockMirror], and finishes the transaction's work.
+func Write(ctx context.Context, db DBTX, locked Locked, w Writes, now time.Time) error {
+	saved, err := Save(ctx, db, locked, w)
 	if err != nil {
 		return err
 	}
-	if err := addEntries(&p, entries); err != nil {
+	return Finish(ctx, db, w, saved, now)
+}
+
+// Saved is what [Save] found out.
+type Saved struct {
+	// Took is how long Postgres took to write the mirror. The time to wait for other writers of the
+	// same organizations isn't in it.
+	Took time.Duration
+
+	open []clerksync.OpenCommand // that may have made the changes
+}
+
+// Save writes the objects that changed since [LockMirror]: over the rows that it locked, and into
+// new rows for the others. It never overwrites another writer's row: if one is in the way, the
+// error is [ErrRaced].
+//
+// Save also counts one change for each organization that a changed object concerns; a user concerns
+// every organization that the user is or was in. Every other change of an organization waits for
+// its counter from then on, so [Finish] should follow at once.
+func Save(ctx context.Context, db DBTX, locked Locked, w Writes) (saved Saved, err error) {
+	var p pipeline
+	var began, ended time.Time
+	clock(&p, &began)
+	if err := saveMirror(&p, locked, w.Changed); err != nil {
+		return saved, err
+	}
+	clock(&p, &ended)
+	findOpen(&p, w, &saved.open)
+	if organizations, users := concerned(w.Changed); len(organizations)+len(users) > 0 {
+		p.exec(dbsqlc.CountChanges, nil, organizations, users)
+	}
+	if err := p.run(ctx, db); err != nil {
+		return saved, fmt.Errorf("save mirror: %w", err)
+	}
+	saved.Took = ended.Sub(began)
+	return saved, nil
+}
+
+// Finish writes the rest of a transaction after [Save]: the audit log, with the actors of the
+// commands that made the changes, and the states of the deliveries. It belongs at the end of the
+// transaction, because every entry of an organization waits for the one before it.
+func Finish(ctx context.Context, db DBTX, w Writes, saved Saved, now time.Time) error {
+	var p pipeline
+	entries := w.Entries
+	if len(saved.open) > 0 {
+		attributed, attributions := clerksync.Attribute(entries, saved.open)
+		markAudited(&p, attributions)
+		entries = attributed
+	}
+	if err := appendEntries(&p, entries); err != nil {
 		return err
 	}
-	addChanges(&p, w.Changed)
-	if err := queries().Finish(ctx, db, p); err != nil {
+	endDeliveries(&p, w.Deliveries, now)
+	if err := p.run(ctx, db); err != nil {
 		return fmt.Errorf("finish deliveries: %w", err)
 	}
 	return nil
 }
 
-// addEntries adds entries in the order of organizations. Each entry waits for its organization's
-// chain (migration 00005), so all writers to several organizations must wait in one order.
-func addEntries(p *dbsqlc.FinishParams, entries []clerksync.AuditEntry) error {
+// endDeliveries adds the statement that records in which state each delivery ended.
+func endDeliveries(p *pipeline, deliveries []clerksync.Delivery, now time.Time) {
+	if len(deliveries) == 0 {
+		return
+	}
+	var ended dbsqlc.EndDeliveriesParams
+	for _, d := range deliveries {
+		ended.SvixIds = append(ended.SvixIds, d.ID)
+		ended.States = append(ended.States, string(d.State))
+		ended.LastErrors = append(ended.LastErrors, d.Reason)
+	}
+	p.exec(dbsqlc.EndDeliveries, nil, now, ended.SvixIds, ended.States, ended.LastErrors)
+}
+
+// appendEntries adds the statement that appends entries, in the order of organizations. Each entry
+// waits for its organization's chain (migration 00005), so all writers to several organizations
+// must wait in one order.
+func appendEntries(p *pipeline, entries []clerksync.AuditEntry) error {
+	if len(entries) == 0 {
+		return nil
+	}
 	sorted := slices.SortedStableFunc(slices.Values(entries), func(a, b clerksync.AuditEntry) int {
 		return strings.Compare(a.OrganizationID, b.OrganizationID)
 	})
+	var log dbsqlc.AppendEntriesParams
 	for _, e := range sorted {
 		before, err := detailsJSON(e.Before)
 		if err != nil {
@@ -62,15 +121,16 @@ func addEntries(p *dbsqlc.FinishParams, entries []clerksync.AuditEntry) error {
 		if err != nil {
 			return err
 		}
-		p.AuditOrganizationIds = append(p.AuditOrganizationIds, e.OrganizationID)
-		p.Actors = append(p.Actors, e.Actor)
-		p.Actions = append(p.Actions, string(e.Action))
-		p.Targets = append(p.Targets, e.Target)
-		p.Befores = append(p.Befores, before)
-		p.Afters = append(p.Afters, after)
-		p.At = append(p.At, time.UnixMilli(e.At))
-		p.Causes = append(p.Causes, e.Cause)
+		log.OrganizationIds = append(log.OrganizationIds, e.OrganizationID)
+		log.Actors = append(log.Actors, e.Actor)
+		log.Actions = append(log.Actions, string(e.Action))
+		log.Targets = append(log.Targets, e.Target)
+		log.Befores = append(log.Befores, before)
+		log.Afters = append(log.Afters, after)
+		log.At = append(log.At, time.UnixMilli(e.At))
+		log.Causes = append(log.Causes, e.Cause)
 	}
+	p.exec(dbsqlc.AppendEntries, nil, log.OrganizationIds, log.Actors, log.Actions, log.Targets, log.Befores, log.Afters, log.At, log.Causes)
 	return nil
 }
 
@@ -90,7 +150,9 @@ func detailsJSON(d clerksync.Details) (string, error) {
 // once under this id, and not for each organization. A revision is the sum of both counts.
 const allOrganizations = ""
 
-func addChanges(p *dbsqlc.FinishParams, changed clerksync.Mirror) {
+// concerned returns the organizations that changed objects concern, and the users whose
+// organizations they concern.
+func concerned(changed clerksync.Mirror) (organizationIDs, userIDs []string) {
 	organizations := map[string]struct{}{}
 	for id := range changed.Organizations {
 		organizations[id] = struct{}{}
@@ -107,6 +169,5 @@ func addChanges(p *dbsqlc.FinishParams, changed clerksync.Mirror) {
 	if len(changed.Roles) > 0 || len(changed.Permissions) > 0 {
 		organizations[allOrganizations] = struct{}{}
 	}
-	p.OrganizationIds = ids(organizations)
-	p.UserIds = ids(changed.Users)
+	return ids(organizations), ids(changed.Users)
 }

@@ -26,21 +26,21 @@ type Locked struct {
 func LockMirror(ctx context.Context, db DBTX, facts []clerksync.Facts) (Locked, error) {
 	wanted := wantedBy(facts)
 	known := Locked{Mirror: clerksync.NewMirror(), rows: map[string]bool{}}
-	q, w := queries(), &work{db: db, subjects: map[string]bool{}, rows: known.rows}
-	for _, f := range facts {
-		w.subjects[f.Subject] = true
+	if err := known.settle(ctx, db, facts, wanted); err != nil {
+		return known, err
 	}
-	settle(ctx, w, wanted.Users, known.Users, q.ReadUsers, userOf)
-	settle(ctx, w, wanted.Permissions, known.Permissions, q.ReadPermissions, permissionOf)
-	settle(ctx, w, wanted.Organizations, known.Organizations, q.ReadOrganizations, organizationOf)
-	lock(ctx, w, wanted.Users, known.Users, q.LockUsers, userOf)
-	lock(ctx, w, wanted.Memberships, known.Memberships, q.LockMemberships, membershipOf)
-	lock(ctx, w, wanted.Invitations, known.Invitations, q.LockInvitations, invitationOf)
-	lock(ctx, w, wanted.Domains, known.Domains, q.LockDomains, domainOf)
-	lock(ctx, w, wanted.Permissions, known.Permissions, q.LockPermissions, permissionOf)
-	lock(ctx, w, wanted.Roles, known.Roles, q.LockRoles, roleOf)
-	lock(ctx, w, wanted.Organizations, known.Organizations, q.LockOrganizations, organizationOf)
-	return known, w.err
+	var p pipeline
+	lock(&p, known.rows, wanted.Users, known.Users, dbsqlc.LockUsers, userOf)
+	lock(&p, known.rows, wanted.Memberships, known.Memberships, dbsqlc.LockMemberships, membershipOf)
+	lock(&p, known.rows, wanted.Invitations, known.Invitations, dbsqlc.LockInvitations, invitationOf)
+	lock(&p, known.rows, wanted.Domains, known.Domains, dbsqlc.LockDomains, domainOf)
+	lock(&p, known.rows, wanted.Permissions, known.Permissions, dbsqlc.LockPermissions, permissionOf)
+	lock(&p, known.rows, wanted.Roles, known.Roles, dbsqlc.LockRoles, roleOf)
+	lock(&p, known.rows, wanted.Organizations, known.Organizations, dbsqlc.LockOrganizations, organizationOf)
+	if err := p.run(ctx, db); err != nil {
+		return known, fmt.Errorf("lock mirror: %w", err)
+	}
+	return known, nil
 }
 
 // ReadMirror is [LockMirror] without a lock: its result is out of date as soon as another
@@ -48,15 +48,18 @@ func LockMirror(ctx context.Context, db DBTX, facts []clerksync.Facts) (Locked, 
 func ReadMirror(ctx context.Context, db DBTX, facts []clerksync.Facts) (Locked, error) {
 	wanted := wantedBy(facts)
 	known := Locked{Mirror: clerksync.NewMirror(), rows: map[string]bool{}}
-	q, w := queries(), &work{db: db, rows: known.rows}
-	lock(ctx, w, wanted.Users, known.Users, q.ReadUsers, userOf)
-	lock(ctx, w, wanted.Memberships, known.Memberships, q.ReadMemberships, membershipOf)
-	lock(ctx, w, wanted.Invitations, known.Invitations, q.ReadInvitations, invitationOf)
-	lock(ctx, w, wanted.Domains, known.Domains, q.ReadDomains, domainOf)
-	lock(ctx, w, wanted.Permissions, known.Permissions, q.ReadPermissions, permissionOf)
-	lock(ctx, w, wanted.Roles, known.Roles, q.ReadRoles, roleOf)
-	lock(ctx, w, wanted.Organizations, known.Organizations, q.ReadOrganizations, organizationOf)
-	return known, w.err
+	var p pipeline
+	lock(&p, known.rows, wanted.Users, known.Users, dbsqlc.ReadUsers, userOf)
+	lock(&p, known.rows, wanted.Memberships, known.Memberships, dbsqlc.ReadMemberships, membershipOf)
+	lock(&p, known.rows, wanted.Invitations, known.Invitations, dbsqlc.ReadInvitations, invitationOf)
+	lock(&p, known.rows, wanted.Domains, known.Domains, dbsqlc.ReadDomains, domainOf)
+	lock(&p, known.rows, wanted.Permissions, known.Permissions, dbsqlc.ReadPermissions, permissionOf)
+	lock(&p, known.rows, wanted.Roles, known.Roles, dbsqlc.ReadRoles, roleOf)
+	lock(&p, known.rows, wanted.Organizations, known.Organizations, dbsqlc.ReadOrganizations, organizationOf)
+	if err := p.run(ctx, db); err != nil {
+		return known, fmt.Errorf("read mirror: %w", err)
+	}
+	return known, nil
 }
 
 // EndedAfter returns the memberships that have ended and hide one of the same pair that Clerk
@@ -120,30 +123,37 @@ func want[T mergeable[T]](wanted map[string]T, said []T) {
 	}
 }
 
-// work is a sequence of statements that ends at the first error.
-type work struct {
-	db       DBTX
-	subjects map[string]bool // ids that the deliveries are about; all others are of stubs
-	rows     map[string]bool // ids of the rows that are locked
-	err      error
-}
-
 // settle reads stubs without a lock. Stubs that change nothing are removed from wanted: they will
 // change nothing later either, because versions only grow. If stubs were locked, every membership
 // event of an organization would wait for the event before it.
-func settle[T mergeable[T], R any](ctx context.Context, w *work, wanted, known map[string]T,
-	query func(context.Context, DBTX, []string) ([]R, error), object func(R) (T, error),
+func (l Locked) settle(ctx context.Context, db DBTX, facts []clerksync.Facts, wanted clerksync.Mirror) error {
+	subjects := make(map[string]bool, len(facts)) // ids that the facts are about; all others are of stubs
+	for _, f := range facts {
+		subjects[f.Subject] = true
+	}
+	var p pipeline
+	readStubs(&p, subjects, wanted.Users, l.Users, dbsqlc.ReadUsers, userOf)
+	readStubs(&p, subjects, wanted.Permissions, l.Permissions, dbsqlc.ReadPermissions, permissionOf)
+	readStubs(&p, subjects, wanted.Organizations, l.Organizations, dbsqlc.ReadOrganizations, organizationOf)
+	if err := p.run(ctx, db); err != nil {
+		return fmt.Errorf("read stubs: %w", err)
+	}
+	return nil
+}
+
+// readStubs reads the stubs of one kind. It moves those that change nothing from wanted to known.
+func readStubs[T mergeable[T], R any](p *pipeline, subjects map[string]bool, wanted, known map[string]T,
+	sql string, object func(R) (T, error),
 ) {
 	stubs := maps.Clone(wanted)
-	maps.DeleteFunc(stubs, func(id string, _ T) bool { return w.subjects[id] })
-	read := map[string]T{}
-	find(ctx, w, stubs, query, object, func(o T) { read[o.ObjectID()] = o })
-	for id, stub := range stubs {
-		if before, ok := read[id]; ok && before.Known() && reflect.DeepEqual(before, before.Merge(stub)) {
+	maps.DeleteFunc(stubs, func(id string, _ T) bool { return subjects[id] })
+	find(p, stubs, sql, object, func(before T) {
+		id := before.ObjectID()
+		if before.Known() && reflect.DeepEqual(before, before.Merge(stubs[id])) {
 			known[id] = before
 			delete(wanted, id)
 		}
-	}
+	})
 }
 
 // mergeable is an object of the mirror.
@@ -152,39 +162,32 @@ type mergeable[T any] interface {
 	Merge(in T) T
 }
 
-// lock locks the rows of the wanted objects of one kind, and adds the known objects to known. A row
-// may have no known object: earlier versions left such rows.
-func lock[T clerksync.Object, R any](ctx context.Context, w *work, wanted, known map[string]T,
-	query func(context.Context, DBTX, []string) ([]R, error), object func(R) (T, error),
+// lock locks the rows of the wanted objects of one kind, notes their ids in rows, and adds the
+// known objects to known. A row may have no known object: earlier versions left such rows.
+func lock[T clerksync.Object, R any](p *pipeline, rows map[string]bool, wanted, known map[string]T,
+	sql string, object func(R) (T, error),
 ) {
-	find(ctx, w, wanted, query, object, func(o T) {
-		w.rows[o.ObjectID()] = true
+	find(p, wanted, sql, object, func(o T) {
+		rows[o.ObjectID()] = true
 		if o.Known() {
 			known[o.ObjectID()] = o
 		}
 	})
 }
 
-// find runs a query for the wanted objects of one kind.
-func find[T clerksync.Object, R any](ctx context.Context, w *work, wanted map[string]T,
-	query func(context.Context, DBTX, []string) ([]R, error), object func(R) (T, error), found func(T),
-) {
-	if len(wanted) == 0 || w.err != nil {
+// find adds a query for the wanted objects of one kind, unless there are none.
+func find[T clerksync.Object, R any](p *pipeline, wanted map[string]T, sql string, object func(R) (T, error), found func(T)) {
+	if len(wanted) == 0 {
 		return
 	}
-	rows, err := query(ctx, w.db, ids(wanted))
-	if err != nil {
-		w.err = fmt.Errorf("lock mirror: %w", err)
-		return
-	}
-	for _, row := range rows {
+	query(p, sql, func(row R) error {
 		o, err := object(row)
 		if err != nil {
-			w.err = fmt.Errorf("read %s: %w", o.ObjectID(), err)
-			return
+			return fmt.Errorf("read %s: %w", o.ObjectID(), err)
 		}
 		found(o)
-	}
+		return nil
+	}, ids(wanted))
 }
 
 func ids[T any](objects map[string]T) []string { return slices.Sorted(maps.Keys(objects)) }

@@ -47,8 +47,7 @@ func lock(t require.TestingT, db store.DBTX, m clerksync.Mirror) store.Locked {
 
 // save writes a mirror as a worker does: it locks first.
 func save(t require.TestingT, db store.DBTX, m clerksync.Mirror) {
-	require.NoError(t, store.SaveMirror(context.Background(), db, lock(t, db, m), m))
-	require.NoError(t, store.Finish(context.Background(), db, store.Writes{Changed: m}, time.Now()))
+	require.NoError(t, store.Write(context.Background(), db, lock(t, db, m), store.Writes{Changed: m}, time.Now()))
 }
 
 func truncate(t require.TestingT, pool *pgxpool.Pool) {

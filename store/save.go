@@ -1,78 +1,59 @@
 package store
 
 import (
-	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 
+	"github.com/callmine/rolecall/store/internal/dbsqlc"
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// SaveMirror writes objects that changed since [LockMirror]: over the rows that it locked, and into
-// new rows for the others. It never overwrites another writer's row: if one is in the way, the
-// error is [ErrRaced].
-func SaveMirror(ctx context.Context, db DBTX, locked Locked, changed clerksync.Mirror) error {
-	q, w := queries(), &work{db: db, rows: locked.rows}
-	save(ctx, w, changed.Users, userRow, q.SaveUsers)
-	save(ctx, w, changed.Memberships, membershipRow, q.SaveMemberships)
-	save(ctx, w, changed.Invitations, invitationRow, q.SaveInvitations)
-	save(ctx, w, changed.Domains, domainRow, q.SaveDomains)
-	save(ctx, w, changed.Permissions, permissionRow, q.SavePermissions)
-	save(ctx, w, changed.Roles, roleRow, q.SaveRoles)
-	save(ctx, w, changed.Organizations, organizationRow, q.SaveOrganizations)
-	return w.err
+// saveMirror adds statements that write changed objects, in the order of kinds (see
+// queries/mirror.sql).
+func saveMirror(p *pipeline, locked Locked, changed clerksync.Mirror) error {
+	return errors.Join(
+		saveKind(p, locked.rows, changed.Users, userRow, dbsqlc.SaveUsers),
+		saveKind(p, locked.rows, changed.Memberships, membershipRow, dbsqlc.SaveMemberships),
+		saveKind(p, locked.rows, changed.Invitations, invitationRow, dbsqlc.SaveInvitations),
+		saveKind(p, locked.rows, changed.Domains, domainRow, dbsqlc.SaveDomains),
+		saveKind(p, locked.rows, changed.Permissions, permissionRow, dbsqlc.SavePermissions),
+		saveKind(p, locked.rows, changed.Roles, roleRow, dbsqlc.SaveRoles),
+		saveKind(p, locked.rows, changed.Organizations, organizationRow, dbsqlc.SaveOrganizations),
+	)
 }
 
-// rowsToSave is what each save query takes: lists of rows.
-type rowsToSave interface {
-	~struct {
-		Added   json.RawMessage `json:"added"`
-		Changed json.RawMessage `json:"changed"`
-	}
-}
-
-// save writes objects of one kind with one statement, in the order of ids.
-func save[T, R any, P rowsToSave](ctx context.Context, w *work, objects map[string]T,
-	row func(T) (R, error), query func(context.Context, DBTX, P) (int64, error),
-) {
-	if len(objects) == 0 || w.err != nil {
-		return
+// saveKind adds the statement that writes objects of one kind, in the order of ids. locked has the
+// ids of the rows that are locked.
+func saveKind[T, R any](p *pipeline, locked map[string]bool, objects map[string]T, row func(T) (R, error), sql string) error {
+	if len(objects) == 0 {
+		return nil
 	}
 	added, changed := []R{}, []R{}
 	for _, id := range ids(objects) {
 		r, err := row(objects[id])
 		switch {
 		case err != nil:
-			w.err = fmt.Errorf("write %s: %w", id, err)
-			return
-		case w.rows[id]:
+			return fmt.Errorf("write %s: %w", id, err)
+		case locked[id]:
 			changed = append(changed, r)
 		default:
 			added = append(added, r)
 		}
 	}
-	params, err := paramsOf[P](added, changed)
-	if err != nil {
-		w.err = err
-		return
-	}
-	n, err := query(ctx, w.db, params)
-	if err == nil && n < int64(len(added)) {
-		err = ErrRaced
-	}
-	if err != nil {
-		w.err = fmt.Errorf("save mirror: %w", err)
-	}
-}
-
-func paramsOf[P rowsToSave, R any](added, changed []R) (P, error) {
 	addedJSON, err := json.Marshal(added)
 	if err != nil {
-		return P{}, fmt.Errorf("write added rows: %w", err)
+		return fmt.Errorf("write added rows: %w", err)
 	}
 	changedJSON, err := json.Marshal(changed)
 	if err != nil {
-		return P{}, fmt.Errorf("write changed rows: %w", err)
+		return fmt.Errorf("write changed rows: %w", err)
 	}
-	return P{Added: addedJSON, Changed: changedJSON}, nil
+	p.exec(sql, func(inserted int64) error {
+		if inserted < int64(len(added)) {
+			return ErrRaced
+		}
+		return nil
+	}, addedJSON, changedJSON)
+	return nil
 }

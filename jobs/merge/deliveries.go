@@ -18,8 +18,7 @@ type Batch struct {
 	// Select returns which of the waiting deliveries are applied now; the others stay as they are.
 	// Nil selects all.
 	Select func([]clerksync.Delivery, []clerksync.Facts) ([]clerksync.Delivery, []clerksync.Facts, error)
-	// Written is called once the mirror is written, and before the transaction waits for others
-	// that write into the same workspaces. Optional.
+	// Written is called once the mirror is written. Optional.
 	Written func(Applied) error
 }
 
@@ -29,7 +28,8 @@ type Applied struct {
 
 	Facts      []clerksync.Facts // of Writes.Deliveries
 	Locked     time.Time         // when all that is to change was locked
-	RolesMoved bool              // members may have other roles now, and no event says so
+	Saved      store.Saved
+	RolesMoved bool // members may have other roles now, and no event says so
 }
 
 // Deliveries merges deliveries into the mirror and finishes them, within the caller's transaction.
@@ -52,7 +52,7 @@ func Deliveries(ctx context.Context, tx pgx.Tx, b Batch) (done Applied, err erro
 			return done, err
 		}
 	}
-	return done, store.Finish(ctx, tx, done.Writes, time.Now())
+	return done, store.Finish(ctx, tx, done.Writes, done.Saved, time.Now())
 }
 
 // write merges deliveries and saves what changed.
@@ -65,7 +65,8 @@ func write(ctx context.Context, tx pgx.Tx, deliveries []clerksync.Delivery, fact
 	changes := locked.ApplyAll(deliveries, facts)
 	done.Writes = store.Writes{Deliveries: deliveries, Entries: changes.Entries, Changed: changes.Mirror}
 	done.Facts, done.RolesMoved = facts, changes.RolesMoved
-	return done, store.SaveMirror(ctx, tx, locked, changes.Mirror)
+	done.Saved, err = store.Save(ctx, tx, locked, done.Writes)
+	return done, err
 }
 
 // contained turns a panic of do into an error. Such a panic is the fault of one delivery, and must

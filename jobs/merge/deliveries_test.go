@@ -43,11 +43,13 @@ func TestDeliveries_TwoWorkersAddOneObject(t *testing.T) {
 // brokenTx panics where the mirror would be locked.
 type brokenTx struct{ pgx.Tx }
 
-func (tx brokenTx) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error) {
-	if ids, ok := args[0].([]string); ok && slices.Contains(ids, "user_poison") {
-		panic("out of range")
+func (tx brokenTx) SendBatch(ctx context.Context, batch *pgx.Batch) pgx.BatchResults {
+	for _, q := range batch.QueuedQueries {
+		if ids, ok := q.Arguments[0].([]string); ok && slices.Contains(ids, "user_poison") {
+			panic("out of range")
+		}
 	}
-	return tx.Tx.Query(ctx, sql, args...)
+	return tx.Tx.SendBatch(ctx, batch)
 }
 
 func TestDeliveries_PanicIsAnError(t *testing.T) {

@@ -67,10 +67,8 @@ func Observation(ctx context.Context, tx pgx.Tx, o Observed) (m Merged, err erro
 	if o.DryRun {
 		return m, nil
 	}
-	if err := store.SaveMirror(ctx, tx, locked, m.Mirror); err != nil {
-		return m, err
-	}
-	return m, store.Finish(ctx, tx, store.Writes{Entries: m.Entries, Changed: m.Mirror, Recorded: o.Command}, o.AskedAt)
+	writes := store.Writes{Entries: m.Entries, Changed: m.Mirror, Recorded: o.Command}
+	return m, store.Write(ctx, tx, locked, writes, o.AskedAt)
 }
 
 // compare finds the facts that the mirror doesn't know, and the doubtful objects.

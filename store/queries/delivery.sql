@@ -105,25 +105,27 @@ WHERE NOT EXISTS (SELECT FROM free f WHERE f.place = p.place AND f.id = p.id);
 -- The organizations that users are or were in.
 SELECT DISTINCT user_id, organization_id FROM rolecall.memberships WHERE user_id = ANY (@user_ids::text[]);
 
--- name: Finish :exec
--- Ends applying, in one round trip. It appends to the audit log, and records the states of the
--- deliveries. It counts one change for each given organization, and for each organization of the
--- given users. The organization '' counts changes that concern all of them.
-WITH audited AS (
-    INSERT INTO rolecall.audit_log (organization_id, actor, action, target, before, after, at, cause)
-    SELECT unnest(@audit_organization_ids::text[]), nullif(unnest(@actors::text[]), ''), unnest(@actions::text[]),
-        unnest(@targets::text[]), nullif(unnest(@befores::text[]), '')::json, nullif(unnest(@afters::text[]), '')::json,
-        unnest(@at::timestamptz[]), unnest(@causes::text[])
-), counted AS (
-    INSERT INTO rolecall.revisions AS r (organization_id, revision)
-    SELECT id, 1 FROM (
-        SELECT unnest(@organization_ids::text[]) AS id
-        UNION
-        SELECT organization_id FROM rolecall.memberships WHERE user_id = ANY (@user_ids::text[])
-    ) changed
-    ORDER BY id
-    ON CONFLICT (organization_id) DO UPDATE SET revision = r.revision + 1
-)
+-- name: CountChanges :exec
+-- Counts one change for each given organization, and for each organization of the given users. The
+-- organization '' counts changes that concern all of them.
+INSERT INTO rolecall.revisions AS r (organization_id, revision)
+SELECT id, 1 FROM (
+    SELECT unnest(@organization_ids::text[]) AS id
+    UNION
+    SELECT organization_id FROM rolecall.memberships WHERE user_id = ANY (@user_ids::text[])
+) changed
+ORDER BY id
+ON CONFLICT (organization_id) DO UPDATE SET revision = r.revision + 1;
+
+-- name: AppendEntries :exec
+-- Appends to the audit log, in the given order.
+INSERT INTO rolecall.audit_log (organization_id, actor, action, target, before, after, at, cause)
+SELECT unnest(@organization_ids::text[]), nullif(unnest(@actors::text[]), ''), unnest(@actions::text[]),
+    unnest(@targets::text[]), nullif(unnest(@befores::text[]), '')::json, nullif(unnest(@afters::text[]), '')::json,
+    unnest(@at::timestamptz[]), unnest(@causes::text[]);
+
+-- name: EndDeliveries :exec
+-- Records the states in which deliveries ended.
 UPDATE rolecall.deliveries d
 SET state = ended.state, last_error = ended.last_error,
     applied_at = CASE WHEN ended.state <> 'quarantined' THEN @applied_at::timestamptz END

@@ -68,8 +68,10 @@ ORDER BY l.id LIMIT @page_size::integer;
 
 -- name: PlanForManyRows :exec
 -- Postgres doesn't know yet how many rows a sweep has just written. It would guess few, and compare
--- each with each.
-SELECT set_config('enable_nestloop', 'off', true);
+-- each with each. The session's own settings are for statements that find rows by keys; these read
+-- whole tables.
+SELECT set_config('enable_nestloop', 'off', true), set_config('enable_seqscan', 'on', true),
+    set_config('plan_cache_mode', 'auto', true);
 
 -- name: CountDependents :many
 -- Counts the live objects that weren't listed and would end with an organization or a user. One of

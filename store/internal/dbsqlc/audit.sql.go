@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-const appendEvent = `-- name: AppendEvent :many
+const AppendEvent = `-- name: AppendEvent :many
 WITH drawn AS (
     SELECT nextval('rolecall.audit_log_id_seq') AS id
 ), kept AS (
@@ -42,7 +42,7 @@ type AppendEventParams struct {
 // Appends an entry. If the key was used before, it appends nothing and returns no row. The trigger
 // chains the entry. The entry's id is drawn first, because it is kept with the key.
 func (q *Queries) AppendEvent(ctx context.Context, db DBTX, arg AppendEventParams) ([]RolecallAuditLog, error) {
-	rows, err := db.Query(ctx, appendEvent,
+	rows, err := db.Query(ctx, AppendEvent,
 		arg.OrganizationID,
 		arg.Actor,
 		arg.Action,
@@ -85,7 +85,7 @@ func (q *Queries) AppendEvent(ctx context.Context, db DBTX, arg AppendEventParam
 	return items, nil
 }
 
-const auditPage = `-- name: AuditPage :many
+const AuditPage = `-- name: AuditPage :many
 
 SELECT id, organization_id, actor, action, target, before, after, at, cause, data, seq, prev_hash, hash
 FROM rolecall.audit_log
@@ -111,7 +111,7 @@ type AuditPageParams struct {
 // Postgres would make a plan without an index. Empty texts filter nothing.
 // One page of an organization's entries, the newest first, before the given position.
 func (q *Queries) AuditPage(ctx context.Context, db DBTX, arg AuditPageParams) ([]RolecallAuditLog, error) {
-	rows, err := db.Query(ctx, auditPage,
+	rows, err := db.Query(ctx, AuditPage,
 		arg.OrganizationID,
 		arg.Through,
 		arg.Since,
@@ -152,7 +152,7 @@ func (q *Queries) AuditPage(ctx context.Context, db DBTX, arg AuditPageParams) (
 	return items, nil
 }
 
-const auditPageOfAction = `-- name: AuditPageOfAction :many
+const AuditPageOfAction = `-- name: AuditPageOfAction :many
 SELECT id, organization_id, actor, action, target, before, after, at, cause, data, seq, prev_hash, hash
 FROM rolecall.audit_log
 WHERE organization_id = $1 AND action = $2 AND seq <= $3 AND at >= $4 AND at < $5
@@ -173,7 +173,7 @@ type AuditPageOfActionParams struct {
 }
 
 func (q *Queries) AuditPageOfAction(ctx context.Context, db DBTX, arg AuditPageOfActionParams) ([]RolecallAuditLog, error) {
-	rows, err := db.Query(ctx, auditPageOfAction,
+	rows, err := db.Query(ctx, AuditPageOfAction,
 		arg.OrganizationID,
 		arg.Action,
 		arg.Through,
@@ -215,7 +215,7 @@ func (q *Queries) AuditPageOfAction(ctx context.Context, db DBTX, arg AuditPageO
 	return items, nil
 }
 
-const auditPageOfActor = `-- name: AuditPageOfActor :many
+const AuditPageOfActor = `-- name: AuditPageOfActor :many
 SELECT id, organization_id, actor, action, target, before, after, at, cause, data, seq, prev_hash, hash
 FROM rolecall.audit_log
 WHERE organization_id = $1 AND actor = $2 AND seq <= $3 AND at >= $4 AND at < $5
@@ -238,7 +238,7 @@ type AuditPageOfActorParams struct {
 }
 
 func (q *Queries) AuditPageOfActor(ctx context.Context, db DBTX, arg AuditPageOfActorParams) ([]RolecallAuditLog, error) {
-	rows, err := db.Query(ctx, auditPageOfActor,
+	rows, err := db.Query(ctx, AuditPageOfActor,
 		arg.OrganizationID,
 		arg.Actor,
 		arg.Through,
@@ -281,7 +281,7 @@ func (q *Queries) AuditPageOfActor(ctx context.Context, db DBTX, arg AuditPageOf
 	return items, nil
 }
 
-const auditPageOfTarget = `-- name: AuditPageOfTarget :many
+const AuditPageOfTarget = `-- name: AuditPageOfTarget :many
 SELECT id, organization_id, actor, action, target, before, after, at, cause, data, seq, prev_hash, hash
 FROM rolecall.audit_log
 WHERE organization_id = $1 AND target = $2 AND seq <= $3 AND at >= $4 AND at < $5
@@ -305,7 +305,7 @@ type AuditPageOfTargetParams struct {
 }
 
 func (q *Queries) AuditPageOfTarget(ctx context.Context, db DBTX, arg AuditPageOfTargetParams) ([]RolecallAuditLog, error) {
-	rows, err := db.Query(ctx, auditPageOfTarget,
+	rows, err := db.Query(ctx, AuditPageOfTarget,
 		arg.OrganizationID,
 		arg.Target,
 		arg.Through,
@@ -349,7 +349,7 @@ func (q *Queries) AuditPageOfTarget(ctx context.Context, db DBTX, arg AuditPageO
 	return items, nil
 }
 
-const chainHead = `-- name: ChainHead :one
+const ChainHead = `-- name: ChainHead :one
 SELECT seq, hash FROM rolecall.audit_heads WHERE organization_id = $1
 `
 
@@ -359,13 +359,13 @@ type ChainHeadRow struct {
 }
 
 func (q *Queries) ChainHead(ctx context.Context, db DBTX, organizationID string) (ChainHeadRow, error) {
-	row := db.QueryRow(ctx, chainHead, organizationID)
+	row := db.QueryRow(ctx, ChainHead, organizationID)
 	var i ChainHeadRow
 	err := row.Scan(&i.Seq, &i.Hash)
 	return i, err
 }
 
-const chainLinks = `-- name: ChainLinks :many
+const ChainLinks = `-- name: ChainLinks :many
 SELECT id, organization_id, actor, action, target, coalesce(before::text, '')::text AS before,
     coalesce(after::text, '')::text AS after, coalesce(data::text, '')::text AS data, at, cause, seq, prev_hash, hash
 FROM rolecall.audit_log
@@ -402,7 +402,7 @@ type ChainLinksRow struct {
 // pgx would drop the spaces around it, and can't tell null from the JSON null. ” is no JSON, so it
 // stands for null.
 func (q *Queries) ChainLinks(ctx context.Context, db DBTX, arg ChainLinksParams) ([]ChainLinksRow, error) {
-	rows, err := db.Query(ctx, chainLinks,
+	rows, err := db.Query(ctx, ChainLinks,
 		arg.OrganizationID,
 		arg.FromSeq,
 		arg.FromID,
@@ -440,7 +440,7 @@ func (q *Queries) ChainLinks(ctx context.Context, db DBTX, arg ChainLinksParams)
 	return items, nil
 }
 
-const eventOfKey = `-- name: EventOfKey :one
+const EventOfKey = `-- name: EventOfKey :one
 SELECT k.request, l.id, l.organization_id, l.actor, l.action, l.target, l.before, l.after, l.at, l.cause, l.data, l.seq, l.prev_hash, l.hash
 FROM rolecall.audit_keys k
 JOIN rolecall.audit_log l ON l.id = k.entry_id
@@ -453,7 +453,7 @@ type EventOfKeyRow struct {
 }
 
 func (q *Queries) EventOfKey(ctx context.Context, db DBTX, key []byte) (EventOfKeyRow, error) {
-	row := db.QueryRow(ctx, eventOfKey, key)
+	row := db.QueryRow(ctx, EventOfKey, key)
 	var i EventOfKeyRow
 	err := row.Scan(
 		&i.Request,
@@ -474,7 +474,7 @@ func (q *Queries) EventOfKey(ctx context.Context, db DBTX, key []byte) (EventOfK
 	return i, err
 }
 
-const neighbours = `-- name: Neighbours :one
+const Neighbours = `-- name: Neighbours :one
 SELECT coalesce(min(seq) FILTER (WHERE prev_hash = $1), 0)::bigint AS follower,
     coalesce(min(seq) FILTER (WHERE hash = $2), 0)::bigint AS bearer
 FROM rolecall.audit_log WHERE organization_id = $3
@@ -494,13 +494,13 @@ type NeighboursRow struct {
 // Numbers of two entries, 0 for none: of the one that claims to follow the entry with the first
 // hash, and of the one that has the second hash.
 func (q *Queries) Neighbours(ctx context.Context, db DBTX, arg NeighboursParams) (NeighboursRow, error) {
-	row := db.QueryRow(ctx, neighbours, arg.Followed, arg.Hash, arg.OrganizationID)
+	row := db.QueryRow(ctx, Neighbours, arg.Followed, arg.Hash, arg.OrganizationID)
 	var i NeighboursRow
 	err := row.Scan(&i.Follower, &i.Bearer)
 	return i, err
 }
 
-const nextChain = `-- name: NextChain :one
+const NextChain = `-- name: NextChain :one
 SELECT organization_id::text AS organization_id FROM (
     (SELECT l.organization_id FROM rolecall.audit_log l WHERE l.organization_id > $1 ORDER BY l.organization_id LIMIT 1)
     UNION ALL
@@ -512,7 +512,7 @@ ORDER BY organization_id LIMIT 1
 // The first organization after the given one that has entries or a head. The organization ” is the
 // very first.
 func (q *Queries) NextChain(ctx context.Context, db DBTX, after string) (string, error) {
-	row := db.QueryRow(ctx, nextChain, after)
+	row := db.QueryRow(ctx, NextChain, after)
 	var organization_id string
 	err := row.Scan(&organization_id)
 	return organization_id, err

@@ -17,7 +17,7 @@ var (
 	ErrBatchAlreadyClosed = errors.New("batch already closed")
 )
 
-const standings = `-- name: Standings :batchone
+const Standings = `-- name: Standings :batchone
 SELECT (o.deleted_at IS NOT NULL)::boolean AS organization_dead,
     (u.deleted_at IS NOT NULL)::boolean AS user_dead,
     coalesce(u.banned, false)::boolean AS user_banned,
@@ -86,7 +86,7 @@ func (q *Queries) Standings(ctx context.Context, db DBTX, arg []StandingsParams)
 			a.OrganizationID,
 			a.UserID,
 		}
-		batch.Queue(standings, vals...)
+		batch.Queue(Standings, vals...)
 	}
 	br := db.SendBatch(ctx, batch)
 	return &StandingsBatchResults{br, len(arg), false}

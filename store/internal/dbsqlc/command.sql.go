@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-const addCommand = `-- name: AddCommand :one
+const AddCommand = `-- name: AddCommand :one
 
 INSERT INTO rolecall.commands (id, actor, action, organization_id, target, outcome, state, key, request, sent_at, last_sent_at)
 VALUES ($1, $2, $3, $4, $5, $6, 'begun', $7, $8, NULL, NULL)
@@ -36,7 +36,7 @@ type AddCommandParams struct {
 // A webhook that comes later is one of Clerk's retries, and a sweep has shown the change before it.
 // Returns when it was tried. No row: another command has the key.
 func (q *Queries) AddCommand(ctx context.Context, db DBTX, arg AddCommandParams) (time.Time, error) {
-	row := db.QueryRow(ctx, addCommand,
+	row := db.QueryRow(ctx, AddCommand,
 		arg.ID,
 		arg.Actor,
 		arg.Action,
@@ -51,7 +51,7 @@ func (q *Queries) AddCommand(ctx context.Context, db DBTX, arg AddCommandParams)
 	return tried_at, err
 }
 
-const endCommand = `-- name: EndCommand :exec
+const EndCommand = `-- name: EndCommand :exec
 UPDATE rolecall.commands SET state = $1, answer = $2 WHERE id = $3 AND tried_at = $4
 `
 
@@ -63,7 +63,7 @@ type EndCommandParams struct {
 }
 
 func (q *Queries) EndCommand(ctx context.Context, db DBTX, arg EndCommandParams) error {
-	_, err := db.Exec(ctx, endCommand,
+	_, err := db.Exec(ctx, EndCommand,
 		arg.State,
 		arg.Answer,
 		arg.ID,
@@ -72,7 +72,7 @@ func (q *Queries) EndCommand(ctx context.Context, db DBTX, arg EndCommandParams)
 	return err
 }
 
-const forgetKey = `-- name: ForgetKey :exec
+const ForgetKey = `-- name: ForgetKey :exec
 DELETE FROM rolecall.commands
 WHERE key = $1::bytea AND begun_at < clock_timestamp() - interval '24 hours'
     AND NOT (state = 'begun' AND tried_at > clock_timestamp() - interval '20 seconds')
@@ -80,11 +80,11 @@ WHERE key = $1::bytea AND begun_at < clock_timestamp() - interval '24 hours'
 
 // Frees a key that was used too long ago to count.
 func (q *Queries) ForgetKey(ctx context.Context, db DBTX, key []byte) error {
-	_, err := db.Exec(ctx, forgetKey, key)
+	_, err := db.Exec(ctx, ForgetKey, key)
 	return err
 }
 
-const invitation = `-- name: Invitation :one
+const Invitation = `-- name: Invitation :one
 SELECT i.id, i.email, i.role,
     (CASE WHEN i.status = 'pending' AND i.expires_at <= now() THEN 'expired' ELSE i.status END)::text AS status,
     i.inviter_id, i.created_at, i.expires_at
@@ -103,7 +103,7 @@ type InvitationRow struct {
 }
 
 func (q *Queries) Invitation(ctx context.Context, db DBTX, id string) (InvitationRow, error) {
-	row := db.QueryRow(ctx, invitation, id)
+	row := db.QueryRow(ctx, Invitation, id)
 	var i InvitationRow
 	err := row.Scan(
 		&i.ID,
@@ -117,7 +117,7 @@ func (q *Queries) Invitation(ctx context.Context, db DBTX, id string) (Invitatio
 	return i, err
 }
 
-const lockCommand = `-- name: LockCommand :one
+const LockCommand = `-- name: LockCommand :one
 
 SELECT id, state, organization_id, target, request, answer, sent_at, (audited_at IS NOT NULL)::boolean AS audited,
     (clock_timestamp() - tried_at < interval '20 seconds')::boolean AS recent
@@ -138,7 +138,7 @@ type LockCommandRow struct {
 
 // a repeat that runs
 func (q *Queries) LockCommand(ctx context.Context, db DBTX, key []byte) (LockCommandRow, error) {
-	row := db.QueryRow(ctx, lockCommand, key)
+	row := db.QueryRow(ctx, LockCommand, key)
 	var i LockCommandRow
 	err := row.Scan(
 		&i.ID,
@@ -154,7 +154,7 @@ func (q *Queries) LockCommand(ctx context.Context, db DBTX, key []byte) (LockCom
 	return i, err
 }
 
-const madeByAnother = `-- name: MadeByAnother :one
+const MadeByAnother = `-- name: MadeByAnother :one
 SELECT EXISTS (
     SELECT FROM rolecall.commands WHERE organization_id = $1 AND action = 'workspace.created' AND state <> 'failed' AND id <> $2
 )::boolean
@@ -167,13 +167,13 @@ type MadeByAnotherParams struct {
 
 // Whether another command made an organization.
 func (q *Queries) MadeByAnother(ctx context.Context, db DBTX, arg MadeByAnotherParams) (bool, error) {
-	row := db.QueryRow(ctx, madeByAnother, arg.OrganizationID, arg.ID)
+	row := db.QueryRow(ctx, MadeByAnother, arg.OrganizationID, arg.ID)
 	var column_1 bool
 	err := row.Scan(&column_1)
 	return column_1, err
 }
 
-const markAudited = `-- name: MarkAudited :exec
+const MarkAudited = `-- name: MarkAudited :exec
 UPDATE rolecall.commands c SET audited_at = clock_timestamp(), organization_id = s.organization_id, target = s.target
 FROM (SELECT unnest($1::text[]) AS id, unnest($2::text[]) AS organization_id, unnest($3::text[]) AS target) s
 WHERE c.id = s.id
@@ -187,11 +187,11 @@ type MarkAuditedParams struct {
 
 // Records that changes are attributed to the commands, and the ids of what the commands made.
 func (q *Queries) MarkAudited(ctx context.Context, db DBTX, arg MarkAuditedParams) error {
-	_, err := db.Exec(ctx, markAudited, arg.Ids, arg.OrganizationIds, arg.Targets)
+	_, err := db.Exec(ctx, MarkAudited, arg.Ids, arg.OrganizationIds, arg.Targets)
 	return err
 }
 
-const membershipOfPair = `-- name: MembershipOfPair :one
+const MembershipOfPair = `-- name: MembershipOfPair :one
 SELECT m.id, (m.deleted_at IS NOT NULL)::boolean AS dead, m.user_id, m.role::text AS role, m.role_name, m.created_at AS joined_at,
     u.identifier, u.first_name, u.last_name
 FROM rolecall.effective_memberships m
@@ -221,7 +221,7 @@ type MembershipOfPairRow struct {
 // The membership of a user in an organization that counts, even if it has ended or the user is
 // banned.
 func (q *Queries) MembershipOfPair(ctx context.Context, db DBTX, arg MembershipOfPairParams) (MembershipOfPairRow, error) {
-	row := db.QueryRow(ctx, membershipOfPair, arg.OrganizationID, arg.UserID)
+	row := db.QueryRow(ctx, MembershipOfPair, arg.OrganizationID, arg.UserID)
 	var i MembershipOfPairRow
 	err := row.Scan(
 		&i.ID,
@@ -237,7 +237,7 @@ func (q *Queries) MembershipOfPair(ctx context.Context, db DBTX, arg MembershipO
 	return i, err
 }
 
-const nameCommand = `-- name: NameCommand :exec
+const NameCommand = `-- name: NameCommand :exec
 UPDATE rolecall.commands SET organization_id = $1, target = $2 WHERE id = $3 AND tried_at = $4
 `
 
@@ -250,7 +250,7 @@ type NameCommandParams struct {
 
 // Records the ids of what Clerk made.
 func (q *Queries) NameCommand(ctx context.Context, db DBTX, arg NameCommandParams) error {
-	_, err := db.Exec(ctx, nameCommand,
+	_, err := db.Exec(ctx, NameCommand,
 		arg.OrganizationID,
 		arg.Target,
 		arg.ID,
@@ -259,7 +259,7 @@ func (q *Queries) NameCommand(ctx context.Context, db DBTX, arg NameCommandParam
 	return err
 }
 
-const openCommands = `-- name: OpenCommands :many
+const OpenCommands = `-- name: OpenCommands :many
 SELECT open.id, open.actor, open.action, coalesce(nullif(open.organization_id, ''), young.id, '')::text AS organization_id, open.target,
     open.outcome, open.audited
 FROM (
@@ -306,7 +306,7 @@ type OpenCommandsRow struct {
 // as young as the command, give or take the difference of the clocks. A command that wasn't sent to
 // Clerk made no change.
 func (q *Queries) OpenCommands(ctx context.Context, db DBTX, arg OpenCommandsParams) ([]OpenCommandsRow, error) {
-	rows, err := db.Query(ctx, openCommands,
+	rows, err := db.Query(ctx, OpenCommands,
 		arg.Recorded,
 		arg.OrganizationIds,
 		arg.Actions,
@@ -339,7 +339,7 @@ func (q *Queries) OpenCommands(ctx context.Context, db DBTX, arg OpenCommandsPar
 	return items, nil
 }
 
-const ownCommand = `-- name: OwnCommand :one
+const OwnCommand = `-- name: OwnCommand :one
 SELECT EXISTS (
     SELECT FROM rolecall.commands c
     CROSS JOIN LATERAL (
@@ -367,13 +367,13 @@ type OwnCommandParams struct {
 // has taken effect, and it made the newest change of the actor's membership. If another change came
 // later, the command no longer explains why the actor may not ask.
 func (q *Queries) OwnCommand(ctx context.Context, db DBTX, arg OwnCommandParams) (bool, error) {
-	row := db.QueryRow(ctx, ownCommand, arg.Key, arg.Request, arg.Actor)
+	row := db.QueryRow(ctx, OwnCommand, arg.Key, arg.Request, arg.Actor)
 	var column_1 bool
 	err := row.Scan(&column_1)
 	return column_1, err
 }
 
-const pruneCommands = `-- name: PruneCommands :execrows
+const PruneCommands = `-- name: PruneCommands :execrows
 DELETE FROM rolecall.commands
 WHERE id IN (
     SELECT old.id FROM rolecall.commands old
@@ -384,20 +384,20 @@ WHERE id IN (
 `
 
 func (q *Queries) PruneCommands(ctx context.Context, db DBTX, batch int32) (int64, error) {
-	result, err := db.Exec(ctx, pruneCommands, batch)
+	result, err := db.Exec(ctx, PruneCommands, batch)
 	if err != nil {
 		return 0, err
 	}
 	return result.RowsAffected(), nil
 }
 
-const roleKeys = `-- name: RoleKeys :many
+const RoleKeys = `-- name: RoleKeys :many
 SELECT key FROM rolecall.roles WHERE deleted_at IS NULL AND key <> '' ORDER BY key
 `
 
 // The keys of Clerk's roles.
 func (q *Queries) RoleKeys(ctx context.Context, db DBTX) ([]string, error) {
-	rows, err := db.Query(ctx, roleKeys)
+	rows, err := db.Query(ctx, RoleKeys)
 	if err != nil {
 		return nil, err
 	}
@@ -416,7 +416,7 @@ func (q *Queries) RoleKeys(ctx context.Context, db DBTX) ([]string, error) {
 	return items, nil
 }
 
-const sendCommand = `-- name: SendCommand :execrows
+const SendCommand = `-- name: SendCommand :execrows
 UPDATE rolecall.commands SET sent_at = coalesce(sent_at, clock_timestamp()), last_sent_at = clock_timestamp()
 WHERE id = $1 AND tried_at = $2
 `
@@ -428,14 +428,14 @@ type SendCommandParams struct {
 
 // The command is sent to Clerk now. No row: a later try has begun.
 func (q *Queries) SendCommand(ctx context.Context, db DBTX, arg SendCommandParams) (int64, error) {
-	result, err := db.Exec(ctx, sendCommand, arg.ID, arg.TriedAt)
+	result, err := db.Exec(ctx, SendCommand, arg.ID, arg.TriedAt)
 	if err != nil {
 		return 0, err
 	}
 	return result.RowsAffected(), nil
 }
 
-const tryCommandAgain = `-- name: TryCommandAgain :one
+const TryCommandAgain = `-- name: TryCommandAgain :one
 UPDATE rolecall.commands
 SET state = 'begun', tried_at = clock_timestamp(), audited_at = CASE WHEN state <> 'failed' THEN audited_at END,
     sent_at = CASE WHEN state <> 'failed' THEN sent_at END, last_sent_at = CASE WHEN state <> 'failed' THEN last_sent_at END,
@@ -448,7 +448,7 @@ WHERE id = $1 RETURNING tried_at
 // that outlives its time doesn't end the next one. A failed command begins anew, without the change
 // that was attributed to it: another actor made that change.
 func (q *Queries) TryCommandAgain(ctx context.Context, db DBTX, id string) (time.Time, error) {
-	row := db.QueryRow(ctx, tryCommandAgain, id)
+	row := db.QueryRow(ctx, TryCommandAgain, id)
 	var tried_at time.Time
 	err := row.Scan(&tried_at)
 	return tried_at, err

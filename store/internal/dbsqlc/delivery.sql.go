@@ -10,7 +10,63 @@ import (
 	"time"
 )
 
-const deleteQuarantined = `-- name: DeleteQuarantined :many
+const AppendEntries = `-- name: AppendEntries :exec
+INSERT INTO rolecall.audit_log (organization_id, actor, action, target, before, after, at, cause)
+SELECT unnest($1::text[]), nullif(unnest($2::text[]), ''), unnest($3::text[]),
+    unnest($4::text[]), nullif(unnest($5::text[]), '')::json, nullif(unnest($6::text[]), '')::json,
+    unnest($7::timestamptz[]), unnest($8::text[])
+`
+
+type AppendEntriesParams struct {
+	OrganizationIds []string    `json:"organization_ids"`
+	Actors          []string    `json:"actors"`
+	Actions         []string    `json:"actions"`
+	Targets         []string    `json:"targets"`
+	Befores         []string    `json:"befores"`
+	Afters          []string    `json:"afters"`
+	At              []time.Time `json:"at"`
+	Causes          []string    `json:"causes"`
+}
+
+// Appends to the audit log, in the given order.
+func (q *Queries) AppendEntries(ctx context.Context, db DBTX, arg AppendEntriesParams) error {
+	_, err := db.Exec(ctx, AppendEntries,
+		arg.OrganizationIds,
+		arg.Actors,
+		arg.Actions,
+		arg.Targets,
+		arg.Befores,
+		arg.Afters,
+		arg.At,
+		arg.Causes,
+	)
+	return err
+}
+
+const CountChanges = `-- name: CountChanges :exec
+INSERT INTO rolecall.revisions AS r (organization_id, revision)
+SELECT id, 1 FROM (
+    SELECT unnest($1::text[]) AS id
+    UNION
+    SELECT organization_id FROM rolecall.memberships WHERE user_id = ANY ($2::text[])
+) changed
+ORDER BY id
+ON CONFLICT (organization_id) DO UPDATE SET revision = r.revision + 1
+`
+
+type CountChangesParams struct {
+	OrganizationIds []string `json:"organization_ids"`
+	UserIds         []string `json:"user_ids"`
+}
+
+// Counts one change for each given organization, and for each organization of the given users. The
+// organization ” counts changes that concern all of them.
+func (q *Queries) CountChanges(ctx context.Context, db DBTX, arg CountChangesParams) error {
+	_, err := db.Exec(ctx, CountChanges, arg.OrganizationIds, arg.UserIds)
+	return err
+}
+
+const DeleteQuarantined = `-- name: DeleteQuarantined :many
 DELETE FROM rolecall.deliveries
 WHERE svix_id IN (
     SELECT old.svix_id FROM rolecall.deliveries old
@@ -25,7 +81,7 @@ RETURNING svix_id
 // two commits can't deadlock. A row that another session has locked stays: accepting a delivery
 // never waits for a lock of one workspace.
 func (q *Queries) DeleteQuarantined(ctx context.Context, db DBTX, svixIds []string) ([]string, error) {
-	rows, err := db.Query(ctx, deleteQuarantined, svixIds)
+	rows, err := db.Query(ctx, DeleteQuarantined, svixIds)
 	if err != nil {
 		return nil, err
 	}
@@ -44,7 +100,34 @@ func (q *Queries) DeleteQuarantined(ctx context.Context, db DBTX, svixIds []stri
 	return items, nil
 }
 
-const failDelivery = `-- name: FailDelivery :one
+const EndDeliveries = `-- name: EndDeliveries :exec
+UPDATE rolecall.deliveries d
+SET state = ended.state, last_error = ended.last_error,
+    applied_at = CASE WHEN ended.state <> 'quarantined' THEN $1::timestamptz END
+FROM (SELECT unnest($2::text[]) AS svix_id, unnest($3::text[]) AS state,
+    unnest($4::text[]) AS last_error) ended
+WHERE d.svix_id = ended.svix_id
+`
+
+type EndDeliveriesParams struct {
+	AppliedAt  time.Time `json:"applied_at"`
+	SvixIds    []string  `json:"svix_ids"`
+	States     []string  `json:"states"`
+	LastErrors []string  `json:"last_errors"`
+}
+
+// Records the states in which deliveries ended.
+func (q *Queries) EndDeliveries(ctx context.Context, db DBTX, arg EndDeliveriesParams) error {
+	_, err := db.Exec(ctx, EndDeliveries,
+		arg.AppliedAt,
+		arg.SvixIds,
+		arg.States,
+		arg.LastErrors,
+	)
+	return err
+}
+
+const FailDelivery = `-- name: FailDelivery :one
 UPDATE rolecall.deliveries
 SET attempts = attempts + 1, last_error = $1,
     state = CASE WHEN attempts + 1 >= $2::integer THEN 'quarantined' ELSE state END
@@ -60,20 +143,20 @@ type FailDeliveryParams struct {
 
 // Counts a failed attempt, and quarantines the delivery at the limit.
 func (q *Queries) FailDelivery(ctx context.Context, db DBTX, arg FailDeliveryParams) (string, error) {
-	row := db.QueryRow(ctx, failDelivery, arg.LastError, arg.MaxAttempts, arg.SvixID)
+	row := db.QueryRow(ctx, FailDelivery, arg.LastError, arg.MaxAttempts, arg.SvixID)
 	var state string
 	err := row.Scan(&state)
 	return state, err
 }
 
-const findLedgerRow = `-- name: FindLedgerRow :one
+const FindLedgerRow = `-- name: FindLedgerRow :one
 SELECT svix_id, event_type, object_id, organization_id, instance_id, occurred_at, received_at, body, body_sha256, state,
     attempts, last_error, applied_at, replayed_at
 FROM rolecall.deliveries WHERE svix_id = $1
 `
 
 func (q *Queries) FindLedgerRow(ctx context.Context, db DBTX, svixID string) (RolecallDelivery, error) {
-	row := db.QueryRow(ctx, findLedgerRow, svixID)
+	row := db.QueryRow(ctx, FindLedgerRow, svixID)
 	var i RolecallDelivery
 	err := row.Scan(
 		&i.SvixID,
@@ -94,71 +177,7 @@ func (q *Queries) FindLedgerRow(ctx context.Context, db DBTX, svixID string) (Ro
 	return i, err
 }
 
-const finish = `-- name: Finish :exec
-WITH audited AS (
-    INSERT INTO rolecall.audit_log (organization_id, actor, action, target, before, after, at, cause)
-    SELECT unnest($5::text[]), nullif(unnest($6::text[]), ''), unnest($7::text[]),
-        unnest($8::text[]), nullif(unnest($9::text[]), '')::json, nullif(unnest($10::text[]), '')::json,
-        unnest($11::timestamptz[]), unnest($12::text[])
-), counted AS (
-    INSERT INTO rolecall.revisions AS r (organization_id, revision)
-    SELECT id, 1 FROM (
-        SELECT unnest($13::text[]) AS id
-        UNION
-        SELECT organization_id FROM rolecall.memberships WHERE user_id = ANY ($14::text[])
-    ) changed
-    ORDER BY id
-    ON CONFLICT (organization_id) DO UPDATE SET revision = r.revision + 1
-)
-UPDATE rolecall.deliveries d
-SET state = ended.state, last_error = ended.last_error,
-    applied_at = CASE WHEN ended.state <> 'quarantined' THEN $1::timestamptz END
-FROM (SELECT unnest($2::text[]) AS svix_id, unnest($3::text[]) AS state,
-    unnest($4::text[]) AS last_error) ended
-WHERE d.svix_id = ended.svix_id
-`
-
-type FinishParams struct {
-	AppliedAt            time.Time   `json:"applied_at"`
-	SvixIds              []string    `json:"svix_ids"`
-	States               []string    `json:"states"`
-	LastErrors           []string    `json:"last_errors"`
-	AuditOrganizationIds []string    `json:"audit_organization_ids"`
-	Actors               []string    `json:"actors"`
-	Actions              []string    `json:"actions"`
-	Targets              []string    `json:"targets"`
-	Befores              []string    `json:"befores"`
-	Afters               []string    `json:"afters"`
-	At                   []time.Time `json:"at"`
-	Causes               []string    `json:"causes"`
-	OrganizationIds      []string    `json:"organization_ids"`
-	UserIds              []string    `json:"user_ids"`
-}
-
-// Ends applying, in one round trip. It appends to the audit log, and records the states of the
-// deliveries. It counts one change for each given organization, and for each organization of the
-// given users. The organization ” counts changes that concern all of them.
-func (q *Queries) Finish(ctx context.Context, db DBTX, arg FinishParams) error {
-	_, err := db.Exec(ctx, finish,
-		arg.AppliedAt,
-		arg.SvixIds,
-		arg.States,
-		arg.LastErrors,
-		arg.AuditOrganizationIds,
-		arg.Actors,
-		arg.Actions,
-		arg.Targets,
-		arg.Befores,
-		arg.Afters,
-		arg.At,
-		arg.Causes,
-		arg.OrganizationIds,
-		arg.UserIds,
-	)
-	return err
-}
-
-const insertDeliveries = `-- name: InsertDeliveries :many
+const InsertDeliveries = `-- name: InsertDeliveries :many
 INSERT INTO rolecall.deliveries (svix_id, event_type, object_id, organization_id, instance_id, occurred_at, received_at,
     body, body_sha256, state, last_error)
 SELECT input.svix_id, event_type, object_id, organization_id, instance_id, occurred_at, received_at, nullif(body, ''),
@@ -193,7 +212,7 @@ type InsertDeliveriesParams struct {
 // Adds new deliveries and returns their ids. A repeat takes no lock: it must not wait for the
 // worker that applies the first copy.
 func (q *Queries) InsertDeliveries(ctx context.Context, db DBTX, arg InsertDeliveriesParams) ([]string, error) {
-	rows, err := db.Query(ctx, insertDeliveries,
+	rows, err := db.Query(ctx, InsertDeliveries,
 		arg.SvixIds,
 		arg.EventTypes,
 		arg.ObjectIds,
@@ -224,7 +243,7 @@ func (q *Queries) InsertDeliveries(ctx context.Context, db DBTX, arg InsertDeliv
 	return items, nil
 }
 
-const knownDigests = `-- name: KnownDigests :many
+const KnownDigests = `-- name: KnownDigests :many
 SELECT svix_id, body_sha256, state FROM rolecall.deliveries WHERE svix_id = ANY ($1::text[])
 `
 
@@ -235,7 +254,7 @@ type KnownDigestsRow struct {
 }
 
 func (q *Queries) KnownDigests(ctx context.Context, db DBTX, svixIds []string) ([]KnownDigestsRow, error) {
-	rows, err := db.Query(ctx, knownDigests, svixIds)
+	rows, err := db.Query(ctx, KnownDigests, svixIds)
 	if err != nil {
 		return nil, err
 	}
@@ -254,7 +273,7 @@ func (q *Queries) KnownDigests(ctx context.Context, db DBTX, svixIds []string) (
 	return items, nil
 }
 
-const listLedgerRows = `-- name: ListLedgerRows :many
+const ListLedgerRows = `-- name: ListLedgerRows :many
 SELECT svix_id, event_type, object_id, organization_id, instance_id, occurred_at, received_at, body_sha256, state,
     attempts, last_error, applied_at, replayed_at
 FROM rolecall.deliveries
@@ -292,7 +311,7 @@ type ListLedgerRowsRow struct {
 
 // The newest first, without their bodies. Empty texts filter nothing.
 func (q *Queries) ListLedgerRows(ctx context.Context, db DBTX, arg ListLedgerRowsParams) ([]ListLedgerRowsRow, error) {
-	rows, err := db.Query(ctx, listLedgerRows,
+	rows, err := db.Query(ctx, ListLedgerRows,
 		arg.State,
 		arg.EventType,
 		arg.OrganizationID,
@@ -332,14 +351,14 @@ func (q *Queries) ListLedgerRows(ctx context.Context, db DBTX, arg ListLedgerRow
 	return items, nil
 }
 
-const lockLedgerRow = `-- name: LockLedgerRow :one
+const LockLedgerRow = `-- name: LockLedgerRow :one
 SELECT svix_id, event_type, object_id, organization_id, instance_id, occurred_at, received_at, body, body_sha256, state,
     attempts, last_error, applied_at, replayed_at
 FROM rolecall.deliveries WHERE svix_id = $1 FOR UPDATE
 `
 
 func (q *Queries) LockLedgerRow(ctx context.Context, db DBTX, svixID string) (RolecallDelivery, error) {
-	row := db.QueryRow(ctx, lockLedgerRow, svixID)
+	row := db.QueryRow(ctx, LockLedgerRow, svixID)
 	var i RolecallDelivery
 	err := row.Scan(
 		&i.SvixID,
@@ -360,7 +379,7 @@ func (q *Queries) LockLedgerRow(ctx context.Context, db DBTX, svixID string) (Ro
 	return i, err
 }
 
-const lockReceivedDeliveries = `-- name: LockReceivedDeliveries :many
+const LockReceivedDeliveries = `-- name: LockReceivedDeliveries :many
 SELECT svix_id, event_type, instance_id, occurred_at, received_at, body, attempts
 FROM rolecall.deliveries
 WHERE svix_id = ANY ($1::text[]) AND state = 'received'
@@ -380,7 +399,7 @@ type LockReceivedDeliveriesRow struct {
 
 // The holder of the locks applies the deliveries. A second worker then finds nothing left to do.
 func (q *Queries) LockReceivedDeliveries(ctx context.Context, db DBTX, svixIds []string) ([]LockReceivedDeliveriesRow, error) {
-	rows, err := db.Query(ctx, lockReceivedDeliveries, svixIds)
+	rows, err := db.Query(ctx, LockReceivedDeliveries, svixIds)
 	if err != nil {
 		return nil, err
 	}
@@ -407,7 +426,7 @@ func (q *Queries) LockReceivedDeliveries(ctx context.Context, db DBTX, svixIds [
 	return items, nil
 }
 
-const lockedRows = `-- name: LockedRows :many
+const LockedRows = `-- name: LockedRows :many
 WITH free_deliveries AS (
     SELECT 1 AS place, svix_id AS id FROM rolecall.deliveries WHERE svix_id = ANY ($1::text[]) FOR UPDATE SKIP LOCKED
 ), free_users AS (
@@ -467,7 +486,7 @@ type LockedRowsRow struct {
 // organizations. An id can be in several tables; place tells them apart. The query locks the free
 // rows, so the caller rolls back.
 func (q *Queries) LockedRows(ctx context.Context, db DBTX, ids []string) ([]LockedRowsRow, error) {
-	rows, err := db.Query(ctx, lockedRows, ids)
+	rows, err := db.Query(ctx, LockedRows, ids)
 	if err != nil {
 		return nil, err
 	}
@@ -486,18 +505,18 @@ func (q *Queries) LockedRows(ctx context.Context, db DBTX, ids []string) ([]Lock
 	return items, nil
 }
 
-const oldestReceivedAt = `-- name: OldestReceivedAt :one
+const OldestReceivedAt = `-- name: OldestReceivedAt :one
 SELECT received_at FROM rolecall.deliveries WHERE state = 'received' ORDER BY received_at LIMIT 1
 `
 
 func (q *Queries) OldestReceivedAt(ctx context.Context, db DBTX) (time.Time, error) {
-	row := db.QueryRow(ctx, oldestReceivedAt)
+	row := db.QueryRow(ctx, OldestReceivedAt)
 	var received_at time.Time
 	err := row.Scan(&received_at)
 	return received_at, err
 }
 
-const organizationsOfUsers = `-- name: OrganizationsOfUsers :many
+const OrganizationsOfUsers = `-- name: OrganizationsOfUsers :many
 SELECT DISTINCT user_id, organization_id FROM rolecall.memberships WHERE user_id = ANY ($1::text[])
 `
 
@@ -508,7 +527,7 @@ type OrganizationsOfUsersRow struct {
 
 // The organizations that users are or were in.
 func (q *Queries) OrganizationsOfUsers(ctx context.Context, db DBTX, userIds []string) ([]OrganizationsOfUsersRow, error) {
-	rows, err := db.Query(ctx, organizationsOfUsers, userIds)
+	rows, err := db.Query(ctx, OrganizationsOfUsers, userIds)
 	if err != nil {
 		return nil, err
 	}
@@ -527,7 +546,7 @@ func (q *Queries) OrganizationsOfUsers(ctx context.Context, db DBTX, userIds []s
 	return items, nil
 }
 
-const pruneBodies = `-- name: PruneBodies :execrows
+const PruneBodies = `-- name: PruneBodies :execrows
 UPDATE rolecall.deliveries SET body = NULL
 WHERE svix_id IN (
     SELECT old.svix_id FROM rolecall.deliveries old
@@ -543,14 +562,14 @@ type PruneBodiesParams struct {
 
 // Deletes the bodies of deliveries that ended. Those that wait, or are set aside, keep theirs.
 func (q *Queries) PruneBodies(ctx context.Context, db DBTX, arg PruneBodiesParams) (int64, error) {
-	result, err := db.Exec(ctx, pruneBodies, arg.ReceivedBefore, arg.Batch)
+	result, err := db.Exec(ctx, PruneBodies, arg.ReceivedBefore, arg.Batch)
 	if err != nil {
 		return 0, err
 	}
 	return result.RowsAffected(), nil
 }
 
-const readReceivedDeliveries = `-- name: ReadReceivedDeliveries :many
+const ReadReceivedDeliveries = `-- name: ReadReceivedDeliveries :many
 SELECT svix_id, event_type, instance_id, occurred_at, received_at, body
 FROM rolecall.deliveries
 WHERE svix_id = ANY ($1::text[]) AND state = 'received'
@@ -569,7 +588,7 @@ type ReadReceivedDeliveriesRow struct {
 // Those of the given deliveries that still wait to be applied. It takes no lock, so it waits for
 // nothing.
 func (q *Queries) ReadReceivedDeliveries(ctx context.Context, db DBTX, svixIds []string) ([]ReadReceivedDeliveriesRow, error) {
-	rows, err := db.Query(ctx, readReceivedDeliveries, svixIds)
+	rows, err := db.Query(ctx, ReadReceivedDeliveries, svixIds)
 	if err != nil {
 		return nil, err
 	}
@@ -595,7 +614,7 @@ func (q *Queries) ReadReceivedDeliveries(ctx context.Context, db DBTX, svixIds [
 	return items, nil
 }
 
-const receiveAgain = `-- name: ReceiveAgain :exec
+const ReceiveAgain = `-- name: ReceiveAgain :exec
 UPDATE rolecall.deliveries
 SET event_type = $1, object_id = $2, organization_id = $3, instance_id = $4,
     occurred_at = $5, replayed_at = clock_timestamp(), state = 'received', attempts = 0, last_error = '', applied_at = NULL
@@ -612,7 +631,7 @@ type ReceiveAgainParams struct {
 }
 
 func (q *Queries) ReceiveAgain(ctx context.Context, db DBTX, arg ReceiveAgainParams) error {
-	_, err := db.Exec(ctx, receiveAgain,
+	_, err := db.Exec(ctx, ReceiveAgain,
 		arg.EventType,
 		arg.ObjectID,
 		arg.OrganizationID,
@@ -623,7 +642,7 @@ func (q *Queries) ReceiveAgain(ctx context.Context, db DBTX, arg ReceiveAgainPar
 	return err
 }
 
-const strandedDeliveries = `-- name: StrandedDeliveries :many
+const StrandedDeliveries = `-- name: StrandedDeliveries :many
 WITH live AS (
     SELECT jsonb_array_elements_text(args -> 'svix_ids') AS svix_id
     FROM rolecall.river_job
@@ -653,7 +672,7 @@ type StrandedDeliveriesRow struct {
 // Deliveries that wait without a job that will apply them: it was discarded, deleted by hand, or
 // its process died. A job that has run for longer than its time-out belongs to a dead process.
 func (q *Queries) StrandedDeliveries(ctx context.Context, db DBTX, arg StrandedDeliveriesParams) ([]StrandedDeliveriesRow, error) {
-	rows, err := db.Query(ctx, strandedDeliveries,
+	rows, err := db.Query(ctx, StrandedDeliveries,
 		arg.ReceivedBefore,
 		arg.Batch,
 		arg.Kind,
@@ -677,26 +696,26 @@ func (q *Queries) StrandedDeliveries(ctx context.Context, db DBTX, arg StrandedD
 	return items, nil
 }
 
-const tryTakeOver = `-- name: TryTakeOver :one
+const TryTakeOver = `-- name: TryTakeOver :one
 SELECT pg_try_advisory_xact_lock($1::bigint) AS locked
 `
 
 // One instance at a time looks for stranded deliveries; the lock ends with the transaction.
 func (q *Queries) TryTakeOver(ctx context.Context, db DBTX, key int64) (bool, error) {
-	row := db.QueryRow(ctx, tryTakeOver, key)
+	row := db.QueryRow(ctx, TryTakeOver, key)
 	var locked bool
 	err := row.Scan(&locked)
 	return locked, err
 }
 
-const waitsSince = `-- name: WaitsSince :one
+const WaitsSince = `-- name: WaitsSince :one
 SELECT coalesce(replayed_at, received_at)::timestamptz AS since FROM rolecall.deliveries WHERE state = 'received' ORDER BY 1 LIMIT 1
 `
 
 // When the longest-waiting delivery was received or last replayed. No index sorts replayed ones
 // among the others, so this reads all that wait.
 func (q *Queries) WaitsSince(ctx context.Context, db DBTX) (time.Time, error) {
-	row := db.QueryRow(ctx, waitsSince)
+	row := db.QueryRow(ctx, WaitsSince)
 	var since time.Time
 	err := row.Scan(&since)
 	return since, err

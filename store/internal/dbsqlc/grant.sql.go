@@ -9,23 +9,23 @@ import (
 	"context"
 )
 
-const deleteGrants = `-- name: DeleteGrants :exec
+const DeleteGrants = `-- name: DeleteGrants :exec
 DELETE FROM rolecall.grants
 `
 
 func (q *Queries) DeleteGrants(ctx context.Context, db DBTX) error {
-	_, err := db.Exec(ctx, deleteGrants)
+	_, err := db.Exec(ctx, DeleteGrants)
 	return err
 }
 
-const grants = `-- name: Grants :many
+const Grants = `-- name: Grants :many
 
 SELECT role, permission FROM rolecall.grants ORDER BY role, permission
 `
 
 // The policy, for the SQL functions rolecall.can and rolecall.workspaces_of.
 func (q *Queries) Grants(ctx context.Context, db DBTX) ([]RolecallGrant, error) {
-	rows, err := db.Query(ctx, grants)
+	rows, err := db.Query(ctx, Grants)
 	if err != nil {
 		return nil, err
 	}
@@ -44,7 +44,7 @@ func (q *Queries) Grants(ctx context.Context, db DBTX) ([]RolecallGrant, error) 
 	return items, nil
 }
 
-const insertGrants = `-- name: InsertGrants :exec
+const InsertGrants = `-- name: InsertGrants :exec
 INSERT INTO rolecall.grants (role, permission)
 SELECT DISTINCT unnest($1::text[]), unnest($2::text[])
 `
@@ -55,11 +55,11 @@ type InsertGrantsParams struct {
 }
 
 func (q *Queries) InsertGrants(ctx context.Context, db DBTX, arg InsertGrantsParams) error {
-	_, err := db.Exec(ctx, insertGrants, arg.Roles, arg.Permissions)
+	_, err := db.Exec(ctx, InsertGrants, arg.Roles, arg.Permissions)
 	return err
 }
 
-const savePolicyReading = `-- name: SavePolicyReading :execrows
+const SavePolicyReading = `-- name: SavePolicyReading :execrows
 INSERT INTO rolecall.policy_reading AS last (read_at) VALUES (clock_timestamp() - make_interval(secs => $1::float8))
 ON CONFLICT (one) DO UPDATE SET read_at = excluded.read_at
 WHERE last.read_at <= excluded.read_at OR last.read_at > clock_timestamp()
@@ -69,7 +69,7 @@ WHERE last.read_at <= excluded.read_at OR last.read_at > clock_timestamp()
 // the row: other savers wait for it, and readers of the grants don't. An instant in the future
 // doesn't count: the clock was set back since.
 func (q *Queries) SavePolicyReading(ctx context.Context, db DBTX, ageSeconds float64) (int64, error) {
-	result, err := db.Exec(ctx, savePolicyReading, ageSeconds)
+	result, err := db.Exec(ctx, SavePolicyReading, ageSeconds)
 	if err != nil {
 		return 0, err
 	}

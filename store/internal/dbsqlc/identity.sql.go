@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-const databaseIdentity = `-- name: DatabaseIdentity :one
+const DatabaseIdentity = `-- name: DatabaseIdentity :one
 
 SELECT system_identifier, timeline, changed_at, change FROM rolecall.database_identity
 `
@@ -24,7 +24,7 @@ type DatabaseIdentityRow struct {
 
 // Which Postgres the mirror is on.
 func (q *Queries) DatabaseIdentity(ctx context.Context, db DBTX) (DatabaseIdentityRow, error) {
-	row := db.QueryRow(ctx, databaseIdentity)
+	row := db.QueryRow(ctx, DatabaseIdentity)
 	var i DatabaseIdentityRow
 	err := row.Scan(
 		&i.SystemIdentifier,
@@ -35,17 +35,17 @@ func (q *Queries) DatabaseIdentity(ctx context.Context, db DBTX) (DatabaseIdenti
 	return i, err
 }
 
-const lockDatabaseIdentity = `-- name: LockDatabaseIdentity :exec
+const LockDatabaseIdentity = `-- name: LockDatabaseIdentity :exec
 SELECT pg_advisory_xact_lock($1::bigint)
 `
 
 // An advisory lock replaces a lock of the row, which may not exist yet.
 func (q *Queries) LockDatabaseIdentity(ctx context.Context, db DBTX, key int64) error {
-	_, err := db.Exec(ctx, lockDatabaseIdentity, key)
+	_, err := db.Exec(ctx, LockDatabaseIdentity, key)
 	return err
 }
 
-const saveDatabaseIdentity = `-- name: SaveDatabaseIdentity :exec
+const SaveDatabaseIdentity = `-- name: SaveDatabaseIdentity :exec
 INSERT INTO rolecall.database_identity (system_identifier, timeline, noted_at, changed_at, change)
 VALUES ($1, $2, now(), CASE WHEN $3::boolean THEN now() END, $4)
 ON CONFLICT (one) DO UPDATE SET system_identifier = excluded.system_identifier, timeline = excluded.timeline,
@@ -61,7 +61,7 @@ type SaveDatabaseIdentityParams struct {
 }
 
 func (q *Queries) SaveDatabaseIdentity(ctx context.Context, db DBTX, arg SaveDatabaseIdentityParams) error {
-	_, err := db.Exec(ctx, saveDatabaseIdentity,
+	_, err := db.Exec(ctx, SaveDatabaseIdentity,
 		arg.SystemIdentifier,
 		arg.Timeline,
 		arg.Changed,

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-const invitations = `-- name: Invitations :many
+const Invitations = `-- name: Invitations :many
 SELECT i.id, i.email, i.role, i.inviter_id, i.created_at, i.expires_at
 FROM rolecall.invitations i
 WHERE i.organization_id = $1 AND i.deleted_at IS NULL
@@ -42,7 +42,7 @@ type InvitationsRow struct {
 // after the given position. Clerk sends no event when an invitation expires: a pending one whose
 // time is over counts as expired.
 func (q *Queries) Invitations(ctx context.Context, db DBTX, arg InvitationsParams) ([]InvitationsRow, error) {
-	rows, err := db.Query(ctx, invitations,
+	rows, err := db.Query(ctx, Invitations,
 		arg.OrganizationID,
 		arg.Now,
 		arg.Status,

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-const endedAfter = `-- name: EndedAfter :many
+const EndedAfter = `-- name: EndedAfter :many
 SELECT shown.id::text AS shown_id, n.id, n.created_at, n.alive_at, n.deleted_at, n.deleted_cause, n.deleted_received_at
 FROM (
     SELECT unnest($1::text[]) AS id, unnest($2::text[]) AS organization_id, unnest($3::text[]) AS user_id,
@@ -45,7 +45,7 @@ type EndedAfterRow struct {
 // The memberships that have ended and hide one of the same pair that Clerk showed. The shown one
 // lives here, or a look-up has just found it alive (see the view effective_memberships).
 func (q *Queries) EndedAfter(ctx context.Context, db DBTX, arg EndedAfterParams) ([]EndedAfterRow, error) {
-	rows, err := db.Query(ctx, endedAfter,
+	rows, err := db.Query(ctx, EndedAfter,
 		arg.Ids,
 		arg.OrganizationIds,
 		arg.UserIds,
@@ -78,7 +78,7 @@ func (q *Queries) EndedAfter(ctx context.Context, db DBTX, arg EndedAfterParams)
 	return items, nil
 }
 
-const liveMates = `-- name: LiveMates :many
+const LiveMates = `-- name: LiveMates :many
 SELECT id FROM rolecall.memberships
 WHERE organization_id = $1 AND user_id = $2 AND id <> $3 AND deleted_at IS NULL
 ORDER BY id
@@ -92,7 +92,7 @@ type LiveMatesParams struct {
 
 // The other live memberships of a pair.
 func (q *Queries) LiveMates(ctx context.Context, db DBTX, arg LiveMatesParams) ([]string, error) {
-	rows, err := db.Query(ctx, liveMates, arg.OrganizationID, arg.UserID, arg.ExceptID)
+	rows, err := db.Query(ctx, LiveMates, arg.OrganizationID, arg.UserID, arg.ExceptID)
 	if err != nil {
 		return nil, err
 	}
@@ -111,12 +111,12 @@ func (q *Queries) LiveMates(ctx context.Context, db DBTX, arg LiveMatesParams) (
 	return items, nil
 }
 
-const lockDomains = `-- name: LockDomains :many
+const LockDomains = `-- name: LockDomains :many
 SELECT id, organization_id, name, enrollment_mode, verification, created_at, version, field_versions, deleted_at, deleted_cause, changed_at, deleted_received_at, lifted_at FROM rolecall.domains WHERE id = ANY ($1::text[]) ORDER BY id FOR UPDATE
 `
 
 func (q *Queries) LockDomains(ctx context.Context, db DBTX, ids []string) ([]RolecallDomain, error) {
-	rows, err := db.Query(ctx, lockDomains, ids)
+	rows, err := db.Query(ctx, LockDomains, ids)
 	if err != nil {
 		return nil, err
 	}
@@ -149,12 +149,12 @@ func (q *Queries) LockDomains(ctx context.Context, db DBTX, ids []string) ([]Rol
 	return items, nil
 }
 
-const lockInvitations = `-- name: LockInvitations :many
+const LockInvitations = `-- name: LockInvitations :many
 SELECT id, organization_id, email, role, status, inviter_id, user_id, created_at, expires_at, version, field_versions, deleted_at, deleted_cause, changed_at, deleted_received_at, lifted_at FROM rolecall.invitations WHERE id = ANY ($1::text[]) ORDER BY id FOR UPDATE
 `
 
 func (q *Queries) LockInvitations(ctx context.Context, db DBTX, ids []string) ([]RolecallInvitation, error) {
-	rows, err := db.Query(ctx, lockInvitations, ids)
+	rows, err := db.Query(ctx, LockInvitations, ids)
 	if err != nil {
 		return nil, err
 	}
@@ -190,12 +190,12 @@ func (q *Queries) LockInvitations(ctx context.Context, db DBTX, ids []string) ([
 	return items, nil
 }
 
-const lockMemberships = `-- name: LockMemberships :many
+const LockMemberships = `-- name: LockMemberships :many
 SELECT id, organization_id, user_id, role, role_name, permissions, created_at, public_metadata, version, field_versions, deleted_at, deleted_cause, changed_at, deleted_received_at, lifted_at, alive_at FROM rolecall.memberships WHERE id = ANY ($1::text[]) ORDER BY id FOR UPDATE
 `
 
 func (q *Queries) LockMemberships(ctx context.Context, db DBTX, ids []string) ([]RolecallMembership, error) {
-	rows, err := db.Query(ctx, lockMemberships, ids)
+	rows, err := db.Query(ctx, LockMemberships, ids)
 	if err != nil {
 		return nil, err
 	}
@@ -231,12 +231,12 @@ func (q *Queries) LockMemberships(ctx context.Context, db DBTX, ids []string) ([
 	return items, nil
 }
 
-const lockOrganizations = `-- name: LockOrganizations :many
+const LockOrganizations = `-- name: LockOrganizations :many
 SELECT id, name, slug, image_url, created_by, created_at, public_metadata, version, field_versions, deleted_at, deleted_cause, role_set_key, changed_at, deleted_received_at, lifted_at FROM rolecall.organizations WHERE id = ANY ($1::text[]) ORDER BY id FOR UPDATE
 `
 
 func (q *Queries) LockOrganizations(ctx context.Context, db DBTX, ids []string) ([]RolecallOrganization, error) {
-	rows, err := db.Query(ctx, lockOrganizations, ids)
+	rows, err := db.Query(ctx, LockOrganizations, ids)
 	if err != nil {
 		return nil, err
 	}
@@ -271,12 +271,12 @@ func (q *Queries) LockOrganizations(ctx context.Context, db DBTX, ids []string) 
 	return items, nil
 }
 
-const lockPermissions = `-- name: LockPermissions :many
+const LockPermissions = `-- name: LockPermissions :many
 SELECT id, key, name, version, field_versions, deleted_at, deleted_cause, changed_at, deleted_received_at, lifted_at FROM rolecall.permissions WHERE id = ANY ($1::text[]) ORDER BY id FOR UPDATE
 `
 
 func (q *Queries) LockPermissions(ctx context.Context, db DBTX, ids []string) ([]RolecallPermission, error) {
-	rows, err := db.Query(ctx, lockPermissions, ids)
+	rows, err := db.Query(ctx, LockPermissions, ids)
 	if err != nil {
 		return nil, err
 	}
@@ -306,12 +306,12 @@ func (q *Queries) LockPermissions(ctx context.Context, db DBTX, ids []string) ([
 	return items, nil
 }
 
-const lockRoles = `-- name: LockRoles :many
+const LockRoles = `-- name: LockRoles :many
 SELECT id, key, keys, name, permission_ids, version, field_versions, deleted_at, deleted_cause, changed_at, deleted_received_at, lifted_at FROM rolecall.roles WHERE id = ANY ($1::text[]) ORDER BY id FOR UPDATE
 `
 
 func (q *Queries) LockRoles(ctx context.Context, db DBTX, ids []string) ([]RolecallRole, error) {
-	rows, err := db.Query(ctx, lockRoles, ids)
+	rows, err := db.Query(ctx, LockRoles, ids)
 	if err != nil {
 		return nil, err
 	}
@@ -343,12 +343,12 @@ func (q *Queries) LockRoles(ctx context.Context, db DBTX, ids []string) ([]Rolec
 	return items, nil
 }
 
-const lockUsers = `-- name: LockUsers :many
+const LockUsers = `-- name: LockUsers :many
 SELECT id, identifier, first_name, last_name, image_url, banned, deprovisioned, created_at, version, field_versions, deleted_at, deleted_cause, changed_at, deleted_received_at, lifted_at FROM rolecall.users WHERE id = ANY ($1::text[]) ORDER BY id FOR UPDATE
 `
 
 func (q *Queries) LockUsers(ctx context.Context, db DBTX, ids []string) ([]RolecallUser, error) {
-	rows, err := db.Query(ctx, lockUsers, ids)
+	rows, err := db.Query(ctx, LockUsers, ids)
 	if err != nil {
 		return nil, err
 	}
@@ -383,12 +383,12 @@ func (q *Queries) LockUsers(ctx context.Context, db DBTX, ids []string) ([]Rolec
 	return items, nil
 }
 
-const readDomains = `-- name: ReadDomains :many
+const ReadDomains = `-- name: ReadDomains :many
 SELECT id, organization_id, name, enrollment_mode, verification, created_at, version, field_versions, deleted_at, deleted_cause, changed_at, deleted_received_at, lifted_at FROM rolecall.domains WHERE id = ANY ($1::text[])
 `
 
 func (q *Queries) ReadDomains(ctx context.Context, db DBTX, ids []string) ([]RolecallDomain, error) {
-	rows, err := db.Query(ctx, readDomains, ids)
+	rows, err := db.Query(ctx, ReadDomains, ids)
 	if err != nil {
 		return nil, err
 	}
@@ -421,12 +421,12 @@ func (q *Queries) ReadDomains(ctx context.Context, db DBTX, ids []string) ([]Rol
 	return items, nil
 }
 
-const readInvitations = `-- name: ReadInvitations :many
+const ReadInvitations = `-- name: ReadInvitations :many
 SELECT id, organization_id, email, role, status, inviter_id, user_id, created_at, expires_at, version, field_versions, deleted_at, deleted_cause, changed_at, deleted_received_at, lifted_at FROM rolecall.invitations WHERE id = ANY ($1::text[])
 `
 
 func (q *Queries) ReadInvitations(ctx context.Context, db DBTX, ids []string) ([]RolecallInvitation, error) {
-	rows, err := db.Query(ctx, readInvitations, ids)
+	rows, err := db.Query(ctx, ReadInvitations, ids)
 	if err != nil {
 		return nil, err
 	}
@@ -462,12 +462,12 @@ func (q *Queries) ReadInvitations(ctx context.Context, db DBTX, ids []string) ([
 	return items, nil
 }
 
-const readMemberships = `-- name: ReadMemberships :many
+const ReadMemberships = `-- name: ReadMemberships :many
 SELECT id, organization_id, user_id, role, role_name, permissions, created_at, public_metadata, version, field_versions, deleted_at, deleted_cause, changed_at, deleted_received_at, lifted_at, alive_at FROM rolecall.memberships WHERE id = ANY ($1::text[])
 `
 
 func (q *Queries) ReadMemberships(ctx context.Context, db DBTX, ids []string) ([]RolecallMembership, error) {
-	rows, err := db.Query(ctx, readMemberships, ids)
+	rows, err := db.Query(ctx, ReadMemberships, ids)
 	if err != nil {
 		return nil, err
 	}
@@ -503,12 +503,12 @@ func (q *Queries) ReadMemberships(ctx context.Context, db DBTX, ids []string) ([
 	return items, nil
 }
 
-const readOrganizations = `-- name: ReadOrganizations :many
+const ReadOrganizations = `-- name: ReadOrganizations :many
 SELECT id, name, slug, image_url, created_by, created_at, public_metadata, version, field_versions, deleted_at, deleted_cause, role_set_key, changed_at, deleted_received_at, lifted_at FROM rolecall.organizations WHERE id = ANY ($1::text[])
 `
 
 func (q *Queries) ReadOrganizations(ctx context.Context, db DBTX, ids []string) ([]RolecallOrganization, error) {
-	rows, err := db.Query(ctx, readOrganizations, ids)
+	rows, err := db.Query(ctx, ReadOrganizations, ids)
 	if err != nil {
 		return nil, err
 	}
@@ -543,12 +543,12 @@ func (q *Queries) ReadOrganizations(ctx context.Context, db DBTX, ids []string) 
 	return items, nil
 }
 
-const readPermissions = `-- name: ReadPermissions :many
+const ReadPermissions = `-- name: ReadPermissions :many
 SELECT id, key, name, version, field_versions, deleted_at, deleted_cause, changed_at, deleted_received_at, lifted_at FROM rolecall.permissions WHERE id = ANY ($1::text[])
 `
 
 func (q *Queries) ReadPermissions(ctx context.Context, db DBTX, ids []string) ([]RolecallPermission, error) {
-	rows, err := db.Query(ctx, readPermissions, ids)
+	rows, err := db.Query(ctx, ReadPermissions, ids)
 	if err != nil {
 		return nil, err
 	}
@@ -578,12 +578,12 @@ func (q *Queries) ReadPermissions(ctx context.Context, db DBTX, ids []string) ([
 	return items, nil
 }
 
-const readRoles = `-- name: ReadRoles :many
+const ReadRoles = `-- name: ReadRoles :many
 SELECT id, key, keys, name, permission_ids, version, field_versions, deleted_at, deleted_cause, changed_at, deleted_received_at, lifted_at FROM rolecall.roles WHERE id = ANY ($1::text[])
 `
 
 func (q *Queries) ReadRoles(ctx context.Context, db DBTX, ids []string) ([]RolecallRole, error) {
-	rows, err := db.Query(ctx, readRoles, ids)
+	rows, err := db.Query(ctx, ReadRoles, ids)
 	if err != nil {
 		return nil, err
 	}
@@ -615,7 +615,7 @@ func (q *Queries) ReadRoles(ctx context.Context, db DBTX, ids []string) ([]Rolec
 	return items, nil
 }
 
-const readUsers = `-- name: ReadUsers :many
+const ReadUsers = `-- name: ReadUsers :many
 
 SELECT id, identifier, first_name, last_name, image_url, banned, deprovisioned, created_at, version, field_versions, deleted_at, deleted_cause, changed_at, deleted_received_at, lifted_at FROM rolecall.users WHERE id = ANY ($1::text[])
 `
@@ -639,7 +639,7 @@ SELECT id, identifier, first_name, last_name, image_url, banned, deprovisioned, 
 // \u0000 in it: Postgres keeps a \u0000 in a document that it only stores, but reads every string
 // of one that it takes apart.
 func (q *Queries) ReadUsers(ctx context.Context, db DBTX, ids []string) ([]RolecallUser, error) {
-	rows, err := db.Query(ctx, readUsers, ids)
+	rows, err := db.Query(ctx, ReadUsers, ids)
 	if err != nil {
 		return nil, err
 	}
@@ -674,7 +674,7 @@ func (q *Queries) ReadUsers(ctx context.Context, db DBTX, ids []string) ([]Rolec
 	return items, nil
 }
 
-const saveDomains = `-- name: SaveDomains :execrows
+const SaveDomains = `-- name: SaveDomains :execrows
 WITH changed AS (
     UPDATE rolecall.domains o
     SET organization_id = r.organization_id, name = r.name, enrollment_mode = r.enrollment_mode,
@@ -701,14 +701,14 @@ type SaveDomainsParams struct {
 }
 
 func (q *Queries) SaveDomains(ctx context.Context, db DBTX, arg SaveDomainsParams) (int64, error) {
-	result, err := db.Exec(ctx, saveDomains, arg.Added, arg.Changed)
+	result, err := db.Exec(ctx, SaveDomains, arg.Added, arg.Changed)
 	if err != nil {
 		return 0, err
 	}
 	return result.RowsAffected(), nil
 }
 
-const saveInvitations = `-- name: SaveInvitations :execrows
+const SaveInvitations = `-- name: SaveInvitations :execrows
 WITH changed AS (
     UPDATE rolecall.invitations o
     SET organization_id = r.organization_id, email = r.email, role = r.role, status = r.status,
@@ -736,14 +736,14 @@ type SaveInvitationsParams struct {
 }
 
 func (q *Queries) SaveInvitations(ctx context.Context, db DBTX, arg SaveInvitationsParams) (int64, error) {
-	result, err := db.Exec(ctx, saveInvitations, arg.Added, arg.Changed)
+	result, err := db.Exec(ctx, SaveInvitations, arg.Added, arg.Changed)
 	if err != nil {
 		return 0, err
 	}
 	return result.RowsAffected(), nil
 }
 
-const saveMemberships = `-- name: SaveMemberships :execrows
+const SaveMemberships = `-- name: SaveMemberships :execrows
 WITH changed AS (
     UPDATE rolecall.memberships o
     SET organization_id = r.organization_id, user_id = r.user_id, role = r.role, role_name = r.role_name,
@@ -771,14 +771,14 @@ type SaveMembershipsParams struct {
 }
 
 func (q *Queries) SaveMemberships(ctx context.Context, db DBTX, arg SaveMembershipsParams) (int64, error) {
-	result, err := db.Exec(ctx, saveMemberships, arg.Added, arg.Changed)
+	result, err := db.Exec(ctx, SaveMemberships, arg.Added, arg.Changed)
 	if err != nil {
 		return 0, err
 	}
 	return result.RowsAffected(), nil
 }
 
-const saveOrganizations = `-- name: SaveOrganizations :execrows
+const SaveOrganizations = `-- name: SaveOrganizations :execrows
 WITH changed AS (
     UPDATE rolecall.organizations o
     SET name = r.name, slug = r.slug, image_url = r.image_url, role_set_key = r.role_set_key, created_by = r.created_by, created_at = r.created_at,
@@ -805,14 +805,14 @@ type SaveOrganizationsParams struct {
 }
 
 func (q *Queries) SaveOrganizations(ctx context.Context, db DBTX, arg SaveOrganizationsParams) (int64, error) {
-	result, err := db.Exec(ctx, saveOrganizations, arg.Added, arg.Changed)
+	result, err := db.Exec(ctx, SaveOrganizations, arg.Added, arg.Changed)
 	if err != nil {
 		return 0, err
 	}
 	return result.RowsAffected(), nil
 }
 
-const savePermissions = `-- name: SavePermissions :execrows
+const SavePermissions = `-- name: SavePermissions :execrows
 WITH changed AS (
     UPDATE rolecall.permissions o
     SET key = r.key, name = r.name, version = r.version, field_versions = r.field_versions, deleted_at = r.deleted_at,
@@ -836,14 +836,14 @@ type SavePermissionsParams struct {
 }
 
 func (q *Queries) SavePermissions(ctx context.Context, db DBTX, arg SavePermissionsParams) (int64, error) {
-	result, err := db.Exec(ctx, savePermissions, arg.Added, arg.Changed)
+	result, err := db.Exec(ctx, SavePermissions, arg.Added, arg.Changed)
 	if err != nil {
 		return 0, err
 	}
 	return result.RowsAffected(), nil
 }
 
-const saveRoles = `-- name: SaveRoles :execrows
+const SaveRoles = `-- name: SaveRoles :execrows
 WITH changed AS (
     UPDATE rolecall.roles o
     SET key = r.key, keys = r.keys, name = r.name, permission_ids = r.permission_ids, version = r.version,
@@ -867,14 +867,14 @@ type SaveRolesParams struct {
 }
 
 func (q *Queries) SaveRoles(ctx context.Context, db DBTX, arg SaveRolesParams) (int64, error) {
-	result, err := db.Exec(ctx, saveRoles, arg.Added, arg.Changed)
+	result, err := db.Exec(ctx, SaveRoles, arg.Added, arg.Changed)
 	if err != nil {
 		return 0, err
 	}
 	return result.RowsAffected(), nil
 }
 
-const saveUsers = `-- name: SaveUsers :execrows
+const SaveUsers = `-- name: SaveUsers :execrows
 WITH changed AS (
     UPDATE rolecall.users o
     SET identifier = r.identifier, first_name = r.first_name, last_name = r.last_name, image_url = r.image_url,
@@ -901,7 +901,7 @@ type SaveUsersParams struct {
 }
 
 func (q *Queries) SaveUsers(ctx context.Context, db DBTX, arg SaveUsersParams) (int64, error) {
-	result, err := db.Exec(ctx, saveUsers, arg.Added, arg.Changed)
+	result, err := db.Exec(ctx, SaveUsers, arg.Added, arg.Changed)
 	if err != nil {
 		return 0, err
 	}

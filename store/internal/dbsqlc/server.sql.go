@@ -9,42 +9,42 @@ import (
 	"context"
 )
 
-const databaseName = `-- name: DatabaseName :one
+const DatabaseName = `-- name: DatabaseName :one
 SELECT concat(oid, ' of the server of ', extract(epoch FROM pg_postmaster_start_time()))::text AS name
 FROM pg_catalog.pg_database WHERE datname = current_database()
 `
 
 // An oid names a database of one server, and the time of its start names a server.
 func (q *Queries) DatabaseName(ctx context.Context, db DBTX) (string, error) {
-	row := db.QueryRow(ctx, databaseName)
+	row := db.QueryRow(ctx, DatabaseName)
 	var name string
 	err := row.Scan(&name)
 	return name, err
 }
 
-const mirrorIsEmpty = `-- name: MirrorIsEmpty :one
+const MirrorIsEmpty = `-- name: MirrorIsEmpty :one
 SELECT (NOT EXISTS (SELECT FROM rolecall.organizations) AND NOT EXISTS (SELECT FROM rolecall.users))::boolean AS empty
 `
 
 func (q *Queries) MirrorIsEmpty(ctx context.Context, db DBTX) (bool, error) {
-	row := db.QueryRow(ctx, mirrorIsEmpty)
+	row := db.QueryRow(ctx, MirrorIsEmpty)
 	var empty bool
 	err := row.Scan(&empty)
 	return empty, err
 }
 
-const ping = `-- name: Ping :exec
+const Ping = `-- name: Ping :exec
 
 SELECT 1
 `
 
 // The server and the database that a connection leads to.
 func (q *Queries) Ping(ctx context.Context, db DBTX) error {
-	_, err := db.Exec(ctx, ping)
+	_, err := db.Exec(ctx, Ping)
 	return err
 }
 
-const readingRights = `-- name: ReadingRights :one
+const ReadingRights = `-- name: ReadingRights :one
 SELECT current_user::text AS role, coalesce(bool_and(has_schema_privilege(n.oid, 'USAGE')), true)::boolean AS usable,
     coalesce(array_agg(c.relname::text ORDER BY c.relname) FILTER (WHERE NOT has_table_privilege(c.oid, 'SELECT')), '{}')::text[] AS unreadable
 FROM pg_catalog.pg_namespace n JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid
@@ -58,18 +58,18 @@ type ReadingRightsRow struct {
 }
 
 func (q *Queries) ReadingRights(ctx context.Context, db DBTX) (ReadingRightsRow, error) {
-	row := db.QueryRow(ctx, readingRights)
+	row := db.QueryRow(ctx, ReadingRights)
 	var i ReadingRightsRow
 	err := row.Scan(&i.Role, &i.Usable, &i.Unreadable)
 	return i, err
 }
 
-const transactionReadOnly = `-- name: TransactionReadOnly :one
+const TransactionReadOnly = `-- name: TransactionReadOnly :one
 SELECT current_setting('transaction_read_only')::boolean AS read_only
 `
 
 func (q *Queries) TransactionReadOnly(ctx context.Context, db DBTX) (bool, error) {
-	row := db.QueryRow(ctx, transactionReadOnly)
+	row := db.QueryRow(ctx, TransactionReadOnly)
 	var read_only bool
 	err := row.Scan(&read_only)
 	return read_only, err

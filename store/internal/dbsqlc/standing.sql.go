@@ -9,7 +9,7 @@ import (
 	"context"
 )
 
-const userStatus = `-- name: UserStatus :one
+const UserStatus = `-- name: UserStatus :one
 SELECT (deleted_at IS NOT NULL)::boolean AS dead, banned, deprovisioned FROM rolecall.users WHERE id = $1
 `
 
@@ -21,13 +21,13 @@ type UserStatusRow struct {
 
 // Whether an account may do anything at all. No row: nothing is known against it.
 func (q *Queries) UserStatus(ctx context.Context, db DBTX, id string) (UserStatusRow, error) {
-	row := db.QueryRow(ctx, userStatus, id)
+	row := db.QueryRow(ctx, UserStatus, id)
 	var i UserStatusRow
 	err := row.Scan(&i.Dead, &i.Banned, &i.Deprovisioned)
 	return i, err
 }
 
-const workspacesOfUser = `-- name: WorkspacesOfUser :many
+const WorkspacesOfUser = `-- name: WorkspacesOfUser :many
 SELECT l.organization_id, coalesce(o.name, '')::text AS name, o.slug, l.role::text AS role,
     l.permissions::text[] AS permissions
 FROM rolecall.live_members l
@@ -46,7 +46,7 @@ type WorkspacesOfUserRow struct {
 
 // The organizations that a user is a live member of, oldest membership first.
 func (q *Queries) WorkspacesOfUser(ctx context.Context, db DBTX, userID string) ([]WorkspacesOfUserRow, error) {
-	rows, err := db.Query(ctx, workspacesOfUser, userID)
+	rows, err := db.Query(ctx, WorkspacesOfUser, userID)
 	if err != nil {
 		return nil, err
 	}

@@ -9,13 +9,13 @@ import (
 	"context"
 )
 
-const currentSweep = `-- name: CurrentSweep :one
+const CurrentSweep = `-- name: CurrentSweep :one
 SELECT id, trigger, organization_id, dry_run, instance_id, started_at, updated_at, finished_at, state, reason, progress, report FROM rolecall.sweeps WHERE state = 'running' ORDER BY id DESC LIMIT 1
 `
 
 // The sweep that is under way or was interrupted, whatever it covers.
 func (q *Queries) CurrentSweep(ctx context.Context, db DBTX) (RolecallSweep, error) {
-	row := db.QueryRow(ctx, currentSweep)
+	row := db.QueryRow(ctx, CurrentSweep)
 	var i RolecallSweep
 	err := row.Scan(
 		&i.ID,
@@ -34,7 +34,7 @@ func (q *Queries) CurrentSweep(ctx context.Context, db DBTX) (RolecallSweep, err
 	return i, err
 }
 
-const customPermissions = `-- name: CustomPermissions :one
+const CustomPermissions = `-- name: CustomPermissions :one
 SELECT count(DISTINCT granted.key) AS count
 FROM (
     SELECT p.key FROM rolecall.permissions p
@@ -49,18 +49,18 @@ WHERE granted.key <> '' AND NOT starts_with(granted.key, 'org:sys_')
 // How many custom permissions Clerk's roles grant here, by the roles' rows or by the memberships'
 // snapshots.
 func (q *Queries) CustomPermissions(ctx context.Context, db DBTX) (int64, error) {
-	row := db.QueryRow(ctx, customPermissions)
+	row := db.QueryRow(ctx, CustomPermissions)
 	var count int64
 	err := row.Scan(&count)
 	return count, err
 }
 
-const firstCleanSweep = `-- name: FirstCleanSweep :one
+const FirstCleanSweep = `-- name: FirstCleanSweep :one
 SELECT id, trigger, organization_id, dry_run, instance_id, started_at, updated_at, finished_at, state, reason, progress, report FROM rolecall.sweeps WHERE state = 'clean' AND NOT dry_run AND organization_id = '' ORDER BY id LIMIT 1
 `
 
 func (q *Queries) FirstCleanSweep(ctx context.Context, db DBTX) (RolecallSweep, error) {
-	row := db.QueryRow(ctx, firstCleanSweep)
+	row := db.QueryRow(ctx, FirstCleanSweep)
 	var i RolecallSweep
 	err := row.Scan(
 		&i.ID,
@@ -79,7 +79,7 @@ func (q *Queries) FirstCleanSweep(ctx context.Context, db DBTX) (RolecallSweep, 
 	return i, err
 }
 
-const lastEndedSweep = `-- name: LastEndedSweep :one
+const LastEndedSweep = `-- name: LastEndedSweep :one
 SELECT id, trigger, organization_id, dry_run, instance_id, started_at, updated_at, finished_at, state, reason, progress, report FROM rolecall.sweeps
 WHERE state IN ('clean', 'aborted') AND NOT dry_run AND organization_id = ''
 ORDER BY id DESC LIMIT 1
@@ -87,7 +87,7 @@ ORDER BY id DESC LIMIT 1
 
 // The newest full sweep that went through, or that a guard stopped.
 func (q *Queries) LastEndedSweep(ctx context.Context, db DBTX) (RolecallSweep, error) {
-	row := db.QueryRow(ctx, lastEndedSweep)
+	row := db.QueryRow(ctx, LastEndedSweep)
 	var i RolecallSweep
 	err := row.Scan(
 		&i.ID,
@@ -106,13 +106,13 @@ func (q *Queries) LastEndedSweep(ctx context.Context, db DBTX) (RolecallSweep, e
 	return i, err
 }
 
-const pausedQueues = `-- name: PausedQueues :many
+const PausedQueues = `-- name: PausedQueues :many
 SELECT name FROM rolecall.river_queue WHERE paused_at IS NOT NULL ORDER BY name
 `
 
 // The queues that an operator has paused: no worker takes their jobs.
 func (q *Queries) PausedQueues(ctx context.Context, db DBTX) ([]string, error) {
-	rows, err := db.Query(ctx, pausedQueues)
+	rows, err := db.Query(ctx, PausedQueues)
 	if err != nil {
 		return nil, err
 	}
@@ -131,7 +131,7 @@ func (q *Queries) PausedQueues(ctx context.Context, db DBTX) ([]string, error) {
 	return items, nil
 }
 
-const sweepRunning = `-- name: SweepRunning :one
+const SweepRunning = `-- name: SweepRunning :one
 
 SELECT EXISTS (
     SELECT FROM pg_catalog.pg_locks
@@ -145,7 +145,7 @@ SELECT EXISTS (
 // Whether some session holds the lock of sweeping. Postgres shows a lock's 64-bit key in two
 // halves.
 func (q *Queries) SweepRunning(ctx context.Context, db DBTX, key int64) (bool, error) {
-	row := db.QueryRow(ctx, sweepRunning, key)
+	row := db.QueryRow(ctx, SweepRunning, key)
 	var running bool
 	err := row.Scan(&running)
 	return running, err

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-const abandonSweeps = `-- name: AbandonSweeps :exec
+const AbandonSweeps = `-- name: AbandonSweeps :exec
 UPDATE rolecall.sweeps SET state = 'abandoned', finished_at = clock_timestamp()
 WHERE state = 'running' AND id <> $1 AND ($2::boolean OR organization_id <> '' OR dry_run)
 `
@@ -22,11 +22,11 @@ type AbandonSweepsParams struct {
 }
 
 func (q *Queries) AbandonSweeps(ctx context.Context, db DBTX, arg AbandonSweepsParams) error {
-	_, err := db.Exec(ctx, abandonSweeps, arg.ExceptID, arg.Whole)
+	_, err := db.Exec(ctx, AbandonSweeps, arg.ExceptID, arg.Whole)
 	return err
 }
 
-const addDrift = `-- name: AddDrift :exec
+const AddDrift = `-- name: AddDrift :exec
 INSERT INTO rolecall.drift AS d (resource, difference, cause, count)
 SELECT resource, difference, cause, count(*)
 FROM (SELECT unnest($1::text[]) AS resource, unnest($2::text[]) AS difference, unnest($3::text[]) AS cause) found
@@ -41,11 +41,11 @@ type AddDriftParams struct {
 }
 
 func (q *Queries) AddDrift(ctx context.Context, db DBTX, arg AddDriftParams) error {
-	_, err := db.Exec(ctx, addDrift, arg.Resources, arg.Differences, arg.Causes)
+	_, err := db.Exec(ctx, AddDrift, arg.Resources, arg.Differences, arg.Causes)
 	return err
 }
 
-const changedAfter = `-- name: ChangedAfter :many
+const ChangedAfter = `-- name: ChangedAfter :many
 SELECT u.id FROM rolecall.users u WHERE u.id = ANY ($1::text[]) AND u.changed_at > $2
 UNION ALL SELECT o.id FROM rolecall.organizations o WHERE o.id = ANY ($1) AND o.changed_at > $2
 UNION ALL SELECT m.id FROM rolecall.memberships m WHERE m.id = ANY ($1) AND m.changed_at > $2
@@ -61,7 +61,7 @@ type ChangedAfterParams struct {
 }
 
 func (q *Queries) ChangedAfter(ctx context.Context, db DBTX, arg ChangedAfterParams) ([]string, error) {
-	rows, err := db.Query(ctx, changedAfter, arg.Ids, arg.AskedAt)
+	rows, err := db.Query(ctx, ChangedAfter, arg.Ids, arg.AskedAt)
 	if err != nil {
 		return nil, err
 	}
@@ -80,7 +80,7 @@ func (q *Queries) ChangedAfter(ctx context.Context, db DBTX, arg ChangedAfterPar
 	return items, nil
 }
 
-const countDependents = `-- name: CountDependents :many
+const CountDependents = `-- name: CountDependents :many
 WITH hanging AS (
     SELECT o.resource, o.id FROM rolecall.live_objects o
     WHERE o.organization_id = $2 AND $2::text <> '' AND o.resource IN ('membership', 'invitation', 'domain')
@@ -110,7 +110,7 @@ type CountDependentsRow struct {
 // Counts the live objects that weren't listed and would end with an organization or a user. One of
 // the two ids is ”. There are two branches, so that each uses an index.
 func (q *Queries) CountDependents(ctx context.Context, db DBTX, arg CountDependentsParams) ([]CountDependentsRow, error) {
-	rows, err := db.Query(ctx, countDependents,
+	rows, err := db.Query(ctx, CountDependents,
 		arg.SweepID,
 		arg.OrganizationID,
 		arg.Began,
@@ -134,7 +134,7 @@ func (q *Queries) CountDependents(ctx context.Context, db DBTX, arg CountDepende
 	return items, nil
 }
 
-const countListed = `-- name: CountListed :one
+const CountListed = `-- name: CountListed :one
 SELECT count(*) FROM rolecall.sweep_seen WHERE sweep_id = $1 AND resource = $2
 `
 
@@ -144,18 +144,18 @@ type CountListedParams struct {
 }
 
 func (q *Queries) CountListed(ctx context.Context, db DBTX, arg CountListedParams) (int64, error) {
-	row := db.QueryRow(ctx, countListed, arg.SweepID, arg.Resource)
+	row := db.QueryRow(ctx, CountListed, arg.SweepID, arg.Resource)
 	var count int64
 	err := row.Scan(&count)
 	return count, err
 }
 
-const drift = `-- name: Drift :many
+const Drift = `-- name: Drift :many
 SELECT resource, difference, cause, count FROM rolecall.drift ORDER BY resource, difference, cause
 `
 
 func (q *Queries) Drift(ctx context.Context, db DBTX) ([]RolecallDrift, error) {
-	rows, err := db.Query(ctx, drift)
+	rows, err := db.Query(ctx, Drift)
 	if err != nil {
 		return nil, err
 	}
@@ -179,7 +179,7 @@ func (q *Queries) Drift(ctx context.Context, db DBTX) ([]RolecallDrift, error) {
 	return items, nil
 }
 
-const finishSweep = `-- name: FinishSweep :exec
+const FinishSweep = `-- name: FinishSweep :exec
 UPDATE rolecall.sweeps
 SET state = $1, reason = $2, progress = $3, report = $4, updated_at = clock_timestamp(), finished_at = clock_timestamp()
 WHERE id = $5
@@ -194,7 +194,7 @@ type FinishSweepParams struct {
 }
 
 func (q *Queries) FinishSweep(ctx context.Context, db DBTX, arg FinishSweepParams) error {
-	_, err := db.Exec(ctx, finishSweep,
+	_, err := db.Exec(ctx, FinishSweep,
 		arg.State,
 		arg.Reason,
 		arg.Progress,
@@ -204,16 +204,16 @@ func (q *Queries) FinishSweep(ctx context.Context, db DBTX, arg FinishSweepParam
 	return err
 }
 
-const forgetListed = `-- name: ForgetListed :exec
+const ForgetListed = `-- name: ForgetListed :exec
 DELETE FROM rolecall.sweep_seen WHERE sweep_id NOT IN (SELECT id FROM rolecall.sweeps WHERE state = 'running')
 `
 
 func (q *Queries) ForgetListed(ctx context.Context, db DBTX) error {
-	_, err := db.Exec(ctx, forgetListed)
+	_, err := db.Exec(ctx, ForgetListed)
 	return err
 }
 
-const instanceOfDeliveries = `-- name: InstanceOfDeliveries :one
+const InstanceOfDeliveries = `-- name: InstanceOfDeliveries :one
 SELECT newest.instance_id FROM (
     SELECT d.instance_id FROM rolecall.deliveries d
     WHERE d.body IS NOT NULL AND d.instance_id <> '' AND d.state IN ('applied', 'superseded')
@@ -225,29 +225,29 @@ GROUP BY newest.instance_id ORDER BY count(*) DESC, newest.instance_id LIMIT 1
 // The Clerk instance that most of the newest applied deliveries name. Some of them may be the
 // dashboard's examples, which name another.
 func (q *Queries) InstanceOfDeliveries(ctx context.Context, db DBTX) (string, error) {
-	row := db.QueryRow(ctx, instanceOfDeliveries)
+	row := db.QueryRow(ctx, InstanceOfDeliveries)
 	var instance_id string
 	err := row.Scan(&instance_id)
 	return instance_id, err
 }
 
-const instanceOfSweeps = `-- name: InstanceOfSweeps :one
+const InstanceOfSweeps = `-- name: InstanceOfSweeps :one
 SELECT instance_id FROM rolecall.sweeps WHERE state = 'clean' AND NOT dry_run AND organization_id = '' ORDER BY id DESC LIMIT 1
 `
 
 func (q *Queries) InstanceOfSweeps(ctx context.Context, db DBTX) (string, error) {
-	row := db.QueryRow(ctx, instanceOfSweeps)
+	row := db.QueryRow(ctx, InstanceOfSweeps)
 	var instance_id string
 	err := row.Scan(&instance_id)
 	return instance_id, err
 }
 
-const lastCleanSweep = `-- name: LastCleanSweep :one
+const LastCleanSweep = `-- name: LastCleanSweep :one
 SELECT id, trigger, organization_id, dry_run, instance_id, started_at, updated_at, finished_at, state, reason, progress, report FROM rolecall.sweeps WHERE state = 'clean' AND NOT dry_run AND organization_id = '' ORDER BY id DESC LIMIT 1
 `
 
 func (q *Queries) LastCleanSweep(ctx context.Context, db DBTX) (RolecallSweep, error) {
-	row := db.QueryRow(ctx, lastCleanSweep)
+	row := db.QueryRow(ctx, LastCleanSweep)
 	var i RolecallSweep
 	err := row.Scan(
 		&i.ID,
@@ -266,7 +266,7 @@ func (q *Queries) LastCleanSweep(ctx context.Context, db DBTX) (RolecallSweep, e
 	return i, err
 }
 
-const lastDelivery = `-- name: LastDelivery :one
+const LastDelivery = `-- name: LastDelivery :one
 SELECT coalesce(
     (SELECT max(received_at) FROM rolecall.deliveries WHERE received_at > now() - interval '1 hour'),
     (SELECT max(received_at) FROM rolecall.deliveries WHERE received_at > now() - interval '2 days'),
@@ -277,18 +277,18 @@ SELECT coalesce(
 // When the newest delivery came. The index only knows ranges of blocks (BRIN), so the search begins
 // with the newest.
 func (q *Queries) LastDelivery(ctx context.Context, db DBTX) (time.Time, error) {
-	row := db.QueryRow(ctx, lastDelivery)
+	row := db.QueryRow(ctx, LastDelivery)
 	var received_at time.Time
 	err := row.Scan(&received_at)
 	return received_at, err
 }
 
-const lastSweep = `-- name: LastSweep :one
+const LastSweep = `-- name: LastSweep :one
 SELECT id, trigger, organization_id, dry_run, instance_id, started_at, updated_at, finished_at, state, reason, progress, report FROM rolecall.sweeps WHERE NOT dry_run AND organization_id = '' ORDER BY id DESC LIMIT 1
 `
 
 func (q *Queries) LastSweep(ctx context.Context, db DBTX) (RolecallSweep, error) {
-	row := db.QueryRow(ctx, lastSweep)
+	row := db.QueryRow(ctx, LastSweep)
 	var i RolecallSweep
 	err := row.Scan(
 		&i.ID,
@@ -307,7 +307,7 @@ func (q *Queries) LastSweep(ctx context.Context, db DBTX) (RolecallSweep, error)
 	return i, err
 }
 
-const ledgerCounts = `-- name: LedgerCounts :one
+const LedgerCounts = `-- name: LedgerCounts :one
 SELECT (SELECT count(*) FROM rolecall.deliveries WHERE state = 'received') AS waiting,
     (SELECT count(*) FROM rolecall.deliveries WHERE state = 'quarantined') AS quarantined
 `
@@ -318,13 +318,13 @@ type LedgerCountsRow struct {
 }
 
 func (q *Queries) LedgerCounts(ctx context.Context, db DBTX) (LedgerCountsRow, error) {
-	row := db.QueryRow(ctx, ledgerCounts)
+	row := db.QueryRow(ctx, LedgerCounts)
 	var i LedgerCountsRow
 	err := row.Scan(&i.Waiting, &i.Quarantined)
 	return i, err
 }
 
-const listedTombstones = `-- name: ListedTombstones :many
+const ListedTombstones = `-- name: ListedTombstones :many
 SELECT d.id::text AS id, d.organization_id::text AS organization_id, d.user_id::text AS user_id, d.known_at::timestamptz AS known_at, d.cause::text AS cause
 FROM rolecall.dead_objects d
 JOIN rolecall.sweep_seen s ON s.sweep_id = $1 AND s.resource = d.resource AND s.id = d.id
@@ -350,7 +350,7 @@ type ListedTombstonesRow struct {
 
 // The objects that had a tombstone before the sweep began, and were listed all the same.
 func (q *Queries) ListedTombstones(ctx context.Context, db DBTX, arg ListedTombstonesParams) ([]ListedTombstonesRow, error) {
-	rows, err := db.Query(ctx, listedTombstones,
+	rows, err := db.Query(ctx, ListedTombstones,
 		arg.SweepID,
 		arg.Resource,
 		arg.After,
@@ -381,7 +381,7 @@ func (q *Queries) ListedTombstones(ctx context.Context, db DBTX, arg ListedTombs
 	return items, nil
 }
 
-const markListed = `-- name: MarkListed :execrows
+const MarkListed = `-- name: MarkListed :execrows
 INSERT INTO rolecall.sweep_seen (sweep_id, resource, id)
 SELECT $1, $2, unnest($3::text[])
 ON CONFLICT DO NOTHING
@@ -394,14 +394,14 @@ type MarkListedParams struct {
 }
 
 func (q *Queries) MarkListed(ctx context.Context, db DBTX, arg MarkListedParams) (int64, error) {
-	result, err := db.Exec(ctx, markListed, arg.SweepID, arg.Resource, arg.Ids)
+	result, err := db.Exec(ctx, MarkListed, arg.SweepID, arg.Resource, arg.Ids)
 	if err != nil {
 		return 0, err
 	}
 	return result.RowsAffected(), nil
 }
 
-const membershipsAtStake = `-- name: MembershipsAtStake :one
+const MembershipsAtStake = `-- name: MembershipsAtStake :one
 WITH unseen AS (
     SELECT l.resource, l.id FROM rolecall.live_objects l
     WHERE l.resource IN ('organization', 'user', 'membership') AND l.changed_at < $2
@@ -430,13 +430,13 @@ type MembershipsAtStakeRow struct {
 // How many memberships live here, and how many of them would end: those that weren't listed, and
 // those whose organization or user wasn't.
 func (q *Queries) MembershipsAtStake(ctx context.Context, db DBTX, arg MembershipsAtStakeParams) (MembershipsAtStakeRow, error) {
-	row := db.QueryRow(ctx, membershipsAtStake, arg.OrganizationID, arg.Began, arg.SweepID)
+	row := db.QueryRow(ctx, MembershipsAtStake, arg.OrganizationID, arg.Began, arg.SweepID)
 	var i MembershipsAtStakeRow
 	err := row.Scan(&i.Live, &i.AtStake)
 	return i, err
 }
 
-const now = `-- name: Now :one
+const Now = `-- name: Now :one
 
 SELECT clock_timestamp()::timestamptz AS now
 `
@@ -444,24 +444,26 @@ SELECT clock_timestamp()::timestamptz AS now
 // The state of sweeps, and their questions to the mirror.
 // The database's clock, by which changed_at is set.
 func (q *Queries) Now(ctx context.Context, db DBTX) (time.Time, error) {
-	row := db.QueryRow(ctx, now)
+	row := db.QueryRow(ctx, Now)
 	var now time.Time
 	err := row.Scan(&now)
 	return now, err
 }
 
-const planForManyRows = `-- name: PlanForManyRows :exec
-SELECT set_config('enable_nestloop', 'off', true)
+const PlanForManyRows = `-- name: PlanForManyRows :exec
+SELECT set_config('enable_nestloop', 'off', true), set_config('enable_seqscan', 'on', true),
+    set_config('plan_cache_mode', 'auto', true)
 `
 
 // Postgres doesn't know yet how many rows a sweep has just written. It would guess few, and compare
-// each with each.
+// each with each. The session's own settings are for statements that find rows by keys; these read
+// whole tables.
 func (q *Queries) PlanForManyRows(ctx context.Context, db DBTX) error {
-	_, err := db.Exec(ctx, planForManyRows)
+	_, err := db.Exec(ctx, PlanForManyRows)
 	return err
 }
 
-const saveSweep = `-- name: SaveSweep :exec
+const SaveSweep = `-- name: SaveSweep :exec
 UPDATE rolecall.sweeps SET progress = $1, report = $2, updated_at = clock_timestamp() WHERE id = $3
 `
 
@@ -472,11 +474,11 @@ type SaveSweepParams struct {
 }
 
 func (q *Queries) SaveSweep(ctx context.Context, db DBTX, arg SaveSweepParams) error {
-	_, err := db.Exec(ctx, saveSweep, arg.Progress, arg.Report, arg.ID)
+	_, err := db.Exec(ctx, SaveSweep, arg.Progress, arg.Report, arg.ID)
 	return err
 }
 
-const startSweep = `-- name: StartSweep :one
+const StartSweep = `-- name: StartSweep :one
 INSERT INTO rolecall.sweeps (trigger, organization_id, dry_run, instance_id, started_at, updated_at, state, progress, report)
 VALUES ($1, $2, $3, $4, clock_timestamp(), clock_timestamp(), 'running', $5, $6)
 RETURNING id, trigger, organization_id, dry_run, instance_id, started_at, updated_at, finished_at, state, reason, progress, report
@@ -492,7 +494,7 @@ type StartSweepParams struct {
 }
 
 func (q *Queries) StartSweep(ctx context.Context, db DBTX, arg StartSweepParams) (RolecallSweep, error) {
-	row := db.QueryRow(ctx, startSweep,
+	row := db.QueryRow(ctx, StartSweep,
 		arg.Trigger,
 		arg.OrganizationID,
 		arg.DryRun,
@@ -518,19 +520,19 @@ func (q *Queries) StartSweep(ctx context.Context, db DBTX, arg StartSweepParams)
 	return i, err
 }
 
-const tryLockSweeps = `-- name: TryLockSweeps :one
+const TryLockSweeps = `-- name: TryLockSweeps :one
 SELECT pg_try_advisory_lock($1::bigint) AS locked
 `
 
 // One sweep at a time, over all instances. The lock ends with the session.
 func (q *Queries) TryLockSweeps(ctx context.Context, db DBTX, key int64) (bool, error) {
-	row := db.QueryRow(ctx, tryLockSweeps, key)
+	row := db.QueryRow(ctx, TryLockSweeps, key)
 	var locked bool
 	err := row.Scan(&locked)
 	return locked, err
 }
 
-const unapplied = `-- name: Unapplied :many
+const Unapplied = `-- name: Unapplied :many
 SELECT w.object_id, w.state FROM rolecall.deliveries w WHERE w.state = 'received' AND w.object_id = ANY ($1::text[])
 UNION SELECT q.object_id, q.state FROM rolecall.deliveries q WHERE q.state = 'quarantined' AND q.object_id = ANY ($1)
 `
@@ -543,7 +545,7 @@ type UnappliedRow struct {
 // The objects with a delivery that isn't applied: it waits, or is set aside. There is one branch
 // for each partial index, because the ledger is kept for ever.
 func (q *Queries) Unapplied(ctx context.Context, db DBTX, objectIds []string) ([]UnappliedRow, error) {
-	rows, err := db.Query(ctx, unapplied, objectIds)
+	rows, err := db.Query(ctx, Unapplied, objectIds)
 	if err != nil {
 		return nil, err
 	}
@@ -562,7 +564,7 @@ func (q *Queries) Unapplied(ctx context.Context, db DBTX, objectIds []string) ([
 	return items, nil
 }
 
-const unfinishedSweep = `-- name: UnfinishedSweep :one
+const UnfinishedSweep = `-- name: UnfinishedSweep :one
 SELECT id, trigger, organization_id, dry_run, instance_id, started_at, updated_at, finished_at, state, reason, progress, report FROM rolecall.sweeps
 WHERE state = 'running' AND organization_id = '' AND NOT dry_run AND updated_at > $1 AND started_at > $2
 ORDER BY id DESC LIMIT 1
@@ -574,7 +576,7 @@ type UnfinishedSweepParams struct {
 }
 
 func (q *Queries) UnfinishedSweep(ctx context.Context, db DBTX, arg UnfinishedSweepParams) (RolecallSweep, error) {
-	row := db.QueryRow(ctx, unfinishedSweep, arg.WorkedAfter, arg.BeganAfter)
+	row := db.QueryRow(ctx, UnfinishedSweep, arg.WorkedAfter, arg.BeganAfter)
 	var i RolecallSweep
 	err := row.Scan(
 		&i.ID,
@@ -593,7 +595,7 @@ func (q *Queries) UnfinishedSweep(ctx context.Context, db DBTX, arg UnfinishedSw
 	return i, err
 }
 
-const unlisted = `-- name: Unlisted :many
+const Unlisted = `-- name: Unlisted :many
 SELECT l.id::text AS id, l.organization_id::text AS organization_id, l.user_id::text AS user_id
 FROM rolecall.live_objects l
 WHERE l.resource = $1 AND l.id > $2 AND l.changed_at < $3
@@ -620,7 +622,7 @@ type UnlistedRow struct {
 // The objects that live here, are older than the sweep, haven't changed since it began, and weren't
 // listed.
 func (q *Queries) Unlisted(ctx context.Context, db DBTX, arg UnlistedParams) ([]UnlistedRow, error) {
-	rows, err := db.Query(ctx, unlisted,
+	rows, err := db.Query(ctx, Unlisted,
 		arg.Resource,
 		arg.After,
 		arg.Began,
@@ -646,16 +648,16 @@ func (q *Queries) Unlisted(ctx context.Context, db DBTX, arg UnlistedParams) ([]
 	return items, nil
 }
 
-const unlockSweeps = `-- name: UnlockSweeps :exec
+const UnlockSweeps = `-- name: UnlockSweeps :exec
 SELECT pg_advisory_unlock($1::bigint)
 `
 
 func (q *Queries) UnlockSweeps(ctx context.Context, db DBTX, key int64) error {
-	_, err := db.Exec(ctx, unlockSweeps, key)
+	_, err := db.Exec(ctx, UnlockSweeps, key)
 	return err
 }
 
-const verify = `-- name: Verify :exec
+const Verify = `-- name: Verify :exec
 INSERT INTO rolecall.revisions AS r (organization_id, revision, verified_at)
 VALUES ('', 0, $1::timestamptz)
 ON CONFLICT (organization_id) DO UPDATE SET verified_at = greatest(r.verified_at, excluded.verified_at)
@@ -663,6 +665,6 @@ ON CONFLICT (organization_id) DO UPDATE SET verified_at = greatest(r.verified_at
 
 // Records that the mirror agreed with Clerk at that instant.
 func (q *Queries) Verify(ctx context.Context, db DBTX, verifiedAt time.Time) error {
-	_, err := db.Exec(ctx, verify, verifiedAt)
+	_, err := db.Exec(ctx, Verify, verifiedAt)
 	return err
 }

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-const members = `-- name: Members :many
+const Members = `-- name: Members :many
 SELECT id, user_id, role::text AS role, role_name, identifier, first_name, last_name, joined_at
 FROM rolecall.live_members
 WHERE organization_id = $1 AND (joined_at, id) > ($2::timestamptz, $3::text)
@@ -38,7 +38,7 @@ type MembersRow struct {
 
 // One page of an organization's live members in the order of joining, after the given position.
 func (q *Queries) Members(ctx context.Context, db DBTX, arg MembersParams) ([]MembersRow, error) {
-	rows, err := db.Query(ctx, members,
+	rows, err := db.Query(ctx, Members,
 		arg.OrganizationID,
 		arg.AfterJoinedAt,
 		arg.AfterID,
@@ -71,7 +71,7 @@ func (q *Queries) Members(ctx context.Context, db DBTX, arg MembersParams) ([]Me
 	return items, nil
 }
 
-const workspace = `-- name: Workspace :one
+const Workspace = `-- name: Workspace :one
 SELECT $1::text AS id, coalesce(o.name, '')::text AS name, o.slug, o.image_url, o.created_at, o.created_by,
     (SELECT count(*) FROM rolecall.current_memberships l WHERE l.organization_id = $1) AS member_count
 FROM (SELECT 1) one
@@ -92,7 +92,7 @@ type WorkspaceRow struct {
 
 // A live organization. If the mirror knows only a member of it, it counts as well, without a name.
 func (q *Queries) Workspace(ctx context.Context, db DBTX, id string) (WorkspaceRow, error) {
-	row := db.QueryRow(ctx, workspace, id)
+	row := db.QueryRow(ctx, Workspace, id)
 	var i WorkspaceRow
 	err := row.Scan(
 		&i.ID,

@@ -11,7 +11,7 @@ import (
 
 // backlog is what some seconds without workers leave behind. It is enough for many batches of the
 // largest size, and few enough for several rounds.
-const backlog = 4_000
+const backlog = 20_000
 
 // drain measures how fast workers apply a backlog. One process accepts it, and another one, which
 // starts later, applies it. The rate is that of the deliveries which were left when the first ones

@@ -35,9 +35,9 @@ type pools struct {
 func needsOf(pool string) pgpool.Needs {
 	switch pool {
 	case "accept":
-		return pgpool.Needs{Write: true, StatementTimeout: requestStatement}
+		return pgpool.Needs{Write: true, ByKey: true, StatementTimeout: requestStatement}
 	case "work":
-		return pgpool.Needs{Write: true, LockTimeout: database.LockTimeout}
+		return pgpool.Needs{Write: true, ByKey: true, LockTimeout: database.LockTimeout}
 	case "events", "changes":
 		return pgpool.Needs{Write: true, LockTimeout: database.LockTimeout, StatementTimeout: requestStatement}
 	case "queue":
