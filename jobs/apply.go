@@ -14,7 +14,9 @@ import (
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/rivertype"
 
+	"github.com/callmine/rolecall/internal/rounds"
 	"github.com/callmine/rolecall/jobs/merge"
+	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
@@ -27,9 +29,21 @@ type applyWorker struct {
 	ended  func(clerksync.State)
 	sweeps bool // sweep soon after roles moved
 
+	rounds map[string]*rounds.Rounds[string, struct{}] // by queue
+	turns  *store.Shares                               // of the jobs of a queue that failed in a round
+
 	stalls     stalls
 	pace       pace
 	patientNow atomic.Int32 // how many transactions run now with the bounds of patient
+}
+
+func newApplyWorker(c WorkersConfig) *applyWorker {
+	w := &applyWorker{pool: c.Pool, logger: c.Logger, ended: c.Ended, sweeps: c.Sweeper != nil, turns: store.NewShares(jobsAlone)}
+	w.rounds = map[string]*rounds.Rounds[string, struct{}]{
+		QueueApply:       w.inRounds(QueueApply, min(c.MaxWorkers, applyRounds)),
+		QueueRevocations: w.inRounds(QueueRevocations, revocationRounds),
+	}
+	return w
 }
 
 // Work implements river.Worker. Mirror, audit log and ledger change in one transaction. In the
@@ -49,22 +63,6 @@ func (w *applyWorker) Work(ctx context.Context, job *river.Job[ApplyArgs]) error
 		w.logger.WarnContext(ctx, "apply deliveries", "error", err, "count", len(job.Args.SvixIDs))
 	}
 	return riverResult(ctx, err)
-}
-
-// workBriefly tries the whole batch, and sets aside the parts that fail.
-func (w *applyWorker) workBriefly(ctx context.Context, job *river.Job[ApplyArgs]) error {
-	try := attempt{ids: job.Args.SvixIDs, bounds: w.brief(len(job.Args.SvixIDs)), queue: job.Queue}
-	_, err := w.inTx(ctx, try)
-	if err != nil && ctx.Err() == nil && merge.BlameFor(err) == merge.OfDatabase { // the next connection may work
-		_, err = w.inTx(ctx, try)
-	}
-	if job.Queue != QueueRevocations && merge.IsCode(err, merge.LockNotAvailable) && ctx.Err() == nil {
-		_, err = w.inTx(ctx, try) // our own workers hold a workspace's rows for some milliseconds each
-	}
-	if err == nil || ctx.Err() != nil || merge.BlameFor(err) == merge.OfDatabase {
-		return err
-	}
-	return w.setAside(ctx, job, err)
 }
 
 // attempt is one transaction that applies deliveries.

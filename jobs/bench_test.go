@@ -39,9 +39,9 @@ func body1400(b *testing.B, id string, n int) clerksync.Delivery {
 	})
 }
 
-// rounds interleaves two measurements and reports the median of the first, of the second, and of
+// measured interleaves two measurements and reports the median of the first, of the second, and of
 // their ratio.
-func rounds(b *testing.B, unit string, floor, own func(round int) float64) {
+func measured(b *testing.B, unit string, floor, own func(round int) float64) {
 	b.Helper()
 	var floors, owns, ratios []float64
 	for b.Loop() {
@@ -94,7 +94,7 @@ func BenchmarkAccept(b *testing.B) {
 		require.NoError(b, group.Wait())
 		return callers * each / time.Since(start).Seconds()
 	}
-	rounds(b, "deliveries/s", func(int) float64 {
+	measured(b, "deliveries/s", func(int) float64 {
 		return measure(func(d clerksync.Delivery) error {
 			_, err := pool.Exec(b.Context(), "INSERT INTO floor (id, body) VALUES ($1, $2)", d.ID, string(d.Body))
 			return err
@@ -116,7 +116,7 @@ func BenchmarkDrain(b *testing.B) {
 	_, err := pool.Exec(b.Context(), floorTable)
 	require.NoError(b, err)
 	n := 0
-	rounds(b, "deliveries/s", func(int) float64 {
+	measured(b, "deliveries/s", func(int) float64 {
 		start := time.Now()
 		for range inserts {
 			n++

@@ -34,8 +34,6 @@ const (
 	jobTimeout = 10 * time.Second
 	// rescueAfter must be above jobTimeout. Taking over is faster, see takeover.go.
 	rescueAfter = 20 * time.Second
-	// revocationWorkers is how many jobs of revocations run at once, beside all others.
-	revocationWorkers = 4
 	// softStop is how long running jobs may continue once stopping began; then they are given back.
 	softStop = 5 * time.Second
 	// keepCompleted is how long done jobs stay: the ledger is the record, and the queue should stay
@@ -51,8 +49,8 @@ type WorkersConfig struct {
 	// Queue is where River fetches jobs, listens and does its upkeep. It may commit asynchronously:
 	// what a crash of the database loses is done again. Defaults to Pool.
 	Queue *pgxpool.Pool
-	// MaxWorkers is how many jobs of QueueApply run at once. Defaults to 8: more mostly wait for
-	// each other's locks.
+	// MaxWorkers is how many transactions of QueueApply run at once. Defaults to 8: more mostly wait
+	// for each other's locks.
 	MaxWorkers int
 	// Logger gets warnings, errors and quarantined deliveries.
 	Logger *slog.Logger
@@ -140,7 +138,7 @@ func (c WorkersConfig) periodic() []*river.PeriodicJob {
 
 func (c WorkersConfig) queues() map[string]river.QueueConfig {
 	queues := map[string]river.QueueConfig{
-		QueueApply: {MaxWorkers: c.MaxWorkers}, QueueRevocations: {MaxWorkers: revocationWorkers},
+		QueueApply: {MaxWorkers: jobsInHand}, QueueRevocations: {MaxWorkers: jobsInHand},
 		QueueHeldUp: {MaxWorkers: heldUpWorkers}, QueueUpkeep: {MaxWorkers: 1},
 	}
 	if c.Sweeper != nil {
@@ -151,7 +149,7 @@ func (c WorkersConfig) queues() map[string]river.QueueConfig {
 
 func newWorkers(cfg WorkersConfig, riverCfg *river.Config) (*Workers, error) {
 	riverCfg.Workers = river.NewWorkers()
-	river.AddWorker(riverCfg.Workers, &applyWorker{pool: cfg.Pool, logger: cfg.Logger, ended: cfg.Ended, sweeps: cfg.Sweeper != nil})
+	river.AddWorker(riverCfg.Workers, newApplyWorker(cfg))
 	river.AddWorker(riverCfg.Workers, &pruneWorker{pool: cfg.Pool, retention: cfg.BodyRetention})
 	river.AddWorker(riverCfg.Workers, &sweepWorker{pool: cfg.Pool, sweeper: cfg.Sweeper, logger: cfg.Logger})
 	client, err := river.NewClient(riverpgxv5.New(cfg.Queue), riverCfg)

@@ -1,0 +1,83 @@
+package jobs
+
+import (
+	"context"
+	"errors"
+
+	"github.com/riverqueue/river"
+
+	"github.com/callmine/rolecall/internal/rounds"
+	"github.com/callmine/rolecall/jobs/merge"
+)
+
+// This file lets jobs of new deliveries share transactions. Under load a commit of the inbox, and
+// so its job, has few deliveries, and a transaction costs as much as dozens of them.
+
+const (
+	// jobsInHand is how many jobs of each queue of new deliveries run at once. Most of them wait
+	// for a round, and hold no connection.
+	jobsInHand = 64
+	// applyRounds is how many rounds of QueueApply run at once: one keeps Postgres busy while the
+	// next gathers. In a trial, more were slower.
+	applyRounds = 2
+	// revocationRounds is how many rounds of QueueRevocations run at once. It is higher, so that
+	// removals wait for no locked workspace.
+	revocationRounds = 4
+	// jobsAlone is how many jobs of a queue are tried alone at once, after a round failed.
+	jobsAlone = 4
+)
+
+// inRounds returns the rounds in which the jobs of a queue are applied.
+func (w *applyWorker) inRounds(queue string, atOnce int) *rounds.Rounds[string, struct{}] {
+	return rounds.New(rounds.Config[string, struct{}]{
+		Ask: func(ctx context.Context, svixIDs []string) ([]struct{}, error) {
+			_, err := w.inTx(ctx, attempt{ids: svixIDs, bounds: w.brief(len(svixIDs)), queue: queue})
+			if err != nil {
+				err = &roundError{err, len(svixIDs)}
+			}
+			return make([]struct{}, len(svixIDs)), err
+		},
+		Refused: func(error) bool { return false }, // each job then goes on by itself
+		AtOnce:  atOnce,
+		Batch:   MaxBatch,
+		Waiting: 2 * jobsInHand * MaxBatch,
+	})
+}
+
+// roundError is the failure of a round.
+type roundError struct {
+	error
+
+	deliveries int // in the round
+}
+
+// Unwrap returns why the round failed.
+func (e *roundError) Unwrap() error { return e.error }
+
+// workBriefly applies a job's deliveries in a round. If that fails, it tries the job alone, and
+// sets aside the parts that fail.
+func (w *applyWorker) workBriefly(ctx context.Context, job *river.Job[ApplyArgs]) error {
+	_, err := w.rounds[job.Queue].Ask(ctx, job.Args.SvixIDs...)
+	if err == nil || ctx.Err() != nil {
+		return err
+	}
+	release, turnErr := w.turns.Take(ctx, job.Queue)
+	if turnErr != nil {
+		return turnErr
+	}
+	defer release()
+	try := attempt{ids: job.Args.SvixIDs, bounds: w.brief(len(job.Args.SvixIDs)), queue: job.Queue}
+	if failed, ok := errors.AsType[*roundError](err); !ok || failed.deliveries > len(try.ids) { // with others, who may be to blame
+		_, err = w.inTx(ctx, try)
+	}
+	if err != nil && ctx.Err() == nil && merge.BlameFor(err) == merge.OfDatabase { // the next connection may work
+		_, err = w.inTx(ctx, try)
+	}
+	if job.Queue != QueueRevocations && merge.IsCode(err, merge.LockNotAvailable) && ctx.Err() == nil {
+		_, err = w.inTx(ctx, try) // our own workers hold a workspace's rows for some milliseconds each
+	}
+	if err == nil || ctx.Err() != nil || merge.BlameFor(err) == merge.OfDatabase {
+		return err
+	}
+	return w.setAside(ctx, job, err)
+}
