@@ -9,6 +9,7 @@ import (
 	"github.com/riverqueue/river"
 
 	"github.com/callmine/rolecall/migrations"
+	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
@@ -43,6 +44,17 @@ func (ApplyArgs) Kind() string { return applyKind }
 // InsertOpts implements river.JobArgsWithInsertOpts.
 func (ApplyArgs) InsertOpts() river.InsertOpts {
 	return river.InsertOpts{MaxAttempts: maxJobAttempts}
+}
+
+// applyJobs says which job applies a delivery that is accepted. What ends in the inbox needs none.
+func applyJobs() store.Jobs {
+	return store.Jobs{Kind: applyKind, MaxAttempts: maxJobAttempts, Of: func(d clerksync.Delivery) (queue string, priority int16) {
+		if d.State != clerksync.StateReceived {
+			return "", 0
+		}
+		opts := insertOpts(d.Urgency)
+		return opts.Queue, int16(opts.Priority) //nolint:gosec // 1 or 2
+	}}
 }
 
 // enqueue inserts jobs that apply the deliveries, and wakes the workers at commit.
@@ -95,6 +107,6 @@ func insertOpts(u clerksync.Urgency) *river.InsertOpts {
 	case clerksync.MayRevoke:
 		return &river.InsertOpts{Queue: QueueRevocations, Priority: 2}
 	default:
-		return &river.InsertOpts{Queue: QueueApply}
+		return &river.InsertOpts{Queue: QueueApply, Priority: 1}
 	}
 }

@@ -9,13 +9,9 @@ import (
 	"sync"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/riverqueue/river"
-	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 
 	"github.com/callmine/rolecall/jobs/merge"
-	"github.com/callmine/rolecall/migrations"
 	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
 )
@@ -74,7 +70,6 @@ func (c InboxConfig) validate() error {
 // each delivery is committed at once and alone.
 type Inbox struct {
 	cfg     InboxConfig
-	client  *river.Client[pgx.Tx] // inserts only
 	waiting chan *entry
 	wg      sync.WaitGroup // of the collectors
 
@@ -105,13 +100,7 @@ func NewInbox(cfg InboxConfig) (*Inbox, error) {
 	if cfg.InstanceID == nil {
 		cfg.InstanceID = func() string { return "" }
 	}
-	client, err := river.NewClient(riverpgxv5.New(nil), &river.Config{
-		Schema: migrations.Schema, SkipUnknownJobCheck: true, Logger: quiet(cfg.Logger),
-	})
-	if err != nil {
-		return nil, fmt.Errorf("open queue for inserting: %w", err)
-	}
-	inbox := &Inbox{cfg: cfg, client: client, waiting: make(chan *entry, inboxCapacity)}
+	inbox := &Inbox{cfg: cfg, waiting: make(chan *entry, inboxCapacity)}
 	for range collectors {
 		inbox.wg.Go(inbox.collect)
 	}
@@ -194,33 +183,57 @@ func (in *Inbox) gather(first *entry) []*entry {
 	return batch
 }
 
-// commit stores a batch and answers its callers. If the database refuses a delivery of the batch,
-// each is tried alone, so that only the refused one fails. If the database itself fails, they
-// aren't tried alone: each could take as long as the batch did.
+// commit stores a batch and answers its callers. Almost all deliveries are new, so their stage is
+// first, and the second one has only repeats.
 func (in *Inbox) commit(batch []*entry) {
+	repeats := in.run(in.storeNew, batch)
+	in.run(in.storeCopies, repeats)
+}
+
+// run runs a stage of a batch, answers the callers of the deliveries that it settles, and returns
+// the other ones. If the database refuses a delivery of the batch, each is tried alone, so that
+// only the refused one fails. If the database itself fails, they aren't tried alone: each could
+// take as long as the batch did.
+func (in *Inbox) run(do stage, batch []*entry) (left []*entry) {
 	batch = slices.DeleteFunc(batch, func(e *entry) bool { return e.caller.Err() != nil }) // their callers have left
 	if len(batch) == 0 {
-		return
+		return nil
 	}
-	err := in.store(batch)
-	if _, refused := errors.AsType[*pgconn.PgError](err); refused && !store.Unavailable(err) && len(batch) > 1 {
+	ctx, cancel := context.WithTimeout(context.Background(), acceptTimeout)
+	defer cancel()
+	left, err := do(ctx, batch)
+	if refusedOne(err) && len(batch) > 1 {
 		for _, e := range batch {
-			in.commit([]*entry{e})
+			left = append(left, in.run(do, []*entry{e})...)
 		}
-		return
+		return left
 	}
 	if err != nil {
 		in.cfg.Logger.Error("commit deliveries", "error", err, "count", len(batch))
 	}
 	for _, e := range batch {
-		if err != nil {
-			e.err = err
+		if !slices.Contains(left, e) {
+			in.answer(e, err)
 		}
-		if errors.Is(e.err, ErrCopyLocked) && in.tryLater(e) {
-			continue
-		}
-		close(e.done)
 	}
+	return left
+}
+
+// refusedOne reports whether the database refused a delivery, and works itself.
+func refusedOne(err error) bool {
+	_, refused := errors.AsType[*pgconn.PgError](err)
+	return refused && !store.Unavailable(err)
+}
+
+// answer gives a caller the result of its delivery's commit.
+func (in *Inbox) answer(e *entry, err error) {
+	if err != nil {
+		e.err = err
+	}
+	if errors.Is(e.err, ErrCopyLocked) && in.tryLater(e) {
+		return
+	}
+	close(e.done)
 }
 
 // tryLater puts a delivery into the queue again a moment later, because its quarantined copy is

@@ -3,6 +3,7 @@ package jobs
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 
@@ -10,37 +11,40 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// store commits a batch: a row of the ledger for each new delivery, and one job for all of them.
-func (in *Inbox) store(batch []*entry) error {
-	ctx, cancel := context.WithTimeout(context.Background(), acceptTimeout)
-	defer cancel()
-	first := leaders(batch)
-	unique := make([]clerksync.Delivery, 0, len(first))
-	for _, e := range batch {
-		if first[e.delivery.ID] == e {
-			unique = append(unique, e.delivery)
-		}
-	}
-	var receipts map[string]clerksync.Receipt
-	err := pgx.BeginFunc(ctx, in.cfg.Pool, func(tx pgx.Tx) error {
-		var err error
-		if receipts, err = store.InsertDeliveries(ctx, tx, unique); err != nil {
-			return err
-		}
-		var fresh []clerksync.Delivery
-		for _, d := range unique {
-			if d.State == clerksync.StateReceived && receipts[d.ID].Stored {
-				fresh = append(fresh, d)
-			}
-		}
-		return enqueue(ctx, in.client, tx, fresh)
-	})
+// stage is a step of committing a batch. It sets the receipts of the entries that it settles, and
+// returns the others, which the next stage settles.
+type stage func(context.Context, []*entry) (left []*entry, err error)
+
+// storeNew commits the deliveries that the ledger doesn't have, each with a job: in one round trip.
+func (in *Inbox) storeNew(ctx context.Context, batch []*entry) (left []*entry, err error) {
+	first, unique := leaders(batch)
+	receipts, err := store.AcceptDeliveries(ctx, in.cfg.Pool, unique, applyJobs())
 	if err != nil {
-		return fmt.Errorf("store deliveries: %w", err)
+		return nil, fmt.Errorf("store deliveries: %w", err)
 	}
 	in.reportEnded(ctx, unique, receipts)
 	setReceipts(batch, first, receipts)
-	return nil
+	if len(receipts) == len(unique) {
+		return nil, nil
+	}
+	stored := func(e *entry) bool { return receipts[e.delivery.ID].Stored }
+	return slices.DeleteFunc(slices.Clone(batch), stored), nil
+}
+
+// storeCopies commits copies of deliveries that the ledger has: in the place of quarantined ones.
+func (in *Inbox) storeCopies(ctx context.Context, batch []*entry) (left []*entry, err error) {
+	first, unique := leaders(batch)
+	var receipts map[string]clerksync.Receipt
+	err = pgx.BeginFunc(ctx, in.cfg.Pool, func(tx pgx.Tx) error {
+		receipts, err = store.ReplaceQuarantined(ctx, tx, unique, applyJobs())
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("store copies of deliveries: %w", err)
+	}
+	in.reportEnded(ctx, unique, receipts)
+	setReceipts(batch, first, receipts)
+	return nil, nil
 }
 
 // reportEnded counts and logs the deliveries that end in the inbox.
@@ -69,13 +73,19 @@ func setReceipts(batch []*entry, first map[string]*entry, receipts map[string]cl
 
 // leaders picks one entry for each svix-id: the first one. If that is quarantined, the first copy
 // that can be applied takes its place. The other entries are copies that came at the same moment.
-func leaders(batch []*entry) map[string]*entry {
-	first := make(map[string]*entry, len(batch))
+// leaders also returns the deliveries of the picked entries, in the order of the batch.
+func leaders(batch []*entry) (first map[string]*entry, unique []clerksync.Delivery) {
+	first = make(map[string]*entry, len(batch))
 	for _, e := range batch {
 		known := first[e.delivery.ID]
 		if known == nil || known.delivery.State == clerksync.StateQuarantined && e.delivery.State == clerksync.StateReceived {
 			first[e.delivery.ID] = e
 		}
 	}
-	return first
+	for _, e := range batch {
+		if first[e.delivery.ID] == e {
+			unique = append(unique, e.delivery)
+		}
+	}
+	return first, unique
 }

@@ -156,6 +156,26 @@ func TestInbox_OnlyRefusedDeliveryOfBatchFails(t *testing.T) {
 	require.Len(t, b.jobs(t), collectors+len(deliveries)-1)
 }
 
+// TestInbox_RefusedCopyLeavesTheNewDeliveries: they were committed before the database refused a
+// copy of the same batch, and their callers must hear so.
+func TestInbox_RefusedCopyLeavesTheNewDeliveries(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	in := b.inbox(t)
+	copies := [2]clerksync.Delivery{mirrortest.UserNamed(t, "msg_1", "user_1", "Kim", 1), mirrortest.UserNamed(t, "msg_2", "user_2", "Kim", 1)}
+	for _, d := range copies {
+		accept(t, in, clerksync.NewDelivery(d.ID, []byte("{"), d.ReceivedAt, d.ReceivedAt))
+	}
+	b.Exec(t, raising("rolecall.deliveries", "false")+`; CREATE TRIGGER keep BEFORE DELETE ON rolecall.deliveries
+		FOR EACH ROW WHEN (OLD.svix_id = 'msg_1') EXECUTE FUNCTION rolecall.poison()`)
+	receipts, errs := b.batch(t, in, copies[0], mirrortest.UserNamed(t, "msg_3", "user_3", "Kim", 1), copies[1])
+	require.ErrorContains(t, errs[0], "poison")
+	require.NoError(t, errs[1])
+	require.NoError(t, errs[2])
+	require.Equal(t, []clerksync.Receipt{{Stored: true}, {Stored: true, Differs: true}}, receipts[1:])
+	requireJobs(t, b, []string{"msg_before0"}, []string{"msg_before1"}, []string{"msg_3"}, []string{"msg_2"})
+}
+
 func TestInbox_ReplacesQuarantinedCopy(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

@@ -15,18 +15,70 @@ import (
 // The receiver of webhooks and the workers use the ledger through this file; operators use
 // ledger.go.
 
-// InsertDeliveries adds deliveries to the ledger, and returns a receipt for each by svix-id. Their
-// svix-ids must differ. If the ledger has a svix-id already, its copy stays. The exception is a
-// quarantined copy: the new one takes its place. InsertDeliveries never waits for a row that
-// another session has locked.
-func InsertDeliveries(ctx context.Context, db DBTX, deliveries []clerksync.Delivery) (map[string]clerksync.Receipt, error) {
-	receipts := make(map[string]clerksync.Receipt, len(deliveries))
-	repeats, err := insertNew(ctx, db, deliveries, receipts)
-	if err != nil || len(repeats) == 0 {
-		return receipts, err
+// Jobs says which job applies a delivery.
+type Jobs struct {
+	Kind        string
+	MaxAttempts int16
+	// Of returns where the job of a delivery waits. A queue "" means that it gets none. Nil gives
+	// none to any delivery.
+	Of func(clerksync.Delivery) (queue string, priority int16)
+}
+
+// AcceptDeliveries adds deliveries to the ledger together with the jobs that apply them: one job
+// for all that have one queue and priority. It returns the receipts of the new ones by svix-id. A
+// delivery whose svix-id the ledger has gets no receipt: see [ReplaceQuarantined]. The svix-ids
+// must differ. AcceptDeliveries is a single statement, so it needs no transaction.
+//
+// The row of a job is what River's own client inserts, which would need a transaction of five round
+// trips. It skips what River does for hooks, middleware and unique jobs, which these jobs don't
+// have, and River's checks of names and numbers, which are constants here. Its times are those of
+// Postgres, so that no clock that runs ahead delays a job.
+func AcceptDeliveries(ctx context.Context, db DBTX, deliveries []clerksync.Delivery, jobs Jobs) (map[string]clerksync.Receipt, error) {
+	if len(deliveries) == 0 {
+		return map[string]clerksync.Receipt{}, nil
 	}
-	ids := make([]string, len(repeats))
-	for i, d := range repeats {
+	stored, err := queries().AcceptDeliveries(ctx, db, accepting(deliveries, jobs))
+	if err != nil {
+		return nil, fmt.Errorf("insert deliveries: %w", err)
+	}
+	receipts := make(map[string]clerksync.Receipt, len(stored))
+	for _, id := range stored {
+		receipts[id] = clerksync.Receipt{Stored: true}
+	}
+	return receipts, nil
+}
+
+func accepting(deliveries []clerksync.Delivery, jobs Jobs) dbsqlc.AcceptDeliveriesParams {
+	p := dbsqlc.AcceptDeliveriesParams{Kind: jobs.Kind, MaxAttempts: jobs.MaxAttempts}
+	for _, d := range deliveries {
+		queue, priority := "", int16(0)
+		if jobs.Of != nil {
+			queue, priority = jobs.Of(d)
+		}
+		p.Queues = append(p.Queues, queue)
+		p.Priorities = append(p.Priorities, priority)
+		p.SvixIds = append(p.SvixIds, d.ID)
+		p.EventTypes = append(p.EventTypes, string(d.Type))
+		p.ObjectIds = append(p.ObjectIds, d.ObjectID)
+		p.OrganizationIds = append(p.OrganizationIds, d.OrganizationID)
+		p.InstanceIds = append(p.InstanceIds, d.InstanceID)
+		p.OccurredAt = append(p.OccurredAt, time.UnixMilli(d.OccurredAt))
+		p.ReceivedAt = append(p.ReceivedAt, d.ReceivedAt)
+		p.Bodies = append(p.Bodies, string(d.Body))
+		p.BodySha256 = append(p.BodySha256, d.BodySHA256[:])
+		p.States = append(p.States, string(d.State))
+		p.LastErrors = append(p.LastErrors, d.Reason)
+	}
+	return p
+}
+
+// ReplaceQuarantined takes copies of deliveries that the ledger has, and returns a receipt for each
+// by svix-id. A copy takes the place of a quarantined delivery, and gets a job as in
+// [AcceptDeliveries]. Otherwise the delivery in the ledger stays. ReplaceQuarantined never waits
+// for a row that another session has locked.
+func ReplaceQuarantined(ctx context.Context, db DBTX, copies []clerksync.Delivery, jobs Jobs) (map[string]clerksync.Receipt, error) {
+	ids := make([]string, len(copies))
+	for i, d := range copies {
 		ids[i] = d.ID
 	}
 	known, err := queries().KnownDigests(ctx, db, ids)
@@ -42,52 +94,18 @@ func InsertDeliveries(ctx context.Context, db DBTX, deliveries []clerksync.Deliv
 	if err != nil {
 		return nil, fmt.Errorf("replace quarantined deliveries: %w", err)
 	}
-	again := slices.DeleteFunc(slices.Clone(repeats), func(d clerksync.Delivery) bool { return !slices.Contains(gone, d.ID) })
-	if _, err := insertNew(ctx, db, again, receipts); err != nil {
+	again := slices.DeleteFunc(slices.Clone(copies), func(d clerksync.Delivery) bool { return !slices.Contains(gone, d.ID) })
+	receipts, err := AcceptDeliveries(ctx, db, again, jobs)
+	if err != nil {
 		return nil, err
 	}
-	for _, d := range repeats {
+	for _, d := range copies {
 		r := receipts[d.ID]
 		r.Differs = !bytes.Equal(digests[d.ID], d.BodySHA256[:])
 		r.Busy = quarantined[d.ID] && !r.Stored
 		receipts[d.ID] = r
 	}
 	return receipts, nil
-}
-
-// insertNew inserts deliveries that the ledger doesn't have, marks their receipts as stored, and
-// returns the others.
-func insertNew(ctx context.Context, db DBTX, deliveries []clerksync.Delivery, receipts map[string]clerksync.Receipt) (repeats []clerksync.Delivery, err error) {
-	if len(deliveries) == 0 {
-		return nil, nil
-	}
-	var p dbsqlc.InsertDeliveriesParams
-	for _, d := range deliveries {
-		p.SvixIds = append(p.SvixIds, d.ID)
-		p.EventTypes = append(p.EventTypes, string(d.Type))
-		p.ObjectIds = append(p.ObjectIds, d.ObjectID)
-		p.OrganizationIds = append(p.OrganizationIds, d.OrganizationID)
-		p.InstanceIds = append(p.InstanceIds, d.InstanceID)
-		p.OccurredAt = append(p.OccurredAt, time.UnixMilli(d.OccurredAt))
-		p.ReceivedAt = append(p.ReceivedAt, d.ReceivedAt)
-		p.Bodies = append(p.Bodies, string(d.Body))
-		p.BodySha256 = append(p.BodySha256, d.BodySHA256[:])
-		p.States = append(p.States, string(d.State))
-		p.LastErrors = append(p.LastErrors, d.Reason)
-	}
-	inserted, err := queries().InsertDeliveries(ctx, db, p)
-	if err != nil {
-		return nil, fmt.Errorf("insert deliveries: %w", err)
-	}
-	for _, id := range inserted {
-		receipts[id] = clerksync.Receipt{Stored: true}
-	}
-	for _, d := range deliveries {
-		if !receipts[d.ID].Stored {
-			repeats = append(repeats, d)
-		}
-	}
-	return repeats, nil
 }
 
 // LockReceived returns those of the named deliveries that still wait to be applied, in the order of

@@ -4,6 +4,8 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"testing"
 	"time"
 
@@ -27,14 +29,19 @@ func delivery(id, body string, state clerksync.State) clerksync.Delivery {
 	return d
 }
 
+// insert accepts deliveries without jobs, as the inbox does: the new ones, then the copies.
 func insert(t *testing.T, db store.DBTX, deliveries ...clerksync.Delivery) map[string]clerksync.Receipt {
 	t.Helper()
-	receipts, err := store.InsertDeliveries(t.Context(), db, deliveries)
+	receipts, err := store.AcceptDeliveries(t.Context(), db, deliveries, store.Jobs{})
 	require.NoError(t, err)
+	known := slices.DeleteFunc(slices.Clone(deliveries), func(d clerksync.Delivery) bool { return receipts[d.ID].Stored })
+	replaced, err := store.ReplaceQuarantined(t.Context(), db, known, store.Jobs{})
+	require.NoError(t, err)
+	maps.Copy(receipts, replaced)
 	return receipts
 }
 
-func TestInsertDeliveries_Receipts(t *testing.T) {
+func TestAcceptDeliveries_Receipts(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.New(t)
 	const received, quarantined = clerksync.StateReceived, clerksync.StateQuarantined
@@ -60,9 +67,9 @@ func TestInsertDeliveries_Receipts(t *testing.T) {
 	}
 }
 
-// TestInsertDeliveries_ReplacedStartsAnew: attempts of the quarantined copy don't count for the new
+// TestAcceptDeliveries_ReplacedStartsAnew: attempts of the quarantined copy don't count for the new
 // one.
-func TestInsertDeliveries_ReplacedStartsAnew(t *testing.T) {
+func TestAcceptDeliveries_ReplacedStartsAnew(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.New(t)
 	insert(t, pool, delivery("msg_1", "a", clerksync.StateReceived))

@@ -93,13 +93,13 @@ func TestUnavailable_ForReal(t *testing.T) {
 
 	readOnly, err := pool.BeginTx(ctx, pgx.TxOptions{AccessMode: pgx.ReadOnly})
 	require.NoError(t, err)
-	_, err = store.InsertDeliveries(ctx, readOnly, []clerksync.Delivery{delivery("msg_1", "{}", clerksync.StateReceived)})
+	_, err = store.AcceptDeliveries(ctx, readOnly, []clerksync.Delivery{delivery("msg_1", "{}", clerksync.StateReceived)}, store.Jobs{})
 	require.NoError(t, readOnly.Rollback(ctx))
 	require.True(t, store.Unavailable(err), "read only: %v", err)
 
 	_, err = pool.Exec(ctx, "SELECT 'x'::int")
 	require.Error(t, err)
 	require.False(t, store.Unavailable(err), "a wrong question: %v", err)
-	_, err = store.InsertDeliveries(ctx, pool, nil)
+	_, err = store.AcceptDeliveries(ctx, pool, nil, store.Jobs{})
 	require.NoError(t, err)
 }

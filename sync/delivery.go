@@ -98,7 +98,7 @@ func (d *Delivery) readEnvelope() error {
 	d.ObjectID = data.value.text("id").value
 	d.OrganizationID = organizationOf(d.Type, data.value)
 	d.Urgency = urgencyOf(d.Type, data.value)
-	d.Body = keepable(d.Type, d.Body)
+	d.Body = kept(d.Type, d.Body)
 	if decoderOf(d.Type) == nil {
 		d.State = StateIgnored
 	}
@@ -116,11 +116,19 @@ func organizationOf(t EventType, data object) string {
 	return data.child("organization").value.text("id").value
 }
 
-// keepable returns what the ledger may keep of a body. It keeps nothing of an event that the mirror
-// never reads. It keeps nothing that isn't JSON: secrets can't be found in it, and no later version
-// could read it. The digest stays.
+// keepable returns what the ledger may keep of a body. It keeps nothing that isn't JSON: secrets
+// can't be found in it, and no later version could read it. The digest stays.
 func keepable(t EventType, body []byte) []byte {
-	if t != "" && !t.keepsBody() || !utf8.Valid(body) || !json.Valid(body) {
+	if !utf8.Valid(body) || !json.Valid(body) {
+		return nil
+	}
+	return kept(t, body)
+}
+
+// kept is keepable for a body that is known to be JSON. It keeps nothing of an event that the
+// mirror never reads.
+func kept(t EventType, body []byte) []byte {
+	if t != "" && !t.keepsBody() {
 		return nil
 	}
 	return redact(t, body)
@@ -130,12 +138,15 @@ func parseObject(raw []byte) (object, error) {
 	if !utf8.Valid(raw) {
 		return nil, fmt.Errorf("%w: not UTF-8", ErrUndecodable)
 	}
-	var o object
-	if err := json.Unmarshal(raw, &o); err != nil {
+	if !json.Valid(raw) {
 		return nil, fmt.Errorf("%w: not a JSON object", ErrUndecodable)
 	}
-	if o == nil {
+	switch text := raw[afterSpace(raw, 0):]; text[0] {
+	case '{':
+		return membersOf(text), nil
+	case 'n':
 		return nil, fmt.Errorf("%w: null instead of an object", ErrUndecodable)
+	default:
+		return nil, fmt.Errorf("%w: not a JSON object", ErrUndecodable)
 	}
-	return o, nil
 }

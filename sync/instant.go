@@ -19,9 +19,9 @@ const secondsLimit = 100_000_000_000
 // millis returns an instant in epoch milliseconds. One rule reads every instant of a body: a number
 // of milliseconds or seconds, a string of the same digits, or RFC 3339.
 func (o object) millis(name string) member[int64] {
-	raw := read[json.RawMessage](o, name)
-	out := member[int64]{present: raw.present, null: string(raw.value) == "null", err: raw.err}
-	if !out.present || out.null || out.err != nil {
+	raw := o.raw(name)
+	out := member[int64]{present: raw.present, null: raw.null}
+	if !out.present || out.null {
 		return out
 	}
 	var ok bool
@@ -33,6 +33,9 @@ func (o object) millis(name string) member[int64] {
 
 // instantOf reads one JSON value.
 func instantOf(raw json.RawMessage) (millis int64, ok bool) {
+	if number, err := strconv.ParseInt(string(raw), 10, 64); err == nil && number >= 0 && number <= maxMillis { // as Clerk writes it
+		return inMillis(number), true
+	}
 	var text string
 	if json.Unmarshal(raw, &text) != nil {
 		var number float64 // exact up to 2^53, which is far beyond maxMillis

@@ -1,13 +1,15 @@
 package sync
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"strings"
 )
 
 // object is a JSON object that tells absent, null and present members apart. Member names are
-// case-sensitive. Unknown members are never read, because Clerk adds fields at any time.
+// case-sensitive. Unknown members are never read, because Clerk adds fields at any time. Its values
+// are valid JSON: parseObject makes every object, or membersOf a part of one.
 type object map[string]json.RawMessage
 
 // member is what a JSON object holds under one name.
@@ -32,6 +34,9 @@ func read[T any](o object, name string) member[T] {
 }
 
 func (o object) text(name string) member[string] {
+	if raw := o[name]; len(raw) > 1 && raw[0] == '"' && bytes.IndexByte(raw, '\\') < 0 { // without an escape there is no NUL
+		return member[string]{value: string(raw[1 : len(raw)-1]), present: true}
+	}
 	m := read[string](o, name)
 	m.value = strings.ReplaceAll(m.value, "\x00", "\uFFFD") // Postgres text can't hold NUL
 	return m
@@ -39,7 +44,12 @@ func (o object) text(name string) member[string] {
 
 func (o object) boolean(name string) member[bool] { return read[bool](o, name) }
 
-func (o object) child(name string) member[object] { return read[object](o, name) }
+func (o object) child(name string) member[object] {
+	if raw := o[name]; len(raw) > 0 && raw[0] == '{' {
+		return member[object]{value: membersOf(raw), present: true}
+	}
+	return read[object](o, name)
+}
 
 func (o object) texts(name string) member[[]string] {
 	m := read[[]string](o, name)
@@ -50,7 +60,10 @@ func (o object) texts(name string) member[[]string] {
 }
 
 // raw returns the member's own JSON text.
-func (o object) raw(name string) member[json.RawMessage] { return read[json.RawMessage](o, name) }
+func (o object) raw(name string) member[json.RawMessage] {
+	raw, ok := o[name]
+	return member[json.RawMessage]{value: raw, present: ok, null: string(raw) == "null"}
+}
 
 // nullable turns a member into a pointer: nil for null.
 func nullable(m member[string]) member[*string] {

@@ -2,7 +2,6 @@ package sync
 
 import (
 	"bytes"
-	"encoding/json"
 	"slices"
 	"strings"
 )
@@ -30,9 +29,13 @@ func secretMembers(t EventType) []string {
 // received.
 func redact(t EventType, body []byte) []byte {
 	const redacted = `"[redacted]"`
+	spans := valuesOf(body, secretMembers(t))
+	if len(spans) == 0 {
+		return body
+	}
 	var out bytes.Buffer
 	done := 0
-	for _, s := range valuesOf(body, secretMembers(t)) {
+	for _, s := range spans {
 		out.Write(body[done:s.start])
 		out.WriteString(redacted)
 		done = s.end
@@ -48,35 +51,23 @@ type span struct{ start, end int }
 // null and empty values, and doesn't search inside a value that it found.
 func valuesOf(body []byte, names []string) []span {
 	var spans []span
-	dec := json.NewDecoder(bytes.NewReader(body))
-	var objects []bool // for each open bracket, whether it is an object's
-	wantName := false
-	for {
-		token, err := dec.Token()
-		if err != nil { // the end: the text is valid
-			return spans
-		}
-		name, isText := token.(string)
-		switch {
-		case token == json.Delim('{') || token == json.Delim('['):
-			objects = append(objects, token == json.Delim('{'))
-			wantName = token == json.Delim('{')
-			continue
-		case token == json.Delim('}') || token == json.Delim(']'):
-			objects = objects[:len(objects)-1]
-		case wantName && isText && slices.Contains(names, strings.ToLower(name)):
-			var value json.RawMessage
-			if dec.Decode(&value) != nil {
-				return spans
-			}
-			if end := int(dec.InputOffset()); !slices.Contains([]string{"null", "{}", `""`}, string(value)) {
-				spans = append(spans, span{end - len(value), end})
-			}
-			continue
-		case wantName:
-			wantName = false
+	for at := 0; at < len(body); at++ {
+		if body[at] != '"' {
 			continue
 		}
-		wantName = len(objects) > 0 && objects[len(objects)-1]
+		end := afterString(body, at)
+		colon := afterSpace(body, end)
+		isName := colon < len(body) && body[colon] == ':'
+		if !isName || !slices.Contains(names, strings.ToLower(stringOf(body[at:end]))) {
+			at = end - 1
+			continue
+		}
+		start := afterSpace(body, colon+1)
+		end = afterValue(body, start)
+		if !slices.Contains([]string{"null", "{}", `""`}, string(body[start:end])) {
+			spans = append(spans, span{start, end})
+		}
+		at = end - 1
 	}
+	return spans
 }

@@ -102,7 +102,7 @@ func (b *DB) UntilBlocked(t testing.TB, n int) {
 // Insert puts deliveries into the ledger, without a job.
 func (b *DB) Insert(t testing.TB, deliveries ...clerksync.Delivery) {
 	t.Helper()
-	_, err := store.InsertDeliveries(t.Context(), b.Pool, deliveries)
+	_, err := store.AcceptDeliveries(t.Context(), b.Pool, deliveries, store.Jobs{})
 	require.NoError(t, err)
 }
 

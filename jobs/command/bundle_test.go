@@ -67,7 +67,7 @@ func (b *commandBundle) webhooks() error {
 	if len(deliveries) == 0 {
 		return nil
 	}
-	if _, err := store.InsertDeliveries(context.Background(), b.Pool, deliveries); err != nil {
+	if _, err := store.AcceptDeliveries(context.Background(), b.Pool, deliveries, store.Jobs{}); err != nil {
 		return err
 	}
 	_, err := b.Apply(context.Background(), mirrortest.IDs(deliveries)...)

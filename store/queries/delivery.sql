@@ -1,21 +1,35 @@
--- name: InsertDeliveries :many
--- Adds new deliveries and returns their ids. A repeat takes no lock: it must not wait for the
--- worker that applies the first copy.
-INSERT INTO rolecall.deliveries (svix_id, event_type, object_id, organization_id, instance_id, occurred_at, received_at,
-    body, body_sha256, state, last_error)
-SELECT input.svix_id, event_type, object_id, organization_id, instance_id, occurred_at, received_at, nullif(body, ''),
-    body_sha256, state, last_error
-FROM (
-    SELECT unnest(@svix_ids::text[]) AS svix_id, unnest(@event_types::text[]) AS event_type,
-        unnest(@object_ids::text[]) AS object_id, unnest(@organization_ids::text[]) AS organization_id,
-        unnest(@instance_ids::text[]) AS instance_id, unnest(@occurred_at::timestamptz[]) AS occurred_at,
-        unnest(@received_at::timestamptz[]) AS received_at, unnest(@bodies::text[]) AS body,
-        unnest(@body_sha256::bytea[]) AS body_sha256, unnest(@states::text[]) AS state,
-        unnest(@last_errors::text[]) AS last_error
-) input
-ORDER BY input.svix_id
-ON CONFLICT (svix_id) DO NOTHING
-RETURNING svix_id;
+-- name: AcceptDeliveries :many
+-- Adds new deliveries to the ledger, each with a place in a job of its queue, wakes the workers of
+-- those queues at commit, and returns the ids of the new deliveries. It is one statement, so that
+-- accepting is one round trip and needs no other transaction. A repeat takes no lock: it must not
+-- wait for the worker that applies the first copy.
+WITH input AS (
+    SELECT generate_subscripts(@svix_ids::text[], 1) AS place, unnest(@svix_ids::text[]) AS svix_id,
+        unnest(@event_types::text[]) AS event_type, unnest(@object_ids::text[]) AS object_id,
+        unnest(@organization_ids::text[]) AS organization_id, unnest(@instance_ids::text[]) AS instance_id,
+        unnest(@occurred_at::timestamptz[]) AS occurred_at, unnest(@received_at::timestamptz[]) AS received_at,
+        unnest(@bodies::text[]) AS body, unnest(@body_sha256::bytea[]) AS body_sha256, unnest(@states::text[]) AS state,
+        unnest(@last_errors::text[]) AS last_error, unnest(@queues::text[]) AS queue,
+        unnest(@priorities::smallint[]) AS priority
+), stored AS (
+    INSERT INTO rolecall.deliveries (svix_id, event_type, object_id, organization_id, instance_id, occurred_at, received_at,
+        body, body_sha256, state, last_error)
+    SELECT svix_id, event_type, object_id, organization_id, instance_id, occurred_at, received_at, nullif(body, ''),
+        body_sha256, state, last_error
+    FROM input
+    ORDER BY svix_id
+    ON CONFLICT (svix_id) DO NOTHING
+    RETURNING svix_id
+), enqueued AS (
+    INSERT INTO rolecall.river_job (args, kind, max_attempts, priority, queue)
+    SELECT jsonb_build_object('svix_ids', jsonb_agg(input.svix_id ORDER BY input.place)), @kind::text,
+        @max_attempts::smallint, input.priority, input.queue
+    FROM input JOIN stored ON stored.svix_id = input.svix_id
+    WHERE input.queue <> ''
+    GROUP BY input.queue, input.priority
+    RETURNING pg_notify('rolecall.river_insert', jsonb_build_object('queue', queue)::text)
+)
+SELECT svix_id FROM stored;
 
 -- name: KnownDigests :many
 SELECT svix_id, body_sha256, state FROM rolecall.deliveries WHERE svix_id = ANY (@svix_ids::text[]);

@@ -10,6 +10,94 @@ import (
 	"time"
 )
 
+const AcceptDeliveries = `-- name: AcceptDeliveries :many
+WITH input AS (
+    SELECT generate_subscripts($1::text[], 1) AS place, unnest($1::text[]) AS svix_id,
+        unnest($2::text[]) AS event_type, unnest($3::text[]) AS object_id,
+        unnest($4::text[]) AS organization_id, unnest($5::text[]) AS instance_id,
+        unnest($6::timestamptz[]) AS occurred_at, unnest($7::timestamptz[]) AS received_at,
+        unnest($8::text[]) AS body, unnest($9::bytea[]) AS body_sha256, unnest($10::text[]) AS state,
+        unnest($11::text[]) AS last_error, unnest($12::text[]) AS queue,
+        unnest($13::smallint[]) AS priority
+), stored AS (
+    INSERT INTO rolecall.deliveries (svix_id, event_type, object_id, organization_id, instance_id, occurred_at, received_at,
+        body, body_sha256, state, last_error)
+    SELECT svix_id, event_type, object_id, organization_id, instance_id, occurred_at, received_at, nullif(body, ''),
+        body_sha256, state, last_error
+    FROM input
+    ORDER BY svix_id
+    ON CONFLICT (svix_id) DO NOTHING
+    RETURNING svix_id
+), enqueued AS (
+    INSERT INTO rolecall.river_job (args, kind, max_attempts, priority, queue)
+    SELECT jsonb_build_object('svix_ids', jsonb_agg(input.svix_id ORDER BY input.place)), $14::text,
+        $15::smallint, input.priority, input.queue
+    FROM input JOIN stored ON stored.svix_id = input.svix_id
+    WHERE input.queue <> ''
+    GROUP BY input.queue, input.priority
+    RETURNING pg_notify('rolecall.river_insert', jsonb_build_object('queue', queue)::text)
+)
+SELECT svix_id FROM stored
+`
+
+type AcceptDeliveriesParams struct {
+	SvixIds         []string    `json:"svix_ids"`
+	EventTypes      []string    `json:"event_types"`
+	ObjectIds       []string    `json:"object_ids"`
+	OrganizationIds []string    `json:"organization_ids"`
+	InstanceIds     []string    `json:"instance_ids"`
+	OccurredAt      []time.Time `json:"occurred_at"`
+	ReceivedAt      []time.Time `json:"received_at"`
+	Bodies          []string    `json:"bodies"`
+	BodySha256      [][]byte    `json:"body_sha256"`
+	States          []string    `json:"states"`
+	LastErrors      []string    `json:"last_errors"`
+	Queues          []string    `json:"queues"`
+	Priorities      []int16     `json:"priorities"`
+	Kind            string      `json:"kind"`
+	MaxAttempts     int16       `json:"max_attempts"`
+}
+
+// Adds new deliveries to the ledger, each with a place in a job of its queue, wakes the workers of
+// those queues at commit, and returns the ids of the new deliveries. It is one statement, so that
+// accepting is one round trip and needs no other transaction. A repeat takes no lock: it must not
+// wait for the worker that applies the first copy.
+func (q *Queries) AcceptDeliveries(ctx context.Context, db DBTX, arg AcceptDeliveriesParams) ([]string, error) {
+	rows, err := db.Query(ctx, AcceptDeliveries,
+		arg.SvixIds,
+		arg.EventTypes,
+		arg.ObjectIds,
+		arg.OrganizationIds,
+		arg.InstanceIds,
+		arg.OccurredAt,
+		arg.ReceivedAt,
+		arg.Bodies,
+		arg.BodySha256,
+		arg.States,
+		arg.LastErrors,
+		arg.Queues,
+		arg.Priorities,
+		arg.Kind,
+		arg.MaxAttempts,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []string
+	for rows.Next() {
+		var svix_id string
+		if err := rows.Scan(&svix_id); err != nil {
+			return nil, err
+		}
+		items = append(items, svix_id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const AppendEntries = `-- name: AppendEntries :exec
 INSERT INTO rolecall.audit_log (organization_id, actor, action, target, before, after, at, cause)
 SELECT unnest($1::text[]), nullif(unnest($2::text[]), ''), unnest($3::text[]),
@@ -175,72 +263,6 @@ func (q *Queries) FindLedgerRow(ctx context.Context, db DBTX, svixID string) (Ro
 		&i.ReplayedAt,
 	)
 	return i, err
-}
-
-const InsertDeliveries = `-- name: InsertDeliveries :many
-INSERT INTO rolecall.deliveries (svix_id, event_type, object_id, organization_id, instance_id, occurred_at, received_at,
-    body, body_sha256, state, last_error)
-SELECT input.svix_id, event_type, object_id, organization_id, instance_id, occurred_at, received_at, nullif(body, ''),
-    body_sha256, state, last_error
-FROM (
-    SELECT unnest($1::text[]) AS svix_id, unnest($2::text[]) AS event_type,
-        unnest($3::text[]) AS object_id, unnest($4::text[]) AS organization_id,
-        unnest($5::text[]) AS instance_id, unnest($6::timestamptz[]) AS occurred_at,
-        unnest($7::timestamptz[]) AS received_at, unnest($8::text[]) AS body,
-        unnest($9::bytea[]) AS body_sha256, unnest($10::text[]) AS state,
-        unnest($11::text[]) AS last_error
-) input
-ORDER BY input.svix_id
-ON CONFLICT (svix_id) DO NOTHING
-RETURNING svix_id
-`
-
-type InsertDeliveriesParams struct {
-	SvixIds         []string    `json:"svix_ids"`
-	EventTypes      []string    `json:"event_types"`
-	ObjectIds       []string    `json:"object_ids"`
-	OrganizationIds []string    `json:"organization_ids"`
-	InstanceIds     []string    `json:"instance_ids"`
-	OccurredAt      []time.Time `json:"occurred_at"`
-	ReceivedAt      []time.Time `json:"received_at"`
-	Bodies          []string    `json:"bodies"`
-	BodySha256      [][]byte    `json:"body_sha256"`
-	States          []string    `json:"states"`
-	LastErrors      []string    `json:"last_errors"`
-}
-
-// Adds new deliveries and returns their ids. A repeat takes no lock: it must not wait for the
-// worker that applies the first copy.
-func (q *Queries) InsertDeliveries(ctx context.Context, db DBTX, arg InsertDeliveriesParams) ([]string, error) {
-	rows, err := db.Query(ctx, InsertDeliveries,
-		arg.SvixIds,
-		arg.EventTypes,
-		arg.ObjectIds,
-		arg.OrganizationIds,
-		arg.InstanceIds,
-		arg.OccurredAt,
-		arg.ReceivedAt,
-		arg.Bodies,
-		arg.BodySha256,
-		arg.States,
-		arg.LastErrors,
-	)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var items []string
-	for rows.Next() {
-		var svix_id string
-		if err := rows.Scan(&svix_id); err != nil {
-			return nil, err
-		}
-		items = append(items, svix_id)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
 }
 
 const KnownDigests = `-- name: KnownDigests :many

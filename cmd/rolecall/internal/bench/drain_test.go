@@ -9,8 +9,8 @@ import (
 	"github.com/callmine/rolecall/internal/pgtest"
 )
 
-// backlog is what some seconds without workers leave behind. It is enough for many batches of the
-// largest size, and few enough for several rounds.
+// backlog is what some seconds without workers leave behind. It takes some seconds to drain, so that
+// the first batches and a checkpoint don't decide the result, and is few enough for several rounds.
 const backlog = 20_000
 
 // drain measures how fast workers apply a backlog. One process accepts it, and another one, which
@@ -24,14 +24,14 @@ func (s *suite) drain(b *testing.B) {
 	c := startClerk(b)
 	const callers = 64
 	p, messages := s.serve(b, c, url, "--no-workers"), newJoins(b, c)
-	client, courier := openInserters(b, url, 1), newCourier(b, c, p.addr, callers)
+	client, senders := openInserters(b, url, 1), newSenders(b, c, p.addr, callers)
 	insert := func(int) error { return client.insert(b.Context(), 0, messages.next()) }
 	closedLoop(b, 1, warmUp, insert)
 	sent := 0
 	s.table.compare(b, "drain of a backlog", "deliveries", func() float64 {
 		return perSecond(b, 1, writeTime, insert)
 	}, func() float64 {
-		repeat(b, callers, backlog, func(int) error { return send(b.Context(), courier, messages.next()) })
+		repeat(b, callers, backlog, func(caller int) error { return senders[caller].send(b.Context(), messages.next()) })
 		sent += backlog
 		workers := s.serve(b, c, url, "--no-web")
 		until(b, db, `SELECT count(*) < $1 FROM rolecall.deliveries WHERE state = 'received'`, backlog)

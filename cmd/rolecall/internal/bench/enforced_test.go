@@ -30,7 +30,7 @@ func (s *suite) enforced(b *testing.B) {
 	db := connect(b, url)
 	c := startClerk(b)
 	p := s.serve(b, c, url)
-	courier := newCourier(b, c, p.addr, 1)
+	sender := newSenders(b, c, p.addr, 1)[0]
 	user, err := c.CreateUser(clerksim.NewUser{})
 	require.NoError(b, err)
 	admin, err := c.CreateUser(clerksim.NewUser{}) // Clerk keeps the last one in the role
@@ -40,7 +40,7 @@ func (s *suite) enforced(b *testing.B) {
 	_, err = c.AddMember(organization.ID, user.ID, clerksim.RoleMember)
 	require.NoError(b, err)
 	for _, m := range c.Drain() {
-		require.NoError(b, send(b.Context(), courier, m))
+		require.NoError(b, sender.send(b.Context(), m))
 	}
 	untilApplied(b, db)
 	token := c.token(b, user.ID)
@@ -59,7 +59,7 @@ func (s *suite) enforced(b *testing.B) {
 			require.NoError(b, err)
 			message := c.Drain()[0]
 			<-every.C
-			require.NoError(b, send(b.Context(), courier, message))
+			require.NoError(b, sender.send(b.Context(), message))
 			acknowledged := time.Now()
 			for {
 				status, text, err := caller.try(b.Context())

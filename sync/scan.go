@@ -1,0 +1,87 @@
+package sync
+
+import (
+	"bytes"
+	"encoding/json"
+)
+
+// The functions of this file find their way in JSON texts that are known to be valid. So they read
+// a text once, where encoding/json validates each nested value again, and copies it.
+
+// membersOf returns the members of a valid JSON object. Of two with one name, the last one counts,
+// as in encoding/json. The values are parts of the text.
+func membersOf(text []byte) object {
+	members := object{}
+	at := afterSpace(text, 1)
+	for text[at] != '}' {
+		if text[at] == ',' {
+			at = afterSpace(text, at+1)
+		}
+		end := afterValue(text, at)
+		name := stringOf(text[at:end])
+		at = afterSpace(text, afterSpace(text, end)+1)
+		end = afterValue(text, at)
+		members[name] = text[at:end:end]
+		at = afterSpace(text, end)
+	}
+	return members
+}
+
+// afterSpace returns the first place from at on that is no white space.
+func afterSpace(text []byte, at int) int {
+	for at < len(text) && (text[at] == ' ' || text[at] == '\t' || text[at] == '\n' || text[at] == '\r') {
+		at++
+	}
+	return at
+}
+
+// afterValue returns where the value ends that begins at a place.
+func afterValue(text []byte, at int) int {
+	switch text[at] {
+	case '"':
+		return afterString(text, at)
+	case '{', '[':
+		return afterBrackets(text, at)
+	default: // a number or a literal
+		if length := bytes.IndexAny(text[at:], ",]} \t\n\r"); length >= 0 {
+			return at + length
+		}
+		return len(text)
+	}
+}
+
+// afterBrackets returns where the object or array ends whose first bracket is at a place.
+func afterBrackets(text []byte, at int) int {
+	for depth := 0; ; at++ {
+		switch text[at] {
+		case '"':
+			at = afterString(text, at) - 1
+		case '{', '[':
+			depth++
+		case '}', ']':
+			if depth--; depth == 0 {
+				return at + 1
+			}
+		}
+	}
+}
+
+// afterString returns where the string ends whose first quote is at a place.
+func afterString(text []byte, at int) int {
+	for at++; text[at] != '"'; at++ {
+		if text[at] == '\\' {
+			at++ // to what is escaped
+		}
+	}
+	return at + 1
+}
+
+// stringOf returns what a JSON string says.
+func stringOf(text []byte) string {
+	if bytes.IndexByte(text, '\\') < 0 {
+		return string(text[1 : len(text)-1])
+	}
+	var said string
+	_ = json.Unmarshal(text, &said) // it is valid
+	return said
+}
