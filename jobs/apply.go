@@ -121,7 +121,7 @@ func (w *applyWorker) applyIn(ctx context.Context, tx pgx.Tx, a attempt, began t
 		SvixIDs: a.ids,
 		Select:  w.leaveOut(ctx, tx, a),
 		Written: func(written merge.Applied) error {
-			done.slow = timing{locking: written.Locked.Sub(began), writing: written.Saved.Took}.slow()
+			done.slow = timing{began: began, locked: written.Locked}.slow() // measured before it waits for other writers of the workspace
 			if written.RolesMoved && w.sweeps {
 				return sweepSoon(ctx, tx, time.Now())
 			}

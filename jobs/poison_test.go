@@ -87,13 +87,13 @@ func TestApply_PoisonedDeliveryStopsNoOther(t *testing.T) {
 	require.Contains(t, b.Mirror(t).Memberships, "orgmem_poison")
 }
 
-// panicking is a tracer that panics while a transaction locks the mirror for the poisoned
+// panicking is a tracer that panics while a transaction reads the mirror for the poisoned
 // delivery's user.
 type panicking struct{}
 
 func (panicking) TraceBatchStart(ctx context.Context, _ *pgx.Conn, data pgx.TraceBatchStartData) context.Context {
 	for _, q := range data.Batch.QueuedQueries {
-		if strings.Contains(q.SQL, "LockUsers") && slices.Contains(q.Arguments[0].([]string), "user_poison") {
+		if strings.Contains(q.SQL, "ReadUsers") && slices.Contains(q.Arguments[0].([]string), "user_poison") {
 			panic("out of range")
 		}
 	}

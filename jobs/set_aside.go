@@ -205,12 +205,13 @@ const (
 	slowerThanLocking = 8
 )
 
-// timing says how long a transaction took to lock its rows, and to write them.
-type timing struct{ locking, writing time.Duration }
+// timing says when a transaction began, and when it had locked its rows.
+type timing struct{ began, locked time.Time }
 
-// slow reports whether a transaction took long to write.
+// slow reports whether a transaction that is about to end took long to write.
 func (t timing) slow() bool {
-	return t.writing >= slowApply && t.writing >= slowerThanLocking*t.locking
+	wrote := time.Since(t.locked)
+	return wrote >= slowApply && wrote >= slowerThanLocking*t.locked.Sub(t.began)
 }
 
 // noteSlow remembers a part that took long: a hundred like it would hold up all others.

@@ -33,42 +33,29 @@ func Write(ctx context.Context, db DBTX, locked Locked, w Writes, now time.Time)
 
 // Saved is what [Save] found out.
 type Saved struct {
-	// Took is how long Postgres took to write the mirror. The time to wait for other writers of the
-	// same organizations isn't in it.
-	Took time.Duration
-
 	open []clerksync.OpenCommand // that may have made the changes
 }
 
 // Save writes the objects that changed since [LockMirror]: over the rows that it locked, and into
 // new rows for the others. It never overwrites another writer's row: if one is in the way, the
 // error is [ErrRaced].
-//
-// Save also counts one change for each organization that a changed object concerns; a user concerns
-// every organization that the user is or was in. Every other change of an organization waits for
-// its counter from then on, so [Finish] should follow at once.
 func Save(ctx context.Context, db DBTX, locked Locked, w Writes) (saved Saved, err error) {
 	var p pipeline
-	var began, ended time.Time
-	clock(&p, &began)
 	if err := saveMirror(&p, locked, w.Changed); err != nil {
 		return saved, err
 	}
-	clock(&p, &ended)
 	findOpen(&p, w, &saved.open)
-	if organizations, users := concerned(w.Changed); len(organizations)+len(users) > 0 {
-		p.exec(dbsqlc.CountChanges, nil, organizations, users)
-	}
 	if err := p.run(ctx, db); err != nil {
 		return saved, fmt.Errorf("save mirror: %w", err)
 	}
-	saved.Took = ended.Sub(began)
 	return saved, nil
 }
 
-// Finish writes the rest of a transaction after [Save]: the audit log, with the actors of the
-// commands that made the changes, and the states of the deliveries. It belongs at the end of the
-// transaction, because every entry of an organization waits for the one before it.
+// Finish writes the rest of a transaction after [Save]: the counters of changes, the audit log with
+// the actors of the commands that made the changes, and the states of the deliveries. It counts one
+// change for each organization that a changed object concerns; a user concerns every organization
+// that the user is or was in. Finish belongs at the end of the transaction, because every change of
+// an organization waits for its counter, and every entry for the one before it.
 func Finish(ctx context.Context, db DBTX, w Writes, saved Saved, now time.Time) error {
 	var p pipeline
 	entries := w.Entries
@@ -76,6 +63,9 @@ func Finish(ctx context.Context, db DBTX, w Writes, saved Saved, now time.Time) 
 		attributed, attributions := clerksync.Attribute(entries, saved.open)
 		markAudited(&p, attributions)
 		entries = attributed
+	}
+	if organizations, users := concerned(w.Changed); len(organizations)+len(users) > 0 {
+		p.exec(dbsqlc.CountChanges, nil, organizations, users)
 	}
 	if err := appendEntries(&p, entries); err != nil {
 		return err

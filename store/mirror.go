@@ -123,9 +123,10 @@ func want[T mergeable[T]](wanted map[string]T, said []T) {
 	}
 }
 
-// settle reads stubs without a lock. Stubs that change nothing are removed from wanted: they will
-// change nothing later either, because versions only grow. If stubs were locked, every membership
-// event of an organization would wait for the event before it.
+// settle reads stubs without a lock, and removes two sorts of them from wanted. Stubs that change
+// nothing will change nothing later either, because versions only grow. If they were locked, every
+// membership event of an organization would wait for the event before it. Stubs without a row have
+// nothing to lock; [ErrRaced] says if another writer adds it first.
 func (l Locked) settle(ctx context.Context, db DBTX, facts []clerksync.Facts, wanted clerksync.Mirror) error {
 	subjects := make(map[string]bool, len(facts)) // ids that the facts are about; all others are of stubs
 	for _, f := range facts {
@@ -141,7 +142,8 @@ func (l Locked) settle(ctx context.Context, db DBTX, facts []clerksync.Facts, wa
 	return nil
 }
 
-// readStubs reads the stubs of one kind. It moves those that change nothing from wanted to known.
+// readStubs reads the stubs of one kind. It moves those that change nothing from wanted to known,
+// and leaves in wanted only those that have a row.
 func readStubs[T mergeable[T], R any](p *pipeline, subjects map[string]bool, wanted, known map[string]T,
 	sql string, object func(R) (T, error),
 ) {
@@ -151,9 +153,11 @@ func readStubs[T mergeable[T], R any](p *pipeline, subjects map[string]bool, wan
 		id := before.ObjectID()
 		if before.Known() && reflect.DeepEqual(before, before.Merge(stubs[id])) {
 			known[id] = before
-			delete(wanted, id)
+			return
 		}
+		wanted[id] = stubs[id]
 	})
+	maps.DeleteFunc(wanted, func(id string, _ T) bool { return !subjects[id] }) // before the rows are read
 }
 
 // mergeable is an object of the mirror.

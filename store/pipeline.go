@@ -2,12 +2,9 @@ package store
 
 import (
 	"context"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
-
-	"github.com/callmine/rolecall/store/internal/dbsqlc"
 )
 
 // pipeline is a sequence of statements that Postgres gets in one round trip, and runs one after the
@@ -34,11 +31,6 @@ func (p *pipeline) exec(sql string, done func(rows int64) error, args ...any) {
 	if done != nil {
 		queued.Exec(func(tag pgconn.CommandTag) error { return done(tag.RowsAffected()) })
 	}
-}
-
-// clock adds a look at the database's clock.
-func clock(p *pipeline, now *time.Time) {
-	query(p, dbsqlc.Now, func(r struct{ Now time.Time }) error { *now = r.Now; return nil })
 }
 
 // run sends the statements, and returns once all of them have run. An empty pipeline sends nothing.

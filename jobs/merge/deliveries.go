@@ -18,7 +18,8 @@ type Batch struct {
 	// Select returns which of the waiting deliveries are applied now; the others stay as they are.
 	// Nil selects all.
 	Select func([]clerksync.Delivery, []clerksync.Facts) ([]clerksync.Delivery, []clerksync.Facts, error)
-	// Written is called once the mirror is written. Optional.
+	// Written is called once the mirror is written, and before the transaction waits for others
+	// that write into the same workspaces. Optional.
 	Written func(Applied) error
 }
 
@@ -28,8 +29,9 @@ type Applied struct {
 
 	Facts      []clerksync.Facts // of Writes.Deliveries
 	Locked     time.Time         // when all that is to change was locked
-	Saved      store.Saved
-	RolesMoved bool // members may have other roles now, and no event says so
+	RolesMoved bool              // members may have other roles now, and no event says so
+
+	saved store.Saved
 }
 
 // Deliveries merges deliveries into the mirror and finishes them, within the caller's transaction.
@@ -52,7 +54,7 @@ func Deliveries(ctx context.Context, tx pgx.Tx, b Batch) (done Applied, err erro
 			return done, err
 		}
 	}
-	return done, store.Finish(ctx, tx, done.Writes, done.Saved, time.Now())
+	return done, store.Finish(ctx, tx, done.Writes, done.saved, time.Now())
 }
 
 // write merges deliveries and saves what changed.
@@ -65,7 +67,7 @@ func write(ctx context.Context, tx pgx.Tx, deliveries []clerksync.Delivery, fact
 	changes := locked.ApplyAll(deliveries, facts)
 	done.Writes = store.Writes{Deliveries: deliveries, Entries: changes.Entries, Changed: changes.Mirror}
 	done.Facts, done.RolesMoved = facts, changes.RolesMoved
-	done.Saved, err = store.Save(ctx, tx, locked, done.Writes)
+	done.saved, err = store.Save(ctx, tx, locked, done.Writes)
 	return done, err
 }
 
