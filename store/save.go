@@ -12,7 +12,6 @@ import (
 // saveMirror adds statements that write changed objects, in the order of kinds (see
 // queries/mirror.sql).
 func saveMirror(p *pipeline, locked Locked, changed clerksync.Mirror) error {
-	lockCounts(p, locked.rows, changed)
 	return errors.Join(
 		saveKind(p, locked.rows, changed.Users, userRow, dbsqlc.SaveUsers),
 		saveKind(p, locked.rows, changed.Memberships, membershipRow, dbsqlc.SaveMemberships),
@@ -22,32 +21,6 @@ func saveMirror(p *pipeline, locked Locked, changed clerksync.Mirror) error {
 		saveKind(p, locked.rows, changed.Roles, roleRow, dbsqlc.SaveRoles),
 		saveKind(p, locked.rows, changed.Organizations, organizationRow, dbsqlc.SaveOrganizations),
 	)
-}
-
-// lockCounts adds a lock of the counts of members that saving will change, if it may change counts
-// more than once: for users who are refused now or no longer, for changed memberships, and for added ones.
-// Each time they are locked in order, and so must they be all together.
-func lockCounts(p *pipeline, locked map[string]bool, changed clerksync.Mirror) {
-	var of dbsqlc.LockMemberCountsParams
-	kinds := map[string]bool{}
-	for id, u := range changed.Users {
-		refused := clerksync.UserStatus{Dead: u.Tombstone.Dead(), Banned: u.Banned.Value, Deprovisioned: u.Deprovisioned.Value}.Refusal() != ""
-		of.UserIds, of.Refused = append(of.UserIds, id), append(of.Refused, refused)
-		if refused || locked[id] {
-			kinds["account"] = true
-		}
-	}
-	for id, m := range changed.Memberships {
-		of.OrganizationIds = append(of.OrganizationIds, m.OrganizationID)
-		if locked[id] {
-			kinds["changed"] = true
-		} else {
-			kinds["added"] = true
-		}
-	}
-	if len(kinds) > 1 {
-		p.exec(dbsqlc.LockMemberCounts, nil, of.OrganizationIds, of.UserIds, of.Refused)
-	}
 }
 
 // saveKind adds the statement that writes objects of one kind, in the order of ids. locked has the

@@ -111,6 +111,18 @@ func (q *Queries) LiveMates(ctx context.Context, db DBTX, arg LiveMatesParams) (
 	return items, nil
 }
 
+const LockCounts = `-- name: LockCounts :exec
+INSERT INTO rolecall.member_counts AS c (organization_id, members)
+SELECT id, 0 FROM unnest($1::text[]) id ORDER BY id
+ON CONFLICT (organization_id) DO UPDATE SET members = c.members
+`
+
+// Locks the counts of organizations.
+func (q *Queries) LockCounts(ctx context.Context, db DBTX, organizationIds []string) error {
+	_, err := db.Exec(ctx, LockCounts, organizationIds)
+	return err
+}
+
 const LockDomains = `-- name: LockDomains :many
 SELECT id, organization_id, name, enrollment_mode, verification, created_at, version, field_versions, deleted_at, deleted_cause, changed_at, deleted_received_at, lifted_at FROM rolecall.domains WHERE id = ANY ($1::text[]) ORDER BY id FOR UPDATE
 `
@@ -188,33 +200,6 @@ func (q *Queries) LockInvitations(ctx context.Context, db DBTX, ids []string) ([
 		return nil, err
 	}
 	return items, nil
-}
-
-const LockMemberCounts = `-- name: LockMemberCounts :exec
-SELECT FROM rolecall.member_counts
-WHERE organization_id IN (
-    SELECT unnest($1::text[])
-    UNION
-    SELECT m.organization_id
-    FROM (SELECT unnest($2::text[]) AS id, unnest($3::boolean[]) AS refused) will
-    LEFT JOIN rolecall.users u ON u.id = will.id
-    JOIN rolecall.memberships m ON m.user_id = will.id AND m.deleted_at IS NULL
-    WHERE rolecall.refused(u.deleted_at, u.banned, u.deprovisioned) <> will.refused
-)
-ORDER BY organization_id FOR UPDATE
-`
-
-type LockMemberCountsParams struct {
-	OrganizationIds []string `json:"organization_ids"`
-	UserIds         []string `json:"user_ids"`
-	Refused         []bool   `json:"refused"`
-}
-
-// Locks the counts of organizations, and of those of users who will be refused, or no longer. A row
-// that isn't there is added by the first trigger that needs it.
-func (q *Queries) LockMemberCounts(ctx context.Context, db DBTX, arg LockMemberCountsParams) error {
-	_, err := db.Exec(ctx, LockMemberCounts, arg.OrganizationIds, arg.UserIds, arg.Refused)
-	return err
 }
 
 const LockMemberships = `-- name: LockMemberships :many
@@ -665,8 +650,10 @@ SELECT id, identifier, first_name, last_name, image_url, banned, deprovisioned, 
 //
 // Saving users and memberships also changes the counts of members, by the triggers of migration
 // 00021. They lock advisory locks of users, then the rows of member_counts, each in order, and once
-// for each statement and kind of change. A transaction that changes counts more than once locks all
-// of them first (LockMemberCounts), after the objects and before it saves.
+// for each statement and kind of change. So a transaction locks the counts of its memberships'
+// organizations at the end of locking (LockCounts), and adds those that aren't there. Of two
+// transactions that insert one membership, the second one waits there, where the first doesn't need
+// what it holds.
 // Two waits are left that the order doesn't exclude. A new row may change the flag of one that has
 // come since the pair was looked at. A batch may ban a user and add a member, while another does
 // the reverse. Postgres' time-out for locks ends them, and the loser tries again.
