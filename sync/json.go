@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -20,9 +21,9 @@ type namedValue struct {
 // value returns the value of a name: the last one, as encoding/json does. Objects have few members,
 // so that a search costs less than a map.
 func (o object) value(name string) (value json.RawMessage, ok bool) {
-	for i := len(o) - 1; i >= 0; i-- {
-		if string(o[i].name) == name {
-			return o[i].value, true
+	for _, m := range slices.Backward(o) {
+		if string(m.name) == name {
+			return m.value, true
 		}
 	}
 	return nil, false

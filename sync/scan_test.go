@@ -42,7 +42,7 @@ func FuzzScan(f *testing.F) {
 		}
 		var elements []json.RawMessage
 		if trimmed := bytes.TrimSpace(text); json.Unmarshal(text, &elements) == nil && elements != nil {
-			require.Equal(t, len(elements), len(elementsOf(trimmed)))
+			require.Len(t, elementsOf(trimmed), len(elements))
 			for i, element := range elementsOf(trimmed) {
 				require.Equal(t, string(elements[i]), string(element))
 			}

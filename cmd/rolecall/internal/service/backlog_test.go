@@ -24,6 +24,8 @@ const backlog = 20_000
 
 // TestRemoval_OvertakesABacklog: while workers apply the backlog, half of the removals are enforced
 // within 250 ms of their 200. A busy machine may delay single ones.
+//
+//nolint:paralleltest // it measures time
 func TestRemoval_OvertakesABacklog(t *testing.T) {
 	servicetest.NeedsSurroundings(t)
 	took, waiting := removalsBehind(t, servicetest.Start(t, pgtest.DurableURL(t), nil, config.Parts{Web: true}), 15)
