@@ -3,6 +3,7 @@ package sync
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -34,7 +35,7 @@ func Decode(d Delivery) (facts Facts, known bool, err error) {
 	facts = decode(dec, data)
 	if len(*dec.errs) > 0 && dec.version.Kind == KindDeleted { // to end access, the id is enough
 		*dec.errs = nil
-		facts = decode(dec, object{"id": data["id"]})
+		facts = decode(dec, slices.DeleteFunc(slices.Clone(data), func(m namedValue) bool { return string(m.name) != "id" }))
 	}
 	if err := errors.Join(*dec.errs...); err != nil {
 		return Facts{}, true, err

@@ -86,7 +86,7 @@ func (dec *decoder) publicOrganizationData(data object) Organization {
 	if nested.value != nil {
 		organization = dec.stub().organization(nested.value)
 	}
-	if _, named := data["organization_id"]; named || nested.value == nil {
+	if _, named := data.value("organization_id"); named || nested.value == nil {
 		organization.ID = dec.id(data, "organization_id", OrganizationPrefix)
 	}
 	return organization

@@ -4,13 +4,30 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 )
 
 // object is a JSON object that tells absent, null and present members apart. Member names are
 // case-sensitive. Unknown members are never read, because Clerk adds fields at any time. Its values
 // are valid JSON: parseObject makes every object, or membersOf a part of one.
-type object map[string]json.RawMessage
+type object []namedValue
+
+type namedValue struct {
+	name  []byte
+	value json.RawMessage
+}
+
+// value returns the value of a name: the last one, as encoding/json does. Objects have few members,
+// so that a search costs less than a map.
+func (o object) value(name string) (value json.RawMessage, ok bool) {
+	for _, m := range slices.Backward(o) {
+		if string(m.name) == name {
+			return m.value, true
+		}
+	}
+	return nil, false
+}
 
 // member is what a JSON object holds under one name.
 type member[T any] struct {
@@ -22,19 +39,23 @@ type member[T any] struct {
 
 // read decodes the member called name. Absent and null leave the zero value.
 func read[T any](o object, name string) member[T] {
-	raw, ok := o[name]
+	raw, ok := o.value(name)
 	if !ok {
 		return member[T]{}
 	}
 	m := member[T]{present: true, null: string(raw) == "null"}
 	if err := json.Unmarshal(raw, &m.value); err != nil {
-		m.err = fmt.Errorf("%w: member %q is not of the expected type", ErrUndecodable, name)
+		m.err = unexpected(name)
 	}
 	return m
 }
 
+func unexpected(name string) error {
+	return fmt.Errorf("%w: member %q is not of the expected type", ErrUndecodable, name)
+}
+
 func (o object) text(name string) member[string] {
-	if raw := o[name]; len(raw) > 1 && raw[0] == '"' && bytes.IndexByte(raw, '\\') < 0 { // without an escape there is no NUL
+	if raw, _ := o.value(name); len(raw) > 1 && raw[0] == '"' && bytes.IndexByte(raw, '\\') < 0 { // without an escape there is no NUL
 		return member[string]{value: string(raw[1 : len(raw)-1]), present: true}
 	}
 	m := read[string](o, name)
@@ -45,10 +66,39 @@ func (o object) text(name string) member[string] {
 func (o object) boolean(name string) member[bool] { return read[bool](o, name) }
 
 func (o object) child(name string) member[object] {
-	if raw := o[name]; len(raw) > 0 && raw[0] == '{' {
-		return member[object]{value: membersOf(raw), present: true}
+	raw, ok := o.value(name)
+	m := member[object]{present: ok, null: string(raw) == "null"}
+	switch {
+	case !ok || m.null:
+	case raw[0] == '{':
+		m.value = membersOf(raw)
+	default:
+		m.err = unexpected(name)
 	}
-	return read[object](o, name)
+	return m
+}
+
+// objects returns a list of objects. Of an element that isn't an object, there is an empty one.
+func (o object) objects(name string) member[[]object] {
+	raw, ok := o.value(name)
+	m := member[[]object]{present: ok, null: string(raw) == "null"}
+	switch {
+	case !ok || m.null:
+	case raw[0] == '[':
+		for _, element := range elementsOf(raw) {
+			if element[0] == '{' {
+				m.value = append(m.value, membersOf(element))
+				continue
+			}
+			m.value = append(m.value, nil)
+			if string(element) != "null" {
+				m.err = unexpected(name)
+			}
+		}
+	default:
+		m.err = unexpected(name)
+	}
+	return m
 }
 
 func (o object) texts(name string) member[[]string] {
@@ -61,7 +111,7 @@ func (o object) texts(name string) member[[]string] {
 
 // raw returns the member's own JSON text.
 func (o object) raw(name string) member[json.RawMessage] {
-	raw, ok := o[name]
+	raw, ok := o.value(name)
 	return member[json.RawMessage]{value: raw, present: ok, null: string(raw) == "null"}
 }
 

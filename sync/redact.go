@@ -58,7 +58,7 @@ func valuesOf(body []byte, names []string) []span {
 		end := afterString(body, at)
 		colon := afterSpace(body, end)
 		isName := colon < len(body) && body[colon] == ':'
-		if !isName || !slices.Contains(names, strings.ToLower(stringOf(body[at:end]))) {
+		if !isName || !slices.Contains(names, strings.ToLower(string(stringOf(body[at:end])))) {
 			at = end - 1
 			continue
 		}

@@ -80,7 +80,7 @@ func roleEvent(dec *decoder, data object) Facts {
 		r.Keys = map[string][]int64{r.Key.Value: {dec.version.UpdatedAt}}
 	}
 	facts := Facts{Subject: r.ID}
-	nested := read[[]object](data, "permissions")
+	nested := data.objects("permissions")
 	ids := member[[]string]{value: []string{}, present: nested.present, null: nested.null, err: nested.err}
 	for _, o := range nested.value {
 		p := dec.stub().permission(o)

@@ -8,10 +8,12 @@ import (
 // The functions of this file find their way in JSON texts that are known to be valid. So they read
 // a text once, where encoding/json validates each nested value again, and copies it.
 
-// membersOf returns the members of a valid JSON object. Of two with one name, the last one counts,
-// as in encoding/json. The values are parts of the text.
+// usualMembers is how many members most of Clerk's objects have at most.
+const usualMembers = 16
+
+// membersOf returns the members of a valid JSON object. They are parts of the text.
 func membersOf(text []byte) object {
-	members := object{}
+	members := make(object, 0, usualMembers)
 	at := afterSpace(text, 1)
 	for text[at] != '}' {
 		if text[at] == ',' {
@@ -21,10 +23,23 @@ func membersOf(text []byte) object {
 		name := stringOf(text[at:end])
 		at = afterSpace(text, afterSpace(text, end)+1)
 		end = afterValue(text, at)
-		members[name] = text[at:end:end]
+		members = append(members, namedValue{name, text[at:end:end]})
 		at = afterSpace(text, end)
 	}
 	return members
+}
+
+// elementsOf returns the elements of a valid JSON array. They are parts of the text.
+func elementsOf(text []byte) (elements [][]byte) {
+	for at := afterSpace(text, 1); text[at] != ']'; {
+		if text[at] == ',' {
+			at = afterSpace(text, at+1)
+		}
+		end := afterValue(text, at)
+		elements = append(elements, text[at:end:end])
+		at = afterSpace(text, end)
+	}
+	return elements
 }
 
 // afterSpace returns the first place from at on that is no white space.
@@ -77,11 +92,11 @@ func afterString(text []byte, at int) int {
 }
 
 // stringOf returns what a JSON string says.
-func stringOf(text []byte) string {
+func stringOf(text []byte) []byte {
 	if bytes.IndexByte(text, '\\') < 0 {
-		return string(text[1 : len(text)-1])
+		return text[1 : len(text)-1]
 	}
 	var said string
 	_ = json.Unmarshal(text, &said) // it is valid
-	return said
+	return []byte(said)
 }

@@ -30,7 +30,22 @@ func FuzzScan(f *testing.F) {
 			require.Error(t, err)
 		} else {
 			require.NoError(t, err)
-			require.Equal(t, object(want), got)
+			members := map[string]json.RawMessage{}
+			for _, m := range got {
+				members[string(m.name)] = m.value
+			}
+			require.Equal(t, want, members)
+			for name := range want {
+				value, _ := got.value(name)
+				require.Equal(t, want[name], value)
+			}
+		}
+		var elements []json.RawMessage
+		if trimmed := bytes.TrimSpace(text); json.Unmarshal(text, &elements) == nil && elements != nil {
+			require.Len(t, elementsOf(trimmed), len(elements))
+			for i, element := range elementsOf(trimmed) {
+				require.Equal(t, string(elements[i]), string(element))
+			}
 		}
 		var values []string
 		for _, s := range valuesOf(text, []string{"url"}) {

@@ -79,7 +79,7 @@ func (dec *decoder) identifier(user object) Field[*string] {
 		{"email_addresses", "primary_email_address_id", "email_address"},
 		{"phone_numbers", "primary_phone_number_id", "phone_number"},
 	} {
-		elements, primary := read[[]object](user, source.list), user.text(source.primary)
+		elements, primary := user.objects(source.list), user.text(source.primary)
 		told = told || elements.present
 		for _, e := range elements.value {
 			if value := e.text(source.value); primary.value != "" && e.text("id").value == primary.value && value.err == nil {

@@ -59,8 +59,9 @@ func (j *joins) next() clerksim.Message {
 	for i, id := range j.ids {
 		body = append(append(append(body, j.texts[i]...), id...), number...)
 	}
+	body = append(body, j.texts[len(j.ids)]...)
 	m := j.message
-	m.ID, m.ObjectID, m.Body = "msg_"+number, "orgmem_"+number, append(body, j.texts[len(j.ids)]...)
+	m.ID, m.ObjectID, m.Body = "msg_"+number, "orgmem_"+number, body
 	return m
 }
 

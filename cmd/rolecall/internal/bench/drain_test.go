@@ -9,8 +9,8 @@ import (
 	"github.com/callmine/rolecall/internal/pgtest"
 )
 
-// backlog is what some seconds without workers leave behind. It takes some seconds to drain, so that
-// the first batches and a checkpoint don't decide the result, and is few enough for several rounds.
+// backlog is what some seconds without workers leave behind. Draining it takes seconds, so that the
+// first batches or a checkpoint don't decide the result.
 const backlog = 20_000
 
 // drain measures how fast workers apply a backlog. One process accepts it, and another one, which
