@@ -106,7 +106,9 @@ const LockTimeout = time.Second
 
 // SweepNeeds returns the needs of the sessions of a sweeping command. They wait for locks as long
 // as the workers of serve.
-func SweepNeeds() pgpool.Needs { return pgpool.Needs{Write: true, LockTimeout: LockTimeout} }
+func SweepNeeds() pgpool.Needs {
+	return pgpool.Needs{Write: true, ByKey: true, LockTimeout: LockTimeout}
+}
 
 // NameOf returns a name of the database that no other database has.
 func NameOf(ctx context.Context, db store.DBTX) (name string, err error) {

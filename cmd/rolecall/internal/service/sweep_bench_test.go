@@ -2,7 +2,6 @@ package service_test
 
 import (
 	"bufio"
-	"context"
 	"fmt"
 	"io"
 	"log/slog"
@@ -13,11 +12,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
+	"github.com/callmine/rolecall/cmd/rolecall/internal/database"
 	"github.com/callmine/rolecall/internal/clerkapi"
 	"github.com/callmine/rolecall/internal/clerksim"
+	"github.com/callmine/rolecall/internal/pgpool"
 	"github.com/callmine/rolecall/internal/pgtest"
 	"github.com/callmine/rolecall/jobs/sweep"
 )
@@ -67,7 +67,7 @@ func newSweepBench(b *testing.B, organizations, members int, rate float64) sweep
 	})
 	require.NoError(b, err)
 	b.Cleanup(client.Close)
-	pool, err := pgxpool.New(context.Background(), pgtest.DurableURL(b))
+	pool, err := pgpool.Open(b.Context(), pgpool.Config{URL: pgtest.DurableURL(b), Name: "sweep", Needs: database.SweepNeeds()})
 	require.NoError(b, err)
 	b.Cleanup(pool.Close)
 	sweeper, err := sweep.New(sweep.Config{Pool: pool, Clerk: client, Logger: slog.New(slog.DiscardHandler)})
