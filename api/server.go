@@ -15,6 +15,7 @@ import (
 	"github.com/callmine/rolecall/api/auth"
 	"github.com/callmine/rolecall/api/policy"
 	"github.com/callmine/rolecall/internal/bounded"
+	"github.com/callmine/rolecall/internal/rounds"
 	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
 )
@@ -31,6 +32,9 @@ type Config struct {
 	// DB is the database from which the mirror is read. It should serve nothing else, so that reads
 	// never wait for writes. Required.
 	DB store.DBTX
+	// DecideDB is the database from which decisions are read, so that they never wait for other
+	// reads. Its sessions should keep plans (pgpool.Needs.OnePlan); two are enough. Defaults to DB.
+	DecideDB store.DBTX
 	// EventDB is the database to which services' entries of the audit log are appended, because DB
 	// may be read-only. Defaults to DB.
 	EventDB store.DBTX
@@ -79,6 +83,9 @@ func (c Config) withDefaults() Config {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
+	if c.DecideDB == nil {
+		c.DecideDB = c.DB
+	}
 	if c.EventDB == nil {
 		c.EventDB = c.DB
 	}
@@ -107,7 +114,8 @@ func (c Config) validate() error {
 }
 
 type server struct {
-	cfg Config
+	cfg    Config
+	reader *rounds.Rounds[store.Pair, clerksync.Standing] // of all that decisions need
 	// eventShares lets each organization use only one of EventDB's connections at a time.
 	eventShares *store.Shares
 	commands    *bounded.Limiter
@@ -122,7 +130,7 @@ func NewHandler(cfg Config) (http.Handler, error) {
 		return nil, err
 	}
 	s := &server{
-		cfg: cfg, commands: bounded.NewLimiter(commandsPerUser, commandsWindow, cfg.Now), eventShares: store.NewShares(1),
+		cfg: cfg, reader: newReader(cfg.DecideDB), commands: bounded.NewLimiter(commandsPerUser, commandsWindow, cfg.Now), eventShares: store.NewShares(1),
 		known: rate.NewLimiter(rate.Every(knownEvery), 5),
 	}
 	s.callers = auth.NewMonitor(auth.MonitorConfig{

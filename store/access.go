@@ -1,7 +1,6 @@
 package store
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -13,17 +12,18 @@ import (
 // Pair is one user in one organization.
 type Pair struct{ UserID, OrganizationID string }
 
-// Standings returns what a decision needs to know about each pair, in their order. It reads each
-// pair as of one moment, and all pairs in one round trip.
+// Standings returns what a decision needs to know about each pair, in their order, as of one moment.
 func Standings(ctx context.Context, db DBTX, pairs ...Pair) ([]clerksync.Standing, error) {
-	params := make([]dbsqlc.StandingsParams, len(pairs))
+	params := dbsqlc.StandingsParams{OrganizationIds: make([]string, len(pairs)), UserIds: make([]string, len(pairs))}
 	for i, p := range pairs {
-		params[i] = dbsqlc.StandingsParams{UserID: p.UserID, OrganizationID: p.OrganizationID}
+		params.OrganizationIds[i], params.UserIds[i] = p.OrganizationID, p.UserID
 	}
-	standings := make([]clerksync.Standing, len(pairs))
-	var first error
-	queries().Standings(ctx, db, params).QueryRow(func(i int, r dbsqlc.StandingsRow, err error) {
-		first = cmp.Or(first, err)
+	rows, err := queries().Standings(ctx, db, params)
+	if err != nil {
+		return nil, fmt.Errorf("read standings: %w", err)
+	}
+	standings := make([]clerksync.Standing, len(rows))
+	for i, r := range rows {
 		standings[i] = clerksync.Standing{
 			UserID: pairs[i].UserID, OrganizationID: pairs[i].OrganizationID, OrganizationDead: r.OrganizationDead,
 			User:       clerksync.UserStatus{Dead: r.UserDead, Banned: r.UserBanned, Deprovisioned: r.UserDeprovisioned},
@@ -32,9 +32,6 @@ func Standings(ctx context.Context, db DBTX, pairs ...Pair) ([]clerksync.Standin
 		if r.AsOf.After(time.Unix(0, 0)) {
 			standings[i].AsOf = r.AsOf
 		}
-	})
-	if first != nil {
-		return nil, fmt.Errorf("read standings: %w", first)
 	}
 	return standings, nil
 }

@@ -1,0 +1,42 @@
+package api
+
+import (
+	"context"
+	"errors"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/callmine/rolecall/internal/rounds"
+	"github.com/callmine/rolecall/store"
+	clerksync "github.com/callmine/rolecall/sync"
+)
+
+const (
+	// readersAtOnce is how many queries of decisions may be under way at once: two keep Postgres
+	// busy while the next one gathers. In a trial, more were slower.
+	readersAtOnce = 2
+	// pairsAtOnce is how many pairs a query takes before it takes no further request. Together with
+	// the largest request, it takes some milliseconds.
+	pairsAtOnce = 128
+	// pairsWaiting is some hundred milliseconds of work for Postgres. If more wait, the database
+	// can't keep up, and the callers are told at once.
+	pairsWaiting = 8192
+)
+
+// newReader returns the one reader of all decisions. Requests that come while a query is under way
+// share the next one.
+func newReader(db store.DBTX) *rounds.Rounds[store.Pair, clerksync.Standing] {
+	return rounds.New(rounds.Config[store.Pair, clerksync.Standing]{
+		Ask: func(ctx context.Context, pairs []store.Pair) ([]clerksync.Standing, error) {
+			return store.Standings(ctx, db, pairs...)
+		},
+		Refused: refusedByDatabase, AtOnce: readersAtOnce, Batch: pairsAtOnce, Waiting: pairsWaiting,
+	})
+}
+
+// refusedByDatabase reports whether a query may have failed for what was asked. If the database
+// itself fails, nothing is asked again: each question could take as long as all did.
+func refusedByDatabase(err error) bool {
+	_, answered := errors.AsType[*pgconn.PgError](err)
+	return answered && !store.Unavailable(err)
+}
