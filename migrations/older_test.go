@@ -79,7 +79,7 @@ func tableIn(columns map[string]column, table string) bool {
 func requireNothingForbidden(t *testing.T, old, current *pgxpool.Pool) {
 	t.Helper()
 	const forbidding = `SELECT r.relname || ': ' || pg_get_constraintdef(c.oid) FROM pg_constraint c JOIN pg_class r ON r.oid = c.conrelid
-		JOIN pg_namespace n ON n.oid = r.relnamespace WHERE n.nspname = 'rolecall' AND c.contype <> 'n' AND r.relname = ANY($1)
+		JOIN pg_namespace n ON n.oid = r.relnamespace WHERE n.nspname = 'rolecall' AND c.contype NOT IN ('n', 't') AND r.relname = ANY($1)
 		UNION SELECT r.relname || ': ' || pg_get_indexdef(i.indexrelid) FROM pg_index i JOIN pg_class r ON r.oid = i.indrelid
 		JOIN pg_namespace n ON n.oid = r.relnamespace WHERE n.nspname = 'rolecall' AND i.indisunique AND r.relname = ANY($1)`
 	rows, err := old.Query(t.Context(), `SELECT relname::text FROM pg_class JOIN pg_namespace n ON n.oid = relnamespace

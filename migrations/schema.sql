@@ -4,6 +4,26 @@ CREATE SCHEMA rolecall;
 
 CREATE TYPE rolecall.river_job_state AS ENUM ('available', 'cancelled', 'completed', 'discarded', 'pending', 'retryable', 'running', 'scheduled');
 
+CREATE OR REPLACE FUNCTION rolecall.add_members(organizations text[], changes integer[])
+ RETURNS void
+ LANGUAGE plpgsql
+AS $function$
+DECLARE
+    uncounted text[] := ARRAY(
+        SELECT o.id FROM unnest(organizations) AS o (id)
+        WHERE NOT EXISTS (SELECT FROM rolecall.member_counts c WHERE c.organization_id = o.id));
+BEGIN
+    INSERT INTO rolecall.member_counts AS c (organization_id, members)
+    SELECT o.id, sum(o.change) FROM unnest(organizations, changes) AS o (id, change) GROUP BY o.id ORDER BY o.id
+    ON CONFLICT (organization_id) DO UPDATE SET members = c.members + excluded.members;
+    IF uncounted <> '{}' THEN -- a statement of its own, which sees what others committed before it had the lock
+        UPDATE rolecall.member_counts c SET members = counted.members
+        FROM (SELECT o.id, rolecall.count_members(o.id) AS members FROM unnest(uncounted) AS o (id) OFFSET 0) counted
+        WHERE c.organization_id = counted.id AND c.members <> counted.members;
+    END IF;
+END
+$function$;
+
 CREATE OR REPLACE FUNCTION rolecall.audit_content(organization_id text, actor text, action text, target text, before text, after text, data text, at timestamp with time zone, cause text)
  RETURNS text
  LANGUAGE plpgsql
@@ -42,10 +62,15 @@ CREATE OR REPLACE FUNCTION rolecall.can(user_id text, workspace_id text, permiss
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
 BEGIN
+    IF can.permission = '' THEN -- membership alone, for which no role need be worked out
+        RETURN EXISTS (
+            SELECT FROM rolecall.current_memberships m WHERE m.organization_id = can.workspace_id AND m.user_id = can.user_id
+        );
+    END IF;
     RETURN EXISTS (
         SELECT FROM rolecall.live_members m
         WHERE m.organization_id = can.workspace_id AND m.user_id = can.user_id AND (
-            can.permission = '' OR can.permission = ANY (m.permissions)
+            can.permission = ANY (m.permissions)
             OR EXISTS (SELECT FROM rolecall.grants g WHERE g.role = m.role AND g.permission = can.permission)
         )
     );
@@ -69,6 +94,95 @@ BEGIN
 END
 $function$;
 
+CREATE OR REPLACE FUNCTION rolecall.count_accounts()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+DECLARE
+    ids text[];
+    changes integer[];
+BEGIN
+    IF TG_OP = 'INSERT' THEN
+        SELECT array_agg(n.id ORDER BY n.id), array_agg(-1) INTO ids, changes
+        FROM written n WHERE rolecall.refused(n.deleted_at, n.banned, n.deprovisioned);
+    ELSE
+        SELECT array_agg(n.id ORDER BY n.id),
+            array_agg(CASE WHEN rolecall.refused(n.deleted_at, n.banned, n.deprovisioned) THEN -1 ELSE 1 END ORDER BY n.id)
+        INTO ids, changes
+        FROM written n JOIN overwritten o ON o.id = n.id
+        WHERE rolecall.refused(n.deleted_at, n.banned, n.deprovisioned) <> rolecall.refused(o.deleted_at, o.banned, o.deprovisioned);
+    END IF;
+    IF NEW.id <> ids[1] THEN
+        RETURN NULL;
+    END IF;
+    -- A membership that another transaction is just writing isn't visible yet. Its writer holds these locks, too.
+    PERFORM pg_advisory_xact_lock_shared(1919904870, 0);
+    PERFORM pg_advisory_xact_lock(1919904869, account.key)
+    FROM (SELECT DISTINCT hashtext(u.id) AS key FROM unnest(ids) AS u (id) ORDER BY key) account;
+    PERFORM rolecall.add_members(array_agg(m.organization_id), array_agg(account.change))
+    FROM unnest(ids, changes) AS account (id, change)
+    JOIN rolecall.memberships m ON m.user_id = account.id AND m.deleted_at IS NULL AND NOT m.followed
+    HAVING count(*) > 0;
+    RETURN NULL;
+END
+$function$;
+
+CREATE OR REPLACE FUNCTION rolecall.count_members(organization text)
+ RETURNS bigint
+ LANGUAGE plpgsql
+ STABLE
+AS $function$
+BEGIN
+    RETURN (
+        SELECT count(*) FROM rolecall.memberships m LEFT JOIN rolecall.users u ON u.id = m.user_id
+        WHERE m.organization_id = organization AND m.deleted_at IS NULL AND NOT m.followed
+            AND NOT rolecall.refused(u.deleted_at, u.banned, u.deprovisioned)
+    );
+END
+$function$;
+
+CREATE OR REPLACE FUNCTION rolecall.keep_current()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+DECLARE
+    ids text[];
+    organizations text[];
+    users text[];
+    changes integer[];
+BEGIN
+    CASE TG_OP
+    WHEN 'INSERT' THEN
+        SELECT array_agg(n.id), array_agg(n.organization_id), array_agg(n.user_id),
+            array_agg((n.deleted_at IS NULL AND NOT n.followed)::integer)
+        INTO ids, organizations, users, changes FROM written n;
+    WHEN 'DELETE' THEN
+        SELECT array_agg(o.id), array_agg(o.organization_id), array_agg(o.user_id),
+            array_agg(-(o.deleted_at IS NULL AND NOT o.followed)::integer)
+        INTO ids, organizations, users, changes FROM overwritten o;
+    ELSE -- other changes, such as a role's, concern neither
+        SELECT array_agg(r.id), array_agg(r.organization_id), array_agg(r.user_id),
+            array_agg(r.sign * (r.deleted_at IS NULL AND NOT r.followed)::integer)
+        INTO ids, organizations, users, changes
+        FROM written n JOIN overwritten o ON o.id = n.id
+        CROSS JOIN LATERAL (VALUES
+            (n.id, n.organization_id, n.user_id, n.deleted_at, n.followed, 1),
+            (o.id, o.organization_id, o.user_id, o.deleted_at, o.followed, -1)
+        ) AS r (id, organization_id, user_id, deleted_at, followed, sign)
+        WHERE (n.organization_id, n.user_id, n.created_at, n.deleted_at, n.alive_at, n.followed)
+            IS DISTINCT FROM (o.organization_id, o.user_id, o.created_at, o.deleted_at, o.alive_at, o.followed);
+    END CASE;
+    IF ids IS NOT NULL THEN
+        PERFORM rolecall.settle_pairs(ids, organizations, users, changes);
+    END IF;
+    RETURN NULL;
+END
+$function$;
+
 CREATE OR REPLACE FUNCTION rolecall.refuse_change()
  RETURNS trigger
  LANGUAGE plpgsql
@@ -76,6 +190,14 @@ AS $function$
 BEGIN
     RAISE EXCEPTION 'the audit log is append-only' USING ERRCODE = 'insufficient_privilege';
 END
+$function$;
+
+CREATE OR REPLACE FUNCTION rolecall.refused(deleted_at timestamp with time zone, banned boolean, deprovisioned boolean)
+ RETURNS boolean
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+AS $function$
+    SELECT deleted_at IS NOT NULL OR banned IS TRUE OR deprovisioned IS TRUE
 $function$;
 
 CREATE OR REPLACE FUNCTION rolecall.river_job_state_in_bitmask(bitmask bit, state rolecall.river_job_state)
@@ -96,6 +218,80 @@ AS $function$
     END = 1;
 $function$;
 
+CREATE OR REPLACE FUNCTION rolecall.settle_pairs(ids text[], organizations text[], users text[], changes integer[])
+ RETURNS void
+ LANGUAGE plpgsql
+AS $function$
+DECLARE
+    others text[];
+BEGIN
+    SELECT array_agg(o.id) INTO others
+    FROM unnest(organizations, users) AS pair (organization_id, user_id)
+    CROSS JOIN LATERAL (
+        SELECT m.id FROM rolecall.memberships m
+        WHERE m.organization_id = pair.organization_id AND m.user_id = pair.user_id AND m.deleted_at IS NULL AND m.id <> ALL (ids)
+        OFFSET 0
+    ) o;
+    IF others IS NOT NULL THEN
+        PERFORM FROM rolecall.memberships m WHERE m.id = ANY (others) ORDER BY m.id FOR NO KEY UPDATE;
+    END IF;
+    -- A change of a user's account waits until this change is committed, or this one waits for it (see count_accounts).
+    -- Many users share one lock: there is room for some thousands.
+    IF cardinality(users) > 500 THEN
+        PERFORM pg_advisory_xact_lock(1919904870, 0);
+    ELSE
+        PERFORM pg_advisory_xact_lock_shared(1919904869, account.key)
+        FROM (SELECT DISTINCT hashtext(u.id) AS key FROM unnest(users) AS u (id) ORDER BY key) account;
+    END IF;
+    PERFORM rolecall.add_members(array_agg(c.organization_id),
+        array_agg(CASE WHEN rolecall.refused(u.deleted_at, u.banned, u.deprovisioned) THEN 0 ELSE c.change END))
+    FROM unnest(organizations, users, changes) AS c (organization_id, user_id, change)
+    LEFT JOIN rolecall.users u ON u.id = c.user_id;
+    -- Under the locks of the counts, so that of two changes of one pair the second one sees the first. The update comes back here once.
+    others := rolecall.stale_flags(organizations, users);
+    IF others IS NOT NULL THEN
+        UPDATE rolecall.memberships SET followed = NOT followed WHERE id = ANY (others);
+    END IF;
+END
+$function$;
+
+CREATE OR REPLACE FUNCTION rolecall.stale_flags(organizations text[], users text[])
+ RETURNS text[]
+ LANGUAGE plpgsql
+ STABLE
+AS $function$
+BEGIN
+    RETURN (
+        SELECT array_agg(DISTINCT m.id)
+        FROM unnest(organizations, users) AS pair (organization_id, user_id)
+        CROSS JOIN LATERAL (
+            SELECT l.id, l.followed, l.created_at, l.alive_at FROM rolecall.memberships l
+            WHERE l.organization_id = pair.organization_id AND l.user_id = pair.user_id AND l.deleted_at IS NULL
+            OFFSET 0 -- one look into the index for each pair, whatever the planner guesses
+        ) m
+        WHERE m.followed <> EXISTS (
+            SELECT FROM rolecall.memberships n
+            WHERE n.organization_id = pair.organization_id AND n.user_id = pair.user_id
+                AND (n.created_at, n.deleted_at IS NULL, n.id) > (m.created_at, true, m.id)
+                AND (n.deleted_at IS NOT NULL AND m.alive_at > n.deleted_at + interval '100 ms') IS NOT TRUE
+        )
+    );
+END
+$function$;
+
+CREATE OR REPLACE FUNCTION rolecall.stamp_roles()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+BEGIN
+    INSERT INTO rolecall.revisions AS r (organization_id, revision, roles_stamp) VALUES ('', 0, gen_random_uuid())
+    ON CONFLICT (organization_id) DO UPDATE SET roles_stamp = excluded.roles_stamp;
+    RETURN NULL;
+END
+$function$;
+
 CREATE OR REPLACE FUNCTION rolecall.workspaces_of(user_id text)
  RETURNS SETOF text
  LANGUAGE plpgsql
@@ -103,7 +299,7 @@ CREATE OR REPLACE FUNCTION rolecall.workspaces_of(user_id text)
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
 BEGIN
-    RETURN QUERY SELECT m.organization_id FROM rolecall.live_members m WHERE m.user_id = workspaces_of.user_id;
+    RETURN QUERY SELECT m.organization_id FROM rolecall.current_memberships m WHERE m.user_id = workspaces_of.user_id;
 END
 $function$;
 
@@ -253,6 +449,12 @@ CREATE TABLE rolecall.invitations (
     CONSTRAINT invitations_pkey PRIMARY KEY (id)
 );
 
+CREATE TABLE rolecall.member_counts (
+    organization_id text NOT NULL,
+    members bigint NOT NULL,
+    CONSTRAINT member_counts_pkey PRIMARY KEY (organization_id)
+) WITH (fillfactor=50);
+
 CREATE TABLE rolecall.memberships (
     id text NOT NULL,
     organization_id text NOT NULL,
@@ -270,6 +472,7 @@ CREATE TABLE rolecall.memberships (
     deleted_received_at timestamp with time zone,
     lifted_at timestamp with time zone,
     alive_at timestamp with time zone,
+    followed boolean DEFAULT false NOT NULL,
     CONSTRAINT memberships_pkey PRIMARY KEY (id)
 );
 
@@ -318,6 +521,7 @@ CREATE TABLE rolecall.revisions (
     revision bigint NOT NULL,
     as_of timestamp with time zone DEFAULT '1970-01-01 00:00:00+00'::timestamp with time zone NOT NULL,
     verified_at timestamp with time zone,
+    roles_stamp uuid,
     CONSTRAINT revisions_pkey PRIMARY KEY (organization_id)
 ) WITH (fillfactor=50);
 
@@ -501,9 +705,7 @@ CREATE VIEW rolecall.current_memberships AS
    FROM ((rolecall.memberships m
      LEFT JOIN rolecall.organizations o ON ((o.id = m.organization_id)))
      LEFT JOIN rolecall.users u ON ((u.id = m.user_id)))
-  WHERE ((m.deleted_at IS NULL) AND (o.deleted_at IS NULL) AND (u.deleted_at IS NULL) AND (u.banned IS NOT TRUE) AND (u.deprovisioned IS NOT TRUE) AND (NOT (EXISTS ( SELECT
-           FROM rolecall.memberships n
-          WHERE ((n.organization_id = m.organization_id) AND (n.user_id = m.user_id) AND (ROW(n.created_at, (n.deleted_at IS NULL), n.id) > ROW(m.created_at, true, m.id)) AND (((n.deleted_at IS NOT NULL) AND (m.alive_at > (n.deleted_at + '00:00:00.1'::interval))) IS NOT TRUE))))));
+  WHERE ((m.deleted_at IS NULL) AND (NOT m.followed) AND (o.deleted_at IS NULL) AND (u.deleted_at IS NULL) AND (u.banned IS NOT TRUE) AND (u.deprovisioned IS NOT TRUE));
 
 CREATE VIEW rolecall.dead_objects AS
  SELECT 'organization'::text AS resource,
@@ -584,9 +786,7 @@ CREATE VIEW rolecall.effective_memberships AS
         END AS permissions,
     m.created_at,
     m.deleted_at,
-    ((m.deleted_at IS NULL) AND (NOT (EXISTS ( SELECT
-           FROM rolecall.memberships n
-          WHERE ((n.organization_id = m.organization_id) AND (n.user_id = m.user_id) AND (ROW(n.created_at, (n.deleted_at IS NULL), n.id) > ROW(m.created_at, true, m.id)) AND (((n.deleted_at IS NOT NULL) AND (m.alive_at > (n.deleted_at + '00:00:00.1'::interval))) IS NOT TRUE)))))) AS counts
+    ((m.deleted_at IS NULL) AND (NOT m.followed)) AS counts
    FROM (rolecall.memberships m
      LEFT JOIN LATERAL ( SELECT c.id,
             c.key,
@@ -684,3 +884,17 @@ UNION ALL
 CREATE TRIGGER audit_log_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON rolecall.audit_log FOR EACH STATEMENT EXECUTE FUNCTION rolecall.refuse_change();
 
 CREATE TRIGGER audit_log_chain BEFORE INSERT ON rolecall.audit_log FOR EACH ROW EXECUTE FUNCTION rolecall.chain_audit_entry();
+
+CREATE TRIGGER memberships_deleted AFTER DELETE ON rolecall.memberships REFERENCING OLD TABLE AS overwritten FOR EACH STATEMENT EXECUTE FUNCTION rolecall.keep_current();
+
+CREATE TRIGGER memberships_inserted AFTER INSERT ON rolecall.memberships REFERENCING NEW TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION rolecall.keep_current();
+
+CREATE TRIGGER memberships_updated AFTER UPDATE ON rolecall.memberships REFERENCING OLD TABLE AS overwritten NEW TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION rolecall.keep_current();
+
+CREATE CONSTRAINT TRIGGER permissions_stamp AFTER INSERT OR DELETE OR UPDATE ON rolecall.permissions DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION rolecall.stamp_roles();
+
+CREATE CONSTRAINT TRIGGER roles_stamp AFTER INSERT OR DELETE OR UPDATE ON rolecall.roles DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION rolecall.stamp_roles();
+
+CREATE TRIGGER users_inserted AFTER INSERT ON rolecall.users REFERENCING NEW TABLE AS written FOR EACH ROW WHEN (rolecall.refused(new.deleted_at, new.banned, new.deprovisioned)) EXECUTE FUNCTION rolecall.count_accounts();
+
+CREATE TRIGGER users_updated AFTER UPDATE ON rolecall.users REFERENCING OLD TABLE AS overwritten NEW TABLE AS written FOR EACH ROW WHEN ((rolecall.refused(new.deleted_at, new.banned, new.deprovisioned) <> rolecall.refused(old.deleted_at, old.banned, old.deprovisioned))) EXECUTE FUNCTION rolecall.count_accounts();

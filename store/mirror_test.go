@@ -53,7 +53,7 @@ func save(t require.TestingT, db store.DBTX, m clerksync.Mirror) {
 
 func truncate(t require.TestingT, pool *pgxpool.Pool) {
 	_, err := pool.Exec(context.Background(),
-		"TRUNCATE rolecall.organizations, rolecall.users, rolecall.memberships, rolecall.revisions, rolecall.invitations, "+
+		"TRUNCATE rolecall.organizations, rolecall.users, rolecall.memberships, rolecall.member_counts, rolecall.revisions, rolecall.invitations, "+
 			"rolecall.domains, rolecall.roles, rolecall.permissions")
 	require.NoError(t, err)
 }

@@ -191,7 +191,7 @@ func (q *Queries) LockInvitations(ctx context.Context, db DBTX, ids []string) ([
 }
 
 const lockMemberships = `-- name: LockMemberships :many
-SELECT id, organization_id, user_id, role, role_name, permissions, created_at, public_metadata, version, field_versions, deleted_at, deleted_cause, changed_at, deleted_received_at, lifted_at, alive_at FROM rolecall.memberships WHERE id = ANY ($1::text[]) ORDER BY id FOR UPDATE
+SELECT id, organization_id, user_id, role, role_name, permissions, created_at, public_metadata, version, field_versions, deleted_at, deleted_cause, changed_at, deleted_received_at, lifted_at, alive_at, followed FROM rolecall.memberships WHERE id = ANY ($1::text[]) ORDER BY id FOR UPDATE
 `
 
 func (q *Queries) LockMemberships(ctx context.Context, db DBTX, ids []string) ([]RolecallMembership, error) {
@@ -220,6 +220,7 @@ func (q *Queries) LockMemberships(ctx context.Context, db DBTX, ids []string) ([
 			&i.DeletedReceivedAt,
 			&i.LiftedAt,
 			&i.AliveAt,
+			&i.Followed,
 		); err != nil {
 			return nil, err
 		}
@@ -463,7 +464,7 @@ func (q *Queries) ReadInvitations(ctx context.Context, db DBTX, ids []string) ([
 }
 
 const readMemberships = `-- name: ReadMemberships :many
-SELECT id, organization_id, user_id, role, role_name, permissions, created_at, public_metadata, version, field_versions, deleted_at, deleted_cause, changed_at, deleted_received_at, lifted_at, alive_at FROM rolecall.memberships WHERE id = ANY ($1::text[])
+SELECT id, organization_id, user_id, role, role_name, permissions, created_at, public_metadata, version, field_versions, deleted_at, deleted_cause, changed_at, deleted_received_at, lifted_at, alive_at, followed FROM rolecall.memberships WHERE id = ANY ($1::text[])
 `
 
 func (q *Queries) ReadMemberships(ctx context.Context, db DBTX, ids []string) ([]RolecallMembership, error) {
@@ -492,6 +493,7 @@ func (q *Queries) ReadMemberships(ctx context.Context, db DBTX, ids []string) ([
 			&i.DeletedReceivedAt,
 			&i.LiftedAt,
 			&i.AliveAt,
+			&i.Followed,
 		); err != nil {
 			return nil, err
 		}

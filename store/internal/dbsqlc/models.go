@@ -106,6 +106,7 @@ type RolecallMembership struct {
 	DeletedReceivedAt *time.Time      `json:"deleted_received_at"`
 	LiftedAt          *time.Time      `json:"lifted_at"`
 	AliveAt           *time.Time      `json:"alive_at"`
+	Followed          bool            `json:"followed"`
 }
 
 type RolecallOrganization struct {
