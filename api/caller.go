@@ -172,6 +172,6 @@ func (s *server) knownUser(ctx context.Context, userID string) bool {
 	if !clerksync.ValidID(clerksync.UserPrefix, userID) || !s.known.Allow() {
 		return false
 	}
-	memberships, err := store.MembershipsOfUser(ctx, s.cfg.DB, userID)
+	memberships, err := store.MembershipsOfUser(ctx, s.cfg.DB, userID, store.Position{}, 1)
 	return err == nil && len(memberships) > 0
 }

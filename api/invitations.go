@@ -37,11 +37,7 @@ func (s *server) invitations(w http.ResponseWriter, r *http.Request, caller cler
 	}, status) {
 		return badRequest("status must be pending, accepted, revoked or expired.")
 	}
-	limit, err := limitOf(q)
-	if err != nil {
-		return err
-	}
-	after, err := cursorOf(q)
+	after, limit, err := pageWanted(q)
 	if err != nil {
 		return err
 	}

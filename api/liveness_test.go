@@ -75,7 +75,7 @@ func saveRows(ctx context.Context, tx pgx.Tx, tables map[string][]map[string]any
 	for table, rows := range tables {
 		for _, row := range rows {
 			_, err := tx.Exec(ctx, fmt.Sprintf(
-				`INSERT INTO rolecall.%[1]s SELECT (jsonb_populate_record(NULL::rolecall.%[1]s, '{"name":"","public_metadata":{},"version":{},"deleted_cause":"","changed_at":"epoch"}' || $1::jsonb)).*`, table), row)
+				`INSERT INTO rolecall.%[1]s SELECT (jsonb_populate_record(NULL::rolecall.%[1]s, '{"name":"","public_metadata":{},"version":{},"deleted_cause":"","changed_at":"epoch","followed":false}' || $1::jsonb)).*`, table), row)
 			errs = append(errs, err)
 		}
 	}
@@ -136,7 +136,7 @@ func decidedMembers(ctx context.Context, t *rapid.T, db store.DBTX) (roles []rol
 
 func membersByUser(ctx context.Context, t *rapid.T, db store.DBTX) (roles []roleOf) {
 	for _, user := range smallUsers() {
-		memberships, err := store.MembershipsOfUser(ctx, db, user)
+		memberships, err := store.MembershipsOfUser(ctx, db, user, store.Position{}, 100)
 		require.NoError(t, err)
 		for _, m := range memberships {
 			roles = append(roles, roleOf{m.OrganizationID, user, m.Role})

@@ -28,11 +28,7 @@ func (s *server) members(w http.ResponseWriter, r *http.Request, caller clerksyn
 	if err != nil {
 		return err
 	}
-	limit, err := limitOf(q)
-	if err != nil {
-		return err
-	}
-	after, err := cursorOf(q)
+	after, limit, err := pageWanted(q)
 	if err != nil {
 		return err
 	}

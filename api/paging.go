@@ -34,6 +34,16 @@ func pageOf[R, T any](found []R, limit int, position func(R) store.Position, bod
 	return p
 }
 
+// pageWanted reads the query parameters of a list: after which position its page begins, and how
+// many rows the page has at most.
+func pageWanted(q query) (after store.Position, limit int, err error) {
+	if limit, err = limitOf(q); err != nil {
+		return after, 0, err
+	}
+	after, err = cursorOf(q)
+	return after, limit, err
+}
+
 // limitOf reads the query parameter limit.
 func limitOf(q query) (int, error) {
 	raw, ok := q["limit"]

@@ -23,9 +23,14 @@ var (
 type query map[string]string
 
 // queryOf reads the query of a request about a workspace. It allows the given parameters and those
-// of freshness. It refuses other parameters, repeated ones and malformed queries: an overlooked
-// parameter could have been meant to change the answer.
+// of freshness, which [freshnessOf] reads.
 func queryOf(r *http.Request, allowed ...string) (query, error) {
+	return readQuery(r, append(allowed, paramMinRevision, paramMaxStaleness))
+}
+
+// readQuery reads a query of the allowed parameters. It refuses other parameters, repeated ones and
+// malformed queries: an overlooked parameter could have been meant to change the answer.
+func readQuery(r *http.Request, allowed []string) (query, error) {
 	values, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
 		return nil, errQueryMalformed
@@ -33,8 +38,6 @@ func queryOf(r *http.Request, allowed ...string) (query, error) {
 	q := query{}
 	for name, given := range values {
 		switch {
-		case name == paramMinRevision, name == paramMaxStaleness: // read by freshnessOf
-			continue
 		case !slices.Contains(allowed, name):
 			return nil, errQueryUnknown
 		case len(given) > 1:
@@ -48,12 +51,8 @@ func queryOf(r *http.Request, allowed ...string) (query, error) {
 // withoutQuery refuses requests with any query parameter, also one of freshness.
 func withoutQuery(next func(http.ResponseWriter, *http.Request, string) error) func(http.ResponseWriter, *http.Request, string) error {
 	return func(w http.ResponseWriter, r *http.Request, caller string) error {
-		values, err := url.ParseQuery(r.URL.RawQuery)
-		switch {
-		case err != nil:
-			return errQueryMalformed
-		case len(values) > 0:
-			return errQueryUnknown
+		if _, err := readQuery(r, nil); err != nil {
+			return err
 		}
 		return next(w, r, caller)
 	}

@@ -143,7 +143,7 @@ func NewHandler(cfg Config) (http.Handler, error) {
 // handler.
 func (s *server) router() *mux.Router {
 	r := mux.NewRouter().SkipClean(true)
-	r.Handle("/v1/me", s.asUser(withoutQuery(s.me))).Methods(http.MethodGet)
+	r.Handle("/v1/me", s.asUser(s.me)).Methods(http.MethodGet)
 	r.Handle("/v1/workspaces/{workspace_id}", s.asMember(policy.None, s.workspace)).Methods(http.MethodGet)
 	r.Handle("/v1/workspaces", s.asUser(withoutQuery(s.createWorkspace))).Methods(http.MethodPost)
 	r.Handle("/v1/workspaces/{workspace_id}", s.asMember(policy.WorkspaceUpdate, s.renameWorkspace)).Methods(http.MethodPatch)

@@ -10,9 +10,11 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
+// meBody is one page of the caller's workspaces. Most callers have one, which has no next_cursor.
 type meBody struct {
 	UserID     string           `json:"user_id"`
 	Workspaces []membershipBody `json:"workspaces"`
+	NextCursor *string          `json:"next_cursor,omitempty"`
 }
 
 type membershipBody struct {
@@ -25,27 +27,34 @@ type membershipBody struct {
 
 // me answers GET /v1/me with the caller's workspaces, and the role and permissions in each.
 func (s *server) me(w http.ResponseWriter, r *http.Request, userID string) error {
-	memberships, err := s.memberships(r.Context(), userID)
-	if err == nil && len(memberships) == 0 && s.refreshUser(r.Context(), userID) {
-		memberships, err = s.memberships(r.Context(), userID)
+	q, err := readQuery(r, []string{"limit", "cursor"})
+	if err != nil {
+		return err
+	}
+	after, limit, err := pageWanted(q)
+	if err != nil {
+		return err
+	}
+	memberships, err := s.memberships(r.Context(), userID, after, limit+1)
+	if err == nil && len(memberships) == 0 && after == (store.Position{}) && s.refreshUser(r.Context(), userID) {
+		memberships, err = s.memberships(r.Context(), userID, after, limit+1)
 	}
 	if err != nil {
 		return err
 	}
 	grants := s.cfg.Grants()
-	body := meBody{UserID: userID, Workspaces: make([]membershipBody, len(memberships))}
-	for i, membership := range memberships {
-		body.Workspaces[i] = membershipBody{
-			WorkspaceID: membership.OrganizationID, Name: membership.Name, Slug: membership.Slug,
-			Role: membership.Role, Permissions: permissionsIn(grants, membership.Standing(userID)),
+	p := pageOf(memberships, limit, store.UserMembership.Position, func(m store.UserMembership) membershipBody {
+		return membershipBody{
+			WorkspaceID: m.OrganizationID, Name: m.Name, Slug: m.Slug, Role: m.Role,
+			Permissions: permissionsIn(grants, m.Standing(userID)),
 		}
-	}
-	return writeTagged(w, r, body)
+	})
+	return writeTagged(w, r, meBody{UserID: userID, Workspaces: p.Data, NextCursor: p.NextCursor})
 }
 
-// memberships lists the workspaces that a user is a member of. If the user's account is refused, it
+// memberships lists workspaces that a user is a member of. If the user's account is refused, it
 // returns a problem.
-func (s *server) memberships(ctx context.Context, userID string) ([]store.UserMembership, error) {
+func (s *server) memberships(ctx context.Context, userID string, after store.Position, limit int) ([]store.UserMembership, error) {
 	status, err := store.UserStatus(ctx, s.cfg.DB, userID)
 	if err != nil {
 		return nil, err
@@ -53,7 +62,7 @@ func (s *server) memberships(ctx context.Context, userID string) ([]store.UserMe
 	if reason := status.Refusal(); reason != "" {
 		return nil, forbidden(reason)
 	}
-	return store.MembershipsOfUser(ctx, s.cfg.DB, userID)
+	return store.MembershipsOfUser(ctx, s.cfg.DB, userID, after, limit)
 }
 
 // permissionsIn lists a member's permissions under a policy. The list is never null in JSON.

@@ -46,6 +46,41 @@ func TestMe_ListsOldestMembershipFirst(t *testing.T) {
 	require.Equal(t, "org_a", body.Workspaces[0].WorkspaceID)
 }
 
+// TestMe_Pages: a caller of more workspaces than fit in one answer gets each once, and a caller of
+// fewer gets the same answer as ever.
+func TestMe_Pages(t *testing.T) {
+	t.Parallel()
+	b := setupServer(t, nil)
+	var want []string
+	for i := range 5 {
+		want = append(want, "org_"+strconv.Itoa(i))
+		b.world.member(want[i], "user_1", "org:member", nil)
+	}
+	_, err := b.pool.Exec(t.Context(), "UPDATE rolecall.memberships SET created_at = '2026-01-02' WHERE organization_id IN ('org_1', 'org_2', 'org_3')")
+	require.NoError(t, err)
+	want = append(want[1:4:4], "org_0", "org_4")
+	for limit := 1; limit <= 6; limit++ {
+		var got []string
+		for cursor := ""; ; {
+			body := answerOf[meBody](t, b.get("user_1", "/v1/me?limit="+strconv.Itoa(limit)+cursor))
+			for _, seat := range body.Workspaces {
+				got = append(got, seat.WorkspaceID)
+			}
+			require.LessOrEqual(t, len(body.Workspaces), limit)
+			if body.NextCursor == nil {
+				break
+			}
+			require.Len(t, body.Workspaces, limit, "only the last page is shorter")
+			cursor = "&cursor=" + *body.NextCursor
+		}
+		require.Equal(t, want, got, "pages of %d", limit)
+	}
+	require.NotContains(t, string(b.get("user_1", "/v1/me").body), "cursor")
+	for _, query := range []string{"limit=0", "limit=201", "cursor=!", "limit=1&limit=1", "min_revision=1", "page=1"} {
+		require.Equal(t, http.StatusBadRequest, b.get("user_1", "/v1/me?"+query).status, query)
+	}
+}
+
 func TestMe_UnknownUserHasNoWorkspaces(t *testing.T) {
 	t.Parallel()
 	b := setupServer(t, nil)

@@ -29,7 +29,7 @@ LEFT JOIN LATERAL (
 
 -- An unknown parent doesn't hide a membership.
 CREATE OR REPLACE VIEW rolecall.current_memberships AS
-SELECT m.id, m.organization_id, m.user_id
+SELECT m.id, m.organization_id, m.user_id, m.created_at AS joined_at
 FROM rolecall.memberships m
 LEFT JOIN rolecall.organizations o ON o.id = m.organization_id
 LEFT JOIN rolecall.users u ON u.id = m.user_id
@@ -96,7 +96,8 @@ LEFT JOIN LATERAL (
     LIMIT 1
 ) AS r ON true;
 
-CREATE OR REPLACE VIEW rolecall.current_memberships AS
+DROP VIEW rolecall.live_members, rolecall.current_memberships;
+CREATE VIEW rolecall.current_memberships AS
 SELECT m.id, m.organization_id, m.user_id
 FROM rolecall.memberships m
 LEFT JOIN rolecall.organizations o ON o.id = m.organization_id
@@ -109,6 +110,14 @@ WHERE m.deleted_at IS NULL AND o.deleted_at IS NULL AND u.deleted_at IS NULL
             AND (n.created_at, n.deleted_at IS NULL, n.id) > (m.created_at, true, m.id)
             AND (n.deleted_at IS NOT NULL AND m.alive_at > n.deleted_at + interval '100 ms') IS NOT TRUE
     );
+
+CREATE VIEW rolecall.live_members AS
+SELECT m.id, m.organization_id, m.user_id, m.role, m.role_name, m.permissions, m.created_at AS joined_at,
+    u.identifier, u.first_name, u.last_name
+FROM rolecall.current_memberships l
+JOIN rolecall.effective_memberships m ON m.id = l.id
+LEFT JOIN rolecall.users u ON u.id = l.user_id
+WHERE m.deleted_at IS NULL;
 
 -- +goose StatementBegin
 CREATE OR REPLACE FUNCTION rolecall.can(user_id text, workspace_id text, permission text) RETURNS boolean

@@ -701,7 +701,8 @@ CREATE INDEX river_notification_topic_id_idx ON rolecall.river_notification USIN
 CREATE VIEW rolecall.current_memberships AS
  SELECT m.id,
     m.organization_id,
-    m.user_id
+    m.user_id,
+    m.created_at AS joined_at
    FROM ((rolecall.memberships m
      LEFT JOIN rolecall.organizations o ON ((o.id = m.organization_id)))
      LEFT JOIN rolecall.users u ON ((u.id = m.user_id)))

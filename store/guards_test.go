@@ -66,7 +66,7 @@ func TestStandings_MemberHasTheRoleAsItIsNow(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, role, standings[0].Role)
 		require.ElementsMatch(t, permissions, standings[0].Permissions)
-		memberships, err := store.MembershipsOfUser(t.Context(), pool, "user_1")
+		memberships, err := store.MembershipsOfUser(t.Context(), pool, "user_1", store.Position{}, 1)
 		require.NoError(t, err)
 		require.Equal(t, role, memberships[0].Role, "lists agree")
 		require.ElementsMatch(t, permissions, memberships[0].Permissions)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/callmine/rolecall/store/internal/dbsqlc"
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
@@ -15,7 +16,11 @@ type UserMembership struct {
 	Slug           *string
 	Role           string   // as Clerk sends it
 	Permissions    []string // Clerk's own permissions of the role
+	JoinedAt       time.Time
 }
+
+// Position returns the membership's place in the list.
+func (m UserMembership) Position() Position { return Position{At: m.JoinedAt, ID: m.OrganizationID} }
 
 // Standing returns what a decision needs: the standing of a live member.
 func (m UserMembership) Standing(userID string) clerksync.Standing {
@@ -25,16 +30,20 @@ func (m UserMembership) Standing(userID string) clerksync.Standing {
 	}
 }
 
-// MembershipsOfUser lists the organizations that a user is a live member of, oldest membership
-// first.
-func MembershipsOfUser(ctx context.Context, db DBTX, userID string) ([]UserMembership, error) {
-	rows, err := queries().WorkspacesOfUser(ctx, db, userID)
+// MembershipsOfUser lists at most limit organizations that a user is a live member of, oldest
+// membership first, after the given position.
+func MembershipsOfUser(ctx context.Context, db DBTX, userID string, after Position, limit int) ([]UserMembership, error) {
+	rows, err := queries().WorkspacesOfUser(ctx, db, dbsqlc.WorkspacesOfUserParams{
+		UserID: userID, AfterJoinedAt: after.At, AfterID: after.ID, PageSize: pageSize(limit),
+	})
 	if err != nil {
 		return nil, fmt.Errorf("list memberships of user: %w", err)
 	}
 	memberships := make([]UserMembership, len(rows))
 	for i, r := range rows {
-		memberships[i] = UserMembership{OrganizationID: r.OrganizationID, Name: r.Name, Slug: r.Slug, Role: r.Role, Permissions: r.Permissions}
+		memberships[i] = UserMembership{
+			OrganizationID: r.OrganizationID, Name: r.Name, Slug: r.Slug, Role: r.Role, Permissions: r.Permissions, JoinedAt: r.JoinedAt,
+		}
 	}
 	return memberships, nil
 }
@@ -47,7 +56,7 @@ type Workspace struct {
 	ImageURL    *string
 	CreatedAt   *time.Time // nil: Clerk hasn't told
 	CreatedBy   *string
-	MemberCount int64 // live members, counted in the mirror and not by Clerk
+	MemberCount int64 // live members, as the mirror knows them, and not Clerk
 }
 
 // FindWorkspace returns a live organization, or ErrNotFound.

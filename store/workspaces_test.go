@@ -65,10 +65,12 @@ func TestFindWorkspace(t *testing.T) {
 		_, err = store.FindWorkspace(t.Context(), pool, id)
 		require.ErrorIs(t, err, store.ErrNotFound)
 	}
-	memberships, err := store.MembershipsOfUser(t.Context(), pool, "user_1")
+	memberships, err := store.MembershipsOfUser(t.Context(), pool, "user_1", store.Position{}, 2)
 	require.NoError(t, err)
-	require.Equal(t, []store.UserMembership{{OrganizationID: "org_1", Name: "North", Role: "org:member", Permissions: []string{}}}, memberships)
-	memberships, err = store.MembershipsOfUser(t.Context(), pool, "user_2")
+	require.Equal(t, []store.UserMembership{{
+		OrganizationID: "org_1", Name: "North", Role: "org:member", Permissions: []string{}, JoinedAt: time.UnixMilli(t0 + 1),
+	}}, memberships)
+	memberships, err = store.MembershipsOfUser(t.Context(), pool, "user_2", store.Position{}, 2)
 	require.NoError(t, err)
 	require.Empty(t, memberships)
 }

@@ -275,7 +275,7 @@ func (l *Lookups) lastResult(pair store.Pair) Result {
 // workspace, any membership of the user will do.
 func (l *Lookups) isMember(ctx context.Context, pair store.Pair) (bool, error) {
 	if pair.OrganizationID == "" {
-		memberships, err := store.MembershipsOfUser(ctx, l.cfg.DB, pair.UserID)
+		memberships, err := store.MembershipsOfUser(ctx, l.cfg.DB, pair.UserID, store.Position{}, 1)
 		return len(memberships) > 0, err
 	}
 	standings, err := store.Standings(ctx, l.cfg.DB, pair)

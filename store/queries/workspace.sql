@@ -1,7 +1,7 @@
 -- name: Workspace :one
 -- A live organization. If the mirror knows only a member of it, it counts as well, without a name.
 SELECT @id::text AS id, coalesce(o.name, '')::text AS name, o.slug, o.image_url, o.created_at, o.created_by,
-    (SELECT count(*) FROM rolecall.current_memberships l WHERE l.organization_id = @id) AS member_count
+    coalesce((SELECT c.members FROM rolecall.member_counts c WHERE c.organization_id = @id), 0)::bigint AS member_count
 FROM (SELECT 1) one
 LEFT JOIN rolecall.organizations o ON o.id = @id
 WHERE o.deleted_at IS NULL
@@ -9,8 +9,14 @@ WHERE o.deleted_at IS NULL
 
 -- name: Members :many
 -- One page of an organization's live members in the order of joining, after the given position.
-SELECT id, user_id, role::text AS role, role_name, identifier, first_name, last_name, joined_at
-FROM rolecall.live_members
-WHERE organization_id = @organization_id AND (joined_at, id) > (@after_joined_at::timestamptz, @after_id::text)
-ORDER BY joined_at, id
-LIMIT @page_size::integer;
+-- Roles are worked out for the page alone.
+SELECT p.id, p.user_id, m.role::text AS role, m.role_name, u.identifier, u.first_name, u.last_name, p.joined_at
+FROM (
+    SELECT l.id, l.user_id, l.joined_at FROM rolecall.current_memberships l
+    WHERE l.organization_id = @organization_id AND (l.joined_at, l.id) > (@after_joined_at::timestamptz, @after_id::text)
+    ORDER BY l.joined_at, l.id
+    LIMIT @page_size::integer
+) p
+JOIN rolecall.effective_memberships m ON m.id = p.id
+LEFT JOIN rolecall.users u ON u.id = p.user_id
+ORDER BY p.joined_at, p.id;

@@ -127,25 +127,44 @@ func (q *Queries) UserStatus(ctx context.Context, db DBTX, id string) (UserStatu
 }
 
 const workspacesOfUser = `-- name: WorkspacesOfUser :many
-SELECT l.organization_id, coalesce(o.name, '')::text AS name, o.slug, l.role::text AS role,
-    l.permissions::text[] AS permissions
-FROM rolecall.live_members l
-LEFT JOIN rolecall.organizations o ON o.id = l.organization_id
-WHERE l.user_id = $1
-ORDER BY l.joined_at, l.organization_id
+SELECT p.organization_id, coalesce(o.name, '')::text AS name, o.slug, m.role::text AS role,
+    m.permissions::text[] AS permissions, p.joined_at
+FROM (
+    SELECT l.id, l.organization_id, l.joined_at FROM rolecall.current_memberships l
+    WHERE l.user_id = $1 AND (l.joined_at, l.organization_id) > ($2::timestamptz, $3::text)
+    ORDER BY l.joined_at, l.organization_id
+    LIMIT $4::integer
+) p
+JOIN rolecall.effective_memberships m ON m.id = p.id
+LEFT JOIN rolecall.organizations o ON o.id = p.organization_id
+ORDER BY p.joined_at, p.organization_id
 `
 
-type WorkspacesOfUserRow struct {
-	OrganizationID string   `json:"organization_id"`
-	Name           string   `json:"name"`
-	Slug           *string  `json:"slug"`
-	Role           string   `json:"role"`
-	Permissions    []string `json:"permissions"`
+type WorkspacesOfUserParams struct {
+	UserID        string    `json:"user_id"`
+	AfterJoinedAt time.Time `json:"after_joined_at"`
+	AfterID       string    `json:"after_id"`
+	PageSize      int32     `json:"page_size"`
 }
 
-// The organizations that a user is a live member of, oldest membership first.
-func (q *Queries) WorkspacesOfUser(ctx context.Context, db DBTX, userID string) ([]WorkspacesOfUserRow, error) {
-	rows, err := db.Query(ctx, workspacesOfUser, userID)
+type WorkspacesOfUserRow struct {
+	OrganizationID string    `json:"organization_id"`
+	Name           string    `json:"name"`
+	Slug           *string   `json:"slug"`
+	Role           string    `json:"role"`
+	Permissions    []string  `json:"permissions"`
+	JoinedAt       time.Time `json:"joined_at"`
+}
+
+// One page of the organizations that a user is a live member of, oldest membership first, after the
+// given position. Roles are worked out for the page alone.
+func (q *Queries) WorkspacesOfUser(ctx context.Context, db DBTX, arg WorkspacesOfUserParams) ([]WorkspacesOfUserRow, error) {
+	rows, err := db.Query(ctx, workspacesOfUser,
+		arg.UserID,
+		arg.AfterJoinedAt,
+		arg.AfterID,
+		arg.PageSize,
+	)
 	if err != nil {
 		return nil, err
 	}
@@ -159,6 +178,7 @@ func (q *Queries) WorkspacesOfUser(ctx context.Context, db DBTX, userID string) 
 			&i.Slug,
 			&i.Role,
 			&i.Permissions,
+			&i.JoinedAt,
 		); err != nil {
 			return nil, err
 		}

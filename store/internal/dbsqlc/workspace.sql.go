@@ -11,11 +11,16 @@ import (
 )
 
 const members = `-- name: Members :many
-SELECT id, user_id, role::text AS role, role_name, identifier, first_name, last_name, joined_at
-FROM rolecall.live_members
-WHERE organization_id = $1 AND (joined_at, id) > ($2::timestamptz, $3::text)
-ORDER BY joined_at, id
-LIMIT $4::integer
+SELECT p.id, p.user_id, m.role::text AS role, m.role_name, u.identifier, u.first_name, u.last_name, p.joined_at
+FROM (
+    SELECT l.id, l.user_id, l.joined_at FROM rolecall.current_memberships l
+    WHERE l.organization_id = $1 AND (l.joined_at, l.id) > ($2::timestamptz, $3::text)
+    ORDER BY l.joined_at, l.id
+    LIMIT $4::integer
+) p
+JOIN rolecall.effective_memberships m ON m.id = p.id
+LEFT JOIN rolecall.users u ON u.id = p.user_id
+ORDER BY p.joined_at, p.id
 `
 
 type MembersParams struct {
@@ -37,6 +42,7 @@ type MembersRow struct {
 }
 
 // One page of an organization's live members in the order of joining, after the given position.
+// Roles are worked out for the page alone.
 func (q *Queries) Members(ctx context.Context, db DBTX, arg MembersParams) ([]MembersRow, error) {
 	rows, err := db.Query(ctx, members,
 		arg.OrganizationID,
@@ -73,7 +79,7 @@ func (q *Queries) Members(ctx context.Context, db DBTX, arg MembersParams) ([]Me
 
 const workspace = `-- name: Workspace :one
 SELECT $1::text AS id, coalesce(o.name, '')::text AS name, o.slug, o.image_url, o.created_at, o.created_by,
-    (SELECT count(*) FROM rolecall.current_memberships l WHERE l.organization_id = $1) AS member_count
+    coalesce((SELECT c.members FROM rolecall.member_counts c WHERE c.organization_id = $1), 0)::bigint AS member_count
 FROM (SELECT 1) one
 LEFT JOIN rolecall.organizations o ON o.id = $1
 WHERE o.deleted_at IS NULL
