@@ -1,7 +1,6 @@
 package api
 
 import (
-	"context"
 	"errors"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -27,9 +26,7 @@ const (
 // share the next one.
 func newReader(db store.DBTX) *rounds.Rounds[store.Pair, clerksync.Standing] {
 	return rounds.New(rounds.Config[store.Pair, clerksync.Standing]{
-		Ask: func(ctx context.Context, pairs []store.Pair) ([]clerksync.Standing, error) {
-			return store.Standings(ctx, db, pairs...)
-		},
+		Ask:     store.NewStandingReader(db).Read,
 		Refused: refusedByDatabase, AtOnce: readersAtOnce, Batch: pairsAtOnce, Waiting: pairsWaiting,
 	})
 }

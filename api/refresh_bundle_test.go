@@ -145,7 +145,7 @@ func (b *refreshBundle) afterReads(n int) <-chan struct{} {
 	b.db.asked = func(args []any) {
 		mu.Lock()
 		defer mu.Unlock()
-		pairs, _ := args[0].([]string) // other queries have one parameter, and no pairs
+		pairs, _ := args[len(args)-1].([]string) // nil of a query that reads no standings
 		if n > 0 && n <= len(pairs) {
 			close(reached)
 		}

@@ -1,18 +1,22 @@
 -- name: Standings :many
--- What a decision needs to know about each user in an organization, in the order of the pairs. The
--- pair's last membership counts, also if it has ended. Clerk has at most one at a time, so an older
--- one that seems to live has ended, and its event hasn't come yet. One execution is for many pairs,
--- as of one moment. Its sessions keep one plan for any number of pairs (plan_cache_mode), because
--- Postgres would else plan anew each time, which takes five times as long as the answer. So each
--- table is looked up by itself (OFFSET 0), whatever the number of pairs.
+-- What a decision needs to know about each user in an organization, in the order of the pairs, as of
+-- one moment. The pair's current membership counts; without one, the user isn't a member, and any
+-- other row says that the user was one. Role and permissions are as the membership has them: package
+-- store resolves them by the roles. The first row has these, too, unless the caller knows them by
+-- their stamp already.
+--
+-- Sessions keep one plan for any number of pairs (plan_cache_mode), because Postgres would else plan
+-- anew each time, which takes longer than the answer. So each table is looked up by itself (OFFSET
+-- 0), whatever the number of pairs.
 SELECT (o.deleted_at IS NOT NULL)::boolean AS organization_dead,
     (u.deleted_at IS NOT NULL)::boolean AS user_dead,
     coalesce(u.banned, false)::boolean AS user_banned,
     coalesce(u.deprovisioned, false)::boolean AS user_deprovisioned,
-    (m.id IS NOT NULL)::boolean AS ever_member,
-    (m.id IS NOT NULL AND m.deleted_at IS NULL)::boolean AS member,
+    (m.counts IS NOT NULL)::boolean AS ever_member,
+    coalesce(m.counts, false)::boolean AS member,
     coalesce(m.role, '')::text AS role,
     coalesce(m.permissions, '{}')::text[] AS permissions,
+    m.role_version::json AS role_version,
     coalesce(r.revision + coalesce(i.revision, 0), 0)::bigint AS revision,
     -- The last instant at which the workspace here, roles and accounts included, is known to have
     -- agreed with Clerk: the last clean sweep of everything. An event doesn't count: it proves
@@ -24,24 +28,34 @@ SELECT (o.deleted_at IS NOT NULL)::boolean AS organization_dead,
         WHEN i.verified_at IS NOT NULL THEN i.verified_at
         WHEN o.created_at < now() + interval '1 minute' THEN least(o.created_at, now())
         ELSE 'epoch'
-    END)::timestamptz AS as_of
+    END)::timestamptz AS as_of,
+    (CASE WHEN pair.n = 1 AND (i.roles_stamp::text = @roles_stamp::text) IS NOT TRUE THEN json_build_object(
+        'stamp', i.roles_stamp,
+        'roles', (
+            SELECT json_agg(json_build_object('named', named.key, 'since', named.value, 'key', c.key, 'permissions', CASE
+                WHEN c.deleted_at IS NOT NULL THEN '{}'
+                ELSE ARRAY(SELECT p.key FROM rolecall.permissions p WHERE p.id = ANY (c.permission_ids) AND p.deleted_at IS NULL)
+            END) ORDER BY c.id)
+            FROM rolecall.roles c, jsonb_each(c.keys) AS named
+        )
+    ) END)::json AS roles
 FROM (
     SELECT unnest(@organization_ids::text[]) AS organization_id, unnest(@user_ids::text[]) AS user_id,
         generate_subscripts(@user_ids::text[], 1) AS n
 ) pair
 LEFT JOIN LATERAL (
-    SELECT id, deleted_at, created_at FROM rolecall.organizations WHERE id = pair.organization_id OFFSET 0
+    SELECT deleted_at, created_at FROM rolecall.organizations WHERE id = pair.organization_id OFFSET 0
 ) o ON true
 LEFT JOIN LATERAL (
-    SELECT id, deleted_at, banned, deprovisioned FROM rolecall.users WHERE id = pair.user_id OFFSET 0
+    SELECT deleted_at, banned, deprovisioned FROM rolecall.users WHERE id = pair.user_id OFFSET 0
 ) u ON true
 LEFT JOIN LATERAL (
     SELECT organization_id, revision FROM rolecall.revisions WHERE organization_id = pair.organization_id OFFSET 0
 ) r ON true
 LEFT JOIN LATERAL (
-    SELECT id, role, permissions, deleted_at FROM rolecall.effective_memberships
-    WHERE organization_id = pair.organization_id AND user_id = pair.user_id
-    ORDER BY counts DESC, created_at DESC, deleted_at IS NULL DESC, id DESC LIMIT 1
+    SELECT role, permissions, coalesce(field_versions -> 'role', version) AS role_version, deleted_at IS NULL AND NOT followed AS counts
+    FROM rolecall.memberships WHERE organization_id = pair.organization_id AND user_id = pair.user_id
+    ORDER BY counts DESC LIMIT 1
 ) m ON true
 LEFT JOIN rolecall.revisions i ON i.organization_id = '' -- of what concerns all: roles and permissions
 ORDER BY pair.n;
