@@ -31,40 +31,6 @@ CREATE FUNCTION rolecall.refused(deleted_at timestamptz, banned boolean, deprovi
 $$;
 -- +goose StatementEnd
 
--- The members of an organization, counted.
--- +goose StatementBegin
-CREATE FUNCTION rolecall.count_members(organization text) RETURNS bigint LANGUAGE plpgsql STABLE AS $$
-BEGIN
-    RETURN (
-        SELECT count(*) FROM rolecall.memberships m LEFT JOIN rolecall.users u ON u.id = m.user_id
-        WHERE m.organization_id = organization AND m.deleted_at IS NULL AND NOT m.followed
-            AND NOT rolecall.refused(u.deleted_at, u.banned, u.deprovisioned)
-    );
-END
-$$;
--- +goose StatementEnd
-
--- Locks the counts of organizations, in order, and adds to them. A count that isn't there yet is made by counting. That is right,
--- because each change that isn't committed yet waits for the row, and then adds to it.
--- +goose StatementBegin
-CREATE FUNCTION rolecall.add_members(organizations text[], changes integer[]) RETURNS void LANGUAGE plpgsql AS $$
-DECLARE
-    uncounted text[] := ARRAY(
-        SELECT o.id FROM unnest(organizations) AS o (id)
-        WHERE NOT EXISTS (SELECT FROM rolecall.member_counts c WHERE c.organization_id = o.id));
-BEGIN
-    INSERT INTO rolecall.member_counts AS c (organization_id, members)
-    SELECT o.id, sum(o.change) FROM unnest(organizations, changes) AS o (id, change) GROUP BY o.id ORDER BY o.id
-    ON CONFLICT (organization_id) DO UPDATE SET members = c.members + excluded.members;
-    IF uncounted <> '{}' THEN -- a statement of its own, which sees what others committed before it had the lock
-        UPDATE rolecall.member_counts c SET members = counted.members
-        FROM (SELECT o.id, rolecall.count_members(o.id) AS members FROM unnest(uncounted) AS o (id) OFFSET 0) counted
-        WHERE c.organization_id = counted.id AND c.members <> counted.members;
-    END IF;
-END
-$$;
--- +goose StatementEnd
-
 -- The live memberships of pairs whose flag isn't what the rule says. Of a pair the one that was created last is the last one, also if
 -- it is dead; unless another one is known to have lived clearly after that one's end (see migration 00020).
 -- +goose StatementBegin
@@ -89,79 +55,81 @@ END
 $$;
 -- +goose StatementEnd
 
--- Ends a change of the memberships with the given ids: counts it, and decides which membership of each pair is current. The other
--- arrays are as long as each other: a pair, and by how much its number of current memberships has changed already. Locks are taken in
--- the order of queries/mirror.sql: the pairs' other rows, the users, the organizations' counts.
+-- Ends a change of memberships: counts it, and decides which membership of each pair is current. The arrays are as long as each other,
+-- and in the order of the hashes of the users: a pair, and by how much its number of current memberships has changed already.
 -- +goose StatementBegin
-CREATE FUNCTION rolecall.settle_pairs(ids text[], organizations text[], users text[], changes integer[]) RETURNS void
-    LANGUAGE plpgsql AS $$
+CREATE FUNCTION rolecall.settle_pairs(organizations text[], users text[], changes integer[]) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
-    others text[];
+    waited boolean;
+    stale text[];
 BEGIN
-    SELECT array_agg(o.id) INTO others
-    FROM unnest(organizations, users) AS pair (organization_id, user_id)
-    CROSS JOIN LATERAL (
-        SELECT m.id FROM rolecall.memberships m
-        WHERE m.organization_id = pair.organization_id AND m.user_id = pair.user_id AND m.deleted_at IS NULL AND m.id <> ALL (ids)
-        OFFSET 0
-    ) o;
-    IF others IS NOT NULL THEN
-        PERFORM FROM rolecall.memberships m WHERE m.id = ANY (others) ORDER BY m.id FOR NO KEY UPDATE;
-    END IF;
     -- A change of a user's account waits until this change is committed, or this one waits for it (see count_accounts).
     -- Many users share one lock: there is room for some thousands.
     IF cardinality(users) > 500 THEN
         PERFORM pg_advisory_xact_lock(1919904870, 0);
     ELSE
-        PERFORM pg_advisory_xact_lock_shared(1919904869, account.key)
-        FROM (SELECT DISTINCT hashtext(u.id) AS key FROM unnest(users) AS u (id) ORDER BY key) account;
+        FOR i IN 1 .. cardinality(users) LOOP -- an expression, for which PL/pgSQL needs no query
+            waited := pg_advisory_xact_lock_shared(1919904869, hashtext(users[i])) IS NULL;
+        END LOOP;
     END IF;
-    PERFORM rolecall.add_members(array_agg(c.organization_id),
-        array_agg(CASE WHEN rolecall.refused(u.deleted_at, u.banned, u.deprovisioned) THEN 0 ELSE c.change END))
-    FROM unnest(organizations, users, changes) AS c (organization_id, user_id, change)
-    LEFT JOIN rolecall.users u ON u.id = c.user_id;
-    -- Under the locks of the counts, so that of two changes of one pair the second one sees the first. The update comes back here once.
-    others := rolecall.stale_flags(organizations, users);
-    IF others IS NOT NULL THEN
-        UPDATE rolecall.memberships SET followed = NOT followed WHERE id = ANY (others);
+    INSERT INTO rolecall.member_counts AS c (organization_id, members)
+    SELECT p.organization_id, sum(CASE WHEN rolecall.refused(u.deleted_at, u.banned, u.deprovisioned) THEN 0 ELSE p.change END)
+    FROM unnest(organizations, users, changes) AS p (organization_id, user_id, change)
+    LEFT JOIN rolecall.users u ON u.id = p.user_id
+    GROUP BY p.organization_id ORDER BY p.organization_id
+    ON CONFLICT (organization_id) DO UPDATE SET members = c.members + excluded.members;
+    -- Under the locks of the counts, so that of two changes of one pair the second one sees the first.
+    stale := rolecall.stale_flags(organizations, users);
+    IF stale IS NOT NULL THEN
+        UPDATE rolecall.memberships SET followed = NOT followed WHERE id = ANY (stale); -- which comes back here once
     END IF;
 END
 $$;
 -- +goose StatementEnd
 
+-- Locks are taken in the order of queries/mirror.sql: the pairs' other rows, the users, the organizations' counts. Postgres would plan
+-- for an array, whose length it can't guess, each time anew. That takes several times as long as the work.
 -- +goose StatementBegin
 CREATE FUNCTION rolecall.keep_current() RETURNS trigger
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
-    ids text[];
     organizations text[];
     users text[];
     changes integer[];
+    others text[];
 BEGIN
     CASE TG_OP
     WHEN 'INSERT' THEN
-        SELECT array_agg(n.id), array_agg(n.organization_id), array_agg(n.user_id),
-            array_agg((n.deleted_at IS NULL AND NOT n.followed)::integer)
-        INTO ids, organizations, users, changes FROM written n;
+        SELECT array_agg(n.organization_id), array_agg(n.user_id), array_agg((n.deleted_at IS NULL AND NOT n.followed)::integer)
+        INTO organizations, users, changes
+        FROM (SELECT * FROM written w ORDER BY hashtext(w.user_id)) n;
     WHEN 'DELETE' THEN
-        SELECT array_agg(o.id), array_agg(o.organization_id), array_agg(o.user_id),
-            array_agg(-(o.deleted_at IS NULL AND NOT o.followed)::integer)
-        INTO ids, organizations, users, changes FROM overwritten o;
-    ELSE -- other changes, such as a role's, concern neither
-        SELECT array_agg(r.id), array_agg(r.organization_id), array_agg(r.user_id),
-            array_agg(r.sign * (r.deleted_at IS NULL AND NOT r.followed)::integer)
-        INTO ids, organizations, users, changes
-        FROM written n JOIN overwritten o ON o.id = n.id
-        CROSS JOIN LATERAL (VALUES
-            (n.id, n.organization_id, n.user_id, n.deleted_at, n.followed, 1),
-            (o.id, o.organization_id, o.user_id, o.deleted_at, o.followed, -1)
-        ) AS r (id, organization_id, user_id, deleted_at, followed, sign)
-        WHERE (n.organization_id, n.user_id, n.created_at, n.deleted_at, n.alive_at, n.followed)
-            IS DISTINCT FROM (o.organization_id, o.user_id, o.created_at, o.deleted_at, o.alive_at, o.followed);
+        SELECT array_agg(o.organization_id), array_agg(o.user_id), array_agg(-(o.deleted_at IS NULL AND NOT o.followed)::integer)
+        INTO organizations, users, changes
+        FROM (SELECT * FROM overwritten w ORDER BY hashtext(w.user_id)) o;
+    ELSE -- other changes, such as a role's, concern neither flags nor counts
+        SELECT array_agg(r.organization_id), array_agg(r.user_id), array_agg(r.change)
+        INTO organizations, users, changes
+        FROM (
+            SELECT v.organization_id, v.user_id, v.sign * (v.deleted_at IS NULL AND NOT v.followed)::integer AS change
+            FROM written n JOIN overwritten o ON o.id = n.id
+            CROSS JOIN LATERAL (VALUES
+                (n.organization_id, n.user_id, n.deleted_at, n.followed, 1),
+                (o.organization_id, o.user_id, o.deleted_at, o.followed, -1)
+            ) AS v (organization_id, user_id, deleted_at, followed, sign)
+            WHERE (n.organization_id, n.user_id, n.created_at, n.deleted_at, n.alive_at, n.followed)
+                IS DISTINCT FROM (o.organization_id, o.user_id, o.created_at, o.deleted_at, o.alive_at, o.followed)
+            ORDER BY hashtext(v.user_id)
+        ) r;
     END CASE;
-    IF ids IS NOT NULL THEN
-        PERFORM rolecall.settle_pairs(ids, organizations, users, changes);
+    IF users IS NULL THEN
+        RETURN NULL;
     END IF;
+    others := rolecall.stale_flags(organizations, users); -- as far as can be seen before the locks
+    IF others IS NOT NULL THEN
+        PERFORM FROM rolecall.memberships m WHERE m.id = ANY (others) ORDER BY m.id FOR NO KEY UPDATE;
+    END IF;
+    PERFORM rolecall.settle_pairs(organizations, users, changes);
     RETURN NULL;
 END
 $$;
@@ -171,7 +139,7 @@ $$;
 -- changes of users nothing; the first row does the work for all, so that locks are taken in order.
 -- +goose StatementBegin
 CREATE FUNCTION rolecall.count_accounts() RETURNS trigger
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     ids text[];
     changes integer[];
@@ -193,10 +161,29 @@ BEGIN
     PERFORM pg_advisory_xact_lock_shared(1919904870, 0);
     PERFORM pg_advisory_xact_lock(1919904869, account.key)
     FROM (SELECT DISTINCT hashtext(u.id) AS key FROM unnest(ids) AS u (id) ORDER BY key) account;
-    PERFORM rolecall.add_members(array_agg(m.organization_id), array_agg(account.change))
+    INSERT INTO rolecall.member_counts AS c (organization_id, members)
+    SELECT m.organization_id, sum(account.change)
     FROM unnest(ids, changes) AS account (id, change)
     JOIN rolecall.memberships m ON m.user_id = account.id AND m.deleted_at IS NULL AND NOT m.followed
-    HAVING count(*) > 0;
+    GROUP BY m.organization_id ORDER BY m.organization_id
+    ON CONFLICT (organization_id) DO UPDATE SET members = c.members + excluded.members;
+    RETURN NULL;
+END
+$$;
+-- +goose StatementEnd
+
+-- Until migration 00023, an organization without a row may have members that weren't counted yet. Whoever adds the row counts them. That
+-- is right, because each change that isn't committed yet waits for the row, and then adds to it.
+-- +goose StatementBegin
+CREATE FUNCTION rolecall.count_first() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    UPDATE rolecall.member_counts c SET members = (
+        SELECT count(*) FROM rolecall.memberships m LEFT JOIN rolecall.users u ON u.id = m.user_id
+        WHERE m.organization_id = NEW.organization_id AND m.deleted_at IS NULL AND NOT m.followed
+            AND NOT rolecall.refused(u.deleted_at, u.banned, u.deprovisioned)
+    )
+    WHERE c.organization_id = NEW.organization_id;
     RETURN NULL;
 END
 $$;
@@ -214,8 +201,10 @@ $$;
 -- +goose StatementEnd
 
 -- The triggers run as the role that migrated, so that writers need no right but to the tables that they write.
-REVOKE ALL ON FUNCTION rolecall.count_members, rolecall.add_members, rolecall.stale_flags, rolecall.settle_pairs,
-    rolecall.keep_current, rolecall.count_accounts, rolecall.stamp_roles FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall.stale_flags, rolecall.settle_pairs, rolecall.keep_current, rolecall.count_accounts,
+    rolecall.count_first, rolecall.stamp_roles FROM PUBLIC;
+
+CREATE TRIGGER member_counts_first AFTER INSERT ON rolecall.member_counts FOR EACH ROW EXECUTE FUNCTION rolecall.count_first();
 
 CREATE TRIGGER memberships_inserted AFTER INSERT ON rolecall.memberships REFERENCING NEW TABLE AS written
     FOR EACH STATEMENT EXECUTE FUNCTION rolecall.keep_current();
@@ -246,8 +235,8 @@ DROP TRIGGER users_inserted ON rolecall.users;
 DROP TRIGGER memberships_deleted ON rolecall.memberships;
 DROP TRIGGER memberships_updated ON rolecall.memberships;
 DROP TRIGGER memberships_inserted ON rolecall.memberships;
-DROP FUNCTION rolecall.stamp_roles, rolecall.count_accounts, rolecall.keep_current, rolecall.settle_pairs, rolecall.stale_flags,
-    rolecall.add_members, rolecall.count_members, rolecall.refused;
 ALTER TABLE rolecall.revisions DROP roles_stamp;
 DROP TABLE rolecall.member_counts;
+DROP FUNCTION IF EXISTS rolecall.stamp_roles, rolecall.count_first, rolecall.count_accounts, rolecall.keep_current, rolecall.settle_pairs,
+    rolecall.stale_flags, rolecall.refused;
 ALTER TABLE rolecall.memberships DROP followed;

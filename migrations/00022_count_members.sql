@@ -10,6 +10,8 @@ DECLARE
     all_ids text[];
     all_sizes bigint[];
     ids text[];
+    organizations text[];
+    users text[];
     size bigint;
     done integer := 0;
 BEGIN
@@ -24,15 +26,18 @@ BEGIN
             size := size + all_sizes[done];
         END LOOP;
         PERFORM set_config('lock_timeout', '5s', true); -- a worker waits less long, so of the two it gives way, and tries again
-        PERFORM rolecall.settle_pairs('{}', array_agg(p.organization_id), array_agg(p.user_id), array_agg(0))
-        FROM (
+        SELECT array_agg(p.organization_id), array_agg(p.user_id) INTO organizations, users FROM (
             SELECT m.organization_id, m.user_id FROM rolecall.memberships m WHERE m.organization_id = ANY (ids)
-            GROUP BY m.organization_id, m.user_id HAVING count(*) > 1
-        ) AS p
-        HAVING count(*) > 0;
+            GROUP BY m.organization_id, m.user_id HAVING count(*) > 1 ORDER BY hashtext(m.user_id)
+        ) p;
+        IF users IS NOT NULL THEN
+            PERFORM FROM rolecall.memberships m WHERE m.id = ANY (rolecall.stale_flags(organizations, users)) ORDER BY m.id FOR NO KEY UPDATE;
+            PERFORM rolecall.settle_pairs(organizations, users, array_fill(0, ARRAY[cardinality(users)]));
+        END IF;
         COMMIT; -- a transaction locks the counts of its workspaces once, in order
         PERFORM set_config('lock_timeout', '5s', true);
-        PERFORM rolecall.add_members(ids, array_fill(0, ARRAY[cardinality(ids)]));
+        INSERT INTO rolecall.member_counts (organization_id, members) SELECT o.id, 0 FROM unnest(ids) AS o (id) ORDER BY o.id
+        ON CONFLICT DO NOTHING; -- the trigger counts
         COMMIT;
         RAISE NOTICE 'counted members of % of % workspaces', done, cardinality(all_ids);
     END LOOP;

@@ -3,6 +3,10 @@
 -- +goose Up
 SET LOCAL lock_timeout = '5s'; -- never queue behind a long transaction: everybody else would queue behind us
 
+-- All are counted. From now on an organization without a row has no member.
+DROP TRIGGER IF EXISTS member_counts_first ON rolecall.member_counts;
+DROP FUNCTION IF EXISTS rolecall.count_first;
+
 -- counts says whether the membership is the current one of its pair.
 CREATE OR REPLACE VIEW rolecall.effective_memberships AS
 SELECT m.id, m.organization_id, m.user_id, coalesce(r.key, m.role) AS role, m.role_name,

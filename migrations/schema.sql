@@ -4,26 +4,6 @@ CREATE SCHEMA rolecall;
 
 CREATE TYPE rolecall.river_job_state AS ENUM ('available', 'cancelled', 'completed', 'discarded', 'pending', 'retryable', 'running', 'scheduled');
 
-CREATE OR REPLACE FUNCTION rolecall.add_members(organizations text[], changes integer[])
- RETURNS void
- LANGUAGE plpgsql
-AS $function$
-DECLARE
-    uncounted text[] := ARRAY(
-        SELECT o.id FROM unnest(organizations) AS o (id)
-        WHERE NOT EXISTS (SELECT FROM rolecall.member_counts c WHERE c.organization_id = o.id));
-BEGIN
-    INSERT INTO rolecall.member_counts AS c (organization_id, members)
-    SELECT o.id, sum(o.change) FROM unnest(organizations, changes) AS o (id, change) GROUP BY o.id ORDER BY o.id
-    ON CONFLICT (organization_id) DO UPDATE SET members = c.members + excluded.members;
-    IF uncounted <> '{}' THEN -- a statement of its own, which sees what others committed before it had the lock
-        UPDATE rolecall.member_counts c SET members = counted.members
-        FROM (SELECT o.id, rolecall.count_members(o.id) AS members FROM unnest(uncounted) AS o (id) OFFSET 0) counted
-        WHERE c.organization_id = counted.id AND c.members <> counted.members;
-    END IF;
-END
-$function$;
-
 CREATE OR REPLACE FUNCTION rolecall.audit_content(organization_id text, actor text, action text, target text, before text, after text, data text, at timestamp with time zone, cause text)
  RETURNS text
  LANGUAGE plpgsql
@@ -99,6 +79,7 @@ CREATE OR REPLACE FUNCTION rolecall.count_accounts()
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO 'pg_catalog', 'pg_temp'
+ SET plan_cache_mode TO 'force_generic_plan'
 AS $function$
 DECLARE
     ids text[];
@@ -121,25 +102,13 @@ BEGIN
     PERFORM pg_advisory_xact_lock_shared(1919904870, 0);
     PERFORM pg_advisory_xact_lock(1919904869, account.key)
     FROM (SELECT DISTINCT hashtext(u.id) AS key FROM unnest(ids) AS u (id) ORDER BY key) account;
-    PERFORM rolecall.add_members(array_agg(m.organization_id), array_agg(account.change))
+    INSERT INTO rolecall.member_counts AS c (organization_id, members)
+    SELECT m.organization_id, sum(account.change)
     FROM unnest(ids, changes) AS account (id, change)
     JOIN rolecall.memberships m ON m.user_id = account.id AND m.deleted_at IS NULL AND NOT m.followed
-    HAVING count(*) > 0;
+    GROUP BY m.organization_id ORDER BY m.organization_id
+    ON CONFLICT (organization_id) DO UPDATE SET members = c.members + excluded.members;
     RETURN NULL;
-END
-$function$;
-
-CREATE OR REPLACE FUNCTION rolecall.count_members(organization text)
- RETURNS bigint
- LANGUAGE plpgsql
- STABLE
-AS $function$
-BEGIN
-    RETURN (
-        SELECT count(*) FROM rolecall.memberships m LEFT JOIN rolecall.users u ON u.id = m.user_id
-        WHERE m.organization_id = organization AND m.deleted_at IS NULL AND NOT m.followed
-            AND NOT rolecall.refused(u.deleted_at, u.banned, u.deprovisioned)
-    );
 END
 $function$;
 
@@ -148,37 +117,46 @@ CREATE OR REPLACE FUNCTION rolecall.keep_current()
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO 'pg_catalog', 'pg_temp'
+ SET plan_cache_mode TO 'force_generic_plan'
 AS $function$
 DECLARE
-    ids text[];
     organizations text[];
     users text[];
     changes integer[];
+    others text[];
 BEGIN
     CASE TG_OP
     WHEN 'INSERT' THEN
-        SELECT array_agg(n.id), array_agg(n.organization_id), array_agg(n.user_id),
-            array_agg((n.deleted_at IS NULL AND NOT n.followed)::integer)
-        INTO ids, organizations, users, changes FROM written n;
+        SELECT array_agg(n.organization_id), array_agg(n.user_id), array_agg((n.deleted_at IS NULL AND NOT n.followed)::integer)
+        INTO organizations, users, changes
+        FROM (SELECT * FROM written w ORDER BY hashtext(w.user_id)) n;
     WHEN 'DELETE' THEN
-        SELECT array_agg(o.id), array_agg(o.organization_id), array_agg(o.user_id),
-            array_agg(-(o.deleted_at IS NULL AND NOT o.followed)::integer)
-        INTO ids, organizations, users, changes FROM overwritten o;
-    ELSE -- other changes, such as a role's, concern neither
-        SELECT array_agg(r.id), array_agg(r.organization_id), array_agg(r.user_id),
-            array_agg(r.sign * (r.deleted_at IS NULL AND NOT r.followed)::integer)
-        INTO ids, organizations, users, changes
-        FROM written n JOIN overwritten o ON o.id = n.id
-        CROSS JOIN LATERAL (VALUES
-            (n.id, n.organization_id, n.user_id, n.deleted_at, n.followed, 1),
-            (o.id, o.organization_id, o.user_id, o.deleted_at, o.followed, -1)
-        ) AS r (id, organization_id, user_id, deleted_at, followed, sign)
-        WHERE (n.organization_id, n.user_id, n.created_at, n.deleted_at, n.alive_at, n.followed)
-            IS DISTINCT FROM (o.organization_id, o.user_id, o.created_at, o.deleted_at, o.alive_at, o.followed);
+        SELECT array_agg(o.organization_id), array_agg(o.user_id), array_agg(-(o.deleted_at IS NULL AND NOT o.followed)::integer)
+        INTO organizations, users, changes
+        FROM (SELECT * FROM overwritten w ORDER BY hashtext(w.user_id)) o;
+    ELSE -- other changes, such as a role's, concern neither flags nor counts
+        SELECT array_agg(r.organization_id), array_agg(r.user_id), array_agg(r.change)
+        INTO organizations, users, changes
+        FROM (
+            SELECT v.organization_id, v.user_id, v.sign * (v.deleted_at IS NULL AND NOT v.followed)::integer AS change
+            FROM written n JOIN overwritten o ON o.id = n.id
+            CROSS JOIN LATERAL (VALUES
+                (n.organization_id, n.user_id, n.deleted_at, n.followed, 1),
+                (o.organization_id, o.user_id, o.deleted_at, o.followed, -1)
+            ) AS v (organization_id, user_id, deleted_at, followed, sign)
+            WHERE (n.organization_id, n.user_id, n.created_at, n.deleted_at, n.alive_at, n.followed)
+                IS DISTINCT FROM (o.organization_id, o.user_id, o.created_at, o.deleted_at, o.alive_at, o.followed)
+            ORDER BY hashtext(v.user_id)
+        ) r;
     END CASE;
-    IF ids IS NOT NULL THEN
-        PERFORM rolecall.settle_pairs(ids, organizations, users, changes);
+    IF users IS NULL THEN
+        RETURN NULL;
     END IF;
+    others := rolecall.stale_flags(organizations, users); -- as far as can be seen before the locks
+    IF others IS NOT NULL THEN
+        PERFORM FROM rolecall.memberships m WHERE m.id = ANY (others) ORDER BY m.id FOR NO KEY UPDATE;
+    END IF;
+    PERFORM rolecall.settle_pairs(organizations, users, changes);
     RETURN NULL;
 END
 $function$;
@@ -218,39 +196,33 @@ AS $function$
     END = 1;
 $function$;
 
-CREATE OR REPLACE FUNCTION rolecall.settle_pairs(ids text[], organizations text[], users text[], changes integer[])
+CREATE OR REPLACE FUNCTION rolecall.settle_pairs(organizations text[], users text[], changes integer[])
  RETURNS void
  LANGUAGE plpgsql
 AS $function$
 DECLARE
-    others text[];
+    waited boolean;
+    stale text[];
 BEGIN
-    SELECT array_agg(o.id) INTO others
-    FROM unnest(organizations, users) AS pair (organization_id, user_id)
-    CROSS JOIN LATERAL (
-        SELECT m.id FROM rolecall.memberships m
-        WHERE m.organization_id = pair.organization_id AND m.user_id = pair.user_id AND m.deleted_at IS NULL AND m.id <> ALL (ids)
-        OFFSET 0
-    ) o;
-    IF others IS NOT NULL THEN
-        PERFORM FROM rolecall.memberships m WHERE m.id = ANY (others) ORDER BY m.id FOR NO KEY UPDATE;
-    END IF;
     -- A change of a user's account waits until this change is committed, or this one waits for it (see count_accounts).
     -- Many users share one lock: there is room for some thousands.
     IF cardinality(users) > 500 THEN
         PERFORM pg_advisory_xact_lock(1919904870, 0);
     ELSE
-        PERFORM pg_advisory_xact_lock_shared(1919904869, account.key)
-        FROM (SELECT DISTINCT hashtext(u.id) AS key FROM unnest(users) AS u (id) ORDER BY key) account;
+        FOR i IN 1 .. cardinality(users) LOOP -- an expression, for which PL/pgSQL needs no query
+            waited := pg_advisory_xact_lock_shared(1919904869, hashtext(users[i])) IS NULL;
+        END LOOP;
     END IF;
-    PERFORM rolecall.add_members(array_agg(c.organization_id),
-        array_agg(CASE WHEN rolecall.refused(u.deleted_at, u.banned, u.deprovisioned) THEN 0 ELSE c.change END))
-    FROM unnest(organizations, users, changes) AS c (organization_id, user_id, change)
-    LEFT JOIN rolecall.users u ON u.id = c.user_id;
-    -- Under the locks of the counts, so that of two changes of one pair the second one sees the first. The update comes back here once.
-    others := rolecall.stale_flags(organizations, users);
-    IF others IS NOT NULL THEN
-        UPDATE rolecall.memberships SET followed = NOT followed WHERE id = ANY (others);
+    INSERT INTO rolecall.member_counts AS c (organization_id, members)
+    SELECT p.organization_id, sum(CASE WHEN rolecall.refused(u.deleted_at, u.banned, u.deprovisioned) THEN 0 ELSE p.change END)
+    FROM unnest(organizations, users, changes) AS p (organization_id, user_id, change)
+    LEFT JOIN rolecall.users u ON u.id = p.user_id
+    GROUP BY p.organization_id ORDER BY p.organization_id
+    ON CONFLICT (organization_id) DO UPDATE SET members = c.members + excluded.members;
+    -- Under the locks of the counts, so that of two changes of one pair the second one sees the first.
+    stale := rolecall.stale_flags(organizations, users);
+    IF stale IS NOT NULL THEN
+        UPDATE rolecall.memberships SET followed = NOT followed WHERE id = ANY (stale); -- which comes back here once
     END IF;
 END
 $function$;
