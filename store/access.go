@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -51,24 +52,23 @@ func (s *StandingReader) Read(ctx context.Context, pairs []Pair) ([]clerksync.St
 		params.OrganizationIds[i], params.UserIds[i] = p.OrganizationID, p.UserID
 	}
 	rows, err := queries().Standings(ctx, s.db, params)
-	if err == nil && len(rows) > 0 {
-		known, err = s.learn(known, rows[0].Roles)
+	if i := slices.IndexFunc(rows, func(r dbsqlc.StandingsRow) bool { return r.Roles != nil }); i >= 0 {
+		known, err = s.learn(rows[i].Roles)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read standings: %w", err)
 	}
-	standings := make([]clerksync.Standing, len(rows))
-	for i, r := range rows {
-		standings[i] = standingOf(pairs[i], r, known.Roles)
+	standings := make([]clerksync.Standing, len(pairs))
+	for _, r := range rows {
+		if i := int(r.N) - 1; !standings[i].Member { // at most one row of a pair is of a member
+			standings[i] = standingOf(pairs[i], r, known.Roles)
+		}
 	}
 	return standings, nil
 }
 
-// learn returns the roles that hold for an answer. It remembers them if the answer has new ones.
-func (s *StandingReader) learn(known *knownRoles, answered json.RawMessage) (*knownRoles, error) {
-	if answered == nil {
-		return known, nil
-	}
+// learn returns the roles of an answer, and remembers them if they have a stamp.
+func (s *StandingReader) learn(answered json.RawMessage) (*knownRoles, error) {
 	var answer struct {
 		Stamp *string `json:"stamp"`
 		Roles []struct {
@@ -80,7 +80,7 @@ func (s *StandingReader) learn(known *knownRoles, answered json.RawMessage) (*kn
 	if err := json.Unmarshal(answered, &answer); err != nil {
 		return nil, fmt.Errorf("unpack roles: %w", err)
 	}
-	known = &knownRoles{Roles: clerksync.Roles{}}
+	known := &knownRoles{Roles: clerksync.Roles{}}
 	for _, role := range answer.Roles {
 		known.Roles[role.Named] = append(known.Roles[role.Named], role.KeyHolder)
 	}

@@ -1,21 +1,21 @@
 -- name: Standings :many
--- What a decision needs to know about each user in an organization, in the order of the pairs, as of
--- one moment. The pair's current membership counts; without one, the user isn't a member, and any
--- other row says that the user was one. Role and permissions are as the membership has them: package
--- store resolves them by the roles. The first row has these, too, unless the caller knows them by
--- their stamp already.
+-- What a decision needs to know about pairs of a user and an organization, as of one moment: a row
+-- for each membership of a pair, or one row without a membership. The pair's current membership
+-- counts; without one, the user isn't a member, and any other one says that the user was. Role and
+-- permissions are as the membership has them: package store resolves them by the roles. The first
+-- pair's rows have these, too, unless the caller knows them by their stamp.
 --
--- Sessions keep one plan for any number of pairs (plan_cache_mode), because Postgres would else plan
--- anew each time, which takes longer than the answer. So each table is looked up by itself (OFFSET
--- 0), whatever the number of pairs.
-SELECT (o.deleted_at IS NOT NULL)::boolean AS organization_dead,
+-- Each table is looked up for each pair (OFFSET 0): Postgres can't guess how many there are. The
+-- sessions keep the plan (plan_cache_mode): for arrays, Postgres would else plan anew each time.
+SELECT pair.n::integer AS n,
+    (o.deleted_at IS NOT NULL)::boolean AS organization_dead,
     (u.deleted_at IS NOT NULL)::boolean AS user_dead,
     coalesce(u.banned, false)::boolean AS user_banned,
     coalesce(u.deprovisioned, false)::boolean AS user_deprovisioned,
-    (m.counts IS NOT NULL)::boolean AS ever_member,
-    coalesce(m.counts, false)::boolean AS member,
+    (m.followed IS NOT NULL)::boolean AS ever_member,
+    (m.deleted_at IS NULL AND m.followed IS FALSE)::boolean AS member,
     coalesce(m.role, '')::text AS role,
-    coalesce(m.permissions, '{}')::text[] AS permissions,
+    m.permissions::text[] AS permissions,
     m.role_version::json AS role_version,
     coalesce(r.revision + coalesce(i.revision, 0), 0)::bigint AS revision,
     -- The last instant at which the workspace here, roles and accounts included, is known to have
@@ -29,16 +29,8 @@ SELECT (o.deleted_at IS NOT NULL)::boolean AS organization_dead,
         WHEN o.created_at < now() + interval '1 minute' THEN least(o.created_at, now())
         ELSE 'epoch'
     END)::timestamptz AS as_of,
-    (CASE WHEN pair.n = 1 AND (i.roles_stamp::text = @roles_stamp::text) IS NOT TRUE THEN json_build_object(
-        'stamp', i.roles_stamp,
-        'roles', (
-            SELECT json_agg(json_build_object('named', named.key, 'since', named.value, 'key', c.key, 'permissions', CASE
-                WHEN c.deleted_at IS NOT NULL THEN '{}'
-                ELSE ARRAY(SELECT p.key FROM rolecall.permissions p WHERE p.id = ANY (c.permission_ids) AND p.deleted_at IS NULL)
-            END) ORDER BY c.id)
-            FROM rolecall.roles c, jsonb_each(c.keys) AS named
-        )
-    ) END)::json AS roles
+    (CASE WHEN pair.n = 1 AND (i.roles_stamp = nullif(@roles_stamp::text, '')::uuid) IS NOT TRUE
+        THEN json_build_object('stamp', i.roles_stamp, 'roles', rolecall.role_keys()) END)::json AS roles
 FROM (
     SELECT unnest(@organization_ids::text[]) AS organization_id, unnest(@user_ids::text[]) AS user_id,
         generate_subscripts(@user_ids::text[], 1) AS n
@@ -53,12 +45,10 @@ LEFT JOIN LATERAL (
     SELECT organization_id, revision FROM rolecall.revisions WHERE organization_id = pair.organization_id OFFSET 0
 ) r ON true
 LEFT JOIN LATERAL (
-    SELECT role, permissions, coalesce(field_versions -> 'role', version) AS role_version, deleted_at IS NULL AND NOT followed AS counts
-    FROM rolecall.memberships WHERE organization_id = pair.organization_id AND user_id = pair.user_id
-    ORDER BY counts DESC LIMIT 1
+    SELECT role, permissions, coalesce(field_versions -> 'role', version) AS role_version, deleted_at, followed
+    FROM rolecall.memberships WHERE organization_id = pair.organization_id AND user_id = pair.user_id OFFSET 0
 ) m ON true
-LEFT JOIN rolecall.revisions i ON i.organization_id = '' -- of what concerns all: roles and permissions
-ORDER BY pair.n;
+LEFT JOIN rolecall.revisions i ON i.organization_id = ''; -- of what concerns all: roles and permissions
 
 -- name: UserStatus :one
 -- Whether an account may do anything at all. No row: nothing is known against it.
