@@ -142,7 +142,9 @@ func NewHandler(cfg Config) (http.Handler, error) {
 // router is the table of contents of the API. Each line is a route with its callers and its
 // handler.
 func (s *server) router() *mux.Router {
-	r := mux.NewRouter().SkipClean(true)
+	r := mux.NewRouter().SkipClean(true) // it tries the routes one after the other
+	r.Handle("/v1/authorize", s.asUser(s.authorize)).Methods(http.MethodGet)
+	r.Handle("/v1/authorize", s.asService(withoutQuery(s.authorizeMany))).Methods(http.MethodPost)
 	r.Handle("/v1/me", s.asUser(s.me)).Methods(http.MethodGet)
 	r.Handle("/v1/workspaces/{workspace_id}", s.asMember(policy.None, s.workspace)).Methods(http.MethodGet)
 	r.Handle("/v1/workspaces", s.asUser(withoutQuery(s.createWorkspace))).Methods(http.MethodPost)
@@ -157,8 +159,6 @@ func (s *server) router() *mux.Router {
 	r.Handle("/v1/workspaces/{workspace_id}/audit", s.asMember(policy.AuditRead, s.audit)).Methods(http.MethodGet)
 	r.Handle("/v1/workspaces/{workspace_id}/audit/export", s.asMember(policy.AuditRead, s.exportAudit)).Methods(http.MethodGet)
 	r.Handle("/v1/workspaces/{workspace_id}/audit", s.asService(withoutQuery(s.appendAudit))).Methods(http.MethodPost)
-	r.Handle("/v1/authorize", s.asUser(s.authorize)).Methods(http.MethodGet)
-	r.Handle("/v1/authorize", s.asService(withoutQuery(s.authorizeMany))).Methods(http.MethodPost)
 	r.Handle("/openapi.yaml", http.HandlerFunc(serveOpenAPI)).Methods(http.MethodGet)
 	r.NotFoundHandler = s.failWith(errNotFound)
 	r.MethodNotAllowedHandler = s.methodNotAllowed(r)
