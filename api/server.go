@@ -118,6 +118,9 @@ type server struct {
 	reader *rounds.Rounds[store.Pair, clerksync.Standing] // of all that decisions need
 	// eventShares lets each organization use only one of EventDB's connections at a time.
 	eventShares *store.Shares
+	// readShares lets each user read one page at a time. Else a single user could keep all of DB's
+	// connections, and Postgres, busy with the most expensive list.
+	readShares *store.Shares
 	commands    *bounded.Limiter
 	callers     *auth.Monitor
 	known       *rate.Limiter // limits knownUser
@@ -130,7 +133,7 @@ func NewHandler(cfg Config) (http.Handler, error) {
 		return nil, err
 	}
 	s := &server{
-		cfg: cfg, reader: newReader(cfg.DecideDB), commands: bounded.NewLimiter(commandsPerUser, commandsWindow, cfg.Now), eventShares: store.NewShares(1),
+		cfg: cfg, reader: newReader(cfg.DecideDB), commands: bounded.NewLimiter(commandsPerUser, commandsWindow, cfg.Now), eventShares: store.NewShares(1), readShares: store.NewShares(1),
 		known: rate.NewLimiter(rate.Every(knownEvery), 5),
 	}
 	s.callers = auth.NewMonitor(auth.MonitorConfig{

@@ -12,11 +12,17 @@ import (
 	"github.com/callmine/rolecall/internal/pgpool"
 )
 
-// Time-outs of sessions. Callers cancel their own statements; these end the statements of a frozen
-// process.
+// Time-outs of sessions. docs/operate.md names those of reads.
 const (
-	// requestStatement is above the time that a request or a webhook may take.
+	// requestStatement is above the time that a request or a webhook may take. Callers cancel their
+	// own statements; this ends those of a frozen process.
 	requestStatement = 30 * time.Second
+	// decideStatement is some hundred times as long as the largest decision takes. Requests share
+	// these sessions, so none may hold one up.
+	decideStatement = time.Second
+	// readStatement is as long as a request takes at most: nobody waits for the rest of a page, and
+	// an export reads a page at a time.
+	readStatement = 5 * time.Second
 	// watchEvery is how often the service checks where the URL leads.
 	watchEvery = 2 * time.Second
 	// adminFresh is how long a session of the admin pool lives: less than watchEvery, so that each
@@ -44,10 +50,10 @@ func needsOf(pool string) pgpool.Needs {
 		// The note that a job runs needn't survive a crash of Postgres: the job then runs again.
 		return pgpool.Needs{Write: true, AsyncCommit: true}
 	case "decide":
-		return pgpool.Needs{ReadOnly: true, StatementTimeout: requestStatement, OnePlan: true}
+		return pgpool.Needs{ReadOnly: true, StatementTimeout: decideStatement, OnePlan: true}
 	case "read":
 		// No query of a request can change anything.
-		return pgpool.Needs{ReadOnly: true, StatementTimeout: requestStatement}
+		return pgpool.Needs{ReadOnly: true, StatementTimeout: readStatement}
 	default: // admin: it shows whether the database is writable
 		return pgpool.Needs{StatementTimeout: requestStatement}
 	}
