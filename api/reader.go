@@ -1,10 +1,6 @@
 package api
 
 import (
-	"errors"
-
-	"github.com/jackc/pgx/v5/pgconn"
-
 	"github.com/callmine/rolecall/internal/rounds"
 	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
@@ -27,13 +23,6 @@ const (
 func newReader(db store.DBTX) *rounds.Rounds[store.Pair, clerksync.Standing] {
 	return rounds.New(rounds.Config[store.Pair, clerksync.Standing]{
 		Ask:     store.NewStandingReader(db).Read,
-		Refused: refusedByDatabase, AtOnce: readersAtOnce, Batch: pairsAtOnce, Waiting: pairsWaiting,
+		Refused: store.Refused, AtOnce: readersAtOnce, Batch: pairsAtOnce, Waiting: pairsWaiting,
 	})
-}
-
-// refusedByDatabase reports whether a query may have failed for what was asked. If the database
-// itself fails, nothing is asked again: each question could take as long as all did.
-func refusedByDatabase(err error) bool {
-	_, answered := errors.AsType[*pgconn.PgError](err)
-	return answered && !store.Unavailable(err)
 }

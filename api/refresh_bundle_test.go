@@ -137,8 +137,8 @@ func (b *refreshBundle) later(ctx context.Context, user, target string) <-chan e
 	return answer
 }
 
-// afterReads returns a channel that is closed when the n-th pair from now on is read. Requests share
-// the queries.
+// afterReads returns a channel that is closed when the n-th pair from now on is read. Requests
+// share the queries.
 func (b *refreshBundle) afterReads(n int) <-chan struct{} {
 	var mu sync.Mutex
 	reached := make(chan struct{})

@@ -121,9 +121,9 @@ type server struct {
 	// readShares lets each user read one page at a time. Else a single user could keep all of DB's
 	// connections, and Postgres, busy with the most expensive list.
 	readShares *store.Shares
-	commands    *bounded.Limiter
-	callers     *auth.Monitor
-	known       *rate.Limiter // limits knownUser
+	commands   *bounded.Limiter
+	callers    *auth.Monitor
+	known      *rate.Limiter // limits knownUser
 }
 
 // NewHandler returns the handler of all routes under /v1 and of /openapi.yaml.

@@ -15,10 +15,10 @@ import (
 // Pair is one user in one organization.
 type Pair struct{ UserID, OrganizationID string }
 
-// StandingReader reads standings, and remembers what the roles permit. With each answer the database
-// says by a stamp whether that still holds. If it doesn't, the answer has the roles of its moment.
-// So nothing is answered from memory that the database contradicts. A StandingReader is safe for
-// concurrent use.
+// StandingReader reads standings, and remembers what the roles permit. With each answer the
+// database says by a stamp whether that still holds. If it doesn't, the answer has the roles of its
+// moment. So nothing is answered from memory that the database contradicts. A StandingReader is
+// safe for concurrent use.
 type StandingReader struct {
 	db    DBTX
 	known atomic.Pointer[knownRoles]
@@ -37,12 +37,13 @@ func NewStandingReader(db DBTX) *StandingReader {
 	return r
 }
 
-// Standings returns what a decision needs to know about each pair, in their order, as of one moment.
+// Standings returns what a decision needs to know about each pair, in their order and as of one
+// moment.
 func Standings(ctx context.Context, db DBTX, pairs ...Pair) ([]clerksync.Standing, error) {
 	return NewStandingReader(db).Read(ctx, pairs)
 }
 
-// Read returns what a decision needs to know about each pair, in their order, as of one moment.
+// Read returns what a decision needs to know about each pair, in their order and as of one moment.
 func (s *StandingReader) Read(ctx context.Context, pairs []Pair) ([]clerksync.Standing, error) {
 	known := s.known.Load()
 	params := dbsqlc.StandingsParams{

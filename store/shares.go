@@ -25,8 +25,8 @@ type share struct {
 // NewShares returns shares of so many uses at once for each id.
 func NewShares(each int) *Shares { return &Shares{each: each, used: map[string]*share{}} }
 
-// Take waits for a turn of an organization or a user, and returns the function that ends the turn. It fails
-// if ctx ends first.
+// Take waits for a turn of an organization or a user, and returns the function that ends the turn.
+// It fails if ctx ends first.
 func (s *Shares) Take(ctx context.Context, id string) (release func(), err error) {
 	if s == nil {
 		return func() {}, nil

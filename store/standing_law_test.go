@@ -32,7 +32,7 @@ func TestLaw_StandingReader_AgreesWithTheViews(t *testing.T) {
 }
 
 func exec(t *rapid.T, pool *pgxpool.Pool, sql string, args ...any) {
-	_, err := pool.Exec(context.Background(), sql, args...) //nolint:usetesting // rapid's T has no context
+	_, err := pool.Exec(context.Background(), sql, args...)
 	require.NoError(t, err)
 }
 
@@ -69,7 +69,7 @@ func changeRoles(t *rapid.T, pool *pgxpool.Pool) {
 // requireAsViews compares the reader with the view, for each pair.
 func requireAsViews(t *rapid.T, pool *pgxpool.Pool, reader *store.StandingReader) {
 	pairs := []store.Pair{{UserID: "user_1", OrganizationID: "org_1"}, {UserID: "user_2", OrganizationID: "org_1"}}
-	standings, err := reader.Read(context.Background(), pairs) //nolint:usetesting // rapid's T has no context
+	standings, err := reader.Read(context.Background(), pairs)
 	require.NoError(t, err)
 	for i, p := range pairs {
 		var ever, member bool
@@ -78,7 +78,7 @@ func requireAsViews(t *rapid.T, pool *pgxpool.Pool, reader *store.StandingReader
 		row := pool.QueryRow(context.Background(), `SELECT count(*) > 0, count(*) FILTER (WHERE counts) > 0, coalesce(max(role) FILTER (WHERE counts), ''),
 			coalesce((SELECT array_agg(key ORDER BY key COLLATE "C") FROM rolecall.effective_memberships c, unnest(c.permissions) key
 				WHERE c.organization_id = $1 AND c.user_id = $2 AND c.counts), '{}')
-			FROM rolecall.effective_memberships WHERE organization_id = $1 AND user_id = $2`, p.OrganizationID, p.UserID) //nolint:usetesting // see above
+			FROM rolecall.effective_memberships WHERE organization_id = $1 AND user_id = $2`, p.OrganizationID, p.UserID)
 		require.NoError(t, row.Scan(&ever, &member, &role, &permissions))
 		got := standings[i]
 		require.Equal(t, ever, got.EverMember)
