@@ -10,11 +10,13 @@ const (
 	Workers     = 8
 	WorkConns   = Workers + 14 // 14 for revocations, held-up deliveries, taking over, upkeep, a sweep, look-ups
 	queueConns  = 6            // for River's fetching and upkeep; its listener takes one out of the pool
-	decideConns = 2            // those who wait share the next query: more connections don't answer more
-	readConns   = 14           // lists, exports, and what else isn't a decision
-	EventConns  = 4            // services' entries of the audit log
-	changeConns = 4            // commands
-	adminConns  = 2            // so that a busy API can't turn /readyz red; also to notice a failover
+	// decideConns are few, because requests that wait share the next query. With the least
+	// connections there are none: decisions are then read with the rest.
+	decideConns = 2
+	readConns   = 14 // lists, exports, and what else isn't a decision
+	EventConns  = 4  // services' entries of the audit log
+	changeConns = 4  // commands
+	adminConns  = 2  // so that a busy API can't turn /readyz red; also to notice a failover
 
 	// workLeast is enough for a worker, a sweep, two waiting jobs, and a revocation.
 	workLeast = 5
@@ -34,9 +36,8 @@ func Shares(which Parts) []pgpool.Share {
 		all = append(all, pgpool.Share{Name: "queue", Least: 2, Usual: queueConns})
 	}
 	if which.Web {
-		all = append(all, pgpool.Share{Name: "accept", Least: 1, Usual: acceptConns}, pgpool.Share{Name: "decide", Least: 1, Usual: decideConns},
-			pgpool.Share{Name: "read", Least: 1, Usual: readConns},
-			pgpool.Share{Name: "events", Least: 1, Usual: EventConns}, pgpool.Share{Name: "changes", Least: 1, Usual: changeConns})
+		all = append(all, pgpool.Share{Name: "accept", Least: 1, Usual: acceptConns}, pgpool.Share{Name: "decide", Usual: decideConns},
+			pgpool.Share{Name: "read", Least: 1, Usual: readConns}, pgpool.Share{Name: "events", Least: 1, Usual: EventConns}, pgpool.Share{Name: "changes", Least: 1, Usual: changeConns})
 	}
 	return all
 }

@@ -146,6 +146,7 @@ func TestConnections_MoreMakeNoMoreWorkers(t *testing.T) {
 		require.Equal(t, config.Workers, config.WorkersFor(sizes))
 		sizes, err = service.Connections(t.Context(), config.Config{MaxConnections: 12}, which, pgpool.Report{}, slog.New(slog.DiscardHandler))
 		require.NoError(t, err)
+		require.Zero(t, sizes["decide"], "with so few, decisions are read with the rest")
 		require.Less(t, config.WorkersFor(sizes), config.Workers)
 		require.Positive(t, config.WorkersFor(sizes))
 	}
@@ -155,7 +156,7 @@ func TestConnections_MoreMakeNoMoreWorkers(t *testing.T) {
 func TestConnections_TooFewAreRefused(t *testing.T) {
 	t.Parallel()
 	_, err := service.Start(t.Context(), servicetest.Settings(t, func(c *config.Config) { c.MaxConnections = 11 }), config.Parts{Web: true, Workers: true}, slog.New(slog.DiscardHandler))
-	require.ErrorContains(t, err, "ROLECALL_MAX_CONNECTIONS: 12 connections are too few: this process needs at least 13")
+	require.ErrorContains(t, err, "ROLECALL_MAX_CONNECTIONS: 11 connections are too few: this process needs at least 12")
 	_, err = service.Start(t.Context(), servicetest.Settings(t, func(c *config.Config) { c.DatabaseURL += "&pool_max_conns=3" }), config.Parts{Web: true, Workers: true}, slog.New(slog.DiscardHandler))
 	require.ErrorContains(t, err, "pool_max_conns in DATABASE_URL: 3 connections are too few")
 	c := pgtest.NewCluster(t, map[string]string{"max_connections": "12"})

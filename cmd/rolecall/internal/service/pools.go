@@ -139,9 +139,15 @@ func (o opener) openPools(ctx context.Context, which config.Parts) (p pools, err
 		name string
 		into *pgpool.DB
 	}{{"accept", &p.accept}, {"decide", &p.decide}, {"read", &p.read}, {"events", &p.events}, {"changes", &p.changes}} {
+		if o.sizes[pool.name] == 0 {
+			continue
+		}
 		if *pool.into, err = o.statements(ctx, pool.name); err != nil {
 			return p, err
 		}
+	}
+	if p.decide == nil { // no connection is left for it
+		p.decide = p.read
 	}
 	return p, nil
 }
