@@ -152,6 +152,17 @@ func TestConnections_MoreMakeNoMoreWorkers(t *testing.T) {
 	}
 }
 
+// TestConnections_TheLeastAnswer: decisions have no connection of their own then.
+func TestConnections_TheLeastAnswer(t *testing.T) {
+	t.Parallel()
+	url := pgtest.URL(t)
+	b := servicetest.Start(t, url, nil, config.Parts{Web: true, Workers: true}, func(_ *servicetest.Bundle, c *config.Config) { c.MaxConnections = 12 })
+	b.Open(t, url)
+	_, err := b.DB.Exec(t.Context(), `INSERT INTO rolecall.memberships (id, organization_id, user_id, role) VALUES ('orgmem_1', 'org_1', 'user_1', 'org:admin')`)
+	require.NoError(t, err)
+	require.Equal(t, http.StatusOK, b.May(t, b.Token(t, "user_1"), "org_1", "members:read"))
+}
+
 // TestConnections_TooFewAreRefused: the error names the setting and the least number.
 func TestConnections_TooFewAreRefused(t *testing.T) {
 	t.Parallel()
