@@ -38,13 +38,15 @@ func (s *suite) flat(b *testing.B) {
 	fillSize(b, connect(b, urls[1]), large)
 	both := [2]*told{s.tell(b, c, ofSmall, urls[0]), s.tell(b, c, ofLarge, urls[1])}
 	token := c.token(b, userAt(1))
-	for name, path := range map[string]string{
-		"authorize": "/v1/authorize?permission=members:read&workspace_id=org_1", "a page of members": "/v1/workspaces/org_1/members", "me": "/v1/me",
+	for _, row := range []struct{ name, work, path string }{
+		{"authorize", "authorize", "/v1/authorize?permission=members:read&workspace_id=org_1"},
+		{"members", "a page of members", "/v1/workspaces/org_1/members"},
+		{"me", "GET /v1/me", "/v1/me"},
 	} {
-		b.Run(name, func(b *testing.B) {
-			s.compareSizes(b, name, "requests", func(i int) func(int) error {
+		b.Run(row.name, func(b *testing.B) {
+			s.compareSizes(b, row.work, "requests", func(i int) func(int) error {
 				return asking(b, newAskers(b, both[i].program.addr, 1, func(ctx context.Context, _ int) (*http.Request, error) {
-					return withToken(ctx, path, token)
+					return withToken(ctx, row.path, token)
 				}))
 			})
 		})
