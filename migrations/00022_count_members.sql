@@ -14,6 +14,7 @@ DECLARE
     users text[];
     size bigint;
     done integer := 0;
+    told timestamptz := clock_timestamp();
 BEGIN
     SELECT array_agg(o.id ORDER BY o.id), array_agg(o.size ORDER BY o.id) INTO all_ids, all_sizes
     FROM (SELECT m.organization_id, count(*) FROM rolecall.memberships m GROUP BY m.organization_id) AS o (id, size);
@@ -39,7 +40,10 @@ BEGIN
         INSERT INTO rolecall.member_counts (organization_id, members) SELECT o.id, 0 FROM unnest(ids) AS o (id) ORDER BY o.id
         ON CONFLICT DO NOTHING; -- the trigger counts
         COMMIT;
-        RAISE NOTICE 'counted members of % of % workspaces', done, cardinality(all_ids);
+        IF clock_timestamp() > told + interval '1 second' OR done = cardinality(all_ids) THEN
+            RAISE INFO 'counted the members of % of % workspaces', done, cardinality(all_ids);
+            told := clock_timestamp();
+        END IF;
     END LOOP;
 END
 $$;

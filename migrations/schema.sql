@@ -288,7 +288,15 @@ CREATE OR REPLACE FUNCTION rolecall.workspaces_of(user_id text)
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
 BEGIN
-    RETURN QUERY SELECT m.organization_id FROM rolecall.current_memberships m WHERE m.user_id = workspaces_of.user_id;
+    IF EXISTS (
+        SELECT FROM rolecall.users u
+        WHERE u.id = workspaces_of.user_id AND rolecall.refused(u.deleted_at, u.banned, u.deprovisioned)
+    ) THEN
+        RETURN;
+    END IF;
+    RETURN QUERY
+        SELECT m.organization_id FROM rolecall.memberships m LEFT JOIN rolecall.organizations o ON o.id = m.organization_id
+        WHERE m.user_id = workspaces_of.user_id AND m.deleted_at IS NULL AND NOT m.followed AND o.deleted_at IS NULL;
 END
 $function$;
 

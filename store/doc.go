@@ -6,7 +6,8 @@
 // alone decides what is newer. The queries are in the folder queries, compiled by sqlc.
 //
 // Locks are taken in one order everywhere, so that two transactions can't deadlock: deliveries, the
-// objects kind by kind (see queries/mirror.sql), commands, revisions, then audit_heads; each by id.
+// objects kind by kind (see queries/mirror.sql), member_counts, commands, revisions, then
+// audit_heads; each by id.
 package store
 
 import (

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 
+	"github.com/callmine/rolecall/store/internal/dbsqlc"
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
@@ -13,6 +14,7 @@ import (
 // error is [ErrRaced].
 func SaveMirror(ctx context.Context, db DBTX, locked Locked, changed clerksync.Mirror) error {
 	q, w := queries(), &work{db: db, rows: locked.rows}
+	lockCounts(ctx, w, changed)
 	save(ctx, w, changed.Users, userRow, q.SaveUsers)
 	save(ctx, w, changed.Memberships, membershipRow, q.SaveMemberships)
 	save(ctx, w, changed.Invitations, invitationRow, q.SaveInvitations)
@@ -21,6 +23,35 @@ func SaveMirror(ctx context.Context, db DBTX, locked Locked, changed clerksync.M
 	save(ctx, w, changed.Roles, roleRow, q.SaveRoles)
 	save(ctx, w, changed.Organizations, organizationRow, q.SaveOrganizations)
 	return w.err
+}
+
+// lockCounts locks the counts of members that saving will change, if it may change counts more than
+// once: for users who are refused now or no longer, for changed memberships, and for added ones.
+// Each time they are locked in order, and so must they be all together.
+func lockCounts(ctx context.Context, w *work, changed clerksync.Mirror) {
+	var p dbsqlc.LockMemberCountsParams
+	kinds := map[string]bool{}
+	for id, u := range changed.Users {
+		refused := clerksync.UserStatus{Dead: u.Tombstone.Dead(), Banned: u.Banned.Value, Deprovisioned: u.Deprovisioned.Value}.Refusal() != ""
+		p.UserIds, p.Refused = append(p.UserIds, id), append(p.Refused, refused)
+		if refused || w.rows[id] {
+			kinds["account"] = true
+		}
+	}
+	for id, m := range changed.Memberships {
+		p.OrganizationIds = append(p.OrganizationIds, m.OrganizationID)
+		if w.rows[id] {
+			kinds["changed"] = true
+		} else {
+			kinds["added"] = true
+		}
+	}
+	if len(kinds) < 2 {
+		return
+	}
+	if err := queries().LockMemberCounts(ctx, w.db, p); err != nil {
+		w.err = fmt.Errorf("lock counts of members: %w", err)
+	}
 }
 
 // rowsToSave is what each save query takes: lists of rows.

@@ -15,7 +15,7 @@ func (*migrateCommand) run(ctx context.Context, io streams) error {
 	if err != nil {
 		return err
 	}
-	left, err := database.Migrate(ctx, cfg)
+	left, err := database.Migrate(ctx, cfg, func(line string) { fmt.Fprintln(io.out, line) })
 	if err != nil {
 		return err
 	}

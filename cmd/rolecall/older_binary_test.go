@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
@@ -17,13 +18,19 @@ import (
 	"github.com/callmine/rolecall/internal/svixsim"
 )
 
-// olderRelease is the commit of schema 00013. Its binaries may still run while newer ones start.
-const olderRelease = "03fb23c85cba85456e66573569138febb7756856"
+// olderReleases are commits by the newest schema that they knew. Their binaries may still run while
+// newer ones start.
+func olderReleases() map[string]string {
+	return map[string]string{
+		"schema 00013": "03fb23c85cba85456e66573569138febb7756856",
+		"schema 00020": "340caf3cbfe6fdaf01ffd0d8a8a1f865594a49af",
+	}
+}
 
-// olderBinary builds the program of that release. Without the git history, as in a shallow clone,
+// olderBinary builds the program of a release. Without the git history, as in a shallow clone,
 // the test is skipped. Package migrations still tests the same release's statements against the
 // schema.
-func olderBinary(t *testing.T) string {
+func olderBinary(t *testing.T, olderRelease string) string {
 	t.Helper()
 	git := func(args ...string) ([]byte, error) {
 		return exec.CommandContext(t.Context(), "git", append([]string{"-C", "../.."}, args...)...).CombinedOutput()
@@ -50,7 +57,16 @@ func olderBinary(t *testing.T) string {
 func TestRollingRestart_OldAndNewBinarySideBySide(t *testing.T) {
 	servicetest.NeedsSurroundings(t)
 	t.Parallel()
-	older := olderBinary(t)
+	for name, release := range olderReleases() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			sideBySide(t, olderBinary(t, release))
+		})
+	}
+}
+
+func sideBySide(t *testing.T, older string) {
+	t.Helper()
 	database := pgtest.URL(t)
 	b := servicetest.Start(t, database, nil, config.Parts{Web: true, Workers: true})
 	b.Open(t, database)
@@ -100,8 +116,34 @@ func TestRollingRestart_OldAndNewBinarySideBySide(t *testing.T) {
 		require.NoError(t, b.Clerk.RemoveMember(workspace, user.ID))
 		tell(order[0], b.Clerk.Drain())
 		both(http.StatusNotFound, token, "reports:read")
+		_, err = b.Clerk.AddMember(workspace, user.ID, clerksim.RoleMember)
+		require.NoError(t, err)
+		tell(order[1], b.Clerk.Drain())
+		both(http.StatusOK, token, "reports:read")
+		_, err = b.Clerk.BanUser(user.ID)
+		require.NoError(t, err)
+		tell(order[0], b.Clerk.Drain())
+		requireCounted(t, database)
 	}
 	both(http.StatusOK, b.Token(t, admin), "billing:manage")
 	verify := startProcess(t, map[string]string{"DATABASE_URL": database}, "audit", "verify")
 	require.Equal(t, exitOK, verify.exit(t, time.Minute), "the log that both wrote is whole: %s", &verify.out)
+}
+
+// requireCounted requires that the stored facts about memberships are what the rows say, whichever
+// binary wrote these.
+func requireCounted(t *testing.T, database string) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), database)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, conn.Close(t.Context())) }()
+	var wrong, counted int
+	require.NoError(t, conn.QueryRow(t.Context(), `SELECT count(*) FILTER (WHERE c.members IS DISTINCT FROM o.members), sum(o.members)
+		FROM (
+			SELECT m.organization_id, count(DISTINCT m.user_id) FILTER (WHERE m.deleted_at IS NULL AND u.deleted_at IS NULL AND u.banned IS NOT TRUE)
+			FROM rolecall.memberships m LEFT JOIN rolecall.users u ON u.id = m.user_id GROUP BY m.organization_id
+		) o (id, members)
+		FULL JOIN rolecall.member_counts c ON c.organization_id = o.id`).Scan(&wrong, &counted))
+	require.Zero(t, wrong)
+	require.Positive(t, counted)
 }

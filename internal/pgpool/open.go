@@ -33,6 +33,9 @@ type Config struct {
 	// Follows says that the URL isn't the one for writes. Only sessions of the URL for writes
 	// decide which cluster is right.
 	Follows bool
+	// OnInfo gets what statements tell with RAISE INFO, such as the progress of a migration.
+	// Defaults to nothing.
+	OnInfo func(message string)
 }
 
 func (c Config) withDefaults() Config {
@@ -65,6 +68,13 @@ func Open(ctx context.Context, c Config) (*pgxpool.Pool, error) {
 	cfg, err := pgxpool.ParseConfig(c.URL)
 	if err != nil {
 		return nil, fmt.Errorf("%s %w", c.Setting, ErrURL)
+	}
+	if c.OnInfo != nil {
+		cfg.ConnConfig.OnNotice = func(_ *pgconn.PgConn, n *pgconn.Notice) {
+			if n.SeverityUnlocalized == "INFO" {
+				c.OnInfo(n.Message)
+			}
+		}
 	}
 	c.hook(cfg, c.install(cfg.ConnConfig))
 	pool, err := pgxpool.NewWithConfig(ctx, cfg)

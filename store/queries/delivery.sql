@@ -51,8 +51,8 @@ ORDER BY svix_id;
 
 -- name: LockedRows :many
 -- Of the rows with the given ids, those that another transaction has locked, each with that
--- transaction. The rows are deliveries, objects of the mirror, and the counters and chains of
--- organizations. An id can be in several tables; place tells them apart. The query locks the free
+-- transaction. The rows are deliveries, objects of the mirror, and the counts, counters and chains
+-- of organizations. An id can be in several tables; place tells them apart. The query locks the free
 -- rows, so the caller rolls back.
 WITH free_deliveries AS (
     SELECT 1 AS place, svix_id AS id FROM rolecall.deliveries WHERE svix_id = ANY (@ids::text[]) FOR UPDATE SKIP LOCKED
@@ -74,6 +74,8 @@ WITH free_deliveries AS (
     SELECT 9 AS place, organization_id AS id FROM rolecall.revisions WHERE organization_id = ANY (@ids) FOR UPDATE SKIP LOCKED
 ), free_audit_heads AS (
     SELECT 10 AS place, organization_id AS id FROM rolecall.audit_heads WHERE organization_id = ANY (@ids) FOR UPDATE SKIP LOCKED
+), free_member_counts AS (
+    SELECT 11 AS place, organization_id AS id FROM rolecall.member_counts WHERE organization_id = ANY (@ids) FOR UPDATE SKIP LOCKED
 ), present AS (
     SELECT 1 AS place, svix_id AS id, xmax::text AS locker FROM rolecall.deliveries WHERE svix_id = ANY (@ids)
     UNION ALL SELECT 2 AS place, id AS id, xmax::text AS locker FROM rolecall.users WHERE id = ANY (@ids)
@@ -85,6 +87,7 @@ WITH free_deliveries AS (
     UNION ALL SELECT 8 AS place, id AS id, xmax::text AS locker FROM rolecall.organizations WHERE id = ANY (@ids)
     UNION ALL SELECT 9 AS place, organization_id AS id, xmax::text AS locker FROM rolecall.revisions WHERE organization_id = ANY (@ids)
     UNION ALL SELECT 10 AS place, organization_id AS id, xmax::text AS locker FROM rolecall.audit_heads WHERE organization_id = ANY (@ids)
+    UNION ALL SELECT 11 AS place, organization_id AS id, xmax::text AS locker FROM rolecall.member_counts WHERE organization_id = ANY (@ids)
 ), free AS (
     SELECT place, id FROM free_deliveries
     UNION ALL SELECT place, id FROM free_users
@@ -96,6 +99,7 @@ WITH free_deliveries AS (
     UNION ALL SELECT place, id FROM free_organizations
     UNION ALL SELECT place, id FROM free_revisions
     UNION ALL SELECT place, id FROM free_audit_heads
+    UNION ALL SELECT place, id FROM free_member_counts
 )
 SELECT p.place::integer AS place, p.id::text AS id, p.locker::text AS locker
 FROM present p

@@ -12,6 +12,14 @@
 -- saves waits only while it inserts, for one that has written the same row. That one is as far on
 -- in the order or further, because a statement inserts before it updates.
 --
+-- Saving users and memberships also changes the counts of members, by the triggers of migration
+-- 00021. They lock advisory locks of users, then the rows of member_counts, each in order, and once
+-- for each statement and kind of change. A transaction that changes counts more than once locks all
+-- of them first (LockMemberCounts), after the objects and before it saves.
+-- Two waits are left that the order doesn't exclude. A new row may change the flag of one that has
+-- come since the pair was looked at. A batch may ban a user and add a member, while another does
+-- the reverse. Postgres' time-out for locks ends them, and the loser tries again.
+--
 -- Rows travel as JSON, because Postgres has no arrays of lists. Each statement counts only the
 -- inserted rows. Clerk's own JSON is a string in that JSON. Otherwise Postgres would refuse a
 -- \u0000 in it: Postgres keeps a \u0000 in a document that it only stores, but reads every string
@@ -78,6 +86,21 @@ SELECT * FROM rolecall.roles WHERE id = ANY (@ids::text[]) ORDER BY id FOR UPDAT
 
 -- name: LockOrganizations :many
 SELECT * FROM rolecall.organizations WHERE id = ANY (@ids::text[]) ORDER BY id FOR UPDATE;
+
+-- name: LockMemberCounts :exec
+-- Locks the counts of organizations, and of those of users who will be refused, or no longer. A row
+-- that isn't there is added by the first trigger that needs it.
+SELECT FROM rolecall.member_counts
+WHERE organization_id IN (
+    SELECT unnest(@organization_ids::text[])
+    UNION
+    SELECT m.organization_id
+    FROM (SELECT unnest(@user_ids::text[]) AS id, unnest(@refused::boolean[]) AS refused) will
+    LEFT JOIN rolecall.users u ON u.id = will.id
+    JOIN rolecall.memberships m ON m.user_id = will.id AND m.deleted_at IS NULL
+    WHERE rolecall.refused(u.deleted_at, u.banned, u.deprovisioned) <> will.refused
+)
+ORDER BY organization_id FOR UPDATE;
 
 -- name: SaveUsers :execrows
 WITH changed AS (

@@ -56,15 +56,18 @@ SELECT (deleted_at IS NOT NULL)::boolean AS dead, banned, deprovisioned FROM rol
 
 -- name: WorkspacesOfUser :many
 -- One page of the organizations that a user is a live member of, oldest membership first, after the
--- given position. Roles are worked out for the page alone.
-SELECT p.organization_id, coalesce(o.name, '')::text AS name, o.slug, m.role::text AS role,
-    m.permissions::text[] AS permissions, p.joined_at
+-- given position. The user's own rows are sorted first, so that all else is read for the page
+-- alone.
+SELECT l.organization_id, coalesce(o.name, '')::text AS name, o.slug, l.role::text AS role,
+    l.permissions::text[] AS permissions, l.joined_at
 FROM (
-    SELECT l.id, l.organization_id, l.joined_at FROM rolecall.current_memberships l
-    WHERE l.user_id = @user_id AND (l.joined_at, l.organization_id) > (@after_joined_at::timestamptz, @after_id::text)
-    ORDER BY l.joined_at, l.organization_id
-    LIMIT @page_size::integer
-) p
-JOIN rolecall.effective_memberships m ON m.id = p.id
-LEFT JOIN rolecall.organizations o ON o.id = p.organization_id
-ORDER BY p.joined_at, p.organization_id;
+    SELECT m.id, m.created_at, m.organization_id FROM rolecall.memberships m
+    WHERE m.user_id = @user_id AND m.deleted_at IS NULL
+        AND (m.created_at, m.organization_id) > (@after_joined_at::timestamptz, @after_id::text)
+    ORDER BY m.created_at, m.organization_id
+    OFFSET 0
+) own
+JOIN rolecall.live_members l ON l.id = own.id
+LEFT JOIN rolecall.organizations o ON o.id = l.organization_id
+ORDER BY own.created_at, own.organization_id
+LIMIT @page_size::integer;

@@ -428,6 +428,8 @@ WITH free_deliveries AS (
     SELECT 9 AS place, organization_id AS id FROM rolecall.revisions WHERE organization_id = ANY ($1) FOR UPDATE SKIP LOCKED
 ), free_audit_heads AS (
     SELECT 10 AS place, organization_id AS id FROM rolecall.audit_heads WHERE organization_id = ANY ($1) FOR UPDATE SKIP LOCKED
+), free_member_counts AS (
+    SELECT 11 AS place, organization_id AS id FROM rolecall.member_counts WHERE organization_id = ANY ($1) FOR UPDATE SKIP LOCKED
 ), present AS (
     SELECT 1 AS place, svix_id AS id, xmax::text AS locker FROM rolecall.deliveries WHERE svix_id = ANY ($1)
     UNION ALL SELECT 2 AS place, id AS id, xmax::text AS locker FROM rolecall.users WHERE id = ANY ($1)
@@ -439,6 +441,7 @@ WITH free_deliveries AS (
     UNION ALL SELECT 8 AS place, id AS id, xmax::text AS locker FROM rolecall.organizations WHERE id = ANY ($1)
     UNION ALL SELECT 9 AS place, organization_id AS id, xmax::text AS locker FROM rolecall.revisions WHERE organization_id = ANY ($1)
     UNION ALL SELECT 10 AS place, organization_id AS id, xmax::text AS locker FROM rolecall.audit_heads WHERE organization_id = ANY ($1)
+    UNION ALL SELECT 11 AS place, organization_id AS id, xmax::text AS locker FROM rolecall.member_counts WHERE organization_id = ANY ($1)
 ), free AS (
     SELECT place, id FROM free_deliveries
     UNION ALL SELECT place, id FROM free_users
@@ -450,6 +453,7 @@ WITH free_deliveries AS (
     UNION ALL SELECT place, id FROM free_organizations
     UNION ALL SELECT place, id FROM free_revisions
     UNION ALL SELECT place, id FROM free_audit_heads
+    UNION ALL SELECT place, id FROM free_member_counts
 )
 SELECT p.place::integer AS place, p.id::text AS id, p.locker::text AS locker
 FROM present p
@@ -463,8 +467,8 @@ type LockedRowsRow struct {
 }
 
 // Of the rows with the given ids, those that another transaction has locked, each with that
-// transaction. The rows are deliveries, objects of the mirror, and the counters and chains of
-// organizations. An id can be in several tables; place tells them apart. The query locks the free
+// transaction. The rows are deliveries, objects of the mirror, and the counts, counters and chains
+// of organizations. An id can be in several tables; place tells them apart. The query locks the free
 // rows, so the caller rolls back.
 func (q *Queries) LockedRows(ctx context.Context, db DBTX, ids []string) ([]LockedRowsRow, error) {
 	rows, err := db.Query(ctx, lockedRows, ids)

@@ -190,6 +190,33 @@ func (q *Queries) LockInvitations(ctx context.Context, db DBTX, ids []string) ([
 	return items, nil
 }
 
+const lockMemberCounts = `-- name: LockMemberCounts :exec
+SELECT FROM rolecall.member_counts
+WHERE organization_id IN (
+    SELECT unnest($1::text[])
+    UNION
+    SELECT m.organization_id
+    FROM (SELECT unnest($2::text[]) AS id, unnest($3::boolean[]) AS refused) will
+    LEFT JOIN rolecall.users u ON u.id = will.id
+    JOIN rolecall.memberships m ON m.user_id = will.id AND m.deleted_at IS NULL
+    WHERE rolecall.refused(u.deleted_at, u.banned, u.deprovisioned) <> will.refused
+)
+ORDER BY organization_id FOR UPDATE
+`
+
+type LockMemberCountsParams struct {
+	OrganizationIds []string `json:"organization_ids"`
+	UserIds         []string `json:"user_ids"`
+	Refused         []bool   `json:"refused"`
+}
+
+// Locks the counts of organizations, and of those of users who will be refused, or no longer. A row
+// that isn't there is added by the first trigger that needs it.
+func (q *Queries) LockMemberCounts(ctx context.Context, db DBTX, arg LockMemberCountsParams) error {
+	_, err := db.Exec(ctx, lockMemberCounts, arg.OrganizationIds, arg.UserIds, arg.Refused)
+	return err
+}
+
 const lockMemberships = `-- name: LockMemberships :many
 SELECT id, organization_id, user_id, role, role_name, permissions, created_at, public_metadata, version, field_versions, deleted_at, deleted_cause, changed_at, deleted_received_at, lifted_at, alive_at, followed FROM rolecall.memberships WHERE id = ANY ($1::text[]) ORDER BY id FOR UPDATE
 `
@@ -635,6 +662,14 @@ SELECT id, identifier, first_name, last_name, image_url, banned, deprovisioned, 
 // that locks waits only for one that is further on in the order, or that saves. A transaction that
 // saves waits only while it inserts, for one that has written the same row. That one is as far on
 // in the order or further, because a statement inserts before it updates.
+//
+// Saving users and memberships also changes the counts of members, by the triggers of migration
+// 00021. They lock advisory locks of users, then the rows of member_counts, each in order, and once
+// for each statement and kind of change. A transaction that changes counts more than once locks all
+// of them first (LockMemberCounts), after the objects and before it saves.
+// Two waits are left that the order doesn't exclude. A new row may change the flag of one that has
+// come since the pair was looked at. A batch may ban a user and add a member, while another does
+// the reverse. Postgres' time-out for locks ends them, and the loser tries again.
 //
 // Rows travel as JSON, because Postgres has no arrays of lists. Each statement counts only the
 // inserted rows. Clerk's own JSON is a string in that JSON. Otherwise Postgres would refuse a

@@ -141,17 +141,19 @@ func (q *Queries) UserStatus(ctx context.Context, db DBTX, id string) (UserStatu
 }
 
 const workspacesOfUser = `-- name: WorkspacesOfUser :many
-SELECT p.organization_id, coalesce(o.name, '')::text AS name, o.slug, m.role::text AS role,
-    m.permissions::text[] AS permissions, p.joined_at
+SELECT l.organization_id, coalesce(o.name, '')::text AS name, o.slug, l.role::text AS role,
+    l.permissions::text[] AS permissions, l.joined_at
 FROM (
-    SELECT l.id, l.organization_id, l.joined_at FROM rolecall.current_memberships l
-    WHERE l.user_id = $1 AND (l.joined_at, l.organization_id) > ($2::timestamptz, $3::text)
-    ORDER BY l.joined_at, l.organization_id
-    LIMIT $4::integer
-) p
-JOIN rolecall.effective_memberships m ON m.id = p.id
-LEFT JOIN rolecall.organizations o ON o.id = p.organization_id
-ORDER BY p.joined_at, p.organization_id
+    SELECT m.id, m.created_at, m.organization_id FROM rolecall.memberships m
+    WHERE m.user_id = $1 AND m.deleted_at IS NULL
+        AND (m.created_at, m.organization_id) > ($2::timestamptz, $3::text)
+    ORDER BY m.created_at, m.organization_id
+    OFFSET 0
+) own
+JOIN rolecall.live_members l ON l.id = own.id
+LEFT JOIN rolecall.organizations o ON o.id = l.organization_id
+ORDER BY own.created_at, own.organization_id
+LIMIT $4::integer
 `
 
 type WorkspacesOfUserParams struct {
@@ -171,7 +173,8 @@ type WorkspacesOfUserRow struct {
 }
 
 // One page of the organizations that a user is a live member of, oldest membership first, after the
-// given position. Roles are worked out for the page alone.
+// given position. The user's own rows are sorted first, so that all else is read for the page
+// alone.
 func (q *Queries) WorkspacesOfUser(ctx context.Context, db DBTX, arg WorkspacesOfUserParams) ([]WorkspacesOfUserRow, error) {
 	rows, err := db.Query(ctx, workspacesOfUser,
 		arg.UserID,

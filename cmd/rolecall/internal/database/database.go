@@ -55,9 +55,9 @@ func Open(ctx context.Context, cfg config.Config, command string, needs pgpool.N
 	return DB{db}, nil
 }
 
-// Migrate brings the database to the current schema. It returns the statements that the role may
-// not run; "" for none.
-func Migrate(ctx context.Context, cfg config.Config) (left string, err error) {
+// Migrate brings the database to the current schema, and tells its progress if that takes long. It
+// returns the statements that the role may not run; "" for none.
+func Migrate(ctx context.Context, cfg config.Config, progress func(string)) (left string, err error) {
 	open, err := cfg.Direct("migrate", pgpool.Needs{Write: true})
 	if err != nil {
 		return "", err
@@ -72,7 +72,7 @@ func Migrate(ctx context.Context, cfg config.Config) (left string, err error) {
 	if report.Pooler == pgpool.PoolerTransaction {
 		return "", cfg.NeedsDirect()
 	}
-	open.MaxConns = maxConns
+	open.MaxConns, open.OnInfo = maxConns, progress
 	pool, err := pgpool.Open(ctx, open)
 	if err != nil {
 		return "", err
@@ -87,7 +87,7 @@ func Migrate(ctx context.Context, cfg config.Config) (left string, err error) {
 // MigrateURL brings the database at a URL to the current schema. It drops the statements that the
 // role may not run.
 func MigrateURL(ctx context.Context, databaseURL string) error {
-	_, err := Migrate(ctx, config.Config{DatabaseURL: databaseURL})
+	_, err := Migrate(ctx, config.Config{DatabaseURL: databaseURL}, nil)
 	return err
 }
 

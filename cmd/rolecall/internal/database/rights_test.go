@@ -18,18 +18,18 @@ func TestMigrate_WithTheLeastRights(t *testing.T) {
 	c := pgtest.NewCluster(t, nil)
 	cfg := config.Config{DatabaseURL: servicetest.AppRole(t, c, "")}
 	for range 2 {
-		left, err := database.Migrate(t.Context(), cfg)
+		left, err := database.Migrate(t.Context(), cfg, nil)
 		require.NoError(t, err)
 		require.Equal(t, "CREATE ROLE rolecall_reader NOLOGIN;\nGRANT USAGE ON SCHEMA rolecall TO rolecall_reader;\n"+
 			"GRANT EXECUTE ON FUNCTION rolecall.can, rolecall.workspaces_of TO rolecall_reader;", left)
 	}
 	c.Exec("rolecall", "CREATE ROLE rolecall_reader NOLOGIN")
-	left, err := database.Migrate(t.Context(), cfg)
+	left, err := database.Migrate(t.Context(), cfg, nil)
 	require.NoError(t, err)
 	require.Empty(t, left, "the owner grants its rights as soon as the role exists")
 
 	c.Exec("rolecall", "REVOKE CREATE ON SCHEMA rolecall FROM app; ALTER SCHEMA rolecall OWNER TO postgres; GRANT USAGE ON SCHEMA rolecall TO app")
-	left, err = database.Migrate(t.Context(), cfg)
+	left, err = database.Migrate(t.Context(), cfg, nil)
 	require.NoError(t, err, "there is nothing to change")
 	require.Empty(t, left)
 }
