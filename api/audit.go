@@ -48,6 +48,11 @@ func (s *server) audit(w http.ResponseWriter, r *http.Request, caller clerksync.
 	if selected.Before, err = auditCursorOf(q); err != nil {
 		return err
 	}
+	release, err := s.readShares.Take(r.Context(), caller.UserID)
+	if err != nil {
+		return err
+	}
+	defer release()
 	entries, err := store.AuditEntries(r.Context(), s.cfg.DB, selected, limit+1)
 	if err != nil {
 		return err

@@ -52,7 +52,7 @@ func (s *server) exportAudit(w http.ResponseWriter, r *http.Request, caller cler
 		return err
 	}
 	selected.Through = max(selected.Through, 1) // 0 would mean no bound
-	entries, err := store.AuditEntries(r.Context(), s.cfg.DB, selected, exportBatch)
+	entries, err := s.batch(r.Context(), caller, selected)
 	if err != nil {
 		return err
 	}
@@ -122,6 +122,16 @@ func (s *server) nextBatch(r *http.Request, caller clerksync.Standing, selected 
 	if !decision.Allowed {
 		return nil, forbidden(decision.Reason)
 	}
+	return s.batch(ctx, caller, selected)
+}
+
+// batch reads one batch, in the caller's turn.
+func (s *server) batch(ctx context.Context, caller clerksync.Standing, selected store.AuditQuery) ([]clerksync.LoggedEntry, error) {
+	release, err := s.readShares.Take(ctx, caller.UserID)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
 	return store.AuditEntries(ctx, s.cfg.DB, selected, exportBatch)
 }
 

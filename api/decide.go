@@ -104,7 +104,7 @@ func (s *server) freshStandings(ctx context.Context, pairs ...store.Pair) ([]cle
 
 // standings reads the standing of each pair, without a look-up.
 func (s *server) standings(ctx context.Context, pairs ...store.Pair) ([]clerksync.Standing, error) {
-	return store.Standings(ctx, s.cfg.DB, pairs...)
+	return s.reader.Ask(ctx, pairs...)
 }
 
 // stranger reports whether only a missing membership keeps the user out. A deleted workspace has

@@ -46,13 +46,13 @@ type readDB struct {
 	reads chan struct{}
 }
 
-func (d readDB) SendBatch(ctx context.Context, batch *pgx.Batch) pgx.BatchResults {
-	results := d.DBTX.SendBatch(ctx, batch)
+func (d readDB) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error) {
+	rows, err := d.DBTX.Query(ctx, sql, args...)
 	select {
 	case d.reads <- struct{}{}:
 	default:
 	}
-	return results
+	return rows, err
 }
 
 // TestMinRevision_WaitsUntilReached: the answer waits until the mirror has the revision, and is

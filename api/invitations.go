@@ -41,6 +41,11 @@ func (s *server) invitations(w http.ResponseWriter, r *http.Request, caller cler
 	if err != nil {
 		return err
 	}
+	release, err := s.readShares.Take(r.Context(), caller.UserID)
+	if err != nil {
+		return err
+	}
+	defer release()
 	invitations, err := store.Invitations(r.Context(), s.cfg.DB, caller.OrganizationID, status, time.Now(), after, limit+1)
 	if err != nil {
 		return err

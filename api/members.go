@@ -32,6 +32,11 @@ func (s *server) members(w http.ResponseWriter, r *http.Request, caller clerksyn
 	if err != nil {
 		return err
 	}
+	release, err := s.readShares.Take(r.Context(), caller.UserID)
+	if err != nil {
+		return err
+	}
+	defer release()
 	members, err := store.Members(r.Context(), s.cfg.DB, caller.OrganizationID, after, limit+1)
 	if err != nil {
 		return err

@@ -9,6 +9,7 @@ import (
 
 	"github.com/callmine/rolecall/api/auth"
 	"github.com/callmine/rolecall/internal/edge"
+	"github.com/callmine/rolecall/internal/rounds"
 	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
 )
@@ -100,7 +101,7 @@ func problemFor(err error) (p *problem, ours bool) {
 		return errUnavailable, false
 	case errors.Is(err, context.Canceled): // the caller has gone
 		return errUnavailable, false
-	case errors.Is(err, auth.ErrKeysUnavailable), store.Unavailable(err):
+	case errors.Is(err, auth.ErrKeysUnavailable), errors.Is(err, rounds.ErrFull), store.Unavailable(err):
 		return errUnavailable, true
 	default:
 		return errInternal, true
@@ -136,7 +137,7 @@ func (s *server) report(r *http.Request, p *problem, err error) {
 	switch {
 	case errors.Is(err, auth.ErrKeysUnavailable):
 		reason = string(auth.ReasonKeysUnavailable)
-	case store.Unavailable(err):
+	case errors.Is(err, rounds.ErrFull), store.Unavailable(err):
 		reason = "database_unavailable"
 	}
 	s.cfg.Logger.ErrorContext(r.Context(), "request failed", "method", r.Method, "status", p.Status, "reason", reason, "error", err)

@@ -137,17 +137,19 @@ func (b *refreshBundle) later(ctx context.Context, user, target string) <-chan e
 	return answer
 }
 
-// afterReads returns a channel that is closed when the n-th read of the mirror from now on begins.
+// afterReads returns a channel that is closed when the n-th pair from now on is read. Requests
+// share the queries.
 func (b *refreshBundle) afterReads(n int) <-chan struct{} {
 	var mu sync.Mutex
 	reached := make(chan struct{})
-	b.db.query = func(context.Context) error {
+	b.db.asked = func(args []any) {
 		mu.Lock()
 		defer mu.Unlock()
-		if n--; n == 0 {
+		pairs, _ := args[len(args)-1].([]string) // nil of a query that reads no standings
+		if n > 0 && n <= len(pairs) {
 			close(reached)
 		}
-		return nil
+		n -= len(pairs)
 	}
 	return reached
 }

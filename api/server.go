@@ -15,6 +15,7 @@ import (
 	"github.com/callmine/rolecall/api/auth"
 	"github.com/callmine/rolecall/api/policy"
 	"github.com/callmine/rolecall/internal/bounded"
+	"github.com/callmine/rolecall/internal/rounds"
 	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
 )
@@ -31,6 +32,9 @@ type Config struct {
 	// DB is the database from which the mirror is read. It should serve nothing else, so that reads
 	// never wait for writes. Required.
 	DB store.DBTX
+	// DecideDB is the database from which decisions are read, so that they never wait for other
+	// reads. Its sessions should keep plans (pgpool.Needs.OnePlan); two are enough. Defaults to DB.
+	DecideDB store.DBTX
 	// EventDB is the database to which services' entries of the audit log are appended, because DB
 	// may be read-only. Defaults to DB.
 	EventDB store.DBTX
@@ -79,6 +83,9 @@ func (c Config) withDefaults() Config {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
+	if c.DecideDB == nil {
+		c.DecideDB = c.DB
+	}
 	if c.EventDB == nil {
 		c.EventDB = c.DB
 	}
@@ -107,12 +114,16 @@ func (c Config) validate() error {
 }
 
 type server struct {
-	cfg Config
+	cfg    Config
+	reader *rounds.Rounds[store.Pair, clerksync.Standing] // of all that decisions need
 	// eventShares lets each organization use only one of EventDB's connections at a time.
 	eventShares *store.Shares
-	commands    *bounded.Limiter
-	callers     *auth.Monitor
-	known       *rate.Limiter // limits knownUser
+	// readShares lets each user read one page at a time. Else a single user could keep all of DB's
+	// connections, and Postgres, busy with the most expensive list.
+	readShares *store.Shares
+	commands   *bounded.Limiter
+	callers    *auth.Monitor
+	known      *rate.Limiter // limits knownUser
 }
 
 // NewHandler returns the handler of all routes under /v1 and of /openapi.yaml.
@@ -122,7 +133,7 @@ func NewHandler(cfg Config) (http.Handler, error) {
 		return nil, err
 	}
 	s := &server{
-		cfg: cfg, commands: bounded.NewLimiter(commandsPerUser, commandsWindow, cfg.Now), eventShares: store.NewShares(1),
+		cfg: cfg, reader: newReader(cfg.DecideDB), commands: bounded.NewLimiter(commandsPerUser, commandsWindow, cfg.Now), eventShares: store.NewShares(1), readShares: store.NewShares(1),
 		known: rate.NewLimiter(rate.Every(knownEvery), 5),
 	}
 	s.callers = auth.NewMonitor(auth.MonitorConfig{
@@ -134,7 +145,9 @@ func NewHandler(cfg Config) (http.Handler, error) {
 // router is the table of contents of the API. Each line is a route with its callers and its
 // handler.
 func (s *server) router() *mux.Router {
-	r := mux.NewRouter().SkipClean(true)
+	r := mux.NewRouter().SkipClean(true) // it tries the routes one after the other
+	r.Handle("/v1/authorize", s.asUser(s.authorize)).Methods(http.MethodGet)
+	r.Handle("/v1/authorize", s.asService(withoutQuery(s.authorizeMany))).Methods(http.MethodPost)
 	r.Handle("/v1/me", s.asUser(s.me)).Methods(http.MethodGet)
 	r.Handle("/v1/workspaces/{workspace_id}", s.asMember(policy.None, s.workspace)).Methods(http.MethodGet)
 	r.Handle("/v1/workspaces", s.asUser(withoutQuery(s.createWorkspace))).Methods(http.MethodPost)
@@ -149,8 +162,6 @@ func (s *server) router() *mux.Router {
 	r.Handle("/v1/workspaces/{workspace_id}/audit", s.asMember(policy.AuditRead, s.audit)).Methods(http.MethodGet)
 	r.Handle("/v1/workspaces/{workspace_id}/audit/export", s.asMember(policy.AuditRead, s.exportAudit)).Methods(http.MethodGet)
 	r.Handle("/v1/workspaces/{workspace_id}/audit", s.asService(withoutQuery(s.appendAudit))).Methods(http.MethodPost)
-	r.Handle("/v1/authorize", s.asUser(s.authorize)).Methods(http.MethodGet)
-	r.Handle("/v1/authorize", s.asService(withoutQuery(s.authorizeMany))).Methods(http.MethodPost)
 	r.Handle("/openapi.yaml", http.HandlerFunc(serveOpenAPI)).Methods(http.MethodGet)
 	r.NotFoundHandler = s.failWith(errNotFound)
 	r.MethodNotAllowedHandler = s.methodNotAllowed(r)

@@ -55,6 +55,11 @@ func (s *server) me(w http.ResponseWriter, r *http.Request, userID string) error
 // memberships lists workspaces that a user is a member of. If the user's account is refused, it
 // returns a problem.
 func (s *server) memberships(ctx context.Context, userID string, after store.Position, limit int) ([]store.UserMembership, error) {
+	release, err := s.readShares.Take(ctx, userID)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
 	status, err := store.UserStatus(ctx, s.cfg.DB, userID)
 	if err != nil {
 		return nil, err

@@ -20,6 +20,8 @@ CREATE TABLE rolecall.member_counts (
 
 -- Changes with every change of a role or a permission, in the row of ''. A process may remember by it what the roles permit.
 ALTER TABLE rolecall.revisions ADD roles_stamp uuid;
+INSERT INTO rolecall.revisions AS r (organization_id, revision, roles_stamp) VALUES ('', 0, gen_random_uuid())
+ON CONFLICT (organization_id) DO UPDATE SET roles_stamp = excluded.roles_stamp;
 
 -- Whether an account keeps its user out everywhere. An unknown account, all null, doesn't.
 -- +goose StatementBegin

@@ -61,12 +61,20 @@ END
 $$;
 -- +goose StatementEnd
 
--- The workspaces that a user is a member of.
+-- The workspaces that a user is a member of. The account is looked at once.
 -- +goose StatementBegin
 CREATE OR REPLACE FUNCTION rolecall.workspaces_of(user_id text) RETURNS SETOF text
     LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER COST 1000 ROWS 10 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    RETURN QUERY SELECT m.organization_id FROM rolecall.current_memberships m WHERE m.user_id = workspaces_of.user_id;
+    IF EXISTS (
+        SELECT FROM rolecall.users u
+        WHERE u.id = workspaces_of.user_id AND rolecall.refused(u.deleted_at, u.banned, u.deprovisioned)
+    ) THEN
+        RETURN;
+    END IF;
+    RETURN QUERY
+        SELECT m.organization_id FROM rolecall.memberships m LEFT JOIN rolecall.organizations o ON o.id = m.organization_id
+        WHERE m.user_id = workspaces_of.user_id AND m.deleted_at IS NULL AND NOT m.followed AND o.deleted_at IS NULL;
 END
 $$;
 -- +goose StatementEnd

@@ -143,8 +143,8 @@ func TestCurrentMembers_CountingCanBeRunAgain(t *testing.T) {
 // cutOff migrates until the counting waits for a lock, and ends its session there.
 func cutOff(t *testing.T, pool *pgxpool.Pool) {
 	t.Helper()
-	failed := make(chan error, 1)
-	go func() { failed <- migrations.Up(context.WithoutCancel(t.Context()), open(t, pool.Config())) }()
+	failed, own := make(chan error, 1), open(t, pool.Config())
+	go func() { failed <- migrations.Up(t.Context(), own) }()
 	require.Eventually(t, func() bool {
 		var cut bool
 		err := pool.QueryRow(t.Context(), `SELECT coalesce(bool_or(pg_terminate_backend(pid)), false) FROM pg_stat_activity

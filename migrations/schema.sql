@@ -196,6 +196,23 @@ AS $function$
     END = 1;
 $function$;
 
+CREATE OR REPLACE FUNCTION rolecall.role_keys()
+ RETURNS json
+ LANGUAGE plpgsql
+ STABLE PARALLEL SAFE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+BEGIN
+    RETURN (
+        SELECT json_agg(json_build_object('named', named.key, 'since', named.value, 'key', r.key, 'permissions', CASE
+            WHEN r.deleted_at IS NOT NULL THEN '{}'
+            ELSE ARRAY(SELECT p.key FROM rolecall.permissions p WHERE p.id = ANY (r.permission_ids) AND p.deleted_at IS NULL)
+        END) ORDER BY r.id)
+        FROM rolecall.roles r, jsonb_each(r.keys) AS named
+    );
+END
+$function$;
+
 CREATE OR REPLACE FUNCTION rolecall.settle_pairs(organizations text[], users text[], changes integer[])
  RETURNS void
  LANGUAGE plpgsql
@@ -271,7 +288,15 @@ CREATE OR REPLACE FUNCTION rolecall.workspaces_of(user_id text)
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
 BEGIN
-    RETURN QUERY SELECT m.organization_id FROM rolecall.current_memberships m WHERE m.user_id = workspaces_of.user_id;
+    IF EXISTS (
+        SELECT FROM rolecall.users u
+        WHERE u.id = workspaces_of.user_id AND rolecall.refused(u.deleted_at, u.banned, u.deprovisioned)
+    ) THEN
+        RETURN;
+    END IF;
+    RETURN QUERY
+        SELECT m.organization_id FROM rolecall.memberships m LEFT JOIN rolecall.organizations o ON o.id = m.organization_id
+        WHERE m.user_id = workspaces_of.user_id AND m.deleted_at IS NULL AND NOT m.followed AND o.deleted_at IS NULL;
 END
 $function$;
 
@@ -652,7 +677,7 @@ CREATE INDEX memberships_joined ON rolecall.memberships USING btree (organizatio
 
 CREATE INDEX memberships_pair ON rolecall.memberships USING btree (organization_id, user_id);
 
-CREATE INDEX memberships_user ON rolecall.memberships USING btree (user_id);
+CREATE INDEX memberships_user_pair ON rolecall.memberships USING btree (user_id, organization_id);
 
 CREATE INDEX river_job_args_index ON rolecall.river_job USING gin (args);
 

@@ -1,9 +1,11 @@
 package store
 
 import (
-	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
+	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/callmine/rolecall/store/internal/dbsqlc"
@@ -13,30 +15,97 @@ import (
 // Pair is one user in one organization.
 type Pair struct{ UserID, OrganizationID string }
 
-// Standings returns what a decision needs to know about each pair, in their order. It reads each
-// pair as of one moment, and all pairs in one round trip.
+// StandingReader reads standings, and remembers what the roles permit. With each answer the
+// database says by a stamp whether that still holds. If it doesn't, the answer has the roles of its
+// moment. So nothing is answered from memory that the database contradicts. A StandingReader is
+// safe for concurrent use.
+type StandingReader struct {
+	db    DBTX
+	known atomic.Pointer[knownRoles]
+}
+
+// knownRoles are the roles as they were when they got their stamp.
+type knownRoles struct {
+	Stamp string // "" if the roles never changed; they aren't remembered then
+	Roles clerksync.Roles
+}
+
+// NewStandingReader returns a reader that remembers nothing yet.
+func NewStandingReader(db DBTX) *StandingReader {
+	r := &StandingReader{db: db}
+	r.known.Store(&knownRoles{})
+	return r
+}
+
+// Standings returns what a decision needs to know about each pair, in their order and as of one
+// moment.
 func Standings(ctx context.Context, db DBTX, pairs ...Pair) ([]clerksync.Standing, error) {
-	params := make([]dbsqlc.StandingsParams, len(pairs))
+	return NewStandingReader(db).Read(ctx, pairs)
+}
+
+// Read returns what a decision needs to know about each pair, in their order and as of one moment.
+func (s *StandingReader) Read(ctx context.Context, pairs []Pair) ([]clerksync.Standing, error) {
+	known := s.known.Load()
+	params := dbsqlc.StandingsParams{
+		RolesStamp: known.Stamp, OrganizationIds: make([]string, len(pairs)), UserIds: make([]string, len(pairs)),
+	}
 	for i, p := range pairs {
-		params[i] = dbsqlc.StandingsParams{UserID: p.UserID, OrganizationID: p.OrganizationID}
+		params.OrganizationIds[i], params.UserIds[i] = p.OrganizationID, p.UserID
+	}
+	rows, err := queries().Standings(ctx, s.db, params)
+	if i := slices.IndexFunc(rows, func(r dbsqlc.StandingsRow) bool { return r.Roles != nil }); i >= 0 {
+		known, err = s.learn(rows[i].Roles)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read standings: %w", err)
 	}
 	standings := make([]clerksync.Standing, len(pairs))
-	var first error
-	queries().Standings(ctx, db, params).QueryRow(func(i int, r dbsqlc.StandingsRow, err error) {
-		first = cmp.Or(first, err)
-		standings[i] = clerksync.Standing{
-			UserID: pairs[i].UserID, OrganizationID: pairs[i].OrganizationID, OrganizationDead: r.OrganizationDead,
-			User:       clerksync.UserStatus{Dead: r.UserDead, Banned: r.UserBanned, Deprovisioned: r.UserDeprovisioned},
-			EverMember: r.EverMember, Member: r.Member, Role: r.Role, Permissions: r.Permissions, Revision: r.Revision,
+	for _, r := range rows {
+		if i := int(r.N) - 1; !standings[i].Member { // at most one row of a pair is of a member
+			standings[i] = standingOf(pairs[i], r, known.Roles)
 		}
-		if r.AsOf.After(time.Unix(0, 0)) {
-			standings[i].AsOf = r.AsOf
-		}
-	})
-	if first != nil {
-		return nil, fmt.Errorf("read standings: %w", first)
 	}
 	return standings, nil
+}
+
+// learn returns the roles of an answer, and remembers them if they have a stamp.
+func (s *StandingReader) learn(answered json.RawMessage) (*knownRoles, error) {
+	var answer struct {
+		Stamp *string `json:"stamp"`
+		Roles []struct {
+			clerksync.KeyHolder
+
+			Named string `json:"named"`
+		} `json:"roles"`
+	}
+	if err := json.Unmarshal(answered, &answer); err != nil {
+		return nil, fmt.Errorf("unpack roles: %w", err)
+	}
+	known := &knownRoles{Roles: clerksync.Roles{}}
+	for _, role := range answer.Roles {
+		known.Roles[role.Named] = append(known.Roles[role.Named], role.KeyHolder)
+	}
+	if answer.Stamp != nil {
+		known.Stamp = *answer.Stamp
+		s.known.Store(known)
+	}
+	return known, nil
+}
+
+// standingOf returns the standing of a pair, with the role that its membership names.
+func standingOf(p Pair, r dbsqlc.StandingsRow, roles clerksync.Roles) clerksync.Standing {
+	standing := clerksync.Standing{
+		UserID: p.UserID, OrganizationID: p.OrganizationID, OrganizationDead: r.OrganizationDead,
+		User:       clerksync.UserStatus{Dead: r.UserDead, Banned: r.UserBanned, Deprovisioned: r.UserDeprovisioned},
+		EverMember: r.EverMember, Member: r.Member, Role: r.Role, Permissions: r.Permissions, Revision: r.Revision,
+	}
+	if r.AsOf.After(time.Unix(0, 0)) {
+		standing.AsOf = r.AsOf
+	}
+	if named, known := roles.Named(r.Role, func() int64 { return writtenAt(r.RoleVersion) }); known {
+		standing.Role, standing.Permissions = named.Key, named.Permissions
+	}
+	return standing
 }
 
 // UserStatus returns whether an account may do anything at all. An unknown account has the zero

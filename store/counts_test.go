@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"testing"
+	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sync/errgroup"
@@ -12,6 +14,7 @@ import (
 
 	"github.com/callmine/rolecall/internal/pgtest"
 	"github.com/callmine/rolecall/store"
+	clerksync "github.com/callmine/rolecall/sync"
 )
 
 // wrongFacts are the stored facts that differ from the rule: a live membership whose flag is wrong,
@@ -113,4 +116,76 @@ func requireNothingWrong(t require.TestingT, pool *pgxpool.Pool) {
 	}
 	require.NoError(t, rows.Err())
 	require.Empty(t, wrong)
+}
+
+// TestRolesStamp_ChangesWithRolesAndPermissions, and with nothing else, when they are committed.
+func TestRolesStamp_ChangesWithRolesAndPermissions(t *testing.T) {
+	t.Parallel()
+	ctx, pool := t.Context(), pgtest.New(t)
+	stamp := func() (value *string) {
+		err := pool.QueryRow(ctx, "SELECT roles_stamp::text FROM rolecall.revisions WHERE organization_id = ''").Scan(&value)
+		require.NoError(t, err)
+		return value
+	}
+	last := stamp()
+	require.NotNil(t, last, "the migration's")
+	for _, statement := range []string{
+		"INSERT INTO rolecall.roles (id, key) VALUES ('role_1', 'org:admin')",
+		"INSERT INTO rolecall.permissions (id, key) VALUES ('perm_1', 'org:a:b')",
+		"UPDATE rolecall.roles SET permission_ids = '{perm_1}'",
+		"UPDATE rolecall.permissions SET deleted_at = now()",
+		"DELETE FROM rolecall.roles",
+		"DELETE FROM rolecall.permissions",
+	} {
+		_, err := pool.Exec(ctx, statement)
+		require.NoError(t, err)
+		require.NotEqual(t, last, stamp(), statement)
+		last = stamp()
+		require.NotNil(t, last)
+		save(t, pool, mirrorOf(membership("orgmem_1", "org_1", "user_1", 1)))
+		require.Equal(t, last, stamp(), "a membership has no part in it")
+	}
+}
+
+// TestLockMirror_LocksCountsInOneOrder, whether a batch adds a member to the first workspace and
+// ends one of the second, or the reverse. Otherwise two batches could wait for each other.
+func TestLockMirror_LocksCountsInOneOrder(t *testing.T) {
+	t.Parallel()
+	for added, ended := range map[string]string{"org_a": "org_b", "org_b": "org_a"} {
+		t.Run("adds to "+added, func(t *testing.T) {
+			t.Parallel()
+			ctx, pool := t.Context(), pgtest.New(t)
+			save(t, pool, mirrorOf(membership("orgmem_a", "org_a", "user_1", 1), membership("orgmem_b", "org_b", "user_2", 1)))
+			gone := membership("orgmem_"+ended[4:], ended, map[string]string{"org_a": "user_1", "org_b": "user_2"}[ended], 1)
+			gone.Tombstone = clerksync.Tombstone{OccurredAt: t0 + 9, DeliveryID: "msg_9"}
+			blocker, err := pool.Begin(ctx)
+			require.NoError(t, err)
+			_, err = blocker.Exec(ctx, "SELECT FROM rolecall.member_counts WHERE organization_id = 'org_b' FOR UPDATE")
+			require.NoError(t, err)
+			saved := make(chan error, 1)
+			go func() {
+				saved <- pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error {
+					m := mirrorOf(gone, membership("orgmem_c", added, "user_3", 1))
+					locked, err := store.LockMirror(ctx, tx, factsOf(m))
+					if err != nil {
+						return err
+					}
+					return saveMirror(t, tx, locked, m)
+				})
+			}()
+			require.Eventually(t, func() bool {
+				var waits bool
+				require.NoError(t, pool.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_stat_activity
+					WHERE datname = current_database() AND wait_event_type = 'Lock')`).Scan(&waits))
+				return waits
+			}, 10*time.Second, time.Millisecond)
+			var free int
+			require.NoError(t, pool.QueryRow(ctx, `WITH free AS (
+				SELECT FROM rolecall.member_counts WHERE organization_id = 'org_a' FOR UPDATE SKIP LOCKED) SELECT count(*) FROM free`).Scan(&free))
+			require.Zero(t, free, "the first workspace's count is locked first")
+			require.NoError(t, blocker.Rollback(ctx))
+			require.NoError(t, <-saved)
+			requireNothingWrong(t, pool)
+		})
+	}
 }

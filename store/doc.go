@@ -22,7 +22,10 @@ import (
 )
 
 // DBTX is a connection, a pool or a transaction of pgx.
-type DBTX = dbsqlc.DBTX
+type DBTX interface {
+	dbsqlc.DBTX
+	SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults
+}
 
 // queries has no state: every method takes the DBTX to work on.
 func queries() *dbsqlc.Queries { return dbsqlc.New() }

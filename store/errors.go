@@ -49,3 +49,10 @@ func Unavailable(err error) bool {
 		return false
 	}
 }
+
+// Refused reports whether the database refused a statement for what it asks or writes. If the
+// database itself fails, nothing is tried again piece by piece: each could take as long as all did.
+func Refused(err error) bool {
+	_, answered := errors.AsType[*pgconn.PgError](err)
+	return answered && !Unavailable(err)
+}

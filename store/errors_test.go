@@ -43,6 +43,7 @@ func TestUnavailable_ByCode(t *testing.T) {
 	} {
 		err := fmt.Errorf("apply: %w", &pgconn.PgError{Code: code})
 		require.Equal(t, want, store.Unavailable(err), code)
+		require.Equal(t, !want, store.Refused(err), code)
 		require.Equal(t, want, store.Unavailable(errors.Join(errors.New("first"), err)), code)
 	}
 }
@@ -60,6 +61,7 @@ func TestUnavailable_WithoutAnAnswer(t *testing.T) {
 		&net.OpError{Op: "read", Err: io.EOF}: true,
 	} {
 		require.Equal(t, want, store.Unavailable(err), "%v", err)
+		require.False(t, store.Refused(err), "%v", err)
 	}
 }
 

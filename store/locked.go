@@ -15,7 +15,8 @@ type LockedRow = dbsqlc.LockedRowsRow
 
 // LockedRows returns, of the rows with the given ids, those that another transaction has locked
 // now, each with that transaction. The rows are deliveries, objects of the mirror, and the counts,
-// counters and chains of organizations. LockedRows locks the free ones, so the caller rolls tx back.
+// counters and chains of organizations. LockedRows locks the free ones, so the caller rolls tx
+// back.
 func LockedRows(ctx context.Context, tx pgx.Tx, ids []string) ([]LockedRow, error) {
 	rows, err := queries().LockedRows(ctx, tx, ids)
 	if err != nil {

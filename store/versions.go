@@ -51,3 +51,24 @@ func unpackVersions(registers []clerksync.Register, version, fieldVersions json.
 	}
 	return nil
 }
+
+// writtenAt returns the instant of a stored version, in epoch milliseconds: when the object was
+// changed or, of an answer of Clerk's, when it was asked for. It is negative if there is none.
+func writtenAt(version json.RawMessage) int64 {
+	stored := struct {
+		Kind       clerksync.Kind `json:"k"`
+		UpdatedAt  *int64         `json:"u"`
+		OccurredAt *int64         `json:"o"`
+	}{}
+	if json.Unmarshal(version, &stored) != nil {
+		return -1
+	}
+	at := stored.UpdatedAt
+	if stored.Kind == clerksync.KindObserved {
+		at = stored.OccurredAt
+	}
+	if at == nil {
+		return -1
+	}
+	return *at
+}

@@ -85,7 +85,6 @@ func (g Grants) Decide(s Standing, permission string) Decision {
 	d := Decision{
 		Permission: permission, OrganizationID: s.OrganizationID, UserID: s.UserID, Revision: s.Revision, AsOf: s.AsOf,
 	}
-	permissions := g.Effective(s)
 	refusal := s.User.Refusal()
 	switch {
 	case !s.EverMember:
@@ -98,9 +97,9 @@ func (g Grants) Decide(s Standing, permission string) Decision {
 		d.Reason = ReasonNotAMember
 	case permission == "":
 		d.Allowed, d.Reason = true, ReasonAllowed
-	case len(permissions) == 0:
+	case len(g[s.Role])+len(s.Permissions) == 0: // of Effective
 		d.Reason = ReasonUnknownRole
-	case !slices.Contains(permissions, permission):
+	case !slices.Contains(g[s.Role], permission) && !slices.Contains(s.Permissions, permission):
 		d.Reason = ReasonPermissionMissing
 	default:
 		d.Allowed, d.Reason = true, ReasonAllowed

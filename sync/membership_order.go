@@ -6,8 +6,8 @@ package sync
 //
 // Two of Clerk's machines may date memberships in the wrong order. So a membership also counts if
 // it was clearly alive after the end of each membership that is dated later. A signed event shows
-// this, or a look-up that proves it (see [Membership.Follows]). The views current_memberships and
-// effective_memberships say the same in SQL.
+// this, or a look-up that proves it (see [Membership.Follows]). The function stale_flags of
+// migration 00021 says the same in SQL.
 
 // aliveMargin is how long a membership must have outlived the end of another one, in milliseconds.
 // It is more than the differences between the clocks of Clerk's machines and the stamps of its

@@ -32,14 +32,22 @@ func bearerToken(header http.Header) (string, error) {
 	return token, nil
 }
 
-// wellFormedToken reports whether token is one or more characters of base64url's alphabet and the
-// dot between a JWS's parts. It works on bytes, because it reads the whole token of every request.
+// tokenBytes are base64url's alphabet and the dot between a JWS's parts.
+const tokenBytes = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_."
+
+// inToken says of each byte whether it is one of tokenBytes. It is an array because every request's
+// whole token is read.
+var inToken = func() (in [256]bool) {
+	for i := range len(tokenBytes) {
+		in[tokenBytes[i]] = true
+	}
+	return in
+}()
+
+// wellFormedToken reports whether token is one or more of tokenBytes.
 func wellFormedToken(token string) bool {
 	for i := range len(token) {
-		c := token[i]
-		switch {
-		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == '-', c == '_', c == '.':
-		default:
+		if !inToken[token[i]] {
 			return false
 		}
 	}

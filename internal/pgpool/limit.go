@@ -12,7 +12,7 @@ import (
 // Share is a pool's part of the connections of a process.
 type Share struct {
 	Name string
-	// Least is the smallest size with which the pool works.
+	// Least is the smallest size with which the pool works; 0 if the process works without it.
 	Least int
 	// Usual is the size under the default cap.
 	Usual int

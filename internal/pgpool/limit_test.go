@@ -15,7 +15,7 @@ func TestLaw_Split(t *testing.T) {
 		shares := []Share{}
 		least, usual := 0, 0
 		for _, name := range []string{"a", "b", "c", "d"}[:rapid.IntRange(1, 4).Draw(t, "pools")] {
-			s := Share{Name: name, Least: rapid.IntRange(1, 3).Draw(t, "least")}
+			s := Share{Name: name, Least: rapid.IntRange(0, 3).Draw(t, "least")}
 			s.Usual = s.Least + rapid.IntRange(0, 20).Draw(t, "more")
 			shares = append(shares, s)
 			least, usual = least+s.Least, usual+s.Usual

@@ -1,17 +1,22 @@
--- name: Standings :batchone
--- What a decision needs to know about a user in an organization. The pair's last membership counts,
--- also if it has ended. Clerk has at most one at a time, so an older one that seems to live has
--- ended, and its event hasn't come yet. Each execution is for one pair, because Postgres then keeps
--- the plan. For an array, whose length it can't guess, it would plan anew each time. That takes
--- five times as long as the answer.
-SELECT (o.deleted_at IS NOT NULL)::boolean AS organization_dead,
+-- name: Standings :many
+-- What a decision needs to know about pairs of a user and an organization, as of one moment: a row
+-- for each membership of a pair, or one row without a membership. The pair's current membership
+-- counts; without one, the user isn't a member, and any other one says that the user was. Role and
+-- permissions are as the membership has them: package store resolves them by the roles. The first
+-- pair's rows have these, too, unless the caller knows them by their stamp.
+--
+-- Each table is looked up for each pair (OFFSET 0): Postgres can't guess how many there are. The
+-- sessions keep the plan (plan_cache_mode): for arrays, Postgres would else plan anew each time.
+SELECT pair.n::integer AS n,
+    (o.deleted_at IS NOT NULL)::boolean AS organization_dead,
     (u.deleted_at IS NOT NULL)::boolean AS user_dead,
     coalesce(u.banned, false)::boolean AS user_banned,
     coalesce(u.deprovisioned, false)::boolean AS user_deprovisioned,
-    (m.id IS NOT NULL)::boolean AS ever_member,
-    (m.id IS NOT NULL AND m.deleted_at IS NULL)::boolean AS member,
+    (m.followed IS NOT NULL)::boolean AS ever_member,
+    (m.deleted_at IS NULL AND m.followed IS FALSE)::boolean AS member,
     coalesce(m.role, '')::text AS role,
-    coalesce(m.permissions, '{}')::text[] AS permissions,
+    m.permissions::text[] AS permissions,
+    m.role_version::json AS role_version,
     coalesce(r.revision + coalesce(i.revision, 0), 0)::bigint AS revision,
     -- The last instant at which the workspace here, roles and accounts included, is known to have
     -- agreed with Clerk: the last clean sweep of everything. An event doesn't count: it proves
@@ -23,17 +28,27 @@ SELECT (o.deleted_at IS NOT NULL)::boolean AS organization_dead,
         WHEN i.verified_at IS NOT NULL THEN i.verified_at
         WHEN o.created_at < now() + interval '1 minute' THEN least(o.created_at, now())
         ELSE 'epoch'
-    END)::timestamptz AS as_of
-FROM (SELECT 1) one
-LEFT JOIN rolecall.organizations o ON o.id = @organization_id
-LEFT JOIN rolecall.users u ON u.id = @user_id
-LEFT JOIN rolecall.revisions r ON r.organization_id = @organization_id
-LEFT JOIN rolecall.revisions i ON i.organization_id = '' -- of what concerns all: roles and permissions
+    END)::timestamptz AS as_of,
+    (CASE WHEN pair.n = 1 AND (i.roles_stamp = nullif(@roles_stamp::text, '')::uuid) IS NOT TRUE
+        THEN json_build_object('stamp', i.roles_stamp, 'roles', rolecall.role_keys()) END)::json AS roles
+FROM (
+    SELECT unnest(@organization_ids::text[]) AS organization_id, unnest(@user_ids::text[]) AS user_id,
+        generate_subscripts(@user_ids::text[], 1) AS n
+) pair
 LEFT JOIN LATERAL (
-    SELECT id, role, permissions, deleted_at FROM rolecall.effective_memberships
-    WHERE organization_id = @organization_id AND user_id = @user_id
-    ORDER BY counts DESC, created_at DESC, deleted_at IS NULL DESC, id DESC LIMIT 1
-) m ON true;
+    SELECT deleted_at, created_at FROM rolecall.organizations WHERE id = pair.organization_id OFFSET 0
+) o ON true
+LEFT JOIN LATERAL (
+    SELECT deleted_at, banned, deprovisioned FROM rolecall.users WHERE id = pair.user_id OFFSET 0
+) u ON true
+LEFT JOIN LATERAL (
+    SELECT organization_id, revision FROM rolecall.revisions WHERE organization_id = pair.organization_id OFFSET 0
+) r ON true
+LEFT JOIN LATERAL (
+    SELECT role, permissions, coalesce(field_versions -> 'role', version) AS role_version, deleted_at, followed
+    FROM rolecall.memberships WHERE organization_id = pair.organization_id AND user_id = pair.user_id OFFSET 0
+) m ON true
+LEFT JOIN rolecall.revisions i ON i.organization_id = ''; -- of what concerns all: roles and permissions
 
 -- name: UserStatus :one
 -- Whether an account may do anything at all. No row: nothing is known against it.
@@ -41,15 +56,18 @@ SELECT (deleted_at IS NOT NULL)::boolean AS dead, banned, deprovisioned FROM rol
 
 -- name: WorkspacesOfUser :many
 -- One page of the organizations that a user is a live member of, oldest membership first, after the
--- given position. Roles are worked out for the page alone.
-SELECT p.organization_id, coalesce(o.name, '')::text AS name, o.slug, m.role::text AS role,
-    m.permissions::text[] AS permissions, p.joined_at
+-- given position. The user's own rows are sorted first, so that all else is read for the page
+-- alone.
+SELECT l.organization_id, coalesce(o.name, '')::text AS name, o.slug, l.role::text AS role,
+    l.permissions::text[] AS permissions, l.joined_at
 FROM (
-    SELECT l.id, l.organization_id, l.joined_at FROM rolecall.current_memberships l
-    WHERE l.user_id = @user_id AND (l.joined_at, l.organization_id) > (@after_joined_at::timestamptz, @after_id::text)
-    ORDER BY l.joined_at, l.organization_id
-    LIMIT @page_size::integer
-) p
-JOIN rolecall.effective_memberships m ON m.id = p.id
-LEFT JOIN rolecall.organizations o ON o.id = p.organization_id
-ORDER BY p.joined_at, p.organization_id;
+    SELECT m.id, m.created_at, m.organization_id FROM rolecall.memberships m
+    WHERE m.user_id = @user_id AND m.deleted_at IS NULL
+        AND (m.created_at, m.organization_id) > (@after_joined_at::timestamptz, @after_id::text)
+    ORDER BY m.created_at, m.organization_id
+    OFFSET 0
+) own
+JOIN rolecall.live_members l ON l.id = own.id
+LEFT JOIN rolecall.organizations o ON o.id = l.organization_id
+ORDER BY own.created_at, own.organization_id
+LIMIT @page_size::integer;

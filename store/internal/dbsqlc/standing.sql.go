@@ -7,10 +7,121 @@ package dbsqlc
 
 import (
 	"context"
+	"encoding/json"
 	"time"
 )
 
+const Standings = `-- name: Standings :many
+SELECT pair.n::integer AS n,
+    (o.deleted_at IS NOT NULL)::boolean AS organization_dead,
+    (u.deleted_at IS NOT NULL)::boolean AS user_dead,
+    coalesce(u.banned, false)::boolean AS user_banned,
+    coalesce(u.deprovisioned, false)::boolean AS user_deprovisioned,
+    (m.followed IS NOT NULL)::boolean AS ever_member,
+    (m.deleted_at IS NULL AND m.followed IS FALSE)::boolean AS member,
+    coalesce(m.role, '')::text AS role,
+    m.permissions::text[] AS permissions,
+    m.role_version::json AS role_version,
+    coalesce(r.revision + coalesce(i.revision, 0), 0)::bigint AS revision,
+    -- The last instant at which the workspace here, roles and accounts included, is known to have
+    -- agreed with Clerk: the last clean sweep of everything. An event doesn't count: it proves
+    -- nothing about another one that was lost. A sweep of one organization doesn't count: it lists
+    -- no roles. Before the first sweep it is the workspace's beginning, unless that is in the
+    -- future, which is a clock's error or worse. 'epoch' means never, or an unknown workspace.
+    (CASE
+        WHEN r.organization_id IS NULL THEN 'epoch'
+        WHEN i.verified_at IS NOT NULL THEN i.verified_at
+        WHEN o.created_at < now() + interval '1 minute' THEN least(o.created_at, now())
+        ELSE 'epoch'
+    END)::timestamptz AS as_of,
+    (CASE WHEN pair.n = 1 AND (i.roles_stamp = nullif($1::text, '')::uuid) IS NOT TRUE
+        THEN json_build_object('stamp', i.roles_stamp, 'roles', rolecall.role_keys()) END)::json AS roles
+FROM (
+    SELECT unnest($2::text[]) AS organization_id, unnest($3::text[]) AS user_id,
+        generate_subscripts($3::text[], 1) AS n
+) pair
+LEFT JOIN LATERAL (
+    SELECT deleted_at, created_at FROM rolecall.organizations WHERE id = pair.organization_id OFFSET 0
+) o ON true
+LEFT JOIN LATERAL (
+    SELECT deleted_at, banned, deprovisioned FROM rolecall.users WHERE id = pair.user_id OFFSET 0
+) u ON true
+LEFT JOIN LATERAL (
+    SELECT organization_id, revision FROM rolecall.revisions WHERE organization_id = pair.organization_id OFFSET 0
+) r ON true
+LEFT JOIN LATERAL (
+    SELECT role, permissions, coalesce(field_versions -> 'role', version) AS role_version, deleted_at, followed
+    FROM rolecall.memberships WHERE organization_id = pair.organization_id AND user_id = pair.user_id OFFSET 0
+) m ON true
+LEFT JOIN rolecall.revisions i ON i.organization_id = ''
+`
+
+type StandingsParams struct {
+	RolesStamp      string   `json:"roles_stamp"`
+	OrganizationIds []string `json:"organization_ids"`
+	UserIds         []string `json:"user_ids"`
+}
+
+type StandingsRow struct {
+	N                 int32           `json:"n"`
+	OrganizationDead  bool            `json:"organization_dead"`
+	UserDead          bool            `json:"user_dead"`
+	UserBanned        bool            `json:"user_banned"`
+	UserDeprovisioned bool            `json:"user_deprovisioned"`
+	EverMember        bool            `json:"ever_member"`
+	Member            bool            `json:"member"`
+	Role              string          `json:"role"`
+	Permissions       []string        `json:"permissions"`
+	RoleVersion       json.RawMessage `json:"role_version"`
+	Revision          int64           `json:"revision"`
+	AsOf              time.Time       `json:"as_of"`
+	Roles             json.RawMessage `json:"roles"`
+}
+
+// What a decision needs to know about pairs of a user and an organization, as of one moment: a row
+// for each membership of a pair, or one row without a membership. The pair's current membership
+// counts; without one, the user isn't a member, and any other one says that the user was. Role and
+// permissions are as the membership has them: package store resolves them by the roles. The first
+// pair's rows have these, too, unless the caller knows them by their stamp.
+//
+// Each table is looked up for each pair (OFFSET 0): Postgres can't guess how many there are. The
+// sessions keep the plan (plan_cache_mode): for arrays, Postgres would else plan anew each time.
+func (q *Queries) Standings(ctx context.Context, db DBTX, arg StandingsParams) ([]StandingsRow, error) {
+	rows, err := db.Query(ctx, Standings, arg.RolesStamp, arg.OrganizationIds, arg.UserIds)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []StandingsRow
+	for rows.Next() {
+		var i StandingsRow
+		if err := rows.Scan(
+			&i.N,
+			&i.OrganizationDead,
+			&i.UserDead,
+			&i.UserBanned,
+			&i.UserDeprovisioned,
+			&i.EverMember,
+			&i.Member,
+			&i.Role,
+			&i.Permissions,
+			&i.RoleVersion,
+			&i.Revision,
+			&i.AsOf,
+			&i.Roles,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const UserStatus = `-- name: UserStatus :one
+
 SELECT (deleted_at IS NOT NULL)::boolean AS dead, banned, deprovisioned FROM rolecall.users WHERE id = $1
 `
 
@@ -20,6 +131,7 @@ type UserStatusRow struct {
 	Deprovisioned bool `json:"deprovisioned"`
 }
 
+// of what concerns all: roles and permissions
 // Whether an account may do anything at all. No row: nothing is known against it.
 func (q *Queries) UserStatus(ctx context.Context, db DBTX, id string) (UserStatusRow, error) {
 	row := db.QueryRow(ctx, UserStatus, id)
@@ -29,17 +141,19 @@ func (q *Queries) UserStatus(ctx context.Context, db DBTX, id string) (UserStatu
 }
 
 const WorkspacesOfUser = `-- name: WorkspacesOfUser :many
-SELECT p.organization_id, coalesce(o.name, '')::text AS name, o.slug, m.role::text AS role,
-    m.permissions::text[] AS permissions, p.joined_at
+SELECT l.organization_id, coalesce(o.name, '')::text AS name, o.slug, l.role::text AS role,
+    l.permissions::text[] AS permissions, l.joined_at
 FROM (
-    SELECT l.id, l.organization_id, l.joined_at FROM rolecall.current_memberships l
-    WHERE l.user_id = $1 AND (l.joined_at, l.organization_id) > ($2::timestamptz, $3::text)
-    ORDER BY l.joined_at, l.organization_id
-    LIMIT $4::integer
-) p
-JOIN rolecall.effective_memberships m ON m.id = p.id
-LEFT JOIN rolecall.organizations o ON o.id = p.organization_id
-ORDER BY p.joined_at, p.organization_id
+    SELECT m.id, m.created_at, m.organization_id FROM rolecall.memberships m
+    WHERE m.user_id = $1 AND m.deleted_at IS NULL
+        AND (m.created_at, m.organization_id) > ($2::timestamptz, $3::text)
+    ORDER BY m.created_at, m.organization_id
+    OFFSET 0
+) own
+JOIN rolecall.live_members l ON l.id = own.id
+LEFT JOIN rolecall.organizations o ON o.id = l.organization_id
+ORDER BY own.created_at, own.organization_id
+LIMIT $4::integer
 `
 
 type WorkspacesOfUserParams struct {
@@ -59,7 +173,8 @@ type WorkspacesOfUserRow struct {
 }
 
 // One page of the organizations that a user is a live member of, oldest membership first, after the
-// given position. Roles are worked out for the page alone.
+// given position. The user's own rows are sorted first, so that all else is read for the page
+// alone.
 func (q *Queries) WorkspacesOfUser(ctx context.Context, db DBTX, arg WorkspacesOfUserParams) ([]WorkspacesOfUserRow, error) {
 	rows, err := db.Query(ctx, WorkspacesOfUser,
 		arg.UserID,

@@ -79,16 +79,7 @@ func (s *suite) authorizeMany(b *testing.B, c *clerk, addr string) {
 		}
 		return request, err
 	})
-	closedLoop(b, 1, warmUp, asking(b, askers))
-	var took []float64
-	for b.Loop() {
-		for range rounds {
-			took = append(took, 1000/perSecond(b, 1, readTime, asking(b, askers)))
-		}
-	}
-	b.ReportMetric(median(took), "ms/request")
-	b.ReportMetric(0, "ns/op")
-	s.table.add("authorize, 100 checks in one request", "–", fmt.Sprintf("%.1f ms", median(took)), "–")
+	s.milliseconds(b, "authorize, 100 checks in one request", asking(b, askers))
 }
 
 func userAt(i int) string         { return fmt.Sprintf("user_%d", i) }

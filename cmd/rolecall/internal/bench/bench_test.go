@@ -60,6 +60,10 @@ func BenchmarkWholeProgram(b *testing.B) {
 	b.Run("webhooks", s.webhooks)
 	b.Run("drain", s.drain)
 	b.Run("enforced", s.enforced)
+	b.Run("growth", s.growth)
+	if os.Getenv(withFlat) != "" {
+		b.Run("flat", s.flat)
+	}
 	// b.Log prints nothing if a benchmark with parts passes.
 	fmt.Fprintf(os.Stdout, "\n%d cores, Postgres %s, fsync %s; medians of %d rounds, with the lowest and the highest ratio\n\n%s\n",
 		runtime.NumCPU(), version, fsync, rounds, s.table.String())

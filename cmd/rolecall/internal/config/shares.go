@@ -3,17 +3,20 @@ package config
 import "github.com/callmine/rolecall/internal/pgpool"
 
 // Sizes of the pools. Their sum, over the sides that a process runs, is the default of
-// ROLECALL_MAX_CONNECTIONS. Accepting, working and reading have a pool each, so that a flood of one
-// can't starve another.
+// ROLECALL_MAX_CONNECTIONS. Accepting, working, deciding and reading have a pool each, so that a
+// flood of one can't starve another.
 const (
 	acceptConns = 4
 	Workers     = 8
 	WorkConns   = Workers + 14 // 14 for revocations, held-up deliveries, taking over, upkeep, a sweep, look-ups
 	queueConns  = 6            // for River's fetching and upkeep; its listener takes one out of the pool
-	readConns   = 16
-	EventConns  = 4 // services' entries of the audit log
-	changeConns = 4 // commands
-	adminConns  = 2 // so that a busy API can't turn /readyz red; also to notice a failover
+	// decideConns are few, because requests that wait share the next query. With the least
+	// connections there are none: decisions are then read with the rest.
+	decideConns = 2
+	readConns   = 14 // lists, exports, and what else isn't a decision
+	EventConns  = 4  // services' entries of the audit log
+	changeConns = 4  // commands
+	adminConns  = 2  // so that a busy API can't turn /readyz red; also to notice a failover
 
 	// workLeast is enough for a worker, a sweep, two waiting jobs, and a revocation.
 	workLeast = 5
@@ -33,8 +36,8 @@ func Shares(which Parts) []pgpool.Share {
 		all = append(all, pgpool.Share{Name: "queue", Least: 2, Usual: queueConns})
 	}
 	if which.Web {
-		all = append(all, pgpool.Share{Name: "accept", Least: 1, Usual: acceptConns}, pgpool.Share{Name: "read", Least: 1, Usual: readConns},
-			pgpool.Share{Name: "events", Least: 1, Usual: EventConns}, pgpool.Share{Name: "changes", Least: 1, Usual: changeConns})
+		all = append(all, pgpool.Share{Name: "accept", Least: 1, Usual: acceptConns}, pgpool.Share{Name: "decide", Usual: decideConns},
+			pgpool.Share{Name: "read", Least: 1, Usual: readConns}, pgpool.Share{Name: "events", Least: 1, Usual: EventConns}, pgpool.Share{Name: "changes", Least: 1, Usual: changeConns})
 	}
 	return all
 }

@@ -146,9 +146,21 @@ func TestConnections_MoreMakeNoMoreWorkers(t *testing.T) {
 		require.Equal(t, config.Workers, config.WorkersFor(sizes))
 		sizes, err = service.Connections(t.Context(), config.Config{MaxConnections: 12}, which, pgpool.Report{}, slog.New(slog.DiscardHandler))
 		require.NoError(t, err)
+		require.Zero(t, sizes["decide"], "with so few, decisions are read with the rest")
 		require.Less(t, config.WorkersFor(sizes), config.Workers)
 		require.Positive(t, config.WorkersFor(sizes))
 	}
+}
+
+// TestConnections_TheLeastAnswer: decisions have no connection of their own then.
+func TestConnections_TheLeastAnswer(t *testing.T) {
+	t.Parallel()
+	url := pgtest.URL(t)
+	b := servicetest.Start(t, url, nil, config.Parts{Web: true, Workers: true}, func(_ *servicetest.Bundle, c *config.Config) { c.MaxConnections = 12 })
+	b.Open(t, url)
+	_, err := b.DB.Exec(t.Context(), `INSERT INTO rolecall.memberships (id, organization_id, user_id, role) VALUES ('orgmem_1', 'org_1', 'user_1', 'org:admin')`)
+	require.NoError(t, err)
+	require.Equal(t, http.StatusOK, b.May(t, b.Token(t, "user_1"), "org_1", "members:read"))
 }
 
 // TestConnections_TooFewAreRefused: the error names the setting and the least number.

@@ -53,7 +53,7 @@ func TestLossyCourier(t *testing.T) {
 
 // clear empties the database of the previous history, which a sweep would remove.
 func (h *history) clear() {
-	_, err := h.b.DB.Exec(h.t.Context(), `TRUNCATE rolecall.deliveries, rolecall.users, rolecall.organizations, rolecall.memberships,
+	_, err := h.b.DB.Exec(h.t.Context(), `TRUNCATE rolecall.deliveries, rolecall.users, rolecall.organizations, rolecall.memberships, rolecall.member_counts,
 		rolecall.invitations, rolecall.domains, rolecall.roles, rolecall.permissions, rolecall.revisions, rolecall.sweeps`)
 	require.NoError(h.rt, err)
 }

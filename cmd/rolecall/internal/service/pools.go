@@ -12,11 +12,17 @@ import (
 	"github.com/callmine/rolecall/internal/pgpool"
 )
 
-// Time-outs of sessions. Callers cancel their own statements; these end the statements of a frozen
-// process.
+// Time-outs of sessions. docs/operate.md names those of reads.
 const (
-	// requestStatement is above the time that a request or a webhook may take.
+	// requestStatement is above the time that a request or a webhook may take. Callers cancel their
+	// own statements; this ends those of a frozen process.
 	requestStatement = 30 * time.Second
+	// decideStatement is some hundred times as long as the largest decision takes. Requests share
+	// these sessions, so none may hold one up.
+	decideStatement = time.Second
+	// readStatement is as long as a request takes at most: nobody waits for the rest of a page, and
+	// an export reads a page at a time.
+	readStatement = 5 * time.Second
 	// watchEvery is how often the service checks where the URL leads.
 	watchEvery = 2 * time.Second
 	// adminFresh is how long a session of the admin pool lives: less than watchEvery, so that each
@@ -26,9 +32,9 @@ const (
 
 // pools are all connections of a process to Postgres.
 type pools struct {
-	accept, read, events, changes pgpool.DB
-	work, queue, admins           *pgxpool.Pool
-	lineage                       *pgpool.Lineage
+	accept, decide, read, events, changes pgpool.DB
+	work, queue, admins                   *pgxpool.Pool
+	lineage                               *pgpool.Lineage
 }
 
 // needsOf returns the needs of a pool's sessions.
@@ -43,9 +49,11 @@ func needsOf(pool string) pgpool.Needs {
 	case "queue":
 		// The note that a job runs needn't survive a crash of Postgres: the job then runs again.
 		return pgpool.Needs{Write: true, AsyncCommit: true}
+	case "decide":
+		return pgpool.Needs{ReadOnly: true, StatementTimeout: decideStatement, OnePlan: true}
 	case "read":
 		// No query of a request can change anything.
-		return pgpool.Needs{ReadOnly: true, StatementTimeout: requestStatement}
+		return pgpool.Needs{ReadOnly: true, StatementTimeout: readStatement}
 	default: // admin: it shows whether the database is writable
 		return pgpool.Needs{StatementTimeout: requestStatement}
 	}
@@ -66,7 +74,7 @@ func (o opener) config(name string) pgpool.Config {
 		MaxConns: int32(max(1, o.sizes[name])), Lineage: o.lineage, //nolint:gosec // a few hundred
 	}
 	switch {
-	case name == "read" && o.cfg.ReadDatabaseURL != "":
+	case reads(name) && o.cfg.ReadDatabaseURL != "":
 		c.URL, c.Setting, c.Follows = o.cfg.ReadDatabaseURL, "ROLECALL_READ_DATABASE_URL", true
 	case o.cfg.Pooled() && perTransaction(name):
 		c.URL, c.Setting, c.Follows = o.cfg.DatabaseURL, "DATABASE_URL", true
@@ -78,9 +86,12 @@ func (o opener) config(name string) pgpool.Config {
 	return c
 }
 
+// reads reports whether a pool only reads, and so is a matter of ROLECALL_READ_DATABASE_URL.
+func reads(name string) bool { return name == "decide" || name == "read" }
+
 // perTransaction reports whether a pool may run through a transaction pooler.
 func perTransaction(name string) bool {
-	return name == "accept" || name == "read" || name == "events" || name == "changes"
+	return reads(name) || name == "accept" || name == "events" || name == "changes"
 }
 
 // session opens a pool that needs sessions.
@@ -127,10 +138,16 @@ func (o opener) openPools(ctx context.Context, which config.Parts) (p pools, err
 	for _, pool := range []struct {
 		name string
 		into *pgpool.DB
-	}{{"accept", &p.accept}, {"read", &p.read}, {"events", &p.events}, {"changes", &p.changes}} {
+	}{{"accept", &p.accept}, {"decide", &p.decide}, {"read", &p.read}, {"events", &p.events}, {"changes", &p.changes}} {
+		if o.sizes[pool.name] == 0 {
+			continue
+		}
 		if *pool.into, err = o.statements(ctx, pool.name); err != nil {
 			return p, err
 		}
+	}
+	if p.decide == nil { // no connection is left for it
+		p.decide = p.read
 	}
 	return p, nil
 }

@@ -1,0 +1,28 @@
+package api
+
+import (
+	"github.com/callmine/rolecall/internal/rounds"
+	"github.com/callmine/rolecall/store"
+	clerksync "github.com/callmine/rolecall/sync"
+)
+
+const (
+	// readersAtOnce is how many queries of decisions may be under way at once: two keep Postgres
+	// busy while the next one gathers. In a trial, more were slower.
+	readersAtOnce = 2
+	// pairsAtOnce is how many pairs a query takes before it takes no further request. Together with
+	// the largest request, it takes some milliseconds.
+	pairsAtOnce = 128
+	// pairsWaiting is some hundred milliseconds of work for Postgres. If more wait, the database
+	// can't keep up, and the callers are told at once.
+	pairsWaiting = 8192
+)
+
+// newReader returns the one reader of all decisions. Requests that come while a query is under way
+// share the next one.
+func newReader(db store.DBTX) *rounds.Rounds[store.Pair, clerksync.Standing] {
+	return rounds.New(rounds.Config[store.Pair, clerksync.Standing]{
+		Ask:     store.NewStandingReader(db).Read,
+		Refused: store.Refused, AtOnce: readersAtOnce, Batch: pairsAtOnce, Waiting: pairsWaiting,
+	})
+}

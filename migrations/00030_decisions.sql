@@ -1,0 +1,31 @@
+-- What decisions read: the roles in one piece, for processes that remember them, and an index by which a pair is found at once, also of
+-- a user with thousands of memberships.
+
+-- +goose Up
+SET LOCAL lock_timeout = '5s'; -- never queue behind a long transaction: everybody else would queue behind us
+
+-- The roles by each key that they ever had, as sync.Roles has them; null if there are none. As a function, it costs queries that don't
+-- call it nothing. It sees what the query sees that calls it.
+-- +goose StatementBegin
+CREATE FUNCTION rolecall.role_keys() RETURNS json
+    LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN (
+        SELECT json_agg(json_build_object('named', named.key, 'since', named.value, 'key', r.key, 'permissions', CASE
+            WHEN r.deleted_at IS NOT NULL THEN '{}'
+            ELSE ARRAY(SELECT p.key FROM rolecall.permissions p WHERE p.id = ANY (r.permission_ids) AND p.deleted_at IS NULL)
+        END) ORDER BY r.id)
+        FROM rolecall.roles r, jsonb_each(r.keys) AS named
+    );
+END
+$$;
+-- +goose StatementEnd
+
+-- It also serves what memberships_user served. While it is built, deliveries are accepted, and applied later.
+CREATE INDEX memberships_user_pair ON rolecall.memberships (user_id, organization_id);
+DROP INDEX rolecall.memberships_user;
+
+-- +goose Down
+CREATE INDEX memberships_user ON rolecall.memberships (user_id);
+DROP INDEX rolecall.memberships_user_pair;
+DROP FUNCTION rolecall.role_keys;
