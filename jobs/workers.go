@@ -23,7 +23,7 @@ import (
 const (
 	// fetchCooldown is the least time from one fetch of jobs to the next, and so bounds the
 	// throughput. With 5 ms, an idle system applied a delivery about 3 ms after its commit.
-	fetchCooldown = time.Millisecond
+	fetchCooldown = 5 * time.Millisecond
 	// fetchPollInterval is how long a job waits at most if its wake-up is lost.
 	fetchPollInterval = 100 * time.Millisecond
 	// applyTimeout bounds a transaction that applies deliveries. It is far above the usual time,

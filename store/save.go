@@ -13,23 +13,20 @@ import (
 // queries/mirror.sql).
 func saveMirror(p *pipeline, locked Locked, changed clerksync.Mirror) error {
 	return errors.Join(
-		saveKind(p, locked.rows, changed.Users, userRow, dbsqlc.SaveUsers),
-		saveKind(p, locked.rows, changed.Memberships, membershipRow, dbsqlc.SaveMemberships),
-		saveKind(p, locked.rows, changed.Invitations, invitationRow, dbsqlc.SaveInvitations),
-		saveKind(p, locked.rows, changed.Domains, domainRow, dbsqlc.SaveDomains),
-		saveKind(p, locked.rows, changed.Permissions, permissionRow, dbsqlc.SavePermissions),
-		saveKind(p, locked.rows, changed.Roles, roleRow, dbsqlc.SaveRoles),
-		saveKind(p, locked.rows, changed.Organizations, organizationRow, dbsqlc.SaveOrganizations),
+		saveKind(p, locked.rows, changed.Users, userRow, dbsqlc.AddUsers, dbsqlc.ChangeUsers),
+		saveKind(p, locked.rows, changed.Memberships, membershipRow, dbsqlc.AddMemberships, dbsqlc.ChangeMemberships),
+		saveKind(p, locked.rows, changed.Invitations, invitationRow, dbsqlc.AddInvitations, dbsqlc.ChangeInvitations),
+		saveKind(p, locked.rows, changed.Domains, domainRow, dbsqlc.AddDomains, dbsqlc.ChangeDomains),
+		saveKind(p, locked.rows, changed.Permissions, permissionRow, dbsqlc.AddPermissions, dbsqlc.ChangePermissions),
+		saveKind(p, locked.rows, changed.Roles, roleRow, dbsqlc.AddRoles, dbsqlc.ChangeRoles),
+		saveKind(p, locked.rows, changed.Organizations, organizationRow, dbsqlc.AddOrganizations, dbsqlc.ChangeOrganizations),
 	)
 }
 
-// saveKind adds the statement that writes objects of one kind, in the order of ids. locked has the
-// ids of the rows that are locked.
-func saveKind[T, R any](p *pipeline, locked map[string]bool, objects map[string]T, row func(T) (R, error), sql string) error {
-	if len(objects) == 0 {
-		return nil
-	}
-	added, changed := []R{}, []R{}
+// saveKind adds statements that write objects of one kind, in the order of ids. locked has the ids
+// of the rows that are locked: those are changed, and all others added.
+func saveKind[T, R any](p *pipeline, locked map[string]bool, objects map[string]T, row func(T) (R, error), add, change string) error {
+	var added, changed []R
 	for _, id := range ids(objects) {
 		r, err := row(objects[id])
 		switch {
@@ -41,19 +38,26 @@ func saveKind[T, R any](p *pipeline, locked map[string]bool, objects map[string]
 			added = append(added, r)
 		}
 	}
-	addedJSON, err := json.Marshal(added)
-	if err != nil {
-		return fmt.Errorf("write added rows: %w", err)
-	}
-	changedJSON, err := json.Marshal(changed)
-	if err != nil {
-		return fmt.Errorf("write changed rows: %w", err)
-	}
-	p.exec(sql, func(inserted int64) error {
-		if inserted < int64(len(added)) {
-			return ErrRaced
-		}
+	return errors.Join(
+		saveRows(p, add, added, func(inserted int64) error {
+			if inserted < int64(len(added)) {
+				return ErrRaced
+			}
+			return nil
+		}),
+		saveRows(p, change, changed, nil),
+	)
+}
+
+// saveRows adds a statement that takes rows as JSON, unless there are none.
+func saveRows[R any](p *pipeline, sql string, rows []R, done func(written int64) error) error {
+	if len(rows) == 0 {
 		return nil
-	}, addedJSON, changedJSON)
+	}
+	asJSON, err := json.Marshal(rows)
+	if err != nil {
+		return fmt.Errorf("write rows: %w", err)
+	}
+	p.exec(sql, done, asJSON)
 	return nil
 }

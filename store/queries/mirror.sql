@@ -10,7 +10,7 @@
 -- waits for a writer of the row, never for a holder of its lock (DO UPDATE would). So a transaction
 -- that locks waits only for one that is further on in the order, or that saves. A transaction that
 -- saves waits only while it inserts, for one that has written the same row. That one is as far on
--- in the order or further, because a statement inserts before it updates.
+-- in the order or further, because it inserts objects of a kind before it changes others.
 --
 -- Saving users and memberships also changes the counts of members, by the triggers of migration
 -- 00021. They lock advisory locks of users, then the rows of member_counts, each in order, and once
@@ -22,8 +22,8 @@
 -- come since the pair was looked at. A batch may ban a user and add a member, while another does
 -- the reverse. Postgres' time-out for locks ends them, and the loser tries again.
 --
--- Rows travel as JSON, because Postgres has no arrays of lists. Each statement counts only the
--- inserted rows. Clerk's own JSON is a string in that JSON. Otherwise Postgres would refuse a
+-- Rows travel as JSON, because Postgres has no arrays of lists. A batch with one delivery mostly adds
+-- or changes, and setting up the other half cost as much as its own. Clerk's own JSON is a string in that JSON. Otherwise Postgres would refuse a
 -- \u0000 in it: Postgres keeps a \u0000 in a document that it only stores, but reads every string
 -- of one that it takes apart.
 
@@ -95,138 +95,138 @@ INSERT INTO rolecall.member_counts AS c (organization_id, members)
 SELECT id, 0 FROM unnest(@organization_ids::text[]) id ORDER BY id
 ON CONFLICT (organization_id) DO UPDATE SET members = c.members;
 
--- name: SaveUsers :execrows
-WITH changed AS (
-    UPDATE rolecall.users o
-    SET identifier = r.identifier, first_name = r.first_name, last_name = r.last_name, image_url = r.image_url,
-        banned = r.banned, deprovisioned = r.deprovisioned, created_at = r.created_at, version = r.version,
-        field_versions = r.field_versions, deleted_at = r.deleted_at, deleted_cause = r.deleted_cause,
-        deleted_received_at = r.deleted_received_at, lifted_at = r.lifted_at, changed_at = clock_timestamp()
-    FROM json_populate_recordset(null::rolecall.users, @changed::json) r
-    WHERE o.id = r.id
-)
+-- name: ChangeUsers :exec
+UPDATE rolecall.users o
+SET identifier = r.identifier, first_name = r.first_name, last_name = r.last_name, image_url = r.image_url,
+    banned = r.banned, deprovisioned = r.deprovisioned, created_at = r.created_at, version = r.version,
+    field_versions = r.field_versions, deleted_at = r.deleted_at, deleted_cause = r.deleted_cause,
+    deleted_received_at = r.deleted_received_at, lifted_at = r.lifted_at, changed_at = clock_timestamp()
+FROM json_populate_recordset(null::rolecall.users, @rows::json) r
+WHERE o.id = r.id;
+
+-- name: AddUsers :execrows
 INSERT INTO rolecall.users (id, identifier, first_name, last_name, image_url, banned, deprovisioned, created_at,
     version, field_versions, deleted_at, deleted_cause,
     deleted_received_at, lifted_at, changed_at)
 SELECT r.id, r.identifier, r.first_name, r.last_name, r.image_url, r.banned, r.deprovisioned, r.created_at, r.version,
     r.field_versions, r.deleted_at, r.deleted_cause,
     r.deleted_received_at, r.lifted_at, clock_timestamp()
-FROM json_populate_recordset(null::rolecall.users, @added::json) r
+FROM json_populate_recordset(null::rolecall.users, @rows::json) r
 ORDER BY r.id
 ON CONFLICT (id) DO NOTHING;
 
--- name: SaveMemberships :execrows
-WITH changed AS (
-    UPDATE rolecall.memberships o
-    SET organization_id = r.organization_id, user_id = r.user_id, role = r.role, role_name = r.role_name,
-        permissions = r.permissions, created_at = r.created_at, public_metadata = (r.public_metadata #>> '{}')::json,
-        alive_at = r.alive_at, version = r.version, field_versions = r.field_versions, deleted_at = r.deleted_at,
-        deleted_cause = r.deleted_cause,
-        deleted_received_at = r.deleted_received_at, lifted_at = r.lifted_at, changed_at = clock_timestamp()
-    FROM json_populate_recordset(null::rolecall.memberships, @changed::json) r
-    WHERE o.id = r.id
-)
+-- name: ChangeMemberships :exec
+UPDATE rolecall.memberships o
+SET organization_id = r.organization_id, user_id = r.user_id, role = r.role, role_name = r.role_name,
+    permissions = r.permissions, created_at = r.created_at, public_metadata = (r.public_metadata #>> '{}')::json,
+    alive_at = r.alive_at, version = r.version, field_versions = r.field_versions, deleted_at = r.deleted_at,
+    deleted_cause = r.deleted_cause,
+    deleted_received_at = r.deleted_received_at, lifted_at = r.lifted_at, changed_at = clock_timestamp()
+FROM json_populate_recordset(null::rolecall.memberships, @rows::json) r
+WHERE o.id = r.id;
+
+-- name: AddMemberships :execrows
 INSERT INTO rolecall.memberships (id, organization_id, user_id, role, role_name, permissions, created_at,
     public_metadata, alive_at, version, field_versions, deleted_at, deleted_cause,
     deleted_received_at, lifted_at, changed_at)
 SELECT r.id, r.organization_id, r.user_id, r.role, r.role_name, r.permissions, r.created_at,
     (r.public_metadata #>> '{}')::json, r.alive_at, r.version, r.field_versions, r.deleted_at, r.deleted_cause,
     r.deleted_received_at, r.lifted_at, clock_timestamp()
-FROM json_populate_recordset(null::rolecall.memberships, @added::json) r
+FROM json_populate_recordset(null::rolecall.memberships, @rows::json) r
 ORDER BY r.id
 ON CONFLICT (id) DO NOTHING;
 
--- name: SaveInvitations :execrows
-WITH changed AS (
-    UPDATE rolecall.invitations o
-    SET organization_id = r.organization_id, email = r.email, role = r.role, status = r.status,
-        inviter_id = r.inviter_id, user_id = r.user_id, created_at = r.created_at, expires_at = r.expires_at,
-        version = r.version, field_versions = r.field_versions, deleted_at = r.deleted_at,
-        deleted_cause = r.deleted_cause,
-        deleted_received_at = r.deleted_received_at, lifted_at = r.lifted_at, changed_at = clock_timestamp()
-    FROM json_populate_recordset(null::rolecall.invitations, @changed::json) r
-    WHERE o.id = r.id
-)
+-- name: ChangeInvitations :exec
+UPDATE rolecall.invitations o
+SET organization_id = r.organization_id, email = r.email, role = r.role, status = r.status,
+    inviter_id = r.inviter_id, user_id = r.user_id, created_at = r.created_at, expires_at = r.expires_at,
+    version = r.version, field_versions = r.field_versions, deleted_at = r.deleted_at,
+    deleted_cause = r.deleted_cause,
+    deleted_received_at = r.deleted_received_at, lifted_at = r.lifted_at, changed_at = clock_timestamp()
+FROM json_populate_recordset(null::rolecall.invitations, @rows::json) r
+WHERE o.id = r.id;
+
+-- name: AddInvitations :execrows
 INSERT INTO rolecall.invitations (id, organization_id, email, role, status, inviter_id, user_id, created_at,
     expires_at, version, field_versions, deleted_at, deleted_cause,
     deleted_received_at, lifted_at, changed_at)
 SELECT r.id, r.organization_id, r.email, r.role, r.status, r.inviter_id, r.user_id, r.created_at, r.expires_at,
     r.version, r.field_versions, r.deleted_at, r.deleted_cause,
     r.deleted_received_at, r.lifted_at, clock_timestamp()
-FROM json_populate_recordset(null::rolecall.invitations, @added::json) r
+FROM json_populate_recordset(null::rolecall.invitations, @rows::json) r
 ORDER BY r.id
 ON CONFLICT (id) DO NOTHING;
 
--- name: SaveDomains :execrows
-WITH changed AS (
-    UPDATE rolecall.domains o
-    SET organization_id = r.organization_id, name = r.name, enrollment_mode = r.enrollment_mode,
-        verification = r.verification, created_at = r.created_at, version = r.version,
-        field_versions = r.field_versions, deleted_at = r.deleted_at, deleted_cause = r.deleted_cause,
-        deleted_received_at = r.deleted_received_at, lifted_at = r.lifted_at, changed_at = clock_timestamp()
-    FROM json_populate_recordset(null::rolecall.domains, @changed::json) r
-    WHERE o.id = r.id
-)
+-- name: ChangeDomains :exec
+UPDATE rolecall.domains o
+SET organization_id = r.organization_id, name = r.name, enrollment_mode = r.enrollment_mode,
+    verification = r.verification, created_at = r.created_at, version = r.version,
+    field_versions = r.field_versions, deleted_at = r.deleted_at, deleted_cause = r.deleted_cause,
+    deleted_received_at = r.deleted_received_at, lifted_at = r.lifted_at, changed_at = clock_timestamp()
+FROM json_populate_recordset(null::rolecall.domains, @rows::json) r
+WHERE o.id = r.id;
+
+-- name: AddDomains :execrows
 INSERT INTO rolecall.domains (id, organization_id, name, enrollment_mode, verification, created_at, version,
     field_versions, deleted_at, deleted_cause,
     deleted_received_at, lifted_at, changed_at)
 SELECT r.id, r.organization_id, r.name, r.enrollment_mode, r.verification, r.created_at, r.version, r.field_versions,
     r.deleted_at, r.deleted_cause,
     r.deleted_received_at, r.lifted_at, clock_timestamp()
-FROM json_populate_recordset(null::rolecall.domains, @added::json) r
+FROM json_populate_recordset(null::rolecall.domains, @rows::json) r
 ORDER BY r.id
 ON CONFLICT (id) DO NOTHING;
 
--- name: SavePermissions :execrows
-WITH changed AS (
-    UPDATE rolecall.permissions o
-    SET key = r.key, name = r.name, version = r.version, field_versions = r.field_versions, deleted_at = r.deleted_at,
-        deleted_cause = r.deleted_cause,
-        deleted_received_at = r.deleted_received_at, lifted_at = r.lifted_at, changed_at = clock_timestamp()
-    FROM json_populate_recordset(null::rolecall.permissions, @changed::json) r
-    WHERE o.id = r.id
-)
+-- name: ChangePermissions :exec
+UPDATE rolecall.permissions o
+SET key = r.key, name = r.name, version = r.version, field_versions = r.field_versions, deleted_at = r.deleted_at,
+    deleted_cause = r.deleted_cause,
+    deleted_received_at = r.deleted_received_at, lifted_at = r.lifted_at, changed_at = clock_timestamp()
+FROM json_populate_recordset(null::rolecall.permissions, @rows::json) r
+WHERE o.id = r.id;
+
+-- name: AddPermissions :execrows
 INSERT INTO rolecall.permissions (id, key, name, version, field_versions, deleted_at, deleted_cause,
     deleted_received_at, lifted_at, changed_at)
 SELECT r.id, r.key, r.name, r.version, r.field_versions, r.deleted_at, r.deleted_cause,
     r.deleted_received_at, r.lifted_at, clock_timestamp()
-FROM json_populate_recordset(null::rolecall.permissions, @added::json) r
+FROM json_populate_recordset(null::rolecall.permissions, @rows::json) r
 ORDER BY r.id
 ON CONFLICT (id) DO NOTHING;
 
--- name: SaveRoles :execrows
-WITH changed AS (
-    UPDATE rolecall.roles o
-    SET key = r.key, keys = r.keys, name = r.name, permission_ids = r.permission_ids, version = r.version,
-        field_versions = r.field_versions, deleted_at = r.deleted_at, deleted_cause = r.deleted_cause,
-        deleted_received_at = r.deleted_received_at, lifted_at = r.lifted_at, changed_at = clock_timestamp()
-    FROM json_populate_recordset(null::rolecall.roles, @changed::json) r
-    WHERE o.id = r.id
-)
+-- name: ChangeRoles :exec
+UPDATE rolecall.roles o
+SET key = r.key, keys = r.keys, name = r.name, permission_ids = r.permission_ids, version = r.version,
+    field_versions = r.field_versions, deleted_at = r.deleted_at, deleted_cause = r.deleted_cause,
+    deleted_received_at = r.deleted_received_at, lifted_at = r.lifted_at, changed_at = clock_timestamp()
+FROM json_populate_recordset(null::rolecall.roles, @rows::json) r
+WHERE o.id = r.id;
+
+-- name: AddRoles :execrows
 INSERT INTO rolecall.roles (id, key, keys, name, permission_ids, version, field_versions, deleted_at, deleted_cause,
     deleted_received_at, lifted_at, changed_at)
 SELECT r.id, r.key, r.keys, r.name, r.permission_ids, r.version, r.field_versions, r.deleted_at, r.deleted_cause,
     r.deleted_received_at, r.lifted_at, clock_timestamp()
-FROM json_populate_recordset(null::rolecall.roles, @added::json) r
+FROM json_populate_recordset(null::rolecall.roles, @rows::json) r
 ORDER BY r.id
 ON CONFLICT (id) DO NOTHING;
 
--- name: SaveOrganizations :execrows
-WITH changed AS (
-    UPDATE rolecall.organizations o
-    SET name = r.name, slug = r.slug, image_url = r.image_url, role_set_key = r.role_set_key, created_by = r.created_by, created_at = r.created_at,
-        public_metadata = (r.public_metadata #>> '{}')::json, version = r.version, field_versions = r.field_versions,
-        deleted_at = r.deleted_at, deleted_cause = r.deleted_cause,
-        deleted_received_at = r.deleted_received_at, lifted_at = r.lifted_at, changed_at = clock_timestamp()
-    FROM json_populate_recordset(null::rolecall.organizations, @changed::json) r
-    WHERE o.id = r.id
-)
+-- name: ChangeOrganizations :exec
+UPDATE rolecall.organizations o
+SET name = r.name, slug = r.slug, image_url = r.image_url, role_set_key = r.role_set_key, created_by = r.created_by, created_at = r.created_at,
+    public_metadata = (r.public_metadata #>> '{}')::json, version = r.version, field_versions = r.field_versions,
+    deleted_at = r.deleted_at, deleted_cause = r.deleted_cause,
+    deleted_received_at = r.deleted_received_at, lifted_at = r.lifted_at, changed_at = clock_timestamp()
+FROM json_populate_recordset(null::rolecall.organizations, @rows::json) r
+WHERE o.id = r.id;
+
+-- name: AddOrganizations :execrows
 INSERT INTO rolecall.organizations (id, name, slug, image_url, role_set_key, created_by, created_at, public_metadata, version,
     field_versions, deleted_at, deleted_cause,
     deleted_received_at, lifted_at, changed_at)
 SELECT r.id, r.name, r.slug, r.image_url, r.role_set_key, r.created_by, r.created_at, (r.public_metadata #>> '{}')::json, r.version,
     r.field_versions, r.deleted_at, r.deleted_cause,
     r.deleted_received_at, r.lifted_at, clock_timestamp()
-FROM json_populate_recordset(null::rolecall.organizations, @added::json) r
+FROM json_populate_recordset(null::rolecall.organizations, @rows::json) r
 ORDER BY r.id
 ON CONFLICT (id) DO NOTHING;

@@ -11,6 +11,247 @@ import (
 	"time"
 )
 
+const AddDomains = `-- name: AddDomains :execrows
+INSERT INTO rolecall.domains (id, organization_id, name, enrollment_mode, verification, created_at, version,
+    field_versions, deleted_at, deleted_cause,
+    deleted_received_at, lifted_at, changed_at)
+SELECT r.id, r.organization_id, r.name, r.enrollment_mode, r.verification, r.created_at, r.version, r.field_versions,
+    r.deleted_at, r.deleted_cause,
+    r.deleted_received_at, r.lifted_at, clock_timestamp()
+FROM json_populate_recordset(null::rolecall.domains, $1::json) r
+ORDER BY r.id
+ON CONFLICT (id) DO NOTHING
+`
+
+func (q *Queries) AddDomains(ctx context.Context, db DBTX, rows json.RawMessage) (int64, error) {
+	result, err := db.Exec(ctx, AddDomains, rows)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const AddInvitations = `-- name: AddInvitations :execrows
+INSERT INTO rolecall.invitations (id, organization_id, email, role, status, inviter_id, user_id, created_at,
+    expires_at, version, field_versions, deleted_at, deleted_cause,
+    deleted_received_at, lifted_at, changed_at)
+SELECT r.id, r.organization_id, r.email, r.role, r.status, r.inviter_id, r.user_id, r.created_at, r.expires_at,
+    r.version, r.field_versions, r.deleted_at, r.deleted_cause,
+    r.deleted_received_at, r.lifted_at, clock_timestamp()
+FROM json_populate_recordset(null::rolecall.invitations, $1::json) r
+ORDER BY r.id
+ON CONFLICT (id) DO NOTHING
+`
+
+func (q *Queries) AddInvitations(ctx context.Context, db DBTX, rows json.RawMessage) (int64, error) {
+	result, err := db.Exec(ctx, AddInvitations, rows)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const AddMemberships = `-- name: AddMemberships :execrows
+INSERT INTO rolecall.memberships (id, organization_id, user_id, role, role_name, permissions, created_at,
+    public_metadata, alive_at, version, field_versions, deleted_at, deleted_cause,
+    deleted_received_at, lifted_at, changed_at)
+SELECT r.id, r.organization_id, r.user_id, r.role, r.role_name, r.permissions, r.created_at,
+    (r.public_metadata #>> '{}')::json, r.alive_at, r.version, r.field_versions, r.deleted_at, r.deleted_cause,
+    r.deleted_received_at, r.lifted_at, clock_timestamp()
+FROM json_populate_recordset(null::rolecall.memberships, $1::json) r
+ORDER BY r.id
+ON CONFLICT (id) DO NOTHING
+`
+
+func (q *Queries) AddMemberships(ctx context.Context, db DBTX, rows json.RawMessage) (int64, error) {
+	result, err := db.Exec(ctx, AddMemberships, rows)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const AddOrganizations = `-- name: AddOrganizations :execrows
+INSERT INTO rolecall.organizations (id, name, slug, image_url, role_set_key, created_by, created_at, public_metadata, version,
+    field_versions, deleted_at, deleted_cause,
+    deleted_received_at, lifted_at, changed_at)
+SELECT r.id, r.name, r.slug, r.image_url, r.role_set_key, r.created_by, r.created_at, (r.public_metadata #>> '{}')::json, r.version,
+    r.field_versions, r.deleted_at, r.deleted_cause,
+    r.deleted_received_at, r.lifted_at, clock_timestamp()
+FROM json_populate_recordset(null::rolecall.organizations, $1::json) r
+ORDER BY r.id
+ON CONFLICT (id) DO NOTHING
+`
+
+func (q *Queries) AddOrganizations(ctx context.Context, db DBTX, rows json.RawMessage) (int64, error) {
+	result, err := db.Exec(ctx, AddOrganizations, rows)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const AddPermissions = `-- name: AddPermissions :execrows
+INSERT INTO rolecall.permissions (id, key, name, version, field_versions, deleted_at, deleted_cause,
+    deleted_received_at, lifted_at, changed_at)
+SELECT r.id, r.key, r.name, r.version, r.field_versions, r.deleted_at, r.deleted_cause,
+    r.deleted_received_at, r.lifted_at, clock_timestamp()
+FROM json_populate_recordset(null::rolecall.permissions, $1::json) r
+ORDER BY r.id
+ON CONFLICT (id) DO NOTHING
+`
+
+func (q *Queries) AddPermissions(ctx context.Context, db DBTX, rows json.RawMessage) (int64, error) {
+	result, err := db.Exec(ctx, AddPermissions, rows)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const AddRoles = `-- name: AddRoles :execrows
+INSERT INTO rolecall.roles (id, key, keys, name, permission_ids, version, field_versions, deleted_at, deleted_cause,
+    deleted_received_at, lifted_at, changed_at)
+SELECT r.id, r.key, r.keys, r.name, r.permission_ids, r.version, r.field_versions, r.deleted_at, r.deleted_cause,
+    r.deleted_received_at, r.lifted_at, clock_timestamp()
+FROM json_populate_recordset(null::rolecall.roles, $1::json) r
+ORDER BY r.id
+ON CONFLICT (id) DO NOTHING
+`
+
+func (q *Queries) AddRoles(ctx context.Context, db DBTX, rows json.RawMessage) (int64, error) {
+	result, err := db.Exec(ctx, AddRoles, rows)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const AddUsers = `-- name: AddUsers :execrows
+INSERT INTO rolecall.users (id, identifier, first_name, last_name, image_url, banned, deprovisioned, created_at,
+    version, field_versions, deleted_at, deleted_cause,
+    deleted_received_at, lifted_at, changed_at)
+SELECT r.id, r.identifier, r.first_name, r.last_name, r.image_url, r.banned, r.deprovisioned, r.created_at, r.version,
+    r.field_versions, r.deleted_at, r.deleted_cause,
+    r.deleted_received_at, r.lifted_at, clock_timestamp()
+FROM json_populate_recordset(null::rolecall.users, $1::json) r
+ORDER BY r.id
+ON CONFLICT (id) DO NOTHING
+`
+
+func (q *Queries) AddUsers(ctx context.Context, db DBTX, rows json.RawMessage) (int64, error) {
+	result, err := db.Exec(ctx, AddUsers, rows)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const ChangeDomains = `-- name: ChangeDomains :exec
+UPDATE rolecall.domains o
+SET organization_id = r.organization_id, name = r.name, enrollment_mode = r.enrollment_mode,
+    verification = r.verification, created_at = r.created_at, version = r.version,
+    field_versions = r.field_versions, deleted_at = r.deleted_at, deleted_cause = r.deleted_cause,
+    deleted_received_at = r.deleted_received_at, lifted_at = r.lifted_at, changed_at = clock_timestamp()
+FROM json_populate_recordset(null::rolecall.domains, $1::json) r
+WHERE o.id = r.id
+`
+
+func (q *Queries) ChangeDomains(ctx context.Context, db DBTX, rows json.RawMessage) error {
+	_, err := db.Exec(ctx, ChangeDomains, rows)
+	return err
+}
+
+const ChangeInvitations = `-- name: ChangeInvitations :exec
+UPDATE rolecall.invitations o
+SET organization_id = r.organization_id, email = r.email, role = r.role, status = r.status,
+    inviter_id = r.inviter_id, user_id = r.user_id, created_at = r.created_at, expires_at = r.expires_at,
+    version = r.version, field_versions = r.field_versions, deleted_at = r.deleted_at,
+    deleted_cause = r.deleted_cause,
+    deleted_received_at = r.deleted_received_at, lifted_at = r.lifted_at, changed_at = clock_timestamp()
+FROM json_populate_recordset(null::rolecall.invitations, $1::json) r
+WHERE o.id = r.id
+`
+
+func (q *Queries) ChangeInvitations(ctx context.Context, db DBTX, rows json.RawMessage) error {
+	_, err := db.Exec(ctx, ChangeInvitations, rows)
+	return err
+}
+
+const ChangeMemberships = `-- name: ChangeMemberships :exec
+UPDATE rolecall.memberships o
+SET organization_id = r.organization_id, user_id = r.user_id, role = r.role, role_name = r.role_name,
+    permissions = r.permissions, created_at = r.created_at, public_metadata = (r.public_metadata #>> '{}')::json,
+    alive_at = r.alive_at, version = r.version, field_versions = r.field_versions, deleted_at = r.deleted_at,
+    deleted_cause = r.deleted_cause,
+    deleted_received_at = r.deleted_received_at, lifted_at = r.lifted_at, changed_at = clock_timestamp()
+FROM json_populate_recordset(null::rolecall.memberships, $1::json) r
+WHERE o.id = r.id
+`
+
+func (q *Queries) ChangeMemberships(ctx context.Context, db DBTX, rows json.RawMessage) error {
+	_, err := db.Exec(ctx, ChangeMemberships, rows)
+	return err
+}
+
+const ChangeOrganizations = `-- name: ChangeOrganizations :exec
+UPDATE rolecall.organizations o
+SET name = r.name, slug = r.slug, image_url = r.image_url, role_set_key = r.role_set_key, created_by = r.created_by, created_at = r.created_at,
+    public_metadata = (r.public_metadata #>> '{}')::json, version = r.version, field_versions = r.field_versions,
+    deleted_at = r.deleted_at, deleted_cause = r.deleted_cause,
+    deleted_received_at = r.deleted_received_at, lifted_at = r.lifted_at, changed_at = clock_timestamp()
+FROM json_populate_recordset(null::rolecall.organizations, $1::json) r
+WHERE o.id = r.id
+`
+
+func (q *Queries) ChangeOrganizations(ctx context.Context, db DBTX, rows json.RawMessage) error {
+	_, err := db.Exec(ctx, ChangeOrganizations, rows)
+	return err
+}
+
+const ChangePermissions = `-- name: ChangePermissions :exec
+UPDATE rolecall.permissions o
+SET key = r.key, name = r.name, version = r.version, field_versions = r.field_versions, deleted_at = r.deleted_at,
+    deleted_cause = r.deleted_cause,
+    deleted_received_at = r.deleted_received_at, lifted_at = r.lifted_at, changed_at = clock_timestamp()
+FROM json_populate_recordset(null::rolecall.permissions, $1::json) r
+WHERE o.id = r.id
+`
+
+func (q *Queries) ChangePermissions(ctx context.Context, db DBTX, rows json.RawMessage) error {
+	_, err := db.Exec(ctx, ChangePermissions, rows)
+	return err
+}
+
+const ChangeRoles = `-- name: ChangeRoles :exec
+UPDATE rolecall.roles o
+SET key = r.key, keys = r.keys, name = r.name, permission_ids = r.permission_ids, version = r.version,
+    field_versions = r.field_versions, deleted_at = r.deleted_at, deleted_cause = r.deleted_cause,
+    deleted_received_at = r.deleted_received_at, lifted_at = r.lifted_at, changed_at = clock_timestamp()
+FROM json_populate_recordset(null::rolecall.roles, $1::json) r
+WHERE o.id = r.id
+`
+
+func (q *Queries) ChangeRoles(ctx context.Context, db DBTX, rows json.RawMessage) error {
+	_, err := db.Exec(ctx, ChangeRoles, rows)
+	return err
+}
+
+const ChangeUsers = `-- name: ChangeUsers :exec
+UPDATE rolecall.users o
+SET identifier = r.identifier, first_name = r.first_name, last_name = r.last_name, image_url = r.image_url,
+    banned = r.banned, deprovisioned = r.deprovisioned, created_at = r.created_at, version = r.version,
+    field_versions = r.field_versions, deleted_at = r.deleted_at, deleted_cause = r.deleted_cause,
+    deleted_received_at = r.deleted_received_at, lifted_at = r.lifted_at, changed_at = clock_timestamp()
+FROM json_populate_recordset(null::rolecall.users, $1::json) r
+WHERE o.id = r.id
+`
+
+func (q *Queries) ChangeUsers(ctx context.Context, db DBTX, rows json.RawMessage) error {
+	_, err := db.Exec(ctx, ChangeUsers, rows)
+	return err
+}
+
 const EndedAfter = `-- name: EndedAfter :many
 SELECT shown.id::text AS shown_id, n.id, n.created_at, n.alive_at, n.deleted_at, n.deleted_cause, n.deleted_received_at
 FROM (
@@ -646,7 +887,7 @@ SELECT id, identifier, first_name, last_name, image_url, banned, deprovisioned, 
 // waits for a writer of the row, never for a holder of its lock (DO UPDATE would). So a transaction
 // that locks waits only for one that is further on in the order, or that saves. A transaction that
 // saves waits only while it inserts, for one that has written the same row. That one is as far on
-// in the order or further, because a statement inserts before it updates.
+// in the order or further, because it inserts objects of a kind before it changes others.
 //
 // Saving users and memberships also changes the counts of members, by the triggers of migration
 // 00021. They lock advisory locks of users, then the rows of member_counts, each in order, and once
@@ -658,8 +899,8 @@ SELECT id, identifier, first_name, last_name, image_url, banned, deprovisioned, 
 // come since the pair was looked at. A batch may ban a user and add a member, while another does
 // the reverse. Postgres' time-out for locks ends them, and the loser tries again.
 //
-// Rows travel as JSON, because Postgres has no arrays of lists. Each statement counts only the
-// inserted rows. Clerk's own JSON is a string in that JSON. Otherwise Postgres would refuse a
+// Rows travel as JSON, because Postgres has no arrays of lists. A batch with one delivery mostly adds
+// or changes, and setting up the other half cost as much as its own. Clerk's own JSON is a string in that JSON. Otherwise Postgres would refuse a
 // \u0000 in it: Postgres keeps a \u0000 in a document that it only stores, but reads every string
 // of one that it takes apart.
 func (q *Queries) ReadUsers(ctx context.Context, db DBTX, ids []string) ([]RolecallUser, error) {
@@ -696,238 +937,4 @@ func (q *Queries) ReadUsers(ctx context.Context, db DBTX, ids []string) ([]Rolec
 		return nil, err
 	}
 	return items, nil
-}
-
-const SaveDomains = `-- name: SaveDomains :execrows
-WITH changed AS (
-    UPDATE rolecall.domains o
-    SET organization_id = r.organization_id, name = r.name, enrollment_mode = r.enrollment_mode,
-        verification = r.verification, created_at = r.created_at, version = r.version,
-        field_versions = r.field_versions, deleted_at = r.deleted_at, deleted_cause = r.deleted_cause,
-        deleted_received_at = r.deleted_received_at, lifted_at = r.lifted_at, changed_at = clock_timestamp()
-    FROM json_populate_recordset(null::rolecall.domains, $2::json) r
-    WHERE o.id = r.id
-)
-INSERT INTO rolecall.domains (id, organization_id, name, enrollment_mode, verification, created_at, version,
-    field_versions, deleted_at, deleted_cause,
-    deleted_received_at, lifted_at, changed_at)
-SELECT r.id, r.organization_id, r.name, r.enrollment_mode, r.verification, r.created_at, r.version, r.field_versions,
-    r.deleted_at, r.deleted_cause,
-    r.deleted_received_at, r.lifted_at, clock_timestamp()
-FROM json_populate_recordset(null::rolecall.domains, $1::json) r
-ORDER BY r.id
-ON CONFLICT (id) DO NOTHING
-`
-
-type SaveDomainsParams struct {
-	Added   json.RawMessage `json:"added"`
-	Changed json.RawMessage `json:"changed"`
-}
-
-func (q *Queries) SaveDomains(ctx context.Context, db DBTX, arg SaveDomainsParams) (int64, error) {
-	result, err := db.Exec(ctx, SaveDomains, arg.Added, arg.Changed)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected(), nil
-}
-
-const SaveInvitations = `-- name: SaveInvitations :execrows
-WITH changed AS (
-    UPDATE rolecall.invitations o
-    SET organization_id = r.organization_id, email = r.email, role = r.role, status = r.status,
-        inviter_id = r.inviter_id, user_id = r.user_id, created_at = r.created_at, expires_at = r.expires_at,
-        version = r.version, field_versions = r.field_versions, deleted_at = r.deleted_at,
-        deleted_cause = r.deleted_cause,
-        deleted_received_at = r.deleted_received_at, lifted_at = r.lifted_at, changed_at = clock_timestamp()
-    FROM json_populate_recordset(null::rolecall.invitations, $2::json) r
-    WHERE o.id = r.id
-)
-INSERT INTO rolecall.invitations (id, organization_id, email, role, status, inviter_id, user_id, created_at,
-    expires_at, version, field_versions, deleted_at, deleted_cause,
-    deleted_received_at, lifted_at, changed_at)
-SELECT r.id, r.organization_id, r.email, r.role, r.status, r.inviter_id, r.user_id, r.created_at, r.expires_at,
-    r.version, r.field_versions, r.deleted_at, r.deleted_cause,
-    r.deleted_received_at, r.lifted_at, clock_timestamp()
-FROM json_populate_recordset(null::rolecall.invitations, $1::json) r
-ORDER BY r.id
-ON CONFLICT (id) DO NOTHING
-`
-
-type SaveInvitationsParams struct {
-	Added   json.RawMessage `json:"added"`
-	Changed json.RawMessage `json:"changed"`
-}
-
-func (q *Queries) SaveInvitations(ctx context.Context, db DBTX, arg SaveInvitationsParams) (int64, error) {
-	result, err := db.Exec(ctx, SaveInvitations, arg.Added, arg.Changed)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected(), nil
-}
-
-const SaveMemberships = `-- name: SaveMemberships :execrows
-WITH changed AS (
-    UPDATE rolecall.memberships o
-    SET organization_id = r.organization_id, user_id = r.user_id, role = r.role, role_name = r.role_name,
-        permissions = r.permissions, created_at = r.created_at, public_metadata = (r.public_metadata #>> '{}')::json,
-        alive_at = r.alive_at, version = r.version, field_versions = r.field_versions, deleted_at = r.deleted_at,
-        deleted_cause = r.deleted_cause,
-        deleted_received_at = r.deleted_received_at, lifted_at = r.lifted_at, changed_at = clock_timestamp()
-    FROM json_populate_recordset(null::rolecall.memberships, $2::json) r
-    WHERE o.id = r.id
-)
-INSERT INTO rolecall.memberships (id, organization_id, user_id, role, role_name, permissions, created_at,
-    public_metadata, alive_at, version, field_versions, deleted_at, deleted_cause,
-    deleted_received_at, lifted_at, changed_at)
-SELECT r.id, r.organization_id, r.user_id, r.role, r.role_name, r.permissions, r.created_at,
-    (r.public_metadata #>> '{}')::json, r.alive_at, r.version, r.field_versions, r.deleted_at, r.deleted_cause,
-    r.deleted_received_at, r.lifted_at, clock_timestamp()
-FROM json_populate_recordset(null::rolecall.memberships, $1::json) r
-ORDER BY r.id
-ON CONFLICT (id) DO NOTHING
-`
-
-type SaveMembershipsParams struct {
-	Added   json.RawMessage `json:"added"`
-	Changed json.RawMessage `json:"changed"`
-}
-
-func (q *Queries) SaveMemberships(ctx context.Context, db DBTX, arg SaveMembershipsParams) (int64, error) {
-	result, err := db.Exec(ctx, SaveMemberships, arg.Added, arg.Changed)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected(), nil
-}
-
-const SaveOrganizations = `-- name: SaveOrganizations :execrows
-WITH changed AS (
-    UPDATE rolecall.organizations o
-    SET name = r.name, slug = r.slug, image_url = r.image_url, role_set_key = r.role_set_key, created_by = r.created_by, created_at = r.created_at,
-        public_metadata = (r.public_metadata #>> '{}')::json, version = r.version, field_versions = r.field_versions,
-        deleted_at = r.deleted_at, deleted_cause = r.deleted_cause,
-        deleted_received_at = r.deleted_received_at, lifted_at = r.lifted_at, changed_at = clock_timestamp()
-    FROM json_populate_recordset(null::rolecall.organizations, $2::json) r
-    WHERE o.id = r.id
-)
-INSERT INTO rolecall.organizations (id, name, slug, image_url, role_set_key, created_by, created_at, public_metadata, version,
-    field_versions, deleted_at, deleted_cause,
-    deleted_received_at, lifted_at, changed_at)
-SELECT r.id, r.name, r.slug, r.image_url, r.role_set_key, r.created_by, r.created_at, (r.public_metadata #>> '{}')::json, r.version,
-    r.field_versions, r.deleted_at, r.deleted_cause,
-    r.deleted_received_at, r.lifted_at, clock_timestamp()
-FROM json_populate_recordset(null::rolecall.organizations, $1::json) r
-ORDER BY r.id
-ON CONFLICT (id) DO NOTHING
-`
-
-type SaveOrganizationsParams struct {
-	Added   json.RawMessage `json:"added"`
-	Changed json.RawMessage `json:"changed"`
-}
-
-func (q *Queries) SaveOrganizations(ctx context.Context, db DBTX, arg SaveOrganizationsParams) (int64, error) {
-	result, err := db.Exec(ctx, SaveOrganizations, arg.Added, arg.Changed)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected(), nil
-}
-
-const SavePermissions = `-- name: SavePermissions :execrows
-WITH changed AS (
-    UPDATE rolecall.permissions o
-    SET key = r.key, name = r.name, version = r.version, field_versions = r.field_versions, deleted_at = r.deleted_at,
-        deleted_cause = r.deleted_cause,
-        deleted_received_at = r.deleted_received_at, lifted_at = r.lifted_at, changed_at = clock_timestamp()
-    FROM json_populate_recordset(null::rolecall.permissions, $2::json) r
-    WHERE o.id = r.id
-)
-INSERT INTO rolecall.permissions (id, key, name, version, field_versions, deleted_at, deleted_cause,
-    deleted_received_at, lifted_at, changed_at)
-SELECT r.id, r.key, r.name, r.version, r.field_versions, r.deleted_at, r.deleted_cause,
-    r.deleted_received_at, r.lifted_at, clock_timestamp()
-FROM json_populate_recordset(null::rolecall.permissions, $1::json) r
-ORDER BY r.id
-ON CONFLICT (id) DO NOTHING
-`
-
-type SavePermissionsParams struct {
-	Added   json.RawMessage `json:"added"`
-	Changed json.RawMessage `json:"changed"`
-}
-
-func (q *Queries) SavePermissions(ctx context.Context, db DBTX, arg SavePermissionsParams) (int64, error) {
-	result, err := db.Exec(ctx, SavePermissions, arg.Added, arg.Changed)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected(), nil
-}
-
-const SaveRoles = `-- name: SaveRoles :execrows
-WITH changed AS (
-    UPDATE rolecall.roles o
-    SET key = r.key, keys = r.keys, name = r.name, permission_ids = r.permission_ids, version = r.version,
-        field_versions = r.field_versions, deleted_at = r.deleted_at, deleted_cause = r.deleted_cause,
-        deleted_received_at = r.deleted_received_at, lifted_at = r.lifted_at, changed_at = clock_timestamp()
-    FROM json_populate_recordset(null::rolecall.roles, $2::json) r
-    WHERE o.id = r.id
-)
-INSERT INTO rolecall.roles (id, key, keys, name, permission_ids, version, field_versions, deleted_at, deleted_cause,
-    deleted_received_at, lifted_at, changed_at)
-SELECT r.id, r.key, r.keys, r.name, r.permission_ids, r.version, r.field_versions, r.deleted_at, r.deleted_cause,
-    r.deleted_received_at, r.lifted_at, clock_timestamp()
-FROM json_populate_recordset(null::rolecall.roles, $1::json) r
-ORDER BY r.id
-ON CONFLICT (id) DO NOTHING
-`
-
-type SaveRolesParams struct {
-	Added   json.RawMessage `json:"added"`
-	Changed json.RawMessage `json:"changed"`
-}
-
-func (q *Queries) SaveRoles(ctx context.Context, db DBTX, arg SaveRolesParams) (int64, error) {
-	result, err := db.Exec(ctx, SaveRoles, arg.Added, arg.Changed)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected(), nil
-}
-
-const SaveUsers = `-- name: SaveUsers :execrows
-WITH changed AS (
-    UPDATE rolecall.users o
-    SET identifier = r.identifier, first_name = r.first_name, last_name = r.last_name, image_url = r.image_url,
-        banned = r.banned, deprovisioned = r.deprovisioned, created_at = r.created_at, version = r.version,
-        field_versions = r.field_versions, deleted_at = r.deleted_at, deleted_cause = r.deleted_cause,
-        deleted_received_at = r.deleted_received_at, lifted_at = r.lifted_at, changed_at = clock_timestamp()
-    FROM json_populate_recordset(null::rolecall.users, $2::json) r
-    WHERE o.id = r.id
-)
-INSERT INTO rolecall.users (id, identifier, first_name, last_name, image_url, banned, deprovisioned, created_at,
-    version, field_versions, deleted_at, deleted_cause,
-    deleted_received_at, lifted_at, changed_at)
-SELECT r.id, r.identifier, r.first_name, r.last_name, r.image_url, r.banned, r.deprovisioned, r.created_at, r.version,
-    r.field_versions, r.deleted_at, r.deleted_cause,
-    r.deleted_received_at, r.lifted_at, clock_timestamp()
-FROM json_populate_recordset(null::rolecall.users, $1::json) r
-ORDER BY r.id
-ON CONFLICT (id) DO NOTHING
-`
-
-type SaveUsersParams struct {
-	Added   json.RawMessage `json:"added"`
-	Changed json.RawMessage `json:"changed"`
-}
-
-func (q *Queries) SaveUsers(ctx context.Context, db DBTX, arg SaveUsersParams) (int64, error) {
-	result, err := db.Exec(ctx, SaveUsers, arg.Added, arg.Changed)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected(), nil
 }
