@@ -37,7 +37,6 @@ func LockMirror(ctx context.Context, db DBTX, facts []clerksync.Facts) (Locked, 
 	lock(&p, known.rows, wanted.Permissions, known.Permissions, dbsqlc.LockPermissions, permissionOf)
 	lock(&p, known.rows, wanted.Roles, known.Roles, dbsqlc.LockRoles, roleOf)
 	lock(&p, known.rows, wanted.Organizations, known.Organizations, dbsqlc.LockOrganizations, organizationOf)
-	lockCounts(&p, wanted.Memberships)
 	if err := p.run(ctx, db); err != nil {
 		return known, fmt.Errorf("lock mirror: %w", err)
 	}
@@ -178,17 +177,6 @@ func lock[T clerksync.Object, R any](p *pipeline, rows map[string]bool, wanted, 
 			known[o.ObjectID()] = o
 		}
 	})
-}
-
-// lockCounts locks the counts of members that saving memberships may change.
-func lockCounts(p *pipeline, memberships map[string]clerksync.Membership) {
-	organizations := map[string]struct{}{}
-	for _, m := range memberships {
-		organizations[m.OrganizationID] = struct{}{}
-	}
-	if len(organizations) > 0 {
-		p.exec(dbsqlc.LockCounts, nil, ids(organizations))
-	}
 }
 
 // find adds a query for the wanted objects of one kind, unless there are none.

@@ -12,6 +12,7 @@ import (
 // saveMirror adds statements that write changed objects, in the order of kinds (see
 // queries/mirror.sql).
 func saveMirror(p *pipeline, locked Locked, changed clerksync.Mirror) error {
+	lockCounts(p, locked.rows, changed)
 	return errors.Join(
 		saveKind(p, locked.rows, changed.Users, userRow, dbsqlc.AddUsers, dbsqlc.ChangeUsers),
 		saveKind(p, locked.rows, changed.Memberships, membershipRow, dbsqlc.AddMemberships, dbsqlc.ChangeMemberships),
@@ -21,6 +22,24 @@ func saveMirror(p *pipeline, locked Locked, changed clerksync.Mirror) error {
 		saveKind(p, locked.rows, changed.Roles, roleRow, dbsqlc.AddRoles, dbsqlc.ChangeRoles),
 		saveKind(p, locked.rows, changed.Organizations, organizationRow, dbsqlc.AddOrganizations, dbsqlc.ChangeOrganizations),
 	)
+}
+
+// lockCounts adds a lock of the counts of members that saving will change, if users or memberships
+// are added. Whoever waits to add a row then waits for nobody who needs these counts (see
+// queries/mirror.sql).
+func lockCounts(p *pipeline, locked map[string]bool, changed clerksync.Mirror) {
+	adds := false
+	for id := range changed.Users {
+		adds = adds || !locked[id]
+	}
+	organizations := map[string]struct{}{}
+	for id, m := range changed.Memberships {
+		adds = adds || !locked[id]
+		organizations[m.OrganizationID] = struct{}{}
+	}
+	if adds && len(organizations) > 0 {
+		p.exec(dbsqlc.LockCounts, nil, ids(organizations))
+	}
 }
 
 // saveKind adds statements that write objects of one kind, in the order of ids. locked has the ids

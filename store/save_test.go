@@ -96,23 +96,19 @@ func withoutMemberships(kinds map[string]clerksync.Mirror) map[string]clerksync.
 	return kinds
 }
 
-// TestLockMirror_WritersOfAnOrganizationsMembershipsTakeTurns, also if they write different ones,
-// and although the organization has no row yet.
-func TestLockMirror_WritersOfAnOrganizationsMembershipsTakeTurns(t *testing.T) {
+// TestSave_WhoAddMembersOfAnOrganizationTakeTurns, also if they add different ones, and although
+// the organization has no row yet.
+func TestSave_WhoAddMembersOfAnOrganizationTakeTurns(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.New(t)
-	first, second, another := begin(t, pool), begin(t, pool), begin(t, pool)
-	of := func(id, organizationID string) []clerksync.Facts {
-		m := clerksync.NewMirror()
-		m.Memberships[id] = membership(id, organizationID, "user_1", 1)
-		return factsOf(m)
+	add := func(tx pgx.Tx, id, organizationID string) error {
+		m := mirrorOf(membership(id, organizationID, "user_1", 1))
+		return saveMirror(t, tx, lock(t, tx, m), m)
 	}
-	_, err := store.LockMirror(t.Context(), first, of("orgmem_1", "org_1"))
-	require.NoError(t, err)
-	_, err = store.LockMirror(t.Context(), another, of("orgmem_2", "org_2"))
-	require.NoError(t, err)
-	_, err = store.LockMirror(t.Context(), second, of("orgmem_3", "org_1"))
-	require.Equal(t, "55P03", codeOf(err), "lock not available")
+	first, second, another := begin(t, pool), begin(t, pool), begin(t, pool)
+	require.NoError(t, add(first, "orgmem_1", "org_1"))
+	require.NoError(t, add(another, "orgmem_2", "org_2"))
+	require.Equal(t, "55P03", codeOf(add(second, "orgmem_3", "org_1")), "lock not available")
 }
 
 // TestLockMirror_LocksRows until the transaction ends.

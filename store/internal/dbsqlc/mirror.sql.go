@@ -891,10 +891,9 @@ SELECT id, identifier, first_name, last_name, image_url, banned, deprovisioned, 
 //
 // Saving users and memberships also changes the counts of members, by the triggers of migration
 // 00021. They lock advisory locks of users, then the rows of member_counts, each in order, and once
-// for each statement and kind of change. So a transaction locks the counts of its memberships'
-// organizations at the end of locking (LockCounts), and adds those that aren't there. Of two
-// transactions that insert one membership, the second one waits there, where the first doesn't need
-// what it holds.
+// for each statement. A transaction that adds users or memberships first locks the counts of its
+// memberships' organizations (LockCounts), and adds those that aren't there. Otherwise it could
+// wait to add a row for one that has added it, and that waits for a count.
 // Two waits are left that the order doesn't exclude. A new row may change the flag of one that has
 // come since the pair was looked at. A batch may ban a user and add a member, while another does
 // the reverse. Postgres' time-out for locks ends them, and the loser tries again.
