@@ -20,6 +20,8 @@ const (
 	// applyRounds is how many rounds of QueueApply run at once: one keeps Postgres busy while the
 	// next gathers. In a trial, more were slower.
 	applyRounds = 2
+	// worthARound is how many deliveries of QueueApply a second round must have.
+	worthARound = MaxBatch / 2
 	// revocationRounds is how many rounds of QueueRevocations run at once. It is higher, so that
 	// removals wait for no locked workspace.
 	revocationRounds = 4
@@ -28,7 +30,7 @@ const (
 )
 
 // inRounds returns the rounds in which the jobs of a queue are applied.
-func (w *applyWorker) inRounds(queue string, atOnce int) *rounds.Rounds[string, struct{}] {
+func (w *applyWorker) inRounds(queue string, atOnce, worth int) *rounds.Rounds[string, struct{}] {
 	return rounds.New(rounds.Config[string, struct{}]{
 		Ask: func(ctx context.Context, svixIDs []string) ([]struct{}, error) {
 			_, err := w.inTx(ctx, attempt{ids: svixIDs, bounds: w.brief(len(svixIDs)), queue: queue})
@@ -39,6 +41,7 @@ func (w *applyWorker) inRounds(queue string, atOnce int) *rounds.Rounds[string, 
 		},
 		Refused: func(error) bool { return false }, // each job then goes on by itself
 		AtOnce:  atOnce,
+		Worth:   worth,
 		Batch:   MaxBatch,
 		Waiting: 2 * jobsInHand * MaxBatch,
 	})

@@ -21,11 +21,13 @@ import (
 // River's defaults are made for jobs of minutes. Ours take milliseconds, and a user's access waits
 // for them.
 const (
-	// fetchCooldown is the least time from one fetch of jobs to the next, and so bounds the
-	// throughput. With 5 ms, an idle system applied a delivery about 3 ms after its commit.
+	// fetchCooldown is the least time from one fetch of jobs to the next. Under load, jobs gather
+	// meanwhile; the first job after a pause is fetched at once.
 	fetchCooldown = 5 * time.Millisecond
 	// fetchPollInterval is how long a job waits at most if its wake-up is lost.
 	fetchPollInterval = 100 * time.Millisecond
+	// upkeepPollInterval is the same for jobs that nobody waits for.
+	upkeepPollInterval = time.Second
 	// applyTimeout bounds a transaction that applies deliveries. It is far above the usual time,
 	// and above the bounds of brief transactions (see bounds.go).
 	applyTimeout = 3 * time.Second
@@ -139,10 +141,10 @@ func (c WorkersConfig) periodic() []*river.PeriodicJob {
 func (c WorkersConfig) queues() map[string]river.QueueConfig {
 	queues := map[string]river.QueueConfig{
 		QueueApply: {MaxWorkers: jobsInHand}, QueueRevocations: {MaxWorkers: jobsInHand},
-		QueueHeldUp: {MaxWorkers: heldUpWorkers}, QueueUpkeep: {MaxWorkers: 1},
+		QueueHeldUp: {MaxWorkers: heldUpWorkers}, QueueUpkeep: {MaxWorkers: 1, FetchPollInterval: upkeepPollInterval},
 	}
 	if c.Sweeper != nil {
-		queues[QueueSweeps] = river.QueueConfig{MaxWorkers: 1}
+		queues[QueueSweeps] = river.QueueConfig{MaxWorkers: 1, FetchPollInterval: upkeepPollInterval}
 	}
 	return queues
 }

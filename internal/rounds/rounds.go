@@ -12,7 +12,7 @@ var ErrFull = errors.New("too many questions wait for the database")
 // errUnanswered is the error of questions whose round panicked.
 var errUnanswered = errors.New("the round ended without an answer")
 
-// Config configures [Rounds]. All of it is required.
+// Config configures [Rounds]. All of it is required, unless it says otherwise.
 type Config[Q, A any] struct {
 	// Ask asks questions in one round trip, and returns an answer to each, in their order. Its
 	// context has the deadline of the caller who leads the round, and doesn't end with any caller.
@@ -22,6 +22,9 @@ type Config[Q, A any] struct {
 	Refused func(error) bool
 	// AtOnce is how many rounds may be under way at once.
 	AtOnce int
+	// Worth is how many questions a round must have to be under way beside another one. Fewer wait
+	// until that one ends: a round costs as much as many questions. Optional: 0 lets all begin.
+	Worth int
 	// Batch is how many questions a round takes before it takes no further caller.
 	Batch int
 	// Waiting is how many questions may wait. Further ones get [ErrFull].
@@ -97,7 +100,7 @@ func (r *Rounds[Q, A]) enter(c *caller[Q, A]) (leads bool, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
-	case r.underway < r.cfg.AtOnce:
+	case r.underway == 0, r.underway < r.cfg.AtOnce && r.pending+len(c.questions) >= r.cfg.Worth:
 		r.underway++
 		return true, nil
 	case r.pending+len(c.questions) > r.cfg.Waiting:
@@ -175,9 +178,10 @@ func (r *Rounds[Q, A]) next() *caller[Q, A] {
 	return first
 }
 
-// handOver lets the first of the waiting lead in place of a leader who has ended.
+// handOver lets the first of the waiting lead in place of a leader who has ended, unless they are
+// left to another round.
 func (r *Rounds[Q, A]) handOver() {
-	if len(r.waiting) == 0 {
+	if len(r.waiting) == 0 || r.underway > 1 && r.pending < r.cfg.Worth {
 		r.underway--
 		return
 	}

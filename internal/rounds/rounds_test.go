@@ -179,6 +179,31 @@ func TestRounds_FollowersOutliveTheLeadersDeadline(t *testing.T) {
 	})
 }
 
+// TestRounds_FewQuestionsWaitForTheRoundUnderWay, and enough of them begin another one. When one of
+// two ends, few are left to the other.
+func TestRounds_FewQuestionsWaitForTheRoundUnderWay(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		d := &db{letGo: make(chan struct{})}
+		r := d.rounds(2)
+		r.cfg.Worth = 3
+		first, second := asking(t.Context(), r, 1), asking(t.Context(), r, 2)
+		require.Equal(t, [][]int{{1}}, d.asked)
+		third := asking(t.Context(), r, 3, 4)
+		require.Equal(t, [][]int{{1}, {3, 4, 2}}, d.asked)
+		fourth := asking(t.Context(), r, 5)
+		d.letGo <- struct{}{}
+		synctest.Wait()
+		require.Len(t, d.asked, 2, "another round is under way")
+		close(d.letGo)
+		requireAnswers(t, first, 2)
+		requireAnswers(t, second, 4)
+		requireAnswers(t, third, 6, 8)
+		requireAnswers(t, fourth, 10)
+		require.Equal(t, [][]int{{1}, {3, 4, 2}, {5}}, d.asked)
+	})
+}
+
 func TestRounds_ARefusedQuestionFailsAlone(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
