@@ -1,13 +1,12 @@
 -- What decisions read: the roles in one piece, for processes that remember them, and an index by which a pair is found at once, also of
 -- a user with thousands of memberships.
 
+-- +goose NO TRANSACTION
 -- +goose Up
-SET LOCAL lock_timeout = '5s'; -- never queue behind a long transaction: everybody else would queue behind us
-
 -- The roles by each key that they ever had, as sync.Roles has them; null if there are none. As a function, it costs queries that don't
 -- call it nothing. It sees what the query sees that calls it.
 -- +goose StatementBegin
-CREATE FUNCTION rolecall.role_keys() RETURNS json
+CREATE OR REPLACE FUNCTION rolecall.role_keys() RETURNS json
     LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     RETURN (
@@ -21,9 +20,15 @@ END
 $$;
 -- +goose StatementEnd
 
--- It also serves what memberships_user served. While it is built, deliveries are accepted, and applied later.
-CREATE INDEX memberships_user_pair ON rolecall.memberships (user_id, organization_id);
-DROP INDEX rolecall.memberships_user;
+-- It also serves what memberships_user served. It is built beside writers, without a transaction. If that is cut off, an invalid index
+-- is left, and the next run drops it.
+SET lock_timeout = '5s';
+DROP INDEX CONCURRENTLY IF EXISTS rolecall.memberships_user_pair;
+SET lock_timeout = '1min'; -- building waits for the transactions under way, also for an older instance that waits to migrate
+CREATE INDEX CONCURRENTLY memberships_user_pair ON rolecall.memberships (user_id, organization_id);
+SET lock_timeout = '5s'; -- never queue behind a long transaction: everybody else would queue behind us
+DROP INDEX CONCURRENTLY IF EXISTS rolecall.memberships_user;
+RESET lock_timeout;
 
 -- +goose Down
 CREATE INDEX memberships_user ON rolecall.memberships (user_id);

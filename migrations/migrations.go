@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -50,8 +51,8 @@ func Up(ctx context.Context, pool *pgxpool.Pool) (err error) {
 	}
 	// Closing the connection releases the lock, also when ctx has ended.
 	defer func() { err = errors.Join(err, lock.Close(context.WithoutCancel(ctx))) }()
-	if _, err := lock.Exec(ctx, "SELECT pg_advisory_lock($1)", int64(advisoryLock)); err != nil {
-		return fmt.Errorf("lock migrations: %w", err)
+	if err := lockMigrations(ctx, lock); err != nil {
+		return err
 	}
 	if err := createSchema(ctx, lock); err != nil {
 		return err
@@ -73,6 +74,29 @@ func Up(ctx context.Context, pool *pgxpool.Pool) (err error) {
 		return fmt.Errorf("migrate River's tables: %w", err)
 	}
 	return completeReader(ctx, lock)
+}
+
+// lockEvery is how often a waiting instance tries to get the lock of migrations.
+const lockEvery = 50 * time.Millisecond
+
+// lockMigrations waits for the lock of migrations. It asks again and again, and holds no snapshot
+// in between: an index that is built beside writers waits for all snapshots of its database.
+func lockMigrations(ctx context.Context, db querier) error {
+	ticker := time.NewTicker(lockEvery)
+	defer ticker.Stop()
+	for locked := false; ; {
+		if err := db.QueryRow(ctx, "SELECT pg_try_advisory_lock($1)", int64(advisoryLock)).Scan(&locked); err != nil {
+			return fmt.Errorf("lock migrations: %w", err)
+		}
+		if locked {
+			return nil
+		}
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return fmt.Errorf("lock migrations: %w", ctx.Err())
+		}
+	}
 }
 
 // outdated reports whether migrating cures an error of [Check].
