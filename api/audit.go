@@ -41,7 +41,7 @@ func (s *server) audit(w http.ResponseWriter, r *http.Request, caller clerksync.
 	if err != nil {
 		return err
 	}
-	limit, err := limitOf(q)
+	limit, err := limitOf(q, defaultLimit)
 	if err != nil {
 		return err
 	}

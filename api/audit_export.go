@@ -127,7 +127,7 @@ func (s *server) nextBatch(r *http.Request, caller clerksync.Standing, selected 
 
 // batch reads one batch, in the caller's turn.
 func (s *server) batch(ctx context.Context, caller clerksync.Standing, selected store.AuditQuery) ([]clerksync.LoggedEntry, error) {
-	release, err := s.readShares.Take(ctx, caller.UserID)
+	release, err := s.readShares.Take(ctx, "export of "+caller.UserID)
 	if err != nil {
 		return nil, err
 	}

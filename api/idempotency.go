@@ -122,7 +122,7 @@ func (s *server) creatorStays(ctx context.Context, creator string, answered json
 		return err
 	}
 	workspace := strings.TrimPrefix(a.Headers[headerLocation], workspacesPath)
-	standings, err := store.Standings(ctx, s.cfg.DB, store.Pair{UserID: creator, OrganizationID: workspace})
+	standings, err := s.standings(ctx, store.Pair{UserID: creator, OrganizationID: workspace})
 	if err != nil {
 		return err
 	}

@@ -37,7 +37,7 @@ func (s *server) invitations(w http.ResponseWriter, r *http.Request, caller cler
 	}, status) {
 		return badRequest("status must be pending, accepted, revoked or expired.")
 	}
-	after, limit, err := pageWanted(q)
+	after, limit, err := pageWanted(q, defaultLimit)
 	if err != nil {
 		return err
 	}

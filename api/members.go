@@ -28,7 +28,7 @@ func (s *server) members(w http.ResponseWriter, r *http.Request, caller clerksyn
 	if err != nil {
 		return err
 	}
-	after, limit, err := pageWanted(q)
+	after, limit, err := pageWanted(q, defaultLimit)
 	if err != nil {
 		return err
 	}

@@ -35,20 +35,20 @@ func pageOf[R, T any](found []R, limit int, position func(R) store.Position, bod
 }
 
 // pageWanted reads the query parameters of a list: after which position its page begins, and how
-// many rows the page has at most.
-func pageWanted(q query) (after store.Position, limit int, err error) {
-	if limit, err = limitOf(q); err != nil {
+// many rows the page has at most; otherwise, if the caller doesn't say.
+func pageWanted(q query, otherwise int) (after store.Position, limit int, err error) {
+	if limit, err = limitOf(q, otherwise); err != nil {
 		return after, 0, err
 	}
 	after, err = cursorOf(q)
 	return after, limit, err
 }
 
-// limitOf reads the query parameter limit.
-func limitOf(q query) (int, error) {
+// limitOf reads the query parameter limit. The default is otherwise.
+func limitOf(q query, otherwise int) (int, error) {
 	raw, ok := q["limit"]
 	if !ok {
-		return defaultLimit, nil
+		return otherwise, nil
 	}
 	limit, err := strconv.Atoi(raw)
 	if err != nil || limit < 1 || limit > maxLimit {

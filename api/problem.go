@@ -99,7 +99,7 @@ func problemFor(err error) (p *problem, ours bool) {
 		return unauthenticated(err), false
 	case errors.Is(err, edge.ErrCrowded): // package edge counts it
 		return errUnavailable, false
-	case errors.Is(err, context.Canceled): // the caller has gone
+	case errors.Is(err, context.Canceled), errors.Is(err, store.ErrBusy): // the caller has gone, or crowds itself
 		return errUnavailable, false
 	case errors.Is(err, auth.ErrKeysUnavailable), errors.Is(err, rounds.ErrFull), store.Unavailable(err):
 		return errUnavailable, true

@@ -1,6 +1,8 @@
 package api
 
 import (
+	"time"
+
 	"github.com/callmine/rolecall/internal/rounds"
 	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
@@ -13,6 +15,8 @@ const (
 	// worthAQuery is how many pairs a second query must have. With 8, the answers to 64 callers were a
 	// tenth fewer.
 	worthAQuery = 24
+	// queryPatience is after which time fewer don't wait for the query under way: it is stuck.
+	queryPatience = 5 * time.Millisecond
 	// pairsAtOnce is how many pairs a query takes before it takes no further request. Together with
 	// the largest request, it takes some milliseconds.
 	pairsAtOnce = 128
@@ -26,6 +30,6 @@ const (
 func newReader(db store.DBTX) *rounds.Rounds[store.Pair, clerksync.Standing] {
 	return rounds.New(rounds.Config[store.Pair, clerksync.Standing]{
 		Ask:     store.NewStandingReader(db).Read,
-		Refused: store.Refused, AtOnce: readersAtOnce, Worth: worthAQuery, Batch: pairsAtOnce, Waiting: pairsWaiting,
+		Refused: store.Refused, AtOnce: readersAtOnce, Worth: worthAQuery, Patience: queryPatience, Batch: pairsAtOnce, Waiting: pairsWaiting,
 	})
 }

@@ -33,7 +33,7 @@ type Config struct {
 	// never wait for writes. Required.
 	DB store.DBTX
 	// DecideDB is the database from which decisions are read, so that they never wait for other
-	// reads. Its sessions should keep plans (pgpool.Needs.OnePlan); two are enough. Defaults to DB.
+	// reads. Its sessions should keep plans (pgpool.Needs.ByKey); two are enough. Defaults to DB.
 	DecideDB store.DBTX
 	// EventDB is the database to which services' entries of the audit log are appended, because DB
 	// may be read-only. Defaults to DB.

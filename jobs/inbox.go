@@ -27,8 +27,8 @@ const (
 	// acceptTimeout is how long a caller waits at most. It is below Clerk's own limit of 15 s, so
 	// that Clerk gets the failure.
 	acceptTimeout = 10 * time.Second
-	// copyTries is how often a delivery is tried again while another session has locked its
-	// quarantined copy. Together they take a second.
+	// copyTries is how often a delivery is tried again while another session has locked a copy of
+	// it. Together they take a second, or two if each waits for the lock.
 	copyTries = 20
 )
 
@@ -36,14 +36,16 @@ const (
 var (
 	ErrInboxFull    = errors.New("inbox is full")
 	ErrInboxStopped = errors.New("inbox is stopped")
-	// ErrCopyLocked means that the delivery can't replace its quarantined copy now.
-	ErrCopyLocked = errors.New("another session has locked the quarantined copy of the delivery")
+	// ErrCopyLocked means that the delivery can't be stored now, or can't replace its quarantined
+	// copy.
+	ErrCopyLocked = errors.New("another session has locked a copy of the delivery")
 )
 
 // InboxConfig configures an [Inbox].
 type InboxConfig struct {
 	// Pool is where deliveries are committed. It should serve nothing else, so that accepting never
-	// waits for others, and should hold at least two connections. It may go through a pooler in
+	// waits for others, and should wait for locks only briefly: a batch waits as long as one of its
+	// deliveries does. It may go through a pooler in
 	// transaction mode.
 	Pool merge.DB
 	// InstanceID returns the Clerk instance whose deliveries are ours (ins_…). Deliveries of other
@@ -203,13 +205,17 @@ func (in *Inbox) run(do stage, batch []*entry) (left []*entry) {
 	ctx, cancel := context.WithTimeout(context.Background(), acceptTimeout)
 	defer cancel()
 	left, err := do(ctx, batch)
-	if refusedOne(err) && len(batch) > 1 {
+	locked := merge.IsCode(err, merge.LockNotAvailable)
+	if (locked || refusedOne(err)) && len(batch) > 1 {
 		for _, e := range batch {
 			left = append(left, in.run(do, []*entry{e})...)
 		}
 		return left
 	}
-	if err != nil {
+	switch {
+	case locked:
+		err = errors.Join(ErrCopyLocked, err)
+	case err != nil:
 		in.cfg.Logger.Error("commit deliveries", "error", err, "count", len(batch))
 	}
 	for _, e := range batch {
@@ -237,8 +243,8 @@ func (in *Inbox) answer(e *entry, err error) {
 	close(e.done)
 }
 
-// tryLater puts a delivery into the queue again a moment later, because its quarantined copy is
-// locked. Mostly the other collector has that lock. tryLater returns false if no try is left.
+// tryLater puts a delivery into the queue again a moment later, because another session writes a
+// copy of it. tryLater returns false if no try is left.
 func (in *Inbox) tryLater(e *entry) bool {
 	if e.tries++; e.tries > copyTries {
 		return false

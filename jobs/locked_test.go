@@ -2,11 +2,15 @@ package jobs
 
 import (
 	"fmt"
+	"strconv"
 	"testing"
+	"time"
 
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
 	"github.com/callmine/rolecall/internal/mirrortest"
+	"github.com/callmine/rolecall/jobs/merge"
 )
 
 // TestInbox_LockedQuarantinedCopyStopsNoOther: only the copy that would replace it has to be sent
@@ -33,6 +37,30 @@ func TestInbox_LockedQuarantinedCopyStopsNoOther(t *testing.T) {
 		return err == nil && receipt.Stored
 	})
 	require.Equal(t, "received", b.Ledger(t, "msg_0").State)
+}
+
+// TestInbox_CopyThatAnotherSessionWritesStopsNoOther: it has to be sent again, and all others are
+// accepted.
+func TestInbox_CopyThatAnotherSessionWritesStopsNoOther(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	release := b.Hold(t, `INSERT INTO rolecall.deliveries (svix_id, event_type, object_id, organization_id, instance_id, occurred_at,
+		received_at, body, body_sha256, state) VALUES ('msg_1', 'user.updated', '', '', '', 'epoch', now(), '{}', '', 'received')`)
+	defer release()
+	b.Pool = mirrortest.OpenPool(t, b.URL, func(cfg *pgxpool.Config) {
+		cfg.ConnConfig.RuntimeParams["lock_timeout"] = strconv.FormatInt(merge.LockWait.Milliseconds(), 10)
+	})
+	in := b.inbox(t)
+	locked := make(chan error)
+	go func() {
+		_, err := in.Accept(t.Context(), mirrortest.UserNamed(t, "msg_1", "user_1", "Kim", 1))
+		locked <- err
+	}()
+	b.UntilBlocked(t, 1)
+	began := time.Now()
+	require.True(t, accept(t, in, mirrortest.UserNamed(t, "msg_2", "user_2", "Kim", 1)).Stored)
+	require.Less(t, time.Since(began), acceptTimeout/4)
+	require.ErrorIs(t, <-locked, ErrCopyLocked)
 }
 
 // TestApply_HeldUpDeliveriesFollowSoonAfterTheLock: removals of many members are applied once the

@@ -14,16 +14,18 @@ import (
 // so its job, has few deliveries, and a transaction costs as much as dozens of them.
 
 const (
-	// jobsInHand is how many jobs of each queue of new deliveries run at once. Most of them wait
-	// for a round, and hold no connection.
+	// jobsInHand is how many jobs of QueueApply run at once. Most of them wait for a round, and hold
+	// no connection.
 	jobsInHand = 64
 	// applyRounds is how many rounds of QueueApply run at once: one keeps Postgres busy while the
 	// next gathers. In a trial, more were slower.
 	applyRounds = 2
-	// worthARound is how many deliveries of QueueApply a second round must have.
+	// worthARound is how many deliveries of QueueApply a second round must have, unless the first one
+	// waits for a lock.
 	worthARound = MaxBatch / 2
-	// revocationRounds is how many rounds of QueueRevocations run at once. It is higher, so that
-	// removals wait for no locked workspace.
+	// revocationRounds is how many rounds of QueueRevocations run at once, and how many of its jobs
+	// are in hand. So no removal waits for a locked workspace, or in hand behind updates that have a
+	// lower priority.
 	revocationRounds = 4
 	// jobsAlone is how many jobs of a queue are tried alone at once, after a round failed.
 	jobsAlone = 4
@@ -41,9 +43,9 @@ func (w *applyWorker) inRounds(queue string, atOnce, worth int) *rounds.Rounds[s
 		},
 		Refused: func(error) bool { return false }, // each job then goes on by itself
 		AtOnce:  atOnce,
-		Worth:   worth,
+		Worth:   worth, Patience: briefLockWait,
 		Batch:   MaxBatch,
-		Waiting: 2 * jobsInHand * MaxBatch,
+		Waiting: 2 * jobsInHand * MaxBatch, // more than all jobs in hand have
 	})
 }
 
@@ -65,8 +67,8 @@ func (w *applyWorker) workBriefly(ctx context.Context, job *river.Job[ApplyArgs]
 		return err
 	}
 	release, turnErr := w.turns.Take(ctx, job.Queue)
-	if turnErr != nil {
-		return turnErr
+	if turnErr != nil { // nothing of the job was tried alone, so that it costs no attempt
+		return river.JobSnooze(0)
 	}
 	defer release()
 	try := attempt{ids: job.Args.SvixIDs, bounds: w.brief(len(job.Args.SvixIDs)), queue: job.Queue}

@@ -33,6 +33,9 @@ func (w *applyWorker) setAside(ctx context.Context, job *river.Job[ApplyArgs], c
 			return errors.Join(cause, err)
 		}
 	}
+	if len(held) == 0 && len(parts) == 1 && job.Priority >= retryPriority && merge.IsCode(cause, merge.LockNotAvailable) {
+		held, free = parts, nil // it waits for a lock that no row shows, such as an advisory one
+	}
 	if heldUp(cause) {
 		w.noteStalled(ctx, held, cause)
 	}

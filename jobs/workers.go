@@ -45,14 +45,14 @@ const (
 
 // WorkersConfig configures [Workers].
 type WorkersConfig struct {
-	// Pool is where deliveries are applied. It should not be the inbox's, and should hold
-	// MaxWorkers connections and eleven more.
+	// Pool is where deliveries are applied. It should not be the inbox's, and should hold 19
+	// connections: fewer make jobs wait for each other.
 	Pool *pgxpool.Pool
 	// Queue is where River fetches jobs, listens and does its upkeep. It may commit asynchronously:
 	// what a crash of the database loses is done again. Defaults to Pool.
 	Queue *pgxpool.Pool
-	// MaxWorkers is how many transactions of QueueApply run at once. Defaults to 8: more mostly wait
-	// for each other's locks.
+	// MaxWorkers bounds how many transactions of QueueApply run at once, for a small Pool. Defaults to
+	// 8; there are never more than a few (see rounds.go).
 	MaxWorkers int
 	// Logger gets warnings, errors and quarantined deliveries.
 	Logger *slog.Logger
@@ -140,7 +140,7 @@ func (c WorkersConfig) periodic() []*river.PeriodicJob {
 
 func (c WorkersConfig) queues() map[string]river.QueueConfig {
 	queues := map[string]river.QueueConfig{
-		QueueApply: {MaxWorkers: jobsInHand}, QueueRevocations: {MaxWorkers: jobsInHand},
+		QueueApply: {MaxWorkers: jobsInHand}, QueueRevocations: {MaxWorkers: revocationRounds},
 		QueueHeldUp: {MaxWorkers: heldUpWorkers}, QueueUpkeep: {MaxWorkers: 1, FetchPollInterval: upkeepPollInterval},
 	}
 	if c.Sweeper != nil {

@@ -221,7 +221,7 @@ CREATE TRIGGER users_updated AFTER UPDATE ON rolecall.users REFERENCING OLD TABL
         <> rolecall.refused(OLD.deleted_at, OLD.banned, OLD.deprovisioned))
     EXECUTE FUNCTION rolecall.count_accounts();
 
--- At the commit, when the transaction has the row of '' already (query Finish): earlier would break the order of locks.
+-- At the commit, when the transaction has the row of '' already (query CountChanges): earlier would break the order of locks.
 CREATE CONSTRAINT TRIGGER roles_stamp AFTER INSERT OR UPDATE OR DELETE ON rolecall.roles DEFERRABLE INITIALLY DEFERRED
     FOR EACH ROW EXECUTE FUNCTION rolecall.stamp_roles();
 CREATE CONSTRAINT TRIGGER permissions_stamp AFTER INSERT OR UPDATE OR DELETE ON rolecall.permissions DEFERRABLE INITIALLY DEFERRED

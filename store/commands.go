@@ -110,7 +110,7 @@ func SendCommand(ctx context.Context, db DBTX, id string, triedAt time.Time) err
 	return nil
 }
 
-// NameCommand records the ids of what Clerk made, unless a later try has begun. [Finish] has locked
+// NameCommand records the ids of what Clerk made, unless a later try has begun. [Save] has locked
 // the command (Writes.Recorded).
 func NameCommand(ctx context.Context, db DBTX, id string, triedAt time.Time, c clerksync.Command) error {
 	err := queries().NameCommand(ctx, db, dbsqlc.NameCommandParams{

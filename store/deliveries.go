@@ -94,14 +94,18 @@ func ReplaceQuarantined(ctx context.Context, db DBTX, copies []clerksync.Deliver
 	if err != nil {
 		return nil, fmt.Errorf("replace quarantined deliveries: %w", err)
 	}
-	again := slices.DeleteFunc(slices.Clone(copies), func(d clerksync.Delivery) bool { return !slices.Contains(gone, d.ID) })
+	again := slices.DeleteFunc(slices.Clone(copies), func(d clerksync.Delivery) bool {
+		_, there := digests[d.ID] // a failover may have lost the copy since
+		return there && !slices.Contains(gone, d.ID)
+	})
 	receipts, err := AcceptDeliveries(ctx, db, again, jobs)
 	if err != nil {
 		return nil, err
 	}
 	for _, d := range copies {
 		r := receipts[d.ID]
-		r.Differs = !bytes.Equal(digests[d.ID], d.BodySHA256[:])
+		digest, there := digests[d.ID]
+		r.Differs = there && !bytes.Equal(digest, d.BodySHA256[:])
 		r.Busy = quarantined[d.ID] && !r.Stored
 		receipts[d.ID] = r
 	}

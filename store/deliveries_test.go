@@ -165,3 +165,16 @@ func TestTryTakeOver_OneTransactionOnly(t *testing.T) {
 	require.True(t, try(second))
 	require.NoError(t, second.Rollback(t.Context()))
 }
+
+// TestReplaceQuarantined_LostCopyIsStored: a failover may have lost it after it was found.
+func TestReplaceQuarantined_LostCopyIsStored(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	d := clerksync.NewDelivery("msg_1", []byte(`{"type":"user.updated","timestamp":1790000000000,"data":{"id":"user_1"}}`), time.Now(), time.Now())
+	receipts, err := store.ReplaceQuarantined(t.Context(), db, []clerksync.Delivery{d}, store.Jobs{})
+	require.NoError(t, err)
+	require.Equal(t, map[string]clerksync.Receipt{"msg_1": {Stored: true}}, receipts)
+	ids, err := store.LockReceived(t.Context(), db, []string{"msg_1"})
+	require.NoError(t, err)
+	require.Len(t, ids, 1)
+}

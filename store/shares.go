@@ -2,9 +2,13 @@ package store
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"sync"
 )
+
+// ErrBusy says that the caller's turn didn't come before its time was over. The database may be
+// well.
+var ErrBusy = errors.New("others of the same organization or user still use their share of the database")
 
 // Shares keeps one organization, or one user, from using more than its share of a pool of
 // connections. Without it, an organization's writers could hold every connection while its rows are
@@ -40,7 +44,7 @@ func (s *Shares) Take(ctx context.Context, id string) (release func(), err error
 		}, nil
 	case <-ctx.Done():
 		s.leave(id, own)
-		return nil, fmt.Errorf("wait for others of the same id: %w", ctx.Err())
+		return nil, errors.Join(ErrBusy, ctx.Err())
 	}
 }
 

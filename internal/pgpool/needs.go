@@ -24,9 +24,6 @@ type Needs struct {
 	LockTimeout time.Duration
 	// StatementTimeout ends a statement whose caller has disappeared. 0 for none.
 	StatementTimeout time.Duration
-	// OnePlan makes a statement keep its first plan, whatever its parameters. Without it, Postgres
-	// plans a statement anew each time if a parameter is an array, whose length it can't guess.
-	OnePlan bool
 }
 
 const (
@@ -63,9 +60,6 @@ func (n Needs) settings() []setting {
 	}
 	if n.ReadOnly {
 		all = append(all, setting{"default_transaction_read_only", "'on'"})
-	}
-	if n.OnePlan {
-		all = append(all, setting{"plan_cache_mode", "'force_generic_plan'"})
 	}
 	return all
 }

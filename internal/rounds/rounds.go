@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"time"
 )
 
 // ErrFull says that too many questions wait. Nothing was asked.
@@ -23,8 +24,10 @@ type Config[Q, A any] struct {
 	// AtOnce is how many rounds may be under way at once.
 	AtOnce int
 	// Worth is how many questions a round must have to be under way beside another one. Fewer wait
-	// until that one ends: a round costs as much as many questions. Optional: 0 lets all begin.
-	Worth int
+	// until that one ends, because a round costs as much as many questions; but another one begins
+	// if that one has been under way for longer than Patience. Optional: 0 lets all begin.
+	Worth    int
+	Patience time.Duration
 	// Batch is how many questions a round takes before it takes no further caller.
 	Batch int
 	// Waiting is how many questions may wait. Further ones get [ErrFull].
@@ -37,6 +40,7 @@ type Rounds[Q, A any] struct {
 
 	mu       sync.Mutex
 	underway int             // rounds, each with a leader
+	began    time.Time       // the newest of them
 	waiting  []*caller[Q, A] // for a round, the first first
 	pending  int             // questions of the waiting
 }
@@ -100,7 +104,7 @@ func (r *Rounds[Q, A]) enter(c *caller[Q, A]) (leads bool, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
-	case r.underway == 0, r.underway < r.cfg.AtOnce && r.pending+len(c.questions) >= r.cfg.Worth:
+	case r.underway == 0, r.underway < r.cfg.AtOnce && (r.pending+len(c.questions) >= r.cfg.Worth || time.Since(r.began) > r.cfg.Patience):
 		r.underway++
 		return true, nil
 	case r.pending+len(c.questions) > r.cfg.Waiting:
@@ -162,6 +166,7 @@ func (r *Rounds[Q, A]) gather(leader *caller[Q, A]) []*caller[Q, A] {
 	batch, size := []*caller[Q, A]{leader}, len(leader.questions)
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.began = time.Now()
 	for len(r.waiting) > 0 && size < r.cfg.Batch {
 		next := r.next()
 		batch, size = append(batch, next), size+len(next.questions)

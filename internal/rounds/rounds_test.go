@@ -186,7 +186,7 @@ func TestRounds_FewQuestionsWaitForTheRoundUnderWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := &db{letGo: make(chan struct{})}
 		r := d.rounds(2)
-		r.cfg.Worth = 3
+		r.cfg.Worth, r.cfg.Patience = 3, time.Minute
 		first, second := asking(t.Context(), r, 1), asking(t.Context(), r, 2)
 		require.Equal(t, [][]int{{1}}, d.asked)
 		third := asking(t.Context(), r, 3, 4)
@@ -201,6 +201,24 @@ func TestRounds_FewQuestionsWaitForTheRoundUnderWay(t *testing.T) {
 		requireAnswers(t, third, 6, 8)
 		requireAnswers(t, fourth, 10)
 		require.Equal(t, [][]int{{1}, {3, 4, 2}, {5}}, d.asked)
+	})
+}
+
+// TestRounds_AHangingRoundHoldsUpNoOther for long: the next question takes along those that wait.
+func TestRounds_AHangingRoundHoldsUpNoOther(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		d := &db{letGo: make(chan struct{})}
+		r := d.rounds(2)
+		r.cfg.Worth, r.cfg.Patience = 3, 10*time.Millisecond
+		hanging, waiting := asking(t.Context(), r, 1), asking(t.Context(), r, 2)
+		time.Sleep(20 * time.Millisecond) // of the bubble's clock
+		next := asking(t.Context(), r, 3)
+		require.Equal(t, [][]int{{1}, {3, 2}}, d.asked)
+		close(d.letGo)
+		requireAnswers(t, hanging, 2)
+		requireAnswers(t, waiting, 4)
+		requireAnswers(t, next, 6)
 	})
 }
 

@@ -143,7 +143,7 @@ func (s *Service) lookups() (*lookup.Lookups, error) {
 		return nil, err
 	}
 	return lookup.New(lookup.Config{
-		Asker: refresher{r, s.awaitClerk}, DB: s.read, Logger: s.logger,
+		Asker: refresher{r, s.awaitClerk}, DB: s.decide, Logger: s.logger,
 		Told: func(r lookup.Result) { s.metrics.refreshed.WithLabelValues(string(r)).Inc() },
 	})
 }

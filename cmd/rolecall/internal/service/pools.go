@@ -10,6 +10,7 @@ import (
 	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
 	"github.com/callmine/rolecall/cmd/rolecall/internal/database"
 	"github.com/callmine/rolecall/internal/pgpool"
+	"github.com/callmine/rolecall/jobs/merge"
 )
 
 // Time-outs of sessions. docs/operate.md names those of reads.
@@ -17,9 +18,9 @@ const (
 	// requestStatement is above the time that a request or a webhook may take. Callers cancel their
 	// own statements; this ends those of a frozen process.
 	requestStatement = 30 * time.Second
-	// decideStatement is some hundred times as long as the largest decision takes. Requests share
-	// these sessions, so none may hold one up.
-	decideStatement = time.Second
+	// decideStatement is some hundred times as long as the largest decision takes, and enough for one
+	// that reads everything from disk. Requests share these sessions, so none may hold one up.
+	decideStatement = 3 * time.Second
 	// readStatement is as long as a request takes at most: nobody waits for the rest of a page, and
 	// an export reads a page at a time.
 	readStatement = 5 * time.Second
@@ -41,7 +42,7 @@ type pools struct {
 func needsOf(pool string) pgpool.Needs {
 	switch pool {
 	case "accept":
-		return pgpool.Needs{Write: true, ByKey: true, StatementTimeout: requestStatement}
+		return pgpool.Needs{Write: true, ByKey: true, LockTimeout: merge.LockWait, StatementTimeout: requestStatement}
 	case "work":
 		return pgpool.Needs{Write: true, ByKey: true, LockTimeout: database.LockTimeout}
 	case "events", "changes":
@@ -50,7 +51,7 @@ func needsOf(pool string) pgpool.Needs {
 		// The note that a job runs needn't survive a crash of Postgres: the job then runs again.
 		return pgpool.Needs{Write: true, AsyncCommit: true}
 	case "decide":
-		return pgpool.Needs{ReadOnly: true, StatementTimeout: decideStatement, OnePlan: true}
+		return pgpool.Needs{ReadOnly: true, ByKey: true, StatementTimeout: decideStatement}
 	case "read":
 		// No query of a request can change anything.
 		return pgpool.Needs{ReadOnly: true, StatementTimeout: readStatement}
