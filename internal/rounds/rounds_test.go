@@ -212,7 +212,7 @@ func TestRounds_AHangingRoundHoldsUpNoOther(t *testing.T) {
 		r := d.rounds(2)
 		r.cfg.Worth, r.cfg.Patience = 3, 10*time.Millisecond
 		hanging, waiting := asking(t.Context(), r, 1), asking(t.Context(), r, 2)
-		time.Sleep(20 * time.Millisecond) // of the bubble's clock
+		<-time.After(20 * time.Millisecond) // of the bubble's clock
 		next := asking(t.Context(), r, 3)
 		require.Equal(t, [][]int{{1}, {3, 2}}, d.asked)
 		close(d.letGo)

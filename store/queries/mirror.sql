@@ -22,10 +22,10 @@
 -- batch that adds members to several of the user's organizations, or adds that user. Postgres'
 -- time-out for locks ends them within tens of milliseconds, and the loser tries again.
 --
--- Rows travel as JSON, because Postgres has no arrays of lists. A batch with one delivery mostly adds
--- or changes, and setting up the other half cost as much as its own. Clerk's own JSON is a string in that JSON. Otherwise Postgres would refuse a
--- \u0000 in it: Postgres keeps a \u0000 in a document that it only stores, but reads every string
--- of one that it takes apart.
+-- Rows travel as JSON, because Postgres has no arrays of lists. Adding and changing are statements
+-- of their own: most batches need one of them, and setting up the other cost as much. Clerk's own
+-- JSON is a string in that JSON. Otherwise Postgres would refuse a \u0000 in it: Postgres keeps a
+-- \u0000 in a document that it only stores, but reads every string of one that it takes apart.
 
 -- name: ReadUsers :many
 SELECT * FROM rolecall.users WHERE id = ANY (@ids::text[]);

@@ -894,14 +894,15 @@ SELECT id, identifier, first_name, last_name, image_url, banned, deprovisioned, 
 // for each statement. A transaction that adds users or memberships first locks the counts of its
 // memberships' organizations (LockCounts), and adds those that aren't there. Otherwise it could
 // wait to add a row for one that has added it, and that waits for a count.
-// Two waits are left that the order doesn't exclude. A new row may change the flag of one that has
-// come since the pair was looked at. A batch may ban a user and add a member, while another does
-// the reverse. Postgres' time-out for locks ends them, and the loser tries again.
+// Some waits are left that the order doesn't exclude: between the first membership's end and the
+// creation of a pair's second one, which changes the first one's flag; and between a ban and a
+// batch that adds members to several of the user's organizations, or adds that user. Postgres'
+// time-out for locks ends them within tens of milliseconds, and the loser tries again.
 //
-// Rows travel as JSON, because Postgres has no arrays of lists. A batch with one delivery mostly adds
-// or changes, and setting up the other half cost as much as its own. Clerk's own JSON is a string in that JSON. Otherwise Postgres would refuse a
-// \u0000 in it: Postgres keeps a \u0000 in a document that it only stores, but reads every string
-// of one that it takes apart.
+// Rows travel as JSON, because Postgres has no arrays of lists. Adding and changing are statements
+// of their own: most batches need one of them, and setting up the other cost as much. Clerk's own
+// JSON is a string in that JSON. Otherwise Postgres would refuse a \u0000 in it: Postgres keeps a
+// \u0000 in a document that it only stores, but reads every string of one that it takes apart.
 func (q *Queries) ReadUsers(ctx context.Context, db DBTX, ids []string) ([]RolecallUser, error) {
 	rows, err := db.Query(ctx, ReadUsers, ids)
 	if err != nil {
