@@ -256,3 +256,25 @@ func TestSession_WaitsForAConnectionInUse(t *testing.T) {
 	require.NoError(t, held.Close(t.Context()))
 	require.NoError(t, <-done)
 }
+
+// TestByKey_NoPlanReadsAWholeTable, although the table was small when it was planned: a session
+// keeps its plans while the table grows.
+func TestByKey_NoPlanReadsAWholeTable(t *testing.T) {
+	t.Parallel()
+	for needs, whole := range map[Needs]bool{{Write: true}: true, {Write: true, ByKey: true}: false} {
+		conn, err := open(t, Config{URL: pgtest.URL(t), Needs: needs}).Acquire(t.Context())
+		require.NoError(t, err)
+		defer conn.Release()
+		for _, sql := range []string{
+			"CREATE TABLE public.grown (id text PRIMARY KEY)",
+			"INSERT INTO public.grown SELECT 'a' || i FROM generate_series(1, 60) i", "ANALYZE public.grown",
+			"PREPARE find (text[]) AS SELECT FROM public.grown WHERE id = ANY ($1)",
+		} {
+			_, err := conn.Exec(t.Context(), sql)
+			require.NoError(t, err)
+		}
+		var plan string
+		require.NoError(t, conn.QueryRow(t.Context(), "EXPLAIN EXECUTE find ('{a1,a2,a3,a4,a5,a6,a7,a8,a9}')").Scan(&plan))
+		require.Equal(t, whole, strings.Contains(plan, "Seq Scan"), plan)
+	}
+}
