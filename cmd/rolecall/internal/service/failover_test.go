@@ -152,6 +152,10 @@ func TestFailover_OldPrimaryThatStaysUpAnswersNothing(t *testing.T) {
 	require.Eventually(t, func() bool {
 		return f.primary.Value("rolecall", "SELECT count(*)::text FROM pg_stat_activity WHERE application_name LIKE 'rolecall %'") == "0"
 	}, 10*time.Second, 10*time.Millisecond, "no session is left with the old one")
+	require.Eventually(t, func() bool {
+		read, err := store.ReadStatus(t.Context(), f.Service.Pools().Admins)
+		return err == nil && !read.DatabaseChangedAt.IsZero()
+	}, 10*time.Second, 10*time.Millisecond, "the new one has the note of its promotion, by which sweeps before it don't count")
 	swept(t, f.Service.Pools().Admins)
 	require.Equal(t, http.StatusNotFound, f.May(t, f.token, f.workspace, "reports:read"))
 }
