@@ -125,7 +125,8 @@ func (s *server) nextBatch(r *http.Request, caller clerksync.Standing, selected 
 	return s.batch(ctx, caller, selected)
 }
 
-// batch reads one batch, in the caller's turn.
+// batch reads one batch, in the turn of the caller's exports. Their other lists have turns of their
+// own, so that no list cuts an export off.
 func (s *server) batch(ctx context.Context, caller clerksync.Standing, selected store.AuditQuery) ([]clerksync.LoggedEntry, error) {
 	release, err := s.readShares.Take(ctx, "export of "+caller.UserID)
 	if err != nil {

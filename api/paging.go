@@ -35,20 +35,20 @@ func pageOf[R, T any](found []R, limit int, position func(R) store.Position, bod
 }
 
 // pageWanted reads the query parameters of a list: after which position its page begins, and how
-// many rows the page has at most; otherwise, if the caller doesn't say.
-func pageWanted(q query, otherwise int) (after store.Position, limit int, err error) {
-	if limit, err = limitOf(q, otherwise); err != nil {
+// many rows the page has at most. If the caller doesn't say how many, it is the usual number.
+func pageWanted(q query, usual int) (after store.Position, limit int, err error) {
+	if limit, err = limitOf(q, usual); err != nil {
 		return after, 0, err
 	}
 	after, err = cursorOf(q)
 	return after, limit, err
 }
 
-// limitOf reads the query parameter limit. The default is otherwise.
-func limitOf(q query, otherwise int) (int, error) {
+// limitOf reads the query parameter limit; the usual number if there is none.
+func limitOf(q query, usual int) (int, error) {
 	raw, ok := q["limit"]
 	if !ok {
-		return otherwise, nil
+		return usual, nil
 	}
 	limit, err := strconv.Atoi(raw)
 	if err != nil || limit < 1 || limit > maxLimit {

@@ -12,10 +12,10 @@ const (
 	// readersAtOnce is how many queries of decisions may be under way at once: two keep Postgres
 	// busy while the next one gathers. In a trial, more were slower.
 	readersAtOnce = 2
-	// worthAQuery is how many pairs a second query must have. With 8, the answers to 64 callers were a
-	// tenth fewer.
+	// worthAQuery is how many pairs a second query must have. With 8, 64 callers got a tenth fewer
+	// answers.
 	worthAQuery = 24
-	// queryPatience is after which time fewer don't wait for the query under way: it is stuck.
+	// queryPatience is after which time a query counts as stuck, and another one begins.
 	queryPatience = 5 * time.Millisecond
 	// pairsAtOnce is how many pairs a query takes before it takes no further request. Together with
 	// the largest request, it takes some milliseconds.

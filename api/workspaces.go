@@ -31,7 +31,7 @@ func (s *server) me(w http.ResponseWriter, r *http.Request, userID string) error
 	if err != nil {
 		return err
 	}
-	after, limit, err := pageWanted(q, maxLimit) // most callers then need a single page, as before there were pages
+	after, limit, err := pageWanted(q, maxLimit) // before there were pages, callers got all
 	if err != nil {
 		return err
 	}

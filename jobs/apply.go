@@ -40,7 +40,7 @@ type applyWorker struct {
 func newApplyWorker(c WorkersConfig) *applyWorker {
 	w := &applyWorker{pool: c.Pool, logger: c.Logger, ended: c.Ended, sweeps: c.Sweeper != nil, turns: store.NewShares(jobsAlone)}
 	w.rounds = map[string]*rounds.Rounds[string, struct{}]{
-		QueueApply:       w.inRounds(QueueApply, min(c.MaxWorkers, applyRounds), worthARound),
+		QueueApply:       w.inRounds(QueueApply, applyRounds, worthARound),
 		QueueRevocations: w.inRounds(QueueRevocations, revocationRounds, 0),
 	}
 	return w

@@ -34,7 +34,7 @@ func (b *bundle) inbox(t *testing.T) *Inbox {
 
 // workersConfig is the configuration of workers on the bundle's pool.
 func (b *bundle) workersConfig() WorkersConfig {
-	return WorkersConfig{Pool: b.Pool, MaxWorkers: 4, Logger: b.Logs.Logger()}.withDefaults()
+	return WorkersConfig{Pool: b.Pool, Logger: b.Logs.Logger()}.withDefaults()
 }
 
 // work starts workers that are stopped at the test's end.

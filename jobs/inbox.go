@@ -9,8 +9,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgconn"
-
 	"github.com/callmine/rolecall/jobs/merge"
 	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
@@ -44,9 +42,8 @@ var (
 // InboxConfig configures an [Inbox].
 type InboxConfig struct {
 	// Pool is where deliveries are committed. It should serve nothing else, so that accepting never
-	// waits for others, and should wait for locks only briefly: a batch waits as long as one of its
-	// deliveries does. It may go through a pooler in
-	// transaction mode.
+	// waits for others. Its sessions should wait for locks only briefly: a batch waits as long as
+	// one of its deliveries does. It may go through a pooler in transaction mode.
 	Pool merge.DB
 	// InstanceID returns the Clerk instance whose deliveries are ours (ins_…). Deliveries of other
 	// instances are quarantined. If it is nil or returns "", every instance is ours.
@@ -194,9 +191,9 @@ func (in *Inbox) commit(batch []*entry) {
 }
 
 // run runs a stage of a batch, answers the callers of the deliveries that it settles, and returns
-// the other ones. If the database refuses a delivery of the batch, each is tried alone, so that
-// only the refused one fails. If the database itself fails, they aren't tried alone: each could
-// take as long as the batch did.
+// the other ones. If the database refuses a delivery of the batch, or another session is writing a
+// copy of one, each is tried alone, so that only that one fails. If the database itself fails, they
+// aren't tried alone: each could take as long as the batch did.
 func (in *Inbox) run(do stage, batch []*entry) (left []*entry) {
 	batch = slices.DeleteFunc(batch, func(e *entry) bool { return e.caller.Err() != nil }) // their callers have left
 	if len(batch) == 0 {
@@ -206,7 +203,7 @@ func (in *Inbox) run(do stage, batch []*entry) (left []*entry) {
 	defer cancel()
 	left, err := do(ctx, batch)
 	locked := merge.IsCode(err, merge.LockNotAvailable)
-	if (locked || refusedOne(err)) && len(batch) > 1 {
+	if (locked || store.Refused(err)) && len(batch) > 1 {
 		for _, e := range batch {
 			left = append(left, in.run(do, []*entry{e})...)
 		}
@@ -224,12 +221,6 @@ func (in *Inbox) run(do stage, batch []*entry) (left []*entry) {
 		}
 	}
 	return left
-}
-
-// refusedOne reports whether the database refused a delivery, and works itself.
-func refusedOne(err error) bool {
-	_, refused := errors.AsType[*pgconn.PgError](err)
-	return refused && !store.Unavailable(err)
 }
 
 // answer gives a caller the result of its delivery's commit.

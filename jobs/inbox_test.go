@@ -267,6 +267,4 @@ func TestConfig_NamesMissingFields(t *testing.T) {
 	require.ErrorContains(t, err, "Pool")
 	_, err = NewWorkers(WorkersConfig{Pool: setup(t).Pool})
 	require.ErrorContains(t, err, "Logger")
-	_, err = NewWorkers(WorkersConfig{Pool: setup(t).Pool, Logger: (&testlog.Lines{}).Logger(), MaxWorkers: -1})
-	require.ErrorContains(t, err, "MaxWorkers")
 }

@@ -42,7 +42,7 @@ func acceptAndWork(ctx context.Context, url string) error {
 	if _, err := in.Accept(ctx, clerksync.NewDelivery("msg_1", []byte(body), time.Now(), time.Now())); err != nil {
 		return err
 	}
-	w, err := NewWorkers(WorkersConfig{Pool: pool, MaxWorkers: 1, Logger: slog.New(slog.DiscardHandler)})
+	w, err := NewWorkers(WorkersConfig{Pool: pool, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return err
 	}

@@ -20,8 +20,8 @@ const (
 	// applyRounds is how many rounds of QueueApply run at once: one keeps Postgres busy while the
 	// next gathers. In a trial, more were slower.
 	applyRounds = 2
-	// worthARound is how many deliveries of QueueApply a second round must have, unless the first one
-	// waits for a lock.
+	// worthARound is how many deliveries of QueueApply a second round must have, unless the first
+	// one is stuck at a lock.
 	worthARound = MaxBatch / 2
 	// revocationRounds is how many rounds of QueueRevocations run at once, and how many of its jobs
 	// are in hand. So no removal waits for a locked workspace, or in hand behind updates that have a
@@ -41,9 +41,7 @@ func (w *applyWorker) inRounds(queue string, atOnce, worth int) *rounds.Rounds[s
 			}
 			return make([]struct{}, len(svixIDs)), err
 		},
-		Refused: func(error) bool { return false }, // each job then goes on by itself
-		AtOnce:  atOnce,
-		Worth:   worth, Patience: briefLockWait,
+		AtOnce: atOnce, Worth: worth, Patience: briefLockWait,
 		Batch:   MaxBatch,
 		Waiting: 2 * jobsInHand * MaxBatch, // more than all jobs in hand have
 	})

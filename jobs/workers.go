@@ -26,7 +26,7 @@ const (
 	fetchCooldown = 5 * time.Millisecond
 	// fetchPollInterval is how long a job waits at most if its wake-up is lost.
 	fetchPollInterval = 100 * time.Millisecond
-	// upkeepPollInterval is the same for jobs that nobody waits for.
+	// upkeepPollInterval is the same for upkeep and sweeps, which no user waits for.
 	upkeepPollInterval = time.Second
 	// applyTimeout bounds a transaction that applies deliveries. It is far above the usual time,
 	// and above the bounds of brief transactions (see bounds.go).
@@ -45,15 +45,12 @@ const (
 
 // WorkersConfig configures [Workers].
 type WorkersConfig struct {
-	// Pool is where deliveries are applied. It should not be the inbox's, and should hold 19
-	// connections: fewer make jobs wait for each other.
+	// Pool is where deliveries are applied. It should not be the inbox's. With 19 connections, no job
+	// waits for one.
 	Pool *pgxpool.Pool
 	// Queue is where River fetches jobs, listens and does its upkeep. It may commit asynchronously:
 	// what a crash of the database loses is done again. Defaults to Pool.
 	Queue *pgxpool.Pool
-	// MaxWorkers bounds how many transactions of QueueApply run at once, for a small Pool. Defaults to
-	// 8; there are never more than a few (see rounds.go).
-	MaxWorkers int
 	// Logger gets warnings, errors and quarantined deliveries.
 	Logger *slog.Logger
 	// BodyRetention is how long the bodies of deliveries that ended are kept. 0 keeps them for
@@ -70,9 +67,6 @@ type WorkersConfig struct {
 }
 
 func (c WorkersConfig) withDefaults() WorkersConfig {
-	if c.MaxWorkers == 0 {
-		c.MaxWorkers = 8
-	}
 	if c.Queue == nil {
 		c.Queue = c.Pool
 	}
@@ -88,9 +82,6 @@ func (c WorkersConfig) validate() error {
 	}
 	if c.Logger == nil {
 		return errors.New("workers: Logger is missing")
-	}
-	if c.MaxWorkers < 1 {
-		return errors.New("workers: MaxWorkers must be positive")
 	}
 	return nil
 }

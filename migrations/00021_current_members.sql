@@ -1,5 +1,5 @@
 -- Which membership of a pair counts, and how many members a workspace has, are stored, not worked out at each reading. Triggers keep
--- both, whoever writes. Migration 00022 fills them for the rows that are here already.
+-- both for every writer. Migration 00022 fills them for the rows that are here already.
 
 -- +goose Up
 SET LOCAL lock_timeout = '5s'; -- never queue behind a long transaction: everybody else would queue behind us
@@ -172,8 +172,8 @@ END
 $$;
 -- +goose StatementEnd
 
--- Until migration 00023, an organization without a row may have members that weren't counted yet. Whoever adds the row counts them. That
--- is right, because each change that isn't committed yet waits for the row, and then adds to it.
+-- Until migration 00023, an organization without a row may have members that weren't counted yet. The transaction that adds the row
+-- counts them. That is right, because each change that isn't committed yet waits for the row, and then adds to it.
 -- +goose StatementBegin
 CREATE FUNCTION rolecall.count_first() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$

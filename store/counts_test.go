@@ -68,7 +68,7 @@ func historyWrite(t *rapid.T) string {
 	}
 }
 
-// TestStoredFacts_FollowTheRule over random histories, whoever writes, and however many at once.
+// TestStoredFacts_FollowTheRule over random histories with several writers at once.
 func TestStoredFacts_FollowTheRule(t *testing.T) {
 	t.Parallel()
 	cfg := pgtest.New(t).Config()

@@ -25,7 +25,7 @@ func saveMirror(p *pipeline, locked Locked, changed clerksync.Mirror) error {
 }
 
 // lockCounts adds a lock of the counts of members that saving will change, if users or memberships
-// are added. Whoever waits to add a row then waits for nobody who needs these counts (see
+// are added. A transaction that waits to add a row then waits for none that needs these counts (see
 // queries/mirror.sql).
 func lockCounts(p *pipeline, locked map[string]bool, changed clerksync.Mirror) {
 	adds := false

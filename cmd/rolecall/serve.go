@@ -21,10 +21,10 @@ type serveCommand struct {
 const (
 	// heapGrowth is how much the heap may grow before garbage is collected, in percent of what
 	// lives. The service lives on some 15 MB. With Go's default of 100, collecting took two fifths
-	// of its processor time under load; so it takes a tenth, for some 30 MB more.
+	// of the processor time under load. With 400 it takes a tenth, and some 30 MB more.
 	heapGrowth = 400
-	// usualMemory is up to where the heap may grow so, in bytes. Beyond it, garbage is collected
-	// sooner: a flood of callers must not take much more than what lives.
+	// usualMemory is how many bytes the process may reach that way. Above it, garbage is collected
+	// sooner, so that a flood of callers takes little more than what lives.
 	usualMemory = 100 << 20
 )
 

@@ -31,7 +31,7 @@ const (
 	// KiB, whatever it sends.
 	defaultConnections = 2048
 	// defaultBytes is room for a dozen of the largest bodies at the same moment, or for hundreds of
-	// some ten kilobytes. Go's heap may grow to some times the bytes in use.
+	// some ten kilobytes. Go's heap may grow to several times the bytes in use.
 	defaultBytes = 12 << 20
 	// ownRoom is how many bytes each request may take without asking for room. Nearly all of
 	// Clerk's deliveries and of the API's requests stay below it, so that other callers can't hold

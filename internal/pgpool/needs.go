@@ -15,10 +15,11 @@ type Needs struct {
 	// AsyncCommit lets a crash of Postgres lose the last commits. Without it, commits are on disk,
 	// whatever the role or database sets.
 	AsyncCommit bool
-	// ByKey is for sessions whose statements find their rows by keys, however many keys they are
-	// given. Postgres plans such a statement once. Otherwise it would plan it anew for each list of
-	// keys, or keep a plan that it made for a table of a few rows: to read the whole table. On a
-	// new database, that halved the throughput of the workers for minutes.
+	// ByKey is for sessions whose statements find rows by keys, however many keys they are given.
+	// Postgres plans each of them once, to use an index. Without ByKey, Postgres may plan such a
+	// statement again for each list of keys. Or it keeps the plan that it made while the table was
+	// small, which reads the whole table. On a new database, that halved the throughput of the
+	// workers for minutes.
 	ByKey bool
 	// LockTimeout ends a statement that waits for a lock. 0 waits as long as the caller does.
 	LockTimeout time.Duration

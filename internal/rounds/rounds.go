@@ -19,14 +19,16 @@ type Config[Q, A any] struct {
 	// context has the deadline of the caller who leads the round, and doesn't end with any caller.
 	Ask func(ctx context.Context, questions []Q) ([]A, error)
 	// Refused reports whether an error may be the fault of a single question. The callers of a
-	// failed round are then asked for one by one.
+	// failed round are then asked for one by one. Optional: without it, all of them get the error.
 	Refused func(error) bool
 	// AtOnce is how many rounds may be under way at once.
 	AtOnce int
 	// Worth is how many questions a round must have to be under way beside another one. Fewer wait
-	// until that one ends, because a round costs as much as many questions; but another one begins
-	// if that one has been under way for longer than Patience. Optional: 0 lets all begin.
-	Worth    int
+	// until that one ends, because a round costs as much as many questions. Optional: 0 lets all
+	// begin.
+	Worth int
+	// Patience is after which time a round counts as stuck: the next question then begins another
+	// one, and takes along those that wait.
 	Patience time.Duration
 	// Batch is how many questions a round takes before it takes no further caller.
 	Batch int
@@ -45,7 +47,7 @@ type Rounds[Q, A any] struct {
 	pending  int             // questions of the waiting
 }
 
-// caller is somebody who waits for answers.
+// caller is a call of Ask that waits for its answers.
 type caller[Q, A any] struct {
 	questions []Q
 	answers   []A
@@ -57,7 +59,7 @@ type caller[Q, A any] struct {
 	woken chan bool
 }
 
-// New returns rounds that nobody has asked in.
+// New returns rounds, none of which is under way.
 func New[Q, A any](cfg Config[Q, A]) *Rounds[Q, A] { return &Rounds[Q, A]{cfg: cfg} }
 
 // Ask returns an answer to each question, in their order. All answers to one caller are of the same
@@ -140,7 +142,7 @@ func (r *Rounds[Q, A]) leave(c *caller[Q, A]) {
 // is woken first: the database needn't wait for our answers to be written.
 func (r *Rounds[Q, A]) lead(ctx context.Context, leader *caller[Q, A]) {
 	batch := r.gather(leader)
-	defer func() { // also after a panic: nobody may wait for ever
+	defer func() { // also after a panic: no caller may wait for ever
 		r.mu.Lock()
 		r.handOver()
 		r.mu.Unlock()
@@ -204,7 +206,7 @@ func (r *Rounds[Q, A]) ask(ctx context.Context, batch []*caller[Q, A]) {
 		}
 	}
 	answers, err := r.cfg.Ask(ctx, questions)
-	if err != nil && len(batch) > 1 && r.cfg.Refused(err) {
+	if err != nil && len(batch) > 1 && r.cfg.Refused != nil && r.cfg.Refused(err) {
 		for i := range batch {
 			r.ask(ctx, batch[i:i+1])
 		}

@@ -91,7 +91,7 @@ func (b *commandBundle) run(c clerksync.Command, key string) error {
 // work starts workers of jobs that are stopped at the test's end.
 func (b *commandBundle) work() {
 	b.t.Helper()
-	w, err := jobs.NewWorkers(jobs.WorkersConfig{Pool: b.Pool, MaxWorkers: 4, Logger: b.Logs.Logger()})
+	w, err := jobs.NewWorkers(jobs.WorkersConfig{Pool: b.Pool, Logger: b.Logs.Logger()})
 	require.NoError(b.t, err)
 	require.NoError(b.t, w.Start(b.t.Context()))
 	b.t.Cleanup(func() {

@@ -6,7 +6,7 @@
 -- pair's rows have these, too, unless the caller knows them by their stamp.
 --
 -- Each table is looked up for each pair (OFFSET 0): Postgres can't guess how many there are. The
--- sessions keep the plan (plan_cache_mode): for arrays, Postgres would else plan anew each time.
+-- sessions keep the plan (pgpool.Needs.ByKey): for arrays, Postgres may otherwise plan each time.
 SELECT pair.n::integer AS n,
     (o.deleted_at IS NOT NULL)::boolean AS organization_dead,
     (u.deleted_at IS NOT NULL)::boolean AS user_dead,

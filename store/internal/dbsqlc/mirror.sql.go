@@ -890,14 +890,16 @@ SELECT id, identifier, first_name, last_name, image_url, banned, deprovisioned, 
 // in the order or further, because it inserts objects of a kind before it changes others.
 //
 // Saving users and memberships also changes the counts of members, by the triggers of migration
-// 00021. They lock advisory locks of users, then the rows of member_counts, each in order, and once
-// for each statement. A transaction that adds users or memberships first locks the counts of its
-// memberships' organizations (LockCounts), and adds those that aren't there. Otherwise it could
-// wait to add a row for one that has added it, and that waits for a count.
-// Some waits are left that the order doesn't exclude: between the first membership's end and the
-// creation of a pair's second one, which changes the first one's flag; and between a ban and a
-// batch that adds members to several of the user's organizations, or adds that user. Postgres'
-// time-out for locks ends them within tens of milliseconds, and the loser tries again.
+// 00021. Each statement takes advisory locks of users, then locks rows of member_counts, both in
+// order. A transaction that adds users or memberships first locks the counts of its memberships'
+// organizations (LockCounts), and adds the missing ones. Without that, it could hold a count that
+// another transaction waits for, and wait itself to add a row that the other one has added.
+//
+// The order doesn't exclude some rare waits. One is between the end of a pair's first membership
+// and the creation of its second one, which changes the flag of the first. The other is between a
+// ban and a batch that adds the banned user, or adds members to several of the user's
+// organizations. Postgres' time-out for locks ends them within tens of milliseconds, and the loser
+// tries again.
 //
 // Rows travel as JSON, because Postgres has no arrays of lists. Adding and changing are statements
 // of their own: most batches need one of them, and setting up the other cost as much. Clerk's own

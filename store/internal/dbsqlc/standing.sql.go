@@ -85,7 +85,7 @@ type StandingsRow struct {
 // pair's rows have these, too, unless the caller knows them by their stamp.
 //
 // Each table is looked up for each pair (OFFSET 0): Postgres can't guess how many there are. The
-// sessions keep the plan (plan_cache_mode): for arrays, Postgres would else plan anew each time.
+// sessions keep the plan (pgpool.Needs.ByKey): for arrays, Postgres may otherwise plan each time.
 func (q *Queries) Standings(ctx context.Context, db DBTX, arg StandingsParams) ([]StandingsRow, error) {
 	rows, err := db.Query(ctx, Standings, arg.RolesStamp, arg.OrganizationIds, arg.UserIds)
 	if err != nil {

@@ -7,9 +7,8 @@ import "github.com/callmine/rolecall/internal/pgpool"
 // flood of one can't starve another.
 const (
 	acceptConns = 4
-	Workers     = 8
-	WorkConns   = Workers + 14 // 14 for revocations, held-up deliveries, taking over, upkeep, a sweep, look-ups
-	queueConns  = 6            // for River's fetching and upkeep; its listener takes one out of the pool
+	WorkConns   = 22 // new deliveries, revocations, held-up deliveries, taking over, upkeep, a sweep, look-ups
+	queueConns  = 6  // for River's fetching and upkeep; its listener takes one out of the pool
 	// decideConns are few, because requests that wait share the next query. With the least
 	// connections there are none: decisions are then read with the rest.
 	decideConns = 2
@@ -18,7 +17,7 @@ const (
 	changeConns = 4  // commands
 	adminConns  = 2  // so that a busy API can't turn /readyz red; also to notice a failover
 
-	// workLeast is enough for a worker, a sweep, two waiting jobs, and a revocation.
+	// workLeast is enough for a round of deliveries, a sweep, two waiting jobs, and a revocation.
 	workLeast = 5
 
 	// SpareConns is the number of connections that are left to others, such as `rolecall status`
@@ -48,13 +47,6 @@ func UsualOf(which Parts) (n int) {
 		n += s.Usual
 	}
 	return n
-}
-
-// WorkersFor returns how many ordinary jobs run at once. More connections don't raise it: workers
-// wait for each other's locks. In a trial, a removal behind a backlog took half as long again with
-// 18 workers as with 8.
-func WorkersFor(sizes map[string]int) int {
-	return min(Workers, max(1, Workers*sizes["work"]/WorkConns))
 }
 
 // ExtraPool names the pool that gets the connections above the usual sizes.

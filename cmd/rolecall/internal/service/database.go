@@ -22,7 +22,6 @@ func (s *Service) openDatabases(ctx context.Context, which config.Parts) (err er
 	if o.sizes, err = connections(ctx, s.cfg, which, report, s.logger); err != nil {
 		return err
 	}
-	s.workers = config.WorkersFor(o.sizes)
 	if s.pools, err = o.openPools(ctx, which); err != nil {
 		return err
 	}

@@ -21,8 +21,8 @@ const (
 	// decideStatement is some hundred times as long as the largest decision takes, and enough for one
 	// that reads everything from disk. Requests share these sessions, so none may hold one up.
 	decideStatement = 3 * time.Second
-	// readStatement is as long as a request takes at most: nobody waits for the rest of a page, and
-	// an export reads a page at a time.
+	// readStatement is as long as a request takes at most. Later, no caller waits for a page any
+	// more; an export reads a page at a time, too.
 	readStatement = 5 * time.Second
 	// watchEvery is how often the service checks where the URL leads.
 	watchEvery = 2 * time.Second

@@ -35,8 +35,6 @@ type Service struct {
 
 	pools
 
-	workers int // how many ordinary jobs run at once
-
 	policy   *policy.Keeper   // nil if the process has no web side
 	clerk    *clerkapi.Client // nil without a secret key
 	instance instanceID
@@ -179,7 +177,7 @@ func (s *Service) startWorkers(ctx context.Context) error {
 		return err
 	}
 	w, err := jobs.NewWorkers(jobs.WorkersConfig{
-		Pool: s.work, Queue: s.queue, MaxWorkers: s.workers, Logger: s.logger, BodyRetention: s.cfg.BodyRetention, Ended: s.countEnded,
+		Pool: s.work, Queue: s.queue, Logger: s.logger, BodyRetention: s.cfg.BodyRetention, Ended: s.countEnded,
 		Sweeper: sweeper, SweepInterval: s.cfg.SweepInterval,
 	})
 	if err != nil {
