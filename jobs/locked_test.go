@@ -11,6 +11,7 @@ import (
 
 	"github.com/callmine/rolecall/internal/mirrortest"
 	"github.com/callmine/rolecall/jobs/merge"
+	clerksync "github.com/callmine/rolecall/sync"
 )
 
 // TestInbox_LockedQuarantinedCopyStopsNoOther: only the copy that would replace it has to be sent
@@ -39,8 +40,8 @@ func TestInbox_LockedQuarantinedCopyStopsNoOther(t *testing.T) {
 	require.Equal(t, "received", b.Ledger(t, "msg_0").State)
 }
 
-// TestInbox_CopyThatAnotherSessionWritesStopsNoOther: it has to be sent again, and all others are
-// accepted.
+// TestInbox_CopyThatAnotherSessionWritesStopsNoOther: it has to be sent again, and the others of
+// its batch are accepted.
 func TestInbox_CopyThatAnotherSessionWritesStopsNoOther(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -51,16 +52,34 @@ func TestInbox_CopyThatAnotherSessionWritesStopsNoOther(t *testing.T) {
 		cfg.ConnConfig.RuntimeParams["lock_timeout"] = strconv.FormatInt(merge.LockWait.Milliseconds(), 10)
 	})
 	in := b.inbox(t)
-	locked := make(chan error)
-	go func() {
-		_, err := in.Accept(t.Context(), mirrortest.UserNamed(t, "msg_1", "user_1", "Kim", 1))
-		locked <- err
-	}()
-	b.UntilBlocked(t, 1)
 	began := time.Now()
-	require.True(t, accept(t, in, mirrortest.UserNamed(t, "msg_2", "user_2", "Kim", 1)).Stored)
+	entryOf := func(id string) *entry {
+		return &entry{caller: t.Context(), delivery: mirrortest.UserNamed(t, id, "user_1", "Kim", 1), done: make(chan struct{})}
+	}
+	locked, free := entryOf("msg_1"), entryOf("msg_2")
+	in.commit([]*entry{locked, free})
+	<-free.done
+	require.NoError(t, free.err)
+	require.True(t, free.receipt.Stored)
 	require.Less(t, time.Since(began), acceptTimeout/4)
-	require.ErrorIs(t, <-locked, ErrCopyLocked)
+	<-locked.done
+	require.ErrorIs(t, locked.err, ErrCopyLocked)
+}
+
+// TestApply_LockThatNoRowShowsHoldsUpAsAnyOther: a ban waits for the writers of the user's
+// memberships, by an advisory lock of migration 00021.
+func TestApply_LockThatNoRowShowsHoldsUpAsAnyOther(t *testing.T) {
+	t.Parallel()
+	b := crowded(t)
+	in := b.workForService(t)
+	release := b.Hold(t, "SELECT pg_advisory_xact_lock_shared(1919904869, hashtext('user_b1'))")
+	accept(t, in, banned(t, "msg_ban", "user_b1"))
+	mirrortest.Eventually(t, func() bool {
+		return b.Count(t, "SELECT count(*) FROM rolecall.river_job WHERE queue = 'held_up'") > 0
+	})
+	require.Equal(t, "received", b.Ledger(t, "msg_ban").State)
+	release()
+	b.UntilState(t, "msg_ban", clerksync.StateApplied)
 }
 
 // TestApply_HeldUpDeliveriesFollowSoonAfterTheLock: removals of many members are applied once the

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -96,19 +97,29 @@ func withoutMemberships(kinds map[string]clerksync.Mirror) map[string]clerksync.
 	return kinds
 }
 
-// TestSave_WhoAddMembersOfAnOrganizationTakeTurns, also if they add different ones, and although
-// the organization has no row yet.
-func TestSave_WhoAddMembersOfAnOrganizationTakeTurns(t *testing.T) {
+// TestSave_CountsAreLockedBeforeRowsAreAdded: another transaction that adds the same user, and
+// holds the count, would otherwise wait for this one.
+func TestSave_CountsAreLockedBeforeRowsAreAdded(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.New(t)
-	add := func(tx pgx.Tx, id, organizationID string) error {
-		m := mirrorOf(membership(id, organizationID, "user_1", 1))
-		return saveMirror(t, tx, lock(t, tx, m), m)
-	}
-	first, second, another := begin(t, pool), begin(t, pool), begin(t, pool)
-	require.NoError(t, add(first, "orgmem_1", "org_1"))
-	require.NoError(t, add(another, "orgmem_2", "org_2"))
-	require.Equal(t, "55P03", codeOf(add(second, "orgmem_3", "org_1")), "lock not available")
+	save(t, pool, mirrorOf(membership("orgmem_1", "org_1", "user_1", 1)))
+	holder, adding := begin(t, pool), begin(t, pool)
+	_, err := holder.Exec(t.Context(), "SELECT FROM rolecall.member_counts FOR UPDATE")
+	require.NoError(t, err)
+	m := mirrorOf(membership("orgmem_2", "org_1", "user_2", 1), user("user_2", 1))
+	locked := lock(t, adding, m)
+	saved := make(chan error, 1)
+	go func() { saved <- saveMirror(t, adding, locked, m) }()
+	require.Eventually(t, func() bool {
+		var waits bool
+		require.NoError(t, pool.QueryRow(t.Context(), `SELECT EXISTS (SELECT FROM pg_stat_activity
+			WHERE datname = current_database() AND wait_event_type = 'Lock')`).Scan(&waits))
+		return waits
+	}, 10*time.Second, time.Millisecond)
+	_, err = holder.Exec(t.Context(), "INSERT INTO rolecall.users (id) VALUES ('user_2')")
+	require.NoError(t, err, "it waits for nothing")
+	require.NoError(t, holder.Rollback(t.Context()))
+	require.NoError(t, <-saved)
 }
 
 // TestLockMirror_LocksRows until the transaction ends.
