@@ -3,8 +3,8 @@
 
 -- +goose NO TRANSACTION
 -- +goose Up
--- The roles by each key that they ever had, as sync.Roles has them; null if there are none. As a function, it costs queries that don't
--- call it nothing. It sees what the query sees that calls it.
+-- The roles by each key that they ever had, as sync.Roles has them; null if there are none. It is a function, so that a query that
+-- doesn't call it pays nothing for it. It sees what the calling query sees.
 -- +goose StatementBegin
 CREATE OR REPLACE FUNCTION rolecall.role_keys() RETURNS json
     LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$

@@ -97,7 +97,7 @@ func (g Grants) Decide(s Standing, permission string) Decision {
 		d.Reason = ReasonNotAMember
 	case permission == "":
 		d.Allowed, d.Reason = true, ReasonAllowed
-	case len(g[s.Role])+len(s.Permissions) == 0: // of Effective
+	case len(g[s.Role])+len(s.Permissions) == 0: // Effective is empty
 		d.Reason = ReasonUnknownRole
 	case !slices.Contains(g[s.Role], permission) && !slices.Contains(s.Permissions, permission):
 		d.Reason = ReasonPermissionMissing

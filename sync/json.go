@@ -78,7 +78,7 @@ func (o object) child(name string) member[object] {
 	return m
 }
 
-// objects returns a list of objects. Of an element that isn't an object, there is an empty one.
+// objects returns a list of objects. An element that isn't an object becomes an empty one.
 func (o object) objects(name string) member[[]object] {
 	raw, ok := o.value(name)
 	m := member[[]object]{present: ok, null: string(raw) == "null"}

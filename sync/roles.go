@@ -36,8 +36,8 @@ func (r Roles) Named(key string, writtenAt func() int64) (named KeyHolder, known
 	}), true
 }
 
-// lastBy returns when the role was last seen with the key, up to an instant. A role that wasn't
-// comes before all that were.
+// lastBy returns when the role was last seen with the key, up to an instant. If it wasn't seen with
+// it by then, the result is less than any instant.
 func (h KeyHolder) lastBy(at int64) int64 {
 	last := int64(math.MinInt64)
 	for _, since := range h.Since {

@@ -5,8 +5,8 @@ import (
 	"encoding/json"
 )
 
-// The functions of this file find their way in JSON texts that are known to be valid. So they read
-// a text once, where encoding/json validates each nested value again, and copies it.
+// The functions of this file find values in JSON texts that are known to be valid. They read a text
+// once. encoding/json would validate each nested value again, and copy it.
 
 // usualMembers is how many members most of Clerk's objects have at most.
 const usualMembers = 16
