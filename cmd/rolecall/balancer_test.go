@@ -82,8 +82,9 @@ func (b *balancer) accept(ctx context.Context) {
 // connection closed.
 func (b *balancer) pass(ctx context.Context, client net.Conn) {
 	defer func() { _ = client.Close() }()
-	for range b.instances {
-		i := b.instances[b.next.Add(1)%uint64(len(b.instances))]
+	first := b.next.Add(1)
+	for n := range uint64(len(b.instances)) { // each once, whatever other clients connect meanwhile
+		i := b.instances[(first+n)%uint64(len(b.instances))]
 		if !i.up.Load() {
 			continue
 		}
