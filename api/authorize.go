@@ -121,7 +121,7 @@ func (s *server) authorizeMany(w http.ResponseWriter, r *http.Request, _ string)
 	if standings, err = s.awaitRevision(r.Context(), demand.MinRevision, standings, pairs...); err != nil {
 		return err
 	}
-	grants := s.cfg.Grants()
+	grants := s.cfg.Policy().Grants
 	now := s.cfg.Now()
 	body := decisionsBody{Decisions: make([]decisionBody, len(asked.Checks))}
 	for i, c := range asked.Checks {

@@ -75,7 +75,7 @@ func (s *server) stillMay(c clerksync.Command) func(context.Context, store.DBTX)
 		if err != nil {
 			return err
 		}
-		if decision := s.cfg.Grants().Decide(standings[0], permission); !decision.Allowed {
+		if decision := s.cfg.Policy().Grants.Decide(standings[0], permission); !decision.Allowed {
 			return refusal(decision, standings[0].User)
 		}
 		return nil

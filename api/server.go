@@ -42,10 +42,10 @@ type Config struct {
 	Authenticator interface {
 		Authenticate(ctx context.Context, r *http.Request) (auth.Identity, error)
 	}
-	// Grants returns the policy in force, which says what each role may do. It may return another
+	// Policy returns the policy in force, which says what each role may do. It may return another
 	// policy at any time, but must not change a returned one. It must be safe for concurrent use.
 	// Required.
-	Grants func() clerksync.Grants
+	Policy func() *policy.Policy
 	// Logger gets a line for each error that isn't the caller's fault, and for each refused caller.
 	// Required.
 	Logger *slog.Logger
@@ -104,8 +104,8 @@ func (c Config) validate() error {
 		return errors.New("api: DB is missing")
 	case c.Authenticator == nil:
 		return errors.New("api: Authenticator is missing")
-	case c.Grants == nil || len(c.Grants()) == 0:
-		return errors.New("api: Grants is missing or empty: every request would be refused")
+	case c.Policy == nil || len(c.Policy().Grants) == 0:
+		return errors.New("api: Policy is missing or empty: every request would be refused")
 	case c.Logger == nil:
 		return errors.New("api: Logger is missing")
 	default:

@@ -99,8 +99,8 @@ type serverBundle struct {
 }
 
 // fixed is a policy that never changes.
-func fixed(grants clerksync.Grants) func() clerksync.Grants {
-	return func() clerksync.Grants { return grants }
+func fixed(grants clerksync.Grants) func() *policy.Policy {
+	return func() *policy.Policy { return &policy.Policy{Grants: grants} }
 }
 
 // setupServer serves the API with the default policy; change may alter its configuration. A test
@@ -108,12 +108,12 @@ func fixed(grants clerksync.Grants) func() clerksync.Grants {
 func setupServer(tb testing.TB, change func(*Config)) *serverBundle {
 	tb.Helper()
 	db := mirrortest.New(tb)
-	grants, err := policy.Default()
+	builtIn, err := policy.Default()
 	require.NoError(tb, err)
 	b := &serverBundle{
 		tb: tb, db: db, pool: db.Pool, world: &world{tb: tb, db: db}, contract: loadContract(tb), logs: &logLines{},
 	}
-	config := Config{DB: db.Pool, Authenticator: tokenAuthenticator{}, Grants: fixed(grants), Logger: b.logs.Logger()}
+	config := Config{DB: db.Pool, Authenticator: tokenAuthenticator{}, Policy: fixed(builtIn.Grants), Logger: b.logs.Logger()}
 	if change != nil {
 		change(&config)
 	}
