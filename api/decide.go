@@ -28,6 +28,9 @@ type verdict struct {
 // at once, whatever the request demands. So neither the time nor the text of the refusal shows
 // whether the workspace exists.
 func (s *server) judge(r *http.Request, userID, workspaceID, permission string) (verdict, error) {
+	if !serviceOf(r).Rights.In(workspaceID) {
+		return verdict{}, errWorkspaceNotListed
+	}
 	standing, err := s.standing(r.Context(), userID, workspaceID)
 	if err != nil {
 		return verdict{}, err

@@ -18,6 +18,9 @@ type Identity struct {
 	UserID string
 	// Service is the service's configured name, or "" for a user.
 	Service string
+	// Rights are what the service may do; nil for a user, and for a service without scopes and
+	// workspaces.
+	Rights *Rights
 	// SessionID is the user's Clerk session (sess_…), or "" for a service and for a template's
 	// token that names none.
 	SessionID string
