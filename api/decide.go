@@ -53,8 +53,8 @@ func (s *server) judge(r *http.Request, userID, workspaceID, permission string) 
 	v := verdict{standing: standing, decision: decision}
 	switch {
 	case decision.Allowed:
-	case decision.Reason == clerksync.ReasonStale && decision.Revision < demand.MinRevision:
-		v.refused = errRevisionNotReached
+	case decision.Reason == clerksync.ReasonStale:
+		v.refused = staleness(decision, demand)
 	default:
 		v.refused = refusal(decision, standing.User)
 	}
@@ -139,6 +139,14 @@ func refusal(d clerksync.Decision, user clerksync.UserStatus) error {
 	default:
 		return forbidden(d.Reason)
 	}
+}
+
+// staleness returns the problem of a mirror that isn't as fresh as demanded.
+func staleness(d clerksync.Decision, demand clerksync.Freshness) error {
+	if d.Revision < demand.MinRevision {
+		return errRevisionNotReached
+	}
+	return errStale
 }
 
 // writeFreshness says how fresh an answer to a member is, even if it is a refusal. Strangers and

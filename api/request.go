@@ -19,6 +19,9 @@ var (
 	errQueryUnknown   = badRequest("The query has a parameter that this route doesn't take.")
 )
 
+// isRead reports whether a request changes nothing.
+func isRead(r *http.Request) bool { return r.Method == http.MethodGet || r.Method == http.MethodHead }
+
 // query holds the query parameters of a request, each given once.
 type query map[string]string
 
