@@ -143,27 +143,27 @@ func NewHandler(cfg Config) (http.Handler, error) {
 }
 
 // router is the table of contents of the API. Each line is a route with its callers and its
-// handler.
+// handler. HEAD works where GET does: net/http sends no body then.
 func (s *server) router() *mux.Router {
 	r := mux.NewRouter().SkipClean(true) // it tries the routes one after the other
-	r.Handle("/v1/authorize", s.asUser(auth.ScopeAuthorize, s.authorize)).Methods(http.MethodGet)
+	r.Handle("/v1/authorize", s.asUser(auth.ScopeAuthorize, s.authorize)).Methods(http.MethodGet, http.MethodHead)
 	r.Handle("/v1/authorize", s.asService(auth.ScopeAuthorize, withoutQuery(s.authorizeMany))).Methods(http.MethodPost)
-	r.Handle("/v1/me", s.asUser(auth.ScopeRead, inAllWorkspaces(s.me))).Methods(http.MethodGet)
-	r.Handle("/v1/workspaces/{workspace_id}", s.asReader(policy.None, s.workspace)).Methods(http.MethodGet)
+	r.Handle("/v1/me", s.asUser(auth.ScopeRead, inAllWorkspaces(s.me))).Methods(http.MethodGet, http.MethodHead)
+	r.Handle("/v1/workspaces/{workspace_id}", s.asReader(policy.None, s.workspace)).Methods(http.MethodGet, http.MethodHead)
 	r.Handle("/v1/workspaces", s.asUser(auth.ScopeCommands, inAllWorkspaces(withoutQuery(s.createWorkspace)))).Methods(http.MethodPost)
 	r.Handle("/v1/workspaces/{workspace_id}", s.asMember(auth.ScopeCommands, policy.WorkspaceUpdate, s.renameWorkspace)).Methods(http.MethodPatch)
 	r.Handle("/v1/workspaces/{workspace_id}/members/{user_id}", s.asManager(policy.MembersManage, s.setRole)).Methods(http.MethodPatch)
 	r.Handle("/v1/workspaces/{workspace_id}/members/{user_id}", s.asManager(policy.None, s.removeMember)).Methods(http.MethodDelete)
 	r.Handle("/v1/workspaces/{workspace_id}/invitations", s.asMember(auth.ScopeCommands, policy.MembersManage, s.invite)).Methods(http.MethodPost)
 	r.Handle("/v1/workspaces/{workspace_id}/invitations/{invitation_id}", s.asMember(auth.ScopeCommands, policy.MembersManage, s.revoke)).Methods(http.MethodDelete)
-	r.Handle("/v1/workspaces/{workspace_id}/me", s.asMember(auth.ScopeRead, policy.None, s.workspaceMe)).Methods(http.MethodGet)
-	r.Handle("/v1/workspaces/{workspace_id}/members", s.asReader(policy.MembersRead, s.members)).Methods(http.MethodGet)
-	r.Handle("/v1/workspaces/{workspace_id}/invitations", s.asReader(policy.MembersManage, s.invitations)).Methods(http.MethodGet)
-	r.Handle("/v1/workspaces/{workspace_id}/audit", s.asReader(policy.AuditRead, s.audit)).Methods(http.MethodGet)
-	r.Handle("/v1/workspaces/{workspace_id}/audit/export", s.asReader(policy.AuditRead, s.exportAudit)).Methods(http.MethodGet)
+	r.Handle("/v1/workspaces/{workspace_id}/me", s.asMember(auth.ScopeRead, policy.None, s.workspaceMe)).Methods(http.MethodGet, http.MethodHead)
+	r.Handle("/v1/workspaces/{workspace_id}/members", s.asReader(policy.MembersRead, s.members)).Methods(http.MethodGet, http.MethodHead)
+	r.Handle("/v1/workspaces/{workspace_id}/invitations", s.asReader(policy.MembersManage, s.invitations)).Methods(http.MethodGet, http.MethodHead)
+	r.Handle("/v1/workspaces/{workspace_id}/audit", s.asReader(policy.AuditRead, s.audit)).Methods(http.MethodGet, http.MethodHead)
+	r.Handle("/v1/workspaces/{workspace_id}/audit/export", s.asReader(policy.AuditRead, s.exportAudit)).Methods(http.MethodGet, http.MethodHead)
 	r.Handle("/v1/workspaces/{workspace_id}/audit", s.asService(auth.ScopeAuditAppend, withoutQuery(s.appendAudit))).Methods(http.MethodPost)
-	r.Handle("/openapi.yaml", http.HandlerFunc(serveOpenAPI)).Methods(http.MethodGet)
-	r.NotFoundHandler = s.failWith(errNotFound)
+	r.Handle("/openapi.yaml", http.HandlerFunc(serveOpenAPI)).Methods(http.MethodGet, http.MethodHead)
+	r.NotFoundHandler = s.failWith(errUnknownRoute)
 	r.MethodNotAllowedHandler = s.methodNotAllowed(r)
 	return r
 }
@@ -191,7 +191,7 @@ func (s *server) guard(next http.Handler) http.Handler {
 // methodNotAllowed answers 405 and lists the methods of the path.
 func (s *server) methodNotAllowed(routes *mux.Router) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPatch, http.MethodDelete} {
+		for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPatch, http.MethodDelete} {
 			probe := r.Clone(r.Context())
 			probe.Method = method
 			var match mux.RouteMatch // with an error for this very handler, which matches, too

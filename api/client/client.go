@@ -75,7 +75,7 @@ func (c Config) validate() error {
 	if err != nil || (base.Scheme != "http" && base.Scheme != "https") || base.Host == "" || base.RawQuery != "" || base.Fragment != "" {
 		problems = append(problems, errors.New("client: URL must be an absolute http or https URL without a query"))
 	} else if path := strings.TrimRight(base.Path, "/"); strings.HasSuffix(path, "/v1") || strings.HasSuffix(path, "/v1/authorize") {
-		problems = append(problems, errors.New("client: URL must not have a path of the API")) // every request there would be a 404, like a stranger's
+		problems = append(problems, errors.New("client: URL must not have a path of the API"))
 	}
 	if c.ServiceToken != "" && !strings.HasPrefix(c.ServiceToken, serviceTokenPrefix) {
 		problems = append(problems, errors.New("client: ServiceToken must begin with rcs_"))
