@@ -153,7 +153,7 @@ func mayBeOwnDoing(method string, v verdict) bool {
 		return false
 	}
 	switch v.decision.Reason {
-	case clerksync.ReasonPermissionMissing, clerksync.ReasonUnknownRole:
+	case clerksync.ReasonPermissionMissing, clerksync.ReasonUnknownPermission, clerksync.ReasonUnknownRole:
 		return method == http.MethodPatch
 	case clerksync.ReasonNotAMember, clerksync.ReasonWorkspaceDeleted:
 		return method == http.MethodDelete

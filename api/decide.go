@@ -49,7 +49,10 @@ func (s *server) judge(r *http.Request, userID, workspaceID, permission string) 
 		standing = reached[0]
 		decision = demand.Judge(s.cfg.Policy().Grants.Decide(standing, permission), s.cfg.Now())
 	}
-	s.cfg.Decided(decision.Reason)
+	decision = s.decided(decision)
+	if serviceOf(r).Service == "" && decision.Reason == clerksync.ReasonUnknownPermission {
+		decision.Reason = clerksync.ReasonPermissionMissing // only services learn which permissions there are
+	}
 	v := verdict{standing: standing, decision: decision}
 	switch {
 	case decision.Allowed:
@@ -68,8 +71,16 @@ func (s *server) decide(ctx context.Context, userID, workspaceID, permission str
 		return clerksync.Decision{}, err
 	}
 	decision := s.cfg.Policy().Grants.Decide(standing, permission)
-	s.cfg.Decided(decision.Reason)
-	return decision, nil
+	return s.decided(decision), nil
+}
+
+// decided counts a decision. It names a permission that no role has.
+func (s *server) decided(d clerksync.Decision) clerksync.Decision {
+	if d.Reason == clerksync.ReasonPermissionMissing {
+		d = s.cfg.Policy().Grants.Name(d, s.roles.RolesPermit)
+	}
+	s.cfg.Decided(d.Reason)
+	return d
 }
 
 // standing reads a user's standing in a workspace, after a look-up at Clerk if the user is a

@@ -116,6 +116,7 @@ func (c Config) validate() error {
 type server struct {
 	cfg    Config
 	reader *rounds.Rounds[store.Pair, clerksync.Standing] // of all that decisions need
+	roles  *store.StandingReader                          // that reader's own, for what it remembers of roles
 	// eventShares lets each organization use only one of EventDB's connections at a time.
 	eventShares *store.Shares
 	// readShares lets each user read one page at a time. Else a single user could keep all of DB's
@@ -132,8 +133,9 @@ func NewHandler(cfg Config) (http.Handler, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
+	roles := store.NewStandingReader(cfg.DecideDB)
 	s := &server{
-		cfg: cfg, reader: newReader(cfg.DecideDB), commands: bounded.NewLimiter(commandsPerUser, commandsWindow, cfg.Now), eventShares: store.NewShares(1), readShares: store.NewShares(1),
+		cfg: cfg, reader: newReader(roles), roles: roles, commands: bounded.NewLimiter(commandsPerUser, commandsWindow, cfg.Now), eventShares: store.NewShares(1), readShares: store.NewShares(1),
 		known: rate.NewLimiter(rate.Every(knownEvery), 5),
 	}
 	s.callers = auth.NewMonitor(auth.MonitorConfig{

@@ -141,13 +141,6 @@ func TestClient_ForeignRefusalsAreOutages(t *testing.T) {
 	}
 }
 
-// TestRequire_UnknownRouteIsAnOutage: a wrong address must not look like a missing workspace.
-func TestRequire_UnknownRouteIsAnOutage(t *testing.T) {
-	t.Parallel()
-	b := setup(t)
-	requireFailsClosed(t, b.url+"/elsewhere", nil)
-}
-
 // TestRequireFor_RefusedServiceIsAnOutage: Rolecall's refusal of the service says nothing about the
 // user. With a revoked service token, users must not get a 401; with a wrong address, they must not
 // get a 404. Failed gets the error.
