@@ -60,6 +60,9 @@ type Config struct {
 	Refresher Refresher
 	// Commander carries out commands. Optional: without it, commands are refused.
 	Commander Commander
+	// BrowserOrigins are the origins whose pages may call the API from a browser, compared exactly
+	// with the header Origin. Defaults to none.
+	BrowserOrigins []string
 	// ExportStall is how long the reader of an export may take for a batch of 200 entries before it
 	// is cut off. Defaults to 30 seconds.
 	ExportStall time.Duration
@@ -141,7 +144,7 @@ func NewHandler(cfg Config) (http.Handler, error) {
 	s.callers = auth.NewMonitor(auth.MonitorConfig{
 		Authenticator: cfg.Authenticator, Entries: cfg.Entries, Refused: cfg.Refused, KnownUser: s.knownUser, Logger: cfg.Logger, Now: cfg.Now,
 	})
-	return s.guard(s.plainPaths(s.router())), nil
+	return s.guard(s.plainPaths(s.crossOrigin(s.router()))), nil
 }
 
 // router is the table of contents of the API. Each line is a route with its callers and its
@@ -193,16 +196,24 @@ func (s *server) guard(next http.Handler) http.Handler {
 // methodNotAllowed answers 405 and lists the methods of the path.
 func (s *server) methodNotAllowed(routes *mux.Router) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPatch, http.MethodDelete} {
-			probe := r.Clone(r.Context())
-			probe.Method = method
-			var match mux.RouteMatch // with an error for this very handler, which matches, too
-			if routes.Match(probe, &match) && match.MatchErr == nil {
-				w.Header().Add("Allow", method)
-			}
+		for _, method := range methodsOf(routes, r) {
+			w.Header().Add("Allow", method)
 		}
 		writeProblem(w, errMethodNotAllowed)
 	})
+}
+
+// methodsOf returns the methods of a request's path; none if no route has the path.
+func methodsOf(routes *mux.Router, r *http.Request) (methods []string) {
+	for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPatch, http.MethodDelete} {
+		probe := r.Clone(r.Context())
+		probe.Method = method
+		var match mux.RouteMatch // with an error for the handlers of 404 and 405, which match, too
+		if routes.Match(probe, &match) && match.MatchErr == nil {
+			methods = append(methods, method)
+		}
+	}
+	return methods
 }
 
 func serveOpenAPI(w http.ResponseWriter, _ *http.Request) {
