@@ -113,8 +113,8 @@ func (s *server) flush(w http.ResponseWriter, out *bytes.Buffer) error {
 // errReaderGone ends an export without a line in the log. It is never an answer.
 var errReaderGone = &problem{Type: problemType + "unavailable", Title: "Reader has gone", Status: http.StatusServiceUnavailable}
 
-// nextBatch reads the next batch if the caller may still read it: a member who was removed meanwhile
-// gets no more. Each batch has a timeout of its own, because the request's may be over.
+// nextBatch reads the next batch if the caller may still read it: a member who was removed
+// meanwhile gets no more. Each batch has a timeout of its own, because the request's may be over.
 func (s *server) nextBatch(r *http.Request, caller workspaceReader, selected store.AuditQuery) ([]clerksync.LoggedEntry, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), requestTimeout)
 	defer cancel()

@@ -80,7 +80,8 @@ func serviceOf(r *http.Request) auth.Identity {
 	return service
 }
 
-// inAllWorkspaces refuses services that are limited to some workspaces, on a route about no single one.
+// inAllWorkspaces refuses services that are limited to some workspaces, on a route about no single
+// one.
 func inAllWorkspaces(next userHandler) userHandler {
 	return func(w http.ResponseWriter, r *http.Request, userID string) error {
 		if !serviceOf(r).Rights.Everywhere() {

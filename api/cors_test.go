@@ -19,8 +19,9 @@ func setupCORS(t *testing.T) *serverBundle {
 	return b
 }
 
-// preflight asks as a browser does before it sends a page's request.
-func (b *serverBundle) preflight(target string, headers ...string) *http.Response {
+// preflight asks as a browser does before it sends a page's request, and returns status and headers
+// of the answer.
+func (b *serverBundle) preflight(target string, headers ...string) (int, http.Header) {
 	b.tb.Helper()
 	request, err := http.NewRequestWithContext(b.tb.Context(), http.MethodOptions, b.url+target, http.NoBody)
 	require.NoError(b.tb, err)
@@ -30,7 +31,7 @@ func (b *serverBundle) preflight(target string, headers ...string) *http.Respons
 	response, err := b.client.Do(request)
 	require.NoError(b.tb, err)
 	require.NoError(b.tb, response.Body.Close())
-	return response
+	return response.StatusCode, response.Header
 }
 
 const (
@@ -73,17 +74,27 @@ func TestCORS_OtherPagesReadNothing(t *testing.T) {
 	t.Parallel()
 	b := setupCORS(t)
 	for _, headers := range [][]string{
-		{}, {"Origin", "https://evil.example.com"}, {"Origin", "null"}, {"Origin", "*"}, {"Origin", ""}, {"Origin", "http://app.example.com"},
-		{"Origin", appPage + ":443"}, {"Origin", appPage + "/"}, {"Origin", appPage + ".evil.com"}, {"Origin", strings.ToUpper(appPage)},
-		{"Origin", appPage + " https://evil.example.com"}, {"Origin", appPage + ",https://other.example.com"}, {"Origin", appPage, "Origin", appPage},
+		{},
+		{"Origin", "https://evil.example.com"},
+		{"Origin", "null"},
+		{"Origin", "*"},
+		{"Origin", ""},
+		{"Origin", "http://app.example.com"},
+		{"Origin", appPage + ":443"},
+		{"Origin", appPage + "/"},
+		{"Origin", appPage + ".evil.com"},
+		{"Origin", strings.ToUpper(appPage)},
+		{"Origin", appPage + " https://evil.example.com"},
+		{"Origin", appPage + ",https://other.example.com"},
+		{"Origin", appPage, "Origin", appPage},
 	} {
 		x := b.get("user_1", "/v1/me", headers...)
 		require.Equal(t, http.StatusOK, x.status)
 		require.Empty(t, corsHeaders(x.header), "%q", headers)
 		require.True(t, strings.HasPrefix(x.header.Get("Vary"), "Origin"))
-		response := b.preflight("/v1/me", append(headers, requestMethod, http.MethodGet)...)
-		require.Equal(t, http.StatusMethodNotAllowed, response.StatusCode, "%q", headers)
-		require.Empty(t, corsHeaders(response.Header))
+		status, header := b.preflight("/v1/me", append(headers, requestMethod, http.MethodGet)...)
+		require.Equal(t, http.StatusMethodNotAllowed, status, "%q", headers)
+		require.Empty(t, corsHeaders(header))
 	}
 }
 
@@ -94,23 +105,26 @@ func TestCORS_AnswersPreflights(t *testing.T) {
 		"/v1/me": "GET, HEAD", "/v1/workspaces": "POST", "/v1/workspaces/org_none": "GET, HEAD, PATCH",
 		"/v1/workspaces/org_1/members/user_2": "PATCH, DELETE", "/v1/authorize": "GET, HEAD, POST",
 	} {
-		response := b.preflight(target, "Origin", appPage, requestMethod, http.MethodGet, "Access-Control-Request-Headers", "authorization")
-		require.Equal(t, http.StatusNoContent, response.StatusCode, target)
-		require.Equal(t, appPage, response.Header.Get(allowOrigin))
-		require.Equal(t, methods, response.Header.Get("Access-Control-Allow-Methods"))
-		require.Equal(t, corsRequestHeaders, response.Header.Get("Access-Control-Allow-Headers"))
-		require.Equal(t, "600", response.Header.Get("Access-Control-Max-Age"))
-		require.Empty(t, response.Header.Get("Access-Control-Allow-Credentials"))
-		require.Equal(t, "Origin", response.Header.Get("Vary"))
-		require.Equal(t, "no-store", response.Header.Get("Cache-Control"))
+		status, header := b.preflight(target, "Origin", appPage, requestMethod, http.MethodGet, "Access-Control-Request-Headers", "authorization")
+		require.Equal(t, http.StatusNoContent, status, target)
+		require.Equal(t, appPage, header.Get(allowOrigin))
+		require.Equal(t, methods, header.Get("Access-Control-Allow-Methods"))
+		require.Equal(t, corsRequestHeaders, header.Get("Access-Control-Allow-Headers"))
+		require.Equal(t, "600", header.Get("Access-Control-Max-Age"))
+		require.Empty(t, header.Get("Access-Control-Allow-Credentials"))
+		require.Equal(t, "Origin", header.Get("Vary"))
+		require.Equal(t, "no-store", header.Get("Cache-Control"))
 	}
-	require.Equal(t, http.StatusNotFound, b.preflight("/v1/workspaces/org_1/nothing", "Origin", appPage, requestMethod, http.MethodGet).StatusCode)
-	require.Equal(t, http.StatusMethodNotAllowed, b.preflight("/v1/me", "Origin", appPage).StatusCode, "it asks for no method")
-	require.Equal(t, http.StatusNotFound, b.preflight("/v1/workspaces/org%2F1", "Origin", appPage, requestMethod, http.MethodGet).StatusCode)
+	status, _ := b.preflight("/v1/workspaces/org_1/nothing", "Origin", appPage, requestMethod, http.MethodGet)
+	require.Equal(t, http.StatusNotFound, status)
+	status, _ = b.preflight("/v1/me", "Origin", appPage)
+	require.Equal(t, http.StatusMethodNotAllowed, status, "it asks for no method")
+	status, _ = b.preflight("/v1/workspaces/org%2F1", "Origin", appPage, requestMethod, http.MethodGet)
+	require.Equal(t, http.StatusNotFound, status)
 	for _, elsewhere := range []string{"/openapi.yaml", "/v1/forward-auth", "/v1/ext-authz/w/org_1", "/v1/nowhere"} {
-		response := b.preflight(elsewhere, "Origin", appPage, requestMethod, http.MethodGet)
-		require.GreaterOrEqual(t, response.StatusCode, http.StatusBadRequest, "%s isn't for browsers", elsewhere)
-		require.Empty(t, corsHeaders(response.Header))
+		status, header := b.preflight(elsewhere, "Origin", appPage, requestMethod, http.MethodGet)
+		require.GreaterOrEqual(t, status, http.StatusBadRequest, "%s isn't for browsers", elsewhere)
+		require.Empty(t, corsHeaders(header))
 	}
 }
 
@@ -120,7 +134,8 @@ func TestCORS_IsOffUnlessSet(t *testing.T) {
 	x := b.get("user_1", "/v1/me", "Origin", appPage)
 	require.Empty(t, corsHeaders(x.header))
 	require.NotContains(t, x.header.Get("Vary"), "Origin")
-	require.Equal(t, http.StatusMethodNotAllowed, b.preflight("/v1/me", "Origin", appPage, requestMethod, http.MethodGet).StatusCode)
+	status, _ := b.preflight("/v1/me", "Origin", appPage, requestMethod, http.MethodGet)
+	require.Equal(t, http.StatusMethodNotAllowed, status)
 }
 
 // TestCORS_ServesWhatTheDocumentHas: pages may send every documented header but a service's, and

@@ -112,7 +112,8 @@ func (s *server) awaitRevision(ctx context.Context, revision int64, standings []
 
 func behind(standings []clerksync.Standing, revision int64) bool {
 	for _, standing := range standings {
-		if (standing.Member || standing.UserID == "") && standing.Revision < revision { // strangers are refused without waiting; a service's own read is about no user
+		waits := standing.Member || standing.UserID == "" // a stranger doesn't; a service's own read is about no user
+		if waits && standing.Revision < revision {
 			return true
 		}
 	}

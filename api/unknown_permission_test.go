@@ -27,7 +27,7 @@ func TestUnknownPermission_IsToldToServices(t *testing.T) {
 		"members:manage":  clerksync.ReasonPermissionMissing, // of another role of the policy
 		"members:manege":  clerksync.ReasonUnknownPermission,
 		"org:other:read":  clerksync.ReasonPermissionMissing, // no role is known, so that any membership's copy may have it
-		"Members:manage ": clerksync.ReasonUnknownPermission,
+		"Members:manage": clerksync.ReasonUnknownPermission,
 	} {
 		told, counts := ask("user_1", permission)
 		require.Equal(t, want, told, permission)

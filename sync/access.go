@@ -21,11 +21,11 @@ const (
 	ReasonUserDeprovisioned Reason = "user_deprovisioned"
 	ReasonStale             Reason = "stale" // given by [Freshness.Judge] alone
 
-	// ReasonUnknownPermission is given by [Grants.Name] in the place of ReasonPermissionMissing: no role
-	// has the permission, so that everybody would be refused.
+	// ReasonUnknownPermission is given by [Grants.Name] in the place of ReasonPermissionMissing: no
+	// role has the permission, so that everybody would be refused.
 	ReasonUnknownPermission Reason = "unknown_permission"
-	// ReasonWorkspaceNotListed is given to a service that is limited to other workspaces. Nothing was
-	// read: it says nothing about the user or the workspace.
+	// ReasonWorkspaceNotListed is given to a service that is limited to other workspaces. Nothing
+	// was read: it says nothing about the user or the workspace.
 	ReasonWorkspaceNotListed Reason = "workspace_not_listed"
 )
 

@@ -16,7 +16,7 @@ import (
 func TestSettings_GiveServicesAndBrowsersTheirRights(t *testing.T) {
 	t.Parallel()
 	url := pgtest.URL(t)
-	b := servicetest.Start(t, url, nil, config.Parts{Web: true, Workers: true}, func(b *servicetest.Bundle, cfg *config.Config) {
+	b := servicetest.Start(t, url, nil, config.Parts{Web: true, Workers: true}, func(_ *servicetest.Bundle, cfg *config.Config) {
 		cfg.ServiceTokens += "/scopes=read"
 		cfg.CORS = true
 	})
