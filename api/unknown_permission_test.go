@@ -24,9 +24,9 @@ func TestUnknownPermission_IsToldToServices(t *testing.T) {
 	}
 	require.Equal(t, clerksync.ReasonAllowed, answerOf[decisionBody](t, b.get("user_1", authorizeTarget("org_1", "org:copied:read"))).Reason)
 	for permission, want := range map[string]clerksync.Reason{
-		"members:manage":  clerksync.ReasonPermissionMissing, // of another role of the policy
-		"members:manege":  clerksync.ReasonUnknownPermission,
-		"org:other:read":  clerksync.ReasonPermissionMissing, // no role is known, so that any membership's copy may have it
+		"members:manage": clerksync.ReasonPermissionMissing, // of another role of the policy
+		"members:manege": clerksync.ReasonUnknownPermission,
+		"org:other:read": clerksync.ReasonPermissionMissing, // no role is known, so that any membership's copy may have it
 		"Members:manage": clerksync.ReasonUnknownPermission,
 	} {
 		told, counts := ask("user_1", permission)
