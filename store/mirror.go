@@ -20,6 +20,9 @@ type Locked struct {
 	rows map[string]bool // ids of locked rows of all kinds, those without a known object included
 }
 
+// Has reports whether an object had a row.
+func (l Locked) Has(id string) bool { return l.rows[id] }
+
 // LockMirror returns what the mirror knows of the objects of the facts, and locks their rows until
 // the transaction ends. An object without a row can't be locked: see [ErrRaced]. All transactions
 // take locks in one order (see queries/mirror.sql), so that they can't deadlock.

@@ -118,9 +118,14 @@ func (m *Merged) take(ctx context.Context, tx pgx.Tx, o Observed) (store.Locked,
 	if err != nil || !o.SpareNewer {
 		return locked, err
 	}
-	subjects := make([]string, len(m.Facts))
-	for i, f := range m.Facts {
-		subjects[i] = f.Subject
+	var subjects []string // only these can have changed: if another transaction adds a row now, saving fails
+	for _, f := range m.Facts {
+		if locked.Has(f.Subject) {
+			subjects = append(subjects, f.Subject)
+		}
+	}
+	if len(subjects) == 0 {
+		return locked, nil
 	}
 	changed, err := store.ChangedAfter(ctx, tx, subjects, o.AskedAt)
 	m.Facts = slices.DeleteFunc(slices.Clone(m.Facts), func(f clerksync.Facts) bool { return slices.Contains(changed, f.Subject) })
