@@ -10,8 +10,8 @@ import (
 )
 
 // SaveAnswer records an answer of Clerk's in a sweep: its drift, which a dry run doesn't count, the
-// objects that it listed, and how far the sweep has come. It sends all of this together, and returns
-// how many of the listed objects the sweep hadn't seen before.
+// objects that it listed, and how far the sweep has come. It sends these statements together. It
+// returns how many of the listed objects the sweep hadn't seen before.
 func SaveAnswer(ctx context.Context, db DBTX, s Sweep, drift []FoundDrift, r clerksync.Resource, listed []string) (fresh int, err error) {
 	var p pipeline
 	if !s.DryRun {

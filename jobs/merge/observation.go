@@ -77,8 +77,8 @@ func Observation(ctx context.Context, tx pgx.Tx, o Observed) (m Merged, err erro
 	return m, store.Write(ctx, tx, locked, writes, o.AskedAt)
 }
 
-// compare finds the facts that the mirror doesn't know, and the doubtful objects. It returns what it
-// read.
+// compare finds the facts that the mirror doesn't know, and the doubtful objects. It returns what
+// the mirror knows of them.
 func (m *Merged) compare(ctx context.Context, tx pgx.Tx, o Observed) (known store.Locked, err error) {
 	var shadowed []string
 	if o.Lags != (Lags{}) {
