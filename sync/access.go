@@ -21,6 +21,8 @@ const (
 	ReasonUserDeprovisioned Reason = "user_deprovisioned"
 	ReasonStale             Reason = "stale" // given by [Freshness.Judge] alone
 
+	ReasonImpersonationDenied Reason = "impersonation_denied" // given by [Impersonation.Judge] alone
+
 	// ReasonWorkspaceNotListed is given to a service that is limited to other workspaces. Nothing was
 	// read: it says nothing about the user or the workspace.
 	ReasonWorkspaceNotListed Reason = "workspace_not_listed"
@@ -47,7 +49,12 @@ type Standing struct {
 }
 
 // UserStatus says whether an account may do anything at all, in any organization.
-type UserStatus struct{ Dead, Banned, Deprovisioned bool }
+type UserStatus struct {
+	Dead, Banned, Deprovisioned bool
+	// SessionEnded says that a session in which the user asks has ended: the user's own, or the one
+	// of an impersonator. Then the token counts no more. It is no reason of a decision.
+	SessionEnded bool
+}
 
 // Refusal returns why the account may do nothing, or "" if it may.
 func (s UserStatus) Refusal() Reason {
@@ -72,6 +79,7 @@ type Decision struct {
 	Permission     string
 	OrganizationID string
 	UserID         string
+	Impersonator   string // who acts as the user; "" if the user acts
 	Revision       int64
 	AsOf           time.Time
 }
