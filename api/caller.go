@@ -106,7 +106,7 @@ func inAllWorkspaces(next userHandler) userHandler {
 // asMember admits members of the workspace in the path whose role has the permission. Services that
 // act for a member need the scope.
 func (s *server) asMember(scope auth.Scope, permission string, next memberHandler) http.Handler {
-	return s.asUser(scope, func(w http.ResponseWriter, r *http.Request, userID string) error {
+	return s.asUser(scope, func(w http.ResponseWriter, r *http.Request, _ string) error {
 		v, err := s.judge(r, callerOf(r), mux.Vars(r)["workspace_id"], permission)
 		if err != nil {
 			return err

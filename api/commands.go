@@ -27,10 +27,10 @@ type Commander interface {
 
 const (
 	// commandsPerUser in commandsWindow is the limit of each user, and of each service and each
-	// impersonator for each user. Inviting a whole team at once stays below it. In the long run, one user's commands make
-	// about two calls to Clerk a second: a fifth of what Clerk allows a development instance, and a
-	// fiftieth for production. When all calls are used up, the Commander decides which command goes
-	// first.
+	// impersonator for each user. Inviting a whole team at once stays below it. In the long run,
+	// one user's commands make about two calls to Clerk a second: a fifth of what Clerk allows a
+	// development instance, and a fiftieth for production. When all calls are used up, the
+	// Commander decides which command goes first.
 	commandsPerUser = 30
 	commandsWindow  = 30 * time.Second
 )

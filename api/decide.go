@@ -64,8 +64,7 @@ func (s *server) judge(r *http.Request, caller auth.Identity, workspaceID, permi
 	return v, nil
 }
 
-// decideFor decides by the policy in force whether the caller may do something, as the mirror had it
-// at one moment.
+// decideFor decides by the policy in force, on a standing, whether the caller may do something.
 func (s *server) decideFor(caller auth.Identity, standing clerksync.Standing, permission string) clerksync.Decision {
 	p := s.cfg.Policy()
 	return impersonationOf(caller, p).Judge(p.Grants.Decide(standing, permission))

@@ -24,9 +24,9 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// Tokens that the bundle's authenticator knows. A user's id is that user's token. It may be followed
-// by claims: /session=sess_2/active=org_1/act=user_2/act_session=sess_3. A service token may be
-// followed by its rights, as in the configuration: /scopes=read.
+// Tokens that the bundle's authenticator knows. A user's id is that user's token. It may be
+// followed by claims: /session=sess_2/active=org_1/act=user_2/act_session=sess_3. A service token
+// may be followed by its rights, as in the configuration: /scopes=read.
 const (
 	serviceToken  = "rcs_billing"
 	keysAwayToken = "keys-away"

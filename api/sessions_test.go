@@ -78,8 +78,8 @@ func TestSessions_OthersGoOn(t *testing.T) {
 	require.Equal(t, "user_1", answerOf[meBody](t, b.get("user_1", "/v1/me")).UserID)
 }
 
-// TestSessions_EndDuringAWaitCounts: a request that waits for a revision is refused once its session
-// has ended.
+// TestSessions_EndDuringAWaitCounts: a request that waits for a revision is refused once its
+// session has ended.
 func TestSessions_EndDuringAWaitCounts(t *testing.T) {
 	t.Parallel()
 	reads := make(chan struct{})

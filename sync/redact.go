@@ -17,8 +17,8 @@ func (t EventType) keepsBody() bool {
 }
 
 // secretMembers are the members of a body that the ledger must not keep, at any depth: private
-// metadata, and the url of an invitation, which lets every holder join. Of a session, these are also
-// the whole user and the place of the last activity: the mirror reads neither.
+// metadata, and the url of an invitation, which lets every holder join. Of a session, these are
+// also the whole user and the place of the last activity: the mirror reads neither.
 func secretMembers(t EventType) []string {
 	if t.object() == "session" {
 		return []string{"private_metadata", "user", "latest_activity"}
