@@ -17,6 +17,16 @@ func endSessions(p *pipeline, ids []string) {
 	}
 }
 
+// SessionsEnded reports whether any end of a session is known, and how many deliveries came within
+// the last day; it counts no more than enough.
+func SessionsEnded(ctx context.Context, db DBTX, enough int) (ended bool, deliveries int64, err error) {
+	r, err := queries().SessionsEnded(ctx, db, pageSize(enough))
+	if err != nil {
+		return false, 0, fmt.Errorf("look for ends of sessions: %w", err)
+	}
+	return r.Ended, r.Deliveries, nil
+}
+
 // PruneSessions forgets at most limit ended sessions whose tokens have all expired, and returns
 // their number.
 func PruneSessions(ctx context.Context, db DBTX, limit int) (int, error) {

@@ -42,3 +42,23 @@ func (q *Queries) PruneSessions(ctx context.Context, db DBTX, batch int32) (int6
 	}
 	return result.RowsAffected(), nil
 }
+
+const SessionsEnded = `-- name: SessionsEnded :one
+SELECT EXISTS (SELECT FROM rolecall.ended_sessions)::boolean AS ended,
+    (SELECT count(*) FROM (
+        SELECT FROM rolecall.deliveries WHERE received_at > clock_timestamp() - interval '1 day' LIMIT $1::integer
+    ) recent)::bigint AS deliveries
+`
+
+type SessionsEndedRow struct {
+	Ended      bool  `json:"ended"`
+	Deliveries int64 `json:"deliveries"`
+}
+
+// Whether any end of a session is known, and how many deliveries came within a day, up to a number.
+func (q *Queries) SessionsEnded(ctx context.Context, db DBTX, enough int32) (SessionsEndedRow, error) {
+	row := db.QueryRow(ctx, SessionsEnded, enough)
+	var i SessionsEndedRow
+	err := row.Scan(&i.Ended, &i.Deliveries)
+	return i, err
+}
