@@ -2,7 +2,6 @@ package policy
 
 import (
 	"slices"
-	"strings"
 
 	"github.com/goccy/go-yaml/ast"
 )
@@ -30,10 +29,8 @@ func (r *reader) denyImpersonators(s section) {
 			r.fail(at, "%s: %q is not a permission such as reports:read; there are no wildcards", key, p)
 		case slices.Contains(r.denied, p):
 			r.fail(at, "%s: %q is denied twice", key, p)
-		case strings.HasPrefix(p, "org:") && !isClerkPermission(p):
-			r.warn(at, "%s: %q can't be a permission at Clerk, which has the form org:feature:action in lower-case letters, digits and underscores", key, p)
-		case !strings.HasPrefix(p, "org:") && !granted[p]:
-			r.warn(at, "%s: no role grants %s: denying it changes nothing", key, p)
+		case !granted[p] && !isClerkPermission(p):
+			r.warn(at, "%s: no role grants %s, and it can't be a permission at Clerk: denying it changes nothing", key, p)
 		}
 		r.denied = append(r.denied, p)
 	}
