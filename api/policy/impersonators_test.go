@@ -26,8 +26,8 @@ func TestDenyImpersonators(t *testing.T) {
 	require.Empty(t, builtIn.DenyImpersonators)
 }
 
-// TestDenyImpersonators_WarnsOfUnknownPermissions: what no role has needs no denial, and is probably
-// misspelt.
+// TestDenyImpersonators_WarnsOfUnknownPermissions: what no role has needs no denial, and is
+// probably misspelt.
 func TestDenyImpersonators_WarnsOfUnknownPermissions(t *testing.T) {
 	t.Parallel()
 	policy, err := Parse("p.yaml", []byte(denying("\n- members:manage\n- billing:mange\n- org:Invoices:pay\n")))
