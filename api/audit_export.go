@@ -2,6 +2,7 @@ package api
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/csv"
 	"encoding/json"
@@ -184,18 +185,14 @@ func commaSeparated() exportFormat {
 	return exportFormat{
 		contentType: "text/csv; charset=utf-8", fileName: "audit.csv",
 		begin: func(out *bytes.Buffer) {
-			record(out, "id", "at", "actor", "action", "target", "before", "after", "data", "cause")
+			record(out, "id", "at", "actor", "action", "target", "before", "after", "data", "cause", "impersonator")
 		},
 		entry: func(out *bytes.Buffer, e auditBody) {
-			actor := ""
-			if e.Actor != nil {
-				actor = *e.Actor
-			}
-			record(out, strconv.FormatInt(e.ID, 10), e.At.Format(time.RFC3339Nano), actor, e.Action, e.Target,
-				string(e.Before), string(e.After), string(e.Data), e.Cause)
+			record(out, strconv.FormatInt(e.ID, 10), e.At.Format(time.RFC3339Nano), *cmp.Or(e.Actor, new("")), e.Action, e.Target,
+				string(e.Before), string(e.After), string(e.Data), e.Cause, *cmp.Or(e.Impersonator, new("")))
 		},
 		end: func(out *bytes.Buffer, entries int) {
-			record(out, "complete", strconv.Itoa(entries), "", "", "", "", "", "", "")
+			record(out, "complete", strconv.Itoa(entries), "", "", "", "", "", "", "", "")
 		},
 	}
 }

@@ -59,7 +59,7 @@ func (s *server) asUser(scope auth.Scope, next userHandler) http.Handler {
 // scope acts.
 func forUser(w http.ResponseWriter, r *http.Request, identity auth.Identity, scope auth.Scope, next userHandler) error {
 	if identity.Service == "" {
-		return next(w, r, identity.UserID)
+		return next(w, withCaller(r, identity), identity.UserID)
 	}
 	if !identity.Rights.Has(scope) {
 		return scopeMissing(scope)
@@ -68,23 +68,42 @@ func forUser(w http.ResponseWriter, r *http.Request, identity auth.Identity, sco
 	if len(named) != 1 || !strings.HasPrefix(named[0], clerksync.UserPrefix) || named[0] == clerksync.UserPrefix || !clerksync.Storable(named[0]) {
 		return errUsersOnly
 	}
-	return next(w, r.WithContext(context.WithValue(r.Context(), serviceKey{}, identity)), named[0])
+	identity.UserID = named[0]
+	return next(w, withCaller(r, identity), identity.UserID)
 }
 
-type serviceKey struct{}
+type callerKey struct{}
 
-// serviceOf returns the service that acts for the user. Its name is "" if the user's own token was
-// sent.
-func serviceOf(r *http.Request) auth.Identity {
-	service, _ := r.Context().Value(serviceKey{}).(auth.Identity) // or none
-	return service
+// withCaller returns the request with its caller, for [callerOf].
+func withCaller(r *http.Request, caller auth.Identity) *http.Request {
+	return r.WithContext(context.WithValue(r.Context(), callerKey{}, caller))
+}
+
+// callerOf returns the caller of a route for users. Of a service, UserID is the user for whom it
+// acts.
+func callerOf(r *http.Request) auth.Identity {
+	caller, _ := r.Context().Value(callerKey{}).(auth.Identity) // every route for users has one
+	return caller
+}
+
+// activeWorkspace returns the workspace that a caller means who names none: the organization that
+// the user has chosen in the session. A service has none, so it must name one.
+func activeWorkspace(caller auth.Identity) (string, error) {
+	switch {
+	case caller.Service != "":
+		return "", badRequest("workspace_id is missing.")
+	case caller.ActiveOrganization == "":
+		return "", errNoActiveWorkspace
+	default:
+		return caller.ActiveOrganization, nil
+	}
 }
 
 // inAllWorkspaces refuses services that are limited to some workspaces, on a route about no single
 // one.
 func inAllWorkspaces(next userHandler) userHandler {
 	return func(w http.ResponseWriter, r *http.Request, userID string) error {
-		if !serviceOf(r).Rights.Everywhere() {
+		if !callerOf(r).Rights.Everywhere() {
 			return errWorkspaceNotListed
 		}
 		return next(w, r, userID)
@@ -100,8 +119,8 @@ func (s *server) asMember(scope auth.Scope, permission string, next memberHandle
 // member passes a request on if its user is a member of the workspace in the path whose role has
 // the permission.
 func (s *server) member(permission string, next memberHandler) userHandler {
-	return func(w http.ResponseWriter, r *http.Request, userID string) error {
-		v, err := s.judge(r, userID, mux.Vars(r)["workspace_id"], permission)
+	return func(w http.ResponseWriter, r *http.Request, _ string) error {
+		v, err := s.judge(r, callerOf(r), mux.Vars(r)["workspace_id"], permission)
 		if err != nil {
 			return err
 		}
@@ -129,7 +148,7 @@ func (s *server) asManager(ownPermission string, next memberHandler) http.Handle
 		if own {
 			permission = ownPermission
 		}
-		v, err := s.judge(r, userID, mux.Vars(r)["workspace_id"], permission)
+		v, err := s.judge(r, callerOf(r), mux.Vars(r)["workspace_id"], permission)
 		if err != nil {
 			return err
 		}

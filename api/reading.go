@@ -16,7 +16,7 @@ import (
 type workspaceReader struct {
 	workspaceID string
 	name        string // user_… or service:NAME, who reads one page at a time
-	service     bool
+	identity    auth.Identity
 }
 
 type readerHandler func(w http.ResponseWriter, r *http.Request, caller workspaceReader) error
@@ -25,7 +25,7 @@ type readerHandler func(w http.ResponseWriter, r *http.Request, caller workspace
 // admits services with the scope read, for such a member or in their own names.
 func (s *server) asReader(permission string, next readerHandler) http.Handler {
 	member := s.member(permission, func(w http.ResponseWriter, r *http.Request, m clerksync.Standing) error {
-		return next(w, r, workspaceReader{workspaceID: m.OrganizationID, name: m.UserID})
+		return next(w, r, workspaceReader{workspaceID: m.OrganizationID, name: m.UserID, identity: callerOf(r)})
 	})
 	return s.handle(func(w http.ResponseWriter, r *http.Request) error {
 		identity, err := s.callers.Authenticate(r)
@@ -41,7 +41,7 @@ func (s *server) asReader(permission string, next readerHandler) http.Handler {
 
 // inOwnName passes a service's own read on, on a mirror as fresh as the request demands.
 func (s *server) inOwnName(w http.ResponseWriter, r *http.Request, service auth.Identity, next readerHandler) error {
-	caller := workspaceReader{workspaceID: mux.Vars(r)["workspace_id"], name: servicePrefix + service.Service, service: true}
+	caller := workspaceReader{workspaceID: mux.Vars(r)["workspace_id"], name: servicePrefix + service.Service, identity: service}
 	if !service.Rights.In(caller.workspaceID) {
 		return errWorkspaceNotListed
 	}
@@ -84,11 +84,11 @@ func (s *server) liveWorkspace(ctx context.Context, workspaceID string) (clerksy
 
 // stillReads returns an error if the caller may no longer read what takes the permission.
 func (s *server) stillReads(ctx context.Context, caller workspaceReader, permission string) error {
-	if caller.service {
+	if caller.identity.UserID == "" {
 		_, err := s.liveWorkspace(ctx, caller.workspaceID)
 		return err
 	}
-	decision, err := s.decide(ctx, caller.name, caller.workspaceID, permission)
+	decision, err := s.decide(ctx, caller.identity, caller.workspaceID, permission)
 	if err == nil && !decision.Allowed {
 		err = forbidden(decision.Reason)
 	}

@@ -13,6 +13,7 @@ import (
 
 	strictjson "github.com/go-json-experiment/json"
 
+	"github.com/callmine/rolecall/api/auth"
 	"github.com/callmine/rolecall/internal/edge"
 )
 
@@ -87,6 +88,15 @@ func (q query) required(name string) (string, error) {
 		return "", badRequest(name + " is missing.")
 	}
 	return q[name], nil
+}
+
+// workspace returns the workspace that the query names or, without the parameter, the active one.
+// An empty name isn't none: a proxy may have filled it from a variable that it doesn't have.
+func (q query) workspace(caller auth.Identity) (string, error) {
+	if _, named := q["workspace_id"]; named {
+		return q.required("workspace_id")
+	}
+	return activeWorkspace(caller)
 }
 
 // maxCommandBody is many times the size of any command.

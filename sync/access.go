@@ -23,9 +23,11 @@ const (
 
 	// ReasonUnknownPermission is given by [Grants.Name] in the place of ReasonPermissionMissing: no
 	// role has the permission, so that everybody would be refused.
-	ReasonUnknownPermission Reason = "unknown_permission"
-	// ReasonWorkspaceNotListed is given to a service that is limited to other workspaces. Nothing
-	// was read: it says nothing about the user or the workspace.
+	ReasonUnknownPermission   Reason = "unknown_permission"
+	ReasonImpersonationDenied Reason = "impersonation_denied" // given by [Impersonation.Judge] alone
+
+	// ReasonWorkspaceNotListed is given to a service that is limited to other workspaces. Nothing was
+	// read: it says nothing about the user or the workspace.
 	ReasonWorkspaceNotListed Reason = "workspace_not_listed"
 )
 
@@ -50,7 +52,12 @@ type Standing struct {
 }
 
 // UserStatus says whether an account may do anything at all, in any organization.
-type UserStatus struct{ Dead, Banned, Deprovisioned bool }
+type UserStatus struct {
+	Dead, Banned, Deprovisioned bool
+	// SessionEnded says that a session in which the user asks has ended: the user's own, or the one
+	// of an impersonator. Then the token counts no more. It is no reason of a decision.
+	SessionEnded bool
+}
 
 // Refusal returns why the account may do nothing, or "" if it may.
 func (s UserStatus) Refusal() Reason {
@@ -75,6 +82,7 @@ type Decision struct {
 	Permission     string
 	OrganizationID string
 	UserID         string
+	Impersonator   string // who acts as the user; "" if the user acts
 	Revision       int64
 	AsOf           time.Time
 }
