@@ -33,12 +33,12 @@ func auditBodyOf(e clerksync.LoggedEntry) auditBody {
 }
 
 // audit answers GET /v1/workspaces/{workspace_id}/audit, newest entry first.
-func (s *server) audit(w http.ResponseWriter, r *http.Request, caller clerksync.Standing) error {
+func (s *server) audit(w http.ResponseWriter, r *http.Request, caller workspaceReader) error {
 	q, err := queryOf(r, "actor", "action", "target", "since", "until", "limit", "cursor")
 	if err != nil {
 		return err
 	}
-	selected, err := auditQueryOf(q, caller.OrganizationID)
+	selected, err := auditQueryOf(q, caller.workspaceID)
 	if err != nil {
 		return err
 	}
@@ -49,7 +49,7 @@ func (s *server) audit(w http.ResponseWriter, r *http.Request, caller clerksync.
 	if selected.Before, err = auditCursorOf(q); err != nil {
 		return err
 	}
-	release, err := s.readShares.Take(r.Context(), caller.UserID)
+	release, err := s.readShares.Take(r.Context(), caller.name)
 	if err != nil {
 		return err
 	}

@@ -60,18 +60,12 @@ func (s *server) appendAudit(w http.ResponseWriter, r *http.Request, service aut
 		return err
 	}
 	event.OrganizationID = mux.Vars(r)["workspace_id"]
-	if !clerksync.Storable(event.OrganizationID) {
-		return errNotFound
-	}
 	if !service.Rights.In(event.OrganizationID) {
 		return errWorkspaceNotListed
 	}
-	standings, err := s.standings(r.Context(), store.Pair{OrganizationID: event.OrganizationID})
+	standing, err := s.liveWorkspace(r.Context(), event.OrganizationID)
 	if err != nil {
 		return err
-	}
-	if standings[0].OrganizationDead || standings[0].Revision == 0 { // an unknown workspace
-		return errNotFound
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), eventTimeout)
 	defer cancel()
@@ -84,7 +78,7 @@ func (s *server) appendAudit(w http.ResponseWriter, r *http.Request, service aut
 	if err != nil {
 		return err
 	}
-	writeFreshness(w, standings[0], clerksync.Decision{})
+	writeFreshness(w, standing, clerksync.Decision{})
 	if repeated {
 		w.Header().Set(headerReplayed, "true")
 	}

@@ -238,3 +238,17 @@ func TestAuditExport_DatabaseOutageCutsItOff(t *testing.T) {
 	require.NotContains(t, writer.Body.String(), "complete")
 	require.Contains(t, b.logs.take(), "export cut off")
 }
+
+// TestAuditExport_HEADStreamsNothing: else each would read a whole log for nothing.
+func TestAuditExport_HEADStreamsNothing(t *testing.T) {
+	t.Parallel()
+	b := setupAudit(t, nil)
+	fill(b, 1)
+	request := httptest.NewRequestWithContext(t.Context(), http.MethodHead, auditOfOne+"/export", nil)
+	request.Header.Set("Authorization", "Bearer user_admin")
+	writer := &lateWriter{ResponseRecorder: httptest.NewRecorder(), over: func() {}}
+	b.handler.ServeHTTP(writer, request)
+	require.Equal(t, http.StatusOK, writer.Code)
+	require.Equal(t, "application/jsonl", writer.Header().Get("Content-Type"))
+	require.Zero(t, writer.batches)
+}

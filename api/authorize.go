@@ -141,8 +141,7 @@ func (s *server) authorizeMany(w http.ResponseWriter, r *http.Request, service a
 		if !service.Rights.In(c.WorkspaceID) {
 			d = clerksync.Decision{Reason: clerksync.ReasonWorkspaceNotListed, Permission: c.Permission, OrganizationID: c.WorkspaceID, UserID: c.UserID}
 		}
-		s.cfg.Decided(d.Reason)
-		body.Decisions[i] = bodyOf(d)
+		body.Decisions[i] = bodyOf(s.decided(d))
 	}
 	return write(w, body)
 }

@@ -114,7 +114,7 @@ func TestAuthorizeMany_AnswersInOrder(t *testing.T) {
 	}{
 		{checkBody{"user_member", "org_1", read}, clerksync.ReasonPermissionMissing, "org:member"},
 		{checkBody{"user_admin", "org_1", read}, clerksync.ReasonAllowed, "org:admin"},
-		{checkBody{"user_admin", "org_1", "no:such"}, clerksync.ReasonPermissionMissing, "org:admin"},
+		{checkBody{"user_admin", "org_1", "no:such"}, clerksync.ReasonUnknownPermission, "org:admin"},
 		{checkBody{"user_admin", "org_1", read}, clerksync.ReasonAllowed, "org:admin"}, // once more
 		{checkBody{"user_guest", "org_1", read}, clerksync.ReasonUnknownRole, "org:guest"},
 		{checkBody{"user_banned", "org_1", read}, clerksync.ReasonUserBanned, ""},

@@ -51,19 +51,25 @@ func (s *server) asUser(scope auth.Scope, next userHandler) http.Handler {
 		if err != nil {
 			return err
 		}
-		if identity.Service == "" {
-			return next(w, withCaller(r, identity), identity.UserID)
-		}
-		if !identity.Rights.Has(scope) {
-			return scopeMissing(scope)
-		}
-		named := r.Header.Values(headerOnBehalfOf)
-		if len(named) != 1 || !strings.HasPrefix(named[0], clerksync.UserPrefix) || named[0] == clerksync.UserPrefix || !clerksync.Storable(named[0]) {
-			return errUsersOnly
-		}
-		identity.UserID = named[0]
-		return next(w, withCaller(r, identity), identity.UserID)
+		return forUser(w, r, identity, scope, next)
 	})
+}
+
+// forUser passes a request on in the name of its user, or of the user for whom a service with the
+// scope acts.
+func forUser(w http.ResponseWriter, r *http.Request, identity auth.Identity, scope auth.Scope, next userHandler) error {
+	if identity.Service == "" {
+		return next(w, withCaller(r, identity), identity.UserID)
+	}
+	if !identity.Rights.Has(scope) {
+		return scopeMissing(scope)
+	}
+	named := r.Header.Values(headerOnBehalfOf)
+	if len(named) != 1 || !strings.HasPrefix(named[0], clerksync.UserPrefix) || named[0] == clerksync.UserPrefix || !clerksync.Storable(named[0]) {
+		return errUsersOnly
+	}
+	identity.UserID = named[0]
+	return next(w, withCaller(r, identity), identity.UserID)
 }
 
 type callerKey struct{}
@@ -93,7 +99,8 @@ func activeWorkspace(caller auth.Identity) (string, error) {
 	}
 }
 
-// inAllWorkspaces refuses services that are limited to some workspaces, on a route about no single one.
+// inAllWorkspaces refuses services that are limited to some workspaces, on a route about no single
+// one.
 func inAllWorkspaces(next userHandler) userHandler {
 	return func(w http.ResponseWriter, r *http.Request, userID string) error {
 		if !callerOf(r).Rights.Everywhere() {
@@ -106,13 +113,19 @@ func inAllWorkspaces(next userHandler) userHandler {
 // asMember admits members of the workspace in the path whose role has the permission. Services that
 // act for a member need the scope.
 func (s *server) asMember(scope auth.Scope, permission string, next memberHandler) http.Handler {
-	return s.asUser(scope, func(w http.ResponseWriter, r *http.Request, _ string) error {
+	return s.asUser(scope, s.member(permission, next))
+}
+
+// member passes a request on if its user is a member of the workspace in the path whose role has
+// the permission.
+func (s *server) member(permission string, next memberHandler) userHandler {
+	return func(w http.ResponseWriter, r *http.Request, _ string) error {
 		v, err := s.judge(r, callerOf(r), mux.Vars(r)["workspace_id"], permission)
 		if err != nil {
 			return err
 		}
 		return admit(w, r, v, next)
-	})
+	}
 }
 
 // admit passes a request on if its verdict allows it. Every answer to a member says how fresh it
@@ -160,7 +173,7 @@ func mayBeOwnDoing(method string, v verdict) bool {
 		return false
 	}
 	switch v.decision.Reason {
-	case clerksync.ReasonPermissionMissing, clerksync.ReasonUnknownRole:
+	case clerksync.ReasonPermissionMissing, clerksync.ReasonUnknownPermission, clerksync.ReasonUnknownRole:
 		return method == http.MethodPatch
 	case clerksync.ReasonNotAMember, clerksync.ReasonWorkspaceDeleted:
 		return method == http.MethodDelete

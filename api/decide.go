@@ -52,12 +52,15 @@ func (s *server) judge(r *http.Request, caller auth.Identity, workspaceID, permi
 	if standing.User.SessionEnded {
 		return verdict{}, s.sessionEnded()
 	}
-	s.cfg.Decided(decision.Reason)
+	decision = s.decided(decision)
+	if caller.Service == "" && decision.Reason == clerksync.ReasonUnknownPermission {
+		decision.Reason = clerksync.ReasonPermissionMissing // only services learn which permissions there are
+	}
 	v := verdict{standing: standing, decision: decision}
 	switch {
 	case decision.Allowed:
-	case decision.Reason == clerksync.ReasonStale && decision.Revision < demand.MinRevision:
-		v.refused = errRevisionNotReached
+	case decision.Reason == clerksync.ReasonStale:
+		v.refused = staleness(decision, demand)
 	default:
 		v.refused = refusal(decision, standing.User)
 	}
@@ -90,9 +93,16 @@ func (s *server) decide(ctx context.Context, caller auth.Identity, workspaceID, 
 	if standing.User.SessionEnded {
 		return clerksync.Decision{}, s.sessionEnded()
 	}
-	decision := s.decideFor(caller, standing, permission)
-	s.cfg.Decided(decision.Reason)
-	return decision, nil
+	return s.decided(s.decideFor(caller, standing, permission)), nil
+}
+
+// decided counts a decision. It names a permission that no role has.
+func (s *server) decided(d clerksync.Decision) clerksync.Decision {
+	if d.Reason == clerksync.ReasonPermissionMissing {
+		d = s.cfg.Policy().Grants.Name(d, s.roles.RolesPermit)
+	}
+	s.cfg.Decided(d.Reason)
+	return d
 }
 
 // standing reads a caller's standing in a workspace, after a look-up at Clerk if the user is a
@@ -174,6 +184,14 @@ func refusal(d clerksync.Decision, user clerksync.UserStatus) error {
 	default:
 		return forbidden(d.Reason)
 	}
+}
+
+// staleness returns the problem of a mirror that isn't as fresh as demanded.
+func staleness(d clerksync.Decision, demand clerksync.Freshness) error {
+	if d.Revision < demand.MinRevision {
+		return errRevisionNotReached
+	}
+	return errStale
 }
 
 // writeFreshness says how fresh an answer to a member is, even if it is a refusal. Strangers and

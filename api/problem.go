@@ -53,6 +53,10 @@ var (
 		Type: problemType + "not-found", Title: "Not found", Status: http.StatusNotFound,
 		Detail: "There is no such resource, or you have no access to it.",
 	}
+	errUnknownRoute = &problem{
+		Type: problemType + "unknown-route", Title: "Unknown route", Status: http.StatusNotFound,
+		Detail: "Rolecall has no route with this path, whoever asks. GET /openapi.yaml lists all routes.",
+	}
 	errMethodNotAllowed = &problem{
 		Type: problemType + "method-not-allowed", Title: "Method not allowed", Status: http.StatusMethodNotAllowed,
 	}

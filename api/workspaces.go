@@ -103,11 +103,11 @@ type workspaceBody struct {
 }
 
 // workspace answers GET /v1/workspaces/{workspace_id}.
-func (s *server) workspace(w http.ResponseWriter, r *http.Request, member clerksync.Standing) error {
+func (s *server) workspace(w http.ResponseWriter, r *http.Request, caller workspaceReader) error {
 	if _, err := queryOf(r); err != nil {
 		return err
 	}
-	ws, err := store.FindWorkspace(r.Context(), s.cfg.DB, member.OrganizationID)
+	ws, err := store.FindWorkspace(r.Context(), s.cfg.DB, caller.workspaceID)
 	if errors.Is(err, store.ErrNotFound) { // deleted since the decision
 		w.Header().Del(headerRevision)
 		w.Header().Del(headerAsOf)

@@ -77,6 +77,11 @@ func (s *StandingReader) Read(ctx context.Context, pairs []Pair) ([]clerksync.St
 	return standings, nil
 }
 
+// RolesPermit reports whether any role at Clerk had the permission when the roles were last read.
+func (s *StandingReader) RolesPermit(permission string) bool {
+	return s.known.Load().Roles.Permit(permission)
+}
+
 // learn returns the roles of an answer, and remembers them if they have a stamp.
 func (s *StandingReader) learn(answered json.RawMessage) (*knownRoles, error) {
 	var answer struct {

@@ -21,6 +21,9 @@ const (
 	ReasonUserDeprovisioned Reason = "user_deprovisioned"
 	ReasonStale             Reason = "stale" // given by [Freshness.Judge] alone
 
+	// ReasonUnknownPermission is given by [Grants.Name] in the place of ReasonPermissionMissing: no
+	// role has the permission, so that everybody would be refused.
+	ReasonUnknownPermission   Reason = "unknown_permission"
 	ReasonImpersonationDenied Reason = "impersonation_denied" // given by [Impersonation.Judge] alone
 
 	// ReasonWorkspaceNotListed is given to a service that is limited to other workspaces. Nothing was
@@ -120,6 +123,26 @@ func (g Grants) Decide(s Standing, permission string) Decision {
 		d.Role = s.Role
 	}
 	return d
+}
+
+// Name gives a refusal for a permission that no role has a reason of its own. Such a permission is
+// probably misspelt. Besides the policy, atClerk says which permissions the roles at Clerk have. No
+// other decision is changed.
+func (g Grants) Name(d Decision, atClerk func(permission string) bool) Decision {
+	if d.Reason == ReasonPermissionMissing && !g.grant(d.Permission) && !atClerk(d.Permission) {
+		d.Reason = ReasonUnknownPermission
+	}
+	return d
+}
+
+// grant reports whether the policy gives the permission to any role.
+func (g Grants) grant(permission string) bool {
+	for _, permissions := range g {
+		if slices.Contains(permissions, permission) {
+			return true
+		}
+	}
+	return false
 }
 
 // Freshness is what a caller demands of the mirror before it may allow anything. The zero value
