@@ -50,7 +50,7 @@ func (s *server) authorize(w http.ResponseWriter, r *http.Request, userID string
 	if err != nil {
 		return err
 	}
-	v, err := s.judge(r, userID, workspaceID, permission)
+	v, err := s.judgeFresh(r.Context(), userID, workspaceID, permission, q.freshness)
 	if err != nil {
 		return err
 	}

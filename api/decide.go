@@ -28,18 +28,23 @@ type verdict struct {
 // at once, whatever the request demands. So neither the time nor the text of the refusal shows
 // whether the workspace exists.
 func (s *server) judge(r *http.Request, userID, workspaceID, permission string) (verdict, error) {
-	standing, err := s.standing(r.Context(), userID, workspaceID)
+	return s.judgeFresh(r.Context(), userID, workspaceID, permission, func() (clerksync.Freshness, error) { return freshnessOf(r) })
+}
+
+// judgeFresh judges by a demand that is read only for members.
+func (s *server) judgeFresh(ctx context.Context, userID, workspaceID, permission string, demanded func() (clerksync.Freshness, error)) (verdict, error) {
+	standing, err := s.standing(ctx, userID, workspaceID)
 	if err != nil {
 		return verdict{}, err
 	}
 	decision := s.cfg.Grants().Decide(standing, permission)
 	var demand clerksync.Freshness
 	if mayAct(standing) {
-		if demand, err = freshnessOf(r); err != nil {
+		if demand, err = demanded(); err != nil {
 			return verdict{}, err
 		}
 		pair := store.Pair{UserID: userID, OrganizationID: standing.OrganizationID}
-		reached, err := s.awaitRevision(r.Context(), demand.MinRevision, []clerksync.Standing{standing}, pair)
+		reached, err := s.awaitRevision(ctx, demand.MinRevision, []clerksync.Standing{standing}, pair)
 		if err != nil {
 			return verdict{}, err
 		}

@@ -139,15 +139,30 @@ func NewHandler(cfg Config) (http.Handler, error) {
 	s.callers = auth.NewMonitor(auth.MonitorConfig{
 		Authenticator: cfg.Authenticator, Entries: cfg.Entries, Refused: cfg.Refused, KnownUser: s.knownUser, Logger: cfg.Logger, Now: cfg.Now,
 	})
-	return s.guard(s.plainPaths(s.router())), nil
+	return s.guard(s.plainPaths(s.routes())), nil
 }
+
+// routes passes each request to its route. The busiest one doesn't wait until the router has tried
+// the routes one after the other, and copied the request for variables that its path doesn't have.
+func (s *server) routes() http.Handler {
+	routes, authorize := s.router(), s.asUser(s.authorize)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodGet && r.URL.Path == pathAuthorize {
+			authorize.ServeHTTP(w, r)
+			return
+		}
+		routes.ServeHTTP(w, r)
+	})
+}
+
+const pathAuthorize = "/v1/authorize"
 
 // router is the table of contents of the API. Each line is a route with its callers and its
 // handler.
 func (s *server) router() *mux.Router {
 	r := mux.NewRouter().SkipClean(true) // it tries the routes one after the other
-	r.Handle("/v1/authorize", s.asUser(s.authorize)).Methods(http.MethodGet)
-	r.Handle("/v1/authorize", s.asService(withoutQuery(s.authorizeMany))).Methods(http.MethodPost)
+	r.Handle(pathAuthorize, s.asUser(s.authorize)).Methods(http.MethodGet)
+	r.Handle(pathAuthorize, s.asService(withoutQuery(s.authorizeMany))).Methods(http.MethodPost)
 	r.Handle("/v1/me", s.asUser(s.me)).Methods(http.MethodGet)
 	r.Handle("/v1/workspaces/{workspace_id}", s.asMember(policy.None, s.workspace)).Methods(http.MethodGet)
 	r.Handle("/v1/workspaces", s.asUser(withoutQuery(s.createWorkspace))).Methods(http.MethodPost)
