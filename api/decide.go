@@ -28,28 +28,31 @@ type verdict struct {
 // at once, whatever the request demands. So neither the time nor the text of the refusal shows
 // whether the workspace exists.
 func (s *server) judge(r *http.Request, userID, workspaceID, permission string) (verdict, error) {
-	return s.judgeFresh(r.Context(), userID, workspaceID, permission, func() (clerksync.Freshness, error) { return freshnessOf(r) })
+	return s.judgeBy(r, userID, workspaceID, permission, func() (clerksync.Freshness, error) { return freshnessOf(r) })
 }
 
-// judgeFresh judges by a demand that is read only for members.
-func (s *server) judgeFresh(ctx context.Context, userID, workspaceID, permission string, demanded func() (clerksync.Freshness, error)) (verdict, error) {
-	standing, err := s.standing(ctx, userID, workspaceID)
+// judgeBy judges by a demand of freshness that is read for members only.
+func (s *server) judgeBy(r *http.Request, userID, workspaceID, permission string, demanded func() (clerksync.Freshness, error)) (verdict, error) {
+	if !serviceOf(r).Rights.In(workspaceID) {
+		return verdict{}, errWorkspaceNotListed
+	}
+	standing, err := s.standing(r.Context(), userID, workspaceID)
 	if err != nil {
 		return verdict{}, err
 	}
-	decision := s.cfg.Grants().Decide(standing, permission)
+	decision := s.cfg.Policy().Grants.Decide(standing, permission)
 	var demand clerksync.Freshness
 	if mayAct(standing) {
 		if demand, err = demanded(); err != nil {
 			return verdict{}, err
 		}
 		pair := store.Pair{UserID: userID, OrganizationID: standing.OrganizationID}
-		reached, err := s.awaitRevision(ctx, demand.MinRevision, []clerksync.Standing{standing}, pair)
+		reached, err := s.awaitRevision(r.Context(), demand.MinRevision, []clerksync.Standing{standing}, pair)
 		if err != nil {
 			return verdict{}, err
 		}
 		standing = reached[0]
-		decision = demand.Judge(s.cfg.Grants().Decide(standing, permission), s.cfg.Now())
+		decision = demand.Judge(s.cfg.Policy().Grants.Decide(standing, permission), s.cfg.Now())
 	}
 	s.cfg.Decided(decision.Reason)
 	v := verdict{standing: standing, decision: decision}
@@ -69,7 +72,7 @@ func (s *server) decide(ctx context.Context, userID, workspaceID, permission str
 	if err != nil {
 		return clerksync.Decision{}, err
 	}
-	decision := s.cfg.Grants().Decide(standing, permission)
+	decision := s.cfg.Policy().Grants.Decide(standing, permission)
 	s.cfg.Decided(decision.Reason)
 	return decision, nil
 }
