@@ -13,7 +13,14 @@ import (
 )
 
 // Pair is one user in one organization.
-type Pair struct{ UserID, OrganizationID string }
+type Pair struct {
+	UserID, OrganizationID string
+	Sessions               // in which the user asks; none if another caller asks about the user
+}
+
+// Sessions are the sessions in which a user asks: the user's own, and the one of an impersonator.
+// "" stands for none.
+type Sessions struct{ SessionID, ImpersonatorSession string }
 
 // StandingReader reads standings, and remembers what the roles permit. With each answer the
 // database says by a stamp whether that still holds. If it doesn't, the answer has the roles of its
@@ -57,7 +64,9 @@ func (s *StandingReader) Read(ctx context.Context, pairs []Pair) ([]clerksync.St
 // readOne reads a single pair's standing, if it follows from the known roles. It doesn't if they
 // aren't the present ones, or if several of them had the membership's key.
 func (s *StandingReader) readOne(ctx context.Context, p Pair, known *knownRoles) (standing clerksync.Standing, ok bool, err error) {
-	rows, err := queries().Standing(ctx, s.db, dbsqlc.StandingParams{OrganizationID: p.OrganizationID, UserID: p.UserID, RolesStamp: known.Stamp})
+	rows, err := queries().Standing(ctx, s.db, dbsqlc.StandingParams{
+		OrganizationID: p.OrganizationID, UserID: p.UserID, SessionID: p.SessionID, ImpersonatorSessionID: p.ImpersonatorSession, RolesStamp: known.Stamp,
+	})
 	if err != nil {
 		return clerksync.Standing{}, false, fmt.Errorf("read standing: %w", err)
 	}
@@ -74,9 +83,11 @@ func (s *StandingReader) readOne(ctx context.Context, p Pair, known *knownRoles)
 func (s *StandingReader) readAll(ctx context.Context, pairs []Pair, known *knownRoles) ([]clerksync.Standing, error) {
 	params := dbsqlc.StandingsParams{
 		RolesStamp: known.Stamp, OrganizationIds: make([]string, len(pairs)), UserIds: make([]string, len(pairs)),
+		SessionIds: make([]string, len(pairs)), ImpersonatorSessionIds: make([]string, len(pairs)),
 	}
 	for i, p := range pairs {
 		params.OrganizationIds[i], params.UserIds[i] = p.OrganizationID, p.UserID
+		params.SessionIds[i], params.ImpersonatorSessionIds[i] = p.SessionID, p.ImpersonatorSession
 	}
 	rows, err := queries().Standings(ctx, s.db, params)
 	if i := slices.IndexFunc(rows, func(r dbsqlc.StandingsRow) bool { return r.Roles != nil }); i >= 0 {
@@ -92,6 +103,11 @@ func (s *StandingReader) readAll(ctx context.Context, pairs []Pair, known *known
 		}
 	}
 	return standings, nil
+}
+
+// RolesPermit reports whether any role at Clerk had the permission when the roles were last read.
+func (s *StandingReader) RolesPermit(permission string) bool {
+	return s.known.Load().Roles.Permit(permission)
 }
 
 // learn returns the roles of an answer, and remembers them if they have a stamp.
@@ -122,7 +138,8 @@ func (s *StandingReader) learn(answered json.RawMessage) (*knownRoles, error) {
 func rowOf(r dbsqlc.StandingsRow) dbsqlc.StandingRow {
 	return dbsqlc.StandingRow{
 		OrganizationDead: r.OrganizationDead, UserDead: r.UserDead, UserBanned: r.UserBanned, UserDeprovisioned: r.UserDeprovisioned,
-		EverMember: r.EverMember, Member: r.Member, Role: r.Role, Permissions: r.Permissions, Revision: r.Revision, AsOf: r.AsOf,
+		EverMember: r.EverMember, Member: r.Member, Role: r.Role, Permissions: r.Permissions, SessionEnded: r.SessionEnded,
+		Revision: r.Revision, AsOf: r.AsOf,
 	}
 }
 
@@ -131,7 +148,7 @@ func rowOf(r dbsqlc.StandingsRow) dbsqlc.StandingRow {
 func standingOf(p Pair, r dbsqlc.StandingRow, roles clerksync.Roles, roleWrittenAt func() int64) clerksync.Standing {
 	standing := clerksync.Standing{
 		UserID: p.UserID, OrganizationID: p.OrganizationID, OrganizationDead: r.OrganizationDead,
-		User:       clerksync.UserStatus{Dead: r.UserDead, Banned: r.UserBanned, Deprovisioned: r.UserDeprovisioned},
+		User:       clerksync.UserStatus{Dead: r.UserDead, Banned: r.UserBanned, Deprovisioned: r.UserDeprovisioned, SessionEnded: r.SessionEnded},
 		EverMember: r.EverMember, Member: r.Member, Role: r.Role, Permissions: r.Permissions, Revision: r.Revision,
 	}
 	if r.AsOf.After(time.Unix(0, 0)) {
@@ -143,9 +160,14 @@ func standingOf(p Pair, r dbsqlc.StandingRow, roles clerksync.Roles, roleWritten
 	return standing
 }
 
-// UserStatus returns whether an account may do anything at all. An unknown account has the zero
-// status: it may.
-func UserStatus(ctx context.Context, db DBTX, userID string) (clerksync.UserStatus, error) {
-	r, err := queries().UserStatus(ctx, db, userID)
-	return clerksync.UserStatus{Dead: r.Dead, Banned: r.Banned, Deprovisioned: r.Deprovisioned}, atMostOneRow(err, "read status of user")
+// UserStatus returns whether an account may do anything at all, and whether a session in which it
+// asks has ended. Nothing is known against an unknown account.
+func UserStatus(ctx context.Context, db DBTX, userID string, asking Sessions) (clerksync.UserStatus, error) {
+	r, err := queries().UserStatus(ctx, db, dbsqlc.UserStatusParams{
+		ID: userID, SessionIds: []string{asking.SessionID, asking.ImpersonatorSession},
+	})
+	if err != nil {
+		return clerksync.UserStatus{}, fmt.Errorf("read status of user: %w", err)
+	}
+	return clerksync.UserStatus{Dead: r.Dead, Banned: r.Banned, Deprovisioned: r.Deprovisioned, SessionEnded: r.SessionEnded}, nil
 }

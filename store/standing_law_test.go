@@ -107,6 +107,7 @@ func TestStandingReader_OnePairIsAsAmongOthers(t *testing.T) {
 		`INSERT INTO rolecall.organizations (id, created_at, deleted_at) VALUES
 			('org_live', '2020-01-01', NULL), ('org_dead', '2020-01-01', now()), ('org_future', now() + interval '1 day', NULL), ('org_undated', NULL, NULL)`,
 		`INSERT INTO rolecall.revisions (organization_id, revision) VALUES ('org_live', 3), ('org_dead', 4), ('org_future', 5), ('org_undated', 6)`,
+		`INSERT INTO rolecall.ended_sessions (id) VALUES ('sess_ended')`,
 		`INSERT INTO rolecall.users (id, deleted_at, banned, deprovisioned) VALUES
 			('user_live', NULL, false, false), ('user_dead', now(), false, false), ('user_banned', NULL, true, false), ('user_gone', NULL, false, true)`,
 		`INSERT INTO rolecall.memberships (id, organization_id, user_id, role, permissions, created_at, deleted_at) VALUES
@@ -122,6 +123,10 @@ func TestStandingReader_OnePairIsAsAmongOthers(t *testing.T) {
 			pairs = append(pairs, store.Pair{UserID: user, OrganizationID: organization})
 		}
 	}
+	pairs = append(pairs,
+		store.Pair{UserID: "user_live", OrganizationID: "org_live", Sessions: store.Sessions{SessionID: "sess_ended"}},
+		store.Pair{UserID: "user_live", OrganizationID: "org_live", Sessions: store.Sessions{SessionID: "sess_live", ImpersonatorSession: "sess_ended"}},
+		store.Pair{UserID: "user_live", OrganizationID: "org_live", Sessions: store.Sessions{SessionID: "sess_live"}})
 	asked := &asked{DBTX: pool}
 	reader := store.NewStandingReader(asked)
 	for _, verified := range []string{`NULL`, `'2022-02-02'`} {

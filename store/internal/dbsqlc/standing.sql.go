@@ -20,6 +20,7 @@ SELECT (o.deleted_at IS NOT NULL)::boolean AS organization_dead,
     (m.deleted_at IS NULL AND m.followed IS FALSE)::boolean AS member,
     coalesce(m.role, '')::text AS role,
     m.permissions::text[] AS permissions,
+    EXISTS (SELECT FROM rolecall.ended_sessions s WHERE s.id IN ($1, $2))::boolean AS session_ended,
     coalesce(r.revision + i.revision, 0)::bigint AS revision,
     (CASE
         WHEN r.organization_id IS NULL THEN 'epoch'
@@ -28,17 +29,19 @@ SELECT (o.deleted_at IS NOT NULL)::boolean AS organization_dead,
         ELSE 'epoch'
     END)::timestamptz AS as_of
 FROM rolecall.revisions i
-LEFT JOIN rolecall.organizations o ON o.id = $1
-LEFT JOIN rolecall.users u ON u.id = $2
-LEFT JOIN rolecall.revisions r ON r.organization_id = $1
-LEFT JOIN rolecall.memberships m ON m.organization_id = $1 AND m.user_id = $2
-WHERE i.organization_id = '' AND i.roles_stamp = cast($3::text AS uuid)
+LEFT JOIN rolecall.organizations o ON o.id = $3
+LEFT JOIN rolecall.users u ON u.id = $4
+LEFT JOIN rolecall.revisions r ON r.organization_id = $3
+LEFT JOIN rolecall.memberships m ON m.organization_id = $3 AND m.user_id = $4
+WHERE i.organization_id = '' AND i.roles_stamp = cast($5::text AS uuid)
 `
 
 type StandingParams struct {
-	OrganizationID string `json:"organization_id"`
-	UserID         string `json:"user_id"`
-	RolesStamp     string `json:"roles_stamp"`
+	SessionID             string `json:"session_id"`
+	ImpersonatorSessionID string `json:"impersonator_session_id"`
+	OrganizationID        string `json:"organization_id"`
+	UserID                string `json:"user_id"`
+	RolesStamp            string `json:"roles_stamp"`
 }
 
 type StandingRow struct {
@@ -50,6 +53,7 @@ type StandingRow struct {
 	Member            bool      `json:"member"`
 	Role              string    `json:"role"`
 	Permissions       []string  `json:"permissions"`
+	SessionEnded      bool      `json:"session_ended"`
 	Revision          int64     `json:"revision"`
 	AsOf              time.Time `json:"as_of"`
 }
@@ -59,7 +63,13 @@ type StandingRow struct {
 // the stamp doesn't hold any more. A caller asks Standings then, and if several roles had the
 // membership's key: when the membership got it isn't said here.
 func (q *Queries) Standing(ctx context.Context, db DBTX, arg StandingParams) ([]StandingRow, error) {
-	rows, err := db.Query(ctx, Standing, arg.OrganizationID, arg.UserID, arg.RolesStamp)
+	rows, err := db.Query(ctx, Standing,
+		arg.SessionID,
+		arg.ImpersonatorSessionID,
+		arg.OrganizationID,
+		arg.UserID,
+		arg.RolesStamp,
+	)
 	if err != nil {
 		return nil, err
 	}
@@ -76,6 +86,7 @@ func (q *Queries) Standing(ctx context.Context, db DBTX, arg StandingParams) ([]
 			&i.Member,
 			&i.Role,
 			&i.Permissions,
+			&i.SessionEnded,
 			&i.Revision,
 			&i.AsOf,
 		); err != nil {
@@ -100,6 +111,7 @@ SELECT pair.n::integer AS n,
     coalesce(m.role, '')::text AS role,
     m.permissions::text[] AS permissions,
     m.role_version::json AS role_version,
+    (s.ended IS NOT NULL)::boolean AS session_ended,
     coalesce(r.revision + coalesce(i.revision, 0), 0)::bigint AS revision,
     -- The last instant at which the workspace here, roles and accounts included, is known to have
     -- agreed with Clerk: the last clean sweep of everything. An event doesn't count: it proves
@@ -116,6 +128,7 @@ SELECT pair.n::integer AS n,
         THEN json_build_object('stamp', i.roles_stamp, 'roles', rolecall.role_keys()) END)::json AS roles
 FROM (
     SELECT unnest($2::text[]) AS organization_id, unnest($3::text[]) AS user_id,
+        unnest($4::text[]) AS session_id, unnest($5::text[]) AS impersonator_session_id,
         generate_subscripts($3::text[], 1) AS n
 ) pair
 LEFT JOIN LATERAL (
@@ -131,13 +144,18 @@ LEFT JOIN LATERAL (
     SELECT role, permissions, coalesce(field_versions -> 'role', version) AS role_version, deleted_at, followed
     FROM rolecall.memberships WHERE organization_id = pair.organization_id AND user_id = pair.user_id OFFSET 0
 ) m ON true
+LEFT JOIN LATERAL (
+    SELECT true AS ended FROM rolecall.ended_sessions WHERE id IN (pair.session_id, pair.impersonator_session_id) LIMIT 1
+) s ON true
 LEFT JOIN rolecall.revisions i ON i.organization_id = ''
 `
 
 type StandingsParams struct {
-	RolesStamp      string   `json:"roles_stamp"`
-	OrganizationIds []string `json:"organization_ids"`
-	UserIds         []string `json:"user_ids"`
+	RolesStamp             string   `json:"roles_stamp"`
+	OrganizationIds        []string `json:"organization_ids"`
+	UserIds                []string `json:"user_ids"`
+	SessionIds             []string `json:"session_ids"`
+	ImpersonatorSessionIds []string `json:"impersonator_session_ids"`
 }
 
 type StandingsRow struct {
@@ -151,6 +169,7 @@ type StandingsRow struct {
 	Role              string          `json:"role"`
 	Permissions       []string        `json:"permissions"`
 	RoleVersion       json.RawMessage `json:"role_version"`
+	SessionEnded      bool            `json:"session_ended"`
 	Revision          int64           `json:"revision"`
 	AsOf              time.Time       `json:"as_of"`
 	Roles             json.RawMessage `json:"roles"`
@@ -160,13 +179,20 @@ type StandingsRow struct {
 // for each membership of a pair, or one row without a membership. The pair's current membership
 // counts; without one, the user isn't a member, and any other one says that the user was. Role and
 // permissions are as the membership has them: package store resolves them by the roles. The first
-// pair's rows have these, too, unless the caller knows them by their stamp. The revision named ”
-// is of what concerns all: roles and permissions.
+// pair's rows have these, too, unless the caller knows them by their stamp. A pair may come with the
+// sessions in which it is asked about, the user's and an impersonator's; ” stands for none. The
+// revision named ” is of what concerns all: roles and permissions.
 //
 // Each table is looked up for each pair (OFFSET 0): Postgres can't guess how many there are. The
 // sessions keep the plan (pgpool.Needs.ByKey): for arrays, Postgres may otherwise plan each time.
 func (q *Queries) Standings(ctx context.Context, db DBTX, arg StandingsParams) ([]StandingsRow, error) {
-	rows, err := db.Query(ctx, Standings, arg.RolesStamp, arg.OrganizationIds, arg.UserIds)
+	rows, err := db.Query(ctx, Standings,
+		arg.RolesStamp,
+		arg.OrganizationIds,
+		arg.UserIds,
+		arg.SessionIds,
+		arg.ImpersonatorSessionIds,
+	)
 	if err != nil {
 		return nil, err
 	}
@@ -185,6 +211,7 @@ func (q *Queries) Standings(ctx context.Context, db DBTX, arg StandingsParams) (
 			&i.Role,
 			&i.Permissions,
 			&i.RoleVersion,
+			&i.SessionEnded,
 			&i.Revision,
 			&i.AsOf,
 			&i.Roles,
@@ -200,20 +227,36 @@ func (q *Queries) Standings(ctx context.Context, db DBTX, arg StandingsParams) (
 }
 
 const UserStatus = `-- name: UserStatus :one
-SELECT (deleted_at IS NOT NULL)::boolean AS dead, banned, deprovisioned FROM rolecall.users WHERE id = $1
+SELECT (u.deleted_at IS NOT NULL)::boolean AS dead, coalesce(u.banned, false)::boolean AS banned,
+    coalesce(u.deprovisioned, false)::boolean AS deprovisioned,
+    EXISTS (SELECT FROM rolecall.ended_sessions WHERE id = ANY ($1::text[]))::boolean AS session_ended
+FROM (SELECT $2::text AS id) asked
+LEFT JOIN rolecall.users u ON u.id = asked.id
 `
+
+type UserStatusParams struct {
+	SessionIds []string `json:"session_ids"`
+	ID         string   `json:"id"`
+}
 
 type UserStatusRow struct {
 	Dead          bool `json:"dead"`
 	Banned        bool `json:"banned"`
 	Deprovisioned bool `json:"deprovisioned"`
+	SessionEnded  bool `json:"session_ended"`
 }
 
-// Whether an account may do anything at all. No row: nothing is known against it.
-func (q *Queries) UserStatus(ctx context.Context, db DBTX, id string) (UserStatusRow, error) {
-	row := db.QueryRow(ctx, UserStatus, id)
+// Whether an account may do anything at all, and whether one of the sessions has ended in which it
+// acts.
+func (q *Queries) UserStatus(ctx context.Context, db DBTX, arg UserStatusParams) (UserStatusRow, error) {
+	row := db.QueryRow(ctx, UserStatus, arg.SessionIds, arg.ID)
 	var i UserStatusRow
-	err := row.Scan(&i.Dead, &i.Banned, &i.Deprovisioned)
+	err := row.Scan(
+		&i.Dead,
+		&i.Banned,
+		&i.Deprovisioned,
+		&i.SessionEnded,
+	)
 	return i, err
 }
 
