@@ -267,7 +267,7 @@ func TestServer_DatabaseLostAfterTheDecisionIsLogged(t *testing.T) {
 // hookedDB is a database that calls a hook before its queries.
 type hookedDB struct {
 	store.DBTX
-	asked    func(args []any) // of a query that may begin
+	asked    func(sql string, args []any) // of a query that may begin
 	query    func(context.Context) error
 	queryRow func()
 }
@@ -279,7 +279,7 @@ func (db *hookedDB) Query(ctx context.Context, sql string, args ...any) (pgx.Row
 		}
 	}
 	if db.asked != nil {
-		db.asked(args)
+		db.asked(sql, args)
 	}
 	return db.DBTX.Query(ctx, sql, args...)
 }
