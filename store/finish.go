@@ -20,6 +20,10 @@ type Writes struct {
 	Changed    clerksync.Mirror
 
 	Recorded string // the command whose outcome this is; "" for none
+
+	// Commit lets [Finish] commit the transaction in the round trip of its last statements. The
+	// caller's own commit then has nothing left to do.
+	Commit bool
 }
 
 // Write saves what changed since [LockMirror], and finishes the transaction's work.
@@ -71,6 +75,9 @@ func Finish(ctx context.Context, db DBTX, w Writes, saved Saved, now time.Time) 
 		return err
 	}
 	endDeliveries(&p, w.Deliveries, now)
+	if w.Commit {
+		p.exec("COMMIT", nil)
+	}
 	if err := p.run(ctx, db); err != nil {
 		return fmt.Errorf("finish deliveries: %w", err)
 	}
