@@ -1,8 +1,10 @@
 package api
 
 import (
+	"maps"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
 	"slices"
 	"testing"
 
@@ -52,6 +54,31 @@ func TestDocument_ParameterExamplesAreValid(t *testing.T) {
 		}
 	}
 	require.Positive(t, seen)
+}
+
+// TestDocument_SuitsGenerators holds the habits that generators of clients depend on. An operation's
+// id becomes a function's name, and so begins with a verb. Schemas, parameters and responses become
+// types of one name space. A default in a request's body makes the member required in TypeScript.
+func TestDocument_SuitsGenerators(t *testing.T) {
+	t.Parallel()
+	doc, all := operations(t)
+	verb := regexp.MustCompile(`^(get|list|search|create|rename|set|remove|invite|revoke|append|export|authorize|evaluate|receive)([A-Z]|$)`)
+	for _, o := range all {
+		require.Regexp(t, verb, o.OperationID, "%s %s", o.method, o.path)
+		if o.RequestBody == nil {
+			continue
+		}
+		for _, media := range o.RequestBody.Value.Content {
+			for name, member := range media.Schema.Value.Properties {
+				require.Nil(t, member.Value.Default, "%s: %s", o.OperationID, name)
+			}
+		}
+	}
+	names := slices.Concat(
+		slices.Collect(maps.Keys(doc.Components.Schemas)), slices.Collect(maps.Keys(doc.Components.Parameters)), slices.Collect(maps.Keys(doc.Components.Responses)),
+	)
+	slices.Sort(names)
+	require.Equal(t, slices.Compact(slices.Clone(names)), names)
 }
 
 // TestDocument_ListsTheRoutes compares the router with the document, both ways.
