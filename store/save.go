@@ -112,7 +112,8 @@ func columns[R any](rows []R) (arrays []any) {
 func column[R, V, A any](rows []R, field int, as func(V) A) pgtype.FlatArray[A] {
 	values := make(pgtype.FlatArray[A], len(rows))
 	for n := range rows {
-		values[n] = as(*reflect.ValueOf(&rows[n]).Elem().Field(field).Addr().Interface().(*V))
+		value, _ := reflect.ValueOf(&rows[n]).Elem().Field(field).Addr().Interface().(*V)
+		values[n] = as(*value)
 	}
 	return values
 }
