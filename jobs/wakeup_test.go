@@ -81,9 +81,12 @@ func TestInbox_EachCommitIsFollowedByAWakeUp(t *testing.T) {
 		return mirrortest.Joined(t, fmt.Sprintf("msg_%d", n), fmt.Sprintf("orgmem_%d", n), "org_1", fmt.Sprintf("user_%d", n))
 	}
 	for name, after := range map[string]func(*testing.T, *Inbox){
-		"nothing":      func(*testing.T, *Inbox) {},
-		"a repeat":     func(t *testing.T, in *Inbox) { t.Helper(); accept(t, in, joined(0)) },
-		"a revocation": func(t *testing.T, in *Inbox) { t.Helper(); accept(t, in, mirrortest.UserNamed(t, "msg_2", "user_1", "Kim", 1)) },
+		"nothing":  func(*testing.T, *Inbox) {},
+		"a repeat": func(t *testing.T, in *Inbox) { t.Helper(); accept(t, in, joined(0)) },
+		"a revocation": func(t *testing.T, in *Inbox) {
+			t.Helper()
+			accept(t, in, mirrortest.UserNamed(t, "msg_2", "user_1", "Kim", 1))
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
