@@ -73,8 +73,8 @@ func TestInbox_OneWakeUpForManyCommits(t *testing.T) {
 	require.LessOrEqual(t, notifications(t, b, listener), most)
 }
 
-// TestInbox_EachCommitIsFollowedByAWakeUp has commits that leave their wake-up to the next one. That
-// takes access away, carries a repeat, or never comes.
+// TestInbox_EachCommitIsFollowedByAWakeUp has commits that leave their wake-up to the next one,
+// which takes access away, carries a repeat, or never comes.
 func TestInbox_EachCommitIsFollowedByAWakeUp(t *testing.T) {
 	t.Parallel()
 	joined := func(n int) clerksync.Delivery {

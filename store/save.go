@@ -112,7 +112,7 @@ func columns[R any](rows []R) (arrays []any) {
 func column[R, V, A any](rows []R, field int, as func(V) A) pgtype.FlatArray[A] {
 	values := make(pgtype.FlatArray[A], len(rows))
 	for n := range rows {
-		value, _ := reflect.ValueOf(&rows[n]).Elem().Field(field).Addr().Interface().(*V)
+		value, _ := reflect.TypeAssert[*V](reflect.ValueOf(&rows[n]).Elem().Field(field).Addr())
 		values[n] = as(*value)
 	}
 	return values
