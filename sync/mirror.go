@@ -32,6 +32,8 @@ type Changes struct {
 	Entries    []AuditEntry // of the changes
 	Drift      []Drift      // what observations showed to be wrong
 	RolesMoved bool         // members may have other roles or permissions now, without an event for each of them
+
+	EndedSessions []string // ids
 }
 
 // Difference says how an object differs between the mirror and Clerk's API.
@@ -68,6 +70,10 @@ func (m Mirror) ApplyAll(deliveries []Delivery, facts []Facts) Changes {
 			continue
 		}
 		a := m.apply(application{}, facts[i], changes.Mirror)
+		if session := facts[i].EndedSession; session != "" {
+			a.state = StateApplied // also if it had ended before: the mirror isn't asked
+			changes.EndedSessions = append(changes.EndedSessions, session)
+		}
 		d.State = a.state
 		changes.add(a, d.ID, d.OccurredAt)
 	}
@@ -128,6 +134,7 @@ type application struct {
 	observed   bool // Clerk's API showed it
 	overruling bool // it counts for the subject, whatever the versions say
 	subject    string
+	known      bool // there was something about the subject before
 	state      State
 	entries    []AuditEntry
 	difference Difference // of the subject; "" if there is none
@@ -138,13 +145,14 @@ type application struct {
 func merge[T mergeable[T], P registered[T]](a *application, said []T, objects, changed map[string]T, audit func(before, after T) []AuditEntry) {
 	for _, in := range said {
 		id := in.ObjectID()
-		before := objects[id]
+		before, known := objects[id]
 		after := before.Merge(in)
 		if a.overruling && id == a.subject {
 			after = overrule[T, P](before, in)
 		}
-		if !after.Known() || reflect.DeepEqual(before, after) || a.observed && nothingNew[T, P](before, after) {
-			continue
+		a.known = a.known || known && id == a.subject
+		if !after.Known() || known && (reflect.DeepEqual(before, after) || a.observed && nothingNew[T, P](before, after)) {
+			continue // an object that is new has changed in any case, and needs no comparison
 		}
 		objects[id], changed[id] = after, after
 		if before.Dead() && after.Dead() {
