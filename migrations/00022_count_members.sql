@@ -26,20 +26,35 @@ BEGIN
             ids := ids || all_ids[done];
             size := size + all_sizes[done];
         END LOOP;
-        PERFORM set_config('lock_timeout', '5s', true); -- a worker waits less long, so of the two it gives way, and tries again
-        SELECT array_agg(p.organization_id), array_agg(p.user_id) INTO organizations, users FROM (
-            SELECT m.organization_id, m.user_id FROM rolecall.memberships m WHERE m.organization_id = ANY (ids)
-            GROUP BY m.organization_id, m.user_id HAVING count(*) > 1 ORDER BY hashtext(m.user_id)
-        ) p;
-        IF users IS NOT NULL THEN
-            PERFORM FROM rolecall.memberships m WHERE m.id = ANY (rolecall.stale_flags(organizations, users)) ORDER BY m.id FOR NO KEY UPDATE;
-            PERFORM rolecall.settle_pairs(organizations, users, array_fill(0, ARRAY[cardinality(users)]));
-        END IF;
-        COMMIT; -- a transaction locks the counts of its workspaces once, in order
-        PERFORM set_config('lock_timeout', '5s', true);
-        INSERT INTO rolecall.member_counts (organization_id, members) SELECT o.id, 0 FROM unnest(ids) AS o (id) ORDER BY o.id
-        ON CONFLICT DO NOTHING; -- the trigger counts
-        COMMIT;
+        FOR step IN 1 .. 2 LOOP
+            FOR try IN 1 .. 10 LOOP
+                BEGIN
+                    PERFORM set_config('lock_timeout', '5s', true); -- a worker waits less long, so of the two it gives way, and tries again
+                    IF step = 1 THEN
+                        SELECT array_agg(p.organization_id), array_agg(p.user_id) INTO organizations, users FROM (
+                            SELECT m.organization_id, m.user_id FROM rolecall.memberships m WHERE m.organization_id = ANY (ids)
+                            GROUP BY m.organization_id, m.user_id HAVING count(*) > 1 ORDER BY hashtext(m.user_id)
+                        ) p;
+                        IF users IS NOT NULL THEN
+                            PERFORM FROM rolecall.memberships m WHERE m.id = ANY (rolecall.stale_flags(organizations, users))
+                            ORDER BY m.id FOR NO KEY UPDATE;
+                            PERFORM rolecall.settle_pairs(organizations, users, array_fill(0, ARRAY[cardinality(users)]));
+                        END IF;
+                    ELSE
+                        INSERT INTO rolecall.member_counts (organization_id, members)
+                        SELECT o.id, 0 FROM unnest(ids) AS o (id) ORDER BY o.id
+                        ON CONFLICT DO NOTHING; -- the trigger counts
+                    END IF;
+                    EXIT;
+                EXCEPTION WHEN deadlock_detected THEN -- with a writer that waits longer; the step is undone, so that the writer goes on
+                    IF try = 10 THEN
+                        RAISE;
+                    END IF;
+                    PERFORM pg_sleep(0.1 * try);
+                END;
+            END LOOP;
+            COMMIT; -- a transaction locks the counts of its workspaces once, in order
+        END LOOP;
         IF clock_timestamp() > told + interval '1 second' OR done = cardinality(all_ids) THEN
             RAISE INFO 'counted the members of % of % workspaces', done, cardinality(all_ids);
             told := clock_timestamp();

@@ -154,3 +154,56 @@ func cutOff(t *testing.T, pool *pgxpool.Pool) {
 	}, 10*time.Second, time.Millisecond)
 	require.Error(t, <-failed)
 }
+
+// TestCurrentMembers_CountingGivesWayInADeadlock: a writer holds what the counting wants next, and
+// then wants what the counting holds.
+func TestCurrentMembers_CountingGivesWayInADeadlock(t *testing.T) {
+	t.Parallel()
+	for name, writes := range map[string][2]string{
+		"over a pair's flags": {
+			"SELECT pg_advisory_xact_lock(1919904869, hashtext('user_1'))", // as a ban does
+			"UPDATE rolecall.memberships SET role = 'org:x' WHERE user_id = 'user_1' AND organization_id = 'org_1'",
+		},
+		"over counts": {
+			"INSERT INTO rolecall.member_counts VALUES ('org_z2', 0)",
+			"INSERT INTO rolecall.member_counts VALUES ('org_z1', 0)",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ctx, pool := t.Context(), pgtest.NewEmpty(t)
+			upTo(t, pool, flagged-1)
+			fillOld(t, pool)
+			_, err := pool.Exec(ctx, `INSERT INTO rolecall.memberships (id, organization_id, user_id)
+				VALUES ('orgmem_z1', 'org_z1', 'user_1'), ('orgmem_z2', 'org_z2', 'user_1')`)
+			require.NoError(t, err)
+			upTo(t, pool, flagged)
+			writer, err := pool.Begin(ctx)
+			require.NoError(t, err)
+			_, err = writer.Exec(ctx, "SET LOCAL deadlock_timeout = '1min'") // so that the counting finds the deadlock
+			require.NoError(t, err)
+			_, err = writer.Exec(ctx, writes[0])
+			require.NoError(t, err)
+			counting, own := make(chan error, 1), open(t, pool.Config())
+			go func() { counting <- migrations.Up(ctx, own) }()
+			untilCountingWaits(t, pool)
+			_, err = writer.Exec(ctx, writes[1])
+			require.NoError(t, err)
+			require.NoError(t, writer.Commit(ctx))
+			require.NoError(t, <-counting)
+			requireStored(t, pool)
+		})
+	}
+}
+
+// untilCountingWaits returns once the counting waits for a lock.
+func untilCountingWaits(t *testing.T, pool *pgxpool.Pool) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		var waits bool
+		err := pool.QueryRow(t.Context(), `SELECT count(*) > 0 FROM pg_stat_activity
+			WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE 'DO %'`).Scan(&waits)
+		require.NoError(t, err)
+		return waits
+	}, 10*time.Second, time.Millisecond)
+}
