@@ -3,14 +3,13 @@
 
 -- +goose NO TRANSACTION
 -- +goose Up
--- The index is built beside writers, without a transaction. If that is cut off, an invalid index is left, and the next run drops it.
-SET lock_timeout = '5s';
+-- Both indexes change beside writers, without a transaction. If that is cut off, an invalid index is left, and the next run drops it.
+SET lock_timeout = '1min'; -- each change waits for the transactions under way, and nobody queues behind it
 DROP INDEX CONCURRENTLY IF EXISTS rolecall.audit_log_of_actor;
-SET lock_timeout = '1min'; -- building waits for the transactions under way, also for an older instance that waits to migrate
 CREATE INDEX CONCURRENTLY audit_log_of_actor ON rolecall.audit_log (organization_id, actor, at, seq) WHERE actor IS NOT NULL;
-SET lock_timeout = '5s'; -- never queue behind a long transaction: everybody else would queue behind us
 DROP INDEX CONCURRENTLY IF EXISTS rolecall.audit_log_actor;
 
+SET lock_timeout = '5s'; -- never queue behind a long transaction: everybody else would queue behind us
 CREATE OR REPLACE TRIGGER users_inserted AFTER INSERT ON rolecall.users REFERENCING NEW TABLE AS written
     FOR EACH ROW WHEN (NEW.deleted_at IS NOT NULL OR NEW.banned OR NEW.deprovisioned)
     EXECUTE FUNCTION rolecall.count_accounts();

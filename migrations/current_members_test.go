@@ -125,7 +125,7 @@ func TestCurrentMembers_CountingCanBeRunAgain(t *testing.T) {
 		require.NoError(t, err)
 		_, err = blocker.Exec(ctx, "INSERT INTO rolecall.member_counts VALUES ($1, 0)", workspace)
 		require.NoError(t, err)
-		cutOff(t, pool)
+		cutOff(t, pool, "DO %")
 		require.NoError(t, blocker.Rollback(ctx))
 	}
 	require.NoError(t, writeOld(ctx, pool, 1))
@@ -140,15 +140,15 @@ func TestCurrentMembers_CountingCanBeRunAgain(t *testing.T) {
 	requireStored(t, pool)
 }
 
-// cutOff migrates until the counting waits for a lock, and ends its session there.
-func cutOff(t *testing.T, pool *pgxpool.Pool) {
+// cutOff migrates until a statement like the given one waits for a lock, and ends its session there.
+func cutOff(t *testing.T, pool *pgxpool.Pool, statement string) {
 	t.Helper()
 	failed, own := make(chan error, 1), open(t, pool.Config())
 	go func() { failed <- migrations.Up(t.Context(), own) }()
 	require.Eventually(t, func() bool {
 		var cut bool
 		err := pool.QueryRow(t.Context(), `SELECT coalesce(bool_or(pg_terminate_backend(pid)), false) FROM pg_stat_activity
-			WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE 'DO %'`).Scan(&cut)
+			WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE $1`, statement).Scan(&cut)
 		require.NoError(t, err)
 		return cut
 	}, 10*time.Second, time.Millisecond)

@@ -99,3 +99,25 @@ func TestCheck_UnreachableDatabaseIsNoOlderSchema(t *testing.T) {
 	require.Error(t, err)
 	require.NotErrorIs(t, err, migrations.ErrOutdated)
 }
+
+// TestUp_IndexOfActorsCanBeBuiltAgain after a build that was cut off, and has left an invalid index.
+func TestUp_IndexOfActorsCanBeBuiltAgain(t *testing.T) {
+	t.Parallel()
+	const cheaperWrites = 31
+	ctx, pool := t.Context(), pgtest.NewEmpty(t)
+	upTo(t, pool, cheaperWrites-1)
+	indexes := func() (names string) {
+		require.NoError(t, pool.QueryRow(ctx, `SELECT string_agg(indexrelid::regclass || ' ' || indisvalid, ', ' ORDER BY indexrelid) FROM pg_index
+			WHERE indrelid = 'rolecall.audit_log'::regclass AND indexrelid::regclass::text LIKE '%actor%'`).Scan(&names))
+		return names
+	}
+	writer, err := pool.Begin(ctx)
+	require.NoError(t, err)
+	_, err = writer.Exec(ctx, "INSERT INTO rolecall.audit_log (organization_id, action, target, at, cause) VALUES ('org_1', 'a.b', 'x', now(), 'y')")
+	require.NoError(t, err)
+	cutOff(t, pool, "%CREATE INDEX CONCURRENTLY audit_log_of_actor%")
+	require.NoError(t, writer.Commit(ctx))
+	require.Equal(t, "rolecall.audit_log_actor true, rolecall.audit_log_of_actor false", indexes())
+	require.NoError(t, migrations.Up(ctx, pool))
+	require.Equal(t, "rolecall.audit_log_of_actor true", indexes())
+}
