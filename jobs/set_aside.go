@@ -217,8 +217,8 @@ func (t timing) slow() bool {
 	return wrote >= slowApply && wrote >= slowerThanLocking*t.locked.Sub(t.began)
 }
 
-// noteSlow remembers a part that took long: a hundred like it would hold up all others. The next
-// one takes long, too, if this one can't be read.
+// noteSlow remembers a part that took long: a hundred like it would hold up all others. If the
+// database doesn't say which part it was, the next one that takes long is remembered.
 func (w *applyWorker) noteSlow(ctx context.Context, db store.DBTX, done merge.Applied) {
 	singles, err := singlesOf(ctx, db, done.Deliveries, done.Facts)
 	if parts := inParts(singles); err == nil && len(parts) == 1 {

@@ -35,7 +35,8 @@ WITH input AS (
     FROM input JOIN stored ON stored.svix_id = input.svix_id
     WHERE input.queue <> ''
     GROUP BY input.queue, input.priority
-    RETURNING CASE WHEN queue <> ALL ($16::text[]) THEN pg_notify('rolecall.river_insert', jsonb_build_object('queue', queue)::text) END
+    RETURNING CASE WHEN queue <> ALL ($16::text[])
+        THEN pg_notify('rolecall.river_insert', jsonb_build_object('queue', queue)::text) END
 )
 SELECT svix_id FROM stored
 `
@@ -59,10 +60,10 @@ type AcceptDeliveriesParams struct {
 	Quiet           []string    `json:"quiet"`
 }
 
-// Adds new deliveries to the ledger, each with a place in a job of its queue, wakes the workers of
-// those queues at commit except the quiet ones, and returns the ids of the new deliveries. It is one statement, so that
-// accepting is one round trip and needs no other transaction. A repeat takes no lock: it must not
-// wait for the worker that applies the first copy.
+// Adds new deliveries to the ledger, each with a place in a job of its queue, and returns their ids.
+// The commit wakes the workers of those queues, except of the quiet ones. It is one statement, so
+// that accepting is one round trip and needs no other transaction. A repeat takes no lock: it must
+// not wait for the worker that applies the first copy.
 func (q *Queries) AcceptDeliveries(ctx context.Context, db DBTX, arg AcceptDeliveriesParams) ([]string, error) {
 	rows, err := db.Query(ctx, AcceptDeliveries,
 		arg.SvixIds,
