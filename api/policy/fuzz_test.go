@@ -10,7 +10,7 @@ import (
 func FuzzParse(f *testing.F) {
 	f.Add(builtIn)
 	for _, text := range []string{
-		"roles:\n  org:admin: &a [a]\n  org:b: *a\n", "roles: {org:a: [b]}", "? roles\n: !!map {<<: *x}", "a: &b {c: *b}", "---\n...\n", "...", "0\n---", "roles: |\n a",
+		"roles:\n  org:admin: &a [a]\n  org:b: *a\n", "roles: {org:a: [b]}", "? roles\n: !!map {<<: *x}", "a: &b {c: *b}", "---\n...\n", "...", head + theRoutes, "0\n---", "roles: |\n a",
 	} {
 		f.Add([]byte(text))
 	}
@@ -26,5 +26,6 @@ func FuzzParse(f *testing.F) {
 		again, err := Parse("p.yaml", written)
 		require.NoError(t, err, "%s", written)
 		require.Equal(t, policy.Grants, again.Grants)
+		require.Len(t, again.Routes, len(policy.Routes))
 	})
 }
