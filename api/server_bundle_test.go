@@ -203,6 +203,9 @@ func (b *serverBundle) serve(request *http.Request) exchange {
 	b.tb.Helper()
 	recorder := httptest.NewRecorder()
 	b.handler.ServeHTTP(recorder, request)
+	if request.Method == http.MethodHead { // as net/http does
+		recorder.Body.Reset()
+	}
 	x := exchange{request: request, status: recorder.Code, header: recorder.Header(), body: recorder.Body.Bytes()}
 	b.held(x)
 	return x
