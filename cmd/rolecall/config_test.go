@@ -62,7 +62,11 @@ func TestConfig_RefusesWhatServeRefuses(t *testing.T) {
 		"ROLECALL_CLERK_RATE":           {"-1", "Inf", "NaN", "fast"},
 		"ROLECALL_BODY_RETENTION":       {"-1h", "90 days", "30d"},
 		"ROLECALL_POLICY_FILE":          {"/nowhere/policy.yaml"},
-		"ROLECALL_LOG_LEVEL":            {"verbose", "5x"},
+		"ROLECALL_SIGN_IN_URL": {
+			"accounts.test/sign-in", "/sign-in", "http://accounts.test/sign-in", "javascript:alert(1)", "https://", "https://u:opensesame@accounts.test", "https://accounts.test/#/sign-in",
+			"https://accounts.test/?redirect_url=https://a.test",
+		},
+		"ROLECALL_LOG_LEVEL": {"verbose", "5x"},
 	}
 	for setting, values := range refused {
 		for _, value := range values {
@@ -100,6 +104,7 @@ func TestConfig_AcceptsValidSettings(t *testing.T) {
 		"CLERK_AUTHORIZED_PARTIES": {"https://a.test, https://b.test", "http://localhost:3000", "chrome-extension://abc"},
 		"ROLECALL_LISTEN_ADDR":     {":8080", "0.0.0.0:0", "[::1]:8080", "localhost:http", "rolecall.internal:8080"},
 		"ROLECALL_POLICY_FILE":     {"../../api/policy/policy.yaml"},
+		"ROLECALL_SIGN_IN_URL":     {"https://accounts.test/sign-in?theme=dark", "http://localhost:3000/sign-in"},
 		"ROLECALL_STOP_DELAY":      {"0", "0s", "1m30s"},
 		"ROLECALL_LOG_LEVEL":       {"debug", "WARN", "info+1"},
 		"ROLECALL_SWEEP_INTERVAL":  {"0", "15m"},
@@ -292,4 +297,43 @@ func TestConfig_ShowsThePolicy(t *testing.T) {
 	code, _, errs = runCommand(t, env, "config")
 	require.Equal(t, exitError, code)
 	require.Contains(t, errs, file+`:3: role "admin" must be written "org:admin"`)
+}
+
+// TestConfig_ExplainsARoute prints which route takes a request.
+//
+//nolint:paralleltest // the environment belongs to the process
+func TestConfig_ExplainsARoute(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "policy.yaml")
+	require.NoError(t, os.WriteFile(file, []byte(`roles:
+  org:admin: [a, members:read, members:manage, workspace:update, audit:read]
+routes:
+  - { match: 'GET /w/{workspace}/**', permission: a }
+  - { match: 'GET /host', permission: a, workspace: host }
+  - { match: 'GET /api', permission: a, workspace: header X-W }
+  - { match: '* /dashboard', permission: a }
+  - { match: 'GET /healthz', public: true }
+`), 0o600))
+	env := goodEnv()
+	env["ROLECALL_POLICY_FILE"] = file
+	for request, want := range map[string]string{
+		"GET /w/org_1/x?y=z": file + ":4: GET /w/{workspace}/**\nit needs a in the workspace org_1\n",
+		"GET /host/":         file + ":5: GET /host\nit needs a in the workspace whose slug is the host's first label\n",
+		"GET /api":           file + ":6: GET /api\nit needs a in the workspace of the header X-W\n",
+		"PUT /dashboard":     file + ":7: * /dashboard\nit needs a in the session's active workspace\n",
+		"GET /healthz":       file + ":8: GET /healthz\nit needs nothing: the route is public\n",
+	} {
+		code, out, errs := runCommand(t, env, "config", "--route", request)
+		require.Equal(t, exitOK, code, errs)
+		require.Equal(t, want, out)
+	}
+	for request, want := range map[string]string{
+		"GET /elsewhere": "no route takes this request", "GET /host/../w": "a segment of dots", "get /host": "must be a method in capitals", "GET": "doesn't begin with a slash",
+	} {
+		code, out, errs := runCommand(t, env, "config", "--route", request)
+		require.Equal(t, exitError, code)
+		require.Empty(t, out)
+		require.Contains(t, errs, want)
+	}
+	_, out, _ := runCommand(t, env, "config")
+	require.Contains(t, out, "routes:\n- match: GET /w/{workspace}/**\n  permission: a\n")
 }

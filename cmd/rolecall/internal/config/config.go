@@ -45,6 +45,7 @@ type Config struct {
 	ClerkRate         float64       `env:"ROLECALL_CLERK_RATE" envDefault:"0" help:"calls per second that the sweeps of one process make to Clerk; 0 takes a fifth of Clerk's limit, which your application shares. Look-ups of strangers may use half of this rate; commands are exempt"`
 	BodyRetention     time.Duration `env:"ROLECALL_BODY_RETENTION" envDefault:"2160h" help:"how long the bodies of webhooks are kept, as a Go duration; 0 keeps them for ever"`
 	PolicyFile        string        `env:"ROLECALL_POLICY_FILE" help:"YAML file of the roles and their permissions; default: the built-in policy"`
+	SignInURL         string        `env:"ROLECALL_SIGN_IN_URL" secret:"web" help:"sign-in page to which forward authentication sends browsers without a session; default: they get a 401"`
 	LogLevel          slog.Level    `env:"ROLECALL_LOG_LEVEL" envDefault:"info" help:"debug, info, warn or error"`
 }
 
@@ -95,6 +96,9 @@ func (c Config) check(which Parts) error {
 	}
 	if c.StopDelay < 0 {
 		errs = append(errs, errors.New("ROLECALL_STOP_DELAY must not be negative: write 0 for none"))
+	}
+	if _, err := c.SignInPage(); err != nil {
+		errs = append(errs, err)
 	}
 	return errors.Join(append(errs, c.CheckSweeping())...)
 }
