@@ -19,6 +19,7 @@ type reader struct {
 	name     string
 	grants   clerksync.Grants
 	denied   []string // to impersonators
+	authZEN  AuthZEN
 	errs     []error
 	warnings []string
 }
@@ -114,6 +115,7 @@ var sections = []struct {
 }{
 	{"roles", (*reader).roles},
 	{"deny_impersonators", (*reader).denyImpersonators},
+	{"authzen", (*reader).readAuthZEN},
 }
 
 func (r *reader) root(body ast.Node) {
