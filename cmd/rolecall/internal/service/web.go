@@ -71,7 +71,7 @@ func (s *Service) apiHandler() (http.Handler, error) {
 	})
 	cfg := api.Config{
 		DB: s.read, DecideDB: s.decide, EventDB: s.events, Authenticator: authenticator, Policy: s.policy.Policy, Logger: s.logger,
-		Entries: s.entries,
+		Entries: s.entries, PublicURL: s.cfg.PublicURL,
 		Decided: func(r clerksync.Reason) { s.metrics.decisions.WithLabelValues(string(r)).Inc() },
 		Refused: func(r auth.Reason) { s.metrics.refused.WithLabelValues(string(r)).Inc() },
 	}
