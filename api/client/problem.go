@@ -25,6 +25,7 @@ const problemType = "urn:rolecall:problem:"
 // The problems that don't depend on the request.
 var (
 	errUnauthenticated = &problem{Type: problemType + "unauthenticated", Title: "No usable token", Status: http.StatusUnauthorized}
+	errSessionEnded    = &problem{Type: problemType + "session-ended", Title: "The session has ended", Status: http.StatusUnauthorized}
 	errNotFound        = &problem{Type: problemType + "not-found", Title: "Not found", Status: http.StatusNotFound}
 	errUnavailable     = &problem{Type: problemType + "unavailable", Title: "Temporarily unavailable", Status: http.StatusServiceUnavailable}
 )
@@ -54,7 +55,7 @@ func ofUser(err error) error {
 	if !ok {
 		return err
 	}
-	for _, p := range []*problem{errUnauthenticated, forbidden(answered.Reason), errNotFound} {
+	for _, p := range []*problem{errUnauthenticated, errSessionEnded, forbidden(answered.Reason), errNotFound} {
 		if answered.Type == p.Type && answered.Status == p.Status {
 			return p
 		}
