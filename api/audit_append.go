@@ -13,6 +13,7 @@ import (
 
 	"github.com/gorilla/mux"
 
+	"github.com/callmine/rolecall/api/auth"
 	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
 )
@@ -40,7 +41,7 @@ const (
 
 // appendAudit answers POST /v1/workspaces/{workspace_id}/audit: a service records an event of its
 // product. The entry keeps the named actor, even after that user is deleted.
-func (s *server) appendAudit(w http.ResponseWriter, r *http.Request, service string) error {
+func (s *server) appendAudit(w http.ResponseWriter, r *http.Request, service auth.Identity) error {
 	if r.Header.Values(headerOnBehalfOf) != nil {
 		return badRequest("Rolecall-On-Behalf-Of isn't allowed here: name the user as actor.")
 	}
@@ -49,7 +50,7 @@ func (s *server) appendAudit(w http.ResponseWriter, r *http.Request, service str
 	if err != nil {
 		return err
 	}
-	event, err := input.event(service, s.cfg.Now())
+	event, err := input.event(service.Service, s.cfg.Now())
 	if err != nil {
 		return err
 	}
@@ -60,6 +61,9 @@ func (s *server) appendAudit(w http.ResponseWriter, r *http.Request, service str
 	event.OrganizationID = mux.Vars(r)["workspace_id"]
 	if !clerksync.Storable(event.OrganizationID) {
 		return errNotFound
+	}
+	if !service.Rights.In(event.OrganizationID) {
+		return errWorkspaceNotListed
 	}
 	standings, err := s.standings(r.Context(), store.Pair{OrganizationID: event.OrganizationID})
 	if err != nil {

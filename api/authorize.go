@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/callmine/rolecall/api/auth"
 	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
 )
@@ -96,8 +97,10 @@ type decisionsBody struct {
 	Decisions []decisionBody `json:"decisions"`
 }
 
-// authorizeMany answers POST /v1/authorize, by which a service asks about any users.
-func (s *server) authorizeMany(w http.ResponseWriter, r *http.Request, _ string) error {
+// authorizeMany answers POST /v1/authorize, by which a service asks about any users. A check of a
+// workspace beyond the service's rights is refused alone: one such check, perhaps with an id from
+// somebody's URL, must not spoil the others that share its request.
+func (s *server) authorizeMany(w http.ResponseWriter, r *http.Request, service auth.Identity) error {
 	asked, err := readChecks(w, r)
 	if err != nil {
 		return err
@@ -108,7 +111,10 @@ func (s *server) authorizeMany(w http.ResponseWriter, r *http.Request, _ string)
 	}
 	pairs := make([]store.Pair, len(asked.Checks))
 	for i, c := range asked.Checks {
-		pairs[i] = store.Pair{UserID: c.UserID, OrganizationID: c.WorkspaceID}
+		pairs[i] = store.Pair{UserID: c.UserID}
+		if service.Rights.In(c.WorkspaceID) { // else nothing is read, so that no time tells of the workspace
+			pairs[i].OrganizationID = c.WorkspaceID
+		}
 	}
 	read := s.standings
 	if asked.Refresh {
@@ -121,11 +127,14 @@ func (s *server) authorizeMany(w http.ResponseWriter, r *http.Request, _ string)
 	if standings, err = s.awaitRevision(r.Context(), demand.MinRevision, standings, pairs...); err != nil {
 		return err
 	}
-	grants := s.cfg.Grants()
+	grants := s.cfg.Policy().Grants
 	now := s.cfg.Now()
 	body := decisionsBody{Decisions: make([]decisionBody, len(asked.Checks))}
 	for i, c := range asked.Checks {
 		d := demand.Judge(grants.Decide(standings[i], c.Permission), now)
+		if !service.Rights.In(c.WorkspaceID) {
+			d = clerksync.Decision{Reason: clerksync.ReasonWorkspaceNotListed, Permission: c.Permission, OrganizationID: c.WorkspaceID, UserID: c.UserID}
+		}
 		s.cfg.Decided(d.Reason)
 		body.Decisions[i] = bodyOf(d)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/gorilla/mux"
 
+	"github.com/callmine/rolecall/api/auth"
 	"github.com/callmine/rolecall/api/policy"
 	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
@@ -21,13 +22,13 @@ const headerOnBehalfOf = "Rolecall-On-Behalf-Of"
 // The kinds of handlers, by the caller that they take. A handler that returns an error has written
 // nothing; the error becomes a problem.
 type (
-	serviceHandler func(w http.ResponseWriter, r *http.Request, service string) error
+	serviceHandler func(w http.ResponseWriter, r *http.Request, service auth.Identity) error
 	userHandler    func(w http.ResponseWriter, r *http.Request, userID string) error
 	memberHandler  func(w http.ResponseWriter, r *http.Request, member clerksync.Standing) error
 )
 
-// asService admits services only.
-func (s *server) asService(next serviceHandler) http.Handler {
+// asService admits services with the scope only.
+func (s *server) asService(scope auth.Scope, next serviceHandler) http.Handler {
 	return s.handle(func(w http.ResponseWriter, r *http.Request) error {
 		identity, err := s.callers.Authenticate(r)
 		if err != nil {
@@ -36,12 +37,15 @@ func (s *server) asService(next serviceHandler) http.Handler {
 		if identity.Service == "" {
 			return errServicesOnly
 		}
-		return next(w, r, identity.Service)
+		if !identity.Rights.Has(scope) {
+			return scopeMissing(scope)
+		}
+		return next(w, r, identity)
 	})
 }
 
-// asUser admits users, and services that act for a user.
-func (s *server) asUser(next userHandler) http.Handler {
+// asUser admits users, and services with the scope that act for a user.
+func (s *server) asUser(scope auth.Scope, next userHandler) http.Handler {
 	return s.handle(func(w http.ResponseWriter, r *http.Request) error {
 		identity, err := s.callers.Authenticate(r)
 		if err != nil {
@@ -50,25 +54,40 @@ func (s *server) asUser(next userHandler) http.Handler {
 		if identity.Service == "" {
 			return next(w, r, identity.UserID)
 		}
+		if !identity.Rights.Has(scope) {
+			return scopeMissing(scope)
+		}
 		named := r.Header.Values(headerOnBehalfOf)
 		if len(named) != 1 || !strings.HasPrefix(named[0], clerksync.UserPrefix) || named[0] == clerksync.UserPrefix || !clerksync.Storable(named[0]) {
 			return errUsersOnly
 		}
-		return next(w, r.WithContext(context.WithValue(r.Context(), serviceKey{}, identity.Service)), named[0])
+		return next(w, r.WithContext(context.WithValue(r.Context(), serviceKey{}, identity)), named[0])
 	})
 }
 
 type serviceKey struct{}
 
-// serviceOf returns the service that acts for the user, or "" if the user's own token was sent.
-func serviceOf(r *http.Request) string {
-	service, _ := r.Context().Value(serviceKey{}).(string) // or none
+// serviceOf returns the service that acts for the user. Its name is "" if the user's own token was
+// sent.
+func serviceOf(r *http.Request) auth.Identity {
+	service, _ := r.Context().Value(serviceKey{}).(auth.Identity) // or none
 	return service
 }
 
-// asMember admits members of the workspace in the path whose role has the permission.
-func (s *server) asMember(permission string, next memberHandler) http.Handler {
-	return s.asUser(func(w http.ResponseWriter, r *http.Request, userID string) error {
+// inAllWorkspaces refuses services that are limited to some workspaces, on a route about no single one.
+func inAllWorkspaces(next userHandler) userHandler {
+	return func(w http.ResponseWriter, r *http.Request, userID string) error {
+		if !serviceOf(r).Rights.Everywhere() {
+			return errWorkspaceNotListed
+		}
+		return next(w, r, userID)
+	}
+}
+
+// asMember admits members of the workspace in the path whose role has the permission. Services that
+// act for a member need the scope.
+func (s *server) asMember(scope auth.Scope, permission string, next memberHandler) http.Handler {
+	return s.asUser(scope, func(w http.ResponseWriter, r *http.Request, userID string) error {
 		v, err := s.judge(r, userID, mux.Vars(r)["workspace_id"], permission)
 		if err != nil {
 			return err
@@ -91,7 +110,7 @@ func admit(w http.ResponseWriter, r *http.Request, v verdict, next memberHandler
 // ownPermission for their own membership. A member who has left, or an admin who has stepped down,
 // may repeat that very request with its key, and gets the first answer again.
 func (s *server) asManager(ownPermission string, next memberHandler) http.Handler {
-	return s.asUser(func(w http.ResponseWriter, r *http.Request, userID string) error {
+	return s.asUser(auth.ScopeCommands, func(w http.ResponseWriter, r *http.Request, userID string) error {
 		permission := policy.MembersManage
 		own := mux.Vars(r)["user_id"] == userID
 		if own {

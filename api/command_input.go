@@ -80,7 +80,7 @@ func (s *server) role(ctx context.Context, raw string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	_, granted := s.cfg.Grants()[key]
+	_, granted := s.cfg.Policy().Grants[key]
 	if !granted && !slices.Contains(known, key) {
 		return "", unknown
 	}

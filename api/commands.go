@@ -43,7 +43,7 @@ func (s *server) run(w http.ResponseWriter, r *http.Request, c clerksync.Command
 	if err != nil {
 		return err
 	}
-	if !s.commands.Allow(serviceOf(r) + " " + c.Actor) { // a service can't use up the user's own limit
+	if !s.commands.Allow(serviceOf(r).Service + " " + c.Actor) { // a service can't use up the user's own limit
 		return errTooManyCommands
 	}
 	answered, repeated, err := s.cfg.Commander.Run(r.Context(), c, key, s.stillMay(c), answer)
@@ -75,7 +75,7 @@ func (s *server) stillMay(c clerksync.Command) func(context.Context, store.DBTX)
 		if err != nil {
 			return err
 		}
-		if decision := s.cfg.Grants().Decide(standings[0], permission); !decision.Allowed {
+		if decision := s.cfg.Policy().Grants.Decide(standings[0], permission); !decision.Allowed {
 			return refusal(decision, standings[0].User)
 		}
 		return nil

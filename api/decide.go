@@ -28,11 +28,14 @@ type verdict struct {
 // at once, whatever the request demands. So neither the time nor the text of the refusal shows
 // whether the workspace exists.
 func (s *server) judge(r *http.Request, userID, workspaceID, permission string) (verdict, error) {
+	if !serviceOf(r).Rights.In(workspaceID) {
+		return verdict{}, errWorkspaceNotListed
+	}
 	standing, err := s.standing(r.Context(), userID, workspaceID)
 	if err != nil {
 		return verdict{}, err
 	}
-	decision := s.cfg.Grants().Decide(standing, permission)
+	decision := s.cfg.Policy().Grants.Decide(standing, permission)
 	var demand clerksync.Freshness
 	if mayAct(standing) {
 		if demand, err = freshnessOf(r); err != nil {
@@ -44,7 +47,7 @@ func (s *server) judge(r *http.Request, userID, workspaceID, permission string) 
 			return verdict{}, err
 		}
 		standing = reached[0]
-		decision = demand.Judge(s.cfg.Grants().Decide(standing, permission), s.cfg.Now())
+		decision = demand.Judge(s.cfg.Policy().Grants.Decide(standing, permission), s.cfg.Now())
 	}
 	s.cfg.Decided(decision.Reason)
 	v := verdict{standing: standing, decision: decision}
@@ -64,7 +67,7 @@ func (s *server) decide(ctx context.Context, userID, workspaceID, permission str
 	if err != nil {
 		return clerksync.Decision{}, err
 	}
-	decision := s.cfg.Grants().Decide(standing, permission)
+	decision := s.cfg.Policy().Grants.Decide(standing, permission)
 	s.cfg.Decided(decision.Reason)
 	return decision, nil
 }

@@ -41,7 +41,7 @@ func keyOf(r *http.Request, userID string, raw []byte) (store.CommandKey, error)
 	if invalid {
 		return store.CommandKey{}, badRequest("Idempotency-Key must be given once, with 1 to 255 printable ASCII characters.")
 	}
-	return store.CommandKey{Digest: digest(serviceOf(r), userID, r.Method, r.URL.Path, keys[0]), Request: digest(string(raw))}, nil
+	return store.CommandKey{Digest: digest(serviceOf(r).Service, userID, r.Method, r.URL.Path, keys[0]), Request: digest(string(raw))}, nil
 }
 
 // digest returns a hash of a list of texts. Different lists with the same concatenation have

@@ -23,6 +23,7 @@ type problem struct {
 	Status int              `json:"status"`
 	Detail string           `json:"detail,omitempty"`
 	Reason clerksync.Reason `json:"reason,omitempty"` // only of a refusing decision
+	Scope  auth.Scope       `json:"scope,omitempty"`  // that a service lacks
 
 	retryAfter string // seconds, for the header of that name
 	challenge  string // for the header WWW-Authenticate
@@ -55,6 +56,10 @@ var (
 		Type: problemType + "forbidden", Title: "For services only", Status: http.StatusForbidden,
 		Detail: "This route takes a service token.",
 	}
+	errWorkspaceNotListed = &problem{
+		Type: problemType + "workspace-not-listed", Title: "Workspace not listed", Status: http.StatusForbidden,
+		Detail: "This service token is limited to some workspaces, and may ask about no others.",
+	}
 	errUnavailable = &problem{
 		Type: problemType + "unavailable", Title: "Temporarily unavailable", Status: http.StatusServiceUnavailable,
 		Detail: "Nothing was decided. Try again.", retryAfter: "1",
@@ -82,6 +87,14 @@ func forbidden(reason clerksync.Reason) *problem {
 	return &problem{
 		Type: problemType + "forbidden", Title: "Forbidden", Status: http.StatusForbidden, Reason: reason,
 		Detail: "You may not do this.",
+	}
+}
+
+// scopeMissing is the refusal of a service whose token lacks a scope.
+func scopeMissing(scope auth.Scope) *problem {
+	return &problem{
+		Type: problemType + "scope-missing", Title: "Scope missing", Status: http.StatusForbidden, Scope: scope,
+		Detail: "This service token lacks the scope " + string(scope) + ", which this request needs.",
 	}
 }
 

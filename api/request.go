@@ -49,8 +49,8 @@ func readQuery(r *http.Request, allowed []string) (query, error) {
 }
 
 // withoutQuery refuses requests with any query parameter, also one of freshness.
-func withoutQuery(next func(http.ResponseWriter, *http.Request, string) error) func(http.ResponseWriter, *http.Request, string) error {
-	return func(w http.ResponseWriter, r *http.Request, caller string) error {
+func withoutQuery[Caller any](next func(http.ResponseWriter, *http.Request, Caller) error) func(http.ResponseWriter, *http.Request, Caller) error {
+	return func(w http.ResponseWriter, r *http.Request, caller Caller) error {
 		if _, err := readQuery(r, nil); err != nil {
 			return err
 		}

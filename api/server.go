@@ -42,10 +42,10 @@ type Config struct {
 	Authenticator interface {
 		Authenticate(ctx context.Context, r *http.Request) (auth.Identity, error)
 	}
-	// Grants returns the policy in force, which says what each role may do. It may return another
+	// Policy returns the policy in force, which says what each role may do. It may return another
 	// policy at any time, but must not change a returned one. It must be safe for concurrent use.
 	// Required.
-	Grants func() clerksync.Grants
+	Policy func() *policy.Policy
 	// Logger gets a line for each error that isn't the caller's fault, and for each refused caller.
 	// Required.
 	Logger *slog.Logger
@@ -104,8 +104,8 @@ func (c Config) validate() error {
 		return errors.New("api: DB is missing")
 	case c.Authenticator == nil:
 		return errors.New("api: Authenticator is missing")
-	case c.Grants == nil || len(c.Grants()) == 0:
-		return errors.New("api: Grants is missing or empty: every request would be refused")
+	case c.Policy == nil || len(c.Policy().Grants) == 0:
+		return errors.New("api: Policy is missing or empty: every request would be refused")
 	case c.Logger == nil:
 		return errors.New("api: Logger is missing")
 	default:
@@ -146,22 +146,22 @@ func NewHandler(cfg Config) (http.Handler, error) {
 // handler.
 func (s *server) router() *mux.Router {
 	r := mux.NewRouter().SkipClean(true) // it tries the routes one after the other
-	r.Handle("/v1/authorize", s.asUser(s.authorize)).Methods(http.MethodGet)
-	r.Handle("/v1/authorize", s.asService(withoutQuery(s.authorizeMany))).Methods(http.MethodPost)
-	r.Handle("/v1/me", s.asUser(s.me)).Methods(http.MethodGet)
-	r.Handle("/v1/workspaces/{workspace_id}", s.asMember(policy.None, s.workspace)).Methods(http.MethodGet)
-	r.Handle("/v1/workspaces", s.asUser(withoutQuery(s.createWorkspace))).Methods(http.MethodPost)
-	r.Handle("/v1/workspaces/{workspace_id}", s.asMember(policy.WorkspaceUpdate, s.renameWorkspace)).Methods(http.MethodPatch)
+	r.Handle("/v1/authorize", s.asUser(auth.ScopeAuthorize, s.authorize)).Methods(http.MethodGet)
+	r.Handle("/v1/authorize", s.asService(auth.ScopeAuthorize, withoutQuery(s.authorizeMany))).Methods(http.MethodPost)
+	r.Handle("/v1/me", s.asUser(auth.ScopeRead, inAllWorkspaces(s.me))).Methods(http.MethodGet)
+	r.Handle("/v1/workspaces/{workspace_id}", s.asMember(auth.ScopeRead, policy.None, s.workspace)).Methods(http.MethodGet)
+	r.Handle("/v1/workspaces", s.asUser(auth.ScopeCommands, inAllWorkspaces(withoutQuery(s.createWorkspace)))).Methods(http.MethodPost)
+	r.Handle("/v1/workspaces/{workspace_id}", s.asMember(auth.ScopeCommands, policy.WorkspaceUpdate, s.renameWorkspace)).Methods(http.MethodPatch)
 	r.Handle("/v1/workspaces/{workspace_id}/members/{user_id}", s.asManager(policy.MembersManage, s.setRole)).Methods(http.MethodPatch)
 	r.Handle("/v1/workspaces/{workspace_id}/members/{user_id}", s.asManager(policy.None, s.removeMember)).Methods(http.MethodDelete)
-	r.Handle("/v1/workspaces/{workspace_id}/invitations", s.asMember(policy.MembersManage, s.invite)).Methods(http.MethodPost)
-	r.Handle("/v1/workspaces/{workspace_id}/invitations/{invitation_id}", s.asMember(policy.MembersManage, s.revoke)).Methods(http.MethodDelete)
-	r.Handle("/v1/workspaces/{workspace_id}/me", s.asMember(policy.None, s.workspaceMe)).Methods(http.MethodGet)
-	r.Handle("/v1/workspaces/{workspace_id}/members", s.asMember(policy.MembersRead, s.members)).Methods(http.MethodGet)
-	r.Handle("/v1/workspaces/{workspace_id}/invitations", s.asMember(policy.MembersManage, s.invitations)).Methods(http.MethodGet)
-	r.Handle("/v1/workspaces/{workspace_id}/audit", s.asMember(policy.AuditRead, s.audit)).Methods(http.MethodGet)
-	r.Handle("/v1/workspaces/{workspace_id}/audit/export", s.asMember(policy.AuditRead, s.exportAudit)).Methods(http.MethodGet)
-	r.Handle("/v1/workspaces/{workspace_id}/audit", s.asService(withoutQuery(s.appendAudit))).Methods(http.MethodPost)
+	r.Handle("/v1/workspaces/{workspace_id}/invitations", s.asMember(auth.ScopeCommands, policy.MembersManage, s.invite)).Methods(http.MethodPost)
+	r.Handle("/v1/workspaces/{workspace_id}/invitations/{invitation_id}", s.asMember(auth.ScopeCommands, policy.MembersManage, s.revoke)).Methods(http.MethodDelete)
+	r.Handle("/v1/workspaces/{workspace_id}/me", s.asMember(auth.ScopeRead, policy.None, s.workspaceMe)).Methods(http.MethodGet)
+	r.Handle("/v1/workspaces/{workspace_id}/members", s.asMember(auth.ScopeRead, policy.MembersRead, s.members)).Methods(http.MethodGet)
+	r.Handle("/v1/workspaces/{workspace_id}/invitations", s.asMember(auth.ScopeRead, policy.MembersManage, s.invitations)).Methods(http.MethodGet)
+	r.Handle("/v1/workspaces/{workspace_id}/audit", s.asMember(auth.ScopeRead, policy.AuditRead, s.audit)).Methods(http.MethodGet)
+	r.Handle("/v1/workspaces/{workspace_id}/audit/export", s.asMember(auth.ScopeRead, policy.AuditRead, s.exportAudit)).Methods(http.MethodGet)
+	r.Handle("/v1/workspaces/{workspace_id}/audit", s.asService(auth.ScopeAuditAppend, withoutQuery(s.appendAudit))).Methods(http.MethodPost)
 	r.Handle("/openapi.yaml", http.HandlerFunc(serveOpenAPI)).Methods(http.MethodGet)
 	r.NotFoundHandler = s.failWith(errNotFound)
 	r.MethodNotAllowedHandler = s.methodNotAllowed(r)

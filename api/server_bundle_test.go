@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -23,7 +24,8 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// Tokens that the bundle's authenticator knows. A user's id is that user's token.
+// Tokens that the bundle's authenticator knows. A user's id is that user's token. A service token
+// may be followed by its rights, as in the configuration: /scopes=read.
 const (
 	serviceToken  = "rcs_billing"
 	keysAwayToken = "keys-away"
@@ -41,8 +43,13 @@ func (tokenAuthenticator) Authenticate(_ context.Context, r *http.Request) (auth
 		return auth.Identity{}, &auth.Error{Reason: auth.ReasonMissing}
 	case strings.HasPrefix(token, clerksync.UserPrefix):
 		return auth.Identity{UserID: token, SessionID: "sess_1"}, nil
-	case token == serviceToken:
-		return auth.Identity{Service: "billing"}, nil
+	case strings.HasPrefix(token, serviceToken):
+		entry := "billing:" + strings.Repeat("00", sha256.Size) + strings.TrimPrefix(token, serviceToken)
+		services, err := auth.ParseServiceTokens(entry)
+		if err != nil {
+			return auth.Identity{}, &auth.Error{Reason: auth.ReasonServiceToken, Err: err}
+		}
+		return auth.Identity{Service: "billing", Rights: services[0].Rights}, nil
 	case token == keysAwayToken:
 		return auth.Identity{}, fmt.Errorf("%w: dial tcp: connection refused", auth.ErrKeysUnavailable)
 	case token == panicToken:
@@ -99,8 +106,8 @@ type serverBundle struct {
 }
 
 // fixed is a policy that never changes.
-func fixed(grants clerksync.Grants) func() clerksync.Grants {
-	return func() clerksync.Grants { return grants }
+func fixed(grants clerksync.Grants) func() *policy.Policy {
+	return func() *policy.Policy { return &policy.Policy{Grants: grants} }
 }
 
 // setupServer serves the API with the default policy; change may alter its configuration. A test
@@ -108,12 +115,12 @@ func fixed(grants clerksync.Grants) func() clerksync.Grants {
 func setupServer(tb testing.TB, change func(*Config)) *serverBundle {
 	tb.Helper()
 	db := mirrortest.New(tb)
-	grants, err := policy.Default()
+	builtIn, err := policy.Default()
 	require.NoError(tb, err)
 	b := &serverBundle{
 		tb: tb, db: db, pool: db.Pool, world: &world{tb: tb, db: db}, contract: loadContract(tb), logs: &logLines{},
 	}
-	config := Config{DB: db.Pool, Authenticator: tokenAuthenticator{}, Grants: fixed(grants), Logger: b.logs.Logger()}
+	config := Config{DB: db.Pool, Authenticator: tokenAuthenticator{}, Policy: fixed(builtIn.Grants), Logger: b.logs.Logger()}
 	if change != nil {
 		change(&config)
 	}

@@ -25,7 +25,7 @@ func TestConfig_NamesWhatIsMissing(t *testing.T) {
 	t.Parallel()
 	good := func() Config {
 		return Config{
-			DB: &hookedDB{}, Authenticator: tokenAuthenticator{}, Grants: fixed(clerksync.Grants{"org:admin": {"x"}}),
+			DB: &hookedDB{}, Authenticator: tokenAuthenticator{}, Policy: fixed(clerksync.Grants{"org:admin": {"x"}}),
 			Logger: slog.New(slog.DiscardHandler),
 		}
 	}
@@ -34,8 +34,8 @@ func TestConfig_NamesWhatIsMissing(t *testing.T) {
 	for missing, spoil := range map[string]func(*Config){
 		"DB":            func(c *Config) { c.DB = nil },
 		"Authenticator": func(c *Config) { c.Authenticator = nil },
-		"Grants":        func(c *Config) { c.Grants = nil },
-		"empty":         func(c *Config) { c.Grants = fixed(nil) },
+		"Policy":        func(c *Config) { c.Policy = nil },
+		"empty":         func(c *Config) { c.Policy = fixed(nil) },
 		"Logger":        func(c *Config) { c.Logger = nil },
 	} {
 		config := good()

@@ -191,7 +191,7 @@ func TestSQLFunctions_AgreeWithTheAPI(t *testing.T) {
 
 // answered asks POST /v1/authorize.
 func answered(ctx context.Context, t *rapid.T, db store.DBTX, grants clerksync.Grants, checks []checkBody) (allowed []bool) {
-	handler, err := NewHandler(Config{DB: db, Authenticator: tokenAuthenticator{}, Grants: fixed(grants), Logger: slog.New(slog.DiscardHandler)})
+	handler, err := NewHandler(Config{DB: db, Authenticator: tokenAuthenticator{}, Policy: fixed(grants), Logger: slog.New(slog.DiscardHandler)})
 	require.NoError(t, err)
 	for chunk := range slices.Chunk(checks, maxChecks) {
 		body, err := json.Marshal(map[string]any{"checks": chunk})

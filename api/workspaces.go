@@ -42,7 +42,7 @@ func (s *server) me(w http.ResponseWriter, r *http.Request, userID string) error
 	if err != nil {
 		return err
 	}
-	grants := s.cfg.Grants()
+	grants := s.cfg.Policy().Grants
 	p := pageOf(memberships, limit, store.UserMembership.Position, func(m store.UserMembership) membershipBody {
 		return membershipBody{
 			WorkspaceID: m.OrganizationID, Name: m.Name, Slug: m.Slug, Role: m.Role,
@@ -124,7 +124,7 @@ func (s *server) workspaceMe(w http.ResponseWriter, r *http.Request, member cler
 	}
 	return writeTagged(w, r, workspaceMeBody{
 		UserID: member.UserID, WorkspaceID: member.OrganizationID, Role: member.Role,
-		Permissions: permissionsIn(s.cfg.Grants(), member),
+		Permissions: permissionsIn(s.cfg.Policy().Grants, member),
 	})
 }
 

@@ -15,9 +15,9 @@ import (
 // permissionsOf returns the policy's permissions for a role, sorted as in answers.
 func permissionsOf(tb testing.TB, role string) []string {
 	tb.Helper()
-	grants, err := policy.Default()
+	builtIn, err := policy.Default()
 	require.NoError(tb, err)
-	return slices.Sorted(slices.Values(grants[role]))
+	return slices.Sorted(slices.Values(builtIn.Grants[role]))
 }
 
 func TestMe_ListsOldestMembershipFirst(t *testing.T) {

@@ -20,6 +20,10 @@ const (
 	ReasonUserBanned        Reason = "user_banned"
 	ReasonUserDeprovisioned Reason = "user_deprovisioned"
 	ReasonStale             Reason = "stale" // given by [Freshness.Judge] alone
+
+	// ReasonWorkspaceNotListed is given to a service that is limited to other workspaces. Nothing was
+	// read: it says nothing about the user or the workspace.
+	ReasonWorkspaceNotListed Reason = "workspace_not_listed"
 )
 
 // Standing is what the mirror knows about one user in one organization: all that a decision needs.

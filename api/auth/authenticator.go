@@ -11,21 +11,34 @@ import (
 	"time"
 )
 
-// Identity identifies the caller: a user or a service, never both. It has no role, permission or
-// organization of a session token, because those are as old as the token. Only the mirror decides.
+// Identity identifies the caller: a user or a service, never both. It has no role or permission of
+// a session token, because those are as old as the token. Only the mirror decides.
 type Identity struct {
 	// UserID is the user's Clerk id (user_…), or "" for a service.
 	UserID string
 	// Service is the service's configured name, or "" for a user.
 	Service string
+	// Rights are what the service may do; nil for a user, and for a service without scopes and
+	// workspaces.
+	Rights *Rights
 	// SessionID is the user's Clerk session (sess_…), or "" for a service and for a template's
 	// token that names none.
 	SessionID string
+	// ActiveOrganization is the organization (org_…) that the user has chosen in the session, or ""
+	// if there is none. It says which organization a request means, and not that the user is a
+	// member.
+	ActiveOrganization string
+	// Impersonator is the id of the actor who acts as the user, as given to Clerk, or "" if the
+	// user acts. It is usually a user's id, of this instance or of another one. It is printable
+	// ASCII.
+	Impersonator string
+	// ImpersonatorSession is the actor's own session (sess_…), or "" if the token names none.
+	ImpersonatorSession string
 }
 
 // defaultRememberedTokens is the usual number of verified tokens kept in memory. Tokens live for a
 // minute. With at most this many active users a minute, each token is verified only once. At
-// roughly 400 bytes each they take 20 MB.
+// roughly 500 bytes each they take 25 MB.
 const defaultRememberedTokens = 50_000
 
 // Config is what an Authenticator needs.

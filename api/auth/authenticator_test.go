@@ -70,7 +70,7 @@ func TestAuthenticator_OverHTTP(t *testing.T) {
 	r.Header.Set("Authorization", "Bearer "+firstSigner().sign(t, with(claimsAt(time.Now()), map[string]any{"iss": server.URL})))
 	identity, err := authenticator.Authenticate(t.Context(), r)
 	require.NoError(t, err)
-	require.Equal(t, Identity{UserID: testUser, SessionID: "sess_1"}, identity)
+	require.Equal(t, Identity{UserID: testUser, SessionID: "sess_1", ActiveOrganization: "org_1"}, identity)
 }
 
 func TestAuthenticator_ReadsOneBearerHeader(t *testing.T) {

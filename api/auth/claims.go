@@ -47,6 +47,12 @@ type sessionClaims struct {
 	AccessHash  jsontext.Value `json:"at_hash"`
 	CodeHash    jsontext.Value `json:"c_hash"`
 	OAuthClient jsontext.Value `json:"client_id"`
+
+	// These are read once all other claims are good: see actor and activeOrganization.
+	Actor          jsontext.Value `json:"act"`
+	Version        jsontext.Value `json:"v"`
+	Organization   jsontext.Value `json:"o"`
+	OrganizationID jsontext.Value `json:"org_id"`
 }
 
 // readClaims reads the payload of a token with a good signature.
@@ -69,6 +75,55 @@ func peek(token string) sessionClaims {
 	}
 	claims, _ := readClaims(payload) // unreadable claims stay empty
 	return claims
+}
+
+// actorClaims say who acts as the user. They are the payload that the customer gave to Clerk, or the
+// user of Clerk's dashboard who impersonates.
+type actorClaims struct {
+	Subject   string `json:"sub"`
+	SessionID string `json:"sid"`
+}
+
+// actor returns who acts as the user, or nothing if the user acts. A null act counts as absent: a
+// template's author may write one for every session. An unreadable one refuses the token, because
+// the audit log would otherwise name the user for what another one did. So does an unreadable
+// session of the actor, whose end couldn't be noticed.
+func (c sessionClaims) actor() (actorClaims, error) {
+	if c.Actor == nil || c.Actor.Kind() == 'n' {
+		return actorClaims{}, nil
+	}
+	var actor actorClaims
+	if json.Unmarshal(c.Actor, &actor) != nil || !printable(actor.Subject) || actor.SessionID != "" && !hasID(sessionIDPrefix, actor.SessionID) {
+		return actorClaims{}, refuse(ReasonActor)
+	}
+	return actor, nil
+}
+
+// printable reports whether a text can be passed on in a header as it is: printable ASCII without
+// blanks around it, as short as an id.
+func printable(text string) bool {
+	unprintable := func(r rune) bool { return r < ' ' || r > '~' }
+	return clerksync.Storable(text) && !strings.ContainsFunc(text, unprintable) && strings.TrimSpace(text) == text
+}
+
+// activeOrganization returns the organization that the user has chosen, or "". Version 2 of Clerk's
+// tokens names it in o, version 1 in org_id. In a token of the other version, either may be a claim
+// of the customer's own. So a value of another shape names no organization, and refuses nothing.
+func (c sessionClaims) activeOrganization() string {
+	var id string
+	if c.Version == nil || string(c.Version) == "1" {
+		_ = json.Unmarshal(c.OrganizationID, &id) // or none
+	} else {
+		var active struct {
+			ID jsontext.Value `json:"id"`
+		}
+		_ = json.Unmarshal(c.Organization, &active) // or none
+		_ = json.Unmarshal(active.ID, &id)          // or none
+	}
+	if !hasID(clerksync.OrganizationPrefix, id) {
+		return ""
+	}
+	return id
 }
 
 // ofClient reports whether a token has a claim of OAuth or OIDC clients.

@@ -96,7 +96,7 @@ func TestSessionToken_TemplatesPassEveryOtherCheck(t *testing.T) {
 	template := map[string]any{"sid": nil, "aud": "rolecall"}
 	identity, err := b.identify(t.Context(), b.token(t, template))
 	require.NoError(t, err)
-	require.Equal(t, Identity{UserID: testUser}, identity)
+	require.Equal(t, Identity{UserID: testUser, ActiveOrganization: "org_1"}, identity)
 	for reason, change := range map[Reason]map[string]any{
 		ReasonIssuer: {"iss": "https://other.example"}, ReasonAuthorizedParty: {"azp": nil}, ReasonNoExpiry: {"exp": nil},
 		ReasonSessionStatus: {"sts": "pending"}, ReasonSubject: {"sub": "mch_1"}, ReasonExpired: {"exp": 1},

@@ -69,6 +69,8 @@ const (
 	ReasonLifetime Reason = "lifetime"
 	// ReasonSubject: no sub, or one that isn't a user's id.
 	ReasonSubject Reason = "subject"
+	// ReasonActor: the token has an act from which the impersonating actor can't be read.
+	ReasonActor Reason = "actor"
 	// ReasonServiceToken: no configured service has this token.
 	ReasonServiceToken Reason = "service_token"
 )
@@ -79,7 +81,7 @@ func Reasons() []Reason {
 		ReasonMissing, ReasonHeader, ReasonTooLarge, ReasonMalformed, ReasonAlgorithm, ReasonType,
 		ReasonUnknownKey, ReasonSignature, ReasonExpired, ReasonNotYetValid, ReasonIssuedInFuture,
 		ReasonNoExpiry, ReasonLifetime, ReasonPurpose, ReasonAudience, ReasonSession, ReasonIssuer,
-		ReasonAuthorizedParty, ReasonSessionStatus, ReasonSubject, ReasonServiceToken,
+		ReasonAuthorizedParty, ReasonSessionStatus, ReasonSubject, ReasonActor, ReasonServiceToken,
 	}
 }
 
@@ -140,6 +142,7 @@ func (r Reason) Challenge() string {
 		ReasonAuthorizedParty: "the token's authorized party isn't accepted",
 		ReasonSessionStatus:   "the session isn't active",
 		ReasonSubject:         "the token is of no user",
+		ReasonActor:           "the token's actor can't be read",
 		ReasonServiceToken:    "the service token is unknown",
 	}[r]
 	if !known {

@@ -25,20 +25,24 @@ const (
 	maxServiceName = 64
 )
 
-// ServiceToken is one token of a service: the service's name and the token's hash. During a
-// rotation a service has several.
+// ServiceToken is one token of a service: the service's name, the token's hash and its rights.
+// During a rotation a service has several.
 type ServiceToken struct {
 	// Name is the service's name, of 1 to 64 characters a-z, 0-9 and "-".
 	Name string
 	// SHA256 is the SHA-256 of the whole token, its "rcs_" included.
 	SHA256 [sha256.Size]byte
+	// Rights are what the bearer of this token may do; nil for an entry that names none.
+	Rights *Rights
 }
 
-// ParseServiceTokens reads a comma-separated list of name:hexsha256, the form of
-// ROLECALL_SERVICE_TOKEN_HASHES. Blanks around an entry are ignored, and a blank list is empty. A
-// name may repeat with another hash (rotation), but a hash must not repeat, because its token must
-// identify one service. Errors name an entry by its position and, if well formed, its name. They
-// contain nothing else, because the entry could be a token pasted by mistake.
+// ParseServiceTokens reads a comma-separated list of entries, the form of
+// ROLECALL_SERVICE_TOKEN_HASHES. An entry is name:hexsha256, which /scopes=read+authorize and
+// /workspaces=org_1+org_2 may follow; no shell needs quotation marks for that. Blanks around an
+// entry are ignored, and a blank list is empty. A name may repeat with another hash (rotation), but
+// a hash must not repeat, because its token must identify one service. Errors name an entry by its
+// position and, if well formed, its name. They contain nothing else, because the entry could be a
+// token pasted by mistake.
 func ParseServiceTokens(list string) ([]ServiceToken, error) {
 	if strings.TrimSpace(list) == "" {
 		return nil, nil
@@ -57,9 +61,10 @@ func ParseServiceTokens(list string) ([]ServiceToken, error) {
 	return tokens, nil
 }
 
-// parseServiceToken reads one name:hexsha256.
+// parseServiceToken reads one entry.
 func parseServiceToken(entry string) (ServiceToken, error) {
-	name, digest, found := strings.Cut(entry, ":")
+	parts := strings.Split(entry, "/")
+	name, digest, found := strings.Cut(parts[0], ":")
 	switch {
 	case entry == "":
 		return ServiceToken{}, errors.New("the entry is empty")
@@ -76,6 +81,10 @@ func parseServiceToken(entry string) (ServiceToken, error) {
 		// Not wrapped: hex's error quotes the invalid byte.
 		return ServiceToken{}, fmt.Errorf("%q: the hash has a character that isn't a hexadecimal digit", name)
 	}
+	var err error
+	if token.Rights, err = parseRights(parts[1:]); err != nil {
+		return ServiceToken{}, fmt.Errorf("%q: %w", name, err)
+	}
 	return token, nil
 }
 
@@ -89,6 +98,9 @@ func validateServiceTokens(tokens []ServiceToken) error {
 		if first, repeated := seen[token.SHA256]; repeated {
 			return fmt.Errorf("service token hash %d (%q) repeats the hash of entry %d (%q)",
 				i+1, token.Name, first+1, tokens[first].Name)
+		}
+		if err := token.Rights.validate(); err != nil {
+			return fmt.Errorf("service token hash %d (%q): %w", i+1, token.Name, err)
 		}
 		seen[token.SHA256] = i
 	}
@@ -129,5 +141,5 @@ func (s serviceTokens) identify(token string) (Identity, error) {
 	if match < 0 {
 		return Identity{}, refuse(ReasonServiceToken)
 	}
-	return Identity{Service: s[match].Name}, nil
+	return Identity{Service: s[match].Name, Rights: s[match].Rights}, nil
 }

@@ -72,6 +72,20 @@ func TestParseServiceTokens_RefusesBadLists(t *testing.T) {
 		"not hex":        {"a:" + good[1:] + "z", `"a": the hash has a character`},
 		"second colon":   {"a:b:" + good[2:], `"a": the hash has a character`},
 		"repeated entry": {"a:" + good + ",a:" + good, `hash 2 ("a") repeats the hash of entry 1 ("a")`},
+		"no rights":      {"a:" + good + "/", `"a": after the hash may follow /scopes`},
+		"other rights":   {"a:" + good + "/scope=read", `"a": after the hash may follow /scopes`},
+		"scopes twice":   {"a:" + good + "/scopes=read/scopes=authorize", `"a": after the hash may follow /scopes=… and /workspaces=…, each once`},
+		"ids twice":      {"a:" + good + "/workspaces=org_1/workspaces=org_2", "each once"},
+		"no list":        {"a:" + good + "/scopes", `"a": scope 1 is none`},
+		"a bare scope":   {"a:" + good + ":read", `"a": the hash must be 64`},
+		"empty scopes":   {"a:" + good + "/scopes=", `"a": scope 1 is none of authorize, read, commands and audit:append`},
+		"strange scope":  {"a:" + good + "/scopes=read+" + secret, `"a": scope 2 is none`},
+		"scope in caps":  {"a:" + good + "/scopes=Read", `"a": scope 1 is none`},
+		"repeated scope": {"a:" + good + "/scopes=read+authorize+read", `"a": scope 3 is given twice`},
+		"no workspaces":  {"a:" + good + "/workspaces=", `"a": workspace 1 is not the id`},
+		"no id":          {"a:" + good + "/workspaces=org_1+" + secret, `"a": workspace 2 is not the id of a workspace (org_…)`},
+		"repeated id":    {"a:" + good + "/workspaces=org_1+org_1", `"a": workspace 2 is given twice`},
+		"its position":   {"a:" + good + ",b:" + other + "/scopes=x", `hash 2: "b": scope 1`},
 		"shared hash":    {"a:" + good + ",b:" + strings.ToUpper(good), `hash 2 ("b") repeats the hash of entry 1 ("a")`},
 	}
 	for name, c := range cases {
@@ -99,6 +113,56 @@ func TestParseServiceTokens(t *testing.T) {
 	tokens, err := ParseServiceTokens(" " + longest + ":" + hex.EncodeToString(digest[:]) + "\n")
 	require.NoError(t, err)
 	require.Equal(t, []ServiceToken{{Name: longest, SHA256: digest}}, tokens)
+}
+
+func TestParseServiceTokens_ReadsRights(t *testing.T) {
+	t.Parallel()
+	hash := ":" + strings.Repeat("ab", sha256.Size)
+	for entry, want := range map[string]*Rights{
+		"a" + hash: nil,
+		"a" + hash + "/scopes=authorize+read+commands+audit:append": {Scopes: Scopes()},
+		"a" + hash + "/workspaces=org_1":                            {Workspaces: []string{"org_1"}},
+		"a" + hash + "/workspaces=org_2+org_1/scopes=read":          {Scopes: []Scope{ScopeRead}, Workspaces: []string{"org_2", "org_1"}},
+	} {
+		tokens, err := ParseServiceTokens(entry)
+		require.NoError(t, err, entry)
+		require.Equal(t, want, tokens[0].Rights, entry)
+	}
+}
+
+// TestServiceToken_HasTheRightsOfItsEntry: also if the service has another token with other rights.
+func TestServiceToken_HasTheRightsOfItsEntry(t *testing.T) {
+	t.Parallel()
+	oldToken, oldHash := mintServiceToken(t)
+	newToken, newHash := mintServiceToken(t)
+	services, err := ParseServiceTokens("jobs:" + oldHash + ",jobs:" + newHash + "/scopes=read/workspaces=org_1")
+	require.NoError(t, err)
+	b := setupAuth(t, func(c *Config) { c.ServiceTokens = services })
+	for token, want := range map[string]*Rights{oldToken: nil, newToken: {Scopes: []Scope{ScopeRead}, Workspaces: []string{"org_1"}}} {
+		identity, err := b.identify(t.Context(), token)
+		require.NoError(t, err)
+		require.Equal(t, Identity{Service: "jobs", Rights: want}, identity)
+	}
+}
+
+func TestRights(t *testing.T) {
+	t.Parallel()
+	for _, unscoped := range []*Rights{nil, {}, {Workspaces: []string{"org_1"}}} {
+		for _, scope := range Scopes() {
+			require.True(t, unscoped.Has(scope), "an entry without scopes means what it meant before there were scopes")
+		}
+		require.False(t, unscoped.ReadsInOwnName(), "which nothing could do before")
+	}
+	reads := &Rights{Scopes: []Scope{ScopeRead, ScopeAuditAppend}}
+	require.True(t, reads.Has(ScopeRead) && reads.Has(ScopeAuditAppend) && reads.ReadsInOwnName())
+	require.False(t, reads.Has(ScopeAuthorize) || reads.Has(ScopeCommands))
+	require.False(t, (&Rights{Scopes: []Scope{ScopeCommands}}).ReadsInOwnName())
+	for _, all := range []*Rights{nil, {}, reads} {
+		require.True(t, all.Everywhere() && all.In("org_1") && all.In(""))
+	}
+	one := &Rights{Workspaces: []string{"org_1"}}
+	require.True(t, one.In("org_1"))
+	require.False(t, one.Everywhere() || one.In("org_2") || one.In("org_") || one.In(""))
 }
 
 func TestNewServiceToken(t *testing.T) {

@@ -94,7 +94,14 @@ func (v *tokenVerifier) verify(ctx context.Context, token string) (*verifiedToke
 	if err := v.judge(claims); err != nil {
 		return nil, err
 	}
-	identity := Identity{UserID: claims.Subject, SessionID: claims.SessionID}
+	actor, err := claims.actor()
+	if err != nil {
+		return nil, err
+	}
+	identity := Identity{
+		UserID: claims.Subject, SessionID: claims.SessionID, ActiveOrganization: claims.activeOrganization(),
+		Impersonator: actor.Subject, ImpersonatorSession: actor.SessionID,
+	}
 	return &verifiedToken{identity: identity, keyID: keyID, key: key, validity: times}, nil
 }
 

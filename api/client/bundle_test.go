@@ -48,10 +48,10 @@ type bundle struct {
 func setup(t *testing.T) *bundle {
 	t.Helper()
 	b := &bundle{db: mirrortest.New(t)}
-	grants, err := policy.Default()
+	builtIn, err := policy.Default()
 	require.NoError(t, err)
 	handler, err := api.NewHandler(api.Config{
-		DB: b.db.Pool, Authenticator: tokens{}, Grants: func() clerksync.Grants { return grants }, Logger: slog.New(slog.DiscardHandler),
+		DB: b.db.Pool, Authenticator: tokens{}, Policy: func() *policy.Policy { return &builtIn }, Logger: slog.New(slog.DiscardHandler),
 	})
 	require.NoError(t, err)
 	server := httptest.NewServer(handler)

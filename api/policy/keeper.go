@@ -34,7 +34,7 @@ type KeeperConfig struct {
 }
 
 // Keeper holds the policy of a process. It reads the policy again on request, and saves it for the
-// database's SQL functions. Grants and Reload are safe for concurrent use.
+// database's SQL functions. Policy and Reload are safe for concurrent use.
 type Keeper struct {
 	cfg     KeeperConfig
 	current atomic.Pointer[Policy]
@@ -59,8 +59,8 @@ func newKeeper(cfg KeeperConfig) *Keeper {
 	return &Keeper{cfg: cfg, reloads: make(chan struct{}, 1)}
 }
 
-// Grants returns the policy in force.
-func (k *Keeper) Grants() clerksync.Grants { return k.current.Load().Grants }
+// Policy returns the policy in force. It must not be changed.
+func (k *Keeper) Policy() *Policy { return k.current.Load() }
 
 // Reload makes the keeper read the policy again, in the background. It never blocks.
 func (k *Keeper) Reload() {
@@ -131,7 +131,7 @@ func (k *Keeper) run(ctx context.Context, saved bool) {
 func (k *Keeper) save(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, saveTimeout)
 	defer cancel()
-	saved, err := k.cfg.Save(ctx, k.Grants(), k.readAt)
+	saved, err := k.cfg.Save(ctx, k.Policy().Grants, k.readAt)
 	switch {
 	case err != nil:
 		k.cfg.Logger.WarnContext(ctx, "policy not saved yet: the database's SQL functions may use a different one", "error", err)

@@ -33,10 +33,7 @@ func setupKeeper(t *testing.T) *keeperBundle {
 func (b *keeperBundle) keeper(log *testlog.Lines) *Keeper {
 	return newKeeper(KeeperConfig{
 		Source: BuiltIn, Logger: log.Logger(), SaveEvery: time.Millisecond,
-		Read: func(context.Context) (Policy, error) {
-			grants, err := Default()
-			return Policy{Grants: grants}, err
-		},
+		Read: func(context.Context) (Policy, error) { return Default() },
 		Save: func(ctx context.Context, grants clerksync.Grants, readAt time.Time) (saved store.SavedGrants, err error) {
 			err = pgx.BeginFunc(ctx, b.db, func(tx pgx.Tx) (err error) {
 				saved, err = store.SaveGrants(ctx, tx, grants, time.Since(readAt))

@@ -98,27 +98,64 @@ func (r *reader) refuseAliases(tokens token.Tokens) {
 	}
 }
 
+// section is a top-level key of a policy with its value. The zero section is one that the policy
+// doesn't have.
+type section struct {
+	begin *token.Token
+	body  ast.Node
+}
+
+// sections are the keys that a policy may have, in the order in which they are read: a later one
+// may name what an earlier one defines.
+var sections = []struct {
+	key  string
+	read func(*reader, section)
+}{
+	{"roles", (*reader).roles},
+}
+
 func (r *reader) root(body ast.Node) {
-	var roles ast.Node
-	var begin *token.Token
+	found := map[string]section{}
 	for _, entry := range r.entries(body, nil, "a policy") {
-		at := entry.Key.GetToken()
-		key := r.text(entry.Key)
+		at, key := entry.Key.GetToken(), r.text(entry.Key)
 		switch {
-		case key != "roles":
-			r.fail(at, `unknown key %q: the only key of a policy is "roles"`, key)
-		case begin != nil:
-			r.fail(at, `"roles" is given twice, first on line %d`, lineOf(begin))
+		case !isSection(key):
+			r.fail(at, "unknown key %q: a policy may have %s", key, sectionKeys())
+		case found[key].begin != nil:
+			r.fail(at, "%q is given twice, first on line %d", key, lineOf(found[key].begin))
 		default:
-			begin = at
-			roles = entry.Value
+			found[key] = section{begin: at, body: entry.Value}
 		}
 	}
-	if begin == nil && len(r.errs) > 0 {
+	if len(found) == 0 && len(r.errs) > 0 {
 		return
 	}
+	for _, s := range sections {
+		s.read(r, found[s.key])
+	}
+}
+
+func isSection(key string) bool {
+	for _, s := range sections {
+		if s.key == key {
+			return true
+		}
+	}
+	return false
+}
+
+// sectionKeys lists the keys for a message.
+func sectionKeys() string {
+	var keys []string
+	for _, s := range sections {
+		keys = append(keys, fmt.Sprintf("%q", s.key))
+	}
+	return strings.Join(keys, ", ")
+}
+
+func (r *reader) roles(s section) {
 	first := map[string]*token.Token{}
-	for _, entry := range r.entries(roles, begin, "roles") {
+	for _, entry := range r.entries(s.body, s.begin, "roles") {
 		at, key := entry.Key.GetToken(), r.text(entry.Key)
 		if first[key] != nil {
 			r.fail(at, "role %q is given twice, first on line %d", key, lineOf(first[key]))
@@ -128,9 +165,9 @@ func (r *reader) root(body ast.Node) {
 		r.role(entry)
 	}
 	if len(r.grants) == 0 && len(r.errs) == 0 {
-		r.fail(begin, "no roles: every request would be refused")
+		r.fail(s.begin, "no roles: every request would be refused")
 	}
-	r.warnOfRoutes(begin)
+	r.warnOfRoutes(s.begin)
 }
 
 func (r *reader) role(entry *ast.MappingValueNode) {

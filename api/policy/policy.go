@@ -24,10 +24,7 @@ type Policy struct {
 
 // Default returns the policy of the product that Rolecall was made for. Members may work; admins
 // may also manage.
-func Default() (clerksync.Grants, error) {
-	p, err := Parse(BuiltIn, builtIn)
-	return p.Grants, err
-}
+func Default() (Policy, error) { return Parse(BuiltIn, builtIn) }
 
 // Parse reads a policy: YAML with one key, "roles", under which each role's key (org:…) lists the
 // permissions that it grants. Each permission is written out: there are no wildcards, anchors or

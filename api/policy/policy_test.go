@@ -27,12 +27,12 @@ func TestDefault_IsFresh(t *testing.T) {
 	t.Parallel()
 	first, err := Default()
 	require.NoError(t, err)
-	first["org:member"][0] = "spoiled"
-	delete(first, "org:admin")
+	first.Grants["org:member"][0] = "spoiled"
+	delete(first.Grants, "org:admin")
 	second, err := Default()
 	require.NoError(t, err)
-	require.Contains(t, second, "org:admin")
-	require.NotContains(t, second["org:member"], "spoiled")
+	require.Contains(t, second.Grants, "org:admin")
+	require.NotContains(t, second.Grants["org:member"], "spoiled")
 }
 
 func TestParse(t *testing.T) {

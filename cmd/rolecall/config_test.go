@@ -236,7 +236,7 @@ func TestConfig_ShowsThePolicy(t *testing.T) {
 	require.NoError(t, err)
 	want, err := policy.Default()
 	require.NoError(t, err)
-	require.Equal(t, want, shown.Grants)
+	require.Equal(t, want.Grants, shown.Grants)
 
 	file := filepath.Join(t.TempDir(), "policy.yaml")
 	require.NoError(t, os.WriteFile(file, []byte("# of ours\nroles:\n  org:admin: [members:read, workspace:update, audit:read]\n"), 0o600))

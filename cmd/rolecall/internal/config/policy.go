@@ -18,8 +18,7 @@ func (c Config) PolicySource() string {
 // Policy reads the policy. It gives up when ctx ends.
 func (c Config) Policy(ctx context.Context) (policy.Policy, error) {
 	if c.PolicyFile == "" {
-		grants, err := policy.Default()
-		return policy.Policy{Grants: grants}, err
+		return policy.Default()
 	}
 	read, err := policy.ReadFile(ctx, c.PolicyFile)
 	if err != nil {

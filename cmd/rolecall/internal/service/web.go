@@ -70,7 +70,7 @@ func (s *Service) apiHandler() (http.Handler, error) {
 		return nil
 	})
 	cfg := api.Config{
-		DB: s.read, DecideDB: s.decide, EventDB: s.events, Authenticator: authenticator, Grants: s.policy.Grants, Logger: s.logger,
+		DB: s.read, DecideDB: s.decide, EventDB: s.events, Authenticator: authenticator, Policy: s.policy.Policy, Logger: s.logger,
 		Entries: s.entries,
 		Decided: func(r clerksync.Reason) { s.metrics.decisions.WithLabelValues(string(r)).Inc() },
 		Refused: func(r auth.Reason) { s.metrics.refused.WithLabelValues(string(r)).Inc() },
