@@ -33,6 +33,9 @@ func readCode(t *testing.T) code {
 	t.Helper()
 	c := code{consts: map[string]map[string]string{}}
 	require.NoError(t, filepath.WalkDir("..", func(path string, entry fs.DirEntry, err error) error {
+		if entry != nil && entry.IsDir() && (entry.Name() == ".ci" || entry.Name() == "node_modules") {
+			return filepath.SkipDir // not the product's
+		}
 		if err != nil || entry.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
 			return err
 		}
@@ -269,7 +272,7 @@ func sourceFiles(t *testing.T) []string {
 	t.Helper()
 	paths := []string{}
 	require.NoError(t, filepath.WalkDir("..", func(path string, entry fs.DirEntry, err error) error {
-		if entry != nil && entry.IsDir() && entry.Name() == ".git" {
+		if entry != nil && entry.IsDir() && (entry.Name() == ".git" || entry.Name() == "node_modules") {
 			return filepath.SkipDir
 		}
 		paths = append(paths, strings.TrimPrefix(filepath.ToSlash(path), "../"))
