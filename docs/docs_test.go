@@ -309,6 +309,23 @@ func TestDocsShowTheTestedGo(t *testing.T) {
 	}
 }
 
+// TestDocsShowTheTestedTypeScript: the examples of the document are whole files of ten lines at
+// most, which the TypeScript client's tests run.
+func TestDocsShowTheTestedTypeScript(t *testing.T) {
+	t.Parallel()
+	shown := section(t, readDocument(t, "integrate.md"), "## Protect routes in TypeScript")
+	express := readDocument(t, "../api/client/typescript/examples/express.ts")
+	for _, example := range []string{express, readDocument(t, "../api/client/typescript/examples/next/app/workspaces/[workspace]/report/route.ts")} {
+		require.Contains(t, shown, "\n```ts\n"+example+"```\n")
+		require.LessOrEqual(t, strings.Count(example, "\n"), 10)
+	}
+	lines := named(`(?m)^ *(.*(?:requirePermission|middleware)\(.*)$`, readDocument(t, "../README.md"))
+	require.Len(t, lines, 2)
+	for _, line := range lines {
+		require.Contains(t, express, line+"\n")
+	}
+}
+
 func TestDocsShowTheBuiltInPolicy(t *testing.T) {
 	t.Parallel()
 	policy := slices.Compact(named(`(?m)^ +- (\S+)$`, readDocument(t, "../api/policy/policy.yaml")))

@@ -108,6 +108,9 @@ func requireStatus(t *testing.T, status int, answer *httptest.ResponseRecorder, 
 	requireRefused(t, status, answer, seen)
 }
 
+// patience lets a busy machine answer. Only the faults with a time-out need to run into it.
+const patience = time.Minute
+
 // serve lets a client ask a server with the fault. If the middleware answers, Failed is called for
 // a 503 and for nothing else.
 func (f fault) serve(t *testing.T, all faults, question func(*client.Client), middleware *int) {
@@ -123,7 +126,10 @@ func (f fault) serve(t *testing.T, all faults, question func(*client.Client), mi
 	}
 	var failed atomic.Int64
 	question(newClient(t, url, func(cfg *client.Config) {
-		cfg.Timeout, cfg.Retries = time.Duration(f.Timeout)*time.Millisecond, f.Retries
+		cfg.Timeout, cfg.Retries = patience, f.Retries
+		if f.Timeout > 0 {
+			cfg.Timeout = time.Duration(f.Timeout) * time.Millisecond
+		}
 		cfg.Failed = func(_ *http.Request, err error) {
 			if err != nil {
 				failed.Add(1)

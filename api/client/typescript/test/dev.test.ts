@@ -90,7 +90,7 @@ test("the client and its examples ask a running Rolecall", { timeout: 120_000 },
     assert.match(String(failures.pop()), /rolecall answered 401/);
   });
 
-  process.env.ROLECALL_URL = dev.url;
+  process.env.ROLECALL = dev.url;
   const { app } = await import("../examples/express.js");
   const { GET } = await import("../examples/next/app/workspaces/[workspace]/report/route.js");
   const server = createServer(app);
