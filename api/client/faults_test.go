@@ -17,7 +17,7 @@ import (
 	"github.com/callmine/rolecall/api/client"
 )
 
-// faults is testdata/faults.json, which explains itself. The TypeScript client's tests read it, too.
+// faults is testdata/faults.json, which explains itself. The TypeScript client reads it, too.
 type faults struct {
 	About   []string        `json:"about"`
 	Admits  json.RawMessage `json:"admits"`

@@ -32,7 +32,7 @@ export interface Client {
    * of the program, and rejects.
    */
   decide(checks: readonly Check[]): Promise<Decision[]>;
-  /** Tells Config's `failed`. */
+  /** Tells Config's `failed` of an error. Guards do so before they answer 503. */
   failed(error: unknown): void;
 }
 
