@@ -3,7 +3,7 @@ import { type Config, settingsOf } from "./config.js";
 import { type Check, type Decision, maxChecks, nameable, notAMember, readMany, readOwn, requirePossible } from "./decision.js";
 import { exchange } from "./exchange.js";
 import type { components } from "./openapi.js";
-import { notFound, ofUser, Problem, refusal, unauthenticated } from "./problem.js";
+import { notFound, ofUser, refusal, reportable, unauthenticated } from "./problem.js";
 import { bearerOf, type Sender, usable } from "./sender.js";
 
 /** A workspace's id as a program finds it in a request. Anything but a text names no workspace. */
@@ -32,8 +32,8 @@ export interface Client {
    * of the program, and rejects.
    */
   decide(checks: readonly Check[]): Promise<Decision[]>;
-  /** Tells Config's `failed` of an error. Guards do so before they answer 503. */
-  failed(error: unknown): void;
+  /** Tells Config's `failed` of an error of `admit`, unless it is an ordinary refusal. Guards do so. */
+  report(error: unknown): void;
 }
 
 /** Returns a client, or throws an error that names every invalid field. It makes no request. */
@@ -110,16 +110,21 @@ export function createClient(config: Config): Client {
     return admitUser(sender.userId, workspaceId, permission);
   };
 
+  const report = (error: unknown): void => {
+    const heard = reportable(error);
+    if (heard !== undefined) {
+      failed(heard);
+    }
+  };
+
   const can = async (sender: Sender, workspaceId: MaybeId, permission: string): Promise<boolean> => {
     try {
       return (await admit(sender, workspaceId, permission)).allowed;
     } catch (error) {
-      if (!(error instanceof Problem)) {
-        failed(error);
-      }
+      report(error);
       return false;
     }
   };
 
-  return { can, admit, decide, failed };
+  return { can, admit, decide, report };
 }

@@ -24,7 +24,10 @@ export interface Config {
   readonly maxStaleness?: number | undefined;
   /**
    * Is called with the error for which `can` was false or a guard answered 503, such as an
-   * AnswerError when Rolecall refused `token`.
+   * AnswerError when Rolecall refused `token`. It is also called with an AnswerError for two
+   * refusals that are the program's own fault: of a permission that no role has ("reason" is
+   * "unknown_permission"), and of a workspace to which `token` doesn't extend
+   * ("workspace_not_listed").
    */
   readonly failed?: ((error: unknown) => void) | undefined;
   /** Sends the requests. Defaults to the global fetch. */

@@ -21,6 +21,8 @@ export interface Decision extends Check {
   readonly reason: Reason | (string & {});
   /** Clerk's full key; empty unless the user is a member who may act. */
   readonly role: string;
+  /** Who acts as the user; empty if the user acts, and if a service asked. */
+  readonly impersonator: string;
   /** Counts the workspace's changes. */
   readonly revision: number;
   /**
@@ -60,7 +62,7 @@ export function requirePossible(permission: unknown): asserts permission is stri
 /** The refusal of a check whose user or workspace can't be an id. */
 export function notAMember(check: Check): Decision {
   const { userId, workspaceId, permission } = check;
-  return { allowed: false, reason: "not_a_member", role: "", permission, workspaceId, userId, revision: 0, asOf: null };
+  return { allowed: false, reason: "not_a_member", role: "", permission, workspaceId, userId, impersonator: "", revision: 0, asOf: null };
 }
 
 /** Reads the answer to GET /v1/authorize: a decision that allows, about the token's user. */
@@ -110,6 +112,7 @@ function readDecision(value: unknown): Decision {
     permission: typed(o.permission ?? "", "string"),
     workspaceId: typed(o.workspace_id ?? "", "string"),
     userId: typed(o.user_id ?? "", "string"),
+    impersonator: typed(o.impersonator ?? "", "string"),
     revision: asInteger(o.revision ?? 0),
     asOf: asOf === null ? null : asDate(asOf),
   };

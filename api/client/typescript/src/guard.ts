@@ -47,11 +47,8 @@ export function requirePermission<R extends WithHeaders = Request, Rest extends 
       decisions.set(request, await client.admit(sender, workspace, permission));
       return undefined;
     } catch (error) {
-      if (error instanceof Problem) {
-        return error.response();
-      }
-      client.failed(error);
-      return unavailable().response();
+      client.report(error);
+      return (error instanceof Problem ? error : unavailable()).response();
     }
   };
 }

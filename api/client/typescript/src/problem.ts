@@ -16,8 +16,9 @@ export class Problem extends Error {
     readonly title: string,
     readonly status: number,
     readonly reason?: string,
+    options?: ErrorOptions,
   ) {
-    super(reason === undefined ? title : `${title} (${reason})`);
+    super(reason === undefined ? title : `${title} (${reason})`, options);
     this.type = problemType + type;
   }
 
@@ -37,11 +38,14 @@ export class Problem extends Error {
 
 export const unauthenticated = (): Problem => new Problem("unauthenticated", "No usable token", 401);
 export const sessionEnded = (): Problem => new Problem("session-ended", "The session has ended", 401);
-export const forbidden = (reason: string): Problem => new Problem("forbidden", "Forbidden", 403, reason);
-export const notFound = (): Problem => new Problem("not-found", "Not found", 404);
+export const forbidden = (reason: string, options?: ErrorOptions): Problem => new Problem("forbidden", "Forbidden", 403, reason, options);
+export const notFound = (options?: ErrorOptions): Problem => new Problem("not-found", "Not found", 404, undefined, options);
 export const unavailable = (): Problem => new Problem("unavailable", "Temporarily unavailable", 503);
 
-/** The error for a refusing decision: the one that Rolecall's own answer to the user would cause. */
+/**
+ * The error for a refusing decision: the one that Rolecall's own answer to the user would cause. If
+ * the refusal is the program's own fault, the fault is the error's cause.
+ */
 export function refusal(reason: string): Error {
   switch (reason) {
     case "not_a_member":
@@ -49,9 +53,22 @@ export function refusal(reason: string): Error {
       return notFound();
     case "stale":
       return new AnswerError(503, problemType + "stale", "Not fresh enough", reason);
+    case "unknown_permission": // misspelt, or not yet in the policy: the user lacks it all the same
+      return forbidden("permission_missing", {
+        cause: new AnswerError(403, problemType + "forbidden", "No role has the permission", reason),
+      });
+    case "workspace_not_listed": // the user may have chosen the workspace, perhaps at random
+      return notFound({
+        cause: new AnswerError(403, problemType + "workspace-not-listed", "The service's token is limited to other workspaces", reason),
+      });
     default:
       return forbidden(reason);
   }
+}
+
+/** What the program should hear of: any error but an ordinary refusal, and the fault behind a refusal. */
+export function reportable(error: unknown): unknown {
+  return error instanceof Problem ? error.cause : error;
 }
 
 /**

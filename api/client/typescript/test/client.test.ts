@@ -3,7 +3,7 @@ import { test } from "node:test";
 
 import { AnswerError, type Check, createClient, type Decision, requirePermission } from "@callmine/rolecall";
 
-import { deadUrl, fake, type Fake } from "./faults.js";
+import { deadUrl, fake, type Fake, patientClient } from "./faults.js";
 import type { TestContext } from "node:test";
 
 interface Asked {
@@ -32,10 +32,10 @@ const many = (n: number): Check[] => Array.from({ length: n }, (_, i) => check(i
 
 test("decide returns the decisions in their order", async (t) => {
   const server = await rolecall(t);
-  const client = createClient({ url: server.url + "/", token: "rcs_x", maxStaleness: 60 });
+  const client = patientClient({ url: server.url + "/", token: "rcs_x", maxStaleness: 60 });
   const [first, second] = await client.decide([check("user_1"), check("user_2")]);
   const decision: Decision = {
-    allowed: true, reason: "allowed", role: "org:admin", permission: "reports:read", workspaceId: "org_1", userId: "user_1", revision: 7,
+    allowed: true, reason: "allowed", role: "org:admin", permission: "reports:read", workspaceId: "org_1", userId: "user_1", impersonator: "", revision: 7,
     asOf: new Date("2026-01-02T03:04:05Z"),
   };
   assert.deepEqual(first, decision);
@@ -52,7 +52,7 @@ test("decide returns the decisions in their order", async (t) => {
 
 test("calls of one tick share a request, up to 100 checks", async (t) => {
   const server = await rolecall(t);
-  const client = createClient({ url: server.url, token: "rcs_x" });
+  const client = patientClient({ url: server.url, token: "rcs_x" });
   const allowed = await Promise.all(many(100).map(async ({ userId, workspaceId, permission }) => {
     await undefined;
     return client.can({ userId }, workspaceId, permission);
@@ -78,7 +78,7 @@ test("calls of one tick share a request, up to 100 checks", async (t) => {
 test("a check that changes while it waits is asked about as it was", async (t) => {
   const server = await rolecall(t);
   const changing = { ...check("user_2") };
-  const answer = createClient({ url: server.url, token: "rcs_x" }).decide([changing]);
+  const answer = patientClient({ url: server.url, token: "rcs_x" }).decide([changing]);
   changing.userId = "user_1" as never;
   assert.equal((await answer)[0]?.allowed, false);
 });
@@ -90,7 +90,7 @@ test("a failed request rejects every call that shared it, and no later one", asy
     const { checks } = JSON.parse(body) as Asked;
     response.end(JSON.stringify({ decisions: checks.map((c) => ({ ...c, allowed: true, reason: "allowed" })) }));
   });
-  const client = createClient({ url: server.url, token: "rcs_x" });
+  const client = patientClient({ url: server.url, token: "rcs_x" });
   const settled = await Promise.allSettled([client.decide([check("user_1")]), client.decide([check("user_2")])]);
   for (const result of settled) {
     assert.equal(result.status, "rejected");
@@ -110,7 +110,7 @@ const oddIds = (prefix: string): unknown[] => [
 test("an odd id is a stranger's, and spoils no other check", async (t) => {
   const server = await rolecall(t);
   const failures: unknown[] = [];
-  const client = createClient({ url: server.url, token: "rcs_x", failed: (error) => failures.push(error) });
+  const client = patientClient({ url: server.url, token: "rcs_x", failed: (error) => failures.push(error) });
   const odd = [
     ...oddIds("org_").map((id) => ({ ...check("user_1"), workspaceId: id as string })),
     ...oddIds("user_").map((id) => ({ ...check("user_1"), userId: id as string })),
@@ -140,7 +140,7 @@ test("an odd id is a stranger's, and spoils no other check", async (t) => {
 
 test("an odd permission is a mistake of the program", async () => {
   const failures: unknown[] = [];
-  const client = createClient({ url: await deadUrl(), token: "rcs_x", failed: (error) => failures.push(error) });
+  const client = patientClient({ url: await deadUrl(), token: "rcs_x", failed: (error) => failures.push(error) });
   for (const permission of oddIds("reports:") as string[]) {
     await assert.rejects(client.decide([check("user_1"), { ...check("user_1"), permission }]), /permission must be/);
     assert.throws(() => requirePermission(client, permission, () => "org_1"), /permission must be/);
@@ -151,11 +151,11 @@ test("an odd permission is a mistake of the program", async () => {
 
 test("decide takes 1 to 100 checks, and a service's token", async () => {
   const url = await deadUrl();
-  const client = createClient({ url, token: "rcs_x" });
+  const client = patientClient({ url, token: "rcs_x" });
   await assert.rejects(client.decide([]), /0 checks, must be 1 to 100/);
   await assert.rejects(client.decide(many(101)), /101 checks/);
-  await assert.rejects(createClient({ url }).decide(many(1)), /no token/);
-  assert.equal(await createClient({ url }).can({ userId: "user_1" }, "org_1", "reports:read"), false);
+  await assert.rejects(patientClient({ url }).decide(many(1)), /no token/);
+  assert.equal(await patientClient({ url }).can({ userId: "user_1" }, "org_1", "reports:read"), false);
 });
 
 test("the strongest proof of the sender counts", async (t) => {
@@ -165,7 +165,7 @@ test("the strongest proof of the sender counts", async (t) => {
     response.statusCode = 500;
     response.end();
   });
-  const client = createClient({ url: server.url, token: "rcs_x", maxStaleness: 60 });
+  const client = patientClient({ url: server.url, token: "rcs_x", maxStaleness: 60 });
   await client.can({ headers: { authorization: "Bearer a" }, token: "b", userId: "user_1" } as never, "org_1&x=1", "reports:read");
   await client.can({ token: "b", userId: "user_1" } as never, "org_1", "reports:read");
   await client.can({ headers: {}, token: "b", userId: "user_1" } as never, "org_1", "reports:read");
@@ -177,6 +177,44 @@ test("the strongest proof of the sender counts", async (t) => {
     assert.equal(await client.can(nobody as never, "org_1", "reports:read"), false);
   }
   assert.equal(server.asked, 2);
+});
+
+test("a refusal that is the program's own fault is reported, and the sender hears of an ordinary one", async (t) => {
+  for (const [reason, status, told, reported] of [
+    ["unknown_permission", 403, "permission_missing", 1],
+    ["workspace_not_listed", 404, undefined, 1],
+    ["permission_missing", 403, "permission_missing", 0],
+    ["not_a_member", 404, undefined, 0],
+  ] as const) {
+    const server = await fake(t, (_, response, body) => {
+      const { checks } = JSON.parse(body) as Asked;
+      response.end(JSON.stringify({ decisions: checks.map((c) => ({ ...c, allowed: false, reason })) }));
+    });
+    const failures: unknown[] = [];
+    const client = patientClient({ url: server.url, token: "rcs_x", failed: (error) => failures.push(error) });
+    const refused = await requirePermission(client, "reports:read", () => "org_1", () => ({ userId: "user_1" }))(new Request("https://app.test/"));
+    assert.equal(refused?.status, status);
+    assert.equal(((await refused.json()) as { reason?: string }).reason, told);
+    assert.equal(await client.can({ userId: "user_1" }, "org_1", "reports:read"), false);
+    assert.equal(failures.length, 2 * reported, "by the guard, and by can");
+    assert.ok(failures.every((error) => error instanceof AnswerError && error.reason === reason));
+  }
+});
+
+// A look-up at Clerk may take a second.
+test("a decision has two seconds and two tries, unless configured", async (t) => {
+  const timers = t.mock.method(globalThis, "setTimeout");
+  let asked = 0;
+  const down: typeof fetch = async (_, init) => {
+    asked++;
+    assert.ok(init?.signal);
+    assert.equal(init.cache, "no-store", "a framework may cache what fetch gets");
+    throw new TypeError("no network");
+  };
+  await assert.rejects(createClient({ url: "http://rolecall.test", token: "rcs_x", fetch: down }).decide([check("user_1")]), /no network/);
+  assert.equal(asked, 2);
+  const times = timers.mock.calls.map((call) => call.arguments[1]);
+  assert.ok(times.includes(2000) && times.includes(50), String(times));
 });
 
 test("a configuration is checked", () => {
@@ -207,7 +245,7 @@ test("a configuration is checked", () => {
     assert.throws(() => createClient(config), (error: Error) => message.test(error.message) && !error.message.includes("secret"));
   }
   for (const url of ["https://rolecall.internal:8080/", "https://gateway.internal/rolecall"]) {
-    createClient({ url });
+    patientClient({ url });
   }
-  assert.throws(() => requirePermission(createClient({ url: "http://rolecall" }), "reports:read", undefined as never), /needs a function/);
+  assert.throws(() => requirePermission(patientClient({ url: "http://rolecall" }), "reports:read", undefined as never), /needs a function/);
 });

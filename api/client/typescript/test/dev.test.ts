@@ -9,7 +9,9 @@ import { join } from "node:path";
 import { test, type TestContext } from "node:test";
 import { fileURLToPath } from "node:url";
 
-import { createClient, Problem } from "@callmine/rolecall";
+import { Problem } from "@callmine/rolecall";
+
+import { patientClient } from "./faults.js";
 
 // `make typescript` builds it. This file is in build/test when it runs.
 const binary = fileURLToPath(new URL("../../../../../bin/rolecall", import.meta.url));
@@ -64,7 +66,7 @@ test("the client and its examples ask a running Rolecall", { timeout: 120_000 },
   const dev = await start(t);
   const { tokens, workspace } = dev;
   const failures: unknown[] = [];
-  const rolecall = createClient({ url: dev.url, token: tokens.service, failed: (error) => failures.push(error) });
+  const rolecall = patientClient({ url: dev.url, token: tokens.service, failed: (error) => failures.push(error) });
   const token = (token: string) => ({ headers: new Headers({ Authorization: `Bearer ${token}` }) });
 
   await t.test("by the users' own tokens", async () => {
@@ -85,7 +87,7 @@ test("the client and its examples ask a running Rolecall", { timeout: 120_000 },
   });
 
   await t.test("a service that Rolecall refuses admits nobody", async () => {
-    const refused = createClient({ url: dev.url, token: "rcs_wrong", failed: (error) => failures.push(error) });
+    const refused = patientClient({ url: dev.url, token: "rcs_wrong", failed: (error) => failures.push(error) });
     assert.equal(await refused.can({ userId: dev.member }, workspace, "reports:read"), false);
     assert.match(String(failures.pop()), /rolecall answered 401/);
   });

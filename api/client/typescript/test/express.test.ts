@@ -3,10 +3,10 @@ import { createServer, type IncomingMessage } from "node:http";
 import type { AddressInfo } from "node:net";
 import { test, type TestContext } from "node:test";
 
-import { createClient, decisionOf, express, protect, requirePermission } from "@callmine/rolecall";
+import { decisionOf, express, protect, requirePermission } from "@callmine/rolecall";
 import createApp, { type NextFunction, type Request as ExpressRequest, type Response as ExpressResponse } from "express";
 
-import { fake, write } from "./faults.js";
+import { fake, patientClient, write } from "./faults.js";
 
 type Handler = (request: IncomingMessage, response: never) => unknown;
 
@@ -24,7 +24,7 @@ const bearer = { headers: { Authorization: "Bearer user_1" } };
 
 test("an Express app admits and refuses", async (t) => {
   const rolecall = await fake(t, (request, response) => write({ admits: true }, request, response, ""));
-  const client = createClient({ url: rolecall.url });
+  const client = patientClient({ url: rolecall.url });
   const app = createApp();
   const guard = requirePermission(client, "reports:read", (request: ExpressRequest) => request.params["workspace"]);
   let handled = 0;
@@ -53,7 +53,7 @@ test("an Express app admits and refuses", async (t) => {
 
 // Without the adapter's care, Express 4 would let such a request hang.
 test("a function that throws is an error of the app, and admits nobody", async (t) => {
-  const client = createClient({ url: "http://127.0.0.1:1" });
+  const client = patientClient({ url: "http://127.0.0.1:1" });
   const broken = (): string => {
     throw new Error("broken");
   };

@@ -3,24 +3,21 @@ import { createServer, type IncomingMessage, request as send } from "node:http";
 import type { AddressInfo } from "node:net";
 import { test, type TestContext } from "node:test";
 
-import { type Client, type Config, createClient, decisionOf, express, requirePermission, type Sender } from "@callmine/rolecall";
+import { type Client, type Config, decisionOf, express, requirePermission, type Sender } from "@callmine/rolecall";
 
-import { fake, type Fault, faulty, table, write } from "./faults.js";
+import { fake, type Fault, faulty, patientClient, table, write } from "./faults.js";
 
 const permission = "reports:read";
 const workspace = () => "org_1";
-
-/** Lets a busy machine answer, in milliseconds. Only the faults with a time-out need to run into it. */
-const patience = 60_000;
 
 /** Lets a client ask a server with the fault. */
 async function serve(t: TestContext, fault: Fault, question: (client: Client) => Promise<number>): Promise<void> {
   const elsewhere = await fake(t, (request, response) => write({ admits: true }, request, response, ""));
   const server = await faulty(t, fault, elsewhere.url);
   const failures: unknown[] = [];
-  const { timeout = patience, retries = 1 } = fault;
+  const { timeout, retries = 1 } = fault;
   const config: Config = { url: server.url, token: "rcs_reports", timeout, retries: Math.max(retries, 0), failed: (error) => failures.push(error) };
-  const status = await question(createClient(config));
+  const status = await question(patientClient(config));
   assert.equal(elsewhere.asked, 0, "a redirect is followed");
   if (fault.asked !== undefined) {
     assert.equal(server.asked, fault.asked, "requests");
@@ -87,14 +84,14 @@ for (const fault of table.faults) {
 
 test("a fetch that heeds no signal is late, too", async () => {
   const failures: unknown[] = [];
-  const client = createClient({ url: "https://rolecall.test", timeout: 20, fetch: () => new Promise(() => {}), failed: (e) => failures.push(e) });
+  const client = patientClient({ url: "https://rolecall.test", timeout: 20, fetch: () => new Promise(() => {}), failed: (e) => failures.push(e) });
   assert.equal(await client.can({ token: "user_1" }, "org_1", permission), false);
   assert.match(String(failures), /LateError: no decision within 20 ms/);
 });
 
 test("requests without a session token are refused, and Rolecall isn't asked", async (t) => {
   const rolecall = await fake(t, (request, response) => write({ admits: true }, request, response, ""));
-  const client = createClient({ url: rolecall.url, token: "rcs_reports" });
+  const client = patientClient({ url: rolecall.url, token: "rcs_reports" });
   const guard = requirePermission(client, permission, workspace);
   const middleware = express<IncomingMessage>(requirePermission(client, permission, workspace));
   const app = createServer((request, response) => void middleware(request, response, () => response.end()));

@@ -3,6 +3,8 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 import type { AddressInfo } from "node:net";
 import type { TestContext } from "node:test";
 
+import { type Client, type Config, createClient } from "@callmine/rolecall";
+
 /** One answer of a server in Rolecall's place. faults.json explains its members. */
 interface Answer {
   status?: number;
@@ -36,6 +38,14 @@ interface Faults {
 
 /** The table that the Go client's tests read, too. This file is in build/test when it runs. */
 export const table: Faults = JSON.parse(readFileSync(new URL("../../../testdata/faults.json", import.meta.url), "utf8"));
+
+/**
+ * Returns a client that lets a busy machine answer. Only the faults with a time-out need to run into
+ * it.
+ */
+export function patientClient(config: Config): Client {
+  return createClient({ ...config, timeout: config.timeout ?? 60_000 });
+}
 
 /** A server of a test, which counts the requests. */
 export interface Fake {
