@@ -36,9 +36,9 @@ type FoundDrift struct {
 	Cause    DriftCause
 }
 
-// RecordDrift finds the causes of the drift of one resource, and adds the drift to the totals if it
-// is to be counted. Drift that no delivery shows gets the cause that the caller gives as untold.
-func RecordDrift(ctx context.Context, db DBTX, r clerksync.Resource, drift []clerksync.Drift, untold DriftCause, count bool) ([]FoundDrift, error) {
+// FindCauses finds the causes of the drift of one resource. Drift that no delivery shows gets the
+// cause that the caller gives as untold.
+func FindCauses(ctx context.Context, db DBTX, r clerksync.Resource, drift []clerksync.Drift, untold DriftCause) ([]FoundDrift, error) {
 	if len(drift) == 0 {
 		return nil, nil
 	}
@@ -57,7 +57,6 @@ func RecordDrift(ctx context.Context, db DBTX, r clerksync.Resource, drift []cle
 			causes[row.ObjectID] = CauseQuarantined
 		}
 	}
-	var p dbsqlc.AddDriftParams
 	found := make([]FoundDrift, len(drift))
 	for i, d := range drift {
 		cause, known := causes[d.ID]
@@ -65,17 +64,22 @@ func RecordDrift(ctx context.Context, db DBTX, r clerksync.Resource, drift []cle
 			cause = untold
 		}
 		found[i] = FoundDrift{Drift: d, Resource: r, Cause: cause}
-		p.Resources = append(p.Resources, string(r))
-		p.Differences = append(p.Differences, string(d.Difference))
-		p.Causes = append(p.Causes, string(cause))
-	}
-	if !count {
-		return found, nil
-	}
-	if err := queries().AddDrift(ctx, db, p); err != nil {
-		return nil, fmt.Errorf("count drift: %w", err)
 	}
 	return found, nil
+}
+
+// countDrift adds the statement that adds drift to the totals, unless there is none.
+func countDrift(p *pipeline, drift []FoundDrift) {
+	if len(drift) == 0 {
+		return
+	}
+	var resources, differences, causes []string
+	for _, d := range drift {
+		resources = append(resources, string(d.Resource))
+		differences = append(differences, string(d.Difference))
+		causes = append(causes, string(d.Cause))
+	}
+	p.exec(dbsqlc.AddDrift, nil, resources, differences, causes)
 }
 
 // DriftTotal is how often objects of a resource have differed from Clerk, for one cause.

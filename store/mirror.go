@@ -20,11 +20,36 @@ type Locked struct {
 	rows map[string]bool // ids of locked rows of all kinds, those without a known object included
 }
 
+// Has reports whether an object had a row.
+func (l Locked) Has(id string) bool { return l.rows[id] }
+
 // LockMirror returns what the mirror knows of the objects of the facts, and locks their rows until
 // the transaction ends. An object without a row can't be locked: see [ErrRaced]. All transactions
 // take locks in one order (see queries/mirror.sql), so that they can't deadlock.
 func LockMirror(ctx context.Context, db DBTX, facts []clerksync.Facts) (Locked, error) {
+	return lockMirror(ctx, db, facts, wantedBy(facts))
+}
+
+// Lock is [LockMirror] after [ReadMirror] of the same objects. It asks only for those that had a
+// row then: most objects of a first sweep have none.
+func (l Locked) Lock(ctx context.Context, db DBTX, facts []clerksync.Facts) (Locked, error) {
 	wanted := wantedBy(facts)
+	onlyIn(l.rows, wanted.Users)
+	onlyIn(l.rows, wanted.Memberships)
+	onlyIn(l.rows, wanted.Invitations)
+	onlyIn(l.rows, wanted.Domains)
+	onlyIn(l.rows, wanted.Permissions)
+	onlyIn(l.rows, wanted.Roles)
+	onlyIn(l.rows, wanted.Organizations)
+	return lockMirror(ctx, db, facts, wanted)
+}
+
+// onlyIn leaves in wanted only the objects that have a row.
+func onlyIn[T any](rows map[string]bool, wanted map[string]T) {
+	maps.DeleteFunc(wanted, func(id string, _ T) bool { return !rows[id] })
+}
+
+func lockMirror(ctx context.Context, db DBTX, facts []clerksync.Facts, wanted clerksync.Mirror) (Locked, error) {
 	known := Locked{Mirror: clerksync.NewMirror(), rows: map[string]bool{}}
 	if err := known.settle(ctx, db, facts, wanted); err != nil {
 		return known, err

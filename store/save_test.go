@@ -138,6 +138,39 @@ func TestLockMirror_LocksRows(t *testing.T) {
 	}
 }
 
+// TestLock_LocksOnlyRowsThatWereRead, as they are by then. An object that another transaction adds
+// after the reading makes saving fail.
+func TestLock_LocksOnlyRowsThatWereRead(t *testing.T) {
+	t.Parallel()
+	later := oneOfEachKind(2)
+	for kind, m := range withoutMemberships(oneOfEachKind(1)) {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			pool := pgtest.New(t)
+			facts := factsOf(m)
+			read, err := store.ReadMirror(t.Context(), pool, facts)
+			require.NoError(t, err)
+			save(t, pool, m)
+			adding := begin(t, pool)
+			locked, err := read.Lock(t.Context(), adding, facts)
+			require.NoError(t, err)
+			require.Equal(t, clerksync.NewMirror(), locked.Mirror)
+			require.ErrorIs(t, saveMirror(t, adding, locked, m), store.ErrRaced)
+			require.NoError(t, adding.Rollback(t.Context()))
+
+			read, err = store.ReadMirror(t.Context(), pool, facts)
+			require.NoError(t, err)
+			save(t, pool, later[kind])
+			locking, second := begin(t, pool), begin(t, pool)
+			locked, err = read.Lock(t.Context(), locking, facts)
+			require.NoError(t, err)
+			require.Equal(t, later[kind], locked.Mirror)
+			_, err = store.LockMirror(t.Context(), second, facts)
+			require.Equal(t, "55P03", codeOf(err), "lock not available")
+		})
+	}
+}
+
 // codeOf returns the SQLSTATE of an error.
 func codeOf(err error) string {
 	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok {

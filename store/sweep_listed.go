@@ -9,14 +9,25 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// MarkListed records objects as listed in a sweep, and returns how many of them weren't listed in
-// it before.
-func MarkListed(ctx context.Context, db DBTX, s Sweep, r clerksync.Resource, ids []string) (int, error) {
-	fresh, err := queries().MarkListed(ctx, db, dbsqlc.MarkListedParams{SweepID: s.ID, Resource: string(r), Ids: ids})
-	if err != nil {
-		return 0, fmt.Errorf("record what was listed: %w", err)
+// SaveAnswer records an answer of Clerk's in a sweep: its drift, which a dry run doesn't count, the
+// objects that it listed, and how far the sweep has come. It sends these statements together. It
+// returns how many of the listed objects the sweep hadn't seen before.
+func SaveAnswer(ctx context.Context, db DBTX, s Sweep, drift []FoundDrift, r clerksync.Resource, listed []string) (fresh int, err error) {
+	var p pipeline
+	if !s.DryRun {
+		countDrift(&p, drift)
 	}
-	return int(fresh), nil
+	if len(listed) > 0 {
+		p.exec(dbsqlc.MarkListed, func(rows int64) error {
+			fresh = int(rows)
+			return nil
+		}, s.ID, string(r), listed)
+	}
+	p.exec(dbsqlc.SaveSweep, nil, s.Progress, s.Report, s.ID)
+	if err := p.run(ctx, db); err != nil {
+		return 0, fmt.Errorf("record an answer: %w", err)
+	}
+	return fresh, nil
 }
 
 // CountListed returns how many objects of a resource are listed in a sweep.

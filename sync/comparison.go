@@ -12,14 +12,20 @@ type Comparison struct {
 func (m Mirror) Compare(facts []Facts) Comparison {
 	merged := m.clone()
 	c := Comparison{Contradicted: map[string]bool{}}
+	known := map[string]bool{} // subjects; nothing contradicts an object that is new
 	for _, f := range facts {
 		changed := NewMirror()
-		merged.apply(application{observed: true}, f, changed)
+		if merged.apply(application{observed: true}, f, changed).known {
+			known[f.Subject] = true
+		}
 		if unknown := f.of(changed); !unknown.empty() {
 			c.Unknown = append(c.Unknown, unknown)
 		}
 	}
 	for _, f := range facts {
+		if !known[f.Subject] {
+			continue
+		}
 		if j := merged.Judge(f, Circumstances{}); j.Behind || j.Overruling.Subject != "" {
 			c.Contradicted[f.Subject] = true
 		}

@@ -65,6 +65,16 @@ func TestCompare_ChangesNothing(t *testing.T) {
 	}
 }
 
+// TestCompare_NothingContradictsNewObject, unless the answer shows it twice in two states.
+func TestCompare_NothingContradictsNewObject(t *testing.T) {
+	t.Parallel()
+	older := observed(t, clerksync.ResourceMembership, 20_000, membershipShown("org:admin", 1000))
+	newer := observed(t, clerksync.ResourceMembership, 20_000, membershipShown("org:member", 9000))
+	require.Empty(t, clerksync.NewMirror().Compare([]clerksync.Facts{older}).Contradicted)
+	require.True(t, clerksync.NewMirror().Compare([]clerksync.Facts{older, newer}).Contradicted["orgmem_a1"])
+	require.True(t, clerksync.NewMirror().Compare([]clerksync.Facts{newer, older}).Contradicted["orgmem_a1"])
+}
+
 // TestJudge_OnlyWhatCountsOverrules: some registers of an answer are older than what is applied,
 // and others aren't.
 func TestJudge_OnlyWhatCountsOverrules(t *testing.T) {

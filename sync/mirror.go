@@ -128,6 +128,7 @@ type application struct {
 	observed   bool // Clerk's API showed it
 	overruling bool // it counts for the subject, whatever the versions say
 	subject    string
+	known      bool // there was something about the subject before
 	state      State
 	entries    []AuditEntry
 	difference Difference // of the subject; "" if there is none
@@ -138,13 +139,14 @@ type application struct {
 func merge[T mergeable[T], P registered[T]](a *application, said []T, objects, changed map[string]T, audit func(before, after T) []AuditEntry) {
 	for _, in := range said {
 		id := in.ObjectID()
-		before := objects[id]
+		before, known := objects[id]
 		after := before.Merge(in)
 		if a.overruling && id == a.subject {
 			after = overrule[T, P](before, in)
 		}
-		if !after.Known() || reflect.DeepEqual(before, after) || a.observed && nothingNew[T, P](before, after) {
-			continue
+		a.known = a.known || known && id == a.subject
+		if !after.Known() || known && (reflect.DeepEqual(before, after) || a.observed && nothingNew[T, P](before, after)) {
+			continue // an object that is new has changed in any case, and needs no comparison
 		}
 		objects[id], changed[id] = after, after
 		if before.Dead() && after.Dead() {

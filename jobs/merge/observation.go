@@ -47,15 +47,21 @@ type Merged struct {
 // everything already, it locks and writes nothing.
 func Observation(ctx context.Context, tx pgx.Tx, o Observed) (m Merged, err error) {
 	m.Facts = o.Facts
+	lock := store.LockMirror
 	if !o.Overrule {
-		if err := m.compare(ctx, tx, o); err != nil {
+		known, err := m.compare(ctx, tx, o)
+		if err != nil {
 			return m, err
 		}
+		lock = known.Lock
 	}
 	if len(m.Facts) == 0 && o.Command == "" {
 		return m, nil
 	}
-	locked, err := m.take(ctx, tx, o)
+	if o.DryRun {
+		lock = store.ReadMirror
+	}
+	locked, err := m.take(ctx, tx, o, lock)
 	if err != nil {
 		return m, err
 	}
@@ -71,24 +77,24 @@ func Observation(ctx context.Context, tx pgx.Tx, o Observed) (m Merged, err erro
 	return m, store.Write(ctx, tx, locked, writes, o.AskedAt)
 }
 
-// compare finds the facts that the mirror doesn't know, and the doubtful objects.
-func (m *Merged) compare(ctx context.Context, tx pgx.Tx, o Observed) error {
+// compare finds the facts that the mirror doesn't know, and the doubtful objects. It returns what
+// the mirror knows of them.
+func (m *Merged) compare(ctx context.Context, tx pgx.Tx, o Observed) (known store.Locked, err error) {
 	var shadowed []string
 	if o.Lags != (Lags{}) {
 		followed, err := Follow(ctx, tx, o.Facts, o.AskedAt, o.Lags)
 		if err != nil {
-			return err
+			return known, err
 		}
 		o.Facts, shadowed = followed.Facts, followed.Shadowed
 	}
-	known, err := store.ReadMirror(ctx, tx, o.Facts)
-	if err != nil {
-		return err
+	if known, err = store.ReadMirror(ctx, tx, o.Facts); err != nil {
+		return known, err
 	}
 	compared := known.Compare(o.Facts)
 	m.Facts = compared.Unknown
 	if !o.SpareNewer {
-		return nil
+		return known, nil
 	}
 	for _, f := range o.Facts {
 		if compared.Contradicted[f.Subject] || slices.Contains(shadowed, f.Subject) {
@@ -96,7 +102,7 @@ func (m *Merged) compare(ctx context.Context, tx pgx.Tx, o Observed) error {
 		}
 	}
 	if len(m.Doubtful) == 0 {
-		return nil
+		return known, nil
 	}
 	ids := make([]string, len(m.Doubtful))
 	for i, ref := range m.Doubtful {
@@ -104,23 +110,27 @@ func (m *Merged) compare(ctx context.Context, tx pgx.Tx, o Observed) error {
 	}
 	changed, err := store.ChangedAfter(ctx, tx, ids, o.AskedAt)
 	m.Doubtful = slices.DeleteFunc(m.Doubtful, func(ref clerksync.Reference) bool { return slices.Contains(changed, ref.ID) })
-	return err
+	return known, err
 }
 
-// take reads the objects of m.Facts from the mirror, and locks them unless this is a dry run. With
-// SpareNewer it drops the facts whose objects changed here meanwhile.
-func (m *Merged) take(ctx context.Context, tx pgx.Tx, o Observed) (store.Locked, error) {
-	lock := store.LockMirror
-	if o.DryRun {
-		lock = store.ReadMirror
-	}
+// locker reads the objects of facts from the mirror, and locks them unless this is a dry run.
+type locker func(ctx context.Context, db store.DBTX, facts []clerksync.Facts) (store.Locked, error)
+
+// take locks the objects of m.Facts. With SpareNewer it drops the facts whose objects changed here
+// meanwhile.
+func (m *Merged) take(ctx context.Context, tx pgx.Tx, o Observed, lock locker) (store.Locked, error) {
 	locked, err := lock(ctx, tx, m.Facts)
 	if err != nil || !o.SpareNewer {
 		return locked, err
 	}
-	subjects := make([]string, len(m.Facts))
-	for i, f := range m.Facts {
-		subjects[i] = f.Subject
+	var subjects []string // only these can have changed: if another transaction adds a row now, saving fails
+	for _, f := range m.Facts {
+		if locked.Has(f.Subject) {
+			subjects = append(subjects, f.Subject)
+		}
+	}
+	if len(subjects) == 0 {
+		return locked, nil
 	}
 	changed, err := store.ChangedAfter(ctx, tx, subjects, o.AskedAt)
 	m.Facts = slices.DeleteFunc(slices.Clone(m.Facts), func(f clerksync.Facts) bool { return slices.Contains(changed, f.Subject) })

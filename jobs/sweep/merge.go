@@ -42,15 +42,15 @@ func (m *merger) commitPage(ctx context.Context, a answer, next progress, report
 		for _, ref := range refs {
 			next.Doubts = append(next.Doubts, inDoubt(a.resource, ref))
 		}
-		if a.listed {
-			if fresh, err = store.MarkListed(ctx, tx, m.sweep, a.resource, a.ids); err != nil {
-				return err
-			}
-		}
 		if err := m.pack(next, counted); err != nil {
 			return err
 		}
-		return store.SaveSweep(ctx, tx, m.sweep)
+		var listed []string
+		if a.listed {
+			listed = a.ids
+		}
+		fresh, err = store.SaveAnswer(ctx, tx, m.sweep, found, a.resource, listed)
+		return err
 	})
 	if err != nil {
 		return 0, fmt.Errorf("merge %s: %w", a.resource, err)
@@ -72,7 +72,7 @@ func (m *merger) apply(ctx context.Context, tx pgx.Tx, a answer, report *Report)
 	}
 	at := updatedAt(merged.Facts)
 	drift := m.count(a, merged, at, report)
-	found, err := store.RecordDrift(ctx, tx, a.resource, drift, m.undelivered(), !m.sweep.DryRun)
+	found, err := store.FindCauses(ctx, tx, a.resource, drift, m.undelivered())
 	if err != nil {
 		return nil, nil, err
 	}
@@ -139,13 +139,14 @@ func (m *merger) noteBehind(ctx context.Context, resource clerksync.Resource, id
 	report.kind(resource).Behind++
 	err := m.inTx(ctx, func(tx pgx.Tx) (err error) {
 		drift := []clerksync.Drift{{ID: id, Difference: clerksync.Behind}}
-		if found, err = store.RecordDrift(ctx, tx, resource, drift, store.CauseLag, !m.sweep.DryRun); err != nil {
+		if found, err = store.FindCauses(ctx, tx, resource, drift, store.CauseLag); err != nil {
 			return err
 		}
 		if err := m.pack(next, report); err != nil {
 			return err
 		}
-		return store.SaveSweep(ctx, tx, m.sweep)
+		_, err = store.SaveAnswer(ctx, tx, m.sweep, found, resource, nil)
+		return err
 	})
 	if err != nil {
 		return fmt.Errorf("record that Clerk's reads are behind: %w", err)
