@@ -73,6 +73,14 @@ test("calls of one tick share a request, up to 100 checks", async (t) => {
   await client.decide([check("user_1")]);
   await client.decide([check("user_1")]);
   assert.equal(server.asked, 7, "another tick asks again: nothing is remembered");
+
+  const afterTwoAwaits = async () => {
+    await undefined;
+    await undefined;
+    return client.can({ userId: "user_1" }, "org_1", "reports:read");
+  };
+  await Promise.all([client.can({ userId: "user_1" }, "org_2", "reports:read"), afterTwoAwaits()]);
+  assert.equal(server.asked, 8);
 });
 
 test("a check that changes while it waits is asked about as it was", async (t) => {
