@@ -13,31 +13,32 @@ import (
 )
 
 type auditBody struct {
-	ID     int64           `json:"id"` // counts the workspace's entries
-	At     time.Time       `json:"at"`
-	Actor  *string         `json:"actor"` // null if Clerk doesn't name one
-	Action string          `json:"action"`
-	Target string          `json:"target"`
-	Before json.RawMessage `json:"before"`
-	After  json.RawMessage `json:"after"`
-	Data   json.RawMessage `json:"data,omitempty"` // of a product's entry
-	Cause  string          `json:"cause"`
+	ID           int64           `json:"id"` // counts the workspace's entries
+	At           time.Time       `json:"at"`
+	Actor        *string         `json:"actor"`                  // null if Clerk doesn't name one
+	Impersonator *string         `json:"impersonator,omitempty"` // who acted as the actor
+	Action       string          `json:"action"`
+	Target       string          `json:"target"`
+	Before       json.RawMessage `json:"before"`
+	After        json.RawMessage `json:"after"`
+	Data         json.RawMessage `json:"data,omitempty"` // of a product's entry
+	Cause        string          `json:"cause"`
 }
 
 func auditBodyOf(e clerksync.LoggedEntry) auditBody {
 	return auditBody{
-		ID: e.Seq, At: e.At.UTC(), Actor: e.Actor, Action: string(e.Action), Target: e.Target, Before: e.Before, After: e.After,
+		ID: e.Seq, At: e.At.UTC(), Actor: e.Actor, Impersonator: e.Impersonator, Action: string(e.Action), Target: e.Target, Before: e.Before, After: e.After,
 		Data: e.Data, Cause: e.Cause,
 	}
 }
 
 // audit answers GET /v1/workspaces/{workspace_id}/audit, newest entry first.
-func (s *server) audit(w http.ResponseWriter, r *http.Request, caller clerksync.Standing) error {
+func (s *server) audit(w http.ResponseWriter, r *http.Request, caller workspaceReader) error {
 	q, err := queryOf(r, "actor", "action", "target", "since", "until", "limit", "cursor")
 	if err != nil {
 		return err
 	}
-	selected, err := auditQueryOf(q, caller.OrganizationID)
+	selected, err := auditQueryOf(q, caller.workspaceID)
 	if err != nil {
 		return err
 	}
@@ -48,7 +49,7 @@ func (s *server) audit(w http.ResponseWriter, r *http.Request, caller clerksync.
 	if selected.Before, err = auditCursorOf(q); err != nil {
 		return err
 	}
-	release, err := s.readShares.Take(r.Context(), caller.UserID)
+	release, err := s.readShares.Take(r.Context(), caller.name)
 	if err != nil {
 		return err
 	}

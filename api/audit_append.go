@@ -19,11 +19,12 @@ import (
 )
 
 type eventInput struct {
-	Actor  *string         `json:"actor"`
-	Action string          `json:"action"`
-	Target string          `json:"target"`
-	Data   json.RawMessage `json:"data"`
-	At     *string         `json:"at"`
+	Actor        *string         `json:"actor"`
+	Impersonator *string         `json:"impersonator"`
+	Action       string          `json:"action"`
+	Target       string          `json:"target"`
+	Data         json.RawMessage `json:"data"`
+	At           *string         `json:"at"`
 }
 
 const (
@@ -59,18 +60,12 @@ func (s *server) appendAudit(w http.ResponseWriter, r *http.Request, service aut
 		return err
 	}
 	event.OrganizationID = mux.Vars(r)["workspace_id"]
-	if !clerksync.Storable(event.OrganizationID) {
-		return errNotFound
-	}
 	if !service.Rights.In(event.OrganizationID) {
 		return errWorkspaceNotListed
 	}
-	standings, err := s.standings(r.Context(), store.Pair{OrganizationID: event.OrganizationID})
+	standing, err := s.liveWorkspace(r.Context(), event.OrganizationID)
 	if err != nil {
 		return err
-	}
-	if standings[0].OrganizationDead || standings[0].Revision == 0 { // an unknown workspace
-		return errNotFound
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), eventTimeout)
 	defer cancel()
@@ -83,7 +78,7 @@ func (s *server) appendAudit(w http.ResponseWriter, r *http.Request, service aut
 	if err != nil {
 		return err
 	}
-	writeFreshness(w, standings[0], clerksync.Decision{})
+	writeFreshness(w, standing, clerksync.Decision{})
 	if repeated {
 		w.Header().Set(headerReplayed, "true")
 	}
@@ -98,6 +93,12 @@ func (in eventInput) event(service string, now time.Time) (store.Event, error) {
 		e.Actor = *in.Actor
 		if !strings.HasPrefix(e.Actor, clerksync.UserPrefix) || e.Actor == clerksync.UserPrefix || !clerksync.Storable(e.Actor) {
 			return e, badRequest("actor must be a user (user_…), or be left out to name the service itself.")
+		}
+	}
+	if in.Impersonator != nil {
+		e.Impersonator = *in.Impersonator
+		if in.Actor == nil || !clerksync.Storable(e.Impersonator) {
+			return e, badRequest("impersonator must name who acted as the user in actor, in 1 to 255 bytes, or be left out.")
 		}
 	}
 	if err := checkAction(in.Action); err != nil {

@@ -41,9 +41,9 @@ func TestAuditExport_IsWholeAndSaysSo(t *testing.T) {
 	records, err := csv.NewReader(strings.NewReader(string(b.get("user_admin", auditOfOne+"/export?format=csv").body))).ReadAll()
 	require.NoError(t, err)
 	require.Len(t, records, 1002)
-	require.Equal(t, []string{"id", "at", "actor", "action", "target", "before", "after", "data", "cause"}, records[0])
-	require.Equal(t, []string{"1000", "2026-01-01T00:08:20Z", "", "member.joined", "user_1000", "", `{"role":"org:member"}`, "", "msg_1"}, records[1])
-	require.Equal(t, []string{"complete", "1000", "", "", "", "", "", "", ""}, records[1001])
+	require.Equal(t, []string{"id", "at", "actor", "action", "target", "before", "after", "data", "cause", "impersonator"}, records[0])
+	require.Equal(t, []string{"1000", "2026-01-01T00:08:20Z", "", "member.joined", "user_1000", "", `{"role":"org:member"}`, "", "msg_1", ""}, records[1])
+	require.Equal(t, []string{"complete", "1000", "", "", "", "", "", "", "", ""}, records[1001])
 
 	none := b.get("user_admin", auditOfOne+"/export?actor=user_nobody")
 	require.Equal(t, "{\"complete\":true,\"entries\":0}\n", string(none.body))
@@ -237,4 +237,18 @@ func TestAuditExport_DatabaseOutageCutsItOff(t *testing.T) {
 	require.Equal(t, 1, writer.batches)
 	require.NotContains(t, writer.Body.String(), "complete")
 	require.Contains(t, b.logs.take(), "export cut off")
+}
+
+// TestAuditExport_HEADStreamsNothing: else each would read a whole log for nothing.
+func TestAuditExport_HEADStreamsNothing(t *testing.T) {
+	t.Parallel()
+	b := setupAudit(t, nil)
+	fill(b, 1)
+	request := httptest.NewRequestWithContext(t.Context(), http.MethodHead, auditOfOne+"/export", nil)
+	request.Header.Set("Authorization", "Bearer user_admin")
+	writer := &lateWriter{ResponseRecorder: httptest.NewRecorder(), over: func() {}}
+	b.handler.ServeHTTP(writer, request)
+	require.Equal(t, http.StatusOK, writer.Code)
+	require.Equal(t, "application/jsonl", writer.Header().Get("Content-Type"))
+	require.Zero(t, writer.batches)
 }

@@ -18,14 +18,16 @@ type decisionBody struct {
 	Permission  string           `json:"permission"`
 	WorkspaceID string           `json:"workspace_id"`
 	UserID      string           `json:"user_id"`
-	Revision    int64            `json:"revision"`
-	AsOf        *time.Time       `json:"as_of"` // null if the workspace was never known to agree with Clerk
+	// Impersonator is who acts as the user. It is left out if the user acts.
+	Impersonator string     `json:"impersonator,omitempty"`
+	Revision     int64      `json:"revision"`
+	AsOf         *time.Time `json:"as_of"` // null if the workspace was never known to agree with Clerk
 }
 
 func bodyOf(d clerksync.Decision) decisionBody {
 	body := decisionBody{
 		Allowed: d.Allowed, Reason: d.Reason, Permission: d.Permission, WorkspaceID: d.OrganizationID, UserID: d.UserID,
-		Revision: d.Revision,
+		Impersonator: d.Impersonator, Revision: d.Revision,
 	}
 	if d.Role != "" {
 		body.Role = &d.Role
@@ -38,12 +40,8 @@ func bodyOf(d clerksync.Decision) decisionBody {
 
 // authorize answers GET /v1/authorize, which asks whether the caller may do something. A refusal is
 // a status that a proxy understands.
-func (s *server) authorize(w http.ResponseWriter, r *http.Request, userID string) error {
+func (s *server) authorize(w http.ResponseWriter, r *http.Request, _ string) error {
 	q, err := queryOf(r, "workspace_id", "permission")
-	if err != nil {
-		return err
-	}
-	workspaceID, err := q.required("workspace_id")
 	if err != nil {
 		return err
 	}
@@ -51,7 +49,12 @@ func (s *server) authorize(w http.ResponseWriter, r *http.Request, userID string
 	if err != nil {
 		return err
 	}
-	v, err := s.judge(r, userID, workspaceID, permission)
+	caller := callerOf(r)
+	workspaceID, err := q.workspace(caller)
+	if err != nil {
+		return err
+	}
+	v, err := s.judge(r, caller, workspaceID, permission)
 	if err != nil {
 		return err
 	}
@@ -63,6 +66,7 @@ func (s *server) authorize(w http.ResponseWriter, r *http.Request, userID string
 	w.Header().Set(headerWorkspace, v.decision.OrganizationID)
 	w.Header().Set(headerRole, v.decision.Role)
 	w.Header().Set(headerPermission, v.decision.Permission)
+	w.Header().Set(headerImpersonator, v.decision.Impersonator) // also if empty: a proxy then replaces a header of its client
 	return write(w, bodyOf(v.decision))
 }
 
@@ -72,6 +76,8 @@ const (
 	headerWorkspace  = "Rolecall-Workspace"
 	headerRole       = "Rolecall-Role"
 	headerPermission = "Rolecall-Permission"
+
+	headerImpersonator = "Rolecall-Impersonator" // "" if the user acts
 )
 
 const (
@@ -135,8 +141,7 @@ func (s *server) authorizeMany(w http.ResponseWriter, r *http.Request, service a
 		if !service.Rights.In(c.WorkspaceID) {
 			d = clerksync.Decision{Reason: clerksync.ReasonWorkspaceNotListed, Permission: c.Permission, OrganizationID: c.WorkspaceID, UserID: c.UserID}
 		}
-		s.cfg.Decided(d.Reason)
-		body.Decisions[i] = bodyOf(d)
+		body.Decisions[i] = bodyOf(s.decided(d))
 	}
 	return write(w, body)
 }

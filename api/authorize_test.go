@@ -47,13 +47,33 @@ func TestAuthorize_RefusesBadParameters(t *testing.T) {
 	b := setupServer(t, nil)
 	b.world.member("org_1", "user_1", "org:admin", nil)
 	for _, query := range []string{
-		"", "?workspace_id=org_1", "?permission=members:read", "?workspace_id=&permission=members:read", "?workspace_id=org_1&permission=",
+		"", "?workspace_id=org_1", "?workspace_id=&permission=members:read", "?workspace_id=org_1&permission=",
 		"?workspace_id=org_1&workspace_id=org_1&permission=members:read", "?workspace_id=org_1&permission=members:read&permission=members:read",
 		"?workspace_id=org_1&permission=members:read&permission=%zz", "?workspace_id=org_1;permission=members:read", "?Workspace_id=org_1&permission=members:read",
 	} {
-		requireProblem(t, b.get("user_1", "/v1/authorize"+query), http.StatusBadRequest, "")
+		requireProblem(t, b.get("user_1/active=org_1", "/v1/authorize"+query), http.StatusBadRequest, "")
 		require.Equal(t, http.StatusUnauthorized, b.get("", "/v1/authorize"+query).status, "before anything is said about the query")
 	}
+}
+
+// TestAuthorize_MeansTheActiveOrganizationOfASession if no workspace is named. The mirror decides
+// about it as about any other.
+func TestAuthorize_MeansTheActiveOrganizationOfASession(t *testing.T) {
+	t.Parallel()
+	b := setupServer(t, nil)
+	b.world.member("org_1", "user_1", "org:admin", nil)
+	b.world.member("org_2", "user_1", "org:member", nil)
+	const unnamed = "/v1/authorize?permission=members:manage"
+	x := b.get("user_1/active=org_1", unnamed)
+	require.Equal(t, "org_1", answerOf[decisionBody](t, x).WorkspaceID)
+	require.Equal(t, "org_1", x.header.Get(headerWorkspace))
+	requireProblem(t, b.get("user_1/active=org_2", unnamed), http.StatusForbidden, clerksync.ReasonPermissionMissing)
+	requireProblem(t, b.get("user_1/active=org_3", unnamed), http.StatusNotFound, "")
+	require.True(t, answerOf[decisionBody](t, b.get("user_1/active=org_2", unnamed+"&workspace_id=org_1")).Allowed)
+	x = b.get("user_1", unnamed)
+	require.Equal(t, http.StatusForbidden, x.status)
+	require.Contains(t, string(x.body), `"type":"urn:rolecall:problem:no-active-workspace"`)
+	requireProblem(t, b.get(serviceToken, unnamed, headerOnBehalfOf, "user_1"), http.StatusBadRequest, "")
 }
 
 // checksJSON is the body that asks about each (user, workspace, permission).
@@ -94,7 +114,7 @@ func TestAuthorizeMany_AnswersInOrder(t *testing.T) {
 	}{
 		{checkBody{"user_member", "org_1", read}, clerksync.ReasonPermissionMissing, "org:member"},
 		{checkBody{"user_admin", "org_1", read}, clerksync.ReasonAllowed, "org:admin"},
-		{checkBody{"user_admin", "org_1", "no:such"}, clerksync.ReasonPermissionMissing, "org:admin"},
+		{checkBody{"user_admin", "org_1", "no:such"}, clerksync.ReasonUnknownPermission, "org:admin"},
 		{checkBody{"user_admin", "org_1", read}, clerksync.ReasonAllowed, "org:admin"}, // once more
 		{checkBody{"user_guest", "org_1", read}, clerksync.ReasonUnknownRole, "org:guest"},
 		{checkBody{"user_banned", "org_1", read}, clerksync.ReasonUserBanned, ""},

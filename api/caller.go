@@ -51,33 +51,59 @@ func (s *server) asUser(scope auth.Scope, next userHandler) http.Handler {
 		if err != nil {
 			return err
 		}
-		if identity.Service == "" {
-			return next(w, r, identity.UserID)
-		}
-		if !identity.Rights.Has(scope) {
-			return scopeMissing(scope)
-		}
-		named := r.Header.Values(headerOnBehalfOf)
-		if len(named) != 1 || !strings.HasPrefix(named[0], clerksync.UserPrefix) || named[0] == clerksync.UserPrefix || !clerksync.Storable(named[0]) {
-			return errUsersOnly
-		}
-		return next(w, r.WithContext(context.WithValue(r.Context(), serviceKey{}, identity)), named[0])
+		return forUser(w, r, identity, scope, next)
 	})
 }
 
-type serviceKey struct{}
-
-// serviceOf returns the service that acts for the user. Its name is "" if the user's own token was
-// sent.
-func serviceOf(r *http.Request) auth.Identity {
-	service, _ := r.Context().Value(serviceKey{}).(auth.Identity) // or none
-	return service
+// forUser passes a request on in the name of its user, or of the user for whom a service with the
+// scope acts.
+func forUser(w http.ResponseWriter, r *http.Request, identity auth.Identity, scope auth.Scope, next userHandler) error {
+	if identity.Service == "" {
+		return next(w, withCaller(r, identity), identity.UserID)
+	}
+	if !identity.Rights.Has(scope) {
+		return scopeMissing(scope)
+	}
+	named := r.Header.Values(headerOnBehalfOf)
+	if len(named) != 1 || !strings.HasPrefix(named[0], clerksync.UserPrefix) || named[0] == clerksync.UserPrefix || !clerksync.Storable(named[0]) {
+		return errUsersOnly
+	}
+	identity.UserID = named[0]
+	return next(w, withCaller(r, identity), identity.UserID)
 }
 
-// inAllWorkspaces refuses services that are limited to some workspaces, on a route about no single one.
+type callerKey struct{}
+
+// withCaller returns the request with its caller, for [callerOf].
+func withCaller(r *http.Request, caller auth.Identity) *http.Request {
+	return r.WithContext(context.WithValue(r.Context(), callerKey{}, caller))
+}
+
+// callerOf returns the caller of a route for users. Of a service, UserID is the user for whom it
+// acts.
+func callerOf(r *http.Request) auth.Identity {
+	caller, _ := r.Context().Value(callerKey{}).(auth.Identity) // every route for users has one
+	return caller
+}
+
+// activeWorkspace returns the workspace that a caller means who names none: the organization that
+// the user has chosen in the session. A service has none, so it must name one.
+func activeWorkspace(caller auth.Identity) (string, error) {
+	switch {
+	case caller.Service != "":
+		return "", badRequest("workspace_id is missing.")
+	case caller.ActiveOrganization == "":
+		return "", errNoActiveWorkspace
+	default:
+		return caller.ActiveOrganization, nil
+	}
+}
+
+// inAllWorkspaces refuses services that are limited to some workspaces, on a route about no single
+// one.
 func inAllWorkspaces(next userHandler) userHandler {
 	return func(w http.ResponseWriter, r *http.Request, userID string) error {
-		if !serviceOf(r).Rights.Everywhere() {
+		if !callerOf(r).Rights.Everywhere() {
 			return errWorkspaceNotListed
 		}
 		return next(w, r, userID)
@@ -87,13 +113,19 @@ func inAllWorkspaces(next userHandler) userHandler {
 // asMember admits members of the workspace in the path whose role has the permission. Services that
 // act for a member need the scope.
 func (s *server) asMember(scope auth.Scope, permission string, next memberHandler) http.Handler {
-	return s.asUser(scope, func(w http.ResponseWriter, r *http.Request, userID string) error {
-		v, err := s.judge(r, userID, mux.Vars(r)["workspace_id"], permission)
+	return s.asUser(scope, s.member(permission, next))
+}
+
+// member passes a request on if its user is a member of the workspace in the path whose role has
+// the permission.
+func (s *server) member(permission string, next memberHandler) userHandler {
+	return func(w http.ResponseWriter, r *http.Request, _ string) error {
+		v, err := s.judge(r, callerOf(r), mux.Vars(r)["workspace_id"], permission)
 		if err != nil {
 			return err
 		}
 		return admit(w, r, v, next)
-	})
+	}
 }
 
 // admit passes a request on if its verdict allows it. Every answer to a member says how fresh it
@@ -116,7 +148,7 @@ func (s *server) asManager(ownPermission string, next memberHandler) http.Handle
 		if own {
 			permission = ownPermission
 		}
-		v, err := s.judge(r, userID, mux.Vars(r)["workspace_id"], permission)
+		v, err := s.judge(r, callerOf(r), mux.Vars(r)["workspace_id"], permission)
 		if err != nil {
 			return err
 		}
@@ -141,7 +173,7 @@ func mayBeOwnDoing(method string, v verdict) bool {
 		return false
 	}
 	switch v.decision.Reason {
-	case clerksync.ReasonPermissionMissing, clerksync.ReasonUnknownRole:
+	case clerksync.ReasonPermissionMissing, clerksync.ReasonUnknownPermission, clerksync.ReasonUnknownRole:
 		return method == http.MethodPatch
 	case clerksync.ReasonNotAMember, clerksync.ReasonWorkspaceDeleted:
 		return method == http.MethodDelete

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/callmine/rolecall/api/auth"
 	"github.com/callmine/rolecall/api/policy"
 	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
@@ -25,11 +26,11 @@ type Commander interface {
 }
 
 const (
-	// commandsPerUser in commandsWindow is the limit of each user, and of each service for each
-	// user. Inviting a whole team at once stays below it. In the long run, one user's commands make
-	// about two calls to Clerk a second: a fifth of what Clerk allows a development instance, and a
-	// fiftieth for production. When all calls are used up, the Commander decides which command goes
-	// first.
+	// commandsPerUser in commandsWindow is the limit of each user, and of each service and each
+	// impersonator for each user. Inviting a whole team at once stays below it. In the long run,
+	// one user's commands make about two calls to Clerk a second: a fifth of what Clerk allows a
+	// development instance, and a fiftieth for production. When all calls are used up, the
+	// Commander decides which command goes first.
 	commandsPerUser = 30
 	commandsWindow  = 30 * time.Second
 )
@@ -39,14 +40,16 @@ func (s *server) run(w http.ResponseWriter, r *http.Request, c clerksync.Command
 	if s.cfg.Commander == nil {
 		return errNoCommands
 	}
+	caller := callerOf(r)
+	c.Impersonator = caller.Impersonator
 	key, err := keyOf(r, c.Actor, raw)
 	if err != nil {
 		return err
 	}
-	if !s.commands.Allow(serviceOf(r).Service + " " + c.Actor) { // a service can't use up the user's own limit
+	if !s.commands.Allow(caller.Service + " " + caller.Impersonator + " " + c.Actor) { // only the user can use up the user's own limit
 		return errTooManyCommands
 	}
-	answered, repeated, err := s.cfg.Commander.Run(r.Context(), c, key, s.stillMay(c), answer)
+	answered, repeated, err := s.cfg.Commander.Run(r.Context(), c, key, s.stillMay(caller, c), answer)
 	if err != nil {
 		return err
 	}
@@ -61,7 +64,7 @@ func (s *server) run(w http.ResponseWriter, r *http.Request, c clerksync.Command
 // stillMay returns the function that decides again, after a look-up of the actor's membership,
 // whether the actor may give the command. It returns nil for commands that don't need this: Clerk
 // itself checks invitations and their revocation, and every user may leave and create workspaces.
-func (s *server) stillMay(c clerksync.Command) func(context.Context, store.DBTX) error {
+func (s *server) stillMay(caller auth.Identity, c clerksync.Command) func(context.Context, store.DBTX) error {
 	permission := policy.MembersManage
 	switch {
 	case c.Action == clerksync.ActionWorkspaceRenamed:
@@ -71,11 +74,14 @@ func (s *server) stillMay(c clerksync.Command) func(context.Context, store.DBTX)
 		return nil
 	}
 	return func(ctx context.Context, db store.DBTX) error {
-		standings, err := store.Standings(ctx, db, store.Pair{UserID: c.Actor, OrganizationID: c.OrganizationID})
+		standings, err := store.Standings(ctx, db, pairOf(caller, c.OrganizationID))
 		if err != nil {
 			return err
 		}
-		if decision := s.cfg.Policy().Grants.Decide(standings[0], permission); !decision.Allowed {
+		if standings[0].User.SessionEnded {
+			return s.sessionEnded()
+		}
+		if decision := s.decideFor(caller, standings[0], permission); !decision.Allowed {
 			return refusal(decision, standings[0].User)
 		}
 		return nil

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/callmine/rolecall/api/auth"
 	"github.com/callmine/rolecall/api/policy"
 	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
@@ -26,64 +27,105 @@ type verdict struct {
 
 // judge decides as decide does, on a mirror as fresh as the request demands. It refuses a stranger
 // at once, whatever the request demands. So neither the time nor the text of the refusal shows
-// whether the workspace exists.
-func (s *server) judge(r *http.Request, userID, workspaceID, permission string) (verdict, error) {
-	if !serviceOf(r).Rights.In(workspaceID) {
+// whether the workspace exists. If the caller's session has ended, it returns errSessionEnded.
+func (s *server) judge(r *http.Request, caller auth.Identity, workspaceID, permission string) (verdict, error) {
+	if !caller.Rights.In(workspaceID) {
 		return verdict{}, errWorkspaceNotListed
 	}
-	standing, err := s.standing(r.Context(), userID, workspaceID)
+	standing, err := s.standing(r.Context(), caller, workspaceID)
 	if err != nil {
 		return verdict{}, err
 	}
-	decision := s.cfg.Policy().Grants.Decide(standing, permission)
+	decision := s.decideFor(caller, standing, permission)
 	var demand clerksync.Freshness
 	if mayAct(standing) {
 		if demand, err = freshnessOf(r); err != nil {
 			return verdict{}, err
 		}
-		pair := store.Pair{UserID: userID, OrganizationID: standing.OrganizationID}
-		reached, err := s.awaitRevision(r.Context(), demand.MinRevision, []clerksync.Standing{standing}, pair)
+		reached, err := s.awaitRevision(r.Context(), demand.MinRevision, []clerksync.Standing{standing}, pairOf(caller, standing.OrganizationID))
 		if err != nil {
 			return verdict{}, err
 		}
 		standing = reached[0]
-		decision = demand.Judge(s.cfg.Policy().Grants.Decide(standing, permission), s.cfg.Now())
+		decision = demand.Judge(s.decideFor(caller, standing, permission), s.cfg.Now())
 	}
-	s.cfg.Decided(decision.Reason)
+	if standing.User.SessionEnded {
+		return verdict{}, s.sessionEnded()
+	}
+	decision = s.decided(decision)
+	if caller.Service == "" && decision.Reason == clerksync.ReasonUnknownPermission {
+		decision.Reason = clerksync.ReasonPermissionMissing // only services learn which permissions there are
+	}
 	v := verdict{standing: standing, decision: decision}
 	switch {
 	case decision.Allowed:
-	case decision.Reason == clerksync.ReasonStale && decision.Revision < demand.MinRevision:
-		v.refused = errRevisionNotReached
+	case decision.Reason == clerksync.ReasonStale:
+		v.refused = staleness(decision, demand)
 	default:
 		v.refused = refusal(decision, standing.User)
 	}
 	return v, nil
 }
 
-// decide decides whether a user may do something in a workspace, on the mirror as it is.
-func (s *server) decide(ctx context.Context, userID, workspaceID, permission string) (clerksync.Decision, error) {
-	standing, err := s.standing(ctx, userID, workspaceID)
+// decideFor decides by the policy in force, on a standing, whether the caller may do something.
+func (s *server) decideFor(caller auth.Identity, standing clerksync.Standing, permission string) clerksync.Decision {
+	p := s.cfg.Policy()
+	return impersonationOf(caller, p).Judge(p.Grants.Decide(standing, permission))
+}
+
+// impersonationOf returns who acts as the user by the caller's token, and what that one may not do.
+func impersonationOf(caller auth.Identity, p *policy.Policy) clerksync.Impersonation {
+	return clerksync.Impersonation{By: caller.Impersonator, Denied: p.DenyImpersonators}
+}
+
+// sessionEnded counts a refusal because of an ended session, and returns it.
+func (s *server) sessionEnded() error {
+	s.cfg.Refused(auth.ReasonSessionEnded)
+	return errSessionEnded
+}
+
+// decide decides whether a caller may do something in a workspace, on the mirror as it is.
+func (s *server) decide(ctx context.Context, caller auth.Identity, workspaceID, permission string) (clerksync.Decision, error) {
+	standing, err := s.standing(ctx, caller, workspaceID)
 	if err != nil {
 		return clerksync.Decision{}, err
 	}
-	decision := s.cfg.Policy().Grants.Decide(standing, permission)
-	s.cfg.Decided(decision.Reason)
-	return decision, nil
+	if standing.User.SessionEnded {
+		return clerksync.Decision{}, s.sessionEnded()
+	}
+	return s.decided(s.decideFor(caller, standing, permission)), nil
 }
 
-// standing reads a user's standing in a workspace, after a look-up at Clerk if the user is a
-// stranger.
-func (s *server) standing(ctx context.Context, userID, workspaceID string) (clerksync.Standing, error) {
-	pair := store.Pair{UserID: userID, OrganizationID: workspaceID}
-	if !clerksync.Storable(workspaceID) { // no workspace has such an id
-		pair.OrganizationID = ""
+// decided counts a decision. It names a permission that no role has.
+func (s *server) decided(d clerksync.Decision) clerksync.Decision {
+	if d.Reason == clerksync.ReasonPermissionMissing {
+		d = s.cfg.Policy().Grants.Name(d, s.roles.RolesPermit)
 	}
-	standings, err := s.freshStandings(ctx, pair)
+	s.cfg.Decided(d.Reason)
+	return d
+}
+
+// standing reads a caller's standing in a workspace, after a look-up at Clerk if the user is a
+// stranger.
+func (s *server) standing(ctx context.Context, caller auth.Identity, workspaceID string) (clerksync.Standing, error) {
+	if !clerksync.Storable(workspaceID) { // no workspace has such an id
+		workspaceID = ""
+	}
+	standings, err := s.freshStandings(ctx, pairOf(caller, workspaceID))
 	if err != nil {
 		return clerksync.Standing{}, err
 	}
 	return standings[0], nil
+}
+
+// pairOf returns a caller's pair with a workspace, and the sessions in which the caller asks.
+func pairOf(caller auth.Identity, workspaceID string) store.Pair {
+	return store.Pair{UserID: caller.UserID, OrganizationID: workspaceID, Sessions: sessionsOf(caller)}
+}
+
+// sessionsOf returns the sessions in which a caller asks. A service has none.
+func sessionsOf(caller auth.Identity) store.Sessions {
+	return store.Sessions{SessionID: caller.SessionID, ImpersonatorSession: caller.ImpersonatorSession}
 }
 
 // freshStandings reads the standing of each pair. It looks up strangers at Clerk, then reads all
@@ -114,11 +156,14 @@ func (s *server) standings(ctx context.Context, pairs ...store.Pair) ([]clerksyn
 // strangers, too: without a look-up, a quicker answer would show that it is deleted. The check for
 // members comes first because it is the cheapest.
 func stranger(s clerksync.Standing) bool {
-	return !s.Member && s.User.Refusal() == "" && reasonFor(s) == clerksync.ReasonNotAMember
+	return !s.Member && s.User.Refusal() == "" && !s.User.SessionEnded && reasonFor(s) == clerksync.ReasonNotAMember
 }
 
-// mayAct reports whether the user is a member whose account isn't refused.
-func mayAct(s clerksync.Standing) bool { return reasonFor(s) == clerksync.ReasonAllowed }
+// mayAct reports whether the user is a member whose account isn't refused, in a session that hasn't
+// ended.
+func mayAct(s clerksync.Standing) bool {
+	return reasonFor(s) == clerksync.ReasonAllowed && !s.User.SessionEnded
+}
 
 // reasonFor decides by membership alone, without the policy.
 func reasonFor(s clerksync.Standing) clerksync.Reason {
@@ -139,6 +184,14 @@ func refusal(d clerksync.Decision, user clerksync.UserStatus) error {
 	default:
 		return forbidden(d.Reason)
 	}
+}
+
+// staleness returns the problem of a mirror that isn't as fresh as demanded.
+func staleness(d clerksync.Decision, demand clerksync.Freshness) error {
+	if d.Revision < demand.MinRevision {
+		return errRevisionNotReached
+	}
+	return errStale
 }
 
 // writeFreshness says how fresh an answer to a member is, even if it is a refusal. Strangers and

@@ -21,7 +21,7 @@ func writeTagged(w http.ResponseWriter, r *http.Request, body any) error {
 	tag := `"` + base64.RawURLEncoding.EncodeToString(hash[:16]) + `"`
 	w.Header().Set("ETag", tag)
 	w.Header().Set("Cache-Control", "private, no-cache")
-	w.Header().Set("Vary", "Authorization, "+headerOnBehalfOf) // the caller decides the answer
+	vary(w, "Authorization, "+headerOnBehalfOf) // the caller decides the answer
 	if matches(r.Header.Values("If-None-Match"), tag) {
 		w.WriteHeader(http.StatusNotModified)
 		return nil

@@ -37,7 +37,7 @@ const (
 // freshnessOf reads from a request's query how fresh the mirror must be. It refuses other
 // parameters in a command's query. Those of a read are for its handler.
 func freshnessOf(r *http.Request) (clerksync.Freshness, error) {
-	if r.Method != http.MethodGet {
+	if !isRead(r) {
 		if _, err := queryOf(r); err != nil {
 			return clerksync.Freshness{}, err
 		}
@@ -112,7 +112,8 @@ func (s *server) awaitRevision(ctx context.Context, revision int64, standings []
 
 func behind(standings []clerksync.Standing, revision int64) bool {
 	for _, standing := range standings {
-		if standing.Member && standing.Revision < revision { // strangers are refused without waiting
+		waits := standing.Member || standing.UserID == "" // a stranger doesn't; a service's own read is about no user
+		if waits && standing.Revision < revision {
 			return true
 		}
 	}

@@ -28,7 +28,7 @@ const (
 
 // keyOf returns the key that makes the request repeatable, and the digest of its body. A key counts
 // only for its caller, method and path. A user's own keys don't meet those of a service that acts
-// for the user.
+// for the user, or of an impersonator.
 func keyOf(r *http.Request, userID string, raw []byte) (store.CommandKey, error) {
 	keys := r.Header.Values(headerKey)
 	if len(keys) == 0 {
@@ -41,7 +41,12 @@ func keyOf(r *http.Request, userID string, raw []byte) (store.CommandKey, error)
 	if invalid {
 		return store.CommandKey{}, badRequest("Idempotency-Key must be given once, with 1 to 255 printable ASCII characters.")
 	}
-	return store.CommandKey{Digest: digest(serviceOf(r).Service, userID, r.Method, r.URL.Path, keys[0]), Request: digest(string(raw))}, nil
+	caller := callerOf(r)
+	scope := []string{caller.Service, userID, r.Method, r.URL.Path, keys[0]}
+	if caller.Impersonator != "" {
+		scope = append(scope, caller.Impersonator)
+	}
+	return store.CommandKey{Digest: digest(scope...), Request: digest(string(raw))}, nil
 }
 
 // digest returns a hash of a list of texts. Different lists with the same concatenation have

@@ -23,7 +23,7 @@ type invitationBody struct {
 }
 
 // invitations answers GET /v1/workspaces/{workspace_id}/invitations, oldest invitation first.
-func (s *server) invitations(w http.ResponseWriter, r *http.Request, caller clerksync.Standing) error {
+func (s *server) invitations(w http.ResponseWriter, r *http.Request, caller workspaceReader) error {
 	q, err := queryOf(r, "status", "limit", "cursor")
 	if err != nil {
 		return err
@@ -41,12 +41,12 @@ func (s *server) invitations(w http.ResponseWriter, r *http.Request, caller cler
 	if err != nil {
 		return err
 	}
-	release, err := s.readShares.Take(r.Context(), caller.UserID)
+	release, err := s.readShares.Take(r.Context(), caller.name)
 	if err != nil {
 		return err
 	}
 	defer release()
-	invitations, err := store.Invitations(r.Context(), s.cfg.DB, caller.OrganizationID, status, time.Now(), after, limit+1)
+	invitations, err := store.Invitations(r.Context(), s.cfg.DB, caller.workspaceID, status, time.Now(), after, limit+1)
 	if err != nil {
 		return err
 	}

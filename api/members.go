@@ -23,7 +23,7 @@ type memberBody struct {
 }
 
 // members answers GET /v1/workspaces/{workspace_id}/members, in the order of joining.
-func (s *server) members(w http.ResponseWriter, r *http.Request, caller clerksync.Standing) error {
+func (s *server) members(w http.ResponseWriter, r *http.Request, caller workspaceReader) error {
 	q, err := queryOf(r, "limit", "cursor")
 	if err != nil {
 		return err
@@ -32,12 +32,12 @@ func (s *server) members(w http.ResponseWriter, r *http.Request, caller clerksyn
 	if err != nil {
 		return err
 	}
-	release, err := s.readShares.Take(r.Context(), caller.UserID)
+	release, err := s.readShares.Take(r.Context(), caller.name)
 	if err != nil {
 		return err
 	}
 	defer release()
-	members, err := store.Members(r.Context(), s.cfg.DB, caller.OrganizationID, after, limit+1)
+	members, err := store.Members(r.Context(), s.cfg.DB, caller.workspaceID, after, limit+1)
 	if err != nil {
 		return err
 	}

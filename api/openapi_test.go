@@ -99,7 +99,11 @@ func TestDocument_ListsTheRoutes(t *testing.T) {
 		require.NoError(t, err)
 		methods, err := route.GetMethods()
 		require.NoError(t, err, "%s takes any method", path)
+		require.Equal(t, slices.Contains(methods, http.MethodGet), slices.Contains(methods, http.MethodHead), "%s: HEAD works where GET does", path)
 		for _, method := range methods {
+			if method == http.MethodHead { // documented as GET
+				continue
+			}
 			routed = append(routed, method+" "+path)
 		}
 		return nil
@@ -116,6 +120,7 @@ func TestContract_SeesDrift(t *testing.T) {
 	c := loadContract(t)
 	const good = `{"user_id":"user_1","workspaces":[{"workspace_id":"org_1","name":"","slug":null,"role":"org:admin","permissions":[]}]}`
 	const notFound = `{"type":"urn:rolecall:problem:not-found","title":"","status":404}`
+	const unknownRoute = `{"type":"urn:rolecall:problem:unknown-route","title":"","status":404}`
 	and := func(header http.Header, name, value string) http.Header {
 		header.Add(name, value)
 		return header
@@ -143,6 +148,10 @@ func TestContract_SeesDrift(t *testing.T) {
 		"success nowhere":  {"GET", "/nowhere", 200, header("application/json"), `{}`, false},
 		"no request input": {"GET", "/v1/authorize", 200, header("application/json"), `{}`, false},
 		"another header":   {"GET", "/v1/me", 200, and(header("application/json"), "X-Other", "1"), good, false},
+		"unknown route":    {"GET", "/nowhere", 404, http.Header{"Content-Type": {"application/problem+json"}}, unknownRoute, true},
+		"of a known one":   {"GET", "/v1/workspaces/org_1", 404, http.Header{"Content-Type": {"application/problem+json"}}, unknownRoute, false},
+		"HEAD":             {"HEAD", "/v1/me", 200, header("application/json"), "", true},
+		"HEAD with a body": {"HEAD", "/v1/me", 200, header("application/json"), good, false},
 		"header of a 404":  {"GET", "/nowhere", 404, http.Header{"Content-Type": {"application/problem+json"}, "Etag": {`"a"`}}, notFound, false},
 		"a tag twice":      {"GET", "/v1/me", 200, and(header("application/json"), "Etag", `"b"`), good, false},
 		"the tag alone":    {"GET", "/v1/me", 304, header("application/json"), "", true},

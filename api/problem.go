@@ -41,9 +41,21 @@ var (
 		Type: problemType + "unauthenticated", Title: "No usable token", Status: http.StatusUnauthorized,
 		Detail: "Send a current Clerk session token or a service token as Authorization: Bearer.",
 	}
+	errSessionEnded = &problem{
+		Type: problemType + "session-ended", Title: "The session has ended", Status: http.StatusUnauthorized,
+		Detail: "The session of this token, or of who impersonates by it, has ended. Sign in again.", challenge: auth.ReasonSessionEnded.Challenge(),
+	}
+	errNoActiveWorkspace = &problem{
+		Type: problemType + "no-active-workspace", Title: "No active workspace", Status: http.StatusForbidden,
+		Detail: "The request names no workspace, and none is active in the session. Choose an organization, or name a workspace.",
+	}
 	errNotFound = &problem{
 		Type: problemType + "not-found", Title: "Not found", Status: http.StatusNotFound,
 		Detail: "There is no such resource, or you have no access to it.",
+	}
+	errUnknownRoute = &problem{
+		Type: problemType + "unknown-route", Title: "Unknown route", Status: http.StatusNotFound,
+		Detail: "Rolecall has no route with this path, whoever asks. GET /openapi.yaml lists all routes.",
 	}
 	errMethodNotAllowed = &problem{
 		Type: problemType + "method-not-allowed", Title: "Method not allowed", Status: http.StatusMethodNotAllowed,

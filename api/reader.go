@@ -27,9 +27,9 @@ const (
 
 // newReader returns the one reader of all decisions. Requests that come while a query is under way
 // share the next one.
-func newReader(db store.DBTX) *rounds.Rounds[store.Pair, clerksync.Standing] {
+func newReader(standings *store.StandingReader) *rounds.Rounds[store.Pair, clerksync.Standing] {
 	return rounds.New(rounds.Config[store.Pair, clerksync.Standing]{
-		Ask:     store.NewStandingReader(db).Read,
+		Ask:     standings.Read,
 		Refused: store.Refused, AtOnce: readersAtOnce, Worth: worthAQuery, Patience: queryPatience, Batch: pairsAtOnce, Waiting: pairsWaiting,
 	})
 }

@@ -17,7 +17,7 @@ func TestReader_APairThatPostgresRefusesFailsAlone(t *testing.T) {
 	db := mirrortest.New(t)
 	world := &world{tb: t, db: db}
 	world.member("org_1", "user_1", "org:admin", nil)
-	reader := newReader(db.Pool)
+	reader := newReader(store.NewStandingReader(db.Pool))
 	release := db.Hold(t, "LOCK TABLE rolecall.memberships IN ACCESS EXCLUSIVE MODE")
 	var group errgroup.Group
 	for i := range 40 {

@@ -40,7 +40,7 @@ func TestAuthorizeMany_AsksClerkOnlyIfTold(t *testing.T) {
 	}
 	require.Equal(t, []clerksync.Reason{"not_a_member", "allowed", "not_a_member"}, reasons(checksJSON(t, checks...)))
 	require.Empty(t, b.directory.takeAsked())
-	require.Equal(t, []clerksync.Reason{"allowed", "allowed", "permission_missing"}, reasons(refreshJSON(t, checks...)))
+	require.Equal(t, []clerksync.Reason{"allowed", "allowed", "unknown_permission"}, reasons(refreshJSON(t, checks...)))
 	require.Equal(t, []store.Pair{{UserID: "user_new", OrganizationID: "org_1"}}, b.directory.takeAsked())
 
 	for _, refresh := range []string{`"yes"`, "1", "{}"} {

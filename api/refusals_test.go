@@ -41,7 +41,7 @@ func TestRefusal_StrangersLearnNothing(t *testing.T) {
 		"%00", "org_%00", "%ff", "org_%ff", "..", "%2e%2e", "%2F", "a%2Fb", "%0d%0aX-Injected:%201", "%F0%9F%8E%A9", "org_real%20", "ORG_REAL",
 		"'%20OR%201=1--", strings.Repeat("x", 255), strings.Repeat("x", 256), "org_" + strings.Repeat("%C3%A9", 2000),
 	}
-	want := b.get("user_1", "/v1/nowhere")
+	want := b.get("user_1", "/v1/workspaces/org_nothing")
 	require.Equal(t, http.StatusNotFound, want.status)
 	want.header.Del("Date")
 	for _, id := range ids {

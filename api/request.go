@@ -8,16 +8,36 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
+	"strings"
 
 	strictjson "github.com/go-json-experiment/json"
 
+	"github.com/callmine/rolecall/api/auth"
 	"github.com/callmine/rolecall/internal/edge"
 )
 
-var (
-	errQueryMalformed = badRequest("The query is malformed.")
-	errQueryUnknown   = badRequest("The query has a parameter that this route doesn't take.")
-)
+var errQueryMalformed = badRequest("The query is malformed.")
+
+// maxNameShown bounds, in bytes, how much of an unknown parameter's name is shown to the caller.
+const maxNameShown = 60
+
+// unknownParameter names the first of the parameters that a route doesn't take, and those that it
+// takes.
+func unknownParameter(unknown, allowed []string) *problem {
+	name := slices.Min(unknown)
+	if len(name) > maxNameShown {
+		name = name[:maxNameShown]
+	}
+	takes := "no query parameters"
+	if len(allowed) > 0 {
+		takes = "the query parameters " + strings.Join(allowed, ", ")
+	}
+	return badRequest("The query parameter " + strconv.QuoteToASCII(name) + " is unknown: this route takes " + takes + ".")
+}
+
+// isRead reports whether a request changes nothing.
+func isRead(r *http.Request) bool { return r.Method == http.MethodGet || r.Method == http.MethodHead }
 
 // query holds the query parameters of a request, each given once.
 type query map[string]string
@@ -36,14 +56,18 @@ func readQuery(r *http.Request, allowed []string) (query, error) {
 		return nil, errQueryMalformed
 	}
 	q := query{}
+	var unknown []string
 	for name, given := range values {
 		switch {
 		case !slices.Contains(allowed, name):
-			return nil, errQueryUnknown
+			unknown = append(unknown, name)
 		case len(given) > 1:
 			return nil, badRequest(name + " must be given once.")
 		}
 		q[name] = given[0]
+	}
+	if len(unknown) > 0 {
+		return nil, unknownParameter(unknown, allowed)
 	}
 	return q, nil
 }
@@ -64,6 +88,15 @@ func (q query) required(name string) (string, error) {
 		return "", badRequest(name + " is missing.")
 	}
 	return q[name], nil
+}
+
+// workspace returns the workspace that the query names or, without the parameter, the active one.
+// An empty name isn't none: a proxy may have filled it from a variable that it doesn't have.
+func (q query) workspace(caller auth.Identity) (string, error) {
+	if _, named := q["workspace_id"]; named {
+		return q.required("workspace_id")
+	}
+	return activeWorkspace(caller)
 }
 
 // maxCommandBody is many times the size of any command.

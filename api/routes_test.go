@@ -1,6 +1,7 @@
 package api
 
 import (
+	"encoding/json"
 	"net/http"
 	"regexp"
 	"slices"
@@ -85,13 +86,16 @@ func TestRoutes_TakeTheDocumentedMethods(t *testing.T) {
 		has := []string{}
 		for method := range o.item.Operations() {
 			has = append(has, method)
+			if method == http.MethodGet {
+				has = append(has, http.MethodHead)
+			}
 		}
-		for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions, "PROPFIND"} {
+		for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions, "PROPFIND"} {
 			if slices.Contains(has, method) {
 				continue
 			}
 			refused := b.send("user_anybody", method, o.target(), "")
-			requireProblem(t, refused, http.StatusMethodNotAllowed, "")
+			require.Equal(t, http.StatusMethodNotAllowed, refused.status)
 			require.ElementsMatch(t, has, refused.header.Values("Allow"), "%s %s", method, o.path)
 		}
 	}
@@ -182,7 +186,11 @@ func TestRoutes_TakeTheDocumentedParameters(t *testing.T) {
 			refused = append(refused, paramMinRevision+"=0", paramMaxStaleness+"=1")
 		}
 		for _, query := range refused {
-			requireProblem(t, b.send(token, o.method, target+"?"+query, ""), http.StatusBadRequest, "")
+			refused := b.send(token, o.method, target+"?"+query, "")
+			requireProblem(t, refused, http.StatusBadRequest, "")
+			if name, _, named := strings.Cut(query, "="); named {
+				require.Contains(t, string(refused.body), `The query parameter \"`+name+`\" is unknown`, "%s %s", o.method, o.path)
+			}
 			if users && strings.Contains(o.path, "{workspace_id}") {
 				want := b.send("user_stranger", o.method, target, "")
 				require.Equal(t, http.StatusNotFound, want.status)
@@ -192,4 +200,67 @@ func TestRoutes_TakeTheDocumentedParameters(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestRoutes_AnswerHEADAsGET: with the same status and the same headers, also to refused callers.
+func TestRoutes_AnswerHEADAsGET(t *testing.T) {
+	t.Parallel()
+	b := setupServer(t, nil)
+	b.world.member("org_none", "user_1", "org:admin", nil)
+	_, all := operations(t)
+	for _, o := range all {
+		if o.method != http.MethodGet {
+			continue
+		}
+		target := o.target()
+		if o.path == "/v1/authorize" {
+			target = authorizeTarget("org_none", "members:read")
+		}
+		for _, token := range []string{"user_1", "user_stranger", "", reads, serviceToken + "/scopes=commands"} {
+			get, head := b.send(token, http.MethodGet, target, ""), b.send(token, http.MethodHead, target, "")
+			require.Equal(t, get.status, head.status, "%s as %q", target, token)
+			for _, x := range []exchange{get, head} {
+				x.header.Del("Date")
+				x.header.Del("Content-Length") // net/http may leave it out for HEAD
+			}
+			require.Equal(t, get.header, head.header, "%s as %q", target, token)
+			if tag := get.header.Get("ETag"); tag != "" {
+				require.Equal(t, http.StatusNotModified, b.send(token, http.MethodHead, target, "", "If-None-Match", tag).status)
+			}
+		}
+	}
+}
+
+// TestRoutes_UnknownOnesSaySo: to everybody, and unlike a workspace to which the caller has no
+// access.
+func TestRoutes_UnknownOnesSaySo(t *testing.T) {
+	t.Parallel()
+	b := setupServer(t, nil)
+	for _, token := range []string{"", "user_stranger", serviceToken} {
+		for _, target := range []string{"/", "/v1", "/v1/authorise", "/v2/me", "/v1/workspaces/org_1/member", "/v1/me/"} {
+			requireType(t, b.get(token, target), http.StatusNotFound, "unknown-route")
+			require.Equal(t, http.StatusNotFound, b.send(token, http.MethodHead, target, "").status)
+		}
+	}
+	requireType(t, b.get("user_stranger", "/v1/workspaces/org_1"), http.StatusNotFound, "not-found")
+}
+
+// TestQuery_NamesTheUnknownParameter: readably, and the same one each time.
+func TestQuery_NamesTheUnknownParameter(t *testing.T) {
+	t.Parallel()
+	b := setupServer(t, nil)
+	for query, want := range map[string]string{
+		"limit=1&zeta=1&Limit=2&cursr=": `The query parameter "Limit" is unknown: this route takes the query parameters limit, cursor.`,
+		"%E2%80%AE%0A=1":                `The query parameter "\u202e\n" is unknown: this route takes the query parameters limit, cursor.`,
+		strings.Repeat("x", 61) + "=":   `The query parameter "` + strings.Repeat("x", 60) + `" is unknown: this route takes the query parameters limit, cursor.`,
+		"=1":                            `The query parameter "" is unknown: this route takes the query parameters limit, cursor.`,
+	} {
+		x := b.get("user_1", "/v1/me?"+query)
+		requireType(t, x, http.StatusBadRequest, "bad-request")
+		var body problem
+		require.NoError(t, json.Unmarshal(x.body, &body))
+		require.Equal(t, want, body.Detail)
+	}
+	x := b.send("user_1", http.MethodPost, "/v1/workspaces?name=North", `{}`, "Content-Type", "application/json")
+	require.Contains(t, string(x.body), `this route takes no query parameters.`)
 }

@@ -60,6 +60,9 @@ type Config struct {
 	Refresher Refresher
 	// Commander carries out commands. Optional: without it, commands are refused.
 	Commander Commander
+	// BrowserOrigins are the origins whose pages may call the API from a browser, compared exactly
+	// with the header Origin. Defaults to none.
+	BrowserOrigins []string
 	// ExportStall is how long the reader of an export may take for a batch of 200 entries before it
 	// is cut off. Defaults to 30 seconds.
 	ExportStall time.Duration
@@ -116,6 +119,7 @@ func (c Config) validate() error {
 type server struct {
 	cfg    Config
 	reader *rounds.Rounds[store.Pair, clerksync.Standing] // of all that decisions need
+	roles  *store.StandingReader                          // that reader's own, for what it remembers of roles
 	// eventShares lets each organization use only one of EventDB's connections at a time.
 	eventShares *store.Shares
 	// readShares lets each user read one page at a time. Else a single user could keep all of DB's
@@ -132,38 +136,39 @@ func NewHandler(cfg Config) (http.Handler, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
+	roles := store.NewStandingReader(cfg.DecideDB)
 	s := &server{
-		cfg: cfg, reader: newReader(cfg.DecideDB), commands: bounded.NewLimiter(commandsPerUser, commandsWindow, cfg.Now), eventShares: store.NewShares(1), readShares: store.NewShares(1),
+		cfg: cfg, reader: newReader(roles), roles: roles, commands: bounded.NewLimiter(commandsPerUser, commandsWindow, cfg.Now), eventShares: store.NewShares(1), readShares: store.NewShares(1),
 		known: rate.NewLimiter(rate.Every(knownEvery), 5),
 	}
 	s.callers = auth.NewMonitor(auth.MonitorConfig{
 		Authenticator: cfg.Authenticator, Entries: cfg.Entries, Refused: cfg.Refused, KnownUser: s.knownUser, Logger: cfg.Logger, Now: cfg.Now,
 	})
-	return s.guard(s.plainPaths(s.router())), nil
+	return s.guard(s.plainPaths(s.crossOrigin(s.router()))), nil
 }
 
 // router is the table of contents of the API. Each line is a route with its callers and its
-// handler.
+// handler. HEAD works where GET does: net/http sends no body then.
 func (s *server) router() *mux.Router {
 	r := mux.NewRouter().SkipClean(true) // it tries the routes one after the other
-	r.Handle("/v1/authorize", s.asUser(auth.ScopeAuthorize, s.authorize)).Methods(http.MethodGet)
+	r.Handle("/v1/authorize", s.asUser(auth.ScopeAuthorize, s.authorize)).Methods(http.MethodGet, http.MethodHead)
 	r.Handle("/v1/authorize", s.asService(auth.ScopeAuthorize, withoutQuery(s.authorizeMany))).Methods(http.MethodPost)
-	r.Handle("/v1/me", s.asUser(auth.ScopeRead, inAllWorkspaces(s.me))).Methods(http.MethodGet)
-	r.Handle("/v1/workspaces/{workspace_id}", s.asMember(auth.ScopeRead, policy.None, s.workspace)).Methods(http.MethodGet)
+	r.Handle("/v1/me", s.asUser(auth.ScopeRead, inAllWorkspaces(s.me))).Methods(http.MethodGet, http.MethodHead)
+	r.Handle("/v1/workspaces/{workspace_id}", s.asReader(policy.None, s.workspace)).Methods(http.MethodGet, http.MethodHead)
 	r.Handle("/v1/workspaces", s.asUser(auth.ScopeCommands, inAllWorkspaces(withoutQuery(s.createWorkspace)))).Methods(http.MethodPost)
 	r.Handle("/v1/workspaces/{workspace_id}", s.asMember(auth.ScopeCommands, policy.WorkspaceUpdate, s.renameWorkspace)).Methods(http.MethodPatch)
 	r.Handle("/v1/workspaces/{workspace_id}/members/{user_id}", s.asManager(policy.MembersManage, s.setRole)).Methods(http.MethodPatch)
 	r.Handle("/v1/workspaces/{workspace_id}/members/{user_id}", s.asManager(policy.None, s.removeMember)).Methods(http.MethodDelete)
 	r.Handle("/v1/workspaces/{workspace_id}/invitations", s.asMember(auth.ScopeCommands, policy.MembersManage, s.invite)).Methods(http.MethodPost)
 	r.Handle("/v1/workspaces/{workspace_id}/invitations/{invitation_id}", s.asMember(auth.ScopeCommands, policy.MembersManage, s.revoke)).Methods(http.MethodDelete)
-	r.Handle("/v1/workspaces/{workspace_id}/me", s.asMember(auth.ScopeRead, policy.None, s.workspaceMe)).Methods(http.MethodGet)
-	r.Handle("/v1/workspaces/{workspace_id}/members", s.asMember(auth.ScopeRead, policy.MembersRead, s.members)).Methods(http.MethodGet)
-	r.Handle("/v1/workspaces/{workspace_id}/invitations", s.asMember(auth.ScopeRead, policy.MembersManage, s.invitations)).Methods(http.MethodGet)
-	r.Handle("/v1/workspaces/{workspace_id}/audit", s.asMember(auth.ScopeRead, policy.AuditRead, s.audit)).Methods(http.MethodGet)
-	r.Handle("/v1/workspaces/{workspace_id}/audit/export", s.asMember(auth.ScopeRead, policy.AuditRead, s.exportAudit)).Methods(http.MethodGet)
+	r.Handle("/v1/workspaces/{workspace_id}/me", s.asMember(auth.ScopeRead, policy.None, s.workspaceMe)).Methods(http.MethodGet, http.MethodHead)
+	r.Handle("/v1/workspaces/{workspace_id}/members", s.asReader(policy.MembersRead, s.members)).Methods(http.MethodGet, http.MethodHead)
+	r.Handle("/v1/workspaces/{workspace_id}/invitations", s.asReader(policy.MembersManage, s.invitations)).Methods(http.MethodGet, http.MethodHead)
+	r.Handle("/v1/workspaces/{workspace_id}/audit", s.asReader(policy.AuditRead, s.audit)).Methods(http.MethodGet, http.MethodHead)
+	r.Handle("/v1/workspaces/{workspace_id}/audit/export", s.asReader(policy.AuditRead, s.exportAudit)).Methods(http.MethodGet, http.MethodHead)
 	r.Handle("/v1/workspaces/{workspace_id}/audit", s.asService(auth.ScopeAuditAppend, withoutQuery(s.appendAudit))).Methods(http.MethodPost)
-	r.Handle("/openapi.yaml", http.HandlerFunc(serveOpenAPI)).Methods(http.MethodGet)
-	r.NotFoundHandler = s.failWith(errNotFound)
+	r.Handle("/openapi.yaml", http.HandlerFunc(serveOpenAPI)).Methods(http.MethodGet, http.MethodHead)
+	r.NotFoundHandler = s.failWith(errUnknownRoute)
 	r.MethodNotAllowedHandler = s.methodNotAllowed(r)
 	return r
 }
@@ -191,16 +196,24 @@ func (s *server) guard(next http.Handler) http.Handler {
 // methodNotAllowed answers 405 and lists the methods of the path.
 func (s *server) methodNotAllowed(routes *mux.Router) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPatch, http.MethodDelete} {
-			probe := r.Clone(r.Context())
-			probe.Method = method
-			var match mux.RouteMatch // with an error for this very handler, which matches, too
-			if routes.Match(probe, &match) && match.MatchErr == nil {
-				w.Header().Add("Allow", method)
-			}
+		for _, method := range methodsOf(routes, r) {
+			w.Header().Add("Allow", method)
 		}
 		writeProblem(w, errMethodNotAllowed)
 	})
+}
+
+// methodsOf returns the methods of a request's path; none if no route has the path.
+func methodsOf(routes *mux.Router, r *http.Request) (methods []string) {
+	for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPatch, http.MethodDelete} {
+		probe := r.Clone(r.Context())
+		probe.Method = method
+		var match mux.RouteMatch // with an error for the handlers of 404 and 405, which match, too
+		if routes.Match(probe, &match) && match.MatchErr == nil {
+			methods = append(methods, method)
+		}
+	}
+	return methods
 }
 
 func serveOpenAPI(w http.ResponseWriter, _ *http.Request) {

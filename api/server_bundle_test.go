@@ -24,7 +24,8 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// Tokens that the bundle's authenticator knows. A user's id is that user's token. A service token
+// Tokens that the bundle's authenticator knows. A user's id is that user's token. It may be
+// followed by claims: /session=sess_2/active=org_1/act=user_2/act_session=sess_3. A service token
 // may be followed by its rights, as in the configuration: /scopes=read.
 const (
 	serviceToken  = "rcs_billing"
@@ -42,7 +43,7 @@ func (tokenAuthenticator) Authenticate(_ context.Context, r *http.Request) (auth
 	case !bears:
 		return auth.Identity{}, &auth.Error{Reason: auth.ReasonMissing}
 	case strings.HasPrefix(token, clerksync.UserPrefix):
-		return auth.Identity{UserID: token, SessionID: "sess_1"}, nil
+		return userIdentity(token), nil
 	case strings.HasPrefix(token, serviceToken):
 		entry := "billing:" + strings.Repeat("00", sha256.Size) + strings.TrimPrefix(token, serviceToken)
 		services, err := auth.ParseServiceTokens(entry)
@@ -57,6 +58,25 @@ func (tokenAuthenticator) Authenticate(_ context.Context, r *http.Request) (auth
 	default:
 		return auth.Identity{}, &auth.Error{Reason: auth.ReasonMalformed}
 	}
+}
+
+// userIdentity reads the token of a user.
+func userIdentity(token string) auth.Identity {
+	user, claims, _ := strings.Cut(token, "/")
+	identity := auth.Identity{UserID: user, SessionID: "sess_1"}
+	for claim := range strings.SplitSeq(claims, "/") {
+		switch name, value, _ := strings.Cut(claim, "="); name {
+		case "session":
+			identity.SessionID = value
+		case "active":
+			identity.ActiveOrganization = value
+		case "act":
+			identity.Impersonator = value
+		case "act_session":
+			identity.ImpersonatorSession = value
+		}
+	}
+	return identity
 }
 
 // testClock is a clock that stands still until it is moved.

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -73,7 +74,7 @@ func TestWorkspaces_BeyondTheListNothingIsSaid(t *testing.T) {
 		ask := func(workspace, query string) exchange {
 			body, target := "", strings.ReplaceAll(o.target(), "org_none", workspace)
 			switch {
-			case o.OperationID == "appendAudit":
+			case o.OperationID == "appendAuditEntries":
 				body = `{"action":"report.run","target":"report_1"}`
 			case o.path == "/v1/authorize":
 				query = "permission=reports:read&workspace_id=" + workspace
@@ -82,7 +83,7 @@ func TestWorkspaces_BeyondTheListNothingIsSaid(t *testing.T) {
 				target += "?" + query
 			}
 			headers := []string{"Content-Type", "application/json"}
-			if o.OperationID != "appendAudit" {
+			if o.OperationID != "appendAuditEntries" {
 				headers = append(headers, headerOnBehalfOf, "user_1")
 			}
 			return b.send(limited, o.method, target, body, headers...)
@@ -130,3 +131,111 @@ func (a *askedPairs) Refresh(_ context.Context, strangers []store.Pair) bool {
 }
 
 func (*askedPairs) RefreshUser(context.Context, string) bool { return false }
+
+// ownReads lists the reads about a workspace that a service may make in its own name.
+func ownReads(workspaceID string) []string {
+	base := "/v1/workspaces/" + workspaceID
+	return []string{base, base + "/members", base + "/invitations", base + "/audit", base + "/audit/export"}
+}
+
+const reads = serviceToken + "/scopes=read"
+
+// TestOwnName_ServicesRead: they get what an admin gets.
+func TestOwnName_ServicesRead(t *testing.T) {
+	t.Parallel()
+	b := setupServer(t, nil)
+	b.world.organization("org_1", "One", nil)
+	b.world.member("org_1", "user_1", "org:admin", nil)
+	b.world.invitation("orginv_1", "org_1", nil)
+	b.world.swept()
+	b.world.member("org_gone", "user_1", "org:admin", nil)
+	b.world.deleteOrganization("org_gone")
+	for _, target := range ownReads("org_1") {
+		ofAdmin, own := b.get("user_1", target), b.get(reads, target)
+		require.Equal(t, http.StatusOK, own.status, "%s: %s", target, own.body)
+		require.Equal(t, string(ofAdmin.body), string(own.body))
+		for _, name := range []string{headerRevision, headerAsOf, "ETag"} {
+			require.Equal(t, ofAdmin.header.Get(name), own.header.Get(name), name)
+		}
+		if tag := own.header.Get("ETag"); tag != "" {
+			require.Equal(t, http.StatusNotModified, b.get(reads, target, "If-None-Match", tag).status)
+		}
+	}
+	for _, workspace := range []string{"org_gone", "org_unknown", "%00"} {
+		for _, target := range ownReads(workspace) {
+			requireType(t, b.get(reads, target), http.StatusNotFound, "not-found")
+		}
+	}
+	for _, aboutAUser := range []string{"/v1/me", "/v1/workspaces/org_1/me"} {
+		requireType(t, b.get(reads, aboutAUser), http.StatusBadRequest, "bad-request")
+	}
+}
+
+// TestOwnName_TakesAScopeAndNoUser: a service that names a user, even badly, doesn't read in its
+// own name; neither does one without scopes, which couldn't before there were scopes.
+func TestOwnName_TakesAScopeAndNoUser(t *testing.T) {
+	t.Parallel()
+	b := setupServer(t, nil)
+	b.world.member("org_1", "user_member", "org:member", nil)
+	for _, target := range ownReads("org_1")[1:] {
+		requireType(t, b.get(serviceToken, target), http.StatusBadRequest, "bad-request")
+		requireType(t, b.get(serviceToken+"/workspaces=org_1", target), http.StatusBadRequest, "bad-request")
+		requireType(t, b.get(serviceToken+"/scopes=authorize+commands+audit:append", target), http.StatusForbidden, "scope-missing")
+		requireType(t, b.get(reads+"/workspaces=org_2", target), http.StatusForbidden, "workspace-not-listed")
+		requireProblem(t, b.get(reads, target, headerOnBehalfOf, "user_member"), http.StatusForbidden, clerksync.ReasonPermissionMissing)
+		requireType(t, b.get(reads, target, headerOnBehalfOf, "user_stranger"), http.StatusNotFound, "not-found")
+		for _, unnamed := range []string{"", "user_", "billing"} {
+			requireType(t, b.get(reads, target, headerOnBehalfOf, unnamed), http.StatusBadRequest, "bad-request")
+		}
+	}
+}
+
+func TestOwnName_DemandsFreshness(t *testing.T) {
+	t.Parallel()
+	b := setupServer(t, func(c *Config) { c.RevisionWait = time.Millisecond })
+	b.world.organization("org_1", "One", nil)
+	b.world.member("org_1", "user_1", "org:admin", nil)
+	for _, target := range ownReads("org_1") {
+		require.Equal(t, http.StatusOK, b.get(reads, target+"?min_revision=1").status)
+		late := b.get(reads, target+"?min_revision=1000")
+		requireType(t, late, http.StatusConflict, "revision-not-reached")
+		require.NotEmpty(t, late.header.Get(headerRevision))
+		requireType(t, b.get(reads, target+"?max_staleness=1"), http.StatusServiceUnavailable, "stale")
+		requireType(t, b.get(reads, target+"?max_staleness=x"), http.StatusBadRequest, "bad-request")
+	}
+}
+
+// TestOwnName_WaitsForARevision: the read answers as soon as the revision is there.
+func TestOwnName_WaitsForARevision(t *testing.T) {
+	t.Parallel()
+	signals := make(chan struct{}, 1000)
+	b := setupServer(t, func(c *Config) { c.DecideDB, c.RevisionWait = readDB{c.DB, signals}, patient })
+	b.world.organization("org_1", "One", nil)
+	var revision string
+	require.NoError(t, b.pool.QueryRow(t.Context(), "SELECT revision + 1 FROM rolecall.revisions WHERE organization_id = 'org_1'").Scan(&revision))
+	answered := make(chan exchange, 1)
+	go func() { answered <- b.get(reads, "/v1/workspaces/org_1?min_revision="+revision) }()
+	<-signals
+	select {
+	case <-signals: // it was read in vain, and is read again
+	case x := <-answered:
+		require.Fail(t, "it didn't wait", "%s", x.body)
+	}
+	b.world.member("org_1", "user_1", "org:admin", nil)
+	require.Equal(t, http.StatusOK, (<-answered).status)
+}
+
+// TestOwnName_ExportEndsWithTheWorkspace: a deleted workspace's log is cut off.
+func TestOwnName_ExportEndsWithTheWorkspace(t *testing.T) {
+	t.Parallel()
+	b := setupAudit(t, nil)
+	fill(b, 450)
+	request := httptest.NewRequestWithContext(t.Context(), http.MethodGet, auditOfOne+"/export", nil)
+	request.Header.Set("Authorization", "Bearer "+reads)
+	whole := &lateWriter{ResponseRecorder: httptest.NewRecorder(), over: func() {}}
+	b.handler.ServeHTTP(whole, request)
+	require.Contains(t, whole.Body.String(), `{"complete":true,"entries":450}`)
+	writer := &lateWriter{ResponseRecorder: httptest.NewRecorder(), over: func() { b.world.deleteOrganization("org_1") }}
+	require.PanicsWithValue(t, http.ErrAbortHandler, func() { b.handler.ServeHTTP(writer, request) })
+	require.Equal(t, 1, writer.batches)
+}

@@ -6,15 +6,18 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/callmine/rolecall/api/auth"
+	"github.com/callmine/rolecall/api/policy"
 	"github.com/callmine/rolecall/store"
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
 // meBody is one page of the caller's workspaces. Most callers have one, which has no next_cursor.
 type meBody struct {
-	UserID     string           `json:"user_id"`
-	Workspaces []membershipBody `json:"workspaces"`
-	NextCursor *string          `json:"next_cursor,omitempty"`
+	UserID       string           `json:"user_id"`
+	Impersonator string           `json:"impersonator,omitempty"`
+	Workspaces   []membershipBody `json:"workspaces"`
+	NextCursor   *string          `json:"next_cursor,omitempty"`
 }
 
 type membershipBody struct {
@@ -35,44 +38,58 @@ func (s *server) me(w http.ResponseWriter, r *http.Request, userID string) error
 	if err != nil {
 		return err
 	}
-	memberships, err := s.memberships(r.Context(), userID, after, limit+1)
+	caller := callerOf(r)
+	memberships, err := s.memberships(r.Context(), caller, after, limit+1)
 	if err == nil && len(memberships) == 0 && after == (store.Position{}) && s.refreshUser(r.Context(), userID) {
-		memberships, err = s.memberships(r.Context(), userID, after, limit+1)
+		memberships, err = s.memberships(r.Context(), caller, after, limit+1)
 	}
 	if err != nil {
 		return err
 	}
-	grants := s.cfg.Policy().Grants
+	may := s.cfg.Policy()
 	p := pageOf(memberships, limit, store.UserMembership.Position, func(m store.UserMembership) membershipBody {
 		return membershipBody{
 			WorkspaceID: m.OrganizationID, Name: m.Name, Slug: m.Slug, Role: m.Role,
-			Permissions: permissionsIn(grants, m.Standing(userID)),
+			Permissions: permissionsIn(may, caller, m.Standing(userID)),
 		}
 	})
-	return writeTagged(w, r, meBody{UserID: userID, Workspaces: p.Data, NextCursor: p.NextCursor})
+	return writeTagged(w, r, meBody{UserID: userID, Impersonator: caller.Impersonator, Workspaces: p.Data, NextCursor: p.NextCursor})
 }
 
 // memberships lists workspaces that a user is a member of. If the user's account is refused, it
 // returns a problem.
-func (s *server) memberships(ctx context.Context, userID string, after store.Position, limit int) ([]store.UserMembership, error) {
-	release, err := s.readShares.Take(ctx, userID)
+func (s *server) memberships(ctx context.Context, caller auth.Identity, after store.Position, limit int) ([]store.UserMembership, error) {
+	release, err := s.readShares.Take(ctx, caller.UserID)
 	if err != nil {
 		return nil, err
 	}
 	defer release()
-	status, err := store.UserStatus(ctx, s.cfg.DB, userID)
-	if err != nil {
+	if err := s.mayAsk(ctx, caller); err != nil {
 		return nil, err
 	}
-	if reason := status.Refusal(); reason != "" {
-		return nil, forbidden(reason)
-	}
-	return store.MembershipsOfUser(ctx, s.cfg.DB, userID, after, limit)
+	return store.MembershipsOfUser(ctx, s.cfg.DB, caller.UserID, after, limit)
 }
 
-// permissionsIn lists a member's permissions under a policy. The list is never null in JSON.
-func permissionsIn(grants clerksync.Grants, standing clerksync.Standing) []string {
-	return append([]string{}, grants.Effective(standing)...)
+// mayAsk refuses a caller whose session has ended or whose account is refused, on the routes that
+// are about no single workspace.
+func (s *server) mayAsk(ctx context.Context, caller auth.Identity) error {
+	status, err := store.UserStatus(ctx, s.cfg.DB, caller.UserID, sessionsOf(caller))
+	if err != nil {
+		return err
+	}
+	if status.SessionEnded {
+		return s.sessionEnded()
+	}
+	if reason := status.Refusal(); reason != "" {
+		return forbidden(reason)
+	}
+	return nil
+}
+
+// permissionsIn lists the permissions under a policy that a caller has as a member. The list is
+// never null in JSON.
+func permissionsIn(p *policy.Policy, caller auth.Identity, standing clerksync.Standing) []string {
+	return append([]string{}, impersonationOf(caller, p).Left(p.Grants.Effective(standing))...)
 }
 
 type workspaceBody struct {
@@ -86,11 +103,11 @@ type workspaceBody struct {
 }
 
 // workspace answers GET /v1/workspaces/{workspace_id}.
-func (s *server) workspace(w http.ResponseWriter, r *http.Request, member clerksync.Standing) error {
+func (s *server) workspace(w http.ResponseWriter, r *http.Request, caller workspaceReader) error {
 	if _, err := queryOf(r); err != nil {
 		return err
 	}
-	ws, err := store.FindWorkspace(r.Context(), s.cfg.DB, member.OrganizationID)
+	ws, err := store.FindWorkspace(r.Context(), s.cfg.DB, caller.workspaceID)
 	if errors.Is(err, store.ErrNotFound) { // deleted since the decision
 		w.Header().Del(headerRevision)
 		w.Header().Del(headerAsOf)
@@ -110,10 +127,11 @@ func bodyOfWorkspace(ws store.Workspace) workspaceBody {
 }
 
 type workspaceMeBody struct {
-	UserID      string   `json:"user_id"`
-	WorkspaceID string   `json:"workspace_id"`
-	Role        string   `json:"role"`
-	Permissions []string `json:"permissions"`
+	UserID       string   `json:"user_id"`
+	Impersonator string   `json:"impersonator,omitempty"`
+	WorkspaceID  string   `json:"workspace_id"`
+	Role         string   `json:"role"`
+	Permissions  []string `json:"permissions"`
 }
 
 // workspaceMe answers GET /v1/workspaces/{workspace_id}/me with the caller's role and permissions.
@@ -122,20 +140,17 @@ func (s *server) workspaceMe(w http.ResponseWriter, r *http.Request, member cler
 	if _, err := queryOf(r); err != nil {
 		return err
 	}
+	caller := callerOf(r)
 	return writeTagged(w, r, workspaceMeBody{
-		UserID: member.UserID, WorkspaceID: member.OrganizationID, Role: member.Role,
-		Permissions: permissionsIn(s.cfg.Policy().Grants, member),
+		UserID: member.UserID, Impersonator: caller.Impersonator, WorkspaceID: member.OrganizationID, Role: member.Role,
+		Permissions: permissionsIn(s.cfg.Policy(), caller, member),
 	})
 }
 
 // createWorkspace answers POST /v1/workspaces. The caller becomes the new workspace's admin.
 func (s *server) createWorkspace(w http.ResponseWriter, r *http.Request, userID string) error {
-	status, err := store.UserStatus(r.Context(), s.cfg.DB, userID)
-	if err != nil {
+	if err := s.mayAsk(r.Context(), callerOf(r)); err != nil {
 		return err
-	}
-	if reason := status.Refusal(); reason != "" {
-		return forbidden(reason)
 	}
 	var body struct {
 		Name string  `json:"name"`

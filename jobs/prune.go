@@ -22,8 +22,8 @@ const (
 	pruneTimeout = 10 * time.Minute
 )
 
-// PruneArgs asks for a job that forgets old commands and the bodies of old deliveries. The rows of
-// deliveries stay in the ledger for ever.
+// PruneArgs asks for a job that forgets old commands, ended sessions and the bodies of old
+// deliveries. The rows of deliveries stay in the ledger for ever.
 type PruneArgs struct{}
 
 // Kind implements river.JobArgs. It is stored with every job; it must never change.
@@ -60,7 +60,11 @@ func (w *pruneWorker) Work(ctx context.Context, _ *river.Job[PruneArgs]) error {
 			return riverResult(ctx, err)
 		}
 	}
-	return riverResult(ctx, prune(func() (int, error) { return store.PruneCommands(ctx, w.pool, pruneBatch) }))
+	err := prune(func() (int, error) { return store.PruneSessions(ctx, w.pool, pruneBatch) })
+	if err == nil {
+		err = prune(func() (int, error) { return store.PruneCommands(ctx, w.pool, pruneBatch) })
+	}
+	return riverResult(ctx, err)
 }
 
 // prune repeats a batch until one forgets fewer than pruneBatch rows.

@@ -113,3 +113,32 @@ func TestAuditChain_ChainingCanBeRunAgain(t *testing.T) {
 	require.NoError(t, migrations.Up(ctx, pool))
 	requireChained(t, pool, map[string]int64{"org_1": 4, "org_2": 2, "": 2})
 }
+
+// TestAuditChain_EntriesFromBeforeImpersonatorsKeepTheirHashes, and verify in one chain with those
+// that name one.
+func TestAuditChain_EntriesFromBeforeImpersonatorsKeepTheirHashes(t *testing.T) {
+	t.Parallel()
+	const impersonated = 36
+	ctx, pool := t.Context(), pgtest.NewEmpty(t)
+	upTo(t, pool, impersonated-1)
+	for n := range 5 {
+		require.NoError(t, oldEntry(ctx, pool, "org_1", n))
+	}
+	hashes := func() (all []string) {
+		rows, err := pool.Query(ctx, "SELECT encode(hash, 'hex') FROM rolecall.audit_log ORDER BY seq LIMIT 5")
+		require.NoError(t, err)
+		all, err = pgx.CollectRows(rows, pgx.RowTo[string])
+		require.NoError(t, err)
+		return all
+	}
+	before := hashes()
+	require.NoError(t, migrations.Up(ctx, pool))
+	require.Equal(t, before, hashes())
+	requireChained(t, pool, map[string]int64{"org_1": 5})
+	require.NoError(t, oldEntry(ctx, pool, "org_1", 5)) // of an older instance, which still runs
+	_, err := pool.Exec(ctx, `INSERT INTO rolecall.audit_log (organization_id, actor, impersonator, action, target, at, cause)
+		VALUES ('org_1', 'user_1', 'user_2', 'member.removed', 'user_3', now(), 'cmd')`)
+	require.NoError(t, err)
+	require.NoError(t, oldEntry(ctx, pool, "org_1", 6))
+	requireChained(t, pool, map[string]int64{"org_1": 8})
+}

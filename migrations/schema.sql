@@ -24,14 +24,15 @@ BEGIN
 END
 $function$;
 
-CREATE OR REPLACE FUNCTION rolecall.audit_hash(seq bigint, prev_hash bytea, content text)
+CREATE OR REPLACE FUNCTION rolecall.audit_hash(seq bigint, prev_hash bytea, content text, impersonator text)
  RETURNS bytea
  LANGUAGE plpgsql
  IMMUTABLE PARALLEL SAFE
 AS $function$
 BEGIN
-    RETURN sha256(convert_to('17:rolecall.audit.v1' || octet_length(prev_hash) * 2 || ':' || encode(prev_hash, 'hex')
-        || length(seq::text) || ':' || seq || content, 'UTF8'));
+    RETURN sha256(convert_to(CASE WHEN impersonator IS NULL THEN '17:rolecall.audit.v1' ELSE '17:rolecall.audit.v2' END
+        || octet_length(prev_hash) * 2 || ':' || encode(prev_hash, 'hex') || length(seq::text) || ':' || seq || content
+        || coalesce(octet_length(impersonator) || ':' || impersonator, ''), 'UTF8'));
 END
 $function$;
 
@@ -66,9 +67,9 @@ DECLARE
         NEW.after::text, NEW.data::text, NEW.at, NEW.cause);
 BEGIN
     INSERT INTO rolecall.audit_heads AS head (organization_id, seq, prev_hash, hash)
-    VALUES (NEW.organization_id, 1, '', rolecall.audit_hash(1, '', content))
+    VALUES (NEW.organization_id, 1, '', rolecall.audit_hash(1, '', content, NEW.impersonator))
     ON CONFLICT (organization_id) DO UPDATE
-    SET seq = head.seq + 1, prev_hash = head.hash, hash = rolecall.audit_hash(head.seq + 1, head.hash, content)
+    SET seq = head.seq + 1, prev_hash = head.hash, hash = rolecall.audit_hash(head.seq + 1, head.hash, content, NEW.impersonator)
     RETURNING head.seq, head.prev_hash, head.hash INTO NEW.seq, NEW.prev_hash, NEW.hash;
     RETURN NEW;
 END
@@ -333,6 +334,7 @@ CREATE TABLE rolecall.audit_log (
     seq bigint NOT NULL,
     prev_hash bytea NOT NULL,
     hash bytea NOT NULL,
+    impersonator text,
     CONSTRAINT audit_log_pkey PRIMARY KEY (id)
 );
 
@@ -352,6 +354,7 @@ CREATE TABLE rolecall.commands (
     answer json,
     sent_at timestamp with time zone DEFAULT clock_timestamp(),
     last_sent_at timestamp with time zone DEFAULT clock_timestamp(),
+    impersonator text,
     CONSTRAINT commands_key_key UNIQUE (key),
     CONSTRAINT commands_pkey PRIMARY KEY (id),
     CONSTRAINT commands_state_check CHECK ((state = ANY (ARRAY['begun'::text, 'unknown'::text, 'done'::text, 'failed'::text])))
@@ -410,6 +413,12 @@ CREATE TABLE rolecall.drift (
     cause text NOT NULL,
     count bigint NOT NULL,
     CONSTRAINT drift_pkey PRIMARY KEY (resource, difference, cause)
+);
+
+CREATE TABLE rolecall.ended_sessions (
+    id text NOT NULL,
+    ended_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT ended_sessions_pkey PRIMARY KEY (id)
 );
 
 CREATE TABLE rolecall.goose_db_version (
@@ -670,6 +679,8 @@ CREATE INDEX deliveries_received ON rolecall.deliveries USING btree (received_at
 CREATE INDEX deliveries_with_body ON rolecall.deliveries USING btree (received_at) WHERE (body IS NOT NULL);
 
 CREATE INDEX domains_organization ON rolecall.domains USING btree (organization_id);
+
+CREATE INDEX ended_sessions_by_time ON rolecall.ended_sessions USING btree (ended_at);
 
 CREATE INDEX invitations_organization ON rolecall.invitations USING btree (organization_id, created_at, id);
 

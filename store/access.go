@@ -13,7 +13,14 @@ import (
 )
 
 // Pair is one user in one organization.
-type Pair struct{ UserID, OrganizationID string }
+type Pair struct {
+	UserID, OrganizationID string
+	Sessions               // in which the user asks; none if another caller asks about the user
+}
+
+// Sessions are the sessions in which a user asks: the user's own, and the one of an impersonator.
+// "" stands for none.
+type Sessions struct{ SessionID, ImpersonatorSession string }
 
 // StandingReader reads standings, and remembers what the roles permit. With each answer the
 // database says by a stamp whether that still holds. If it doesn't, the answer has the roles of its
@@ -48,9 +55,11 @@ func (s *StandingReader) Read(ctx context.Context, pairs []Pair) ([]clerksync.St
 	known := s.known.Load()
 	params := dbsqlc.StandingsParams{
 		RolesStamp: known.Stamp, OrganizationIds: make([]string, len(pairs)), UserIds: make([]string, len(pairs)),
+		SessionIds: make([]string, len(pairs)), ImpersonatorSessionIds: make([]string, len(pairs)),
 	}
 	for i, p := range pairs {
 		params.OrganizationIds[i], params.UserIds[i] = p.OrganizationID, p.UserID
+		params.SessionIds[i], params.ImpersonatorSessionIds[i] = p.SessionID, p.ImpersonatorSession
 	}
 	rows, err := queries().Standings(ctx, s.db, params)
 	if i := slices.IndexFunc(rows, func(r dbsqlc.StandingsRow) bool { return r.Roles != nil }); i >= 0 {
@@ -66,6 +75,11 @@ func (s *StandingReader) Read(ctx context.Context, pairs []Pair) ([]clerksync.St
 		}
 	}
 	return standings, nil
+}
+
+// RolesPermit reports whether any role at Clerk had the permission when the roles were last read.
+func (s *StandingReader) RolesPermit(permission string) bool {
+	return s.known.Load().Roles.Permit(permission)
 }
 
 // learn returns the roles of an answer, and remembers them if they have a stamp.
@@ -96,7 +110,7 @@ func (s *StandingReader) learn(answered json.RawMessage) (*knownRoles, error) {
 func standingOf(p Pair, r dbsqlc.StandingsRow, roles clerksync.Roles) clerksync.Standing {
 	standing := clerksync.Standing{
 		UserID: p.UserID, OrganizationID: p.OrganizationID, OrganizationDead: r.OrganizationDead,
-		User:       clerksync.UserStatus{Dead: r.UserDead, Banned: r.UserBanned, Deprovisioned: r.UserDeprovisioned},
+		User:       clerksync.UserStatus{Dead: r.UserDead, Banned: r.UserBanned, Deprovisioned: r.UserDeprovisioned, SessionEnded: r.SessionEnded},
 		EverMember: r.EverMember, Member: r.Member, Role: r.Role, Permissions: r.Permissions, Revision: r.Revision,
 	}
 	if r.AsOf.After(time.Unix(0, 0)) {
@@ -108,9 +122,14 @@ func standingOf(p Pair, r dbsqlc.StandingsRow, roles clerksync.Roles) clerksync.
 	return standing
 }
 
-// UserStatus returns whether an account may do anything at all. An unknown account has the zero
-// status: it may.
-func UserStatus(ctx context.Context, db DBTX, userID string) (clerksync.UserStatus, error) {
-	r, err := queries().UserStatus(ctx, db, userID)
-	return clerksync.UserStatus{Dead: r.Dead, Banned: r.Banned, Deprovisioned: r.Deprovisioned}, atMostOneRow(err, "read status of user")
+// UserStatus returns whether an account may do anything at all, and whether a session in which it
+// asks has ended. Nothing is known against an unknown account.
+func UserStatus(ctx context.Context, db DBTX, userID string, asking Sessions) (clerksync.UserStatus, error) {
+	r, err := queries().UserStatus(ctx, db, dbsqlc.UserStatusParams{
+		ID: userID, SessionIds: []string{asking.SessionID, asking.ImpersonatorSession},
+	})
+	if err != nil {
+		return clerksync.UserStatus{}, fmt.Errorf("read status of user: %w", err)
+	}
+	return clerksync.UserStatus{Dead: r.Dead, Banned: r.Banned, Deprovisioned: r.Deprovisioned, SessionEnded: r.SessionEnded}, nil
 }

@@ -86,7 +86,7 @@ func loggedEntries(rows []dbsqlc.RolecallAuditLog) []clerksync.LoggedEntry {
 
 func loggedEntry(r dbsqlc.RolecallAuditLog) clerksync.LoggedEntry {
 	return clerksync.LoggedEntry{
-		ID: r.ID, Seq: r.Seq, OrganizationID: r.OrganizationID, Actor: r.Actor, Action: clerksync.Action(r.Action), Target: r.Target,
+		ID: r.ID, Seq: r.Seq, OrganizationID: r.OrganizationID, Actor: r.Actor, Impersonator: r.Impersonator, Action: clerksync.Action(r.Action), Target: r.Target,
 		Before: r.Before, After: r.After, Data: r.Data, At: r.At, Cause: r.Cause, PrevHash: r.PrevHash, Hash: r.Hash,
 	}
 }
@@ -95,6 +95,7 @@ func loggedEntry(r dbsqlc.RolecallAuditLog) clerksync.LoggedEntry {
 type Event struct {
 	OrganizationID string
 	Actor          string // user_… or service:NAME
+	Impersonator   string // who acted as the actor; "" for nobody
 	Action, Target string
 	Data           json.RawMessage // an object, or nil
 	At             time.Time       // zero: now
@@ -108,6 +109,9 @@ func AppendEvent(ctx context.Context, db DBTX, e Event, key CommandKey) (entry c
 	p := dbsqlc.AppendEventParams{
 		OrganizationID: e.OrganizationID, Actor: &e.Actor, Action: e.Action, Target: e.Target, Data: e.Data,
 		Cause: e.Cause, Key: key.Digest, Request: key.Request,
+	}
+	if e.Impersonator != "" {
+		p.Impersonator = &e.Impersonator
 	}
 	if !e.At.IsZero() {
 		p.At = new(e.At.Truncate(time.Microsecond)) // Postgres would round

@@ -70,10 +70,14 @@ func TestLaw_GoAndSQLHashAlike(t *testing.T) {
 		if rapid.Bool().Draw(r, "actor") {
 			actor = new(genText().Draw(r, "actor"))
 		}
+		var impersonator *string
+		if rapid.Bool().Draw(r, "impersonated") {
+			impersonator = new(genText().Draw(r, "impersonator"))
+		}
 		at := time.UnixMicro(rapid.Int64Range(-62_135_596_800_000_000, 253_402_300_799_999_999).Draw(r, "at"))
-		_, err := pool.Exec(t.Context(), `INSERT INTO rolecall.audit_log (organization_id, actor, action, target, before, after, data, at, cause)
-			VALUES ('org_1', $1, $2, $3, $4, $5, $6, $7, $8)`, actor, genText().Draw(r, "action"), genText().Draw(r, "target"),
-			genLoggedJSON().Draw(r, "before"), genLoggedJSON().Draw(r, "after"), genLoggedJSON().Draw(r, "data"), at, genText().Draw(r, "cause"))
+		_, err := pool.Exec(t.Context(), `INSERT INTO rolecall.audit_log (organization_id, actor, action, target, before, after, data, at, cause, impersonator)
+			VALUES ('org_1', $1, $2, $3, $4, $5, $6, $7, $8, $9)`, actor, genText().Draw(r, "action"), genText().Draw(r, "target"),
+			genLoggedJSON().Draw(r, "before"), genLoggedJSON().Draw(r, "after"), genLoggedJSON().Draw(r, "data"), at, genText().Draw(r, "cause"), impersonator)
 		require.NoError(r, err)
 		recorded++
 	})
@@ -96,7 +100,43 @@ func TestAuditChain_EntryIsHashedAsDocumented(t *testing.T) {
 		'17:rolecall.audit.v10:1:15:org_1-10:report.run2:é--19:{"b": 1, "a": null}16:176732304567890115:service:reports', 'UTF8'))
 		FROM rolecall.audit_log`).Scan(&agreed))
 	require.True(t, agreed)
+	_, err = pool.Exec(t.Context(), `INSERT INTO rolecall.audit_log (organization_id, actor, impersonator, action, target, at, cause) VALUES
+		('org_2', 'user_1', 'kim@b.test', 'report.run', 'é', '2026-01-02T03:04:05.678901Z', 'service:reports')`)
+	require.NoError(t, err)
+	require.NoError(t, pool.QueryRow(t.Context(), `SELECT hash = sha256(convert_to(
+		'17:rolecall.audit.v20:1:15:org_26:user_110:report.run2:é---16:176732304567890115:service:reports10:kim@b.test', 'UTF8'))
+		FROM rolecall.audit_log WHERE organization_id = 'org_2'`).Scan(&agreed))
+	require.True(t, agreed)
 	require.Nil(t, verify(t, pool, "org_1").Broken)
+	require.Nil(t, verify(t, pool, "org_2").Broken)
+}
+
+// TestAuditChain_ImpersonatorCannotComeOrGo without a trace.
+func TestAuditChain_ImpersonatorCannotComeOrGo(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]string{
+		"added":   "SET impersonator = 'user_3' WHERE seq = 1",
+		"empty":   "SET impersonator = '' WHERE seq = 1",
+		"taken":   "SET impersonator = NULL WHERE seq = 2",
+		"changed": "SET impersonator = 'user_3' WHERE seq = 2",
+		"moved":   "SET impersonator = '2', cause = cause || '6:user_' WHERE seq = 2",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			pool := pgtest.New(t)
+			for _, impersonator := range []string{"", "user_2"} {
+				_, _, err := store.AppendEvent(t.Context(), pool, store.Event{
+					OrganizationID: "org_1", Actor: "user_1", Impersonator: impersonator, Action: "report.run", Target: "r", Cause: "service:reports",
+				}, store.CommandKey{})
+				require.NoError(t, err)
+			}
+			require.Equal(t, int64(2), verify(t, pool, "org_1").Entries)
+			tampering(t, pool, "UPDATE rolecall.audit_log "+change)
+			broken := verify(t, pool, "org_1").Broken
+			require.NotNil(t, broken)
+			require.Equal(t, clerksync.TamperedChanged, broken.Tampering)
+		})
+	}
 }
 
 // tampering drops the append-only trigger, as only the owner of the table can, and changes the log
@@ -116,7 +156,7 @@ func tampering(t *testing.T, pool *pgxpool.Pool, statements ...string) {
 func TestAuditChain_TamperingIsFoundAndNamed(t *testing.T) {
 	t.Parallel()
 	const (
-		rehash = "UPDATE rolecall.audit_log l SET hash = rolecall.audit_hash(seq, prev_hash, rolecall.audit_content(organization_id, actor, action, target, before::text, after::text, data::text, at, cause)) WHERE organization_id = 'org_1' AND seq = 4"
+		rehash = "UPDATE rolecall.audit_log l SET hash = rolecall.audit_hash(seq, prev_hash, rolecall.audit_content(organization_id, actor, action, target, before::text, after::text, data::text, at, cause), impersonator) WHERE organization_id = 'org_1' AND seq = 4"
 		forge  = `INSERT INTO rolecall.audit_log (organization_id, actor, action, target, at, cause, seq, prev_hash, hash)
 			SELECT organization_id, 'user_evil', action, 'forged', at, cause, %d, %s FROM rolecall.audit_log WHERE organization_id = 'org_1' AND seq = %d`
 		up   = "UPDATE rolecall.audit_log SET seq = seq + 1 WHERE organization_id = 'org_1' AND seq >= 4"
@@ -158,7 +198,7 @@ func TestAuditChain_TamperingIsFoundAndNamed(t *testing.T) {
 		"cut off":            {want{"missing", 3}, []string{"DELETE FROM rolecall.audit_log WHERE seq > 2"}},
 		"emptied":            {want{"missing", 1}, []string{"TRUNCATE rolecall.audit_log"}},
 		"put on top":         {want{"inserted", 10}, []string{fmt.Sprintf(forge, 10, "hash, hash", 9)}},
-		"put on top, hashed": {want{"inserted", 10}, []string{`INSERT INTO rolecall.audit_log (organization_id, action, target, at, cause, seq, prev_hash, hash) SELECT 'org_1', 'a.b', 'x', at, 'x', 10, hash, rolecall.audit_hash(10, hash, rolecall.audit_content('org_1', NULL, 'a.b', 'x', NULL, NULL, NULL, at, 'x')) FROM rolecall.audit_log WHERE seq = 9`}},
+		"put on top, hashed": {want{"inserted", 10}, []string{`INSERT INTO rolecall.audit_log (organization_id, action, target, at, cause, seq, prev_hash, hash) SELECT 'org_1', 'a.b', 'x', at, 'x', 10, hash, rolecall.audit_hash(10, hash, rolecall.audit_content('org_1', NULL, 'a.b', 'x', NULL, NULL, NULL, at, 'x'), NULL) FROM rolecall.audit_log WHERE seq = 9`}},
 		"put between":        {want{"inserted", 4}, []string{up, fmt.Sprintf(forge, 4, `'\x01', '\x02'`, 3)}},
 		"put between, hashed": {want{"inserted", 4}, []string{
 			up, fmt.Sprintf(forge, 4, `hash, '\x02'`, 3), rehash,

@@ -87,7 +87,7 @@ func unreadable(err error) bool {
 
 func link(r dbsqlc.ChainLinksRow) clerksync.LoggedEntry {
 	return clerksync.LoggedEntry{
-		ID: r.ID, Seq: r.Seq, OrganizationID: r.OrganizationID, Actor: r.Actor, Action: clerksync.Action(r.Action), Target: r.Target,
+		ID: r.ID, Seq: r.Seq, OrganizationID: r.OrganizationID, Actor: r.Actor, Impersonator: r.Impersonator, Action: clerksync.Action(r.Action), Target: r.Target,
 		Before: jsonText(r.Before), After: jsonText(r.After), Data: jsonText(r.Data), At: r.At, Cause: r.Cause,
 		PrevHash: r.PrevHash, Hash: r.Hash,
 	}

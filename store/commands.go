@@ -57,7 +57,7 @@ func BeginCommand(ctx context.Context, db DBTX, id string, c clerksync.Command, 
 	}
 	triedAt, err = q.AddCommand(ctx, db, dbsqlc.AddCommandParams{
 		ID: id, Actor: c.Actor, Action: string(c.Action), OrganizationID: c.OrganizationID, Target: c.Target, Outcome: c.Outcome(),
-		Key: key.Digest, Request: key.Request,
+		Key: key.Digest, Request: key.Request, Impersonator: c.Impersonator,
 	})
 	if err == nil {
 		return triedAt, nil, nil
@@ -186,7 +186,7 @@ func findOpen(p *pipeline, w Writes, open *[]clerksync.OpenCommand) {
 	}
 	query(p, dbsqlc.OpenCommands, func(r dbsqlc.OpenCommandsRow) error {
 		*open = append(*open, clerksync.OpenCommand{ID: r.ID, Result: r.Outcome, Audited: r.Audited, Command: clerksync.Command{
-			Actor: r.Actor, Action: clerksync.Action(r.Action), OrganizationID: r.OrganizationID, Target: r.Target,
+			Actor: r.Actor, Impersonator: r.Impersonator, Action: clerksync.Action(r.Action), OrganizationID: r.OrganizationID, Target: r.Target,
 		}})
 		return nil
 	}, by.Recorded, by.OrganizationIds, by.Actions, by.Targets, by.Creators)

@@ -19,6 +19,8 @@ type Writes struct {
 	Entries    []clerksync.AuditEntry
 	Changed    clerksync.Mirror
 
+	EndedSessions []string // ids
+
 	Recorded string // the command whose outcome this is; "" for none
 }
 
@@ -41,6 +43,7 @@ type Saved struct {
 // error is [ErrRaced].
 func Save(ctx context.Context, db DBTX, locked Locked, w Writes) (saved Saved, err error) {
 	var p pipeline
+	endSessions(&p, w.EndedSessions)
 	if err := saveMirror(&p, locked, w.Changed); err != nil {
 		return saved, err
 	}
@@ -119,8 +122,10 @@ func appendEntries(p *pipeline, entries []clerksync.AuditEntry) error {
 		log.Afters = append(log.Afters, after)
 		log.At = append(log.At, time.UnixMilli(e.At))
 		log.Causes = append(log.Causes, e.Cause)
+		log.Impersonators = append(log.Impersonators, e.Impersonator)
 	}
-	p.exec(dbsqlc.AppendEntries, nil, log.OrganizationIds, log.Actors, log.Actions, log.Targets, log.Befores, log.Afters, log.At, log.Causes)
+	p.exec(dbsqlc.AppendEntries, nil, log.OrganizationIds, log.Actors, log.Actions, log.Targets, log.Befores, log.Afters, log.At, log.Causes,
+		log.Impersonators)
 	return nil
 }
 

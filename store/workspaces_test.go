@@ -117,7 +117,7 @@ func TestUserStatus(t *testing.T) {
 	for id, want := range map[string]clerksync.UserStatus{
 		"user_dead": {Dead: true}, "user_banned": {Banned: true}, "user_left": {Deprovisioned: true}, "user_fine": {}, "user_unknown": {},
 	} {
-		got, err := store.UserStatus(t.Context(), pool, id)
+		got, err := store.UserStatus(t.Context(), pool, id, store.Sessions{})
 		require.NoError(t, err)
 		require.Equal(t, want, got, id)
 	}

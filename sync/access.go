@@ -21,6 +21,11 @@ const (
 	ReasonUserDeprovisioned Reason = "user_deprovisioned"
 	ReasonStale             Reason = "stale" // given by [Freshness.Judge] alone
 
+	// ReasonUnknownPermission is given by [Grants.Name] in the place of ReasonPermissionMissing: no
+	// role has the permission, so that everybody would be refused.
+	ReasonUnknownPermission   Reason = "unknown_permission"
+	ReasonImpersonationDenied Reason = "impersonation_denied" // given by [Impersonation.Judge] alone
+
 	// ReasonWorkspaceNotListed is given to a service that is limited to other workspaces. Nothing was
 	// read: it says nothing about the user or the workspace.
 	ReasonWorkspaceNotListed Reason = "workspace_not_listed"
@@ -47,7 +52,12 @@ type Standing struct {
 }
 
 // UserStatus says whether an account may do anything at all, in any organization.
-type UserStatus struct{ Dead, Banned, Deprovisioned bool }
+type UserStatus struct {
+	Dead, Banned, Deprovisioned bool
+	// SessionEnded says that a session in which the user asks has ended: the user's own, or the one
+	// of an impersonator. Then the token counts no more. It is no reason of a decision.
+	SessionEnded bool
+}
 
 // Refusal returns why the account may do nothing, or "" if it may.
 func (s UserStatus) Refusal() Reason {
@@ -72,6 +82,7 @@ type Decision struct {
 	Permission     string
 	OrganizationID string
 	UserID         string
+	Impersonator   string // who acts as the user; "" if the user acts
 	Revision       int64
 	AsOf           time.Time
 }
@@ -112,6 +123,26 @@ func (g Grants) Decide(s Standing, permission string) Decision {
 		d.Role = s.Role
 	}
 	return d
+}
+
+// Name gives a refusal for a permission that no role has a reason of its own. Such a permission is
+// probably misspelt. Besides the policy, atClerk says which permissions the roles at Clerk have. No
+// other decision is changed.
+func (g Grants) Name(d Decision, atClerk func(permission string) bool) Decision {
+	if d.Reason == ReasonPermissionMissing && !g.grant(d.Permission) && !atClerk(d.Permission) {
+		d.Reason = ReasonUnknownPermission
+	}
+	return d
+}
+
+// grant reports whether the policy gives the permission to any role.
+func (g Grants) grant(permission string) bool {
+	for _, permissions := range g {
+		if slices.Contains(permissions, permission) {
+			return true
+		}
+	}
+	return false
 }
 
 // Freshness is what a caller demands of the mirror before it may allow anything. The zero value

@@ -120,3 +120,35 @@ func TestGrants_PermissionsAreASortedUnion(t *testing.T) {
 	require.Empty(t, grants.Effective(s))
 	require.Equal(t, []string{"reports:read", "billing:manage"}, grants["org:admin"], "the policy itself isn't sorted")
 }
+
+func TestGrants_NameWhatNoRoleHas(t *testing.T) {
+	t.Parallel()
+	policy := clerksync.Grants{"org:member": {"reports:read"}, "org:admin": {"reports:write"}}
+	atClerk := func(permission string) bool { return permission == "org:a:b" }
+	for permission, want := range map[string]clerksync.Reason{
+		"reports:write": clerksync.ReasonPermissionMissing, "org:a:b": clerksync.ReasonPermissionMissing,
+		"reports:wrte": clerksync.ReasonUnknownPermission, "org:a:c": clerksync.ReasonUnknownPermission,
+	} {
+		d := policy.Decide(clerksync.Standing{EverMember: true, Member: true, Role: "org:member"}, permission)
+		require.Equal(t, clerksync.ReasonPermissionMissing, d.Reason)
+		named := policy.Name(d, atClerk)
+		require.Equal(t, want, named.Reason, permission)
+		named.Reason = d.Reason
+		require.Equal(t, d, named)
+	}
+	for _, other := range []clerksync.Decision{
+		{Allowed: true, Reason: clerksync.ReasonAllowed, Permission: "x"}, {Reason: clerksync.ReasonNotAMember, Permission: "x"}, {Reason: clerksync.ReasonUnknownRole, Permission: "x"},
+	} {
+		require.Equal(t, other, policy.Name(other, atClerk))
+	}
+}
+
+func TestRoles_Permit(t *testing.T) {
+	t.Parallel()
+	roles := clerksync.Roles{"org:a": {{Key: "org:a"}, {Key: "org:b", Permissions: []string{"org:x:y"}}}}
+	require.True(t, roles.Permit("org:x:y"))
+	require.False(t, roles.Permit("org:x:z"))
+	require.False(t, roles.Permit("org:a"))
+	require.True(t, clerksync.Roles(nil).Permit("org:x:z"), "the copies in memberships may have it")
+	require.False(t, clerksync.Roles(nil).Permit("x:z"), "which no permission at Clerk is called")
+}

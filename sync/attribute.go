@@ -36,11 +36,13 @@ func Attribute(entries []AuditEntry, open []OpenCommand) (attributed []AuditEntr
 		by, made := whoMade(*e, free)
 		switch {
 		case made:
-			e.Actor = by.Actor
+			e.Actor, e.Impersonator = by.Actor, by.Impersonator
 			attributions = append(attributions, Attribution{CommandID: by.ID, OrganizationID: e.OrganizationID, Target: e.Target})
 			free = slices.DeleteFunc(free, func(c OpenCommand) bool { return c.ID == by.ID })
-		case e.Actor == "" && slices.ContainsFunc(open, func(c OpenCommand) bool { return c.joins(*e) }):
-			e.Actor = e.Target
+		case e.Actor == "":
+			if i := slices.IndexFunc(open, func(c OpenCommand) bool { return c.joins(*e) }); i >= 0 {
+				e.Actor, e.Impersonator = e.Target, open[i].Impersonator
+			}
 		}
 		if e.Action == ActionMemberRemoved && e.Actor == e.Target {
 			e.Action = ActionMemberLeft

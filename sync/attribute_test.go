@@ -120,3 +120,32 @@ func TestAttribute(t *testing.T) {
 	require.Equal(t, clerksync.ActionMemberLeft, left[0].Action)
 	require.Equal(t, clerksync.ActionMemberRemoved, removed.Action, "the caller's entries stay as they are")
 }
+
+// TestAttribute_NamesTheImpersonator of the command that made the change, also of a creation by
+// which its creator joined.
+func TestAttribute_NamesTheImpersonator(t *testing.T) {
+	t.Parallel()
+	command := func(id string, action clerksync.Action, target, impersonator string) clerksync.OpenCommand {
+		return clerksync.OpenCommand{ID: id, Command: clerksync.Command{
+			Actor: "user_1", Impersonator: impersonator, Action: action, OrganizationID: "org_1", Target: target,
+		}}
+	}
+	entries := []clerksync.AuditEntry{
+		{OrganizationID: "org_1", Action: clerksync.ActionMemberRemoved, Target: "user_2"},
+		{OrganizationID: "org_1", Action: clerksync.ActionMemberRemoved, Target: "user_3", Actor: "user_1"}, // as Clerk says
+		{OrganizationID: "org_1", Action: clerksync.ActionMemberJoined, Target: "user_1"},
+		{OrganizationID: "org_1", Action: clerksync.ActionMemberRemoved, Target: "user_4"},
+	}
+	attributed, _ := clerksync.Attribute(entries, []clerksync.OpenCommand{
+		command("cmd_1", clerksync.ActionMemberRemoved, "user_2", "user_8"),
+		command("cmd_2", clerksync.ActionMemberRemoved, "user_3", "user_9"),
+		command("cmd_3", clerksync.ActionWorkspaceCreated, "org_1", "user_7"),
+		command("cmd_4", clerksync.ActionMemberRemoved, "user_4", ""),
+	})
+	var named []string
+	for _, e := range attributed {
+		require.Equal(t, "user_1", e.Actor)
+		named = append(named, e.Impersonator)
+	}
+	require.Equal(t, []string{"user_8", "user_9", "user_7", ""}, named)
+}

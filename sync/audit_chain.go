@@ -15,12 +15,17 @@ import (
 // PrevHash in lower-case hex, Seq, OrganizationID, Actor, Action, Target, Before, After, Data, At
 // in microseconds since 1970, and Cause. Each value is written as its length in bytes, a colon and
 // its UTF-8; numbers in decimal; JSON as the very text that is stored; "-" stands for null.
-// Migration 00005 computes the same in SQL, when the entry is inserted.
+//
+// An entry with an Impersonator begins with "rolecall.audit.v2" instead, and the Impersonator
+// follows the Cause. So an entry can neither gain nor lose one unnoticed, and entries from before
+// there were any keep their hashes. Migration 00036 computes the same in SQL, when the entry is
+// inserted.
 type LoggedEntry struct {
 	ID             int64  // of the row; its order means nothing
 	Seq            int64  // counts the organization's entries from 1, in the order of recording
 	OrganizationID string // "" for entries of the whole instance
 	Actor          *string
+	Impersonator   *string // who acted as the actor; nil if the actor acted
 	Action         Action
 	Target         string
 	Before, After  json.RawMessage // nil for null
@@ -30,20 +35,31 @@ type LoggedEntry struct {
 	PrevHash, Hash []byte // PrevHash is empty in the first entry
 }
 
-// chainVersion begins the hashed text, so that another encoding can follow it.
-const chainVersion = "rolecall.audit.v1"
+// The versions of the encoding. One of them begins the hashed text.
+const (
+	chainVersion             = "rolecall.audit.v1"
+	chainVersionImpersonated = "rolecall.audit.v2"
+)
 
 // Sum returns the hash that the entry should have.
 func (e LoggedEntry) Sum() [sha256.Size]byte { return e.sumAs(e.Seq) }
 
 // sumAs returns the hash that the entry would have with another number.
 func (e LoggedEntry) sumAs(seq int64) [sha256.Size]byte {
-	var b []byte
-	for _, v := range []*string{
-		new(chainVersion), new(hex.EncodeToString(e.PrevHash)), new(strconv.FormatInt(seq, 10)), &e.OrganizationID, e.Actor,
+	version := chainVersion
+	if e.Impersonator != nil {
+		version = chainVersionImpersonated
+	}
+	values := []*string{
+		&version, new(hex.EncodeToString(e.PrevHash)), new(strconv.FormatInt(seq, 10)), &e.OrganizationID, e.Actor,
 		(*string)(&e.Action), &e.Target, jsonText(e.Before), jsonText(e.After), jsonText(e.Data),
 		new(strconv.FormatInt(e.At.UnixMicro(), 10)), &e.Cause,
-	} {
+	}
+	if e.Impersonator != nil {
+		values = append(values, e.Impersonator)
+	}
+	var b []byte
+	for _, v := range values {
 		if v == nil {
 			b = append(b, '-')
 			continue

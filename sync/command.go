@@ -8,6 +8,7 @@ const ActionMemberLeft Action = "member.left"
 // is, and which fields count.
 type Command struct {
 	Actor          string // the asking user (user_…)
+	Impersonator   string // who acts as the actor; "" if the actor acts
 	Action         Action // of the audit entry that it makes; leaving is an [ActionMemberRemoved] whose target is the actor
 	OrganizationID string // "" for [ActionWorkspaceCreated] until Clerk has answered
 	Target         string // id of the user or invitation; "" for a new object until Clerk has answered

@@ -119,7 +119,7 @@ func TestDecode_ErrorNamesTheFault(t *testing.T) {
 
 func TestDecode_UnknownEventsAreNotNeeded(t *testing.T) {
 	t.Parallel()
-	for _, eventType := range []string{"session.created", "roleSet.updated", "organization", "organization.", "email.created"} {
+	for _, eventType := range []string{"session.created", "session.pending", "roleSet.updated", "organization", "organization.", "email.created"} {
 		d := receive(`{"type":"` + eventType + `","data":{"whatever":1}}`)
 		require.Equal(t, clerksync.StateIgnored, d.State)
 		_, known, err := clerksync.Decode(d)

@@ -29,6 +29,9 @@ const (
 	UserCreated         EventType = "user.created"
 	UserUpdated         EventType = "user.updated"
 	UserDeleted         EventType = "user.deleted"
+	SessionRevoked      EventType = "session.revoked"
+	SessionEnded        EventType = "session.ended"
+	SessionRemoved      EventType = "session.removed"
 )
 
 // decoderOf returns the decoder of an event type, or nil for a type that the mirror doesn't need.
@@ -48,6 +51,8 @@ func decoderOf(t EventType) func(*decoder, object) Facts {
 		return permissionEvent
 	case UserCreated, UserUpdated, UserDeleted:
 		return userEvent
+	case SessionRevoked, SessionEnded, SessionRemoved:
+		return sessionEvent
 	default:
 		return nil
 	}

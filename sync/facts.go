@@ -13,6 +13,10 @@ type Facts struct {
 	Permissions   []Permission
 	Roles         []Role
 	Organizations []Organization
+
+	// EndedSession is the session that the event has ended, or "". It is no object: it has no state
+	// but its end.
+	EndedSession string
 }
 
 // Alive returns the facts, and adds that their subject was alive when Clerk was asked. This lifts a

@@ -50,11 +50,12 @@ func TestUrgency_OfATypeIsItsHighest(t *testing.T) {
 		clerksync.DoesRevoke: {
 			clerksync.OrganizationDeleted, clerksync.MembershipDeleted, clerksync.UserUpdated, clerksync.UserDeleted,
 			clerksync.RoleDeleted, clerksync.PermissionDeleted,
+			clerksync.SessionRevoked, clerksync.SessionEnded, clerksync.SessionRemoved,
 		},
 		clerksync.MayRevoke: {clerksync.MembershipUpdated, clerksync.RoleUpdated, clerksync.PermissionUpdated},
 		clerksync.Ordinary: {
 			clerksync.OrganizationCreated, clerksync.OrganizationUpdated, clerksync.MembershipCreated, clerksync.InvitationRevoked,
-			clerksync.DomainDeleted, clerksync.RoleCreated, clerksync.PermissionCreated, clerksync.UserCreated, "session.removed", "",
+			clerksync.DomainDeleted, clerksync.RoleCreated, clerksync.PermissionCreated, clerksync.UserCreated, "session.created", "",
 		},
 	} {
 		for _, e := range types {
@@ -83,7 +84,7 @@ func TestRedact_PrivateMetadataIsNeverKept(t *testing.T) {
 // TestRedact_BodiesWithoutReplayAreDropped: such bodies carry codes, links and sessions.
 func TestRedact_BodiesWithoutReplayAreDropped(t *testing.T) {
 	t.Parallel()
-	for _, eventType := range []string{"session.created", "email.created", "sms.created", "invitation.created", "waitlistEntry.created", "users.created"} {
+	for _, eventType := range []string{"session.created", "session.pending", "email.created", "sms.created", "invitation.created", "waitlistEntry.created", "users.created"} {
 		d := receive(`{"type":"` + eventType + `","data":{"id":"x","otp_code":"424242"}}`)
 		require.Equal(t, clerksync.StateIgnored, d.State, eventType)
 		require.Nil(t, d.Body, eventType)

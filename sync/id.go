@@ -14,6 +14,7 @@ const (
 	DomainPrefix       = "orgdmn_"
 	RolePrefix         = "role_"
 	PermissionPrefix   = "perm_"
+	SessionPrefix      = "sess_"
 )
 
 // MaxID is the greatest length of an id or a permission, in bytes. Clerk's ids have some 32

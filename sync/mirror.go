@@ -32,6 +32,8 @@ type Changes struct {
 	Entries    []AuditEntry // of the changes
 	Drift      []Drift      // what observations showed to be wrong
 	RolesMoved bool         // members may have other roles or permissions now, without an event for each of them
+
+	EndedSessions []string // ids
 }
 
 // Difference says how an object differs between the mirror and Clerk's API.
@@ -68,6 +70,10 @@ func (m Mirror) ApplyAll(deliveries []Delivery, facts []Facts) Changes {
 			continue
 		}
 		a := m.apply(application{}, facts[i], changes.Mirror)
+		if session := facts[i].EndedSession; session != "" {
+			a.state = StateApplied // also if it had ended before: the mirror isn't asked
+			changes.EndedSessions = append(changes.EndedSessions, session)
+		}
 		d.State = a.state
 		changes.add(a, d.ID, d.OccurredAt)
 	}

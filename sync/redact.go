@@ -10,15 +10,19 @@ import (
 // or might read one day. Other bodies carry one-time codes, sign-in links and sessions, and are
 // never replayed.
 func (t EventType) keepsBody() bool {
-	return slices.Contains([]string{
+	return decoderOf(t) != nil || slices.Contains([]string{
 		"organization", "organizationMembership", "organizationInvitation", "organizationDomain", "role", "roleSet",
 		"permission", "user",
 	}, t.object())
 }
 
 // secretMembers are the members of a body that the ledger must not keep, at any depth: private
-// metadata, and the url of an invitation, which lets every holder join.
+// metadata, and the url of an invitation, which lets every holder join. Of a session, these are
+// also the whole user and the place of the last activity: the mirror reads neither.
 func secretMembers(t EventType) []string {
+	if t.object() == "session" {
+		return []string{"private_metadata", "user", "latest_activity"}
+	}
 	if strings.HasSuffix(strings.ToLower(t.object()), "invitation") || t == "" { // an unreadable type might be one
 		return []string{"private_metadata", "url"}
 	}

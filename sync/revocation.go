@@ -8,13 +8,14 @@ type Urgency int
 const (
 	Ordinary   Urgency = iota
 	MayRevoke          // an update that may take access away: only the mirror knows
-	DoesRevoke         // a deletion, a ban, an offboarding
+	DoesRevoke         // a deletion, a ban, an offboarding, the end of a session
 )
 
 // Urgency returns the highest urgency that an event of the type can have.
 func (t EventType) Urgency() Urgency {
 	switch t {
-	case OrganizationDeleted, MembershipDeleted, UserUpdated, UserDeleted, RoleDeleted, PermissionDeleted:
+	case OrganizationDeleted, MembershipDeleted, UserUpdated, UserDeleted, RoleDeleted, PermissionDeleted,
+		SessionRevoked, SessionEnded, SessionRemoved:
 		return DoesRevoke
 	case MembershipUpdated, RoleUpdated, PermissionUpdated:
 		return MayRevoke

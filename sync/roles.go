@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"math"
 	"slices"
+	"strings"
 )
 
 // Roles are the roles of the Clerk instance by each key that they ever had. The roles of one key
@@ -34,6 +35,22 @@ func (r Roles) Named(key string, writtenAt func() int64) (named KeyHolder, known
 	return slices.MinFunc(holders, func(a, b KeyHolder) int {
 		return cmp.Or(cmp.Compare(b.lastBy(at), a.lastBy(at)), cmp.Compare(a.first(), b.first()))
 	}), true
+}
+
+// Permit reports whether any role has the permission. If the roles aren't known, every key that a
+// permission at Clerk can have counts: the copies in memberships may have it.
+func (r Roles) Permit(permission string) bool {
+	if len(r) == 0 {
+		return strings.HasPrefix(permission, "org:")
+	}
+	for _, holders := range r {
+		for _, h := range holders {
+			if slices.Contains(h.Permissions, permission) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // lastBy returns when the role was last seen with the key, up to an instant. If it wasn't seen with

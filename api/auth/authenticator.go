@@ -54,10 +54,11 @@ type Config struct {
 	// AuthorizedParties are the origins whose tokens are accepted, compared exactly with "azp". If
 	// there are any, a token without azp is refused. Empty means that azp isn't checked.
 	AuthorizedParties []string
-	// AcceptTemplateTokens also admits tokens of JWT templates, which may have an audience and any
-	// lifetime, and name no session. Every token that the instance signs about a user for another
-	// service then counts as that user. OAuth and OIDC tokens stay refused if Rolecall can
-	// recognize them by their claims or type. Defaults to false.
+	// AcceptTemplateTokens also admits tokens of JWT templates, which may have an audience, and name
+	// no session. Those that name neither a session nor an impersonator may have any lifetime.
+	// Every token that the instance signs about a user for another service then counts as that
+	// user. OAuth and OIDC tokens stay refused if Rolecall can recognize them by their claims or
+	// type. Defaults to false.
 	AcceptTemplateTokens bool
 	// ServiceTokens are the services' tokens, as ParseServiceTokens returns them. Empty admits no
 	// service.

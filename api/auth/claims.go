@@ -14,16 +14,13 @@ import (
 )
 
 const (
-	// sessionIDPrefix begins every Clerk session's id. Only session tokens name a session.
-	sessionIDPrefix = "sess_"
-
 	// activeSession is the only session status with which a user may act. A "pending" session has
 	// tasks left to do, such as choosing an organization.
 	activeSession = "active"
 
 	// maxTokenLife bounds the time from iat to exp. Clerk's session tokens live for 60 s, and its
-	// API makes longer ones on request, up to ten years. Rolecall doesn't learn when a session
-	// ends, so this bounds how long a token outlives its session.
+	// API makes longer ones on request, up to ten years. The end of a session is remembered for an
+	// hour longer (PruneSessions): by then, all its tokens have expired.
 	maxTokenLife = 24 * time.Hour
 )
 
@@ -77,8 +74,8 @@ func peek(token string) sessionClaims {
 	return claims
 }
 
-// actorClaims say who acts as the user. They are the payload that the customer gave to Clerk, or the
-// user of Clerk's dashboard who impersonates.
+// actorClaims say who acts as the user: the payload that the customer gave to Clerk, or the user of
+// Clerk's dashboard who impersonates.
 type actorClaims struct {
 	Subject   string `json:"sub"`
 	SessionID string `json:"sid"`
@@ -93,7 +90,7 @@ func (c sessionClaims) actor() (actorClaims, error) {
 		return actorClaims{}, nil
 	}
 	var actor actorClaims
-	if json.Unmarshal(c.Actor, &actor) != nil || !printable(actor.Subject) || actor.SessionID != "" && !hasID(sessionIDPrefix, actor.SessionID) {
+	if json.Unmarshal(c.Actor, &actor) != nil || !printable(actor.Subject) || actor.SessionID != "" && !hasID(clerksync.SessionPrefix, actor.SessionID) {
 		return actorClaims{}, refuse(ReasonActor)
 	}
 	return actor, nil

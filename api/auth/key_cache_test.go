@@ -17,8 +17,8 @@ import (
 // longLived is a token of the signer that outlives every age of the key set.
 func (b *authBundle) longLived(t *testing.T, s signer) string {
 	t.Helper()
-	b.users.maxLife = 0 // only the keys' age can end it
-	return s.sign(t, with(claimsAt(b.clock.Now()), map[string]any{"exp": b.clock.Now().Add(100 * 24 * time.Hour).Unix()}))
+	b.users.templates = true // with a template's token, only the keys' age can end it
+	return s.sign(t, with(claimsAt(b.clock.Now()), map[string]any{"sid": nil, "exp": b.clock.Now().Add(100 * 24 * time.Hour).Unix()}))
 }
 
 // answerKeys answers a request with the signers' keys.

@@ -71,6 +71,9 @@ const (
 	ReasonSubject Reason = "subject"
 	// ReasonActor: the token has an act from which the impersonating actor can't be read.
 	ReasonActor Reason = "actor"
+	// ReasonSessionEnded: Clerk has told that the session of the token has ended, or the session of
+	// the impersonating actor. The mirror knows, not this package: Authenticate never gives it.
+	ReasonSessionEnded Reason = "session_ended"
 	// ReasonServiceToken: no configured service has this token.
 	ReasonServiceToken Reason = "service_token"
 )
@@ -81,7 +84,8 @@ func Reasons() []Reason {
 		ReasonMissing, ReasonHeader, ReasonTooLarge, ReasonMalformed, ReasonAlgorithm, ReasonType,
 		ReasonUnknownKey, ReasonSignature, ReasonExpired, ReasonNotYetValid, ReasonIssuedInFuture,
 		ReasonNoExpiry, ReasonLifetime, ReasonPurpose, ReasonAudience, ReasonSession, ReasonIssuer,
-		ReasonAuthorizedParty, ReasonSessionStatus, ReasonSubject, ReasonActor, ReasonServiceToken,
+		ReasonAuthorizedParty, ReasonSessionStatus, ReasonSubject, ReasonActor, ReasonSessionEnded,
+		ReasonServiceToken,
 	}
 }
 
@@ -143,6 +147,7 @@ func (r Reason) Challenge() string {
 		ReasonSessionStatus:   "the session isn't active",
 		ReasonSubject:         "the token is of no user",
 		ReasonActor:           "the token's actor can't be read",
+		ReasonSessionEnded:    "the session has ended",
 		ReasonServiceToken:    "the service token is unknown",
 	}[r]
 	if !known {

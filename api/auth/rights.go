@@ -42,10 +42,10 @@ type Rights struct {
 }
 
 // Has reports whether the service has a scope.
-func (r *Rights) Has(scope Scope) bool { return r.unscoped() || slices.Contains(r.Scopes, scope) }
+func (r *Rights) Has(scope Scope) bool { return !r.Scoped() || slices.Contains(r.Scopes, scope) }
 
 // ReadsInOwnName reports whether the service may read without naming a user.
-func (r *Rights) ReadsInOwnName() bool { return !r.unscoped() && r.Has(ScopeRead) }
+func (r *Rights) ReadsInOwnName() bool { return r.Scoped() && r.Has(ScopeRead) }
 
 // In reports whether the rights extend to a workspace.
 func (r *Rights) In(workspaceID string) bool {
@@ -55,7 +55,8 @@ func (r *Rights) In(workspaceID string) bool {
 // Everywhere reports whether the rights extend to all workspaces, present and future.
 func (r *Rights) Everywhere() bool { return r == nil || len(r.Workspaces) == 0 }
 
-func (r *Rights) unscoped() bool { return r == nil || len(r.Scopes) == 0 }
+// Scoped reports whether the entry names scopes.
+func (r *Rights) Scoped() bool { return r != nil && len(r.Scopes) > 0 }
 
 // validate returns the fault of the rights, if any. It quotes nothing, as ParseServiceTokens
 // promises.

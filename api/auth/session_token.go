@@ -19,8 +19,7 @@ import (
 type tokenVerifier struct {
 	issuer    string
 	parties   []string
-	templates bool          // also admit tokens that aren't of a session
-	maxLife   time.Duration // 0 for no limit
+	templates bool // also admit tokens that aren't of a session
 	keys      *keyCache
 	memory    *tokenMemory
 	now       func() time.Time
@@ -28,15 +27,10 @@ type tokenVerifier struct {
 
 // newTokenVerifier returns a verifier for a valid configuration.
 func newTokenVerifier(config Config, keys *keyCache) *tokenVerifier {
-	maxLife := maxTokenLife
-	if config.AcceptTemplateTokens { // the template's author chose the lifetime
-		maxLife = 0
-	}
 	return &tokenVerifier{
 		issuer:    config.Issuer,
 		parties:   config.AuthorizedParties,
 		templates: config.AcceptTemplateTokens,
-		maxLife:   maxLife,
 		keys:      keys,
 		memory:    newTokenMemory(config.MaxRememberedTokens),
 		now:       config.Now,
@@ -87,7 +81,7 @@ func (v *tokenVerifier) verify(ctx context.Context, token string) (*verifiedToke
 	if err != nil {
 		return nil, err
 	}
-	times := claims.validity(v.maxLife)
+	times := claims.validity(v.maxLife(claims))
 	if err := times.check(v.now()); err != nil {
 		return nil, err
 	}
@@ -103,6 +97,16 @@ func (v *tokenVerifier) verify(ctx context.Context, token string) (*verifiedToke
 		Impersonator: actor.Subject, ImpersonatorSession: actor.SessionID,
 	}
 	return &verifiedToken{identity: identity, keyID: keyID, key: key, validity: times}, nil
+}
+
+// maxLife returns the longest life that a token may have; 0 for no limit. The author of a template
+// chose the life of its tokens. But the end of a session is remembered for a day only, so a token
+// that names one, or an impersonator, may live no longer.
+func (v *tokenVerifier) maxLife(c sessionClaims) time.Duration {
+	if v.templates && c.SessionID == "" && c.Actor == nil {
+		return 0
+	}
+	return maxTokenLife
 }
 
 // judge checks claims whose signature and times are good. It checks the kind of token first, then
@@ -130,7 +134,7 @@ func (v *tokenVerifier) judge(c sessionClaims) error {
 // have a claim of OAuth clients' tokens. So a token with such a claim counts as a client's only if
 // it also has an audience, or lacks a session.
 func (v *tokenVerifier) judgeKind(c sessionClaims) error {
-	isSession := hasID(sessionIDPrefix, c.SessionID)
+	isSession := hasID(clerksync.SessionPrefix, c.SessionID)
 	hasAudience := c.Audience != nil && c.Audience.Kind() != 'n' // null counts as absent
 	switch {
 	case (!isSession || hasAudience) && c.ofClient():

@@ -27,14 +27,15 @@ type Check struct {
 
 // Decision is Rolecall's answer to a check. The zero value allows nothing.
 type Decision struct {
-	Allowed     bool       `json:"allowed"`
-	Reason      string     `json:"reason"` // "allowed", or why not
-	Role        string     `json:"role"`   // Clerk's full key; empty unless the user is a member who may act
-	Permission  string     `json:"permission"`
-	WorkspaceID string     `json:"workspace_id"`
-	UserID      string     `json:"user_id"`
-	Revision    int64      `json:"revision"` // counts the workspace's changes
-	AsOf        *time.Time `json:"as_of"`    // when the last comparison with Clerk began or, before the first one, the workspace was created; nil if unknown
+	Allowed      bool       `json:"allowed"`
+	Reason       string     `json:"reason"` // "allowed", or why not
+	Role         string     `json:"role"`   // Clerk's full key; empty unless the user is a member who may act
+	Permission   string     `json:"permission"`
+	WorkspaceID  string     `json:"workspace_id"`
+	UserID       string     `json:"user_id"`
+	Impersonator string     `json:"impersonator"` // who acts as the user; empty if the user acts, and for AuthorizeMany
+	Revision     int64      `json:"revision"`     // counts the workspace's changes
+	AsOf         *time.Time `json:"as_of"`        // when the last comparison with Clerk began or, before the first one, the workspace was created; nil if unknown
 }
 
 // Authorize asks, as the service, whether a user may do something. A refusal is a Decision, not an

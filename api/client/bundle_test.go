@@ -20,7 +20,10 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-const serviceToken = "rcs_reports"
+const (
+	serviceToken = "rcs_reports"
+	limitedToken = "rcs_limited" // to org_2
+)
 
 // tokens identifies callers by the token's text: a user's id is that user's token. The real
 // authenticator has tests of its own.
@@ -31,6 +34,8 @@ func (tokens) Authenticate(_ context.Context, r *http.Request) (auth.Identity, e
 	switch {
 	case token == serviceToken:
 		return auth.Identity{Service: "reports"}, nil
+	case token == limitedToken:
+		return auth.Identity{Service: "limited", Rights: &auth.Rights{Workspaces: []string{"org_2"}}}, nil
 	case strings.HasPrefix(token, "user_"):
 		return auth.Identity{UserID: token}, nil
 	default:

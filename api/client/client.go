@@ -49,7 +49,10 @@ type Config struct {
 	// Rolecall's time between two sweeps plus the time that a sweep takes. Defaults to no limit.
 	MaxStaleness time.Duration
 	// Failed is called with the error for which the middleware answered 503, such as an *Error when
-	// Rolecall refused ServiceToken. It must be safe for concurrent use. Optional.
+	// Rolecall refused ServiceToken. It is also called with an *Error for two refusals that are this
+	// program's fault: of a permission that no role has (Reason "unknown_permission"), and of a
+	// workspace to which ServiceToken doesn't extend ("workspace_not_listed"). It must be safe for
+	// concurrent use. Optional.
 	Failed func(r *http.Request, err error)
 }
 
@@ -75,7 +78,7 @@ func (c Config) validate() error {
 	if err != nil || (base.Scheme != "http" && base.Scheme != "https") || base.Host == "" || base.RawQuery != "" || base.Fragment != "" {
 		problems = append(problems, errors.New("client: URL must be an absolute http or https URL without a query"))
 	} else if path := strings.TrimRight(base.Path, "/"); strings.HasSuffix(path, "/v1") || strings.HasSuffix(path, "/v1/authorize") {
-		problems = append(problems, errors.New("client: URL must not have a path of the API")) // every request there would be a 404, like a stranger's
+		problems = append(problems, errors.New("client: URL must not have a path of the API"))
 	}
 	if c.ServiceToken != "" && !strings.HasPrefix(c.ServiceToken, serviceTokenPrefix) {
 		problems = append(problems, errors.New("client: ServiceToken must begin with rcs_"))

@@ -26,13 +26,14 @@ type faults struct {
 }
 
 type fault struct {
-	Name    string        `json:"name"`
-	Answers []faultAnswer `json:"answers"`
-	Timeout int           `json:"timeout"`
-	Retries int           `json:"retries"`
-	Own     int           `json:"own"`
-	Service int           `json:"service"`
-	Asked   int64         `json:"asked"`
+	Name     string        `json:"name"`
+	Answers  []faultAnswer `json:"answers"`
+	Timeout  int           `json:"timeout"`
+	Retries  int           `json:"retries"`
+	Own      int           `json:"own"`
+	Service  int           `json:"service"`
+	Reported bool          `json:"reported"`
+	Asked    int64         `json:"asked"`
 }
 
 type faultAnswer struct {
@@ -112,7 +113,7 @@ func requireStatus(t *testing.T, status int, answer *httptest.ResponseRecorder, 
 const patience = time.Minute
 
 // serve lets a client ask a server with the fault. If the middleware answers, Failed is called for
-// a 503 and for nothing else.
+// a 503 and what the table says, and for nothing else.
 func (f fault) serve(t *testing.T, all faults, question func(*client.Client), middleware *int) {
 	t.Helper()
 	elsewhere, followed := fake(t, func(w http.ResponseWriter, r *http.Request) { faultAnswer{Admits: true}.write(w, r, all, "") })
@@ -141,7 +142,8 @@ func (f fault) serve(t *testing.T, all faults, question func(*client.Client), mi
 		require.Equal(t, f.Asked, asked.Load(), "requests")
 	}
 	if middleware != nil {
-		require.Equal(t, *middleware == http.StatusServiceUnavailable, failed.Load() == 1)
+		reported := f.Reported || *middleware == http.StatusServiceUnavailable
+		require.Equal(t, reported, failed.Load() == 1)
 	}
 }
 

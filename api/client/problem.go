@@ -35,13 +35,17 @@ func forbidden(reason string) *problem {
 }
 
 // refusal returns the error for a refusing decision: the one that Rolecall's own answer to the user
-// would cause.
+// would cause. If the refusal is the program's own fault, the error also has an *Error.
 func refusal(reason string) error {
 	switch reason {
 	case "not_a_member", "workspace_deleted":
 		return errNotFound
 	case "stale":
 		return &Error{Status: http.StatusServiceUnavailable, Type: problemType + "stale", Title: "Not fresh enough", Reason: reason}
+	case "unknown_permission": // misspelt, or not yet in the policy: the user lacks it all the same
+		return errors.Join(forbidden("permission_missing"), &Error{Status: http.StatusForbidden, Type: problemType + "forbidden", Title: "No role has the permission", Reason: reason})
+	case "workspace_not_listed": // the user may have chosen the workspace, perhaps at random
+		return errors.Join(errNotFound, &Error{Status: http.StatusForbidden, Type: problemType + "workspace-not-listed", Title: "The service token is limited to other workspaces", Reason: reason})
 	default:
 		return forbidden(reason)
 	}
@@ -63,12 +67,15 @@ func ofUser(err error) error {
 	return err
 }
 
-// refuse answers a refused request: with err if that is a problem, else with a 503.
+// refuse answers a refused request: with the problem in err or, if there is none, with a 503. It
+// reports an err that isn't the sender's alone.
 func (c *Client) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	p, ok := errors.AsType[*problem](err)
 	if !ok {
 		p = errUnavailable
 		w.Header().Set("Retry-After", "1")
+	}
+	if _, faulty := errors.AsType[*Error](err); faulty || !ok {
 		c.cfg.Failed(r, err)
 	}
 	if p.Status == http.StatusUnauthorized {

@@ -18,6 +18,7 @@ import (
 type reader struct {
 	name     string
 	grants   clerksync.Grants
+	denied   []string // to impersonators
 	errs     []error
 	warnings []string
 }
@@ -112,6 +113,7 @@ var sections = []struct {
 	read func(*reader, section)
 }{
 	{"roles", (*reader).roles},
+	{"deny_impersonators", (*reader).denyImpersonators},
 }
 
 func (r *reader) root(body ast.Node) {
@@ -268,12 +270,7 @@ func isClerkWord(s string) bool {
 // warnOfRoutes names the permissions that a route needs and no role grants. Such a route would
 // refuse every caller, because all permissions at Clerk begin with org:.
 func (r *reader) warnOfRoutes(roles *token.Token) {
-	granted := map[string]bool{}
-	for _, permissions := range r.grants {
-		for _, p := range permissions {
-			granted[p] = true
-		}
-	}
+	granted := r.granted()
 	for _, route := range []struct{ permission, does string }{
 		{MembersManage, "invite, promote or remove members"},
 		{MembersRead, "list the members"},

@@ -15,9 +15,12 @@ var builtIn []byte
 // BuiltIn is the name of the policy of [Default] in messages.
 const BuiltIn = "built-in policy"
 
-// Policy says which permissions each role has beside its permissions at Clerk.
+// Policy says which permissions each role has beside its permissions at Clerk, and which ones no
+// impersonator has.
 type Policy struct {
 	Grants clerksync.Grants
+	// DenyImpersonators are the permissions that nobody has who acts as another user, sorted.
+	DenyImpersonators []string
 	// Warnings name probable mistakes, each beginning with the file's name and the line.
 	Warnings []string
 }
@@ -26,13 +29,14 @@ type Policy struct {
 // may also manage.
 func Default() (Policy, error) { return Parse(BuiltIn, builtIn) }
 
-// Parse reads a policy: YAML with one key, "roles", under which each role's key (org:…) lists the
-// permissions that it grants. Each permission is written out: there are no wildcards, anchors or
-// aliases. name is the file's name. The error has a line "name:line: mistake" for each mistake.
+// Parse reads a policy: YAML with a key "roles", under which each role's key (org:…) lists the
+// permissions that it grants, and perhaps a key "deny_impersonators" with a list of permissions.
+// Each permission is written out: there are no wildcards, anchors or aliases. name is the file's
+// name. The error has a line "name:line: mistake" for each mistake.
 func Parse(name string, text []byte) (Policy, error) {
 	r := reader{name: name, grants: clerksync.Grants{}}
 	if r.read(text); len(r.errs) == 0 {
-		return Policy{Grants: r.grants, Warnings: r.warnings}, nil
+		return Policy{Grants: r.grants, DenyImpersonators: r.denied, Warnings: r.warnings}, nil
 	}
 	return Policy{}, r.failure()
 }
@@ -40,7 +44,11 @@ func Parse(name string, text []byte) (Policy, error) {
 // YAML writes the policy in the form that [Parse] reads. Roles are sorted, and there are no
 // comments.
 func (p Policy) YAML() ([]byte, error) {
-	text, err := yaml.Marshal(map[string]clerksync.Grants{"roles": p.Grants})
+	sections := yaml.MapSlice{{Key: "roles", Value: p.Grants}}
+	if len(p.DenyImpersonators) > 0 {
+		sections = append(sections, yaml.MapItem{Key: "deny_impersonators", Value: p.DenyImpersonators})
+	}
+	text, err := yaml.Marshal(sections)
 	if err != nil {
 		return nil, fmt.Errorf("write policy: %w", err)
 	}

@@ -44,12 +44,16 @@ func TestParse(t *testing.T) {
 
 func TestPolicy_IsReadAsItIsWritten(t *testing.T) {
 	t.Parallel()
-	want := Policy{Grants: clerksync.Grants{"org:admin": {"z:1", "a", "true", "7", "null"}, "org:b_c": {"x"}}}
+	want := Policy{
+		Grants:            clerksync.Grants{"org:admin": {"z:1", "a", "true", "7", "null"}, "org:b_c": {"x"}},
+		DenyImpersonators: []string{"7", "null", "x"},
+	}
 	text, err := want.YAML()
 	require.NoError(t, err)
 	got, err := Parse("p.yaml", text)
 	require.NoError(t, err, string(text))
 	require.Equal(t, want.Grants, got.Grants)
+	require.Equal(t, want.DenyImpersonators, got.DenyImpersonators)
 }
 
 func TestParse_Refuses(t *testing.T) {

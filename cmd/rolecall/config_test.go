@@ -55,7 +55,8 @@ func TestConfig_RefusesWhatServeRefuses(t *testing.T) {
 		"ROLECALL_LISTEN_ADDR":          {"8080", "localhost", "http://localhost:8080", "localhost:", ":http-ish", ":70000", ":-1", "::1:8080", "*:8080", "300.0.0.1:8080", "a b:8080"},
 		"ROLECALL_ADMIN_ADDR":           {"9090", "127.0.0.1", "127.0.0.1:9090/metrics"},
 		"ROLECALL_STOP_DELAY":           {"5", "five seconds", "-1s"},
-		"ROLECALL_SERVICE_TOKEN_HASHES": {"reports:opensesame", "opensesame", "reports:" + strings.Repeat("opensesame", 7)[:64]},
+		"ROLECALL_SERVICE_TOKEN_HASHES": {"reports:opensesame", "opensesame", "reports:" + strings.Repeat("opensesame", 7)[:64], "reports:" + strings.Repeat("0", 64) + "/scopes=opensesame"},
+		"ROLECALL_CORS":                 {"true", "https://a.test"}, // no origins are set
 		"ROLECALL_SWEEP_INTERVAL":       {"1 hour", "60", "-1h", "1d", "whsec_opensesame"},
 		"ROLECALL_MAX_REMOVAL_RATIO":    {"2", "0", "-0.1", "5%", "NaN", "0,05"},
 		"ROLECALL_CLERK_RATE":           {"-1", "Inf", "NaN", "fast"},
@@ -120,6 +121,47 @@ func TestConfig_AcceptsValidSettings(t *testing.T) {
 	code, _, errs = runCommand(t, env, "config")
 	require.Equal(t, exitError, code)
 	require.Contains(t, errs, "share a port")
+}
+
+// TestConfig_WarnsOfServicesWithoutScopes: at the start, and wherever settings are examined.
+//
+//nolint:paralleltest // the environment belongs to the process
+func TestConfig_WarnsOfServicesWithoutScopes(t *testing.T) {
+	entry := func(name, digit, rights string) string { return name + ":" + strings.Repeat(digit, 64) + rights }
+	env := goodEnv()
+	env["ROLECALL_SERVICE_TOKEN_HASHES"] = strings.Join([]string{
+		entry("old", "1", ""), entry("old", "2", ""), entry("limited", "3", "/workspaces=org_1"), entry("new", "4", "/scopes=read"),
+	}, ",")
+	for _, command := range []string{"config", "serve", "doctor"} {
+		_, out, errs := runCommand(t, env, command)
+		said := strings.ReplaceAll(out+errs, `\"`, `"`)
+		require.Contains(t, said, `ROLECALL_SERVICE_TOKEN_HASHES: a token of "old" has no scopes`, command)
+		require.Contains(t, said, `a token of "limited" has no scopes`, command)
+		require.NotContains(t, said, `a token of "new"`, command)
+		require.NotContains(t, said, "1111", command)
+	}
+	_, _, errs := runCommand(t, env, "config")
+	require.Equal(t, 1, strings.Count(errs, `"old"`), "one warning for each service: %s", errs)
+	_, _, errs = runCommand(t, env, "config", "--no-web")
+	require.Empty(t, errs)
+	env["ROLECALL_SERVICE_TOKEN_HASHES"] = entry("new", "4", "/scopes=read/workspaces=org_1+org_2")
+	code, _, errs := runCommand(t, env, "config")
+	require.Equal(t, exitOK, code)
+	require.Empty(t, errs)
+}
+
+// TestConfig_CORSNeedsOrigins: without any, it would do nothing.
+//
+//nolint:paralleltest // the environment belongs to the process
+func TestConfig_CORSNeedsOrigins(t *testing.T) {
+	env := goodEnv()
+	env["ROLECALL_CORS"], env["CLERK_AUTHORIZED_PARTIES"] = "true", "https://a.test"
+	code, _, errs := runCommand(t, env, "config")
+	require.Equal(t, exitOK, code, errs)
+	env["CLERK_AUTHORIZED_PARTIES"] = ""
+	code, _, errs = runCommand(t, env, "config")
+	require.Equal(t, exitError, code)
+	require.Contains(t, errs, "ROLECALL_CORS: it lets no page call: set CLERK_AUTHORIZED_PARTIES")
 }
 
 // TestConfig_ReportsAllFaultsAtOnce: unreadable values, invalid ones, missing settings, and the

@@ -66,6 +66,10 @@ func (a *api) routes() []route {
 		{http.MethodDelete, "/users/{id}", a.deleteUser, nil},
 		{http.MethodPost, "/users/{id}/ban", a.banUser, nil},
 		{http.MethodPost, "/users/{id}/unban", a.unbanUser, nil},
+		{http.MethodGet, "/sessions", a.listSessions, append(unorderedParameters(), "user_id", "client_id", "status")},
+		{http.MethodPost, "/sessions", a.createSession, nil},
+		{http.MethodGet, "/sessions/{id}", a.session, nil},
+		{http.MethodPost, "/sessions/{id}/revoke", a.revokeSession, nil},
 		{http.MethodGet, "/users/{id}/organization_memberships", a.listMembershipsOfUser, unorderedParameters()},
 	}
 }

@@ -1,6 +1,6 @@
 // Package clerksim simulates Clerk: a [World] of users, organizations, memberships, invitations,
-// domains and roles. Methods and the Backend API change it. It has signing keys, session tokens for
-// its users, and the webhook messages of each change. Package svixsim sends these.
+// domains, roles and sessions. Methods and the Backend API change it. It has signing keys, session
+// tokens for its users, and the webhook messages of each change. Package svixsim sends these.
 //
 // Faults are on demand. [APIFaults] are those of the Backend API, from errors and time-outs to
 // lists that lie, with a log of the calls and hooks around each answer. [World.Populate] makes an

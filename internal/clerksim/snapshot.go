@@ -20,8 +20,8 @@ func (w *World) Snapshot() *World {
 		cfg: w.cfg, keys: w.keys, rng: rand.New(rand.NewPCG(w.cfg.Seed, streamSnapshot)), sequence: w.sequence,
 		permissions: copyTable(w.permissions, c.permission), roles: copyTable(w.roles, c.role), users: copyTable(w.users, c.user),
 		organizations: copyTable(w.organizations, c.organization), memberships: copyTable(w.memberships, c.membership),
-		roleSets: copyTable(w.roleSets, duplicate[roleSet]),
-		plans:    slices.Clone(w.plans), features: maps.Clone(w.features),
+		roleSets: copyTable(w.roleSets, duplicate[roleSet]), sessions: copyTable(w.sessions, c.session),
+		plans: slices.Clone(w.plans), features: maps.Clone(w.features),
 		slugs: map[string]*organization{}, goneUsers: map[string]User{}, goneOrgs: map[string]Organization{}, outbox: newOutbox(),
 	}
 	s.invitations, s.domains = newTable[*invitation](), newTable[*domain]()
@@ -76,6 +76,14 @@ func (c *copier) role(r *role) *role {
 func (c *copier) user(u *user) *user {
 	c.users[u] = duplicate(u)
 	return c.users[u]
+}
+
+func (c *copier) session(s *session) *session {
+	copied := duplicate(s)
+	if one, lives := c.users[s.user]; lives {
+		copied.user = one
+	}
+	return copied
 }
 
 func (c *copier) organization(o *organization) *organization {

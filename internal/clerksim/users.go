@@ -203,7 +203,12 @@ func (w *World) UnbanUser(userID string) (User, error) {
 
 // setBanned must be called with w.mu held.
 func (w *World) setBanned(userID string, banned bool) (*user, error) {
-	return w.changeUser(userID, func(u *user, _ time.Time) error { u.Banned = banned; return nil })
+	return w.changeUser(userID, func(u *user, now time.Time) error {
+		if u.Banned = banned; banned {
+			w.dropSessions(u, now)
+		}
+		return nil
+	})
 }
 
 // DeprovisionUser does what a directory does for a user who leaves the company. It emits
@@ -245,6 +250,7 @@ func (w *World) deleteUser(userID string) (deletedBody, error) {
 	}
 	now := w.now()
 	w.removeWithParent(u.memberships.ordered, now)
+	w.dropSessions(u, now)
 	w.users.remove(u)
 	gone := u.clone()
 	gone.Deleted = true

@@ -36,6 +36,7 @@ type World struct {
 	invitations   table[*invitation]
 	domains       table[*domain]
 	roleSets      table[*roleSet]
+	sessions      table[*session]
 	plans         []*plan
 	features      map[Feature]bool
 	slugs         map[string]*organization
@@ -65,6 +66,7 @@ func New(cfg Config) (*World, error) {
 		invitations:   newTable[*invitation](),
 		domains:       newTable[*domain](),
 		roleSets:      newTable[*roleSet](),
+		sessions:      newTable[*session](),
 		features:      map[Feature]bool{FeatureOrganizations: true, FeatureDomains: true},
 		slugs:         make(map[string]*organization),
 		goneUsers:     make(map[string]User),

@@ -65,7 +65,9 @@ func write(ctx context.Context, tx pgx.Tx, deliveries []clerksync.Delivery, fact
 	}
 	done.Locked = time.Now()
 	changes := locked.ApplyAll(deliveries, facts)
-	done.Writes = store.Writes{Deliveries: deliveries, Entries: changes.Entries, Changed: changes.Mirror}
+	done.Writes = store.Writes{
+		Deliveries: deliveries, Entries: changes.Entries, Changed: changes.Mirror, EndedSessions: changes.EndedSessions,
+	}
 	done.Facts, done.RolesMoved = facts, changes.RolesMoved
 	done.saved, err = store.Save(ctx, tx, locked, done.Writes)
 	return done, err

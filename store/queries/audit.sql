@@ -5,7 +5,7 @@
 
 -- name: AuditPage :many
 -- One page of an organization's entries, the newest first, before the given position.
-SELECT id, organization_id, actor, action, target, before, after, at, cause, data, seq, prev_hash, hash
+SELECT id, organization_id, actor, action, target, before, after, at, cause, data, seq, prev_hash, hash, impersonator
 FROM rolecall.audit_log
 WHERE organization_id = @organization_id AND seq <= @through AND at >= @since AND at < @until
     AND (at, seq) < (@before_at::timestamptz, @before_seq::bigint)
@@ -13,7 +13,7 @@ ORDER BY at DESC, seq DESC
 LIMIT @page_size::integer;
 
 -- name: AuditPageOfTarget :many
-SELECT id, organization_id, actor, action, target, before, after, at, cause, data, seq, prev_hash, hash
+SELECT id, organization_id, actor, action, target, before, after, at, cause, data, seq, prev_hash, hash, impersonator
 FROM rolecall.audit_log
 WHERE organization_id = @organization_id AND target = @target AND seq <= @through AND at >= @since AND at < @until
     AND (at, seq) < (@before_at::timestamptz, @before_seq::bigint)
@@ -22,7 +22,7 @@ ORDER BY at DESC, seq DESC
 LIMIT @page_size::integer;
 
 -- name: AuditPageOfActor :many
-SELECT id, organization_id, actor, action, target, before, after, at, cause, data, seq, prev_hash, hash
+SELECT id, organization_id, actor, action, target, before, after, at, cause, data, seq, prev_hash, hash, impersonator
 FROM rolecall.audit_log
 WHERE organization_id = @organization_id AND actor = @actor AND seq <= @through AND at >= @since AND at < @until
     AND (at, seq) < (@before_at::timestamptz, @before_seq::bigint)
@@ -31,7 +31,7 @@ ORDER BY at DESC, seq DESC
 LIMIT @page_size::integer;
 
 -- name: AuditPageOfAction :many
-SELECT id, organization_id, actor, action, target, before, after, at, cause, data, seq, prev_hash, hash
+SELECT id, organization_id, actor, action, target, before, after, at, cause, data, seq, prev_hash, hash, impersonator
 FROM rolecall.audit_log
 WHERE organization_id = @organization_id AND action = @action AND seq <= @through AND at >= @since AND at < @until
     AND (at, seq) < (@before_at::timestamptz, @before_seq::bigint)
@@ -49,11 +49,12 @@ WITH drawn AS (
     ON CONFLICT (key) DO NOTHING
     RETURNING entry_id
 )
-INSERT INTO rolecall.audit_log (id, organization_id, actor, action, target, data, at, cause)
+INSERT INTO rolecall.audit_log (id, organization_id, actor, action, target, data, at, cause, impersonator)
 OVERRIDING SYSTEM VALUE
-SELECT drawn.id, @organization_id, @actor, @action, @target, @data, coalesce(sqlc.narg('at')::timestamptz, clock_timestamp()), @cause
+SELECT drawn.id, @organization_id, @actor, @action, @target, @data, coalesce(sqlc.narg('at')::timestamptz, clock_timestamp()), @cause,
+    sqlc.narg('impersonator')
 FROM drawn WHERE @key IS NULL OR EXISTS (SELECT FROM kept)
-RETURNING id, organization_id, actor, action, target, before, after, at, cause, data, seq, prev_hash, hash;
+RETURNING id, organization_id, actor, action, target, before, after, at, cause, data, seq, prev_hash, hash, impersonator;
 
 -- name: EventOfKey :one
 SELECT k.request, sqlc.embed(l)
@@ -80,7 +81,7 @@ SELECT seq, hash FROM rolecall.audit_heads WHERE organization_id = @organization
 -- pgx would drop the spaces around it, and can't tell null from the JSON null. '' is no JSON, so it
 -- stands for null.
 SELECT id, organization_id, actor, action, target, coalesce(before::text, '')::text AS before,
-    coalesce(after::text, '')::text AS after, coalesce(data::text, '')::text AS data, at, cause, seq, prev_hash, hash
+    coalesce(after::text, '')::text AS after, coalesce(data::text, '')::text AS data, at, cause, seq, prev_hash, hash, impersonator
 FROM rolecall.audit_log
 WHERE organization_id = @organization_id AND (seq, id) >= (@from_seq::bigint, @from_id::bigint)
 ORDER BY seq, id

@@ -5,8 +5,8 @@
 
 -- name: AddCommand :one
 -- Returns when it was tried. No row: another command has the key.
-INSERT INTO rolecall.commands (id, actor, action, organization_id, target, outcome, state, key, request, sent_at, last_sent_at)
-VALUES (@id, @actor, @action, @organization_id, @target, @outcome, 'begun', @key, @request, NULL, NULL)
+INSERT INTO rolecall.commands (id, actor, action, organization_id, target, outcome, state, key, request, sent_at, last_sent_at, impersonator)
+VALUES (@id, @actor, @action, @organization_id, @target, @outcome, 'begun', @key, @request, NULL, NULL, nullif(@impersonator::text, ''))
 ON CONFLICT (key) DO NOTHING
 RETURNING tried_at;
 
@@ -72,9 +72,9 @@ UPDATE rolecall.commands SET state = @state, answer = @answer WHERE id = @id AND
 -- as young as the command, give or take the difference of the clocks. A command that wasn't sent to
 -- Clerk made no change.
 SELECT open.id, open.actor, open.action, coalesce(nullif(open.organization_id, ''), young.id, '')::text AS organization_id, open.target,
-    open.outcome, open.audited
+    open.outcome, open.audited, coalesce(open.impersonator, '')::text AS impersonator
 FROM (
-    SELECT id, actor, action, organization_id, target, outcome, coalesce(sent_at, begun_at) AS sent_at, state, (audited_at IS NOT NULL)::boolean AS audited
+    SELECT id, actor, impersonator, action, organization_id, target, outcome, coalesce(sent_at, begun_at) AS sent_at, state, (audited_at IS NOT NULL)::boolean AS audited
     FROM rolecall.commands
     WHERE id = @recorded::text OR last_sent_at > clock_timestamp() - interval '10 minutes' AND (
         state IN ('begun', 'unknown') AND (

@@ -137,10 +137,10 @@ ON CONFLICT (organization_id) DO UPDATE SET revision = r.revision + 1;
 
 -- name: AppendEntries :exec
 -- Appends to the audit log, in the given order.
-INSERT INTO rolecall.audit_log (organization_id, actor, action, target, before, after, at, cause)
+INSERT INTO rolecall.audit_log (organization_id, actor, action, target, before, after, at, cause, impersonator)
 SELECT unnest(@organization_ids::text[]), nullif(unnest(@actors::text[]), ''), unnest(@actions::text[]),
     unnest(@targets::text[]), nullif(unnest(@befores::text[]), '')::json, nullif(unnest(@afters::text[]), '')::json,
-    unnest(@at::timestamptz[]), unnest(@causes::text[]);
+    unnest(@at::timestamptz[]), unnest(@causes::text[]), nullif(unnest(@impersonators::text[]), '');
 
 -- name: EndDeliveries :exec
 -- Records the states in which deliveries ended.

@@ -3,7 +3,8 @@
 -- for each membership of a pair, or one row without a membership. The pair's current membership
 -- counts; without one, the user isn't a member, and any other one says that the user was. Role and
 -- permissions are as the membership has them: package store resolves them by the roles. The first
--- pair's rows have these, too, unless the caller knows them by their stamp.
+-- pair's rows have these, too, unless the caller knows them by their stamp. A pair may come with the
+-- sessions in which it is asked about, the user's and an impersonator's; '' stands for none.
 --
 -- Each table is looked up for each pair (OFFSET 0): Postgres can't guess how many there are. The
 -- sessions keep the plan (pgpool.Needs.ByKey): for arrays, Postgres may otherwise plan each time.
@@ -17,6 +18,7 @@ SELECT pair.n::integer AS n,
     coalesce(m.role, '')::text AS role,
     m.permissions::text[] AS permissions,
     m.role_version::json AS role_version,
+    (s.ended IS NOT NULL)::boolean AS session_ended,
     coalesce(r.revision + coalesce(i.revision, 0), 0)::bigint AS revision,
     -- The last instant at which the workspace here, roles and accounts included, is known to have
     -- agreed with Clerk: the last clean sweep of everything. An event doesn't count: it proves
@@ -33,6 +35,7 @@ SELECT pair.n::integer AS n,
         THEN json_build_object('stamp', i.roles_stamp, 'roles', rolecall.role_keys()) END)::json AS roles
 FROM (
     SELECT unnest(@organization_ids::text[]) AS organization_id, unnest(@user_ids::text[]) AS user_id,
+        unnest(@session_ids::text[]) AS session_id, unnest(@impersonator_session_ids::text[]) AS impersonator_session_id,
         generate_subscripts(@user_ids::text[], 1) AS n
 ) pair
 LEFT JOIN LATERAL (
@@ -48,11 +51,19 @@ LEFT JOIN LATERAL (
     SELECT role, permissions, coalesce(field_versions -> 'role', version) AS role_version, deleted_at, followed
     FROM rolecall.memberships WHERE organization_id = pair.organization_id AND user_id = pair.user_id OFFSET 0
 ) m ON true
+LEFT JOIN LATERAL (
+    SELECT true AS ended FROM rolecall.ended_sessions WHERE id IN (pair.session_id, pair.impersonator_session_id) LIMIT 1
+) s ON true
 LEFT JOIN rolecall.revisions i ON i.organization_id = ''; -- of what concerns all: roles and permissions
 
 -- name: UserStatus :one
--- Whether an account may do anything at all. No row: nothing is known against it.
-SELECT (deleted_at IS NOT NULL)::boolean AS dead, banned, deprovisioned FROM rolecall.users WHERE id = @id;
+-- Whether an account may do anything at all, and whether one of the sessions has ended in which it
+-- acts.
+SELECT (u.deleted_at IS NOT NULL)::boolean AS dead, coalesce(u.banned, false)::boolean AS banned,
+    coalesce(u.deprovisioned, false)::boolean AS deprovisioned,
+    EXISTS (SELECT FROM rolecall.ended_sessions WHERE id = ANY (@session_ids::text[]))::boolean AS session_ended
+FROM (SELECT @id::text AS id) asked
+LEFT JOIN rolecall.users u ON u.id = asked.id;
 
 -- name: WorkspacesOfUser :many
 -- One page of the organizations that a user is a live member of, oldest membership first, after the

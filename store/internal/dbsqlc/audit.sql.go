@@ -16,15 +16,16 @@ WITH drawn AS (
     SELECT nextval('rolecall.audit_log_id_seq') AS id
 ), kept AS (
     INSERT INTO rolecall.audit_keys (key, request, entry_id)
-    SELECT $8, $9, id FROM drawn WHERE $8::bytea IS NOT NULL
+    SELECT $9, $10, id FROM drawn WHERE $9::bytea IS NOT NULL
     ON CONFLICT (key) DO NOTHING
     RETURNING entry_id
 )
-INSERT INTO rolecall.audit_log (id, organization_id, actor, action, target, data, at, cause)
+INSERT INTO rolecall.audit_log (id, organization_id, actor, action, target, data, at, cause, impersonator)
 OVERRIDING SYSTEM VALUE
-SELECT drawn.id, $1, $2, $3, $4, $5, coalesce($6::timestamptz, clock_timestamp()), $7
-FROM drawn WHERE $8 IS NULL OR EXISTS (SELECT FROM kept)
-RETURNING id, organization_id, actor, action, target, before, after, at, cause, data, seq, prev_hash, hash
+SELECT drawn.id, $1, $2, $3, $4, $5, coalesce($6::timestamptz, clock_timestamp()), $7,
+    $8
+FROM drawn WHERE $9 IS NULL OR EXISTS (SELECT FROM kept)
+RETURNING id, organization_id, actor, action, target, before, after, at, cause, data, seq, prev_hash, hash, impersonator
 `
 
 type AppendEventParams struct {
@@ -35,6 +36,7 @@ type AppendEventParams struct {
 	Data           json.RawMessage `json:"data"`
 	At             *time.Time      `json:"at"`
 	Cause          string          `json:"cause"`
+	Impersonator   *string         `json:"impersonator"`
 	Key            interface{}     `json:"key"`
 	Request        []byte          `json:"request"`
 }
@@ -50,6 +52,7 @@ func (q *Queries) AppendEvent(ctx context.Context, db DBTX, arg AppendEventParam
 		arg.Data,
 		arg.At,
 		arg.Cause,
+		arg.Impersonator,
 		arg.Key,
 		arg.Request,
 	)
@@ -74,6 +77,7 @@ func (q *Queries) AppendEvent(ctx context.Context, db DBTX, arg AppendEventParam
 			&i.Seq,
 			&i.PrevHash,
 			&i.Hash,
+			&i.Impersonator,
 		); err != nil {
 			return nil, err
 		}
@@ -87,7 +91,7 @@ func (q *Queries) AppendEvent(ctx context.Context, db DBTX, arg AppendEventParam
 
 const AuditPage = `-- name: AuditPage :many
 
-SELECT id, organization_id, actor, action, target, before, after, at, cause, data, seq, prev_hash, hash
+SELECT id, organization_id, actor, action, target, before, after, at, cause, data, seq, prev_hash, hash, impersonator
 FROM rolecall.audit_log
 WHERE organization_id = $1 AND seq <= $2 AND at >= $3 AND at < $4
     AND (at, seq) < ($5::timestamptz, $6::bigint)
@@ -141,6 +145,7 @@ func (q *Queries) AuditPage(ctx context.Context, db DBTX, arg AuditPageParams) (
 			&i.Seq,
 			&i.PrevHash,
 			&i.Hash,
+			&i.Impersonator,
 		); err != nil {
 			return nil, err
 		}
@@ -153,7 +158,7 @@ func (q *Queries) AuditPage(ctx context.Context, db DBTX, arg AuditPageParams) (
 }
 
 const AuditPageOfAction = `-- name: AuditPageOfAction :many
-SELECT id, organization_id, actor, action, target, before, after, at, cause, data, seq, prev_hash, hash
+SELECT id, organization_id, actor, action, target, before, after, at, cause, data, seq, prev_hash, hash, impersonator
 FROM rolecall.audit_log
 WHERE organization_id = $1 AND action = $2 AND seq <= $3 AND at >= $4 AND at < $5
     AND (at, seq) < ($6::timestamptz, $7::bigint)
@@ -204,6 +209,7 @@ func (q *Queries) AuditPageOfAction(ctx context.Context, db DBTX, arg AuditPageO
 			&i.Seq,
 			&i.PrevHash,
 			&i.Hash,
+			&i.Impersonator,
 		); err != nil {
 			return nil, err
 		}
@@ -216,7 +222,7 @@ func (q *Queries) AuditPageOfAction(ctx context.Context, db DBTX, arg AuditPageO
 }
 
 const AuditPageOfActor = `-- name: AuditPageOfActor :many
-SELECT id, organization_id, actor, action, target, before, after, at, cause, data, seq, prev_hash, hash
+SELECT id, organization_id, actor, action, target, before, after, at, cause, data, seq, prev_hash, hash, impersonator
 FROM rolecall.audit_log
 WHERE organization_id = $1 AND actor = $2 AND seq <= $3 AND at >= $4 AND at < $5
     AND (at, seq) < ($6::timestamptz, $7::bigint)
@@ -270,6 +276,7 @@ func (q *Queries) AuditPageOfActor(ctx context.Context, db DBTX, arg AuditPageOf
 			&i.Seq,
 			&i.PrevHash,
 			&i.Hash,
+			&i.Impersonator,
 		); err != nil {
 			return nil, err
 		}
@@ -282,7 +289,7 @@ func (q *Queries) AuditPageOfActor(ctx context.Context, db DBTX, arg AuditPageOf
 }
 
 const AuditPageOfTarget = `-- name: AuditPageOfTarget :many
-SELECT id, organization_id, actor, action, target, before, after, at, cause, data, seq, prev_hash, hash
+SELECT id, organization_id, actor, action, target, before, after, at, cause, data, seq, prev_hash, hash, impersonator
 FROM rolecall.audit_log
 WHERE organization_id = $1 AND target = $2 AND seq <= $3 AND at >= $4 AND at < $5
     AND (at, seq) < ($6::timestamptz, $7::bigint)
@@ -338,6 +345,7 @@ func (q *Queries) AuditPageOfTarget(ctx context.Context, db DBTX, arg AuditPageO
 			&i.Seq,
 			&i.PrevHash,
 			&i.Hash,
+			&i.Impersonator,
 		); err != nil {
 			return nil, err
 		}
@@ -367,7 +375,7 @@ func (q *Queries) ChainHead(ctx context.Context, db DBTX, organizationID string)
 
 const ChainLinks = `-- name: ChainLinks :many
 SELECT id, organization_id, actor, action, target, coalesce(before::text, '')::text AS before,
-    coalesce(after::text, '')::text AS after, coalesce(data::text, '')::text AS data, at, cause, seq, prev_hash, hash
+    coalesce(after::text, '')::text AS after, coalesce(data::text, '')::text AS data, at, cause, seq, prev_hash, hash, impersonator
 FROM rolecall.audit_log
 WHERE organization_id = $1 AND (seq, id) >= ($2::bigint, $3::bigint)
 ORDER BY seq, id
@@ -395,6 +403,7 @@ type ChainLinksRow struct {
 	Seq            int64     `json:"seq"`
 	PrevHash       []byte    `json:"prev_hash"`
 	Hash           []byte    `json:"hash"`
+	Impersonator   *string   `json:"impersonator"`
 }
 
 // Entries of a chain as they stand, beginning with the given position. A position has the id beside
@@ -429,6 +438,7 @@ func (q *Queries) ChainLinks(ctx context.Context, db DBTX, arg ChainLinksParams)
 			&i.Seq,
 			&i.PrevHash,
 			&i.Hash,
+			&i.Impersonator,
 		); err != nil {
 			return nil, err
 		}
@@ -441,7 +451,7 @@ func (q *Queries) ChainLinks(ctx context.Context, db DBTX, arg ChainLinksParams)
 }
 
 const EventOfKey = `-- name: EventOfKey :one
-SELECT k.request, l.id, l.organization_id, l.actor, l.action, l.target, l.before, l.after, l.at, l.cause, l.data, l.seq, l.prev_hash, l.hash
+SELECT k.request, l.id, l.organization_id, l.actor, l.action, l.target, l.before, l.after, l.at, l.cause, l.data, l.seq, l.prev_hash, l.hash, l.impersonator
 FROM rolecall.audit_keys k
 JOIN rolecall.audit_log l ON l.id = k.entry_id
 WHERE k.key = $1::bytea
@@ -470,6 +480,7 @@ func (q *Queries) EventOfKey(ctx context.Context, db DBTX, key []byte) (EventOfK
 		&i.RolecallAuditLog.Seq,
 		&i.RolecallAuditLog.PrevHash,
 		&i.RolecallAuditLog.Hash,
+		&i.RolecallAuditLog.Impersonator,
 	)
 	return i, err
 }

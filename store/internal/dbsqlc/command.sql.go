@@ -13,8 +13,8 @@ import (
 
 const AddCommand = `-- name: AddCommand :one
 
-INSERT INTO rolecall.commands (id, actor, action, organization_id, target, outcome, state, key, request, sent_at, last_sent_at)
-VALUES ($1, $2, $3, $4, $5, $6, 'begun', $7, $8, NULL, NULL)
+INSERT INTO rolecall.commands (id, actor, action, organization_id, target, outcome, state, key, request, sent_at, last_sent_at, impersonator)
+VALUES ($1, $2, $3, $4, $5, $6, 'begun', $7, $8, NULL, NULL, nullif($9::text, ''))
 ON CONFLICT (key) DO NOTHING
 RETURNING tried_at
 `
@@ -28,6 +28,7 @@ type AddCommandParams struct {
 	Outcome        string `json:"outcome"`
 	Key            []byte `json:"key"`
 	Request        []byte `json:"request"`
+	Impersonator   string `json:"impersonator"`
 }
 
 // Commands and their idempotency keys. A key counts for 24 hours, as clients of such interfaces
@@ -45,6 +46,7 @@ func (q *Queries) AddCommand(ctx context.Context, db DBTX, arg AddCommandParams)
 		arg.Outcome,
 		arg.Key,
 		arg.Request,
+		arg.Impersonator,
 	)
 	var tried_at time.Time
 	err := row.Scan(&tried_at)
@@ -261,9 +263,9 @@ func (q *Queries) NameCommand(ctx context.Context, db DBTX, arg NameCommandParam
 
 const OpenCommands = `-- name: OpenCommands :many
 SELECT open.id, open.actor, open.action, coalesce(nullif(open.organization_id, ''), young.id, '')::text AS organization_id, open.target,
-    open.outcome, open.audited
+    open.outcome, open.audited, coalesce(open.impersonator, '')::text AS impersonator
 FROM (
-    SELECT id, actor, action, organization_id, target, outcome, coalesce(sent_at, begun_at) AS sent_at, state, (audited_at IS NOT NULL)::boolean AS audited
+    SELECT id, actor, impersonator, action, organization_id, target, outcome, coalesce(sent_at, begun_at) AS sent_at, state, (audited_at IS NOT NULL)::boolean AS audited
     FROM rolecall.commands
     WHERE id = $1::text OR last_sent_at > clock_timestamp() - interval '10 minutes' AND (
         state IN ('begun', 'unknown') AND (
@@ -297,6 +299,7 @@ type OpenCommandsRow struct {
 	Target         string `json:"target"`
 	Outcome        string `json:"outcome"`
 	Audited        bool   `json:"audited"`
+	Impersonator   string `json:"impersonator"`
 }
 
 // Locks and returns the commands that may have made changes, and the one that is being recorded.
@@ -328,6 +331,7 @@ func (q *Queries) OpenCommands(ctx context.Context, db DBTX, arg OpenCommandsPar
 			&i.Target,
 			&i.Outcome,
 			&i.Audited,
+			&i.Impersonator,
 		); err != nil {
 			return nil, err
 		}

@@ -99,10 +99,10 @@ func (q *Queries) AcceptDeliveries(ctx context.Context, db DBTX, arg AcceptDeliv
 }
 
 const AppendEntries = `-- name: AppendEntries :exec
-INSERT INTO rolecall.audit_log (organization_id, actor, action, target, before, after, at, cause)
+INSERT INTO rolecall.audit_log (organization_id, actor, action, target, before, after, at, cause, impersonator)
 SELECT unnest($1::text[]), nullif(unnest($2::text[]), ''), unnest($3::text[]),
     unnest($4::text[]), nullif(unnest($5::text[]), '')::json, nullif(unnest($6::text[]), '')::json,
-    unnest($7::timestamptz[]), unnest($8::text[])
+    unnest($7::timestamptz[]), unnest($8::text[]), nullif(unnest($9::text[]), '')
 `
 
 type AppendEntriesParams struct {
@@ -114,6 +114,7 @@ type AppendEntriesParams struct {
 	Afters          []string    `json:"afters"`
 	At              []time.Time `json:"at"`
 	Causes          []string    `json:"causes"`
+	Impersonators   []string    `json:"impersonators"`
 }
 
 // Appends to the audit log, in the given order.
@@ -127,6 +128,7 @@ func (q *Queries) AppendEntries(ctx context.Context, db DBTX, arg AppendEntriesP
 		arg.Afters,
 		arg.At,
 		arg.Causes,
+		arg.Impersonators,
 	)
 	return err
 }

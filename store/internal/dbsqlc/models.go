@@ -23,6 +23,7 @@ type RolecallAuditLog struct {
 	Seq            int64           `json:"seq"`
 	PrevHash       []byte          `json:"prev_hash"`
 	Hash           []byte          `json:"hash"`
+	Impersonator   *string         `json:"impersonator"`
 }
 
 type RolecallDelivery struct {

@@ -22,6 +22,7 @@ SELECT pair.n::integer AS n,
     coalesce(m.role, '')::text AS role,
     m.permissions::text[] AS permissions,
     m.role_version::json AS role_version,
+    (s.ended IS NOT NULL)::boolean AS session_ended,
     coalesce(r.revision + coalesce(i.revision, 0), 0)::bigint AS revision,
     -- The last instant at which the workspace here, roles and accounts included, is known to have
     -- agreed with Clerk: the last clean sweep of everything. An event doesn't count: it proves
@@ -38,6 +39,7 @@ SELECT pair.n::integer AS n,
         THEN json_build_object('stamp', i.roles_stamp, 'roles', rolecall.role_keys()) END)::json AS roles
 FROM (
     SELECT unnest($2::text[]) AS organization_id, unnest($3::text[]) AS user_id,
+        unnest($4::text[]) AS session_id, unnest($5::text[]) AS impersonator_session_id,
         generate_subscripts($3::text[], 1) AS n
 ) pair
 LEFT JOIN LATERAL (
@@ -53,13 +55,18 @@ LEFT JOIN LATERAL (
     SELECT role, permissions, coalesce(field_versions -> 'role', version) AS role_version, deleted_at, followed
     FROM rolecall.memberships WHERE organization_id = pair.organization_id AND user_id = pair.user_id OFFSET 0
 ) m ON true
+LEFT JOIN LATERAL (
+    SELECT true AS ended FROM rolecall.ended_sessions WHERE id IN (pair.session_id, pair.impersonator_session_id) LIMIT 1
+) s ON true
 LEFT JOIN rolecall.revisions i ON i.organization_id = ''
 `
 
 type StandingsParams struct {
-	RolesStamp      string   `json:"roles_stamp"`
-	OrganizationIds []string `json:"organization_ids"`
-	UserIds         []string `json:"user_ids"`
+	RolesStamp             string   `json:"roles_stamp"`
+	OrganizationIds        []string `json:"organization_ids"`
+	UserIds                []string `json:"user_ids"`
+	SessionIds             []string `json:"session_ids"`
+	ImpersonatorSessionIds []string `json:"impersonator_session_ids"`
 }
 
 type StandingsRow struct {
@@ -73,6 +80,7 @@ type StandingsRow struct {
 	Role              string          `json:"role"`
 	Permissions       []string        `json:"permissions"`
 	RoleVersion       json.RawMessage `json:"role_version"`
+	SessionEnded      bool            `json:"session_ended"`
 	Revision          int64           `json:"revision"`
 	AsOf              time.Time       `json:"as_of"`
 	Roles             json.RawMessage `json:"roles"`
@@ -82,12 +90,19 @@ type StandingsRow struct {
 // for each membership of a pair, or one row without a membership. The pair's current membership
 // counts; without one, the user isn't a member, and any other one says that the user was. Role and
 // permissions are as the membership has them: package store resolves them by the roles. The first
-// pair's rows have these, too, unless the caller knows them by their stamp.
+// pair's rows have these, too, unless the caller knows them by their stamp. A pair may come with the
+// sessions in which it is asked about, the user's and an impersonator's; ” stands for none.
 //
 // Each table is looked up for each pair (OFFSET 0): Postgres can't guess how many there are. The
 // sessions keep the plan (pgpool.Needs.ByKey): for arrays, Postgres may otherwise plan each time.
 func (q *Queries) Standings(ctx context.Context, db DBTX, arg StandingsParams) ([]StandingsRow, error) {
-	rows, err := db.Query(ctx, Standings, arg.RolesStamp, arg.OrganizationIds, arg.UserIds)
+	rows, err := db.Query(ctx, Standings,
+		arg.RolesStamp,
+		arg.OrganizationIds,
+		arg.UserIds,
+		arg.SessionIds,
+		arg.ImpersonatorSessionIds,
+	)
 	if err != nil {
 		return nil, err
 	}
@@ -106,6 +121,7 @@ func (q *Queries) Standings(ctx context.Context, db DBTX, arg StandingsParams) (
 			&i.Role,
 			&i.Permissions,
 			&i.RoleVersion,
+			&i.SessionEnded,
 			&i.Revision,
 			&i.AsOf,
 			&i.Roles,
@@ -122,21 +138,37 @@ func (q *Queries) Standings(ctx context.Context, db DBTX, arg StandingsParams) (
 
 const UserStatus = `-- name: UserStatus :one
 
-SELECT (deleted_at IS NOT NULL)::boolean AS dead, banned, deprovisioned FROM rolecall.users WHERE id = $1
+SELECT (u.deleted_at IS NOT NULL)::boolean AS dead, coalesce(u.banned, false)::boolean AS banned,
+    coalesce(u.deprovisioned, false)::boolean AS deprovisioned,
+    EXISTS (SELECT FROM rolecall.ended_sessions WHERE id = ANY ($1::text[]))::boolean AS session_ended
+FROM (SELECT $2::text AS id) asked
+LEFT JOIN rolecall.users u ON u.id = asked.id
 `
+
+type UserStatusParams struct {
+	SessionIds []string `json:"session_ids"`
+	ID         string   `json:"id"`
+}
 
 type UserStatusRow struct {
 	Dead          bool `json:"dead"`
 	Banned        bool `json:"banned"`
 	Deprovisioned bool `json:"deprovisioned"`
+	SessionEnded  bool `json:"session_ended"`
 }
 
 // of what concerns all: roles and permissions
-// Whether an account may do anything at all. No row: nothing is known against it.
-func (q *Queries) UserStatus(ctx context.Context, db DBTX, id string) (UserStatusRow, error) {
-	row := db.QueryRow(ctx, UserStatus, id)
+// Whether an account may do anything at all, and whether one of the sessions has ended in which it
+// acts.
+func (q *Queries) UserStatus(ctx context.Context, db DBTX, arg UserStatusParams) (UserStatusRow, error) {
+	row := db.QueryRow(ctx, UserStatus, arg.SessionIds, arg.ID)
 	var i UserStatusRow
-	err := row.Scan(&i.Dead, &i.Banned, &i.Deprovisioned)
+	err := row.Scan(
+		&i.Dead,
+		&i.Banned,
+		&i.Deprovisioned,
+		&i.SessionEnded,
+	)
 	return i, err
 }
 

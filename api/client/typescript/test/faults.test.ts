@@ -22,7 +22,8 @@ async function serve(t: TestContext, fault: Fault, question: (client: Client) =>
   if (fault.asked !== undefined) {
     assert.equal(server.asked, fault.asked, "requests");
   }
-  assert.equal(failures.length, status === 503 ? 1 : 0, "failed is called for a 503, and for nothing else");
+  const reported = status === 503 || (fault.reported === true && status !== 200);
+  assert.equal(failures.length, reported ? 1 : 0, "failed is called for a 503 and what the table says, and for nothing else");
 }
 
 /** Asks with a guard, and requires its answer. */

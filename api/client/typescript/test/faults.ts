@@ -27,6 +27,7 @@ export interface Fault {
   retries?: number;
   own?: number;
   service?: number;
+  reported?: boolean;
   asked?: number;
 }
 

@@ -38,7 +38,8 @@ type Config struct {
 	ListenAddr        string        `env:"ROLECALL_LISTEN_ADDR" envDefault:":8080" help:"address of the webhooks and the API"`
 	AdminAddr         string        `env:"ROLECALL_ADMIN_ADDR" envDefault:"127.0.0.1:9090" help:"address of /healthz, /readyz and /metrics"`
 	StopDelay         time.Duration `env:"ROLECALL_STOP_DELAY" envDefault:"5s" help:"how long a process still answers after SIGTERM, while /readyz is red, as a Go duration; 0 for none"`
-	ServiceTokens     string        `env:"ROLECALL_SERVICE_TOKEN_HASHES" secret:"all" help:"services that may ask about any user, comma-separated: name:SHA-256 of the token in hex"`
+	ServiceTokens     string        `env:"ROLECALL_SERVICE_TOKEN_HASHES" secret:"all" help:"services and what they may do, comma-separated: name:SHA-256 of the token in hex/scopes=authorize+read+commands+audit:append, of which a service needs few; to limit it further: /workspaces=org_1+org_2"`
+	CORS              bool          `env:"ROLECALL_CORS" envDefault:"false" help:"let pages of CLERK_AUTHORIZED_PARTIES call the API from the browser (CORS)"`
 	SweepInterval     time.Duration `env:"ROLECALL_SWEEP_INTERVAL" envDefault:"1h" help:"time between two sweeps, as a Go duration; one runs at the start; 0 disables sweeps"`
 	MaxRemovalRatio   float64       `env:"ROLECALL_MAX_REMOVAL_RATIO" envDefault:"0.05" help:"share of all memberships that a sweep may remove without confirmation; ten are always allowed"`
 	ClerkRate         float64       `env:"ROLECALL_CLERK_RATE" envDefault:"0" help:"calls per second that the sweeps of one process make to Clerk; 0 takes a fifth of Clerk's limit, which your application shares. Look-ups of strangers may use half of this rate; commands are exempt"`
@@ -83,6 +84,9 @@ func (c Config) check(which Parts) error {
 				shown(party)))
 		}
 	}
+	if c.CORS && len(c.AuthorizedParties) == 0 {
+		errs = append(errs, wrong("ROLECALL_CORS", "it lets no page call: set CLERK_AUTHORIZED_PARTIES to the origins of your pages, or write false"))
+	}
 	if c.MaxConnections < 0 {
 		errs = append(errs, errors.New("ROLECALL_MAX_CONNECTIONS must be positive; leave it empty for the default"))
 	}
@@ -95,13 +99,32 @@ func (c Config) check(which Parts) error {
 	return errors.Join(append(errs, c.CheckSweeping())...)
 }
 
-// ParsedServiceTokens returns the services that may ask about any user.
+// ParsedServiceTokens returns the services, and what they may do.
 func (c Config) ParsedServiceTokens() ([]auth.ServiceToken, error) {
 	tokens, err := auth.ParseServiceTokens(c.ServiceTokens)
 	if err != nil {
 		return nil, fmt.Errorf("ROLECALL_SERVICE_TOKEN_HASHES: %w", err)
 	}
 	return tokens, nil
+}
+
+// warnOfServices returns a sentence for each service with a token without scopes.
+func (c Config) warnOfServices() (warnings []string) {
+	tokens, err := c.ParsedServiceTokens()
+	if err != nil {
+		return nil // the check says so
+	}
+	for _, token := range tokens {
+		if token.Rights.Scoped() {
+			continue
+		}
+		warning := fmt.Sprintf("ROLECALL_SERVICE_TOKEN_HASHES: a token of %q has no scopes, and may do everything for every user: "+
+			"write after its hash what it needs, such as /scopes=authorize", token.Name)
+		if !slices.Contains(warnings, warning) {
+			warnings = append(warnings, warning)
+		}
+	}
+	return warnings
 }
 
 // Verifier returns the verifier of webhooks' signatures.

@@ -19,6 +19,7 @@ func ReadServing(ctx context.Context, which Parts) (cfg Config, warnings []strin
 	if which.Web {
 		_, err := cfg.Policy(ctx)
 		errs = append(errs, err)
+		warnings = cfg.warnOfServices()
 	}
 	for _, s := range strays(cfg, os.Environ()) {
 		if s.refused {

@@ -16,7 +16,6 @@ import (
 	mathrand "math/rand/v2"
 	"net"
 	"os"
-	"strings"
 
 	"github.com/callmine/rolecall/api/auth"
 	"github.com/callmine/rolecall/cmd/rolecall/internal/cleanup"
@@ -136,7 +135,7 @@ func (o Options) simulate(cfg *config.Config) (smallWorld, string, error) {
 	// Each run has its own Clerk: the first sweep removes all people of earlier runs.
 	cfg.MaxRemovalRatio = 1
 	cfg.SigningSecrets = []string{svixsim.NewSecret(mathrand.New(mathrand.NewPCG(n, n)))} //nolint:gosec // of a simulator on this machine
-	cfg.ServiceTokens = strings.Join([]string{"dev", hash}, ":")
+	cfg.ServiceTokens = "dev:" + hash + "/scopes=authorize+read+commands+audit:append"
 	return world, token, nil
 }
 

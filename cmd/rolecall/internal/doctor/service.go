@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -28,8 +29,29 @@ func (d *doctor) mirror(ctx context.Context) []Finding {
 		if err != nil {
 			return []Finding{bad("mirror", "run `rolecall status`, and report it", "%v", err)}
 		}
-		return append(d.mirrored(ctx), historyOf(now)...)
+		return slices.Concat(d.mirrored(ctx), historyOf(now), d.sessions(ctx))
 	})
+}
+
+// enoughWebhooks is how many webhooks in a day make the end of a session likely among them.
+const enoughWebhooks = 100
+
+// sessions finds out by the webhooks of the last day whether the endpoint gets the ends of
+// sessions. Clerk's API doesn't tell to which events it is subscribed.
+func (d *doctor) sessions(ctx context.Context) []Finding {
+	const check = "ends of sessions"
+	ended, webhooks, err := store.SessionsEnded(ctx, d.db, enoughWebhooks)
+	switch {
+	case err != nil:
+		return nil // another check says so
+	case ended:
+		return []Finding{fine(check, "some came within the last day")}
+	case webhooks < enoughWebhooks:
+		return []Finding{fine(check, "unknown: too few webhooks came within the last day")}
+	default:
+		return []Finding{doubtful(check, "subscribe the endpoint to session.ended, session.removed and session.revoked in Clerk's dashboard",
+			"none came within the last day, among at least %d webhooks: tokens outlive their sessions, by a minute as Clerk makes them", enoughWebhooks)}
+	}
 }
 
 // mirrored compares the instance of the secret key with the mirror's.

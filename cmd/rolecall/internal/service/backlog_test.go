@@ -22,15 +22,43 @@ import (
 // backlog is how many ordinary deliveries wait before a removal.
 const backlog = 20_000
 
+// ending is a way in which a person's access ends, and the answer from then on.
+type ending struct {
+	end    func(*servicetest.Bundle, string, person) error
+	status int
+}
+
+// removal ends a membership.
+func removal() ending {
+	return ending{status: http.StatusNotFound, end: func(s *servicetest.Bundle, workspace string, p person) error {
+		return s.Clerk.RemoveMember(workspace, p.id)
+	}}
+}
+
+// revocation ends the session of the person's token.
+func revocation() ending {
+	return ending{status: http.StatusUnauthorized, end: func(s *servicetest.Bundle, _ string, p person) error {
+		_, err := s.Clerk.RevokeSession(p.session)
+		return err
+	}}
+}
+
 // TestRemoval_OvertakesABacklog: while workers apply the backlog, half of the removals are enforced
-// within 250 ms of their 200. A busy machine may delay single ones.
+// within 250 ms of their 200. So are the ends of sessions. A busy machine may delay single ones.
 //
 //nolint:paralleltest // it measures time
 func TestRemoval_OvertakesABacklog(t *testing.T) {
 	servicetest.NeedsSurroundings(t)
-	for name, change := range map[string]func(testing.TB, *servicetest.Bundle, int){"of names": renames, "of roles, which may revoke, too": roleChanges} {
+	for name, c := range map[string]struct {
+		change func(testing.TB, *servicetest.Bundle, int)
+		by     ending
+	}{
+		"of names":                        {renames, removal()},
+		"of roles, which may revoke, too": {roleChanges, removal()},
+		"the end of a session":            {roleChanges, revocation()},
+	} {
 		t.Run(name, func(t *testing.T) {
-			took, waiting := removalsBehind(t, servicetest.Start(t, pgtest.DurableURL(t), nil, config.Parts{Web: true}), 15, change)
+			took, waiting := removalsBehind(t, servicetest.Start(t, pgtest.DurableURL(t), nil, config.Parts{Web: true}), 15, c.change, c.by)
 			require.Positive(t, waiting, "the backlog outlasts the removals")
 			require.Less(t, took[len(took)/2], 250*time.Millisecond, took)
 		})
@@ -44,7 +72,7 @@ func BenchmarkRemovalBehindABacklog(b *testing.B) {
 	s := servicetest.Start(b, pgtest.DurableURL(b), nil, config.Parts{Web: true})
 	var all []time.Duration
 	for b.Loop() {
-		took, waiting := removalsBehind(b, s, 20, renames)
+		took, waiting := removalsBehind(b, s, 20, renames, removal())
 		all = append(all, took...)
 		b.ReportMetric(float64(waiting), "still-waiting")
 	}
@@ -54,10 +82,12 @@ func BenchmarkRemovalBehindABacklog(b *testing.B) {
 	b.ReportMetric(0, "ns/op")
 }
 
-// removalsBehind lets workers find a backlog of changes, and removes members meanwhile. It returns
-// how long each removal took, sorted, and how many deliveries were still waiting after the last
-// one.
-func removalsBehind(t testing.TB, s *servicetest.Bundle, removals int, change func(testing.TB, *servicetest.Bundle, int)) (took []time.Duration, waiting int) {
+// removalsBehind lets workers find a backlog of changes, and ends accesses meanwhile. It returns
+// how long each took to be enforced, sorted, and how many deliveries were still waiting after the
+// last one.
+func removalsBehind(t testing.TB, s *servicetest.Bundle, removals int,
+	change func(testing.TB, *servicetest.Bundle, int), by ending,
+) (took []time.Duration, waiting int) {
 	t.Helper()
 	s.Open(t, s.Config.DatabaseURL)
 	workspace, people := crowd(t, s, removals)
@@ -71,11 +101,11 @@ func removalsBehind(t testing.TB, s *servicetest.Bundle, removals int, change fu
 		require.Eventually(t, func() bool {
 			return s.May(t, person.token, workspace, "reports:read") == http.StatusOK
 		}, time.Minute, time.Millisecond)
-		require.NoError(t, s.Clerk.RemoveMember(workspace, person.id))
+		require.NoError(t, by.end(s, workspace, person))
 		_, err := s.Courier.Send(t.Context(), s.Clerk.Drain()[0])
 		require.NoError(t, err)
 		acknowledged := time.Now()
-		for s.May(t, person.token, workspace, "reports:read") != http.StatusNotFound {
+		for s.May(t, person.token, workspace, "reports:read") != by.status {
 			require.Less(t, time.Since(acknowledged), time.Minute)
 			<-asking.C
 		}
@@ -100,7 +130,11 @@ func crowd(t testing.TB, s *servicetest.Bundle, n int) (workspace string, people
 		require.NoError(t, err)
 		_, err = s.Clerk.AddMember(organization.ID, user.ID, clerksim.RoleMember)
 		require.NoError(t, err)
-		people = append(people, person{id: user.ID, token: s.Token(t, user.ID)})
+		session, err := s.Clerk.CreateSession(clerksim.NewSession{UserID: user.ID})
+		require.NoError(t, err)
+		token, err := s.Clerk.TokenOf(session.ID, clerksim.TokenOptions{Lifetime: time.Hour})
+		require.NoError(t, err)
+		people = append(people, person{id: user.ID, token: token, session: session.ID})
 	}
 	workers, err := service.Start(t.Context(), s.Config, config.Parts{Workers: true}, s.Logger)
 	require.NoError(t, err)

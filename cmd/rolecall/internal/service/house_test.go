@@ -24,7 +24,7 @@ type house struct {
 }
 
 // person is an account at Clerk with one token that lasts throughout the test.
-type person struct{ id, name, email, token string }
+type person struct{ id, name, email, token, session string }
 
 // answer is one answer of the service.
 type answer struct {

@@ -75,6 +75,9 @@ func newMetrics(db *pgxpool.Pool) *metrics {
 	for _, reason := range auth.Reasons() {
 		m.refused.WithLabelValues(string(reason))
 	}
+	for _, mistake := range []clerksync.Reason{clerksync.ReasonUnknownPermission, clerksync.ReasonWorkspaceNotListed} {
+		m.decisions.WithLabelValues(string(mistake))
+	}
 	for _, state := range []clerksync.State{
 		clerksync.StateApplied, clerksync.StateSuperseded, clerksync.StateIgnored, clerksync.StateQuarantined,
 	} {

@@ -75,6 +75,9 @@ func (s *Service) apiHandler() (http.Handler, error) {
 		Decided: func(r clerksync.Reason) { s.metrics.decisions.WithLabelValues(string(r)).Inc() },
 		Refused: func(r auth.Reason) { s.metrics.refused.WithLabelValues(string(r)).Inc() },
 	}
+	if s.cfg.CORS {
+		cfg.BrowserOrigins = s.cfg.AuthorizedParties
+	}
 	if s.clerk != nil {
 		if cfg.Refresher, err = s.lookups(); err != nil {
 			return nil, err
