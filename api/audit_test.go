@@ -184,7 +184,7 @@ func TestAudit_TakesItsPermission(t *testing.T) {
 		requireProblem(t, b.get("user_guest", target), http.StatusForbidden, clerksync.ReasonUnknownRole)
 		requireProblem(t, b.get("user_banned", target), http.StatusForbidden, clerksync.ReasonUserBanned)
 		for _, stranger := range []string{"user_other", "user_removed", "user_nobody"} {
-			require.Equal(t, string(b.get(stranger, "/v1/nowhere").body), string(b.get(stranger, target).body))
+			require.Equal(t, string(b.get(stranger, "/v1/workspaces/org_nothing").body), string(b.get(stranger, target).body))
 		}
 		requireProblem(t, b.get("", target), http.StatusUnauthorized, "")
 		requireProblem(t, b.get(serviceToken, target), http.StatusBadRequest, "")

@@ -54,7 +54,7 @@ func (s *server) authorize(w http.ResponseWriter, r *http.Request, _ string) err
 	if err != nil {
 		return err
 	}
-	v, err := s.judge(r, caller, workspaceID, permission)
+	v, err := s.judgeBy(r, caller, workspaceID, permission, q.freshness)
 	if err != nil {
 		return err
 	}

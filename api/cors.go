@@ -22,14 +22,14 @@ const (
 // crossOrigin lets pages of Config.BrowserOrigins call the routes for users (the CORS protocol of
 // the Fetch standard). It never allows credentials: a page must send the token itself, so that no
 // other page can use a cookie. Other origins get the answers without these headers, and browsers
-// then keep them from the page.
-func (s *server) crossOrigin(routes *mux.Router) http.Handler {
+// then keep them from the page. The routes tell the methods of a path.
+func (s *server) crossOrigin(routes *mux.Router, next http.Handler) http.Handler {
 	if len(s.cfg.BrowserOrigins) == 0 {
-		return routes
+		return next
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !forBrowsers(r.URL.Path) {
-			routes.ServeHTTP(w, r)
+			next.ServeHTTP(w, r)
 			return
 		}
 		vary(w, "Origin")
@@ -44,7 +44,7 @@ func (s *server) crossOrigin(routes *mux.Router) http.Handler {
 				return
 			}
 		}
-		routes.ServeHTTP(w, r)
+		next.ServeHTTP(w, r)
 	})
 }
 

@@ -29,6 +29,11 @@ type verdict struct {
 // at once, whatever the request demands. So neither the time nor the text of the refusal shows
 // whether the workspace exists. If the caller's session has ended, it returns errSessionEnded.
 func (s *server) judge(r *http.Request, caller auth.Identity, workspaceID, permission string) (verdict, error) {
+	return s.judgeBy(r, caller, workspaceID, permission, func() (clerksync.Freshness, error) { return freshnessOf(r) })
+}
+
+// judgeBy judges by a demand of freshness that is read for members only.
+func (s *server) judgeBy(r *http.Request, caller auth.Identity, workspaceID, permission string, demanded func() (clerksync.Freshness, error)) (verdict, error) {
 	if !caller.Rights.In(workspaceID) {
 		return verdict{}, errWorkspaceNotListed
 	}
@@ -39,7 +44,7 @@ func (s *server) judge(r *http.Request, caller auth.Identity, workspaceID, permi
 	decision := s.decideFor(caller, standing, permission)
 	var demand clerksync.Freshness
 	if mayAct(standing) {
-		if demand, err = freshnessOf(r); err != nil {
+		if demand, err = demanded(); err != nil {
 			return verdict{}, err
 		}
 		reached, err := s.awaitRevision(r.Context(), demand.MinRevision, []clerksync.Standing{standing}, pairOf(caller, standing.OrganizationID))

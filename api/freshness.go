@@ -46,19 +46,42 @@ func freshnessOf(r *http.Request) (clerksync.Freshness, error) {
 	if err != nil {
 		return clerksync.Freshness{}, errQueryMalformed
 	}
-	numbers := map[string]*int64{}
+	q := query{}
 	for _, name := range []string{paramMinRevision, paramMaxStaleness} {
-		given := values[name]
-		if len(given) == 0 {
-			continue
-		}
-		number, err := strconv.ParseInt(given[0], 10, 64)
-		if err != nil || len(given) > 1 {
+		switch given := values[name]; {
+		case len(given) > 1:
 			return clerksync.Freshness{}, badFreshness(name)
+		case len(given) == 1:
+			q[name] = given[0]
 		}
-		numbers[name] = &number
 	}
-	return demandOf(numbers[paramMinRevision], numbers[paramMaxStaleness])
+	return q.freshness()
+}
+
+// freshness returns what a query demands.
+func (q query) freshness() (clerksync.Freshness, error) {
+	minRevision, err := q.number(paramMinRevision)
+	if err != nil {
+		return clerksync.Freshness{}, err
+	}
+	maxStaleness, err := q.number(paramMaxStaleness)
+	if err != nil {
+		return clerksync.Freshness{}, err
+	}
+	return demandOf(minRevision, maxStaleness)
+}
+
+// number returns a number of freshness, nil if it isn't given.
+func (q query) number(name string) (*int64, error) {
+	text, given := q[name]
+	if !given {
+		return nil, nil //nolint:nilnil // see above
+	}
+	number, err := strconv.ParseInt(text, 10, 64)
+	if err != nil {
+		return nil, badFreshness(name)
+	}
+	return &number, nil
 }
 
 // demandOf returns the demand of two numbers, each nil if it wasn't given.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -142,14 +143,18 @@ func (b *refreshBundle) later(ctx context.Context, user, target string) <-chan e
 func (b *refreshBundle) afterReads(n int) <-chan struct{} {
 	var mu sync.Mutex
 	reached := make(chan struct{})
-	b.db.asked = func(args []any) {
+	b.db.asked = func(sql string, args []any) {
 		mu.Lock()
 		defer mu.Unlock()
-		pairs, _ := args[len(args)-1].([]string) // nil of a query that reads no standings
-		if n > 0 && n <= len(pairs) {
+		list, _ := args[len(args)-1].([]string) // nil of a query that reads no standings, or one
+		pairs := len(list)
+		if strings.Contains(sql, "-- name: Standing :many") {
+			pairs = 1
+		}
+		if n > 0 && n <= pairs {
 			close(reached)
 		}
-		n -= len(pairs)
+		n -= pairs
 	}
 	return reached
 }

@@ -219,8 +219,9 @@ func TestRefresh_TellsStrangersNothing(t *testing.T) {
 	b.world.member("org_real", "user_member", "org:admin", nil)
 	b.world.member("org_gone", "user_member", "org:admin", nil)
 	b.world.deleteOrganization("org_gone")
-	want := b.get("user_1", "/v1/nowhere")
+	want := b.get("user_2", "/v1/workspaces/org_nothing")
 	want.header.Del("Date")
+	b.directory.takeAsked()
 	for _, fails := range []bool{false, true} {
 		if fails {
 			b.directory.answers(func(context.Context, store.Pair) error { return errClerkAway })

@@ -43,7 +43,7 @@ func isRead(r *http.Request) bool { return r.Method == http.MethodGet || r.Metho
 type query map[string]string
 
 // queryOf reads the query of a request about a workspace. It allows the given parameters and those
-// of freshness, which [freshnessOf] reads.
+// of freshness, which [query.freshness] or [freshnessOf] reads.
 func queryOf(r *http.Request, allowed ...string) (query, error) {
 	return readQuery(r, append(allowed, paramMinRevision, paramMaxStaleness))
 }

@@ -65,10 +65,10 @@ func TestRouter_OtherMethodIs405(t *testing.T) {
 	t.Parallel()
 	b := setupServer(t, nil)
 	for target, allowed := range map[string][]string{
-		"/v1/me": {"GET"}, "/v1/workspaces": {"POST"}, "/v1/workspaces/org_1": {"GET", "PATCH"},
-		"/v1/workspaces/org_1/members/user_1": {"PATCH", "DELETE"}, "/v1/workspaces/org_1/invitations": {"GET", "POST"},
-		"/v1/workspaces/org_1/invitations/orginv_1": {"DELETE"}, "/v1/workspaces/org_1/me": {"GET"}, "/v1/workspaces/org_1/members": {"GET"},
-		"/v1/authorize": {"GET", "POST"}, "/openapi.yaml": {"GET"},
+		"/v1/me": {"GET", "HEAD"}, "/v1/workspaces": {"POST"}, "/v1/workspaces/org_1": {"GET", "HEAD", "PATCH"},
+		"/v1/workspaces/org_1/members/user_1": {"PATCH", "DELETE"}, "/v1/workspaces/org_1/invitations": {"GET", "HEAD", "POST"},
+		"/v1/workspaces/org_1/invitations/orginv_1": {"DELETE"}, "/v1/workspaces/org_1/me": {"GET", "HEAD"}, "/v1/workspaces/org_1/members": {"GET", "HEAD"},
+		"/v1/authorize": {"GET", "HEAD", "POST"}, "/openapi.yaml": {"GET", "HEAD"},
 	} {
 		for _, method := range []string{"DELETE", "PUT", "PATCH", "OPTIONS", "BREW"} {
 			if slices.Contains(allowed, method) {
@@ -267,7 +267,7 @@ func TestServer_DatabaseLostAfterTheDecisionIsLogged(t *testing.T) {
 // hookedDB is a database that calls a hook before its queries.
 type hookedDB struct {
 	store.DBTX
-	asked    func(args []any) // of a query that may begin
+	asked    func(sql string, args []any) // of a query that may begin
 	query    func(context.Context) error
 	queryRow func()
 }
@@ -279,7 +279,7 @@ func (db *hookedDB) Query(ctx context.Context, sql string, args ...any) (pgx.Row
 		}
 	}
 	if db.asked != nil {
-		db.asked(args)
+		db.asked(sql, args)
 	}
 	return db.DBTX.Query(ctx, sql, args...)
 }

@@ -53,6 +53,34 @@ func Standings(ctx context.Context, db DBTX, pairs ...Pair) ([]clerksync.Standin
 // Read returns what a decision needs to know about each pair, in their order and as of one moment.
 func (s *StandingReader) Read(ctx context.Context, pairs []Pair) ([]clerksync.Standing, error) {
 	known := s.known.Load()
+	if len(pairs) == 1 && known.Stamp != "" {
+		if standing, ok, err := s.readOne(ctx, pairs[0], known); ok || err != nil {
+			return []clerksync.Standing{standing}, err
+		}
+	}
+	return s.readAll(ctx, pairs, known)
+}
+
+// readOne reads a single pair's standing, if it follows from the known roles. It doesn't if they
+// aren't the present ones, or if several of them had the membership's key.
+func (s *StandingReader) readOne(ctx context.Context, p Pair, known *knownRoles) (standing clerksync.Standing, ok bool, err error) {
+	rows, err := queries().Standing(ctx, s.db, dbsqlc.StandingParams{
+		OrganizationID: p.OrganizationID, UserID: p.UserID, SessionID: p.SessionID, ImpersonatorSessionID: p.ImpersonatorSession, RolesStamp: known.Stamp,
+	})
+	if err != nil {
+		return clerksync.Standing{}, false, fmt.Errorf("read standing: %w", err)
+	}
+	ok = len(rows) > 0
+	for _, r := range rows {
+		if !standing.Member { // at most one row is of a member
+			standing = standingOf(p, r, known.Roles, func() int64 { ok = false; return 0 })
+		}
+	}
+	return standing, ok, nil
+}
+
+// readAll reads the standing of each pair, and the roles if the known ones aren't the present ones.
+func (s *StandingReader) readAll(ctx context.Context, pairs []Pair, known *knownRoles) ([]clerksync.Standing, error) {
 	params := dbsqlc.StandingsParams{
 		RolesStamp: known.Stamp, OrganizationIds: make([]string, len(pairs)), UserIds: make([]string, len(pairs)),
 		SessionIds: make([]string, len(pairs)), ImpersonatorSessionIds: make([]string, len(pairs)),
@@ -71,7 +99,7 @@ func (s *StandingReader) Read(ctx context.Context, pairs []Pair) ([]clerksync.St
 	standings := make([]clerksync.Standing, len(pairs))
 	for _, r := range rows {
 		if i := int(r.N) - 1; !standings[i].Member { // at most one row of a pair is of a member
-			standings[i] = standingOf(pairs[i], r, known.Roles)
+			standings[i] = standingOf(pairs[i], rowOf(r), known.Roles, func() int64 { return writtenAt(r.RoleVersion) })
 		}
 	}
 	return standings, nil
@@ -106,8 +134,18 @@ func (s *StandingReader) learn(answered json.RawMessage) (*knownRoles, error) {
 	return known, nil
 }
 
-// standingOf returns the standing of a pair, with the role that its membership names.
-func standingOf(p Pair, r dbsqlc.StandingsRow, roles clerksync.Roles) clerksync.Standing {
+// rowOf returns what both queries say of a pair.
+func rowOf(r dbsqlc.StandingsRow) dbsqlc.StandingRow {
+	return dbsqlc.StandingRow{
+		OrganizationDead: r.OrganizationDead, UserDead: r.UserDead, UserBanned: r.UserBanned, UserDeprovisioned: r.UserDeprovisioned,
+		EverMember: r.EverMember, Member: r.Member, Role: r.Role, Permissions: r.Permissions, SessionEnded: r.SessionEnded,
+		Revision: r.Revision, AsOf: r.AsOf,
+	}
+}
+
+// standingOf returns the standing of a pair, with the role that its membership names. roleWrittenAt
+// is asked if several roles had that key.
+func standingOf(p Pair, r dbsqlc.StandingRow, roles clerksync.Roles, roleWrittenAt func() int64) clerksync.Standing {
 	standing := clerksync.Standing{
 		UserID: p.UserID, OrganizationID: p.OrganizationID, OrganizationDead: r.OrganizationDead,
 		User:       clerksync.UserStatus{Dead: r.UserDead, Banned: r.UserBanned, Deprovisioned: r.UserDeprovisioned, SessionEnded: r.SessionEnded},
@@ -116,7 +154,7 @@ func standingOf(p Pair, r dbsqlc.StandingsRow, roles clerksync.Roles) clerksync.
 	if r.AsOf.After(time.Unix(0, 0)) {
 		standing.AsOf = r.AsOf
 	}
-	if named, known := roles.Named(r.Role, func() int64 { return writtenAt(r.RoleVersion) }); known {
+	if named, known := roles.Named(r.Role, roleWrittenAt); known {
 		standing.Role, standing.Permissions = named.Key, named.Permissions
 	}
 	return standing

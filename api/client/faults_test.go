@@ -253,3 +253,32 @@ func TestRequireFor_RefusedServiceIsAnOutage(t *testing.T) {
 		require.ErrorAs(t, failed[0], &refused, "Rolecall's own answer")
 	}
 }
+
+// TestRequire_TellsAnEndedSession: the sender must sign in again. A decision names the impersonator.
+func TestRequire_TellsAnEndedSession(t *testing.T) {
+	t.Parallel()
+	url, _ := fake(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusUnauthorized)
+		_, _ = io.WriteString(w, `{"type":"urn:rolecall:problem:session-ended","title":"x","status":401}`)
+	})
+	c := newClient(t, url, func(cfg *client.Config) {
+		cfg.Failed = func(_ *http.Request, err error) { t.Errorf("reported as an outage: %v", err) }
+	})
+	answer, seen := ask(t, c.Require("reports:read", always("org_1")), "Authorization", "Bearer user_1")
+	requireRefused(t, http.StatusUnauthorized, answer, seen)
+	require.Contains(t, answer.Body.String(), "urn:rolecall:problem:session-ended")
+
+	url, _ = fake(t, func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, `{"allowed":true,"reason":"allowed","role":"org:admin","permission":"reports:read","workspace_id":"org_1",`+
+			`"user_id":"user_1","impersonator":"user_2","revision":1,"as_of":null}`)
+	})
+	var impersonator string
+	handler := newClient(t, url, nil).Require("reports:read", always("org_1"))(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		d, _ := client.FromContext(r.Context())
+		impersonator = d.Impersonator
+	}))
+	request := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", http.NoBody)
+	request.Header.Set("Authorization", "Bearer user_1")
+	handler.ServeHTTP(httptest.NewRecorder(), request)
+	require.Equal(t, "user_2", impersonator)
+}

@@ -3,6 +3,7 @@ package rounds
 import (
 	"context"
 	"errors"
+	"runtime"
 	"sync"
 	"time"
 )
@@ -139,8 +140,10 @@ func (r *Rounds[Q, A]) leave(c *caller[Q, A]) {
 }
 
 // lead asks the leader's questions together with those that wait, and answers all. The next leader
-// is woken first: the database needn't wait for our answers to be written.
+// is woken first: the database needn't wait for our answers to be written. The leader first lets
+// those callers run whose requests have arrived: a round with them costs little more than without.
 func (r *Rounds[Q, A]) lead(ctx context.Context, leader *caller[Q, A]) {
+	runtime.Gosched()
 	batch := r.gather(leader)
 	defer func() { // also after a panic: no caller may wait for ever
 		r.mu.Lock()

@@ -3,6 +3,7 @@ package rounds
 import (
 	"context"
 	"errors"
+	"runtime"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -91,6 +92,32 @@ func TestRounds_ShareTheNext(t *testing.T) {
 		requireAnswers(t, fourth, 10)
 		require.Zero(t, r.underway)
 	})
+}
+
+// TestRounds_WaitForCallersAboutToRun: a leader doesn't ask before callers that could run have run.
+//
+//nolint:paralleltest // it takes processors from the others
+func TestRounds_WaitForCallersAboutToRun(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	const tries = 100
+	shared := 0
+	for range tries {
+		d := &db{}
+		r := d.rounds(1)
+		var callers sync.WaitGroup
+		for i := range 4 {
+			callers.Go(func() {
+				answers, err := r.Ask(t.Context(), i+1)
+				require.NoError(t, err)
+				require.Equal(t, []int{2 * (i + 1)}, answers)
+			})
+		}
+		callers.Wait()
+		if len(d.asked) == 1 {
+			shared++
+		}
+	}
+	require.Greater(t, shared, tries/2, "now and then the runtime runs the leader first")
 }
 
 func TestRounds_AreBounded(t *testing.T) {

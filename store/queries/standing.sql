@@ -4,7 +4,8 @@
 -- counts; without one, the user isn't a member, and any other one says that the user was. Role and
 -- permissions are as the membership has them: package store resolves them by the roles. The first
 -- pair's rows have these, too, unless the caller knows them by their stamp. A pair may come with the
--- sessions in which it is asked about, the user's and an impersonator's; '' stands for none.
+-- sessions in which it is asked about, the user's and an impersonator's; '' stands for none. The
+-- revision named '' is of what concerns all: roles and permissions.
 --
 -- Each table is looked up for each pair (OFFSET 0): Postgres can't guess how many there are. The
 -- sessions keep the plan (pgpool.Needs.ByKey): for arrays, Postgres may otherwise plan each time.
@@ -54,7 +55,35 @@ LEFT JOIN LATERAL (
 LEFT JOIN LATERAL (
     SELECT true AS ended FROM rolecall.ended_sessions WHERE id IN (pair.session_id, pair.impersonator_session_id) LIMIT 1
 ) s ON true
-LEFT JOIN rolecall.revisions i ON i.organization_id = ''; -- of what concerns all: roles and permissions
+LEFT JOIN rolecall.revisions i ON i.organization_id = '';
+
+-- name: Standing :many
+-- What Standings says of a single pair, to a caller who knows the roles by their stamp. It takes
+-- Postgres a quarter less time: it unfolds no list, and works out fewer values. There is no row if
+-- the stamp doesn't hold any more. A caller asks Standings then, and if several roles had the
+-- membership's key: when the membership got it isn't said here.
+SELECT (o.deleted_at IS NOT NULL)::boolean AS organization_dead,
+    (u.deleted_at IS NOT NULL)::boolean AS user_dead,
+    coalesce(u.banned, false)::boolean AS user_banned,
+    coalesce(u.deprovisioned, false)::boolean AS user_deprovisioned,
+    (m.followed IS NOT NULL)::boolean AS ever_member,
+    (m.deleted_at IS NULL AND m.followed IS FALSE)::boolean AS member,
+    coalesce(m.role, '')::text AS role,
+    m.permissions::text[] AS permissions,
+    EXISTS (SELECT FROM rolecall.ended_sessions s WHERE s.id IN (@session_id, @impersonator_session_id))::boolean AS session_ended,
+    coalesce(r.revision + i.revision, 0)::bigint AS revision,
+    (CASE
+        WHEN r.organization_id IS NULL THEN 'epoch'
+        WHEN i.verified_at IS NOT NULL THEN i.verified_at
+        WHEN o.created_at < now() + interval '1 minute' THEN least(o.created_at, now())
+        ELSE 'epoch'
+    END)::timestamptz AS as_of
+FROM rolecall.revisions i
+LEFT JOIN rolecall.organizations o ON o.id = @organization_id
+LEFT JOIN rolecall.users u ON u.id = @user_id
+LEFT JOIN rolecall.revisions r ON r.organization_id = @organization_id
+LEFT JOIN rolecall.memberships m ON m.organization_id = @organization_id AND m.user_id = @user_id
+WHERE i.organization_id = '' AND i.roles_stamp = cast(@roles_stamp::text AS uuid);
 
 -- name: UserStatus :one
 -- Whether an account may do anything at all, and whether one of the sessions has ended in which it

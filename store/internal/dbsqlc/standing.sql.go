@@ -11,6 +11,95 @@ import (
 	"time"
 )
 
+const Standing = `-- name: Standing :many
+SELECT (o.deleted_at IS NOT NULL)::boolean AS organization_dead,
+    (u.deleted_at IS NOT NULL)::boolean AS user_dead,
+    coalesce(u.banned, false)::boolean AS user_banned,
+    coalesce(u.deprovisioned, false)::boolean AS user_deprovisioned,
+    (m.followed IS NOT NULL)::boolean AS ever_member,
+    (m.deleted_at IS NULL AND m.followed IS FALSE)::boolean AS member,
+    coalesce(m.role, '')::text AS role,
+    m.permissions::text[] AS permissions,
+    EXISTS (SELECT FROM rolecall.ended_sessions s WHERE s.id IN ($1, $2))::boolean AS session_ended,
+    coalesce(r.revision + i.revision, 0)::bigint AS revision,
+    (CASE
+        WHEN r.organization_id IS NULL THEN 'epoch'
+        WHEN i.verified_at IS NOT NULL THEN i.verified_at
+        WHEN o.created_at < now() + interval '1 minute' THEN least(o.created_at, now())
+        ELSE 'epoch'
+    END)::timestamptz AS as_of
+FROM rolecall.revisions i
+LEFT JOIN rolecall.organizations o ON o.id = $3
+LEFT JOIN rolecall.users u ON u.id = $4
+LEFT JOIN rolecall.revisions r ON r.organization_id = $3
+LEFT JOIN rolecall.memberships m ON m.organization_id = $3 AND m.user_id = $4
+WHERE i.organization_id = '' AND i.roles_stamp = cast($5::text AS uuid)
+`
+
+type StandingParams struct {
+	SessionID             string `json:"session_id"`
+	ImpersonatorSessionID string `json:"impersonator_session_id"`
+	OrganizationID        string `json:"organization_id"`
+	UserID                string `json:"user_id"`
+	RolesStamp            string `json:"roles_stamp"`
+}
+
+type StandingRow struct {
+	OrganizationDead  bool      `json:"organization_dead"`
+	UserDead          bool      `json:"user_dead"`
+	UserBanned        bool      `json:"user_banned"`
+	UserDeprovisioned bool      `json:"user_deprovisioned"`
+	EverMember        bool      `json:"ever_member"`
+	Member            bool      `json:"member"`
+	Role              string    `json:"role"`
+	Permissions       []string  `json:"permissions"`
+	SessionEnded      bool      `json:"session_ended"`
+	Revision          int64     `json:"revision"`
+	AsOf              time.Time `json:"as_of"`
+}
+
+// What Standings says of a single pair, to a caller who knows the roles by their stamp. It takes
+// Postgres a quarter less time: it unfolds no list, and works out fewer values. There is no row if
+// the stamp doesn't hold any more. A caller asks Standings then, and if several roles had the
+// membership's key: when the membership got it isn't said here.
+func (q *Queries) Standing(ctx context.Context, db DBTX, arg StandingParams) ([]StandingRow, error) {
+	rows, err := db.Query(ctx, Standing,
+		arg.SessionID,
+		arg.ImpersonatorSessionID,
+		arg.OrganizationID,
+		arg.UserID,
+		arg.RolesStamp,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []StandingRow
+	for rows.Next() {
+		var i StandingRow
+		if err := rows.Scan(
+			&i.OrganizationDead,
+			&i.UserDead,
+			&i.UserBanned,
+			&i.UserDeprovisioned,
+			&i.EverMember,
+			&i.Member,
+			&i.Role,
+			&i.Permissions,
+			&i.SessionEnded,
+			&i.Revision,
+			&i.AsOf,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const Standings = `-- name: Standings :many
 SELECT pair.n::integer AS n,
     (o.deleted_at IS NOT NULL)::boolean AS organization_dead,
@@ -91,7 +180,8 @@ type StandingsRow struct {
 // counts; without one, the user isn't a member, and any other one says that the user was. Role and
 // permissions are as the membership has them: package store resolves them by the roles. The first
 // pair's rows have these, too, unless the caller knows them by their stamp. A pair may come with the
-// sessions in which it is asked about, the user's and an impersonator's; ” stands for none.
+// sessions in which it is asked about, the user's and an impersonator's; ” stands for none. The
+// revision named ” is of what concerns all: roles and permissions.
 //
 // Each table is looked up for each pair (OFFSET 0): Postgres can't guess how many there are. The
 // sessions keep the plan (pgpool.Needs.ByKey): for arrays, Postgres may otherwise plan each time.
@@ -137,7 +227,6 @@ func (q *Queries) Standings(ctx context.Context, db DBTX, arg StandingsParams) (
 }
 
 const UserStatus = `-- name: UserStatus :one
-
 SELECT (u.deleted_at IS NOT NULL)::boolean AS dead, coalesce(u.banned, false)::boolean AS banned,
     coalesce(u.deprovisioned, false)::boolean AS deprovisioned,
     EXISTS (SELECT FROM rolecall.ended_sessions WHERE id = ANY ($1::text[]))::boolean AS session_ended
@@ -157,7 +246,6 @@ type UserStatusRow struct {
 	SessionEnded  bool `json:"session_ended"`
 }
 
-// of what concerns all: roles and permissions
 // Whether an account may do anything at all, and whether one of the sessions has ended in which it
 // acts.
 func (q *Queries) UserStatus(ctx context.Context, db DBTX, arg UserStatusParams) (UserStatusRow, error) {

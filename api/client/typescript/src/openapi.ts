@@ -315,12 +315,16 @@ export interface components {
         WorkspaceName: string;
         UserID: string;
         WorkspaceID: string;
+        /** @description Who acts as the user, as Clerk names the actor. Absent if the user acts. */
+        Impersonator: string;
         /**
          * @description Why a decision is as it is. If several reasons hold, the first of this list is given; only a membership that never was comes
-         *     before `workspace_deleted`. `workspace_not_listed` says that the service token is limited to other workspaces: nothing was read.
+         *     before `workspace_deleted`. Two reasons are told
+         *     to services only. `workspace_not_listed`: the service token is limited to other workspaces, and nothing was read.
+         *     `unknown_permission`: neither a role of the policy nor one at Clerk has the permission; it is probably misspelt.
          * @enum {string}
          */
-        Reason: "workspace_not_listed" | "workspace_deleted" | "user_deleted" | "user_banned" | "user_deprovisioned" | "not_a_member" | "unknown_role" | "permission_missing" | "stale" | "allowed";
+        Reason: "workspace_not_listed" | "workspace_deleted" | "user_deleted" | "user_banned" | "user_deprovisioned" | "not_a_member" | "unknown_role" | "unknown_permission" | "permission_missing" | "impersonation_denied" | "stale" | "allowed";
         OwnWorkspace: {
             workspace_id: components["schemas"]["WorkspaceID"];
             /** @description Empty until Clerk has told. */
@@ -331,6 +335,7 @@ export interface components {
         };
         Me: {
             user_id: components["schemas"]["UserID"];
+            impersonator?: components["schemas"]["Impersonator"];
             workspaces: components["schemas"]["OwnWorkspace"][];
             /** @description Absent on the last page. */
             next_cursor?: string;
@@ -356,6 +361,7 @@ export interface components {
         };
         WorkspaceMe: {
             user_id: components["schemas"]["UserID"];
+            impersonator?: components["schemas"]["Impersonator"];
             workspace_id: components["schemas"]["WorkspaceID"];
             role: components["schemas"]["Role"];
             permissions: components["schemas"]["Permissions"];
@@ -417,6 +423,8 @@ export interface components {
             at: string;
             /** @description Who did it: a user (user_…) or a service (service:NAME). Null if Clerk doesn't say. */
             actor: string | null;
+            /** @description Who acted as the actor. Absent if the actor acted, and if Rolecall can't know. */
+            impersonator?: string;
             /**
              * @description For changes at Clerk, one of workspace.created, workspace.renamed, workspace.deleted, member.joined, member.role_changed,
              *     member.removed, member.left, invitation.sent, invitation.accepted, invitation.revoked and invitation.expired; for a product's entries, a name of its own.
@@ -436,6 +444,8 @@ export interface components {
         AuditEvent: {
             /** @description Who did it. Left out: the service. */
             actor?: string | null;
+            /** @description Who acted as the user in `actor`, as the decision named it. Left out: nobody. */
+            impersonator?: string | null;
             /** @description A name of the product's own. Those that begin with workspace, member, invitation, user or role are Rolecall's. */
             action: string;
             target: components["schemas"]["Text"];
@@ -480,6 +490,7 @@ export interface components {
             workspace_id: string;
             /** @description As asked. */
             user_id: string;
+            impersonator?: components["schemas"]["Impersonator"];
             /**
              * Format: int64
              * @description Counts the workspace's changes. 0 if it is unknown.
@@ -496,7 +507,7 @@ export interface components {
              * @description Stable, and meant for programs. A name, not an address.
              * @enum {string}
              */
-            type: "urn:rolecall:problem:bad-request" | "urn:rolecall:problem:unauthenticated" | "urn:rolecall:problem:forbidden" | "urn:rolecall:problem:scope-missing" | "urn:rolecall:problem:workspace-not-listed" | "urn:rolecall:problem:not-found" | "urn:rolecall:problem:method-not-allowed" | "urn:rolecall:problem:too-large" | "urn:rolecall:problem:unsupported-media-type" | "urn:rolecall:problem:idempotency-key-reused" | "urn:rolecall:problem:too-many-changes" | "urn:rolecall:problem:clerk-unavailable" | "urn:rolecall:problem:accepted-not-recorded" | "urn:rolecall:problem:rate-limited" | "urn:rolecall:problem:commands-unavailable" | "urn:rolecall:problem:already-a-member" | "urn:rolecall:problem:invitation-not-unique" | "urn:rolecall:problem:quota-exceeded" | "urn:rolecall:problem:last-admin" | "urn:rolecall:problem:managed-by-directory" | "urn:rolecall:problem:invitation-not-pending" | "urn:rolecall:problem:slug-taken" | "urn:rolecall:problem:not-an-admin-at-clerk" | "urn:rolecall:problem:overtaken" | "urn:rolecall:problem:idempotency-in-progress" | "urn:rolecall:problem:revision-not-reached" | "urn:rolecall:problem:stale" | "urn:rolecall:problem:internal" | "urn:rolecall:problem:unavailable";
+            type: "urn:rolecall:problem:bad-request" | "urn:rolecall:problem:unauthenticated" | "urn:rolecall:problem:session-ended" | "urn:rolecall:problem:forbidden" | "urn:rolecall:problem:no-active-workspace" | "urn:rolecall:problem:scope-missing" | "urn:rolecall:problem:workspace-not-listed" | "urn:rolecall:problem:not-found" | "urn:rolecall:problem:unknown-route" | "urn:rolecall:problem:method-not-allowed" | "urn:rolecall:problem:too-large" | "urn:rolecall:problem:unsupported-media-type" | "urn:rolecall:problem:idempotency-key-reused" | "urn:rolecall:problem:too-many-changes" | "urn:rolecall:problem:clerk-unavailable" | "urn:rolecall:problem:accepted-not-recorded" | "urn:rolecall:problem:rate-limited" | "urn:rolecall:problem:commands-unavailable" | "urn:rolecall:problem:already-a-member" | "urn:rolecall:problem:invitation-not-unique" | "urn:rolecall:problem:quota-exceeded" | "urn:rolecall:problem:last-admin" | "urn:rolecall:problem:managed-by-directory" | "urn:rolecall:problem:invitation-not-pending" | "urn:rolecall:problem:slug-taken" | "urn:rolecall:problem:not-an-admin-at-clerk" | "urn:rolecall:problem:overtaken" | "urn:rolecall:problem:idempotency-in-progress" | "urn:rolecall:problem:revision-not-reached" | "urn:rolecall:problem:stale" | "urn:rolecall:problem:internal" | "urn:rolecall:problem:unavailable";
             /** @description For people. */
             title: string;
             /** @description The status of the answer. */
@@ -589,7 +600,7 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description The request carries no usable token. */
+        /** @description The request carries no usable token (`unauthenticated`), or one whose session has ended at Clerk (`session-ended`). */
         Unauthenticated: {
             headers: {
                 /** @description For a request without a token, the scheme alone; otherwise it also names the error (RFC 6750). */
@@ -597,19 +608,12 @@ export interface components {
                 [name: string]: unknown;
             };
             content: {
-                /**
-                 * @example {
-                 *       "type": "urn:rolecall:problem:unauthenticated",
-                 *       "title": "No usable token",
-                 *       "status": 401,
-                 *       "detail": "Send a current Clerk session token or a service token as Authorization: Bearer."
-                 *     }
-                 */
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
         /**
          * @description A member without the permission, an account that is refused everywhere, or a user on a service's route (`forbidden`).
+         *     A user who names no workspace, and has no active organization (`no-active-workspace`).
          *     Or a service whose token lacks a scope (`scope-missing`, with the scope), or is limited to other workspaces (`workspace-not-listed`).
          */
         Forbidden: {
@@ -634,6 +638,26 @@ export interface components {
                  *       "title": "Not found",
                  *       "status": 404,
                  *       "detail": "There is no such resource, or you have no access to it."
+                 *     }
+                 */
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /**
+         * @description No route has this path, whoever asks (`unknown-route`). A path that two programs could read differently, such as one with an
+         *     escaped slash, is `not-found`.
+         */
+        UnknownRoute: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "type": "urn:rolecall:problem:unknown-route",
+                 *       "title": "Unknown route",
+                 *       "status": 404,
+                 *       "detail": "Rolecall has no route with this path, whoever asks. GET /openapi.yaml lists all routes."
                  *     }
                  */
                 "application/problem+json": components["schemas"]["Problem"];
@@ -821,6 +845,11 @@ export interface components {
         /** @description Whom a service acts for, given once. Required with a service token; a user's own token overrides it. */
         OnBehalfOf: string;
         /**
+         * @description Whom a service acts for, given once. A service whose token has the scope `read` may leave it out, and then reads in its own
+         *     name. A user's own token overrides it.
+         */
+        OnBehalfOfReader: string;
+        /**
          * @description The revision that the workspace must have reached, such as that of an earlier answer. The answer is held back for it, for
          *     a second at most; then it is 409 `revision-not-reached`. May be given once.
          */
@@ -869,7 +898,7 @@ export interface components {
         /** @description A cache of the caller's own may keep the answer, and must ask before each use of it. */
         CacheControl: "private, no-cache";
         /** @description The answer depends on the caller. */
-        Vary: "Authorization, Rolecall-On-Behalf-Of";
+        Vary: string;
         /** @description The answer is the one of the first request with this key. */
         Replayed: "true";
         /** @description As in a success, if the caller is a member. */
@@ -1030,8 +1059,11 @@ export interface operations {
                 max_staleness?: components["parameters"]["MaxStaleness"];
             };
             header?: {
-                /** @description Whom a service acts for, given once. Required with a service token; a user's own token overrides it. */
-                "Rolecall-On-Behalf-Of"?: components["parameters"]["OnBehalfOf"];
+                /**
+                 * @description Whom a service acts for, given once. A service whose token has the scope `read` may leave it out, and then reads in its own
+                 *     name. A user's own token overrides it.
+                 */
+                "Rolecall-On-Behalf-Of"?: components["parameters"]["OnBehalfOfReader"];
                 /** @description ETags of earlier answers. If one is still right, the answer is 304 without a body. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
             };
@@ -1239,8 +1271,11 @@ export interface operations {
                 cursor?: components["parameters"]["Cursor"];
             };
             header?: {
-                /** @description Whom a service acts for, given once. Required with a service token; a user's own token overrides it. */
-                "Rolecall-On-Behalf-Of"?: components["parameters"]["OnBehalfOf"];
+                /**
+                 * @description Whom a service acts for, given once. A service whose token has the scope `read` may leave it out, and then reads in its own
+                 *     name. A user's own token overrides it.
+                 */
+                "Rolecall-On-Behalf-Of"?: components["parameters"]["OnBehalfOfReader"];
                 /** @description ETags of earlier answers. If one is still right, the answer is 304 without a body. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
             };
@@ -1450,8 +1485,11 @@ export interface operations {
                 cursor?: components["parameters"]["Cursor"];
             };
             header?: {
-                /** @description Whom a service acts for, given once. Required with a service token; a user's own token overrides it. */
-                "Rolecall-On-Behalf-Of"?: components["parameters"]["OnBehalfOf"];
+                /**
+                 * @description Whom a service acts for, given once. A service whose token has the scope `read` may leave it out, and then reads in its own
+                 *     name. A user's own token overrides it.
+                 */
+                "Rolecall-On-Behalf-Of"?: components["parameters"]["OnBehalfOfReader"];
                 /** @description ETags of earlier answers. If one is still right, the answer is 304 without a body. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
             };
@@ -1670,8 +1708,11 @@ export interface operations {
                 cursor?: components["parameters"]["Cursor"];
             };
             header?: {
-                /** @description Whom a service acts for, given once. Required with a service token; a user's own token overrides it. */
-                "Rolecall-On-Behalf-Of"?: components["parameters"]["OnBehalfOf"];
+                /**
+                 * @description Whom a service acts for, given once. A service whose token has the scope `read` may leave it out, and then reads in its own
+                 *     name. A user's own token overrides it.
+                 */
+                "Rolecall-On-Behalf-Of"?: components["parameters"]["OnBehalfOfReader"];
                 /** @description ETags of earlier answers. If one is still right, the answer is 304 without a body. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
             };
@@ -1839,8 +1880,11 @@ export interface operations {
                 until?: components["parameters"]["Until"];
             };
             header?: {
-                /** @description Whom a service acts for, given once. Required with a service token; a user's own token overrides it. */
-                "Rolecall-On-Behalf-Of"?: components["parameters"]["OnBehalfOf"];
+                /**
+                 * @description Whom a service acts for, given once. A service whose token has the scope `read` may leave it out, and then reads in its own
+                 *     name. A user's own token overrides it.
+                 */
+                "Rolecall-On-Behalf-Of"?: components["parameters"]["OnBehalfOfReader"];
             };
             path: {
                 workspace_id: components["parameters"]["PathWorkspaceID"];
@@ -1893,7 +1937,11 @@ export interface operations {
                  *     or if it never agreed, a request that would be allowed is 503 `stale`. May be given once.
                  */
                 max_staleness?: components["parameters"]["MaxStaleness"];
-                workspace_id: string;
+                /**
+                 * @description Left out, the active organization of the session is meant (`no-active-workspace` if there is none). A service must
+                 *     name a workspace.
+                 */
+                workspace_id?: string;
                 /** @description A permission of the policy, or Clerk's own key of one. */
                 permission: string;
             };
@@ -1919,6 +1967,8 @@ export interface operations {
                     "Rolecall-Role": string;
                     /** @description As asked. */
                     "Rolecall-Permission": string;
+                    /** @description Who acts as the user, as Clerk names the actor. Empty if the user acts. */
+                    "Rolecall-Impersonator": string;
                     [name: string]: unknown;
                 };
                 content: {

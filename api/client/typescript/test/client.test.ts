@@ -209,6 +209,20 @@ test("a refusal that is the program's own fault is reported, and the sender hear
   }
 });
 
+test("an ended session is told, and a decision names the impersonator", async (t) => {
+  let ended = true;
+  const server = await fake(t, (_, response) => {
+    response.statusCode = ended ? 401 : 200;
+    const decision = { ...check("user_1"), allowed: true, reason: "allowed", user_id: "user_1", workspace_id: "org_1", impersonator: "user_2" };
+    response.end(JSON.stringify(ended ? { type: "urn:rolecall:problem:session-ended", title: "x", status: 401 } : decision));
+  });
+  const client = patientClient({ url: server.url });
+  const refused = await requirePermission(client, "reports:read", () => "org_1", () => ({ token: "user_1" }))(new Request("https://app.test/"));
+  assert.equal(((await refused?.json()) as { type: string }).type, "urn:rolecall:problem:session-ended");
+  ended = false;
+  assert.equal((await client.admit({ token: "user_1" }, "org_1", "reports:read")).impersonator, "user_2");
+});
+
 // A look-up at Clerk may take a second.
 test("a decision has two seconds and two tries, unless configured", async (t) => {
   const timers = t.mock.method(globalThis, "setTimeout");
