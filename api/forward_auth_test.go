@@ -334,7 +334,7 @@ func TestDoors_ReadCookies(t *testing.T) {
 		require.Equal(t, 401, b.get("", target, "Cookie", cookie).status, target)
 	}
 	without := setupDoors(t, func(c *Config) { c.Cookies.AuthorizedParties = nil })
-	require.Equal(t, 401, without.ask("forwarded", "", "GET", "/dashboard", "Cookie", cookie).status, "any sub-domain could plant it")
+	require.Equal(t, 401, without.askDoor("forwarded", "", "GET", "/dashboard", "Cookie", cookie).status, "any sub-domain could plant it")
 }
 
 // TestDoors_CookiesChangeNothingForOtherSites (CSRF).
@@ -423,7 +423,7 @@ func TestDoors_SendBrowsersToTheSignInPage(t *testing.T) {
 	}
 	require.Equal(t, 403, b.askDoor("forwarded", "user_1", "GET", "/dashboard", "Accept", "text/html").status, "the session is good")
 	without := setupDoors(t, func(c *Config) { c.SignInURL = nil })
-	require.Equal(t, 401, without.ask("forwarded", "", "GET", "/dashboard", "Accept", "text/html").status)
+	require.Equal(t, 401, without.askDoor("forwarded", "", "GET", "/dashboard", "Accept", "text/html").status)
 }
 
 // FuzzDoors: a question is refused as the caller's fault or has one reading, and only the public
