@@ -37,6 +37,12 @@ fuzz: ## Run each fuzz test for a few seconds
 		done; \
 	done
 
+.PHONY: typescript
+typescript: ## Build and test the TypeScript client, and compile what other generators make of the API's document; needs Node 18
+	go build -o bin/rolecall ./cmd/rolecall
+	cd api/client/typescript && npm ci --ignore-scripts && npm run drift && npm test
+	.ci/generators/run
+
 .PHONY: bench
 bench: ## Run the benchmarks, each beside its floor: first of the whole program, then of its parts
 	go test -run '^$$' -bench . -benchtime 1x -count 1 ./cmd/rolecall/internal/bench
@@ -54,6 +60,10 @@ fmt: ## Format the code
 generate: schema ## Write the generated files: schema, queries, .env.example, the table of settings
 	$(TOOL) sqlc generate -f store/sqlc.yaml
 	go test ./cmd/rolecall -run 'TestGenerated' -count=1 -update
+
+.PHONY: generate-typescript
+generate-typescript: ## Write the TypeScript client's types from api/openapi.yaml; needs Node 18
+	cd api/client/typescript && npm ci --ignore-scripts && npm run generate
 
 .PHONY: schema
 schema: ## Write migrations/schema.sql from the migrations

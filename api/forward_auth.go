@@ -33,7 +33,7 @@ func (s *server) extAuthzDoor(next http.Handler) http.Handler {
 }
 
 // door answers whether a proxy may pass a request on: 200 if it may, and any other status if not.
-func (s *server) door(read func(*http.Request) (question, error)) http.Handler {
+func (s *server) door(read func(*http.Request) (originalRequest, error)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		q, err := read(r)
 		if err == nil {
@@ -52,7 +52,7 @@ func (s *server) door(read func(*http.Request) (question, error)) http.Handler {
 }
 
 // passOn answers 200 if a request may be passed on, and returns the refusal otherwise.
-func (s *server) passOn(w http.ResponseWriter, r *http.Request, q question) error {
+func (s *server) passOn(w http.ResponseWriter, r *http.Request, q originalRequest) error {
 	route, workspaceID := s.cfg.Policy().Routes.Find(q.method, q.path)
 	switch {
 	case route == nil:
@@ -102,7 +102,7 @@ func writeAdmitted(w http.ResponseWriter, admitted clerksync.Decision) {
 // workspaceOf returns the id of the workspace that a request is about. It is "", which no workspace
 // has, if the host names none: a stranger to a workspace and the caller of none get the same
 // answer.
-func (s *server) workspaceOf(ctx context.Context, q question, route *policy.Route, inPath string, caller auth.Identity) (string, error) {
+func (s *server) workspaceOf(ctx context.Context, q originalRequest, route *policy.Route, inPath string, caller auth.Identity) (string, error) {
 	switch route.Workspace {
 	case policy.WorkspaceInPath:
 		return inPath, nil
@@ -121,7 +121,7 @@ func (s *server) workspaceOf(ctx context.Context, q question, route *policy.Rout
 
 // signInPage returns where to send a browser that has no usable session, or "" if the refusal
 // stands. The page sends the browser back to the original address, on the host of the request.
-func (s *server) signInPage(q question, refused error) string {
+func (s *server) signInPage(q originalRequest, refused error) string {
 	if s.cfg.SignInURL == nil || q.host == "" || !q.navigates() || !endedOrMissing(refused) {
 		return ""
 	}

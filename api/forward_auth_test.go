@@ -69,8 +69,8 @@ func setupDoors(t testing.TB, change func(*Config)) *serverBundle {
 	return b
 }
 
-// ask asks at a door about a request: by X-Forwarded-*, by X-Original-*, or as Envoy does.
-func (b *serverBundle) ask(door, token, method, target string, headers ...string) exchange {
+// askDoor asks at a door about a request: by X-Forwarded-*, by X-Original-*, or as Envoy does.
+func (b *serverBundle) askDoor(door, token, method, target string, headers ...string) exchange {
 	b.tb.Helper()
 	switch door {
 	case "forwarded":
@@ -132,41 +132,41 @@ func TestDoors_DecideByTheRouteMap(t *testing.T) {
 	t.Parallel()
 	b := setupDoors(t, nil)
 	for _, door := range doors() {
-		requireAdmitted(t, b.ask(door, "user_1", "GET", "/w/org_1/reports/81?x=%2e%2e/..;//"), "user_1", "org_1", "org:member", "reports:read")
-		requireAdmitted(t, b.ask(door, "user_1", "HEAD", "/w/org_1/reports"), "user_1", "org_1", "org:member", "reports:read")
-		requireAdmitted(t, b.ask(door, "user_2", "PROPFIND", "/w/org_1/settings/a/b"), "user_2", "org_1", "org:admin", "workspace:update")
-		requireAdmitted(t, b.ask(door, "user_1.org_1", "PUT", "/dashboard"), "user_1", "org_1", "org:member", "reports:read")
-		requireAdmitted(t, b.ask(door, "user_1.org_1.user_support", "PUT", "/dashboard"), "user_1", "org_1", "org:member", "reports:read", "user_support")
-		requireAdmitted(t, b.ask(door, "", "GET", "/healthz"))
-		requireAdmitted(t, b.ask(door, "user_1.org_1", "GET", "/healthz"))
-		requireAdmitted(t, b.ask(door, "nonsense", "GET", "/healthz"))
+		requireAdmitted(t, b.askDoor(door, "user_1", "GET", "/w/org_1/reports/81?x=%2e%2e/..;//"), "user_1", "org_1", "org:member", "reports:read")
+		requireAdmitted(t, b.askDoor(door, "user_1", "HEAD", "/w/org_1/reports"), "user_1", "org_1", "org:member", "reports:read")
+		requireAdmitted(t, b.askDoor(door, "user_2", "PROPFIND", "/w/org_1/settings/a/b"), "user_2", "org_1", "org:admin", "workspace:update")
+		requireAdmitted(t, b.askDoor(door, "user_1.org_1", "PUT", "/dashboard"), "user_1", "org_1", "org:member", "reports:read")
+		requireAdmitted(t, b.askDoor(door, "user_1.org_1.user_support", "PUT", "/dashboard"), "user_1", "org_1", "org:member", "reports:read", "user_support")
+		requireAdmitted(t, b.askDoor(door, "", "GET", "/healthz"))
+		requireAdmitted(t, b.askDoor(door, "user_1.org_1", "GET", "/healthz"))
+		requireAdmitted(t, b.askDoor(door, "nonsense", "GET", "/healthz"))
 
-		requireRefusal(t, b.ask(door, "user_1", "POST", "/w/org_1/reports"), 404, "no-route")
-		requireRefusal(t, b.ask(door, "", "GET", "/elsewhere"), 404, "no-route")
-		requireRefusal(t, b.ask(door, "user_1", "GET", "/"), 404, "no-route")
-		requireRefusal(t, b.ask(door, "user_1", "POST", "/healthz"), 404, "no-route")
-		requireRefusal(t, b.ask(door, "", "GET", "/w/org_1/reports"), 401, "unauthenticated")
-		requireRefusal(t, b.ask(door, "nonsense", "GET", "/w/org_1/reports"), 401, "unauthenticated")
-		requireRefusal(t, b.ask(door, "user_1", "GET", "/w/org_1/settings"), 403, "forbidden")
-		requireProblem(t, b.ask(door, "user_2..user_support", "GET", "/w/org_1/settings"), 403, clerksync.ReasonImpersonationDenied)
-		requireRefusal(t, b.ask(door, "user_1", "GET", "/dashboard"), 403, "no-active-workspace")
-		requireRefusal(t, b.ask(door, "user_9", "GET", "/w/org_1/reports"), 404, "not-found")
-		requireRefusal(t, b.ask(door, "user_9.org_1", "GET", "/dashboard"), 404, "not-found")
-		requireRefusal(t, b.ask(door, "user_1", "GET", "/w/org_none/reports"), 404, "not-found")
-		requireRefusal(t, b.ask(door, serviceToken, "GET", "/w/org_1/reports", headerOnBehalfOf, "user_2"), 403, "forbidden")
-		requireRefusal(t, b.ask(door, keysAwayToken, "GET", "/w/org_1/reports"), 503, "unavailable")
+		requireRefusal(t, b.askDoor(door, "user_1", "POST", "/w/org_1/reports"), 404, "no-route")
+		requireRefusal(t, b.askDoor(door, "", "GET", "/elsewhere"), 404, "no-route")
+		requireRefusal(t, b.askDoor(door, "user_1", "GET", "/"), 404, "no-route")
+		requireRefusal(t, b.askDoor(door, "user_1", "POST", "/healthz"), 404, "no-route")
+		requireRefusal(t, b.askDoor(door, "", "GET", "/w/org_1/reports"), 401, "unauthenticated")
+		requireRefusal(t, b.askDoor(door, "nonsense", "GET", "/w/org_1/reports"), 401, "unauthenticated")
+		requireRefusal(t, b.askDoor(door, "user_1", "GET", "/w/org_1/settings"), 403, "forbidden")
+		requireProblem(t, b.askDoor(door, "user_2..user_support", "GET", "/w/org_1/settings"), 403, clerksync.ReasonImpersonationDenied)
+		requireRefusal(t, b.askDoor(door, "user_1", "GET", "/dashboard"), 403, "no-active-workspace")
+		requireRefusal(t, b.askDoor(door, "user_9", "GET", "/w/org_1/reports"), 404, "not-found")
+		requireRefusal(t, b.askDoor(door, "user_9.org_1", "GET", "/dashboard"), 404, "not-found")
+		requireRefusal(t, b.askDoor(door, "user_1", "GET", "/w/org_none/reports"), 404, "not-found")
+		requireRefusal(t, b.askDoor(door, serviceToken, "GET", "/w/org_1/reports", headerOnBehalfOf, "user_2"), 403, "forbidden")
+		requireRefusal(t, b.askDoor(door, keysAwayToken, "GET", "/w/org_1/reports"), 503, "unavailable")
 		require.Contains(t, b.logs.take(), "keys_unavailable")
 	}
-	require.NotEmpty(t, b.ask("forwarded", "user_1", "GET", "/w/org_1/reports").header.Get(headerRevision))
+	require.NotEmpty(t, b.askDoor("forwarded", "user_1", "GET", "/w/org_1/reports").header.Get(headerRevision))
 	b.world.remove("org_1", "user_1")
-	requireRefusal(t, b.ask("envoy", "user_1", "GET", "/w/org_1/reports"), 404, "not-found")
+	requireRefusal(t, b.askDoor("envoy", "user_1", "GET", "/w/org_1/reports"), 404, "not-found")
 }
 
 func TestDoors_WithoutRoutesAdmitNobody(t *testing.T) {
 	t.Parallel()
 	b := setupServer(t, nil)
 	for _, door := range doors() {
-		requireRefusal(t, b.ask(door, "user_1", "GET", "/"), 404, "no-route")
+		requireRefusal(t, b.askDoor(door, "user_1", "GET", "/"), 404, "no-route")
 	}
 }
 
@@ -183,16 +183,16 @@ func TestDoors_RefuseWhatCanBeReadTwice(t *testing.T) {
 			if door != "envoy" && strings.Contains(target, "\x01") {
 				continue // no client of HTTP sends it
 			}
-			requireRefusal(t, b.ask(door, "user_2", "GET", target), 400, "bad-request")
+			requireRefusal(t, b.askDoor(door, "user_2", "GET", target), 400, "bad-request")
 		}
 		for _, override := range []string{"X-HTTP-Method-Override", "X-Method-Override", "X-HTTP-Method", "X_HTTP_Method_Override"} {
-			requireRefusal(t, b.ask(door, "user_2", "GET", "/w/org_1/reports", override, "DELETE"), 400, "bad-request")
-			requireRefusal(t, b.ask(door, "user_2", "GET", "/w/org_1/reports", override, "GET", override, "PUT"), 400, "bad-request")
-			require.Equal(t, 200, b.ask(door, "user_2", "GET", "/w/org_1/reports", override, "get").status)
+			requireRefusal(t, b.askDoor(door, "user_2", "GET", "/w/org_1/reports", override, "DELETE"), 400, "bad-request")
+			requireRefusal(t, b.askDoor(door, "user_2", "GET", "/w/org_1/reports", override, "GET", override, "PUT"), 400, "bad-request")
+			require.Equal(t, 200, b.askDoor(door, "user_2", "GET", "/w/org_1/reports", override, "get").status)
 		}
-		require.Equal(t, 200, b.ask(door, "user_2", "GET", "/w/org_1/reports?_method=get&x_method=PUT&_methods=PUT").status)
+		require.Equal(t, 200, b.askDoor(door, "user_2", "GET", "/w/org_1/reports?_method=get&x_method=PUT&_methods=PUT").status)
 		for _, method := range []string{"get", "GET,PUT", "GET1"} {
-			requireRefusal(t, b.ask(door, "user_2", method, "/w/org_1/reports"), 400, "bad-request")
+			requireRefusal(t, b.askDoor(door, "user_2", method, "/w/org_1/reports"), 400, "bad-request")
 		}
 	}
 	for _, target := range []string{"/v1/ext-authz//w", "/v1/ext-authz/../authorize", "/v1/ext-authz/..", "/v1/ext-authz/%2e%2e/me"} {
@@ -252,7 +252,7 @@ func TestDoors_IgnoreQueries(t *testing.T) {
 	for _, query := range []string{"?q=1&q=2", "?min_revision=999", "?max_staleness=1", "?%zz"} {
 		x := b.get("user_1", "/v1/forward-auth"+query, headerForwardedMethod, "GET", headerForwardedURI, "/w/org_1/reports"+query)
 		require.Equal(t, 200, x.status, "%s", x.body)
-		require.Equal(t, 200, b.ask("envoy", "user_1", "GET", "/w/org_1/reports"+query).status)
+		require.Equal(t, 200, b.askDoor("envoy", "user_1", "GET", "/w/org_1/reports"+query).status)
 	}
 }
 
@@ -289,13 +289,13 @@ func TestDoors_FindTheWorkspace(t *testing.T) {
 		for _, host := range test.host {
 			headers = append(headers, headerForwardedHost, host)
 		}
-		require.Equal(t, test.status, b.ask("forwarded", "user_1", "GET", "/host/x", headers...).status, "%q", test.host)
-		require.Equal(t, test.status, b.ask("original", "user_1", "GET", "/host/x", headers...).status, "%q", test.host)
+		require.Equal(t, test.status, b.askDoor("forwarded", "user_1", "GET", "/host/x", headers...).status, "%q", test.host)
+		require.Equal(t, test.status, b.askDoor("original", "user_1", "GET", "/host/x", headers...).status, "%q", test.host)
 		if len(test.host) == 1 {
-			require.Equal(t, test.status, b.ask("envoy", "user_1", "GET", "/host/x", "Host", test.host[0]).status, "%q", test.host)
+			require.Equal(t, test.status, b.askDoor("envoy", "user_1", "GET", "/host/x", "Host", test.host[0]).status, "%q", test.host)
 		}
 	}
-	require.Equal(t, 404, b.ask("envoy", "user_1", "GET", "/host/x", "Host", "south.test", headerForwardedHost, "north.test").status, "Envoy's Host counts alone")
+	require.Equal(t, 404, b.askDoor("envoy", "user_1", "GET", "/host/x", "Host", "south.test", headerForwardedHost, "north.test").status, "Envoy's Host counts alone")
 	for _, door := range doors() {
 		for _, test := range []struct {
 			headers []string
@@ -312,7 +312,7 @@ func TestDoors_FindTheWorkspace(t *testing.T) {
 			{[]string{"X-Workspace-Id", "org_1", "X_Workspace_Id", "org_2"}, 400},
 			{[]string{"X_Workspace_Id", "org_1"}, 400},
 		} {
-			require.Equal(t, test.status, b.ask(door, "user_1", "GET", "/api/x", test.headers...).status, "%s %q", door, test.headers)
+			require.Equal(t, test.status, b.askDoor(door, "user_1", "GET", "/api/x", test.headers...).status, "%s %q", door, test.headers)
 		}
 	}
 }
@@ -323,18 +323,18 @@ func TestDoors_ReadCookies(t *testing.T) {
 	b := setupDoors(t, nil)
 	const cookie = "__session=user_1.org_1"
 	for _, door := range doors() {
-		requireAdmitted(t, b.ask(door, "", "GET", "/dashboard", "Cookie", cookie), "user_1", "org_1", "org:member", "reports:read")
-		require.Equal(t, 404, b.ask(door, "user_9.org_1", "GET", "/dashboard", "Cookie", cookie).status, "the header wins")
-		require.Equal(t, 401, b.ask(door, "nonsense", "GET", "/dashboard", "Cookie", cookie).status, "the header wins")
-		require.Equal(t, 401, b.ask(door, "", "GET", "/dashboard", "Cookie", "__session=user_1.org_1; __session=user_2.org_1").status)
-		require.Equal(t, 401, b.ask(door, "", "GET", "/dashboard", "Cookie", "__session="+serviceToken, headerOnBehalfOf, "user_2").status)
+		requireAdmitted(t, b.askDoor(door, "", "GET", "/dashboard", "Cookie", cookie), "user_1", "org_1", "org:member", "reports:read")
+		require.Equal(t, 404, b.askDoor(door, "user_9.org_1", "GET", "/dashboard", "Cookie", cookie).status, "the header wins")
+		require.Equal(t, 401, b.askDoor(door, "nonsense", "GET", "/dashboard", "Cookie", cookie).status, "the header wins")
+		require.Equal(t, 401, b.askDoor(door, "", "GET", "/dashboard", "Cookie", "__session=user_1.org_1; __session=user_2.org_1").status)
+		require.Equal(t, 401, b.askDoor(door, "", "GET", "/dashboard", "Cookie", "__session="+serviceToken, headerOnBehalfOf, "user_2").status)
 	}
 	require.Contains(t, b.logs.take(), `"reason":"cookie"`)
 	for _, target := range []string{"/v1/me", authorizeTarget("org_1", "reports:read"), "/v1/workspaces/org_1"} {
 		require.Equal(t, 401, b.get("", target, "Cookie", cookie).status, target)
 	}
 	without := setupDoors(t, func(c *Config) { c.Cookies.AuthorizedParties = nil })
-	require.Equal(t, 401, without.ask("forwarded", "", "GET", "/dashboard", "Cookie", cookie).status, "any sub-domain could plant it")
+	require.Equal(t, 401, without.askDoor("forwarded", "", "GET", "/dashboard", "Cookie", cookie).status, "any sub-domain could plant it")
 }
 
 // TestDoors_CookiesChangeNothingForOtherSites (CSRF).
@@ -371,12 +371,12 @@ func TestDoors_CookiesChangeNothingForOtherSites(t *testing.T) {
 		{"GET", []string{"Sec-WebSocket-Key", "x", "Origin", ownPage}, 200},
 	} {
 		for _, door := range doors() {
-			x := b.ask(door, "", test.method, "/dashboard", append([]string{"Cookie", cookie}, test.headers...)...)
+			x := b.askDoor(door, "", test.method, "/dashboard", append([]string{"Cookie", cookie}, test.headers...)...)
 			require.Equal(t, test.status, x.status, "%s %+v", door, test)
 			if test.status == 403 {
 				requireRefusal(t, x, 403, "cross-site")
 			}
-			require.Equal(t, 200, b.ask(door, "user_1.org_1", test.method, "/dashboard", append([]string{"Cookie", cookie}, test.headers...)...).status, "no browser sends Authorization by itself")
+			require.Equal(t, 200, b.askDoor(door, "user_1.org_1", test.method, "/dashboard", append([]string{"Cookie", cookie}, test.headers...)...).status, "no browser sends Authorization by itself")
 		}
 	}
 }
@@ -394,7 +394,7 @@ func TestDoors_SendBrowsersToTheSignInPage(t *testing.T) {
 			if door == "forwarded" {
 				headers = headers[:max(0, len(headers)-2)] // without Host
 			}
-			return b.ask(door, "", method, target, headers...)
+			return b.askDoor(door, "", method, target, headers...)
 		}
 		x := sent("GET", "/dashboard?a=b&redirect_url=https://evil.test", page...)
 		require.Equal(t, 302, x.status)
@@ -409,7 +409,7 @@ func TestDoors_SendBrowsersToTheSignInPage(t *testing.T) {
 		ended := append([]string{"Cookie", "__session=user_1.org_1..sess_9"}, page...)
 		require.Equal(t, at("https://app.callmine.test/dashboard"), sent("GET", "/dashboard", ended...).header.Get("Location"))
 		require.Equal(t, 401, sent("HEAD", "/w/org_1/reports", ended...).status)
-		requireRefusal(t, b.ask(door, "user_1.org_1..sess_9", "POST", "/dashboard"), 401, "session-ended")
+		requireRefusal(t, b.askDoor(door, "user_1.org_1..sess_9", "POST", "/dashboard"), 401, "session-ended")
 
 		require.Equal(t, 401, sent("GET", "/dashboard", append([]string{"Cookie", "__session=nonsense"}, page...)...).status, "signing in wouldn't help")
 		require.Equal(t, 400, sent("GET", "//evil.test/dashboard", page...).status)
@@ -419,11 +419,11 @@ func TestDoors_SendBrowsersToTheSignInPage(t *testing.T) {
 		require.Equal(t, 401, sent("GET", "/dashboard", append([]string{"Accept", "text/htmlx"}, page[2:]...)...).status)
 	}
 	for _, host := range []string{"evil.test/x", "user@evil.test", "evil.test#", "a, b", `evil.test\`, "evil.test?"} {
-		require.Equal(t, 400, b.ask("forwarded", "", "GET", "/dashboard", "Accept", "text/html", headerForwardedHost, host).status, host)
+		require.Equal(t, 400, b.askDoor("forwarded", "", "GET", "/dashboard", "Accept", "text/html", headerForwardedHost, host).status, host)
 	}
-	require.Equal(t, 403, b.ask("forwarded", "user_1", "GET", "/dashboard", "Accept", "text/html").status, "the session is good")
+	require.Equal(t, 403, b.askDoor("forwarded", "user_1", "GET", "/dashboard", "Accept", "text/html").status, "the session is good")
 	without := setupDoors(t, func(c *Config) { c.SignInURL = nil })
-	require.Equal(t, 401, without.ask("forwarded", "", "GET", "/dashboard", "Accept", "text/html").status)
+	require.Equal(t, 401, without.askDoor("forwarded", "", "GET", "/dashboard", "Accept", "text/html").status)
 }
 
 // FuzzDoors: a question is refused as the caller's fault or has one reading, and only the public

@@ -56,8 +56,8 @@ func TestDocument_ParameterExamplesAreValid(t *testing.T) {
 	require.Positive(t, seen)
 }
 
-// TestDocument_SuitsGenerators holds the habits that generators of clients depend on. An operation's
-// id becomes a function's name, and so begins with a verb. Schemas, parameters and responses become
+// TestDocument_SuitsGenerators: generators of clients depend on these habits. An operation's id
+// becomes a function's name, and so begins with a verb. Schemas, parameters and responses become
 // types of one name space. A default in a request's body makes the member required in TypeScript.
 func TestDocument_SuitsGenerators(t *testing.T) {
 	t.Parallel()

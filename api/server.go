@@ -75,6 +75,10 @@ type Config struct {
 	ExportStall time.Duration
 	// RevisionWait is how long a request waits for min_revision. Defaults to one second.
 	RevisionWait time.Duration
+	// PublicURL is the address under which clients reach the handler, such as
+	// https://rolecall.example.com. The metadata of AuthZEN name it. Optional: without it, there are
+	// no metadata.
+	PublicURL string
 	// Now is the clock by which the mirror and tokens age. An appended event may not be in its
 	// future. Defaults to time.Now.
 	Now func() time.Time
@@ -152,7 +156,7 @@ func NewHandler(cfg Config) (http.Handler, error) {
 		Authenticator: cfg.Authenticator, Entries: cfg.Entries, Refused: cfg.Refused, KnownUser: s.knownUser, Logger: cfg.Logger, Now: cfg.Now,
 	})
 	routes := s.router()
-	return s.guard(s.extAuthzDoor(s.plainPaths(s.crossOrigin(routes, shortcut(routes))))), nil
+	return s.guard(s.extAuthzDoor(echoRequestID(s.plainPaths(s.crossOrigin(routes, shortcut(routes)))))), nil
 }
 
 // busiest is the path and the name of the route that products ask for each of their requests, and
@@ -199,6 +203,12 @@ func (s *server) router() *mux.Router {
 	r.Handle("/v1/workspaces/{workspace_id}/audit", s.asReader(policy.AuditRead, s.audit)).Methods(http.MethodGet, http.MethodHead)
 	r.Handle("/v1/workspaces/{workspace_id}/audit/export", s.asReader(policy.AuditRead, s.exportAudit)).Methods(http.MethodGet, http.MethodHead)
 	r.Handle("/v1/workspaces/{workspace_id}/audit", s.asService(auth.ScopeAuditAppend, withoutQuery(s.appendAudit))).Methods(http.MethodPost)
+	r.Handle(pathEvaluation, s.asCaller(s.evaluation)).Methods(http.MethodPost)
+	r.Handle(pathEvaluations, s.asCaller(s.evaluations)).Methods(http.MethodPost)
+	r.Handle(pathSubjectSearch, s.asService(auth.ScopeAuthorize, withoutQuery(s.searchSubject))).Methods(http.MethodPost)
+	r.Handle(pathResourceSearch, s.asCaller(s.searchResource)).Methods(http.MethodPost)
+	r.Handle(pathActionSearch, s.asCaller(s.searchAction)).Methods(http.MethodPost)
+	r.Handle(pathAuthZENMetadata, s.handle(s.metadata)).Methods(http.MethodGet, http.MethodHead)
 	r.Handle("/openapi.yaml", http.HandlerFunc(serveOpenAPI)).Methods(http.MethodGet, http.MethodHead)
 	r.NotFoundHandler = s.failWith(errUnknownRoute)
 	r.MethodNotAllowedHandler = s.methodNotAllowed(r)

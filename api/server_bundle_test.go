@@ -140,7 +140,7 @@ func setupServer(tb testing.TB, change func(*Config)) *serverBundle {
 	b := &serverBundle{
 		tb: tb, db: db, pool: db.Pool, world: &world{tb: tb, db: db}, contract: loadContract(tb), logs: &logLines{},
 	}
-	config := Config{DB: db.Pool, Authenticator: tokenAuthenticator{}, Policy: fixed(builtIn.Grants), Logger: b.logs.Logger()}
+	config := Config{DB: db.Pool, Authenticator: tokenAuthenticator{}, Policy: fixed(builtIn.Grants), Logger: b.logs.Logger(), PublicURL: "https://rolecall.example.com"}
 	if change != nil {
 		change(&config)
 	}

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -9,6 +10,7 @@ import (
 // FuzzParse: any text is read or refused. A policy that was read can be written and read again.
 func FuzzParse(f *testing.F) {
 	f.Add(builtIn)
+	f.Add(slices.Concat(builtIn, []byte("authzen:\n  workspace_types: [team, urn:a:b]\n")))
 	for _, text := range []string{
 		"roles:\n  org:admin: &a [a]\n  org:b: *a\n", "roles: {org:a: [b]}", "? roles\n: !!map {<<: *x}", "a: &b {c: *b}", "---\n...\n", "...", head + theRoutes, "0\n---", "roles: |\n a",
 	} {
@@ -27,5 +29,6 @@ func FuzzParse(f *testing.F) {
 		require.NoError(t, err, "%s", written)
 		require.Equal(t, policy.Grants, again.Grants)
 		require.Len(t, again.Routes, len(policy.Routes))
+		require.Equal(t, policy.AuthZEN, again.AuthZEN)
 	})
 }

@@ -20,6 +20,7 @@ type reader struct {
 	grants   clerksync.Grants
 	routeMap Routes
 	denied   []string // to impersonators
+	authZEN  AuthZEN
 	errs     []error
 	warnings []string
 }
@@ -116,6 +117,7 @@ var sections = []struct {
 	{"roles", (*reader).roles},
 	{"routes", (*reader).routes},
 	{"deny_impersonators", (*reader).denyImpersonators},
+	{"authzen", (*reader).readAuthZEN},
 }
 
 func (r *reader) root(body ast.Node) {

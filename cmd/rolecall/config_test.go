@@ -47,12 +47,16 @@ func TestConfig_RefusesWhatServeRefuses(t *testing.T) {
 			"'https://clerk.callmine.test'", "https://clerk callmine.test", "ftp://clerk.callmine.test", "https://clerk.callmine.test//",
 			"https://clerk.callmine.test/.well-known/jwks.json",
 		},
-		"CLERK_JWKS_URL":                {"clerk.callmine.test/jwks", "file:///etc/passwd", "https://", "u:opensesame@clerk/jwks"},
-		"CLERK_API_URL":                 {"api.clerk.com/v1", "http://api.clerk.com/v1", "https://u:opensesame@api.clerk.com/v1", "https://api.clerk.com/v1?key=opensesame"},
-		"CLERK_SECRET_KEY":              {"sk_test_open sesame", "pk_test_opensesame", "whsec_opensesame", `"sk_test_opensesame"`},
-		"CLERK_INSTANCE_ID":             {"app_1", "production"},
-		"CLERK_AUTHORIZED_PARTIES":      {"a.test", "https://a.test/", "https://a.test,*", "https://u:opensesame@a.test", "https://a.test/path"},
-		"ROLECALL_LISTEN_ADDR":          {"8080", "localhost", "http://localhost:8080", "localhost:", ":http-ish", ":70000", ":-1", "::1:8080", "*:8080", "300.0.0.1:8080", "a b:8080"},
+		"CLERK_JWKS_URL":           {"clerk.callmine.test/jwks", "file:///etc/passwd", "https://", "u:opensesame@clerk/jwks"},
+		"CLERK_API_URL":            {"api.clerk.com/v1", "http://api.clerk.com/v1", "https://u:opensesame@api.clerk.com/v1", "https://api.clerk.com/v1?key=opensesame"},
+		"CLERK_SECRET_KEY":         {"sk_test_open sesame", "pk_test_opensesame", "whsec_opensesame", `"sk_test_opensesame"`},
+		"CLERK_INSTANCE_ID":        {"app_1", "production"},
+		"CLERK_AUTHORIZED_PARTIES": {"a.test", "https://a.test/", "https://a.test,*", "https://u:opensesame@a.test", "https://a.test/path"},
+		"ROLECALL_LISTEN_ADDR":     {"8080", "localhost", "http://localhost:8080", "localhost:", ":http-ish", ":70000", ":-1", "::1:8080", "*:8080", "300.0.0.1:8080", "a b:8080"},
+		"ROLECALL_PUBLIC_URL": {
+			"rolecall.test", "http://rolecall.test", "https://", "https://:8443", "https://rolecall.test/", "https://rolecall.test/v1", "https://rolecall.test?x=opensesame",
+			"https://rolecall.test#x", "https://u:opensesame@rolecall.test", "https://Rolecall.test", "HTTPS://rolecall.test", "https://röle.test", "https://a.test,https://b.test",
+		},
 		"ROLECALL_ADMIN_ADDR":           {"9090", "127.0.0.1", "127.0.0.1:9090/metrics"},
 		"ROLECALL_STOP_DELAY":           {"5", "five seconds", "-1s"},
 		"ROLECALL_SERVICE_TOKEN_HASHES": {"reports:opensesame", "opensesame", "reports:" + strings.Repeat("opensesame", 7)[:64], "reports:" + strings.Repeat("0", 64) + "/scopes=opensesame"},
@@ -103,6 +107,7 @@ func TestConfig_AcceptsValidSettings(t *testing.T) {
 		"CLERK_JWKS_URL":           {"http://clerk-simulator:8080/jwks", "https://u:p@clerk.test/jwks"},
 		"CLERK_AUTHORIZED_PARTIES": {"https://a.test, https://b.test", "http://localhost:3000", "chrome-extension://abc"},
 		"ROLECALL_LISTEN_ADDR":     {":8080", "0.0.0.0:0", "[::1]:8080", "localhost:http", "rolecall.internal:8080"},
+		"ROLECALL_PUBLIC_URL":      {"https://rolecall.test", "https://rolecall.test:8443", "https://127.0.0.1", " https://rolecall.test\n"},
 		"ROLECALL_POLICY_FILE":     {"../../api/policy/policy.yaml"},
 		"ROLECALL_SIGN_IN_URL":     {"https://accounts.test/sign-in?theme=dark", "http://localhost:3000/sign-in"},
 		"ROLECALL_STOP_DELAY":      {"0", "0s", "1m30s"},
@@ -284,13 +289,15 @@ func TestConfig_ShowsThePolicy(t *testing.T) {
 	want, err := policy.Default()
 	require.NoError(t, err)
 	require.Equal(t, want.Grants, shown.Grants)
+	require.NotContains(t, text, "authzen", "the default isn't shown")
 
 	file := filepath.Join(t.TempDir(), "policy.yaml")
-	require.NoError(t, os.WriteFile(file, []byte("# of ours\nroles:\n  org:admin: [members:read, workspace:update, audit:read]\n"), 0o600))
+	require.NoError(t, os.WriteFile(file, []byte("# of ours\nroles:\n  org:admin: [members:read, workspace:update, audit:read]\nauthzen: {workspace_types: [team]}\n"), 0o600))
 	env["ROLECALL_POLICY_FILE"] = file
 	code, out, errs = runCommand(t, env, "config")
 	require.Equal(t, exitOK, code)
 	require.Contains(t, out, "# policy, from: "+file+"\nroles:\n  org:admin:\n")
+	require.Contains(t, out, "\nauthzen:\n  workspace_types:\n  - team\n")
 	require.Contains(t, errs, file+":2: no role grants members:manage")
 
 	require.NoError(t, os.WriteFile(file, []byte("roles:\n  org:admin: [a]\n  admin: [b]\n"), 0o600))

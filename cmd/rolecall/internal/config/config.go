@@ -36,6 +36,7 @@ type Config struct {
 	AuthorizedParties []string      `env:"CLERK_AUTHORIZED_PARTIES" secret:"web" help:"origins whose session tokens are accepted (azp), comma-separated; empty accepts all"`
 	TemplateTokens    bool          `env:"ROLECALL_ACCEPT_TEMPLATE_TOKENS" envDefault:"false" help:"accept a token of a JWT template like a session token of its user, even if it was made for another service"`
 	ListenAddr        string        `env:"ROLECALL_LISTEN_ADDR" envDefault:":8080" help:"address of the webhooks and the API"`
+	PublicURL         string        `env:"ROLECALL_PUBLIC_URL" secret:"web" help:"address under which clients reach the API, such as https://rolecall.example.com; without it, there are no metadata of AuthZEN"`
 	AdminAddr         string        `env:"ROLECALL_ADMIN_ADDR" envDefault:"127.0.0.1:9090" help:"address of /healthz, /readyz and /metrics"`
 	StopDelay         time.Duration `env:"ROLECALL_STOP_DELAY" envDefault:"5s" help:"how long a process still answers after SIGTERM, while /readyz is red, as a Go duration; 0 for none"`
 	ServiceTokens     string        `env:"ROLECALL_SERVICE_TOKEN_HASHES" secret:"all" help:"services and what they may do, comma-separated: name:SHA-256 of the token in hex/scopes=authorize+read+commands+audit:append, of which a service needs few; to limit it further: /workspaces=org_1+org_2"`
@@ -73,7 +74,7 @@ func (c Config) check(which Parts) error {
 	errs := []error{c.checkQuotes(), c.checkDatabases(which), c.checkAddresses(which), c.checkClerk()}
 	if which.Web {
 		_, err := c.ParsedServiceTokens()
-		errs = append(errs, err, c.CheckIssuer())
+		errs = append(errs, err, c.CheckIssuer(), c.checkPublicURL())
 	}
 	if which.Web && len(c.SigningSecrets) > 0 {
 		_, err := c.Verifier()

@@ -9,8 +9,8 @@ import (
 	"github.com/callmine/rolecall/api/policy"
 )
 
-// question is the request about which a proxy asks.
-type question struct {
+// originalRequest is the request about which a proxy asks.
+type originalRequest struct {
 	method string
 	target string   // path and query, as the client wrote them
 	path   []string // as [policy.ReadPath] reads it
@@ -30,13 +30,13 @@ const (
 	headerOriginalURI     = "X-Original-Uri"
 )
 
-// readForwarded reads the question from headers.
-func readForwarded(r *http.Request) (question, error) {
+// readForwarded reads the original request from headers.
+func readForwarded(r *http.Request) (originalRequest, error) {
 	given := map[string]string{}
 	for _, name := range []string{headerForwardedMethod, headerForwardedURI, headerForwardedHost, headerOriginalMethod, headerOriginalURI} {
 		values := r.Header[name]
 		if len(values) > 1 {
-			return question{}, badRequest(name + " must be given once.")
+			return originalRequest{}, badRequest(name + " must be given once.")
 		}
 		if len(values) == 1 {
 			given[name] = values[0]
@@ -45,7 +45,7 @@ func readForwarded(r *http.Request) (question, error) {
 	for _, pair := range [][2]string{{headerForwardedMethod, headerOriginalMethod}, {headerForwardedURI, headerOriginalURI}} {
 		forwarded, both := given[pair[0]]
 		if original, ok := given[pair[1]]; ok && both && forwarded != original {
-			return question{}, badRequest(pair[0] + " and " + pair[1] + " disagree: let the proxy remove the one that it doesn't set.")
+			return originalRequest{}, badRequest(pair[0] + " and " + pair[1] + " disagree: let the proxy remove the one that it doesn't set.")
 		}
 	}
 	host := r.Host
@@ -56,47 +56,47 @@ func readForwarded(r *http.Request) (question, error) {
 		method, hasMethod := given[family[0]]
 		target, hasTarget := given[family[1]]
 		if hasMethod && hasTarget {
-			return newQuestion(r, method, target, host)
+			return newOriginalRequest(r, method, target, host)
 		}
 	}
-	return question{}, badRequest("The proxy must describe the original request in X-Forwarded-Method and X-Forwarded-Uri, or in X-Original-Method and X-Original-URI.")
+	return originalRequest{}, badRequest("The proxy must describe the original request in X-Forwarded-Method and X-Forwarded-Uri, or in X-Original-Method and X-Original-URI.")
 }
 
-// readExtAuthz reads the question from the asking request itself.
-func readExtAuthz(r *http.Request) (question, error) {
-	return newQuestion(r, r.Method, strings.TrimPrefix(r.RequestURI, extAuthz), r.Host)
+// readExtAuthz reads the original request from the asking request itself.
+func readExtAuthz(r *http.Request) (originalRequest, error) {
+	return newOriginalRequest(r, r.Method, strings.TrimPrefix(r.RequestURI, extAuthz), r.Host)
 }
 
 // hostForm matches a host with or without a port.
 var hostForm = regexp.MustCompile(`^([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?$`)
 
-// newQuestion returns the question about a request. It refuses a request that a service behind the
-// proxy might read in another way.
-func newQuestion(r *http.Request, method, target, host string) (question, error) {
+// newOriginalRequest returns the request about which a proxy asks. It refuses one that a service
+// behind the proxy might read in another way.
+func newOriginalRequest(r *http.Request, method, target, host string) (originalRequest, error) {
 	if !policy.IsMethod(method) {
-		return question{}, badRequest("The original method isn't one: it must be capitals and dashes.")
+		return originalRequest{}, badRequest("The original method isn't one: it must be capitals and dashes.")
 	}
 	if host != "" && !hostForm.MatchString(host) {
-		return question{}, badRequest("The original host isn't one host.")
+		return originalRequest{}, badRequest("The original host isn't one host.")
 	}
 	written, query, _ := strings.Cut(target, "?")
 	path, err := policy.ReadPath(written)
 	if err != nil {
-		return question{}, badRequest("The original request is refused: " + err.Error() + ".")
+		return originalRequest{}, badRequest("The original request is refused: " + err.Error() + ".")
 	}
-	q := question{method: method, target: target, path: path, host: host, scheme: "https", header: r.Header}
+	q := originalRequest{method: method, target: target, path: path, host: host, scheme: "https", header: r.Header}
 	if proto := r.Header[headerForwardedProto]; len(proto) == 1 && proto[0] == "http" {
 		q.scheme = "http"
 	}
 	if name := q.override(query); name != "" {
-		return question{}, badRequest("The original request is refused: " + name + " names another method.")
+		return originalRequest{}, badRequest("The original request is refused: " + name + " names another method.")
 	}
 	return q, nil
 }
 
 // override returns the header or parameter by which the request names another method than its own,
 // or "". Some frameworks obey it. PHP also takes other characters for a parameter's underscore.
-func (q question) override(query string) string {
+func (q originalRequest) override(query string) string {
 	for name, values := range q.header {
 		if name[0]|0x20 != 'x' {
 			continue // quicker
@@ -134,7 +134,7 @@ func dashed(name string) string { return strings.ReplaceAll(strings.ToLower(name
 
 // workspaceHeader returns the workspace that a header names. It refuses a request that also has a
 // header whose name differs by underscores.
-func (q question) workspaceHeader(header string) (string, error) {
+func (q originalRequest) workspaceHeader(header string) (string, error) {
 	alike := 0
 	for name, values := range q.header {
 		if dashed(name) == dashed(header) {
@@ -150,12 +150,12 @@ func (q question) workspaceHeader(header string) (string, error) {
 
 // mayChange reports whether the request may change something, so that its sender must be known to
 // be a page of the application. A web socket begins with a GET, and then takes anything.
-func (q question) mayChange() bool {
+func (q originalRequest) mayChange() bool {
 	return q.method != http.MethodGet && q.method != http.MethodHead || len(q.header["Sec-Websocket-Key"]) > 0
 }
 
 // navigates reports whether a browser shows the answer as a page.
-func (q question) navigates() bool {
+func (q originalRequest) navigates() bool {
 	if q.method != http.MethodGet {
 		return false
 	}
