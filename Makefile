@@ -31,7 +31,7 @@ laws: ## Run the laws of the merge rule over 10,000 histories each, and 600 thro
 
 .PHONY: fuzz
 fuzz: ## Run each fuzz test for a few seconds
-	@for package in sync webhooks api/auth api/policy; do \
+	@for package in sync webhooks api api/auth api/policy; do \
 		for test in $$(go test ./$$package -list '^Fuzz' | grep '^Fuzz'); do \
 			echo "$$package $$test"; go test ./$$package -run '^$$' -fuzz "^$$test\$$" -fuzztime 3s -parallel 2 || exit 1; \
 		done; \
