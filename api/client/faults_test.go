@@ -254,7 +254,8 @@ func TestRequireFor_RefusedServiceIsAnOutage(t *testing.T) {
 	}
 }
 
-// TestRequire_TellsAnEndedSession: the sender must sign in again. A decision names the impersonator.
+// TestRequire_TellsAnEndedSession: the sender must sign in again. A decision names the
+// impersonator.
 func TestRequire_TellsAnEndedSession(t *testing.T) {
 	t.Parallel()
 	url, _ := fake(t, func(w http.ResponseWriter, _ *http.Request) {

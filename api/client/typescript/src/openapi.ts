@@ -263,6 +263,157 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/forward-auth": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * May the proxy pass a request on? The route map of the policy says what the request needs.
+         * @description For Traefik, Caddy, nginx, HAProxy and APISIX. The original request is in `X-Forwarded-Method` and `X-Forwarded-Uri`, or in
+         *     `X-Original-Method` and `X-Original-URI`. If both are there they must agree. The caller's token is in `Authorization` or, if there are authorized parties,
+         *     in Clerk's cookie `__session`. Any query is ignored. A request that a service might read in two ways is 400.
+         */
+        get: operations["forwardAuth"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/ext-authz/{path}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The same question from Envoy, Istio and Kubernetes Gateways, which send the original request itself. Takes any method.
+         * @description `path` is the whole original path with its slashes, followed by the original query. Method and `Host` are the original ones, too.
+         */
+        get: operations["extAuthz"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/access/v1/evaluation": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * May this subject do this to this resource? The standard's Access Evaluation API.
+         * @description A refusal is a 200 with `decision` false, also for an unknown subject, action or resource.
+         */
+        post: operations["evaluate"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/access/v1/evaluations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Up to 100 evaluations as of one moment. The standard's Access Evaluations API.
+         * @description What an element of `evaluations` lacks is taken from the members beside the list, whole. An element that still lacks an entity is
+         *     refused in its place, with `context.error`. Without `evaluations`, or with an empty list, the answer is that of a single evaluation.
+         */
+        post: operations["evaluateMany"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/access/v1/search/subject": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Which users may do this to this resource? The standard's Subject Search API, for services. */
+        post: operations["searchSubjects"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/access/v1/search/resource": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** In which workspaces may this subject do this? The standard's Resource Search API. */
+        post: operations["searchResources"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/access/v1/search/action": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** What may this subject do to this resource? The standard's Action Search API. */
+        post: operations["searchActions"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/.well-known/authzen-configuration": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Where the standard's APIs are. 404 unless `ROLECALL_PUBLIC_URL` is set. */
+        get: operations["getAuthZENConfiguration"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/openapi.yaml": {
         parameters: {
             query?: never;
@@ -502,12 +653,157 @@ export interface components {
              */
             as_of: string | null;
         };
+        /** @description Further members of an entity. Null counts as missing. */
+        Properties: Record<string, never> | null;
+        /** @description A Clerk user has the type `user`. No other subject may do anything. */
+        Subject: {
+            type: string;
+            id: string;
+            properties?: components["schemas"]["Properties"];
+        };
+        /** @description An id is ignored. */
+        SubjectType: {
+            type: string;
+            properties?: components["schemas"]["Properties"];
+        };
+        /** @description `name` is a permission of the policy, or Clerk's own key of one. */
+        Action: {
+            name: string;
+            properties?: components["schemas"]["Properties"];
+        };
+        /**
+         * @description If `type` is one of the policy's workspace types (`workspace` and `organization`, unless the policy names others), `id` is a
+         *     workspace's id. A resource of another type is in the workspace that `properties.workspace_id` names.
+         */
+        Resource: {
+            type: string;
+            id: string;
+            properties?: components["schemas"]["ResourceProperties"];
+        };
+        /** @description An id is ignored. */
+        ResourceType: {
+            type: string;
+            properties?: components["schemas"]["Properties"];
+        };
+        /** @description Null counts as missing. */
+        ResourceProperties: {
+            /** @description The workspace in which the resource is, as a text; any other value names none. */
+            workspace_id?: unknown;
+        } | null;
+        /** @description How fresh the mirror must be, as in `POST /v1/authorize`. All else is ignored. Null counts as missing. */
+        EvaluationContext: {
+            /** @description The revision that the workspace must have reached. */
+            min_revision?: number;
+            /** @description The longest time since the mirror is known to have agreed with Clerk, in seconds. */
+            max_staleness?: number;
+        } | null;
+        /** @description Unknown members are ignored, here and below. */
+        Evaluation: {
+            subject: components["schemas"]["Subject"];
+            action: components["schemas"]["Action"];
+            resource: components["schemas"]["Resource"];
+            context?: components["schemas"]["EvaluationContext"];
+        };
+        Evaluations: {
+            subject?: components["schemas"]["Subject"];
+            action?: components["schemas"]["Action"];
+            resource?: components["schemas"]["Resource"];
+            context?: components["schemas"]["EvaluationContext"];
+            /** @description An element that can't be read is refused in its place. */
+            evaluations?: Record<string, never>[] | null;
+            options?: {
+                /**
+                 * @description When the list ends. Without it, execute_all.
+                 * @enum {string}
+                 */
+                evaluations_semantic?: "execute_all" | "deny_on_first_deny" | "permit_on_first_permit";
+            } | null;
+        };
+        EvaluationAnswer: {
+            decision: boolean;
+            /** @description Why. `role` and `as_of` are left out if they are unknown. A question that can't be answered has `error` alone. */
+            context: {
+                reason?: components["schemas"]["Reason"];
+                role?: components["schemas"]["Role"];
+                /** @description Who acts as the user, by the token of the request. */
+                impersonator?: string;
+                revision?: number;
+                /** Format: date-time */
+                as_of?: string;
+                error?: {
+                    /** @constant */
+                    status: 400;
+                    message: string;
+                };
+            };
+        };
+        EvaluationAnswers: {
+            evaluations: components["schemas"]["EvaluationAnswer"][];
+        };
+        /** @description Which page is wanted. Null counts as missing. */
+        SearchPage: {
+            /** @description `next_token` of the page before. The rest of the request must be as it was; the limit may be left out. */
+            token?: string | null;
+            /** @description The most results that a page may have; 50 if it is left out. */
+            limit?: number | null;
+        } | null;
+        SubjectSearch: {
+            subject: components["schemas"]["SubjectType"];
+            action: components["schemas"]["Action"];
+            resource: components["schemas"]["Resource"];
+            context?: components["schemas"]["EvaluationContext"];
+            page?: components["schemas"]["SearchPage"];
+        };
+        ResourceSearch: {
+            subject: components["schemas"]["Subject"];
+            action: components["schemas"]["Action"];
+            resource: components["schemas"]["ResourceType"];
+            context?: components["schemas"]["EvaluationContext"];
+            page?: components["schemas"]["SearchPage"];
+        };
+        ActionSearch: {
+            subject: components["schemas"]["Subject"];
+            resource: components["schemas"]["Resource"];
+            context?: components["schemas"]["EvaluationContext"];
+            page?: components["schemas"]["SearchPage"];
+        };
+        NextPage: {
+            /** @description Empty after the last page. A page may have fewer results than its limit, or none, although it has a token. */
+            next_token: string;
+        };
+        EntitiesFound: {
+            page: components["schemas"]["NextPage"];
+            results: {
+                type: string;
+                id: string;
+            }[];
+        };
+        ActionsFound: {
+            page: components["schemas"]["NextPage"];
+            results: {
+                name: string;
+            }[];
+        };
+        AuthZENConfiguration: {
+            /** Format: uri */
+            policy_decision_point: string;
+            /** Format: uri */
+            access_evaluation_endpoint: string;
+            /** Format: uri */
+            access_evaluations_endpoint: string;
+            /** Format: uri */
+            search_subject_endpoint: string;
+            /** Format: uri */
+            search_resource_endpoint: string;
+            /** Format: uri */
+            search_action_endpoint: string;
+        };
         Problem: {
             /**
              * @description Stable, and meant for programs. A name, not an address.
              * @enum {string}
              */
-            type: "urn:rolecall:problem:bad-request" | "urn:rolecall:problem:unauthenticated" | "urn:rolecall:problem:session-ended" | "urn:rolecall:problem:forbidden" | "urn:rolecall:problem:no-active-workspace" | "urn:rolecall:problem:scope-missing" | "urn:rolecall:problem:workspace-not-listed" | "urn:rolecall:problem:not-found" | "urn:rolecall:problem:unknown-route" | "urn:rolecall:problem:method-not-allowed" | "urn:rolecall:problem:too-large" | "urn:rolecall:problem:unsupported-media-type" | "urn:rolecall:problem:idempotency-key-reused" | "urn:rolecall:problem:too-many-changes" | "urn:rolecall:problem:clerk-unavailable" | "urn:rolecall:problem:accepted-not-recorded" | "urn:rolecall:problem:rate-limited" | "urn:rolecall:problem:commands-unavailable" | "urn:rolecall:problem:already-a-member" | "urn:rolecall:problem:invitation-not-unique" | "urn:rolecall:problem:quota-exceeded" | "urn:rolecall:problem:last-admin" | "urn:rolecall:problem:managed-by-directory" | "urn:rolecall:problem:invitation-not-pending" | "urn:rolecall:problem:slug-taken" | "urn:rolecall:problem:not-an-admin-at-clerk" | "urn:rolecall:problem:overtaken" | "urn:rolecall:problem:idempotency-in-progress" | "urn:rolecall:problem:revision-not-reached" | "urn:rolecall:problem:stale" | "urn:rolecall:problem:internal" | "urn:rolecall:problem:unavailable";
+            type: "urn:rolecall:problem:bad-request" | "urn:rolecall:problem:unauthenticated" | "urn:rolecall:problem:session-ended" | "urn:rolecall:problem:forbidden" | "urn:rolecall:problem:no-active-workspace" | "urn:rolecall:problem:scope-missing" | "urn:rolecall:problem:workspace-not-listed" | "urn:rolecall:problem:cross-site" | "urn:rolecall:problem:no-route" | "urn:rolecall:problem:not-found" | "urn:rolecall:problem:unknown-route" | "urn:rolecall:problem:method-not-allowed" | "urn:rolecall:problem:too-large" | "urn:rolecall:problem:unsupported-media-type" | "urn:rolecall:problem:idempotency-key-reused" | "urn:rolecall:problem:too-many-changes" | "urn:rolecall:problem:clerk-unavailable" | "urn:rolecall:problem:accepted-not-recorded" | "urn:rolecall:problem:rate-limited" | "urn:rolecall:problem:commands-unavailable" | "urn:rolecall:problem:already-a-member" | "urn:rolecall:problem:invitation-not-unique" | "urn:rolecall:problem:quota-exceeded" | "urn:rolecall:problem:last-admin" | "urn:rolecall:problem:managed-by-directory" | "urn:rolecall:problem:invitation-not-pending" | "urn:rolecall:problem:slug-taken" | "urn:rolecall:problem:not-an-admin-at-clerk" | "urn:rolecall:problem:overtaken" | "urn:rolecall:problem:idempotency-in-progress" | "urn:rolecall:problem:revision-not-reached" | "urn:rolecall:problem:stale" | "urn:rolecall:problem:internal" | "urn:rolecall:problem:unavailable";
             /** @description For people. */
             title: string;
             /** @description The status of the answer. */
@@ -578,6 +874,97 @@ export interface components {
                 [name: string]: unknown;
             };
             content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /**
+         * @description The request may be passed on. All five headers that name the caller are always there, so that they replace a client's own; they are empty if the route is
+         *     public, and `Rolecall-Impersonator` is empty unless an actor acts as the user.
+         */
+        Admitted: {
+            headers: {
+                /** @description The admitted user. */
+                "Rolecall-User": string;
+                /** @description The workspace that the request is about. */
+                "Rolecall-Workspace": string;
+                /** @description Clerk's full key. */
+                "Rolecall-Role": string;
+                /** @description The permission that the route needs. */
+                "Rolecall-Permission": string;
+                /** @description The actor who acts as the user. */
+                "Rolecall-Impersonator": string;
+                "Rolecall-Revision": components["headers"]["RefusalRevision"];
+                "Rolecall-As-Of": components["headers"]["AsOf"];
+                [name: string]: unknown;
+            };
+            content?: never;
+        };
+        /** @description The browser has no session, or it has ended. Only for page loads, and if there is a sign-in page. */
+        SignIn: {
+            headers: {
+                /** @description The sign-in page; `redirect_url` is the original address. */
+                Location: string;
+                [name: string]: unknown;
+            };
+            content?: never;
+        };
+        /** @description The request carries no usable token (`unauthenticated`), or its session has ended (`session-ended`). */
+        NoSession: {
+            headers: {
+                /** @description For a request without a token, the scheme alone; otherwise it also names the error (RFC 6750). */
+                "WWW-Authenticate": string;
+                "Rolecall-Revision": components["headers"]["RefusalRevision"];
+                "Rolecall-As-Of": components["headers"]["AsOf"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "type": "urn:rolecall:problem:unauthenticated",
+                 *       "title": "No usable token",
+                 *       "status": 401,
+                 *       "detail": "Send a current Clerk session token or a service token as Authorization: Bearer."
+                 *     }
+                 */
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /**
+         * @description A member without the permission, an account that is refused everywhere, or a service (`forbidden`); a session without an active
+         *     organization (`no-active-workspace`); or a cookie in a request that another site may have sent (`cross-site`).
+         */
+        NotAdmitted: {
+            headers: {
+                "Rolecall-Revision": components["headers"]["RefusalRevision"];
+                "Rolecall-As-Of": components["headers"]["AsOf"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "type": "urn:rolecall:problem:no-active-workspace",
+                 *       "title": "No active workspace",
+                 *       "status": 403,
+                 *       "detail": "The request names no workspace, and none is active in the session. Choose an organization, or name a workspace."
+                 *     }
+                 */
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The caller isn't a member, or there is no such workspace (`not-found`); or no route of the policy takes the request (`no-route`). */
+        NoRoute: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "type": "urn:rolecall:problem:no-route",
+                 *       "title": "No route",
+                 *       "status": 404,
+                 *       "detail": "No route of the policy takes this method and path."
+                 *     }
+                 */
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
@@ -903,6 +1290,8 @@ export interface components {
         Replayed: "true";
         /** @description As in a success, if the caller is a member. */
         RefusalRevision: number;
+        /** @description As it was sent. */
+        RequestID: string;
     };
     pathItems: never;
 }
@@ -2051,6 +2440,411 @@ export interface operations {
             413: components["responses"]["TooLarge"];
             500: components["responses"]["Internal"];
             503: components["responses"]["Unavailable"];
+        };
+    };
+    forwardAuth: {
+        parameters: {
+            query?: never;
+            header?: {
+                "X-Forwarded-Method"?: string;
+                /** @description Path and query as the client wrote them. */
+                "X-Forwarded-Uri"?: string;
+                /** @description The original host. Defaults to `Host`. */
+                "X-Forwarded-Host"?: string;
+                "X-Original-Method"?: string;
+                "X-Original-URI"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["Admitted"];
+            302: components["responses"]["SignIn"];
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["NoSession"];
+            403: components["responses"]["NotAdmitted"];
+            404: components["responses"]["NoRoute"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    extAuthz: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                path: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["Admitted"];
+            302: components["responses"]["SignIn"];
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["NoSession"];
+            403: components["responses"]["NotAdmitted"];
+            404: components["responses"]["NoRoute"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    evaluate: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description At most 1 MiB. */
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "subject": {
+                 *         "type": "user",
+                 *         "id": "user_2mK5"
+                 *       },
+                 *       "action": {
+                 *         "name": "members:read"
+                 *       },
+                 *       "resource": {
+                 *         "type": "workspace",
+                 *         "id": "org_2nA1"
+                 *       },
+                 *       "context": {
+                 *         "max_staleness": 300
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["Evaluation"];
+            };
+        };
+        responses: {
+            /** @description The decision, and why. */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "decision": true,
+                     *       "context": {
+                     *         "reason": "allowed",
+                     *         "role": "org:admin",
+                     *         "revision": 42,
+                     *         "as_of": "2026-01-02T03:04:05.678Z"
+                     *       }
+                     *     }
+                     */
+                    "application/json": components["schemas"]["EvaluationAnswer"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            413: components["responses"]["TooLarge"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    evaluateMany: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description At most 1 MiB. */
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "subject": {
+                 *         "type": "user",
+                 *         "id": "user_2mK5"
+                 *       },
+                 *       "resource": {
+                 *         "type": "workspace",
+                 *         "id": "org_2nA1"
+                 *       },
+                 *       "evaluations": [
+                 *         {
+                 *           "action": {
+                 *             "name": "members:read"
+                 *           }
+                 *         },
+                 *         {}
+                 *       ],
+                 *       "options": {
+                 *         "evaluations_semantic": "execute_all"
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["Evaluations"];
+            };
+        };
+        responses: {
+            /** @description The decisions in the order of the list. With a semantic that ends early, the last one is the one that decided. */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "evaluations": [
+                     *         {
+                     *           "decision": true,
+                     *           "context": {
+                     *             "reason": "allowed",
+                     *             "role": "org:admin",
+                     *             "revision": 42,
+                     *             "as_of": "2026-01-02T03:04:05.678Z"
+                     *           }
+                     *         },
+                     *         {
+                     *           "decision": false,
+                     *           "context": {
+                     *             "error": {
+                     *               "status": 400,
+                     *               "message": "action is missing."
+                     *             }
+                     *           }
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["EvaluationAnswers"] | components["schemas"]["EvaluationAnswer"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            413: components["responses"]["TooLarge"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    searchSubjects: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description At most 1 MiB. */
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "subject": {
+                 *         "type": "user"
+                 *       },
+                 *       "action": {
+                 *         "name": "members:read"
+                 *       },
+                 *       "resource": {
+                 *         "type": "workspace",
+                 *         "id": "org_2nA1"
+                 *       },
+                 *       "page": {
+                 *         "limit": 50
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["SubjectSearch"];
+            };
+        };
+        responses: {
+            /** @description One page of users, in the order in which they joined. */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "page": {
+                     *         "next_token": ""
+                     *       },
+                     *       "results": [
+                     *         {
+                     *           "type": "user",
+                     *           "id": "user_2mK5"
+                     *         },
+                     *         {
+                     *           "type": "user",
+                     *           "id": "user_2xX0"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["EntitiesFound"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            413: components["responses"]["TooLarge"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    searchResources: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description At most 1 MiB. */
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "subject": {
+                 *         "type": "user",
+                 *         "id": "user_2mK5"
+                 *       },
+                 *       "action": {
+                 *         "name": "members:read"
+                 *       },
+                 *       "resource": {
+                 *         "type": "workspace"
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["ResourceSearch"];
+            };
+        };
+        responses: {
+            /** @description One page of workspaces, oldest membership first. A type that isn't a workspace's finds nothing. */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "page": {
+                     *         "next_token": ""
+                     *       },
+                     *       "results": [
+                     *         {
+                     *           "type": "workspace",
+                     *           "id": "org_2nA1"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["EntitiesFound"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            413: components["responses"]["TooLarge"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    searchActions: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description At most 1 MiB. */
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "subject": {
+                 *         "type": "user",
+                 *         "id": "user_2mK5"
+                 *       },
+                 *       "resource": {
+                 *         "type": "workspace",
+                 *         "id": "org_2nA1"
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["ActionSearch"];
+            };
+        };
+        responses: {
+            /** @description One page of permissions, sorted. */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "page": {
+                     *         "next_token": ""
+                     *       },
+                     *       "results": [
+                     *         {
+                     *           "name": "members:read"
+                     *         },
+                     *         {
+                     *           "name": "workspace:read"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ActionsFound"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            413: components["responses"]["TooLarge"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    getAuthZENConfiguration: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The addresses. */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "policy_decision_point": "https://rolecall.example.com",
+                     *       "access_evaluation_endpoint": "https://rolecall.example.com/access/v1/evaluation",
+                     *       "access_evaluations_endpoint": "https://rolecall.example.com/access/v1/evaluations",
+                     *       "search_subject_endpoint": "https://rolecall.example.com/access/v1/search/subject",
+                     *       "search_resource_endpoint": "https://rolecall.example.com/access/v1/search/resource",
+                     *       "search_action_endpoint": "https://rolecall.example.com/access/v1/search/action"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["AuthZENConfiguration"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            404: components["responses"]["NotFound"];
         };
     };
     getOpenAPI: {

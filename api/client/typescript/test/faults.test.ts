@@ -85,9 +85,15 @@ for (const fault of table.faults) {
 
 test("a fetch that heeds no signal is late, too", async () => {
   const failures: unknown[] = [];
-  const client = patientClient({ url: "https://rolecall.test", timeout: 20, fetch: () => new Promise(() => {}), failed: (e) => failures.push(e) });
+  let signal: AbortSignal | null | undefined;
+  const deaf: typeof fetch = (_, init) => {
+    signal = init?.signal;
+    return new Promise(() => {});
+  };
+  const client = patientClient({ url: "https://rolecall.test", timeout: 20, fetch: deaf, failed: (error) => failures.push(error) });
   assert.equal(await client.can({ token: "user_1" }, "org_1", permission), false);
   assert.match(String(failures), /LateError: no decision within 20 ms/);
+  assert.equal(signal?.aborted, true, "the request goes on");
 });
 
 test("requests without a session token are refused, and Rolecall isn't asked", async (t) => {
