@@ -13,7 +13,8 @@ import (
 const (
 	corsRequestHeaders = "Authorization, Content-Type, If-None-Match, " + headerKey
 	corsAnswerHeaders  = "Allow, Content-Disposition, ETag, Location, Retry-After, WWW-Authenticate, " + headerReplayed + ", " +
-		headerRevision + ", " + headerAsOf + ", " + headerUser + ", " + headerWorkspace + ", " + headerRole + ", " + headerPermission
+		headerRevision + ", " + headerAsOf + ", " + headerUser + ", " + headerWorkspace + ", " + headerRole + ", " + headerPermission + ", " +
+		headerImpersonator
 	// corsMaxAge is for how many seconds a browser may remember the answer to a preflight. Browsers
 	// have limits of their own, from ten minutes.
 	corsMaxAge = "600"

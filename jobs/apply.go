@@ -90,7 +90,8 @@ func (w *applyWorker) inTx(ctx context.Context, a attempt) (slow bool, err error
 	return done.slow, nil
 }
 
-// commit begins the transaction and ends it.
+// commit begins the transaction and ends it. The last statements of a transaction that applies
+// deliveries commit it, too; pgx' own commit would be one more round trip.
 func (w *applyWorker) commit(ctx context.Context, a attempt) (done applied, err error) {
 	conn, err := w.pool.Acquire(ctx)
 	if err != nil {
@@ -99,13 +100,32 @@ func (w *applyWorker) commit(ctx context.Context, a attempt) (done applied, err 
 	defer conn.Release()
 	err = merge.Retry{}.Run(ctx, func() error {
 		began := time.Now()
-		return pgx.BeginTxFunc(ctx, conn, a.bounds.Options(), func(tx pgx.Tx) (err error) {
-			w.pace.took(time.Since(began))
-			done, err = w.applyIn(ctx, tx, a, began)
-			return err
-		})
+		tx, err := conn.BeginTx(ctx, a.bounds.Options())
+		if err != nil {
+			return fmt.Errorf("begin: %w", err)
+		}
+		w.pace.took(time.Since(began))
+		if done, err = w.applyIn(ctx, tx, a, began); err == nil && conn.Conn().PgConn().TxStatus() == idle {
+			return nil
+		}
+		return endTx(ctx, tx, err)
 	})
+	if err == nil && done.slow && (a.queue == QueueRevocations || a.queue == QueueHeldUp) {
+		w.noteSlow(ctx, conn, done.Applied)
+	}
 	return done, err
+}
+
+// idle is the status of a session without a transaction.
+const idle = 'I'
+
+// endTx commits a transaction, or rolls it back after an error.
+func endTx(ctx context.Context, tx pgx.Tx, err error) error {
+	if err == nil {
+		return tx.Commit(ctx)
+	}
+	_ = tx.Rollback(ctx) // the first error says more
+	return err
 }
 
 // applied is what a transaction applied, and whether that took long.
@@ -115,7 +135,7 @@ type applied struct {
 	slow bool
 }
 
-// applyIn applies deliveries within a transaction, and finishes it.
+// applyIn applies deliveries within a transaction, and commits it, unless nothing is left to apply.
 func (w *applyWorker) applyIn(ctx context.Context, tx pgx.Tx, a attempt, began time.Time) (done applied, err error) {
 	done.Applied, err = merge.Deliveries(ctx, tx, merge.Batch{
 		SvixIDs: a.ids,
@@ -127,10 +147,8 @@ func (w *applyWorker) applyIn(ctx context.Context, tx pgx.Tx, a attempt, began t
 			}
 			return nil
 		},
+		Commit: true,
 	})
-	if err == nil && done.slow && (a.queue == QueueRevocations || a.queue == QueueHeldUp) {
-		err = w.noteSlow(ctx, tx, done.Applied)
-	}
 	return done, err
 }
 

@@ -91,10 +91,18 @@ func insertJobs(ctx context.Context, client *river.Client[pgx.Tx], tx pgx.Tx, pa
 		return fmt.Errorf("insert apply jobs: %w", err)
 	}
 	for queue := range queues {
-		_, err := tx.Exec(ctx, "SELECT pg_notify($1, $2)", migrations.Schema+".river_insert", `{"queue": "`+queue+`"}`)
-		if err != nil {
-			return fmt.Errorf("wake workers: %w", err)
+		if err := wake(ctx, tx, queue); err != nil {
+			return err
 		}
+	}
+	return nil
+}
+
+// wake wakes the workers of a queue at the commit.
+func wake(ctx context.Context, db store.DBTX, queue string) error {
+	_, err := db.Exec(ctx, "SELECT pg_notify($1, $2)", migrations.Schema+".river_insert", `{"queue": "`+queue+`"}`)
+	if err != nil {
+		return fmt.Errorf("wake workers: %w", err)
 	}
 	return nil
 }

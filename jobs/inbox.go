@@ -72,6 +72,7 @@ type Inbox struct {
 	cfg     InboxConfig
 	waiting chan *entry
 	wg      sync.WaitGroup // of the collectors
+	wakes   wakes
 
 	// mu keeps new entries out of waiting once that is closed. Stop answers every caller whose
 	// entry is there by then.
@@ -101,6 +102,7 @@ func NewInbox(cfg InboxConfig) (*Inbox, error) {
 		cfg.InstanceID = func() string { return "" }
 	}
 	inbox := &Inbox{cfg: cfg, waiting: make(chan *entry, inboxCapacity)}
+	inbox.wakes.send = func(ctx context.Context) error { return wake(ctx, cfg.Pool, QueueApply) }
 	for range collectors {
 		inbox.wg.Go(inbox.collect)
 	}
@@ -148,6 +150,7 @@ func (in *Inbox) enter(e *entry) error {
 func (in *Inbox) Stop() {
 	in.close()
 	in.wg.Wait()
+	in.wakes.stop()
 }
 
 func (in *Inbox) close() {

@@ -18,7 +18,7 @@ type stage func(context.Context, []*entry) (left []*entry, err error)
 // storeNew commits the deliveries that the ledger doesn't have, each with a job: in one round trip.
 func (in *Inbox) storeNew(ctx context.Context, batch []*entry) (left []*entry, err error) {
 	first, unique := leaders(batch)
-	receipts, err := store.AcceptDeliveries(ctx, in.cfg.Pool, unique, applyJobs())
+	receipts, err := in.accept(ctx, unique)
 	if err != nil {
 		return nil, fmt.Errorf("store deliveries: %w", err)
 	}
@@ -29,6 +29,23 @@ func (in *Inbox) storeNew(ctx context.Context, batch []*entry) (left []*entry, e
 	}
 	stored := func(e *entry) bool { return receipts[e.delivery.ID].Stored }
 	return slices.DeleteFunc(slices.Clone(batch), stored), nil
+}
+
+// accept commits deliveries, and leaves the wake-up of their workers to a later commit if it isn't
+// due yet.
+func (in *Inbox) accept(ctx context.Context, deliveries []clerksync.Delivery) (map[string]clerksync.Receipt, error) {
+	jobs, due := applyJobs(), in.wakes.due()
+	if !due {
+		jobs.Quiet = []string{QueueApply}
+	}
+	receipts, err := store.AcceptDeliveries(ctx, in.cfg.Pool, deliveries, jobs)
+	for _, d := range deliveries {
+		if queue, _ := jobs.Of(d); queue == QueueApply && (err != nil || receipts[d.ID].Stored) {
+			in.wakes.committed(due && err == nil) // after an error, the job may be there all the same
+			break
+		}
+	}
+	return receipts, err
 }
 
 // storeCopies commits copies of deliveries that the ledger has: in the place of quarantined ones.

@@ -23,6 +23,9 @@ const (
 	// worthARound is how many deliveries of QueueApply a second round must have, unless the first
 	// one is stuck at a lock.
 	worthARound = MaxBatch / 2
+	// roundSize is how many deliveries a round takes before it takes no further job. Twice as many
+	// again were slower, and would keep a workspace locked for longer than others wait for it.
+	roundSize = 2 * MaxBatch
 	// revocationRounds is how many rounds of QueueRevocations run at once, and how many of its jobs
 	// are in hand. So no removal waits for a locked workspace, or in hand behind updates that have a
 	// lower priority.
@@ -42,7 +45,7 @@ func (w *applyWorker) inRounds(queue string, atOnce, worth int) *rounds.Rounds[s
 			return make([]struct{}, len(svixIDs)), err
 		},
 		AtOnce: atOnce, Worth: worth, Patience: briefLockWait,
-		Batch:   MaxBatch,
+		Batch:   roundSize,
 		Waiting: 2 * jobsInHand * MaxBatch, // more than all jobs in hand have
 	})
 }

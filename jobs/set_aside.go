@@ -217,11 +217,11 @@ func (t timing) slow() bool {
 	return wrote >= slowApply && wrote >= slowerThanLocking*t.locked.Sub(t.began)
 }
 
-// noteSlow remembers a part that took long: a hundred like it would hold up all others.
-func (w *applyWorker) noteSlow(ctx context.Context, db store.DBTX, done merge.Applied) error {
+// noteSlow remembers a part that took long: a hundred like it would hold up all others. The next
+// one takes long, too, if this one can't be read.
+func (w *applyWorker) noteSlow(ctx context.Context, db store.DBTX, done merge.Applied) {
 	singles, err := singlesOf(ctx, db, done.Deliveries, done.Facts)
 	if parts := inParts(singles); err == nil && len(parts) == 1 {
 		w.stalls.note(time.Now(), false, parts[0].stallKeys())
 	}
-	return err
 }

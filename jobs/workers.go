@@ -24,6 +24,9 @@ const (
 	// fetchCooldown is the least time from one fetch of jobs to the next. Under load, jobs gather
 	// meanwhile; the first job after a pause is fetched at once.
 	fetchCooldown = 5 * time.Millisecond
+	// applyCooldown is the same for QueueApply, whose jobs take no access away. The jobs that gather
+	// share a transaction, which costs as much as a dozen deliveries.
+	applyCooldown = 15 * time.Millisecond
 	// fetchPollInterval is how long a job waits at most if its wake-up is lost.
 	fetchPollInterval = 100 * time.Millisecond
 	// upkeepPollInterval is the same for upkeep and sweeps, which no user waits for.
@@ -131,7 +134,7 @@ func (c WorkersConfig) periodic() []*river.PeriodicJob {
 
 func (c WorkersConfig) queues() map[string]river.QueueConfig {
 	queues := map[string]river.QueueConfig{
-		QueueApply: {MaxWorkers: jobsInHand}, QueueRevocations: {MaxWorkers: revocationRounds},
+		QueueApply: {MaxWorkers: jobsInHand, FetchCooldown: applyCooldown}, QueueRevocations: {MaxWorkers: revocationRounds},
 		QueueHeldUp: {MaxWorkers: heldUpWorkers}, QueueUpkeep: {MaxWorkers: 1, FetchPollInterval: upkeepPollInterval},
 	}
 	if c.Sweeper != nil {

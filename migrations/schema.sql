@@ -656,11 +656,11 @@ CREATE TABLE rolecall.users (
 
 CREATE INDEX audit_log_action ON rolecall.audit_log USING btree (organization_id, action, at, seq);
 
-CREATE INDEX audit_log_actor ON rolecall.audit_log USING btree (organization_id, actor, at, seq);
-
 CREATE INDEX audit_log_at ON rolecall.audit_log USING btree (organization_id, at, seq);
 
 CREATE UNIQUE INDEX audit_log_chain ON rolecall.audit_log USING btree (organization_id, seq);
+
+CREATE INDEX audit_log_of_actor ON rolecall.audit_log USING btree (organization_id, actor, at, seq) WHERE (actor IS NOT NULL);
 
 CREATE INDEX audit_log_target ON rolecall.audit_log USING btree (organization_id, target, at, seq);
 
@@ -689,6 +689,8 @@ CREATE INDEX memberships_joined ON rolecall.memberships USING btree (organizatio
 CREATE INDEX memberships_pair ON rolecall.memberships USING btree (organization_id, user_id);
 
 CREATE INDEX memberships_user_pair ON rolecall.memberships USING btree (user_id, organization_id);
+
+CREATE INDEX organizations_slug ON rolecall.organizations USING btree (slug) WHERE ((deleted_at IS NULL) AND (octet_length(slug) < 64));
 
 CREATE INDEX river_job_args_index ON rolecall.river_job USING gin (args);
 
@@ -904,6 +906,6 @@ CREATE CONSTRAINT TRIGGER permissions_stamp AFTER INSERT OR DELETE OR UPDATE ON 
 
 CREATE CONSTRAINT TRIGGER roles_stamp AFTER INSERT OR DELETE OR UPDATE ON rolecall.roles DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION rolecall.stamp_roles();
 
-CREATE TRIGGER users_inserted AFTER INSERT ON rolecall.users REFERENCING NEW TABLE AS written FOR EACH ROW WHEN (rolecall.refused(new.deleted_at, new.banned, new.deprovisioned)) EXECUTE FUNCTION rolecall.count_accounts();
+CREATE TRIGGER users_inserted AFTER INSERT ON rolecall.users REFERENCING NEW TABLE AS written FOR EACH ROW WHEN (((new.deleted_at IS NOT NULL) OR new.banned OR new.deprovisioned)) EXECUTE FUNCTION rolecall.count_accounts();
 
-CREATE TRIGGER users_updated AFTER UPDATE ON rolecall.users REFERENCING OLD TABLE AS overwritten NEW TABLE AS written FOR EACH ROW WHEN ((rolecall.refused(new.deleted_at, new.banned, new.deprovisioned) <> rolecall.refused(old.deleted_at, old.banned, old.deprovisioned))) EXECUTE FUNCTION rolecall.count_accounts();
+CREATE TRIGGER users_updated AFTER UPDATE ON rolecall.users REFERENCING OLD TABLE AS overwritten NEW TABLE AS written FOR EACH ROW WHEN ((((new.deleted_at IS NOT NULL) OR new.banned OR new.deprovisioned) <> ((old.deleted_at IS NOT NULL) OR old.banned OR old.deprovisioned))) EXECUTE FUNCTION rolecall.count_accounts();

@@ -22,6 +22,10 @@ type Writes struct {
 	EndedSessions []string // ids
 
 	Recorded string // the command whose outcome this is; "" for none
+
+	// Commit lets [Finish] commit the transaction in the round trip of its last statements. The
+	// caller's own commit then has nothing left to do.
+	Commit bool
 }
 
 // Write saves what changed since [LockMirror], and finishes the transaction's work.
@@ -74,6 +78,9 @@ func Finish(ctx context.Context, db DBTX, w Writes, saved Saved, now time.Time) 
 		return err
 	}
 	endDeliveries(&p, w.Deliveries, now)
+	if w.Commit {
+		p.exec("COMMIT", nil)
+	}
 	if err := p.run(ctx, db); err != nil {
 		return fmt.Errorf("finish deliveries: %w", err)
 	}

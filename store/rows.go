@@ -9,8 +9,7 @@ import (
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
-// The functions of this file turn rows of the mirror into objects of package sync, and back. A save
-// query takes a row as JSON.
+// The functions of this file turn rows of the mirror into objects of package sync, and back.
 
 func tombstone(deletedAt *time.Time, cause string, receivedAt, liftedAt *time.Time) clerksync.Tombstone {
 	return clerksync.Tombstone{

@@ -4,6 +4,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/callmine/rolecall/store/internal/dbsqlc"
 	clerksync "github.com/callmine/rolecall/sync"
@@ -57,26 +62,69 @@ func saveKind[T, R any](p *pipeline, locked map[string]bool, objects map[string]
 			added = append(added, r)
 		}
 	}
-	return errors.Join(
-		saveRows(p, add, added, func(inserted int64) error {
-			if inserted < int64(len(added)) {
-				return ErrRaced
-			}
-			return nil
-		}),
-		saveRows(p, change, changed, nil),
-	)
+	saveRows(p, add, added, func(inserted int64) error {
+		if inserted < int64(len(added)) {
+			return ErrRaced
+		}
+		return nil
+	})
+	saveRows(p, change, changed, nil)
+	return nil
 }
 
-// saveRows adds a statement that takes rows as JSON, unless there are none.
-func saveRows[R any](p *pipeline, sql string, rows []R, done func(written int64) error) error {
-	if len(rows) == 0 {
-		return nil
+// saveRows adds a statement that takes rows as an array for each column, unless there are none.
+func saveRows[R any](p *pipeline, sql string, rows []R, done func(written int64) error) {
+	if len(rows) > 0 {
+		p.exec(sql, done, columns(rows)...)
 	}
-	asJSON, err := json.Marshal(rows)
-	if err != nil {
-		return fmt.Errorf("write rows: %w", err)
+}
+
+// columns returns an array for each column of rows that a statement of queries/mirror.sql writes,
+// in the order of the table's columns. JSON and lists become texts.
+func columns[R any](rows []R) (arrays []any) {
+	table := reflect.TypeFor[R]()
+	for i := range table.NumField() {
+		field := table.Field(i)
+		if field.Name == "ChangedAt" || field.Name == "Followed" { // Postgres itself sets these
+			continue
+		}
+		switch reflect.Zero(field.Type).Interface().(type) {
+		case json.RawMessage:
+			arrays = append(arrays, column(rows, i, textOf))
+		case []string:
+			arrays = append(arrays, column(rows, i, listText))
+		case *string:
+			arrays = append(arrays, column(rows, i, asIs[*string]))
+		case *time.Time:
+			arrays = append(arrays, column(rows, i, asIs[*time.Time]))
+		case time.Time:
+			arrays = append(arrays, column(rows, i, asIs[time.Time]))
+		case bool:
+			arrays = append(arrays, column(rows, i, asIs[bool]))
+		default: // another type fails here
+			arrays = append(arrays, column(rows, i, asIs[string]))
+		}
 	}
-	p.exec(sql, done, asJSON)
-	return nil
+	return arrays
+}
+
+// column returns the values of one field of rows.
+func column[R, V, A any](rows []R, field int, as func(V) A) pgtype.FlatArray[A] {
+	values := make(pgtype.FlatArray[A], len(rows))
+	for n := range rows {
+		value, _ := reflect.TypeAssert[*V](reflect.ValueOf(&rows[n]).Elem().Field(field).Addr())
+		values[n] = as(*value)
+	}
+	return values
+}
+
+func asIs[V any](v V) V { return v }
+
+// listText writes a list as Postgres writes an array of texts.
+func listText(list []string) string {
+	quoted := make([]string, len(list))
+	for i, text := range list {
+		quoted[i] = `"` + strings.ReplaceAll(strings.ReplaceAll(text, `\`, `\\`), `"`, `\"`) + `"`
+	}
+	return "{" + strings.Join(quoted, ",") + "}"
 }

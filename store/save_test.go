@@ -207,7 +207,7 @@ func TestSave_TextThatPostgresCannotHold(t *testing.T) {
 			save(t, tx, before)
 			poison := mirrorOf(clerksync.Organization{Reference: clerksync.Reference{ID: "org_1"}, Name: text("a\x00", 2)})
 			err := saveMirror(t, tx, lock(t, tx, poison), poison)
-			require.Equal(t, "22P05", codeOf(err), "%v", err)
+			require.Equal(t, "22021", codeOf(err), "%v", err)
 			require.False(t, store.Unavailable(err))
 		})
 	}

@@ -21,6 +21,8 @@ type Batch struct {
 	// Written is called once the mirror is written, and before the transaction waits for others
 	// that write into the same workspaces. Optional.
 	Written func(Applied) error
+	// Commit lets the last statements also commit the transaction: see [store.Writes].
+	Commit bool
 }
 
 // Applied is what a transaction applied.
@@ -54,6 +56,7 @@ func Deliveries(ctx context.Context, tx pgx.Tx, b Batch) (done Applied, err erro
 			return done, err
 		}
 	}
+	done.Commit = b.Commit
 	return done, store.Finish(ctx, tx, done.Writes, done.saved, time.Now())
 }
 

@@ -63,3 +63,40 @@ func TestDeliveries_PanicIsAnError(t *testing.T) {
 	require.ErrorContains(t, err, "panic: out of range")
 	require.Equal(t, "received", b.Ledger(t, "msg_1").State)
 }
+
+func TestDeliveries_CommitsWithItsLastStatements(t *testing.T) {
+	t.Parallel()
+	b := mirrortest.New(t)
+	b.Insert(t, mirrortest.UserNamed(t, "msg_1", "user_1", "Kim", 1))
+	tx, err := b.Pool.Begin(t.Context())
+	require.NoError(t, err)
+	_, err = merge.Deliveries(t.Context(), tx, merge.Batch{SvixIDs: []string{"msg_1"}, Commit: true})
+	require.NoError(t, err)
+	require.Equal(t, "applied", b.Ledger(t, "msg_1").State, "as another session sees it")
+	require.NoError(t, tx.Rollback(t.Context()), "which is too late")
+	require.Equal(t, "applied", b.Ledger(t, "msg_1").State)
+}
+
+// TestDeliveries_NothingIsCommittedAfterAnError has a last statement that fails, and a commit that
+// fails.
+func TestDeliveries_NothingIsCommittedAfterAnError(t *testing.T) {
+	t.Parallel()
+	for name, trigger := range map[string]string{
+		"statement": "CREATE TRIGGER refuse BEFORE UPDATE ON rolecall.deliveries",
+		"commit":    "CREATE CONSTRAINT TRIGGER refuse AFTER UPDATE ON rolecall.deliveries DEFERRABLE INITIALLY DEFERRED",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := mirrortest.New(t)
+			b.Insert(t, mirrortest.UserNamed(t, "msg_1", "user_1", "Kim", 1))
+			b.Exec(t, trigger+" FOR EACH ROW EXECUTE FUNCTION rolecall.refuse_change()")
+			err := pgx.BeginFunc(t.Context(), b.Pool, func(tx pgx.Tx) error {
+				_, err := merge.Deliveries(t.Context(), tx, merge.Batch{SvixIDs: []string{"msg_1"}, Commit: true})
+				return err
+			})
+			require.ErrorContains(t, err, "append-only")
+			require.Equal(t, "received", b.Ledger(t, "msg_1").State)
+			require.Empty(t, b.Mirror(t).Users)
+		})
+	}
+}

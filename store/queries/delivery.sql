@@ -1,6 +1,6 @@
 -- name: AcceptDeliveries :many
 -- Adds new deliveries to the ledger, each with a place in a job of its queue, wakes the workers of
--- those queues at commit, and returns the ids of the new deliveries. It is one statement, so that
+-- those queues at commit except the quiet ones, and returns the ids of the new deliveries. It is one statement, so that
 -- accepting is one round trip and needs no other transaction. A repeat takes no lock: it must not
 -- wait for the worker that applies the first copy.
 WITH input AS (
@@ -27,7 +27,7 @@ WITH input AS (
     FROM input JOIN stored ON stored.svix_id = input.svix_id
     WHERE input.queue <> ''
     GROUP BY input.queue, input.priority
-    RETURNING pg_notify('rolecall.river_insert', jsonb_build_object('queue', queue)::text)
+    RETURNING CASE WHEN queue <> ALL (@quiet::text[]) THEN pg_notify('rolecall.river_insert', jsonb_build_object('queue', queue)::text) END
 )
 SELECT svix_id FROM stored;
 

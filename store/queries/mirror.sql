@@ -24,10 +24,10 @@
 -- organizations. Postgres' time-out for locks ends them within tens of milliseconds, and the loser
 -- tries again.
 --
--- Rows travel as JSON, because Postgres has no arrays of lists. Adding and changing are statements
--- of their own: most batches need one of them, and setting up the other cost as much. Clerk's own
--- JSON is a string in that JSON. Otherwise Postgres would refuse a \u0000 in it: Postgres keeps a
--- \u0000 in a document that it only stores, but reads every string of one that it takes apart.
+-- Rows travel as one array for each column, in the order of the table's columns (store/save.go). As
+-- JSON, a row took Postgres several times as long to read. Lists and JSON are texts in their array,
+-- because Postgres has no arrays of lists. Adding and changing are statements of their own: most
+-- batches need one of them, and setting up the other cost as much.
 
 -- name: ReadUsers :many
 SELECT * FROM rolecall.users WHERE id = ANY (@ids::text[]);
@@ -103,97 +103,138 @@ SET identifier = r.identifier, first_name = r.first_name, last_name = r.last_nam
     banned = r.banned, deprovisioned = r.deprovisioned, created_at = r.created_at, version = r.version,
     field_versions = r.field_versions, deleted_at = r.deleted_at, deleted_cause = r.deleted_cause,
     deleted_received_at = r.deleted_received_at, lifted_at = r.lifted_at, changed_at = clock_timestamp()
-FROM json_populate_recordset(null::rolecall.users, @rows::json) r
+FROM (
+    SELECT unnest(@id::text[]) AS id, unnest(@identifier::text[]) AS identifier,
+        unnest(@first_name::text[]) AS first_name, unnest(@last_name::text[]) AS last_name,
+        unnest(@image_url::text[]) AS image_url, unnest(@banned::boolean[]) AS banned,
+        unnest(@deprovisioned::boolean[]) AS deprovisioned, unnest(@created_at::timestamptz[]) AS created_at,
+        unnest(@version::text[])::json AS version, unnest(@field_versions::text[])::json AS field_versions,
+        unnest(@deleted_at::timestamptz[]) AS deleted_at, unnest(@deleted_cause::text[]) AS deleted_cause,
+        unnest(@deleted_received_at::timestamptz[]) AS deleted_received_at,
+        unnest(@lifted_at::timestamptz[]) AS lifted_at
+) r
 WHERE o.id = r.id;
 
 -- name: AddUsers :execrows
 INSERT INTO rolecall.users (id, identifier, first_name, last_name, image_url, banned, deprovisioned, created_at,
-    version, field_versions, deleted_at, deleted_cause,
-    deleted_received_at, lifted_at, changed_at)
-SELECT r.id, r.identifier, r.first_name, r.last_name, r.image_url, r.banned, r.deprovisioned, r.created_at, r.version,
-    r.field_versions, r.deleted_at, r.deleted_cause,
-    r.deleted_received_at, r.lifted_at, clock_timestamp()
-FROM json_populate_recordset(null::rolecall.users, @rows::json) r
-ORDER BY r.id
+    version, field_versions, deleted_at, deleted_cause, deleted_received_at, lifted_at, changed_at)
+SELECT unnest(@id::text[]) AS id, unnest(@identifier::text[]), unnest(@first_name::text[]),
+    unnest(@last_name::text[]), unnest(@image_url::text[]), unnest(@banned::boolean[]),
+    unnest(@deprovisioned::boolean[]), unnest(@created_at::timestamptz[]), unnest(@version::text[])::json,
+    unnest(@field_versions::text[])::json, unnest(@deleted_at::timestamptz[]), unnest(@deleted_cause::text[]),
+    unnest(@deleted_received_at::timestamptz[]), unnest(@lifted_at::timestamptz[]), clock_timestamp()
+ORDER BY id
 ON CONFLICT (id) DO NOTHING;
 
 -- name: ChangeMemberships :exec
 UPDATE rolecall.memberships o
 SET organization_id = r.organization_id, user_id = r.user_id, role = r.role, role_name = r.role_name,
-    permissions = r.permissions, created_at = r.created_at, public_metadata = (r.public_metadata #>> '{}')::json,
-    alive_at = r.alive_at, version = r.version, field_versions = r.field_versions, deleted_at = r.deleted_at,
-    deleted_cause = r.deleted_cause,
-    deleted_received_at = r.deleted_received_at, lifted_at = r.lifted_at, changed_at = clock_timestamp()
-FROM json_populate_recordset(null::rolecall.memberships, @rows::json) r
+    permissions = r.permissions, created_at = r.created_at, public_metadata = r.public_metadata, version = r.version,
+    field_versions = r.field_versions, deleted_at = r.deleted_at, deleted_cause = r.deleted_cause,
+    deleted_received_at = r.deleted_received_at, lifted_at = r.lifted_at, alive_at = r.alive_at,
+    changed_at = clock_timestamp()
+FROM (
+    SELECT unnest(@id::text[]) AS id, unnest(@organization_id::text[]) AS organization_id,
+        unnest(@user_id::text[]) AS user_id, unnest(@role::text[]) AS role, unnest(@role_name::text[]) AS role_name,
+        unnest(@permissions::text[])::text[] AS permissions, unnest(@created_at::timestamptz[]) AS created_at,
+        unnest(@public_metadata::text[])::json AS public_metadata, unnest(@version::text[])::json AS version,
+        unnest(@field_versions::text[])::json AS field_versions, unnest(@deleted_at::timestamptz[]) AS deleted_at,
+        unnest(@deleted_cause::text[]) AS deleted_cause,
+        unnest(@deleted_received_at::timestamptz[]) AS deleted_received_at,
+        unnest(@lifted_at::timestamptz[]) AS lifted_at, unnest(@alive_at::timestamptz[]) AS alive_at
+) r
 WHERE o.id = r.id;
 
 -- name: AddMemberships :execrows
 INSERT INTO rolecall.memberships (id, organization_id, user_id, role, role_name, permissions, created_at,
-    public_metadata, alive_at, version, field_versions, deleted_at, deleted_cause,
-    deleted_received_at, lifted_at, changed_at)
-SELECT r.id, r.organization_id, r.user_id, r.role, r.role_name, r.permissions, r.created_at,
-    (r.public_metadata #>> '{}')::json, r.alive_at, r.version, r.field_versions, r.deleted_at, r.deleted_cause,
-    r.deleted_received_at, r.lifted_at, clock_timestamp()
-FROM json_populate_recordset(null::rolecall.memberships, @rows::json) r
-ORDER BY r.id
+    public_metadata, version, field_versions, deleted_at, deleted_cause, deleted_received_at, lifted_at, alive_at,
+    changed_at)
+SELECT unnest(@id::text[]) AS id, unnest(@organization_id::text[]), unnest(@user_id::text[]), unnest(@role::text[]),
+    unnest(@role_name::text[]), unnest(@permissions::text[])::text[], unnest(@created_at::timestamptz[]),
+    unnest(@public_metadata::text[])::json, unnest(@version::text[])::json, unnest(@field_versions::text[])::json,
+    unnest(@deleted_at::timestamptz[]), unnest(@deleted_cause::text[]), unnest(@deleted_received_at::timestamptz[]),
+    unnest(@lifted_at::timestamptz[]), unnest(@alive_at::timestamptz[]), clock_timestamp()
+ORDER BY id
 ON CONFLICT (id) DO NOTHING;
 
 -- name: ChangeInvitations :exec
 UPDATE rolecall.invitations o
-SET organization_id = r.organization_id, email = r.email, role = r.role, status = r.status,
-    inviter_id = r.inviter_id, user_id = r.user_id, created_at = r.created_at, expires_at = r.expires_at,
-    version = r.version, field_versions = r.field_versions, deleted_at = r.deleted_at,
-    deleted_cause = r.deleted_cause,
+SET organization_id = r.organization_id, email = r.email, role = r.role, status = r.status, inviter_id = r.inviter_id,
+    user_id = r.user_id, created_at = r.created_at, expires_at = r.expires_at, version = r.version,
+    field_versions = r.field_versions, deleted_at = r.deleted_at, deleted_cause = r.deleted_cause,
     deleted_received_at = r.deleted_received_at, lifted_at = r.lifted_at, changed_at = clock_timestamp()
-FROM json_populate_recordset(null::rolecall.invitations, @rows::json) r
+FROM (
+    SELECT unnest(@id::text[]) AS id, unnest(@organization_id::text[]) AS organization_id,
+        unnest(@email::text[]) AS email, unnest(@role::text[]) AS role, unnest(@status::text[]) AS status,
+        unnest(@inviter_id::text[]) AS inviter_id, unnest(@user_id::text[]) AS user_id,
+        unnest(@created_at::timestamptz[]) AS created_at, unnest(@expires_at::timestamptz[]) AS expires_at,
+        unnest(@version::text[])::json AS version, unnest(@field_versions::text[])::json AS field_versions,
+        unnest(@deleted_at::timestamptz[]) AS deleted_at, unnest(@deleted_cause::text[]) AS deleted_cause,
+        unnest(@deleted_received_at::timestamptz[]) AS deleted_received_at,
+        unnest(@lifted_at::timestamptz[]) AS lifted_at
+) r
 WHERE o.id = r.id;
 
 -- name: AddInvitations :execrows
 INSERT INTO rolecall.invitations (id, organization_id, email, role, status, inviter_id, user_id, created_at,
-    expires_at, version, field_versions, deleted_at, deleted_cause,
-    deleted_received_at, lifted_at, changed_at)
-SELECT r.id, r.organization_id, r.email, r.role, r.status, r.inviter_id, r.user_id, r.created_at, r.expires_at,
-    r.version, r.field_versions, r.deleted_at, r.deleted_cause,
-    r.deleted_received_at, r.lifted_at, clock_timestamp()
-FROM json_populate_recordset(null::rolecall.invitations, @rows::json) r
-ORDER BY r.id
+    expires_at, version, field_versions, deleted_at, deleted_cause, deleted_received_at, lifted_at, changed_at)
+SELECT unnest(@id::text[]) AS id, unnest(@organization_id::text[]), unnest(@email::text[]), unnest(@role::text[]),
+    unnest(@status::text[]), unnest(@inviter_id::text[]), unnest(@user_id::text[]),
+    unnest(@created_at::timestamptz[]), unnest(@expires_at::timestamptz[]), unnest(@version::text[])::json,
+    unnest(@field_versions::text[])::json, unnest(@deleted_at::timestamptz[]), unnest(@deleted_cause::text[]),
+    unnest(@deleted_received_at::timestamptz[]), unnest(@lifted_at::timestamptz[]), clock_timestamp()
+ORDER BY id
 ON CONFLICT (id) DO NOTHING;
 
 -- name: ChangeDomains :exec
 UPDATE rolecall.domains o
 SET organization_id = r.organization_id, name = r.name, enrollment_mode = r.enrollment_mode,
-    verification = r.verification, created_at = r.created_at, version = r.version,
-    field_versions = r.field_versions, deleted_at = r.deleted_at, deleted_cause = r.deleted_cause,
-    deleted_received_at = r.deleted_received_at, lifted_at = r.lifted_at, changed_at = clock_timestamp()
-FROM json_populate_recordset(null::rolecall.domains, @rows::json) r
+    verification = r.verification, created_at = r.created_at, version = r.version, field_versions = r.field_versions,
+    deleted_at = r.deleted_at, deleted_cause = r.deleted_cause, deleted_received_at = r.deleted_received_at,
+    lifted_at = r.lifted_at, changed_at = clock_timestamp()
+FROM (
+    SELECT unnest(@id::text[]) AS id, unnest(@organization_id::text[]) AS organization_id,
+        unnest(@name::text[]) AS name, unnest(@enrollment_mode::text[]) AS enrollment_mode,
+        unnest(@verification::text[]) AS verification, unnest(@created_at::timestamptz[]) AS created_at,
+        unnest(@version::text[])::json AS version, unnest(@field_versions::text[])::json AS field_versions,
+        unnest(@deleted_at::timestamptz[]) AS deleted_at, unnest(@deleted_cause::text[]) AS deleted_cause,
+        unnest(@deleted_received_at::timestamptz[]) AS deleted_received_at,
+        unnest(@lifted_at::timestamptz[]) AS lifted_at
+) r
 WHERE o.id = r.id;
 
 -- name: AddDomains :execrows
 INSERT INTO rolecall.domains (id, organization_id, name, enrollment_mode, verification, created_at, version,
-    field_versions, deleted_at, deleted_cause,
-    deleted_received_at, lifted_at, changed_at)
-SELECT r.id, r.organization_id, r.name, r.enrollment_mode, r.verification, r.created_at, r.version, r.field_versions,
-    r.deleted_at, r.deleted_cause,
-    r.deleted_received_at, r.lifted_at, clock_timestamp()
-FROM json_populate_recordset(null::rolecall.domains, @rows::json) r
-ORDER BY r.id
+    field_versions, deleted_at, deleted_cause, deleted_received_at, lifted_at, changed_at)
+SELECT unnest(@id::text[]) AS id, unnest(@organization_id::text[]), unnest(@name::text[]),
+    unnest(@enrollment_mode::text[]), unnest(@verification::text[]), unnest(@created_at::timestamptz[]),
+    unnest(@version::text[])::json, unnest(@field_versions::text[])::json, unnest(@deleted_at::timestamptz[]),
+    unnest(@deleted_cause::text[]), unnest(@deleted_received_at::timestamptz[]), unnest(@lifted_at::timestamptz[]),
+    clock_timestamp()
+ORDER BY id
 ON CONFLICT (id) DO NOTHING;
 
 -- name: ChangePermissions :exec
 UPDATE rolecall.permissions o
 SET key = r.key, name = r.name, version = r.version, field_versions = r.field_versions, deleted_at = r.deleted_at,
-    deleted_cause = r.deleted_cause,
-    deleted_received_at = r.deleted_received_at, lifted_at = r.lifted_at, changed_at = clock_timestamp()
-FROM json_populate_recordset(null::rolecall.permissions, @rows::json) r
+    deleted_cause = r.deleted_cause, deleted_received_at = r.deleted_received_at, lifted_at = r.lifted_at,
+    changed_at = clock_timestamp()
+FROM (
+    SELECT unnest(@id::text[]) AS id, unnest(@key::text[]) AS key, unnest(@name::text[]) AS name,
+        unnest(@version::text[])::json AS version, unnest(@field_versions::text[])::json AS field_versions,
+        unnest(@deleted_at::timestamptz[]) AS deleted_at, unnest(@deleted_cause::text[]) AS deleted_cause,
+        unnest(@deleted_received_at::timestamptz[]) AS deleted_received_at,
+        unnest(@lifted_at::timestamptz[]) AS lifted_at
+) r
 WHERE o.id = r.id;
 
 -- name: AddPermissions :execrows
 INSERT INTO rolecall.permissions (id, key, name, version, field_versions, deleted_at, deleted_cause,
     deleted_received_at, lifted_at, changed_at)
-SELECT r.id, r.key, r.name, r.version, r.field_versions, r.deleted_at, r.deleted_cause,
-    r.deleted_received_at, r.lifted_at, clock_timestamp()
-FROM json_populate_recordset(null::rolecall.permissions, @rows::json) r
-ORDER BY r.id
+SELECT unnest(@id::text[]) AS id, unnest(@key::text[]), unnest(@name::text[]), unnest(@version::text[])::json,
+    unnest(@field_versions::text[])::json, unnest(@deleted_at::timestamptz[]), unnest(@deleted_cause::text[]),
+    unnest(@deleted_received_at::timestamptz[]), unnest(@lifted_at::timestamptz[]), clock_timestamp()
+ORDER BY id
 ON CONFLICT (id) DO NOTHING;
 
 -- name: ChangeRoles :exec
@@ -201,34 +242,51 @@ UPDATE rolecall.roles o
 SET key = r.key, keys = r.keys, name = r.name, permission_ids = r.permission_ids, version = r.version,
     field_versions = r.field_versions, deleted_at = r.deleted_at, deleted_cause = r.deleted_cause,
     deleted_received_at = r.deleted_received_at, lifted_at = r.lifted_at, changed_at = clock_timestamp()
-FROM json_populate_recordset(null::rolecall.roles, @rows::json) r
+FROM (
+    SELECT unnest(@id::text[]) AS id, unnest(@key::text[]) AS key, unnest(@keys::text[])::jsonb AS keys,
+        unnest(@name::text[]) AS name, unnest(@permission_ids::text[])::text[] AS permission_ids,
+        unnest(@version::text[])::json AS version, unnest(@field_versions::text[])::json AS field_versions,
+        unnest(@deleted_at::timestamptz[]) AS deleted_at, unnest(@deleted_cause::text[]) AS deleted_cause,
+        unnest(@deleted_received_at::timestamptz[]) AS deleted_received_at,
+        unnest(@lifted_at::timestamptz[]) AS lifted_at
+) r
 WHERE o.id = r.id;
 
 -- name: AddRoles :execrows
 INSERT INTO rolecall.roles (id, key, keys, name, permission_ids, version, field_versions, deleted_at, deleted_cause,
     deleted_received_at, lifted_at, changed_at)
-SELECT r.id, r.key, r.keys, r.name, r.permission_ids, r.version, r.field_versions, r.deleted_at, r.deleted_cause,
-    r.deleted_received_at, r.lifted_at, clock_timestamp()
-FROM json_populate_recordset(null::rolecall.roles, @rows::json) r
-ORDER BY r.id
+SELECT unnest(@id::text[]) AS id, unnest(@key::text[]), unnest(@keys::text[])::jsonb, unnest(@name::text[]),
+    unnest(@permission_ids::text[])::text[], unnest(@version::text[])::json, unnest(@field_versions::text[])::json,
+    unnest(@deleted_at::timestamptz[]), unnest(@deleted_cause::text[]), unnest(@deleted_received_at::timestamptz[]),
+    unnest(@lifted_at::timestamptz[]), clock_timestamp()
+ORDER BY id
 ON CONFLICT (id) DO NOTHING;
 
 -- name: ChangeOrganizations :exec
 UPDATE rolecall.organizations o
-SET name = r.name, slug = r.slug, image_url = r.image_url, role_set_key = r.role_set_key, created_by = r.created_by, created_at = r.created_at,
-    public_metadata = (r.public_metadata #>> '{}')::json, version = r.version, field_versions = r.field_versions,
-    deleted_at = r.deleted_at, deleted_cause = r.deleted_cause,
+SET name = r.name, slug = r.slug, image_url = r.image_url, created_by = r.created_by, created_at = r.created_at,
+    public_metadata = r.public_metadata, version = r.version, field_versions = r.field_versions,
+    deleted_at = r.deleted_at, deleted_cause = r.deleted_cause, role_set_key = r.role_set_key,
     deleted_received_at = r.deleted_received_at, lifted_at = r.lifted_at, changed_at = clock_timestamp()
-FROM json_populate_recordset(null::rolecall.organizations, @rows::json) r
+FROM (
+    SELECT unnest(@id::text[]) AS id, unnest(@name::text[]) AS name, unnest(@slug::text[]) AS slug,
+        unnest(@image_url::text[]) AS image_url, unnest(@created_by::text[]) AS created_by,
+        unnest(@created_at::timestamptz[]) AS created_at, unnest(@public_metadata::text[])::json AS public_metadata,
+        unnest(@version::text[])::json AS version, unnest(@field_versions::text[])::json AS field_versions,
+        unnest(@deleted_at::timestamptz[]) AS deleted_at, unnest(@deleted_cause::text[]) AS deleted_cause,
+        unnest(@role_set_key::text[]) AS role_set_key,
+        unnest(@deleted_received_at::timestamptz[]) AS deleted_received_at,
+        unnest(@lifted_at::timestamptz[]) AS lifted_at
+) r
 WHERE o.id = r.id;
 
 -- name: AddOrganizations :execrows
-INSERT INTO rolecall.organizations (id, name, slug, image_url, role_set_key, created_by, created_at, public_metadata, version,
-    field_versions, deleted_at, deleted_cause,
-    deleted_received_at, lifted_at, changed_at)
-SELECT r.id, r.name, r.slug, r.image_url, r.role_set_key, r.created_by, r.created_at, (r.public_metadata #>> '{}')::json, r.version,
-    r.field_versions, r.deleted_at, r.deleted_cause,
-    r.deleted_received_at, r.lifted_at, clock_timestamp()
-FROM json_populate_recordset(null::rolecall.organizations, @rows::json) r
-ORDER BY r.id
+INSERT INTO rolecall.organizations (id, name, slug, image_url, created_by, created_at, public_metadata, version,
+    field_versions, deleted_at, deleted_cause, role_set_key, deleted_received_at, lifted_at, changed_at)
+SELECT unnest(@id::text[]) AS id, unnest(@name::text[]), unnest(@slug::text[]), unnest(@image_url::text[]),
+    unnest(@created_by::text[]), unnest(@created_at::timestamptz[]), unnest(@public_metadata::text[])::json,
+    unnest(@version::text[])::json, unnest(@field_versions::text[])::json, unnest(@deleted_at::timestamptz[]),
+    unnest(@deleted_cause::text[]), unnest(@role_set_key::text[]), unnest(@deleted_received_at::timestamptz[]),
+    unnest(@lifted_at::timestamptz[]), clock_timestamp()
+ORDER BY id
 ON CONFLICT (id) DO NOTHING;

@@ -35,7 +35,7 @@ WITH input AS (
     FROM input JOIN stored ON stored.svix_id = input.svix_id
     WHERE input.queue <> ''
     GROUP BY input.queue, input.priority
-    RETURNING pg_notify('rolecall.river_insert', jsonb_build_object('queue', queue)::text)
+    RETURNING CASE WHEN queue <> ALL ($16::text[]) THEN pg_notify('rolecall.river_insert', jsonb_build_object('queue', queue)::text) END
 )
 SELECT svix_id FROM stored
 `
@@ -56,10 +56,11 @@ type AcceptDeliveriesParams struct {
 	Priorities      []int16     `json:"priorities"`
 	Kind            string      `json:"kind"`
 	MaxAttempts     int16       `json:"max_attempts"`
+	Quiet           []string    `json:"quiet"`
 }
 
 // Adds new deliveries to the ledger, each with a place in a job of its queue, wakes the workers of
-// those queues at commit, and returns the ids of the new deliveries. It is one statement, so that
+// those queues at commit except the quiet ones, and returns the ids of the new deliveries. It is one statement, so that
 // accepting is one round trip and needs no other transaction. A repeat takes no lock: it must not
 // wait for the worker that applies the first copy.
 func (q *Queries) AcceptDeliveries(ctx context.Context, db DBTX, arg AcceptDeliveriesParams) ([]string, error) {
@@ -79,6 +80,7 @@ func (q *Queries) AcceptDeliveries(ctx context.Context, db DBTX, arg AcceptDeliv
 		arg.Priorities,
 		arg.Kind,
 		arg.MaxAttempts,
+		arg.Quiet,
 	)
 	if err != nil {
 		return nil, err
