@@ -12,8 +12,8 @@ const wakeGrace = 2 * time.Millisecond
 // wakes says which commits wake the workers of QueueApply. A wake-up costs the commit, the
 // listening session and the workers' process as much as storing a delivery, and workers that have
 // just fetched don't fetch again before [applyCooldown] has passed. So a commit within that time
-// leaves its wake-up to the next one, or to a timer. That counts on [collectors]: of two commits
-// under way at once, the one that wakes could come first. If the process dies meanwhile, the workers
+// leaves its wake-up to the next one, or to a timer. That counts on [collectors] to be 1: of two
+// commits at once, the one that wakes could come first. If the process dies meanwhile, the workers
 // find the job when they poll.
 type wakes struct {
 	send func(context.Context) error // wakes the workers without a commit

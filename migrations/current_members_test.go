@@ -140,7 +140,7 @@ func TestCurrentMembers_CountingCanBeRunAgain(t *testing.T) {
 	requireStored(t, pool)
 }
 
-// cutOff migrates until a statement like the given one waits for a lock, and ends its session there.
+// cutOff migrates until a statement like the given one waits for a lock, and ends its session then.
 func cutOff(t *testing.T, pool *pgxpool.Pool, statement string) {
 	t.Helper()
 	failed, own := make(chan error, 1), open(t, pool.Config())

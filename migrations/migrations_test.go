@@ -100,7 +100,7 @@ func TestCheck_UnreachableDatabaseIsNoOlderSchema(t *testing.T) {
 	require.NotErrorIs(t, err, migrations.ErrOutdated)
 }
 
-// TestUp_IndexOfActorsCanBeBuiltAgain after a build that was cut off, and has left an invalid index.
+// TestUp_IndexOfActorsCanBeBuiltAgain after a build that was cut off, and left an invalid index.
 func TestUp_IndexOfActorsCanBeBuiltAgain(t *testing.T) {
 	t.Parallel()
 	const cheaperWrites = 31
