@@ -71,32 +71,35 @@ func TestLaw_AnyMirrorIsReadAsItWasSaved(t *testing.T) {
 	})
 }
 
-// genMirror draws one object of each kind, or none. Each field is unwritten, or written by one of a
+// genMirror draws up to two objects of each kind. Each field is unwritten, or written by one of a
 // few deliveries, so that an object's fields have one version in common or several.
 func genMirror(r *rapid.T) clerksync.Mirror {
 	m := clerksync.NewMirror()
-	if o := genOrganization(r); o.Known() && rapid.Bool().Draw(r, "organization") {
-		m.Organizations[o.ID] = o
-	}
-	if u := genUser(r); u.Known() && rapid.Bool().Draw(r, "user") {
-		m.Users[u.ID] = u
-	}
-	if s := genMembership(r); s.Known() && rapid.Bool().Draw(r, "membership") {
-		m.Memberships[s.ID] = s
-	}
-	if i := genInvitation(r); i.Known() && rapid.Bool().Draw(r, "invitation") {
-		m.Invitations[i.ID] = i
-	}
-	if d := genDomain(r); d.Known() && rapid.Bool().Draw(r, "domain") {
-		m.Domains[d.ID] = d
-	}
-	if o := genRole(r); o.Known() && rapid.Bool().Draw(r, "role") {
-		m.Roles[o.ID] = o
-	}
-	if p := genPermission(r); p.Known() && rapid.Bool().Draw(r, "permission") {
-		m.Permissions[p.ID] = p
+	for range 2 {
+		draw(r, m.Organizations, genOrganization)
+		draw(r, m.Users, genUser)
+		draw(r, m.Memberships, genMembership)
+		draw(r, m.Invitations, genInvitation)
+		draw(r, m.Domains, genDomain)
+		draw(r, m.Roles, genRole)
+		draw(r, m.Permissions, genPermission)
 	}
 	return m
+}
+
+// draw adds an object to those of its kind, or none.
+func draw[T interface {
+	clerksync.Object
+	Known() bool
+}](r *rapid.T, objects map[string]T, object func(*rapid.T) T) {
+	if o := object(r); o.Known() && rapid.Bool().Draw(r, "known") {
+		objects[o.ObjectID()] = o
+	}
+}
+
+// genID draws one of two ids.
+func genID(r *rapid.T, prefix string) string {
+	return prefix + rapid.SampledFrom([]string{"1", "2"}).Draw(r, "id")
 }
 
 // field draws a register.
@@ -133,24 +136,27 @@ func genJSON() *rapid.Generator[json.RawMessage] {
 }
 
 func genTombstone(r *rapid.T) clerksync.Tombstone {
-	if rapid.Bool().Draw(r, "alive") {
-		return clerksync.Tombstone{}
+	t := clerksync.Tombstone{LiftedAt: genMillis().Draw(r, "lifted")}
+	if rapid.Bool().Draw(r, "dead") {
+		t.OccurredAt, t.DeliveryID = max(1, genMillis().Draw(r, "deleted")), "msg_deleted"
+		t.ReceivedAt = genMillis().Draw(r, "received")
 	}
-	return clerksync.Tombstone{OccurredAt: max(1, genMillis().Draw(r, "deleted")), DeliveryID: "msg_deleted"}
+	return t
 }
 
 func genOrganization(r *rapid.T) clerksync.Organization {
 	return clerksync.Organization{
-		Reference: clerksync.Reference{ID: "org_1"},
+		Reference: clerksync.Reference{ID: genID(r, "org_")},
 		Name:      field(r, genText()), Slug: field(r, nullable(genText())), ImageURL: field(r, nullable(genText())),
-		CreatedBy: field(r, nullable(genText())), CreatedAt: field(r, genMillis()), PublicMetadata: field(r, genJSON()),
+		RoleSetKey: field(r, nullable(genText())),
+		CreatedBy:  field(r, nullable(genText())), CreatedAt: field(r, genMillis()), PublicMetadata: field(r, genJSON()),
 		Tombstone: genTombstone(r),
 	}
 }
 
 func genUser(r *rapid.T) clerksync.User {
 	return clerksync.User{
-		Reference:  clerksync.Reference{ID: "user_1"},
+		Reference:  clerksync.Reference{ID: genID(r, "user_")},
 		Identifier: field(r, nullable(genText())), FirstName: field(r, nullable(genText())),
 		LastName: field(r, nullable(genText())), ImageURL: field(r, nullable(genText())), Banned: field(r, rapid.Bool()),
 		Deprovisioned: field(r, rapid.Bool()), CreatedAt: field(r, genMillis()), Tombstone: genTombstone(r),
@@ -159,16 +165,16 @@ func genUser(r *rapid.T) clerksync.User {
 
 func genMembership(r *rapid.T) clerksync.Membership {
 	return clerksync.Membership{
-		Reference: clerksync.Reference{ID: "orgmem_1", OrganizationID: "org_1", UserID: "user_1"},
+		Reference: clerksync.Reference{ID: genID(r, "orgmem_"), OrganizationID: "org_1", UserID: "user_1"},
 		Role:      field(r, genText()), RoleName: field(r, nullable(genText())),
 		Permissions: field(r, rapid.SliceOfN(genText(), 0, 3)), CreatedAt: field(r, genMillis()),
-		PublicMetadata: field(r, genJSON()), Tombstone: genTombstone(r),
+		PublicMetadata: field(r, genJSON()), AliveAt: genMillis().Draw(r, "alive at"), Tombstone: genTombstone(r),
 	}
 }
 
 func genInvitation(r *rapid.T) clerksync.Invitation {
 	return clerksync.Invitation{
-		Reference: clerksync.Reference{ID: "orginv_1", OrganizationID: "org_1"},
+		Reference: clerksync.Reference{ID: genID(r, "orginv_"), OrganizationID: "org_1"},
 		Email:     field(r, genText()), Role: field(r, genText()), Status: field(r, genText()),
 		InviterID: field(r, nullable(genText())), UserID: field(r, nullable(genText())), CreatedAt: field(r, genMillis()),
 		ExpiresAt: field(r, rapid.Ptr(genMillis(), true)), Tombstone: genTombstone(r),
@@ -177,7 +183,7 @@ func genInvitation(r *rapid.T) clerksync.Invitation {
 
 func genDomain(r *rapid.T) clerksync.Domain {
 	return clerksync.Domain{
-		Reference:      clerksync.Reference{ID: "orgdmn_1", OrganizationID: rapid.SampledFrom([]string{"", "org_1"}).Draw(r, "of")},
+		Reference:      clerksync.Reference{ID: genID(r, "orgdmn_"), OrganizationID: rapid.SampledFrom([]string{"", "org_1"}).Draw(r, "of")},
 		Name:           field(r, genText()),
 		EnrollmentMode: field(r, genText()), Verification: field(r, genText()), CreatedAt: field(r, genMillis()),
 		Tombstone: genTombstone(r),
@@ -186,12 +192,12 @@ func genDomain(r *rapid.T) clerksync.Domain {
 
 func genRole(r *rapid.T) clerksync.Role {
 	return clerksync.Role{
-		Reference: clerksync.Reference{ID: "role_1"},
+		Reference: clerksync.Reference{ID: genID(r, "role_")},
 		Key:       field(r, genText()), Keys: rapid.SampledFrom([]map[string][]int64{nil, {"org:a": {1}}, {"org:a": {1, 5}, "org:b": {t0}}}).Draw(r, "keys"),
 		Name: field(r, genText()), PermissionIDs: field(r, rapid.SliceOfN(genText(), 0, 3)), Tombstone: genTombstone(r),
 	}
 }
 
 func genPermission(r *rapid.T) clerksync.Permission {
-	return clerksync.Permission{Reference: clerksync.Reference{ID: "perm_1"}, Key: field(r, genText()), Name: field(r, genText()), Tombstone: genTombstone(r)}
+	return clerksync.Permission{Reference: clerksync.Reference{ID: genID(r, "perm_")}, Key: field(r, genText()), Name: field(r, genText()), Tombstone: genTombstone(r)}
 }
