@@ -19,8 +19,8 @@ const (
 	activeSession = "active"
 
 	// maxTokenLife bounds the time from iat to exp. Clerk's session tokens live for 60 s, and its
-	// API makes longer ones on request, up to ten years. The end of a session is remembered for an
-	// hour longer (PruneSessions): by then, all its tokens have expired.
+	// API makes longer ones on request, up to ten years. The end of a session is remembered for
+	// longer (PruneSessions): by then, all its tokens have expired.
 	maxTokenLife = 24 * time.Hour
 )
 

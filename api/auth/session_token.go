@@ -100,8 +100,8 @@ func (v *tokenVerifier) verify(ctx context.Context, token string) (*verifiedToke
 }
 
 // maxLife returns the longest life that a token may have; 0 for no limit. The author of a template
-// chose the life of its tokens. But the end of a session is remembered for a day only, so a token
-// that names one, or an impersonator, may live no longer.
+// chose the life of its tokens. But the end of a session isn't remembered for ever, so a token
+// that names one, or an impersonator, may live no longer than a session's own.
 func (v *tokenVerifier) maxLife(c sessionClaims) time.Duration {
 	if v.templates && c.session() == "" && !c.impersonates() {
 		return 0
