@@ -27,7 +27,7 @@ func requireSessionEnded(t *testing.T, x exchange) {
 }
 
 // TestSessions_EndedOneIsRefusedOnEachRouteForUsers, whether it is the user's or an impersonator's,
-// in a workspace that exists or not. It is neither a decision nor a look-up.
+// or the impersonator's account is refused, in a workspace that exists or not. It is neither a decision nor a look-up.
 func TestSessions_EndedOneIsRefusedOnEachRouteForUsers(t *testing.T) {
 	t.Parallel()
 	asked, refused := &askedPairs{}, 0
@@ -38,6 +38,7 @@ func TestSessions_EndedOneIsRefusedOnEachRouteForUsers(t *testing.T) {
 	})
 	b.world.member("org_1", "user_1", "org:admin", nil)
 	b.world.endSession(clerksync.SessionRevoked, "sess_9")
+	b.world.account("user_fired", map[string]any{"banned": true})
 	doc, all := operations(t)
 	routes := 0
 	for _, o := range all {
@@ -48,12 +49,12 @@ func TestSessions_EndedOneIsRefusedOnEachRouteForUsers(t *testing.T) {
 		if o.path == "/v1/authorize" {
 			target += "?permission=members:read&workspace_id=org_1"
 		}
-		for _, token := range []string{"user_1/session=sess_9", "user_1/act=user_2/act_session=sess_9", "user_9/session=sess_9"} {
+		for _, token := range []string{"user_1/session=sess_9", "user_1/act=user_2/act_session=sess_9", "user_1/act=user_fired", "user_9/session=sess_9"} {
 			requireSessionEnded(t, b.send(token, o.method, target, "{}", "Content-Type", "application/json"))
 		}
-		routes += 3
+		routes += 4
 	}
-	require.Greater(t, routes, 30)
+	require.Greater(t, routes, 40)
 	require.Equal(t, routes, refused)
 	require.Empty(t, asked.pairs)
 }
