@@ -1,8 +1,8 @@
 -- name: AcceptDeliveries :many
--- Adds new deliveries to the ledger, each with a place in a job of its queue, wakes the workers of
--- those queues at commit except the quiet ones, and returns the ids of the new deliveries. It is one statement, so that
--- accepting is one round trip and needs no other transaction. A repeat takes no lock: it must not
--- wait for the worker that applies the first copy.
+-- Adds new deliveries to the ledger, each with a place in a job of its queue, and returns the ids of
+-- the new deliveries. The commit wakes the workers of those queues, except the quiet ones. It is one
+-- statement, so that accepting is one round trip and needs no other transaction. A repeat takes no
+-- lock: it must not wait for the worker that applies the first copy.
 WITH input AS (
     SELECT generate_subscripts(@svix_ids::text[], 1) AS place, unnest(@svix_ids::text[]) AS svix_id,
         unnest(@event_types::text[]) AS event_type, unnest(@object_ids::text[]) AS object_id,

@@ -59,10 +59,10 @@ type AcceptDeliveriesParams struct {
 	Quiet           []string    `json:"quiet"`
 }
 
-// Adds new deliveries to the ledger, each with a place in a job of its queue, wakes the workers of
-// those queues at commit except the quiet ones, and returns the ids of the new deliveries. It is one statement, so that
-// accepting is one round trip and needs no other transaction. A repeat takes no lock: it must not
-// wait for the worker that applies the first copy.
+// Adds new deliveries to the ledger, each with a place in a job of its queue, and returns the ids of
+// the new deliveries. The commit wakes the workers of those queues, except the quiet ones. It is one
+// statement, so that accepting is one round trip and needs no other transaction. A repeat takes no
+// lock: it must not wait for the worker that applies the first copy.
 func (q *Queries) AcceptDeliveries(ctx context.Context, db DBTX, arg AcceptDeliveriesParams) ([]string, error) {
 	rows, err := db.Query(ctx, AcceptDeliveries,
 		arg.SvixIds,
