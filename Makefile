@@ -31,11 +31,17 @@ laws: ## Run the laws of the merge rule over 10,000 histories each, and 600 thro
 
 .PHONY: fuzz
 fuzz: ## Run each fuzz test for a few seconds
-	@for package in sync webhooks api/auth api/policy; do \
+	@for package in sync webhooks api api/auth api/policy; do \
 		for test in $$(go test ./$$package -list '^Fuzz' | grep '^Fuzz'); do \
 			echo "$$package $$test"; go test ./$$package -run '^$$' -fuzz "^$$test\$$" -fuzztime 3s -parallel 2 || exit 1; \
 		done; \
 	done
+
+.PHONY: typescript
+typescript: ## Build and test the TypeScript client, and compile what other generators make of the API's document; needs Node 18
+	go build -o bin/rolecall ./cmd/rolecall
+	cd api/client/typescript && npm ci --ignore-scripts && npm run drift && npm test
+	.ci/generators/run
 
 .PHONY: bench
 bench: ## Run the benchmarks, each beside its floor: first of the whole program, then of its parts
@@ -54,6 +60,10 @@ fmt: ## Format the code
 generate: schema ## Write the generated files: schema, queries, .env.example, the table of settings
 	$(TOOL) sqlc generate -f store/sqlc.yaml
 	go test ./cmd/rolecall -run 'TestGenerated' -count=1 -update
+
+.PHONY: generate-typescript
+generate-typescript: ## Write the TypeScript client's types from api/openapi.yaml; needs Node 18
+	cd api/client/typescript && npm ci --ignore-scripts && npm run generate
 
 .PHONY: schema
 schema: ## Write migrations/schema.sql from the migrations

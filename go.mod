@@ -2,6 +2,8 @@ module github.com/callmine/rolecall
 
 go 1.26.0
 
+ignore ./api/client/typescript/node_modules
+
 require (
 	github.com/alecthomas/kong v1.17.0
 	github.com/caarlos0/env/v11 v11.4.2

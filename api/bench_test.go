@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -42,6 +43,7 @@ const (
 type authorizeBench struct {
 	client     *http.Client
 	api, floor []*http.Request // one for each caller
+	evaluation []*http.Request // of AuthZEN, about the same
 }
 
 func setupAuthorizeBench(b *testing.B) *authorizeBench {
@@ -69,6 +71,11 @@ func setupAuthorizeBench(b *testing.B) *authorizeBench {
 		ask := request(b, api.URL+authorizeTarget(fmt.Sprintf("org_%d", i%benchOrganizations), "members:read"))
 		ask.Header.Set("Authorization", "Bearer "+token)
 		bench.api = append(bench.api, ask)
+		evaluate, err := http.NewRequestWithContext(b.Context(), http.MethodPost, api.URL+pathEvaluation, strings.NewReader(
+			asked(entityOf("user", fmt.Sprintf("user_%d", i)), named("members:read"), entityOf("workspace", fmt.Sprintf("org_%d", i%benchOrganizations)))))
+		require.NoError(b, err)
+		evaluate.Header = http.Header{"Authorization": {"Bearer " + token}, "Content-Type": {"application/json"}}
+		bench.evaluation = append(bench.evaluation, evaluate)
 		bench.floor = append(bench.floor, request(b, floor.URL+"/?id=orgmem_"+strconv.Itoa(i)))
 	}
 	bench.run(b, bench.api) // from here on, tokens are remembered and connections are open
@@ -133,6 +140,9 @@ func (bench *authorizeBench) run(b *testing.B, asks []*http.Request) float64 {
 
 func (bench *authorizeBench) ask(r *http.Request) error {
 	for range benchRound {
+		if r.GetBody != nil {
+			r.Body, _ = r.GetBody() // of a string, without an error
+		}
 		response, err := bench.client.Do(r)
 		if err != nil {
 			return err
@@ -164,6 +174,21 @@ func BenchmarkAuthorizeHTTP(b *testing.B) {
 	b.ReportMetric(median(floor), "floor_requests/s")
 	b.ReportMetric(median(ratio), "x_of_floor")
 	b.ReportMetric(0, "ns/op") // the time of a round of both says nothing
+}
+
+// BenchmarkEvaluationHTTP interleaves rounds of AuthZEN's evaluation with rounds of GET
+// /v1/authorize about the same users and workspaces.
+func BenchmarkEvaluationHTTP(b *testing.B) {
+	bench := setupAuthorizeBench(b)
+	bench.run(b, bench.evaluation)
+	var evaluations, ratio []float64
+	for b.Loop() {
+		a, e := bench.run(b, bench.api), bench.run(b, bench.evaluation)
+		evaluations, ratio = append(evaluations, e), append(ratio, a/e)
+	}
+	b.ReportMetric(median(evaluations), "requests/s")
+	b.ReportMetric(median(ratio), "x_time_of_authorize")
+	b.ReportMetric(0, "ns/op") // as above
 }
 
 // BenchmarkAuthorizeFloor is the floor alone, for a profile to compare with.

@@ -3,6 +3,7 @@ package api
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"strings"
@@ -22,6 +23,7 @@ const headerOnBehalfOf = "Rolecall-On-Behalf-Of"
 // The kinds of handlers, by the caller that they take. A handler that returns an error has written
 // nothing; the error becomes a problem.
 type (
+	callerHandler  func(w http.ResponseWriter, r *http.Request, caller auth.Identity) error
 	serviceHandler func(w http.ResponseWriter, r *http.Request, service auth.Identity) error
 	userHandler    func(w http.ResponseWriter, r *http.Request, userID string) error
 	memberHandler  func(w http.ResponseWriter, r *http.Request, member clerksync.Standing) error
@@ -41,6 +43,27 @@ func (s *server) asService(scope auth.Scope, next serviceHandler) http.Handler {
 			return scopeMissing(scope)
 		}
 		return next(w, r, identity)
+	})
+}
+
+// asCaller admits users, and services with the scope authorize, which act for nobody. It takes no
+// query.
+func (s *server) asCaller(next callerHandler) http.Handler {
+	return s.handle(func(w http.ResponseWriter, r *http.Request) error {
+		identity, err := s.callers.Authenticate(r)
+		if err != nil {
+			return err
+		}
+		if identity.Service != "" && !identity.Rights.Has(auth.ScopeAuthorize) {
+			return scopeMissing(auth.ScopeAuthorize)
+		}
+		if _, err = readQuery(r, nil); err == nil {
+			err = next(w, r, identity)
+		}
+		if err != nil && !errors.Is(err, errSessionEnded) && errors.Is(s.inSession(r.Context(), identity), errSessionEnded) {
+			return errSessionEnded // which comes before anything that is wrong with the request
+		}
+		return err
 	})
 }
 

@@ -112,12 +112,17 @@ func badFreshness(name string) *problem {
 // awaitRevision returns the standings of the pairs once all of their organizations have reached a
 // revision. After Config.RevisionWait it returns them as they are.
 func (s *server) awaitRevision(ctx context.Context, revision int64, standings []clerksync.Standing, pairs ...store.Pair) ([]clerksync.Standing, error) {
-	if !behind(standings, revision) {
+	return s.await(ctx, standings, func(int) int64 { return revision }, pairs...)
+}
+
+// await waits as awaitRevision does, for the revision that each pair demands.
+func (s *server) await(ctx context.Context, standings []clerksync.Standing, demanded func(pair int) int64, pairs ...store.Pair) ([]clerksync.Standing, error) {
+	if !behind(standings, demanded) {
 		return standings, nil
 	}
 	deadline := time.NewTimer(s.cfg.RevisionWait)
 	defer deadline.Stop()
-	for pause := firstPoll; behind(standings, revision); pause = min(pause*3/2, lastPoll) {
+	for pause := firstPoll; behind(standings, demanded); pause = min(pause*3/2, lastPoll) {
 		select {
 		case <-ctx.Done():
 			return nil, ctx.Err()
@@ -133,10 +138,10 @@ func (s *server) awaitRevision(ctx context.Context, revision int64, standings []
 	return standings, nil
 }
 
-func behind(standings []clerksync.Standing, revision int64) bool {
-	for _, standing := range standings {
+func behind(standings []clerksync.Standing, demanded func(pair int) int64) bool {
+	for i, standing := range standings {
 		waits := standing.Member || standing.UserID == "" // a stranger doesn't; a service's own read is about no user
-		if waits && standing.Revision < revision {
+		if waits && standing.Revision < demanded(i) {
 			return true
 		}
 	}

@@ -61,7 +61,20 @@ func limitOf(q query, usual int) (int, error) {
 // secret: it selects only among rows that its bearer may read.
 
 func encodeCursor(p store.Position) string {
-	return base64.RawURLEncoding.EncodeToString([]byte(strconv.FormatInt(p.At.UnixMilli(), 10) + ":" + p.ID))
+	return base64.RawURLEncoding.EncodeToString([]byte(placeOf(p)))
+}
+
+// placeOf writes a position as text.
+func placeOf(p store.Position) string { return strconv.FormatInt(p.At.UnixMilli(), 10) + ":" + p.ID }
+
+// positionAt reads a position that placeOf wrote.
+func positionAt(place string) (p store.Position, ok bool) {
+	at, id, _ := strings.Cut(place, ":")
+	millis, err := strconv.ParseInt(at, 10, 64)
+	if err != nil || millis < 0 || millis > maxMillis || !clerksync.Storable(id) {
+		return store.Position{}, false
+	}
+	return store.Position{At: time.UnixMilli(millis), ID: id}, true
 }
 
 // cursorOf reads the query parameter cursor.
@@ -75,12 +88,11 @@ func cursorOf(q query) (store.Position, error) {
 	if err != nil {
 		return store.Position{}, invalid
 	}
-	at, id, _ := strings.Cut(string(decoded), ":")
-	millis, err := strconv.ParseInt(at, 10, 64)
-	if err != nil || millis < 0 || millis > maxMillis || !clerksync.Storable(id) {
+	position, ok := positionAt(string(decoded))
+	if !ok {
 		return store.Position{}, invalid
 	}
-	return store.Position{At: time.UnixMilli(millis), ID: id}, nil
+	return position, nil
 }
 
 // maxMillis is the end of the year 9999 in epoch milliseconds, well within the range of Postgres.

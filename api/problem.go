@@ -72,6 +72,18 @@ var (
 		Type: problemType + "workspace-not-listed", Title: "Workspace not listed", Status: http.StatusForbidden,
 		Detail: "This service token is limited to some workspaces, and may ask about no others.",
 	}
+	errForUsers = &problem{
+		Type: problemType + "forbidden", Title: "For users only", Status: http.StatusForbidden,
+		Detail: "Behind this door a service would be admitted as a user. Send a session token.",
+	}
+	errNoRoute = &problem{
+		Type: problemType + "no-route", Title: "No route", Status: http.StatusNotFound,
+		Detail: "No route of the policy takes this method and path.",
+	}
+	errCrossSite = &problem{
+		Type: problemType + "cross-site", Title: "Sent by another site", Status: http.StatusForbidden,
+		Detail: "With a cookie, a request that may change something must come from a page of the application: by Sec-Fetch-Site: same-origin, or by an Origin among the authorized parties.",
+	}
 	errUnavailable = &problem{
 		Type: problemType + "unavailable", Title: "Temporarily unavailable", Status: http.StatusServiceUnavailable,
 		Detail: "Nothing was decided. Try again.", retryAfter: "1",

@@ -104,7 +104,7 @@ const maxCommandBody = 64 << 10
 
 // readCommand reads the body of a command, one JSON object, into a struct, and returns its bytes.
 func readCommand(w http.ResponseWriter, r *http.Request, into any) ([]byte, error) {
-	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
+	if !hasJSON(r) {
 		return nil, errMediaType
 	}
 	raw, err := readObject(w, r, maxCommandBody, into)
@@ -112,6 +112,12 @@ func readCommand(w http.ResponseWriter, r *http.Request, into any) ([]byte, erro
 		return nil, badRequest("The body must be one JSON object with the members of this route and no others, each once.")
 	}
 	return raw, err
+}
+
+// hasJSON reports whether the media type of a body is application/json, with or without parameters.
+func hasJSON(r *http.Request) bool {
+	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	return err == nil && kind == "application/json"
 }
 
 // errNotThisObject means that a body isn't an object of the route.
@@ -122,6 +128,11 @@ var errNotThisObject = errors.New("the body isn't an object of this route")
 // be an intended change, and a proxy might read such a body differently. Its errors are
 // errTooLarge, errNotThisObject and edge.ErrCrowded.
 func readObject(w http.ResponseWriter, r *http.Request, limit int64, into any) ([]byte, error) {
+	return decodeObject(w, r, limit, into, strictjson.RejectUnknownMembers(true))
+}
+
+// decodeObject reads a body as [readObject] does, under the given options alone.
+func decodeObject(w http.ResponseWriter, r *http.Request, limit int64, into any, options ...strictjson.Options) ([]byte, error) {
 	raw, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
 	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
 		return nil, errTooLarge
@@ -129,7 +140,7 @@ func readObject(w http.ResponseWriter, r *http.Request, limit int64, into any) (
 	if errors.Is(err, edge.ErrCrowded) {
 		return nil, err
 	}
-	if err != nil || !bytes.HasPrefix(bytes.TrimSpace(raw), []byte("{")) || strictjson.Unmarshal(raw, into, strictjson.RejectUnknownMembers(true)) != nil {
+	if err != nil || !bytes.HasPrefix(bytes.TrimSpace(raw), []byte("{")) || strictjson.Unmarshal(raw, into, options...) != nil {
 		return nil, errNotThisObject
 	}
 	return raw, nil

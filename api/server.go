@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"runtime/debug"
 	"time"
 
@@ -46,6 +47,12 @@ type Config struct {
 	// policy at any time, but must not change a returned one. It must be safe for concurrent use.
 	// Required.
 	Policy func() *policy.Policy
+	// Cookies reads the sessions of browsers at the doors of forward authentication. The zero value
+	// reads none.
+	Cookies auth.SessionCookies
+	// SignInURL is the page to which those doors send browsers without a session. Optional: without
+	// it, they are refused.
+	SignInURL *url.URL
 	// Logger gets a line for each error that isn't the caller's fault, and for each refused caller.
 	// Required.
 	Logger *slog.Logger
@@ -68,6 +75,10 @@ type Config struct {
 	ExportStall time.Duration
 	// RevisionWait is how long a request waits for min_revision. Defaults to one second.
 	RevisionWait time.Duration
+	// PublicURL is the address under which clients reach the handler, such as
+	// https://rolecall.example.com. The metadata of AuthZEN name it. Optional: without it, there are
+	// no metadata.
+	PublicURL string
 	// Now is the clock by which the mirror and tokens age. An appended event may not be in its
 	// future. Defaults to time.Now.
 	Now func() time.Time
@@ -145,19 +156,26 @@ func NewHandler(cfg Config) (http.Handler, error) {
 		Authenticator: cfg.Authenticator, Entries: cfg.Entries, Refused: cfg.Refused, KnownUser: s.knownUser, Logger: cfg.Logger, Now: cfg.Now,
 	})
 	routes := s.router()
-	return s.guard(s.plainPaths(s.crossOrigin(routes, shortcut(routes)))), nil
+	return s.guard(s.extAuthzDoor(echoRequestID(s.plainPaths(s.crossOrigin(routes, shortcut(routes)))))), nil
 }
 
-// busiest is the path and the name of the route that products ask for each of their requests.
-const busiest = "/v1/authorize"
+// busiest is the path and the name of the route that products ask for each of their requests, and
+// busiestDoor that of the proxies' door.
+const (
+	busiest     = "/v1/authorize"
+	busiestDoor = "/v1/forward-auth"
+)
 
-// shortcut passes each request to its route. The busiest one doesn't wait until the router has
-// tried its expressions, and has copied the request for variables that the path doesn't have.
+// shortcut passes each request to its route. The busiest ones don't wait until the router has tried
+// its expressions, and has copied the request for variables that the path doesn't have.
 func shortcut(routes *mux.Router) http.Handler {
-	authorize := routes.Get(busiest).GetHandler()
+	direct := map[string]http.Handler{}
+	for _, path := range []string{busiest, busiestDoor} {
+		direct[path] = routes.Get(path).GetHandler()
+	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method == http.MethodGet && r.URL.Path == busiest {
-			authorize.ServeHTTP(w, r)
+		if handler := direct[r.URL.Path]; handler != nil && r.Method == http.MethodGet {
+			handler.ServeHTTP(w, r)
 			return
 		}
 		routes.ServeHTTP(w, r)
@@ -170,6 +188,7 @@ func (s *server) router() *mux.Router {
 	r := mux.NewRouter().SkipClean(true) // it tries the routes one after the other
 	r.Handle(busiest, s.asUser(auth.ScopeAuthorize, s.authorize)).Methods(http.MethodGet, http.MethodHead).Name(busiest)
 	r.Handle(busiest, s.asService(auth.ScopeAuthorize, withoutQuery(s.authorizeMany))).Methods(http.MethodPost)
+	r.Handle(busiestDoor, s.forwardAuth()).Methods(http.MethodGet, http.MethodHead).Name(busiestDoor)
 	r.Handle("/v1/me", s.asUser(auth.ScopeRead, inAllWorkspaces(s.me))).Methods(http.MethodGet, http.MethodHead)
 	r.Handle("/v1/workspaces/{workspace_id}", s.asReader(policy.None, s.workspace)).Methods(http.MethodGet, http.MethodHead)
 	r.Handle("/v1/workspaces", s.asUser(auth.ScopeCommands, inAllWorkspaces(withoutQuery(s.createWorkspace)))).Methods(http.MethodPost)
@@ -184,6 +203,12 @@ func (s *server) router() *mux.Router {
 	r.Handle("/v1/workspaces/{workspace_id}/audit", s.asReader(policy.AuditRead, s.audit)).Methods(http.MethodGet, http.MethodHead)
 	r.Handle("/v1/workspaces/{workspace_id}/audit/export", s.asReader(policy.AuditRead, s.exportAudit)).Methods(http.MethodGet, http.MethodHead)
 	r.Handle("/v1/workspaces/{workspace_id}/audit", s.asService(auth.ScopeAuditAppend, withoutQuery(s.appendAudit))).Methods(http.MethodPost)
+	r.Handle(pathEvaluation, s.asCaller(s.evaluation)).Methods(http.MethodPost)
+	r.Handle(pathEvaluations, s.asCaller(s.evaluations)).Methods(http.MethodPost)
+	r.Handle(pathSubjectSearch, s.asService(auth.ScopeAuthorize, withoutQuery(s.searchSubject))).Methods(http.MethodPost)
+	r.Handle(pathResourceSearch, s.asCaller(s.searchResource)).Methods(http.MethodPost)
+	r.Handle(pathActionSearch, s.asCaller(s.searchAction)).Methods(http.MethodPost)
+	r.Handle(pathAuthZENMetadata, s.handle(s.metadata)).Methods(http.MethodGet, http.MethodHead)
 	r.Handle("/openapi.yaml", http.HandlerFunc(serveOpenAPI)).Methods(http.MethodGet, http.MethodHead)
 	r.NotFoundHandler = s.failWith(errUnknownRoute)
 	r.MethodNotAllowedHandler = s.methodNotAllowed(r)

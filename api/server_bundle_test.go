@@ -140,7 +140,7 @@ func setupServer(tb testing.TB, change func(*Config)) *serverBundle {
 	b := &serverBundle{
 		tb: tb, db: db, pool: db.Pool, world: &world{tb: tb, db: db}, contract: loadContract(tb), logs: &logLines{},
 	}
-	config := Config{DB: db.Pool, Authenticator: tokenAuthenticator{}, Policy: fixed(builtIn.Grants), Logger: b.logs.Logger()}
+	config := Config{DB: db.Pool, Authenticator: tokenAuthenticator{}, Policy: fixed(builtIn.Grants), Logger: b.logs.Logger(), PublicURL: "https://rolecall.example.com"}
 	if change != nil {
 		change(&config)
 	}
@@ -203,6 +203,9 @@ func (b *serverBundle) serve(request *http.Request) exchange {
 	b.tb.Helper()
 	recorder := httptest.NewRecorder()
 	b.handler.ServeHTTP(recorder, request)
+	if request.Method == http.MethodHead { // as net/http does
+		recorder.Body.Reset()
+	}
 	x := exchange{request: request, status: recorder.Code, header: recorder.Header(), body: recorder.Body.Bytes()}
 	b.held(x)
 	return x

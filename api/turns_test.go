@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/callmine/rolecall/api/auth"
 	clerksync "github.com/callmine/rolecall/sync"
 )
 
@@ -49,6 +51,50 @@ func TestLists_EachUserReadsOneAtATime(t *testing.T) {
 			b.db.UntilBlocked(t, 1)
 			read("user_1")
 			read("user_2")
+			b.db.UntilBlocked(t, 2)
+			require.Equal(t, 2, b.db.Count(t, "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"))
+			release()
+			group.Wait()
+		})
+	}
+}
+
+// arrivals signals each request that was authenticated.
+type arrivals struct {
+	tokenAuthenticator
+
+	arrived chan struct{}
+}
+
+func (a arrivals) Authenticate(ctx context.Context, r *http.Request) (auth.Identity, error) {
+	defer func() { a.arrived <- struct{}{} }()
+	return a.tokenAuthenticator.Authenticate(ctx, r)
+}
+
+// TestSearches_EachWorkspaceAndUserIsSearchedOnceAtATime: a second search of the same doesn't reach
+// Postgres, and one of another does.
+func TestSearches_EachWorkspaceAndUserIsSearchedOnceAtATime(t *testing.T) {
+	t.Parallel()
+	for kind, bodies := range map[string][2]string{
+		"subject":  {asked(`{"type":"user"}`, read, record1), asked(`{"type":"user"}`, read, record2)},
+		"resource": {asked(alice, read, `{"type":"record"}`), asked(bob, read, `{"type":"record"}`)},
+	} {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			arrived := make(chan struct{}, 10)
+			b := setupAuthZEN(t, func(c *Config) { c.Authenticator = arrivals{arrived: arrived} })
+			var group sync.WaitGroup
+			search := func(body string) {
+				group.Go(func() { b.ask(serviceToken, "search/"+kind, body) })
+				<-arrived
+			}
+			search(bodies[0]) // so that the roles are known
+			group.Wait()
+			release := b.db.Hold(t, "LOCK TABLE rolecall.roles IN ACCESS EXCLUSIVE MODE")
+			search(bodies[0])
+			b.db.UntilBlocked(t, 1)
+			search(bodies[0])
+			search(bodies[1])
 			b.db.UntilBlocked(t, 2)
 			require.Equal(t, 2, b.db.Count(t, "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"))
 			release()

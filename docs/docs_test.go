@@ -33,6 +33,9 @@ func readCode(t *testing.T) code {
 	t.Helper()
 	c := code{consts: map[string]map[string]string{}}
 	require.NoError(t, filepath.WalkDir("..", func(path string, entry fs.DirEntry, err error) error {
+		if entry != nil && entry.IsDir() && (entry.Name() == ".ci" || entry.Name() == "node_modules") {
+			return filepath.SkipDir // not the product's
+		}
 		if err != nil || entry.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
 			return err
 		}
@@ -273,7 +276,7 @@ func sourceFiles(t *testing.T) []string {
 	t.Helper()
 	paths := []string{}
 	require.NoError(t, filepath.WalkDir("..", func(path string, entry fs.DirEntry, err error) error {
-		if entry != nil && entry.IsDir() && entry.Name() == ".git" {
+		if entry != nil && entry.IsDir() && (entry.Name() == ".git" || entry.Name() == "node_modules") {
 			return filepath.SkipDir
 		}
 		paths = append(paths, strings.TrimPrefix(filepath.ToSlash(path), "../"))
@@ -307,6 +310,23 @@ func TestDocsShowTheTestedGo(t *testing.T) {
 		for _, line := range lines {
 			require.Contains(t, example, "\t"+line+"\n", document)
 		}
+	}
+}
+
+// TestDocsShowTheTestedTypeScript: the examples of the document are whole files of ten lines at
+// most, which the TypeScript client's tests run.
+func TestDocsShowTheTestedTypeScript(t *testing.T) {
+	t.Parallel()
+	shown := section(t, readDocument(t, "integrate.md"), "## Protect routes in TypeScript")
+	express := readDocument(t, "../api/client/typescript/examples/express.ts")
+	for _, example := range []string{express, readDocument(t, "../api/client/typescript/examples/next/app/workspaces/[workspace]/report/route.ts")} {
+		require.Contains(t, shown, "\n```ts\n"+example+"```\n")
+		require.LessOrEqual(t, strings.Count(example, "\n"), 10)
+	}
+	lines := named(`(?m)^ *(.*(?:requirePermission|middleware)\(.*)$`, readDocument(t, "../README.md"))
+	require.Len(t, lines, 2)
+	for _, line := range lines {
+		require.Contains(t, express, line+"\n")
 	}
 }
 

@@ -690,6 +690,8 @@ CREATE INDEX memberships_pair ON rolecall.memberships USING btree (organization_
 
 CREATE INDEX memberships_user_pair ON rolecall.memberships USING btree (user_id, organization_id);
 
+CREATE INDEX organizations_slug ON rolecall.organizations USING btree (slug) WHERE ((deleted_at IS NULL) AND (octet_length(slug) < 64));
+
 CREATE INDEX river_job_args_index ON rolecall.river_job USING gin (args);
 
 CREATE INDEX river_job_kind ON rolecall.river_job USING btree (kind);

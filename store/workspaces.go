@@ -70,3 +70,17 @@ func FindWorkspace(ctx context.Context, db DBTX, id string) (Workspace, error) {
 		MemberCount: r.MemberCount,
 	}, nil
 }
+
+// WorkspaceBySlug returns the id of the one live organization with a slug, or "" if there is none.
+// A slug that two have names neither: which one is meant can't be known.
+func WorkspaceBySlug(ctx context.Context, db DBTX, slug string) (string, error) {
+	ids, err := queries().WorkspacesBySlug(ctx, db, &slug)
+	switch {
+	case err != nil:
+		return "", fmt.Errorf("find workspace by slug: %w", err)
+	case len(ids) != 1:
+		return "", nil
+	default:
+		return ids[0], nil
+	}
+}

@@ -2,9 +2,11 @@ package store_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"github.com/callmine/rolecall/internal/pgtest"
@@ -121,4 +123,33 @@ func TestUserStatus(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, want, got, id)
 	}
+}
+
+func TestWorkspaceBySlug(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.New(t)
+	slugged := func(id, slug string) clerksync.Organization {
+		o := organization(id, 1)
+		o.Slug = clerksync.Field[*string]{Value: &slug, Version: at(1)}
+		return o
+	}
+	gone := slugged("org_gone", "gone")
+	gone.Tombstone = clerksync.Tombstone{OccurredAt: t0, DeliveryID: "msg_2"}
+	predecessor := slugged("org_before", "north")
+	predecessor.Tombstone = gone.Tombstone
+	long := strings.Repeat("x", 5000)
+	save(t, pool, mirrorOf(slugged("org_1", "north"), predecessor, slugged("org_2", "twin"), slugged("org_3", "twin"), gone,
+		organization("org_none", 1), slugged("org_long", long)))
+	for slug, want := range map[string]string{"north": "org_1", "North": "", "twin": "", "gone": "", "": "", "nort": "", long: ""} {
+		id, err := store.WorkspaceBySlug(t.Context(), pool, slug)
+		require.NoError(t, err)
+		require.Equal(t, want, id, "%.20s", slug)
+	}
+	require.NoError(t, pgx.BeginFunc(t.Context(), pool, func(tx pgx.Tx) error {
+		_, err := tx.Exec(t.Context(), "SET LOCAL enable_seqscan = off") // the table is too small for an index
+		require.NoError(t, err)
+		plan := listed(t, tx, "EXPLAIN SELECT o.id FROM rolecall.organizations o WHERE o.slug = 'north' AND o.deleted_at IS NULL AND octet_length(o.slug) < 64 LIMIT 2")
+		require.Contains(t, strings.Join(plan, "\n"), "organizations_slug")
+		return nil
+	}))
 }

@@ -176,6 +176,18 @@ func (g Grants) Effective(s Standing) []string {
 	return slices.Compact(all)
 }
 
+// Granting lists the roles to which the policy grants a permission, sorted.
+func (g Grants) Granting(permission string) []string {
+	var roles []string
+	for role, permissions := range g {
+		if slices.Contains(permissions, permission) {
+			roles = append(roles, role)
+		}
+	}
+	slices.Sort(roles)
+	return roles
+}
+
 // CanonicalRole translates a role key to today's spelling: "admin" and "basic_member", the keys of
 // instances from before custom roles. It returns every other key unchanged.
 func CanonicalRole(key string) string {

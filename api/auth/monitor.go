@@ -45,8 +45,7 @@ func (m *Monitor) Authenticate(r *http.Request) (Identity, error) {
 	case err == nil && identity.UserID != "":
 		m.cfg.Entries.admit()
 	case isRefused:
-		m.cfg.Refused(refused.Reason)
-		m.note(r, refused)
+		return identity, m.refuse(r, refused)
 	case errors.Is(err, ErrKeysUnavailable) && r.Context().Err() == nil:
 		token, _ := bearerToken(r.Header)
 		if m.knownUser(r.Context(), peek(token)) {
@@ -54,6 +53,13 @@ func (m *Monitor) Authenticate(r *http.Request) (Identity, error) {
 		}
 	}
 	return identity, err
+}
+
+// refuse counts and logs a refusal, and returns it.
+func (m *Monitor) refuse(r *http.Request, refused *Error) error {
+	m.cfg.Refused(refused.Reason)
+	m.note(r, refused)
+	return refused
 }
 
 // note logs a refusal for operators. The line has those values of the token that a wrong setting

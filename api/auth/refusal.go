@@ -71,6 +71,9 @@ const (
 	ReasonSubject Reason = "subject"
 	// ReasonActor: the token has an act from which the impersonating actor can't be read.
 	ReasonActor Reason = "actor"
+	// ReasonCookie: no well-formed session token in the session's cookie, or different ones in
+	// several of its cookies.
+	ReasonCookie Reason = "cookie"
 	// ReasonSessionEnded: Clerk has told that the session of the token has ended, or the session of
 	// the impersonating actor. The mirror knows, not this package: Authenticate never gives it.
 	ReasonSessionEnded Reason = "session_ended"
@@ -84,7 +87,7 @@ func Reasons() []Reason {
 		ReasonMissing, ReasonHeader, ReasonTooLarge, ReasonMalformed, ReasonAlgorithm, ReasonType,
 		ReasonUnknownKey, ReasonSignature, ReasonExpired, ReasonNotYetValid, ReasonIssuedInFuture,
 		ReasonNoExpiry, ReasonLifetime, ReasonPurpose, ReasonAudience, ReasonSession, ReasonIssuer,
-		ReasonAuthorizedParty, ReasonSessionStatus, ReasonSubject, ReasonActor, ReasonSessionEnded,
+		ReasonAuthorizedParty, ReasonSessionStatus, ReasonSubject, ReasonActor, ReasonSessionEnded, ReasonCookie,
 		ReasonServiceToken,
 	}
 }
@@ -147,6 +150,7 @@ func (r Reason) Challenge() string {
 		ReasonSessionStatus:   "the session isn't active",
 		ReasonSubject:         "the token is of no user",
 		ReasonActor:           "the token's actor can't be read",
+		ReasonCookie:          "the session's cookies don't hold one token",
 		ReasonSessionEnded:    "the session has ended",
 		ReasonServiceToken:    "the service token is unknown",
 	}[r]

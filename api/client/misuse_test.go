@@ -13,7 +13,11 @@ import (
 func TestRequire_UnknownRouteIsAnOutage(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	requireFailsClosed(t, b.url+"/elsewhere", nil)
+	c := newClient(t, b.url+"/elsewhere", nil)
+	answer, seen := ask(t, c.Require("reports:read", always("org_1")), "Authorization", "Bearer user_member")
+	requireRefused(t, http.StatusServiceUnavailable, answer, seen)
+	answer, seen = ask(t, c.RequireFor("reports:read", always("org_1"), always("user_member")))
+	requireRefused(t, http.StatusServiceUnavailable, answer, seen)
 }
 
 // TestRequireFor_ReportsThisProgramsFaults: the sender gets an ordinary refusal, and Failed is told

@@ -26,7 +26,7 @@ func (r *reader) refuseExcess(tokens token.Tokens) {
 			r.fail(t, `it is nested deeper than %d levels: a policy has "roles", and under each role a list of permissions`, maxNesting)
 			return
 		case entries > maxEntries:
-			r.fail(t, "it has more than %d keys: a policy has one for each role", maxEntries)
+			r.fail(t, "it has more than %d keys: a policy has one for each role, and two or three for each route", maxEntries)
 			return
 		}
 	}

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -9,8 +10,9 @@ import (
 // FuzzParse: any text is read or refused. A policy that was read can be written and read again.
 func FuzzParse(f *testing.F) {
 	f.Add(builtIn)
+	f.Add(slices.Concat(builtIn, []byte("authzen:\n  workspace_types: [team, urn:a:b]\n")))
 	for _, text := range []string{
-		"roles:\n  org:admin: &a [a]\n  org:b: *a\n", "roles: {org:a: [b]}", "? roles\n: !!map {<<: *x}", "a: &b {c: *b}", "---\n...\n", "...", "0\n---", "roles: |\n a",
+		"roles:\n  org:admin: &a [a]\n  org:b: *a\n", "roles: {org:a: [b]}", "? roles\n: !!map {<<: *x}", "a: &b {c: *b}", "---\n...\n", "...", head + theRoutes, "0\n---", "roles: |\n a",
 	} {
 		f.Add([]byte(text))
 	}
@@ -26,5 +28,7 @@ func FuzzParse(f *testing.F) {
 		again, err := Parse("p.yaml", written)
 		require.NoError(t, err, "%s", written)
 		require.Equal(t, policy.Grants, again.Grants)
+		require.Len(t, again.Routes, len(policy.Routes))
+		require.Equal(t, policy.AuthZEN, again.AuthZEN)
 	})
 }

@@ -18,7 +18,9 @@ import (
 type reader struct {
 	name     string
 	grants   clerksync.Grants
+	routeMap Routes
 	denied   []string // to impersonators
+	authZEN  AuthZEN
 	errs     []error
 	warnings []string
 }
@@ -94,7 +96,7 @@ func (r *reader) broken(err yaml.Error) {
 func (r *reader) refuseAliases(tokens token.Tokens) {
 	for _, t := range tokens {
 		if t.Type == token.AnchorType || t.Type == token.AliasType {
-			r.fail(t, "a policy must not have anchors, aliases (& and *) or wildcards: write each permission out")
+			r.fail(t, "a policy must not have anchors, aliases (& and *) or wildcards: write each permission out, and a match that begins with * in quotation marks")
 		}
 	}
 }
@@ -113,7 +115,9 @@ var sections = []struct {
 	read func(*reader, section)
 }{
 	{"roles", (*reader).roles},
+	{"routes", (*reader).routes},
 	{"deny_impersonators", (*reader).denyImpersonators},
+	{"authzen", (*reader).readAuthZEN},
 }
 
 func (r *reader) root(body ast.Node) {

@@ -15,12 +15,15 @@ var builtIn []byte
 // BuiltIn is the name of the policy of [Default] in messages.
 const BuiltIn = "built-in policy"
 
-// Policy says which permissions each role has beside its permissions at Clerk, and which ones no
-// impersonator has.
+// Policy says which permissions each role has beside its permissions at Clerk, which permission
+// each route of the product needs, and which ones no impersonator has.
 type Policy struct {
 	Grants clerksync.Grants
+	Routes Routes
 	// DenyImpersonators are the permissions that nobody has who acts as another user, sorted.
 	DenyImpersonators []string
+	// AuthZEN says how questions of AuthZEN are to be understood.
+	AuthZEN AuthZEN
 	// Warnings name probable mistakes, each beginning with the file's name and the line.
 	Warnings []string
 }
@@ -30,13 +33,14 @@ type Policy struct {
 func Default() (Policy, error) { return Parse(BuiltIn, builtIn) }
 
 // Parse reads a policy: YAML with a key "roles", under which each role's key (org:…) lists the
-// permissions that it grants, and perhaps a key "deny_impersonators" with a list of permissions.
-// Each permission is written out: there are no wildcards, anchors or aliases. name is the file's
-// name. The error has a line "name:line: mistake" for each mistake.
+// permissions that it grants. It may have a key "routes" with the route map, a key
+// "deny_impersonators" with a list of permissions, and a key "authzen". Each permission is written
+// out: there are no wildcards, anchors or aliases. name is the file's name. The error has a line
+// "name:line: mistake" for each mistake.
 func Parse(name string, text []byte) (Policy, error) {
 	r := reader{name: name, grants: clerksync.Grants{}}
 	if r.read(text); len(r.errs) == 0 {
-		return Policy{Grants: r.grants, DenyImpersonators: r.denied, Warnings: r.warnings}, nil
+		return Policy{Grants: r.grants, Routes: r.routeMap, DenyImpersonators: r.denied, AuthZEN: r.authZEN, Warnings: r.warnings}, nil
 	}
 	return Policy{}, r.failure()
 }
@@ -45,8 +49,18 @@ func Parse(name string, text []byte) (Policy, error) {
 // comments.
 func (p Policy) YAML() ([]byte, error) {
 	sections := yaml.MapSlice{{Key: "roles", Value: p.Grants}}
+	if len(p.Routes) > 0 {
+		routes := make([]yaml.MapSlice, len(p.Routes))
+		for i := range p.Routes {
+			routes[i] = p.Routes[i].entry()
+		}
+		sections = append(sections, yaml.MapItem{Key: "routes", Value: routes})
+	}
 	if len(p.DenyImpersonators) > 0 {
 		sections = append(sections, yaml.MapItem{Key: "deny_impersonators", Value: p.DenyImpersonators})
+	}
+	if len(p.AuthZEN.WorkspaceTypes) > 0 {
+		sections = append(sections, yaml.MapItem{Key: "authzen", Value: p.AuthZEN})
 	}
 	text, err := yaml.Marshal(sections)
 	if err != nil {

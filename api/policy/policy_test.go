@@ -47,6 +47,7 @@ func TestPolicy_IsReadAsItIsWritten(t *testing.T) {
 	want := Policy{
 		Grants:            clerksync.Grants{"org:admin": {"z:1", "a", "true", "7", "null"}, "org:b_c": {"x"}},
 		DenyImpersonators: []string{"7", "null", "x"},
+		AuthZEN:           AuthZEN{WorkspaceTypes: []string{"team", "true", "null", "a:", "y", "urn:x:a-b_c", "https://a.test/types/1.2"}},
 	}
 	text, err := want.YAML()
 	require.NoError(t, err)
@@ -54,6 +55,22 @@ func TestPolicy_IsReadAsItIsWritten(t *testing.T) {
 	require.NoError(t, err, string(text))
 	require.Equal(t, want.Grants, got.Grants)
 	require.Equal(t, want.DenyImpersonators, got.DenyImpersonators)
+	require.Equal(t, want.AuthZEN, got.AuthZEN)
+}
+
+func TestPolicy_IsWorkspaceType(t *testing.T) {
+	t.Parallel()
+	const roles = "roles:\n  org:admin: [a]\n"
+	usual, err := Parse("p.yaml", []byte(roles))
+	require.NoError(t, err)
+	own, err := Parse("p.yaml", []byte(roles+"authzen:\n  workspace_types: [team, 'workspace']\n"))
+	require.NoError(t, err)
+	require.Empty(t, own.Warnings[len(usual.Warnings):])
+	for name, want := range map[string][2]bool{
+		"workspace": {true, true}, "organization": {true, false}, "team": {false, true}, "Workspace": {false, false}, "": {false, false},
+	} {
+		require.Equal(t, want, [2]bool{usual.IsWorkspaceType(name), own.IsWorkspaceType(name)}, name)
+	}
 }
 
 func TestParse_Refuses(t *testing.T) {
@@ -107,6 +124,21 @@ func TestParse_Refuses(t *testing.T) {
 		"a word left out":     {"roles:\n  org:admin: ['org::read']\n", `p.yaml:2: role "org:admin": "org::read" is not`},
 		"a word of dashes":    {"roles:\n  org:admin: [a.--]\n", `p.yaml:2: role "org:admin": "a.--" is not`},
 		"several in one":      {"roles:\n  org:admin: ['a b']\n", `p.yaml:2: role "org:admin": "a b" is not`},
+		"no AuthZEN":          {"roles:\n  org:admin: [a]\nauthzen:\n", `p.yaml:3: "authzen" says nothing`},
+		"empty AuthZEN":       {"roles:\n  org:admin: [a]\nauthzen: {}\n", `p.yaml:3: "authzen" says nothing`},
+		"text for AuthZEN":    {"roles:\n  org:admin: [a]\nauthzen: on\n", "p.yaml:3: authzen must be a mapping"},
+		"AuthZEN twice":       {"roles:\n  org:admin: [a]\nauthzen: {workspace_types: [a]}\nauthzen: {workspace_types: [b]}\n", `p.yaml:4: "authzen" is given twice, first on line 3`},
+		"AuthZEN alone":       {"authzen: {workspace_types: [a]}\n", "p.yaml:1: no roles"},
+		"another of AuthZEN":  {"roles:\n  org:admin: [a]\nauthzen:\n  types: [a]\n  workspace_types: [a]\n", `p.yaml:4: unknown key "types": "authzen" may have "workspace_types"`},
+		"types twice":         {"roles:\n  org:admin: [a]\nauthzen:\n  workspace_types: [a]\n  workspace_types: [b]\n", `p.yaml:5: "workspace_types" is given twice`},
+		"no types":            {"roles:\n  org:admin: [a]\nauthzen:\n  workspace_types: []\n", `p.yaml:4: "workspace_types" must be a list`},
+		"null types":          {"roles:\n  org:admin: [a]\nauthzen:\n  workspace_types:\n", `p.yaml:4: "workspace_types" must be a list`},
+		"text for types":      {"roles:\n  org:admin: [a]\nauthzen:\n  workspace_types: team\n", `p.yaml:4: "workspace_types" must be a list`},
+		"number for a type":   {"roles:\n  org:admin: [a]\nauthzen:\n  workspace_types:\n  - a\n  - 7\n", `p.yaml:6: workspace_types: "<7>" is not a type`},
+		"a blank in a type":   {"roles:\n  org:admin: [a]\nauthzen:\n  workspace_types: ['a b']\n", `p.yaml:4: workspace_types: "a b" is not a type`},
+		"no name of a type":   {"roles:\n  org:admin: [a]\nauthzen:\n  workspace_types: ['']\n", `p.yaml:4: workspace_types: "" is not a type`},
+		"a type twice":        {"roles:\n  org:admin: [a]\nauthzen:\n  workspace_types: [a, b, a]\n", `p.yaml:4: workspace_types: "a" is given twice`},
+		"long type":           {"roles:\n  org:admin: [a]\nauthzen:\n  workspace_types: [" + strings.Repeat("x", 256) + "]\n", "p.yaml:4: workspace_types: "},
 		"long permission":     {"roles:\n  org:admin: [" + strings.Repeat("x", clerksync.MaxID+1) + "]\n", `p.yaml:2: role "org:admin"`},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -47,12 +47,16 @@ func TestConfig_RefusesWhatServeRefuses(t *testing.T) {
 			"'https://clerk.callmine.test'", "https://clerk callmine.test", "ftp://clerk.callmine.test", "https://clerk.callmine.test//",
 			"https://clerk.callmine.test/.well-known/jwks.json",
 		},
-		"CLERK_JWKS_URL":                {"clerk.callmine.test/jwks", "file:///etc/passwd", "https://", "u:opensesame@clerk/jwks"},
-		"CLERK_API_URL":                 {"api.clerk.com/v1", "http://api.clerk.com/v1", "https://u:opensesame@api.clerk.com/v1", "https://api.clerk.com/v1?key=opensesame"},
-		"CLERK_SECRET_KEY":              {"sk_test_open sesame", "pk_test_opensesame", "whsec_opensesame", `"sk_test_opensesame"`},
-		"CLERK_INSTANCE_ID":             {"app_1", "production"},
-		"CLERK_AUTHORIZED_PARTIES":      {"a.test", "https://a.test/", "https://a.test,*", "https://u:opensesame@a.test", "https://a.test/path"},
-		"ROLECALL_LISTEN_ADDR":          {"8080", "localhost", "http://localhost:8080", "localhost:", ":http-ish", ":70000", ":-1", "::1:8080", "*:8080", "300.0.0.1:8080", "a b:8080"},
+		"CLERK_JWKS_URL":           {"clerk.callmine.test/jwks", "file:///etc/passwd", "https://", "u:opensesame@clerk/jwks"},
+		"CLERK_API_URL":            {"api.clerk.com/v1", "http://api.clerk.com/v1", "https://u:opensesame@api.clerk.com/v1", "https://api.clerk.com/v1?key=opensesame"},
+		"CLERK_SECRET_KEY":         {"sk_test_open sesame", "pk_test_opensesame", "whsec_opensesame", `"sk_test_opensesame"`},
+		"CLERK_INSTANCE_ID":        {"app_1", "production"},
+		"CLERK_AUTHORIZED_PARTIES": {"a.test", "https://a.test/", "https://a.test,*", "https://u:opensesame@a.test", "https://a.test/path"},
+		"ROLECALL_LISTEN_ADDR":     {"8080", "localhost", "http://localhost:8080", "localhost:", ":http-ish", ":70000", ":-1", "::1:8080", "*:8080", "300.0.0.1:8080", "a b:8080"},
+		"ROLECALL_PUBLIC_URL": {
+			"rolecall.test", "http://rolecall.test", "https://", "https://:8443", "https://rolecall.test/", "https://rolecall.test/v1", "https://rolecall.test?x=opensesame",
+			"https://rolecall.test#x", "https://u:opensesame@rolecall.test", "https://Rolecall.test", "HTTPS://rolecall.test", "https://röle.test", "https://a.test,https://b.test",
+		},
 		"ROLECALL_ADMIN_ADDR":           {"9090", "127.0.0.1", "127.0.0.1:9090/metrics"},
 		"ROLECALL_STOP_DELAY":           {"5", "five seconds", "-1s"},
 		"ROLECALL_SERVICE_TOKEN_HASHES": {"reports:opensesame", "opensesame", "reports:" + strings.Repeat("opensesame", 7)[:64], "reports:" + strings.Repeat("0", 64) + "/scopes=opensesame"},
@@ -62,7 +66,11 @@ func TestConfig_RefusesWhatServeRefuses(t *testing.T) {
 		"ROLECALL_CLERK_RATE":           {"-1", "Inf", "NaN", "fast"},
 		"ROLECALL_BODY_RETENTION":       {"-1h", "90 days", "30d"},
 		"ROLECALL_POLICY_FILE":          {"/nowhere/policy.yaml"},
-		"ROLECALL_LOG_LEVEL":            {"verbose", "5x"},
+		"ROLECALL_SIGN_IN_URL": {
+			"accounts.test/sign-in", "/sign-in", "http://accounts.test/sign-in", "javascript:alert(1)", "https://", "https://u:opensesame@accounts.test", "https://accounts.test/#/sign-in",
+			"https://accounts.test/?redirect_url=https://a.test",
+		},
+		"ROLECALL_LOG_LEVEL": {"verbose", "5x"},
 	}
 	for setting, values := range refused {
 		for _, value := range values {
@@ -99,7 +107,9 @@ func TestConfig_AcceptsValidSettings(t *testing.T) {
 		"CLERK_JWKS_URL":           {"http://clerk-simulator:8080/jwks", "https://u:p@clerk.test/jwks"},
 		"CLERK_AUTHORIZED_PARTIES": {"https://a.test, https://b.test", "http://localhost:3000", "chrome-extension://abc"},
 		"ROLECALL_LISTEN_ADDR":     {":8080", "0.0.0.0:0", "[::1]:8080", "localhost:http", "rolecall.internal:8080"},
+		"ROLECALL_PUBLIC_URL":      {"https://rolecall.test", "https://rolecall.test:8443", "https://127.0.0.1", " https://rolecall.test\n"},
 		"ROLECALL_POLICY_FILE":     {"../../api/policy/policy.yaml"},
+		"ROLECALL_SIGN_IN_URL":     {"https://accounts.test/sign-in?theme=dark", "http://localhost:3000/sign-in"},
 		"ROLECALL_STOP_DELAY":      {"0", "0s", "1m30s"},
 		"ROLECALL_LOG_LEVEL":       {"debug", "WARN", "info+1"},
 		"ROLECALL_SWEEP_INTERVAL":  {"0", "15m"},
@@ -279,17 +289,58 @@ func TestConfig_ShowsThePolicy(t *testing.T) {
 	want, err := policy.Default()
 	require.NoError(t, err)
 	require.Equal(t, want.Grants, shown.Grants)
+	require.NotContains(t, text, "authzen", "the default isn't shown")
 
 	file := filepath.Join(t.TempDir(), "policy.yaml")
-	require.NoError(t, os.WriteFile(file, []byte("# of ours\nroles:\n  org:admin: [members:read, workspace:update, audit:read]\n"), 0o600))
+	require.NoError(t, os.WriteFile(file, []byte("# of ours\nroles:\n  org:admin: [members:read, workspace:update, audit:read]\nauthzen: {workspace_types: [team]}\n"), 0o600))
 	env["ROLECALL_POLICY_FILE"] = file
 	code, out, errs = runCommand(t, env, "config")
 	require.Equal(t, exitOK, code)
 	require.Contains(t, out, "# policy, from: "+file+"\nroles:\n  org:admin:\n")
+	require.Contains(t, out, "\nauthzen:\n  workspace_types:\n  - team\n")
 	require.Contains(t, errs, file+":2: no role grants members:manage")
 
 	require.NoError(t, os.WriteFile(file, []byte("roles:\n  org:admin: [a]\n  admin: [b]\n"), 0o600))
 	code, _, errs = runCommand(t, env, "config")
 	require.Equal(t, exitError, code)
 	require.Contains(t, errs, file+`:3: role "admin" must be written "org:admin"`)
+}
+
+// TestConfig_ExplainsARoute prints which route takes a request.
+//
+//nolint:paralleltest // the environment belongs to the process
+func TestConfig_ExplainsARoute(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "policy.yaml")
+	require.NoError(t, os.WriteFile(file, []byte(`roles:
+  org:admin: [a, members:read, members:manage, workspace:update, audit:read]
+routes:
+  - { match: 'GET /w/{workspace}/**', permission: a }
+  - { match: 'GET /host', permission: a, workspace: host }
+  - { match: 'GET /api', permission: a, workspace: header X-W }
+  - { match: '* /dashboard', permission: a }
+  - { match: 'GET /healthz', public: true }
+`), 0o600))
+	env := goodEnv()
+	env["ROLECALL_POLICY_FILE"] = file
+	for request, want := range map[string]string{
+		"GET /w/org_1/x?y=z": file + ":4: GET /w/{workspace}/**\nit needs a in the workspace org_1\n",
+		"GET /host/":         file + ":5: GET /host\nit needs a in the workspace whose slug is the host's first label\n",
+		"GET /api":           file + ":6: GET /api\nit needs a in the workspace of the header X-W\n",
+		"PUT /dashboard":     file + ":7: * /dashboard\nit needs a in the session's active workspace\n",
+		"GET /healthz":       file + ":8: GET /healthz\nit needs nothing: the route is public\n",
+	} {
+		code, out, errs := runCommand(t, env, "config", "--route", request)
+		require.Equal(t, exitOK, code, errs)
+		require.Equal(t, want, out)
+	}
+	for request, want := range map[string]string{
+		"GET /elsewhere": "no route takes this request", "GET /host/../w": "a segment of dots", "get /host": "must be a method in capitals", "GET": "doesn't begin with a slash",
+	} {
+		code, out, errs := runCommand(t, env, "config", "--route", request)
+		require.Equal(t, exitError, code)
+		require.Empty(t, out)
+		require.Contains(t, errs, want)
+	}
+	_, out, _ := runCommand(t, env, "config")
+	require.Contains(t, out, "routes:\n- match: GET /w/{workspace}/**\n  permission: a\n")
 }

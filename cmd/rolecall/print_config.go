@@ -2,21 +2,28 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"strings"
 
+	"github.com/callmine/rolecall/api/policy"
 	"github.com/callmine/rolecall/cmd/rolecall/internal/config"
 )
 
 type configCommand struct {
-	Web     bool `default:"true" negatable:"" help:"Check also what the web side of a serve needs."`
-	Workers bool `default:"true" negatable:"" help:"Check also what the workers of a serve need."`
+	Web     bool   `default:"true" negatable:"" help:"Check also what the web side of a serve needs."`
+	Workers bool   `default:"true" negatable:"" help:"Check also what the workers of a serve need."`
+	Route   string `placeholder:"'GET /PATH'" help:"Print only which route of the policy's route map takes this request."`
 }
 
 // run prints the configuration in force, even a wrong one. Its error names every fault for which
 // serve wouldn't start.
 func (c *configCommand) run(ctx context.Context, io streams) error {
 	cfg, warnings, err := config.ReadServing(ctx, config.Parts{Web: c.Web, Workers: c.Workers})
+	if c.Route != "" {
+		return printRoute(ctx, io, cfg, c.Route)
+	}
 	if err := printConfig(io.out, cfg); err != nil {
 		return err
 	}
@@ -43,6 +50,30 @@ func printPolicy(ctx context.Context, io streams, cfg config.Config) {
 	if text, err := policy.YAML(); err == nil {
 		fmt.Fprintf(io.out, "\n# policy, from: %s\n%s", line(cfg.PolicySource()), text)
 	}
+}
+
+// printRoute prints which route takes a request, given as method and path, and what it needs.
+func printRoute(ctx context.Context, io streams, cfg config.Config, request string) error {
+	rules, err := cfg.Policy(ctx)
+	if err != nil {
+		return err
+	}
+	method, target, _ := strings.Cut(request, " ")
+	written, _, _ := strings.Cut(strings.TrimSpace(target), "?")
+	path, err := policy.ReadPath(written)
+	switch {
+	case !policy.IsMethod(method):
+		return fmt.Errorf("--route: %q must be a method in capitals, a blank and a path, such as GET /dashboard", request)
+	case err != nil:
+		return fmt.Errorf("--route: such a request is refused with 400: %w", err)
+	}
+	route, workspace := rules.Routes.Find(method, path)
+	if route == nil {
+		return errors.New("--route: no route takes this request: it is refused with 404")
+	}
+	fmt.Fprintf(io.out, "%s:%d: %s\n", line(cfg.PolicySource()), route.Line, line(route.String()))
+	fmt.Fprintf(io.out, "it needs %s\n", line(route.Needs(workspace)))
+	return nil
 }
 
 func printConfig(out io.Writer, cfg config.Config) error {

@@ -64,7 +64,7 @@ func TestRollingRestart_FailsNoRequest(t *testing.T) {
 	t.Run("nginx", func(t *testing.T) {
 		t.Parallel()
 		r := openRolling(t)
-		r.dial = servicetest.RunNginx(t, servicetest.InRepository(t, "deploy/nginx_rolling.conf"), map[string]string{
+		r.dial = servicetest.RunNginx(t, servicetest.Text(t, "deploy/nginx_rolling.conf"), map[string]string{
 			"127.0.0.1:8080": r.processes[0].env["ROLECALL_LISTEN_ADDR"], "127.0.0.1:8081": r.processes[1].env["ROLECALL_LISTEN_ADDR"],
 		})
 		r.restartBoth(t, func(int) {})

@@ -152,9 +152,9 @@ func findProgram(t testing.TB, name string) string {
 		}
 	}
 	if os.Getenv("CI") != "" {
-		t.Fatalf("%s isn't installed: apt-get install %s", name, name)
+		t.Fatalf("%s isn't installed: .ci/run shows how", name)
 	}
-	t.Skipf("%s isn't installed: apt-get install %s", name, name) //nolint:forbidigo // the agreed exception: in CI it fails
+	t.Skipf("%s isn't installed: .ci/run shows how", name) //nolint:forbidigo // the agreed exception: in CI it fails
 	return ""
 }
 

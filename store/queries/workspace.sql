@@ -7,6 +7,12 @@ LEFT JOIN rolecall.organizations o ON o.id = @id
 WHERE o.deleted_at IS NULL
     AND (o.id IS NOT NULL OR EXISTS (SELECT FROM rolecall.memberships m WHERE m.organization_id = @id));
 
+-- name: WorkspacesBySlug :many
+-- At most two live organizations with a slug: two are as many as a caller needs to see that it isn't one.
+SELECT o.id FROM rolecall.organizations o
+WHERE o.slug = @slug AND o.deleted_at IS NULL AND octet_length(o.slug) < 64
+LIMIT 2;
+
 -- name: Members :many
 -- One page of an organization's live members in the order of joining, after the given position.
 -- Roles are worked out for the page alone.

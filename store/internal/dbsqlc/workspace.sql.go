@@ -111,3 +111,30 @@ func (q *Queries) Workspace(ctx context.Context, db DBTX, id string) (WorkspaceR
 	)
 	return i, err
 }
+
+const WorkspacesBySlug = `-- name: WorkspacesBySlug :many
+SELECT o.id FROM rolecall.organizations o
+WHERE o.slug = $1 AND o.deleted_at IS NULL AND octet_length(o.slug) < 64
+LIMIT 2
+`
+
+// At most two live organizations with a slug: two are as many as a caller needs to see that it isn't one.
+func (q *Queries) WorkspacesBySlug(ctx context.Context, db DBTX, slug *string) ([]string, error) {
+	rows, err := db.Query(ctx, WorkspacesBySlug, slug)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []string
+	for rows.Next() {
+		var id string
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}

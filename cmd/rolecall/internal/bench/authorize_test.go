@@ -17,16 +17,21 @@ import (
 // larger one.
 const members, organizations = 20_000, 1_000
 
-// authorize measures GET /v1/authorize beside its floor, and 100 checks in one request.
+// authorize measures GET /v1/authorize beside its floor, 100 checks in one request, and the doors
+// of proxies.
 func (s *suite) authorize(b *testing.B) {
 	url := pgtest.DurableURL(b)
 	fill(b, url)
 	c := startClerk(b)
+	c.withRoutes(b)
 	p, floor := s.serve(b, c, url), startFloor(b, url)
 	for _, callers := range callerCounts() {
 		b.Run(fmt.Sprintf("callers=%d", callers), func(b *testing.B) { s.authorizeOne(b, c, p.addr, floor, callers) })
 	}
 	b.Run("checks=100", func(b *testing.B) { s.authorizeMany(b, c, p.addr) })
+	for _, callers := range callerCounts()[:2] {
+		b.Run(fmt.Sprintf("doors/callers=%d", callers), func(b *testing.B) { s.doors(b, c, p.addr, callers) })
+	}
 }
 
 // authorizeOne compares callers that each ask about themselves.

@@ -150,6 +150,21 @@ func isThisMachine(host string) bool {
 	return host == "localhost" || err == nil && addr.IsLoopback()
 }
 
+// checkPublicURL finds an address that isn't one of AuthZEN's metadata. Clients compare it byte for
+// byte with the address that they asked.
+func (c Config) checkPublicURL() error {
+	if c.PublicURL == "" {
+		return nil
+	}
+	u, err := url.Parse(c.PublicURL)
+	odd := func(r rune) bool { return r <= ' ' || r > '~' || r >= 'A' && r <= 'Z' }
+	if err != nil || u.Hostname() == "" || "https://"+u.Host != c.PublicURL || strings.ContainsFunc(u.Host, odd) {
+		return wrong("ROLECALL_PUBLIC_URL", "%s is not https:// and a host in lower case: write these alone, such as https://rolecall.example.com",
+			shown(redactWeb(c.PublicURL)))
+	}
+	return nil
+}
+
 func (c Config) checkAddresses(which Parts) error {
 	var errs []error
 	addresses := [][2]string{{"ROLECALL_ADMIN_ADDR", c.AdminAddr}}

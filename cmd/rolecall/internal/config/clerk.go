@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/url"
 
 	"github.com/callmine/rolecall/internal/clerkapi"
 )
@@ -25,4 +26,21 @@ func (c Config) OpenClerk(logger *slog.Logger, observe func(clerkapi.Call)) (*cl
 		return nil, fmt.Errorf("CLERK_API_URL, CLERK_SECRET_KEY, ROLECALL_CLERK_RATE: %w", err)
 	}
 	return client, nil
+}
+
+// SignInPage returns the sign-in page of forward authentication, or nil if there is none.
+func (c Config) SignInPage() (*url.URL, error) {
+	if c.SignInURL == "" {
+		return nil, nil //nolint:nilnil // no page, and no fault
+	}
+	page, err := url.Parse(c.SignInURL)
+	switch {
+	case err != nil || page.Host == "" || page.Scheme != "https" && (page.Scheme != "http" || !isThisMachine(page.Hostname())):
+		return nil, wrong("ROLECALL_SIGN_IN_URL", "it is not an address that begins with https://: write one such as https://accounts.example.com/sign-in")
+	case page.User != nil || page.Fragment != "":
+		return nil, wrong("ROLECALL_SIGN_IN_URL", "it has a user or a fragment: write scheme, host, path and perhaps a query")
+	case page.Query().Has("redirect_url"):
+		return nil, wrong("ROLECALL_SIGN_IN_URL", "it has a redirect_url of its own: leave that out, each request sets it")
+	}
+	return page, nil
 }

@@ -36,6 +36,7 @@ type Config struct {
 	AuthorizedParties []string      `env:"CLERK_AUTHORIZED_PARTIES" secret:"web" help:"origins whose session tokens are accepted (azp), comma-separated; empty accepts all"`
 	TemplateTokens    bool          `env:"ROLECALL_ACCEPT_TEMPLATE_TOKENS" envDefault:"false" help:"accept a token of a JWT template like a session token of its user, even if it was made for another service"`
 	ListenAddr        string        `env:"ROLECALL_LISTEN_ADDR" envDefault:":8080" help:"address of the webhooks and the API"`
+	PublicURL         string        `env:"ROLECALL_PUBLIC_URL" secret:"web" help:"address under which clients reach the API, such as https://rolecall.example.com; without it, there are no metadata of AuthZEN"`
 	AdminAddr         string        `env:"ROLECALL_ADMIN_ADDR" envDefault:"127.0.0.1:9090" help:"address of /healthz, /readyz and /metrics"`
 	StopDelay         time.Duration `env:"ROLECALL_STOP_DELAY" envDefault:"5s" help:"how long a process still answers after SIGTERM, while /readyz is red, as a Go duration; 0 for none"`
 	ServiceTokens     string        `env:"ROLECALL_SERVICE_TOKEN_HASHES" secret:"all" help:"services and what they may do, comma-separated: name:SHA-256 of the token in hex/scopes=authorize+read+commands+audit:append, of which a service needs few; to limit it further: /workspaces=org_1+org_2"`
@@ -45,6 +46,7 @@ type Config struct {
 	ClerkRate         float64       `env:"ROLECALL_CLERK_RATE" envDefault:"0" help:"calls per second that the sweeps of one process make to Clerk; 0 takes a fifth of Clerk's limit, which your application shares. Look-ups of strangers may use half of this rate; commands are exempt"`
 	BodyRetention     time.Duration `env:"ROLECALL_BODY_RETENTION" envDefault:"2160h" help:"how long the bodies of webhooks are kept, as a Go duration; 0 keeps them for ever"`
 	PolicyFile        string        `env:"ROLECALL_POLICY_FILE" help:"YAML file of the roles and their permissions; default: the built-in policy"`
+	SignInURL         string        `env:"ROLECALL_SIGN_IN_URL" secret:"web" help:"sign-in page to which forward authentication sends browsers without a session; default: they get a 401"`
 	LogLevel          slog.Level    `env:"ROLECALL_LOG_LEVEL" envDefault:"info" help:"debug, info, warn or error"`
 }
 
@@ -72,7 +74,7 @@ func (c Config) check(which Parts) error {
 	errs := []error{c.checkQuotes(), c.checkDatabases(which), c.checkAddresses(which), c.checkClerk()}
 	if which.Web {
 		_, err := c.ParsedServiceTokens()
-		errs = append(errs, err, c.CheckIssuer())
+		errs = append(errs, err, c.CheckIssuer(), c.checkPublicURL())
 	}
 	if which.Web && len(c.SigningSecrets) > 0 {
 		_, err := c.Verifier()
@@ -95,6 +97,9 @@ func (c Config) check(which Parts) error {
 	}
 	if c.StopDelay < 0 {
 		errs = append(errs, errors.New("ROLECALL_STOP_DELAY must not be negative: write 0 for none"))
+	}
+	if _, err := c.SignInPage(); err != nil {
+		errs = append(errs, err)
 	}
 	return errors.Join(append(errs, c.CheckSweeping())...)
 }

@@ -43,10 +43,19 @@ type route struct {
 	oneself      bool   // the target is the caller
 	dead         int    // status that services get about a deleted workspace; 0 for that of success
 	alone        bool   // services use it for themselves only
+	usersOnly    bool   // services never use it
+	headers      []string
+	told         string // what only an allowing answer has; a refusal is a success, too
 }
 
 // site is the workspace, member and invitation that a request is about.
 type site struct{ workspace, member, invitation string }
+
+// fill replaces the names in braces that stand for objects at Clerk, and for a path of the product.
+func (s site) fill(text string) string {
+	return strings.NewReplacer("{workspace_id}", s.workspace, "{user_id}", s.member, "{invitation_id}", s.invitation,
+		"{path}", "w/"+s.workspace+"/reports").Replace(text)
+}
 
 func (r route) name() string {
 	return strings.TrimSuffix(r.method+" "+r.path+" "+r.variant, " ")
@@ -65,8 +74,28 @@ func routes() []route {
 			variant: permission, kind: forMembers, permission: permission, status: http.StatusOK,
 		}
 	}
+	proxied := func(path string, headers ...string) route {
+		return route{method: http.MethodGet, path: path, headers: headers, kind: forMembers, permission: "reports:read", status: http.StatusOK, usersOnly: true}
+	}
+	authZEN := func(path, body, told string) route {
+		return route{
+			method: http.MethodPost, path: "/access/v1/" + path, oneself: true, kind: forMembers, permission: "reports:read", status: http.StatusOK, told: told,
+			body: strings.NewReplacer("SUBJECT", `"subject":{"type":"user","id":"{user_id}"}`, "ACTION", `"action":{"name":"reports:read"}`,
+				"RESOURCE", `"resource":{"type":"workspace","id":"{workspace_id}"}`, "PAGE", `"page":{"limit":200}`).Replace(body),
+		}
+	}
+	subjects := authZEN("search/subject", `{"subject":{"type":"user"},ACTION,RESOURCE,PAGE}`, "{user_id}")
+	subjects.kind = forServices
 	return []route{
 		{method: http.MethodGet, path: "/openapi.yaml", status: http.StatusOK},
+		{method: http.MethodGet, path: "/.well-known/authzen-configuration", status: http.StatusNotFound}, // without ROLECALL_PUBLIC_URL
+		proxied("/v1/forward-auth", "X-Forwarded-Method", "GET", "X-Forwarded-Uri", "/w/{workspace_id}/reports"),
+		proxied("/v1/ext-authz/{path}"),
+		authZEN("evaluation", "{SUBJECT,ACTION,RESOURCE}", `"decision":true`),
+		authZEN("evaluations", `{SUBJECT,ACTION,"evaluations":[{RESOURCE}]}`, `"decision":true`),
+		authZEN("search/resource", `{SUBJECT,ACTION,"resource":{"type":"workspace"},PAGE}`, "{workspace_id}"),
+		authZEN("search/action", "{SUBJECT,RESOURCE,PAGE}", `"reports:read"`),
+		subjects,
 		{method: http.MethodPost, path: "/webhooks/clerk", body: `{}`, status: http.StatusBadRequest}, // a token is no signature
 		{method: http.MethodGet, path: "/v1/me", kind: forUsers, status: http.StatusOK},
 		{method: http.MethodPost, path: "/v1/workspaces", body: `{"name":"Another"}`, kind: forUsers, status: http.StatusCreated},
@@ -95,9 +124,11 @@ func routes() []route {
 // call uses a route as the bearer of a token.
 func (h *house) call(r route, where site, token string, headers ...string) answer {
 	h.t.Helper()
-	fill := strings.NewReplacer("{workspace_id}", where.workspace, "{user_id}", where.member, "{invitation_id}", where.invitation,
-		"{address}", "new-"+strings.ToLower(rand.Text())+"@callmine.test").Replace
-	return h.ask(token, r.method, fill(r.path+r.query), fill(r.body), headers...)
+	for _, header := range r.headers {
+		headers = append(headers, where.fill(header))
+	}
+	body := strings.ReplaceAll(where.fill(r.body), "{address}", "new-"+strings.ToLower(rand.Text())+"@callmine.test")
+	return h.ask(token, r.method, where.fill(r.path+r.query), body, headers...)
 }
 
 // caller is one column of the matrix: a caller, a token, and a workspace.
@@ -137,8 +168,10 @@ func expected(c caller, r route) (status int, problem, reason string) {
 		return r.status, "", ""
 	case c.unusable:
 		return http.StatusUnauthorized, "unauthenticated", ""
-	case r.kind == forServices && !c.service:
+	case r.kind == forServices && !c.service, r.usersOnly && c.service:
 		return http.StatusForbidden, "forbidden", ""
+	case r.told != "":
+		return r.status, "", ""
 	case r.alone && c.onBehalf != "":
 		return http.StatusBadRequest, "bad-request", ""
 	case r.kind == forServices && c.workspace != "" && r.dead != 0:
@@ -162,6 +195,12 @@ func expected(c caller, r route) (status int, problem, reason string) {
 	}
 }
 
+// allowed is the oracle of an answer that tells a decision.
+func allowed(c caller, r route) bool {
+	member := c.userID != "user_nobody" && c.barred == "" && !c.stranger
+	return member && slices.Contains(permissions()[c.role], r.permission)
+}
+
 // documented lists the operations of the document.
 func documented(t *testing.T) []string {
 	t.Helper()
@@ -176,7 +215,7 @@ func documented(t *testing.T) []string {
 	return slices.Sorted(maps.Keys(operations))
 }
 
-// withRoles adds the test's own role to the built-in policy.
+// withRoles adds the test's own role and a route to the built-in policy.
 func withRoles(t *testing.T) func(*config.Config) {
 	t.Helper()
 	policy, err := config.Config{}.Policy(t.Context())
@@ -184,7 +223,8 @@ func withRoles(t *testing.T) func(*config.Config) {
 	builtIn, err := policy.YAML()
 	require.NoError(t, err)
 	file := filepath.Join(t.TempDir(), "policy.yaml")
-	more := "  org:auditor:\n    - workspace:read\n    - audit:read\n    - members:read\n"
+	more := "  org:auditor:\n    - workspace:read\n    - audit:read\n    - members:read\n" +
+		"routes:\n  - match: GET /w/{workspace}/reports\n    permission: reports:read\n"
 	require.NoError(t, os.WriteFile(file, append(builtIn, more...), 0o600))
 	return func(c *config.Config) { c.PolicyFile = file }
 }
@@ -252,10 +292,12 @@ func (m *matrix) cell(c caller, r route) string {
 		return fmt.Sprintf("reason %v, not %s", a.body["reason"], reason)
 	case problem != "" && m.writes() != before:
 		return "refused, and yet Clerk was asked to change something"
+	case r.told != "" && problem == "" && strings.Contains(a.text, where.fill(r.told)) != allowed(c, r):
+		return fmt.Sprintf("allowed must be %t: %s", allowed(c, r), a.text)
 	case (status == http.StatusUnauthorized || status == http.StatusNotFound) && a.header.Get("Rolecall-Revision") != "":
 		return "tells a revision"
 	}
-	if r.oneself && problem == "" { // back as it was
+	if r.oneself && problem == "" && r.told == "" { // back as it was
 		if r.spends {
 			_, err := m.Clerk.AddMember(m.where.workspace, c.userID, c.role)
 			require.NoError(m.t, err)

@@ -69,9 +69,14 @@ func (s *Service) apiHandler() (http.Handler, error) {
 		transport.CloseIdleConnections()
 		return nil
 	})
+	signIn, err := s.cfg.SignInPage()
+	if err != nil {
+		return nil, err
+	}
 	cfg := api.Config{
 		DB: s.read, DecideDB: s.decide, EventDB: s.events, Authenticator: authenticator, Policy: s.policy.Policy, Logger: s.logger,
-		Entries: s.entries,
+		Entries: s.entries, SignInURL: signIn, PublicURL: s.cfg.PublicURL,
+		Cookies: auth.SessionCookies{Issuer: s.cfg.Issuer, AuthorizedParties: s.cfg.AuthorizedParties},
 		Decided: func(r clerksync.Reason) { s.metrics.decisions.WithLabelValues(string(r)).Inc() },
 		Refused: func(r auth.Reason) { s.metrics.refused.WithLabelValues(string(r)).Inc() },
 	}

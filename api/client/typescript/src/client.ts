@@ -1,0 +1,130 @@
+import { batched } from "./batch.js";
+import { type Config, settingsOf } from "./config.js";
+import { type Check, type Decision, maxChecks, nameable, notAMember, readMany, readOwn, requirePossible } from "./decision.js";
+import { exchange } from "./exchange.js";
+import type { components } from "./openapi.js";
+import { notFound, ofUser, refusal, reportable, unauthenticated } from "./problem.js";
+import { bearerOf, type Sender, usable } from "./sender.js";
+
+/** A workspace's id as a program finds it in a request. Anything but a text names no workspace. */
+export type MaybeId = string | readonly string[] | null | undefined;
+
+/** Asks Rolecall for decisions. */
+export interface Client {
+  /**
+   * Reports whether the sender may do something in a workspace. It is false whenever in doubt:
+   * after a time-out, a network error or an answer that is no decision, too. Config's `failed` is
+   * then told why.
+   */
+  can(sender: Sender, workspaceId: MaybeId, permission: string): Promise<boolean>;
+  /**
+   * Resolves with the decision only if the sender may do something. Else it rejects: with a Problem
+   * of 401, 403 or 404 if Rolecall refused the sender, and with another error without a decision.
+   */
+  admit(sender: Sender, workspaceId: MaybeId, permission: string): Promise<Decision>;
+  /**
+   * Asks, as the service, about 1 to 100 checks, and resolves with their decisions in the same
+   * order. A refusal is a decision. Rolecall first looks up at Clerk users who aren't members, as
+   * if they had asked themselves. Calls of one tick share requests.
+   *
+   * A user or a workspace that can't be an id (empty, more than 255 bytes, with NUL or a lone
+   * surrogate) is refused as not_a_member without asking Rolecall. An odd permission is a mistake
+   * of the program, and rejects.
+   */
+  decide(checks: readonly Check[]): Promise<Decision[]>;
+  /** Tells Config's `failed` of an error of `admit`, unless it is an ordinary refusal. Guards do so. */
+  report(error: unknown): void;
+}
+
+/** Returns a client, or throws an error that names every invalid field. It makes no request. */
+export function createClient(config: Config): Client {
+  const settings = settingsOf(config);
+  const { token, maxStaleness, failed } = settings;
+
+  const ask = batched(async (checks) => {
+    const body: components["schemas"]["Checks"] = {
+      checks: checks.map((c) => ({ user_id: c.userId, workspace_id: c.workspaceId, permission: c.permission })),
+      refresh: true,
+      ...(maxStaleness === undefined ? {} : { max_staleness: maxStaleness }),
+    };
+    return readMany(await exchange(settings, { token: token ?? "", body }), checks);
+  });
+
+  const decide = async (given: readonly Check[]): Promise<Decision[]> => {
+    const checks = given.map(({ userId, workspaceId, permission }) => ({ userId, workspaceId, permission })); // the caller's may change
+    if (checks.length < 1 || checks.length > maxChecks) {
+      throw new RangeError(`rolecall: ${checks.length} checks, must be 1 to ${maxChecks}`);
+    }
+    if (token === undefined) {
+      throw new TypeError("rolecall: the client has no token of a service");
+    }
+    checks.forEach((check) => requirePossible(check.permission));
+    const asked = checks.filter((check) => nameable(check.userId) && nameable(check.workspaceId));
+    const answers = new Map<Check, Decision>();
+    if (asked.length > 0) {
+      const decisions = await ask(asked);
+      decisions.forEach((decision, i) => answers.set(asked[i] as Check, decision));
+    }
+    return checks.map((check) => answers.get(check) ?? notAMember(check));
+  };
+
+  /** Asks as the service about a user whom the program has identified. */
+  const admitUser = async (userId: unknown, workspaceId: unknown, permission: string): Promise<Decision> => {
+    if (userId === null || userId === undefined || userId === "") {
+      throw unauthenticated();
+    }
+    const [decision] = await decide([{ userId, workspaceId, permission } as Check]);
+    if (!decision?.allowed) {
+      throw refusal(decision?.reason ?? "");
+    }
+    return decision;
+  };
+
+  /** Asks, with a user's own token, whether the user may do something. */
+  const admitOwn = async (session: string | undefined, workspaceId: unknown, permission: string): Promise<Decision> => {
+    if (session === undefined) {
+      throw unauthenticated();
+    }
+    if (!nameable(workspaceId)) {
+      throw notFound();
+    }
+    const query: Record<string, string> = { workspace_id: workspaceId, permission };
+    if (maxStaleness !== undefined) {
+      query.max_staleness = String(maxStaleness);
+    }
+    try {
+      return readOwn(await exchange(settings, { token: session, query }), workspaceId, permission);
+    } catch (error) {
+      throw ofUser(error);
+    }
+  };
+
+  const admit = async (sender: Sender, workspaceId: MaybeId, permission: string): Promise<Decision> => {
+    requirePossible(permission);
+    if ("headers" in sender) {
+      return admitOwn(bearerOf(sender), workspaceId, permission);
+    }
+    if ("token" in sender) {
+      return admitOwn(usable(sender.token), workspaceId, permission);
+    }
+    return admitUser(sender.userId, workspaceId, permission);
+  };
+
+  const report = (error: unknown): void => {
+    const heard = reportable(error);
+    if (heard !== undefined) {
+      failed(heard);
+    }
+  };
+
+  const can = async (sender: Sender, workspaceId: MaybeId, permission: string): Promise<boolean> => {
+    try {
+      return (await admit(sender, workspaceId, permission)).allowed;
+    } catch (error) {
+      report(error);
+      return false;
+    }
+  };
+
+  return { can, admit, decide, report };
+}

@@ -1,0 +1,34 @@
+/** An answer of Rolecall, or of another server at `url`, without a decision. */
+export class AnswerError extends Error {
+  override readonly name = "AnswerError";
+
+  constructor(
+    /** The HTTP status. */
+    readonly status: number,
+    /** Such as "urn:rolecall:problem:unauthenticated"; other servers have another one, or "". */
+    readonly type: string,
+    readonly title: string,
+    /** Only of a refusal, else "". */
+    readonly reason: string,
+  ) {
+    super(type === "" ? `rolecall answered ${status}` : `rolecall answered ${status}: ${title} (${type})`);
+  }
+}
+
+/** An answer of 200 wasn't the decision that was asked for: the server at `url` isn't Rolecall. */
+export class NotADecisionError extends Error {
+  override readonly name = "NotADecisionError";
+
+  constructor() {
+    super("the answer isn't the decision that was asked for: is the server at url Rolecall?");
+  }
+}
+
+/** There was no decision in time. */
+export class LateError extends Error {
+  override readonly name = "LateError";
+
+  constructor(milliseconds: number) {
+    super(`no decision within ${milliseconds} ms`);
+  }
+}
