@@ -26,8 +26,9 @@ func requireSessionEnded(t *testing.T, x exchange) {
 	require.Empty(t, x.header.Get(headerRevision))
 }
 
-// TestSessions_EndedOneIsRefusedOnEachRouteForUsers, whether it is the user's or an impersonator's,
-// or the impersonator's account is refused, in a workspace that exists or not. It is neither a decision nor a look-up.
+// TestSessions_EndedOneIsRefusedOnEachRouteForUsers, whether it is the user's or an impersonator's.
+// An impersonator's refused account counts as an ended session. It doesn't matter whether the
+// workspace exists. The refusal is neither a decision nor a look-up.
 func TestSessions_EndedOneIsRefusedOnEachRouteForUsers(t *testing.T) {
 	t.Parallel()
 	asked, refused := &askedPairs{}, 0

@@ -18,8 +18,8 @@ type Pair struct {
 	Sessions               // in which the user asks; none if another caller asks about the user
 }
 
-// Sessions are the sessions in which a user asks: the user's own, and the one of an impersonator. An
-// impersonator whose account is refused has no session any more. "" stands for none.
+// Sessions are the sessions in which a user asks: the user's own, and the one of an impersonator.
+// An impersonator whose account is refused has no session any more. "" stands for none.
 type Sessions struct{ SessionID, Impersonator, ImpersonatorSession string }
 
 // StandingReader reads standings, and remembers what the roles permit. With each answer the
