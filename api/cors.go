@@ -49,9 +49,10 @@ func (s *server) crossOrigin(routes *mux.Router, next http.Handler) http.Handler
 	})
 }
 
-// forBrowsers reports whether a path is one of those that pages call. The doors for proxies aren't:
-// a proxy passes its caller's own preflights on to them, and must not take our answer to one for a
-// permission.
+// forBrowsers reports whether a path is one of those that pages call. The doors for proxies alone
+// aren't: a proxy passes its caller's own preflights on to them, and must not take our answer to
+// one for a permission. Proxies ask /v1/authorize, too, but always with GET, and the answer to a
+// preflight is no 200.
 func forBrowsers(path string) bool {
 	return path == "/v1/me" || path == "/v1/authorize" || path == "/v1/workspaces" || strings.HasPrefix(path, workspacesPath)
 }

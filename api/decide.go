@@ -130,7 +130,7 @@ func pairOf(caller auth.Identity, workspaceID string) store.Pair {
 
 // sessionsOf returns the sessions in which a caller asks. A service has none.
 func sessionsOf(caller auth.Identity) store.Sessions {
-	return store.Sessions{SessionID: caller.SessionID, ImpersonatorSession: caller.ImpersonatorSession}
+	return store.Sessions{SessionID: caller.SessionID, Impersonator: caller.Impersonator, ImpersonatorSession: caller.ImpersonatorSession}
 }
 
 // freshStandings reads the standing of each pair. It looks up strangers at Clerk, then reads all

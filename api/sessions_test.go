@@ -26,8 +26,9 @@ func requireSessionEnded(t *testing.T, x exchange) {
 	require.Empty(t, x.header.Get(headerRevision))
 }
 
-// TestSessions_EndedOneIsRefusedOnEachRouteForUsers, whether it is the user's or an impersonator's,
-// in a workspace that exists or not. It is neither a decision nor a look-up.
+// TestSessions_EndedOneIsRefusedOnEachRouteForUsers, whether it is the user's or an impersonator's.
+// An impersonator's refused account counts as an ended session. It doesn't matter whether the
+// workspace exists. The refusal is neither a decision nor a look-up.
 func TestSessions_EndedOneIsRefusedOnEachRouteForUsers(t *testing.T) {
 	t.Parallel()
 	asked, refused := &askedPairs{}, 0
@@ -38,6 +39,7 @@ func TestSessions_EndedOneIsRefusedOnEachRouteForUsers(t *testing.T) {
 	})
 	b.world.member("org_1", "user_1", "org:admin", nil)
 	b.world.endSession(clerksync.SessionRevoked, "sess_9")
+	b.world.account("user_fired", map[string]any{"banned": true})
 	doc, all := operations(t)
 	routes := 0
 	for _, o := range all {
@@ -48,12 +50,12 @@ func TestSessions_EndedOneIsRefusedOnEachRouteForUsers(t *testing.T) {
 		if o.path == "/v1/authorize" {
 			target += "?permission=members:read&workspace_id=org_1"
 		}
-		for _, token := range []string{"user_1/session=sess_9", "user_1/act=user_2/act_session=sess_9", "user_9/session=sess_9"} {
+		for _, token := range []string{"user_1/session=sess_9", "user_1/act=user_2/act_session=sess_9", "user_1/act=user_fired", "user_9/session=sess_9"} {
 			requireSessionEnded(t, b.send(token, o.method, target, "{}", "Content-Type", "application/json"))
 		}
-		routes += 3
+		routes += 4
 	}
-	require.Greater(t, routes, 30)
+	require.Greater(t, routes, 40)
 	require.Equal(t, routes, refused)
 	require.Empty(t, asked.pairs)
 }
@@ -93,15 +95,16 @@ func TestSessions_EndDuringAWaitCounts(t *testing.T) {
 	requireSessionEnded(t, <-answered)
 }
 
-// TestSessions_AreForgottenOnceTheirTokensHaveExpired, after 24 hours and an hour for clocks.
-func TestSessions_AreForgottenOnceTheirTokensHaveExpired(t *testing.T) {
+// TestSessions_AreForgottenOnceNoTokenNamesThem: an impersonated session goes on at Clerk, and gets
+// new tokens that name the impersonator's session, long after that has ended.
+func TestSessions_AreForgottenOnceNoTokenNamesThem(t *testing.T) {
 	t.Parallel()
 	b := setupServer(t, nil)
 	for _, id := range []string{"sess_1", "sess_2", "sess_3"} {
 		b.world.endSession(clerksync.SessionEnded, id)
 	}
 	_, err := b.pool.Exec(t.Context(), `UPDATE rolecall.ended_sessions SET ended_at = now() - CASE id
-		WHEN 'sess_1' THEN interval '25 hours 1 minute' WHEN 'sess_2' THEN interval '24 hours 59 minutes' ELSE interval '0' END`)
+		WHEN 'sess_1' THEN interval '8 days 1 minute' WHEN 'sess_2' THEN interval '7 days 23 hours 59 minutes' ELSE interval '0' END`)
 	require.NoError(t, err)
 	forgotten, err := store.PruneSessions(t.Context(), b.pool, 10)
 	require.NoError(t, err)
@@ -109,6 +112,6 @@ func TestSessions_AreForgottenOnceTheirTokensHaveExpired(t *testing.T) {
 	b.world.member("org_1", "user_1", "org:admin", nil)
 	target := authorizeTarget("org_1", "members:manage")
 	require.True(t, answerOf[decisionBody](t, b.get("user_1/session=sess_1", target)).Allowed)
-	requireSessionEnded(t, b.get("user_1/session=sess_2", target))
 	requireSessionEnded(t, b.get("user_1/session=sess_3", target))
+	requireSessionEnded(t, b.get("user_1/session=sess_new/act=user_support/act_session=sess_2", target))
 }

@@ -12,7 +12,7 @@ func TestPrune_ForgetsOldSessionsAndCommands(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	_, err := b.Pool.Exec(t.Context(), `INSERT INTO rolecall.ended_sessions (id, ended_at)
-			VALUES ('sess_old', now() - interval '26 hours'), ('sess_young', now() - interval '24 hours');
+			VALUES ('sess_old', now() - interval '193 hours'), ('sess_young', now() - interval '191 hours');
 		INSERT INTO rolecall.commands (id, actor, action, organization_id, target, outcome, state, begun_at, tried_at)
 			SELECT 'cmd_' || age, 'user_1', 'member.removed', 'org_1', 'user_2', '', 'done', now() - age * interval '1 hour', now() - age * interval '1 hour'
 			FROM generate_series(23, 25, 2) age`)

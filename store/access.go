@@ -19,8 +19,8 @@ type Pair struct {
 }
 
 // Sessions are the sessions in which a user asks: the user's own, and the one of an impersonator.
-// "" stands for none.
-type Sessions struct{ SessionID, ImpersonatorSession string }
+// An impersonator whose account is refused has no session any more. "" stands for none.
+type Sessions struct{ SessionID, Impersonator, ImpersonatorSession string }
 
 // StandingReader reads standings, and remembers what the roles permit. With each answer the
 // database says by a stamp whether that still holds. If it doesn't, the answer has the roles of its
@@ -65,7 +65,8 @@ func (s *StandingReader) Read(ctx context.Context, pairs []Pair) ([]clerksync.St
 // aren't the present ones, or if several of them had the membership's key.
 func (s *StandingReader) readOne(ctx context.Context, p Pair, known *knownRoles) (standing clerksync.Standing, ok bool, err error) {
 	rows, err := queries().Standing(ctx, s.db, dbsqlc.StandingParams{
-		OrganizationID: p.OrganizationID, UserID: p.UserID, SessionID: p.SessionID, ImpersonatorSessionID: p.ImpersonatorSession, RolesStamp: known.Stamp,
+		OrganizationID: p.OrganizationID, UserID: p.UserID, SessionID: p.SessionID, ImpersonatorSessionID: p.ImpersonatorSession,
+		Impersonator: p.Impersonator, RolesStamp: known.Stamp,
 	})
 	if err != nil {
 		return clerksync.Standing{}, false, fmt.Errorf("read standing: %w", err)
@@ -84,10 +85,12 @@ func (s *StandingReader) readAll(ctx context.Context, pairs []Pair, known *known
 	params := dbsqlc.StandingsParams{
 		RolesStamp: known.Stamp, OrganizationIds: make([]string, len(pairs)), UserIds: make([]string, len(pairs)),
 		SessionIds: make([]string, len(pairs)), ImpersonatorSessionIds: make([]string, len(pairs)),
+		Impersonators: make([]string, len(pairs)),
 	}
 	for i, p := range pairs {
 		params.OrganizationIds[i], params.UserIds[i] = p.OrganizationID, p.UserID
 		params.SessionIds[i], params.ImpersonatorSessionIds[i] = p.SessionID, p.ImpersonatorSession
+		params.Impersonators[i] = p.Impersonator
 	}
 	rows, err := queries().Standings(ctx, s.db, params)
 	if i := slices.IndexFunc(rows, func(r dbsqlc.StandingsRow) bool { return r.Roles != nil }); i >= 0 {
@@ -164,7 +167,7 @@ func standingOf(p Pair, r dbsqlc.StandingRow, roles clerksync.Roles, roleWritten
 // asks has ended. Nothing is known against an unknown account.
 func UserStatus(ctx context.Context, db DBTX, userID string, asking Sessions) (clerksync.UserStatus, error) {
 	r, err := queries().UserStatus(ctx, db, dbsqlc.UserStatusParams{
-		ID: userID, SessionIds: []string{asking.SessionID, asking.ImpersonatorSession},
+		ID: userID, SessionIds: []string{asking.SessionID, asking.ImpersonatorSession}, Impersonator: asking.Impersonator,
 	})
 	if err != nil {
 		return clerksync.UserStatus{}, fmt.Errorf("read status of user: %w", err)

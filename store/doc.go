@@ -6,9 +6,9 @@
 // alone decides what is newer. The queries are in the folder queries, compiled by sqlc.
 //
 // Locks are taken in one order everywhere, so that two transactions can't deadlock: deliveries, the
-// objects kind by kind (see queries/mirror.sql), member_counts, commands, revisions, then
-// audit_heads; each by id. The triggers of memberships and users leave some rare waits, which
-// queries/mirror.sql names; the time-out for locks ends them.
+// objects kind by kind (see queries/mirror.sql), ended sessions, member_counts, commands,
+// revisions, then audit_heads; each by id. The triggers of memberships and users leave some rare
+// waits, which queries/mirror.sql names; the time-out for locks ends them.
 package store
 
 import (

@@ -17,8 +17,8 @@ func endSessions(p *pipeline, ids []string) {
 	}
 }
 
-// SessionsEnded reports whether any end of a session is known, and how many deliveries came within
-// the last day; it counts no more than enough.
+// SessionsEnded reports whether any end of a session came within the last day, and how many
+// deliveries did; it counts no more than enough.
 func SessionsEnded(ctx context.Context, db DBTX, enough int) (ended bool, deliveries int64, err error) {
 	r, err := queries().SessionsEnded(ctx, db, pageSize(enough))
 	if err != nil {
@@ -27,8 +27,8 @@ func SessionsEnded(ctx context.Context, db DBTX, enough int) (ended bool, delive
 	return r.Ended, r.Deliveries, nil
 }
 
-// PruneSessions forgets at most limit ended sessions whose tokens have all expired, and returns
-// their number.
+// PruneSessions forgets at most limit sessions that ended more than 8 days ago, and returns their
+// number. By then no token names them, not even as an impersonator's.
 func PruneSessions(ctx context.Context, db DBTX, limit int) (int, error) {
 	n, err := queries().PruneSessions(ctx, db, pageSize(limit))
 	if err != nil {

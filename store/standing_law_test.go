@@ -126,6 +126,8 @@ func TestStandingReader_OnePairIsAsAmongOthers(t *testing.T) {
 	pairs = append(pairs,
 		store.Pair{UserID: "user_live", OrganizationID: "org_live", Sessions: store.Sessions{SessionID: "sess_ended"}},
 		store.Pair{UserID: "user_live", OrganizationID: "org_live", Sessions: store.Sessions{SessionID: "sess_live", ImpersonatorSession: "sess_ended"}},
+		store.Pair{UserID: "user_live", OrganizationID: "org_live", Sessions: store.Sessions{Impersonator: "user_dead"}},
+		store.Pair{UserID: "user_live", OrganizationID: "org_live", Sessions: store.Sessions{Impersonator: "user_live"}},
 		store.Pair{UserID: "user_live", OrganizationID: "org_live", Sessions: store.Sessions{SessionID: "sess_live"}})
 	asked := &asked{DBTX: pool}
 	reader := store.NewStandingReader(asked)

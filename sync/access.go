@@ -55,7 +55,8 @@ type Standing struct {
 type UserStatus struct {
 	Dead, Banned, Deprovisioned bool
 	// SessionEnded says that a session in which the user asks has ended: the user's own, or the one
-	// of an impersonator. Then the token counts no more. It is no reason of a decision.
+	// of an impersonator, whose account may also be refused. Then the token counts no more. It is no
+	// reason of a decision.
 	SessionEnded bool
 }
 

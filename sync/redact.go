@@ -18,15 +18,17 @@ func (t EventType) keepsBody() bool {
 
 // secretMembers are the members of a body that the ledger must not keep, at any depth: private
 // metadata, and the url of an invitation, which lets every holder join. Of a session, these are
-// also the whole user and the place of the last activity: the mirror reads neither.
+// also the whole user, the place of the last activity, and the address and the browser of the
+// request that ended it: the mirror reads none of them. An unreadable type might be any.
 func secretMembers(t EventType) []string {
-	if t.object() == "session" {
-		return []string{"private_metadata", "user", "latest_activity"}
+	secret := []string{"private_metadata"}
+	if strings.HasSuffix(strings.ToLower(t.object()), "invitation") || t == "" {
+		secret = append(secret, "url")
 	}
-	if strings.HasSuffix(strings.ToLower(t.object()), "invitation") || t == "" { // an unreadable type might be one
-		return []string{"private_metadata", "url"}
+	if t.object() == "session" || t == "" {
+		secret = append(secret, "user", "latest_activity", "event_attributes")
 	}
-	return []string{"private_metadata"}
+	return secret
 }
 
 // redact replaces the values of secret members in a valid JSON text. All other bytes stay as

@@ -19,8 +19,8 @@ const (
 	activeSession = "active"
 
 	// maxTokenLife bounds the time from iat to exp. Clerk's session tokens live for 60 s, and its
-	// API makes longer ones on request, up to ten years. The end of a session is remembered for an
-	// hour longer (PruneSessions): by then, all its tokens have expired.
+	// API makes longer ones on request, up to ten years. The end of a session is remembered for
+	// longer (PruneSessions): by then, all its tokens have expired.
 	maxTokenLife = 24 * time.Hour
 )
 
@@ -86,7 +86,7 @@ type actorClaims struct {
 // the audit log would otherwise name the user for what another one did. So does an unreadable
 // session of the actor, whose end couldn't be noticed.
 func (c sessionClaims) actor() (actorClaims, error) {
-	if c.Actor == nil || c.Actor.Kind() == 'n' {
+	if !c.impersonates() {
 		return actorClaims{}, nil
 	}
 	var actor actorClaims
@@ -94,6 +94,18 @@ func (c sessionClaims) actor() (actorClaims, error) {
 		return actorClaims{}, refuse(ReasonActor)
 	}
 	return actor, nil
+}
+
+// impersonates reports whether the token says that another one acts as the user.
+func (c sessionClaims) impersonates() bool { return c.Actor != nil && c.Actor.Kind() != 'n' }
+
+// session returns the token's session, or "". In a template's token, sid may be any text of the
+// template's author; if it can't be a session's id, its end is never reported.
+func (c sessionClaims) session() string {
+	if !hasID(clerksync.SessionPrefix, c.SessionID) {
+		return ""
+	}
+	return c.SessionID
 }
 
 // printable reports whether a text can be passed on in a header as it is: printable ASCII without

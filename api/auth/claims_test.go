@@ -27,6 +27,8 @@ func otherTokens(now time.Time) map[string]struct {
 	}{
 		"template":                {map[string]any{"sid": nil, "sts": nil, "v": nil, "o": nil}, ReasonSession, true},
 		"template for a service":  {map[string]any{"sid": nil, "aud": "reports", "exp": tenYears}, ReasonLifetime, true},
+		"template, nobody acts":   {map[string]any{"sid": nil, "act": json.RawMessage("null"), "exp": tenYears}, ReasonLifetime, true},
+		"template's own sid":      {map[string]any{"sid": "client_1", "exp": tenYears}, ReasonLifetime, true},
 		"audience":                {map[string]any{"aud": "reports"}, ReasonAudience, true},
 		"list of audiences":       {map[string]any{"aud": []string{"reports"}}, ReasonAudience, true},
 		"empty list of audiences": {map[string]any{"aud": []string{}}, ReasonAudience, true},

@@ -86,6 +86,15 @@ func TestSessionToken_NamesTheImpersonator(t *testing.T) {
 	}
 }
 
+// TestSessionToken_TemplatesOwnSidIsNoSession: a text that isn't a session's id reaches no query.
+func TestSessionToken_TemplatesOwnSidIsNoSession(t *testing.T) {
+	t.Parallel()
+	for _, sid := range []string{"client_1", "sess_", "sess_\x00", "sess_" + strings.Repeat("x", 300)} {
+		b := setupAuth(t, func(c *Config) { c.AcceptTemplateTokens = true })
+		require.Empty(t, identityOf(t, b, b.token(t, map[string]any{"sid": sid})).SessionID)
+	}
+}
+
 // TestSessionToken_UnreadableActorIsRefused: such a token must not pass for the user's own.
 func TestSessionToken_UnreadableActorIsRefused(t *testing.T) {
 	t.Parallel()

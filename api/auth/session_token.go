@@ -93,17 +93,17 @@ func (v *tokenVerifier) verify(ctx context.Context, token string) (*verifiedToke
 		return nil, err
 	}
 	identity := Identity{
-		UserID: claims.Subject, SessionID: claims.SessionID, ActiveOrganization: claims.activeOrganization(),
+		UserID: claims.Subject, SessionID: claims.session(), ActiveOrganization: claims.activeOrganization(),
 		Impersonator: actor.Subject, ImpersonatorSession: actor.SessionID,
 	}
 	return &verifiedToken{identity: identity, keyID: keyID, key: key, validity: times}, nil
 }
 
 // maxLife returns the longest life that a token may have; 0 for no limit. The author of a template
-// chose the life of its tokens. But the end of a session is remembered for a day only, so a token
-// that names one, or an impersonator, may live no longer.
+// chose the life of its tokens. But the end of a session isn't remembered for ever, so a token
+// that names one, or an impersonator, may live no longer than a session's own.
 func (v *tokenVerifier) maxLife(c sessionClaims) time.Duration {
-	if v.templates && c.SessionID == "" && c.Actor == nil {
+	if v.templates && c.session() == "" && !c.impersonates() {
 		return 0
 	}
 	return maxTokenLife
@@ -134,7 +134,7 @@ func (v *tokenVerifier) judge(c sessionClaims) error {
 // have a claim of OAuth clients' tokens. So a token with such a claim counts as a client's only if
 // it also has an audience, or lacks a session.
 func (v *tokenVerifier) judgeKind(c sessionClaims) error {
-	isSession := hasID(clerksync.SessionPrefix, c.SessionID)
+	isSession := c.session() != ""
 	hasAudience := c.Audience != nil && c.Audience.Kind() != 'n' // null counts as absent
 	switch {
 	case (!isSession || hasAudience) && c.ofClient():

@@ -161,9 +161,10 @@ func TestDoctor_NamesEachFault(t *testing.T) {
 				})
 			}, "clock of Clerk", doctor.VerdictWrong, "differs", "NTP",
 		},
-		"an endpoint without sessions": {webhooks(100, false), "ends of sessions", doctor.VerdictWarning, "none came", "session.revoked"},
-		"an endpoint with sessions":    {webhooks(100, true), "ends of sessions", doctor.VerdictOK, "some came", ""},
-		"few webhooks":                 {webhooks(99, false), "ends of sessions", doctor.VerdictOK, "unknown", ""},
+		"an endpoint without sessions": {webhooks(100, ""), "ends of sessions", doctor.VerdictWarning, "none came", "session.revoked"},
+		"an endpoint that lost them":   {webhooks(100, "25 hours"), "ends of sessions", doctor.VerdictWarning, "none came", "session.revoked"},
+		"an endpoint with sessions":    {webhooks(100, "23 hours"), "ends of sessions", doctor.VerdictOK, "some came", ""},
+		"few webhooks":                 {webhooks(99, ""), "ends of sessions", doctor.VerdictOK, "unknown", ""},
 		"a taken address": {
 			func(t *testing.T, b *sweepBundle) {
 				t.Helper()
@@ -199,15 +200,15 @@ func TestDoctor_NamesEachFault(t *testing.T) {
 	}
 }
 
-// webhooks makes the patient get webhooks, perhaps with the end of a session.
-func webhooks(n int, endsSession bool) func(*testing.T, *sweepBundle) {
+// webhooks makes the patient get webhooks, perhaps with the end of a session so long ago.
+func webhooks(n int, sessionEnded string) func(*testing.T, *sweepBundle) {
 	return func(t *testing.T, b *sweepBundle) {
 		t.Helper()
 		_, err := b.db.Exec(t.Context(), `INSERT INTO rolecall.deliveries (svix_id, event_type, object_id, organization_id, instance_id, occurred_at, received_at, body_sha256, state)
 			SELECT 'msg_' || n, 'session.created', '', '', '', now(), now(), '', 'ignored' FROM generate_series(1, $1) n`, n)
 		require.NoError(t, err)
-		if endsSession {
-			_, err = b.db.Exec(t.Context(), "INSERT INTO rolecall.ended_sessions (id) VALUES ('sess_1')")
+		if sessionEnded != "" {
+			_, err = b.db.Exec(t.Context(), "INSERT INTO rolecall.ended_sessions (id, ended_at) VALUES ('sess_1', now() - $1::text::interval)", sessionEnded)
 			require.NoError(t, err)
 		}
 	}

@@ -4,8 +4,9 @@
 -- counts; without one, the user isn't a member, and any other one says that the user was. Role and
 -- permissions are as the membership has them: package store resolves them by the roles. The first
 -- pair's rows have these, too, unless the caller knows them by their stamp. A pair may come with the
--- sessions in which it is asked about, the user's and an impersonator's; '' stands for none. The
--- revision named '' is of what concerns all: roles and permissions.
+-- sessions in which it is asked about, the user's and an impersonator's, and with the impersonator,
+-- whose account may be refused; '' stands for none. The revision named '' is of what concerns all:
+-- roles and permissions.
 --
 -- Each table is looked up for each pair (OFFSET 0): Postgres can't guess how many there are. The
 -- sessions keep the plan (pgpool.Needs.ByKey): for arrays, Postgres may otherwise plan each time.
@@ -19,7 +20,7 @@ SELECT pair.n::integer AS n,
     coalesce(m.role, '')::text AS role,
     m.permissions::text[] AS permissions,
     m.role_version::json AS role_version,
-    (s.ended IS NOT NULL)::boolean AS session_ended,
+    (s.ended IS NOT NULL OR a.refused IS NOT NULL)::boolean AS session_ended,
     coalesce(r.revision + coalesce(i.revision, 0), 0)::bigint AS revision,
     -- The last instant at which the workspace here, roles and accounts included, is known to have
     -- agreed with Clerk: the last clean sweep of everything. An event doesn't count: it proves
@@ -37,6 +38,7 @@ SELECT pair.n::integer AS n,
 FROM (
     SELECT unnest(@organization_ids::text[]) AS organization_id, unnest(@user_ids::text[]) AS user_id,
         unnest(@session_ids::text[]) AS session_id, unnest(@impersonator_session_ids::text[]) AS impersonator_session_id,
+        unnest(@impersonators::text[]) AS impersonator,
         generate_subscripts(@user_ids::text[], 1) AS n
 ) pair
 LEFT JOIN LATERAL (
@@ -55,6 +57,10 @@ LEFT JOIN LATERAL (
 LEFT JOIN LATERAL (
     SELECT true AS ended FROM rolecall.ended_sessions WHERE id IN (pair.session_id, pair.impersonator_session_id) LIMIT 1
 ) s ON true
+LEFT JOIN LATERAL (
+    SELECT true AS refused FROM rolecall.users
+    WHERE pair.impersonator <> '' AND id = pair.impersonator AND (deleted_at IS NOT NULL OR banned OR deprovisioned) OFFSET 0
+) a ON true
 LEFT JOIN rolecall.revisions i ON i.organization_id = '';
 
 -- name: Standing :many
@@ -70,7 +76,10 @@ SELECT (o.deleted_at IS NOT NULL)::boolean AS organization_dead,
     (m.deleted_at IS NULL AND m.followed IS FALSE)::boolean AS member,
     coalesce(m.role, '')::text AS role,
     m.permissions::text[] AS permissions,
-    EXISTS (SELECT FROM rolecall.ended_sessions s WHERE s.id IN (@session_id, @impersonator_session_id))::boolean AS session_ended,
+    (EXISTS (SELECT FROM rolecall.ended_sessions s WHERE s.id IN (@session_id, @impersonator_session_id))
+        OR @impersonator::text <> '' AND EXISTS (
+            SELECT FROM rolecall.users a WHERE a.id = @impersonator AND (a.deleted_at IS NOT NULL OR a.banned OR a.deprovisioned)
+        ))::boolean AS session_ended,
     coalesce(r.revision + i.revision, 0)::bigint AS revision,
     (CASE
         WHEN r.organization_id IS NULL THEN 'epoch'
@@ -87,10 +96,13 @@ WHERE i.organization_id = '' AND i.roles_stamp = cast(@roles_stamp::text AS uuid
 
 -- name: UserStatus :one
 -- Whether an account may do anything at all, and whether one of the sessions has ended in which it
--- acts.
+-- acts, or the account of its impersonator is refused.
 SELECT (u.deleted_at IS NOT NULL)::boolean AS dead, coalesce(u.banned, false)::boolean AS banned,
     coalesce(u.deprovisioned, false)::boolean AS deprovisioned,
-    EXISTS (SELECT FROM rolecall.ended_sessions WHERE id = ANY (@session_ids::text[]))::boolean AS session_ended
+    (EXISTS (SELECT FROM rolecall.ended_sessions WHERE id = ANY (@session_ids::text[]))
+        OR EXISTS (
+            SELECT FROM rolecall.users a WHERE a.id = @impersonator AND (a.deleted_at IS NOT NULL OR a.banned OR a.deprovisioned)
+        ))::boolean AS session_ended
 FROM (SELECT @id::text AS id) asked
 LEFT JOIN rolecall.users u ON u.id = asked.id;
 

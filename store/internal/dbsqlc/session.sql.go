@@ -28,13 +28,15 @@ const PruneSessions = `-- name: PruneSessions :execrows
 DELETE FROM rolecall.ended_sessions
 WHERE id IN (
     SELECT old.id FROM rolecall.ended_sessions old
-    WHERE old.ended_at < clock_timestamp() - interval '25 hours'
+    WHERE old.ended_at < clock_timestamp() - interval '8 days'
     ORDER BY old.ended_at LIMIT $1::integer FOR UPDATE SKIP LOCKED
 )
 `
 
-// Forgets sessions whose tokens have all expired. A token of a session lives for 24 hours at most
-// (package auth); the other hour is for clocks that differ.
+// Forgets sessions that no token names any more. A session's own tokens live for 24 hours at most
+// (package auth). But an impersonated session goes on at Clerk, and its new tokens still name the
+// impersonator's session. Clerk lets such a session live for 30 minutes, unless it is asked for
+// more; 8 days are a week, which is how long Clerk's sessions live, and a day for the last token.
 func (q *Queries) PruneSessions(ctx context.Context, db DBTX, batch int32) (int64, error) {
 	result, err := db.Exec(ctx, PruneSessions, batch)
 	if err != nil {
@@ -44,7 +46,7 @@ func (q *Queries) PruneSessions(ctx context.Context, db DBTX, batch int32) (int6
 }
 
 const SessionsEnded = `-- name: SessionsEnded :one
-SELECT EXISTS (SELECT FROM rolecall.ended_sessions)::boolean AS ended,
+SELECT EXISTS (SELECT FROM rolecall.ended_sessions WHERE ended_at > clock_timestamp() - interval '1 day')::boolean AS ended,
     (SELECT count(*) FROM (
         SELECT FROM rolecall.deliveries WHERE received_at > clock_timestamp() - interval '1 day' LIMIT $1::integer
     ) recent)::bigint AS deliveries
@@ -55,7 +57,7 @@ type SessionsEndedRow struct {
 	Deliveries int64 `json:"deliveries"`
 }
 
-// Whether any end of a session is known, and how many deliveries came within a day, up to a number.
+// Whether any end of a session came within a day, and how many deliveries did, up to a number.
 func (q *Queries) SessionsEnded(ctx context.Context, db DBTX, enough int32) (SessionsEndedRow, error) {
 	row := db.QueryRow(ctx, SessionsEnded, enough)
 	var i SessionsEndedRow

@@ -20,7 +20,10 @@ SELECT (o.deleted_at IS NOT NULL)::boolean AS organization_dead,
     (m.deleted_at IS NULL AND m.followed IS FALSE)::boolean AS member,
     coalesce(m.role, '')::text AS role,
     m.permissions::text[] AS permissions,
-    EXISTS (SELECT FROM rolecall.ended_sessions s WHERE s.id IN ($1, $2))::boolean AS session_ended,
+    (EXISTS (SELECT FROM rolecall.ended_sessions s WHERE s.id IN ($1, $2))
+        OR $3::text <> '' AND EXISTS (
+            SELECT FROM rolecall.users a WHERE a.id = $3 AND (a.deleted_at IS NOT NULL OR a.banned OR a.deprovisioned)
+        ))::boolean AS session_ended,
     coalesce(r.revision + i.revision, 0)::bigint AS revision,
     (CASE
         WHEN r.organization_id IS NULL THEN 'epoch'
@@ -29,16 +32,17 @@ SELECT (o.deleted_at IS NOT NULL)::boolean AS organization_dead,
         ELSE 'epoch'
     END)::timestamptz AS as_of
 FROM rolecall.revisions i
-LEFT JOIN rolecall.organizations o ON o.id = $3
-LEFT JOIN rolecall.users u ON u.id = $4
-LEFT JOIN rolecall.revisions r ON r.organization_id = $3
-LEFT JOIN rolecall.memberships m ON m.organization_id = $3 AND m.user_id = $4
-WHERE i.organization_id = '' AND i.roles_stamp = cast($5::text AS uuid)
+LEFT JOIN rolecall.organizations o ON o.id = $4
+LEFT JOIN rolecall.users u ON u.id = $5
+LEFT JOIN rolecall.revisions r ON r.organization_id = $4
+LEFT JOIN rolecall.memberships m ON m.organization_id = $4 AND m.user_id = $5
+WHERE i.organization_id = '' AND i.roles_stamp = cast($6::text AS uuid)
 `
 
 type StandingParams struct {
 	SessionID             string `json:"session_id"`
 	ImpersonatorSessionID string `json:"impersonator_session_id"`
+	Impersonator          string `json:"impersonator"`
 	OrganizationID        string `json:"organization_id"`
 	UserID                string `json:"user_id"`
 	RolesStamp            string `json:"roles_stamp"`
@@ -66,6 +70,7 @@ func (q *Queries) Standing(ctx context.Context, db DBTX, arg StandingParams) ([]
 	rows, err := db.Query(ctx, Standing,
 		arg.SessionID,
 		arg.ImpersonatorSessionID,
+		arg.Impersonator,
 		arg.OrganizationID,
 		arg.UserID,
 		arg.RolesStamp,
@@ -111,7 +116,7 @@ SELECT pair.n::integer AS n,
     coalesce(m.role, '')::text AS role,
     m.permissions::text[] AS permissions,
     m.role_version::json AS role_version,
-    (s.ended IS NOT NULL)::boolean AS session_ended,
+    (s.ended IS NOT NULL OR a.refused IS NOT NULL)::boolean AS session_ended,
     coalesce(r.revision + coalesce(i.revision, 0), 0)::bigint AS revision,
     -- The last instant at which the workspace here, roles and accounts included, is known to have
     -- agreed with Clerk: the last clean sweep of everything. An event doesn't count: it proves
@@ -129,6 +134,7 @@ SELECT pair.n::integer AS n,
 FROM (
     SELECT unnest($2::text[]) AS organization_id, unnest($3::text[]) AS user_id,
         unnest($4::text[]) AS session_id, unnest($5::text[]) AS impersonator_session_id,
+        unnest($6::text[]) AS impersonator,
         generate_subscripts($3::text[], 1) AS n
 ) pair
 LEFT JOIN LATERAL (
@@ -147,6 +153,10 @@ LEFT JOIN LATERAL (
 LEFT JOIN LATERAL (
     SELECT true AS ended FROM rolecall.ended_sessions WHERE id IN (pair.session_id, pair.impersonator_session_id) LIMIT 1
 ) s ON true
+LEFT JOIN LATERAL (
+    SELECT true AS refused FROM rolecall.users
+    WHERE pair.impersonator <> '' AND id = pair.impersonator AND (deleted_at IS NOT NULL OR banned OR deprovisioned) OFFSET 0
+) a ON true
 LEFT JOIN rolecall.revisions i ON i.organization_id = ''
 `
 
@@ -156,6 +166,7 @@ type StandingsParams struct {
 	UserIds                []string `json:"user_ids"`
 	SessionIds             []string `json:"session_ids"`
 	ImpersonatorSessionIds []string `json:"impersonator_session_ids"`
+	Impersonators          []string `json:"impersonators"`
 }
 
 type StandingsRow struct {
@@ -180,8 +191,9 @@ type StandingsRow struct {
 // counts; without one, the user isn't a member, and any other one says that the user was. Role and
 // permissions are as the membership has them: package store resolves them by the roles. The first
 // pair's rows have these, too, unless the caller knows them by their stamp. A pair may come with the
-// sessions in which it is asked about, the user's and an impersonator's; ” stands for none. The
-// revision named ” is of what concerns all: roles and permissions.
+// sessions in which it is asked about, the user's and an impersonator's, and with the impersonator,
+// whose account may be refused; ” stands for none. The revision named ” is of what concerns all:
+// roles and permissions.
 //
 // Each table is looked up for each pair (OFFSET 0): Postgres can't guess how many there are. The
 // sessions keep the plan (pgpool.Needs.ByKey): for arrays, Postgres may otherwise plan each time.
@@ -192,6 +204,7 @@ func (q *Queries) Standings(ctx context.Context, db DBTX, arg StandingsParams) (
 		arg.UserIds,
 		arg.SessionIds,
 		arg.ImpersonatorSessionIds,
+		arg.Impersonators,
 	)
 	if err != nil {
 		return nil, err
@@ -229,14 +242,18 @@ func (q *Queries) Standings(ctx context.Context, db DBTX, arg StandingsParams) (
 const UserStatus = `-- name: UserStatus :one
 SELECT (u.deleted_at IS NOT NULL)::boolean AS dead, coalesce(u.banned, false)::boolean AS banned,
     coalesce(u.deprovisioned, false)::boolean AS deprovisioned,
-    EXISTS (SELECT FROM rolecall.ended_sessions WHERE id = ANY ($1::text[]))::boolean AS session_ended
-FROM (SELECT $2::text AS id) asked
+    (EXISTS (SELECT FROM rolecall.ended_sessions WHERE id = ANY ($1::text[]))
+        OR EXISTS (
+            SELECT FROM rolecall.users a WHERE a.id = $2 AND (a.deleted_at IS NOT NULL OR a.banned OR a.deprovisioned)
+        ))::boolean AS session_ended
+FROM (SELECT $3::text AS id) asked
 LEFT JOIN rolecall.users u ON u.id = asked.id
 `
 
 type UserStatusParams struct {
-	SessionIds []string `json:"session_ids"`
-	ID         string   `json:"id"`
+	SessionIds   []string `json:"session_ids"`
+	Impersonator string   `json:"impersonator"`
+	ID           string   `json:"id"`
 }
 
 type UserStatusRow struct {
@@ -247,9 +264,9 @@ type UserStatusRow struct {
 }
 
 // Whether an account may do anything at all, and whether one of the sessions has ended in which it
-// acts.
+// acts, or the account of its impersonator is refused.
 func (q *Queries) UserStatus(ctx context.Context, db DBTX, arg UserStatusParams) (UserStatusRow, error) {
-	row := db.QueryRow(ctx, UserStatus, arg.SessionIds, arg.ID)
+	row := db.QueryRow(ctx, UserStatus, arg.SessionIds, arg.Impersonator, arg.ID)
 	var i UserStatusRow
 	err := row.Scan(
 		&i.Dead,
