@@ -101,6 +101,9 @@ func (s sender) excess(r received) string {
 				return fmt.Sprintf("the host may be %q", host)
 			}
 		}
+		if named := r.values("forwarded"); len(named) > 0 {
+			return fmt.Sprintf("the host may be that of %q", named)
+		}
 	}
 	return ""
 }
@@ -185,6 +188,8 @@ func attacks(b *proxyBundle) []rawRequest {
 		{"X-Forwarded-Host: other.callmine.test"},
 		{"X-Original-Host: other.callmine.test"},
 		{"X_Forwarded_Host: other.callmine.test"},
+		{"Forwarded: host=other.callmine.test"},
+		{"Forwarded: for=192.0.2.1", "Forwarded: host=other.callmine.test;proto=https"},
 		{"X-HTTP-Method-Override: DELETE"},
 		{"X-Method-Override: DELETE"},
 		{"X-HTTP-Method: DELETE"},
@@ -298,4 +303,7 @@ func TestSender_KnowsExcess(t *testing.T) {
 		r.header = map[string][]string{name: {value}}
 		require.NotEmpty(t, member.excess(r), name)
 	}
+	forwarded := harmless
+	forwarded.target, forwarded.host, forwarded.header = "/host/x", "own.test", map[string][]string{"Forwarded": {"host=own.test"}}
+	require.NotEmpty(t, member.excess(forwarded))
 }
