@@ -370,6 +370,9 @@ func TestDoors_CookiesChangeNothingForOtherSites(t *testing.T) {
 		{"POST", []string{"Referer", ownPage + "/x"}, 403},
 		{"GET", []string{"Sec-WebSocket-Key", "x"}, 403},
 		{"GET", []string{"Sec-WebSocket-Key", "x", "Origin", ownPage}, 200},
+		{"GET", []string{"Sec-WebSocket-Version", "13"}, 403}, // by HTTP/2, without a key
+		{"GET", []string{"Sec-WebSocket-Version", "13", "Origin", "https://evil.test"}, 403},
+		{"GET", []string{"Sec-WebSocket-Version", "13", "Origin", ownPage}, 200},
 	} {
 		for _, door := range doors() {
 			x := b.askDoor(door, "", test.method, "/dashboard", append([]string{"Cookie", cookie}, test.headers...)...)

@@ -151,9 +151,10 @@ func (q originalRequest) workspaceHeader(header string) (string, error) {
 }
 
 // mayChange reports whether the request may change something, so that its sender must be known to
-// be a page of the application. A web socket begins with a GET, and then takes anything.
+// be a page of the application. A web socket begins with a GET, and then takes anything. By HTTP/2,
+// it has a version and no key.
 func (q originalRequest) mayChange() bool {
-	return q.method != http.MethodGet && q.method != http.MethodHead || len(q.header["Sec-Websocket-Key"]) > 0
+	return q.method != http.MethodGet && q.method != http.MethodHead || len(q.header["Sec-Websocket-Key"]) > 0 || len(q.header["Sec-Websocket-Version"]) > 0
 }
 
 // navigates reports whether a browser shows the answer as a page.
