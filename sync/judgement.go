@@ -81,6 +81,18 @@ func judge[T mergeable[T], P registered[T]](j *Judgement, c Circumstances, said 
 	return overruling
 }
 
+// Older reports whether a look-up's answer shows its subject as it was before what is applied here.
+// It compares dates only, also of an object that is gone here.
+func (m Mirror) Older(f Facts, c Circumstances) bool {
+	return older(f, c, m.Users) || older(f, c, m.Memberships) || older(f, c, m.Invitations) || older(f, c, m.Domains) ||
+		older(f, c, m.Permissions) || older(f, c, m.Roles) || older(f, c, m.Organizations)
+}
+
+func older[T any, P registered[T]](f Facts, c Circumstances, objects map[string]T) bool {
+	before, known := objects[f.Subject]
+	return known && !Newest(P(&before).Registers()).yields(f.Version(), c)
+}
+
 // differs reports whether one register has another value in an answer than in the mirror.
 func differs[T mergeable[T], P registered[T]](before, in T, register int) bool {
 	only := withParentsOf[T, P](in, before)

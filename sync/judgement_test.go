@@ -51,6 +51,24 @@ func TestObserveAll_OlderAnswerChangesNothing(t *testing.T) {
 	}
 }
 
+// TestOlder_ComparesDatesOfAMembershipThatIsGone, even if all values agree.
+func TestOlder_ComparesDatesOfAMembershipThatIsGone(t *testing.T) {
+	t.Parallel()
+	mirror := clerksync.NewMirror()
+	answer := func(updated int64) clerksync.Facts {
+		return observed(t, clerksync.ResourceMembership, 23_000, membershipShown("org:member", updated))
+	}
+	asked := clerksync.Circumstances{AskedAt: t0 + 23_000}
+	require.False(t, mirror.Older(answer(0), asked), "unknown here")
+	apply(t, mirror, membershipMessage("msg_1", "updated", "orgmem_a1", "org:member", 10_000, 10_000))
+	ref := clerksync.Reference{ID: "orgmem_a1", OrganizationID: "org_a", UserID: "user_1"}
+	observe(mirror, clerksync.Gone(clerksync.ResourceMembership, ref, t0+20_000, "sweep_1"), 20_000)
+	require.True(t, tombstoneOf(mirror).Dead())
+	require.True(t, mirror.Older(answer(9_999), asked))
+	require.False(t, mirror.Older(answer(10_000), asked))
+	require.False(t, mirror.Older(answer(0), clerksync.Circumstances{AskedAt: asked.AskedAt, Trusted: true}))
+}
+
 // TestCompare_ChangesNothing: another call merges an unknown answer, which contradicts nothing.
 func TestCompare_ChangesNothing(t *testing.T) {
 	t.Parallel()

@@ -218,7 +218,7 @@ func (c *confirmer) confirmTombstones(ctx context.Context, resource clerksync.Re
 
 // confirmDeleted asks Clerk for one listed object that has a tombstone. If Clerk shows it, the
 // tombstone is lifted. A final tombstone stays. One that was set recently also stays if Clerk's
-// reads are known to be behind: the answer may predate the deletion.
+// reads are known to be behind, by this answer or another one: it may predate the deletion.
 func (c *confirmer) confirmDeleted(ctx context.Context, resource clerksync.Resource, tombstone store.ListedTombstone) error {
 	if err := c.waitUntil(ctx, tombstone.KnownAt.Add(c.cfg.Settle)); err != nil {
 		return err
@@ -232,7 +232,11 @@ func (c *confirmer) confirmDeleted(ctx context.Context, resource clerksync.Resou
 		if f.Subject != tombstone.ID {
 			continue
 		}
-		if tombstone.Final || c.report.Behind > 0 && a.askedAt.Sub(tombstone.KnownAt) < c.cfg.ReadLag {
+		behind, err := c.predates(ctx, f, a.askedAt, tombstone)
+		if err != nil {
+			return err
+		}
+		if behind {
 			return c.merger.noteBehind(ctx, resource, tombstone.ID, next)
 		}
 		a.facts[i] = f.Alive(a.askedAt.UnixMilli())
@@ -241,6 +245,21 @@ func (c *confirmer) confirmDeleted(ctx context.Context, resource clerksync.Resou
 		return err
 	}
 	return c.settler.settle(ctx)
+}
+
+// predates reports whether an answer that shows an object may be older than its tombstone.
+func (c *confirmer) predates(ctx context.Context, f clerksync.Facts, askedAt time.Time, tombstone store.ListedTombstone) (bool, error) {
+	if tombstone.Final {
+		return true, nil
+	}
+	if askedAt.Sub(tombstone.KnownAt) >= c.cfg.ReadLag {
+		return false, nil
+	}
+	if c.report.Behind > 0 {
+		return true, nil
+	}
+	known, err := store.ReadMirror(ctx, c.conn, []clerksync.Facts{f})
+	return known.Older(f, clerksync.Circumstances{AskedAt: askedAt.UnixMilli(), Trusted: c.opts.TrustClerk}), err
 }
 
 // tooYoung reports whether Clerk's reads are known to be behind and the object changed here

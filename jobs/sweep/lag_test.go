@@ -123,6 +123,28 @@ func TestLag_LiftsNoTombstone(t *testing.T) {
 	s.requireEqual()
 }
 
+// TestLag_LookUpProvesItselfBehind: a sweep found an organization gone. The look-up that shows the
+// organization again is older than a delivery that was applied before, and nothing else is behind.
+func TestLag_LookUpProvesItselfBehind(t *testing.T) {
+	t.Parallel()
+	s := simulate(t, 3)
+	s.sweep(Options{})
+	earlier, name := s.world.Snapshot(), "Renamed"
+	_, err := s.world.UpdateOrganization(s.organization, clerksim.OrganizationUpdate{Name: &name})
+	require.NoError(t, err)
+	s.webhooks()
+	show := s.faults.Omit(nil, s.organization)
+	require.Positive(t, s.sweep(Options{Confirm: true}).Removed)
+	show()
+	catchUp := s.faults.AnswerFrom(earlier, nil)
+	require.Equal(t, counts{Behind: 1}, countsOf(s.sweep(Options{})))
+	require.Empty(t, s.Roles(t))
+
+	catchUp()
+	require.Equal(t, counts{Missing: 1, Repaired: 1, Added: 1}, countsOf(s.sweep(Options{})))
+	s.requireEqual()
+}
+
 // TestLag_OldAnswerRemovesNoNewMember: a read from before the membership doesn't show it.
 func TestLag_OldAnswerRemovesNoNewMember(t *testing.T) {
 	t.Parallel()

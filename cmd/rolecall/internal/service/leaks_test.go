@@ -66,7 +66,7 @@ func openLeaks(t *testing.T) *leaks {
 	t.Cleanup(func() { require.NoError(t, postgres.Stop(context.WithoutCancel(t.Context()))) })
 	databaseURL := postgres.TCPURL("postgres")
 	require.NoError(t, database.MigrateURL(t.Context(), databaseURL))
-	l := &leaks{house: openHouseOn(t, databaseURL, nil), postgres: postgres, report: "report_theirs", pages: map[string]string{}, binary: build(t)}
+	l := &leaks{house: openHouseOn(t, databaseURL, withRoles(t)), postgres: postgres, report: "report_theirs", pages: map[string]string{}, binary: build(t)}
 	l.alex, l.robin, l.zeb = l.person("Alexandrine"), l.person("Robinette"), l.person("Zebulonia")
 	quill := l.person("Quillonia")
 	l.ours.workspace, l.theirs.workspace = l.create(l.alex, "Northernmost"), l.create(l.zeb, "Southernmost")
@@ -107,8 +107,11 @@ func (l *leaks) everybodyUsesEverything() {
 func (l *leaks) useAll(caller person, where site) {
 	l.t.Helper()
 	for _, r := range routes() {
-		if !r.spends && !r.oneself {
-			l.call(r, where, caller.token)
+		if about := where; !r.spends && (!r.oneself || r.told != "") {
+			if r.oneself {
+				about.member = caller.id
+			}
+			l.call(r, about, caller.token)
 		}
 	}
 	for _, path := range []string{"/v1/nowhere", at(where.workspace, "audit?cursor=MTox"), at(where.workspace, "audit?limit=x"), at(where.workspace, "audit", "export?format=csv")} {
@@ -163,7 +166,11 @@ func (l *leaks) theDatabaseGoesAway() {
 	webhook := l.webhook("msg_away", []byte(`{"type":"user.updated","data":{"id":"user_Zebulonia"}}`))
 	require.Equal(l.t, http.StatusServiceUnavailable, webhook.status, webhook.text)
 	for _, r := range routes() {
-		a := l.call(r, l.ours, l.alex.token)
+		about := l.ours
+		if r.oneself {
+			about.member = l.alex.id
+		}
+		a := l.call(r, about, l.alex.token)
 		if r.kind == forMembers {
 			require.Equal(l.t, http.StatusServiceUnavailable, a.status, "%s: %s", r.name(), a.text)
 		}
