@@ -179,6 +179,7 @@ func TestDoors_RefuseWhatCanBeReadTwice(t *testing.T) {
 			"/w/org_1/reports/../settings", "/w/org_1/reports/%2e%2e/settings", "/w/org_1/reports%2f81", "/w/org_1//reports", "/w/org_1/reports;x", "/w/org_1/reports/%25", "/w/org_1/reports/%zz",
 			"/w/org_1/reports/\x01", "/w/org_1/reports/%ff", "/w/org_1/reports#x", "/w/org_1/reports/" + strings.Repeat("x", 9<<10), "//", "/w/org_1/reports?_method=DELETE",
 			"/w/org_1/reports?a&_METHOD=put", "/w/org_1/reports?%5fmethod=PUT", "/w/org_1/reports?a;_method=PUT", "/w/org_1/reports?_method=GET&_method=PUT", "/w/org_1/reports?.method=PUT", "/w/org_1/reports?%zz&+_method=PUT",
+			"/w/org_1/reports?_method%00=PUT", "/w/org_1/reports?_method%00%zz=PUT",
 		} {
 			if door != "envoy" && strings.Contains(target, "\x01") {
 				continue // no client of HTTP sends it
@@ -369,6 +370,9 @@ func TestDoors_CookiesChangeNothingForOtherSites(t *testing.T) {
 		{"POST", []string{"Referer", ownPage + "/x"}, 403},
 		{"GET", []string{"Sec-WebSocket-Key", "x"}, 403},
 		{"GET", []string{"Sec-WebSocket-Key", "x", "Origin", ownPage}, 200},
+		{"GET", []string{"Sec-WebSocket-Version", "13"}, 403}, // by HTTP/2, without a key
+		{"GET", []string{"Sec-WebSocket-Version", "13", "Origin", "https://evil.test"}, 403},
+		{"GET", []string{"Sec-WebSocket-Version", "13", "Origin", ownPage}, 200},
 	} {
 		for _, door := range doors() {
 			x := b.askDoor(door, "", test.method, "/dashboard", append([]string{"Cookie", cookie}, test.headers...)...)

@@ -95,7 +95,8 @@ func newOriginalRequest(r *http.Request, method, target, host string) (originalR
 }
 
 // override returns the header or parameter by which the request names another method than its own,
-// or "". Some frameworks obey it. PHP also takes other characters for a parameter's underscore.
+// or "". Some frameworks obey it. PHP also takes other characters for a parameter's underscore,
+// and ends its name at a NUL.
 func (q originalRequest) override(query string) string {
 	for name, values := range q.header {
 		if name[0]|0x20 != 'x' {
@@ -112,6 +113,7 @@ func (q originalRequest) override(query string) string {
 	}
 	for pair := range strings.FieldsFuncSeq(query, func(c rune) bool { return c == '&' || c == ';' }) {
 		name, value, _ := strings.Cut(pair, "=")
+		name, _, _ = strings.Cut(name, "%00")
 		name = strings.NewReplacer(".", "_", " ", "_", "[", "_").Replace(strings.TrimLeft(decoded(name), " "))
 		if strings.EqualFold(name, "_method") && !strings.EqualFold(decoded(value), q.method) {
 			return "the parameter _method"
@@ -149,9 +151,10 @@ func (q originalRequest) workspaceHeader(header string) (string, error) {
 }
 
 // mayChange reports whether the request may change something, so that its sender must be known to
-// be a page of the application. A web socket begins with a GET, and then takes anything.
+// be a page of the application. A web socket begins with a GET, and then takes anything. By HTTP/2,
+// it has a version and no key.
 func (q originalRequest) mayChange() bool {
-	return q.method != http.MethodGet && q.method != http.MethodHead || len(q.header["Sec-Websocket-Key"]) > 0
+	return q.method != http.MethodGet && q.method != http.MethodHead || len(q.header["Sec-Websocket-Key"]) > 0 || len(q.header["Sec-Websocket-Version"]) > 0
 }
 
 // navigates reports whether a browser shows the answer as a page.

@@ -68,7 +68,7 @@ func TestConfig_RefusesWhatServeRefuses(t *testing.T) {
 		"ROLECALL_POLICY_FILE":          {"/nowhere/policy.yaml"},
 		"ROLECALL_SIGN_IN_URL": {
 			"accounts.test/sign-in", "/sign-in", "http://accounts.test/sign-in", "javascript:alert(1)", "https://", "https://u:opensesame@accounts.test", "https://accounts.test/#/sign-in",
-			"https://accounts.test/?redirect_url=https://a.test",
+			"https://accounts.test/?redirect_url=https://a.test", "https://accounts.test/sign-in", // no origins are set
 		},
 		"ROLECALL_LOG_LEVEL": {"verbose", "5x"},
 	}
@@ -109,7 +109,6 @@ func TestConfig_AcceptsValidSettings(t *testing.T) {
 		"ROLECALL_LISTEN_ADDR":     {":8080", "0.0.0.0:0", "[::1]:8080", "localhost:http", "rolecall.internal:8080"},
 		"ROLECALL_PUBLIC_URL":      {"https://rolecall.test", "https://rolecall.test:8443", "https://127.0.0.1", " https://rolecall.test\n"},
 		"ROLECALL_POLICY_FILE":     {"../../api/policy/policy.yaml"},
-		"ROLECALL_SIGN_IN_URL":     {"https://accounts.test/sign-in?theme=dark", "http://localhost:3000/sign-in"},
 		"ROLECALL_STOP_DELAY":      {"0", "0s", "1m30s"},
 		"ROLECALL_LOG_LEVEL":       {"debug", "WARN", "info+1"},
 		"ROLECALL_SWEEP_INTERVAL":  {"0", "15m"},
@@ -126,6 +125,12 @@ func TestConfig_AcceptsValidSettings(t *testing.T) {
 	env["CLERK_ISSUER"], env["CLERK_WEBHOOK_SIGNING_SECRET"] = "", ""
 	code, _, errs := runCommand(t, env, "config", "--no-web")
 	require.Equal(t, exitOK, code, errs)
+	for _, page := range []string{"https://accounts.test/sign-in?theme=dark", "http://localhost:3000/sign-in"} {
+		env = goodEnv()
+		env["ROLECALL_SIGN_IN_URL"], env["CLERK_AUTHORIZED_PARTIES"] = page, "https://a.test"
+		code, _, errs = runCommand(t, env, "config")
+		require.Equal(t, exitOK, code, errs)
+	}
 	env = goodEnv()
 	env["ROLECALL_LISTEN_ADDR"], env["ROLECALL_ADMIN_ADDR"] = ":8080", "127.0.0.1:8080"
 	code, _, errs = runCommand(t, env, "config")

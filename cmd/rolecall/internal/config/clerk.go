@@ -42,5 +42,8 @@ func (c Config) SignInPage() (*url.URL, error) {
 	case page.Query().Has("redirect_url"):
 		return nil, wrong("ROLECALL_SIGN_IN_URL", "it has a redirect_url of its own: leave that out, each request sets it")
 	}
+	if len(c.AuthorizedParties) == 0 {
+		return nil, wrong("ROLECALL_SIGN_IN_URL", "it would send every browser there again and again, because no cookie is read: set CLERK_AUTHORIZED_PARTIES to the origins of your pages")
+	}
 	return page, nil
 }

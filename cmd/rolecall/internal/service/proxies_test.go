@@ -2,9 +2,11 @@ package service_test
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"io"
 	"maps"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -226,6 +228,7 @@ func TestProxies_EnforceRolecallsDecisions(t *testing.T) {
 	}{
 		{"a member", rawRequest{"GET", own + "/reports/81?q=1&x=%2e%2e", []string{bearer(b.token)}, ""}, 200, admitted, ""},
 		{"an impersonator", rawRequest{"GET", own + "/reports", []string{bearer(impersonated), "Rolecall-Impersonator: nobody"}, ""}, 200, byActor, ""},
+		{"an impersonator who hides", rawRequest{"GET", own + "/reports", []string{bearer(impersonated), "Connection: Rolecall-Impersonator, rolecall-user"}, ""}, 200, byActor, ""},
 		{"a slash at the end", rawRequest{"GET", own + "/reports/", []string{bearer(b.token)}, ""}, 200, admitted, ""},
 		{"odd but plain", rawRequest{"GET", own + "/reports/v1.2_a~b-c/%C3%A9%20x/...", []string{bearer(b.token)}, ""}, 200, admitted, ""},
 		{"as it was written", rawRequest{"GET", own + "/%72eports/%41", []string{bearer(b.token)}, ""}, 200, admitted, ""},
@@ -273,6 +276,7 @@ func TestProxies_EnforceRolecallsDecisions(t *testing.T) {
 			}
 			require.Len(t, got, 1, test.name)
 			require.Equal(t, []string{test.request.method, test.request.target, test.request.body}, []string{got[0].method, got[0].target, got[0].body}, test.name)
+			require.NotContains(t, strings.ToLower(strings.Join(got[0].values("connection"), ",")), "rolecall", "%s: the next proxy would drop the header", test.name)
 			for _, name := range []string{"Rolecall-User", "Rolecall-Workspace", "Rolecall-Role", "Rolecall-Permission", "Rolecall-Impersonator"} {
 				require.Equal(t, test.named[name], strings.Join(got[0].values(name), ","), "%s: %s", test.name, name)
 			}
@@ -295,4 +299,58 @@ func TestProxies_RefuseEverybodyWithoutRolecall(t *testing.T) {
 			require.Empty(t, through.backend.take())
 		}
 	})
+}
+
+// TestProxies_HAProxyTakesHTTP2, which it offers to browsers unless configured otherwise.
+func TestProxies_HAProxyTakesHTTP2(t *testing.T) {
+	t.Parallel()
+	b, behind := setupProxies(t), &backend{}
+	server := httptest.NewServer(behind)
+	t.Cleanup(server.Close)
+	dial := servicetest.RunHAProxy(t, servicetest.Example(t, proxiesDocument, "haproxy"), servicetest.Example(t, proxiesDocument, "lua"),
+		map[string]string{"127.0.0.1:8080": b.Service.WebAddr, "127.0.0.1:3000": server.Listener.Addr().String()})
+	transport := &http.Transport{
+		Protocols:   new(http.Protocols),
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx) },
+	}
+	transport.Protocols.SetUnencryptedHTTP2(true)
+	t.Cleanup(transport.CloseIdleConnections)
+	for target, status := range map[string]int{"/w/" + b.workspace.ID + "/reports/81?q=1": 200, "/w/" + b.workspace.ID + "/settings": 403, "/w/x/../y": 400} {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://own.callmine.test"+target, http.NoBody)
+		require.NoError(t, err)
+		request.Header.Set("Authorization", "Bearer "+b.token)
+		response, err := transport.RoundTrip(request)
+		require.NoError(t, err)
+		require.NoError(t, response.Body.Close())
+		require.Equal(t, 2, response.ProtoMajor)
+		require.Equal(t, status, response.StatusCode, target)
+		got := behind.take()
+		if status != http.StatusOK {
+			require.Empty(t, got)
+			continue
+		}
+		require.Len(t, got, 1)
+		require.Equal(t, []string{target, "own.callmine.test", b.member}, []string{got[0].target, got[0].host, got[0].header.Get("Rolecall-User")})
+	}
+}
+
+// TestProxies_EveryExampleRemovesWhatClientsCouldSay: also those that no test runs.
+func TestProxies_EveryExampleRemovesWhatClientsCouldSay(t *testing.T) {
+	t.Parallel()
+	text := servicetest.Text(t, proxiesDocument)
+	names := []string{
+		"Rolecall-User", "Rolecall-Workspace", "Rolecall-Role", "Rolecall-Permission", "Rolecall-Impersonator", "Rolecall-On-Behalf-Of",
+		"X-Original-Method", "X-Original-URI", "X-Original-URL", "X-Original-Host", "X-Rewrite-URL",
+	}
+	byTraefik := []string{"X-Forwarded-Method", "X-Forwarded-Uri", "X-Forwarded-Host", "X-Forwarded-Prefix"} // set or removed by itself
+	for section, named := range map[string][]string{"Traefik": names, "Envoy": slices.Concat(names, byTraefik), "Kubernetes Gateway": slices.Concat(names, byTraefik)} {
+		_, example, found := strings.Cut(text, "\n## "+section+"\n")
+		require.True(t, found)
+		example, _, _ = strings.Cut(example, "\n## ")
+		example, _, found = strings.Cut(example, map[string]string{"Traefik": "forwardAuth:", "Envoy": "ext_authz", "Kubernetes Gateway": "type: ExternalAuth"}[section])
+		require.True(t, found, "headers are removed before Rolecall is asked")
+		for _, name := range append(named, "Forwarded") {
+			require.Regexp(t, `(?i)[^-a-z]`+name+`[^-a-z]`, example, "%s doesn't remove %s", section, name)
+		}
+	}
 }

@@ -67,6 +67,9 @@ func (s sender) excess(r received) string {
 			}
 		}
 	}
+	if protocols := strings.ToLower(strings.Join(r.values("upgrade"), ",")); strings.Contains(protocols, "h2c") {
+		return "after the upgrade, no proxy sees the requests" // a service that takes HTTP/2 begins it
+	}
 	targets := []string{r.target}
 	for _, name := range []string{"x-original-url", "x-original-uri", "x-rewrite-url", "x-forwarded-uri"} {
 		targets = append(targets, r.values(name)...)
@@ -100,6 +103,9 @@ func (s sender) excess(r received) string {
 			if label, _, _ := strings.Cut(host, "."); label != s.slug {
 				return fmt.Sprintf("the host may be %q", host)
 			}
+		}
+		if named := r.values("forwarded"); len(named) > 0 {
+			return fmt.Sprintf("the host may be that of %q", named)
 		}
 	}
 	return ""
@@ -185,6 +191,11 @@ func attacks(b *proxyBundle) []rawRequest {
 		{"X-Forwarded-Host: other.callmine.test"},
 		{"X-Original-Host: other.callmine.test"},
 		{"X_Forwarded_Host: other.callmine.test"},
+		{"Forwarded: host=other.callmine.test"},
+		{"Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA"},
+		{"Connection: Upgrade", "Upgrade: websocket, h2c"},
+		{"Connection: Upgrade", "Upgrade: websocket", "Upgrade: H2C"},
+		{"Forwarded: for=192.0.2.1", "Forwarded: host=other.callmine.test;proto=https"},
 		{"X-HTTP-Method-Override: DELETE"},
 		{"X-Method-Override: DELETE"},
 		{"X-HTTP-Method: DELETE"},
@@ -292,10 +303,13 @@ func TestSender_KnowsExcess(t *testing.T) {
 	}
 	for name, value := range map[string]string{
 		"Rolecall_user": "user_2", "rolecall-role": "org:admin", "Rolecall-Impersonator": "user_3", "X-Original-Url": "/admin", "X_rewrite_url": "/admin", "X-Forwarded-Prefix": "/admin",
-		"X-Http-Method-Override": "DELETE", "X_http_method": "PUT",
+		"X-Http-Method-Override": "DELETE", "X_http_method": "PUT", "Upgrade": "H2c",
 	} {
 		r := harmless
 		r.header = map[string][]string{name: {value}}
 		require.NotEmpty(t, member.excess(r), name)
 	}
+	forwarded := harmless
+	forwarded.target, forwarded.host, forwarded.header = "/host/x", "own.test", map[string][]string{"Forwarded": {"host=own.test"}}
+	require.NotEmpty(t, member.excess(forwarded))
 }
