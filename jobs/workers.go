@@ -26,7 +26,7 @@ const (
 	fetchCooldown = 5 * time.Millisecond
 	// applyCooldown is the same for QueueApply, whose jobs take no access away. The jobs that gather
 	// share a transaction, which costs as much as a dozen deliveries.
-	applyCooldown = 15 * time.Millisecond
+	applyCooldown = 12 * time.Millisecond
 	// fetchPollInterval is how long a job waits at most if its wake-up is lost.
 	fetchPollInterval = 100 * time.Millisecond
 	// upkeepPollInterval is the same for upkeep and sweeps, which no user waits for.
