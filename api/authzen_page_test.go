@@ -49,6 +49,18 @@ func TestAuthZEN_Pages(t *testing.T) {
 	}
 }
 
+// TestAuthZEN_Pages_KeepTheirLimit: a page that a token names is as long as the one before.
+func TestAuthZEN_Pages_KeepTheirLimit(t *testing.T) {
+	t.Parallel()
+	b := setupServer(t, nil)
+	b.world.member("org_1", "user_1", "org:admin", nil)
+	body := asked(entityOf("user", "user_1"), "", entityOf("workspace", "org_1"))
+	_, token := pageOfSearch(t, b, "action", body, `"limit":2`)
+	second, next := pageOfSearch(t, b, "action", body, `"token":"`+token+`"`)
+	require.Len(t, second, 2)
+	require.NotEmpty(t, next, "an admin may do more")
+}
+
 // requireToken requires that a token of a question is refused with every other one.
 func requireToken(t *testing.T, b *serverBundle, kind, body, token string) {
 	t.Helper()

@@ -221,6 +221,8 @@ func TestAuthZEN_ServicesKeepTheirRights(t *testing.T) {
 	b = setupServer(t, func(c *Config) { c.DB = readDB{DBTX: c.DB, reads: reads} })
 	x := b.ask(limited, "evaluation", asked(user, manage, second))
 	require.JSONEq(t, `{"decision":false,"context":{"reason":"workspace_not_listed","revision":0}}`, string(x.body))
+	require.JSONEq(t, none, common(t, b.ask(limited, "search/subject", asked(anyUser, manage, second)).body))
+	require.JSONEq(t, none, common(t, b.ask(limited, "search/action", asked(user, "", second)).body))
 	require.Empty(t, reads, "nothing is read, so that no time tells of the workspace")
 }
 
