@@ -160,7 +160,7 @@ func (s *server) search(w http.ResponseWriter, r *http.Request, search holderSea
 			return errPageToken
 		}
 	}
-	release, err := s.readShares.Take(r.Context(), search.share)
+	release, err := s.readShares.Take(r.Context(), "search of "+search.share)
 	if err != nil {
 		return err
 	}

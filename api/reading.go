@@ -15,7 +15,7 @@ import (
 // name.
 type workspaceReader struct {
 	workspaceID string
-	name        string // user_… or service:NAME, who reads one page at a time
+	name        string // who reads one page at a time: a user or, of each workspace, a service
 	identity    auth.Identity
 }
 
@@ -41,7 +41,8 @@ func (s *server) asReader(permission string, next readerHandler) http.Handler {
 
 // inOwnName passes a service's own read on, on a mirror as fresh as the request demands.
 func (s *server) inOwnName(w http.ResponseWriter, r *http.Request, service auth.Identity, next readerHandler) error {
-	caller := workspaceReader{workspaceID: mux.Vars(r)["workspace_id"], name: servicePrefix + service.Service, identity: service}
+	workspaceID := mux.Vars(r)["workspace_id"]
+	caller := workspaceReader{workspaceID: workspaceID, name: servicePrefix + service.Service + " in " + workspaceID, identity: service}
 	if !service.Rights.In(caller.workspaceID) {
 		return errWorkspaceNotListed
 	}

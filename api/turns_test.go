@@ -71,6 +71,32 @@ func (a arrivals) Authenticate(ctx context.Context, r *http.Request) (auth.Ident
 	return a.tokenAuthenticator.Authenticate(ctx, r)
 }
 
+// TestLists_EachServiceReadsOneOfEachWorkspaceAtATime: a service that waits for a page of one
+// workspace still reads others.
+func TestLists_EachServiceReadsOneOfEachWorkspaceAtATime(t *testing.T) {
+	t.Parallel()
+	arrived := make(chan struct{}, 10)
+	b := setupServer(t, func(c *Config) { c.Authenticator = arrivals{arrived: arrived} })
+	b.world.member("org_1", "user_1", "org:admin", nil)
+	b.world.member("org_2", "user_2", "org:admin", nil)
+	var group sync.WaitGroup
+	read := func(workspace string) {
+		group.Go(func() { b.get(serviceToken+"/scopes=read", "/v1/workspaces/"+workspace+"/members") })
+		<-arrived
+	}
+	read("org_1") // so that the roles are known
+	group.Wait()
+	release := b.db.Hold(t, "LOCK TABLE rolecall.roles IN ACCESS EXCLUSIVE MODE")
+	read("org_1")
+	b.db.UntilBlocked(t, 1)
+	read("org_1")
+	read("org_2")
+	b.db.UntilBlocked(t, 2)
+	require.Equal(t, 2, b.db.Count(t, "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"))
+	release()
+	group.Wait()
+}
+
 // TestSearches_EachWorkspaceAndUserIsSearchedOnceAtATime: a second search of the same doesn't reach
 // Postgres, and one of another does.
 func TestSearches_EachWorkspaceAndUserIsSearchedOnceAtATime(t *testing.T) {
