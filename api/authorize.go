@@ -62,11 +62,7 @@ func (s *server) authorize(w http.ResponseWriter, r *http.Request, _ string) err
 	if v.refused != nil {
 		return v.refused
 	}
-	w.Header().Set(headerUser, v.decision.UserID)
-	w.Header().Set(headerWorkspace, v.decision.OrganizationID)
-	w.Header().Set(headerRole, v.decision.Role)
-	w.Header().Set(headerPermission, v.decision.Permission)
-	w.Header().Set(headerImpersonator, v.decision.Impersonator) // also if empty: a proxy then replaces a header of its client
+	nameAdmitted(w.Header(), v.decision)
 	return write(w, bodyOf(v.decision))
 }
 
@@ -79,6 +75,16 @@ const (
 
 	headerImpersonator = "Rolecall-Impersonator" // "" if the user acts
 )
+
+// nameAdmitted says in an answer's headers who was admitted. A header without a value is set, too:
+// a proxy that copies it then replaces its client's own header of that name.
+func nameAdmitted(answer http.Header, admitted clerksync.Decision) {
+	answer.Set(headerUser, admitted.UserID)
+	answer.Set(headerWorkspace, admitted.OrganizationID)
+	answer.Set(headerRole, admitted.Role)
+	answer.Set(headerPermission, admitted.Permission)
+	answer.Set(headerImpersonator, admitted.Impersonator)
+}
 
 const (
 	maxChecks     = 100
@@ -105,7 +111,7 @@ type decisionsBody struct {
 
 // authorizeMany answers POST /v1/authorize, by which a service asks about any users. A check of a
 // workspace beyond the service's rights is refused alone: one such check, perhaps with an id from
-// somebody's URL, must not spoil the others that share its request.
+// a URL, must not spoil the others that share its request.
 func (s *server) authorizeMany(w http.ResponseWriter, r *http.Request, service auth.Identity) error {
 	asked, err := readChecks(w, r)
 	if err != nil {

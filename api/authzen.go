@@ -146,7 +146,7 @@ func (s *server) standingsOf(ctx context.Context, caller auth.Identity, inForce 
 	var demands []clerksync.Freshness
 	var places []int
 	for i, it := range items {
-		if it.subject.Type != "" && !mayAskAbout(caller, it.subject) { // an item without a subject is about nobody
+		if it.subject.Type != "" && !mayAskAbout(caller, it.subject) { // an item without a subject names no user
 			return nil, errOwnSubjectOnly
 		}
 		if pair, ok := it.pair(inForce); ok && it.fault == nil && caller.Rights.In(pair.OrganizationID) {
@@ -162,11 +162,6 @@ func (s *server) standingsOf(ctx context.Context, caller auth.Identity, inForce 
 		standings[places[n]] = standing
 	}
 	return standings, nil
-}
-
-// decideBy decides by a policy whether the caller's question is answered with true.
-func decideBy(in *policy.Policy, caller auth.Identity, standing clerksync.Standing, permission string) clerksync.Decision {
-	return impersonationOf(caller, in).Judge(in.Grants.Decide(standing, permission))
 }
 
 // standingsAsFresh reads the standing of each pair once the pair's demand is met, or the time for
@@ -215,8 +210,7 @@ func faultOf(err error) evaluationBody {
 }
 
 // toldToUser returns what a user's own token learns of a decision. It learns of a workspace only as
-// a member: a stranger gets the same answer as for a workspace that doesn't exist. Only services
-// learn which permissions there are.
+// a member: a stranger gets the same answer as for a workspace that doesn't exist.
 func toldToUser(standing clerksync.Standing, d clerksync.Decision) clerksync.Decision {
 	refused := standing.User.Refusal()
 	switch {
@@ -224,8 +218,6 @@ func toldToUser(standing clerksync.Standing, d clerksync.Decision) clerksync.Dec
 		return clerksync.Decision{Reason: refused, Impersonator: d.Impersonator}
 	case d.Reason == clerksync.ReasonNotAMember, d.Reason == clerksync.ReasonWorkspaceDeleted:
 		return clerksync.Decision{Reason: clerksync.ReasonNotAMember, Impersonator: d.Impersonator}
-	case d.Reason == clerksync.ReasonUnknownPermission:
-		d.Reason = clerksync.ReasonPermissionMissing
 	}
 	return d
 }
@@ -233,7 +225,7 @@ func toldToUser(standing clerksync.Standing, d clerksync.Decision) clerksync.Dec
 // evaluationOf answers with a decision.
 func evaluationOf(caller auth.Identity, standing clerksync.Standing, d clerksync.Decision) evaluationBody {
 	if caller.Service == "" {
-		d = toldToUser(standing, d)
+		d = toldToUser(standing, toldTo(caller, d))
 	}
 	told := evaluationTold{Reason: d.Reason, Role: d.Role, Impersonator: d.Impersonator, Revision: &d.Revision}
 	if !d.AsOf.IsZero() {

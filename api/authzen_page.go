@@ -10,8 +10,8 @@ import (
 )
 
 // A token names a page of a search: base64url of the question's fingerprint, the limit and the
-// place after which the page begins. It isn't secret, and isn't signed: each page is decided anew,
-// so the token selects only among results that its bearer gets anyway.
+// place after which the page begins. It isn't secret, and isn't signed: each page is decided
+// again, so the token selects only among results that its bearer gets anyway.
 
 var errPageToken = badRequest("page.token must be the page.next_token of an earlier answer to this very question, with the same limit or none.")
 

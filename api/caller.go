@@ -46,7 +46,7 @@ func (s *server) asService(scope auth.Scope, next serviceHandler) http.Handler {
 	})
 }
 
-// asCaller admits users, and services with the scope authorize, which act for nobody. It takes no
+// asCaller admits users, and services with the scope authorize in their own names. It takes no
 // query.
 func (s *server) asCaller(next callerHandler) http.Handler {
 	return s.handle(func(w http.ResponseWriter, r *http.Request) error {

@@ -57,10 +57,7 @@ func (s *server) judgeBy(r *http.Request, caller auth.Identity, workspaceID, per
 	if standing.User.SessionEnded {
 		return verdict{}, s.sessionEnded()
 	}
-	decision = s.decided(decision)
-	if caller.Service == "" && decision.Reason == clerksync.ReasonUnknownPermission {
-		decision.Reason = clerksync.ReasonPermissionMissing // only services learn which permissions there are
-	}
+	decision = toldTo(caller, s.decided(decision))
 	v := verdict{standing: standing, decision: decision}
 	switch {
 	case decision.Allowed:
@@ -74,8 +71,21 @@ func (s *server) judgeBy(r *http.Request, caller auth.Identity, workspaceID, per
 
 // decideFor decides by the policy in force, on a standing, whether the caller may do something.
 func (s *server) decideFor(caller auth.Identity, standing clerksync.Standing, permission string) clerksync.Decision {
-	p := s.cfg.Policy()
+	return decideBy(s.cfg.Policy(), caller, standing, permission)
+}
+
+// decideBy decides by a policy, on a standing, whether the caller may do something.
+func decideBy(p *policy.Policy, caller auth.Identity, standing clerksync.Standing, permission string) clerksync.Decision {
 	return impersonationOf(caller, p).Judge(p.Grants.Decide(standing, permission))
+}
+
+// toldTo returns what a caller learns of a decision. Only services learn which permissions there
+// are.
+func toldTo(caller auth.Identity, d clerksync.Decision) clerksync.Decision {
+	if caller.Service == "" && d.Reason == clerksync.ReasonUnknownPermission {
+		d.Reason = clerksync.ReasonPermissionMissing
+	}
+	return d
 }
 
 // impersonationOf returns who acts as the user by the caller's token, and what that one may not do.

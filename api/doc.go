@@ -1,6 +1,7 @@
 // Package api answers over HTTP which users are in a workspace, in which role, and whether they may
-// do something. It also takes the commands that change this, and serves the audit log. A workspace
-// is a Clerk organization.
+// do something. Users and services ask; so do proxies about a request of their client, and products
+// that speak AuthZEN. It also takes the commands that change this, and serves the audit log. A
+// workspace is a Clerk organization.
 //
 // It guarantees that
 //

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"net/url"
 	"strings"
 
 	"github.com/callmine/rolecall/api/auth"
@@ -58,8 +57,8 @@ func (s *server) passOn(w http.ResponseWriter, r *http.Request, q originalReques
 	case route == nil:
 		return errNoRoute
 	case route.Public:
-		writeAdmitted(w, clerksync.Decision{})
-		return nil
+		nameAdmitted(w.Header(), clerksync.Decision{})
+		return nil // net/http answers 200
 	}
 	identity, byCookie, err := s.callers.AuthenticateBrowser(r, s.cfg.Cookies)
 	switch {
@@ -73,9 +72,7 @@ func (s *server) passOn(w http.ResponseWriter, r *http.Request, q originalReques
 	if workspaceID, err = s.workspaceOf(r.Context(), q, route, workspaceID, identity); err != nil {
 		return err
 	}
-	asked := *r
-	asked.URL = &url.URL{} // a demand of freshness in the query would be the client's
-	v, err := s.judge(&asked, identity, workspaceID, route.Permission)
+	v, err := s.judgeBy(r, identity, workspaceID, route.Permission, noDemand)
 	if err != nil {
 		return err
 	}
@@ -83,21 +80,12 @@ func (s *server) passOn(w http.ResponseWriter, r *http.Request, q originalReques
 	if v.refused != nil {
 		return v.refused
 	}
-	writeAdmitted(w, v.decision)
+	nameAdmitted(w.Header(), v.decision)
 	return nil
 }
 
-// writeAdmitted answers 200 and says who was admitted. A header without a value is written, too: a
-// proxy that copies it then replaces the client's own header of that name.
-func writeAdmitted(w http.ResponseWriter, admitted clerksync.Decision) {
-	h := w.Header()
-	h.Set(headerUser, admitted.UserID)
-	h.Set(headerWorkspace, admitted.OrganizationID)
-	h.Set(headerRole, admitted.Role)
-	h.Set(headerPermission, admitted.Permission)
-	h.Set(headerImpersonator, admitted.Impersonator)
-	w.WriteHeader(http.StatusOK)
-}
+// noDemand demands no freshness: a demand in the query would be the client's.
+func noDemand() (clerksync.Freshness, error) { return clerksync.Freshness{}, nil }
 
 // workspaceOf returns the id of the workspace that a request is about. It is "", which no workspace
 // has, if the host names none: a stranger to a workspace and the caller of none get the same

@@ -141,7 +141,8 @@ type server struct {
 	known      *rate.Limiter // limits knownUser
 }
 
-// NewHandler returns the handler of all routes under /v1 and of /openapi.yaml.
+// NewHandler returns the handler of all routes under /v1 and /access/v1, of /openapi.yaml and of
+// AuthZEN's metadata.
 func NewHandler(cfg Config) (http.Handler, error) {
 	cfg = cfg.withDefaults()
 	if err := cfg.validate(); err != nil {

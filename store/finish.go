@@ -24,7 +24,9 @@ type Writes struct {
 	Recorded string // the command whose outcome this is; "" for none
 
 	// Commit lets [Finish] commit the transaction in the round trip of its last statements. The
-	// caller's own commit then has nothing left to do.
+	// caller's own commit then has nothing left to do. Postgres skips the commit if a statement
+	// fails. A check in Go, such as of the number of rows, belongs into [Save]: here it would
+	// come too late.
 	Commit bool
 }
 
