@@ -95,7 +95,7 @@ func loggedEntry(r dbsqlc.RolecallAuditLog) clerksync.LoggedEntry {
 type Event struct {
 	OrganizationID string
 	Actor          string // user_… or service:NAME
-	Impersonator   string // who acted as the actor; "" for nobody
+	Impersonator   string // who acted as the actor; "" if the actor acted
 	Action, Target string
 	Data           json.RawMessage // an object, or nil
 	At             time.Time       // zero: now

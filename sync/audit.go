@@ -35,7 +35,7 @@ type Details map[string]any
 type AuditEntry struct {
 	OrganizationID string // "" for entries of the whole instance: users and roles
 	Actor          string // user_… or service:NAME; "" if Clerk doesn't say
-	Impersonator   string // who acted as the actor, as far as a command says so; "" for nobody
+	Impersonator   string // who acted as the actor, as far as a command says so; "" if the actor acted
 	Action         Action
 	Target         string // id of the changed object; of the user for memberships
 	Before, After  Details

@@ -6,7 +6,7 @@ import (
 	"github.com/goccy/go-yaml/ast"
 )
 
-// denyImpersonators reads the permissions that nobody has who acts as another user.
+// denyImpersonators reads the permissions that no impersonator has.
 func (r *reader) denyImpersonators(s section) {
 	const key = "deny_impersonators"
 	if s.begin == nil {

@@ -20,7 +20,7 @@ const BuiltIn = "built-in policy"
 type Policy struct {
 	Grants clerksync.Grants
 	Routes Routes
-	// DenyImpersonators are the permissions that nobody has who acts as another user, sorted.
+	// DenyImpersonators are the permissions that no impersonator has, sorted.
 	DenyImpersonators []string
 	// AuthZEN says how questions of AuthZEN are to be understood.
 	AuthZEN AuthZEN
